@@ -1,0 +1,154 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"k8s.io/klog/v2"
+
+	goflag "flag"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/complete"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+)
+
+// annotations on flags: the group under which help shows them.
+const connectionGroup = "kubectl-runbooks/connection"
+
+// AddConnectionFlags gives the command kubectl's connection flags and klog's -v, persistent for subcommands.
+func AddConnectionFlags(env *Env, command *cobra.Command) *kube.Flags {
+	flags := kube.NewFlags(env.UserAgent(), env.Now)
+	set := flags.FlagSet()
+	logging := goflag.NewFlagSet("klog", goflag.ContinueOnError)
+	klog.InitFlags(logging)
+	set.AddGoFlag(logging.Lookup("v"))
+	set.VisitAll(func(f *pflag.Flag) {
+		f.Annotations = map[string][]string{connectionGroup: nil}
+	})
+	command.PersistentFlags().AddFlagSet(set)
+	offer := map[string]complete.Func{"namespace": complete.Namespaces(flags), "context": complete.Contexts(flags)}
+	for name, complete := range offer {
+		if err := command.RegisterFlagCompletionFunc(name, complete); err != nil {
+			panic(err) // two completions for one flag: a mistake in this function
+		}
+	}
+	return flags
+}
+
+// Dress gives a root command what every plugin has: its display name, quiet errors, plain help without text templates
+// (executing one keeps every exported method in the binary), and the version and completion commands.
+func Dress(env *Env, root *cobra.Command) {
+	root.SetIn(env.Streams.In)
+	root.SetOut(env.Streams.Out)
+	root.SetErr(env.Streams.ErrOut)
+	root.SilenceErrors, root.SilenceUsage = true, true
+	if root.Annotations == nil {
+		root.Annotations = map[string]string{}
+	}
+	root.Annotations[cobra.CommandDisplayNameAnnotation] = env.Program
+	root.SetHelpFunc(func(c *cobra.Command, _ []string) { printHelp(env, c) })
+	root.SetUsageFunc(func(c *cobra.Command) error { printHelp(env, c); return nil })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return Usage(err) })
+	root.SetHelpCommand(&cobra.Command{Use: "no-help", Hidden: true})
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.AddCommand(versionCommand(env), completionCommand(env, root))
+}
+
+// AddColorFlag registers --color.
+func AddColorFlag(set *pflag.FlagSet, value *string) {
+	set.StringVar(value, "color", string(output.ColorAuto), "Colour verdicts: "+strings.Join(output.ColorModes(), ", ")+". auto: on a terminal without NO_COLOR and TERM=dumb.")
+}
+
+func versionCommand(env *Env) *cobra.Command {
+	var format string
+	command := &cobra.Command{
+		Use:   "version",
+		Short: "Print the version of this plugin",
+		Args:  noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			f, err := output.ParseFormat(format, output.JSON, output.YAML)
+			if err != nil {
+				return Usage(err)
+			}
+			if f.Structured() {
+				return f.Print(env.Streams.Out, env.Build)
+			}
+			_, err = fmt.Fprintf(env.Streams.Out, "%s %s (%s, %s)\n", env.Program, env.Build.Version, env.Build.Go, env.Build.Platform)
+			return err
+		},
+	}
+	command.Flags().StringVarP(&format, "output", "o", "", "Output format: json or yaml.")
+	return command
+}
+
+func completionCommand(env *Env, root *cobra.Command) *cobra.Command {
+	shells := map[string]func() error{
+		"bash":       func() error { return root.GenBashCompletionV2(env.Streams.Out, true) },
+		"zsh":        func() error { return root.GenZshCompletion(env.Streams.Out) },
+		"fish":       func() error { return root.GenFishCompletion(env.Streams.Out, true) },
+		"powershell": func() error { return root.GenPowerShellCompletionWithDesc(env.Streams.Out) },
+	}
+	words := []string{"bash", "fish", "powershell", "zsh"}
+	return &cobra.Command{
+		Use:       "completion SHELL",
+		Short:     "Print a completion script for " + strings.Join(words, ", "),
+		ValidArgs: words,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 || shells[args[0]] == nil {
+				return Usage(fmt.Errorf("completion takes one shell: %s", strings.Join(words, ", ")))
+			}
+			return nil
+		},
+		RunE: func(_ *cobra.Command, args []string) error { return shells[args[0]]() },
+	}
+}
+
+func noArgs(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return Usage(fmt.Errorf("unexpected argument %q", args[0]))
+	}
+	return nil
+}
+
+// WriteFile saves data under path, or prints it for "-".
+func (e *Env) WriteFile(path string, data []byte) error {
+	if path == "-" {
+		_, err := e.Streams.Out.Write(data)
+		return err
+	}
+	return os.WriteFile(path, data, 0o600)
+}
+
+// ReadFile reads path, or standard input for "-".
+func (e *Env) ReadFile(path string) ([]byte, error) {
+	if path == "-" {
+		return readAll(e.Streams.In)
+	}
+	return os.ReadFile(path)
+}
+
+// SaveInput writes a collected Input for --save-input: what --from-input replays.
+func (e *Env) SaveInput(path string, input any) error {
+	data, err := json.MarshalIndent(input, "", "  ")
+	if err != nil {
+		return err
+	}
+	return e.WriteFile(path, append(data, '\n'))
+}
+
+// LoadInput reads what SaveInput wrote.
+func (e *Env) LoadInput(path string, input any) error {
+	data, err := e.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(data, input); err != nil {
+		return fmt.Errorf("%q is not a file that --save-input wrote: %w", path, err)
+	}
+	return nil
+}

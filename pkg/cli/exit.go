@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
+)
+
+// The exit codes of the suite. nodeshell alone passes on the remote command's own.
+const (
+	ExitOK          = 0
+	ExitError       = 1   // usage, connection, authorisation, internal error, or a named object is missing
+	ExitThreshold   = 3   // --fail-on reached, --expect not met, --wait ended in failure
+	ExitIncomplete  = 4   // --require-complete, and a source was unreadable
+	ExitTimeout     = 5   // timed out
+	ExitHeld        = 6   // --wait met a rollout that waits for a person
+	ExitSuperseded  = 7   // --wait superseded by a newer change
+	ExitInterrupted = 130 // after cleanup
+	ExitTerminated  = 143 // after cleanup
+)
+
+// Exit is an error that chooses the exit code. With a nil Err nothing is printed: the report has said it.
+type Exit struct {
+	Code int
+	Err  error
+}
+
+func (e Exit) Error() string {
+	if e.Err == nil {
+		return fmt.Sprintf("exit code %d", e.Code)
+	}
+	return e.Err.Error()
+}
+
+func (e Exit) Unwrap() error { return e.Err }
+
+// usageError is wrong input; the hint to --help follows it.
+type usageError struct{ err error }
+
+func (e usageError) Error() string { return e.err.Error() }
+func (e usageError) Unwrap() error { return e.err }
+
+// Usage makes an error of wrong input. Several (errors.Join) are printed one a line.
+func Usage(err error) error {
+	if err == nil {
+		return nil
+	}
+	return usageError{err}
+}
+
+// exitCode prints what has to be said about the end of a run, and gives its code.
+func exitCode(env *Env, cause, err error) int {
+	var (
+		signal interrupted
+		exit   Exit
+		usage  usageError
+	)
+	if errors.As(cause, &signal) {
+		return signal.code
+	}
+	if errors.Is(cause, errClosedPipe) && (err == nil || errors.Is(err, context.Canceled)) {
+		return ExitOK
+	}
+	switch {
+	case err == nil:
+		return ExitOK
+	case errors.As(err, &exit):
+		if exit.Err != nil {
+			printError(env, exit.Err)
+		}
+		return exit.Code
+	case errors.As(err, &usage):
+		printError(env, err)
+		env.Warn("See '%s --help'.", env.Program)
+		return ExitError
+	case errors.Is(err, context.DeadlineExceeded):
+		printError(env, kube.Explain(err))
+		return ExitTimeout
+	}
+	printError(env, kube.Explain(err))
+	return ExitError
+}
+
+func printError(env *Env, err error) {
+	for line := range strings.Lines(err.Error()) {
+		if line = strings.TrimSpace(line); line != "" {
+			env.Warn("error: %s", sanitize(line))
+		}
+	}
+}

@@ -1,0 +1,138 @@
+// Package kube connects to a cluster: kubectl's own connection flags, lazily made clients over one transport, the
+// server's clock, and the one place where an API error becomes a source state or a line for a person.
+package kube
+
+import (
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/spf13/pflag"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+)
+
+// Flags are kubectl's connection flags (--kubeconfig, --context, -n, --as, --token …), from cli-runtime.
+type Flags struct {
+	config *genericclioptions.ConfigFlags
+	set    *pflag.FlagSet
+	agent  string
+	clock  *Clock
+	wrap   []func(http.RoundTripper) http.RoundTripper
+}
+
+// NewFlags makes the flags. Agent is the user agent ("kubectl-nodeinfo/v1.2.3 (linux/amd64)"); local is this machine's
+// clock; wrap adds transports, outermost last (tests count or break requests there).
+func NewFlags(agent string, local func() time.Time, wrap ...func(http.RoundTripper) http.RoundTripper) *Flags {
+	f := &Flags{
+		config: genericclioptions.NewConfigFlags(true),
+		set:    pflag.NewFlagSet("connection", pflag.ContinueOnError),
+		agent:  agent,
+		clock:  NewClock(local),
+		wrap:   wrap,
+	}
+	f.config.WithWrapConfigFn(f.adjust)
+	f.config.AddFlags(f.set)
+	return f
+}
+
+// FlagSet holds the flags, for a command to add.
+func (f *Flags) FlagSet() *pflag.FlagSet { return f.set }
+
+// adjust replaces client-go's defaults: 5 requests a second would make 60 lists take 10 s, and the server has its own
+// fairness (https://kubernetes.io/docs/concepts/cluster-administration/flow-control/). Concurrency is bounded by the
+// callers. ContentType stays unset, so that typed clients negotiate protobuf.
+func (f *Flags) adjust(config *rest.Config) *rest.Config {
+	config.QPS = -1
+	config.UserAgent = f.agent
+	config.Wrap(f.clock.Wrap)
+	for _, wrap := range f.wrap {
+		config.Wrap(wrap)
+	}
+	return config
+}
+
+// Cluster resolves the flags into a connection. Nothing is sent yet.
+func (f *Flags) Cluster() (*Cluster, error) {
+	config, err := f.config.ToRESTConfig()
+	if err != nil {
+		return nil, Explain(err)
+	}
+	namespace, explicit, err := f.config.ToRawKubeConfigLoader().Namespace()
+	if err != nil {
+		return nil, Explain(err)
+	}
+	return &Cluster{
+		Config: config, Clock: f.clock, Namespace: namespace, NamespaceGiven: explicit,
+		Kubectl: finding.Kubectl{Flags: f.given()},
+	}, nil
+}
+
+// Loader is the kubeconfig as kubectl would merge it, for the completion of contexts.
+func (f *Flags) Loader() clientcmd.ClientConfig { return f.config.ToRawKubeConfigLoader() }
+
+// given repeats the flags that choose the cluster and the user, as they were given, for next commands. Secrets on the
+// command line (--token, --password) are never repeated.
+func (f *Flags) given() []string {
+	var flags []string
+	for _, name := range []string{"kubeconfig", "context", "cluster", "user", "server", "as"} {
+		if flag := f.set.Lookup(name); flag != nil && flag.Changed {
+			flags = append(flags, "--"+name+"="+flag.Value.String())
+		}
+	}
+	return flags
+}
+
+// Cluster is one connection. Its clients are made on first use and share one transport.
+type Cluster struct {
+	Config         *rest.Config
+	Clock          *Clock
+	Namespace      string          // of the context, or -n
+	NamespaceGiven bool            // -n was given
+	Kubectl        finding.Kubectl // builds next commands for this connection
+
+	once    sync.Once
+	client  *http.Client
+	httpErr error
+}
+
+func (c *Cluster) http() (*http.Client, error) {
+	c.once.Do(func() { c.client, c.httpErr = rest.HTTPClientFor(c.Config) })
+	return c.client, c.httpErr
+}
+
+// Typed gives the clientset of the built-in kinds.
+func (c *Cluster) Typed() (kubernetes.Interface, error) {
+	client, err := c.http()
+	if err != nil {
+		return nil, Explain(err)
+	}
+	return kubernetes.NewForConfigAndClient(c.Config, client)
+}
+
+// Dynamic gives a client for kinds known only at run time (custom resources).
+func (c *Cluster) Dynamic() (dynamic.Interface, error) {
+	client, err := c.http()
+	if err != nil {
+		return nil, Explain(err)
+	}
+	return dynamic.NewForConfigAndClient(c.Config, client)
+}
+
+// Metadata gives a client that reads names and labels alone.
+func (c *Cluster) Metadata() (metadata.Interface, error) {
+	client, err := c.http()
+	if err != nil {
+		return nil, Explain(err)
+	}
+	return metadata.NewForConfigAndClient(c.Config, client)
+}
+
+// HTTP gives the authenticated HTTP client itself, for endpoints without a typed client (/readyz, metrics.k8s.io).
+func (c *Cluster) HTTP() (*http.Client, error) { return c.http() }

@@ -1,0 +1,131 @@
+package kube
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"syscall"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+)
+
+// SourceOf turns the outcome of one read into the state of a source. Verb and resource are what the read needs (list
+// leases.coordination.k8s.io), said when it is forbidden.
+func SourceOf(name, verb, resource string, err error) source.Source {
+	s := source.Source{Name: name}
+	switch {
+	case err == nil:
+		s.State = source.OK
+	case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
+		s.State, s.Verb, s.Resource = source.Forbidden, verb, resource
+		s.Message = OneLine(err)
+	case apierrors.IsNotFound(err), meta.IsNoMatchError(err):
+		s.State, s.Message = source.Absent, resource+" is not there"
+	default:
+		s.State, s.Message = source.Unreachable, OneLine(Explain(err))
+	}
+	return s
+}
+
+// OneLine gives an error's text without line breaks.
+func OneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
+
+// explained is an error in words for a person, with the original kept for errors.Is and errors.As.
+type explained struct {
+	text string
+	err  error
+}
+
+func (e explained) Error() string { return e.text }
+func (e explained) Unwrap() error { return e.err }
+
+// Explain puts the errors that every user meets (no configuration, wrong address, expired login, slow server) into one
+// line that says what was wrong and what would be right. Others pass unchanged.
+func Explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	if text := explanation(err); text != "" {
+		return explained{text: text, err: err}
+	}
+	return err
+}
+
+func explanation(err error) string {
+	var done explained
+	switch {
+	case errors.As(err, &done):
+		return ""
+	case clientcmd.IsEmptyConfig(err):
+		return "no cluster is configured: set KUBECONFIG, or pass --kubeconfig or --server"
+	case apierrors.IsUnauthorized(err):
+		return "the API server refuses these credentials (401 Unauthorized): log in again, or renew the token or certificate in the kubeconfig"
+	case apierrors.IsForbidden(err):
+		return "not allowed: " + strings.TrimSpace(strings.Replace(OneLine(err), " is forbidden:", ":", 1))
+	case apierrors.IsTooManyRequests(err):
+		return "the API server is too busy (429): try again in a moment"
+	}
+	if text := tlsExplanation(err); text != "" {
+		return text
+	}
+	return networkExplanation(err)
+}
+
+func tlsExplanation(err error) string {
+	var (
+		unknown  x509.UnknownAuthorityError
+		hostname x509.HostnameError
+		invalid  x509.CertificateInvalidError
+	)
+	switch {
+	case errors.As(err, &unknown):
+		return at(err) + " shows a certificate that the kubeconfig's certificate authority did not sign: is this the right cluster and certificate-authority-data?"
+	case errors.As(err, &hostname):
+		return fmt.Sprintf("%s shows a certificate for other names: %s", at(err), OneLine(hostname))
+	case errors.As(err, &invalid):
+		return fmt.Sprintf("%s shows a certificate that is not valid: %s", at(err), OneLine(invalid))
+	}
+	return ""
+}
+
+func networkExplanation(err error) string {
+	var dns *net.DNSError
+	switch {
+	case errors.As(err, &dns):
+		return fmt.Sprintf("%s cannot be found: no address for %q", at(err), dns.Name)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return at(err) + " refuses connections: is it running, and is this the right address and port?"
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return at(err) + " is not reachable from here: no route"
+	case errors.Is(err, context.DeadlineExceeded), isTimeout(err):
+		return at(err) + " did not answer in time"
+	case utilnet.IsConnectionReset(err), utilnet.IsProbableEOF(err):
+		return at(err) + " closed the connection"
+	}
+	return ""
+}
+
+func isTimeout(err error) bool {
+	var timeout interface{ Timeout() bool }
+	return errors.As(err, &timeout) && timeout.Timeout() || apierrors.IsTimeout(err) || apierrors.IsServerTimeout(err)
+}
+
+// at names the server that the error speaks of.
+func at(err error) string {
+	var u *url.Error
+	if errors.As(err, &u) {
+		if parsed, parseErr := url.Parse(u.URL); parseErr == nil && parsed.Host != "" {
+			return fmt.Sprintf("the API server at %s://%s", parsed.Scheme, parsed.Host)
+		}
+	}
+	return "the API server"
+}

@@ -1,0 +1,71 @@
+// Package source says what could be read and what could not. A report that lacks a source says so: a missing
+// permission or an absent API is a stated gap, never a guess. It is plain data; pkg/kube makes a Source from an error.
+package source
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// State is what became of one read. The words are part of the JSON contract.
+type State string
+
+// The states of a source.
+const (
+	OK          State = "ok"          // read whole
+	Forbidden   State = "forbidden"   // the caller lacks a permission; Verb and Resource name it
+	Absent      State = "absent"      // the API or the object is not there
+	Unreachable State = "unreachable" // asked, and no usable answer came in time
+	Skipped     State = "skipped"     // not asked, for the reason in Message
+)
+
+// Source is the state of one read, e.g. {Name: "leases", State: forbidden, Verb: "list", Resource: "leases.coordination.k8s.io"}.
+type Source struct {
+	Name     string `json:"name"`
+	State    State  `json:"state"`
+	Message  string `json:"message,omitempty"`
+	Verb     string `json:"verb,omitempty"`
+	Resource string `json:"resource,omitempty"`
+}
+
+// Readable says whether the data of this source can be used.
+func (s Source) Readable() bool { return s.State == OK }
+
+// Gap says in one phrase why there is no data, and nothing for a source that was read.
+func (s Source) Gap() string {
+	switch s.State {
+	case OK:
+		return ""
+	case Forbidden:
+		return fmt.Sprintf("not checked: needs %s %s", s.Verb, s.Resource)
+	}
+	if s.Message == "" {
+		return "not checked: " + string(s.State)
+	}
+	return "not checked: " + s.Message
+}
+
+// List is the sources of one report, sorted by name when it leaves collect.
+type List []Source
+
+// Sort orders the list by name.
+func (l List) Sort() {
+	slices.SortStableFunc(l, func(a, b Source) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+// Get finds a source by name; an unknown name is Skipped, so that a check never takes silence for data.
+func (l List) Get(name string) Source {
+	for _, s := range l {
+		if s.Name == name {
+			return s
+		}
+	}
+	return Source{Name: name, State: Skipped, Message: name + " was not read"}
+}
+
+// Incomplete says whether a source was wanted and not read: what --require-complete turns into exit code 4. An absent
+// API or object is an answer, and a skipped source was not wanted.
+func (l List) Incomplete() bool {
+	return slices.ContainsFunc(l, func(s Source) bool { return s.State == Forbidden || s.State == Unreachable })
+}

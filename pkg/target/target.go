@@ -1,0 +1,88 @@
+// Package target reads the objects that a command line names: NAME, TYPE/NAME or TYPE NAME…, as kubectl does.
+package target
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Ref is a named object. Kind is one of the canonical kinds of the Kinds it was parsed with.
+type Ref struct {
+	Kind string
+	Name string
+}
+
+// Kinds maps every word that the user may type ("deploy", "deployments", "deployments.apps") to a canonical kind.
+type Kinds struct {
+	Words   map[string]string
+	Default string // kind of a bare NAME; empty: a bare name is an error
+}
+
+// Parse reads arguments. Duplicates are dropped, order is kept. The error says what would be right.
+func (k Kinds) Parse(args []string) ([]Ref, error) {
+	if len(args) > 1 && !strings.Contains(args[0], "/") {
+		if kind, ok := k.kind(args[0]); ok {
+			return k.named(kind, args[0], args[1:])
+		}
+	}
+	var refs []Ref
+	for _, arg := range args {
+		word, name, slash := strings.Cut(arg, "/")
+		switch {
+		case !slash && k.Default == "":
+			if _, ok := k.kind(word); ok {
+				return nil, fmt.Errorf("%q needs a name: use %s/NAME or %s NAME", word, word, word)
+			}
+			return nil, fmt.Errorf("%q has no type: use TYPE/NAME, with a type of %s", arg, strings.Join(k.kinds(), ", "))
+		case !slash:
+			refs = append(refs, Ref{Kind: k.Default, Name: word})
+			continue
+		case name == "" || strings.Contains(name, "/"):
+			return nil, fmt.Errorf("%q is not TYPE/NAME", arg)
+		}
+		kind, ok := k.kind(word)
+		if !ok {
+			return nil, fmt.Errorf("%q is not a type this command knows: use %s", word, strings.Join(k.kinds(), ", "))
+		}
+		refs = append(refs, Ref{Kind: kind, Name: name})
+	}
+	return unique(refs), nil
+}
+
+func (k Kinds) named(kind, word string, names []string) ([]Ref, error) {
+	var refs []Ref
+	for _, name := range names {
+		if strings.Contains(name, "/") {
+			return nil, fmt.Errorf("%q after type %q: give either TYPE NAME… or TYPE/NAME…", name, word)
+		}
+		refs = append(refs, Ref{Kind: kind, Name: name})
+	}
+	return unique(refs), nil
+}
+
+func (k Kinds) kind(word string) (string, bool) {
+	kind, ok := k.Words[strings.ToLower(word)]
+	return kind, ok
+}
+
+func (k Kinds) kinds() []string {
+	var kinds []string
+	for _, kind := range k.Words {
+		if word := strings.ToLower(kind); !slices.Contains(kinds, word) {
+			kinds = append(kinds, word)
+		}
+	}
+	slices.Sort(kinds)
+	return kinds
+}
+
+func unique(refs []Ref) []Ref {
+	var kept []Ref
+	for _, r := range refs {
+		if !slices.Contains(kept, r) {
+			kept = append(kept, r)
+		}
+	}
+	return kept
+}
