@@ -1,0 +1,94 @@
+# kubectl-runbooks. `make help` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# Pinned tools, run from the module cache; none of them is in go.mod.
+GOFUMPT  := go run mvdan.cc/gofumpt@v0.12.0
+GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+BIN      := $(CURDIR)/bin
+CLUSTER  := $(BIN)/cluster
+PREFIX   ?= $(HOME)/.local
+PLUGINS  := $(patsubst cmd/kubectl-%,%,$(wildcard cmd/kubectl-*))
+LDFLAGS  := -s -w
+
+.PHONY: help
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+.PHONY: build
+build: ## Build the plugins and the cluster program into bin/
+	@mkdir -p $(BIN)
+	@for p in $(PLUGINS); do CGO_ENABLED=0 go build -trimpath -ldflags "$(LDFLAGS)" -o $(BIN)/kubectl-$${p//-/_} ./cmd/kubectl-$$p; done
+	@$(MAKE) --no-print-directory cluster
+
+.PHONY: cluster
+cluster: ## Build the program that runs the embedded cluster into bin/
+	@mkdir -p $(BIN)
+	@cd test/cluster && CGO_ENABLED=0 go build -trimpath -o $(CLUSTER) .
+
+.PHONY: demo
+demo: build ## Describe a real cluster: the embedded one, or yours with USE_CURRENT_CONTEXT=1
+	@./test/demo.sh
+
+.PHONY: test
+test: unit e2e ## Everything that can run here: unit tests, then all on the embedded cluster
+
+.PHONY: unit
+unit: ## Tests that need no cluster
+	go test -race -count=1 $$(go list ./... | grep -v /test/e2e/)
+	cd test/cluster && go test -count=1 ./...
+
+.PHONY: e2e
+e2e: build ## Plugins through the real kubectl, on the embedded cluster or on E2E_KUBECONFIG
+	./test/e2e/run.sh
+
+.PHONY: verify
+verify: fmt-check tidy-check lint generated-check ## Formatting, go.mod, lint, generated files
+
+.PHONY: fmt
+fmt: ## Format the code
+	$(GOFUMPT) -w $$(git ls-files '*.go')
+
+.PHONY: fmt-check
+fmt-check:
+	@out=$$($(GOFUMPT) -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "not formatted, run make fmt:"; echo "$$out"; exit 1; fi
+
+.PHONY: tidy-check
+tidy-check:
+	go mod tidy -diff
+	@for dir in $$(git ls-files 'test/cluster/**/go.mod' test/cluster/go.mod | xargs -n1 dirname); do (cd $$dir && go mod tidy -diff) || exit 1; done
+
+.PHONY: lint
+lint: ## Lint
+	$(GOLANGCI) run ./...
+	cd test/cluster && $(GOLANGCI) run --config $(CURDIR)/.golangci.yaml ./...
+
+.PHONY: generate
+generate: ## Write generated files anew
+	go run ./docs/gen
+
+.PHONY: generated-check
+generated-check:
+	go run ./docs/gen -check
+
+.PHONY: install
+install: build ## Install the plugins into PREFIX/bin (default ~/.local); no root needed
+	@mkdir -p $(PREFIX)/bin
+	@for p in $(PLUGINS); do install -m 0755 $(BIN)/kubectl-$${p//-/_} $(PREFIX)/bin/; \
+	  printf '#!/bin/sh\nexec kubectl %s __complete "$$@"\n' "$$p" >$(PREFIX)/bin/kubectl_complete-$${p//-/_}; \
+	  chmod 0755 $(PREFIX)/bin/kubectl_complete-$${p//-/_}; done
+	@echo "installed into $(PREFIX)/bin: $(PLUGINS)"
+
+.PHONY: uninstall
+uninstall: ## Remove what install wrote
+	@for p in $(PLUGINS); do rm -f $(PREFIX)/bin/kubectl-$${p//-/_} $(PREFIX)/bin/kubectl_complete-$${p//-/_}; done
+
+.PHONY: cluster-down
+cluster-down: cluster ## Remove every embedded cluster
+	$(CLUSTER) down --all
+
+.PHONY: clean
+clean: ## Remove bin/ and dist/
+	rm -rf $(BIN) dist

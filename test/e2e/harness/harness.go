@@ -1,0 +1,276 @@
+// Package harness runs the plugins as users do: through the real kubectl, against a real cluster. The cluster is the
+// embedded one (test/cluster) or, where a test can run anywhere, the one of E2E_KUBECONFIG.
+package harness
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Environment variables that test/e2e/run.sh sets.
+const (
+	envBin        = "E2E_BIN"        // directory of the plugins and the cluster program
+	envKubectl    = "E2E_KUBECTL"    // directory of kubectl
+	envKubeconfig = "E2E_KUBECONFIG" // a cluster of the user's; the embedded one where empty
+)
+
+// Result is what one command printed and how it ended.
+type Result struct {
+	Stdout string
+	Stderr string
+	Code   int
+}
+
+// Cluster is a cluster to test on.
+type Cluster struct {
+	Name       string // of the embedded cluster; empty for the user's own
+	Kubeconfig string
+
+	bin  string
+	path string
+}
+
+var (
+	upMu sync.Mutex
+	ups  = map[string]*Cluster{}
+)
+
+// Shared gives the cluster that test packages share: the user's (E2E_KUBECONFIG) or the embedded one named "e2e", with
+// two workers. Tests on it keep to namespaces of their own.
+func Shared(t testing.TB) *Cluster {
+	t.Helper()
+	if kubeconfig := os.Getenv(envKubeconfig); kubeconfig != "" {
+		return &Cluster{Kubeconfig: kubeconfig, bin: bin(t), path: searchPath(t)}
+	}
+	return Embedded(t, "e2e", 2)
+}
+
+// Embedded gives the embedded cluster of this name, and makes it if it is not there. Tests that break nodes take one of
+// their own package's name; run.sh takes them down.
+func Embedded(t testing.TB, name string, workers int) *Cluster {
+	t.Helper()
+	if os.Getenv(envKubeconfig) != "" {
+		Skip(t, "needs the embedded cluster: it breaks nodes")
+	}
+	upMu.Lock()
+	defer upMu.Unlock()
+	if c := ups[name]; c != nil {
+		return c
+	}
+	c := &Cluster{Name: name, bin: bin(t), path: searchPath(t)}
+	r := c.program(t, 15*time.Minute, nil, "up", "--name", name, "--workers", fmt.Sprint(workers))
+	if r.Code != 0 {
+		t.Fatalf("cluster up: exit %d\n%s", r.Code, tail(r.Stderr))
+	}
+	c.Kubeconfig = strings.TrimSpace(r.Stdout)
+	ups[name] = c
+	return c
+}
+
+// Skip ends a test that cannot run here and says why. With CI=true on Linux as root nothing may be skipped.
+func Skip(t testing.TB, reason string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" && os.Geteuid() == 0 && os.Getenv(envKubeconfig) == "" {
+		t.Fatalf("would be skipped, and in CI nothing is: %s", reason)
+	}
+	t.Skip(reason)
+}
+
+func bin(t testing.TB) string {
+	t.Helper()
+	dir := os.Getenv(envBin)
+	if dir == "" {
+		Skip(t, "needs built plugins: run it by `make e2e`")
+	}
+	return dir
+}
+
+// searchPath holds kubectl and the plugins, and the system's programs.
+func searchPath(t testing.TB) string {
+	t.Helper()
+	return strings.Join([]string{bin(t), os.Getenv(envKubectl), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, string(filepath.ListSeparator))
+}
+
+// Option changes how a command is run.
+type Option func(*exec.Cmd)
+
+// Stdin feeds the command.
+func Stdin(r io.Reader) Option { return func(c *exec.Cmd) { c.Stdin = r } }
+
+// Env adds KEY=VALUE pairs; a later one wins.
+func Env(pairs ...string) Option { return func(c *exec.Cmd) { c.Env = append(c.Env, pairs...) } }
+
+// Command prepares a command with kubectl and the plugins on its PATH and the cluster as its KUBECONFIG, not started.
+func (c *Cluster) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, c.lookup(name), args...)
+	cmd.Env = append(os.Environ(), "PATH="+c.path, "KUBECONFIG="+c.Kubeconfig)
+	cmd.WaitDelay = 5 * time.Second
+	return cmd
+}
+
+// lookup finds a program on the cluster's own PATH.
+func (c *Cluster) lookup(name string) string {
+	if strings.Contains(name, "/") {
+		return name
+	}
+	for _, dir := range filepath.SplitList(c.path) {
+		if file := filepath.Join(dir, name); executable(file) {
+			return file
+		}
+	}
+	return name
+}
+
+func executable(file string) bool {
+	info, err := os.Stat(file)
+	return err == nil && !info.IsDir() && info.Mode()&0o111 != 0
+}
+
+// Kubectl runs kubectl (and through it a plugin) for at most two minutes.
+func (c *Cluster) Kubectl(t testing.TB, args ...string) Result {
+	t.Helper()
+	return c.Run(t, 2*time.Minute, nil, "kubectl", args...)
+}
+
+// MustKubectl runs kubectl and fails the test when it does; it gives standard output.
+func (c *Cluster) MustKubectl(t testing.TB, args ...string) string {
+	t.Helper()
+	r := c.Kubectl(t, args...)
+	if r.Code != 0 {
+		t.Fatalf("kubectl %s: exit %d\n%s", strings.Join(args, " "), r.Code, tail(r.Stderr))
+	}
+	return r.Stdout
+}
+
+// Apply creates objects from a manifest.
+func (c *Cluster) Apply(t testing.TB, manifest string, args ...string) {
+	t.Helper()
+	r := c.Run(t, time.Minute, []Option{Stdin(strings.NewReader(manifest))}, "kubectl", append([]string{"apply", "-f", "-"}, args...)...)
+	if r.Code != 0 {
+		t.Fatalf("kubectl apply: exit %d\n%s", r.Code, tail(r.Stderr))
+	}
+}
+
+// Sh runs a shell line, for pipes.
+func (c *Cluster) Sh(t testing.TB, line string, options ...Option) Result {
+	t.Helper()
+	return c.Run(t, 2*time.Minute, options, "bash", "-c", line)
+}
+
+// Run runs any program with a limit; running into the limit fails the test.
+func (c *Cluster) Run(t testing.TB, limit time.Duration, options []Option, name string, args ...string) Result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	cmd := c.Command(ctx, name, args...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	for _, o := range options {
+		o(cmd)
+	}
+	err := cmd.Run()
+	r := Result{Stdout: stdout.String(), Stderr: stderr.String()}
+	var exit *exec.ExitError
+	switch {
+	case ctx.Err() != nil:
+		t.Fatalf("%s %s: not finished after %s\nstdout: %s\nstderr: %s", name, strings.Join(args, " "), limit, tail(r.Stdout), tail(r.Stderr))
+	case errors.As(err, &exit):
+		r.Code = exit.ExitCode()
+	case err != nil:
+		t.Fatalf("%s: %v", name, err)
+	}
+	return r
+}
+
+func (c *Cluster) program(t testing.TB, limit time.Duration, options []Option, args ...string) Result {
+	t.Helper()
+	return c.Run(t, limit, options, filepath.Join(c.bin, "cluster"), args...)
+}
+
+// Fault breaks something (see `cluster fault --list`) and heals it when the test ends.
+func (c *Cluster) Fault(t testing.TB, fault string, args ...string) (heal func()) {
+	t.Helper()
+	c.mustProgram(t, append([]string{"fault", "--name", c.Name, fault}, args...)...)
+	var once sync.Once
+	heal = func() {
+		once.Do(func() { c.mustProgram(t, append([]string{"heal", "--name", c.Name, fault}, firstWord(args)...)...) })
+	}
+	t.Cleanup(heal)
+	return heal
+}
+
+// firstWord keeps the node of a fault's arguments; its flags mean nothing to heal.
+func firstWord(args []string) []string {
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		return args[:1]
+	}
+	return nil
+}
+
+func (c *Cluster) mustProgram(t testing.TB, args ...string) {
+	t.Helper()
+	if c.Name == "" {
+		Skip(t, "needs the embedded cluster: it breaks nodes")
+	}
+	if r := c.program(t, 3*time.Minute, nil, args...); r.Code != 0 {
+		t.Fatalf("cluster %s: exit %d\n%s", strings.Join(args, " "), r.Code, tail(r.Stderr))
+	}
+}
+
+// OnNode runs a command in a node's namespaces.
+func (c *Cluster) OnNode(t testing.TB, node string, args ...string) Result {
+	t.Helper()
+	if c.Name == "" {
+		Skip(t, "needs the embedded cluster: it looks at nodes from outside")
+	}
+	return c.program(t, time.Minute, nil, append([]string{"exec", "--name", c.Name, node, "--"}, args...)...)
+}
+
+// Namespace makes a namespace of the test's own, removed when the test ends.
+func (c *Cluster) Namespace(t testing.TB) string {
+	t.Helper()
+	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name()))
+	if len(name) > 40 {
+		name = name[:40]
+	}
+	name = fmt.Sprintf("e2e-%s-%d", strings.Trim(name, "-"), time.Now().UnixNano()%1_000_000)
+	c.MustKubectl(t, "create", "namespace", name)
+	t.Cleanup(func() {
+		c.Kubectl(t, "delete", "namespace", name, "--wait=false")
+	})
+	return name
+}
+
+// Eventually polls until done says so, and fails the test with its last complaint when the limit has passed.
+func Eventually(t testing.TB, limit time.Duration, done func() (complaint string, ok bool)) {
+	t.Helper()
+	deadline := time.Now().Add(limit)
+	for {
+		complaint, ok := done()
+		if ok {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %s: %s", limit, complaint)
+		}
+		time.Sleep(500 * time.Millisecond)
+	}
+}
+
+func tail(s string) string {
+	const most = 4000
+	if len(s) > most {
+		return "…" + s[len(s)-most:]
+	}
+	return s
+}
