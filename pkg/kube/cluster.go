@@ -64,6 +64,9 @@ func (f *Flags) Cluster() (*Cluster, error) {
 	if err != nil {
 		return nil, Explain(err)
 	}
+	if f.unconfigured(config) {
+		return nil, Explain(clientcmd.ErrEmptyConfig)
+	}
 	namespace, explicit, err := f.config.ToRawKubeConfigLoader().Namespace()
 	if err != nil {
 		return nil, Explain(err)
@@ -72,6 +75,13 @@ func (f *Flags) Cluster() (*Cluster, error) {
 		Config: config, Clock: f.clock, Namespace: namespace, NamespaceGiven: explicit,
 		Kubectl: finding.Kubectl{Flags: f.given()},
 	}, nil
+}
+
+// unconfigured tells the default that client-go falls back to (http://localhost:8080) from a wish: nothing listens there
+// on anybody's machine, and "connection refused" would hide that no kubeconfig was found.
+func (f *Flags) unconfigured(config *rest.Config) bool {
+	raw, err := f.Loader().RawConfig()
+	return err == nil && len(raw.Clusters) == 0 && !f.set.Changed("server") && config.Host == "http://localhost:8080"
 }
 
 // Loader is the kubeconfig as kubectl would merge it, for the completion of contexts.
