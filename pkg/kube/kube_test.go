@@ -175,3 +175,53 @@ func TestRequestsCarryTheAgentAndAreNotThrottled(t *testing.T) {
 		t.Errorf("got %q, %v", cluster.Config.UserAgent, cluster.Config.QPS)
 	}
 }
+
+func TestContextsByNameAndPattern(t *testing.T) {
+	kubeconfig := filepath.Join(t.TempDir(), "config")
+	text := `apiVersion: v1
+kind: Config
+current-context: prod-b
+clusters: [{name: a, cluster: {server: "http://127.0.0.1:1"}}, {name: b, cluster: {server: "http://127.0.0.1:2"}}]
+contexts:
+- {name: prod-b, context: {cluster: b, user: u, namespace: team}}
+- {name: prod-a, context: {cluster: a, user: u}}
+- {name: dev, context: {cluster: a, user: u}}
+users: [{name: u, user: {}}]
+`
+	if err := os.WriteFile(kubeconfig, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		args string
+		want []string // context, host, namespace
+		err  string
+	}{
+		{"", []string{" http://127.0.0.1:2 team"}, ""},
+		{"--context prod-*", []string{"prod-a http://127.0.0.1:1 default", "prod-b http://127.0.0.1:2 team"}, ""},
+		{"--context dev --context prod-b --context dev", []string{"dev http://127.0.0.1:1 default", "prod-b http://127.0.0.1:2 team"}, ""},
+		{"--context stage", nil, `--context "stage" is not in the kubeconfig, which has: dev, prod-a, prod-b`},
+	}
+	for _, tt := range tests {
+		flags := kube.NewFlags("test-agent", time.Now)
+		if err := flags.FlagSet().Parse(append(strings.Fields(tt.args), "--kubeconfig", kubeconfig)); err != nil {
+			t.Fatal(err)
+		}
+		clusters, err := flags.Clusters()
+		if tt.err != "" {
+			if err == nil || err.Error() != tt.err {
+				t.Errorf("%s: got %v, want %s", tt.args, err, tt.err)
+			}
+			continue
+		}
+		var got []string
+		for _, c := range clusters {
+			got = append(got, c.Context+" "+c.Config.Host+" "+c.Namespace)
+		}
+		if d := cmp.Diff(tt.want, got); err != nil || d != "" {
+			t.Errorf("%s: %v %s", tt.args, err, d)
+		}
+		if _, err := flags.Cluster(); (err != nil) != (len(tt.want) > 1) {
+			t.Errorf("%s: one cluster: %v", tt.args, err)
+		}
+	}
+}
