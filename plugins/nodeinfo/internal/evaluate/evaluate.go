@@ -192,12 +192,20 @@ func (v *view) verdict() {
 	v.out.Summary = v.summary()
 }
 
+// clause is the first clause of a message: what fits a headline or a cell of a table.
+func clause(message string) string {
+	for _, end := range []string{". ", "; "} {
+		message, _, _ = strings.Cut(message, end)
+	}
+	return message
+}
+
 // summary is the sentence after the node's name.
 func (v *view) summary() string {
 	var causes []string
 	for _, f := range v.out.Findings {
 		if f.Severity != finding.Info {
-			causes = append(causes, f.Message)
+			causes = append(causes, clause(f.Message))
 		}
 	}
 	switch {
