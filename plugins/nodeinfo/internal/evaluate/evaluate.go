@@ -29,7 +29,7 @@ func Evaluate(in Input, now time.Time, o Options) report.List {
 	}
 	list.Sources.Sort()
 	for i := range in.Nodes {
-		v := &view{in: &in, index: index, now: now, o: o, node: &in.Nodes[i]}
+		v := &view{in: &in, index: index, now: now, o: o, node: &in.Nodes[i], charges: map[*corev1.Pod]charge{}}
 		list.Items = append(list.Items, v.report())
 	}
 	slices.SortFunc(list.Items, WorstFirst)
@@ -107,6 +107,7 @@ type view struct {
 	o       Options
 	node    *corev1.Node
 	sources source.List
+	charges map[*corev1.Pod]charge
 	list    []finding.Finding
 	out     report.Node
 }
