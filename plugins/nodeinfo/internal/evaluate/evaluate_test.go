@@ -238,7 +238,6 @@ func TestEverySourceMayBeMissing(t *testing.T) {
 func TestEmptyObjectsDoNotPanic(t *testing.T) {
 	in := load(t, "healthy")
 	in.Nodes = append(in.Nodes, in.Nodes[0])
-	in.Nodes[1].Status, in.Nodes[1].Spec = in.Nodes[1].Status, in.Nodes[1].Spec
 	in.Nodes[1].Status.Conditions, in.Nodes[1].Status.Capacity, in.Nodes[1].Status.Allocatable = nil, nil, nil
 	for i := range in.Pods {
 		in.Pods[i].Status.ContainerStatuses, in.Pods[i].Spec.Containers, in.Pods[i].Status.Conditions = nil, nil, nil
