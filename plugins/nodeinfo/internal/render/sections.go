@@ -101,11 +101,7 @@ func (p *page) components(n report.Node) {
 	} else {
 		parts = append(parts, "proxy, CNI, CSI "+n.Sources.Get("pods").Gap())
 	}
-	system := strings.TrimSpace(c.OS.Image + ", kernel " + c.OS.Kernel + ", " + c.OS.Arch)
-	if c.OS.Cgroups != "" {
-		system += ", cgroup " + c.OS.Cgroups
-	}
-	p.titled("Components", strings.Join(append(parts, system), "; ")+stale(n))
+	p.titled("Components", strings.Join(append(parts, systemText(c.OS)), "; ")+stale(n))
 	t := output.TableText{Columns: []output.Column{{Header: "COMPONENT"}, {Header: "POD"}, {Header: "STATE"}, {Header: "RESTARTS"}, {Header: "KNOWN BY", Flexible: true}}}
 	var all []report.Component
 	if c.Proxy != nil {
@@ -117,6 +113,16 @@ func (p *page) components(n report.Node) {
 		}
 	}
 	p.table(t)
+}
+
+func systemText(os report.OS) string {
+	var parts []string
+	for _, part := range []struct{ prefix, value string }{{"", os.Image}, {"kernel ", os.Kernel}, {"", os.Arch}, {"cgroup ", os.Cgroups}} {
+		if part.value != "" {
+			parts = append(parts, part.prefix+part.value)
+		}
+	}
+	return orUnknown(strings.Join(parts, ", "))
 }
 
 func cniText(list []report.Component) string {
@@ -347,7 +353,7 @@ func (p *page) controlPlane(n report.Node) {
 		parts = append(parts, text)
 	}
 	if len(c.Leases) == 0 {
-		parts = append(parts, "leaders "+cmp.Or(n.Sources.Get("control-plane leases").Gap(), "have no leases"))
+		parts = append(parts, "leaders "+cmp.Or(n.Sources.Get("control-plane leases").Gap(), "hold no leases"))
 	}
 	parts = append(parts, "readyz "+cmp.Or(c.Readyz, n.Sources.Get("readyz").Gap()))
 	p.titled("Control plane", strings.Join(parts, "; "))
@@ -426,7 +432,7 @@ func (p *page) lifecycle(n report.Node) {
 	l := n.Lifecycle
 	parts := []string{"joined " + p.since(n.CreatedAt) + " ago"}
 	if n.Sources.Get("events").Readable() {
-		parts = append(parts, fmt.Sprintf("rebooted %s and not ready %s by its events", times(len(l.Reboots)), times(len(l.NotReady))))
+		parts = append(parts, fmt.Sprintf("by the events kept: rebooted %s, fell from Ready %s", times(len(l.Reboots)), times(len(l.NotReady))))
 	} else {
 		parts = append(parts, "reboots "+n.Sources.Get("events").Gap())
 	}
