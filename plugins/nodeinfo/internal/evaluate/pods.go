@@ -181,7 +181,7 @@ func (v *view) crashing(p *corev1.Pod) *crash {
 
 // trouble judges one pod; pods of the node's components and of the control plane are judged as such.
 func (v *view) trouble(p *corev1.Pod) *report.PodTrouble {
-	if finished(p) {
+	if finished(p) && p.DeletionTimestamp == nil {
 		return nil
 	}
 	_, restarts := podState(p)
@@ -199,6 +199,9 @@ func (v *view) trouble(p *corev1.Pod) *report.PodTrouble {
 		f := v.add(PodStuckTerminating, "pod "+name+" "+out.Message,
 			[]finding.Evidence{{Source: "Pod " + name, Path: "metadata.deletionTimestamp", Value: d.UTC().Format(time.RFC3339), Time: timeOf(d.Time)}}, v.describePod(p))
 		about(f, p)
+		if finished(p) {
+			f.Severity = finding.Info // its containers are gone: it takes nothing of the node, and what holds it is elsewhere
+		}
 		return out
 	}
 	if c := v.crashing(p); c != nil {
