@@ -28,7 +28,7 @@ build: ## Build the plugins and the cluster program into bin/
 .PHONY: cluster
 cluster: ## Build the program that runs the embedded cluster into bin/
 	@mkdir -p $(BIN)
-	@cd test/cluster && CGO_ENABLED=0 go build -trimpath -o $(CLUSTER) .
+	@cd test/cluster && CGO_ENABLED=0 go build -o $(CLUSTER) .
 
 .PHONY: demo
 demo: build ## Describe a real cluster: the embedded one, or yours with USE_CURRENT_CONTEXT=1
