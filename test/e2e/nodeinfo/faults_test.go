@@ -10,8 +10,8 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/e2e/harness"
 )
 
-// The faults of one node follow each other; the two workers are broken side by side. A node falls from Ready twice at
-// most: three times would be flapping, and reported as such.
+// The faults of one node follow each other; the two workers are broken side by side. A node falls from Ready a few
+// times only: five within an hour would be flapping, and reported as such.
 func TestNodeFaults(t *testing.T) {
 	c := cluster(t)
 	healthy(t, c, "cp1", "w1", "w2")
