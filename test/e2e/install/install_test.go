@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -53,15 +54,41 @@ func plugins(t *testing.T) []string {
 	return folders
 }
 
-// installed runs `make install` into a folder of the test's own, and gives it and a PATH with it before the system's.
+var (
+	installOnce sync.Once
+	prefix      string
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if prefix != "" {
+		os.RemoveAll(prefix)
+	}
+	os.Exit(code)
+}
+
+// installed runs `make install` once, into a folder of these tests' own, and gives a PATH with it before the system's.
 func installed(t *testing.T, c *harness.Cluster) (bin string, path harness.Option) {
 	t.Helper()
-	prefix := t.TempDir()
-	if r := c.Run(t, 5*time.Minute, nil, "make", "-C", root, "install", "PREFIX="+prefix); r.Code != 0 {
-		t.Fatalf("make install: exit %d\n%s%s", r.Code, r.Stdout, r.Stderr)
-	}
+	installOnce.Do(func() {
+		dir, err := os.MkdirTemp("", "install")
+		if err != nil {
+			t.Fatal(err)
+		}
+		prefix = dir
+		run(t, c, "install", prefix)
+	})
 	bin = filepath.Join(prefix, "bin")
 	return bin, onPath(bin)
+}
+
+// run runs a make target, with the PATH that has make and go.
+func run(t *testing.T, c *harness.Cluster, target, prefix string) {
+	t.Helper()
+	own := []harness.Option{harness.Env("PATH=" + os.Getenv("PATH"))}
+	if r := c.Run(t, 10*time.Minute, own, "make", "-C", root, target, "PREFIX="+prefix); r.Code != 0 {
+		t.Fatalf("make %s: exit %d\n%s%s", target, r.Code, r.Stdout, r.Stderr)
+	}
 }
 
 func onPath(dir string) harness.Option {
@@ -75,9 +102,11 @@ func kubectl(t *testing.T, c *harness.Cluster, option harness.Option, args ...st
 
 func TestInstallIsListedWithoutAWarningAndUninstallLeavesNothing(t *testing.T) {
 	c := harness.Shared(t)
-	bin, path := installed(t, c)
-	r := kubectl(t, c, path, "plugin", "list")
-	if r.Code != 0 || strings.Contains(strings.ToLower(r.Stdout+r.Stderr), "warning") {
+	own := t.TempDir()
+	run(t, c, "install", own)
+	bin := filepath.Join(own, "bin")
+	r := kubectl(t, c, onPath(bin), "plugin", "list")
+	if r.Code != 0 || strings.Contains(r.Stdout+r.Stderr, "warning:") {
 		t.Errorf("plugin list: exit %d\n%s%s", r.Code, r.Stdout, r.Stderr)
 	}
 	for _, name := range plugins(t) {
@@ -85,9 +114,7 @@ func TestInstallIsListedWithoutAWarningAndUninstallLeavesNothing(t *testing.T) {
 			t.Errorf("plugin list lacks %s:\n%s", name, r.Stdout)
 		}
 	}
-	if r := c.Run(t, time.Minute, nil, "make", "-C", root, "uninstall", "PREFIX="+filepath.Dir(bin)); r.Code != 0 {
-		t.Fatal(r.Stderr)
-	}
+	run(t, c, "uninstall", own)
 	left, err := os.ReadDir(bin)
 	if err != nil || len(left) != 0 {
 		t.Errorf("uninstall leaves %v (%v)", left, err)
