@@ -100,7 +100,7 @@ func (r reflector) named(t reflect.Type) (*node, error) {
 		if t.Kind() == reflect.String {
 			return &node{Type: "string"}, nil
 		}
-		return nil, fmt.Errorf("%s is not a type of this module: its fields are not ours to promise", t)
+		return &node{Type: "object", Description: t.PkgPath() + "." + t.Name()}, nil // its fields are not ours to promise
 	}
 	name := t.Name()
 	if pkg := path.Base(folder); pkg != "report" {
@@ -173,6 +173,9 @@ func (r reflector) source(folder string) (*source, error) {
 	}
 	s := &source{map[string]string{}, map[string][]string{}}
 	r.sources[folder] = s
+	if _, err := os.Stat(folder); err != nil {
+		return s, nil //nolint:nilerr // a struct of another module, embedded in one of ours, has no comments here
+	}
 	files, err := os.ReadDir(folder)
 	if err != nil {
 		return nil, err
