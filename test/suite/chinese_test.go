@@ -52,15 +52,17 @@ func shapeOf(text string) shape {
 }
 
 func TestChinesePagesKeepUpWithTheEnglishOnes(t *testing.T) {
-	pages := map[string]string{"README.md": "docs/zh-CN/README.md"}
-	for _, name := range plugins(t) {
-		pages["docs/"+name+".md"] = "docs/zh-CN/" + name + ".md"
+	pages, err := filepath.Glob(filepath.Join(root(t), "docs", "zh-CN", "*.md"))
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("no Chinese pages: %v", err)
 	}
-	for english, chinese := range pages {
-		if _, err := os.Stat(filepath.Join(root(t), english)); err != nil {
-			continue // another test says so
+	for _, path := range pages {
+		name := filepath.Base(path)
+		english := "docs/" + name
+		if name == "README.md" {
+			english = name
 		}
-		comparePages(t, english, chinese)
+		comparePages(t, english, "docs/zh-CN/"+name)
 	}
 	findings, err := filepath.Glob(filepath.Join(root(t), "docs", "findings", "*.md"))
 	if err != nil {
