@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -68,16 +69,16 @@ func manPages(p plugin, pages map[string][]byte) error {
 }
 
 // words are the fixed words of a findings page.
-type words struct{ title, intro, head, evidence, next, rule string }
+type words struct{ title, intro, head, evidence, next, rule, fixture, root string }
 
 var (
 	english = words{
 		"Findings of kubectl %s", "Generated from the catalogue in the code. A code is stable: scripts may match it. `kubectl %s --explain CODE` prints an entry.",
-		"| code | severity | what it says |", "Evidence", "Next", "Rule",
+		"| code | severity | what it says |", "Evidence", "Next", "Rule", "Fixture", "../../",
 	}
 	chinese = words{
 		"kubectl %s 的诊断代码", "由代码中的目录生成。代码保持稳定，脚本可以据此匹配。`kubectl %s --explain CODE --lang zh` 打印其中一条。",
-		"| 代码 | 严重程度 | 含义 |", "依据", "下一步", "规则",
+		"| 代码 | 严重程度 | 含义 |", "依据", "下一步", "规则", "测试数据", "../../../",
 	}
 )
 
@@ -92,6 +93,11 @@ func findings(name string, entries []finding.Entry, w words) []byte {
 		fmt.Fprintf(&b, "\n## %s\n\n**%s** (%s)\n\n%s\n\n- %s: %s\n- %s: %s\n", e.Code, e.Title, e.Severity, e.Meaning, w.evidence, e.Evidence, w.next, e.Next)
 		if e.Source != "" {
 			fmt.Fprintf(&b, "- %s: <%s>\n", w.rule, e.Source)
+		}
+		// A fixture is a folder named as its code: what was read, and the report on it.
+		fixture := "plugins/" + strings.ReplaceAll(name, "-", "") + "/internal/evaluate/testdata/" + e.Code
+		if _, err := os.Stat(fixture); err == nil {
+			fmt.Fprintf(&b, "- %s: [%s](%s)\n", w.fixture, e.Code, w.root+fixture)
 		}
 	}
 	return b.Bytes()
