@@ -106,6 +106,7 @@ release-test: ## Install what snapshot built as krew does, from a server on loop
 
 .PHONY: release
 release: ## Build, sign and publish a tag; for the release workflow
+	@mkdir -p $(BIN)
 	@awk '/^## /{n++} n==1 && !/^## /' docs/CHANGELOG.md >$(BIN)/notes.md
 	@GORELEASER="$(GORELEASER)" ./test/release/snapshot.sh release --clean --timeout=2h --release-notes=$(BIN)/notes.md
 
