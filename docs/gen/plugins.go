@@ -2,10 +2,11 @@ package main
 
 import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo"
+	nodereport "github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
 
 func plugins() []plugin {
 	return []plugin{
-		{"nodeinfo", nodeinfo.New, nodeinfo.Catalogue},
+		{name: "nodeinfo", command: nodeinfo.New, catalogue: nodeinfo.Catalogue, chinese: nodeinfo.ChineseCatalogue, reports: []any{nodereport.List{}}},
 	}
 }
