@@ -84,6 +84,9 @@ type Counts struct {
 	Available   *int32 `json:"available"`   // of any revision
 	Old         *int32 `json:"old"`         // of another revision, not terminating
 	Terminating *int32 `json:"terminating"` // still running, no longer counted by the controller
+
+	UpdatedReady *int32 `json:"updatedReady"` // pods of the wanted revision that are ready
+	Restarts     *int32 `json:"restarts"`     // container restarts in pods of the wanted revision
 }
 
 // Budget is the controller's arithmetic, with its own rounding.

@@ -135,7 +135,12 @@ func newEvaluator(in *Input, now time.Time, opts Options) *evaluator {
 		})
 		e.events[uid] = slices.Compact(e.events[uid])
 	}
+	pods := map[types.UID]bool{}
 	for i := range in.Pods {
+		if in.Pods[i].UID != "" && pods[in.Pods[i].UID] {
+			continue // listed for two rollouts with overlapping selectors
+		}
+		pods[in.Pods[i].UID] = true
 		if owner := metav1.GetControllerOfNoCopy(&in.Pods[i]); owner != nil {
 			e.owned[owner.UID] = append(e.owned[owner.UID], &in.Pods[i])
 		}

@@ -65,6 +65,14 @@ func (w *workload) countPods(e *evaluator) {
 	}
 	w.rep.Counts.Old = count32(len(live(w.oldPods())))
 	w.rep.Counts.Terminating = count32(len(selectPods(w.pods, func(p *pod) bool { return p.terminating })))
+	restarts, ready := int32(0), 0
+	for _, p := range live(w.newPods()) {
+		for _, s := range append(slices.Clone(p.Status.InitContainerStatuses), p.Status.ContainerStatuses...) {
+			restarts += s.RestartCount
+		}
+		ready += btoi(p.ready)
+	}
+	w.rep.Counts.Restarts, w.rep.Counts.UpdatedReady = ptr(restarts), count32(ready)
 }
 
 // startOfRevision dates the rollout: evidence that is older than this is not about it. A ReplicaSet that a rollback uses
