@@ -59,6 +59,7 @@ func newCommand(env *cli.Env, runF func(*Options) error) *cobra.Command {
 			# Explain a dump, without a cluster
 			kubectl get deployments,replicasets,pods,events -o yaml >dump.yaml
 			PROGRAM -f dump.yaml`),
+		Args: cobra.ArbitraryArgs, // names; cobra would take them for subcommands
 		RunE: func(c *cobra.Command, args []string) error {
 			o, err := f.toOptions(args)
 			if err != nil {

@@ -124,6 +124,9 @@ func (e *evaluator) daemonHolders(ds *appsv1.DaemonSet, w *workload, old []*pod)
 	}
 	byNode := map[string][]*pod{}
 	for _, p := range w.pods {
+		if p.terminating && p.dead {
+			continue // the controller has done with it, whatever finalizer keeps the object
+		}
 		if node := targetNode(p); node != "" {
 			byNode[node] = append(byNode[node], p)
 		}

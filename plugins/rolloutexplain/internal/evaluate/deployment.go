@@ -31,6 +31,9 @@ func (e *evaluator) deployment(d *appsv1.Deployment) *workload {
 	w.target = matching(w.revisions, &d.Spec.Template)
 	e.attachPods(w)
 	w.setCounts(d.Status.UpdatedReplicas, d.Status.ReadyReplicas, d.Status.AvailableReplicas)
+	if w.target == nil && e.in.Sources.Get(SourceRevisions).Readable() {
+		w.rep.Counts.Updated = ptr(int32(0)) // the API's number is of the template before
+	}
 	if d.Status.TerminatingReplicas != nil {
 		w.rep.Counts.Terminating = d.Status.TerminatingReplicas
 	}

@@ -112,7 +112,17 @@ func walk(path string, value any, leaves map[string]string) {
 			return
 		}
 		for i, inner := range v {
-			walk(path+"["+elementName(inner, i)+"]", inner, leaves)
+			name := elementName(inner, i)
+			walk(path+"["+name+"]", inner, leaves)
+			// The key of an element is in its path already; it stands for an element that has nothing else.
+			if m, ok := inner.(map[string]any); ok && len(m) > 1 {
+				for _, key := range elementKeys {
+					if fmt.Sprint(m[key]) == name {
+						delete(leaves, path+"["+name+"]."+key)
+						break
+					}
+				}
+			}
 		}
 	default:
 		leaves[path] = fmt.Sprint(v)
@@ -154,13 +164,15 @@ func plainWords(v []any) (string, bool) {
 	return strings.Join(words, " "), true
 }
 
+var elementKeys = []string{"name", "mountPath", "containerPort", "topologyKey", "key", "ip", "conditionType"}
+
 // elementName names a list element by the field that is its key in the API.
 func elementName(v any, i int) string {
 	m, ok := v.(map[string]any)
 	if !ok {
 		return fmt.Sprint(i)
 	}
-	for _, key := range []string{"name", "mountPath", "containerPort", "topologyKey", "key", "ip", "conditionType"} {
+	for _, key := range elementKeys {
 		if s, ok := m[key]; ok {
 			return fmt.Sprint(s)
 		}
@@ -206,8 +218,11 @@ func mark(changes []report.Change, f *report.Finding) (relevant []report.Change)
 // sayChange puts a change into words: "image api:1 → api:2", "removed env DB_URL".
 func sayChange(c report.Change) string {
 	path := c.Path
+	inContainer := false
 	for _, drop := range []string{"containers[", "initContainers["} {
-		path = strings.TrimPrefix(path, drop)
+		if after, ok := strings.CutPrefix(path, drop); ok {
+			path, inContainer = after, true
+		}
 	}
 	if name, ok := envName(c.Path); ok {
 		switch c.Kind {
@@ -218,7 +233,9 @@ func sayChange(c report.Change) string {
 		}
 		return fmt.Sprintf("env %s %s → %s", name, c.From, c.To)
 	}
-	path = strings.Replace(path, "].", " ", 1)
+	if inContainer {
+		path = strings.Replace(path, "].", " ", 1)
+	}
 	switch c.Kind {
 	case "removed":
 		return fmt.Sprintf("removed %s (was %s)", path, c.From)

@@ -253,7 +253,9 @@ func (e *evaluator) roleOfEnding(w *workload, g *group) report.Role {
 	switch {
 	case w.settled:
 		return report.Unrelated
-	case w.has(RecreateWaits), w.kind == "StatefulSet":
+	case w.kind == "StatefulSet": // the next pod needs the name, so the object itself must be gone
+		return report.Root
+	case w.has(RecreateWaits) && !allDead(g):
 		return report.Root
 	case w.kind == "DaemonSet" && slices.ContainsFunc(g.pods, func(p *pod) bool { return e.holds(w, p) }):
 		return report.Root

@@ -35,7 +35,7 @@ func (w *workload) describeRevision(r *revision) report.Revision {
 		out.Pods, out.Available = ptr(r.rs.Status.Replicas), ptr(r.rs.Status.AvailableReplicas)
 	}
 	if *out.Available > 0 {
-		out.KnownGood, out.GoodBecause = ptr(true), fmt.Sprintf("%s of it available now", plural(int(*out.Available), "pod is", "pods are"))
+		out.KnownGood, out.GoodBecause = ptr(true), fmt.Sprintf("%s available now", plural(int(*out.Available), "pod of it is", "pods of it are"))
 	}
 	return out
 }

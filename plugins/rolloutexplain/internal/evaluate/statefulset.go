@@ -175,10 +175,10 @@ func (e *evaluator) partitionHold(s *appsv1.StatefulSet, w *workload, partition,
 	f.Confidence, f.Heals, f.Pods = "high", "no", podNames(old)
 	f.Evidence = []finding.Evidence{evidence("StatefulSet "+s.Name, "spec.updateStrategy.rollingUpdate.partition", fmt.Sprint(partition), noTime)}
 	lower := max(0, min(partition, w.desired)-1)
-	f.Next = []finding.Next{
-		e.next(w, finding.Change, "let the next pod update", "patch", w.slash(), "-p", fmt.Sprintf(`{"spec":{"updateStrategy":{"rollingUpdate":{"partition":%d}}}}`, lower)),
-		e.next(w, finding.Change, "let all pods update", "patch", w.slash(), "-p", `{"spec":{"updateStrategy":{"rollingUpdate":{"partition":0}}}}`),
+	if lower > 0 {
+		f.Next = append(f.Next, e.next(w, finding.Change, "let the next pod update", "patch", w.slash(), "-p", fmt.Sprintf(`{"spec":{"updateStrategy":{"rollingUpdate":{"partition":%d}}}}`, lower)))
 	}
+	f.Next = append(f.Next, e.next(w, finding.Change, "let all pods update", "patch", w.slash(), "-p", `{"spec":{"updateStrategy":{"rollingUpdate":{"partition":0}}}}`))
 	w.add(f)
 }
 
