@@ -5,6 +5,8 @@ package rolloutexplain
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -153,6 +155,9 @@ func (s scenario) prove(t *testing.T, c *harness.Cluster) {
 		}
 		return fmt.Sprintf("root %q, verdict %s: %s", got.root(), got.Verdict, got.Summary), got.root() == s.root && slices.Contains(s.verdict, got.Verdict)
 	})
+	if dir := os.Getenv("E2E_SAVE_INPUTS"); dir != "" { // to make fixtures of what a real cluster holds
+		c.MustKubectl(t, "rollout-explain", "-n", ns, s.target, "-o", "name", "--save-input", filepath.Join(dir, s.name+".json"))
+	}
 	text := c.Kubectl(t, "rollout-explain", "-n", ns, s.target)
 	first, _, _ := strings.Cut(text.Stdout, "\n")
 	for _, word := range s.says {

@@ -138,6 +138,12 @@ func (e *evaluator) decodeScheduling(w *workload, p *pod, c *corev1.PodCondition
 	message := oneLine(c.Message)
 	total, terms := parseScheduling(message)
 	code, what := Unschedulable, "it cannot be scheduled: "+message
+	pinned := targetNode(p) // a DaemonSet's pod is for one node: what the others say is that they are not it
+	if pinned != "" {
+		terms = slices.DeleteFunc(terms, func(t schedulingTerm) bool {
+			return len(terms) > 1 && containsAny(t.text, "[NodeAffinity]", "node affinity/selector")
+		})
+	}
 	switch {
 	case len(terms) == 0:
 		code = schedulingCode(message)
@@ -148,6 +154,9 @@ func (e *evaluator) decodeScheduling(w *workload, p *pod, c *corev1.PodCondition
 			code = Unschedulable
 		}
 		what = fmt.Sprintf("no node of %d takes it: %s", total, sayTerms(terms))
+		if pinned != "" {
+			what = fmt.Sprintf("node %s does not take it: %s", pinned, strings.TrimPrefix(chosen.text, "node(s) "))
+		}
 	}
 	found := e.cause(p, stageSchedule, code, report.Transient, "%s", what)
 	found.Severity = finding.Critical
