@@ -44,7 +44,8 @@ func (e *evaluator) minReadyWait(w *workload, p *pod) *cause {
 	if flaps := e.flapping(w, p); flaps != nil {
 		return flaps
 	}
-	c := e.cause(p, stageAvailable, MinReadyWait, report.Transient, "ready, and counted as available after %ds of readiness", w.minReady).healing()
+	c := e.cause(p, stageAvailable, MinReadyWait, report.Transient, "ready, and available after %ds of readiness, in %s", w.minReady,
+		age(p.readySince.Add(time.Duration(w.minReady)*time.Second).Sub(e.now))).healing()
 	c.Severity = finding.Info
 	return c.since(p.readySince).by(evidence("Pod "+p.Name, "status.conditions[Ready].lastTransitionTime", p.readySince.UTC().Format(time.RFC3339), p.readySince))
 }
