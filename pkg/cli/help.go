@@ -8,13 +8,23 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"k8s.io/kubectl/pkg/util/templates"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 )
 
 func readAll(r io.Reader) ([]byte, error) { return io.ReadAll(r) }
 
+// helpWidth is the column at which help breaks its lines, as pflag does for flags.
+const helpWidth = 100
+
 // Example formats a command's examples and puts the name under which the plugin was called for PROGRAM.
 func Example(env *Env, text string) string {
-	return templates.Examples(strings.ReplaceAll(text, "PROGRAM", env.Program))
+	text = templates.Examples(strings.ReplaceAll(text, "PROGRAM", env.Program))
+	lines := strings.Split(text, "\n")
+	for i := range lines {
+		lines[i] = strings.TrimRight(lines[i], " ")
+	}
+	return strings.Join(lines, "\n")
 }
 
 // Long formats a command's description.
@@ -27,7 +37,10 @@ func printHelp(env *Env, c *cobra.Command) {
 	if about == "" {
 		about = c.Short
 	}
-	fmt.Fprintf(&b, "%s\n\nUsage:\n  %s\n", strings.TrimSpace(about), useLine(env, c))
+	for line := range strings.Lines(strings.TrimSpace(about) + "\n") {
+		b.WriteString(output.Wrap(strings.TrimSpace(line), output.Terminal{TTY: true, Width: helpWidth}, 0, "") + "\n")
+	}
+	fmt.Fprintf(&b, "\nUsage:\n  %s\n", useLine(env, c))
 	if c.Example != "" {
 		fmt.Fprintf(&b, "\nExamples:\n%s\n", strings.TrimRight(c.Example, "\n"))
 	}
@@ -44,10 +57,10 @@ func printHelp(env *Env, c *cobra.Command) {
 	}
 	c.LocalFlags().VisitAll(sortInto)
 	c.InheritedFlags().VisitAll(sortInto)
-	if usages := own.FlagUsagesWrapped(100); usages != "" {
+	if usages := own.FlagUsagesWrapped(helpWidth); usages != "" {
 		fmt.Fprintf(&b, "\nFlags:\n%s", usages)
 	}
-	if usages := connection.FlagUsagesWrapped(100); usages != "" {
+	if usages := connection.FlagUsagesWrapped(helpWidth); usages != "" {
 		fmt.Fprintf(&b, "\nConnection flags, as in kubectl:\n%s", usages)
 	}
 	fmt.Fprint(env.Streams.Out, b.String())

@@ -3,7 +3,13 @@
 package kube
 
 import (
+	"cmp"
+	"fmt"
+	"maps"
 	"net/http"
+	"path"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,25 +26,27 @@ import (
 
 // Flags are kubectl's connection flags (--kubeconfig, --context, -n, --as, --token …), from cli-runtime.
 type Flags struct {
-	config *genericclioptions.ConfigFlags
-	set    *pflag.FlagSet
-	agent  string
-	clock  *Clock
-	wrap   []func(http.RoundTripper) http.RoundTripper
+	config   *genericclioptions.ConfigFlags
+	contexts []string // --context, which may be given several times or as a pattern
+	set      *pflag.FlagSet
+	agent    string
+	local    func() time.Time
+	wrap     []func(http.RoundTripper) http.RoundTripper
 }
 
 // NewFlags makes the flags. Agent is the user agent ("kubectl-nodeinfo/v1.2.3 (linux/amd64)"); local is this machine's
 // clock; wrap adds transports, outermost last (tests count or break requests there).
 func NewFlags(agent string, local func() time.Time, wrap ...func(http.RoundTripper) http.RoundTripper) *Flags {
 	f := &Flags{
-		config: genericclioptions.NewConfigFlags(true),
+		config: genericclioptions.NewConfigFlags(false), // not cached: it is read once for each context
 		set:    pflag.NewFlagSet("connection", pflag.ContinueOnError),
 		agent:  agent,
-		clock:  NewClock(local),
+		local:  local,
 		wrap:   wrap,
 	}
-	f.config.WithWrapConfigFn(f.adjust)
+	f.config.Context = nil
 	f.config.AddFlags(f.set)
+	f.set.StringArrayVar(&f.contexts, "context", nil, "The name of the kubeconfig context to use. Several, or a pattern (prod-*), where a command reports on several clusters")
 	return f
 }
 
@@ -48,30 +56,104 @@ func (f *Flags) FlagSet() *pflag.FlagSet { return f.set }
 // adjust replaces client-go's defaults: 5 requests a second would make 60 lists take 10 s, and the server has its own
 // fairness (https://kubernetes.io/docs/concepts/cluster-administration/flow-control/). Concurrency is bounded by the
 // callers. ContentType stays unset, so that typed clients negotiate protobuf.
-func (f *Flags) adjust(config *rest.Config) *rest.Config {
+func (f *Flags) adjust(config *rest.Config, clock *Clock) {
 	config.QPS = -1
 	config.UserAgent = f.agent
-	config.Wrap(f.clock.Wrap)
+	config.Wrap(clock.Wrap)
 	for _, wrap := range f.wrap {
 		config.Wrap(wrap)
 	}
-	return config
 }
 
-// Cluster resolves the flags into a connection. Nothing is sent yet.
+// Cluster resolves the flags into one connection. Nothing is sent yet.
 func (f *Flags) Cluster() (*Cluster, error) {
+	clusters, err := f.Clusters()
+	if err != nil {
+		return nil, err
+	}
+	if len(clusters) > 1 {
+		return nil, fmt.Errorf("--context names %d clusters (%s): this command works on one", len(clusters), strings.Join(f.contexts, ", "))
+	}
+	return clusters[0], nil
+}
+
+// Clusters resolves the flags into a connection for each context that --context names, in the order given, or the one
+// of the current context.
+func (f *Flags) Clusters() ([]*Cluster, error) {
+	names, err := f.contextNames()
+	if err != nil {
+		return nil, err
+	}
+	var clusters []*Cluster
+	for _, name := range names {
+		cluster, err := f.connect(name)
+		if err != nil {
+			return nil, err
+		}
+		clusters = append(clusters, cluster)
+	}
+	return clusters, nil
+}
+
+// contextNames expands --context; a single empty name stands for the current context.
+func (f *Flags) contextNames() ([]string, error) {
+	if len(f.contexts) == 0 {
+		return []string{""}, nil
+	}
+	raw, err := f.Loader().RawConfig()
+	if err != nil {
+		return nil, Explain(err)
+	}
+	known := slices.Sorted(maps.Keys(raw.Contexts))
+	var names []string
+	for _, pattern := range f.contexts {
+		matched := false
+		for _, name := range known {
+			if ok, err := path.Match(pattern, name); err != nil {
+				return nil, fmt.Errorf("--context %q is not a name or a pattern: %w", pattern, err)
+			} else if ok || name == pattern {
+				matched = true
+				if !slices.Contains(names, name) {
+					names = append(names, name)
+				}
+			}
+		}
+		if !matched {
+			return nil, fmt.Errorf("--context %q is not in the kubeconfig, which has: %s", pattern, cmp.Or(strings.Join(known, ", "), "none"))
+		}
+	}
+	return names, nil
+}
+
+func (f *Flags) connect(name string) (*Cluster, error) {
+	f.config.Context = nil
+	if name != "" {
+		f.config.Context = &name
+	}
 	config, err := f.config.ToRESTConfig()
 	if err != nil {
 		return nil, Explain(err)
 	}
-	namespace, explicit, err := f.config.ToRawKubeConfigLoader().Namespace()
+	if f.unconfigured(config) {
+		return nil, Explain(clientcmd.ErrEmptyConfig)
+	}
+	namespace, explicit, err := f.Loader().Namespace()
 	if err != nil {
 		return nil, Explain(err)
 	}
+	clock := NewClock(f.local)
+	f.adjust(config, clock)
 	return &Cluster{
-		Config: config, Clock: f.clock, Namespace: namespace, NamespaceGiven: explicit,
-		Kubectl: finding.Kubectl{Flags: f.given()},
+		Config: config, Clock: clock, Context: name, Namespace: namespace, NamespaceGiven: explicit,
+		Kubectl: finding.Kubectl{Flags: f.given(name)},
 	}, nil
+}
+
+// unconfigured tells the default that client-go falls back to (http://localhost:8080) from a wish: nothing listens there
+// on anybody's machine, and "connection refused" would hide that no kubeconfig was found.
+func (f *Flags) unconfigured(config *rest.Config) bool {
+	raw, err := f.Loader().RawConfig()
+	return err == nil && len(raw.Clusters) == 0 && !f.set.Changed("server") && config.Host == "http://localhost:8080"
 }
 
 // Loader is the kubeconfig as kubectl would merge it, for the completion of contexts.
@@ -79,10 +161,15 @@ func (f *Flags) Loader() clientcmd.ClientConfig { return f.config.ToRawKubeConfi
 
 // given repeats the flags that choose the cluster and the user, as they were given, for next commands. Secrets on the
 // command line (--token, --password) are never repeated.
-func (f *Flags) given() []string {
+func (f *Flags) given(context string) []string {
 	var flags []string
 	for _, name := range []string{"kubeconfig", "context", "cluster", "user", "server", "as"} {
-		if flag := f.set.Lookup(name); flag != nil && flag.Changed {
+		flag := f.set.Lookup(name)
+		switch {
+		case flag == nil || !flag.Changed:
+		case name == "context":
+			flags = append(flags, "--context="+context)
+		default:
 			flags = append(flags, "--"+name+"="+flag.Value.String())
 		}
 	}
@@ -93,6 +180,7 @@ func (f *Flags) given() []string {
 type Cluster struct {
 	Config         *rest.Config
 	Clock          *Clock
+	Context        string          // as --context chose it; empty for the current context
 	Namespace      string          // of the context, or -n
 	NamespaceGiven bool            // -n was given
 	Kubectl        finding.Kubectl // builds next commands for this connection

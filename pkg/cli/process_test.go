@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+func TestDisplayName(t *testing.T) {
+	tests := map[string]string{
+		"/usr/bin/kubectl-nodeinfo":       "kubectl nodeinfo",
+		"kubectl-rollout_explain":         "kubectl rollout-explain",
+		"kubectl-dns.exe":                 "kubectl dns",
+		"/opt/kubectl-node_health-check":  "kubectl node-health check",
+		"/home/me/go/bin/nodeinfo.debug1": "nodeinfo.debug1",
+	}
+	for arg0, want := range tests {
+		if got := displayName(arg0); got != want {
+			t.Errorf("%s: got %q, want %q", arg0, got, want)
+		}
+	}
+}
+
+// The test binary plays a plugin when it is called back: it says that it runs and waits for its context.
+func TestMain(m *testing.M) {
+	switch os.Getenv("CLI_TEST_PLAY") {
+	case "wait":
+		os.Exit(Main(func(env *Env) *cobra.Command {
+			return &cobra.Command{Use: "wait", RunE: func(c *cobra.Command, _ []string) error {
+				env.Warn("running")
+				<-c.Context().Done()
+				env.Warn("cleaned up")
+				return c.Context().Err()
+			}}
+		}))
+	case "print":
+		os.Exit(Main(func(env *Env) *cobra.Command {
+			return &cobra.Command{Use: "print", RunE: func(c *cobra.Command, _ []string) error {
+				for range 100_000 {
+					if _, err := env.Streams.Out.Write([]byte("a line of a long report\n")); err != nil {
+						return err
+					}
+				}
+				return nil
+			}}
+		}))
+	}
+	os.Exit(m.Run())
+}
+
+func TestSignalsEndARunAfterCleanup(t *testing.T) {
+	for signal, want := range map[os.Signal]int{os.Interrupt: 130, syscall.SIGTERM: 143, syscall.SIGHUP: 129} {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		command := exec.CommandContext(ctx, os.Args[0])
+		command.Env = append(os.Environ(), "CLI_TEST_PLAY=wait")
+		stderr, err := command.StderrPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := command.Start(); err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewScanner(stderr)
+		lines.Scan()
+		if err := command.Process.Signal(signal); err != nil {
+			t.Fatal(err)
+		}
+		lines.Scan()
+		if lines.Text() != "cleaned up" || lines.Scan() {
+			t.Errorf("%s: said %q", signal, lines.Text())
+		}
+		_ = command.Wait() // its code is looked at next
+		if got := command.ProcessState.ExitCode(); got != want {
+			t.Errorf("%s: got %d, want %d", signal, got, want)
+		}
+	}
+}
+
+func TestAClosedPipeIsQuiet(t *testing.T) {
+	command := exec.Command("bash", "-c", `set -o pipefail; "$0" | head -1; echo "code ${PIPESTATUS[0]}"`, os.Args[0])
+	command.Env = append(os.Environ(), "CLI_TEST_PLAY=print")
+	out, err := command.CombinedOutput()
+	if want := "a line of a long report\ncode 0\n"; err != nil || string(out) != want {
+		t.Errorf("got %q (%v), want %q", out, err, want)
+	}
+}

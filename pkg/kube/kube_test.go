@@ -1,0 +1,227 @@
+package kube_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
+)
+
+func connect(t *testing.T, kubeconfig string, args ...string) *kube.Cluster {
+	t.Helper()
+	flags := kube.NewFlags("test-agent", time.Now)
+	if err := flags.FlagSet().Parse(append([]string{"--kubeconfig", kubeconfig}, args...)); err != nil {
+		t.Fatal(err)
+	}
+	cluster, err := flags.Cluster()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cluster
+}
+
+func listNodes(t *testing.T, cluster *kube.Cluster) error {
+	t.Helper()
+	client, err := cluster.Typed()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	_, err = client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	return err
+}
+
+func TestErrorsAreOneLineThatSaysWhatToDo(t *testing.T) {
+	closed := httptest.NewServer(nil)
+	closed.Close()
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { silent.Close() })
+	stranger := httptest.NewUnstartedServer(nil)
+	stranger.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	stranger.StartTLS()
+	t.Cleanup(stranger.Close)
+	refusing := testkit.NewServer(t)
+	refusing.Refuse("/api/v1/nodes", http.StatusUnauthorized)
+	forbidding := testkit.NewServer(t)
+	forbidding.Refuse("/api/v1/nodes", http.StatusForbidden)
+
+	tests := []struct{ name, address, want string }{
+		{"nothing listens", closed.URL, "the API server at " + closed.URL + " refuses connections: is it running, and is this the right address and port?"},
+		{"nothing answers", "http://" + silent.Addr().String(), "the API server at http://" + silent.Addr().String() + " did not answer in time"},
+		{"no such host", "http://no-such-host.invalid:6443", `the API server at http://no-such-host.invalid:6443 cannot be found: no address for "no-such-host.invalid"`},
+		{"unknown authority", stranger.URL, "the API server at " + stranger.URL + " shows a certificate that the kubeconfig's certificate authority did not sign: is this the right cluster and certificate-authority-data?"},
+		{"expired token", refusing.URL, "the API server refuses these credentials (401 Unauthorized): log in again, or renew the token or certificate in the kubeconfig"},
+		{"forbidden", forbidding.URL, "not allowed: "},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			err := kube.Explain(listNodes(t, connect(t, testkit.Kubeconfig(t, tt.address, "token"))))
+			if err == nil || !strings.HasPrefix(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("got  %v\nwant %s", err, tt.want)
+			}
+			if again := kube.Explain(err); again.Error() != err.Error() {
+				t.Errorf("explaining twice changes the text: %v", again)
+			}
+		})
+	}
+}
+
+func TestNoConfigurationIsSaidSo(t *testing.T) {
+	flags := kube.NewFlags("test-agent", time.Now)
+	t.Setenv("KUBECONFIG", filepath.Join(t.TempDir(), "absent"))
+	t.Setenv("HOME", t.TempDir())
+	_, err := flags.Cluster()
+	if err == nil || err.Error() != "no cluster is configured: set KUBECONFIG, or pass --kubeconfig or --server" {
+		t.Error(err)
+	}
+}
+
+func TestABrokenKubeconfigIsOneLine(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config")
+	if err := os.WriteFile(path, []byte("a: [b\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	flags := kube.NewFlags("test-agent", time.Now)
+	if err := flags.FlagSet().Parse([]string{"--kubeconfig", path}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := flags.Cluster(); err == nil || !strings.Contains(err.Error(), path) {
+		t.Error(err)
+	}
+}
+
+func TestSourceOf(t *testing.T) {
+	pods := schema.GroupResource{Resource: "pods"}
+	tests := []struct {
+		name string
+		err  error
+		want source.State
+	}{
+		{"read", nil, source.OK},
+		{"forbidden", apierrors.NewForbidden(pods, "", errors.New("no")), source.Forbidden},
+		{"not logged in", apierrors.NewUnauthorized("expired"), source.Forbidden},
+		{"absent", apierrors.NewNotFound(pods, "x"), source.Absent},
+		{"aggregated API down", apierrors.NewServiceUnavailable("down"), source.Unreachable},
+		{"slow", context.DeadlineExceeded, source.Unreachable},
+		{"unknown", errors.New("odd"), source.Unreachable},
+	}
+	for _, tt := range tests {
+		got := kube.SourceOf("pods", "list", "pods", tt.err)
+		if got.State != tt.want {
+			t.Errorf("%s: got %s, want %s", tt.name, got.State, tt.want)
+		}
+		if got.State == source.Forbidden && got.Gap() != "not checked: needs list pods" {
+			t.Errorf("%s: %s", tt.name, got.Gap())
+		}
+	}
+}
+
+// The laptop is an hour behind; ages must not be.
+func TestClockFollowsTheServer(t *testing.T) {
+	server := testkit.NewServer(t)
+	server.Answer("/api/v1/nodes", map[string]any{"kind": "NodeList", "apiVersion": "v1"})
+	behind := func() time.Time { return time.Now().Add(-time.Hour) }
+	flags := kube.NewFlags("test-agent", behind)
+	if err := flags.FlagSet().Parse([]string{"--kubeconfig", server.Kubeconfig(t)}); err != nil {
+		t.Fatal(err)
+	}
+	cluster, err := flags.Cluster()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, known := cluster.Clock.Offset(); known {
+		t.Error("the clock claims to know before any answer")
+	}
+	if err := listNodes(t, cluster); err != nil {
+		t.Fatal(err)
+	}
+	if off := time.Since(cluster.Clock.Now()).Abs(); off > 2*time.Second {
+		t.Errorf("the clock is %s off", off)
+	}
+}
+
+func TestNextCommandsRepeatTheConnectionAndNoSecret(t *testing.T) {
+	kubeconfig := testkit.Kubeconfig(t, "http://127.0.0.1:1", "token")
+	cluster := connect(t, kubeconfig, "--context", "test", "--token", "secret", "--as", "a b")
+	want := []string{"--kubeconfig=" + kubeconfig, "--context=test", "--as=a b"}
+	if d := cmp.Diff(want, cluster.Kubectl.Flags); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestRequestsCarryTheAgentAndAreNotThrottled(t *testing.T) {
+	cluster := connect(t, testkit.Kubeconfig(t, "http://127.0.0.1:1", "token"))
+	if cluster.Config.UserAgent != "test-agent" || cluster.Config.QPS != -1 {
+		t.Errorf("got %q, %v", cluster.Config.UserAgent, cluster.Config.QPS)
+	}
+}
+
+func TestContextsByNameAndPattern(t *testing.T) {
+	kubeconfig := filepath.Join(t.TempDir(), "config")
+	text := `apiVersion: v1
+kind: Config
+current-context: prod-b
+clusters: [{name: a, cluster: {server: "http://127.0.0.1:1"}}, {name: b, cluster: {server: "http://127.0.0.1:2"}}]
+contexts:
+- {name: prod-b, context: {cluster: b, user: u, namespace: team}}
+- {name: prod-a, context: {cluster: a, user: u}}
+- {name: dev, context: {cluster: a, user: u}}
+users: [{name: u, user: {}}]
+`
+	if err := os.WriteFile(kubeconfig, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		args string
+		want []string // context, host, namespace
+		err  string
+	}{
+		{"", []string{" http://127.0.0.1:2 team"}, ""},
+		{"--context prod-*", []string{"prod-a http://127.0.0.1:1 default", "prod-b http://127.0.0.1:2 team"}, ""},
+		{"--context dev --context prod-b --context dev", []string{"dev http://127.0.0.1:1 default", "prod-b http://127.0.0.1:2 team"}, ""},
+		{"--context stage", nil, `--context "stage" is not in the kubeconfig, which has: dev, prod-a, prod-b`},
+	}
+	for _, tt := range tests {
+		flags := kube.NewFlags("test-agent", time.Now)
+		if err := flags.FlagSet().Parse(append(strings.Fields(tt.args), "--kubeconfig", kubeconfig)); err != nil {
+			t.Fatal(err)
+		}
+		clusters, err := flags.Clusters()
+		if tt.err != "" {
+			if err == nil || err.Error() != tt.err {
+				t.Errorf("%s: got %v, want %s", tt.args, err, tt.err)
+			}
+			continue
+		}
+		var got []string
+		for _, c := range clusters {
+			got = append(got, c.Context+" "+c.Config.Host+" "+c.Namespace)
+		}
+		if d := cmp.Diff(tt.want, got); err != nil || d != "" {
+			t.Errorf("%s: %v %s", tt.args, err, d)
+		}
+		if _, err := flags.Cluster(); (err != nil) != (len(tt.want) > 1) {
+			t.Errorf("%s: one cluster: %v", tt.args, err)
+		}
+	}
+}

@@ -1,0 +1,276 @@
+package collect
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/yaml"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate"
+)
+
+const metricsPath = "/apis/metrics.k8s.io/v1beta1/nodes"
+
+// pageSize keeps one answer to a few megabytes; the server's limit of 60 s holds for each page.
+const pageSize = 500
+
+// getJSON reads a path that has no typed client here. Metrics come as JSON: their types are not worth a dependency.
+func (c *collector) getJSON(ctx context.Context, path string, into any) error {
+	data, err := c.client.Discovery().RESTClient().Get().AbsPath(path).SetHeader("Accept", "application/json").Do(ctx).Raw()
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(data, into)
+}
+
+func (c *collector) metricsOfAll(ctx context.Context) ([]evaluate.NodeMetrics, error) {
+	var list struct {
+		Items []evaluate.NodeMetrics `json:"items"`
+	}
+	err := c.getJSON(ctx, metricsPath, &list)
+	return list.Items, err
+}
+
+func metricsSource(err error) source.Source {
+	s := kube.SourceOf(evaluate.SourceMetrics, "list", "nodes.metrics.k8s.io", err)
+	switch {
+	case s.State == source.Absent:
+		s.Message = "metrics-server is not installed"
+	case apierrors.IsServiceUnavailable(err):
+		s.Message = "metrics-server is installed and does not answer (503)"
+	}
+	return s
+}
+
+// shared reads what concerns every node.
+func (c *collector) shared(ctx context.Context) {
+	c.spawn(func() {
+		var version struct {
+			GitVersion string `json:"gitVersion"`
+		}
+		err := c.getJSON(ctx, "/version", &version)
+		c.put(kube.SourceOf(evaluate.SourceServerVersion, "get", "/version", err), func(in *evaluate.Input) { in.ServerVersion = version.GitVersion })
+	})
+	c.spawn(func() {
+		list, err := c.client.CoordinationV1().Leases(metav1.NamespaceSystem).List(ctx, cached())
+		c.put(kube.SourceOf(evaluate.SourceSystemLeases, "list", "leases.coordination.k8s.io in kube-system", err), func(in *evaluate.Input) { in.SystemLeases = list.Items })
+	})
+	c.spawn(func() {
+		list, err := c.client.AppsV1().DaemonSets("").List(ctx, cached())
+		c.put(kube.SourceOf(evaluate.SourceDaemonSets, "list", "daemonsets.apps", err), func(in *evaluate.Input) { in.DaemonSets = trimDaemonSets(list.Items) })
+	})
+	c.spawn(func() { c.proxyMode(ctx) })
+}
+
+// proxyMode reads kube-proxy's configuration where kubeadm keeps it. Only the mode is kept.
+func (c *collector) proxyMode(ctx context.Context) {
+	config, err := c.client.CoreV1().ConfigMaps(metav1.NamespaceSystem).Get(ctx, "kube-proxy", metav1.GetOptions{})
+	s := kube.SourceOf(evaluate.SourceProxyConfig, "get", "configmaps/kube-proxy in kube-system", err)
+	var file struct {
+		Mode string `json:"mode"`
+	}
+	if s.Readable() {
+		if err := yaml.Unmarshal([]byte(config.Data["config.conf"]), &file); err != nil || config.Data["config.conf"] == "" {
+			s = source.Source{Name: s.Name, State: source.Absent, Message: "ConfigMap kube-system/kube-proxy has no readable config.conf"}
+		}
+	}
+	c.put(s, func(in *evaluate.Input) { in.ProxyMode = file.Mode })
+}
+
+func (c *collector) attachments(ctx context.Context) {
+	list, err := c.client.StorageV1().VolumeAttachments().List(ctx, cached())
+	c.put(kube.SourceOf(evaluate.SourceAttachments, "list", "volumeattachments.storage.k8s.io", err), func(in *evaluate.Input) { in.VolumeAttachments = list.Items })
+}
+
+// readyz keeps the text also when the API server says that it is not ready (500).
+func (c *collector) readyz(ctx context.Context) {
+	result := c.client.Discovery().RESTClient().Get().AbsPath("/readyz").Param("verbose", "").Do(ctx)
+	body, err := result.Raw()
+	if err != nil && strings.Contains(string(body), "[-]") {
+		err = nil
+	}
+	c.put(kube.SourceOf(evaluate.SourceReadyz, "get", "/readyz", err), func(in *evaluate.Input) { in.Readyz = string(body) })
+}
+
+// oneNode reads what concerns one node.
+func (c *collector) oneNode(ctx context.Context, name string) {
+	c.spawn(func() {
+		lease, err := c.client.CoordinationV1().Leases(corev1.NamespaceNodeLease).Get(ctx, name, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			c.putFor(name, source.Source{Name: evaluate.SourceLeases, State: source.OK}, nil) // read: there is none
+			return
+		}
+		c.putFor(name, kube.SourceOf(evaluate.SourceLeases, "get", "leases.coordination.k8s.io in kube-node-lease", err), func(in *evaluate.Input) { in.Leases = append(in.Leases, *lease) })
+	})
+	c.spawn(func() {
+		var metrics evaluate.NodeMetrics
+		err := c.getJSON(ctx, metricsPath+"/"+name, &metrics)
+		if status := (apierrors.APIStatus)(nil); apierrors.IsNotFound(err) && errors.As(err, &status) && status.Status().Details != nil && status.Status().Details.Name == name {
+			c.putFor(name, source.Source{Name: evaluate.SourceMetrics, State: source.OK}, nil) // the API is there, this node's sample is not
+			return
+		}
+		c.putFor(name, metricsSource(err), func(in *evaluate.Input) { in.Metrics = append(in.Metrics, metrics) })
+	})
+	c.spawn(func() {
+		csi, err := c.client.StorageV1().CSINodes().Get(ctx, name, metav1.GetOptions{})
+		c.putFor(name, kube.SourceOf(evaluate.SourceCSINodes, "get", "csinodes.storage.k8s.io", err), func(in *evaluate.Input) { in.CSINodes = append(in.CSINodes, *csi) })
+	})
+	c.spawn(func() { c.podsOf(ctx, name) })
+	c.spawn(func() {
+		// Without a UID: the kubelet's own events carry none (https://github.com/kubernetes/kubectl/issues/1838).
+		selector := fields.Set{"involvedObject.kind": "Node", "involvedObject.name": name}.AsSelector().String()
+		list, err := c.client.CoreV1().Events(metav1.NamespaceDefault).List(ctx, metav1.ListOptions{FieldSelector: selector})
+		c.putFor(name, kube.SourceOf(evaluate.SourceEvents, "list", "events in default", err), func(in *evaluate.Input) { in.Events = append(in.Events, trimEvents(list.Items)...) })
+	})
+}
+
+// podsOf lists one node's pods from the cache, which has an index by node; the limit is a hint of the answer's size for
+// the server's fairness.
+func (c *collector) podsOf(ctx context.Context, name string) {
+	options := cached()
+	options.FieldSelector = "spec.nodeName=" + name
+	options.Limit = pageSize
+	list, err := c.client.CoreV1().Pods("").List(ctx, options)
+	c.putFor(name, kube.SourceOf(evaluate.SourcePods, "list", "pods", err), func(in *evaluate.Input) { in.Pods = append(in.Pods, trimPods(list.Items)...) })
+}
+
+// allPods lists every pod in pages, keeping of each what is judged.
+func (c *collector) allPods(ctx context.Context) {
+	var pods []corev1.Pod
+	options := metav1.ListOptions{Limit: pageSize}
+	for {
+		page, err := c.client.CoreV1().Pods("").List(ctx, options)
+		if err != nil {
+			c.put(kube.SourceOf(evaluate.SourcePods, "list", "pods", err), nil)
+			return
+		}
+		pods = append(pods, trimPods(page.Items)...)
+		if options.Continue = page.Continue; options.Continue == "" {
+			break
+		}
+	}
+	c.put(source.Source{Name: evaluate.SourcePods, State: source.OK}, func(in *evaluate.Input) { in.Pods = pods })
+}
+
+// keepSelected drops the pods of nodes that a selector left out.
+func (c *collector) keepSelected() {
+	selected := map[string]bool{}
+	for i := range c.in.Nodes {
+		selected[c.in.Nodes[i].Name] = true
+	}
+	c.in.Pods = slices.DeleteFunc(c.in.Pods, func(p corev1.Pod) bool { return !selected[p.Spec.NodeName] })
+}
+
+// podEvents reads the events of pods that are not Ready, of a few: they say why a pod does not start. Events are matched
+// by UID, because a recreated pod may have its predecessor's name.
+func (c *collector) podEvents(ctx context.Context) {
+	const most = 8
+	type target struct {
+		namespace string
+		uid       types.UID
+	}
+	var targets []target
+	for i := range c.in.Pods {
+		p := &c.in.Pods[i]
+		if p.Status.Phase == corev1.PodPending && p.DeletionTimestamp == nil && len(targets) < most {
+			targets = append(targets, target{p.Namespace, p.UID})
+		}
+	}
+	for _, t := range targets {
+		c.spawn(func() {
+			list, err := c.client.CoreV1().Events(t.namespace).List(ctx, metav1.ListOptions{FieldSelector: "involvedObject.uid=" + string(t.uid)})
+			if err == nil { // their absence takes a detail from a message, nothing from a verdict
+				c.mu.Lock()
+				defer c.mu.Unlock()
+				c.in.Events = append(c.in.Events, trimEvents(list.Items)...)
+			}
+		})
+	}
+	c.wg.Wait()
+}
+
+// patience with one kubelet: a black-holed one must not stall the run.
+const patience = 4 * time.Second
+
+// kubelets asks the kubelets themselves, through the API server.
+func (c *collector) kubelets(ctx context.Context) {
+	c.in.Kubelets = map[string]evaluate.Kubelet{}
+	for i := range c.in.Nodes {
+		name := c.in.Nodes[i].Name
+		c.spawn(func() {
+			ctx, cancel := context.WithTimeout(ctx, patience)
+			defer cancel()
+			answer, err := c.kubelet(ctx, name)
+			s := source.Source{Name: evaluate.SourceKubelet, State: source.OK}
+			if apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) {
+				s = kube.SourceOf(evaluate.SourceKubelet, "get", "nodes/proxy", err)
+			}
+			c.putFor(name, s, func(in *evaluate.Input) { in.Kubelets[name] = answer })
+		})
+	}
+	c.wg.Wait()
+}
+
+func (c *collector) kubelet(ctx context.Context, node string) (evaluate.Kubelet, error) {
+	get := func(path string) ([]byte, error) {
+		return c.client.CoreV1().RESTClient().Get().Resource("nodes").Name(node).SubResource("proxy").Suffix(path).SetHeader("Accept", "application/json, */*").Do(ctx).Raw()
+	}
+	body, err := get("healthz")
+	if err != nil {
+		text := strings.TrimSpace(string(body))
+		if status := (apierrors.APIStatus)(nil); errors.As(err, &status) {
+			text = kube.OneLine(err)
+		} else if text == "" || errors.Is(err, io.EOF) {
+			text = kube.OneLine(kube.Explain(err))
+		}
+		if errors.Is(err, context.DeadlineExceeded) {
+			text = fmt.Sprintf("no answer through the API server within %s", patience)
+		}
+		return evaluate.Kubelet{Message: text}, err
+	}
+	answer := evaluate.Kubelet{Healthy: true}
+	if body, err = get("stats/summary"); err == nil {
+		answer.Filesystems = filesystems(body)
+	}
+	return answer, nil
+}
+
+func filesystems(body []byte) []evaluate.KubeletFilesystem {
+	type fs = evaluate.KubeletFilesystem
+	var summary struct {
+		Node struct {
+			Root    *fs `json:"fs"`
+			Runtime struct {
+				Image     *fs `json:"imageFs"`
+				Container *fs `json:"containerFs"`
+			} `json:"runtime"`
+		} `json:"node"`
+	}
+	if err := json.Unmarshal(body, &summary); err != nil {
+		return nil
+	}
+	var all []fs
+	for _, f := range []struct {
+		name string
+		fs   *fs
+	}{{"root", summary.Node.Root}, {"image", summary.Node.Runtime.Image}, {"container", summary.Node.Runtime.Container}} {
+		if f.fs != nil {
+			f.fs.Name = f.name
+			all = append(all, *f.fs)
+		}
+	}
+	return all
+}

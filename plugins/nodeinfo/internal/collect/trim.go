@@ -1,0 +1,105 @@
+package collect
+
+import (
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// What is read may be saved and sent to somebody (--save-input), and a fleet's objects fill a machine's memory. So only
+// what is judged is kept: no environment, no commands but kube-proxy's, no annotations but those judged.
+
+func trimNodes(nodes []corev1.Node) []corev1.Node {
+	for i := range nodes {
+		n := &nodes[i]
+		n.Status.Images, n.Status.VolumesInUse, n.Status.VolumesAttached, n.Status.Config = nil, nil, nil, nil
+		delete(n.Annotations, corev1.LastAppliedConfigAnnotation)
+		n.ManagedFields = keepManagers(n.ManagedFields, "unschedulable")
+	}
+	return nodes
+}
+
+// keepManagers keeps the entries that own a field, cut to that field.
+func keepManagers(entries []metav1.ManagedFieldsEntry, field string) []metav1.ManagedFieldsEntry {
+	var kept []metav1.ManagedFieldsEntry
+	for _, m := range entries {
+		if m.FieldsV1 != nil && strings.Contains(string(m.FieldsV1.Raw), `"f:`+field+`"`) {
+			m.FieldsV1 = &metav1.FieldsV1{Raw: []byte(`{"f:spec":{"f:` + field + `":{}}}`)}
+			kept = append(kept, m)
+		}
+	}
+	return kept
+}
+
+func trimPods(pods []corev1.Pod) []corev1.Pod {
+	for i := range pods {
+		p := &pods[i]
+		p.ManagedFields, p.Spec.Volumes = nil, nil
+		p.Annotations = keepKeys(p.Annotations, corev1.MirrorPodAnnotationKey, "kubernetes.io/config.source")
+		proxy := strings.Contains(p.Name, "kube-proxy")
+		for _, list := range [][]corev1.Container{p.Spec.InitContainers, p.Spec.Containers} {
+			for j := range list {
+				trimContainer(&list[j], proxy)
+			}
+		}
+		p.Spec.EphemeralContainers, p.Spec.Affinity, p.Spec.TopologySpreadConstraints = nil, nil, nil
+		for _, list := range [][]corev1.ContainerStatus{p.Status.InitContainerStatuses, p.Status.ContainerStatuses} {
+			for j := range list {
+				trimStatus(&list[j])
+			}
+		}
+	}
+	return pods
+}
+
+func trimContainer(c *corev1.Container, keepArguments bool) {
+	kept := corev1.Container{Name: c.Name, Image: c.Image, Resources: c.Resources, RestartPolicy: c.RestartPolicy}
+	if keepArguments {
+		kept.Command, kept.Args = c.Command, c.Args
+	}
+	*c = kept
+}
+
+// trimStatus drops the messages that a container's own process wrote.
+func trimStatus(s *corev1.ContainerStatus) {
+	for _, t := range []*corev1.ContainerStateTerminated{s.State.Terminated, s.LastTerminationState.Terminated} {
+		if t != nil {
+			t.Message = ""
+		}
+	}
+}
+
+func keepKeys(all map[string]string, keys ...string) map[string]string {
+	var kept map[string]string
+	for _, key := range keys {
+		if value, ok := all[key]; ok {
+			if kept == nil {
+				kept = map[string]string{}
+			}
+			kept[key] = value
+		}
+	}
+	return kept
+}
+
+// trimDaemonSets keeps of the template what decides where its pods run.
+func trimDaemonSets(sets []appsv1.DaemonSet) []appsv1.DaemonSet {
+	for i := range sets {
+		d := &sets[i]
+		d.ManagedFields, d.Annotations = nil, nil
+		spec := &d.Spec.Template.Spec
+		d.Spec.Template = corev1.PodTemplateSpec{Spec: corev1.PodSpec{
+			NodeSelector: spec.NodeSelector, Affinity: spec.Affinity, Tolerations: spec.Tolerations, NodeName: spec.NodeName, HostNetwork: spec.HostNetwork,
+		}}
+	}
+	return sets
+}
+
+func trimEvents(events []corev1.Event) []corev1.Event {
+	for i := range events {
+		events[i].ManagedFields = nil
+	}
+	return events
+}

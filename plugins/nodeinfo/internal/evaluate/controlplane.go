@@ -1,0 +1,162 @@
+package evaluate
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
+)
+
+// leaders are the leader-election leases of the control plane, in kube-system.
+var leaders = []string{"kube-controller-manager", "kube-scheduler", "cloud-controller-manager"}
+
+// leaderGrace is added to a lease's duration (15 s) before nobody is said to lead: a new leader needs a retry period.
+const leaderGrace = 10 * time.Second
+
+// controlPlaneName is the component that a static pod of kubeadm, k3s or a cloud is; empty for others.
+func controlPlaneName(p *corev1.Pod) string {
+	if p.Namespace != "kube-system" || !static(p) {
+		return ""
+	}
+	switch name := p.Labels["component"]; name {
+	case "kube-apiserver", "etcd", "kube-scheduler", "kube-controller-manager", "cloud-controller-manager":
+		return name
+	}
+	return ""
+}
+
+func (v *view) controlPlane() {
+	out := &report.ControlPlane{}
+	if v.read(SourcePods) {
+		for _, p := range v.index.pods[v.node.Name] {
+			name := controlPlaneName(p)
+			if name == "" || finished(p) {
+				continue
+			}
+			out.Hosted = append(out.Hosted, v.component(name, "static pod", p))
+			v.checkHosted(name, p)
+		}
+		slices.SortFunc(out.Hosted, func(a, b report.Component) int { return cmp.Compare(a.Name+a.Pod, b.Name+b.Pod) })
+	}
+	for _, name := range leaders {
+		if leader := v.leader(name); leader != nil {
+			out.Leases = append(out.Leases, *leader)
+			v.checkLeader(*leader)
+		}
+	}
+	v.readyz(out)
+	if out.Hosted != nil || out.Leases != nil || out.Readyz != "" {
+		v.out.ControlPlane = out
+	}
+}
+
+func (v *view) checkHosted(name string, p *corev1.Pod) {
+	crash := v.crashing(p)
+	if crash == nil && (podReady(p) || v.now.Sub(readySince(p)) < time.Minute) {
+		return
+	}
+	state, _ := podState(p)
+	if crash != nil {
+		state = crash.text
+	}
+	f := v.add(ControlPlaneDown, fmt.Sprintf("%s on this node is down: %s", name, state), v.podEvidence(p), v.logsNext(p, crash), v.describePod(p))
+	about(f, p)
+}
+
+// leader reads a leader's lease; nil when there is none or it could not be read. Its age is by the server's clock.
+func (v *view) leader(name string) *report.Leader {
+	if !v.read(SourceSystemLeases) {
+		return nil
+	}
+	at := slices.IndexFunc(v.in.SystemLeases, func(l leaseType) bool { return l.Name == name })
+	if at < 0 {
+		return nil
+	}
+	lease := &v.in.SystemLeases[at]
+	l := &report.Leader{Name: name}
+	if h := lease.Spec.HolderIdentity; h != nil {
+		l.Holder = *h
+	}
+	host, _, _ := strings.Cut(l.Holder, "_")
+	l.Here = host != "" && (host == v.node.Name || host == hostname(v.node))
+	if lease.Spec.RenewTime == nil {
+		return l
+	}
+	l.RenewTime = timeOf(lease.Spec.RenewTime.Time)
+	if _, at := written(lease.ManagedFields, "renewTime"); at != nil {
+		l.RenewTime = at
+	}
+	age := max(0, v.now.Sub(*l.RenewTime))
+	l.AgeSeconds = ptr(int64(age.Seconds()))
+	duration := 15 * time.Second
+	if s := lease.Spec.LeaseDurationSeconds; s != nil && *s > 0 {
+		duration = time.Duration(*s) * time.Second
+	}
+	l.Expired = age > duration+leaderGrace
+	return l
+}
+
+func leaseText(l report.Leader) string {
+	text := "last renewed"
+	if l.AgeSeconds != nil {
+		text += " " + age(time.Duration(*l.AgeSeconds)*time.Second) + " ago"
+	}
+	if l.Holder != "" {
+		text += " by " + l.Holder
+	}
+	return text
+}
+
+var leaderWork = map[string]string{
+	"kube-scheduler":           "no pod is scheduled",
+	"kube-controller-manager":  "no controller works: silent nodes are not marked, replicas not replaced, endpoints not updated",
+	"cloud-controller-manager": "nodes are not initialised or removed, load balancers and routes not updated",
+}
+
+// checkLeader is critical on the node that led last, which is the place to repair; on others it is for information, as
+// their own health is not touched.
+func (v *view) checkLeader(l report.Leader) {
+	if !l.Expired {
+		return
+	}
+	f := v.add(LeaderLeaseExpired, fmt.Sprintf("no %s leads since %s: %s", l.Name, v.ago(*l.RenewTime), leaderWork[l.Name]),
+		[]finding.Evidence{{Source: "Lease kube-system/" + l.Name, Path: "spec.renewTime", Value: leaseText(l), Time: l.RenewTime}},
+		finding.Next{Command: v.kubectl("kube-system", "get", "pods", "-l", "component="+l.Name, "-o", "wide"), Why: "its static pods; none means that the manifest in /etc/kubernetes/manifests is gone or broken", Risk: finding.Read})
+	f.Object = &finding.ObjectRef{Kind: "Lease", Namespace: "kube-system", Name: l.Name}
+	if !l.Here {
+		f.Severity = finding.Info
+	} else if v.read(SourcePods) && !slices.ContainsFunc(v.index.pods[v.node.Name], func(p *corev1.Pod) bool { return controlPlaneName(p) == l.Name }) {
+		f.Message += fmt.Sprintf("; it ran here, and this node has no %s pod any more", l.Name)
+	}
+}
+
+// readyz reads the failed checks of /readyz?verbose ("[-]etcd failed: reason withheld").
+func (v *view) readyz(out *report.ControlPlane) {
+	if !v.read(SourceReadyz) {
+		return
+	}
+	for line := range strings.Lines(v.in.Readyz) {
+		if check, ok := strings.CutPrefix(strings.TrimSpace(line), "[-]"); ok {
+			name, _, _ := strings.Cut(check, " ")
+			out.Failed = append(out.Failed, name)
+		}
+	}
+	slices.Sort(out.Failed)
+	if len(out.Failed) == 0 {
+		out.Readyz = "ok"
+		return
+	}
+	out.Readyz = "failed: " + strings.Join(out.Failed, ", ")
+	f := v.add(APIServerNotReady, "the API server that answered is not ready: "+strings.Join(out.Failed, ", "),
+		[]finding.Evidence{{Source: "API server", Path: "/readyz", Value: out.Readyz}},
+		finding.Next{Command: v.kubectl("", "get", "--raw", "/readyz?verbose"), Why: "every check", Risk: finding.Read})
+	if out.Hosted == nil {
+		f.Severity = finding.Info
+	}
+}

@@ -1,0 +1,360 @@
+package evaluate
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	schedulinghelpers "k8s.io/component-helpers/scheduling/corev1"
+	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
+	"k8s.io/klog/v2"
+
+	helpers "k8s.io/component-helpers/resource"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
+)
+
+// Patience with pods: a slow image, a clean shutdown, and a crash that is over are no trouble.
+const (
+	starting     = 2 * time.Minute
+	terminating  = time.Minute      // beyond the end of the grace period
+	crashRecent  = 10 * time.Minute // twice the kubelet's longest back-off, which is 5 min
+	crashAtLeast = 3                // restarts; two are enough while the container is down
+)
+
+func (v *view) pods() {
+	if !v.read(SourcePods) {
+		return
+	}
+	out := &report.Pods{Phases: []report.PhaseCount{}}
+	phases := map[string]int{}
+	for _, p := range v.index.pods[v.node.Name] {
+		out.Total++
+		phases[podPhase(p)]++
+		if !finished(p) {
+			out.Slots++
+		}
+		if p.Status.Reason == "Evicted" {
+			out.Evicted++
+		}
+		out.Items = append(out.Items, podUse(p))
+		if t := v.trouble(p); t != nil {
+			out.Attention = append(out.Attention, *t)
+		}
+	}
+	for phase, n := range phases {
+		out.Phases = append(out.Phases, report.PhaseCount{Phase: phase, Count: n})
+	}
+	slices.SortFunc(out.Phases, func(a, b report.PhaseCount) int { return cmp.Compare(a.Phase, b.Phase) })
+	if q, ok := v.node.Status.Allocatable[corev1.ResourcePods]; ok {
+		out.MaxPods = ptr(q.Value())
+	}
+	v.out.Pods = out
+	if out.Evicted > 0 {
+		v.add(PodsEvicted, plural(out.Evicted, "pod")+" of this node were evicted", nil,
+			finding.Next{Command: v.kubectl("", "get", "pods", "-A", "--field-selector", "spec.nodeName="+v.node.Name+",status.phase=Failed"), Why: "which, and why", Risk: finding.Read})
+	}
+	v.checkDaemonSets()
+}
+
+// podPhase is the phase, with deletion said: kubectl prints Terminating too.
+func podPhase(p *corev1.Pod) string {
+	if p.DeletionTimestamp != nil && !finished(p) {
+		return "Terminating"
+	}
+	if p.Status.Phase == "" {
+		return "Unknown"
+	}
+	return string(p.Status.Phase)
+}
+
+func podUse(p *corev1.Pod) report.PodUse {
+	use := report.PodUse{Namespace: p.Namespace, Name: p.Name, Phase: podPhase(p)}
+	if finished(p) {
+		return use
+	}
+	use.Requests, use.Limits = amounts(helpers.PodRequests(p, scheduler)), amounts(podLimits(p))
+	for _, c := range p.Status.Conditions {
+		switch {
+		case c.Type == corev1.PodResizePending && c.Status == corev1.ConditionTrue:
+			use.Resize = c.Reason // Deferred or Infeasible
+		case c.Type == corev1.PodResizeInProgress && c.Status == corev1.ConditionTrue && use.Resize == "":
+			use.Resize = "InProgress"
+		}
+	}
+	return use
+}
+
+func amounts(list corev1.ResourceList) map[string]*report.Amount {
+	out := map[string]*report.Amount{}
+	for name := range list {
+		out[string(name)] = amount(name, list)
+	}
+	return out
+}
+
+func statuses(p *corev1.Pod) []corev1.ContainerStatus {
+	return slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses)
+}
+
+func podReady(p *corev1.Pod) bool {
+	for _, c := range p.Status.Conditions {
+		if c.Type == corev1.PodReady {
+			return c.Status == corev1.ConditionTrue
+		}
+	}
+	return false
+}
+
+// readySince is when Ready last changed, or when the pod was made.
+func readySince(p *corev1.Pod) time.Time {
+	for _, c := range p.Status.Conditions {
+		if c.Type == corev1.PodReady && !c.LastTransitionTime.IsZero() {
+			return c.LastTransitionTime.Time
+		}
+	}
+	return p.CreationTimestamp.Time
+}
+
+// podState is one word for a person, and the restarts of all containers.
+func podState(p *corev1.Pod) (state string, restarts int64) {
+	for _, s := range statuses(p) {
+		restarts += int64(s.RestartCount)
+		if state == "" && s.State.Waiting != nil && s.State.Waiting.Reason != "" && s.State.Waiting.Reason != "PodInitializing" {
+			state = s.State.Waiting.Reason
+		}
+		if state == "" && s.State.Terminated != nil && s.State.Terminated.ExitCode != 0 {
+			state = fmt.Sprintf("%s (exit code %d)", s.State.Terminated.Reason, s.State.Terminated.ExitCode)
+		}
+	}
+	switch {
+	case state != "":
+	case podReady(p):
+		state = "ready"
+	case p.Status.Phase == corev1.PodRunning:
+		state = "running, not ready"
+	default:
+		state = podPhase(p)
+	}
+	return state, restarts
+}
+
+// crash is a container that keeps ending.
+type crash struct {
+	container string
+	text      string
+	restarts  int64
+	last      time.Time
+}
+
+// crashing judges by restarts, the last end and the present state together: the waiting reason CrashLoopBackOff can be
+// absent through a whole back-off, while the container shows as terminated.
+func (v *view) crashing(p *corev1.Pod) *crash {
+	for _, s := range statuses(p) {
+		end := s.State.Terminated
+		down := end != nil && (end.ExitCode != 0 || p.Spec.RestartPolicy == corev1.RestartPolicyAlways)
+		if end == nil {
+			end = s.LastTerminationState.Terminated
+		}
+		looping := s.State.Waiting != nil && s.State.Waiting.Reason == "CrashLoopBackOff"
+		if !looping {
+			enough := s.RestartCount >= crashAtLeast || down && s.RestartCount >= 2
+			if end == nil || !enough || v.now.Sub(end.FinishedAt.Time) > crashRecent {
+				continue
+			}
+		}
+		c := &crash{container: s.Name, restarts: int64(s.RestartCount), text: fmt.Sprintf("container %s keeps ending, %s", s.Name, plural(int(s.RestartCount), "restart"))}
+		if end != nil {
+			c.last = end.FinishedAt.Time
+			c.text += fmt.Sprintf(", last %s ago with exit code %d", v.ago(c.last), end.ExitCode)
+			if end.Reason != "" && end.Reason != "Error" && end.Reason != "Completed" {
+				c.text += " (" + end.Reason + ")"
+			}
+		}
+		return c
+	}
+	return nil
+}
+
+// trouble judges one pod; pods of the node's components and of the control plane are judged as such.
+func (v *view) trouble(p *corev1.Pod) *report.PodTrouble {
+	if finished(p) {
+		return nil
+	}
+	_, restarts := podState(p)
+	out := &report.PodTrouble{Namespace: p.Namespace, Name: p.Name, Restarts: restarts}
+	name := p.Namespace + "/" + p.Name
+	if d := p.DeletionTimestamp; d != nil {
+		if v.now.Sub(d.Time) < terminating {
+			return nil
+		}
+		out.Code, out.Reason, out.Since = PodStuckTerminating, "Terminating", timeOf(d.Time)
+		out.Message = "should have been gone " + v.ago(d.Time) + " ago"
+		if len(p.Finalizers) > 0 {
+			out.Message += "; held by finalizer " + strings.Join(p.Finalizers, ", ")
+		}
+		f := v.add(PodStuckTerminating, "pod "+name+" "+out.Message,
+			[]finding.Evidence{{Source: "Pod " + name, Path: "metadata.deletionTimestamp", Value: d.UTC().Format(time.RFC3339), Time: timeOf(d.Time)}}, v.describePod(p))
+		about(f, p)
+		return out
+	}
+	if c := v.crashing(p); c != nil {
+		out.Code, out.Reason, out.Message, out.Since = PodCrashLooping, "crash loop", c.text, timeOf(c.last)
+		if !judgedElsewhere(p) {
+			about(v.add(PodCrashLooping, "pod "+name+": "+c.text, v.podEvidence(p), v.logsNext(p, c), v.describePod(p)), p)
+		}
+		return out
+	}
+	reason, message := v.notStarting(p)
+	if reason == "" {
+		return nil
+	}
+	out.Code, out.Reason, out.Message, out.Since = PodNotStarting, reason, message, timeOf(boundAt(p))
+	if !judgedElsewhere(p) {
+		text := "pod " + name + " does not start: " + reason
+		if message != "" {
+			text += ": " + message
+		}
+		about(v.add(PodNotStarting, text, v.podEvidence(p), v.describePod(p)), p)
+	}
+	return out
+}
+
+func judgedElsewhere(p *corev1.Pod) bool {
+	k := recognisePod(p)
+	return k != nil && k.kind != kindDNSCache || controlPlaneName(p) != ""
+}
+
+func boundAt(p *corev1.Pod) time.Time {
+	for _, c := range p.Status.Conditions {
+		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionTrue && !c.LastTransitionTime.IsZero() {
+			return c.LastTransitionTime.Time
+		}
+	}
+	return p.CreationTimestamp.Time
+}
+
+// creating are the waiting reasons of a pod that is on its way.
+var creating = map[string]bool{"": true, "ContainerCreating": true, "PodInitializing": true}
+
+// notStarting gives why a bound pod does not start, after two minutes.
+func (v *view) notStarting(p *corev1.Pod) (reason, message string) {
+	if v.now.Sub(boundAt(p)) < starting {
+		return "", ""
+	}
+	for _, s := range statuses(p) {
+		if w := s.State.Waiting; w != nil && !creating[w.Reason] {
+			return w.Reason, w.Message
+		}
+	}
+	if p.Status.Phase != corev1.PodPending {
+		return "", ""
+	}
+	for _, s := range p.Status.InitContainerStatuses {
+		if s.State.Running != nil {
+			return "", "" // an init container at work may take its time
+		}
+	}
+	if e := v.lastPodWarning(p); e != nil {
+		return e.Reason, e.Message
+	}
+	if len(statuses(p)) == 0 {
+		return "the kubelet has not taken it up", ""
+	}
+	return "ContainerCreating for " + v.ago(boundAt(p)), ""
+}
+
+func (v *view) lastPodWarning(p *corev1.Pod) *corev1.Event {
+	var last *corev1.Event
+	for _, e := range v.index.podEvents[string(p.UID)] {
+		if e.Type == corev1.EventTypeWarning && (last == nil || eventTime(e).After(eventTime(last)) || eventTime(e).Equal(eventTime(last)) && e.Reason+e.Message < last.Reason+last.Message) {
+			last = e
+		}
+	}
+	return last
+}
+
+func (v *view) podEvidence(p *corev1.Pod) []finding.Evidence {
+	state, restarts := podState(p)
+	evidence := []finding.Evidence{{Source: "Pod " + p.Namespace + "/" + p.Name, Path: "status.containerStatuses", Value: fmt.Sprintf("%s, %s", state, plural(int(restarts), "restart"))}}
+	if e := v.lastPodWarning(p); e != nil {
+		evidence = append(evidence, finding.Evidence{Source: "Event", Path: e.Reason, Value: e.Message, Time: timeOf(eventTime(e))})
+	}
+	return evidence
+}
+
+func (v *view) describePod(p *corev1.Pod) finding.Next {
+	return finding.Next{Command: v.kubectl(p.Namespace, "describe", "pod", p.Name), Why: "its containers, conditions and events", Risk: finding.Read}
+}
+
+func (v *view) logsNext(p *corev1.Pod, c *crash) finding.Next {
+	args := []string{"logs", p.Name}
+	why := "what it says"
+	if c != nil {
+		args = append(args, "-c", c.container)
+		if c.restarts > 0 {
+			args, why = append(args, "--previous"), "what it said before it ended"
+		}
+	}
+	return finding.Next{Command: v.kubectl(p.Namespace, append(args, "--tail=50")...), Why: why, Risk: finding.Read}
+}
+
+// checkDaemonSets names DaemonSets whose pod should be here and is not, by the rules of their controller
+// (https://github.com/kubernetes/kubernetes/blob/v1.36.0/pkg/controller/daemon/daemon_controller.go, NodeShouldRunDaemonPod).
+func (v *view) checkDaemonSets() {
+	if !v.read(SourceDaemonSets) || v.now.Sub(v.node.CreationTimestamp.Time) < starting || v.node.DeletionTimestamp != nil {
+		return
+	}
+	here := map[string]bool{}
+	for _, p := range v.index.pods[v.node.Name] {
+		for _, o := range p.OwnerReferences {
+			here[string(o.UID)] = here[string(o.UID)] || p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed
+		}
+	}
+	for _, d := range v.index.daemonSets {
+		settled := d.Status.ObservedGeneration == d.Generation && v.now.Sub(d.CreationTimestamp.Time) > starting && d.DeletionTimestamp == nil
+		if here[string(d.UID)] || !settled || !v.shouldRun(d) {
+			continue
+		}
+		name := d.Namespace + "/" + d.Name
+		f := v.add(DaemonSetPodMissing, "DaemonSet "+name+" has no pod on this node, and should",
+			[]finding.Evidence{{Source: "DaemonSet " + name, Path: "status", Value: fmt.Sprintf("%d of %d pods are scheduled", d.Status.CurrentNumberScheduled, d.Status.DesiredNumberScheduled)}},
+			finding.Next{Command: v.kubectl(d.Namespace, "describe", "daemonset", d.Name), Why: "its events say what stops it: quota, admission, or a port in use", Risk: finding.Read})
+		f.Object = &finding.ObjectRef{Kind: "DaemonSet", Namespace: d.Namespace, Name: d.Name}
+	}
+}
+
+// The taints that the DaemonSet controller tolerates for its pods
+// (https://kubernetes.io/docs/concepts/workloads/controllers/daemonset/#taints-and-tolerations).
+var daemonTolerations = []corev1.Toleration{
+	{Key: corev1.TaintNodeNotReady, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute},
+	{Key: corev1.TaintNodeUnreachable, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute},
+	{Key: corev1.TaintNodeDiskPressure, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule},
+	{Key: corev1.TaintNodeMemoryPressure, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule},
+	{Key: corev1.TaintNodePIDPressure, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule},
+	{Key: corev1.TaintNodeUnschedulable, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule},
+}
+
+func (v *view) shouldRun(d *appsv1.DaemonSet) bool {
+	spec := &d.Spec.Template.Spec
+	if spec.NodeName != "" && spec.NodeName != v.node.Name {
+		return false
+	}
+	pod := &corev1.Pod{Spec: *spec}
+	if fits, err := nodeaffinity.GetRequiredNodeAffinity(pod).Match(v.node); err != nil || !fits {
+		return false
+	}
+	tolerations := slices.Concat(spec.Tolerations, daemonTolerations)
+	if spec.HostNetwork {
+		tolerations = append(tolerations, corev1.Toleration{Key: corev1.TaintNodeNetworkUnavailable, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule})
+	}
+	_, refused := schedulinghelpers.FindMatchingUntoleratedTaint(klog.Background(), v.node.Spec.Taints, tolerations, func(t *corev1.Taint) bool {
+		return t.Effect == corev1.TaintEffectNoExecute || t.Effect == corev1.TaintEffectNoSchedule
+	}, true)
+	return !refused
+}

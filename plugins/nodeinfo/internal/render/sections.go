@@ -1,0 +1,437 @@
+package render
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
+)
+
+func (p *page) health(n report.Node) {
+	h := n.Health
+	if h == nil {
+		p.gap("Health", n, "nodes")
+		return
+	}
+	var parts []string
+	var bad, unclear []report.Condition
+	for _, c := range h.Conditions {
+		switch {
+		case c.Type == "Ready":
+			parts = append(parts, fmt.Sprintf("Ready=%s for %s", c.Status, p.since(c.Since)))
+		case c.Status == "Unknown":
+			unclear = append(unclear, c)
+		case c.Bad != nil && *c.Bad:
+			bad = append(bad, c)
+		case c.Bad == nil && c.Status == "True":
+			unclear = append(unclear, c)
+		}
+	}
+	parts = append(parts, heartbeatText(n))
+	if h.Kubelet != "" {
+		parts = append(parts, "kubelet "+h.Kubelet)
+	}
+	if len(bad) == 0 {
+		parts = append(parts, "no condition reports trouble")
+	}
+	p.titled("Health", strings.Join(parts, "; "))
+	p.conditions(append(bad, unclear...))
+}
+
+func heartbeatText(n report.Node) string {
+	h := n.Health.Heartbeat
+	switch {
+	case h == nil:
+		return "heartbeat " + n.Sources.Get("leases").Gap()
+	case h.State == report.HeartbeatNone:
+		return "no heartbeat lease (virtual kubelets have none)"
+	}
+	text := fmt.Sprintf("heartbeat %s ago", output.Age(time.Duration(*h.AgeSeconds)*time.Second))
+	if h.ClockSkew != nil && (*h.ClockSkew > 3 || *h.ClockSkew < -10) {
+		text += fmt.Sprintf(", clock off by %.0fs", *h.ClockSkew)
+	}
+	return text
+}
+
+func (p *page) conditions(list []report.Condition) {
+	t := output.TableText{Columns: []output.Column{{Header: "CONDITION"}, {Header: "STATUS"}, {Header: "SINCE"}, {Header: "TROUBLE"}, {Header: "REASON"}, {Header: "MESSAGE", Flexible: true}}}
+	for _, c := range list {
+		trouble, style := "not known", output.Plain
+		if c.Bad != nil {
+			trouble = map[bool]string{true: "yes", false: "no"}[*c.Bad]
+			if *c.Bad {
+				style = output.Bad
+			}
+		}
+		if c.Status == "Unknown" {
+			trouble = "not known"
+		}
+		t.Rows = append(t.Rows, []output.Cell{{Text: c.Type}, {Text: c.Status, Style: style}, {Text: p.since(c.Since)}, {Text: trouble}, {Text: c.Reason}, {Text: c.Message}})
+	}
+	p.table(t)
+}
+
+func (p *page) components(n report.Node) {
+	c := n.Components
+	if c == nil {
+		p.gap("Components", n, "nodes")
+		return
+	}
+	kubelet := "kubelet " + c.Kubelet
+	switch {
+	case c.MinorsBehind == nil:
+	case *c.MinorsBehind == 0:
+		kubelet += " (as the API server)"
+	case *c.MinorsBehind > 0:
+		kubelet += fmt.Sprintf(" (%s behind the API server's %s)", output.Plural(*c.MinorsBehind, "minor"), c.APIServer)
+	default:
+		kubelet += fmt.Sprintf(" (newer than the API server's %s)", c.APIServer)
+	}
+	parts := []string{kubelet, runtimeText(c.Runtime)}
+	if n.Sources.Get("pods").Readable() {
+		parts = append(parts, "proxy "+proxyLine(c), "CNI "+orUnknown(names(c.Network)), "CSI "+orNone(names(c.Storage)))
+		if len(c.DNSCache) > 0 {
+			parts = append(parts, "DNS cache "+names(c.DNSCache))
+		}
+	} else {
+		parts = append(parts, "proxy, CNI, CSI "+n.Sources.Get("pods").Gap())
+	}
+	system := strings.TrimSpace(c.OS.Image + ", kernel " + c.OS.Kernel + ", " + c.OS.Arch)
+	if c.OS.Cgroups != "" {
+		system += ", cgroup " + c.OS.Cgroups
+	}
+	p.titled("Components", strings.Join(append(parts, system), "; "))
+	t := output.TableText{Columns: []output.Column{{Header: "COMPONENT"}, {Header: "POD"}, {Header: "STATE"}, {Header: "RESTARTS"}, {Header: "KNOWN BY", Flexible: true}}}
+	var all []report.Component
+	if c.Proxy != nil {
+		all = append(all, c.Proxy.Component)
+	}
+	for _, x := range slices.Concat(all, c.Network, c.Storage, c.DNSCache) {
+		if x.Ready != nil && !*x.Ready {
+			t.Rows = append(t.Rows, output.Text(x.Name, x.Pod, x.State, strconv.FormatInt(*x.Restarts, 10), x.Evidence))
+		}
+	}
+	p.table(t)
+}
+
+func proxyLine(c *report.Components) string {
+	switch {
+	case c.Proxy == nil:
+		return output.Unknown
+	case c.Proxy.Mode == "":
+		return c.Proxy.Name + " (mode unknown; " + c.Proxy.Evidence + ")"
+	}
+	return strings.TrimSpace(c.Proxy.Name+" "+c.Proxy.Version) + " (" + c.Proxy.Mode + ")"
+}
+
+// resources is always a table: its figures are what people come for. Empty kinds are left out.
+func (p *page) resources(n report.Node) {
+	note := "requests and limits of allocatable, usage of capacity"
+	for _, s := range []struct{ name, what string }{{"metrics", "usage"}, {"pods", "requests and limits"}} {
+		if gap := n.Sources.Get(s.name).Gap(); gap != "" {
+			note += "; " + s.what + " " + gap
+		}
+	}
+	p.titled("Resources", note)
+	t := output.TableText{Columns: []output.Column{{Header: "RESOURCE"}, {Header: "CAPACITY"}, {Header: "RESERVED"}, {Header: "ALLOCATABLE"}, {Header: "REQUESTS"}, {Header: "REQ%"}}}
+	if p.term.TTY && p.term.Width >= 120 {
+		t.Columns = append(t.Columns, output.Column{Header: ""})
+	}
+	for _, h := range []string{"LIMITS", "LIM%", "USAGE", "USE%", "FREE"} {
+		t.Columns = append(t.Columns, output.Column{Header: h})
+	}
+	for _, r := range n.Resources {
+		if value(r.Capacity) == 0 && value(r.Requests) == 0 {
+			continue
+		}
+		row := output.Text(r.Name, amountText(r.Unit, r.Capacity), amountText(r.Unit, r.Reserved), amountText(r.Unit, r.Allocatable), amountText(r.Unit, r.Requests), percentText(r.RequestsPercent))
+		if r.RequestsPercent != nil && *r.RequestsPercent >= 100 {
+			row[5].Style = output.Warn
+		}
+		if p.term.TTY && p.term.Width >= 120 {
+			row = append(row, output.Cell{Text: p.term.Bar(value(r.Requests), value(r.Allocatable), 10)})
+		}
+		row = append(row, output.Text(limits(r, amountText(r.Unit, r.Limits)), limits(r, percentText(r.LimitsPercent)), usageText(r, amountText(r.Unit, r.Usage)), usageText(r, percentText(r.UsagePercent)), amountText(r.Unit, r.Free))...)
+		t.Rows = append(t.Rows, row)
+	}
+	p.table(t)
+}
+
+func value(a *report.Amount) int64 {
+	if a == nil {
+		return 0
+	}
+	return a.Value
+}
+
+// Limits and usage do not exist for every resource: that is not the same as unknown.
+func limits(r report.Resource, text string) string {
+	if r.Unit == "count" {
+		return "-"
+	}
+	return text
+}
+
+func usageText(r report.Resource, text string) string {
+	if r.Name != "cpu" && r.Name != "memory" {
+		return "-"
+	}
+	return text
+}
+
+func (p *page) pods(n report.Node) {
+	if n.Pods == nil {
+		p.gap("Pods", n, "pods")
+		return
+	}
+	var phases []string
+	for _, c := range n.Pods.Phases {
+		phases = append(phases, fmt.Sprintf("%d %s", c.Count, c.Phase))
+	}
+	text := output.Plural(n.Pods.Total, "pod")
+	if len(phases) > 0 {
+		text += " (" + strings.Join(phases, ", ") + ")"
+	}
+	if n.Pods.MaxPods != nil {
+		text += fmt.Sprintf("; %d of %d slots taken", n.Pods.Slots, *n.Pods.MaxPods)
+	}
+	if len(n.Pods.Attention) == 0 {
+		text += "; none needs attention"
+	}
+	p.titled("Pods", text)
+	t := output.TableText{Columns: []output.Column{{Header: "NAMESPACE"}, {Header: "POD"}, {Header: "TROUBLE"}, {Header: "RESTARTS"}, {Header: "SINCE"}, {Header: "DETAIL", Flexible: true}}}
+	for _, a := range n.Pods.Attention {
+		t.Rows = append(t.Rows, output.Text(a.Namespace, a.Name, a.Reason, strconv.FormatInt(a.Restarts, 10), p.since(a.Since), orNone(a.Message)))
+	}
+	p.table(t)
+	p.biggest(n.Pods.Items)
+}
+
+const biggest = 5
+
+// biggest lists the pods with the largest memory requests, then cpu; pods that request nothing are no answer.
+func (p *page) biggest(items []report.PodUse) {
+	items = slices.DeleteFunc(slices.Clone(items), func(u report.PodUse) bool {
+		return value(u.Requests["memory"]) == 0 && value(u.Requests["cpu"]) == 0
+	})
+	slices.SortFunc(items, func(a, b report.PodUse) int {
+		return cmp.Or(cmp.Compare(value(b.Requests["memory"]), value(a.Requests["memory"])), cmp.Compare(value(b.Requests["cpu"]), value(a.Requests["cpu"])), cmp.Compare(a.Namespace+"/"+a.Name, b.Namespace+"/"+b.Name))
+	})
+	t := output.TableText{Columns: []output.Column{{Header: "BIGGEST REQUESTS"}, {Header: "CPU"}, {Header: "MEMORY"}, {Header: "MEMORY LIMIT"}, {Header: "RESIZE"}}}
+	for _, u := range items[:min(biggest, len(items))] {
+		t.Rows = append(t.Rows, output.Text(u.Namespace+"/"+u.Name, output.Millicores(value(u.Requests["cpu"])), output.Bytes(value(u.Requests["memory"])), limitText(u.Limits["memory"]), orNone(u.Resize)))
+	}
+	p.table(t)
+}
+
+func limitText(a *report.Amount) string {
+	if a == nil {
+		return output.None
+	}
+	return output.Bytes(a.Value)
+}
+
+func (p *page) network(n report.Node) {
+	var parts []string
+	for _, a := range n.Network.Addresses {
+		parts = append(parts, a.Type+" "+a.Address)
+	}
+	cidr := "pod CIDR " + orNone(strings.Join(n.Network.PodCIDRs, ", "))
+	switch {
+	case n.Network.PodIPsUsed != nil && n.Network.PodIPsTotal != nil:
+		cidr += fmt.Sprintf(" (%d of %d addresses taken, %d left)", *n.Network.PodIPsUsed, *n.Network.PodIPsTotal, *n.Network.PodIPsTotal-*n.Network.PodIPsUsed)
+	case !n.Sources.Get("pods").Readable():
+		cidr += " (addresses " + n.Sources.Get("pods").Gap() + ")"
+	}
+	p.titled("Network", strings.Join(append(parts, cidr), "; "))
+}
+
+func (p *page) storage(n report.Node) {
+	if n.Storage == nil {
+		p.gap("Storage", n, "csinodes")
+		return
+	}
+	s := n.Storage
+	text := "volumes attached " + n.Sources.Get("volumeattachments").Gap()
+	if s.Attached != nil {
+		text = output.Plural(*s.Attached, "volume") + " attached"
+	}
+	switch {
+	case !n.Sources.Get("csinodes").Readable():
+		text += "; CSI drivers " + n.Sources.Get("csinodes").Gap()
+	case len(s.Drivers) == 0:
+		text += "; no CSI driver registered"
+	}
+	if len(s.Filesystems) == 0 {
+		text += "; filesystems " + cmp.Or(n.Sources.Get("kubelet").Gap(), "not known")
+	}
+	p.titled("Storage", text)
+	drivers := output.TableText{Columns: []output.Column{{Header: "DRIVER"}, {Header: "ATTACHED"}, {Header: "LIMIT"}}}
+	for _, d := range s.Drivers {
+		drivers.Rows = append(drivers.Rows, output.Text(d.Name, number(d.Attached, output.Unknown), number(d.Limit, output.None)))
+	}
+	p.table(drivers)
+	fs := output.TableText{Columns: []output.Column{{Header: "FILESYSTEM"}, {Header: "SIZE"}, {Header: "USED"}, {Header: "FREE"}, {Header: "FREE%"}, {Header: "INODES FREE%"}}}
+	for _, f := range s.Filesystems {
+		fs.Rows = append(fs.Rows, output.Text(f.Name, bytesText(f.Capacity), bytesText(f.Used), bytesText(f.Available), share(f.Available, f.Capacity), share(f.InodesFree, f.Inodes)))
+	}
+	p.table(fs)
+}
+
+func number(n *int64, absent string) string {
+	if n == nil {
+		return absent
+	}
+	return strconv.FormatInt(*n, 10)
+}
+
+func bytesText(n *int64) string {
+	if n == nil {
+		return output.Unknown
+	}
+	return output.Bytes(*n)
+}
+
+func share(part, whole *int64) string {
+	if part == nil || whole == nil {
+		return output.Unknown
+	}
+	return output.Percent(*part, *whole)
+}
+
+func (p *page) controlPlane(n report.Node) {
+	c := n.ControlPlane
+	if c == nil {
+		p.gap("Control plane", n, "control-plane leases")
+		return
+	}
+	parts := []string{"nothing of it runs here"}
+	if len(c.Hosted) > 0 {
+		parts[0] = "here " + names(c.Hosted)
+	} else if gap := n.Sources.Get("pods").Gap(); gap != "" {
+		parts[0] = "static pods " + gap
+	}
+	for _, l := range c.Leases {
+		text := l.Name + " leads"
+		if l.Expired {
+			text = l.Name + " leads nowhere"
+		} else if l.Here {
+			text += " here"
+		} else {
+			host, _, _ := strings.Cut(l.Holder, "_")
+			text += " on " + orUnknown(host)
+		}
+		if l.AgeSeconds != nil {
+			text += fmt.Sprintf(" (renewed %s ago)", output.Age(time.Duration(*l.AgeSeconds)*time.Second))
+		}
+		parts = append(parts, text)
+	}
+	if len(c.Leases) == 0 {
+		parts = append(parts, "leaders "+cmp.Or(n.Sources.Get("control-plane leases").Gap(), "have no leases"))
+	}
+	parts = append(parts, "readyz "+cmp.Or(c.Readyz, n.Sources.Get("readyz").Gap()))
+	p.titled("Control plane", strings.Join(parts, "; "))
+	t := output.TableText{Columns: []output.Column{{Header: "COMPONENT"}, {Header: "VERSION"}, {Header: "STATE"}, {Header: "RESTARTS"}, {Header: "POD"}}}
+	for _, h := range c.Hosted {
+		if h.Ready != nil && !*h.Ready {
+			t.Rows = append(t.Rows, output.Text(h.Name, orUnknown(h.Version), h.State, number(h.Restarts, output.Unknown), h.Pod))
+		}
+	}
+	p.table(t)
+}
+
+func (p *page) scheduling(n report.Node) {
+	s := n.Scheduling
+	text := "open to pods"
+	if s.Cordoned {
+		text = "cordoned"
+		if s.CordonedSince != nil {
+			text += " since " + p.since(s.CordonedSince)
+		}
+		if s.CordonedBy != "" {
+			text += " by " + s.CordonedBy
+		}
+	}
+	if len(s.Taints) == 0 {
+		text += ", no taints"
+	}
+	p.titled("Scheduling", text)
+	t := output.TableText{Columns: []output.Column{{Header: "TAINT"}, {Header: "EFFECT"}, {Header: "SINCE"}, {Header: "MEANING", Flexible: true}}}
+	for _, taint := range s.Taints {
+		key := taint.Key
+		if taint.Value != "" {
+			key += "=" + taint.Value
+		}
+		t.Rows = append(t.Rows, output.Text(key, taint.Effect, p.since(taint.Since), cmp.Or(taint.Meaning, "the cluster's own")))
+	}
+	p.table(t)
+}
+
+// shownEvents bounds the table; JSON has them all.
+const shownEvents = 8
+
+func (p *page) events(n report.Node) {
+	if n.Events == nil {
+		p.gap("Events", n, "events")
+		return
+	}
+	warnings, known := 0, 0
+	t := output.TableText{Columns: []output.Column{{Header: "LAST"}, {Header: "TYPE"}, {Header: "REASON"}, {Header: "COUNT"}, {Header: "FROM"}, {Header: "MESSAGE", Flexible: true}}}
+	for _, e := range n.Events.Items {
+		switch {
+		case e.Type != "Warning":
+			continue
+		case e.Harmless:
+			known++
+			continue
+		}
+		warnings++
+		if len(t.Rows) < shownEvents {
+			t.Rows = append(t.Rows, output.Text(p.since(&e.Last), e.Type, e.Reason, strconv.FormatInt(e.Count, 10), orNone(e.From), e.Message))
+		}
+	}
+	text := "no warnings"
+	if warnings > 0 {
+		text = output.Plural(warnings, "kind") + " of warning"
+	}
+	if known > 0 {
+		text += fmt.Sprintf(", %d harmless", known)
+	}
+	text += fmt.Sprintf(", %d ordinary (-o json shows all)", len(n.Events.Items)-warnings-known)
+	p.titled("Events", text)
+	p.table(t)
+}
+
+func (p *page) lifecycle(n report.Node) {
+	l := n.Lifecycle
+	parts := []string{"joined " + p.since(n.CreatedAt) + " ago"}
+	if n.Sources.Get("events").Readable() {
+		parts = append(parts, fmt.Sprintf("rebooted %s and not ready %s by its events", times(len(l.Reboots)), times(len(l.NotReady))))
+	} else {
+		parts = append(parts, "reboots "+n.Sources.Get("events").Gap())
+	}
+	if l.Deletion != "" {
+		parts = append(parts, "being removed: "+l.Deletion)
+	}
+	for _, part := range []struct{ name, value string }{{"zone", l.Zone}, {"type", l.InstanceType}, {"provider ID", l.ProviderID}} {
+		if part.value != "" {
+			parts = append(parts, part.name+" "+part.value)
+		}
+	}
+	p.titled("Lifecycle", strings.Join(parts, "; "))
+}
+
+func times(n int) string {
+	switch n {
+	case 0:
+		return "never"
+	case 1:
+		return "once"
+	}
+	return strconv.Itoa(n) + " times"
+}

@@ -1,0 +1,85 @@
+// Package report holds the types that kubectl nodeinfo prints with -o json and -o yaml: version v1alpha1, additive only.
+// What is unknown is absent, never 0; text and JSON come from the same values.
+package report
+
+import (
+	"time"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+)
+
+// The type of a List.
+const (
+	APIVersion = "kubectl-runbooks.github.io/v1alpha1"
+	Kind       = "NodeReportList"
+)
+
+// Verdict is the judgement of a node. A cordoned node is not unhealthy for that: see Scheduling.
+type Verdict string
+
+// The verdicts.
+const (
+	Healthy   Verdict = "Healthy"   // nothing critical or warning was found in what could be read
+	Degraded  Verdict = "Degraded"  // the worst finding is a warning
+	Unhealthy Verdict = "Unhealthy" // a finding is critical
+	Unknown   Verdict = "Unknown"   // nothing that decides could be read
+)
+
+// Verdicts lists the words, worst first.
+func Verdicts() []Verdict { return []Verdict{Unhealthy, Degraded, Unknown, Healthy} }
+
+// List is the report on a fleet or on named nodes, worst first.
+type List struct {
+	APIVersion string      `json:"apiVersion"`
+	Kind       string      `json:"kind"`
+	Time       time.Time   `json:"time"` // the API server's clock, by which ages are judged
+	Summary    string      `json:"summary"`
+	Counts     Counts      `json:"counts"`
+	Shared     []string    `json:"shared,omitempty"`  // what several nodes' troubles have in common
+	Missing    []string    `json:"missing,omitempty"` // named, and not in the cluster
+	Items      []Node      `json:"items"`
+	Sources    source.List `json:"sources"` // reads that concern every node
+}
+
+// Counts counts the nodes by verdict; cordoned ones are counted in their verdict too.
+type Counts struct {
+	Nodes     int `json:"nodes"`
+	Healthy   int `json:"healthy"`
+	Degraded  int `json:"degraded"`
+	Unhealthy int `json:"unhealthy"`
+	Unknown   int `json:"unknown"`
+	Cordoned  int `json:"cordoned"`
+}
+
+// Node is the report on one node. A section that was not read is absent; Sources says why.
+type Node struct {
+	Name         string            `json:"name"`
+	Verdict      Verdict           `json:"verdict"`
+	Summary      string            `json:"summary"`
+	Findings     []finding.Finding `json:"findings"`
+	Consequences []Consequence     `json:"consequences,omitempty"`
+	Status       string            `json:"status"` // as kubectl get nodes prints it
+	Roles        []string          `json:"roles,omitempty"`
+	Labels       map[string]string `json:"labels,omitempty"`
+	CreatedAt    *time.Time        `json:"createdAt,omitempty"`
+	Health       *Health           `json:"health,omitempty"`
+	Components   *Components       `json:"components,omitempty"`
+	Resources    []Resource        `json:"resources,omitempty"`
+	Pods         *Pods             `json:"pods,omitempty"`
+	Network      *Network          `json:"network,omitempty"`
+	Storage      *Storage          `json:"storage,omitempty"`
+	ControlPlane *ControlPlane     `json:"controlPlane,omitempty"`
+	Scheduling   *Scheduling       `json:"scheduling,omitempty"`
+	Events       *Events           `json:"events,omitempty"`
+	Lifecycle    *Lifecycle        `json:"lifecycle,omitempty"`
+	Sources      source.List       `json:"sources"`
+}
+
+// Consequence is something wrong that a finding of the same node explains. It raises no verdict of its own.
+type Consequence struct {
+	Code     string             `json:"code"`
+	CausedBy string             `json:"causedBy"` // the code of the finding that explains it
+	Message  string             `json:"message"`
+	Object   *finding.ObjectRef `json:"object,omitempty"`
+}

@@ -1,0 +1,253 @@
+package report
+
+import "time"
+
+// Health is the node's conditions and its heartbeat.
+type Health struct {
+	Conditions []Condition `json:"conditions"`
+	Heartbeat  *Heartbeat  `json:"heartbeat,omitempty"`
+	Kubelet    string      `json:"kubelet,omitempty"` // what the kubelet itself answered, when asked (--kubelet)
+}
+
+// Condition is a condition with its polarity judged: bad says whether this status is trouble, and is absent for a
+// condition whose meaning is not known.
+type Condition struct {
+	Type    string     `json:"type"`
+	Status  string     `json:"status"`
+	Bad     *bool      `json:"bad,omitempty"`
+	Reason  string     `json:"reason,omitempty"`
+	Message string     `json:"message,omitempty"`
+	Since   *time.Time `json:"since,omitempty"`    // last transition
+	Posted  *time.Time `json:"postedAt,omitempty"` // last heartbeat of the condition
+}
+
+// Heartbeat is the node's lease. ReceivedAt is the API server's clock at the last renewal; RenewTime the node's own.
+type Heartbeat struct {
+	State           HeartbeatState `json:"state"`
+	ReceivedAt      *time.Time     `json:"receivedAt,omitempty"`
+	RenewTime       *time.Time     `json:"renewTime,omitempty"`
+	AgeSeconds      *int64         `json:"ageSeconds,omitempty"`
+	DurationSeconds *int64         `json:"durationSeconds,omitempty"`
+	ClockSkew       *float64       `json:"clockSkewSeconds,omitempty"` // node's clock minus the server's
+	StatusPostedAt  *time.Time     `json:"statusPostedAt,omitempty"`
+}
+
+// HeartbeatState is the judgement of a lease.
+type HeartbeatState string
+
+// The states of a heartbeat.
+const (
+	HeartbeatOK      HeartbeatState = "ok"
+	HeartbeatLate    HeartbeatState = "late"    // older than the lease's duration
+	HeartbeatExpired HeartbeatState = "expired" // older than the node controller's patience
+	HeartbeatNone    HeartbeatState = "none"    // the node has no lease (virtual kubelets, very new nodes)
+)
+
+// Components are the programs that make the node work.
+type Components struct {
+	Kubelet      string      `json:"kubelet"`
+	APIServer    string      `json:"apiServer,omitempty"`
+	MinorsBehind *int        `json:"minorsBehindServer,omitempty"` // negative: newer than the server
+	Runtime      Runtime     `json:"runtime"`
+	OS           OS          `json:"os"`
+	Proxy        *Proxy      `json:"proxy,omitempty"`
+	Network      []Component `json:"network,omitempty"` // CNI plugins; several when chained
+	Storage      []Component `json:"storage,omitempty"` // CSI drivers
+	DNSCache     []Component `json:"dnsCache,omitempty"`
+}
+
+// Runtime is the container runtime.
+type Runtime struct {
+	Name    string `json:"name,omitempty"`
+	Version string `json:"version,omitempty"`
+}
+
+// OS is the node's operating system.
+type OS struct {
+	System  string `json:"system,omitempty"`
+	Image   string `json:"image,omitempty"`
+	Kernel  string `json:"kernel,omitempty"`
+	Arch    string `json:"architecture,omitempty"`
+	Cgroups string `json:"cgroups,omitempty"` // "v1" when the kubelet said so; unknown otherwise
+}
+
+// Proxy is the node's Service proxy: kube-proxy or what replaces it. Mode is absent when it cannot be known.
+type Proxy struct {
+	Component
+	Mode         string `json:"mode,omitempty"`
+	ModeEvidence string `json:"modeEvidence,omitempty"`
+}
+
+// Component is a program on the node, by what it was recognised, and its pod there.
+type Component struct {
+	Name     string `json:"name"`
+	Version  string `json:"version,omitempty"`
+	Evidence string `json:"evidence"`
+	Pod      string `json:"pod,omitempty"` // namespace/name
+	Ready    *bool  `json:"ready,omitempty"`
+	State    string `json:"state,omitempty"`
+	Restarts *int64 `json:"restarts,omitempty"`
+}
+
+// Amount is a figure in its unit (millicores for cpu, bytes, or a count) with the canonical quantity beside it.
+type Amount struct {
+	Value    int64  `json:"value"`
+	Quantity string `json:"quantity"`
+}
+
+// Resource is one resource of the node. Reserved is capacity minus allocatable; free is allocatable minus requests.
+// Usage is measured against capacity, because it includes the system's own; requests and limits against allocatable.
+type Resource struct {
+	Name            string   `json:"name"`
+	Unit            string   `json:"unit"` // millicores, bytes, count
+	Capacity        *Amount  `json:"capacity,omitempty"`
+	Allocatable     *Amount  `json:"allocatable,omitempty"`
+	Reserved        *Amount  `json:"reserved,omitempty"`
+	Requests        *Amount  `json:"requests,omitempty"`
+	RequestsPercent *float64 `json:"requestsPercent,omitempty"`
+	Limits          *Amount  `json:"limits,omitempty"`
+	LimitsPercent   *float64 `json:"limitsPercent,omitempty"`
+	Usage           *Amount  `json:"usage,omitempty"`
+	UsagePercent    *float64 `json:"usagePercent,omitempty"`
+	Free            *Amount  `json:"free,omitempty"`
+}
+
+// Pods are the pods bound to the node. Slots counts those that hold a place (all but the finished).
+type Pods struct {
+	Total     int          `json:"total"`
+	Slots     int          `json:"slots"`
+	MaxPods   *int64       `json:"maxPods,omitempty"`
+	Phases    []PhaseCount `json:"phases"`
+	Evicted   int          `json:"evicted,omitempty"`
+	Attention []PodTrouble `json:"attention,omitempty"`
+	Items     []PodUse     `json:"items,omitempty"`
+}
+
+// PhaseCount counts pods of one phase.
+type PhaseCount struct {
+	Phase string `json:"phase"`
+	Count int    `json:"count"`
+}
+
+// PodTrouble is a pod that needs a look.
+type PodTrouble struct {
+	Namespace string     `json:"namespace"`
+	Name      string     `json:"name"`
+	Code      string     `json:"code"`
+	Reason    string     `json:"reason"`
+	Message   string     `json:"message,omitempty"`
+	Restarts  int64      `json:"restarts"`
+	Since     *time.Time `json:"since,omitempty"`
+}
+
+// PodUse is what one pod takes, as the scheduler counts it, and uses, as metrics-server saw it.
+type PodUse struct {
+	Namespace string             `json:"namespace"`
+	Name      string             `json:"name"`
+	Phase     string             `json:"phase"`
+	Resize    string             `json:"resize,omitempty"` // an in-place resize under way: Deferred, Infeasible, InProgress
+	Requests  map[string]*Amount `json:"requests,omitempty"`
+	Limits    map[string]*Amount `json:"limits,omitempty"`
+}
+
+// Network is the node's addresses and pod addresses.
+type Network struct {
+	Addresses   []Address `json:"addresses,omitempty"`
+	PodCIDRs    []string  `json:"podCIDRs,omitempty"`
+	PodIPsUsed  *int64    `json:"podIPsUsed,omitempty"`
+	PodIPsTotal *int64    `json:"podIPsTotal,omitempty"` // usable addresses of the first CIDR; absent if pods live elsewhere
+	Unavailable *bool     `json:"unavailable,omitempty"` // the NetworkUnavailable condition
+}
+
+// Address is one of the node's addresses.
+type Address struct {
+	Type    string `json:"type"`
+	Address string `json:"address"`
+}
+
+// Storage is the volumes attached, their limits, and the node's filesystems.
+type Storage struct {
+	Drivers     []Driver     `json:"drivers,omitempty"`
+	Attached    *int         `json:"attached,omitempty"`
+	Filesystems []Filesystem `json:"filesystems,omitempty"` // from the kubelet itself (--kubelet)
+}
+
+// Driver is a CSI driver registered on the node.
+type Driver struct {
+	Name     string `json:"name"`
+	Limit    *int64 `json:"limit,omitempty"` // absent: the driver states none
+	Attached *int64 `json:"attached,omitempty"`
+}
+
+// Filesystem is a filesystem that the kubelet watches.
+type Filesystem struct {
+	Name       string `json:"name"` // root, image, container
+	Capacity   *int64 `json:"capacityBytes,omitempty"`
+	Used       *int64 `json:"usedBytes,omitempty"`
+	Available  *int64 `json:"availableBytes,omitempty"`
+	Inodes     *int64 `json:"inodes,omitempty"`
+	InodesFree *int64 `json:"inodesFree,omitempty"`
+}
+
+// ControlPlane is what of the control plane lives here, and who leads.
+type ControlPlane struct {
+	Hosted []Component `json:"hosted,omitempty"` // static pods on this node
+	Leases []Leader    `json:"leases,omitempty"`
+	Readyz string      `json:"readyz,omitempty"`       // ok, or what failed
+	Failed []string    `json:"failedChecks,omitempty"` // of readyz
+}
+
+// Leader is a leader-election lease.
+type Leader struct {
+	Name       string     `json:"name"`
+	Holder     string     `json:"holder,omitempty"`
+	Here       bool       `json:"here"` // the holder runs on this node
+	RenewTime  *time.Time `json:"renewTime,omitempty"`
+	AgeSeconds *int64     `json:"ageSeconds,omitempty"`
+	Expired    bool       `json:"expired"`
+}
+
+// Scheduling says what may land on the node.
+type Scheduling struct {
+	Cordoned      bool       `json:"cordoned"`
+	CordonedSince *time.Time `json:"cordonedSince,omitempty"`
+	CordonedBy    string     `json:"cordonedBy,omitempty"` // the field manager: a program, not a person
+	Taints        []Taint    `json:"taints,omitempty"`
+}
+
+// Taint is a taint and what it means.
+type Taint struct {
+	Key     string     `json:"key"`
+	Value   string     `json:"value,omitempty"`
+	Effect  string     `json:"effect"`
+	Since   *time.Time `json:"since,omitempty"`
+	Meaning string     `json:"meaning,omitempty"` // absent: a taint of the cluster's own
+}
+
+// Events are the node's events, folded by reason, newest first.
+type Events struct {
+	Items []Event `json:"items"`
+}
+
+// Event is all events of one reason.
+type Event struct {
+	Type     string    `json:"type"`
+	Reason   string    `json:"reason"`
+	Count    int64     `json:"count"`
+	Last     time.Time `json:"last"`
+	From     string    `json:"from,omitempty"`
+	Message  string    `json:"message"`
+	Harmless bool      `json:"harmless,omitempty"` // known noise of a kubelet's start
+}
+
+// Lifecycle is where the node stands in its life.
+type Lifecycle struct {
+	ProviderID   string      `json:"providerID,omitempty"`
+	Zone         string      `json:"zone,omitempty"`
+	InstanceType string      `json:"instanceType,omitempty"`
+	BootID       string      `json:"bootID,omitempty"`
+	Reboots      []time.Time `json:"reboots,omitempty"`    // by the kubelet's Rebooted events
+	NotReady     []time.Time `json:"notReadyAt,omitempty"` // by the node controller's NodeNotReady events
+	Deletion     string      `json:"deletion,omitempty"`   // who is about to remove the node
+	DeletionFrom *time.Time  `json:"deletionSince,omitempty"`
+}

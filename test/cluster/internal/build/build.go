@@ -1,0 +1,224 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/host"
+)
+
+// Builder builds components of a source tree into the cache.
+type Builder struct {
+	Root   host.Root
+	Source string // the directory that holds components/
+	Report func(format string, args ...any)
+}
+
+// Binaries says where the built programs are.
+type Binaries struct {
+	Dir  string            // one directory with every program and link
+	Keys map[string]string // component name to the key of its content
+}
+
+// Path is the place of a program.
+func (b Binaries) Path(program string) string { return filepath.Join(b.Dir, program) }
+
+// parallel is the number of components in work at a time: linking uses one core
+// only, so a second build fills the other.
+const parallel = 2
+
+// Build makes the named components, or finds them made.
+func (b *Builder) Build(ctx context.Context, names []string) (Binaries, error) {
+	toolchain, err := toolchain(ctx)
+	if err != nil {
+		return Binaries{}, err
+	}
+	var (
+		wait  sync.WaitGroup
+		mutex sync.Mutex
+		fails []error
+		slots = make(chan struct{}, parallel)
+		made  = Binaries{Keys: map[string]string{}}
+	)
+	for _, c := range Components() {
+		if !slices.Contains(names, c.Name) {
+			continue
+		}
+		slots <- struct{}{}
+		wait.Go(func() {
+			defer func() { <-slots }()
+			key, err := b.component(ctx, c, toolchain)
+			mutex.Lock()
+			defer mutex.Unlock()
+			made.Keys[c.Name] = key
+			if err != nil {
+				fails = append(fails, err)
+			}
+		})
+	}
+	wait.Wait()
+	if len(fails) > 0 {
+		return Binaries{}, errors.Join(fails...)
+	}
+	made.Dir, err = b.link(made.Keys)
+	return made, err
+}
+
+// toolchain names the Go version and platform, which are part of every key.
+func toolchain(ctx context.Context) (string, error) {
+	out, err := exec.CommandContext(ctx, "go", "env", "GOVERSION", "GOOS", "GOARCH", "GOAMD64").Output()
+	if err != nil {
+		return "", fmt.Errorf("ask go for its version (is go installed?): %w", err)
+	}
+	return strings.Join(strings.Fields(string(out)), " "), nil
+}
+
+// component builds one component if the cache does not hold it.
+func (b *Builder) component(ctx context.Context, c Component, toolchain string) (string, error) {
+	source := filepath.Join(b.Source, "components", c.Name)
+	key, err := Key(source, c, toolchain)
+	if err != nil {
+		return "", err
+	}
+	final := b.dir(c.Name, key)
+	if host.Exists(final) {
+		return key, nil
+	}
+	release, err := host.Lock(ctx, b.Root.Join("locks", "build-"+c.Name), func() {
+		b.Report("waiting for another build of %s", c.Name)
+	})
+	if err != nil {
+		return "", err
+	}
+	defer release()
+	if host.Exists(final) {
+		return key, nil
+	}
+	b.Report("building %s", c.Name)
+	if err := b.compile(ctx, c, source, final); err != nil {
+		return "", fmt.Errorf("build %q: %w", c.Name, err)
+	}
+	b.Report("built %s", c.Name)
+	return key, nil
+}
+
+func (b *Builder) dir(component, key string) string {
+	return b.Root.Join("components", component+"-"+key)
+}
+
+// compile builds into a directory beside the final one and renames it, so that
+// a half-made component is never taken for a whole one.
+func (b *Builder) compile(ctx context.Context, c Component, source, final string) error {
+	if err := os.MkdirAll(filepath.Dir(final), 0o755); err != nil {
+		return err
+	}
+	temp, err := os.MkdirTemp(filepath.Dir(final), ".building-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(temp) //nolint:errcheck // gone after the rename
+	for _, pkg := range c.Packages {
+		output := filepath.Join(temp, path.Base(pkg))
+		if pkg == "." {
+			output = filepath.Join(temp, c.Name)
+		}
+		cmd := exec.CommandContext(ctx, "go", "build", "-ldflags", strings.TrimSpace(c.LDFlags+" -s -w"), "-o", output, pkg)
+		cmd.Dir = source
+		// The build must not depend on a workspace or on flags that the caller
+		// happens to have set; no C compiler is on a new machine.
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-buildvcs=false")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("go build %s: %w\n%s", pkg, err, tail(string(out), 20))
+		}
+	}
+	for _, link := range c.Links {
+		if err := os.Symlink(c.Name, filepath.Join(temp, link)); err != nil {
+			return err
+		}
+	}
+	if err := os.Chmod(temp, 0o755); err != nil {
+		return err
+	}
+	return os.Rename(temp, final)
+}
+
+func tail(text string, lines int) string {
+	all := strings.Split(strings.TrimSpace(text), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
+// link gathers the programs of several components in one directory, to stand
+// in PATH.
+func (b *Builder) link(keys map[string]string) (string, error) {
+	var parts []string
+	for name, key := range keys {
+		parts = append(parts, name+"-"+key)
+	}
+	slices.Sort(parts)
+	final := b.Root.Join("bin", KeyOf(parts...))
+	if host.Exists(final) {
+		return final, nil
+	}
+	if err := os.MkdirAll(filepath.Dir(final), 0o755); err != nil {
+		return "", err
+	}
+	temp, err := os.MkdirTemp(filepath.Dir(final), ".linking-")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(temp) //nolint:errcheck // gone after the rename
+	for _, part := range parts {
+		programs, err := os.ReadDir(b.Root.Join("components", part))
+		if err != nil {
+			return "", err
+		}
+		for _, p := range programs {
+			target := filepath.Join("..", "..", "components", part, p.Name())
+			if err := os.Symlink(target, filepath.Join(temp, p.Name())); err != nil {
+				return "", err
+			}
+		}
+	}
+	if err := os.Chmod(temp, 0o755); err != nil {
+		return "", err
+	}
+	if err := os.Rename(temp, final); err != nil && !host.Exists(final) {
+		return "", err
+	}
+	return final, nil
+}
+
+// FindSource looks for the directory with the components: from the working
+// directory upwards, then where this program was compiled.
+func FindSource() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for ; ; dir = filepath.Dir(dir) {
+		for _, candidate := range []string{dir, filepath.Join(dir, "test", "cluster")} {
+			if host.Exists(filepath.Join(candidate, "components", Kube, "go.mod")) {
+				return candidate, nil
+			}
+		}
+		if dir == filepath.Dir(dir) {
+			break
+		}
+	}
+	if _, file, _, ok := runtime.Caller(0); ok {
+		source := filepath.Dir(filepath.Dir(filepath.Dir(file)))
+		if host.Exists(filepath.Join(source, "components", Kube, "go.mod")) {
+			return source, nil
+		}
+	}
+	return "", errors.New("find the component sources: run inside the checkout")
+}

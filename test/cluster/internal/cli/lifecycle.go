@@ -1,0 +1,163 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/build"
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/cluster"
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/host"
+)
+
+func (a *app) upCommand() *cobra.Command {
+	var (
+		spec     cluster.Spec
+		patience time.Duration
+	)
+	c := a.nameFlag(&cobra.Command{
+		Use:   "up",
+		Short: "Make a cluster, or find it running; prints the path of its kubeconfig",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			spec.Name = a.name
+			if err := complete(&spec, a.report); err != nil {
+				return err
+			}
+			components := build.ForPlain()
+			if spec.Mode == cluster.ModeNodes {
+				components = build.ForNodes()
+				if err := host.InstallPackages(cmd.Context(), a.report); err != nil {
+					return err
+				}
+			}
+			bin, err := a.build(cmd.Context(), components)
+			if err != nil {
+				return err
+			}
+			made, err := cluster.Up(cmd.Context(), a.root, spec, bin, patience, a.report)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(a.out, made.Kubeconfig())
+			return nil
+		},
+	})
+	c.Flags().IntVar(&spec.Workers, "workers", 2, "number of workers beside the control plane cp1: w1, w2, …")
+	c.Flags().StringVar(&spec.ProxyMode, "proxy-mode", "iptables", "how kube-proxy does Services: iptables or nftables")
+	c.Flags().StringVar(&spec.Mode, "mode", "", "nodes (real ones; Linux and root) or plain (kwok plays them); empty chooses")
+	c.Flags().DurationVar(&patience, "wait", 3*time.Minute, "how long the cluster may take to get ready, once everything is built")
+	return c
+}
+
+// complete checks a specification and fills in the mode.
+func complete(spec *cluster.Spec, report func(string, ...any)) error {
+	if err := cluster.CheckName(spec.Name); err != nil {
+		return err
+	}
+	if spec.ProxyMode != "iptables" && spec.ProxyMode != "nftables" {
+		return fmt.Errorf("--proxy-mode %q: iptables or nftables", spec.ProxyMode)
+	}
+	if spec.Workers < 0 || spec.Workers > 50 {
+		return fmt.Errorf("--workers %d: 0 to 50", spec.Workers)
+	}
+	switch spec.Mode {
+	case "":
+		spec.Mode = cluster.ModeNodes
+		if !host.CanMakeNodes() {
+			spec.Mode = cluster.ModePlain
+			report("no real nodes without Linux and root: a plain control plane, its nodes played by kwok")
+		}
+	case cluster.ModeNodes:
+		if !host.CanMakeNodes() {
+			return errors.New("--mode nodes needs Linux and root")
+		}
+	case cluster.ModePlain:
+	default:
+		return fmt.Errorf("--mode %q: nodes or plain", spec.Mode)
+	}
+	if spec.Mode == cluster.ModePlain {
+		spec.ProxyMode = "" // nothing proxies there
+	}
+	return nil
+}
+
+func (a *app) downCommand() *cobra.Command {
+	var all bool
+	c := a.nameFlag(&cobra.Command{
+		Use:   "down",
+		Short: "Remove a cluster and every trace of it",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			names := []string{a.name}
+			if all {
+				var err error
+				if names, err = cluster.Names(a.root); err != nil {
+					return err
+				}
+			}
+			var fails []error
+			for _, name := range names {
+				fails = append(fails, cluster.Down(cmd.Context(), a.root, name, a.report))
+			}
+			return errors.Join(fails...)
+		},
+	})
+	c.Flags().BoolVar(&all, "all", false, "every cluster of this machine")
+	c.MarkFlagsMutuallyExclusive("all", "name")
+	return c
+}
+
+func (a *app) binCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "bin",
+		Short: "Print the directory with kubectl and the rest, built if need be",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			bin, err := a.build(cmd.Context(), buildable())
+			if err == nil {
+				fmt.Fprintln(a.out, bin.Dir)
+			}
+			return err
+		},
+	}
+}
+
+func (a *app) buildCommand() *cobra.Command {
+	var all bool
+	c := &cobra.Command{
+		Use:   "build",
+		Short: "Build what a cluster needs, and do no more",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			components := buildable()
+			if all {
+				components = append(build.ForNodes(), build.ForPlain()...)
+			}
+			_, err := a.build(cmd.Context(), components)
+			return err
+		},
+	}
+	c.Flags().BoolVar(&all, "all", false, "also what the other mode needs")
+	return c
+}
+
+func buildable() []string {
+	if host.CanMakeNodes() {
+		return build.ForNodes()
+	}
+	return build.ForPlain()
+}
+
+func (a *app) installCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "install-deps",
+		Short: "Install the Debian packages that real nodes need",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return host.InstallPackages(cmd.Context(), a.report)
+		},
+	}
+}

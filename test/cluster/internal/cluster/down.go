@@ -1,0 +1,110 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/host"
+)
+
+// Down removes every trace of a cluster, in whatever state it is. That there is
+// none is no error.
+func Down(ctx context.Context, root host.Root, name string, report func(string, ...any)) error {
+	c, err := Open(root, name, report)
+	if errors.Is(err, ErrAbsent) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	release, err := c.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if c, err = Open(root, name, report); err != nil {
+		if errors.Is(err, ErrAbsent) {
+			return nil
+		}
+		return err
+	}
+	if err := c.remove(ctx); err != nil {
+		return err
+	}
+	report("cluster %q is gone", name)
+	return nil
+}
+
+// killNodes ends the nodes' first processes. The kernel then ends everything in
+// their process namespaces, and with that go mounts, links and loop devices.
+func (c *Cluster) killNodes() error {
+	records, err := filepath.Glob(c.path("nodes", "*", "init.json"))
+	if err != nil {
+		return err
+	}
+	var fails []error
+	for _, record := range records {
+		p, err := host.LoadProcess(record)
+		if err != nil {
+			// A record that cannot be read belongs to a process that was never
+			// released; its group is swept all the same.
+			continue
+		}
+		fails = append(fails, p.Kill(unix.SIGKILL, 20*time.Second))
+	}
+	return errors.Join(fails...)
+}
+
+// removeLinks removes the bridge and what is left of the nodes' links; routes
+// over them go with them.
+func (c *Cluster) removeLinks(ctx context.Context) error {
+	if c.State.Plan.Bridge == "" {
+		return nil // it died before it had a network
+	}
+	links := []string{c.State.Plan.Bridge}
+	for _, name := range c.State.NodeNames() {
+		links = append(links, c.State.Plan.Veth(name))
+	}
+	for _, link := range links {
+		if !host.Exists("/sys/class/net/" + link) {
+			continue
+		}
+		if _, err := host.Run(ctx, "", "ip", "link", "delete", link); err != nil && host.Exists("/sys/class/net/"+link) {
+			return err
+		}
+	}
+	return c.releaseLoops()
+}
+
+// releaseLoops frees loop devices of the cluster's disks. The kernel does it by
+// itself once the last mount is gone; only a node that was killed between the
+// attachment and the mount leaves one.
+func (c *Cluster) releaseLoops() error {
+	backings, err := filepath.Glob("/sys/block/loop*/loop/backing_file")
+	if err != nil {
+		return err
+	}
+	for _, path := range backings {
+		data, err := os.ReadFile(path)
+		if err != nil || !strings.HasPrefix(string(data), c.Dir()+"/") {
+			continue
+		}
+		device, err := os.Open(filepath.Join("/dev", filepath.Base(filepath.Dir(filepath.Dir(path)))))
+		if err != nil {
+			return err
+		}
+		// A device that is still busy is freed by the kernel at its last close.
+		err = unix.IoctlSetInt(int(device.Fd()), unix.LOOP_CLR_FD, 0)
+		device.Close() //nolint:errcheck // read-only
+		if err != nil && !errors.Is(err, unix.ENXIO) && !errors.Is(err, unix.EBUSY) {
+			return err
+		}
+	}
+	return nil
+}

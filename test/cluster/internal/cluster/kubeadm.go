@@ -1,0 +1,220 @@
+package cluster
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/build"
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/host"
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/netplan"
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/node"
+)
+
+type object = map[string]any
+
+const (
+	kubeadmAPI = "kubeadm.k8s.io/v1beta4"
+	criSocket  = "unix://" + node.ContainerdSocket
+	// kubeadm runs inside a node; its input lies where only that node sees it.
+	initConfigPath = "/etc/kubernetes/kubeadm-init.yaml"
+	joinConfigPath = "/etc/kubernetes/kubeadm-join.yaml"
+	patchesDir     = "/etc/kubernetes/patches"
+)
+
+// initConfig is what `kubeadm init` is told.
+func initConfig(spec Spec, plan netplan.Plan, token string, cgroupV1 bool) (string, error) {
+	return documents(
+		object{
+			"apiVersion": kubeadmAPI, "kind": "InitConfiguration",
+			"localAPIEndpoint": object{"advertiseAddress": plan.ControlPlane(), "bindPort": 6443},
+			"bootstrapTokens":  []object{{"token": token, "ttl": "24h0m0s"}},
+			"nodeRegistration": object{"name": "cp1", "criSocket": criSocket},
+			"patches":          object{"directory": patchesDir},
+		},
+		object{
+			"apiVersion": kubeadmAPI, "kind": "ClusterConfiguration",
+			"kubernetesVersion":    build.Version,
+			"clusterName":          spec.Name,
+			"controlPlaneEndpoint": plan.ControlPlane() + ":6443",
+			"networking":           object{"podSubnet": plan.Pods, "serviceSubnet": plan.Services},
+			"dns":                  object{"imageTag": build.CoreDNSVersion},
+			"etcd": object{"local": object{
+				"imageTag": etcdTag,
+				// Nothing here has to survive a power cut, and the sync of every
+				// write is most of etcd's time on a slow disk.
+				"extraArgs": []object{{"name": "unsafe-no-fsync", "value": "true"}},
+			}},
+		},
+		kubeletConfig(cgroupV1),
+		object{
+			"apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration",
+			"mode": spec.ProxyMode,
+			// The table's size is the machine's own business; a namespace cannot set it.
+			"conntrack": object{"maxPerCore": 0},
+		},
+	)
+}
+
+// kubeletConfig is what all kubelets have in common. Eviction thresholds stay
+// upstream's, since every node has a disk of its own.
+func kubeletConfig(cgroupV1 bool) object {
+	config := object{
+		"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
+		"cgroupDriver": "cgroupfs",
+		"failSwapOn":   false,
+		// Upstream waits five minutes until it believes that a pressure is over,
+		// which every test of a healed fault would have to wait for as well.
+		"evictionPressureTransitionPeriod": "10s",
+	}
+	if cgroupV1 {
+		config["failCgroupV1"] = false
+	}
+	return config
+}
+
+// kubeletPatch is what one kubelet has of its own: kubeadm keeps the rest in a
+// ConfigMap for all of them.
+func kubeletPatch(n node.Config) (string, error) {
+	data, err := yaml.Marshal(object{"cgroupRoot": n.Cgroup()})
+	return string(data), err
+}
+
+// joinConfig is what `kubeadm join` is told on a worker.
+func joinConfig(name, endpoint, token, caHash string) (string, error) {
+	return documents(object{
+		"apiVersion": kubeadmAPI, "kind": "JoinConfiguration",
+		"discovery": object{"bootstrapToken": object{
+			"token": token, "apiServerEndpoint": endpoint, "caCertHashes": []string{caHash}}},
+		"nodeRegistration": object{"name": name, "criSocket": criSocket},
+		"patches":          object{"directory": patchesDir},
+	})
+}
+
+func documents(objects ...object) (string, error) {
+	var parts []string
+	for _, o := range objects {
+		data, err := yaml.Marshal(o)
+		if err != nil {
+			return "", err
+		}
+		parts = append(parts, string(data))
+	}
+	return strings.Join(parts, "---\n"), nil
+}
+
+// newToken makes a bootstrap token.
+func newToken() (string, error) {
+	random := make([]byte, 11)
+	if _, err := rand.Read(random); err != nil {
+		return "", err
+	}
+	text := hex.EncodeToString(random)
+	return text[:6] + "." + text[6:22], nil
+}
+
+// hashCA is the form in which a joining node is told whom to trust.
+func hashCA(certificate []byte) (string, error) {
+	block, _ := pem.Decode(certificate)
+	if block == nil {
+		return "", errors.New("the cluster's authority is no PEM file")
+	}
+	parsed, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("sha256:%x", sha256.Sum256(parsed.RawSubjectPublicKeyInfo)), nil
+}
+
+// kubeadm runs kubeadm in a node and keeps what it said.
+func (c *Cluster) kubeadm(ctx context.Context, name string, args ...string) error {
+	out, err := c.inNode(ctx, name, "", append([]string{"kubeadm"}, args...)...)
+	if err == nil {
+		err = host.WriteFile(c.path("nodes", name, "log", "kubeadm.log"), []byte(out), 0o644)
+	}
+	return err
+}
+
+// patchKubelet lays out a node's own kubelet settings for kubeadm.
+func (c *Cluster) patchKubelet(n node.Config) error {
+	patch, err := kubeletPatch(n)
+	if err != nil {
+		return err
+	}
+	return c.WriteInNode(n.Name, filepath.Join(patchesDir, "kubeletconfiguration0+merge.yaml"), patch)
+}
+
+// initControlPlane turns cp1 into the control plane, all but its DNS.
+func (c *Cluster) initControlPlane(ctx context.Context, token string) error {
+	n, err := c.Node("cp1")
+	if err != nil {
+		return err
+	}
+	config, err := initConfig(c.State.Spec, c.State.Plan, token, n.CgroupV1)
+	if err != nil {
+		return err
+	}
+	if err := c.WriteInNode("cp1", initConfigPath, config); err != nil {
+		return err
+	}
+	if err := c.patchKubelet(n); err != nil {
+		return err
+	}
+	// The checks look for an init system, a clean machine and a reachable
+	// registry, none of which is here. DNS follows when the workers are there,
+	// or both its replicas would be put on the only node.
+	if err := c.kubeadm(ctx, "cp1", "init", "--config", initConfigPath,
+		"--ignore-preflight-errors=all", "--skip-token-print", "--skip-phases=addon/coredns"); err != nil {
+		return err
+	}
+	root, err := c.nodeRoot("cp1")
+	if err != nil {
+		return err
+	}
+	admin, err := os.ReadFile(filepath.Join(root, adminConfig))
+	if err != nil {
+		return err
+	}
+	return host.WriteFile(c.Kubeconfig(), admin, 0o600)
+}
+
+// join makes a worker a member.
+func (c *Cluster) join(ctx context.Context, name, token string) error {
+	root, err := c.nodeRoot("cp1")
+	if err != nil {
+		return err
+	}
+	authority, err := os.ReadFile(filepath.Join(root, "/etc/kubernetes/pki/ca.crt"))
+	if err != nil {
+		return err
+	}
+	hash, err := hashCA(authority)
+	if err != nil {
+		return err
+	}
+	n, err := c.Node(name)
+	if err != nil {
+		return err
+	}
+	config, err := joinConfig(name, c.State.Plan.ControlPlane()+":6443", token, hash)
+	if err != nil {
+		return err
+	}
+	if err := c.WriteInNode(name, joinConfigPath, config); err != nil {
+		return err
+	}
+	if err := c.patchKubelet(n); err != nil {
+		return err
+	}
+	return c.kubeadm(ctx, name, "join", "--config", joinConfigPath, "--ignore-preflight-errors=all")
+}

@@ -1,0 +1,111 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/node"
+)
+
+// Status is what `status` tells.
+type Status struct {
+	Name       string       `json:"name"`
+	Mode       string       `json:"mode"`
+	State      string       `json:"state"` // ready, degraded, unfinished or down
+	Message    string       `json:"message,omitempty"`
+	Kubeconfig string       `json:"kubeconfig"`
+	Bin        string       `json:"bin"`
+	Network    string       `json:"network,omitempty"`
+	Pods       string       `json:"pods,omitempty"`
+	Services   string       `json:"services,omitempty"`
+	ClusterDNS string       `json:"clusterDNS,omitempty"`
+	Gateway    string       `json:"gateway,omitempty"`
+	ProxyMode  string       `json:"proxyMode,omitempty"`
+	Created    time.Time    `json:"created"`
+	Nodes      []NodeStatus `json:"nodes"`
+}
+
+// NodeStatus is what `status` tells of a node.
+type NodeStatus struct {
+	Name       string   `json:"name"`
+	Runs       bool     `json:"runs"`
+	PID        int      `json:"pid,omitempty"` // of its process 1, as this machine counts
+	Ready      string   `json:"ready"`         // as the API server says; Unknown without an answer
+	IP         string   `json:"ip,omitempty"`
+	PodCIDR    string   `json:"podCIDR,omitempty"`
+	Kubelet    string   `json:"kubelet,omitempty"`
+	Containerd string   `json:"containerd,omitempty"`
+	Faults     []string `json:"faults"`
+}
+
+// Status looks at processes and asks the API server, if it answers soon.
+func (c *Cluster) Status(ctx context.Context) Status {
+	s := Status{
+		Name: c.State.Name, Mode: c.State.Mode, State: "ready", Kubeconfig: c.Kubeconfig(), Bin: c.State.Bin,
+		ProxyMode: c.State.ProxyMode, Created: c.State.Created, Nodes: []NodeStatus{},
+	}
+	if !c.State.Ready {
+		s.State, s.Message = "unfinished", "up did not come to its end; up again makes it anew"
+	}
+	if c.State.Mode == ModeNodes {
+		p := c.State.Plan
+		s.Network, s.Pods, s.Services, s.ClusterDNS, s.Gateway = p.Nodes, p.Pods, p.Services, p.ClusterDNS(), p.Gateway()
+	}
+	list, err := c.listNodes(ctx)
+	if err != nil && c.State.Ready {
+		s.State, s.Message = "down", err.Error()
+	}
+	for _, name := range c.State.NodeNames() {
+		n := c.nodeStatus(name)
+		for _, item := range list.Items {
+			if item.Metadata.Name != name {
+				continue
+			}
+			n.PodCIDR = item.Spec.PodCIDR
+			for _, condition := range item.Status.Conditions {
+				if condition.Type == "Ready" {
+					n.Ready = condition.Status
+				}
+			}
+		}
+		if s.State == "ready" && n.Ready != "True" {
+			s.State = "degraded"
+		}
+		s.Nodes = append(s.Nodes, n)
+	}
+	return s
+}
+
+func (c *Cluster) nodeStatus(name string) NodeStatus {
+	s := NodeStatus{Name: name, Ready: "Unknown", Faults: c.ActiveFaults(name)}
+	n, err := c.Node(name)
+	if err != nil {
+		s.Runs = true // kwok's
+		return s
+	}
+	s.IP = n.IP
+	if p, err := c.nodeProcess(name); err == nil {
+		s.Runs, s.PID = true, p.PID
+	}
+	s.Kubelet, s.Containerd = unitText(n, node.Kubelet), unitText(n, node.Containerd)
+	return s
+}
+
+func unitText(n node.Config, unit string) string {
+	status, err := n.UnitStatus(unit)
+	switch {
+	case err != nil:
+		return err.Error()
+	case n.Stopped(unit):
+		return "stopped"
+	case status.Paused:
+		return "paused"
+	case status.PID == 0:
+		return "down"
+	}
+	return fmt.Sprintf("runs (start %d)", status.Starts)
+}
+
+// ActiveFaults lists the faults that are injected into a node.
+func (c *Cluster) ActiveFaults(string) []string { return []string{} }

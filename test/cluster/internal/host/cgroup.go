@@ -1,0 +1,202 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// cgroupTop is this program's directory at the top of every hierarchy. The
+// calling session's own group may be a deep one that is taken away with it, so
+// the clusters do not live below that.
+const cgroupTop = "kubectl-runbooks"
+
+// Hierarchy is one mounted control group tree.
+type Hierarchy struct {
+	Path    string
+	Unified bool // version 2
+	CPUSet  bool
+}
+
+// Hierarchies lists the trees of the machine: one for each controller under
+// version 1 (plus perhaps an unused version 2 tree), a single one under version 2.
+func Hierarchies() ([]Hierarchy, error) {
+	mounts, err := os.ReadFile("/proc/self/mounts")
+	if err != nil {
+		return nil, err
+	}
+	return parseHierarchies(string(mounts)), nil
+}
+
+func parseHierarchies(mounts string) []Hierarchy {
+	var found []Hierarchy
+	seen := map[string]bool{}
+	for line := range strings.Lines(mounts) {
+		fields := strings.Fields(line)
+		if len(fields) < 4 || seen[fields[1]] || !strings.HasPrefix(fields[2], "cgroup") {
+			continue
+		}
+		seen[fields[1]] = true
+		cpuset := fields[2] == "cgroup" && contains(strings.Split(fields[3], ","), "cpuset")
+		found = append(found, Hierarchy{Path: fields[1], Unified: fields[2] == "cgroup2", CPUSet: cpuset})
+	}
+	return found
+}
+
+func contains(list []string, wanted string) bool {
+	for _, s := range list {
+		if s == wanted {
+			return true
+		}
+	}
+	return false
+}
+
+// CgroupV1 says whether the machine runs version 1, which the kubelet has to be
+// told to accept.
+func CgroupV1() bool {
+	var stat unix.Statfs_t
+	return unix.Statfs("/sys/fs/cgroup", &stat) == nil && stat.Type != unix.CGROUP2_SUPER_MAGIC
+}
+
+// CgroupPath is the path of a group of a cluster inside a hierarchy, as the
+// kubelet's cgroupRoot wants it.
+func CgroupPath(cluster string, parts ...string) string {
+	return "/" + filepath.Join(append([]string{cgroupTop, cluster}, parts...)...)
+}
+
+// CreateCgroup makes a group in every hierarchy, ready for processes.
+func CreateCgroup(path string) error {
+	trees, err := Hierarchies()
+	if err != nil {
+		return err
+	}
+	for _, tree := range trees {
+		dir := tree.Path
+		for _, part := range strings.Split(strings.Trim(path, "/"), "/") {
+			if tree.Unified {
+				delegate(dir)
+			}
+			dir = filepath.Join(dir, part)
+			if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+				return err
+			}
+			if tree.CPUSet {
+				if err := inheritCPUs(dir); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// delegate hands every controller of a version 2 group on to its children; the
+// kubelet refuses a root without them. A controller that cannot be handed on
+// (a domain with processes of its own) is left out, as systemd does. This path
+// serves hosts with cgroup v2 alone.
+func delegate(dir string) {
+	controllers, err := os.ReadFile(filepath.Join(dir, "cgroup.controllers"))
+	if err != nil {
+		return
+	}
+	for _, c := range strings.Fields(string(controllers)) {
+		os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte("+"+c), 0o644) //nolint:errcheck // see above
+	}
+}
+
+// inheritCPUs fills in what a version 1 cpuset does not inherit and without
+// which no process can enter it.
+func inheritCPUs(dir string) error {
+	for _, file := range []string{"cpuset.cpus", "cpuset.mems"} {
+		value, err := os.ReadFile(filepath.Join(filepath.Dir(dir), file))
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, file), value, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// EnterCgroup moves the calling process into a group, in every hierarchy.
+func EnterCgroup(path string) error {
+	trees, err := Hierarchies()
+	if err != nil {
+		return err
+	}
+	for _, tree := range trees {
+		procs := filepath.Join(tree.Path, path, "cgroup.procs")
+		if err := os.WriteFile(procs, []byte(strconv.Itoa(os.Getpid())), 0o644); err != nil {
+			return fmt.Errorf("enter %q: %w", procs, err)
+		}
+	}
+	return nil
+}
+
+// RemoveCgroup kills every process below a group and removes the group from
+// every hierarchy. Membership proves that a process is one of ours.
+func RemoveCgroup(path string, patience time.Duration) error {
+	trees, err := Hierarchies()
+	if err != nil {
+		return err
+	}
+	deadline := time.Now().Add(patience)
+	for {
+		left := 0
+		for _, tree := range trees {
+			left += sweep(filepath.Join(tree.Path, path))
+		}
+		if left == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("control group %q still has %d directories after %s", path, left, patience)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	for _, tree := range trees {
+		os.Remove(filepath.Join(tree.Path, cgroupTop)) //nolint:errcheck // stays while another cluster is in it
+	}
+	return nil
+}
+
+// sweep kills and removes bottom-up, and counts what could not be removed yet.
+func sweep(dir string) int {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return 0
+	}
+	left := 0
+	for _, e := range entries {
+		if e.IsDir() {
+			left += sweep(filepath.Join(dir, e.Name()))
+		}
+	}
+	thaw(dir)
+	procs, _ := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+	for _, field := range strings.Fields(string(procs)) {
+		if pid, err := strconv.Atoi(field); err == nil && pid > 0 {
+			unix.Kill(pid, unix.SIGKILL) //nolint:errcheck // gone is as good
+		}
+	}
+	if err := unix.Rmdir(dir); err != nil && !errors.Is(err, unix.ENOENT) {
+		left++
+	}
+	return left
+}
+
+// thaw releases a frozen group, for what is frozen cannot die (version 1).
+func thaw(dir string) {
+	if state := filepath.Join(dir, "freezer.state"); Exists(state) {
+		os.WriteFile(state, []byte("THAWED"), 0o644) //nolint:errcheck // the top group has no such state
+	}
+}

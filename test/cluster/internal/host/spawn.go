@@ -1,0 +1,76 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// gate is the descriptor on which a spawned process waits for its release.
+const gate = 3
+
+// Spawn describes a process that outlives the program.
+type Spawn struct {
+	Args   []string // arguments for this very program
+	Log    string   // file for its output
+	Record string   // where its identity is kept
+	Clone  uintptr  // namespaces of its own
+	Env    []string // added to the environment
+	// Prepare runs when the process exists but does not do anything yet.
+	Prepare func(Process) error
+}
+
+// Start runs the program anew. The new process waits until its identity is on
+// disk: killed at any moment, the parent leaves either no process (the gate
+// closes and the child ends) or one that is recorded and can be taken down.
+func (s Spawn) Start() (Process, error) {
+	log, err := os.OpenFile(s.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return Process{}, err
+	}
+	defer log.Close() //nolint:errcheck // the child holds its own
+	read, write, err := os.Pipe()
+	if err != nil {
+		return Process{}, err
+	}
+	defer write.Close() //nolint:errcheck // closing is all it is for
+	cmd := exec.Command("/proc/self/exe", s.Args...)
+	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = log, log, []*os.File{read}
+	cmd.Env = append(os.Environ(), s.Env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: s.Clone}
+	err = cmd.Start()
+	read.Close() //nolint:errcheck // the child holds its own
+	if err != nil {
+		return Process{}, fmt.Errorf("start %q: %w", s.Args, err)
+	}
+	go cmd.Wait() //nolint:errcheck // only so that no zombie stays while the program runs
+	p, err := Identify(cmd.Process.Pid)
+	if err == nil {
+		err = p.Save(s.Record)
+	}
+	if err == nil && s.Prepare != nil {
+		err = s.Prepare(p)
+	}
+	if err == nil {
+		_, err = write.Write([]byte{1})
+	}
+	if err != nil {
+		return Process{}, fmt.Errorf("start %q: %w", s.Args, err)
+	}
+	return p, nil
+}
+
+// AwaitRelease is the child's side of the gate.
+func AwaitRelease() error {
+	unix.CloseOnExec(gate)
+	file := os.NewFile(gate, "gate")
+	defer file.Close() //nolint:errcheck // read-only
+	if n, err := file.Read(make([]byte, 1)); n != 1 {
+		return errors.Join(errors.New("the parent has gone before it recorded this process"), err)
+	}
+	return nil
+}

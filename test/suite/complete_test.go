@@ -1,0 +1,102 @@
+package suite
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// plugins lists the binaries' folders: cmd/kubectl-NAME gives NAME.
+func plugins(t *testing.T) []string {
+	t.Helper()
+	folders, err := filepath.Glob(filepath.Join(root(t), "cmd", "kubectl-*"))
+	if err != nil || len(folders) == 0 {
+		t.Fatalf("no plugin found: %v", err)
+	}
+	var names []string
+	for _, folder := range folders {
+		names = append(names, strings.TrimPrefix(filepath.Base(folder), "kubectl-"))
+	}
+	return names
+}
+
+func TestEveryPluginStandsInEveryPlace(t *testing.T) {
+	for _, name := range plugins(t) {
+		pkg := strings.ReplaceAll(name, "-", "")
+		for _, path := range []string{
+			"plugins/" + pkg + "/report", "plugins/" + pkg + "/internal/evaluate",
+			"test/e2e/" + pkg, "docs/" + name + ".md", "docs/reference/" + name + ".md", "docs/findings/" + name + ".md",
+		} {
+			if _, err := os.Stat(filepath.Join(root(t), path)); err != nil {
+				if name == "nodeshell" && strings.HasSuffix(path, "findings/nodeshell.md") {
+					continue // a session: it has no findings
+				}
+				t.Errorf("%s lacks %s", name, path)
+			}
+		}
+		readme, err := os.ReadFile(filepath.Join(root(t), "README.md"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(readme), "kubectl "+name) {
+			t.Errorf("README.md does not show kubectl %s", name)
+		}
+	}
+}
+
+func TestMainsHoldNoLogic(t *testing.T) {
+	for _, name := range plugins(t) {
+		text, err := os.ReadFile(filepath.Join(root(t), "cmd", "kubectl-"+name, "main.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if lines := strings.Count(string(text), "\n"); lines > 15 {
+			t.Errorf("cmd/kubectl-%s/main.go has %d lines: a main has no logic", name, lines)
+		}
+		if !strings.Contains(string(text), "k8s.io/client-go/plugin/pkg/client/auth") {
+			t.Errorf("cmd/kubectl-%s/main.go does not import client-go's auth plugins: exec, OIDC and cloud logins would not work", name)
+		}
+	}
+}
+
+// 34 MB is what a cobra binary with client-go takes (27 to 30), and some air: one careless import costs 10 or more.
+func TestBinariesStaySmall(t *testing.T) {
+	const budget = 34_000_000
+	dir := t.TempDir()
+	for _, name := range plugins(t) {
+		out := filepath.Join(dir, name)
+		build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", out, "./cmd/kubectl-"+name)
+		build.Dir = root(t)
+		build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
+		if text, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, text)
+		}
+		info, err := os.Stat(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%s: %.1f MB", name, float64(info.Size())/1e6)
+		if info.Size() > budget {
+			t.Errorf("%s has %.1f MB of %.1f: look for what executes text templates, or for kubectl's factory", name, float64(info.Size())/1e6, budget/1e6)
+		}
+	}
+}
+
+// What everybody sees first stays short.
+func TestTopLevelIsKept(t *testing.T) {
+	allowed := map[string]bool{}
+	for _, name := range strings.Fields("cmd plugins pkg krew-manifests docs test go.mod go.sum Makefile .goreleaser.yaml LICENSE README.md .golangci.yaml .gitignore .ci .github .git bin dist") {
+		allowed[name] = true
+	}
+	entries, err := os.ReadDir(root(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if !allowed[e.Name()] {
+			t.Errorf("%s stands at the top level, which is kept to what the architecture names", e.Name())
+		}
+	}
+}
