@@ -69,10 +69,10 @@ type Rollout struct {
 
 	Undo *Undo `json:"undo,omitempty"` // when a rollback is a question at all
 
-	Changes   *Diff      `json:"changes,omitempty"`   // wanted revision against the one before
-	History   []Revision `json:"history,omitempty"`   // with --history, newest first
-	Diff      *Diff      `json:"diff,omitempty"`      // with --diff
-	Unchecked []string   `json:"unchecked,omitempty"` // what could not be checked, in words
+	Changes   *Diff       `json:"changes,omitempty"`   // wanted revision against the one before
+	History   []Revision  `json:"history,omitempty"`   // with --history, newest first
+	Diff      *Diff       `json:"diff,omitempty"`      // with --diff
+	Unchecked []string    `json:"unchecked,omitempty"` // what could not be checked, in words
 	Sources   source.List `json:"sources"`
 }
 
@@ -91,18 +91,18 @@ type Counts struct {
 
 // Budget is the controller's arithmetic, with its own rounding.
 type Budget struct {
-	Strategy       string  `json:"strategy"`
-	Surge          *Bound  `json:"surge,omitempty"`
-	Unavailable    *Bound  `json:"unavailable,omitempty"`
-	Partition      *int32  `json:"partition,omitempty"`
-	PodManagement  string  `json:"podManagement,omitempty"`
-	Max            *int32  `json:"max,omitempty"`   // most pods at once
-	Floor          *int32  `json:"floor,omitempty"` // fewest available pods
-	MayCreate      *int32  `json:"mayCreate,omitempty"`
-	MayRemove      *int32  `json:"mayRemove,omitempty"`
-	CreateBecause  string  `json:"createBecause,omitempty"`
-	RemoveBecause  string  `json:"removeBecause,omitempty"`
-	MinReadySecond int32   `json:"minReadySeconds,omitempty"`
+	Strategy       string `json:"strategy"`
+	Surge          *Bound `json:"surge,omitempty"`
+	Unavailable    *Bound `json:"unavailable,omitempty"`
+	Partition      *int32 `json:"partition,omitempty"`
+	PodManagement  string `json:"podManagement,omitempty"`
+	Max            *int32 `json:"max,omitempty"`   // most pods at once
+	Floor          *int32 `json:"floor,omitempty"` // fewest available pods
+	MayCreate      *int32 `json:"mayCreate,omitempty"`
+	MayRemove      *int32 `json:"mayRemove,omitempty"`
+	CreateBecause  string `json:"createBecause,omitempty"`
+	RemoveBecause  string `json:"removeBecause,omitempty"`
+	MinReadySecond int32  `json:"minReadySeconds,omitempty"`
 }
 
 // Bound is a surge or unavailable setting: as written, and in pods.
@@ -184,7 +184,7 @@ type Log struct {
 // Revision is one template in the history of a workload.
 type Revision struct {
 	Number      int64      `json:"number"`
-	Name        string     `json:"name"` // of the ReplicaSet or ControllerRevision
+	Name        string     `json:"name"`           // of the ReplicaSet or ControllerRevision
 	Role        string     `json:"role,omitempty"` // wanted, current or old
 	CreatedAt   *time.Time `json:"createdAt,omitempty"`
 	Images      []string   `json:"images,omitempty"`

@@ -42,7 +42,9 @@ func diffTemplates(from, to *corev1.PodTemplateSpec) []report.Change {
 			changes = append(changes, report.Change{Path: path, Kind: "added", To: show(path, now)})
 		}
 	}
-	slices.SortFunc(changes, func(x, y report.Change) int { return cmp.Or(weight(x.Path)-weight(y.Path), cmp.Compare(x.Path, y.Path)) })
+	slices.SortFunc(changes, func(x, y report.Change) int {
+		return cmp.Or(weight(x.Path)-weight(y.Path), cmp.Compare(x.Path, y.Path))
+	})
 	return changes
 }
 

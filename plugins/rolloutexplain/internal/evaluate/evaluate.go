@@ -290,7 +290,7 @@ func roleRank(r report.Role) int {
 
 // layer orders causes of equal gravity: what keeps the controller from acting, then pods that do not exist, then pods.
 func layer(code string) int {
-	switch catalogue[code].Layer {
+	switch catalogue[code].layer {
 	case LayerController:
 		return 0
 	case LayerCreate:

@@ -98,13 +98,13 @@ type Need struct {
 
 // Options are the wishes that change what is said.
 type Options struct {
-	Wide     bool   // a table of many: only lookups that all rollouts share
-	LogLines int    // last log lines to show; 0: none
-	History  bool   // list revisions
-	DiffFrom int64  // revisions of --diff; 0: the one before the wanted
-	DiffTo   int64  // 0: the wanted one
-	Diff     bool   // full difference
-	Revision int64  // pinned: another one is Superseded
+	Wide     bool  // a table of many: only lookups that all rollouts share
+	LogLines int   // last log lines to show; 0: none
+	History  bool  // list revisions
+	DiffFrom int64 // revisions of --diff; 0: the one before the wanted
+	DiffTo   int64 // 0: the wanted one
+	Diff     bool  // full difference
+	Revision int64 // pinned: another one is Superseded
 }
 
 // Names of sources, as in Input.Sources.

@@ -34,10 +34,10 @@ type workload struct {
 	missingOf types.UID   // object that should create them
 	// findOrdered is the pod that an ordered StatefulSet waits for.
 	findOrdered *pod
-	settled   bool        // the API's counters say complete
-	completed bool        // was complete before: only a later fault or scaling can make it incomplete
-	findings  []report.Finding
-	rep       *report.Rollout
+	settled     bool // the API's counters say complete
+	completed   bool // was complete before: only a later fault or scaling can make it incomplete
+	findings    []report.Finding
+	rep         *report.Rollout
 	// moving is set when the counters alone show that the controller acts (pods being created or ending).
 	moving string
 }
@@ -182,11 +182,11 @@ func (e *evaluator) podsOf(uid types.UID, minReady int32) []*pod {
 
 func (e *evaluator) podView(p *corev1.Pod, minReady int32) *pod {
 	v := &pod{Pod: p, terminating: p.DeletionTimestamp != nil, events: e.events[p.UID]}
-		v.dead = p.Status.Phase == corev1.PodFailed || p.Status.Phase == corev1.PodSucceeded
-		if c := podCondition(p, corev1.PodReady); c != nil && c.Status == corev1.ConditionTrue {
-			v.ready, v.readySince = true, c.LastTransitionTime.Time
-			v.available = minReady == 0 || !v.readySince.Add(time.Duration(minReady)*time.Second).After(e.now)
-		}
+	v.dead = p.Status.Phase == corev1.PodFailed || p.Status.Phase == corev1.PodSucceeded
+	if c := podCondition(p, corev1.PodReady); c != nil && c.Status == corev1.ConditionTrue {
+		v.ready, v.readySince = true, c.LastTransitionTime.Time
+		v.available = minReady == 0 || !v.readySince.Add(time.Duration(minReady)*time.Second).After(e.now)
+	}
 	return v
 }
 

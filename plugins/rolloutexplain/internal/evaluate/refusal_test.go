@@ -107,18 +107,18 @@ func TestPullErrorsAreClassed(t *testing.T) {
 	const head = `Failed to pull image "r.test/a:1": failed to pull and unpack image "r.test/a:1": failed to resolve reference "r.test/a:1": `
 	for text, want := range map[string]string{
 		head + `r.test/a:1: not found`: ImageNotFound,
-		head + `unexpected status from HEAD request to https://r.test/v2/a/manifests/1: 401 Unauthorized`:                                                        ImageUnauthorized,
-		head + `pull access denied, repository does not exist or may require authorization: server message: insufficient_scope: authorization failed`:            ImageUnauthorized,
-		head + `unexpected status from HEAD request to https://r.test/v2/a/manifests/1: 403 Forbidden`:                                                           ImageUnauthorized,
-		head + `unexpected status from HEAD request to https://r.test/v2/a/manifests/1: 429 Too Many Requests`:                                                   RegistryUnreachable,
-		head + `unexpected status from HEAD request to https://r.test/v2/a/manifests/1: 503 Service Unavailable`:                                                 RegistryUnreachable,
-		head + `failed to do request: Head "https://r.test/v2/a/manifests/1": dial tcp 10.0.0.1:443: connect: connection refused`:                                RegistryUnreachable,
-		head + `failed to do request: Head "https://r.test/v2/a/manifests/1": dial tcp: lookup r.test on 10.0.0.1:53: no such host`:                              RegistryUnreachable,
-		head + `failed to do request: Head "https://r.test/v2/a/manifests/1": dial tcp 10.0.0.1:443: i/o timeout`:                                                RegistryUnreachable,
-		head + `failed to do request: Head "https://r.test/v2/a/manifests/1": tls: failed to verify certificate: x509: certificate signed by unknown authority`:  RegistryUnreachable,
-		`Failed to pull image "r.test/a:1": failed to pull and unpack image "r.test/a:1": no match for platform in manifest: not found`:                          ImageNotFound,
-		`Failed to pull image "r.test/a:1": write /var/lib/containerd/x: no space left on device`:                                                                ImageDiskFull,
-		`Failed to pull image "r.test/a:1": the moon is in the wrong phase`:                                                                                      ImagePullFailed,
+		head + `unexpected status from HEAD request to https://r.test/v2/a/manifests/1: 401 Unauthorized`:                                                       ImageUnauthorized,
+		head + `pull access denied, repository does not exist or may require authorization: server message: insufficient_scope: authorization failed`:           ImageUnauthorized,
+		head + `unexpected status from HEAD request to https://r.test/v2/a/manifests/1: 403 Forbidden`:                                                          ImageUnauthorized,
+		head + `unexpected status from HEAD request to https://r.test/v2/a/manifests/1: 429 Too Many Requests`:                                                  RegistryUnreachable,
+		head + `unexpected status from HEAD request to https://r.test/v2/a/manifests/1: 503 Service Unavailable`:                                                RegistryUnreachable,
+		head + `failed to do request: Head "https://r.test/v2/a/manifests/1": dial tcp 10.0.0.1:443: connect: connection refused`:                               RegistryUnreachable,
+		head + `failed to do request: Head "https://r.test/v2/a/manifests/1": dial tcp: lookup r.test on 10.0.0.1:53: no such host`:                             RegistryUnreachable,
+		head + `failed to do request: Head "https://r.test/v2/a/manifests/1": dial tcp 10.0.0.1:443: i/o timeout`:                                               RegistryUnreachable,
+		head + `failed to do request: Head "https://r.test/v2/a/manifests/1": tls: failed to verify certificate: x509: certificate signed by unknown authority`: RegistryUnreachable,
+		`Failed to pull image "r.test/a:1": failed to pull and unpack image "r.test/a:1": no match for platform in manifest: not found`:                         ImageNotFound,
+		`Failed to pull image "r.test/a:1": write /var/lib/containerd/x: no space left on device`:                                                               ImageDiskFull,
+		`Failed to pull image "r.test/a:1": the moon is in the wrong phase`:                                                                                     ImagePullFailed,
 	} {
 		e := newEvaluator(&Input{}, time.Now(), Options{})
 		w := e.newWorkload("Deployment", &(&appsv1.Deployment{}).ObjectMeta, nil, nil, 0)
