@@ -219,7 +219,8 @@ func runtimeWords(text string) string {
 
 func (e *evaluator) postStart(w *workload, p *pod, spec *corev1.Container, message string, s *corev1.ContainerStatus) *cause {
 	c := e.cause(p, stageRun, PostStartHookFailed, report.Likely, "the postStart hook of container %q fails, so it is killed: %s", spec.Name, oneLine(message))
-	c.container(spec.Name).byEvent(newest(e.podEvents(p), "FailedPostStartHook"))
+	c.container(spec.Name).by(evidence("Pod "+p.Name, "status.containerStatuses["+spec.Name+"].state.waiting", message, noTime))
+	c.byEvent(newest(e.podEvents(p), "FailedPostStartHook"))
 	c.Attempts = max(c.Attempts, s.RestartCount+1)
 	return c.since(p.CreationTimestamp.Time).then(e.next(w, finding.Read, "the hook's failure in full", "describe", "pod", p.Name))
 }
