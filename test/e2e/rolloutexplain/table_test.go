@@ -238,7 +238,7 @@ func statefulSets() []scenario {
 	return []scenario{
 		{
 			name: "statefulset-trap", fault: "a bad template, then the old one again", target: "statefulset/db",
-			steps: []step{two(app{}).up(), two(app{command: "echo no; exit 1"}).apply(), pause(15 * time.Second), two(app{}).apply()},
+			steps: []step{two(app{}).up(), two(app{}).withCommand(`["/nope"]`).apply(), pause(15 * time.Second), two(app{}).apply()},
 			root:  "StatefulSetTrap", verdict: []string{"Failed"}, says: []string{"db-1"}, next: "delete pod db-1", wait: soon, exit: 3, within: 15 * time.Second,
 		},
 		{
@@ -247,9 +247,9 @@ func statefulSets() []scenario {
 			root:  "FinalizerHolds", verdict: stuck, says: []string{"example.com/hold"}, next: "finalizers", wait: soon, exit: 3, within: 40 * time.Second,
 		},
 		{
-			name: "statefulset-bad-update", fault: "a template that crashes", target: "statefulset/db",
-			steps: []step{two(app{}).up(), two(app{command: "echo no; exit 1"}).apply()},
-			root:  "CrashLoop", verdict: stuck, says: []string{"db-1"}, next: "rollout undo statefulset/db --to-revision=1", wait: soon, exit: 3, within: 40 * time.Second,
+			name: "statefulset-bad-update", fault: "a command that is not in the image", target: "statefulset/db",
+			steps: []step{two(app{}).up(), two(app{}).withCommand(`["/nope"]`).apply()},
+			root:  "ContainerStartError", verdict: stuck, says: []string{"db-1"}, next: "rollout undo statefulset/db --to-revision=1", wait: soon, exit: 3, within: 40 * time.Second,
 		},
 		{
 			name: "statefulset-partition", fault: "partition 1 of 2", target: "statefulset/db",

@@ -70,6 +70,9 @@ func (in *Input) take(o map[string]any, seen map[string]bool) error {
 	}
 	kind, _ := o["kind"].(string)
 	api, _ := o["apiVersion"].(string)
+	if kind == "" {
+		return nil
+	}
 	seen[kind] = true
 	switch kind {
 	case "Deployment":
