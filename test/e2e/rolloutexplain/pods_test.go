@@ -69,16 +69,15 @@ func starting() []scenario {
 func running() []scenario {
 	init := func(body string) string { return "\n      initContainers:\n      - " + body }
 	return []scenario{
-		change("crash-exit-log", "the new version exits 1 with a message", 2, app{command: "echo 'config: DB_HOST is required' >&2; exit 1"}, "CrashLoop", stuck, "rollout undo deployment/api --to-revision=1", soon, 3, "exits 1"),
-		change("out-of-memory", "a memory limit that the program passes", 1, app{command: "sleep 1; exec tail /dev/zero", extra: "\n        resources: {limits: {memory: 24Mi}}"}, "OOMKilled", stuck, "rollout undo", soon, 3, "24Mi"),
-		change("exits-normally", "a program that does its work and ends", 1, app{command: "echo done"}, "ExitsNormally", stuck, "rollout undo", soon, 3, "exit 0"),
+		change("crash-exit-log", "the new version exits 1 with a message", 2, app{command: "echo 'config: DB_HOST is required' >&2; exit 1"}, "CrashLoop", broken, "rollout undo deployment/api --to-revision=1", soon, 3, "exits 1"),
+		change("out-of-memory", "a memory limit that the program passes", 1, app{command: "sleep 1; exec tail /dev/zero", extra: "\n        resources: {limits: {memory: 24Mi}}"}, "OOMKilled", broken, "rollout undo", soon, 3, "24Mi"),
+		change("exits-normally", "a program that does its work and ends", 1, app{command: "echo done"}, "ExitsNormally", broken, "rollout undo", soon, 3, "exit 0"),
 		change("command-missing", "a program that is not in the image", 1, app{}.withCommand(`["/nope"]`), "ContainerStartError", stuck, "rollout undo", soon, 3, "/nope"),
-		change("liveness-kill", "a liveness probe that never passes", 1, app{extra: "\n        livenessProbe: {exec: {command: [\"false\"]}, periodSeconds: 1, failureThreshold: 2}"}, "LivenessKilled", stuck, "rollout undo", soon, 3, "liveness probe"),
+		change("liveness-kill", "a liveness probe that never passes", 1, app{extra: "\n        livenessProbe: {exec: {command: [\"false\"]}, periodSeconds: 1, failureThreshold: 2}"}, "LivenessKilled", broken, "rollout undo", soon, 3, "liveness probe"),
 		change("startup-kill", "a startup probe that gives too little time", 1, app{extra: "\n        startupProbe: {exec: {command: [\"false\"]}, periodSeconds: 1, failureThreshold: 3}"}, "StartupKilled", stuck, "rollout undo", soon, 3, "startup probe"),
-		change("post-start", "a postStart hook that fails", 1, app{extra: "\n        lifecycle: {postStart: {exec: {command: [\"false\"]}}}"}, "PostStartHookFailed", stuck, "rollout undo", soon, 3, "postStart"),
+		change("post-start", "a postStart hook that fails", 1, app{extra: "\n        lifecycle: {postStart: {exec: {command: [\"false\"]}}}"}, "PostStartHookFailed", broken, "rollout undo", soon, 3, "postStart"),
 		change("init-crash", "an init container that fails", 1, app{pod: init("{name: migrate, image: " + image + ", command: [sh, -c, \"echo no such table; exit 4\"]}")}, "InitContainerFails", stuck, "rollout undo", soon, 3, "migrate", "exits 4"),
 		change("sidecar-not-started", "a sidecar whose startup probe does not pass", 1, app{pod: init("{name: mesh, restartPolicy: Always, image: " + image + ", command: [sleep, \"3600\"], startupProbe: {exec: {command: [\"false\"]}, periodSeconds: 5, failureThreshold: 100}}")}, "SidecarNotStarted", late, "logs", brief, 5, "mesh"),
-		change("evicted", "an emptyDir over its limit", 1, app{command: "sleep 2; dd if=/dev/zero of=/data/x bs=1M count=20; sleep 3600", pod: "\n      volumes: [{name: data, emptyDir: {sizeLimit: 1Mi}}]", extra: "\n        volumeMounts: [{name: data, mountPath: /data}]" + never(2)}, "Evicted", []string{"Stuck", "Progressing"}, "describe", nil, 0, "evicted").slow(3 * time.Minute),
 		{
 			name: "false-success", fault: "no probe, exits 5 s after it starts", target: "deployment/api",
 			steps: []step{app{replicas: 2}.up(), app{replicas: 2, command: "sleep 5; exit 9"}.apply(), pause(25 * time.Second)},
@@ -86,8 +85,6 @@ func running() []scenario {
 		},
 	}
 }
-
-func (s scenario) slow(d time.Duration) scenario { s.limit = d; return s }
 
 func readiness() []scenario {
 	http := "\n        readinessProbe: {httpGet: {path: /healthz, port: 8080}, periodSeconds: 2}"
@@ -98,8 +95,8 @@ func readiness() []scenario {
 		change("startup-window", "a startup probe with time left", 1, app{extra: "\n        startupProbe: {exec: {command: [\"false\"]}, periodSeconds: 5, failureThreshold: 60}"}, "StartupPending", moving, "logs", brief, 5, "startup probe"),
 		change("minready-countdown", "minReadySeconds 40, healthy", 1, app{spec: "\n  minReadySeconds: 40", command: "exec sleep 3601"}, "MinReadyWait", moving, "", []string{"--timeout=80s", "--stable=1s"}, 0, "40s of readiness"),
 		{
-			name: "flapping", fault: "ready for 3 s, not ready for 3 s, minReadySeconds 10", target: "deployment/api",
-			steps: []step{app{replicas: 1}.up(), app{replicas: 1, spec: "\n  minReadySeconds: 10", extra: "\n        readinessProbe: {exec: {command: [sh, -c, \"test $(( $(date +%s) / 4 % 2 )) = 0\"]}, periodSeconds: 1, failureThreshold: 1}"}.apply(), pause(40 * time.Second)},
+			name: "flapping", fault: "ready for 3 s, not ready for 3 s, minReadySeconds 30", target: "deployment/api",
+			steps: []step{app{replicas: 1}.up(), app{replicas: 1, spec: "\n  minReadySeconds: 30", extra: "\n        readinessProbe: {exec: {command: [sh, -c, \"test $(( $(date +%s) / 4 % 2 )) = 0\"]}, periodSeconds: 1, failureThreshold: 1}"}.apply(), pause(65 * time.Second)},
 			root:  "Flapping", verdict: stuck, says: []string{"comes and goes"}, wait: []string{"--timeout=80s", "--fail-after=10s"}, exit: 3, within: 75 * time.Second, limit: 2 * time.Minute,
 		},
 	}
@@ -111,7 +108,7 @@ func ending() []scenario {
 		{
 			name: "recreate-in-grace", fault: "strategy Recreate, an old pod with a long preStop", target: "deployment/api",
 			steps: []step{app{replicas: 1, spec: "\n  strategy: {type: Recreate}", extra: slow}.grace(60).up(), run("set", "env", "deployment/api", "V=2")},
-			root:  "EndingInGrace", verdict: moving, says: []string{"of its grace are left"}, wait: []string{"--timeout=90s", "--stable=1s", "--fail-after=5s"}, exit: 0, within: 80 * time.Second,
+			root:  "EndingInGrace", verdict: moving, says: []string{"of its grace are left"}, wait: []string{"--timeout=150s", "--stable=1s", "--fail-after=5s"}, exit: 0, within: 140 * time.Second,
 		},
 		{
 			name: "surge-0-still-ending", fault: "maxSurge 0 and old pods that end slowly", target: "deployment/api",

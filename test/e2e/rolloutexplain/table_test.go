@@ -89,6 +89,8 @@ var (
 	good     = []string{"Complete"}
 	moving   = []string{"Progressing"}
 	degraded = []string{"Degraded"}
+	// broken is a program without a readiness probe: available for a moment, so that the rollout may even have completed.
+	broken = []string{"Stuck", "Degraded"}
 	// late is what a cause that may heal is called first, and after two minutes.
 	late = []string{"Progressing", "Stuck"}
 	soon = []string{"--fail-after=5s", "--timeout=60s"}

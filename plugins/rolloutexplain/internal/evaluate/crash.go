@@ -156,10 +156,14 @@ func near(a, b time.Time) bool {
 
 // probeKill finds the kubelet's own word that it ended the container because of a probe.
 func probeKill(events []event, container string, end *corev1.ContainerStateTerminated) *event {
+	bySignal := end.ExitCode == 137 || end.ExitCode == 143
 	for i := range events {
 		ev := &events[i]
-		if ev.reason == "Killing" && strings.Contains(ev.message, "Container "+container+" failed") && strings.Contains(ev.message, "probe") &&
-			!ev.last.Before(end.StartedAt.Add(-time.Second)) && ev.first.Before(end.FinishedAt.Add(time.Second)) {
+		if ev.reason != "Killing" || !strings.Contains(ev.message, "Container "+container+" failed") || !strings.Contains(ev.message, "probe") || ev.first.After(end.FinishedAt.Add(time.Second)) {
+			continue
+		}
+		// A busy pod's events are thinned out by the recorder (25, then one in 5 minutes), so the newest may be of a run before.
+		if !ev.last.Before(end.StartedAt.Add(-time.Second)) || bySignal && end.StartedAt.Sub(ev.last) < crashMemory {
 			return ev
 		}
 	}

@@ -287,8 +287,8 @@ func (e *evaluator) deploymentAction(d *appsv1.Deployment, w *workload) {
 			w.rep.Action = fmt.Sprintf("create up to %d", w.desired)
 		}
 	case w.missing > 0:
-		w.rep.Action = fmt.Sprintf("wants %s more of ReplicaSet %s, which do not exist yet; may remove %d old: %s",
-			plural(int(w.missing), "pod", "pods"), w.target.name, *b.MayRemove, b.RemoveBecause)
+		w.rep.Action = fmt.Sprintf("wants %s of ReplicaSet %s than exist; may remove %d old (%s)",
+			plural(int(w.missing), "more pod", "more pods"), w.target.name, *b.MayRemove, b.RemoveBecause)
 	default:
 		w.rep.Action = fmt.Sprintf("may create %d (%s); may remove %d old (%s)", *b.MayCreate, b.CreateBecause, *b.MayRemove, b.RemoveBecause)
 	}

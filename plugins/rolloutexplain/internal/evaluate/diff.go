@@ -195,7 +195,7 @@ var bearing = map[string][]string{
 	InsufficientResources: {".resources", "nodeSelector", "affinity", "overhead"}, TaintNotTolerated: {"tolerations", "nodeSelector", "affinity"}, NodeSelectorUnmet: {"nodeSelector", "affinity"},
 	PodAffinityUnmet: {"affinity"}, TopologySpread: {"topologySpread"}, HostPortTaken: {".ports", "hostNetwork"}, ClaimMissing: {"olume"}, ClaimUnbound: {"olume"}, VolumeElsewhere: {"olume"},
 	Unschedulable: {".resources", "nodeSelector", "affinity", "tolerations", "olume"}, SchedulerUnknown: {"schedulerName"}, SchedulingGated: {"schedulingGates"},
-	QuotaExceeded: {".resources"}, QuotaMustSpecify: {".resources", "containers["}, LimitRangeViolated: {".resources", "containers["}, PodSecurityViolated: {"securityContext", "host", "olume", "capabilities", "containers["},
+	QuotaExceeded: {".resources"}, QuotaMustSpecify: {".resources"}, LimitRangeViolated: {".resources"}, PodSecurityViolated: {"securityContext", "host", "olume", "capabilities"},
 	AdmissionPolicyDenied: {""}, WebhookDenied: {""}, ServiceAccountMissing: {"serviceAccount"}, PriorityClassMissing: {"priorityClassName"}, RuntimeClassMissing: {"runtimeClassName"}, PodInvalid: {""},
 	VolumeMountFailed: {"olume"}, Evicted: {".resources", "olume", ".image"}, PodRejected: {"nodeName", ".resources"}, ContainerConfigError: {""}, ResourceClaimUnmet: {"resourceClaims"}, BrokeAfterCompletion: {""},
 }

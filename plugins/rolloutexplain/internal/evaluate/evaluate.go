@@ -215,6 +215,8 @@ func (e *evaluator) place(w *workload, groups []*group) (shared bool) {
 	for _, g := range groups {
 		f := g.finding(w)
 		switch {
+		case g.stage == stageEnd && w.settled && g.Heals == "yes":
+			continue // StillEnding says it
 		case g.stage == stageEnd:
 			f.Role = e.roleOfEnding(w, g)
 		case w.has(StatefulSetTrap) && !g.isNew:

@@ -115,7 +115,8 @@ func (g *group) finding(w *workload) report.Finding {
 	switch word := strings.TrimSpace(which + " pod"); {
 	case g.stage == stageEnd:
 		if len(g.pods) > 1 {
-			f.Message = strings.Replace(f.Message, "pod "+g.cause.pod.Name+" is", plural(len(g.pods), word+" is", word+"s are")+" (e.g. "+g.cause.pod.Name+"):", 1)
+			one, many := "pod "+g.cause.pod.Name+" ", fmt.Sprintf("%ss %s and %d more ", word, g.cause.pod.Name, len(g.pods)-1)
+			f.Message = strings.NewReplacer(one+"is ", many+"are ", one+"does ", many+"do ", one, many).Replace(f.Message)
 		}
 	case len(g.pods) == 1:
 		f.Message = word + " " + g.pods[0].Name + ": " + f.Message

@@ -17,6 +17,11 @@ func (e *evaluator) notReady(w *workload, p *pod) *cause {
 	if p.ready {
 		return e.minReadyWait(w, p)
 	}
+	if wasReady(p) {
+		if c := e.flapping(w, p); c != nil {
+			return c
+		}
+	}
 	for i := range p.Spec.Containers {
 		spec := &p.Spec.Containers[i]
 		s := statusOf(p.Status.ContainerStatuses, spec.Name)
@@ -50,6 +55,17 @@ func (e *evaluator) minReadyWait(w *workload, p *pod) *cause {
 	return c.since(p.readySince).by(evidence("Pod "+p.Name, "status.conditions[Ready].lastTransitionTime", p.readySince.UTC().Format(time.RFC3339), p.readySince))
 }
 
+// wasReady says whether a pod that is not ready now has been: its Ready condition changed after its containers started.
+func wasReady(p *pod) bool {
+	c := podCondition(p.Pod, corev1.PodReady)
+	for _, s := range p.Status.ContainerStatuses {
+		if c == nil || s.State.Running == nil || !c.LastTransitionTime.After(s.State.Running.StartedAt.Add(time.Second)) {
+			return false
+		}
+	}
+	return c != nil
+}
+
 // flapping tells readiness that comes and goes: probe failures over a longer time, by a pod that has been ready.
 func (e *evaluator) flapping(w *workload, p *pod) *cause {
 	if w.minReady == 0 || e.now.Sub(p.CreationTimestamp.Time) < 2*time.Duration(w.minReady)*time.Second {
@@ -61,8 +77,15 @@ func (e *evaluator) flapping(w *workload, p *pod) *cause {
 	}
 	return e.cause(p, stageAvailable, Flapping, report.Likely,
 		"readiness comes and goes: never ready for the %ds of minReadySeconds in %s, and each return restarts the deadline", w.minReady, age(e.now.Sub(p.CreationTimestamp.Time))).
-		byEvent(ev).by(evidence("Pod "+p.Name, "status.conditions[Ready]", "ready for "+age(e.now.Sub(p.readySince)), p.readySince)).
+		byEvent(ev).by(evidence("Pod "+p.Name, "status.conditions[Ready].lastTransitionTime", lastTransition(p).UTC().Format(time.RFC3339), lastTransition(p))).
 		then(e.next(w, finding.Read, "what it says when the probe fails", "logs", p.Name, "--all-containers", "--tail=50"))
+}
+
+func lastTransition(p *pod) time.Time {
+	if c := podCondition(p.Pod, corev1.PodReady); c != nil {
+		return c.LastTransitionTime.Time
+	}
+	return noTime
 }
 
 // startupPending: readiness is not asked before the startup probe has passed.

@@ -168,7 +168,7 @@ func (e *evaluator) undo(w *workload, root *report.Finding, shared bool) {
 	if d != nil {
 		relevant = mark(d.Changes, root)
 	}
-	if d != nil && len(relevant) == 0 && root.Code != ReplicaSetCreateError && root.Code != QuotaExceeded && root.Code != DeadlineExceeded {
+	if d != nil && len(relevant) == 0 && root.Code != ReplicaSetCreateError && root.Code != DeadlineExceeded {
 		u.Why = fmt.Sprintf("%s has the same in its template, so going back would not cure this", label(to))
 		return
 	}
