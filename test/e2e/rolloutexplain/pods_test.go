@@ -47,7 +47,7 @@ func starting() []scenario {
 	env := func(from string) string { return "\n        env: [{name: A, valueFrom: {" + from + "}}]" }
 	list := []scenario{
 		change("image-invalid-name", "an image name that is not valid", 2, app{image: "'Foo:::'"}, "InvalidImageName", failed, "rollout undo deployment/api --to-revision=1", soon, 3, "Foo:::"),
-		change("image-never-pull", "imagePullPolicy Never and no such image", 1, app{image: "example.com/absent:1\n        imagePullPolicy: Never #"}, "ImageNeverPull", failed, "rollout undo", soon, 3, "Never"),
+		change("image-never-pull", "imagePullPolicy Never and no such image", 1, app{image: "example.com/absent:1", policy: "Never"}, "ImageNeverPull", failed, "rollout undo", soon, 3, "Never"),
 		change("registry-unreachable", "a registry on a closed port", 1, app{image: closed}, "RegistryUnreachable", late, "nodeinfo", brief, 5, "127.0.0.1:9"),
 		change("configmap-missing", "a variable from a ConfigMap that does not exist", 1, app{extra: env("configMapKeyRef: {name: settings, key: a}")}, "ConfigMapMissing", stuck, "get configmaps", soon, 3, `"settings"`),
 		change("secret-missing", "a variable from a Secret that does not exist", 1, app{extra: env("secretKeyRef: {name: creds, key: a}")}, "SecretMissing", stuck, "get secrets", soon, 3, `"creds"`),

@@ -17,6 +17,7 @@ type app struct {
 	image    string
 	extra    string // more of the container, indented by eight
 
+	policy  string // imagePullPolicy; default IfNotPresent
 	argv    string // the whole command, as a YAML list
 	seconds int    // termination grace; default 1
 }
@@ -38,6 +39,9 @@ func (a app) yaml() string {
 	}
 	if a.image == "" {
 		a.image = image
+	}
+	if a.policy == "" {
+		a.policy = "IfNotPresent"
 	}
 	if a.argv == "" {
 		a.argv = fmt.Sprintf("[sh, -c, %q]", a.command)
@@ -62,9 +66,9 @@ spec:%s%s
       containers:
       - name: main
         image: %s
-        imagePullPolicy: IfNotPresent
+        imagePullPolicy: %s
         command: %s%s
-`, a.kind, a.name, replicas, service, a.name, a.spec, a.name, max(1, a.seconds), a.pod, a.image, a.argv, a.extra)
+`, a.kind, a.name, replicas, service, a.name, a.spec, a.name, max(1, a.seconds), a.pod, a.image, a.policy, a.argv, a.extra)
 }
 
 func (a app) apply() step { return apply(a.yaml()) }

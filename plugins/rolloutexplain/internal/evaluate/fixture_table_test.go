@@ -375,7 +375,10 @@ func endFixtures() []fixture {
 	}
 	return []fixture{
 		{EndingInGrace, stateful(20*time.Second, func(*builder, *corev1.Pod) {}), func(b *builder) { at := ago(time.Hour); b.x().DeletionTimestamp = &at }},
-		{FinalizerHolds, stateful(-time.Minute, func(_ *builder, p *corev1.Pod) { p.Finalizers = []string{"example.com/hold"} }), past},
+		{FinalizerHolds, stateful(-time.Minute, func(b *builder, p *corev1.Pod) {
+			b.status(crashed(137, 0, "Error"))
+			p.Finalizers = []string{"example.com/hold"}
+		}), past},
 		{EndsOnDeadNode, stateful(-time.Minute, func(b *builder, _ *corev1.Pod) {
 			b.in.Nodes[0].Status.Conditions[0].Status = corev1.ConditionUnknown
 		}), func(b *builder) { b.in.Nodes[0].Status.Conditions[0].Status = corev1.ConditionTrue }},

@@ -19,7 +19,9 @@ func (e *evaluator) ending(w *workload, p *pod) *cause {
 	for _, s := range p.Status.ContainerStatuses {
 		running = running || s.State.Running != nil
 	}
-	if len(p.Finalizers) > 0 && (!running || due.Before(e.now)) {
+	// Within seconds of its end the kubelet reports the end, and with it a terminal phase, for which no controller waits
+	// but a StatefulSet's.
+	if len(p.Finalizers) > 0 && !running && e.now.Sub(due) > seconds(10) {
 		c := e.cause(p, stageEnd, FinalizerHolds, report.Likely, "pod %s is deleted and cannot go: finalizer %s is still on it", p.Name, list(p.Finalizers, 5))
 		c.key = strings.Join(p.Finalizers, ",")
 		if strings.HasPrefix(p.Finalizers[0], "batch.kubernetes.io/") {
@@ -41,7 +43,7 @@ func (e *evaluator) ending(w *workload, p *pod) *cause {
 		return e.cause(p, stageEnd, KillFails, report.Transient, "pod %s does not end: %s", p.Name, oneLine(ev.message)).byEvent(ev).by(seen).
 			then(e.cluster(finding.Read, "the node that should end it", "nodeinfo", p.Spec.NodeName))
 	}
-	if e.now.Sub(due) < seconds(10) {
+	if e.now.Sub(due) <= seconds(10) {
 		return e.cause(p, stageEnd, EndingInGrace, report.Transient, "pod %s is ending: its grace has just run out", p.Name).healing().since(began).by(seen)
 	}
 	return e.cause(p, stageEnd, KillFails, report.Transient, "pod %s should have been gone %s ago, and nothing says why it is not", p.Name, age(e.now.Sub(due))).

@@ -122,3 +122,14 @@ func TestReadinessThatComesAndGoesFailsAfterFiveTimes(t *testing.T) {
 	}
 	t.Error("never failed")
 }
+
+// The waits that a person types most: what they say when they end must name the object's trouble, not the tool's.
+func TestWaitSaysWhatWasWrong(t *testing.T) {
+	w, at := NewWait(Patience{FailFast: FailAuto, FailAfter: time.Minute}), time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	r := seen(report.Failed, because(PodSecurityViolated, report.Fatal, 3))
+	r.Findings[0].Message = "the namespace enforces Pod Security"
+	w.Observe(&r, at)
+	if got, why := w.Observe(&r, at.Add(3*sec)); got != WaitFailed || why != "the namespace enforces Pod Security" {
+		t.Errorf("%s: %s", got, why)
+	}
+}
