@@ -25,8 +25,9 @@ func TestArithmeticGrid(t *testing.T) {
 			manifests.WriteString(a.yaml() + "---\n")
 			names = append(names, a.name)
 		}
+		c.Apply(t, manifests.String(), "-n", ns)
+		manifests.Reset()
 	}
-	c.Apply(t, manifests.String(), "-n", ns)
 	markReady(t, c, ns, 55*len(pairs))
 	c.MustKubectl(t, "set", "env", "deployments", "--all", "V=2", "-n", ns)
 	harness.Eventually(t, 2*time.Minute, func() (string, bool) {

@@ -53,7 +53,7 @@ func TestNarrowRights(t *testing.T) {
 	t.Parallel()
 	c := harness.Shared(t)
 	ns := c.Namespace(t)
-	all(app{replicas: 1}.up(), app{replicas: 1, command: "echo broken; exit 3"}.apply())(t, c, ns)
+	all(app{replicas: 1}.up(), app{replicas: 1, command: "echo broken; exit 3", extra: never(5)}.apply())(t, c, ns)
 	harness.Eventually(t, 2*time.Minute, func() (string, bool) {
 		got := explain(t, c, ns, "deployment/api")
 		return got.Summary, got.root() == "CrashLoop" && got.Verdict == "Stuck"
@@ -90,7 +90,7 @@ func TestEventsExpired(t *testing.T) {
 	t.Parallel()
 	c := harness.Shared(t)
 	for _, s := range []scenario{
-		change("crash", "", 1, app{command: "echo broken; exit 3"}, "CrashLoop", stuck, "", nil, 0),
+		change("crash", "", 1, app{command: "echo broken; exit 3", extra: never(5)}, "CrashLoop", stuck, "", nil, 0),
 		change("selector", "", 1, app{pod: "\n      nodeSelector: {disk: nvme}"}, "NodeSelectorUnmet", stuck, "", nil, 0),
 		change("configmap", "", 1, app{extra: "\n        env: [{name: A, valueFrom: {configMapKeyRef: {name: settings, key: a}}}]"}, "ConfigMapMissing", stuck, "", nil, 0),
 	} {
@@ -144,7 +144,7 @@ func TestClimbingAndTheTable(t *testing.T) {
 	t.Parallel()
 	c := harness.Shared(t)
 	ns := c.Namespace(t)
-	all(app{replicas: 1}.up(), app{name: "bad", replicas: 1, image: "'Foo:::'"}.apply(), app{name: "off", replicas: 0}.apply())(t, c, ns)
+	all(app{replicas: 1}.up(), app{name: "bad", replicas: 1, image: "'Foo:::'"}.apply(), app{name: "idle", replicas: 0}.apply())(t, c, ns)
 	pod := strings.TrimSpace(c.MustKubectl(t, "get", "pods", "-n", ns, "-l", "app=api", "-o", "jsonpath={.items[0].metadata.name}"))
 	rs := strings.TrimSpace(c.MustKubectl(t, "get", "rs", "-n", ns, "-l", "app=api", "-o", "jsonpath={.items[0].metadata.name}"))
 	for _, target := range []string{"pod/" + pod, "rs/" + rs, "api"} {

@@ -324,7 +324,7 @@ func (e *evaluator) judge(w *workload) *report.Finding {
 	r.Summary = root.Message
 	deadline := w.has(DeadlineExceeded)
 	switch {
-	case w.completed && (holdsFast(root) || e.wasUp(w)) && root.Class != report.HeldClass:
+	case w.completed && (holdsFast(root) && crashFamily[root.Code] || e.wasUp(w)) && root.Class != report.HeldClass:
 		r.Verdict = report.Degraded
 		e.brokeAfter(w)
 	case root.Class == report.HeldClass:

@@ -151,14 +151,21 @@ func onlyNode(sick, all []*pod) string {
 
 // causesOf diagnoses the pods. Of pods in an equal state only some are asked for events and logs.
 func (e *evaluator) causesOf(w *workload) []*cause {
-	seen := map[string]int{}
+	seen, example := map[string]int{}, map[string]*cause{}
 	var causes []*cause
 	for _, p := range e.orderForAsking(w.pods) {
 		full := e.opts.Wide
 		key := stateKey(p)
 		seen[key]++
+		if c := example[key]; c != nil && seen[key] > representatives && !full {
+			same := *c // without its own events and log the same state would get a vaguer cause
+			same.pod, same.Log = p, nil
+			causes = append(causes, &same)
+			continue
+		}
 		e.mute = seen[key] > representatives && !full
 		if c := e.diagnose(w, p); c != nil {
+			example[key] = c
 			causes = append(causes, c)
 		}
 	}

@@ -2,6 +2,7 @@ package evaluate
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -65,10 +66,10 @@ func pullFailure(events []event, container, image string) *event {
 var (
 	wordsMissing = []string{"not found", "manifest unknown", "manifest_unknown", "name unknown", "no match for platform", "no matching manifest", "does not exist", "not exist"}
 	wordsNetwork = []string{
-		"i/o timeout", "connection refused", "no such host", "tls: ", "x509", "429", "too many requests", "toomanyrequests", "500 internal", "502 bad", "503 service", "504 gateway",
-		"connection reset", "eof", "no route to host", "network is unreachable", "deadline exceeded", "server misbehaving", "temporary failure in name resolution", "context canceled", "gave http response to https client",
+		"i/o timeout", "connection refused", "no such host", "tls: ", "x509", "429 too many", "too many requests", "toomanyrequests", "500 internal", "502 bad", "503 service", "504 gateway",
+		"connection reset", ": eof", "unexpected eof", "no route to host", "network is unreachable", "deadline exceeded", "server misbehaving", "temporary failure in name resolution", "context canceled", "gave http response to https client",
 	}
-	wordsAuth = []string{"401", "403", "unauthorized", "forbidden", "pull access denied", "insufficient_scope", "authorization failed", "authentication required", "denied"}
+	wordsAuth = []string{"unauthorized", "forbidden", "pull access denied", "insufficient_scope", "authorization failed", "authentication required", "denied"}
 	wordsDisk = []string{"no space left on device"}
 )
 
@@ -77,11 +78,12 @@ var (
 func (e *evaluator) pullError(w *workload, p *pod, spec *corev1.Container, text string) *cause {
 	short := pullReason(text)
 	registry := registryOf(spec.Image)
+	text = withoutName(text, spec.Image) // "geofence" is not an EOF, and a digest is no status code
 	switch {
 	case containsAny(text, wordsDisk...):
 		return e.cause(p, stageImage, ImageDiskFull, report.Transient, "node %s has no room for image %q: %s", p.Spec.NodeName, spec.Image, short).
 			then(e.cluster(finding.Read, "the node's disk", "nodeinfo", p.Spec.NodeName))
-	case containsAny(text, "pull access denied", "insufficient_scope"), containsAny(text, wordsAuth...) && !containsAny(text, "no such host", "connection refused", "i/o timeout", "429"):
+	case containsAny(text, "pull access denied", "insufficient_scope"), containsAny(text, wordsAuth...) && !containsAny(text, "no such host", "connection refused", "i/o timeout", "429 too many"):
 		c := e.cause(p, stageImage, ImageUnauthorized, report.Likely, "registry %s refuses to give image %q of container %q: %s", registry, spec.Image, spec.Name, short)
 		names := make([]string, 0, len(p.Spec.ImagePullSecrets))
 		for _, s := range p.Spec.ImagePullSecrets {
@@ -119,6 +121,26 @@ func accountOf(p *pod) string {
 		return "default"
 	}
 	return p.Spec.ServiceAccountName
+}
+
+var digest = regexp.MustCompile(`sha256:[0-9a-f]+`)
+
+// withoutName takes the image's own name out of an error's text.
+func withoutName(text, image string) string {
+	repository, _, _ := strings.Cut(image, "@")
+	if i := strings.LastIndex(repository, ":"); i > strings.LastIndex(repository, "/") {
+		repository = repository[:i]
+	}
+	path := repository
+	if host, rest, ok := strings.Cut(repository, "/"); ok && strings.ContainsAny(host, ".:") {
+		path = rest
+	}
+	for _, part := range []string{image, repository, path, path[strings.LastIndex(path, "/")+1:]} {
+		if len(part) > 2 {
+			text = strings.ReplaceAll(text, part, "IMAGE")
+		}
+	}
+	return digest.ReplaceAllString(text, "DIGEST")
 }
 
 // pullReason keeps the registry's own words.

@@ -120,10 +120,51 @@ func TestPullErrorsAreClassed(t *testing.T) {
 		`Failed to pull image "r.test/a:1": write /var/lib/containerd/x: no space left on device`:                                                               ImageDiskFull,
 		`Failed to pull image "r.test/a:1": the moon is in the wrong phase`:                                                                                     ImagePullFailed,
 	} {
-		e := newEvaluator(&Input{}, time.Now(), Options{})
+		e := newEvaluator(&Input{}, now, Options{})
 		w := e.newWorkload("Deployment", &(&appsv1.Deployment{}).ObjectMeta, nil, nil, 0)
 		if got := e.pullError(w, samplePod(), &sampleContainer, text); got.Code != want {
 			t.Errorf("%s\n got %s, want %s (%s)", text, got.Code, want, got.Message)
 		}
+	}
+}
+
+// The name of an image is not the reason why it does not come.
+func TestImageNamesAreNotTakenForReasons(t *testing.T) {
+	for _, image := range []string{"r.test/geofence:1", "r.test/unauthorized-audit:401", "r.test/a@sha256:4010000000000000000000000000000000000000000000000000000000000429", "denied/app"} {
+		e := newEvaluator(&Input{}, now, Options{})
+		w := e.newWorkload("Deployment", &(&appsv1.Deployment{}).ObjectMeta, nil, nil, 0)
+		c := sampleContainer
+		c.Image = image
+		text := `Failed to pull image "` + image + `": rpc error: code = NotFound desc = failed to pull and unpack image "` + image + `": failed to resolve reference "` + image + `": ` + image + `: not found`
+		if got := e.pullError(w, samplePod(), &c, text); got.Code != ImageNotFound {
+			t.Errorf("%s: got %s", image, got.Code)
+		}
+	}
+}
+
+// Ten pods of one state are one cause, though only some are asked for their events.
+func TestManyPodsOfOneStateAreOneCause(t *testing.T) {
+	b := deploymentCase()
+	b.d.Spec.Replicas, b.rs.Spec.Replicas = ptr(int32(10)), ptr(int32(10))
+	b.in.Pods = b.in.Pods[:2]
+	for i := range 10 {
+		p := b.addPod("api-2-"+string(rune('a'+i)), "rs2", "api:2", "w1", time.Minute, crashed(137, 4, "Error"))
+		if i < representatives {
+			b.event(string(p.UID), "Killing", "Container api failed liveness probe, will be restarted", 4)
+		}
+	}
+	list := Evaluate(b.in, now, Options{})
+	got := findingOf(list, LivenessKilled)
+	if got == nil || len(got.Pods) != 10 || findingOf(list, CrashLoop) != nil {
+		t.Errorf("%s", codes(list))
+	}
+	events := 0
+	for _, n := range Needs(b.in, now, Options{LogLines: 5}) {
+		if n.Kind == NeedEvents && strings.HasPrefix(n.UID, "pod-") {
+			events++
+		}
+	}
+	if events > representatives {
+		t.Errorf("asks for the events of %d pods", events)
 	}
 }

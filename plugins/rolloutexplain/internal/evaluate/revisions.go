@@ -139,7 +139,7 @@ func (e *evaluator) undo(w *workload, root *report.Finding, shared bool) {
 	if root == nil || w.kind == "Job" || w.kind == kindArgo || bearing[root.Code] == nil && root.Code != ReplicaSetCreateError && root.Code != DeadlineExceeded && root.Code != StatefulSetTrap {
 		return
 	}
-	if !holdsFast(root) && root.Code != ReadinessFailing && root.Code != Flapping {
+	if !holdsFast(root) && root.Code != ReadinessFailing && root.Code != Flapping && w.rep.Verdict != report.Degraded {
 		return
 	}
 	u := &report.Undo{}
