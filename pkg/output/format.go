@@ -78,6 +78,7 @@ func (f Format) Print(w io.Writer, report any) error {
 	if err != nil {
 		return err
 	}
+	data = escapeHostile(data)
 	switch f.Kind {
 	case JSON:
 		var b bytes.Buffer
@@ -98,6 +99,24 @@ func (f Format) Print(w io.Writer, report any) error {
 		return f.printJSONPath(w, data)
 	}
 	return fmt.Errorf("format %q prints no report", f.Kind)
+}
+
+// escapeHostile writes what a terminal would obey as \uXXXX: the same JSON, harmless to look at. YAML refuses DEL and C1
+// controls outright, so that a hostile condition message would cost the whole report.
+func escapeHostile(data []byte) []byte {
+	structural := func(r rune) bool { return r == '\n' || r == '\t' || r == '\r' || !hostile(r) }
+	if bytes.IndexFunc(data, func(r rune) bool { return !structural(r) }) < 0 {
+		return data
+	}
+	var b bytes.Buffer
+	for _, r := range string(data) {
+		if structural(r) {
+			b.WriteRune(r)
+			continue
+		}
+		fmt.Fprintf(&b, `\u%04x`, r)
+	}
+	return b.Bytes()
 }
 
 func (f Format) printJSONPath(w io.Writer, data []byte) error {

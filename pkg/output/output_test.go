@@ -168,3 +168,19 @@ func TestProgressIsSilentOffATerminal(t *testing.T) {
 		t.Errorf("got %q", b.String())
 	}
 }
+
+func TestStructuredOutputSurvivesHostileText(t *testing.T) {
+	report := map[string]string{"message": "a\x7f\u009b31mb\u00e9"}
+	for format, want := range map[FormatKind]string{
+		JSON: "{\n    \"message\": \"a\\u007f\\u009b31mb\u00e9\"\n}\n",
+		YAML: "message: \"a\\x7F\\x9B31mb\u00e9\"\n",
+	} {
+		var b bytes.Buffer
+		if err := (Format{Kind: format}).Print(&b, report); err != nil {
+			t.Fatalf("%s: %v", format, err)
+		}
+		if d := cmp.Diff(want, b.String()); d != "" {
+			t.Errorf("%s (-want +got):\n%s", format, d)
+		}
+	}
+}

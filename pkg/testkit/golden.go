@@ -20,7 +20,12 @@ var update = flag.Bool("update", false, "write golden files anew")
 func Golden(t testing.TB, name, got string) {
 	t.Helper()
 	CheckText(t, name, got)
-	path := filepath.Join("testdata", filepath.FromSlash(name))
+	GoldenFile(t, filepath.Join("testdata", filepath.FromSlash(name)), got)
+}
+
+// GoldenFile compares got with the file at path, or writes it with -update.
+func GoldenFile(t testing.TB, path, got string) {
+	t.Helper()
 	if *update {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
@@ -35,7 +40,7 @@ func Golden(t testing.TB, name, got string) {
 		t.Fatalf("%v (run the test with -update to write it)", err)
 	}
 	if d := cmp.Diff(strings.ReplaceAll(string(want), "\r\n", "\n"), got); d != "" {
-		t.Errorf("%s (-want +got):\n%s", name, d)
+		t.Errorf("%s (-want +got):\n%s", path, d)
 	}
 }
 

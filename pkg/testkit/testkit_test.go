@@ -67,3 +67,75 @@ func TestEnvIsAPipeUnlessToldOtherwise(t *testing.T) {
 		t.Error("Terminal gave none")
 	}
 }
+
+func TestSchemaFollowsTheJSON(t *testing.T) {
+	type inner struct {
+		Count int `json:"count"`
+	}
+	type outer struct {
+		inner
+		When  time.Time         `json:"when"`
+		Ratio *float64          `json:"ratio,omitempty"`
+		List  []inner           `json:"list"`
+		Map   map[string]string `json:"map,omitempty"`
+		Gone  string            `json:"-"`
+	}
+	got, err := Schema("t", outer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{
+  "$defs": {
+    "testkit.inner": {
+      "properties": {
+        "count": {
+          "type": "integer"
+        }
+      },
+      "required": [
+        "count"
+      ],
+      "type": "object"
+    },
+    "testkit.outer": {
+      "properties": {
+        "count": {
+          "type": "integer"
+        },
+        "list": {
+          "items": {
+            "$ref": "#/$defs/testkit.inner"
+          },
+          "type": "array"
+        },
+        "map": {
+          "additionalProperties": {
+            "type": "string"
+          },
+          "type": "object"
+        },
+        "ratio": {
+          "type": "number"
+        },
+        "when": {
+          "format": "date-time",
+          "type": "string"
+        }
+      },
+      "required": [
+        "count",
+        "list",
+        "when"
+      ],
+      "type": "object"
+    }
+  },
+  "$ref": "#/$defs/testkit.outer",
+  "$schema": "https://json-schema.org/draft/2020-12/schema",
+  "title": "t"
+}
+`
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}

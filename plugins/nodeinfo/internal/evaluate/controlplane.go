@@ -119,8 +119,8 @@ var leaderWork = map[string]string{
 	"cloud-controller-manager": "nodes are not initialised or removed, load balancers and routes not updated",
 }
 
-// checkLeader is critical on the node that led last, which is the place to repair; on others it is for information, as
-// their own health is not touched.
+// checkLeader is critical on the nodes that hold the control plane, where it is repaired; on others it is for information,
+// as their own health is not touched. A component that was stopped in order gives its lease back: no holder is left.
 func (v *view) checkLeader(l report.Leader) {
 	if !l.Expired {
 		return
@@ -129,11 +129,27 @@ func (v *view) checkLeader(l report.Leader) {
 		[]finding.Evidence{{Source: "Lease kube-system/" + l.Name, Path: "spec.renewTime", Value: leaseText(l), Time: l.RenewTime}},
 		finding.Next{Command: v.kubectl("kube-system", "get", "pods", "-l", "component="+l.Name, "-o", "wide"), Why: "its static pods; none means that the manifest in /etc/kubernetes/manifests is gone or broken", Risk: finding.Read})
 	f.Object = &finding.ObjectRef{Kind: "Lease", Namespace: "kube-system", Name: l.Name}
-	if !l.Here {
+	hosts, has := v.hosts(l.Name)
+	switch {
+	case !l.Here && !hosts:
 		f.Severity = finding.Info
-	} else if v.read(SourcePods) && !slices.ContainsFunc(v.index.pods[v.node.Name], func(p *corev1.Pod) bool { return controlPlaneName(p) == l.Name }) {
-		f.Message += fmt.Sprintf("; it ran here, and this node has no %s pod any more", l.Name)
+	case v.read(SourcePods) && !has:
+		f.Message += fmt.Sprintf("; this node holds the control plane and has no %s pod", l.Name)
 	}
+}
+
+// hosts says whether the node holds the control plane, and whether it has a pod of the component. Without its pods the
+// node's role has to do.
+func (v *view) hosts(component string) (controlPlane, has bool) {
+	if !v.read(SourcePods) {
+		return slices.Contains(v.out.Roles, "control-plane"), false
+	}
+	for _, p := range v.index.pods[v.node.Name] {
+		name := controlPlaneName(p)
+		controlPlane = controlPlane || name != ""
+		has = has || name == component && !finished(p)
+	}
+	return controlPlane, has
 }
 
 // readyz reads the failed checks of /readyz?verbose ("[-]etcd failed: reason withheld").

@@ -29,7 +29,7 @@ func Evaluate(in Input, now time.Time, o Options) report.List {
 	}
 	list.Sources.Sort()
 	for i := range in.Nodes {
-		v := &view{in: &in, index: index, now: now, o: o, node: &in.Nodes[i]}
+		v := &view{in: &in, index: index, now: now, o: o, node: &in.Nodes[i], charges: map[*corev1.Pod]charge{}}
 		list.Items = append(list.Items, v.report())
 	}
 	slices.SortFunc(list.Items, WorstFirst)
@@ -107,6 +107,7 @@ type view struct {
 	o       Options
 	node    *corev1.Node
 	sources source.List
+	charges map[*corev1.Pod]charge
 	list    []finding.Finding
 	out     report.Node
 }
@@ -192,12 +193,20 @@ func (v *view) verdict() {
 	v.out.Summary = v.summary()
 }
 
+// clause is the first clause of a message: what fits a headline or a cell of a table.
+func clause(message string) string {
+	for _, end := range []string{". ", "; "} {
+		message, _, _ = strings.Cut(message, end)
+	}
+	return message
+}
+
 // summary is the sentence after the node's name.
 func (v *view) summary() string {
 	var causes []string
 	for _, f := range v.out.Findings {
 		if f.Severity != finding.Info {
-			causes = append(causes, f.Message)
+			causes = append(causes, clause(f.Message))
 		}
 	}
 	switch {

@@ -19,6 +19,10 @@ type leaseType = coordinationv1.Lease
 // recently is the time an event counts for: the API server keeps events an hour by default.
 const recently = time.Hour
 
+// ongoing is how long a kubelet's own trouble counts after its last event: it collects garbage every minute, and images
+// every five (https://kubernetes.io/docs/concepts/architecture/garbage-collection/), and repeats the event while it fails.
+const ongoing = 7 * time.Minute
+
 // flaps is how often a node becomes NotReady within an hour before it is said to flap: a reboot is one, a bad update two.
 const flaps = 3
 
@@ -41,7 +45,6 @@ var kubeletErrors = map[string]string{
 	"KubeletSetupFailed":               "cannot set itself up",
 	"FailedNodeAllocatableEnforcement": "cannot enforce allocatable limits",
 	"NodeAllocatableEnforcementFailed": "cannot enforce allocatable limits",
-	"EvictionThresholdMet":             "",
 	"FailedToRegisterNode":             "cannot register the node",
 }
 
@@ -158,6 +161,12 @@ func (v *view) checkFlapping(mine []*corev1.Event) {
 	}
 }
 
+// recoveredSince says whether the node became Ready after the moment: what it complained of before is over.
+func (v *view) recoveredSince(t time.Time) bool {
+	ready := condition(v.node, corev1.NodeReady)
+	return ready != nil && ready.Status == corev1.ConditionTrue && ready.LastTransitionTime.After(t)
+}
+
 // checkEvents raises the events that no other check judges, of the last hour.
 func (v *view) checkEvents(items []report.Event) {
 	var rest []string
@@ -170,14 +179,14 @@ func (v *view) checkEvents(items []report.Event) {
 			continue
 		}
 		evidence := []finding.Evidence{{Source: "Event", Path: e.Reason, Value: e.Message, Time: &e.Last}}
-		trouble, own := kubeletErrors[e.Reason]
+		trouble := kubeletErrors[e.Reason]
 		switch {
 		case e.Reason == "SystemOOM" || e.Reason == "OOMKilling":
 			v.add(SystemOOM, fmt.Sprintf("the kernel killed a process for memory %s ago (%s): %s", v.ago(e.Last), plural(int(e.Count), "time"), e.Message), evidence,
 				finding.Next{Command: v.kubectl("", "top", "pods", "-A", "--sort-by=memory"), Why: "the biggest users in the cluster", Risk: finding.Read})
-		case own && trouble != "":
+		case trouble != "" && v.now.Sub(e.Last) < ongoing && !v.recoveredSince(e.Last):
 			v.add(KubeletTrouble, fmt.Sprintf("the kubelet %s (%s ago): %s", trouble, v.ago(e.Last), e.Message), evidence, v.eventsNext())
-		case own, e.Reason == "Rebooted", e.Reason == "NodeNotReady":
+		case e.Reason == "EvictionThresholdMet", e.Reason == "Rebooted", e.Reason == "NodeNotReady":
 		default:
 			rest = append(rest, fmt.Sprintf("%s (%d)", e.Reason, e.Count))
 		}

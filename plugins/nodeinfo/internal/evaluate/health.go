@@ -311,7 +311,7 @@ func (v *view) checkPressure() {
 		}
 		message := p.text
 		if !c.LastTransitionTime.IsZero() {
-			message += fmt.Sprintf(" (%s=True for %s; it stays five minutes after the cause is gone)", p.kind, v.ago(c.LastTransitionTime.Time))
+			message += fmt.Sprintf(" (%s=True for %s); it stays five minutes after the cause is gone", p.kind, v.ago(c.LastTransitionTime.Time))
 		}
 		v.add(p.code, message, []finding.Evidence{conditionEvidence(c)}, v.eventsNext(),
 			finding.Next{Command: v.kubectl("", "nodeinfo", v.node.Name, "--kubelet", "--section=storage,pods"), Why: "free space by the kubelet's own figures (needs get nodes/proxy), and the biggest pods", Risk: finding.Read})

@@ -13,8 +13,6 @@ import (
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
 	"k8s.io/klog/v2"
 
-	helpers "k8s.io/component-helpers/resource"
-
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
@@ -42,7 +40,7 @@ func (v *view) pods() {
 		if p.Status.Reason == "Evicted" {
 			out.Evicted++
 		}
-		out.Items = append(out.Items, podUse(p))
+		out.Items = append(out.Items, v.podUse(p))
 		if t := v.trouble(p); t != nil {
 			out.Attention = append(out.Attention, *t)
 		}
@@ -73,12 +71,12 @@ func podPhase(p *corev1.Pod) string {
 	return string(p.Status.Phase)
 }
 
-func podUse(p *corev1.Pod) report.PodUse {
+func (v *view) podUse(p *corev1.Pod) report.PodUse {
 	use := report.PodUse{Namespace: p.Namespace, Name: p.Name, Phase: podPhase(p)}
 	if finished(p) {
 		return use
 	}
-	use.Requests, use.Limits = amounts(helpers.PodRequests(p, scheduler)), amounts(podLimits(p))
+	use.Requests, use.Limits = amounts(v.charges[p].requests), amounts(v.charges[p].limits)
 	for _, c := range p.Status.Conditions {
 		switch {
 		case c.Type == corev1.PodResizePending && c.Status == corev1.ConditionTrue:
@@ -183,7 +181,7 @@ func (v *view) crashing(p *corev1.Pod) *crash {
 
 // trouble judges one pod; pods of the node's components and of the control plane are judged as such.
 func (v *view) trouble(p *corev1.Pod) *report.PodTrouble {
-	if finished(p) {
+	if finished(p) && p.DeletionTimestamp == nil {
 		return nil
 	}
 	_, restarts := podState(p)
@@ -201,6 +199,9 @@ func (v *view) trouble(p *corev1.Pod) *report.PodTrouble {
 		f := v.add(PodStuckTerminating, "pod "+name+" "+out.Message,
 			[]finding.Evidence{{Source: "Pod " + name, Path: "metadata.deletionTimestamp", Value: d.UTC().Format(time.RFC3339), Time: timeOf(d.Time)}}, v.describePod(p))
 		about(f, p)
+		if finished(p) {
+			f.Severity = finding.Info // its containers are gone: it takes nothing of the node, and what holds it is elsewhere
+		}
 		return out
 	}
 	if c := v.crashing(p); c != nil {

@@ -93,6 +93,9 @@ func podLimits(p *corev1.Pod) corev1.ResourceList {
 	return helpers.PodLimits(p, scheduler)
 }
 
+// charge is what the scheduler counts for one pod.
+type charge struct{ requests, limits corev1.ResourceList }
+
 func (v *view) resources() {
 	capacity, allocatable := v.node.Status.Capacity, v.node.Status.Allocatable
 	if len(allocatable) == 0 {
@@ -107,8 +110,10 @@ func (v *view) resources() {
 				continue
 			}
 			slots++
-			add(requests, helpers.PodRequests(p, scheduler))
-			add(limits, podLimits(p))
+			c := charge{helpers.PodRequests(p, scheduler), podLimits(p)}
+			v.charges[p] = c // the rows of the report: computed once, so that they add up to the totals
+			add(requests, c.requests)
+			add(limits, c.limits)
 		}
 		requests[corev1.ResourcePods] = *resource.NewQuantity(slots, resource.DecimalSI)
 	}

@@ -20,12 +20,13 @@ func (p *page) health(n report.Node) {
 	}
 	var parts []string
 	var bad, unclear []report.Condition
+	var silent []string
 	for _, c := range h.Conditions {
 		switch {
 		case c.Type == "Ready":
 			parts = append(parts, fmt.Sprintf("Ready=%s for %s", c.Status, p.since(c.Since)))
 		case c.Status == "Unknown":
-			unclear = append(unclear, c)
+			silent = append(silent, c.Type)
 		case c.Bad != nil && *c.Bad:
 			bad = append(bad, c)
 		case c.Bad == nil && c.Status == "True":
@@ -36,7 +37,9 @@ func (p *page) health(n report.Node) {
 	if h.Kubelet != "" {
 		parts = append(parts, "kubelet "+h.Kubelet)
 	}
-	if len(bad) == 0 {
+	if len(silent) > 0 {
+		parts = append(parts, strings.Join(silent, ", ")+" Unknown")
+	} else if len(bad) == 0 && strings.HasPrefix(parts[0], "Ready=True") {
 		parts = append(parts, "no condition reports trouble")
 	}
 	p.titled("Health", strings.Join(parts, "; "))
@@ -68,9 +71,6 @@ func (p *page) conditions(list []report.Condition) {
 				style = output.Bad
 			}
 		}
-		if c.Status == "Unknown" {
-			trouble = "not known"
-		}
 		t.Rows = append(t.Rows, []output.Cell{{Text: c.Type}, {Text: c.Status, Style: style}, {Text: p.since(c.Since)}, {Text: trouble}, {Text: c.Reason}, {Text: c.Message}})
 	}
 	p.table(t)
@@ -94,18 +94,14 @@ func (p *page) components(n report.Node) {
 	}
 	parts := []string{kubelet, runtimeText(c.Runtime)}
 	if n.Sources.Get("pods").Readable() {
-		parts = append(parts, "proxy "+proxyLine(c), "CNI "+orUnknown(names(c.Network)), "CSI "+orNone(names(c.Storage)))
+		parts = append(parts, "proxy "+proxyLine(c), "CNI "+cniText(c.Network), "CSI "+orNone(names(c.Storage)))
 		if len(c.DNSCache) > 0 {
 			parts = append(parts, "DNS cache "+names(c.DNSCache))
 		}
 	} else {
 		parts = append(parts, "proxy, CNI, CSI "+n.Sources.Get("pods").Gap())
 	}
-	system := strings.TrimSpace(c.OS.Image + ", kernel " + c.OS.Kernel + ", " + c.OS.Arch)
-	if c.OS.Cgroups != "" {
-		system += ", cgroup " + c.OS.Cgroups
-	}
-	p.titled("Components", strings.Join(append(parts, system), "; "))
+	p.titled("Components", strings.Join(append(parts, systemText(c.OS)), "; ")+stale(n))
 	t := output.TableText{Columns: []output.Column{{Header: "COMPONENT"}, {Header: "POD"}, {Header: "STATE"}, {Header: "RESTARTS"}, {Header: "KNOWN BY", Flexible: true}}}
 	var all []report.Component
 	if c.Proxy != nil {
@@ -117,6 +113,31 @@ func (p *page) components(n report.Node) {
 		}
 	}
 	p.table(t)
+}
+
+func systemText(os report.OS) string {
+	var parts []string
+	for _, part := range []struct{ prefix, value string }{{"", os.Image}, {"kernel ", os.Kernel}, {"", os.Arch}, {"cgroup ", os.Cgroups}} {
+		if part.value != "" {
+			parts = append(parts, part.prefix+part.value)
+		}
+	}
+	return orUnknown(strings.Join(parts, ", "))
+}
+
+func cniText(list []report.Component) string {
+	if len(list) == 0 {
+		return output.Unknown + " (no pod or mark of a known network plugin)"
+	}
+	return names(list)
+}
+
+// stale marks what a silent node has reported last.
+func stale(n report.Node) string {
+	if n.Health == nil || n.Health.Heartbeat == nil || n.Health.Heartbeat.State != report.HeartbeatExpired {
+		return ""
+	}
+	return "; as reported before the node fell silent"
 }
 
 func proxyLine(c *report.Components) string {
@@ -203,7 +224,7 @@ func (p *page) pods(n report.Node) {
 	if len(n.Pods.Attention) == 0 {
 		text += "; none needs attention"
 	}
-	p.titled("Pods", text)
+	p.titled("Pods", text+stale(n))
 	t := output.TableText{Columns: []output.Column{{Header: "NAMESPACE"}, {Header: "POD"}, {Header: "TROUBLE"}, {Header: "RESTARTS"}, {Header: "SINCE"}, {Header: "DETAIL", Flexible: true}}}
 	for _, a := range n.Pods.Attention {
 		t.Rows = append(t.Rows, output.Text(a.Namespace, a.Name, a.Reason, strconv.FormatInt(a.Restarts, 10), p.since(a.Since), orNone(a.Message)))
@@ -332,7 +353,7 @@ func (p *page) controlPlane(n report.Node) {
 		parts = append(parts, text)
 	}
 	if len(c.Leases) == 0 {
-		parts = append(parts, "leaders "+cmp.Or(n.Sources.Get("control-plane leases").Gap(), "have no leases"))
+		parts = append(parts, "leaders "+cmp.Or(n.Sources.Get("control-plane leases").Gap(), "hold no leases"))
 	}
 	parts = append(parts, "readyz "+cmp.Or(c.Readyz, n.Sources.Get("readyz").Gap()))
 	p.titled("Control plane", strings.Join(parts, "; "))
@@ -411,7 +432,7 @@ func (p *page) lifecycle(n report.Node) {
 	l := n.Lifecycle
 	parts := []string{"joined " + p.since(n.CreatedAt) + " ago"}
 	if n.Sources.Get("events").Readable() {
-		parts = append(parts, fmt.Sprintf("rebooted %s and not ready %s by its events", times(len(l.Reboots)), times(len(l.NotReady))))
+		parts = append(parts, fmt.Sprintf("by the events kept: rebooted %s, fell from Ready %s", times(len(l.Reboots)), times(len(l.NotReady))))
 	} else {
 		parts = append(parts, "reboots "+n.Sources.Get("events").Gap())
 	}

@@ -121,7 +121,18 @@ func (b *Builder) compile(ctx context.Context, c Component, source, final string
 	if err := os.MkdirAll(filepath.Dir(final), 0o755); err != nil {
 		return err
 	}
-	temp, err := os.MkdirTemp(filepath.Dir(final), ".building-")
+	// The lock is held, so what lies about is of a build that was killed.
+	prefix := ".building-" + c.Name + "-"
+	stale, err := filepath.Glob(filepath.Join(filepath.Dir(final), prefix+"*"))
+	if err != nil {
+		return err
+	}
+	for _, dir := range stale {
+		if err := os.RemoveAll(dir); err != nil {
+			return err
+		}
+	}
+	temp, err := os.MkdirTemp(filepath.Dir(final), prefix)
 	if err != nil {
 		return err
 	}

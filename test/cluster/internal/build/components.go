@@ -55,7 +55,7 @@ func Components() []Component {
 		{Name: CoreDNS, Packages: []string{"."}},
 		{Name: TestApp, Packages: []string{"."}},
 		{Name: Pause, Packages: []string{"."}},
-		{Name: Kwok, Packages: []string{"sigs.k8s.io/kwok/cmd/kwok"}},
+		{Name: Kwok, Packages: []string{"sigs.k8s.io/kwok/cmd/kwok", "./kwok-stages"}},
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/cluster"
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/host"
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/node"
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/registry"
 )
 
 // app is what the commands share.
@@ -82,8 +83,10 @@ func (a *app) command() *cobra.Command {
 		a.upCommand(), a.downCommand(), a.statusCommand(), a.listCommand(), a.kubeconfigCommand(),
 		a.binCommand(), a.buildCommand(), a.installCommand(),
 		a.execCommand(), a.logsCommand(), a.loadCommand(), a.imageCommand(),
+		a.faultCommand(), a.healCommand(), a.registryCommand(),
 		hidden(cluster.NodeInitCommand, func(args []string) error { return node.Run(args[0]) }),
 		hidden(cluster.HelperCommand, cluster.RunHelper),
+		hidden(cluster.RegistryCommand, func(args []string) error { return registry.Serve(args[0], args[1]) }),
 	)
 	return root
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/build"
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/cluster"
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/fault"
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/host"
 )
 
@@ -37,6 +39,9 @@ func (a *app) upCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := a.healBefore(cmd.Context(), spec); err != nil {
+				return err
+			}
 			made, err := cluster.Up(cmd.Context(), a.root, spec, bin, patience, a.report)
 			if err != nil {
 				return err
@@ -50,6 +55,20 @@ func (a *app) upCommand() *cobra.Command {
 	c.Flags().StringVar(&spec.Mode, "mode", "", "nodes (real ones; Linux and root) or plain (kwok plays them); empty chooses")
 	c.Flags().DurationVar(&patience, "wait", 3*time.Minute, "how long the cluster may take to get ready, once everything is built")
 	return c
+}
+
+// healBefore heals a cluster that only lacks health because of faults.
+func (a *app) healBefore(ctx context.Context, spec cluster.Spec) error {
+	opened, err := a.open()
+	if err != nil || !opened.State.Ready || opened.State.Spec != spec || spec.Mode != cluster.ModeNodes {
+		return nil // nothing there, or nothing to keep: up itself sees to it
+	}
+	broken := opened.FaultyNodes()
+	if len(broken) == 0 {
+		return nil
+	}
+	a.report("healing %v", broken)
+	return fault.HealAll(ctx, opened, "")
 }
 
 // complete checks a specification and fills in the mode.

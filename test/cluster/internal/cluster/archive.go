@@ -43,7 +43,7 @@ func (c *Cluster) pack(ctx context.Context, a archive) (string, error) {
 // LoadImages imports archives into a node's runtime. The images are pinned: the
 // kubelet must not remove, under disk pressure, what cannot be pulled again.
 func (c *Cluster) LoadImages(ctx context.Context, name string, paths ...string) error {
-	root, err := c.nodeRoot(name)
+	root, err := c.NodeRoot(name)
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ import (
 // Command prepares a command inside all namespaces of a node; the caller
 // connects its streams.
 func (c *Cluster) Command(ctx context.Context, name string, command ...string) (*exec.Cmd, error) {
-	p, err := c.nodeProcess(name)
+	p, err := c.NodeProcess(name)
 	if err != nil {
 		return nil, err
 	}
@@ -31,7 +31,7 @@ const adminConfig = "/etc/kubernetes/admin.conf"
 
 // inNode runs a command in a node and gives its output.
 func (c *Cluster) inNode(ctx context.Context, name, input string, command ...string) (string, error) {
-	p, err := c.nodeProcess(name)
+	p, err := c.NodeProcess(name)
 	if err != nil {
 		return "", err
 	}
@@ -46,4 +46,14 @@ func (c *Cluster) InNode(ctx context.Context, name string, command ...string) (s
 // Kubectl runs kubectl as the administrator.
 func (c *Cluster) Kubectl(ctx context.Context, input string, args ...string) (string, error) {
 	return host.Run(ctx, input, append([]string{c.Bin("kubectl"), "--kubeconfig", c.Kubeconfig()}, args...)...)
+}
+
+// InNodeNetwork runs a program of this machine in a node's network alone.
+func (c *Cluster) InNodeNetwork(ctx context.Context, name, input string, command ...string) error {
+	p, err := c.NodeProcess(name)
+	if err != nil {
+		return err
+	}
+	_, err = host.Run(ctx, input, append([]string{"nsenter", "-t", fmt.Sprint(p.PID), "-n", "--"}, command...)...)
+	return err
 }

@@ -104,17 +104,20 @@ func (c *Cluster) checkHealth(ctx context.Context, patience time.Duration) error
 
 // checkProcesses says which of the recorded processes has gone.
 func (c *Cluster) checkProcesses() error {
-	if c.State.Mode == ModePlain {
-		return nil
-	}
+	helpers := plainParts
 	var dead []string
-	for _, name := range c.State.NodeNames() {
-		if _, err := c.nodeProcess(name); err != nil {
-			dead = append(dead, name)
+	if c.State.Mode == ModeNodes {
+		helpers = []string{"dns"}
+		for _, name := range c.State.NodeNames() {
+			if _, err := c.NodeProcess(name); err != nil {
+				dead = append(dead, name)
+			}
 		}
 	}
-	if p, err := host.LoadProcess(c.helperRecord("dns")); err != nil || !p.Alive() {
-		dead = append(dead, "the resolver outside")
+	for _, name := range helpers {
+		if p, err := host.LoadProcess(c.helperRecord(name)); err != nil || !p.Alive() {
+			dead = append(dead, name)
+		}
 	}
 	if len(dead) > 0 {
 		return errors.New("these do not run: " + strings.Join(dead, ", "))

@@ -177,7 +177,7 @@ func (c *Cluster) initControlPlane(ctx context.Context, token string) error {
 		"--ignore-preflight-errors=all", "--skip-token-print", "--skip-phases=addon/coredns"); err != nil {
 		return err
 	}
-	root, err := c.nodeRoot("cp1")
+	root, err := c.NodeRoot("cp1")
 	if err != nil {
 		return err
 	}
@@ -190,7 +190,7 @@ func (c *Cluster) initControlPlane(ctx context.Context, token string) error {
 
 // join makes a worker a member.
 func (c *Cluster) join(ctx context.Context, name, token string) error {
-	root, err := c.nodeRoot("cp1")
+	root, err := c.NodeRoot("cp1")
 	if err != nil {
 		return err
 	}

@@ -134,7 +134,7 @@ func (c *Cluster) routePods(ctx context.Context, cidrs map[string]string) error 
 // WriteInNode writes a file of a node through its process 1's view of the file
 // system, which needs no program in the node.
 func (c *Cluster) WriteInNode(name, path, content string) error {
-	root, err := c.nodeRoot(name)
+	root, err := c.NodeRoot(name)
 	if err != nil {
 		return err
 	}
@@ -145,16 +145,17 @@ func (c *Cluster) WriteInNode(name, path, content string) error {
 	return host.WriteFile(target, []byte(content), 0o644)
 }
 
-// nodeRoot is a node's file system as this machine can reach it.
-func (c *Cluster) nodeRoot(name string) (string, error) {
-	p, err := c.nodeProcess(name)
+// NodeRoot is a node's file system as this machine can reach it.
+func (c *Cluster) NodeRoot(name string) (string, error) {
+	p, err := c.NodeProcess(name)
 	if err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("/proc/%d/root", p.PID), nil
 }
 
-func (c *Cluster) nodeProcess(name string) (host.Process, error) {
+// NodeProcess is the living process 1 of a node.
+func (c *Cluster) NodeProcess(name string) (host.Process, error) {
 	n, err := c.Node(name)
 	if err != nil {
 		return host.Process{}, err

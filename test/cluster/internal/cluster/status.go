@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/node"
@@ -78,14 +79,14 @@ func (c *Cluster) Status(ctx context.Context) Status {
 }
 
 func (c *Cluster) nodeStatus(name string) NodeStatus {
-	s := NodeStatus{Name: name, Ready: "Unknown", Faults: c.ActiveFaults(name)}
+	s := NodeStatus{Name: name, Ready: "Unknown", Faults: []string{}}
 	n, err := c.Node(name)
 	if err != nil {
 		s.Runs = true // kwok's
 		return s
 	}
-	s.IP = n.IP
-	if p, err := c.nodeProcess(name); err == nil {
+	s.IP, s.Faults = n.IP, n.Faults()
+	if p, err := c.NodeProcess(name); err == nil {
 		s.Runs, s.PID = true, p.PID
 	}
 	s.Kubelet, s.Containerd = unitText(n, node.Kubelet), unitText(n, node.Containerd)
@@ -107,5 +108,15 @@ func unitText(n node.Config, unit string) string {
 	return fmt.Sprintf("runs (start %d)", status.Starts)
 }
 
-// ActiveFaults lists the faults that are injected into a node.
-func (c *Cluster) ActiveFaults(string) []string { return []string{} }
+// FaultyNodes lists the nodes with injected faults, each with its faults.
+func (c *Cluster) FaultyNodes() []string {
+	var found []string
+	for _, name := range c.State.NodeNames() {
+		if n, err := c.Node(name); err == nil {
+			if faults := n.Faults(); len(faults) > 0 {
+				found = append(found, fmt.Sprintf("%s: %s", name, strings.Join(faults, ", ")))
+			}
+		}
+	}
+	return found
+}

@@ -7,8 +7,6 @@ import (
 	"os"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/build"
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/host"
 )
@@ -153,7 +151,7 @@ func (c *Cluster) startNode(ctx context.Context, name string) error {
 	}
 	process, err := host.Spawn{
 		Args: []string{NodeInitCommand, n.ConfigPath()}, Log: n.LogPath("init"), Record: n.RecordPath(),
-		Clone:   unix.CLONE_NEWNS | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWPID | unix.CLONE_NEWNET,
+		Clone:   host.NodeNamespaces,
 		Prepare: func(p host.Process) error { return c.connect(ctx, n, p) },
 	}.Start()
 	if err != nil {

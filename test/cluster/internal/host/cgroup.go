@@ -59,13 +59,6 @@ func contains(list []string, wanted string) bool {
 	return false
 }
 
-// CgroupV1 says whether the machine runs version 1, which the kubelet has to be
-// told to accept.
-func CgroupV1() bool {
-	var stat unix.Statfs_t
-	return unix.Statfs("/sys/fs/cgroup", &stat) == nil && stat.Type != unix.CGROUP2_SUPER_MAGIC
-}
-
 // CgroupPath is the path of a group of a cluster inside a hierarchy, as the
 // kubelet's cgroupRoot wants it.
 func CgroupPath(cluster string, parts ...string) string {

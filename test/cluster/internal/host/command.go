@@ -8,8 +8,6 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
 // Run executes a command and gives its standard output; what it says on
@@ -31,15 +29,8 @@ func Run(ctx context.Context, input string, command ...string) (string, error) {
 	return stdout.String(), nil
 }
 
-// Root says whether the program may make namespaces, links and mounts.
+// IsRoot says whether the program may make namespaces, links and mounts.
 func IsRoot() bool { return os.Geteuid() == 0 }
-
-// MayLowerOOMScore says whether CAP_SYS_RESOURCE is to be had. Some sandboxes
-// take it away even from root.
-func MayLowerOOMScore() bool {
-	have, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, unix.CAP_SYS_RESOURCE, 0, 0, 0)
-	return err == nil && have == 1
-}
 
 // CanMakeNodes says whether this machine can have real nodes.
 func CanMakeNodes() bool { return runtime.GOOS == "linux" && IsRoot() }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -38,10 +37,14 @@ func (s Spawn) Start() (Process, error) {
 		return Process{}, err
 	}
 	defer write.Close() //nolint:errcheck // closing is all it is for
-	cmd := exec.Command("/proc/self/exe", s.Args...)
+	self, err := Self()
+	if err != nil {
+		return Process{}, err
+	}
+	cmd := exec.Command(self, s.Args...)
 	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = log, log, []*os.File{read}
 	cmd.Env = append(os.Environ(), s.Env...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: s.Clone}
+	cmd.SysProcAttr = attributes(s.Clone)
 	err = cmd.Start()
 	read.Close() //nolint:errcheck // the child holds its own
 	if err != nil {

@@ -89,3 +89,11 @@ func (p Plan) ClusterDNS() string {
 // Veth names this machine's end of a node's link; names of links are at most 15
 // bytes long.
 func (p Plan) Veth(node string) string { return fmt.Sprintf("kr%d-%s", p.Index, node) }
+
+// DeadServiceIP is an address of the service range that no Service gets: the
+// last but one, far from both ends where addresses are given out.
+func (p Plan) DeadServiceIP() string {
+	base := netip.MustParsePrefix(p.Services).Addr().As4()
+	base[2], base[3] = 255, 253
+	return netip.AddrFrom4(base).String()
+}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/host"
 )
@@ -75,4 +76,18 @@ func Load(path string) (Config, error) {
 		return c, fmt.Errorf("node configuration %q: %w", path, err)
 	}
 	return c, nil
+}
+
+// FaultPath is the record of a fault that is injected into the node.
+func (c Config) FaultPath(fault string) string { return c.path("faults", fault+".json") }
+
+// Faults lists the faults that are injected into the node.
+func (c Config) Faults() []string {
+	names := []string{}
+	records, _ := filepath.Glob(c.FaultPath("*") + "*")
+	for _, r := range records {
+		name, _, _ := strings.Cut(filepath.Base(r), ".json")
+		names = append(names, name)
+	}
+	return names
 }

@@ -1,0 +1,255 @@
+package collect
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate"
+)
+
+const (
+	nodes       = "/api/v1/nodes"
+	pods        = "/api/v1/pods"
+	leases      = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
+	systemLease = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
+	metrics     = "/apis/metrics.k8s.io/v1beta1/nodes"
+)
+
+func testNode(name string) corev1.Node {
+	return corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Annotations: map[string]string{corev1.LastAppliedConfigAnnotation: "secret"}},
+		Status: corev1.NodeStatus{
+			Images:    []corev1.ContainerImage{{Names: []string{"big"}}},
+			Addresses: []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "10.0.0." + name[1:]}},
+		},
+	}
+}
+
+// fleet is a server with n nodes that answers everything.
+func fleet(t *testing.T, n int) *testkit.Server {
+	t.Helper()
+	s := testkit.NewServer(t)
+	list := corev1.NodeList{TypeMeta: metav1.TypeMeta{Kind: "NodeList", APIVersion: "v1"}}
+	all := coordinationv1.LeaseList{TypeMeta: metav1.TypeMeta{Kind: "LeaseList", APIVersion: "coordination.k8s.io/v1"}}
+	for i := range n {
+		name := "w" + string(rune('0'+i%10)) + strings.Repeat("0", i/10)
+		node := testNode(name)
+		list.Items = append(list.Items, node)
+		node.TypeMeta = metav1.TypeMeta{Kind: "Node", APIVersion: "v1"}
+		s.Answer(nodes+"/"+name, node)
+		all.Items = append(all.Items, coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: name}})
+	}
+	s.Answer(nodes, list)
+	s.Answer(leases, all)
+	s.Answer(systemLease, coordinationv1.LeaseList{TypeMeta: metav1.TypeMeta{Kind: "LeaseList", APIVersion: "coordination.k8s.io/v1"}})
+	s.Answer(metrics, map[string]any{"items": []map[string]any{{"metadata": map[string]any{"name": "w1"}, "timestamp": "2026-11-20T12:00:00Z", "window": "20s", "usage": map[string]any{"cpu": "100m", "memory": "1Gi"}}}})
+	s.Answer(pods, corev1.PodList{TypeMeta: metav1.TypeMeta{Kind: "PodList", APIVersion: "v1"}, Items: []corev1.Pod{secretive("p1", "w1"), secretive("p2", "elsewhere")}})
+	s.Answer("/version", map[string]string{"gitVersion": "v1.36.3"})
+	s.Answer("/api/v1/namespaces/kube-system/configmaps/kube-proxy", corev1.ConfigMap{TypeMeta: metav1.TypeMeta{Kind: "ConfigMap", APIVersion: "v1"}, Data: map[string]string{"config.conf": "mode: nftables\nclusterCIDR: 10.0.0.0/8\n"}})
+	return s
+}
+
+func secretive(name, node string) corev1.Pod {
+	return corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "shop", Annotations: map[string]string{"token": "s3cret", corev1.MirrorPodAnnotationKey: "x"}},
+		Spec: corev1.PodSpec{NodeName: node, Containers: []corev1.Container{{
+			Name: "app", Image: "i", Command: []string{"app", "--password=s3cret"}, Env: []corev1.EnvVar{{Name: "TOKEN", Value: "s3cret"}},
+		}}},
+		Status: corev1.PodStatus{Phase: corev1.PodRunning, ContainerStatuses: []corev1.ContainerStatus{{
+			LastTerminationState: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Message: "s3cret"}},
+		}}},
+	}
+}
+
+func gather(t *testing.T, s *testkit.Server, r Request) (Result, error) {
+	t.Helper()
+	flags := kube.NewFlags("test", time.Now)
+	if err := flags.FlagSet().Set("kubeconfig", s.Kubeconfig(t)); err != nil {
+		t.Fatal(err)
+	}
+	cluster, err := flags.Cluster()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	return Collect(ctx, cluster, r)
+}
+
+func TestTheFleetTakesThreeCallsWhateverItsSize(t *testing.T) {
+	for _, n := range []int{1, 40} {
+		s := fleet(t, n)
+		result, err := gather(t, s, Request{Depth: evaluate.Fleet})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(result.Input.Nodes) != n || len(result.Input.Metrics) != 1 {
+			t.Errorf("%d nodes, %d samples", len(result.Input.Nodes), len(result.Input.Metrics))
+		}
+		want := []string{"GET " + nodes + "?resourceVersion=0", "GET " + leases + "?resourceVersion=0", "GET " + metrics}
+		slices.Sort(want)
+		if got := s.Requests(); !slices.Equal(got, want) {
+			t.Errorf("%d nodes: %d calls: %v", n, len(got), got)
+		}
+	}
+}
+
+func TestWideAddsAFixedNumberOfCalls(t *testing.T) {
+	s := fleet(t, 40)
+	result, err := gather(t, s, Request{Depth: evaluate.Pods})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := len(s.Requests()); got != 8 {
+		t.Errorf("%d calls: %v", got, s.Requests())
+	}
+	if len(result.Input.Pods) != 1 || result.Input.Pods[0].Name != "p1" {
+		t.Errorf("pods of nodes that were not selected are kept: %d", len(result.Input.Pods))
+	}
+	if result.Input.ProxyMode != "nftables" || result.Input.ServerVersion != "v1.36.3" {
+		t.Errorf("proxy mode %q, version %q", result.Input.ProxyMode, result.Input.ServerVersion)
+	}
+}
+
+func TestANamedNodeTakesAFewCallsInParallel(t *testing.T) {
+	s := fleet(t, 3)
+	result, err := gather(t, s, Request{Names: []string{"w1"}, Depth: evaluate.Full})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := len(s.Requests()); got > 12 {
+		t.Errorf("%d calls: %v", got, s.Requests())
+	}
+	if len(result.Input.Nodes) != 1 || result.Input.Nodes[0].Name != "w1" {
+		t.Errorf("%d nodes", len(result.Input.Nodes))
+	}
+	for _, r := range s.Requests() {
+		if strings.Contains(r, "/proxy/") {
+			t.Errorf("the kubelet was asked without --kubelet: %s", r)
+		}
+	}
+}
+
+func TestWhatCannotBeReadIsStatedAndNotFatal(t *testing.T) {
+	tests := []struct {
+		path, name string
+		code       int
+		state      source.State
+		text       string
+	}{
+		{leases, evaluate.SourceLeases, http.StatusForbidden, source.Forbidden, "needs list leases.coordination.k8s.io in kube-node-lease"},
+		{metrics, evaluate.SourceMetrics, http.StatusForbidden, source.Forbidden, "needs list nodes.metrics.k8s.io"},
+		{metrics, evaluate.SourceMetrics, http.StatusNotFound, source.Absent, "metrics-server is not installed"},
+		{metrics, evaluate.SourceMetrics, http.StatusInternalServerError, source.Unreachable, ""},
+		{pods, evaluate.SourcePods, http.StatusForbidden, source.Forbidden, "needs list pods"},
+		{"/version", evaluate.SourceServerVersion, http.StatusForbidden, source.Forbidden, "needs get /version"},
+		{"/api/v1/namespaces/kube-system/configmaps/kube-proxy", evaluate.SourceProxyConfig, http.StatusForbidden, source.Forbidden, "configmaps/kube-proxy"},
+	}
+	for _, tt := range tests {
+		s := fleet(t, 2)
+		s.Refuse(tt.path, tt.code)
+		result, err := gather(t, s, Request{Depth: evaluate.Pods})
+		if err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+			continue
+		}
+		got := result.Input.Sources.Get(tt.name)
+		if got.State != tt.state || !strings.Contains(got.Gap(), tt.text) {
+			t.Errorf("%s %d: %+v", tt.path, tt.code, got)
+		}
+	}
+}
+
+func TestNodesThatCannotBeReadAreFatal(t *testing.T) {
+	s := fleet(t, 1)
+	s.Refuse(nodes, http.StatusForbidden)
+	if _, err := gather(t, s, Request{Depth: evaluate.Fleet}); err == nil {
+		t.Error("a report without nodes")
+	}
+}
+
+func TestAnUnknownNameIsMissingAndOthersAreRead(t *testing.T) {
+	s := fleet(t, 3)
+	result, err := gather(t, s, Request{Names: []string{"nope", "w1"}, Depth: evaluate.Full})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(result.Input.Missing, []string{"nope"}) || len(result.Input.Nodes) != 1 {
+		t.Errorf("missing %v, %d nodes", result.Input.Missing, len(result.Input.Nodes))
+	}
+}
+
+func TestAnAddressNamesItsNodeAndSaysSo(t *testing.T) {
+	s := fleet(t, 3)
+	result, err := gather(t, s, Request{Names: []string{"10.0.0.2"}, Depth: evaluate.Full})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(result.Input.Nodes) != 1 || result.Input.Nodes[0].Name != "w2" || len(result.Notes) != 1 || !strings.Contains(result.Notes[0], "InternalIP") {
+		t.Errorf("%d nodes, notes %v", len(result.Input.Nodes), result.Notes)
+	}
+}
+
+// What is saved may be sent to somebody.
+func TestNothingSecretIsKept(t *testing.T) {
+	s := fleet(t, 2)
+	result, err := gather(t, s, Request{Depth: evaluate.Pods})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := result.Input.Pods[0]
+	c := p.Spec.Containers[0]
+	if c.Env != nil || c.Command != nil || p.Annotations["token"] != "" || p.Status.ContainerStatuses[0].LastTerminationState.Terminated.Message != "" {
+		t.Errorf("kept: %+v", p)
+	}
+	if p.Annotations[corev1.MirrorPodAnnotationKey] == "" {
+		t.Error("the mark of a static pod is lost")
+	}
+	if n := result.Input.Nodes[0]; n.Status.Images != nil || n.Annotations[corev1.LastAppliedConfigAnnotation] != "" {
+		t.Error("images or the last applied configuration are kept")
+	}
+}
+
+func TestTheKubeletIsAskedOnlyOnDemand(t *testing.T) {
+	s := fleet(t, 2)
+	s.Answer(nodes+"/w1/proxy/healthz", "ok")
+	s.Answer(nodes+"/w1/proxy/stats/summary", map[string]any{"node": map[string]any{"fs": map[string]any{"capacityBytes": 100, "usedBytes": 40}}})
+	s.Refuse(nodes+"/w2/proxy/healthz", http.StatusForbidden)
+	s.Refuse(nodes+"/w0/proxy/healthz", http.StatusServiceUnavailable)
+	result, err := gather(t, s, Request{Names: []string{"w0", "w1"}, Depth: evaluate.Full, Kubelet: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if k := result.Input.Kubelets["w1"]; !k.Healthy || len(k.Filesystems) != 1 || *k.Filesystems[0].Used != 40 {
+		t.Errorf("w1: %+v", k)
+	}
+	if k := result.Input.Kubelets["w0"]; k.Healthy || k.Message == "" {
+		t.Errorf("w0: %+v", k)
+	}
+}
+
+func TestForbiddenKubeletIsNotADeadOne(t *testing.T) {
+	s := fleet(t, 3)
+	s.Refuse(nodes+"/w2/proxy/healthz", http.StatusForbidden)
+	result, err := gather(t, s, Request{Names: []string{"w2"}, Depth: evaluate.Full, Kubelet: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, asked := result.Input.Kubelets["w2"]; asked {
+		t.Error("a refusal counts as an answer of the kubelet")
+	}
+	if got := result.Input.NodeSources["w2"].Get(evaluate.SourceKubelet); got.State != source.Forbidden || got.Resource != "nodes/proxy" {
+		t.Errorf("%+v", got)
+	}
+}

@@ -1,0 +1,309 @@
+package evaluate
+
+import (
+	"encoding/json"
+	"math/rand"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"sigs.k8s.io/yaml"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
+)
+
+// fixtures are the folders of testdata. One named as a finding code holds a node "fires" that shows it, and a node
+// "near-miss" that must not.
+func fixtures(t *testing.T) []string {
+	t.Helper()
+	folders, err := filepath.Glob("testdata/*/input.yaml")
+	if err != nil || len(folders) < 50 {
+		t.Fatalf("%d fixtures: %v", len(folders), err)
+	}
+	for i, f := range folders {
+		folders[i] = filepath.Base(filepath.Dir(f))
+	}
+	return folders
+}
+
+func load(t testing.TB, name string) Input {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("testdata", name, "input.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var in Input
+	if err := yaml.UnmarshalStrict(data, &in); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return in
+}
+
+func judge(in Input) report.List { return Evaluate(in, in.Now, Options{}) }
+
+func node(t testing.TB, list report.List, name string) report.Node {
+	t.Helper()
+	at := slices.IndexFunc(list.Items, func(n report.Node) bool { return n.Name == name })
+	if at < 0 {
+		t.Fatalf("no node %q", name)
+	}
+	return list.Items[at]
+}
+
+func codes(n report.Node) []string {
+	var list []string
+	for _, f := range n.Findings {
+		list = append(list, f.Code)
+	}
+	return list
+}
+
+func TestReportsAreAsRecorded(t *testing.T) {
+	for _, name := range fixtures(t) {
+		t.Run(name, func(t *testing.T) {
+			var b strings.Builder
+			if err := (output.Format{Kind: output.YAML}).Print(&b, judge(load(t, name))); err != nil {
+				t.Fatal(err)
+			}
+			testkit.Golden(t, name+"/report.yaml", b.String())
+		})
+	}
+}
+
+// Every code fires where its fixture shows it, alone (but for what that fixture is about besides), and not at the near miss.
+func TestEveryCodeFiresAndItsNearMissDoesNot(t *testing.T) {
+	noNearMiss := []string{APIServerNotReady} // what is one here is the fixture healthy
+	besides := map[string][]string{
+		ReadyStale: {LeaderLeaseExpired}, // why nobody has marked the node
+	}
+	for _, entry := range Catalogue() {
+		t.Run(entry.Code, func(t *testing.T) {
+			list := judge(load(t, entry.Code))
+			fires := node(t, list, "fires")
+			if !slices.Contains(codes(fires), entry.Code) {
+				t.Errorf("%s does not fire: %v, folded %v", entry.Code, codes(fires), fires.Consequences)
+			}
+			for _, code := range codes(fires) {
+				if code != entry.Code && !slices.Contains(besides[entry.Code], code) {
+					t.Errorf("%s fires too", code)
+				}
+			}
+			if slices.Contains(noNearMiss, entry.Code) {
+				return
+			}
+			near := node(t, list, "near-miss")
+			at := slices.IndexFunc(near.Findings, func(f finding.Finding) bool { return f.Code == entry.Code })
+			if at >= 0 && (entry.Code != LeaderLeaseExpired || near.Findings[at].Severity != finding.Info) {
+				t.Errorf("the near miss fires: %s", near.Findings[at].Message)
+			}
+			for _, c := range near.Consequences {
+				if c.Code == entry.Code {
+					t.Errorf("the near miss has it as a consequence: %s", c.Message)
+				}
+			}
+		})
+	}
+}
+
+func TestVerdictFollowsTheWorstFinding(t *testing.T) {
+	for _, entry := range Catalogue() {
+		fires := node(t, judge(load(t, entry.Code)), "fires")
+		want := map[finding.Severity]report.Verdict{finding.Critical: report.Unhealthy, finding.Warning: report.Degraded, finding.Info: report.Healthy}[entry.Severity]
+		if fires.Verdict != want {
+			t.Errorf("%s: got %s, want %s", entry.Code, fires.Verdict, want)
+		}
+	}
+}
+
+func TestCatalogueIsWhole(t *testing.T) {
+	seen := map[string]bool{}
+	for _, e := range Catalogue() {
+		if e.Code == "" || e.Title == "" || e.Meaning == "" || e.Evidence == "" || e.Next == "" || seen[e.Code] {
+			t.Errorf("%s: an entry lacks something, or stands twice", e.Code)
+		}
+		seen[e.Code] = true
+	}
+	for _, r := range rules {
+		for _, code := range r.consequenceOf {
+			if !seen[code] {
+				t.Errorf("%s is a consequence of %s, which is no code", r.Code, code)
+			}
+		}
+	}
+}
+
+// Every finding that is not for information alone leads somewhere: evidence or a message of its own, and a next command.
+func TestEveryTroubleHasANextCommand(t *testing.T) {
+	for _, name := range fixtures(t) {
+		for _, n := range judge(load(t, name)).Items {
+			for _, f := range n.Findings {
+				if f.Severity != finding.Info && len(f.Next) == 0 {
+					t.Errorf("%s: %s has no next command", name, f.Code)
+				}
+				for _, next := range f.Next {
+					if next.Command == "" || next.Why == "" || next.Risk == "" {
+						t.Errorf("%s: %s: %+v", name, f.Code, next)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestOrderOfTheInputDoesNotMatter(t *testing.T) {
+	random := rand.New(rand.NewSource(1))
+	for _, name := range fixtures(t) {
+		in := load(t, name)
+		want := judge(in)
+		for range 5 {
+			shuffle(random, in.Nodes)
+			shuffle(random, in.Leases)
+			shuffle(random, in.Metrics)
+			shuffle(random, in.Pods)
+			shuffle(random, in.Events)
+			shuffle(random, in.DaemonSets)
+			shuffle(random, in.CSINodes)
+			shuffle(random, in.VolumeAttachments)
+			shuffle(random, in.SystemLeases)
+			shuffle(random, in.Sources)
+			for i := range in.Nodes {
+				shuffle(random, in.Nodes[i].Status.Conditions)
+				shuffle(random, in.Nodes[i].Status.Addresses)
+				shuffle(random, in.Nodes[i].Spec.Taints)
+			}
+			if d := cmp.Diff(want, judge(in)); d != "" {
+				t.Fatalf("%s (-want +got):\n%s", name, d)
+			}
+		}
+	}
+}
+
+func shuffle[T any](random *rand.Rand, list []T) {
+	random.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+}
+
+// A saved input gives the report that was printed when it was saved.
+func TestSavedInputGivesTheSameReport(t *testing.T) {
+	for _, name := range fixtures(t) {
+		in := load(t, name)
+		data, err := json.Marshal(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var again Input
+		if err := json.Unmarshal(data, &again); err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(judge(in), judge(again)); d != "" {
+			t.Errorf("%s (-saved +read):\n%s", name, d)
+		}
+	}
+}
+
+// Whatever is missing, nothing falls over, and no verdict gets better by a source that could not be read.
+func TestEverySourceMayBeMissing(t *testing.T) {
+	for _, name := range fixtures(t) {
+		whole := load(t, name)
+		full := judge(whole)
+		for i := range whole.Sources {
+			in := whole
+			in.Sources = slices.Clone(whole.Sources)
+			in.Sources[i].State, in.Sources[i].Verb, in.Sources[i].Resource = "forbidden", "list", in.Sources[i].Name
+			list := judge(in)
+			for _, n := range list.Items {
+				if n.Sources.Get(in.Sources[i].Name).Readable() {
+					t.Fatalf("%s: %s counts as read", name, in.Sources[i].Name)
+				}
+				before := node(t, full, n.Name)
+				for _, f := range n.Findings {
+					known := slices.Contains(codes(before), f.Code) || slices.ContainsFunc(before.Consequences, func(c report.Consequence) bool { return c.Code == f.Code })
+					// Without the lease an Unknown or late node is judged by its conditions alone.
+					if !known && in.Sources[i].Name != SourceLeases {
+						t.Errorf("%s without %s: %s appears: %s", name, in.Sources[i].Name, f.Code, f.Message)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestEmptyObjectsDoNotPanic(t *testing.T) {
+	in := load(t, "healthy")
+	in.Nodes = append(in.Nodes, in.Nodes[0])
+	in.Nodes[1].Status.Conditions, in.Nodes[1].Status.Capacity, in.Nodes[1].Status.Allocatable = nil, nil, nil
+	for i := range in.Pods {
+		in.Pods[i].Status.ContainerStatuses, in.Pods[i].Spec.Containers, in.Pods[i].Status.Conditions = nil, nil, nil
+	}
+	in.Leases[0].Spec.RenewTime, in.Leases[0].Spec.LeaseDurationSeconds = nil, nil
+	judge(in)
+	judge(Input{})
+}
+
+func TestUnknownIsNeverZero(t *testing.T) {
+	n := judge(load(t, "only-nodes")).Items[0]
+	if n.Pods != nil || n.Storage != nil || n.Events != nil || n.Health.Heartbeat != nil {
+		t.Error("a section that was not read is there")
+	}
+	for _, r := range n.Resources {
+		if r.Requests != nil || r.Usage != nil || r.Free != nil || r.UsagePercent != nil {
+			t.Errorf("%s: figures that were not read: %+v", r.Name, r)
+		}
+	}
+	if n.Verdict != report.Healthy || !strings.Contains(n.Summary, "not checked: needs list leases") {
+		t.Errorf("%s: %s", n.Verdict, n.Summary)
+	}
+	for _, r := range judge(load(t, "no-metrics")).Items[0].Resources {
+		if r.Usage != nil || r.UsagePercent != nil {
+			t.Errorf("%s has usage without metrics", r.Name)
+		}
+	}
+}
+
+func TestStaleAfterIsTheUsersChoice(t *testing.T) {
+	in := load(t, ReadyStale)
+	list := Evaluate(in, in.Now, Options{StaleAfter: 2 * time.Minute})
+	if got := codes(node(t, list, "fires")); !slices.Equal(got, []string{HeartbeatLate, LeaderLeaseExpired}) {
+		t.Errorf("95 s with a patience of 2 min: %v", got)
+	}
+}
+
+func TestBadConditionIsTheUsersChoice(t *testing.T) {
+	in := load(t, ConditionProblem)
+	list := Evaluate(in, in.Now, Options{BadConditions: map[string]string{"KernelDeadlock": "", "StorageReady": "", "FrobnicatorEngaged": "True"}})
+	if got := node(t, list, "fires"); got.Verdict != report.Healthy {
+		t.Errorf("conditions declared harmless: %v", codes(got))
+	}
+	if got := codes(node(t, list, "near-miss")); !slices.Equal(got, []string{ConditionProblem}) {
+		t.Errorf("a condition declared bad: %v", got)
+	}
+}
+
+func BenchmarkEvaluate5000Nodes(b *testing.B) {
+	base := load(b, "healthy")
+	in := Input{Now: base.Now, Depth: Pods, Sources: base.Sources}
+	for i := range 5000 {
+		n, l, name := base.Nodes[0].DeepCopy(), base.Leases[0].DeepCopy(), "n"+strings.Repeat("x", i%7)+string(rune('a'+i%26))+time.Duration(i).String()
+		n.Name, l.Name = name, name
+		in.Nodes, in.Leases = append(in.Nodes, *n), append(in.Leases, *l)
+		for j := range 30 {
+			p := base.Pods[0].DeepCopy()
+			p.Spec.Containers[0].Resources.Requests["cpu"] = resource.MustParse("100m")
+			p.Name, p.Spec.NodeName = "p"+time.Duration(j).String(), name
+			in.Pods = append(in.Pods, *p)
+		}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if list := Evaluate(in, in.Now, Options{}); list.Counts.Healthy != 5000 {
+			b.Fatal(list.Summary)
+		}
+	}
+}

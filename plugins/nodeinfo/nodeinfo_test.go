@@ -1,0 +1,262 @@
+package nodeinfo
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
+)
+
+var now = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+
+// parse runs the command up to its options.
+func parse(t *testing.T, args ...string) (Options, int, string) {
+	t.Helper()
+	var got Options
+	env := testkit.NewEnv("kubectl nodeinfo", now)
+	code := env.Run(t, func(e *cli.Env) *cobra.Command {
+		return newCommand(e, func(_ context.Context, _ *cli.Env, o Options) error { got = o; return nil })
+	}, args...)
+	return got, code, env.Stderr.String()
+}
+
+// A flag that changes no option is a promise that nobody keeps.
+func TestEveryFlagChangesTheOptions(t *testing.T) {
+	plain, _, _ := parse(t)
+	plain.Connection = nil
+	values := map[string]string{
+		"output": "wide", "selector": "a=b", "field-selector": "spec.unschedulable=true", "label-columns": "zone", "sort-by": "age",
+		"section": "health", "bad-condition": "A=True", "fail-on": "warning", "timeout": "3s", "stale-after": "3m", "save-input": "f", "from-input": "f", "color": "always",
+	}
+	command := New(testkit.NewEnv("kubectl nodeinfo", now).Env)
+	command.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
+		if f.Name == "help" {
+			return
+		}
+		value, ok := values[f.Name]
+		if f.Value.Type() == "bool" {
+			value, ok = "true", true
+		}
+		if !ok {
+			t.Errorf("--%s: give this test a value for it", f.Name)
+			return
+		}
+		got, code, stderr := parse(t, "--"+f.Name+"="+value)
+		got.Connection = nil
+		if code != 0 {
+			t.Errorf("--%s=%s: exit %d: %s", f.Name, value, code, stderr)
+		}
+		if reflect.DeepEqual(plain, got) {
+			t.Errorf("--%s changes nothing", f.Name)
+		}
+		if complete, found := command.GetFlagCompletionFunc(f.Name); !found && f.Value.Type() != "bool" && !strings.Contains(f.Name, "input") {
+			t.Errorf("--%s has no completion (%v)", f.Name, complete)
+		}
+	})
+}
+
+func TestUsageErrorsComeAllAtOnce(t *testing.T) {
+	_, code, stderr := parse(t, "-o", "xml", "-l", "a b c", "--sort-by=size", "--fail-on=fatal", "--section=all", "--color=blue", "--bad-condition=X", "--timeout=0s")
+	if code != cli.ExitError {
+		t.Errorf("exit %d", code)
+	}
+	for _, want := range []string{`-o "xml"`, `-l "a b c"`, `--sort-by "size"`, `--fail-on "fatal"`, `--section "all"`, `--color "blue"`, `--bad-condition "X"`, "--timeout", "See 'kubectl nodeinfo --help'"} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("%q is not reported:\n%s", want, stderr)
+		}
+	}
+}
+
+func TestNamesMayBeWrittenAsKubectlTakesThem(t *testing.T) {
+	for _, args := range [][]string{{"w1", "w2"}, {"node/w1", "node/w2"}, {"nodes", "w1", "w2"}, {"no/w1", "w2", "w1"}} {
+		if o, code, stderr := parse(t, args...); code != 0 || !slices.Equal(o.Names, []string{"w1", "w2"}) {
+			t.Errorf("%v: %v, exit %d: %s", args, o.Names, code, stderr)
+		}
+	}
+	if _, code, stderr := parse(t, "pod/x"); code != cli.ExitError || !strings.Contains(stderr, `"pod" is not a type`) {
+		t.Errorf("pod/x: exit %d: %s", code, stderr)
+	}
+	if _, code, _ := parse(t, "w1", "-l", "a=b"); code != cli.ExitError {
+		t.Error("names and a selector together are accepted")
+	}
+}
+
+// server has one healthy node by its conditions, and a cordoned one that is NotReady.
+func server(t *testing.T) *testkit.Server {
+	t.Helper()
+	s := testkit.NewServer(t)
+	good := corev1.Node{TypeMeta: metav1.TypeMeta{Kind: "Node", APIVersion: "v1"}, ObjectMeta: metav1.ObjectMeta{Name: "good", CreationTimestamp: metav1.Time{Time: time.Now().Add(-time.Hour)}}}
+	good.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
+	bad := *good.DeepCopy()
+	bad.Name, bad.Spec.Unschedulable = "bad", true
+	bad.Status.Conditions[0].Status, bad.Status.Conditions[0].Message = corev1.ConditionFalse, "container runtime is down"
+	s.Answer("/api/v1/nodes", corev1.NodeList{TypeMeta: metav1.TypeMeta{Kind: "NodeList", APIVersion: "v1"}, Items: []corev1.Node{good, bad}})
+	s.Answer("/api/v1/nodes/good", good)
+	s.Answer("/api/v1/nodes/bad", bad)
+	s.Refuse("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases", http.StatusForbidden)
+	return s
+}
+
+func runOn(t *testing.T, s *testkit.Server, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	env := testkit.NewEnv("kubectl nodeinfo", time.Now())
+	env.Now = time.Now
+	code = env.Run(t, New, append([]string{"--kubeconfig", s.Kubeconfig(t)}, args...)...)
+	testkit.CheckText(t, strings.Join(args, " "), env.Stdout.String())
+	return env.Stdout.String(), env.Stderr.String(), code
+}
+
+func TestExitCodes(t *testing.T) {
+	s := server(t)
+	tests := []struct {
+		args string
+		want int
+	}{
+		{"", 0},
+		{"--fail-on=critical", cli.ExitThreshold},
+		{"good --fail-on=warning", 0},
+		{"bad --fail-on=warning", cli.ExitThreshold},
+		{"--require-complete", cli.ExitIncomplete},
+		{"--require-complete --fail-on=critical", cli.ExitThreshold},
+		{"good nope", cli.ExitError},
+		{"--only-problems --fail-on=critical", cli.ExitThreshold},
+	}
+	for _, tt := range tests {
+		if _, stderr, code := runOn(t, s, strings.Fields(tt.args)...); code != tt.want {
+			t.Errorf("%q: exit %d, want %d: %s", tt.args, code, tt.want, stderr)
+		}
+	}
+}
+
+func TestAnUnknownNodeDoesNotHideTheOthers(t *testing.T) {
+	stdout, stderr, code := runOn(t, server(t), "nope", "good")
+	if code != cli.ExitError || !strings.HasPrefix(stdout, "good is Healthy") || !strings.Contains(stderr, `error: node "nope" is not in the cluster`) {
+		t.Errorf("exit %d\nstdout %s\nstderr %s", code, stdout, stderr)
+	}
+}
+
+func TestFormats(t *testing.T) {
+	s := server(t)
+	if out, _, _ := runOn(t, s, "-o", "name"); out != "node/bad\nnode/good\n" {
+		t.Errorf("name: %q", out)
+	}
+	if out, _, _ := runOn(t, s, "-o", "name", "--only-problems"); out != "node/bad\n" {
+		t.Errorf("only problems: %q", out)
+	}
+	if out, _, _ := runOn(t, s, "-o", "name", "--sort-by=name"); out != "node/bad\nnode/good\n" {
+		t.Errorf("by name: %q", out)
+	}
+	if out, _, _ := runOn(t, s, "-o", `jsonpath={range .items[*]}{.name}={.verdict},{end}`); strings.TrimSpace(out) != "bad=Unhealthy,good=Healthy," {
+		t.Errorf("jsonpath: %q", out)
+	}
+	out, _, _ := runOn(t, s, "-o", "json")
+	var list report.List
+	if err := json.Unmarshal([]byte(out), &list); err != nil || list.APIVersion != report.APIVersion || list.Kind != report.Kind || len(list.Items) != 2 {
+		t.Errorf("json: %v\n%s", err, out)
+	}
+	if out, _, _ := runOn(t, s, "-o", "json", "--section=health"); strings.Contains(out, `"resources"`) || !strings.Contains(out, `"conditions"`) {
+		t.Error("--section does not choose in JSON")
+	}
+	if out, _, _ := runOn(t, s, "--no-headers"); strings.Contains(out, "NAME") || strings.Contains(out, "2 nodes") {
+		t.Errorf("no headers: %s", out)
+	}
+}
+
+func TestASavedInputIsExplainedWithoutACluster(t *testing.T) {
+	s := server(t)
+	file := filepath.Join(t.TempDir(), "input.json")
+	live, _, _ := runOn(t, s, "bad", "--save-input", file)
+	asked := len(s.Requests())
+	again, stderr, code := runOn(t, s, "bad", "--from-input", file)
+	if code != 0 || len(s.Requests()) != asked {
+		t.Errorf("exit %d, %d requests: %s", code, len(s.Requests())-asked, stderr)
+	}
+	strip := func(text string) string { return strings.ReplaceAll(text, " --kubeconfig="+s.Kubeconfig(t), "") }
+	firstLine := func(text string) string { line, _, _ := strings.Cut(strip(text), "\n"); return line }
+	if firstLine(live) != firstLine(again) {
+		t.Errorf("live %q, replayed %q", firstLine(live), firstLine(again))
+	}
+	if data, err := os.ReadFile(file); err != nil || !json.Valid(data) {
+		t.Errorf("%v", err)
+	}
+	if _, stderr, code := runOn(t, s, "--from-input", "/no/such/file"); code != cli.ExitError || strings.Count(stderr, "\n") != 1 {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+}
+
+func TestErrorsAreOneLine(t *testing.T) {
+	s := server(t)
+	s.Refuse("/api/v1/nodes", http.StatusForbidden)
+	if _, stderr, code := runOn(t, s); code != cli.ExitError || strings.Count(stderr, "\n") != 1 || !strings.HasPrefix(stderr, "error: not allowed") {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+	s.Refuse("/api/v1/nodes", http.StatusUnauthorized)
+	if _, stderr, code := runOn(t, s); code != cli.ExitError || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, "credentials") {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+	s.Close()
+	if _, stderr, code := runOn(t, s); code != cli.ExitError || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, "refuses connections") {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+}
+
+func TestSortKeysPutTheUnknownLast(t *testing.T) {
+	p := func(f float64) *float64 { return &f }
+	at := func(s int) *time.Time { v := now.Add(time.Duration(s) * time.Second); return &v }
+	node := func(name string, cpu *float64, heard *time.Time) report.Node {
+		n := report.Node{Name: name, CreatedAt: heard, Resources: []report.Resource{{Name: "cpu", UsagePercent: cpu, RequestsPercent: cpu}, {Name: "memory", UsagePercent: cpu, RequestsPercent: cpu}, {Name: "pods", RequestsPercent: cpu}}}
+		if heard != nil {
+			n.Health = &report.Health{Heartbeat: &report.Heartbeat{ReceivedAt: heard}}
+		}
+		return n
+	}
+	for _, key := range sortKeys {
+		list := []report.Node{node("unknown", nil, nil), node("low", p(1), at(5)), node("high", p(90), at(-500))}
+		slices.SortStableFunc(list, order(key))
+		var got []string
+		for _, n := range list {
+			got = append(got, n.Name)
+		}
+		want := []string{"high", "low", "unknown"}
+		if !slices.Equal(got, want) {
+			t.Errorf("--sort-by=%s: %v", key, got)
+		}
+	}
+}
+
+func TestOnlyAChangeIsPrintedAgain(t *testing.T) {
+	a := report.List{Time: now, Items: []report.Node{{Name: "w1", Verdict: report.Healthy, Status: "Ready", Summary: "heartbeat 3s ago"}}}
+	b := a
+	b.Time, b.Items = now.Add(time.Minute), []report.Node{{Name: "w1", Verdict: report.Healthy, Status: "Ready", Summary: "heartbeat 7s ago"}}
+	if fingerprint(a) != fingerprint(b) {
+		t.Error("an age counts as a change")
+	}
+	b.Items[0].Verdict = report.Unhealthy
+	if fingerprint(a) == fingerprint(b) {
+		t.Error("a verdict does not count as a change")
+	}
+}
+
+func TestFormatWordsAreThoseThatParse(t *testing.T) {
+	for _, word := range formatWords() {
+		if _, err := output.ParseFormat(strings.TrimSuffix(word, "=")+map[bool]string{true: "={.items}"}[strings.HasSuffix(word, "=")], formats...); err != nil {
+			t.Error(err)
+		}
+	}
+}

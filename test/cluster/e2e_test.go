@@ -1,0 +1,466 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// These tests run real clusters, which takes minutes: CLUSTER_E2E=1 asks for it.
+func e2e(t *testing.T) *harness {
+	t.Helper()
+	if os.Getenv("CLUSTER_E2E") == "" {
+		t.Skip("CLUSTER_E2E is not set")
+	}
+	program := filepath.Join(t.TempDir(), "cluster")
+	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return &harness{program: program, name: fmt.Sprintf("e2e-%d", os.Getpid()%100000)}
+}
+
+// harness runs the program as a user does.
+type harness struct {
+	program, name, kubectl, kubeconfig string
+}
+
+func (h *harness) run(args ...string) (stdout, stderr string, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer cancel()
+	return h.start(ctx, args...)
+}
+
+func (h *harness) start(ctx context.Context, args ...string) (string, string, error) {
+	cmd := exec.CommandContext(ctx, h.program, append(args[:1:1], append([]string{"--name", h.name}, args[1:]...)...)...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	return stdout.String(), stderr.String(), err
+}
+
+func (h *harness) must(t *testing.T, args ...string) string {
+	t.Helper()
+	stdout, stderr, err := h.run(args...)
+	if err != nil {
+		t.Fatalf("%v: %v\n%s", args, err, stderr)
+	}
+	return stdout
+}
+
+// k runs kubectl.
+func (h *harness) k(args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, h.kubectl, append([]string{"--kubeconfig", h.kubeconfig}, args...)...).CombinedOutput()
+	return string(out), err
+}
+
+// up makes the cluster and remembers how to reach it.
+func (h *harness) up(t *testing.T, args ...string) {
+	t.Helper()
+	began := time.Now()
+	h.kubeconfig = strings.TrimSpace(h.must(t, append([]string{"up", "--wait", "8m"}, args...)...))
+	t.Logf("up took %s", time.Since(began).Round(time.Second))
+	bin, err := exec.Command(h.program, "bin").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.kubectl = filepath.Join(strings.TrimSpace(string(bin)), "kubectl")
+}
+
+// others lists marks of the machine's other clusters.
+func (h *harness) others(t *testing.T) []string {
+	t.Helper()
+	out, err := exec.Command(h.program, "list").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var marks []string
+	for _, name := range strings.Fields(string(out)) {
+		data, err := os.ReadFile(filepath.Join(cacheRoot(t), "clusters", name, "cluster.json"))
+		var state struct{ Plan struct{ Index int } }
+		if name == h.name || err != nil || json.Unmarshal(data, &state) != nil {
+			continue
+		}
+		i := state.Plan.Index
+		marks = append(marks, fmt.Sprintf("krb%d", i), fmt.Sprintf("kr%d-", i), fmt.Sprintf("10.64.%d.", i), "/"+name)
+	}
+	return marks
+}
+
+// eventually waits until a check holds.
+func eventually(t *testing.T, patience time.Duration, what string, check func() (string, bool)) {
+	t.Helper()
+	var last string
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Second) {
+		var ok bool
+		if last, ok = check(); ok {
+			return
+		}
+	}
+	t.Errorf("not after %s: %s; last: %s", patience, what, last)
+}
+
+func TestKilledAtAnyTimeItLeavesNoTrace(t *testing.T) {
+	h := e2e(t)
+	before := look(t)
+	t.Cleanup(func() { h.run("down") }) //nolint:errcheck // checked below
+	for _, moment := range []time.Duration{300 * time.Millisecond, 1500 * time.Millisecond, 4 * time.Second, 15 * time.Second} {
+		ctx, cancel := context.WithTimeout(context.Background(), moment)
+		// A context that ends kills with SIGKILL.
+		h.start(ctx, "up", "--workers", "1") //nolint:errcheck // killed
+		cancel()
+		t.Logf("killed after %s: %d processes", moment, len(processesOf(h.name)))
+		h.must(t, "down")
+		noTraces(t, before, h.name, h.others(t))
+	}
+	h.must(t, "down") // of what is not there: no error
+}
+
+func TestCluster(t *testing.T) {
+	h := e2e(t)
+	before := look(t)
+	t.Cleanup(func() { h.run("down") }) //nolint:errcheck // checked at the end
+
+	// Killed half-way, up again makes it whole.
+	ctx, cancel := context.WithTimeout(context.Background(), 6*time.Second)
+	h.start(ctx, "up") //nolint:errcheck // killed
+	cancel()
+	h.up(t)
+
+	t.Run("up again finds it", func(t *testing.T) {
+		began := time.Now()
+		stdout, stderr, err := h.run("up")
+		if err != nil || strings.TrimSpace(stdout) != h.kubeconfig || time.Since(began) > 10*time.Second {
+			t.Errorf("%q after %s, %v\n%s", stdout, time.Since(began), err, stderr)
+		}
+	})
+	t.Run("exec passes everything on", func(t *testing.T) {
+		stdout, _, err := h.run("exec", "w1", "--", "sh", "-c", "hostname; exit 7")
+		var exit *exec.ExitError
+		if stdout != "w1\n" || !asExit(err, &exit) || exit.ExitCode() != 7 {
+			t.Errorf("%q, %v", stdout, err)
+		}
+		cmd := exec.Command(h.program, "exec", "--name", h.name, "w2", "--", "cat")
+		cmd.Stdin = strings.NewReader("through stdin")
+		if out, err := cmd.Output(); err != nil || string(out) != "through stdin" {
+			t.Errorf("%q, %v", out, err)
+		}
+	})
+	t.Run("nodes share no files", func(t *testing.T) {
+		h.must(t, "exec", "w1", "--", "touch", "/root/of-w1")
+		if _, _, err := h.run("exec", "w2", "--", "test", "-e", "/root/of-w1"); err == nil || exists("/root/of-w1") {
+			t.Error("a node's file is seen elsewhere")
+		}
+	})
+	h.startPods(t)
+	t.Run("kubelets serve", h.testKubelets)
+	t.Run("faults of nodes", func(t *testing.T) {
+		// The two workers at a time: most faults take 50 s to be noticed.
+		var wait sync.WaitGroup
+		for node, faults := range nodeFaults() {
+			wait.Go(func() {
+				for _, f := range faults {
+					t.Run(f.label(node), func(t *testing.T) { h.testFault(t, node, f) })
+				}
+			})
+		}
+		wait.Wait()
+	})
+	for _, f := range controlPlaneFaults() {
+		t.Run(f.label("cp1"), func(t *testing.T) { h.testFault(t, "cp1", f) })
+	}
+	t.Run("several faults heal at once", h.testHealAll)
+	t.Run("a killed node is seen and replaced", h.testKilledNode)
+
+	h.must(t, "down")
+	noTraces(t, before, h.name, h.others(t))
+}
+
+func asExit(err error, exit **exec.ExitError) bool {
+	e, ok := err.(*exec.ExitError)
+	*exit = e
+	return ok
+}
+
+// startPods puts a pod with tools on every worker.
+func (h *harness) startPods(t *testing.T) {
+	t.Helper()
+	for _, node := range []string{"w1", "w2"} {
+		overrides := fmt.Sprintf(`{"spec":{"nodeName":%q,"tolerations":[{"operator":"Exists"}]}}`, node)
+		if out, err := h.k("run", "tools-"+node, "--image=toolbox:1", "--restart=Always", "--overrides="+overrides, "--", "sleep", "100000"); err != nil {
+			t.Fatal(out)
+		}
+	}
+	if out, err := h.k("wait", "--for=condition=Ready", "pod/tools-w1", "pod/tools-w2", "--timeout=50s"); err != nil {
+		t.Fatal(out)
+	}
+}
+
+// testKubelets uses what goes through a kubelet's own server.
+func (h *harness) testKubelets(t *testing.T) {
+	for name, test := range map[string]struct{ args, want string }{
+		"exec":            {"exec tools-w1 -- echo hello", "hello"},
+		"names inside":    {"exec tools-w2 -- dig +short kubernetes.default.svc.cluster.local", "10."},
+		"names outside":   {"exec tools-w1 -- dig +short www.example.test", "192.0.2.80"},
+		"logs":            {"-n kube-system logs -l component=etcd --tail=1", "{"},
+		"proxy":           {"get --raw /api/v1/nodes/w1/proxy/healthz", "ok"},
+		"metrics":         {"top nodes", "w2"},
+		"debug of a node": {"debug node/w1 --image=busybox:1.36 --attach -q -- cat /host/etc/hostname", "w1"},
+	} {
+		eventually(t, time.Minute, name, func() (string, bool) {
+			out, err := h.k(strings.Fields(test.args)...)
+			return out, err == nil && strings.Contains(out, test.want)
+		})
+	}
+}
+
+// faultTest injects a fault and tells how it shows.
+type faultTest struct {
+	fault string
+	flags []string
+	seen  func(h *harness, node string) (string, bool)
+}
+
+func (f faultTest) label(node string) string {
+	return strings.Join(append([]string{f.fault, node}, f.flags...), " ")
+}
+
+func (h *harness) testFault(t *testing.T, node string, f faultTest) {
+	faulty := func() bool {
+		var status struct {
+			Nodes []struct {
+				Name   string
+				Faults []string
+			}
+		}
+		if err := json.Unmarshal([]byte(h.must(t, "status", "-o", "json")), &status); err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range status.Nodes {
+			if n.Name == node {
+				return strings.Contains(strings.Join(n.Faults, " "), f.fault)
+			}
+		}
+		return false
+	}
+	// Each is given twice: the second time must change nothing.
+	inject := append([]string{"fault", f.fault, node}, f.flags...)
+	h.must(t, inject...)
+	h.must(t, inject...)
+	began := time.Now()
+	if !faulty() {
+		t.Error("status does not tell of the fault")
+	}
+	eventually(t, 2*time.Minute, "the fault shows", func() (string, bool) { return f.seen(h, node) })
+	shown := time.Since(began)
+	h.must(t, "heal", f.fault, node)
+	h.must(t, "heal", f.fault, node)
+	began = time.Now()
+	if faulty() {
+		t.Error("status tells of a fault that is healed")
+	}
+	eventually(t, 2*time.Minute, "the fault has gone", func() (string, bool) {
+		out, seen := f.seen(h, node)
+		return out, !seen
+	})
+	eventually(t, 2*time.Minute, "the node is well", func() (string, bool) { return condition(h, node, "Ready", "True") })
+	t.Logf("shown after %s, gone after %s", shown.Round(time.Second), time.Since(began).Round(time.Second))
+}
+
+// condition says whether a node's condition has a status.
+func condition(h *harness, node, kind, status string) (string, bool) {
+	out, err := h.k("get", "node", node, "-o", `jsonpath={range .status.conditions[*]}{.type}={.status} {end}`)
+	return out, err == nil && strings.Contains(out, kind+"="+status)
+}
+
+func shows(kind, status string) func(*harness, string) (string, bool) {
+	return func(h *harness, node string) (string, bool) { return condition(h, node, kind, status) }
+}
+
+// fails is seen when a command in the node's pod with tools fails.
+func fails(command string) func(*harness, string) (string, bool) {
+	return func(h *harness, node string) (string, bool) {
+		out, err := h.k("exec", "tools-"+node, "--", "sh", "-c", command)
+		return out, err != nil
+	}
+}
+
+const (
+	ask      = "dig +time=2 +tries=1 kubernetes.default.svc.cluster.local | grep -q NOERROR"
+	askByTCP = "dig +tcp +time=2 +tries=1 kubernetes.default.svc.cluster.local | grep -q NOERROR"
+)
+
+// nodeFaults lists what is tested on each worker.
+func nodeFaults() map[string][]faultTest {
+	return map[string][]faultTest{
+		"w1": {
+			{fault: "stop-kubelet", seen: shows("Ready", "Unknown")},
+			{fault: "cut-api", seen: func(h *harness, node string) (string, bool) {
+				out, seen := condition(h, node, "Ready", "Unknown")
+				health, _, _ := h.run("exec", node, "--", "busybox", "wget", "-qO-", "http://127.0.0.1:10248/healthz")
+				return out + health, seen && health == "ok"
+			}},
+			{fault: "break-cni", seen: shows("Ready", "False")},
+			{fault: "memory-pressure", seen: shows("MemoryPressure", "True")},
+			{fault: "block-dns", flags: []string{"--proto", "udp", "--dest", "vip"}, seen: func(h *harness, node string) (string, bool) {
+				out, silent := fails(ask)(h, node)
+				_, tcpToo := fails(askByTCP)(h, node)
+				return out, silent && !tcpToo
+			}},
+			{fault: "block-dns", flags: []string{"--proto", "tcp"}, seen: func(h *harness, node string) (string, bool) {
+				out, silent := fails(askByTCP)(h, node)
+				_, udpToo := fails(ask)(h, node)
+				return out, silent && !udpToo
+			}},
+			{fault: "wrong-cluster-dns", seen: wrongDNS},
+			{fault: "expire-kubelet-cert", seen: shows("Ready", "Unknown")},
+		},
+		"w2": {
+			{fault: "pause-kubelet", seen: shows("Ready", "Unknown")},
+			{fault: "unplug", seen: shows("Ready", "Unknown")},
+			{fault: "stop-runtime", seen: shows("Ready", "False")},
+			{fault: "pid-pressure", seen: shows("PIDPressure", "True")},
+			{fault: "block-dns", flags: []string{"--dest", "pods"}, seen: fails(ask)},
+			{fault: "cut-pods", seen: fails("ping -c1 -W2 $(dig +time=2 +tries=1 +short metrics-server.kube-system.svc.cluster.local) >/dev/null 2>&1; ! dig +time=2 +tries=1 kubernetes.default.svc.cluster.local | grep -q 'timed out'")},
+			{fault: "slow-link", flags: []string{"--rate", "32kbit"}, seen: func(h *harness, node string) (string, bool) {
+				_, err := h.k("get", "--raw", "/api/v1/nodes/"+node+"/proxy/metrics", "--request-timeout=8s")
+				return fmt.Sprint(err), err != nil
+			}},
+			{fault: "expire-kubelet-cert", flags: []string{"--serving"}, seen: expiredServing},
+			{fault: "fill-disk", seen: shows("DiskPressure", "True")},
+		},
+	}
+}
+
+// wrongDNS looks at the resolver of a pod that starts now.
+func wrongDNS(h *harness, node string) (string, bool) {
+	h.k("delete", "pod", "fresh", "--now", "--ignore-not-found") //nolint:errcheck // the next command tells
+	overrides := fmt.Sprintf(`{"spec":{"nodeName":%q}}`, node)
+	if out, err := h.k("run", "fresh", "--image=busybox:1.36", "--restart=Never", "--overrides="+overrides, "--", "sleep", "1000"); err != nil {
+		return out, false
+	}
+	h.k("wait", "--for=condition=Ready", "pod/fresh", "--timeout=30s") //nolint:errcheck // the next command tells
+	out, err := h.k("exec", "fresh", "--", "cat", "/etc/resolv.conf")
+	return out, err == nil && strings.Contains(out, ".255.253")
+}
+
+// expiredServing looks at the certificate that a kubelet shows.
+func expiredServing(h *harness, node string) (string, bool) {
+	ip, err := h.k("get", "node", node, "-o", `jsonpath={.status.addresses[?(@.type=="InternalIP")].address}`)
+	if err != nil {
+		return ip, false
+	}
+	connection, err := tls.Dial("tcp", ip+":10250", &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // to look at it
+	if err != nil {
+		return err.Error(), false
+	}
+	defer connection.Close() //nolint:errcheck // nothing was sent
+	end := connection.ConnectionState().PeerCertificates[0].NotAfter
+	return end.String(), end.Before(time.Now())
+}
+
+// controlPlaneFaults lists what is tested on the control plane.
+func controlPlaneFaults() []faultTest {
+	return []faultTest{
+		{fault: "stop-scheduler", seen: func(h *harness, _ string) (string, bool) {
+			name := fmt.Sprintf("waits-%d", time.Now().UnixNano())
+			if out, err := h.k("run", name, "--image=busybox:1.36", "--restart=Never", "--", "true"); err != nil {
+				return out, false
+			}
+			time.Sleep(4 * time.Second)
+			out, err := h.k("get", "pod", name, "-o", "jsonpath={.spec.nodeName}")
+			h.k("delete", "pod", name, "--now", "--wait=false") //nolint:errcheck // the cluster goes anyway
+			return out, err == nil && out == ""
+		}},
+		{fault: "stop-controller-manager", seen: func(h *harness, _ string) (string, bool) {
+			name := fmt.Sprintf("idle-%d", time.Now().UnixNano())
+			if out, err := h.k("create", "deployment", name, "--image=testapp:1"); err != nil {
+				return out, false
+			}
+			time.Sleep(4 * time.Second)
+			out, err := h.k("get", "replicasets", "-l", "app="+name, "-o", "name")
+			h.k("delete", "deployment", name) //nolint:errcheck // the cluster goes anyway
+			return out, err == nil && out == ""
+		}},
+		{fault: "stop-etcd", seen: func(h *harness, _ string) (string, bool) {
+			out, err := h.k("get", "--raw", "/readyz/etcd", "--request-timeout=5s")
+			return out, err != nil
+		}},
+		{fault: "stop-apiserver", seen: func(h *harness, _ string) (string, bool) {
+			out, err := h.k("get", "--raw", "/livez", "--request-timeout=5s")
+			return out, err != nil && strings.Contains(out, "refused")
+		}},
+	}
+}
+
+// testHealAll injects several faults, some into one file, and heals them with
+// one command.
+func (h *harness) testHealAll(t *testing.T) {
+	config := h.must(t, "exec", "w1", "--", "cat", "/var/lib/kubelet/config.yaml")
+	for _, args := range []string{"memory-pressure w1", "wrong-cluster-dns w1", "pid-pressure w1", "break-cni w2", "stop-scheduler"} {
+		h.must(t, append([]string{"fault"}, strings.Fields(args)...)...)
+	}
+	h.must(t, "heal", "--all")
+	if got := h.must(t, "exec", "w1", "--", "cat", "/var/lib/kubelet/config.yaml"); got != config {
+		t.Errorf("the kubelet's configuration is not what it was:\n%s", got)
+	}
+	if out := h.must(t, "status", "-o", "json"); strings.Contains(out, "pressure") || strings.Contains(out, "break-cni") {
+		t.Errorf("faults are left: %s", out)
+	}
+	for _, node := range []string{"w1", "w2"} {
+		eventually(t, time.Minute, "the node is well", func() (string, bool) { return condition(h, node, "Ready", "True") })
+	}
+}
+
+// testKilledNode kills a node's process 1, which ends everything in the node.
+func (h *harness) testKilledNode(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join(cacheRoot(t), "clusters", h.name, "nodes", "w1", "init.json"))
+	var record struct{ PID int }
+	if err != nil || json.Unmarshal(data, &record) != nil || record.PID < 2 {
+		t.Fatalf("no record of the node: %s, %v", data, err)
+	}
+	process, err := os.FindProcess(record.PID)
+	if err != nil || process.Kill() != nil {
+		t.Fatalf("kill %d: %v", record.PID, err)
+	}
+	if _, stderr, err := h.run("exec", "w1", "--", "true"); err == nil || !strings.Contains(stderr, "does not run") {
+		t.Errorf("a dead node: %v, %s", err, stderr)
+	}
+	h.up(t)
+	if out, err := h.k("get", "nodes", "-o", "name"); err != nil || strings.Count(out, "node/") != 3 {
+		t.Errorf("%s, %v", out, err)
+	}
+}
+
+// Two at a time, one of them without workers and with the other kube-proxy.
+func TestClustersSideBySide(t *testing.T) {
+	first := e2e(t)
+	before := look(t)
+	second := &harness{program: first.program, name: first.name + "-b"}
+	t.Cleanup(func() { first.run("down"); second.run("down") }) //nolint:errcheck // checked below
+	var wait sync.WaitGroup
+	wait.Go(func() { first.up(t, "--workers", "0", "--proxy-mode", "nftables") })
+	wait.Go(func() { second.up(t, "--workers", "1") })
+	wait.Wait()
+	for _, h := range []*harness{first, second} {
+		if out, err := h.k("get", "--raw", "/readyz"); err != nil {
+			t.Errorf("%s: %s", h.name, out)
+		}
+	}
+	first.must(t, "down")
+	if out, err := second.k("get", "nodes", "-o", "name"); err != nil || strings.Count(out, "node/") != 2 {
+		t.Errorf("taking one down broke the other: %s", out)
+	}
+	second.must(t, "down")
+	noTraces(t, before, second.name, first.others(t))
+}

@@ -1,0 +1,147 @@
+package build
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/host"
+)
+
+func write(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestKeyFollowsContent(t *testing.T) {
+	base := Component{Name: "x", Packages: []string{"."}, LDFlags: "-X a=b"}
+	key := func(c Component, toolchain string, change func(dir string)) string {
+		dir := t.TempDir()
+		write(t, filepath.Join(dir, "go.mod"), "module x\n")
+		write(t, filepath.Join(dir, "sub", "main.go"), "package main\n")
+		if change != nil {
+			change(dir)
+		}
+		key, err := Key(dir, c, toolchain)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return key
+	}
+	want := key(base, "go1", nil)
+	if again := key(base, "go1", nil); again != want {
+		t.Fatalf("equal content in another place has another key: %s, %s", again, want)
+	}
+	flags, packages := base, base
+	flags.LDFlags = "-X a=c"
+	packages.Packages = []string{"./sub"}
+	for name, got := range map[string]string{
+		"another toolchain": key(base, "go2", nil),
+		"another flag":      key(flags, "go1", nil),
+		"another package":   key(packages, "go1", nil),
+		"a changed file":    key(base, "go1", func(d string) { write(t, filepath.Join(d, "sub", "main.go"), "package mine\n") }),
+		"a new file":        key(base, "go1", func(d string) { write(t, filepath.Join(d, "go.sum"), "") }),
+		"a renamed file": key(base, "go1", func(d string) {
+			if err := os.Rename(filepath.Join(d, "sub", "main.go"), filepath.Join(d, "sub", "niam.go")); err != nil {
+				t.Fatal(err)
+			}
+		}),
+	} {
+		if got == want {
+			t.Errorf("%s has the same key", name)
+		}
+	}
+}
+
+func TestKeyOfKeepsValuesApart(t *testing.T) {
+	if KeyOf("ab", "c") == KeyOf("a", "bc") || KeyOf("a", "") == KeyOf("a") {
+		t.Error("different lists of values have one key")
+	}
+}
+
+// builder makes a source tree with one small component in place of pause.
+func builder(t *testing.T, source string) (*Builder, *[]string) {
+	t.Helper()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "components", Pause, "go.mod"), "module pause\n\ngo 1.26.0\n")
+	write(t, filepath.Join(dir, "components", Pause, "main.go"), source)
+	var reports []string
+	return &Builder{Root: host.Root(t.TempDir()), Source: dir, Report: func(f string, _ ...any) { reports = append(reports, f) }}, &reports
+}
+
+func TestBuildOnceForEachContent(t *testing.T) {
+	b, reports := builder(t, "package main\n\nfunc main() {}\n")
+	first, err := b.Build(context.Background(), []string{Pause})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(first.Path("pause")); err != nil || info.Mode()&0o111 == 0 {
+		t.Fatalf("no program: %v", err)
+	}
+	*reports = nil
+	second, err := b.Build(context.Background(), []string{Pause})
+	if err != nil || second.Dir != first.Dir || len(*reports) != 0 {
+		t.Fatalf("built again: %v, %v, %v", second, *reports, err)
+	}
+	write(t, filepath.Join(b.Source, "components", Pause, "main.go"), "package main\n\nfunc main() { println(1) }\n")
+	third, err := b.Build(context.Background(), []string{Pause})
+	if err != nil || third.Dir == first.Dir {
+		t.Fatalf("a change was not seen: %v, %v", third, err)
+	}
+	if !host.Exists(first.Path("pause")) {
+		t.Error("another checkout's program has gone")
+	}
+}
+
+func TestBuildTellsWhatFailed(t *testing.T) {
+	b, _ := builder(t, "package main\n\nfunc main() { nonsense }\n")
+	_, err := b.Build(context.Background(), []string{Pause})
+	if err == nil || !strings.Contains(err.Error(), `"pause"`) || !strings.Contains(err.Error(), "nonsense") {
+		t.Fatalf("got %v", err)
+	}
+	left, _ := filepath.Glob(b.Root.Join("components", "*"))
+	hidden, _ := filepath.Glob(b.Root.Join("components", ".*"))
+	if len(left)+len(hidden) != 0 {
+		t.Errorf("half a build was left: %v %v", left, hidden)
+	}
+}
+
+func TestComponentsAreWhole(t *testing.T) {
+	source, err := FindSource()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, c := range Components() {
+		names = append(names, c.Name)
+		for _, file := range []string{"go.mod"} {
+			if !host.Exists(filepath.Join(source, "components", c.Name, file)) {
+				t.Errorf("component %q has no %s", c.Name, file)
+			}
+		}
+	}
+	for _, name := range append(ForNodes(), ForPlain()...) {
+		if !slices.Contains(names, name) {
+			t.Errorf("%q is needed and is no component", name)
+		}
+	}
+	// Versions are told twice: to the build, and in names of images.
+	for name, want := range map[string]string{
+		Kube:          "k8s.io/kubernetes " + Version,
+		CoreDNS:       "github.com/coredns/coredns " + CoreDNSVersion,
+		MetricsServer: "sigs.k8s.io/metrics-server " + MetricsServerVersion,
+	} {
+		data, err := os.ReadFile(filepath.Join(source, "components", name, "go.mod"))
+		if err != nil || !strings.Contains(string(data), want) {
+			t.Errorf("go.mod of %q does not require %q (%v)", name, want, err)
+		}
+	}
+}

@@ -1,0 +1,128 @@
+package cluster
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/build"
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/netplan"
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/node"
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/pki"
+)
+
+// documentsOf splits a rendered configuration by kind.
+func documentsOf(t *testing.T, text string) map[string]object {
+	t.Helper()
+	found := map[string]object{}
+	for _, part := range strings.Split(text, "---\n") {
+		var o object
+		if err := yaml.UnmarshalStrict([]byte(part), &o); err != nil {
+			t.Fatalf("%v in\n%s", err, part)
+		}
+		found[o["kind"].(string)] = o
+	}
+	return found
+}
+
+func field(o object, path string) any {
+	var value any = o
+	for _, key := range strings.Split(path, ".") {
+		inner, ok := value.(object)
+		if !ok {
+			return nil
+		}
+		value = inner[key]
+	}
+	return value
+}
+
+func TestInitConfig(t *testing.T) {
+	text, err := initConfig(Spec{Name: "x", ProxyMode: "nftables"}, netplan.For(2), "abcdef.0123456789abcdef", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := documentsOf(t, text)
+	for _, test := range []struct {
+		kind, path string
+		want       any
+	}{
+		{"InitConfiguration", "localAPIEndpoint.advertiseAddress", "10.64.2.11"},
+		{"InitConfiguration", "nodeRegistration.name", "cp1"},
+		{"ClusterConfiguration", "kubernetesVersion", build.Version},
+		{"ClusterConfiguration", "controlPlaneEndpoint", "10.64.2.11:6443"},
+		{"ClusterConfiguration", "networking.podSubnet", "10.114.0.0/16"},
+		{"ClusterConfiguration", "networking.serviceSubnet", "10.98.0.0/16"},
+		{"ClusterConfiguration", "dns.imageTag", build.CoreDNSVersion},
+		{"KubeProxyConfiguration", "mode", "nftables"},
+		{"KubeletConfiguration", "cgroupDriver", "cgroupfs"},
+		{"KubeletConfiguration", "failCgroupV1", false},
+		// The first node's own group must not become every node's.
+		{"KubeletConfiguration", "cgroupRoot", nil},
+		// Upstream's thresholds have to hold in a healthy cluster.
+		{"KubeletConfiguration", "evictionHard", nil},
+	} {
+		if got := field(found[test.kind], test.path); got != test.want {
+			t.Errorf("%s %s: got %v, want %v", test.kind, test.path, got, test.want)
+		}
+	}
+	text, err = initConfig(Spec{Name: "x"}, netplan.For(0), "t", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := field(documentsOf(t, text)["KubeletConfiguration"], "failCgroupV1"); got != nil {
+		t.Errorf("version 2 of control groups: failCgroupV1 is %v, want upstream's own", got)
+	}
+}
+
+func TestJoinConfig(t *testing.T) {
+	text, err := joinConfig("w1", "10.64.0.11:6443", "abcdef.0123456789abcdef", "sha256:00")
+	if err != nil {
+		t.Fatal(err)
+	}
+	join := documentsOf(t, text)["JoinConfiguration"]
+	for path, want := range map[string]any{
+		"discovery.bootstrapToken.apiServerEndpoint": "10.64.0.11:6443",
+		"nodeRegistration.name":                      "w1",
+		"patches.directory":                          patchesDir,
+	} {
+		if got := field(join, path); got != want {
+			t.Errorf("%s: got %v, want %v", path, got, want)
+		}
+	}
+}
+
+func TestEveryNodeHasAGroupOfItsOwn(t *testing.T) {
+	patch, err := kubeletPatch(node.Config{Name: "w1", Cluster: "dev"})
+	if err != nil || patch != "cgroupRoot: /kubectl-runbooks/dev/w1\n" {
+		t.Errorf("got %q, %v", patch, err)
+	}
+}
+
+func TestNewToken(t *testing.T) {
+	form := regexp.MustCompile(`^[a-z0-9]{6}\.[a-z0-9]{16}$`)
+	first, err := newToken()
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := newToken()
+	if err != nil || first == second || !form.MatchString(first) {
+		t.Errorf("got %q and %q, %v", first, second, err)
+	}
+}
+
+func TestHashCA(t *testing.T) {
+	authority, err := pki.NewAuthority("x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hash, err := hashCA(authority.CertPEM)
+	if err != nil || !regexp.MustCompile(`^sha256:[0-9a-f]{64}$`).MatchString(hash) {
+		t.Errorf("got %q, %v", hash, err)
+	}
+	if _, err := hashCA([]byte("nothing")); err == nil {
+		t.Error("what is no certificate was hashed")
+	}
+}

@@ -1,0 +1,129 @@
+package fault
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/host"
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/node"
+)
+
+const (
+	pkiDir = "/var/lib/kubelet/pki"
+	// keptSuffix is added to what an expired certificate stands in for.
+	keptSuffix = ".kept"
+)
+
+// certFiles are the files that a kind of certificate lives in: the client's is
+// certificate and key in one, behind a link that the kubelet itself maintains.
+func certFiles(o Options) (certificate, key string) {
+	if o.Serving {
+		return pkiDir + "/kubelet.crt", pkiDir + "/kubelet.key"
+	}
+	return pkiDir + "/kubelet-client-current.pem", ""
+}
+
+func expire(_ context.Context, t Target, o Options) error {
+	root, err := t.Cluster.NodeRoot(t.Node.Name)
+	if err != nil {
+		return err
+	}
+	certPEM, keyPEM, err := t.expired(o.Serving, time.Now())
+	if err != nil {
+		return err
+	}
+	certificate, key := certFiles(o)
+	if key == "" {
+		err = standIn(filepath.Join(root, certificate), append(certPEM, keyPEM...))
+	} else if err = standIn(filepath.Join(root, certificate), certPEM); err == nil {
+		err = standIn(filepath.Join(root, key), keyPEM)
+	}
+	if err != nil {
+		return err
+	}
+	return t.Node.Restart(node.Kubelet, unitPatience)
+}
+
+func unexpire(_ context.Context, t Target, o Options) error {
+	root, err := t.Cluster.NodeRoot(t.Node.Name)
+	if err != nil {
+		return err
+	}
+	certificate, key := certFiles(o)
+	for _, file := range []string{certificate, key} {
+		kept := filepath.Join(root, file+keptSuffix)
+		if _, err := os.Lstat(kept); file == "" || err != nil {
+			continue
+		}
+		if err := os.Rename(kept, filepath.Join(root, file)); err != nil {
+			return err
+		}
+	}
+	return t.Node.Restart(node.Kubelet, unitPatience)
+}
+
+// standIn puts content where path is, which is kept as it is, link or file.
+func standIn(path string, content []byte) error {
+	kept := path + keptSuffix
+	if _, err := os.Lstat(kept); err != nil {
+		if err := os.Rename(path, kept); err != nil {
+			return err
+		}
+	}
+	return host.WriteFile(path, content, 0o600)
+}
+
+// expired makes a certificate that the cluster's authority signed and that
+// ended an hour ago.
+func (t Target) expired(serving bool, now time.Time) (certPEM, keyPEM []byte, err error) {
+	controlPlane, err := t.Cluster.NodeRoot("cp1")
+	if err != nil {
+		return nil, nil, err
+	}
+	pki := filepath.Join(controlPlane, "/etc/kubernetes/pki")
+	authority, err := tls.LoadX509KeyPair(filepath.Join(pki, "ca.crt"), filepath.Join(pki, "ca.key"))
+	if err != nil {
+		return nil, nil, fmt.Errorf("load the cluster's authority: %w", err)
+	}
+	parent, err := x509.ParseCertificate(authority.Certificate[0])
+	if err != nil {
+		return nil, nil, err
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(now.UnixNano()),
+		Subject:      pkix.Name{Organization: []string{"system:nodes"}, CommonName: "system:node:" + t.Node.Name},
+		NotBefore:    now.Add(-25 * time.Hour), NotAfter: now.Add(-time.Hour),
+		KeyUsage:    x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	if serving {
+		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+		template.DNSNames, template.IPAddresses = []string{t.Node.Name}, []net.IP{net.ParseIP(t.Node.IP)}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, authority.PrivateKey)
+	if err != nil {
+		return nil, nil, err
+	}
+	keyDER, err := x509.MarshalECPrivateKey(key)
+	if err != nil {
+		return nil, nil, err
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: keyDER}), nil
+}

@@ -1,0 +1,73 @@
+package nodeinfo
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/e2e/harness"
+)
+
+func TestSchedulerGone(t *testing.T) {
+	c := cluster(t)
+	healthy(t, c, "cp1", "w1")
+	heal := c.Fault(t, "stop-scheduler")
+	becomes(t, c, 3*time.Minute, want{node: "cp1", verdict: report.Unhealthy, code: "LeaderLeaseExpired", exit: 3, text: "no kube-scheduler leads"})
+	// A worker's own health is not touched; that nobody leads is for information there.
+	becomes(t, c, time.Minute, want{node: "w1", verdict: report.Healthy, info: []string{"LeaderLeaseExpired"}})
+	heal()
+	healthy(t, c, "cp1", "w1")
+}
+
+// Without a controller-manager Ready stays True for ever: only the heartbeat tells, and the reason is named.
+func TestControllerManagerGoneLeavesReadyStale(t *testing.T) {
+	c := cluster(t)
+	healthy(t, c, "cp1", "w1", "w2")
+	heal := c.Fault(t, "stop-controller-manager")
+	becomes(t, c, 3*time.Minute, want{node: "cp1", verdict: report.Unhealthy, code: "LeaderLeaseExpired", exit: 3, text: "no kube-controller-manager leads"})
+	healKubelet := c.Fault(t, "stop-kubelet", "w2")
+	n := becomes(t, c, 3*time.Minute, want{node: "w2", verdict: report.Unhealthy, code: "ReadyStale", info: []string{"LeaderLeaseExpired"}, exit: 3, text: "because no kube-controller-manager works"})
+	if !strings.HasPrefix(n.Status, "Ready") {
+		t.Errorf("the API says %s: the test shows nothing", n.Status)
+	}
+	if line := row(t, c, "w2"); !strings.Contains(line, "ReadyStale") {
+		t.Error(line)
+	}
+	healKubelet()
+	heal()
+	healthy(t, c, "cp1", "w1", "w2")
+}
+
+// Without metrics-server usage is unknown, and said to be: never zero, and no node is worse for it.
+func TestMetricsServerRemoved(t *testing.T) {
+	c := cluster(t)
+	service := c.MustKubectl(t, "get", "apiservice", "v1beta1.metrics.k8s.io", "-o", "json")
+	var object map[string]any
+	if err := json.Unmarshal([]byte(service), &object); err != nil {
+		t.Fatal(err)
+	}
+	delete(object, "status")
+	meta := object["metadata"].(map[string]any)
+	for _, field := range []string{"resourceVersion", "uid", "creationTimestamp"} {
+		delete(meta, field)
+	}
+	manifest, err := json.Marshal(object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.MustKubectl(t, "delete", "apiservice", "v1beta1.metrics.k8s.io")
+	restore := func() { c.Apply(t, string(manifest)) }
+	t.Cleanup(restore)
+	harness.Eventually(t, 2*time.Minute, func() (string, bool) {
+		r := c.Kubectl(t, "nodeinfo")
+		return r.Stdout + r.Stderr, r.Code == 0 && strings.Contains(r.Stdout, "metrics: not checked: metrics-server is not installed") && strings.Contains(r.Stdout, "<unknown>")
+	})
+	n := becomes(t, c, time.Minute, want{node: "w1", verdict: report.Healthy})
+	for _, r := range n.Resources {
+		if r.Usage != nil {
+			t.Errorf("%s has a usage of %s without metrics", r.Name, r.Usage.Quantity)
+		}
+	}
+}

@@ -1,0 +1,186 @@
+package nodeinfo
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/e2e/harness"
+)
+
+// The faults of one node follow each other; the two workers are broken side by side. A node falls from Ready twice at
+// most: three times would be flapping, and reported as such.
+func TestNodeFaults(t *testing.T) {
+	c := cluster(t)
+	healthy(t, c, "cp1", "w1", "w2")
+	t.Run("w1", func(t *testing.T) {
+		t.Parallel()
+		t.Run("KubeletStopped", func(t *testing.T) { kubeletStopped(t, c, "w1") })
+		t.Run("CutFromTheAPI", func(t *testing.T) { cutFromTheAPI(t, c, "w1") })
+		t.Run("Cordoned", func(t *testing.T) { cordoned(t, c, "w1") })
+		t.Run("CrashLoopingPod", func(t *testing.T) { crashLoopingPod(t, c, "w1") })
+		t.Run("StuckTerminatingPod", func(t *testing.T) { stuckTerminatingPod(t, c, "w1") })
+	})
+	t.Run("w2", func(t *testing.T) {
+		t.Parallel()
+		t.Run("RuntimeStopped", func(t *testing.T) { runtimeStopped(t, c, "w2") })
+		t.Run("CNIBroken", func(t *testing.T) { cniBroken(t, c, "w2") })
+		t.Run("DiskPressure", func(t *testing.T) { diskPressure(t, c, "w2") })
+		t.Run("TaintedByAutoscaler", func(t *testing.T) { taintedByAutoscaler(t, c, "w2") })
+		t.Run("WrongClusterDNSIsNotTheNodesHealth", func(t *testing.T) { wrongClusterDNS(t, c, "w2") })
+	})
+}
+
+// First Ready is still True and only the heartbeat tells; then it is Unknown. The table and the report agree.
+func kubeletStopped(t *testing.T, c *harness.Cluster, node string) {
+	heal := c.Fault(t, "stop-kubelet", node)
+	late := becomes(t, c, 2*time.Minute, want{node: node, verdict: report.Degraded, code: "HeartbeatLate", text: "Ready=True may be stale"})
+	if !strings.HasPrefix(late.Status, "Ready") {
+		t.Errorf("the status is %s", late.Status)
+	}
+	becomes(t, c, 2*time.Minute, want{node: node, verdict: report.Unhealthy, code: "KubeletNotReporting", exit: 3, text: "look alike"})
+	if line := row(t, c, node); !strings.Contains(line, "Unhealthy") || !strings.Contains(line, "KubeletNotReporting") {
+		t.Errorf("the fleet's row: %s", line)
+	}
+	becomes(t, c, time.Minute, want{node: node, verdict: report.Unhealthy, code: "KubeletNotReporting", exit: 3, text: "Its kubelet does not answer either", flags: []string{"--kubelet"}})
+	heal()
+	healthy(t, c, node)
+}
+
+// A node that is cut off looks dead, until its kubelet is asked.
+func cutFromTheAPI(t *testing.T, c *harness.Cluster, node string) {
+	heal := c.Fault(t, "cut-api", node)
+	becomes(t, c, 3*time.Minute, want{node: node, verdict: report.Unhealthy, code: "KubeletNotReporting", exit: 3})
+	becomes(t, c, time.Minute, want{node: node, verdict: report.Unhealthy, code: "KubeletNotReporting", exit: 3, text: "Its kubelet answers: the node lives", flags: []string{"--kubelet"}})
+	heal()
+	healthy(t, c, node)
+}
+
+func runtimeStopped(t *testing.T, c *harness.Cluster, node string) {
+	heal := c.Fault(t, "stop-runtime", node)
+	n := becomes(t, c, 3*time.Minute, want{node: node, verdict: report.Unhealthy, code: "ContainerRuntimeDown", exit: 3, text: "containerd"})
+	if n.Components.Runtime.Version != "" && n.Components.Runtime.Version == "Unknown" {
+		t.Errorf("a runtime that does not answer has the version %q", n.Components.Runtime.Version)
+	}
+	heal()
+	healthy(t, c, node)
+}
+
+// The pod that cannot get a network is a consequence, not a second trouble.
+func cniBroken(t *testing.T, c *harness.Cluster, node string) {
+	heal := c.Fault(t, "break-cni", node)
+	becomes(t, c, 2*time.Minute, want{node: node, verdict: report.Unhealthy, code: "NetworkPluginNotReady", exit: 3, text: "no usable CNI configuration"})
+	heal()
+	healthy(t, c, node)
+}
+
+func diskPressure(t *testing.T, c *harness.Cluster, node string) {
+	heal := c.Fault(t, "fill-disk", node)
+	becomes(t, c, 3*time.Minute, want{node: node, verdict: report.Unhealthy, code: "DiskPressure", exit: 3, flags: []string{"--kubelet"}})
+	r := c.Kubectl(t, "nodeinfo", node, "--kubelet", "--section=storage", "--timeout=40s")
+	if !strings.Contains(r.Stdout, "FILESYSTEM") {
+		t.Errorf("no figures of the file systems:\n%s", r.Stdout)
+	}
+	heal()
+	harness.Eventually(t, 7*time.Minute, func() (string, bool) {
+		n, _, err := look(t, c, want{node: node})
+		if err != nil {
+			return err.Error(), false
+		}
+		return n.Summary, n.Verdict == report.Healthy
+	})
+}
+
+// Closed by somebody is no illness: since when and by what program is said.
+func cordoned(t *testing.T, c *harness.Cluster, node string) {
+	c.MustKubectl(t, "cordon", node)
+	t.Cleanup(func() { c.Kubectl(t, "uncordon", node) })
+	n := becomes(t, c, time.Minute, want{node: node, verdict: report.Healthy, code: "Cordoned", text: "by kubectl"})
+	if n.Scheduling == nil || !n.Scheduling.Cordoned || n.Scheduling.CordonedSince == nil || time.Since(*n.Scheduling.CordonedSince).Abs() > 5*time.Minute {
+		t.Errorf("scheduling: %+v", n.Scheduling)
+	}
+	if line := row(t, c, node); !strings.Contains(line, "SchedulingDisabled") {
+		t.Error(line)
+	}
+	c.MustKubectl(t, "uncordon", node)
+	healthy(t, c, node)
+}
+
+func crashLoopingPod(t *testing.T, c *harness.Cluster, node string) {
+	namespace := c.Namespace(t)
+	c.Apply(t, fmt.Sprintf(`
+apiVersion: v1
+kind: Pod
+metadata: {name: crash, namespace: %s}
+spec:
+  nodeName: %s
+  terminationGracePeriodSeconds: 1
+  containers:
+  - {name: app, image: "busybox:1.36", imagePullPolicy: IfNotPresent, command: [sh, -c, "sleep 1; exit 7"]}
+`, namespace, node))
+	n := becomes(t, c, 3*time.Minute, want{node: node, verdict: report.Degraded, code: "PodCrashLooping", text: "exit code 7"})
+	for _, f := range n.Findings {
+		if f.Code == "PodCrashLooping" && (f.Object.Namespace != namespace || f.Object.Name != "crash") {
+			t.Errorf("the finding is about %s", f.Object)
+		}
+	}
+	if r := c.Kubectl(t, "nodeinfo", node, "--fail-on=warning"); r.Code != 3 {
+		t.Errorf("--fail-on=warning: exit %d", r.Code)
+	}
+	c.MustKubectl(t, "delete", "pod", "crash", "-n", namespace, "--wait")
+	healthy(t, c, node)
+}
+
+func stuckTerminatingPod(t *testing.T, c *harness.Cluster, node string) {
+	namespace := c.Namespace(t)
+	c.Apply(t, fmt.Sprintf(`
+apiVersion: v1
+kind: Pod
+metadata: {name: held, namespace: %s, finalizers: [example.test/hold]}
+spec:
+  nodeName: %s
+  terminationGracePeriodSeconds: 1
+  containers:
+  - {name: app, image: "busybox:1.36", imagePullPolicy: IfNotPresent, command: [sleep, "1000"]}
+`, namespace, node))
+	free := func() {
+		c.Kubectl(t, "patch", "pod", "held", "-n", namespace, "--type=merge", "-p", `{"metadata":{"finalizers":null}}`)
+	}
+	t.Cleanup(free)
+	c.MustKubectl(t, "delete", "pod", "held", "-n", namespace, "--wait=false")
+	// Within its grace period and a minute nothing is said.
+	n, _, err := look(t, c, want{node: node})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range n.Findings {
+		if f.Code == "PodStuckTerminating" {
+			t.Errorf("too early: %s", f.Message)
+		}
+	}
+	// Its containers are gone by then: what holds it is not the node, whose health it does not touch.
+	becomes(t, c, 4*time.Minute, want{node: node, verdict: report.Healthy, code: "PodStuckTerminating", text: "held by finalizer example.test/hold"})
+	free()
+	healthy(t, c, node)
+}
+
+func taintedByAutoscaler(t *testing.T, c *harness.Cluster, node string) {
+	taint := "ToBeDeletedByClusterAutoscaler"
+	t.Cleanup(func() { c.Kubectl(t, "taint", "node", node, taint+"-") })
+	c.MustKubectl(t, "taint", "node", node, fmt.Sprintf("%s=%d:NoSchedule", taint, time.Now().Add(-time.Minute).Unix()), "--overwrite")
+	becomes(t, c, time.Minute, want{node: node, verdict: report.Healthy, code: "AutoscalerDeleting"})
+	c.MustKubectl(t, "taint", "node", node, fmt.Sprintf("%s=%d:NoSchedule", taint, time.Now().Add(-2*time.Hour).Unix()), "--overwrite")
+	becomes(t, c, time.Minute, want{node: node, verdict: report.Degraded, code: "AutoscalerDeletionStuck"})
+	c.MustKubectl(t, "taint", "node", node, taint+"-")
+	healthy(t, c, node)
+}
+
+// What pods ask is not the node's health: nothing is wrong with the node, and nothing is said.
+func wrongClusterDNS(t *testing.T, c *harness.Cluster, node string) {
+	heal := c.Fault(t, "wrong-cluster-dns", node)
+	healthy(t, c, node)
+	heal()
+	healthy(t, c, node)
+}

@@ -1,0 +1,108 @@
+// Package nodeinfo holds kubectl nodeinfo's end-to-end tests: each breaks a real cluster in one way, and demands the true
+// cause as verdict, code and exit code, and nothing besides.
+package nodeinfo
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/e2e/harness"
+)
+
+// cluster is one of this package's own: its tests break nodes.
+func cluster(t *testing.T) *harness.Cluster {
+	t.Helper()
+	return harness.Embedded(t, "e2e-nodeinfo", 2)
+}
+
+// known are true of this kind of cluster, and for information alone: cgroup v1, warnings of faults that were healed.
+var known = []string{"CgroupV1", "WarningEvents"}
+
+// want is what a node's report must say.
+type want struct {
+	node    string
+	verdict report.Verdict
+	code    string   // the one finding; empty: none
+	info    []string // further findings for information that belong to the fault
+	exit    int      // with --fail-on=critical
+	text    string   // in the finding's message
+	flags   []string
+}
+
+// look runs the named report as JSON.
+func look(t *testing.T, c *harness.Cluster, w want) (report.Node, harness.Result, error) {
+	t.Helper()
+	args := append([]string{"nodeinfo", w.node, "-o", "json", "--fail-on=critical", "--timeout=40s"}, w.flags...)
+	r := c.Kubectl(t, args...)
+	var list report.List
+	if err := json.Unmarshal([]byte(r.Stdout), &list); err != nil || len(list.Items) != 1 {
+		return report.Node{}, r, fmt.Errorf("exit %d, %d nodes: %s", r.Code, len(list.Items), r.Stderr)
+	}
+	return list.Items[0], r, nil
+}
+
+// check compares a report with what is wanted.
+func check(n report.Node, r harness.Result, w want) error {
+	var codes []string
+	for _, f := range n.Findings {
+		switch {
+		case slices.Contains(known, f.Code) && f.Severity == finding.Info, slices.Contains(w.info, f.Code):
+			continue
+		case f.Code == w.code && !strings.Contains(f.Message, w.text):
+			return fmt.Errorf("%s says %q, not %q", f.Code, f.Message, w.text)
+		}
+		codes = append(codes, f.Code)
+	}
+	expected := []string{}
+	if w.code != "" {
+		expected = append(expected, w.code)
+	}
+	if n.Verdict != w.verdict || !slices.Equal(slices.Compact(codes), expected) || r.Code != w.exit {
+		return fmt.Errorf("%s is %s with %v (%s), exit %d; want %s with %v, exit %d", n.Name, n.Verdict, codes, n.Summary, r.Code, w.verdict, expected, w.exit)
+	}
+	return nil
+}
+
+// becomes waits until the report says what is wanted.
+func becomes(t *testing.T, c *harness.Cluster, limit time.Duration, w want) report.Node {
+	t.Helper()
+	var n report.Node
+	harness.Eventually(t, limit, func() (string, bool) {
+		var r harness.Result
+		var err error
+		if n, r, err = look(t, c, w); err == nil {
+			err = check(n, r, w)
+		}
+		if err != nil {
+			return err.Error(), false
+		}
+		return "", true
+	})
+	return n
+}
+
+// healthy waits until nothing is wrong with a node any more.
+func healthy(t *testing.T, c *harness.Cluster, nodes ...string) {
+	t.Helper()
+	for _, node := range nodes {
+		becomes(t, c, 4*time.Minute, want{node: node, verdict: report.Healthy})
+	}
+}
+
+// row gives a node's line of the fleet table.
+func row(t *testing.T, c *harness.Cluster, node string) string {
+	t.Helper()
+	for line := range strings.Lines(c.MustKubectl(t, "nodeinfo", "--no-headers", "--timeout=40s")) {
+		if fields := strings.Fields(line); len(fields) > 0 && fields[0] == node {
+			return line
+		}
+	}
+	t.Fatalf("no row for %s", node)
+	return ""
+}
