@@ -279,3 +279,8 @@ func addressOf(name string) string {
 	}
 	return a.String()
 }
+
+// CommonType says whether a word is a record type as a template's arguments name it.
+func CommonType(s string) bool {
+	return slices.Contains([]string{"A", "AAAA", "ANY", "CNAME", "HTTPS", "MX", "NS", "PTR", "SOA", "SRV", "TXT"}, s)
+}
