@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/tools/remotecommand"
 	utilexec "k8s.io/client-go/util/exec"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
@@ -41,7 +42,7 @@ func (c *Collector) insidePod(ctx context.Context, from From) {
 		return
 	}
 	pod := c.in.From.Pod
-	result := evaluate.FromPod{Pod: pod}
+	result := evaluate.FromPod{Pod: pod, Wanted: from.Ask}
 	script := Script(questions)
 	out, method, err := c.runInside(ctx, from, pod, script)
 	if err != nil {
@@ -112,7 +113,8 @@ func execIn(ctx context.Context, cluster *kube.Cluster, namespace, pod, containe
 }
 
 // Script asks every question at once with the first tool that can carry raw bytes, so that no tool's own idea of DNS
-// comes between: python3, perl, bash, nc. Every answer comes back in hexadecimal.
+// comes between: python3, perl, bash, nc; every answer comes back in hexadecimal. Without those dig or nslookup serve,
+// whose text is read. The script holds no "$$": as a container's command Kubernetes would make one "$" of it.
 func Script(questions []InPodQuestion) string {
 	var b strings.Builder
 	b.WriteString(`echo "@file /etc/resolv.conf"; cat /etc/resolv.conf 2>/dev/null
@@ -132,7 +134,7 @@ echo "@libc"; ls /lib/ld-musl-* /lib*/ld-linux* /lib/*/libc.so.6 2>/dev/null
 		if q.Transport == "TCP" {
 			wire = append([]byte{byte(len(wire) >> 8), byte(len(wire))}, wire...)
 		}
-		fmt.Fprintf(&b, "ask %d %s %s %s &\n", i, strings.ToLower(q.Transport), q.Server, hex.EncodeToString(wire))
+		fmt.Fprintf(&b, "ask %d %s %s %s %s %s &\n", i, strings.ToLower(q.Transport), finding.Quote(q.Server), hex.EncodeToString(wire), finding.Quote(q.Name), q.Type)
 	}
 	b.WriteString("wait\necho @end\n")
 	return b.String()
@@ -151,25 +153,36 @@ pl='use IO::Socket::INET; my($t,$s,$w)=@ARGV; $SIG{ALRM}=sub{print "!timed out\n
 my $k=IO::Socket::INET->new(PeerAddr=>$s,PeerPort=>53,Proto=>$t) or do{print "!$!\n";exit};
 $k->send(pack("H*",$w)); my $r; defined $k->recv($r,65535) or do{print "!$!\n";exit}; print unpack("H*",$r),"\n";'
 oct() { h=$1; while [ -n "$h" ]; do r=${h#??}; printf '\\x%s' "${h%"$r"}"; h=$r; done; }
-tool=none
-for t in python3 perl bash nc; do if command -v $t >/dev/null 2>&1; then tool=$t; break; fi; done
-if [ $tool = perl ] && ! perl -MIO::Socket::INET -e 1 2>/dev/null; then tool=none; for t in bash nc; do if command -v $t >/dev/null 2>&1; then tool=$t; break; fi; done; fi
-echo "@tool $tool"
+have() { command -v $1 >/dev/null 2>&1; }
+udp=none tcp=none
+if have dig; then udp=dig tcp=dig; fi
+if [ $udp = none ] && have nslookup; then udp=nslookup; fi
+if have nc; then tcp=nc; case "$(nc -u 2>&1 </dev/null)" in *nvalid*|*nrecognized*) ;; *) udp=nc;; esac; fi
+if have bash && have timeout && have dd && have od; then udp=bash tcp=bash; fi
+if have perl && perl -MIO::Socket::INET -e 1 2>/dev/null; then udp=perl tcp=perl; fi
+if have python3; then udp=python3 tcp=python3; fi
+echo "@tool udp $udp"; echo "@tool tcp $tcp"
 ask() {
+  case $2 in udp) tool=$udp;; *) tool=$tcp;; esac
   case $tool in
   python3) a=$(python3 -c "$py" $2 $3 $4 2>&1);;
   perl) a=$(perl -e "$pl" $2 $3 $4 2>&1);;
   bash) a=$(bash -c 'exec 3<>/dev/'$2'/'$3'/53 || exit; printf "'$(oct $4)'" >&3; timeout 3 dd bs=65535 count=1 <&3 2>/dev/null | od -An -v -tx1' 2>/dev/null);;
   nc) u=; [ $2 = udp ] && u=-u; a=$(printf "$(oct $4)" | nc $u -w 2 $3 53 2>/dev/null | { dd bs=65535 count=1 2>/dev/null; } | od -An -v -tx1);;
+  dig) t=; [ $2 = tcp ] && t=+tcp; a="text $(dig +tries=1 +time=3 +noall +comments +answer $t -t $6 $5 @$3 2>&1 | tr '\n' '|' | tr -s ' \t' ' ')";;
+  nslookup) a="text $(nslookup -type=$6 $5 $3 2>&1 | tr '\n' '|' | tr -s ' \t' ' ')";;
+  *) return;;
   esac
-  echo "@answer $1 $(echo $a | tr -d ' \n')"
+  case "$a" in text*) ;; !*) ;; *) a=$(echo $a | tr -d ' \n');; esac
+  echo "@answer $1 $a"
 }
 `
 
 // readOutput takes the script's output apart.
 func readOutput(f *evaluate.FromPod, out string, questions []InPodQuestion) {
 	f.Files = map[string]string{}
-	section, file, tool := "", "", ""
+	section, file := "", ""
+	tools := map[string]string{}
 	libc := ""
 	answered := map[int]string{}
 	for line := range strings.Lines(out) {
@@ -181,8 +194,9 @@ func readOutput(f *evaluate.FromPod, out string, questions []InPodQuestion) {
 			f.Files[file] = ""
 		case trimmed == "@libc", trimmed == "@end":
 			section = strings.TrimPrefix(trimmed, "@")
-		case strings.HasPrefix(trimmed, "@tool ") && len(words) == 2:
-			section, tool = "", words[1]
+		case strings.HasPrefix(trimmed, "@tool ") && len(words) == 3:
+			section = ""
+			tools[strings.ToUpper(words[1])] = words[2]
 		case strings.HasPrefix(trimmed, "@answer ") && len(words) >= 2:
 			section = ""
 			if i, err := strconv.Atoi(words[1]); err == nil {
@@ -204,28 +218,50 @@ func readOutput(f *evaluate.FromPod, out string, questions []InPodQuestion) {
 	if len(questions) == 0 {
 		return
 	}
-	if tool == "none" || tool == "" {
-		f.Error = "the image has a shell, but none of python3, perl, bash and nc"
-		return
+	readAnswers(f, questions, answered, tools)
+}
+
+// readAnswers leaves out what could not be asked: a missing tool is no missing answer.
+func readAnswers(f *evaluate.FromPod, questions []InPodQuestion, answered map[int]string, tools map[string]string) {
+	used := []string{}
+	for _, transport := range []string{"UDP", "TCP"} {
+		wanted := slices.ContainsFunc(questions, func(q InPodQuestion) bool { return q.Transport == transport })
+		switch tool := tools[transport]; {
+		case wanted && (tool == "" || tool == "none"):
+			f.Unasked = append(f.Unasked, transport)
+		case wanted && !slices.Contains(used, tool):
+			used = append(used, tool)
+		}
 	}
-	f.Method += " " + tool
+	f.Method += " " + strings.Join(used, "+")
+	if len(f.Unasked) > 0 {
+		f.Error = "the image has a shell and no tool to ask by " + strings.Join(f.Unasked, " and ") + " (python3, perl, bash, nc, dig or nslookup)"
+	}
 	for i, q := range questions {
+		if slices.Contains(f.Unasked, q.Transport) {
+			continue
+		}
 		text, ran := answered[i]
-		f.Answers = append(f.Answers, inPodAnswer(q, f.Pod, text, ran))
+		if !ran {
+			f.Error = "the shell ended before every question was asked"
+			continue
+		}
+		f.Answers = append(f.Answers, inPodAnswer(q, f.Pod, text))
 	}
 }
 
-func inPodAnswer(q InPodQuestion, pod corev1.Pod, text string, ran bool) report.Answer {
+func inPodAnswer(q InPodQuestion, pod corev1.Pod, text string) report.Answer {
 	a := report.Answer{Viewpoint: "pod:" + pod.Namespace + "/" + pod.Name, Server: q.Server, Transport: q.Transport, Name: q.Name, Type: q.Type}
 	switch {
-	case !ran:
-		a.Error = "not asked"
-		return a
 	case text == "":
 		a.Error = "no answer in time"
 		return a
 	case strings.HasPrefix(text, "!"):
 		a.Error = "no answer: " + strings.TrimPrefix(text, "!")
+		return a
+	}
+	if rest, ok := strings.CutPrefix(text, "text "); ok {
+		readText(&a, rest)
 		return a
 	}
 	wire, err := hex.DecodeString(strings.Join(strings.Fields(text), ""))
@@ -242,15 +278,44 @@ func inPodAnswer(q InPodQuestion, pod corev1.Pod, text string, ran bool) report.
 	return a
 }
 
-// Nameservers gives the first three nameservers of a resolv.conf, which is all that a C library uses.
-func Nameservers(text string) []string {
-	var list []string
-	for line := range strings.Lines(text) {
-		if words := strings.Fields(line); len(words) >= 2 && words[0] == "nameserver" {
-			list = append(list, words[1])
+// readText understands dig and nslookup, whose lines come joined by |. Of nslookup's "Address" lines those before the
+// first "Name" are the server's own.
+func readText(a *report.Answer, text string) {
+	record := func(data string) {
+		a.Records = append(a.Records, report.Record{Name: a.Name, Type: a.Type, Data: strings.ToLower(data)})
+	}
+	named := false
+	answered := false
+	for line := range strings.SplitSeq(text, "|") {
+		line = strings.TrimSpace(line)
+		words := strings.Fields(line)
+		switch {
+		case strings.Contains(line, "timed out"), strings.Contains(line, "no servers could be reached"), strings.Contains(line, "connection refused"), strings.Contains(line, "communications error"):
+			a.Error = "no answer: " + strings.TrimLeft(line, "; *")
+			return
+		case strings.Contains(line, "status: "):
+			_, rest, _ := strings.Cut(line, "status: ")
+			a.Rcode, _, _ = strings.Cut(rest, ",")
+			answered = true
+		case strings.Contains(line, "server can't find") && strings.Contains(line, ": "):
+			a.Rcode = line[strings.LastIndex(line, ": ")+2:]
+			return
+		case strings.HasPrefix(line, "Server:"):
+			answered = true
+		case strings.HasPrefix(line, "Name:"):
+			named = true
+		case named && strings.HasPrefix(line, "Address") && len(words) >= 2:
+			record(words[len(words)-1])
+		case len(words) >= 5 && words[2] == "IN" && words[3] == a.Type:
+			record(strings.Join(words[4:], " "))
 		}
 	}
-	return slices.Clip(list[:min(3, len(list))])
+	switch {
+	case a.Rcode == "" && answered:
+		a.Rcode = "NOERROR"
+	case a.Rcode == "":
+		a.Error = "no answer: " + text
+	}
 }
 
 func fallBack(err error) bool {

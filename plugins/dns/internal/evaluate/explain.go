@@ -169,7 +169,7 @@ func (w *world) notFoundWalk(name string, walk report.Walk) finding.Finding {
 			}
 		}
 	}
-	f := w.notFound(fqdn, w.From.Pod.Name)
+	f := w.notFound(fqdn)
 	f.Message = fmt.Sprintf("%s finds nothing from pod %s/%s (%s): %s", name, w.From.Pod.Namespace, w.From.Pod.Name, walk.Because, f.Message)
 	return f
 }
@@ -337,14 +337,14 @@ func (w *world) resolveFindings(answers []report.Answer, name string) []finding.
 		}
 	}
 	if len(silent) > 0 {
-		all = append(all, w.make("NoAnswer", finding.Critical, nil, fmt.Sprintf("%d of %d questions about %s got no usable answer", len(silent), len(answers), strings.TrimSuffix(name, ".")), silent, w.read("find the cause", "", "dns", "check")))
+		all = append(all, w.make("NoAnswer", finding.Critical, nil, fmt.Sprintf("%d of %d questions about %s got no usable answer", len(silent), len(answers), strings.TrimSuffix(name, ".")), silent, w.checkNext()))
 	}
 	if missing && !exists {
 		fqdn := corefile.Fqdn(name)
 		if !corefile.InZone(fqdn, w.zone) && strings.Count(strings.TrimSuffix(name, "."), ".") == 1 && w.looksLocal(name) {
 			fqdn = corefile.Fqdn(strings.TrimSuffix(name, ".") + ".svc." + w.zone)
 		}
-		all = append(all, w.notFound(fqdn, ""))
+		all = append(all, w.notFound(fqdn))
 	}
 	if missing && exists {
 		var evidence []finding.Evidence
@@ -354,6 +354,14 @@ func (w *world) resolveFindings(answers []report.Answer, name string) []finding.
 		all = append(all, w.make("RecordsDiffer", finding.Critical, nil, "the replicas do not agree about "+strings.TrimSuffix(name, "."), evidence, w.read("find the replica that is behind", "", "dns", "check")))
 	}
 	return all
+}
+
+// checkNext is the check from the same point of view.
+func (w *world) checkNext() finding.Next {
+	if w.From == nil {
+		return w.read("find the cause", "", "dns", "check")
+	}
+	return w.read("find the cause", w.From.Pod.Namespace, "dns", "check", "--from", w.From.Pod.Name)
 }
 
 func (w *world) looksLocal(name string) bool {

@@ -84,6 +84,8 @@ type FromPod struct {
 	Pod     corev1.Pod        `json:"pod"`
 	Method  string            `json:"method,omitempty"`
 	Error   string            `json:"error,omitempty"`
+	Wanted  bool              `json:"wanted,omitempty"`  // answers from inside were asked for
+	Unasked []string          `json:"unasked,omitempty"` // transports that the image has no tool for
 	Files   map[string]string `json:"files,omitempty"`
 	Musl    *bool             `json:"musl,omitempty"`
 	Glibc   *bool             `json:"glibc,omitempty"`

@@ -196,7 +196,7 @@ func distance(a, b string) int {
 }
 
 // notFound makes the finding for a name of the cluster that does not exist.
-func (w *world) notFound(fqdn string, from string) finding.Finding {
+func (w *world) notFound(fqdn string) finding.Finding {
 	fqdn = corefile.Fqdn(fqdn)
 	short := strings.TrimSuffix(fqdn, ".")
 	evidence := []finding.Evidence{}
@@ -213,11 +213,11 @@ func (w *world) notFound(fqdn string, from string) finding.Finding {
 	}
 	if names := w.suggest(fqdn); len(names) > 0 {
 		message += "; did you mean " + strings.Join(names, ", or ") + "?"
-		args := []string{"dns", "resolve", names[0]}
-		if from != "" {
-			args = append(args, "--from", from)
+		args, namespace := []string{"dns", "resolve", names[0]}, ""
+		if w.From != nil {
+			args, namespace = append(args, "--from", w.From.Pod.Name), w.From.Pod.Namespace
 		}
-		next = append(next, w.read("ask for the nearest name that exists", "", args...))
+		next = append(next, w.read("ask for the nearest name that exists", namespace, args...))
 	} else {
 		next = append(next, w.read("see which Services there are", "", "get", "services", "-A"))
 	}

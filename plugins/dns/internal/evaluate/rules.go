@@ -110,6 +110,8 @@ func (w *world) blind() string {
 	switch {
 	case w.o.Standalone:
 		return ""
+	case w.From != nil && w.From.Wanted && w.From.Error != "":
+		return fmt.Sprintf("the servers are well, and whether pod %s/%s reaches them is not known: %s; --probe ephemeral or --probe pod asks from beside it", w.From.Pod.Namespace, w.From.Pod.Name, w.From.Error)
 	case len(gaps) > 0:
 		return "too little could be read to say: " + strings.Join(gaps, ", ")
 	case w.service != nil && len(w.Pods) == 0:

@@ -243,7 +243,7 @@ func rulePlacement(w *world) []finding.Finding {
 			return nil
 		}
 		return []finding.Finding{w.make("AllReplicasOnOneNode", finding.Warning, &ref,
-			fmt.Sprintf("all %d DNS replicas run on node %s: its loss is the loss of DNS", nodes[node], node),
+			fmt.Sprintf("the %d DNS replicas all run on node %s: its loss is the loss of DNS", nodes[node], node),
 			[]finding.Evidence{seen("Pod", "spec.nodeName", "%s for all of %d", node, nodes[node]), seen("Node", "", "%d nodes are usable", usable)},
 			w.change("let the scheduler place them anew", ref.Namespace, "rollout", "restart", "deployment", ref.Name),
 			w.read("see where they are", "", "dns", "status", "-o", "wide"))}
