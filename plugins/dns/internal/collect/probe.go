@@ -8,6 +8,7 @@ import (
 	"io"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -38,7 +39,7 @@ func (c *Collector) runProbe(ctx context.Context, from From, pod corev1.Pod, scr
 	defer cancel()
 	if from.Probe.Kind == ProbePod {
 		out, err := c.helperPod(ctx, from.Probe, pod, script)
-		return out, "helper pod on the same node", err
+		return out, "a pod on the same node", err
 	}
 	out, err := c.ephemeral(ctx, from.Probe, pod, script)
 	return out, "ephemeral container", err
@@ -63,29 +64,54 @@ func (c *Collector) ephemeral(ctx context.Context, p Probe, pod corev1.Pod, scri
 }
 
 // helperPod runs the script in a pod of its own on the suspect's node. It has the suspect's DNS settings and not its
-// labels: with them Services would send it traffic. The deadline makes Kubernetes end it even when this process dies,
-// and the finalizer-free delete removes it otherwise.
+// labels: with them Services would send it traffic. It is a Job, because the cluster itself ends and removes a finished
+// Job: nothing stays even when this process is killed.
 func (c *Collector) helperPod(ctx context.Context, p Probe, pod corev1.Pod, script string) (string, error) {
-	deadline, grace := int64(60), int64(0)
-	helper := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: "kubectl-dns-" + p.Nonce, Namespace: pod.Namespace, Labels: map[string]string{"app.kubernetes.io/managed-by": Owner}},
-		Spec: corev1.PodSpec{
-			NodeName: pod.Spec.NodeName, RestartPolicy: corev1.RestartPolicyNever, ActiveDeadlineSeconds: &deadline, TerminationGracePeriodSeconds: &grace,
+	deadline, grace, never, keep := int64(p.Wait.Seconds())+5, int64(0), int32(0), int32(20)
+	meta := metav1.ObjectMeta{Name: "kubectl-dns-" + p.Nonce, Namespace: pod.Namespace, Labels: map[string]string{"app.kubernetes.io/managed-by": Owner}}
+	job := &batchv1.Job{ObjectMeta: meta, Spec: batchv1.JobSpec{
+		BackoffLimit: &never, ActiveDeadlineSeconds: &deadline, TTLSecondsAfterFinished: &keep,
+		Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: meta.Labels}, Spec: corev1.PodSpec{
+			NodeName: pod.Spec.NodeName, RestartPolicy: corev1.RestartPolicyNever, TerminationGracePeriodSeconds: &grace,
 			DNSPolicy: pod.Spec.DNSPolicy, DNSConfig: pod.Spec.DNSConfig, HostNetwork: pod.Spec.HostNetwork, ImagePullSecrets: pod.Spec.ImagePullSecrets,
-			AutomountServiceAccountToken: new(bool),
-			Containers:                   []corev1.Container{{Name: "dns", Image: p.Image, Command: []string{"sh", "-c", script}, SecurityContext: modest(pod)}},
-		},
-	}
-	p.Tell("creating pod %s/%s (image %s) on node %s: it is deleted at the end", helper.Namespace, helper.Name, p.Image, pod.Spec.NodeName)
-	if _, err := c.client.CoreV1().Pods(pod.Namespace).Create(ctx, helper, metav1.CreateOptions{}); err != nil {
+			Tolerations: []corev1.Toleration{{Operator: corev1.TolerationOpExists}}, AutomountServiceAccountToken: new(bool),
+			Containers: []corev1.Container{{Name: "dns", Image: p.Image, Command: []string{"sh", "-c", script}, SecurityContext: modest(pod)}},
+		}},
+	}}
+	p.Tell("creating job %s/%s (image %s) with one pod on node %s: it is deleted at the end", meta.Namespace, meta.Name, p.Image, pod.Spec.NodeName)
+	jobs := c.client.BatchV1().Jobs(pod.Namespace)
+	if _, err := jobs.Create(ctx, job, metav1.CreateOptions{}); err != nil {
 		return "", kube.Explain(err)
 	}
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
-		_ = c.client.CoreV1().Pods(pod.Namespace).Delete(ctx, helper.Name, metav1.DeleteOptions{GracePeriodSeconds: &grace})
+		background := metav1.DeletePropagationBackground
+		_ = jobs.Delete(ctx, meta.Name, metav1.DeleteOptions{PropagationPolicy: &background})
 	}()
-	return c.finished(ctx, pod.Namespace, helper.Name, "dns", func(pod *corev1.Pod) []corev1.ContainerStatus { return pod.Status.ContainerStatuses })
+	name, err := c.podOfJob(ctx, meta)
+	if err != nil {
+		return "", err
+	}
+	return c.finished(ctx, pod.Namespace, name, "dns", func(pod *corev1.Pod) []corev1.ContainerStatus { return pod.Status.ContainerStatuses })
+}
+
+func (c *Collector) podOfJob(ctx context.Context, job metav1.ObjectMeta) (string, error) {
+	for {
+		list, err := c.client.CoreV1().Pods(job.Namespace).List(ctx, metav1.ListOptions{LabelSelector: batchv1.JobNameLabel + "=" + job.Name})
+		switch {
+		case err == nil && len(list.Items) > 0:
+			return list.Items[0].Name, nil
+		case ctx.Err() != nil:
+			return "", errors.New("no pod of the probe's job appeared in time: a quota or an admission rule may forbid it")
+		case err != nil:
+			return "", kube.Explain(err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
 }
 
 // modest asks for nothing beyond what a restricted namespace allows.

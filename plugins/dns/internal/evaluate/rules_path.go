@@ -37,7 +37,7 @@ func ruleUpstream(w *world) []finding.Finding {
 		}
 	}
 	to := w.upstreamWords()
-	next := []finding.Next{w.read("see each upstream with its failures and latency", "", "dns", "upstream"), w.read("see what the servers say about it", "", "dns", "logs", "--errors")}
+	next := []finding.Next{w.read("see each upstream with its failures and times", "", "dns", "upstream"), w.read("see what the servers say about it", "", "dns", "logs", "--errors")}
 	switch {
 	case len(failed) > 0:
 		failed = append(failed, w.upstreamMetrics()...)
@@ -45,7 +45,7 @@ func ruleUpstream(w *world) []finding.Finding {
 			fmt.Sprintf("names outside the cluster are not answered at %d of %d replicas: CoreDNS gets nothing usable from %s", len(failed)-len(w.upstreamMetrics()), asked, to), failed, next...)}
 	case len(slow) > 0:
 		return []finding.Finding{w.make("UpstreamSlow", finding.Warning, w.confRef,
-			fmt.Sprintf("names outside the cluster take longer than %d ms at %d of %d replicas: %s is slow", w.o.Slow.Milliseconds(), len(slow), asked, to), slow, next...)}
+			fmt.Sprintf("names outside the cluster take longer than %d ms at %d of %d replicas: the upstream is slow (%s)", w.o.Slow.Milliseconds(), len(slow), asked, to), slow, next...)}
 	}
 	return nil
 }

@@ -190,7 +190,11 @@ func (e *Engine) Lookup(name, typ string) Expected {
 func (e *Engine) lookup(name, zone, typ string, chain []string) Expected {
 	if typ == "PTR" {
 		if ip := addressOf(name); ip != "" {
-			return found(e.reverse(ip))
+			names := e.reverse(ip)
+			if slices.ContainsFunc(names, func(n string) bool { return strings.Contains(n, "..") }) {
+				return Expected{Open: "an EndpointSlice without the label kubernetes.io/service-name has this address: CoreDNS makes a name with an empty label of it, and sends no answer"}
+			}
+			return found(names)
 		}
 	}
 	hosts, exists := e.hosts(name, zone)
@@ -291,7 +295,7 @@ func (e *Engine) hosts(name, zone string) ([]host, bool) {
 	case len(labels) > 5:
 		return nil, false
 	case kind == "pod":
-		return e.pod(labels[2], labels[1])
+		return e.pod(labels[2], labels[1], zone)
 	}
 	q := serviceQuery{name: labels[2], namespace: labels[1], zone: zone}
 	switch len(labels) {
@@ -405,7 +409,7 @@ func slicePorts(slice *discoveryv1.EndpointSlice) []slicePort {
 	return out
 }
 
-func (e *Engine) pod(label, namespace string) ([]host, bool) {
+func (e *Engine) pod(label, namespace, zone string) ([]host, bool) {
 	if e.options.Pods == PodsDisabled {
 		return nil, false
 	}
@@ -420,7 +424,7 @@ func (e *Engine) pod(label, namespace string) ([]host, bool) {
 	} else if a, err := netip.ParseAddr(ip); err != nil || a.Zone() != "" {
 		return nil, false
 	}
-	return []host{{address: ip, owner: label}}, true
+	return []host{{address: ip, owner: label + "." + namespace + ".pod." + zone}}, true
 }
 
 func (e *Engine) reverse(ip string) []string {
