@@ -118,7 +118,7 @@ func (c *collector) oneNode(ctx context.Context, name string) {
 	c.spawn(func() {
 		var metrics evaluate.NodeMetrics
 		err := c.getJSON(ctx, metricsPath+"/"+name, &metrics)
-		if status := (apierrors.APIStatus)(nil); apierrors.IsNotFound(err) && errors.As(err, &status) && status.Status().Details != nil && status.Status().Details.Name == name {
+		if status := apierrors.APIStatus(nil); apierrors.IsNotFound(err) && errors.As(err, &status) && status.Status().Details != nil && status.Status().Details.Name == name {
 			c.putFor(name, source.Source{Name: evaluate.SourceMetrics, State: source.OK}, nil) // the API is there, this node's sample is not
 			return
 		}
@@ -231,7 +231,7 @@ func (c *collector) kubelet(ctx context.Context, node string) (evaluate.Kubelet,
 	body, err := get("healthz")
 	if err != nil {
 		text := strings.TrimSpace(string(body))
-		if status := (apierrors.APIStatus)(nil); errors.As(err, &status) {
+		if status := apierrors.APIStatus(nil); errors.As(err, &status) {
 			text = kube.OneLine(err)
 		} else if text == "" || errors.Is(err, io.EOF) {
 			text = kube.OneLine(kube.Explain(err))
