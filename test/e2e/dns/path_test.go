@@ -13,6 +13,7 @@ func TestPaths(t *testing.T) {
 	c := cluster(t)
 	nodes := workers(t, c)
 	ns := c.Namespace(t)
+	keepOff(t, c, nodes[0])
 	c.Apply(t, pod("here", nodes[0], ""), "-n", ns)
 	c.Apply(t, pod("there", nodes[1], ""), "-n", ns)
 	running(t, c, ns, "here", "there")
@@ -48,4 +49,21 @@ func TestPaths(t *testing.T) {
 			return h.Summary, h.Verdict == "Healthy"
 		})
 	})
+}
+
+// keepOff moves the servers off a node, each to a node of its own, so that a fault there hits clients alone.
+func keepOff(t *testing.T, c *harness.Cluster, node string) {
+	t.Helper()
+	set := func(affinity string) {
+		c.MustKubectl(t, "-n", "kube-system", "patch", "deployment", "coredns", "--type=json", "-p", `[{"op":"add","path":"/spec/template/spec/affinity","value":`+affinity+`}]`)
+		c.MustKubectl(t, "-n", "kube-system", "rollout", "status", "deployment", "coredns", "--timeout=150s")
+	}
+	before := c.MustKubectl(t, "-n", "kube-system", "get", "deployment", "coredns", "-o", "jsonpath={.spec.template.spec.affinity}")
+	if before == "" {
+		before = "{}"
+	}
+	t.Cleanup(func() { set(before) })
+	set(`{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[{"matchExpressions":[{"key":"kubernetes.io/hostname","operator":"NotIn","values":["` + node + `"]}]}]}},"podAntiAffinity":{"preferredDuringSchedulingIgnoredDuringExecution":[{"weight":100,"podAffinityTerm":{"labelSelector":{"matchLabels":{"k8s-app":"kube-dns"}},"topologyKey":"kubernetes.io/hostname"}}]}}`)
+	spread(t, c)
+	healthy(t, c)
 }

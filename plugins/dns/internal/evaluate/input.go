@@ -68,6 +68,7 @@ type Probe struct {
 	Answers      []report.Answer `json:"answers,omitempty"`
 	Metrics      Metrics         `json:"metrics,omitempty"`
 	MetricsError string          `json:"metricsError,omitempty"`
+	After        Metrics         `json:"after,omitempty"` // read again, a moment after a name outside failed
 	Earlier      Metrics         `json:"earlier,omitempty"`
 	Seconds      float64         `json:"seconds,omitempty"` // between the two readings
 }

@@ -134,7 +134,7 @@ func (w *world) checked(found []finding.Finding) []string {
 	reached := slices.ContainsFunc(w.Probes, func(p Probe) bool { return p.Error == "" })
 	add(w.confRead && clean("CorefileInvalid", "ZoneNotServed"), "the Corefile loads and serves "+strings.TrimSuffix(w.zone, "."))
 	add(reached && clean("ClusterNamesFail", "ReplicaStale", "ReplicaWrongAnswer", "ReplicaSilent"), "every replica answers for the cluster's own names, and for the newest Services as the API has them")
-	add(reached && w.External != "" && clean("UpstreamFails", "UpstreamSlow"), "names outside the cluster are answered")
+	add(reached && w.External != "" && clean("UpstreamFails", "UpstreamSlow", "UpstreamTCPFails"), "names outside the cluster are answered")
 	add(w.Sources.Get("access").Readable() && clean("DNSServerForbidden"), "the server's service account may list and watch Services, Namespaces and EndpointSlices")
 	add(w.Sources.Get("logs").Readable() && clean("ReloadFailed", "ForwardingLoop"), "no failed reload and no loop in the logs")
 	add(w.Sources.Get("networkpolicies").Readable() && clean("NetworkPolicyBlocksDNS"), "no NetworkPolicy stands in the way")

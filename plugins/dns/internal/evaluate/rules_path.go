@@ -39,6 +39,9 @@ func ruleUpstream(w *world) []finding.Finding {
 	to := w.upstreamWords()
 	next := []finding.Next{w.read("see each upstream with its failures and times", "", "dns", "upstream"), w.read("see what the servers say about it", "", "dns", "logs", "--errors")}
 	switch {
+	case len(failed) > 0 && w.upstreamByTCPAlone():
+		return []finding.Finding{w.make("UpstreamTCPFails", finding.Warning, w.confRef,
+			fmt.Sprintf("the upstream does not answer by TCP at %d of %d replicas, and its health checks by UDP pass: answers too large for UDP are lost (%s)", len(failed), asked, to), failed, next...)}
 	case len(failed) > 0:
 		failed = append(failed, w.upstreamMetrics()...)
 		return []finding.Finding{w.make("UpstreamFails", finding.Critical, w.confRef,
@@ -48,6 +51,35 @@ func ruleUpstream(w *world) []finding.Finding {
 			fmt.Sprintf("names outside the cluster take longer than %d ms at %d of %d replicas: the upstream is slow (%s)", w.o.Slow.Milliseconds(), len(slow), asked, to), slow, next...)}
 	}
 	return nil
+}
+
+// upstreamByTCPAlone: a tunnel's question is TCP, and forward hands it on by TCP. When that fails, forward checks the
+// health of the upstream by UDP: failed checks since then mean that it is dead, none that only TCP is. Without health
+// checks (max_fails 0) there is no telling.
+func (w *world) upstreamByTCPAlone() bool {
+	for _, b := range w.conf.Blocks {
+		for _, d := range b.Find("forward") {
+			for _, o := range d.Find("max_fails") {
+				if slices.Contains(o.Args, "0") {
+					return false
+				}
+			}
+		}
+	}
+	compared := false
+	for _, p := range w.Probes {
+		if p.After == nil {
+			continue
+		}
+		compared = true
+		for _, name := range []string{"coredns_proxy_healthcheck_failures_total", "coredns_forward_healthcheck_failures_total"} {
+			before, after := p.Metrics.Sum(name), p.After.Sum(name)
+			if after != nil && (before == nil || *after > *before) {
+				return false
+			}
+		}
+	}
+	return compared
 }
 
 func (w *world) reached(p Probe) bool {
@@ -291,33 +323,32 @@ func rulePath(w *world) []finding.Finding {
 
 func (w *world) partialPath(udp, tcp path, object *finding.ObjectRef, evidence []finding.Evidence, next ...finding.Next) []finding.Finding {
 	pod := w.From.Pod
+	// a replica out of reach first: it also loses what the Service sends its way
+	_, badUDP := udp.replicaWords()
+	_, badTCP := tcp.replicaWords()
+	if bad := slices.Compact(slices.Sorted(slices.Values(append(badUDP, badTCP...)))); len(bad) > 0 {
+		var names []string
+		for i := range w.Pods {
+			if slices.Contains(bad, w.Pods[i].Status.PodIP) {
+				names = append(names, w.Pods[i].Name+" on node "+w.Pods[i].Spec.NodeName)
+			}
+		}
+		return []finding.Finding{w.make("PathReplicaBlocked", finding.Critical, object,
+			fmt.Sprintf("pod %s/%s on node %s does not reach %s: a part of its queries is lost", pod.Namespace, pod.Name, pod.Spec.NodeName, strings.Join(names, ", ")), evidence, next...)}
+	}
 	var transports []string
 	for name, p := range map[string]path{"UDP": udp, "TCP": tcp} {
-		good, _ := p.replicaWords()
-		if p.service != nil && !*p.service && len(good) > 0 {
+		if good, _ := p.replicaWords(); p.service != nil && !*p.service && len(good) > 0 {
 			transports = append(transports, name)
 		}
 	}
 	slices.Sort(transports)
-	if len(transports) > 0 {
-		return []finding.Finding{w.make("PathServiceBlocked", finding.Critical, object,
-			fmt.Sprintf("pod %s/%s reaches the DNS pods themselves and not the Service's address %s by %s: node %s does not translate it", pod.Namespace, pod.Name, strings.Join(clusterIPsOf(w.service), ", "), strings.Join(transports, " and "), pod.Spec.NodeName), evidence,
-			append([]finding.Next{w.read("see the proxy of that node", "kube-system", "get", "pods", "-o", "wide", "--field-selector", "spec.nodeName="+pod.Spec.NodeName)}, next...)...)}
-	}
-	_, badUDP := udp.replicaWords()
-	_, badTCP := tcp.replicaWords()
-	bad := slices.Compact(slices.Sorted(slices.Values(append(badUDP, badTCP...))))
-	if len(bad) == 0 {
+	if len(transports) == 0 {
 		return nil
 	}
-	var names []string
-	for i := range w.Pods {
-		if slices.Contains(bad, w.Pods[i].Status.PodIP) {
-			names = append(names, w.Pods[i].Name+" on node "+w.Pods[i].Spec.NodeName)
-		}
-	}
-	return []finding.Finding{w.make("PathReplicaBlocked", finding.Critical, object,
-		fmt.Sprintf("pod %s/%s on node %s does not reach %s: a part of its queries is lost", pod.Namespace, pod.Name, pod.Spec.NodeName, strings.Join(names, ", ")), evidence, next...)}
+	return []finding.Finding{w.make("PathServiceBlocked", finding.Critical, object,
+		fmt.Sprintf("pod %s/%s reaches the DNS pods themselves and not the Service's address %s by %s: node %s does not translate it", pod.Namespace, pod.Name, strings.Join(clusterIPsOf(w.service), ", "), strings.Join(transports, " and "), pod.Spec.NodeName), evidence,
+		append([]finding.Next{w.read("see the proxy of that node", "kube-system", "get", "pods", "-o", "wide", "--field-selector", "spec.nodeName="+pod.Spec.NodeName)}, next...)...)}
 }
 
 func (w *world) pathEvidence() []finding.Evidence {

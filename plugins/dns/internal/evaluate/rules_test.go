@@ -213,6 +213,7 @@ func replicaFaults() []fault {
 				}
 			})
 		}},
+		{code: "UpstreamTCPFails", after: func(in *Input) { deadUpstream(in, 3, 3) }, nearly: func(in *Input) { deadUpstream(in, 3, 5) }},
 		{code: "UpstreamSlow", after: func(in *Input) {
 			each(in, func(_ *Probe, a *report.Answer) {
 				if a.Name == in.External {
@@ -220,6 +221,20 @@ func replicaFaults() []fault {
 				}
 			})
 		}, nearly: func(in *Input) { each(in, func(_ *Probe, a *report.Answer) { a.Milliseconds = ptr(900.0) }) }},
+	}
+}
+
+func deadUpstream(in *Input, before, after float64) {
+	each(in, func(_ *Probe, a *report.Answer) {
+		if a.Name == in.External {
+			a.Rcode = "SERVFAIL"
+		}
+	})
+	for i := range in.Probes {
+		failures := func(n float64) Metrics {
+			return Metrics{{Name: "coredns_proxy_healthcheck_failures_total", Labels: map[string]string{"to": "192.0.2.53:53"}, Value: n}}
+		}
+		in.Probes[i].Metrics, in.Probes[i].After = failures(before), failures(after)
 	}
 }
 
