@@ -21,7 +21,7 @@ func corefile(t testing.TB, c *harness.Cluster, old, replacement string) (heal f
 		patch, _ := json.Marshal(map[string]any{"data": map[string]string{"Corefile": text}})
 		c.MustKubectl(t, "-n", "kube-system", "patch", "configmap", "coredns", "--type=merge", "-p", string(patch))
 		// kubelets bring a changed ConfigMap into a pod when the pod itself changes, and else within two minutes
-		c.MustKubectl(t, "-n", "kube-system", "annotate", "pods", "-l", "k8s-app=kube-dns", fmt.Sprintf("e2e-touched=%d", time.Now().UnixNano()), "--overwrite")
+		c.Kubectl(t, "-n", "kube-system", "annotate", "pods", "-l", "k8s-app=kube-dns", fmt.Sprintf("e2e-touched=%d", time.Now().UnixNano()), "--overwrite")
 	}
 	set(strings.Replace(before, old, replacement, 1))
 	done := false
@@ -113,8 +113,17 @@ func TestServers(t *testing.T) {
 	})
 	t.Run("a slow upstream", func(t *testing.T) {
 		upstream := strings.TrimSpace(strings.TrimPrefix(c.OnNode(t, workers(t, c)[0], "sh", "-c", "grep ^nameserver /etc/resolv.conf | head -1").Stdout, "nameserver"))
-		// the first server is dead and never given up, so that every question waits for it before it goes to the second
-		heal := corefile(t, c, "forward . /etc/resolv.conf {", fmt.Sprintf("forward . 192.0.2.1 %s {\n       policy sequential\n       max_fails 0", upstream))
+		ns := c.Namespace(t)
+		// hands on one question for each connection, a second late
+		relay := `printf 'sleep 1; head -c 2 >/tmp/l.$$; n=$(od -An -tu1 /tmp/l.$$ | { read a b; echo $((a*256+b)); }); { cat /tmp/l.$$; head -c $n; } | nc -w 3 ` + upstream + ` 53\n' >/tmp/r; exec nc -ll -p 53 -e sh /tmp/r`
+		object, _ := json.Marshal(map[string]any{
+			"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"name": "slow"},
+			"spec": map[string]any{"terminationGracePeriodSeconds": 0, "containers": []any{map[string]any{"name": "c", "image": "busybox:1.36", "imagePullPolicy": "IfNotPresent", "command": []string{"sh", "-c", strings.ReplaceAll(relay, "$$", "$$$$")}}}},
+		})
+		c.Apply(t, string(object), "-n", ns)
+		running(t, c, ns, "slow")
+		ip := c.MustKubectl(t, "-n", ns, "get", "pod", "slow", "-o", "jsonpath={.status.podIP}")
+		heal := corefile(t, c, "forward . /etc/resolv.conf {", fmt.Sprintf("forward . %s {\n       force_tcp\n       max_fails 0", ip))
 		restart(t, c)
 		expect(t, c, 60*time.Second, "Degraded", "UpstreamSlow", "check")
 		heal()

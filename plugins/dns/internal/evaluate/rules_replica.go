@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -108,18 +109,17 @@ func ruleReplicaStale(w *world) []finding.Finding {
 		}
 		lag, known := w.lag(serial)
 		wrong := w.wrongAnswers(p, true)
-		if !known || lag < lagTolerance && (len(wrong) == 0 || lag == 0) {
+		behind := len(wrong) > 0 && w.aheadAndRight(p, serial, wrong[0])
+		if (!known || lag < lagTolerance) && !behind {
 			continue
 		}
-		if lag < lagTolerance && !w.anotherIsRight(p, wrong[0]) {
-			continue
-		}
-		evidence := []finding.Evidence{seen("answer of "+p.Pod, w.zone+" SOA", "its last change is %ds behind the oldest Service that it misses", int(lag.Seconds()))}
+		seconds := max(lag.Seconds(), w.now.Sub(time.Unix(int64(serial), 0)).Seconds())
+		evidence := []finding.Evidence{seen("answer of "+p.Pod, w.zone+" SOA", "the last change that it saw is %s old", ageWords(seconds))}
 		for _, a := range wrong[:min(3, len(wrong))] {
-			evidence = append(evidence, seen("answer of "+p.Pod, a.Name+" "+a.Type, "%s", said(a)))
+			evidence = append(evidence, seen("answer of "+p.Pod, a.Name+" "+a.Type, "%s; the API says %s", said(a), w.engine.Lookup(a.Name, a.Type)))
 		}
 		list = append(list, w.make("ReplicaStale", finding.Critical, ref("Pod", p.Namespace, p.Pod),
-			fmt.Sprintf("DNS pod %s has seen nothing new for %s: it misses what changed since, and says that new names do not exist", p.Pod, ageWords(lag.Seconds())), evidence,
+			fmt.Sprintf("DNS pod %s has seen nothing new for %s: it misses what changed since, and says that new names do not exist", p.Pod, ageWords(seconds)), evidence,
 			w.read("see every name that it answers wrongly", "", "dns", "verify", "-A", "--at", p.Pod),
 			w.change("start it anew: its watch of the API stands still", p.Namespace, "delete", "pod", p.Pod)))
 	}
@@ -162,9 +162,11 @@ func (w *world) wrongAnswers(p Probe, settledOnly bool) []report.Answer {
 	return list
 }
 
-func (w *world) anotherIsRight(p Probe, a report.Answer) bool {
+// aheadAndRight: another replica saw a change later than this one, and answers rightly what this one does not.
+func (w *world) aheadAndRight(p Probe, serial uint32, a report.Answer) bool {
 	for _, other := range w.Probes {
-		if other.Pod == p.Pod {
+		theirs, ok := soaSerial(&other, w.zone)
+		if other.Pod == p.Pod || !ok || theirs <= serial {
 			continue
 		}
 		for _, b := range other.Answers {

@@ -78,11 +78,11 @@ func (w *world) workloadRef() *finding.ObjectRef {
 }
 
 // lastFatal finds a mark in the log of a container that has ended for it: its previous run, or the current one while it
-// is down. A pod that has been ready since then is past it.
+// is down. One that has run for twenty seconds since is past it: a loop is seen within a few.
 func (w *world) lastFatal(pod *corev1.Pod, mark string) (string, bool) {
 	down := slices.ContainsFunc(pod.Status.ContainerStatuses, func(s corev1.ContainerStatus) bool {
 		t := s.LastTerminationState.Terminated
-		recent := t != nil && t.ExitCode != 0 && (s.State.Running == nil || w.now.Sub(s.State.Running.StartedAt.Time).Minutes() < 2)
+		recent := t != nil && t.ExitCode != 0 && (s.State.Running == nil || w.now.Sub(s.State.Running.StartedAt.Time).Seconds() < 20)
 		return s.State.Running == nil || recent
 	})
 	if !down {
