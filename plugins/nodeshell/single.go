@@ -102,7 +102,7 @@ func (r *runner) onNode(ctx context.Context, o Options, p planned, x *inout, std
 	}
 	argv := p.Command
 	if o.Netns {
-		if argv, err = r.enterPod(ctx, o, p, helper, x.tty); err != nil {
+		if argv, err = r.enterPod(ctx, p, helper, o.Container); err != nil {
 			return 0, err
 		}
 	}

@@ -84,3 +84,9 @@ func windowsCommand(o Options) []string {
 	}
 	return []string{powershell, "-NoLogo"}
 }
+
+// PodNetworkCommand is the command in a pod's network namespace, which netFile opens, with the host's files and tools.
+func PodNetworkCommand(o Options, netFile string) []string {
+	argv := append(cleanEnv(o), "nsenter", "-t", "1", "-m", "-u", "-i", "--net="+netFile, "--")
+	return append(argv, innerCommand(o, false)...)
+}

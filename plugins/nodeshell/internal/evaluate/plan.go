@@ -181,3 +181,11 @@ func condition(node *corev1.Node, kind corev1.NodeConditionType) *corev1.NodeCon
 }
 
 func round(d time.Duration) time.Duration { return d.Round(time.Second) }
+
+// HostNetwork warns of a pod whose network is the node's.
+func HostNetwork(pod *corev1.Pod) []finding.Finding {
+	f := titled(PodOnHostNetwork, fmt.Sprintf("pod %s/%s uses the network of node %q: this is the node's traffic, not the pod's alone", pod.Namespace, pod.Name, pod.Spec.NodeName))
+	f.Object = &finding.ObjectRef{Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name}
+	f.Evidence = []finding.Evidence{{Source: "Pod", Path: "spec.hostNetwork", Value: "true"}}
+	return []finding.Finding{f}
+}
