@@ -22,8 +22,8 @@ type Group struct {
 	Config    *rest.Config
 	Namespace string
 	ID        string
-	Selector  string // of the watch; empty: the helpers of this run
 
+	field   string // a field selector for one foreign pod, instead of the run's label
 	mu      sync.Mutex
 	pods    map[string]*corev1.Pod // by helper label
 	changed chan struct{}          // closed and replaced at every change
@@ -32,9 +32,6 @@ type Group struct {
 
 // Watch opens the watch. It returns when the API server has accepted it, so that a create afterwards cannot be missed.
 func (g *Group) Watch(ctx context.Context) error {
-	if g.Selector == "" {
-		g.Selector = RunLabel + "=" + g.ID
-	}
 	g.pods, g.changed = map[string]*corev1.Pod{}, make(chan struct{})
 	w, err := g.open(ctx)
 	if err != nil {
@@ -49,7 +46,11 @@ func (g *Group) Watch(ctx context.Context) error {
 
 func (g *Group) open(ctx context.Context) (watch.Interface, error) {
 	// Without a resource version the watch starts with what exists.
-	return g.Client.CoreV1().Pods(g.Namespace).Watch(ctx, metav1.ListOptions{LabelSelector: g.Selector})
+	options := metav1.ListOptions{LabelSelector: RunLabel + "=" + g.ID}
+	if g.field != "" {
+		options = metav1.ListOptions{FieldSelector: g.field}
+	}
+	return g.Client.CoreV1().Pods(g.Namespace).Watch(ctx, options)
 }
 
 // follow keeps the watch open: API servers end one after some minutes, and at their own restart.
@@ -87,6 +88,9 @@ func (g *Group) see(pod *corev1.Pod, deleted bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	name := pod.Labels[HelperLabel]
+	if g.field != "" {
+		name = pod.Name
+	}
 	if deleted {
 		pod = pod.DeepCopy()
 		if pod.DeletionTimestamp == nil {

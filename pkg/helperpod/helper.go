@@ -263,12 +263,12 @@ func (h *Helper) Close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
 	defer cancel()
 	h.renewing()
-	if h.voice != nil {
-		h.voice.bye()
-	}
 	defer h.quiet()
 	if !h.perhaps {
-		return nil
+		return nil // nothing of ours to delete: refused, or an ephemeral container, which its lease ends
+	}
+	if h.voice != nil {
+		h.voice.bye()
 	}
 	var err error
 	for {
@@ -360,7 +360,7 @@ func (v *voice) Read(p []byte) (int, error) {
 func (v *voice) bye() {
 	select {
 	case v.words <- "bye\n":
-		time.Sleep(20 * time.Millisecond) // let the word leave before the stream is closed
+		time.Sleep(moment) // let the word leave before the stream is closed
 	default:
 	}
 }

@@ -4,6 +4,7 @@ package nodeshell
 
 import (
 	"context"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -87,7 +88,7 @@ func newCommand(env *cli.Env, runF runFunc) *cobra.Command {
 		"tty": {"auto", "true", "false"}, "stdin": {"auto", "true", "false"}, "dry-run": {"none", "client", "server"},
 		"output": {"json", "yaml"}, "color": output.ColorModes(), "image": {"auto", evaluate.DefaultImage},
 	})
-	command.AddCommand(cleanupCommand(env, f.connection, cleanup))
+	command.AddCommand(captureCommand(env, f.connection, capture), cleanupCommand(env, f.connection, cleanup))
 	return command
 }
 
@@ -108,6 +109,25 @@ func targets(connection *kube.Flags) complete.Func {
 			return pods(c, args, toComplete)
 		}
 		return nodes(c, args, toComplete)
+	}
+}
+
+// captureTargets offers pods, and other kinds after "KIND/".
+func captureTargets(connection *kube.Flags) complete.Func {
+	offers := map[string]complete.Func{"": complete.Names(connection, schema.GroupVersionResource{Version: "v1", Resource: "pods"}, true, "")}
+	for word, resource := range map[string]schema.GroupVersionResource{
+		"pod": {Version: "v1", Resource: "pods"}, "svc": {Version: "v1", Resource: "services"},
+		"deploy": {Group: "apps", Version: "v1", Resource: "deployments"}, "sts": {Group: "apps", Version: "v1", Resource: "statefulsets"},
+		"ds": {Group: "apps", Version: "v1", Resource: "daemonsets"}, "node": {Version: "v1", Resource: "nodes"},
+	} {
+		offers[word] = complete.Names(connection, resource, word != "node", word+"/")
+	}
+	return func(c *cobra.Command, args []string, toComplete string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		word, _, slash := strings.Cut(toComplete, "/")
+		if offer := offers[word]; slash && offer != nil {
+			return offer(c, args, toComplete)
+		}
+		return offers[""](c, args, toComplete)
 	}
 }
 

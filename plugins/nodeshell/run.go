@@ -31,7 +31,7 @@ type runner struct {
 
 	group   *helperpod.Group
 	made    string // the namespace made for this run
-	results chan struct{}
+	free    bool   // -n does not bind the helper: it names pods
 }
 
 func newRunner(env *cli.Env, connection *kube.Flags, pod podFlags) (*runner, error) {
@@ -54,6 +54,7 @@ func run(ctx context.Context, env *cli.Env, connection *kube.Flags, o Options) e
 		return err
 	}
 	o.Nodes.Namespace = r.cluster.Namespace
+	r.free = len(o.Nodes.Pods) > 0
 	found, err := r.reader.Targets(ctx, o.Nodes)
 	if err != nil {
 		return kube.Explain(err)
@@ -157,7 +158,7 @@ func (r *runner) place(ctx context.Context, plans []planned, watch bool) error {
 		candidates, usable = r.reader.Candidates(ctx)
 		// A namespace the user has chosen is not exchanged for another one silently.
 		for _, candidate := range candidates {
-			if r.cluster.NamespaceGiven || r.made != "" || candidate == namespace {
+			if r.cluster.NamespaceGiven && !r.free || r.made != "" || candidate == namespace {
 				continue
 			}
 			if try, err = r.reader.Try(ctx, first.Pod, candidate); err != nil {

@@ -87,15 +87,18 @@ func (r Reader) Targets(ctx context.Context, s Selection) ([]Target, error) {
 func unique(targets []Target) []Target {
 	var kept []Target
 	for _, t := range targets {
-		if !slices.ContainsFunc(kept, func(k Target) bool { return k.Node.Name == t.Node.Name && samePod(k.Pod, t.Pod) }) {
+		if !slices.ContainsFunc(kept, t.same) {
 			kept = append(kept, t)
 		}
 	}
 	return kept
 }
 
-func samePod(a, b *corev1.Pod) bool {
-	return a == nil && b == nil || a != nil && b != nil && a.UID == b.UID
+func (t Target) same(other Target) bool {
+	if t.Pod == nil || other.Pod == nil {
+		return t.Pod == nil && other.Pod == nil && t.Node.Name == other.Node.Name
+	}
+	return t.Pod.UID == other.Pod.UID
 }
 
 func (r Reader) podTarget(ctx context.Context, namespace, name string) (Target, error) {

@@ -17,6 +17,7 @@ const (
 	WebhookRefused   = "WebhookRefused"
 	AdmissionChanged = "AdmissionChanged"
 	PodOnHostNetwork = "PodOnHostNetwork"
+	PacketsDropped   = "PacketsDropped"
 )
 
 // The codes of a pod that does not start.
@@ -162,6 +163,12 @@ func Catalogue() []finding.Entry {
 			Meaning:  "A virtual kubelet, Fargate or kwok has no host to enter.",
 			Evidence: "The node's labels, taints or kubelet version.",
 			Next:     "Use kubectl exec in the pod itself.",
+		},
+		{
+			Code: PacketsDropped, Severity: finding.Warning, Title: "The kernel dropped packets",
+			Meaning:  "tcpdump was slower than the traffic: packets are missing from the capture.",
+			Evidence: "tcpdump's counter of packets dropped by the kernel.",
+			Next:     "A narrower filter, or a smaller --snaplen.",
 		},
 		{
 			Code: PodOnHostNetwork, Severity: finding.Warning, Title: "The pod uses the node's own network",

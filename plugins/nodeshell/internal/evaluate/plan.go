@@ -189,3 +189,11 @@ func HostNetwork(pod *corev1.Pod) []finding.Finding {
 	f.Evidence = []finding.Evidence{{Source: "Pod", Path: "spec.hostNetwork", Value: "true"}}
 	return []finding.Finding{f}
 }
+
+// Dropped warns of packets that are missing from a capture.
+func Dropped(node string, n int64) finding.Finding {
+	f := titled(PacketsDropped, fmt.Sprintf("the kernel of node %q dropped %d packets before tcpdump saw them: narrow the filter, or use --snaplen", node, n))
+	f.Object = nodeRef(node)
+	f.Evidence = []finding.Evidence{{Source: "tcpdump", Path: "dropped by kernel", Value: fmt.Sprint(n)}}
+	return f
+}

@@ -30,8 +30,8 @@ var knownImages = []string{
 	"docker.io/nicolaka/netshoot:v", "docker.io/library/debian:1", "docker.io/library/ubuntu:2",
 }
 
-// image chooses: the user's, one that is on the node, the default.
-func image(node *corev1.Node, o Options) string {
+// Image chooses: the user's, one that is on the node, the default.
+func Image(node *corev1.Node, o Options) string {
 	switch {
 	case o.Image != "":
 		return o.Image
@@ -121,7 +121,7 @@ func buildPod(in Input, o Options, now time.Time) *corev1.Pod {
 		pod.Spec.ImagePullSecrets = append(pod.Spec.ImagePullSecrets, corev1.LocalObjectReference{Name: secret})
 	}
 	container := corev1.Container{
-		Name: Container, Image: image(in.Node, o), ImagePullPolicy: corev1.PullIfNotPresent,
+		Name: Container, Image: Image(in.Node, o), ImagePullPolicy: corev1.PullIfNotPresent,
 		Command: helperpod.HolderCommand("sh"), Stdin: true,
 	}
 	if windows(in.Node) {
