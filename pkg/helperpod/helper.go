@@ -196,6 +196,7 @@ func (h *Helper) holdLease(ctx context.Context) {
 	ctx, h.quiet = context.WithCancel(ctx)
 	h.voice = newVoice()
 	go h.speak(ctx)
+	go h.watchEnd(ctx)
 	if h.guarded && h.Asked.Spec.ActiveDeadlineSeconds != nil {
 		// From here on the holder keeps the lease; the Job only bounds the whole.
 		h.renewing()
@@ -234,6 +235,25 @@ func (h *Helper) speak(ctx context.Context) {
 		}
 		klog.V(2).InfoS("the control stream broke, opening it again", "pod", c.Pod, "err", err)
 		time.Sleep(500 * time.Millisecond)
+	}
+}
+
+// watchEnd gives the lease up as soon as the pod is seen to have ended: deleted by someone, evicted, past its deadline.
+func (h *Helper) watchEnd(ctx context.Context) {
+	for {
+		_, changed, broken := h.group.get(h.name)
+		if h.ended() {
+			h.giveUp(nil)
+			return
+		}
+		if broken != nil {
+			return // the streams tell
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+		}
 	}
 }
 

@@ -32,6 +32,8 @@ const (
 	pingEvery = 5 * time.Second
 	// silence ends a stream: twelve pings without a pong, as in client-go.
 	silence = 61 * time.Second
+	// dialPatience bounds the opening of a stream, all the way to the container runtime.
+	dialPatience = 30 * time.Second
 	// drain bounds the wait for the close frame after the Status.
 	drain = 10 * time.Second
 )
@@ -61,6 +63,9 @@ type stream struct {
 
 // dial opens a stream. The error keeps its type, so that the caller can decide on the SPDY fallback.
 func dial(ctx context.Context, config *rest.Config, u *url.URL, quiet time.Duration) (*stream, error) {
+	// A kubelet that hangs accepts the connection and never answers.
+	ctx, cancel := context.WithTimeout(ctx, dialPatience)
+	defer cancel()
 	tripper, holder, err := websocket.RoundTripperFor(config)
 	if err != nil {
 		return nil, err

@@ -30,6 +30,7 @@ type runner struct {
 	id      string
 
 	group   *helperpod.Group
+	watched <-chan error // of group's watch, once
 	made    string // the namespace made for this run
 	free    bool   // -n does not bind the helper: it names pods
 }
@@ -55,6 +56,10 @@ func run(ctx context.Context, env *cli.Env, connection *kube.Flags, o Options) e
 	}
 	o.Nodes.Namespace = r.cluster.Namespace
 	r.free = len(o.Nodes.Pods) > 0
+	r.reader = r.reader.Begin(ctx, o.Nodes.Nodes)
+	if o.DryRun == "none" && !r.pod.createNS {
+		r.openEarly(ctx)
+	}
 	found, err := r.reader.Targets(ctx, o.Nodes)
 	if err != nil {
 		return kube.Explain(err)
@@ -141,12 +146,10 @@ func (r *runner) place(ctx context.Context, plans []planned, watch bool) error {
 	}
 	var (
 		namespace = r.namespace()
-		watched   = make(chan error, 1)
-		group     = r.newGroup(namespace)
 		usable    []string
 	)
-	if watch {
-		go func() { watched <- group.Watch(ctx) }()
+	if watch && r.watched == nil {
+		r.openEarly(ctx)
 	}
 	try, err := r.tryNamespace(ctx, first, namespace)
 	if err != nil {
@@ -176,19 +179,32 @@ func (r *runner) place(ctx context.Context, plans []planned, watch bool) error {
 		}
 	}
 	if placed := firstReady(plans); placed != nil && watch {
-		return r.openWatch(ctx, group, watched, placed.Plan.Namespace)
+		return r.openWatch(ctx, placed.Plan.Namespace)
 	}
 	return nil
 }
 
-func (r *runner) openWatch(ctx context.Context, group *helperpod.Group, watched <-chan error, namespace string) error {
-	if namespace != group.Namespace {
-		group = r.newGroup(namespace)
-		r.group = group
-		return kube.Explain(group.Watch(ctx))
+// openEarly opens the watch in the first namespace, beside the reads.
+func (r *runner) openEarly(ctx context.Context) {
+	group, watched := r.newGroup(r.namespace()), make(chan error, 1)
+	r.group, r.watched = group, watched
+	go func() { watched <- group.Watch(ctx) }()
+}
+
+// openWatch waits for the watch, or opens one in the namespace that was found instead.
+func (r *runner) openWatch(ctx context.Context, namespace string) error {
+	if namespace == r.group.Namespace {
+		select {
+		case err := <-r.watched:
+			return kube.Explain(err)
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(watchPatience):
+			return fmt.Errorf("the API server does not open a watch on pods within %s", watchPatience)
+		}
 	}
-	r.group = group
-	return kube.Explain(<-watched)
+	r.group = r.newGroup(namespace)
+	return kube.Explain(r.group.Watch(ctx))
 }
 
 func (r *runner) newGroup(namespace string) *helperpod.Group {
@@ -241,6 +257,9 @@ func (r *runner) notices(list []finding.Finding) {
 		}
 	}
 }
+
+// watchPatience bounds the opening of the watch.
+const watchPatience = 30 * time.Second
 
 // pullPatience is how long a visible pull is waited for.
 const pullPatience = 10 * time.Minute

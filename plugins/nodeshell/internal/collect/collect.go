@@ -27,7 +27,48 @@ import (
 const patience = 10 * time.Second
 
 // Reader reads one cluster.
-type Reader struct{ Client kubernetes.Interface }
+type Reader struct {
+	Client kubernetes.Interface
+	early  *early
+}
+
+// early holds reads that were begun before their turn: who the user is, and the leases of nodes named exactly.
+type early struct {
+	user   func() string
+	leases map[string]func() (*coordinationv1.Lease, source.Source)
+}
+
+// Begin starts the reads that depend on nothing, beside those of Targets: a round trip less before the first prompt.
+func (r Reader) Begin(ctx context.Context, names []string) Reader {
+	e := &early{user: async(func() string { return r.User(ctx) }), leases: map[string]func() (*coordinationv1.Lease, source.Source){}}
+	for _, name := range names {
+		type result struct {
+			lease *coordinationv1.Lease
+			state source.Source
+		}
+		get := async(func() result {
+			lease, state := r.lease(ctx, name)
+			return result{lease, state}
+		})
+		e.leases[name] = func() (*coordinationv1.Lease, source.Source) { x := get(); return x.lease, x.state }
+	}
+	r.early = e
+	return r
+}
+
+// async begins f and gives a function that waits for its result.
+func async[T any](f func() T) func() T {
+	done := make(chan struct{})
+	var result T
+	go func() {
+		defer close(done)
+		result = f()
+	}()
+	return func() T {
+		<-done
+		return result
+	}
+}
 
 // Target is a node that is meant, and the pod through which it was named.
 type Target struct {
@@ -172,7 +213,13 @@ func (r Reader) Inputs(ctx context.Context, targets []Target, noPull bool) []eva
 		wg    sync.WaitGroup
 		slots = make(chan struct{}, 20)
 	)
-	wg.Go(func() { user = r.User(ctx) })
+	wg.Go(func() {
+		if r.early != nil {
+			user = r.early.user()
+			return
+		}
+		user = r.User(ctx)
+	})
 	for i, t := range targets {
 		inputs[i].Node = t.Node
 		wg.Go(func() {
@@ -195,6 +242,11 @@ func (r Reader) Inputs(ctx context.Context, targets []Target, noPull bool) []eva
 }
 
 func (r Reader) lease(ctx context.Context, node string) (*coordinationv1.Lease, source.Source) {
+	if r.early != nil {
+		if get, ok := r.early.leases[node]; ok {
+			return get()
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	lease, err := r.Client.CoordinationV1().Leases(corev1.NamespaceNodeLease).Get(ctx, node, metav1.GetOptions{})

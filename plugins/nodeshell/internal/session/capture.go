@@ -26,6 +26,8 @@ if [ -z "$i" ]; then
   [ $where = net ] || [ $n = 1 ] || i=$(while read -r l dest rest; do [ "$dest" = 00000000 ] && echo "$l" && break; done </proc/net/route)
   [ $where = host ] && [ -n "$i" ] || [ $n = 1 ] || i=any
 fi
+# Debian's tcpdump wants to become user tcpdump, and -Z root wants root to have a name.
+[ $tool = node ] || grep -qs ^root: /etc/passwd || { mkdir -p /etc && echo root:x:0:0:root:/:/bin/sh >>/etc/passwd; } 2>/dev/null
 z=; $in tcpdump --help 2>&1 | grep -q -e '-Z' && z="-Z root"
 echo "capture tool=$tool interface=$i" >&2
 exec 3<&0
