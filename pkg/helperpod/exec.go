@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -127,7 +128,13 @@ func (c Container) stream(ctx context.Context, subresource string, argv []string
 		return ended{}, explainStream(subresource, err)
 	}
 	klog.V(4).InfoS("falling back to SPDY", "pod", c.Pod, "subresource", subresource, "reason", err.Error())
-	return c.spdy(ctx, subresource, u, local)
+	end, spdyErr := c.spdy(ctx, subresource, u, local)
+	var refusal *httpstream.UpgradeFailureError
+	if end.err != nil && strings.Contains(end.err.Error(), "unable to upgrade connection") && errors.As(err, &refusal) {
+		// Both were refused, so nothing ran; the first answer says why in the API server's own terms.
+		return ended{}, explainStream(subresource, refusal.Cause)
+	}
+	return end, spdyErr
 }
 
 func (c Container) url(subresource string, argv []string, local Streams) (*url.URL, error) {
