@@ -47,7 +47,7 @@ func Expiry(pod *corev1.Pod) (time.Time, bool) {
 
 // holder is the main process of a helper's container. It reads a line every few seconds and ends when none has come for
 // the lease: the container is then torn down with everything that was started in it. `read -t` is in busybox and bash
-// and not in dash (POSIX has none), where a second process watches over a file that the reader touches.
+// and not in dash (POSIX has none), where a second process watches, and is woken by each line.
 const holder = `
 t=$1
 trap 'exit 0' TERM
@@ -55,9 +55,9 @@ if echo x | read -t 1 l 2>/dev/null; then
   while read -t "$t" l; do [ "$l" = bye ] && exit 0; done
   exit 75
 fi
-m=$$ f=$(mktemp 2>/dev/null || echo /tmp/lease.$$)
-( while [ -s "$f" ] || [ "$n" != 1 ]; do n=1; : >"$f"; sleep $((t / 2)); done; kill -TERM "$m" ) </dev/null >/dev/null 2>&1 &
-while read -r l; do [ "$l" = bye ] && exit 0; echo x >"$f"; done
+m=$$; trap '' USR1
+( trap 'n=1' USR1; while :; do n=0; sleep "$t" & s=$!; wait $s; kill $s; [ $n = 1 ] || break; done; kill -TERM $m ) </dev/null >/dev/null 2>&1 & w=$!
+while read -r l; do [ "$l" = bye ] && exit 0; kill -USR1 $w; done
 exit 75
 `
 

@@ -53,7 +53,8 @@ func NewReader(in io.Reader) (*Reader, error) {
 	case 0xd4c3b2a1, 0x4d3cb2a1:
 		h.Order, h.Nano = binary.BigEndian, magic == 0x4d3cb2a1
 	default:
-		return nil, fmt.Errorf("no capture: %q", raw)
+		rest, _ := r.in.Peek(min(r.in.Buffered(), 200)) // a message goes on: what there is of it
+		return nil, fmt.Errorf("no capture: %q", append(raw, rest...))
 	}
 	h.SnapLen, h.LinkType = h.Order.Uint32(raw[16:]), h.Order.Uint32(raw[20:])
 	r.Header = h
