@@ -142,10 +142,10 @@ func (f *captureFlags) toOptions(args, filter []string) (captureOptions, error) 
 	if f.mode != "auto" && f.mode != "node" && f.mode != "ephemeral" {
 		fail("--mode %q is not known: use auto, node, ephemeral", f.mode)
 	}
-	errs = append(errs, o.checkCombinations()...)
 	if o.Format, err = output.ParseFormat(f.output, output.JSON, output.YAML); err != nil {
 		errs = append(errs, err)
 	}
+	errs = append(errs, o.checkCombinations()...)
 	return o, cli.Usage(errors.Join(errs...))
 }
 

@@ -54,6 +54,7 @@ func (e *Escape) key(p []byte, key byte) int {
 		e.state = tilde
 		return 0
 	case e.state == tilde && key == '.':
+		e.state = inLine
 		e.Drop(ErrDropped)
 		return 0
 	case e.state == tilde && key == '?':
