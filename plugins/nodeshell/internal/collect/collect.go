@@ -40,14 +40,15 @@ type early struct {
 
 // Begin starts the reads that depend on nothing, beside those of Targets: a round trip less before the first prompt.
 func (r Reader) Begin(ctx context.Context, names []string) Reader {
-	e := &early{user: async(func() string { return r.User(ctx) }), leases: map[string]func() (*coordinationv1.Lease, source.Source){}}
+	plain := Reader{Client: r.Client} // reads itself, and never waits for what it has begun
+	e := &early{user: async(func() string { return plain.User(ctx) }), leases: map[string]func() (*coordinationv1.Lease, source.Source){}}
 	for _, name := range names {
 		type result struct {
 			lease *coordinationv1.Lease
 			state source.Source
 		}
 		get := async(func() result {
-			lease, state := r.lease(ctx, name)
+			lease, state := plain.lease(ctx, name)
 			return result{lease, state}
 		})
 		e.leases[name] = func() (*coordinationv1.Lease, source.Source) { x := get(); return x.lease, x.state }
