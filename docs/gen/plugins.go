@@ -5,6 +5,8 @@ import (
 	dnsreport "github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo"
 	nodereport "github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell"
+	shellreport "github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/report"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain"
 	rolloutreport "github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -19,6 +21,10 @@ func plugins() []plugin {
 			},
 		},
 		{name: "nodeinfo", command: nodeinfo.New, catalogue: nodeinfo.Catalogue, chinese: nodeinfo.ChineseCatalogue, reports: []any{nodereport.List{}}},
+		{
+			name: "nodeshell", command: nodeshell.New, catalogue: nodeshell.Catalogue,
+			reports: []any{shellreport.Plan{}, shellreport.Outcomes{}, shellreport.Captures{}},
+		},
 		{name: "rollout-explain", command: rolloutexplain.New, catalogue: rolloutexplain.Catalogue, reports: []any{rolloutreport.List{}, rolloutreport.Rollout{}}},
 	}
 }

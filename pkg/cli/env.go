@@ -31,6 +31,11 @@ type Env struct {
 	OutTTY    bool                            // a person reads standard output
 	ErrTTY    bool                            // a person reads standard error
 	Width     func() int                      // terminal columns now; 0 is unknown
+	Console   Console                         // the terminal itself
+
+	// FailureCode is the exit code for this plugin's own failures, wrong usage included. 0 is ExitError. A plugin that
+	// passes on a remote command's code sets it, so that the two can be told apart.
+	FailureCode int
 }
 
 // Build says what this binary is.
@@ -79,6 +84,7 @@ func processEnv(out io.Writer) *Env {
 		OutTTY:    term.IsTerminal(os.Stdout),
 		ErrTTY:    term.IsTerminal(os.Stderr),
 		Width:     terminalWidth,
+		Console:   processConsole(),
 	}
 }
 

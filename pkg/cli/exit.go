@@ -75,13 +75,20 @@ func exitCode(env *Env, cause, err error) int {
 	case errors.As(err, &usage):
 		printError(env, err)
 		env.Warn("See '%s --help'.", env.Program)
-		return ExitError
+		return failureCode(env, ExitError)
 	case errors.Is(err, context.DeadlineExceeded):
 		printError(env, kube.Explain(err))
-		return ExitTimeout
+		return failureCode(env, ExitTimeout)
 	}
 	printError(env, kube.Explain(err))
-	return ExitError
+	return failureCode(env, ExitError)
+}
+
+func failureCode(env *Env, code int) int {
+	if env.FailureCode != 0 {
+		return env.FailureCode
+	}
+	return code
 }
 
 func printError(env *Env, err error) {

@@ -1,0 +1,13 @@
+// Command kubectl-nodeshell is the kubectl plugin `kubectl nodeshell`.
+package main
+
+import (
+	"os"
+
+	_ "k8s.io/client-go/plugin/pkg/client/auth"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell"
+)
+
+func main() { os.Exit(cli.Main(nodeshell.New)) }

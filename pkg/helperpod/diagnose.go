@@ -1,0 +1,215 @@
+package helperpod
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// Wait says why a helper does not run yet, or never will.
+type Wait struct {
+	Code    string // stable: one of the constants below
+	Text    string // one line, with what the cluster said
+	Final   bool   // waiting longer does not help
+	Pulling bool   // an image is on its way: worth waiting longer
+}
+
+// The codes of a Wait. evaluate of each plugin knows the remedy.
+const (
+	WaitNew          = "Starting"
+	WaitSilent       = "KubeletSilent"
+	WaitPull         = "ImagePulling"
+	WaitPullFailed   = "ImagePullFailed"
+	WaitNeverPull    = "ImageNotOnNode"
+	WaitImageName    = "ImageNameInvalid"
+	WaitRuntime      = "ContainerStartFailed"
+	WaitArch         = "ImageWrongPlatform"
+	WaitSandbox      = "SandboxFailed"
+	WaitVolume       = "VolumeFailed"
+	WaitUnscheduled  = "Unscheduled"
+	WaitPressure     = "NodeUnderPressure"
+	WaitFull         = "NodeFull"
+	WaitAffinity     = "NodeAffinityRefused"
+	WaitTaint        = "TaintRefused"
+	WaitRejected     = "KubeletRejected"
+	WaitEnded        = "EndedAtOnce"
+	WaitDeleted      = "DeletedMeanwhile"
+	WaitCreateDenied = "CreateDenied"
+)
+
+// silentAfter is how long a bound pod may go without any word from its kubelet; one reacts within a second.
+const silentAfter = 5 * time.Second
+
+// Diagnose reads a pod that does not run. Container is the one waited for; since is how long ago the pod was seen
+// first; events are the pod's own, in any order.
+func Diagnose(pod *corev1.Pod, container string, events []corev1.Event, since time.Duration) Wait {
+	if pod.DeletionTimestamp != nil {
+		return Wait{Code: WaitDeleted, Text: "the helper pod was deleted by someone else" + lastEvent(events, "Killing", "Preempted", "TaintManagerEviction"), Final: true}
+	}
+	if pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded {
+		return finished(pod, container)
+	}
+	if status := statusOf(pod, container); status != nil && status.State.Waiting != nil {
+		if w, ok := waiting(status.State.Waiting, events); ok {
+			return w
+		}
+	}
+	if text := eventText(events, "FailedCreatePodSandBox"); text != "" {
+		return Wait{Code: WaitSandbox, Text: "the container runtime cannot make the pod's sandbox: " + text}
+	}
+	if text := eventText(events, "FailedMount", "FailedAttachVolume"); text != "" {
+		return Wait{Code: WaitVolume, Text: "a volume cannot be mounted: " + text}
+	}
+	if pod.Spec.NodeName == "" {
+		return Wait{Code: WaitUnscheduled, Text: "no node has been chosen" + colon(conditionMessage(pod, corev1.PodScheduled))}
+	}
+	if pod.Status.StartTime == nil && since > silentAfter {
+		return Wait{Code: WaitSilent, Text: fmt.Sprintf("the kubelet of %q has said nothing about the pod for %s", pod.Spec.NodeName, since.Round(time.Second))}
+	}
+	if text := eventText(events, "Pulling"); text != "" && eventText(events, "Pulled") == "" {
+		return Wait{Code: WaitPull, Text: text, Pulling: true}
+	}
+	return Wait{Code: WaitNew, Text: "the container is being created"}
+}
+
+// waiting reads the reason of a waiting container, as the kubelet writes it:
+// https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/images/types.go and kuberuntime/kuberuntime_container.go
+func waiting(state *corev1.ContainerStateWaiting, events []corev1.Event) (Wait, bool) {
+	text := state.Message
+	switch state.Reason {
+	case "ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "SignatureValidationFailed":
+		// The back-off's message only repeats the name; the failure itself is in the event.
+		if failed := eventText(events, "Failed"); failed != "" && (state.Reason == "ImagePullBackOff" || text == "") {
+			text = failed
+		}
+		if strings.Contains(text, "no match for platform") {
+			return Wait{Code: WaitArch, Text: text, Final: true}, true
+		}
+		return Wait{Code: WaitPullFailed, Text: text, Final: true}, true
+	case "ErrImageNeverPull":
+		return Wait{Code: WaitNeverPull, Text: text, Final: true}, true
+	case "InvalidImageName":
+		return Wait{Code: WaitImageName, Text: text, Final: true}, true
+	case "CreateContainerConfigError", "CreateContainerError", "RunContainerError", "StartError":
+		return Wait{Code: archOr(WaitRuntime, text), Text: text, Final: true}, true
+	case "CrashLoopBackOff":
+		return Wait{Code: WaitEnded, Text: text, Final: true}, true
+	}
+	return Wait{}, false
+}
+
+// finished reads a pod that has ended before it ran: refused by the kubelet's admission, or its container died at once.
+// The reasons: https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/lifecycle/predicate.go
+func finished(pod *corev1.Pod, container string) Wait {
+	text := strings.TrimSpace(pod.Status.Message)
+	reason := pod.Status.Reason
+	w := Wait{Final: true, Text: reason + colon(text)}
+	switch {
+	case reason == "Evicted":
+		w.Code = WaitPressure
+	case strings.HasPrefix(reason, "OutOf"):
+		w.Code = WaitFull
+	case reason == "NodeAffinity", reason == "NodeSelectorMismatching":
+		w.Code = WaitAffinity
+	case strings.Contains(reason, "Taint"):
+		w.Code = WaitTaint
+	case reason != "" && statusOf(pod, container) == nil, reason == "UnexpectedAdmissionError", strings.HasSuffix(reason, "NotSupported"):
+		w.Code = WaitRejected
+	default:
+		return died(pod, container, w)
+	}
+	return w
+}
+
+func died(pod *corev1.Pod, container string, w Wait) Wait {
+	w.Code = WaitEnded
+	status := statusOf(pod, container)
+	if status == nil || status.State.Terminated == nil {
+		if w.Text == "" {
+			w.Text = "the pod ended as " + string(pod.Status.Phase)
+		}
+		return w
+	}
+	end := status.State.Terminated
+	w.Text = fmt.Sprintf("the container ended with code %d (%s)%s", end.ExitCode, end.Reason, colon(strings.TrimSpace(end.Message)))
+	if end.Reason == "StartError" || end.Reason == "ContainerCannotRun" {
+		w.Code = archOr(WaitRuntime, end.Message)
+	}
+	return w
+}
+
+func archOr(code, text string) string {
+	if strings.Contains(text, "exec format error") {
+		return WaitArch
+	}
+	return code
+}
+
+func statusOf(pod *corev1.Pod, container string) *corev1.ContainerStatus {
+	for _, list := range [][]corev1.ContainerStatus{pod.Status.ContainerStatuses, pod.Status.EphemeralContainerStatuses} {
+		for i := range list {
+			if list[i].Name == container {
+				return &list[i]
+			}
+		}
+	}
+	return nil
+}
+
+func running(pod *corev1.Pod, container string) bool {
+	status := statusOf(pod, container)
+	return status != nil && status.State.Running != nil && pod.DeletionTimestamp == nil
+}
+
+func conditionMessage(pod *corev1.Pod, kind corev1.PodConditionType) string {
+	for _, c := range pod.Status.Conditions {
+		if c.Type == kind {
+			return c.Message
+		}
+	}
+	return ""
+}
+
+// eventText gives the newest message among the reasons.
+func eventText(events []corev1.Event, reasons ...string) string {
+	var found []corev1.Event
+	for _, e := range events {
+		if slices.Contains(reasons, e.Reason) {
+			found = append(found, e)
+		}
+	}
+	if len(found) == 0 {
+		return ""
+	}
+	newest := slices.MaxFunc(found, func(a, b corev1.Event) int {
+		return cmp.Or(eventTime(a).Compare(eventTime(b)), cmp.Compare(a.Message, b.Message))
+	})
+	return strings.Join(strings.Fields(newest.Message), " ")
+}
+
+func eventTime(e corev1.Event) time.Time {
+	switch {
+	case e.Series != nil:
+		return e.Series.LastObservedTime.Time
+	case !e.LastTimestamp.IsZero():
+		return e.LastTimestamp.Time
+	case !e.EventTime.IsZero():
+		return e.EventTime.Time
+	}
+	return e.CreationTimestamp.Time
+}
+
+func lastEvent(events []corev1.Event, reasons ...string) string {
+	return colon(eventText(events, reasons...))
+}
+
+func colon(text string) string {
+	if text == "" {
+		return ""
+	}
+	return ": " + text
+}

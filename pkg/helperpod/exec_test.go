@@ -1,0 +1,311 @@
+package helperpod
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	gorilla "github.com/gorilla/websocket"
+	"k8s.io/client-go/rest"
+)
+
+// script is what the server does with an exec after the handshake. Nonce is that of the client's trailer.
+type script func(conn *gorilla.Conn, nonce string)
+
+// execServer speaks the v5 protocol as scripted.
+func execServer(t *testing.T, play script) Container {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		upgrader := gorilla.Upgrader{Subprotocols: []string{"v5.channel.k8s.io"}}
+		conn, err := upgrader.Upgrade(w, r, nil)
+		if err != nil {
+			t.Errorf("upgrade: %v", err)
+			return
+		}
+		defer conn.Close()
+		nonce := ""
+		if command := r.URL.Query()["command"]; len(command) > 3 {
+			nonce = command[3]
+		}
+		play(conn, nonce)
+	}))
+	t.Cleanup(server.Close)
+	return Container{Config: &rest.Config{Host: server.URL}, Namespace: "ns", Pod: "p", Name: "c"}
+}
+
+func say(conn *gorilla.Conn, channel byte, text string) {
+	_ = conn.WriteMessage(gorilla.BinaryMessage, append([]byte{channel}, text...))
+}
+
+func bye(conn *gorilla.Conn) {
+	_ = conn.WriteControl(gorilla.CloseMessage, gorilla.FormatCloseMessage(gorilla.CloseNormalClosure, ""), time.Now().Add(time.Second))
+	time.Sleep(50 * time.Millisecond)
+}
+
+const success = `{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Success"}`
+
+func failure(code string) string {
+	return fmt.Sprintf(`{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","reason":"NonZeroExitCode","message":"command terminated","details":{"causes":[{"reason":"ExitCode","message":%q}]}}`, code)
+}
+
+func trailerOf(nonce string, code int) string { return fmt.Sprintf("\x1e%s:%d\x1e", nonce, code) }
+
+func TestExecBelievesOnlyWhatItCanKnow(t *testing.T) {
+	tests := []struct {
+		name    string
+		play    script
+		code    int
+		unknown bool
+		errText string
+		stdout  string
+		stderr  string
+	}{
+		{name: "success with its trailer", play: func(c *gorilla.Conn, n string) {
+			say(c, channelOut, "hello\n")
+			say(c, channelErr, "warn\n"+trailerOf(n, 0))
+			say(c, channelStatus, success)
+			bye(c)
+		}, stdout: "hello\n", stderr: "warn\n"},
+		{name: "an exit code", play: func(c *gorilla.Conn, n string) {
+			say(c, channelErr, trailerOf(n, 7))
+			say(c, channelStatus, failure("7"))
+			bye(c)
+		}, code: 7},
+		{name: "killed before it could write a trailer", play: func(c *gorilla.Conn, _ string) {
+			say(c, channelStatus, failure("137"))
+			bye(c)
+		}, code: 137},
+		{name: "success without a trailer is the API server's guess", play: func(c *gorilla.Conn, _ string) {
+			say(c, channelOut, "half")
+			say(c, channelStatus, success)
+			bye(c)
+		}, unknown: true, errText: "reported success", stdout: "half"},
+		{name: "success against a trailer that says otherwise", play: func(c *gorilla.Conn, n string) {
+			say(c, channelErr, trailerOf(n, 3))
+			say(c, channelStatus, success)
+			bye(c)
+		}, code: 3},
+		{name: "closed in order, without a Status", play: func(c *gorilla.Conn, n string) {
+			say(c, channelErr, trailerOf(n, 0))
+			bye(c)
+		}, unknown: true, errText: "closed before"},
+		{name: "cut off", play: func(c *gorilla.Conn, _ string) {
+			say(c, channelOut, "half")
+			c.NetConn().Close()
+		}, unknown: true, errText: "connection was lost", stdout: "half"},
+		{name: "cut off after the Status: output may be missing", play: func(c *gorilla.Conn, n string) {
+			say(c, channelErr, trailerOf(n, 0))
+			say(c, channelStatus, success)
+			c.NetConn().Close()
+		}, unknown: true, errText: "after the status"},
+		{name: "output that comes after the Status is kept", play: func(c *gorilla.Conn, n string) {
+			say(c, channelStatus, failure("2"))
+			time.Sleep(20 * time.Millisecond)
+			say(c, channelOut, "late")
+			bye(c)
+		}, code: 2, stdout: "late"},
+		{name: "a Status in two frames", play: func(c *gorilla.Conn, n string) {
+			text := failure("5")
+			say(c, channelStatus, text[:30])
+			say(c, channelStatus, text[30:])
+			bye(c)
+		}, code: 5},
+		{name: "a Windows code that does not fit", play: func(c *gorilla.Conn, _ string) {
+			say(c, channelStatus, failure("3221225786"))
+			bye(c)
+		}, errText: "3221225786"},
+		{name: "an internal error is not an exit code", play: func(c *gorilla.Conn, _ string) {
+			say(c, channelStatus, `{"kind":"Status","status":"Failure","reason":"InternalError","message":"no such container","code":500}`)
+			bye(c)
+		}, unknown: true, errText: "no such container"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			code, err := execServer(t, test.play).Exec(ctx, []string{"cmd"}, Streams{Out: &stdout, Err: &stderr})
+			if got := err != nil; got != (test.unknown || test.errText != "") {
+				t.Fatalf("code %d, err %v", code, err)
+			}
+			if test.unknown && !errors.Is(err, ErrStatusUnknown) {
+				t.Errorf("err %v is not ErrStatusUnknown", err)
+			}
+			if err != nil && !strings.Contains(err.Error(), test.errText) {
+				t.Errorf("err %q lacks %q", err, test.errText)
+			}
+			if code != test.code || stdout.String() != test.stdout || stderr.String() != test.stderr {
+				t.Errorf("code %d, stdout %q, stderr %q; want %d, %q, %q", code, stdout.String(), stderr.String(), test.code, test.stdout, test.stderr)
+			}
+		})
+	}
+}
+
+func TestInputIsPassedOnByteExactWithItsEnd(t *testing.T) {
+	input := bytes.Repeat([]byte("0123456789\x00\xff\r\n~"), 100_000)
+	c := execServer(t, func(conn *gorilla.Conn, n string) {
+		for {
+			_, message, err := conn.ReadMessage()
+			if err != nil {
+				return
+			}
+			if message[0] == channelIn {
+				say(conn, channelOut, string(message[1:]))
+				continue
+			}
+			if message[0] == 255 && message[1] == channelIn { // half close
+				say(conn, channelErr, trailerOf(n, 0))
+				say(conn, channelStatus, success)
+				bye(conn)
+				return
+			}
+		}
+	})
+	var stdout bytes.Buffer
+	code, err := c.Exec(t.Context(), []string{"cat"}, Streams{In: bytes.NewReader(input), Out: &stdout})
+	if err != nil || code != 0 {
+		t.Fatalf("code %d, err %v", code, err)
+	}
+	if !bytes.Equal(stdout.Bytes(), input) {
+		t.Errorf("%d bytes came back of %d", stdout.Len(), len(input))
+	}
+}
+
+// A reader that pauses for longer than the stream's silence limit must lose nothing: the stream is read all the same.
+func TestPausedReaderLosesNothing(t *testing.T) {
+	const size = 12 << 20 // more than a spool holds in memory
+	block := bytes.Repeat([]byte("x"), 32<<10)
+	c := execServer(t, func(conn *gorilla.Conn, n string) {
+		for range size / len(block) {
+			say(conn, channelOut, string(block))
+		}
+		say(conn, channelErr, trailerOf(n, 0))
+		say(conn, channelStatus, success)
+		bye(conn)
+	})
+	c.silence = 500 * time.Millisecond
+	pipeReader, pipeWriter := io.Pipe()
+	spool := NewSpool(pipeWriter)
+	code, err := c.Exec(t.Context(), []string{"cmd"}, Streams{Out: spool})
+	if err != nil || code != 0 {
+		t.Fatalf("code %d, err %v", code, err)
+	}
+	time.Sleep(time.Second) // nothing has been read yet
+	read := make(chan int64)
+	go func() {
+		n, _ := io.Copy(io.Discard, pipeReader)
+		read <- n
+	}()
+	if err := spool.Close(nil); err != nil {
+		t.Fatal(err)
+	}
+	pipeWriter.Close()
+	if n := <-read; n != size {
+		t.Errorf("read %d of %d", n, size)
+	}
+}
+
+func TestSilentLineEndsTheStream(t *testing.T) {
+	c := execServer(t, func(conn *gorilla.Conn, _ string) { time.Sleep(2 * time.Second) })
+	c.silence = 300 * time.Millisecond
+	began := time.Now()
+	_, err := c.Exec(t.Context(), []string{"cmd"}, Streams{})
+	if !errors.Is(err, ErrStatusUnknown) || time.Since(began) > 1500*time.Millisecond {
+		t.Errorf("err %v after %s", err, time.Since(began))
+	}
+}
+
+func TestCancelledExecEndsAtOnceWithItsCause(t *testing.T) {
+	cause := errors.New("why")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	c := execServer(t, func(conn *gorilla.Conn, _ string) { time.Sleep(3 * time.Second) })
+	time.AfterFunc(100*time.Millisecond, func() { cancel(cause) })
+	began := time.Now()
+	_, err := c.Exec(ctx, []string{"cmd"}, Streams{})
+	if !errors.Is(err, cause) || time.Since(began) > 2*time.Second {
+		t.Errorf("err %v after %s", err, time.Since(began))
+	}
+}
+
+func TestForbiddenStreamNamesThePermission(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusForbidden)
+		io.WriteString(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","message":"no","code":403}`)
+	}))
+	defer server.Close()
+	c := Container{Config: &rest.Config{Host: server.URL}, Namespace: "ns", Pod: "p", Name: "c"}
+	_, err := c.Exec(t.Context(), []string{"cmd"}, Streams{})
+	if err == nil || !strings.Contains(err.Error(), "create pods/exec") {
+		t.Errorf("err %v", err)
+	}
+}
+
+func TestTrailerIsTakenOutHoweverItIsCut(t *testing.T) {
+	const nonce = "abc"
+	text := "one\x1etwo" + trailerOf(nonce, 42) + "three\x1e" + "\x1eabx:1\x1e"
+	want := "one\x1etwothree\x1e\x1eabx:1\x1e"
+	for size := 1; size <= len(text); size++ {
+		var out bytes.Buffer
+		var seen trailer
+		f := newTrailerFilter(&out, nonce, &seen)
+		for rest := text; rest != ""; {
+			n := min(size, len(rest))
+			if _, err := f.Write([]byte(rest[:n])); err != nil {
+				t.Fatal(err)
+			}
+			rest = rest[n:]
+		}
+		f.flush()
+		code, ok := seen.get()
+		if out.String() != want || !ok || code != 42 {
+			t.Fatalf("writes of %d: %q, code %d %v", size, out.String(), code, ok)
+		}
+	}
+}
+
+func TestSpoolKeepsOrderThroughMemoryAndFile(t *testing.T) {
+	reader, writer := io.Pipe()
+	s := NewSpool(writer)
+	var want bytes.Buffer
+	got := make(chan []byte)
+	go func() {
+		time.Sleep(200 * time.Millisecond)
+		data, _ := io.ReadAll(reader)
+		got <- data
+	}()
+	for i := range 3000 {
+		p := bytes.Repeat([]byte{byte(i)}, 7000) // 21 MB: beyond memory
+		want.Write(p)
+		if _, err := s.Write(p); err != nil {
+			t.Fatal(err)
+		}
+		if i == 2000 {
+			time.Sleep(400 * time.Millisecond) // the reader catches up, and memory is used again
+		}
+	}
+	if err := s.Close(nil); err != nil {
+		t.Fatal(err)
+	}
+	writer.Close()
+	if data := <-got; !bytes.Equal(data, want.Bytes()) {
+		t.Errorf("%d bytes of %d, or another order", len(data), want.Len())
+	}
+}
+
+func TestSpoolTellsThatItsReaderIsGone(t *testing.T) {
+	reader, writer := io.Pipe()
+	reader.CloseWithError(io.ErrClosedPipe)
+	s := NewSpool(writer)
+	s.Write([]byte("x"))
+	if err := s.Close(nil); !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("err %v", err)
+	}
+}

@@ -1,0 +1,201 @@
+package helperpod
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+)
+
+// Group is the helpers of one run in one namespace, all seen through one watch.
+type Group struct {
+	Client    kubernetes.Interface
+	Config    *rest.Config
+	Namespace string
+	ID        string
+
+	field   string // a field selector for one foreign pod, instead of the run's label
+	mu      sync.Mutex
+	pods    map[string]*corev1.Pod // by helper label
+	changed chan struct{}          // closed and replaced at every change
+	broken  error
+}
+
+// Watch opens the watch. It returns when the API server has accepted it, so that a create afterwards cannot be missed.
+func (g *Group) Watch(ctx context.Context) error {
+	g.pods, g.changed = map[string]*corev1.Pod{}, make(chan struct{})
+	w, err := g.open(ctx)
+	if err != nil {
+		if apierrors.IsForbidden(err) {
+			return fmt.Errorf("not allowed: needs watch pods in namespace %q: %w", g.Namespace, err)
+		}
+		return err
+	}
+	go g.follow(ctx, w)
+	return nil
+}
+
+func (g *Group) open(ctx context.Context) (watch.Interface, error) {
+	// Without a resource version the watch starts with what exists.
+	options := metav1.ListOptions{LabelSelector: RunLabel + "=" + g.ID}
+	if g.field != "" {
+		options = metav1.ListOptions{FieldSelector: g.field}
+	}
+	return g.Client.CoreV1().Pods(g.Namespace).Watch(ctx, options)
+}
+
+// follow keeps the watch open: API servers end one after some minutes, and at their own restart.
+func (g *Group) follow(ctx context.Context, w watch.Interface) {
+	var lost time.Time
+	for {
+		if w != nil {
+			lost = time.Time{}
+			for event := range w.ResultChan() {
+				if pod, ok := event.Object.(*corev1.Pod); ok {
+					g.see(pod, event.Type == watch.Deleted)
+				}
+			}
+		}
+		if lost.IsZero() {
+			lost = time.Now()
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(300 * time.Millisecond):
+		}
+		var err error
+		if w, err = g.open(ctx); err != nil {
+			w = nil
+			if time.Since(lost) > Lease {
+				g.fail(fmt.Errorf("the watch on helper pods was lost: %w", err))
+				return
+			}
+		}
+	}
+}
+
+func (g *Group) see(pod *corev1.Pod, deleted bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	name := pod.Labels[HelperLabel]
+	if g.field != "" {
+		name = pod.Name
+	}
+	if deleted {
+		pod = pod.DeepCopy()
+		if pod.DeletionTimestamp == nil {
+			pod.DeletionTimestamp = &metav1.Time{Time: time.Now()}
+		}
+	}
+	g.pods[name] = pod
+	close(g.changed)
+	g.changed = make(chan struct{})
+}
+
+func (g *Group) fail(err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.broken = err
+	close(g.changed)
+	g.changed = make(chan struct{})
+}
+
+func (g *Group) get(name string) (*corev1.Pod, <-chan struct{}, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.pods[name], g.changed, g.broken
+}
+
+// NotStarted is why a helper does not run.
+type NotStarted struct {
+	Wait
+	Pod *corev1.Pod // as last seen; nil before the cluster had one
+}
+
+func (e *NotStarted) Error() string { return e.Text }
+
+// Patience bounds the wait for a helper.
+type Patience struct {
+	Start time.Duration // without a visible reason to wait longer
+	Pull  time.Duration // while an image is being pulled
+}
+
+// errNoPod says that the Job controller has made no pod: it may be down, and a bare pod needs no controller.
+var errNoPod = errors.New("the Job controller made no pod")
+
+// controllerPatience is how long the Job controller may take for its pod (measured: 10-40 ms).
+const controllerPatience = 3 * time.Second
+
+// await blocks until the container runs. Tell is called with every new reason for waiting.
+func (g *Group) await(ctx context.Context, h *Helper, patience Patience, tell func(Wait)) (*corev1.Pod, error) {
+	var (
+		start  = time.Now()
+		look   = time.NewTicker(time.Second)
+		last   Wait
+		events []corev1.Event
+	)
+	defer look.Stop()
+	for {
+		pod, changed, broken := g.get(h.name)
+		waited := time.Since(start)
+		switch {
+		case broken != nil:
+			return pod, broken
+		case pod == nil && h.guarded && waited > controllerPatience:
+			return nil, errNoPod
+		case pod != nil && running(pod, h.container):
+			return pod, nil
+		case pod != nil:
+			w := Diagnose(pod, h.container, events, waited)
+			if w.Final && w.Code == WaitPullFailed && len(events) == 0 {
+				events = g.events(ctx, pod) // for the registry's own words
+				w = Diagnose(pod, h.container, events, waited)
+			}
+			limit := patience.Start
+			if w.Pulling {
+				limit = max(limit, patience.Pull)
+			}
+			if w.Final || waited > limit {
+				return pod, &NotStarted{Wait: w, Pod: pod}
+			}
+			if w != last && tell != nil && waited > time.Second {
+				tell(w)
+			}
+			last = w
+		case waited > patience.Start:
+			return nil, &NotStarted{Wait: Wait{Code: WaitSilent, Text: "the pod did not appear"}}
+		}
+		select {
+		case <-ctx.Done():
+			return pod, context.Cause(ctx)
+		case <-changed:
+		case <-look.C:
+			if pod != nil {
+				events = g.events(ctx, pod)
+			}
+		}
+	}
+}
+
+// events lists the pod's own; without the permission there are none, and the pod's status has to do.
+func (g *Group) events(ctx context.Context, pod *corev1.Pod) []corev1.Event {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	list, err := g.Client.CoreV1().Events(g.Namespace).List(ctx, metav1.ListOptions{
+		FieldSelector: fields.OneTermEqualSelector("involvedObject.uid", string(pod.UID)).String(), Limit: 100,
+	})
+	if err != nil {
+		return nil
+	}
+	return list.Items
+}

@@ -1,0 +1,386 @@
+package helperpod
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/klog/v2"
+)
+
+// Spec is what a helper is made of.
+type Spec struct {
+	Pod       *corev1.Pod // its name is the helper's; its first container of name Container is waited for
+	Container string
+	Shell     string // sh in the container
+	Guard     bool   // a Job around it, so that the cluster removes it when the client is dead
+	Patience  Patience
+	Tell      func(Wait)
+}
+
+// Helper is one pod that exists for as long as its client says so.
+type Helper struct {
+	Pod   *corev1.Pod // as it ran
+	Asked *corev1.Pod // as it was asked for, to tell what admission has changed
+
+	group     *Group
+	name      string
+	container string
+	shell     string
+	guarded   bool
+	perhaps   bool // something may have been created
+
+	mu       sync.Mutex
+	lost     error // why the lease was given up
+	lostOnce sync.Once
+	lostC    chan struct{}
+	voice    *voice
+	quiet    context.CancelFunc // ends the heartbeats
+	renewing context.CancelFunc // ends the renewal of the Job's deadline
+}
+
+// Start makes a helper and returns when its container runs and its lease is held. Whatever is returned, the caller must
+// Close it: also after an error, when part of it may exist.
+func (g *Group) Start(ctx context.Context, spec Spec) (*Helper, error) {
+	h := &Helper{
+		group: g, Asked: spec.Pod, name: spec.Pod.Name, container: spec.Container, shell: spec.Shell,
+		lostC: make(chan struct{}), quiet: func() {}, renewing: func() {},
+	}
+	if err := h.create(ctx, spec); err != nil {
+		return h, err
+	}
+	if h.guarded {
+		h.renewDeadline(ctx)
+	}
+	pod, err := g.await(ctx, h, spec.Patience, spec.Tell)
+	if errors.Is(err, errNoPod) {
+		klog.V(2).InfoS("no pod from the Job controller, using a bare pod", "job", h.name)
+		h.removeJob(ctx)
+		spec.Guard = false
+		if err = h.create(ctx, spec); err == nil {
+			pod, err = g.await(ctx, h, spec.Patience, spec.Tell)
+		}
+	}
+	h.Pod = pod
+	if err != nil {
+		return h, err
+	}
+	h.holdLease(ctx)
+	return h, nil
+}
+
+// Container addresses the helper's container.
+func (h *Helper) Container() Container {
+	return Container{Config: h.group.Config, Namespace: h.group.Namespace, Pod: h.Pod.Name, Name: h.container, Shell: h.shell}
+}
+
+// Name is the name of the helper's Job, or of its pod.
+func (h *Helper) Name() string { return h.name }
+
+// Kind is what Name names: Job or Pod.
+func (h *Helper) Kind() string {
+	if h.guarded {
+		return "job"
+	}
+	return "pod"
+}
+
+func (h *Helper) create(ctx context.Context, spec Spec) error {
+	// A create that is cancelled on its way may still happen after its delete: let it finish.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
+	defer cancel()
+	options := metav1.CreateOptions{}
+	h.perhaps = true
+	if spec.Guard {
+		h.guarded = true
+		_, err := h.group.Client.BatchV1().Jobs(h.group.Namespace).Create(ctx, GuardJob(spec.Pod), options)
+		if err == nil {
+			return nil
+		}
+		if !apierrors.IsForbidden(err) && !apierrors.IsNotFound(err) {
+			h.perhaps = !refused(err)
+			return fmt.Errorf("create job %q: %w", h.name, err)
+		}
+		klog.V(2).InfoS("no Job as a guard, using a bare pod", "reason", err.Error())
+	}
+	h.guarded = false
+	_, err := h.group.Client.CoreV1().Pods(h.group.Namespace).Create(ctx, spec.Pod, options)
+	h.perhaps = err == nil || !refused(err)
+	return err
+}
+
+// refused says that the API server has answered no: nothing was created. Any other error (a timeout, a broken line)
+// leaves that open, and the object is deleted by its name.
+func refused(err error) bool {
+	switch apierrors.ReasonForError(err) {
+	case metav1.StatusReasonForbidden, metav1.StatusReasonInvalid, metav1.StatusReasonNotFound, metav1.StatusReasonBadRequest,
+		metav1.StatusReasonUnauthorized, metav1.StatusReasonAlreadyExists, metav1.StatusReasonTooManyRequests:
+		return true
+	}
+	return false
+}
+
+// GuardJob wraps a pod so that the cluster itself removes it: the deadline is a lease that the client renews while the
+// pod is pending, the holder's lease ends it while it runs, and the TTL of 0 takes Job and pod away.
+func GuardJob(pod *corev1.Pod) *batchv1.Job {
+	var (
+		none     = int32(0)
+		one      = int32(1)
+		deadline = int64(Lease.Seconds())
+		failed   = batchv1.Failed
+	)
+	template := pod.DeepCopy()
+	return &batchv1.Job{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "batch/v1", Kind: "Job"},
+		ObjectMeta: metav1.ObjectMeta{Name: pod.Name, Namespace: pod.Namespace, Labels: pod.Labels, Annotations: pod.Annotations},
+		Spec: batchv1.JobSpec{
+			Parallelism: &one, Completions: &one, BackoffLimit: &none, TTLSecondsAfterFinished: &none,
+			ActiveDeadlineSeconds: &deadline, PodReplacementPolicy: &failed,
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: template.Labels, Annotations: template.Annotations},
+				Spec:       template.Spec,
+			},
+		},
+	}
+}
+
+// renewDeadline pushes the Job's deadline on while the pod is not running yet, and then to the pod's own deadline.
+// A client that dies while the image is being pulled leaves a Job that ends within the lease.
+func (h *Helper) renewDeadline(ctx context.Context) {
+	ctx, h.renewing = context.WithCancel(ctx)
+	start := time.Now()
+	go func() {
+		tick := time.NewTicker(Lease / 3)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			until := time.Since(start) + Lease
+			if err := h.patchDeadline(ctx, until); err != nil && ctx.Err() == nil {
+				klog.V(2).InfoS("the Job's deadline was not renewed", "job", h.name, "err", err)
+			}
+		}
+	}()
+}
+
+func (h *Helper) patchDeadline(ctx context.Context, until time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, Lease/3)
+	defer cancel()
+	patch := fmt.Sprintf(`{"spec":{"activeDeadlineSeconds":%d}}`, int64(until.Seconds())+1)
+	_, err := h.group.Client.BatchV1().Jobs(h.group.Namespace).Patch(ctx, h.name, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+	return err
+}
+
+// Lost is closed when the lease cannot be held any more: the helper ends by itself, and what it ran with it.
+func (h *Helper) Lost() (<-chan struct{}, func() error) {
+	return h.lostC, func() error {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		return h.lost
+	}
+}
+
+// holdLease starts the heartbeats.
+func (h *Helper) holdLease(ctx context.Context) {
+	ctx, h.quiet = context.WithCancel(ctx)
+	h.voice = newVoice()
+	go h.speak(ctx)
+	go h.watchEnd(ctx)
+	if h.guarded && h.Asked.Spec.ActiveDeadlineSeconds != nil {
+		// From here on the holder keeps the lease; the Job only bounds the whole.
+		h.renewing()
+		go func() {
+			err := h.patchDeadline(ctx, time.Duration(*h.Asked.Spec.ActiveDeadlineSeconds)*time.Second)
+			for i := 0; err != nil && i < 4 && ctx.Err() == nil; i++ {
+				time.Sleep(time.Second)
+				err = h.patchDeadline(ctx, time.Duration(*h.Asked.Spec.ActiveDeadlineSeconds)*time.Second)
+			}
+			if err != nil && ctx.Err() == nil {
+				klog.ErrorS(err, "the helper ends within half a minute: its Job's deadline cannot be extended (needs patch jobs.batch)")
+			}
+		}()
+	}
+}
+
+// speak keeps a control stream to the holder open and opens it again when it breaks (a kubelet restart), for as long as
+// the lease lasts.
+func (h *Helper) speak(ctx context.Context) {
+	c := h.Container()
+	c.silence = Lease * 2 / 3
+	last := time.Now() // when the holder was heard of for certain
+	for ctx.Err() == nil {
+		h.voice.reset()
+		end, err := c.stream(ctx, "attach", nil, Streams{In: h.voice})
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil {
+			last = end.heard
+			err = end.err
+		}
+		if apierrors.IsForbidden(err) || apierrors.IsNotFound(err) || time.Since(last) > Lease || h.ended() {
+			h.giveUp(err)
+			return
+		}
+		klog.V(2).InfoS("the control stream broke, opening it again", "pod", c.Pod, "err", err)
+		time.Sleep(500 * time.Millisecond)
+	}
+}
+
+// watchEnd gives the lease up as soon as the pod is seen to have ended: deleted by someone, evicted, past its deadline.
+func (h *Helper) watchEnd(ctx context.Context) {
+	for {
+		_, changed, broken := h.group.get(h.name)
+		if h.ended() {
+			h.giveUp(nil)
+			return
+		}
+		if broken != nil {
+			return // the streams tell
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+		}
+	}
+}
+
+func (h *Helper) ended() bool {
+	pod, _, _ := h.group.get(h.name)
+	return pod != nil && !running(pod, h.container)
+}
+
+func (h *Helper) giveUp(err error) {
+	h.lostOnce.Do(func() {
+		h.mu.Lock()
+		h.lost = err
+		if pod, _, _ := h.group.get(h.name); pod != nil && h.ended() {
+			h.lost = errors.New(Diagnose(pod, h.container, nil, 0).Text)
+		}
+		if h.lost == nil {
+			h.lost = errors.New("the connection to the helper pod was lost")
+		}
+		h.mu.Unlock()
+		close(h.lostC)
+	})
+}
+
+// Close says goodbye to the holder and deletes the objects, with a context of its own: the run's may be cancelled. It
+// does not wait until they are gone; spec and holder see to that.
+func (h *Helper) Close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
+	defer cancel()
+	h.renewing()
+	defer h.quiet()
+	if !h.perhaps {
+		return nil // nothing of ours to delete: refused, or an ephemeral container, which its lease ends
+	}
+	if h.voice != nil {
+		h.voice.bye()
+	}
+	var err error
+	for {
+		if err = h.remove(ctx); err == nil || ctx.Err() != nil || apierrors.IsForbidden(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(300 * time.Millisecond):
+		}
+	}
+}
+
+// remove deletes the Job first, so that its controller does not make another pod, and then the pod, so that the garbage
+// collector's pace does not matter. Nothing is deleted with grace 0: the object vouches for the process.
+func (h *Helper) remove(ctx context.Context) error {
+	if h.guarded {
+		if err := h.removeJob(ctx); err != nil {
+			return err
+		}
+	}
+	name := h.name
+	options := metav1.DeleteOptions{}
+	pod := h.Pod
+	if pod == nil {
+		pod, _, _ = h.group.get(h.name)
+	}
+	if pod != nil {
+		name = pod.Name
+		options.Preconditions = metav1.NewUIDPreconditions(string(pod.UID))
+	} else if h.guarded {
+		return nil // the Job had no pod yet, and is gone
+	}
+	err := h.group.Client.CoreV1().Pods(h.group.Namespace).Delete(ctx, name, options)
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return nil
+	}
+	return err
+}
+
+func (h *Helper) removeJob(ctx context.Context) error {
+	h.renewing()
+	policy := metav1.DeletePropagationBackground
+	err := h.group.Client.BatchV1().Jobs(h.group.Namespace).Delete(ctx, h.name, metav1.DeleteOptions{PropagationPolicy: &policy})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// voice is the endless input of the control stream: a line every few seconds.
+type voice struct {
+	mu    sync.Mutex
+	first bool
+	words chan string
+}
+
+func newVoice() *voice { return &voice{words: make(chan string, 1)} }
+
+func (v *voice) reset() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.first = true
+}
+
+// Read gives the next line when it is due.
+func (v *voice) Read(p []byte) (int, error) {
+	v.mu.Lock()
+	first := v.first
+	v.first = false
+	v.mu.Unlock()
+	word := "beat\n"
+	if !first {
+		timer := time.NewTimer(beat)
+		defer timer.Stop()
+		select {
+		case w, ok := <-v.words:
+			if !ok {
+				return 0, io.EOF
+			}
+			word = w
+		case <-timer.C:
+		}
+	}
+	return copy(p, word), nil
+}
+
+func (v *voice) bye() {
+	select {
+	case v.words <- "bye\n":
+		time.Sleep(moment) // let the word leave before the stream is closed
+	default:
+	}
+}

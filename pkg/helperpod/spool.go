@@ -1,0 +1,132 @@
+package helperpod
+
+import (
+	"io"
+	"os"
+	"sync"
+)
+
+// spoolMemory is how much a spool holds in memory before it goes to an unlinked temporary file.
+const spoolMemory = 8 << 20
+
+// Spool stands between a stream and a reader that may pause (less, Ctrl-S, a full pipe): Write never blocks. A blocked
+// reader would otherwise stop the stream's pongs, and a pause of a minute would lose the rest of the output
+// (https://github.com/kubernetes/kubernetes/issues/124571).
+type Spool struct {
+	to io.Writer
+
+	mu      sync.Mutex
+	more    *sync.Cond
+	memory  []byte   // not yet taken; always older than what is in file
+	file    *os.File // overflow
+	read    int64    // taken from file
+	written int64    // put into file
+	closed  bool
+	err     error
+	done    chan struct{}
+}
+
+// NewSpool starts a spool that copies to w.
+func NewSpool(w io.Writer) *Spool {
+	s := &Spool{to: w, done: make(chan struct{})}
+	s.more = sync.NewCond(&s.mu)
+	go s.pump()
+	return s
+}
+
+// Write takes p. The error is that of an earlier write to the reader: it is gone, and the stream may end.
+func (s *Spool) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return 0, s.err
+	}
+	if s.written == s.read && len(s.memory)+len(p) <= spoolMemory {
+		s.memory = append(s.memory, p...)
+	} else if err := s.overflow(p); err != nil {
+		return 0, err
+	}
+	s.more.Signal()
+	return len(p), nil
+}
+
+func (s *Spool) overflow(p []byte) error {
+	if s.file == nil {
+		f, err := os.CreateTemp("", "kubectl-runbooks-spool-")
+		if err != nil {
+			return err
+		}
+		os.Remove(f.Name()) // the open file lives on; nothing is left after kill -9
+		s.file = f
+	}
+	n, err := s.file.WriteAt(p, s.written)
+	s.written += int64(n)
+	return err
+}
+
+// take gives the next block, oldest first, or nil at the end.
+func (s *Spool) take(block []byte) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.memory) == 0 && s.read == s.written && !s.closed {
+		s.more.Wait()
+	}
+	if len(s.memory) > 0 {
+		n := copy(block, s.memory)
+		s.memory = s.memory[n:]
+		if len(s.memory) == 0 {
+			s.memory = nil // release what append has grown
+		}
+		return block[:n]
+	}
+	if s.read == s.written {
+		return nil
+	}
+	n, err := s.file.ReadAt(block[:min(int64(len(block)), s.written-s.read)], s.read)
+	if n == 0 && err != nil {
+		s.err = err
+		return nil
+	}
+	s.read += int64(n)
+	if s.read == s.written {
+		s.read, s.written = 0, 0
+		s.file.Truncate(0)
+	}
+	return block[:n]
+}
+
+func (s *Spool) pump() {
+	defer close(s.done)
+	block := make([]byte, 64<<10)
+	for {
+		p := s.take(block)
+		if p == nil {
+			return
+		}
+		if _, err := s.to.Write(p); err != nil {
+			s.mu.Lock()
+			s.err = err
+			s.mu.Unlock()
+			return
+		}
+	}
+}
+
+// Close waits until the reader has everything, or stop is closed, and gives the error of writing to it.
+func (s *Spool) Close(stop <-chan struct{}) error {
+	s.mu.Lock()
+	s.closed = true
+	s.more.Signal()
+	s.mu.Unlock()
+	select {
+	case <-s.done:
+	case <-stop:
+		return nil // the reader may be blocked for ever: the process ends under it
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.file != nil {
+		s.file.Close()
+	}
+	return s.err
+}

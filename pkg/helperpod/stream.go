@@ -1,0 +1,252 @@
+package helperpod
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	gorilla "github.com/gorilla/websocket"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/remotecommand"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/transport/websocket"
+)
+
+// The channels of the remote command protocol (first byte of each message),
+// https://github.com/kubernetes/enhancements/tree/master/keps/sig-api-machinery/4006-transition-spdy-to-websockets.
+const (
+	channelIn = iota
+	channelOut
+	channelErr
+	channelStatus
+	channelResize
+)
+
+const (
+	pingEvery = 5 * time.Second
+	// silence ends a stream: twelve pings without a pong, as in client-go.
+	silence = 61 * time.Second
+	// dialPatience bounds the opening of a stream, all the way to the container runtime.
+	dialPatience = 30 * time.Second
+	// drain bounds the wait for the close frame after the Status.
+	drain = 10 * time.Second
+)
+
+// Size is a terminal's size in characters.
+type Size struct {
+	Width  uint16
+	Height uint16
+}
+
+// Streams are the local ends of a remote command. Out and Err must not block: see Spool.
+type Streams struct {
+	In    io.Reader // nil: none; its end is passed on
+	Out   io.Writer
+	Err   io.Writer // nil with TTY
+	TTY   bool
+	Sizes <-chan Size
+}
+
+// stream is one WebSocket connection of the v5 protocol. It is written for one purpose: to know whether a Status
+// arrived and whether the connection was closed in order, which client-go's executor does not tell.
+type stream struct {
+	conn    *gorilla.Conn
+	writing sync.Mutex
+	silence time.Duration
+}
+
+// dial opens a stream. The error keeps its type, so that the caller can decide on the SPDY fallback.
+func dial(ctx context.Context, config *rest.Config, u *url.URL, quiet time.Duration) (*stream, error) {
+	// A kubelet that hangs accepts the connection and never answers.
+	ctx, cancel := context.WithTimeout(ctx, dialPatience)
+	defer cancel()
+	tripper, holder, err := websocket.RoundTripperFor(config)
+	if err != nil {
+		return nil, err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := websocket.Negotiate(tripper, holder, request, remotecommand.StreamProtocolV5Name)
+	if err != nil {
+		return nil, err
+	}
+	if quiet == 0 {
+		quiet = silence
+	}
+	return &stream{conn: conn, silence: quiet}, nil
+}
+
+// ended is how a stream came to its end.
+type ended struct {
+	status *metav1.Status // nil: none arrived
+	clean  bool           // closed in order, so that nothing before the end is missing
+	err    error          // of the connection, or of a local writer
+	heard  time.Time      // the last sign of life
+}
+
+// run moves bytes until the remote side has closed, ctx is done or the line is silent.
+func (s *stream) run(ctx context.Context, local Streams) ended {
+	stop := make(chan struct{})
+	defer close(stop)
+	go s.closeOn(ctx, stop)
+	go s.ping(stop)
+	if local.In != nil {
+		go s.sendInput(local.In)
+	}
+	if local.Sizes != nil {
+		go s.sendSizes(local.Sizes, stop)
+	}
+	end := s.receive(local)
+	if cause := context.Cause(ctx); cause != nil && !end.clean {
+		end.err = cause
+	}
+	return end
+}
+
+// closeOn makes the blocked reader return when the context ends.
+func (s *stream) closeOn(ctx context.Context, stop <-chan struct{}) {
+	select {
+	case <-ctx.Done():
+	case <-stop:
+	}
+	s.conn.Close()
+}
+
+func (s *stream) receive(local Streams) ended {
+	var (
+		end    ended
+		raw    []byte
+		extend = func(string) error {
+			end.heard = time.Now()
+			return s.conn.SetReadDeadline(end.heard.Add(s.silence))
+		}
+	)
+	s.conn.SetPongHandler(extend)
+	extend("")
+	for {
+		kind, message, err := s.conn.ReadMessage()
+		if err != nil {
+			end.clean = gorilla.IsCloseError(err, gorilla.CloseNormalClosure)
+			if !end.clean {
+				end.err = err
+			}
+			return end
+		}
+		if kind != gorilla.BinaryMessage || len(message) == 0 {
+			continue
+		}
+		switch message[0] {
+		case channelOut:
+			err = write(local.Out, message[1:])
+		case channelErr:
+			err = write(local.Err, message[1:])
+		case channelStatus:
+			raw = append(raw, message[1:]...)
+			var status metav1.Status
+			if json.Unmarshal(raw, &status) == nil && status.Status != "" {
+				end.status = &status
+				s.conn.SetPongHandler(func(string) error { return nil })
+				s.conn.SetReadDeadline(time.Now().Add(drain))
+			}
+		}
+		if err != nil {
+			end.err = err
+			return end
+		}
+	}
+}
+
+func write(w io.Writer, p []byte) error {
+	if w == nil {
+		return nil
+	}
+	_, err := w.Write(p)
+	return err
+}
+
+// ping keeps the line known to be alive. A ping that cannot be sent because a data frame waits for the remote side to
+// read its stdin says nothing about the line, so it extends the deadline itself.
+func (s *stream) ping(stop <-chan struct{}) {
+	tick := time.NewTicker(pingEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-tick.C:
+		}
+		err := s.conn.WriteControl(gorilla.PingMessage, nil, time.Now().Add(time.Second))
+		var timeout interface{ Timeout() bool }
+		if errors.As(err, &timeout) && timeout.Timeout() {
+			s.conn.SetReadDeadline(time.Now().Add(s.silence))
+		}
+	}
+}
+
+func (s *stream) send(channel byte, p []byte) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	w, err := s.conn.NextWriter(gorilla.BinaryMessage)
+	if err != nil {
+		return err
+	}
+	if _, err := w.Write([]byte{channel}); err != nil {
+		return err
+	}
+	if _, err := w.Write(p); err != nil {
+		return err
+	}
+	return w.Close()
+}
+
+// sendInput copies stdin and passes its end on (half close). It may stay blocked in Read after the command has ended:
+// nobody waits for it.
+func (s *stream) sendInput(in io.Reader) {
+	block := make([]byte, 32<<10)
+	for {
+		n, err := in.Read(block)
+		if n > 0 {
+			if s.send(channelIn, block[:n]) != nil {
+				return
+			}
+		}
+		if err != nil {
+			s.send(remotecommand.StreamClose, []byte{channelIn})
+			return
+		}
+	}
+}
+
+func (s *stream) sendSizes(sizes <-chan Size, stop <-chan struct{}) {
+	for {
+		select {
+		case <-stop:
+			return
+		case size, ok := <-sizes:
+			if !ok {
+				return
+			}
+			message, err := json.Marshal(size)
+			if err != nil || s.send(channelResize, message) != nil {
+				return
+			}
+		}
+	}
+}
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%d", int64(d.Seconds())) }
+
+func orDiscard(w io.Writer) io.Writer {
+	if w == nil {
+		return io.Discard
+	}
+	return w
+}

@@ -1,0 +1,103 @@
+package helperpod
+
+import (
+	"bytes"
+	"io"
+	"strconv"
+	"sync"
+)
+
+// A Status that says success cannot be trusted by itself: an error channel that ends empty, as when the kubelet is
+// restarted, is read as success by the SPDY client, in kubectl and inside the API server's WebSocket translator
+// (https://github.com/kubernetes/kubectl/issues/1726). So the command's shell writes its exit code on stderr, between
+// two record separators and behind a nonce, and success counts only with that trailer.
+const trailerScript = `trap : INT QUIT; "$@"; r=$?; printf '\036%s:%d\036' "$0" $r >&2; exit $r`
+
+// withTrailer wraps a command.
+func withTrailer(sh, nonce string, argv []string) []string {
+	return append([]string{sh, "-c", trailerScript, nonce}, argv...)
+}
+
+// trailer is what several filters of one exec find.
+type trailer struct {
+	mu   sync.Mutex
+	code *int
+}
+
+func (t *trailer) found(code int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.code = &code
+}
+
+func (t *trailer) get() (int, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.code == nil {
+		return 0, false
+	}
+	return *t.code, true
+}
+
+// trailerFilter passes bytes on and takes the trailer out, wherever it stands and however it is cut into writes.
+type trailerFilter struct {
+	to    io.Writer
+	start []byte
+	held  []byte // what may become a trailer
+	t     *trailer
+}
+
+func newTrailerFilter(to io.Writer, nonce string, t *trailer) *trailerFilter {
+	return &trailerFilter{to: to, start: []byte("\x1e" + nonce + ":"), t: t}
+}
+
+func (f *trailerFilter) Write(p []byte) (int, error) {
+	data := p
+	if len(f.held) > 0 {
+		data = append(f.held, p...)
+		f.held = nil
+	}
+	for len(data) > 0 {
+		pass, rest, held := f.split(data)
+		if len(pass) > 0 {
+			if _, err := f.to.Write(pass); err != nil {
+				return 0, err
+			}
+		}
+		if held {
+			f.held = append([]byte(nil), rest...)
+			break
+		}
+		data = rest
+	}
+	return len(p), nil
+}
+
+// split gives what can be passed on, and the rest: to be looked at again, or to be held until more arrives.
+func (f *trailerFilter) split(data []byte) (pass, rest []byte, held bool) {
+	i := bytes.IndexByte(data, '\x1e')
+	if i < 0 {
+		return data, nil, false
+	}
+	tail := data[i:]
+	if n := min(len(tail), len(f.start)); !bytes.Equal(tail[:n], f.start[:n]) {
+		return data[:i+1], data[i+1:], false
+	} else if n < len(f.start) {
+		return data[:i], tail, true
+	}
+	digits := tail[len(f.start):]
+	end := bytes.IndexByte(digits, '\x1e')
+	if end < 0 {
+		return data[:i], tail, true
+	}
+	if code, err := strconv.Atoi(string(digits[:end])); err == nil {
+		f.t.found(code)
+	}
+	return data[:i], digits[end+1:], false
+}
+
+// flush passes on what was held and did not become a trailer.
+func (f *trailerFilter) flush() {
+	f.to.Write(f.held)
+	f.held = nil
+}

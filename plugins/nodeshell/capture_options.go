@@ -1,0 +1,203 @@
+package nodeshell
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/target"
+)
+
+const captureLong = `
+	Capture the packets of pods, workloads, Services or nodes, live: into a file, to standard output, as text, or into
+	Wireshark. Several targets become one pcapng file in which every packet names its pod and node.
+
+	A pod's network is found on its node by the cgroup of its processes. Where a privileged pod is not allowed, an
+	ephemeral container in the pod does it (--mode ephemeral); its entry stays in the pod's spec.
+
+	Ctrl-C ends the capture in order: the remote tcpdump is stopped and its counters are printed.`
+
+const captureExample = `
+	# The packets of one pod, as text, until Ctrl-C
+	PROGRAM capture web-0
+
+	# Into a file, for 30 seconds, with a filter
+	PROGRAM capture web-0 -w web.pcap --duration 30s -- tcp port 8080
+
+	# All pods of a Deployment and the DNS servers, merged
+	PROGRAM capture deploy/web -w all.pcapng --duration 10s
+
+	# A node's own traffic, to Wireshark
+	PROGRAM capture node/worker-1 --wireshark`
+
+var captureKinds = target.Kinds{Default: "Pod", Words: map[string]string{
+	"pod": "Pod", "pods": "Pod", "po": "Pod", "node": "Node", "nodes": "Node", "no": "Node",
+	"deploy": "Deployment", "deployment": "Deployment", "deployments": "Deployment", "deployments.apps": "Deployment", "deployment.apps": "Deployment",
+	"sts": "StatefulSet", "statefulset": "StatefulSet", "statefulsets": "StatefulSet", "statefulsets.apps": "StatefulSet", "statefulset.apps": "StatefulSet",
+	"ds": "DaemonSet", "daemonset": "DaemonSet", "daemonsets": "DaemonSet", "daemonsets.apps": "DaemonSet", "daemonset.apps": "DaemonSet",
+	"svc": "Service", "service": "Service", "services": "Service",
+}}
+
+type captureFlags struct {
+	pod       podFlags
+	selector  string
+	device    string
+	write     string
+	wireshark bool
+	duration  time.Duration
+	count     int
+	maxSize   string
+	rotate    int
+	snapLen   int
+	mode      string
+	container string
+	tcpdump   string
+	output    string
+}
+
+func (f *captureFlags) add(set *pflag.FlagSet) {
+	f.pod.add(set)
+	set.StringVarP(&f.selector, "selector", "l", "", "Capture on every running pod with these labels.")
+	set.StringVarP(&f.device, "interface", "i", "", "Network interface. By default a pod's only one besides lo, a node's with the default route, else any.")
+	set.StringVarP(&f.write, "write", "w", "", "Write packets to FILE, to - (standard output), or into the directory DIR/, a file a target. Without it, text is printed.")
+	set.BoolVar(&f.wireshark, "wireshark", false, "Show the packets live in a local Wireshark.")
+	set.DurationVar(&f.duration, "duration", 0, "Stop after this; kept by the node too. 0: until Ctrl-C.")
+	set.IntVar(&f.count, "count", 0, "Stop each target after this many packets.")
+	set.StringVar(&f.maxSize, "max-size", "", "Stop when a file has this size (100Mi); with --rotate begin a new one.")
+	set.IntVar(&f.rotate, "rotate", 0, "Keep this many files of --max-size for each target, and delete older ones.")
+	set.IntVar(&f.snapLen, "snaplen", 0, "Keep this many bytes of each packet. 0: all.")
+	set.StringVar(&f.mode, "mode", "auto", "Where tcpdump runs: node (a privileged pod), ephemeral (a container in the pod), auto (node where allowed).")
+	set.StringVarP(&f.container, "container", "c", "", "Find the pod's network by this container.")
+	set.StringVar(&f.tcpdump, "tcpdump", "", "Upload this static tcpdump, where neither image nor node have one.")
+	set.StringVarP(&f.output, "output", "o", "", "Report at the end: json or yaml on standard output, in place of text on standard error.")
+}
+
+// captureOptions are a checked `nodeshell capture`.
+type captureOptions struct {
+	Targets   []target.Ref
+	Selector  string
+	Filter    string
+	Pod       podFlags
+	Device    string
+	Write     string
+	Wireshark bool
+	Duration  time.Duration
+	Count     int
+	MaxSize   int64
+	Rotate    int
+	SnapLen   int
+	Mode      string
+	Container string
+	Tcpdump   string
+	Format    output.Format
+}
+
+// dir says that -w names a directory.
+func (o captureOptions) dir() bool {
+	if strings.HasSuffix(o.Write, "/") {
+		return true
+	}
+	info, err := os.Stat(o.Write)
+	return err == nil && info.IsDir()
+}
+
+// text says that packets are printed, not written.
+func (o captureOptions) text() bool { return o.Write == "" && !o.Wireshark }
+
+func (f *captureFlags) toOptions(args, filter []string) (captureOptions, error) {
+	errs := f.pod.check()
+	fail := func(format string, a ...any) { errs = append(errs, fmt.Errorf(format, a...)) }
+	o := captureOptions{
+		Selector: f.selector, Filter: strings.Join(filter, " "), Pod: f.pod, Device: f.device, Write: f.write, Wireshark: f.wireshark,
+		Duration: f.duration, Count: f.count, Rotate: f.rotate, SnapLen: f.snapLen, Mode: f.mode, Container: f.container, Tcpdump: f.tcpdump,
+	}
+	var err error
+	if o.Targets, err = captureKinds.Parse(args); err != nil {
+		errs = append(errs, err)
+	}
+	if len(args) == 0 && f.selector == "" {
+		fail("name a pod, deploy/NAME, sts/NAME, ds/NAME, svc/NAME or node/NAME, or use -l")
+	}
+	if _, err := labels.Parse(f.selector); err != nil {
+		fail("-l %q: %w", f.selector, err)
+	}
+	if f.maxSize != "" {
+		quantity, err := resource.ParseQuantity(f.maxSize)
+		if err != nil || quantity.Value() < 1024 {
+			fail("--max-size %q is not a size of 1Ki or more, such as 100Mi", f.maxSize)
+		}
+		o.MaxSize = quantity.Value()
+	}
+	if f.mode != "auto" && f.mode != "node" && f.mode != "ephemeral" {
+		fail("--mode %q is not known: use auto, node, ephemeral", f.mode)
+	}
+	if o.Format, err = output.ParseFormat(f.output, output.JSON, output.YAML); err != nil {
+		errs = append(errs, err)
+	}
+	errs = append(errs, o.checkCombinations()...)
+	return o, cli.Usage(errors.Join(errs...))
+}
+
+func (o captureOptions) checkCombinations() []error {
+	var errs []error
+	fail := func(format string, a ...any) { errs = append(errs, fmt.Errorf(format, a...)) }
+	for name, value := range map[string]int{"count": o.Count, "rotate": o.Rotate, "snaplen": o.SnapLen, "duration": int(o.Duration)} {
+		if value < 0 {
+			fail("--%s: use 0 or more", name)
+		}
+	}
+	if o.Rotate > 0 && (o.MaxSize == 0 || o.Write == "" || o.Write == "-") {
+		fail("--rotate needs --max-size and -w with a file or directory")
+	}
+	if o.Wireshark && o.Write != "" {
+		fail("--wireshark or -w, not both")
+	}
+	if o.text() && o.MaxSize > 0 {
+		fail("--max-size needs -w")
+	}
+	if o.Write == "-" && o.Format.Structured() {
+		fail("-o and -w - would both use standard output")
+	}
+	if o.Mode == "ephemeral" {
+		for _, t := range o.Targets {
+			if t.Kind == "Node" {
+				fail("--mode ephemeral is for pods: node/%s has none", t.Name)
+			}
+		}
+	}
+	return errs
+}
+
+func captureCommand(env *cli.Env, connection *kube.Flags, runF func(context.Context, *cli.Env, *kube.Flags, captureOptions) error) *cobra.Command {
+	f := &captureFlags{}
+	command := &cobra.Command{
+		Use:     "capture TARGET… [-- FILTER]",
+		Short:   "Capture packets of pods, workloads, Services or nodes",
+		Long:    cli.Long(captureLong),
+		Example: cli.Example(env, captureExample),
+		Args:    func(*cobra.Command, []string) error { return nil },
+		RunE: func(c *cobra.Command, args []string) error {
+			names, filter := split(c, args)
+			o, err := f.toOptions(names, filter)
+			if err != nil {
+				return err
+			}
+			return runF(c.Context(), env, connection, o)
+		},
+	}
+	f.add(command.Flags())
+	command.ValidArgsFunction = captureTargets(connection)
+	completeWords(command, map[string][]string{"mode": {"auto", "node", "ephemeral"}, "output": {"json", "yaml"}})
+	return command
+}

@@ -1,0 +1,81 @@
+package collect
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes/fake"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+)
+
+func node(name, ip string) *corev1.Node {
+	return &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.NodeSpec{ProviderID: "aws:///eu-1a/i-" + name},
+		Status: corev1.NodeStatus{Addresses: []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: ip}}},
+	}
+}
+
+// Reads begun early are those that Inputs waits for: none of them may wait for itself.
+func TestEarlyReadsAreUsed(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: corev1.NamespaceNodeLease, Name: "a"}}
+	client := fake.NewClientset(node("a", "10.0.0.1"), node("b", "10.0.0.2"), lease)
+	r := Reader{Client: client}.Begin(ctx, []string{"a"})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		inputs := r.Inputs(ctx, []Target{{Node: node("a", "")}, {Node: node("b", "")}}, false)
+		if inputs[0].Lease == nil || inputs[1].Lease != nil || inputs[1].Sources.Get("leases").State != source.Absent {
+			t.Errorf("%+v", inputs)
+		}
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		t.Fatal("the reads wait for each other")
+	}
+	gets := 0
+	for _, action := range client.Actions() {
+		if action.Matches("get", "leases") {
+			gets++
+		}
+	}
+	if gets != 2 {
+		t.Errorf("%d reads of leases for two nodes", gets)
+	}
+}
+
+func TestANodeIsFoundByWhatIsUnique(t *testing.T) {
+	r := Reader{Client: fake.NewClientset(node("a", "10.0.0.1"), node("b", "10.0.0.2"), node("c", "10.0.0.2"))}
+	for name, want := range map[string]string{"a": "a", "10.0.0.1": "a", "aws:///eu-1a/i-b": "b", "i-c": "c", "10.0.0.2": "", "x": ""} {
+		targets, err := r.Targets(t.Context(), Selection{Nodes: []string{name}})
+		got := ""
+		if err == nil {
+			got = targets[0].Node.Name
+		}
+		if got != want {
+			t.Errorf("%s: %q, %v; want %q", name, got, err, want)
+		}
+	}
+}
+
+func TestDonorHasNoPullSecretsAndRuns(t *testing.T) {
+	pod := func(name, image string, phase corev1.PodPhase, secrets ...string) *corev1.Pod {
+		p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "x", Name: name}, Spec: corev1.PodSpec{NodeName: "a", Containers: []corev1.Container{{Image: image}}}, Status: corev1.PodStatus{Phase: phase}}
+		for _, s := range secrets {
+			p.Spec.ImagePullSecrets = append(p.Spec.ImagePullSecrets, corev1.LocalObjectReference{Name: s})
+		}
+		return p
+	}
+	r := Reader{Client: fake.NewClientset(pod("a", "secret:1", corev1.PodRunning, "s"), pod("b", "gone:1", corev1.PodSucceeded), pod("c", "z:1", corev1.PodRunning), pod("d", "b:1", corev1.PodRunning))}
+	inputs := r.Inputs(t.Context(), []Target{{Node: node("a", "")}}, true)
+	if inputs[0].Donor != "b:1" {
+		t.Errorf("donor %q", inputs[0].Donor)
+	}
+}

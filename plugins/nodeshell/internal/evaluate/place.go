@@ -1,0 +1,170 @@
+package evaluate
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/report"
+)
+
+// Try is the answer of the API server to a dry-run create of the very pod in one namespace. Denied is its text; empty
+// means admitted.
+type Try struct {
+	Namespace string      `json:"namespace"`
+	Denied    string      `json:"denied,omitempty"`
+	Pod       *corev1.Pod `json:"pod,omitempty"` // as admission would make it
+}
+
+// EnforceLabel is Pod Security's: https://kubernetes.io/docs/concepts/security/pod-security-standards/
+const EnforceLabel = "pod-security.kubernetes.io/enforce"
+
+// Place puts the plan into the first namespace that admitted it, or says why none did. Usable are namespaces that are
+// labelled privileged.
+func Place(plan report.Plan, tries []Try, usable []string, o Options) report.Plan {
+	for _, try := range tries {
+		if try.Denied != "" {
+			continue
+		}
+		plan.Namespace = try.Namespace
+		plan.Pod.Namespace = try.Namespace
+		if try.Pod != nil {
+			plan.Findings = append(plan.Findings, Changed(plan.Pod, try.Pod)...)
+			finding.Sort(plan.Findings)
+		}
+		conclude(&plan)
+		return plan
+	}
+	if len(tries) > 0 {
+		f := denial(tries[0], usable, plan, o)
+		for _, try := range tries[1:] {
+			f.Evidence = append(f.Evidence, finding.Evidence{Source: "Namespace/" + try.Namespace, Path: "dry-run create", Value: try.Denied})
+		}
+		plan.Findings = append(plan.Findings, f)
+	}
+	finding.Sort(plan.Findings)
+	conclude(&plan)
+	return plan
+}
+
+// denial sorts a refusal by who refused.
+func denial(try Try, usable []string, plan report.Plan, o Options) finding.Finding {
+	var f finding.Finding
+	text := strings.Join(strings.Fields(try.Denied), " ")
+	switch {
+	case strings.Contains(text, "violates PodSecurity"):
+		level := between(text, `PodSecurity "`, `"`)
+		message := fmt.Sprintf("namespace %q enforces Pod Security %q, which forbids a root shell", try.Namespace, level)
+		slices.Sort(usable)
+		command := o.Kubectl.Command("", o.Program, plan.Node, "--create-namespace")
+		why := "makes a privileged namespace for this session, deleted with it"
+		if len(usable) > 0 {
+			message += "; usable here: " + strings.Join(usable, ", ")
+			command, why = o.Kubectl.Command(usable[0], o.Program, plan.Node), "uses a namespace that allows it"
+		} else {
+			message += "; --create-namespace makes one for this session"
+		}
+		f = titled(NamespaceRefused, message)
+		f.Next = []finding.Next{{Command: command, Why: why, Risk: finding.Change}}
+	case strings.Contains(text, "admission webhook"), strings.Contains(text, "ValidatingAdmissionPolicy"):
+		f = titled(WebhookRefused, fmt.Sprintf("admission in namespace %q refuses the pod: %s", try.Namespace, text))
+	case strings.Contains(text, "exceeded quota"), strings.Contains(text, "failed quota"), strings.Contains(text, "per Pod is"), strings.Contains(text, "per Container is"):
+		f = titled(QuotaRefused, fmt.Sprintf("a quota in namespace %q refuses the pod: %s", try.Namespace, text))
+	case strings.Contains(text, "cannot create resource"):
+		f = titled(CreateForbidden, fmt.Sprintf("not allowed: needs create pods in namespace %q (%s)", try.Namespace, text))
+		f.Next = []finding.Next{{Command: o.Kubectl.Command(try.Namespace, "auth", "can-i", "--list"), Why: "what is allowed there", Risk: finding.Read}}
+	default:
+		f = titled(KubeletRejected, fmt.Sprintf("the API server refuses the pod in namespace %q: %s", try.Namespace, text))
+	}
+	f.Object = &finding.ObjectRef{Kind: "Namespace", Name: try.Namespace}
+	f.Evidence = []finding.Evidence{{Source: "Namespace/" + try.Namespace, Path: "dry-run create", Value: text}}
+	return f
+}
+
+func between(text, start, end string) string {
+	_, rest, ok := strings.Cut(text, start)
+	if !ok {
+		return "unknown"
+	}
+	inner, _, _ := strings.Cut(rest, end)
+	return inner
+}
+
+// Changed tells what admission has taken from the pod that was asked for.
+func Changed(asked, made *corev1.Pod) []finding.Finding {
+	var lost []string
+	check := func(name string, asked, made bool) {
+		if asked && !made {
+			lost = append(lost, name)
+		}
+	}
+	check("hostPID", asked.Spec.HostPID, made.Spec.HostPID)
+	check("hostIPC", asked.Spec.HostIPC, made.Spec.HostIPC)
+	check("hostNetwork", asked.Spec.HostNetwork, made.Spec.HostNetwork)
+	check("privileged", privileged(asked), privileged(made))
+	if len(lost) == 0 {
+		return nil
+	}
+	f := titled(AdmissionChanged, "admission took "+strings.Join(lost, ", ")+" from the pod: this is no full root shell")
+	f.Object = &finding.ObjectRef{Kind: "Pod", Namespace: made.Namespace, Name: made.Name}
+	return []finding.Finding{f}
+}
+
+func privileged(pod *corev1.Pod) bool {
+	for _, c := range pod.Spec.Containers {
+		if c.Name == Container {
+			return c.SecurityContext != nil && c.SecurityContext.Privileged != nil && *c.SecurityContext.Privileged
+		}
+	}
+	return false
+}
+
+// failures gives each reason for waiting its code, and its remedy.
+var failures = map[string]struct{ code, remedy string }{
+	helperpod.WaitSilent:      {KubeletSilent, "reach the node by its console or the cloud's session manager"},
+	helperpod.WaitPull:        {ImagePullSlow, "--no-pull needs no registry; --start-timeout waits longer"},
+	helperpod.WaitPullFailed:  {ImagePullFailed, "--no-pull needs no registry; or choose --image, --pull-secret"},
+	helperpod.WaitNeverPull:   {ImageNotOnNode, "choose an image that is on the node with --image"},
+	helperpod.WaitImageName:   {ImageWrong, "correct --image"},
+	helperpod.WaitArch:        {ImageWrong, "choose a multi-platform --image"},
+	helperpod.WaitRuntime:     {ContainerFailed, "choose an --image with sh and nsenter, such as " + DefaultImage},
+	helperpod.WaitSandbox:     {SandboxFailed, "the container runtime needs repair: reach the node by its console"},
+	helperpod.WaitVolume:      {ContainerFailed, "check the claim of --mount-pvc, or the host's /usr, /lib and /lib64 for --no-pull"},
+	helperpod.WaitPressure:    {NodePressure, "--critical enters all the same (it may stop a workload)"},
+	helperpod.WaitFull:        {NodeFull, "--critical makes room (it stops a workload)"},
+	helperpod.WaitAffinity:    {AffinityRefused, "use -n with a namespace that has no default node selector"},
+	helperpod.WaitTaint:       {AffinityRefused, "admission took the tolerations away: use -n with another namespace"},
+	helperpod.WaitRejected:    {KubeletRejected, "read the kubelet's reason"},
+	helperpod.WaitEnded:       {HelperEnded, "choose an --image with sh, such as " + DefaultImage},
+	helperpod.WaitDeleted:     {HelperEnded, "look for a policy controller that deletes privileged pods"},
+	helperpod.WaitNew:         {HelperNotStarted, "wait longer with --start-timeout"},
+	helperpod.WaitUnscheduled: {HelperNotStarted, "wait longer with --start-timeout"},
+}
+
+// NotStarted explains a pod that does not start.
+func NotStarted(plan report.Plan, w helperpod.Wait, o Options) finding.Finding {
+	known, ok := failures[w.Code]
+	if !ok {
+		known.code, known.remedy = HelperNotStarted, "look at the node"
+	}
+	image := plan.Pod.Spec.Containers[0].Image
+	message := fmt.Sprintf("the pod does not start on node %q: %s; %s", plan.Node, w.Text, known.remedy)
+	switch known.code {
+	case ImagePullFailed, ImagePullSlow, ImageNotOnNode, ImageWrong:
+		message = fmt.Sprintf("node %q cannot use image %q: %s; %s", plan.Node, image, w.Text, known.remedy)
+	}
+	f := titled(known.code, message)
+	f.Object = &finding.ObjectRef{Kind: "Pod", Namespace: plan.Namespace, Name: plan.Pod.Name}
+	f.Evidence = []finding.Evidence{{Source: "Pod", Path: "status", Value: w.Text}}
+	switch known.code {
+	case ImagePullFailed, ImagePullSlow:
+		f.Next = []finding.Next{{Command: o.Kubectl.Command(o.Namespace, o.Program, plan.Node, "--no-pull"), Why: "runs an image that is on the node, with the host's own tools", Risk: finding.Read}}
+	case NodePressure, NodeFull:
+		f.Next = []finding.Next{{Command: o.Kubectl.Command(o.Namespace, o.Program, plan.Node, "--critical"), Why: "enters as a critical pod", Risk: finding.Destructive}}
+	}
+	return f
+}

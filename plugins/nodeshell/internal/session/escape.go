@@ -1,0 +1,79 @@
+// Package session is the local end of a command: the terminal, standard input with ssh's escape keys, and output that
+// is prefixed, folded or kept.
+package session
+
+import (
+	"errors"
+	"io"
+)
+
+// ErrDropped is the cause of a session that the user has left by "~.".
+var ErrDropped = errors.New("left by ~.")
+
+const escapeHelp = "\r\n~.  drop this session (what it runs ends within half a minute)\r\n~~  send ~\r\n~?  this help\r\n"
+
+// Escape passes keys on and watches for ssh's escapes, which count only after a newline: the way out of a session whose
+// node hangs (https://github.com/kubernetes/kubernetes/issues/35213).
+type Escape struct {
+	In   io.Reader
+	Say  io.Writer // for ~?
+	Drop func(error)
+
+	state state
+}
+
+type state int
+
+const (
+	lineStart state = iota
+	tilde           // "~" was typed at the start of a line, and is held back
+	inLine
+)
+
+// Read gives what is to be sent; it may be nothing.
+func (e *Escape) Read(p []byte) (int, error) {
+	if len(p) < 2 {
+		return 0, io.ErrShortBuffer
+	}
+	typed := make([]byte, len(p)/2) // a held "~" comes out together with the next key
+	n, err := e.In.Read(typed)
+	out := 0
+	for _, key := range typed[:n] {
+		out += e.key(p[out:], key)
+	}
+	if err != nil && e.state == tilde {
+		p[out] = '~'
+		out++
+	}
+	return out, err
+}
+
+func (e *Escape) key(p []byte, key byte) int {
+	switch {
+	case e.state == lineStart && key == '~':
+		e.state = tilde
+		return 0
+	case e.state == tilde && key == '.':
+		e.state = inLine
+		e.Drop(ErrDropped)
+		return 0
+	case e.state == tilde && key == '?':
+		e.state = lineStart
+		io.WriteString(e.Say, escapeHelp)
+		return 0
+	case e.state == tilde && key == '~':
+		e.state = inLine
+		p[0] = '~'
+		return 1
+	}
+	n := 0
+	if e.state == tilde {
+		p[0], n = '~', 1
+	}
+	p[n] = key
+	e.state = inLine
+	if key == '\r' || key == '\n' {
+		e.state = lineStart
+	}
+	return n + 1
+}

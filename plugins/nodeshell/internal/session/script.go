@@ -1,0 +1,31 @@
+package session
+
+import (
+	"bytes"
+	"fmt"
+	"path"
+	"strings"
+)
+
+// Interpreter reads a script's first line and gives the command that takes the script from standard input. Scripts go
+// over standard input because arguments travel in the URL, where they are logged and cut.
+func Interpreter(script []byte, args []string) ([]string, error) {
+	words := []string{"sh"}
+	if line, _, _ := bytes.Cut(script, []byte("\n")); bytes.HasPrefix(line, []byte("#!")) {
+		words = strings.Fields(string(line[2:]))
+		if len(words) > 1 && path.Base(words[0]) == "env" {
+			words = words[1:]
+		}
+	}
+	if len(words) == 0 {
+		return nil, fmt.Errorf("the script's first line names no interpreter")
+	}
+	name := path.Base(words[0])
+	switch {
+	case name == "sh" || name == "bash" || name == "dash" || name == "ash" || name == "zsh" || name == "ksh":
+		return append(append(words, "-s", "--"), args...), nil
+	case strings.HasPrefix(name, "python") || name == "perl" || name == "ruby":
+		return append(append(words, "-"), args...), nil
+	}
+	return nil, fmt.Errorf("the script's interpreter %q is not known to read a script from standard input: use a shell, python, perl or ruby", words[0])
+}

@@ -1,0 +1,169 @@
+package session
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestEscape(t *testing.T) {
+	tests := []struct {
+		name, typed, sent string
+		dropped, help     bool
+	}{
+		{"at the very start", "~.", "", true, false},
+		{"after a return", "ls\r~.", "ls\r", true, false},
+		{"within a line it is text", "ls ~.\r", "ls ~.\r", false, false},
+		{"a home directory at the start of a line", "~/bin/x\r", "~/bin/x\r", false, false},
+		{"doubled, it is sent once", "\r~~.\r", "\r~.\r", false, false},
+		{"help", "\r~?x", "\rx", false, true},
+		{"held back at the end of input", "~", "~", false, false},
+		{"bytes of every kind", "\x00\xff\x1b[A~\r", "\x00\xff\x1b[A~\r", false, false},
+	}
+	for _, test := range tests {
+		for _, slow := range []bool{false, true} {
+			t.Run(test.name, func(t *testing.T) {
+				var in io.Reader = strings.NewReader(test.typed)
+				if slow {
+					in = iotest.OneByteReader(in)
+				}
+				var help bytes.Buffer
+				var dropped error
+				e := &Escape{In: in, Say: &help, Drop: func(err error) { dropped = err }}
+				sent, err := io.ReadAll(e)
+				if err != nil || string(sent) != test.sent {
+					t.Errorf("sent %q, %v; want %q", sent, err, test.sent)
+				}
+				if errors.Is(dropped, ErrDropped) != test.dropped || (help.Len() > 0) != test.help {
+					t.Errorf("dropped %v, help %q", dropped, help.String())
+				}
+			})
+		}
+	}
+}
+
+func TestPrefixedKeepsLinesWhole(t *testing.T) {
+	var out bytes.Buffer
+	shared := NewShared(&out)
+	a, b := shared.Prefixed("[a] "), shared.Prefixed("[b] ")
+	for _, w := range []struct {
+		p    *Prefixed
+		text string
+	}{{a, "one\ntw"}, {b, "x"}, {a, "o\n"}, {b, "y\nz"}} {
+		if _, err := io.WriteString(w.p, w.text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(a.Flush(), b.Flush()); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff("[a] one\n[a] two\n[b] xy\n[b] z\n", out.String()); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestFoldGroupsWhatIsEqual(t *testing.T) {
+	outputs := []Output{{"w3", "b", "0"}, {"w2", "a\n", "0"}, {"w1", "a\n", "0"}, {"w0", "a\n", "2"}}
+	want := "== w1,w2 (2 nodes) ==\na\n== w0, exit code 2 ==\na\n== w3 ==\nb\n"
+	if d := cmp.Diff(want, Fold(outputs)); d != "" {
+		t.Error(d)
+	}
+	outputs[0], outputs[3] = outputs[3], outputs[0]
+	if d := cmp.Diff(want, Fold(outputs)); d != "" {
+		t.Errorf("in another order: %s", d)
+	}
+}
+
+func TestInterpreter(t *testing.T) {
+	tests := []struct {
+		script, want, err string
+	}{
+		{"echo hi\n", "sh -s -- a b", ""},
+		{"#!/bin/bash -eu\nx\n", "/bin/bash -eu -s -- a b", ""},
+		{"#!/usr/bin/env python3\nx\n", "python3 - a b", ""},
+		{"#!/usr/bin/perl -w\n", "/usr/bin/perl -w - a b", ""},
+		{"#!/usr/bin/node\n", "", "not known"},
+		{"#!\n", "", "names no interpreter"},
+		{"", "sh -s -- a b", ""},
+	}
+	for _, test := range tests {
+		argv, err := Interpreter([]byte(test.script), []string{"a", "b"})
+		if test.err != "" {
+			if err == nil || !strings.Contains(err.Error(), test.err) {
+				t.Errorf("%q: %v", test.script, err)
+			}
+			continue
+		}
+		if got := strings.Join(argv, " "); err != nil || got != test.want {
+			t.Errorf("%q: %q, %v; want %q", test.script, got, err, test.want)
+		}
+	}
+}
+
+func TestTcpdumpLog(t *testing.T) {
+	l := &TcpdumpLog{}
+	io.WriteString(l, "capture tool=node interface=eth0\ntcpdump: listening on eth0, link-type EN10MB (Ethernet), snapshot length 262144 bytes\n")
+	if captured, received, dropped := l.Counts(); captured != nil || received != nil || dropped != nil {
+		t.Error("counters before there are any: unknown is not 0")
+	}
+	io.WriteString(l, "1 packet captured\n24 packets received by filter\n3 packets dropped by kernel\n")
+	captured, received, dropped := l.Counts()
+	if *captured != 1 || *received != 24 || *dropped != 3 {
+		t.Errorf("%d %d %d", *captured, *received, *dropped)
+	}
+	if tool, device := l.Setup(); tool != "node" || device != "eth0" {
+		t.Errorf("%s %s", tool, device)
+	}
+	if c := l.Complaint(); c != "" {
+		t.Errorf("complaint %q", c)
+	}
+	io.WriteString(l, "tcpdump: can't parse filter expression: syntax error\n")
+	if c := l.Complaint(); c != "can't parse filter expression: syntax error" {
+		t.Errorf("complaint %q", c)
+	}
+}
+
+// The script with a tcpdump that only waits: it must be ended by the end of input, and by itself after its time.
+func TestCaptureScriptEndsTcpdump(t *testing.T) {
+	dir := t.TempDir()
+	fake := "#!/bin/sh\n[ \"$1\" = --help ] && exit\ntrap 'echo 5 packets captured >&2; exit 0' TERM\necho \"$@\"\nsleep 60 >/dev/null 2>&1 & wait\n"
+	if err := os.WriteFile(filepath.Join(dir, "tcpdump"), []byte(fake), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, seconds := range map[string]string{"end of input": "0", "time": "1"} {
+		t.Run(name, func(t *testing.T) {
+			cmd := exec.CommandContext(t.Context(), "sh", "-c", CaptureScript, "capture", "here", "eth9", seconds, "-w", "-", "port 53")
+			cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"))
+			stop := make(chan struct{})
+			if seconds == "0" {
+				time.AfterFunc(300*time.Millisecond, func() { close(stop) })
+			}
+			reader, writer := io.Pipe()
+			go func() { io.Copy(writer, UntilClosed(stop)); writer.Close() }()
+			stdin, err := cmd.StdinPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			go func() { io.Copy(stdin, reader); stdin.Close() }()
+			var stdout, stderr bytes.Buffer
+			cmd.Stdout, cmd.Stderr = &stdout, &stderr
+			cmd.WaitDelay = 10 * time.Second
+			began := time.Now()
+			if err := cmd.Run(); err != nil || time.Since(began) > 20*time.Second {
+				t.Errorf("%v after %s: %s", err, time.Since(began), stderr.String())
+			}
+			if stdout.String() != "-i eth9 -w - port 53\n" || !strings.Contains(stderr.String(), "5 packets captured") {
+				t.Errorf("stdout %q, stderr %q", stdout.String(), stderr.String())
+			}
+		})
+	}
+}

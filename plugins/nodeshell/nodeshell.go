@@ -1,0 +1,140 @@
+// Package nodeshell is `kubectl nodeshell`: a root shell, a command or a packet capture on any node, with exact results
+// and nothing left behind.
+package nodeshell
+
+import (
+	"context"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/complete"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/evaluate"
+)
+
+const (
+	name    = "nodeshell"
+	manager = "kubectl-nodeshell"
+	// ownFailure is the exit code for everything that is not the remote command's, as in docker run and timeout.
+	ownFailure = 125
+	timedOut   = 124
+)
+
+const long = `
+	A root shell on a node, or one command, with its exact output and exit code. Nothing is left behind: not after
+	Ctrl-C, a closed terminal or kill -9.
+
+	A privileged pod is made on the node and removed at the end. Who may create such a pod is root on every node.
+
+	Exit code: the remote command's; 124 after --timeout; 125 when nodeshell itself failed, or cannot know how the
+	command ended.`
+
+const example = `
+	# A root shell on node worker-1; ~. at the start of a line leaves it
+	PROGRAM worker-1
+
+	# One command, its output and its exit code
+	PROGRAM worker-1 -- journalctl -u kubelet -n 50
+
+	# On every node of a group, identical outputs folded
+	PROGRAM -l node-role.kubernetes.io/worker --group -- uname -r
+
+	# A local script, and a shell line
+	PROGRAM worker-1 --script ./collect.sh
+	PROGRAM worker-1 --eval 'dmesg | tail -5'
+
+	# The node of a pod; and only the pod's network
+	PROGRAM pod/web-0
+	PROGRAM pod/web-0 --netns -- ss -tnp
+
+	# What would be created
+	PROGRAM worker-1 --dry-run -o yaml`
+
+// New makes the command.
+func New(env *cli.Env) *cobra.Command { return newCommand(env, run) }
+
+// Catalogue describes every finding code.
+func Catalogue() []finding.Entry { return evaluate.Catalogue() }
+
+type runFunc func(context.Context, *cli.Env, *kube.Flags, Options) error
+
+func newCommand(env *cli.Env, runF runFunc) *cobra.Command {
+	env.FailureCode = ownFailure
+	f := &flags{}
+	command := &cobra.Command{
+		Use:     name + " NODE… [-- COMMAND ARGS…]",
+		Short:   "A shell, a command or a capture on any node, nothing left behind",
+		Long:    cli.Long(long),
+		Example: cli.Example(env, example),
+		Args:    func(*cobra.Command, []string) error { return nil },
+		RunE: func(c *cobra.Command, args []string) error {
+			names, remote := split(c, args)
+			o, err := f.toOptions(names, remote)
+			if err != nil {
+				return err
+			}
+			return runF(c.Context(), env, f.connection, o)
+		},
+	}
+	f.connection = cli.AddConnectionFlags(env, command)
+	f.add(command.Flags())
+	command.ValidArgsFunction = targets(f.connection)
+	completeWords(command, map[string][]string{
+		"tty": {"auto", "true", "false"}, "stdin": {"auto", "true", "false"}, "dry-run": {"none", "client", "server"},
+		"output": {"json", "yaml"}, "color": output.ColorModes(), "image": {"auto", evaluate.DefaultImage},
+	})
+	command.AddCommand(captureCommand(env, f.connection, capture), cleanupCommand(env, f.connection, cleanup))
+	return command
+}
+
+// split gives the words before and after "--".
+func split(c *cobra.Command, args []string) (names, remote []string) {
+	if at := c.ArgsLenAtDash(); at >= 0 {
+		return args[:at], args[at:]
+	}
+	return args, nil
+}
+
+// targets offers nodes, and pods after "pod/".
+func targets(connection *kube.Flags) complete.Func {
+	pods := complete.Names(connection, schema.GroupVersionResource{Version: "v1", Resource: "pods"}, true, "pod/")
+	nodes := complete.Nodes(connection)
+	return func(c *cobra.Command, args []string, toComplete string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		if len(toComplete) >= 4 && toComplete[:4] == "pod/" {
+			return pods(c, args, toComplete)
+		}
+		return nodes(c, args, toComplete)
+	}
+}
+
+// captureTargets offers pods, and other kinds after "KIND/".
+func captureTargets(connection *kube.Flags) complete.Func {
+	offers := map[string]complete.Func{"": complete.Names(connection, schema.GroupVersionResource{Version: "v1", Resource: "pods"}, true, "")}
+	for word, resource := range map[string]schema.GroupVersionResource{
+		"pod": {Version: "v1", Resource: "pods"}, "svc": {Version: "v1", Resource: "services"},
+		"deploy": {Group: "apps", Version: "v1", Resource: "deployments"}, "sts": {Group: "apps", Version: "v1", Resource: "statefulsets"},
+		"ds": {Group: "apps", Version: "v1", Resource: "daemonsets"}, "node": {Version: "v1", Resource: "nodes"},
+	} {
+		offers[word] = complete.Names(connection, resource, word != "node", word+"/")
+	}
+	return func(c *cobra.Command, args []string, toComplete string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		word, _, slash := strings.Cut(toComplete, "/")
+		if offer := offers[word]; slash && offer != nil {
+			return offer(c, args, toComplete)
+		}
+		return offers[""](c, args, toComplete)
+	}
+}
+
+func completeWords(command *cobra.Command, words map[string][]string) {
+	for flag, list := range words {
+		if err := command.RegisterFlagCompletionFunc(flag, complete.Words(list...)); err != nil {
+			panic(err) // a flag that does not exist: a mistake in this file
+		}
+	}
+}

@@ -1,0 +1,318 @@
+package nodeshell
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/target"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/collect"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/evaluate"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/session"
+)
+
+// longTimeout is what "no --timeout" means for the pod's own deadline.
+const defaultMax = 4 * time.Hour
+
+// podFlags shape the helper pod; shells and captures share them.
+type podFlags struct {
+	image        string
+	noPull       bool
+	pullSecrets  []string
+	critical     bool
+	force        bool
+	createNS     bool
+	reason       string
+	labels       []string
+	annotations  []string
+	maxDuration  time.Duration
+	startTimeout time.Duration
+	noGuard      bool
+	quiet        bool
+}
+
+func (f *podFlags) add(set *pflag.FlagSet) {
+	set.StringVar(&f.image, "image", "auto", "Image of the helper pod, with sh and nsenter. auto: a known one that is on the node, else "+evaluate.DefaultImage+".")
+	set.BoolVar(&f.noPull, "no-pull", false, "Ask no registry: run any image that is on the node, with the host's own tools over it.")
+	set.StringSliceVar(&f.pullSecrets, "pull-secret", nil, "Secret in the helper's namespace with the registry's credentials.")
+	set.BoolVar(&f.critical, "critical", false, "Run as a system-node-critical pod, which a node under pressure or full admits. It may stop a workload.")
+	set.BoolVar(&f.force, "force", false, "Try also where the node looks dead or under pressure.")
+	set.BoolVar(&f.createNS, "create-namespace", false, "Make a privileged namespace for this session and delete it with it.")
+	set.StringVar(&f.reason, "reason", "", "Why you enter: kept on the pod and in an Event on the node.")
+	set.StringSliceVar(&f.labels, "labels", nil, "More labels for the pod, KEY=VALUE, where a policy demands them.")
+	set.StringSliceVar(&f.annotations, "annotations", nil, "More annotations for the pod, KEY=VALUE.")
+	set.DurationVar(&f.maxDuration, "max-duration", defaultMax, "The pod ends after this at the latest, whatever happens to this process.")
+	set.DurationVar(&f.startTimeout, "start-timeout", time.Minute, "How long the pod may take to start; longer while an image is being pulled.")
+	set.BoolVar(&f.noGuard, "no-job", false, "Make a bare pod, not a Job around it. The Job lets the cluster remove the pod when this process is killed.")
+	set.BoolVarP(&f.quiet, "quiet", "q", false, "No notices on standard error.")
+}
+
+func (f *podFlags) check() []error {
+	var errs []error
+	if f.noPull && f.image != "auto" {
+		errs = append(errs, errors.New("--no-pull takes an image from the node: leave --image out"))
+	}
+	if f.image == "" || strings.ContainsAny(f.image, " \t\n") {
+		errs = append(errs, fmt.Errorf("--image %q is not an image", f.image))
+	}
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+	}{{"max-duration", f.maxDuration}, {"start-timeout", f.startTimeout}} {
+		if d.value < time.Second {
+			errs = append(errs, fmt.Errorf("--%s %s is too short: use 1s or more", d.name, d.value))
+		}
+	}
+	for _, label := range f.labels {
+		key, value, ok := strings.Cut(label, "=")
+		if !ok || len(validation.IsQualifiedName(key)) > 0 || len(validation.IsValidLabelValue(value)) > 0 {
+			errs = append(errs, fmt.Errorf("--labels %q is not KEY=VALUE", label))
+		}
+	}
+	for _, annotation := range f.annotations {
+		if key, _, ok := strings.Cut(annotation, "="); !ok || len(validation.IsQualifiedName(key)) > 0 {
+			errs = append(errs, fmt.Errorf("--annotations %q is not KEY=VALUE", annotation))
+		}
+	}
+	return errs
+}
+
+func pairs(list []string) map[string]string {
+	m := map[string]string{}
+	for _, pair := range list {
+		key, value, _ := strings.Cut(pair, "=")
+		m[key] = value
+	}
+	return m
+}
+
+// shape fills in the part of evaluate's options that the pod flags decide.
+func (f *podFlags) shape(o *evaluate.Options) {
+	if f.image != "auto" {
+		o.Image = f.image
+	}
+	o.NoPull, o.PullSecrets, o.Critical, o.Force = f.noPull, f.pullSecrets, f.critical, f.force
+	o.Reason, o.Labels, o.Annotations, o.MaxDuration = f.reason, pairs(f.labels), pairs(f.annotations), f.maxDuration
+}
+
+// flags are the command line of a shell or command.
+type flags struct {
+	connection *kube.Flags
+	pod        podFlags
+
+	selector  string
+	all       bool
+	tty       string
+	stdin     string
+	hostTTY   bool
+	inImage   bool
+	mountPVC  string
+	netns     bool
+	container string
+	script    string
+	eval      string
+	timeout   time.Duration
+	dryRun    string
+	output    string
+	parallel  int
+	group     bool
+	outputDir string
+	yes       bool
+	color     string
+}
+
+func (f *flags) add(set *pflag.FlagSet) {
+	f.pod.add(set)
+	set.StringVarP(&f.selector, "selector", "l", "", "Run on every node with these labels.")
+	set.BoolVar(&f.all, "all", false, "Run on every node.")
+	set.StringVarP(&f.tty, "tty", "t", "auto", "Give the command a terminal: auto, true, false. auto: where standard input and output are terminals.")
+	set.StringVarP(&f.stdin, "stdin", "i", "auto", "Pass standard input on: auto, true, false. auto: where a pipe or file was put there for this command, so that a loop's list is left alone.")
+	set.Lookup("tty").NoOptDefVal, set.Lookup("stdin").NoOptDefVal = "true", "true"
+	set.BoolVar(&f.hostTTY, "host-tty", false, "Open the terminal on the host (by its script), for tmux, screen and sudo.")
+	set.BoolVarP(&f.inImage, "stay-in-image", "x", false, "Stay in the image's file system; the node's is at /host. For hosts without a shell.")
+	set.StringVarP(&f.mountPVC, "mount-pvc", "m", "", "Mount a claim of the helper's namespace, NAME[:PATH], into the image (with -x). PATH is /mnt by default.")
+	set.BoolVar(&f.netns, "netns", false, "With pod/NAME: enter only the pod's network, with the node's tools.")
+	set.StringVarP(&f.container, "container", "c", "", "With --netns: find the pod's network by this container.")
+	set.StringVar(&f.script, "script", "", "Run this local script on the node (- is standard input); what follows -- are its arguments.")
+	set.StringVar(&f.eval, "eval", "", "Run this line in the node's shell: 'a | b'.")
+	set.DurationVar(&f.timeout, "timeout", 0, "End the command after this, with exit code 124. 0: no limit.")
+	set.StringVar(&f.dryRun, "dry-run", "none", "Create nothing: client shows the plan, server asks admission too. With -o yaml the exact object.")
+	set.Lookup("dry-run").NoOptDefVal = "client"
+	set.StringVarP(&f.output, "output", "o", "", "Output: json or yaml, with the exit code, times and output of each node.")
+	set.IntVar(&f.parallel, "parallel", 20, "Nodes at once.")
+	set.BoolVar(&f.group, "group", false, "Several nodes: print identical outputs once, with the nodes that gave them.")
+	set.StringVar(&f.outputDir, "output-dir", "", "Several nodes: write NODE.out and NODE.err into this directory.")
+	set.BoolVarP(&f.yes, "yes", "y", false, "Do not ask before running on more than ten nodes.")
+	cli.AddColorFlag(set, &f.color)
+}
+
+// Options are a checked command line.
+type Options struct {
+	Nodes collect.Selection
+	Pod   podFlags
+
+	TTY       string // auto, true, false
+	Stdin     string
+	HostTTY   bool
+	InImage   bool
+	PVC       string
+	PVCPath   string
+	Netns     bool
+	Container string
+	Script    string
+	Eval      string
+	Command   []string
+	Timeout   time.Duration
+	DryRun    string // none, client, server
+	Format    output.Format
+	Parallel  int
+	Group     bool
+	OutputDir string
+	Yes       bool
+	Color     output.ColorMode
+}
+
+var kinds = target.Kinds{Default: "Node", Words: map[string]string{
+	"node": "Node", "nodes": "Node", "no": "Node", "pod": "Pod", "pods": "Pod", "po": "Pod",
+}}
+
+func (f *flags) toOptions(args, command []string) (Options, error) {
+	errs := f.pod.check()
+	fail := func(format string, a ...any) { errs = append(errs, fmt.Errorf(format, a...)) }
+	o := Options{
+		Pod: f.pod, TTY: f.tty, Stdin: f.stdin, HostTTY: f.hostTTY, InImage: f.inImage, Netns: f.netns,
+		Container: f.container, Script: f.script, Eval: f.eval, Command: command, Timeout: f.timeout, DryRun: f.dryRun,
+		Parallel: f.parallel, Group: f.group, OutputDir: f.outputDir, Yes: f.yes,
+	}
+	o.PVC, o.PVCPath, _ = strings.Cut(f.mountPVC, ":")
+	if o.PVC != "" && o.PVCPath == "" {
+		o.PVCPath = "/mnt"
+	}
+	refs, err := parseTargets(args)
+	if err != nil {
+		errs = append(errs, err)
+	}
+	o.Nodes = collect.Selection{Selector: f.selector, All: f.all}
+	for _, ref := range refs {
+		if ref.Kind == "Pod" {
+			o.Nodes.Pods = append(o.Nodes.Pods, ref.Name)
+			continue
+		}
+		o.Nodes.Nodes = append(o.Nodes.Nodes, ref.Name)
+	}
+	ways := 0
+	for _, given := range []bool{len(args) > 0, f.selector != "", f.all} {
+		if given {
+			ways++
+		}
+	}
+	switch {
+	case ways == 0:
+		fail("name a node (or node/NAME, pod/NAME, an address), or use -l or --all")
+	case ways > 1:
+		fail("give names, -l or --all, not several of them")
+	}
+	if f.selector != "" {
+		if _, err := labels.Parse(f.selector); err != nil {
+			fail("-l %q: %w", f.selector, err)
+		}
+	}
+	errs = append(errs, f.checkWords()...)
+	errs = append(errs, o.checkCombinations()...)
+	if o.Format, err = output.ParseFormat(f.output, output.JSON, output.YAML); err != nil {
+		errs = append(errs, err)
+	}
+	if o.Color, err = output.ParseColorMode(f.color); err != nil {
+		errs = append(errs, err)
+	}
+	return o, cli.Usage(errors.Join(errs...))
+}
+
+// parseTargets reads names of nodes. Provider IDs (aws:///eu-1/i-1) have slashes of their own.
+func parseTargets(args []string) ([]target.Ref, error) {
+	var plain []string
+	var refs []target.Ref
+	for _, arg := range args {
+		if strings.Contains(arg, "://") {
+			refs = append(refs, target.Ref{Kind: "Node", Name: arg})
+			continue
+		}
+		plain = append(plain, arg)
+	}
+	parsed, err := kinds.Parse(plain)
+	return append(parsed, refs...), err
+}
+
+func (f *flags) checkWords() []error {
+	var errs []error
+	words := map[string][]string{
+		"tty=" + f.tty: {"auto", "true", "false"}, "stdin=" + f.stdin: {"auto", "true", "false"},
+		"dry-run=" + f.dryRun: {"none", "client", "server"},
+	}
+	for _, given := range slices.Sorted(maps.Keys(words)) {
+		name, value, _ := strings.Cut(given, "=")
+		if !slices.Contains(words[given], value) {
+			errs = append(errs, fmt.Errorf("--%s %q is not known: use %s", name, value, strings.Join(words[given], ", ")))
+		}
+	}
+	if f.parallel < 1 {
+		errs = append(errs, fmt.Errorf("--parallel %d: use 1 or more", f.parallel))
+	}
+	if f.timeout < 0 {
+		errs = append(errs, fmt.Errorf("--timeout %s: use a positive duration", f.timeout))
+	}
+	return errs
+}
+
+func (o Options) checkCombinations() []error {
+	var errs []error
+	fail := func(format string, a ...any) { errs = append(errs, fmt.Errorf(format, a...)) }
+	if o.Eval != "" && (o.Script != "" || len(o.Command) > 0) {
+		fail("--eval is the whole command: leave out --script and what follows --")
+	}
+	if o.Netns && len(o.Nodes.Pods) == 0 {
+		fail("--netns needs a pod: pod/NAME")
+	}
+	if o.Container != "" && !o.Netns {
+		fail("-c chooses a container for --netns")
+	}
+	if o.PVC != "" && !o.InImage {
+		fail("--mount-pvc mounts into the image: give -x too")
+	}
+	if o.Netns && o.InImage {
+		fail("--netns uses the node's tools: leave out -x")
+	}
+	if o.HostTTY && o.InImage {
+		fail("--host-tty is the host's: leave out -x")
+	}
+	if o.Group && o.OutputDir != "" {
+		fail("--group or --output-dir, not both")
+	}
+	if o.Script == "-" && o.TTY == "true" {
+		fail("--script - takes standard input: leave out --tty")
+	}
+	return errs
+}
+
+// shell says that no command was given.
+func (o Options) shell() bool { return o.Script == "" && o.Eval == "" && len(o.Command) == 0 }
+
+// interpreter reads the script and gives its command.
+func (o Options) interpreter(env *cli.Env) (argv []string, script []byte, err error) {
+	script, err = env.ReadFile(o.Script)
+	if err != nil {
+		return nil, nil, err
+	}
+	argv, err = session.Interpreter(script, o.Command)
+	return argv, script, err
+}

@@ -1,0 +1,209 @@
+package nodeshell
+
+import (
+	"context"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/e2e/harness"
+)
+
+func TestPodSecurity(t *testing.T) {
+	t.Parallel()
+	c := cluster(t)
+	ns := c.Namespace(t)
+	c.MustKubectl(t, "label", "namespace", ns, "pod-security.kubernetes.io/enforce=baseline")
+	r := run(t, c, "w1", "-n", ns, "--", "true")
+	if r.Code != 125 || !strings.Contains(r.Stderr, `enforces Pod Security "baseline`) || !strings.Contains(r.Stderr, "--create-namespace") {
+		t.Errorf("code %d: %s", r.Code, r.Stderr)
+	}
+	if r = run(t, c, "w1", "--create-namespace", "--", "hostname"); r.Code != 0 || r.Stdout != "w1\n" {
+		t.Errorf("code %d: %q %s", r.Code, r.Stdout, r.Stderr)
+	}
+	harness.Eventually(t, time.Minute, func() (string, bool) {
+		rest := c.MustKubectl(t, "get", "namespaces", "-l", "app.kubernetes.io/managed-by=kubectl-nodeshell", "-o", "name")
+		return rest, rest == ""
+	})
+}
+
+func TestAnImageThatCannotBePulledIsSaidAtOnce(t *testing.T) {
+	t.Parallel()
+	c := cluster(t)
+	ns := c.Namespace(t)
+	began := time.Now()
+	r := run(t, c, "w1", "-n", ns, "--image", "127.0.0.1:9/none:1", "--", "true")
+	if r.Code != 125 || !strings.Contains(r.Stderr, "cannot use image") || !strings.Contains(r.Stderr, "connection refused") || !strings.Contains(r.Stderr, "--no-pull") {
+		t.Errorf("code %d: %s", r.Code, r.Stderr)
+	}
+	if took := time.Since(began); took > 30*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	if r = run(t, c, "w1", "-n", ns, "--image", "docker.io/library/testapp:1", "--", "true"); r.Code != 125 || !strings.Contains(r.Stderr, "busybox") {
+		t.Errorf("an image without sh: code %d: %s", r.Code, r.Stderr)
+	}
+	if r = run(t, c, "w1", "-n", ns, "--image", "Not:A:Name", "--", "true"); r.Code != 125 {
+		t.Errorf("no name: code %d: %s", r.Code, r.Stderr)
+	}
+	nothingLeft(t, c, ns)
+}
+
+func TestNoPullRunsTheHostsOwnTools(t *testing.T) {
+	t.Parallel()
+	c := cluster(t)
+	r := run(t, c, "w1", "--no-pull", "--", "sh", "-c", "hostname; exit 6")
+	if r.Code != 6 || r.Stdout != "w1\n" {
+		t.Errorf("code %d: %q %s", r.Code, r.Stdout, r.Stderr)
+	}
+}
+
+func TestCordonedAndTaintedNodes(t *testing.T) {
+	c := cluster(t)
+	c.MustKubectl(t, "cordon", "w2")
+	c.MustKubectl(t, "taint", "node", "w2", "e2e=x:NoExecute")
+	t.Cleanup(func() {
+		c.Kubectl(t, "uncordon", "w2")
+		c.Kubectl(t, "taint", "node", "w2", "e2e-")
+	})
+	if r := run(t, c, "w2", "--", "hostname"); r.Code != 0 || r.Stdout != "w2\n" {
+		t.Errorf("code %d: %q %s", r.Code, r.Stdout, r.Stderr)
+	}
+}
+
+func TestANodeWithoutPodNetwork(t *testing.T) {
+	c := cluster(t)
+	heal := c.Fault(t, "break-cni", "w2")
+	defer heal()
+	nodeBecomes(t, c, "Ready", "False")
+	if r := run(t, c, "w2", "--", "hostname"); r.Code != 0 || r.Stdout != "w2\n" || !strings.Contains(r.Stderr, "not ready") {
+		t.Errorf("code %d: %q %s", r.Code, r.Stdout, r.Stderr)
+	}
+}
+
+func TestANodeUnderPressure(t *testing.T) {
+	c := cluster(t)
+	heal := c.Fault(t, "pid-pressure", "w2")
+	defer heal()
+	nodeBecomes(t, c, "PIDPressure", "True")
+	if r := run(t, c, "w2", "--", "true"); r.Code != 125 || !strings.Contains(r.Stderr, "--critical") || !strings.Contains(r.Stderr, "PIDPressure") {
+		t.Errorf("code %d: %s", r.Code, r.Stderr)
+	}
+	if r := run(t, c, "w2", "-n", "kube-system", "--critical", "--", "hostname"); r.Code != 0 || r.Stdout != "w2\n" || !strings.Contains(r.Stderr, "stops another pod") {
+		t.Errorf("code %d: %q %s", r.Code, r.Stdout, r.Stderr)
+	}
+}
+
+// A kubelet that is restarted in the middle of a command: whatever comes out, it is never success.
+func TestKubeletRestartIsNeverSuccess(t *testing.T) {
+	c := cluster(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	for range 3 {
+		cmd := c.Command(ctx, "kubectl", "nodeshell", "w2", "--", "sh", "-c", "echo begun; sleep 20; exit 3")
+		type result struct {
+			out string
+			err error
+		}
+		done := make(chan result, 1)
+		go func() {
+			out, err := cmd.CombinedOutput()
+			done <- result{string(out), err}
+		}()
+		harness.Eventually(t, time.Minute, func() (string, bool) {
+			return "the command has not begun", processes(t, c, "w2", "sleep 20") != ""
+		})
+		heal := c.Fault(t, "stop-kubelet", "w2")
+		heal()
+		r := <-done
+		var exit *exec.ExitError
+		if r.err == nil {
+			t.Errorf("success: %s", r.out)
+		} else if ok := asExit(r.err, &exit); !ok || exit.ExitCode() != 3 && exit.ExitCode() != 125 {
+			t.Errorf("%v: %s", r.err, r.out)
+		}
+	}
+	nothingLeft(t, c, "")
+}
+
+func asExit(err error, to **exec.ExitError) bool {
+	e, ok := err.(*exec.ExitError)
+	*to = e
+	return ok
+}
+
+// One node of three is dead: the others' results, the right codes, in bounded time; and nothing waits for the dead one.
+func TestADeadNode(t *testing.T) {
+	c := cluster(t)
+	heal := c.Fault(t, "stop-kubelet", "w2")
+	defer heal()
+	harness.Eventually(t, 90*time.Second, func() (string, bool) {
+		r := run(t, c, "w2", "--dry-run", "--", "true")
+		return r.Stderr, strings.Contains(r.Stderr, "silent for")
+	})
+	began := time.Now()
+	r := run(t, c, "w2", "--", "true")
+	took := time.Since(began)
+	if r.Code != 125 || !strings.Contains(r.Stderr, "silent for") {
+		t.Errorf("code %d: %s", r.Code, r.Stderr)
+	}
+	t.Logf("refused in %s", took)
+	if took > 5*time.Second { // under a second on an idle machine
+		t.Errorf("it took %s", took)
+	}
+	r = run(t, c, "--all", "--", "hostname")
+	if r.Code != 125 || !strings.Contains(r.Stdout, "[w1] w1\n") || !strings.Contains(r.Stdout, "[cp1] cp1\n") || !strings.Contains(r.Stderr, "node w2: the kubelet") {
+		t.Errorf("code %d: %q %s", r.Code, r.Stdout, r.Stderr)
+	}
+	t.Run("forced and killed, nothing stays", func(t *testing.T) {
+		ns := c.Namespace(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		cmd := c.Command(ctx, "kubectl", "nodeshell", "w2", "-n", ns, "--force", "--", "true")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		harness.Eventually(t, 30*time.Second, func() (string, bool) { return "no pod", podIn("Pending")(t, c, ns, 0) })
+		cancel()
+		_ = cmd.Wait() // killed
+		// The Job ends by its deadline; a dead node's pod object stays until its kubelet is back.
+		harness.Eventually(t, time.Minute, func() (string, bool) {
+			rest := c.MustKubectl(t, "get", "pods", "-n", ns, "-o", "jsonpath={.items[*].metadata.deletionTimestamp} {.items[*].status.phase}")
+			return rest, strings.TrimSpace(rest) == "" || strings.Contains(rest, "T")
+		})
+		heal()
+		nothingLeft(t, c, ns)
+	})
+}
+
+func nodeBecomes(t *testing.T, c *harness.Cluster, condition, status string) {
+	t.Helper()
+	harness.Eventually(t, 90*time.Second, func() (string, bool) {
+		got := c.MustKubectl(t, "get", "node", "w2", "-o", `jsonpath={.status.conditions[?(@.type=="`+condition+`")].status}`)
+		return condition + " is " + got, got == status
+	})
+}
+
+func TestCleanupFindsWhatAKilledClientWithoutAJobHasLeft(t *testing.T) {
+	t.Parallel()
+	c := cluster(t)
+	ns := c.Namespace(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cmd := c.Command(ctx, "kubectl", "nodeshell", "w1", "-n", ns, "--no-job", "--", "sleep", "765433")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	harness.Eventually(t, time.Minute, func() (string, bool) { return "not running", podIn("Running")(t, c, ns, 0) })
+	if r := run(t, c, "cleanup", "-n", ns); r.Code != 0 || !strings.Contains(r.Stdout, "kept") {
+		t.Errorf("a session that runs: code %d, %s", r.Code, r.Stdout)
+	}
+	cancel()
+	_ = cmd.Wait() // killed
+	harness.Eventually(t, time.Minute, func() (string, bool) { return "its lease has not ended", podIn("Failed")(t, c, ns, 0) })
+	if r := run(t, c, "cleanup", "-n", ns); r.Code != 0 || !strings.Contains(r.Stdout, "deleted") {
+		t.Errorf("code %d, %s %s", r.Code, r.Stdout, r.Stderr)
+	}
+	nothingLeft(t, c, ns)
+	if r := run(t, c, "cleanup", "-n", ns); r.Code != 0 || !strings.Contains(r.Stderr, "nothing is left") {
+		t.Errorf("code %d, %s %s", r.Code, r.Stdout, r.Stderr)
+	}
+}
