@@ -14,9 +14,9 @@ type Size struct{ Width, Height uint16 }
 
 // Console is the person's terminal, for a plugin that hands it to a remote process. Nil functions mean there is none.
 type Console struct {
-	Raw        func() (restore func(), err error)                     // every key becomes a byte
+	Raw        func() (restore func(), err error)     // every key becomes a byte
 	Sizes      func(done <-chan struct{}) <-chan Size // the size now, and at every change
-	StdinGiven func() bool                                            // standard input was meant for this command
+	StdinGiven func() bool                            // standard input was meant for this command
 }
 
 func processConsole() Console {

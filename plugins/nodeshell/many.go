@@ -228,4 +228,3 @@ func criticalOnly(list []finding.Finding) []finding.Finding {
 	}
 	return kept
 }
-

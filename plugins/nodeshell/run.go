@@ -31,8 +31,8 @@ type runner struct {
 
 	group   *helperpod.Group
 	watched <-chan error // of group's watch, once
-	made    string // the namespace made for this run
-	free    bool   // -n does not bind the helper: it names pods
+	made    string       // the namespace made for this run
+	free    bool         // -n does not bind the helper: it names pods
 }
 
 func newRunner(env *cli.Env, connection *kube.Flags, pod podFlags) (*runner, error) {

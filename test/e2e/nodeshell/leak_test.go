@@ -70,7 +70,9 @@ func TestNothingIsLeftBehind(t *testing.T) {
 		{"pulling", func(int) []string { return []string{"--image", image, "--", "true"} }, false, podIn("Pending")},
 		{"command", func(mark int) []string { return []string{"--eval", fmt.Sprintf(endless, mark)} }, false, marked("sleep %d")},
 		{"terminal", func(mark int) []string { return []string{"--eval", fmt.Sprintf(endless, mark)} }, true, marked("sleep %d")},
-		{"capture", func(mark int) []string { return []string{"-w", "-", "--", fmt.Sprintf("ip or tcp port %d", mark%60000)} }, false, nil},
+		{"capture", func(mark int) []string {
+			return []string{"-w", "-", "--", fmt.Sprintf("ip or tcp port %d", mark%60000)}
+		}, false, nil},
 	}
 	stages[3].reached = func(t *testing.T, c *harness.Cluster, _ string, mark int) bool {
 		return strings.Contains(processes(t, c, "w1", "tcpdump"), fmt.Sprintf("tcp port %d", mark%60000))

@@ -58,15 +58,18 @@ func TestSchedulingMessagesAreSplitIntoTheirTerms(t *testing.T) {
 	}{
 		{
 			"0/3 nodes are available: 3 node(s) had untolerated taint(s). no new claims to deallocate, preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling.",
-			3, []schedulingTerm{{3, "node(s) had untolerated taint(s)"}},
+			3,
+			[]schedulingTerm{{3, "node(s) had untolerated taint(s)"}},
 		},
 		{
 			"0/3 nodes are available: 1 node(s) had untolerated taint {node-role.kubernetes.io/control-plane: }, 2 Insufficient cpu. preemption: 0/3 nodes are available: 1 Preemption is not helpful for scheduling, 2 No preemption victims found for incoming pod.",
-			3, []schedulingTerm{{2, "Insufficient cpu"}, {1, "node(s) had untolerated taint {node-role.kubernetes.io/control-plane: }"}},
+			3,
+			[]schedulingTerm{{2, "Insufficient cpu"}, {1, "node(s) had untolerated taint {node-role.kubernetes.io/control-plane: }"}},
 		},
 		{
 			"0/12 nodes are available: 1 node(s) were unschedulable, 11 node(s) didn't match Pod's node affinity/selector.",
-			12, []schedulingTerm{{11, "node(s) didn't match Pod's node affinity/selector"}, {1, "node(s) were unschedulable"}},
+			12,
+			[]schedulingTerm{{11, "node(s) didn't match Pod's node affinity/selector"}, {1, "node(s) were unschedulable"}},
 		},
 		{`0/3 nodes are available: persistentvolumeclaim "nope" not found. not found`, 3, []schedulingTerm{{3, `persistentvolumeclaim "nope" not found`}}},
 		{"0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found", 3, []schedulingTerm{{3, "pod has unbound immediate PersistentVolumeClaims"}}},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -39,9 +40,7 @@ func (a *app) upCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := a.healBefore(cmd.Context(), spec); err != nil {
-				return err
-			}
+			a.healBefore(cmd.Context(), spec)
 			made, err := cluster.Up(cmd.Context(), a.root, spec, bin, patience, a.report)
 			if err != nil {
 				return err
@@ -57,18 +56,21 @@ func (a *app) upCommand() *cobra.Command {
 	return c
 }
 
-// healBefore heals a cluster that only lacks health because of faults.
-func (a *app) healBefore(ctx context.Context, spec cluster.Spec) error {
+// healBefore heals a cluster that only lacks health because of faults. What does
+// not heal is replaced by what follows.
+func (a *app) healBefore(ctx context.Context, spec cluster.Spec) {
 	opened, err := a.open()
 	if err != nil || !opened.State.Ready || opened.State.Spec != spec || spec.Mode != cluster.ModeNodes {
-		return nil // nothing there, or nothing to keep: up itself sees to it
+		return // nothing there, or nothing to keep
 	}
 	broken := opened.FaultyNodes()
 	if len(broken) == 0 {
-		return nil
+		return
 	}
-	a.report("healing %v", broken)
-	return fault.HealAll(ctx, opened, "")
+	a.report("healing %s", strings.Join(broken, "; "))
+	if err := fault.HealAll(ctx, opened, ""); err != nil {
+		a.report("not healed: %v", err)
+	}
 }
 
 // complete checks a specification and fills in the mode.

@@ -95,9 +95,19 @@ func TestJoinConfig(t *testing.T) {
 }
 
 func TestEveryNodeHasAGroupOfItsOwn(t *testing.T) {
-	patch, err := kubeletPatch(node.Config{Name: "w1", Cluster: "dev"})
-	if err != nil || patch != "cgroupRoot: /kubectl-runbooks/dev/w1\n" {
-		t.Errorf("got %q, %v", patch, err)
+	seen := map[string]bool{}
+	for _, n := range []node.Config{
+		{Name: "w1", Cluster: "dev", Shared: "/a"},
+		{Name: "w2", Cluster: "dev", Shared: "/a"},
+		{Name: "w1", Cluster: "ci", Shared: "/a"},
+		{Name: "w1", Cluster: "dev", Shared: "/b"},
+	} {
+		patch, err := kubeletPatch(n)
+		if err != nil || seen[patch] || !strings.HasPrefix(patch, "cgroupRoot: /kubectl-runbooks/") ||
+			!strings.HasSuffix(patch, "/"+n.Cluster+"/"+n.Name+"\n") {
+			t.Errorf("%+v: got %q, %v", n, patch, err)
+		}
+		seen[patch] = true
 	}
 }
 

@@ -154,7 +154,8 @@ func (c *Cluster) writeKubeconfig(authority pki.Pair, user, group string) error 
 	data, err := yaml.Marshal(object{
 		"apiVersion": "v1", "kind": "Config", "current-context": name,
 		"clusters": []object{{"name": c.State.Name, "cluster": object{
-			"server": fmt.Sprintf("https://127.0.0.1:%d", c.State.Ports[portAPI]), "certificate-authority-data": authority.CertPEM}}},
+			"server": fmt.Sprintf("https://127.0.0.1:%d", c.State.Ports[portAPI]), "certificate-authority-data": authority.CertPEM,
+		}}},
 		"users":    []object{{"name": user, "user": object{"client-certificate-data": client.CertPEM, "client-key-data": client.KeyPEM}}},
 		"contexts": []object{{"name": name, "context": object{"cluster": c.State.Name, "user": user}}},
 	})
@@ -175,11 +176,14 @@ func (c *Cluster) plainArgs(part string) []string {
 	peer := fmt.Sprintf("http://127.0.0.1:%d", c.State.Ports[portEtcdPeer])
 	switch part {
 	case "etcd":
-		return []string{"--name=etcd", "--data-dir=" + c.path("etcd"), "--unsafe-no-fsync",
+		return []string{
+			"--name=etcd", "--data-dir=" + c.path("etcd"), "--unsafe-no-fsync",
 			"--listen-client-urls=" + etcd, "--advertise-client-urls=" + etcd,
-			"--listen-peer-urls=" + peer, "--initial-advertise-peer-urls=" + peer, "--initial-cluster=etcd=" + peer}
+			"--listen-peer-urls=" + peer, "--initial-advertise-peer-urls=" + peer, "--initial-cluster=etcd=" + peer,
+		}
 	case "kube-apiserver":
-		return []string{"--etcd-servers=" + etcd, "--bind-address=127.0.0.1",
+		return []string{
+			"--etcd-servers=" + etcd, "--bind-address=127.0.0.1",
 			fmt.Sprintf("--secure-port=%d", c.State.Ports[portAPI]),
 			// Nobody reaches the API server through its Service here, and a
 			// loopback address is none that may be advertised.
@@ -189,18 +193,23 @@ func (c *Cluster) plainArgs(part string) []string {
 			"--service-account-issuer=https://kubernetes.default.svc.cluster.local",
 			"--service-account-key-file=" + pkiFile("accounts.crt"), "--service-account-signing-key-file=" + pkiFile("accounts.key"),
 			"--service-cluster-ip-range=" + plan.Services,
-			"--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction", "--allow-privileged=true"}
+			"--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction", "--allow-privileged=true",
+		}
 	case "kube-controller-manager":
-		return []string{"--kubeconfig=" + c.kubeconfigPath("system:kube-controller-manager"), "--leader-elect=false", "--secure-port=0",
+		return []string{
+			"--kubeconfig=" + c.kubeconfigPath("system:kube-controller-manager"), "--leader-elect=false", "--secure-port=0",
 			"--use-service-account-credentials=true", "--root-ca-file=" + pkiFile("ca.crt"),
 			"--service-account-private-key-file=" + pkiFile("accounts.key"),
 			"--cluster-signing-cert-file=" + pkiFile("ca.crt"), "--cluster-signing-key-file=" + pkiFile("ca.key"),
-			"--allocate-node-cidrs=true", "--cluster-cidr=" + plan.Pods, "--service-cluster-ip-range=" + plan.Services}
+			"--allocate-node-cidrs=true", "--cluster-cidr=" + plan.Pods, "--service-cluster-ip-range=" + plan.Services,
+		}
 	case "kube-scheduler":
 		return []string{"--kubeconfig=" + c.kubeconfigPath("system:kube-scheduler"), "--leader-elect=false", "--secure-port=0"}
 	}
-	return []string{"--kubeconfig=" + c.kubeconfigPath("kwok"), "--config=" + c.stagesPath(),
-		"--manage-all-nodes=true", "--node-lease-duration-seconds=40", "--server-address=127.0.0.1:0"}
+	return []string{
+		"--kubeconfig=" + c.kubeconfigPath("kwok"), "--config=" + c.stagesPath(),
+		"--manage-all-nodes=true", "--node-lease-duration-seconds=40", "--server-address=127.0.0.1:0",
+	}
 }
 
 // stagesPath tells kwok how nodes and pods live.

@@ -241,7 +241,7 @@ func (c *Cluster) remove(ctx context.Context) error {
 		return err
 	}
 	if host.IsRoot() {
-		if err := host.RemoveCgroup(host.CgroupPath(c.State.Name), 30*time.Second); err != nil {
+		if err := host.RemoveCgroup(c.Root.Cgroup(c.State.Name), 30*time.Second); err != nil {
 			return err
 		}
 		if err := c.removeLinks(ctx); err != nil {

@@ -144,7 +144,7 @@ func throttle(ctx context.Context, t Target, o Options) error {
 		rate = "64kbit"
 	}
 	return t.Cluster.InNodeNetwork(ctx, t.Node.Name, "", "tc", "qdisc", "replace", "dev", "eth0", "root", "tbf",
-		"rate", rate, "burst", "32kb", "latency", "20s")
+		"rate", rate, "burst", "8kb", "latency", "60s")
 }
 
 func unthrottle(ctx context.Context, t Target, _ Options) error {

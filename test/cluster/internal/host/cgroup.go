@@ -3,9 +3,11 @@ package host
 import (
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -44,25 +46,19 @@ func parseHierarchies(mounts string) []Hierarchy {
 			continue
 		}
 		seen[fields[1]] = true
-		cpuset := fields[2] == "cgroup" && contains(strings.Split(fields[3], ","), "cpuset")
+		cpuset := fields[2] == "cgroup" && slices.Contains(strings.Split(fields[3], ","), "cpuset")
 		found = append(found, Hierarchy{Path: fields[1], Unified: fields[2] == "cgroup2", CPUSet: cpuset})
 	}
 	return found
 }
 
-func contains(list []string, wanted string) bool {
-	for _, s := range list {
-		if s == wanted {
-			return true
-		}
-	}
-	return false
-}
-
-// CgroupPath is the path of a group of a cluster inside a hierarchy, as the
-// kubelet's cgroupRoot wants it.
-func CgroupPath(cluster string, parts ...string) string {
-	return "/" + filepath.Join(append([]string{cgroupTop, cluster}, parts...)...)
+// Cgroup is the path of a group inside a hierarchy, as the kubelet's cgroupRoot
+// wants it. Clusters of different roots may have equal names, so the root is
+// part of it.
+func (r Root) Cgroup(parts ...string) string {
+	sum := fnv.New32a()
+	sum.Write([]byte(r)) //nolint:errcheck // never fails
+	return "/" + filepath.Join(append([]string{cgroupTop, fmt.Sprintf("%08x", sum.Sum32())}, parts...)...)
 }
 
 // CreateCgroup makes a group in every hierarchy, ready for processes.
@@ -157,7 +153,9 @@ func RemoveCgroup(path string, patience time.Duration) error {
 		time.Sleep(20 * time.Millisecond)
 	}
 	for _, tree := range trees {
-		os.Remove(filepath.Join(tree.Path, cgroupTop)) //nolint:errcheck // stays while another cluster is in it
+		for dir := filepath.Dir(path); dir != "/"; dir = filepath.Dir(dir) {
+			os.Remove(filepath.Join(tree.Path, dir)) //nolint:errcheck // stays while another cluster is in it
+		}
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"regexp"
 	"testing"
 )
 
@@ -44,8 +45,13 @@ func TestParseHierarchies(t *testing.T) {
 	}
 }
 
-func TestCgroupPath(t *testing.T) {
-	if got, want := CgroupPath("dev", "w1"), "/kubectl-runbooks/dev/w1"; got != want {
-		t.Errorf("got %q, want %q", got, want)
+func TestCgroupsOfDifferentRootsAreApart(t *testing.T) {
+	one, other := Root("/a").Cgroup("dev", "w1"), Root("/b").Cgroup("dev", "w1")
+	form := regexp.MustCompile(`^/kubectl-runbooks/[0-9a-f]{8}/dev/w1$`)
+	if one == other || !form.MatchString(one) || !form.MatchString(other) {
+		t.Errorf("got %q and %q", one, other)
+	}
+	if again := Root("/a").Cgroup("dev", "w1"); again != one {
+		t.Errorf("got %q and %q for one group", one, again)
 	}
 }

@@ -45,8 +45,11 @@ func TestLayer(t *testing.T) {
 		t.Fatal(err)
 	}
 	layer, err := Layer([]File{
-		{Path: "/usr/bin/p", Source: program}, {Path: "/usr/bin/q", Target: "p"},
-		{Path: "/etc/data", Data: []byte("x")}, {Path: "/tmp/"}, {Path: "/usr/bin/p", Data: []byte("second")},
+		{Path: "/usr/bin/p", Source: program},
+		{Path: "/usr/bin/q", Target: "p"},
+		{Path: "/etc/data", Data: []byte("x")},
+		{Path: "/tmp/"},
+		{Path: "/usr/bin/p", Data: []byte("second")},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -49,7 +49,7 @@ func (c Config) DiskPath() string { return c.path("disk.img") }
 func (c Config) LogPath(unit string) string { return c.path("log", unit+".log") }
 
 // Cgroup is the group below which everything of the node runs.
-func (c Config) Cgroup() string { return host.CgroupPath(c.Cluster, c.Name) }
+func (c Config) Cgroup() string { return host.Root(c.Shared).Cgroup(c.Cluster, c.Name) }
 
 // Save writes the configuration and makes the directories.
 func (c Config) Save() error {
