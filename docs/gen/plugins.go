@@ -1,8 +1,6 @@
 package main
 
 import (
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns"
-	dnsreport "github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo"
 	nodereport "github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain"
@@ -12,13 +10,12 @@ import (
 func plugins() []plugin {
 	return []plugin{
 		{
-			name: "dns", command: dns.New, catalogue: dns.Catalogue,
-			reports: []any{
-				dnsreport.Status{}, dnsreport.Config{}, dnsreport.PodResolver{}, dnsreport.Explanation{}, dnsreport.Resolution{},
-				dnsreport.Names{}, dnsreport.Verification{}, dnsreport.Upstreams{}, dnsreport.Top{}, dnsreport.Logs{},
-			},
+			name: "nodeinfo", command: nodeinfo.New, catalogue: nodeinfo.Catalogue, chinese: nodeinfo.ChineseCatalogue,
+			reports: []any{nodereport.List{}},
 		},
-		{name: "nodeinfo", command: nodeinfo.New, catalogue: nodeinfo.Catalogue, chinese: nodeinfo.ChineseCatalogue, reports: []any{nodereport.List{}}},
-		{name: "rollout-explain", command: rolloutexplain.New, catalogue: rolloutexplain.Catalogue, reports: []any{rolloutreport.List{}, rolloutreport.Rollout{}}},
+		{
+			name: "rollout-explain", command: rolloutexplain.New, catalogue: rolloutexplain.Catalogue, chinese: rolloutexplain.ChineseCatalogue,
+			reports: []any{rolloutreport.Rollout{}, rolloutreport.List{}},
+		},
 	}
 }
