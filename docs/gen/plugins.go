@@ -1,6 +1,8 @@
 package main
 
 import (
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns"
+	dnsreport "github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo"
 	nodereport "github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain"
@@ -9,6 +11,13 @@ import (
 
 func plugins() []plugin {
 	return []plugin{
+		{
+			name: "dns", command: dns.New, catalogue: dns.Catalogue, chinese: dns.ChineseCatalogue,
+			reports: []any{
+				dnsreport.Status{}, dnsreport.Config{}, dnsreport.PodResolver{}, dnsreport.Explanation{}, dnsreport.Resolution{},
+				dnsreport.Names{}, dnsreport.Verification{}, dnsreport.Upstreams{}, dnsreport.Top{}, dnsreport.Logs{},
+			},
+		},
 		{
 			name: "nodeinfo", command: nodeinfo.New, catalogue: nodeinfo.Catalogue, chinese: nodeinfo.ChineseCatalogue,
 			reports: []any{nodereport.List{}},
