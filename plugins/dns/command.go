@@ -27,9 +27,7 @@ import (
 func Catalogue() []finding.Entry { return evaluate.Catalogue() }
 
 // New makes the command.
-func New(env *cli.Env) *cobra.Command {
-	return newCommand(env, nil)
-}
+func New(env *cli.Env) *cobra.Command { return explained(env, newCommand(env, nil)) }
 
 // runF, where a test gives one, receives a command's options instead of running them.
 type runF func(any) error

@@ -19,7 +19,7 @@ import (
 )
 
 // New makes the command.
-func New(env *cli.Env) *cobra.Command { return newCommand(env, nil) }
+func New(env *cli.Env) *cobra.Command { return explained(env, newCommand(env, nil)) }
 
 // newCommand makes the command; a test gives runF to read the Options without running.
 func newCommand(env *cli.Env, runF func(*Options) error) *cobra.Command {

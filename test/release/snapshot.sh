@@ -20,6 +20,7 @@ if [ $# = 0 ]; then
   set -- release --snapshot --clean --skip=sign --timeout=2h
 fi
 $GORELEASER "$@"
+mkdir -p krew-manifests
 for manifest in dist/krew/*.yaml; do
   {
     echo "# Checksums of what \`make snapshot\` builds from commit $RELEASE_COMMIT with $(go env GOVERSION). See docs/releasing.md."
