@@ -106,7 +106,8 @@ func (b *builder) addPod(name, owner, image, node string, created time.Duration,
 		ready = corev1.ConditionTrue
 	}
 	p.Status.Conditions = []corev1.PodCondition{
-		{Type: corev1.PodScheduled, Status: corev1.ConditionTrue}, {Type: corev1.PodInitialized, Status: corev1.ConditionTrue, LastTransitionTime: ago(created)},
+		{Type: corev1.PodScheduled, Status: corev1.ConditionTrue},
+		{Type: corev1.PodInitialized, Status: corev1.ConditionTrue, LastTransitionTime: ago(created)},
 		{Type: corev1.PodReady, Status: ready, LastTransitionTime: ago(created)},
 	}
 	b.in.Pods = append(b.in.Pods, p)

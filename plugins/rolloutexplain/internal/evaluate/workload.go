@@ -41,6 +41,7 @@ func (w *workload) has(code string) bool {
 }
 
 func (w *workload) newPods() []*pod { return selectPods(w.pods, func(p *pod) bool { return p.isNew }) }
+
 func (w *workload) oldPods() []*pod { return selectPods(w.pods, func(p *pod) bool { return !p.isNew }) }
 
 func (w *workload) setCounts(updated, ready, available int32) {

@@ -37,8 +37,15 @@ func VerdictStyle(v report.Verdict) output.Style {
 // Table writes many rollouts, worst first.
 func Table(w io.Writer, list report.List, o Options) error {
 	t := output.TableText{Columns: []output.Column{
-		{Header: "NAMESPACE"}, {Header: "NAME"}, {Header: "VERDICT"}, {Header: "UPDATED"}, {Header: "AVAILABLE"}, {Header: "AGE"},
-		{Header: "REVISION", Wide: true}, {Header: "CODE", Wide: true}, {Header: "REASON", Flexible: true},
+		{Header: "NAMESPACE"},
+		{Header: "NAME"},
+		{Header: "VERDICT"},
+		{Header: "UPDATED"},
+		{Header: "AVAILABLE"},
+		{Header: "AGE"},
+		{Header: "REVISION", Wide: true},
+		{Header: "CODE", Wide: true},
+		{Header: "REASON", Flexible: true},
 	}}
 	for i := range list.Items {
 		r := &list.Items[i]
