@@ -1,13 +1,24 @@
 package main
 
 import (
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns"
+	dnsreport "github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo"
+	nodereport "github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain"
+	rolloutreport "github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
 func plugins() []plugin {
 	return []plugin{
-		{"nodeinfo", nodeinfo.New, nodeinfo.Catalogue},
-		{"rollout-explain", rolloutexplain.New, rolloutexplain.Catalogue},
+		{
+			name: "dns", command: dns.New, catalogue: dns.Catalogue,
+			reports: []any{
+				dnsreport.Status{}, dnsreport.Config{}, dnsreport.PodResolver{}, dnsreport.Explanation{}, dnsreport.Resolution{},
+				dnsreport.Names{}, dnsreport.Verification{}, dnsreport.Upstreams{}, dnsreport.Top{}, dnsreport.Logs{},
+			},
+		},
+		{name: "nodeinfo", command: nodeinfo.New, catalogue: nodeinfo.Catalogue, chinese: nodeinfo.ChineseCatalogue, reports: []any{nodereport.List{}}},
+		{name: "rollout-explain", command: rolloutexplain.New, catalogue: rolloutexplain.Catalogue, reports: []any{rolloutreport.List{}, rolloutreport.Rollout{}}},
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -37,6 +36,8 @@ func (c *collector) getJSON(ctx context.Context, path string, into any) error {
 }
 
 func (c *collector) metricsOfAll(ctx context.Context) ([]evaluate.NodeMetrics, error) {
+	ctx, cancel := context.WithTimeout(ctx, metricsPatience)
+	defer cancel()
 	var list struct {
 		Items []evaluate.NodeMetrics `json:"items"`
 	}
@@ -44,13 +45,21 @@ func (c *collector) metricsOfAll(ctx context.Context) ([]evaluate.NodeMetrics, e
 	return list.Items, err
 }
 
+// metricsPatience bounds the wait for usage figures: the metrics API is served by a pod, which hangs when the cluster is
+// sick, and a table that waits for it is no use at that time.
+const metricsPatience = 5 * time.Second
+
 func metricsSource(err error) source.Source {
 	s := kube.SourceOf(evaluate.SourceMetrics, "list", "nodes.metrics.k8s.io", err)
 	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		s.Message = "the metrics API did not answer in time"
 	case s.State == source.Absent:
 		s.Message = "metrics-server is not installed"
 	case apierrors.IsServiceUnavailable(err):
 		s.Message = "metrics-server is installed and does not answer (503)"
+	case apierrors.IsInternalError(err):
+		s.Message = "the metrics API answers with an error (500)"
 	}
 	return s
 }
@@ -116,6 +125,8 @@ func (c *collector) oneNode(ctx context.Context, name string) {
 		c.putFor(name, kube.SourceOf(evaluate.SourceLeases, "get", "leases.coordination.k8s.io in kube-node-lease", err), func(in *evaluate.Input) { in.Leases = append(in.Leases, *lease) })
 	})
 	c.spawn(func() {
+		ctx, cancel := context.WithTimeout(ctx, metricsPatience)
+		defer cancel()
 		var metrics evaluate.NodeMetrics
 		err := c.getJSON(ctx, metricsPath+"/"+name, &metrics)
 		if status := (apierrors.APIStatus)(nil); apierrors.IsNotFound(err) && errors.As(err, &status) && status.Status().Details != nil && status.Status().Details.Name == name {
@@ -211,8 +222,6 @@ func (c *collector) kubelets(ctx context.Context) {
 	for i := range c.in.Nodes {
 		name := c.in.Nodes[i].Name
 		c.spawn(func() {
-			ctx, cancel := context.WithTimeout(ctx, patience)
-			defer cancel()
 			answer, err := c.kubelet(ctx, name)
 			s := source.Source{Name: evaluate.SourceKubelet, State: source.OK}
 			if apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) {
@@ -224,28 +233,37 @@ func (c *collector) kubelets(ctx context.Context) {
 	c.wg.Wait()
 }
 
+// proxied reads a path of a node (NAME, or SCHEME:NAME:PORT) through the API server.
+func (c *collector) proxied(ctx context.Context, node, path string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return c.client.CoreV1().RESTClient().Get().Resource("nodes").Name(node).SubResource("proxy").Suffix(path).SetHeader("Accept", "application/json, */*").Do(ctx).Raw()
+}
+
+// kubelet asks a kubelet whether it is well. Where it does not answer, kube-proxy's health port tells whether the machine
+// lives: it needs neither a kubelet nor the API server
+// (https://kubernetes.io/docs/reference/command-line-tools-reference/kube-proxy/, --healthz-bind-address).
 func (c *collector) kubelet(ctx context.Context, node string) (evaluate.Kubelet, error) {
-	get := func(path string) ([]byte, error) {
-		return c.client.CoreV1().RESTClient().Get().Resource("nodes").Name(node).SubResource("proxy").Suffix(path).SetHeader("Accept", "application/json, */*").Do(ctx).Raw()
-	}
-	body, err := get("healthz")
-	if err != nil {
-		text := strings.TrimSpace(string(body))
-		if status := (apierrors.APIStatus)(nil); errors.As(err, &status) {
-			text = kube.OneLine(err)
-		} else if text == "" || errors.Is(err, io.EOF) {
-			text = kube.OneLine(kube.Explain(err))
+	body, err := c.proxied(ctx, node, "healthz")
+	if err == nil {
+		answer := evaluate.Kubelet{Healthy: true}
+		if body, err := c.proxied(ctx, node, "stats/summary"); err == nil {
+			answer.Filesystems = filesystems(body)
 		}
-		if errors.Is(err, context.DeadlineExceeded) {
-			text = fmt.Sprintf("no answer through the API server within %s", patience)
-		}
-		return evaluate.Kubelet{Message: text}, err
+		return answer, nil
 	}
-	answer := evaluate.Kubelet{Healthy: true}
-	if body, err = get("stats/summary"); err == nil {
-		answer.Filesystems = filesystems(body)
+	answer := evaluate.Kubelet{Message: kube.OneLine(kube.Explain(err)), Refused: strings.Contains(string(body)+err.Error(), "connect: connection refused")}
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		answer.Message = fmt.Sprintf("no answer through the API server within %s", patience)
+	case answer.Refused:
+		answer.Message = "connection refused"
 	}
-	return answer, nil
+	if !apierrors.IsForbidden(err) {
+		_, proxyErr := c.proxied(ctx, "http:"+node+":10256", "livez")
+		answer.MachineAnswers = answer.Refused || proxyErr == nil
+	}
+	return answer, err
 }
 
 func filesystems(body []byte) []evaluate.KubeletFilesystem {

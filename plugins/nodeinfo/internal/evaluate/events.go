@@ -23,8 +23,9 @@ const recently = time.Hour
 // every five (https://kubernetes.io/docs/concepts/architecture/garbage-collection/), and repeats the event while it fails.
 const ongoing = 7 * time.Minute
 
-// flaps is how often a node becomes NotReady within an hour before it is said to flap: a reboot is one, a bad update two.
-const flaps = 3
+// flaps is how often a node becomes NotReady within an hour before it is said to flap. A reboot is one fall, an update
+// two or three; a link or a kubelet that comes and goes falls every few minutes.
+const flaps = 5
 
 // harmless are warnings that every start of a kubelet or a cluster brings, or that a check of its own judges.
 var harmless = map[string]bool{

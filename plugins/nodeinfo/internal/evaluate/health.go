@@ -42,9 +42,13 @@ func (v *view) health() {
 		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Type, b.Type))
 	})
 	if k, ok := v.in.Kubelets[v.node.Name]; ok {
-		h.Kubelet = "answers through the API server: ok"
-		if !k.Healthy {
-			h.Kubelet = k.Message
+		switch {
+		case k.Healthy:
+			h.Kubelet = "answers"
+		case k.MachineAnswers && !k.Refused:
+			h.Kubelet = "does not answer, kube-proxy on the same machine does: " + k.Message
+		default:
+			h.Kubelet = "does not answer: " + k.Message
 		}
 	}
 	v.out.Health = h
@@ -104,8 +108,10 @@ func (v *view) leaseEvidence() []finding.Evidence {
 	if h == nil || h.ReceivedAt == nil {
 		return nil
 	}
-	return []finding.Evidence{{Source: "Lease kube-node-lease/" + v.node.Name, Path: "spec.renewTime",
-		Value: fmt.Sprintf("last renewed %s ago, lasts %ds", v.ago(*h.ReceivedAt), *h.DurationSeconds), Time: h.ReceivedAt}}
+	return []finding.Evidence{{
+		Source: "Lease kube-node-lease/" + v.node.Name, Path: "spec.renewTime",
+		Value: fmt.Sprintf("last renewed %s ago, lasts %ds", v.ago(*h.ReceivedAt), *h.DurationSeconds), Time: h.ReceivedAt,
+	}}
 }
 
 // checkReady is the order of belief: what the heartbeat says about Ready, then Ready itself.
@@ -157,28 +163,49 @@ func (v *view) unknownReady(ready *corev1.NodeCondition, state report.HeartbeatS
 	v.add(KubeletNotReporting, message+v.deadOrCut(), evidence, v.askKubelet()...)
 }
 
-// deadOrCut says what the API can and cannot tell: a dead node, a stopped kubelet and a cut network look alike.
+// deadOrCut says what the API can and cannot tell: a dead node, a stopped kubelet and a cut network look alike until
+// the node itself is asked.
 func (v *view) deadOrCut() string {
 	k, asked := v.in.Kubelets[v.node.Name]
 	switch {
-	case asked && k.Healthy:
+	case !asked:
+		return "; dead, kubelet stopped, cut off or refused by the API server look alike from here"
+	case k.Healthy:
 		return ". Its kubelet answers: the node lives, and the kubelet cannot reach the API server or is refused by it (expired certificate)"
-	case asked:
-		return ". Its kubelet does not answer either: the node is dead, its kubelet stopped, or its network cut"
+	case k.Refused:
+		return ". The machine lives and refuses connections to its kubelet: the kubelet does not run"
+	case k.MachineAnswers:
+		return ". The machine lives (its kube-proxy answers), and its kubelet gives no answer: it hangs, or is cut off from the API server, which it asks who may talk to it"
 	}
-	return "; dead, kubelet stopped, cut off or refused by the API server look alike from here"
+	return ". Neither its kubelet nor its kube-proxy answers: the machine or its network is down"
 }
 
+// askKubelet are the commands that tell what a silent node's object cannot. A kubelet that is cut off may hang, because
+// it asks the API server who may talk to it; kube-proxy's health port asks nobody.
 func (v *view) askKubelet() []finding.Next {
+	if _, asked := v.in.Kubelets[v.node.Name]; asked {
+		return []finding.Next{onTheMachine()}
+	}
+	get := func(path string) string {
+		return v.kubectl("", "get", "--raw", path, "--request-timeout=8s")
+	}
 	return []finding.Next{
 		{
-			Command: v.kubectl("", "get", "--raw", "/api/v1/nodes/"+v.node.Name+"/proxy/healthz", "--request-timeout=5s"), Risk: finding.Read,
-			Why: "tells a dead node from one that is cut off: \"ok\" means that the kubelet lives and cannot reach the API server or is refused by it; an error or no answer, that kubelet, machine or network is down (needs get nodes/proxy)",
+			Command: get("/api/v1/nodes/" + v.node.Name + "/proxy/healthz"), Risk: finding.Read,
+			Why: "\"ok\": the kubelet lives and cannot reach the API server or is refused by it; \"connection refused\": the machine lives, the kubelet does not run; no answer: ask the next (needs get nodes/proxy; nodeinfo --kubelet asks both)",
 		},
 		{
-			Command: "systemctl status kubelet; journalctl -u kubelet -n 50 --no-pager", Risk: finding.Read,
-			Why: "on the machine itself (console or ssh, no pod can be started there): is the kubelet running, and what does it say?",
+			Command: get("/api/v1/nodes/http:" + v.node.Name + ":10256/proxy/livez"), Risk: finding.Read,
+			Why: "kube-proxy's health: an answer means that the machine lives and the kubelet hangs or is cut off; none, that machine or network is down",
 		},
+		onTheMachine(),
+	}
+}
+
+func onTheMachine() finding.Next {
+	return finding.Next{
+		Command: "systemctl status kubelet; journalctl -u kubelet -n 50 --no-pager", Risk: finding.Read,
+		Why: "on the machine itself (console or ssh, no pod can be started there): is the kubelet running, and what does it say?",
 	}
 }
 

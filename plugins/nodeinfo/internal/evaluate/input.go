@@ -74,11 +74,14 @@ type NodeMetrics struct {
 	Usage     corev1.ResourceList `json:"usage"`
 }
 
-// Kubelet is what a kubelet answered through the API server's proxy.
+// Kubelet is what a kubelet answered through the API server's proxy. Where it did not, kube-proxy's health port on the
+// same machine was asked, which needs neither kubelet nor API server.
 type Kubelet struct {
-	Healthy     bool                `json:"healthy"`
-	Message     string              `json:"message,omitempty"` // why not
-	Filesystems []KubeletFilesystem `json:"filesystems,omitempty"`
+	Healthy        bool                `json:"healthy"`
+	Refused        bool                `json:"refused,omitempty"`        // the machine refused the connection: no kubelet listens
+	MachineAnswers bool                `json:"machineAnswers,omitempty"` // kube-proxy answered
+	Message        string              `json:"message,omitempty"`        // why not healthy
+	Filesystems    []KubeletFilesystem `json:"filesystems,omitempty"`
 }
 
 // KubeletFilesystem is a filesystem of /stats/summary.

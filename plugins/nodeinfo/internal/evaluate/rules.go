@@ -460,7 +460,7 @@ func clusterRules() []rule {
 			Code:     ReadyFlapping,
 			Severity: finding.Warning,
 			Title:    "Ready comes and goes",
-			Meaning:  "The node became NotReady three times or more within the last hour.",
+			Meaning:  "The node became NotReady five times or more within the last hour.",
 			Evidence: "NodeNotReady events.",
 			Next:     "Look at the kubelet's log and the network between node and API server.",
 		}},

@@ -44,14 +44,20 @@ const MetricsServerVersion = "v0.9.0"
 func Components() []Component {
 	return []Component{
 		{Name: Kube, Packages: []string{"."}, LDFlags: versionFlags, Links: []string{
-			"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubeadm", "kubectl", "etcd"}},
-		{Name: MetricsServer, Packages: []string{"sigs.k8s.io/metrics-server/cmd/metrics-server"},
-			LDFlags: "-X sigs.k8s.io/metrics-server/pkg/version.Version=" + MetricsServerVersion},
-		{Name: Containerd, Packages: []string{
-			"github.com/containerd/containerd/v2/cmd/containerd",
-			"github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
-			"github.com/containerd/containerd/v2/cmd/ctr"},
-			LDFlags: "-X github.com/containerd/containerd/v2/version.Version=v2.4.2"},
+			"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubeadm", "kubectl", "etcd",
+		}},
+		{
+			Name: MetricsServer, Packages: []string{"sigs.k8s.io/metrics-server/cmd/metrics-server"},
+			LDFlags: "-X sigs.k8s.io/metrics-server/pkg/version.Version=" + MetricsServerVersion,
+		},
+		{
+			Name: Containerd, Packages: []string{
+				"github.com/containerd/containerd/v2/cmd/containerd",
+				"github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
+				"github.com/containerd/containerd/v2/cmd/ctr",
+			},
+			LDFlags: "-X github.com/containerd/containerd/v2/version.Version=v2.4.2",
+		},
 		{Name: CoreDNS, Packages: []string{"."}},
 		{Name: TestApp, Packages: []string{"."}},
 		{Name: Pause, Packages: []string{"."}},

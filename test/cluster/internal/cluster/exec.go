@@ -21,9 +21,11 @@ func (c *Cluster) Command(ctx context.Context, name string, command ...string) (
 // nsenter enters every namespace that a node has of its own, and finds the
 // cluster's programs there first.
 func (c *Cluster) nsenter(p host.Process, command []string) []string {
-	return append([]string{"-t", fmt.Sprint(p.PID), "-m", "-u", "-i", "-n", "-p", "--",
+	return append([]string{
+		"-t", fmt.Sprint(p.PID), "-m", "-u", "-i", "-n", "-p", "--",
 		"env", "PATH=" + c.State.Bin + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-		"KUBECONFIG=" + adminConfig}, command...)
+		"KUBECONFIG=" + adminConfig,
+	}, command...)
 }
 
 // adminConfig is where kubeadm leaves the administrator's kubeconfig.

@@ -106,7 +106,9 @@ func accounts() []image.File {
 	return []image.File{
 		{Path: "/etc/passwd", Data: []byte("root:x:0:0:root:/root:/bin/sh\ntcpdump:x:100:100::/nonexistent:/bin/false\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n")},
 		{Path: "/etc/group", Data: []byte("root:x:0:\ntcpdump:x:100:\nnogroup:x:65534:\n")},
-		{Path: "/root/"}, {Path: "/tmp/"}, {Path: "/var/run/"},
+		{Path: "/root/"},
+		{Path: "/tmp/"},
+		{Path: "/var/run/"},
 	}
 }
 

@@ -95,7 +95,8 @@ func joinConfig(name, endpoint, token, caHash string) (string, error) {
 	return documents(object{
 		"apiVersion": kubeadmAPI, "kind": "JoinConfiguration",
 		"discovery": object{"bootstrapToken": object{
-			"token": token, "apiServerEndpoint": endpoint, "caCertHashes": []string{caHash}}},
+			"token": token, "apiServerEndpoint": endpoint, "caCertHashes": []string{caHash},
+		}},
 		"nodeRegistration": object{"name": name, "criSocket": criSocket},
 		"patches":          object{"directory": patchesDir},
 	})

@@ -115,10 +115,12 @@ func (c Config) kubeletUnit() *unit {
 			return nil
 		}
 		flags, _ := os.ReadFile("/var/lib/kubelet/kubeadm-flags.env")
-		return append([]string{filepath.Join(c.Bin, "kubelet"),
+		return append([]string{
+			filepath.Join(c.Bin, "kubelet"),
 			"--bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf",
 			"--kubeconfig=/etc/kubernetes/kubelet.conf",
-			"--config=/var/lib/kubelet/config.yaml"}, kubeadmFlags(string(flags))...)
+			"--config=/var/lib/kubelet/config.yaml",
+		}, kubeadmFlags(string(flags))...)
 	}}
 }
 

@@ -1,0 +1,208 @@
+package dns
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/complete"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/collect"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/render"
+)
+
+// CheckOptions are those of check.
+type CheckOptions struct {
+	Common
+	From           string
+	Container      string
+	Profile        string
+	Skip           []string
+	External       string
+	Slow           time.Duration
+	Probe          ProbeOptions
+	NamespaceGiven bool
+}
+
+// ProbeOptions say what may be created to look from inside a pod.
+type ProbeOptions struct {
+	Kind  string
+	Image string
+	Wait  time.Duration
+}
+
+// The profiles of check.
+const (
+	profileQuick = "quick"
+	profileFull  = "full"
+	profileCI    = "ci"
+)
+
+var profiles = []string{profileQuick, profileFull, profileCI}
+
+var pods = schema.GroupVersionResource{Version: "v1", Resource: "pods"}
+
+func completePods(f *kube.Flags) complete.Func { return complete.Names(f, pods, true, "") }
+
+func (p *ProbeOptions) add(c *cobra.Command) {
+	set := c.Flags()
+	set.StringVar(&p.Kind, "probe", "", "What may be created to ask from inside an image without tools: ephemeral (a container in the pod; its entry stays) or pod (a pod beside it, deleted at the end). Default: nothing.")
+	set.StringVar(&p.Image, "probe-image", "busybox:1.36", "Image of the probe; it needs sh, and python3, perl, bash or nc.")
+	set.DurationVar(&p.Wait, "probe-timeout", 60*time.Second, "How long the probe may take, with pulling its image.")
+	register(c, "probe", complete.Words(collect.ProbeEphemeral, collect.ProbePod))
+}
+
+func (p *ProbeOptions) check(from string, errs *[]error) {
+	switch {
+	case p.Kind != "" && p.Kind != collect.ProbeEphemeral && p.Kind != collect.ProbePod:
+		*errs = append(*errs, fmt.Errorf("--probe %q is not known: use ephemeral or pod", p.Kind))
+	case p.Kind != "" && from == "":
+		*errs = append(*errs, fmt.Errorf("--probe %s needs --from POD", p.Kind))
+	}
+	if p.Wait <= 0 {
+		*errs = append(*errs, fmt.Errorf("--probe-timeout %s is not a time to wait: give more than 0", p.Wait))
+	}
+}
+
+func (s *session) probe(p ProbeOptions) collect.Probe {
+	return collect.Probe{Kind: p.Kind, Image: p.Image, Wait: p.Wait, Nonce: fmt.Sprintf("%x", s.c.env.Now().UnixNano()&0xffffff), Tell: s.c.env.Warn}
+}
+
+func checkCommand(c *common) *cobra.Command {
+	f := &flagSet{}
+	o := CheckOptions{}
+	command := &cobra.Command{
+		Use:   "check",
+		Short: "Find what is wrong with DNS: one cause, what else was seen, and the next command",
+		Long: cli.Long(`Go through what the Kubernetes page 'Debugging DNS Resolution' tells to look at, and more: the servers, what each
+			of them answers for the cluster's own names, for the Services that changed last and for a name outside, their
+			configuration, logs and permissions, and policies. With --from the suspect pod's resolver settings are judged
+			too, and it asks the Service and each server by UDP and TCP from inside. One cause is put first.
+
+			quick is the default. full also reads every kubelet's settings (needs get nodes/proxy) and looks at the
+			Services, StatefulSets and pods of all namespaces. ci is quick with --fail-on critical.`),
+		Example: cli.Example(c.env, `
+			# Why does DNS not work?
+			PROGRAM check
+			# Why does it not work in this pod?
+			PROGRAM check --from web-5d8f7 -n shop
+			# The image has no shell: let a container beside it ask
+			PROGRAM check --from web-5d8f7 -n shop --probe ephemeral
+			# In CI
+			PROGRAM check --profile ci -o json`),
+		Args: noArgs,
+	}
+	f.add(command)
+	o.Probe.add(command)
+	set := command.Flags()
+	set.StringVar(&o.From, "from", "", "Pod (in the namespace of -n) from whose point of view to check as well.")
+	set.StringVarP(&o.Container, "container", "c", "", "Container of that pod; default: its first.")
+	set.StringVar(&o.Profile, "profile", profileQuick, "How much to look at: quick, full or ci.")
+	set.StringSliceVar(&o.Skip, "skip", nil, "Finding codes to leave out.")
+	set.StringVar(&o.External, "external", defaultExternal, "Domain outside the cluster under which a random name is asked; empty: none.")
+	set.DurationVar(&o.Slow, "slow", 500*time.Millisecond, "From when an upstream counts as slow.")
+	register(command, "from", completePods(c.flags))
+	register(command, "profile", complete.Words(profiles...))
+	register(command, "skip", complete.Words(codes()...))
+	command.RunE = func(command *cobra.Command, _ []string) error {
+		var errs []error
+		o.Common = f.options(&errs)
+		o.check(&errs)
+		if o.Profile == profileCI && !changed(set, "fail-on") {
+			o.FailOn = "critical"
+		}
+		if len(errs) > 0 {
+			return usage(errs)
+		}
+		return c.act(o, func() error { return c.check(command.Context(), o) })
+	}
+	return command
+}
+
+func codes() []string {
+	var list []string
+	for _, e := range evaluate.Catalogue() {
+		list = append(list, e.Code)
+	}
+	return list
+}
+
+func (o *CheckOptions) check(errs *[]error) {
+	if !slices.Contains(profiles, o.Profile) {
+		*errs = append(*errs, fmt.Errorf("--profile %q is not known: use %s", o.Profile, strings.Join(profiles, ", ")))
+	}
+	for _, code := range o.Skip {
+		if !slices.Contains(codes(), code) {
+			*errs = append(*errs, fmt.Errorf("--skip %q is no finding code", code))
+		}
+	}
+	if o.Slow <= 0 {
+		*errs = append(*errs, fmt.Errorf("--slow %s is not a time: give more than 0", o.Slow))
+	}
+	if o.Container != "" && o.From == "" {
+		*errs = append(*errs, fmt.Errorf("--container needs --from POD"))
+	}
+	o.External = externalDomain(o.External, errs)
+	o.Probe.check(o.From, errs)
+}
+
+func (c *common) check(ctx context.Context, o CheckOptions) error {
+	s, err := c.start(o.Common)
+	if err != nil {
+		return err
+	}
+	judge := s.judge()
+	judge.Skip, judge.Slow = o.Skip, o.Slow
+	full := o.Profile == profileFull
+	w := collect.Wants{
+		Servers: true, Namespaces: true, Policies: true, Access: true, KubeletMap: true, Kubelets: full, Logs: true, LogLines: 300, Metrics: true, External: o.External,
+		Questions: checkQuestions,
+	}
+	switch {
+	case full:
+		judge.All, w.StatefulSets, w.Pods = true, true, true
+	case o.From != "" || s.namespaceGiven():
+		judge.Namespace, w.StatefulSets, w.Pods, w.Scope = s.namespace(), true, true, s.namespace()
+	}
+	if o.From != "" {
+		w.From = &collect.From{Namespace: s.namespace(), Pod: o.From, Container: o.Container, Ask: true, Files: true, Probe: s.probe(o.Probe), Questions: pathQuestions}
+	}
+	in, now, err := s.collect(ctx, w, 4500*time.Millisecond)
+	if err != nil {
+		return err
+	}
+	r := evaluate.Status(in, now, judge, "DNSCheck")
+	return s.finish(r.Header, r, func(o render.Options) error { return render.Check(c.env.Streams.Out, r, o) })
+}
+
+func (s *session) namespaceGiven() bool {
+	return s.cluster != nil && s.cluster.NamespaceGiven || s.cluster == nil && changed(s.c.flags.FlagSet(), "namespace")
+}
+
+func checkQuestions(in evaluate.Input, now time.Time) []records.Question {
+	list := evaluate.ControlQuestions(in, now, 10)
+	for _, domain := range evaluate.ForeignSearches(in) {
+		list = append(list, records.Question{Name: evaluate.WildcardLabel + "." + domain + ".", Type: "A"})
+	}
+	return list
+}
+
+// pathQuestions asks one question of the Service's addresses and of each server, by UDP and by TCP.
+func pathQuestions(in evaluate.Input, _ time.Time) []collect.InPodQuestion {
+	servers, q := evaluate.ServersOf(in)
+	var list []collect.InPodQuestion
+	for _, server := range servers {
+		for _, transport := range []string{"UDP", "TCP"} {
+			list = append(list, collect.InPodQuestion{Server: server, Transport: transport, Question: q})
+		}
+	}
+	return list
+}

@@ -1,0 +1,246 @@
+// Package dns is kubectl dns: who answers DNS in a cluster, what a pod will ask, what comes back, whether it is right,
+// and if not, why.
+package dns
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/complete"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/collect"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/render"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
+)
+
+// Catalogue lists the finding codes, for the documentation.
+func Catalogue() []finding.Entry { return evaluate.Catalogue() }
+
+// New makes the command.
+func New(env *cli.Env) *cobra.Command {
+	return newCommand(env, nil)
+}
+
+// runF, where a test gives one, receives a command's options instead of running them.
+type runF func(any) error
+
+func newCommand(env *cli.Env, run runF) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "kubectl-dns",
+		Short: "Who answers DNS here, what a pod asks, what comes back, and whether it is right",
+		Long: cli.Long(`Say what the cluster's DNS is and whether it works.
+
+			Without a command it prints the status: the DNS Service, its servers and what each of them says when it is
+			asked through a tunnel, where names are sent on, and what is wrong. It only reads; nothing is created
+			unless a --probe is asked for.`),
+		Example: cli.Example(env, `
+			# What is the cluster's DNS, and is it well?
+			PROGRAM
+			# Something does not resolve: find the cause
+			PROGRAM check
+			# The same, and from inside the pod that complains
+			PROGRAM check --from web-5d8f7 -n shop
+			# What does this pod make of a short name?
+			PROGRAM explain api.backend --from web-5d8f7 -n shop
+			# Do all servers answer what the API says?
+			PROGRAM verify -A`),
+	}
+	flags := cli.AddConnectionFlags(env, root)
+	c := &common{env: env, flags: flags, run: run}
+	statusInto(c, root)
+	root.AddCommand(statusCommand(c), configCommand(c), checkCommand(c), podCommand(c), explainCommand(c), resolveCommand(c),
+		namesCommand(c), verifyCommand(c), upstreamCommand(c), topCommand(c), logsCommand(c))
+	return root
+}
+
+// common is what every command of the plugin shares.
+type common struct {
+	env   *cli.Env
+	flags *kube.Flags
+	run   runF
+}
+
+// flagSet are the flags of every command; the commands add their own.
+type flagSet struct {
+	output, color, failOn, saveInput, fromInput string
+	noHeaders, requireComplete                  bool
+	timeout                                     time.Duration
+}
+
+// Common are the choices that every command has.
+type Common struct {
+	Format          output.Format
+	Color           output.ColorMode
+	FailOn          finding.Threshold
+	RequireComplete bool
+	NoHeaders       bool
+	SaveInput       string
+	FromInput       string
+	Timeout         time.Duration
+}
+
+func (f *flagSet) add(c *cobra.Command) {
+	set := c.Flags()
+	set.StringVarP(&f.output, "output", "o", "", "Output format: table, wide, json, yaml or jsonpath=TEMPLATE.")
+	set.BoolVar(&f.noHeaders, "no-headers", false, "Print tables without headers.")
+	cli.AddColorFlag(set, &f.color)
+	set.StringVar(&f.failOn, "fail-on", string(finding.ThresholdNever), "Exit with 3 when a finding is at least this severe: never, critical, warning or info.")
+	set.BoolVar(&f.requireComplete, "require-complete", false, "Exit with 4 when something that was wanted could not be read.")
+	set.StringVar(&f.saveInput, "save-input", "", "Write what was collected to this file (- is standard output), to explain it elsewhere.")
+	set.StringVar(&f.fromInput, "from-input", "", "Explain what --save-input wrote, without a cluster.")
+	set.DurationVar(&f.timeout, "timeout", 10*time.Second, "How long each read may take.")
+	register(c, "output", complete.Words("wide", "json", "yaml", "jsonpath="))
+	register(c, "color", complete.Words(output.ColorModes()...))
+	register(c, "fail-on", complete.Words(finding.Thresholds()...))
+}
+
+func register(c *cobra.Command, flag string, f complete.Func) {
+	if err := c.RegisterFlagCompletionFunc(flag, f); err != nil {
+		panic(err) // a flag that is not there, or two completions for one
+	}
+}
+
+// options reads the shared flags; every error is appended to errs.
+func (f *flagSet) options(errs *[]error) Common {
+	o := Common{RequireComplete: f.requireComplete, NoHeaders: f.noHeaders, SaveInput: f.saveInput, FromInput: f.fromInput, Timeout: f.timeout}
+	var err error
+	if o.Format, err = output.ParseFormat(f.output, output.Wide, output.JSON, output.YAML, output.JSONPath); err != nil {
+		*errs = append(*errs, err)
+	}
+	if o.Color, err = output.ParseColorMode(f.color); err != nil {
+		*errs = append(*errs, err)
+	}
+	if o.FailOn, err = finding.ParseThreshold(f.failOn); err != nil {
+		*errs = append(*errs, err)
+	}
+	if f.timeout <= 0 {
+		*errs = append(*errs, fmt.Errorf("--timeout %s is not a time to wait: give more than 0", f.timeout))
+	}
+	if f.saveInput != "" && f.fromInput != "" {
+		*errs = append(*errs, errors.New("--save-input and --from-input exclude each other"))
+	}
+	return o
+}
+
+// session is one run: the cluster, or a saved input in its place.
+type session struct {
+	c       *common
+	o       Common
+	cluster *kube.Cluster
+}
+
+func (c *common) start(o Common) (*session, error) {
+	s := &session{c: c, o: o}
+	if o.FromInput != "" {
+		return s, nil
+	}
+	cluster, err := c.flags.Cluster()
+	s.cluster = cluster
+	return s, err
+}
+
+// namespace is that of -n or the context.
+func (s *session) namespace() string {
+	if s.cluster == nil {
+		if flag := s.c.flags.FlagSet().Lookup("namespace"); flag != nil && flag.Changed {
+			return flag.Value.String()
+		}
+		return "default"
+	}
+	return s.cluster.Namespace
+}
+
+// savedInput is what --save-input writes: the input and the moment by the server's clock.
+type savedInput struct {
+	Time  time.Time      `json:"time"`
+	Input evaluate.Input `json:"input"`
+}
+
+// collect reads the cluster, or the file of --from-input.
+func (s *session) collect(ctx context.Context, w collect.Wants, slow time.Duration) (evaluate.Input, time.Time, error) {
+	var saved savedInput
+	if s.o.FromInput != "" {
+		err := s.c.env.LoadInput(s.o.FromInput, &saved)
+		return saved.Input, saved.Time, err
+	}
+	stop := output.StartProgress(s.c.env.Streams.ErrOut, s.c.env.Err(s.o.Color), "asking the cluster")
+	in, err := s.collector(slow).Collect(ctx, w)
+	stop()
+	if err != nil {
+		return in, time.Time{}, err
+	}
+	saved = savedInput{Time: s.cluster.Clock.Now(), Input: in}
+	if s.o.SaveInput != "" {
+		if err := s.c.env.SaveInput(s.o.SaveInput, saved); err != nil {
+			return in, saved.Time, err
+		}
+	}
+	return in, saved.Time, nil
+}
+
+func (s *session) collector(slow time.Duration) *collect.Collector {
+	return &collect.Collector{Cluster: s.cluster, Timeout: s.o.Timeout, Slow: slow, Nonce: strconv.FormatInt(s.c.env.Now().UnixNano()%1_000_000_000, 36)}
+}
+
+func (s *session) judge() evaluate.Options {
+	o := evaluate.Options{Slow: 500 * time.Millisecond}
+	if s.cluster != nil {
+		o.Kubectl = s.cluster.Kubectl
+	}
+	return o
+}
+
+// finish prints a report and decides the exit code from it.
+func (s *session) finish(h report.Header, r any, text func(render.Options) error) error {
+	env := s.c.env
+	switch {
+	case s.o.SaveInput == "-": // the input is the output
+	case s.o.Format.Structured():
+		if err := s.o.Format.Print(env.Streams.Out, r); err != nil {
+			return err
+		}
+	default:
+		if err := text(render.Options{Terminal: env.Out(s.o.Color), Wide: s.o.Format.Kind == output.Wide, NoHeaders: s.o.NoHeaders}); err != nil {
+			return err
+		}
+	}
+	switch {
+	case s.o.FailOn.Reached(h.Findings):
+		return cli.Exit{Code: cli.ExitThreshold}
+	case s.o.RequireComplete && h.Sources.Incomplete():
+		return cli.Exit{Code: cli.ExitIncomplete}
+	}
+	return nil
+}
+
+// act runs options, or hands them to the seam.
+func (c *common) act(o any, run func() error) error {
+	if c.run != nil {
+		return c.run(o)
+	}
+	return run()
+}
+
+func usage(errs []error) error { return cli.Usage(errors.Join(errs...)) }
+
+func noArgs(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return cli.Usage(fmt.Errorf("unexpected argument %q", args[0]))
+	}
+	return nil
+}
+
+func changed(set *pflag.FlagSet, name string) bool {
+	f := set.Lookup(name)
+	return f != nil && f.Changed
+}

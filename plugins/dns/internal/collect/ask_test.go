@@ -1,0 +1,240 @@
+package collect
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/miekg/dns"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
+)
+
+// server answers over real TCP; handle may give nil to stay silent.
+func server(t *testing.T, perConnection int, handle func(*dns.Msg) *dns.Msg) Stream {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			raw, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer raw.Close()
+				conn := &dns.Conn{Conn: raw}
+				for n := 0; perConnection == 0 || n < perConnection; n++ {
+					m, err := conn.ReadMsg()
+					if err != nil {
+						return
+					}
+					if reply := handle(m); reply != nil {
+						_ = conn.WriteMsg(reply)
+					}
+				}
+			}()
+		}
+	}()
+	return Stream{Dial: func(ctx context.Context) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "tcp", listener.Addr().String())
+	}, Viewpoint: "test", Timeout: 300 * time.Millisecond}
+}
+
+func reply(m *dns.Msg) *dns.Msg {
+	r := new(dns.Msg)
+	r.SetReply(m)
+	rr, _ := dns.NewRR(m.Question[0].Name + " 5 IN A 192.0.2.1")
+	r.Answer = []dns.RR{rr}
+	return r
+}
+
+func many(n int) []records.Question {
+	var list []records.Question
+	for i := range n {
+		list = append(list, records.Question{Name: fmt.Sprintf("n%d.test.", i), Type: "A"})
+	}
+	return list
+}
+
+func TestAnswersStandInTheOrderOfTheQuestions(t *testing.T) {
+	var held *dns.Msg
+	s := server(t, 0, func(m *dns.Msg) *dns.Msg { // every answer comes one question late
+		last := held
+		held = reply(m)
+		if m.Question[0].Name == "n9.test." {
+			return last
+		}
+		return last
+	})
+	answers := s.Exchange(context.Background(), many(10))
+	for i, a := range answers[:9] {
+		if a.Rcode != "NOERROR" || a.Records[0].Name != fmt.Sprintf("n%d.test.", i) {
+			t.Errorf("%d: %+v", i, a)
+		}
+	}
+	if answers[9].Error != "no answer in time" || answers[9].Rcode != "" {
+		t.Errorf("the last one was never answered: %+v", answers[9])
+	}
+}
+
+func TestAServerThatClosesEarlyIsAskedAgain(t *testing.T) {
+	s := server(t, 7, reply)
+	for _, a := range s.Exchange(context.Background(), many(40)) {
+		if a.Rcode != "NOERROR" {
+			t.Fatalf("%s: %s", a.Name, a.Error)
+		}
+	}
+}
+
+func TestAServerThatClosesAtOnceEndsTheAsking(t *testing.T) {
+	s := server(t, 1, func(*dns.Msg) *dns.Msg { return nil })
+	began := time.Now()
+	for _, a := range s.Exchange(context.Background(), many(3)) {
+		if a.Error == "" {
+			t.Errorf("%+v", a)
+		}
+	}
+	if time.Since(began) > 3*time.Second {
+		t.Errorf("took %s", time.Since(began))
+	}
+}
+
+func TestAnEndedContextEndsTheAsking(t *testing.T) {
+	s := server(t, 0, func(*dns.Msg) *dns.Msg { return nil })
+	s.Timeout = time.Minute
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	if a := s.Exchange(ctx, many(1))[0]; a.Error == "" {
+		t.Errorf("%+v", a)
+	}
+	if time.Since(began) > 2*time.Second {
+		t.Errorf("took %s", time.Since(began))
+	}
+}
+
+func TestCheckQuestion(t *testing.T) {
+	tests := map[string]struct {
+		q    records.Question
+		want string
+	}{
+		"good":           {records.Question{Name: "a.b.", Type: "A"}, ""},
+		"underscore":     {records.Question{Name: "_http._tcp.a.b.", Type: "SRV"}, ""},
+		"253 characters": {records.Question{Name: strings.Repeat("abcdefgh.", 28) + "a", Type: "A"}, ""},
+		"254 characters": {records.Question{Name: strings.Repeat("abcdefgh.", 28) + "ab", Type: "A"}, "DNS allows 253"},
+		"label of 63":    {records.Question{Name: strings.Repeat("a", 63), Type: "A"}, ""},
+		"label of 64":    {records.Question{Name: strings.Repeat("a", 64), Type: "A"}, "DNS allows 63"},
+		"empty label":    {records.Question{Name: "a..b", Type: "A"}, "empty label"},
+		"type":           {records.Question{Name: "a", Type: "Z"}, "not a record type"},
+	}
+	for name, tt := range tests {
+		err := CheckQuestion(tt.q)
+		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("%s: %v, want %q", name, err, tt.want)
+		}
+	}
+}
+
+func podQuestions() []InPodQuestion {
+	q := records.Question{Name: "a.test.", Type: "A"}
+	return []InPodQuestion{{"10.0.0.1", "UDP", q}, {"10.0.0.1", "TCP", q}}
+}
+
+func readScript(out string) evaluate.FromPod {
+	f := evaluate.FromPod{Pod: corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "n", Name: "p"}}, Method: "exec"}
+	readOutput(&f, out, podQuestions())
+	return f
+}
+
+func TestWhatCannotBeAskedIsNoMissingAnswer(t *testing.T) {
+	f := readScript("@file /etc/resolv.conf\nnameserver 10.0.0.1\n@libc\n/lib/ld-musl-x86_64.so.1\n@tool udp none\n@tool tcp nc\n@answer 1 \n@end\n")
+	if len(f.Answers) != 1 || f.Answers[0].Transport != "TCP" || f.Answers[0].Error != "no answer in time" {
+		t.Errorf("%+v", f.Answers)
+	}
+	if !cmp.Equal(f.Unasked, []string{"UDP"}) || !strings.Contains(f.Error, "no tool to ask by UDP") || !*f.Musl || *f.Glibc {
+		t.Errorf("%+v", f)
+	}
+	if f = readScript("@tool udp nc\n@tool tcp nc\n@answer 0 \n"); len(f.Answers) != 1 || f.Error == "" {
+		t.Errorf("a shell that ended early: %+v", f)
+	}
+}
+
+func TestTextOfToolsIsUnderstood(t *testing.T) {
+	tests := map[string]struct{ text, rcode, data, err string }{
+		"busybox nslookup":          {"Server: 10.0.0.1|Address: 10.0.0.1:53||Name: a.test|Address: 192.0.2.1||", "NOERROR", "192.0.2.1", ""},
+		"busybox nslookup, nodata":  {"Server: 10.0.0.1|Address: 10.0.0.1:53|||", "NOERROR", "", ""},
+		"busybox nslookup, nothing": {"Server: 10.0.0.1|Address: 10.0.0.1:53||** server can't find a.test.: NXDOMAIN||", "NXDOMAIN", "", ""},
+		"busybox nslookup, silence": {";; connection timed out; no servers could be reached||", "", "", "no answer"},
+		"dig":                       {";; Got answer:|;; ->>HEADER<<- opcode: QUERY, status: NOERROR, id: 1|;; ANSWER SECTION:|a.test. 5 IN A 192.0.2.1|", "NOERROR", "192.0.2.1", ""},
+		"dig, refused":              {";; ->>HEADER<<- opcode: QUERY, status: REFUSED, id: 1|", "REFUSED", "", ""},
+		"dig, silence":              {";; communications error to 10.0.0.1#53: timed out|", "", "", "no answer"},
+	}
+	for name, tt := range tests {
+		a := readScript("@tool udp x\n@tool tcp x\n@answer 0 text " + tt.text + "\n@answer 1 \n").Answers[0]
+		data := ""
+		if len(a.Records) > 0 {
+			data = a.Records[0].Data
+		}
+		if a.Rcode != tt.rcode || data != tt.data || tt.err != "" && !strings.HasPrefix(a.Error, tt.err) || tt.err == "" && a.Error != "" {
+			t.Errorf("%s: %+v", name, a)
+		}
+	}
+}
+
+func TestTheScriptSurvivesAsAContainersCommand(t *testing.T) {
+	q := podQuestions()
+	q[0].Server, q[0].Name = "'; touch /tmp/x; '", "$(reboot).test."
+	script := Script(q)
+	if strings.Contains(script, "$$") {
+		t.Error(`Kubernetes turns "$$" in a command into "$"`)
+	}
+	if strings.Contains(script, " '; touch") || strings.Contains(script, " $(reboot)") {
+		t.Errorf("words are not quoted:\n%s", script)
+	}
+}
+
+func FuzzParseMetrics(f *testing.F) {
+	f.Add("# TYPE coredns_dns_requests_total counter\ncoredns_dns_requests_total{type=\"A\"} 5\n")
+	f.Add("# TYPE coredns_dns_request_duration_seconds histogram\ncoredns_dns_request_duration_seconds_bucket{le=\"0.1\"} 3\ncoredns_dns_request_duration_seconds_bucket{le=\"+Inf\"} 4\ncoredns_dns_request_duration_seconds_sum 1\ncoredns_dns_request_duration_seconds_count 4\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		m, err := ParseMetrics(text)
+		if err != nil && m != nil {
+			t.Error("data and an error")
+		}
+		m.Quantile(0.99, "coredns_dns_request_duration_seconds")
+		m.Since(m)
+	})
+}
+
+func TestMetricsAreRead(t *testing.T) {
+	m, err := ParseMetrics("# TYPE coredns_dns_responses_total counter\ncoredns_dns_responses_total{rcode=\"NOERROR\"} 90\ncoredns_dns_responses_total{rcode=\"SERVFAIL\"} 10\n# TYPE go_threads gauge\ngo_threads 9\n# TYPE coredns_dns_request_duration_seconds histogram\ncoredns_dns_request_duration_seconds_bucket{le=\"0.1\"} 50\ncoredns_dns_request_duration_seconds_bucket{le=\"0.2\"} 100\ncoredns_dns_request_duration_seconds_bucket{le=\"+Inf\"} 100\ncoredns_dns_request_duration_seconds_sum 1\ncoredns_dns_request_duration_seconds_count 100\n")
+	if err != nil || len(m) != 3 {
+		t.Fatalf("%v %+v", err, m)
+	}
+	if total := m.Sum("coredns_dns_responses_total"); total == nil || *total != 100 {
+		t.Errorf("total %v", total)
+	}
+	if m.Sum("coredns_nothing_total") != nil {
+		t.Error("an absent metric is 0 and not unknown")
+	}
+	if q := m.Quantile(0.75, "coredns_dns_request_duration_seconds"); q == nil || *q < 0.149 || *q > 0.151 {
+		t.Errorf("quantile %v", q)
+	}
+	if d := m.Since(m).Sum("coredns_dns_responses_total"); d == nil || *d != 0 {
+		t.Errorf("difference with itself %v", d)
+	}
+	if _, err := ParseMetrics("<html>"); err == nil {
+		t.Error("a page of HTML passes for metrics")
+	}
+}

@@ -1,0 +1,325 @@
+package collect
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
+)
+
+// most replicas that are asked at once: OpenShift runs one on every node.
+const mostTunnels = 32
+
+// replicas asks every running DNS pod at once.
+func (c *Collector) replicas(ctx context.Context, wg *sync.WaitGroup, w Wants, service *corev1.Service) {
+	var questions []records.Question
+	if w.Questions != nil {
+		questions = w.Questions(c.in, c.Cluster.Clock.Now())
+	}
+	if w.External != "" {
+		c.in.External = "kubectl-dns-" + c.Nonce + "." + strings.Trim(w.External, ".") + "."
+	}
+	gate := make(chan struct{}, mostTunnels)
+	for i := range c.in.Pods {
+		pod := c.in.Pods[i]
+		if len(questions) > 0 || w.Metrics {
+			if running(pod) && (w.Only == "" || w.Only == pod.Name) {
+				wg.Go(func() {
+					gate <- struct{}{}
+					defer func() { <-gate }()
+					c.probe(ctx, w, pod, service, questions)
+				})
+			}
+		}
+		if w.Logs {
+			c.logs(ctx, wg, w, pod)
+		}
+	}
+}
+
+func running(pod corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodRunning && slices.ContainsFunc(pod.Status.ContainerStatuses, func(s corev1.ContainerStatus) bool { return s.State.Running != nil })
+}
+
+// probe holds one tunnel to a replica and asks over it: questions about the cluster, names outside it, and metrics,
+// each on a connection of its own, since CoreDNS answers a connection in order.
+func (c *Collector) probe(ctx context.Context, w Wants, pod corev1.Pod, service *corev1.Service, questions []records.Question) {
+	p := evaluate.Probe{Namespace: pod.Namespace, Pod: pod.Name}
+	defer func() {
+		c.mu.Lock()
+		c.in.Probes = append(c.in.Probes, p)
+		c.mu.Unlock()
+	}()
+	opening, cancel := c.deadline(ctx)
+	defer cancel()
+	tunnel, err := c.Cluster.OpenTunnel(opening, pod.Namespace, pod.Name)
+	if err != nil {
+		p.Error, p.Forbidden = kube.OneLine(kube.Explain(err)), forbidden(err)
+		if p.Forbidden {
+			c.note("tunnels", "create", "pods/portforward in "+pod.Namespace, apierrors.NewForbidden(corev1.Resource("pods/portforward"), pod.Name, errors.New(p.Error)))
+		}
+		return
+	}
+	defer tunnel.Close()
+	c.note("tunnels", "create", "pods/portforward in "+pod.Namespace, nil)
+	dnsPort, metricsPort := evaluate.Ports(pod, service)
+	dial := func(port int32) func(context.Context) (net.Conn, error) {
+		return func(ctx context.Context) (net.Conn, error) { return tunnel.Dial(ctx, port) }
+	}
+	ask := Stream{Dial: dial(dnsPort), Viewpoint: "tunnel:" + pod.Name, Server: pod.Status.PodIP, Timeout: 3 * time.Second}
+	slow := ask
+	slow.Timeout = c.Slow
+	var wg sync.WaitGroup
+	var inside, outside []report.Answer
+	if len(questions) > 0 {
+		wg.Go(func() { inside = ask.Exchange(ctx, questions) })
+	}
+	if c.in.External != "" {
+		wg.Go(func() { outside = c.outside(ctx, slow) })
+	}
+	if w.Metrics {
+		wg.Go(func() { c.metrics(ctx, w, dial(metricsPort), &p) })
+	}
+	wg.Wait()
+	p.Answers = append(inside, outside...)
+	if w.Metrics && len(outside) > 0 && (outside[0].Error != "" || outside[0].Rcode == "SERVFAIL") && p.Metrics != nil {
+		// forward checks a failed upstream every half second
+		select {
+		case <-ctx.Done():
+		case <-time.After(1200 * time.Millisecond):
+		}
+		again := evaluate.Probe{}
+		c.metrics(ctx, Wants{}, dial(metricsPort), &again)
+		p.After = again.Metrics
+	}
+}
+
+// outside asks for a random name outside the cluster, and for another one as long as the answer was slow or a failure,
+// three in all: one lost packet or one busy moment says nothing about an upstream.
+func (c *Collector) outside(ctx context.Context, s Stream) []report.Answer {
+	var best *report.Answer
+	for i := range 3 {
+		name := c.in.External
+		if i > 0 {
+			name = fmt.Sprintf("again-%d-%s", i, name)
+		}
+		a := s.Exchange(ctx, []records.Question{{Name: name, Type: "A"}})[0]
+		a.Name = c.in.External
+		if best == nil || best.Rcode == "SERVFAIL" && a.Rcode != "" || a.Milliseconds != nil && best.Milliseconds != nil && *a.Milliseconds < *best.Milliseconds && a.Rcode != "SERVFAIL" {
+			best = &a
+		}
+		if a.Error != "" || a.Rcode != "SERVFAIL" && a.Milliseconds != nil && *a.Milliseconds < 300 {
+			break
+		}
+	}
+	return []report.Answer{*best}
+}
+
+func forbidden(err error) bool {
+	return apierrors.IsForbidden(err) || strings.Contains(err.Error(), "forbidden") || strings.Contains(err.Error(), "403")
+}
+
+func (c *Collector) metrics(ctx context.Context, w Wants, dial func(context.Context) (net.Conn, error), p *evaluate.Probe) {
+	read := func() (evaluate.Metrics, error) {
+		ctx, cancel := c.deadline(ctx)
+		defer cancel()
+		code, body, err := get(ctx, dial, "/metrics")
+		if err != nil {
+			return nil, err
+		}
+		if code != 200 {
+			return nil, fmt.Errorf("/metrics answers HTTP %d", code)
+		}
+		return ParseMetrics(string(body))
+	}
+	first, err := read()
+	if err != nil {
+		p.MetricsError = words(err)
+		return
+	}
+	p.Metrics = first
+	if w.Interval <= 0 {
+		return
+	}
+	began := time.Now()
+	select {
+	case <-ctx.Done():
+		return
+	case <-time.After(w.Interval):
+	}
+	if second, err := read(); err == nil {
+		p.Earlier, p.Metrics, p.Seconds = first, second, time.Since(began).Seconds()
+	}
+}
+
+func (c *Collector) logs(ctx context.Context, wg *sync.WaitGroup, w Wants, pod corev1.Pod) {
+	restarted := slices.ContainsFunc(pod.Status.ContainerStatuses, func(s corev1.ContainerStatus) bool { return s.RestartCount > 0 })
+	for _, previous := range []bool{false, true} {
+		if previous && !restarted {
+			continue
+		}
+		wg.Go(func() {
+			ctx, cancel := c.deadline(ctx)
+			defer cancel()
+			o := &corev1.PodLogOptions{Timestamps: true, Previous: previous, TailLines: &w.LogLines}
+			if len(pod.Spec.Containers) > 1 {
+				o.Container = dnsContainer(pod)
+			}
+			if w.LogSince > 0 {
+				seconds := int64(w.LogSince.Seconds())
+				o.SinceSeconds = &seconds
+			}
+			text, err := c.readLog(ctx, pod, o)
+			if previous && err != nil {
+				return // the log of an earlier container may be gone; that is no gap
+			}
+			if apierrors.IsBadRequest(err) {
+				return // the container has not started
+			}
+			c.note("logs", "get", "pods/log in "+pod.Namespace, err)
+			if err == nil {
+				c.mu.Lock()
+				c.in.Logs = append(c.in.Logs, evaluate.Log{Pod: pod.Name, Previous: previous, Text: text})
+				c.mu.Unlock()
+			}
+		})
+	}
+}
+
+func (c *Collector) readLog(ctx context.Context, pod corev1.Pod, o *corev1.PodLogOptions) (string, error) {
+	stream, err := c.client.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, o).Stream(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer stream.Close()
+	data, err := io.ReadAll(io.LimitReader(stream, 8<<20))
+	return string(data), err
+}
+
+func dnsContainer(pod corev1.Pod) string {
+	for _, c := range pod.Spec.Containers {
+		if slices.Contains([]string{"coredns", "dns", "kubedns", "rke2-coredns"}, c.Name) {
+			return c.Name
+		}
+	}
+	return pod.Spec.Containers[0].Name
+}
+
+// access asks the API server what the DNS server's service account may do.
+func (c *Collector) access(ctx context.Context, service *corev1.Service) {
+	account := ""
+	for i := range c.in.Pods {
+		account = c.in.Pods[i].Spec.ServiceAccountName
+	}
+	for i := range c.in.Deployments {
+		if account == "" && c.in.Deployments[i].Spec.Template.Labels["k8s-app"] == "kube-dns" {
+			account = c.in.Deployments[i].Spec.Template.Spec.ServiceAccountName
+		}
+	}
+	if account == "" {
+		return
+	}
+	var wg sync.WaitGroup
+	for _, resource := range []string{"services", "namespaces", "endpointslices.discovery.k8s.io"} {
+		for _, verb := range []string{"list", "watch"} {
+			wg.Go(func() {
+				name, group, _ := strings.Cut(resource, ".")
+				review, err := c.client.AuthorizationV1().SubjectAccessReviews().Create(ctx, &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+					User:   "system:serviceaccount:" + service.Namespace + ":" + account,
+					Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + service.Namespace, "system:authenticated"},
+					ResourceAttributes: &authorizationv1.ResourceAttributes{
+						Verb: verb, Group: group, Resource: name,
+					},
+				}}, metav1.CreateOptions{})
+				c.note("access", "create", "subjectaccessreviews.authorization.k8s.io", err)
+				if err == nil {
+					c.mu.Lock()
+					c.in.Access = append(c.in.Access, evaluate.Access{Verb: verb, Resource: resource, Allowed: review.Status.Allowed})
+					c.mu.Unlock()
+				}
+			})
+		}
+	}
+	wg.Wait()
+}
+
+type kubeletConfig struct {
+	ClusterDNS    []string `json:"clusterDNS"`
+	ClusterDomain string   `json:"clusterDomain"`
+	ResolvConf    *string  `json:"resolvConf"`
+}
+
+// kubeletMap reads what kubeadm gives to every kubelet; other installers have no such ConfigMap.
+func (c *Collector) kubeletMap(ctx context.Context) {
+	cm, err := c.client.CoreV1().ConfigMaps(metav1.NamespaceSystem).Get(ctx, "kubelet-config", metav1.GetOptions{})
+	c.note("kubelet-config", "get", "configmaps in kube-system", err)
+	if err != nil {
+		return
+	}
+	var config kubeletConfig
+	if yaml.Unmarshal([]byte(cm.Data["kubelet"]), &config) == nil {
+		c.addKubelet("", config)
+	}
+}
+
+func (c *Collector) addKubelet(node string, config kubeletConfig) {
+	k := evaluate.Kubelet{Node: node, ClusterDNS: config.ClusterDNS, ClusterDomain: config.ClusterDomain, ResolvConf: "/etc/resolv.conf"}
+	if config.ResolvConf != nil {
+		k.ResolvConf = *config.ResolvConf
+	}
+	c.mu.Lock()
+	c.in.Kubelets = append(c.in.Kubelets, k)
+	c.mu.Unlock()
+}
+
+// kubelets reads every kubelet's live configuration through the API server, which needs get nodes/proxy: a permission
+// that can run commands in pods, hence only when asked for.
+func (c *Collector) kubelets(ctx context.Context, wg *sync.WaitGroup) {
+	gate := make(chan struct{}, mostTunnels)
+	for i := range c.in.Nodes {
+		node := c.in.Nodes[i].Name
+		if !nodeReady(c.in.Nodes[i]) {
+			continue // asking a dead kubelet takes 30 s and more
+		}
+		wg.Go(func() {
+			gate <- struct{}{}
+			defer func() { <-gate }()
+			ctx, cancel := c.deadline(ctx)
+			defer cancel()
+			data, err := c.client.CoreV1().RESTClient().Get().Resource("nodes").Name(node).SubResource("proxy").Suffix("configz").DoRaw(ctx)
+			c.note("kubelets", "get", "nodes/proxy", err)
+			if err != nil {
+				return
+			}
+			var configz struct {
+				KubeletConfig kubeletConfig `json:"kubeletconfig"`
+			}
+			if json.Unmarshal(data, &configz) == nil {
+				c.addKubelet(node, configz.KubeletConfig)
+			}
+		})
+	}
+}
+
+func nodeReady(n corev1.Node) bool {
+	return slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
+		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
+	})
+}

@@ -1,0 +1,173 @@
+package evaluate
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/resolver"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/render"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
+)
+
+func text(t *testing.T, print func(*strings.Builder) error) string {
+	t.Helper()
+	var b strings.Builder
+	if err := print(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestCheckTextOfEveryFault(t *testing.T) {
+	for _, f := range faults() {
+		s := judge(build(f.before, f.after))
+		got := text(t, func(b *strings.Builder) error { return render.Check(b, s, render.Options{}) })
+		testkit.Golden(t, f.code+"/check.txt", got)
+	}
+}
+
+func TestASavedInputGivesTheSameReport(t *testing.T) {
+	for _, f := range faults() {
+		in := build(f.before, f.after)
+		data, err := json.Marshal(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var saved Input
+		if err := json.Unmarshal(data, &saved); err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(judge(in), judge(saved)); d != "" {
+			t.Errorf("%s: %s", f.code, d)
+		}
+	}
+}
+
+func TestTextOfTheOtherCommands(t *testing.T) {
+	in := answered(healthy())
+	o := Options{Slow: time.Second}
+	wide := render.Options{Wide: true}
+	scope := Scope{Namespace: "shop", Kind: "Service", Name: "api"}
+	reports := map[string]func(*strings.Builder) error{
+		"status": func(b *strings.Builder) error { return render.Status(b, Status(in, noon, o, "DNSStatus"), wide) },
+		"config": func(b *strings.Builder) error { return render.Config(b, ConfigReport(in, noon, o), wide) },
+		"pod":    func(b *strings.Builder) error { return render.Pod(b, Pod(in, noon, o), wide) },
+		"explain": func(b *strings.Builder) error {
+			return render.Explain(b, Explain(in, noon, o, "api.shop", resolver.All()), wide)
+		},
+		"explain-not-found": func(b *strings.Builder) error {
+			return render.Explain(b, Explain(in, noon, o, "apii.shop", []resolver.Libc{resolver.Glibc}), render.Options{})
+		},
+		"names":    func(b *strings.Builder) error { return render.Names(b, Names(in, noon, o, scope, "default"), wide) },
+		"verify":   func(b *strings.Builder) error { return render.Verify(b, Verify(verified(in), noon, o, scope), wide) },
+		"logs":     func(b *strings.Builder) error { return render.Logs(b, MergeLogs(in, noon, o, false), wide) },
+		"top":      func(b *strings.Builder) error { return render.Top(b, Top(withMetrics(in), noon, o), wide) },
+		"upstream": func(b *strings.Builder) error { return render.Upstreams(b, Upstreams(withMetrics(in), noon, o), wide) },
+		"narrow-check": func(b *strings.Builder) error {
+			f := faults()[0]
+			return render.Check(b, judge(build(f.before, f.after)), render.Options{Terminal: output.Terminal{TTY: true, Width: 60}})
+		},
+	}
+	for _, name := range sortedKeys(reports) {
+		testkit.Golden(t, "commands/"+name+".txt", text(t, reports[name]))
+	}
+}
+
+// verified asks one replica wrongly for one name.
+func verified(in Input) Input {
+	w := newWorld(in, noon, Options{})
+	for i := range in.Probes {
+		in.Probes[i].Answers = nil
+		for _, q := range VerifyQuestions(in, Scope{Namespace: "shop", Kind: "Service", Name: "api"}) {
+			in.Probes[i].Answers = append(in.Probes[i].Answers, w.answer(in.Probes[i].Pod, q))
+		}
+	}
+	in.Probes[1].Answers[1].Rcode, in.Probes[1].Answers[1].Records = "NXDOMAIN", nil
+	return in
+}
+
+func withMetrics(in Input) Input {
+	in = answered(in)
+	for i := range in.Probes {
+		in.Probes[i].Metrics = append(responses(990, 10),
+			Sample{Name: "coredns_dns_requests_total", Labels: map[string]string{"type": "A"}, Value: 1000},
+			Sample{Name: "process_start_time_seconds", Value: float64(noon.Unix() - 500)},
+			Sample{Name: "coredns_proxy_request_duration_seconds", Labels: map[string]string{"to": "192.0.2.53:53", "rcode": "NOERROR"}, Count: 100, Buckets: []Bucket{{0.01, 90}, {0.1, 100}}},
+		)
+	}
+	return in
+}
+
+func TestVerifyTellsWhichReplicaDiffers(t *testing.T) {
+	in := verified(answered(healthy()))
+	v := Verify(in, noon, Options{}, Scope{Namespace: "shop", Kind: "Service", Name: "api"})
+	if v.Verdict != report.Failing || v.Headline != "RecordsDiffer" || len(v.Items) != 1 || v.Items[0].State != "missing" || !cmp.Equal(v.Items[0].Replicas, []string{"coredns-b"}) {
+		t.Errorf("%s %s %+v", v.Verdict, v.Summary, v.Items)
+	}
+	in.Services[2].CreationTimestamp = ago(10 * time.Second)
+	if v = Verify(in, noon, Options{}, Scope{Namespace: "shop", Kind: "Service", Name: "api"}); v.Verdict != report.Healthy || v.Items[0].State != "settling" {
+		t.Errorf("a change of ten seconds ago: %s %s %+v", v.Verdict, v.Summary, v.Items)
+	}
+	corefileOf(&in, "loop\n", "rewrite name suffix shop.svc.cluster.local other.svc.cluster.local\nloop\n")
+	in.Services[2].CreationTimestamp = ago(time.Hour)
+	if v = Verify(in, noon, Options{}, Scope{Namespace: "shop", Kind: "Service", Name: "api"}); v.Verdict != report.Healthy || v.Items[0].State != "altered" {
+		t.Errorf("a rewritten name: %s %s %+v", v.Verdict, v.Summary, v.Items)
+	}
+}
+
+func TestTheNearestNameIsSuggested(t *testing.T) {
+	w := newWorld(answered(healthy()), noon, Options{})
+	tests := map[string]string{"apii.shop": "api.shop", "api.shpo": "api.shop", "api.default": "api.shop", "kubernetes.shop": "kubernetes.default", "nothinglikeit.shop": ""}
+	for name, want := range tests {
+		got := w.suggest(name + ".svc.cluster.local.")
+		if want == "" && len(got) > 0 || want != "" && (len(got) == 0 || got[0] != want+".svc.cluster.local") {
+			t.Errorf("%s: %v, want %s", name, got, want)
+		}
+	}
+}
+
+func TestQualify(t *testing.T) {
+	in := answered(healthy())
+	for name, want := range map[string]string{
+		"api.shop": "api.shop.svc.cluster.local.", "api.shop.svc": "api.shop.svc.cluster.local.", "API.shop.svc.cluster.local": "api.shop.svc.cluster.local.", "h.api.shop": "h.api.shop.svc.cluster.local.",
+		"www.example.com": "www.example.com.", "api.shop.": "api.shop.", "api": "api.shop.svc.cluster.local.", "10-1-1-1.shop.pod": "10-1-1-1.shop.pod.cluster.local.",
+	} {
+		if got := Qualify(in, name); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+}
+
+func TestExpectations(t *testing.T) {
+	a := []report.Answer{{Type: "A", Rcode: "NOERROR", Records: []report.Record{{Type: "A", Data: "10.0.0.2"}, {Type: "A", Data: "10.0.0.1"}}}}
+	none := []report.Answer{{Type: "A", Rcode: "NXDOMAIN"}}
+	empty := []report.Answer{{Type: "A", Rcode: "NOERROR"}}
+	failed := []report.Answer{a[0], {Type: "A", Error: "no answer"}}
+	tests := []struct {
+		answers []report.Answer
+		expect  string
+		want    bool
+	}{
+		{a, "A=10.0.0.1,10.0.0.2", true},
+		{a, "a=10.0.0.1", false},
+		{a, "any", true},
+		{a, "nxdomain", false},
+		{none, "nxdomain", true},
+		{none, "any", false},
+		{empty, "nodata", true},
+		{empty, "nxdomain", false},
+		{failed, "any", false},
+		{nil, "any", false},
+	}
+	for _, tt := range tests {
+		if got := meets(tt.answers, tt.expect); got != tt.want {
+			t.Errorf("%+v %s: %v", tt.answers, tt.expect, got)
+		}
+	}
+}

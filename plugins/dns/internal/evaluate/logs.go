@@ -1,0 +1,134 @@
+package evaluate
+
+import (
+	"cmp"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
+)
+
+// logClass says what a line of CoreDNS's log means; the first pattern that a line contains decides.
+type logClass struct {
+	mark, class, meaning string
+	severity             finding.Severity
+}
+
+var logClasses = []logClass{
+	{"plugin/loop: Loop (", "loop", "its own probe came back: it forwards to itself, and ends", finding.Critical},
+	{"is forbidden: User \"system:serviceaccount:", "forbidden", "its service account lacks a permission", finding.Critical},
+	{"Error during parsing", "corefile", "the Corefile does not load", finding.Critical},
+	{"Unknown directive", "corefile", "the Corefile names a plugin that this binary does not have", finding.Critical},
+	{"Restart failed", "reload", "a changed Corefile was refused: the old one still serves", finding.Critical},
+	{"reload failed", "reload", "a changed Corefile was refused: the old one still serves", finding.Critical},
+	{"address already in use", "port", "another process has the port", finding.Critical},
+	{"concurrent queries exceeded", "overload", "max_concurrent is reached: further queries are refused", finding.Warning},
+	{"HINFO: read udp", "upstream", "the loop plugin's own probe got no answer from upstream; harmless alone", finding.Info},
+	{"HINFO: dial", "upstream", "the loop plugin's own probe got no answer from upstream; harmless alone", finding.Info},
+	{"i/o timeout", "upstream", "an upstream server did not answer", finding.Warning},
+	{"connection refused", "upstream", "nothing listens at the upstream address, or at the API server's", finding.Warning},
+	{"no route to host", "upstream", "no way leads to the address", finding.Warning},
+	{"unsynced Kubernetes API", "api", "it serves without having seen the API: names of the cluster get SERVFAIL", finding.Warning},
+	{"waiting for Kubernetes API", "api", "it has not reached the API server yet", finding.Info},
+	{"Failed to watch", "api", "a watch of the API server broke off", finding.Warning},
+	{"Plugins not ready", "api", "the readiness probe fails until the named plugins are ready", finding.Warning},
+	{"no such host", "upstream", "an upstream is given by a name that it cannot resolve", finding.Warning},
+	{"[PANIC]", "panic", "it panicked", finding.Critical},
+	{"[FATAL]", "fatal", "it ended", finding.Critical},
+	{"[ERROR]", "error", "", finding.Warning},
+	{"Reloading complete", "reload", "a changed Corefile was loaded", finding.Info},
+	{"[WARNING]", "warning", "", finding.Info},
+}
+
+func classify(line string) (logClass, bool) {
+	for _, c := range logClasses {
+		if strings.Contains(line, c.mark) {
+			return c, true
+		}
+	}
+	return logClass{class: "other", severity: finding.Info}, false
+}
+
+// logText cuts the kubelet's time stamp off a line.
+func logText(line string) string {
+	line = strings.TrimSpace(line)
+	if stamp, rest, ok := strings.Cut(line, " "); ok {
+		if _, err := time.Parse(time.RFC3339Nano, stamp); err == nil {
+			return strings.TrimSpace(rest)
+		}
+	}
+	return line
+}
+
+func lastLine(text, mark string) (string, bool) {
+	lines := strings.Split(text, "\n")
+	for _, line := range slices.Backward(lines) {
+		if strings.Contains(line, mark) {
+			return logText(line), true
+		}
+	}
+	return "", false
+}
+
+// configHashFromLog reads the hash that a replica logs when it starts: the metric has none before the first reload.
+func (w *world) configHashFromLog(pod string) string {
+	for _, l := range w.Logs {
+		if l.Pod != pod || l.Previous {
+			continue
+		}
+		if line, ok := lastLine(l.Text, "SHA512 = "); ok {
+			_, hash, _ := strings.Cut(line, "SHA512 = ")
+			return strings.TrimSpace(hash)
+		}
+	}
+	return ""
+}
+
+var numbers = regexp.MustCompile(`\d[\d.:]*\d|\d`)
+
+// MergeLogs joins the logs of all replicas, oldest first, with lines that differ in numbers alone put together.
+func MergeLogs(in Input, now time.Time, o Options, errorsOnly bool) report.Logs {
+	w := newWorld(in, now, o)
+	out := report.Logs{Header: w.header("DNSLogs"), Items: []report.LogLine{}}
+	at := map[string]int{}
+	for _, l := range w.Logs {
+		for line := range strings.Lines(l.Text) {
+			stamp, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+			text := logText(line)
+			if text == "" {
+				continue
+			}
+			class, known := classify(line)
+			if errorsOnly && (!known || class.severity == finding.Info) {
+				continue
+			}
+			key := class.class + "|" + numbers.ReplaceAllString(text, "#")
+			i, ok := at[key]
+			if !ok {
+				i = len(out.Items)
+				at[key] = i
+				out.Items = append(out.Items, report.LogLine{Class: class.class, Severity: string(class.severity), Text: text, Meaning: class.meaning, First: stamp, Last: stamp})
+			}
+			item := &out.Items[i]
+			item.Count++
+			item.First, item.Last = min(item.First, stamp), max(item.Last, stamp)
+			if item.Last == stamp {
+				item.Text = text
+			}
+			if !slices.Contains(item.Replicas, l.Pod) {
+				item.Replicas = append(item.Replicas, l.Pod)
+			}
+		}
+	}
+	for i := range out.Items {
+		slices.Sort(out.Items[i].Replicas)
+	}
+	slices.SortStableFunc(out.Items, func(a, b report.LogLine) int {
+		return cmp.Or(cmp.Compare(a.First, b.First), cmp.Compare(a.Text, b.Text))
+	})
+	w.conclude(&out.Header, []rule{ruleLoop, ruleCorefileInvalid, ruleForbidden, ruleReload})
+	return out
+}

@@ -1,0 +1,322 @@
+package dns
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/complete"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/collect"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/resolver"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/render"
+)
+
+// PodOptions are those of pod.
+type PodOptions struct {
+	Common
+	Pod       string
+	Container string
+	Kubelet   bool
+}
+
+func podCommand(c *common) *cobra.Command {
+	f := &flagSet{}
+	o := PodOptions{}
+	command := &cobra.Command{
+		Use:   "pod POD",
+		Short: "Show the resolver settings that a pod has, where each comes from, and what is wrong with them",
+		Example: cli.Example(c.env, `
+			# Which servers and search domains does this pod have, and why?
+			PROGRAM pod web-5d8f7 -n shop
+			# Ask the kubelet of its node too (needs get nodes/proxy)
+			PROGRAM pod web-5d8f7 -n shop --kubelet-config`),
+		ValidArgsFunction: completePods(c.flags),
+	}
+	f.add(command)
+	command.Flags().StringVarP(&o.Container, "container", "c", "", "Container to read the file in; default: the first.")
+	command.Flags().BoolVar(&o.Kubelet, "kubelet-config", false, "Read the kubelets' own configuration through the API server. It needs get nodes/proxy, a permission that can also run commands in pods.")
+	command.RunE = func(command *cobra.Command, args []string) error {
+		var errs []error
+		o.Common = f.options(&errs)
+		if len(args) != 1 {
+			errs = append(errs, errors.New("which pod? Give one name"))
+		} else {
+			o.Pod = podName(args[0])
+		}
+		if len(errs) > 0 {
+			return usage(errs)
+		}
+		return c.act(o, func() error { return c.pod(command.Context(), o) })
+	}
+	return command
+}
+
+func podName(s string) string {
+	for _, prefix := range []string{"pod/", "pods/", "po/"} {
+		s = strings.TrimPrefix(s, prefix)
+	}
+	return s
+}
+
+func (c *common) pod(ctx context.Context, o PodOptions) error {
+	s, err := c.start(o.Common)
+	if err != nil {
+		return err
+	}
+	in, now, err := s.collect(ctx, collect.Wants{
+		Servers: true, Namespaces: true, Policies: true, KubeletMap: true, Kubelets: o.Kubelet,
+		From: &collect.From{Namespace: s.namespace(), Pod: o.Pod, Container: o.Container, Files: true},
+	}, 0)
+	if err != nil {
+		return err
+	}
+	r := evaluate.Pod(in, now, s.judge())
+	return s.finish(r.Header, r, func(o render.Options) error { return render.Pod(c.env.Streams.Out, r, o) })
+}
+
+// ExplainOptions are those of explain.
+type ExplainOptions struct {
+	Common
+	Name      string
+	From      string
+	Container string
+	Libcs     []resolver.Libc
+}
+
+func explainCommand(c *common) *cobra.Command {
+	f := &flagSet{}
+	o := ExplainOptions{}
+	var libc string
+	words := []string{"auto", "all"}
+	for _, l := range resolver.All() {
+		words = append(words, string(l))
+	}
+	command := &cobra.Command{
+		Use:   "explain NAME --from POD",
+		Short: "Walk a name through a pod's search list as its C library does, and count the queries",
+		Long: cli.Long(`Show which names a pod's resolver makes of a name, in which order, what each is answered, and which step ends it.
+			glibc, musl (Alpine), Go and Windows differ in this; the library is taken from the image where it can be read.
+			The servers are asked through a tunnel; what they are not asked is computed from the API, and marked so.`),
+		Example: cli.Example(c.env, `
+			# What happens to a short name in this pod?
+			PROGRAM explain api.backend --from web-5d8f7 -n shop
+			# Would an Alpine image see it differently?
+			PROGRAM explain api.backend --from web-5d8f7 -n shop --libc all`),
+	}
+	f.add(command)
+	command.Flags().StringVar(&o.From, "from", "", "Pod (in the namespace of -n) whose search list is walked.")
+	command.Flags().StringVarP(&o.Container, "container", "c", "", "Container to read the file in; default: the first.")
+	command.Flags().StringVar(&libc, "libc", "auto", "Whose rules: "+strings.Join(words, ", ")+".")
+	register(command, "from", completePods(c.flags))
+	register(command, "libc", complete.Words(words...))
+	command.RunE = func(command *cobra.Command, args []string) error {
+		var errs []error
+		o.Common = f.options(&errs)
+		o.Libcs = libcs(libc, words, &errs)
+		if o.From == "" {
+			errs = append(errs, errors.New("--from POD is needed: the search list is the pod's"))
+		}
+		if name := oneName(args, &errs); name != "" {
+			o.Name = name
+		}
+		o.From = podName(o.From)
+		if len(errs) > 0 {
+			return usage(errs)
+		}
+		return c.act(o, func() error { return c.explain(command.Context(), o) })
+	}
+	return command
+}
+
+func libcs(word string, words []string, errs *[]error) []resolver.Libc {
+	switch l, ok := resolver.Lookup(word); {
+	case ok:
+		return []resolver.Libc{l}
+	case word == "all":
+		return resolver.All()
+	case word != "auto":
+		*errs = append(*errs, fmt.Errorf("--libc %q is not known: use %s", word, strings.Join(words, ", ")))
+	}
+	return nil
+}
+
+func oneName(args []string, errs *[]error) string {
+	if len(args) != 1 {
+		*errs = append(*errs, errors.New("which name? Give one"))
+		return ""
+	}
+	if err := collect.CheckQuestion(records.Question{Name: args[0], Type: "A"}); err != nil {
+		*errs = append(*errs, err)
+	}
+	return args[0]
+}
+
+func (c *common) explain(ctx context.Context, o ExplainOptions) error {
+	s, err := c.start(o.Common)
+	if err != nil {
+		return err
+	}
+	in, now, err := s.collect(ctx, collect.Wants{
+		Servers: true, Namespaces: true, KubeletMap: true,
+		From:      &collect.From{Namespace: s.namespace(), Pod: o.From, Container: o.Container, Files: true},
+		Questions: func(in evaluate.Input, _ time.Time) []records.Question { return evaluate.ExplainQuestions(in, o.Name) },
+	}, 0)
+	if err != nil {
+		return err
+	}
+	r := evaluate.Explain(in, now, s.judge(), o.Name, o.Libcs)
+	return s.finish(r.Header, r, func(o render.Options) error { return render.Explain(c.env.Streams.Out, r, o) })
+}
+
+// ResolveOptions are those of resolve.
+type ResolveOptions struct {
+	Common
+	Name      string
+	Types     []string
+	From      string
+	Container string
+	At        string
+	Expect    string
+	Transport string
+	Probe     ProbeOptions
+}
+
+func resolveCommand(c *common) *cobra.Command {
+	f := &flagSet{}
+	o := ResolveOptions{}
+	command := &cobra.Command{
+		Use:   "resolve NAME",
+		Short: "Ask for a name at every DNS server, or from inside a pod",
+		Long: cli.Long(`Ask for a name and show every answer with the point of view that it was seen from. Without --from each DNS pod is
+			asked through a tunnel (--at each): that shows what the servers say, not whether a pod reaches them. With --from the
+			pod itself asks, over its own network, the servers of its resolv.conf or the one of --at.
+
+			The name is taken as fully qualified if it ends in a dot or lies in the cluster's zone; otherwise names such as
+			api.backend are completed to SERVICE.NAMESPACE.svc.ZONE when such a namespace exists. 'explain' walks the search list.`),
+		Example: cli.Example(c.env, `
+			# What does each server say?
+			PROGRAM resolve api.backend
+			# What does the pod get?
+			PROGRAM resolve api.backend --from web-5d8f7 -n shop
+			# In CI: the name must have this address at every server
+			PROGRAM resolve kubernetes.default --expect A=10.96.0.1`),
+	}
+	f.add(command)
+	o.Probe.add(command)
+	set := command.Flags()
+	set.StringSliceVar(&o.Types, "type", []string{"A", "AAAA"}, "Record types to ask for.")
+	set.StringVar(&o.From, "from", "", "Pod (in the namespace of -n) that asks.")
+	set.StringVarP(&o.Container, "container", "c", "", "Container of that pod; default: its first.")
+	set.StringVar(&o.At, "at", "each", "Server to ask: each, the name of a DNS pod, or, with --from, an address.")
+	set.StringVar(&o.Expect, "expect", "", "Exit with 3 unless every answer is this: nxdomain, nodata, any, or TYPE=VALUE[,VALUE].")
+	set.StringVar(&o.Transport, "transport", "udp", "How the pod of --from asks: udp, tcp or both.")
+	register(command, "type", complete.Words(collect.Types()...))
+	register(command, "from", completePods(c.flags))
+	register(command, "expect", complete.Words("any", "nxdomain", "nodata", "A="))
+	register(command, "transport", complete.Words("udp", "tcp", "both"))
+	register(command, "at", complete.Words("each"))
+	command.RunE = func(command *cobra.Command, args []string) error {
+		var errs []error
+		o.Common = f.options(&errs)
+		o.Name = oneName(args, &errs)
+		o.check(&errs)
+		if len(errs) > 0 {
+			return usage(errs)
+		}
+		return c.act(o, func() error { return c.resolve(command.Context(), o) })
+	}
+	return command
+}
+
+func (o *ResolveOptions) check(errs *[]error) {
+	for i, typ := range o.Types {
+		o.Types[i] = strings.ToUpper(typ)
+		if err := collect.CheckQuestion(records.Question{Name: "x.", Type: o.Types[i]}); err != nil {
+			*errs = append(*errs, fmt.Errorf("--type: %w", err))
+		}
+	}
+	kind, value, data := strings.Cut(o.Expect, "=")
+	switch {
+	case o.Expect == "", slices.Contains([]string{"nxdomain", "nodata", "any"}, strings.ToLower(o.Expect)):
+	case !data || value == "":
+		*errs = append(*errs, fmt.Errorf("--expect %q is not known: use nxdomain, nodata, any or TYPE=VALUE[,VALUE]", o.Expect))
+	case !slices.ContainsFunc(o.Types, func(t string) bool { return strings.EqualFold(t, kind) }):
+		*errs = append(*errs, fmt.Errorf("--expect %s is about a type that is not asked for: --type %s", o.Expect, strings.Join(o.Types, ",")))
+	}
+	if !slices.Contains([]string{"udp", "tcp", "both"}, o.Transport) {
+		*errs = append(*errs, fmt.Errorf("--transport %q is not known: use udp, tcp or both", o.Transport))
+	}
+	if _, err := netip.ParseAddr(o.At); err == nil && o.From == "" {
+		*errs = append(*errs, fmt.Errorf("--at %s is an address, which only a pod can ask: add --from POD", o.At))
+	}
+	if o.Container != "" && o.From == "" {
+		*errs = append(*errs, errors.New("--container needs --from POD"))
+	}
+	o.From = podName(o.From)
+	o.Probe.check(o.From, errs)
+}
+
+func (c *common) resolve(ctx context.Context, o ResolveOptions) error {
+	s, err := c.start(o.Common)
+	if err != nil {
+		return err
+	}
+	w := collect.Wants{Servers: true, Namespaces: true, KubeletMap: true}
+	name := func(in evaluate.Input) string { return evaluate.Qualify(in, o.Name) }
+	if o.From == "" {
+		if o.At != "each" {
+			w.Only = o.At
+		}
+		w.Questions = func(in evaluate.Input, _ time.Time) []records.Question { return questionsFor(name(in), o.Types) }
+	} else {
+		w.From = &collect.From{Namespace: s.namespace(), Pod: o.From, Container: o.Container, Ask: true, Files: true, Probe: s.probe(o.Probe), Questions: o.inPod}
+	}
+	in, now, err := s.collect(ctx, w, 0)
+	if err != nil {
+		return err
+	}
+	if w.Only != "" && !evaluate.HasReplica(in, w.Only) {
+		return fmt.Errorf("there is no DNS pod %q", w.Only)
+	}
+	r := evaluate.Resolve(in, now, s.judge(), name(in), o.Types, o.Expect)
+	err = s.finish(r.Header, r, func(o render.Options) error { return render.Resolve(c.env.Streams.Out, r, o) })
+	if err == nil && r.Met != nil && !*r.Met {
+		return cli.Exit{Code: cli.ExitThreshold}
+	}
+	return err
+}
+
+func questionsFor(name string, types []string) []records.Question {
+	var list []records.Question
+	for _, t := range types {
+		list = append(list, records.Question{Name: name, Type: t})
+	}
+	return list
+}
+
+// inPod asks the servers that the pod is set up with, or the one that was named.
+func (o ResolveOptions) inPod(in evaluate.Input, _ time.Time) []collect.InPodQuestion {
+	servers := evaluate.PodServers(in, o.At)
+	transports := []string{strings.ToUpper(o.Transport)}
+	if o.Transport == "both" {
+		transports = []string{"UDP", "TCP"}
+	}
+	var list []collect.InPodQuestion
+	for _, server := range servers {
+		for _, transport := range transports {
+			for _, q := range questionsFor(evaluate.Qualify(in, o.Name), o.Types) {
+				list = append(list, collect.InPodQuestion{Server: server, Transport: transport, Question: q})
+			}
+		}
+	}
+	return list
+}

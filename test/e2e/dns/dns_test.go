@@ -1,0 +1,241 @@
+// Package dns holds the end-to-end tests of kubectl dns: through kubectl, on a real cluster, with the faults really
+// there. Each asserts the headline, the exit code, and that nothing else is reported.
+package dns
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/e2e/harness"
+)
+
+// header is what every report has.
+type header struct {
+	Verdict  string
+	Summary  string
+	Headline string
+	Findings []struct {
+		Code, Severity, Message string
+		Next                    []struct{ Command, Risk string }
+	}
+	Replicas []struct{ Name, Node string }
+}
+
+func (h header) codes() []string {
+	list := []string{}
+	for _, f := range h.Findings {
+		if !slices.Contains(list, f.Code) {
+			list = append(list, f.Code)
+		}
+	}
+	return list
+}
+
+func cluster(t *testing.T) *harness.Cluster { return harness.Embedded(t, "dns", 2) }
+
+func ask(t testing.TB, c *harness.Cluster, args ...string) (header, harness.Result) {
+	t.Helper()
+	r := c.Kubectl(t, append([]string{"dns"}, append(args, "-o", "json")...)...)
+	var h header
+	if err := json.Unmarshal([]byte(r.Stdout), &h); err != nil {
+		t.Fatalf("kubectl dns %s: exit %d, no JSON: %v\n%s", strings.Join(args, " "), r.Code, err, r.Stderr)
+	}
+	return h, r
+}
+
+// expect polls until a command reports exactly this headline alone, and then holds its exit code under --fail-on
+// against the verdict. Polling is for the fault to take hold; what is reported meanwhile is not judged.
+func expect(t testing.TB, c *harness.Cluster, limit time.Duration, verdict, code string, args ...string) header {
+	t.Helper()
+	var h header
+	harness.Eventually(t, limit, func() (string, bool) {
+		var r harness.Result
+		h, r = ask(t, c, append(args, "--fail-on", "warning")...)
+		want := 3
+		if verdict == "Healthy" || verdict == "Unknown" {
+			want = 0
+		}
+		codes := []string{}
+		if code != "" {
+			codes = []string{code}
+		}
+		ok := h.Verdict == verdict && h.Headline == code && slices.Equal(h.codes(), codes) && r.Code == want
+		return fmt.Sprintf("kubectl dns %s: %s, headline %q, all %v, exit %d; want %s, %q alone, exit %d\n%s", strings.Join(args, " "), h.Verdict, h.Headline, h.codes(), r.Code, verdict, code, want, h.Summary), ok
+	})
+	for _, f := range h.Findings {
+		if len(f.Next) == 0 {
+			t.Errorf("%s has no next command", f.Code)
+		}
+	}
+	return h
+}
+
+// healthy waits until nothing is wrong: between two faults, and at the end.
+func healthy(t testing.TB, c *harness.Cluster) {
+	t.Helper()
+	expect(t, c, 150*time.Second, "Healthy", "", "check")
+}
+
+func pod(name, node, spec string) string {
+	return fmt.Sprintf(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":%q,"labels":{"app":%q}},"spec":{"nodeName":%q,"terminationGracePeriodSeconds":0,%s"containers":[{"name":"c","image":"busybox:1.36","imagePullPolicy":"IfNotPresent","command":["sleep","100000"]}]}}`, name, name, node, spec)
+}
+
+func running(t testing.TB, c *harness.Cluster, ns string, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		c.MustKubectl(t, "wait", "-n", ns, "pod/"+name, "--for=condition=Ready", "--timeout=90s")
+	}
+}
+
+func workers(t testing.TB, c *harness.Cluster) []string {
+	t.Helper()
+	out := c.MustKubectl(t, "get", "nodes", "-l", "!node-role.kubernetes.io/control-plane", "-o", "jsonpath={.items[*].metadata.name}")
+	return strings.Fields(out)
+}
+
+// TestNothingIsWrong comes first: on a cluster as it was made there is nothing to report, in time and with few calls.
+func TestNothingIsWrong(t *testing.T) {
+	c := cluster(t)
+	spread(t, c)
+	healthy(t, c)
+	for _, tt := range []struct {
+		args  []string
+		limit time.Duration
+	}{{[]string{"status"}, 1500 * time.Millisecond}, {[]string{"check", "--profile", "quick"}, 5 * time.Second}} {
+		best := time.Hour
+		for range 5 {
+			began := time.Now()
+			ask(t, c, tt.args...)
+			best = min(best, time.Since(began))
+		}
+		t.Logf("kubectl dns %s: %s", strings.Join(tt.args, " "), best)
+		if best > tt.limit {
+			t.Errorf("kubectl dns %s took %s, more than %s", strings.Join(tt.args, " "), best, tt.limit)
+		}
+	}
+	for _, args := range [][]string{{"config"}, {"upstream"}, {"top"}, {"logs"}, {"verify", "-A"}, {"resolve", "kubernetes.default"}, {"names", "svc/kubernetes", "-n", "default"}} {
+		if h, _ := ask(t, c, args...); h.Verdict != "Healthy" {
+			t.Errorf("kubectl dns %s: %s: %s", strings.Join(args, " "), h.Verdict, h.Summary)
+		}
+	}
+}
+
+// spread puts the replicas on different nodes: a cluster just made may have both on its first node.
+func spread(t testing.TB, c *harness.Cluster) {
+	t.Helper()
+	h, _ := ask(t, c, "status")
+	if slices.Contains(h.codes(), "AllReplicasOnOneNode") {
+		restart(t, c)
+	}
+}
+
+func restart(t testing.TB, c *harness.Cluster) {
+	t.Helper()
+	c.MustKubectl(t, "-n", "kube-system", "rollout", "restart", "deployment", "coredns")
+	c.MustKubectl(t, "-n", "kube-system", "rollout", "status", "deployment", "coredns", "--timeout=120s")
+}
+
+// TestPods: what is wrong with one pod or object while the servers are well.
+func TestPods(t *testing.T) {
+	c := cluster(t)
+	nodes := workers(t, c)
+	ns := c.Namespace(t)
+	for _, p := range []string{
+		pod("plain", nodes[0], ""),
+		pod("host", nodes[0], `"hostNetwork":true,`),
+		pod("none", nodes[0], `"dnsPolicy":"None","dnsConfig":{"nameservers":["192.0.2.53"]},`),
+		pod("wild", nodes[0], `"dnsConfig":{"searches":["wild.example.test"]},`),
+		`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"static"},"spec":{"terminationGracePeriodSeconds":0,"containers":[{"name":"c","image":"testapp:1","imagePullPolicy":"IfNotPresent"}]}}`,
+	} {
+		c.Apply(t, p, "-n", ns)
+	}
+	running(t, c, ns, "plain", "host", "none", "wild", "static")
+
+	t.Run("a plain pod", func(t *testing.T) {
+		expect(t, c, 20*time.Second, "Healthy", "", "check", "--from", "plain", "-n", ns)
+		h, _ := ask(t, c, "pod", "plain", "-n", ns)
+		if h.Verdict != "Healthy" {
+			t.Errorf("pod: %s", h.Summary)
+		}
+	})
+	t.Run("hostNetwork with ClusterFirst", func(t *testing.T) {
+		expect(t, c, 20*time.Second, "Degraded", "HostNetworkClusterFirst", "check", "--from", "host", "-n", ns)
+		expect(t, c, 20*time.Second, "Degraded", "HostNetworkClusterFirst", "pod", "host", "-n", ns)
+	})
+	t.Run("dnsPolicy None", func(t *testing.T) {
+		expect(t, c, 20*time.Second, "Degraded", "DNSPolicyNone", "check", "--from", "none", "-n", ns)
+	})
+	t.Run("a wildcard search domain", func(t *testing.T) {
+		expect(t, c, 20*time.Second, "Degraded", "WildcardSearchDomain", "check", "--from", "wild", "-n", ns)
+		out := c.MustKubectl(t, "dns", "explain", "www.example.com", "--from", "wild", "-n", ns, "--libc", "glibc")
+		if !strings.Contains(out, "www.example.com.wild.example.test") || !strings.Contains(out, "answered") {
+			t.Errorf("explain does not show the capture:\n%s", out)
+		}
+	})
+	t.Run("a pod without a shell", func(t *testing.T) {
+		h := expect(t, c, 20*time.Second, "Unknown", "", "check", "--from", "static", "-n", ns)
+		if !strings.Contains(h.Summary, "--probe") {
+			t.Errorf("no way on: %s", h.Summary)
+		}
+		expect(t, c, 60*time.Second, "Healthy", "", "check", "--from", "static", "-n", ns, "--probe", "ephemeral")
+		h, _ = ask(t, c, "check", "--from", "static", "-n", ns, "--probe", "pod")
+		if h.Verdict != "Healthy" {
+			t.Errorf("--probe pod: %s: %s", h.Verdict, h.Summary)
+		}
+		harness.Eventually(t, 30*time.Second, func() (string, bool) {
+			left := c.MustKubectl(t, "get", "pods,jobs", "-A", "-l", "app.kubernetes.io/managed-by=kubectl-dns", "-o", "name")
+			return "left behind: " + left, strings.TrimSpace(left) == ""
+		})
+	})
+	t.Run("a NetworkPolicy without DNS", func(t *testing.T) {
+		c.Apply(t, `{"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{"name":"locked"},"spec":{"podSelector":{"matchLabels":{"app":"plain"}},"policyTypes":["Egress"]}}`, "-n", ns)
+		expect(t, c, 20*time.Second, "Failing", "NetworkPolicyBlocksDNS", "check", "--from", "plain", "-n", ns)
+		c.MustKubectl(t, "delete", "networkpolicy", "locked", "-n", ns)
+	})
+	t.Run("a Service without endpoints", func(t *testing.T) {
+		c.Apply(t, `{"apiVersion":"v1","kind":"Service","metadata":{"name":"empty"},"spec":{"selector":{"app":"nobody"},"ports":[{"port":80}]}}`, "-n", ns)
+		expect(t, c, 30*time.Second, "Degraded", "ServiceWithoutEndpoints", "names", "svc/empty", "-n", ns)
+		c.MustKubectl(t, "delete", "service", "empty", "-n", ns)
+	})
+	t.Run("an ExternalName loop", func(t *testing.T) {
+		for _, pair := range [][2]string{{"loop-a", "loop-b"}, {"loop-b", "loop-a"}} {
+			c.Apply(t, fmt.Sprintf(`{"apiVersion":"v1","kind":"Service","metadata":{"name":%q},"spec":{"type":"ExternalName","externalName":"%s.%s.svc.cluster.local"}}`, pair[0], pair[1], ns), "-n", ns)
+		}
+		expect(t, c, 20*time.Second, "Degraded", "ExternalNameLoop", "names", "svc/loop-a", "-n", ns)
+		c.MustKubectl(t, "delete", "service", "loop-a", "loop-b", "-n", ns)
+	})
+	t.Run("a StatefulSet with the wrong serviceName", func(t *testing.T) {
+		c.Apply(t, `{"apiVersion":"v1","kind":"List","items":[
+			{"apiVersion":"v1","kind":"Service","metadata":{"name":"db"},"spec":{"clusterIP":"None","selector":{"app":"db"},"ports":[{"name":"sql","port":5432}]}},
+			{"apiVersion":"apps/v1","kind":"StatefulSet","metadata":{"name":"db"},"spec":{"serviceName":"dbs","replicas":1,"selector":{"matchLabels":{"app":"db"}},"template":{"metadata":{"labels":{"app":"db"}},"spec":{"terminationGracePeriodSeconds":0,"containers":[{"name":"c","image":"busybox:1.36","imagePullPolicy":"IfNotPresent","command":["sleep","100000"]}]}}}}]}`, "-n", ns)
+		expect(t, c, 60*time.Second, "Degraded", "StatefulSetServiceName", "names", "sts/db", "-n", ns)
+	})
+	t.Run("a typing mistake and a wrong namespace", func(t *testing.T) {
+		for _, name := range []string{"kubernets.default", "kubernetes.defualt", "kubernetes." + ns} {
+			h := expect(t, c, 20*time.Second, "Degraded", "NameNotFound", "resolve", name)
+			if !strings.Contains(h.Summary, "did you mean kubernetes.default.svc.cluster.local") {
+				t.Errorf("%s: %s", name, h.Summary)
+			}
+			h = expect(t, c, 20*time.Second, "Degraded", "NameNotFound", "explain", name, "--from", "plain", "-n", ns)
+			if !strings.Contains(h.Summary, "did you mean kubernetes.default.svc.cluster.local") {
+				t.Errorf("explain %s: %s", name, h.Summary)
+			}
+		}
+	})
+	t.Run("the pod asks itself", func(t *testing.T) {
+		r := c.Kubectl(t, "dns", "resolve", "kubernetes.default", "--from", "plain", "-n", ns, "--transport", "both", "--type", "A", "--expect", "any")
+		if r.Code != 0 || !strings.Contains(r.Stdout, "pod:"+ns+"/plain") || strings.Contains(r.Stdout, "tunnel:") {
+			t.Errorf("exit %d\n%s%s", r.Code, r.Stdout, r.Stderr)
+		}
+		if r := c.Kubectl(t, "dns", "resolve", "kubernetes.default", "--type", "A", "--expect", "A=192.0.2.1"); r.Code != 3 {
+			t.Errorf("an expectation that is not met: exit %d", r.Code)
+		}
+		if r := c.Kubectl(t, "dns", "resolve", "nope.default", "--type", "A", "--expect", "nxdomain"); r.Code != 0 {
+			t.Errorf("an expected NXDOMAIN: exit %d\n%s", r.Code, r.Stderr)
+		}
+	})
+}

@@ -1,0 +1,177 @@
+package dns
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/e2e/harness"
+)
+
+// corefile replaces text in the live Corefile and puts the old one back when the test ends.
+func corefile(t testing.TB, c *harness.Cluster, old, replacement string) (heal func()) {
+	t.Helper()
+	before := c.MustKubectl(t, "-n", "kube-system", "get", "configmap", "coredns", "-o", "jsonpath={.data.Corefile}")
+	if !strings.Contains(before, old) {
+		t.Fatalf("the Corefile has no %q:\n%s", old, before)
+	}
+	set := func(text string) {
+		patch, _ := json.Marshal(map[string]any{"data": map[string]string{"Corefile": text}})
+		c.MustKubectl(t, "-n", "kube-system", "patch", "configmap", "coredns", "--type=merge", "-p", string(patch))
+		// kubelets bring a changed ConfigMap into a pod when the pod itself changes, and else within two minutes
+		c.Kubectl(t, "-n", "kube-system", "annotate", "pods", "-l", "k8s-app=kube-dns", fmt.Sprintf("e2e-touched=%d", time.Now().UnixNano()), "--overwrite")
+	}
+	set(strings.Replace(before, old, replacement, 1))
+	done := false
+	heal = func() {
+		if !done {
+			done = true
+			set(before)
+		}
+	}
+	t.Cleanup(heal)
+	return heal
+}
+
+// TestServers: what is wrong with the servers. The faults follow each other, and each ends with a healthy check.
+func TestServers(t *testing.T) {
+	c := cluster(t)
+	spread(t, c)
+
+	t.Run("scaled to 0", func(t *testing.T) {
+		c.MustKubectl(t, "-n", "kube-system", "scale", "deployment", "coredns", "--replicas=0")
+		t.Cleanup(func() { c.Kubectl(t, "-n", "kube-system", "scale", "deployment", "coredns", "--replicas=2") })
+		h := expect(t, c, 60*time.Second, "Failing", "DNSScaledToZero", "check")
+		expect(t, c, 10*time.Second, "Failing", "DNSScaledToZero", "status")
+		// the next command heals it
+		if r := c.Sh(t, h.Findings[0].Next[0].Command); r.Code != 0 {
+			t.Fatalf("%s: exit %d %s", h.Findings[0].Next[0].Command, r.Code, r.Stderr)
+		}
+		c.MustKubectl(t, "-n", "kube-system", "rollout", "status", "deployment", "coredns", "--timeout=120s")
+		spread(t, c)
+		healthy(t, c)
+	})
+	t.Run("all replicas on one node", func(t *testing.T) {
+		node := workers(t, c)[0]
+		c.MustKubectl(t, "-n", "kube-system", "patch", "deployment", "coredns", "--type=merge", "-p", fmt.Sprintf(`{"spec":{"template":{"spec":{"nodeSelector":{"kubernetes.io/hostname":%q}}}}}`, node))
+		heal := func() {
+			c.Kubectl(t, "-n", "kube-system", "patch", "deployment", "coredns", "--type=merge", "-p", `{"spec":{"template":{"spec":{"nodeSelector":{"kubernetes.io/hostname":null}}}}}`)
+		}
+		t.Cleanup(heal)
+		c.MustKubectl(t, "-n", "kube-system", "rollout", "status", "deployment", "coredns", "--timeout=120s")
+		expect(t, c, 60*time.Second, "Degraded", "AllReplicasOnOneNode", "check")
+		heal()
+		c.MustKubectl(t, "-n", "kube-system", "rollout", "status", "deployment", "coredns", "--timeout=120s")
+		healthy(t, c)
+	})
+	t.Run("a missing permission", func(t *testing.T) {
+		role := c.MustKubectl(t, "get", "clusterrole", "system:coredns", "-o", "json")
+		var object map[string]any
+		if err := json.Unmarshal([]byte(role), &object); err != nil {
+			t.Fatal(err)
+		}
+		all, _ := json.Marshal(map[string]any{"rules": object["rules"]})
+		heal := func() { c.Kubectl(t, "patch", "clusterrole", "system:coredns", "--type=merge", "-p", string(all)) }
+		t.Cleanup(heal)
+		c.MustKubectl(t, "patch", "clusterrole", "system:coredns", "--type=merge", "-p", `{"rules":[{"apiGroups":[""],"resources":["endpoints","services","pods","namespaces"],"verbs":["list","watch"]}]}`)
+		expect(t, c, 30*time.Second, "Failing", "DNSServerForbidden", "check")
+		heal()
+		healthy(t, c)
+	})
+	t.Run("a broken Corefile, the old one still serving", func(t *testing.T) {
+		heal := corefile(t, c, "    ready\n", "    ready\n    nosuchplugin\n")
+		harness.Eventually(t, 150*time.Second, func() (string, bool) {
+			h, _ := ask(t, c, "check")
+			return fmt.Sprint(h.codes(), h.Summary), h.Headline == "ReloadFailed" && h.Verdict == "Degraded"
+		})
+		h, r := ask(t, c, "check", "--fail-on", "warning")
+		for _, code := range h.codes() {
+			if code != "ReloadFailed" && code != "UnknownPlugin" {
+				t.Errorf("also seen: %s", code)
+			}
+		}
+		if r.Code != 3 {
+			t.Errorf("exit %d", r.Code)
+		}
+		if r := c.Kubectl(t, "dns", "resolve", "kubernetes.default", "--type", "A", "--expect", "any"); r.Code != 0 {
+			t.Errorf("the old configuration does not serve: exit %d\n%s", r.Code, r.Stdout)
+		}
+		heal()
+		restart(t, c)
+		healthy(t, c)
+	})
+	t.Run("a dead upstream", func(t *testing.T) {
+		heal := corefile(t, c, "forward . /etc/resolv.conf", "forward . 192.0.2.1")
+		restart(t, c)
+		expect(t, c, 60*time.Second, "Failing", "UpstreamFails", "check")
+		expect(t, c, 30*time.Second, "Failing", "UpstreamFails", "upstream")
+		heal()
+		restart(t, c)
+		healthy(t, c)
+	})
+	t.Run("a slow upstream", func(t *testing.T) {
+		upstream := strings.TrimSpace(strings.TrimPrefix(c.OnNode(t, workers(t, c)[0], "sh", "-c", "grep ^nameserver /etc/resolv.conf | head -1").Stdout, "nameserver"))
+		ns := c.Namespace(t)
+		// hands on one question for each connection, a second late
+		relay := `printf 'sleep 1; head -c 2 >/tmp/l.$$; n=$(od -An -tu1 /tmp/l.$$ | { read a b; echo $((a*256+b)); }); { cat /tmp/l.$$; head -c $n; } | nc -w 3 ` + upstream + ` 53\n' >/tmp/r; exec nc -ll -p 53 -e sh /tmp/r`
+		object, _ := json.Marshal(map[string]any{
+			"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"name": "slow"},
+			"spec": map[string]any{"terminationGracePeriodSeconds": 0, "containers": []any{map[string]any{"name": "c", "image": "busybox:1.36", "imagePullPolicy": "IfNotPresent", "command": []string{"sh", "-c", strings.ReplaceAll(relay, "$$", "$$$$")}}}},
+		})
+		c.Apply(t, string(object), "-n", ns)
+		running(t, c, ns, "slow")
+		ip := c.MustKubectl(t, "-n", ns, "get", "pod", "slow", "-o", "jsonpath={.status.podIP}")
+		heal := corefile(t, c, "forward . /etc/resolv.conf {", fmt.Sprintf("forward . %s {\n       force_tcp\n       max_fails 0", ip))
+		restart(t, c)
+		expect(t, c, 60*time.Second, "Degraded", "UpstreamSlow", "check")
+		heal()
+		restart(t, c)
+		healthy(t, c)
+	})
+	t.Run("a forwarding loop", func(t *testing.T) {
+		heal := corefile(t, c, "forward . /etc/resolv.conf", "forward . 127.0.0.1")
+		c.MustKubectl(t, "-n", "kube-system", "delete", "pods", "-l", "k8s-app=kube-dns", "--wait=false")
+		expect(t, c, 120*time.Second, "Failing", "ForwardingLoop", "check")
+		heal()
+		restart(t, c)
+		healthy(t, c)
+	})
+	t.Run("a replica cut off from the API server", func(t *testing.T) { cutOff(t, c) })
+}
+
+// cutOff drops what goes between one replica and the API server, both ways: the replica stays Ready, and knows nothing
+// of what is made from then on.
+func cutOff(t *testing.T, c *harness.Cluster) {
+	h, _ := ask(t, c, "status")
+	name, node := h.Replicas[0].Name, h.Replicas[0].Node
+	ip := c.MustKubectl(t, "-n", "kube-system", "get", "pod", name, "-o", "jsonpath={.status.podIP}")
+	rules := fmt.Sprintf("add table ip e2edns\nadd chain ip e2edns f { type filter hook forward priority -5; }\nadd rule ip e2edns f ip saddr %s tcp dport 6443 drop\nadd rule ip e2edns f ip daddr %s tcp sport 6443 drop\nadd chain ip e2edns o { type filter hook output priority -5; }\nadd rule ip e2edns o ip daddr %s tcp sport 6443 drop\nadd chain ip e2edns i { type filter hook input priority -5; }\nadd rule ip e2edns i ip saddr %s tcp dport 6443 drop\n", ip, ip, ip, ip)
+	if r := c.OnNode(t, node, "sh", "-c", "printf '"+strings.ReplaceAll(rules, "\n", `\n`)+"' | nft -f -"); r.Code != 0 {
+		t.Fatalf("nft: %s", r.Stderr)
+	}
+	heal := func() { c.OnNode(t, node, "nft", "delete", "table", "ip", "e2edns") }
+	t.Cleanup(heal)
+	ns := c.Namespace(t)
+	c.Apply(t, `{"apiVersion":"v1","kind":"Service","metadata":{"name":"new"},"spec":{"ports":[{"name":"http","port":80}]}}`, "-n", ns)
+	// within the time that DNS may need this is settling, not a fault
+	if h, _ := ask(t, c, "verify", "svc/new", "-n", ns); h.Verdict != "Healthy" {
+		t.Errorf("a change of a moment ago is already held against the server: %s", h.Summary)
+	}
+	h = expect(t, c, 100*time.Second, "Failing", "ReplicaStale", "check")
+	if !strings.Contains(h.Summary, name) {
+		t.Errorf("the replica is not named: %s", h.Summary)
+	}
+	h, r := ask(t, c, "verify", "-n", ns, "--fail-on", "critical")
+	if r.Code != 3 || h.Verdict != "Failing" || !strings.Contains(h.Summary, name) {
+		t.Errorf("verify: exit %d, %s: %s", r.Code, h.Verdict, h.Summary)
+	}
+	harness.Eventually(t, 60*time.Second, func() (string, bool) {
+		h, _ := ask(t, c, "status")
+		return "status: " + h.Summary, h.Headline == "ReplicaStale"
+	})
+	heal()
+	c.MustKubectl(t, "-n", "kube-system", "delete", "pod", name)
+	healthy(t, c)
+}
