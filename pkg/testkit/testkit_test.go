@@ -22,8 +22,15 @@ func TestCheckTextRefusesWhatMustNotReachAPipe(t *testing.T) {
 		text string
 		bad  bool
 	}{
-		{"", false}, {"NAME\nw1\n", false}, {"a\tb\n", false},
-		{"no newline", true}, {"blank \n", true}, {"tab\t\nx\n", true}, {"\x1b[31mred\x1b[0m\n", true}, {"bell\a\n", true}, {"c1\u009b\n", true},
+		{"", false},
+		{"NAME\nw1\n", false},
+		{"a\tb\n", false},
+		{"no newline", true},
+		{"blank \n", true},
+		{"tab\t\nx\n", true},
+		{"\x1b[31mred\x1b[0m\n", true},
+		{"bell\a\n", true},
+		{"c1\u009b\n", true},
 	}
 	for _, tt := range tests {
 		r := &recorder{}

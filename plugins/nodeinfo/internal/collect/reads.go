@@ -129,7 +129,7 @@ func (c *collector) oneNode(ctx context.Context, name string) {
 		defer cancel()
 		var metrics evaluate.NodeMetrics
 		err := c.getJSON(ctx, metricsPath+"/"+name, &metrics)
-		if status := (apierrors.APIStatus)(nil); apierrors.IsNotFound(err) && errors.As(err, &status) && status.Status().Details != nil && status.Status().Details.Name == name {
+		if status := apierrors.APIStatus(nil); apierrors.IsNotFound(err) && errors.As(err, &status) && status.Status().Details != nil && status.Status().Details.Name == name {
 			c.putFor(name, source.Source{Name: evaluate.SourceMetrics, State: source.OK}, nil) // the API is there, this node's sample is not
 			return
 		}

@@ -108,8 +108,10 @@ func (v *view) leaseEvidence() []finding.Evidence {
 	if h == nil || h.ReceivedAt == nil {
 		return nil
 	}
-	return []finding.Evidence{{Source: "Lease kube-node-lease/" + v.node.Name, Path: "spec.renewTime",
-		Value: fmt.Sprintf("last renewed %s ago, lasts %ds", v.ago(*h.ReceivedAt), *h.DurationSeconds), Time: h.ReceivedAt}}
+	return []finding.Evidence{{
+		Source: "Lease kube-node-lease/" + v.node.Name, Path: "spec.renewTime",
+		Value: fmt.Sprintf("last renewed %s ago, lasts %ds", v.ago(*h.ReceivedAt), *h.DurationSeconds), Time: h.ReceivedAt,
+	}}
 }
 
 // checkReady is the order of belief: what the heartbeat says about Ready, then Ready itself.
