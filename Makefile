@@ -6,12 +6,18 @@ SHELL := /bin/bash
 # Pinned tools, run from the module cache; none of them is in go.mod.
 GOFUMPT  := go run mvdan.cc/gofumpt@v0.12.0
 GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+# v2.17.0 and v2.18.2 need modules or a Go that were not to be had when this was pinned.
+GOVULNCHECK := go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
+GORELEASER := go run github.com/goreleaser/goreleaser/v2@v2.16.0
 
 BIN      := $(CURDIR)/bin
 CLUSTER  := $(BIN)/cluster
 PREFIX   ?= $(HOME)/.local
 PLUGINS  := $(patsubst cmd/kubectl-%,%,$(wildcard cmd/kubectl-*))
-LDFLAGS  := -s -w
+# What a binary says of itself in `version`; a source tree without git says nothing.
+STAMP     = $(shell eval "$$(./test/release/version.sh 2>/dev/null)" && p=github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli && \
+              echo "-X $$p.version=$$RELEASE_VERSION-dev -X $$p.commit=$$RELEASE_COMMIT")
+LDFLAGS   = -s -w $(STAMP)
 # The race detector needs a C compiler; without one the tests run all the same.
 RACE     := $(if $(shell command -v gcc),-race)
 
@@ -20,15 +26,17 @@ help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 .PHONY: build
-build: ## Build the plugins and the cluster program into bin/
+build: plugins cluster ## Build the plugins and the cluster program into bin/
+
+.PHONY: plugins
+plugins: ## Build the plugins into bin/
 	@mkdir -p $(BIN)
-	@for p in $(PLUGINS); do CGO_ENABLED=0 go build -trimpath -ldflags "$(LDFLAGS)" -o $(BIN)/kubectl-$${p//-/_} ./cmd/kubectl-$$p; done
-	@$(MAKE) --no-print-directory cluster
+	@ldflags="$(LDFLAGS)"; for p in $(PLUGINS); do CGO_ENABLED=0 go build -trimpath -ldflags "$$ldflags" -o $(BIN)/kubectl-$${p//-/_} ./cmd/kubectl-$$p; done
 
 .PHONY: cluster
 cluster: ## Build the program that runs the embedded cluster into bin/
 	@mkdir -p $(BIN)
-	@cd test/cluster && CGO_ENABLED=0 go build -trimpath -o $(CLUSTER) .
+	@cd test/cluster && CGO_ENABLED=0 go build -o $(CLUSTER) .
 
 .PHONY: demo
 demo: build ## Describe a real cluster: the embedded one, or yours with USE_CURRENT_CONTEXT=1
@@ -76,16 +84,39 @@ generated-check:
 	go run ./docs/gen -check
 
 .PHONY: install
-install: build ## Install the plugins into PREFIX/bin (default ~/.local); no root needed
+install: plugins ## Install the plugins into PREFIX/bin (default ~/.local); no root needed
 	@mkdir -p $(PREFIX)/bin
 	@for p in $(PLUGINS); do install -m 0755 $(BIN)/kubectl-$${p//-/_} $(PREFIX)/bin/; \
 	  printf '#!/bin/sh\nexec kubectl %s __complete "$$@"\n' "$$p" >$(PREFIX)/bin/kubectl_complete-$${p//-/_}; \
 	  chmod 0755 $(PREFIX)/bin/kubectl_complete-$${p//-/_}; done
 	@echo "installed into $(PREFIX)/bin: $(PLUGINS)"
+	@case ":$$PATH:" in *":$(PREFIX)/bin:"*) ;; *) echo "kubectl finds them once $(PREFIX)/bin is on your PATH" ;; esac
 
 .PHONY: uninstall
 uninstall: ## Remove what install wrote
 	@for p in $(PLUGINS); do rm -f $(PREFIX)/bin/kubectl-$${p//-/_} $(PREFIX)/bin/kubectl_complete-$${p//-/_}; done
+
+.PHONY: snapshot
+snapshot: ## Build every archive and krew manifest as a release does; publish nothing
+	@GORELEASER="$(GORELEASER)" ./test/release/snapshot.sh
+
+.PHONY: release-test
+release-test: ## Install what snapshot built as krew does, from a server on loopback
+	go test -count=1 ./test/release -dist $(CURDIR)/dist
+
+.PHONY: release
+release: ## Build, sign and publish a tag; for the release workflow
+	@mkdir -p $(BIN)
+	@awk '/^## /{n++} n==1 && !/^## /' docs/CHANGELOG.md >$(BIN)/notes.md
+	@GORELEASER="$(GORELEASER)" ./test/release/snapshot.sh release --clean --timeout=2h --release-notes=$(BIN)/notes.md
+
+.PHONY: vuln
+vuln: ## Look for known vulnerabilities in code that the plugins reach
+	$(GOVULNCHECK) ./cmd/...
+
+.PHONY: repro
+repro: ## Show that two snapshots from different folders are equal to the byte
+	./test/release/repro.sh
 
 .PHONY: cluster-down
 cluster-down: cluster ## Remove every embedded cluster

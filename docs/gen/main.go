@@ -1,5 +1,6 @@
-// Command gen writes the generated documentation: docs/reference (every command and flag) and docs/findings (every
-// finding code). With -check it writes nothing and fails where a file on disk differs.
+// Command gen writes the generated documentation: docs/reference and docs/man (every command and flag), docs/findings
+// (every finding code, in Chinese in docs/zh-CN/findings), docs/schema (what -o json prints) and docs/rbac.md. With
+// -check it writes nothing and fails where a file on disk differs, or where one is left over.
 package main
 
 import (
@@ -24,7 +25,15 @@ type plugin struct {
 	name      string
 	command   func(*cli.Env) *cobra.Command
 	catalogue func() []finding.Entry
+	chinese   func() []finding.Entry // the same codes, translated
+	reports   []any                  // a value of each type that -o json prints
 }
+
+// never is the date of a manual page: none, so that a page changes only with its text.
+var never time.Time
+
+// generated are the folders in which nothing else may lie.
+var generated = []string{"docs/reference", "docs/man", "docs/findings", "docs/schema", "docs/zh-CN/findings"}
 
 func main() {
 	check := flag.Bool("check", false, "write nothing; fail where a file differs")
@@ -36,19 +45,17 @@ func main() {
 }
 
 func run(check bool) error {
-	pages := map[string][]byte{}
-	for _, p := range plugins() {
-		pages["docs/reference/"+p.name+".md"] = reference(p)
-		if p.catalogue != nil {
-			pages["docs/findings/"+p.name+".md"] = findings(p)
-		}
+	pages, err := render(plugins())
+	if err != nil {
+		return err
 	}
 	var stale []string
 	for path, page := range pages {
+		if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, page) {
+			continue
+		}
+		stale = append(stale, path)
 		if check {
-			if old, err := os.ReadFile(path); err != nil || !bytes.Equal(old, page) {
-				stale = append(stale, path)
-			}
 			continue
 		}
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -58,65 +65,72 @@ func run(check bool) error {
 			return err
 		}
 	}
-	if len(stale) > 0 {
+	for _, folder := range generated {
+		files, err := filepath.Glob(folder + "/*")
+		if err != nil {
+			return err
+		}
+		for _, path := range files {
+			if pages[path] != nil {
+				continue
+			}
+			stale = append(stale, path)
+			if check {
+				continue
+			}
+			if err := os.Remove(path); err != nil {
+				return err
+			}
+		}
+	}
+	if check && len(stale) > 0 {
 		slices.Sort(stale)
 		return fmt.Errorf("not fresh, run make generate: %s", strings.Join(stale, ", "))
 	}
 	return nil
 }
 
-// reference is the help of a plugin and of each of its commands.
-func reference(p plugin) []byte {
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "# kubectl %s\n\nGenerated from the command's own help. The workflow is in [%s.md](../%s.md).\n", p.name, p.name, p.name)
-	var walk func(path []string)
-	walk = func(path []string) {
-		env := testkit.NewEnv("kubectl "+p.name, time.Time{})
-		env.LookupEnv = func(string) (string, bool) { return "", false }
-		root := p.command(env.Env)
-		cli.Dress(env.Env, root)
-		command, _, err := root.Find(path)
-		if err != nil {
-			command = root
+// render gives every page by its path.
+func render(plugins []plugin) (map[string][]byte, error) {
+	pages := map[string][]byte{"docs/rbac.md": rbac(plugins)}
+	for _, p := range plugins {
+		pages["docs/reference/"+p.name+".md"] = reference(p)
+		if err := manPages(p, pages); err != nil {
+			return nil, err
 		}
-		if err := command.Help(); err != nil {
-			panic(err)
+		if p.catalogue != nil {
+			pages["docs/findings/"+p.name+".md"] = findings(p.name, p.catalogue(), english)
 		}
-		heading := strings.Join(append([]string{"kubectl " + p.name}, path...), " ")
-		text := env.Stdout.String()
-		if len(path) > 0 {
-			text, _, _ = strings.Cut(text, "\nConnection flags, as in kubectl:")
-		}
-		home, _ := os.UserHomeDir()
-		if home != "" {
-			text = strings.ReplaceAll(text, home, "$HOME")
-		}
-		fmt.Fprintf(&b, "\n## `%s`\n\n```text\n%s\n```\n", heading, strings.TrimSpace(text))
-		for _, sub := range command.Commands() {
-			if sub.IsAvailableCommand() {
-				walk(append(slices.Clone(path), sub.Name()))
+		if p.chinese != nil {
+			translated, err := translate(p.catalogue(), p.chinese())
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", p.name, err)
 			}
+			pages["docs/zh-CN/findings/"+p.name+".md"] = findings(p.name, translated, chinese)
+		}
+		if len(p.reports) > 0 {
+			page, err := schema(p)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", p.name, err)
+			}
+			pages["docs/schema/"+p.name+".json"] = page
 		}
 	}
-	walk(nil)
-	return b.Bytes()
+	return pages, nil
 }
 
-// findings is the catalogue of a plugin's codes.
-func findings(p plugin) []byte {
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "# Findings of kubectl %s\n\nGenerated from the catalogue in the code. A code is stable: scripts may match it.\n\n| code | severity | what it says |\n|---|---|---|\n", p.name)
-	entries := p.catalogue()
-	for _, e := range entries {
-		fmt.Fprintf(&b, "| [%s](#%s) | %s | %s |\n", e.Code, strings.ToLower(e.Code), e.Severity, cell(e.Title))
-	}
-	for _, e := range entries {
-		fmt.Fprintf(&b, "\n## %s\n\n**%s** (%s)\n\n%s\n\n- Evidence: %s\n- Next: %s\n", e.Code, e.Title, e.Severity, e.Meaning, e.Evidence, e.Next)
-		if e.Source != "" {
-			fmt.Fprintf(&b, "- Rule: <%s>\n", e.Source)
-		}
-	}
-	return b.Bytes()
+// dressed is a plugin's command as a user meets it, and what it prints.
+func dressed(p plugin) (*cobra.Command, testkit.Env) {
+	env := testkit.NewEnv("kubectl "+p.name, time.Time{})
+	root := p.command(env.Env)
+	cli.Dress(env.Env, root)
+	return root, env
 }
 
-func cell(text string) string { return strings.ReplaceAll(text, "|", `\|`) }
+// anywhere takes this machine out of a page.
+func anywhere(text string) string {
+	if home, err := os.UserHomeDir(); err == nil && home != "" && home != "/" {
+		return strings.ReplaceAll(text, home, "$HOME")
+	}
+	return text
+}

@@ -83,6 +83,9 @@ func versionCommand(env *Env) *cobra.Command {
 		},
 	}
 	command.Flags().StringVarP(&format, "output", "o", "", "Output format: json or yaml.")
+	if err := command.RegisterFlagCompletionFunc("output", complete.Words(string(output.JSON), string(output.YAML))); err != nil {
+		panic(err) // two completions for one flag: a mistake in this function
+	}
 	return command
 }
 

@@ -4,6 +4,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -103,6 +104,9 @@ func displayName(arg0 string) string {
 	return "kubectl " + strings.ReplaceAll(plugin, "_", "-")
 }
 
+// Set by the linker (-X) where a binary is built from a checkout; empty in one that `go install` built.
+var version, commit string
+
 func readBuild() Build {
 	b := Build{Version: "unknown", Commit: "unknown", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	info, ok := debug.ReadBuildInfo()
@@ -125,5 +129,6 @@ func readBuild() Build {
 			b.Cobra = d.Version
 		}
 	}
+	b.Version, b.Commit = cmp.Or(version, b.Version), cmp.Or(commit, b.Commit)
 	return b
 }

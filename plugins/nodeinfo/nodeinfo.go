@@ -27,7 +27,7 @@ import (
 const watchInterval = 5 * time.Second
 
 // New makes the command.
-func New(env *cli.Env) *cobra.Command { return newCommand(env, run) }
+func New(env *cli.Env) *cobra.Command { return explained(env, newCommand(env, run)) }
 
 // Catalogue is every finding code of this plugin, sorted.
 func Catalogue() []finding.Entry { return evaluate.Catalogue() }

@@ -44,7 +44,7 @@ func TestEveryFlagChangesTheOptions(t *testing.T) {
 		"output": "wide", "selector": "a=b", "field-selector": "spec.unschedulable=true", "label-columns": "zone", "sort-by": "age",
 		"section": "health", "bad-condition": "A=True", "fail-on": "warning", "timeout": "3s", "stale-after": "3m", "save-input": "f", "from-input": "f", "color": "always",
 	}
-	command := New(testkit.NewEnv("kubectl nodeinfo", now).Env)
+	command := newCommand(testkit.NewEnv("kubectl nodeinfo", now).Env, nil) // without --explain, which answers by itself
 	command.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
 		if f.Name == "help" {
 			return

@@ -28,12 +28,19 @@ func TestEveryPluginStandsInEveryPlace(t *testing.T) {
 		for _, path := range []string{
 			"plugins/" + pkg + "/report", "plugins/" + pkg + "/internal/evaluate",
 			"test/e2e/" + pkg, "docs/" + name + ".md", "docs/reference/" + name + ".md", "docs/findings/" + name + ".md",
+			"docs/man/kubectl-" + name + ".1", "docs/schema/" + name + ".json", "docs/zh-CN/findings/" + name + ".md",
 		} {
 			if _, err := os.Stat(filepath.Join(root(t), path)); err != nil {
-				if name == "nodeshell" && strings.HasSuffix(path, "findings/nodeshell.md") {
-					continue // a session: it has no findings
-				}
 				t.Errorf("%s lacks %s", name, path)
+			}
+		}
+		release, err := os.ReadFile(filepath.Join(root(t), ".goreleaser.yaml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{"main: ./cmd/kubectl-" + name + "\n", "binary: kubectl-" + strings.ReplaceAll(name, "-", "_") + "\n", "name: " + name + "\n", "ids: [" + name + "]\n"} {
+			if !strings.Contains(string(release), want) {
+				t.Errorf(".goreleaser.yaml lacks %q", want)
 			}
 		}
 		readme, err := os.ReadFile(filepath.Join(root(t), "README.md"))

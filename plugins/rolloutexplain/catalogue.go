@@ -1,0 +1,9 @@
+package rolloutexplain
+
+import (
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate"
+)
+
+// Catalogue lists every finding that a report can hold.
+func Catalogue() []finding.Entry { return evaluate.Catalogue() }

@@ -1,0 +1,181 @@
+// Package rolloutexplain is the command "kubectl rollout-explain": what a rollout does right now, why it is not finished,
+// and what to do.
+package rolloutexplain
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/complete"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+)
+
+// New makes the command.
+func New(env *cli.Env) *cobra.Command { return newCommand(env, nil) }
+
+// newCommand makes the command; a test gives runF to read the Options without running.
+func newCommand(env *cli.Env, runF func(*Options) error) *cobra.Command {
+	f := &flags{}
+	var connection *kube.Flags
+	c := &cobra.Command{
+		Use:   "rollout-explain [TYPE NAME | TYPE/NAME | NAME]...",
+		Short: "Explain what a rollout does, why it is not finished, and what to do",
+		Long: cli.Long(`
+			Explain rollouts: one sentence that says what is going on and why, the evidence, and the next command.
+
+			Types are deployment, statefulset, daemonset, job and Argo's rollout; a pod or replicaset stands for the
+			workload that controls it, and a bare name is searched over all types. Without a name every rollout of the
+			namespace is listed, worst first.
+
+			With --wait it waits and ends by exit code: 0 complete, 3 failed, 5 timed out, 6 waits for a person (paused,
+			partition, OnDelete), 7 superseded by a newer change. It fails early only for what cannot heal by itself and
+			has lasted and repeated; an image that is pushed later, a registry that comes back or a node that is being
+			added do not fail it.
+
+			It only reads. Commands that change something are printed and never run.`),
+		Example: cli.Example(env, `
+			# Why is this Deployment not finished?
+			PROGRAM deployment/api
+
+			# All rollouts of the namespace, worst first; then of all namespaces
+			PROGRAM
+			PROGRAM -A
+
+			# In CI: apply, then wait until it is complete and has been stable for 10 s, or until it has failed
+			kubectl apply -f app.yaml && PROGRAM deployment/api --wait --timeout=10m
+
+			# What changed, and which revisions are there?
+			PROGRAM deployment/api --diff
+			PROGRAM deployment/api --history
+
+			# Explain a dump, without a cluster
+			kubectl get deployments,replicasets,pods,events -o yaml >dump.yaml
+			PROGRAM -f dump.yaml`),
+		Args: cobra.ArbitraryArgs, // names; cobra would take them for subcommands
+		RunE: func(c *cobra.Command, args []string) error {
+			o, err := f.toOptions(args)
+			if err != nil {
+				return err
+			}
+			if runF != nil {
+				return runF(o)
+			}
+			return (&runner{env: env, o: o, flags: connection}).run(c.Context())
+		},
+	}
+	f.register(c)
+	connection = cli.AddConnectionFlags(env, c)
+	c.ValidArgsFunction = completeTargets(connection)
+	f.completions(c)
+	return c
+}
+
+func (f *flags) register(c *cobra.Command) {
+	s := c.Flags()
+	s.BoolVarP(&f.allNamespaces, "all-namespaces", "A", false, "List the rollouts of all namespaces.")
+	s.StringVarP(&f.selector, "selector", "l", "", "Only rollouts with these labels, as in kubectl get -l.")
+	s.StringVarP(&f.output, "output", "o", "", "Output format: table, wide, json, yaml, name, jsonpath=TEMPLATE. With -w or --wait json and yaml print a document per change.")
+	s.BoolVar(&f.noHeaders, "no-headers", false, "Leave out the headers of tables.")
+	cli.AddColorFlag(s, &f.color)
+
+	s.BoolVarP(&f.watch, "watch", "w", false, "Go on and show every change, until interrupted.")
+	s.BoolVar(&f.wait, "wait", false, "Wait until it is complete, has failed, or waits for a person; the exit code says which.")
+	s.DurationVar(&f.timeout, "timeout", 15*time.Minute, "With --wait: the longest time to wait; 0 is for ever.")
+	s.DurationVar(&f.stable, "stable", 10*time.Second, "With --wait: how long success must last, without restarts.")
+	s.StringVar(&f.failFast, "fail-fast", "auto", "With --wait: auto fails for causes that cannot heal once they have lasted; strict at once; never only when the controller gives up.")
+	s.DurationVar(&f.failAfter, "fail-after", 2*time.Minute, "With --wait: how long a cause that will probably not heal must have lasted.")
+	s.DurationVar(&f.progressTimeout, "progress-timeout", 0, "With --wait: fail after this long without progress. Default: the Deployment's own deadline, else 10m.")
+	s.BoolVar(&f.allowHeld, "allow-held", false, "With --wait: go on waiting when the rollout waits for a person.")
+	s.Int64Var(&f.revision, "revision", 0, "Only this revision: another wanted one is Superseded.")
+
+	s.StringVar(&f.diff, "diff", "", "Show how the pod template differs from the revision before, from REVISION, or between REVISION..REVISION.")
+	s.Lookup("diff").NoOptDefVal = "previous"
+	s.BoolVar(&f.history, "history", false, "List the revisions with their images and change-causes.")
+	s.IntVar(&f.logs, "logs", 5, "Last log lines of a container that fails; 0 reads no logs.")
+	s.StringVar(&f.failOn, "fail-on", string(finding.ThresholdNever), "Exit with 3 when a finding is at least this severe: "+strings.Join(finding.Thresholds(), ", ")+".")
+	s.BoolVar(&f.requireComplete, "require-complete", false, "Exit with 4 when a source could not be read.")
+
+	s.StringVarP(&f.file, "filename", "f", "", "Explain the objects of a file (what kubectl get -o yaml prints; - is standard input), without a cluster.")
+	s.StringVar(&f.saveInput, "save-input", "", "Save what was collected to FILE, for --from-input; values that look secret are masked.")
+	s.StringVar(&f.fromInput, "from-input", "", "Explain what --save-input saved, without a cluster.")
+}
+
+func (f *flags) completions(c *cobra.Command) {
+	offer := map[string]complete.Func{
+		"output":    complete.Words("table", "wide", "json", "yaml", "name", "jsonpath="),
+		"color":     complete.Words(output.ColorModes()...),
+		"fail-fast": complete.Words(failFastWords()...),
+		"fail-on":   complete.Words(finding.Thresholds()...),
+	}
+	for name, words := range offer {
+		if err := c.RegisterFlagCompletionFunc(name, words); err != nil {
+			panic(err) // a flag that does not exist: a mistake in this function
+		}
+	}
+}
+
+// typeWords are the types that completion offers, with the resource that holds their names.
+var typeWords = []struct {
+	word     string
+	resource schema.GroupVersionResource
+}{
+	{"deployment", schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}},
+	{"statefulset", schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "statefulsets"}},
+	{"daemonset", schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "daemonsets"}},
+	{"job", schema.GroupVersionResource{Group: "batch", Version: "v1", Resource: "jobs"}},
+	{"replicaset", schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "replicasets"}},
+	{"pod", schema.GroupVersionResource{Version: "v1", Resource: "pods"}},
+	{"rollout", schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "rollouts"}},
+}
+
+// completeTargets offers types, then names of a type, both as TYPE/NAME and as TYPE NAME.
+func completeTargets(flags *kube.Flags) complete.Func {
+	return func(c *cobra.Command, args []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		typed, _, slash := strings.Cut(word, "/")
+		prefix := ""
+		switch {
+		case slash:
+			prefix = typed + "/"
+		case len(args) > 0 && !strings.Contains(args[0], "/"):
+			typed = args[0]
+		case len(args) == 0:
+			var offered []string
+			for _, t := range typeWords {
+				if strings.HasPrefix(t.word, word) {
+					offered = append(offered, t.word+"/")
+				}
+			}
+			return offered, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+		default:
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		kind := strings.ToLower(kinds().Words[strings.ToLower(typed)])
+		i := slices.IndexFunc(typeWords, func(t struct {
+			word     string
+			resource schema.GroupVersionResource
+		},
+		) bool {
+			return t.word == kind
+		})
+		if i < 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return complete.Names(flags, typeWords[i].resource, true, prefix)(c, args, word)
+	}
+}
+
+// contextOr keeps a nil context out of tests.
+func contextOr(ctx context.Context) context.Context {
+	if ctx == nil {
+		return context.Background()
+	}
+	return ctx
+}

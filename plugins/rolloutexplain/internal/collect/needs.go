@@ -1,0 +1,232 @@
+package collect
+
+import (
+	"context"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	podresource "k8s.io/component-helpers/resource"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate"
+)
+
+// rounds is how often causes may lead to further lookups: status, then events, then what the events name.
+const rounds = 4
+
+// answer is what one lookup gave.
+type answer struct {
+	at    time.Time
+	apply func(*evaluate.Input)
+	state source.Source
+}
+
+// Fill makes the lookups that the causes ask for, round by round, in parallel within a round. Answers younger than fresh
+// are used again.
+func (c *Collector) Fill(ctx context.Context, in *evaluate.Input, opts evaluate.Options, fresh time.Duration) {
+	for range rounds {
+		needs := evaluate.Needs(in, in.Collected, opts)
+		if len(needs) == 0 {
+			return
+		}
+		var mu sync.Mutex
+		r := &reader{}
+		limit := make(chan struct{}, 16)
+		for _, n := range needs {
+			if old, ok := c.cached(n, fresh); ok {
+				mu.Lock()
+				old.apply(in)
+				in.Fetched = append(in.Fetched, n)
+				mu.Unlock()
+				r.note(old.state)
+				continue
+			}
+			r.wg.Go(func() {
+				limit <- struct{}{}
+				defer func() { <-limit }()
+				c.answerInto(ctx, in, &mu, r, n)
+			})
+		}
+		r.into(in)
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+func (c *Collector) cached(n evaluate.Need, fresh time.Duration) (answer, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	a, ok := c.cache[n]
+	return a, ok && fresh > 0 && c.Now().Sub(a.at) < fresh
+}
+
+func (c *Collector) answerInto(ctx context.Context, in *evaluate.Input, mu *sync.Mutex, r *reader, n evaluate.Need) {
+	ctx, cancel := context.WithTimeout(ctx, perCall)
+	defer cancel()
+	a := c.ask(ctx, n)
+	a.at = c.Now()
+	if a.apply == nil {
+		a.apply = func(*evaluate.Input) {}
+	}
+	mu.Lock()
+	a.apply(in)
+	in.Fetched = append(in.Fetched, n)
+	mu.Unlock()
+	r.note(a.state)
+	c.mu.Lock()
+	c.cache[n] = a
+	c.mu.Unlock()
+}
+
+// ask makes one lookup.
+func (c *Collector) ask(ctx context.Context, n evaluate.Need) answer {
+	core := c.Typed.CoreV1()
+	get := metav1.GetOptions{}
+	switch n.Kind {
+	case evaluate.NeedEvents:
+		var items []corev1.Event
+		selector := fields.OneTermEqualSelector("involvedObject.uid", n.UID).String()
+		err := pages(ctx, metav1.ListOptions{FieldSelector: selector}, core.Events(n.Namespace).List, func(l *corev1.EventList) { items = append(items, l.Items...) }, &sync.Mutex{})
+		for i := range items {
+			slimMeta(&items[i].ObjectMeta)
+		}
+		return answer{state: kube.SourceOf(evaluate.SourceEvents, "list", "events", err), apply: func(in *evaluate.Input) { in.Events = append(in.Events, items...) }}
+	case evaluate.NeedNamespace:
+		o, err := core.Namespaces().Get(ctx, n.Name, get)
+		return found(kube.SourceOf("namespace", "get", "namespaces", err), func(in *evaluate.Input) { in.Namespaces = append(in.Namespaces, *o) })
+	case evaluate.NeedNode:
+		o, err := core.Nodes().Get(ctx, n.Name, get)
+		return found(kube.SourceOf("nodes", "get", "nodes", err), func(in *evaluate.Input) { addNodes(in, *o) })
+	case evaluate.NeedNodes:
+		var items []corev1.Node
+		err := pages(ctx, metav1.ListOptions{}, core.Nodes().List, func(l *corev1.NodeList) { items = append(items, l.Items...) }, &sync.Mutex{})
+		return found(kube.SourceOf("nodes", "list", "nodes", err), func(in *evaluate.Input) { addNodes(in, items...) })
+	case evaluate.NeedNodePods:
+		return c.askNodePods(ctx)
+	case evaluate.NeedQuotas:
+		l, err := core.ResourceQuotas(n.Namespace).List(ctx, metav1.ListOptions{})
+		return found(kube.SourceOf("quotas", "list", "resourcequotas", err), func(in *evaluate.Input) { in.Quotas = append(in.Quotas, l.Items...) })
+	case evaluate.NeedLease:
+		o, err := c.Typed.CoordinationV1().Leases(n.Namespace).Get(ctx, n.Name, get)
+		return found(kube.SourceOf("leases", "get", "leases.coordination.k8s.io", err), func(in *evaluate.Input) { in.Leases = append(in.Leases, *o) })
+	case evaluate.NeedLog:
+		return c.askLog(ctx, n)
+	case evaluate.NeedNames:
+		return c.askNames(ctx, n)
+	}
+	return c.askStorage(ctx, n)
+}
+
+func (c *Collector) askStorage(ctx context.Context, n evaluate.Need) answer {
+	core, get := c.Typed.CoreV1(), metav1.GetOptions{}
+	switch n.Kind {
+	case evaluate.NeedClaim:
+		o, err := core.PersistentVolumeClaims(n.Namespace).Get(ctx, n.Name, get)
+		return found(kube.SourceOf("claims", "get", "persistentvolumeclaims", err), func(in *evaluate.Input) { in.Claims = append(in.Claims, *o) })
+	case evaluate.NeedVolume:
+		o, err := core.PersistentVolumes().Get(ctx, n.Name, get)
+		return found(kube.SourceOf("volumes", "get", "persistentvolumes", err), func(in *evaluate.Input) { in.Volumes = append(in.Volumes, *o) })
+	case evaluate.NeedStorageClasses:
+		var l *storagev1.StorageClassList
+		l, err := c.Typed.StorageV1().StorageClasses().List(ctx, metav1.ListOptions{})
+		return found(kube.SourceOf("storageclasses", "list", "storageclasses.storage.k8s.io", err), func(in *evaluate.Input) { in.StorageClasses = append(in.StorageClasses, l.Items...) })
+	}
+	return answer{state: source.Source{Name: string(n.Kind), State: source.Skipped, Message: "no such lookup"}}
+}
+
+func found(s source.Source, apply func(*evaluate.Input)) answer {
+	if !s.Readable() {
+		apply = nil
+	}
+	return answer{state: s, apply: apply}
+}
+
+func addNodes(in *evaluate.Input, nodes ...corev1.Node) {
+	for i := range nodes {
+		slimMeta(&nodes[i].ObjectMeta)
+		nodes[i].Status.Images = nil
+		known := false
+		for k := range in.Nodes {
+			if in.Nodes[k].Name == nodes[i].Name {
+				in.Nodes[k], known = nodes[i], true
+			}
+		}
+		if !known {
+			in.Nodes = append(in.Nodes, nodes[i])
+		}
+	}
+}
+
+// askNodePods reads what all pods take of their nodes: asked only when a pod does not fit anywhere.
+func (c *Collector) askNodePods(ctx context.Context) answer {
+	var pods []evaluate.NodePod
+	selector := "spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed"
+	err := pages(ctx, metav1.ListOptions{FieldSelector: selector}, c.Typed.CoreV1().Pods("").List, func(l *corev1.PodList) {
+		for i := range l.Items {
+			p := &l.Items[i]
+			np := evaluate.NodePod{
+				Node: p.Spec.NodeName, Namespace: p.Namespace, Name: p.Name, Terminating: p.DeletionTimestamp != nil,
+				Requests: podresource.PodRequests(p, podresource.PodResourcesOptions{UseStatusResources: true}),
+			}
+			if o := metav1.GetControllerOfNoCopy(p); o != nil {
+				np.Owner = string(o.UID)
+			}
+			pods = append(pods, np)
+		}
+	}, &sync.Mutex{})
+	return found(kube.SourceOf("pods of all nodes", "list", "pods (all namespaces)", err), func(in *evaluate.Input) { in.NodePods = append(in.NodePods, pods...) })
+}
+
+func (c *Collector) askLog(ctx context.Context, n evaluate.Need) answer {
+	if c.LogLines <= 0 {
+		return answer{state: source.Source{Name: "logs", State: source.OK}}
+	}
+	tail, limit := int64(c.LogLines), int64(64<<10)
+	stream, err := c.Typed.CoreV1().Pods(n.Namespace).GetLogs(n.Name, &corev1.PodLogOptions{Container: n.Container, Previous: n.Previous, TailLines: &tail, LimitBytes: &limit}).Stream(ctx)
+	var text []byte
+	if err == nil {
+		defer stream.Close()
+		text, err = io.ReadAll(io.LimitReader(stream, limit))
+	}
+	s := kube.SourceOf("logs", "get", "pods/log", err)
+	if s.State == source.Unreachable && len(s.Message) > 0 || s.State == source.Absent {
+		// The container of the last run may be gone: that is no gap in the cause.
+		s.State = source.Absent
+	}
+	var lines []string
+	for line := range strings.Lines(string(text)) {
+		if line = strings.TrimRight(line, "\r\n"); strings.TrimSpace(line) != "" {
+			lines = append(lines, line)
+		}
+	}
+	return found(s, func(in *evaluate.Input) {
+		in.Logs = append(in.Logs, evaluate.PodLog{UID: n.UID, Container: n.Container, Previous: n.Previous, Lines: lines})
+	})
+}
+
+// askNames lists ConfigMaps or Secrets by name: through the metadata API, so that no content is ever read.
+func (c *Collector) askNames(ctx context.Context, n evaluate.Need) answer {
+	kind := map[string]string{"configmaps": "ConfigMap", "secrets": "Secret"}[n.Name]
+	var names []finding.ObjectRef
+	err := pages(ctx, metav1.ListOptions{}, c.Metadata.Resource(schema.GroupVersionResource{Version: "v1", Resource: n.Name}).Namespace(n.Namespace).List, func(l *metav1.PartialObjectMetadataList) {
+		for i := range l.Items {
+			names = append(names, finding.ObjectRef{Kind: kind, Namespace: n.Namespace, Name: l.Items[i].Name})
+		}
+	}, &sync.Mutex{})
+	s := kube.SourceOf(n.Name, "list", n.Name, err)
+	if s.State == source.Forbidden {
+		// Only for a hint at a similar name: who may not list Secrets lacks nothing.
+		s = source.Source{Name: n.Name, State: source.Skipped, Message: "names are listed only where that is allowed"}
+	}
+	return found(s, func(in *evaluate.Input) { in.Names = append(in.Names, names...) })
+}

@@ -1,0 +1,155 @@
+package evaluate
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
+)
+
+const kindArgo = "Rollout"
+
+// argo judges an Argo Rollout by its own phase machine; its pods are judged like a Deployment's.
+// https://argo-rollouts.readthedocs.io/en/stable/features/specification/
+func (e *evaluator) argo(o map[string]any) *workload {
+	u := unstructured.Unstructured{Object: o}
+	meta := &metav1.ObjectMeta{
+		Name: u.GetName(), Namespace: u.GetNamespace(), UID: u.GetUID(), Generation: u.GetGeneration(),
+		CreationTimestamp: u.GetCreationTimestamp(), Annotations: u.GetAnnotations(), Labels: u.GetLabels(), ManagedFields: u.GetManagedFields(),
+	}
+	var template corev1.PodTemplateSpec
+	if t, ok, _ := unstructured.NestedMap(o, "spec", "template"); ok {
+		_ = runtime.DefaultUnstructuredConverter.FromUnstructured(t, &template)
+	}
+	replicas := argoInt(o, "spec", "replicas")
+	minReady := ptrOr(argoInt(o, "spec", "minReadySeconds"), 0)
+	w := e.newWorkload(kindArgo, meta, &template, replicas, minReady)
+	if text, ok, _ := unstructured.NestedString(o, "status", "observedGeneration"); ok {
+		w.observed, _ = strconv.ParseInt(text, 10, 64) // a string there
+	}
+	w.revisions = setRevisions(e.replicaSetsOf(meta.UID))
+	hash, _, _ := unstructured.NestedString(o, "status", "currentPodHash")
+	for _, r := range w.revisions {
+		r.hash = r.rs.Labels["rollouts-pod-template-hash"]
+		if n, err := strconv.ParseInt(r.rs.Annotations["rollout.argoproj.io/revision"], 10, 64); err == nil {
+			r.number = n
+		}
+		if r.hash == hash && hash != "" {
+			w.target = r
+		}
+	}
+	e.attachPods(w)
+	w.rep.Counts.Updated = argoInt(o, "status", "updatedReplicas")
+	w.rep.Counts.Ready, w.rep.Counts.Available = argoInt(o, "status", "readyReplicas"), argoInt(o, "status", "availableReplicas")
+	w.startOfRevision(nil)
+	w.begun = w.target != nil
+	if w.target != nil {
+		if counted := int32(len(live(w.newPods()))); ptrOr(w.target.rs.Spec.Replicas, 0) > counted { //nolint:gosec // pods
+			w.missing, w.missingOf = ptrOr(w.target.rs.Spec.Replicas, 0)-counted, w.target.uid
+		}
+	}
+	e.argoPhase(o, w)
+	return w
+}
+
+func argoInt(o map[string]any, path ...string) *int32 {
+	v, ok, _ := unstructured.NestedFieldNoCopy(o, path...)
+	if !ok {
+		return nil
+	}
+	switch n := v.(type) {
+	case int64:
+		return ptr(int32(n)) //nolint:gosec // pods
+	case float64:
+		return ptr(int32(n))
+	}
+	return nil
+}
+
+func (e *evaluator) argoPhase(o map[string]any, w *workload) {
+	phase, _, _ := unstructured.NestedString(o, "status", "phase")
+	message, _, _ := unstructured.NestedString(o, "status", "message")
+	aborted, _, _ := unstructured.NestedBool(o, "status", "abort")
+	pauses, _, _ := unstructured.NestedSlice(o, "status", "pauseConditions")
+	user, _, _ := unstructured.NestedBool(o, "spec", "paused")
+	seen := evidence("Rollout "+w.meta.Name, "status.phase", phase+" "+message, noTime)
+	step := argoStep(o)
+	if step != "" {
+		w.rep.Action = step
+	}
+	switch {
+	case aborted:
+		f := e.finding(ArgoAborted, report.Fatal, finding.Critical, "the rollout was aborted and runs the stable version on purpose: %s", oneLine(message))
+		f.Confidence, f.Heals, f.Evidence = "high", "no", []finding.Evidence{seen}
+		f.Next = []finding.Next{
+			e.next(w, finding.Change, "try the same version again", "argo", "rollouts", "retry", "rollout", w.meta.Name),
+			e.next(w, finding.Change, "or make the stable version the wanted one", "argo", "rollouts", "undo", w.meta.Name),
+		}
+		w.add(f)
+	case len(pauses) > 0 || user:
+		e.argoPaused(w, pauses, user, seen)
+	case phase == "Degraded":
+		code := ArgoDegraded
+		if containsAny(message, "InvalidSpec", "invalid") {
+			code = ArgoInvalidSpec
+		}
+		f := e.finding(code, report.Fatal, finding.Critical, "Argo Rollouts calls it Degraded: %s", oneLine(message))
+		f.Confidence, f.Heals, f.Evidence = "high", "no", []finding.Evidence{seen}
+		f.Next = []finding.Next{e.next(w, finding.Read, "its own view of the rollout", "argo", "rollouts", "get", "rollout", w.meta.Name)}
+		w.add(f)
+	case phase == "Healthy":
+		w.settled = w.observed >= w.meta.Generation
+	case phase == "" && e.now.Sub(w.meta.CreationTimestamp.Time) > 10*time.Second:
+		e.argoController(w)
+	case phase == "Progressing" && w.observed > 0 && w.observed < w.meta.Generation:
+		e.argoController(w)
+	}
+}
+
+func (e *evaluator) argoController(w *workload) {
+	f := e.finding(ControllerNotObserving, report.Transient, finding.Critical, "the Argo Rollouts controller has not acted on the newest change")
+	f.Confidence, f.Heals = "medium", "maybe"
+	f.Evidence = []finding.Evidence{evidence("Rollout "+w.meta.Name, "status.observedGeneration", fmt.Sprintf("%d of %d", w.observed, w.meta.Generation), noTime)}
+	f.Next = []finding.Next{e.cluster(finding.Read, "is its controller running", "get", "pods", "-A", "-l", "app.kubernetes.io/name=argo-rollouts")}
+	w.add(f)
+}
+
+func (e *evaluator) argoPaused(w *workload, pauses []any, user bool, seen finding.Evidence) {
+	reason, since := "paused by a user", noTime
+	for _, p := range pauses {
+		if m, ok := p.(map[string]any); ok {
+			if r, ok := m["reason"].(string); ok {
+				reason = r
+			}
+			if s, ok := m["startTime"].(string); ok {
+				since, _ = time.Parse(time.RFC3339, s)
+			}
+		}
+	}
+	f := e.finding(ArgoPaused, report.HeldClass, finding.Warning, "the rollout is paused (%s): it goes on when somebody promotes it", reason)
+	f.Confidence, f.Heals, f.FirstSeen = "high", "no", timePtr(since)
+	f.Evidence = []finding.Evidence{seen}
+	f.Next = []finding.Next{e.next(w, finding.Change, "go on", "argo", "rollouts", "promote", w.meta.Name), e.next(w, finding.Change, "or back to the stable version", "argo", "rollouts", "abort", w.meta.Name)}
+	w.add(f)
+}
+
+// argoStep says where in its steps a canary is.
+func argoStep(o map[string]any) string {
+	steps, ok, _ := unstructured.NestedSlice(o, "spec", "strategy", "canary", "steps")
+	index := argoInt(o, "status", "currentStepIndex")
+	if !ok || index == nil {
+		return ""
+	}
+	text := fmt.Sprintf("canary step %d of %d", min(int(*index)+1, len(steps)), len(steps))
+	if weight := argoInt(o, "status", "canary", "weights", "canary", "weight"); weight != nil {
+		text += fmt.Sprintf(", weight %d%%", *weight)
+	}
+	return text
+}

@@ -1,0 +1,114 @@
+package evaluate
+
+import (
+	"fmt"
+	"regexp"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
+)
+
+// The states of a clock.
+const (
+	clockRunning = "running"
+	clockExpired = "expired"
+	clockOff     = "off"
+)
+
+var timedOutSet = regexp.MustCompile(`ReplicaSet "([^"]+)" has timed out progressing`)
+
+// deploymentClocks tells which timers run. The progress deadline is lastUpdateTime plus progressDeadlineSeconds; any new,
+// ready or available pod and any old pod that goes restarts it.
+// https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/controller/deployment/progress.go
+func (e *evaluator) deploymentClocks(d *appsv1.Deployment, w *workload, progress *appsv1.DeploymentCondition) {
+	deadline := ptrOr(d.Spec.ProgressDeadlineSeconds, 600)
+	c := report.Clock{Name: "progress deadline", State: clockOff}
+	switch {
+	case w.settled || w.completed:
+		return
+	case d.Spec.Paused:
+		c.Message = "off while paused"
+	case deadline == noDeadline:
+		c.Message = "off: progressDeadlineSeconds is not set"
+	case progress == nil:
+		c.Message = "not started"
+	case w.target == nil:
+		c.Message = "does not run before the new ReplicaSet exists"
+	case progress.Reason == "ProgressDeadlineExceeded":
+		c = e.deadlineExceeded(w, deadline, progress)
+	case progress.Reason == "NewReplicaSetAvailable":
+		return
+	default:
+		ends := progress.LastUpdateTime.Add(time.Duration(deadline) * time.Second)
+		c.Ends, c.State = timePtr(ends), clockRunning
+		c.Message = fmt.Sprintf("%ds from the last progress (%s ago): ends in %s; any new, ready or available pod restarts it",
+			deadline, age(e.now.Sub(progress.LastUpdateTime.Time)), age(ends.Sub(e.now)))
+	}
+	w.rep.Clocks = append(w.rep.Clocks, c)
+}
+
+// deadlineExceeded judges an expired deadline: only the ReplicaSet that the message names has timed out; after an undo
+// the condition still speaks of the other one for a while.
+func (e *evaluator) deadlineExceeded(w *workload, deadline int32, progress *appsv1.DeploymentCondition) report.Clock {
+	ended := progress.LastUpdateTime.Time
+	c := report.Clock{Name: "progress deadline", Ends: timePtr(ended), State: clockExpired}
+	if m := timedOutSet.FindStringSubmatch(progress.Message); m != nil && m[1] != w.target.name {
+		c.Message, c.State = fmt.Sprintf("its expiry belongs to ReplicaSet %s, not to the wanted %s: ignored", m[1], w.target.name), clockOff
+		f := e.note(StaleDeadline, "ProgressDeadlineExceeded is left over from ReplicaSet %s and says nothing about %s", m[1], w.target.name)
+		f.Evidence = []finding.Evidence{evidence("Deployment "+w.meta.Name, "status.conditions[Progressing]", progress.Message, ended)}
+		w.add(f)
+		return c
+	}
+	c.Message = fmt.Sprintf("%ds without progress: expired %s ago; not final, the controller goes on trying", deadline, age(e.now.Sub(ended)))
+	f := e.finding(DeadlineExceeded, report.Fatal, finding.Critical, "no progress for %ds: ReplicaSet %s has timed out", deadline, w.target.name)
+	f.Role, f.Confidence, f.Heals, f.FirstSeen = report.Consequence, "high", "maybe", timePtr(ended)
+	f.Evidence = []finding.Evidence{evidence("Deployment "+w.meta.Name, "status.conditions[Progressing]", progress.Message, ended)}
+	w.add(f)
+	return c
+}
+
+// podClocks adds the timers of pods: minReadySeconds and the grace of pods that end.
+func (e *evaluator) podClocks(w *workload) {
+	var ready, ending time.Time
+	for _, p := range w.pods {
+		if p.isNew && p.ready && !p.available && !p.terminating {
+			if at := p.readySince.Add(time.Duration(w.minReady) * time.Second); at.After(ready) {
+				ready = at
+			}
+		}
+		if p.terminating && p.DeletionTimestamp.After(ending) {
+			ending = p.DeletionTimestamp.Time
+		}
+	}
+	if !ready.IsZero() {
+		w.rep.Clocks = append(w.rep.Clocks, report.Clock{
+			Name: "minReadySeconds", Ends: timePtr(ready), State: clockRunning,
+			Message: fmt.Sprintf("%ds of readiness count as available: the last ready pod gets there in %s; not being ready restarts it", w.minReady, age(ready.Sub(e.now))),
+		})
+	}
+	if ending.After(e.now) {
+		w.rep.Clocks = append(w.rep.Clocks, report.Clock{
+			Name: "termination grace", Ends: timePtr(ending), State: clockRunning,
+			Message: fmt.Sprintf("the last ending pod has %s left", age(ending.Sub(e.now))),
+		})
+	}
+}
+
+// budgetOf is how long a probe may fail from the container's start before it counts: what the kubelet allows.
+func budgetOf(p *corev1.Probe) time.Duration {
+	if p == nil {
+		return 0
+	}
+	period, failures := p.PeriodSeconds, p.FailureThreshold
+	if period <= 0 {
+		period = 10
+	}
+	if failures <= 0 {
+		failures = 3
+	}
+	return time.Duration(p.InitialDelaySeconds+period*failures) * time.Second
+}

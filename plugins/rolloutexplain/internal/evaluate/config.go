@@ -1,0 +1,199 @@
+package evaluate
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
+)
+
+var (
+	objectAbsent = regexp.MustCompile(`(configmap|secret)s? "([^"]+)" not found`)
+	notRegister  = regexp.MustCompile(`object "[^"]+"/"([^"]+)" not registered`)
+	keyAbsent    = regexp.MustCompile(`couldn't find key (\S+) in (ConfigMap|Secret) (\S+)`)
+	keyRefAbsent = regexp.MustCompile(`references non-existent (config|secret) key: (\S+)`)
+	multiAttach  = regexp.MustCompile(`Multi-Attach error for volume "([^"]+)"(.*)$`)
+	driverAbsent = regexp.MustCompile(`driver name (\S+) not found in the list of registered CSI drivers`)
+)
+
+// configError decodes CreateContainerConfigError.
+func (e *evaluator) configError(w *workload, p *pod, spec *corev1.Container, wait *corev1.ContainerStateWaiting) *cause {
+	c := e.missingObject(w, p, wait.Message)
+	switch {
+	case c != nil:
+		c.Message = fmt.Sprintf("container %q cannot start: %s", spec.Name, c.Message)
+	case containsAny(wait.Message, "failed to sync configmap cache", "failed to sync secret cache", "not registered"):
+		// The kubelet's own cache is late: https://github.com/kubernetes/kubernetes/issues/74412
+		c = e.cause(p, stageConfig, ContainerConfigError, report.Transient, "container %q waits for the kubelet's cache: %s", spec.Name, oneLine(wait.Message)).healing()
+	case containsAny(wait.Message, "runAsNonRoot", "run as root"):
+		c = e.cause(p, stageConfig, RunsAsRoot, report.Fatal, "container %q must not run as root (runAsNonRoot), and its image does or does not tell a numeric user: %s", spec.Name, oneLine(wait.Message)).
+			then(e.next(w, finding.Read, "the securityContext; then set runAsUser, or take an image with a numeric user", "get", w.slash(), "-o", "jsonpath={.spec.template.spec}"))
+	default:
+		c = e.cause(p, stageConfig, ContainerConfigError, report.Likely, "container %q cannot be configured: %s", spec.Name, oneLine(wait.Message)).
+			then(e.next(w, finding.Read, "the error in the kubelet's words", "describe", "pod", p.Name))
+	}
+	c.container(spec.Name).since(p.CreationTimestamp.Time)
+	c.stage = stageConfig
+	c.by(evidence("Pod "+p.Name, "status.containerStatuses["+spec.Name+"].state.waiting", wait.Reason+": "+wait.Message, noTime))
+	if ev := newest(e.podEvents(p), "Failed"); ev != nil {
+		c.Attempts = max(c.Attempts, ev.count)
+	}
+	return c
+}
+
+// missingObject recognises a ConfigMap, a Secret or a key in one that is not there.
+func (e *evaluator) missingObject(w *workload, p *pod, text string) *cause {
+	if m := keyAbsent.FindStringSubmatch(text); m != nil {
+		name := m[3][strings.LastIndex(m[3], "/")+1:]
+		return e.cause(p, stageConfig, KeyMissing, report.Likely, "%s %q has no key %q", m[2], name, m[1]).withKey(m[2] + name + m[1]).
+			then(e.next(w, finding.Read, "the keys that it has", "describe", strings.ToLower(m[2]), name))
+	}
+	if m := keyRefAbsent.FindStringSubmatch(text); m != nil {
+		kind := map[string]string{"config": "ConfigMap", "secret": "Secret"}[m[1]]
+		c := e.cause(p, stageConfig, KeyMissing, report.Likely, "a %s that is mounted has no key %q", kind, m[2]).withKey(kind + m[2])
+		if name := volumeSourceOf(p, kind, m[2]); name != "" {
+			c.Message = fmt.Sprintf("%s %q has no key %q, which a volume mounts", kind, name, m[2])
+			c.then(e.next(w, finding.Read, "the keys that it has", "describe", strings.ToLower(kind), name))
+		}
+		return c
+	}
+	m := objectAbsent.FindStringSubmatch(text)
+	if m == nil {
+		return nil
+	}
+	kind, code := "ConfigMap", ConfigMapMissing
+	if m[1] == "secret" {
+		kind, code = "Secret", SecretMissing
+	}
+	c := e.cause(p, stageConfig, code, report.Likely, "%s %q does not exist", kind, m[2]).withKey(m[2])
+	c.Heals = "no"
+	e.likeNamed(p.Namespace, kind, m[2], c)
+	return c.then(e.next(w, finding.Read, "those that exist; the pods start by themselves once it is there", "get", strings.ToLower(kind)+"s"))
+}
+
+// volumeSourceOf finds which object a mounted key belongs to.
+func volumeSourceOf(p *pod, kind, key string) string {
+	holds := func(items []corev1.KeyToPath) bool {
+		return slices.ContainsFunc(items, func(i corev1.KeyToPath) bool { return i.Key == key })
+	}
+	for _, v := range p.Spec.Volumes {
+		switch {
+		case kind == "ConfigMap" && v.ConfigMap != nil && holds(v.ConfigMap.Items):
+			return v.ConfigMap.Name
+		case kind == "Secret" && v.Secret != nil && holds(v.Secret.Items):
+			return v.Secret.SecretName
+		case v.Projected != nil:
+			for _, s := range v.Projected.Sources {
+				if kind == "ConfigMap" && s.ConfigMap != nil && holds(s.ConfigMap.Items) {
+					return s.ConfigMap.Name
+				}
+				if kind == "Secret" && s.Secret != nil && holds(s.Secret.Items) {
+					return s.Secret.Name
+				}
+			}
+		}
+	}
+	return ""
+}
+
+// likeNamed adds a near miss: an object whose name is a small slip away.
+func (e *evaluator) likeNamed(namespace, kind, name string, c *cause) {
+	if e.opts.Wide || !e.need(Need{Kind: NeedNames, Namespace: namespace, Name: strings.ToLower(kind) + "s"}) {
+		return
+	}
+	best, least := "", 3
+	for _, n := range e.in.Names {
+		if n.Kind != kind || n.Namespace != namespace {
+			continue
+		}
+		if n.Name == name {
+			c.Message += "; it exists by now, the kubelet will notice within a minute or two"
+			c.Class, c.Heals = report.Transient, "yes"
+			return
+		}
+		if d := distance(n.Name, name); d <= least && (d < least || best == "" || n.Name < best) {
+			best, least = n.Name, d
+		}
+	}
+	if best != "" {
+		c.Message += fmt.Sprintf("; there is one named %q", best)
+	}
+}
+
+// distance is how many letters differ (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		diagonal := row[0]
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			row[j], diagonal = min(row[j]+1, row[j-1]+1, diagonal+cost), row[j]
+		}
+	}
+	return row[len(b)]
+}
+
+// volumeCause explains a pod that waits for its volumes.
+func (e *evaluator) volumeCause(w *workload, p *pod, events []event) *cause {
+	if ev := newest(events, "FailedAttachVolume"); ev != nil && !attachedSince(events, ev) {
+		return e.attachCause(w, p, ev)
+	}
+	ev := newest(events, "FailedMount", "FailedMapVolume")
+	if ev == nil {
+		return nil
+	}
+	// A summary that lists what still waits hides the reason that an earlier event gives.
+	if strings.Contains(ev.message, "Unable to attach or mount volumes") || strings.Contains(ev.message, "timed out waiting for the condition") {
+		if inner := newestMatching(events, "FailedMount", "not found", "MountVolume.", "references non-existent"); inner != nil {
+			ev = inner
+		}
+	}
+	if c := e.missingObject(w, p, ev.message); c != nil {
+		c.stage = stageVolume
+		c.Message = "a volume cannot be mounted: " + c.Message
+		return c.byEvent(ev)
+	}
+	if m := driverAbsent.FindStringSubmatch(ev.message); m != nil {
+		return e.cause(p, stageVolume, VolumeMountFailed, report.Transient, "CSI driver %s does not run on node %s", m[1], p.Spec.NodeName).withKey(m[1]).byEvent(ev).
+			then(e.cluster(finding.Read, "the drivers of that node", "get", "csinode", p.Spec.NodeName, "-o", "yaml"))
+	}
+	if containsAny(ev.message, "failed to sync configmap cache", "failed to sync secret cache", "not registered") {
+		return e.cause(p, stageVolume, VolumeMountFailed, report.Transient, "a volume waits for the kubelet's cache: %s", oneLine(ev.message)).healing().byEvent(ev)
+	}
+	return e.cause(p, stageVolume, VolumeMountFailed, report.Transient, "a volume cannot be mounted: %s", innermost(ev.message)).withKey(firstWords(ev.message, 6)).byEvent(ev).
+		then(e.next(w, finding.Read, "the mount in the kubelet's words", "describe", "pod", p.Name), e.next(w, finding.Read, "the claims", "get", "pvc"))
+}
+
+func attachedSince(events []event, failed *event) bool {
+	ok := newest(events, "SuccessfulAttachVolume")
+	return ok != nil && ok.last.After(failed.last)
+}
+
+// attachCause: a volume that one node may hold, wanted by a new pod on another while the old pod is kept on purpose.
+func (e *evaluator) attachCause(w *workload, p *pod, ev *event) *cause {
+	m := multiAttach.FindStringSubmatch(ev.message)
+	if m == nil {
+		return e.cause(p, stageVolume, VolumeAttachFailed, report.Transient, "a volume cannot be attached to node %s: %s", p.Spec.NodeName, innermost(ev.message)).byEvent(ev).
+			then(e.cluster(finding.Read, "the attachments", "get", "volumeattachments"))
+	}
+	c := e.cause(p, stageVolume, VolumeMultiAttach, report.Transient, "volume %q is attached to another node%s", m[1], oneLine(m[2])).byEvent(ev)
+	held := live(w.oldPods())
+	if w.kind == "Deployment" && len(held) > 0 && w.rep.Budget != nil && ptrOr(w.rep.Budget.MayRemove, 0) == 0 {
+		c.Class, c.Severity, c.Heals = report.Likely, finding.Critical, "no"
+		c.Message += fmt.Sprintf("; the old pod %s keeps it, and the rollout keeps that pod until the new one is available: a deadlock", held[0].Name)
+		c.then(e.next(w, finding.Change, "let the old pod go first", "patch", w.slash(), "-p", `{"spec":{"strategy":{"type":"Recreate","rollingUpdate":null}}}`))
+	}
+	return c.then(e.cluster(finding.Read, "which node holds it", "get", "volumeattachments"))
+}

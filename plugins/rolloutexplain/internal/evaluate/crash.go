@@ -1,0 +1,230 @@
+package evaluate
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
+)
+
+var noTime time.Time
+
+func seconds(n int64) time.Duration { return time.Duration(n) * time.Second }
+
+// A container is in a loop while its last end is younger than this: the back-off grows to 5 minutes, and is forgotten
+// after 10 minutes of running. https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#restart-policy
+const (
+	maxCrashBackoff = 5 * time.Minute
+	crashMemory     = 10 * time.Minute
+)
+
+// crash judges a container that ended. The waiting reason CrashLoopBackOff can be absent through the whole back-off (a
+// container that exits at once shows terminated), so restarts and the last end are what counts.
+func (e *evaluator) crash(w *workload, p *pod, spec *corev1.Container, s *corev1.ContainerStatus, init, sidecar bool) *cause {
+	end, running := s.State.Terminated, s.State.Running != nil
+	if end == nil {
+		end = s.LastTerminationState.Terminated
+	}
+	if end == nil || s.State.Terminated != nil && init && !sidecar && end.ExitCode == 0 {
+		return nil
+	}
+	restarts := p.Spec.RestartPolicy == corev1.RestartPolicyAlways || p.Spec.RestartPolicy == "" || sidecar
+	if !restarts && end.ExitCode == 0 {
+		return nil
+	}
+	if running && (e.now.Sub(end.FinishedAt.Time) > crashMemory || s.RestartCount < 1 || p.available && s.RestartCount < 2) {
+		return nil
+	}
+	// A container that has been up for much longer than its runs before is not in the loop any more.
+	if running && s.Ready && p.available && e.now.Sub(s.State.Running.StartedAt.Time) > max(maxCrashBackoff, 2*end.FinishedAt.Sub(end.StartedAt.Time)) {
+		return nil
+	}
+	exits := s.RestartCount
+	if !running {
+		exits++
+	}
+	c := e.crashCause(w, p, spec, end, sidecar)
+	c.container(spec.Name)
+	if init {
+		c.stage = stageInit
+		if c.Code == CrashLoop && !sidecar {
+			c.Code, c.Title = InitContainerFails, titleOf(InitContainerFails)
+		}
+		c.Message = strings.Replace(c.Message, "container ", map[bool]string{true: "sidecar ", false: "init container "}[sidecar], 1)
+	}
+	c.Attempts = max(c.Attempts, exits)
+	c.Message += fmt.Sprintf(" (%s)", plural(int(exits), "time", "times"))
+	c.since(firstEnd(p, end))
+	where := "state"
+	if s.State.Terminated == nil {
+		where = "lastState"
+	}
+	if len(c.Evidence) == 0 || c.Code != ContainerStartError {
+		c.by(evidence("Pod "+p.Name, fmt.Sprintf("status.%s[%s].%s.terminated", statusList(init), spec.Name, where),
+			strings.TrimSpace(fmt.Sprintf("exit code %d, reason %s, ran %s, %s", end.ExitCode, end.Reason, age(end.FinishedAt.Sub(end.StartedAt.Time)), plural(int(s.RestartCount), "restart", "restarts"))), end.FinishedAt.Time))
+	}
+	if !running && restarts {
+		if at, ok := nextStart(s, end); ok && at.After(e.now) {
+			c.RetryAt = timePtr(at)
+		}
+	}
+	if end.Reason != "StartError" && end.Reason != "ContainerCannotRun" {
+		e.attachLog(p, spec.Name, running, c)
+		if c.Log != nil && c.Code == CrashLoop && containsAny(strings.Join(c.Log.Lines, " "), "exec format error") {
+			c.Code, c.Title = ExecFormatError, titleOf(ExecFormatError)
+			c.Message = fmt.Sprintf("container %q holds a program for another processor than that of node %s (exec format error)", spec.Name, p.Spec.NodeName)
+		}
+		args := []string{"logs", p.Name, "-c", spec.Name}
+		if running {
+			args = append(args, "--previous")
+		}
+		c.then(e.next(w, finding.Read, "the log of the run that ended", args...))
+	}
+	return c
+}
+
+func statusList(init bool) string {
+	if init {
+		return "initContainerStatuses"
+	}
+	return "containerStatuses"
+}
+
+// firstEnd is when the failing began, as well as one status tells.
+func firstEnd(p *pod, end *corev1.ContainerStateTerminated) time.Time {
+	if p.Status.StartTime != nil && end.FinishedAt.After(p.Status.StartTime.Time) {
+		return p.Status.StartTime.Time
+	}
+	return end.FinishedAt.Time
+}
+
+// nextStart estimates the next start: 10 s, doubling per restart up to 5 min.
+func nextStart(s *corev1.ContainerStatus, end *corev1.ContainerStateTerminated) (time.Time, bool) {
+	if s.State.Waiting == nil || s.State.Waiting.Reason != "CrashLoopBackOff" {
+		return noTime, false
+	}
+	wait := 10 * time.Second
+	if _, after, ok := strings.Cut(s.State.Waiting.Message, "back-off "); ok {
+		if d, err := time.ParseDuration(firstWords(after, 1)); err == nil {
+			wait = d
+		}
+	}
+	return end.FinishedAt.Add(wait), true
+}
+
+// crashCause names the kind of end.
+func (e *evaluator) crashCause(w *workload, p *pod, spec *corev1.Container, end *corev1.ContainerStateTerminated, sidecar bool) *cause {
+	events := e.podEvents(p)
+	switch {
+	case end.Reason == "StartError" || end.Reason == "ContainerCannotRun":
+		return e.startErrorText(w, p, spec, end.Reason, end.Message)
+	case end.Reason == "OOMKilled":
+		limit := "no limit of its own: the node ran out"
+		if q, ok := spec.Resources.Limits[corev1.ResourceMemory]; ok {
+			limit = "memory limit " + q.String()
+		}
+		return e.cause(p, stageRun, OOMKilled, report.Likely, "container %q is killed for using too much memory (%s)", spec.Name, limit).
+			by(evidence("Pod "+p.Name, "spec.containers["+spec.Name+"].resources.limits.memory", limit, noTime))
+	}
+	if kill := probeKill(events, spec.Name, end); kill != nil {
+		return e.probeKilled(w, p, spec, kill, end, events)
+	}
+	if hook := newest(events, "FailedPostStartHook"); hook != nil && strings.Contains(hook.path+hook.message, spec.Name) && near(hook.last, end.FinishedAt.Time) {
+		return e.cause(p, stageRun, PostStartHookFailed, report.Likely, "the postStart hook of container %q fails, so it is killed: %s", spec.Name, oneLine(hook.message)).byEvent(hook)
+	}
+	ran := end.FinishedAt.Sub(end.StartedAt.Time)
+	if end.ExitCode == 0 && !sidecar {
+		return e.cause(p, stageRun, ExitsNormally, report.Likely, "container %q ends normally (exit 0) after %s: a Deployment's container must keep running; is it the right command", spec.Name, age(ran)).forKind(w.kind)
+	}
+	return e.cause(p, stageRun, CrashLoop, report.Likely, "container %q crashes: exits %s after %s", spec.Name, exitMeaning(end.ExitCode, end.Signal), age(ran)).
+		withKey(fmt.Sprint(end.ExitCode))
+}
+
+func (c *cause) forKind(kind string) *cause {
+	c.Message = strings.Replace(c.Message, "a Deployment's", "a "+kind+"'s", 1)
+	return c
+}
+
+func near(a, b time.Time) bool {
+	d := a.Sub(b)
+	return d < 90*time.Second && d > -90*time.Second
+}
+
+// probeKill finds the kubelet's own word that it ended the container because of a probe.
+func probeKill(events []event, container string, end *corev1.ContainerStateTerminated) *event {
+	bySignal := end.ExitCode == 137 || end.ExitCode == 143
+	for i := range events {
+		ev := &events[i]
+		if ev.reason != "Killing" || !strings.Contains(ev.message, "Container "+container+" failed") || !strings.Contains(ev.message, "probe") || ev.first.After(end.FinishedAt.Add(time.Second)) {
+			continue
+		}
+		// A busy pod's events are thinned out by the recorder (25, then one in 5 minutes), so the newest may be of a run before.
+		if !ev.last.Before(end.StartedAt.Add(-time.Second)) || bySignal && end.StartedAt.Sub(ev.last) < crashMemory {
+			return ev
+		}
+	}
+	return nil
+}
+
+// probeKilled: the application did not crash, the kubelet ended it.
+func (e *evaluator) probeKilled(w *workload, p *pod, spec *corev1.Container, kill *event, end *corev1.ContainerStateTerminated, events []event) *cause {
+	word, code, probe := "liveness", LivenessKilled, spec.LivenessProbe
+	if strings.Contains(kill.message, "startup probe") {
+		word, code, probe = "startup", StartupKilled, spec.StartupProbe
+	}
+	c := e.cause(p, stageRun, code, report.Likely, "the kubelet kills container %q because its %s probe fails; it does not crash by itself", spec.Name, word)
+	if probe != nil {
+		c.Message += fmt.Sprintf("; the probe allows %s from the start, it ran %s", age(budgetOf(probe)), age(end.FinishedAt.Sub(end.StartedAt.Time)))
+		c.by(evidence("Pod "+p.Name, fmt.Sprintf("spec.containers[%s].%sProbe", spec.Name, word), describeProbe(probe), noTime))
+	}
+	titled := strings.ToUpper(word[:1]) + word[1:]
+	if ev := newestMatching(events, "Unhealthy", titled+" probe failed"); ev != nil {
+		c.by(evidence("Event", "Unhealthy", ev.message, ev.last))
+		c.Message += ": " + probeWords(ev.message)
+	}
+	return c.by(evidence("Event", kill.reason, kill.message, kill.last))
+}
+
+// startError: the runtime cannot run the command.
+func (e *evaluator) startError(w *workload, p *pod, spec *corev1.Container, reason, message string, s *corev1.ContainerStatus) *cause {
+	c := e.startErrorText(w, p, spec, reason, message)
+	c.Attempts = max(s.RestartCount+1, c.Attempts)
+	if ev := newest(e.podEvents(p), "Failed"); ev != nil {
+		c.byEvent(ev)
+	}
+	return c.since(p.CreationTimestamp.Time)
+}
+
+func (e *evaluator) startErrorText(w *workload, p *pod, spec *corev1.Container, reason, message string) *cause {
+	short := runtimeWords(message)
+	c := e.cause(p, stageRun, ContainerStartError, report.Likely, "container %q cannot be started: %s", spec.Name, short).withKey(short)
+	c.container(spec.Name)
+	if containsAny(message, "context deadline exceeded", "is reserved for container", "context canceled") {
+		c.Class, c.Severity, c.Heals = report.Transient, finding.Warning, "maybe"
+	}
+	c.by(evidence("Pod "+p.Name, "status.containerStatuses["+spec.Name+"]", reason+": "+message, noTime))
+	return c.then(e.next(w, finding.Read, "the command of the container", "get", "pod", p.Name, "-o", fmt.Sprintf(`jsonpath={.spec.containers[?(@.name=="%s")]['command','args']}`, spec.Name)))
+}
+
+// runtimeWords keeps the part of a runtime's error that names the file or the reason.
+func runtimeWords(text string) string {
+	text = innermost(text)
+	for _, mark := range []string{"unable to start container process: ", "error during container init: ", "OCI runtime create failed: ", "failed to create containerd task: "} {
+		if i := strings.LastIndex(text, mark); i >= 0 {
+			text = text[i+len(mark):]
+		}
+	}
+	return strings.TrimSuffix(text, ": unknown")
+}
+
+func (e *evaluator) postStart(w *workload, p *pod, spec *corev1.Container, message string, s *corev1.ContainerStatus) *cause {
+	c := e.cause(p, stageRun, PostStartHookFailed, report.Likely, "the postStart hook of container %q fails, so it is killed: %s", spec.Name, oneLine(message))
+	c.container(spec.Name).by(evidence("Pod "+p.Name, "status.containerStatuses["+spec.Name+"].state.waiting", message, noTime))
+	c.byEvent(newest(e.podEvents(p), "FailedPostStartHook"))
+	c.Attempts = max(c.Attempts, s.RestartCount+1)
+	return c.since(p.CreationTimestamp.Time).then(e.next(w, finding.Read, "the hook's failure in full", "describe", "pod", p.Name))
+}

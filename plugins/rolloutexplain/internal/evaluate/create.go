@@ -1,0 +1,337 @@
+package evaluate
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
+)
+
+// refused is what an API server's refusal to create something means.
+type refused struct {
+	code, what, heals string
+	class             report.Class
+	next              []finding.Next
+	quota             string
+}
+
+// The texts with which admission refuses a pod (1.36; the words are older than that by years).
+var (
+	quotaExceeded = regexp.MustCompile(`exceeded quota: ([^,\s]+), requested: (.+?), used: (.+?), limited: (.+)$`)
+	quotaSpecify  = regexp.MustCompile(`failed quota: ([^:\s]+): must specify (.+)$`)
+	limitRange    = regexp.MustCompile(`((?:maximum|minimum) \S+ usage per \S+ is [^\]]+|\S+ max limit to request ratio per \S+ is [^\]]+)`)
+	podSecurity   = regexp.MustCompile(`violates PodSecurity "([^"]+)": (.+)$`)
+	policyDenied  = regexp.MustCompile(`(Validating|Mutating)AdmissionPolicy '([^']+)' with binding '([^']+)' denied request: (.+)$`)
+	webhookDenied = regexp.MustCompile(`admission webhook "([^"]+)" denied the request(?: without explanation|: (.+))?$`)
+	webhookFailed = regexp.MustCompile(`failed calling webhook "([^"]+)": (.+)$`)
+	accountAbsent = regexp.MustCompile(`error looking up service account (\S+?)/(\S+?): (.+)$`)
+	priorityNone  = regexp.MustCompile(`no PriorityClass with name (\S+) was found`)
+	runtimeNone   = regexp.MustCompile(`RuntimeClass "?([^"\s]+)"? not found`)
+	objectInvalid = regexp.MustCompile(`is invalid: (.+)$`)
+	noRight       = regexp.MustCompile(`User "([^"]+)" cannot (\S+) resource "([^"]+)"`)
+)
+
+// refusal reads a refusal. Every unknown text is passed on as it stands.
+func (e *evaluator) refusal(text string, w *workload) refused {
+	text = oneLine(text)
+	r := e.refusalByQuota(text, w)
+	if r.code == "" {
+		r = e.refusalByPolicy(text, w)
+	}
+	if r.code == "" {
+		r = e.refusalByReference(text, w)
+	}
+	if r.code == "" {
+		r = refused{code: PodCreateRefused, class: report.Likely, heals: "maybe", what: afterPrefix(text)}
+	}
+	if len(r.next) == 0 {
+		r.next = []finding.Next{e.next(w, finding.Read, "the refusals in full", "describe", w.slash())}
+	}
+	return r
+}
+
+// afterPrefix drops what the controllers put before the server's words.
+func afterPrefix(text string) string {
+	text = strings.TrimPrefix(text, "Error creating: ")
+	if _, after, ok := strings.Cut(text, " failed error: "); ok {
+		return after
+	}
+	return text
+}
+
+func (e *evaluator) refusalByQuota(text string, w *workload) refused {
+	if m := quotaExceeded.FindStringSubmatch(text); m != nil {
+		return refused{
+			code: QuotaExceeded, class: report.Likely, heals: "maybe", quota: m[1],
+			what: fmt.Sprintf("quota %q is used up: requested %s, used %s, limited to %s", m[1], m[2], m[3], m[4]),
+			next: []finding.Next{e.next(w, finding.Read, "who may use how much", "describe", "quota", m[1])},
+		}
+	}
+	if m := quotaSpecify.FindStringSubmatch(text); m != nil {
+		return refused{
+			code: QuotaMustSpecify, class: report.Fatal, heals: "no",
+			what: fmt.Sprintf("quota %q demands that every pod says %s", m[1], m[2]),
+			next: []finding.Next{
+				e.next(w, finding.Read, "what the quota counts; then set it in the template, or a default by a LimitRange", "describe", "quota", m[1]),
+			},
+		}
+	}
+	if m := limitRange.FindStringSubmatch(text); m != nil {
+		return refused{
+			code: LimitRangeViolated, class: report.Fatal, heals: "no", what: "a LimitRange forbids it: " + strings.TrimRight(m[1], "] "),
+			next: []finding.Next{e.next(w, finding.Read, "the limits of the namespace; then change the template's resources", "describe", "limitrange")},
+		}
+	}
+	return refused{}
+}
+
+func (e *evaluator) refusalByPolicy(text string, w *workload) refused {
+	if m := podSecurity.FindStringSubmatch(text); m != nil {
+		return refused{
+			code: PodSecurityViolated, class: report.Fatal, heals: "no",
+			what: fmt.Sprintf("the namespace enforces Pod Security %q: %s", m[1], m[2]),
+			next: []finding.Next{
+				e.cluster(finding.Read, "the level that the namespace enforces; then change the template's securityContext", "get", "namespace", w.meta.Namespace, "--show-labels"),
+			},
+		}
+	}
+	if m := policyDenied.FindStringSubmatch(text); m != nil {
+		kind := strings.ToLower(m[1]) + "admissionpolicy"
+		return refused{
+			code: AdmissionPolicyDenied, class: report.Fatal, heals: "no",
+			what: fmt.Sprintf("admission policy %q (binding %q) denies it: %s", m[2], m[3], m[4]),
+			next: []finding.Next{e.cluster(finding.Read, "the policy's rules", "get", kind, m[2], "-o", "yaml")},
+		}
+	}
+	if m := webhookDenied.FindStringSubmatch(text); m != nil {
+		why := m[2]
+		if why == "" {
+			why = "it gave no reason"
+		}
+		return refused{
+			code: WebhookDenied, class: report.Likely, heals: "no", what: fmt.Sprintf("admission webhook %q denies it: %s", m[1], why),
+			next: []finding.Next{e.webhooks("which webhook that is and what it looks at")},
+		}
+	}
+	if m := webhookFailed.FindStringSubmatch(text); m != nil {
+		return refused{
+			code: WebhookUnreachable, class: report.Transient, heals: "maybe", what: fmt.Sprintf("admission webhook %q cannot be called: %s", m[1], m[2]),
+			next: []finding.Next{e.webhooks("its Service and failurePolicy; then look at that Service's endpoints")},
+		}
+	}
+	if strings.Contains(text, "because it is being terminated") {
+		e.namespaceTerminating(w)
+		return refused{code: NamespaceTerminating, class: report.Fatal, heals: "no", what: "the namespace is being deleted"}
+	}
+	if m := noRight.FindStringSubmatch(text); m != nil {
+		return refused{
+			code: PodCreateRefused, class: report.Likely, heals: "no", what: fmt.Sprintf("the controller itself lacks a permission: %s cannot %s %s", m[1], m[2], m[3]),
+			next: []finding.Next{e.cluster(finding.Read, "what it may do", "auth", "can-i", "--list", "--as="+m[1])},
+		}
+	}
+	return refused{}
+}
+
+func (e *evaluator) webhooks(why string) finding.Next {
+	return e.cluster(finding.Read, why, "get", "validatingwebhookconfigurations,mutatingwebhookconfigurations", "-o", "custom-columns=KIND:.kind,NAME:.metadata.name,HOOKS:.webhooks[*].name,SERVICE:.webhooks[*].clientConfig.service.name,POLICY:.webhooks[*].failurePolicy")
+}
+
+func (e *evaluator) refusalByReference(text string, w *workload) refused {
+	if m := accountAbsent.FindStringSubmatch(text); m != nil {
+		return refused{
+			code: ServiceAccountMissing, class: report.Likely, heals: "no", what: fmt.Sprintf("ServiceAccount %q does not exist", m[2]),
+			next: []finding.Next{
+				e.next(w, finding.Read, "the ServiceAccounts that exist", "get", "serviceaccounts"),
+				e.next(w, finding.Change, "create it, if the name is right", "create", "serviceaccount", m[2]),
+			},
+		}
+	}
+	if m := priorityNone.FindStringSubmatch(text); m != nil {
+		return refused{
+			code: PriorityClassMissing, class: report.Likely, heals: "maybe", what: fmt.Sprintf("PriorityClass %q does not exist", m[1]),
+			next: []finding.Next{e.cluster(finding.Read, "the PriorityClasses that exist", "get", "priorityclasses")},
+		}
+	}
+	if m := runtimeNone.FindStringSubmatch(text); m != nil {
+		return refused{
+			code: RuntimeClassMissing, class: report.Likely, heals: "no", what: fmt.Sprintf("RuntimeClass %q does not exist", m[1]),
+			next: []finding.Next{e.cluster(finding.Read, "the RuntimeClasses that exist", "get", "runtimeclasses")},
+		}
+	}
+	if strings.Contains(text, "is being deleted") && containsAny(text, "persistentvolumeclaim", "pvc", "claim") {
+		return refused{
+			code: ClaimDeleting, class: report.Likely, heals: "maybe", what: "its volume claim is being deleted and not gone yet: " + afterPrefix(text),
+			next: []finding.Next{e.next(w, finding.Read, "which claim ends, and which finalizer holds it", "get", "pvc", "-o", "custom-columns=NAME:.metadata.name,DELETED:.metadata.deletionTimestamp,FINALIZERS:.metadata.finalizers")},
+		}
+	}
+	if m := objectInvalid.FindStringSubmatch(text); m != nil {
+		return refused{code: PodInvalid, class: report.Fatal, heals: "no", what: "the API server finds the template's pod invalid: " + m[1]}
+	}
+	if strings.Contains(text, "already exists") {
+		return refused{code: NameConflict, class: report.Likely, heals: "no", what: "an object of that name exists and is not this workload's: " + afterPrefix(text)}
+	}
+	return refused{}
+}
+
+// missingPods explains pods that the controller wants and that do not exist. The newest event counts: the ReplicaFailure
+// condition keeps the text of the first refusal for ever.
+// https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/controller/replicaset/replica_set_utils.go (calculateStatus)
+func (e *evaluator) missingPods(w *workload) {
+	if w.missing <= 0 || !e.in.Sources.Get(SourcePods).Readable() {
+		return
+	}
+	owner, events := w.kind+" "+w.meta.Name, e.eventsOf(w.meta)
+	if w.missingOf != w.meta.UID && w.target != nil {
+		owner, events = "ReplicaSet "+w.target.name, e.eventsOfUID(w.meta.Namespace, string(w.missingOf))
+	}
+	ev := e.currentRefusal(w, events)
+	text, at, path, attempts := "", time.Time{}, "", int32(0)
+	confidence := "high"
+	switch c := failureCondition(w); {
+	case ev != nil:
+		text, at, path, attempts = ev.message, ev.last, ev.reason, ev.count
+	case c != nil:
+		text, at, path, confidence = c.text, c.at, "status.conditions[ReplicaFailure]", "medium"
+	default:
+		e.missingWithoutTrace(w, owner)
+		return
+	}
+	r := e.refusal(text, w)
+	if r.code == NamespaceTerminating && w.has(NamespaceTerminating) {
+		return
+	}
+	f := e.finding(r.code, r.class, finding.Critical, "%s cannot create %s: %s", owner, plural(int(w.missing), "pod", "pods"), r.what)
+	f.Heals, f.Confidence, f.Attempts, f.Next = r.heals, confidence, attempts, r.next
+	f.FirstSeen = timePtr(at)
+	if ev != nil {
+		f.FirstSeen = timePtr(ev.first)
+	}
+	f.Evidence = []finding.Evidence{evidence(owner, path, text, at)}
+	if r.code == QuotaExceeded {
+		e.quotaOutlook(w, &f, text, r.quota)
+	}
+	w.add(f)
+}
+
+// currentRefusal is the newest refusal that no later success of the same object has answered.
+func (e *evaluator) currentRefusal(w *workload, events []event) *event {
+	ev := newest(events, "FailedCreate")
+	if ev == nil {
+		return nil
+	}
+	if ev.last.Before(w.meta.CreationTimestamp.Time) {
+		return nil
+	}
+	return ev
+}
+
+type conditionText struct {
+	text string
+	at   time.Time
+}
+
+func failureCondition(w *workload) *conditionText {
+	if w.target == nil || w.target.rs == nil {
+		return nil
+	}
+	for _, c := range w.target.rs.Status.Conditions {
+		if c.Type == "ReplicaFailure" && c.Status == corev1.ConditionTrue && c.Reason == "FailedCreate" {
+			return &conditionText{c.Message, c.LastTransitionTime.Time}
+		}
+	}
+	return nil
+}
+
+// missingWithoutTrace: a count that does not grow and no event. Young, it is only the controller's own delay.
+func (e *evaluator) missingWithoutTrace(w *workload, owner string) {
+	since := e.now.Sub(w.started)
+	if since < 10*time.Second || len(selectPods(w.pods, func(p *pod) bool { return e.now.Sub(p.CreationTimestamp.Time) < 10*time.Second })) > 0 {
+		w.moving = "pods are being created"
+		return
+	}
+	if e.namespaceTerminating(w) {
+		return
+	}
+	f := e.finding(PodsMissing, report.Transient, finding.Critical, "%s has not created %s that it wants, and left no event that says why", owner, plural(int(w.missing), "pod", "pods"))
+	f.Heals, f.Confidence, f.FirstSeen = "maybe", "low", timePtr(w.started)
+	f.Evidence = []finding.Evidence{evidence(owner, "spec.replicas", fmt.Sprintf("%d pods missing, no FailedCreate event within the hour that events live", w.missing), time.Time{})}
+	if text, lease := e.controllerLease("kube-controller-manager"); text != "" {
+		f.Message, f.Confidence = fmt.Sprintf("%s has not created %s: %s", owner, plural(int(w.missing), "pod", "pods"), text), "high"
+		f.Evidence = append(f.Evidence, lease)
+	}
+	f.Next = []finding.Next{
+		{Command: e.kubectl.Command("kube-system", "get", "lease", "kube-controller-manager", "-o", "jsonpath={.spec.renewTime}"), Why: "is the controller-manager alive", Risk: finding.Read},
+		e.next(w, finding.Read, "the object's own events", "describe", w.slash()),
+	}
+	w.add(f)
+}
+
+// quotaOutlook says whether the rollout itself can free what the quota lacks.
+func (e *evaluator) quotaOutlook(w *workload, f *report.Finding, text, name string) {
+	b := w.rep.Budget
+	ending := len(selectPods(w.pods, func(p *pod) bool { return p.terminating }))
+	switch {
+	case e.quotaHasRoom(w, text, name):
+		f.Class, f.Heals = report.Transient, "yes"
+		f.Message += "; it has room again by now, and the controller will retry, at worst after 16 minutes"
+		f.Next = append(f.Next, e.nudge(w)...)
+	case ending > 0:
+		f.Class = report.Transient
+		f.Message += fmt.Sprintf("; %s ending and will free some", plural(ending, "pod is", "pods are"))
+	case b != nil && b.MayRemove != nil && *b.MayRemove > 0:
+		f.Class = report.Transient
+		f.Message += "; old pods may still go and free some"
+	case b != nil && b.Floor != nil && b.Surge != nil && len(live(w.oldPods())) > 0:
+		f.Heals = "no"
+		f.Message += fmt.Sprintf("; the rollout cannot free it: %d available is the floor", *b.Floor)
+		if b.Surge.Pods > 0 {
+			f.Next = append(f.Next, e.next(w, finding.Change, "replace pods in place instead of surging: one old pod goes first, and makes room",
+				"patch", w.slash(), "-p", `{"spec":{"strategy":{"rollingUpdate":{"maxSurge":0,"maxUnavailable":1}}}}`))
+			f.Next = append(f.Next, e.nudge(w)...)
+		}
+	}
+}
+
+// nudge makes the ReplicaSet try again now: its back-off doubles from 5 ms up to 1000 s, and any change of it asks anew.
+func (e *evaluator) nudge(w *workload) []finding.Next {
+	if w.target == nil || w.target.rs == nil {
+		return nil
+	}
+	return []finding.Next{e.next(w, finding.Change, "once there is room, make it retry now instead of after its back-off",
+		"annotate", "replicaset", w.target.name, "kubectl-runbooks.github.io/retry="+fmt.Sprint(e.now.Unix()), "--overwrite")}
+}
+
+// quotaHasRoom compares the refused request with the quota as it is now.
+func (e *evaluator) quotaHasRoom(w *workload, text, name string) bool {
+	m := quotaExceeded.FindStringSubmatch(oneLine(text))
+	if m == nil || !e.need(Need{Kind: NeedQuotas, Namespace: w.meta.Namespace}) {
+		return false
+	}
+	for i := range e.in.Quotas {
+		q := &e.in.Quotas[i]
+		if q.Name != name || q.Namespace != w.meta.Namespace {
+			continue
+		}
+		for _, pair := range strings.Split(m[2], ",") {
+			resourceName, amount, ok := strings.Cut(strings.TrimSpace(pair), "=")
+			asked, err := resource.ParseQuantity(amount)
+			hard, known := q.Status.Hard[corev1.ResourceName(resourceName)]
+			if !ok || err != nil || !known {
+				return false
+			}
+			used := q.Status.Used[corev1.ResourceName(resourceName)]
+			used.Add(asked)
+			if used.Cmp(hard) > 0 {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}

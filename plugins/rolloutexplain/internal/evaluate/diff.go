@@ -1,0 +1,248 @@
+package evaluate
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
+)
+
+// Names whose values are masked.
+var secretName = regexp.MustCompile(`(?i)(pass(word|wd|phrase)?|secret|token|credential|api[_-]?key|private[_-]?key|access[_-]?key|auth|dsn|connection[_-]?string|_url$|_uri$|^pwd$|cookie|salt|signature)`)
+
+const masked = "***"
+
+// LooksSecret says whether a variable of this name should not be shown.
+func LooksSecret(name string) bool { return secretName.MatchString(name) }
+
+// diffTemplates is what changed between two pod templates, in the template's own words: lists are compared by name.
+func diffTemplates(from, to *corev1.PodTemplateSpec) []report.Change {
+	if from == nil || to == nil {
+		return nil
+	}
+	a, b := flatten(from), flatten(to)
+	var changes []report.Change
+	for path, old := range a {
+		now, kept := b[path]
+		switch {
+		case !kept:
+			changes = append(changes, report.Change{Path: path, Kind: "removed", From: show(path, old)})
+		case kept && now != old:
+			changes = append(changes, report.Change{Path: path, Kind: "changed", From: show(path, old), To: show(path, now)})
+		}
+	}
+	for path, now := range b {
+		if _, kept := a[path]; !kept {
+			changes = append(changes, report.Change{Path: path, Kind: "added", To: show(path, now)})
+		}
+	}
+	slices.SortFunc(changes, func(x, y report.Change) int {
+		return cmp.Or(weight(x.Path)-weight(y.Path), cmp.Compare(x.Path, y.Path))
+	})
+	return changes
+}
+
+// weight puts what breaks rollouts most often first.
+func weight(path string) int {
+	for i, word := range []string{".image", ".command", ".args", ".env", ".resources", "Probe", ".ports", "olume", "securityContext"} {
+		if strings.Contains(path, word) {
+			return i
+		}
+	}
+	return 99
+}
+
+func show(path, value string) string {
+	if name, ok := envName(path); ok && LooksSecret(name) && !strings.HasPrefix(value, "from ") {
+		return masked
+	}
+	if r := []rune(value); len(r) > 200 {
+		return string(r[:200]) + "…"
+	}
+	return value
+}
+
+func envName(path string) (string, bool) {
+	_, after, ok := strings.Cut(path, ".env[")
+	if !ok {
+		return "", false
+	}
+	name, _, ok := strings.Cut(after, "]")
+	return name, ok
+}
+
+// flatten gives every leaf of a template by its path. The hash label is the controller's own.
+func flatten(t *corev1.PodTemplateSpec) map[string]string {
+	data, err := json.Marshal(withoutHash(t))
+	if err != nil {
+		return nil
+	}
+	var tree map[string]any
+	if json.Unmarshal(data, &tree) != nil {
+		return nil
+	}
+	leaves := map[string]string{}
+	if spec, ok := tree["spec"].(map[string]any); ok {
+		walk("", spec, leaves)
+	}
+	if meta, ok := tree["metadata"].(map[string]any); ok {
+		delete(meta, "creationTimestamp")
+		walk("metadata", meta, leaves)
+	}
+	return leaves
+}
+
+func walk(path string, value any, leaves map[string]string) {
+	switch v := value.(type) {
+	case map[string]any:
+		if from, ok := sourceOf(path, v); ok {
+			leaves[path] = from
+			return
+		}
+		for key, inner := range v {
+			walk(strings.TrimPrefix(path+"."+key, "."), inner, leaves)
+		}
+	case []any:
+		if words, ok := plainWords(v); ok {
+			leaves[path] = words
+			return
+		}
+		for i, inner := range v {
+			name := elementName(inner, i)
+			walk(path+"["+name+"]", inner, leaves)
+			// The key of an element is in its path already; it stands for an element that has nothing else.
+			if m, ok := inner.(map[string]any); ok && len(m) > 1 {
+				for _, key := range elementKeys {
+					if fmt.Sprint(m[key]) == name {
+						delete(leaves, path+"["+name+"]."+key)
+						break
+					}
+				}
+			}
+		}
+	default:
+		leaves[path] = fmt.Sprint(v)
+	}
+}
+
+// sourceOf shortens an environment variable to its value or where it comes from.
+func sourceOf(path string, v map[string]any) (string, bool) {
+	if !strings.Contains(path, ".env[") || !strings.HasSuffix(path, "]") {
+		return "", false
+	}
+	from, ok := v["valueFrom"].(map[string]any)
+	if !ok {
+		value, _ := v["value"].(string)
+		return value, true
+	}
+	for kind, ref := range from {
+		m, _ := ref.(map[string]any)
+		var parts []string
+		for _, key := range []string{"name", "key", "fieldPath", "resource"} {
+			if s, ok := m[key].(string); ok {
+				parts = append(parts, s)
+			}
+		}
+		return "from " + strings.TrimSuffix(strings.TrimSuffix(kind, "KeyRef"), "Ref") + " " + strings.Join(parts, "/"), true
+	}
+	return "", true
+}
+
+func plainWords(v []any) (string, bool) {
+	words := make([]string, 0, len(v))
+	for _, x := range v {
+		s, ok := x.(string)
+		if !ok {
+			return "", false
+		}
+		words = append(words, s)
+	}
+	return strings.Join(words, " "), true
+}
+
+var elementKeys = []string{"name", "mountPath", "containerPort", "topologyKey", "key", "ip", "conditionType"}
+
+// elementName names a list element by the field that is its key in the API.
+func elementName(v any, i int) string {
+	m, ok := v.(map[string]any)
+	if !ok {
+		return fmt.Sprint(i)
+	}
+	for _, key := range elementKeys {
+		if s, ok := m[key]; ok {
+			return fmt.Sprint(s)
+		}
+	}
+	return fmt.Sprint(i)
+}
+
+// bearing lists, for a cause, the parts of a template that may bring it about.
+var bearing = map[string][]string{
+	ImageNotFound: {".image"}, ImageUnauthorized: {".image", "imagePullSecrets", "serviceAccount"}, RegistryUnreachable: {".image"}, InvalidImageName: {".image"},
+	ImageNeverPull: {".image", "imagePullPolicy"}, ImagePullFailed: {".image"}, ImageRejected: {".image"}, ExecFormatError: {".image"},
+	OOMKilled: {".resources", ".image", ".env", ".args", ".command"}, CrashLoop: {""}, InitContainerFails: {""}, ExitsNormally: {".command", ".args", ".image"},
+	ContainerStartError: {".command", ".args", ".image", "workingDir", "olumeMounts", "securityContext"}, PostStartHookFailed: {"lifecycle", ".image"},
+	LivenessKilled: {"livenessProbe", ".ports", ".image", ".env", ".command", ".args", ".resources"}, StartupKilled: {"startupProbe", ".ports", ".image", ".env", ".command", ".args", ".resources"},
+	StartupPending: {"startupProbe", ".image"}, ReadinessFailing: {"readinessProbe", ".ports", ".image", ".env", ".command", ".args"}, Flapping: {"readinessProbe", ".image", ".env", ".resources"},
+	ReadinessGate: {"readinessGates"}, SidecarNotStarted: {"initContainers"}, InitRunning: {"initContainers"},
+	ConfigMapMissing: {"configMap", "olume", ".env", "nodeName"}, SecretMissing: {"secret", "olume", ".env"}, KeyMissing: {".env", "olume"}, RunsAsRoot: {"securityContext", ".image"},
+	InsufficientResources: {".resources", "nodeSelector", "affinity", "overhead"}, TaintNotTolerated: {"tolerations", "nodeSelector", "affinity"}, NodeSelectorUnmet: {"nodeSelector", "affinity"},
+	PodAffinityUnmet: {"affinity"}, TopologySpread: {"topologySpread"}, HostPortTaken: {".ports", "hostNetwork"}, ClaimMissing: {"olume"}, ClaimUnbound: {"olume"}, VolumeElsewhere: {"olume"},
+	Unschedulable: {".resources", "nodeSelector", "affinity", "tolerations", "olume"}, SchedulerUnknown: {"schedulerName"}, SchedulingGated: {"schedulingGates"},
+	QuotaExceeded: {".resources"}, QuotaMustSpecify: {".resources"}, LimitRangeViolated: {".resources"}, PodSecurityViolated: {"securityContext", "host", "olume", "capabilities"},
+	AdmissionPolicyDenied: {""}, WebhookDenied: {""}, ServiceAccountMissing: {"serviceAccount"}, PriorityClassMissing: {"priorityClassName"}, RuntimeClassMissing: {"runtimeClassName"}, PodInvalid: {""},
+	VolumeMountFailed: {"olume"}, Evicted: {".resources", "olume", ".image"}, PodRejected: {"nodeName", ".resources"}, ContainerConfigError: {""}, ResourceClaimUnmet: {"resourceClaims"}, BrokeAfterCompletion: {""},
+}
+
+// mark flags the changes that bear on a cause, those in the cause's own container first.
+func mark(changes []report.Change, f *report.Finding) (relevant []report.Change) {
+	words := bearing[f.Code]
+	for i := range changes {
+		path := changes[i].Path
+		if strings.HasPrefix(path, "metadata.") || !slices.ContainsFunc(words, func(w string) bool { return strings.Contains(path, w) }) {
+			continue
+		}
+		if f.Container != "" && strings.Contains(path, "ontainers[") && !strings.Contains(path, "ontainers["+f.Container+"]") {
+			continue
+		}
+		changes[i].Relevant = true
+		relevant = append(relevant, changes[i])
+	}
+	return relevant
+}
+
+// sayChange puts a change into words: "image api:1 → api:2", "removed env DB_URL".
+func sayChange(c report.Change) string {
+	path := c.Path
+	inContainer := false
+	for _, drop := range []string{"containers[", "initContainers["} {
+		if after, ok := strings.CutPrefix(path, drop); ok {
+			path, inContainer = after, true
+		}
+	}
+	if name, ok := envName(c.Path); ok {
+		switch c.Kind {
+		case "removed":
+			return "removed env " + name
+		case "added":
+			return "added env " + name
+		}
+		return fmt.Sprintf("env %s %s → %s", name, c.From, c.To)
+	}
+	if inContainer {
+		path = strings.Replace(path, "].", " ", 1)
+	}
+	switch c.Kind {
+	case "removed":
+		return fmt.Sprintf("removed %s (was %s)", path, c.From)
+	case "added":
+		return fmt.Sprintf("added %s %s", path, c.To)
+	}
+	return fmt.Sprintf("%s %s → %s", path, c.From, c.To)
+}

@@ -1,0 +1,496 @@
+package evaluate
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
+)
+
+// Evaluate explains every workload of the snapshot that was asked for, worst first. Now is the server's time.
+func Evaluate(in *Input, now time.Time, opts Options) report.List {
+	e := newEvaluator(in, now, opts)
+	list := report.List{APIVersion: report.APIVersion, Kind: report.KindList, Items: []report.Rollout{}, Sources: sortedSources(in.Sources)}
+	for _, w := range e.workloads() {
+		list.Items = append(list.Items, e.finish(w))
+	}
+	slices.SortStableFunc(list.Items, func(a, b report.Rollout) int {
+		return cmp.Or(
+			verdictRank(a.Verdict)-verdictRank(b.Verdict),
+			cmp.Compare(a.Object.Namespace, b.Object.Namespace), cmp.Compare(a.Object.Kind, b.Object.Kind), cmp.Compare(a.Object.Name, b.Object.Name),
+		)
+	})
+	list.Summary = summarize(list.Items)
+	return list
+}
+
+// Needs tells which lookups the causes at hand ask for and that have not been made.
+func Needs(in *Input, now time.Time, opts Options) []Need {
+	e := newEvaluator(in, now, opts)
+	for _, w := range e.workloads() {
+		e.finish(w)
+	}
+	needs := make([]Need, 0, len(e.needs))
+	for n := range e.needs {
+		needs = append(needs, n)
+	}
+	slices.SortFunc(needs, func(a, b Need) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name), cmp.Compare(a.UID, b.UID), cmp.Compare(a.Container, b.Container), btoi(a.Previous)-btoi(b.Previous))
+	})
+	return needs
+}
+
+func sortedSources(list source.List) source.List {
+	sorted := slices.Clone(list)
+	sorted.Sort()
+	if sorted == nil {
+		sorted = source.List{}
+	}
+	return sorted
+}
+
+func verdictRank(v report.Verdict) int { return slices.Index(report.Verdicts(), v) }
+
+func summarize(items []report.Rollout) string {
+	if len(items) == 0 {
+		return "no rollouts"
+	}
+	counts := map[report.Verdict]int{}
+	for i := range items {
+		counts[items[i].Verdict]++
+	}
+	var words []string
+	for _, v := range report.Verdicts() {
+		if counts[v] > 0 {
+			words = append(words, fmt.Sprintf("%d %s", counts[v], strings.ToLower(string(v))))
+		}
+	}
+	return plural(len(items), "rollout", "rollouts") + ": " + strings.Join(words, ", ")
+}
+
+// workloads judges the controllers' side of everything asked for.
+func (e *evaluator) workloads() []*workload {
+	var all []*workload
+	in := e.in
+	for i := range in.Deployments {
+		if d := &in.Deployments[i]; e.asked("Deployment", &d.ObjectMeta) {
+			all = append(all, e.deployment(d))
+		}
+	}
+	for i := range in.StatefulSets {
+		if s := &in.StatefulSets[i]; e.asked("StatefulSet", &s.ObjectMeta) {
+			all = append(all, e.statefulSet(s))
+		}
+	}
+	for i := range in.DaemonSets {
+		if d := &in.DaemonSets[i]; e.asked("DaemonSet", &d.ObjectMeta) {
+			all = append(all, e.daemonSet(d))
+		}
+	}
+	for i := range in.Jobs {
+		if j := &in.Jobs[i]; e.asked("Job", &j.ObjectMeta) {
+			all = append(all, e.job(j))
+		}
+	}
+	for _, o := range in.Rollouts {
+		u := unstructured.Unstructured{Object: o}
+		meta := &metav1.ObjectMeta{Name: u.GetName(), Namespace: u.GetNamespace()}
+		if e.asked(kindArgo, meta) {
+			all = append(all, e.argo(o))
+		}
+	}
+	return append(all, e.loose()...)
+}
+
+// loose judges ReplicaSets and pods that were named and that no rollout owns.
+func (e *evaluator) loose() []*workload {
+	var all []*workload
+	for i := range e.in.ReplicaSets {
+		rs := &e.in.ReplicaSets[i]
+		if len(e.in.Targets) > 0 && e.asked("ReplicaSet", &rs.ObjectMeta) {
+			all = append(all, e.replicaSet(i))
+		}
+	}
+	for i := range e.in.Pods {
+		if p := &e.in.Pods[i]; len(e.in.Targets) > 0 && e.asked("Pod", &p.ObjectMeta) {
+			all = append(all, e.lonePod(i))
+		}
+	}
+	return all
+}
+
+func (e *evaluator) asked(kind string, meta *metav1.ObjectMeta) bool {
+	if len(e.in.Targets) == 0 {
+		// Jobs of a CronJob and finished Jobs belong to the table as much as any; owned workloads are their owner's.
+		return metav1.GetControllerOfNoCopy(meta) == nil || kind == "Job"
+	}
+	return slices.ContainsFunc(e.in.Targets, func(t finding.ObjectRef) bool {
+		return t.Kind == kind && t.Name == meta.Name && (t.Namespace == "" || t.Namespace == meta.Namespace)
+	})
+}
+
+func (e *evaluator) replicaSet(i int) *workload {
+	rs := &e.in.ReplicaSets[i]
+	w := e.newWorkload("ReplicaSet", &rs.ObjectMeta, &rs.Spec.Template, rs.Spec.Replicas, rs.Spec.MinReadySeconds)
+	w.observed = rs.Status.ObservedGeneration
+	w.revisions = setRevisions(e.replicaSetsAt(i))
+	w.target = w.revisions[0]
+	e.attachPods(w)
+	w.setCounts(rs.Status.Replicas, rs.Status.ReadyReplicas, rs.Status.AvailableReplicas)
+	w.started, w.begun = rs.CreationTimestamp.Time, true
+	if counted := int32(len(live(w.pods))); w.desired > counted { //nolint:gosec // pods
+		w.missing, w.missingOf = w.desired-counted, rs.UID
+	}
+	w.settled = rs.Status.ObservedGeneration >= rs.Generation && rs.Status.Replicas == w.desired && rs.Status.AvailableReplicas == w.desired
+	return w
+}
+
+func (e *evaluator) lonePod(i int) *workload {
+	p := &e.in.Pods[i]
+	one := int32(1)
+	w := e.newWorkload("Pod", &p.ObjectMeta, nil, &one, 0)
+	v := e.podView(p, 0)
+	v.isNew = true
+	w.pods = []*pod{v}
+	w.setCounts(1, int32(btoi(v.ready)), int32(btoi(v.available))) //nolint:gosec // 0 or 1
+	w.started, w.begun, w.settled = p.CreationTimestamp.Time, true, v.available || v.Status.Phase == "Succeeded"
+	return w
+}
+
+// finish joins the controller's side with the pods' and gives the verdict.
+func (e *evaluator) finish(w *workload) report.Rollout {
+	r := w.rep
+	r.ObservedGeneration = w.observed
+	if w.target != nil {
+		d := w.describeRevision(w.target)
+		r.Revision = &d
+	}
+	if !w.has(Paused) || w.target != nil {
+		e.missingPods(w)
+	}
+	groups := groupCauses(e.causesOf(w))
+	shared := e.place(w, groups)
+	e.podClocks(w)
+	r.Changes = w.changes()
+	e.rank(w)
+	root := e.judge(w)
+	e.undo(w, root, shared)
+	e.afterwards(w, root)
+	r.Findings = w.findings
+	if r.Findings == nil {
+		r.Findings = []report.Finding{}
+	}
+	r.Pods = podGroups(w, e.now)
+	if e.opts.History {
+		r.History = w.history()
+	}
+	if e.opts.Diff {
+		r.Diff = e.explicitDiff(w)
+	}
+	r.Sources = sortedSources(e.in.Sources)
+	for _, s := range r.Sources {
+		if s.State == source.Forbidden || s.State == source.Unreachable {
+			r.Unchecked = append(r.Unchecked, s.Name+": "+s.Gap())
+		}
+	}
+	return *r
+}
+
+// place decides what each group of pods is to the rollout.
+func (e *evaluator) place(w *workload, groups []*group) (shared bool) {
+	fresh := map[string]bool{}
+	for _, g := range groups {
+		if g.isNew {
+			fresh[g.Code+g.Finding.Container] = true
+		}
+	}
+	for _, g := range groups {
+		f := g.finding(w)
+		switch {
+		case g.stage == stageEnd && w.settled && g.Heals == "yes":
+			continue // StillEnding says it
+		case g.stage == stageEnd:
+			f.Role = e.roleOfEnding(w, g)
+		case w.has(StatefulSetTrap) && !g.isNew:
+			continue // the trap's own finding tells it
+		case g.isNew && g.Code == MinReadyWait && g.Heals == "yes":
+			f.Role = report.Root
+		case g.isNew && allDead(g) && len(live(w.newPods())) >= int(w.desired):
+			f.Role = report.Unrelated // corpses that have been replaced
+		case g.isNew:
+			f.Role = report.Root
+		case w.findOrdered != nil && slices.Contains(g.pods, w.findOrdered), w.has(BudgetEaten), w.has(DaemonSetNodeHolds) && slices.ContainsFunc(g.pods, func(p *pod) bool { return e.holds(w, p) }):
+			f.Role = report.Root
+		case w.target == nil && w.has(RecreateWaits):
+			f.Role = report.Unrelated
+		case w.target == nil:
+			f.Role = report.Contributes
+		default:
+			f.Role = report.Unrelated
+			shared = shared || fresh[g.Code+g.Finding.Container] && holdsFast(&f)
+		}
+		w.add(f)
+	}
+	return shared
+}
+
+func allDead(g *group) bool {
+	return !slices.ContainsFunc(g.pods, func(p *pod) bool { return !p.dead })
+}
+
+func (e *evaluator) holds(w *workload, p *pod) bool {
+	return slices.ContainsFunc(w.findings, func(f report.Finding) bool { return f.Code == DaemonSetNodeHolds && slices.Contains(f.Pods, p.Name) })
+}
+
+// roleOfEnding: a pod that is being deleted matters where the controller waits for it to be gone.
+func (e *evaluator) roleOfEnding(w *workload, g *group) report.Role {
+	switch {
+	case w.settled:
+		return report.Unrelated
+	case w.kind == "StatefulSet": // the next pod needs the name, so the object itself must be gone
+		return report.Root
+	case w.has(RecreateWaits) && !allDead(g):
+		return report.Root
+	case w.kind == "DaemonSet" && slices.ContainsFunc(g.pods, func(p *pod) bool { return e.holds(w, p) }):
+		return report.Root
+	}
+	return report.Unrelated
+}
+
+// rank puts the root first: what blocks the controller itself, then missing pods, then sick ones.
+func (e *evaluator) rank(w *workload) {
+	slices.SortStableFunc(w.findings, func(a, b report.Finding) int {
+		return cmp.Or(
+			roleRank(a.Role)-roleRank(b.Role),
+			gravity(&a)-gravity(&b),
+			layer(a.Code)-layer(b.Code),
+		)
+	})
+	seen := false
+	for i := range w.findings {
+		if w.findings[i].Role != report.Root {
+			continue
+		}
+		if seen {
+			w.findings[i].Role = report.Contributes
+		}
+		seen = true
+	}
+}
+
+func roleRank(r report.Role) int {
+	return slices.Index([]report.Role{report.Root, report.Contributes, report.Consequence, report.Unrelated}, r)
+}
+
+// layer orders causes of equal gravity: what keeps the controller from acting, then pods that do not exist, then pods.
+func layer(code string) int {
+	switch catalogue[code].layer {
+	case LayerController:
+		return 0
+	case LayerCreate:
+		return 1
+	}
+	return 2
+}
+
+// judge gives the verdict and makes sure that a rollout that does not move has a root.
+func (e *evaluator) judge(w *workload) *report.Finding {
+	root := w.root()
+	r := w.rep
+	switch {
+	case w.meta.DeletionTimestamp != nil && w.kind != "Pod":
+		r.Verdict = report.Superseded
+		r.Summary = fmt.Sprintf("%s is being deleted, since %s", w.slash(), age(e.now.Sub(w.meta.DeletionTimestamp.Time)))
+		return nil
+	case e.opts.Revision != 0 && w.target != nil && w.target.number != e.opts.Revision:
+		r.Verdict, r.Summary = report.Superseded, fmt.Sprintf("revision %d is not the wanted one any more: that is %s", e.opts.Revision, label(w.target))
+		return nil
+	case !e.in.Sources.Get(SourcePods).Readable() && !w.settled && root == nil:
+		r.Verdict, r.Summary = report.Unknown, "it is not complete, and its pods cannot be read: "+e.in.Sources.Get(SourcePods).Gap()
+		return nil
+	case w.settled:
+		return e.judgeSettled(w, root)
+	case root == nil:
+		return e.judgeWithoutCause(w)
+	}
+	r.Summary = root.Message
+	deadline := w.has(DeadlineExceeded)
+	switch {
+	case w.completed && (holdsFast(root) && crashFamily[root.Code] || e.wasUp(w)) && root.Class != report.HeldClass:
+		r.Verdict = report.Degraded
+		e.brokeAfter(w)
+	case root.Class == report.HeldClass:
+		r.Verdict = report.Held
+	case root.Class == report.Fatal || deadline:
+		r.Verdict = report.Failed
+	case holdsFast(root):
+		r.Verdict = report.Stuck
+	case e.overdue(w, root):
+		r.Verdict = report.Stuck
+	default:
+		r.Verdict = report.Progressing
+	}
+	return root
+}
+
+// stuckAfter is how long a cause that may heal by itself can last before the rollout is called stuck. --wait does not
+// fail on it: it only stops calling it progress.
+const stuckAfter = 2 * time.Minute
+
+func (e *evaluator) overdue(w *workload, root *report.Finding) bool {
+	if root.Heals == "yes" || root.FirstSeen == nil || e.now.Sub(*root.FirstSeen) < stuckAfter || e.progressedWithin(w, stuckAfter) {
+		return false
+	}
+	return root.Code != StartupPending && root.Code != InitRunning && root.Code != SidecarNotStarted || e.now.Sub(*root.FirstSeen) > 10*time.Minute
+}
+
+// progressedWithin says whether a pod of the wanted revision has become ready lately.
+func (e *evaluator) progressedWithin(w *workload, d time.Duration) bool {
+	return slices.ContainsFunc(w.newPods(), func(p *pod) bool { return p.ready && e.now.Sub(p.readySince) < d })
+}
+
+// wasUp says whether a pod that is not available now has been ready before: its Ready condition changed long after the
+// pod began.
+func (e *evaluator) wasUp(w *workload) bool {
+	return slices.ContainsFunc(live(w.newPods()), func(p *pod) bool {
+		c := podCondition(p.Pod, "Ready")
+		began := podCondition(p.Pod, "Initialized")
+		return !p.ready && c != nil && began != nil && c.LastTransitionTime.Sub(began.LastTransitionTime.Time) > time.Second && c.LastTransitionTime.After(p.CreationTimestamp.Time)
+	})
+}
+
+func (w *workload) root() *report.Finding {
+	if len(w.findings) > 0 && w.findings[0].Role == report.Root {
+		return &w.findings[0]
+	}
+	return nil
+}
+
+// judgeSettled: the counters say complete; a container that keeps crashing behind them says otherwise.
+func (e *evaluator) judgeSettled(w *workload, root *report.Finding) *report.Finding {
+	r := w.rep
+	if root != nil && crashFamily[root.Code] && (root.Attempts >= 2 || w.kind == "Job") {
+		r.Verdict, r.Summary = report.Degraded, root.Message
+		e.brokeAfter(w)
+		return root
+	}
+	r.Verdict = report.Complete
+	for i := range w.findings {
+		if w.findings[i].Role == report.Root {
+			w.findings[i].Role = report.Unrelated
+		}
+	}
+	of := ""
+	if w.target != nil {
+		of = ", " + label(w.target)
+	}
+	switch {
+	case w.kind == "Job":
+		r.Summary = fmt.Sprintf("the Job is complete: %d of %d succeeded", ptrOr(r.Counts.Updated, 0), ptrOr(r.Counts.Desired, 0))
+	case w.kind == "Pod":
+		r.Summary = "the pod is available"
+	case w.desired == 0:
+		r.Summary = "0 pods are wanted" + of
+	default:
+		r.Summary = fmt.Sprintf("all %d updated and available%s", w.desired, of)
+	}
+	return nil
+}
+
+// judgeWithoutCause: young, it moves; old, nothing that is checked explains it, and that is said.
+func (e *evaluator) judgeWithoutCause(w *workload) *report.Finding {
+	r := w.rep
+	waiting := selectPods(live(w.newPods()), func(p *pod) bool { return !p.available })
+	since := w.started
+	for _, p := range w.pods {
+		for _, t := range []time.Time{p.CreationTimestamp.Time, p.readySince} {
+			if t.After(since) {
+				since = t
+			}
+		}
+		if p.terminating {
+			w.moving = cmp.Or(w.moving, "pods are ending")
+		}
+	}
+	if quiet := e.now.Sub(since); quiet > unexplainedAfter && w.moving == "" {
+		f := e.finding(Unexplained, report.Transient, finding.Warning, "it is not complete, and nothing that was checked explains why (no progress for %s)", age(quiet))
+		f.Confidence, f.Heals, f.FirstSeen, f.Pods = "low", "maybe", timePtr(since), podNames(waiting)
+		f.Evidence = []finding.Evidence{evidence(w.kind+" "+w.meta.Name, "status", fmt.Sprintf("%d of %d updated, %d available", ptrOr(r.Counts.Updated, 0), w.desired, ptrOr(r.Counts.Available, 0)), noTime)}
+		f.Next = []finding.Next{e.next(w, finding.Read, "everything the cluster says of it", "describe", w.slash())}
+		w.findings = append([]report.Finding{f}, w.findings...)
+		r.Verdict, r.Summary = report.Unknown, f.Message
+		return &w.findings[0]
+	}
+	r.Verdict = report.Progressing
+	switch {
+	case w.moving != "":
+		r.Summary = w.moving
+	case len(waiting) > 0:
+		r.Summary = fmt.Sprintf("%s starting, for %s", plural(len(waiting), "pod is", "pods are"), age(e.now.Sub(oldest(waiting))))
+	default:
+		r.Summary = fmt.Sprintf("%d of %d updated, %d available", ptrOr(r.Counts.Updated, 0), ptrOr(r.Counts.Desired, 0), ptrOr(r.Counts.Available, 0))
+	}
+	return nil
+}
+
+// unexplainedAfter is how long a rollout may stand still without a cause before that is called unknown.
+const unexplainedAfter = 60 * time.Second
+
+func oldest(pods []*pod) time.Time {
+	at := pods[0].CreationTimestamp.Time
+	for _, p := range pods {
+		if p.CreationTimestamp.Time.Before(at) {
+			at = p.CreationTimestamp.Time
+		}
+	}
+	return at
+}
+
+// brokeAfter says that the rollout had finished before: no deadline runs any more.
+func (e *evaluator) brokeAfter(w *workload) {
+	f := e.note(BrokeAfterCompletion, "the rollout had been complete; its pods broke afterwards, and no deadline runs for that")
+	f.Role = report.Consequence
+	w.findings = append(w.findings, f)
+	e.rankKeepingRoot(w)
+}
+
+func (e *evaluator) rankKeepingRoot(w *workload) {
+	slices.SortStableFunc(w.findings, func(a, b report.Finding) int { return roleRank(a.Role) - roleRank(b.Role) })
+}
+
+// afterwards adds what is worth knowing beside the cause.
+func (e *evaluator) afterwards(w *workload, root *report.Finding) {
+	if w.settled && w.rep.Verdict == report.Complete && w.kind != "Job" {
+		if ending := selectPods(w.pods, func(p *pod) bool { return p.terminating }); len(ending) > 0 {
+			f := e.note(StillEnding, "%s still ending: complete by the counters, and still using room and quota", plural(len(ending), "old pod is", "old pods are"))
+			f.Pods = podNames(ending)
+			w.add(f)
+		}
+	}
+	if w.rep.Verdict != report.Complete && root != nil && w.kind == "Deployment" && len(w.revisions) > 0 && w.previous() == nil && w.template != nil && e.historyOff(w) {
+		w.add(e.note(NoHistory, "revisionHistoryLimit is 0: there is no older revision to go back to"))
+	}
+	if w.target != nil && w.target.changeLog != "" {
+		if p := w.previous(); p != nil && p.changeLog == w.target.changeLog && w.rep.Verdict != report.Complete {
+			w.add(e.note(StaleChangeCause, "the change-cause %q is the same as of %s: it was probably not rewritten", oneLine(w.target.changeLog), label(p)))
+		}
+	}
+	e.rankKeepingRoot(w)
+}
+
+func (e *evaluator) historyOff(w *workload) bool {
+	for i := range e.in.Deployments {
+		if d := &e.in.Deployments[i]; d.UID == w.meta.UID {
+			return d.Spec.RevisionHistoryLimit != nil && *d.Spec.RevisionHistoryLimit == 0
+		}
+	}
+	return false
+}

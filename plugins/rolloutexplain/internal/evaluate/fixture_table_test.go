@@ -1,0 +1,415 @@
+package evaluate
+
+import (
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+func fixtures() []fixture {
+	var list []fixture
+	for _, part := range [][]fixture{controllerFixtures(), noteFixtures(), createFixtures(), schedulingFixtures(), nodeFixtures(), imageFixtures(), configFixtures(), crashFixtures(), readyFixtures(), endFixtures(), otherFixtures()} {
+		list = append(list, part...)
+	}
+	return list
+}
+
+func controllerFixtures() []fixture {
+	unobserved := with(func(b *builder) {
+		b.d.Generation = 3
+		b.d.CreationTimestamp = ago(time.Hour)
+	})
+	createError := with(func(b *builder) {
+		b.in.ReplicaSets, b.in.Pods = b.in.ReplicaSets[:1], b.in.Pods[:2]
+		b.d.Status.ObservedGeneration = 1
+		b.d.Status.Conditions[0].Status, b.d.Status.Conditions[0].Reason = corev1.ConditionFalse, "ReplicaSetCreateError"
+		b.d.Status.Conditions[0].Message = `Failed to create new replica set "api-2": replicasets.apps "api-2" is forbidden: exceeded quota: sets, requested: count/replicasets.apps=1, used: count/replicasets.apps=1, limited: count/replicasets.apps=1`
+	})
+	deadline := with(func(b *builder) {
+		b.status(crashed(1, 5, "Error"))
+		b.d.Status.Conditions[0].Status, b.d.Status.Conditions[0].Reason = corev1.ConditionFalse, "ProgressDeadlineExceeded"
+		b.d.Status.Conditions[0].Message = `ReplicaSet "api-2" has timed out progressing.`
+	})
+	namespace := with(func(b *builder) {
+		b.missing(`pods "api-2-" is forbidden: unable to create new content in namespace shop because it is being terminated`)
+		b.in.Namespaces = []corev1.Namespace{{ObjectMeta: metav1.ObjectMeta{Name: "shop"}, Status: corev1.NamespaceStatus{Phase: corev1.NamespaceTerminating}}}
+	})
+	onDelete := func() *builder {
+		return daemonCase(func(ds *appsv1.DaemonSet) {
+			ds.Spec.UpdateStrategy = appsv1.DaemonSetUpdateStrategy{Type: appsv1.OnDeleteDaemonSetStrategyType}
+		})
+	}
+	partitioned := func(p int32) func() *builder {
+		return func() *builder {
+			b := statefulCase(func(s *appsv1.StatefulSet) {
+				s.Spec.UpdateStrategy.RollingUpdate = &appsv1.RollingUpdateStatefulSetStrategy{Partition: &p}
+				s.Status.ReadyReplicas, s.Status.AvailableReplicas = 2, 2
+			})
+			b.status(running(time.Minute))
+			b.x().Status.Conditions[2].Status = corev1.ConditionTrue
+			if p > 1 {
+				b.x().Labels[appsv1.StatefulSetRevisionLabel] = "db-r1"
+			}
+			return b
+		}
+	}
+	trap := func() *builder {
+		b := statefulCase(func(s *appsv1.StatefulSet) { s.Status.UpdateRevision = "db-r1" })
+		b.in.ControllerRevisions[0].Revision, b.in.ControllerRevisions[1].Revision = 3, 2
+		return b
+	}
+	return []fixture{
+		{ControllerNotObserving, unobserved, func(b *builder) { b.d.Generation = 2 }},
+		{ReplicaSetCreateError, createError, func(b *builder) {
+			b.d.Status.Conditions[0].Reason, b.d.Status.Conditions[0].Message = "ReplicaSetUpdated", ""
+		}},
+		{Paused, with(func(b *builder) { b.d.Spec.Paused = true }), func(b *builder) { b.d.Spec.Paused = false }},
+		{PartitionHold, partitioned(1), func(b *builder) { *b.in.StatefulSets[0].Spec.UpdateStrategy.RollingUpdate.Partition = 0 }},
+		{PartitionNever, partitioned(5), func(b *builder) { *b.in.StatefulSets[0].Spec.UpdateStrategy.RollingUpdate.Partition = 1 }},
+		{OnDelete, onDelete, func(b *builder) {
+			b.in.DaemonSets[0].Spec.UpdateStrategy.Type = appsv1.RollingUpdateDaemonSetStrategyType
+		}},
+		{RecreateWaits, with(func(b *builder) { b.recreate() }), func(b *builder) { b.in.Pods[0].Status.Phase = corev1.PodSucceeded }},
+		{BudgetEaten, with(func(b *builder) {
+			b.d.Status.AvailableReplicas, b.old.Status.AvailableReplicas = 1, 1
+			b.in.Pods[0].Status.ContainerStatuses[0].Ready = false
+			b.in.Pods[0].Status.Conditions[2].Status = corev1.ConditionFalse
+		}), func(b *builder) { b.d.Status.AvailableReplicas, b.old.Status.AvailableReplicas = 2, 2 }},
+		{StatefulSetTrap, trap, func(b *builder) { b.status(notReady(5 * time.Second)) }},
+		{StatefulSetOrderedWait, func() *builder { return statefulCase(keepSet) }, func(b *builder) { b.in.StatefulSets[0].Spec.PodManagementPolicy = appsv1.ParallelPodManagement }},
+		{StatefulSetUpdateError, func() *builder {
+			return statefulCase(keepSet).event("sts", "FailedUpdate", "update Pod db-1 in StatefulSet db failed error: pod updates may not change fields", 12)
+		}, func(b *builder) { b.in.Events[0].Count = 1 }},
+		{DaemonSetNodeHolds, func() *builder { return daemonCase(keepDaemon) }, func(b *builder) {
+			two := intstr.FromInt32(2)
+			b.in.DaemonSets[0].Spec.UpdateStrategy.RollingUpdate.MaxUnavailable = &two
+		}},
+		{SelectorClash, with(func(b *builder) {
+			b.event("d", "SelectingAll", "This deployment is selecting all pods. A non-empty selector is required.", 3)
+		}), func(b *builder) { b.in.Events[0].InvolvedObject.UID = "another" }},
+		{NamespaceTerminating, namespace, func(b *builder) {
+			b.in.Namespaces[0].Status.Phase = corev1.NamespaceActive
+			otherRefusal(b)
+		}},
+		{DeadlineExceeded, deadline, func(b *builder) { b.d.Status.Conditions[0].Message = `ReplicaSet "api-1" has timed out progressing.` }},
+		{StaleDeadline, func() *builder {
+			b := deadline()
+			b.d.Status.Conditions[0].Message = `ReplicaSet "api-1" has timed out progressing.`
+			return b
+		}, func(b *builder) { b.d.Status.Conditions[0].Message = `ReplicaSet "api-2" has timed out progressing.` }},
+	}
+}
+
+func noteFixtures() []fixture {
+	writers := with(func(b *builder) {
+		fields := &metav1.FieldsV1{Raw: []byte(`{"f:spec":{"f:replicas":{}}}`)}
+		at := ago(time.Minute)
+		b.d.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "kubectl", FieldsV1: fields, Time: &at}, {Manager: "kube-controller-manager", Subresource: "scale", FieldsV1: fields, Time: &at}}
+		b.event("d", "ScalingReplicaSet", "Scaled up replica set api-2 from 1 to 2", 9)
+	})
+	noHistory := with(func(b *builder) {
+		b.d.Spec.RevisionHistoryLimit = ptr(int32(0))
+		b.in.ReplicaSets, b.in.Pods, b.pod = b.in.ReplicaSets[1:], b.in.Pods[2:], 0
+		b.status(crashed(1, 5, "Error"))
+	})
+	stale := with(func(b *builder) {
+		for i := range b.in.ReplicaSets {
+			b.in.ReplicaSets[i].Annotations[causeAnnotation] = "release 1"
+		}
+	})
+	return []fixture{
+		{ScaledToZero, with(func(b *builder) {
+			b.done()
+			b.d.Spec.Replicas, b.in.ReplicaSets[1].Spec.Replicas, b.in.Pods = ptr(int32(0)), ptr(int32(0)), nil
+			b.d.Status = appsv1.DeploymentStatus{ObservedGeneration: 2}
+		}), func(b *builder) { b.d.Spec.Replicas = ptr(int32(1)) }},
+		{ForeignWriter, writers, func(b *builder) { b.d.ManagedFields = b.d.ManagedFields[:1] }},
+		{StillEnding, with(func(b *builder) {
+			b.done()
+			b.addPod("api-1-a", "rs1", "api:1", "w1", time.Hour, running(time.Hour))
+			at := metav1.NewTime(now.Add(20 * time.Second))
+			b.in.Pods[2].DeletionTimestamp = &at
+		}), func(b *builder) { b.in.Pods = b.in.Pods[:2] }},
+		{NoHistory, noHistory, func(b *builder) { b.d.Spec.RevisionHistoryLimit = ptr(int32(10)) }},
+		{StaleChangeCause, stale, func(b *builder) { b.rs.Annotations[causeAnnotation] = "release 2" }},
+		{BrokeAfterCompletion, with(func(b *builder) {
+			b.done()
+			b.d.Status.AvailableReplicas = 1
+			b.status(crashed(9, 4, "Error"))
+			b.x().Status.Conditions[2].Status = corev1.ConditionFalse
+		}), func(b *builder) { b.d.Status.AvailableReplicas = 2; healthy(b) }},
+		{JobManagedElsewhere, func() *builder {
+			return jobCase(func(j *batchv1.Job) { j.Spec.ManagedBy = ptr("kueue.x-k8s.io/multikueue") })
+		}, func(b *builder) { b.in.Jobs[0].Spec.ManagedBy = nil }},
+	}
+}
+
+func createFixtures() []fixture {
+	deleting := func() *builder {
+		b := statefulCase(func(s *appsv1.StatefulSet) {}).event("sts", "FailedCreate", "create Pod db-1 in StatefulSet db failed error: pvc data-db-1 is being deleted", 4)
+		b.in.Pods = b.in.Pods[:1]
+		return b
+	}
+	conflict := func() *builder {
+		b := deleting()
+		b.in.Events[0].Message = `create Pod db-1 in StatefulSet db failed error: pods "db-1" already exists`
+		return b
+	}
+	return []fixture{
+		{PodsMissing, with(func(b *builder) { b.missing("") }), func(b *builder) { b.rs.CreationTimestamp = ago(3 * time.Second) }},
+		{QuotaExceeded, refusedBy(`pods "api-2-" is forbidden: exceeded quota: two, requested: pods=1, used: pods=2, limited: pods=2`), otherRefusal},
+		{QuotaMustSpecify, refusedBy(`pods "api-2-" is forbidden: failed quota: cpu: must specify requests.cpu for: api`), otherRefusal},
+		{LimitRangeViolated, refusedBy(`pods "api-2-" is forbidden: maximum memory usage per Container is 1Gi, but limit is 2Gi`), otherRefusal},
+		{PodSecurityViolated, refusedBy(`pods "api-2-" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot != true`), otherRefusal},
+		{AdmissionPolicyDenied, refusedBy(`pods "api-2-" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no`), otherRefusal},
+		{WebhookDenied, refusedBy(`admission webhook "v.example.com" denied the request: no`), otherRefusal},
+		{WebhookUnreachable, refusedBy(`Internal error occurred: failed calling webhook "v.example.com": failed to call webhook: Post "https://v": connection refused`), otherRefusal},
+		{ServiceAccountMissing, refusedBy(`pods "api-2-" is forbidden: error looking up service account shop/nope: serviceaccount "nope" not found`), otherRefusal},
+		{PriorityClassMissing, refusedBy(`pods "api-2-" is forbidden: no PriorityClass with name nope was found`), otherRefusal},
+		{RuntimeClassMissing, refusedBy(`pods "api-2-" is forbidden: pod rejected: RuntimeClass "nope" not found`), otherRefusal},
+		{PodInvalid, refusedBy(`Pod "api-2-x" is invalid: spec.containers[0].name: Invalid value: "A"`), otherRefusal},
+		{ClaimDeleting, deleting, otherRefusal},
+		{NameConflict, conflict, otherRefusal},
+		{PodCreateRefused, refusedBy("a reason of tomorrow"), func(b *builder) {
+			b.in.Events[0].Message = `Error creating: pods "x" is forbidden: no PriorityClass with name nope was found`
+		}},
+	}
+}
+
+func schedulingFixtures() []fixture {
+	two := func(reason string) string {
+		return "0/2 nodes are available: 2 " + reason + ". no new claims to deallocate, preemption: 0/2 nodes are available: 2 No preemption victims found for incoming pod."
+	}
+	preempting := with(func(b *builder) { b.unscheduled(two("Insufficient cpu")); b.x().Status.NominatedNodeName = "w1" })
+	unknown := with(func(b *builder) {
+		b.unscheduled("")
+		b.x().Status.Conditions, b.x().Spec.SchedulerName = nil, "nobody"
+	})
+	return []fixture{
+		{InsufficientResources, unscheduledFor(two("Insufficient cpu")), otherWords},
+		{TooManyPods, unscheduledFor(two("Too many pods")), otherWords},
+		{TaintNotTolerated, unscheduledFor(two("node(s) had untolerated taint(s)")), otherWords},
+		{NodeSelectorUnmet, unscheduledFor(two("node(s) didn't match Pod's node affinity/selector")), otherWords},
+		{PodAffinityUnmet, unscheduledFor(two("node(s) didn't match pod anti-affinity rules")), otherWords},
+		{TopologySpread, unscheduledFor(two("node(s) didn't match pod topology spread constraints")), otherWords},
+		{HostPortTaken, unscheduledFor(two("node(s) didn't have free ports for the requested pod ports")), otherWords},
+		{NodesCordoned, unscheduledFor(two("node(s) were unschedulable")), otherWords},
+		{ClaimMissing, unscheduledFor(`0/2 nodes are available: persistentvolumeclaim "data" not found. not found`), otherWords},
+		{ClaimUnbound, with(func(b *builder) { claimed(b, ptr("nope")) }), otherWords},
+		{VolumeElsewhere, unscheduledFor(two("node(s) had volume node affinity conflict")), otherWords},
+		{VolumeLimit, unscheduledFor(two("node(s) exceed max volume count")), otherWords},
+		{ResourceClaimUnmet, unscheduledFor(two("cannot allocate all claims")), otherWords},
+		{Unschedulable, unscheduledFor("0/2 nodes are available: 1 Insufficient cpu, 1 node(s) didn't match Pod's node affinity/selector."), func(b *builder) { b.x().Status.Conditions[0].Message = two("Insufficient cpu") }},
+		{SchedulingGated, with(gated), func(b *builder) { b.x().Status.Conditions[0].Reason = "Unschedulable" }},
+		{SchedulerUnknown, unknown, func(b *builder) { b.x().Spec.SchedulerName = "default-scheduler" }},
+		{SchedulerSilent, with(func(b *builder) {
+			b.unscheduled("")
+			b.x().Status.Conditions = nil
+			b.lease("kube-scheduler", time.Hour)
+		}), func(b *builder) { b.x().CreationTimestamp = ago(2 * time.Second) }},
+		{Preempting, preempting, func(b *builder) { b.x().Status.NominatedNodeName = "" }},
+	}
+}
+
+func nodeFixtures() []fixture {
+	nodeDown := with(func(b *builder) {
+		b.in.Nodes[0].Status.Conditions[0] = corev1.NodeCondition{Type: corev1.NodeReady, Status: corev1.ConditionUnknown, Reason: "NodeStatusUnknown", Message: "Kubelet stopped posting node status.", LastTransitionTime: ago(time.Minute)}
+	})
+	creating := func(reason, message string) func() *builder {
+		return with(func(b *builder) { b.podEvent(reason, message, 6) })
+	}
+	drop := func(b *builder) { b.in.Events = nil }
+	return []fixture{
+		{PodRejected, with(func(b *builder) {
+			stopped(b, corev1.PodFailed, "OutOfcpu", "Pod was rejected: Node didn't have enough resource: cpu")
+		}), func(b *builder) { b.x().Status.Phase = corev1.PodSucceeded }},
+		{NodeNotReady, nodeDown, func(b *builder) { b.in.Nodes[0].Status.Conditions[0].Status = corev1.ConditionTrue }},
+		{KubeletSilent, with(func(b *builder) { b.x().Status.ContainerStatuses = nil }), func(b *builder) { b.x().CreationTimestamp = ago(10 * time.Second) }},
+		{SandboxFailed, creating("FailedCreatePodSandBox", `Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox: no IP addresses available`), drop},
+		{DynamicResources, creating("FailedPrepareDynamicResources", "Failed to prepare dynamic resources: driver gpu.example.com is not registered"), drop},
+		{VolumeMountFailed, creating("FailedMount", `MountVolume.SetUp failed for volume "v": mount failed: exit status 32`), drop},
+		{VolumeAttachFailed, creating("FailedAttachVolume", `AttachVolume.Attach failed for volume "pv1": rpc error: code = Internal desc = disk is on fire`), drop},
+		{VolumeMultiAttach, creating("FailedAttachVolume", `Multi-Attach error for volume "pv1" Volume is already used by pod(s) api-1-a`), drop},
+		{Evicted, with(func(b *builder) {
+			stopped(b, corev1.PodFailed, "Evicted", "The node was low on resource: ephemeral-storage.")
+		}), func(b *builder) { b.x().Status.Reason = "NodeShutdown" }},
+		{PodDisrupted, with(disruption), func(b *builder) { b.x().Status.Conditions = nil }},
+	}
+}
+
+func imageFixtures() []fixture {
+	pull := func(text string) func() *builder {
+		return with(func(b *builder) {
+			b.status(waiting("ImagePullBackOff", `Back-off pulling image "api:2"`))
+			b.podEvent("Failed", `Failed to pull image "api:2": `+text, 4)
+		})
+	}
+	other := func(b *builder) { b.in.Events[0].Message = `Failed to pull image "api:2": a reason of tomorrow` }
+	return []fixture{
+		{InvalidImageName, waits("InvalidImageName", "couldn't parse image name"), healthy},
+		{ImageNeverPull, waits("ErrImageNeverPull", "Container image is not present with pull policy of Never"), healthy},
+		{ImageNotFound, pull(`rpc error: code = NotFound desc = failed to resolve reference "api:2": api:2: not found`), other},
+		{ImageUnauthorized, pull(`failed to resolve reference "api:2": unexpected status from HEAD request: 401 Unauthorized`), other},
+		{RegistryUnreachable, pull(`failed to do request: Head "https://r/v2": dial tcp 10.0.0.1:443: i/o timeout`), other},
+		{ImageDiskFull, pull("write /var/lib/containerd: no space left on device"), other},
+		{ImageRejected, waits("SignatureValidationFailed", "signature is not valid"), healthy},
+		{ImagePullFailed, pull("a reason of tomorrow"), func(b *builder) { b.in.Events[0].Message = `Failed to pull image "api:2": api:2: not found` }},
+		{ImagePulling, with(func(b *builder) { b.podEvent("Pulling", `Pulling image "api:2"`, 1) }), func(b *builder) { b.podEvent("Pulled", "Successfully pulled image", 1) }},
+	}
+}
+
+func configFixtures() []fixture {
+	config := func(message string) func() *builder { return waits("CreateContainerConfigError", message) }
+	other := func(b *builder) { b.s().State.Waiting.Message = "a reason of tomorrow" }
+	return []fixture{
+		{ConfigMapMissing, config(`configmap "settings" not found`), other},
+		{SecretMissing, config(`secret "creds" not found`), other},
+		{KeyMissing, config(`couldn't find key nope in ConfigMap shop/settings`), other},
+		{RunsAsRoot, config("container has runAsNonRoot and image will run as root"), other},
+		{ContainerConfigError, config("a reason of tomorrow"), func(b *builder) { b.s().State.Waiting.Message = `secret "creds" not found` }},
+	}
+}
+
+func crashFixtures() []fixture {
+	loop := func(code int32, reason string, more ...func(b *builder)) func() *builder {
+		return with(func(b *builder) {
+			b.status(crashed(code, 4, reason))
+			for _, m := range more {
+				m(b)
+			}
+		})
+	}
+	// An end that is months past is none of this rollout's.
+	longAgo := func(b *builder) {
+		s := running(24 * time.Hour)
+		s.RestartCount = 4
+		s.LastTerminationState.Terminated = &corev1.ContainerStateTerminated{ExitCode: 1, Reason: "Error", FinishedAt: ago(24 * time.Hour)}
+		b.status(s)
+		b.x().Status.Conditions[2].Status = corev1.ConditionTrue
+		b.in.Events = nil
+	}
+	killed := func(word string) func(b *builder) {
+		return func(b *builder) {
+			b.podEvent("Killing", "Container api failed "+word+" probe, will be restarted", 4).podEvent("Unhealthy", "Liveness probe failed: Get \"http://10.0.0.1:8080/healthz\": context deadline exceeded", 9)
+			b.c().LivenessProbe, b.c().StartupProbe = probe(1, 2), probe(1, 2)
+		}
+	}
+	firstFails := with(func(b *builder) { initContainer(b, crashed(4, 4, "Error"), false) })
+	return []fixture{
+		{ContainerStartError, waits("RunContainerError", `failed to create containerd task: OCI runtime create failed: unable to start container process: exec: "/nope": no such file`), healthy},
+		{CrashLoop, loop(1, "Error"), longAgo},
+		{OOMKilled, loop(137, "OOMKilled"), longAgo},
+		{ExitsNormally, loop(0, "Completed"), longAgo},
+		{ExecFormatError, loop(255, "Error", func(b *builder) {
+			b.in.Logs = []PodLog{{UID: string(b.x().UID), Container: "api", Lines: []string{"exec /app: exec format error"}}}
+		}), func(b *builder) { b.in.Logs[0].Lines = []string{"bye"} }},
+		{LivenessKilled, loop(137, "Error", killed("liveness")), func(b *builder) { b.in.Events = nil }},
+		{StartupKilled, loop(137, "Error", killed("startup")), func(b *builder) { b.in.Events = nil }},
+		{PostStartHookFailed, waits("PostStartHookError", "PostStartHook failed"), healthy},
+		{InitContainerFails, firstFails, func(b *builder) {
+			b.x().Status.InitContainerStatuses[0].State.Terminated.ExitCode = 0
+			b.x().Status.InitContainerStatuses[0].LastTerminationState.Terminated = nil
+		}},
+		{InitRunning, with(func(b *builder) { initContainer(b, running(40*time.Second), false) }), func(b *builder) {
+			b.x().Status.InitContainerStatuses[0].State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}
+		}},
+		{SidecarNotStarted, with(func(b *builder) {
+			initContainer(b, notReady(20*time.Second), true)
+			b.x().Status.InitContainerStatuses[0].Started = ptr(false)
+		}), func(b *builder) { b.x().Status.InitContainerStatuses[0].Started = ptr(true) }},
+	}
+}
+
+func readyFixtures() []fixture {
+	minReady := func(events int32) func() *builder {
+		return with(func(b *builder) {
+			b.d.Spec.MinReadySeconds = 20
+			healthy(b)
+			b.x().Status.Conditions[2].LastTransitionTime = ago(5 * time.Second)
+			if events > 0 {
+				b.podEvent("Unhealthy", "Readiness probe failed: no", events)
+			}
+		})
+	}
+	return []fixture{
+		{ReadinessFailing, with(func(b *builder) {
+			b.status(notReady(50 * time.Second))
+			b.c().ReadinessProbe = probe(2, 3)
+			b.podEvent("Unhealthy", `Readiness probe failed: Get "http://10.0.0.1:8080/healthz": dial tcp 10.0.0.1:8080: connect: connection refused`, 20)
+		}), healthy},
+		{StartupPending, with(func(b *builder) {
+			s := notReady(10 * time.Second)
+			s.Started = ptr(false)
+			b.status(s)
+			b.c().StartupProbe = probe(5, 30)
+		}), healthy},
+		{ReadinessGate, with(func(b *builder) {
+			b.status(running(time.Minute))
+			b.x().Spec.ReadinessGates = []corev1.PodReadinessGate{{ConditionType: "example.com/traffic"}}
+		}), func(b *builder) {
+			b.x().Status.Conditions = append(b.x().Status.Conditions, corev1.PodCondition{Type: "example.com/traffic", Status: corev1.ConditionTrue})
+		}},
+		{MinReadyWait, minReady(0), func(b *builder) { b.x().Status.Conditions[2].LastTransitionTime = ago(30 * time.Second) }},
+		{Flapping, minReady(9), func(b *builder) { b.in.Events[0].Count = 1 }},
+	}
+}
+
+func endFixtures() []fixture {
+	stateful := func(due time.Duration, change func(b *builder, p *corev1.Pod)) func() *builder {
+		return func() *builder {
+			b := statefulCase(keepSet)
+			at := metav1.NewTime(now.Add(due))
+			b.x().DeletionTimestamp = &at
+			change(b, b.x())
+			return b
+		}
+	}
+	past := func(b *builder) {
+		at := metav1.NewTime(now.Add(time.Minute))
+		b.x().DeletionTimestamp = &at
+		b.status(running(time.Hour))
+	}
+	return []fixture{
+		{EndingInGrace, stateful(20*time.Second, func(*builder, *corev1.Pod) {}), func(b *builder) { at := ago(time.Hour); b.x().DeletionTimestamp = &at }},
+		{FinalizerHolds, stateful(-time.Minute, func(b *builder, p *corev1.Pod) {
+			b.status(crashed(137, 0, "Error"))
+			p.Finalizers = []string{"example.com/hold"}
+		}), past},
+		{EndsOnDeadNode, stateful(-time.Minute, func(b *builder, _ *corev1.Pod) {
+			b.in.Nodes[0].Status.Conditions[0].Status = corev1.ConditionUnknown
+		}), func(b *builder) { b.in.Nodes[0].Status.Conditions[0].Status = corev1.ConditionTrue }},
+		{KillFails, stateful(-time.Minute, func(b *builder, _ *corev1.Pod) { b.podEvent("FailedKillPod", "error killing pod", 3) }), past},
+	}
+}
+
+func otherFixtures() []fixture {
+	failedJob := func() *builder {
+		return jobCase(func(j *batchv1.Job) {
+			j.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobFailed, Status: corev1.ConditionTrue, Reason: "BackoffLimitExceeded", Message: "Job has reached the specified backoff limit"}}
+		})
+	}
+	leftOut := func() *builder {
+		b := daemonCase(func(ds *appsv1.DaemonSet) { ds.Status.NumberMisscheduled = 1 })
+		b.in.Nodes[1].Spec.Taints = []corev1.Taint{{Key: "dedicated", Value: "db", Effect: corev1.TaintEffectNoSchedule}}
+		return b
+	}
+	return []fixture{
+		{JobFailed, failedJob, func(b *builder) { b.in.Jobs[0].Status.Conditions = nil }},
+		{JobSuspended, func() *builder { return jobCase(func(j *batchv1.Job) { j.Spec.Suspend = ptr(true) }) }, func(b *builder) { b.in.Jobs[0].Spec.Suspend = nil }},
+		{DaemonSetNodesLeftOut, leftOut, func(b *builder) { b.in.Nodes[1].Spec.Taints[0].Effect = corev1.TaintEffectPreferNoSchedule }},
+		{ArgoPaused, argoCase(map[string]any{"phase": "Paused", "pauseConditions": []any{map[string]any{"reason": "CanaryPauseStep", "startTime": "2026-03-01T11:00:00Z"}}}), argoHealthy},
+		{ArgoAborted, argoCase(map[string]any{"phase": "Degraded", "message": "RolloutAborted: metric failed", "abort": true}), argoHealthy},
+		{ArgoDegraded, argoCase(map[string]any{"phase": "Degraded", "message": "ProgressDeadlineExceeded"}), argoHealthy},
+		{ArgoInvalidSpec, argoCase(map[string]any{"phase": "Degraded", "message": "InvalidSpec: no strategy"}), argoHealthy},
+		{Unexplained, with(func(b *builder) {
+			b.status(notReady(10 * time.Minute))
+			b.rs.CreationTimestamp, b.x().CreationTimestamp = ago(10*time.Minute), ago(10*time.Minute)
+		}), func(b *builder) {
+			b.rs.CreationTimestamp, b.x().CreationTimestamp = ago(20*time.Second), ago(20*time.Second)
+		}},
+	}
+}

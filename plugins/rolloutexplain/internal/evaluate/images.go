@@ -1,0 +1,170 @@
+package evaluate
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
+)
+
+// imageCause classes an image that does not come. A registry that is away comes back; a name that it does not know stays
+// unknown until somebody pushes it.
+func (e *evaluator) imageCause(w *workload, p *pod, spec *corev1.Container, wait *corev1.ContainerStateWaiting) *cause {
+	events := e.podEvents(p)
+	path := "status.containerStatuses[" + spec.Name + "].state.waiting"
+	seen := evidence("Pod "+p.Name, path, wait.Reason+": "+wait.Message, noTime)
+	describe := e.next(w, finding.Read, "the pull in the kubelet's words", "describe", "pod", p.Name)
+	switch wait.Reason {
+	case "InvalidImageName":
+		return e.cause(p, stageImage, InvalidImageName, report.Fatal, "the image name %q of container %q is not valid", spec.Image, spec.Name).
+			container(spec.Name).withKey(spec.Image).since(p.CreationTimestamp.Time).by(seen).then(describe)
+	case "ErrImageNeverPull":
+		c := e.cause(p, stageImage, ImageNeverPull, report.Fatal, "image %q of container %q is not on the node and imagePullPolicy is Never", spec.Image, spec.Name).
+			container(spec.Name).withKey(spec.Image).since(p.CreationTimestamp.Time).by(seen)
+		return c.then(describe)
+	case "SignatureValidationFailed", "ImageInspectError":
+		return e.cause(p, stageImage, ImageRejected, report.Likely, "image %q of container %q is refused on the node: %s", spec.Image, spec.Name, innermost(wait.Message)).
+			container(spec.Name).withKey(spec.Image).since(p.CreationTimestamp.Time).by(seen).then(describe)
+	}
+	failed := pullFailure(events, spec.Name, spec.Image)
+	text := wait.Message
+	if failed != nil && (wait.Reason == "ImagePullBackOff" && !strings.Contains(text, "ErrImagePull:") || text == "") {
+		text = failed.message
+	}
+	c := e.pullError(w, p, spec, text)
+	c.container(spec.Name).withKey(spec.Image)
+	c.by(seen)
+	if failed != nil {
+		c.byEvent(failed)
+	} else {
+		c.since(p.CreationTimestamp.Time)
+	}
+	if secret := newest(events, "FailedToRetrieveImagePullSecret"); secret != nil {
+		c.by(evidence("Event", secret.reason, secret.message, secret.last))
+		c.Message += "; a pull secret that the pod names does not exist"
+		c.Next = append([]finding.Next{e.next(w, finding.Read, "the pull secrets that the template names", "get", "pod", p.Name, "-o", "jsonpath={.spec.imagePullSecrets}")}, c.Next...)
+	}
+	return c.then(describe)
+}
+
+func pullFailure(events []event, container, image string) *event {
+	for i := range events {
+		ev := &events[i]
+		if ev.reason == "Failed" && strings.Contains(ev.message, image) && containsAny(ev.message, "Failed to pull image") &&
+			(ev.path == "" || strings.Contains(ev.path, "{"+container+"}")) {
+			return ev
+		}
+	}
+	return nil
+}
+
+// The words of containerd, CRI-O and the registries; the first list that matches wins.
+var (
+	wordsMissing = []string{"not found", "manifest unknown", "manifest_unknown", "name unknown", "no match for platform", "no matching manifest", "does not exist", "not exist"}
+	wordsNetwork = []string{
+		"i/o timeout", "connection refused", "no such host", "tls: ", "x509", "429 too many", "too many requests", "toomanyrequests", "500 internal", "502 bad", "503 service", "504 gateway",
+		"connection reset", ": eof", "unexpected eof", "no route to host", "network is unreachable", "deadline exceeded", "server misbehaving", "temporary failure in name resolution", "context canceled", "gave http response to https client",
+	}
+	wordsAuth = []string{"unauthorized", "forbidden", "pull access denied", "insufficient_scope", "authorization failed", "authentication required", "denied"}
+	wordsDisk = []string{"no space left on device"}
+)
+
+// pullError reads why a pull failed. "pull access denied, repository does not exist or may require authorization" is a
+// registry's way to say either.
+func (e *evaluator) pullError(w *workload, p *pod, spec *corev1.Container, text string) *cause {
+	short := pullReason(text)
+	registry := registryOf(spec.Image)
+	text = withoutName(text, spec.Image) // "geofence" is not an EOF, and a digest is no status code
+	switch {
+	case containsAny(text, wordsDisk...):
+		return e.cause(p, stageImage, ImageDiskFull, report.Transient, "node %s has no room for image %q: %s", p.Spec.NodeName, spec.Image, short).
+			then(e.cluster(finding.Read, "the node's disk", "nodeinfo", p.Spec.NodeName))
+	case containsAny(text, "pull access denied", "insufficient_scope"), containsAny(text, wordsAuth...) && !containsAny(text, "no such host", "connection refused", "i/o timeout", "429 too many"):
+		c := e.cause(p, stageImage, ImageUnauthorized, report.Likely, "registry %s refuses to give image %q of container %q: %s", registry, spec.Image, spec.Name, short)
+		names := make([]string, 0, len(p.Spec.ImagePullSecrets))
+		for _, s := range p.Spec.ImagePullSecrets {
+			names = append(names, s.Name)
+		}
+		if len(names) == 0 {
+			c.Message += "; the pod names no pull secret"
+		} else {
+			c.Message += fmt.Sprintf("; its pull secrets: %s", list(names, 5))
+		}
+		if containsAny(text, "does not exist") {
+			c.Message += "; some registries say this of an image that does not exist"
+		}
+		return c.then(e.next(w, finding.Read, "the pull secrets of its ServiceAccount", "get", "serviceaccount", accountOf(p), "-o", "jsonpath={.imagePullSecrets}"))
+	case containsAny(text, "lookup ", "dial tcp", "no such host") || containsAny(text, wordsNetwork...) && !containsAny(text, "manifest unknown", "no match for platform"):
+		return e.cause(p, stageImage, RegistryUnreachable, report.Transient, "registry %s does not serve image %q of container %q: %s", registry, spec.Image, spec.Name, short).
+			then(e.cluster(finding.Read, "can that node reach the registry: other pods on it, its DNS, its proxy", "nodeinfo", p.Spec.NodeName))
+	case containsAny(text, wordsMissing...):
+		c := e.cause(p, stageImage, ImageNotFound, report.Likely, "image %q of container %q does not exist in its registry: %s", spec.Image, spec.Name, short)
+		if containsAny(text, "no match for platform", "no matching manifest") {
+			c.Message = fmt.Sprintf("image %q of container %q has no variant for the platform of node %s", spec.Image, spec.Name, p.Spec.NodeName)
+		}
+		return c
+	}
+	if short == "" {
+		short = "the kubelet gives no reason"
+	}
+	c := e.cause(p, stageImage, ImagePullFailed, report.Likely, "image %q of container %q cannot be pulled: %s", spec.Image, spec.Name, short)
+	c.Confidence = "medium"
+	return c
+}
+
+func accountOf(p *pod) string {
+	if p.Spec.ServiceAccountName == "" {
+		return "default"
+	}
+	return p.Spec.ServiceAccountName
+}
+
+var digest = regexp.MustCompile(`sha256:[0-9a-f]+`)
+
+// withoutName takes the image's own name out of an error's text.
+func withoutName(text, image string) string {
+	repository, _, _ := strings.Cut(image, "@")
+	if i := strings.LastIndex(repository, ":"); i > strings.LastIndex(repository, "/") {
+		repository = repository[:i]
+	}
+	path := repository
+	if host, rest, ok := strings.Cut(repository, "/"); ok && strings.ContainsAny(host, ".:") {
+		path = rest
+	}
+	for _, part := range []string{image, repository, path, path[strings.LastIndex(path, "/")+1:]} {
+		if len(part) > 2 {
+			text = strings.ReplaceAll(text, part, "IMAGE")
+		}
+	}
+	return digest.ReplaceAllString(text, "DIGEST")
+}
+
+// pullReason keeps the registry's own words.
+func pullReason(text string) string {
+	text = innermost(text)
+	for _, prefix := range []string{"failed to pull and unpack image ", "failed to resolve reference ", "failed to resolve image: "} {
+		if i := strings.LastIndex(text, prefix); i >= 0 {
+			text = text[i+len(prefix):]
+			if strings.HasPrefix(text, `"`) {
+				if _, after, ok := strings.Cut(text[1:], `": `); ok {
+					text = after
+				}
+			}
+		}
+	}
+	return text
+}
+
+// registryOf is the registry of an image name: the part before the first slash when it looks like a host.
+// https://github.com/distribution/reference/blob/v0.6.0/normalize.go (splitDockerDomain)
+func registryOf(image string) string {
+	host, _, ok := strings.Cut(image, "/")
+	if !ok || !strings.ContainsAny(host, ".:") && host != "localhost" {
+		return "docker.io"
+	}
+	return host
+}

@@ -1,0 +1,130 @@
+package evaluate
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
+)
+
+// job judges a Job: its end is final, and a new attempt is a new Job.
+func (e *evaluator) job(j *batchv1.Job) *workload {
+	parallelism := ptrOr(j.Spec.Parallelism, 1)
+	w := e.newWorkload("Job", &j.ObjectMeta, &j.Spec.Template, &parallelism, 0)
+	w.observed = j.Generation
+	w.pods = e.podsOf(j.UID, 0)
+	for _, p := range w.pods {
+		p.isNew = true
+	}
+	w.countPods(e)
+	completions := ptrOr(j.Spec.Completions, parallelism)
+	w.rep.Counts.Desired, w.rep.Counts.Updated = ptr(completions), ptr(j.Status.Succeeded)
+	w.rep.Counts.Ready = j.Status.Ready
+	w.rep.Counts.Available = nil
+	w.started, w.begun = j.CreationTimestamp.Time, true
+	e.jobClocks(j, w)
+
+	for _, c := range j.Status.Conditions {
+		if c.Status != corev1.ConditionTrue {
+			continue
+		}
+		switch c.Type {
+		case batchv1.JobComplete, batchv1.JobSuccessCriteriaMet:
+			w.settled = true
+		case batchv1.JobFailed, batchv1.JobFailureTarget:
+			e.jobFailed(j, w, c)
+		}
+	}
+	suspended := ptrOr(j.Spec.Suspend, false)
+	switch by := ptrOr(j.Spec.ManagedBy, batchv1.JobControllerName); {
+	case w.settled || w.has(JobFailed):
+	case by != batchv1.JobControllerName:
+		w.add(e.note(JobManagedElsewhere, "another controller (%s) runs this Job: only its status is reported", by))
+	case suspended:
+		f := e.finding(JobSuspended, report.HeldClass, finding.Warning, "the Job is suspended: no pod runs until it is resumed")
+		f.Confidence, f.Heals = "high", "no"
+		f.Evidence = []finding.Evidence{evidence("Job "+j.Name, "spec.suspend", "true", noTime)}
+		f.Next = []finding.Next{e.next(w, finding.Change, "resume it", "patch", w.slash(), "-p", `{"spec":{"suspend":false}}`)}
+		w.add(f)
+	default:
+		if want := min(parallelism, completions-j.Status.Succeeded); len(live(w.pods)) == 0 && want > 0 && e.now.Sub(w.started) > 5*time.Second && !e.jobBackingOff(j, w) {
+			w.missing, w.missingOf = want, j.UID
+		}
+		e.jobAttempts(j, w)
+	}
+	return w
+}
+
+func (e *evaluator) jobBackingOff(j *batchv1.Job, w *workload) bool {
+	dead := selectPods(w.pods, func(p *pod) bool { return p.dead })
+	return j.Status.Failed > 0 && len(dead) > 0
+}
+
+// jobAttempts explains pods that failed while the Job may still try again.
+func (e *evaluator) jobAttempts(j *batchv1.Job, w *workload) {
+	failed := selectPods(w.pods, func(p *pod) bool { return p.Status.Phase == corev1.PodFailed })
+	if len(failed) == 0 {
+		return
+	}
+	c := e.jobPodCause(w, newestPod(failed))
+	if c == nil {
+		return
+	}
+	limit := ptrOr(j.Spec.BackoffLimit, 6)
+	c.Message = fmt.Sprintf("%s; %d of %d attempts have failed", c.Message, j.Status.Failed, limit+1)
+	c.Class, c.Severity, c.Heals, c.Pods, c.Attempts = report.Transient, finding.Warning, "maybe", podNames(failed), j.Status.Failed
+	w.add(c.Finding)
+}
+
+func newestPod(pods []*pod) *pod {
+	return slices.MaxFunc(pods, func(a, b *pod) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
+}
+
+// jobPodCause is why a Job's pod failed.
+func (e *evaluator) jobPodCause(w *workload, p *pod) *cause {
+	if c := e.deadPod(w, p); c != nil {
+		return c
+	}
+	return e.containerCause(w, p)
+}
+
+func (e *evaluator) jobFailed(j *batchv1.Job, w *workload, c batchv1.JobCondition) {
+	if w.has(JobFailed) {
+		return
+	}
+	f := e.finding(JobFailed, report.Fatal, finding.Critical, "the Job has failed (%s): %s", c.Reason, oneLine(c.Message))
+	f.Confidence, f.Heals, f.FirstSeen = "high", "no", timePtr(c.LastTransitionTime.Time)
+	f.Evidence = []finding.Evidence{evidence("Job "+j.Name, "status.conditions["+string(c.Type)+"]", c.Reason+": "+c.Message, c.LastTransitionTime.Time)}
+	failed := selectPods(w.pods, func(p *pod) bool { return p.Status.Phase == corev1.PodFailed || p.terminating })
+	f.Next = []finding.Next{e.next(w, finding.Read, "its pods and their ends", "get", "pods", "-l", "batch.kubernetes.io/job-name="+j.Name)}
+	if len(failed) > 0 {
+		p := newestPod(failed)
+		if inner := e.jobPodCause(w, p); inner != nil {
+			f.Message += ": " + inner.Message
+			f.Evidence = append(f.Evidence, inner.Evidence...)
+			f.Log, f.Container, f.Pods = inner.Log, inner.Finding.Container, []string{p.Name}
+		}
+		f.Next = append(f.Next, e.next(w, finding.Read, "the last attempt's log", "logs", p.Name, "--all-containers"))
+	}
+	if j.Status.FailedIndexes != nil && *j.Status.FailedIndexes != "" {
+		f.Evidence = append(f.Evidence, evidence("Job "+j.Name, "status.failedIndexes", *j.Status.FailedIndexes, noTime))
+	}
+	w.add(f)
+}
+
+func (e *evaluator) jobClocks(j *batchv1.Job, w *workload) {
+	if j.Spec.ActiveDeadlineSeconds == nil || j.Status.StartTime == nil || j.Status.CompletionTime != nil {
+		return
+	}
+	ends := j.Status.StartTime.Add(seconds(*j.Spec.ActiveDeadlineSeconds))
+	c := report.Clock{Name: "active deadline", Ends: timePtr(ends), State: clockRunning, Message: fmt.Sprintf("%ds from its start: the Job fails in %s", *j.Spec.ActiveDeadlineSeconds, age(ends.Sub(e.now)))}
+	if !ends.After(e.now) {
+		c.State, c.Message = clockExpired, fmt.Sprintf("expired %s ago", age(e.now.Sub(ends)))
+	}
+	w.rep.Clocks = append(w.rep.Clocks, c)
+}

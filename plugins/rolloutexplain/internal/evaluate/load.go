@@ -1,0 +1,274 @@
+package evaluate
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/yaml"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+)
+
+// Load reads a dump: what "kubectl get deploy,rs,pods,events,… -o yaml" prints, one or several documents, in YAML or JSON.
+// A kind that the dump holds counts as read; a kind of which there is nothing counts as not read.
+func Load(data []byte) (*Input, error) {
+	in := &Input{}
+	seen := map[string]bool{}
+	documents, err := split(data)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range documents {
+		if err := in.take(d, seen); err != nil {
+			return nil, err
+		}
+	}
+	if len(seen) == 0 {
+		return nil, fmt.Errorf("the file holds no Kubernetes objects")
+	}
+	in.sourcesOfDump(seen)
+	in.Collected = in.newestTime()
+	return in, nil
+}
+
+func split(data []byte) ([]map[string]any, error) {
+	var all []map[string]any
+	for _, part := range splitYAML(string(data)) {
+		text, err := yaml.ToJSON([]byte(part))
+		if err != nil {
+			return nil, fmt.Errorf("the file is neither YAML nor JSON: %w", err)
+		}
+		var d any
+		if err := json.Unmarshal(text, &d); err != nil {
+			return nil, err
+		}
+		if m, ok := d.(map[string]any); ok && len(m) > 0 {
+			all = append(all, m)
+		}
+	}
+	return all, nil
+}
+
+// take sorts an object, or the items of a list, into the Input.
+func (in *Input) take(o map[string]any, seen map[string]bool) error {
+	if items, ok := o["items"].([]any); ok {
+		for _, item := range items {
+			if m, ok := item.(map[string]any); ok {
+				if err := in.take(m, seen); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	kind, _ := o["kind"].(string)
+	api, _ := o["apiVersion"].(string)
+	if kind == "" {
+		return nil
+	}
+	seen[kind] = true
+	switch kind {
+	case "Deployment":
+		return into(o, &in.Deployments)
+	case "ReplicaSet":
+		return into(o, &in.ReplicaSets)
+	case "StatefulSet":
+		return into(o, &in.StatefulSets)
+	case "DaemonSet":
+		return into(o, &in.DaemonSets)
+	case "ControllerRevision":
+		return into(o, &in.ControllerRevisions)
+	case "Job":
+		return into(o, &in.Jobs)
+	case "Pod":
+		return into(o, &in.Pods)
+	case "Event":
+		return in.takeEvent(o, api)
+	case "Node":
+		return into(o, &in.Nodes)
+	case "Namespace":
+		return into(o, &in.Namespaces)
+	case "ResourceQuota":
+		return into(o, &in.Quotas)
+	case "PersistentVolumeClaim":
+		return into(o, &in.Claims)
+	case "PersistentVolume":
+		return into(o, &in.Volumes)
+	case "StorageClass":
+		return into(o, &in.StorageClasses)
+	case "Lease":
+		return into(o, &in.Leases)
+	case kindArgo:
+		in.Rollouts = append(in.Rollouts, o)
+	}
+	return nil
+}
+
+func into[T any](o map[string]any, list *[]T) error {
+	data, err := json.Marshal(o)
+	if err != nil {
+		return err
+	}
+	var v T
+	if err := json.Unmarshal(data, &v); err != nil {
+		return fmt.Errorf("%v %v: %w", o["kind"], name(o), err)
+	}
+	*list = append(*list, v)
+	return nil
+}
+
+func name(o map[string]any) any {
+	m, _ := o["metadata"].(map[string]any)
+	return m["name"]
+}
+
+// takeEvent accepts both event APIs: "kubectl get events" prints core events, "events.events.k8s.io" the newer shape.
+func (in *Input) takeEvent(o map[string]any, api string) error {
+	if api == "events.k8s.io/v1" {
+		for from, to := range map[string]string{"regarding": "involvedObject", "note": "message", "deprecatedCount": "count", "deprecatedFirstTimestamp": "firstTimestamp", "deprecatedLastTimestamp": "lastTimestamp", "deprecatedSource": "source"} {
+			if v, ok := o[from]; ok {
+				o[to] = v
+			}
+		}
+		o["apiVersion"] = "v1"
+	}
+	return into(o, &in.Events)
+}
+
+// sourcesOfDump says what the dump tells about.
+func (in *Input) sourcesOfDump(seen map[string]bool) {
+	note := func(name string, ok bool, missing string) {
+		s := source.Source{Name: name, State: source.OK}
+		if !ok {
+			s.State, s.Message = source.Skipped, missing
+		}
+		in.Sources = append(in.Sources, s)
+	}
+	note(SourcePods, seen["Pod"] || noPodsWanted(in), "the dump holds no pods")
+	note(SourceRevisions, seen["ReplicaSet"] || seen["ControllerRevision"], "the dump holds no ReplicaSets or ControllerRevisions")
+	note(SourceEvents, seen["Event"], "the dump holds no events")
+	note(SourceWorkload, true, "")
+	for _, kinds := range []struct{ kind, name string }{{"Node", "nodes"}, {"Lease", "leases"}, {"StorageClass", "storageclasses"}} {
+		if seen[kinds.kind] {
+			note(kinds.name, true, "")
+		}
+	}
+	if seen["Node"] {
+		in.Fetched = append(in.Fetched, Need{Kind: NeedNodes})
+	}
+	for i := range in.Claims {
+		in.Fetched = append(in.Fetched, Need{Kind: NeedClaim, Namespace: in.Claims[i].Namespace, Name: in.Claims[i].Name})
+	}
+}
+
+func noPodsWanted(in *Input) bool {
+	return !slices.ContainsFunc(in.Deployments, func(d appsv1.Deployment) bool { return ptrOr(d.Spec.Replicas, 1) > 0 }) && len(in.StatefulSets)+len(in.DaemonSets)+len(in.Jobs) == 0
+}
+
+// newestTime is when the dump was made, as well as its own times tell: nothing in it can be younger.
+func (in *Input) newestTime() time.Time {
+	var at time.Time
+	see := func(t metav1.Time) {
+		if t.After(at) {
+			at = t.Time
+		}
+	}
+	meta := func(m *metav1.ObjectMeta) {
+		see(m.CreationTimestamp)
+		for _, f := range m.ManagedFields {
+			if f.Time != nil {
+				see(*f.Time)
+			}
+		}
+	}
+	for i := range in.Deployments {
+		meta(&in.Deployments[i].ObjectMeta)
+		for _, c := range in.Deployments[i].Status.Conditions {
+			see(c.LastUpdateTime)
+		}
+	}
+	for i := range in.StatefulSets {
+		meta(&in.StatefulSets[i].ObjectMeta)
+	}
+	for i := range in.DaemonSets {
+		meta(&in.DaemonSets[i].ObjectMeta)
+	}
+	for i := range in.Pods {
+		p := &in.Pods[i]
+		meta(&p.ObjectMeta)
+		for _, c := range p.Status.Conditions {
+			see(c.LastTransitionTime)
+		}
+		for _, s := range append(slices.Clone(p.Status.InitContainerStatuses), p.Status.ContainerStatuses...) {
+			seeState(see, s.State)
+			seeState(see, s.LastTerminationState)
+		}
+	}
+	for i := range in.Events {
+		e := &in.Events[i]
+		see(e.LastTimestamp)
+		see(metav1.NewTime(e.EventTime.Time))
+		if e.Series != nil {
+			see(metav1.NewTime(e.Series.LastObservedTime.Time))
+		}
+	}
+	for i := range in.Leases {
+		if r := in.Leases[i].Spec.RenewTime; r != nil {
+			see(metav1.NewTime(r.Time))
+		}
+	}
+	return at
+}
+
+func seeState(see func(metav1.Time), s corev1.ContainerState) {
+	if s.Running != nil {
+		see(s.Running.StartedAt)
+	}
+	if s.Terminated != nil {
+		see(s.Terminated.FinishedAt)
+	}
+}
+
+// Find gives the rollouts of a name; an empty kind is any.
+func Find(in *Input, kind, name string) []finding.ObjectRef {
+	var hits []finding.ObjectRef
+	hit := func(k string, m *metav1.ObjectMeta) {
+		if (kind == "" || kind == k) && m.Name == name {
+			hits = append(hits, finding.ObjectRef{Kind: k, Namespace: m.Namespace, Name: m.Name})
+		}
+	}
+	for i := range in.Deployments {
+		hit("Deployment", &in.Deployments[i].ObjectMeta)
+	}
+	for i := range in.StatefulSets {
+		hit("StatefulSet", &in.StatefulSets[i].ObjectMeta)
+	}
+	for i := range in.DaemonSets {
+		hit("DaemonSet", &in.DaemonSets[i].ObjectMeta)
+	}
+	for i := range in.Jobs {
+		hit("Job", &in.Jobs[i].ObjectMeta)
+	}
+	for _, o := range in.Rollouts {
+		u := unstructured.Unstructured{Object: o}
+		hit(kindArgo, &metav1.ObjectMeta{Name: u.GetName(), Namespace: u.GetNamespace()})
+	}
+	if kind == "ReplicaSet" {
+		for i := range in.ReplicaSets {
+			hit(kind, &in.ReplicaSets[i].ObjectMeta)
+		}
+	}
+	if kind == "Pod" {
+		for i := range in.Pods {
+			hit(kind, &in.Pods[i].ObjectMeta)
+		}
+	}
+	return hits
+}

@@ -1,0 +1,140 @@
+package evaluate
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// splitYAML separates the documents of a file.
+func splitYAML(text string) []string {
+	var parts []string
+	for _, part := range strings.Split("\n"+text, "\n---") {
+		if strings.TrimSpace(part) != "" {
+			parts = append(parts, part)
+		}
+	}
+	return parts
+}
+
+// Masked gives a copy for a file: values of variables whose names look secret are replaced, equal ones by equal masks, so
+// that a replay still sees what changed.
+func Masked(in *Input) (*Input, error) {
+	data, err := json.Marshal(in)
+	if err != nil {
+		return nil, err
+	}
+	out := &Input{}
+	if err := json.Unmarshal(data, out); err != nil {
+		return nil, err
+	}
+	m := masker{}
+	for i := range out.Deployments {
+		m.spec(&out.Deployments[i].Spec.Template.Spec)
+	}
+	for i := range out.ReplicaSets {
+		m.spec(&out.ReplicaSets[i].Spec.Template.Spec)
+	}
+	for i := range out.StatefulSets {
+		m.spec(&out.StatefulSets[i].Spec.Template.Spec)
+	}
+	for i := range out.DaemonSets {
+		m.spec(&out.DaemonSets[i].Spec.Template.Spec)
+	}
+	for i := range out.Jobs {
+		m.spec(&out.Jobs[i].Spec.Template.Spec)
+	}
+	for i := range out.Pods {
+		m.spec(&out.Pods[i].Spec)
+	}
+	for i := range out.ControllerRevisions {
+		raw := &out.ControllerRevisions[i].Data
+		var tree any
+		if json.Unmarshal(raw.Raw, &tree) == nil {
+			m.tree(tree)
+			if text, err := json.Marshal(tree); err == nil {
+				raw.Raw = text
+			}
+		}
+	}
+	for _, o := range out.Rollouts {
+		m.tree(o)
+	}
+	m.annotations(out)
+	return out, nil
+}
+
+// masker numbers the values that it hides.
+type masker map[string]int
+
+func (m masker) hide(value string) string {
+	if value == "" {
+		return ""
+	}
+	if _, ok := m[value]; !ok {
+		m[value] = len(m) + 1
+	}
+	return fmt.Sprintf("masked-%d", m[value])
+}
+
+func (m masker) spec(s *corev1.PodSpec) {
+	for _, list := range [][]corev1.Container{s.InitContainers, s.Containers} {
+		for i := range list {
+			for k := range list[i].Env {
+				if v := &list[i].Env[k]; LooksSecret(v.Name) {
+					v.Value = m.hide(v.Value)
+				}
+			}
+		}
+	}
+}
+
+// tree hides the same in a template without a type: {"name": "DB_PASSWORD", "value": "…"}.
+func (m masker) tree(v any) {
+	switch v := v.(type) {
+	case map[string]any:
+		name, named := v["name"].(string)
+		if value, ok := v["value"].(string); ok && named && LooksSecret(name) {
+			v["value"] = m.hide(value)
+		}
+		if meta, ok := v["metadata"].(map[string]any); ok {
+			if a, ok := meta["annotations"].(map[string]any); ok {
+				delete(a, corev1.LastAppliedConfigAnnotation)
+			}
+		}
+		for _, inner := range v {
+			m.tree(inner)
+		}
+	case []any:
+		for _, inner := range v {
+			m.tree(inner)
+		}
+	}
+}
+
+// annotations drops kubectl's copies of whole manifests.
+func (m masker) annotations(in *Input) {
+	for i := range in.Deployments {
+		delete(in.Deployments[i].Annotations, corev1.LastAppliedConfigAnnotation)
+	}
+	for i := range in.StatefulSets {
+		delete(in.StatefulSets[i].Annotations, corev1.LastAppliedConfigAnnotation)
+	}
+	for i := range in.DaemonSets {
+		delete(in.DaemonSets[i].Annotations, corev1.LastAppliedConfigAnnotation)
+	}
+	for i := range in.Jobs {
+		delete(in.Jobs[i].Annotations, corev1.LastAppliedConfigAnnotation)
+	}
+	for i := range in.ReplicaSets {
+		delete(in.ReplicaSets[i].Annotations, corev1.LastAppliedConfigAnnotation)
+	}
+	for i := range in.ControllerRevisions {
+		delete(in.ControllerRevisions[i].Annotations, corev1.LastAppliedConfigAnnotation)
+	}
+	for i := range in.Pods {
+		delete(in.Pods[i].Annotations, corev1.LastAppliedConfigAnnotation)
+	}
+}

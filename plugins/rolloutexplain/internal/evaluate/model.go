@@ -1,0 +1,271 @@
+package evaluate
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
+)
+
+// workload is one rollout while it is being judged, whatever its kind.
+type workload struct {
+	meta     *metav1.ObjectMeta
+	kind     string
+	ref      finding.ObjectRef
+	desired  int32
+	observed int64
+	template *corev1.PodTemplateSpec
+	minReady int32
+
+	revisions []*revision // oldest first
+	target    *revision   // of the present template; nil: none exists (or none readable)
+	pods      []*pod      // of this workload, by name
+	started   time.Time   // when the wanted revision began: evidence older than this is not about it
+	begun     bool        // the wanted revision has begun (its ReplicaSet or pods exist)
+	missing   int32       // pods the controller wants and that do not exist
+	missingOf types.UID   // object that should create them
+	// findOrdered is the pod that an ordered StatefulSet waits for.
+	findOrdered *pod
+	settled     bool // the API's counters say complete
+	completed   bool // was complete before: only a later fault or scaling can make it incomplete
+	findings    []report.Finding
+	rep         *report.Rollout
+	// moving is set when the counters alone show that the controller acts (pods being created or ending).
+	moving string
+}
+
+// revision is one pod template of a workload.
+type revision struct {
+	number    int64
+	name      string
+	uid       types.UID
+	hash      string // value of the label that its pods carry
+	created   time.Time
+	template  *corev1.PodTemplateSpec
+	rs        *appsv1.ReplicaSet // Deployments and Argo Rollouts
+	changeLog string             // kubernetes.io/change-cause
+}
+
+// pod is one pod with what is derived from it.
+type pod struct {
+	*corev1.Pod
+	rev         *revision // nil: of a revision that is not readable
+	isNew       bool      // of the wanted revision
+	terminating bool
+	dead        bool // Failed or Succeeded
+	ready       bool
+	readySince  time.Time
+	available   bool
+	events      []event
+}
+
+// event is a core event in one shape: the old and the new API fill other fields.
+type event struct {
+	reason, message, kind string
+	count                 int32
+	first, last           time.Time
+	from                  string
+	warning               bool
+	path                  string // involvedObject.fieldPath
+}
+
+const aggregatedPrefix = "(combined from similar events): "
+
+// normalEvent reads an event written through core/v1 (count, lastTimestamp) or events.k8s.io (series, eventTime): the
+// scheduler's leave the former null.
+func normalEvent(e *corev1.Event) event {
+	n := event{
+		reason: e.Reason, count: e.Count, first: e.FirstTimestamp.Time, last: e.LastTimestamp.Time, kind: e.InvolvedObject.Kind,
+		message: strings.TrimPrefix(e.Message, aggregatedPrefix), warning: e.Type == corev1.EventTypeWarning,
+		from: cmp.Or(e.ReportingController, e.Source.Component), path: e.InvolvedObject.FieldPath,
+	}
+	for _, t := range []time.Time{e.EventTime.Time, e.CreationTimestamp.Time} {
+		if n.first.IsZero() {
+			n.first = t
+		}
+	}
+	if e.Series != nil {
+		n.count = max(n.count, e.Series.Count)
+		if e.Series.LastObservedTime.After(n.last) {
+			n.last = e.Series.LastObservedTime.Time
+		}
+	}
+	if n.last.Before(n.first) {
+		n.last = n.first
+	}
+	n.count = max(n.count, 1)
+	return n
+}
+
+// evaluator is one run.
+type evaluator struct {
+	in      *Input
+	now     time.Time
+	opts    Options
+	kubectl finding.Kubectl
+	events  map[types.UID][]event
+	owned   map[types.UID][]*corev1.Pod
+	nodes   map[string]*corev1.Node
+	fetched map[Need]bool
+	needs   map[Need]bool
+	mute    bool // the pod in hand is one of many in its state: ask nothing for it
+}
+
+func newEvaluator(in *Input, now time.Time, opts Options) *evaluator {
+	e := &evaluator{
+		in: in, now: now, opts: opts, kubectl: finding.Kubectl{Flags: in.Context},
+		events: map[types.UID][]event{}, owned: map[types.UID][]*corev1.Pod{}, nodes: map[string]*corev1.Node{},
+		fetched: map[Need]bool{}, needs: map[Need]bool{},
+	}
+	for i := range in.Events {
+		uid := in.Events[i].InvolvedObject.UID
+		e.events[uid] = append(e.events[uid], normalEvent(&in.Events[i]))
+	}
+	for uid := range e.events {
+		slices.SortFunc(e.events[uid], func(a, b event) int {
+			return cmp.Or(b.last.Compare(a.last), cmp.Compare(b.count, a.count), cmp.Compare(a.reason, b.reason), cmp.Compare(a.message, b.message), a.first.Compare(b.first))
+		})
+		e.events[uid] = slices.Compact(e.events[uid])
+	}
+	pods := map[types.UID]bool{}
+	for i := range in.Pods {
+		if in.Pods[i].UID != "" && pods[in.Pods[i].UID] {
+			continue // listed for two rollouts with overlapping selectors
+		}
+		pods[in.Pods[i].UID] = true
+		if owner := metav1.GetControllerOfNoCopy(&in.Pods[i]); owner != nil {
+			e.owned[owner.UID] = append(e.owned[owner.UID], &in.Pods[i])
+		}
+	}
+	for i := range in.Nodes {
+		e.nodes[in.Nodes[i].Name] = &in.Nodes[i]
+	}
+	for _, n := range in.Fetched {
+		e.fetched[n] = true
+	}
+	return e
+}
+
+// need asks for a lookup and says whether it has been made.
+func (e *evaluator) need(n Need) bool {
+	if e.fetched[n] {
+		return true
+	}
+	if !e.mute && e.wanted(n) {
+		e.needs[n] = true
+	}
+	return false
+}
+
+// wanted leaves out, for a table of many, the lookups that each rollout would make for itself.
+func (e *evaluator) wanted(n Need) bool {
+	return !e.opts.Wide || n.UID == "" && n.Kind != NeedNames && n.Kind != NeedClaim && n.Kind != NeedVolume && n.Kind != NeedNode
+}
+
+// podsOf gives the pods that an owner controls, as judged views sorted by name.
+func (e *evaluator) podsOf(uid types.UID, minReady int32) []*pod {
+	var pods []*pod
+	for _, p := range e.owned[uid] {
+		pods = append(pods, e.podView(p, minReady))
+	}
+	slices.SortFunc(pods, func(a, b *pod) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.UID, b.UID)) })
+	return pods
+}
+
+func (e *evaluator) podView(p *corev1.Pod, minReady int32) *pod {
+	v := &pod{Pod: p, terminating: p.DeletionTimestamp != nil, events: e.events[p.UID]}
+	v.dead = p.Status.Phase == corev1.PodFailed || p.Status.Phase == corev1.PodSucceeded
+	if c := podCondition(p, corev1.PodReady); c != nil && c.Status == corev1.ConditionTrue {
+		v.ready, v.readySince = true, c.LastTransitionTime.Time
+		v.available = minReady == 0 || !v.readySince.Add(time.Duration(minReady)*time.Second).After(e.now)
+	}
+	return v
+}
+
+func podCondition(p *corev1.Pod, kind corev1.PodConditionType) *corev1.PodCondition {
+	for i := range p.Status.Conditions {
+		if p.Status.Conditions[i].Type == kind {
+			return &p.Status.Conditions[i]
+		}
+	}
+	return nil
+}
+
+// newest gives the newest event with one of the reasons.
+func newest(events []event, reasons ...string) *event {
+	for i := range events {
+		if slices.Contains(reasons, events[i].reason) {
+			return &events[i]
+		}
+	}
+	return nil
+}
+
+// newestMatching gives the newest event with the reason whose text holds one of the words.
+func newestMatching(events []event, reason string, words ...string) *event {
+	for i := range events {
+		if events[i].reason == reason && containsAny(events[i].message, words...) {
+			return &events[i]
+		}
+	}
+	return nil
+}
+
+func containsAny(text string, words ...string) bool {
+	text = strings.ToLower(text)
+	for _, w := range words {
+		if strings.Contains(text, strings.ToLower(w)) {
+			return true
+		}
+	}
+	return false
+}
+
+// live gives the pods that the controller counts.
+func live(pods []*pod) []*pod {
+	var kept []*pod
+	for _, p := range pods {
+		if !p.terminating && !p.dead {
+			kept = append(kept, p)
+		}
+	}
+	return kept
+}
+
+func selectPods(pods []*pod, want func(*pod) bool) []*pod {
+	var kept []*pod
+	for _, p := range pods {
+		if want(p) {
+			kept = append(kept, p)
+		}
+	}
+	return kept
+}
+
+func podNames(pods []*pod) []string {
+	names := make([]string, 0, len(pods))
+	for _, p := range pods {
+		names = append(names, p.Name)
+	}
+	return names
+}
+
+func ptr[T any](v T) *T { return &v }
+
+func timePtr(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	u := t.UTC()
+	return &u
+}
+
+func count32(n int) *int32 { return ptr(int32(min(n, 1<<30))) } //nolint:gosec // bounded

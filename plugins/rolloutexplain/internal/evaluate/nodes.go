@@ -1,0 +1,402 @@
+package evaluate
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	podresource "k8s.io/component-helpers/resource"
+	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
+)
+
+// nodeFit is what one node says to one pod, by the scheduler's simple filters run again.
+type nodeFit struct {
+	node    *corev1.Node
+	static  string // a refusal that no pod's leaving would change
+	fault   bool   // the static refusal is the node's trouble (not ready, pressure), not a setting
+	lacks   string // what it has too little of now
+	never   bool   // it could not hold the pod if it were empty
+	ifOldGo bool   // it would hold the pod if old pods of the same workload left it
+	free    string // what it has free of what is short
+}
+
+// schedulingDetail looks at the nodes to say how far each is from taking the pod, and whether waiting can help.
+func (e *evaluator) schedulingDetail(w *workload, p *pod, c *cause, terms []schedulingTerm, message string) {
+	switch c.Code {
+	case ClaimMissing, ClaimUnbound, VolumeElsewhere:
+		e.claimDetail(w, p, c, message)
+		return
+	case ResourceClaimUnmet, VolumeLimit:
+		return
+	}
+	if len(terms) == 0 || !e.need(Need{Kind: NeedNodes}) || len(e.in.Nodes) == 0 {
+		e.classWithoutNodes(w, c)
+		return
+	}
+	room := e.need(Need{Kind: NeedNodePods})
+	fits := make([]nodeFit, 0, len(e.in.Nodes))
+	for i := range e.in.Nodes {
+		fits = append(fits, e.fit(w, p, &e.in.Nodes[i], room))
+	}
+	slices.SortFunc(fits, func(a, b nodeFit) int {
+		return cmp.Or(cmp.Compare(fitRank(a), fitRank(b)), cmp.Compare(a.node.Name, b.node.Name))
+	})
+	for _, f := range fits[:min(len(fits), 6)] {
+		words := f.static
+		if words == "" {
+			words = f.lacks
+		}
+		if words == "" {
+			words = "passes the filters that are checked here"
+		}
+		c.by(evidence("Node "+f.node.Name, "", words, noTime))
+	}
+	e.classByNodes(w, p, c, fits, room)
+}
+
+func fitRank(f nodeFit) int {
+	switch {
+	case f.static == "" && f.lacks == "":
+		return 0
+	case f.static == "" && !f.never:
+		return 1
+	case f.static == "":
+		return 2
+	}
+	return 3
+}
+
+// classWithoutNodes judges by the text alone.
+func (e *evaluator) classWithoutNodes(w *workload, c *cause) {
+	switch c.Code {
+	case NodeSelectorUnmet:
+		c.Class, c.Heals = report.Likely, "no"
+	case HostPortTaken, PodAffinityUnmet:
+		e.heldByOld(w, c)
+	}
+	c.Confidence = "medium"
+}
+
+// heldByOld: what the new pod lacks is held by an old pod that the rollout keeps until the new one is available.
+func (e *evaluator) heldByOld(w *workload, c *cause) bool {
+	b, old := w.rep.Budget, live(w.oldPods())
+	if b == nil || len(old) == 0 || b.Surge == nil || b.Surge.Pods == 0 || ptrOr(b.MayRemove, 0) > 0 || w.kind == "StatefulSet" {
+		return false
+	}
+	c.Class, c.Severity, c.Heals = report.Likely, finding.Critical, "no"
+	if w.kind == "DaemonSet" {
+		c.Message += fmt.Sprintf("; the old pod of this DaemonSet holds it, and with maxSurge %s it stays until the new one is available: a deadlock", b.Surge.Spec)
+		c.then(e.next(w, finding.Change, "let the old pod go first", "patch", w.slash(), "-p", `{"spec":{"updateStrategy":{"rollingUpdate":{"maxSurge":0,"maxUnavailable":1}}}}`))
+		return true
+	}
+	c.Message += fmt.Sprintf("; old pods hold it, and they stay until a new one is available (surge %s is %d, unavailable %s is %d of %d): a deadlock", b.Surge.Spec, b.Surge.Pods, b.Unavailable.Spec, b.Unavailable.Pods, w.desired)
+	c.then(e.next(w, finding.Change, "let an old pod go first", "patch", w.slash(), "-p", `{"spec":{"strategy":{"rollingUpdate":{"maxSurge":0,"maxUnavailable":1}}}}`))
+	return true
+}
+
+// classByNodes decides whether waiting can help.
+func (e *evaluator) classByNodes(w *workload, p *pod, c *cause, fits []nodeFit, room bool) {
+	open := slices.DeleteFunc(slices.Clone(fits), func(f nodeFit) bool { return f.static != "" })
+	faults := slices.ContainsFunc(fits, func(f nodeFit) bool { return f.fault })
+	switch {
+	case len(open) == 0 && faults:
+		c.Message += "; " + nodeTrouble(fits)
+	case len(open) == 0:
+		c.Class, c.Heals = report.Likely, "no"
+		if miss := selectorMiss(p, fits); miss != "" {
+			c.Message += "; " + miss
+		}
+		c.then(e.cluster(finding.Read, "labels and taints of the nodes", "get", "nodes", "-o", "custom-columns=NAME:.metadata.name,TAINTS:.spec.taints[*].key,UNSCHEDULABLE:.spec.unschedulable,LABELS:.metadata.labels"))
+	case c.Code == HostPortTaken || c.Code == PodAffinityUnmet || c.Code == TopologySpread && strings.Contains(c.Message, "anti-affinity"):
+		e.heldByOld(w, c)
+	case c.Code == InsufficientResources || c.Code == TooManyPods || c.Code == Unschedulable:
+		e.classByRoom(w, c, open, room, faults)
+	}
+}
+
+func (e *evaluator) classByRoom(w *workload, c *cause, open []nodeFit, room, faults bool) {
+	best := open[0]
+	if best.free != "" {
+		c.Message += fmt.Sprintf("; nearest is node %s: %s", best.node.Name, best.free)
+	}
+	never := !slices.ContainsFunc(open, func(f nodeFit) bool { return !f.never })
+	c.then(e.cluster(finding.Read, "room on the nodes", "nodeinfo"))
+	switch {
+	case never && !faults:
+		c.Class, c.Heals = report.Likely, "no"
+		c.Message += "; no eligible node could hold it even if it were empty"
+	case room && slices.ContainsFunc(open, func(f nodeFit) bool { return f.ifOldGo }):
+		e.heldByOld(w, c)
+	}
+}
+
+func nodeTrouble(fits []nodeFit) string {
+	var names []string
+	for _, f := range fits {
+		if f.fault {
+			names = append(names, f.node.Name+" ("+f.static+")")
+		}
+	}
+	return "nodes in trouble: " + list(names, 5)
+}
+
+// fit runs the filters that need no more than the node and the pods on it.
+func (e *evaluator) fit(w *workload, p *pod, n *corev1.Node, room bool) nodeFit {
+	f := nodeFit{node: n}
+	if n.Spec.Unschedulable && !toleratesUnschedulable(p) {
+		f.static, f.fault = "cordoned (spec.unschedulable)", true
+		return f
+	}
+	for i := range n.Spec.Taints {
+		t := &n.Spec.Taints[i]
+		if t.Effect == corev1.TaintEffectPreferNoSchedule || tolerated(p.Spec.Tolerations, t) {
+			continue
+		}
+		f.static = "taint " + taintText(t)
+		f.fault = strings.HasPrefix(t.Key, "node.kubernetes.io/") || strings.HasPrefix(t.Key, "node.cloudprovider.kubernetes.io/")
+		return f
+	}
+	if ok, err := nodeaffinity.GetRequiredNodeAffinity(p.Pod).Match(n); err == nil && !ok {
+		f.static = "labels do not match the node selector or affinity"
+		return f
+	}
+	e.fitRoom(w, p, n, room, &f)
+	return f
+}
+
+func (e *evaluator) fitRoom(w *workload, p *pod, n *corev1.Node, room bool, f *nodeFit) {
+	used, old := corev1.ResourceList{}, corev1.ResourceList{}
+	pods, oldPods := int64(0), int64(0)
+	for _, np := range e.in.NodePods {
+		if np.Node != n.Name {
+			continue
+		}
+		pods++
+		addTo(used, np.Requests)
+		if np.Namespace == w.meta.Namespace && slices.ContainsFunc(w.pods, func(q *pod) bool { return q.Name == np.Name && !q.isNew }) {
+			oldPods++
+			addTo(old, np.Requests)
+		}
+	}
+	want := podresource.PodRequests(p.Pod, podresource.PodResourcesOptions{})
+	want[corev1.ResourcePods] = *resource.NewQuantity(1, resource.DecimalSI)
+	used[corev1.ResourcePods], old[corev1.ResourcePods] = *resource.NewQuantity(pods, resource.DecimalSI), *resource.NewQuantity(oldPods, resource.DecimalSI)
+	names := make([]string, 0, len(want))
+	for name := range want {
+		names = append(names, string(name))
+	}
+	slices.Sort(names)
+	var lacks []string
+	f.ifOldGo = room
+	for _, name := range names {
+		need, all := want[corev1.ResourceName(name)], n.Status.Allocatable[corev1.ResourceName(name)]
+		if need.IsZero() {
+			continue
+		}
+		if need.Cmp(all) > 0 {
+			f.never = true
+			lacks = append(lacks, fmt.Sprintf("needs %s %s, the whole node has %s", need.String(), name, all.String()))
+			f.ifOldGo = false
+			continue
+		}
+		free := all.DeepCopy()
+		free.Sub(used[corev1.ResourceName(name)])
+		if !room || need.Cmp(free) <= 0 {
+			continue
+		}
+		lacks = append(lacks, fmt.Sprintf("needs %s %s, %s of %s is free", need.String(), name, free.String(), all.String()))
+		free.Add(old[corev1.ResourceName(name)])
+		f.ifOldGo = f.ifOldGo && need.Cmp(free) <= 0
+	}
+	f.lacks = strings.Join(lacks, "; ")
+	f.free = f.lacks
+	f.ifOldGo = f.ifOldGo && f.lacks != ""
+}
+
+func addTo(total, more corev1.ResourceList) {
+	for name, q := range more {
+		sum := total[name]
+		sum.Add(q)
+		total[name] = sum
+	}
+}
+
+func toleratesUnschedulable(p *pod) bool {
+	return tolerated(p.Spec.Tolerations, &corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule})
+}
+
+// tolerated says whether any toleration covers the taint.
+// https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/
+func tolerated(tolerations []corev1.Toleration, t *corev1.Taint) bool {
+	return slices.ContainsFunc(tolerations, func(o corev1.Toleration) bool {
+		switch {
+		case o.Effect != "" && o.Effect != t.Effect, o.Key != "" && o.Key != t.Key:
+			return false
+		case o.Operator == corev1.TolerationOpExists:
+			return true
+		}
+		return o.Key != "" && o.Value == t.Value
+	})
+}
+
+func taintText(t *corev1.Taint) string {
+	if t.Value == "" {
+		return t.Key + ":" + string(t.Effect)
+	}
+	return t.Key + "=" + t.Value + ":" + string(t.Effect)
+}
+
+// selectorMiss names a wanted label that no node has, and the values that are there instead.
+func selectorMiss(p *pod, fits []nodeFit) string {
+	keys := make([]string, 0, len(p.Spec.NodeSelector))
+	for key := range p.Spec.NodeSelector {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	for _, key := range keys {
+		want, have := p.Spec.NodeSelector[key], map[string]bool{}
+		for _, f := range fits {
+			if v, ok := f.node.Labels[key]; ok {
+				have[v] = true
+			}
+		}
+		if have[want] {
+			continue
+		}
+		if len(have) == 0 {
+			return fmt.Sprintf("it wants nodes with label %s=%s, and no node has the label %s", key, want, key)
+		}
+		values := make([]string, 0, len(have))
+		for v := range have {
+			values = append(values, v)
+		}
+		slices.Sort(values)
+		return fmt.Sprintf("it wants nodes with label %s=%s; nodes have %s", key, want, list(values, 5))
+	}
+	return affinityMiss(p, fits)
+}
+
+// affinityMiss says the same of the expressions of a required node affinity.
+func affinityMiss(p *pod, fits []nodeFit) string {
+	a := p.Spec.Affinity
+	if a == nil || a.NodeAffinity == nil || a.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution == nil {
+		return ""
+	}
+	for _, term := range a.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution.NodeSelectorTerms {
+		for _, x := range term.MatchExpressions {
+			if x.Operator != corev1.NodeSelectorOpIn || slices.ContainsFunc(fits, func(f nodeFit) bool { return slices.Contains(x.Values, f.node.Labels[x.Key]) }) {
+				continue
+			}
+			have := map[string]bool{}
+			for _, f := range fits {
+				if v, ok := f.node.Labels[x.Key]; ok {
+					have[v] = true
+				}
+			}
+			if len(have) == 0 {
+				return fmt.Sprintf("its affinity wants %s in (%s), and no node has that label", x.Key, list(x.Values, 5))
+			}
+			return fmt.Sprintf("its affinity wants %s in (%s), which no node has", x.Key, list(x.Values, 5))
+		}
+	}
+	return ""
+}
+
+// claimDetail follows a pod's claims to the reason why one is not bound.
+func (e *evaluator) claimDetail(w *workload, p *pod, c *cause, message string) {
+	c.then(e.next(w, finding.Read, "the claims and their classes", "get", "pvc"))
+	if c.Code == ClaimMissing {
+		c.Class, c.Heals = report.Likely, "no"
+		if m := quoted(message); m != "" {
+			c.Message = fmt.Sprintf("volume claim %q does not exist", m)
+			c.key = m
+		}
+		return
+	}
+	for i := range p.Spec.Volumes {
+		v := &p.Spec.Volumes[i]
+		if v.PersistentVolumeClaim == nil || !e.need(Need{Kind: NeedClaim, Namespace: p.Namespace, Name: v.PersistentVolumeClaim.ClaimName}) {
+			continue
+		}
+		if e.oneClaim(w, p, c, v.PersistentVolumeClaim.ClaimName) {
+			return
+		}
+	}
+}
+
+func quoted(s string) string {
+	_, after, ok := strings.Cut(s, `"`)
+	if !ok {
+		return ""
+	}
+	name, _, _ := strings.Cut(after, `"`)
+	return name
+}
+
+func (e *evaluator) oneClaim(w *workload, p *pod, c *cause, name string) bool {
+	for i := range e.in.Claims {
+		claim := &e.in.Claims[i]
+		if claim.Name != name || claim.Namespace != p.Namespace {
+			continue
+		}
+		if claim.Status.Phase == corev1.ClaimBound {
+			if c.Code == VolumeElsewhere && e.need(Need{Kind: NeedVolume, Name: claim.Spec.VolumeName}) {
+				c.Message += fmt.Sprintf("; claim %q is bound to volume %q", name, claim.Spec.VolumeName)
+			}
+			continue
+		}
+		c.key = name
+		c.Message = fmt.Sprintf("volume claim %q is %s", name, strings.ToLower(string(claim.Status.Phase)))
+		c.by(evidence("PersistentVolumeClaim "+name, "status.phase", string(claim.Status.Phase), claim.CreationTimestamp.Time))
+		e.whyUnbound(w, c, claim)
+		c.then(e.next(w, finding.Read, "why it is not bound", "describe", "pvc", name))
+		return true
+	}
+	return false
+}
+
+// whyUnbound reads the claim's class and events. WaitForFirstConsumer is how it should be, and never a cause.
+func (e *evaluator) whyUnbound(w *workload, c *cause, claim *corev1.PersistentVolumeClaim) {
+	class := ptrOr(claim.Spec.StorageClassName, "")
+	if e.need(Need{Kind: NeedStorageClasses}) && e.in.Sources.Get("storageclasses").Readable() {
+		known, defaults := false, false
+		for i := range e.in.StorageClasses {
+			known = known || e.in.StorageClasses[i].Name == class
+			defaults = defaults || e.in.StorageClasses[i].Annotations["storageclass.kubernetes.io/is-default-class"] == "true"
+		}
+		switch {
+		case claim.Spec.StorageClassName == nil && !defaults:
+			c.Class, c.Heals = report.Likely, "no"
+			c.Message += ": it names no storage class, and there is no default one"
+		case class != "" && !known:
+			c.Class, c.Heals = report.Likely, "no"
+			c.Message += fmt.Sprintf(": storage class %q does not exist", class)
+		}
+	}
+	if ev := newest(e.eventsOfUID(claim.Namespace, string(claim.UID)), "ProvisioningFailed", "ExternalProvisioning", "FailedBinding"); ev != nil {
+		c.byEvent(ev)
+		if ev.reason != "ExternalProvisioning" {
+			c.Message += ": " + oneLine(ev.message)
+		} else {
+			c.Message += ": it waits for its provisioner"
+		}
+		if ev.reason == "FailedBinding" && c.Class == report.Transient && class == "" {
+			c.Class, c.Heals = report.Likely, "no"
+		}
+	}
+}
+
+// askNode asks for one node; a table of many asks for all of them once.
+func (e *evaluator) askNode(name string) {
+	if e.opts.Wide {
+		e.need(Need{Kind: NeedNodes})
+		return
+	}
+	e.need(Need{Kind: NeedNode, Name: name})
+}

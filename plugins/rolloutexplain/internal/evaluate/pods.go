@@ -1,0 +1,346 @@
+package evaluate
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
+)
+
+// The stages of a pod's life: of several causes in one pod the earliest is the one that the others wait for.
+const (
+	stageCreate = iota
+	stageSchedule
+	stageNode
+	stageVolume
+	stageSandbox
+	stageImage
+	stageConfig
+	stageInit
+	stageRun
+	stageReady
+	stageAvailable
+	stageEnd
+)
+
+// cause is why one pod is not where it should be.
+type cause struct {
+	report.Finding
+	stage int
+	key   string // causes with equal code, container and key are one
+	pod   *pod
+}
+
+func (e *evaluator) cause(p *pod, stage int, code string, class report.Class, format string, args ...any) *cause {
+	severity := finding.Critical
+	if class == report.Transient || class == report.HeldClass {
+		severity = finding.Warning
+	}
+	c := &cause{Finding: e.finding(code, class, severity, format, args...), stage: stage, pod: p}
+	c.Confidence, c.Heals = "high", healsOf(class)
+	return c
+}
+
+func healsOf(c report.Class) string {
+	switch c {
+	case report.Transient:
+		return "maybe"
+	case report.Note:
+		return "yes"
+	}
+	return "no"
+}
+
+func (c *cause) container(name string) *cause { c.Finding.Container = name; return c }
+
+func (c *cause) by(ev finding.Evidence) *cause { c.Evidence = append(c.Evidence, ev); return c }
+
+func (c *cause) then(next ...finding.Next) *cause { c.Next = append(c.Next, next...); return c }
+
+func (c *cause) since(t time.Time) *cause { c.FirstSeen = timePtr(t); return c }
+
+// byEvent quotes an event and takes its count as attempts.
+func (c *cause) byEvent(ev *event) *cause {
+	if ev == nil {
+		return c
+	}
+	c.Attempts = max(c.Attempts, ev.count)
+	if c.FirstSeen == nil {
+		c.FirstSeen = timePtr(ev.first)
+	}
+	return c.by(evidence("Event", ev.reason, ev.message, ev.last))
+}
+
+// diagnose finds why a pod is not available; nil when nothing is wrong or it only needs time that nobody can name.
+func (e *evaluator) diagnose(w *workload, p *pod) *cause {
+	switch {
+	case p.terminating:
+		return e.ending(w, p)
+	case p.dead:
+		return e.deadPod(w, p)
+	case p.Spec.NodeName == "":
+		return e.unscheduled(w, p)
+	}
+	if c := e.containerCause(w, p); c != nil {
+		return c
+	}
+	if p.available {
+		return nil
+	}
+	if c := e.nodeCause(w, p); c != nil {
+		return c
+	}
+	if c := e.notStarted(w, p); c != nil {
+		return c
+	}
+	return e.notReady(w, p)
+}
+
+// podEvents asks for a pod's events; only the evidence of this pod (by UID) counts: a StatefulSet's pod has the name of
+// the one before it.
+func (e *evaluator) podEvents(p *pod) []event {
+	e.need(Need{Kind: NeedEvents, Namespace: p.Namespace, UID: string(p.UID)})
+	return p.events
+}
+
+// deadPod explains a pod in phase Failed.
+func (e *evaluator) deadPod(w *workload, p *pod) *cause {
+	if p.Status.Phase != corev1.PodFailed {
+		return nil
+	}
+	describe := e.next(w, finding.Read, "what the kubelet said", "describe", "pod", p.Name)
+	when := endOf(p)
+	switch reason := p.Status.Reason; {
+	case reason == "Evicted":
+		c := e.cause(p, stageRun, Evicted, report.Likely, "the kubelet evicted it: %s", oneLine(p.Status.Message))
+		c.key, c.Attempts = firstWords(p.Status.Message, 8), 0
+		return c.since(when).by(evidence("Pod "+p.Name, "status.message", p.Status.Message, when)).then(describe,
+			e.cluster(finding.Read, "pressure on that node", "describe", "node", p.Spec.NodeName))
+	case reason != "" && reason != "NodeShutdown" && reason != "Terminated" && len(p.Status.ContainerStatuses) == 0,
+		strings.HasPrefix(p.Status.Message, "Pod was rejected"):
+		c := e.cause(p, stageNode, PodRejected, report.Likely, "the kubelet of node %s rejects it (%s): %s", p.Spec.NodeName, reason, oneLine(p.Status.Message))
+		c.key = reason
+		if w.template != nil && w.template.Spec.NodeName != "" {
+			c.Message += "; the template sets nodeName, which goes past the scheduler"
+		}
+		return c.since(when).by(evidence("Pod "+p.Name, "status.reason", reason, when)).then(
+			e.cluster(finding.Read, "what that node has left", "describe", "node", p.Spec.NodeName))
+	}
+	if d := podCondition(p.Pod, corev1.DisruptionTarget); d != nil && d.Status == corev1.ConditionTrue {
+		c := e.cause(p, stageRun, PodDisrupted, report.Transient, "it was removed from outside (%s): %s", d.Reason, oneLine(d.Message))
+		c.key = d.Reason
+		return c.since(d.LastTransitionTime.Time).by(evidence("Pod "+p.Name, "status.conditions[DisruptionTarget]", d.Reason, d.LastTransitionTime.Time)).then(describe)
+	}
+	return nil
+}
+
+func endOf(p *pod) time.Time {
+	at := p.CreationTimestamp.Time
+	for _, c := range p.Status.Conditions {
+		if c.LastTransitionTime.After(at) {
+			at = c.LastTransitionTime.Time
+		}
+	}
+	return at
+}
+
+// containerCause looks at the containers in the order in which they start.
+func (e *evaluator) containerCause(w *workload, p *pod) *cause {
+	for i := range p.Spec.InitContainers {
+		spec := &p.Spec.InitContainers[i]
+		status := statusOf(p.Status.InitContainerStatuses, spec.Name)
+		sidecar := spec.RestartPolicy != nil && *spec.RestartPolicy == corev1.ContainerRestartPolicyAlways
+		if status == nil {
+			continue
+		}
+		if c := e.oneContainer(w, p, spec, status, true, sidecar); c != nil {
+			return c
+		}
+		if sidecar && status.State.Running != nil && !ptrOr(status.Started, false) && spec.StartupProbe != nil {
+			return e.startupPending(w, p, spec, status, true)
+		}
+		if !sidecar && status.State.Terminated == nil {
+			return e.initRunning(w, p, spec, status)
+		}
+	}
+	var worst *cause
+	for i := range p.Spec.Containers {
+		spec := &p.Spec.Containers[i]
+		status := statusOf(p.Status.ContainerStatuses, spec.Name)
+		if status == nil {
+			continue
+		}
+		if c := e.oneContainer(w, p, spec, status, false, false); c != nil && (worst == nil || classRank(c.Class) < classRank(worst.Class)) {
+			worst = c
+		}
+	}
+	return worst
+}
+
+func classRank(c report.Class) int {
+	return slices.Index([]report.Class{report.Fatal, report.Likely, report.HeldClass, report.Transient, report.Note}, c)
+}
+
+func statusOf(list []corev1.ContainerStatus, name string) *corev1.ContainerStatus {
+	for i := range list {
+		if list[i].Name == name {
+			return &list[i]
+		}
+	}
+	return nil
+}
+
+// initRunning: a plain init container that runs without an end in sight holds all others.
+func (e *evaluator) initRunning(w *workload, p *pod, spec *corev1.Container, status *corev1.ContainerStatus) *cause {
+	r := status.State.Running
+	if r == nil {
+		return nil
+	}
+	c := e.cause(p, stageInit, InitRunning, report.Transient, "init container %q has been running for %s; the others start when it ends", spec.Name, age(e.now.Sub(r.StartedAt.Time)))
+	c.container(spec.Name).since(r.StartedAt.Time)
+	c.by(evidence("Pod "+p.Name, "status.initContainerStatuses["+spec.Name+"].state.running.startedAt", r.StartedAt.UTC().Format(time.RFC3339), r.StartedAt.Time))
+	if e.now.Sub(r.StartedAt.Time) > 30*time.Second {
+		e.attachLog(p, spec.Name, false, c)
+	}
+	return c.then(e.next(w, finding.Read, "what it is doing", "logs", p.Name, "-c", spec.Name))
+}
+
+// oneContainer gives the cause that a container's state shows.
+func (e *evaluator) oneContainer(w *workload, p *pod, spec *corev1.Container, status *corev1.ContainerStatus, init, sidecar bool) *cause {
+	if wait := status.State.Waiting; wait != nil {
+		switch wait.Reason {
+		case "InvalidImageName", "ErrImageNeverPull", "ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "SignatureValidationFailed", "ImageInspectError":
+			return e.imageCause(w, p, spec, wait)
+		case "CreateContainerConfigError":
+			return e.configError(w, p, spec, wait)
+		case "CreateContainerError", "RunContainerError", "PreCreateHookError", "PreStartHookError":
+			return e.startError(w, p, spec, wait.Reason, wait.Message, status)
+		case "PostStartHookError":
+			return e.postStart(w, p, spec, wait.Message, status)
+		}
+	}
+	return e.crash(w, p, spec, status, init, sidecar)
+}
+
+// nodeCause: a pod on a node that does not report says nothing about the application.
+func (e *evaluator) nodeCause(w *workload, p *pod) *cause {
+	e.askNode(p.Spec.NodeName)
+	n := e.nodes[p.Spec.NodeName]
+	if n == nil {
+		return nil
+	}
+	for _, c := range n.Status.Conditions {
+		if c.Type != corev1.NodeReady || c.Status == corev1.ConditionTrue {
+			continue
+		}
+		found := e.cause(p, stageNode, NodeNotReady, report.Transient, "its node %s is not ready (%s): %s", n.Name, c.Reason, oneLine(c.Message))
+		found.key = n.Name
+		return found.since(c.LastTransitionTime.Time).
+			by(evidence("Node "+n.Name, "status.conditions[Ready]", string(c.Status)+" "+c.Reason, c.LastTransitionTime.Time)).
+			then(e.cluster(finding.Read, "why the node is not ready", "nodeinfo", n.Name))
+	}
+	return nil
+}
+
+// notStarted explains a scheduled pod of which no container has run yet.
+func (e *evaluator) notStarted(w *workload, p *pod) *cause {
+	for _, s := range append(slices.Clone(p.Status.InitContainerStatuses), p.Status.ContainerStatuses...) {
+		if s.State.Running != nil || s.State.Terminated != nil || s.LastTerminationState.Terminated != nil {
+			return nil
+		}
+	}
+	events := e.podEvents(p)
+	if c := e.volumeCause(w, p, events); c != nil {
+		return c
+	}
+	if ev := newest(events, "FailedCreatePodSandBox"); ev != nil && !sandboxReady(p) {
+		return e.cause(p, stageSandbox, SandboxFailed, report.Transient, "its sandbox cannot be made on node %s: %s", p.Spec.NodeName, innermost(ev.message)).
+			byEvent(ev).withKey(p.Spec.NodeName).then(
+			e.cluster(finding.Read, "the node: network plugin, runtime, free addresses", "nodeinfo", p.Spec.NodeName))
+	}
+	if ev := newest(events, "FailedPrepareDynamicResources"); ev != nil {
+		return e.cause(p, stageVolume, DynamicResources, report.Transient, "its dynamic resources cannot be prepared: %s", oneLine(ev.message)).byEvent(ev).
+			then(e.next(w, finding.Read, "the claims of the pod", "get", "resourceclaims"))
+	}
+	if ev := newest(events, "Pulling"); ev != nil && newest(events, "Pulled") == nil {
+		return e.cause(p, stageImage, ImagePulling, report.Transient, "it is pulling its image, for %s", age(e.now.Sub(ev.first))).byEvent(ev).healing().
+			then(e.next(w, finding.Read, "what the kubelet does", "describe", "pod", p.Name))
+	}
+	waited := e.now.Sub(p.CreationTimestamp.Time)
+	if len(p.Status.ContainerStatuses) == 0 && waited > 30*time.Second {
+		return e.cause(p, stageNode, KubeletSilent, report.Transient, "node %s has not taken it up for %s, and left no event", p.Spec.NodeName, age(waited)).
+			since(p.CreationTimestamp.Time).withKey(p.Spec.NodeName).
+			by(evidence("Pod "+p.Name, "status.containerStatuses", "none", p.CreationTimestamp.Time)).
+			then(e.cluster(finding.Read, "is its kubelet alive", "nodeinfo", p.Spec.NodeName))
+	}
+	return nil
+}
+
+func (c *cause) withKey(key string) *cause { c.key = key; return c }
+
+func (c *cause) healing() *cause { c.Heals = "yes"; return c }
+
+func sandboxReady(p *pod) bool {
+	c := podCondition(p.Pod, corev1.PodReadyToStartContainers)
+	return c != nil && c.Status == corev1.ConditionTrue
+}
+
+// innermost keeps the last part of a chain of wrapped errors, where the reason is.
+func innermost(text string) string {
+	text = oneLine(text)
+	if i := strings.LastIndex(text, "desc = "); i >= 0 {
+		text = text[i+len("desc = "):]
+	}
+	return strings.TrimSuffix(text, `"`)
+}
+
+func firstWords(s string, n int) string {
+	words := strings.Fields(s)
+	return strings.Join(words[:min(n, len(words))], " ")
+}
+
+// attachLog adds the last lines of a container, and asks for them.
+func (e *evaluator) attachLog(p *pod, container string, previous bool, c *cause) {
+	if e.opts.LogLines <= 0 || e.opts.Wide {
+		return
+	}
+	e.need(Need{Kind: NeedLog, Namespace: p.Namespace, Name: p.Name, UID: string(p.UID), Container: container, Previous: previous})
+	for _, l := range e.in.Logs {
+		if l.UID != string(p.UID) || l.Container != container || l.Previous != previous || len(l.Lines) == 0 {
+			continue
+		}
+		lines := l.Lines
+		if len(lines) > e.opts.LogLines {
+			lines = lines[len(lines)-e.opts.LogLines:]
+		}
+		kept := make([]string, 0, len(lines))
+		for _, line := range lines {
+			kept = append(kept, oneLine(line))
+		}
+		c.Log = &report.Log{Pod: p.Name, Container: container, Previous: previous, Lines: kept}
+		return
+	}
+}
+
+// describeMeaning puts an exit code into words.
+func exitMeaning(code, signal int32) string {
+	if signal == 0 && code > 128 && code < 160 {
+		signal = code - 128
+	}
+	names := map[int32]string{2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV", 13: "SIGPIPE", 15: "SIGTERM"}
+	if n := names[signal]; n != "" {
+		return fmt.Sprintf("%d (%s)", code, n)
+	}
+	switch code {
+	case 126:
+		return "126 (found, but cannot be executed)"
+	case 127:
+		return "127 (command not found)"
+	}
+	return fmt.Sprint(code)
+}

@@ -1,0 +1,209 @@
+package evaluate
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
+)
+
+// byNumber gives the revisions newest first. ControllerRevisions and ReplicaSets are renumbered by a rollback, so the
+// name stands beside the number everywhere.
+func (w *workload) byNumber() []*revision {
+	sorted := slices.Clone(w.revisions)
+	slices.SortStableFunc(sorted, func(a, b *revision) int { return int(b.number - a.number) })
+	return sorted
+}
+
+func (w *workload) describeRevision(r *revision) report.Revision {
+	out := report.Revision{Number: r.number, Name: r.name, CreatedAt: timePtr(r.created), Cause: r.changeLog, Role: "old"}
+	if r == w.target {
+		out.Role = "wanted"
+	}
+	if r.template != nil {
+		for _, c := range r.template.Spec.Containers {
+			out.Images = append(out.Images, c.Image)
+		}
+		slices.Sort(out.Images)
+	}
+	mine := selectPods(live(w.pods), func(p *pod) bool { return p.rev == r })
+	available := selectPods(mine, func(p *pod) bool { return p.available })
+	out.Pods, out.Available = count32(len(mine)), count32(len(available))
+	if r.rs != nil {
+		out.Pods, out.Available = ptr(r.rs.Status.Replicas), ptr(r.rs.Status.AvailableReplicas)
+	}
+	if *out.Available > 0 {
+		out.KnownGood, out.GoodBecause = ptr(true), fmt.Sprintf("%s available now", plural(int(*out.Available), "pod of it is", "pods of it are"))
+	}
+	return out
+}
+
+// history lists the revisions, newest first. All annotations of a Deployment are copied to each new ReplicaSet, so a
+// change-cause that nobody rewrote labels later revisions with an old reason.
+func (w *workload) history() []report.Revision {
+	sorted := w.byNumber()
+	list := make([]report.Revision, 0, len(sorted))
+	for i, r := range sorted {
+		d := w.describeRevision(r)
+		d.CauseStale = r.changeLog != "" && i+1 < len(sorted) && sorted[i+1].changeLog == r.changeLog
+		list = append(list, d)
+	}
+	return list
+}
+
+// previous is the revision before the wanted one.
+func (w *workload) previous() *revision {
+	for _, r := range w.byNumber() {
+		if r != w.target && (w.target == nil || r.number < w.target.number) && r.template != nil {
+			return r
+		}
+	}
+	return nil
+}
+
+func (w *workload) revisionNumber(n int64) *revision {
+	for _, r := range w.revisions {
+		if r.number == n {
+			return r
+		}
+	}
+	return nil
+}
+
+func label(r *revision) string {
+	if r == nil {
+		return "the present template"
+	}
+	return fmt.Sprintf("revision %d (%s)", r.number, r.name)
+}
+
+// changes compares the wanted template with the revision before it.
+func (w *workload) changes() *report.Diff {
+	before := w.previous()
+	if before == nil || w.template == nil {
+		return nil
+	}
+	return &report.Diff{From: label(before), To: label(w.target), Changes: diffTemplates(before.template, w.template)}
+}
+
+// explicitDiff answers --diff=A..B.
+func (e *evaluator) explicitDiff(w *workload) *report.Diff {
+	if e.opts.DiffFrom == 0 && e.opts.DiffTo == 0 {
+		d := w.changes()
+		if d == nil {
+			d = &report.Diff{From: "nothing", To: label(w.target), Changes: []report.Change{}}
+		}
+		return d
+	}
+	to, toTemplate := w.target, w.template
+	if e.opts.DiffTo != 0 {
+		to = w.revisionNumber(e.opts.DiffTo)
+		if to == nil {
+			return &report.Diff{From: fmt.Sprintf("revision %d", e.opts.DiffFrom), To: fmt.Sprintf("revision %d, which does not exist", e.opts.DiffTo), Changes: []report.Change{}}
+		}
+		toTemplate = to.template
+	}
+	from := w.revisionNumber(e.opts.DiffFrom)
+	if from == nil {
+		return &report.Diff{From: fmt.Sprintf("revision %d, which does not exist", e.opts.DiffFrom), To: label(to), Changes: []report.Change{}}
+	}
+	return &report.Diff{From: label(from), To: label(to), Changes: diffTemplates(from.template, toTemplate)}
+}
+
+// managerOf names a GitOps or package tool that would apply its own template again.
+func (w *workload) managerOf() string {
+	a, l := w.meta.Annotations, w.meta.Labels
+	switch {
+	case a["argocd.argoproj.io/tracking-id"] != "" || l["argocd.argoproj.io/instance"] != "":
+		return "Argo CD"
+	case l["kustomize.toolkit.fluxcd.io/name"] != "" || l["helm.toolkit.fluxcd.io/name"] != "":
+		return "Flux"
+	case a["meta.helm.sh/release-name"] != "" || l["app.kubernetes.io/managed-by"] == "Helm":
+		return "Helm"
+	}
+	for _, f := range w.meta.ManagedFields {
+		switch {
+		case strings.HasPrefix(f.Manager, "argocd"):
+			return "Argo CD"
+		case strings.HasPrefix(f.Manager, "kustomize-controller"), strings.HasPrefix(f.Manager, "helm-controller"):
+			return "Flux"
+		}
+	}
+	return ""
+}
+
+// undo decides whether a rollback would cure the root cause, and says why not where it would not.
+func (e *evaluator) undo(w *workload, root *report.Finding, shared bool) {
+	if root == nil || w.kind == "Job" || w.kind == kindArgo || bearing[root.Code] == nil && root.Code != ReplicaSetCreateError && root.Code != DeadlineExceeded && root.Code != StatefulSetTrap {
+		return
+	}
+	if !holdsFast(root) && root.Code != ReadinessFailing && root.Code != Flapping && w.rep.Verdict != report.Degraded {
+		return
+	}
+	u := &report.Undo{}
+	w.rep.Undo = u
+	to := w.previous()
+	if to != nil {
+		u.Revision, u.Name = to.number, to.name
+	}
+	switch {
+	case root.Code == StatefulSetTrap:
+		u.Revision, u.Name = 0, ""
+		u.Why = "a rollback alone changes nothing: the broken pod has to be deleted"
+		return
+	case to == nil:
+		u.Why = "there is no older revision to go back to"
+		return
+	case w.has(Paused):
+		u.Why = "a paused Deployment cannot be rolled back: resume it first"
+		return
+	case shared:
+		u.Why = "old pods have the same trouble, so the cause is not this change: a rollback would not help"
+		return
+	}
+	d := w.rep.Changes
+	var relevant []report.Change
+	if d != nil {
+		relevant = mark(d.Changes, root)
+	}
+	if d != nil && len(relevant) == 0 && root.Code != ReplicaSetCreateError && root.Code != DeadlineExceeded {
+		u.Why = fmt.Sprintf("%s has the same in its template, so going back would not cure this", label(to))
+		return
+	}
+	if manager := w.managerOf(); manager != "" {
+		u.Why = fmt.Sprintf("%s manages this %s and would apply its own template again: revert it there, to what %s had", manager, w.kind, label(to))
+		return
+	}
+	e.adviseUndo(w, root, to, relevant)
+}
+
+func (e *evaluator) adviseUndo(w *workload, root *report.Finding, to *revision, relevant []report.Change) {
+	u := w.rep.Undo
+	u.Advised = true
+	u.Command = e.kubectl.Command(w.meta.Namespace, "rollout", "undo", w.slash(), fmt.Sprintf("--to-revision=%d", to.number))
+	good := w.describeRevision(to)
+	u.Why = fmt.Sprintf("back to %s", label(to))
+	if good.GoodBecause != "" {
+		u.Why += ": " + good.GoodBecause
+	} else {
+		u.Why += "; that it works is not proven"
+	}
+	if len(relevant) > 0 {
+		words := make([]string, 0, 3)
+		for _, c := range relevant[:min(3, len(relevant))] {
+			words = append(words, sayChange(c))
+		}
+		root.Evidence = append(root.Evidence, finding.Evidence{Source: "change", Path: label(to) + " to " + label(w.target), Value: strings.Join(words, "; ")})
+	}
+	root.Next = append([]finding.Next{{Command: u.Command, Why: u.Why, Risk: finding.Change}}, root.Next...)
+	if w.kind == "StatefulSet" {
+		broken := selectPods(live(w.newPods()), func(p *pod) bool { return !p.ready })
+		if len(broken) > 0 && (w.rep.Budget.PodManagement == "OrderedReady" || w.rep.Budget.Unavailable != nil) {
+			u.Why += "; the broken pod must be deleted afterwards, the controller does not replace it"
+			next := e.next(w, finding.Destructive, "after the undo: delete the broken pod, or the controller waits for it for ever", append([]string{"delete", "pod"}, podNames(broken)...)...)
+			root.Next = append(root.Next[:1:1], append([]finding.Next{next}, root.Next[1:]...)...)
+		}
+	}
+}

@@ -1,0 +1,216 @@
+package evaluate
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
+)
+
+// unscheduled explains a pod without a node.
+func (e *evaluator) unscheduled(w *workload, p *pod) *cause {
+	c := podCondition(p.Pod, corev1.PodScheduled)
+	waited := e.now.Sub(p.CreationTimestamp.Time)
+	switch {
+	case c != nil && c.Reason == corev1.PodReasonSchedulingGated:
+		return e.gated(w, p, c)
+	case c == nil || c.Status == corev1.ConditionTrue || c.Message == "" && c.Reason != corev1.PodReasonUnschedulable:
+		return e.nobodySchedules(w, p, waited)
+	}
+	return e.decodeScheduling(w, p, c)
+}
+
+func (e *evaluator) gated(w *workload, p *pod, c *corev1.PodCondition) *cause {
+	gates := make([]string, 0, len(p.Spec.SchedulingGates))
+	for _, g := range p.Spec.SchedulingGates {
+		gates = append(gates, g.Name)
+	}
+	found := e.cause(p, stageSchedule, SchedulingGated, report.HeldClass, "it is held back from scheduling by gate %s, until whoever set the gate takes it off", list(gates, 5))
+	return found.withKey(strings.Join(gates, ",")).since(p.CreationTimestamp.Time).
+		by(evidence("Pod "+p.Name, "spec.schedulingGates", strings.Join(gates, ", "), c.LastTransitionTime.Time)).
+		then(e.next(w, finding.Read, "the gates of the pod", "get", "pod", p.Name, "-o", "jsonpath={.spec.schedulingGates}"))
+}
+
+// nobodySchedules: no scheduler has even looked at the pod.
+func (e *evaluator) nobodySchedules(w *workload, p *pod, waited time.Duration) *cause {
+	if waited < 10*time.Second {
+		return nil
+	}
+	seen := evidence("Pod "+p.Name, "status.conditions[PodScheduled]", "absent after "+age(waited), p.CreationTimestamp.Time)
+	if name := p.Spec.SchedulerName; name != "" && name != corev1.DefaultSchedulerName {
+		return e.cause(p, stageSchedule, SchedulerUnknown, report.Likely, "no scheduler named %q has looked at it for %s", name, age(waited)).withKey(name).since(p.CreationTimestamp.Time).
+			by(seen).by(evidence("Pod "+p.Name, "spec.schedulerName", name, noTime)).
+			then(e.cluster(finding.Read, "is a scheduler of that name running", "get", "pods,leases", "-A"))
+	}
+	c := e.cause(p, stageSchedule, SchedulerSilent, report.Transient, "no scheduler has looked at it for %s", age(waited)).since(p.CreationTimestamp.Time).by(seen)
+	if text, lease := e.controllerLease("kube-scheduler"); text != "" {
+		c.Message += ": " + text
+		c.by(lease)
+	}
+	return c.then(finding.Next{Command: e.kubectl.Command("kube-system", "get", "lease", "kube-scheduler", "-o", "jsonpath={.spec.renewTime}"), Why: "is the scheduler alive", Risk: finding.Read})
+}
+
+// schedulingTerm is one reason of the scheduler and for how many nodes it holds.
+type schedulingTerm struct {
+	nodes int
+	text  string
+}
+
+var (
+	schedulingHead = regexp.MustCompile(`^0/(\d+) nodes are available: (.*)$`)
+	schedulingItem = regexp.MustCompile(`^(\d+) (.+)$`)
+)
+
+// parseScheduling splits "0/3 nodes are available: 1 reason, 2 reason. no new claims …, preemption: …" into its terms.
+// Whatever stands behind the first sentence is about preemption, not about why nodes are refused.
+func parseScheduling(message string) (total int, terms []schedulingTerm) {
+	m := schedulingHead.FindStringSubmatch(oneLine(message))
+	if m == nil {
+		return 0, nil
+	}
+	total, _ = strconv.Atoi(m[1])
+	body := m[2]
+	for _, tail := range []string{". no new claims", ". preemption:", ", preemption:", ". not found", " preemption: "} {
+		if i := strings.Index(body, tail); i >= 0 {
+			body = body[:i]
+		}
+	}
+	for _, part := range strings.Split(strings.TrimSuffix(body, "."), ", ") {
+		if item := schedulingItem.FindStringSubmatch(part); item != nil {
+			n, _ := strconv.Atoi(item[1])
+			terms = append(terms, schedulingTerm{n, item[2]})
+		} else if len(terms) > 0 { // a comma inside a reason
+			terms[len(terms)-1].text += ", " + part
+		} else {
+			terms = append(terms, schedulingTerm{total, part})
+		}
+	}
+	slices.SortStableFunc(terms, func(a, b schedulingTerm) int { return cmp.Or(b.nodes-a.nodes, cmp.Compare(a.text, b.text)) })
+	return total, terms
+}
+
+// schedulingCode names a scheduler's reason.
+func schedulingCode(text string) string {
+	switch {
+	case containsAny(text, "didn't have free ports"):
+		return HostPortTaken
+	case containsAny(text, "Insufficient "):
+		return InsufficientResources
+	case containsAny(text, "Too many pods"):
+		return TooManyPods
+	case containsAny(text, "untolerated taint", "that the pod didn't tolerate"):
+		return TaintNotTolerated
+	case containsAny(text, "topology spread"):
+		return TopologySpread
+	case containsAny(text, "pod anti-affinity", "anti-affinity rules", "pod affinity rules"):
+		return PodAffinityUnmet
+	case containsAny(text, "node affinity", "node selector", "node(s) didn't match the requested node name"):
+		if containsAny(text, "volume node affinity") {
+			return VolumeElsewhere
+		}
+		return NodeSelectorUnmet
+	case containsAny(text, "were unschedulable"):
+		return NodesCordoned
+	case containsAny(text, "exceed max volume count"):
+		return VolumeLimit
+	case containsAny(text, "unbound immediate", "waiting for ephemeral volume controller"):
+		return ClaimUnbound
+	case containsAny(text, "persistentvolumeclaim") && containsAny(text, "not found"):
+		return ClaimMissing
+	case containsAny(text, "persistent volumes to bind", "volume zone", "no available volume zone"):
+		return VolumeElsewhere
+	case containsAny(text, "resourceclaim", "cannot allocate all claims"):
+		return ResourceClaimUnmet
+	}
+	return Unschedulable
+}
+
+// decodeScheduling turns the scheduler's sentence into a cause. The condition outlives the event.
+func (e *evaluator) decodeScheduling(w *workload, p *pod, c *corev1.PodCondition) *cause {
+	message := oneLine(c.Message)
+	total, terms := parseScheduling(message)
+	code, what := Unschedulable, "it cannot be scheduled: "+message
+	pinned := targetNode(p) // a DaemonSet's pod is for one node: what the others say is that they are not it
+	if pinned != "" {
+		terms = slices.DeleteFunc(terms, func(t schedulingTerm) bool {
+			return len(terms) > 1 && containsAny(t.text, "[NodeAffinity]", "node affinity/selector")
+		})
+	}
+	switch {
+	case len(terms) == 0:
+		code = schedulingCode(message)
+	default:
+		chosen := decisive(terms)
+		code = schedulingCode(chosen.text)
+		if len(terms) > 1 && mixed(terms) {
+			code = Unschedulable
+		}
+		what = fmt.Sprintf("no node of %d takes it: %s", total, sayTerms(terms))
+		if pinned != "" {
+			what = fmt.Sprintf("node %s does not take it: %s", pinned, strings.TrimPrefix(chosen.text, "node(s) "))
+		}
+	}
+	found := e.cause(p, stageSchedule, code, report.Transient, "%s", what)
+	found.Severity = finding.Critical
+	found.withKey(code).since(c.LastTransitionTime.Time).by(evidence("Pod "+p.Name, "status.conditions[PodScheduled]", message, c.LastTransitionTime.Time))
+	e.schedulingDetail(w, p, found, terms, message)
+	e.autoscaler(p, found)
+	if p.Status.NominatedNodeName != "" {
+		found.Class, found.Heals, found.Code, found.Title = report.Transient, "yes", Preempting, titleOf(Preempting)
+		found.Message = fmt.Sprintf("the scheduler makes room for it on node %s by preempting other pods", p.Status.NominatedNodeName)
+	}
+	return found.then(e.next(w, finding.Read, "the scheduler's words, and what the pod asks for", "describe", "pod", p.Name))
+}
+
+// controlPlaneTaint: nodes that are kept free on purpose are not the reason while others exist.
+func decisive(terms []schedulingTerm) schedulingTerm {
+	for _, t := range terms {
+		if schedulingCode(t.text) != TaintNotTolerated {
+			return t
+		}
+	}
+	return terms[0]
+}
+
+// mixed says whether, taints aside, nodes are refused for different reasons.
+func mixed(terms []schedulingTerm) bool {
+	codes := map[string]bool{}
+	for _, t := range terms {
+		if code := schedulingCode(t.text); code != TaintNotTolerated {
+			codes[code] = true
+		}
+	}
+	return len(codes) > 1
+}
+
+func sayTerms(terms []schedulingTerm) string {
+	words := make([]string, 0, len(terms))
+	for _, t := range terms {
+		words = append(words, fmt.Sprintf("%d× %s", t.nodes, strings.TrimPrefix(t.text, "node(s) ")))
+	}
+	return strings.Join(words, ", ")
+}
+
+// autoscaler: when a cluster autoscaler has acted on the pod, waiting is right; when it has refused, it is not.
+func (e *evaluator) autoscaler(p *pod, c *cause) {
+	events := e.podEvents(p)
+	if ev := newest(events, "TriggeredScaleUp", "Nominated"); ev != nil && ev.from != corev1.DefaultSchedulerName {
+		c.Class, c.Heals = report.Transient, "yes"
+		c.Message += "; the autoscaler is adding a node for it"
+		c.by(evidence("Event", ev.reason, ev.message, ev.last))
+		return
+	}
+	if ev := newest(events, "NotTriggerScaleUp"); ev != nil {
+		c.Message += "; the autoscaler adds no node: " + oneLine(ev.message)
+		c.by(evidence("Event", ev.reason, ev.message, ev.last))
+		c.Class, c.Heals = report.Likely, "no"
+	}
+}

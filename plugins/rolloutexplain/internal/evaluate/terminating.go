@@ -1,0 +1,79 @@
+package evaluate
+
+import (
+	"strings"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
+)
+
+// ending explains a pod that is being deleted. Its deletionTimestamp is the moment at which its grace ends.
+func (e *evaluator) ending(w *workload, p *pod) *cause {
+	due := p.DeletionTimestamp.Time
+	seen := evidence("Pod "+p.Name, "metadata.deletionTimestamp", due.UTC().Format("2006-01-02T15:04:05Z07:00"), due)
+	began := due
+	if p.DeletionGracePeriodSeconds != nil {
+		began = due.Add(-seconds(*p.DeletionGracePeriodSeconds))
+	}
+	running := false
+	for _, s := range p.Status.ContainerStatuses {
+		running = running || s.State.Running != nil
+	}
+	// Within seconds of its end the kubelet reports the end, and with it a terminal phase, for which no controller waits
+	// but a StatefulSet's.
+	if len(p.Finalizers) > 0 && !running && e.now.Sub(due) > seconds(10) {
+		c := e.cause(p, stageEnd, FinalizerHolds, report.Likely, "pod %s is deleted and cannot go: finalizer %s is still on it", p.Name, list(p.Finalizers, 5))
+		c.key = strings.Join(p.Finalizers, ",")
+		if strings.HasPrefix(p.Finalizers[0], "batch.kubernetes.io/") {
+			c.Class, c.Severity, c.Heals = report.Transient, finding.Warning, "maybe"
+		}
+		return c.since(began).by(evidence("Pod "+p.Name, "metadata.finalizers", strings.Join(p.Finalizers, ", "), began)).by(seen).then(
+			e.next(w, finding.Read, "who owns that finalizer: its controller has to remove it", "get", "pod", p.Name, "-o", "jsonpath={.metadata.finalizers}"),
+			e.next(w, finding.Destructive, "only if its owner is gone for good: take the finalizer off", "patch", "pod", p.Name, "--type=merge", "-p", `{"metadata":{"finalizers":null}}`))
+	}
+	if due.After(e.now) {
+		c := e.cause(p, stageEnd, EndingInGrace, report.Transient, "pod %s is ending: %s of its grace are left", p.Name, age(due.Sub(e.now))).healing()
+		return c.since(began).by(seen)
+	}
+	if c := e.endingOnDeadNode(w, p); c != nil {
+		return c.since(began).by(seen)
+	}
+	events := e.podEvents(p)
+	if ev := newest(events, "FailedKillPod", "FailedPreStopHook", "ExceededGracePeriod"); ev != nil {
+		return e.cause(p, stageEnd, KillFails, report.Transient, "pod %s does not end: %s", p.Name, oneLine(ev.message)).byEvent(ev).by(seen).
+			then(e.cluster(finding.Read, "the node that should end it", "nodeinfo", p.Spec.NodeName))
+	}
+	if e.now.Sub(due) <= seconds(10) {
+		return e.cause(p, stageEnd, EndingInGrace, report.Transient, "pod %s is ending: its grace has just run out", p.Name).healing().since(began).by(seen)
+	}
+	return e.cause(p, stageEnd, KillFails, report.Transient, "pod %s should have been gone %s ago, and nothing says why it is not", p.Name, age(e.now.Sub(due))).
+		since(began).by(seen).then(e.cluster(finding.Read, "the node that should end it", "nodeinfo", p.Spec.NodeName))
+}
+
+// endingOnDeadNode: only the node's kubelet can confirm that a pod has ended.
+func (e *evaluator) endingOnDeadNode(w *workload, p *pod) *cause {
+	if p.Spec.NodeName == "" {
+		return nil
+	}
+	e.askNode(p.Spec.NodeName)
+	n := e.nodes[p.Spec.NodeName]
+	if n == nil {
+		return nil
+	}
+	for _, c := range n.Status.Conditions {
+		if c.Type != "Ready" || c.Status == "True" {
+			continue
+		}
+		found := e.cause(p, stageEnd, EndsOnDeadNode, report.Likely, "pod %s cannot end: its node %s is not ready (%s), and only its kubelet can confirm the end", p.Name, n.Name, c.Reason)
+		found.key, found.Heals = n.Name, "maybe"
+		found.by(evidence("Node "+n.Name, "status.conditions[Ready]", string(c.Status)+" "+c.Reason, c.LastTransitionTime.Time)).then(
+			e.cluster(finding.Read, "why the node does not answer", "nodeinfo", n.Name),
+			e.cluster(finding.Change, "only if the machine is really off: let the cluster give up its pods and volumes", "taint", "node", n.Name, "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute"))
+		if w.kind == "StatefulSet" {
+			found.Message += "; while it may still run there, a second one could damage its data"
+		}
+		found.then(e.next(w, finding.Destructive, "only if it certainly does not run any more", "delete", "pod", p.Name, "--grace-period=0", "--force"))
+		return found
+	}
+	return nil
+}

@@ -1,0 +1,262 @@
+package evaluate
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
+)
+
+// FailFast is how soon --wait gives up.
+type FailFast string
+
+// The ways to fail.
+const (
+	FailAuto   FailFast = "auto"   // when a cause has lasted and repeated
+	FailNever  FailFast = "never"  // only when the controller itself has given up, or time is up
+	FailStrict FailFast = "strict" // as soon as a cause that cannot heal is seen
+)
+
+// FailFastWords lists the accepted words.
+var FailFastWords = []string{string(FailAuto), string(FailNever), string(FailStrict)}
+
+// ParseFailFast reads a --fail-fast value.
+func ParseFailFast(s string) (FailFast, error) {
+	if !slices.Contains(FailFastWords, s) {
+		return "", fmt.Errorf("--fail-fast %q is not known: use %s", s, strings.Join(FailFastWords, ", "))
+	}
+	return FailFast(s), nil
+}
+
+// Patience is how long --wait waits for what.
+type Patience struct {
+	FailFast        FailFast
+	FailAfter       time.Duration // age of a likely-fatal cause before it counts
+	Stable          time.Duration // how long success must last
+	ProgressTimeout time.Duration // without progress, where no deadline of the API runs; 0: 10 minutes
+	AllowHeld       bool
+}
+
+// Outcome is how a wait ends.
+type Outcome string
+
+// The outcomes; Waiting is none.
+const (
+	Waiting       Outcome = ""
+	WaitComplete  Outcome = "complete"
+	WaitFailed    Outcome = "failed"
+	WaitHeld      Outcome = "held"
+	WaitSuperSede Outcome = "superseded"
+)
+
+// confirmAfter is how far apart two looks must be before a fatal cause is believed: a status may be a moment old.
+const confirmAfter = 2 * time.Second
+
+// flipLimit is how often readiness may come and go before that is a failure.
+const flipLimit = 5
+
+// Wait remembers what has been seen of one rollout over time. It is fed with reports and knows no clock.
+type Wait struct {
+	patience Patience
+
+	revision string               // first one observed
+	first    map[string]time.Time // of each cause seen in an unbroken row of looks
+	begun    time.Time            // first look
+	progress time.Time            // last progress
+	counts   string               // the counters at that time
+	best     [4]int32
+
+	complete   time.Time // success since
+	succeeded  bool      // success has been seen
+	restarts   int32
+	everReady  bool
+	readySince time.Time
+	lastReady  int32
+	flips      int
+}
+
+// NewWait begins a wait.
+func NewWait(p Patience) *Wait {
+	return &Wait{patience: p, first: map[string]time.Time{}}
+}
+
+// Observe takes one look and says whether the wait is over, and why.
+func (w *Wait) Observe(r *report.Rollout, now time.Time) (Outcome, string) {
+	if w.begun.IsZero() {
+		w.begun, w.progress = now, now
+	}
+	w.remember(r, now)
+	if why := w.superseded(r); why != "" {
+		return WaitSuperSede, why
+	}
+	if r.Verdict == report.Complete {
+		return w.success(r, now)
+	}
+	if w.succeeded && r.Verdict == report.Degraded && w.confirmed("degraded", now, confirmAfter) {
+		return WaitFailed, "it had been complete, and broke within the stability window: " + r.Summary
+	}
+	w.complete = time.Time{}
+	if r.Verdict == report.Held && !w.patience.AllowHeld && w.confirmed("held", now, time.Second) {
+		return WaitHeld, r.Summary
+	}
+	if why := w.failed(r, now); why != "" {
+		return WaitFailed, why
+	}
+	return Waiting, ""
+}
+
+// success must last: minReadySeconds are in the counters already, so only restarts within the window can spoil it.
+func (w *Wait) success(r *report.Rollout, now time.Time) (Outcome, string) {
+	restarts := ptrOr(r.Counts.Restarts, 0)
+	if w.complete.IsZero() || restarts > w.restarts {
+		w.complete = now
+	}
+	w.succeeded, w.restarts = true, restarts
+	if now.Sub(w.complete) >= w.patience.Stable || r.Object.Kind == "Job" || ptrOr(r.Counts.Desired, 1) == 0 {
+		return WaitComplete, r.Summary
+	}
+	return Waiting, ""
+}
+
+// remember updates what only time shows: progress, readiness that comes and goes, causes that last.
+func (w *Wait) remember(r *report.Rollout, now time.Time) {
+	now4 := [4]int32{ptrOr(r.Counts.Updated, 0), -ptrOr(r.Counts.Old, 0), ptrOr(r.Counts.UpdatedReady, 0), ptrOr(r.Counts.Available, 0)}
+	if key := r.Object.String() + fmt.Sprint(r.Revision != nil); key != w.counts {
+		w.counts, w.best = key, now4
+	}
+	for i := range now4 { // only a new best is progress: what comes and goes is none
+		if now4[i] > w.best[i] {
+			w.best[i], w.progress = now4[i], now
+		}
+	}
+	ready := ptrOr(r.Counts.UpdatedReady, 0)
+	if ready < w.lastReady && r.Verdict != report.Complete {
+		w.flips++
+	}
+	w.lastReady = ready
+	root := rootOf(r)
+	crashing := root != nil && crashFamily[root.Code]
+	switch {
+	case ready == 0 || crashing:
+		w.readySince = time.Time{}
+	case w.readySince.IsZero():
+		w.readySince = now
+	case now.Sub(w.readySince) > 5*time.Second:
+		w.everReady = true // a container without a probe is ready for a moment before it crashes
+	}
+	seen := map[string]bool{"held": r.Verdict == report.Held, "degraded": r.Verdict == report.Degraded}
+	for i := range r.Findings {
+		seen[causeKey(&r.Findings[i])] = true
+	}
+	for key := range w.first {
+		if !seen[key] {
+			delete(w.first, key)
+		}
+	}
+	for key, is := range seen {
+		if _, known := w.first[key]; is && !known {
+			w.first[key] = now
+		}
+	}
+}
+
+func causeKey(f *report.Finding) string { return f.Code + "/" + f.Container }
+
+func rootOf(r *report.Rollout) *report.Finding {
+	if len(r.Findings) > 0 && r.Findings[0].Role == report.Root {
+		return &r.Findings[0]
+	}
+	return nil
+}
+
+// confirmed says whether something has been seen in every look for this long.
+func (w *Wait) confirmed(key string, now time.Time, d time.Duration) bool {
+	at, ok := w.first[key]
+	return ok && (w.patience.FailFast == FailStrict || now.Sub(at) >= d)
+}
+
+// superseded: another revision is wanted now than the one that the wait began with.
+func (w *Wait) superseded(r *report.Rollout) string {
+	if r.Verdict == report.Superseded {
+		return r.Summary
+	}
+	if r.Revision == nil || r.ObservedGeneration < r.Generation {
+		return ""
+	}
+	if w.revision == "" {
+		w.revision = r.Revision.Name
+	}
+	if w.revision != r.Revision.Name {
+		return fmt.Sprintf("the wait began with %s; a newer change wants %s", w.revision, r.Revision.Name)
+	}
+	return ""
+}
+
+// failed applies the classes: fatal at once when confirmed, likely after attempts and age, transient never.
+func (w *Wait) failed(r *report.Rollout, now time.Time) string {
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		gaveUp := f.Code == DeadlineExceeded && f.Class == report.Fatal || f.Code == JobFailed
+		if gaveUp && w.confirmed(causeKey(f), now, confirmAfter) {
+			return f.Message
+		}
+	}
+	root := rootOf(r)
+	if root != nil && w.patience.FailFast != FailNever {
+		if why := w.failedBy(r, root, now); why != "" {
+			return why
+		}
+		if w.flips >= flipLimit {
+			return fmt.Sprintf("readiness came and went %d times: %s", w.flips, r.Summary)
+		}
+	}
+	return w.stalled(r, root, now)
+}
+
+func (w *Wait) failedBy(r *report.Rollout, root *report.Finding, now time.Time) string {
+	switch root.Class {
+	case report.Fatal:
+		if w.confirmed(causeKey(root), now, confirmAfter) {
+			return root.Message
+		}
+	case report.Likely:
+		if w.patience.FailFast == FailStrict && holdsFast(root) {
+			return root.Message
+		}
+		since := w.first[causeKey(root)]
+		if root.FirstSeen != nil && root.FirstSeen.Before(since) {
+			since = *root.FirstSeen
+		}
+		enough := root.Attempts == 0 || root.Attempts >= repeats
+		template := catalogue[root.Code].layer == LayerPod && !placed[root.Code]
+		if enough && now.Sub(since) >= w.patience.FailAfter && w.confirmed(causeKey(root), now, confirmAfter) && !(template && w.everReady) {
+			return fmt.Sprintf("%s (for %s)", root.Message, age(now.Sub(since)))
+		}
+	}
+	return ""
+}
+
+// placed are causes of where a pod is, not of what its template holds: that another pod became ready proves nothing.
+var placed = map[string]bool{
+	InsufficientResources: true, TaintNotTolerated: true, NodeSelectorUnmet: true, PodAffinityUnmet: true, HostPortTaken: true, ClaimMissing: true, ClaimUnbound: true,
+	Unschedulable: true, VolumeMultiAttach: true, FinalizerHolds: true, EndsOnDeadNode: true, SchedulerUnknown: true, TooManyPods: true,
+}
+
+// stalled is the clock of kinds without a deadline of their own.
+func (w *Wait) stalled(r *report.Rollout, root *report.Finding, now time.Time) string {
+	limit := w.patience.ProgressTimeout
+	if limit == 0 {
+		for _, c := range r.Clocks {
+			if c.Name == "progress deadline" && c.State == clockRunning {
+				return ""
+			}
+		}
+		limit = 10 * time.Minute
+	}
+	if r.Verdict == report.Held || now.Sub(w.progress) < limit || root != nil && root.Heals == "yes" {
+		return ""
+	}
+	return fmt.Sprintf("no progress for %s: %s", age(now.Sub(w.progress)), r.Summary)
+}

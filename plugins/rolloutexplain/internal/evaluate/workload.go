@@ -1,0 +1,248 @@
+package evaluate
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
+)
+
+func (e *evaluator) newWorkload(kind string, meta *metav1.ObjectMeta, template *corev1.PodTemplateSpec, replicas *int32, minReady int32) *workload {
+	w := &workload{meta: meta, kind: kind, template: template, desired: ptrOr(replicas, 1), minReady: minReady}
+	w.ref = finding.ObjectRef{Kind: kind, Namespace: meta.Namespace, Name: meta.Name}
+	w.rep = &report.Rollout{
+		APIVersion: report.APIVersion, Kind: report.Kind, Object: w.ref, Time: e.now.UTC(), CreatedAt: timePtr(meta.CreationTimestamp.Time),
+		Generation: meta.Generation,
+	}
+	w.rep.Counts.Desired = ptr(w.desired)
+	return w
+}
+
+// slash is the workload as kubectl takes it: deployment/api.
+func (w *workload) slash() string {
+	if w.kind == kindArgo {
+		return "rollouts.argoproj.io/" + w.meta.Name
+	}
+	return strings.ToLower(w.kind) + "/" + w.meta.Name
+}
+
+func (w *workload) add(f report.Finding) { w.findings = append(w.findings, f) }
+
+func (w *workload) has(code string) bool {
+	return slices.ContainsFunc(w.findings, func(f report.Finding) bool { return f.Code == code })
+}
+
+func (w *workload) newPods() []*pod { return selectPods(w.pods, func(p *pod) bool { return p.isNew }) }
+func (w *workload) oldPods() []*pod { return selectPods(w.pods, func(p *pod) bool { return !p.isNew }) }
+
+func (w *workload) setCounts(updated, ready, available int32) {
+	w.rep.Counts.Updated, w.rep.Counts.Ready, w.rep.Counts.Available = ptr(updated), ptr(ready), ptr(available)
+}
+
+// attachPods gives the workload the pods of all its revisions that own pods themselves (ReplicaSets).
+func (e *evaluator) attachPods(w *workload) {
+	for _, r := range w.revisions {
+		for _, p := range e.podsOf(r.uid, w.minReady) {
+			p.rev, p.isNew = r, r == w.target
+			w.pods = append(w.pods, p)
+		}
+	}
+	slices.SortFunc(w.pods, func(a, b *pod) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.UID, b.UID)) })
+	w.countPods(e)
+}
+
+func (w *workload) countPods(e *evaluator) {
+	if !e.in.Sources.Get(SourcePods).Readable() {
+		return
+	}
+	w.rep.Counts.Old = count32(len(live(w.oldPods())))
+	w.rep.Counts.Terminating = count32(len(selectPods(w.pods, func(p *pod) bool { return p.terminating })))
+	restarts, ready := int32(0), 0
+	for _, p := range live(w.newPods()) {
+		for _, s := range append(slices.Clone(p.Status.InitContainerStatuses), p.Status.ContainerStatuses...) {
+			restarts += s.RestartCount
+		}
+		ready += btoi(p.ready)
+	}
+	w.rep.Counts.Restarts, w.rep.Counts.UpdatedReady = ptr(restarts), count32(ready)
+}
+
+// startOfRevision dates the rollout: evidence that is older than this is not about it. A ReplicaSet that a rollback uses
+// again is older than its rollout; then the workload's own record of writes tells.
+func (w *workload) startOfRevision(_ map[string]string) {
+	switch {
+	case w.target == nil:
+		w.started = templateWritten(w.meta)
+	case w.target.number > 0 && w.target != w.revisions[len(w.revisions)-1]:
+		w.started = templateWritten(w.meta)
+	default:
+		w.started = w.target.created
+	}
+	if w.started.IsZero() {
+		w.started = w.meta.CreationTimestamp.Time
+	}
+}
+
+// templateWritten is when spec.template was written last, by managedFields; zero when they do not tell.
+func templateWritten(meta *metav1.ObjectMeta) time.Time {
+	var at time.Time
+	for _, f := range meta.ManagedFields {
+		if f.Time != nil && f.FieldsV1 != nil && f.Subresource == "" && strings.Contains(string(f.FieldsV1.GetRawBytes()), `"f:template"`) && f.Time.After(at) {
+			at = f.Time.Time
+		}
+	}
+	return at
+}
+
+// eventsOf gives the events of the workload itself and asks for them.
+func (e *evaluator) eventsOf(meta *metav1.ObjectMeta) []event {
+	return e.eventsOfUID(meta.Namespace, string(meta.UID))
+}
+
+func (e *evaluator) eventsOfUID(namespace, uid string) []event {
+	e.need(Need{Kind: NeedEvents, Namespace: namespace, UID: uid})
+	for id, list := range e.events {
+		if string(id) == uid {
+			return list
+		}
+	}
+	return nil
+}
+
+// finding makes a cause of a catalogued code.
+func (e *evaluator) finding(code string, class report.Class, severity finding.Severity, format string, args ...any) report.Finding {
+	return report.Finding{
+		Finding: finding.Finding{Code: code, Severity: severity, Title: titleOf(code), Message: fmt.Sprintf(format, args...)},
+		Role:    report.Root, Class: class,
+	}
+}
+
+// note makes a remark that explains and blocks nothing.
+func (e *evaluator) note(code, format string, args ...any) report.Finding {
+	f := e.finding(code, report.Note, finding.Info, format, args...)
+	f.Role = report.Unrelated
+	return f
+}
+
+func (e *evaluator) next(w *workload, risk finding.Risk, why string, args ...string) finding.Next {
+	return finding.Next{Command: e.kubectl.Command(w.meta.Namespace, args...), Why: why, Risk: risk}
+}
+
+// cluster is next for objects without a namespace.
+func (e *evaluator) cluster(risk finding.Risk, why string, args ...string) finding.Next {
+	return finding.Next{Command: e.kubectl.Command("", args...), Why: why, Risk: risk}
+}
+
+func evidence(source, path, value string, at time.Time) finding.Evidence {
+	return finding.Evidence{Source: source, Path: path, Value: oneLine(value), Time: timePtr(at)}
+}
+
+const longest = 600
+
+func oneLine(s string) string {
+	s = strings.Join(strings.Fields(s), " ")
+	if r := []rune(s); len(r) > longest {
+		return string(r[:longest]) + "…"
+	}
+	return s
+}
+
+func age(d time.Duration) string { return output.Age(d) }
+
+// plural puts the number before one of two phrases.
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+func list(words []string, most int) string {
+	if len(words) > most {
+		return strings.Join(words[:most], ", ") + fmt.Sprintf(" and %d more", len(words)-most)
+	}
+	return strings.Join(words, ", ")
+}
+
+// notObserving asks why the controller has not acted on the newest change.
+func (e *evaluator) notObserving(w *workload, what string) {
+	since := e.now.Sub(templateWritten(w.meta))
+	if templateWritten(w.meta).IsZero() {
+		since = e.now.Sub(w.meta.CreationTimestamp.Time)
+	}
+	if since < 5*time.Second {
+		w.moving = "the controller has not seen the newest change yet"
+		return
+	}
+	f := e.finding(ControllerNotObserving, report.Transient, finding.Critical, "the controller has not acted: %s", what)
+	f.Heals, f.Confidence, f.FirstSeen = "maybe", "medium", timePtr(e.now.Add(-since))
+	f.Evidence = []finding.Evidence{evidence(w.kind+" "+w.meta.Name, "metadata.generation", what, templateWritten(w.meta))}
+	if e.namespaceTerminating(w) {
+		return
+	}
+	text, lease := e.controllerLease("kube-controller-manager")
+	if text != "" {
+		f.Message += "; " + text
+		f.Evidence = append(f.Evidence, lease)
+		f.Confidence = "high"
+	}
+	f.Next = []finding.Next{
+		{Command: e.kubectl.Command("kube-system", "get", "lease", "kube-controller-manager", "-o", "yaml"), Why: "is the controller-manager alive: renewTime must be seconds old", Risk: finding.Read},
+		e.next(w, finding.Read, "does the object itself fail: look at its events", "describe", w.slash()),
+	}
+	w.add(f)
+}
+
+// controllerLease says so when a control-plane component has stopped renewing its lease.
+func (e *evaluator) controllerLease(name string) (string, finding.Evidence) {
+	e.need(Need{Kind: NeedLease, Namespace: "kube-system", Name: name})
+	for i := range e.in.Leases {
+		l := &e.in.Leases[i]
+		if l.Name != name || l.Spec.RenewTime == nil {
+			continue
+		}
+		// The default lease lasts 15 s; its holder renews every 2 s.
+		if old := e.now.Sub(l.Spec.RenewTime.Time); old > 20*time.Second {
+			return fmt.Sprintf("%s is down: its lease was renewed %s ago", name, age(old)),
+				evidence("Lease kube-system/"+name, "spec.renewTime", l.Spec.RenewTime.UTC().Format(time.RFC3339), l.Spec.RenewTime.Time)
+		}
+	}
+	return "", finding.Evidence{}
+}
+
+// namespaceTerminating reports a namespace that is being deleted: controllers swallow the refusals that follow.
+func (e *evaluator) namespaceTerminating(w *workload) bool {
+	e.need(Need{Kind: NeedNamespace, Name: w.meta.Namespace})
+	for i := range e.in.Namespaces {
+		ns := &e.in.Namespaces[i]
+		if ns.Name != w.meta.Namespace || ns.Status.Phase != corev1.NamespaceTerminating {
+			continue
+		}
+		if w.has(NamespaceTerminating) {
+			return true
+		}
+		f := e.finding(NamespaceTerminating, report.Fatal, finding.Critical, "the namespace %q is being deleted: nothing new can be created in it", ns.Name)
+		f.Heals, f.Confidence = "no", "high"
+		if ns.DeletionTimestamp != nil {
+			f.FirstSeen = timePtr(ns.DeletionTimestamp.Time)
+		}
+		f.Evidence = []finding.Evidence{evidence("Namespace "+ns.Name, "status.phase", "Terminating", ptrOr(f.FirstSeen, time.Time{}))}
+		for _, c := range ns.Status.Conditions {
+			if c.Status == corev1.ConditionTrue {
+				f.Evidence = append(f.Evidence, evidence("Namespace "+ns.Name, "status.conditions["+string(c.Type)+"]", c.Message, c.LastTransitionTime.Time))
+			}
+		}
+		f.Next = []finding.Next{e.cluster(finding.Read, "what the deletion still waits for", "get", "namespace", ns.Name, "-o", "jsonpath={.status.conditions}")}
+		w.add(f)
+		return true
+	}
+	return false
+}

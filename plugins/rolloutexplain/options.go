@@ -1,0 +1,188 @@
+package rolloutexplain
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/target"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate"
+)
+
+// flags are the words of the command line.
+type flags struct {
+	allNamespaces bool
+	selector      string
+	output        string
+	noHeaders     bool
+	color         string
+
+	watch           bool
+	wait            bool
+	timeout         time.Duration
+	stable          time.Duration
+	failFast        string
+	failAfter       time.Duration
+	progressTimeout time.Duration
+	allowHeld       bool
+	revision        int64
+
+	diff            string
+	history         bool
+	logs            int
+	failOn          string
+	requireComplete bool
+
+	file      string
+	saveInput string
+	fromInput string
+}
+
+// Options are what a run does; every string has been read.
+type Options struct {
+	Targets       []target.Ref // Kind is empty for a bare name
+	AllNamespaces bool
+	Selector      string
+	Format        output.Format
+	NoHeaders     bool
+	Color         output.ColorMode
+
+	Watch    bool
+	Wait     bool
+	Timeout  time.Duration
+	Patience evaluate.Patience
+
+	Evaluate        evaluate.Options
+	FailOn          finding.Threshold
+	RequireComplete bool
+
+	File      string // explain a dump
+	SaveInput string
+	FromInput string
+}
+
+// offline says whether no cluster is asked.
+func (o *Options) offline() bool { return o.File != "" || o.FromInput != "" }
+
+func kinds() target.Kinds {
+	return target.Kinds{Words: map[string]string{
+		"deploy": "Deployment", "deployment": "Deployment", "deployments": "Deployment", "deployment.apps": "Deployment", "deployments.apps": "Deployment",
+		"sts": "StatefulSet", "statefulset": "StatefulSet", "statefulsets": "StatefulSet", "statefulset.apps": "StatefulSet", "statefulsets.apps": "StatefulSet",
+		"ds": "DaemonSet", "daemonset": "DaemonSet", "daemonsets": "DaemonSet", "daemonset.apps": "DaemonSet", "daemonsets.apps": "DaemonSet",
+		"rs": "ReplicaSet", "replicaset": "ReplicaSet", "replicasets": "ReplicaSet", "replicaset.apps": "ReplicaSet", "replicasets.apps": "ReplicaSet",
+		"job": "Job", "jobs": "Job", "job.batch": "Job", "jobs.batch": "Job",
+		"po": "Pod", "pod": "Pod", "pods": "Pod",
+		"ro": "Rollout", "rollout": "Rollout", "rollouts": "Rollout", "rollout.argoproj.io": "Rollout", "rollouts.argoproj.io": "Rollout",
+	}, Default: bareName}
+}
+
+// bareName stands for the kind of a name without a type until it has been searched.
+const bareName = "?"
+
+// toOptions reads the flags; all errors are reported at once.
+func (f *flags) toOptions(args []string) (*Options, error) {
+	o := &Options{
+		AllNamespaces: f.allNamespaces, Selector: f.selector, NoHeaders: f.noHeaders, Watch: f.watch, Wait: f.wait, Timeout: f.timeout,
+		RequireComplete: f.requireComplete, File: f.file, SaveInput: f.saveInput, FromInput: f.fromInput,
+	}
+	o.Patience = evaluate.Patience{FailAfter: f.failAfter, Stable: f.stable, ProgressTimeout: f.progressTimeout, AllowHeld: f.allowHeld}
+	o.Evaluate = evaluate.Options{LogLines: f.logs, History: f.history, Revision: f.revision}
+	var errs []error
+	note := func(err error) {
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	var err error
+	o.Targets, err = f.targets(args)
+	note(err)
+	o.Format, err = output.ParseFormat(f.output, output.Wide, output.JSON, output.YAML, output.Name, output.JSONPath)
+	note(err)
+	o.Color, err = output.ParseColorMode(f.color)
+	note(err)
+	o.FailOn, err = finding.ParseThreshold(f.failOn)
+	note(err)
+	o.Patience.FailFast, err = evaluate.ParseFailFast(f.failFast)
+	note(err)
+	if _, err := labels.Parse(f.selector); err != nil {
+		note(fmt.Errorf("-l %q is not a selector: %w", f.selector, err))
+	}
+	note(f.diffOptions(&o.Evaluate))
+	note(f.conflicts(o))
+	if len(errs) > 0 {
+		return nil, cli.Usage(errors.Join(errs...))
+	}
+	return o, nil
+}
+
+func (f *flags) targets(args []string) ([]target.Ref, error) {
+	if len(args) == 1 && !strings.Contains(args[0], "/") {
+		if _, isKind := kinds().Words[strings.ToLower(args[0])]; isKind {
+			return nil, fmt.Errorf("%q needs a name: use %s/NAME or %s NAME", args[0], args[0], args[0])
+		}
+	}
+	refs, err := kinds().Parse(args)
+	for i := range refs {
+		if refs[i].Kind == bareName {
+			refs[i].Kind = ""
+		}
+		if refs[i].Name == "" {
+			return nil, errors.New("a name is empty")
+		}
+	}
+	return refs, err
+}
+
+// diffOptions reads --diff, --diff=N and --diff=A..B.
+func (f *flags) diffOptions(o *evaluate.Options) error {
+	if f.diff == "" {
+		return nil
+	}
+	o.Diff = true
+	if f.diff == "previous" {
+		return nil
+	}
+	from, to, ranged := strings.Cut(f.diff, "..")
+	var err error
+	if o.DiffFrom, err = strconv.ParseInt(from, 10, 64); err == nil && ranged {
+		o.DiffTo, err = strconv.ParseInt(to, 10, 64)
+	}
+	if err != nil || o.DiffFrom < 1 || ranged && o.DiffTo < 1 {
+		return fmt.Errorf("--diff %q is not known: use --diff, --diff=REVISION or --diff=REVISION..REVISION", f.diff)
+	}
+	return nil
+}
+
+func (f *flags) conflicts(o *Options) error {
+	var errs []error
+	say := func(wrong bool, text string) {
+		if wrong {
+			errs = append(errs, errors.New(text))
+		}
+	}
+	say(len(o.Targets) > 0 && (f.allNamespaces || f.selector != ""), "names and -A or -l exclude each other")
+	say(f.file != "" && f.fromInput != "", "-f and --from-input exclude each other")
+	say((f.watch || f.wait) && o.offline(), "--watch and --wait need a cluster: they exclude -f and --from-input")
+	say((f.watch || f.wait) && f.saveInput != "", "--save-input saves one look: it excludes --watch and --wait")
+	say(f.watch && f.wait, "--watch goes on until interrupted, --wait ends: give one of them")
+	say(f.revision != 0 && len(o.Targets) != 1, "--revision is of one rollout: name it")
+	say((f.watch || f.wait) && o.Format.Kind == output.JSONPath, "-o jsonpath prints one report: it excludes --watch and --wait")
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+	}{{"--timeout", f.timeout}, {"--stable", f.stable}, {"--fail-after", f.failAfter}, {"--progress-timeout", f.progressTimeout}} {
+		say(d.value < 0, d.name+" cannot be negative")
+	}
+	say(f.logs < 0 || f.logs > 500, "--logs must be between 0 and 500")
+	return errors.Join(errs...)
+}
+
+func failFastWords() []string { return slices.Clone(evaluate.FailFastWords) }

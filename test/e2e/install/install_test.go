@@ -1,0 +1,273 @@
+// Package install tests what a user has after `make install`: the plugins as kubectl finds, completes and runs them,
+// whatever they are called and however the user's shell is set up.
+package install
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/e2e/harness"
+)
+
+const root = "../../.."
+
+// reads gives, for each plugin, a command that changes nothing and has something to say on any cluster.
+func reads(t *testing.T, c *harness.Cluster) map[string][]string {
+	t.Helper()
+	node := c.MustKubectl(t, "get", "nodes", "-o", "jsonpath={.items[0].metadata.name}")
+	workload := strings.Fields(c.MustKubectl(t, "get", "daemonsets", "-n", "kube-system", "-o", "name"))
+	if len(workload) == 0 {
+		t.Fatal("no DaemonSet in kube-system")
+	}
+	all := map[string][]string{
+		"nodeinfo":        {"nodeinfo"},
+		"nodeshell":       {"nodeshell", node, "--dry-run=client"},
+		"dns":             {"dns", "check"},
+		"rollout-explain": {"rollout-explain", workload[0], "-n", "kube-system"},
+	}
+	commands := map[string][]string{}
+	for _, name := range plugins(t) {
+		if all[name] == nil {
+			t.Fatalf("no command known for %s: add one", name)
+		}
+		commands[name] = all[name]
+	}
+	return commands
+}
+
+// plugins lists cmd/kubectl-NAME as NAME.
+func plugins(t *testing.T) []string {
+	t.Helper()
+	folders, err := filepath.Glob(root + "/cmd/kubectl-*")
+	if err != nil || len(folders) == 0 {
+		t.Fatalf("no plugins: %v", err)
+	}
+	for i := range folders {
+		folders[i] = strings.TrimPrefix(filepath.Base(folders[i]), "kubectl-")
+	}
+	return folders
+}
+
+var (
+	installOnce sync.Once
+	prefix      string
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if prefix != "" {
+		os.RemoveAll(prefix)
+	}
+	os.Exit(code)
+}
+
+// installed runs `make install` once, into a folder of these tests' own, and gives a PATH with it before the system's.
+func installed(t *testing.T, c *harness.Cluster) (bin string, path harness.Option) {
+	t.Helper()
+	installOnce.Do(func() {
+		dir, err := os.MkdirTemp("", "install")
+		if err != nil {
+			t.Fatal(err)
+		}
+		prefix = dir
+		run(t, c, "install", prefix)
+	})
+	bin = filepath.Join(prefix, "bin")
+	return bin, onPath(bin)
+}
+
+// run runs a make target, with the PATH that has make and go.
+func run(t *testing.T, c *harness.Cluster, target, prefix string) {
+	t.Helper()
+	own := []harness.Option{harness.Env("PATH=" + os.Getenv("PATH"))}
+	if r := c.Run(t, 10*time.Minute, own, "make", "-C", root, target, "PREFIX="+prefix); r.Code != 0 {
+		t.Fatalf("make %s: exit %d\n%s%s", target, r.Code, r.Stdout, r.Stderr)
+	}
+}
+
+func onPath(dir string) harness.Option {
+	return harness.Env("PATH=" + dir + ":" + os.Getenv("E2E_KUBECTL") + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+}
+
+func kubectl(t *testing.T, c *harness.Cluster, option harness.Option, args ...string) harness.Result {
+	t.Helper()
+	return c.Run(t, 2*time.Minute, []harness.Option{option}, "kubectl", args...)
+}
+
+func TestInstallIsListedWithoutAWarningAndUninstallLeavesNothing(t *testing.T) {
+	c := harness.Shared(t)
+	own := t.TempDir()
+	run(t, c, "install", own)
+	bin := filepath.Join(own, "bin")
+	r := kubectl(t, c, onPath(bin), "plugin", "list")
+	if r.Code != 0 || strings.Contains(r.Stdout+r.Stderr, "warning:") {
+		t.Errorf("plugin list: exit %d\n%s%s", r.Code, r.Stdout, r.Stderr)
+	}
+	for _, name := range plugins(t) {
+		if !strings.Contains(r.Stdout, filepath.Join(bin, "kubectl-"+strings.ReplaceAll(name, "-", "_"))+"\n") {
+			t.Errorf("plugin list lacks %s:\n%s", name, r.Stdout)
+		}
+	}
+	run(t, c, "uninstall", own)
+	left, err := os.ReadDir(bin)
+	if err != nil || len(left) != 0 {
+		t.Errorf("uninstall leaves %v (%v)", left, err)
+	}
+}
+
+func TestKubectlCompletesEveryPlugin(t *testing.T) {
+	c := harness.Shared(t)
+	_, path := installed(t, c)
+	namespaces := []string{"default", "kube-system"} // others come and go with other tests
+	context := strings.TrimSpace(c.MustKubectl(t, "config", "current-context"))
+	for _, name := range plugins(t) {
+		offers := func(want []string, words ...string) {
+			r := kubectl(t, c, path, append([]string{"__complete", name}, words...)...)
+			var got []string
+			for line := range strings.Lines(r.Stdout) {
+				word, _, _ := strings.Cut(strings.TrimSpace(line), "\t")
+				got = append(got, word)
+			}
+			for _, w := range want {
+				if !slices.Contains(got, w) {
+					t.Errorf("kubectl __complete %s %q lacks %q: %q\n%s", name, words, w, got, r.Stderr)
+				}
+			}
+		}
+		offers([]string{"--context", "--namespace", "--kubeconfig"}, "--")
+		offers(namespaces, "--namespace", "")
+		offers(namespaces, "-n", "")
+		offers([]string{context}, "--context", "")
+		offers([]string{"version", "completion"}, "")
+		offers([]string{"bash", "fish", "powershell", "zsh"}, "completion", "")
+		offers([]string{"json", "yaml"}, "version", "-o", "")
+	}
+}
+
+func TestNodesAndWorkloadsAreOffered(t *testing.T) {
+	c := harness.Shared(t)
+	_, path := installed(t, c)
+	nodes := strings.Fields(c.MustKubectl(t, "get", "nodes", "-o", "jsonpath={.items[*].metadata.name}"))
+	workload := strings.Fields(c.MustKubectl(t, "get", "daemonsets", "-n", "kube-system", "-o", "jsonpath={.items[*].metadata.name}"))
+	tests := map[string]struct{ words, want []string }{
+		"nodeinfo":        {[]string{""}, nodes},
+		"nodeshell":       {[]string{""}, nodes},
+		"rollout-explain": {[]string{"-n", "kube-system", "daemonset/"}, prefixed("daemonset/", workload)},
+	}
+	for _, name := range plugins(t) {
+		tt, ok := tests[name]
+		if !ok {
+			continue
+		}
+		r := kubectl(t, c, path, append([]string{"__complete", name}, tt.words...)...)
+		for _, want := range tt.want {
+			if !regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(want) + `(\t.*)?$`).MatchString(r.Stdout) {
+				t.Errorf("kubectl __complete %s %q lacks %q:\n%s%s", name, tt.words, want, r.Stdout, r.Stderr)
+			}
+		}
+	}
+}
+
+func prefixed(prefix string, words []string) []string {
+	for i := range words {
+		words[i] = prefix + words[i]
+	}
+	return words
+}
+
+func TestAPluginGoesByTheNameOfItsFile(t *testing.T) {
+	c := harness.Shared(t)
+	bin, _ := installed(t, c)
+	for name, command := range reads(t, c) {
+		file := filepath.Join(bin, "kubectl-"+strings.ReplaceAll(name, "-", "_"))
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		other := t.TempDir()
+		if err := os.Symlink(file, filepath.Join(other, "kubectl-my_link")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(other, "kubectl-renamed"), data, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for _, called := range []string{"my-link", "renamed"} {
+			r := kubectl(t, c, onPath(other), called, "--help")
+			if r.Code != 0 || !strings.Contains(r.Stdout, "kubectl "+called) || strings.Contains(r.Stdout, "kubectl "+name) {
+				t.Errorf("%s called %s: exit %d\n%s%s", name, called, r.Code, r.Stdout, r.Stderr)
+			}
+			if r := kubectl(t, c, onPath(other), append([]string{called}, command[1:]...)...); r.Code != 0 {
+				t.Errorf("%s called %s: exit %d\n%s%s", name, called, r.Code, r.Stdout, r.Stderr)
+			}
+		}
+	}
+}
+
+// The user is in one file, the cluster and the contexts in the other.
+func TestTwoFilesInKubeconfig(t *testing.T) {
+	c := harness.Shared(t)
+	_, path := installed(t, c)
+	one, two := filepath.Join(t.TempDir(), "one"), filepath.Join(t.TempDir(), "two")
+	config := c.MustKubectl(t, "config", "view", "--raw", "--flatten")
+	for file, unset := range map[string][]string{one: {"users", "current-context"}, two: {"clusters", "contexts"}} {
+		if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range unset {
+			c.MustKubectl(t, "config", "unset", key, "--kubeconfig", file)
+		}
+	}
+	for name, command := range reads(t, c) {
+		for _, files := range []string{one, two} {
+			if r := c.Run(t, time.Minute, []harness.Option{path, harness.Env("KUBECONFIG=" + files)}, "kubectl", command...); r.Code == 0 {
+				t.Errorf("%s works with half a kubeconfig: the test shows nothing", name)
+			}
+		}
+		r := c.Run(t, time.Minute, []harness.Option{path, harness.Env("KUBECONFIG=" + one + ":" + two)}, "kubectl", command...)
+		if r.Code != 0 || r.Stdout == "" {
+			t.Errorf("%s: exit %d\n%s%s", name, r.Code, r.Stdout, r.Stderr)
+		}
+	}
+}
+
+// On a terminal (script makes one), as colour is never used off it.
+func TestNoColorHoldsEvenWhenEmpty(t *testing.T) {
+	c := harness.Shared(t)
+	_, path := installed(t, c)
+	const escape = "\x1b["
+	for name, command := range reads(t, c) {
+		line := "script -qec 'kubectl " + strings.Join(command, " ") + "' /dev/null"
+		plain := c.Sh(t, line, path, harness.Env("TERM=xterm-256color", "NO_COLOR="))
+		if plain.Code != 0 || strings.Contains(plain.Stdout, escape) {
+			t.Errorf("%s with NO_COLOR=: exit %d, escapes: %v\n%.500q", name, plain.Code, strings.Contains(plain.Stdout, escape), plain.Stdout)
+		}
+		if name != "nodeinfo" {
+			continue // whose verdicts always have a colour
+		}
+		if coloured := c.Sh(t, "unset NO_COLOR; "+line, path, harness.Env("TERM=xterm-256color")); !strings.Contains(coloured.Stdout, escape) {
+			t.Errorf("%s has no colour on a terminal, so the above shows nothing:\n%.500q", name, coloured.Stdout)
+		}
+	}
+}
+
+func TestAClosedPipeIsQuiet(t *testing.T) {
+	c := harness.Shared(t)
+	_, path := installed(t, c)
+	for name, command := range reads(t, c) {
+		for _, reader := range []string{"head -1", "true"} {
+			r := c.Sh(t, "set -o pipefail; kubectl "+strings.Join(command, " ")+" | "+reader, path)
+			if r.Code != 0 || strings.Contains(r.Stderr, "pipe") {
+				t.Errorf("%s | %s: exit %d\n%s", name, reader, r.Code, r.Stderr)
+			}
+			if reader == "head -1" && strings.Count(r.Stdout, "\n") != 1 {
+				t.Errorf("%s | head -1: %q", name, r.Stdout)
+			}
+		}
+	}
+}

@@ -1,0 +1,215 @@
+// Package rolloutexplain breaks rollouts on a real cluster, each in a namespace of its own, and asks kubectl
+// rollout-explain why: the expected root must be on top, with the right next command and the right end of --wait.
+package rolloutexplain
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/e2e/harness"
+)
+
+// scenario is one fault and what must be said of it.
+type scenario struct {
+	name   string
+	fault  string // in words, for the table in docs
+	target string
+	steps  []step
+
+	root    string   // code of the root; empty: there must be none
+	verdict []string // any of
+	says    []string // the first line holds all of these
+	next    string   // a next command of the root holds this
+	not     []string // codes that must never be the root, at any look
+
+	wait   []string // flags for --wait; nil: not waited for
+	exit   int
+	within time.Duration // of --wait
+	limit  time.Duration // until the root is there; default 90 s
+}
+
+type step func(t *testing.T, c *harness.Cluster, ns string)
+
+func apply(manifest string) step {
+	return func(t *testing.T, c *harness.Cluster, ns string) {
+		t.Helper()
+		c.Apply(t, strings.ReplaceAll(manifest, "NAMESPACE", ns), "-n", ns)
+	}
+}
+
+func run(args ...string) step {
+	return func(t *testing.T, c *harness.Cluster, ns string) {
+		t.Helper()
+		var words []string
+		for _, a := range args {
+			words = append(words, strings.ReplaceAll(a, "NAMESPACE", ns))
+		}
+		c.MustKubectl(t, append(words, "-n", ns)...)
+	}
+}
+
+// complete waits with kubectl's own command, so that a test of ours does not rest on ours.
+func complete(target string) step {
+	return func(t *testing.T, c *harness.Cluster, ns string) {
+		t.Helper()
+		if r := c.Run(t, 3*time.Minute, nil, "kubectl", "rollout", "status", target, "-n", ns, "--timeout=170s"); r.Code != 0 {
+			t.Fatalf("%s does not get complete: %s%s", target, r.Stdout, r.Stderr)
+		}
+	}
+}
+
+func pause(d time.Duration) step {
+	return func(*testing.T, *harness.Cluster, string) { time.Sleep(d) }
+}
+
+// report is the part of the JSON that the tests read.
+type report struct {
+	Kind     string `json:"kind"`
+	Verdict  string `json:"verdict"`
+	Summary  string `json:"summary"`
+	Counts   map[string]*int32
+	Revision *struct {
+		Number int64  `json:"number"`
+		Name   string `json:"name"`
+	} `json:"revision"`
+	Budget *struct {
+		Max       *int32 `json:"max"`
+		Floor     *int32 `json:"floor"`
+		MayCreate *int32 `json:"mayCreate"`
+		MayRemove *int32 `json:"mayRemove"`
+	} `json:"budget"`
+	Findings []struct {
+		Code    string   `json:"code"`
+		Role    string   `json:"role"`
+		Class   string   `json:"class"`
+		Message string   `json:"message"`
+		Pods    []string `json:"pods"`
+		Next    []struct {
+			Command string `json:"command"`
+			Risk    string `json:"risk"`
+		} `json:"next"`
+	} `json:"findings"`
+	Undo *struct {
+		Advised  bool   `json:"advised"`
+		Revision int64  `json:"revision"`
+		Why      string `json:"why"`
+	} `json:"undo"`
+	Sources []struct {
+		Name  string `json:"name"`
+		State string `json:"state"`
+	} `json:"sources"`
+	Items []report `json:"items"`
+}
+
+func (r *report) root() string {
+	if len(r.Findings) > 0 && r.Findings[0].Role == "root" {
+		return r.Findings[0].Code
+	}
+	return ""
+}
+
+func (r *report) has(code string) bool {
+	for _, f := range r.Findings {
+		if f.Code == code {
+			return true
+		}
+	}
+	return false
+}
+
+func explain(t *testing.T, c *harness.Cluster, ns string, args ...string) report {
+	t.Helper()
+	r := c.Kubectl(t, append([]string{"rollout-explain", "-n", ns, "-o", "json"}, args...)...)
+	if r.Code != 0 {
+		t.Fatalf("rollout-explain %v: exit %d\n%s", args, r.Code, r.Stderr)
+	}
+	var got report
+	if err := json.Unmarshal([]byte(r.Stdout), &got); err != nil {
+		t.Fatalf("rollout-explain %v prints no JSON: %v\n%s", args, err, r.Stdout)
+	}
+	return got
+}
+
+// prove runs a scenario: break, look until the root is there, read the text, wait.
+func (s scenario) prove(t *testing.T, c *harness.Cluster) {
+	t.Helper()
+	ns := c.Namespace(t)
+	for _, do := range s.steps {
+		do(t, c, ns)
+	}
+	limit := s.limit
+	if limit == 0 {
+		limit = 90 * time.Second
+	}
+	var got report
+	harness.Eventually(t, limit, func() (string, bool) {
+		got = explain(t, c, ns, s.target)
+		if slices.Contains(s.not, got.root()) {
+			t.Fatalf("root %s: %s", got.root(), got.Summary)
+		}
+		return fmt.Sprintf("root %q, verdict %s: %s", got.root(), got.Verdict, got.Summary), got.root() == s.root && slices.Contains(s.verdict, got.Verdict)
+	})
+	if dir := os.Getenv("E2E_SAVE_INPUTS"); dir != "" { // to make fixtures of what a real cluster holds
+		c.MustKubectl(t, "rollout-explain", "-n", ns, s.target, "-o", "name", "--save-input", filepath.Join(dir, s.name+".json"))
+	}
+	text := c.Kubectl(t, "rollout-explain", "-n", ns, s.target)
+	first, _, _ := strings.Cut(text.Stdout, "\n")
+	for _, word := range s.says {
+		if !strings.Contains(first, word) {
+			t.Errorf("the first line does not say %q: %s", word, first)
+		}
+	}
+	if s.next != "" && !strings.Contains(commands(got), strings.ReplaceAll(s.next, "NAMESPACE", ns)) {
+		t.Errorf("no next command holds %q:\n%s", s.next, commands(got))
+	}
+	if testing.Verbose() {
+		t.Logf("\n%s", text.Stdout)
+	}
+	if s.wait != nil {
+		s.proveWait(t, c, ns)
+	}
+}
+
+func commands(r report) string {
+	var lines []string
+	for _, f := range r.Findings {
+		if f.Role != "root" {
+			continue
+		}
+		for _, n := range f.Next {
+			lines = append(lines, n.Command+"   ("+n.Risk+")")
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (s scenario) proveWait(t *testing.T, c *harness.Cluster, ns string) {
+	t.Helper()
+	begun := time.Now()
+	args := append([]string{"rollout-explain", "-n", ns, s.target, "--wait"}, s.wait...)
+	r := c.Run(t, s.within+30*time.Second, nil, "kubectl", args...)
+	took := time.Since(begun).Round(100 * time.Millisecond)
+	if r.Code != s.exit {
+		t.Errorf("--wait ends with %d after %s, want %d\n%s\n%s", r.Code, took, s.exit, r.Stdout, r.Stderr)
+	}
+	if took > s.within {
+		t.Errorf("--wait took %s, more than %s", took, s.within)
+	}
+	t.Logf("--wait %s: exit %d after %s", strings.Join(s.wait, " "), r.Code, took)
+}
+
+func TestScenarios(t *testing.T) {
+	c := harness.Shared(t)
+	for _, s := range scenarios() {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			s.prove(t, c)
+		})
+	}
+}
