@@ -1,6 +1,7 @@
 package evaluate
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -12,6 +13,7 @@ type rule struct {
 	finding.Entry
 
 	consequenceOf []string
+	rank          int // in the order below: the deeper the layer, the earlier it is named
 }
 
 // What makes everything else on a node unknown, or follow from it.
@@ -24,11 +26,21 @@ var (
 
 var rules = func() map[string]rule {
 	byCode := map[string]rule{}
-	for _, r := range slices.Concat(healthRules(), componentRules(), resourceRules(), schedulingRules(), podRules(), clusterRules()) {
+	for i, r := range slices.Concat(healthRules(), clusterRules(), componentRules(), resourceRules(), podRules(), schedulingRules()) {
+		r.rank = i
 		byCode[r.Code] = r
 	}
 	return byCode
 }()
+
+// sortFindings puts the worst first and, within a severity, the deeper cause.
+func sortFindings(list []finding.Finding) {
+	finding.Sort(list)
+	severities := []finding.Severity{finding.Critical, finding.Warning, finding.Info}
+	slices.SortStableFunc(list, func(a, b finding.Finding) int {
+		return cmp.Or(cmp.Compare(slices.Index(severities, a.Severity), slices.Index(severities, b.Severity)), cmp.Compare(rules[a.Code].rank, rules[b.Code].rank))
+	})
+}
 
 // Catalogue is every finding code, sorted.
 func Catalogue() []finding.Entry {

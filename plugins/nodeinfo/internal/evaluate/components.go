@@ -141,11 +141,11 @@ func (v *view) checkComponent(code string, c report.Component, p *corev1.Pod) {
 	if crash == nil && (*c.Ready || v.now.Sub(readySince(p)) < starting) {
 		return
 	}
-	detail := c.State
+	detail := "is not ready: " + c.State
 	if crash != nil {
-		detail = crash.text
+		detail = "crashes: " + crash.text
 	}
-	f := v.add(code, fmt.Sprintf("%s (%s) on this node is not ready: %s", c.Name, c.Pod, detail), v.podEvidence(p), v.logsNext(p, crash), v.describePod(p))
+	f := v.add(code, fmt.Sprintf("%s (%s) on this node %s", c.Name, c.Pod, detail), v.podEvidence(p), v.logsNext(p, crash), v.describePod(p))
 	about(f, p)
 }
 

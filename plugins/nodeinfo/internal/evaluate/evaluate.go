@@ -170,7 +170,7 @@ func (v *view) fold() {
 		}
 		kept = append(kept, f)
 	}
-	finding.Sort(kept)
+	sortFindings(kept)
 	slices.SortFunc(v.out.Consequences, func(a, b report.Consequence) int {
 		return cmp.Or(cmp.Compare(a.Code, b.Code), cmp.Compare(a.Object.String(), b.Object.String()), cmp.Compare(a.Message, b.Message))
 	})

@@ -205,7 +205,7 @@ func (v *view) askKubelet() []finding.Next {
 func onTheMachine() finding.Next {
 	return finding.Next{
 		Command: "systemctl status kubelet; journalctl -u kubelet -n 50 --no-pager", Risk: finding.Read,
-		Why: "on the machine itself (console or ssh, no pod can be started there): is the kubelet running, and what does it say?",
+		Why: "on the machine itself (console or ssh, no pod can be started there): is the kubelet running, and what does it say (an expired certificate ends it at once)?",
 	}
 }
 

@@ -162,7 +162,7 @@ func (v *view) crashing(p *corev1.Pod) *crash {
 		looping := s.State.Waiting != nil && s.State.Waiting.Reason == "CrashLoopBackOff"
 		if !looping {
 			enough := s.RestartCount >= crashAtLeast || down && s.RestartCount >= 2
-			if end == nil || !enough || v.now.Sub(end.FinishedAt.Time) > crashRecent {
+			if end == nil || !enough || v.now.Sub(end.FinishedAt.Time) > crashRecent || v.recovered(&s) {
 				continue
 			}
 		}
@@ -177,6 +177,15 @@ func (v *view) crashing(p *corev1.Pod) *crash {
 		return c
 	}
 	return nil
+}
+
+// recovered says whether a container runs longer now than a crash would let it: twice its last run, and two minutes.
+func (v *view) recovered(s *corev1.ContainerStatus) bool {
+	last := s.LastTerminationState.Terminated
+	if s.State.Running == nil || last == nil || s.State.Running.StartedAt.Time.Before(last.FinishedAt.Time) {
+		return false
+	}
+	return v.now.Sub(s.State.Running.StartedAt.Time) > max(starting, 2*last.FinishedAt.Sub(last.StartedAt.Time))
 }
 
 // trouble judges one pod; pods of the node's components and of the control plane are judged as such.
