@@ -165,6 +165,15 @@ func running(pod *corev1.Pod, container string) bool {
 	return status != nil && status.State.Running != nil && pod.DeletionTimestamp == nil
 }
 
+// neverStarted says that no process of the container has ever been.
+func neverStarted(pod *corev1.Pod, container string) bool {
+	if pod.Status.Phase != corev1.PodPending {
+		return false
+	}
+	status := statusOf(pod, container)
+	return status == nil || status.State.Waiting != nil && status.RestartCount == 0 && status.LastTerminationState.Terminated == nil
+}
+
 func conditionMessage(pod *corev1.Pod, kind corev1.PodConditionType) string {
 	for _, c := range pod.Status.Conditions {
 		if c.Type == kind {

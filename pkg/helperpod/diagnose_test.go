@@ -94,3 +94,20 @@ func TestAnInjectedSidecarIsNotTakenForTheHelper(t *testing.T) {
 		t.Error("the sidecar runs, the helper does not")
 	}
 }
+
+func TestOnlyWhatNeverStartedMayBeForgottenAtOnce(t *testing.T) {
+	pulling := waitingPod("ContainerCreating", "")
+	unseen := &corev1.Pod{Status: corev1.PodStatus{Phase: corev1.PodPending}}
+	restarted := waitingPod("CrashLoopBackOff", "")
+	restarted.Status.ContainerStatuses[0].RestartCount = 1
+	runs := waitingPod("", "")
+	runs.Status.Phase = corev1.PodRunning
+	for name, test := range map[string]struct {
+		pod  *corev1.Pod
+		want bool
+	}{"pulling": {pulling, true}, "not seen by its kubelet": {unseen, true}, "restarted": {restarted, false}, "running": {runs, false}} {
+		if got := neverStarted(test.pod, "shell"); got != test.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

@@ -304,7 +304,7 @@ func (h *Helper) Close(ctx context.Context) error {
 }
 
 // remove deletes the Job first, so that its controller does not make another pod, and then the pod, so that the garbage
-// collector's pace does not matter. Nothing is deleted with grace 0: the object vouches for the process.
+// collector's pace does not matter. Nothing that runs is deleted with grace 0: the object vouches for the process.
 func (h *Helper) remove(ctx context.Context) error {
 	if h.guarded {
 		if err := h.removeJob(ctx); err != nil {
@@ -313,13 +313,19 @@ func (h *Helper) remove(ctx context.Context) error {
 	}
 	name := h.name
 	options := metav1.DeleteOptions{}
-	pod := h.Pod
+	pod, _, _ := h.group.get(h.name) // the latest
 	if pod == nil {
-		pod, _, _ = h.group.get(h.name)
+		pod = h.Pod
 	}
 	if pod != nil {
 		name = pod.Name
 		options.Preconditions = metav1.NewUIDPreconditions(string(pod.UID))
+		if neverStarted(pod, h.container) {
+			// A kubelet that hangs in a pull lets the object go only when the pull ends. There is no process that the
+			// object could vouch for; one that starts all the same finds no client, and ends with its lease.
+			now := int64(0)
+			options.GracePeriodSeconds = &now
+		}
 	} else if h.guarded {
 		return nil // the Job had no pod yet, and is gone
 	}

@@ -11,7 +11,8 @@ import (
 // restarted, is read as success by the SPDY client, in kubectl and inside the API server's WebSocket translator
 // (https://github.com/kubernetes/kubectl/issues/1726). So the command's shell writes its exit code on stderr, between
 // two record separators and behind a nonce, and success counts only with that trailer.
-const trailerScript = `trap : INT QUIT; "$@"; r=$?; printf '\036%s:%d\036' "$0" $r >&2; exit $r`
+// The shell's own stderr is set aside: it would print "Killed" for a command that a signal has ended.
+const trailerScript = `trap : INT QUIT; exec 3>&2 2>/dev/null; ( exec "$@" 2>&3 3>&- ); r=$?; printf '\036%s:%d\036' "$0" $r >&3; exit $r`
 
 // withTrailer wraps a command.
 func withTrailer(sh, nonce string, argv []string) []string {

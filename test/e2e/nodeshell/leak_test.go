@@ -79,7 +79,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	}
 	ways := []string{"HUP", "INT", "TERM", "PIPE", "KILL", "CUT"}
 	var wg sync.WaitGroup
-	slots := make(chan struct{}, 6)
+	slots, pulls := make(chan struct{}, 6), make(chan struct{}, 1) // kubelets pull one image at a time
 	mark := 700_000
 	for _, s := range stages {
 		for _, way := range ways {
@@ -89,8 +89,12 @@ func TestNothingIsLeftBehind(t *testing.T) {
 			mark++
 			own := mark
 			wg.Go(func() {
-				slots <- struct{}{}
-				defer func() { <-slots }()
+				queue := slots
+				if s.name == "pulling" {
+					queue = pulls
+				}
+				queue <- struct{}{}
+				defer func() { <-queue }()
 				t.Run(s.name+"/"+way, func(t *testing.T) { dies(t, c, s, way, own) })
 			})
 		}

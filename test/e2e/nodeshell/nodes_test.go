@@ -155,7 +155,7 @@ func TestADeadNode(t *testing.T) {
 	if r.Code != 125 || !strings.Contains(r.Stdout, "[w1] w1\n") || !strings.Contains(r.Stdout, "[cp1] cp1\n") || !strings.Contains(r.Stderr, "node w2: the kubelet") {
 		t.Errorf("code %d: %q %s", r.Code, r.Stdout, r.Stderr)
 	}
-	t.Run("forced and killed, nothing stays", func(t *testing.T) {
+	t.Run("forced and killed", func(t *testing.T) {
 		ns := c.Namespace(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		cmd := c.Command(ctx, "kubectl", "nodeshell", "w2", "-n", ns, "--force", "--", "true")
