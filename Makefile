@@ -47,6 +47,7 @@ test: unit e2e ## Everything that can run here: unit tests, then all on the embe
 
 .PHONY: unit
 unit: ## Tests that need no cluster
+	@./test/deps.sh
 	go test $(RACE) -count=1 $$(go list ./... | grep -v /test/e2e/)
 	cd test/cluster && go test -count=1 ./...
 

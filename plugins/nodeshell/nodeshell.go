@@ -56,7 +56,7 @@ const example = `
 	PROGRAM worker-1 --dry-run -o yaml`
 
 // New makes the command.
-func New(env *cli.Env) *cobra.Command { return newCommand(env, run) }
+func New(env *cli.Env) *cobra.Command { return explained(env, newCommand(env, run)) }
 
 // Catalogue describes every finding code.
 func Catalogue() []finding.Entry { return evaluate.Catalogue() }
