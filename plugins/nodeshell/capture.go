@@ -28,8 +28,8 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/report"
 )
 
-// lastWords is how long tcpdump may take for its counters after it was stopped.
-const lastWords = 5 * time.Second
+// lastWords is how long tcpdump may take for its counters after it was stopped, a second of it for the kernel's last block.
+const lastWords = 10 * time.Second
 
 // capturing is one run of `capture`.
 type capturing struct {
