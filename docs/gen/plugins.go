@@ -16,8 +16,16 @@ func plugins() []plugin {
 		{
 			name: "dns", command: dns.New, catalogue: dns.Catalogue, chinese: dns.ChineseCatalogue,
 			reports: []any{
-				dnsreport.Status{}, dnsreport.Config{}, dnsreport.PodResolver{}, dnsreport.Explanation{}, dnsreport.Resolution{},
-				dnsreport.Names{}, dnsreport.Verification{}, dnsreport.Upstreams{}, dnsreport.Top{}, dnsreport.Logs{},
+				dnsreport.Status{},
+				dnsreport.Config{},
+				dnsreport.PodResolver{},
+				dnsreport.Explanation{},
+				dnsreport.Resolution{},
+				dnsreport.Names{},
+				dnsreport.Verification{},
+				dnsreport.Upstreams{},
+				dnsreport.Top{},
+				dnsreport.Logs{},
 			},
 		},
 		{

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs the end-to-end tests: on the cluster of E2E_KUBECONFIG, or on embedded clusters (their names begin with
-# e2e) that are removed at the end
-# (E2E_KEEP=1 keeps them). E2E_ARGS goes to go test, E2E_PACKAGES chooses packages.
+# Runs the end-to-end tests: on the cluster of E2E_KUBECONFIG, or on embedded clusters, whose names begin with e2e and
+# which are removed as soon as no package needs them (E2E_KEEP=1 keeps them). E2E_PACKAGES names the packages (nodeinfo
+# dns …; default: all), E2E_ARGS goes to go test.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export E2E_BIN=$PWD/bin
@@ -13,9 +13,25 @@ else
     exit 0
   fi
   E2E_KUBECTL=$(bin/cluster bin)
-  [ "${E2E_KEEP:-}" = 1 ] || trap 'for name in $(bin/cluster list | grep -o "^e2e[^ ]*"); do bin/cluster down --name "$name" || true; done' EXIT
 fi
 export E2E_KUBECTL
-mapfile -t packages < <(go list ./test/e2e/... | grep -v /harness)
-# shellcheck disable=SC2086
-go test -count=1 -p 1 -timeout 45m ${E2E_ARGS:-} ${E2E_PACKAGES:-${packages[@]}}
+
+# remove_clusters takes down the clusters of the tests; those named as arguments stay.
+remove_clusters() {
+  [ -z "${E2E_KUBECONFIG:-}" ] && [ "${E2E_KEEP:-}" != 1 ] || return 0
+  for name in $(bin/cluster list | awk '$1 == "e2e" || $1 ~ /^e2e-/ {print $1}'); do
+    [[ " $* " == *" $name "* ]] || bin/cluster down --name "$name" || true
+  done
+}
+trap remove_clusters EXIT
+
+failed=()
+for package in ${E2E_PACKAGES:-$(cd test/e2e && printf '%s\n' */ | grep -v harness | tr -d /)}; do
+  # shellcheck disable=SC2086
+  go test -count=1 -timeout 45m ${E2E_ARGS:-} "./test/e2e/$package" || failed+=("$package")
+  remove_clusters e2e
+done
+if [ "${#failed[@]}" != 0 ]; then
+  echo "e2e: failed: ${failed[*]}" >&2
+  exit 1
+fi

@@ -95,10 +95,10 @@ func bin(t testing.TB) string {
 	return dir
 }
 
-// searchPath holds kubectl and the plugins, and the system's programs.
+// searchPath holds kubectl and the plugins first, then what the caller has (the cluster program calls go).
 func searchPath(t testing.TB) string {
 	t.Helper()
-	return strings.Join([]string{bin(t), os.Getenv(envKubectl), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, string(filepath.ListSeparator))
+	return strings.Join([]string{bin(t), os.Getenv(envKubectl), os.Getenv("PATH")}, string(filepath.ListSeparator))
 }
 
 // Option changes how a command is run.

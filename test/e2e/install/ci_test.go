@@ -127,8 +127,10 @@ func TestTheShellScriptTellsTheEndsApart(t *testing.T) {
 	}{
 		"complete": {func(s string) string { return s }, nil, 0, "deployed"},
 		"failed":   {func(s string) string { return strings.Replace(s, "busybox:1.36", "BUSYBOX", 1) }, nil, 1, "failed: the cause is above"},
-		"in time":  {func(s string) string { return strings.Replace(s, "replicas: 2", "replicas: 2\n  minReadySeconds: 600\n  progressDeadlineSeconds: 900", 1) }, nil, 1, "not finished in time"},
-		"held":     {func(s string) string { return s }, []string{"rollout", "pause", "deployment/web"}, 0, "waits for a person"},
+		"in time": {func(s string) string {
+			return strings.Replace(s, "replicas: 2", "replicas: 2\n  minReadySeconds: 600\n  progressDeadlineSeconds: 900", 1)
+		}, nil, 1, "not finished in time"},
+		"held": {func(s string) string { return s }, []string{"rollout", "pause", "deployment/web"}, 0, "waits for a person"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -140,7 +142,7 @@ func TestTheShellScriptTellsTheEndsApart(t *testing.T) {
 				c.MustKubectl(t, append(tt.after, "-n", namespace)...)
 				c.MustKubectl(t, "set", "env", "deployment/web", "CHANGED=yes", "-n", namespace)
 			}
-			r := c.Run(t, 3*time.Minute, []harness.Option{path, harness.Env("NAMESPACE=" + namespace, "DEPLOYMENT=web")}, "bash", "-ec", script)
+			r := c.Run(t, 3*time.Minute, []harness.Option{path, harness.Env("NAMESPACE="+namespace, "DEPLOYMENT=web")}, "bash", "-ec", script)
 			if r.Code != tt.code || !strings.Contains(r.Stdout, tt.says) {
 				t.Errorf("exit %d, want %d and %q\n%s%s", r.Code, tt.code, tt.says, r.Stdout, r.Stderr)
 			}
