@@ -30,7 +30,7 @@ func rawTerminal() (func(), error) {
 	if err != nil {
 		return nil, err
 	}
-	return func() { xterm.Restore(fd, state) }, nil
+	return func() { _ = xterm.Restore(fd, state) }, nil // nothing can be done about a terminal that has gone
 }
 
 func terminalSizes(done <-chan struct{}) <-chan Size {

@@ -63,7 +63,7 @@ func (g *Group) Start(ctx context.Context, spec Spec) (*Helper, error) {
 	pod, err := g.await(ctx, h, spec.Patience, spec.Tell)
 	if errors.Is(err, errNoPod) {
 		klog.V(2).InfoS("no pod from the Job controller, using a bare pod", "job", h.name)
-		h.removeJob(ctx)
+		_ = h.removeJob(ctx) // what is left of it ends by its own deadline
 		spec.Guard = false
 		if err = h.create(ctx, spec); err == nil {
 			pod, err = g.await(ctx, h, spec.Patience, spec.Tell)

@@ -130,7 +130,7 @@ func (s *stream) receive(local Streams) ended {
 		}
 	)
 	s.conn.SetPongHandler(extend)
-	extend("")
+	_ = extend("") // an error of the connection comes back from the next read
 	for {
 		kind, message, err := s.conn.ReadMessage()
 		if err != nil {
@@ -154,7 +154,7 @@ func (s *stream) receive(local Streams) ended {
 			if json.Unmarshal(raw, &status) == nil && status.Status != "" {
 				end.status = &status
 				s.conn.SetPongHandler(func(string) error { return nil })
-				s.conn.SetReadDeadline(time.Now().Add(drain))
+				_ = s.conn.SetReadDeadline(time.Now().Add(drain))
 			}
 		}
 		if err != nil {
@@ -186,7 +186,7 @@ func (s *stream) ping(stop <-chan struct{}) {
 		err := s.conn.WriteControl(gorilla.PingMessage, nil, time.Now().Add(time.Second))
 		var timeout interface{ Timeout() bool }
 		if errors.As(err, &timeout) && timeout.Timeout() {
-			s.conn.SetReadDeadline(time.Now().Add(s.silence))
+			_ = s.conn.SetReadDeadline(time.Now().Add(s.silence))
 		}
 	}
 }
@@ -219,7 +219,7 @@ func (s *stream) sendInput(in io.Reader) {
 			}
 		}
 		if err != nil {
-			s.send(remotecommand.StreamClose, []byte{channelIn})
+			_ = s.send(remotecommand.StreamClose, []byte{channelIn}) // the reading side sees what broke it
 			return
 		}
 	}

@@ -3,6 +3,7 @@ package helperpod
 import (
 	"bytes"
 	"io"
+	"slices"
 	"strconv"
 	"sync"
 )
@@ -55,7 +56,7 @@ func newTrailerFilter(to io.Writer, nonce string, t *trailer) *trailerFilter {
 func (f *trailerFilter) Write(p []byte) (int, error) {
 	data := p
 	if len(f.held) > 0 {
-		data = append(f.held, p...)
+		data = slices.Concat(f.held, p)
 		f.held = nil
 	}
 	for len(data) > 0 {
@@ -99,6 +100,6 @@ func (f *trailerFilter) split(data []byte) (pass, rest []byte, held bool) {
 
 // flush passes on what was held and did not become a trailer.
 func (f *trailerFilter) flush() {
-	f.to.Write(f.held)
+	_, _ = f.to.Write(f.held) // the stream has ended: its result is known already
 	f.held = nil
 }

@@ -69,7 +69,9 @@ func (r *runner) many(ctx context.Context, o Options, plans []planned, x *inout)
 	}
 	wg.Wait()
 	if o.Group && !o.Format.Structured() {
-		io.WriteString(out, session.Fold(folded(outcomes)))
+		if _, err := io.WriteString(out, session.Fold(folded(outcomes))); err != nil {
+			return fmt.Errorf("output is incomplete: %w", err)
+		}
 	}
 	for _, s := range []sink{out, stderr} {
 		if err := s.Close(ctx.Done()); err != nil && ctx.Err() == nil {

@@ -175,7 +175,7 @@ func completeTargets(flags *kube.Flags) complete.Func {
 // contextOr keeps a nil context out of tests.
 func contextOr(ctx context.Context) context.Context {
 	if ctx == nil {
-		return context.Background()
+		return context.Background() //nolint:forbidigo // only where no command gave one
 	}
 	return ctx
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -70,7 +71,7 @@ func snippets(t *testing.T) []snippet {
 				}
 			}
 		}
-		if lines := append(document.Deploy.Script, document.Deploy.AfterScript...); len(lines) > 0 {
+		if lines := slices.Concat(document.Deploy.Script, document.Deploy.AfterScript); len(lines) > 0 {
 			found = append(found, snippet{"GitLab", strings.Join(lines, "\n")})
 		}
 		for _, step := range document.Spec.Steps {

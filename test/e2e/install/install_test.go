@@ -71,7 +71,7 @@ func TestMain(m *testing.M) {
 func installed(t *testing.T, c *harness.Cluster) (bin string, path harness.Option) {
 	t.Helper()
 	installOnce.Do(func() {
-		dir, err := os.MkdirTemp("", "install")
+		dir, err := os.MkdirTemp("", "install") //nolint:usetesting // outlives the test that makes it
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,6 +2,7 @@ package nodeshell
 
 import (
 	"context"
+	"errors"
 	"os/exec"
 	"strings"
 	"testing"
@@ -127,9 +128,7 @@ func TestKubeletRestartIsNeverSuccess(t *testing.T) {
 }
 
 func asExit(err error, to **exec.ExitError) bool {
-	e, ok := err.(*exec.ExitError)
-	*to = e
-	return ok
+	return errors.As(err, to)
 }
 
 // One node of three is dead: the others' results, the right codes, in bounded time; and nothing waits for the dead one.

@@ -114,15 +114,6 @@ func (r *report) root() string {
 	return ""
 }
 
-func (r *report) has(code string) bool {
-	for _, f := range r.Findings {
-		if f.Code == code {
-			return true
-		}
-	}
-	return false
-}
-
 func explain(t *testing.T, c *harness.Cluster, ns string, args ...string) report {
 	t.Helper()
 	r := c.Kubectl(t, append([]string{"rollout-explain", "-n", ns, "-o", "json"}, args...)...)

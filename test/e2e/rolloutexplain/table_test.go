@@ -87,12 +87,11 @@ func (a app) up() step {
 }
 
 var (
-	stuck    = []string{"Stuck"}
-	failed   = []string{"Failed"}
-	held     = []string{"Held"}
-	good     = []string{"Complete"}
-	moving   = []string{"Progressing"}
-	degraded = []string{"Degraded"}
+	stuck  = []string{"Stuck"}
+	failed = []string{"Failed"}
+	held   = []string{"Held"}
+	good   = []string{"Complete"}
+	moving = []string{"Progressing"}
 	// broken is a program without a readiness probe: available for a moment, so that the rollout may even have completed.
 	broken = []string{"Stuck", "Degraded"}
 	// late is what a cause that may heal is called first, and after two minutes.

@@ -65,7 +65,6 @@ type Collector struct {
 	client kubernetes.Interface
 	mu     sync.Mutex
 	in     evaluate.Input
-	inputs chan struct{}
 }
 
 // Collect reads what is wanted, as much as possible at once.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -12,11 +13,11 @@ import (
 
 	"github.com/miekg/dns"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/httpstream"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/remotecommand"
 	utilexec "k8s.io/client-go/util/exec"
+	"k8s.io/streaming/pkg/httpstream"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
@@ -82,7 +83,8 @@ func explainExec(err error, stderr, container string) error {
 	if strings.Contains(text, "no such file") || strings.Contains(text, "executable file not found") || strings.Contains(text, "not found") {
 		return fmt.Errorf("container %q has no shell", container)
 	}
-	if code, ok := err.(utilexec.CodeExitError); ok {
+	var code utilexec.CodeExitError
+	if errors.As(err, &code) {
 		return fmt.Errorf("the shell in container %q ended with code %d: %s", container, code.Code, strings.TrimSpace(stderr))
 	}
 	return kube.Explain(err)

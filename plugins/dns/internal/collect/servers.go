@@ -98,7 +98,7 @@ func (c *Collector) probe(ctx context.Context, w Wants, pod corev1.Pod, service 
 		wg.Go(func() { c.metrics(ctx, w, dial(metricsPort), &p) })
 	}
 	wg.Wait()
-	p.Answers = append(inside, outside...)
+	p.Answers = slices.Concat(inside, outside)
 	if w.Metrics && len(outside) > 0 && (outside[0].Error != "" || outside[0].Rcode == "SERVFAIL") && p.Metrics != nil {
 		// forward checks a failed upstream every half second
 		select {

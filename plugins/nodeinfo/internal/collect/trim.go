@@ -25,8 +25,8 @@ func trimNodes(nodes []corev1.Node) []corev1.Node {
 func keepManagers(entries []metav1.ManagedFieldsEntry, field string) []metav1.ManagedFieldsEntry {
 	var kept []metav1.ManagedFieldsEntry
 	for _, m := range entries {
-		if m.FieldsV1 != nil && strings.Contains(string(m.FieldsV1.Raw), `"f:`+field+`"`) {
-			m.FieldsV1 = &metav1.FieldsV1{Raw: []byte(`{"f:spec":{"f:` + field + `":{}}}`)}
+		if m.FieldsV1 != nil && strings.Contains(m.FieldsV1.GetRawString(), `"f:`+field+`"`) {
+			m.FieldsV1 = metav1.NewFieldsV1(`{"f:spec":{"f:` + field + `":{}}}`)
 			kept = append(kept, m)
 		}
 	}

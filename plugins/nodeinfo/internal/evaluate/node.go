@@ -98,7 +98,7 @@ func conditionEvidence(c *corev1.NodeCondition) finding.Evidence {
 // (https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management).
 func written(fields []metav1.ManagedFieldsEntry, field string) (manager string, at *time.Time) {
 	for _, m := range fields {
-		if m.Time == nil || m.FieldsV1 == nil || !strings.Contains(string(m.FieldsV1.Raw), `"f:`+field+`"`) {
+		if m.Time == nil || m.FieldsV1 == nil || !strings.Contains(m.FieldsV1.GetRawString(), `"f:`+field+`"`) {
 			continue
 		}
 		if at == nil || m.Time.After(*at) {

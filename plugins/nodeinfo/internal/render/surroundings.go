@@ -93,11 +93,12 @@ func (p *page) controlPlane(n report.Node) {
 	}
 	for _, l := range c.Leases {
 		text := l.Name + " leads"
-		if l.Expired {
+		switch {
+		case l.Expired:
 			text = l.Name + " leads nowhere"
-		} else if l.Here {
+		case l.Here:
 			text += " here"
-		} else {
+		default:
 			host, _, _ := strings.Cut(l.Holder, "_")
 			text += " on " + orUnknown(host)
 		}

@@ -8,7 +8,7 @@ import (
 )
 
 // ErrDropped is the cause of a session that the user has left by "~.".
-var ErrDropped = errors.New("left by ~.")
+var ErrDropped = errors.New("left by the escape ~.")
 
 const escapeHelp = "\r\n~.  drop this session (what it runs ends within half a minute)\r\n~~  send ~\r\n~?  this help\r\n"
 
@@ -59,7 +59,7 @@ func (e *Escape) key(p []byte, key byte) int {
 		return 0
 	case e.state == tilde && key == '?':
 		e.state = lineStart
-		io.WriteString(e.Say, escapeHelp)
+		_, _ = io.WriteString(e.Say, escapeHelp) // help for a terminal that may be gone
 		return 0
 	case e.state == tilde && key == '~':
 		e.state = inLine

@@ -99,7 +99,6 @@ type reader struct {
 	mu      sync.Mutex
 	wg      sync.WaitGroup
 	sources map[string]source.Source
-	first   error
 }
 
 func (r *reader) run(ctx context.Context, name, verb, resource string, read func(context.Context) error) {

@@ -14,7 +14,6 @@ import (
 
 var (
 	objectAbsent = regexp.MustCompile(`(configmap|secret)s? "([^"]+)" not found`)
-	notRegister  = regexp.MustCompile(`object "[^"]+"/"([^"]+)" not registered`)
 	keyAbsent    = regexp.MustCompile(`couldn't find key (\S+) in (ConfigMap|Secret) (\S+)`)
 	keyRefAbsent = regexp.MustCompile(`references non-existent (config|secret) key: (\S+)`)
 	multiAttach  = regexp.MustCompile(`Multi-Attach error for volume "([^"]+)"(.*)$`)

@@ -119,10 +119,10 @@ func nextStart(s *corev1.ContainerStatus, end *corev1.ContainerStateTerminated) 
 // crashCause names the kind of end.
 func (e *evaluator) crashCause(w *workload, p *pod, spec *corev1.Container, end *corev1.ContainerStateTerminated, sidecar bool) *cause {
 	events := e.podEvents(p)
-	switch {
-	case end.Reason == "StartError" || end.Reason == "ContainerCannotRun":
+	switch end.Reason {
+	case "StartError", "ContainerCannotRun":
 		return e.startErrorText(w, p, spec, end.Reason, end.Message)
-	case end.Reason == "OOMKilled":
+	case "OOMKilled":
 		limit := "no limit of its own: the node ran out"
 		if q, ok := spec.Resources.Limits[corev1.ResourceMemory]; ok {
 			limit = "memory limit " + q.String()

@@ -191,7 +191,11 @@ func (e *evaluator) missingPods(w *workload) {
 		owner, events = "ReplicaSet "+w.target.name, e.eventsOfUID(w.meta.Namespace, string(w.missingOf))
 	}
 	ev := e.currentRefusal(w, events)
-	text, at, path, attempts := "", time.Time{}, "", int32(0)
+	var (
+		text, path string
+		at         time.Time
+		attempts   int32
+	)
 	confidence := "high"
 	switch c := failureCondition(w); {
 	case ev != nil:

@@ -106,7 +106,7 @@ func controllerFixtures() []fixture {
 
 func noteFixtures() []fixture {
 	writers := with(func(b *builder) {
-		fields := &metav1.FieldsV1{Raw: []byte(`{"f:spec":{"f:replicas":{}}}`)}
+		fields := metav1.NewFieldsV1(`{"f:spec":{"f:replicas":{}}}`)
 		at := ago(time.Minute)
 		b.d.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "kubectl", FieldsV1: fields, Time: &at}, {Manager: "kube-controller-manager", Subresource: "scale", FieldsV1: fields, Time: &at}}
 		b.event("d", "ScalingReplicaSet", "Scaled up replica set api-2 from 1 to 2", 9)

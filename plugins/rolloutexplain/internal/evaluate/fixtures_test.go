@@ -8,10 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
@@ -208,8 +206,5 @@ func TestPartsOfASnapshotMayBeMissing(t *testing.T) {
 	}
 }
 
-func deleted(m *metav1.ObjectMeta) { at := ago(time.Minute); m.DeletionTimestamp = &at }
-
-func keepJob(*batchv1.Job)         {}
 func keepSet(*appsv1.StatefulSet)  {}
 func keepDaemon(*appsv1.DaemonSet) {}

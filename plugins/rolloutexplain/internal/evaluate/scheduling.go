@@ -137,7 +137,8 @@ func schedulingCode(text string) string {
 func (e *evaluator) decodeScheduling(w *workload, p *pod, c *corev1.PodCondition) *cause {
 	message := oneLine(c.Message)
 	total, terms := parseScheduling(message)
-	code, what := Unschedulable, "it cannot be scheduled: "+message
+	var code string
+	what := "it cannot be scheduled: " + message
 	pinned := targetNode(p) // a DaemonSet's pod is for one node: what the others say is that they are not it
 	if pinned != "" {
 		terms = slices.DeleteFunc(terms, func(t schedulingTerm) bool {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -55,13 +56,12 @@ func reverseOf(addr netip.Addr, bits, step, add int) string {
 		labels = labels[:bits/4]
 	}
 	if n := len(labels); n > 0 && add > 0 {
-		var last int
+		base := 16
 		if step == 8 {
-			fmt.Sscanf(labels[n-1], "%d", &last)
-			labels[n-1] = fmt.Sprint(last + add)
-		} else {
-			fmt.Sscanf(labels[n-1], "%x", &last)
-			labels[n-1] = fmt.Sprintf("%x", last+add)
+			base = 10
+		}
+		if last, err := strconv.ParseInt(labels[n-1], base, 32); err == nil {
+			labels[n-1] = strconv.FormatInt(last+int64(add), base)
 		}
 	}
 	slices.Reverse(labels)
