@@ -124,7 +124,7 @@ func (s *stream) receive(local Streams) ended {
 	var (
 		end    ended
 		raw    []byte
-		extend = func(string) error {
+		extend = func(string) error { // at every pong and message
 			end.heard = time.Now()
 			return s.conn.SetReadDeadline(end.heard.Add(s.silence))
 		}
@@ -142,6 +142,9 @@ func (s *stream) receive(local Streams) ended {
 		}
 		if kind != gorilla.BinaryMessage || len(message) == 0 {
 			continue
+		}
+		if end.status == nil {
+			extend("") // data is a sign of life too
 		}
 		switch message[0] {
 		case channelOut:
