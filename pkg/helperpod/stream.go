@@ -144,7 +144,7 @@ func (s *stream) receive(local Streams) ended {
 			continue
 		}
 		if end.status == nil {
-			extend("") // data is a sign of life too
+			_ = extend("") // data is a sign of life too
 		}
 		switch message[0] {
 		case channelOut:

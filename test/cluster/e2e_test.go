@@ -126,6 +126,31 @@ func TestKilledAtAnyTimeItLeavesNoTrace(t *testing.T) {
 	h.must(t, "down") // of what is not there: no error
 }
 
+// Someone empties the cache while a cluster runs: its processes are still found.
+func TestDownFindsProcessesWithoutRecords(t *testing.T) {
+	h := e2e(t)
+	h.up(t, "--workers", "0")
+	plan := h.must(t, "status", "-o", "json")
+	var status struct{ Gateway string }
+	if err := json.Unmarshal([]byte(plan), &status); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(cacheRoot(t), "clusters", h.name)); err != nil {
+		t.Fatal(err)
+	}
+	h.must(t, "down")
+	eventually(t, 10*time.Second, "every process has gone", func() (string, bool) {
+		left := processesOf(h.name)
+		return strings.Join(left, "\n"), len(left) == 0
+	})
+	// The bridge was known to the records alone; the next index is taken while
+	// it is there, and the test itself puts it away.
+	bridge := strings.Replace(strings.TrimSuffix(status.Gateway, ".1"), "10.64.", "krb", 1)
+	if out, err := exec.Command("ip", "link", "delete", bridge).CombinedOutput(); err != nil {
+		t.Errorf("%s: %s", bridge, out)
+	}
+}
+
 func TestCluster(t *testing.T) {
 	h := e2e(t)
 	before := look(t)

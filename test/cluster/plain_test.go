@@ -87,7 +87,7 @@ func TestPlainClusterOfAnUnprivilegedUser(t *testing.T) {
 		t.Skip("is unprivileged already; TestPlainCluster serves")
 	}
 	// The user gets a home with what is built, so that nothing is built anew.
-	home, err := os.MkdirTemp("/tmp", "cluster-e2e-")
+	home, err := os.MkdirTemp("/tmp", "cluster-e2e-") //nolint:usetesting // a short path that another user may enter
 	if err != nil {
 		t.Fatal(err)
 	}

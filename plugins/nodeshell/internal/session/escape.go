@@ -8,7 +8,7 @@ import (
 )
 
 // ErrDropped is the cause of a session that the user has left by "~.".
-var ErrDropped = errors.New("left by the escape ~.")
+var ErrDropped = errors.New("left by the escape sequence")
 
 const escapeHelp = "\r\n~.  drop this session (what it runs ends within half a minute)\r\n~~  send ~\r\n~?  this help\r\n"
 

@@ -15,10 +15,7 @@ import (
 // none is no error.
 func Down(ctx context.Context, root host.Root, name string, report func(string, ...any)) error {
 	c, err := Open(root, name, report)
-	if errors.Is(err, ErrAbsent) {
-		return nil
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrAbsent) {
 		return err
 	}
 	release, err := c.lock(ctx)
@@ -26,10 +23,9 @@ func Down(ctx context.Context, root host.Root, name string, report func(string, 
 		return err
 	}
 	defer release()
-	if c, err = Open(root, name, report); err != nil {
-		if errors.Is(err, ErrAbsent) {
-			return nil
-		}
+	if c, err = Open(root, name, report); errors.Is(err, ErrAbsent) {
+		return c.removeProcesses()
+	} else if err != nil {
 		return err
 	}
 	if err := c.remove(ctx); err != nil {
@@ -37,6 +33,15 @@ func Down(ctx context.Context, root host.Root, name string, report func(string, 
 	}
 	report("cluster %q is gone", name)
 	return nil
+}
+
+// removeProcesses ends whatever runs in the cluster's group. That needs no
+// record: it works when the cluster's directory was deleted under it.
+func (c *Cluster) removeProcesses() error {
+	if !host.CanMakeNodes() {
+		return nil
+	}
+	return host.RemoveCgroup(c.Root.Cgroup(c.State.Name), 30*time.Second)
 }
 
 // killNodes ends the nodes' first processes. The kernel then ends everything in

@@ -35,19 +35,36 @@ func (c *Cluster) startHelper(name string, command ...string) error {
 	if err := os.MkdirAll(c.path("helpers"), 0o755); err != nil {
 		return err
 	}
+	// Its group finds it even when its record is lost.
+	group := noGroup
+	if host.CanMakeNodes() {
+		group = c.Root.Cgroup(c.State.Name, "helpers")
+	}
 	_, err := host.Spawn{
-		Args:   append([]string{HelperCommand, "--"}, command...),
+		Args:   append([]string{HelperCommand, "--", group}, command...),
 		Log:    c.HelperLog(name),
 		Record: c.helperRecord(name),
 	}.Start()
 	return err
 }
 
-// RunHelper is the helper's side: it waits until it is recorded and then
-// becomes the program it stands for.
-func RunHelper(command []string) error {
+// noGroup stands for the group of a helper whose user may not make one.
+const noGroup = "-"
+
+// RunHelper is the helper's side: it waits until it is recorded, enters its
+// group, and then becomes the program it stands for.
+func RunHelper(args []string) error {
 	if err := host.AwaitRelease(); err != nil {
 		return err
+	}
+	group, command := args[0], args[1:]
+	if group != noGroup {
+		if err := host.CreateCgroup(group); err != nil {
+			return err
+		}
+		if err := host.EnterCgroup(group); err != nil {
+			return err
+		}
 	}
 	return unix.Exec(command[0], command, os.Environ())
 }

@@ -240,10 +240,10 @@ func (c *Cluster) remove(ctx context.Context) error {
 	if err := c.killNodes(); err != nil {
 		return err
 	}
-	if host.IsRoot() {
-		if err := host.RemoveCgroup(c.Root.Cgroup(c.State.Name), 30*time.Second); err != nil {
-			return err
-		}
+	if err := c.removeProcesses(); err != nil {
+		return err
+	}
+	if host.CanMakeNodes() {
 		if err := c.removeLinks(ctx); err != nil {
 			return err
 		}

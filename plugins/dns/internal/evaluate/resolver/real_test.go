@@ -125,7 +125,7 @@ func compareScene(t *testing.T, dir string, libc Libc, s scene) {
 	if err := json.Unmarshal([]byte(strings.SplitN(line, "\n", 2)[0]), &got); err != nil {
 		t.Fatal(err)
 	}
-	walk := Follow(s.Name, Parse(text), libc, func(fqdn string) Pair { return s.pair(fqdn) })
+	walk := Follow(s.Name, Parse(text), libc, s.pair)
 	want := seen{Found: walk.Found, Sent: walk.Sent}
 	if s.fails() {
 		want.Sent, got.Sent = 0, 0
