@@ -47,7 +47,7 @@ var verdictStyle = map[report.Verdict]output.Style{report.Healthy: output.Good, 
 
 // head prints the verdict and what it says.
 func (p *page) head(h report.Header) {
-	word := strings.ToUpper(string(h.Verdict))
+	word := string(h.Verdict)
 	p.line("%s", p.o.Terminal.Paint(word, verdictStyle[h.Verdict])+": "+output.Wrap(output.Sanitize(h.Summary), p.o.Terminal, len(word)+2, "  "))
 }
 
