@@ -134,7 +134,7 @@ func GuardJob(pod *corev1.Pod) *batchv1.Job {
 	var (
 		none     = int32(0)
 		one      = int32(1)
-		deadline = int64(Lease.Seconds())
+		deadline = int64(pendingLease.Seconds())
 		failed   = batchv1.Failed
 	)
 	template := pod.DeepCopy()
@@ -158,7 +158,7 @@ func (h *Helper) renewDeadline(ctx context.Context) {
 	ctx, h.renewing = context.WithCancel(ctx)
 	start := time.Now()
 	go func() {
-		tick := time.NewTicker(Lease / 3)
+		tick := time.NewTicker(pendingLease / 4)
 		defer tick.Stop()
 		for {
 			select {
@@ -166,7 +166,7 @@ func (h *Helper) renewDeadline(ctx context.Context) {
 				return
 			case <-tick.C:
 			}
-			until := time.Since(start) + Lease
+			until := time.Since(start) + pendingLease
 			if err := h.patchDeadline(ctx, until); err != nil && ctx.Err() == nil {
 				klog.V(2).InfoS("the Job's deadline was not renewed", "job", h.name, "err", err)
 			}
@@ -175,7 +175,7 @@ func (h *Helper) renewDeadline(ctx context.Context) {
 }
 
 func (h *Helper) patchDeadline(ctx context.Context, until time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, Lease/3)
+	ctx, cancel := context.WithTimeout(ctx, pendingLease/2)
 	defer cancel()
 	patch := fmt.Sprintf(`{"spec":{"activeDeadlineSeconds":%d}}`, int64(until.Seconds())+1)
 	_, err := h.group.Client.BatchV1().Jobs(h.group.Namespace).Patch(ctx, h.name, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
