@@ -16,6 +16,12 @@ var metricsServerManifest string
 
 // installAddons adds the cluster's DNS and the resource metrics.
 func (c *Cluster) installAddons(ctx context.Context) error {
+	// A pod that asks for the API server before kube-proxy knows its Service
+	// sends into the void and tries again 30 s later.
+	if _, err := c.Kubectl(ctx, "", "-n", "kube-system", "rollout", "status", "daemonset/kube-proxy", "--timeout=180s"); err != nil {
+		return err
+	}
+	c.Report("kube-proxy runs")
 	if _, err := c.inNode(ctx, "cp1", "", "kubeadm", "init", "phase", "addon", "coredns", "--config", initConfigPath); err != nil {
 		return err
 	}

@@ -67,6 +67,9 @@ func (c *Cluster) unlike(ctx context.Context, spec Spec) string {
 
 // makeNodes builds a cluster of real nodes.
 func (c *Cluster) makeNodes(ctx context.Context, bin build.Binaries) error {
+	if err := host.AllowInotify(); err != nil {
+		return fmt.Errorf("raise the limit of inotify instances: %w", err)
+	}
 	if err := c.choosePlan(ctx); err != nil {
 		return err
 	}

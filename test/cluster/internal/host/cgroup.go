@@ -16,7 +16,7 @@ import (
 )
 
 // cgroupTop is this program's directory at the top of every hierarchy. The
-// calling session's own group may be a deep one that is taken away with it, so
+// caller's own group may be a deep one that is taken away with it, so
 // the clusters do not live below that.
 const cgroupTop = "kubectl-runbooks"
 
