@@ -60,7 +60,7 @@ func TestFewPermissions(t *testing.T) {
 	if r := c.Kubectl(t, "dns", "check", "--as", user, "--require-complete"); r.Code != 4 {
 		t.Errorf("--require-complete: exit %d", r.Code)
 	}
-	if r := c.Kubectl(t, "dns", "--as", "system:serviceaccount:"+ns+":default"); r.Code != 0 || !strings.Contains(r.Stdout, "UNKNOWN") {
+	if r := c.Kubectl(t, "dns", "--as", "system:serviceaccount:"+ns+":default"); r.Code != 0 || !strings.Contains(r.Stdout, "Unknown:") {
 		t.Errorf("without any permission: exit %d\n%s%s", r.Code, r.Stdout, r.Stderr)
 	}
 }
