@@ -182,6 +182,9 @@ func (e *evaluator) finish(w *workload) report.Rollout {
 	r.Changes = w.changes()
 	e.rank(w)
 	root := e.judge(w)
+	if root != nil {
+		root = w.root() // judging may have added findings, which moves the list
+	}
 	e.undo(w, root, shared)
 	e.afterwards(w, root)
 	r.Findings = w.findings
