@@ -31,7 +31,7 @@ if [ -z "$packages" ]; then
   for package in $(cd test/e2e && printf '%s\n' */ | grep -v harness | tr -d /); do
     [[ " $waiting " == *" $package "* ]] || packages+=" $package"
   done
-  echo "e2e: not in this run, because they have not yet passed as a whole: $waiting" >&2
+  echo "e2e: not in this run, because they have not yet passed as a whole: $waiting; nor the embedded cluster's own tests: make cluster-e2e" >&2
 fi
 
 failed=()
