@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Runs the end-to-end tests: on the cluster of E2E_KUBECONFIG, or on embedded clusters, whose names begin with e2e and
-# X
+# Runs the end-to-end tests: on the cluster of E2E_KUBECONFIG, or on embedded clusters named E2E_CLUSTER (default e2e)
+# and E2E_CLUSTER-PACKAGE, which are removed at the end. E2E_PACKAGES and E2E_ARGS narrow the run.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-export E2E_BIN=$PWD/bin
+export E2E_BIN=$PWD/bin E2E_CLUSTER=${E2E_CLUSTER:-e2e}
 if [ -n "${E2E_KUBECONFIG:-}" ]; then
   E2E_KUBECTL=$(dirname "$(command -v kubectl)")
 else
@@ -18,7 +18,7 @@ export E2E_KUBECTL
 # remove_clusters takes down the clusters of the tests; those named as arguments stay.
 remove_clusters() {
   [ -z "${E2E_KUBECONFIG:-}" ] && [ "${E2E_KEEP:-}" != 1 ] || return 0
-  for name in $(bin/cluster list | awk '$1 == "e2e" || $1 ~ /^e2e-/ {print $1}'); do
+  for name in $(bin/cluster list | awk -v n="$E2E_CLUSTER" '$1 == n || index($1, n "-") == 1 {print $1}'); do
     [[ " $* " == *" $name "* ]] || bin/cluster down --name "$name" || true
   done
 }
@@ -38,7 +38,7 @@ failed=()
 for package in $packages; do
   # shellcheck disable=SC2086
   go test -count=1 -timeout 45m ${E2E_ARGS:-} "./test/e2e/$package" || failed+=("$package")
-  remove_clusters e2e
+  remove_clusters "$E2E_CLUSTER"
 done
 if [ "${#failed[@]}" != 0 ]; then
   echo "e2e: failed: ${failed[*]}" >&2

@@ -35,7 +35,7 @@ func (h header) codes() []string {
 	return list
 }
 
-func cluster(t *testing.T) *harness.Cluster { return harness.Embedded(t, "e2e-dns", 2) }
+func cluster(t *testing.T) *harness.Cluster { return harness.Own(t, "dns", 2) }
 
 func ask(t testing.TB, c *harness.Cluster, args ...string) (header, harness.Result) {
 	t.Helper()

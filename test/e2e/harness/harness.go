@@ -22,6 +22,7 @@ const (
 	envBin        = "E2E_BIN"        // directory of the plugins and the cluster program
 	envKubectl    = "E2E_KUBECTL"    // directory of kubectl
 	envKubeconfig = "E2E_KUBECONFIG" // a cluster of the user's; the embedded one where empty
+	envCluster    = "E2E_CLUSTER"    // name of the embedded clusters: NAME is shared, NAME-PACKAGE is a package's own
 )
 
 // Result is what one command printed and how it ended.
@@ -45,19 +46,24 @@ var (
 	ups  = map[string]*Cluster{}
 )
 
-// Shared gives the cluster that test packages share: the user's (E2E_KUBECONFIG) or the embedded one named "e2e", with
-// two workers. Tests on it keep to namespaces of their own.
+// Shared gives the cluster that test packages share: the user's (E2E_KUBECONFIG) or the embedded one, with two
+// workers. Tests on it keep to namespaces of their own.
 func Shared(t testing.TB) *Cluster {
 	t.Helper()
 	if kubeconfig := os.Getenv(envKubeconfig); kubeconfig != "" {
 		return &Cluster{Kubeconfig: kubeconfig, bin: bin(t), path: searchPath(t)}
 	}
-	return Embedded(t, "e2e", 2)
+	return embedded(t, os.Getenv(envCluster), 2)
 }
 
-// Embedded gives the embedded cluster of this name, and makes it if it is not there. Tests that break nodes take one of
-// their own package's name; run.sh takes them down.
-func Embedded(t testing.TB, name string, workers int) *Cluster {
+// Own gives the embedded cluster of one package, whose tests may break its nodes; run.sh takes it down.
+func Own(t testing.TB, of string, workers int) *Cluster {
+	t.Helper()
+	return embedded(t, os.Getenv(envCluster)+"-"+of, workers)
+}
+
+// embedded gives the embedded cluster of this name, and makes it if it is not there.
+func embedded(t testing.TB, name string, workers int) *Cluster {
 	t.Helper()
 	if os.Getenv(envKubeconfig) != "" {
 		Skip(t, "needs the embedded cluster: it breaks nodes")

@@ -18,7 +18,7 @@ import (
 // cluster is one of this package's own: its tests break nodes.
 func cluster(t *testing.T) *harness.Cluster {
 	t.Helper()
-	return harness.Embedded(t, "e2e-nodeinfo", 2)
+	return harness.Own(t, "nodeinfo", 2)
 }
 
 // known are true of this kind of cluster, and for information alone: cgroup v1, warnings of faults that were healed.

@@ -20,7 +20,7 @@ import (
 
 func cluster(t *testing.T) *harness.Cluster {
 	t.Helper()
-	return harness.Embedded(t, "e2e-nodeshell", 2)
+	return harness.Own(t, "nodeshell", 2)
 }
 
 // run calls nodeshell with the helper in its own namespace of the test.
