@@ -22,7 +22,7 @@ const (
 	starting     = 2 * time.Minute
 	terminating  = time.Minute      // beyond the end of the grace period
 	crashRecent  = 10 * time.Minute // twice the kubelet's longest back-off, which is 5 min
-	crashAtLeast = 3                // restarts; two are enough while the container is down
+	crashAtLeast = 3                // restarts; two are enough while the container is down, or when its last run was short
 )
 
 func (v *view) pods() {
@@ -151,7 +151,8 @@ type crash struct {
 }
 
 // crashing judges by restarts, the last end and the present state together: the waiting reason CrashLoopBackOff can be
-// absent through a whole back-off, while the container shows as terminated.
+// absent through a whole back-off, while the container shows as terminated, and it is absent in each short run between
+// two back-offs.
 func (v *view) crashing(p *corev1.Pod) *crash {
 	for _, s := range statuses(p) {
 		end := s.State.Terminated
@@ -161,8 +162,12 @@ func (v *view) crashing(p *corev1.Pod) *crash {
 		}
 		looping := s.State.Waiting != nil && s.State.Waiting.Reason == "CrashLoopBackOff"
 		if !looping {
-			enough := s.RestartCount >= crashAtLeast || down && s.RestartCount >= 2
-			if end == nil || !enough || v.now.Sub(end.FinishedAt.Time) > crashRecent || v.recovered(&s) {
+			if end == nil {
+				continue
+			}
+			short := end.FinishedAt.Sub(end.StartedAt.Time) < crashRecent // so the end before it is recent too
+			enough := s.RestartCount >= crashAtLeast || (down || short) && s.RestartCount >= 2
+			if !enough || v.now.Sub(end.FinishedAt.Time) > crashRecent || v.recovered(&s) {
 				continue
 			}
 		}
