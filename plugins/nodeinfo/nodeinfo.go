@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,14 +15,10 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/collect"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/render"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
-
-// watchInterval is how often -w looks: half a heartbeat.
-const watchInterval = 5 * time.Second
 
 // New makes the command.
 func New(env *cli.Env) *cobra.Command { return explained(env, newCommand(env, run)) }
@@ -44,6 +38,8 @@ func newCommand(env *cli.Env, runF func(context.Context, *cli.Env, Options) erro
 			Without names: a table of every node, worst first, from three API calls whatever the fleet's size. A node's
 			heartbeat is compared with the API server's clock, so that a dead node which still says Ready is seen.
 
+			--context may be given several times or as a pattern: then the clusters are read side by side.
+
 			With names: a report on each: the verdict, its causes with evidence and the next command, then health,
 			components, resources, pods, network, storage, control plane, scheduling, events and lifecycle. What may not be
 			read is said to be not checked; nothing is guessed.
@@ -62,6 +58,9 @@ func newCommand(env *cli.Env, runF func(context.Context, *cli.Env, Options) erro
 
 			# requests, limits, runtime, network plugin and more of the control plane's nodes
 			PROGRAM -l node-role.kubernetes.io/control-plane -o wide
+
+			# every production cluster of the kubeconfig in one table
+			PROGRAM --context='prod-*'
 
 			# in a script: fail if any node is Unhealthy
 			PROGRAM --fail-on=critical
@@ -103,160 +102,26 @@ func run(ctx context.Context, env *cli.Env, o Options) error {
 		list := o.evaluate(input, finding.Kubectl{})
 		return errors.Join(o.print(env, list), o.decide(list))
 	}
-	cluster, err := o.Connection.Cluster()
+	clusters, err := o.Connection.Clusters()
 	if err != nil {
 		return err
+	}
+	if len(clusters) > 1 && o.SaveInput != "" {
+		return cli.Usage(fmt.Errorf("--save-input writes one cluster, and --context names %d", len(clusters)))
 	}
 	if o.Watch {
-		return o.watch(ctx, env, cluster)
+		return o.watch(ctx, env, clusters)
 	}
-	list, err := o.look(ctx, env, cluster)
-	if err != nil {
+	list, err := o.look(ctx, env, clusters)
+	if len(list.Items)+len(list.Missing) == 0 && err != nil {
 		return err
 	}
-	if o.SaveInput == "-" {
-		return o.decide(list)
-	}
-	if err := o.print(env, list); err != nil {
-		return err
-	}
-	return o.decide(list)
-}
-
-// look reads the cluster once and judges it.
-func (o Options) look(ctx context.Context, env *cli.Env, cluster *kube.Cluster) (report.List, error) {
-	stop := output.StartProgress(env.Streams.ErrOut, env.Err(o.Color), "reading the cluster")
-	defer stop()
-	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
-	defer cancel()
-	result, err := collect.Collect(ctx, cluster, collect.Request{
-		Names: o.Names, LabelSelector: o.LabelSelector.String(), FieldSelector: o.FieldSelector.String(), Depth: o.depth(), Kubelet: o.Kubelet,
-	})
-	stop()
-	if err != nil {
-		return report.List{}, err
-	}
-	for _, note := range result.Notes {
-		env.Warn("note: %s", output.Sanitize(note))
-	}
-	if o.SaveInput != "" {
-		if err := env.SaveInput(o.SaveInput, result.Input); err != nil {
-			return report.List{}, err
-		}
-	}
-	return o.evaluate(result.Input, cluster.Kubectl), nil
-}
-
-func (o Options) evaluate(input evaluate.Input, kubectl finding.Kubectl) report.List {
-	list := evaluate.Evaluate(input, input.Now, evaluate.Options{StaleAfter: o.StaleAfter, BadConditions: o.BadConditions, Kubectl: kubectl})
-	slices.SortStableFunc(list.Items, order(o.SortBy))
-	return list
-}
-
-// watch looks again and again, and prints when what matters has changed: not on every second of an age.
-func (o Options) watch(ctx context.Context, env *cli.Env, cluster *kube.Cluster) error {
-	last := ""
-	for {
-		list, err := o.look(ctx, env, cluster)
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case err != nil && last == "":
+	if o.SaveInput != "-" {
+		if err := o.print(env, list); err != nil {
 			return err
-		case err != nil:
-			env.Warn("error: %s", output.Sanitize(kube.OneLine(kube.Explain(err))))
-		default:
-			if now := fingerprint(list); now != last {
-				if last != "" && !o.Format.Structured() && o.Format.Kind != output.Name {
-					fmt.Fprintf(env.Streams.Out, "\n%s\n", list.Time.Format(time.RFC3339))
-				}
-				last = now
-				if err := o.print(env, list); err != nil {
-					return err
-				}
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(watchInterval):
 		}
 	}
-}
-
-// fingerprint is what a change in is worth printing.
-func fingerprint(list report.List) string {
-	var b strings.Builder
-	for _, n := range list.Items {
-		fmt.Fprintf(&b, "%s %s %s", n.Name, n.Verdict, n.Status)
-		for _, f := range n.Findings {
-			fmt.Fprintf(&b, " %s/%s", f.Code, f.Object)
-		}
-		b.WriteByte('\n')
-	}
-	return b.String()
-}
-
-// order compares nodes by a --sort-by key: figures largest first, unknown ones last, names within.
-func order(key string) func(a, b report.Node) int {
-	figure := func(name string, pick func(report.Resource) *float64) func(a, b report.Node) int {
-		value := func(n report.Node) float64 {
-			for _, r := range n.Resources {
-				if p := pick(r); r.Name == name && p != nil {
-					return *p
-				}
-			}
-			return -1
-		}
-		return func(a, b report.Node) int {
-			return cmp.Or(cmp.Compare(value(b), value(a)), cmp.Compare(a.Name, b.Name))
-		}
-	}
-	usage := func(r report.Resource) *float64 { return r.UsagePercent }
-	requests := func(r report.Resource) *float64 { return r.RequestsPercent }
-	switch key {
-	case "name":
-		return func(a, b report.Node) int { return cmp.Compare(a.Name, b.Name) }
-	case "age":
-		return func(a, b report.Node) int {
-			return cmp.Or(compareTimes(a.CreatedAt, b.CreatedAt), cmp.Compare(a.Name, b.Name))
-		}
-	case "heartbeat":
-		return func(a, b report.Node) int {
-			return cmp.Or(compareTimes(heard(a), heard(b)), cmp.Compare(a.Name, b.Name))
-		}
-	case "cpu":
-		return figure("cpu", usage)
-	case "memory":
-		return figure("memory", usage)
-	case "cpu-requests":
-		return figure("cpu", requests)
-	case "memory-requests":
-		return figure("memory", requests)
-	case "pods":
-		return figure("pods", requests)
-	}
-	return evaluate.WorstFirst
-}
-
-func heard(n report.Node) *time.Time {
-	if n.Health == nil || n.Health.Heartbeat == nil {
-		return nil
-	}
-	return n.Health.Heartbeat.ReceivedAt
-}
-
-// compareTimes puts the oldest first and the unknown last.
-func compareTimes(a, b *time.Time) int {
-	switch {
-	case a == nil && b == nil:
-		return 0
-	case a == nil:
-		return 1
-	case b == nil:
-		return -1
-	}
-	return a.Compare(*b)
+	return cmp.Or(err, o.decide(list))
 }
 
 // print writes the list in the chosen format. What --only-problems leaves out is still counted.

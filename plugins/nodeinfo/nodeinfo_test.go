@@ -16,6 +16,8 @@ import (
 	"github.com/spf13/pflag"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
@@ -213,6 +215,64 @@ func TestErrorsAreOneLine(t *testing.T) {
 	s.Close()
 	if _, stderr, code := runOn(t, s); code != cli.ExitError || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, "refuses connections") {
 		t.Errorf("exit %d: %s", code, stderr)
+	}
+}
+
+// contexts writes a kubeconfig with a context for each server.
+func contexts(t *testing.T, servers map[string]*testkit.Server) string {
+	t.Helper()
+	config := clientcmdapi.NewConfig()
+	for name, s := range servers {
+		one, err := clientcmd.LoadFromFile(s.Kubeconfig(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		context := one.Contexts[one.CurrentContext]
+		config.Clusters[name], config.AuthInfos[name] = one.Clusters[context.Cluster], one.AuthInfos[context.AuthInfo]
+		config.Contexts[name] = &clientcmdapi.Context{Cluster: name, AuthInfo: name}
+	}
+	file := filepath.Join(t.TempDir(), "config")
+	if err := clientcmd.WriteToFile(*config, file); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func TestSeveralClustersInOneTable(t *testing.T) {
+	east, west, other := server(t), server(t), server(t)
+	config := contexts(t, map[string]*testkit.Server{"prod-east": east, "prod-west": west, "test": other})
+	ask := func(args ...string) (string, string, int) {
+		env := testkit.NewEnv("kubectl nodeinfo", time.Now())
+		env.Now = time.Now
+		code := env.Run(t, New, append([]string{"--kubeconfig", config, "--context", "prod-*"}, args...)...)
+		return env.Stdout.String(), env.Stderr.String(), code
+	}
+	out, stderr, code := ask()
+	if lines := strings.Split(out, "\n"); code != 0 || stderr != "" || !strings.HasPrefix(lines[0], "CONTEXT     NAME") || !strings.HasPrefix(lines[1], "prod-east   bad ") ||
+		!strings.HasPrefix(lines[2], "prod-west   bad ") || !strings.Contains(out, "4 nodes in 2 clusters: 2 Unhealthy, 2 Healthy; 2 cordoned\n") {
+		t.Errorf("exit %d, %s\n%s", code, stderr, out)
+	}
+	if len(other.Requests()) != 0 {
+		t.Errorf("a cluster that was not named is asked: %v", other.Requests())
+	}
+	// One that is named everywhere is found in both, and its next command goes to its own cluster.
+	if out, _, code := ask("bad"); code != 0 || !strings.Contains(out, "bad (prod-west) is Unhealthy") || !strings.Contains(out, "--context=prod-west") {
+		t.Errorf("exit %d\n%s", code, out)
+	}
+	if _, stderr, code := ask("nope"); code != cli.ExitError || strings.Count(stderr, "\n") != 1 {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+	if _, stderr, code := ask("--save-input", filepath.Join(t.TempDir(), "f")); code != cli.ExitError || !strings.Contains(stderr, "--save-input writes one cluster") {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+	west.Close()
+	out, stderr, code = ask()
+	if code != cli.ExitError || !strings.Contains(out, "prod-east   bad ") || !strings.Contains(out, "2 nodes in 1 cluster: 1 Unhealthy, 1 Healthy; 1 cordoned; 1 cluster not read") || !strings.Contains(stderr, `error: context "prod-west": `) || strings.Count(stderr, "\n") != 1 {
+		t.Errorf("exit %d, %s\n%s", code, stderr, out)
+	}
+	east.Close()
+	if out, stderr, code = ask(); code != cli.ExitError || out != "" || strings.Count(stderr, "\n") != 2 {
+		t.Errorf("exit %d, %s\n%s", code, stderr, out)
 	}
 }
 

@@ -54,6 +54,7 @@ type Counts struct {
 
 // Node is the report on one node. A section that was not read is absent; Sources says why.
 type Node struct {
+	Context      string            `json:"context,omitempty"` // of the kubeconfig, where --context names several clusters
 	Name         string            `json:"name"`
 	Verdict      Verdict           `json:"verdict"`
 	Summary      string            `json:"summary"`

@@ -35,7 +35,7 @@ func Evaluate(in Input, now time.Time, o Options) report.List {
 	slices.SortFunc(list.Items, WorstFirst)
 	list.Counts = count(list.Items)
 	list.Shared = shared(list.Items)
-	list.Summary = fleetSummary(list)
+	list.Summary = fleetSummary(list, "")
 	return list
 }
 
@@ -231,10 +231,10 @@ func (v *view) summary() string {
 	return text
 }
 
-// WorstFirst orders nodes for people: by verdict, then by name.
+// WorstFirst orders nodes for people: by verdict, then by name, then by cluster.
 func WorstFirst(a, b report.Node) int {
 	words := report.Verdicts()
-	return cmp.Or(cmp.Compare(slices.Index(words, a.Verdict), slices.Index(words, b.Verdict)), cmp.Compare(a.Name, b.Name))
+	return cmp.Or(cmp.Compare(slices.Index(words, a.Verdict), slices.Index(words, b.Verdict)), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Context, b.Context))
 }
 
 func count(items []report.Node) report.Counts {
@@ -257,10 +257,11 @@ func count(items []report.Node) report.Counts {
 	return c
 }
 
-func fleetSummary(list report.List) string {
+// fleetSummary counts by verdict; where is what stands after the number of nodes.
+func fleetSummary(list report.List, where string) string {
 	c := list.Counts
 	if c.Nodes == 0 {
-		return "no nodes"
+		return "no nodes" + where
 	}
 	var parts []string
 	for _, p := range []struct {
@@ -271,7 +272,7 @@ func fleetSummary(list report.List) string {
 			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.word))
 		}
 	}
-	text := plural(c.Nodes, "node") + ": " + strings.Join(parts, ", ")
+	text := plural(c.Nodes, "node") + where + ": " + strings.Join(parts, ", ")
 	if c.Cordoned > 0 {
 		text += fmt.Sprintf("; %d cordoned", c.Cordoned)
 	}

@@ -27,8 +27,12 @@ type ReportOptions struct {
 // worth knowing, then the sections.
 func Report(w io.Writer, n report.Node, now time.Time, o ReportOptions) error {
 	p := &page{term: o.Terminal, now: now}
-	head := output.Sanitize(n.Name) + " is " + o.Terminal.Paint(string(n.Verdict), verdictStyle(n.Verdict)) + ": "
-	p.line("%s", head+output.Wrap(output.Sanitize(n.Summary), o.Terminal, len(n.Name)+len(n.Verdict)+6, ""))
+	name := n.Name
+	if n.Context != "" {
+		name += " (" + n.Context + ")"
+	}
+	head := output.Sanitize(name) + " is " + o.Terminal.Paint(string(n.Verdict), verdictStyle(n.Verdict)) + ": "
+	p.line("%s", head+output.Wrap(output.Sanitize(n.Summary), o.Terminal, len(name)+len(n.Verdict)+6, ""))
 	var causes, notes []finding.Finding
 	for _, f := range n.Findings {
 		if f.Severity == finding.Info {

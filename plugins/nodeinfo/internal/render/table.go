@@ -45,7 +45,7 @@ func columns() []column {
 			return output.Cell{Text: output.Since(n.CreatedAt, now)}
 		}},
 		{header: "HEARTBEAT", cell: func(n report.Node, _ time.Time) output.Cell { return heartbeatCell(n) }},
-		{header: "VERSION", cell: plain(func(n report.Node) string { return n.Components.Kubelet })},
+		{header: "VERSION", cell: plain(func(n report.Node) string { return orUnknown(n.Components.Kubelet) })},
 		{header: "CPU%", cell: usageCell("cpu")},
 		{header: "MEM%", cell: usageCell("memory")},
 		{header: "PODS", cell: func(n report.Node, _ time.Time) output.Cell { return podsCell(n) }},
@@ -84,6 +84,9 @@ func columns() []column {
 func Table(w io.Writer, list report.List, o TableOptions) error {
 	var t output.TableText
 	all := columns()
+	if slices.ContainsFunc(list.Items, func(n report.Node) bool { return n.Context != "" }) {
+		all = slices.Insert(all, 0, column{header: "CONTEXT", cell: plain(func(n report.Node) string { return n.Context })})
+	}
 	for _, c := range all {
 		t.Columns = append(t.Columns, output.Column{Header: c.header, Wide: c.wide, Flexible: c.flexible})
 	}

@@ -1,0 +1,63 @@
+package evaluate
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
+)
+
+// Cluster is one of several: its report, or in one line why it could not be read.
+type Cluster struct {
+	Context string
+	List    report.List
+	Unread  string
+}
+
+// Join makes one report of several clusters', in which every node and source says whose it is. A named node is missing
+// when no cluster has it, and when all could be asked. Ages in tables are by the clock of the first cluster.
+func Join(clusters []Cluster) report.List {
+	out := report.List{APIVersion: report.APIVersion, Kind: report.Kind, Items: []report.Node{}}
+	read := 0
+	missing := map[string]int{}
+	for _, c := range clusters {
+		if c.Unread != "" {
+			out.Sources = append(out.Sources, source.Source{Name: c.Context, State: source.Unreachable, Message: c.Unread})
+			continue
+		}
+		read++
+		if out.Time.IsZero() {
+			out.Time = c.List.Time
+		}
+		for _, n := range c.List.Items {
+			n.Context = c.Context
+			out.Items = append(out.Items, n)
+		}
+		for _, s := range c.List.Sources {
+			s.Name = c.Context + ": " + s.Name
+			out.Sources = append(out.Sources, s)
+		}
+		for _, text := range c.List.Shared {
+			out.Shared = append(out.Shared, c.Context+": "+text)
+		}
+		for _, name := range c.List.Missing {
+			missing[name]++
+		}
+	}
+	for name, n := range missing {
+		if n == len(clusters) {
+			out.Missing = append(out.Missing, name)
+		}
+	}
+	slices.Sort(out.Missing)
+	slices.Sort(out.Shared)
+	slices.SortFunc(out.Items, WorstFirst)
+	out.Sources.Sort()
+	out.Counts = count(out.Items)
+	out.Summary = fleetSummary(out, " in "+plural(read, "cluster"))
+	if unread := len(clusters) - read; unread > 0 {
+		out.Summary += fmt.Sprintf("; %s not read", plural(unread, "cluster"))
+	}
+	return out
+}

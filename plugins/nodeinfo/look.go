@@ -1,0 +1,81 @@
+package nodeinfo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/collect"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
+)
+
+// look reads every cluster once, side by side, and judges them. Of several clusters the error names those that could not
+// be read; the list holds the others.
+func (o Options) look(ctx context.Context, env *cli.Env, clusters []*kube.Cluster) (report.List, error) {
+	stop := output.StartProgress(env.Streams.ErrOut, env.Err(o.Color), "reading the cluster")
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
+	defer cancel()
+	results, errs := make([]collect.Result, len(clusters)), make([]error, len(clusters))
+	var all sync.WaitGroup
+	for i, cluster := range clusters {
+		all.Go(func() {
+			results[i], errs[i] = collect.Collect(ctx, cluster, collect.Request{
+				Names: o.Names, LabelSelector: o.LabelSelector.String(), FieldSelector: o.FieldSelector.String(), Depth: o.depth(), Kubelet: o.Kubelet,
+			})
+		})
+	}
+	all.Wait()
+	stop()
+	if len(clusters) == 1 {
+		return o.single(env, clusters[0], results[0], errs[0])
+	}
+	fleets := make([]evaluate.Cluster, len(clusters))
+	for i, cluster := range clusters {
+		fleets[i].Context = cluster.Context
+		if errs[i] != nil {
+			explained := kube.Explain(errs[i])
+			fleets[i].Unread = kube.OneLine(explained)
+			errs[i] = fmt.Errorf("context %q: %w", cluster.Context, explained)
+			continue
+		}
+		warn(env, results[i].Notes)
+		fleets[i].List = o.evaluate(results[i].Input, cluster.Kubectl)
+	}
+	list := evaluate.Join(fleets)
+	slices.SortStableFunc(list.Items, order(o.SortBy))
+	return list, errors.Join(errs...)
+}
+
+// single is look for one cluster, whose input can be saved.
+func (o Options) single(env *cli.Env, cluster *kube.Cluster, result collect.Result, err error) (report.List, error) {
+	if err != nil {
+		return report.List{}, err
+	}
+	warn(env, result.Notes)
+	if o.SaveInput != "" {
+		if err := env.SaveInput(o.SaveInput, result.Input); err != nil {
+			return report.List{}, err
+		}
+	}
+	return o.evaluate(result.Input, cluster.Kubectl), nil
+}
+
+func warn(env *cli.Env, notes []string) {
+	for _, note := range notes {
+		env.Warn("note: %s", output.Sanitize(note))
+	}
+}
+
+func (o Options) evaluate(input evaluate.Input, kubectl finding.Kubectl) report.List {
+	list := evaluate.Evaluate(input, input.Now, evaluate.Options{StaleAfter: o.StaleAfter, BadConditions: o.BadConditions, Kubectl: kubectl})
+	slices.SortStableFunc(list.Items, order(o.SortBy))
+	return list
+}
