@@ -61,8 +61,8 @@ e2e: build ## Plugins through the real kubectl, on the embedded cluster or on E2
 	./test/e2e/run.sh
 
 .PHONY: cluster-e2e
-cluster-e2e: ## The embedded cluster's own faults, repairs and traces (about 15 minutes)
-	cd test/cluster && CLUSTER_E2E=1 go test -count=1 -timeout 40m .
+cluster-e2e: build ## The embedded cluster's own faults, repairs and traces (about 15 minutes)
+	E2E_PACKAGES=cluster ./test/e2e/run.sh
 
 .PHONY: verify
 verify: fmt-check tidy-check lint generated-check ## Formatting, go.mod, lint, generated files
