@@ -186,7 +186,40 @@ func (c *Cluster) initControlPlane(ctx context.Context, token string) error {
 	if err != nil {
 		return err
 	}
+	admin, err = ownUser(admin)
+	if err != nil {
+		return err
+	}
 	return host.WriteFile(c.Kubeconfig(), admin, 0o600)
+}
+
+// ownUser names a kubeconfig's user after its context: kubeadm calls the user of every cluster kubernetes-admin, so that
+// of several clusters in one KUBECONFIG all but the first refuse the credentials
+// (https://github.com/kubernetes/kubeadm/issues/416).
+func ownUser(kubeconfig []byte) ([]byte, error) {
+	var config struct {
+		APIVersion     string `json:"apiVersion"`
+		Kind           string `json:"kind"`
+		CurrentContext string `json:"current-context"`
+		Clusters       any    `json:"clusters"`
+		Users          []struct {
+			Name string `json:"name"`
+			User any    `json:"user"`
+		} `json:"users"`
+		Contexts []struct {
+			Name    string            `json:"name"`
+			Context map[string]string `json:"context"`
+		} `json:"contexts"`
+	}
+	if err := yaml.Unmarshal(kubeconfig, &config); err != nil {
+		return nil, err
+	}
+	if len(config.Users) != 1 || len(config.Contexts) != 1 {
+		return nil, fmt.Errorf("kubeadm's kubeconfig has %d users and %d contexts, not one", len(config.Users), len(config.Contexts))
+	}
+	config.Users[0].Name = config.Contexts[0].Name
+	config.Contexts[0].Context["user"] = config.Contexts[0].Name
+	return yaml.Marshal(config)
 }
 
 // join makes a worker a member.

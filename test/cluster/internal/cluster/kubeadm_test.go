@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -134,5 +135,34 @@ func TestHashCA(t *testing.T) {
 	}
 	if _, err := hashCA([]byte("nothing")); err == nil {
 		t.Error("what is no certificate was hashed")
+	}
+}
+
+func TestAUserIsNamedAfterItsContext(t *testing.T) {
+	in := `apiVersion: v1
+kind: Config
+preferences: {}
+current-context: kubernetes-admin@a
+clusters: [{name: a, cluster: {server: "https://10.64.0.11:6443", certificate-authority-data: QQ==}}]
+users: [{name: kubernetes-admin, user: {client-certificate-data: Qg==, client-key-data: Qw==}}]
+contexts: [{name: kubernetes-admin@a, context: {cluster: a, user: kubernetes-admin}}]
+`
+	out, err := ownUser([]byte(in))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got map[string]any
+	if err := yaml.Unmarshal(out, &got); err != nil {
+		t.Fatal(err)
+	}
+	text := fmt.Sprint(got["users"], got["contexts"])
+	if want := "[map[name:kubernetes-admin@a user:map[client-certificate-data:Qg== client-key-data:Qw==]]] [map[context:map[cluster:a user:kubernetes-admin@a] name:kubernetes-admin@a]]"; text != want {
+		t.Errorf("got %s", text)
+	}
+	if !strings.Contains(string(out), "server: https://10.64.0.11:6443") || !strings.Contains(string(out), "current-context: kubernetes-admin@a") {
+		t.Errorf("lost: %s", out)
+	}
+	if _, err := ownUser([]byte("kind: Config\n")); err == nil {
+		t.Error("a kubeconfig without users is taken")
 	}
 }

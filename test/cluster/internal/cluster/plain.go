@@ -156,8 +156,8 @@ func (c *Cluster) writeKubeconfig(authority pki.Pair, user, group string) error 
 		"clusters": []object{{"name": c.State.Name, "cluster": object{
 			"server": fmt.Sprintf("https://127.0.0.1:%d", c.State.Ports[portAPI]), "certificate-authority-data": authority.CertPEM,
 		}}},
-		"users":    []object{{"name": user, "user": object{"client-certificate-data": client.CertPEM, "client-key-data": client.KeyPEM}}},
-		"contexts": []object{{"name": name, "context": object{"cluster": c.State.Name, "user": user}}},
+		"users":    []object{{"name": name, "user": object{"client-certificate-data": client.CertPEM, "client-key-data": client.KeyPEM}}},
+		"contexts": []object{{"name": name, "context": object{"cluster": c.State.Name, "user": name}}},
 	})
 	if err != nil {
 		return err
