@@ -47,10 +47,14 @@ func (s *Server) Refuse(path string, code int) {
 		http.StatusNotFound: metav1.StatusReasonNotFound, http.StatusServiceUnavailable: metav1.StatusReasonServiceUnavailable,
 		http.StatusTooManyRequests: metav1.StatusReasonTooManyRequests, http.StatusInternalServerError: metav1.StatusReasonInternalError,
 	}
-	s.set(path, answer{code, metav1.Status{
-		TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"},
-		Status:   metav1.StatusFailure, Code: int32(code), Reason: reasons[code], Message: http.StatusText(code),
-	}})
+	s.Fail(path, metav1.Status{Code: int32(code), Reason: reasons[code], Message: http.StatusText(code)})
+}
+
+// Fail answers path with a failure whose details matter, such as the name of the object that is not there.
+func (s *Server) Fail(path string, status metav1.Status) {
+	status.TypeMeta = metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}
+	status.Status = metav1.StatusFailure
+	s.set(path, answer{int(status.Code), status})
 }
 
 func (s *Server) set(path string, a answer) {

@@ -171,6 +171,29 @@ func TestWhatCannotBeReadIsStatedAndNotFatal(t *testing.T) {
 	}
 }
 
+// A node that metrics-server has no sample of is not a cluster without metrics-server.
+func TestANodeWithoutASampleIsNotAnAbsentAPI(t *testing.T) {
+	s := fleet(t, 2)
+	s.Fail(metrics+"/w1", metav1.Status{
+		Code: http.StatusNotFound, Reason: metav1.StatusReasonNotFound, Message: `nodemetrics.metrics.k8s.io "w1" not found`,
+		Details: &metav1.StatusDetails{Name: "w1", Group: "metrics.k8s.io", Kind: "nodemetrics"},
+	})
+	result, err := gather(t, s, Request{Names: []string{"w1"}, Depth: evaluate.Full})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := result.Input.NodeSources["w1"].Get(evaluate.SourceMetrics); got.State != source.OK || len(result.Input.Metrics) != 0 {
+		t.Errorf("%+v, %d samples", got, len(result.Input.Metrics))
+	}
+	s.Refuse(metrics+"/w0", http.StatusNotFound)
+	if result, err = gather(t, s, Request{Names: []string{"w0"}, Depth: evaluate.Full}); err != nil {
+		t.Fatal(err)
+	}
+	if got := result.Input.NodeSources["w0"].Get(evaluate.SourceMetrics); got.State != source.Absent {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestNodesThatCannotBeReadAreFatal(t *testing.T) {
 	s := fleet(t, 1)
 	s.Refuse(nodes, http.StatusForbidden)

@@ -28,7 +28,11 @@ const pageSize = 500
 
 // getJSON reads a path that has no typed client here. Metrics come as JSON: their types are not worth a dependency.
 func (c *collector) getJSON(ctx context.Context, path string, into any) error {
-	data, err := c.client.Discovery().RESTClient().Get().AbsPath(path).SetHeader("Accept", "application/json").Do(ctx).Raw()
+	result := c.client.Discovery().RESTClient().Get().AbsPath(path).SetHeader("Accept", "application/json").Do(ctx)
+	if err := result.Error(); err != nil { // Raw's own error would leave out what the server said, such as the object's name
+		return err
+	}
+	data, err := result.Raw()
 	if err != nil {
 		return err
 	}
