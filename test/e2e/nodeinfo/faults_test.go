@@ -19,6 +19,7 @@ func TestNodeFaults(t *testing.T) {
 		t.Parallel()
 		t.Run("KubeletStopped", func(t *testing.T) { kubeletStopped(t, c, "w1") })
 		t.Run("CutFromTheAPI", func(t *testing.T) { cutFromTheAPI(t, c, "w1") })
+		t.Run("KubeletsPortCut", func(t *testing.T) { kubeletsPortCut(t, c, "w1") })
 		t.Run("Cordoned", func(t *testing.T) { cordoned(t, c, "w1") })
 		t.Run("CrashLoopingPod", func(t *testing.T) { crashLoopingPod(t, c, "w1") })
 		t.Run("StuckTerminatingPod", func(t *testing.T) { stuckTerminatingPod(t, c, "w1") })
@@ -57,6 +58,18 @@ func cutFromTheAPI(t *testing.T, c *harness.Cluster, node string) {
 	becomes(t, c, time.Minute, want{node: node, verdict: report.Unhealthy, code: "KubeletNotReporting", exit: 3, text: "The machine lives", flags: []string{"--kubelet"}})
 	heal()
 	healthy(t, c, node)
+}
+
+// The heartbeat goes on, and logs, exec and usage figures do not: what a firewall between API server and node does.
+func kubeletsPortCut(t *testing.T, c *harness.Cluster, node string) {
+	heal := func() { c.OnNode(t, node, "nft", "delete", "table", "ip", "e2eport") }
+	t.Cleanup(heal)
+	if r := c.OnNode(t, node, "sh", "-c", "nft add table ip e2eport; nft add chain ip e2eport i '{ type filter hook input priority -5; }'; nft add rule ip e2eport i tcp dport 10250 drop"); r.Code != 0 {
+		t.Fatalf("nft: %s", r.Stderr)
+	}
+	becomes(t, c, time.Minute, want{node: node, verdict: report.Degraded, code: "KubeletUnreachable", text: "whose heartbeat is fresh", flags: []string{"--kubelet"}})
+	heal()
+	becomes(t, c, time.Minute, want{node: node, verdict: report.Healthy, flags: []string{"--kubelet"}})
 }
 
 func runtimeStopped(t *testing.T, c *harness.Cluster, node string) {

@@ -53,6 +53,7 @@ func (v *view) health() {
 	}
 	v.out.Health = h
 	v.checkReady()
+	v.checkReachable()
 	v.checkSkew()
 	v.checkPressure()
 	v.checkConditions()
@@ -207,6 +208,18 @@ func onTheMachine() finding.Next {
 		Command: "systemctl status kubelet; journalctl -u kubelet -n 50 --no-pager", Risk: finding.Read,
 		Why: "on the machine itself (console or ssh, no pod can be started there): is the kubelet running, and what does it say (an expired certificate ends it at once)?",
 	}
+}
+
+// checkReachable is about a kubelet that lives by its heartbeat and was asked (--kubelet) in vain.
+func (v *view) checkReachable() {
+	k, asked := v.in.Kubelets[v.node.Name]
+	h := v.out.Health.Heartbeat
+	if !asked || k.Healthy || h == nil || h.State != report.HeartbeatOK {
+		return
+	}
+	v.add(KubeletUnreachable, "the API server does not reach the kubelet, whose heartbeat is fresh: "+k.Message+"; logs, exec and usage figures of its pods fail",
+		append([]finding.Evidence{{Source: "kubelet " + v.node.Name, Path: "/healthz", Value: k.Message}}, v.leaseEvidence()...),
+		finding.Next{Command: "curl -sk -m5 https://127.0.0.1:10250/healthz; nft list ruleset | grep -n 10250", Risk: finding.Read, Why: "on the machine itself: any answer, even Unauthorized, means that the kubelet serves, and that a firewall or a route keeps the API server from it"})
 }
 
 func (v *view) checkStale(ready *corev1.NodeCondition, state report.HeartbeatState, evidence []finding.Evidence) {

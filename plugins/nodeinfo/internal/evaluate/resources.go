@@ -195,7 +195,7 @@ func (v *view) usage() corev1.ResourceList {
 	}
 	m := v.index.metrics[v.node.Name]
 	if m == nil {
-		return gap("metrics-server has no sample of this node")
+		return gap("metrics-server has no sample of this node (--kubelet shows whether its kubelet can be reached)")
 	}
 	window, err := time.ParseDuration(m.Window)
 	if err != nil || window <= 0 {

@@ -53,6 +53,7 @@ const (
 
 	SystemOOM          = "SystemOOM"
 	KubeletTrouble     = "KubeletTrouble"
+	KubeletUnreachable = "KubeletUnreachable"
 	WarningEvents      = "WarningEvents"
 	Rebooted           = "Rebooted"
 	ReadyFlapping      = "ReadyFlapping"
@@ -432,6 +433,14 @@ func clusterRules() []rule {
 			Evidence: "SystemOOM or OOMKilling events.",
 			Next:     "Find the biggest users; set memory requests.",
 		}, consequenceOf: append([]string{MemoryPressure}, silent...)},
+		{Entry: finding.Entry{
+			Code:     KubeletUnreachable,
+			Severity: finding.Warning,
+			Title:    "the API server does not reach the kubelet",
+			Meaning:  "The kubelet's heartbeat is fresh, and its port (10250) does not answer the API server or answers with an error: logs, exec, port-forward and usage figures of the node's pods fail, while the pods run.",
+			Evidence: "The kubelet's /healthz through the API server (--kubelet), and the age of the Lease.",
+			Next:     "On the machine, ask the kubelet by loopback: if it answers there, a firewall or a route stands between the API server and the node.",
+		}, consequenceOf: silent},
 		{Entry: finding.Entry{
 			Code:     KubeletTrouble,
 			Severity: finding.Warning,
