@@ -12,6 +12,8 @@ GORELEASER := go run github.com/goreleaser/goreleaser/v2@v2.16.0
 
 BIN      := $(CURDIR)/bin
 CLUSTER  := $(BIN)/cluster
+# go test, with what is skipped printed.
+GOTEST   := $(BIN)/gotest
 PREFIX   ?= $(HOME)/.local
 PLUGINS  := $(patsubst cmd/kubectl-%,%,$(wildcard cmd/kubectl-*))
 # What a binary says of itself in `version`; a source tree without git says nothing.
@@ -19,7 +21,6 @@ STAMP     = $(shell eval "$$(./test/release/version.sh 2>/dev/null)" && p=github
               echo "-X $$p.version=$$RELEASE_VERSION-dev -X $$p.commit=$$RELEASE_COMMIT")
 LDFLAGS   = -s -w $(STAMP)
 # The race detector needs a C compiler; without one the tests run all the same.
-RACE     := $(if $(shell command -v gcc),-race)
 
 .PHONY: help
 help: ## Show this list
@@ -43,7 +44,7 @@ demo: build ## Describe a real cluster: the embedded one, or yours with USE_CURR
 	@./test/demo.sh
 
 .PHONY: test
-test: programs unit e2e ## Everything that can run here: unit tests, then all on the embedded cluster
+test: programs race e2e ## Everything that can run here: unit tests, then all on the embedded cluster
 
 # The programs of the embedded cluster, CoreDNS among them, which the dns plugin's unit tests ask.
 .PHONY: programs
@@ -53,16 +54,23 @@ programs: cluster
 .PHONY: unit
 unit: ## Tests that need no cluster
 	@./test/deps.sh
-	go test $(RACE) -count=1 $$(go list ./... | grep -v /test/e2e/)
-	cd test/cluster && go test -count=1 ./...
+	@go build -o $(GOTEST) ./test/gotest
+	$(GOTEST) $(RACE) -count=1 $$(go list ./... | grep -v /test/e2e/)
+	cd test/cluster && $(GOTEST) -count=1 $$(go list ./... | grep -v /e2e$$)
+
+.PHONY: race
+race: ## The same with the race detector, which takes several times as long
+	@./test/deps.sh
+	@$(MAKE) --no-print-directory unit RACE=$$(command -v gcc >/dev/null && echo -race)
 
 .PHONY: e2e
 e2e: build ## Plugins through the real kubectl, on the embedded cluster or on E2E_KUBECONFIG
+	@go build -o $(GOTEST) ./test/gotest
 	./test/e2e/run.sh
 
 .PHONY: cluster-e2e
-cluster-e2e: build ## The embedded cluster's own faults, repairs and traces (about 15 minutes)
-	E2E_PACKAGES=cluster ./test/e2e/run.sh
+cluster-e2e: ## The embedded cluster's own faults, repairs and traces (about 15 minutes)
+	@E2E_PACKAGES=cluster $(MAKE) --no-print-directory e2e
 
 .PHONY: verify
 verify: fmt-check tidy-check lint generated-check ## Formatting, go.mod, lint, generated files

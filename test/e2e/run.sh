@@ -15,45 +15,64 @@ else
 fi
 export E2E_KUBECTL
 
-# remove_clusters takes down the clusters of the tests; those named as arguments stay.
+# remove_clusters takes down the tests' own clusters whose names match a pattern.
 remove_clusters() {
   [ -z "${E2E_KUBECONFIG:-}" ] && [ "${E2E_KEEP:-}" != 1 ] || return 0
-  for name in $(bin/cluster list | awk -v n="$E2E_CLUSTER" '$1 == n || index($1, n "-") == 1 {print $1}'); do
-    [[ " $* " == *" $name "* ]] || bin/cluster down --name "$name" || true
+  local name
+  for name in $(bin/cluster list); do
+    # shellcheck disable=SC2053 # it is a pattern
+    if [[ $name == $1 ]]; then bin/cluster down --name "$name" || true; fi
   done
 }
-trap remove_clusters EXIT
 
-# Packages that have not yet passed as a whole in one run wait here; E2E_PACKAGES=NAME runs one.
-waiting="nodeshell rolloutexplain"
+# run_package runs the tests of one package, prints what they printed when they are done, and leaves a mark if they failed.
+run_package() {
+  local package=$1 began=$SECONDS log=$logs/$1.log
+  if [ "$package" = cluster ]; then
+    # shellcheck disable=SC2086 # the arguments are several words
+    (cd test/cluster && ../../bin/gotest -count=1 -timeout 40m ${E2E_ARGS:-} ./e2e) >"$log" 2>&1 || touch "$logs/$package.failed"
+  else
+    # shellcheck disable=SC2086
+    bin/gotest -count=1 -timeout 45m ${E2E_ARGS:-} "./test/e2e/$package" >"$log" 2>&1 || touch "$logs/$package.failed"
+  fi
+  cat "$log"
+  echo "e2e: $package: $((SECONDS - began)) s" >&2
+  remove_clusters "$E2E_CLUSTER-$package"
+}
+
+# run_side_by_side runs packages two at a time: most of a package's time is a fault that takes a minute to be noticed.
+run_side_by_side() {
+  local package
+  for package in "$@"; do
+    while [ "$(jobs -rp | wc -l)" -ge "${E2E_JOBS:-2}" ]; do wait -n || true; done
+    run_package "$package" &
+  done
+  wait
+}
+
+logs=$(mktemp -d)
+trap 'remove_clusters "$E2E_CLUSTER"; remove_clusters "$E2E_CLUSTER-*"; rm -rf "$logs"' EXIT
+
 packages=${E2E_PACKAGES:-}
 if [ -z "$packages" ]; then
-  for package in $(cd test/e2e && printf '%s\n' */ | grep -v harness | tr -d /); do
-    [[ " $waiting " == *" $package "* ]] || packages+=" $package"
-  done
-  # The embedded cluster's own faults, repairs and traces: last, as they need the machine for themselves.
+  packages=$(cd test/e2e && printf '%s\n' */ | grep -v harness | tr -d /)
+  # The embedded cluster's own faults, repairs and traces.
   [ -n "${E2E_KUBECONFIG:-}" ] || packages+=" cluster"
-  [ -z "$waiting" ] || echo "e2e: not in this run, because they have not yet passed as a whole: $waiting" >&2
 fi
-
-# run_package runs the tests of one package.
-# shellcheck disable=SC2086 # the arguments are several words
-run_package() {
-  if [ "$1" = cluster ]; then
-    (cd test/cluster && CLUSTER_E2E=1 go test -count=1 -timeout 40m ${E2E_ARGS:-} .)
-  else
-    go test -count=1 -timeout 45m ${E2E_ARGS:-} "./test/e2e/$1"
-  fi
-}
-
-failed=()
-for package in $packages; do
-  began=$SECONDS
-  run_package "$package" || failed+=("$package")
-  echo "e2e: $package: $((SECONDS - began)) s" >&2
-  remove_clusters "$E2E_CLUSTER"
+# The longest first, so that the last one does not run alone; the cluster's own after all others, as it looks for what a
+# cluster leaves on the machine.
+ordered=()
+for package in nodeshell rolloutexplain nodeinfo dns; do
+  [[ " ${packages//$'\n'/ } " != *" $package "* ]] || ordered+=("$package")
 done
-if [ "${#failed[@]}" != 0 ]; then
-  echo "e2e: failed: ${failed[*]}" >&2
+for package in $packages; do
+  [[ $package == cluster || " ${ordered[*]} " == *" $package "* ]] || ordered+=("$package")
+done
+run_side_by_side "${ordered[@]}"
+[[ " ${packages//$'\n'/ } " != *" cluster "* ]] || run_package cluster
+
+failed=$(cd "$logs" && printf '%s\n' *.failed | sed 's/\*\?\.failed$//')
+if [ -n "$failed" ]; then
+  echo "e2e: failed: ${failed//$'\n'/ }" >&2
   exit 1
 fi

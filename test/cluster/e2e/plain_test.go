@@ -1,4 +1,4 @@
-package main
+package e2e
 
 import (
 	"encoding/json"
@@ -101,8 +101,8 @@ func TestPlainClusterOfAnUnprivilegedUser(t *testing.T) {
 			t.Fatalf("%s", out)
 		}
 	}
-	source := filepath.Join(home, "source")
-	if out, err := exec.Command("cp", "-a", ".", source).CombinedOutput(); err != nil {
+	copied := filepath.Join(home, "source")
+	if out, err := exec.Command("cp", "-a", source+"/.", copied).CombinedOutput(); err != nil {
 		t.Fatalf("%s", out)
 	}
 	program := filepath.Join(home, "cluster")
@@ -119,7 +119,7 @@ func TestPlainClusterOfAnUnprivilegedUser(t *testing.T) {
 			args = append(args[:1:1], args[3:]...)
 		}
 		cmd := exec.Command(program, append(args[:1:1], append([]string{"--name", h.name}, args[1:]...)...)...)
-		cmd.Dir = source
+		cmd.Dir = copied
 		cmd.Env = []string{"HOME=" + home, "PATH=" + os.Getenv("PATH")}
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 		var stdout, stderr strings.Builder

@@ -1,4 +1,5 @@
-package main
+// Package e2e holds the tests that run real clusters, which takes minutes: `make cluster-e2e` runs them.
+package e2e
 
 import (
 	"bytes"
@@ -15,14 +16,15 @@ import (
 	"time"
 )
 
-// These tests run real clusters, which takes minutes: CLUSTER_E2E=1 asks for it.
+// source is the program's module.
+const source = ".."
+
 func e2e(t *testing.T) *harness {
 	t.Helper()
-	if os.Getenv("CLUSTER_E2E") == "" {
-		t.Skip("CLUSTER_E2E is not set")
-	}
 	program := filepath.Join(t.TempDir(), "cluster")
-	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-o", program, ".")
+	build.Dir = source
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	return &harness{program: program, name: fmt.Sprintf("e2e-%d", os.Getpid()%100000)}
@@ -155,7 +157,7 @@ func TestCluster(t *testing.T) {
 	h := e2e(t)
 	before := look(t)
 	t.Cleanup(func() {
-		if !t.Failed() || os.Getenv("CLUSTER_E2E_KEEP") == "" {
+		if !t.Failed() || os.Getenv("E2E_KEEP") == "" {
 			h.run("down") //nolint:errcheck // checked at the end
 		}
 	})
@@ -190,7 +192,7 @@ func TestCluster(t *testing.T) {
 		t.Run("a killed node is seen and replaced", h.testKilledNode)
 	}
 
-	if t.Failed() && os.Getenv("CLUSTER_E2E_KEEP") != "" {
+	if t.Failed() && os.Getenv("E2E_KEEP") != "" {
 		t.Fatalf("cluster %q is kept to be looked at", h.name)
 	}
 	h.must(t, "down")
