@@ -3,6 +3,7 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -56,7 +57,24 @@ func Dress(env *Env, root *cobra.Command) {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return Usage(err) })
 	root.SetHelpCommand(&cobra.Command{Use: "no-help", Hidden: true})
 	root.CompletionOptions.DisableDefaultCmd = true
+	root.PersistentPreRun = func(*cobra.Command, []string) { quietLog() }
 	root.AddCommand(versionCommand(env), completionCommand(env, root))
+}
+
+// quietLog keeps client-go's log off standard error unless -v asks for it: it reports as errors what is tried again or
+// given up, between the lines of progress or of a remote command. What a user has to know comes back as an error.
+func quietLog() {
+	if klog.V(1).Enabled() {
+		return
+	}
+	set := goflag.NewFlagSet("klog", goflag.ContinueOnError)
+	klog.InitFlags(set)
+	for name, value := range map[string]string{"logtostderr": "false", "alsologtostderr": "false", "stderrthreshold": "FATAL"} {
+		if err := set.Set(name, value); err != nil {
+			panic(err) // values that klog knows
+		}
+	}
+	klog.SetOutput(io.Discard)
 }
 
 // AddColorFlag registers --color.
