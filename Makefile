@@ -51,9 +51,11 @@ test: programs race e2e ## Everything that can run here: unit tests, then all on
 programs: cluster
 	@if [ "$$(uname -s)" = Linux ] && [ "$$(id -u)" = 0 ]; then $(CLUSTER) bin >/dev/null; fi
 
+# The tests of the release build the plugins, and run goreleaser: compiled here, where no test's time limit runs.
 .PHONY: unit
-unit: ## Tests that need no cluster
+unit: plugins ## Tests that need no cluster
 	@./test/deps.sh
+	@$(GORELEASER) --version >/dev/null
 	@go build -o $(GOTEST) ./test/gotest
 	$(GOTEST) $(RACE) -count=1 $$(go list ./... | grep -v /test/e2e/)
 	cd test/cluster && $(GOTEST) -count=1 $$(go list ./... | grep -v /e2e$$)
@@ -86,7 +88,7 @@ fmt-check:
 .PHONY: tidy-check
 tidy-check:
 	go mod tidy -diff
-	@for dir in $$(git ls-files 'test/cluster/**/go.mod' test/cluster/go.mod | xargs -n1 dirname); do (cd $$dir && go mod tidy -diff) || exit 1; done
+	@for dir in $$(git ls-files 'test/*go.mod' | xargs -n1 dirname); do (cd $$dir && go mod tidy -diff) || exit 1; done
 
 .PHONY: lint
 lint: ## Lint
@@ -119,7 +121,7 @@ snapshot: ## Build every archive and krew manifest as a release does; publish no
 	@GORELEASER="$(GORELEASER)" ./test/release/snapshot.sh
 
 .PHONY: release-test
-release-test: ## Install what snapshot built as krew does, from a server on loopback
+release-test: ## Install what snapshot built, with krew, from a server on loopback
 	go test -count=1 ./test/release -dist $(CURDIR)/dist
 
 .PHONY: release
