@@ -1,6 +1,7 @@
 package release
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -39,11 +40,32 @@ func withKrew(t *testing.T) string {
 		if _, err := exec.LookPath("kubectl"); err != nil && krewTools.err == nil {
 			krewTools.err = os.WriteFile(krewTools.folder+"/kubectl", []byte("#!/bin/sh\n[ \"$1\" = krew ] && shift && exec kubectl-krew \"$@\"\n"), 0o755)
 		}
+		index(t, krewTools.folder+"/krew-index", nil)
 	})
 	if krewTools.err != nil {
 		t.Fatal(krewTools.err)
 	}
 	return "PATH=" + krewTools.folder + string(os.PathListSeparator) + os.Getenv("PATH")
+}
+
+// index makes a krew index, which is a git repository with plugins/NAME.yaml, or changes one.
+func index(t *testing.T, folder string, plugins map[string]string) {
+	t.Helper()
+	if err := os.MkdirAll(folder+"/plugins", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, manifest := range plugins {
+		if err := os.WriteFile(folder+"/plugins/"+name+".yaml", []byte(manifest), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, args := range [][]string{{"init", "-q"}, {"add", "."}, {"-c", "user.name=test", "-c", "user.email=test@example.com", "commit", "-q", "--allow-empty", "-m", "plugins"}} {
+		c := exec.Command("git", append([]string{"-C", folder}, args...)...)
+		c.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null")
+		if out, err := c.CombinedOutput(); err != nil {
+			t.Fatalf("git %v: %v\n%s", args, err, out)
+		}
+	}
 }
 
 // offline runs a program of krew's in a home of its own; what would leave the machine fails.
@@ -53,7 +75,7 @@ func offline(t *testing.T, root, pair, name string, args ...string) (string, err
 	path := withKrew(t)
 	c := exec.Command("env", append([]string{name}, args...)...) // env looks name up in the PATH below
 	c.Env = []string{
-		path, "HOME=" + root, "KREW_ROOT=" + root, "KREW_OS=" + system, "KREW_ARCH=" + arch, "KREW_DEFAULT_INDEX_URI=" + root + "/none",
+		path, "HOME=" + root, "KREW_ROOT=" + root, "KREW_OS=" + system, "KREW_ARCH=" + arch, "KREW_DEFAULT_INDEX_URI=" + krewTools.folder + "/krew-index",
 		"KREW_NO_UPGRADE_CHECK=1", "HTTPS_PROXY=http://127.0.0.1:9", "HTTP_PROXY=http://127.0.0.1:9",
 	}
 	out, err := c.CombinedOutput()
@@ -127,6 +149,7 @@ func TestKrewInstallsWhatRunsAndUninstallsIt(t *testing.T) {
 				t.Run(name+"/"+pair+"/"+way, func(t *testing.T) {
 					root := t.TempDir()
 					link := filepath.Join(root, "bin", linkName(name, pair))
+					krew(t, root, pair, "update") // gives it the default index, which is empty here
 					krew(t, root, pair, append([]string{"install"}, args...)...)
 					if _, err := os.Stat(link); err != nil {
 						t.Error(err)
@@ -157,54 +180,32 @@ func TestKrewRefusesAnotherArchive(t *testing.T) {
 	}
 }
 
-// From an index, which is a git repository with plugins/*.yaml, krew also upgrades.
+// From an index krew also upgrades.
 func TestKrewUpgradesFromAnIndex(t *testing.T) {
 	b := built(t)
 	_, folder := loopback(t, b)
-	root, index := t.TempDir(), t.TempDir()
-	git := func(args ...string) {
-		t.Helper()
-		c := exec.Command("git", append([]string{"-C", index, "-c", "user.name=test", "-c", "user.email=test@example.com"}, args...)...)
-		c.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null")
-		if out, err := c.CombinedOutput(); err != nil {
-			t.Fatalf("git %v: %v\n%s", args, err, out)
-		}
-	}
-	publish := func(version string) {
-		t.Helper()
-		text, err := os.ReadFile(filepath.Join(folder, "rollout-explain.yaml"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		was := manifests(t, b.manifests)["rollout-explain"].Spec.Version
-		changed := strings.Replace(string(text), "\n  version: "+was+"\n", "\n  version: "+version+"\n", 1)
-		if err := os.WriteFile(filepath.Join(index, "plugins", "rollout-explain.yaml"), []byte(changed), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		git("add", ".")
-		git("commit", "-qm", version)
-	}
-	at := func() string {
-		t.Helper()
-		target, err := filepath.EvalSymlinks(filepath.Join(root, "bin", linkName("rollout-explain", here)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return filepath.Base(filepath.Dir(target))
-	}
-	if err := os.Mkdir(filepath.Join(index, "plugins"), 0o755); err != nil {
+	const name = "rollout-explain"
+	root, repository := t.TempDir(), t.TempDir()
+	text, err := os.ReadFile(filepath.Join(folder, name+".yaml"))
+	if err != nil {
 		t.Fatal(err)
 	}
-	git("init", "-q")
-	publish("v0.0.1")
-	krew(t, root, here, "index", "add", "runbooks", index)
-	krew(t, root, here, "install", "runbooks/rollout-explain")
-	if at() != "v0.0.1" {
-		t.Errorf("installed %s", at())
+	was := "\n  version: " + manifests(t, b.manifests)[name].Spec.Version + "\n"
+	if strings.Count(string(text), was) != 1 {
+		t.Fatalf("no %q in\n%s", was, text)
 	}
-	publish("v0.0.2")
-	krew(t, root, here, "upgrade", "rollout-explain")
-	if at() != "v0.0.2" {
-		t.Errorf("upgraded to %s", at())
+	for version, steps := range [][][]string{
+		{{"index", "add", "runbooks", repository}, {"install", "runbooks/" + name}},
+		{{"upgrade", name}},
+	} {
+		version := fmt.Sprintf("v0.0.%d", version)
+		index(t, repository, map[string]string{name: strings.Replace(string(text), was, "\n  version: "+version+"\n", 1)})
+		for _, step := range steps {
+			krew(t, root, here, step...)
+		}
+		target, err := filepath.EvalSymlinks(filepath.Join(root, "bin", linkName(name, here)))
+		if err != nil || filepath.Base(filepath.Dir(target)) != version {
+			t.Errorf("after %v there is %s, not %s (%v)", steps, target, version, err)
+		}
 	}
 }
