@@ -6,8 +6,10 @@ SHELL := /bin/bash
 # Pinned tools, run from the module cache; none of them is in go.mod.
 GOFUMPT  := go run mvdan.cc/gofumpt@v0.12.0
 GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+ACTIONLINT := go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+# v1.9.0 needs a module that was not to be had when this was pinned.
+GOVULNCHECK := go run golang.org/x/vuln/cmd/govulncheck@v1.3.0
 # v2.17.0 and v2.18.2 need modules or a Go that were not to be had when this was pinned.
-GOVULNCHECK := go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 GORELEASER := go run github.com/goreleaser/goreleaser/v2@v2.16.0
 
 BIN      := $(CURDIR)/bin
@@ -94,6 +96,7 @@ tidy-check:
 lint: ## Lint
 	$(GOLANGCI) run ./...
 	cd test/cluster && $(GOLANGCI) run --config $(CURDIR)/.golangci.yaml ./...
+	$(ACTIONLINT) -shellcheck= -pyflakes=
 
 .PHONY: generate
 generate: ## Write generated files anew
@@ -131,7 +134,7 @@ release: ## Build, sign and publish a tag; for the release workflow
 	@GORELEASER="$(GORELEASER)" ./test/release/snapshot.sh release --clean --timeout=2h --release-notes=$(BIN)/notes.md
 
 .PHONY: vuln
-vuln: ## Look for known vulnerabilities in code that the plugins reach
+vuln: ## Look for known vulnerabilities in code that the plugins reach (asks vuln.go.dev)
 	$(GOVULNCHECK) ./cmd/...
 
 .PHONY: repro
