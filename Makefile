@@ -6,8 +6,10 @@ SHELL := /bin/bash
 # Pinned tools, run from the module cache; none of them is in go.mod.
 GOFUMPT  := go run mvdan.cc/gofumpt@v0.12.0
 GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+ACTIONLINT := go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+# v1.9.0 needs a module that was not to be had when this was pinned.
+GOVULNCHECK := go run golang.org/x/vuln/cmd/govulncheck@v1.3.0
 # v2.17.0 and v2.18.2 need modules or a Go that were not to be had when this was pinned.
-GOVULNCHECK := go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 GORELEASER := go run github.com/goreleaser/goreleaser/v2@v2.16.0
 
 BIN      := $(CURDIR)/bin
@@ -51,9 +53,11 @@ test: programs race e2e ## Everything that can run here: unit tests, then all on
 programs: cluster
 	@if [ "$$(uname -s)" = Linux ] && [ "$$(id -u)" = 0 ]; then $(CLUSTER) bin >/dev/null; fi
 
+# The tests of the release build the plugins, and run goreleaser: compiled here, where no test's time limit runs.
 .PHONY: unit
-unit: ## Tests that need no cluster
+unit: plugins ## Tests that need no cluster
 	@./test/deps.sh
+	@$(GORELEASER) --version >/dev/null
 	@go build -o $(GOTEST) ./test/gotest
 	$(GOTEST) $(RACE) -count=1 $$(go list ./... | grep -v /test/e2e/)
 	cd test/cluster && $(GOTEST) -count=1 $$(go list ./... | grep -v /e2e$$)
@@ -86,12 +90,13 @@ fmt-check:
 .PHONY: tidy-check
 tidy-check:
 	go mod tidy -diff
-	@for dir in $$(git ls-files 'test/cluster/**/go.mod' test/cluster/go.mod | xargs -n1 dirname); do (cd $$dir && go mod tidy -diff) || exit 1; done
+	@for dir in $$(git ls-files 'test/*go.mod' | xargs -n1 dirname); do (cd $$dir && go mod tidy -diff) || exit 1; done
 
 .PHONY: lint
 lint: ## Lint
 	$(GOLANGCI) run ./...
 	cd test/cluster && $(GOLANGCI) run --config $(CURDIR)/.golangci.yaml ./...
+	$(ACTIONLINT) -shellcheck= -pyflakes=
 
 .PHONY: generate
 generate: ## Write generated files anew
@@ -119,7 +124,7 @@ snapshot: ## Build every archive and krew manifest as a release does; publish no
 	@GORELEASER="$(GORELEASER)" ./test/release/snapshot.sh
 
 .PHONY: release-test
-release-test: ## Install what snapshot built as krew does, from a server on loopback
+release-test: ## Install what snapshot built, with krew, from a server on loopback
 	go test -count=1 ./test/release -dist $(CURDIR)/dist
 
 .PHONY: release
@@ -129,7 +134,7 @@ release: ## Build, sign and publish a tag; for the release workflow
 	@GORELEASER="$(GORELEASER)" ./test/release/snapshot.sh release --clean --timeout=2h --release-notes=$(BIN)/notes.md
 
 .PHONY: vuln
-vuln: ## Look for known vulnerabilities in code that the plugins reach
+vuln: ## Look for known vulnerabilities in code that the plugins reach (asks vuln.go.dev)
 	$(GOVULNCHECK) ./cmd/...
 
 .PHONY: repro

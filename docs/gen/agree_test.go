@@ -84,7 +84,10 @@ func check(p plugin, args []string) error {
 	return command.ParseFlags(rest)
 }
 
-var block = regexp.MustCompile("(?ms)^```(?:sh|console|yaml|text)?\n(.*?)^```")
+var (
+	block = regexp.MustCompile("(?ms)^```(?:sh|console|yaml|text)?\n(.*?)^```")
+	code  = regexp.MustCompile("`(kubectl [^`]+)`")
+)
 
 func TestEveryCommandInThePagesAndTheHelpIsUnderstood(t *testing.T) {
 	pages, err := filepath.Glob("docs/*.md")
@@ -104,6 +107,9 @@ func TestEveryCommandInThePagesAndTheHelpIsUnderstood(t *testing.T) {
 		}
 		for _, b := range block.FindAllStringSubmatch(string(data), -1) {
 			texts[page] += b[1]
+		}
+		for _, c := range code.FindAllStringSubmatch(block.ReplaceAllString(string(data), ""), -1) {
+			texts[page] += strings.Join(strings.Fields(c[1]), " ") + "\n"
 		}
 	}
 	for _, p := range plugins() {
@@ -128,8 +134,29 @@ func TestEveryCommandInThePagesAndTheHelpIsUnderstood(t *testing.T) {
 			}
 		}
 	}
-	if checked < 5 {
+	t.Logf("%d command lines", checked)
+	if checked < 100 {
 		t.Errorf("only %d command lines found", checked)
+	}
+}
+
+// Help shows how each command is called; what has none of its own is named with its reason.
+func TestEveryCommandHasExamples(t *testing.T) {
+	without := map[string]string{"version": "takes no argument"}
+	for _, p := range plugins() {
+		root, _ := dressed(p)
+		var walk func(c *cobra.Command)
+		walk = func(c *cobra.Command) {
+			if c.Runnable() && !c.Hidden && without[c.Name()] == "" {
+				if found := calls(c.Example, p.name); len(found) == 0 && !strings.Contains(c.Example, "kubectl-") {
+					t.Errorf("%s has no example", c.CommandPath())
+				}
+			}
+			for _, sub := range c.Commands() {
+				walk(sub)
+			}
+		}
+		walk(root)
 	}
 }
 

@@ -92,7 +92,11 @@ func run(check bool) error {
 
 // render gives every page by its path.
 func render(plugins []plugin) (map[string][]byte, error) {
-	pages := map[string][]byte{"docs/rbac.md": rbac(plugins)}
+	permissions, err := rbac(plugins)
+	if err != nil {
+		return nil, err
+	}
+	pages := map[string][]byte{"docs/rbac.md": permissions}
 	for _, p := range plugins {
 		pages["docs/reference/"+p.name+".md"] = reference(p)
 		if err := manPages(p, pages); err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	_ "embed"
 	"fmt"
 	"slices"
 	"strings"
@@ -25,81 +26,44 @@ type role struct {
 	permissions []permission
 }
 
-var roles = []role{
-	{
-		plugin: "nodeinfo",
-		about:  "Reads only. Without `nodes` there is no report; each other missing line leaves out what it is for, and the report says so.",
-		permissions: []permission{
-			{"", "nodes", "get,list", "the nodes themselves", ""},
-			{"coordination.k8s.io", "leases", "get,list", "heartbeats; leaders of the control plane", ""},
-			{"metrics.k8s.io", "nodes,pods", "get,list", "usage", ""},
-			{"", "pods", "list", "requests and limits, pods in trouble", ""},
-			{"apps", "daemonsets", "list", "which DaemonSets should have a pod on a node", ""},
-			{"storage.k8s.io", "csinodes,volumeattachments", "get,list", "volumes and their limits", ""},
-			{"", "events", "list", "warnings, reboots, flapping", ""},
-			{"", "configmaps", "get", "kube-proxy's mode, from the ConfigMap kube-proxy", ""},
-			{"", "/version,/readyz", "get", "version skew; the API server's own checks", ""},
-			{"", "namespaces", "list", "shell completion", ""},
-			{"", "nodes/proxy", "get", "what the kubelet itself says; its holder can run commands in pods", "`--kubelet`"},
-		},
-	},
-	{
-		plugin: "nodeshell",
-		about:  "Who may create privileged pods is root on every node: give this to those who are. With `--netns` and captures by ephemeral container it needs no more.",
-		permissions: []permission{
-			{"", "nodes", "get,list", "the node; `--all`, `-l`", ""},
-			{"coordination.k8s.io", "leases", "get", "whether the kubelet lives", ""},
-			{"", "pods", "get,list,watch,create,delete", "the helper pod; the pod whose network is entered", ""},
-			{"", "pods/exec,pods/attach", "create,get", "the session", ""},
-			{"", "pods/log", "get", "why a helper ended", ""},
-			{"batch", "jobs", "get,list,create,delete", "the guard that removes the helper when this process is killed", ""},
-			{"", "events", "list,create", "why a helper does not start; the note that somebody entered", ""},
-			{"", "namespaces", "list", "a namespace that admits the helper; shell completion", ""},
-			{"", "services", "get,list", "captures of a Service", ""},
-			{"apps", "deployments,statefulsets,daemonsets", "get,list", "captures of a workload", ""},
-			{"", "pods/ephemeralcontainers", "patch,update", "captures inside a pod", "`capture` in a pod"},
-			{"", "namespaces", "create,delete", "a namespace of its own for the session", "`--create-namespace`"},
-		},
-	},
-	{
-		plugin: "dns",
-		about:  "Reads, and asks the DNS servers through a tunnel. Nothing is created unless `--probe` asks for it.",
-		permissions: []permission{
-			{"", "services,nodes,namespaces", "get,list", "what names there must be; where DNS runs", ""},
-			{"discovery.k8s.io", "endpointslices", "list", "what stands behind Services", ""},
-			{"", "pods", "get,list", "the DNS pods; the pod that asks", ""},
-			{"", "pods/log", "get", "why a server crashes or refuses its configuration", ""},
-			{"", "pods/portforward", "create,get", "questions to each server", ""},
-			{"", "configmaps", "get", "the Corefile; the kubelets' configuration", ""},
-			{"apps", "deployments,daemonsets,statefulsets", "get,list", "replicas; names of StatefulSet pods", ""},
-			{"networking.k8s.io", "networkpolicies", "list", "whether a policy blocks DNS", ""},
-			{"authorization.k8s.io", "subjectaccessreviews", "create", "whether the DNS server may read what it needs", ""},
-			{"", "pods/exec", "create,get", "questions from inside a pod with its own tools", "`--from`"},
-			{"", "pods/ephemeralcontainers", "patch", "questions from inside a pod without tools", "`--probe`"},
-			{"", "pods", "create,delete", "questions from a helper pod", "`--probe`"},
-			{"", "nodes/proxy", "get", "clusterDNS of each kubelet; its holder can run commands in pods", "kubelet checks"},
-		},
-	},
-	{
-		plugin: "rollout-explain",
-		about:  "Reads only. A Role in one namespace is enough for that namespace's rollouts; nodes and volumes need the ClusterRole.",
-		permissions: []permission{
-			{"apps", "deployments,statefulsets,daemonsets,replicasets,controllerrevisions", "get,list,watch", "the rollouts and their revisions", ""},
-			{"batch", "jobs", "get,list,watch", "Jobs", ""},
-			{"argoproj.io", "rollouts", "get,list,watch", "Argo Rollouts, where they are installed", ""},
-			{"", "pods,events", "get,list,watch", "what each pod waits for", ""},
-			{"", "pods/log", "get", "the last lines of a container that fails", ""},
-			{"", "nodes", "get,list", "why no node takes a pod", ""},
-			{"", "namespaces", "get,list", "a namespace that is being deleted; shell completion", ""},
-			{"", "resourcequotas,persistentvolumeclaims,persistentvolumes", "get,list", "quotas and volumes", ""},
-			{"storage.k8s.io", "storageclasses", "list", "why a claim is not bound", ""},
-			{"coordination.k8s.io", "leases", "get", "whether the controllers and the scheduler live", ""},
-		},
-	},
+// table is what the plugins may do; docs/gen/rbac.txt says how it is written.
+//
+//go:embed rbac.txt
+var table string
+
+// readRoles reads the table.
+func readRoles(text string) ([]role, error) {
+	var list []role
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if title, ok := strings.CutPrefix(line, "# "); ok {
+			plugin, about, _ := strings.Cut(title, ": ")
+			list = append(list, role{plugin: plugin, about: about})
+			continue
+		}
+		if line == "" || len(list) == 0 {
+			continue // what stands above the first role is for its reader
+		}
+		fields := append(strings.Split(line, " | "), "") // most have no option
+		if len(fields) != 4 && len(fields) != 5 {
+			return nil, fmt.Errorf("a permission has three or four fields: %q", line)
+		}
+		p := permission{verbs: fields[0], resources: fields[1], use: fields[2], option: fields[3]}
+		if group, resources, ok := strings.Cut(p.resources, " "); ok {
+			p.group, p.resources = group, resources
+		}
+		last := &list[len(list)-1]
+		last.permissions = append(last.permissions, p)
+	}
+	return list, nil
 }
 
 // rbac is the page of permissions, of the plugins that there are.
-func rbac(plugins []plugin) []byte {
+func rbac(plugins []plugin) ([]byte, error) {
+	roles, err := readRoles(table)
+	if err != nil {
+		return nil, err
+	}
 	var b bytes.Buffer
 	b.WriteString("# Permissions\n\nGenerated; a test runs each plugin with exactly its role. What is missing is never guessed: a check that may not be made is named\nunder `sources`, and `--require-complete` turns that into exit code 4. Secrets are never read.\n")
 	for _, r := range roles {
@@ -116,7 +80,7 @@ func rbac(plugins []plugin) []byte {
 		}
 		fmt.Fprintf(&b, "\n```yaml\n%s```\n", r.yaml())
 	}
-	return b.Bytes()
+	return b.Bytes(), nil
 }
 
 // yaml is the ClusterRole of what is used without being asked for.

@@ -84,19 +84,19 @@ func TestVersionAndCompletion(t *testing.T) {
 		code int
 		want string
 	}{
-		{"version", 0, "kubectl demo v0.0.0-test"},
+		{"version", 0, "kubectl my-demo v0.0.0-test"},
 		{"version -o json", 0, `"version": "v0.0.0-test"`},
 		{"version -o xml", 1, ""},
 		{"version extra", 1, ""},
-		{"completion bash", 0, "bash completion"},
-		{"completion zsh", 0, "#compdef"},
-		{"completion fish", 0, "fish completion"},
-		{"completion powershell", 0, "Register-ArgumentCompleter"},
+		{"completion bash", 0, "complete -o default -F __start_kubectl-my_demo kubectl-my_demo\n"},
+		{"completion zsh", 0, "#compdef kubectl-my_demo\n"},
+		{"completion fish", 0, "complete -c kubectl-my_demo "},
+		{"completion powershell", 0, "Register-ArgumentCompleter -CommandName 'kubectl-my_demo'"},
 		{"completion tcsh", 1, ""},
 		{"__complete completion ", 0, "bash\nfish\npowershell\nzsh\n"},
 	}
 	for _, tt := range tests {
-		env := testkit.NewEnv("kubectl demo", time.Time{})
+		env := testkit.NewEnv("kubectl my-demo", time.Time{})
 		args := strings.Split(tt.args, " ")
 		if code := env.Run(t, plugin(nil), args...); code != tt.code || !strings.Contains(env.Stdout.String(), tt.want) {
 			t.Errorf("%s: got %d\n%.300s\n%s", tt.args, code, env.Stdout, env.Stderr)

@@ -115,9 +115,13 @@ func completionCommand(env *Env, root *cobra.Command) *cobra.Command {
 		"powershell": func() error { return root.GenPowerShellCompletionWithDesc(env.Streams.Out) },
 	}
 	words := []string{"bash", "fish", "powershell", "zsh"}
+	file := fileName(env.Program)
 	return &cobra.Command{
-		Use:       "completion SHELL",
-		Short:     "Print a completion script for " + strings.Join(words, ", "),
+		Use:   "completion SHELL",
+		Short: "Print a completion script for " + strings.Join(words, ", "),
+		Long: Long("Print a script that completes " + file + ", called by that name. After \"kubectl\", kubectl's own completion asks the file " +
+			strings.Replace(file, "kubectl-", "kubectl_complete-", 1) + ", which make install writes."),
+		Example:   Example(env, "\n# In this shell; in ~/.bashrc, in every new one\nsource <("+file+" completion bash)"),
 		ValidArgs: words,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 || shells[args[0]] == nil {
@@ -125,7 +129,10 @@ func completionCommand(env *Env, root *cobra.Command) *cobra.Command {
 			}
 			return nil
 		},
-		RunE: func(_ *cobra.Command, args []string) error { return shells[args[0]]() },
+		RunE: func(_ *cobra.Command, args []string) error {
+			root.Use = file // cobra's scripts are for the command of this name
+			return shells[args[0]]()
+		},
 	}
 }
 

@@ -110,6 +110,15 @@ func displayName(arg0 string) string {
 	return "kubectl " + strings.ReplaceAll(plugin, "_", "-")
 }
 
+// fileName is the file that kubectl runs for a display name: what displayName took apart.
+func fileName(program string) string {
+	words, ok := strings.CutPrefix(program, "kubectl ")
+	if !ok {
+		return program
+	}
+	return "kubectl-" + strings.ReplaceAll(strings.ReplaceAll(words, "-", "_"), " ", "-")
+}
+
 // Set by the linker (-X) where a binary is built from a checkout; empty in one that `go install` built.
 var version, commit string
 

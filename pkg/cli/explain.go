@@ -13,10 +13,10 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 )
 
-// Catalogue is what --explain can explain: the entries of a plugin, and their translations by language ("zh").
+// Catalogue is what --explain can explain: the entries of a plugin, and the same codes in Chinese.
 type Catalogue struct {
-	Entries    []finding.Entry
-	Translated map[string][]finding.Entry
+	Entries []finding.Entry
+	Chinese []finding.Entry
 }
 
 const (
@@ -24,9 +24,9 @@ const (
 	chinese = "zh"
 )
 
-// AddExplainFlag gives the command --explain CODE and --lang: they print a catalogue entry instead of running the
+// Explained gives the command --explain CODE and --lang: they print a catalogue entry instead of running the
 // command, so that nobody needs a cluster or a browser to learn what a code means.
-func AddExplainFlag(env *Env, command *cobra.Command, catalogue Catalogue) {
+func Explained(env *Env, command *cobra.Command, catalogue Catalogue) *cobra.Command {
 	var code, language string
 	set := command.Flags()
 	set.StringVar(&code, "explain", "", "Print what a finding code means, what it is seen by, and what to do; then exit.")
@@ -68,6 +68,7 @@ func AddExplainFlag(env *Env, command *cobra.Command, catalogue Catalogue) {
 		}
 		return c.Help()
 	}
+	return command
 }
 
 // explainGroup marks flags that answer by themselves and never reach a command's options.
@@ -82,7 +83,7 @@ func explain(env *Env, c *cobra.Command, catalogue Catalogue, code, language str
 	if !ok {
 		return Usage(unknownCode(catalogue.Entries, code))
 	}
-	if translated, ok := find(catalogue.Translated[language], entry.Code); ok {
+	if translated, ok := find(catalogue.Chinese, entry.Code); ok && language == chinese {
 		// Codes, severities and links have no language.
 		translated.Code, translated.Severity, translated.Source = entry.Code, entry.Severity, entry.Source
 		entry = translated

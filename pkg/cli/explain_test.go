@@ -19,14 +19,13 @@ func explaining(env *cli.Env) *cobra.Command {
 	}
 	command.Flags().StringP("output", "o", "", "Format.")
 	cli.AddConnectionFlags(env, command)
-	cli.AddExplainFlag(env, command, cli.Catalogue{
+	return cli.Explained(env, command, cli.Catalogue{
 		Entries: []finding.Entry{
 			{Code: "DiskFull", Severity: finding.Critical, Title: "The disk is full", Meaning: "No byte fits.", Evidence: "used = size", Next: "Delete files.", Source: "https://example.com/disk"},
 			{Code: "DiskSlow", Severity: finding.Info, Title: "The disk is slow", Meaning: "It takes long."},
 		},
-		Translated: map[string][]finding.Entry{"zh": {{Code: "DiskFull", Title: "磁盘已满", Meaning: "没有剩余空间。", Evidence: "已用等于容量", Next: "删除文件。"}}},
+		Chinese: []finding.Entry{{Code: "DiskFull", Title: "磁盘已满", Meaning: "没有剩余空间。", Evidence: "已用等于容量", Next: "删除文件。"}},
 	})
-	return command
 }
 
 func TestExplain(t *testing.T) {

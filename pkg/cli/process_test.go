@@ -5,6 +5,8 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -23,6 +25,9 @@ func TestDisplayName(t *testing.T) {
 	for arg0, want := range tests {
 		if got := displayName(arg0); got != want {
 			t.Errorf("%s: got %q, want %q", arg0, got, want)
+		}
+		if got, file := fileName(want), strings.TrimSuffix(filepath.Base(arg0), ".exe"); got != file {
+			t.Errorf("%s: the way back gives %q, want %q", want, got, file)
 		}
 	}
 }

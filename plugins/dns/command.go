@@ -27,7 +27,9 @@ import (
 func Catalogue() []finding.Entry { return evaluate.Catalogue() }
 
 // New makes the command.
-func New(env *cli.Env) *cobra.Command { return explained(env, newCommand(env, nil)) }
+func New(env *cli.Env) *cobra.Command {
+	return cli.Explained(env, newCommand(env, nil), cli.Catalogue{Entries: Catalogue(), Chinese: ChineseCatalogue()})
+}
 
 // runF, where a test gives one, receives a command's options instead of running them.
 type runF func(any) error

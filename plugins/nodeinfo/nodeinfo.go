@@ -21,7 +21,9 @@ import (
 )
 
 // New makes the command.
-func New(env *cli.Env) *cobra.Command { return explained(env, newCommand(env, run)) }
+func New(env *cli.Env) *cobra.Command {
+	return cli.Explained(env, newCommand(env, run), cli.Catalogue{Entries: Catalogue(), Chinese: ChineseCatalogue()})
+}
 
 // Catalogue is every finding code of this plugin, sorted.
 func Catalogue() []finding.Entry { return evaluate.Catalogue() }

@@ -56,7 +56,9 @@ const example = `
 	PROGRAM worker-1 --dry-run -o yaml`
 
 // New makes the command.
-func New(env *cli.Env) *cobra.Command { return explained(env, newCommand(env, run)) }
+func New(env *cli.Env) *cobra.Command {
+	return cli.Explained(env, newCommand(env, run), cli.Catalogue{Entries: Catalogue(), Chinese: ChineseCatalogue()})
+}
 
 // Catalogue describes every finding code.
 func Catalogue() []finding.Entry { return evaluate.Catalogue() }

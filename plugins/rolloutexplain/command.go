@@ -19,7 +19,9 @@ import (
 )
 
 // New makes the command.
-func New(env *cli.Env) *cobra.Command { return explained(env, newCommand(env, nil)) }
+func New(env *cli.Env) *cobra.Command {
+	return cli.Explained(env, newCommand(env, nil), cli.Catalogue{Entries: Catalogue(), Chinese: ChineseCatalogue()})
+}
 
 // newCommand makes the command; a test gives runF to read the Options without running.
 func newCommand(env *cli.Env, runF func(*Options) error) *cobra.Command {

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
 )
 
 // archive makes a .tar.gz of names; each file holds its own name.
@@ -55,10 +56,26 @@ func good(t *testing.T, data []byte) (Manifest, *httptest.Server) {
 	return m, server
 }
 
+func writeManifest(t *testing.T, m Manifest, name string) string {
+	t.Helper()
+	text, err := yaml.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 func TestAGoodManifestInstallsUnderTheNameThatKubectlLooksFor(t *testing.T) {
 	m, server := good(t, archive(t, "LICENSE", "kubectl-roll_out"))
 	if err := m.Validate("krew-manifests/roll-out.yaml"); err != nil {
 		t.Fatal(err)
+	}
+	if out, err := offline(t, t.TempDir(), "linux/amd64", "validate-krew-manifest", "-manifest", writeManifest(t, m, "roll-out.yaml")); err != nil {
+		t.Errorf("krew-index's own validator: %v\n%s", err, out)
 	}
 	link, err := Install(t.Context(), server.Client(), m, "linux/amd64", t.TempDir())
 	if err != nil {
@@ -91,7 +108,7 @@ func TestWhatKrewRefuses(t *testing.T) {
 		{"two platforms for one system", "", data, func(m *Manifest) { m.Spec.Platforms = append(m.Spec.Platforms, m.Spec.Platforms[0]) }, "both match linux/amd64"},
 		{"a system that krew does not know", "", data, func(m *Manifest) { m.Spec.Platforms[0].Selector.MatchLabels["os"] = "plan9" }, "matches no system"},
 		{"a selector on something else", "", data, func(m *Manifest) { m.Spec.Platforms[0].Selector.MatchLabels["libc"] = "musl" }, `selector key "libc"`},
-		{"a raw binary", "", data, func(m *Manifest) { m.Spec.Platforms[0].URI = "https://example.com/kubectl-roll_out" }, "uri"},
+		{"a raw binary", "", []byte("#!/bin/sh\n"), func(m *Manifest) { m.Spec.Platforms[0].URI = strings.TrimSuffix(m.Spec.Platforms[0].URI, ".tar.gz") }, "uri"},
 		{"two lines of short description", "", data, func(m *Manifest) { m.Spec.ShortDescription = "a\nb" }, "not one line"},
 		{"no licence", "", archive(t, "README.md", "kubectl-roll_out"), func(*Manifest) {}, "no licence"},
 		{"another archive than was summed", "", data, func(m *Manifest) { m.Spec.Platforms[0].SHA256 = strings.Repeat("0", 64) }, "checksum of"},
@@ -113,6 +130,13 @@ func TestWhatKrewRefuses(t *testing.T) {
 			}
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want %q", err, tt.want)
+			}
+			if tt.name == "another system" {
+				return // a good manifest, and not for this machine
+			}
+			path := writeManifest(t, m, file)
+			if out, err := offline(t, t.TempDir(), "linux/amd64", "validate-krew-manifest", "-manifest", path); err == nil {
+				t.Errorf("krew-index's own validator lets it through:\n%s", out)
 			}
 		})
 	}

@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
-# Builds what a release publishes into dist/, and writes krew-manifests/. GORELEASER is the command to run; arguments
-# are goreleaser's (none: a snapshot).
+# Builds what a release publishes: dist/ and krew-manifests/. GORELEASER is the command to run; arguments are
+# goreleaser's (none: a snapshot). SNAPSHOT_DIR puts both folders elsewhere, and SNAPSHOT_PLATFORM (linux/amd64) builds
+# for one platform: by the same configuration, for the tests.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 umask 022
 assignments=$(./test/release/version.sh)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 set -a
 eval "$assignments"
 # goreleaser calls everything v0.0.0 in a repository without a tag or a remote; both are given here and written nowhere.
@@ -14,17 +17,30 @@ if ! git remote get-url origin >/dev/null 2>&1; then
   GIT_CONFIG_KEY_0=remote.origin.url
   GIT_CONFIG_VALUE_0=https://github.com/kubectl-runbooks/kubectl-runbooks.git
 fi
+PATH=$work:$PATH
 set +a
-CGO_ENABLED=0 go build -trimpath -o bin/sbom ./test/release/sbom
+CGO_ENABLED=0 go build -trimpath -o "$work/runbooks-sbom" ./test/release/sbom
+out=${SNAPSHOT_DIR:-.}
+config=.goreleaser.yaml
+if [ "$out" != . ] || [ -n "${SNAPSHOT_PLATFORM:-}" ]; then
+  config=$work/goreleaser.yaml
+  { cat .goreleaser.yaml; echo "dist: $out/dist"; } >"$config"
+fi
+if [ -n "${SNAPSHOT_PLATFORM:-}" ]; then
+  sed -i.all -e "s|^\( *goos:\) \[.*|\1 [${SNAPSHOT_PLATFORM%/*}]|" -e "s|^\( *goarch:\) \[.*|\1 [${SNAPSHOT_PLATFORM#*/}]|" "$config"
+fi
 if [ $# = 0 ]; then
   set -- release --snapshot --clean --skip=sign --timeout=2h
 fi
-$GORELEASER "$@"
-mkdir -p krew-manifests
-for manifest in dist/krew/*.yaml; do
+$GORELEASER "$@" --config "$config"
+# A manifest says in its first line where its checksums come from.
+mkdir -p "$out/krew-manifests"
+for manifest in "$out"/dist/krew/*.yaml; do
   {
     echo "# Checksums of what \`make snapshot\` builds from commit $RELEASE_COMMIT with $(go env GOVERSION). See docs/releasing.md."
     grep -v '^#' "$manifest"
-  } >"krew-manifests/$(basename "$manifest")"
+  } >"$work/manifest"
+  cp "$work/manifest" "$manifest"
+  cp "$work/manifest" "$out/krew-manifests/$(basename "$manifest")"
 done
-echo "built $RELEASE_VERSION: $(find dist -maxdepth 1 -name '*.tar.gz' -o -maxdepth 1 -name '*.zip' | wc -l) archives in dist/, manifests in krew-manifests/" >&2
+echo "built $RELEASE_VERSION: $(find "$out/dist" -maxdepth 1 \( -name '*.tar.gz' -o -name '*.zip' \) | wc -l) archives in $out/dist/, manifests in $out/krew-manifests/" >&2

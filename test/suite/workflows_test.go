@@ -20,8 +20,9 @@ type workflow struct {
 			} `json:"matrix"`
 		} `json:"strategy"`
 		Steps []struct {
-			Uses string `json:"uses"`
-			Run  string `json:"run"`
+			Uses string         `json:"uses"`
+			Run  string         `json:"run"`
+			With map[string]any `json:"with"`
 		} `json:"steps"`
 	} `json:"jobs"`
 }
@@ -32,13 +33,19 @@ func TestWorkflowsCallWhatThereIs(t *testing.T) {
 	if err != nil || len(files) < 3 {
 		t.Fatalf("%d workflows: %v", len(files), err)
 	}
-	pinned := regexp.MustCompile(`^[\w-]+/[\w-]+@(v\d+(\.\d+\.\d+)?|[0-9a-f]{40})$`)
+	// A tag can be moved to other code, a commit cannot.
+	pinned := regexp.MustCompile(`^[\w-]+/[\w-]+@[0-9a-f]{40}$`)
+	named := regexp.MustCompile(`(?m)uses: \S+ # v\d+\.\d+\.\d+$`)
 	targets := regexp.MustCompile(`(?m)\bmake ([a-z][a-z -]*)$`)
 	for _, file := range files {
 		name := filepath.Base(file)
 		var w workflow
-		if err := yaml.Unmarshal([]byte(read(t, ".github/workflows/"+name)), &w); err != nil {
+		text := read(t, ".github/workflows/"+name)
+		if err := yaml.Unmarshal([]byte(text), &w); err != nil {
 			t.Errorf("%s: %v", name, err)
+		}
+		if uses := strings.Count(text, "uses: "); uses == 0 || uses != len(named.FindAllString(text, -1)) {
+			t.Errorf("%s: beside a commit stands the version that it is", name)
 		}
 		if d := cmp.Diff(map[string]string{"contents": "read"}, w.Permissions); d != "" {
 			t.Errorf("%s may do more than read by default (-want +got):\n%s", name, d)
@@ -51,7 +58,10 @@ func TestWorkflowsCallWhatThereIs(t *testing.T) {
 			}
 			for _, step := range j.Steps {
 				if step.Uses != "" && !pinned.MatchString(step.Uses) {
-					t.Errorf("%s, %s: %s is not pinned to a version or a commit", name, job, step.Uses)
+					t.Errorf("%s, %s: %s is not pinned to a commit", name, job, step.Uses)
+				}
+				if strings.HasPrefix(step.Uses, "actions/checkout@") && step.With["persist-credentials"] != false {
+					t.Errorf("%s, %s: the token stays in .git for every later step", name, job)
 				}
 				for _, call := range targets.FindAllStringSubmatch(step.Run, -1) {
 					for _, target := range strings.Fields(call[1]) {

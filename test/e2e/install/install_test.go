@@ -3,6 +3,7 @@
 package install
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -121,64 +122,146 @@ func TestInstallIsListedWithoutAWarningAndUninstallLeavesNothing(t *testing.T) {
 	}
 }
 
+// offers demands that kubectl completes the last of the words with each of these: kubectl finds kubectl_complete-NAME and
+// asks it, so `kubectl __complete NAME …` is what a shell does.
+func offers(t *testing.T, c *harness.Cluster, path harness.Option, want []string, words ...string) {
+	t.Helper()
+	r := kubectl(t, c, path, append([]string{"__complete"}, words...)...)
+	var got []string
+	for line := range strings.Lines(r.Stdout) {
+		word, _, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		got = append(got, word)
+	}
+	for _, w := range want {
+		if !slices.Contains(got, w) {
+			t.Errorf("kubectl __complete %q lacks %q: %q\n%s", words, w, got, r.Stderr)
+		}
+	}
+	if len(want) == 0 {
+		t.Errorf("kubectl __complete %q: the cluster has nothing to offer, so the test shows nothing", words)
+	}
+}
+
+// names lists what the cluster has, as a plugin should offer it.
+func names(t *testing.T, c *harness.Cluster, prefix, kind string, args ...string) []string {
+	t.Helper()
+	found := strings.Fields(c.MustKubectl(t, append([]string{"get", kind, "-o", "jsonpath={.items[*].metadata.name}"}, args...)...))
+	for i := range found {
+		found[i] = prefix + found[i]
+	}
+	return found
+}
+
 func TestKubectlCompletesEveryPlugin(t *testing.T) {
 	c := harness.Shared(t)
 	_, path := installed(t, c)
 	namespaces := []string{"default", "kube-system"} // others come and go with other tests
 	context := strings.TrimSpace(c.MustKubectl(t, "config", "current-context"))
 	for _, name := range plugins(t) {
-		offers := func(want []string, words ...string) {
-			r := kubectl(t, c, path, append([]string{"__complete", name}, words...)...)
-			var got []string
-			for line := range strings.Lines(r.Stdout) {
-				word, _, _ := strings.Cut(strings.TrimSpace(line), "\t")
-				got = append(got, word)
-			}
-			for _, w := range want {
-				if !slices.Contains(got, w) {
-					t.Errorf("kubectl __complete %s %q lacks %q: %q\n%s", name, words, w, got, r.Stderr)
-				}
-			}
+		for _, tt := range []struct{ want, words []string }{
+			{[]string{"--context", "--namespace", "--kubeconfig"}, []string{"--"}},
+			{namespaces, []string{"--namespace", ""}},
+			{namespaces, []string{"-n", ""}},
+			{[]string{context}, []string{"--context", ""}},
+			{[]string{"version", "completion"}, []string{""}},
+			{[]string{"bash", "fish", "powershell", "zsh"}, []string{"completion", ""}},
+			{[]string{"json", "yaml"}, []string{"version", "-o", ""}},
+			{[]string{"json", "yaml"}, []string{"-o", ""}},
+			{codes(t, name), []string{"--explain", ""}},
+			{[]string{"en", "zh"}, []string{"--lang", ""}},
+			{[]string{"auto", "always", "never"}, []string{"--color", ""}},
+		} {
+			offers(t, c, path, tt.want, append([]string{name}, tt.words...)...)
 		}
-		offers([]string{"--context", "--namespace", "--kubeconfig"}, "--")
-		offers(namespaces, "--namespace", "")
-		offers(namespaces, "-n", "")
-		offers([]string{context}, "--context", "")
-		offers([]string{"version", "completion"}, "")
-		offers([]string{"bash", "fish", "powershell", "zsh"}, "completion", "")
-		offers([]string{"json", "yaml"}, "version", "-o", "")
 	}
 }
 
-func TestNodesAndWorkloadsAreOffered(t *testing.T) {
+// codes are the finding codes that a plugin's page lists.
+func codes(t *testing.T, plugin string) []string {
+	t.Helper()
+	page, err := os.ReadFile(root + "/docs/findings/" + plugin + ".md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for _, match := range regexp.MustCompile(`(?m)^## (\w+)$`).FindAllStringSubmatch(string(page), -1) {
+		found = append(found, match[1])
+	}
+	return found
+}
+
+func TestObjectsOfTheClusterAreOffered(t *testing.T) {
 	c := harness.Shared(t)
 	_, path := installed(t, c)
-	nodes := strings.Fields(c.MustKubectl(t, "get", "nodes", "-o", "jsonpath={.items[*].metadata.name}"))
-	workload := strings.Fields(c.MustKubectl(t, "get", "daemonsets", "-n", "kube-system", "-o", "jsonpath={.items[*].metadata.name}"))
-	tests := map[string]struct{ words, want []string }{
-		"nodeinfo":        {[]string{""}, nodes},
-		"nodeshell":       {[]string{""}, nodes},
-		"rollout-explain": {[]string{"-n", "kube-system", "daemonset/"}, prefixed("daemonset/", workload)},
+	system := []string{"-n", "kube-system"}
+	nodes := names(t, c, "", "nodes")
+	// DaemonSet pods do not come and go while the test looks.
+	pods := func(prefix string) []string {
+		return names(t, c, prefix, "pods", append(system, "-l", "k8s-app=kube-proxy")...)
 	}
-	for _, name := range plugins(t) {
-		tt, ok := tests[name]
-		if !ok {
-			continue
-		}
-		r := kubectl(t, c, path, append([]string{"__complete", name}, tt.words...)...)
-		for _, want := range tt.want {
-			if !regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(want) + `(\t.*)?$`).MatchString(r.Stdout) {
-				t.Errorf("kubectl __complete %s %q lacks %q:\n%s%s", name, tt.words, want, r.Stdout, r.Stderr)
-			}
+	for _, tt := range []struct{ want, words []string }{
+		{nodes, []string{"nodeinfo", ""}},
+		{nodes[1:], []string{"nodeinfo", nodes[0], ""}},
+		{[]string{"health", "network"}, []string{"nodeinfo", "--section", ""}},
+		{[]string{"wide", "json", "yaml", "name", "jsonpath="}, []string{"nodeinfo", "-o", ""}},
+		{nodes, []string{"nodeshell", ""}},
+		{pods("pod/"), append([]string{"nodeshell"}, append(system, "pod/")...)},
+		{pods(""), append([]string{"nodeshell", "capture"}, append(system, "")...)},
+		{names(t, c, "ds/", "daemonsets", system...), append([]string{"nodeshell", "capture"}, append(system, "ds/")...)},
+		{pods(""), append([]string{"dns", "pod"}, append(system, "")...)},
+		{pods(""), append([]string{"dns", "check"}, append(system, "--from", "")...)},
+		{codes(t, "dns")[:1], []string{"dns", "check", "--skip", ""}},
+		{[]string{"svc/", "sts/", "pod/"}, []string{"dns", "names", ""}},
+		{names(t, c, "daemonset/", "daemonsets", system...), append([]string{"rollout-explain"}, append(system, "daemonset/")...)},
+		{names(t, c, "deployment/", "deployments", system...), append([]string{"rollout-explain"}, append(system, "deployment/")...)},
+		{names(t, c, "", "deployments", system...), append([]string{"rollout-explain"}, append(system, "deployment", "")...)},
+	} {
+		offers(t, c, path, tt.want, tt.words...)
+	}
+}
+
+// What a user has in an interactive bash: the script that kubectl prints is loaded, and Tab is pressed.
+func TestTabInBash(t *testing.T) {
+	c := harness.Shared(t)
+	_, path := installed(t, c)
+	node := names(t, c, "", "nodes")[0]
+	for _, name := range []string{"nodeinfo", "nodeshell"} {
+		r := c.Sh(t, `bash -euc '
+declare -F _get_comp_words_by_ref >/dev/null || _get_comp_words_by_ref() { # of the package bash-completion
+  words=("${COMP_WORDS[@]}") cword=$COMP_CWORD cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
+}
+eval "$(kubectl completion bash)"
+COMP_WORDS=(kubectl `+name+" "+node[:len(node)-1]+`) COMP_CWORD=2 COMP_TYPE=9 COMP_KEY=9
+COMP_LINE="${COMP_WORDS[*]}" COMP_POINT=${#COMP_LINE}
+__start_kubectl 2>/dev/null || true
+printf "%s\n" "${COMPREPLY[@]}"'`, path)
+		if !strings.Contains("\n"+r.Stdout, "\n"+node) {
+			t.Errorf("kubectl %s %s<Tab> lacks %s: %q\n%s", name, node[:len(node)-1], node, r.Stdout, r.Stderr)
 		}
 	}
 }
 
-func prefixed(prefix string, words []string) []string {
-	for i := range words {
-		words[i] = prefix + words[i]
+func TestVersionSaysWhatIsInstalled(t *testing.T) {
+	c := harness.Shared(t)
+	_, path := installed(t, c)
+	for _, name := range plugins(t) {
+		r := kubectl(t, c, path, name, "version", "-o", "json")
+		var build map[string]string
+		if err := json.Unmarshal([]byte(r.Stdout), &build); err != nil {
+			t.Fatalf("%s: %v\n%s%s", name, err, r.Stdout, r.Stderr)
+		}
+		for field, form := range map[string]string{
+			"version": `^v\d+\.\d+\.\d+`, "commit": `^([0-9a-f]{40}|unknown)$`, "goVersion": `^go1\.`, "platform": `^\w+/\w+$`,
+			"clientGo": `^v\d+\.\d+\.\d+$`, "cobra": `^v\d+\.\d+\.\d+$`,
+		} {
+			if !regexp.MustCompile(form).MatchString(build[field]) {
+				t.Errorf("%s: %s is %q", name, field, build[field])
+			}
+		}
+		if plain := kubectl(t, c, path, name, "version"); !strings.HasPrefix(plain.Stdout, "kubectl "+name+" "+build["version"]+" (") {
+			t.Errorf("%s: %q", name, plain.Stdout)
+		}
 	}
-	return words
 }
 
 func TestAPluginGoesByTheNameOfItsFile(t *testing.T) {
@@ -247,8 +330,8 @@ func TestNoColorHoldsEvenWhenEmpty(t *testing.T) {
 		if plain.Code != 0 || strings.Contains(plain.Stdout, escape) {
 			t.Errorf("%s with NO_COLOR=: exit %d, escapes: %v\n%.500q", name, plain.Code, strings.Contains(plain.Stdout, escape), plain.Stdout)
 		}
-		if name != "nodeinfo" {
-			continue // whose verdicts always have a colour
+		if name == "nodeshell" {
+			continue // prints a pod as YAML here: no verdict, so no colour
 		}
 		if coloured := c.Sh(t, "unset NO_COLOR; "+line, path, harness.Env("TERM=xterm-256color")); !strings.Contains(coloured.Stdout, escape) {
 			t.Errorf("%s has no colour on a terminal, so the above shows nothing:\n%.500q", name, coloured.Stdout)
