@@ -46,20 +46,17 @@ demo: build ## Describe a real cluster: the embedded one, or yours with USE_CURR
 	@./test/demo.sh
 
 .PHONY: test
-test: programs race e2e ## Everything that can run here: unit tests, then all on the embedded cluster
+test: programs race package e2e ## Everything that can run here: unit tests, then all on the embedded cluster
 
 # The programs of the embedded cluster, CoreDNS among them, which the dns plugin's unit tests ask.
 .PHONY: programs
 programs: cluster
 	@if [ "$$(uname -s)" = Linux ] && [ "$$(id -u)" = 0 ]; then $(CLUSTER) bin >/dev/null; fi
 
-# The tests of the release build the plugins, and run goreleaser: compiled here, where no test's time limit runs.
 .PHONY: unit
-unit: plugins ## Tests that need no cluster
+unit: $(GOTEST) ## Tests that need no cluster
 	@./test/deps.sh
-	@$(GORELEASER) --version >/dev/null
-	@go build -o $(GOTEST) ./test/gotest
-	$(GOTEST) $(RACE) -count=1 $$(go list ./... | grep -v /test/e2e/)
+	$(GOTEST) $(RACE) -count=1 $$(go list ./... | grep -v -e /test/e2e/ -e /test/release$$)
 	cd test/cluster && $(GOTEST) -count=1 $$(go list ./... | grep -v /e2e$$)
 
 .PHONY: race
@@ -67,9 +64,19 @@ race: ## The same with the race detector, which takes several times as long
 	@./test/deps.sh
 	@$(MAKE) --no-print-directory unit RACE=$$(command -v gcc >/dev/null && echo -race)
 
-.PHONY: e2e
-e2e: build ## Plugins through the real kubectl, on the embedded cluster or on E2E_KUBECONFIG
+# goreleaser is compiled before the test, where no time limit runs.
+.PHONY: package
+package: $(GOTEST) ## Build this machine's archives as a release does, and install them with krew
+	@$(GORELEASER) --version >/dev/null
+	$(GOTEST) -count=1 ./test/release
+
+.PHONY: $(GOTEST)
+$(GOTEST):
+	@mkdir -p $(BIN)
 	@go build -o $(GOTEST) ./test/gotest
+
+.PHONY: e2e
+e2e: build $(GOTEST) ## Plugins through the real kubectl, on the embedded cluster or on E2E_KUBECONFIG
 	./test/e2e/run.sh
 
 .PHONY: cluster-e2e
