@@ -106,7 +106,7 @@ func (e *evaluator) classByNodes(w *workload, p *pod, c *cause, fits []nodeFit, 
 	faults := slices.ContainsFunc(fits, func(f nodeFit) bool { return f.fault })
 	switch {
 	case len(open) == 0 && faults:
-		c.Message += "; " + nodeTrouble(fits)
+		e.nodesInTrouble(c, fits)
 	case len(open) == 0:
 		c.Class, c.Heals = report.Likely, "no"
 		if miss := selectorMiss(p, fits); miss != "" {
@@ -116,6 +116,9 @@ func (e *evaluator) classByNodes(w *workload, p *pod, c *cause, fits []nodeFit, 
 	case c.Code == HostPortTaken || c.Code == PodAffinityUnmet || c.Code == TopologySpread && strings.Contains(c.Message, "anti-affinity"):
 		e.heldByOld(w, c)
 	case c.Code == InsufficientResources || c.Code == TooManyPods || c.Code == Unschedulable:
+		if c.Code == Unschedulable && room && !slices.ContainsFunc(open, func(f nodeFit) bool { return f.lacks == "" }) {
+			c.recode(InsufficientResources) // of the nodes that are wanted each lacks room: the others do not matter
+		}
 		e.classByRoom(w, c, open, room, faults)
 	}
 }
@@ -136,19 +139,38 @@ func (e *evaluator) classByRoom(w *workload, c *cause, open []nodeFit, room, fau
 	}
 }
 
-func nodeTrouble(fits []nodeFit) string {
+// nodesInTrouble: every node that is wanted is cordoned or ill, so the pod waits for those, whatever the others lack.
+func (e *evaluator) nodesInTrouble(c *cause, fits []nodeFit) {
 	var names []string
+	cordoned := true
 	for _, f := range fits {
 		if f.fault {
 			names = append(names, f.node.Name+" ("+f.static+")")
+			cordoned = cordoned && f.node.Spec.Unschedulable
 		}
 	}
-	return "nodes in trouble: " + list(names, 5)
+	c.recode(TaintNotTolerated)
+	if cordoned {
+		c.recode(NodesCordoned)
+	}
+	c.Message = fmt.Sprintf("it waits for nodes in trouble, the only ones that may take it: %s; %s", list(names, 5), c.Message)
+	c.then(e.cluster(finding.Read, "what is wrong with the first of them", "nodeinfo", firstFault(fits)))
 }
+
+func firstFault(fits []nodeFit) string {
+	return fits[slices.IndexFunc(fits, func(f nodeFit) bool { return f.fault })].node.Name
+}
+
+func (c *cause) recode(code string) { c.Code, c.Title, c.key = code, titleOf(code), code }
 
 // fit runs the filters that need no more than the node and the pods on it.
 func (e *evaluator) fit(w *workload, p *pod, n *corev1.Node, room bool) nodeFit {
 	f := nodeFit{node: n}
+	// First of all: the trouble of a node that is not wanted is no reason.
+	if ok, err := nodeaffinity.GetRequiredNodeAffinity(p.Pod).Match(n); err == nil && !ok {
+		f.static = "labels do not match the node selector or affinity"
+		return f
+	}
 	if n.Spec.Unschedulable && !toleratesUnschedulable(p) {
 		f.static, f.fault = "cordoned (spec.unschedulable)", true
 		return f
@@ -160,10 +182,6 @@ func (e *evaluator) fit(w *workload, p *pod, n *corev1.Node, room bool) nodeFit 
 		}
 		f.static = "taint " + taintText(t)
 		f.fault = strings.HasPrefix(t.Key, "node.kubernetes.io/") || strings.HasPrefix(t.Key, "node.cloudprovider.kubernetes.io/")
-		return f
-	}
-	if ok, err := nodeaffinity.GetRequiredNodeAffinity(p.Pod).Match(n); err == nil && !ok {
-		f.static = "labels do not match the node selector or affinity"
 		return f
 	}
 	e.fitRoom(w, p, n, room, &f)
