@@ -54,7 +54,7 @@ func TestNarrowRights(t *testing.T) {
 	c := harness.Shared(t)
 	ns := c.Namespace(t)
 	all(app{replicas: 1}.up(), app{replicas: 1, command: "echo broken; exit 3", extra: never(5)}.apply())(t, c, ns)
-	harness.Eventually(t, 2*time.Minute, func() (string, bool) {
+	eventually(t, 2*time.Minute, func() (string, bool) {
 		got := explain(t, c, ns, "deployment/api")
 		return got.Summary, got.root() == "CrashLoop" && got.Verdict == "Stuck"
 	})
@@ -98,9 +98,9 @@ func TestEventsExpired(t *testing.T) {
 			t.Parallel()
 			ns := c.Namespace(t)
 			all(s.steps...)(t, c, ns)
-			harness.Eventually(t, 2*time.Minute, func() (string, bool) {
+			eventually(t, 2*time.Minute, func() (string, bool) {
 				got := explain(t, c, ns, s.target)
-				return got.Summary, got.root() == s.root
+				return got.Verdict + ": " + got.Summary, got.root() == s.root && slices.Contains(s.verdict, got.Verdict)
 			})
 			c.MustKubectl(t, "delete", "events", "--all", "-n", ns)
 			if got := explain(t, c, ns, s.target); got.root() != s.root || !slices.Contains(s.verdict, got.Verdict) {
@@ -153,7 +153,7 @@ func TestClimbingAndTheTable(t *testing.T) {
 			t.Errorf("%s: %s%s", target, r.Stdout, r.Stderr)
 		}
 	}
-	harness.Eventually(t, time.Minute, func() (string, bool) {
+	eventually(t, time.Minute, func() (string, bool) {
 		r := c.Kubectl(t, "rollout-explain", "-n", ns)
 		lines := strings.Split(r.Stdout, "\n")
 		return r.Stdout + r.Stderr, len(lines) == 5 && strings.HasPrefix(lines[0], "NAME ") && strings.HasPrefix(lines[1], "deployment/bad ") && strings.Contains(lines[1], "Failed")

@@ -10,6 +10,7 @@ import (
 
 // A next command is worth something only if it helps: each is run as it was printed, and the rollout must get complete.
 func TestNextCommandsHelp(t *testing.T) {
+	t.Parallel()
 	c := harness.Shared(t)
 	db := app{kind: "StatefulSet", name: "db", replicas: 2}
 	for _, tt := range []struct {
@@ -29,7 +30,7 @@ func TestNextCommandsHelp(t *testing.T) {
 			ns := c.Namespace(t)
 			all(tt.steps...)(t, c, ns)
 			var got report
-			harness.Eventually(t, 90*time.Second, func() (string, bool) {
+			eventually(t, 90*time.Second, func() (string, bool) {
 				got = explain(t, c, ns, tt.target)
 				return got.Summary, got.root() == tt.root
 			})

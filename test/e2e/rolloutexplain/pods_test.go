@@ -59,10 +59,8 @@ func starting() []scenario {
 	similar := change("configmap-misspelt", "a ConfigMap with a slip in its name", 1, app{extra: env("configMapKeyRef: {name: setings, key: a}")}, "ConfigMapMissing", stuck, "get configmaps", nil, 0, `there is one named "settings"`)
 	similar.steps = append([]step{run("create", "configmap", "settings", "--from-literal=a=1")}, similar.steps...)
 	healed := change("configmap-created-later", "a ConfigMap that is created while --wait waits", 1, app{extra: env("configMapKeyRef: {name: settings, key: a}")}, "ConfigMapMissing", stuck, "", nil, 0)
-	healed.steps = append(healed.steps, pause(3*time.Second))
-	healed.steps = append(healed.steps, run("create", "configmap", "settings", "--from-literal=a=1"))
-	healed.root, healed.verdict, healed.says = "", good, nil
-	healed.wait, healed.exit = []string{"--timeout=90s", "--stable=1s"}, 0
+	healed.during = run("create", "configmap", "settings", "--from-literal=a=1")
+	healed.wait, healed.exit = []string{"--timeout=70s", "--stable=1s"}, 0
 	return append(list, missingKey, similar, healed)
 }
 
