@@ -166,6 +166,50 @@ func TestClimbingAndTheTable(t *testing.T) {
 	}
 }
 
+// A hundred rollouts cost as many calls as one, and those in trouble come first. No pod runs: the scheduler is one that does
+// not exist, and the test plays the kubelet for the healthy ones.
+func TestHundredRollouts(t *testing.T) {
+	t.Parallel()
+	c := harness.Shared(t)
+	ns := c.Namespace(t)
+	const healthy, broken = 93, 7
+	var manifests strings.Builder
+	for i := range healthy {
+		manifests.WriteString(app{name: fmt.Sprintf("ok%02d", i), replicas: 1, pod: "\n      schedulerName: nobody"}.yaml() + "---\n")
+	}
+	c.Apply(t, manifests.String(), "-n", ns)
+	markReady(t, c, ns, healthy)
+	manifests.Reset()
+	for i := range broken {
+		manifests.WriteString(app{name: fmt.Sprintf("zz%d", i), replicas: 1, pod: "\n      nodeSelector: {disk: nvme}"}.yaml() + "---\n")
+	}
+	c.Apply(t, manifests.String(), "-n", ns)
+	eventually(t, 2*time.Minute, func() (string, bool) {
+		list := explain(t, c, ns)
+		bad := 0
+		for i, r := range list.Items {
+			if i < broken && r.Verdict == "Stuck" && r.root() == "NodeSelectorUnmet" || i >= broken && r.Verdict == "Complete" {
+				continue
+			}
+			bad++
+		}
+		return fmt.Sprintf("%d of %d rows are not as they should be: %s", bad, len(list.Items), list.Summary), bad == 0 && len(list.Items) == healthy+broken
+	})
+	began := time.Now()
+	r := c.Kubectl(t, "rollout-explain", "-n", ns, "-v=6")
+	if took := time.Since(began); took > 15*time.Second { // 5 s on an idle machine
+		t.Errorf("the table took %s", took)
+	}
+	calls := 0
+	for _, line := range strings.Split(r.Stderr, "\n") {
+		calls += min(1, strings.Count(line, "verb=\"GET\""))
+	}
+	if calls == 0 || calls > 16 {
+		t.Errorf("%d calls for a hundred rollouts:\n%.2000s", calls, r.Stderr)
+	}
+	t.Logf("%d calls, %s", calls, time.Since(began).Round(100*time.Millisecond))
+}
+
 // Revisions: history, a semantic difference with secrets masked, and a saved input that says the same offline.
 func TestRevisionsAndOffline(t *testing.T) {
 	t.Parallel()

@@ -22,7 +22,9 @@ type prepared struct {
 	ready  []step // wait for it
 }
 
-func phases() []phase { return []phase{placesPhase(), nodeDownPhase(), controlPlanePhase()} }
+func phases() []phase {
+	return []phase{placesPhase(), nodeDownPhase(), controlPlanePhase(), restartPhase()}
+}
 
 const onW2 = "\n      nodeSelector: {kubernetes.io/hostname: w2}"
 
@@ -144,6 +146,27 @@ func controlPlanePhase() phase {
 				},
 			},
 		},
+	}
+}
+
+// restartPhase: the API server goes away and comes back while --wait watches. The controllers go on afterwards.
+func restartPhase() phase {
+	slow := app{replicas: 1, spec: "\n  minReadySeconds: 45", command: "exec sleep 3601"}
+	return phase{
+		name: "the API server restarts", inject: all(),
+		scenarios: []prepared{{
+			before: []step{app{replicas: 1}.apply()}, ready: []step{complete("deployment/api")},
+			scenario: scenario{
+				name: "apiserver-restarts", fault: "the API server goes away for ten seconds while --wait waits", target: "deployment/api", steps: []step{slow.apply()},
+				root: "MinReadyWait", verdict: moving, wait: []string{"--timeout=150s", "--stable=1s"}, exit: 0, within: 150 * time.Second,
+				during: func(t *testing.T, c *harness.Cluster, _ string) {
+					t.Helper()
+					heal := c.Fault(t, "stop-apiserver", "cp1")
+					time.Sleep(10 * time.Second)
+					heal()
+				},
+			},
+		}},
 	}
 }
 
