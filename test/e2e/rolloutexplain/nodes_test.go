@@ -126,7 +126,7 @@ func controlPlanePhase() phase {
 			{
 				before: []step{app{replicas: 1}.apply()}, ready: []step{complete("deployment/api")},
 				scenario: scenario{
-					name: "scheduler-down", fault: "kube-scheduler does not run", target: "deployment/api", steps: []step{run("set", "env", "deployment/api", "V=2")},
+					name: "scheduler-down", fault: "kube-scheduler does not run", target: "deployment/api", steps: []step{run("set", "env", "deployment/api", "V=2"), pause(25 * time.Second)}, // until its lease is old
 					root: "SchedulerSilent", verdict: late, says: []string{"kube-scheduler is down"}, next: "kube-scheduler", wait: brief, exit: 5, within: 40 * time.Second, limit: 2 * time.Minute,
 				},
 			},
@@ -135,12 +135,12 @@ func controlPlanePhase() phase {
 				scenario: scenario{
 					name: "controller-manager-down", fault: "kube-controller-manager does not run", target: "deployment/api",
 					steps: []step{
-						pause(30 * time.Second), // the other scenario of the phase needs it
+						pause(10 * time.Second), // the other scenario of the phase needs it
 						func(t *testing.T, c *harness.Cluster, _ string) {
 							t.Helper()
 							c.Fault(t, "stop-controller-manager", "cp1")
 						},
-						pause(3 * time.Second), run("set", "env", "deployment/api", "V=2"),
+						pause(3 * time.Second), run("set", "env", "deployment/api", "V=2"), pause(22 * time.Second), // until its lease is old
 					},
 					root: "ControllerNotObserving", verdict: late, says: []string{"kube-controller-manager is down"}, next: "kube-controller-manager", wait: brief, exit: 5, within: 40 * time.Second, limit: 2 * time.Minute,
 				},

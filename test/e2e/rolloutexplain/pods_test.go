@@ -74,6 +74,7 @@ func running() []scenario {
 		change("liveness-kill", "a liveness probe that never passes", 1, app{extra: "\n        livenessProbe: {exec: {command: [\"false\"]}, periodSeconds: 1, failureThreshold: 2}"}, "LivenessKilled", broken, "rollout undo", soon, 3, "liveness probe"),
 		change("startup-kill", "a startup probe that gives too little time", 1, app{extra: "\n        startupProbe: {exec: {command: [\"false\"]}, periodSeconds: 1, failureThreshold: 3}"}, "StartupKilled", stuck, "rollout undo", soon, 3, "startup probe"),
 		change("post-start", "a postStart hook that fails", 1, app{extra: "\n        lifecycle: {postStart: {exec: {command: [\"false\"]}}}"}, "PostStartHookFailed", broken, "rollout undo", soon, 3, "postStart"),
+		change("post-start-hangs", "a postStart hook that does not end", 1, app{extra: "\n        lifecycle: {postStart: {exec: {command: [sleep, \"3600\"]}}}"}, "PostStartHookPending", late, "lifecycle", brief, 5, "postStart hook"),
 		change("init-crash", "an init container that fails", 1, app{pod: init("{name: migrate, image: " + image + ", command: [sh, -c, \"echo no such table; exit 4\"]}")}, "InitContainerFails", stuck, "rollout undo", soon, 3, "migrate", "exits 4"),
 		change("sidecar-not-started", "a sidecar whose startup probe does not pass", 1, app{pod: init("{name: mesh, restartPolicy: Always, image: " + image + ", command: [sleep, \"3600\"], startupProbe: {exec: {command: [\"false\"]}, periodSeconds: 5, failureThreshold: 100}}")}, "SidecarNotStarted", late, "logs", brief, 5, "mesh"),
 		{

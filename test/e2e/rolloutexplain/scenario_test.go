@@ -58,11 +58,11 @@ func inNamespace(t *testing.T, c *harness.Cluster, ns, text string) string {
 func run(args ...string) step {
 	return func(t *testing.T, c *harness.Cluster, ns string) {
 		t.Helper()
-		var words []string
+		words := []string{"-n", ns}
 		for _, a := range args {
 			words = append(words, inNamespace(t, c, ns, a))
 		}
-		c.MustKubectl(t, append(words, "-n", ns)...)
+		c.MustKubectl(t, words...)
 	}
 }
 

@@ -95,6 +95,7 @@ const (
 	LivenessKilled         = "LivenessKilled"
 	StartupKilled          = "StartupKilled"
 	PostStartHookFailed    = "PostStartHookFailed"
+	PostStartHookPending   = "PostStartHookPending"
 	InitContainerFails     = "InitContainerFails"
 	InitRunning            = "InitRunning"
 	SidecarNotStarted      = "SidecarNotStarted"

@@ -45,6 +45,11 @@ var runEntries = []entry{
 		Evidence: "FailedPostStartHook events", Next: "the hook's command",
 	}},
 	{layer: LayerPod, Entry: finding.Entry{
+		Code: PostStartHookPending, Severity: finding.Warning, Title: "The postStart hook has not ended",
+		Meaning:  "The container runs, and its postStart hook too: until the hook ends the kubelet does not count the container as started, and asks no probe.",
+		Evidence: "Started event of a container that is still shown as ContainerCreating", Next: "what the hook waits for",
+	}},
+	{layer: LayerPod, Entry: finding.Entry{
 		Code: InitContainerFails, Severity: finding.Critical, Title: "An init container fails",
 		Meaning:  "No other container starts before it succeeds.",
 		Evidence: "its restarts, last end, log", Next: "its last log lines",

@@ -207,13 +207,16 @@ func (e *evaluator) startErrorText(w *workload, p *pod, spec *corev1.Container, 
 		c.Class, c.Severity, c.Heals = report.Transient, finding.Warning, "maybe"
 	}
 	c.by(evidence("Pod "+p.Name, "status.containerStatuses["+spec.Name+"]", reason+": "+message, noTime))
+	if !containsAny(message, "exec") {
+		return c.then(e.next(w, finding.Read, "the error in the kubelet's words", "describe", "pod", p.Name))
+	}
 	return c.then(e.next(w, finding.Read, "the command of the container", "get", "pod", p.Name, "-o", fmt.Sprintf(`jsonpath={.spec.containers[?(@.name=="%s")]['command','args']}`, spec.Name)))
 }
 
 // runtimeWords keeps the part of a runtime's error that names the file or the reason.
 func runtimeWords(text string) string {
 	text = innermost(text)
-	for _, mark := range []string{"unable to start container process: ", "error during container init: ", "OCI runtime create failed: ", "failed to create containerd task: "} {
+	for _, mark := range []string{"unable to start container process: ", "error during container init: ", "OCI runtime create failed: ", "failed to create containerd task: ", "failed to create containerd container: "} {
 		if i := strings.LastIndex(text, mark); i >= 0 {
 			text = text[i+len(mark):]
 		}

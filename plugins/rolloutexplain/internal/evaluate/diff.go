@@ -187,7 +187,7 @@ var bearing = map[string][]string{
 	ImageNotFound: {".image"}, ImageUnauthorized: {".image", "imagePullSecrets", "serviceAccount"}, RegistryUnreachable: {".image"}, InvalidImageName: {".image"},
 	ImageNeverPull: {".image", "imagePullPolicy"}, ImagePullFailed: {".image"}, ImageRejected: {".image"}, ExecFormatError: {".image"},
 	OOMKilled: {".resources", ".image", ".env", ".args", ".command"}, CrashLoop: {""}, InitContainerFails: {""}, ExitsNormally: {".command", ".args", ".image"},
-	ContainerStartError: {".command", ".args", ".image", "workingDir", "olumeMounts", "securityContext"}, PostStartHookFailed: {"lifecycle", ".image"},
+	ContainerStartError: {".command", ".args", ".image", "workingDir", "olumeMounts", "securityContext"}, PostStartHookFailed: {"lifecycle", ".image"}, PostStartHookPending: {"lifecycle", ".image"},
 	LivenessKilled: {"livenessProbe", ".ports", ".image", ".env", ".command", ".args", ".resources"}, StartupKilled: {"startupProbe", ".ports", ".image", ".env", ".command", ".args", ".resources"},
 	StartupPending: {"startupProbe", ".image"}, ReadinessFailing: {"readinessProbe", ".ports", ".image", ".env", ".command", ".args"}, Flapping: {"readinessProbe", ".image", ".env", ".resources"},
 	ReadinessGate: {"readinessGates"}, SidecarNotStarted: {"initContainers"}, InitRunning: {"initContainers"},
@@ -197,7 +197,7 @@ var bearing = map[string][]string{
 	Unschedulable: {".resources", "nodeSelector", "affinity", "tolerations", "olume"}, SchedulerUnknown: {"schedulerName"}, SchedulingGated: {"schedulingGates"},
 	QuotaExceeded: {".resources"}, QuotaMustSpecify: {".resources"}, LimitRangeViolated: {".resources"}, PodSecurityViolated: {"securityContext", "host", "olume", "capabilities"},
 	AdmissionPolicyDenied: {""}, WebhookDenied: {""}, ServiceAccountMissing: {"serviceAccount"}, PriorityClassMissing: {"priorityClassName"}, RuntimeClassMissing: {"runtimeClassName"}, PodInvalid: {""},
-	VolumeMountFailed: {"olume"}, Evicted: {".resources", "olume", ".image"}, PodRejected: {"nodeName", ".resources"}, ContainerConfigError: {""}, ResourceClaimUnmet: {"resourceClaims"}, BrokeAfterCompletion: {""},
+	VolumeMountFailed: {"olume"}, Evicted: {".resources", "olume", ".image"}, PodRejected: {""}, SandboxFailed: {"runtimeClassName"}, ContainerConfigError: {""}, ResourceClaimUnmet: {"resourceClaims"}, BrokeAfterCompletion: {""},
 }
 
 // mark flags the changes that bear on a cause, those in the cause's own container first.

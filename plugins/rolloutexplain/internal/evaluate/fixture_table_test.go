@@ -309,6 +309,11 @@ func crashFixtures() []fixture {
 		}), func(b *builder) { b.in.Logs[0].Lines = []string{"bye"} }},
 		{LivenessKilled, loop(137, "Error", killed("liveness")), func(b *builder) { b.in.Events = nil }},
 		{StartupKilled, loop(137, "Error", killed("startup")), func(b *builder) { b.in.Events = nil }},
+		{PostStartHookPending, with(func(b *builder) {
+			b.c().Lifecycle = &corev1.Lifecycle{PostStart: &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: []string{"sleep", "3600"}}}}
+			b.podEvent("Started", "Container started", 1)
+			b.in.Events[0].LastTimestamp = ago(40 * time.Second)
+		}), func(b *builder) { b.in.Events[0].LastTimestamp = ago(3 * time.Second) }},
 		{PostStartHookFailed, waits("PostStartHookError", "PostStartHook failed"), healthy},
 		{InitContainerFails, firstFails, func(b *builder) {
 			b.x().Status.InitContainerStatuses[0].State.Terminated.ExitCode = 0

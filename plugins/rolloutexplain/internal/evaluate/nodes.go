@@ -36,7 +36,7 @@ func (e *evaluator) schedulingDetail(w *workload, p *pod, c *cause, terms []sche
 		return
 	}
 	if len(terms) == 0 || !e.need(Need{Kind: NeedNodes}) || len(e.in.Nodes) == 0 {
-		e.classWithoutNodes(w, c)
+		e.classWithoutNodes(w, p, c)
 		return
 	}
 	room := e.need(Need{Kind: NeedNodePods})
@@ -73,12 +73,14 @@ func fitRank(f nodeFit) int {
 }
 
 // classWithoutNodes judges by the text alone.
-func (e *evaluator) classWithoutNodes(w *workload, c *cause) {
+func (e *evaluator) classWithoutNodes(w *workload, p *pod, c *cause) {
 	switch c.Code {
 	case NodeSelectorUnmet:
 		c.Class, c.Heals = report.Likely, "no"
 	case HostPortTaken, PodAffinityUnmet:
-		e.heldByOld(w, c)
+		if oldHolds(w, p, c.Code) {
+			e.heldByOld(w, c)
+		}
 	}
 	c.Confidence = "medium"
 }
@@ -113,8 +115,8 @@ func (e *evaluator) classByNodes(w *workload, p *pod, c *cause, fits []nodeFit, 
 			c.Message += "; " + miss
 		}
 		c.then(e.cluster(finding.Read, "labels and taints of the nodes", "get", "nodes", "-o", "custom-columns=NAME:.metadata.name,TAINTS:.spec.taints[*].key,UNSCHEDULABLE:.spec.unschedulable,LABELS:.metadata.labels"))
-	case c.Code == HostPortTaken || c.Code == PodAffinityUnmet || c.Code == TopologySpread && strings.Contains(c.Message, "anti-affinity"):
-		e.heldByOld(w, c)
+	case c.Code == HostPortTaken || c.Code == PodAffinityUnmet:
+		e.classByOthers(w, p, c)
 	case c.Code == InsufficientResources || c.Code == TooManyPods || c.Code == Unschedulable:
 		if c.Code == Unschedulable && room && !slices.ContainsFunc(open, func(f nodeFit) bool { return f.lacks == "" }) {
 			c.recode(InsufficientResources) // of the nodes that are wanted each lacks room: the others do not matter

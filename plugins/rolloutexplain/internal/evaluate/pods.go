@@ -2,6 +2,7 @@ package evaluate
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -128,8 +129,11 @@ func (e *evaluator) deadPod(w *workload, p *pod) *cause {
 		if w.template != nil && w.template.Spec.NodeName != "" {
 			c.Message += "; the template sets nodeName, which goes past the scheduler"
 		}
-		return c.since(when).by(evidence("Pod "+p.Name, "status.reason", reason, when)).then(
-			e.cluster(finding.Read, "what that node has left", "describe", "node", p.Spec.NodeName))
+		c.since(when).by(evidence("Pod "+p.Name, "status.reason", reason, when))
+		if strings.HasPrefix(reason, "OutOf") {
+			return c.then(e.cluster(finding.Read, "what that node has left", "describe", "node", p.Spec.NodeName))
+		}
+		return c.then(describe)
 	}
 	if d := podCondition(p.Pod, corev1.DisruptionTarget); d != nil && d.Status == corev1.ConditionTrue {
 		c := e.cause(p, stageRun, PodDisrupted, report.Transient, "it was removed from outside (%s): %s", d.Reason, oneLine(d.Message))
@@ -249,6 +253,9 @@ func (e *evaluator) nodeCause(w *workload, p *pod) *cause {
 
 // notStarted explains a scheduled pod of which no container has run yet.
 func (e *evaluator) notStarted(w *workload, p *pod) *cause {
+	if c := e.hookPending(w, p); c != nil {
+		return c
+	}
 	for _, s := range append(slices.Clone(p.Status.InitContainerStatuses), p.Status.ContainerStatuses...) {
 		if s.State.Running != nil || s.State.Terminated != nil || s.LastTerminationState.Terminated != nil {
 			return nil
@@ -259,6 +266,10 @@ func (e *evaluator) notStarted(w *workload, p *pod) *cause {
 		return c
 	}
 	if ev := newest(events, "FailedCreatePodSandBox"); ev != nil && !sandboxReady(p) {
+		if m := handlerAbsent.FindStringSubmatch(ev.message); m != nil {
+			return e.cause(p, stageSandbox, SandboxFailed, report.Likely, "node %s has no runtime handler %q, which RuntimeClass %q names", p.Spec.NodeName, m[1], ptrOr(p.Spec.RuntimeClassName, "")).
+				byEvent(ev).withKey(m[1]).then(e.cluster(finding.Read, "the handler and the nodes that the RuntimeClass names", "get", "runtimeclass", ptrOr(p.Spec.RuntimeClassName, ""), "-o", "yaml"))
+		}
 		return e.cause(p, stageSandbox, SandboxFailed, report.Transient, "its sandbox cannot be made on node %s: %s", p.Spec.NodeName, innermost(ev.message)).
 			byEvent(ev).withKey(p.Spec.NodeName).then(
 			e.cluster(finding.Read, "the node: network plugin, runtime, free addresses", "nodeinfo", p.Spec.NodeName))
@@ -279,6 +290,45 @@ func (e *evaluator) notStarted(w *workload, p *pod) *cause {
 			then(e.cluster(finding.Read, "is its kubelet alive", "nodeinfo", p.Spec.NodeName))
 	}
 	return nil
+}
+
+var handlerAbsent = regexp.MustCompile(`no runtime for "([^"]+)" is configured`)
+
+// hookPending: a container whose postStart hook runs is shown as being created, though the runtime has started it.
+// https://kubernetes.io/docs/concepts/containers/container-lifecycle-hooks/#hook-handler-execution
+func (e *evaluator) hookPending(w *workload, p *pod) *cause {
+	for i := range p.Spec.Containers {
+		spec := &p.Spec.Containers[i]
+		s := statusOf(p.Status.ContainerStatuses, spec.Name)
+		if spec.Lifecycle == nil || spec.Lifecycle.PostStart == nil || s == nil || s.State.Waiting == nil || s.State.Waiting.Reason != "ContainerCreating" {
+			continue
+		}
+		for _, ev := range e.podEvents(p) {
+			if ev.reason != "Started" || ev.path != "" && !strings.Contains(ev.path, "{"+spec.Name+"}") || e.now.Sub(ev.last) < hookTime {
+				continue
+			}
+			return e.cause(p, stageRun, PostStartHookPending, report.Transient, "container %q runs, and its postStart hook (%s) has not ended for %s: until then it does not count as started", spec.Name, describeHook(spec.Lifecycle.PostStart), age(e.now.Sub(ev.last))).
+				container(spec.Name).since(ev.last).by(evidence("Event", ev.reason, ev.message, ev.last)).
+				by(evidence("Pod "+p.Name, "status.containerStatuses["+spec.Name+"].state.waiting", s.State.Waiting.Reason, noTime)).
+				then(e.next(w, finding.Read, "the hook", "get", "pod", p.Name, "-o", fmt.Sprintf(`jsonpath={.spec.containers[?(@.name=="%s")].lifecycle}`, spec.Name)))
+		}
+	}
+	return nil
+}
+
+// hookTime is how long a hook may run before it is worth a word.
+const hookTime = 10 * time.Second
+
+func describeHook(h *corev1.LifecycleHandler) string {
+	switch {
+	case h.Exec != nil:
+		return "command " + oneLine(strings.Join(h.Exec.Command, " "))
+	case h.HTTPGet != nil:
+		return fmt.Sprintf("GET %s on port %s", h.HTTPGet.Path, h.HTTPGet.Port.String())
+	case h.Sleep != nil:
+		return fmt.Sprintf("sleep %ds", h.Sleep.Seconds)
+	}
+	return "hook"
 }
 
 func (c *cause) withKey(key string) *cause { c.key = key; return c }

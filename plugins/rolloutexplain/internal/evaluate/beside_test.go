@@ -1,0 +1,130 @@
+package evaluate
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
+)
+
+func antiAffinityTo(app string) *corev1.Affinity {
+	return &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{{
+		TopologyKey: "kubernetes.io/hostname", LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": app}},
+	}}}}
+}
+
+func affinityTo(app string) *corev1.Affinity {
+	return &corev1.Affinity{PodAffinity: &corev1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{{
+		TopologyKey: "kubernetes.io/hostname", LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": app}},
+	}}}}
+}
+
+// That old pods are in the way of new ones is said only where it is so: the advice that follows takes a healthy pod away.
+func TestOldPodsAreBlamedOnlyForWhatTheyHold(t *testing.T) {
+	refused := func(reason string, change func(b *builder)) *builder {
+		b := deploymentCase()
+		b.unscheduled("0/2 nodes are available: 2 " + reason + ".")
+		for i := range b.in.Pods {
+			b.in.Pods[i].Labels = map[string]string{"app": "api"}
+		}
+		change(b)
+		return b
+	}
+	const anti, with, port = "node(s) didn't match pod anti-affinity rules", "node(s) didn't match pod affinity rules", "node(s) didn't have free ports for the requested pod ports"
+	wanted := []corev1.ContainerPort{{ContainerPort: 80, HostPort: 80}}
+	for _, tt := range []struct {
+		name     string
+		b        *builder
+		deadlock bool
+		says     string
+	}{
+		{"anti-affinity to itself", refused(anti, func(b *builder) { b.x().Spec.Affinity = antiAffinityTo("api") }), true, "old pods hold it"},
+		{"anti-affinity to somebody else", refused(anti, func(b *builder) { b.x().Spec.Affinity = antiAffinityTo("cache") }), false, "anti-affinity"},
+		{"anti-affinity of an old pod to new ones", refused(anti, func(b *builder) { b.in.Pods[0].Spec.Affinity = antiAffinityTo("api") }), true, "old pods hold it"},
+		{"affinity to pods that are nowhere", refused(with, func(b *builder) { b.x().Spec.Affinity = affinityTo("cache") }), false, "beside pods with app=cache"},
+		{"a host port that the old pods have", refused(port, func(b *builder) { b.c().Ports, b.in.Pods[0].Spec.Containers[0].Ports = wanted, wanted }), true, "old pods hold it"},
+		{"a host port that somebody else has", refused(port, func(b *builder) {
+			b.c().Ports = wanted
+			b.in.NodePods = []NodePod{{Node: "w2", Namespace: "edge", Name: "ingress", HostPorts: []int32{80}}}
+		}), false, "host port 80 is held on node w2 by pod ingress of namespace edge"},
+	} {
+		got := Evaluate(tt.b.in, now, Options{}).Items[0]
+		if has := strings.Contains(got.Summary, "deadlock"); has != tt.deadlock || !strings.Contains(got.Summary, tt.says) {
+			t.Errorf("%s: %s", tt.name, got.Summary)
+		}
+		patch := false
+		for _, n := range got.Findings[0].Next {
+			patch = patch || strings.Contains(n.Command, "maxSurge")
+		}
+		if patch != tt.deadlock {
+			t.Errorf("%s: advice to let an old pod go is %v: %+v", tt.name, patch, got.Findings[0].Next)
+		}
+	}
+}
+
+// A node that is not wanted does not matter, whatever ails it; one that is wanted does.
+func TestOnlyNodesThatAreWantedAreBlamed(t *testing.T) {
+	message := "0/2 nodes are available: 1 node(s) didn't match Pod's node affinity/selector, 1 node(s) had untolerated taint(s)."
+	ill := func(node int) *builder {
+		b := deploymentCase()
+		b.unscheduled(message)
+		b.x().Spec.NodeSelector = map[string]string{"kubernetes.io/hostname": "w2"}
+		b.in.Nodes[node].Spec.Taints = []corev1.Taint{{Key: "node.kubernetes.io/unreachable", Effect: corev1.TaintEffectNoSchedule}}
+		return b
+	}
+	got := Evaluate(ill(1).in, now, Options{}).Items[0]
+	if r := rootOf(&got); r == nil || r.Code != TaintNotTolerated || r.Class != report.Transient || !strings.Contains(got.Summary, "w2 (taint node.kubernetes.io/unreachable:NoSchedule)") {
+		t.Errorf("the wanted node is ill: %s", codes(report.List{Items: []report.Rollout{got}}))
+	}
+	got = Evaluate(ill(0).in, now, Options{}).Items[0]
+	if strings.Contains(got.Summary, "w1 (taint") {
+		t.Errorf("another node is ill: %s", got.Summary)
+	}
+}
+
+// Faults that were tried by hand and misled: the cause must be on the first line, and nothing claimed that is not so.
+func TestTriedByHand(t *testing.T) {
+	for _, tt := range []struct {
+		name, root, says, not string
+		class                 report.Class
+		make                  func() *builder
+	}{
+		{"a hostPath that is not on the node", VolumeMountFailed, "hostPath /data on node w1", "may heal", report.Likely, with(func(b *builder) {
+			b.podEvent("FailedMount", `MountVolume.SetUp failed for volume "v" : hostPath type check failed: /data is not a directory`, 5)
+		})},
+		{"a runtime handler that the node lacks", SandboxFailed, `no runtime handler "gvisor"`, "", report.Likely, with(func(b *builder) {
+			b.x().Spec.RuntimeClassName = ptr("sandboxed")
+			b.podEvent("FailedCreatePodSandBox", `Failed to create pod sandbox: rpc error: code = Unknown desc = unable to get OCI runtime for sandbox "b9": no runtime for "gvisor" is configured`, 5)
+		})},
+		{"a sysctl that the kubelet forbids", PodRejected, "SysctlForbidden", "has the same in its template", report.Likely, with(func(b *builder) {
+			stopped(b, corev1.PodFailed, "SysctlForbidden", `Pod was rejected: forbidden sysctl: "kernel.msgmax" not allowlisted`)
+		})},
+		{"a seccomp profile that is not there", ContainerStartError, "cannot load seccomp profile", "failed to create containerd container", report.Likely, with(func(b *builder) {
+			b.status(waiting("CreateContainerError", `failed to create containerd container: cannot load seccomp profile "/x.json": open /x.json: no such file or directory`))
+			b.s().RestartCount = 3
+		})},
+		{"a postStart hook that does not end", PostStartHookPending, "postStart hook", "", report.Transient, with(func(b *builder) {
+			b.c().Lifecycle = &corev1.Lifecycle{PostStart: &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: []string{"sleep", "3600"}}}}
+			b.podEvent("Started", "Container started", 1)
+			b.in.Events[0].LastTimestamp = ago(40 * time.Second)
+		})},
+	} {
+		got := Evaluate(tt.make().in, now, Options{}).Items[0]
+		r := rootOf(&got)
+		if r == nil || r.Code != tt.root || r.Class != tt.class || !strings.Contains(got.Summary, tt.says) {
+			t.Errorf("%s: %s", tt.name, codes(report.List{Items: []report.Rollout{got}}))
+			continue
+		}
+		why := got.Summary
+		if got.Undo != nil {
+			why += got.Undo.Why
+		}
+		if tt.not != "" && strings.Contains(why, tt.not) {
+			t.Errorf("%s: it says %q: %s", tt.name, tt.not, why)
+		}
+	}
+}
