@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -83,6 +84,44 @@ func TestOnlyNodesThatAreWantedAreBlamed(t *testing.T) {
 	got = Evaluate(ill(0).in, now, Options{}).Items[0]
 	if strings.Contains(got.Summary, "w1 (taint") {
 		t.Errorf("another node is ill: %s", got.Summary)
+	}
+}
+
+// A fault of an old pod is no reason to go back to that pod's revision.
+func TestUndoIsNotAdvisedForOldPods(t *testing.T) {
+	b := statefulCase(func(s *appsv1.StatefulSet) { s.Status.UpdatedReplicas = 0 }).allOld()
+	b.in.Pods[0].Status.ContainerStatuses[0].Ready = false
+	b.in.Pods[0].Status.Conditions[2].Status, b.in.Pods[0].CreationTimestamp = corev1.ConditionFalse, ago(time.Minute)
+	b.in.Pods[0].Spec.Containers[0].ReadinessProbe = probe(1, 3)
+	b.event(string(b.in.Pods[0].UID), "Unhealthy", "Readiness probe failed: cat: can't open '/tmp/ready': No such file or directory", 9)
+	got := Evaluate(b.in, now, Options{}).Items[0]
+	if r := rootOf(&got); r == nil || r.Code != ReadinessFailing || !strings.Contains(got.Summary, "old pod db-0") || strings.Contains(got.Summary, "not in the image") {
+		t.Fatalf("%s", codes(report.List{Items: []report.Rollout{got}}))
+	}
+	if got.Undo == nil || got.Undo.Advised || !strings.Contains(got.Undo.Why, "old revision") {
+		t.Errorf("undo: %+v", got.Undo)
+	}
+}
+
+// Pods that are evicted one after another for what they use themselves: the counters are complete between two evictions.
+func TestPodsThatKeepBeingEvictedAreNotComplete(t *testing.T) {
+	evicted := func(message string, times int) report.Rollout {
+		b := deploymentCase().done()
+		for i := range times {
+			p := b.addPod("api-2-e"+string(rune('a'+i)), "rs2", "api:2", "w1", time.Minute, crashed(137, 0, "Error"))
+			p.Status.Phase, p.Status.Reason, p.Status.Message, p.Status.ContainerStatuses = corev1.PodFailed, "Evicted", message, nil
+		}
+		return Evaluate(b.in, now, Options{}).Items[0]
+	}
+	const own = `Usage of EmptyDir volume "s" exceeds the limit "2Mi". `
+	if got := evicted(own, 2); got.Verdict != report.Degraded || rootOf(&got) == nil || rootOf(&got).Code != Evicted {
+		t.Errorf("twice: %s", codes(report.List{Items: []report.Rollout{got}}))
+	}
+	if got := evicted(own, 1); got.Verdict != report.Complete {
+		t.Errorf("once: %s", codes(report.List{Items: []report.Rollout{got}}))
+	}
+	if got := evicted("The node was low on resource: memory.", 2); got.Verdict != report.Complete {
+		t.Errorf("by the node's pressure: %s", codes(report.List{Items: []report.Rollout{got}}))
 	}
 }
 

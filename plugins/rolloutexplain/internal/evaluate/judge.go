@@ -91,7 +91,7 @@ func (w *workload) root() *report.Finding {
 // judgeSettled: the counters say complete; a container that keeps crashing behind them says otherwise.
 func (e *evaluator) judgeSettled(w *workload, root *report.Finding) *report.Finding {
 	r := w.rep
-	if root != nil && crashFamily[root.Code] && (root.Attempts >= 2 || w.kind == "Job") {
+	if root != nil && (crashFamily[root.Code] || root.Code == Evicted) && (root.Attempts >= 2 || w.kind == "Job") {
 		r.Verdict, r.Summary = report.Degraded, root.Message
 		e.brokeAfter(w)
 		return root

@@ -134,6 +134,11 @@ func (w *workload) managerOf() string {
 	return ""
 }
 
+// onlyOld says whether a cause is about pods of old revisions alone.
+func onlyOld(w *workload, f *report.Finding) bool {
+	return len(f.Pods) > 0 && !slices.ContainsFunc(w.pods, func(p *pod) bool { return p.isNew && slices.Contains(f.Pods, p.Name) })
+}
+
 // undo decides whether a rollback would cure the root cause, and says why not where it would not.
 func (e *evaluator) undo(w *workload, root *report.Finding, shared bool) {
 	if root == nil || w.kind == "Job" || w.kind == kindArgo || bearing[root.Code] == nil && root.Code != ReplicaSetCreateError && root.Code != DeadlineExceeded && root.Code != StatefulSetTrap {
@@ -144,6 +149,10 @@ func (e *evaluator) undo(w *workload, root *report.Finding, shared bool) {
 	}
 	u := &report.Undo{}
 	w.rep.Undo = u
+	if root.Code != StatefulSetTrap && onlyOld(w, root) {
+		u.Why = "the pod in trouble is of an old revision already: going back would not cure it"
+		return
+	}
 	to := w.previous()
 	if to != nil {
 		u.Revision, u.Name = to.number, to.name
