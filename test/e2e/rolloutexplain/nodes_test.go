@@ -48,7 +48,7 @@ func placesPhase() phase {
 			{
 				before: []step{agent.apply()}, ready: []step{complete("daemonset/agent")},
 				scenario: scenario{
-					name: "daemonset-node-tainted", fault: "a node is tainted, then a new template", target: "daemonset/agent", steps: []step{run("set", "env", "daemonset/agent", "V=2")},
+					name: "daemonset-node-tainted", fault: "a node is tainted under a running DaemonSet", target: "daemonset/agent",
 					root: "", verdict: good, also: []string{"DaemonSetNodesLeftOut"}, wait: []string{"--stable=1s", "--timeout=60s"}, exit: 0, within: 40 * time.Second,
 				},
 			},

@@ -32,14 +32,14 @@ func diffTemplates(from, to *corev1.PodTemplateSpec) []report.Change {
 		now, kept := b[path]
 		switch {
 		case !kept:
-			changes = append(changes, report.Change{Path: path, Kind: "removed", From: show(path, old)})
+			changes = append(changes, report.Change{Path: path, Kind: "removed", From: show(path, old), Part: partOf(path, b)})
 		case kept && now != old:
 			changes = append(changes, report.Change{Path: path, Kind: "changed", From: show(path, old), To: show(path, now)})
 		}
 	}
 	for path, now := range b {
 		if _, kept := a[path]; !kept {
-			changes = append(changes, report.Change{Path: path, Kind: "added", To: show(path, now)})
+			changes = append(changes, report.Change{Path: path, Kind: "added", To: show(path, now), Part: partOf(path, a)})
 		}
 	}
 	slices.SortFunc(changes, func(x, y report.Change) int {
@@ -47,6 +47,27 @@ func diffTemplates(from, to *corev1.PodTemplateSpec) []report.Change {
 	})
 	return changes
 }
+
+var parts = regexp.MustCompile(`^(?:(?:init|ephemeral)?[cC]ontainers\[[^\]]*\]|volumes\[[^\]]*\]|affinity)`)
+
+// partOf names the container, probe or volume of a leaf that the other template does not have at all.
+func partOf(path string, other map[string]string) string {
+	for _, part := range []string{parts.FindString(path), innerPart.FindString(path)} {
+		if part == "" || part == path {
+			continue
+		}
+		absent := true
+		for p := range other {
+			absent = absent && p != part && !strings.HasPrefix(p, part+".") && !strings.HasPrefix(p, part+"[")
+		}
+		if absent {
+			return part
+		}
+	}
+	return ""
+}
+
+var innerPart = regexp.MustCompile(`^.*?(?:Probe|volumeMounts\[[^\]]*\])`)
 
 // weight puts what breaks rollouts most often first.
 func weight(path string) int {

@@ -199,7 +199,7 @@ func (e *evaluator) adviseUndo(w *workload, root *report.Finding, to *revision, 
 	} else {
 		u.Why += "; that it works is not proven"
 	}
-	if len(relevant) > 0 {
+	if relevant = report.Fold(relevant); len(relevant) > 0 {
 		words := make([]string, 0, 3)
 		for _, c := range relevant[:min(3, len(relevant))] {
 			words = append(words, sayChange(c))
