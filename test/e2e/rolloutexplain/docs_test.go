@@ -47,6 +47,9 @@ func orNone(root string) string {
 
 func (s scenario) expected() string {
 	text := orNone(s.root) + "; " + strings.Join(s.verdict, " or ")
+	if s.verdict == nil {
+		text = "only waited for"
+	}
 	if s.wait != nil {
 		text += fmt.Sprintf("; exit %d within %s", s.exit, s.within)
 	}
@@ -63,6 +66,9 @@ func (s scenario) settle(t *testing.T, o *seen) {
 	t.Helper()
 	if os.Getenv(updateEnv) != "" {
 		text, result := orNone(o.root)+"; "+o.verdict, "pass"
+		if s.verdict == nil {
+			text = "waited for"
+		}
 		if o.waited {
 			text += fmt.Sprintf("; exit %d after %s", o.exit, o.took.Round(time.Second))
 		}

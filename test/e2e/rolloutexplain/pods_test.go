@@ -77,12 +77,24 @@ func running() []scenario {
 		change("post-start-hangs", "a postStart hook that does not end", 1, app{extra: "\n        lifecycle: {postStart: {exec: {command: [sleep, \"3600\"]}}}"}, "PostStartHookPending", late, "lifecycle", brief, 5, "postStart hook"),
 		change("init-crash", "an init container that fails", 1, app{pod: init("{name: migrate, image: " + image + ", command: [sh, -c, \"echo no such table; exit 4\"]}")}, "InitContainerFails", stuck, "rollout undo", soon, 3, "migrate", "exits 4"),
 		change("sidecar-not-started", "a sidecar whose startup probe does not pass", 1, app{pod: init("{name: mesh, restartPolicy: Always, image: " + image + ", command: [sleep, \"3600\"], startupProbe: {exec: {command: [\"false\"]}, periodSeconds: 5, failureThreshold: 100}}")}, "SidecarNotStarted", late, "logs", brief, 5, "mesh"),
+		waits("slow-but-healthy", "not ready for 40 s, then ready", app{command: "sleep 40; touch /tmp/ready; exec sleep 3600", extra: "\n        readinessProbe: {exec: {command: [cat, /tmp/ready]}, periodSeconds: 2}"}, []string{"--fail-after=5s", "--stable=2s", "--timeout=120s"}, 0, 120*time.Second),
+		waits("crashes-twice-then-runs", "ends twice, as while a dependency comes up, then runs", app{
+			command: "n=$(cat /c/n || echo 0); echo $((n+1)) >/c/n; [ $n -ge 2 ] || exit 1; touch /tmp/ready; exec sleep 3600", pod: "\n      volumes: [{name: c, emptyDir: {}}]",
+			extra: "\n        volumeMounts: [{name: c, mountPath: /c}]\n        readinessProbe: {exec: {command: [cat, /tmp/ready]}, periodSeconds: 2}",
+		}, []string{"--fail-after=5s", "--stable=2s", "--timeout=150s"}, 0, 150*time.Second),
+		waits("crash-default-patience", "a crash loop, and --wait without any flag", app{command: "sleep 1; exit 3", extra: never(5)}, []string{}, 3, 210*time.Second),
 		{
 			name: "false-success", fault: "no probe, exits 5 s after it starts", target: "deployment/api",
 			steps: []step{app{replicas: 2}.up(), app{replicas: 2, command: "sleep 5; exit 9"}.apply(), pause(25 * time.Second)},
 			root:  "CrashLoop", verdict: []string{"Degraded", "Stuck"}, says: []string{"exits 9"}, wait: []string{"--timeout=80s", "--fail-after=20s"}, exit: 3, within: 75 * time.Second, limit: 2 * time.Minute,
 		},
 	}
+}
+
+// waits is a change that is only waited for, from its very start.
+func waits(name, fault string, next app, flags []string, exit int, within time.Duration) scenario {
+	next.replicas = 1
+	return scenario{name: name, fault: fault, target: "deployment/api", steps: []step{app{replicas: 1}.up(), next.apply()}, wait: flags, exit: exit, within: within}
 }
 
 func readiness() []scenario {

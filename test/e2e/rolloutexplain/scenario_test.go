@@ -23,7 +23,7 @@ type scenario struct {
 	steps  []step
 
 	root    string   // code of the root; empty: there must be none
-	verdict []string // any of
+	verdict []string // any of; nil: it is only waited for
 	says    []string // the first line holds all of these
 	next    string   // a next command of the root holds this
 	not     []string // codes that must never be the root, at any look
@@ -149,16 +149,27 @@ func (s scenario) prove(t *testing.T, c *harness.Cluster) {
 
 func (s scenario) proveIn(t *testing.T, c *harness.Cluster, ns string) {
 	t.Helper()
+	outcome := &seen{}
+	defer func() { s.settle(t, outcome) }()
 	for _, do := range s.steps {
 		do(t, c, ns)
 	}
+	if s.verdict != nil {
+		s.proveLook(t, c, ns, outcome)
+	}
+	if s.wait != nil {
+		s.proveWait(t, c, ns, outcome)
+	}
+}
+
+// proveLook looks until the root is there, and reads the text.
+func (s scenario) proveLook(t *testing.T, c *harness.Cluster, ns string, outcome *seen) {
+	t.Helper()
 	limit := s.limit
 	if limit == 0 {
 		limit = 90 * time.Second
 	}
 	var got report
-	outcome := &seen{}
-	defer func() { s.settle(t, outcome) }()
 	eventually(t, limit, func() (string, bool) {
 		got = explain(t, c, ns, s.target)
 		outcome.root, outcome.verdict = got.root(), got.Verdict
@@ -182,9 +193,6 @@ func (s scenario) proveIn(t *testing.T, c *harness.Cluster, ns string) {
 	}
 	if testing.Verbose() {
 		t.Logf("\n%s", text.Stdout)
-	}
-	if s.wait != nil {
-		s.proveWait(t, c, ns, outcome)
 	}
 }
 

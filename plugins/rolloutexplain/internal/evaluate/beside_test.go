@@ -139,7 +139,7 @@ func TestTriedByHand(t *testing.T) {
 			b.x().Spec.RuntimeClassName = ptr("sandboxed")
 			b.podEvent("FailedCreatePodSandBox", `Failed to create pod sandbox: rpc error: code = Unknown desc = unable to get OCI runtime for sandbox "b9": no runtime for "gvisor" is configured`, 5)
 		})},
-		{"a sysctl that the kubelet forbids", PodRejected, "SysctlForbidden", "has the same in its template", report.Likely, with(func(b *builder) {
+		{"a sysctl that the kubelet forbids", PodRejected, "SysctlForbidden", "nothing that changed", report.Likely, with(func(b *builder) {
 			stopped(b, corev1.PodFailed, "SysctlForbidden", `Pod was rejected: forbidden sysctl: "kernel.msgmax" not allowlisted`)
 		})},
 		{"a seccomp profile that is not there", ContainerStartError, "cannot load seccomp profile", "failed to create containerd container", report.Likely, with(func(b *builder) {

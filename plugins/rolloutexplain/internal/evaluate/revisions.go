@@ -178,7 +178,7 @@ func (e *evaluator) undo(w *workload, root *report.Finding, shared bool) {
 		relevant = mark(d.Changes, root)
 	}
 	if d != nil && len(relevant) == 0 && root.Code != ReplicaSetCreateError && root.Code != DeadlineExceeded {
-		u.Why = fmt.Sprintf("%s has the same in its template, so going back would not cure this", label(to))
+		u.Why = fmt.Sprintf("nothing that changed since %s bears on this: going back would leave it to the next rollout", label(to))
 		return
 	}
 	if manager := w.managerOf(); manager != "" {
