@@ -8,8 +8,8 @@ import (
 )
 
 // atOnce is how many scenarios run side by side. They mostly wait for back-offs and probes, so there are more than cores;
-// a run with more made the waits of two cores late.
-const atOnce = "10"
+// a run with more made the waits on two cores late.
+const atOnce = "8"
 
 func TestMain(m *testing.M) {
 	flag.Parse()

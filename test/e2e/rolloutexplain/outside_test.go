@@ -34,10 +34,10 @@ func registries() []scenario {
 		return s
 	}
 	patient := []string{"--timeout=110s", "--stable=1s"}
-	later := pulls("image-pushed-later", "an image that is pushed while --wait waits", "shop/later", "ImageNotFound", stuck, "", patient, 0, nil)
-	later.during, later.within = push("shop/later:1.5"), 110*time.Second
-	back := pulls("registry-limits-for-a-while", "a registry that answers 429, and serves while --wait waits", "shop/limits", "RegistryUnreachable", late, "", patient, 0, all(push("shop/limits:1.5"), respond("shop/limits", "429")))
-	back.during, back.within = respond("shop/limits", "200"), 110*time.Second
+	later := pulls("image-pushed-later", "an image that is pushed while --wait waits", "shop/NAMESPACE-later", "ImageNotFound", stuck, "", patient, 0, nil)
+	later.during, later.within = push("shop/NAMESPACE-later:1.5"), 110*time.Second
+	back := pulls("registry-limits-for-a-while", "a registry that answers 429, and serves while --wait waits", "shop/NAMESPACE-limits", "RegistryUnreachable", late, "", patient, 0, all(push("shop/NAMESPACE-limits:1.5"), respond("shop/NAMESPACE-limits", "429")))
+	back.during, back.within = respond("shop/NAMESPACE-limits", "200"), 110*time.Second
 	return []scenario{
 		pulls("image-not-found", "a tag that the registry does not have", "shop/absent", "ImageNotFound", stuck, "rollout undo", soon, 3, nil, "shop/absent:1.5", "does not exist"),
 		pulls("image-unauthorized", "a registry that answers 401", "shop/secret", "ImageUnauthorized", stuck, "imagePullSecrets", soon, 3, respond("shop/secret", "401"), "names no pull secret"),
@@ -48,23 +48,23 @@ func registries() []scenario {
 }
 
 func respond(repository, code string) step {
-	return func(t *testing.T, c *harness.Cluster, _ string) {
+	return func(t *testing.T, c *harness.Cluster, ns string) {
 		t.Helper()
 		c.Registry(t, "up")
-		c.Registry(t, "respond", repository, code)
+		c.Registry(t, "respond", inNamespace(t, c, ns, repository), code)
 	}
 }
 
 // push makes an image of its own: to pull one whose content the nodes have under another name confuses their runtime.
 func push(reference string) step {
-	return func(t *testing.T, c *harness.Cluster, _ string) {
+	return func(t *testing.T, c *harness.Cluster, ns string) {
 		t.Helper()
 		busybox, err := exec.LookPath("busybox")
 		if err != nil {
 			t.Fatal(err)
 		}
 		c.Registry(t, "up")
-		c.Registry(t, "push", reference, "--file", busybox+"=/bin/sh", "--file", busybox+"=/bin/sleep", "--entrypoint", "/bin/sh")
+		c.Registry(t, "push", inNamespace(t, c, ns, reference), "--file", busybox+"=/bin/sh", "--file", busybox+"=/bin/sleep", "--entrypoint", "/bin/sh")
 	}
 }
 
