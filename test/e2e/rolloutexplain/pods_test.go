@@ -107,7 +107,7 @@ func readiness() []scenario {
 		change("readiness-404", "a readiness probe of a path that is not there", 1, app{command: "mkdir /w; exec httpd -f -p 8080 -h /w", extra: http}, "ReadinessFailing", late, "logs", brief, 5, "404"),
 		change("readiness-gate", "a readiness gate that nobody sets", 1, app{pod: "\n      readinessGates: [{conditionType: example.com/traffic}]"}, "ReadinessGate", late, "readinessGates", brief, 5, "example.com/traffic"),
 		change("startup-window", "a startup probe with time left", 1, app{extra: "\n        startupProbe: {exec: {command: [\"false\"]}, periodSeconds: 5, failureThreshold: 60}"}, "StartupPending", moving, "logs", brief, 5, "startup probe"),
-		change("minready-countdown", "minReadySeconds 40, healthy", 1, app{spec: "\n  minReadySeconds: 40", command: "exec sleep 3601"}, "MinReadyWait", moving, "", []string{"--timeout=120s", "--stable=1s"}, 0, "40s of readiness").over(110*time.Second),
+		change("minready-countdown", "minReadySeconds 40, healthy", 1, app{spec: "\n  minReadySeconds: 40", command: "exec sleep 3601"}, "MinReadyWait", moving, "", []string{"--timeout=120s", "--stable=1s"}, 0, "40s of readiness").over(110 * time.Second),
 		{
 			name: "flapping", fault: "ready for 3 s, not ready for 3 s, minReadySeconds 30", target: "deployment/api",
 			steps: []step{app{replicas: 1}.up(), app{replicas: 1, spec: "\n  minReadySeconds: 30", extra: "\n        readinessProbe: {exec: {command: [sh, -c, \"test $(( $(date +%s) / 4 % 2 )) = 0\"]}, periodSeconds: 1, failureThreshold: 1}"}.apply(), pause(65 * time.Second)},
