@@ -87,6 +87,22 @@ func TestOnlyNodesThatAreWantedAreBlamed(t *testing.T) {
 	}
 }
 
+// What the kubelet says of a log that is gone is not what the application said.
+func TestARemovedLogIsNotQuoted(t *testing.T) {
+	for line, want := range map[string]bool{
+		`failed to try resolving symlinks in path "/var/log/pods/shop_api/api/2.log": lstat: no such file or directory`: false,
+		"unable to retrieve container logs for containerd://abc":                                                        false,
+		"failed to open the database": true,
+	} {
+		b := with(func(b *builder) { b.status(crashed(1, 4, "Error")) })()
+		b.in.Logs = []PodLog{{UID: string(b.x().UID), Container: "api", Lines: []string{line}}}
+		got := Evaluate(b.in, now, Options{LogLines: 5}).Items[0]
+		if has := rootOf(&got).Log != nil; has != want {
+			t.Errorf("%s: quoted is %v", line, has)
+		}
+	}
+}
+
 // A fault of an old pod is no reason to go back to that pod's revision.
 func TestUndoIsNotAdvisedForOldPods(t *testing.T) {
 	b := statefulCase(func(s *appsv1.StatefulSet) { s.Status.UpdatedReplicas = 0 }).allOld()

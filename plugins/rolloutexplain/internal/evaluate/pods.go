@@ -361,7 +361,7 @@ func (e *evaluator) attachLog(p *pod, container string, previous bool, c *cause)
 	}
 	e.need(Need{Kind: NeedLog, Namespace: p.Namespace, Name: p.Name, UID: string(p.UID), Container: container, Previous: previous})
 	for _, l := range e.in.Logs {
-		if l.UID != string(p.UID) || l.Container != container || l.Previous != previous || len(l.Lines) == 0 {
+		if l.UID != string(p.UID) || l.Container != container || l.Previous != previous || len(l.Lines) == 0 || len(l.Lines) == 1 && logGone(l.Lines[0]) {
 			continue
 		}
 		lines := l.Lines
@@ -375,6 +375,11 @@ func (e *evaluator) attachLog(p *pod, container string, previous bool, c *cause)
 		c.Log = &report.Log{Pod: p.Name, Container: container, Previous: previous, Lines: kept}
 		return
 	}
+}
+
+// logGone tells the kubelet's answer for a log that it has already removed from the application's own words.
+func logGone(line string) bool {
+	return strings.HasPrefix(line, "failed to try resolving symlinks in path ") || strings.HasPrefix(line, "unable to retrieve container logs for ") || strings.HasPrefix(line, "failed to open log file ")
 }
 
 // describeMeaning puts an exit code into words.
