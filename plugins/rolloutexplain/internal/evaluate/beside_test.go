@@ -103,6 +103,20 @@ func TestARemovedLogIsNotQuoted(t *testing.T) {
 	}
 }
 
+func TestAChangeIsSaidInWords(t *testing.T) {
+	for want, c := range map[string]report.Change{
+		"api image api:1 → api:2":                                    {Path: "containers[api].image", Kind: "changed", From: "api:1", To: "api:2"},
+		"added container proxy (image proxy:1)":                      {Path: "initContainers[proxy]", Kind: "added", To: "(image proxy:1)"},
+		"removed env DB_HOST":                                        {Path: "containers[api].env[DB_HOST]", Kind: "removed", From: "db"},
+		"added api volumeMounts[data] (mountPath /data)":             {Path: "containers[api].volumeMounts[data]", Kind: "added", To: "(mountPath /data)"},
+		"added volumes[data] (persistentVolumeClaim.claimName data)": {Path: "volumes[data]", Kind: "added", To: "(persistentVolumeClaim.claimName data)"},
+	} {
+		if got := sayChange(c); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
 // A fault of an old pod is no reason to go back to that pod's revision.
 func TestUndoIsNotAdvisedForOldPods(t *testing.T) {
 	b := statefulCase(func(s *appsv1.StatefulSet) { s.Status.UpdatedReplicas = 0 }).allOld()
@@ -161,6 +175,11 @@ func TestTriedByHand(t *testing.T) {
 		{"a seccomp profile that is not there", ContainerStartError, "cannot load seccomp profile", "failed to create containerd container", report.Likely, with(func(b *builder) {
 			b.status(waiting("CreateContainerError", `failed to create containerd container: cannot load seccomp profile "/x.json": open /x.json: no such file or directory`))
 			b.s().RestartCount = 3
+		})},
+		{"a nodeName that no node has", NodeNotReady, "node w9, which does not exist; the template sets nodeName", "", report.Likely, with(func(b *builder) {
+			b.d.Spec.Template.Spec.NodeName, b.rs.Spec.Template.Spec.NodeName, b.x().Spec.NodeName = "w9", "w9", "w9"
+			b.x().CreationTimestamp, b.x().Status.ContainerStatuses = ago(5*time.Second), nil
+			b.fetch(Need{Kind: NeedNode, Name: "w9"})
 		})},
 		{"a postStart hook that does not end", PostStartHookPending, "postStart hook", "", report.Transient, with(func(b *builder) {
 			b.c().Lifecycle = &corev1.Lifecycle{PostStart: &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: []string{"sleep", "3600"}}}}

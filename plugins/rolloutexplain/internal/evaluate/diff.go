@@ -218,7 +218,7 @@ var bearing = map[string][]string{
 	Unschedulable: {".resources", "nodeSelector", "affinity", "tolerations", "olume"}, SchedulerUnknown: {"schedulerName"}, SchedulingGated: {"schedulingGates"},
 	QuotaExceeded: {".resources"}, QuotaMustSpecify: {".resources"}, LimitRangeViolated: {".resources"}, PodSecurityViolated: {"securityContext", "host", "olume", "capabilities"},
 	AdmissionPolicyDenied: {""}, WebhookDenied: {""}, ServiceAccountMissing: {"serviceAccount"}, PriorityClassMissing: {"priorityClassName"}, RuntimeClassMissing: {"runtimeClassName"}, PodInvalid: {""},
-	VolumeMountFailed: {"olume"}, Evicted: {".resources", "olume", ".image"}, PodRejected: {""}, SandboxFailed: {"runtimeClassName"}, ContainerConfigError: {""}, ResourceClaimUnmet: {"resourceClaims"}, BrokeAfterCompletion: {""},
+	VolumeMountFailed: {"olume"}, Evicted: {".resources", "olume", ".image"}, NodeNotReady: {"nodeName"}, PodRejected: {""}, SandboxFailed: {"runtimeClassName"}, ContainerConfigError: {""}, ResourceClaimUnmet: {"resourceClaims"}, BrokeAfterCompletion: {""},
 }
 
 // mark flags the changes that bear on a cause, those in the cause's own container first.
@@ -256,7 +256,9 @@ func sayChange(c report.Change) string {
 		}
 		return fmt.Sprintf("env %s %s → %s", name, c.From, c.To)
 	}
-	if inContainer {
+	if name, ok := strings.CutSuffix(path, "]"); ok && inContainer && !strings.Contains(name, "]") {
+		path = "container " + name // the whole of it
+	} else if inContainer {
 		path = strings.Replace(path, "].", " ", 1)
 	}
 	switch c.Kind {

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -236,7 +237,7 @@ func (e *evaluator) nodeCause(w *workload, p *pod) *cause {
 	e.askNode(p.Spec.NodeName)
 	n := e.nodes[p.Spec.NodeName]
 	if n == nil {
-		return nil
+		return e.nodeAbsent(w, p)
 	}
 	for _, c := range n.Status.Conditions {
 		if c.Type != corev1.NodeReady || c.Status == corev1.ConditionTrue {
@@ -249,6 +250,22 @@ func (e *evaluator) nodeCause(w *workload, p *pod) *cause {
 			then(e.cluster(finding.Read, "why the node is not ready", "nodeinfo", n.Name))
 	}
 	return nil
+}
+
+// nodeAbsent: a pod that is bound to a node that does not exist, as by a slip in the template's nodeName. Such pods are
+// removed within a minute and made again, so that none of them ever looks old.
+func (e *evaluator) nodeAbsent(w *workload, p *pod) *cause {
+	state := e.in.Sources.Get("nodes").State
+	if !e.fetched[Need{Kind: NeedNode, Name: p.Spec.NodeName}] || state != source.OK && state != source.Absent {
+		return nil
+	}
+	c := e.cause(p, stageNode, NodeNotReady, report.Transient, "it is bound to node %s, which does not exist", p.Spec.NodeName).withKey(p.Spec.NodeName).since(p.CreationTimestamp.Time).
+		by(evidence("Pod "+p.Name, "spec.nodeName", p.Spec.NodeName, p.CreationTimestamp.Time))
+	if w.template != nil && w.template.Spec.NodeName == p.Spec.NodeName {
+		c.Class, c.Severity, c.Heals = report.Likely, finding.Critical, "no"
+		c.Message += "; the template sets nodeName, which goes past the scheduler"
+	}
+	return c.then(e.cluster(finding.Read, "the nodes that there are", "get", "nodes"))
 }
 
 // notStarted explains a scheduled pod of which no container has run yet.
