@@ -14,7 +14,7 @@ import (
 // condition. The new pods never get ready, so each rollout comes to rest where the controller has no move left.
 func TestArithmeticGrid(t *testing.T) {
 	t.Parallel()
-	c := harness.Shared(t)
+	c := cluster(t)
 	ns := c.Namespace(t)
 	pairs := [][2]string{{"25%", "25%"}, {"1", "0"}, {"0", "1"}, {"0", "25%"}, {"50%", "50%"}, {"100%", "0"}}
 	var names []string

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"testing"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/e2e/harness"
 )
 
 // atOnce is how many scenarios run side by side. They mostly wait for back-offs and probes, so there are more than cores;
@@ -29,4 +31,13 @@ func TestMain(m *testing.M) {
 		}
 	}
 	os.Exit(code)
+}
+
+// cluster is the user's, or one of this package's own: its tests stop a node, the scheduler and the API server.
+func cluster(t *testing.T) *harness.Cluster {
+	t.Helper()
+	if os.Getenv("E2E_KUBECONFIG") != "" {
+		return harness.Shared(t)
+	}
+	return harness.Own(t, "rolloutexplain", 2)
 }

@@ -51,7 +51,7 @@ const (
 // Who may read less gets the same root where the rest shows it, hears what was not read, and never a wrong verdict.
 func TestNarrowRights(t *testing.T) {
 	t.Parallel()
-	c := harness.Shared(t)
+	c := cluster(t)
 	ns := c.Namespace(t)
 	all(app{replicas: 1}.up(), app{replicas: 1, command: "echo broken; exit 3", extra: never(5)}.apply())(t, c, ns)
 	eventually(t, 2*time.Minute, func() (string, bool) {
@@ -88,7 +88,7 @@ func TestNarrowRights(t *testing.T) {
 // Events live an hour: what the objects themselves tell is enough for the same root.
 func TestEventsExpired(t *testing.T) {
 	t.Parallel()
-	c := harness.Shared(t)
+	c := cluster(t)
 	for _, s := range []scenario{
 		change("crash", "", 1, app{command: "echo broken; exit 3", extra: never(5)}, "CrashLoop", stuck, "", nil, 0),
 		change("selector", "", 1, app{pod: "\n      nodeSelector: {disk: nvme}"}, "NodeSelectorUnmet", stuck, "", nil, 0),
@@ -122,7 +122,7 @@ func TestEventsExpired(t *testing.T) {
 // A newer change ends the wait for an older one: it is neither success nor failure.
 func TestWaitIsSuperseded(t *testing.T) {
 	t.Parallel()
-	c := harness.Shared(t)
+	c := cluster(t)
 	ns := c.Namespace(t)
 	all(app{replicas: 1}.up(), app{replicas: 1, extra: never(5)}.apply(), pause(2*time.Second))(t, c, ns)
 	done := make(chan harness.Result, 1)
@@ -142,7 +142,7 @@ func TestWaitIsSuperseded(t *testing.T) {
 // A pod or ReplicaSet stands for the workload that controls it; the table lists all, worst first.
 func TestClimbingAndTheTable(t *testing.T) {
 	t.Parallel()
-	c := harness.Shared(t)
+	c := cluster(t)
 	ns := c.Namespace(t)
 	all(app{replicas: 1}.up(), app{name: "bad", replicas: 1, image: "'Foo:::'"}.apply(), app{name: "idle", replicas: 0}.apply())(t, c, ns)
 	pod := strings.TrimSpace(c.MustKubectl(t, "get", "pods", "-n", ns, "-l", "app=api", "-o", "jsonpath={.items[0].metadata.name}"))
@@ -170,7 +170,7 @@ func TestClimbingAndTheTable(t *testing.T) {
 // not exist, and the test plays the kubelet for the healthy ones.
 func TestHundredRollouts(t *testing.T) {
 	t.Parallel()
-	c := harness.Shared(t)
+	c := cluster(t)
 	ns := c.Namespace(t)
 	const healthy, broken = 93, 7
 	var manifests strings.Builder
@@ -213,7 +213,7 @@ func TestHundredRollouts(t *testing.T) {
 // Revisions: history, a semantic difference with secrets masked, and a saved input that says the same offline.
 func TestRevisionsAndOffline(t *testing.T) {
 	t.Parallel()
-	c := harness.Shared(t)
+	c := cluster(t)
 	ns := c.Namespace(t)
 	env := func(v string) string {
 		return "\n        env: [{name: DB_PASSWORD, value: " + v + "}, {name: MODE, value: " + v + "}]"

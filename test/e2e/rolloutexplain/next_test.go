@@ -4,14 +4,12 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/kubectl-runbooks/kubectl-runbooks/test/e2e/harness"
 )
 
 // A next command is worth something only if it helps: each is run as it was printed, and the rollout must get complete.
 func TestNextCommandsHelp(t *testing.T) {
 	t.Parallel()
-	c := harness.Shared(t)
+	c := cluster(t)
 	db := app{kind: "StatefulSet", name: "db", replicas: 2}
 	for _, tt := range []struct {
 		name, target, root string

@@ -171,7 +171,7 @@ func restartPhase() phase {
 }
 
 func TestFaultsOfTheCluster(t *testing.T) {
-	c := harness.Shared(t)
+	c := cluster(t)
 	if c.Name == "" {
 		harness.Skip(t, "needs the embedded cluster: it breaks nodes")
 	}

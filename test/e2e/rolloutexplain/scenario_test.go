@@ -258,7 +258,7 @@ func (s scenario) proveWait(t *testing.T, c *harness.Cluster, ns string, outcome
 }
 
 func TestScenarios(t *testing.T) {
-	c := harness.Shared(t)
+	c := cluster(t)
 	for _, s := range scenarios() {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()

@@ -117,6 +117,25 @@ func TestAChangeIsSaidInWords(t *testing.T) {
 	}
 }
 
+// Two crashes while a dependency comes up leave a healthy rollout; a loop with longer runs does not look healthy between them.
+func TestAContainerThatRunsAgainHasRecovered(t *testing.T) {
+	for _, tt := range []struct {
+		ran, up time.Duration
+		want    report.Verdict
+	}{
+		{0, 10 * time.Second, report.Degraded}, {0, 40 * time.Second, report.Complete},
+		{time.Minute, 2 * time.Minute, report.Degraded}, {time.Minute, 4 * time.Minute, report.Complete},
+	} {
+		b := deploymentCase().done()
+		s := running(tt.up)
+		s.RestartCount, s.LastTerminationState.Terminated = 2, &corev1.ContainerStateTerminated{ExitCode: 1, Reason: "Error", StartedAt: ago(tt.up + tt.ran + time.Second), FinishedAt: ago(tt.up + time.Second)}
+		b.status(s)
+		if got := Evaluate(b.in, now, Options{}).Items[0]; got.Verdict != tt.want {
+			t.Errorf("ran %s, up for %s: %s, want %s", tt.ran, tt.up, codes(report.List{Items: []report.Rollout{got}}), tt.want)
+		}
+	}
+}
+
 // A fault of an old pod is no reason to go back to that pod's revision.
 func TestUndoIsNotAdvisedForOldPods(t *testing.T) {
 	b := statefulCase(func(s *appsv1.StatefulSet) { s.Status.UpdatedReplicas = 0 }).allOld()
