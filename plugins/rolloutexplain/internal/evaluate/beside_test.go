@@ -123,8 +123,10 @@ func TestAContainerThatRunsAgainHasRecovered(t *testing.T) {
 		ran, up time.Duration
 		want    report.Verdict
 	}{
-		{0, 10 * time.Second, report.Degraded}, {0, 40 * time.Second, report.Complete},
-		{time.Minute, 2 * time.Minute, report.Degraded}, {time.Minute, 4 * time.Minute, report.Complete},
+		{0, 10 * time.Second, report.Degraded},
+		{0, 40 * time.Second, report.Complete},
+		{time.Minute, 2 * time.Minute, report.Degraded},
+		{time.Minute, 4 * time.Minute, report.Complete},
 	} {
 		b := deploymentCase().done()
 		s := running(tt.up)
