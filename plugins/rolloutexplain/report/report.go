@@ -209,6 +209,8 @@ type Change struct {
 	Kind string `json:"kind"` // added, removed, changed
 	From string `json:"from,omitempty"`
 	To   string `json:"to,omitempty"`
+	// Part is what was added or removed as a whole (a container, a probe, a volume), where the change is a leaf of such.
+	Part string `json:"part,omitempty"`
 	// Relevant marks a change that may bear on the root cause.
 	Relevant bool `json:"relevant,omitempty"`
 }

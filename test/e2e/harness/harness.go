@@ -223,14 +223,23 @@ func firstWord(args []string) []string {
 	return nil
 }
 
-func (c *Cluster) mustProgram(t testing.TB, args ...string) {
+// Registry runs a command of the registry that the nodes pull from ("up", "push", "respond", "down") and gives what it
+// prints: the address, or the reference of what was pushed. The registry ends with its cluster.
+func (c *Cluster) Registry(t testing.TB, command string, args ...string) string {
+	t.Helper()
+	return strings.TrimSpace(c.mustProgram(t, append([]string{"registry", command, "--name", c.Name}, args...)...))
+}
+
+func (c *Cluster) mustProgram(t testing.TB, args ...string) string {
 	t.Helper()
 	if c.Name == "" {
-		Skip(t, "needs the embedded cluster: it breaks nodes")
+		Skip(t, "needs the embedded cluster: it breaks nodes, or serves them images")
 	}
-	if r := c.program(t, 3*time.Minute, nil, args...); r.Code != 0 {
+	r := c.program(t, 3*time.Minute, nil, args...)
+	if r.Code != 0 {
 		t.Fatalf("cluster %s: exit %d\n%s", strings.Join(args, " "), r.Code, tail(r.Stderr))
 	}
+	return r.Stdout
 }
 
 // OnNode runs a command in a node's namespaces.

@@ -14,7 +14,7 @@ import (
 // condition. The new pods never get ready, so each rollout comes to rest where the controller has no move left.
 func TestArithmeticGrid(t *testing.T) {
 	t.Parallel()
-	c := harness.Shared(t)
+	c := cluster(t)
 	ns := c.Namespace(t)
 	pairs := [][2]string{{"25%", "25%"}, {"1", "0"}, {"0", "1"}, {"0", "25%"}, {"50%", "50%"}, {"100%", "0"}}
 	var names []string
@@ -30,7 +30,7 @@ func TestArithmeticGrid(t *testing.T) {
 	}
 	markReady(t, c, ns, 55*len(pairs))
 	c.MustKubectl(t, "set", "env", "deployments", "--all", "V=2", "-n", ns)
-	harness.Eventually(t, 2*time.Minute, func() (string, bool) {
+	eventually(t, 2*time.Minute, func() (string, bool) {
 		list := explain(t, c, ns)
 		open := 0
 		for _, r := range list.Items {
@@ -82,7 +82,7 @@ func markReady(t *testing.T, c *harness.Cluster, ns string, want int) {
 	t.Helper()
 	patch := `{"status":{"conditions":[{"type":"Ready","status":"True","lastTransitionTime":"2026-01-01T00:00:00Z"}]}}`
 	var pods []string
-	harness.Eventually(t, 2*time.Minute, func() (string, bool) {
+	eventually(t, 2*time.Minute, func() (string, bool) {
 		pods = strings.Fields(c.MustKubectl(t, "get", "pods", "-n", ns, "-o", "name"))
 		return fmt.Sprintf("%d of %d pods", len(pods), want), len(pods) == want
 	})
@@ -91,7 +91,7 @@ func markReady(t *testing.T, c *harness.Cluster, ns string, want int) {
 		pods = pods[len(batch):]
 		c.MustKubectl(t, append([]string{"patch", "-n", ns, "--subresource=status", "--type=strategic", "-p", patch}, batch...)...)
 	}
-	harness.Eventually(t, time.Minute, func() (string, bool) {
+	eventually(t, time.Minute, func() (string, bool) {
 		out := c.MustKubectl(t, "get", "deployments", "-n", ns, "-o", `jsonpath={range .items[*]}{.status.availableReplicas}/{.spec.replicas} {end}`)
 		for _, pair := range strings.Fields(out) {
 			if a, b, _ := strings.Cut(pair, "/"); a != b {

@@ -4,13 +4,12 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/kubectl-runbooks/kubectl-runbooks/test/e2e/harness"
 )
 
 // A next command is worth something only if it helps: each is run as it was printed, and the rollout must get complete.
 func TestNextCommandsHelp(t *testing.T) {
-	c := harness.Shared(t)
+	t.Parallel()
+	c := cluster(t)
 	db := app{kind: "StatefulSet", name: "db", replicas: 2}
 	for _, tt := range []struct {
 		name, target, root string
@@ -29,7 +28,7 @@ func TestNextCommandsHelp(t *testing.T) {
 			ns := c.Namespace(t)
 			all(tt.steps...)(t, c, ns)
 			var got report
-			harness.Eventually(t, 90*time.Second, func() (string, bool) {
+			eventually(t, 90*time.Second, func() (string, bool) {
 				got = explain(t, c, ns, tt.target)
 				return got.Summary, got.root() == tt.root
 			})

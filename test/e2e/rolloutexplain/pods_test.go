@@ -11,6 +11,9 @@ func change(name, fault string, replicas int, bad app, root string, verdict []st
 	}
 }
 
+// over gives --wait more time than the usual 75 s.
+func (s scenario) over(within time.Duration) scenario { s.within = within; return s }
+
 func scheduling() []scenario {
 	return []scenario{
 		change("sched-selector", "a node selector that no node has", 1, app{pod: "\n      nodeSelector: {disk: nvme}"}, "NodeSelectorUnmet", stuck, "rollout undo", soon, 3, "disk=nvme", "no node has the label"),
@@ -59,10 +62,8 @@ func starting() []scenario {
 	similar := change("configmap-misspelt", "a ConfigMap with a slip in its name", 1, app{extra: env("configMapKeyRef: {name: setings, key: a}")}, "ConfigMapMissing", stuck, "get configmaps", nil, 0, `there is one named "settings"`)
 	similar.steps = append([]step{run("create", "configmap", "settings", "--from-literal=a=1")}, similar.steps...)
 	healed := change("configmap-created-later", "a ConfigMap that is created while --wait waits", 1, app{extra: env("configMapKeyRef: {name: settings, key: a}")}, "ConfigMapMissing", stuck, "", nil, 0)
-	healed.steps = append(healed.steps, pause(3*time.Second))
-	healed.steps = append(healed.steps, run("create", "configmap", "settings", "--from-literal=a=1"))
-	healed.root, healed.verdict, healed.says = "", good, nil
-	healed.wait, healed.exit = []string{"--timeout=90s", "--stable=1s"}, 0
+	healed.during = run("create", "configmap", "settings", "--from-literal=a=1")
+	healed.wait, healed.exit = []string{"--timeout=70s", "--stable=1s"}, 0
 	return append(list, missingKey, similar, healed)
 }
 
@@ -76,14 +77,27 @@ func running() []scenario {
 		change("liveness-kill", "a liveness probe that never passes", 1, app{extra: "\n        livenessProbe: {exec: {command: [\"false\"]}, periodSeconds: 1, failureThreshold: 2}"}, "LivenessKilled", broken, "rollout undo", soon, 3, "liveness probe"),
 		change("startup-kill", "a startup probe that gives too little time", 1, app{extra: "\n        startupProbe: {exec: {command: [\"false\"]}, periodSeconds: 1, failureThreshold: 3}"}, "StartupKilled", stuck, "rollout undo", soon, 3, "startup probe"),
 		change("post-start", "a postStart hook that fails", 1, app{extra: "\n        lifecycle: {postStart: {exec: {command: [\"false\"]}}}"}, "PostStartHookFailed", broken, "rollout undo", soon, 3, "postStart"),
+		change("post-start-hangs", "a postStart hook that does not end", 1, app{extra: "\n        lifecycle: {postStart: {exec: {command: [sleep, \"3600\"]}}}"}, "PostStartHookPending", late, "lifecycle", brief, 5, "postStart hook"),
 		change("init-crash", "an init container that fails", 1, app{pod: init("{name: migrate, image: " + image + ", command: [sh, -c, \"echo no such table; exit 4\"]}")}, "InitContainerFails", stuck, "rollout undo", soon, 3, "migrate", "exits 4"),
 		change("sidecar-not-started", "a sidecar whose startup probe does not pass", 1, app{pod: init("{name: mesh, restartPolicy: Always, image: " + image + ", command: [sleep, \"3600\"], startupProbe: {exec: {command: [\"false\"]}, periodSeconds: 5, failureThreshold: 100}}")}, "SidecarNotStarted", late, "logs", brief, 5, "mesh"),
+		waits("slow-but-healthy", "not ready for 40 s, then ready", app{command: "sleep 40; touch /tmp/ready; exec sleep 3600", extra: "\n        readinessProbe: {exec: {command: [cat, /tmp/ready]}, periodSeconds: 2}"}, []string{"--fail-after=5s", "--stable=2s", "--timeout=120s"}, 0, 120*time.Second),
+		waits("crashes-twice-then-runs", "ends twice, as while a dependency comes up, then runs", app{
+			command: "n=$(cat /c/n || echo 0); echo $((n+1)) >/c/n; [ $n -ge 2 ] || exit 1; touch /tmp/ready; exec sleep 3600", pod: "\n      volumes: [{name: c, emptyDir: {}}]",
+			extra: "\n        volumeMounts: [{name: c, mountPath: /c}]\n        readinessProbe: {exec: {command: [cat, /tmp/ready]}, periodSeconds: 2}",
+		}, []string{"--fail-after=5s", "--stable=2s", "--timeout=150s"}, 0, 150*time.Second),
+		waits("crash-default-patience", "a crash loop, and --wait without any flag", app{command: "sleep 1; exit 3", extra: never(5)}, []string{}, 3, 210*time.Second),
 		{
 			name: "false-success", fault: "no probe, exits 5 s after it starts", target: "deployment/api",
 			steps: []step{app{replicas: 2}.up(), app{replicas: 2, command: "sleep 5; exit 9"}.apply(), pause(25 * time.Second)},
 			root:  "CrashLoop", verdict: []string{"Degraded", "Stuck"}, says: []string{"exits 9"}, wait: []string{"--timeout=80s", "--fail-after=20s"}, exit: 3, within: 75 * time.Second, limit: 2 * time.Minute,
 		},
 	}
+}
+
+// waits is a change that is only waited for, from its very start.
+func waits(name, fault string, next app, flags []string, exit int, within time.Duration) scenario {
+	next.replicas = 1
+	return scenario{name: name, fault: fault, target: "deployment/api", steps: []step{app{replicas: 1}.up(), next.apply()}, wait: flags, exit: exit, within: within}
 }
 
 func readiness() []scenario {
@@ -93,7 +107,7 @@ func readiness() []scenario {
 		change("readiness-404", "a readiness probe of a path that is not there", 1, app{command: "mkdir /w; exec httpd -f -p 8080 -h /w", extra: http}, "ReadinessFailing", late, "logs", brief, 5, "404"),
 		change("readiness-gate", "a readiness gate that nobody sets", 1, app{pod: "\n      readinessGates: [{conditionType: example.com/traffic}]"}, "ReadinessGate", late, "readinessGates", brief, 5, "example.com/traffic"),
 		change("startup-window", "a startup probe with time left", 1, app{extra: "\n        startupProbe: {exec: {command: [\"false\"]}, periodSeconds: 5, failureThreshold: 60}"}, "StartupPending", moving, "logs", brief, 5, "startup probe"),
-		change("minready-countdown", "minReadySeconds 40, healthy", 1, app{spec: "\n  minReadySeconds: 40", command: "exec sleep 3601"}, "MinReadyWait", moving, "", []string{"--timeout=80s", "--stable=1s"}, 0, "40s of readiness"),
+		change("minready-countdown", "minReadySeconds 40, healthy", 1, app{spec: "\n  minReadySeconds: 40", command: "exec sleep 3601"}, "MinReadyWait", moving, "", []string{"--timeout=120s", "--stable=1s"}, 0, "40s of readiness").over(110 * time.Second),
 		{
 			name: "flapping", fault: "ready for 3 s, not ready for 3 s, minReadySeconds 30", target: "deployment/api",
 			steps: []step{app{replicas: 1}.up(), app{replicas: 1, spec: "\n  minReadySeconds: 30", extra: "\n        readinessProbe: {exec: {command: [sh, -c, \"test $(( $(date +%s) / 4 % 2 )) = 0\"]}, periodSeconds: 1, failureThreshold: 1}"}.apply(), pause(65 * time.Second)},

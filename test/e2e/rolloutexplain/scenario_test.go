@@ -23,15 +23,17 @@ type scenario struct {
 	steps  []step
 
 	root    string   // code of the root; empty: there must be none
-	verdict []string // any of
-	says    []string // the first line holds all of these
+	verdict []string // any of; nil: it is only waited for
+	says    []string // the summary, which is the first line of the text, holds all of these
 	next    string   // a next command of the root holds this
 	not     []string // codes that must never be the root, at any look
+	also    []string // codes that must be among the findings, whatever their role
 
 	wait   []string // flags for --wait; nil: not waited for
 	exit   int
 	within time.Duration // of --wait
-	limit  time.Duration // until the root is there; default 90 s
+	during step          // happens while --wait waits, a few seconds after it began
+	limit  time.Duration // until the root is there; default 150 s
 }
 
 type step func(t *testing.T, c *harness.Cluster, ns string)
@@ -39,18 +41,28 @@ type step func(t *testing.T, c *harness.Cluster, ns string)
 func apply(manifest string) step {
 	return func(t *testing.T, c *harness.Cluster, ns string) {
 		t.Helper()
-		c.Apply(t, strings.ReplaceAll(manifest, "NAMESPACE", ns), "-n", ns)
+		c.Apply(t, inNamespace(t, c, ns, manifest), "-n", ns)
 	}
+}
+
+// inNamespace puts the namespace, and the registry's address, where a scenario has their names.
+func inNamespace(t *testing.T, c *harness.Cluster, ns, text string) string {
+	t.Helper()
+	text = strings.ReplaceAll(text, "NAMESPACE", ns)
+	if strings.Contains(text, "REGISTRY") {
+		text = strings.ReplaceAll(text, "REGISTRY", c.Registry(t, "up"))
+	}
+	return text
 }
 
 func run(args ...string) step {
 	return func(t *testing.T, c *harness.Cluster, ns string) {
 		t.Helper()
-		var words []string
+		words := []string{"-n", ns}
 		for _, a := range args {
-			words = append(words, strings.ReplaceAll(a, "NAMESPACE", ns))
+			words = append(words, inNamespace(t, c, ns, a))
 		}
-		c.MustKubectl(t, append(words, "-n", ns)...)
+		c.MustKubectl(t, words...)
 	}
 }
 
@@ -84,18 +96,8 @@ type report struct {
 		MayCreate *int32 `json:"mayCreate"`
 		MayRemove *int32 `json:"mayRemove"`
 	} `json:"budget"`
-	Findings []struct {
-		Code    string   `json:"code"`
-		Role    string   `json:"role"`
-		Class   string   `json:"class"`
-		Message string   `json:"message"`
-		Pods    []string `json:"pods"`
-		Next    []struct {
-			Command string `json:"command"`
-			Risk    string `json:"risk"`
-		} `json:"next"`
-	} `json:"findings"`
-	Undo *struct {
+	Findings []found `json:"findings"`
+	Undo     *struct {
 		Advised  bool   `json:"advised"`
 		Revision int64  `json:"revision"`
 		Why      string `json:"why"`
@@ -105,6 +107,18 @@ type report struct {
 		State string `json:"state"`
 	} `json:"sources"`
 	Items []report `json:"items"`
+}
+
+type found struct {
+	Code    string   `json:"code"`
+	Role    string   `json:"role"`
+	Class   string   `json:"class"`
+	Message string   `json:"message"`
+	Pods    []string `json:"pods"`
+	Next    []struct {
+		Command string `json:"command"`
+		Risk    string `json:"risk"`
+	} `json:"next"`
 }
 
 func (r *report) root() string {
@@ -130,40 +144,77 @@ func explain(t *testing.T, c *harness.Cluster, ns string, args ...string) report
 // prove runs a scenario: break, look until the root is there, read the text, wait.
 func (s scenario) prove(t *testing.T, c *harness.Cluster) {
 	t.Helper()
-	ns := c.Namespace(t)
+	s.proveIn(t, c, c.Namespace(t))
+}
+
+func (s scenario) proveIn(t *testing.T, c *harness.Cluster, ns string) {
+	t.Helper()
+	outcome := &seen{}
+	defer func() { s.settle(t, outcome) }()
 	for _, do := range s.steps {
 		do(t, c, ns)
 	}
+	if s.verdict != nil {
+		s.proveLook(t, c, ns, outcome)
+	}
+	if s.wait != nil {
+		s.proveWait(t, c, ns, outcome)
+	}
+}
+
+// proveLook looks until the root is there, and reads the text.
+func (s scenario) proveLook(t *testing.T, c *harness.Cluster, ns string, outcome *seen) {
+	t.Helper()
 	limit := s.limit
 	if limit == 0 {
-		limit = 90 * time.Second
+		limit = 150 * time.Second // three crashes take 30 s of back-off, and on two busy cores a container minutes to start
 	}
 	var got report
-	harness.Eventually(t, limit, func() (string, bool) {
+	eventually(t, limit, func() (string, bool) {
 		got = explain(t, c, ns, s.target)
+		outcome.root, outcome.verdict = got.root(), got.Verdict
 		if slices.Contains(s.not, got.root()) {
 			t.Fatalf("root %s: %s", got.root(), got.Summary)
 		}
-		return fmt.Sprintf("root %q, verdict %s: %s", got.root(), got.Verdict, got.Summary), got.root() == s.root && slices.Contains(s.verdict, got.Verdict)
+		return fmt.Sprintf("root %q, verdict %s, without %q: %s", got.root(), got.Verdict, s.others(&got), got.Summary), got.root() == s.root && slices.Contains(s.verdict, got.Verdict) && s.others(&got) == ""
 	})
 	if dir := os.Getenv("E2E_SAVE_INPUTS"); dir != "" { // to make fixtures of what a real cluster holds
 		c.MustKubectl(t, "rollout-explain", "-n", ns, s.target, "-o", "name", "--save-input", filepath.Join(dir, s.name+".json"))
 	}
-	text := c.Kubectl(t, "rollout-explain", "-n", ns, s.target)
-	first, _, _ := strings.Cut(text.Stdout, "\n")
-	for _, word := range s.says {
-		if !strings.Contains(first, word) {
-			t.Errorf("the first line does not say %q: %s", word, first)
+	for _, word := range s.says { // of the same look: a crashing container may run at the next one
+		if !strings.Contains(got.Summary, word) {
+			t.Errorf("the summary does not say %q: %s", word, got.Summary)
 		}
 	}
 	if s.next != "" && !strings.Contains(commands(got), strings.ReplaceAll(s.next, "NAMESPACE", ns)) {
 		t.Errorf("no next command holds %q:\n%s", s.next, commands(got))
 	}
 	if testing.Verbose() {
-		t.Logf("\n%s", text.Stdout)
+		t.Logf("\n%s", c.Kubectl(t, "rollout-explain", "-n", ns, s.target).Stdout)
 	}
-	if s.wait != nil {
-		s.proveWait(t, c, ns)
+}
+
+// others names a finding that is missing beside the root.
+func (s scenario) others(r *report) string {
+	for _, code := range s.also {
+		if !slices.ContainsFunc(r.Findings, func(f found) bool { return f.Code == code }) {
+			return code
+		}
+	}
+	return ""
+}
+
+// eventually polls as harness.Eventually does, more slowly: each look starts kubectl and the plugin.
+func eventually(t *testing.T, limit time.Duration, done func() (string, bool)) {
+	t.Helper()
+	for deadline := time.Now().Add(limit); ; time.Sleep(2 * time.Second) {
+		complaint, ok := done()
+		if ok {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %s: %s", limit, complaint)
+		}
 	}
 }
 
@@ -180,12 +231,23 @@ func commands(r report) string {
 	return strings.Join(lines, "\n")
 }
 
-func (s scenario) proveWait(t *testing.T, c *harness.Cluster, ns string) {
+func (s scenario) proveWait(t *testing.T, c *harness.Cluster, ns string, outcome *seen) {
 	t.Helper()
-	begun := time.Now()
+	begun, done := time.Now(), make(chan struct{})
+	if s.during != nil {
+		go func() {
+			defer close(done)
+			time.Sleep(6 * time.Second)
+			s.during(t, c, ns)
+		}()
+	} else {
+		close(done)
+	}
 	args := append([]string{"rollout-explain", "-n", ns, s.target, "--wait"}, s.wait...)
 	r := c.Run(t, s.within+30*time.Second, nil, "kubectl", args...)
+	<-done
 	took := time.Since(begun).Round(100 * time.Millisecond)
+	outcome.waited, outcome.exit, outcome.took = true, r.Code, took
 	if r.Code != s.exit {
 		t.Errorf("--wait ends with %d after %s, want %d\n%s\n%s", r.Code, took, s.exit, r.Stdout, r.Stderr)
 	}
@@ -196,7 +258,7 @@ func (s scenario) proveWait(t *testing.T, c *harness.Cluster, ns string) {
 }
 
 func TestScenarios(t *testing.T) {
-	c := harness.Shared(t)
+	c := cluster(t)
 	for _, s := range scenarios() {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()

@@ -107,8 +107,19 @@ func never(seconds int) string {
 
 func scenarios() []scenario {
 	var list []scenario
-	for _, part := range [][]scenario{refusals(), controllers(), statefulSets(), daemonSets(), scheduling(), starting(), running(), readiness(), ending(), jobs(), fine()} {
+	for _, part := range [][]scenario{refusals(), controllers(), statefulSets(), daemonSets(), scheduling(), starting(), running(), readiness(), ending(), jobs(), fine(), registries(), webhooks(), moreControllers(), moreStatefulSets(), morePlaces(), argo()} {
 		list = append(list, part...)
+	}
+	return list
+}
+
+// everyScenario is what the page in docs holds, in its order.
+func everyScenario() []scenario {
+	list := scenarios()
+	for _, p := range phases() {
+		for _, s := range p.scenarios {
+			list = append(list, s.scenario)
+		}
 	}
 	return list
 }
@@ -292,7 +303,7 @@ func daemonSets() []scenario {
 		{
 			name: "daemonset-crash", fault: "a template that crashes", target: "daemonset/agent",
 			steps: []step{ds(app{}).up(), ds(app{command: "echo cannot open /dev/thing; exit 7"}).apply()},
-			root:  "CrashLoop", verdict: stuck, says: []string{"exits 7"}, next: "rollout undo daemonset/agent --to-revision=1", wait: soon, exit: 3, within: 40 * time.Second,
+			root:  "CrashLoop", verdict: broken, says: []string{"exits 7"}, next: "rollout undo daemonset/agent --to-revision=1", wait: soon, exit: 3, within: 40 * time.Second,
 		},
 		{
 			name: "daemonset-hostport-surge", fault: "maxSurge 1 with a host port", target: "daemonset/agent",

@@ -181,6 +181,13 @@ func (c *Collector) askNodePods(ctx context.Context) answer {
 			if o := metav1.GetControllerOfNoCopy(p); o != nil {
 				np.Owner = string(o.UID)
 			}
+			for _, container := range p.Spec.Containers {
+				for _, port := range container.Ports {
+					if port.HostPort > 0 {
+						np.HostPorts = append(np.HostPorts, port.HostPort)
+					}
+				}
+			}
 			pods = append(pods, np)
 		}
 	}, &sync.Mutex{})

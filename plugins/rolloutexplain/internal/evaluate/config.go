@@ -17,6 +17,7 @@ var (
 	keyAbsent    = regexp.MustCompile(`couldn't find key (\S+) in (ConfigMap|Secret) (\S+)`)
 	keyRefAbsent = regexp.MustCompile(`references non-existent (config|secret) key: (\S+)`)
 	multiAttach  = regexp.MustCompile(`Multi-Attach error for volume "([^"]+)"(.*)$`)
+	hostPathType = regexp.MustCompile(`hostPath type check failed: (\S+) is not an? (.+)$`)
 	driverAbsent = regexp.MustCompile(`driver name (\S+) not found in the list of registered CSI drivers`)
 )
 
@@ -171,8 +172,15 @@ func (e *evaluator) volumeCause(w *workload, p *pod, events []event) *cause {
 	if containsAny(ev.message, "failed to sync configmap cache", "failed to sync secret cache", "not registered") {
 		return e.cause(p, stageVolume, VolumeMountFailed, report.Transient, "a volume waits for the kubelet's cache: %s", oneLine(ev.message)).healing().byEvent(ev)
 	}
-	return e.cause(p, stageVolume, VolumeMountFailed, report.Transient, "a volume cannot be mounted: %s", innermost(ev.message)).withKey(firstWords(ev.message, 6)).byEvent(ev).
-		then(e.next(w, finding.Read, "the mount in the kubelet's words", "describe", "pod", p.Name), e.next(w, finding.Read, "the claims", "get", "pvc"))
+	describe := e.next(w, finding.Read, "the mount in the kubelet's words", "describe", "pod", p.Name)
+	if m := hostPathType.FindStringSubmatch(ev.message); m != nil {
+		return e.cause(p, stageVolume, VolumeMountFailed, report.Likely, "a volume cannot be mounted: hostPath %s on node %s is not there, or not a %s", m[1], p.Spec.NodeName, m[2]).withKey(m[1]).byEvent(ev).then(describe)
+	}
+	c := e.cause(p, stageVolume, VolumeMountFailed, report.Transient, "a volume cannot be mounted: %s", innermost(ev.message)).withKey(firstWords(ev.message, 6)).byEvent(ev).then(describe)
+	if slices.ContainsFunc(p.Spec.Volumes, func(v corev1.Volume) bool { return v.PersistentVolumeClaim != nil || v.Ephemeral != nil }) {
+		c.then(e.next(w, finding.Read, "the claims", "get", "pvc"))
+	}
+	return c
 }
 
 func attachedSince(events []event, failed *event) bool {

@@ -18,8 +18,8 @@ func seconds(n int64) time.Duration { return time.Duration(n) * time.Second }
 // A container is in a loop while its last end is younger than this: the back-off grows to 5 minutes, and is forgotten
 // after 10 minutes of running. https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#restart-policy
 const (
-	maxCrashBackoff = 5 * time.Minute
-	crashMemory     = 10 * time.Minute
+	crashMemory = 10 * time.Minute
+	recovered   = 30 * time.Second // up and ready for this long, and for three times its last run: out of the loop
 )
 
 // crash judges a container that ended. The waiting reason CrashLoopBackOff can be absent through the whole back-off (a
@@ -39,8 +39,8 @@ func (e *evaluator) crash(w *workload, p *pod, spec *corev1.Container, s *corev1
 	if running && (e.now.Sub(end.FinishedAt.Time) > crashMemory || s.RestartCount < 1 || p.available && s.RestartCount < 2) {
 		return nil
 	}
-	// A container that has been up for much longer than its runs before is not in the loop any more.
-	if running && s.Ready && p.available && e.now.Sub(s.State.Running.StartedAt.Time) > max(maxCrashBackoff, 2*end.FinishedAt.Sub(end.StartedAt.Time)) {
+	// A container that has been up for much longer than its run before is not in the loop any more: what it waited for came.
+	if running && s.Ready && p.available && e.now.Sub(s.State.Running.StartedAt.Time) > max(recovered, 3*end.FinishedAt.Sub(end.StartedAt.Time)) {
 		return nil
 	}
 	exits := s.RestartCount
@@ -207,13 +207,16 @@ func (e *evaluator) startErrorText(w *workload, p *pod, spec *corev1.Container, 
 		c.Class, c.Severity, c.Heals = report.Transient, finding.Warning, "maybe"
 	}
 	c.by(evidence("Pod "+p.Name, "status.containerStatuses["+spec.Name+"]", reason+": "+message, noTime))
+	if !containsAny(message, "exec") {
+		return c.then(e.next(w, finding.Read, "the error in the kubelet's words", "describe", "pod", p.Name))
+	}
 	return c.then(e.next(w, finding.Read, "the command of the container", "get", "pod", p.Name, "-o", fmt.Sprintf(`jsonpath={.spec.containers[?(@.name=="%s")]['command','args']}`, spec.Name)))
 }
 
 // runtimeWords keeps the part of a runtime's error that names the file or the reason.
 func runtimeWords(text string) string {
 	text = innermost(text)
-	for _, mark := range []string{"unable to start container process: ", "error during container init: ", "OCI runtime create failed: ", "failed to create containerd task: "} {
+	for _, mark := range []string{"unable to start container process: ", "error during container init: ", "OCI runtime create failed: ", "failed to create containerd task: ", "failed to create containerd container: "} {
 		if i := strings.LastIndex(text, mark); i >= 0 {
 			text = text[i+len(mark):]
 		}

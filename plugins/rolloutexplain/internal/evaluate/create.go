@@ -29,6 +29,7 @@ var (
 	podSecurity   = regexp.MustCompile(`violates PodSecurity "([^"]+)": (.+)$`)
 	policyDenied  = regexp.MustCompile(`(Validating|Mutating)AdmissionPolicy '([^']+)' with binding '([^']+)' denied request: (.+)$`)
 	webhookDenied = regexp.MustCompile(`admission webhook "([^"]+)" denied the request(?: without explanation|: (.+))?$`)
+	webhookTarget = regexp.MustCompile(`https://([a-z0-9-]+)\.([a-z0-9-]+)\.svc[:/]`)
 	webhookFailed = regexp.MustCompile(`failed calling webhook "([^"]+)": (.+)$`)
 	accountAbsent = regexp.MustCompile(`error looking up service account (\S+?)/(\S+?): (.+)$`)
 	priorityNone  = regexp.MustCompile(`no PriorityClass with name (\S+) was found`)
@@ -122,7 +123,7 @@ func (e *evaluator) refusalByPolicy(text string, w *workload) refused {
 	if m := webhookFailed.FindStringSubmatch(text); m != nil {
 		return refused{
 			code: WebhookUnreachable, class: report.Transient, heals: "maybe", what: fmt.Sprintf("admission webhook %q cannot be called: %s", m[1], m[2]),
-			next: []finding.Next{e.webhooks("its Service and failurePolicy; then look at that Service's endpoints")},
+			next: e.webhookService(m[2]),
 		}
 	}
 	if strings.Contains(text, "because it is being terminated") {
@@ -138,8 +139,21 @@ func (e *evaluator) refusalByPolicy(text string, w *workload) refused {
 	return refused{}
 }
 
+// webhookService leads to what should answer the call: the Service's endpoints where the URL names a Service.
+func (e *evaluator) webhookService(text string) []finding.Next {
+	all := e.webhooks("the Service or URL that it calls, and its failurePolicy")
+	m := webhookTarget.FindStringSubmatch(text)
+	if m == nil {
+		return []finding.Next{all}
+	}
+	return []finding.Next{{
+		Command: e.kubectl.Command(m[2], "get", "endpointslices", "-l", "kubernetes.io/service-name="+m[1]),
+		Why:     fmt.Sprintf("is there a pod behind the webhook's Service %s/%s", m[2], m[1]), Risk: finding.Read,
+	}, all}
+}
+
 func (e *evaluator) webhooks(why string) finding.Next {
-	return e.cluster(finding.Read, why, "get", "validatingwebhookconfigurations,mutatingwebhookconfigurations", "-o", "custom-columns=KIND:.kind,NAME:.metadata.name,HOOKS:.webhooks[*].name,SERVICE:.webhooks[*].clientConfig.service.name,POLICY:.webhooks[*].failurePolicy")
+	return e.cluster(finding.Read, why, "get", "validatingwebhookconfigurations,mutatingwebhookconfigurations", "-o", "custom-columns=KIND:.kind,NAME:.metadata.name,HOOKS:.webhooks[*].name,SERVICE:.webhooks[*].clientConfig.service.name,URL:.webhooks[*].clientConfig.url,POLICY:.webhooks[*].failurePolicy")
 }
 
 func (e *evaluator) refusalByReference(text string, w *workload) refused {

@@ -39,7 +39,8 @@ func (e *evaluator) daemonSet(ds *appsv1.DaemonSet) *workload {
 	old := selectPods(live(w.pods), func(p *pod) bool { return !p.isNew })
 	all := ds.Status.NumberAvailable == desired && ds.Status.NumberReady == desired
 	w.settled = observed && all && ds.Status.UpdatedNumberScheduled == desired
-	w.completed = observed && ds.Status.UpdatedNumberScheduled == desired && len(old) == 0
+	// No condition says that it was complete before: only pods that have each been ready once do.
+	w.completed = observed && ds.Status.UpdatedNumberScheduled == desired && len(old) == 0 && !slices.ContainsFunc(live(w.newPods()), neverReady)
 	w.begun = true
 	if ds.Status.CurrentNumberScheduled < desired {
 		w.missing, w.missingOf = desired-ds.Status.CurrentNumberScheduled, ds.UID

@@ -279,6 +279,8 @@ func (e *evaluator) deploymentAction(d *appsv1.Deployment, w *workload) {
 		return
 	case d.Spec.Paused:
 		w.rep.Action = "nothing while it is paused"
+	case w.has(ControllerNotObserving):
+		w.rep.Action = "nothing before the controller has seen the newest change"
 	case d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType:
 		switch old := len(selectPods(w.oldPods(), func(p *pod) bool { return !p.dead })); {
 		case old > 0:

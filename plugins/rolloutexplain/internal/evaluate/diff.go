@@ -32,14 +32,14 @@ func diffTemplates(from, to *corev1.PodTemplateSpec) []report.Change {
 		now, kept := b[path]
 		switch {
 		case !kept:
-			changes = append(changes, report.Change{Path: path, Kind: "removed", From: show(path, old)})
+			changes = append(changes, report.Change{Path: path, Kind: "removed", From: show(path, old), Part: partOf(path, b)})
 		case kept && now != old:
 			changes = append(changes, report.Change{Path: path, Kind: "changed", From: show(path, old), To: show(path, now)})
 		}
 	}
 	for path, now := range b {
 		if _, kept := a[path]; !kept {
-			changes = append(changes, report.Change{Path: path, Kind: "added", To: show(path, now)})
+			changes = append(changes, report.Change{Path: path, Kind: "added", To: show(path, now), Part: partOf(path, a)})
 		}
 	}
 	slices.SortFunc(changes, func(x, y report.Change) int {
@@ -47,6 +47,27 @@ func diffTemplates(from, to *corev1.PodTemplateSpec) []report.Change {
 	})
 	return changes
 }
+
+var parts = regexp.MustCompile(`^(?:(?:init|ephemeral)?[cC]ontainers\[[^\]]*\]|volumes\[[^\]]*\]|affinity)`)
+
+// partOf names the container, probe or volume of a leaf that the other template does not have at all.
+func partOf(path string, other map[string]string) string {
+	for _, part := range []string{parts.FindString(path), innerPart.FindString(path)} {
+		if part == "" || part == path {
+			continue
+		}
+		absent := true
+		for p := range other {
+			absent = absent && p != part && !strings.HasPrefix(p, part+".") && !strings.HasPrefix(p, part+"[")
+		}
+		if absent {
+			return part
+		}
+	}
+	return ""
+}
+
+var innerPart = regexp.MustCompile(`^.*?(?:Probe|volumeMounts\[[^\]]*\])`)
 
 // weight puts what breaks rollouts most often first.
 func weight(path string) int {
@@ -187,7 +208,7 @@ var bearing = map[string][]string{
 	ImageNotFound: {".image"}, ImageUnauthorized: {".image", "imagePullSecrets", "serviceAccount"}, RegistryUnreachable: {".image"}, InvalidImageName: {".image"},
 	ImageNeverPull: {".image", "imagePullPolicy"}, ImagePullFailed: {".image"}, ImageRejected: {".image"}, ExecFormatError: {".image"},
 	OOMKilled: {".resources", ".image", ".env", ".args", ".command"}, CrashLoop: {""}, InitContainerFails: {""}, ExitsNormally: {".command", ".args", ".image"},
-	ContainerStartError: {".command", ".args", ".image", "workingDir", "olumeMounts", "securityContext"}, PostStartHookFailed: {"lifecycle", ".image"},
+	ContainerStartError: {".command", ".args", ".image", "workingDir", "olumeMounts", "securityContext"}, PostStartHookFailed: {"lifecycle", ".image"}, PostStartHookPending: {"lifecycle", ".image"},
 	LivenessKilled: {"livenessProbe", ".ports", ".image", ".env", ".command", ".args", ".resources"}, StartupKilled: {"startupProbe", ".ports", ".image", ".env", ".command", ".args", ".resources"},
 	StartupPending: {"startupProbe", ".image"}, ReadinessFailing: {"readinessProbe", ".ports", ".image", ".env", ".command", ".args"}, Flapping: {"readinessProbe", ".image", ".env", ".resources"},
 	ReadinessGate: {"readinessGates"}, SidecarNotStarted: {"initContainers"}, InitRunning: {"initContainers"},
@@ -197,7 +218,7 @@ var bearing = map[string][]string{
 	Unschedulable: {".resources", "nodeSelector", "affinity", "tolerations", "olume"}, SchedulerUnknown: {"schedulerName"}, SchedulingGated: {"schedulingGates"},
 	QuotaExceeded: {".resources"}, QuotaMustSpecify: {".resources"}, LimitRangeViolated: {".resources"}, PodSecurityViolated: {"securityContext", "host", "olume", "capabilities"},
 	AdmissionPolicyDenied: {""}, WebhookDenied: {""}, ServiceAccountMissing: {"serviceAccount"}, PriorityClassMissing: {"priorityClassName"}, RuntimeClassMissing: {"runtimeClassName"}, PodInvalid: {""},
-	VolumeMountFailed: {"olume"}, Evicted: {".resources", "olume", ".image"}, PodRejected: {"nodeName", ".resources"}, ContainerConfigError: {""}, ResourceClaimUnmet: {"resourceClaims"}, BrokeAfterCompletion: {""},
+	VolumeMountFailed: {"olume"}, Evicted: {".resources", "olume", ".image"}, NodeNotReady: {"nodeName"}, PodRejected: {""}, SandboxFailed: {"runtimeClassName"}, ContainerConfigError: {""}, ResourceClaimUnmet: {"resourceClaims"}, BrokeAfterCompletion: {""},
 }
 
 // mark flags the changes that bear on a cause, those in the cause's own container first.
@@ -235,7 +256,9 @@ func sayChange(c report.Change) string {
 		}
 		return fmt.Sprintf("env %s %s → %s", name, c.From, c.To)
 	}
-	if inContainer {
+	if name, ok := strings.CutSuffix(path, "]"); ok && inContainer && !strings.Contains(name, "]") {
+		path = "container " + name // the whole of it
+	} else if inContainer {
 		path = strings.Replace(path, "].", " ", 1)
 	}
 	switch c.Kind {

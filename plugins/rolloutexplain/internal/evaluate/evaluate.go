@@ -226,6 +226,8 @@ func (e *evaluator) place(w *workload, groups []*group) (shared bool) {
 			continue // the trap's own finding tells it
 		case g.isNew && g.Code == MinReadyWait && g.Heals == "yes":
 			f.Role = report.Root
+		case g.isNew && g.Code == Evicted && len(g.pods) >= 2 && overLimit(g.pods):
+			f.Role, f.Attempts = report.Root, int32(len(g.pods)) //nolint:gosec // pods
 		case g.isNew && allDead(g) && len(live(w.newPods())) >= int(w.desired):
 			f.Role = report.Unrelated // corpses that have been replaced
 		case g.isNew:
@@ -243,6 +245,13 @@ func (e *evaluator) place(w *workload, groups []*group) (shared bool) {
 		w.add(f)
 	}
 	return shared
+}
+
+// overLimit says whether pods were evicted for what they themselves use: their successors will be, too.
+func overLimit(pods []*pod) bool {
+	return !slices.ContainsFunc(pods, func(p *pod) bool {
+		return !containsAny(p.Status.Message, "exceeds the limit", "exceeds the total limit", "exceeded its local ephemeral storage limit")
+	})
 }
 
 func allDead(g *group) bool {

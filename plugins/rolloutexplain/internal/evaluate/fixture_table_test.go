@@ -106,10 +106,10 @@ func controllerFixtures() []fixture {
 
 func noteFixtures() []fixture {
 	writers := with(func(b *builder) {
-		fields := metav1.NewFieldsV1(`{"f:spec":{"f:replicas":{}}}`)
 		at := ago(time.Minute)
-		b.d.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "kubectl", FieldsV1: fields, Time: &at}, {Manager: "kube-controller-manager", Subresource: "scale", FieldsV1: fields, Time: &at}}
-		b.event("d", "ScalingReplicaSet", "Scaled up replica set api-2 from 1 to 2", 9)
+		b.d.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "kube-controller-manager", Subresource: "scale", FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:replicas":{}}}`), Time: &at}}
+		b.event("d", "ScalingReplicaSet", "Scaled up replica set api-2 from 1 to 2", 3)
+		b.event("d", "ScalingReplicaSet", "Scaled down replica set api-2 from 2 to 1", 3)
 	})
 	noHistory := with(func(b *builder) {
 		b.d.Spec.RevisionHistoryLimit = ptr(int32(0))
@@ -127,7 +127,7 @@ func noteFixtures() []fixture {
 			b.d.Spec.Replicas, b.in.ReplicaSets[1].Spec.Replicas, b.in.Pods = ptr(int32(0)), ptr(int32(0)), nil
 			b.d.Status = appsv1.DeploymentStatus{ObservedGeneration: 2}
 		}), func(b *builder) { b.d.Spec.Replicas = ptr(int32(1)) }},
-		{ForeignWriter, writers, func(b *builder) { b.d.ManagedFields = b.d.ManagedFields[:1] }},
+		{ForeignWriter, writers, func(b *builder) { b.in.Events[1].Message = "Scaled down replica set api-1 from 2 to 1" }},
 		{StillEnding, with(func(b *builder) {
 			b.done()
 			b.addPod("api-1-a", "rs1", "api:1", "w1", time.Hour, running(time.Hour))
@@ -309,6 +309,11 @@ func crashFixtures() []fixture {
 		}), func(b *builder) { b.in.Logs[0].Lines = []string{"bye"} }},
 		{LivenessKilled, loop(137, "Error", killed("liveness")), func(b *builder) { b.in.Events = nil }},
 		{StartupKilled, loop(137, "Error", killed("startup")), func(b *builder) { b.in.Events = nil }},
+		{PostStartHookPending, with(func(b *builder) {
+			b.c().Lifecycle = &corev1.Lifecycle{PostStart: &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: []string{"sleep", "3600"}}}}
+			b.podEvent("Started", "Container started", 1)
+			b.in.Events[0].LastTimestamp = ago(40 * time.Second)
+		}), func(b *builder) { b.in.Events[0].LastTimestamp = ago(3 * time.Second) }},
 		{PostStartHookFailed, waits("PostStartHookError", "PostStartHook failed"), healthy},
 		{InitContainerFails, firstFails, func(b *builder) {
 			b.x().Status.InitContainerStatuses[0].State.Terminated.ExitCode = 0

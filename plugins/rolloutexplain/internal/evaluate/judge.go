@@ -69,11 +69,16 @@ func (e *evaluator) progressedWithin(w *workload, d time.Duration) bool {
 // wasUp says whether a pod that is not available now has been ready before: its Ready condition changed long after the
 // pod began.
 func (e *evaluator) wasUp(w *workload) bool {
-	return slices.ContainsFunc(live(w.newPods()), func(p *pod) bool {
-		c := podCondition(p.Pod, "Ready")
-		began := podCondition(p.Pod, "Initialized")
-		return !p.ready && c != nil && began != nil && c.LastTransitionTime.Sub(began.LastTransitionTime.Time) > time.Second && c.LastTransitionTime.After(p.CreationTimestamp.Time)
-	})
+	return slices.ContainsFunc(live(w.newPods()), func(p *pod) bool { return !p.ready && !neverReady(p) })
+}
+
+// neverReady says whether a pod has not been ready so far: its Ready condition is as old as the pod.
+func neverReady(p *pod) bool {
+	c, began := podCondition(p.Pod, "Ready"), podCondition(p.Pod, "Initialized")
+	if p.ready {
+		return false
+	}
+	return c == nil || began == nil || c.LastTransitionTime.Sub(began.LastTransitionTime.Time) <= time.Second || !c.LastTransitionTime.After(p.CreationTimestamp.Time)
 }
 
 func (w *workload) root() *report.Finding {
@@ -86,7 +91,7 @@ func (w *workload) root() *report.Finding {
 // judgeSettled: the counters say complete; a container that keeps crashing behind them says otherwise.
 func (e *evaluator) judgeSettled(w *workload, root *report.Finding) *report.Finding {
 	r := w.rep
-	if root != nil && crashFamily[root.Code] && (root.Attempts >= 2 || w.kind == "Job") {
+	if root != nil && (crashFamily[root.Code] || root.Code == Evicted) && (root.Attempts >= 2 || w.kind == "Job") {
 		r.Verdict, r.Summary = report.Degraded, root.Message
 		e.brokeAfter(w)
 		return root

@@ -36,7 +36,7 @@ func (e *evaluator) schedulingDetail(w *workload, p *pod, c *cause, terms []sche
 		return
 	}
 	if len(terms) == 0 || !e.need(Need{Kind: NeedNodes}) || len(e.in.Nodes) == 0 {
-		e.classWithoutNodes(w, c)
+		e.classWithoutNodes(w, p, c)
 		return
 	}
 	room := e.need(Need{Kind: NeedNodePods})
@@ -73,12 +73,14 @@ func fitRank(f nodeFit) int {
 }
 
 // classWithoutNodes judges by the text alone.
-func (e *evaluator) classWithoutNodes(w *workload, c *cause) {
+func (e *evaluator) classWithoutNodes(w *workload, p *pod, c *cause) {
 	switch c.Code {
 	case NodeSelectorUnmet:
 		c.Class, c.Heals = report.Likely, "no"
 	case HostPortTaken, PodAffinityUnmet:
-		e.heldByOld(w, c)
+		if oldHolds(w, p, c.Code) {
+			e.heldByOld(w, c)
+		}
 	}
 	c.Confidence = "medium"
 }
@@ -106,16 +108,19 @@ func (e *evaluator) classByNodes(w *workload, p *pod, c *cause, fits []nodeFit, 
 	faults := slices.ContainsFunc(fits, func(f nodeFit) bool { return f.fault })
 	switch {
 	case len(open) == 0 && faults:
-		c.Message += "; " + nodeTrouble(fits)
+		e.nodesInTrouble(c, fits)
 	case len(open) == 0:
 		c.Class, c.Heals = report.Likely, "no"
 		if miss := selectorMiss(p, fits); miss != "" {
 			c.Message += "; " + miss
 		}
 		c.then(e.cluster(finding.Read, "labels and taints of the nodes", "get", "nodes", "-o", "custom-columns=NAME:.metadata.name,TAINTS:.spec.taints[*].key,UNSCHEDULABLE:.spec.unschedulable,LABELS:.metadata.labels"))
-	case c.Code == HostPortTaken || c.Code == PodAffinityUnmet || c.Code == TopologySpread && strings.Contains(c.Message, "anti-affinity"):
-		e.heldByOld(w, c)
+	case c.Code == HostPortTaken || c.Code == PodAffinityUnmet:
+		e.classByOthers(w, p, c)
 	case c.Code == InsufficientResources || c.Code == TooManyPods || c.Code == Unschedulable:
+		if c.Code == Unschedulable && room && !slices.ContainsFunc(open, func(f nodeFit) bool { return f.lacks == "" }) {
+			c.recode(InsufficientResources) // of the nodes that are wanted each lacks room: the others do not matter
+		}
 		e.classByRoom(w, c, open, room, faults)
 	}
 }
@@ -136,19 +141,14 @@ func (e *evaluator) classByRoom(w *workload, c *cause, open []nodeFit, room, fau
 	}
 }
 
-func nodeTrouble(fits []nodeFit) string {
-	var names []string
-	for _, f := range fits {
-		if f.fault {
-			names = append(names, f.node.Name+" ("+f.static+")")
-		}
-	}
-	return "nodes in trouble: " + list(names, 5)
-}
-
 // fit runs the filters that need no more than the node and the pods on it.
 func (e *evaluator) fit(w *workload, p *pod, n *corev1.Node, room bool) nodeFit {
 	f := nodeFit{node: n}
+	// First of all: the trouble of a node that is not wanted is no reason.
+	if ok, err := nodeaffinity.GetRequiredNodeAffinity(p.Pod).Match(n); err == nil && !ok {
+		f.static = "labels do not match the node selector or affinity"
+		return f
+	}
 	if n.Spec.Unschedulable && !toleratesUnschedulable(p) {
 		f.static, f.fault = "cordoned (spec.unschedulable)", true
 		return f
@@ -160,10 +160,6 @@ func (e *evaluator) fit(w *workload, p *pod, n *corev1.Node, room bool) nodeFit 
 		}
 		f.static = "taint " + taintText(t)
 		f.fault = strings.HasPrefix(t.Key, "node.kubernetes.io/") || strings.HasPrefix(t.Key, "node.cloudprovider.kubernetes.io/")
-		return f
-	}
-	if ok, err := nodeaffinity.GetRequiredNodeAffinity(p.Pod).Match(n); err == nil && !ok {
-		f.static = "labels do not match the node selector or affinity"
 		return f
 	}
 	e.fitRoom(w, p, n, room, &f)

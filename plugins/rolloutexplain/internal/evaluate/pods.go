@@ -2,6 +2,7 @@ package evaluate
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -9,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -128,8 +130,11 @@ func (e *evaluator) deadPod(w *workload, p *pod) *cause {
 		if w.template != nil && w.template.Spec.NodeName != "" {
 			c.Message += "; the template sets nodeName, which goes past the scheduler"
 		}
-		return c.since(when).by(evidence("Pod "+p.Name, "status.reason", reason, when)).then(
-			e.cluster(finding.Read, "what that node has left", "describe", "node", p.Spec.NodeName))
+		c.since(when).by(evidence("Pod "+p.Name, "status.reason", reason, when))
+		if strings.HasPrefix(reason, "OutOf") {
+			return c.then(e.cluster(finding.Read, "what that node has left", "describe", "node", p.Spec.NodeName))
+		}
+		return c.then(describe)
 	}
 	if d := podCondition(p.Pod, corev1.DisruptionTarget); d != nil && d.Status == corev1.ConditionTrue {
 		c := e.cause(p, stageRun, PodDisrupted, report.Transient, "it was removed from outside (%s): %s", d.Reason, oneLine(d.Message))
@@ -232,7 +237,7 @@ func (e *evaluator) nodeCause(w *workload, p *pod) *cause {
 	e.askNode(p.Spec.NodeName)
 	n := e.nodes[p.Spec.NodeName]
 	if n == nil {
-		return nil
+		return e.nodeAbsent(w, p)
 	}
 	for _, c := range n.Status.Conditions {
 		if c.Type != corev1.NodeReady || c.Status == corev1.ConditionTrue {
@@ -247,8 +252,27 @@ func (e *evaluator) nodeCause(w *workload, p *pod) *cause {
 	return nil
 }
 
+// nodeAbsent: a pod that is bound to a node that does not exist, as by a slip in the template's nodeName. Such pods are
+// removed within a minute and made again, so that none of them ever looks old.
+func (e *evaluator) nodeAbsent(w *workload, p *pod) *cause {
+	state := e.in.Sources.Get("nodes").State
+	if !e.fetched[Need{Kind: NeedNode, Name: p.Spec.NodeName}] || state != source.OK && state != source.Absent {
+		return nil
+	}
+	c := e.cause(p, stageNode, NodeNotReady, report.Transient, "it is bound to node %s, which does not exist", p.Spec.NodeName).withKey(p.Spec.NodeName).since(p.CreationTimestamp.Time).
+		by(evidence("Pod "+p.Name, "spec.nodeName", p.Spec.NodeName, p.CreationTimestamp.Time))
+	if w.template != nil && w.template.Spec.NodeName == p.Spec.NodeName {
+		c.Class, c.Severity, c.Heals = report.Likely, finding.Critical, "no"
+		c.Message += "; the template sets nodeName, which goes past the scheduler"
+	}
+	return c.then(e.cluster(finding.Read, "the nodes that there are", "get", "nodes"))
+}
+
 // notStarted explains a scheduled pod of which no container has run yet.
 func (e *evaluator) notStarted(w *workload, p *pod) *cause {
+	if c := e.hookPending(w, p); c != nil {
+		return c
+	}
 	for _, s := range append(slices.Clone(p.Status.InitContainerStatuses), p.Status.ContainerStatuses...) {
 		if s.State.Running != nil || s.State.Terminated != nil || s.LastTerminationState.Terminated != nil {
 			return nil
@@ -259,6 +283,10 @@ func (e *evaluator) notStarted(w *workload, p *pod) *cause {
 		return c
 	}
 	if ev := newest(events, "FailedCreatePodSandBox"); ev != nil && !sandboxReady(p) {
+		if m := handlerAbsent.FindStringSubmatch(ev.message); m != nil {
+			return e.cause(p, stageSandbox, SandboxFailed, report.Likely, "node %s has no runtime handler %q, which RuntimeClass %q names", p.Spec.NodeName, m[1], ptrOr(p.Spec.RuntimeClassName, "")).
+				byEvent(ev).withKey(m[1]).then(e.cluster(finding.Read, "the handler and the nodes that the RuntimeClass names", "get", "runtimeclass", ptrOr(p.Spec.RuntimeClassName, ""), "-o", "yaml"))
+		}
 		return e.cause(p, stageSandbox, SandboxFailed, report.Transient, "its sandbox cannot be made on node %s: %s", p.Spec.NodeName, innermost(ev.message)).
 			byEvent(ev).withKey(p.Spec.NodeName).then(
 			e.cluster(finding.Read, "the node: network plugin, runtime, free addresses", "nodeinfo", p.Spec.NodeName))
@@ -280,6 +308,8 @@ func (e *evaluator) notStarted(w *workload, p *pod) *cause {
 	}
 	return nil
 }
+
+var handlerAbsent = regexp.MustCompile(`no runtime for "([^"]+)" is configured`)
 
 func (c *cause) withKey(key string) *cause { c.key = key; return c }
 
@@ -311,7 +341,7 @@ func (e *evaluator) attachLog(p *pod, container string, previous bool, c *cause)
 	}
 	e.need(Need{Kind: NeedLog, Namespace: p.Namespace, Name: p.Name, UID: string(p.UID), Container: container, Previous: previous})
 	for _, l := range e.in.Logs {
-		if l.UID != string(p.UID) || l.Container != container || l.Previous != previous || len(l.Lines) == 0 {
+		if l.UID != string(p.UID) || l.Container != container || l.Previous != previous || len(l.Lines) == 0 || len(l.Lines) == 1 && logGone(l.Lines[0]) {
 			continue
 		}
 		lines := l.Lines
@@ -325,6 +355,11 @@ func (e *evaluator) attachLog(p *pod, container string, previous bool, c *cause)
 		c.Log = &report.Log{Pod: p.Name, Container: container, Previous: previous, Lines: kept}
 		return
 	}
+}
+
+// logGone tells the kubelet's answer for a log that it has already removed from the application's own words.
+func logGone(line string) bool {
+	return strings.HasPrefix(line, "failed to try resolving symlinks in path ") || strings.HasPrefix(line, "unable to retrieve container logs for ") || strings.HasPrefix(line, "failed to open log file ")
 }
 
 // describeMeaning puts an exit code into words.

@@ -171,7 +171,7 @@ func probeHint(words string, spec *corev1.Container) string {
 		return " (it answers that it is not ready: a dependency?)"
 	case containsAny(words, "deadline exceeded", "timed out", "Client.Timeout"):
 		return fmt.Sprintf(" (no answer within timeoutSeconds %d)", max(1, spec.ReadinessProbe.TimeoutSeconds))
-	case containsAny(words, "executable file not found", "no such file or directory"):
+	case containsAny(words, "executable file not found", "OCI runtime exec failed"): // the command's own words may name a file too
 		return " (the probe's command is not in the image)"
 	}
 	return ""

@@ -6,8 +6,6 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -171,63 +169,5 @@ func TestManyPodsOfOneStateAreOneCause(t *testing.T) {
 	}
 	if events > representatives {
 		t.Errorf("asks for the events of %d pods", events)
-	}
-}
-
-// Verdicts that tools in use get wrong: each line of the study's table of mistakes that a snapshot can show.
-func TestMistakesOfOthers(t *testing.T) {
-	for _, tt := range []struct {
-		name string
-		make func() *builder
-		want report.Verdict
-		root string
-	}{
-		{"an undo leaves ProgressDeadlineExceeded of another ReplicaSet: not failed", with(func(b *builder) {
-			b.status(running(5 * time.Second))
-			b.d.Status.Conditions[0].Status, b.d.Status.Conditions[0].Reason, b.d.Status.Conditions[0].Message = "False", "ProgressDeadlineExceeded", `ReplicaSet "api-1" has timed out progressing.`
-		}), report.Progressing, ""},
-		{"a crash without CrashLoopBackOff as its waiting reason", with(func(b *builder) { b.status(crashed(1, 3, "Error")) }), report.Stuck, CrashLoop},
-		{"an old pod's crash is not this rollout's", with(func(b *builder) {
-			b.status(notReady(5 * time.Second))
-			s := crashed(1, 9, "Error")
-			s.Name = "api"
-			b.in.Pods[0].Status.ContainerStatuses[0] = s
-		}), report.Progressing, ""},
-		{"Insufficient cpu for a moment is not failed", with(func(b *builder) {
-			b.unscheduled("0/2 nodes are available: 2 Insufficient cpu.")
-			b.in.NodePods = []NodePod{{Node: "w1", Requests: map[corev1.ResourceName]resource.Quantity{"cpu": quantity("2")}}}
-			b.x().Status.Conditions[0].LastTransitionTime = ago(20 * time.Second)
-		}), report.Progressing, InsufficientResources},
-		{"an autoscaler adds a node: wait", with(func(b *builder) {
-			b.unscheduled("0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector.")
-			b.podEvent("TriggeredScaleUp", "pod triggered scale-up", 1)
-		}), report.Progressing, NodeSelectorUnmet},
-		{"the kubelet's cache is late: heals by itself", waits("CreateContainerConfigError", "failed to sync configmap cache: timed out waiting for the condition"), report.Progressing, ContainerConfigError},
-		{"complete by the counters while a container crashes", with(func(b *builder) { b.done(); b.status(crashed(1, 4, "Error")) }), report.Degraded, CrashLoop},
-		{"restarts of months ago do not spoil a complete rollout", with(func(b *builder) {
-			b.done()
-			s := running(24 * time.Hour)
-			s.RestartCount, s.LastTerminationState.Terminated = 9, &corev1.ContainerStateTerminated{ExitCode: 1, FinishedAt: ago(25 * time.Hour)}
-			b.status(s)
-		}), report.Complete, ""},
-		{"paused is held, not progressing", with(func(b *builder) { b.d.Spec.Paused = true }), report.Held, Paused},
-		{"pods that cannot be read: unknown, never complete", with(func(b *builder) {
-			b.in.Pods = nil
-			for i := range b.in.Sources {
-				if b.in.Sources[i].Name == SourcePods {
-					b.in.Sources[i].State = "forbidden"
-				}
-			}
-		}), report.Unknown, ""},
-	} {
-		list := Evaluate(tt.make().in, now, Options{})
-		got := list.Items[0]
-		root := ""
-		if len(got.Findings) > 0 && got.Findings[0].Role == report.Root {
-			root = got.Findings[0].Code
-		}
-		if got.Verdict != tt.want || root != tt.root {
-			t.Errorf("%s:\n got %s %s: %s\nwant %s %s", tt.name, got.Verdict, root, codes(list), tt.want, tt.root)
-		}
 	}
 }

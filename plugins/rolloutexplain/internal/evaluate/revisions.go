@@ -134,6 +134,11 @@ func (w *workload) managerOf() string {
 	return ""
 }
 
+// onlyOld says whether a cause is about pods of old revisions alone.
+func onlyOld(w *workload, f *report.Finding) bool {
+	return len(f.Pods) > 0 && !slices.ContainsFunc(w.pods, func(p *pod) bool { return p.isNew && slices.Contains(f.Pods, p.Name) })
+}
+
 // undo decides whether a rollback would cure the root cause, and says why not where it would not.
 func (e *evaluator) undo(w *workload, root *report.Finding, shared bool) {
 	if root == nil || w.kind == "Job" || w.kind == kindArgo || bearing[root.Code] == nil && root.Code != ReplicaSetCreateError && root.Code != DeadlineExceeded && root.Code != StatefulSetTrap {
@@ -144,6 +149,10 @@ func (e *evaluator) undo(w *workload, root *report.Finding, shared bool) {
 	}
 	u := &report.Undo{}
 	w.rep.Undo = u
+	if root.Code != StatefulSetTrap && onlyOld(w, root) {
+		u.Why = "the pod in trouble is of an old revision already: going back would not cure it"
+		return
+	}
 	to := w.previous()
 	if to != nil {
 		u.Revision, u.Name = to.number, to.name
@@ -169,7 +178,7 @@ func (e *evaluator) undo(w *workload, root *report.Finding, shared bool) {
 		relevant = mark(d.Changes, root)
 	}
 	if d != nil && len(relevant) == 0 && root.Code != ReplicaSetCreateError && root.Code != DeadlineExceeded {
-		u.Why = fmt.Sprintf("%s has the same in its template, so going back would not cure this", label(to))
+		u.Why = fmt.Sprintf("nothing that changed since %s bears on this: going back would leave it to the next rollout", label(to))
 		return
 	}
 	if manager := w.managerOf(); manager != "" {
@@ -190,7 +199,7 @@ func (e *evaluator) adviseUndo(w *workload, root *report.Finding, to *revision, 
 	} else {
 		u.Why += "; that it works is not proven"
 	}
-	if len(relevant) > 0 {
+	if relevant = report.Fold(relevant); len(relevant) > 0 {
 		words := make([]string, 0, 3)
 		for _, c := range relevant[:min(3, len(relevant))] {
 			words = append(words, sayChange(c))

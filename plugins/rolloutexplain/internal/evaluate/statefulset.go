@@ -130,6 +130,7 @@ func ordinalOf(name string) int {
 func (e *evaluator) statefulGates(s *appsv1.StatefulSet, w *workload, partition, due int32, onDelete, all bool) {
 	old := selectPods(live(w.pods), func(p *pod) bool { return !p.isNew })
 	slices.SortFunc(old, func(a, b *pod) int { return cmp.Compare(ordinalOf(a.Name), ordinalOf(b.Name)) })
+	e.statefulUpdateError(w)
 	switch {
 	case w.settled && len(old) == 0:
 		if w.desired == 0 {
@@ -143,7 +144,6 @@ func (e *evaluator) statefulGates(s *appsv1.StatefulSet, w *workload, partition,
 	}
 	e.statefulTrap(s, w)
 	e.orderedWait(s, w)
-	e.statefulUpdateError(w)
 	e.statefulAction(s, w, old, partition, onDelete)
 }
 

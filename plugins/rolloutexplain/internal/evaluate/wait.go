@@ -230,7 +230,7 @@ func (w *Wait) failedBy(r *report.Rollout, root *report.Finding, now time.Time) 
 			since = *root.FirstSeen
 		}
 		enough := root.Attempts == 0 || root.Attempts >= repeats
-		template := catalogue[root.Code].layer == LayerPod && !placed[root.Code]
+		template := catalogue[root.Code].layer == LayerPod && !placed[root.Code] && root.Code != Flapping
 		if enough && now.Sub(since) >= w.patience.FailAfter && w.confirmed(causeKey(root), now, confirmAfter) && !(template && w.everReady) {
 			return fmt.Sprintf("%s (for %s)", root.Message, age(now.Sub(since)))
 		}

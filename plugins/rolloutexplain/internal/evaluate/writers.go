@@ -1,7 +1,7 @@
 package evaluate
 
 import (
-	"slices"
+	"regexp"
 	"strings"
 	"time"
 
@@ -10,28 +10,57 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 )
 
-// foreignWriter: two managers that both own spec.replicas, one of them a moment ago: a manifest and an autoscaler in turn.
+// writersWithin is how far back scaling counts.
+const writersWithin = 10 * time.Minute
+
+// foreignWriter: one ReplicaSet that is scaled up and down in turn, with no new template meanwhile, has two writers of
+// spec.replicas: a manifest and an autoscaler. managedFields name the last one alone: each takes the field from the other.
 func (e *evaluator) foreignWriter(w *workload) {
-	var names []string
-	recent := false
-	for _, f := range w.meta.ManagedFields {
-		if f.FieldsV1 == nil || !strings.Contains(string(f.FieldsV1.GetRawBytes()), `"f:replicas"`) || f.Subresource == "status" {
+	ups, downs := map[string]int32{}, map[string]int32{}
+	var latest event
+	for _, ev := range e.eventsOf(w.meta) {
+		m := scaledSet.FindStringSubmatch(ev.message)
+		if ev.reason != "ScalingReplicaSet" || m == nil || e.now.Sub(ev.last) > writersWithin || ev.first.Before(w.started) || ev.first.Before(templateWritten(w.meta)) {
 			continue
 		}
-		if !slices.Contains(names, f.Manager) {
-			names = append(names, f.Manager)
+		if m[1] == "up" {
+			ups[m[2]] += ev.count
+		} else {
+			downs[m[2]] += ev.count
 		}
-		recent = recent || f.Time != nil && e.now.Sub(f.Time.Time) < 10*time.Minute
+		if ev.last.After(latest.last) {
+			latest = ev
+		}
 	}
-	scaled := newest(e.eventsOf(w.meta), "ScalingReplicaSet")
-	if len(names) < 2 || !recent || scaled == nil || scaled.count < 3 || w.settled {
+	for _, r := range w.revisions {
+		if ups[r.name] < 2 || downs[r.name] < 2 {
+			continue
+		}
+		f := e.note(ForeignWriter, "spec.replicas goes up and down: ReplicaSet %s was scaled up %d and down %d times within %s%s: leave it out of the manifest where an autoscaler sets it",
+			r.name, ups[r.name], downs[r.name], age(writersWithin), replicasBy(w))
+		f.Evidence = append(f.Evidence, evidence("Event", latest.reason, latest.message, latest.last))
+		f.Role = report.Unrelated
+		w.add(f)
 		return
 	}
-	slices.Sort(names)
-	f := e.note(ForeignWriter, "spec.replicas is written by more than one (%s): leave it out of the manifest where an autoscaler sets it", list(names, 4))
-	f.Evidence = append(f.Evidence, evidence("Event", scaled.reason, scaled.message, scaled.last))
-	f.Role = report.Unrelated
-	w.add(f)
+}
+
+var scaledSet = regexp.MustCompile(`^Scaled (up|down) replica set (\S+) `)
+
+// replicasBy names who wrote spec.replicas last.
+func replicasBy(w *workload) string {
+	var at time.Time
+	name := ""
+	for _, f := range w.meta.ManagedFields {
+		if f.FieldsV1 == nil || f.Time == nil || f.Subresource == "status" || !strings.Contains(string(f.FieldsV1.GetRawBytes()), `"f:replicas"`) || f.Time.Time.Before(at) {
+			continue
+		}
+		at, name = f.Time.Time, f.Manager
+	}
+	if name == "" {
+		return ""
+	}
+	return ", last by " + name
 }
 
 func (e *evaluator) replicaSetsAt(i int) []*appsv1.ReplicaSet {

@@ -288,15 +288,16 @@ func (w *writer) changes(r *report.Rollout) {
 	}
 	most := 4
 	words := []string{}
+	changes := report.Fold(r.Changes.Changes)
 	for _, relevant := range []bool{true, false} {
-		for _, c := range r.Changes.Changes {
+		for _, c := range changes {
 			if c.Relevant == relevant && len(words) < most {
 				words = append(words, sayChange(c))
 			}
 		}
 	}
 	text := fmt.Sprintf("%s to %s: %s", r.Changes.From, r.Changes.To, strings.Join(words, "; "))
-	if more := len(r.Changes.Changes) - len(words); more > 0 {
+	if more := len(changes) - len(words); more > 0 {
 		text += fmt.Sprintf("; and %d more (--diff)", more)
 	}
 	w.line("Changes", text)

@@ -1,0 +1,225 @@
+package evaluate
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
+)
+
+func antiAffinityTo(app string) *corev1.Affinity {
+	return &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{{
+		TopologyKey: "kubernetes.io/hostname", LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": app}},
+	}}}}
+}
+
+func affinityTo(app string) *corev1.Affinity {
+	return &corev1.Affinity{PodAffinity: &corev1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{{
+		TopologyKey: "kubernetes.io/hostname", LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": app}},
+	}}}}
+}
+
+// That old pods are in the way of new ones is said only where it is so: the advice that follows takes a healthy pod away.
+func TestOldPodsAreBlamedOnlyForWhatTheyHold(t *testing.T) {
+	refused := func(reason string, change func(b *builder)) *builder {
+		b := deploymentCase()
+		b.unscheduled("0/2 nodes are available: 2 " + reason + ".")
+		for i := range b.in.Pods {
+			b.in.Pods[i].Labels = map[string]string{"app": "api"}
+		}
+		change(b)
+		return b
+	}
+	const anti, with, port = "node(s) didn't match pod anti-affinity rules", "node(s) didn't match pod affinity rules", "node(s) didn't have free ports for the requested pod ports"
+	wanted := []corev1.ContainerPort{{ContainerPort: 80, HostPort: 80}}
+	for _, tt := range []struct {
+		name     string
+		b        *builder
+		deadlock bool
+		says     string
+	}{
+		{"anti-affinity to itself", refused(anti, func(b *builder) { b.x().Spec.Affinity = antiAffinityTo("api") }), true, "old pods hold it"},
+		{"anti-affinity to somebody else", refused(anti, func(b *builder) { b.x().Spec.Affinity = antiAffinityTo("cache") }), false, "anti-affinity"},
+		{"anti-affinity of an old pod to new ones", refused(anti, func(b *builder) { b.in.Pods[0].Spec.Affinity = antiAffinityTo("api") }), true, "old pods hold it"},
+		{"affinity to pods that are nowhere", refused(with, func(b *builder) { b.x().Spec.Affinity = affinityTo("cache") }), false, "beside pods with app=cache"},
+		{"a host port that the old pods have", refused(port, func(b *builder) { b.c().Ports, b.in.Pods[0].Spec.Containers[0].Ports = wanted, wanted }), true, "old pods hold it"},
+		{"a host port that somebody else has", refused(port, func(b *builder) {
+			b.c().Ports = wanted
+			b.in.NodePods = []NodePod{{Node: "w2", Namespace: "edge", Name: "ingress", HostPorts: []int32{80}}}
+		}), false, "host port 80 is held on node w2 by pod ingress of namespace edge"},
+	} {
+		got := Evaluate(tt.b.in, now, Options{}).Items[0]
+		if has := strings.Contains(got.Summary, "deadlock"); has != tt.deadlock || !strings.Contains(got.Summary, tt.says) {
+			t.Errorf("%s: %s", tt.name, got.Summary)
+		}
+		patch := false
+		for _, n := range got.Findings[0].Next {
+			patch = patch || strings.Contains(n.Command, "maxSurge")
+		}
+		if patch != tt.deadlock {
+			t.Errorf("%s: advice to let an old pod go is %v: %+v", tt.name, patch, got.Findings[0].Next)
+		}
+	}
+}
+
+// A node that is not wanted does not matter, whatever ails it; one that is wanted does.
+func TestOnlyNodesThatAreWantedAreBlamed(t *testing.T) {
+	message := "0/2 nodes are available: 1 node(s) didn't match Pod's node affinity/selector, 1 node(s) had untolerated taint(s)."
+	ill := func(node int) *builder {
+		b := deploymentCase()
+		b.unscheduled(message)
+		b.x().Spec.NodeSelector = map[string]string{"kubernetes.io/hostname": "w2"}
+		b.in.Nodes[node].Spec.Taints = []corev1.Taint{{Key: "node.kubernetes.io/unreachable", Effect: corev1.TaintEffectNoSchedule}}
+		return b
+	}
+	got := Evaluate(ill(1).in, now, Options{}).Items[0]
+	if r := rootOf(&got); r == nil || r.Code != TaintNotTolerated || r.Class != report.Transient || !strings.Contains(got.Summary, "w2 (taint node.kubernetes.io/unreachable:NoSchedule)") {
+		t.Errorf("the wanted node is ill: %s", codes(report.List{Items: []report.Rollout{got}}))
+	}
+	got = Evaluate(ill(0).in, now, Options{}).Items[0]
+	if strings.Contains(got.Summary, "w1 (taint") {
+		t.Errorf("another node is ill: %s", got.Summary)
+	}
+}
+
+// What the kubelet says of a log that is gone is not what the application said.
+func TestARemovedLogIsNotQuoted(t *testing.T) {
+	for line, want := range map[string]bool{
+		`failed to try resolving symlinks in path "/var/log/pods/shop_api/api/2.log": lstat: no such file or directory`: false,
+		"unable to retrieve container logs for containerd://abc":                                                        false,
+		"failed to open the database": true,
+	} {
+		b := with(func(b *builder) { b.status(crashed(1, 4, "Error")) })()
+		b.in.Logs = []PodLog{{UID: string(b.x().UID), Container: "api", Lines: []string{line}}}
+		got := Evaluate(b.in, now, Options{LogLines: 5}).Items[0]
+		if has := rootOf(&got).Log != nil; has != want {
+			t.Errorf("%s: quoted is %v", line, has)
+		}
+	}
+}
+
+func TestAChangeIsSaidInWords(t *testing.T) {
+	for want, c := range map[string]report.Change{
+		"api image api:1 → api:2":                                    {Path: "containers[api].image", Kind: "changed", From: "api:1", To: "api:2"},
+		"added container proxy (image proxy:1)":                      {Path: "initContainers[proxy]", Kind: "added", To: "(image proxy:1)"},
+		"removed env DB_HOST":                                        {Path: "containers[api].env[DB_HOST]", Kind: "removed", From: "db"},
+		"added api volumeMounts[data] (mountPath /data)":             {Path: "containers[api].volumeMounts[data]", Kind: "added", To: "(mountPath /data)"},
+		"added volumes[data] (persistentVolumeClaim.claimName data)": {Path: "volumes[data]", Kind: "added", To: "(persistentVolumeClaim.claimName data)"},
+	} {
+		if got := sayChange(c); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+// Two crashes while a dependency comes up leave a healthy rollout; a loop with longer runs does not look healthy between them.
+func TestAContainerThatRunsAgainHasRecovered(t *testing.T) {
+	for _, tt := range []struct {
+		ran, up time.Duration
+		want    report.Verdict
+	}{
+		{0, 10 * time.Second, report.Degraded},
+		{0, 40 * time.Second, report.Complete},
+		{time.Minute, 2 * time.Minute, report.Degraded},
+		{time.Minute, 4 * time.Minute, report.Complete},
+	} {
+		b := deploymentCase().done()
+		s := running(tt.up)
+		s.RestartCount, s.LastTerminationState.Terminated = 2, &corev1.ContainerStateTerminated{ExitCode: 1, Reason: "Error", StartedAt: ago(tt.up + tt.ran + time.Second), FinishedAt: ago(tt.up + time.Second)}
+		b.status(s)
+		if got := Evaluate(b.in, now, Options{}).Items[0]; got.Verdict != tt.want {
+			t.Errorf("ran %s, up for %s: %s, want %s", tt.ran, tt.up, codes(report.List{Items: []report.Rollout{got}}), tt.want)
+		}
+	}
+}
+
+// A fault of an old pod is no reason to go back to that pod's revision.
+func TestUndoIsNotAdvisedForOldPods(t *testing.T) {
+	b := statefulCase(func(s *appsv1.StatefulSet) { s.Status.UpdatedReplicas = 0 }).allOld()
+	b.in.Pods[0].Status.ContainerStatuses[0].Ready = false
+	b.in.Pods[0].Status.Conditions[2].Status, b.in.Pods[0].CreationTimestamp = corev1.ConditionFalse, ago(time.Minute)
+	b.in.Pods[0].Spec.Containers[0].ReadinessProbe = probe(1, 3)
+	b.event(string(b.in.Pods[0].UID), "Unhealthy", "Readiness probe failed: cat: can't open '/tmp/ready': No such file or directory", 9)
+	got := Evaluate(b.in, now, Options{}).Items[0]
+	if r := rootOf(&got); r == nil || r.Code != ReadinessFailing || !strings.Contains(got.Summary, "old pod db-0") || strings.Contains(got.Summary, "not in the image") {
+		t.Fatalf("%s", codes(report.List{Items: []report.Rollout{got}}))
+	}
+	if got.Undo == nil || got.Undo.Advised || !strings.Contains(got.Undo.Why, "old revision") {
+		t.Errorf("undo: %+v", got.Undo)
+	}
+}
+
+// Pods that are evicted one after another for what they use themselves: the counters are complete between two evictions.
+func TestPodsThatKeepBeingEvictedAreNotComplete(t *testing.T) {
+	evicted := func(message string, times int) report.Rollout {
+		b := deploymentCase().done()
+		for i := range times {
+			p := b.addPod("api-2-e"+string(rune('a'+i)), "rs2", "api:2", "w1", time.Minute, crashed(137, 0, "Error"))
+			p.Status.Phase, p.Status.Reason, p.Status.Message, p.Status.ContainerStatuses = corev1.PodFailed, "Evicted", message, nil
+		}
+		return Evaluate(b.in, now, Options{}).Items[0]
+	}
+	const own = `Usage of EmptyDir volume "s" exceeds the limit "2Mi". `
+	if got := evicted(own, 2); got.Verdict != report.Degraded || rootOf(&got) == nil || rootOf(&got).Code != Evicted {
+		t.Errorf("twice: %s", codes(report.List{Items: []report.Rollout{got}}))
+	}
+	if got := evicted(own, 1); got.Verdict != report.Complete {
+		t.Errorf("once: %s", codes(report.List{Items: []report.Rollout{got}}))
+	}
+	if got := evicted("The node was low on resource: memory.", 2); got.Verdict != report.Complete {
+		t.Errorf("by the node's pressure: %s", codes(report.List{Items: []report.Rollout{got}}))
+	}
+}
+
+// Faults that were tried by hand and misled: the cause must be on the first line, and nothing claimed that is not so.
+func TestTriedByHand(t *testing.T) {
+	for _, tt := range []struct {
+		name, root, says, not string
+		class                 report.Class
+		make                  func() *builder
+	}{
+		{"a hostPath that is not on the node", VolumeMountFailed, "hostPath /data on node w1", "may heal", report.Likely, with(func(b *builder) {
+			b.podEvent("FailedMount", `MountVolume.SetUp failed for volume "v" : hostPath type check failed: /data is not a directory`, 5)
+		})},
+		{"a runtime handler that the node lacks", SandboxFailed, `no runtime handler "gvisor"`, "", report.Likely, with(func(b *builder) {
+			b.x().Spec.RuntimeClassName = ptr("sandboxed")
+			b.podEvent("FailedCreatePodSandBox", `Failed to create pod sandbox: rpc error: code = Unknown desc = unable to get OCI runtime for sandbox "b9": no runtime for "gvisor" is configured`, 5)
+		})},
+		{"a sysctl that the kubelet forbids", PodRejected, "SysctlForbidden", "nothing that changed", report.Likely, with(func(b *builder) {
+			stopped(b, corev1.PodFailed, "SysctlForbidden", `Pod was rejected: forbidden sysctl: "kernel.msgmax" not allowlisted`)
+		})},
+		{"a seccomp profile that is not there", ContainerStartError, "cannot load seccomp profile", "failed to create containerd container", report.Likely, with(func(b *builder) {
+			b.status(waiting("CreateContainerError", `failed to create containerd container: cannot load seccomp profile "/x.json": open /x.json: no such file or directory`))
+			b.s().RestartCount = 3
+		})},
+		{"a nodeName that no node has", NodeNotReady, "node w9, which does not exist; the template sets nodeName", "", report.Likely, with(func(b *builder) {
+			b.d.Spec.Template.Spec.NodeName, b.rs.Spec.Template.Spec.NodeName, b.x().Spec.NodeName = "w9", "w9", "w9"
+			b.x().CreationTimestamp, b.x().Status.ContainerStatuses = ago(5*time.Second), nil
+			b.fetch(Need{Kind: NeedNode, Name: "w9"})
+		})},
+		{"a postStart hook that does not end", PostStartHookPending, "postStart hook", "", report.Transient, with(func(b *builder) {
+			b.c().Lifecycle = &corev1.Lifecycle{PostStart: &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: []string{"sleep", "3600"}}}}
+			b.podEvent("Started", "Container started", 1)
+			b.in.Events[0].LastTimestamp = ago(40 * time.Second)
+		})},
+	} {
+		got := Evaluate(tt.make().in, now, Options{}).Items[0]
+		r := rootOf(&got)
+		if r == nil || r.Code != tt.root || r.Class != tt.class || !strings.Contains(got.Summary, tt.says) {
+			t.Errorf("%s: %s", tt.name, codes(report.List{Items: []report.Rollout{got}}))
+			continue
+		}
+		why := got.Summary
+		if got.Undo != nil {
+			why += got.Undo.Why
+		}
+		if tt.not != "" && strings.Contains(why, tt.not) {
+			t.Errorf("%s: it says %q: %s", tt.name, tt.not, why)
+		}
+	}
+}

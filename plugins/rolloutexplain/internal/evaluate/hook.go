@@ -1,0 +1,49 @@
+package evaluate
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
+)
+
+// hookPending: a container whose postStart hook runs is shown as being created, though the runtime has started it.
+// https://kubernetes.io/docs/concepts/containers/container-lifecycle-hooks/#hook-handler-execution
+func (e *evaluator) hookPending(w *workload, p *pod) *cause {
+	for i := range p.Spec.Containers {
+		spec := &p.Spec.Containers[i]
+		s := statusOf(p.Status.ContainerStatuses, spec.Name)
+		if spec.Lifecycle == nil || spec.Lifecycle.PostStart == nil || s == nil || s.State.Waiting == nil || s.State.Waiting.Reason != "ContainerCreating" {
+			continue
+		}
+		for _, ev := range e.podEvents(p) {
+			if ev.reason != "Started" || ev.path != "" && !strings.Contains(ev.path, "{"+spec.Name+"}") || e.now.Sub(ev.last) < hookTime {
+				continue
+			}
+			return e.cause(p, stageRun, PostStartHookPending, report.Transient, "container %q runs, and its postStart hook (%s) has not ended for %s: until then it does not count as started", spec.Name, describeHook(spec.Lifecycle.PostStart), age(e.now.Sub(ev.last))).
+				container(spec.Name).since(ev.last).by(evidence("Event", ev.reason, ev.message, ev.last)).
+				by(evidence("Pod "+p.Name, "status.containerStatuses["+spec.Name+"].state.waiting", s.State.Waiting.Reason, noTime)).
+				then(e.next(w, finding.Read, "the hook", "get", "pod", p.Name, "-o", fmt.Sprintf(`jsonpath={.spec.containers[?(@.name=="%s")].lifecycle}`, spec.Name)))
+		}
+	}
+	return nil
+}
+
+// hookTime is how long a hook may run before it is worth a word.
+const hookTime = 10 * time.Second
+
+func describeHook(h *corev1.LifecycleHandler) string {
+	switch {
+	case h.Exec != nil:
+		return "command " + oneLine(strings.Join(h.Exec.Command, " "))
+	case h.HTTPGet != nil:
+		return fmt.Sprintf("GET %s on port %s", h.HTTPGet.Path, h.HTTPGet.Port.String())
+	case h.Sleep != nil:
+		return fmt.Sprintf("sleep %ds", h.Sleep.Seconds)
+	}
+	return "hook"
+}

@@ -1,0 +1,32 @@
+package evaluate
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+)
+
+// nodesInTrouble: every node that is wanted is cordoned or ill, so the pod waits for those, whatever the others lack.
+func (e *evaluator) nodesInTrouble(c *cause, fits []nodeFit) {
+	var names []string
+	cordoned := true
+	for _, f := range fits {
+		if f.fault {
+			names = append(names, f.node.Name+" ("+f.static+")")
+			cordoned = cordoned && f.node.Spec.Unschedulable
+		}
+	}
+	c.recode(TaintNotTolerated)
+	if cordoned {
+		c.recode(NodesCordoned)
+	}
+	c.Message = fmt.Sprintf("it waits for nodes in trouble, the only ones that may take it: %s; %s", list(names, 5), c.Message)
+	c.then(e.cluster(finding.Read, "what is wrong with the first of them", "nodeinfo", firstFault(fits)))
+}
+
+func firstFault(fits []nodeFit) string {
+	return fits[slices.IndexFunc(fits, func(f nodeFit) bool { return f.fault })].node.Name
+}
+
+func (c *cause) recode(code string) { c.Code, c.Title, c.key = code, titleOf(code), code }

@@ -1,0 +1,43 @@
+package rolloutexplain
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/e2e/harness"
+)
+
+// atOnce is how many scenarios run side by side. They mostly wait for back-offs and probes, so there are more than cores;
+// a run with more made the waits on two cores late.
+const atOnce = "8"
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	chosen := false
+	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })
+	if !chosen {
+		if err := flag.Set("test.parallel", atOnce); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+	code := m.Run()
+	if os.Getenv(updateEnv) != "" {
+		if err := writePage(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// cluster is the user's, or one of this package's own: its tests stop a node, the scheduler and the API server.
+func cluster(t *testing.T) *harness.Cluster {
+	t.Helper()
+	if os.Getenv("E2E_KUBECONFIG") != "" {
+		return harness.Shared(t)
+	}
+	return harness.Own(t, "rolloutexplain", 2)
+}
