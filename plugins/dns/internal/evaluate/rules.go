@@ -18,7 +18,7 @@ type rule func(*world) []finding.Finding
 func (w *world) allRules() []rule {
 	return []rule{
 		ruleNoService, ruleScaledToZero, ruleLoop, ruleCorefileInvalid, ruleForbidden, rulePodsDown, ruleServiceSelects, ruleServicePorts,
-		ruleZoneNotServed, ruleClusterNames, ruleReload, ruleReplicaDown, ruleReplicaStale, ruleReplicaWrong, ruleReplicaSilent,
+		ruleZoneNotServed, ruleClusterNames, ruleReload, ruleReplicaDown, ruleReplicaStale, ruleReplicaWrong, ruleReplicaSilent, ruleReplicaUnreachable,
 		ruleUpstream, rulePolicy, rulePath, rulePodConfig, ruleKubelets, ruleNodeCache, ruleData, ruleCorefileLints, rulePlacement, ruleRestarts, ruleServfail,
 	}
 }
@@ -36,7 +36,7 @@ var explains = map[string][]string{
 	"ZoneNotServed":           {"ClusterNamesFail", "ReplicaWrongAnswer", "ReplicaStale"},
 	"ClusterNamesFail":        {"ReplicaWrongAnswer", "ReplicaStale"},
 	"ReplicaStale":            {"ReplicaWrongAnswer"},
-	"ReplicaNotReady":         {"ReplicaSilent", "AllReplicasOnOneNode", "ReplicaRestarted"},
+	"ReplicaNotReady":         {"ReplicaSilent", "ReplicaUnreachable", "AllReplicasOnOneNode", "ReplicaRestarted"},
 	"UpstreamFails":           {"UpstreamSlow", "ServfailShare"},
 	"UpstreamSlow":            {"ServfailShare"},
 	"NetworkPolicyBlocksDNS":  {"PathBlocked", "PathUDPBlocked", "PathTCPBlocked", "PathReplicaBlocked", "PathServiceBlocked"},
@@ -112,6 +112,8 @@ func (w *world) blind() string {
 		return ""
 	case w.From != nil && w.From.Wanted && w.From.Error != "":
 		return fmt.Sprintf("the servers are well, and whether pod %s/%s reaches them is not known: %s; --probe ephemeral or --probe pod asks from beside it", w.From.Pod.Namespace, w.From.Pod.Name, w.From.Error)
+	case len(w.Probes) > 0 && !slices.ContainsFunc(w.Probes, func(p Probe) bool { return p.Error == "" || p.Forbidden }):
+		return fmt.Sprintf("no tunnel opens to any of %d DNS pods, so nothing is known of what they answer (%s)", len(w.Probes), w.Probes[0].Error)
 	case len(gaps) > 0:
 		return "too little could be read to say: " + strings.Join(gaps, ", ")
 	case w.service != nil && len(w.Pods) == 0:
@@ -133,7 +135,7 @@ func (w *world) checked(found []finding.Finding) []string {
 	}
 	reached := slices.ContainsFunc(w.Probes, func(p Probe) bool { return p.Error == "" })
 	add(w.confRead && clean("CorefileInvalid", "ZoneNotServed"), "the Corefile loads and serves "+strings.TrimSuffix(w.zone, "."))
-	add(reached && clean("ClusterNamesFail", "ReplicaStale", "ReplicaWrongAnswer", "ReplicaSilent"), "every replica answers for the cluster's own names, and for the newest Services as the API has them")
+	add(reached && clean("ClusterNamesFail", "ReplicaStale", "ReplicaWrongAnswer", "ReplicaSilent", "ReplicaUnreachable"), "every replica answers for the cluster's own names, and for the newest Services as the API has them")
 	add(reached && w.External != "" && clean("UpstreamFails", "UpstreamSlow", "UpstreamTCPFails"), "names outside the cluster are answered")
 	add(w.Sources.Get("access").Readable() && clean("DNSServerForbidden"), "the server's service account may list and watch Services, Namespaces and EndpointSlices")
 	add(w.Sources.Get("logs").Readable() && clean("ReloadFailed", "ForwardingLoop"), "no failed reload and no loop in the logs")

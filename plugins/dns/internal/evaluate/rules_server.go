@@ -187,20 +187,21 @@ func rulePodsDown(w *world) []finding.Finding {
 		return nil
 	}
 	var evidence []finding.Evidence
-	for i := range w.Pods {
-		if podReady(&w.Pods[i]) {
+	live := w.live()
+	for _, pod := range live {
+		if podReady(pod) {
 			return nil
 		}
-		evidence = append(evidence, w.podEvidence(&w.Pods[i])...)
+		evidence = append(evidence, w.podEvidence(pod)...)
 	}
-	message := fmt.Sprintf("none of the %d DNS pods is ready: nobody answers DNS", len(w.Pods))
+	message := fmt.Sprintf("none of the %d DNS pods is ready: nobody answers DNS", len(live))
 	next := []finding.Next{}
-	if len(w.Pods) == 0 {
+	if len(live) == 0 {
 		message = fmt.Sprintf("%s %s wants %d pods and has none", w.workload.ref.Kind, w.workload.ref.Name, w.workload.wanted)
 		next = append(next, w.read("see why none is made", w.service.Namespace, "get", "events", "--sort-by=.lastTimestamp"))
 	} else {
 		next = append(next,
-			w.read("see the events of the first pod", w.Pods[0].Namespace, "describe", "pod", w.Pods[0].Name),
+			w.read("see the events of the first pod", live[0].Namespace, "describe", "pod", live[0].Name),
 			w.read("see what the servers say", "", "dns", "logs", "--errors"))
 	}
 	return []finding.Finding{w.make("DNSPodsNotReady", finding.Critical, w.workloadRef(), message, evidence, next...)}
@@ -371,5 +372,5 @@ func ruleReload(w *world) []finding.Finding {
 		next = append(next, w.change("correct it; the servers take it by themselves within two minutes", w.confRef.Namespace, "edit", "configmap", w.confRef.Name))
 	}
 	return []finding.Finding{w.make("ReloadFailed", finding.Warning, w.confRef,
-		fmt.Sprintf("%d of %d replicas could not load the changed Corefile: they still serve the old one, and the next restart takes them down", len(failures), len(w.Pods)), evidence, next...)}
+		fmt.Sprintf("%d of %d replicas could not load the changed Corefile: they still serve the old one, and the next restart takes them down", len(failures), len(w.live())), evidence, next...)}
 }

@@ -193,6 +193,11 @@ func replicaFaults() []fault {
 				silent(&in.Probes[0].Answers[i])
 			}
 		}, nearly: func(in *Input) { in.Probes[0].Answers = nil }},
+		{code: "ReplicaUnreachable", after: func(in *Input) {
+			in.Probes[0] = Probe{Namespace: "kube-system", Pod: "coredns-a", Error: "no tunnel within 4s"}
+		}, nearly: func(in *Input) {
+			in.Probes[0] = Probe{Namespace: "kube-system", Pod: "coredns-a", Error: "not allowed", Forbidden: true}
+		}},
 		{code: "ReplicaRestarted", before: func(in *Input) {
 			in.Pods[0].Status.ContainerStatuses[0].RestartCount = 1
 			in.Pods[0].Status.ContainerStatuses[0].LastTerminationState.Terminated = &corev1.ContainerStateTerminated{ExitCode: 137, Reason: "OOMKilled", FinishedAt: ago(time.Hour)}
@@ -496,5 +501,49 @@ func TestAMissingPermissionIsNeverAVerdict(t *testing.T) {
 				t.Errorf("%s although %s could not be read", got.Verdict, name)
 			}
 		})
+	}
+}
+
+// When no tunnel opens at all, what they share is broken, and DNS may be well.
+func TestNoTunnelAtAllIsUnknown(t *testing.T) {
+	in := answered(healthy())
+	for i := range in.Probes {
+		in.Probes[i] = Probe{Namespace: "kube-system", Pod: in.Probes[i].Pod, Error: "no tunnel within 4s"}
+	}
+	in.From = nil
+	got := judge(in)
+	if got.Verdict != report.Unknown || !strings.Contains(got.Summary, "no tunnel opens to any of 2 DNS pods") || len(got.Findings) != 2 || got.Findings[0].Severity != "info" {
+		t.Errorf("%s: %s %+v", got.Verdict, got.Summary, got.Findings)
+	}
+}
+
+// A pod on its way out, or one that an eviction left behind, is no replica: neither counted nor accused.
+func TestPodsOnTheirWayOutDoNotCount(t *testing.T) {
+	in := answered(healthy())
+	gone, evicted := dnsPod("coredns-0", "n1", "10.244.1.8"), dnsPod("coredns-9", "n2", "")
+	gone.DeletionTimestamp = ptr(ago(time.Second))
+	evicted.Status = corev1.PodStatus{Phase: corev1.PodFailed, Reason: "Evicted"}
+	in.Pods = append(in.Pods, gone, evicted)
+	if got := judge(in); got.Verdict != report.Healthy || !strings.HasPrefix(got.Summary, "2 of 2 replicas are ready on 2 nodes, and each answers") {
+		t.Errorf("%s: %s %+v", got.Verdict, got.Summary, got.Findings)
+	}
+}
+
+// The newest Services that had time to settle are asked for: neither those of this moment, which prove nothing, nor
+// those whose endpoints alone changed behind a virtual address.
+func TestTheNewestSettledServicesAreAsked(t *testing.T) {
+	in := healthy()
+	add := func(name, ip string, age time.Duration) {
+		svc := service("shop", name, ip, nil, corev1.ServicePort{Port: 80, Protocol: "TCP"})
+		svc.CreationTimestamp = ago(age)
+		in.Services = append(in.Services, svc)
+	}
+	add("now", "10.96.2.1", 3*time.Second)
+	add("minute", "10.96.2.2", time.Minute)
+	add("hour", "10.96.2.3", time.Hour)
+	in.Slices[1].CreationTimestamp = ago(50 * time.Second) // of shop/api, a day old
+	got := newWorld(in, noon, Options{}).newest(2)
+	if len(got) != 2 || got[0].Name != "minute" || got[1].Name != "hour" {
+		t.Errorf("%v", got)
 	}
 }
