@@ -219,6 +219,10 @@ func (c *Collector) logs(ctx context.Context, wg *sync.WaitGroup, w Wants, pod c
 			if apierrors.IsBadRequest(err) {
 				return // the container has not started
 			}
+			if errors.Is(err, context.DeadlineExceeded) {
+				c.noteSource(source.Source{Name: "logs", State: source.Unreachable, Message: fmt.Sprintf("the kubelet of node %s sent no log of %s within %s", pod.Spec.NodeName, pod.Name, c.streamTime())})
+				return
+			}
 			c.note("logs", "get", "pods/log in "+pod.Namespace, err)
 			if err == nil {
 				c.mu.Lock()

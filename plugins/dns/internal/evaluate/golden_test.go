@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/resolver"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/render"
@@ -169,5 +170,27 @@ func TestExpectations(t *testing.T) {
 		if got := meets(tt.answers, tt.expect); got != tt.want {
 			t.Errorf("%+v %s: %v", tt.answers, tt.expect, got)
 		}
+	}
+}
+
+// A server that could not be asked is not accused, and the others' answers do not count as its own.
+func TestVerifyAndLogsSayWhatTheyCouldNotRead(t *testing.T) {
+	scope := Scope{Namespace: "shop", Kind: "Service", Name: "api"}
+	in := verified(answered(healthy()))
+	in.Probes[1] = Probe{Namespace: "kube-system", Pod: "coredns-b", Error: "no tunnel within 4s"}
+	if v := Verify(in, noon, Options{}, scope); v.Verdict != report.Degraded || v.Headline != "ReplicaUnreachable" {
+		t.Errorf("one without a tunnel: %s %s", v.Verdict, v.Summary)
+	}
+	in.Probes[0] = Probe{Namespace: "kube-system", Pod: "coredns-a", Error: "no tunnel within 4s"}
+	if v := Verify(in, noon, Options{}, scope); v.Verdict != report.Unknown || len(v.Findings) != 2 {
+		t.Errorf("none with a tunnel: %s %s %+v", v.Verdict, v.Summary, v.Findings)
+	}
+	for i := range in.Sources {
+		if in.Sources[i].Name == "logs" {
+			in.Sources[i] = source.Source{Name: "logs", State: source.Unreachable, Message: "the kubelet of node n2 sent no log"}
+		}
+	}
+	if l := MergeLogs(in, noon, Options{}, true); l.Verdict != report.Unknown || !strings.Contains(l.Summary, "the kubelet of node n2 sent no log") {
+		t.Errorf("a log that could not be read: %s %s", l.Verdict, l.Summary)
 	}
 }

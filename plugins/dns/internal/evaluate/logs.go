@@ -130,5 +130,8 @@ func MergeLogs(in Input, now time.Time, o Options, errorsOnly bool) report.Logs 
 		return cmp.Or(cmp.Compare(a.First, b.First), cmp.Compare(a.Text, b.Text))
 	})
 	w.conclude(&out.Header, []rule{ruleLoop, ruleCorefileInvalid, ruleForbidden, ruleReload})
+	if logs := w.Sources.Get("logs"); out.Verdict == report.Healthy && !logs.Readable() && len(w.Pods) > 0 {
+		out.Verdict, out.Summary = report.Unknown, "not every log could be read: "+strings.TrimPrefix(logs.Gap(), "not checked: ")
+	}
 	return out
 }

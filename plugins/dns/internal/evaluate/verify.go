@@ -224,21 +224,19 @@ func (w *world) verifyVerdict(out *report.Verification, s Scope) {
 	var all []finding.Finding
 	all = append(all, ruleReplicaStale(w)...)
 	all = append(all, w.differences(out, s)...)
-	for _, p := range w.Probes {
-		if p.Error != "" {
-			all = append(all, w.make("NoAnswer", finding.Critical, ref("Pod", p.Namespace, p.Pod), fmt.Sprintf("DNS pod %s could not be asked: %s", p.Pod, p.Error),
-				[]finding.Evidence{seen("port-forward", p.Pod, "%s", p.Error)}, w.read("see whether you may", p.Namespace, "auth", "can-i", "create", "pods/portforward")))
-		}
-	}
+	all = append(all, ruleReplicaUnreachable(w)...)
 	w.settle(&out.Header, all)
 	asked := 0
 	for _, r := range out.Replicas {
 		asked += r.Asked - r.Unanswered
 	}
 	switch {
-	case len(out.Findings) > 0:
+	case out.Verdict != report.Healthy:
 	case asked == 0:
 		out.Verdict, out.Summary = report.Unknown, "no replica could be asked"
+		if gap := w.Sources.Get("tunnels").Gap(); gap != "" {
+			out.Summary += ": " + strings.TrimPrefix(gap, "not checked: ")
+		}
 	case !w.Sources.Get("services").Readable() || !w.Sources.Get("endpointslices").Readable():
 		out.Verdict, out.Summary = report.Unknown, "what must be answered is not known: Services or EndpointSlices could not be read"
 	default:
