@@ -22,7 +22,19 @@ type header struct {
 		Code, Severity, Message string
 		Next                    []struct{ Command, Risk string }
 	}
-	Replicas []struct{ Name, Node string }
+	Replicas []replica
+}
+
+type replica struct{ Name, Node, State string }
+
+// live gives a replica that stays: after a rollout the old pods are listed until they are gone.
+func (h header) live(t testing.TB) replica {
+	t.Helper()
+	i := slices.IndexFunc(h.Replicas, func(r replica) bool { return r.State == "Running" })
+	if i < 0 {
+		t.Fatalf("no replica runs: %+v", h.Replicas)
+	}
+	return h.Replicas[i]
 }
 
 func (h header) codes() []string {

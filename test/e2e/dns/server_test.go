@@ -140,7 +140,7 @@ func TestServers(t *testing.T) {
 // of what is made from then on.
 func cutOff(t *testing.T, c *harness.Cluster) {
 	h, _ := ask(t, c, "status")
-	name, node := h.Replicas[0].Name, h.Replicas[0].Node
+	name, node := h.live(t).Name, h.live(t).Node
 	ip := c.MustKubectl(t, "-n", "kube-system", "get", "pod", name, "-o", "jsonpath={.status.podIP}")
 	rules := fmt.Sprintf("add table ip e2edns\nadd chain ip e2edns f { type filter hook forward priority -5; }\nadd rule ip e2edns f ip saddr %s tcp dport 6443 drop\nadd rule ip e2edns f ip daddr %s tcp sport 6443 drop\nadd chain ip e2edns o { type filter hook output priority -5; }\nadd rule ip e2edns o ip daddr %s tcp sport 6443 drop\nadd chain ip e2edns i { type filter hook input priority -5; }\nadd rule ip e2edns i ip saddr %s tcp dport 6443 drop\n", ip, ip, ip, ip)
 	if r := c.OnNode(t, node, "sh", "-c", "printf '"+strings.ReplaceAll(rules, "\n", `\n`)+"' | nft -f -"); r.Code != 0 {

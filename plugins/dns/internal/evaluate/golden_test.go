@@ -185,6 +185,7 @@ func TestVerifyAndLogsSayWhatTheyCouldNotRead(t *testing.T) {
 	if v := Verify(in, noon, Options{}, scope); v.Verdict != report.Unknown || len(v.Findings) != 2 {
 		t.Errorf("none with a tunnel: %s %s %+v", v.Verdict, v.Summary, v.Findings)
 	}
+	in.Probes = nil
 	for i := range in.Sources {
 		if in.Sources[i].Name == "logs" {
 			in.Sources[i] = source.Source{Name: "logs", State: source.Unreachable, Message: "the kubelet of node n2 sent no log"}
