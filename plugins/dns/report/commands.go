@@ -164,7 +164,8 @@ type Mismatch struct {
 // Upstreams is the forwarders as CoreDNS sees them: kind DNSUpstreams.
 type Upstreams struct {
 	Header
-	Items []Upstream `json:"items"`
+	Items  []Upstream `json:"items"`
+	Direct []Answer   `json:"direct,omitempty"` // what a pod beside each server got from its upstreams
 }
 
 // Upstream is one forwarder of one replica.

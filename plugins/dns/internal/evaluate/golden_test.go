@@ -195,3 +195,38 @@ func TestVerifyAndLogsSayWhatTheyCouldNotRead(t *testing.T) {
 		t.Errorf("a log that could not be read: %s %s", l.Verdict, l.Summary)
 	}
 }
+
+func TestUpstreamsAskedFromBesideTheServers(t *testing.T) {
+	in := withMetrics(healthy())
+	if got := UpstreamsOf(in, "coredns-a"); !cmp.Equal(got, []string{"192.0.2.53"}) {
+		t.Fatalf("upstreams: %v", got)
+	}
+	answer := func(transport, rcode string) report.Answer {
+		return report.Answer{Viewpoint: "beside:coredns-a", Server: "192.0.2.53", Transport: transport, Name: in.External, Type: "A", Rcode: rcode}
+	}
+	in.Beside = []FromPod{{Pod: in.Pods[0], Answers: []report.Answer{answer("UDP", "NXDOMAIN"), answer("TCP", "NXDOMAIN")}}}
+	if u := Upstreams(in, noon, Options{Slow: time.Second}); u.Verdict != report.Healthy || len(u.Direct) != 2 {
+		t.Errorf("a name that does not exist is an answer: %s %s", u.Verdict, u.Summary)
+	}
+	in.Beside[0].Answers[0] = report.Answer{Viewpoint: "beside:coredns-a", Server: "192.0.2.53", Transport: "UDP", Name: in.External, Type: "A", Error: "no answer in time"}
+	u := Upstreams(in, noon, Options{Slow: time.Second})
+	if u.Headline != "UpstreamSilent" || len(u.Findings) != 1 || !strings.Contains(u.Summary, "192.0.2.53 gives no usable answer by UDP to a pod beside DNS pod coredns-a on node n1") {
+		t.Errorf("%s %s %+v", u.Verdict, u.Summary, u.Findings)
+	}
+	testkit.Golden(t, "UpstreamSilent/upstream.txt", text(t, func(b *strings.Builder) error { return render.Upstreams(b, u, render.Options{}) }))
+}
+
+func TestALineOfALogIsClassified(t *testing.T) {
+	line := "2026-06-01T11:58:01.5Z [ERROR] plugin/errors: 2 x. A: read udp 10.0.0.1:5->192.0.2.1:53: i/o timeout"
+	l, ok := ClassifyLine("coredns-a", line, true)
+	if !ok || l.Class != "upstream" || l.Meaning == "" || strings.Contains(l.Text, "2026") {
+		t.Errorf("%v %+v", ok, l)
+	}
+	if _, ok := ClassifyLine("coredns-a", "2026-06-01T11:58:01.5Z [INFO] hello", true); ok {
+		t.Error("a harmless line among the errors")
+	}
+	got := text(t, func(b *strings.Builder) error { return render.LogLine(b, l, render.Options{Wide: true}) })
+	if want := "2026-06-01 11:58:01 coredns-a upstream: [ERROR] plugin/errors: 2 x. A: read udp 10.0.0.1:5->192.0.2.1:53: i/o timeout (an upstream server did not answer)\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

@@ -41,6 +41,7 @@ type Input struct {
 	Probes      []Probe                      `json:"probes,omitempty"`
 	Logs        []Log                        `json:"logs,omitempty"`
 	From        *FromPod                     `json:"from,omitempty"`
+	Beside      []FromPod                    `json:"beside,omitempty"`   // DNS pods, with what a pod beside each got from the upstreams
 	External    string                       `json:"external,omitempty"` // the random name outside the cluster that was asked
 }
 
@@ -156,7 +157,7 @@ func (w *world) knownNamespaces() []corev1.Namespace {
 func sortInput(in *Input) {
 	in.Services, in.Slices, in.Namespaces, in.Nodes = slices.Clone(in.Services), slices.Clone(in.Slices), slices.Clone(in.Namespaces), slices.Clone(in.Nodes)
 	in.Pods, in.Targets, in.Probes, in.Logs = slices.Clone(in.Pods), slices.Clone(in.Targets), slices.Clone(in.Probes), slices.Clone(in.Logs)
-	in.Policies, in.Access, in.Kubelets = slices.Clone(in.Policies), slices.Clone(in.Access), slices.Clone(in.Kubelets)
+	in.Policies, in.Access, in.Kubelets, in.Beside = slices.Clone(in.Policies), slices.Clone(in.Access), slices.Clone(in.Kubelets), slices.Clone(in.Beside)
 	in.Deployments, in.DaemonSets, in.StatefulSet, in.ConfigMaps = slices.Clone(in.Deployments), slices.Clone(in.DaemonSets), slices.Clone(in.StatefulSet), slices.Clone(in.ConfigMaps)
 	slices.SortFunc(in.Services, byName[corev1.Service])
 	slices.SortFunc(in.Slices, byName[discoveryv1.EndpointSlice])
@@ -176,6 +177,7 @@ func sortInput(in *Input) {
 	slices.SortFunc(in.Access, func(a, b Access) int {
 		return cmp.Or(cmp.Compare(a.Resource, b.Resource), cmp.Compare(a.Verb, b.Verb))
 	})
+	slices.SortFunc(in.Beside, func(a, b FromPod) int { return cmp.Compare(a.Pod.Name, b.Pod.Name) })
 	slices.SortFunc(in.Kubelets, func(a, b Kubelet) int { return cmp.Compare(a.Node, b.Node) })
 }
 

@@ -164,6 +164,11 @@ func Upstreams(w io.Writer, u report.Upstreams, o Options) error {
 		rows = append(rows, output.Text(i.Replica, blank(i.Zone), i.To, num(i.Queries, "%.0f"), num(i.Failed, "%.1f%%"), num(i.P50, "%.1fms"), num(i.P99, "%.1fms"), num(i.HealthcheckFail, "%.0f"), now))
 	}
 	p.table(columns("REPLICA", "NAMES UNDER", "UPSTREAM", "QUERIES", "SERVFAIL", "P50", "P99", "HEALTH FAILS", "A NAME NOW"), rows)
+	if len(u.Direct) > 0 {
+		p.line("")
+		p.line("Asked directly, from a pod beside each server:")
+		p.answers(u.Direct)
+	}
 	p.findings(u.Header)
 	return p.err
 }
@@ -219,4 +224,15 @@ func clock(stamp string) string {
 		return date + " " + rest[:min(8, len(rest))]
 	}
 	return stamp
+}
+
+// LogLine prints one line as it comes.
+func LogLine(w io.Writer, l report.LogLine, o Options) error {
+	p := &page{w: w, o: o}
+	meaning := ""
+	if o.Wide && l.Meaning != "" {
+		meaning = " (" + l.Meaning + ")"
+	}
+	p.line("%s", output.Sanitize(fmt.Sprintf("%s %s %s: %s%s", clock(l.Last), strings.Join(l.Replicas, ","), l.Class, l.Text, meaning)))
+	return p.err
 }
