@@ -421,34 +421,56 @@ func confArg(c corev1.Container) string {
 	return ""
 }
 
-// Ports of a DNS pod: where it answers DNS over TCP, and where its metrics are.
+// Ports of a DNS pod: where it answers DNS over TCP, and where its metrics are. The Service's word counts only where the
+// pod bears it out: a wrong targetPort is a fault of the Service, and the server behind it is to be asked all the same.
 func Ports(pod corev1.Pod, service *corev1.Service) (dns, metrics int32) {
 	dns, metrics = 53, 9153
-	named := map[string]int32{}
-	for _, c := range pod.Spec.Containers {
-		for _, p := range c.Ports {
-			named[p.Name] = p.ContainerPort
-			if p.Name == "metrics" {
-				metrics = p.ContainerPort
-			}
+	declared := containerPorts(pod.Spec)
+	for _, p := range declared {
+		if p.Name == "metrics" {
+			metrics = p.ContainerPort
 		}
 	}
 	if service == nil {
 		return dns, metrics
 	}
-	for _, p := range service.Spec.Ports {
-		if p.Port != 53 {
-			continue
-		}
-		switch {
-		case p.TargetPort.StrVal != "" && named[p.TargetPort.StrVal] != 0:
-			dns = named[p.TargetPort.StrVal]
-		case p.TargetPort.IntVal != 0:
-			dns = p.TargetPort.IntVal
-		}
-		if p.Protocol == corev1.ProtocolTCP {
-			break
+	for _, protocol := range []corev1.Protocol{corev1.ProtocolUDP, corev1.ProtocolTCP} {
+		if port, ok := targetOf(service, protocol, declared); ok && (len(declared) == 0 || hasPort(declared, port)) {
+			dns = port
 		}
 	}
 	return dns, metrics
+}
+
+func containerPorts(spec corev1.PodSpec) []corev1.ContainerPort {
+	var list []corev1.ContainerPort
+	for _, c := range spec.Containers {
+		list = append(list, c.Ports...)
+	}
+	return list
+}
+
+func hasPort(list []corev1.ContainerPort, port int32) bool {
+	return slices.ContainsFunc(list, func(p corev1.ContainerPort) bool { return p.ContainerPort == port })
+}
+
+// targetOf gives the port of a pod to which a Service sends what comes to its port 53; not for a name that no container
+// port has.
+func targetOf(service *corev1.Service, protocol corev1.Protocol, declared []corev1.ContainerPort) (int32, bool) {
+	for _, p := range service.Spec.Ports {
+		if p.Port != 53 || cmp.Or(p.Protocol, corev1.ProtocolTCP) != protocol {
+			continue
+		}
+		if name := p.TargetPort.StrVal; name != "" {
+			i := slices.IndexFunc(declared, func(c corev1.ContainerPort) bool {
+				return c.Name == name && cmp.Or(c.Protocol, corev1.ProtocolTCP) == protocol
+			})
+			if i < 0 {
+				return 0, false
+			}
+			return declared[i].ContainerPort, true
+		}
+		return cmp.Or(p.TargetPort.IntVal, p.Port), true
+	}
+	return 0, false
 }

@@ -17,7 +17,7 @@ type rule func(*world) []finding.Finding
 // headline. Server down; server wrong for everybody; one replica; upstream; path; pod; data; placement.
 func (w *world) allRules() []rule {
 	return []rule{
-		ruleNoService, ruleScaledToZero, ruleLoop, ruleCorefileInvalid, ruleForbidden, rulePodsDown, ruleServiceSelects, ruleServicePorts,
+		ruleNoService, ruleScaledToZero, ruleLoop, ruleCorefileInvalid, ruleForbidden, rulePodsDown, ruleServiceSelects, ruleServicePorts, ruleServiceTarget,
 		ruleZoneNotServed, ruleClusterNames, ruleReload, ruleReplicaDown, ruleReplicaStale, ruleReplicaWrong, ruleReplicaSilent, ruleReplicaUnreachable,
 		ruleUpstream, rulePolicy, rulePath, rulePodConfig, ruleKubelets, ruleNodeCache, ruleData, ruleCorefileLints, rulePlacement, ruleRestarts, ruleServfail,
 	}
@@ -33,6 +33,7 @@ var explains = map[string][]string{
 	"DNSPodsNotReady":         {"ReplicaNotReady", "ServiceSelectsNothing", "ReplicaSilent", "PathBlocked", "PathReplicaBlocked", "PathServiceBlocked", "ReplicaRestarted"},
 	"ServiceSelectsNothing":   {"PathServiceBlocked"},
 	"ServicePortMissing":      {"PathUDPBlocked", "PathTCPBlocked", "PathServiceBlocked"},
+	"ServiceTargetWrong":      {"ReplicaSilent", "PathBlocked", "PathUDPBlocked", "PathTCPBlocked", "PathServiceBlocked"},
 	"ZoneNotServed":           {"ClusterNamesFail", "ReplicaWrongAnswer", "ReplicaStale"},
 	"ClusterNamesFail":        {"ReplicaWrongAnswer", "ReplicaStale"},
 	"ReplicaStale":            {"ReplicaWrongAnswer"},

@@ -1,8 +1,10 @@
 package evaluate
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -17,11 +19,31 @@ func ruleNoService(w *world) []finding.Finding {
 	if w.service != nil || !w.Sources.Get("services").Readable() {
 		return nil
 	}
-	f := w.make("NoDNSService", finding.Critical, nil, "no Service of this cluster looks like its DNS",
-		[]finding.Evidence{seen("Service", "", "none of %d Services has the label k8s-app=kube-dns or answers on port 53 in kube-system", len(w.Services))},
-		w.read("see whether DNS runs under another name", "", "get", "services,deployments,daemonsets", "-A", "-l", "k8s-app in (kube-dns,coredns)"),
-	)
-	return []finding.Finding{f}
+	message := "no Service of this cluster looks like its DNS"
+	evidence := []finding.Evidence{seen("Service", "", "none of %d Services has the label k8s-app=kube-dns or answers on port 53 in kube-system", len(w.Services))}
+	var next []finding.Next
+	asked := w.clusterDNS()
+	if len(asked) > 0 {
+		message = fmt.Sprintf("no Service has the address %s, which pods ask for every name", strings.Join(asked, ", "))
+		evidence = append(evidence, seen("ConfigMap kube-system/kubelet-config", "clusterDNS", "%s", strings.Join(asked, ", ")))
+	}
+	for i := range w.Deployments {
+		d := &w.Deployments[i]
+		if d.Spec.Template.Labels["k8s-app"] != "kube-dns" {
+			continue
+		}
+		message += fmt.Sprintf(": the DNS servers of Deployment %s run, and their Service is gone", d.Name)
+		evidence = append(evidence, seen("Deployment "+d.Name, "status.readyReplicas", "%d", d.Status.ReadyReplicas))
+		if len(asked) == 1 {
+			ports := `[{"op":"replace","path":"/spec/ports","value":[{"name":"dns","port":53,"protocol":"UDP"},{"name":"dns-tcp","port":53,"protocol":"TCP"},{"name":"metrics","port":9153,"protocol":"TCP"}]}]`
+			next = append(next,
+				w.change("make the Service again, at the address that pods ask", d.Namespace, "expose", "deployment", d.Name, "--name=kube-dns", "--port=53", "--protocol=UDP", "--cluster-ip="+asked[0]),
+				w.change("then give it its ports by TCP too", d.Namespace, "patch", "service", "kube-dns", "--type=json", "-p", ports))
+		}
+		break
+	}
+	next = append(next, w.read("see whether DNS runs under another name", "", "get", "services,deployments,daemonsets", "-A", "-l", "k8s-app in (kube-dns,coredns)"))
+	return []finding.Finding{w.make("NoDNSService", finding.Critical, nil, message, evidence, next...)}
 }
 
 func ruleScaledToZero(w *world) []finding.Finding {
@@ -294,6 +316,56 @@ func ruleServicePorts(w *world) []finding.Finding {
 		fmt.Sprintf("Service %s has no port 53/%s: %s", w.service.Name, strings.Join(missing, " and 53/"), meaning),
 		[]finding.Evidence{seen("Service", "spec.ports", "%s", strings.Join(w.serviceReport(w.service).Ports, ", "))},
 		w.change("add the port", w.service.Namespace, "edit", "service", w.service.Name))}
+}
+
+// ruleServiceTarget: a Service that sends queries to a port of the DNS pods where no server block listens.
+func ruleServiceTarget(w *world) []finding.Finding {
+	live := w.live()
+	if w.service == nil || len(live) == 0 || w.provider() != "CoreDNS" {
+		return nil
+	}
+	declared := containerPorts(live[0].Spec)
+	listening := map[int32]bool{}
+	for _, b := range w.conf.Blocks {
+		for _, z := range b.Zones {
+			if n, err := strconv.ParseInt(cmp.Or(z.Port, "53"), 10, 32); err == nil {
+				listening[int32(n)] = true
+			}
+		}
+	}
+	if len(listening) == 0 && !slices.ContainsFunc(declared, func(p corev1.ContainerPort) bool { return p.Protocol == corev1.ProtocolUDP }) {
+		return nil // nothing tells where the servers listen
+	}
+	var wrong []string
+	for _, protocol := range []corev1.Protocol{corev1.ProtocolUDP, corev1.ProtocolTCP} {
+		if !slices.ContainsFunc(w.service.Spec.Ports, func(p corev1.ServicePort) bool {
+			return p.Port == 53 && cmp.Or(p.Protocol, corev1.ProtocolTCP) == protocol
+		}) {
+			continue // a port that is missing altogether is another finding
+		}
+		port, known := targetOf(w.service, protocol, declared)
+		switch {
+		case !known:
+			wrong = append(wrong, fmt.Sprintf("53/%s to a port name that the pods do not have", protocol))
+		case !hasPort(declared, port) && !listening[port]:
+			wrong = append(wrong, fmt.Sprintf("53/%s to port %d", protocol, port))
+		}
+	}
+	if len(wrong) == 0 {
+		return nil
+	}
+	evidence := []finding.Evidence{}
+	for _, p := range w.service.Spec.Ports {
+		if p.Port == 53 {
+			evidence = append(evidence, seen("Service", "spec.ports", "%d/%s, targetPort %s", p.Port, p.Protocol, p.TargetPort.String()))
+		}
+	}
+	for _, p := range declared {
+		evidence = append(evidence, seen("Pod "+live[0].Name, "containers.ports", "%s %d/%s", p.Name, p.ContainerPort, cmp.Or(p.Protocol, corev1.ProtocolTCP)))
+	}
+	return []finding.Finding{w.make("ServiceTargetWrong", finding.Critical, ref("Service", w.service.Namespace, w.service.Name),
+		fmt.Sprintf("Service %s sends %s of the DNS pods, where nothing listens: pods get no answer from %s", w.service.Name, strings.Join(wrong, " and "), strings.Join(clusterIPsOf(w.service), ", ")), evidence,
+		w.change("correct targetPort", w.service.Namespace, "edit", "service", w.service.Name))}
 }
 
 func ruleZoneNotServed(w *world) []finding.Finding {

@@ -113,6 +113,19 @@ func serverFaults() []fault {
 			in.Services[0].Spec.Selector, in.Slices[0].Endpoints = map[string]string{"app": "dns"}, nil
 		}, near: func(in *Input) { in.Slices[0].Endpoints = in.Slices[0].Endpoints[:1] }},
 		{code: "ServicePortMissing", before: func(in *Input) { in.Services[0].Spec.Ports = in.Services[0].Spec.Ports[1:] }, near: func(in *Input) { in.Services[0].Spec.Ports[1].Protocol = "" }},
+		{code: "ServiceTargetWrong", before: func(in *Input) {
+			for i := range in.Services[0].Spec.Ports {
+				in.Services[0].Spec.Ports[i].TargetPort = intstr.FromInt32(5353)
+			}
+		}, after: func(in *Input) {
+			from(in, func(a *report.Answer) {
+				if a.Server == "10.96.0.10" {
+					silent(a)
+				}
+			})
+		}, near: func(in *Input) {
+			in.Services[0].Spec.Ports[0].TargetPort, in.Services[0].Spec.Ports[1].TargetPort = intstr.FromString("dns"), intstr.IntOrString{}
+		}},
 		{code: "ZoneNotServed", before: func(in *Input) { in.Kubelets[0].ClusterDomain = "corp.local" }, near: func(in *Input) { in.Kubelets[0].ClusterDomain = "cluster.local." }},
 		{code: "ClusterNamesFail", after: func(in *Input) {
 			each(in, func(_ *Probe, a *report.Answer) {
@@ -545,5 +558,32 @@ func TestTheNewestSettledServicesAreAsked(t *testing.T) {
 	got := newWorld(in, noon, Options{}).newest(2)
 	if len(got) != 2 || got[0].Name != "minute" || got[1].Name != "hour" {
 		t.Errorf("%v", got)
+	}
+}
+
+func TestPortsAreThoseWhereThePodAnswers(t *testing.T) {
+	in := healthy()
+	pod, svc := in.Pods[0], &in.Services[0]
+	for target, want := range map[string]int32{"53": 53, "dns-tcp": 53, "5353": 53, "nowhere": 53} {
+		svc.Spec.Ports[1].TargetPort = intstr.Parse(target)
+		if got, _ := Ports(pod, svc); got != want {
+			t.Errorf("targetPort %s: %d, want %d", target, got, want)
+		}
+	}
+	for i := range pod.Spec.Containers[0].Ports {
+		pod.Spec.Containers[0].Ports[i].ContainerPort = 5353 // OpenShift
+	}
+	svc.Spec.Ports[1].TargetPort = intstr.FromString("dns-tcp")
+	if got, _ := Ports(pod, svc); got != 5353 {
+		t.Errorf("OpenShift: %d", got)
+	}
+}
+
+func TestAServiceThatIsGoneIsMadeAgainWhereItWas(t *testing.T) {
+	in := healthy()
+	in.Services, in.Pods, in.Probes, in.Logs = in.Services[1:], nil, nil, nil
+	f := judge(answered(in)).Findings[0]
+	if f.Code != "NoDNSService" || !strings.Contains(f.Message, "no Service has the address 10.96.0.10") || !strings.Contains(f.Next[0].Command, "--cluster-ip=10.96.0.10") {
+		t.Errorf("%s %v", f.Message, f.Next)
 	}
 }
