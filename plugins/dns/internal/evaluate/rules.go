@@ -17,7 +17,7 @@ type rule func(*world) []finding.Finding
 // headline. Server down; server wrong for everybody; one replica; upstream; path; pod; data; placement.
 func (w *world) allRules() []rule {
 	return []rule{
-		ruleNoService, ruleScaledToZero, ruleLoop, ruleCorefileInvalid, ruleForbidden, rulePodsDown, ruleServiceSelects, ruleServicePorts, ruleServiceTarget,
+		ruleNoService, ruleScaledToZero, ruleLoop, ruleCorefileInvalid, ruleForbidden, rulePodsDown, ruleServiceSelects, ruleServicePorts, ruleServiceTarget, ruleServiceEndpoints,
 		ruleZoneNotServed, ruleClusterNames, ruleReload, ruleReplicaDown, ruleReplicaStale, ruleReplicaWrong, ruleReplicaSilent, ruleReplicaUnreachable,
 		ruleUpstream, rulePolicy, rulePath, rulePodConfig, ruleKubelets, ruleNodeCache, ruleData, ruleCorefileLints, rulePlacement, ruleRestarts, ruleServfail,
 	}
@@ -34,6 +34,7 @@ var explains = map[string][]string{
 	"ServiceSelectsNothing":   {"PathServiceBlocked"},
 	"ServicePortMissing":      {"PathUDPBlocked", "PathTCPBlocked", "PathServiceBlocked"},
 	"ServiceTargetWrong":      {"ReplicaSilent", "PathBlocked", "PathUDPBlocked", "PathTCPBlocked", "PathServiceBlocked"},
+	"ServiceEndpointsDiffer":  {"PathServiceBlocked"},
 	"ZoneNotServed":           {"ClusterNamesFail", "ReplicaWrongAnswer", "ReplicaStale"},
 	"ClusterNamesFail":        {"ReplicaWrongAnswer", "ReplicaStale"},
 	"ReplicaStale":            {"ReplicaWrongAnswer"},
@@ -48,7 +49,8 @@ var explains = map[string][]string{
 }
 
 // conclude runs rules and fills the header: findings in the order of the rules, verdict, headline, summary.
-func (w *world) conclude(h *report.Header, rules []rule) {
+// It gives all that the rules found, also what another finding makes needless.
+func (w *world) conclude(h *report.Header, rules []rule) []finding.Finding {
 	var all []finding.Finding
 	for _, r := range rules {
 		list := r(w)
@@ -56,6 +58,7 @@ func (w *world) conclude(h *report.Header, rules []rule) {
 		all = append(all, list...)
 	}
 	w.settle(h, all)
+	return all
 }
 
 func (w *world) settle(h *report.Header, all []finding.Finding) {

@@ -347,8 +347,8 @@ func (w *world) partialPath(udp, tcp path, object *finding.ObjectRef, evidence [
 		return nil
 	}
 	return []finding.Finding{w.make("PathServiceBlocked", finding.Critical, object,
-		fmt.Sprintf("pod %s/%s reaches the DNS pods themselves and not the Service's address %s by %s: node %s does not translate it", pod.Namespace, pod.Name, strings.Join(clusterIPsOf(w.service), ", "), strings.Join(transports, " and "), pod.Spec.NodeName), evidence,
-		append([]finding.Next{w.read("see the proxy of that node", "kube-system", "get", "pods", "-o", "wide", "--field-selector", "spec.nodeName="+pod.Spec.NodeName)}, next...)...)}
+		fmt.Sprintf("pod %s/%s reaches the DNS pods themselves and gets no answer from the Service's address %s by %s: look at kube-proxy and its rules on node %s", pod.Namespace, pod.Name, strings.Join(clusterIPsOf(w.service), ", "), strings.Join(transports, " and "), pod.Spec.NodeName), evidence,
+		append([]finding.Next{w.read("see whether the proxy of that node runs", "kube-system", "get", "pods", "-o", "wide", "--field-selector", "spec.nodeName="+pod.Spec.NodeName)}, next...)...)}
 }
 
 func (w *world) pathEvidence() []finding.Evidence {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
 
 func ruleNoService(w *world) []finding.Finding {
@@ -291,6 +292,66 @@ func ruleServiceSelects(w *world) []finding.Finding {
 		w.read("see what the Service selects", w.service.Namespace, "get", "endpointslices", "-l", discoveryv1.LabelServiceName+"="+w.service.Name, "-o", "wide"),
 		w.change("correct the selector", w.service.Namespace, "edit", "service", w.service.Name),
 	)}
+}
+
+// ruleServiceEndpoints: what the Service sends queries to, held against the pods that it selects. Somebody's own
+// EndpointSlice adds an address; a controller that is down leaves old ones, and new pods out.
+func ruleServiceEndpoints(w *world) []finding.Finding {
+	if w.service == nil || len(w.service.Spec.Selector) == 0 || len(w.Pods) == 0 || !w.Sources.Get("pods").Readable() || !w.Sources.Get("endpointslices").Readable() {
+		return nil
+	}
+	selector := labels.SelectorFromSet(w.service.Spec.Selector)
+	known := map[string]bool{}
+	for i := range w.Pods {
+		for _, ip := range w.Pods[i].Status.PodIPs {
+			known[ip.IP] = true
+		}
+	}
+	var evidence []finding.Evidence
+	var strangers, missing []string
+	sent := map[string]bool{}
+	for i := range w.Slices {
+		slice := &w.Slices[i]
+		if slice.Namespace != w.service.Namespace || slice.Labels[discoveryv1.LabelServiceName] != w.service.Name {
+			continue
+		}
+		for _, e := range slice.Endpoints {
+			for _, ip := range e.Addresses {
+				sent[ip] = true
+				if !known[ip] && records.Ready(e) && !slices.Contains(strangers, ip) {
+					strangers = append(strangers, ip)
+					evidence = append(evidence, seen("EndpointSlice "+slice.Name, "endpoints", "%s, ready; no DNS pod has this address", ip))
+				}
+			}
+		}
+	}
+	for _, pod := range w.live() {
+		if podReady(pod) && !w.starting(pod) && selector.Matches(labels.Set(pod.Labels)) && !sent[pod.Status.PodIP] && w.readyEndpoints(w.service) > 0 {
+			missing = append(missing, pod.Name)
+			evidence = append(evidence, seen("Pod "+pod.Name, "status.podIP", "%s, Ready; in no EndpointSlice", pod.Status.PodIP))
+		}
+	}
+	var parts []string
+	severity := finding.Warning
+	if len(strangers) > 0 {
+		slices.Sort(strangers)
+		parts = append(parts, fmt.Sprintf("sends a part of the queries to %s, where no DNS pod is", strings.Join(strangers, ", ")))
+		if w.From != nil && slices.ContainsFunc(w.From.Answers, func(a report.Answer) bool {
+			return a.Error != "" && slices.Contains(clusterIPsOf(w.service), a.Server)
+		}) {
+			severity = finding.Critical
+		}
+	}
+	if len(missing) > 0 {
+		parts = append(parts, "sends nothing to "+strings.Join(missing, ", "))
+	}
+	if len(parts) == 0 {
+		return nil
+	}
+	return []finding.Finding{w.make("ServiceEndpointsDiffer", severity, ref("Service", w.service.Namespace, w.service.Name),
+		fmt.Sprintf("Service %s %s", w.service.Name, strings.Join(parts, " and ")), evidence,
+		w.read("see who made each of its slices (endpointslice.kubernetes.io/managed-by)", w.service.Namespace, "get", "endpointslices", "-l", discoveryv1.LabelServiceName+"="+w.service.Name, "--show-labels"),
+		w.read("see whether the controllers run", "kube-system", "get", "leases", "kube-controller-manager"))}
 }
 
 func ruleServicePorts(w *world) []finding.Finding {

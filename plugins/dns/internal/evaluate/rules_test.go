@@ -113,6 +113,12 @@ func serverFaults() []fault {
 			in.Services[0].Spec.Selector, in.Slices[0].Endpoints = map[string]string{"app": "dns"}, nil
 		}, near: func(in *Input) { in.Slices[0].Endpoints = in.Slices[0].Endpoints[:1] }},
 		{code: "ServicePortMissing", before: func(in *Input) { in.Services[0].Spec.Ports = in.Services[0].Spec.Ports[1:] }, near: func(in *Input) { in.Services[0].Spec.Ports[1].Protocol = "" }},
+		{code: "ServiceEndpointsDiffer", before: func(in *Input) {
+			in.Slices[0].Endpoints = append(in.Slices[0].Endpoints, endpointAt("10.244.9.9", true))
+		}, near: func(in *Input) {
+			in.Slices[0].Endpoints = append(in.Slices[0].Endpoints, endpointAt("10.244.9.9", false))
+			in.Pods[1].Status.Conditions[0].Status, in.Pods[1].CreationTimestamp = corev1.ConditionFalse, ago(time.Second)
+		}},
 		{code: "ServiceTargetWrong", before: func(in *Input) {
 			for i := range in.Services[0].Spec.Ports {
 				in.Services[0].Spec.Ports[i].TargetPort = intstr.FromInt32(5353)
@@ -585,5 +591,32 @@ func TestAServiceThatIsGoneIsMadeAgainWhereItWas(t *testing.T) {
 	f := judge(answered(in)).Findings[0]
 	if f.Code != "NoDNSService" || !strings.Contains(f.Message, "no Service has the address 10.96.0.10") || !strings.Contains(f.Next[0].Command, "--cluster-ip=10.96.0.10") {
 		t.Errorf("%s %v", f.Message, f.Next)
+	}
+}
+
+// What another finding explains is not reported; that it was well is not said either.
+func TestWhatIsExplainedAwayIsNotCalledRight(t *testing.T) {
+	in := build(func(in *Input) {
+		in.Services[0].Spec.Ports[0].TargetPort, in.Services[0].Spec.Ports[1].TargetPort = intstr.FromInt32(5353), intstr.FromInt32(5353)
+	}, func(in *Input) {
+		from(in, func(a *report.Answer) {
+			if a.Server == "10.96.0.10" {
+				silent(a)
+			}
+		})
+	})
+	for _, line := range judge(in).Checked {
+		if strings.Contains(line, "the pod reaches the Service") {
+			t.Errorf("said to be right: %s", line)
+		}
+	}
+}
+
+func TestAReadyServerThatTheServiceLeavesOutIsNamed(t *testing.T) {
+	in := healthy()
+	in.Slices[0].Endpoints = in.Slices[0].Endpoints[:1]
+	got := judge(answered(in))
+	if got.Headline != "ServiceEndpointsDiffer" || !strings.Contains(got.Summary, "sends nothing to coredns-b") {
+		t.Errorf("%s %s", got.Headline, got.Summary)
 	}
 }

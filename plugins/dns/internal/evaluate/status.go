@@ -35,8 +35,7 @@ func Status(in Input, now time.Time, o Options, kind string) report.Status {
 	if w.From != nil {
 		s.From = w.fromReport()
 	}
-	w.conclude(&s.Header, w.allRules())
-	s.Checked = w.checked(s.Findings)
+	s.Checked = w.checked(w.conclude(&s.Header, w.allRules()))
 	if s.Verdict == report.Healthy {
 		s.Summary = w.healthySummary(s)
 	}
