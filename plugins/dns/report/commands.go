@@ -143,6 +143,7 @@ type VerifyReplica struct {
 	Name         string   `json:"name"`
 	Asked        int      `json:"asked"`
 	Right        int      `json:"right"`
+	Altered      int      `json:"altered"` // a rule of the Corefile answers otherwise than the API
 	Wrong        int      `json:"wrong"`
 	Settling     int      `json:"settling"`
 	Unanswered   int      `json:"unanswered"`

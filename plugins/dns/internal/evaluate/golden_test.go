@@ -117,7 +117,7 @@ func TestVerifyTellsWhichReplicaDiffers(t *testing.T) {
 	}
 	corefileOf(&in, "loop\n", "rewrite name suffix shop.svc.cluster.local other.svc.cluster.local\nloop\n")
 	in.Services[2].CreationTimestamp = ago(time.Hour)
-	if v = Verify(in, noon, Options{}, Scope{Namespace: "shop", Kind: "Service", Name: "api"}); v.Verdict != report.Healthy || v.Items[0].State != "altered" {
+	if v = Verify(in, noon, Options{}, Scope{Namespace: "shop", Kind: "Service", Name: "api"}); v.Verdict != report.Degraded || v.Headline != "AnswersAltered" || v.Items[0].State != "altered" || v.Replicas[1].Right == v.Replicas[1].Asked {
 		t.Errorf("a rewritten name: %s %s %+v", v.Verdict, v.Summary, v.Items)
 	}
 }
@@ -228,5 +228,38 @@ func TestALineOfALogIsClassified(t *testing.T) {
 	got := text(t, func(b *strings.Builder) error { return render.LogLine(b, l, render.Options{Wide: true}) })
 	if want := "2026-06-01 11:58:01 coredns-a upstream: [ERROR] plugin/errors: 2 x. A: read udp 10.0.0.1:5->192.0.2.1:53: i/o timeout (an upstream server did not answer)\n"; got != want {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// A name that the API has is not misspelt, whatever the servers say.
+func TestANameThatExistsIsNotSuggestedToItself(t *testing.T) {
+	resolve := func(in Input, name string) report.Resolution {
+		for i := range in.Probes {
+			in.Probes[i].Answers = []report.Answer{{Viewpoint: "tunnel:" + in.Probes[i].Pod, Name: name, Type: "A", Rcode: "NXDOMAIN"}}
+		}
+		in.From = nil
+		return Resolve(in, noon, Options{}, name, []string{"A"}, "")
+	}
+	const api = "api.shop.svc.cluster.local."
+	in := answered(healthy())
+	if r := resolve(in, api); r.Headline != "RecordsDiffer" || !strings.Contains(r.Summary, "exists in the API") {
+		t.Errorf("denied: %s %s", r.Headline, r.Summary)
+	}
+	in.Services[2].CreationTimestamp = ago(5 * time.Second)
+	if r := resolve(in, api); r.Verdict != report.Degraded || !strings.Contains(r.Summary, "less than 35s ago") {
+		t.Errorf("just made: %s %s", r.Headline, r.Summary)
+	}
+	in = healthy()
+	corefileOf(&in, "loop\n", "rewrite name suffix .shop.svc.cluster.local .other.svc.cluster.local\nloop\n")
+	if r := resolve(answered(in), api); r.Headline != "AnswersAltered" || !strings.Contains(r.Summary, "rewrite in line") {
+		t.Errorf("rewritten: %s %s", r.Headline, r.Summary)
+	}
+	in = healthy()
+	in.Services = append(in.Services, headless("db", map[string]string{"app": "db"}))
+	if r := resolve(answered(in), "db.shop.svc.cluster.local."); r.Headline != "HeadlessWithoutReady" {
+		t.Errorf("headless: %s %s", r.Headline, r.Summary)
+	}
+	if r := resolve(answered(in), "db-0.api.shop.svc.cluster.local."); r.Headline != "NameNotFound" || !strings.Contains(r.Summary, "no ready endpoint or port of that name") {
+		t.Errorf("an endpoint: %s %s", r.Headline, r.Summary)
 	}
 }

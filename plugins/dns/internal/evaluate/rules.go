@@ -19,7 +19,7 @@ func (w *world) allRules() []rule {
 	return []rule{
 		ruleNoService, ruleScaledToZero, ruleLoop, ruleCorefileInvalid, ruleForbidden, rulePodsDown, ruleServiceSelects, ruleServicePorts, ruleServiceTarget, ruleServiceEndpoints,
 		ruleZoneNotServed, ruleClusterNames, ruleReload, ruleReplicaDown, ruleReplicaStale, ruleReplicaWrong, ruleReplicaSilent, ruleReplicaUnreachable,
-		ruleUpstream, rulePolicy, rulePath, rulePodConfig, ruleKubelets, ruleNodeCache, ruleData, ruleCorefileLints, rulePlacement, ruleRestarts, ruleServfail,
+		ruleUpstream, rulePolicy, rulePath, rulePodConfig, ruleKubelets, ruleNodeCache, ruleAltered, ruleData, ruleCorefileLints, rulePlacement, ruleRestarts, ruleServfail,
 	}
 }
 
@@ -33,6 +33,8 @@ var explains = map[string][]string{
 	"DNSPodsNotReady":         {"ReplicaNotReady", "ServiceSelectsNothing", "ReplicaSilent", "PathBlocked", "PathReplicaBlocked", "PathServiceBlocked", "ReplicaRestarted"},
 	"ServiceSelectsNothing":   {"PathServiceBlocked"},
 	"ServicePortMissing":      {"PathUDPBlocked", "PathTCPBlocked", "PathServiceBlocked"},
+	"TemplateShadowsCluster":  {"AnswersAltered"},
+	"HostsWithoutFallthrough": {"AnswersAltered"},
 	"ServiceTargetWrong":      {"ReplicaSilent", "PathBlocked", "PathUDPBlocked", "PathTCPBlocked", "PathServiceBlocked"},
 	"ServiceEndpointsDiffer":  {"PathServiceBlocked"},
 	"ZoneNotServed":           {"ClusterNamesFail", "ReplicaWrongAnswer", "ReplicaStale"},

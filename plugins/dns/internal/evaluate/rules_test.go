@@ -157,6 +157,17 @@ func serverFaults() []fault {
 		{code: "HostsWithoutFallthrough", before: func(in *Input) { corefileOf(in, "loop\n", "hosts {\n 192.0.2.1 a.b\n}\nloop\n") }, near: func(in *Input) {
 			corefileOf(in, "loop\n", "hosts {\n 192.0.2.1 a.b\n fallthrough\n}\nloop\n")
 		}},
+		{code: "AnswersAltered", before: func(in *Input) {
+			corefileOf(in, "loop\n", "hosts {\n 192.0.2.1 api.shop.svc.cluster.local\n fallthrough\n}\nloop\n")
+		}, after: func(in *Input) {
+			each(in, func(_ *Probe, a *report.Answer) {
+				if strings.HasPrefix(a.Name, "api.shop.") && a.Type == "A" {
+					a.Records[0].Data = "192.0.2.1"
+				}
+			})
+		}, near: func(in *Input) {
+			corefileOf(in, "loop\n", "hosts {\n 192.0.2.1 api.other.svc.cluster.local\n fallthrough\n}\nloop\n")
+		}},
 		{code: "ForwardsToItself", before: func(in *Input) { corefileOf(in, "forward . /etc/resolv.conf", "forward . 10.96.0.10") }, near: func(in *Input) { corefileOf(in, "forward . /etc/resolv.conf", "forward . 10.96.0.100") }},
 		{code: "AutopathWithoutVerified", before: func(in *Input) { corefileOf(in, "loop\n", "autopath @kubernetes\nloop\n") }, near: func(in *Input) {
 			in.ConfigMaps[0].Data = map[string]string{"Corefile": strings.Replace(strings.Replace(kubeadmCorefile, "pods insecure", "pods verified", 1), "loop\n", "autopath @kubernetes\nloop\n", 1)}

@@ -187,7 +187,7 @@ func (w *world) verifyOne(r *report.VerifyReplica, merged map[string]*report.Mis
 		r.Unanswered++
 		why = a.Error
 	case isAltered:
-		r.Right++
+		r.Altered++
 		state, why = "altered", fmt.Sprintf("%s in line %d of the Corefile runs before the kubernetes plugin", altered.Plugin, altered.Line)
 	case w.settling(a.Name, changed):
 		r.Settling++
@@ -224,6 +224,7 @@ func (w *world) verifyVerdict(out *report.Verification, s Scope) {
 	var all []finding.Finding
 	all = append(all, ruleReplicaStale(w)...)
 	all = append(all, w.differences(out, s)...)
+	all = append(all, ruleAltered(w)...)
 	all = append(all, ruleReplicaUnreachable(w)...)
 	w.settle(&out.Header, all)
 	asked := 0

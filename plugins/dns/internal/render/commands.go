@@ -128,9 +128,9 @@ func Verify(w io.Writer, v report.Verification, o Options) error {
 	}
 	var rows [][]output.Cell
 	for _, r := range v.Replicas {
-		rows = append(rows, output.Text(r.Name, strconv.Itoa(r.Asked), strconv.Itoa(r.Right), strconv.Itoa(r.Wrong), strconv.Itoa(r.Settling), strconv.Itoa(r.Unanswered)))
+		rows = append(rows, output.Text(r.Name, strconv.Itoa(r.Asked), strconv.Itoa(r.Right), strconv.Itoa(r.Wrong), strconv.Itoa(r.Altered), strconv.Itoa(r.Settling), strconv.Itoa(r.Unanswered)))
 	}
-	p.table(columns("REPLICA", "ASKED", "RIGHT", "WRONG", "SETTLING", "UNANSWERED"), rows)
+	p.table(columns("REPLICA", "ASKED", "RIGHT", "WRONG", "ALTERED", "SETTLING", "UNANSWERED"), rows)
 	if len(v.Items) > 0 {
 		p.line("")
 	}
