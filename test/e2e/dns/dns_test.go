@@ -136,6 +136,38 @@ func TestNothingIsWrong(t *testing.T) {
 	}
 }
 
+// TestAThousandNames asks each server for a thousand names over the real port-forward. What the clock says is logged and
+// stands in docs/performance.md; a busy machine makes no fault of it.
+func TestAThousandNames(t *testing.T) {
+	c := cluster(t)
+	ns := c.Namespace(t)
+	var items []string
+	for i := range 250 {
+		items = append(items, fmt.Sprintf(`{"apiVersion":"v1","kind":"Service","metadata":{"name":"s%d"},"spec":{"ports":[{"name":"http","port":80}]}}`, i))
+	}
+	c.Apply(t, `{"apiVersion":"v1","kind":"List","items":[`+strings.Join(items, ",")+`]}`, "-n", ns)
+	var v struct {
+		Verdict, Summary string
+		Names            int
+		Replicas         []struct{ Asked, Right int }
+	}
+	best := time.Hour
+	harness.Eventually(t, 60*time.Second, func() (string, bool) {
+		began := time.Now()
+		r := c.Kubectl(t, "dns", "verify", "-n", ns, "-o", "json")
+		best = min(best, time.Since(began))
+		if err := json.Unmarshal([]byte(r.Stdout), &v); err != nil {
+			t.Fatalf("%v\n%s", err, r.Stderr)
+		}
+		ok := v.Verdict == "Healthy" && v.Names > 1000 && len(v.Replicas) == 2
+		for _, replica := range v.Replicas {
+			ok = ok && replica.Asked == v.Names && replica.Right == v.Names
+		}
+		return fmt.Sprintf("%s: %s %+v", v.Verdict, v.Summary, v.Replicas), ok
+	})
+	t.Logf("verify of %d names at %d replicas: %s", v.Names, len(v.Replicas), best)
+}
+
 // spread puts the replicas on different nodes: a cluster just made may have both on its first node.
 func spread(t testing.TB, c *harness.Cluster) {
 	t.Helper()

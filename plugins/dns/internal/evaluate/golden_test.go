@@ -11,6 +11,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/resolver"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/render"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
@@ -261,5 +262,47 @@ func TestANameThatExistsIsNotSuggestedToItself(t *testing.T) {
 	}
 	if r := resolve(answered(in), "db-0.api.shop.svc.cluster.local."); r.Headline != "NameNotFound" || !strings.Contains(r.Summary, "no ready endpoint or port of that name") {
 		t.Errorf("an endpoint: %s %s", r.Headline, r.Summary)
+	}
+}
+
+// The codes that only the commands about single names give: each with what must bring it and what must not.
+func TestCodesOfTheCommandsAboutNames(t *testing.T) {
+	const api = "api.shop.svc.cluster.local."
+	resolve := func(name string, change func(i int, a *report.Answer)) report.Resolution {
+		in := answered(healthy())
+		w := newWorld(in, noon, Options{})
+		in.From = nil
+		for i := range in.Probes {
+			a := w.answer(in.Probes[i].Pod, records.Question{Name: name, Type: "A"})
+			change(i, &a)
+			in.Probes[i].Answers = []report.Answer{a}
+		}
+		return Resolve(in, noon, Options{}, name, []string{"A"}, "")
+	}
+	denied := func(a *report.Answer) { a.Rcode, a.Records = "NXDOMAIN", nil }
+	for _, tt := range []struct {
+		code, name string
+		fault      func(i int, a *report.Answer)
+		nearName   string
+		near       func(i int, a *report.Answer)
+	}{
+		{"NoAnswer", api, func(_ int, a *report.Answer) { silent(a) }, "nothing.shop.svc.cluster.local.", func(int, *report.Answer) {}},
+		{"NameNotFound", "apii.shop.svc.cluster.local.", func(int, *report.Answer) {}, api, func(int, *report.Answer) {}},
+		{"RecordsDiffer", api, func(i int, a *report.Answer) {
+			if i == 1 {
+				denied(a)
+			}
+		}, api, func(_ int, a *report.Answer) { a.Records[0].TTL = 3 }},
+	} {
+		r := resolve(tt.name, tt.fault)
+		if r.Headline != tt.code || len(r.Findings) != 1 {
+			t.Errorf("%s: %s %s %+v", tt.code, r.Headline, r.Summary, r.Findings)
+		}
+		testkit.Golden(t, tt.code+"/resolve.txt", text(t, func(b *strings.Builder) error { return render.Resolve(b, r, render.Options{}) }))
+		for _, f := range resolve(tt.nearName, tt.near).Findings {
+			if f.Code == tt.code {
+				t.Errorf("a near miss brings %s: %s", f.Code, f.Message)
+			}
+		}
 	}
 }

@@ -210,10 +210,14 @@ func (w *world) dnsIngress() *finding.Finding {
 	if !slices.Contains(transports, "UDP") {
 		severity = finding.Warning
 	}
+	evidence := []finding.Evidence{seen("NetworkPolicy", strings.Join(names, ", "), "selects the DNS pods, and no ingress rule opens port 53 to other namespaces")}
+	if proof, ok := w.policyProof(transports); ok {
+		evidence = append(evidence, proof)
+	}
 	f := w.make("NetworkPolicyBlocksDNS", severity, ref("NetworkPolicy", namespace, name),
-		fmt.Sprintf("NetworkPolicy %s lets no pod of another namespace reach the DNS pods by %s", strings.Join(names, ", "), strings.Join(transports, " and ")),
-		[]finding.Evidence{seen("NetworkPolicy", strings.Join(names, ", "), "selects the DNS pods, and no ingress rule opens port 53 to other namespaces")},
-		w.read("see the policy", namespace, "describe", "networkpolicy", name))
+		fmt.Sprintf("NetworkPolicy %s lets no pod of another namespace reach the DNS pods by %s", strings.Join(names, ", "), strings.Join(transports, " and ")), evidence,
+		w.read("see the policy", namespace, "describe", "networkpolicy", name),
+		w.change("allow ingress to port 53, UDP and TCP, from every namespace", namespace, "edit", "networkpolicy", name))
 	return &f
 }
 
