@@ -5,6 +5,7 @@ package evaluate
 import (
 	"cmp"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -159,25 +160,25 @@ func sortInput(in *Input) {
 	in.Pods, in.Targets, in.Probes, in.Logs = slices.Clone(in.Pods), slices.Clone(in.Targets), slices.Clone(in.Probes), slices.Clone(in.Logs)
 	in.Policies, in.Access, in.Kubelets, in.Beside = slices.Clone(in.Policies), slices.Clone(in.Access), slices.Clone(in.Kubelets), slices.Clone(in.Beside)
 	in.Deployments, in.DaemonSets, in.StatefulSet, in.ConfigMaps = slices.Clone(in.Deployments), slices.Clone(in.DaemonSets), slices.Clone(in.StatefulSet), slices.Clone(in.ConfigMaps)
-	slices.SortFunc(in.Services, byName[corev1.Service])
-	slices.SortFunc(in.Slices, byName[discoveryv1.EndpointSlice])
-	slices.SortFunc(in.Namespaces, byName[corev1.Namespace])
-	slices.SortFunc(in.Nodes, byName[corev1.Node])
-	slices.SortFunc(in.Pods, byName[corev1.Pod])
-	slices.SortFunc(in.Targets, byName[corev1.Pod])
-	slices.SortFunc(in.Policies, byName[networkingv1.NetworkPolicy])
-	slices.SortFunc(in.Deployments, byName[appsv1.Deployment])
-	slices.SortFunc(in.DaemonSets, byName[appsv1.DaemonSet])
-	slices.SortFunc(in.StatefulSet, byName[appsv1.StatefulSet])
-	slices.SortFunc(in.ConfigMaps, byName[corev1.ConfigMap])
-	slices.SortFunc(in.Probes, func(a, b Probe) int { return cmp.Compare(a.Pod, b.Pod) })
+	sortByName(in.Services)
+	sortByName(in.Slices)
+	sortByName(in.Namespaces)
+	sortByName(in.Nodes)
+	sortByName(in.Pods)
+	sortByName(in.Targets)
+	sortByName(in.Policies)
+	sortByName(in.Deployments)
+	sortByName(in.DaemonSets)
+	sortByName(in.StatefulSet)
+	sortByName(in.ConfigMaps)
+	sort.Slice(in.Probes, func(i, j int) bool { return in.Probes[i].Pod < in.Probes[j].Pod })
 	slices.SortFunc(in.Logs, func(a, b Log) int {
 		return cmp.Or(cmp.Compare(a.Pod, b.Pod), boolOrder(b.Previous, a.Previous))
 	})
 	slices.SortFunc(in.Access, func(a, b Access) int {
 		return cmp.Or(cmp.Compare(a.Resource, b.Resource), cmp.Compare(a.Verb, b.Verb))
 	})
-	slices.SortFunc(in.Beside, func(a, b FromPod) int { return cmp.Compare(a.Pod.Name, b.Pod.Name) })
+	sort.Slice(in.Beside, func(i, j int) bool { return in.Beside[i].Pod.Name < in.Beside[j].Pod.Name })
 	slices.SortFunc(in.Kubelets, func(a, b Kubelet) int { return cmp.Compare(a.Node, b.Node) })
 }
 
@@ -191,13 +192,16 @@ func boolOrder(a, b bool) int {
 	return -1
 }
 
-// byName orders objects by namespace and name.
-func byName[T any, P interface {
+// sortByName orders objects by namespace and name. It is sort.Slice, because slices.SortFunc is compiled anew for each of
+// the ten kinds: half a megabyte of the binary.
+func sortByName[T any, P interface {
 	*T
 	metav1.Object
-}](a, b T) int {
-	x, y := P(&a), P(&b)
-	return cmp.Or(cmp.Compare(x.GetNamespace(), y.GetNamespace()), cmp.Compare(x.GetName(), y.GetName()))
+}](list []T) {
+	sort.Slice(list, func(i, j int) bool {
+		x, y := P(&list[i]), P(&list[j])
+		return cmp.Or(cmp.Compare(x.GetNamespace(), y.GetNamespace()), cmp.Compare(x.GetName(), y.GetName())) < 0
+	})
 }
 
 // FindService picks the cluster's DNS Service, and names the others that look like one. Installers differ in
@@ -215,7 +219,7 @@ func FindService(services []corev1.Service, clusterDNS []string) (*corev1.Servic
 		}
 	}
 	slices.SortStableFunc(found, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(b.score, a.score), byName(*a.svc, *b.svc))
+		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(a.svc.Namespace, b.svc.Namespace), cmp.Compare(a.svc.Name, b.svc.Name))
 	})
 	if len(found) == 0 {
 		return nil, nil

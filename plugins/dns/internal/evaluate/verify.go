@@ -222,8 +222,9 @@ func scopeWords(s Scope) string {
 
 func (w *world) verifyVerdict(out *report.Verification, s Scope) {
 	var all []finding.Finding
-	all = append(all, ruleReplicaStale(w)...)
-	all = append(all, w.differences(out, s)...)
+	stale := ruleReplicaStale(w)
+	all = append(all, stale...)
+	all = append(all, w.differences(out, s, stale)...)
 	all = append(all, ruleAltered(w)...)
 	all = append(all, ruleReplicaUnreachable(w)...)
 	w.settle(&out.Header, all)
@@ -259,7 +260,8 @@ func settlingCount(out *report.Verification) int {
 	return n
 }
 
-func (w *world) differences(out *report.Verification, s Scope) []finding.Finding {
+// differences sums up what differs, unless a replica that has stopped following the API explains it all.
+func (w *world) differences(out *report.Verification, s Scope, stale []finding.Finding) []finding.Finding {
 	var evidence []finding.Evidence
 	count := 0
 	replicas := map[string]bool{}
@@ -267,12 +269,19 @@ func (w *world) differences(out *report.Verification, s Scope) []finding.Finding
 		if item.State != "missing" && item.State != "extra" && item.State != "wrong" {
 			continue
 		}
+		explained := func(r string) bool {
+			return slices.ContainsFunc(stale, func(f finding.Finding) bool { return f.Object.Name == r })
+		}
+		others := slices.DeleteFunc(slices.Clone(item.Replicas), explained)
+		if len(others) == 0 {
+			continue
+		}
 		count++
-		for _, r := range item.Replicas {
+		for _, r := range others {
 			replicas[r] = true
 		}
 		if len(evidence) < 5 {
-			evidence = append(evidence, seen("answer of "+strings.Join(item.Replicas, ", "), item.Name+" "+item.Type, "%s; the API says %s", strings.Join(item.Answered, ", "), strings.Join(item.Expected, ", ")))
+			evidence = append(evidence, seen("answer of "+strings.Join(others, ", "), item.Name+" "+item.Type, "%s; the API says %s", strings.Join(item.Answered, ", "), strings.Join(item.Expected, ", ")))
 		}
 	}
 	if count == 0 {
