@@ -114,19 +114,26 @@ func TestNothingIsWrong(t *testing.T) {
 	c := cluster(t)
 	spread(t, c)
 	healthy(t, c)
+	best := func(run func()) time.Duration {
+		least := time.Hour
+		for range 5 {
+			began := time.Now()
+			run()
+			least = min(least, time.Since(began))
+		}
+		return least
+	}
+	// how slow this machine is now: on a busy one everything takes longer, and that is no fault of the plugin. That the
+	// reports make few calls is asserted by counting, in plugins/dns/calls_test.go.
+	one := best(func() { c.MustKubectl(t, "get", "--raw", "/api/v1/namespaces/default") })
 	for _, tt := range []struct {
 		args  []string
 		limit time.Duration
 	}{{[]string{"status"}, 1500 * time.Millisecond}, {[]string{"check", "--profile", "quick"}, 5 * time.Second}} {
-		best := time.Hour
-		for range 5 {
-			began := time.Now()
-			ask(t, c, tt.args...)
-			best = min(best, time.Since(began))
-		}
-		t.Logf("kubectl dns %s: %s", strings.Join(tt.args, " "), best)
-		if best > tt.limit {
-			t.Errorf("kubectl dns %s took %s, more than %s", strings.Join(tt.args, " "), best, tt.limit)
+		took := best(func() { ask(t, c, tt.args...) })
+		t.Logf("kubectl dns %s: %s, where one read by kubectl takes %s", strings.Join(tt.args, " "), took, one)
+		if limit := max(tt.limit, 12*one); took > limit {
+			t.Errorf("kubectl dns %s took %s, more than %s", strings.Join(tt.args, " "), took, limit)
 		}
 	}
 	for _, args := range [][]string{{"config"}, {"upstream"}, {"top"}, {"logs"}, {"verify", "-A"}, {"resolve", "kubernetes.default"}, {"names", "svc/kubernetes", "-n", "default"}} {
