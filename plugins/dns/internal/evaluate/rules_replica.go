@@ -98,6 +98,13 @@ func (w *world) replicaNotReady(pod *corev1.Pod, ready int) finding.Finding {
 		evidence = append([]finding.Evidence{seen("Node "+pod.Spec.NodeName, "Ready", "%s", why)}, evidence...)
 		next = append([]finding.Next{w.read("see what is wrong with the node", "", "nodeinfo", pod.Spec.NodeName)}, next[:1]...)
 	}
+	if strings.Contains(state, "ImagePull") || strings.Contains(state, "InvalidImage") || state == "ErrImageNeverPull" {
+		state = "its image " + pod.Spec.Containers[0].Image + " cannot be had: " + state
+		next = next[:1] // a container that never ran has said nothing
+		if w.workload != nil && w.workload.ref.Kind == "Deployment" {
+			next = append([]finding.Next{w.change("take the last change of the Deployment back, if the image is a mistake", pod.Namespace, "rollout", "undo", "deployment", w.workload.ref.Name)}, next...)
+		}
+	}
 	return w.make("ReplicaNotReady", finding.Warning, ref("Pod", pod.Namespace, pod.Name),
 		fmt.Sprintf("DNS pod %s is not ready (%s): %d of %d replicas are", pod.Name, state, ready, len(w.live())), evidence, next...)
 }

@@ -631,3 +631,14 @@ func TestAReadyServerThatTheServiceLeavesOutIsNamed(t *testing.T) {
 		t.Errorf("%s %s", got.Headline, got.Summary)
 	}
 }
+
+func TestAnImageThatCannotBeHadIsSaidSo(t *testing.T) {
+	in := build(func(in *Input) {
+		in.Pods[1].Status.Conditions[0].Status, in.Slices[0].Endpoints = corev1.ConditionFalse, in.Slices[0].Endpoints[:1]
+		in.Pods[1].Status.ContainerStatuses[0].State = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff"}}
+	}, nil)
+	got := judge(in)
+	if got.Headline != "ReplicaNotReady" || !strings.Contains(got.Summary, "its image registry.k8s.io/coredns/coredns:v1.14.2 cannot be had: ImagePullBackOff") || !strings.Contains(got.Findings[0].Next[0].Command, "rollout undo deployment coredns") {
+		t.Errorf("%s %v", got.Summary, got.Findings[0].Next)
+	}
+}
