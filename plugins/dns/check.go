@@ -39,6 +39,8 @@ type ProbeOptions struct {
 	Wait  time.Duration
 }
 
+const defaultProbeImage = "busybox:1.36"
+
 // The profiles of check.
 const (
 	profileQuick = "quick"
@@ -55,7 +57,7 @@ func completePods(f *kube.Flags) complete.Func { return complete.Names(f, pods, 
 func (p *ProbeOptions) add(c *cobra.Command) {
 	set := c.Flags()
 	set.StringVar(&p.Kind, "probe", "", "What may be created to ask from inside an image without tools: ephemeral (a container in the pod; its entry stays) or pod (a pod beside it, deleted at the end). Default: nothing.")
-	set.StringVar(&p.Image, "probe-image", "busybox:1.36", "Image of the probe; it needs sh, and python3, perl, bash or nc.")
+	set.StringVar(&p.Image, "probe-image", defaultProbeImage, "Image of the probe; it needs sh, and python3, perl, bash or nc.")
 	set.DurationVar(&p.Wait, "probe-timeout", 60*time.Second, "How long the probe may take, with pulling its image.")
 	register(c, "probe", complete.Words(collect.ProbeEphemeral, collect.ProbePod))
 }

@@ -42,7 +42,7 @@ func newCommand(env *cli.Env, run runF) *cobra.Command {
 
 			Without a command it prints the status: the DNS Service, its servers and what each of them says when it is
 			asked through a tunnel, where names are sent on, and what is wrong. It only reads; nothing is created
-			unless a --probe is asked for.`),
+			unless --probe or upstream --deep asks for it.`),
 		Example: cli.Example(env, `
 			# What is the cluster's DNS, and is it well?
 			PROGRAM

@@ -2,12 +2,15 @@ package dns
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/collect"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
@@ -109,6 +112,7 @@ func (c *common) config(ctx context.Context, o StatusOptions) error {
 func upstreamCommand(c *common) *cobra.Command {
 	f := &flagSet{}
 	var external string
+	deep := DeepOptions{}
 	command := &cobra.Command{
 		Use:   "upstream",
 		Short: "Show each upstream server as the DNS servers see it: answers, failures, latency",
@@ -116,14 +120,25 @@ func upstreamCommand(c *common) *cobra.Command {
 			# Which upstream fails or is slow?
 			PROGRAM upstream
 			# Ask under a domain that your upstream knows
-			PROGRAM upstream --external corp.example`),
+			PROGRAM upstream --external corp.example
+			# Ask each upstream itself, by UDP and by TCP, from a pod beside each server
+			PROGRAM upstream --deep`),
 		Args: noArgs,
 	}
 	f.add(command)
+	command.Flags().BoolVar(&deep.Ask, "deep", false, "Ask each upstream directly, by UDP and by TCP, from a pod beside each DNS server: it makes a Job in the servers' namespace for each, and deletes it.")
+	command.Flags().StringVar(&deep.Image, "probe-image", defaultProbeImage, "Image of those pods; it needs sh, and python3, perl, bash or nc.")
+	command.Flags().DurationVar(&deep.Wait, "probe-timeout", 60*time.Second, "How long each may take, with pulling its image.")
 	command.Flags().StringVar(&external, "external", defaultExternal, "Domain outside the cluster under which a random name is asked.")
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		var errs []error
-		o := UpstreamOptions{f.options(&errs), externalDomain(external, &errs)}
+		o := UpstreamOptions{f.options(&errs), externalDomain(external, &errs), deep}
+		if deep.Wait <= 0 {
+			errs = append(errs, fmt.Errorf("--probe-timeout %s is not a time to wait: give more than 0", deep.Wait))
+		}
+		if deep.Ask && external == "" {
+			errs = append(errs, errors.New("--deep needs a domain to ask for: --external"))
+		}
 		if len(errs) > 0 {
 			return usage(errs)
 		}
@@ -138,6 +153,14 @@ const defaultExternal = "example.com"
 type UpstreamOptions struct {
 	Common
 	External string
+	Deep     DeepOptions
+}
+
+// DeepOptions say whether pods beside the servers may be made to ask the upstreams, and how.
+type DeepOptions struct {
+	Ask   bool
+	Image string
+	Wait  time.Duration
 }
 
 func externalDomain(domain string, errs *[]error) string {
@@ -155,9 +178,14 @@ func (c *common) upstream(ctx context.Context, o UpstreamOptions) error {
 	if err != nil {
 		return err
 	}
-	in, now, err := s.collect(ctx, collect.Wants{Servers: true, Metrics: true, External: o.External, Questions: func(in evaluate.Input, now time.Time) []records.Question {
+	w := collect.Wants{Servers: true, Metrics: true, External: o.External, Questions: func(in evaluate.Input, now time.Time) []records.Question {
 		return evaluate.ControlQuestions(in, now, 0)
-	}}, 6*time.Second)
+	}}
+	if o.Deep.Ask {
+		probe := s.probe(ProbeOptions{Kind: collect.ProbePod, Image: o.Deep.Image, Wait: o.Deep.Wait})
+		w.Deep = &probe
+	}
+	in, now, err := s.collect(ctx, w, 6*time.Second)
 	if err != nil {
 		return err
 	}
@@ -169,7 +197,11 @@ func (c *common) upstream(ctx context.Context, o UpstreamOptions) error {
 type TopOptions struct {
 	Common
 	Interval time.Duration
+	Watch    bool
 }
+
+// watchInterval is how long top --watch counts for each table when no --interval is given.
+const watchInterval = 5 * time.Second
 
 func topCommand(c *common) *cobra.Command {
 	f := &flagSet{}
@@ -181,16 +213,22 @@ func topCommand(c *common) *cobra.Command {
 			# Since each server's start
 			PROGRAM top
 			# Over the next ten seconds
-			PROGRAM top --interval 10s`),
+			PROGRAM top --interval 10s
+			# Again and again, every five seconds
+			PROGRAM top --watch`),
 		Args: noArgs,
 	}
 	f.add(command)
 	command.Flags().DurationVar(&o.Interval, "interval", 0, "Read twice, this long apart, and show what happened between; 0 shows everything since the servers' start.")
+	command.Flags().BoolVarP(&o.Watch, "watch", "w", false, "Print again after every --interval (5 s by default), until interrupted.")
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		var errs []error
 		o.Common = f.options(&errs)
 		if o.Interval < 0 {
 			errs = append(errs, fmt.Errorf("--interval %s is less than nothing", o.Interval))
+		}
+		if o.Watch && (o.FromInput != "" || o.SaveInput != "") {
+			errs = append(errs, errors.New("--watch excludes --from-input and --save-input: it looks again and again"))
 		}
 		if len(errs) > 0 {
 			return usage(errs)
@@ -205,12 +243,29 @@ func (c *common) top(ctx context.Context, o TopOptions) error {
 	if err != nil {
 		return err
 	}
-	in, now, err := s.collect(ctx, collect.Wants{Servers: true, Metrics: true, Interval: o.Interval}, 0)
+	if !o.Watch {
+		return s.topOnce(ctx, o.Interval)
+	}
+	if o.Interval == 0 {
+		o.Interval = watchInterval
+	}
+	for first := true; ; first = false {
+		if !first && !o.Format.Structured() {
+			fmt.Fprintln(c.env.Streams.Out)
+		}
+		if err := s.topOnce(ctx, o.Interval); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *session) topOnce(ctx context.Context, interval time.Duration) error {
+	in, now, err := s.collect(ctx, collect.Wants{Servers: true, Metrics: true, Interval: interval}, 0)
 	if err != nil {
 		return err
 	}
 	r := evaluate.Top(in, now, s.judge())
-	return s.finish(r.Header, r, func(o render.Options) error { return render.Top(c.env.Streams.Out, r, o) })
+	return s.finish(r.Header, r, func(o render.Options) error { return render.Top(s.c.env.Streams.Out, r, o) })
 }
 
 // LogsOptions are those of logs.
@@ -218,6 +273,7 @@ type LogsOptions struct {
 	Common
 	Since  time.Duration
 	Errors bool
+	Follow bool
 }
 
 func logsCommand(c *common) *cobra.Command {
@@ -230,17 +286,23 @@ func logsCommand(c *common) *cobra.Command {
 			# What do the servers complain about?
 			PROGRAM logs --errors
 			# Everything of the last hour
-			PROGRAM logs --since 1h`),
+			PROGRAM logs --since 1h
+			# What goes wrong from now on
+			PROGRAM logs --errors -f`),
 		Args: noArgs,
 	}
 	f.add(command)
 	command.Flags().DurationVar(&o.Since, "since", 0, "Only lines younger than this; 0 is everything kept.")
 	command.Flags().BoolVar(&o.Errors, "errors", false, "Only lines that tell of something wrong.")
+	command.Flags().BoolVarP(&o.Follow, "follow", "f", false, "Print each line as it comes, also those of servers that start later, until interrupted.")
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		var errs []error
 		o.Common = f.options(&errs)
 		if o.Since < 0 {
 			errs = append(errs, fmt.Errorf("--since %s is less than nothing", o.Since))
+		}
+		if o.Follow && (o.Format.Structured() || o.FromInput != "" || o.SaveInput != "" || o.RequireComplete || o.FailOn != finding.ThresholdNever) {
+			errs = append(errs, errors.New("--follow prints lines, not a report: it excludes -o json, yaml and jsonpath, --from-input, --save-input, --fail-on and --require-complete"))
 		}
 		if len(errs) > 0 {
 			return usage(errs)
@@ -255,10 +317,28 @@ func (c *common) logs(ctx context.Context, o LogsOptions) error {
 	if err != nil {
 		return err
 	}
+	if o.Follow {
+		return s.follow(ctx, o)
+	}
 	in, now, err := s.collect(ctx, collect.Wants{Servers: true, Logs: true, LogLines: 2000, LogSince: o.Since}, 0)
 	if err != nil {
 		return err
 	}
 	r := evaluate.MergeLogs(in, now, s.judge(), o.Errors)
 	return s.finish(r.Header, r, func(o render.Options) error { return render.Logs(c.env.Streams.Out, r, o) })
+}
+
+func (s *session) follow(ctx context.Context, o LogsOptions) error {
+	in, _, err := s.collect(ctx, collect.Wants{Servers: true}, 0)
+	if err != nil {
+		return err
+	}
+	options := render.Options{Terminal: s.c.env.Out(s.o.Color), Wide: s.o.Format.Kind == output.Wide}
+	return s.collector(0).Follow(ctx, in, o.Since, func(pod, text string) error {
+		line, ok := evaluate.ClassifyLine(pod, text, o.Errors)
+		if !ok {
+			return nil
+		}
+		return render.LogLine(s.c.env.Streams.Out, line, options)
+	})
 }

@@ -143,6 +143,7 @@ type VerifyReplica struct {
 	Name         string   `json:"name"`
 	Asked        int      `json:"asked"`
 	Right        int      `json:"right"`
+	Altered      int      `json:"altered"` // a rule of the Corefile answers otherwise than the API
 	Wrong        int      `json:"wrong"`
 	Settling     int      `json:"settling"`
 	Unanswered   int      `json:"unanswered"`
@@ -164,7 +165,8 @@ type Mismatch struct {
 // Upstreams is the forwarders as CoreDNS sees them: kind DNSUpstreams.
 type Upstreams struct {
 	Header
-	Items []Upstream `json:"items"`
+	Items  []Upstream `json:"items"`
+	Direct []Answer   `json:"direct,omitempty"` // what a pod beside each server got from its upstreams
 }
 
 // Upstream is one forwarder of one replica.

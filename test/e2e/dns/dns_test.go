@@ -22,7 +22,19 @@ type header struct {
 		Code, Severity, Message string
 		Next                    []struct{ Command, Risk string }
 	}
-	Replicas []struct{ Name, Node string }
+	Replicas []replica
+}
+
+type replica struct{ Name, Node, State string }
+
+// live gives a replica that stays: after a rollout the old pods are listed until they are gone.
+func (h header) live(t testing.TB) replica {
+	t.Helper()
+	i := slices.IndexFunc(h.Replicas, func(r replica) bool { return r.State == "Running" })
+	if i < 0 {
+		t.Fatalf("no replica runs: %+v", h.Replicas)
+	}
+	return h.Replicas[i]
 }
 
 func (h header) codes() []string {
@@ -102,19 +114,26 @@ func TestNothingIsWrong(t *testing.T) {
 	c := cluster(t)
 	spread(t, c)
 	healthy(t, c)
+	best := func(run func()) time.Duration {
+		least := time.Hour
+		for range 5 {
+			began := time.Now()
+			run()
+			least = min(least, time.Since(began))
+		}
+		return least
+	}
+	// how slow this machine is now: on a busy one everything takes longer, and that is no fault of the plugin. That the
+	// reports make few calls is asserted by counting, in plugins/dns/calls_test.go.
+	one := best(func() { c.MustKubectl(t, "get", "--raw", "/api/v1/namespaces/default") })
 	for _, tt := range []struct {
 		args  []string
 		limit time.Duration
 	}{{[]string{"status"}, 1500 * time.Millisecond}, {[]string{"check", "--profile", "quick"}, 5 * time.Second}} {
-		best := time.Hour
-		for range 5 {
-			began := time.Now()
-			ask(t, c, tt.args...)
-			best = min(best, time.Since(began))
-		}
-		t.Logf("kubectl dns %s: %s", strings.Join(tt.args, " "), best)
-		if best > tt.limit {
-			t.Errorf("kubectl dns %s took %s, more than %s", strings.Join(tt.args, " "), best, tt.limit)
+		took := best(func() { ask(t, c, tt.args...) })
+		t.Logf("kubectl dns %s: %s, where one read by kubectl takes %s", strings.Join(tt.args, " "), took, one)
+		if limit := max(tt.limit, 12*one); took > limit {
+			t.Errorf("kubectl dns %s took %s, more than %s", strings.Join(tt.args, " "), took, limit)
 		}
 	}
 	for _, args := range [][]string{{"config"}, {"upstream"}, {"top"}, {"logs"}, {"verify", "-A"}, {"resolve", "kubernetes.default"}, {"names", "svc/kubernetes", "-n", "default"}} {
@@ -122,6 +141,38 @@ func TestNothingIsWrong(t *testing.T) {
 			t.Errorf("kubectl dns %s: %s: %s", strings.Join(args, " "), h.Verdict, h.Summary)
 		}
 	}
+}
+
+// TestAThousandNames asks each server for a thousand names over the real port-forward. What the clock says is logged and
+// stands in docs/performance.md; a busy machine makes no fault of it.
+func TestAThousandNames(t *testing.T) {
+	c := cluster(t)
+	ns := c.Namespace(t)
+	var items []string
+	for i := range 250 {
+		items = append(items, fmt.Sprintf(`{"apiVersion":"v1","kind":"Service","metadata":{"name":"s%d"},"spec":{"ports":[{"name":"http","port":80}]}}`, i))
+	}
+	c.Apply(t, `{"apiVersion":"v1","kind":"List","items":[`+strings.Join(items, ",")+`]}`, "-n", ns)
+	var v struct {
+		Verdict, Summary string
+		Names            int
+		Replicas         []struct{ Asked, Right int }
+	}
+	best := time.Hour
+	harness.Eventually(t, 60*time.Second, func() (string, bool) {
+		began := time.Now()
+		r := c.Kubectl(t, "dns", "verify", "-n", ns, "-o", "json")
+		best = min(best, time.Since(began))
+		if err := json.Unmarshal([]byte(r.Stdout), &v); err != nil {
+			t.Fatalf("%v\n%s", err, r.Stderr)
+		}
+		ok := v.Verdict == "Healthy" && v.Names > 1000 && len(v.Replicas) == 2
+		for _, replica := range v.Replicas {
+			ok = ok && replica.Asked == v.Names && replica.Right == v.Names
+		}
+		return fmt.Sprintf("%s: %s %+v", v.Verdict, v.Summary, v.Replicas), ok
+	})
+	t.Logf("verify of %d names at %d replicas: %s", v.Names, len(v.Replicas), best)
 }
 
 // spread puts the replicas on different nodes: a cluster just made may have both on its first node.

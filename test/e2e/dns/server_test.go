@@ -125,6 +125,41 @@ func TestServers(t *testing.T) {
 		restart(t, c)
 		healthy(t, c)
 	})
+	t.Run("a kubelet that hangs", func(t *testing.T) {
+		h, _ := ask(t, c, "status")
+		victim := h.live(t)
+		heal := c.Fault(t, "pause-kubelet", victim.Node)
+		began := time.Now()
+		h, r := ask(t, c, "check", "--fail-on", "warning")
+		took := time.Since(began)
+		t.Logf("check with a hanging kubelet: %s", took)
+		if h.Verdict != "Degraded" || h.Headline != "ReplicaUnreachable" || r.Code != 3 || !strings.Contains(h.Summary, victim.Name) || !strings.Contains(h.Summary, victim.Node) {
+			t.Errorf("exit %d, %s %s: %s", r.Code, h.Verdict, h.Headline, h.Summary)
+		}
+		if took > 20*time.Second { // four seconds and what a busy machine adds
+			t.Errorf("check waited %s for a kubelet that hangs", took)
+		}
+		if h, _ := ask(t, c, "verify", "-A"); h.Headline != "ReplicaUnreachable" {
+			t.Errorf("verify: %s: %s", h.Verdict, h.Summary)
+		}
+		if r := c.Kubectl(t, "dns", "check", "--require-complete"); r.Code != 4 || !strings.Contains(r.Stdout, "tunnels: not checked") {
+			t.Errorf("the gap is not stated: exit %d\n%s", r.Code, r.Stdout)
+		}
+		heal()
+		healthy(t, c)
+	})
+	t.Run("the Service", func(t *testing.T) { serviceFaults(t, c) })
+	t.Run("a rewrite that hides a Service", func(t *testing.T) {
+		ns := c.Namespace(t)
+		c.Apply(t, `{"apiVersion":"v1","kind":"Service","metadata":{"name":"api"},"spec":{"ports":[{"name":"http","port":80}]}}`, "-n", ns)
+		heal := corefile(t, c, "    ready\n", "    ready\n    rewrite name suffix ."+ns+".svc.cluster.local .elsewhere.svc.cluster.local\n")
+		restart(t, c)
+		expect(t, c, 60*time.Second, "Degraded", "AnswersAltered", "resolve", "api."+ns)
+		expect(t, c, 60*time.Second, "Degraded", "AnswersAltered", "verify", "-n", ns)
+		heal()
+		restart(t, c)
+		healthy(t, c)
+	})
 	t.Run("a forwarding loop", func(t *testing.T) {
 		heal := corefile(t, c, "forward . /etc/resolv.conf", "forward . 127.0.0.1")
 		c.MustKubectl(t, "-n", "kube-system", "delete", "pods", "-l", "k8s-app=kube-dns", "--wait=false")
@@ -136,11 +171,54 @@ func TestServers(t *testing.T) {
 	t.Run("a replica cut off from the API server", func(t *testing.T) { cutOff(t, c) })
 }
 
+// serviceFaults breaks the DNS Service itself, in the ways in which an edit does, while every server is well.
+func serviceFaults(t *testing.T, c *harness.Cluster) {
+	var object map[string]any
+	if err := json.Unmarshal([]byte(c.MustKubectl(t, "-n", "kube-system", "get", "service", "kube-dns", "-o", "json")), &object); err != nil {
+		t.Fatal(err)
+	}
+	meta := object["metadata"].(map[string]any)
+	for _, field := range []string{"resourceVersion", "uid", "creationTimestamp", "managedFields"} {
+		delete(meta, field)
+	}
+	before, _ := json.Marshal(object)
+	heal := func() {
+		c.Kubectl(t, "-n", "kube-system", "delete", "service", "kube-dns", "--ignore-not-found")
+		c.Apply(t, string(before))
+	}
+	t.Cleanup(heal)
+	patch := func(kind, text string) {
+		c.MustKubectl(t, "-n", "kube-system", "patch", "service", "kube-dns", "--type="+kind, "-p", text)
+	}
+
+	patch("merge", `{"spec":{"selector":{"k8s-app":"nobody"}}}`)
+	expect(t, c, 30*time.Second, "Failing", "ServiceSelectsNothing", "check")
+	patch("merge", `{"spec":{"selector":{"k8s-app":"kube-dns"}}}`)
+	patch("json", `[{"op":"replace","path":"/spec/ports/0/targetPort","value":5353},{"op":"replace","path":"/spec/ports/1/targetPort","value":5353}]`)
+	expect(t, c, 30*time.Second, "Failing", "ServiceTargetWrong", "check")
+	patch("json", `[{"op":"replace","path":"/spec/ports/0/targetPort","value":53},{"op":"replace","path":"/spec/ports/1/targetPort","value":53}]`)
+	c.Apply(t, `{"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSlice","metadata":{"name":"kube-dns-by-hand","namespace":"kube-system","labels":{"kubernetes.io/service-name":"kube-dns"}},"addressType":"IPv4","ports":[{"name":"dns","port":53,"protocol":"UDP"}],"endpoints":[{"addresses":["192.0.2.99"],"conditions":{"ready":true}}]}`)
+	expect(t, c, 30*time.Second, "Degraded", "ServiceEndpointsDiffer", "check")
+	c.MustKubectl(t, "-n", "kube-system", "delete", "endpointslice", "kube-dns-by-hand")
+
+	c.MustKubectl(t, "-n", "kube-system", "delete", "service", "kube-dns")
+	h := expect(t, c, 30*time.Second, "Failing", "NoDNSService", "check")
+	// the next commands make it again as it was
+	for _, next := range h.Findings[0].Next {
+		if next.Risk == "change" {
+			if r := c.Sh(t, next.Command); r.Code != 0 {
+				t.Fatalf("%s: exit %d %s", next.Command, r.Code, r.Stderr)
+			}
+		}
+	}
+	healthy(t, c)
+}
+
 // cutOff drops what goes between one replica and the API server, both ways: the replica stays Ready, and knows nothing
 // of what is made from then on.
 func cutOff(t *testing.T, c *harness.Cluster) {
 	h, _ := ask(t, c, "status")
-	name, node := h.Replicas[0].Name, h.Replicas[0].Node
+	name, node := h.live(t).Name, h.live(t).Node
 	ip := c.MustKubectl(t, "-n", "kube-system", "get", "pod", name, "-o", "jsonpath={.status.podIP}")
 	rules := fmt.Sprintf("add table ip e2edns\nadd chain ip e2edns f { type filter hook forward priority -5; }\nadd rule ip e2edns f ip saddr %s tcp dport 6443 drop\nadd rule ip e2edns f ip daddr %s tcp sport 6443 drop\nadd chain ip e2edns o { type filter hook output priority -5; }\nadd rule ip e2edns o ip daddr %s tcp sport 6443 drop\nadd chain ip e2edns i { type filter hook input priority -5; }\nadd rule ip e2edns i ip saddr %s tcp dport 6443 drop\n", ip, ip, ip, ip)
 	if r := c.OnNode(t, node, "sh", "-c", "printf '"+strings.ReplaceAll(rules, "\n", `\n`)+"' | nft -f -"); r.Code != 0 {

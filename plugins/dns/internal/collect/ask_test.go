@@ -88,6 +88,56 @@ func TestAnswersStandInTheOrderOfTheQuestions(t *testing.T) {
 	}
 }
 
+// A full window of questions is under way before the first answer, on one connection: the cost of a thousand names is
+// then a few round trips, and not a thousand. The server here answers nothing until it has the whole window, so asking in
+// turn would get no answer at all.
+func TestQuestionsArePipelinedOnOneConnection(t *testing.T) {
+	var (
+		held    []*dns.Msg
+		dialled int
+	)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	rounds := make(chan int, 1)
+	go func() {
+		raw, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		defer raw.Close()
+		conn := &dns.Conn{Conn: raw}
+		for n := 0; ; {
+			m, err := conn.ReadMsg()
+			if err != nil {
+				rounds <- n
+				return
+			}
+			if held = append(held, reply(m)); len(held) == defaultWindow {
+				n++
+				for _, r := range held {
+					_ = conn.WriteMsg(r)
+				}
+				held = nil
+			}
+		}
+	}()
+	s := Stream{Dial: func(ctx context.Context) (net.Conn, error) {
+		dialled++
+		return (&net.Dialer{}).DialContext(ctx, "tcp", listener.Addr().String())
+	}, Timeout: 5 * time.Second}
+	for _, a := range s.Exchange(context.Background(), many(1000)) {
+		if a.Rcode != "NOERROR" {
+			t.Fatalf("%s: %s", a.Name, a.Error)
+		}
+	}
+	if got := <-rounds; dialled != 1 || got != 10 {
+		t.Errorf("%d connections and %d round trips for 1,000 questions, want 1 and 10", dialled, got)
+	}
+}
+
 func TestAServerThatClosesEarlyIsAskedAgain(t *testing.T) {
 	s := server(t, 7, reply)
 	for _, a := range s.Exchange(context.Background(), many(40)) {

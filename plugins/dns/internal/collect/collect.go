@@ -41,6 +41,7 @@ type Wants struct {
 	Pods         bool   // pods in Scope ("": all)
 	From         *From
 	Only         string // the one DNS pod to ask; empty: all
+	Deep         *Probe // ask each server's upstreams from pods made by this probe
 	External     string // domain under which a random name is asked, to see an upstream work
 	// Questions for every replica, decided when the objects and the Corefile are known.
 	Questions func(evaluate.Input, time.Time) []records.Question
@@ -82,6 +83,9 @@ func (c *Collector) Collect(ctx context.Context, w Wants) (evaluate.Input, error
 		c.servers(ctx, w, service)
 		c.configs(ctx, service)
 	}
+	if service == nil && w.Servers && c.in.Sources.Get("services").Readable() {
+		c.orphans(ctx)
+	}
 	if w.From != nil && c.in.From != nil {
 		c.insidePod(ctx, *w.From) // first: the servers are asked about the search domains found there
 	}
@@ -93,6 +97,9 @@ func (c *Collector) Collect(ctx context.Context, w Wants) (evaluate.Input, error
 		c.kubelets(ctx, &wg)
 	}
 	wg.Wait()
+	if w.Deep != nil {
+		c.beside(ctx, *w.Deep)
+	}
 	c.in.Sources.Sort()
 	return c.in, ctx.Err()
 }
@@ -279,6 +286,17 @@ func (c *Collector) servers(ctx context.Context, w Wants, service *corev1.Servic
 	c.misselected(ctx, service)
 	if w.Access {
 		c.access(ctx, service)
+	}
+}
+
+// orphans looks for DNS servers without a Service.
+func (c *Collector) orphans(ctx context.Context) {
+	ctx, cancel := c.deadline(ctx)
+	defer cancel()
+	list, err := c.client.AppsV1().Deployments(metav1.NamespaceSystem).List(ctx, metav1.ListOptions{LabelSelector: "k8s-app=kube-dns"})
+	c.note("deployments", "list", "deployments.apps in "+metav1.NamespaceSystem, err)
+	if err == nil {
+		c.in.Deployments = trimmed(list.Items)
 	}
 }
 

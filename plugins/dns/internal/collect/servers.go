@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
@@ -55,7 +56,7 @@ func (c *Collector) replicas(ctx context.Context, wg *sync.WaitGroup, w Wants, s
 }
 
 func running(pod corev1.Pod) bool {
-	return pod.Status.Phase == corev1.PodRunning && slices.ContainsFunc(pod.Status.ContainerStatuses, func(s corev1.ContainerStatus) bool { return s.State.Running != nil })
+	return pod.DeletionTimestamp == nil && pod.Status.Phase == corev1.PodRunning && slices.ContainsFunc(pod.Status.ContainerStatuses, func(s corev1.ContainerStatus) bool { return s.State.Running != nil })
 }
 
 // probe holds one tunnel to a replica and asks over it: questions about the cluster, names outside it, and metrics,
@@ -67,14 +68,11 @@ func (c *Collector) probe(ctx context.Context, w Wants, pod corev1.Pod, service 
 		c.in.Probes = append(c.in.Probes, p)
 		c.mu.Unlock()
 	}()
-	opening, cancel := c.deadline(ctx)
+	opening, cancel := c.streaming(ctx)
 	defer cancel()
 	tunnel, err := c.Cluster.OpenTunnel(opening, pod.Namespace, pod.Name)
 	if err != nil {
-		p.Error, p.Forbidden = kube.OneLine(kube.Explain(err)), forbidden(err)
-		if p.Forbidden {
-			c.note("tunnels", "create", "pods/portforward in "+pod.Namespace, apierrors.NewForbidden(corev1.Resource("pods/portforward"), pod.Name, errors.New(p.Error)))
-		}
+		c.noTunnel(&p, pod, err)
 		return
 	}
 	defer tunnel.Close()
@@ -111,6 +109,34 @@ func (c *Collector) probe(ctx context.Context, w Wants, pod corev1.Pod, service 
 	}
 }
 
+// noTunnel says why a replica cannot be asked. One that is not ready, or goes, is no gap in what was wanted.
+func (c *Collector) noTunnel(p *evaluate.Probe, pod corev1.Pod, err error) {
+	p.Error, p.Forbidden = kube.OneLine(kube.Explain(err)), forbidden(err)
+	if errors.Is(err, context.DeadlineExceeded) {
+		p.Error = fmt.Sprintf("the kubelet of node %s opened no tunnel within %s", pod.Spec.NodeName, c.streamTime())
+	}
+	switch {
+	case p.Forbidden:
+		c.note("tunnels", "create", "pods/portforward in "+pod.Namespace, apierrors.NewForbidden(corev1.Resource("pods/portforward"), pod.Name, errors.New(p.Error)))
+	case podReady(pod):
+		c.noteSource(source.Source{Name: "tunnels", State: source.Unreachable, Message: "DNS pod " + pod.Name + ": " + p.Error})
+	}
+}
+
+func podReady(pod corev1.Pod) bool {
+	return pod.DeletionTimestamp == nil && slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+	})
+}
+
+// streamTime is how long a kubelet may take to open a stream: a healthy one needs milliseconds, and a hung one would
+// hold up the whole report.
+func (c *Collector) streamTime() time.Duration { return c.Timeout * 2 / 5 }
+
+func (c *Collector) streaming(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, c.streamTime())
+}
+
 // outside asks for a random name outside the cluster, and for another one as long as the answer was slow or a failure,
 // three in all: one lost packet or one busy moment says nothing about an upstream.
 func (c *Collector) outside(ctx context.Context, s Stream) []report.Answer {
@@ -138,7 +164,7 @@ func forbidden(err error) bool {
 
 func (c *Collector) metrics(ctx context.Context, w Wants, dial func(context.Context) (net.Conn, error), p *evaluate.Probe) {
 	read := func() (evaluate.Metrics, error) {
-		ctx, cancel := c.deadline(ctx)
+		ctx, cancel := c.streaming(ctx)
 		defer cancel()
 		code, body, err := get(ctx, dial, "/metrics")
 		if err != nil {
@@ -176,7 +202,7 @@ func (c *Collector) logs(ctx context.Context, wg *sync.WaitGroup, w Wants, pod c
 			continue
 		}
 		wg.Go(func() {
-			ctx, cancel := c.deadline(ctx)
+			ctx, cancel := c.streaming(ctx)
 			defer cancel()
 			o := &corev1.PodLogOptions{Timestamps: true, Previous: previous, TailLines: &w.LogLines}
 			if len(pod.Spec.Containers) > 1 {
@@ -192,6 +218,10 @@ func (c *Collector) logs(ctx context.Context, wg *sync.WaitGroup, w Wants, pod c
 			}
 			if apierrors.IsBadRequest(err) {
 				return // the container has not started
+			}
+			if errors.Is(err, context.DeadlineExceeded) {
+				c.noteSource(source.Source{Name: "logs", State: source.Unreachable, Message: fmt.Sprintf("the kubelet of node %s sent no log of %s within %s", pod.Spec.NodeName, pod.Name, c.streamTime())})
+				return
 			}
 			c.note("logs", "get", "pods/log in "+pod.Namespace, err)
 			if err == nil {

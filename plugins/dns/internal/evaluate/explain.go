@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/corefile"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
@@ -119,6 +121,9 @@ func Explain(in Input, now time.Time, o Options, name string, libcs []resolver.L
 	}
 	if len(libcs) == 0 {
 		libcs = resolver.All()
+		if w.nodeOS() == "linux" {
+			libcs = slices.DeleteFunc(libcs, func(l resolver.Libc) bool { return l == resolver.Windows })
+		}
 		out.Libc = "unknown"
 	} else {
 		out.Libc = string(libcs[0])
@@ -138,8 +143,27 @@ func Explain(in Input, now time.Time, o Options, name string, libcs []resolver.L
 	w.settle(&out.Header, all)
 	if len(out.Findings) == 0 {
 		out.Summary = fmt.Sprintf("%s is answered at step %d of %d as %s, after %d queries", name, len(first.Steps), len(resolver.Candidates(name, w.conf0(), resolver.Libc(first.Libc))), strings.TrimSuffix(first.Steps[len(first.Steps)-1].Name, "."), first.Queries)
+		var other []string
+		for _, walk := range out.Walks[1:] {
+			if walk.Outcome != first.Outcome {
+				other = append(other, walk.Libc+": "+walk.Outcome)
+			}
+		}
+		if len(other) > 0 {
+			out.Summary += fmt.Sprintf(" with %s; what the image has is not known (%s)", first.Libc, strings.Join(other, ", "))
+		}
 	}
 	return out
+}
+
+// nodeOS is the operating system of the suspect's node, where it is known.
+func (w *world) nodeOS() string {
+	for i := range w.Nodes {
+		if w.Nodes[i].Name == w.From.Pod.Spec.NodeName {
+			return w.Nodes[i].Labels[corev1.LabelOSStable]
+		}
+	}
+	return ""
 }
 
 // targetRules judges the object that the name leads to.
@@ -345,6 +369,10 @@ func (w *world) resolveFindings(answers []report.Answer, name string) []finding.
 			fqdn = corefile.Fqdn(strings.TrimSuffix(name, ".") + ".svc." + w.zone)
 		}
 		all = append(all, w.notFound(fqdn))
+	}
+	if exists && !missing {
+		// the same rules as for the answers of a check: what a plugin changes, and what differs from the API
+		all = append(all, ruleAltered(w)...)
 	}
 	if missing && exists {
 		var evidence []finding.Evidence

@@ -9,7 +9,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/resolver"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/render"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
@@ -116,7 +118,7 @@ func TestVerifyTellsWhichReplicaDiffers(t *testing.T) {
 	}
 	corefileOf(&in, "loop\n", "rewrite name suffix shop.svc.cluster.local other.svc.cluster.local\nloop\n")
 	in.Services[2].CreationTimestamp = ago(time.Hour)
-	if v = Verify(in, noon, Options{}, Scope{Namespace: "shop", Kind: "Service", Name: "api"}); v.Verdict != report.Healthy || v.Items[0].State != "altered" {
+	if v = Verify(in, noon, Options{}, Scope{Namespace: "shop", Kind: "Service", Name: "api"}); v.Verdict != report.Degraded || v.Headline != "AnswersAltered" || v.Items[0].State != "altered" || v.Replicas[1].Right == v.Replicas[1].Asked {
 		t.Errorf("a rewritten name: %s %s %+v", v.Verdict, v.Summary, v.Items)
 	}
 }
@@ -168,6 +170,139 @@ func TestExpectations(t *testing.T) {
 	for _, tt := range tests {
 		if got := meets(tt.answers, tt.expect); got != tt.want {
 			t.Errorf("%+v %s: %v", tt.answers, tt.expect, got)
+		}
+	}
+}
+
+// A server that could not be asked is not accused, and the others' answers do not count as its own.
+func TestVerifyAndLogsSayWhatTheyCouldNotRead(t *testing.T) {
+	scope := Scope{Namespace: "shop", Kind: "Service", Name: "api"}
+	in := verified(answered(healthy()))
+	in.Probes[1] = Probe{Namespace: "kube-system", Pod: "coredns-b", Error: "no tunnel within 4s"}
+	if v := Verify(in, noon, Options{}, scope); v.Verdict != report.Degraded || v.Headline != "ReplicaUnreachable" {
+		t.Errorf("one without a tunnel: %s %s", v.Verdict, v.Summary)
+	}
+	in.Probes[0] = Probe{Namespace: "kube-system", Pod: "coredns-a", Error: "no tunnel within 4s"}
+	if v := Verify(in, noon, Options{}, scope); v.Verdict != report.Unknown || len(v.Findings) != 2 {
+		t.Errorf("none with a tunnel: %s %s %+v", v.Verdict, v.Summary, v.Findings)
+	}
+	in.Probes = nil
+	for i := range in.Sources {
+		if in.Sources[i].Name == "logs" {
+			in.Sources[i] = source.Source{Name: "logs", State: source.Unreachable, Message: "the kubelet of node n2 sent no log"}
+		}
+	}
+	if l := MergeLogs(in, noon, Options{}, true); l.Verdict != report.Unknown || !strings.Contains(l.Summary, "the kubelet of node n2 sent no log") {
+		t.Errorf("a log that could not be read: %s %s", l.Verdict, l.Summary)
+	}
+}
+
+func TestUpstreamsAskedFromBesideTheServers(t *testing.T) {
+	in := withMetrics(healthy())
+	if got := UpstreamsOf(in, "coredns-a"); !cmp.Equal(got, []string{"192.0.2.53"}) {
+		t.Fatalf("upstreams: %v", got)
+	}
+	answer := func(transport, rcode string) report.Answer {
+		return report.Answer{Viewpoint: "beside:coredns-a", Server: "192.0.2.53", Transport: transport, Name: in.External, Type: "A", Rcode: rcode}
+	}
+	in.Beside = []FromPod{{Pod: in.Pods[0], Answers: []report.Answer{answer("UDP", "NXDOMAIN"), answer("TCP", "NXDOMAIN")}}}
+	if u := Upstreams(in, noon, Options{Slow: time.Second}); u.Verdict != report.Healthy || len(u.Direct) != 2 {
+		t.Errorf("a name that does not exist is an answer: %s %s", u.Verdict, u.Summary)
+	}
+	in.Beside[0].Answers[0] = report.Answer{Viewpoint: "beside:coredns-a", Server: "192.0.2.53", Transport: "UDP", Name: in.External, Type: "A", Error: "no answer in time"}
+	u := Upstreams(in, noon, Options{Slow: time.Second})
+	if u.Headline != "UpstreamSilent" || len(u.Findings) != 1 || !strings.Contains(u.Summary, "192.0.2.53 gives no usable answer by UDP to a pod beside DNS pod coredns-a on node n1") {
+		t.Errorf("%s %s %+v", u.Verdict, u.Summary, u.Findings)
+	}
+	testkit.Golden(t, "UpstreamSilent/upstream.txt", text(t, func(b *strings.Builder) error { return render.Upstreams(b, u, render.Options{}) }))
+}
+
+func TestALineOfALogIsClassified(t *testing.T) {
+	line := "2026-06-01T11:58:01.5Z [ERROR] plugin/errors: 2 x. A: read udp 10.0.0.1:5->192.0.2.1:53: i/o timeout"
+	l, ok := ClassifyLine("coredns-a", line, true)
+	if !ok || l.Class != "upstream" || l.Meaning == "" || strings.Contains(l.Text, "2026") {
+		t.Errorf("%v %+v", ok, l)
+	}
+	if _, ok := ClassifyLine("coredns-a", "2026-06-01T11:58:01.5Z [INFO] hello", true); ok {
+		t.Error("a harmless line among the errors")
+	}
+	got := text(t, func(b *strings.Builder) error { return render.LogLine(b, l, render.Options{Wide: true}) })
+	if want := "2026-06-01 11:58:01 coredns-a upstream: [ERROR] plugin/errors: 2 x. A: read udp 10.0.0.1:5->192.0.2.1:53: i/o timeout (an upstream server did not answer)\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// A name that the API has is not misspelt, whatever the servers say.
+func TestANameThatExistsIsNotSuggestedToItself(t *testing.T) {
+	resolve := func(in Input, name string) report.Resolution {
+		for i := range in.Probes {
+			in.Probes[i].Answers = []report.Answer{{Viewpoint: "tunnel:" + in.Probes[i].Pod, Name: name, Type: "A", Rcode: "NXDOMAIN"}}
+		}
+		in.From = nil
+		return Resolve(in, noon, Options{}, name, []string{"A"}, "")
+	}
+	const api = "api.shop.svc.cluster.local."
+	in := answered(healthy())
+	if r := resolve(in, api); r.Headline != "RecordsDiffer" || !strings.Contains(r.Summary, "exists in the API") {
+		t.Errorf("denied: %s %s", r.Headline, r.Summary)
+	}
+	in.Services[2].CreationTimestamp = ago(5 * time.Second)
+	if r := resolve(in, api); r.Verdict != report.Degraded || !strings.Contains(r.Summary, "less than 35s ago") {
+		t.Errorf("just made: %s %s", r.Headline, r.Summary)
+	}
+	in = healthy()
+	corefileOf(&in, "loop\n", "rewrite name suffix .shop.svc.cluster.local .other.svc.cluster.local\nloop\n")
+	if r := resolve(answered(in), api); r.Headline != "AnswersAltered" || !strings.Contains(r.Summary, "rewrite in line") {
+		t.Errorf("rewritten: %s %s", r.Headline, r.Summary)
+	}
+	in = healthy()
+	in.Services = append(in.Services, headless("db", map[string]string{"app": "db"}))
+	if r := resolve(answered(in), "db.shop.svc.cluster.local."); r.Headline != "HeadlessWithoutReady" {
+		t.Errorf("headless: %s %s", r.Headline, r.Summary)
+	}
+	if r := resolve(answered(in), "db-0.api.shop.svc.cluster.local."); r.Headline != "NameNotFound" || !strings.Contains(r.Summary, "no ready endpoint or port of that name") {
+		t.Errorf("an endpoint: %s %s", r.Headline, r.Summary)
+	}
+}
+
+// The codes that only the commands about single names give: each with what must bring it and what must not.
+func TestCodesOfTheCommandsAboutNames(t *testing.T) {
+	const api = "api.shop.svc.cluster.local."
+	resolve := func(name string, change func(i int, a *report.Answer)) report.Resolution {
+		in := answered(healthy())
+		w := newWorld(in, noon, Options{})
+		in.From = nil
+		for i := range in.Probes {
+			a := w.answer(in.Probes[i].Pod, records.Question{Name: name, Type: "A"})
+			change(i, &a)
+			in.Probes[i].Answers = []report.Answer{a}
+		}
+		return Resolve(in, noon, Options{}, name, []string{"A"}, "")
+	}
+	denied := func(a *report.Answer) { a.Rcode, a.Records = "NXDOMAIN", nil }
+	for _, tt := range []struct {
+		code, name string
+		fault      func(i int, a *report.Answer)
+		nearName   string
+		near       func(i int, a *report.Answer)
+	}{
+		{"NoAnswer", api, func(_ int, a *report.Answer) { silent(a) }, "nothing.shop.svc.cluster.local.", func(int, *report.Answer) {}},
+		{"NameNotFound", "apii.shop.svc.cluster.local.", func(int, *report.Answer) {}, api, func(int, *report.Answer) {}},
+		{"RecordsDiffer", api, func(i int, a *report.Answer) {
+			if i == 1 {
+				denied(a)
+			}
+		}, api, func(_ int, a *report.Answer) { a.Records[0].TTL = 3 }},
+	} {
+		r := resolve(tt.name, tt.fault)
+		if r.Headline != tt.code || len(r.Findings) != 1 {
+			t.Errorf("%s: %s %s %+v", tt.code, r.Headline, r.Summary, r.Findings)
+		}
+		testkit.Golden(t, tt.code+"/resolve.txt", text(t, func(b *strings.Builder) error { return render.Resolve(b, r, render.Options{}) }))
+		for _, f := range resolve(tt.nearName, tt.near).Findings {
+			if f.Code == tt.code {
+				t.Errorf("a near miss brings %s: %s", f.Code, f.Message)
+			}
 		}
 	}
 }

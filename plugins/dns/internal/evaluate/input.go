@@ -5,6 +5,7 @@ package evaluate
 import (
 	"cmp"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -41,6 +42,7 @@ type Input struct {
 	Probes      []Probe                      `json:"probes,omitempty"`
 	Logs        []Log                        `json:"logs,omitempty"`
 	From        *FromPod                     `json:"from,omitempty"`
+	Beside      []FromPod                    `json:"beside,omitempty"`   // DNS pods, with what a pod beside each got from the upstreams
 	External    string                       `json:"external,omitempty"` // the random name outside the cluster that was asked
 }
 
@@ -156,26 +158,27 @@ func (w *world) knownNamespaces() []corev1.Namespace {
 func sortInput(in *Input) {
 	in.Services, in.Slices, in.Namespaces, in.Nodes = slices.Clone(in.Services), slices.Clone(in.Slices), slices.Clone(in.Namespaces), slices.Clone(in.Nodes)
 	in.Pods, in.Targets, in.Probes, in.Logs = slices.Clone(in.Pods), slices.Clone(in.Targets), slices.Clone(in.Probes), slices.Clone(in.Logs)
-	in.Policies, in.Access, in.Kubelets = slices.Clone(in.Policies), slices.Clone(in.Access), slices.Clone(in.Kubelets)
+	in.Policies, in.Access, in.Kubelets, in.Beside = slices.Clone(in.Policies), slices.Clone(in.Access), slices.Clone(in.Kubelets), slices.Clone(in.Beside)
 	in.Deployments, in.DaemonSets, in.StatefulSet, in.ConfigMaps = slices.Clone(in.Deployments), slices.Clone(in.DaemonSets), slices.Clone(in.StatefulSet), slices.Clone(in.ConfigMaps)
-	slices.SortFunc(in.Services, byName[corev1.Service])
-	slices.SortFunc(in.Slices, byName[discoveryv1.EndpointSlice])
-	slices.SortFunc(in.Namespaces, byName[corev1.Namespace])
-	slices.SortFunc(in.Nodes, byName[corev1.Node])
-	slices.SortFunc(in.Pods, byName[corev1.Pod])
-	slices.SortFunc(in.Targets, byName[corev1.Pod])
-	slices.SortFunc(in.Policies, byName[networkingv1.NetworkPolicy])
-	slices.SortFunc(in.Deployments, byName[appsv1.Deployment])
-	slices.SortFunc(in.DaemonSets, byName[appsv1.DaemonSet])
-	slices.SortFunc(in.StatefulSet, byName[appsv1.StatefulSet])
-	slices.SortFunc(in.ConfigMaps, byName[corev1.ConfigMap])
-	slices.SortFunc(in.Probes, func(a, b Probe) int { return cmp.Compare(a.Pod, b.Pod) })
+	sortByName(in.Services)
+	sortByName(in.Slices)
+	sortByName(in.Namespaces)
+	sortByName(in.Nodes)
+	sortByName(in.Pods)
+	sortByName(in.Targets)
+	sortByName(in.Policies)
+	sortByName(in.Deployments)
+	sortByName(in.DaemonSets)
+	sortByName(in.StatefulSet)
+	sortByName(in.ConfigMaps)
+	sort.Slice(in.Probes, func(i, j int) bool { return in.Probes[i].Pod < in.Probes[j].Pod })
 	slices.SortFunc(in.Logs, func(a, b Log) int {
 		return cmp.Or(cmp.Compare(a.Pod, b.Pod), boolOrder(b.Previous, a.Previous))
 	})
 	slices.SortFunc(in.Access, func(a, b Access) int {
 		return cmp.Or(cmp.Compare(a.Resource, b.Resource), cmp.Compare(a.Verb, b.Verb))
 	})
+	sort.Slice(in.Beside, func(i, j int) bool { return in.Beside[i].Pod.Name < in.Beside[j].Pod.Name })
 	slices.SortFunc(in.Kubelets, func(a, b Kubelet) int { return cmp.Compare(a.Node, b.Node) })
 }
 
@@ -189,13 +192,16 @@ func boolOrder(a, b bool) int {
 	return -1
 }
 
-// byName orders objects by namespace and name.
-func byName[T any, P interface {
+// sortByName orders objects by namespace and name. It is sort.Slice, because slices.SortFunc is compiled anew for each of
+// the ten kinds: half a megabyte of the binary.
+func sortByName[T any, P interface {
 	*T
 	metav1.Object
-}](a, b T) int {
-	x, y := P(&a), P(&b)
-	return cmp.Or(cmp.Compare(x.GetNamespace(), y.GetNamespace()), cmp.Compare(x.GetName(), y.GetName()))
+}](list []T) {
+	sort.Slice(list, func(i, j int) bool {
+		x, y := P(&list[i]), P(&list[j])
+		return cmp.Or(cmp.Compare(x.GetNamespace(), y.GetNamespace()), cmp.Compare(x.GetName(), y.GetName())) < 0
+	})
 }
 
 // FindService picks the cluster's DNS Service, and names the others that look like one. Installers differ in
@@ -213,7 +219,7 @@ func FindService(services []corev1.Service, clusterDNS []string) (*corev1.Servic
 		}
 	}
 	slices.SortStableFunc(found, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(b.score, a.score), byName(*a.svc, *b.svc))
+		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(a.svc.Namespace, b.svc.Namespace), cmp.Compare(a.svc.Name, b.svc.Name))
 	})
 	if len(found) == 0 {
 		return nil, nil
@@ -419,34 +425,56 @@ func confArg(c corev1.Container) string {
 	return ""
 }
 
-// Ports of a DNS pod: where it answers DNS over TCP, and where its metrics are.
+// Ports of a DNS pod: where it answers DNS over TCP, and where its metrics are. The Service's word counts only where the
+// pod bears it out: a wrong targetPort is a fault of the Service, and the server behind it is to be asked all the same.
 func Ports(pod corev1.Pod, service *corev1.Service) (dns, metrics int32) {
 	dns, metrics = 53, 9153
-	named := map[string]int32{}
-	for _, c := range pod.Spec.Containers {
-		for _, p := range c.Ports {
-			named[p.Name] = p.ContainerPort
-			if p.Name == "metrics" {
-				metrics = p.ContainerPort
-			}
+	declared := containerPorts(pod.Spec)
+	for _, p := range declared {
+		if p.Name == "metrics" {
+			metrics = p.ContainerPort
 		}
 	}
 	if service == nil {
 		return dns, metrics
 	}
-	for _, p := range service.Spec.Ports {
-		if p.Port != 53 {
-			continue
-		}
-		switch {
-		case p.TargetPort.StrVal != "" && named[p.TargetPort.StrVal] != 0:
-			dns = named[p.TargetPort.StrVal]
-		case p.TargetPort.IntVal != 0:
-			dns = p.TargetPort.IntVal
-		}
-		if p.Protocol == corev1.ProtocolTCP {
-			break
+	for _, protocol := range []corev1.Protocol{corev1.ProtocolUDP, corev1.ProtocolTCP} {
+		if port, ok := targetOf(service, protocol, declared); ok && (len(declared) == 0 || hasPort(declared, port)) {
+			dns = port
 		}
 	}
 	return dns, metrics
+}
+
+func containerPorts(spec corev1.PodSpec) []corev1.ContainerPort {
+	var list []corev1.ContainerPort
+	for _, c := range spec.Containers {
+		list = append(list, c.Ports...)
+	}
+	return list
+}
+
+func hasPort(list []corev1.ContainerPort, port int32) bool {
+	return slices.ContainsFunc(list, func(p corev1.ContainerPort) bool { return p.ContainerPort == port })
+}
+
+// targetOf gives the port of a pod to which a Service sends what comes to its port 53; not for a name that no container
+// port has.
+func targetOf(service *corev1.Service, protocol corev1.Protocol, declared []corev1.ContainerPort) (int32, bool) {
+	for _, p := range service.Spec.Ports {
+		if p.Port != 53 || cmp.Or(p.Protocol, corev1.ProtocolTCP) != protocol {
+			continue
+		}
+		if name := p.TargetPort.StrVal; name != "" {
+			i := slices.IndexFunc(declared, func(c corev1.ContainerPort) bool {
+				return c.Name == name && cmp.Or(c.Protocol, corev1.ProtocolTCP) == protocol
+			})
+			if i < 0 {
+				return 0, false
+			}
+			return declared[i].ContainerPort, true
+		}
+		return cmp.Or(p.TargetPort.IntVal, p.Port), true
+	}
+	return 0, false
 }

@@ -52,6 +52,17 @@ func classify(line string) (logClass, bool) {
 	return logClass{class: "other", severity: finding.Info}, false
 }
 
+// ClassifyLine says what one line of a server's log means; with errorsOnly lines that tell of nothing wrong are left out.
+func ClassifyLine(pod, line string, errorsOnly bool) (report.LogLine, bool) {
+	class, known := classify(line)
+	text := logText(line)
+	if text == "" || errorsOnly && (!known || class.severity == finding.Info) {
+		return report.LogLine{}, false
+	}
+	stamp, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+	return report.LogLine{Class: class.class, Severity: string(class.severity), Text: text, Meaning: class.meaning, Count: 1, Replicas: []string{pod}, First: stamp, Last: stamp}, true
+}
+
 // logText cuts the kubelet's time stamp off a line.
 func logText(line string) string {
 	line = strings.TrimSpace(line)
@@ -96,27 +107,23 @@ func MergeLogs(in Input, now time.Time, o Options, errorsOnly bool) report.Logs 
 	at := map[string]int{}
 	for _, l := range w.Logs {
 		for line := range strings.Lines(l.Text) {
-			stamp, _, _ := strings.Cut(strings.TrimSpace(line), " ")
-			text := logText(line)
-			if text == "" {
+			one, ok := ClassifyLine(l.Pod, line, errorsOnly)
+			if !ok {
 				continue
 			}
-			class, known := classify(line)
-			if errorsOnly && (!known || class.severity == finding.Info) {
-				continue
-			}
-			key := class.class + "|" + numbers.ReplaceAllString(text, "#")
+			key := one.Class + "|" + numbers.ReplaceAllString(one.Text, "#")
 			i, ok := at[key]
 			if !ok {
 				i = len(out.Items)
 				at[key] = i
-				out.Items = append(out.Items, report.LogLine{Class: class.class, Severity: string(class.severity), Text: text, Meaning: class.meaning, First: stamp, Last: stamp})
+				out.Items = append(out.Items, one)
+				continue
 			}
 			item := &out.Items[i]
 			item.Count++
-			item.First, item.Last = min(item.First, stamp), max(item.Last, stamp)
-			if item.Last == stamp {
-				item.Text = text
+			item.First, item.Last = min(item.First, one.First), max(item.Last, one.Last)
+			if item.Last == one.Last {
+				item.Text = one.Text
 			}
 			if !slices.Contains(item.Replicas, l.Pod) {
 				item.Replicas = append(item.Replicas, l.Pod)
@@ -130,5 +137,8 @@ func MergeLogs(in Input, now time.Time, o Options, errorsOnly bool) report.Logs 
 		return cmp.Or(cmp.Compare(a.First, b.First), cmp.Compare(a.Text, b.Text))
 	})
 	w.conclude(&out.Header, []rule{ruleLoop, ruleCorefileInvalid, ruleForbidden, ruleReload})
+	if logs := w.Sources.Get("logs"); out.Verdict == report.Healthy && !logs.Readable() && len(w.Pods) > 0 {
+		out.Verdict, out.Summary = report.Unknown, "not every log could be read: "+strings.TrimPrefix(logs.Gap(), "not checked: ")
+	}
 	return out
 }

@@ -17,9 +17,9 @@ type rule func(*world) []finding.Finding
 // headline. Server down; server wrong for everybody; one replica; upstream; path; pod; data; placement.
 func (w *world) allRules() []rule {
 	return []rule{
-		ruleNoService, ruleScaledToZero, ruleLoop, ruleCorefileInvalid, ruleForbidden, rulePodsDown, ruleServiceSelects, ruleServicePorts,
-		ruleZoneNotServed, ruleClusterNames, ruleReload, ruleReplicaDown, ruleReplicaStale, ruleReplicaWrong, ruleReplicaSilent,
-		ruleUpstream, rulePolicy, rulePath, rulePodConfig, ruleKubelets, ruleNodeCache, ruleData, ruleCorefileLints, rulePlacement, ruleRestarts, ruleServfail,
+		ruleNoService, ruleScaledToZero, ruleLoop, ruleCorefileInvalid, ruleForbidden, rulePodsDown, ruleServiceSelects, ruleServicePorts, ruleServiceTarget, ruleServiceEndpoints,
+		ruleZoneNotServed, ruleClusterNames, ruleReload, ruleReplicaDown, ruleReplicaStale, ruleReplicaWrong, ruleReplicaSilent, ruleReplicaUnreachable,
+		ruleUpstream, rulePolicy, rulePath, rulePodConfig, ruleKubelets, ruleNodeCache, ruleAltered, ruleData, ruleCorefileLints, rulePlacement, ruleRestarts, ruleServfail,
 	}
 }
 
@@ -33,10 +33,14 @@ var explains = map[string][]string{
 	"DNSPodsNotReady":         {"ReplicaNotReady", "ServiceSelectsNothing", "ReplicaSilent", "PathBlocked", "PathReplicaBlocked", "PathServiceBlocked", "ReplicaRestarted"},
 	"ServiceSelectsNothing":   {"PathServiceBlocked"},
 	"ServicePortMissing":      {"PathUDPBlocked", "PathTCPBlocked", "PathServiceBlocked"},
+	"TemplateShadowsCluster":  {"AnswersAltered"},
+	"HostsWithoutFallthrough": {"AnswersAltered"},
+	"ServiceTargetWrong":      {"ReplicaSilent", "PathBlocked", "PathUDPBlocked", "PathTCPBlocked", "PathServiceBlocked"},
+	"ServiceEndpointsDiffer":  {"PathServiceBlocked"},
 	"ZoneNotServed":           {"ClusterNamesFail", "ReplicaWrongAnswer", "ReplicaStale"},
 	"ClusterNamesFail":        {"ReplicaWrongAnswer", "ReplicaStale"},
 	"ReplicaStale":            {"ReplicaWrongAnswer"},
-	"ReplicaNotReady":         {"ReplicaSilent", "AllReplicasOnOneNode", "ReplicaRestarted"},
+	"ReplicaNotReady":         {"ReplicaSilent", "ReplicaUnreachable", "AllReplicasOnOneNode", "ReplicaRestarted"},
 	"UpstreamFails":           {"UpstreamSlow", "ServfailShare"},
 	"UpstreamSlow":            {"ServfailShare"},
 	"NetworkPolicyBlocksDNS":  {"PathBlocked", "PathUDPBlocked", "PathTCPBlocked", "PathReplicaBlocked", "PathServiceBlocked"},
@@ -47,7 +51,8 @@ var explains = map[string][]string{
 }
 
 // conclude runs rules and fills the header: findings in the order of the rules, verdict, headline, summary.
-func (w *world) conclude(h *report.Header, rules []rule) {
+// It gives all that the rules found, also what another finding makes needless.
+func (w *world) conclude(h *report.Header, rules []rule) []finding.Finding {
 	var all []finding.Finding
 	for _, r := range rules {
 		list := r(w)
@@ -55,6 +60,7 @@ func (w *world) conclude(h *report.Header, rules []rule) {
 		all = append(all, list...)
 	}
 	w.settle(h, all)
+	return all
 }
 
 func (w *world) settle(h *report.Header, all []finding.Finding) {
@@ -112,6 +118,8 @@ func (w *world) blind() string {
 		return ""
 	case w.From != nil && w.From.Wanted && w.From.Error != "":
 		return fmt.Sprintf("the servers are well, and whether pod %s/%s reaches them is not known: %s; --probe ephemeral or --probe pod asks from beside it", w.From.Pod.Namespace, w.From.Pod.Name, w.From.Error)
+	case len(w.Probes) > 0 && !slices.ContainsFunc(w.Probes, func(p Probe) bool { return p.Error == "" || p.Forbidden }):
+		return fmt.Sprintf("no tunnel opens to any of %d DNS pods, so nothing is known of what they answer (%s)", len(w.Probes), w.Probes[0].Error)
 	case len(gaps) > 0:
 		return "too little could be read to say: " + strings.Join(gaps, ", ")
 	case w.service != nil && len(w.Pods) == 0:
@@ -133,7 +141,7 @@ func (w *world) checked(found []finding.Finding) []string {
 	}
 	reached := slices.ContainsFunc(w.Probes, func(p Probe) bool { return p.Error == "" })
 	add(w.confRead && clean("CorefileInvalid", "ZoneNotServed"), "the Corefile loads and serves "+strings.TrimSuffix(w.zone, "."))
-	add(reached && clean("ClusterNamesFail", "ReplicaStale", "ReplicaWrongAnswer", "ReplicaSilent"), "every replica answers for the cluster's own names, and for the newest Services as the API has them")
+	add(reached && clean("ClusterNamesFail", "ReplicaStale", "ReplicaWrongAnswer", "ReplicaSilent", "ReplicaUnreachable"), "every replica answers for the cluster's own names, and for the newest Services as the API has them")
 	add(reached && w.External != "" && clean("UpstreamFails", "UpstreamSlow", "UpstreamTCPFails"), "names outside the cluster are answered")
 	add(w.Sources.Get("access").Readable() && clean("DNSServerForbidden"), "the server's service account may list and watch Services, Namespaces and EndpointSlices")
 	add(w.Sources.Get("logs").Readable() && clean("ReloadFailed", "ForwardingLoop"), "no failed reload and no loop in the logs")

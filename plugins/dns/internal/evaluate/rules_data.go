@@ -65,7 +65,11 @@ func (w *world) serviceRules(svc *corev1.Service) []finding.Finding {
 		return []finding.Finding{w.make("HeadlessWithoutReady", finding.Warning, object,
 			fmt.Sprintf("headless Service %s has no ready endpoint: its name does not exist (NXDOMAIN) until a pod is ready", name), evidence, next...)}
 	}
-	return []finding.Finding{w.make("ServiceWithoutEndpoints", finding.Warning, object,
+	severity := finding.Info // in a check of DNS it is beside the point; for the one who asks about this name it is the answer
+	if w.o.Standalone {
+		severity = finding.Warning
+	}
+	return []finding.Finding{w.make("ServiceWithoutEndpoints", severity, object,
 		fmt.Sprintf("Service %s has no ready endpoint: DNS answers its address all the same, and connections to it fail. This is not DNS", name), evidence, next...)}
 }
 

@@ -210,10 +210,14 @@ func (w *world) dnsIngress() *finding.Finding {
 	if !slices.Contains(transports, "UDP") {
 		severity = finding.Warning
 	}
+	evidence := []finding.Evidence{seen("NetworkPolicy", strings.Join(names, ", "), "selects the DNS pods, and no ingress rule opens port 53 to other namespaces")}
+	if proof, ok := w.policyProof(transports); ok {
+		evidence = append(evidence, proof)
+	}
 	f := w.make("NetworkPolicyBlocksDNS", severity, ref("NetworkPolicy", namespace, name),
-		fmt.Sprintf("NetworkPolicy %s lets no pod of another namespace reach the DNS pods by %s", strings.Join(names, ", "), strings.Join(transports, " and ")),
-		[]finding.Evidence{seen("NetworkPolicy", strings.Join(names, ", "), "selects the DNS pods, and no ingress rule opens port 53 to other namespaces")},
-		w.read("see the policy", namespace, "describe", "networkpolicy", name))
+		fmt.Sprintf("NetworkPolicy %s lets no pod of another namespace reach the DNS pods by %s", strings.Join(names, ", "), strings.Join(transports, " and ")), evidence,
+		w.read("see the policy", namespace, "describe", "networkpolicy", name),
+		w.change("allow ingress to port 53, UDP and TCP, from every namespace", namespace, "edit", "networkpolicy", name))
 	return &f
 }
 
@@ -347,8 +351,8 @@ func (w *world) partialPath(udp, tcp path, object *finding.ObjectRef, evidence [
 		return nil
 	}
 	return []finding.Finding{w.make("PathServiceBlocked", finding.Critical, object,
-		fmt.Sprintf("pod %s/%s reaches the DNS pods themselves and not the Service's address %s by %s: node %s does not translate it", pod.Namespace, pod.Name, strings.Join(clusterIPsOf(w.service), ", "), strings.Join(transports, " and "), pod.Spec.NodeName), evidence,
-		append([]finding.Next{w.read("see the proxy of that node", "kube-system", "get", "pods", "-o", "wide", "--field-selector", "spec.nodeName="+pod.Spec.NodeName)}, next...)...)}
+		fmt.Sprintf("pod %s/%s reaches the DNS pods themselves and gets no answer from the Service's address %s by %s: look at kube-proxy and its rules on node %s", pod.Namespace, pod.Name, strings.Join(clusterIPsOf(w.service), ", "), strings.Join(transports, " and "), pod.Spec.NodeName), evidence,
+		append([]finding.Next{w.read("see whether the proxy of that node runs", "kube-system", "get", "pods", "-o", "wide", "--field-selector", "spec.nodeName="+pod.Spec.NodeName)}, next...)...)}
 }
 
 func (w *world) pathEvidence() []finding.Evidence {

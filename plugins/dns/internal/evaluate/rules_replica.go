@@ -81,14 +81,81 @@ func ruleReplicaDown(w *world) []finding.Finding {
 		return nil
 	}
 	var list []finding.Finding
-	for i := range w.Pods {
-		pod := &w.Pods[i]
-		if podReady(pod) || pod.DeletionTimestamp != nil || w.starting(pod) {
+	for _, pod := range w.live() {
+		if podReady(pod) || w.starting(pod) {
 			continue
 		}
-		list = append(list, w.make("ReplicaNotReady", finding.Warning, ref("Pod", pod.Namespace, pod.Name),
-			fmt.Sprintf("DNS pod %s is not ready (%s): %d of %d replicas answer", pod.Name, podState(pod), ready, len(w.Pods)), w.podEvidence(pod),
-			w.read("see its events", pod.Namespace, "describe", "pod", pod.Name), w.read("see what it says", "", "dns", "logs", "--errors")))
+		list = append(list, w.replicaNotReady(pod, ready))
+	}
+	return list
+}
+
+func (w *world) replicaNotReady(pod *corev1.Pod, ready int) finding.Finding {
+	state, evidence := podState(pod), w.podEvidence(pod)
+	next := []finding.Next{w.read("see its events", pod.Namespace, "describe", "pod", pod.Name), w.read("see what it says", "", "dns", "logs", "--errors")}
+	if why, down := w.nodeDown(pod.Spec.NodeName); down {
+		state = "its node " + pod.Spec.NodeName + " is not ready"
+		evidence = append([]finding.Evidence{seen("Node "+pod.Spec.NodeName, "Ready", "%s", why)}, evidence...)
+		next = append([]finding.Next{w.read("see what is wrong with the node", "", "nodeinfo", pod.Spec.NodeName)}, next[:1]...)
+	}
+	if strings.Contains(state, "ImagePull") || strings.Contains(state, "InvalidImage") || state == "ErrImageNeverPull" {
+		state = "its image " + pod.Spec.Containers[0].Image + " cannot be had: " + state
+		next = next[:1] // a container that never ran has said nothing
+		if w.workload != nil && w.workload.ref.Kind == "Deployment" {
+			next = append([]finding.Next{w.change("take the last change of the Deployment back, if the image is a mistake", pod.Namespace, "rollout", "undo", "deployment", w.workload.ref.Name)}, next...)
+		}
+	}
+	return w.make("ReplicaNotReady", finding.Warning, ref("Pod", pod.Namespace, pod.Name),
+		fmt.Sprintf("DNS pod %s is not ready (%s): %d of %d replicas are", pod.Name, state, ready, len(w.live())), evidence, next...)
+}
+
+// nodeDown says why a node is not Ready, where it is known and is not.
+func (w *world) nodeDown(name string) (string, bool) {
+	for i := range w.Nodes {
+		for _, c := range w.Nodes[i].Status.Conditions {
+			if w.Nodes[i].Name == name && c.Type == corev1.NodeReady && c.Status != corev1.ConditionTrue {
+				return fmt.Sprintf("%s (%s): %s", c.Status, c.Reason, c.Message), true
+			}
+		}
+	}
+	return "", false
+}
+
+// live are the DNS pods that count as replicas: not those on their way out, nor what an eviction left behind.
+func (w *world) live() []*corev1.Pod {
+	var list []*corev1.Pod
+	for i := range w.Pods {
+		if p := &w.Pods[i]; p.DeletionTimestamp == nil && p.Status.Phase != corev1.PodFailed && p.Status.Phase != corev1.PodSucceeded {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// ruleReplicaUnreachable: a tunnel goes by the API server and the kubelet of the pod's node. One that does not open
+// while others do tells of that kubelet or its node, and nothing of the DNS server; when none opens it tells of the way
+// that all share, and there is nothing to accuse.
+func ruleReplicaUnreachable(w *world) []finding.Finding {
+	reached := slices.ContainsFunc(w.Probes, func(p Probe) bool { return p.Error == "" })
+	var list []finding.Finding
+	for _, p := range w.Probes {
+		i := slices.IndexFunc(w.Pods, func(pod corev1.Pod) bool { return pod.Name == p.Pod })
+		if p.Error == "" || p.Forbidden || i < 0 || !podReady(&w.Pods[i]) {
+			continue
+		}
+		pod, severity := &w.Pods[i], finding.Info
+		if reached {
+			severity = finding.Warning
+		}
+		node := pod.Spec.NodeName
+		evidence := []finding.Evidence{seen("port-forward to "+p.Pod, "", "%s", p.Error)}
+		if why, down := w.nodeDown(node); down {
+			evidence = append(evidence, seen("Node "+node, "Ready", "%s", why))
+		}
+		list = append(list, w.make("ReplicaUnreachable", severity, ref("Pod", p.Namespace, p.Pod),
+			fmt.Sprintf("DNS pod %s could not be asked: the kubelet of node %s opens no tunnel to it. Whether it answers DNS is not known", p.Pod, node), evidence,
+			w.read("see what is wrong with the node", "", "nodeinfo", node),
+			w.read("ask the server from a pod instead: choose one on another node", "", "get", "pods", "-A", "-o", "wide", "--field-selector", "status.phase=Running,spec.nodeName!="+node)))
 	}
 	return list
 }
@@ -113,17 +180,30 @@ func ruleReplicaStale(w *world) []finding.Finding {
 		if (!known || lag < lagTolerance) && !behind {
 			continue
 		}
-		seconds := max(lag.Seconds(), w.now.Sub(time.Unix(int64(serial), 0)).Seconds())
-		evidence := []finding.Evidence{seen("answer of "+p.Pod, w.zone+" SOA", "the last change that it saw is %s old", ageWords(seconds))}
+		evidence := []finding.Evidence{seen("answer of "+p.Pod, w.zone+" SOA", "the last change that it saw is of %s, %s ago", time.Unix(int64(serial), 0).UTC().Format(time.RFC3339), ageWords(w.now.Sub(time.Unix(int64(serial), 0)).Seconds()))}
+		missing := "what changed since then"
+		if known && lag > 0 {
+			missing = "what was made in the last " + ageWords(lag.Seconds())
+		}
 		for _, a := range wrong[:min(3, len(wrong))] {
 			evidence = append(evidence, seen("answer of "+p.Pod, a.Name+" "+a.Type, "%s; the API says %s", said(a), w.engine.Lookup(a.Name, a.Type)))
 		}
 		list = append(list, w.make("ReplicaStale", finding.Critical, ref("Pod", p.Namespace, p.Pod),
-			fmt.Sprintf("DNS pod %s has seen nothing new for %s: it misses what changed since, and says that new names do not exist", p.Pod, ageWords(seconds)), evidence,
+			fmt.Sprintf("DNS pod %s no longer follows the API: it misses %s, and says that new names do not exist", p.Pod, missing), evidence,
 			w.read("see every name that it answers wrongly", "", "dns", "verify", "-A", "--at", p.Pod),
-			w.change("start it anew: its watch of the API stands still", p.Namespace, "delete", "pod", p.Pod)))
+			w.read("see whether its node reaches the API server", "", "nodeinfo", w.nodeOf(p.Pod)),
+			w.change("start it anew, elsewhere if that node does not: a new pod that cannot read the API is not Ready", p.Namespace, "delete", "pod", p.Pod)))
 	}
 	return list
+}
+
+func (w *world) nodeOf(pod string) string {
+	for i := range w.Pods {
+		if w.Pods[i].Name == pod {
+			return w.Pods[i].Spec.NodeName
+		}
+	}
+	return ""
 }
 
 func ageWords(seconds float64) string {

@@ -1,8 +1,10 @@
 package evaluate
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -11,17 +13,38 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
 
 func ruleNoService(w *world) []finding.Finding {
 	if w.service != nil || !w.Sources.Get("services").Readable() {
 		return nil
 	}
-	f := w.make("NoDNSService", finding.Critical, nil, "no Service of this cluster looks like its DNS",
-		[]finding.Evidence{seen("Service", "", "none of %d Services has the label k8s-app=kube-dns or answers on port 53 in kube-system", len(w.Services))},
-		w.read("see whether DNS runs under another name", "", "get", "services,deployments,daemonsets", "-A", "-l", "k8s-app in (kube-dns,coredns)"),
-	)
-	return []finding.Finding{f}
+	message := "no Service of this cluster looks like its DNS"
+	evidence := []finding.Evidence{seen("Service", "", "none of %d Services has the label k8s-app=kube-dns or answers on port 53 in kube-system", len(w.Services))}
+	var next []finding.Next
+	asked := w.clusterDNS()
+	if len(asked) > 0 {
+		message = fmt.Sprintf("no Service has the address %s, which pods ask for every name", strings.Join(asked, ", "))
+		evidence = append(evidence, seen("ConfigMap kube-system/kubelet-config", "clusterDNS", "%s", strings.Join(asked, ", ")))
+	}
+	for i := range w.Deployments {
+		d := &w.Deployments[i]
+		if d.Spec.Template.Labels["k8s-app"] != "kube-dns" {
+			continue
+		}
+		message += fmt.Sprintf(": the DNS servers of Deployment %s run, and their Service is gone", d.Name)
+		evidence = append(evidence, seen("Deployment "+d.Name, "status.readyReplicas", "%d", d.Status.ReadyReplicas))
+		if len(asked) == 1 {
+			ports := `[{"op":"replace","path":"/spec/ports","value":[{"name":"dns","port":53,"protocol":"UDP"},{"name":"dns-tcp","port":53,"protocol":"TCP"},{"name":"metrics","port":9153,"protocol":"TCP"}]}]`
+			next = append(next,
+				w.change("make the Service again, at the address that pods ask", d.Namespace, "expose", "deployment", d.Name, "--name=kube-dns", "--port=53", "--protocol=UDP", "--cluster-ip="+asked[0]),
+				w.change("then give it its ports by TCP too", d.Namespace, "patch", "service", "kube-dns", "--type=json", "-p", ports))
+		}
+		break
+	}
+	next = append(next, w.read("see whether DNS runs under another name", "", "get", "services,deployments,daemonsets", "-A", "-l", "k8s-app in (kube-dns,coredns)"))
+	return []finding.Finding{w.make("NoDNSService", finding.Critical, nil, message, evidence, next...)}
 }
 
 func ruleScaledToZero(w *world) []finding.Finding {
@@ -187,20 +210,21 @@ func rulePodsDown(w *world) []finding.Finding {
 		return nil
 	}
 	var evidence []finding.Evidence
-	for i := range w.Pods {
-		if podReady(&w.Pods[i]) {
+	live := w.live()
+	for _, pod := range live {
+		if podReady(pod) {
 			return nil
 		}
-		evidence = append(evidence, w.podEvidence(&w.Pods[i])...)
+		evidence = append(evidence, w.podEvidence(pod)...)
 	}
-	message := fmt.Sprintf("none of the %d DNS pods is ready: nobody answers DNS", len(w.Pods))
+	message := fmt.Sprintf("none of the %d DNS pods is ready: nobody answers DNS", len(live))
 	next := []finding.Next{}
-	if len(w.Pods) == 0 {
+	if len(live) == 0 {
 		message = fmt.Sprintf("%s %s wants %d pods and has none", w.workload.ref.Kind, w.workload.ref.Name, w.workload.wanted)
 		next = append(next, w.read("see why none is made", w.service.Namespace, "get", "events", "--sort-by=.lastTimestamp"))
 	} else {
 		next = append(next,
-			w.read("see the events of the first pod", w.Pods[0].Namespace, "describe", "pod", w.Pods[0].Name),
+			w.read("see the events of the first pod", live[0].Namespace, "describe", "pod", live[0].Name),
 			w.read("see what the servers say", "", "dns", "logs", "--errors"))
 	}
 	return []finding.Finding{w.make("DNSPodsNotReady", finding.Critical, w.workloadRef(), message, evidence, next...)}
@@ -270,6 +294,66 @@ func ruleServiceSelects(w *world) []finding.Finding {
 	)}
 }
 
+// ruleServiceEndpoints: what the Service sends queries to, held against the pods that it selects. Somebody's own
+// EndpointSlice adds an address; a controller that is down leaves old ones, and new pods out.
+func ruleServiceEndpoints(w *world) []finding.Finding {
+	if w.service == nil || len(w.service.Spec.Selector) == 0 || len(w.Pods) == 0 || !w.Sources.Get("pods").Readable() || !w.Sources.Get("endpointslices").Readable() {
+		return nil
+	}
+	selector := labels.SelectorFromSet(w.service.Spec.Selector)
+	known := map[string]bool{}
+	for i := range w.Pods {
+		for _, ip := range w.Pods[i].Status.PodIPs {
+			known[ip.IP] = true
+		}
+	}
+	var evidence []finding.Evidence
+	var strangers, missing []string
+	sent := map[string]bool{}
+	for i := range w.Slices {
+		slice := &w.Slices[i]
+		if slice.Namespace != w.service.Namespace || slice.Labels[discoveryv1.LabelServiceName] != w.service.Name {
+			continue
+		}
+		for _, e := range slice.Endpoints {
+			for _, ip := range e.Addresses {
+				sent[ip] = true
+				if !known[ip] && records.Ready(e) && !slices.Contains(strangers, ip) {
+					strangers = append(strangers, ip)
+					evidence = append(evidence, seen("EndpointSlice "+slice.Name, "endpoints", "%s, ready; no DNS pod has this address", ip))
+				}
+			}
+		}
+	}
+	for _, pod := range w.live() {
+		if podReady(pod) && !w.starting(pod) && selector.Matches(labels.Set(pod.Labels)) && !sent[pod.Status.PodIP] && w.readyEndpoints(w.service) > 0 {
+			missing = append(missing, pod.Name)
+			evidence = append(evidence, seen("Pod "+pod.Name, "status.podIP", "%s, Ready; in no EndpointSlice", pod.Status.PodIP))
+		}
+	}
+	var parts []string
+	severity := finding.Warning
+	if len(strangers) > 0 {
+		slices.Sort(strangers)
+		parts = append(parts, fmt.Sprintf("sends a part of the queries to %s, where no DNS pod is", strings.Join(strangers, ", ")))
+		if w.From != nil && slices.ContainsFunc(w.From.Answers, func(a report.Answer) bool {
+			return a.Error != "" && slices.Contains(clusterIPsOf(w.service), a.Server)
+		}) {
+			severity = finding.Critical
+		}
+	}
+	if len(missing) > 0 {
+		parts = append(parts, "sends nothing to "+strings.Join(missing, ", "))
+	}
+	if len(parts) == 0 {
+		return nil
+	}
+	return []finding.Finding{w.make("ServiceEndpointsDiffer", severity, ref("Service", w.service.Namespace, w.service.Name),
+		fmt.Sprintf("Service %s %s", w.service.Name, strings.Join(parts, " and ")), evidence,
+		w.read("see who made each of its slices (endpointslice.kubernetes.io/managed-by)", w.service.Namespace, "get", "endpointslices", "-l", discoveryv1.LabelServiceName+"="+w.service.Name, "--show-labels"),
+		w.read("see whether the controllers run", "kube-system", "get", "leases", "kube-controller-manager"))}
+}
+
 func ruleServicePorts(w *world) []finding.Finding {
 	if w.service == nil {
 		return nil
@@ -293,6 +377,56 @@ func ruleServicePorts(w *world) []finding.Finding {
 		fmt.Sprintf("Service %s has no port 53/%s: %s", w.service.Name, strings.Join(missing, " and 53/"), meaning),
 		[]finding.Evidence{seen("Service", "spec.ports", "%s", strings.Join(w.serviceReport(w.service).Ports, ", "))},
 		w.change("add the port", w.service.Namespace, "edit", "service", w.service.Name))}
+}
+
+// ruleServiceTarget: a Service that sends queries to a port of the DNS pods where no server block listens.
+func ruleServiceTarget(w *world) []finding.Finding {
+	live := w.live()
+	if w.service == nil || len(live) == 0 || w.provider() != "CoreDNS" {
+		return nil
+	}
+	declared := containerPorts(live[0].Spec)
+	listening := map[int32]bool{}
+	for _, b := range w.conf.Blocks {
+		for _, z := range b.Zones {
+			if n, err := strconv.ParseInt(cmp.Or(z.Port, "53"), 10, 32); err == nil {
+				listening[int32(n)] = true
+			}
+		}
+	}
+	if len(listening) == 0 && !slices.ContainsFunc(declared, func(p corev1.ContainerPort) bool { return p.Protocol == corev1.ProtocolUDP }) {
+		return nil // nothing tells where the servers listen
+	}
+	var wrong []string
+	for _, protocol := range []corev1.Protocol{corev1.ProtocolUDP, corev1.ProtocolTCP} {
+		if !slices.ContainsFunc(w.service.Spec.Ports, func(p corev1.ServicePort) bool {
+			return p.Port == 53 && cmp.Or(p.Protocol, corev1.ProtocolTCP) == protocol
+		}) {
+			continue // a port that is missing altogether is another finding
+		}
+		port, known := targetOf(w.service, protocol, declared)
+		switch {
+		case !known:
+			wrong = append(wrong, fmt.Sprintf("53/%s to a port name that the pods do not have", protocol))
+		case !hasPort(declared, port) && !listening[port]:
+			wrong = append(wrong, fmt.Sprintf("53/%s to port %d", protocol, port))
+		}
+	}
+	if len(wrong) == 0 {
+		return nil
+	}
+	evidence := []finding.Evidence{}
+	for _, p := range w.service.Spec.Ports {
+		if p.Port == 53 {
+			evidence = append(evidence, seen("Service", "spec.ports", "%d/%s, targetPort %s", p.Port, p.Protocol, p.TargetPort.String()))
+		}
+	}
+	for _, p := range declared {
+		evidence = append(evidence, seen("Pod "+live[0].Name, "containers.ports", "%s %d/%s", p.Name, p.ContainerPort, cmp.Or(p.Protocol, corev1.ProtocolTCP)))
+	}
+	return []finding.Finding{w.make("ServiceTargetWrong", finding.Critical, ref("Service", w.service.Namespace, w.service.Name),
+		fmt.Sprintf("Service %s sends %s of the DNS pods, where nothing listens: pods get no answer from %s", w.service.Name, strings.Join(wrong, " and "), strings.Join(clusterIPsOf(w.service), ", ")), evidence,
+		w.change("correct targetPort", w.service.Namespace, "edit", "service", w.service.Name))}
 }
 
 func ruleZoneNotServed(w *world) []finding.Finding {
@@ -371,5 +505,5 @@ func ruleReload(w *world) []finding.Finding {
 		next = append(next, w.change("correct it; the servers take it by themselves within two minutes", w.confRef.Namespace, "edit", "configmap", w.confRef.Name))
 	}
 	return []finding.Finding{w.make("ReloadFailed", finding.Warning, w.confRef,
-		fmt.Sprintf("%d of %d replicas could not load the changed Corefile: they still serve the old one, and the next restart takes them down", len(failures), len(w.Pods)), evidence, next...)}
+		fmt.Sprintf("%d of %d replicas could not load the changed Corefile: they still serve the old one, and the next restart takes them down", len(failures), len(w.live())), evidence, next...)}
 }

@@ -113,6 +113,25 @@ func serverFaults() []fault {
 			in.Services[0].Spec.Selector, in.Slices[0].Endpoints = map[string]string{"app": "dns"}, nil
 		}, near: func(in *Input) { in.Slices[0].Endpoints = in.Slices[0].Endpoints[:1] }},
 		{code: "ServicePortMissing", before: func(in *Input) { in.Services[0].Spec.Ports = in.Services[0].Spec.Ports[1:] }, near: func(in *Input) { in.Services[0].Spec.Ports[1].Protocol = "" }},
+		{code: "ServiceEndpointsDiffer", before: func(in *Input) {
+			in.Slices[0].Endpoints = append(in.Slices[0].Endpoints, endpointAt("10.244.9.9", true))
+		}, near: func(in *Input) {
+			in.Slices[0].Endpoints = append(in.Slices[0].Endpoints, endpointAt("10.244.9.9", false))
+			in.Pods[1].Status.Conditions[0].Status, in.Pods[1].CreationTimestamp = corev1.ConditionFalse, ago(time.Second)
+		}},
+		{code: "ServiceTargetWrong", before: func(in *Input) {
+			for i := range in.Services[0].Spec.Ports {
+				in.Services[0].Spec.Ports[i].TargetPort = intstr.FromInt32(5353)
+			}
+		}, after: func(in *Input) {
+			from(in, func(a *report.Answer) {
+				if a.Server == "10.96.0.10" {
+					silent(a)
+				}
+			})
+		}, near: func(in *Input) {
+			in.Services[0].Spec.Ports[0].TargetPort, in.Services[0].Spec.Ports[1].TargetPort = intstr.FromString("dns"), intstr.IntOrString{}
+		}},
 		{code: "ZoneNotServed", before: func(in *Input) { in.Kubelets[0].ClusterDomain = "corp.local" }, near: func(in *Input) { in.Kubelets[0].ClusterDomain = "cluster.local." }},
 		{code: "ClusterNamesFail", after: func(in *Input) {
 			each(in, func(_ *Probe, a *report.Answer) {
@@ -137,6 +156,17 @@ func serverFaults() []fault {
 		}},
 		{code: "HostsWithoutFallthrough", before: func(in *Input) { corefileOf(in, "loop\n", "hosts {\n 192.0.2.1 a.b\n}\nloop\n") }, near: func(in *Input) {
 			corefileOf(in, "loop\n", "hosts {\n 192.0.2.1 a.b\n fallthrough\n}\nloop\n")
+		}},
+		{code: "AnswersAltered", before: func(in *Input) {
+			corefileOf(in, "loop\n", "hosts {\n 192.0.2.1 api.shop.svc.cluster.local\n fallthrough\n}\nloop\n")
+		}, after: func(in *Input) {
+			each(in, func(_ *Probe, a *report.Answer) {
+				if strings.HasPrefix(a.Name, "api.shop.") && a.Type == "A" {
+					a.Records[0].Data = "192.0.2.1"
+				}
+			})
+		}, near: func(in *Input) {
+			corefileOf(in, "loop\n", "hosts {\n 192.0.2.1 api.other.svc.cluster.local\n fallthrough\n}\nloop\n")
 		}},
 		{code: "ForwardsToItself", before: func(in *Input) { corefileOf(in, "forward . /etc/resolv.conf", "forward . 10.96.0.10") }, near: func(in *Input) { corefileOf(in, "forward . /etc/resolv.conf", "forward . 10.96.0.100") }},
 		{code: "AutopathWithoutVerified", before: func(in *Input) { corefileOf(in, "loop\n", "autopath @kubernetes\nloop\n") }, near: func(in *Input) {
@@ -193,6 +223,11 @@ func replicaFaults() []fault {
 				silent(&in.Probes[0].Answers[i])
 			}
 		}, nearly: func(in *Input) { in.Probes[0].Answers = nil }},
+		{code: "ReplicaUnreachable", after: func(in *Input) {
+			in.Probes[0] = Probe{Namespace: "kube-system", Pod: "coredns-a", Error: "no tunnel within 4s"}
+		}, nearly: func(in *Input) {
+			in.Probes[0] = Probe{Namespace: "kube-system", Pod: "coredns-a", Error: "not allowed", Forbidden: true}
+		}},
 		{code: "ReplicaRestarted", before: func(in *Input) {
 			in.Pods[0].Status.ContainerStatuses[0].RestartCount = 1
 			in.Pods[0].Status.ContainerStatuses[0].LastTerminationState.Terminated = &corev1.ContainerStateTerminated{ExitCode: 137, Reason: "OOMKilled", FinishedAt: ago(time.Hour)}
@@ -425,7 +460,7 @@ func TestANearMissIsNoFault(t *testing.T) {
 
 func TestEveryCodeHasACase(t *testing.T) {
 	// these come from the commands about single names, and have tests of their own
-	elsewhere := []string{"NameNotFound", "NoAnswer", "RecordsDiffer"}
+	elsewhere := []string{"NameNotFound", "NoAnswer", "RecordsDiffer", "UpstreamSilent"}
 	for _, e := range Catalogue() {
 		if !slices.ContainsFunc(faults(), func(f fault) bool { return f.code == e.Code }) && !slices.Contains(elsewhere, e.Code) {
 			t.Errorf("%s has no case", e.Code)
@@ -496,5 +531,114 @@ func TestAMissingPermissionIsNeverAVerdict(t *testing.T) {
 				t.Errorf("%s although %s could not be read", got.Verdict, name)
 			}
 		})
+	}
+}
+
+// When no tunnel opens at all, what they share is broken, and DNS may be well.
+func TestNoTunnelAtAllIsUnknown(t *testing.T) {
+	in := answered(healthy())
+	for i := range in.Probes {
+		in.Probes[i] = Probe{Namespace: "kube-system", Pod: in.Probes[i].Pod, Error: "no tunnel within 4s"}
+	}
+	in.From = nil
+	got := judge(in)
+	if got.Verdict != report.Unknown || !strings.Contains(got.Summary, "no tunnel opens to any of 2 DNS pods") || len(got.Findings) != 2 || got.Findings[0].Severity != "info" {
+		t.Errorf("%s: %s %+v", got.Verdict, got.Summary, got.Findings)
+	}
+}
+
+// A pod on its way out, or one that an eviction left behind, is no replica: neither counted nor accused.
+func TestPodsOnTheirWayOutDoNotCount(t *testing.T) {
+	in := answered(healthy())
+	gone, evicted := dnsPod("coredns-0", "n1", "10.244.1.8"), dnsPod("coredns-9", "n2", "")
+	gone.DeletionTimestamp = ptr(ago(time.Second))
+	evicted.Status = corev1.PodStatus{Phase: corev1.PodFailed, Reason: "Evicted"}
+	in.Pods = append(in.Pods, gone, evicted)
+	if got := judge(in); got.Verdict != report.Healthy || !strings.HasPrefix(got.Summary, "2 of 2 replicas are ready on 2 nodes, and each answers") {
+		t.Errorf("%s: %s %+v", got.Verdict, got.Summary, got.Findings)
+	}
+}
+
+// The newest Services that had time to settle are asked for: neither those of this moment, which prove nothing, nor
+// those whose endpoints alone changed behind a virtual address.
+func TestTheNewestSettledServicesAreAsked(t *testing.T) {
+	in := healthy()
+	add := func(name, ip string, age time.Duration) {
+		svc := service("shop", name, ip, nil, corev1.ServicePort{Port: 80, Protocol: "TCP"})
+		svc.CreationTimestamp = ago(age)
+		in.Services = append(in.Services, svc)
+	}
+	add("now", "10.96.2.1", 3*time.Second)
+	add("minute", "10.96.2.2", time.Minute)
+	add("hour", "10.96.2.3", time.Hour)
+	in.Slices[1].CreationTimestamp = ago(50 * time.Second) // of shop/api, a day old
+	got := newWorld(in, noon, Options{}).newest(2)
+	if len(got) != 2 || got[0].Name != "minute" || got[1].Name != "hour" {
+		t.Errorf("%v", got)
+	}
+}
+
+func TestPortsAreThoseWhereThePodAnswers(t *testing.T) {
+	in := healthy()
+	pod, svc := in.Pods[0], &in.Services[0]
+	for target, want := range map[string]int32{"53": 53, "dns-tcp": 53, "5353": 53, "nowhere": 53} {
+		svc.Spec.Ports[1].TargetPort = intstr.Parse(target)
+		if got, _ := Ports(pod, svc); got != want {
+			t.Errorf("targetPort %s: %d, want %d", target, got, want)
+		}
+	}
+	for i := range pod.Spec.Containers[0].Ports {
+		pod.Spec.Containers[0].Ports[i].ContainerPort = 5353 // OpenShift
+	}
+	svc.Spec.Ports[1].TargetPort = intstr.FromString("dns-tcp")
+	if got, _ := Ports(pod, svc); got != 5353 {
+		t.Errorf("OpenShift: %d", got)
+	}
+}
+
+func TestAServiceThatIsGoneIsMadeAgainWhereItWas(t *testing.T) {
+	in := healthy()
+	in.Services, in.Pods, in.Probes, in.Logs = in.Services[1:], nil, nil, nil
+	f := judge(answered(in)).Findings[0]
+	if f.Code != "NoDNSService" || !strings.Contains(f.Message, "no Service has the address 10.96.0.10") || !strings.Contains(f.Next[0].Command, "--cluster-ip=10.96.0.10") {
+		t.Errorf("%s %v", f.Message, f.Next)
+	}
+}
+
+// What another finding explains is not reported; that it was well is not said either.
+func TestWhatIsExplainedAwayIsNotCalledRight(t *testing.T) {
+	in := build(func(in *Input) {
+		in.Services[0].Spec.Ports[0].TargetPort, in.Services[0].Spec.Ports[1].TargetPort = intstr.FromInt32(5353), intstr.FromInt32(5353)
+	}, func(in *Input) {
+		from(in, func(a *report.Answer) {
+			if a.Server == "10.96.0.10" {
+				silent(a)
+			}
+		})
+	})
+	for _, line := range judge(in).Checked {
+		if strings.Contains(line, "the pod reaches the Service") {
+			t.Errorf("said to be right: %s", line)
+		}
+	}
+}
+
+func TestAReadyServerThatTheServiceLeavesOutIsNamed(t *testing.T) {
+	in := healthy()
+	in.Slices[0].Endpoints = in.Slices[0].Endpoints[:1]
+	got := judge(answered(in))
+	if got.Headline != "ServiceEndpointsDiffer" || !strings.Contains(got.Summary, "sends nothing to coredns-b") {
+		t.Errorf("%s %s", got.Headline, got.Summary)
+	}
+}
+
+func TestAnImageThatCannotBeHadIsSaidSo(t *testing.T) {
+	in := build(func(in *Input) {
+		in.Pods[1].Status.Conditions[0].Status, in.Slices[0].Endpoints = corev1.ConditionFalse, in.Slices[0].Endpoints[:1]
+		in.Pods[1].Status.ContainerStatuses[0].State = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff"}}
+	}, nil)
+	got := judge(in)
+	if got.Headline != "ReplicaNotReady" || !strings.Contains(got.Summary, "its image registry.k8s.io/coredns/coredns:v1.14.2 cannot be had: ImagePullBackOff") || !strings.Contains(got.Findings[0].Next[0].Command, "rollout undo deployment coredns") {
+		t.Errorf("%s %v", got.Summary, got.Findings[0].Next)
 	}
 }

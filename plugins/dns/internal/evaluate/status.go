@@ -11,6 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/corefile"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
@@ -34,8 +35,7 @@ func Status(in Input, now time.Time, o Options, kind string) report.Status {
 	if w.From != nil {
 		s.From = w.fromReport()
 	}
-	w.conclude(&s.Header, w.allRules())
-	s.Checked = w.checked(s.Findings)
+	s.Checked = w.checked(w.conclude(&s.Header, w.allRules()))
 	if s.Verdict == report.Healthy {
 		s.Summary = w.healthySummary(s)
 	}
@@ -117,6 +117,9 @@ func (w *world) replica(pod *corev1.Pod) report.Replica {
 	}
 	p := w.probeOf(pod.Name)
 	switch {
+	case p == nil && pod.DeletionTimestamp != nil:
+		r.Unreachable = "not asked: it is being deleted"
+		return r
 	case p == nil:
 		r.Unreachable = "not asked: the container is not running"
 		return r
@@ -336,18 +339,24 @@ func (w *world) fromReport() *report.From {
 }
 
 func (w *world) healthySummary(s report.Status) string {
-	ready, nodes := 0, map[string]bool{}
-	for _, r := range s.Replicas {
-		if r.Ready {
-			ready++
-			nodes[r.Node] = true
-		}
-	}
-	if len(s.Replicas) == 0 {
+	live, nodes, ready, answering := w.live(), map[string]bool{}, 0, 0
+	if len(live) == 0 {
 		return "nothing wrong was found; there are no DNS pods to ask"
 	}
-	return fmt.Sprintf("%d of %d replicas are ready on %d %s, and each answers for %s",
-		ready, len(s.Replicas), len(nodes), plural(len(nodes), "node"), s.Zone)
+	for _, pod := range live {
+		if podReady(pod) {
+			ready++
+			nodes[pod.Spec.NodeName] = true
+		}
+		if p := w.probeOf(pod.Name); p != nil && w.reached(*p) {
+			answering++
+		}
+	}
+	each := "each answers"
+	if answering < len(live) {
+		each = fmt.Sprintf("%d of them answer", answering)
+	}
+	return fmt.Sprintf("%d of %d replicas are ready on %d %s, and %s for %s", ready, len(live), len(nodes), plural(len(nodes), "node"), each, s.Zone)
 }
 
 func plural(n int, word string) string {
@@ -396,45 +405,45 @@ func (w *world) control() string {
 	return ""
 }
 
-// newest gives the Services whose records changed last.
+// newest gives the Services whose records changed last, of those that had the time to settle: a change of this moment
+// proves nothing yet.
 func (w *world) newest(n int) []*corev1.Service {
+	changed := w.changes()
+	at := func(s *corev1.Service) time.Time { return changed[s.Namespace+"/"+s.Name] }
 	var list []*corev1.Service
 	for i := range w.Services {
-		list = append(list, &w.Services[i])
+		if w.now.Sub(at(&w.Services[i])) >= w.settleTime() {
+			list = append(list, &w.Services[i])
+		}
 	}
-	changed := w.changes()
-	slices.SortStableFunc(list, func(a, b *corev1.Service) int {
-		return changed[b.Namespace+"/"+b.Name].Compare(changed[a.Namespace+"/"+a.Name])
-	})
+	slices.SortStableFunc(list, func(a, b *corev1.Service) int { return at(b).Compare(at(a)) })
 	return list[:min(n, len(list))]
 }
 
-// changes gives, for every Service, when it or one of its slices last changed.
+// changes gives, for every Service, when it or one of its slices last changed. Endpoints that DNS does not show (behind
+// a virtual address) do not count: they change with every restart of a pod.
 func (w *world) changes() map[string]time.Time {
 	out := map[string]time.Time{}
-	later := func(key string, at time.Time) {
-		if at.After(out[key]) {
-			out[key] = at
-		}
-	}
-	for i := range w.Services {
-		s := &w.Services[i]
-		key := s.Namespace + "/" + s.Name
-		later(key, s.CreationTimestamp.Time)
-		for _, f := range s.ManagedFields {
-			if f.Time != nil {
-				later(key, f.Time.Time)
+	later := func(key string, o metav1.Object) {
+		for _, f := range o.GetManagedFields() {
+			if f.Time != nil && f.Time.After(out[key]) {
+				out[key] = f.Time.Time
 			}
 		}
+		if made := o.GetCreationTimestamp(); made.After(out[key]) {
+			out[key] = made.Time
+		}
+	}
+	hidden := map[string]bool{}
+	for i := range w.Services {
+		s := &w.Services[i]
+		later(s.Namespace+"/"+s.Name, s)
+		hidden[s.Namespace+"/"+s.Name] = !records.Headless(s) && !w.records.IgnoreEmpty
 	}
 	for i := range w.Slices {
 		s := &w.Slices[i]
-		key := s.Namespace + "/" + s.Labels[discoveryv1.LabelServiceName]
-		later(key, s.CreationTimestamp.Time)
-		for _, f := range s.ManagedFields {
-			if f.Time != nil {
-				later(key, f.Time.Time)
-			}
+		if key := s.Namespace + "/" + s.Labels[discoveryv1.LabelServiceName]; !hidden[key] {
+			later(key, s)
 		}
 	}
 	return out

@@ -2,10 +2,12 @@ package evaluate
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
 
@@ -122,7 +124,10 @@ func Upstreams(in Input, now time.Time, o Options) report.Upstreams {
 			}
 		}
 	}
-	w.conclude(&out.Header, []rule{ruleUpstream})
+	for _, b := range w.Beside {
+		out.Direct = append(out.Direct, b.Answers...)
+	}
+	w.conclude(&out.Header, []rule{ruleUpstream, ruleUpstreamSilent})
 	if out.Verdict == report.Healthy {
 		out.Summary = "names outside the cluster are answered at every replica"
 		if w.External == "" || len(w.Probes) == 0 {
@@ -130,6 +135,61 @@ func Upstreams(in Input, now time.Time, o Options) report.Upstreams {
 		}
 	}
 	return out
+}
+
+// UpstreamsOf gives the addresses to which a server forwards on port 53: those that its metrics name, which hold what
+// its node's resolv.conf says, and those that the Corefile does.
+func UpstreamsOf(in Input, pod string) []string {
+	w := newWorld(in, in.now(), Options{})
+	var list []string
+	add := func(to string) {
+		to = strings.TrimPrefix(to, "dns://")
+		if at, err := netip.ParseAddrPort(to); err == nil && at.Port() == 53 {
+			to = at.Addr().String()
+		}
+		if _, err := netip.ParseAddr(to); err == nil && !slices.Contains(list, to) {
+			list = append(list, to)
+		}
+	}
+	if p := w.probeOf(pod); p != nil {
+		for _, s := range p.Metrics {
+			if strings.HasPrefix(s.Name, "coredns_proxy_") || strings.HasPrefix(s.Name, "coredns_forward_") {
+				add(s.Labels["to"])
+			}
+		}
+	}
+	for _, r := range w.routes() {
+		if r.Via == "forward" {
+			for _, to := range r.To {
+				add(to)
+			}
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// ruleUpstreamSilent judges what pods beside the servers got from each upstream: forward uses all of them in turn, and
+// one that is dead costs its share of the queries a timeout until the health check finds it.
+func ruleUpstreamSilent(w *world) []finding.Finding {
+	var list []finding.Finding
+	for _, b := range w.Beside {
+		bad := map[string][]string{}
+		var evidence []finding.Evidence
+		for _, a := range b.Answers {
+			if a.Error != "" || a.Rcode == "SERVFAIL" || a.Rcode == "REFUSED" {
+				bad[a.Server] = append(bad[a.Server], a.Transport)
+				evidence = append(evidence, seen("answer beside "+b.Pod.Name, a.Server+" "+a.Transport, "%s", said(a)))
+			}
+		}
+		for _, server := range sortedKeys(bad) {
+			by := strings.Join(bad[server], " and ")
+			list = append(list, w.make("UpstreamSilent", finding.Warning, ref("Pod", b.Pod.Namespace, b.Pod.Name),
+				fmt.Sprintf("upstream %s gives no usable answer by %s to a pod beside DNS pod %s on node %s", server, by, b.Pod.Name, b.Pod.Spec.NodeName), evidence,
+				w.read("see where names are sent on", "", "dns", "config")))
+		}
+	}
+	return list
 }
 
 func (w *world) upstream(p Probe, m Metrics, name, to string) report.Upstream {

@@ -187,7 +187,7 @@ func (w *world) verifyOne(r *report.VerifyReplica, merged map[string]*report.Mis
 		r.Unanswered++
 		why = a.Error
 	case isAltered:
-		r.Right++
+		r.Altered++
 		state, why = "altered", fmt.Sprintf("%s in line %d of the Corefile runs before the kubernetes plugin", altered.Plugin, altered.Line)
 	case w.settling(a.Name, changed):
 		r.Settling++
@@ -222,23 +222,23 @@ func scopeWords(s Scope) string {
 
 func (w *world) verifyVerdict(out *report.Verification, s Scope) {
 	var all []finding.Finding
-	all = append(all, ruleReplicaStale(w)...)
-	all = append(all, w.differences(out, s)...)
-	for _, p := range w.Probes {
-		if p.Error != "" {
-			all = append(all, w.make("NoAnswer", finding.Critical, ref("Pod", p.Namespace, p.Pod), fmt.Sprintf("DNS pod %s could not be asked: %s", p.Pod, p.Error),
-				[]finding.Evidence{seen("port-forward", p.Pod, "%s", p.Error)}, w.read("see whether you may", p.Namespace, "auth", "can-i", "create", "pods/portforward")))
-		}
-	}
+	stale := ruleReplicaStale(w)
+	all = append(all, stale...)
+	all = append(all, w.differences(out, s, stale)...)
+	all = append(all, ruleAltered(w)...)
+	all = append(all, ruleReplicaUnreachable(w)...)
 	w.settle(&out.Header, all)
 	asked := 0
 	for _, r := range out.Replicas {
 		asked += r.Asked - r.Unanswered
 	}
 	switch {
-	case len(out.Findings) > 0:
+	case out.Verdict != report.Healthy:
 	case asked == 0:
 		out.Verdict, out.Summary = report.Unknown, "no replica could be asked"
+		if gap := w.Sources.Get("tunnels").Gap(); gap != "" {
+			out.Summary += ": " + strings.TrimPrefix(gap, "not checked: ")
+		}
 	case !w.Sources.Get("services").Readable() || !w.Sources.Get("endpointslices").Readable():
 		out.Verdict, out.Summary = report.Unknown, "what must be answered is not known: Services or EndpointSlices could not be read"
 	default:
@@ -260,7 +260,8 @@ func settlingCount(out *report.Verification) int {
 	return n
 }
 
-func (w *world) differences(out *report.Verification, s Scope) []finding.Finding {
+// differences sums up what differs, unless a replica that has stopped following the API explains it all.
+func (w *world) differences(out *report.Verification, s Scope, stale []finding.Finding) []finding.Finding {
 	var evidence []finding.Evidence
 	count := 0
 	replicas := map[string]bool{}
@@ -268,12 +269,19 @@ func (w *world) differences(out *report.Verification, s Scope) []finding.Finding
 		if item.State != "missing" && item.State != "extra" && item.State != "wrong" {
 			continue
 		}
+		explained := func(r string) bool {
+			return slices.ContainsFunc(stale, func(f finding.Finding) bool { return f.Object.Name == r })
+		}
+		others := slices.DeleteFunc(slices.Clone(item.Replicas), explained)
+		if len(others) == 0 {
+			continue
+		}
 		count++
-		for _, r := range item.Replicas {
+		for _, r := range others {
 			replicas[r] = true
 		}
 		if len(evidence) < 5 {
-			evidence = append(evidence, seen("answer of "+strings.Join(item.Replicas, ", "), item.Name+" "+item.Type, "%s; the API says %s", strings.Join(item.Answered, ", "), strings.Join(item.Expected, ", ")))
+			evidence = append(evidence, seen("answer of "+strings.Join(others, ", "), item.Name+" "+item.Type, "%s; the API says %s", strings.Join(item.Answered, ", "), strings.Join(item.Expected, ", ")))
 		}
 	}
 	if count == 0 {

@@ -10,6 +10,19 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
 
+// rows prints a table of items behind a blank line, and nothing for none.
+func rows[T any](p *page, items []T, row func(T) []output.Cell, headers ...string) {
+	if len(items) == 0 {
+		return
+	}
+	cells := make([][]output.Cell, len(items))
+	for i, item := range items {
+		cells[i] = row(item)
+	}
+	p.line("")
+	p.table(columns(headers...), cells)
+}
+
 // Config prints the Corefile in the order in which it works.
 func Config(w io.Writer, c report.Config, o Options) error {
 	p := &page{w: w, o: o}
@@ -17,11 +30,11 @@ func Config(w io.Writer, c report.Config, o Options) error {
 	for _, b := range c.Blocks {
 		p.line("")
 		p.line("%s (%s:%d), in the order in which plugins run:", strings.Join(b.Zones, " "), b.File, b.Line)
-		var rows [][]output.Cell
+		var plugins [][]output.Cell
 		for _, pl := range b.Plugins {
-			rows = append(rows, output.Text(strconv.Itoa(pl.Order), pl.Name, blank(strings.TrimSpace(pl.Args)), blank(strings.Join(pl.Options, "; ")), strconv.Itoa(pl.Line), pl.File))
+			plugins = append(plugins, output.Text(strconv.Itoa(pl.Order), pl.Name, blank(strings.TrimSpace(pl.Args)), blank(strings.Join(pl.Options, "; ")), strconv.Itoa(pl.Line), pl.File))
 		}
-		p.table(columns("ORDER", "PLUGIN", "ARGUMENTS", "OPTIONS~", "LINE", "+FILE"), rows)
+		p.table(columns("ORDER", "PLUGIN", "ARGUMENTS", "OPTIONS~", "LINE", "+FILE"), plugins)
 	}
 	p.findings(c.Header)
 	return p.err
@@ -33,12 +46,7 @@ func Pod(w io.Writer, r report.PodResolver, o Options) error {
 	p.head(r.Header)
 	p.line("")
 	p.line("pod %s/%s on node %s, dnsPolicy %s, C library %s", r.Namespace, r.Name, blank(r.Node), r.Policy, map[bool]string{true: "not known", false: r.Libc}[r.Libc == ""])
-	p.line("")
-	var rows [][]output.Cell
-	for _, s := range r.Settings {
-		rows = append(rows, output.Text(s.Value, s.From))
-	}
-	p.table(columns("THE KUBELET WRITES", "FROM"), rows)
+	rows(p, r.Settings, func(s report.ValueFrom) []output.Cell { return output.Text(s.Value, s.From) }, "THE KUBELET WRITES", "FROM")
 	if r.Actual != nil {
 		p.line("")
 		p.line("in the pod now: nameserver %s; search %s; options %s", blank(strings.Join(r.Actual.Nameservers, " ")), blank(strings.Join(r.Actual.Searches, " ")), blank(strings.Join(r.Actual.Options, " ")))
@@ -49,14 +57,9 @@ func Pod(w io.Writer, r report.PodResolver, o Options) error {
 	for _, a := range r.Aliases {
 		p.line("/etc/hosts: %s %s", a.IP, strings.Join(a.Names, " "))
 	}
-	if len(r.Policies) > 0 {
-		p.line("")
-		var rows [][]output.Cell
-		for _, e := range r.Policies {
-			rows = append(rows, output.Text(e.Direction, e.Transport, e.To, e.Result, blank(strings.Join(e.Policies, " "))))
-		}
-		p.table(columns("POLICY", "BY", "TO", "RESULT", "SELECTED BY"), rows)
-	}
+	rows(p, r.Policies, func(e report.PolicyEffect) []output.Cell {
+		return output.Text(e.Direction, e.Transport, e.To, e.Result, blank(strings.Join(e.Policies, " ")))
+	}, "POLICY", "BY", "TO", "RESULT", "SELECTED BY")
 	p.findings(r.Header)
 	return p.err
 }
@@ -72,11 +75,11 @@ func Explain(w io.Writer, e report.Explanation, o Options) error {
 			by += " (found in the image)"
 		}
 		p.line("%s: %s after %s: %s", by, walk.Outcome, output.Plural(walk.Queries, "query", "queries"), walk.Because)
-		var rows [][]output.Cell
+		var steps [][]output.Cell
 		for _, s := range walk.Steps {
-			rows = append(rows, output.Text(strconv.Itoa(s.Number), s.Name, blank(s.Search), s.A, s.AAAA, s.Then, s.Source))
+			steps = append(steps, output.Text(strconv.Itoa(s.Number), s.Name, blank(s.Search), s.A, s.AAAA, s.Then, s.Source))
 		}
-		p.table(columns("STEP", "NAME", "+SEARCH", "A", "AAAA", "THEN", "SEEN BY"), rows)
+		p.table(columns("STEP", "NAME", "+SEARCH", "A", "AAAA", "THEN", "SEEN BY"), steps)
 		if len(walk.Answer) > 0 {
 			p.line("answer: %s", strings.Join(walk.Answer, ", "))
 		}
@@ -103,18 +106,13 @@ func Resolve(w io.Writer, r report.Resolution, o Options) error {
 func Names(w io.Writer, n report.Names, o Options) error {
 	p := &page{w: w, o: o}
 	p.head(n.Header)
-	if len(n.Records) > 0 {
-		p.line("")
-	}
-	var rows [][]output.Cell
-	for _, r := range n.Records {
+	rows(p, n.Records, func(r report.NameRecord) []output.Cell {
 		answer := strings.Join(r.Data, ", ")
 		if answer == "" {
 			answer = r.Expected
 		}
-		rows = append(rows, output.Text(strings.TrimSuffix(r.Name, "."), r.Type, blank(r.Shortest), answer, blank(r.Why)))
-	}
-	p.table(columns("NAME", "TYPE", "ENOUGH TO TYPE", "ANSWER", "+WHY"), rows)
+		return output.Text(strings.TrimSuffix(r.Name, "."), r.Type, blank(r.Shortest), answer, blank(r.Why))
+	}, "NAME", "TYPE", "ENOUGH TO TYPE", "ANSWER", "+WHY")
 	p.findings(n.Header)
 	return p.err
 }
@@ -123,22 +121,12 @@ func Names(w io.Writer, n report.Names, o Options) error {
 func Verify(w io.Writer, v report.Verification, o Options) error {
 	p := &page{w: w, o: o}
 	p.head(v.Header)
-	if len(v.Replicas) > 0 {
-		p.line("")
-	}
-	var rows [][]output.Cell
-	for _, r := range v.Replicas {
-		rows = append(rows, output.Text(r.Name, strconv.Itoa(r.Asked), strconv.Itoa(r.Right), strconv.Itoa(r.Wrong), strconv.Itoa(r.Settling), strconv.Itoa(r.Unanswered)))
-	}
-	p.table(columns("REPLICA", "ASKED", "RIGHT", "WRONG", "SETTLING", "UNANSWERED"), rows)
-	if len(v.Items) > 0 {
-		p.line("")
-	}
-	rows = nil
-	for _, i := range v.Items {
-		rows = append(rows, output.Text(i.State, strings.TrimSuffix(i.Name, "."), i.Type, strings.Join(i.Expected, ", "), strings.Join(i.Answered, ", "), strings.Join(i.Replicas, ", "), i.Object, blank(i.Why)))
-	}
-	p.table(columns("STATE", "NAME", "TYPE", "EXPECTED", "ANSWERED", "REPLICAS", "+OBJECT", "+WHY"), rows)
+	rows(p, v.Replicas, func(r report.VerifyReplica) []output.Cell {
+		return output.Text(r.Name, strconv.Itoa(r.Asked), strconv.Itoa(r.Right), strconv.Itoa(r.Wrong), strconv.Itoa(r.Altered), strconv.Itoa(r.Settling), strconv.Itoa(r.Unanswered))
+	}, "REPLICA", "ASKED", "RIGHT", "WRONG", "ALTERED", "SETTLING", "UNANSWERED")
+	rows(p, v.Items, func(i report.Mismatch) []output.Cell {
+		return output.Text(i.State, strings.TrimSuffix(i.Name, "."), i.Type, strings.Join(i.Expected, ", "), strings.Join(i.Answered, ", "), strings.Join(i.Replicas, ", "), i.Object, blank(i.Why))
+	}, "STATE", "NAME", "TYPE", "EXPECTED", "ANSWERED", "REPLICAS", "+OBJECT", "+WHY")
 	p.findings(v.Header)
 	return p.err
 }
@@ -147,11 +135,7 @@ func Verify(w io.Writer, v report.Verification, o Options) error {
 func Upstreams(w io.Writer, u report.Upstreams, o Options) error {
 	p := &page{w: w, o: o}
 	p.head(u.Header)
-	if len(u.Items) > 0 {
-		p.line("")
-	}
-	var rows [][]output.Cell
-	for _, i := range u.Items {
+	rows(p, u.Items, func(i report.Upstream) []output.Cell {
 		now := output.None
 		if i.Probe != nil {
 			now = i.Probe.Rcode
@@ -161,9 +145,13 @@ func Upstreams(w io.Writer, u report.Upstreams, o Options) error {
 				now += fmt.Sprintf(" in %.0fms", *i.Probe.Milliseconds)
 			}
 		}
-		rows = append(rows, output.Text(i.Replica, blank(i.Zone), i.To, num(i.Queries, "%.0f"), num(i.Failed, "%.1f%%"), num(i.P50, "%.1fms"), num(i.P99, "%.1fms"), num(i.HealthcheckFail, "%.0f"), now))
+		return output.Text(i.Replica, blank(i.Zone), i.To, num(i.Queries, "%.0f"), num(i.Failed, "%.1f%%"), num(i.P50, "%.1fms"), num(i.P99, "%.1fms"), num(i.HealthcheckFail, "%.0f"), now)
+	}, "REPLICA", "NAMES UNDER", "UPSTREAM", "QUERIES", "SERVFAIL", "P50", "P99", "HEALTH FAILS", "A NAME NOW")
+	if len(u.Direct) > 0 {
+		p.line("")
+		p.line("Asked directly, from a pod beside each server:")
+		p.answers(u.Direct)
 	}
-	p.table(columns("REPLICA", "NAMES UNDER", "UPSTREAM", "QUERIES", "SERVFAIL", "P50", "P99", "HEALTH FAILS", "A NAME NOW"), rows)
 	p.findings(u.Header)
 	return p.err
 }
@@ -172,19 +160,14 @@ func Upstreams(w io.Writer, u report.Upstreams, o Options) error {
 func Top(w io.Writer, t report.Top, o Options) error {
 	p := &page{w: w, o: o}
 	p.head(t.Header)
-	if len(t.Items) > 0 {
-		p.line("")
-	}
-	var rows [][]output.Cell
-	for _, s := range t.Items {
+	rows(p, t.Items, func(s report.Server) []output.Cell {
 		memory := output.Unknown
 		if s.MemoryBytes != nil {
 			memory = output.Bytes(int64(*s.MemoryBytes))
 		}
-		rows = append(rows, output.Text(s.Replica, num(s.QPS, "%.1f"), num(s.Queries, "%.0f"), shares(s.Rcodes), shares(s.Types), num(s.CacheHit, "%.0f%%"), num(s.P50, "%.1fms"), num(s.P99, "%.1fms"),
-			num(s.Forwarded, "%.0f%%"), num(s.ForwardP99, "%.1fms"), num(s.Rejects, "%.0f"), num(s.Panics, "%.0f"), memory))
-	}
-	p.table(columns("REPLICA", "QPS", "+QUERIES", "RCODES", "+TYPES", "CACHE HIT", "+P50", "P99", "FORWARDED", "FORWARD P99", "+REJECTS", "+PANICS", "MEMORY"), rows)
+		return output.Text(s.Replica, num(s.QPS, "%.1f"), num(s.Queries, "%.0f"), shares(s.Rcodes), shares(s.Types), num(s.CacheHit, "%.0f%%"), num(s.P50, "%.1fms"), num(s.P99, "%.1fms"),
+			num(s.Forwarded, "%.0f%%"), num(s.ForwardP99, "%.1fms"), num(s.Rejects, "%.0f"), num(s.Panics, "%.0f"), memory)
+	}, "REPLICA", "QPS", "+QUERIES", "RCODES", "+TYPES", "CACHE HIT", "+P50", "P99", "FORWARDED", "FORWARD P99", "+REJECTS", "+PANICS", "MEMORY")
 	p.findings(t.Header)
 	return p.err
 }
@@ -201,14 +184,9 @@ func shares(list []report.Share) string {
 func Logs(w io.Writer, l report.Logs, o Options) error {
 	p := &page{w: w, o: o}
 	p.head(l.Header)
-	if len(l.Items) > 0 {
-		p.line("")
-	}
-	var rows [][]output.Cell
-	for _, i := range l.Items {
-		rows = append(rows, output.Text(clock(i.Last), strconv.Itoa(i.Count), i.Class, strings.Join(i.Replicas, ","), i.Text, blank(i.Meaning)))
-	}
-	p.table(columns("LAST", "TIMES", "CLASS", "+REPLICAS", "LINE~", "+MEANING"), rows)
+	rows(p, l.Items, func(i report.LogLine) []output.Cell {
+		return output.Text(clock(i.Last), strconv.Itoa(i.Count), i.Class, strings.Join(i.Replicas, ","), i.Text, blank(i.Meaning))
+	}, "LAST", "TIMES", "CLASS", "+REPLICAS", "LINE~", "+MEANING")
 	p.findings(l.Header)
 	return p.err
 }
@@ -219,4 +197,15 @@ func clock(stamp string) string {
 		return date + " " + rest[:min(8, len(rest))]
 	}
 	return stamp
+}
+
+// LogLine prints one line as it comes.
+func LogLine(w io.Writer, l report.LogLine, o Options) error {
+	p := &page{w: w, o: o}
+	meaning := ""
+	if o.Wide && l.Meaning != "" {
+		meaning = " (" + l.Meaning + ")"
+	}
+	p.line("%s", output.Sanitize(fmt.Sprintf("%s %s %s: %s%s", clock(l.Last), strings.Join(l.Replicas, ","), l.Class, l.Text, meaning)))
+	return p.err
 }

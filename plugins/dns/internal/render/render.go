@@ -175,7 +175,10 @@ func (p *page) replicas(s report.Status) {
 			state = output.Cell{Text: r.State + " (not ready)", Style: output.Bad}
 		}
 		answers := output.Cell{Text: "yes"}
-		if !r.Reached {
+		switch {
+		case !r.Reached && len(r.Answers) == 0:
+			answers = output.Cell{Text: output.Unknown, Style: output.Warn}
+		case !r.Reached:
 			answers = output.Cell{Text: "no", Style: output.Warn}
 		}
 		lag := output.Cell{Text: output.Unknown}

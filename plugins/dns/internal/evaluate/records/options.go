@@ -128,6 +128,9 @@ func alteredZones(block corefile.Block, d corefile.Directive) []string {
 	case "template":
 		args = args[min(2, len(args)):]
 	case "hosts":
+		if names := hostsNames(d); len(names) > 0 {
+			return names
+		}
 		args = slices.DeleteFunc(slices.Clone(args), func(a string) bool { return strings.Contains(a, "/") })
 	case "rewrite":
 		return rewriteZones(d)
@@ -142,6 +145,30 @@ func alteredZones(block corefile.Block, d corefile.Directive) []string {
 		return block.ZoneNames()
 	}
 	return zones
+}
+
+// hostsNames gives the names that stand in the Corefile itself, where hosts passes every other name on: with a file, or
+// without fallthrough, it can touch them all.
+func hostsNames(d corefile.Directive) []string {
+	if slices.ContainsFunc(d.Args, func(a string) bool { return strings.Contains(a, "/") }) {
+		return nil
+	}
+	var names []string
+	passes := false
+	for _, line := range d.Body {
+		if line.Name == "fallthrough" && len(line.Args) == 0 {
+			passes = true
+		}
+		if _, err := netip.ParseAddr(line.Name); err == nil {
+			for _, name := range line.Args {
+				names = append(names, corefile.Fqdn(name))
+			}
+		}
+	}
+	if !passes {
+		return nil
+	}
+	return names
 }
 
 func rewriteZones(d corefile.Directive) []string {

@@ -184,9 +184,9 @@ func TestQuestionsAreWhatTheAPIRequires(t *testing.T) {
 }
 
 func TestRulesBeforeThePluginAreKnown(t *testing.T) {
-	f := corefile.Text("cluster.local {\n rewrite name suffix .old.svc.cluster.local .new.svc.cluster.local\n template IN A lan {\n }\n cache\n kubernetes\n}\n")
+	f := corefile.Text("cluster.local {\n rewrite name suffix .old.svc.cluster.local .new.svc.cluster.local\n template IN A lan {\n }\n hosts {\n  192.0.2.1 box.lan api.n.svc.cluster.local\n  fallthrough\n }\n cache\n kubernetes\n}\n")
 	o, _ := FromCorefile(f)
-	for name, want := range map[string]string{"x.old.svc.cluster.local": "rewrite", "x.n.svc.cluster.local": "", "printer.lan": "template"} {
+	for name, want := range map[string]string{"x.old.svc.cluster.local": "rewrite", "x.n.svc.cluster.local": "", "printer.lan": "template", "api.n.svc.cluster.local": "hosts"} {
 		a, ok := o.AlteredBy(name)
 		if ok != (want != "") || a.Plugin != want {
 			t.Errorf("%s: %+v %v", name, a, ok)
