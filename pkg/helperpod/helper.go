@@ -320,12 +320,13 @@ func (h *Helper) remove(ctx context.Context) error {
 	if pod != nil {
 		name = pod.Name
 		options.Preconditions = metav1.NewUIDPreconditions(string(pod.UID))
+		grace := int64(1)
 		if neverStarted(pod, h.container) {
 			// A kubelet that hangs in a pull lets the object go only when the pull ends. There is no process that the
 			// object could vouch for; one that starts all the same finds no client, and ends with its lease.
-			now := int64(0)
-			options.GracePeriodSeconds = &now
+			grace = 0
 		}
+		options.GracePeriodSeconds = &grace
 	} else if h.guarded {
 		return nil // the Job had no pod yet, and is gone
 	}

@@ -189,6 +189,9 @@ func captureCommand(env *cli.Env, connection *kube.Flags, runF func(context.Cont
 		Args:    func(*cobra.Command, []string) error { return nil },
 		RunE: func(c *cobra.Command, args []string) error {
 			names, filter := split(c, args)
+			if err := fromEnvironment(env, c.Flags()); err != nil {
+				return err
+			}
 			o, err := f.toOptions(names, filter)
 			if err != nil {
 				return err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -89,7 +90,11 @@ func cleanup(ctx context.Context, env *cli.Env, connection *kube.Flags, o cleanu
 	if err != nil {
 		return err
 	}
-	list, err := r.leftovers(ctx, o)
+	namespace := r.cluster.Namespace
+	if o.All {
+		namespace = metav1.NamespaceAll
+	}
+	list, err := r.leftovers(ctx, namespace, o)
 	if err != nil {
 		return kube.Explain(err)
 	}
@@ -125,13 +130,9 @@ func cleanup(ctx context.Context, env *cli.Env, connection *kube.Flags, o cleanu
 func orNone(s string) string { return cmp.Or(s, output.None) }
 
 // leftovers lists Jobs, bare pods and namespaces by label, and decides on each.
-func (r *runner) leftovers(ctx context.Context, o cleanupOptions) ([]leftover, error) {
+func (r *runner) leftovers(ctx context.Context, namespace string, o cleanupOptions) ([]leftover, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	namespace := r.cluster.Namespace
-	if o.All {
-		namespace = metav1.NamespaceAll
-	}
 	mine := ""
 	if o.Mine {
 		mine = r.reader.User(ctx)
@@ -158,10 +159,11 @@ func (r *runner) leftovers(ctx context.Context, o cleanupOptions) ([]leftover, e
 	if err == nil {
 		for i := range jobs.Items {
 			job := &jobs.Items[i]
-			state := "finished"
-			if live[job.Namespace+"/"+job.Name] || job.Status.Active > 0 && job.Status.CompletionTime == nil && !expired(job.Annotations, r.cluster.Clock.Now()) {
+			state := jobState(job, r.cluster.Clock.Now())
+			if live[job.Namespace+"/"+job.Name] {
 				state = "running"
 			}
+			live[job.Namespace] = live[job.Namespace] || state == "running"
 			list = append(list, r.judge("job", job.ObjectMeta, state, mine, o))
 		}
 	}
@@ -195,6 +197,29 @@ func podState(pod *corev1.Pod, now time.Time) string {
 		return "expired"
 	case pod.DeletionTimestamp != nil:
 		return "ending"
+	}
+	return "running"
+}
+
+// jobState reads a guard. One without a pod is a session that begins: its deadline, which its client pushes on, tells
+// when it is dead, also where no controller is there to say so.
+func jobState(job *batchv1.Job, now time.Time) string {
+	for _, c := range job.Status.Conditions {
+		if (c.Type == batchv1.JobComplete || c.Type == batchv1.JobFailed) && c.Status == corev1.ConditionTrue {
+			return "finished"
+		}
+	}
+	if limit := job.Spec.ActiveDeadlineSeconds; limit != nil {
+		start := job.CreationTimestamp
+		if job.Status.StartTime != nil {
+			start = *job.Status.StartTime
+		}
+		if now.After(start.Add(time.Duration(*limit)*time.Second + time.Minute)) {
+			return "expired"
+		}
+	}
+	if expired(job.Annotations, now) {
+		return "expired"
 	}
 	return "running"
 }

@@ -171,6 +171,55 @@ func TestNoDeadFlag(t *testing.T) {
 	})
 }
 
+// A site's own image is set once, in the environment; a flag is stronger.
+func TestEnvironmentGivesDefaults(t *testing.T) {
+	tests := []struct {
+		name   string
+		env    map[string]string
+		args   []string
+		image  string
+		noPull bool
+		labels string
+		err    string
+	}{
+		{"nothing", nil, nil, "auto", false, "", ""},
+		{"an image", map[string]string{"IMAGE": "mirror/x:1", "LABELS": "team=a,b=c"}, nil, "mirror/x:1", false, "team=a b=c", ""},
+		{"a flag is stronger", map[string]string{"IMAGE": "mirror/x:1"}, []string{"--image", "y:2"}, "y:2", false, "", ""},
+		{"--no-pull needs none", map[string]string{"IMAGE": "mirror/x:1"}, []string{"--no-pull"}, "auto", true, "", ""},
+		{"an image needs no --no-pull", map[string]string{"NO_PULL": "true"}, []string{"--image", "y:2"}, "y:2", false, "", ""},
+		{"never pull", map[string]string{"NO_PULL": "true"}, nil, "auto", true, "", ""},
+		{"nonsense", map[string]string{"MAX_DURATION": "long"}, nil, "", false, "", `KUBECTL_NODESHELL_MAX_DURATION="long"`},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			env := testkit.NewEnv("kubectl nodeshell", now)
+			env.LookupEnv = func(key string) (string, bool) {
+				value, ok := test.env[strings.TrimPrefix(key, "KUBECTL_NODESHELL_")]
+				return value, ok
+			}
+			var shell Options
+			var captured captureOptions
+			for _, sub := range [][]string{{"n"}, {"capture", "p"}} {
+				code := env.Run(t, func(e *cli.Env) *cobra.Command {
+					command := newCommand(e, func(_ context.Context, _ *cli.Env, _ *kube.Flags, o Options) error { shell = o; return nil })
+					kept, _, _ := command.Find([]string{"capture"})
+					command.RemoveCommand(kept)
+					command.AddCommand(captureCommand(e, cli.AddConnectionFlags(e, &cobra.Command{}), func(_ context.Context, _ *cli.Env, _ *kube.Flags, o captureOptions) error { captured = o; return nil }))
+					return command
+				}, append(sub, test.args...)...)
+				if (code == 0) != (test.err == "") || !strings.Contains(env.Stderr.String(), test.err) {
+					t.Fatalf("%q: code %d: %s", sub, code, env.Stderr)
+				}
+			}
+			for _, pod := range []podFlags{shell.Pod, captured.Pod} {
+				if test.err == "" && (pod.image != test.image || pod.noPull != test.noPull || strings.Join(pod.labels, " ") != test.labels) {
+					t.Errorf("%+v", pod)
+				}
+			}
+		})
+	}
+}
+
 func valueOf(f *pflag.Flag, values map[string]string) string {
 	if value, ok := values[f.Name]; ok {
 		return value

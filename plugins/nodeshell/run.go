@@ -179,6 +179,7 @@ func (r *runner) place(ctx context.Context, plans []planned, watch bool) error {
 		}
 	}
 	if placed := firstReady(plans); placed != nil && watch {
+		r.reap(ctx, placed.Plan.Namespace)
 		return r.openWatch(ctx, placed.Plan.Namespace)
 	}
 	return nil

@@ -71,6 +71,11 @@ func windows(node *corev1.Node) bool {
 	return strings.EqualFold(node.Status.NodeInfo.OperatingSystem, "windows") || node.Labels[corev1.LabelOSStable] == "windows"
 }
 
+// grace is 0 for deletions by others than nodeshell, which asks for 1: a kubelet does not give up a pull for a deleted
+// pod, and with any grace the object of a client that was killed stays for as long as the pull goes on. The process does
+// not need the object to vouch for it: it ends with its lease.
+const grace = 0
+
 // buildPod makes the exact pod. Bound by nodeName, it needs no scheduler and no free room; on the host's network, no
 // CNI; without volumes and token, no wait of the kubelet.
 func buildPod(in Input, o Options, now time.Time) *corev1.Pod {
@@ -92,7 +97,7 @@ func buildPod(in Input, o Options, now time.Time) *corev1.Pod {
 		Spec: corev1.PodSpec{
 			NodeName:                      in.Node.Name,
 			RestartPolicy:                 corev1.RestartPolicyNever,
-			TerminationGracePeriodSeconds: ptr(int64(1)),
+			TerminationGracePeriodSeconds: ptr(int64(grace)),
 			ActiveDeadlineSeconds:         ptr(int64(o.MaxDuration.Seconds())),
 			Tolerations:                   []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
 			AutomountServiceAccountToken:  ptr(false),

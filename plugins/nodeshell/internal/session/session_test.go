@@ -110,8 +110,13 @@ func TestInterpreter(t *testing.T) {
 }
 
 func TestTcpdumpLog(t *testing.T) {
-	l := &TcpdumpLog{}
-	io.WriteString(l, "capture tool=node interface=eth0\ntcpdump: listening on eth0, link-type EN10MB (Ethernet), snapshot length 262144 bytes\n")
+	var heard []string
+	l := &TcpdumpLog{Listening: func(tool, device string) { heard = append(heard, tool+" "+device) }}
+	io.WriteString(l, "capture tool=node interface=eth0\n")
+	if len(heard) != 0 {
+		t.Error("said to capture before tcpdump listens")
+	}
+	io.WriteString(l, "tcpdump: listening on eth0, link-type EN10MB (Ethernet), snapshot length 262144 bytes\n")
 	if captured, received, dropped := l.Counts(); captured != nil || received != nil || dropped != nil {
 		t.Error("counters before there are any: unknown is not 0")
 	}
@@ -122,6 +127,9 @@ func TestTcpdumpLog(t *testing.T) {
 	}
 	if tool, device := l.Setup(); tool != "node" || device != "eth0" {
 		t.Errorf("%s %s", tool, device)
+	}
+	if len(heard) != 1 || heard[0] != "node eth0" {
+		t.Errorf("heard %q", heard)
 	}
 	if c := l.Complaint(); c != "" {
 		t.Errorf("complaint %q", c)
