@@ -38,6 +38,7 @@ const (
 	WaitRejected     = "KubeletRejected"
 	WaitEnded        = "EndedAtOnce"
 	WaitDeleted      = "DeletedMeanwhile"
+	WaitOverdue      = "GuardOverdue"
 	WaitCreateDenied = "CreateDenied"
 )
 

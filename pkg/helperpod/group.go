@@ -161,6 +161,9 @@ func (g *Group) await(ctx context.Context, h *Helper, patience Patience, tell fu
 				events = g.events(ctx, pod) // for the registry's own words
 				w = Diagnose(pod, h.container, events, waited)
 			}
+			if w.Code == WaitDeleted && h.overdue() {
+				w = Wait{Code: WaitOverdue, Text: fmt.Sprintf("its guard ended it, because this client could not renew its deadline for %s", pendingLease), Final: true}
+			}
 			limit := patience.Start
 			if w.Pulling {
 				limit = max(limit, patience.Pull)

@@ -43,6 +43,7 @@ type Helper struct {
 	lostOnce sync.Once
 	lostC    chan struct{}
 	voice    *voice
+	renewed  time.Time          // the Job's deadline is at least pendingLease after this
 	quiet    context.CancelFunc // ends the heartbeats
 	renewing context.CancelFunc // ends the renewal of the Job's deadline
 }
@@ -65,6 +66,9 @@ func (g *Group) Start(ctx context.Context, spec Spec) (*Helper, error) {
 		klog.V(2).InfoS("no pod from the Job controller, using a bare pod", "job", h.name)
 		_ = h.removeJob(ctx) // what is left of it ends by its own deadline
 		spec.Guard = false
+		// Its pod may still come: under the same name the two would be taken for each other, and the wrong one deleted.
+		spec.Pod = renamed(spec.Pod, h.name+"-bare")
+		h.name, h.Asked = spec.Pod.Name, spec.Pod
 		if err = h.create(ctx, spec); err == nil {
 			pod, err = g.await(ctx, h, spec.Patience, spec.Tell)
 		}
@@ -75,6 +79,12 @@ func (g *Group) Start(ctx context.Context, spec Spec) (*Helper, error) {
 	}
 	h.holdLease(ctx)
 	return h, nil
+}
+
+func renamed(pod *corev1.Pod, name string) *corev1.Pod {
+	pod = pod.DeepCopy()
+	pod.Name, pod.Labels[HelperLabel] = name, name
+	return pod
 }
 
 // Container addresses the helper's container.
@@ -157,8 +167,9 @@ func GuardJob(pod *corev1.Pod) *batchv1.Job {
 func (h *Helper) renewDeadline(ctx context.Context) {
 	ctx, h.renewing = context.WithCancel(ctx)
 	start := time.Now()
+	h.setRenewed(start)
 	go func() {
-		tick := time.NewTicker(pendingLease / 4)
+		tick := time.NewTicker(pendingLease / 6)
 		defer tick.Stop()
 		for {
 			select {
@@ -166,12 +177,27 @@ func (h *Helper) renewDeadline(ctx context.Context) {
 				return
 			case <-tick.C:
 			}
-			until := time.Since(start) + pendingLease
-			if err := h.patchDeadline(ctx, until); err != nil && ctx.Err() == nil {
+			now := time.Now()
+			if err := h.patchDeadline(ctx, now.Sub(start)+pendingLease); err == nil {
+				h.setRenewed(now)
+			} else if ctx.Err() == nil {
 				klog.V(2).InfoS("the Job's deadline was not renewed", "job", h.name, "err", err)
 			}
 		}
 	}()
+}
+
+func (h *Helper) setRenewed(at time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.renewed = at
+}
+
+// overdue says that the Job may have ended the pod because its deadline was not renewed in time.
+func (h *Helper) overdue() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.guarded && time.Since(h.renewed) > pendingLease
 }
 
 func (h *Helper) patchDeadline(ctx context.Context, until time.Duration) error {

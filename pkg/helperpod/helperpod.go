@@ -25,9 +25,9 @@ const (
 	// Lease is how long a helper lives without a word from its client. Long enough for a kubelet restart or a lost VPN
 	// to heal, short enough that nothing is left a minute after the client died.
 	Lease = 30 * time.Second
-	// pendingLease is the same for a pod that does not run yet, kept by its Job's deadline. It is shorter, because a pod
-	// that is deleted during a pull goes only when the kubelet gives the pull up.
-	pendingLease = 20 * time.Second
+	// pendingLease is the same for a pod that does not run yet, kept by its Job's deadline, which is pushed on every sixth
+	// of it: an API server or a machine that is overloaded must not end a session that waits.
+	pendingLease = 30 * time.Second
 	// beat is the interval of the heartbeats; they also keep load balancers from closing the stream as idle
 	// (https://github.com/kubernetes/kubernetes/issues/128314).
 	beat = 5 * time.Second

@@ -18,8 +18,6 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/report"
 )
 
-
-
 // lastWords is how long tcpdump may take for its counters after it was stopped, a second of it for the kernel's last block.
 const lastWords = 10 * time.Second
 

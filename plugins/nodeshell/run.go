@@ -294,10 +294,15 @@ func (e refusedStart) Error() string {
 	return e.finding.Message + hints([]finding.Finding{e.finding})
 }
 
-// close removes a helper. Where that takes more than a moment, it says how to do it by hand: a second Ctrl-C leaves.
+// close removes a helper. Where that takes more than a moment, it tells a person how to do it by hand: a second Ctrl-C
+// leaves. A script's standard error is the remote command's alone.
 func (r *runner) close(ctx context.Context, helper *helperpod.Helper) {
 	byHand := r.cluster.Kubectl.Command(r.group.Namespace, "delete", helper.Kind(), helper.Name())
-	slow := time.AfterFunc(2*time.Second, func() { r.env.Warn("still cleaning up; by hand: %s", byHand) })
+	slow := time.AfterFunc(2*time.Second, func() {
+		if r.env.ErrTTY {
+			r.env.Warn("still cleaning up; by hand: %s", byHand)
+		}
+	})
 	err := helper.Close(ctx)
 	slow.Stop()
 	if err != nil {

@@ -18,7 +18,6 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/session"
 )
 
-
 // openSinks connects packets with files, standard output, text or Wireshark.
 func (c *capturing) openSinks(ctx context.Context, stdout *helperpod.Spool, targets int) (closeAll func() error, err error) {
 	if c.o.text() {

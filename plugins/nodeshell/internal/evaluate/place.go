@@ -141,6 +141,7 @@ var failures = map[string]struct{ code, remedy string }{
 	helperpod.WaitRejected:    {KubeletRejected, "read the kubelet's reason"},
 	helperpod.WaitEnded:       {HelperEnded, "choose an --image with sh, such as " + DefaultImage},
 	helperpod.WaitDeleted:     {HelperEnded, "look for a policy controller that deletes privileged pods"},
+	helperpod.WaitOverdue:     {HelperEnded, "this machine or the API server is overloaded: try again, or with --no-job"},
 	helperpod.WaitNew:         {HelperNotStarted, "wait longer with --start-timeout"},
 	helperpod.WaitUnscheduled: {HelperNotStarted, "wait longer with --start-timeout"},
 }
