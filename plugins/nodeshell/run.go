@@ -64,6 +64,11 @@ func run(ctx context.Context, env *cli.Env, connection *kube.Flags, o Options) e
 	if err != nil {
 		return kube.Explain(err)
 	}
+	if o.Netns {
+		if err := haveNetworks(found); err != nil {
+			return err
+		}
+	}
 	io, err := r.prepare(o, len(found))
 	if err != nil {
 		return err
