@@ -14,6 +14,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/klog/v2"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod/podspec"
 )
 
 // Spec is what a helper is made of.
@@ -23,7 +25,8 @@ type Spec struct {
 	Shell     string // sh in the container
 	Guard     bool   // a Job around it, so that the cluster removes it when the client is dead
 	Patience  Patience
-	Tell      func(Wait)
+	Tell      func(podspec.Wait)
+	Warn      func(text string) // what the user has to know of a helper that runs; may be nil
 }
 
 // Helper is one pod that exists for as long as its client says so.
@@ -37,6 +40,7 @@ type Helper struct {
 	shell     string
 	guarded   bool
 	perhaps   bool // something may have been created
+	warn      func(string)
 
 	mu       sync.Mutex
 	lost     error // why the lease was given up
@@ -53,7 +57,10 @@ type Helper struct {
 func (g *Group) Start(ctx context.Context, spec Spec) (*Helper, error) {
 	h := &Helper{
 		group: g, Asked: spec.Pod, name: spec.Pod.Name, container: spec.Container, shell: spec.Shell,
-		lostC: make(chan struct{}), quiet: func() {}, renewing: func() {},
+		lostC: make(chan struct{}), quiet: func() {}, renewing: func() {}, warn: func(string) {},
+	}
+	if spec.Warn != nil {
+		h.warn = spec.Warn
 	}
 	if err := h.create(ctx, spec); err != nil {
 		return h, err
@@ -83,7 +90,7 @@ func (g *Group) Start(ctx context.Context, spec Spec) (*Helper, error) {
 
 func renamed(pod *corev1.Pod, name string) *corev1.Pod {
 	pod = pod.DeepCopy()
-	pod.Name, pod.Labels[HelperLabel] = name, name
+	pod.Name, pod.Labels[podspec.HelperLabel] = name, name
 	return pod
 }
 
@@ -233,7 +240,7 @@ func (h *Helper) holdLease(ctx context.Context) {
 				err = h.patchDeadline(ctx, time.Duration(*h.Asked.Spec.ActiveDeadlineSeconds)*time.Second)
 			}
 			if err != nil && ctx.Err() == nil {
-				klog.ErrorS(err, "the helper ends within half a minute: its Job's deadline cannot be extended (needs patch jobs.batch)")
+				h.warn(fmt.Sprintf("the session ends within half a minute: its Job's deadline cannot be extended (%v); use --no-job", err))
 			}
 		}()
 	}
@@ -243,7 +250,7 @@ func (h *Helper) holdLease(ctx context.Context) {
 // the lease lasts.
 func (h *Helper) speak(ctx context.Context) {
 	c := h.Container()
-	c.silence = Lease * 2 / 3
+	c.silence = podspec.Lease * 2 / 3
 	last := time.Now() // when the holder was heard of for certain
 	for ctx.Err() == nil {
 		h.voice.reset()
@@ -255,7 +262,7 @@ func (h *Helper) speak(ctx context.Context) {
 			last = end.heard
 			err = end.err
 		}
-		if apierrors.IsForbidden(err) || apierrors.IsNotFound(err) || time.Since(last) > Lease || h.ended() {
+		if apierrors.IsForbidden(err) || apierrors.IsNotFound(err) || time.Since(last) > podspec.Lease || h.ended() {
 			h.giveUp(err)
 			return
 		}
@@ -285,7 +292,7 @@ func (h *Helper) watchEnd(ctx context.Context) {
 
 func (h *Helper) ended() bool {
 	pod, _, _ := h.group.get(h.name)
-	return pod != nil && !running(pod, h.container)
+	return pod != nil && !podspec.Running(pod, h.container)
 }
 
 func (h *Helper) giveUp(err error) {
@@ -293,7 +300,7 @@ func (h *Helper) giveUp(err error) {
 		h.mu.Lock()
 		h.lost = err
 		if pod, _, _ := h.group.get(h.name); pod != nil && h.ended() {
-			h.lost = errors.New(Diagnose(pod, h.container, nil, 0).Text)
+			h.lost = errors.New(podspec.Diagnose(pod, h.container, nil, 0).Text)
 		}
 		if h.lost == nil {
 			h.lost = errors.New("the connection to the helper pod was lost")
@@ -347,7 +354,7 @@ func (h *Helper) remove(ctx context.Context) error {
 		name = pod.Name
 		options.Preconditions = metav1.NewUIDPreconditions(string(pod.UID))
 		grace := int64(1)
-		if neverStarted(pod, h.container) {
+		if podspec.NeverStarted(pod, h.container) {
 			// A kubelet that hangs in a pull lets the object go only when the pull ends. There is no process that the
 			// object could vouch for; one that starts all the same finds no client, and ends with its lease.
 			grace = 0

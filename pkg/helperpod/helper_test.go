@@ -10,6 +10,8 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/rest"
 	k8stesting "k8s.io/client-go/testing"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod/podspec"
 )
 
 // A Job controller that is slow makes its pod after all, beside the bare one: only the bare one is this session's.
@@ -26,7 +28,7 @@ func TestALatePodOfTheGuardIsNotTakenForTheBareOne(t *testing.T) {
 	if err := g.Watch(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	asked := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "h", Namespace: "x", Labels: map[string]string{HelperLabel: "h"}}}
+	asked := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "h", Namespace: "x", Labels: map[string]string{podspec.HelperLabel: "h"}}}
 	h, err := g.Start(t.Context(), Spec{Pod: asked, Container: "c", Guard: true, Patience: Patience{Start: time.Minute}})
 	if err != nil {
 		t.Fatal(err)
@@ -52,9 +54,9 @@ func TestALatePodOfTheGuardIsNotTakenForTheBareOne(t *testing.T) {
 func TestAGuardThatWasNotRenewedIsNamed(t *testing.T) {
 	t.Parallel()
 	g := &Group{changed: make(chan struct{}), pods: map[string]*corev1.Pod{}, Client: fake.NewClientset()}
-	gone := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{HelperLabel: "h"}, DeletionTimestamp: &metav1.Time{Time: time.Now()}}}
+	gone := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{podspec.HelperLabel: "h"}, DeletionTimestamp: &metav1.Time{Time: time.Now()}}}
 	g.see(gone, false)
-	for renewed, want := range map[time.Duration]string{0: WaitDeleted, pendingLease + time.Second: WaitOverdue} {
+	for renewed, want := range map[time.Duration]string{0: podspec.WaitDeleted, pendingLease + time.Second: podspec.WaitOverdue} {
 		h := &Helper{group: g, name: "h", container: "c", guarded: true, renewed: time.Now().Add(-renewed)}
 		_, err := g.await(t.Context(), h, Patience{Start: time.Minute}, nil)
 		if not, ok := err.(*NotStarted); !ok || not.Code != want {

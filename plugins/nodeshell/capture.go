@@ -19,7 +19,7 @@ import (
 )
 
 // lastWords is how long tcpdump may take for its counters after it was stopped, a second of it for the kernel's last block.
-const lastWords = 10 * time.Second
+const lastWords = 30 * time.Second
 
 // capturing is one run of `capture`.
 type capturing struct {

@@ -15,7 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod/podspec"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 )
@@ -137,7 +137,7 @@ func (r *runner) leftovers(ctx context.Context, namespace string, o cleanupOptio
 	if o.Mine {
 		mine = r.reader.User(ctx)
 	}
-	options := metav1.ListOptions{LabelSelector: helperpod.ManagedByLabel + "=" + manager}
+	options := metav1.ListOptions{LabelSelector: podspec.ManagedByLabel + "=" + manager}
 	pods, err := r.client.CoreV1().Pods(namespace).List(ctx, options)
 	if err != nil {
 		return nil, err
@@ -149,7 +149,7 @@ func (r *runner) leftovers(ctx context.Context, namespace string, o cleanupOptio
 		l := r.judge("pod", pod.ObjectMeta, podState(pod, r.cluster.Clock.Now()), mine, o)
 		l.node = pod.Spec.NodeName
 		live[pod.Namespace] = live[pod.Namespace] || !l.remove
-		live[pod.Namespace+"/"+pod.Labels[helperpod.HelperLabel]] = !l.remove
+		live[pod.Namespace+"/"+pod.Labels[podspec.HelperLabel]] = !l.remove
 		list = append(list, l)
 	}
 	jobs, err := r.client.BatchV1().Jobs(namespace).List(ctx, options)
@@ -181,7 +181,7 @@ func order(kind string) int { return slices.Index([]string{"job", "pod", "namesp
 
 func (r *runner) judge(kind string, meta metav1.ObjectMeta, state, mine string, o cleanupOptions) leftover {
 	l := leftover{
-		kind: kind, namespace: meta.Namespace, name: meta.Name, user: meta.Annotations[helperpod.UserAnnotation],
+		kind: kind, namespace: meta.Namespace, name: meta.Name, user: meta.Annotations[podspec.UserAnnotation],
 		state: state, age: r.cluster.Clock.Now().Sub(meta.CreationTimestamp.Time), uid: *metav1.NewUIDPreconditions(string(meta.UID)),
 	}
 	own := mine != "" && l.user == mine
@@ -225,7 +225,7 @@ func jobState(job *batchv1.Job, now time.Time) string {
 }
 
 func expired(annotations map[string]string, now time.Time) bool {
-	t, err := time.Parse(time.RFC3339, annotations[helperpod.ExpiresAnnotation])
+	t, err := time.Parse(time.RFC3339, annotations[podspec.ExpiresAnnotation])
 	return err == nil && now.After(t)
 }
 

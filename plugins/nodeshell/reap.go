@@ -7,7 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/klog/v2"
 
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod/podspec"
 )
 
 const (
@@ -41,7 +41,7 @@ func (r *runner) reap(ctx context.Context, namespace string) {
 
 // deadNamespaces gives the namespaces of --create-namespace in which no session is.
 func (r *runner) deadNamespaces(ctx context.Context) []leftover {
-	options := metav1.ListOptions{LabelSelector: helperpod.ManagedByLabel + "=" + manager}
+	options := metav1.ListOptions{LabelSelector: podspec.ManagedByLabel + "=" + manager}
 	var dead []leftover
 	for _, l := range r.emptyNamespaces(ctx, options, map[string]bool{r.made: true}, cleanupOptions{OlderThan: reapAge}) {
 		if !l.remove {

@@ -13,7 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
 
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod/podspec"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/collect"
 )
@@ -21,8 +21,8 @@ import (
 func meta(namespace, name string, age time.Duration, expires time.Duration) metav1.ObjectMeta {
 	return metav1.ObjectMeta{
 		Namespace: namespace, Name: name, UID: "u", CreationTimestamp: metav1.NewTime(now.Add(-age)),
-		Labels:      map[string]string{helperpod.ManagedByLabel: manager, helperpod.HelperLabel: name},
-		Annotations: map[string]string{helperpod.ExpiresAnnotation: now.Add(expires).Format(time.RFC3339)},
+		Labels:      map[string]string{podspec.ManagedByLabel: manager, podspec.HelperLabel: name},
+		Annotations: map[string]string{podspec.ExpiresAnnotation: now.Add(expires).Format(time.RFC3339)},
 	}
 }
 
@@ -43,7 +43,7 @@ func runnerOn(objects ...runtime.Object) (*runner, *fake.Clientset) {
 // What nobody holds any more goes; what may be somebody's session stays, also one that is a moment old.
 func TestARunReapsWhatKilledClientsLeft(t *testing.T) {
 	foreign := pod("x", "foreign", time.Hour, -time.Minute, corev1.PodFailed)
-	foreign.Labels[helperpod.ManagedByLabel] = "somebody-else"
+	foreign.Labels[podspec.ManagedByLabel] = "somebody-else"
 	space := func(name string, age time.Duration) *corev1.Namespace {
 		return &corev1.Namespace{ObjectMeta: meta("", name, age, 0)}
 	}

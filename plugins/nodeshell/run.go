@@ -9,10 +9,12 @@ import (
 
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod/podspec"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/collect"
@@ -39,6 +41,11 @@ func newRunner(env *cli.Env, connection *kube.Flags, pod podFlags) (*runner, err
 	cluster, err := connection.Cluster()
 	if err != nil {
 		return nil, err
+	}
+	// client-go reports a read that was given up as an error of its own, in the middle of the remote command's.
+	if !klog.V(1).Enabled() {
+		klog.LogToStderr(false)
+		klog.SetOutput(io.Discard)
 	}
 	// Pod Security's warnings about a privileged pod say what the user knows: that it is privileged.
 	cluster.Config.WarningHandler = rest.NoWarnings{}
@@ -275,9 +282,10 @@ func (r *runner) start(ctx context.Context, p planned) (*helperpod.Helper, error
 	spec := helperpod.Spec{
 		Pod: p.Pod, Container: p.Container, Shell: p.Shell, Guard: !r.pod.noGuard,
 		Patience: helperpod.Patience{Start: r.pod.startTimeout, Pull: max(r.pod.startTimeout, pullPatience)},
+		Warn:     func(text string) { r.env.Warn("warning: %s", output.Sanitize(text)) },
 	}
 	if r.env.ErrTTY && !r.pod.quiet {
-		spec.Tell = func(w helperpod.Wait) { r.env.Warn("node %s: %s…", p.Node, output.Sanitize(w.Text)) }
+		spec.Tell = func(w podspec.Wait) { r.env.Warn("node %s: %s…", p.Node, output.Sanitize(w.Text)) }
 	}
 	helper, err := r.group.Start(ctx, spec)
 	var not *helperpod.NotStarted
@@ -311,7 +319,7 @@ func (r *runner) close(ctx context.Context, helper *helperpod.Helper) {
 	err := helper.Close(ctx)
 	slow.Stop()
 	if err != nil {
-		r.env.Warn("warning: the pod could not be deleted (%s); it ends by itself within %s; by hand: %s", kube.OneLine(kube.Explain(err)), helperpod.Lease, byHand)
+		r.env.Warn("warning: the pod could not be deleted (%s); it ends by itself within %s; by hand: %s", kube.OneLine(kube.Explain(err)), podspec.Lease, byHand)
 	}
 }
 

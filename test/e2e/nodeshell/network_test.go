@@ -157,7 +157,7 @@ func TestCaptureOfUnusualPods(t *testing.T) {
 	})
 	var visits []string
 	for _, pod := range []string{"static-w1", "crash", "hostnet"} {
-		visits = append(visits, fmt.Sprintf("wget -T 1 -qO- http://%s:8080/", address(pod)))
+		visits = append(visits, fmt.Sprintf("wget -qO- http://%s:8080/", address(pod)))
 	}
 	dir := t.TempDir()
 	r := c.Sh(t, fmt.Sprintf(`(for i in 1 2 3 4 5 6 7; do kubectl exec -n %[1]s client -- sh -c '%[2]s' >/dev/null 2>&1; sleep 1; done) & kubectl nodeshell capture static-w1 crash hostnet -n %[1]s -w %[3]s/ --duration 12s -- tcp port 8080; code=$?; wait; exit $code`,

@@ -8,7 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod/podspec"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/report"
 )
 
@@ -125,29 +125,29 @@ func privileged(pod *corev1.Pod) bool {
 
 // failures gives each reason for waiting its code, and its remedy.
 var failures = map[string]struct{ code, remedy string }{
-	helperpod.WaitSilent:      {KubeletSilent, "reach the node by its console or the cloud's session manager"},
-	helperpod.WaitPull:        {ImagePullSlow, "--no-pull needs no registry; --start-timeout waits longer"},
-	helperpod.WaitPullFailed:  {ImagePullFailed, "--no-pull needs no registry; or choose --image, --pull-secret"},
-	helperpod.WaitNeverPull:   {ImageNotOnNode, "choose an image that is on the node with --image"},
-	helperpod.WaitImageName:   {ImageWrong, "correct --image"},
-	helperpod.WaitArch:        {ImageWrong, "choose a multi-platform --image"},
-	helperpod.WaitRuntime:     {ContainerFailed, "choose an --image with sh and nsenter, such as " + DefaultImage},
-	helperpod.WaitSandbox:     {SandboxFailed, "the container runtime needs repair: reach the node by its console"},
-	helperpod.WaitVolume:      {ContainerFailed, "check the claim of --mount-pvc, or the host's /usr, /lib and /lib64 for --no-pull"},
-	helperpod.WaitPressure:    {NodePressure, "--critical enters all the same (it may stop a workload)"},
-	helperpod.WaitFull:        {NodeFull, "--critical makes room (it stops a workload)"},
-	helperpod.WaitAffinity:    {AffinityRefused, "use -n with a namespace that has no default node selector"},
-	helperpod.WaitTaint:       {AffinityRefused, "admission took the tolerations away: use -n with another namespace"},
-	helperpod.WaitRejected:    {KubeletRejected, "read the kubelet's reason"},
-	helperpod.WaitEnded:       {HelperEnded, "choose an --image with sh, such as " + DefaultImage},
-	helperpod.WaitDeleted:     {HelperEnded, "look for a policy controller that deletes privileged pods"},
-	helperpod.WaitOverdue:     {HelperEnded, "this machine or the API server is overloaded: try again, or with --no-job"},
-	helperpod.WaitNew:         {HelperNotStarted, "wait longer with --start-timeout"},
-	helperpod.WaitUnscheduled: {HelperNotStarted, "wait longer with --start-timeout"},
+	podspec.WaitSilent:      {KubeletSilent, "reach the node by its console or the cloud's session manager"},
+	podspec.WaitPull:        {ImagePullSlow, "--no-pull needs no registry; --start-timeout waits longer"},
+	podspec.WaitPullFailed:  {ImagePullFailed, "--no-pull needs no registry; or choose --image, --pull-secret"},
+	podspec.WaitNeverPull:   {ImageNotOnNode, "choose an image that is on the node with --image"},
+	podspec.WaitImageName:   {ImageWrong, "correct --image"},
+	podspec.WaitArch:        {ImageWrong, "choose a multi-platform --image"},
+	podspec.WaitRuntime:     {ContainerFailed, "choose an --image with sh and nsenter, such as " + DefaultImage},
+	podspec.WaitSandbox:     {SandboxFailed, "the container runtime needs repair: reach the node by its console"},
+	podspec.WaitVolume:      {ContainerFailed, "check the claim of --mount-pvc, or the host's /usr, /lib and /lib64 for --no-pull"},
+	podspec.WaitPressure:    {NodePressure, "--critical enters all the same (it may stop a workload)"},
+	podspec.WaitFull:        {NodeFull, "--critical makes room (it stops a workload)"},
+	podspec.WaitAffinity:    {AffinityRefused, "use -n with a namespace that has no default node selector"},
+	podspec.WaitTaint:       {AffinityRefused, "admission took the tolerations away: use -n with another namespace"},
+	podspec.WaitRejected:    {KubeletRejected, "read the kubelet's reason"},
+	podspec.WaitEnded:       {HelperEnded, "choose an --image with sh, such as " + DefaultImage},
+	podspec.WaitDeleted:     {HelperEnded, "look for a policy controller that deletes privileged pods"},
+	podspec.WaitOverdue:     {HelperEnded, "this machine or the API server is overloaded: try again, or with --no-job"},
+	podspec.WaitNew:         {HelperNotStarted, "wait longer with --start-timeout"},
+	podspec.WaitUnscheduled: {HelperNotStarted, "wait longer with --start-timeout"},
 }
 
 // NotStarted explains a pod that does not start.
-func NotStarted(plan report.Plan, w helperpod.Wait, o Options) finding.Finding {
+func NotStarted(plan report.Plan, w podspec.Wait, o Options) finding.Finding {
 	known, ok := failures[w.Code]
 	if !ok {
 		known.code, known.remedy = HelperNotStarted, "look at the node"

@@ -8,7 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod/podspec"
 )
 
 const (
@@ -84,14 +84,14 @@ func buildPod(in Input, o Options, now time.Time) *corev1.Pod {
 		ObjectMeta: metav1.ObjectMeta{
 			Name: o.Name, Namespace: o.Namespace,
 			Labels: map[string]string{
-				helperpod.ManagedByLabel: o.Manager, helperpod.RunLabel: o.RunID, helperpod.HelperLabel: o.Name,
+				podspec.ManagedByLabel: o.Manager, podspec.RunLabel: o.RunID, podspec.HelperLabel: o.Name,
 				"sidecar.istio.io/inject": "false",
 			},
 			Annotations: map[string]string{
 				"cluster-autoscaler.kubernetes.io/safe-to-evict": "true",
 				"kubectl.kubernetes.io/default-container":        Container,
 				"linkerd.io/inject":                              "disabled",
-				helperpod.ExpiresAnnotation:                      now.Add(o.MaxDuration).UTC().Format(time.RFC3339),
+				podspec.ExpiresAnnotation:                        now.Add(o.MaxDuration).UTC().Format(time.RFC3339),
 			},
 		},
 		Spec: corev1.PodSpec{
@@ -114,10 +114,10 @@ func buildPod(in Input, o Options, now time.Time) *corev1.Pod {
 		pod.Annotations[key] = value
 	}
 	if in.User != "" {
-		pod.Annotations[helperpod.UserAnnotation] = in.User
+		pod.Annotations[podspec.UserAnnotation] = in.User
 	}
 	if o.Reason != "" {
-		pod.Annotations[helperpod.ReasonAnnotation] = o.Reason
+		pod.Annotations[podspec.ReasonAnnotation] = o.Reason
 	}
 	if o.Critical {
 		pod.Spec.PriorityClassName = "system-node-critical"
@@ -127,7 +127,7 @@ func buildPod(in Input, o Options, now time.Time) *corev1.Pod {
 	}
 	container := corev1.Container{
 		Name: Container, Image: Image(in.Node, o), ImagePullPolicy: corev1.PullIfNotPresent,
-		Command: helperpod.HolderCommand("sh"), Stdin: true,
+		Command: podspec.HolderCommand("sh"), Stdin: true,
 	}
 	if windows(in.Node) {
 		hostProcess(pod, &container)
@@ -161,7 +161,7 @@ func hostProcess(pod *corev1.Pod, container *corev1.Container) {
 	pod.Spec.SecurityContext = &corev1.PodSecurityContext{WindowsOptions: &corev1.WindowsSecurityContextOptions{
 		HostProcess: ptr(true), RunAsUserName: ptr(`NT AUTHORITY\SYSTEM`),
 	}}
-	container.Command = []string{powershell, "-NoProfile", "-Command", windowsHolder(helperpod.Lease)}
+	container.Command = []string{powershell, "-NoProfile", "-Command", windowsHolder(podspec.Lease)}
 }
 
 const powershell = `C:\Windows\System32\WindowsPowerShell\v1.0\powershell.exe`
@@ -175,7 +175,7 @@ func windowsHolder(lease time.Duration) string {
 // withoutPull runs any image that is on the node with the host's own tools over it, read-only: no registry is asked.
 func withoutPull(pod *corev1.Pod, container *corev1.Container, donor string) {
 	container.Image, container.ImagePullPolicy = donor, corev1.PullNever
-	container.Command = helperpod.HolderCommand("/usr/bin/sh")
+	container.Command = podspec.HolderCommand("/usr/bin/sh")
 	for _, dir := range []string{"usr", "lib", "lib64"} {
 		pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "host-" + dir, VolumeSource: corev1.VolumeSource{
 			HostPath: &corev1.HostPathVolumeSource{Path: "/" + dir},
