@@ -84,6 +84,7 @@ func (c *capturing) plan(ctx context.Context, found []collect.Target) []planned 
 			first[in.Node.Name] = i
 		}
 		e.Capture = true
+		e.Call, e.CallRest = c.o.call(found[i])
 		if c.o.Duration > 0 {
 			e.MaxDuration = min(e.MaxDuration, c.o.Duration+c.pod.startTimeout+pullPatience)
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/target"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/collect"
 )
 
 const captureLong = `
@@ -110,6 +111,21 @@ func (o captureOptions) dir() bool {
 	}
 	info, err := os.Stat(o.Write)
 	return err == nil && info.IsDir()
+}
+
+// call repeats the words of a capture of one target, for next commands.
+func (o captureOptions) call(t collect.Target) (words, rest []string) {
+	words = []string{"capture", "node/" + t.Node.Name}
+	if t.Pod != nil {
+		words[1] = t.Pod.Name
+	}
+	if o.Write != "" {
+		words = append(words, "-w", o.Write)
+	}
+	if o.Filter != "" {
+		rest = []string{"--", o.Filter}
+	}
+	return words, rest
 }
 
 // text says that packets are printed, not written.

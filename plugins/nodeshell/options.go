@@ -324,6 +324,31 @@ func (o Options) checkCombinations() []error {
 	return errs
 }
 
+// call repeats the words by which one target was named, for next commands.
+func (o Options) call(t collect.Target) []string {
+	switch {
+	case t.Pod == nil:
+		return []string{t.Node.Name}
+	case o.Netns:
+		return []string{"pod/" + t.Pod.Name, "--netns"}
+	}
+	return []string{"pod/" + t.Pod.Name}
+}
+
+func (o Options) callRest() []string {
+	var words []string
+	if o.Eval != "" {
+		words = []string{"--eval", o.Eval}
+	}
+	if o.Script != "" {
+		words = []string{"--script", o.Script}
+	}
+	if len(o.Command) > 0 {
+		words = append(append(words, "--"), o.Command...)
+	}
+	return words
+}
+
 // shell says that no command was given.
 func (o Options) shell() bool { return o.Script == "" && o.Eval == "" && len(o.Command) == 0 }
 

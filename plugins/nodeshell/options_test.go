@@ -13,10 +13,13 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/collect"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/pcap"
 )
 
@@ -217,6 +220,36 @@ func TestEnvironmentGivesDefaults(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What a next command repeats is what was asked for, not only the node.
+func TestCallIsRepeatedWithItsTargets(t *testing.T) {
+	onPod := collect.Target{Node: &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "a"}}, Pod: &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "web"}}}
+	onNode := collect.Target{Node: onPod.Node}
+	tests := []struct {
+		args string
+		on   collect.Target
+		want string
+	}{
+		{"a", onNode, "a"},
+		{"--all -- df -h", onNode, "a -- df -h"},
+		{"pod/web", onPod, "pod/web"},
+		{"pod/web --netns --eval ss", onPod, "pod/web --netns --eval ss"},
+		{"a --script f -- x", onNode, "a --script f -- x"},
+	}
+	for _, test := range tests {
+		o, _, _ := parse(t, strings.Fields(test.args)...)
+		if got := strings.Join(append(o.call(test.on), o.callRest()...), " "); got != test.want {
+			t.Errorf("%s: %q; want %q", test.args, got, test.want)
+		}
+	}
+	o, _, _ := parseCapture(t, "deploy/web", "-w", "d/", "--", "port", "80")
+	for on, want := range map[*collect.Target]string{&onPod: "capture web -w d/ -- port 80", &onNode: "capture node/a -w d/ -- port 80"} {
+		words, rest := o.call(*on)
+		if got := strings.Join(append(words, rest...), " "); got != want {
+			t.Errorf("%q; want %q", got, want)
+		}
 	}
 }
 

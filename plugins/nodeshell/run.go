@@ -116,6 +116,7 @@ func (r *runner) plan(ctx context.Context, found []collect.Target, o Options, io
 		e.InImage, e.HostTTY, e.MountPVC, e.MountPath = o.InImage, o.HostTTY, o.PVC, o.PVCPath
 		e.Command, e.Eval, e.Script = o.Command, o.Eval, io.interpreter
 		e.TTY = io.tty
+		e.Call, e.CallRest = o.call(found[i]), o.callRest()
 		if o.Timeout > 0 {
 			e.MaxDuration = min(e.MaxDuration, o.Timeout+r.pod.startTimeout)
 			if r.pod.image == "auto" {
@@ -133,7 +134,10 @@ func (r *runner) plan(ctx context.Context, found []collect.Target, o Options, io
 func (r *runner) base(i int) evaluate.Options {
 	e := evaluate.Options{
 		Name: fmt.Sprintf("nodeshell-%s-%d", r.id, i), RunID: r.id, Manager: manager, Namespace: r.cluster.Namespace,
-		Kubectl: r.cluster.Kubectl, Program: name,
+		Kubectl: r.cluster.Kubectl, Program: name, Free: r.free,
+	}
+	if r.cluster.NamespaceGiven {
+		e.CallNamespace = r.cluster.Namespace
 	}
 	e.Term, _ = r.env.LookupEnv("TERM")
 	if lang, ok := r.env.LookupEnv("LC_ALL"); ok && lang != "" {

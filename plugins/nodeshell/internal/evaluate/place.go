@@ -60,11 +60,11 @@ func denial(try Try, usable []string, plan report.Plan, o Options) finding.Findi
 		level := between(text, `PodSecurity "`, `"`)
 		message := fmt.Sprintf("namespace %q enforces Pod Security %q, which forbids a root shell", try.Namespace, level)
 		slices.Sort(usable)
-		command := o.Kubectl.Command("", o.Program, plan.Node, "--create-namespace")
+		command := again(o, plan.Node, o.CallNamespace, "--create-namespace")
 		why := "makes a privileged namespace for this session, deleted with it"
-		if len(usable) > 0 {
+		if len(usable) > 0 && !o.Free {
 			message += "; usable here: " + strings.Join(usable, ", ")
-			command, why = o.Kubectl.Command(usable[0], o.Program, plan.Node), "uses a namespace that allows it"
+			command, why = again(o, plan.Node, usable[0]), "uses a namespace that allows it"
 		} else {
 			message += "; --create-namespace makes one for this session"
 		}
@@ -83,6 +83,18 @@ func denial(try Try, usable []string, plan report.Plan, o Options) finding.Findi
 	f.Object = &finding.ObjectRef{Kind: "Namespace", Name: try.Namespace}
 	f.Evidence = []finding.Evidence{{Source: "Namespace/" + try.Namespace, Path: "dry-run create", Value: text}}
 	return f
+}
+
+// again is the call itself once more, with more flags.
+func again(o Options, node, namespace string, more ...string) string {
+	words := []string{o.Program}
+	if len(o.Call) > 0 {
+		words = append(words, o.Call...)
+	} else {
+		words = append(words, node)
+	}
+	words = append(words, more...)
+	return o.Kubectl.Command(namespace, append(words, o.CallRest...)...)
 }
 
 func between(text, start, end string) string {
@@ -163,9 +175,9 @@ func NotStarted(plan report.Plan, w podspec.Wait, o Options) finding.Finding {
 	f.Evidence = []finding.Evidence{{Source: "Pod", Path: "status", Value: w.Text}}
 	switch known.code {
 	case ImagePullFailed, ImagePullSlow:
-		f.Next = []finding.Next{{Command: o.Kubectl.Command(o.Namespace, o.Program, plan.Node, "--no-pull"), Why: "runs an image that is on the node, with the host's own tools", Risk: finding.Read}}
+		f.Next = []finding.Next{{Command: again(o, plan.Node, o.CallNamespace, "--no-pull"), Why: "runs an image that is on the node, with the host's own tools", Risk: finding.Read}}
 	case NodePressure, NodeFull:
-		f.Next = []finding.Next{{Command: o.Kubectl.Command(o.Namespace, o.Program, plan.Node, "--critical"), Why: "enters as a critical pod", Risk: finding.Destructive}}
+		f.Next = []finding.Next{{Command: again(o, plan.Node, o.CallNamespace, "--critical"), Why: "enters as a critical pod", Risk: finding.Destructive}}
 	}
 	return f
 }
