@@ -140,7 +140,7 @@ func (c *capturing) script(p planned, where string) []string {
 func (c *capturing) arguments(p planned, where string) []string {
 	remote := time.Duration(0)
 	if c.o.Duration > 0 {
-		remote = c.o.Duration + 2*time.Second // the local clock stops first, in order
+		remote = c.o.Duration + lastWords // the local clock stops first, in order
 	}
 	argv := []string{where, c.o.Device, strconv.Itoa(int(remote.Seconds())), "-nn", "-B", "32768"}
 	if where == "here" {
@@ -184,14 +184,23 @@ func (c *capturing) record(ctx context.Context, p planned, helper *helperpod.Hel
 	lost, why := helper.Lost()
 	ended := make(chan struct{})
 	defer close(ended)
-	var timer <-chan time.Time
-	if c.o.Duration > 0 {
-		timer = time.After(c.o.Duration)
-	}
+	listening := make(chan struct{})
+	go func() { // the duration is that of the capture: it begins when tcpdump listens
+		select {
+		case <-listening:
+		case <-ended:
+			return
+		}
+		if c.o.Duration > 0 {
+			select {
+			case <-time.After(c.o.Duration):
+				c.finish()
+			case <-ended:
+			}
+		}
+	}()
 	go func() {
 		select {
-		case <-timer:
-			c.finish()
 		case <-c.stop:
 		case <-lost:
 			cancel(fmt.Errorf("the helper pod is lost: %w", why()))
@@ -205,7 +214,10 @@ func (c *capturing) record(ctx context.Context, p planned, helper *helperpod.Hel
 		case <-ended:
 		}
 	}()
-	log := &session.TcpdumpLog{Listening: func(tool, device string) { c.seen.listening(title(p.target), tool, device) }}
+	log := &session.TcpdumpLog{Listening: func(tool, device string) {
+		close(listening)
+		c.seen.listening(title(p.target), tool, device)
+	}}
 	reader, writer := io.Pipe()
 	spool := helperpod.NewSpool(writer)
 	kept := make(chan error, 1)
@@ -223,10 +235,24 @@ func (c *capturing) record(ctx context.Context, p planned, helper *helperpod.Hel
 		result.Error = err.Error()
 	case keepErr != nil:
 		result.Error = keepErr.Error()
+	case code == terminated && c.stopped() && result.Tool != "" && result.Packets == 0:
+		result.Complete = true // it was stopped before it listened
 	case code != 0 && result.Captured == nil:
 		result.Error = fmt.Sprintf("tcpdump ended with code %d: %s", code, log.Complaint())
 	default:
 		result.Complete = true
+	}
+}
+
+// terminated is the code of a tcpdump that SIGTERM ended before it could take care of the signal.
+const terminated = 128 + 15
+
+func (c *capturing) stopped() bool {
+	select {
+	case <-c.stop:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -99,7 +99,7 @@ func TestCaptureOfTwoPods(t *testing.T) {
 	dir := t.TempDir()
 	all, one := filepath.Join(dir, "all.pcapng"), filepath.Join(dir, "web.pcap")
 	traffic := func(line string) harness.Result {
-		return c.Sh(t, fmt.Sprintf(`(for i in 1 2 3 4 5 6; do kubectl exec -n %s client -- sh -c 'wget -qO- http://%s:8080/ >/dev/null; dig +time=1 +tries=1 kubernetes.default.svc.cluster.local >/dev/null' >/dev/null 2>&1; sleep 2; done) & %s; code=$?; wait; exit $code`, ns, ip, line))
+		return c.Sh(t, fmt.Sprintf(`(while :; do kubectl exec -n %s client -- sh -c 'wget -qO- http://%s:8080/ >/dev/null; dig +time=1 +tries=1 kubernetes.default.svc.cluster.local >/dev/null' >/dev/null 2>&1; sleep 1; done) & loop=$!; %s; code=$?; kill $loop; exit $code`, ns, ip, line))
 	}
 	r := traffic(fmt.Sprintf("kubectl nodeshell capture web client -n %s -w %s --duration 12s", ns, all))
 	if r.Code != 0 || !strings.Contains(r.Stderr, "dropped 0") {
@@ -160,7 +160,7 @@ func TestCaptureOfUnusualPods(t *testing.T) {
 		visits = append(visits, fmt.Sprintf("wget -qO- http://%s:8080/", address(pod)))
 	}
 	dir := t.TempDir()
-	r := c.Sh(t, fmt.Sprintf(`(for i in 1 2 3 4 5 6 7; do kubectl exec -n %[1]s client -- sh -c '%[2]s' >/dev/null 2>&1; sleep 1; done) & kubectl nodeshell capture static-w1 crash hostnet -n %[1]s -w %[3]s/ --duration 12s -- tcp port 8080; code=$?; wait; exit $code`,
+	r := c.Sh(t, fmt.Sprintf(`(while :; do kubectl exec -n %[1]s client -- sh -c '%[2]s' >/dev/null 2>&1; sleep 1; done) & loop=$!; kubectl nodeshell capture static-w1 crash hostnet -n %[1]s -w %[3]s/ --duration 12s -- tcp port 8080; code=$?; kill $loop; exit $code`,
 		ns, strings.Join(visits, "; "), dir))
 	if r.Code != 0 || strings.Count(r.Stderr, "captured ") != 3 {
 		t.Fatalf("code %d: %s", r.Code, r.Stderr)
@@ -189,7 +189,7 @@ func TestCaptureWithoutPrivilege(t *testing.T) {
 	ip := pods(t, c, ns)
 	c.MustKubectl(t, "label", "namespace", ns, "pod-security.kubernetes.io/enforce=baseline")
 	file := filepath.Join(t.TempDir(), "e.pcap")
-	r := c.Sh(t, fmt.Sprintf(`(for i in 1 2 3 4 5 6 7; do kubectl exec -n %s client -- wget -qO- http://%s:8080/ >/dev/null 2>&1; sleep 2; done) & kubectl nodeshell capture web -n %s --mode ephemeral --image docker.io/library/toolbox:1 -w %s --duration 10s -- tcp port 8080; code=$?; wait; exit $code`, ns, ip, ns, file))
+	r := c.Sh(t, fmt.Sprintf(`(while :; do kubectl exec -n %s client -- wget -qO- http://%s:8080/ >/dev/null 2>&1; sleep 1; done) & loop=$!; kubectl nodeshell capture web -n %s --mode ephemeral --image docker.io/library/toolbox:1 -w %s --duration 10s -- tcp port 8080; code=$?; kill $loop; exit $code`, ns, ip, ns, file))
 	if r.Code != 0 {
 		t.Fatalf("code %d: %s", r.Code, r.Stderr)
 	}

@@ -33,9 +33,9 @@ echo "capture tool=$tool interface=$i" >&2
 exec 3<&0
 $in tcpdump $z -i "$i" "$@" </dev/null 3<&- & t=$!
 { cat <&3; sleep 1.1 || sleep 2; kill -TERM $t; } >/dev/null 2>&1 & w=$!
-[ "$d" = 0 ] || { sleep "$d"; kill -TERM $t; } >/dev/null 2>&1 &
+[ "$d" = 0 ] || { sleep "$d"; kill -TERM $t; } >/dev/null 2>&1 & s=$!
 wait $t; r=$?
-kill $w 2>/dev/null
+kill $w $s 2>/dev/null
 exit $r
 `
 

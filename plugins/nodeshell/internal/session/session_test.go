@@ -147,31 +147,45 @@ func TestCaptureScriptEndsTcpdump(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "tcpdump"), []byte(fake), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for name, seconds := range map[string]string{"end of input": "0", "time": "1"} {
-		t.Run(name, func(t *testing.T) {
-			cmd := exec.CommandContext(t.Context(), "sh", "-c", CaptureScript, "capture", "here", "eth9", seconds, "-w", "-", "port 53")
-			cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"))
-			stop := make(chan struct{})
-			if seconds == "0" {
-				time.AfterFunc(300*time.Millisecond, func() { close(stop) })
-			}
-			reader, writer := io.Pipe()
-			go func() { io.Copy(writer, UntilClosed(stop)); writer.Close() }()
-			stdin, err := cmd.StdinPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			go func() { io.Copy(stdin, reader); stdin.Close() }()
-			var stdout, stderr bytes.Buffer
-			cmd.Stdout, cmd.Stderr = &stdout, &stderr
-			cmd.WaitDelay = 10 * time.Second
-			began := time.Now()
-			if err := cmd.Run(); err != nil || time.Since(began) > 20*time.Second {
-				t.Errorf("%v after %s: %s", err, time.Since(began), stderr.String())
-			}
-			if stdout.String() != "-i eth9 -w - port 53\n" || !strings.Contains(stderr.String(), "5 packets captured") {
-				t.Errorf("stdout %q, stderr %q", stdout.String(), stderr.String())
-			}
-		})
+	// Before its time, it must not wait for the time: busybox keeps copies of redirected descriptors in a subshell.
+	tests := map[string]struct{ seconds, stop string }{"end of input": {"0", "300ms"}, "time": {"1", "1h"}, "end of input before the time": {"40", "300ms"}}
+	for _, shell := range [][]string{{"sh"}, {"bash"}, {"busybox", "sh"}} {
+		for name, test := range tests {
+			captureEnds(t, dir, shell, name, test.seconds, test.stop)
+		}
 	}
+}
+
+func captureEnds(t *testing.T, dir string, shell []string, name, seconds, stopAfter string) {
+	t.Run(strings.Join(shell, " ")+": "+name, func(t *testing.T) {
+		t.Parallel()
+		if _, err := exec.LookPath(shell[0]); err != nil {
+			t.Skip(err)
+		}
+		after, err := time.ParseDuration(stopAfter)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.CommandContext(t.Context(), shell[0], append(shell[1:], "-c", CaptureScript, "capture", "here", "eth9", seconds, "-w", "-", "port 53")...)
+		cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"))
+		stop := make(chan struct{})
+		time.AfterFunc(after, func() { close(stop) })
+		reader, writer := io.Pipe()
+		go func() { io.Copy(writer, UntilClosed(stop)); writer.Close() }()
+		stdin, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() { io.Copy(stdin, reader); stdin.Close() }()
+		var stdout, stderr bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &stdout, &stderr
+		cmd.WaitDelay = 20 * time.Second
+		began := time.Now()
+		if err := cmd.Run(); err != nil || time.Since(began) > 15*time.Second {
+			t.Errorf("%v after %s: %s", err, time.Since(began), stderr.String())
+		}
+		if stdout.String() != "-i eth9 -w - port 53\n" || !strings.Contains(stderr.String(), "5 packets captured") {
+			t.Errorf("stdout %q, stderr %q", stdout.String(), stderr.String())
+		}
+	})
 }
