@@ -29,6 +29,7 @@ type capturing struct {
 	text    *session.Shared
 	several bool
 	seen    progress
+	deaf    sync.WaitGroup // targets that do not listen yet
 
 	stop     chan struct{} // closed: every tcpdump is to end in order
 	stopOnce sync.Once
@@ -88,7 +89,8 @@ func (c *capturing) plan(ctx context.Context, found []collect.Target) []planned 
 		if c.o.Duration > 0 {
 			e.MaxDuration = min(e.MaxDuration, c.o.Duration+c.pod.startTimeout+pullPatience)
 		}
-		plans[i] = planned{Plan: evaluate.Evaluate(in, c.cluster.Clock.Now(), e), options: e, target: found[i]}
+		c.deaf.Add(1)
+		plans[i] = planned{Plan: evaluate.Evaluate(in, c.cluster.Clock.Now(), e), options: e, target: found[i], listens: sync.OnceFunc(c.deaf.Done)}
 	}
 	return plans
 }
@@ -127,7 +129,8 @@ func hasCode(list []finding.Finding, codes ...string) bool {
 	return false
 }
 
-// begin arms what ends the capture early, the signal or the closed pipe, and shows how it goes.
+// begin arms what ends the capture, the signal or closed pipe and the duration, and shows how it goes. The duration
+// begins when every target listens, or has failed: a node that is slow must not come too late for it.
 func (c *capturing) begin(ctx context.Context) (done func()) {
 	over := make(chan struct{})
 	go func() {
@@ -137,6 +140,16 @@ func (c *capturing) begin(ctx context.Context) (done func()) {
 		case <-over:
 		}
 	}()
+	if c.o.Duration > 0 {
+		go func() {
+			c.deaf.Wait()
+			select {
+			case <-time.After(c.o.Duration):
+				c.finish()
+			case <-over:
+			}
+		}()
+	}
 	counted := func() {}
 	if c.env.ErrTTY && !c.pod.quiet {
 		c.seen.say = func(text string) { _, _ = io.WriteString(c.env.Streams.ErrOut, text) }
@@ -166,11 +179,17 @@ func (c *capturing) all(ctx context.Context, plans []planned, ephemeral bool) []
 		wg.Go(func() {
 			if ephemeral {
 				for _, i := range members {
-					wg.Go(func() { c.inPod(ctx, plans[i], &results[i]) })
+					wg.Go(func() {
+						defer plans[i].listens()
+						c.inPod(ctx, plans[i], &results[i])
+					})
 				}
 				return
 			}
 			c.onNodeOf(ctx, plans, members, results)
+			for _, i := range members {
+				plans[i].listens()
+			}
 		})
 	}
 	wg.Wait()

@@ -48,7 +48,10 @@ func (c *capturing) onNodeOf(ctx context.Context, plans []planned, members []int
 	}
 	var wg sync.WaitGroup
 	for _, i := range members {
-		wg.Go(func() { c.target(ctx, plans[i], helper, &results[i]) })
+		wg.Go(func() {
+			defer plans[i].listens()
+			c.target(ctx, plans[i], helper, &results[i])
+		})
 	}
 	wg.Wait()
 }
@@ -140,7 +143,7 @@ func (c *capturing) script(p planned, where string) []string {
 func (c *capturing) arguments(p planned, where string) []string {
 	remote := time.Duration(0)
 	if c.o.Duration > 0 {
-		remote = c.o.Duration + lastWords // the local clock stops first, in order
+		remote = c.o.Duration + c.pod.startTimeout + lastWords // the local clock stops first, in order
 	}
 	argv := []string{where, c.o.Device, strconv.Itoa(int(remote.Seconds())), "-nn", "-B", "32768"}
 	if where == "here" {
@@ -184,21 +187,6 @@ func (c *capturing) record(ctx context.Context, p planned, helper *helperpod.Hel
 	lost, why := helper.Lost()
 	ended := make(chan struct{})
 	defer close(ended)
-	listening := make(chan struct{})
-	go func() { // the duration is that of the capture: it begins when tcpdump listens
-		select {
-		case <-listening:
-		case <-ended:
-			return
-		}
-		if c.o.Duration > 0 {
-			select {
-			case <-time.After(c.o.Duration):
-				c.finish()
-			case <-ended:
-			}
-		}
-	}()
 	go func() {
 		select {
 		case <-c.stop:
@@ -215,7 +203,7 @@ func (c *capturing) record(ctx context.Context, p planned, helper *helperpod.Hel
 		}
 	}()
 	log := &session.TcpdumpLog{Listening: func(tool, device string) {
-		close(listening)
+		p.listens()
 		c.seen.listening(title(p.target), tool, device)
 	}}
 	reader, writer := io.Pipe()

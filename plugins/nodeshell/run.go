@@ -115,6 +115,7 @@ type planned struct {
 	report.Plan
 	options evaluate.Options
 	target  collect.Target
+	listens func() // of a capture: called when its tcpdump listens, or has ended
 }
 
 // plan decides for every node.

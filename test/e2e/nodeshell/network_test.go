@@ -112,12 +112,15 @@ func TestCaptureOfTwoPods(t *testing.T) {
 			t.Errorf("%q is there %d times:\n%.3000s", want, n, text)
 		}
 	}
-	query := regexp.MustCompile(`> \S+\.53: (\d+)\+.* A\? kubernetes\.default\.svc\.cluster\.local\.`).FindStringSubmatch(text)
-	if query == nil {
-		t.Fatalf("no DNS query:\n%.3000s", text)
+	queries := regexp.MustCompile(`> \S+\.53: (\d+)\+.* A\? kubernetes\.default\.svc\.cluster\.local\.`).FindAllStringSubmatch(text, -1)
+	answered := 0 // a loaded name server may leave one out
+	for _, query := range queries {
+		if regexp.MustCompile(`\.53 > \S+: ` + query[1] + `\*?-? .* A 10\.96\.0\.1`).MatchString(text) {
+			answered++
+		}
 	}
-	if answer := regexp.MustCompile(`\.53 > \S+: ` + query[1] + `\*?.* A 10\.96\.0\.1`); !answer.MatchString(text) {
-		t.Errorf("no answer to query %s:\n%.3000s", query[1], text)
+	if answered == 0 {
+		t.Errorf("%d queries and no answer among the packets:\n%s", len(queries), c.Sh(t, "tcpdump -nn -r "+all+" port 53 2>/dev/null").Stdout)
 	}
 	raw, err := os.ReadFile(all)
 	if err != nil {
