@@ -278,6 +278,7 @@ func TestStandardInputIsTakenOnlyWhereItIsMeant(t *testing.T) {
 		{"a terminal on both sides", true, false, []string{"n", "--", "x"}, 1, true, true, ""},
 		{"a terminal, turned down", true, false, []string{"n", "--tty=false", "--", "x"}, 1, false, false, ""},
 		{"a terminal, and a report", true, false, []string{"n", "-o", "json", "--", "x"}, 1, false, false, ""},
+		{"a shell on several nodes", true, false, []string{"a", "b"}, 2, false, false, "for one node"},
 		{"a shell without a terminal", false, false, []string{"n"}, 1, false, false, "needs a terminal"},
 		{"a shell that reads commands from a pipe", false, true, []string{"n"}, 1, true, false, ""},
 		{"forced", false, false, []string{"n", "-i", "--", "x"}, 1, true, false, ""},

@@ -60,7 +60,11 @@ func denial(try Try, usable []string, plan report.Plan, o Options) finding.Findi
 		level := between(text, `PodSecurity "`, `"`)
 		message := fmt.Sprintf("namespace %q enforces Pod Security %q, which forbids a root shell", try.Namespace, level)
 		slices.Sort(usable)
-		command := again(o, plan.Node, o.CallNamespace, "--create-namespace")
+		pods := "" // -n names the pods of the call, or else the namespace that has just refused
+		if o.Free {
+			pods = o.CallNamespace
+		}
+		command := again(o, plan.Node, pods, "--create-namespace")
 		why := "makes a privileged namespace for this session, deleted with it"
 		if len(usable) > 0 && !o.Free {
 			message += "; usable here: " + strings.Join(usable, ", ")
