@@ -135,8 +135,9 @@ type Patience struct {
 // errNoPod says that the Job controller has made no pod: it may be down, and a bare pod needs no controller.
 var errNoPod = errors.New("the Job controller made no pod")
 
-// controllerPatience is how long the Job controller may take for its pod (measured: 10-40 ms).
-const controllerPatience = 3 * time.Second
+// controllerPatience is how long the Job controller may take for its pod (measured: 10-40 ms). A busy one is worth
+// waiting for: without it nobody removes the object of a client that was killed.
+const controllerPatience = 10 * time.Second
 
 // await blocks until the container runs. Tell is called with every new reason for waiting.
 func (g *Group) await(ctx context.Context, h *Helper, patience Patience, tell func(podspec.Wait)) (*corev1.Pod, error) {

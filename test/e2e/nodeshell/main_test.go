@@ -10,7 +10,7 @@ import (
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
-		_ = flag.Set("test.parallel", "6") // a number it takes
+		_ = flag.Set("test.parallel", "4") // a number it takes
 	}
 	os.Exit(m.Run())
 }
