@@ -296,6 +296,8 @@ func observe(t *testing.T, c *harness.Cluster) *observer {
 }
 
 func look(ctx context.Context, c *harness.Cluster) (snapshot, error) {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second) // a look that hangs must not be the last one
+	defer cancel()
 	s := snapshot{at: time.Now(), objects: map[string]string{}}
 	out, err := c.Command(ctx, "kubectl", "get", "jobs,pods", "-A", "-l", "app.kubernetes.io/managed-by=kubectl-nodeshell", "--no-headers",
 		"-o", "custom-columns=N:.metadata.namespace,K:.kind,P:.status.phase,D:.metadata.deletionTimestamp,M:.metadata.name").Output()

@@ -113,9 +113,10 @@ func TestCaptureOfTwoPods(t *testing.T) {
 		}
 	}
 	queries := regexp.MustCompile(`> \S+\.53: (\d+)\+.* A\? kubernetes\.default\.svc\.cluster\.local\.`).FindAllStringSubmatch(text, -1)
+	answer := c.MustKubectl(t, "get", "service", "kubernetes", "-n", "default", "-o", "jsonpath={.spec.clusterIP}")
 	answered := 0 // a loaded name server may leave one out
 	for _, query := range queries {
-		if regexp.MustCompile(`\.53 > \S+: ` + query[1] + `\*?-? .* A 10\.96\.0\.1`).MatchString(text) {
+		if regexp.MustCompile(`\.53 > \S+: ` + query[1] + `\*?-? .* A ` + regexp.QuoteMeta(answer)).MatchString(text) {
 			answered++
 		}
 	}
