@@ -221,3 +221,45 @@ func TestCleanupFindsWhatAKilledClientWithoutAJobHasLeft(t *testing.T) {
 		t.Errorf("code %d, %s %s", r.Code, r.Stdout, r.Stderr)
 	}
 }
+
+// What the cluster cannot remove by itself, the next session in that namespace does: the object of a pod without a Job,
+// and a namespace that was made for a session.
+func TestARunReapsWhatKilledClientsHaveLeft(t *testing.T) {
+	t.Parallel()
+	c := cluster(t)
+	ns := c.Namespace(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	began := time.Now()
+	mark := "e2e-reap=" + ns
+	for _, flags := range [][]string{{"-n", ns, "--no-job"}, {"--create-namespace"}} {
+		args := append([]string{"nodeshell", "w1", "--labels", mark}, flags...)
+		if err := c.Command(ctx, "kubectl", append(args, "--", "sleep", "765436")...).Start(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	marked := func(path string) string {
+		return strings.TrimSpace(c.MustKubectl(t, "get", "pods", "-A", "-l", mark, "-o", "jsonpath={range .items[*]}"+path+" {end}"))
+	}
+	harness.Eventually(t, 90*time.Second, func() (string, bool) {
+		phases := marked("{.status.phase}")
+		return phases, phases == "Running Running"
+	})
+	made := strings.TrimSpace(strings.ReplaceAll(marked("{.metadata.namespace}"), ns, ""))
+	cancel() // both are killed
+	harness.Eventually(t, 90*time.Second, func() (string, bool) {
+		phases := marked("{.status.phase}")
+		return phases, phases == "Failed" && time.Since(began) > 65*time.Second // younger ones may still have a client
+	})
+	if got := c.MustKubectl(t, "get", "namespace", made, "-o", "name"); !strings.Contains(got, "nodeshell-") {
+		t.Errorf("the session's own namespace is %q", got)
+	}
+	if r := run(t, c, "w1", "-n", ns, "--", "sleep", "3"); r.Code != 0 {
+		t.Errorf("code %d: %s", r.Code, r.Stderr)
+	}
+	nothingLeft(t, c, ns)
+	harness.Eventually(t, time.Minute, func() (string, bool) {
+		rest := c.MustKubectl(t, "get", "namespace", made, "--ignore-not-found")
+		return rest, rest == "" || strings.Contains(rest, "Terminating")
+	})
+}
