@@ -19,21 +19,23 @@ func BenchmarkBesideKubectlDebug(b *testing.B) {
 	ns := c.Namespace(b)
 	const image = "docker.io/library/busybox:1.36"
 	shell := []string{"nodeshell", "w1", "-n", ns, "--image", image, "--"}
-	debug := []string{"debug", "node/w1", "-n", ns, "--image", image, "--profile=sysadmin", "-i", "-q", "--"}
-	// kubectl debug attaches too late for a command that ends at once: the first byte needs one that goes on.
-	prompt, quick := []string{"sh", "-c", "echo x; sleep 3"}, []string{"true"}
+	debug := []string{"debug", "node/w1", "-n", ns, "--image", image, "--profile=sysadmin", "--attach", "-q", "--"}
+	// kubectl debug attaches when the command has begun, and what it printed before is lost: the first byte needs one
+	// that goes on printing.
+	prompt, quick := []string{"sh", "-c", "i=0; while [ $i -lt 60 ]; do echo x; sleep 0.05; i=$((i+1)); done"}, []string{"echo", "x"}
 	times := map[string][]time.Duration{}
-	lost := 0
+	lost := map[string]int{}
 	for b.Loop() {
 		for _, tool := range []struct {
 			name string
 			args []string
 		}{{"nodeshell", shell}, {"debug", debug}} {
 			first, _ := measure(b, c, append(slices.Clone(tool.args), prompt...))
-			_, total := measure(b, c, append(slices.Clone(tool.args), quick...))
-			if first == 0 {
-				lost++
-			} else {
+			printed, total := measure(b, c, append(slices.Clone(tool.args), quick...))
+			if printed == 0 {
+				lost[tool.name]++
+			}
+			if first != 0 {
 				times[tool.name+"-first"] = append(times[tool.name+"-first"], first)
 			}
 			times[tool.name+"-total"] = append(times[tool.name+"-total"], total)
@@ -48,7 +50,9 @@ func BenchmarkBesideKubectlDebug(b *testing.B) {
 			b.ReportMetric(float64(median(times["nodeshell-"+what]))/float64(other), what+"-ratio")
 		}
 	}
-	b.ReportMetric(float64(lost), "runs-without-output")
+	for _, tool := range []string{"nodeshell", "debug"} {
+		b.ReportMetric(float64(lost[tool]), tool+"-runs-without-output")
+	}
 	b.ReportMetric(0, "ns/op")
 	load, err := os.ReadFile("/proc/loadavg")
 	b.Logf("load average %s %v; all: %v", strings.TrimSpace(string(load)), err, times)
