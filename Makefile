@@ -79,6 +79,10 @@ $(GOTEST):
 e2e: build $(GOTEST) ## Plugins through the real kubectl, on the embedded cluster or on E2E_KUBECONFIG
 	./test/e2e/run.sh
 
+.PHONY: bench
+bench: build ## Measure nodeshell beside kubectl debug node on the embedded cluster
+	E2E_PACKAGES=nodeshell E2E_ARGS='-run ^$$ -bench . -benchtime 10x -v' ./test/e2e/run.sh
+
 .PHONY: cluster-e2e
 cluster-e2e: ## The embedded cluster's own faults, repairs and traces (about 15 minutes)
 	@E2E_PACKAGES=cluster $(MAKE) --no-print-directory e2e

@@ -10,6 +10,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod/podspec"
 )
 
 // Ephemeral is a container added to a pod that runs: it shares the pod's network, needs no privilege on the node, and
@@ -22,7 +24,7 @@ type Ephemeral struct {
 	Shell    string
 	Security []*corev1.SecurityContext // the first that admission takes is used
 	Patience Patience
-	Tell     func(Wait)
+	Tell     func(podspec.Wait)
 }
 
 // StartEphemeral adds the container, or takes a live one that an earlier run has added. Close ends the heartbeats only:
@@ -62,7 +64,7 @@ func (g *Group) StartEphemeral(ctx context.Context, spec Ephemeral) (*Helper, er
 
 func liveEphemeral(spec Ephemeral) string {
 	for _, c := range spec.Pod.Spec.EphemeralContainers {
-		if strings.HasPrefix(c.Name, spec.Prefix) && c.Image == spec.Image && running(spec.Pod, c.Name) {
+		if strings.HasPrefix(c.Name, spec.Prefix) && c.Image == spec.Image && podspec.Running(spec.Pod, c.Name) {
 			return c.Name
 		}
 	}
@@ -72,7 +74,7 @@ func liveEphemeral(spec Ephemeral) string {
 func ephemeralPatch(name string, spec Ephemeral, security *corev1.SecurityContext) ([]byte, error) {
 	container := corev1.EphemeralContainer{EphemeralContainerCommon: corev1.EphemeralContainerCommon{
 		Name: name, Image: spec.Image, ImagePullPolicy: corev1.PullIfNotPresent,
-		Command: HolderCommand(spec.Shell), Stdin: true, SecurityContext: security,
+		Command: podspec.HolderCommand(spec.Shell), Stdin: true, SecurityContext: security,
 	}}
 	return json.Marshal(map[string]any{"spec": map[string]any{"ephemeralContainers": []any{container}}})
 }

@@ -35,9 +35,25 @@ type Container struct {
 // ErrStatusUnknown says that the remote command's end was not seen: whatever it did, it is no success.
 var ErrStatusUnknown = errors.New("the remote command's exit status is unknown")
 
+// ErrNotBegun says that the runtime did not come to start the command: it may be asked again.
+var ErrNotBegun = errors.New("the node's container runtime did not start the command")
+
 // Exec runs a command to its end and gives its exit code, from 0 to 255. With an error the code is unknown; the error
-// is ErrStatusUnknown, or that of the context or of starting it.
+// is ErrStatusUnknown, or that of the context or of starting it. A command that the runtime did not come to start is
+// tried again, except with input: what was read of it is gone.
 func (c Container) Exec(ctx context.Context, argv []string, local Streams) (int, error) {
+	for tries := execTries; ; tries-- {
+		code, err := c.exec(ctx, argv, local)
+		if !errors.Is(err, ErrNotBegun) || local.In != nil || tries <= 1 || ctx.Err() != nil {
+			return code, err
+		}
+		klog.V(2).InfoS("trying again", "pod", c.Pod, "err", err)
+	}
+}
+
+const execTries = 4
+
+func (c Container) exec(ctx context.Context, argv []string, local Streams) (int, error) {
 	var (
 		seen  trailer
 		nonce = NewID()
@@ -92,6 +108,11 @@ func verdict(end ended, seen *trailer) (int, error) {
 func statusCode(status *metav1.Status) (int, error) {
 	if status.Status == metav1.StatusSuccess {
 		return 0, nil
+	}
+	// On an overloaded node: containerd looks for the container's task, with a time limit, before it starts anything.
+	// https://github.com/containerd/containerd/blob/main/internal/cri/server/container_execsync.go
+	if strings.Contains(status.Message, "failed to exec in container: failed to load task") {
+		return 0, fmt.Errorf("%w: %s", ErrNotBegun, status.Message)
 	}
 	if status.Reason != "NonZeroExitCode" || status.Details == nil {
 		return 0, fmt.Errorf("%w: %s", ErrStatusUnknown, status.Message)

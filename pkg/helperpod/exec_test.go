@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -143,6 +144,41 @@ func TestExecBelievesOnlyWhatItCanKnow(t *testing.T) {
 			}
 			if code != test.code || stdout.String() != test.stdout || stderr.String() != test.stderr {
 				t.Errorf("code %d, stdout %q, stderr %q; want %d, %q, %q", code, stdout.String(), stderr.String(), test.code, test.stdout, test.stderr)
+			}
+		})
+	}
+}
+
+// What the runtime did not come to start is tried again; with input it cannot be, and any other failure may have begun.
+func TestOnlyWhatHasNotBegunIsTriedAgain(t *testing.T) {
+	const overloaded = `{"kind":"Status","status":"Failure","reason":"InternalError","message":"error executing command in container: failed to exec in container: failed to load task: context deadline exceeded","code":500}`
+	tests := []struct {
+		name    string
+		status  string
+		refused int // times, before it works
+		in      io.Reader
+		runs    int
+		want    error
+	}{
+		{"twice not begun", overloaded, 2, nil, 3, nil},
+		{"never", overloaded, 99, nil, execTries, ErrNotBegun},
+		{"with input", overloaded, 1, strings.NewReader("x"), 1, ErrNotBegun},
+		{"another failure", strings.Replace(overloaded, "load task", "start exec", 1), 1, nil, 1, ErrStatusUnknown},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			var runs atomic.Int32
+			c := execServer(t, func(conn *gorilla.Conn, n string) {
+				if int(runs.Add(1)) <= test.refused {
+					say(conn, channelStatus, test.status)
+				} else {
+					say(conn, channelErr, trailerOf(n, 0))
+					say(conn, channelStatus, success)
+				}
+				bye(conn)
+			})
+			if _, err := c.Exec(t.Context(), []string{"cmd"}, Streams{In: test.in}); !errors.Is(err, test.want) || int(runs.Load()) != test.runs {
+				t.Errorf("%v after %d runs; want %v after %d", err, runs.Load(), test.want, test.runs)
 			}
 		})
 	}

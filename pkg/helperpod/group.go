@@ -14,6 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod/podspec"
 )
 
 // Group is the helpers of one run in one namespace, all seen through one watch.
@@ -46,7 +48,7 @@ func (g *Group) Watch(ctx context.Context) error {
 
 func (g *Group) open(ctx context.Context) (watch.Interface, error) {
 	// Without a resource version the watch starts with what exists.
-	options := metav1.ListOptions{LabelSelector: RunLabel + "=" + g.ID}
+	options := metav1.ListOptions{LabelSelector: podspec.RunLabel + "=" + g.ID}
 	if g.field != "" {
 		options = metav1.ListOptions{FieldSelector: g.field}
 	}
@@ -76,7 +78,7 @@ func (g *Group) follow(ctx context.Context, w watch.Interface) {
 		var err error
 		if w, err = g.open(ctx); err != nil {
 			w = nil
-			if time.Since(lost) > Lease {
+			if time.Since(lost) > podspec.Lease {
 				g.fail(fmt.Errorf("the watch on helper pods was lost: %w", err))
 				return
 			}
@@ -87,7 +89,7 @@ func (g *Group) follow(ctx context.Context, w watch.Interface) {
 func (g *Group) see(pod *corev1.Pod, deleted bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	name := pod.Labels[HelperLabel]
+	name := pod.Labels[podspec.HelperLabel]
 	if g.field != "" {
 		name = pod.Name
 	}
@@ -118,7 +120,7 @@ func (g *Group) get(name string) (*corev1.Pod, <-chan struct{}, error) {
 
 // NotStarted is why a helper does not run.
 type NotStarted struct {
-	Wait
+	podspec.Wait
 	Pod *corev1.Pod // as last seen; nil before the cluster had one
 }
 
@@ -133,15 +135,16 @@ type Patience struct {
 // errNoPod says that the Job controller has made no pod: it may be down, and a bare pod needs no controller.
 var errNoPod = errors.New("the Job controller made no pod")
 
-// controllerPatience is how long the Job controller may take for its pod (measured: 10-40 ms).
-const controllerPatience = 3 * time.Second
+// controllerPatience is how long the Job controller may take for its pod (measured: 10-40 ms). A busy one is worth
+// waiting for: without it nobody removes the object of a client that was killed.
+const controllerPatience = 10 * time.Second
 
 // await blocks until the container runs. Tell is called with every new reason for waiting.
-func (g *Group) await(ctx context.Context, h *Helper, patience Patience, tell func(Wait)) (*corev1.Pod, error) {
+func (g *Group) await(ctx context.Context, h *Helper, patience Patience, tell func(podspec.Wait)) (*corev1.Pod, error) {
 	var (
 		start  = time.Now()
 		look   = time.NewTicker(time.Second)
-		last   Wait
+		last   podspec.Wait
 		events []corev1.Event
 	)
 	defer look.Stop()
@@ -153,13 +156,16 @@ func (g *Group) await(ctx context.Context, h *Helper, patience Patience, tell fu
 			return pod, broken
 		case pod == nil && h.guarded && waited > controllerPatience:
 			return nil, errNoPod
-		case pod != nil && running(pod, h.container):
+		case pod != nil && podspec.Running(pod, h.container):
 			return pod, nil
 		case pod != nil:
-			w := Diagnose(pod, h.container, events, waited)
-			if w.Final && w.Code == WaitPullFailed && len(events) == 0 {
+			w := podspec.Diagnose(pod, h.container, events, waited)
+			if w.Final && w.Code == podspec.WaitPullFailed && len(events) == 0 {
 				events = g.events(ctx, pod) // for the registry's own words
-				w = Diagnose(pod, h.container, events, waited)
+				w = podspec.Diagnose(pod, h.container, events, waited)
+			}
+			if w.Code == podspec.WaitDeleted && h.overdue() {
+				w = podspec.Wait{Code: podspec.WaitOverdue, Text: fmt.Sprintf("its guard ended it, because this client could not renew its deadline for %s", pendingLease), Final: true}
 			}
 			limit := patience.Start
 			if w.Pulling {
@@ -173,7 +179,7 @@ func (g *Group) await(ctx context.Context, h *Helper, patience Patience, tell fu
 			}
 			last = w
 		case waited > patience.Start:
-			return nil, &NotStarted{Wait: Wait{Code: WaitSilent, Text: "the pod did not appear"}}
+			return nil, &NotStarted{Wait: podspec.Wait{Code: podspec.WaitSilent, Text: "the pod did not appear"}}
 		}
 		select {
 		case <-ctx.Done():

@@ -14,6 +14,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/klog/v2"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod/podspec"
 )
 
 // Spec is what a helper is made of.
@@ -23,7 +25,8 @@ type Spec struct {
 	Shell     string // sh in the container
 	Guard     bool   // a Job around it, so that the cluster removes it when the client is dead
 	Patience  Patience
-	Tell      func(Wait)
+	Tell      func(podspec.Wait)
+	Warn      func(text string) // what the user has to know of a helper that runs; may be nil
 }
 
 // Helper is one pod that exists for as long as its client says so.
@@ -37,12 +40,14 @@ type Helper struct {
 	shell     string
 	guarded   bool
 	perhaps   bool // something may have been created
+	warn      func(string)
 
 	mu       sync.Mutex
 	lost     error // why the lease was given up
 	lostOnce sync.Once
 	lostC    chan struct{}
 	voice    *voice
+	renewed  time.Time          // the Job's deadline is at least pendingLease after this
 	quiet    context.CancelFunc // ends the heartbeats
 	renewing context.CancelFunc // ends the renewal of the Job's deadline
 }
@@ -52,7 +57,10 @@ type Helper struct {
 func (g *Group) Start(ctx context.Context, spec Spec) (*Helper, error) {
 	h := &Helper{
 		group: g, Asked: spec.Pod, name: spec.Pod.Name, container: spec.Container, shell: spec.Shell,
-		lostC: make(chan struct{}), quiet: func() {}, renewing: func() {},
+		lostC: make(chan struct{}), quiet: func() {}, renewing: func() {}, warn: func(string) {},
+	}
+	if spec.Warn != nil {
+		h.warn = spec.Warn
 	}
 	if err := h.create(ctx, spec); err != nil {
 		return h, err
@@ -65,6 +73,9 @@ func (g *Group) Start(ctx context.Context, spec Spec) (*Helper, error) {
 		klog.V(2).InfoS("no pod from the Job controller, using a bare pod", "job", h.name)
 		_ = h.removeJob(ctx) // what is left of it ends by its own deadline
 		spec.Guard = false
+		// Its pod may still come: under the same name the two would be taken for each other, and the wrong one deleted.
+		spec.Pod = renamed(spec.Pod, h.name+"-bare")
+		h.name, h.Asked = spec.Pod.Name, spec.Pod
 		if err = h.create(ctx, spec); err == nil {
 			pod, err = g.await(ctx, h, spec.Patience, spec.Tell)
 		}
@@ -75,6 +86,12 @@ func (g *Group) Start(ctx context.Context, spec Spec) (*Helper, error) {
 	}
 	h.holdLease(ctx)
 	return h, nil
+}
+
+func renamed(pod *corev1.Pod, name string) *corev1.Pod {
+	pod = pod.DeepCopy()
+	pod.Name, pod.Labels[podspec.HelperLabel] = name, name
+	return pod
 }
 
 // Container addresses the helper's container.
@@ -157,8 +174,9 @@ func GuardJob(pod *corev1.Pod) *batchv1.Job {
 func (h *Helper) renewDeadline(ctx context.Context) {
 	ctx, h.renewing = context.WithCancel(ctx)
 	start := time.Now()
+	h.setRenewed(start)
 	go func() {
-		tick := time.NewTicker(pendingLease / 4)
+		tick := time.NewTicker(pendingLease / 6)
 		defer tick.Stop()
 		for {
 			select {
@@ -166,12 +184,27 @@ func (h *Helper) renewDeadline(ctx context.Context) {
 				return
 			case <-tick.C:
 			}
-			until := time.Since(start) + pendingLease
-			if err := h.patchDeadline(ctx, until); err != nil && ctx.Err() == nil {
+			now := time.Now()
+			if err := h.patchDeadline(ctx, now.Sub(start)+pendingLease); err == nil {
+				h.setRenewed(now)
+			} else if ctx.Err() == nil {
 				klog.V(2).InfoS("the Job's deadline was not renewed", "job", h.name, "err", err)
 			}
 		}
 	}()
+}
+
+func (h *Helper) setRenewed(at time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.renewed = at
+}
+
+// overdue says that the Job may have ended the pod because its deadline was not renewed in time.
+func (h *Helper) overdue() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.guarded && time.Since(h.renewed) > pendingLease
 }
 
 func (h *Helper) patchDeadline(ctx context.Context, until time.Duration) error {
@@ -207,7 +240,7 @@ func (h *Helper) holdLease(ctx context.Context) {
 				err = h.patchDeadline(ctx, time.Duration(*h.Asked.Spec.ActiveDeadlineSeconds)*time.Second)
 			}
 			if err != nil && ctx.Err() == nil {
-				klog.ErrorS(err, "the helper ends within half a minute: its Job's deadline cannot be extended (needs patch jobs.batch)")
+				h.warn(fmt.Sprintf("the session ends within half a minute: its Job's deadline cannot be extended (%v); use --no-job", err))
 			}
 		}()
 	}
@@ -217,7 +250,7 @@ func (h *Helper) holdLease(ctx context.Context) {
 // the lease lasts.
 func (h *Helper) speak(ctx context.Context) {
 	c := h.Container()
-	c.silence = Lease * 2 / 3
+	c.silence = podspec.Lease * 2 / 3
 	last := time.Now() // when the holder was heard of for certain
 	for ctx.Err() == nil {
 		h.voice.reset()
@@ -229,7 +262,7 @@ func (h *Helper) speak(ctx context.Context) {
 			last = end.heard
 			err = end.err
 		}
-		if apierrors.IsForbidden(err) || apierrors.IsNotFound(err) || time.Since(last) > Lease || h.ended() {
+		if apierrors.IsForbidden(err) || apierrors.IsNotFound(err) || time.Since(last) > podspec.Lease || h.ended() {
 			h.giveUp(err)
 			return
 		}
@@ -259,7 +292,7 @@ func (h *Helper) watchEnd(ctx context.Context) {
 
 func (h *Helper) ended() bool {
 	pod, _, _ := h.group.get(h.name)
-	return pod != nil && !running(pod, h.container)
+	return pod != nil && !podspec.Running(pod, h.container)
 }
 
 func (h *Helper) giveUp(err error) {
@@ -267,7 +300,7 @@ func (h *Helper) giveUp(err error) {
 		h.mu.Lock()
 		h.lost = err
 		if pod, _, _ := h.group.get(h.name); pod != nil && h.ended() {
-			h.lost = errors.New(Diagnose(pod, h.container, nil, 0).Text)
+			h.lost = errors.New(podspec.Diagnose(pod, h.container, nil, 0).Text)
 		}
 		if h.lost == nil {
 			h.lost = errors.New("the connection to the helper pod was lost")
@@ -320,12 +353,13 @@ func (h *Helper) remove(ctx context.Context) error {
 	if pod != nil {
 		name = pod.Name
 		options.Preconditions = metav1.NewUIDPreconditions(string(pod.UID))
-		if neverStarted(pod, h.container) {
+		grace := int64(1)
+		if podspec.NeverStarted(pod, h.container) {
 			// A kubelet that hangs in a pull lets the object go only when the pull ends. There is no process that the
 			// object could vouch for; one that starts all the same finds no client, and ends with its lease.
-			now := int64(0)
-			options.GracePeriodSeconds = &now
+			grace = 0
 		}
+		options.GracePeriodSeconds = &grace
 	} else if h.guarded {
 		return nil // the Job had no pod yet, and is gone
 	}

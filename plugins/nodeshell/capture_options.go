@@ -17,6 +17,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/target"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/collect"
 )
 
 const captureLong = `
@@ -112,6 +113,21 @@ func (o captureOptions) dir() bool {
 	return err == nil && info.IsDir()
 }
 
+// call repeats the words of a capture of one target, for next commands.
+func (o captureOptions) call(t collect.Target) (words, rest []string) {
+	words = []string{"capture", "node/" + t.Node.Name}
+	if t.Pod != nil {
+		words[1] = t.Pod.Name
+	}
+	if o.Write != "" {
+		words = append(words, "-w", o.Write)
+	}
+	if o.Filter != "" {
+		rest = []string{"--", o.Filter}
+	}
+	return words, rest
+}
+
 // text says that packets are printed, not written.
 func (o captureOptions) text() bool { return o.Write == "" && !o.Wireshark }
 
@@ -189,6 +205,9 @@ func captureCommand(env *cli.Env, connection *kube.Flags, runF func(context.Cont
 		Args:    func(*cobra.Command, []string) error { return nil },
 		RunE: func(c *cobra.Command, args []string) error {
 			names, filter := split(c, args)
+			if err := fromEnvironment(env, c.Flags()); err != nil {
+				return err
+			}
 			o, err := f.toOptions(names, filter)
 			if err != nil {
 				return err

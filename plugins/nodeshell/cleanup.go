@@ -9,12 +9,13 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod/podspec"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 )
@@ -89,7 +90,11 @@ func cleanup(ctx context.Context, env *cli.Env, connection *kube.Flags, o cleanu
 	if err != nil {
 		return err
 	}
-	list, err := r.leftovers(ctx, o)
+	namespace := r.cluster.Namespace
+	if o.All {
+		namespace = metav1.NamespaceAll
+	}
+	list, err := r.leftovers(ctx, namespace, o)
 	if err != nil {
 		return kube.Explain(err)
 	}
@@ -125,18 +130,14 @@ func cleanup(ctx context.Context, env *cli.Env, connection *kube.Flags, o cleanu
 func orNone(s string) string { return cmp.Or(s, output.None) }
 
 // leftovers lists Jobs, bare pods and namespaces by label, and decides on each.
-func (r *runner) leftovers(ctx context.Context, o cleanupOptions) ([]leftover, error) {
+func (r *runner) leftovers(ctx context.Context, namespace string, o cleanupOptions) ([]leftover, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	namespace := r.cluster.Namespace
-	if o.All {
-		namespace = metav1.NamespaceAll
-	}
 	mine := ""
 	if o.Mine {
 		mine = r.reader.User(ctx)
 	}
-	options := metav1.ListOptions{LabelSelector: helperpod.ManagedByLabel + "=" + manager}
+	options := metav1.ListOptions{LabelSelector: podspec.ManagedByLabel + "=" + manager}
 	pods, err := r.client.CoreV1().Pods(namespace).List(ctx, options)
 	if err != nil {
 		return nil, err
@@ -148,7 +149,7 @@ func (r *runner) leftovers(ctx context.Context, o cleanupOptions) ([]leftover, e
 		l := r.judge("pod", pod.ObjectMeta, podState(pod, r.cluster.Clock.Now()), mine, o)
 		l.node = pod.Spec.NodeName
 		live[pod.Namespace] = live[pod.Namespace] || !l.remove
-		live[pod.Namespace+"/"+pod.Labels[helperpod.HelperLabel]] = !l.remove
+		live[pod.Namespace+"/"+pod.Labels[podspec.HelperLabel]] = !l.remove
 		list = append(list, l)
 	}
 	jobs, err := r.client.BatchV1().Jobs(namespace).List(ctx, options)
@@ -158,10 +159,11 @@ func (r *runner) leftovers(ctx context.Context, o cleanupOptions) ([]leftover, e
 	if err == nil {
 		for i := range jobs.Items {
 			job := &jobs.Items[i]
-			state := "finished"
-			if live[job.Namespace+"/"+job.Name] || job.Status.Active > 0 && job.Status.CompletionTime == nil && !expired(job.Annotations, r.cluster.Clock.Now()) {
+			state := jobState(job, r.cluster.Clock.Now())
+			if live[job.Namespace+"/"+job.Name] {
 				state = "running"
 			}
+			live[job.Namespace] = live[job.Namespace] || state == "running"
 			list = append(list, r.judge("job", job.ObjectMeta, state, mine, o))
 		}
 	}
@@ -179,7 +181,7 @@ func order(kind string) int { return slices.Index([]string{"job", "pod", "namesp
 
 func (r *runner) judge(kind string, meta metav1.ObjectMeta, state, mine string, o cleanupOptions) leftover {
 	l := leftover{
-		kind: kind, namespace: meta.Namespace, name: meta.Name, user: meta.Annotations[helperpod.UserAnnotation],
+		kind: kind, namespace: meta.Namespace, name: meta.Name, user: meta.Annotations[podspec.UserAnnotation],
 		state: state, age: r.cluster.Clock.Now().Sub(meta.CreationTimestamp.Time), uid: *metav1.NewUIDPreconditions(string(meta.UID)),
 	}
 	own := mine != "" && l.user == mine
@@ -199,8 +201,31 @@ func podState(pod *corev1.Pod, now time.Time) string {
 	return "running"
 }
 
+// jobState reads a guard. One without a pod is a session that begins: its deadline, which its client pushes on, tells
+// when it is dead, also where no controller is there to say so.
+func jobState(job *batchv1.Job, now time.Time) string {
+	for _, c := range job.Status.Conditions {
+		if (c.Type == batchv1.JobComplete || c.Type == batchv1.JobFailed) && c.Status == corev1.ConditionTrue {
+			return "finished"
+		}
+	}
+	if limit := job.Spec.ActiveDeadlineSeconds; limit != nil {
+		start := job.CreationTimestamp
+		if job.Status.StartTime != nil {
+			start = *job.Status.StartTime
+		}
+		if now.After(start.Add(time.Duration(*limit)*time.Second + time.Minute)) {
+			return "expired"
+		}
+	}
+	if expired(job.Annotations, now) {
+		return "expired"
+	}
+	return "running"
+}
+
 func expired(annotations map[string]string, now time.Time) bool {
-	t, err := time.Parse(time.RFC3339, annotations[helperpod.ExpiresAnnotation])
+	t, err := time.Parse(time.RFC3339, annotations[podspec.ExpiresAnnotation])
 	return err == nil && now.After(t)
 }
 

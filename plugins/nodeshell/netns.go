@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/collect"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/evaluate"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/netns"
 )
@@ -44,6 +45,16 @@ func shellOf(c helperpod.Container) string {
 		return c.Shell
 	}
 	return "sh"
+}
+
+// haveNetworks refuses, before anything is made, pods whose network is gone: a pod that has ended keeps its object only.
+func haveNetworks(found []collect.Target) error {
+	for _, t := range found {
+		if t.Pod != nil && (t.Pod.Status.Phase == corev1.PodSucceeded || t.Pod.Status.Phase == corev1.PodFailed) {
+			return fmt.Errorf("pod %q in namespace %q has ended (%s) and has no network any more; without --netns this enters its node, %q", t.Pod.Name, t.Pod.Namespace, t.Pod.Status.Phase, t.Node.Name)
+		}
+	}
+	return nil
 }
 
 // enterPod gives the command in the pod's network, with the node's files and tools.

@@ -32,7 +32,10 @@ const long = `
 	A privileged pod is made on the node and removed at the end. Who may create such a pod is root on every node.
 
 	Exit code: the remote command's; 124 after --timeout; 125 when nodeshell itself failed, or cannot know how the
-	command ended.`
+	command ended.
+
+	KUBECTL_NODESHELL_IMAGE sets the default of --image, and so for --no-pull, --pull-secret, --labels, --annotations,
+	--max-duration, --start-timeout and --no-job.`
 
 const example = `
 	# A root shell on node worker-1; ~. at the start of a line leaves it
@@ -76,6 +79,9 @@ func newCommand(env *cli.Env, runF runFunc) *cobra.Command {
 		Args:    func(*cobra.Command, []string) error { return nil },
 		RunE: func(c *cobra.Command, args []string) error {
 			names, remote := split(c, args)
+			if err := fromEnvironment(env, c.Flags()); err != nil {
+				return err
+			}
 			o, err := f.toOptions(names, remote)
 			if err != nil {
 				return err

@@ -57,6 +57,26 @@ func (f *podFlags) add(set *pflag.FlagSet) {
 	set.BoolVarP(&f.quiet, "quiet", "q", false, "No notices on standard error.")
 }
 
+// settable are flags that a site needs on every call, such as its mirror's image: KUBECTL_NODESHELL_IMAGE and so on give
+// their defaults. What changes whom a session may hurt (--critical, --force) is said each time.
+var settable = []string{"image", "no-pull", "pull-secret", "labels", "annotations", "max-duration", "start-timeout", "no-job"}
+
+// fromEnvironment sets the flags that were not given.
+func fromEnvironment(env *cli.Env, set *pflag.FlagSet) error {
+	var errs []error
+	for _, name := range settable {
+		key := "KUBECTL_NODESHELL_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+		value, _ := env.LookupEnv(key)
+		if value == "" || set.Changed(name) || name == "image" && set.Changed("no-pull") || name == "no-pull" && set.Changed("image") {
+			continue
+		}
+		if err := set.Lookup(name).Value.Set(value); err != nil {
+			errs = append(errs, fmt.Errorf("%s=%q: %w", key, value, err))
+		}
+	}
+	return cli.Usage(errors.Join(errs...))
+}
+
 func (f *podFlags) check() []error {
 	var errs []error
 	if f.noPull && f.image != "auto" {
@@ -302,6 +322,31 @@ func (o Options) checkCombinations() []error {
 		fail("--script - takes standard input: leave out --tty")
 	}
 	return errs
+}
+
+// call repeats the words by which one target was named, for next commands.
+func (o Options) call(t collect.Target) []string {
+	switch {
+	case t.Pod == nil:
+		return []string{t.Node.Name}
+	case o.Netns:
+		return []string{"pod/" + t.Pod.Name, "--netns"}
+	}
+	return []string{"pod/" + t.Pod.Name}
+}
+
+func (o Options) callRest() []string {
+	var words []string
+	if o.Eval != "" {
+		words = []string{"--eval", o.Eval}
+	}
+	if o.Script != "" {
+		words = []string{"--script", o.Script}
+	}
+	if len(o.Command) > 0 {
+		words = append(append(words, "--"), o.Command...)
+	}
+	return words
 }
 
 // shell says that no command was given.

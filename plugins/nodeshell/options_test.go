@@ -13,10 +13,13 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/collect"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/pcap"
 )
 
@@ -171,6 +174,85 @@ func TestNoDeadFlag(t *testing.T) {
 	})
 }
 
+// A site's own image is set once, in the environment; a flag is stronger.
+func TestEnvironmentGivesDefaults(t *testing.T) {
+	tests := []struct {
+		name   string
+		env    map[string]string
+		args   []string
+		image  string
+		noPull bool
+		labels string
+		err    string
+	}{
+		{"nothing", nil, nil, "auto", false, "", ""},
+		{"an image", map[string]string{"IMAGE": "mirror/x:1", "LABELS": "team=a,b=c"}, nil, "mirror/x:1", false, "team=a b=c", ""},
+		{"a flag is stronger", map[string]string{"IMAGE": "mirror/x:1"}, []string{"--image", "y:2"}, "y:2", false, "", ""},
+		{"--no-pull needs none", map[string]string{"IMAGE": "mirror/x:1"}, []string{"--no-pull"}, "auto", true, "", ""},
+		{"an image needs no --no-pull", map[string]string{"NO_PULL": "true"}, []string{"--image", "y:2"}, "y:2", false, "", ""},
+		{"never pull", map[string]string{"NO_PULL": "true"}, nil, "auto", true, "", ""},
+		{"nonsense", map[string]string{"MAX_DURATION": "long"}, nil, "", false, "", `KUBECTL_NODESHELL_MAX_DURATION="long"`},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			env := testkit.NewEnv("kubectl nodeshell", now)
+			env.LookupEnv = func(key string) (string, bool) {
+				value, ok := test.env[strings.TrimPrefix(key, "KUBECTL_NODESHELL_")]
+				return value, ok
+			}
+			var shell Options
+			var captured captureOptions
+			for _, sub := range [][]string{{"n"}, {"capture", "p"}} {
+				code := env.Run(t, func(e *cli.Env) *cobra.Command {
+					command := newCommand(e, func(_ context.Context, _ *cli.Env, _ *kube.Flags, o Options) error { shell = o; return nil })
+					kept, _, _ := command.Find([]string{"capture"})
+					command.RemoveCommand(kept)
+					command.AddCommand(captureCommand(e, cli.AddConnectionFlags(e, &cobra.Command{}), func(_ context.Context, _ *cli.Env, _ *kube.Flags, o captureOptions) error { captured = o; return nil }))
+					return command
+				}, append(sub, test.args...)...)
+				if (code == 0) != (test.err == "") || !strings.Contains(env.Stderr.String(), test.err) {
+					t.Fatalf("%q: code %d: %s", sub, code, env.Stderr)
+				}
+			}
+			for _, pod := range []podFlags{shell.Pod, captured.Pod} {
+				if test.err == "" && (pod.image != test.image || pod.noPull != test.noPull || strings.Join(pod.labels, " ") != test.labels) {
+					t.Errorf("%+v", pod)
+				}
+			}
+		})
+	}
+}
+
+// What a next command repeats is what was asked for, not only the node.
+func TestCallIsRepeatedWithItsTargets(t *testing.T) {
+	onPod := collect.Target{Node: &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "a"}}, Pod: &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "web"}}}
+	onNode := collect.Target{Node: onPod.Node}
+	tests := []struct {
+		args string
+		on   collect.Target
+		want string
+	}{
+		{"a", onNode, "a"},
+		{"--all -- df -h", onNode, "a -- df -h"},
+		{"pod/web", onPod, "pod/web"},
+		{"pod/web --netns --eval ss", onPod, "pod/web --netns --eval ss"},
+		{"a --script f -- x", onNode, "a --script f -- x"},
+	}
+	for _, test := range tests {
+		o, _, _ := parse(t, strings.Fields(test.args)...)
+		if got := strings.Join(append(o.call(test.on), o.callRest()...), " "); got != test.want {
+			t.Errorf("%s: %q; want %q", test.args, got, test.want)
+		}
+	}
+	o, _, _ := parseCapture(t, "deploy/web", "-w", "d/", "--", "port", "80")
+	for on, want := range map[*collect.Target]string{&onPod: "capture web -w d/ -- port 80", &onNode: "capture node/a -w d/ -- port 80"} {
+		words, rest := o.call(*on)
+		if got := strings.Join(append(words, rest...), " "); got != want {
+			t.Errorf("%q; want %q", got, want)
+		}
+	}
+}
+
 func valueOf(f *pflag.Flag, values map[string]string) string {
 	if value, ok := values[f.Name]; ok {
 		return value
@@ -196,6 +278,7 @@ func TestStandardInputIsTakenOnlyWhereItIsMeant(t *testing.T) {
 		{"a terminal on both sides", true, false, []string{"n", "--", "x"}, 1, true, true, ""},
 		{"a terminal, turned down", true, false, []string{"n", "--tty=false", "--", "x"}, 1, false, false, ""},
 		{"a terminal, and a report", true, false, []string{"n", "-o", "json", "--", "x"}, 1, false, false, ""},
+		{"a shell on several nodes", true, false, []string{"a", "b"}, 2, false, false, "for one node"},
 		{"a shell without a terminal", false, false, []string{"n"}, 1, false, false, "needs a terminal"},
 		{"a shell that reads commands from a pipe", false, true, []string{"n"}, 1, true, false, ""},
 		{"forced", false, false, []string{"n", "-i", "--", "x"}, 1, true, false, ""},

@@ -12,7 +12,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod/podspec"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/evaluate"
 )
 
@@ -24,7 +24,7 @@ func (r *runner) audit(ctx context.Context, p planned) (wait func()) {
 	go func() {
 		defer close(done)
 		defer cancel()
-		who := p.Pod.Annotations[helperpod.UserAnnotation]
+		who := p.Pod.Annotations[podspec.UserAnnotation]
 		if who == "" {
 			who = "someone"
 		}
@@ -34,7 +34,7 @@ func (r *runner) audit(ctx context.Context, p planned) (wait func()) {
 		}
 		now := metav1.NewTime(r.cluster.Clock.Now())
 		_, err := r.client.CoreV1().Events(metav1.NamespaceDefault).Create(ctx, &corev1.Event{
-			ObjectMeta: metav1.ObjectMeta{Name: p.Pod.Name, Namespace: metav1.NamespaceDefault, Labels: map[string]string{helperpod.ManagedByLabel: manager}},
+			ObjectMeta: metav1.ObjectMeta{Name: p.Pod.Name, Namespace: metav1.NamespaceDefault, Labels: map[string]string{podspec.ManagedByLabel: manager}},
 			InvolvedObject: corev1.ObjectReference{
 				APIVersion: "v1", Kind: "Node", Name: p.Node, UID: p.target.Node.UID,
 			},
@@ -51,7 +51,7 @@ func (r *runner) audit(ctx context.Context, p planned) (wait func()) {
 // makeNamespace makes a privileged namespace for this run. Its label lets cleanup find it after kill -9.
 func (r *runner) makeNamespace(ctx context.Context) error {
 	name := "nodeshell-" + r.id
-	labels := map[string]string{helperpod.ManagedByLabel: manager, helperpod.RunLabel: r.id}
+	labels := map[string]string{podspec.ManagedByLabel: manager, podspec.RunLabel: r.id}
 	for _, mode := range []string{"enforce", "audit", "warn"} {
 		labels[strings.TrimSuffix(evaluate.EnforceLabel, "enforce")+mode] = "privileged"
 	}

@@ -3,16 +3,19 @@ package nodeshell
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"time"
 
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod/podspec"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/collect"
@@ -40,6 +43,9 @@ func newRunner(env *cli.Env, connection *kube.Flags, pod podFlags) (*runner, err
 	if err != nil {
 		return nil, err
 	}
+	if !klog.V(1).Enabled() {
+		silenceLog()
+	}
 	// Pod Security's warnings about a privileged pod say what the user knows: that it is privileged.
 	cluster.Config.WarningHandler = rest.NoWarnings{}
 	client, err := cluster.Typed()
@@ -47,6 +53,17 @@ func newRunner(env *cli.Env, connection *kube.Flags, pod podFlags) (*runner, err
 		return nil, err
 	}
 	return &runner{env: env, cluster: cluster, client: client, reader: collect.Reader{Client: client}, pod: pod, id: helperpod.NewID()}, nil
+}
+
+// silenceLog keeps client-go's log off standard error, which is the remote command's: it reports reads that were given
+// up as errors. What the user has to know comes back as an error.
+func silenceLog() {
+	set := flag.NewFlagSet("klog", flag.ContinueOnError)
+	klog.InitFlags(set)
+	for name, value := range map[string]string{"logtostderr": "false", "alsologtostderr": "false", "stderrthreshold": "FATAL"} {
+		_ = set.Lookup(name).Value.Set(value) // values that klog knows
+	}
+	klog.SetOutput(io.Discard)
 }
 
 func run(ctx context.Context, env *cli.Env, connection *kube.Flags, o Options) error {
@@ -63,6 +80,11 @@ func run(ctx context.Context, env *cli.Env, connection *kube.Flags, o Options) e
 	found, err := r.reader.Targets(ctx, o.Nodes)
 	if err != nil {
 		return kube.Explain(err)
+	}
+	if o.Netns {
+		if err := haveNetworks(found); err != nil {
+			return err
+		}
 	}
 	io, err := r.prepare(o, len(found))
 	if err != nil {
@@ -93,6 +115,7 @@ type planned struct {
 	report.Plan
 	options evaluate.Options
 	target  collect.Target
+	listens func() // of a capture: called when its tcpdump listens, or has ended
 }
 
 // plan decides for every node.
@@ -104,6 +127,7 @@ func (r *runner) plan(ctx context.Context, found []collect.Target, o Options, io
 		e.InImage, e.HostTTY, e.MountPVC, e.MountPath = o.InImage, o.HostTTY, o.PVC, o.PVCPath
 		e.Command, e.Eval, e.Script = o.Command, o.Eval, io.interpreter
 		e.TTY = io.tty
+		e.Call, e.CallRest = o.call(found[i]), o.callRest()
 		if o.Timeout > 0 {
 			e.MaxDuration = min(e.MaxDuration, o.Timeout+r.pod.startTimeout)
 			if r.pod.image == "auto" {
@@ -121,7 +145,10 @@ func (r *runner) plan(ctx context.Context, found []collect.Target, o Options, io
 func (r *runner) base(i int) evaluate.Options {
 	e := evaluate.Options{
 		Name: fmt.Sprintf("nodeshell-%s-%d", r.id, i), RunID: r.id, Manager: manager, Namespace: r.cluster.Namespace,
-		Kubectl: r.cluster.Kubectl, Program: name,
+		Kubectl: r.cluster.Kubectl, Program: name, Free: r.free,
+	}
+	if r.cluster.NamespaceGiven {
+		e.CallNamespace = r.cluster.Namespace
 	}
 	e.Term, _ = r.env.LookupEnv("TERM")
 	if lang, ok := r.env.LookupEnv("LC_ALL"); ok && lang != "" {
@@ -179,6 +206,7 @@ func (r *runner) place(ctx context.Context, plans []planned, watch bool) error {
 		}
 	}
 	if placed := firstReady(plans); placed != nil && watch {
+		r.reap(ctx, placed.Plan.Namespace)
 		return r.openWatch(ctx, placed.Plan.Namespace)
 	}
 	return nil
@@ -269,9 +297,10 @@ func (r *runner) start(ctx context.Context, p planned) (*helperpod.Helper, error
 	spec := helperpod.Spec{
 		Pod: p.Pod, Container: p.Container, Shell: p.Shell, Guard: !r.pod.noGuard,
 		Patience: helperpod.Patience{Start: r.pod.startTimeout, Pull: max(r.pod.startTimeout, pullPatience)},
+		Warn:     func(text string) { r.env.Warn("warning: %s", output.Sanitize(text)) },
 	}
 	if r.env.ErrTTY && !r.pod.quiet {
-		spec.Tell = func(w helperpod.Wait) { r.env.Warn("node %s: %s…", p.Node, output.Sanitize(w.Text)) }
+		spec.Tell = func(w podspec.Wait) { r.env.Warn("node %s: %s…", p.Node, output.Sanitize(w.Text)) }
 	}
 	helper, err := r.group.Start(ctx, spec)
 	var not *helperpod.NotStarted
@@ -293,14 +322,19 @@ func (e refusedStart) Error() string {
 	return e.finding.Message + hints([]finding.Finding{e.finding})
 }
 
-// close removes a helper. Where that takes more than a moment, it says how to do it by hand: a second Ctrl-C leaves.
+// close removes a helper. Where that takes more than a moment, it tells a person how to do it by hand: a second Ctrl-C
+// leaves. A script's standard error is the remote command's alone.
 func (r *runner) close(ctx context.Context, helper *helperpod.Helper) {
 	byHand := r.cluster.Kubectl.Command(r.group.Namespace, "delete", helper.Kind(), helper.Name())
-	slow := time.AfterFunc(2*time.Second, func() { r.env.Warn("still cleaning up; by hand: %s", byHand) })
+	slow := time.AfterFunc(2*time.Second, func() {
+		if r.env.ErrTTY {
+			r.env.Warn("still cleaning up; by hand: %s", byHand)
+		}
+	})
 	err := helper.Close(ctx)
 	slow.Stop()
 	if err != nil {
-		r.env.Warn("warning: the pod could not be deleted (%s); it ends by itself within %s; by hand: %s", kube.OneLine(kube.Explain(err)), helperpod.Lease, byHand)
+		r.env.Warn("warning: the pod could not be deleted (%s); it ends by itself within %s; by hand: %s", kube.OneLine(kube.Explain(err)), podspec.Lease, byHand)
 	}
 }
 

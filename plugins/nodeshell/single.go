@@ -48,6 +48,9 @@ func (r *runner) prepare(o Options, nodes int) (*inout, error) {
 	if x.in != nil && nodes > 1 {
 		return nil, cli.Usage(errors.New("--stdin is for one node: use --script for several"))
 	}
+	if o.shell() && nodes > 1 {
+		return nil, cli.Usage(fmt.Errorf("a shell is for one node, and these are %d: give a command after --", nodes))
+	}
 	if o.shell() && x.in == nil && o.DryRun == "none" {
 		return nil, cli.Usage(errors.New("a shell needs a terminal: give a command after --, or pipe one in with -i"))
 	}

@@ -1,17 +1,63 @@
 package nodeshell
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/collect"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/pcap"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/session"
 )
+
+// openSinks connects packets with files, standard output, text or Wireshark.
+func (c *capturing) openSinks(ctx context.Context, stdout *helperpod.Spool, targets int) (closeAll func() error, err error) {
+	if c.o.text() {
+		c.text = session.NewShared(stdout)
+		return func() error { return nil }, nil
+	}
+	if !c.o.Wireshark {
+		c.out, err = newPackets(c.o, targets, stdout)
+		if err != nil {
+			return nil, err
+		}
+		return c.out.close, nil
+	}
+	viewer := exec.CommandContext(context.WithoutCancel(ctx), "wireshark", "-k", "-i", "-")
+	pipe, err := viewer.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := viewer.Start(); err != nil {
+		return nil, fmt.Errorf("--wireshark: %w", err)
+	}
+	go func() {
+		_ = viewer.Wait() // however it ended: nobody looks any more
+		c.finish()
+	}()
+	spool := helperpod.NewSpool(pipe)
+	o := c.o
+	o.Write = "-"
+	if c.out, err = newPackets(o, targets, spool); err != nil {
+		return nil, err
+	}
+	return func() error {
+		err := spool.Close(ctx.Done())
+		_ = pipe.Close()
+		if errors.Is(err, os.ErrClosed) || errors.Is(err, syscall.EPIPE) {
+			return nil
+		}
+		return err
+	}, nil
+}
 
 // packets is where the packets of a capture go. Open is called once a stream has shown its header.
 type packets interface {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -80,6 +81,13 @@ func TestAPodsNetwork(t *testing.T) {
 			t.Errorf("code %d, %q, %s", r.Code, r.Stdout, r.Stderr)
 		}
 	})
+	t.Run("of a pod that has ended", func(t *testing.T) {
+		c.Apply(t, `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"ended"},"spec":{"nodeName":"w1","restartPolicy":"Never","containers":[{"name":"c","image":"busybox:1.36","imagePullPolicy":"IfNotPresent","command":["true"]}]}}`, "-n", ns)
+		c.MustKubectl(t, "wait", "-n", ns, "--for=jsonpath={.status.phase}=Succeeded", "pod/ended", "--timeout=60s")
+		if r := run(t, c, "-n", ns, "pod/ended", "--netns", "--", "true"); r.Code != 125 || !strings.Contains(r.Stderr, "has ended (Succeeded)") {
+			t.Errorf("code %d, %s", r.Code, r.Stderr)
+		}
+	})
 }
 
 // A real HTTP request and a DNS query between two pods, read back by tcpdump.
@@ -91,17 +99,29 @@ func TestCaptureOfTwoPods(t *testing.T) {
 	dir := t.TempDir()
 	all, one := filepath.Join(dir, "all.pcapng"), filepath.Join(dir, "web.pcap")
 	traffic := func(line string) harness.Result {
-		return c.Sh(t, fmt.Sprintf(`(for i in 1 2 3 4 5 6; do kubectl exec -n %s client -- sh -c 'wget -qO- http://%s:8080/ >/dev/null; dig +time=1 +tries=1 packets.example.test >/dev/null' >/dev/null 2>&1; sleep 2; done) & %s; code=$?; wait; exit $code`, ns, ip, line))
+		return c.Sh(t, fmt.Sprintf(`(while :; do kubectl exec -n %s client -- sh -c 'wget -qO- http://%s:8080/ >/dev/null; dig +time=1 +tries=1 kubernetes.default.svc.cluster.local >/dev/null' >/dev/null 2>&1; sleep 1; done) & loop=$!; %s; code=$?; kill $loop; exit $code`, ns, ip, line))
 	}
 	r := traffic(fmt.Sprintf("kubectl nodeshell capture web client -n %s -w %s --duration 12s", ns, all))
 	if r.Code != 0 || !strings.Contains(r.Stderr, "dropped 0") {
 		t.Fatalf("code %d: %s", r.Code, r.Stderr)
 	}
 	text := c.Sh(t, "tcpdump -nnA -r "+all+" 2>/dev/null").Stdout
-	for _, want := range []string{"GET / HTTP/1", "hello-packets", "packets.example.test", ip + ".8080"} {
-		if !strings.Contains(text, want) {
-			t.Errorf("the capture lacks %q", want)
+	// Each packet is there twice, as the client's pod and as the server's saw it; the query as the client's alone.
+	for _, want := range []string{"GET / HTTP/1", "hello-packets", ip + ".8080: Flags [S]", ip + ".8080 > "} {
+		if n := strings.Count(text, want); n < 2 {
+			t.Errorf("%q is there %d times:\n%.3000s", want, n, text)
 		}
+	}
+	queries := regexp.MustCompile(`> \S+\.53: (\d+)\+.* A\? kubernetes\.default\.svc\.cluster\.local\.`).FindAllStringSubmatch(text, -1)
+	answer := c.MustKubectl(t, "get", "service", "kubernetes", "-n", "default", "-o", "jsonpath={.spec.clusterIP}")
+	answered := 0 // a loaded name server may leave one out
+	for _, query := range queries {
+		if regexp.MustCompile(`\.53 > \S+: ` + query[1] + `\*?-? .* A ` + regexp.QuoteMeta(answer)).MatchString(text) {
+			answered++
+		}
+	}
+	if answered == 0 {
+		t.Errorf("%d queries and no answer among the packets:\n%s", len(queries), c.Sh(t, "tcpdump -nn -r "+all+" port 53 2>/dev/null").Stdout)
 	}
 	raw, err := os.ReadFile(all)
 	if err != nil {
@@ -121,6 +141,50 @@ func TestCaptureOfTwoPods(t *testing.T) {
 	}
 }
 
+const staticPod = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"static","namespace":"%s"},"spec":{"terminationGracePeriodSeconds":1,"containers":[{"name":"c","image":"busybox:1.36","imagePullPolicy":"IfNotPresent","command":["sh","-c","mkdir /w; echo hello-static >/w/index.html; exec httpd -f -p 8080 -h /w"]}]}}`
+
+// A static pod's cgroup has another name than its object says; a pod that crashes has only its sandbox; a pod on the
+// node's network has nothing of its own, and that is said.
+func TestCaptureOfUnusualPods(t *testing.T) {
+	t.Parallel()
+	c := cluster(t)
+	ns := c.Namespace(t)
+	pods(t, c, ns)
+	c.OnNode(t, "w1", "sh", "-c", "mkdir -p /etc/kubernetes/manifests; printf %s \"$1\" >/etc/kubernetes/manifests/e2e-static.json", "write", fmt.Sprintf(staticPod, ns))
+	t.Cleanup(func() { c.OnNode(t, "w1", "rm", "-f", "/etc/kubernetes/manifests/e2e-static.json") })
+	address := func(pod string) string {
+		return c.Kubectl(t, "get", "pod", pod, "-n", ns, "-o", "jsonpath={.status.podIP}").Stdout
+	}
+	harness.Eventually(t, 90*time.Second, func() (string, bool) {
+		crash := c.MustKubectl(t, "get", "pod", "crash", "-n", ns, "-o", "jsonpath={.status.containerStatuses[0].restartCount} {.status.containerStatuses[0].state}")
+		return "static " + address("static-w1") + ", crash " + crash, address("static-w1") != "" && !strings.HasPrefix(crash, "0") && !strings.Contains(crash, "running")
+	})
+	var visits []string
+	for _, pod := range []string{"static-w1", "crash", "hostnet"} {
+		visits = append(visits, fmt.Sprintf("wget -qO- http://%s:8080/", address(pod)))
+	}
+	dir := t.TempDir()
+	r := c.Sh(t, fmt.Sprintf(`(while :; do kubectl exec -n %[1]s client -- sh -c '%[2]s' >/dev/null 2>&1; sleep 1; done) & loop=$!; kubectl nodeshell capture static-w1 crash hostnet -n %[1]s -w %[3]s/ --duration 12s -- tcp port 8080; code=$?; kill $loop; exit $code`,
+		ns, strings.Join(visits, "; "), dir))
+	if r.Code != 0 || strings.Count(r.Stderr, "captured ") != 3 {
+		t.Fatalf("code %d: %s", r.Code, r.Stderr)
+	}
+	if want := "pod " + ns + "/hostnet uses the network of node \"w1\""; !strings.Contains(r.Stderr, want) {
+		t.Errorf("not said: %s\n%s", want, r.Stderr)
+	}
+	for pod, want := range map[string]string{"static-w1": "hello-static", "crash": "Flags [R", "hostnet": "Flags [R"} {
+		text := c.Sh(t, fmt.Sprintf("tcpdump -nnA -r %s/%s_%s.pcap 2>/dev/null", dir, ns, pod)).Stdout
+		if !strings.Contains(text, want) || !strings.Contains(text, address(pod)+".8080: Flags [S]") {
+			t.Errorf("the capture of %s (%s) lacks %q:\n%.2000s", pod, address(pod), want, text)
+		}
+		for _, other := range []string{"static-w1", "crash"} {
+			if other != pod && pod != "hostnet" && strings.Contains(text, address(other)) {
+				t.Errorf("the capture of %s has packets of %s", pod, other)
+			}
+		}
+	}
+}
+
 // In a namespace that enforces "baseline" no privileged pod is allowed there, and an ephemeral container is enough.
 func TestCaptureWithoutPrivilege(t *testing.T) {
 	t.Parallel()
@@ -129,7 +193,7 @@ func TestCaptureWithoutPrivilege(t *testing.T) {
 	ip := pods(t, c, ns)
 	c.MustKubectl(t, "label", "namespace", ns, "pod-security.kubernetes.io/enforce=baseline")
 	file := filepath.Join(t.TempDir(), "e.pcap")
-	r := c.Sh(t, fmt.Sprintf(`(for i in 1 2 3 4 5 6 7; do kubectl exec -n %s client -- wget -qO- http://%s:8080/ >/dev/null 2>&1; sleep 2; done) & kubectl nodeshell capture web -n %s --mode ephemeral --image docker.io/library/toolbox:1 -w %s --duration 10s -- tcp port 8080; code=$?; wait; exit $code`, ns, ip, ns, file))
+	r := c.Sh(t, fmt.Sprintf(`(while :; do kubectl exec -n %s client -- wget -qO- http://%s:8080/ >/dev/null 2>&1; sleep 1; done) & loop=$!; kubectl nodeshell capture web -n %s --mode ephemeral --image docker.io/library/toolbox:1 -w %s --duration 10s -- tcp port 8080; code=$?; kill $loop; exit $code`, ns, ip, ns, file))
 	if r.Code != 0 {
 		t.Fatalf("code %d: %s", r.Code, r.Stderr)
 	}

@@ -33,18 +33,19 @@ func TestAnImageThatCannotBePulledIsSaidAtOnce(t *testing.T) {
 	t.Parallel()
 	c := cluster(t)
 	ns := c.Namespace(t)
+	// Not on w1, where pulls that hang are waited for: a kubelet pulls one image at a time.
 	began := time.Now()
-	r := run(t, c, "w1", "-n", ns, "--image", "127.0.0.1:9/none:1", "--", "true")
+	r := run(t, c, "w2", "-n", ns, "--image", "127.0.0.1:9/none:1", "--", "true")
 	if r.Code != 125 || !strings.Contains(r.Stderr, "cannot use image") || !strings.Contains(r.Stderr, "connection refused") || !strings.Contains(r.Stderr, "--no-pull") {
 		t.Errorf("code %d: %s", r.Code, r.Stderr)
 	}
 	if took := time.Since(began); took > 30*time.Second {
 		t.Errorf("it took %s", took)
 	}
-	if r = run(t, c, "w1", "-n", ns, "--image", "docker.io/library/testapp:1", "--", "true"); r.Code != 125 || !strings.Contains(r.Stderr, "busybox") {
+	if r = run(t, c, "w2", "-n", ns, "--image", "docker.io/library/testapp:1", "--", "true"); r.Code != 125 || !strings.Contains(r.Stderr, "busybox") {
 		t.Errorf("an image without sh: code %d: %s", r.Code, r.Stderr)
 	}
-	if r = run(t, c, "w1", "-n", ns, "--image", "Not:A:Name", "--", "true"); r.Code != 125 {
+	if r = run(t, c, "w2", "-n", ns, "--image", "Not:A:Name", "--", "true"); r.Code != 125 {
 		t.Errorf("no name: code %d: %s", r.Code, r.Stderr)
 	}
 	nothingLeft(t, c, ns)
@@ -72,10 +73,28 @@ func TestCordonedAndTaintedNodes(t *testing.T) {
 	}
 }
 
+// broken breaks w2, and leaves it to the next test as it was: a condition outlives its cause by some seconds.
+func broken(t *testing.T, c *harness.Cluster, fault string) {
+	t.Helper()
+	heal := c.Fault(t, fault, "w2")
+	t.Cleanup(func() {
+		heal()
+		for condition, status := range map[string]string{"Ready": "True", "PIDPressure": "False", "DiskPressure": "False"} {
+			nodeBecomes(t, c, condition, status)
+		}
+	})
+}
+
+func podIn(phase string) func(*testing.T, *harness.Cluster, string) bool {
+	return func(t *testing.T, c *harness.Cluster, namespace string) bool {
+		t.Helper()
+		return c.MustKubectl(t, "get", "pods", "-n", namespace, "-l", "app.kubernetes.io/managed-by=kubectl-nodeshell", "-o", "jsonpath={.items[*].status.phase}") == phase
+	}
+}
+
 func TestANodeWithoutPodNetwork(t *testing.T) {
 	c := cluster(t)
-	heal := c.Fault(t, "break-cni", "w2")
-	defer heal()
+	broken(t, c, "break-cni")
 	nodeBecomes(t, c, "Ready", "False")
 	if r := run(t, c, "w2", "--", "hostname"); r.Code != 0 || r.Stdout != "w2\n" || !strings.Contains(r.Stderr, "not ready") {
 		t.Errorf("code %d: %q %s", r.Code, r.Stdout, r.Stderr)
@@ -84,8 +103,7 @@ func TestANodeWithoutPodNetwork(t *testing.T) {
 
 func TestANodeUnderPressure(t *testing.T) {
 	c := cluster(t)
-	heal := c.Fault(t, "pid-pressure", "w2")
-	defer heal()
+	broken(t, c, "pid-pressure")
 	nodeBecomes(t, c, "PIDPressure", "True")
 	if r := run(t, c, "w2", "--", "true"); r.Code != 125 || !strings.Contains(r.Stderr, "--critical") || !strings.Contains(r.Stderr, "PIDPressure") {
 		t.Errorf("code %d: %s", r.Code, r.Stderr)
@@ -95,36 +113,40 @@ func TestANodeUnderPressure(t *testing.T) {
 	}
 }
 
-// A kubelet that is restarted in the middle of a command: whatever comes out, it is never success.
+// A kubelet that is restarted in the middle of a command: whatever comes out, it is never success. What the command
+// itself would have ended with is not known any more, also where that is 0.
 func TestKubeletRestartIsNeverSuccess(t *testing.T) {
 	c := cluster(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	for range 3 {
-		cmd := c.Command(ctx, "kubectl", "nodeshell", "w2", "--", "sh", "-c", "echo begun; sleep 20; exit 3")
-		type result struct {
-			out string
-			err error
-		}
-		done := make(chan result, 1)
+	type result struct {
+		line, out string
+		err       error
+	}
+	lines := []string{"sleep 765435; exit 3", "sleep 15; sleep 765435; exit 0", "sleep 765435 & sleep 10; kill $!; exit 0"}
+	done := make(chan result)
+	for _, line := range lines {
+		cmd := c.Command(ctx, "kubectl", "nodeshell", "w2", "--", "sh", "-c", "echo begun; "+line)
 		go func() {
 			out, err := cmd.CombinedOutput()
-			done <- result{string(out), err}
+			done <- result{line, string(out), err}
 		}()
-		harness.Eventually(t, time.Minute, func() (string, bool) {
-			return "the command has not begun", processes(t, c, "w2", "sleep 20") != ""
-		})
-		heal := c.Fault(t, "stop-kubelet", "w2")
-		heal()
+	}
+	harness.Eventually(t, time.Minute, func() (string, bool) {
+		running := processes(t, c, "w2", "sleep ")
+		return "not all have begun: " + running, strings.Contains(running, "sleep 15") && strings.Contains(running, "sleep 10") && strings.Contains(running, "sleep 765435")
+	})
+	heal := c.Fault(t, "stop-kubelet", "w2")
+	heal()
+	for range lines {
 		r := <-done
 		var exit *exec.ExitError
-		if r.err == nil {
-			t.Errorf("success: %s", r.out)
-		} else if ok := asExit(r.err, &exit); !ok || exit.ExitCode() != 3 && exit.ExitCode() != 125 {
-			t.Errorf("%v: %s", r.err, r.out)
+		if !asExit(r.err, &exit) || exit.ExitCode() != 125 || !strings.Contains(r.out, "unknown") {
+			t.Errorf("%q: %v: %s", r.line, r.err, r.out)
 		}
 	}
 	nothingLeft(t, c, "")
+	processGone(t, c, "w2", "sleep 765435", time.Minute)
 }
 
 func asExit(err error, to **exec.ExitError) bool {
@@ -134,8 +156,7 @@ func asExit(err error, to **exec.ExitError) bool {
 // One node of three is dead: the others' results, the right codes, in bounded time; and nothing waits for the dead one.
 func TestADeadNode(t *testing.T) {
 	c := cluster(t)
-	heal := c.Fault(t, "stop-kubelet", "w2")
-	defer heal()
+	broken(t, c, "stop-kubelet")
 	harness.Eventually(t, 90*time.Second, func() (string, bool) {
 		r := run(t, c, "w2", "--dry-run", "--", "true")
 		return r.Stderr, strings.Contains(r.Stderr, "silent for")
@@ -161,16 +182,10 @@ func TestADeadNode(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		harness.Eventually(t, 30*time.Second, func() (string, bool) { return "no pod", podIn("Pending")(t, c, ns, 0) })
+		harness.Eventually(t, 30*time.Second, func() (string, bool) { return "no pod", podIn("Pending")(t, c, ns) })
 		cancel()
-		_ = cmd.Wait() // killed
-		// The Job ends by its deadline; a dead node's pod object stays until its kubelet is back.
-		harness.Eventually(t, time.Minute, func() (string, bool) {
-			rest := c.MustKubectl(t, "get", "pods", "-n", ns, "-o", "jsonpath={.items[*].metadata.deletionTimestamp} {.items[*].status.phase}")
-			return rest, strings.TrimSpace(rest) == "" || strings.Contains(rest, "T")
-		})
-		heal()
-		nothingLeft(t, c, ns)
+		_ = cmd.Wait()        // killed
+		nothingLeft(t, c, ns) // with no kubelet to confirm it: the pod has never run
 	})
 }
 
@@ -191,13 +206,13 @@ func TestCleanupFindsWhatAKilledClientWithoutAJobHasLeft(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	harness.Eventually(t, time.Minute, func() (string, bool) { return "not running", podIn("Running")(t, c, ns, 0) })
+	harness.Eventually(t, time.Minute, func() (string, bool) { return "not running", podIn("Running")(t, c, ns) })
 	if r := run(t, c, "cleanup", "-n", ns); r.Code != 0 || !strings.Contains(r.Stdout, "kept") {
 		t.Errorf("a session that runs: code %d, %s", r.Code, r.Stdout)
 	}
 	cancel()
 	_ = cmd.Wait() // killed
-	harness.Eventually(t, time.Minute, func() (string, bool) { return "its lease has not ended", podIn("Failed")(t, c, ns, 0) })
+	harness.Eventually(t, time.Minute, func() (string, bool) { return "its lease has not ended", podIn("Failed")(t, c, ns) })
 	if r := run(t, c, "cleanup", "-n", ns); r.Code != 0 || !strings.Contains(r.Stdout, "deleted") {
 		t.Errorf("code %d, %s %s", r.Code, r.Stdout, r.Stderr)
 	}
@@ -205,4 +220,46 @@ func TestCleanupFindsWhatAKilledClientWithoutAJobHasLeft(t *testing.T) {
 	if r := run(t, c, "cleanup", "-n", ns); r.Code != 0 || !strings.Contains(r.Stderr, "nothing is left") {
 		t.Errorf("code %d, %s %s", r.Code, r.Stdout, r.Stderr)
 	}
+}
+
+// What the cluster cannot remove by itself, the next session in that namespace does: the object of a pod without a Job,
+// and a namespace that was made for a session.
+func TestARunReapsWhatKilledClientsHaveLeft(t *testing.T) {
+	t.Parallel()
+	c := cluster(t)
+	ns := c.Namespace(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	began := time.Now()
+	mark := "e2e-reap=" + ns
+	for _, flags := range [][]string{{"-n", ns, "--no-job"}, {"--create-namespace"}} {
+		args := append([]string{"nodeshell", "w1", "--labels", mark}, flags...)
+		if err := c.Command(ctx, "kubectl", append(args, "--", "sleep", "765436")...).Start(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	marked := func(path string) string {
+		return strings.TrimSpace(c.MustKubectl(t, "get", "pods", "-A", "-l", mark, "-o", "jsonpath={range .items[*]}"+path+" {end}"))
+	}
+	harness.Eventually(t, 90*time.Second, func() (string, bool) {
+		phases := marked("{.status.phase}")
+		return phases, phases == "Running Running"
+	})
+	made := strings.TrimSpace(strings.ReplaceAll(marked("{.metadata.namespace}"), ns, ""))
+	cancel() // both are killed
+	harness.Eventually(t, 90*time.Second, func() (string, bool) {
+		phases := marked("{.status.phase}")
+		return phases, phases == "Failed" && time.Since(began) > 65*time.Second // younger ones may still have a client
+	})
+	if got := c.MustKubectl(t, "get", "namespace", made, "-o", "name"); !strings.Contains(got, "nodeshell-") {
+		t.Errorf("the session's own namespace is %q", got)
+	}
+	if r := run(t, c, "w1", "-n", ns, "--", "sleep", "3"); r.Code != 0 {
+		t.Errorf("code %d: %s", r.Code, r.Stderr)
+	}
+	nothingLeft(t, c, ns)
+	harness.Eventually(t, time.Minute, func() (string, bool) {
+		rest := c.MustKubectl(t, "get", "namespace", made, "--ignore-not-found")
+		return rest, rest == "" || strings.Contains(rest, "Terminating")
+	})
 }

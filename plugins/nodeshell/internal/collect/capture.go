@@ -64,7 +64,10 @@ func (r Reader) captureTarget(ctx context.Context, namespace string, ref target.
 		if err != nil {
 			return nil, err
 		}
-		if pod.Spec.NodeName == "" || pod.Status.Phase != corev1.PodRunning && pod.Status.Phase != corev1.PodPending {
+		if pod.Spec.NodeName == "" {
+			return nil, nowhere(pod)
+		}
+		if pod.Status.Phase != corev1.PodRunning && pod.Status.Phase != corev1.PodPending {
 			return nil, fmt.Errorf("pod %q in namespace %q has no network to capture: it is %s", ref.Name, namespace, pod.Status.Phase)
 		}
 		return []Target{{Pod: pod}}, nil

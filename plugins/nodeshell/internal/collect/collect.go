@@ -149,10 +149,21 @@ func (r Reader) podTarget(ctx context.Context, namespace, name string) (Target, 
 		return Target{}, err
 	}
 	if pod.Spec.NodeName == "" {
-		return Target{}, fmt.Errorf("pod %q in namespace %q is on no node yet (%s)", name, namespace, pod.Status.Phase)
+		return Target{}, nowhere(pod)
 	}
 	node, err := r.Client.CoreV1().Nodes().Get(ctx, pod.Spec.NodeName, metav1.GetOptions{})
 	return Target{Node: node, Pod: pod}, err
+}
+
+// nowhere says that a pod is on no node, in the scheduler's words.
+func nowhere(pod *corev1.Pod) error {
+	why := ""
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodScheduled && c.Message != "" {
+			why = ": " + c.Message
+		}
+	}
+	return fmt.Errorf("pod %q in namespace %q is on no node yet (%s%s)", pod.Name, pod.Namespace, pod.Status.Phase, why)
 }
 
 // node finds a node by its name, and else by an address, host name or provider ID that is unique.

@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod/podspec"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/evaluate"
@@ -30,7 +30,7 @@ type fixture struct {
 	Options evaluate.Options `json:"options"`
 	Tries   []evaluate.Try   `json:"tries"`
 	Usable  []string         `json:"usable"`
-	Wait    *helperpod.Wait  `json:"wait"`
+	Wait    *podspec.Wait    `json:"wait"`
 	Pod     *corev1.Pod      `json:"pod"`
 	Dropped int64            `json:"dropped"`
 }

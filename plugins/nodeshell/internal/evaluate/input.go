@@ -50,6 +50,10 @@ type Options struct {
 	Term    string
 	Lang    string
 
-	Kubectl finding.Kubectl // for next commands
-	Program string          // "nodeshell"
+	Kubectl       finding.Kubectl // for next commands
+	Call          []string        // the words of this call that a next command repeats ("w1", or "capture", "web"); empty: the node
+	CallRest      []string        // what stands behind the flags: "--", "uptime"
+	CallNamespace string          // -n, where it was given
+	Free          bool            // -n names pods, and the helper may live elsewhere
+	Program       string          // "nodeshell"
 }

@@ -8,7 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod/podspec"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/report"
 )
 
@@ -60,11 +60,15 @@ func denial(try Try, usable []string, plan report.Plan, o Options) finding.Findi
 		level := between(text, `PodSecurity "`, `"`)
 		message := fmt.Sprintf("namespace %q enforces Pod Security %q, which forbids a root shell", try.Namespace, level)
 		slices.Sort(usable)
-		command := o.Kubectl.Command("", o.Program, plan.Node, "--create-namespace")
+		pods := "" // -n names the pods of the call, or else the namespace that has just refused
+		if o.Free {
+			pods = o.CallNamespace
+		}
+		command := again(o, plan.Node, pods, "--create-namespace")
 		why := "makes a privileged namespace for this session, deleted with it"
-		if len(usable) > 0 {
+		if len(usable) > 0 && !o.Free {
 			message += "; usable here: " + strings.Join(usable, ", ")
-			command, why = o.Kubectl.Command(usable[0], o.Program, plan.Node), "uses a namespace that allows it"
+			command, why = again(o, plan.Node, usable[0]), "uses a namespace that allows it"
 		} else {
 			message += "; --create-namespace makes one for this session"
 		}
@@ -83,6 +87,18 @@ func denial(try Try, usable []string, plan report.Plan, o Options) finding.Findi
 	f.Object = &finding.ObjectRef{Kind: "Namespace", Name: try.Namespace}
 	f.Evidence = []finding.Evidence{{Source: "Namespace/" + try.Namespace, Path: "dry-run create", Value: text}}
 	return f
+}
+
+// again is the call itself once more, with more flags.
+func again(o Options, node, namespace string, more ...string) string {
+	words := []string{o.Program}
+	if len(o.Call) > 0 {
+		words = append(words, o.Call...)
+	} else {
+		words = append(words, node)
+	}
+	words = append(words, more...)
+	return o.Kubectl.Command(namespace, append(words, o.CallRest...)...)
 }
 
 func between(text, start, end string) string {
@@ -125,28 +141,29 @@ func privileged(pod *corev1.Pod) bool {
 
 // failures gives each reason for waiting its code, and its remedy.
 var failures = map[string]struct{ code, remedy string }{
-	helperpod.WaitSilent:      {KubeletSilent, "reach the node by its console or the cloud's session manager"},
-	helperpod.WaitPull:        {ImagePullSlow, "--no-pull needs no registry; --start-timeout waits longer"},
-	helperpod.WaitPullFailed:  {ImagePullFailed, "--no-pull needs no registry; or choose --image, --pull-secret"},
-	helperpod.WaitNeverPull:   {ImageNotOnNode, "choose an image that is on the node with --image"},
-	helperpod.WaitImageName:   {ImageWrong, "correct --image"},
-	helperpod.WaitArch:        {ImageWrong, "choose a multi-platform --image"},
-	helperpod.WaitRuntime:     {ContainerFailed, "choose an --image with sh and nsenter, such as " + DefaultImage},
-	helperpod.WaitSandbox:     {SandboxFailed, "the container runtime needs repair: reach the node by its console"},
-	helperpod.WaitVolume:      {ContainerFailed, "check the claim of --mount-pvc, or the host's /usr, /lib and /lib64 for --no-pull"},
-	helperpod.WaitPressure:    {NodePressure, "--critical enters all the same (it may stop a workload)"},
-	helperpod.WaitFull:        {NodeFull, "--critical makes room (it stops a workload)"},
-	helperpod.WaitAffinity:    {AffinityRefused, "use -n with a namespace that has no default node selector"},
-	helperpod.WaitTaint:       {AffinityRefused, "admission took the tolerations away: use -n with another namespace"},
-	helperpod.WaitRejected:    {KubeletRejected, "read the kubelet's reason"},
-	helperpod.WaitEnded:       {HelperEnded, "choose an --image with sh, such as " + DefaultImage},
-	helperpod.WaitDeleted:     {HelperEnded, "look for a policy controller that deletes privileged pods"},
-	helperpod.WaitNew:         {HelperNotStarted, "wait longer with --start-timeout"},
-	helperpod.WaitUnscheduled: {HelperNotStarted, "wait longer with --start-timeout"},
+	podspec.WaitSilent:      {KubeletSilent, "reach the node by its console or the cloud's session manager"},
+	podspec.WaitPull:        {ImagePullSlow, "--no-pull needs no registry; --start-timeout waits longer"},
+	podspec.WaitPullFailed:  {ImagePullFailed, "--no-pull needs no registry; or choose --image, --pull-secret"},
+	podspec.WaitNeverPull:   {ImageNotOnNode, "choose an image that is on the node with --image"},
+	podspec.WaitImageName:   {ImageWrong, "correct --image"},
+	podspec.WaitArch:        {ImageWrong, "choose a multi-platform --image"},
+	podspec.WaitRuntime:     {ContainerFailed, "choose an --image with sh and nsenter, such as " + DefaultImage},
+	podspec.WaitSandbox:     {SandboxFailed, "the container runtime needs repair: reach the node by its console"},
+	podspec.WaitVolume:      {ContainerFailed, "check the claim of --mount-pvc, or the host's /usr, /lib and /lib64 for --no-pull"},
+	podspec.WaitPressure:    {NodePressure, "--critical enters all the same (it may stop a workload)"},
+	podspec.WaitFull:        {NodeFull, "--critical makes room (it stops a workload)"},
+	podspec.WaitAffinity:    {AffinityRefused, "use -n with a namespace that has no default node selector"},
+	podspec.WaitTaint:       {AffinityRefused, "admission took the tolerations away: use -n with another namespace"},
+	podspec.WaitRejected:    {KubeletRejected, "read the kubelet's reason"},
+	podspec.WaitEnded:       {HelperEnded, "choose an --image with sh, such as " + DefaultImage},
+	podspec.WaitDeleted:     {HelperEnded, "look for a policy controller that deletes privileged pods"},
+	podspec.WaitOverdue:     {HelperEnded, "this machine or the API server is overloaded: try again, or with --no-job"},
+	podspec.WaitNew:         {HelperNotStarted, "wait longer with --start-timeout"},
+	podspec.WaitUnscheduled: {HelperNotStarted, "wait longer with --start-timeout"},
 }
 
 // NotStarted explains a pod that does not start.
-func NotStarted(plan report.Plan, w helperpod.Wait, o Options) finding.Finding {
+func NotStarted(plan report.Plan, w podspec.Wait, o Options) finding.Finding {
 	known, ok := failures[w.Code]
 	if !ok {
 		known.code, known.remedy = HelperNotStarted, "look at the node"
@@ -162,9 +179,9 @@ func NotStarted(plan report.Plan, w helperpod.Wait, o Options) finding.Finding {
 	f.Evidence = []finding.Evidence{{Source: "Pod", Path: "status", Value: w.Text}}
 	switch known.code {
 	case ImagePullFailed, ImagePullSlow:
-		f.Next = []finding.Next{{Command: o.Kubectl.Command(o.Namespace, o.Program, plan.Node, "--no-pull"), Why: "runs an image that is on the node, with the host's own tools", Risk: finding.Read}}
+		f.Next = []finding.Next{{Command: again(o, plan.Node, o.CallNamespace, "--no-pull"), Why: "runs an image that is on the node, with the host's own tools", Risk: finding.Read}}
 	case NodePressure, NodeFull:
-		f.Next = []finding.Next{{Command: o.Kubectl.Command(o.Namespace, o.Program, plan.Node, "--critical"), Why: "enters as a critical pod", Risk: finding.Destructive}}
+		f.Next = []finding.Next{{Command: again(o, plan.Node, o.CallNamespace, "--critical"), Why: "enters as a critical pod", Risk: finding.Destructive}}
 	}
 	return f
 }

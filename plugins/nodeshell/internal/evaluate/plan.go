@@ -128,7 +128,7 @@ func conditions(node *corev1.Node, o Options) []finding.Finding {
 		f := titled(NodePressure, fmt.Sprintf("node %q is under %s and admits critical pods only: give --critical (it may stop a workload)", node.Name, kind))
 		f.Object = nodeRef(node.Name)
 		f.Evidence = []finding.Evidence{{Source: "Node", Path: "status.conditions[" + string(kind) + "]", Value: "True: " + c.Message}}
-		f.Next = []finding.Next{{Command: o.Kubectl.Command("", o.Program, node.Name, "--critical"), Why: "enters as a critical pod", Risk: finding.Destructive}}
+		f.Next = []finding.Next{{Command: again(o, node.Name, o.CallNamespace, "--critical"), Why: "enters as a critical pod", Risk: finding.Destructive}}
 		if o.Force {
 			f.Severity = finding.Warning
 		}

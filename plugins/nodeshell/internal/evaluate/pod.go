@@ -8,7 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod/podspec"
 )
 
 const (
@@ -71,6 +71,11 @@ func windows(node *corev1.Node) bool {
 	return strings.EqualFold(node.Status.NodeInfo.OperatingSystem, "windows") || node.Labels[corev1.LabelOSStable] == "windows"
 }
 
+// grace is 0 for deletions by others than nodeshell, which asks for 1: a kubelet does not give up a pull for a deleted
+// pod, and with any grace the object of a client that was killed stays for as long as the pull goes on. The process does
+// not need the object to vouch for it: it ends with its lease.
+const grace = 0
+
 // buildPod makes the exact pod. Bound by nodeName, it needs no scheduler and no free room; on the host's network, no
 // CNI; without volumes and token, no wait of the kubelet.
 func buildPod(in Input, o Options, now time.Time) *corev1.Pod {
@@ -79,20 +84,20 @@ func buildPod(in Input, o Options, now time.Time) *corev1.Pod {
 		ObjectMeta: metav1.ObjectMeta{
 			Name: o.Name, Namespace: o.Namespace,
 			Labels: map[string]string{
-				helperpod.ManagedByLabel: o.Manager, helperpod.RunLabel: o.RunID, helperpod.HelperLabel: o.Name,
+				podspec.ManagedByLabel: o.Manager, podspec.RunLabel: o.RunID, podspec.HelperLabel: o.Name,
 				"sidecar.istio.io/inject": "false",
 			},
 			Annotations: map[string]string{
 				"cluster-autoscaler.kubernetes.io/safe-to-evict": "true",
 				"kubectl.kubernetes.io/default-container":        Container,
 				"linkerd.io/inject":                              "disabled",
-				helperpod.ExpiresAnnotation:                      now.Add(o.MaxDuration).UTC().Format(time.RFC3339),
+				podspec.ExpiresAnnotation:                        now.Add(o.MaxDuration).UTC().Format(time.RFC3339),
 			},
 		},
 		Spec: corev1.PodSpec{
 			NodeName:                      in.Node.Name,
 			RestartPolicy:                 corev1.RestartPolicyNever,
-			TerminationGracePeriodSeconds: ptr(int64(1)),
+			TerminationGracePeriodSeconds: ptr(int64(grace)),
 			ActiveDeadlineSeconds:         ptr(int64(o.MaxDuration.Seconds())),
 			Tolerations:                   []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
 			AutomountServiceAccountToken:  ptr(false),
@@ -109,10 +114,10 @@ func buildPod(in Input, o Options, now time.Time) *corev1.Pod {
 		pod.Annotations[key] = value
 	}
 	if in.User != "" {
-		pod.Annotations[helperpod.UserAnnotation] = in.User
+		pod.Annotations[podspec.UserAnnotation] = in.User
 	}
 	if o.Reason != "" {
-		pod.Annotations[helperpod.ReasonAnnotation] = o.Reason
+		pod.Annotations[podspec.ReasonAnnotation] = o.Reason
 	}
 	if o.Critical {
 		pod.Spec.PriorityClassName = "system-node-critical"
@@ -122,7 +127,7 @@ func buildPod(in Input, o Options, now time.Time) *corev1.Pod {
 	}
 	container := corev1.Container{
 		Name: Container, Image: Image(in.Node, o), ImagePullPolicy: corev1.PullIfNotPresent,
-		Command: helperpod.HolderCommand("sh"), Stdin: true,
+		Command: podspec.HolderCommand("sh"), Stdin: true,
 	}
 	if windows(in.Node) {
 		hostProcess(pod, &container)
@@ -156,7 +161,7 @@ func hostProcess(pod *corev1.Pod, container *corev1.Container) {
 	pod.Spec.SecurityContext = &corev1.PodSecurityContext{WindowsOptions: &corev1.WindowsSecurityContextOptions{
 		HostProcess: ptr(true), RunAsUserName: ptr(`NT AUTHORITY\SYSTEM`),
 	}}
-	container.Command = []string{powershell, "-NoProfile", "-Command", windowsHolder(helperpod.Lease)}
+	container.Command = []string{powershell, "-NoProfile", "-Command", windowsHolder(podspec.Lease)}
 }
 
 const powershell = `C:\Windows\System32\WindowsPowerShell\v1.0\powershell.exe`
@@ -170,7 +175,7 @@ func windowsHolder(lease time.Duration) string {
 // withoutPull runs any image that is on the node with the host's own tools over it, read-only: no registry is asked.
 func withoutPull(pod *corev1.Pod, container *corev1.Container, donor string) {
 	container.Image, container.ImagePullPolicy = donor, corev1.PullNever
-	container.Command = helperpod.HolderCommand("/usr/bin/sh")
+	container.Command = podspec.HolderCommand("/usr/bin/sh")
 	for _, dir := range []string{"usr", "lib", "lib64"} {
 		pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "host-" + dir, VolumeSource: corev1.VolumeSource{
 			HostPath: &corev1.HostPathVolumeSource{Path: "/" + dir},

@@ -269,9 +269,9 @@ func parse(output string) (host string, processes []Process) {
 }
 
 // enter opens the namespace, checks that it is still the one that was found, and only then goes in: a process ID may have
-// been given to another process since.
+// been given to another process since. Without "command", a redirection of exec that fails ends the shell at once.
 const enter = `
-exec 9<"/proc/$1/ns/net" || { echo "nodeshell: the pod's process $1 has ended" >&2; exit 125; }
+{ command exec 9<"/proc/$1/ns/net"; } 2>/dev/null || { echo "nodeshell: the pod's process $1 has ended" >&2; exit 125; }
 if [ "$(readlink /proc/self/fd/9)" != "$2" ] || ! grep -qsF -e "$3" "/proc/$1/cgroup"; then
   echo "nodeshell: process $1 is not the pod's any more" >&2; exit 125
 fi

@@ -1,6 +1,9 @@
 package netns
 
 import (
+	"fmt"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -136,5 +139,48 @@ func TestScanLooksForAddressesAsTheKernelWritesThem(t *testing.T) {
 	argv := q.ScanCommand("sh")
 	if argv[5] != "10.0.0.7" || argv[6] != "fd000000000000000000000000000007" {
 		t.Errorf("%q", argv[4:])
+	}
+}
+
+// Between the scan and the entry a process may end, and its number may be another's: neither is entered.
+func TestEnterChecksTheProcessOnceMore(t *testing.T) {
+	self := fmt.Sprint(os.Getpid())
+	own, err := os.Readlink("/proc/self/ns/net")
+	if err != nil {
+		t.Logf("no /proc here: %v", err)
+		return
+	}
+	cgroups, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		t.Fatal(err)
+	}
+	word, _, _ := strings.Cut(string(cgroups), "\n")
+	tests := map[string]struct {
+		found Found
+		code  int
+		out   string
+	}{
+		"there":              {Found{PID: self, Netns: own, Word: word}, 0, own},
+		"ended":              {Found{PID: "999999999", Netns: own, Word: word}, 125, "nodeshell: the pod's process 999999999 has ended"},
+		"another's now":      {Found{PID: self, Netns: own, Word: "another"}, 125, "nodeshell: process " + self + " is not the pod's any more"},
+		"in another network": {Found{PID: self, Netns: "net:[1]", Word: word}, 125, "is not the pod's any more"},
+	}
+	for _, shell := range []string{"dash", "bash", "busybox"} {
+		path, err := exec.LookPath(shell)
+		if err != nil {
+			t.Logf("%s is not here", shell)
+			continue
+		}
+		for name, test := range tests {
+			argv := test.found.Enter(path, []string{"readlink", NetFile})
+			if shell == "busybox" {
+				argv = append([]string{path, "sh"}, argv[1:]...)
+			}
+			cmd := exec.CommandContext(t.Context(), argv[0], argv[1:]...)
+			out, _ := cmd.CombinedOutput() // the code is looked at
+			if code := cmd.ProcessState.ExitCode(); code != test.code || !strings.Contains(string(out), test.out) || strings.Count(string(out), "\n") != 1 {
+				t.Errorf("%s, %s: code %d, %q", shell, name, code, out)
+			}
+		}
 	}
 }

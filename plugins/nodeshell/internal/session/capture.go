@@ -11,8 +11,8 @@ import (
 // CaptureScript runs tcpdump and ends it when its standard input ends: an exec cannot send a signal, and killing the
 // client would leave tcpdump running on the node. The kernel hands packets over in blocks that it closes after a second,
 // and those of an open block would be lost: so it waits that long, and then SIGTERM makes tcpdump flush and print its
-// counters. Arguments: where
-// ("net" with descriptor 9, "host" or "here"), interface or nothing, seconds or 0, then tcpdump's own.
+// counters. Arguments: where ("net" with descriptor 9, "host" or "here"), interface or nothing, seconds or 0, then
+// tcpdump's own.
 const CaptureScript = `
 where=$1 i=$2 d=$3; shift 3
 PATH=/tmp/nodeshell:$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; export PATH
@@ -33,24 +33,32 @@ echo "capture tool=$tool interface=$i" >&2
 exec 3<&0
 $in tcpdump $z -i "$i" "$@" </dev/null 3<&- & t=$!
 { cat <&3; sleep 1.1 || sleep 2; kill -TERM $t; } >/dev/null 2>&1 & w=$!
-[ "$d" = 0 ] || { sleep "$d"; kill -TERM $t; } >/dev/null 2>&1 &
+[ "$d" = 0 ] || { sleep "$d"; kill -TERM $t; } >/dev/null 2>&1 & s=$!
 wait $t; r=$?
-kill $w 2>/dev/null
+kill $w $s 2>/dev/null
 exit $r
 `
 
 // TcpdumpLog reads what tcpdump says on standard error.
 type TcpdumpLog struct {
-	mu   sync.Mutex
-	text strings.Builder
+	Listening func(tool, device string) // called once, when packets begin to be kept; may be nil
+
+	mu      sync.Mutex
+	text    strings.Builder
+	listens bool
 }
 
 // Write keeps the first part of the text; a broken filter says so at once.
 func (l *TcpdumpLog) Write(p []byte) (int, error) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	if l.text.Len() < 64<<10 {
 		l.text.Write(p)
+	}
+	began := !l.listens && strings.Contains(l.text.String(), "listening on ")
+	l.listens = l.listens || began
+	l.mu.Unlock()
+	if began && l.Listening != nil {
+		l.Listening(l.Setup())
 	}
 	return len(p), nil
 }

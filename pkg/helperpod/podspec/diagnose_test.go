@@ -1,4 +1,4 @@
-package helperpod
+package podspec
 
 import (
 	"strings"
@@ -90,7 +90,7 @@ func TestDiagnoseDoesNotDependOnTheOrderOfEvents(t *testing.T) {
 func TestAnInjectedSidecarIsNotTakenForTheHelper(t *testing.T) {
 	pod := waitingPod("ContainerCreating", "")
 	pod.Status.ContainerStatuses = append([]corev1.ContainerStatus{{Name: "proxy", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}}, pod.Status.ContainerStatuses...)
-	if running(pod, "shell") {
+	if Running(pod, "shell") {
 		t.Error("the sidecar runs, the helper does not")
 	}
 }
@@ -106,7 +106,7 @@ func TestOnlyWhatNeverStartedMayBeForgottenAtOnce(t *testing.T) {
 		pod  *corev1.Pod
 		want bool
 	}{"pulling": {pulling, true}, "not seen by its kubelet": {unseen, true}, "restarted": {restarted, false}, "running": {runs, false}} {
-		if got := neverStarted(test.pod, "shell"); got != test.want {
+		if got := NeverStarted(test.pod, "shell"); got != test.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}

@@ -1,4 +1,4 @@
-package helperpod
+package podspec
 
 import (
 	"cmp"
@@ -38,6 +38,7 @@ const (
 	WaitRejected     = "KubeletRejected"
 	WaitEnded        = "EndedAtOnce"
 	WaitDeleted      = "DeletedMeanwhile"
+	WaitOverdue      = "GuardOverdue"
 	WaitCreateDenied = "CreateDenied"
 )
 
@@ -160,13 +161,14 @@ func statusOf(pod *corev1.Pod, container string) *corev1.ContainerStatus {
 	return nil
 }
 
-func running(pod *corev1.Pod, container string) bool {
+// Running says that the container runs and nobody has deleted its pod.
+func Running(pod *corev1.Pod, container string) bool {
 	status := statusOf(pod, container)
 	return status != nil && status.State.Running != nil && pod.DeletionTimestamp == nil
 }
 
-// neverStarted says that no process of the container has ever been.
-func neverStarted(pod *corev1.Pod, container string) bool {
+// NeverStarted says that no process of the container has ever been.
+func NeverStarted(pod *corev1.Pod, container string) bool {
 	if pod.Status.Phase != corev1.PodPending {
 		return false
 	}

@@ -1,4 +1,4 @@
-package helperpod
+package podspec
 
 import (
 	"errors"

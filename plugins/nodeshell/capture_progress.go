@@ -1,0 +1,63 @@
+package nodeshell
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+)
+
+// progress tells a person that every tcpdump listens (what is tried before that would be missed), and then how much
+// there is. Off a terminal it is silent.
+type progress struct {
+	say     func(text string) // nil: nobody looks
+	packets atomic.Int64
+	bytes   atomic.Int64
+
+	mu   sync.Mutex
+	line bool // a line without its end stands there
+}
+
+func (p *progress) listening(name, tool, device string) {
+	p.print(fmt.Sprintf("%s: capturing on %s (tcpdump of the %s); Ctrl-C ends it\n", output.Sanitize(name), output.Sanitize(device), output.Sanitize(tool)), false)
+}
+
+func (p *progress) print(text string, open bool) {
+	if p.say == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.line {
+		text = "\r\x1b[K" + text
+	}
+	p.line = open
+	p.say(text)
+}
+
+// count shows the sum every second until stop is called.
+func (p *progress) count() (stop func()) {
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				p.print("", false)
+				return
+			case <-tick.C:
+			}
+			if n := p.packets.Load(); n > 0 {
+				p.print(fmt.Sprintf("%s, %s", output.Plural(int(n), "packet"), output.Bytes(p.bytes.Load())), true)
+			}
+		}
+	})
+	return func() {
+		close(done)
+		wg.Wait()
+	}
+}
