@@ -3,14 +3,12 @@ package nodeshell
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"time"
 
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/klog/v2"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
@@ -43,9 +41,6 @@ func newRunner(env *cli.Env, connection *kube.Flags, pod podFlags) (*runner, err
 	if err != nil {
 		return nil, err
 	}
-	if !klog.V(1).Enabled() {
-		silenceLog()
-	}
 	// Pod Security's warnings about a privileged pod say what the user knows: that it is privileged.
 	cluster.Config.WarningHandler = rest.NoWarnings{}
 	client, err := cluster.Typed()
@@ -53,17 +48,6 @@ func newRunner(env *cli.Env, connection *kube.Flags, pod podFlags) (*runner, err
 		return nil, err
 	}
 	return &runner{env: env, cluster: cluster, client: client, reader: collect.Reader{Client: client}, pod: pod, id: helperpod.NewID()}, nil
-}
-
-// silenceLog keeps client-go's log off standard error, which is the remote command's: it reports reads that were given
-// up as errors. What the user has to know comes back as an error.
-func silenceLog() {
-	set := flag.NewFlagSet("klog", flag.ContinueOnError)
-	klog.InitFlags(set)
-	for name, value := range map[string]string{"logtostderr": "false", "alsologtostderr": "false", "stderrthreshold": "FATAL"} {
-		_ = set.Lookup(name).Value.Set(value) // values that klog knows
-	}
-	klog.SetOutput(io.Discard)
 }
 
 func run(ctx context.Context, env *cli.Env, connection *kube.Flags, o Options) error {

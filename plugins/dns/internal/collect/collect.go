@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/kubernetes"
@@ -164,7 +165,8 @@ func (c *Collector) objects(ctx context.Context, w Wants) error {
 	})
 	c.optional(ctx, &wg, w, cached)
 	wg.Wait()
-	if len(c.in.Services) == 0 && servicesErr != nil && !c.anyAnswer() {
+	// Refused credentials are no permission that lacks: nothing will be answered.
+	if apierrors.IsUnauthorized(servicesErr) || len(c.in.Services) == 0 && servicesErr != nil && !c.anyAnswer() {
 		return servicesErr
 	}
 	return c.target(w)

@@ -15,7 +15,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
-	"k8s.io/klog/v2"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
@@ -56,10 +55,6 @@ func (c *Collector) Watch(ctx context.Context, scope Scope) (*Watcher, error) {
 		}
 		w.target(t, selector)
 	}
-	quiet := ctx
-	if !klog.V(1).Enabled() { // a watch that ends is taken up again: nothing to tell between the lines of progress
-		quiet = klog.NewContext(ctx, klog.Logger{})
-	}
 	for _, p := range w.parts {
 		if err := p.informer.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) { p.failed(err) }); err != nil {
 			return nil, err
@@ -67,7 +62,7 @@ func (c *Collector) Watch(ctx context.Context, scope Scope) (*Watcher, error) {
 		if _, err := p.informer.AddEventHandler(w.handler(p)); err != nil {
 			return nil, err
 		}
-		go p.informer.RunWithContext(quiet)
+		go p.informer.RunWithContext(ctx)
 	}
 	w.settle(ctx)
 	return w, ctx.Err()
