@@ -1,6 +1,7 @@
 package helperpod
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -59,7 +60,8 @@ func TestAGuardThatWasNotRenewedIsNamed(t *testing.T) {
 	for renewed, want := range map[time.Duration]string{0: podspec.WaitDeleted, pendingLease + time.Second: podspec.WaitOverdue} {
 		h := &Helper{group: g, name: "h", container: "c", guarded: true, renewed: time.Now().Add(-renewed)}
 		_, err := g.await(t.Context(), h, Patience{Start: time.Minute}, nil)
-		if not, ok := err.(*NotStarted); !ok || not.Code != want {
+		var not *NotStarted
+		if !errors.As(err, &not) || not.Code != want {
 			t.Errorf("renewed %s ago: %v; want %s", renewed, err, want)
 		}
 	}

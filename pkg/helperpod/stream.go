@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -244,8 +243,6 @@ func (s *stream) sendSizes(sizes <-chan Size, stop <-chan struct{}) {
 		}
 	}
 }
-
-func seconds(d time.Duration) string { return fmt.Sprintf("%d", int64(d.Seconds())) }
 
 func orDiscard(w io.Writer) io.Writer {
 	if w == nil {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -67,13 +68,16 @@ func faults() []fault {
 // verdicts are the words that must not be said of what was not read.
 var verdicts = []string{"Healthy", "Degraded", "Unhealthy", "Failing", "Complete", "Progressing", "Stuck", "Failed"}
 
+// command is one run of a plugin.
+type command struct {
+	program string
+	plugin  func(*cli.Env) *cobra.Command
+	args    string
+	fails   int // the exit code of a failure of its own
+}
+
 func TestAServerThatMisbehavesIsNamedAndNothingIsJudged(t *testing.T) {
-	commands := []struct {
-		program string
-		plugin  func(*cli.Env) *cobra.Command
-		args    string
-		fails   int // the exit code of a failure of its own
-	}{
+	commands := []command{
 		{"kubectl nodeinfo", nodeinfo.New, "", cli.ExitError},
 		{"kubectl nodeinfo", nodeinfo.New, "w1", cli.ExitError},
 		{"kubectl nodeinfo", nodeinfo.New, "-o json", cli.ExitError},
@@ -87,37 +91,42 @@ func TestAServerThatMisbehavesIsNamedAndNothingIsJudged(t *testing.T) {
 		{"kubectl nodeshell", nodeshell.New, "w1 -- true", 125},
 		{"kubectl nodeshell", nodeshell.New, "capture pod/web -w -", 125},
 	}
+	var all sync.WaitGroup // not t.Parallel: it runs as many at a time as there are processors, and these wait
 	for _, f := range faults() {
 		server := httptest.NewServer(f.answer)
 		t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
 		kubeconfig := testkit.Kubeconfig(t, server.URL, "token")
 		for _, c := range commands {
-			t.Run(f.name+"/"+strings.TrimPrefix(c.program, "kubectl ")+" "+c.args, func(t *testing.T) {
-				t.Parallel()
-				env := testkit.NewEnv(c.program, time.Now())
-				env.Now = time.Now
-				args := append([]string{"--kubeconfig", kubeconfig, "--request-timeout=2s"}, strings.Fields(c.args)...)
-				began := time.Now()
-				code := env.Run(t, c.plugin, args...)
-				stdout, stderr := env.Stdout.String(), env.Stderr.String()
-				if f.partial && strings.HasPrefix(stdout, "Unknown: ") && code == 0 {
-					return // a report that says of each source that it may not be read
-				}
-				if code != c.fails && code != cli.ExitTimeout {
-					t.Errorf("exit %d", code)
-				}
-				if n := strings.Count(stderr, "\n"); n < 1 || n > 2 || !strings.Contains(stderr, f.says) || strings.Contains(stderr, "goroutine") {
-					t.Errorf("stderr has %d lines, or lacks %q:\n%s", n, f.says, stderr)
-				}
-				for _, word := range verdicts {
-					if strings.Contains(stdout, word) {
-						t.Errorf("judged without having read: %s", stdout)
-					}
-				}
-				if took := time.Since(began); took > 30*time.Second {
-					t.Errorf("took %s", took)
-				}
+			all.Go(func() {
+				t.Run(f.name+"/"+strings.TrimPrefix(c.program, "kubectl ")+" "+c.args, func(t *testing.T) { answers(t, f, c, kubeconfig) })
 			})
 		}
+	}
+	all.Wait()
+}
+
+func answers(t *testing.T, f fault, c command, kubeconfig string) {
+	env := testkit.NewEnv(c.program, time.Now())
+	env.Now = time.Now
+	args := append([]string{"--kubeconfig", kubeconfig, "--request-timeout=2s"}, strings.Fields(c.args)...)
+	began := time.Now()
+	code := env.Run(t, c.plugin, args...)
+	stdout, stderr := env.Stdout.String(), env.Stderr.String()
+	if f.partial && strings.HasPrefix(stdout, "Unknown: ") && code == 0 {
+		return // a report that says of each source that it may not be read
+	}
+	if code != c.fails && code != cli.ExitTimeout {
+		t.Errorf("exit %d", code)
+	}
+	if n := strings.Count(stderr, "\n"); n < 1 || n > 2 || !strings.Contains(stderr, f.says) || strings.Contains(stderr, "goroutine") {
+		t.Errorf("stderr has %d lines, or lacks %q:\n%s", n, f.says, stderr)
+	}
+	for _, word := range verdicts {
+		if strings.Contains(stdout, word) {
+			t.Errorf("judged without having read: %s", stdout)
+		}
+	}
+	if took := time.Since(began); took > 30*time.Second {
+		t.Errorf("took %s", took)
 	}
 }

@@ -35,8 +35,8 @@ type cell struct {
 	registry  *silentRegistry
 }
 
-func (c *cell) port() string  { return fmt.Sprintf("tcp port %d", c.mark%60000) }
-func (c *cell) child() string { return fmt.Sprintf("sleep %d", c.mark) }
+func (x *cell) port() string  { return fmt.Sprintf("tcp port %d", x.mark%60000) }
+func (x *cell) child() string { return fmt.Sprintf("sleep %d", x.mark) }
 
 func stages() []stage {
 	pending := func(c *cell, s snapshot) bool { return strings.Contains(s.objects[c.namespace], "Pod Pending") }
