@@ -57,12 +57,17 @@ func Dress(env *Env, root *cobra.Command) {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return Usage(err) })
 	root.SetHelpCommand(&cobra.Command{Use: "no-help", Hidden: true})
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.PersistentPreRun = func(*cobra.Command, []string) { quietLog() }
+	root.PersistentPreRun = func(*cobra.Command, []string) {
+		if env.ownsProcess {
+			quietLog()
+		}
+	}
 	root.AddCommand(versionCommand(env), completionCommand(env, root))
 }
 
 // quietLog keeps client-go's log off standard error unless -v asks for it: it reports as errors what is tried again or
-// given up, between the lines of progress or of a remote command. What a user has to know comes back as an error.
+// given up, between the lines of progress or of a remote command. What a user has to know comes back as an error. The
+// log is the process's: tests that run several commands in one leave it alone.
 func quietLog() {
 	if klog.V(1).Enabled() {
 		return

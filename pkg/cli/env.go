@@ -36,6 +36,8 @@ type Env struct {
 	// FailureCode is the exit code for this plugin's own failures, wrong usage included. 0 is ExitError. A plugin that
 	// passes on a remote command's code sets it, so that the two can be told apart.
 	FailureCode int
+
+	ownsProcess bool // the command is the process: its log may be set
 }
 
 // Build says what this binary is.

@@ -20,6 +20,7 @@ func Main(newCommand func(*Env) *cobra.Command) int {
 	// A reader that went away ends the run quietly, through an error from Write rather than by the signal.
 	signal.Ignore(syscall.SIGPIPE)
 	env := processEnv(quietPipe{os.Stdout, cancel})
+	env.ownsProcess = true
 	stop := catchSignals(cancel)
 	defer stop()
 	return Run(ctx, env, newCommand(env), os.Args[1:])

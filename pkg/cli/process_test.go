@@ -12,7 +12,20 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/klog/v2"
 )
+
+// A library's log is no text of ours, unless it is asked for.
+func TestTheLogIsQuietUnlessAskedFor(t *testing.T) {
+	for args, want := range map[string]bool{"": false, "-v=1": true} {
+		command := exec.Command(os.Args[0], strings.Fields(args)...)
+		command.Env = append(os.Environ(), "CLI_TEST_PLAY=log")
+		out, err := command.CombinedOutput()
+		if got := strings.Contains(string(out), "a read was given up"); err != nil || got != want {
+			t.Errorf("%q: %v, %q", args, err, out)
+		}
+	}
+}
 
 func TestDisplayName(t *testing.T) {
 	tests := map[string]string{
@@ -43,6 +56,15 @@ func TestMain(m *testing.M) {
 				env.Warn("cleaned up")
 				return c.Context().Err()
 			}}
+		}))
+	case "log":
+		os.Exit(Main(func(env *Env) *cobra.Command {
+			command := &cobra.Command{Use: "log", RunE: func(*cobra.Command, []string) error {
+				klog.ErrorS(nil, "a read was given up")
+				return nil
+			}}
+			AddConnectionFlags(env, command)
+			return command
 		}))
 	case "print":
 		os.Exit(Main(func(env *Env) *cobra.Command {

@@ -71,6 +71,7 @@ func (g *Group) Start(ctx context.Context, spec Spec) (*Helper, error) {
 	pod, err := g.await(ctx, h, spec.Patience, spec.Tell)
 	if errors.Is(err, errNoPod) {
 		klog.V(2).InfoS("no pod from the Job controller, using a bare pod", "job", h.name)
+		h.renewing()
 		_ = h.removeJob(ctx) // what is left of it ends by its own deadline
 		spec.Guard = false
 		// Its pod may still come: under the same name the two would be taken for each other, and the wrong one deleted.
@@ -173,7 +174,7 @@ func GuardJob(pod *corev1.Pod) *batchv1.Job {
 // A client that dies while the image is being pulled leaves a Job that ends within the lease.
 func (h *Helper) renewDeadline(ctx context.Context) {
 	ctx, h.renewing = context.WithCancel(ctx)
-	start := time.Now()
+	start, job := time.Now(), h.name
 	h.setRenewed(start)
 	go func() {
 		tick := time.NewTicker(pendingLease / 6)
@@ -185,10 +186,10 @@ func (h *Helper) renewDeadline(ctx context.Context) {
 			case <-tick.C:
 			}
 			now := time.Now()
-			if err := h.patchDeadline(ctx, now.Sub(start)+pendingLease); err == nil {
+			if err := h.patchDeadline(ctx, job, now.Sub(start)+pendingLease); err == nil {
 				h.setRenewed(now)
 			} else if ctx.Err() == nil {
-				klog.V(2).InfoS("the Job's deadline was not renewed", "job", h.name, "err", err)
+				klog.V(2).InfoS("the Job's deadline was not renewed", "job", job, "err", err)
 			}
 		}
 	}()
@@ -207,11 +208,11 @@ func (h *Helper) overdue() bool {
 	return h.guarded && time.Since(h.renewed) > pendingLease
 }
 
-func (h *Helper) patchDeadline(ctx context.Context, until time.Duration) error {
+func (h *Helper) patchDeadline(ctx context.Context, job string, until time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, pendingLease/2)
 	defer cancel()
 	patch := fmt.Sprintf(`{"spec":{"activeDeadlineSeconds":%d}}`, int64(until.Seconds())+1)
-	_, err := h.group.Client.BatchV1().Jobs(h.group.Namespace).Patch(ctx, h.name, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+	_, err := h.group.Client.BatchV1().Jobs(h.group.Namespace).Patch(ctx, job, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
 	return err
 }
 
@@ -234,10 +235,10 @@ func (h *Helper) holdLease(ctx context.Context) {
 		// From here on the holder keeps the lease; the Job only bounds the whole.
 		h.renewing()
 		go func() {
-			err := h.patchDeadline(ctx, time.Duration(*h.Asked.Spec.ActiveDeadlineSeconds)*time.Second)
+			err := h.patchDeadline(ctx, h.name, time.Duration(*h.Asked.Spec.ActiveDeadlineSeconds)*time.Second)
 			for i := 0; err != nil && i < 4 && ctx.Err() == nil; i++ {
 				time.Sleep(time.Second)
-				err = h.patchDeadline(ctx, time.Duration(*h.Asked.Spec.ActiveDeadlineSeconds)*time.Second)
+				err = h.patchDeadline(ctx, h.name, time.Duration(*h.Asked.Spec.ActiveDeadlineSeconds)*time.Second)
 			}
 			if err != nil && ctx.Err() == nil {
 				h.warn(fmt.Sprintf("the session ends within half a minute: its Job's deadline cannot be extended (%v); use --no-job", err))

@@ -50,6 +50,7 @@ type event struct {
 // report prints the events of a run, with all that tests say if it is verbose, and counts the tests that were skipped.
 func report(events io.Reader, out io.Writer, verbose bool) (skipped int) {
 	said := map[[2]string]*strings.Builder{} // by package and test; the package's own lines have no test
+	whole := map[string]*strings.Builder{}   // by package: the report of a data race stands where the detector happened to be
 	lines := bufio.NewScanner(events)
 	lines.Buffer(nil, 16<<20)
 	for lines.Scan() {
@@ -72,6 +73,10 @@ func report(events io.Reader, out io.Writer, verbose bool) (skipped int) {
 		switch e.Action {
 		case "output":
 			said[id].WriteString(e.Output)
+			if whole[e.Package] == nil {
+				whole[e.Package] = &strings.Builder{}
+			}
+			whole[e.Package].WriteString(e.Output)
 		case "skip":
 			if e.Test != "" {
 				skipped++
@@ -79,7 +84,11 @@ func report(events io.Reader, out io.Writer, verbose bool) (skipped int) {
 			}
 			delete(said, id)
 		case "fail":
-			if !verbose {
+			switch {
+			case verbose:
+			case e.Test == "" && strings.Contains(text(whole[e.Package]), "DATA RACE"):
+				io.WriteString(out, text(whole[e.Package])) //nolint:errcheck // the terminal is gone
+			default:
 				io.WriteString(out, said[id].String()) //nolint:errcheck // the terminal is gone
 			}
 			delete(said, id)
@@ -91,6 +100,13 @@ func report(events io.Reader, out io.Writer, verbose bool) (skipped int) {
 		}
 	}
 	return skipped
+}
+
+func text(b *strings.Builder) string {
+	if b == nil {
+		return ""
+	}
+	return b.String()
 }
 
 // reason is what a test said before it was skipped: "file_test.go:12: why".
