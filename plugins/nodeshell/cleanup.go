@@ -245,9 +245,19 @@ func (r *runner) emptyNamespaces(ctx context.Context, options metav1.ListOptions
 		if live[n.Name] || r.cluster.Clock.Now().Sub(n.CreationTimestamp.Time) < time.Minute {
 			state = "running"
 		}
+		if state == "empty" && r.othersLive(ctx, n.Name) {
+			continue
+		}
 		list = append(list, r.judge("namespace", n.ObjectMeta, state, "", o))
 	}
 	return list
+}
+
+// othersLive says whether a namespace that a session made has come to hold somebody else's pods, or may: with it they
+// would go, too.
+func (r *runner) othersLive(ctx context.Context, namespace string) bool {
+	pods, err := r.client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: podspec.ManagedByLabel + "!=" + manager, Limit: 1})
+	return err != nil || len(pods.Items) > 0
 }
 
 func (r *runner) removeLeftover(ctx context.Context, l leftover) error {

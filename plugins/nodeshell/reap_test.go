@@ -44,11 +44,13 @@ func runnerOn(objects ...runtime.Object) (*runner, *fake.Clientset) {
 func TestARunReapsWhatKilledClientsLeft(t *testing.T) {
 	foreign := pod("x", "foreign", time.Hour, -time.Minute, corev1.PodFailed)
 	foreign.Labels[podspec.ManagedByLabel] = "somebody-else"
+	guest := pod("nodeshell-shared", "guest", time.Hour, -time.Minute, corev1.PodFailed)
+	guest.Labels = nil
 	space := func(name string, age time.Duration) *corev1.Namespace {
 		return &corev1.Namespace{ObjectMeta: meta("", name, age, 0)}
 	}
 	r, client := runnerOn(
-		foreign,
+		foreign, guest, space("nodeshell-shared", time.Hour),
 		pod("x", "failed", time.Hour, time.Hour, corev1.PodFailed),
 		pod("x", "ended-now", 10*time.Second, time.Hour, corev1.PodSucceeded),
 		pod("x", "running", time.Hour, time.Hour, corev1.PodRunning),
