@@ -11,8 +11,8 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/e2e/harness"
 )
 
+// Not in parallel: it looks at the namespaces of every session.
 func TestPodSecurity(t *testing.T) {
-	t.Parallel()
 	c := cluster(t)
 	ns := c.Namespace(t)
 	c.MustKubectl(t, "label", "namespace", ns, "pod-security.kubernetes.io/enforce=baseline")

@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod/podspec"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/evaluate"
@@ -331,7 +332,7 @@ func (r Reader) Candidates(ctx context.Context) (candidates, usable []string) {
 	}
 	for i := range list.Items {
 		n := &list.Items[i]
-		if n.DeletionTimestamp != nil {
+		if n.DeletionTimestamp != nil || n.Labels[podspec.RunLabel] != "" { // one session's own, gone with it
 			continue
 		}
 		if n.Labels[NamespaceLabel] != "" {

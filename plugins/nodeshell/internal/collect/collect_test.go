@@ -2,6 +2,7 @@ package collect
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -10,7 +11,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod/podspec"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/evaluate"
 )
 
 func node(name, ip string) *corev1.Node {
@@ -77,5 +80,21 @@ func TestDonorHasNoPullSecretsAndRuns(t *testing.T) {
 	inputs := r.Inputs(t.Context(), []Target{{Node: node("a", "")}}, true)
 	if inputs[0].Donor != "b:1" {
 		t.Errorf("donor %q", inputs[0].Donor)
+	}
+}
+
+func TestANamespaceOfAnotherSessionIsNoAdvice(t *testing.T) {
+	space := func(name string, labels map[string]string) *corev1.Namespace {
+		return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}}
+	}
+	r := Reader{Client: fake.NewClientset(
+		space("shop", nil), space("tools", map[string]string{NamespaceLabel: "yes", evaluate.EnforceLabel: "privileged"}),
+		space("agents", map[string]string{evaluate.EnforceLabel: "privileged"}),
+		space("nodeshell-1", map[string]string{evaluate.EnforceLabel: "privileged", podspec.RunLabel: "1"}),
+	)}
+	candidates, usable := r.Candidates(t.Context())
+	slices.Sort(usable)
+	if !slices.Equal(candidates, []string{"tools", "kube-system"}) || !slices.Equal(usable, []string{"agents", "tools"}) {
+		t.Errorf("candidates %v, usable %v", candidates, usable)
 	}
 }
