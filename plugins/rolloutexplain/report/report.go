@@ -59,6 +59,7 @@ type Rollout struct {
 	Generation         int64 `json:"generation,omitempty"`
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
+	Template string     `json:"template,omitempty"` // fingerprint of the wanted pod template: another one is another change
 	Revision *Revision  `json:"revision,omitempty"` // the wanted one; absent when none exists yet
 	Counts   Counts     `json:"counts"`
 	Budget   *Budget    `json:"budget,omitempty"`

@@ -124,7 +124,11 @@ func TestWaitIsSuperseded(t *testing.T) {
 	t.Parallel()
 	c := cluster(t)
 	ns := c.Namespace(t)
-	all(app{replicas: 1}.up(), app{replicas: 1, extra: never(5)}.apply(), pause(2*time.Second))(t, c, ns)
+	all(app{replicas: 1}.up(), app{replicas: 1, extra: never(5)}.apply())(t, c, ns)
+	eventually(t, time.Minute, func() (string, bool) { // a busy controller may take up two changes at once
+		got := c.MustKubectl(t, "get", "deployment", "api", "-n", ns, "-o", `jsonpath={.metadata.annotations.deployment\.kubernetes\.io/revision}`)
+		return got, got == "2"
+	})
 	done := make(chan harness.Result, 1)
 	go func() {
 		done <- c.Run(t, 90*time.Second, nil, "kubectl", "rollout-explain", "-n", ns, "deployment/api", "--wait", "--timeout=80s")

@@ -2,11 +2,15 @@ package evaluate
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -165,10 +169,24 @@ func (e *evaluator) lonePod(i int) *workload {
 	return w
 }
 
+// fingerprint tells one pod template from another, without telling what is in it.
+func fingerprint(template *corev1.PodTemplateSpec) string {
+	if template == nil {
+		return ""
+	}
+	data, err := json.Marshal(template)
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:6])
+}
+
 // finish joins the controller's side with the pods' and gives the verdict.
 func (e *evaluator) finish(w *workload) report.Rollout {
 	r := w.rep
 	r.ObservedGeneration = w.observed
+	r.Template = fingerprint(w.template)
 	if w.target != nil {
 		d := w.describeRevision(w.target)
 		r.Revision = &d

@@ -61,6 +61,7 @@ const flipLimit = 5
 type Wait struct {
 	patience Patience
 
+	template string               // first one seen, also one that the controller has not come to see
 	revision string               // first one observed
 	first    map[string]time.Time // of each cause seen in an unbroken row of looks
 	begun    time.Time            // first look
@@ -182,8 +183,17 @@ func (w *Wait) superseded(r *report.Rollout) string {
 	if r.Verdict == report.Superseded {
 		return r.Summary
 	}
+	if w.template == "" {
+		w.template = r.Template
+	}
 	if r.Revision == nil || r.ObservedGeneration < r.Generation {
+		if w.template != r.Template && r.Template != "" {
+			return "a newer change has replaced the pod template that the wait began with"
+		}
 		return ""
+	}
+	if w.revision == "" && w.template != r.Template {
+		return fmt.Sprintf("a newer change has replaced the pod template that the wait began with, and wants %s", r.Revision.Name)
 	}
 	if w.revision == "" {
 		w.revision = r.Revision.Name

@@ -47,6 +47,15 @@ func ofRevision(name string) func(*report.Rollout) {
 	return func(r *report.Rollout) { r.Revision = &report.Revision{Number: 3, Name: name} }
 }
 
+func ofTemplate(fingerprint string) func(*report.Rollout) {
+	return func(r *report.Rollout) { r.Template = fingerprint }
+}
+
+// unseen is a template that the controller has not acted on.
+func unseen(template string, generation int64) report.Rollout {
+	return seen(report.Progressing, ofTemplate(template), func(r *report.Rollout) { r.Generation = generation })
+}
+
 const sec = time.Second
 
 // Each of these is a false failure or a missed one of some tool in use.
@@ -88,6 +97,9 @@ func TestWaitEndsOnlyForWhatItKnows(t *testing.T) {
 		{"held is waited for when allowed", held, []look{{0, seen(report.Held, because(Paused, report.HeldClass, 0)), Waiting}, {time.Hour, seen(report.Held, because(Paused, report.HeldClass, 0)), Waiting}}},
 		{"another revision supersedes", auto, []look{{0, seen(report.Progressing), Waiting}, {sec, seen(report.Progressing, ofRevision("api-3")), WaitSuperSede}}},
 		{"a revision of a status that lags is not one", auto, []look{{0, seen(report.Progressing, func(r *report.Rollout) { r.Generation = 2 }), Waiting}, {sec, seen(report.Progressing, ofRevision("api-3")), Waiting}, {sec, seen(report.Complete, ofRevision("api-3")), Waiting}}},
+		{"a template that changes before the controller has seen the first", auto, []look{{0, unseen("a", 2), Waiting}, {sec, unseen("a", 3), Waiting}, {sec, unseen("b", 4), WaitSuperSede}}},
+		{"a template that the controller never came to see", auto, []look{{0, unseen("a", 2), Waiting}, {sec, seen(report.Progressing, ofRevision("api-3"), ofTemplate("b")), WaitSuperSede}}},
+		{"a template that is seen late", auto, []look{{0, unseen("a", 2), Waiting}, {sec, seen(report.Progressing, ofRevision("api-3"), ofTemplate("a")), Waiting}, {sec, seen(report.Complete, ofRevision("api-3"), ofTemplate("a")), Waiting}}},
 		{"no deadline runs: its own clock", auto, []look{{0, seen(report.Stuck, because(NodeNotReady, report.Transient, 0)), Waiting}, {9 * time.Minute, seen(report.Stuck, because(NodeNotReady, report.Transient, 0)), Waiting}, {time.Minute, seen(report.Stuck, because(NodeNotReady, report.Transient, 0)), WaitFailed}}},
 		{"what heals by itself is waited for", auto, []look{{0, seen(report.Progressing, because(EndingInGrace, report.Transient, 0), func(r *report.Rollout) { r.Findings[0].Heals = "yes" }), Waiting}, {time.Hour, seen(report.Progressing, because(EndingInGrace, report.Transient, 0), func(r *report.Rollout) { r.Findings[0].Heals = "yes" }), Waiting}}},
 	}
