@@ -129,7 +129,8 @@ func slow(h *harness, node string) (string, bool) {
 	began := time.Now()
 	out, err := h.k("exec", "tools-"+node, "--", "sh", "-c", "head -c 60000 /dev/urandom | base64")
 	took := time.Since(began)
-	return fmt.Sprintf("%d bytes in %s, %v", len(out), took, err), err == nil && took > 10*time.Second
+	// The stream may break on so slow a link, late: what arrived until then came slowly.
+	return fmt.Sprintf("%d bytes in %s, %v", len(out), took, err), len(out) > 10_000 && took > 10*time.Second
 }
 
 // wrongDNS looks at the resolver of a pod that starts now.

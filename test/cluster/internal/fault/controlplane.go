@@ -25,7 +25,9 @@ const (
 	removedDir = "/etc/kubernetes/removed-manifests"
 	// podPatience covers the kubelet's look at the directory, a graceful end of
 	// 30 s, and the back-off of a pod that comes back.
-	podPatience = 90 * time.Second
+	podPatience = 2 * time.Minute
+	// usual is what a pod takes to come back.
+	usual = 20 * time.Second
 )
 
 func staticPod(name, component string, port int, symptom string) Fault {
@@ -42,12 +44,25 @@ func staticPod(name, component string, port int, symptom string) Fault {
 			if err := t.move(ctx, away, there); err != nil {
 				return err
 			}
+			if component == "etcd" && t.await(ctx, usual, "etcd is not back", t.listensOn(port)) != nil {
+				if err := t.endAPIServer(ctx); err != nil {
+					return err
+				}
+			}
 			if err := t.awaitPort(ctx, port, true); err != nil {
 				return err
 			}
 			return t.awaitAPI(ctx)
 		},
 	}
+}
+
+// endAPIServer ends the API server's process; the kubelet starts another one. Before the kubelet starts a static pod
+// again it deletes the pod's mirror, and on an API server that has lost etcd this hangs, 34 s a try: now and then etcd is
+// not started for minutes. One that is not there refuses at once.
+func (t Target) endAPIServer(ctx context.Context) error {
+	_, err := t.Cluster.InNode(ctx, t.Node.Name, "sh", "-c", `for p in /proc/[0-9]*; do [ "$(cat "$p/comm" 2>/dev/null)" != kube-apiserver ] || kill -KILL "${p#/proc/}"; done`)
+	return err
 }
 
 // awaitAPI waits until the API server is ready again. It needs etcd as well, so
@@ -58,7 +73,7 @@ func (t Target) awaitAPI(ctx context.Context) error {
 			return err
 		}
 	}
-	return t.await(ctx, "the API server is not ready", func() bool {
+	return t.await(ctx, podPatience, "the API server is not ready", func() bool {
 		_, err := t.Cluster.Kubectl(ctx, "", "get", "--raw", "/readyz", "--request-timeout=5s")
 		return err == nil
 	})
@@ -66,17 +81,24 @@ func (t Target) awaitAPI(ctx context.Context) error {
 
 // awaitPort waits until something listens on a port of the node, or nothing.
 func (t Target) awaitPort(ctx context.Context, port int, open bool) error {
-	return t.await(ctx, fmt.Sprintf("port %d: listening is not %t", port, open), func() bool {
+	return t.await(ctx, podPatience, fmt.Sprintf("port %d: listening is not %t", port, open), func() bool {
 		is, err := t.listens(port)
 		return err == nil && is == open
 	})
 }
 
-func (t Target) await(ctx context.Context, what string, reached func() bool) error {
-	deadline := time.Now().Add(podPatience)
+func (t Target) listensOn(port int) func() bool {
+	return func() bool {
+		is, err := t.listens(port)
+		return err == nil && is
+	}
+}
+
+func (t Target) await(ctx context.Context, patience time.Duration, what string, reached func() bool) error {
+	deadline := time.Now().Add(patience)
 	for !reached() {
 		if time.Now().After(deadline) {
-			return fmt.Errorf("%s after %s", what, podPatience)
+			return fmt.Errorf("%s after %s", what, patience)
 		}
 		select {
 		case <-ctx.Done():
