@@ -25,9 +25,11 @@ func SourceOf(name, verb, resource string, err error) source.Source {
 	switch {
 	case err == nil:
 		s.State = source.OK
-	case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
+	case apierrors.IsForbidden(err):
 		s.State, s.Verb, s.Resource = source.Forbidden, verb, resource
 		s.Message = OneLine(err)
+	case apierrors.IsUnauthorized(err): // no permission would help
+		s.State, s.Message = source.Forbidden, OneLine(Explain(err))
 	case apierrors.IsNotFound(err), meta.IsNoMatchError(err):
 		s.State, s.Message = source.Absent, resource+" is not there"
 	default:

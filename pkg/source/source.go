@@ -14,7 +14,7 @@ type State string
 // The states of a source.
 const (
 	OK          State = "ok"          // read whole
-	Forbidden   State = "forbidden"   // the caller lacks a permission; Verb and Resource name it
+	Forbidden   State = "forbidden"   // the caller lacks a permission, which Verb and Resource name, or is not logged in
 	Absent      State = "absent"      // the API or the object is not there
 	Unreachable State = "unreachable" // asked, and no usable answer came in time
 	Skipped     State = "skipped"     // not asked, for the reason in Message
@@ -34,13 +34,12 @@ func (s Source) Readable() bool { return s.State == OK }
 
 // Gap says in one phrase why there is no data, and nothing for a source that was read.
 func (s Source) Gap() string {
-	switch s.State {
-	case OK:
+	switch {
+	case s.State == OK:
 		return ""
-	case Forbidden:
+	case s.State == Forbidden && s.Verb != "":
 		return fmt.Sprintf("not checked: needs %s %s", s.Verb, s.Resource)
-	}
-	if s.Message == "" {
+	case s.Message == "":
 		return "not checked: " + string(s.State)
 	}
 	return "not checked: " + s.Message

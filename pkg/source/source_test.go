@@ -9,6 +9,7 @@ func TestGapNamesThePermissionOrTheReason(t *testing.T) {
 	}{
 		{Source{State: OK, Message: "ignored"}, ""},
 		{Source{State: Forbidden, Verb: "list", Resource: "pods"}, "not checked: needs list pods"},
+		{Source{State: Forbidden, Message: "the API server refuses these credentials"}, "not checked: the API server refuses these credentials"},
 		{Source{State: Absent, Message: "metrics-server is not installed"}, "not checked: metrics-server is not installed"},
 		{Source{State: Unreachable}, "not checked: unreachable"},
 	}

@@ -243,29 +243,35 @@ func (c *common) top(ctx context.Context, o TopOptions) error {
 	if err != nil {
 		return err
 	}
-	if !o.Watch {
-		return s.topOnce(ctx, o.Interval)
-	}
-	if o.Interval == 0 {
+	if o.Watch && o.Interval == 0 {
 		o.Interval = watchInterval
 	}
-	for first := true; ; first = false {
-		if !first && !o.Format.Structured() {
-			fmt.Fprintln(c.env.Streams.Out)
+	complaints := c.env.Complaints()
+	for shown := false; ; {
+		in, now, err := s.collect(ctx, collect.Wants{Servers: true, Metrics: true, Interval: o.Interval}, 0)
+		if err == nil {
+			if shown && !o.Format.Structured() {
+				fmt.Fprintln(c.env.Streams.Out)
+			}
+			r := evaluate.Top(in, now, s.judge())
+			err := s.finish(r.Header, r, func(o render.Options) error { return render.Top(c.env.Streams.Out, r, o) })
+			if err != nil || !o.Watch {
+				return err
+			}
+			shown = true
+			complaints.Say("", nil)
+			continue
 		}
-		if err := s.topOnce(ctx, o.Interval); err != nil {
+		if !shown || ctx.Err() != nil {
 			return err
 		}
+		complaints.Say("", err)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(o.Interval):
+		}
 	}
-}
-
-func (s *session) topOnce(ctx context.Context, interval time.Duration) error {
-	in, now, err := s.collect(ctx, collect.Wants{Servers: true, Metrics: true, Interval: interval}, 0)
-	if err != nil {
-		return err
-	}
-	r := evaluate.Top(in, now, s.judge())
-	return s.finish(r.Header, r, func(o render.Options) error { return render.Top(s.c.env.Streams.Out, r, o) })
 }
 
 // LogsOptions are those of logs.
@@ -334,11 +340,11 @@ func (s *session) follow(ctx context.Context, o LogsOptions) error {
 		return err
 	}
 	options := render.Options{Terminal: s.c.env.Out(s.o.Color), Wide: s.o.Format.Kind == output.Wide}
-	return s.collector(0).Follow(ctx, in, o.Since, func(pod, text string) error {
+	return s.collector(0).Follow(ctx, in, collect.Tail{Since: o.Since, Complain: s.c.env.Complaints().Say, Emit: func(pod, text string) error {
 		line, ok := evaluate.ClassifyLine(pod, text, o.Errors)
 		if !ok {
 			return nil
 		}
 		return render.LogLine(s.c.env.Streams.Out, line, options)
-	})
+	}})
 }

@@ -41,9 +41,9 @@ func (o Options) look(ctx context.Context, env *cli.Env, clusters []*kube.Cluste
 	for i, cluster := range clusters {
 		fleets[i].Context = cluster.Context
 		if errs[i] != nil {
-			explained := kube.Explain(errs[i])
-			fleets[i].Unread = kube.OneLine(explained)
-			errs[i] = fmt.Errorf("context %q: %w", cluster.Context, explained)
+			unread := kube.SourceOf(cluster.Context, "list", "nodes", errs[i])
+			fleets[i].Unread = &unread
+			errs[i] = fmt.Errorf("context %q: %w", cluster.Context, kube.Explain(errs[i]))
 			continue
 		}
 		warn(env, results[i].Notes)

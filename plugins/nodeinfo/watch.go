@@ -17,23 +17,16 @@ const watchInterval = 5 * time.Second
 
 // watch looks again and again, and prints when what matters has changed: not on every second of an age.
 func (o Options) watch(ctx context.Context, env *cli.Env, clusters []*kube.Cluster) error {
-	last, complaint := "", ""
+	last, complaints := "", env.Complaints()
 	for {
 		list, err := o.look(ctx, env, clusters)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err != nil {
-			if last == "" && len(list.Items) == 0 {
-				return err
-			}
-			if now := kube.OneLine(kube.Explain(err)); now != complaint {
-				complaint = now
-				env.Warn("error: %s", output.Sanitize(now))
-			}
-		} else {
-			complaint = ""
+		if err != nil && last == "" && len(list.Items) == 0 {
+			return err
 		}
+		complaints.Say("", err)
 		if now := fingerprint(list); now != last && (err == nil || len(list.Items) > 0) {
 			if last != "" && !o.Format.Structured() && o.Format.Kind != output.Name {
 				fmt.Fprintf(env.Streams.Out, "\n%s\n", list.Time.Format(time.RFC3339))

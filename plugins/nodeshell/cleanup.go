@@ -193,7 +193,7 @@ func podState(pod *corev1.Pod, now time.Time) string {
 	switch {
 	case pod.Status.Phase == corev1.PodFailed, pod.Status.Phase == corev1.PodSucceeded:
 		return "finished"
-	case expired(pod.Annotations, now):
+	case podspec.Expired(pod.Annotations, now):
 		return "expired"
 	case pod.DeletionTimestamp != nil:
 		return "ending"
@@ -218,15 +218,10 @@ func jobState(job *batchv1.Job, now time.Time) string {
 			return "expired"
 		}
 	}
-	if expired(job.Annotations, now) {
+	if podspec.Expired(job.Annotations, now) {
 		return "expired"
 	}
 	return "running"
-}
-
-func expired(annotations map[string]string, now time.Time) bool {
-	t, err := time.Parse(time.RFC3339, annotations[podspec.ExpiresAnnotation])
-	return err == nil && now.After(t)
 }
 
 func (r *runner) emptyNamespaces(ctx context.Context, options metav1.ListOptions, live map[string]bool, o cleanupOptions) []leftover {

@@ -5,8 +5,6 @@ package podspec
 import (
 	"strconv"
 	"time"
-
-	corev1 "k8s.io/api/core/v1"
 )
 
 // The labels and annotations of every helper. `cleanup` and the reaper find helpers by them.
@@ -23,10 +21,10 @@ const (
 // to heal, short enough that nothing is left a minute after the client died.
 const Lease = 30 * time.Second
 
-// Expiry tells when a helper is dead for certain, by its own annotation.
-func Expiry(pod *corev1.Pod) (time.Time, bool) {
-	t, err := time.Parse(time.RFC3339, pod.Annotations[ExpiresAnnotation])
-	return t, err == nil
+// Expired says that a helper or its guard is dead for certain, by its own annotation. Without one it is not.
+func Expired(annotations map[string]string, now time.Time) bool {
+	t, err := time.Parse(time.RFC3339, annotations[ExpiresAnnotation])
+	return err == nil && now.After(t)
 }
 
 // holder is the main process of a helper's container. It reads a line every few seconds and ends when none has come for

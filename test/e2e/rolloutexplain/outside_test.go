@@ -166,9 +166,10 @@ spec:
 // argo: no Argo controller runs here. The CRD is real, the objects and their status are written by hand as its controller
 // writes them.
 func argo() []scenario {
+	definition := once(apply(rolloutCRD)) // two at a time would both create it
 	object := func(status string) []step {
 		return []step{
-			apply(rolloutCRD), run("wait", "crd/rollouts.argoproj.io", "--for=condition=Established", "--timeout=30s"), pause(2 * time.Second),
+			definition, run("wait", "crd/rollouts.argoproj.io", "--for=condition=Established", "--timeout=30s"), pause(2 * time.Second),
 			apply("apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nmetadata: {name: web}\nspec:\n  replicas: 2\n  strategy: {canary: {steps: [{setWeight: 20}, {pause: {}}, {setWeight: 100}]}}\n  selector: {matchLabels: {app: web}}\n  template: {metadata: {labels: {app: web}}, spec: {containers: [{name: main, image: " + image + "}]}}\nstatus: " + status + "\n"),
 		}
 	}

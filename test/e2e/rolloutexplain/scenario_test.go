@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -63,6 +64,15 @@ func run(args ...string) step {
 			words = append(words, inNamespace(t, c, ns, a))
 		}
 		c.MustKubectl(t, words...)
+	}
+}
+
+// once makes a step that only the first of the scenarios that share it takes; the others wait for it.
+func once(do step) step {
+	var first sync.Once
+	return func(t *testing.T, c *harness.Cluster, ns string) {
+		t.Helper()
+		first.Do(func() { do(t, c, ns) })
 	}
 }
 

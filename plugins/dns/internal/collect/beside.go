@@ -10,7 +10,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
 )
 
-// most servers beside which pods are made; OpenShift runs one server on every node.
+// mostBeside is how many servers there are beside which pods are made; OpenShift runs one server on every node.
 const mostBeside = 5
 
 // beside asks each server's upstreams directly, from a pod on the server's node with the server's DNS settings: the way

@@ -5,22 +5,52 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate"
 )
 
-// relist is how often Follow looks for servers that have started since.
+// relist is how often Follow looks for servers that have started since, and for streams that broke.
 const relist = 3 * time.Second
 
-// Follow gives each line of the DNS pods' logs as it comes, from one goroutine, until the context ends: also those of
-// containers that start later. Since 0 begins with the last lines that there are.
-func (c *Collector) Follow(ctx context.Context, in evaluate.Input, since time.Duration, emit func(pod, line string) error) error {
+// Tail says from when logs are followed, and what becomes of them. Both functions are called from one goroutine.
+type Tail struct {
+	Since    time.Duration // 0 begins with the last lines that there are
+	Emit     func(pod, line string) error
+	Complain func(of string, err error) // of what fails for now and is tried again; nil: it works again
+}
+
+// follower reads the logs of several containers, known by their ids: one that starts anew is another.
+type follower struct {
+	*Collector
+	Tail
+	events chan event
+	tails  map[string]*tail
+	begun  time.Time // when the first servers were found
+}
+
+// tail is one container's log.
+type tail struct {
+	open bool
+	last time.Time // of the last line given
+}
+
+// event is a line of a container's log, or the end of its stream.
+type event struct {
+	id, pod, line string
+	end           bool
+	err           error
+}
+
+// Follow gives each line of the DNS pods' logs as it comes, until the context ends: also those of containers that start
+// later. A stream that breaks is taken up again after the last line that it gave.
+func (c *Collector) Follow(ctx context.Context, in evaluate.Input, t Tail) error {
 	service, _ := evaluate.FindService(in.Services, clusterDNS(in))
 	if service == nil || len(service.Spec.Selector) == 0 {
 		return errors.New("no DNS Service with pods was found: there is no log to follow")
@@ -28,69 +58,112 @@ func (c *Collector) Follow(ctx context.Context, in evaluate.Input, since time.Du
 	if gap := in.Sources.Get("pods").Gap(); gap != "" {
 		return fmt.Errorf("the DNS pods could not be listed: %s", gap)
 	}
-	client, err := c.Cluster.Typed()
-	if err != nil {
+	var err error
+	if c.client, err = c.Cluster.Typed(); err != nil {
 		return err
 	}
-	c.client = client
-	type line struct{ pod, text string }
-	var (
-		lines    = make(chan line)
-		failed   = make(chan error, 1)
-		seen     = map[string]bool{} // containers by id: one that starts anew is another
-		began    = c.Cluster.Clock.Now()
-		selector = labels.SelectorFromSet(service.Spec.Selector).String()
-		tick     = time.NewTicker(relist)
-		pods     = in.Pods
-	)
+	f := &follower{Collector: c, Tail: t, events: make(chan event), tails: map[string]*tail{}}
+	f.open(ctx, in.Pods)
+	f.begun = c.Cluster.Clock.Now()
+	selector := labels.SelectorFromSet(service.Spec.Selector).String()
+	tick := time.NewTicker(relist)
 	defer tick.Stop()
 	for {
-		for i := range pods {
-			pod := pods[i]
-			id := containerID(pod)
-			if id == "" || seen[id] {
-				continue
-			}
-			o := &corev1.PodLogOptions{Follow: true, Timestamps: true, Container: dnsContainer(pod)}
-			switch few, seconds := int64(10), int64(since.Seconds()); {
-			case len(seen) >= len(in.Pods): // it has started since
-				o.SinceTime = &metav1.Time{Time: began}
-			case since > 0:
-				o.SinceSeconds = &seconds
-			default:
-				o.TailLines = &few
-			}
-			seen[id] = true
-			go func() {
-				err := c.followOne(ctx, pod, o, func(text string) {
-					select {
-					case lines <- line{pod.Name, text}:
-					case <-ctx.Done():
-					}
-				})
-				if err != nil && ctx.Err() == nil {
-					select {
-					case failed <- fmt.Errorf("log of DNS pod %q: %w", pod.Name, kube.Explain(err)):
-					default:
-					}
-				}
-			}()
-		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case err := <-failed:
-			return err
-		case l := <-lines:
-			if err := emit(l.pod, l.text); err != nil {
+		case e := <-f.events:
+			if err := f.take(e); err != nil {
 				return err
 			}
 		case <-tick.C:
-			if list, err := client.CoreV1().Pods(service.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector}); err == nil {
-				pods = list.Items
+			list, err := c.client.CoreV1().Pods(service.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+			f.Complain("pods", err)
+			if err == nil {
+				f.open(ctx, list.Items)
 			}
 		}
 	}
+}
+
+// take gives a line on, or notes that a stream has ended. Only a refusal ends it all: the rest may heal.
+func (f *follower) take(e event) error {
+	t := f.tails[e.id]
+	if e.end {
+		t.open = false
+		if e.err == nil {
+			return nil
+		}
+		err := fmt.Errorf("log of DNS pod %q: %w", e.pod, e.err)
+		if apierrors.IsForbidden(err) {
+			return err
+		}
+		f.Complain(e.id, err)
+		return nil
+	}
+	stamp, _, _ := strings.Cut(e.line, " ")
+	if at, err := time.Parse(time.RFC3339Nano, stamp); err == nil {
+		if !at.After(t.last) { // SinceTime has whole seconds: the stream before gave this one
+			return nil
+		}
+		t.last = at
+	}
+	f.Complain(e.id, nil)
+	return f.Emit(e.pod, e.line)
+}
+
+// open follows the containers that run and are not followed.
+func (f *follower) open(ctx context.Context, pods []corev1.Pod) {
+	for _, pod := range pods {
+		id := containerID(pod)
+		if id == "" {
+			continue
+		}
+		t := f.tails[id]
+		if t == nil {
+			t = &tail{}
+			f.tails[id] = t
+		}
+		if t.open {
+			continue
+		}
+		t.open = true
+		o := &corev1.PodLogOptions{Follow: true, Timestamps: true, Container: dnsContainer(pod)}
+		switch few, seconds := int64(10), int64(f.Since.Seconds()); {
+		case !t.last.IsZero():
+			o.SinceTime = &metav1.Time{Time: t.last}
+		case !f.begun.IsZero(): // it has started since
+			o.SinceTime = &metav1.Time{Time: f.begun}
+		case f.Since > 0:
+			o.SinceSeconds = &seconds
+		default:
+			o.TailLines = &few
+		}
+		go f.read(ctx, pod, id, o)
+	}
+}
+
+// read sends a stream's lines until it ends. A container that ends its log ends it without an error.
+func (f *follower) read(ctx context.Context, pod corev1.Pod, id string, o *corev1.PodLogOptions) {
+	send := func(e event) {
+		e.id, e.pod = id, pod.Name
+		select {
+		case f.events <- e:
+		case <-ctx.Done():
+		}
+	}
+	stream, err := f.client.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, o).Stream(ctx)
+	if err != nil {
+		send(event{end: true, err: err})
+		return
+	}
+	defer stream.Close()
+	scanner := bufio.NewScanner(stream)
+	scanner.Buffer(nil, 1<<20)
+	for scanner.Scan() {
+		send(event{line: scanner.Text()})
+	}
+	send(event{end: true, err: scanner.Err()})
 }
 
 // containerID is that of the DNS container that runs.
@@ -101,18 +174,4 @@ func containerID(pod corev1.Pod) string {
 		}
 	}
 	return ""
-}
-
-func (c *Collector) followOne(ctx context.Context, pod corev1.Pod, o *corev1.PodLogOptions, emit func(string)) error {
-	stream, err := c.client.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, o).Stream(ctx)
-	if err != nil {
-		return err
-	}
-	defer stream.Close()
-	scanner := bufio.NewScanner(stream)
-	scanner.Buffer(nil, 1<<20)
-	for scanner.Scan() {
-		emit(scanner.Text())
-	}
-	return nil // a server that ends ends its log
 }

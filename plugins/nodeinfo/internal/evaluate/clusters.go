@@ -8,11 +8,11 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
 
-// Cluster is one of several: its report, or in one line why it could not be read.
+// Cluster is one of several: its report, or why it could not be read.
 type Cluster struct {
 	Context string
 	List    report.List
-	Unread  string
+	Unread  *source.Source
 }
 
 // Join makes one report of several clusters', in which every node and source says whose it is. A named node is missing
@@ -22,8 +22,8 @@ func Join(clusters []Cluster) report.List {
 	read := 0
 	missing := map[string]int{}
 	for _, c := range clusters {
-		if c.Unread != "" {
-			out.Sources = append(out.Sources, source.Source{Name: c.Context, State: source.Unreachable, Message: c.Unread})
+		if c.Unread != nil {
+			out.Sources = append(out.Sources, *c.Unread)
 			continue
 		}
 		read++

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
 
@@ -23,7 +24,7 @@ func TestANamedNodeIsMissingOnlyWhereEveryClusterLacksIt(t *testing.T) {
 		}
 	}
 	// A cluster that could not be asked may have the node.
-	list := Join([]Cluster{{Context: "a", List: a}, {Context: "c", Unread: "refuses connections"}})
+	list := Join([]Cluster{{Context: "a", List: a}, {Context: "c", Unread: &source.Source{Name: "c", State: source.Unreachable}}})
 	if len(list.Missing) != 0 || list.Summary != "no nodes in 1 cluster; 1 cluster not read" || !list.Sources.Incomplete() {
 		t.Errorf("missing %v, %s, %v", list.Missing, list.Summary, list.Sources)
 	}

@@ -178,7 +178,8 @@ func (w *Wait) confirmed(key string, now time.Time, d time.Duration) bool {
 	return ok && (w.patience.FailFast == FailStrict || now.Sub(at) >= d)
 }
 
-// superseded: another revision is wanted now than the one that the wait began with.
+// superseded: another revision is wanted now than the one that the wait began with. Until the controller has named the
+// revision of the first template, the templates are compared.
 func (w *Wait) superseded(r *report.Rollout) string {
 	if r.Verdict == report.Superseded {
 		return r.Summary
@@ -186,14 +187,12 @@ func (w *Wait) superseded(r *report.Rollout) string {
 	if w.template == "" {
 		w.template = r.Template
 	}
-	if r.Revision == nil || r.ObservedGeneration < r.Generation {
-		if w.template != r.Template && r.Template != "" {
-			return "a newer change has replaced the pod template that the wait began with"
-		}
-		return ""
+	named := r.Revision != nil && r.ObservedGeneration >= r.Generation
+	if r.Template != "" && r.Template != w.template && (!named || w.revision == "") {
+		return "a newer change has replaced the pod template that the wait began with"
 	}
-	if w.revision == "" && w.template != r.Template {
-		return fmt.Sprintf("a newer change has replaced the pod template that the wait began with, and wants %s", r.Revision.Name)
+	if !named {
+		return ""
 	}
 	if w.revision == "" {
 		w.revision = r.Revision.Name
