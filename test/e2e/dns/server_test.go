@@ -66,6 +66,7 @@ func TestServers(t *testing.T) {
 		c.MustKubectl(t, "-n", "kube-system", "rollout", "status", "deployment", "coredns", "--timeout=120s")
 		healthy(t, c)
 	})
+	t.Run("watched and followed", func(t *testing.T) { watched(t, c) })
 	t.Run("a missing permission", func(t *testing.T) {
 		role := c.MustKubectl(t, "get", "clusterrole", "system:coredns", "-o", "json")
 		var object map[string]any
@@ -107,6 +108,13 @@ func TestServers(t *testing.T) {
 		restart(t, c)
 		expect(t, c, 60*time.Second, "Failing", "UpstreamFails", "check")
 		expect(t, c, 30*time.Second, "Failing", "UpstreamFails", "upstream")
+		h, r := ask(t, c, "upstream", "--deep")
+		if !strings.Contains(fmt.Sprint(h.codes()), "UpstreamSilent") {
+			t.Errorf("upstream --deep: %s, %v\n%s", h.Summary, h.codes(), r.Stderr)
+		}
+		if left := c.MustKubectl(t, "-n", "kube-system", "get", "jobs", "-o", "name"); left != "" {
+			t.Errorf("upstream --deep leaves %s", left)
+		}
 		heal()
 		restart(t, c)
 		healthy(t, c)
@@ -169,6 +177,22 @@ func TestServers(t *testing.T) {
 		healthy(t, c)
 	})
 	t.Run("a replica cut off from the API server", func(t *testing.T) { cutOff(t, c) })
+}
+
+// watched: what goes on until it is interrupted goes on when the servers are replaced.
+func watched(t *testing.T, c *harness.Cluster) {
+	top, logs := c.Watch(t, "kubectl-dns", "top", "--watch", "--interval", "2s"), c.Watch(t, "kubectl-dns", "logs", "--follow")
+	h, _ := ask(t, c, "status")
+	old := h.live(t).Name
+	top.Await(t, time.Minute, old, 1)
+	logs.Await(t, time.Minute, old, 1)
+	restart(t, c)
+	h, _ = ask(t, c, "status")
+	top.Await(t, time.Minute, h.live(t).Name, 2)
+	logs.Await(t, time.Minute, h.live(t).Name, 1)
+	top.Interrupt(t)
+	logs.Interrupt(t)
+	healthy(t, c)
 }
 
 // serviceFaults breaks the DNS Service itself, in the ways in which an edit does, while every server is well.

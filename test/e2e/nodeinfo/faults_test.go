@@ -1,12 +1,7 @@
 package nodeinfo
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -114,10 +109,15 @@ func diskPressure(t *testing.T, c *harness.Cluster, node string) {
 
 // Closed by somebody is no illness: since when and by what program is said.
 func cordoned(t *testing.T, c *harness.Cluster, node string) {
-	watched := watch(t, c, node)
+	watch := c.Watch(t, "kubectl-nodeinfo", "-w", "--no-headers", "--field-selector=metadata.name="+node, "--timeout=40s")
+	watch.Await(t, time.Minute, node, 1)
 	c.MustKubectl(t, "cordon", node)
 	t.Cleanup(func() { c.Kubectl(t, "uncordon", node) })
-	watched("SchedulingDisabled")
+	watch.Await(t, time.Minute, "SchedulingDisabled", 1)
+	watch.Interrupt(t)
+	if out := watch.Output(t); strings.Count(out, node+" ") != 2 {
+		t.Errorf("not printed twice:\n%s", out)
+	}
 	n := becomes(t, c, time.Minute, want{node: node, verdict: report.Healthy, code: "Cordoned", text: "by kubectl"})
 	if n.Scheduling == nil || !n.Scheduling.Cordoned || n.Scheduling.CordonedSince == nil || time.Since(*n.Scheduling.CordonedSince).Abs() > 5*time.Minute {
 		t.Errorf("scheduling: %+v", n.Scheduling)
@@ -127,45 +127,6 @@ func cordoned(t *testing.T, c *harness.Cluster, node string) {
 	}
 	c.MustKubectl(t, "uncordon", node)
 	healthy(t, c, node)
-}
-
-// watch starts -w on a node's row and waits for its first print. What it gives waits for a second one with a word in it,
-// interrupts the command as Ctrl-C does, and looks at how it ends.
-func watch(t *testing.T, c *harness.Cluster, node string) func(word string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	t.Cleanup(cancel)
-	command := c.Command(ctx, "kubectl-nodeinfo", "-w", "--no-headers", "--field-selector=metadata.name="+node, "--timeout=40s")
-	file, err := os.Create(filepath.Join(t.TempDir(), "out"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { file.Close() })
-	command.Stdout = file
-	printed := func() string {
-		data, err := os.ReadFile(file.Name())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(data)
-	}
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	harness.Eventually(t, time.Minute, func() (string, bool) { return printed(), strings.Contains(printed(), node) })
-	return func(word string) {
-		harness.Eventually(t, time.Minute, func() (string, bool) { return printed(), strings.Contains(printed(), word) })
-		if err := command.Process.Signal(os.Interrupt); err != nil {
-			t.Fatal(err)
-		}
-		var exit *exec.ExitError
-		if err := command.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 130 {
-			t.Errorf("interrupted, -w ends with %v", err)
-		}
-		if n := strings.Count(printed(), node+" "); n != 2 {
-			t.Errorf("printed %d times:\n%s", n, printed())
-		}
-	}
 }
 
 func crashLoopingPod(t *testing.T, c *harness.Cluster, node string) {

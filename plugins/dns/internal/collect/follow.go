@@ -33,6 +33,7 @@ type follower struct {
 	events chan event
 	tails  map[string]*tail
 	begun  time.Time // when the first servers were found
+	given  bool      // a line was read
 }
 
 // tail is one container's log.
@@ -86,7 +87,8 @@ func (c *Collector) Follow(ctx context.Context, in evaluate.Input, t Tail) error
 	}
 }
 
-// take gives a line on, or notes that a stream has ended. Only a refusal ends it all: the rest may heal.
+// take gives a line on, or notes that a stream has ended. What may heal is tried again: also a refusal after a line was
+// read, as an API server that has just started refuses what it has not loaded the rules for.
 func (f *follower) take(e event) error {
 	t := f.tails[e.id]
 	if e.end {
@@ -95,7 +97,7 @@ func (f *follower) take(e event) error {
 			return nil
 		}
 		err := fmt.Errorf("log of DNS pod %q: %w", e.pod, e.err)
-		if apierrors.IsForbidden(err) {
+		if apierrors.IsForbidden(err) && !f.given {
 			return err
 		}
 		f.Complain(e.id, err)
@@ -108,6 +110,7 @@ func (f *follower) take(e event) error {
 		}
 		t.last = at
 	}
+	f.given = true
 	f.Complain(e.id, nil)
 	return f.Emit(e.pod, e.line)
 }
