@@ -134,17 +134,18 @@ func walk(path string, value any, leaves map[string]string) {
 			leaves[path] = words
 			return
 		}
+		named := map[string]int{}
 		for i, inner := range v {
-			name := elementName(inner, i)
-			walk(path+"["+name+"]", inner, leaves)
+			key, name := elementName(inner, i)
+			named[name]++
+			element := path + "[" + name + "]"
+			if n := named[name]; n > 1 { // two tolerations of one taint
+				element = fmt.Sprintf("%s[%s #%d]", path, name, n)
+			}
+			walk(element, inner, leaves)
 			// The key of an element is in its path already; it stands for an element that has nothing else.
 			if m, ok := inner.(map[string]any); ok && len(m) > 1 {
-				for _, key := range elementKeys {
-					if fmt.Sprint(m[key]) == name {
-						delete(leaves, path+"["+name+"]."+key)
-						break
-					}
-				}
+				delete(leaves, element+"."+key)
 			}
 		}
 	default:
@@ -187,20 +188,20 @@ func plainWords(v []any) (string, bool) {
 	return strings.Join(words, " "), true
 }
 
-var elementKeys = []string{"name", "mountPath", "containerPort", "topologyKey", "key", "ip", "conditionType"}
+// elementKeys are the fields by which list elements are known, the first that there is: one volume is mounted at several
+// paths (patchMergeKey in https://github.com/kubernetes/api/blob/master/core/v1/types.go).
+var elementKeys = []string{"mountPath", "devicePath", "name", "containerPort", "topologyKey", "key", "ip", "conditionType"}
 
-// elementName names a list element by the field that is its key in the API.
-func elementName(v any, i int) string {
-	m, ok := v.(map[string]any)
-	if !ok {
-		return fmt.Sprint(i)
-	}
-	for _, key := range elementKeys {
-		if s, ok := m[key]; ok {
-			return fmt.Sprint(s)
+// elementName names a list element by the field that is its key in the API, and else by its place.
+func elementName(v any, i int) (key, name string) {
+	if m, ok := v.(map[string]any); ok {
+		for _, key := range elementKeys {
+			if s, ok := m[key]; ok {
+				return key, fmt.Sprint(s)
+			}
 		}
 	}
-	return fmt.Sprint(i)
+	return "", fmt.Sprint(i)
 }
 
 // bearing lists, for a cause, the parts of a template that may bring it about.
