@@ -66,6 +66,7 @@ func (c Container) exec(ctx context.Context, argv []string, local Streams) (int,
 	filters := []*trailerFilter{out}
 	remote := local
 	remote.Out = out
+	remote.over = func() bool { _, ok := seen.get(); return ok }
 	if !local.TTY {
 		stderr := newTrailerFilter(orDiscard(local.Err), nonce, &seen)
 		filters = append(filters, stderr)
@@ -85,6 +86,8 @@ func (c Container) exec(ctx context.Context, argv []string, local Streams) (int,
 func verdict(end ended, seen *trailer) (int, error) {
 	code, trailed := seen.get()
 	switch {
+	case end.let && trailed:
+		return code, nil
 	case end.status == nil && end.err != nil:
 		return 0, fmt.Errorf("%w: the connection was lost (%w)", ErrStatusUnknown, end.err)
 	case end.status == nil:

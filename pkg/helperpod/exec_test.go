@@ -214,6 +214,24 @@ func TestInputIsPassedOnByteExactWithItsEnd(t *testing.T) {
 	}
 }
 
+// Input that nobody reads keeps a kubelet from saying how the command ended; the command's own word is enough.
+func TestUnreadInputDoesNotHoldTheEndBack(t *testing.T) {
+	t.Parallel()
+	c := execServer(t, func(conn *gorilla.Conn, n string) {
+		say(conn, channelErr, trailerOf(n, 3))
+		time.Sleep(time.Second)
+		say(conn, channelOut, "late")
+		time.Sleep(time.Minute)
+	})
+	var stdout bytes.Buffer
+	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
+	defer cancel()
+	code, err := c.Exec(ctx, []string{"head", "-1"}, Streams{In: bytes.NewReader(make([]byte, 20<<20)), Out: &stdout})
+	if code != 3 || err != nil || stdout.String() != "late" {
+		t.Errorf("code %d, err %v, stdout %q", code, err, stdout.String())
+	}
+}
+
 // A reader that pauses for longer than the stream's silence limit must lose nothing: the stream is read all the same.
 func TestPausedReaderLosesNothing(t *testing.T) {
 	const size = 12 << 20 // more than a spool holds in memory

@@ -7,7 +7,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	gorilla "github.com/gorilla/websocket"
@@ -35,6 +37,9 @@ const (
 	dialPatience = 30 * time.Second
 	// drain bounds the wait for the close frame after the Status.
 	drain = 10 * time.Second
+	// letGo bounds the silence after the command's own word that it has ended. Input that the command did not read can
+	// stand in the way of the Status for ever, in kubectl exec, too.
+	letGo = 5 * time.Second
 )
 
 // Size is a terminal's size in characters.
@@ -50,6 +55,8 @@ type Streams struct {
 	Err   io.Writer // nil with TTY
 	TTY   bool
 	Sizes <-chan Size
+
+	over func() bool // the command has said that it ended; nil: it says nothing
 }
 
 // stream is one WebSocket connection of the v5 protocol. It is written for one purpose: to know whether a Status
@@ -58,6 +65,7 @@ type stream struct {
 	conn    *gorilla.Conn
 	writing sync.Mutex
 	silence time.Duration
+	ending  atomic.Bool // the read deadline is no longer that of a line's silence
 }
 
 // dial opens a stream. The error keeps its type, so that the caller can decide on the SPDY fallback.
@@ -86,6 +94,7 @@ func dial(ctx context.Context, config *rest.Config, u *url.URL, quiet time.Durat
 // ended is how a stream came to its end.
 type ended struct {
 	status *metav1.Status // nil: none arrived
+	let    bool           // let go: the command has said how it ended, and nothing came after that
 	clean  bool           // closed in order, so that nothing before the end is missing
 	err    error          // of the connection, or of a local writer
 	heard  time.Time      // the last sign of life
@@ -137,12 +146,13 @@ func (s *stream) receive(local Streams) ended {
 			if !end.clean {
 				end.err = err
 			}
+			end.let = s.ending.Load() && end.status == nil && os.IsTimeout(err)
 			return end
 		}
 		if kind != gorilla.BinaryMessage || len(message) == 0 {
 			continue
 		}
-		if end.status == nil {
+		if !s.ending.Load() {
 			_ = extend("") // data is a sign of life too
 		}
 		switch message[0] {
@@ -155,15 +165,24 @@ func (s *stream) receive(local Streams) ended {
 			var status metav1.Status
 			if json.Unmarshal(raw, &status) == nil && status.Status != "" {
 				end.status = &status
-				s.conn.SetPongHandler(func(string) error { return nil })
-				_ = s.conn.SetReadDeadline(time.Now().Add(drain))
+				s.expectEnd(drain)
 			}
+		}
+		if end.status == nil && local.In != nil && local.over != nil && local.over() {
+			s.expectEnd(letGo) // anew after each message: what comes late still comes
 		}
 		if err != nil {
 			end.err = err
 			return end
 		}
 	}
+}
+
+// expectEnd makes a deadline of the next read that no pong and no ping puts off.
+func (s *stream) expectEnd(within time.Duration) {
+	s.ending.Store(true)
+	s.conn.SetPongHandler(func(string) error { return nil })
+	_ = s.conn.SetReadDeadline(time.Now().Add(within))
 }
 
 func write(w io.Writer, p []byte) error {
@@ -187,7 +206,7 @@ func (s *stream) ping(stop <-chan struct{}) {
 		}
 		err := s.conn.WriteControl(gorilla.PingMessage, nil, time.Now().Add(time.Second))
 		var timeout interface{ Timeout() bool }
-		if errors.As(err, &timeout) && timeout.Timeout() {
+		if errors.As(err, &timeout) && timeout.Timeout() && !s.ending.Load() {
 			_ = s.conn.SetReadDeadline(time.Now().Add(s.silence))
 		}
 	}

@@ -254,7 +254,10 @@ func (c *capturing) keep(t collect.Target, in *io.PipeReader, result *report.Cap
 		lines := c.text.Prefixed(prefix)
 		n, err := io.Copy(lines, in)
 		result.Bytes = n
-		return errors.Join(err, lines.Flush())
+		if err != nil {
+			return c.drop(in, err)
+		}
+		return lines.Flush()
 	}
 	r, err := pcap.NewReader(in)
 	if errors.Is(err, io.EOF) {

@@ -385,4 +385,24 @@ func TestMaxSizeStopsBeforeTheRecordThatWouldNotFit(t *testing.T) {
 	}
 }
 
+// A merged file counts as it is written: its headers, and blocks that are larger than the records.
+func TestMaxSizeHoldsForAMergedFile(t *testing.T) {
+	var b strings.Builder
+	m := newMerged(&b, "-", 500)
+	to, err := m.open(collect.Target{Node: &corev1.Node{}}, pcap.Header{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := b.Len()
+	for n := 0; err == nil && n < 100; n++ {
+		err = to.write(record(30))
+	}
+	if !errors.Is(err, errFull) || b.Len() > 500 || b.Len() < 440 || b.Len() == before || to.size() != int64(b.Len()-before) {
+		t.Errorf("%v with %d bytes, %d of packets", err, b.Len(), to.size())
+	}
+	if err := to.write(record(16)); !errors.Is(err, errFull) {
+		t.Errorf("a smaller packet after the end: %v", err)
+	}
+}
+
 func record(size int) pcap.Record { return pcap.Record{Raw: make([]byte, size)} }

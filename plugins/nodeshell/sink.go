@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod"
@@ -83,13 +82,15 @@ func newPackets(o captureOptions, targets int, stdout io.Writer) (packets, error
 	case targets == 1:
 		return single{o, stdout}, nil
 	case o.Write == "-":
-		return &merged{out: pcap.NewMerged(stdout, "kubectl nodeshell"), name: "-", limit: o.MaxSize}, nil
+		return newMerged(stdout, "-", o.MaxSize), nil
 	}
 	f, err := create(o.Write)
 	if err != nil {
 		return nil, err
 	}
-	return &merged{out: pcap.NewMerged(f, "kubectl nodeshell"), f: f, name: o.Write, limit: o.MaxSize}, nil
+	m := newMerged(f, o.Write, o.MaxSize)
+	m.f = f
+	return m, nil
 }
 
 // create makes a file that only its owner reads: packets hold secrets.
@@ -219,13 +220,31 @@ func (r *rotating) file() string { return r.name(r.number) }
 
 // merged writes all targets into one pcapng.
 type merged struct {
-	out   *pcap.Merged
-	f     *os.File
-	name  string
-	limit int64
+	out  *pcap.Merged
+	f    *os.File
+	name string
+}
 
-	mu    sync.Mutex
-	total int64
+func newMerged(w io.Writer, name string, limit int64) *merged {
+	return &merged{out: pcap.NewMerged(&limited{w: w, limit: limit}, "kubectl nodeshell"), name: name}
+}
+
+// limited takes blocks until the first that would pass the limit.
+type limited struct {
+	w       io.Writer
+	limit   int64 // 0: none
+	written int64
+	full    bool
+}
+
+func (l *limited) Write(block []byte) (int, error) {
+	l.full = l.full || l.limit > 0 && l.written+int64(len(block)) > l.limit
+	if l.full {
+		return 0, errFull
+	}
+	n, err := l.w.Write(block)
+	l.written += int64(n)
+	return n, err
 }
 
 func (m *merged) open(t collect.Target, h pcap.Header) (stream, error) {
@@ -251,13 +270,6 @@ type part struct {
 }
 
 func (p *part) write(r pcap.Record) error {
-	p.m.mu.Lock()
-	full := p.m.limit > 0 && p.m.total+int64(len(r.Raw)) > p.m.limit
-	p.m.total += int64(len(r.Raw))
-	p.m.mu.Unlock()
-	if full {
-		return errFull
-	}
 	n, err := p.to(r)
 	p.written += int64(n)
 	return err

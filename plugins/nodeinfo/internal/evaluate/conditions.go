@@ -14,7 +14,7 @@ import (
 var badStatus = map[string]string{
 	"Ready":          "False",
 	"MemoryPressure": "True", "DiskPressure": "True", "PIDPressure": "True", "NetworkUnavailable": "True",
-	"KernelDeadlock": "True", "ReadonlyFilesystem": "True", "CorruptDockerOverlay2": "True", "DockerHung": "True",
+	"KernelDeadlock": "True", "ReadonlyFilesystem": "True", "CorruptDockerOverlay2": "True", "DockerHung": "True", "XfsShutdown": "True",
 	"OutOfDisk": "True", "VMEventScheduled": "", "EtcdIsVoter": "",
 	"KubeletUnhealthy": "True", "ContainerRuntimeUnhealthy": "True", "KubeProxyUnhealthy": "True",
 }

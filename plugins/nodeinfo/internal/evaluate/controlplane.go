@@ -113,10 +113,12 @@ func leaseText(l report.Leader) string {
 	return text
 }
 
+const cloudControllers = "cloud-controller-manager"
+
 var leaderWork = map[string]string{
-	"kube-scheduler":           "no pod is scheduled",
-	"kube-controller-manager":  "no controller works: silent nodes are not marked, replicas not replaced, endpoints not updated",
-	"cloud-controller-manager": "nodes are not initialised or removed, load balancers and routes not updated",
+	"kube-scheduler":          "no pod is scheduled",
+	"kube-controller-manager": "no controller works: silent nodes are not marked, replicas not replaced, endpoints not updated",
+	cloudControllers:          "nodes are not initialised or removed, load balancers and routes not updated",
 }
 
 // checkLeader is critical on the nodes that hold the control plane, where it is repaired; on others it is for information,

@@ -109,6 +109,7 @@ type view struct {
 	sources source.List
 	charges map[*corev1.Pod]charge
 	list    []finding.Finding
+	causes  map[int][]string // by place in list: what may explain it, where that is less than the catalogue says
 	out     report.Node
 }
 
@@ -144,6 +145,14 @@ func (v *view) add(code, message string, evidence []finding.Evidence, next ...fi
 	return &v.list[len(v.list)-1]
 }
 
+// explainedOnlyBy narrows what may explain the finding that was added last.
+func (v *view) explainedOnlyBy(codes []string) {
+	if v.causes == nil {
+		v.causes = map[int][]string{}
+	}
+	v.causes[len(v.list)-1] = codes
+}
+
 // about makes a pod the object of a finding.
 func about(f *finding.Finding, p *corev1.Pod) {
 	f.Object = &finding.ObjectRef{Kind: "Pod", Namespace: p.Namespace, Name: p.Name}
@@ -159,11 +168,14 @@ func (v *view) kubectl(namespace string, args ...string) string {
 func (v *view) fold() {
 	present := map[string]bool{}
 	for _, f := range v.list {
-		present[f.Code] = true
+		present[f.Code] = present[f.Code] || f.Code != LeaderLeaseExpired || f.Object.Name != cloudControllers // these make no pods
 	}
 	kept := []finding.Finding{}
-	for _, f := range v.list {
+	for i, f := range v.list {
 		causes := rules[f.Code].consequenceOf
+		if own, ok := v.causes[i]; ok {
+			causes = own
+		}
 		if at := slices.IndexFunc(causes, func(code string) bool { return code != f.Code && present[code] }); at >= 0 {
 			v.out.Consequences = append(v.out.Consequences, report.Consequence{Code: f.Code, CausedBy: causes[at], Message: f.Message, Object: f.Object})
 			continue

@@ -182,7 +182,7 @@ func (v *view) checkEvents(items []report.Event) {
 		evidence := []finding.Evidence{{Source: "Event", Path: e.Reason, Value: e.Message, Time: &e.Last}}
 		trouble := kubeletErrors[e.Reason]
 		switch {
-		case e.Reason == "SystemOOM" || e.Reason == "OOMKilling":
+		case e.Reason == "SystemOOM" || e.Reason == "OOMKilling" && !strings.HasPrefix(e.Message, "Memory cgroup out of memory"):
 			v.add(SystemOOM, fmt.Sprintf("the kernel killed a process for memory %s ago (%s): %s", v.ago(e.Last), plural(int(e.Count), "time"), e.Message), evidence,
 				finding.Next{Command: v.kubectl("", "top", "pods", "-A", "--sort-by=memory"), Why: "the biggest users in the cluster", Risk: finding.Read})
 		case trouble != "" && v.now.Sub(e.Last) < ongoing && !v.recoveredSince(e.Last):

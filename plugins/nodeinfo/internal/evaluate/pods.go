@@ -156,6 +156,9 @@ type crash struct {
 func (v *view) crashing(p *corev1.Pod) *crash {
 	for _, s := range statuses(p) {
 		end := s.State.Terminated
+		if end != nil && end.ExitCode == 0 && !restartedAlways(p, s.Name) {
+			continue // it has done its work
+		}
 		down := end != nil && (end.ExitCode != 0 || p.Spec.RestartPolicy == corev1.RestartPolicyAlways)
 		if end == nil {
 			end = s.LastTerminationState.Terminated
@@ -182,6 +185,22 @@ func (v *view) crashing(p *corev1.Pod) *crash {
 		return c
 	}
 	return nil
+}
+
+// restartedAlways says whether a container is started again also after it has ended well: an init container is not,
+// unless it is a sidecar (https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/).
+func restartedAlways(p *corev1.Pod, name string) bool {
+	policy, init := p.Spec.RestartPolicy, false
+	for i, c := range slices.Concat(p.Spec.InitContainers, p.Spec.Containers) {
+		if c.Name != name {
+			continue
+		}
+		if c.RestartPolicy != nil {
+			return *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
+		}
+		init = i < len(p.Spec.InitContainers)
+	}
+	return policy == corev1.RestartPolicyAlways && !init
 }
 
 // recovered says whether a container runs longer now than a crash would let it: twice its last run, and two minutes.
@@ -236,9 +255,25 @@ func (v *view) trouble(p *corev1.Pod) *report.PodTrouble {
 			text += ": " + message
 		}
 		about(v.add(PodNotStarting, text, v.podEvidence(p), v.describePod(p)), p)
+		switch reason {
+		case "FailedMount", "FailedAttachVolume":
+			v.explainedOnlyBy(slices.Concat(noVolume, starved))
+		case "FailedCreatePodSandBox", "NetworkNotReady":
+			v.explainedOnlyBy(slices.Concat(noSandbox, starved))
+		default:
+			if !strings.HasPrefix(reason, "ContainerCreating") { // an image, a configuration
+				v.explainedOnlyBy(starved)
+			}
+		}
 	}
 	return out
 }
+
+// What keeps the pods of a node from getting a network or a volume.
+var (
+	noSandbox = []string{NetworkPodNotReady, PodIPsExhausted}
+	noVolume  = []string{StorageDriverNotReady, VolumeLimit, VolumeAttachError}
+)
 
 func judgedElsewhere(p *corev1.Pod) bool {
 	k := recognisePod(p)
@@ -284,9 +319,13 @@ func (v *view) notStarting(p *corev1.Pod) (reason, message string) {
 	return "ContainerCreating for " + v.ago(boundAt(p)), ""
 }
 
+// lastPodWarning is the newest since the pod was bound to the node.
 func (v *view) lastPodWarning(p *corev1.Pod) *corev1.Event {
 	var last *corev1.Event
 	for _, e := range v.index.podEvents[string(p.UID)] {
+		if eventTime(e).Before(boundAt(p)) || e.Reason == "FailedScheduling" {
+			continue // the scheduler's, and over
+		}
 		if e.Type == corev1.EventTypeWarning && (last == nil || eventTime(e).After(eventTime(last)) || eventTime(e).Equal(eventTime(last)) && e.Reason+e.Message < last.Reason+last.Message) {
 			last = e
 		}
@@ -338,8 +377,9 @@ func (v *view) checkDaemonSets() {
 		}
 		name := d.Namespace + "/" + d.Name
 		f := v.add(DaemonSetPodMissing, "DaemonSet "+name+" has no pod on this node, and should",
-			[]finding.Evidence{{Source: "DaemonSet " + name, Path: "status", Value: fmt.Sprintf("%d of %d pods are scheduled", d.Status.CurrentNumberScheduled, d.Status.DesiredNumberScheduled)}},
-			finding.Next{Command: v.kubectl(d.Namespace, "describe", "daemonset", d.Name), Why: "its events say what stops it: quota, admission, or a port in use", Risk: finding.Read})
+			[]finding.Evidence{{Source: "DaemonSet " + name, Path: "status", Value: fmt.Sprintf("its controller counts %d of %d pods, unscheduled ones included", d.Status.CurrentNumberScheduled, d.Status.DesiredNumberScheduled)}},
+			finding.Next{Command: v.kubectl(d.Namespace, "get", "pods", "--field-selector=status.phase=Pending", "-o", "wide"), Why: "whether its pod was made and waits for room here", Risk: finding.Read},
+			finding.Next{Command: v.kubectl(d.Namespace, "describe", "daemonset", d.Name), Why: "if it was not made, its events say what stops it: quota, admission", Risk: finding.Read})
 		f.Object = &finding.ObjectRef{Kind: "DaemonSet", Namespace: d.Namespace, Name: d.Name}
 	}
 }

@@ -1,6 +1,10 @@
 package evaluate
 
-import "github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+import (
+	"slices"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+)
 
 // The finding codes: stable names.
 const (
@@ -395,7 +399,7 @@ func podRules() []rule {
 			Meaning:  "The pod was bound to this node more than two minutes ago and a container does not start.",
 			Evidence: "The waiting reason and the pod's events.",
 			Next:     "Describe the pod.",
-		}, consequenceOf: append([]string{NetworkPodNotReady, StorageDriverNotReady, PodIPsExhausted, VolumeLimit, VolumeAttachError}, starved...)},
+		}, consequenceOf: slices.Concat(noSandbox, noVolume, starved)},
 		{Entry: finding.Entry{
 			Code:     PodStuckTerminating,
 			Severity: finding.Warning,

@@ -82,7 +82,7 @@ func (p *page) components(n report.Node) {
 		p.gap("Components", n, "nodes")
 		return
 	}
-	kubelet := "kubelet " + c.Kubelet
+	kubelet := "kubelet " + cmp.Or(c.Kubelet, output.Unknown)
 	switch {
 	case c.MinorsBehind == nil:
 	case *c.MinorsBehind == 0:

@@ -1,0 +1,114 @@
+package evaluate
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
+)
+
+// A cause takes only what it can bring about: the rest would be hidden under it.
+func TestWhatACauseCannotBringAboutStandsByItself(t *testing.T) {
+	without := func(leader string) func(in *Input) {
+		return func(in *Input) {
+			long, holder := metav1.NewMicroTime(in.Now.Add(-24*time.Hour)), "gone"
+			in.SystemLeases = append(in.SystemLeases, coordinationv1.Lease{
+				ObjectMeta: metav1.ObjectMeta{Name: leader, Namespace: "kube-system"}, Spec: coordinationv1.LeaseSpec{RenewTime: &long, HolderIdentity: &holder},
+			})
+		}
+	}
+	for name, c := range map[string]struct {
+		fixture string
+		also    func(in *Input)
+		stands  bool
+	}{
+		"an image that is not there, beside a volume that is not attached": {PodNotStarting, func(in *Input) {
+			in.VolumeAttachments = append(in.VolumeAttachments, storagev1.VolumeAttachment{
+				ObjectMeta: metav1.ObjectMeta{Name: "other", CreationTimestamp: metav1.NewTime(in.Now.Add(-time.Hour))},
+				Spec:       storagev1.VolumeAttachmentSpec{NodeName: "fires", Attacher: "csi.example.com"},
+				Status:     storagev1.VolumeAttachmentStatus{AttachError: &storagev1.VolumeError{Message: "no such disk", Time: metav1.NewTime(in.Now.Add(-time.Minute))}},
+			})
+		}, true},
+		"a DaemonSet, where the cloud's controllers are gone": {DaemonSetPodMissing, without(cloudControllers), true},
+		"a DaemonSet, where the controllers are gone":         {DaemonSetPodMissing, without("kube-controller-manager"), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := load(t, c.fixture)
+			before := len(judge(in).Items[0].Findings)
+			c.also(&in)
+			n := node(t, judge(in), "fires")
+			if got := slices.Contains(codes(n), c.fixture); got != c.stands {
+				t.Errorf("stands by itself: %t, want %t: %v, %+v", got, c.stands, codes(n), n.Consequences)
+			}
+			if len(n.Findings)+len(n.Consequences) <= before {
+				t.Error("what was added is not seen")
+			}
+		})
+	}
+}
+
+func TestAContainerThatHasDoneItsWorkDoesNotCrash(t *testing.T) {
+	always := corev1.ContainerRestartPolicyAlways
+	for name, c := range map[string]struct {
+		sidecar *corev1.ContainerRestartPolicy
+		code    int32
+		loops   bool
+	}{
+		"an init container that succeeded at the third try": {nil, 0, false},
+		"an init container that failed three times":         {nil, 1, true},
+		"a sidecar that keeps ending well":                  {&always, 0, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := load(t, "healthy")
+			p := &in.Pods[0]
+			p.Spec.NodeName, p.Status.Phase, p.Spec.RestartPolicy = in.Nodes[0].Name, corev1.PodRunning, corev1.RestartPolicyAlways
+			p.Namespace, p.OwnerReferences, p.Labels, p.Annotations = "shop", nil, nil, nil
+			p.Spec.InitContainers = []corev1.Container{{Name: "wait", RestartPolicy: c.sidecar}}
+			end := metav1.NewTime(in.Now.Add(-30 * time.Second))
+			p.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: "wait", RestartCount: 2, State: corev1.ContainerState{
+				Terminated: &corev1.ContainerStateTerminated{ExitCode: c.code, StartedAt: metav1.NewTime(end.Add(-time.Second)), FinishedAt: end},
+			}}}
+			if got := slices.Contains(codes(node(t, judge(in), in.Nodes[0].Name)), PodCrashLooping); got != c.loops {
+				t.Errorf("crash loop: %t, want %t", got, c.loops)
+			}
+		})
+	}
+}
+
+// Before a pod is bound the scheduler warns; after that its words explain nothing.
+func TestTheSchedulersWordsDoNotExplainABoundPod(t *testing.T) {
+	in := load(t, PodNotStarting)
+	for i := range in.Pods {
+		p := &in.Pods[i]
+		in.Events = append(in.Events, corev1.Event{
+			ObjectMeta: metav1.ObjectMeta{Name: "e", Namespace: p.Namespace}, InvolvedObject: corev1.ObjectReference{Kind: "Pod", UID: p.UID},
+			Type: corev1.EventTypeWarning, Reason: "FailedScheduling", Message: "0/3 nodes are available", LastTimestamp: metav1.NewTime(in.Now),
+		})
+	}
+	for _, n := range judge(in).Items {
+		for _, p := range n.Pods.Attention {
+			if p.Reason == "FailedScheduling" {
+				t.Errorf("%s/%s: %s", p.Namespace, p.Name, p.Message)
+			}
+		}
+	}
+}
+
+func TestAContainersOwnLimitIsNoSystemOOM(t *testing.T) {
+	in := load(t, SystemOOM)
+	for i := range in.Events {
+		if in.Events[i].Reason == "SystemOOM" {
+			in.Events[i].Reason = "OOMKilling"
+		}
+		in.Events[i].Message = "Memory cgroup out of memory: Killed process 4711 (java) total-vm:1kB"
+	}
+	if n := node(t, judge(in), "fires"); slices.Contains(codes(n), SystemOOM) || n.Verdict != report.Healthy {
+		t.Errorf("%s: %v", n.Verdict, codes(n))
+	}
+}
