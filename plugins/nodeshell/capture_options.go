@@ -102,6 +102,7 @@ type captureOptions struct {
 	Container string
 	Tcpdump   string
 	Format    output.Format
+	Given     []string // the flags as they were given, but those that choose targets
 }
 
 // dir says that -w names a directory.
@@ -119,9 +120,7 @@ func (o captureOptions) call(t collect.Target) (words, rest []string) {
 	if t.Pod != nil {
 		words[1] = t.Pod.Name
 	}
-	if o.Write != "" {
-		words = append(words, "-w", o.Write)
-	}
+	words = append(words, o.Given...)
 	if o.Filter != "" {
 		rest = []string{"--", o.Filter}
 	}
@@ -212,6 +211,7 @@ func captureCommand(env *cli.Env, connection *kube.Flags, runF func(context.Cont
 			if err != nil {
 				return err
 			}
+			o.Given = given(c, "selector")
 			return runF(c.Context(), env, connection, o)
 		},
 	}

@@ -86,6 +86,7 @@ func newCommand(env *cli.Env, runF runFunc) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			o.Given = given(c, "selector", "all", "yes", "script", "eval")
 			return runF(c.Context(), env, f.connection, o)
 		},
 	}

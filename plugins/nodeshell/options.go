@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -200,6 +201,7 @@ type Options struct {
 	OutputDir string
 	Yes       bool
 	Color     output.ColorMode
+	Given     []string // the flags as they were given, but those that choose nodes or say what to run
 }
 
 var kinds = target.Kinds{Default: "Node", Words: map[string]string{
@@ -324,15 +326,33 @@ func (o Options) checkCombinations() []error {
 	return errs
 }
 
-// call repeats the words by which one target was named, for next commands.
+// call repeats the call for one target, for next commands.
 func (o Options) call(t collect.Target) []string {
-	switch {
-	case t.Pod == nil:
-		return []string{t.Node.Name}
-	case o.Netns:
-		return []string{"pod/" + t.Pod.Name, "--netns"}
+	if t.Pod == nil {
+		return append([]string{t.Node.Name}, o.Given...)
 	}
-	return []string{"pod/" + t.Pod.Name}
+	return append([]string{"pod/" + t.Pod.Name}, o.Given...)
+}
+
+// given are the flags of a command line, without the connection's, in order of their names.
+func given(c *cobra.Command, except ...string) []string {
+	var words []string
+	c.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
+		values := []string{f.Value.String()}
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			values = list.GetSlice()
+		}
+		switch {
+		case !f.Changed || slices.Contains(except, f.Name):
+		case f.NoOptDefVal != "" && f.Value.String() == f.NoOptDefVal:
+			words = append(words, "--"+f.Name)
+		default:
+			for _, value := range values {
+				words = append(words, "--"+f.Name+"="+value)
+			}
+		}
+	})
+	return words
 }
 
 func (o Options) callRest() []string {

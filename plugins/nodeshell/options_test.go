@@ -237,6 +237,7 @@ func TestCallIsRepeatedWithItsTargets(t *testing.T) {
 		{"pod/web", onPod, "pod/web"},
 		{"pod/web --netns --eval ss", onPod, "pod/web --netns --eval ss"},
 		{"a --script f -- x", onNode, "a --script f -- x"},
+		{"-l pool=x --yes --timeout 30s -i --image r.example/a:1 --labels team=a --labels cost=1 -n ops -- df -h", onNode, "a --image=r.example/a:1 --labels=team=a --labels=cost=1 --stdin --timeout=30s -- df -h"},
 	}
 	for _, test := range tests {
 		o, _, _ := parse(t, strings.Fields(test.args)...)
@@ -244,8 +245,8 @@ func TestCallIsRepeatedWithItsTargets(t *testing.T) {
 			t.Errorf("%s: %q; want %q", test.args, got, test.want)
 		}
 	}
-	o, _, _ := parseCapture(t, "deploy/web", "-w", "d/", "--", "port", "80")
-	for on, want := range map[*collect.Target]string{&onPod: "capture web -w d/ -- port 80", &onNode: "capture node/a -w d/ -- port 80"} {
+	o, _, _ := parseCapture(t, "deploy/web", "-w", "d/", "--duration", "30s", "--", "port", "80")
+	for on, want := range map[*collect.Target]string{&onPod: "capture web --duration=30s --write=d/ -- port 80", &onNode: "capture node/a --duration=30s --write=d/ -- port 80"} {
 		words, rest := o.call(*on)
 		if got := strings.Join(append(words, rest...), " "); got != want {
 			t.Errorf("%q; want %q", got, want)

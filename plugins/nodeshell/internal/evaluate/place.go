@@ -98,6 +98,9 @@ func again(o Options, node, namespace string, more ...string) string {
 		words = append(words, node)
 	}
 	words = append(words, more...)
+	if slices.Contains(more, "--no-pull") { // it takes any image that is there
+		words = slices.DeleteFunc(words, func(w string) bool { return strings.HasPrefix(w, "--image=") })
+	}
 	return o.Kubectl.Command(namespace, append(words, o.CallRest...)...)
 }
 
