@@ -284,6 +284,9 @@ func (c *capturing) keep(t collect.Target, in *io.PipeReader, result *report.Cap
 			continue
 		}
 		result.Bytes, result.File = out.size(), out.file()
+		if closeErr := out.close(); err == nil {
+			err = closeErr // a network file system may tell only now that it is full
+		}
 		if err != nil {
 			return c.drop(in, err)
 		}

@@ -69,6 +69,7 @@ type stream interface {
 	write(pcap.Record) error
 	size() int64
 	file() string
+	close() error
 }
 
 // errFull stops a capture at --max-size.
@@ -140,12 +141,13 @@ func newFile(path string, h pcap.Header, o captureOptions) (stream, error) {
 		return nil, err
 	}
 	_, err = f.Write(h.Raw)
-	return &plain{w: f, name: path, limit: o.MaxSize, written: int64(len(h.Raw))}, err
+	return &plain{w: f, f: f, name: path, limit: o.MaxSize, written: int64(len(h.Raw))}, err
 }
 
 // plain writes one pcap.
 type plain struct {
 	w       io.Writer
+	f       *os.File // nil: standard output
 	name    string
 	limit   int64
 	written int64
@@ -162,6 +164,13 @@ func (p *plain) write(r pcap.Record) error {
 
 func (p *plain) size() int64  { return p.written }
 func (p *plain) file() string { return p.name }
+
+func (p *plain) close() error {
+	if p.f == nil {
+		return nil
+	}
+	return p.f.Close()
+}
 
 // rotating begins a new file at --max-size and keeps the newest ones.
 type rotating struct {
@@ -217,6 +226,7 @@ func (r *rotating) write(record pcap.Record) error {
 
 func (r *rotating) size() int64  { return r.written }
 func (r *rotating) file() string { return r.name(r.number) }
+func (r *rotating) close() error { return r.f.Close() }
 
 // merged writes all targets into one pcapng.
 type merged struct {
@@ -277,3 +287,4 @@ func (p *part) write(r pcap.Record) error {
 
 func (p *part) size() int64  { return p.written }
 func (p *part) file() string { return p.m.name }
+func (p *part) close() error { return nil } // the file is all targets'
