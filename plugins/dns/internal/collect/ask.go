@@ -196,6 +196,9 @@ func CheckQuestion(q records.Question) error {
 	if _, ok := dns.StringToType[q.Type]; !ok {
 		return fmt.Errorf("%q is not a record type: use A, AAAA, SRV, PTR, CNAME, TXT, MX, NS, SOA, …", q.Type)
 	}
+	if q.Name == "" {
+		return errors.New("the name is empty: give one, or . for the root")
+	}
 	name := strings.TrimSuffix(q.Name, ".")
 	if len(name) > 253 {
 		return fmt.Errorf("the name has %d characters: DNS allows 253", len(name))

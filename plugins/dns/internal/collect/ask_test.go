@@ -186,6 +186,8 @@ func TestCheckQuestion(t *testing.T) {
 		"label of 63":    {records.Question{Name: strings.Repeat("a", 63), Type: "A"}, ""},
 		"label of 64":    {records.Question{Name: strings.Repeat("a", 64), Type: "A"}, "DNS allows 63"},
 		"empty label":    {records.Question{Name: "a..b", Type: "A"}, "empty label"},
+		"no name":        {records.Question{Name: "", Type: "A"}, "the name is empty"},
+		"the root":       {records.Question{Name: ".", Type: "NS"}, ""},
 		"type":           {records.Question{Name: "a", Type: "Z"}, "not a record type"},
 	}
 	for name, tt := range tests {
