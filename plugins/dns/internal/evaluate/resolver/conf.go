@@ -39,6 +39,22 @@ func Parse(text string) Conf {
 	return c
 }
 
+// HostsFile gives the addresses that an /etc/hosts has for a name, in the order of its lines.
+func HostsFile(text, name string) []string {
+	var list []string
+	for line := range strings.Lines(text) {
+		line, _, _ = strings.Cut(line, "#")
+		words := strings.Fields(line)
+		if len(words) < 2 || slices.Contains(list, words[0]) {
+			continue
+		}
+		if slices.ContainsFunc(words[1:], func(word string) bool { return strings.EqualFold(word, name) }) {
+			list = append(list, words[0])
+		}
+	}
+	return list
+}
+
 // Ndots is the number of dots from which a name is tried as it is first; 1 unless an option says otherwise, and 15 at
 // most (https://man7.org/linux/man-pages/man5/resolv.conf.5.html).
 func (c Conf) Ndots() int {

@@ -112,3 +112,12 @@ func FuzzParseConf(f *testing.F) {
 		}
 	})
 }
+
+func TestAHostsFileIsReadAsTheLibrariesDo(t *testing.T) {
+	const text = "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n10.0.0.7\tweb.shop.example web # db\n\n10.0.0.8\n"
+	for name, want := range map[string][]string{"localhost": {"127.0.0.1", "::1"}, "WEB": {"10.0.0.7"}, "db": nil, "10.0.0.8": nil, "we": nil} {
+		if d := cmp.Diff(want, HostsFile(text, name)); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+	}
+}

@@ -31,6 +31,7 @@ const (
 	ServFail Outcome = "SERVFAIL"
 	Refused  Outcome = "REFUSED"
 	Timeout  Outcome = "timeout"
+	Unknown  Outcome = "not known" // nobody was asked
 )
 
 // Pair is what a name has for A and AAAA.
@@ -49,6 +50,7 @@ type Step struct {
 type Walk struct {
 	Libc    Libc
 	Found   bool
+	Unknown bool // a step whose outcome is not known decides
 	Because string
 	Steps   []Step
 	Sent    int
@@ -108,6 +110,9 @@ func Follow(name string, c Conf, libc Libc, ask func(fqdn string) Pair) Walk {
 		case verdict.found:
 			w.Found = true
 			w.Because = fmt.Sprintf("step %d answers", len(w.Steps)+1)
+		case verdict.unknown:
+			w.Unknown = true
+			w.Because = fmt.Sprintf("the answer of step %d is not known", len(w.Steps)+1)
 		case verdict.stop:
 			w.Because = fmt.Sprintf("%s gives up at step %d: %s", libc, len(w.Steps)+1, verdict.why)
 		case last:
@@ -123,7 +128,7 @@ func Follow(name string, c Conf, libc Libc, ask func(fqdn string) Pair) Walk {
 			}
 		}
 		w.Steps = append(w.Steps, step)
-		if verdict.found || verdict.stop {
+		if verdict.found || verdict.stop || verdict.unknown {
 			return w
 		}
 	}
@@ -131,8 +136,8 @@ func Follow(name string, c Conf, libc Libc, ask func(fqdn string) Pair) Walk {
 }
 
 type judgement struct {
-	found, stop, toBare bool
-	why, text           string
+	found, stop, toBare, unknown bool
+	why, text                    string
 }
 
 func (p Pair) has(o Outcome) bool { return p.A == o || p.AAAA == o }
@@ -147,6 +152,8 @@ func judge(libc Libc, s Step) judgement {
 	switch {
 	case p.has(Answer):
 		return judgement{found: true, text: "answered"}
+	case p.has(Unknown):
+		return judgement{unknown: true, text: "not known"}
 	case libc == Glibc && p.has(Refused):
 		return judgement{toBare: true, text: "skips the rest of the search list", why: "REFUSED ends the search list"}
 	case libc == Glibc && p.has(Timeout):
@@ -166,6 +173,8 @@ func judgeMusl(p Pair) judgement {
 			return judgement{stop: true, text: "gives up", why: "it waits for an answer that it accepts until the time is over"}
 		case NXDomain:
 			return judgement{text: "next"}
+		case Unknown:
+			return judgement{unknown: true, text: "not known"}
 		}
 	}
 	if p.has(Answer) {
