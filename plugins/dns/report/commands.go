@@ -82,7 +82,7 @@ type Explanation struct {
 type Walk struct {
 	Libc      string   `json:"libc"`
 	Detected  bool     `json:"detected,omitempty"`
-	Outcome   string   `json:"outcome"` // answered, not found, fails
+	Outcome   string   `json:"outcome"` // answered, not found, fails, not known
 	Because   string   `json:"because"`
 	Answer    []string `json:"answer,omitempty"`
 	Queries   int      `json:"queries"` // datagrams: A and AAAA count one each

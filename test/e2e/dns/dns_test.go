@@ -266,7 +266,7 @@ func TestPods(t *testing.T) {
 		expect(t, c, 60*time.Second, "Degraded", "StatefulSetServiceName", "names", "sts/db", "-n", ns)
 	})
 	t.Run("a typing mistake and a wrong namespace", func(t *testing.T) {
-		for _, name := range []string{"kubernets.default", "kubernetes.defualt", "kubernetes." + ns} {
+		for _, name := range []string{"kubernets.default", "kubernets.default.svc", "kubernetes.defualt", "kubernetes." + ns} {
 			h := expect(t, c, 20*time.Second, "Degraded", "NameNotFound", "resolve", name)
 			if !strings.Contains(h.Summary, "did you mean kubernetes.default.svc.cluster.local") {
 				t.Errorf("%s: %s", name, h.Summary)

@@ -69,7 +69,10 @@ func Replace(first, second Input) Input {
 // Qualify completes a name: one that ends in a dot or lies in the cluster's zone is whole; SERVICE.NAMESPACE (and
 // HOST.SERVICE.NAMESPACE) with a namespace that exists is one of the cluster's; anything else is a name outside.
 func Qualify(in Input, name string) string {
-	w := newWorld(in, in.now(), Options{})
+	return newWorld(in, in.now(), Options{}).qualify(name)
+}
+
+func (w *world) qualify(name string) string {
 	zone := strings.TrimSuffix(w.zone, ".")
 	if strings.HasSuffix(name, ".") || name == zone || strings.HasSuffix(strings.ToLower(name), "."+zone) {
 		return corefile.Fqdn(name)

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/corefile"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/resolver"
@@ -128,32 +129,70 @@ func Explain(in Input, now time.Time, o Options, name string, libcs []resolver.L
 	} else {
 		out.Libc = string(libcs[0])
 	}
-	var all []finding.Finding
 	for _, l := range libcs {
 		walk := w.walk(name, l)
 		walk.Detected = l == detected
 		out.Walks = append(out.Walks, walk)
 	}
-	all = append(all, rulePodConfig(w)...)
 	first := out.Walks[0]
-	if first.Outcome != "answered" {
-		all = append(all, w.notFoundWalk(name, first))
+	all := rulePodConfig(w)
+	failure := w.walkFailure(name, first)
+	all = append(all, failure...)
+	if first.Outcome == walkAnswered {
+		all = append(all, w.alteredAnswers(func(asked string) bool {
+			return slices.ContainsFunc(first.Steps, func(s report.Step) bool { return strings.EqualFold(s.Name, asked) })
+		})...)
 	}
-	all = append(all, w.targetRules(first)...)
+	for _, f := range w.targetRules(first) {
+		if !slices.ContainsFunc(failure, func(have finding.Finding) bool { return have.Code == f.Code }) {
+			all = append(all, f) // the cause of the failure is not said twice
+		}
+	}
 	w.settle(&out.Header, all)
-	if len(out.Findings) == 0 {
-		out.Summary = fmt.Sprintf("%s is answered at step %d of %d as %s, after %d queries", name, len(first.Steps), len(resolver.Candidates(name, w.conf0(), resolver.Libc(first.Libc))), strings.TrimSuffix(first.Steps[len(first.Steps)-1].Name, "."), first.Queries)
-		var other []string
-		for _, walk := range out.Walks[1:] {
-			if walk.Outcome != first.Outcome {
-				other = append(other, walk.Libc+": "+walk.Outcome)
-			}
-		}
-		if len(other) > 0 {
-			out.Summary += fmt.Sprintf(" with %s; what the image has is not known (%s)", first.Libc, strings.Join(other, ", "))
-		}
+	switch {
+	case len(out.Findings) > 0:
+	case first.Outcome == walkUnknown:
+		out.Verdict, out.Summary = report.Unknown, fmt.Sprintf("whether %s is found is not known: no server could be asked for %s", name, strings.TrimSuffix(first.Steps[len(first.Steps)-1].Name, "."))+w.unaskedBecause()
+	default:
+		out.Summary = w.answeredWords(name, out.Walks)
 	}
 	return out
+}
+
+// The outcomes of a walk.
+const (
+	walkAnswered = "answered"
+	walkNotFound = "not found"
+	walkFails    = "fails"
+	walkUnknown  = "not known"
+)
+
+func (w *world) answeredWords(name string, walks []report.Walk) string {
+	first := walks[0]
+	if first.Queries == 0 {
+		return fmt.Sprintf("%s is %s by the pod's /etc/hosts, which is read before DNS is asked", name, strings.Join(first.Answer, ", "))
+	}
+	words := fmt.Sprintf("%s is answered at step %d of %d as %s, after %d queries", name, len(first.Steps), len(resolver.Candidates(name, w.conf0(), resolver.Libc(first.Libc))), strings.TrimSuffix(first.Steps[len(first.Steps)-1].Name, "."), first.Queries)
+	var other []string
+	for _, walk := range walks[1:] {
+		if walk.Outcome != first.Outcome {
+			other = append(other, walk.Libc+": "+walk.Outcome)
+		}
+	}
+	if len(other) > 0 {
+		words += fmt.Sprintf(" with %s; what the image has is not known (%s)", first.Libc, strings.Join(other, ", "))
+	}
+	return words
+}
+
+// unaskedBecause says why no server could be asked: no tunnel opened, or the servers are not known.
+func (w *world) unaskedBecause() string {
+	for _, name := range []string{"tunnels", "services", "pods"} {
+		if s := w.Sources.Get(name); s.State == source.Forbidden || s.State == source.Unreachable {
+			return ": " + strings.TrimPrefix(s.Gap(), "not checked: ")
+		}
+	}
+	return ""
 }
 
 // nodeOS is the operating system of the suspect's node, where it is known.
@@ -181,24 +220,64 @@ func (w *world) targetRules(walk report.Walk) []finding.Finding {
 	return nil
 }
 
-func (w *world) notFoundWalk(name string, walk report.Walk) finding.Finding {
-	fqdn := name
-	for _, step := range walk.Steps {
-		if strings.HasSuffix(step.Name, ".svc."+w.zone) {
-			dots := strings.Count(strings.TrimSuffix(name, "."), ".")
-			// web.shop is SERVICE.NAMESPACE: what fits that is the second entry, svc.ZONE
-			if dots == 0 || step.Search == "svc."+strings.TrimSuffix(w.zone, ".") || strings.HasSuffix(name, strings.TrimSuffix(w.zone, ".")) {
-				fqdn = step.Name
-				break
+// walkFailure makes the finding for a walk that ended without an address. The step that decides is the one that stands
+// for what the user meant, where the walk came so far, and else its last.
+func (w *world) walkFailure(name string, walk report.Walk) []finding.Finding {
+	if walk.Outcome == walkAnswered {
+		return nil
+	}
+	meant := w.qualify(name)
+	step := walk.Steps[len(walk.Steps)-1]
+	for _, s := range walk.Steps {
+		if corefile.Fqdn(s.Name) == meant {
+			step = s
+		} else if corefile.InZone(meant, w.zone) {
+			if f := w.zoneElsewhere(s.Name); f != nil {
+				return []finding.Finding{*f} // the pod searches where nobody serves
 			}
 		}
 	}
-	f := w.notFound(fqdn)
-	f.Message = fmt.Sprintf("%s finds nothing from pod %s/%s (%s): %s", name, w.From.Pod.Namespace, w.From.Pod.Name, walk.Because, f.Message)
-	return f
+	has := func(o resolver.Outcome) bool { return step.A == string(o) || step.AAAA == string(o) }
+	var f finding.Finding
+	switch {
+	case has(resolver.Unknown):
+		return nil
+	case has(resolver.NXDomain):
+		f = w.nothing(step.Name, true)
+	case step.A == string(resolver.NoData) && step.AAAA == string(resolver.NoData):
+		f = w.nothing(step.Name, false)
+	default:
+		f = w.make("NoAnswer", finding.Critical, nil, fmt.Sprintf("%s gets no usable answer (A: %s, AAAA: %s)", strings.TrimSuffix(step.Name, "."), step.A, step.AAAA), w.answers(step.Name), w.noAnswerNext(step.Name))
+		if len(f.Evidence) == 0 {
+			f.Evidence = append(f.Evidence, seen(step.Source, step.Name, "%s", step.A))
+		}
+	}
+	if walk.Outcome != walkUnknown {
+		f.Message = fmt.Sprintf("%s finds nothing from pod %s/%s (%s): %s", name, w.From.Pod.Namespace, w.From.Pod.Name, walk.Because, f.Message)
+	}
+	return []finding.Finding{f}
+}
+
+func (w *world) noAnswerNext(fqdn string) finding.Next {
+	if corefile.InZone(fqdn, w.zone) {
+		return w.checkNext()
+	}
+	return w.read("see the servers that are asked for names outside the cluster", "", "dns", "upstream")
 }
 
 func (w *world) walk(name string, l resolver.Libc) report.Walk {
+	if addresses := w.hostsFile(name, l); len(addresses) > 0 {
+		family := func(v6 bool) string {
+			if slices.ContainsFunc(addresses, func(a string) bool { return strings.Contains(a, ":") == v6 }) {
+				return string(resolver.Answer)
+			}
+			return "-"
+		}
+		return report.Walk{
+			Libc: string(l), Outcome: walkAnswered, Because: "/etc/hosts has it, and is read before DNS is asked", Answer: addresses,
+			Steps: []report.Step{{Number: 1, Name: name, A: family(false), AAAA: family(true), Source: "/etc/hosts", Then: walkAnswered}},
+		}
+	}
 	sources := map[string]string{}
 	followed := resolver.Follow(name, w.conf0(), l, func(fqdn string) resolver.Pair {
 		a, from := w.outcome(fqdn, "A")
@@ -206,16 +285,14 @@ func (w *world) walk(name string, l resolver.Libc) report.Walk {
 		sources[fqdn] = from
 		return resolver.Pair{A: a, AAAA: aaaa}
 	})
-	out := report.Walk{Libc: string(l), Outcome: "not found", Because: followed.Because, Queries: followed.Sent, Steps: []report.Step{}}
-	if alias := w.alias(name); alias != "" {
-		out.Outcome, out.Because, out.Queries, out.Answer = "answered", "/etc/hosts has it, and DNS is not asked", 0, []string{alias}
-		out.Steps = append(out.Steps, report.Step{Number: 1, Name: name, A: string(resolver.Answer), AAAA: "-", Source: "/etc/hosts", Then: "answered"})
-		return out
-	}
-	if followed.Found {
-		out.Outcome = "answered"
-	} else if strings.Contains(followed.Because, "gives up") {
-		out.Outcome = "fails"
+	out := report.Walk{Libc: string(l), Outcome: walkNotFound, Because: followed.Because, Queries: followed.Sent, Steps: []report.Step{}}
+	switch {
+	case followed.Found:
+		out.Outcome = walkAnswered
+	case followed.Unknown:
+		out.Outcome = walkUnknown
+	case strings.Contains(followed.Because, "gives up"):
+		out.Outcome = walkFails
 	}
 	for i, s := range followed.Steps {
 		out.Steps = append(out.Steps, report.Step{Number: i + 1, Name: s.Name, Search: s.Search, A: string(s.Pair.A), AAAA: string(s.Pair.AAAA), Source: sources[s.Name], Then: s.Then})
@@ -227,35 +304,47 @@ func (w *world) walk(name string, l resolver.Libc) report.Walk {
 	return out
 }
 
-func (w *world) alias(name string) string {
-	for _, a := range w.From.Pod.Spec.HostAliases {
-		if slices.Contains(a.Hostnames, strings.TrimSuffix(name, ".")) {
-			return a.IP
+// hostsFile gives the addresses that the pod's /etc/hosts has for a name: the file itself, or what the kubelet is told
+// to write into it. glibc and musl compare a name as it is typed; Go drops a final dot.
+func (w *world) hostsFile(name string, l resolver.Libc) []string {
+	if l == resolver.Go {
+		name = strings.TrimSuffix(name, ".")
+	}
+	text := w.From.Files["/etc/hosts"]
+	if strings.TrimSpace(text) == "" {
+		for _, a := range w.From.Pod.Spec.HostAliases {
+			text += a.IP + " " + strings.Join(a.Hostnames, " ") + "\n"
 		}
 	}
-	return ""
+	return resolver.HostsFile(text, name)
 }
 
 // outcome of a question: what a replica said, or else what the API says it must.
 func (w *world) outcome(fqdn, typ string) (resolver.Outcome, string) {
+	silent := ""
 	for _, p := range w.Probes {
 		for _, a := range p.Answers {
-			if !strings.EqualFold(a.Name, fqdn) || a.Type != typ || a.Rcode == "" {
-				continue
+			switch {
+			case !strings.EqualFold(a.Name, fqdn) || a.Type != typ:
+			case a.Rcode != "":
+				return outcomeOf(a), a.Viewpoint
+			default:
+				silent = a.Viewpoint
 			}
-			return outcomeOf(a), a.Viewpoint
 		}
 	}
-	x := w.engine.Lookup(fqdn, typ)
-	switch {
+	if silent != "" {
+		return resolver.Timeout, silent
+	}
+	switch x := w.expect(fqdn, typ); {
+	case x.Open != "":
+		return resolver.Unknown, "not known"
 	case len(x.Data) > 0:
 		return resolver.Answer, "computed"
 	case x.Outcome == records.NoData:
 		return resolver.NoData, "computed"
-	case x.Outcome == records.NXDomain:
-		return resolver.NXDomain, "computed"
 	}
-	return resolver.Timeout, "not known"
+	return resolver.NXDomain, "computed"
 }
 
 func outcomeOf(a report.Answer) resolver.Outcome {
@@ -284,148 +373,4 @@ func (w *world) answerData(fqdn string) []string {
 		}
 	}
 	return data
-}
-
-// Resolve joins the answers from every point of view.
-func Resolve(in Input, now time.Time, o Options, name string, types []string, expect string) report.Resolution {
-	o.Standalone = true
-	w := newWorld(in, now, o)
-	out := report.Resolution{Header: w.header("DNSResolution"), Name: name, Types: types, Expect: expect, Answers: []report.Answer{}}
-	var all []finding.Finding
-	for _, p := range w.Probes {
-		if p.Error != "" {
-			out.Answers = append(out.Answers, report.Answer{Viewpoint: "tunnel:" + p.Pod, Server: p.Pod, Transport: "TCP", Name: name, Type: types[0], Error: p.Error})
-		}
-		out.Answers = append(out.Answers, p.Answers...)
-	}
-	if w.From != nil {
-		out.Answers = append(out.Answers, w.From.Answers...)
-		if w.From.Error != "" {
-			all = append(all, w.cannotAskInside())
-		}
-	}
-	all = append(all, w.resolveFindings(out.Answers, name)...)
-	if expect != "" {
-		met := meets(out.Answers, expect)
-		out.Met = &met
-	}
-	w.settle(&out.Header, all)
-	switch answered := answeredCount(out.Answers); {
-	case len(out.Findings) > 0:
-	case answered == 0:
-		out.Verdict, out.Summary = report.Unknown, "nobody could be asked"
-	default:
-		out.Summary = fmt.Sprintf("%s is answered from %d of %d points of view", strings.TrimSuffix(name, "."), answered, len(out.Answers))
-	}
-	return out
-}
-
-func answeredCount(list []report.Answer) int {
-	n := 0
-	for _, a := range list {
-		if a.Rcode != "" {
-			n++
-		}
-	}
-	return n
-}
-
-func (w *world) cannotAskInside() finding.Finding {
-	pod := w.From.Pod
-	return w.make("NoAnswer", finding.Critical, ref("Pod", pod.Namespace, pod.Name), fmt.Sprintf("pod %s/%s could not be asked from inside: %s", pod.Namespace, pod.Name, w.From.Error),
-		[]finding.Evidence{seen("exec", pod.Name, "%s", w.From.Error)},
-		w.change("add a container to the pod that asks (its entry stays in the pod)", pod.Namespace, "dns", "check", "--from", pod.Name, "--probe", "ephemeral"),
-		w.change("or ask from a pod beside it, which is deleted afterwards", pod.Namespace, "dns", "check", "--from", pod.Name, "--probe", "pod"),
-		w.read("see what it would ask, without asking", pod.Namespace, "dns", "explain", "kubernetes.default", "--from", pod.Name))
-}
-
-func (w *world) resolveFindings(answers []report.Answer, name string) []finding.Finding {
-	var all []finding.Finding
-	exists, missing, silent := false, false, []finding.Evidence{}
-	outcomes := map[string][]string{}
-	for _, a := range answers {
-		switch {
-		case a.Error != "":
-			silent = append(silent, seen(a.Viewpoint, a.Server+" "+a.Transport, "%s", a.Error))
-		case a.Rcode == "NXDOMAIN":
-			missing = true
-		case a.Rcode == "NOERROR":
-			exists = exists || len(a.Records) > 0
-		}
-		if a.Rcode != "" && strings.HasPrefix(a.Viewpoint, "tunnel:") {
-			key := a.Type + " " + said(sorted(a))
-			outcomes[key] = append(outcomes[key], strings.TrimPrefix(a.Viewpoint, "tunnel:"))
-		}
-		if a.Rcode == "SERVFAIL" || a.Rcode == "REFUSED" {
-			silent = append(silent, seen(a.Viewpoint, a.Name+" "+a.Type, "%s", a.Rcode))
-		}
-	}
-	if len(silent) > 0 {
-		all = append(all, w.make("NoAnswer", finding.Critical, nil, fmt.Sprintf("%d of %d questions about %s got no usable answer", len(silent), len(answers), strings.TrimSuffix(name, ".")), silent, w.checkNext()))
-	}
-	if missing && !exists {
-		fqdn := corefile.Fqdn(name)
-		if !corefile.InZone(fqdn, w.zone) && strings.Count(strings.TrimSuffix(name, "."), ".") == 1 && w.looksLocal(name) {
-			fqdn = corefile.Fqdn(strings.TrimSuffix(name, ".") + ".svc." + w.zone)
-		}
-		all = append(all, w.notFound(fqdn))
-	}
-	if exists && !missing {
-		// the same rules as for the answers of a check: what a plugin changes, and what differs from the API
-		all = append(all, ruleAltered(w)...)
-	}
-	if missing && exists {
-		var evidence []finding.Evidence
-		for _, key := range sortedKeys(outcomes) {
-			evidence = append(evidence, seen(strings.Join(outcomes[key], ", "), "", "%s", key))
-		}
-		all = append(all, w.make("RecordsDiffer", finding.Critical, nil, "the replicas do not agree about "+strings.TrimSuffix(name, "."), evidence, w.read("find the replica that is behind", "", "dns", "check")))
-	}
-	return all
-}
-
-// checkNext is the check from the same point of view.
-func (w *world) checkNext() finding.Next {
-	if w.From == nil {
-		return w.read("find the cause", "", "dns", "check")
-	}
-	return w.read("find the cause", w.From.Pod.Namespace, "dns", "check", "--from", w.From.Pod.Name)
-}
-
-func (w *world) looksLocal(name string) bool {
-	_, namespace, _ := strings.Cut(strings.TrimSuffix(name, "."), ".")
-	return w.namespaceExists(namespace) || len(w.suggest(corefile.Fqdn(strings.TrimSuffix(name, ".")+".svc."+w.zone))) > 0
-}
-
-func sorted(a report.Answer) report.Answer {
-	a.Records = slices.Clone(a.Records)
-	slices.SortFunc(a.Records, func(x, y report.Record) int { return strings.Compare(x.Data, y.Data) })
-	return a
-}
-
-// meets holds every answer against --expect: nxdomain, nodata, any, or TYPE=VALUE[,VALUE…].
-func meets(answers []report.Answer, expect string) bool {
-	if len(answers) == 0 {
-		return false
-	}
-	typ, values, isData := strings.Cut(expect, "=")
-	for _, a := range answers {
-		switch {
-		case a.Rcode == "":
-			return false
-		case isData && !strings.EqualFold(a.Type, typ):
-			continue
-		case isData:
-			want := strings.Split(strings.ToLower(values), ",")
-			slices.Sort(want)
-			if !slices.Equal(want, records.Data(a)) {
-				return false
-			}
-		case strings.EqualFold(expect, "nxdomain") && a.Rcode != "NXDOMAIN",
-			strings.EqualFold(expect, "nodata") && records.Outcome(a) != records.NoData,
-			strings.EqualFold(expect, "any") && len(a.Records) == 0:
-			return false
-		}
-	}
-	return true
 }

@@ -145,6 +145,9 @@ func (w *world) suggest(fqdn string) []string {
 	var list []near
 	for i := range w.Services {
 		svc := &w.Services[i]
+		if svc.Name == service && svc.Namespace == namespace {
+			continue // that it exists is no help to the one who asked for it
+		}
 		rank := -1
 		inName, inSpace := distance(service, svc.Name), distance(namespace, svc.Namespace)
 		switch {
@@ -195,117 +198,14 @@ func distance(a, b string) int {
 	return d[len(a)][len(b)]
 }
 
-// notFound makes the finding for a name of the cluster that the servers say does not exist. Where the API has it all the
-// same, a spelling is not what is wrong.
-func (w *world) notFound(fqdn string) finding.Finding {
-	fqdn = corefile.Fqdn(fqdn)
-	if f := w.existsAllTheSame(fqdn); f != nil {
-		return *f
-	}
-	short := strings.TrimSuffix(fqdn, ".")
-	evidence := []finding.Evidence{}
-	message := short + " does not exist"
-	next := []finding.Next{}
-	base, _ := strings.CutSuffix(fqdn, ".svc."+w.zone)
-	if labels := strings.Split(base, "."); len(labels) >= 2 && w.Sources.Get("services").Readable() {
-		service, namespace := labels[len(labels)-2], labels[len(labels)-1]
-		svc := w.engine.Service(namespace, service)
-		switch {
-		case svc != nil && len(labels) == 2:
-			if list := w.serviceRules(svc); len(list) > 0 {
-				return list[0] // the Service is there and has no name to give: why not is the cause
-			}
-			evidence = append(evidence, seen("Service", namespace+"/"+service, "exists, and its records do not"))
-		case svc != nil:
-			message += fmt.Sprintf(": Service %s/%s has no ready endpoint or port of that name", namespace, service)
-			evidence = append(evidence, seen("Service", namespace+"/"+service, "exists"), seen("EndpointSlice", "endpoints", "%s", w.endpointWords(svc)))
-			return w.make("NameNotFound", finding.Warning, nil, message, evidence, w.read("see every name that it has", namespace, "dns", "names", "svc/"+service))
-		case !w.namespaceExists(namespace):
-			evidence = append(evidence, seen("Namespace", namespace, "does not exist"))
-		default:
-			evidence = append(evidence, seen("Service", namespace+"/"+service, "does not exist"))
-		}
-	}
-	if names := w.suggest(fqdn); len(names) > 0 {
-		message += "; did you mean " + strings.Join(names, ", or ") + "?"
-		args, namespace := []string{"dns", "resolve", names[0]}, ""
-		if w.From != nil {
-			args, namespace = append(args, "--from", w.From.Pod.Name), w.From.Pod.Namespace
-		}
-		next = append(next, w.read("ask for the nearest name that exists", namespace, args...))
-	} else {
-		next = append(next, w.read("see which Services there are", "", "get", "services", "-A"))
-	}
-	return w.make("NameNotFound", finding.Warning, nil, message, evidence, next...)
-}
-
-// existsAllTheSame judges a name that the API has and the servers deny: a rule of the Corefile, a change of this moment,
-// or servers that do not follow.
-func (w *world) existsAllTheSame(fqdn string) *finding.Finding {
-	x := w.engine.Lookup(fqdn, "A")
-	if x.Open != "" || x.Outcome == records.NXDomain || x.Outcome == "" || !w.Sources.Get("services").Readable() || !w.Sources.Get("endpointslices").Readable() {
-		return nil
-	}
-	short := strings.TrimSuffix(fqdn, ".")
-	if a, ok := w.records.AlteredBy(fqdn); ok {
-		f := w.altered(fmt.Sprintf("%s exists in the API, and %s in line %d of the Corefile keeps its answer away", short, a.Plugin, a.Line), a, []finding.Evidence{seen("API", fqdn+" A", "%s", x)})
-		return &f
-	}
-	evidence := []finding.Evidence{seen("API", fqdn+" A", "%s", x)}
-	next := w.read("see whether the servers follow the API", "", "dns", "check")
-	if w.settling(fqdn, w.changes()) {
-		f := w.make("NameNotFound", finding.Warning, nil, fmt.Sprintf("%s was made or changed less than %s ago: DNS may need that long to show it", short, w.settleTime()), evidence, next)
-		return &f
-	}
-	f := w.make("RecordsDiffer", finding.Critical, nil, fmt.Sprintf("%s exists in the API, and the DNS servers say that it does not", short), evidence, next)
-	return &f
-}
-
-// altered makes the finding for answers that a plugin before the kubernetes one gives.
-func (w *world) altered(message string, by records.Altered, evidence []finding.Evidence) finding.Finding {
-	evidence = append(evidence, seen("Corefile", fmt.Sprintf("line %d", by.Line), "%s runs before the kubernetes plugin", by.Plugin))
-	next := []finding.Next{w.read("see the rules in the order in which they work", "", "dns", "config")}
-	if w.confRef != nil {
-		next = append(next, w.change("change the rule, if it is not meant", w.confRef.Namespace, "edit", "configmap", w.confRef.Name))
-	}
-	return w.make("AnswersAltered", finding.Warning, w.confRef, message, evidence, next...)
-}
-
-// ruleAltered: names of the cluster, of those that were asked, which the Corefile answers otherwise than the API.
-func ruleAltered(w *world) []finding.Finding {
-	if !w.Sources.Get("services").Readable() || !w.Sources.Get("endpointslices").Readable() {
-		return nil
-	}
-	var evidence []finding.Evidence
-	var first records.Altered
-	names := map[string]bool{}
-	for _, p := range w.Probes {
-		for _, a := range p.Answers {
-			by, ok := w.records.AlteredBy(a.Name)
-			if !ok || a.Rcode == "" || a.Type == "SOA" || a.Name == w.External {
-				continue
-			}
-			x := w.engine.Lookup(a.Name, a.Type)
-			if records.Compare(x, a) == records.Same || x.Outcome == records.NXDomain || names[a.Name+a.Type] {
-				continue
-			}
-			if len(names) == 0 {
-				first = by
-			}
-			if names[a.Name+a.Type] = true; len(evidence) < 4 {
-				evidence = append(evidence, seen("answer of "+p.Pod, a.Name+" "+a.Type, "%s; the API says %s", said(sorted(a)), x))
-			}
-		}
-	}
-	if len(names) == 0 {
-		return nil
-	}
-	return []finding.Finding{w.altered(fmt.Sprintf("%s in line %d of the Corefile changes what %d %s of the cluster %s answered with", first.Plugin, first.Line, len(names), plural(len(names), "name"), map[bool]string{true: "is", false: "are"}[len(names) == 1]), first, evidence)}
-}
-
 func (w *world) namespaceExists(name string) bool {
 	if w.Sources.Get("namespaces").Readable() {
 		return slices.ContainsFunc(w.Namespaces, func(n corev1.Namespace) bool { return n.Name == name })
 	}
 	return slices.ContainsFunc(w.Services, func(s corev1.Service) bool { return s.Namespace == name })
+}
+
+// namespaceMissing says that there is no such namespace, and false where that could not be read.
+func (w *world) namespaceMissing(name string) bool {
+	return w.Sources.Get("namespaces").Readable() && !w.namespaceExists(name)
 }

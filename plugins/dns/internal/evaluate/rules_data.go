@@ -106,7 +106,7 @@ func (w *world) externalNameRules(svc *corev1.Service, object *finding.ObjectRef
 			return nil
 		}
 		chain = append(chain, target)
-		x := w.engine.Lookup(target, "CNAME")
+		x := w.expect(target, "CNAME")
 		if x.Outcome == records.NXDomain {
 			return []finding.Finding{w.make("ExternalNameTargetMissing", finding.Warning, object,
 				fmt.Sprintf("ExternalName Service %s points at %s, which does not exist: DNS answers NOERROR without an address", name, strings.TrimSuffix(target, ".")),

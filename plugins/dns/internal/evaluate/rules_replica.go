@@ -231,7 +231,7 @@ func (w *world) wrongAnswers(p Probe, settledOnly bool) []report.Answer {
 		if records.Compare(x, a) == records.Same {
 			continue
 		}
-		if _, altered := w.records.AlteredBy(a.Name); altered {
+		if _, altered := w.records.AlteredBy(a.Name, records.Outcome(a)); altered {
 			continue
 		}
 		if settledOnly && w.settling(a.Name, changed) {

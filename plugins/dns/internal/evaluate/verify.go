@@ -178,7 +178,7 @@ func (w *world) verifyOne(r *report.VerifyReplica, merged map[string]*report.Mis
 	result := records.Compare(x, a)
 	state := string(result)
 	why := ""
-	altered, isAltered := w.records.AlteredBy(a.Name)
+	altered, isAltered := w.records.AlteredBy(a.Name, records.Outcome(a))
 	switch {
 	case result == records.Same:
 		r.Right++
@@ -235,10 +235,7 @@ func (w *world) verifyVerdict(out *report.Verification, s Scope) {
 	switch {
 	case out.Verdict != report.Healthy:
 	case asked == 0:
-		out.Verdict, out.Summary = report.Unknown, "no replica could be asked"
-		if gap := w.Sources.Get("tunnels").Gap(); gap != "" {
-			out.Summary += ": " + strings.TrimPrefix(gap, "not checked: ")
-		}
+		out.Verdict, out.Summary = report.Unknown, "no replica could be asked"+w.unaskedBecause()
 	case !w.Sources.Get("services").Readable() || !w.Sources.Get("endpointslices").Readable():
 		out.Verdict, out.Summary = report.Unknown, "what must be answered is not known: Services or EndpointSlices could not be read"
 	default:

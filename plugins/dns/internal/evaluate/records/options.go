@@ -193,10 +193,13 @@ func rewriteZones(d corefile.Directive) []string {
 	return zones
 }
 
-// AlteredBy gives the rule that may have changed the answer for a name.
-func (o Options) AlteredBy(name string) (Altered, bool) {
+// AlteredBy gives the rule that may have changed the answer for a name into this outcome.
+func (o Options) AlteredBy(name, outcome string) (Altered, bool) {
 	name = corefile.Fqdn(name)
 	for _, a := range o.Altered {
+		if !a.gives(outcome) {
+			continue
+		}
 		for _, zone := range a.Zones {
 			if corefile.InZone(name, zone) {
 				return a, true
@@ -204,6 +207,12 @@ func (o Options) AlteredBy(name string) (Altered, bool) {
 		}
 	}
 	return Altered{}, false
+}
+
+// gives says whether such a plugin can answer so. acl refuses, empties or drops an answer and never changes one
+// (https://coredns.io/plugins/acl/): what is wrong behind it is wrong by itself.
+func (a Altered) gives(outcome string) bool {
+	return a.Plugin != "acl" || outcome == "REFUSED" || outcome == NoData || outcome == ""
 }
 
 // Primary is the first zone that is not a reverse zone.

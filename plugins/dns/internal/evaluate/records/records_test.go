@@ -187,9 +187,19 @@ func TestRulesBeforeThePluginAreKnown(t *testing.T) {
 	f := corefile.Text("cluster.local {\n rewrite name suffix .old.svc.cluster.local .new.svc.cluster.local\n template IN A lan {\n }\n hosts {\n  192.0.2.1 box.lan api.n.svc.cluster.local\n  fallthrough\n }\n cache\n kubernetes\n}\n")
 	o, _ := FromCorefile(f)
 	for name, want := range map[string]string{"x.old.svc.cluster.local": "rewrite", "x.n.svc.cluster.local": "", "printer.lan": "template", "api.n.svc.cluster.local": "hosts"} {
-		a, ok := o.AlteredBy(name)
+		a, ok := o.AlteredBy(name, "")
 		if ok != (want != "") || a.Plugin != want {
 			t.Errorf("%s: %+v %v", name, a, ok)
+		}
+	}
+}
+
+// acl takes answers away and never changes one: what is wrong behind it is not its doing.
+func TestAnAclIsNotBlamedForAWrongAnswer(t *testing.T) {
+	o, _ := FromCorefile(corefile.Text("cluster.local {\n acl {\n  filter net 192.0.2.0/24\n }\n kubernetes\n}\n"))
+	for outcome, want := range map[string]bool{"REFUSED": true, NoData: true, NXDomain: false, NoError: false} {
+		if _, got := o.AlteredBy("api.n.svc.cluster.local", outcome); got != want {
+			t.Errorf("%s: %v, want %v", outcome, got, want)
 		}
 	}
 }

@@ -1,0 +1,335 @@
+package evaluate
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/corefile"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/resolver"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/render"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
+)
+
+// ask lets every replica answer questions: as the API has them, and NXDOMAIN outside the cluster. A target outside is
+// dead: its CNAME comes alone.
+func ask(in *Input, questions []records.Question, change func(i int, a *report.Answer)) {
+	w := newWorld(*in, noon, Options{})
+	for i := range in.Probes {
+		in.Probes[i].Answers = nil
+		for _, q := range questions {
+			a := w.answer(in.Probes[i].Pod, q)
+			if x := w.engine.Lookup(q.Name, q.Type); x.Open != "" {
+				a.Rcode = "NXDOMAIN"
+			}
+			if cname := w.engine.Lookup(q.Name, "CNAME").Data; len(cname) == 1 {
+				a.Rcode = "NOERROR"
+				a.Records = append(a.Records, report.Record{Name: q.Name, Type: "CNAME", Data: cname[0]})
+			}
+			if change != nil {
+				change(i, &a)
+			}
+			in.Probes[i].Answers = append(in.Probes[i].Answers, a)
+		}
+	}
+}
+
+func explained(in Input, name string, l resolver.Libc, change func(i int, a *report.Answer)) report.Explanation {
+	ask(&in, ExplainQuestions(in, name), change)
+	return Explain(in, noon, Options{}, name, []resolver.Libc{l})
+}
+
+func resolved(in Input, name string, change func(i int, a *report.Answer)) report.Resolution {
+	in.From = nil
+	name = Qualify(in, name)
+	ask(&in, []records.Question{{Name: name, Type: "A"}, {Name: name, Type: "AAAA"}}, change)
+	return Resolve(in, noon, Options{}, name, []string{"A", "AAAA"}, "")
+}
+
+func with(services ...corev1.Service) Input {
+	in := healthy()
+	in.Services = append(in.Services, services...)
+	return in
+}
+
+func without(in Input, state source.State, names ...string) Input {
+	for i := range in.Sources {
+		if slices.Contains(names, in.Sources[i].Name) {
+			in.Sources[i] = source.Source{Name: in.Sources[i].Name, State: state, Verb: "list", Resource: in.Sources[i].Name}
+		}
+	}
+	return in
+}
+
+// says holds a report against its headline and words of its summary; a word after "!" must not be there.
+func says(t *testing.T, what string, h report.Header, verdict report.Verdict, code string, words ...string) {
+	t.Helper()
+	ok := h.Verdict == verdict && h.Headline == code
+	for _, word := range words {
+		word, not := strings.CutPrefix(word, "!")
+		ok = ok && strings.Contains(h.Summary, word) != not
+	}
+	if !ok {
+		t.Errorf("%s: %s %s: %s; want %s %s %q", what, h.Verdict, h.Headline, h.Summary, verdict, code, words)
+	}
+}
+
+func commands(h report.Header) string {
+	var list []string
+	for _, f := range h.Findings {
+		for _, n := range f.Next {
+			list = append(list, n.Command)
+		}
+	}
+	return strings.Join(list, "\n")
+}
+
+// NODATA is what a server must say of an ExternalName whose target gives nothing: the cause is the target.
+func TestADeadTargetIsTheCause(t *testing.T) {
+	young := externalName("dead", "gone.shop.svc.cluster.local")
+	young.CreationTimestamp = ago(5 * time.Second)
+	for what, svc := range map[string]corev1.Service{"a target in the cluster": externalName("dead", "gone.shop.svc.cluster.local"), "just made": young} {
+		in := with(svc)
+		says(t, what, explained(in, "dead", resolver.Glibc, nil).Header, report.Degraded, "ExternalNameTargetMissing", "dead finds nothing", "!DNS may need")
+		says(t, what, explained(in, "dead", resolver.Musl, nil).Header, report.Degraded, "ExternalNameTargetMissing")
+		says(t, what, resolved(in, "dead.shop", nil).Header, report.Degraded, "ExternalNameTargetMissing")
+	}
+	in := with(externalName("dead", "nothing.invalid"))
+	for _, h := range []report.Header{explained(in, "dead", resolver.Go, nil).Header, resolved(in, "dead.shop", nil).Header} {
+		says(t, "a target outside", h, report.Degraded, "NoAddress", "its target nothing.invalid gives no address", "!did you mean")
+		if !strings.Contains(commands(h), "resolve nothing.invalid.") {
+			t.Errorf("next: %s", commands(h))
+		}
+	}
+	testkit.Golden(t, "NoAddress/resolve.txt", text(t, func(b *strings.Builder) error {
+		return render.Resolve(b, resolved(in, "dead.shop", nil), render.Options{})
+	}))
+	in = with(externalName("dead", "api.shop"))
+	says(t, "a target that no search list completes", resolved(in, "dead.shop", nil).Header, report.Degraded, "NoAddress", "its target api.shop gives no address; did you mean api.shop.svc.cluster.local?")
+	in = with(externalName("alive", "api.shop.svc.cluster.local"))
+	says(t, "a target that lives", explained(in, "alive", resolver.Glibc, nil).Header, report.Healthy, "")
+	says(t, "a target that lives", resolved(in, "alive.shop", nil).Header, report.Healthy, "")
+}
+
+func TestANameWithoutAnAddressIsNotHealthy(t *testing.T) {
+	says(t, "a namespace", resolved(healthy(), "shop.svc.cluster.local", nil).Header, report.Degraded, "NoAddress", "shop.svc.cluster.local exists and has no address")
+	empty := func(_ int, a *report.Answer) { a.Rcode, a.Records = "NOERROR", nil }
+	r := resolved(healthy(), "mail.example.com", empty)
+	says(t, "a domain with mail alone", r.Header, report.Degraded, "NoAddress", "mail.example.com exists and has no address")
+	if !strings.Contains(commands(r.Header), "--type MX,TXT") {
+		t.Errorf("next: %s", commands(r.Header))
+	}
+	says(t, "servers that keep an address back", resolved(healthy(), "api.shop", empty).Header, report.Failing, "RecordsDiffer", "the DNS servers give no address of it")
+	says(t, "one family", resolved(healthy(), "api.shop", nil).Header, report.Healthy, "")
+	in := healthy()
+	ask(&in, []records.Question{{Name: "shop.svc.cluster.local.", Type: "A"}}, nil)
+	if r := Resolve(in, noon, Options{}, "shop.svc.cluster.local.", []string{"A"}, ""); r.Verdict != report.Healthy {
+		t.Errorf("one type alone was asked: %s %s", r.Verdict, r.Summary)
+	}
+}
+
+// Which name the user means is told by its shape and the namespaces, the same for explain and resolve.
+func TestTheNameThatWasMeantIsJudged(t *testing.T) {
+	in := healthy()
+	tests := []struct {
+		name string
+		says []string
+		next string
+	}{
+		{"apii.shop.svc", []string{"apii.shop.svc.cluster.local does not exist", "did you mean api.shop.svc.cluster.local?"}, "resolve api.shop.svc.cluster.local"},
+		{"apii.shop", []string{"apii.shop.svc.cluster.local does not exist", "did you mean api.shop.svc.cluster.local?"}, "resolve api.shop.svc.cluster.local"},
+		{"api.shpo", []string{"api.shpo.svc.cluster.local does not exist", "did you mean api.shop.svc.cluster.local?"}, "resolve api.shop.svc.cluster.local"},
+		{"h.nothing.shop", []string{"h.nothing.shop.svc.cluster.local does not exist"}, "get services -A"},
+		{"www.example.com", []string{"www.example.com does not exist outside the cluster, and there is no namespace com", "!svc.cluster.local"}, "dns upstream"},
+		{"example.com", []string{"example.com does not exist outside the cluster", "!svc.cluster.local"}, "dns upstream"},
+	}
+	for _, tt := range tests {
+		for what, h := range map[string]report.Header{"explain": explained(in, tt.name, resolver.Glibc, nil).Header, "resolve": resolved(in, tt.name, nil).Header} {
+			says(t, what+" "+tt.name, h, report.Degraded, "NameNotFound", tt.says...)
+			if !strings.Contains(commands(h), tt.next) {
+				t.Errorf("%s %s: next %s", what, tt.name, commands(h))
+			}
+			for _, e := range h.Findings[0].Evidence {
+				if e.Source == "Namespace" && e.Path == "" {
+					t.Errorf("%s %s: a namespace without a name in %v", what, tt.name, e)
+				}
+			}
+		}
+	}
+	says(t, "a Service without its namespace", resolved(in, "api", nil).Header, report.Degraded, "NameNotFound", "did you mean api.shop.svc.cluster.local?")
+	says(t, "a final dot", resolved(in, "api.shop.", nil).Header, report.Degraded, "NameNotFound", "api.shop does not exist outside the cluster; did you mean api.shop.svc.cluster.local?")
+	says(t, "Windows", explained(in, "api.shop", resolver.Windows, nil).Header, report.Degraded, "NameNotFound", "did you mean api.shop.svc.cluster.local?")
+}
+
+func TestAServiceIsNotSuggestedToItself(t *testing.T) {
+	young := headless("db", map[string]string{"app": "db"})
+	young.CreationTimestamp = ago(5 * time.Second)
+	says(t, "just made", resolved(with(young), "db.shop", nil).Header, report.Degraded, "NameNotFound", "headless Service shop/db has no ready endpoint yet", "!did you mean")
+	in := without(with(headless("db", map[string]string{"app": "db"})), source.Forbidden, "endpointslices")
+	in.Slices = nil
+	says(t, "EndpointSlices forbidden", resolved(in, "db.shop", nil).Header, report.Degraded, "NameNotFound", "its endpoints could not be read", "!did you mean")
+	says(t, "EndpointSlices forbidden", resolved(in, "h.api.shop", nil).Header, report.Degraded, "NameNotFound", "its endpoints could not be read", "!no ready endpoint")
+}
+
+// A Service without endpoints has an address all the same: servers that deny it are what is wrong.
+func TestServersThatDenyAServiceWithoutEndpoints(t *testing.T) {
+	in := healthy()
+	in.Slices = in.Slices[:1]
+	says(t, "denied", resolved(in, "api.shop", func(_ int, a *report.Answer) { a.Rcode, a.Records = "NXDOMAIN", nil }).Header, report.Failing, "RecordsDiffer")
+}
+
+func rewritten(names ...string) Input {
+	in := healthy()
+	rules := ""
+	for _, name := range names {
+		rules += "rewrite name exact " + name + " kubernetes.default.svc.cluster.local\n"
+	}
+	corefileOf(&in, "loop\n", rules+"loop\n")
+	return in
+}
+
+func TestExplainSaysThatTheCorefileChangesTheAnswer(t *testing.T) {
+	other := func(_ int, a *report.Answer) {
+		if strings.HasPrefix(a.Name, "api.shop.svc.") && a.Type == "A" {
+			a.Records[0].Data = "10.96.0.1"
+		}
+	}
+	in := rewritten("api.shop.svc.cluster.local")
+	says(t, "rewritten", explained(in, "api.shop", resolver.Glibc, other).Header, report.Degraded, "AnswersAltered", "rewrite in line")
+	says(t, "a rule that changes nothing", explained(in, "api.shop", resolver.Glibc, nil).Header, report.Healthy, "")
+}
+
+func TestEveryRuleOfTheCorefileIsNamed(t *testing.T) {
+	in := rewritten("api.shop.svc.cluster.local", "web.shop.svc.cluster.local")
+	in.Services = append(in.Services, service("shop", "web", "10.96.1.2", nil, corev1.ServicePort{Port: 80, Protocol: "TCP"}))
+	ask(&in, []records.Question{{Name: "api.shop.svc.cluster.local.", Type: "A"}, {Name: "web.shop.svc.cluster.local.", Type: "A"}}, func(_ int, a *report.Answer) { a.Records[0].Data = "10.96.0.1" })
+	list := ruleAltered(newWorld(in, noon, Options{}))
+	if len(list) != 2 || list[0].Message == list[1].Message || !strings.Contains(list[0].Message, "what 1 name of") || !strings.HasPrefix(list[1].Evidence[0].Path, "web.shop.") {
+		t.Errorf("%+v", list)
+	}
+}
+
+// A replica that is wrong is not excused by an acl for the whole block.
+func TestAnAclHidesNoWrongReplica(t *testing.T) {
+	in := build(func(in *Input) { corefileOf(in, "loop\n", "acl {\n allow net 10.0.0.0/8\n}\nloop\n") }, func(in *Input) {
+		for i, a := range in.Probes[0].Answers {
+			if strings.HasPrefix(a.Name, "api.shop.") && a.Type == "A" {
+				in.Probes[0].Answers[i].Rcode, in.Probes[0].Answers[i].Records = "NXDOMAIN", nil
+			}
+		}
+	})
+	if got := judge(in); got.Headline != "ReplicaWrongAnswer" {
+		t.Errorf("%s: %s", got.Headline, got.Summary)
+	}
+}
+
+func TestAZoneThatThePodDoesNotSearchIsTheCause(t *testing.T) {
+	for what, change := range map[string]func(*Input){
+		"by the kubelets": func(*Input) {}, "by the pod's search list": func(in *Input) { in.Kubelets = nil },
+	} {
+		in := healthy()
+		corefileOf(&in, "kubernetes cluster.local", "kubernetes cluster.locl")
+		change(&in)
+		for _, name := range []string{"api", "api.shop", "api.shop.svc.cluster.local"} {
+			says(t, what+" "+name, explained(in, name, resolver.Glibc, nil).Header, report.Failing, "ZoneNotServed", "cluster.local", "cluster.locl")
+		}
+		says(t, what+" outside", explained(in, "www.example.com", resolver.Glibc, nil).Header, report.Degraded, "NameNotFound", "outside the cluster")
+	}
+}
+
+// Who could not be asked says nothing of DNS.
+func TestNoTunnelIsNoVerdictOnAName(t *testing.T) {
+	untunneled := func(in Input, forbidden bool, which ...int) Input {
+		for _, i := range which {
+			in.Probes[i] = Probe{Namespace: "kube-system", Pod: in.Probes[i].Pod, Error: "no tunnel", Forbidden: forbidden}
+		}
+		return in
+	}
+	questions := []records.Question{{Name: "api.shop.svc.cluster.local.", Type: "A"}}
+	in := healthy()
+	ask(&in, questions, nil)
+	in.From = nil
+	in = without(untunneled(in, true, 0, 1), source.Forbidden, "tunnels")
+	says(t, "forbidden", Resolve(in, noon, Options{}, questions[0].Name, []string{"A"}, "").Header, report.Unknown, "", "nobody could be asked: needs list tunnels")
+	in = without(untunneled(in, false, 0, 1), source.Unreachable, "tunnels")
+	says(t, "refused", Resolve(in, noon, Options{}, questions[0].Name, []string{"A"}, "").Header, report.Unknown, "", "nobody could be asked")
+	in = healthy()
+	ask(&in, questions, nil)
+	in.From = nil
+	in = untunneled(in, false, 1)
+	says(t, "one of two", Resolve(in, noon, Options{}, questions[0].Name, []string{"A"}, "").Header, report.Degraded, "ReplicaUnreachable")
+	in = healthy()
+	in.Probes, in.From.Error = nil, "pods/exec is forbidden"
+	r := Resolve(in, noon, Options{}, questions[0].Name, []string{"A"}, "")
+	says(t, "not from inside", r.Header, report.Unknown, "", "could not be asked from inside: pods/exec is forbidden")
+	if !strings.Contains(commands(r.Header), "--probe pod") {
+		t.Errorf("next: %s", commands(r.Header))
+	}
+}
+
+func TestExplainDoesNotTakeNotKnownForNotThere(t *testing.T) {
+	in := without(healthy(), source.Forbidden, "tunnels")
+	in.Probes = nil
+	for _, l := range resolver.All() {
+		e := Explain(in, noon, Options{}, "www.example.com", []resolver.Libc{l})
+		says(t, string(l), e.Header, report.Unknown, "", "whether www.example.com is found is not known", "!does not exist")
+		if e.Walks[0].Outcome != "not known" {
+			t.Errorf("%s: %+v", l, e.Walks[0])
+		}
+	}
+	says(t, "what the API tells", Explain(in, noon, Options{}, "api.shop", []resolver.Libc{resolver.Glibc}).Header, report.Healthy, "", "is answered at step 2")
+	says(t, "what the API tells", Explain(in, noon, Options{}, "apii.shop", []resolver.Libc{resolver.Glibc}).Header, report.Degraded, "NameNotFound", "apii.shop.svc.cluster.local does not exist", "!finds nothing")
+	blind := without(in, source.Forbidden, "services", "endpointslices", "namespaces")
+	blind.Services, blind.Slices, blind.Namespaces, blind.Pods, blind.Deployments = nil, nil, nil, nil, nil
+	says(t, "no rights", Explain(blind, noon, Options{}, "api.shop", []resolver.Libc{resolver.Glibc}).Header, report.Unknown, "", "!does not exist")
+	hidden := without(with(headless("db", map[string]string{"app": "db"})), source.Forbidden, "tunnels", "endpointslices")
+	hidden.Probes, hidden.Slices = nil, nil
+	says(t, "a headless Service whose endpoints are not known", Explain(hidden, noon, Options{}, "db", []resolver.Libc{resolver.Glibc}).Header, report.Unknown, "", "!does not exist")
+}
+
+func TestExplainTellsServersThatFailFromNamesThatAreMissing(t *testing.T) {
+	failing := func(_ int, a *report.Answer) {
+		if !corefile.InZone(a.Name, "cluster.local.") {
+			a.Rcode, a.Records = "SERVFAIL", nil
+		}
+	}
+	e := explained(healthy(), "www.example.com", resolver.Glibc, failing)
+	says(t, "SERVFAIL", e.Header, report.Failing, "NoAnswer", "www.example.com gets no usable answer (A: SERVFAIL, AAAA: SERVFAIL)", "!does not exist")
+	if !strings.Contains(commands(e.Header), "dns upstream") {
+		t.Errorf("next: %s", commands(e.Header))
+	}
+	e = explained(healthy(), "api.shop", resolver.Glibc, func(_ int, a *report.Answer) { silent(a) })
+	says(t, "silence", e.Header, report.Failing, "NoAnswer", "timeout")
+}
+
+func TestTheHostsFileOfThePodComesFirst(t *testing.T) {
+	in := healthy()
+	in.From.Files["/etc/hosts"] = "127.0.0.1\tlocalhost\n::1\tlocalhost\n10.244.1.7\tweb # api\n"
+	in.From.Pod.Spec.HostAliases = []corev1.HostAlias{{IP: "192.0.2.7", Hostnames: []string{"alias"}}}
+	for _, l := range resolver.All() {
+		says(t, string(l), explained(in, "localhost", l, nil).Header, report.Healthy, "", "127.0.0.1, ::1", "before DNS")
+		says(t, string(l), explained(in, "WEB", l, nil).Header, report.Healthy, "", "10.244.1.7")
+		says(t, string(l), explained(in, "api.shop.svc.cluster.local", l, nil).Header, report.Healthy, "", "!/etc/hosts")
+	}
+	if e := explained(in, "alias", resolver.Glibc, nil); e.Walks[0].Outcome != walkNotFound {
+		t.Errorf("the real file counts: %+v", e.Walks[0])
+	}
+	delete(in.From.Files, "/etc/hosts")
+	if e := explained(in, "alias", resolver.Glibc, nil); e.Walks[0].Outcome != walkAnswered || e.Walks[0].Answer[0] != "192.0.2.7" {
+		t.Errorf("what the kubelet writes: %+v", e.Walks[0])
+	}
+}
+
+func TestTheCauseOfAFailedWalkIsSaidOnce(t *testing.T) {
+	e := explained(with(headless("db", map[string]string{"app": "db"})), "db", resolver.Glibc, nil)
+	says(t, "headless", e.Header, report.Degraded, "HeadlessWithoutReady", "db finds nothing")
+	if len(e.Findings) != 1 {
+		t.Errorf("%+v", e.Findings)
+	}
+}
