@@ -99,7 +99,8 @@ func (w *world) conf0() resolver.Conf {
 	return resolver.Compute(w.From.Pod.Namespace, w.From.Pod.Spec, w.kubeletFor(w.From.Pod.Spec.NodeName)).Conf
 }
 
-// ExplainQuestions lists every candidate of every library.
+// ExplainQuestions lists every candidate of every library. Those of the cluster come first: a server answers one
+// connection in order, and a dead upstream would hold up what stands behind a name outside.
 func ExplainQuestions(in Input, name string) []records.Question {
 	w := newWorld(in, in.now(), Options{})
 	var list []records.Question
@@ -108,6 +109,9 @@ func ExplainQuestions(in Input, name string) []records.Question {
 			list = append(list, records.Question{Name: step.Name, Type: "A"}, records.Question{Name: step.Name, Type: "AAAA"})
 		}
 	}
+	slices.SortStableFunc(list, func(a, b records.Question) int {
+		return boolOrder(!corefile.InZone(corefile.Fqdn(a.Name), w.zone), !corefile.InZone(corefile.Fqdn(b.Name), w.zone))
+	})
 	return unique(list)
 }
 

@@ -125,7 +125,7 @@ func TestVerifyTellsWhichReplicaDiffers(t *testing.T) {
 
 func TestTheNearestNameIsSuggested(t *testing.T) {
 	w := newWorld(answered(healthy()), noon, Options{})
-	tests := map[string]string{"apii.shop": "api.shop", "api.shpo": "api.shop", "api.default": "api.shop", "kubernetes.shop": "kubernetes.default", "nothinglikeit.shop": ""}
+	tests := map[string]string{"apii.shop": "api.shop", "api.shpo": "api.shop", "api.default": "api.shop", "kubernetes.shop": "kubernetes.default", "nothinglikeit.shop": "", "api.shop": ""}
 	for name, want := range tests {
 		got := w.suggest(name + ".svc.cluster.local.")
 		if want == "" && len(got) > 0 || want != "" && (len(got) == 0 || got[0] != want+".svc.cluster.local") {

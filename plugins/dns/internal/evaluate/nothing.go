@@ -48,14 +48,21 @@ func (w *world) nothing(fqdn string, denied bool) finding.Finding {
 	return w.deniedOutside(fqdn)
 }
 
-// serviceOf gives the Service that a name leads to, and the labels before .svc.ZONE; no labels for any other name.
+// serviceOf gives the Service that a name leads to, whether the Corefile lets DNS have it or not, and the labels before
+// .svc.ZONE; no labels for any other name.
 func (w *world) serviceOf(fqdn string) (*corev1.Service, []string) {
 	base, ok := strings.CutSuffix(corefile.Fqdn(fqdn), ".svc."+w.zone)
 	labels := strings.Split(base, ".")
 	if !ok || len(labels) < 2 {
 		return nil, nil
 	}
-	return w.engine.Service(labels[len(labels)-1], labels[len(labels)-2]), labels
+	i := slices.IndexFunc(w.Services, func(s corev1.Service) bool {
+		return s.Namespace == labels[len(labels)-1] && s.Name == labels[len(labels)-2]
+	})
+	if i < 0 {
+		return nil, labels
+	}
+	return &w.Services[i], labels
 }
 
 // expect is what the API says a question must be answered with; open where what that depends on could not be read.

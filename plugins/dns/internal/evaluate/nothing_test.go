@@ -177,11 +177,25 @@ func TestAServiceIsNotSuggestedToItself(t *testing.T) {
 	says(t, "EndpointSlices forbidden", resolved(in, "h.api.shop", nil).Header, report.Degraded, "NameNotFound", "its endpoints could not be read", "!no ready endpoint")
 }
 
+func TestAServiceThatTheCorefileLeavesOut(t *testing.T) {
+	for what, option := range map[string]string{"by its namespace": "namespaces default kube-system", "by its labels": "labels app=web"} {
+		in := healthy()
+		corefileOf(&in, "ttl 30\n", "ttl 30\n"+option+"\n")
+		r := resolved(in, "api.shop", nil)
+		says(t, what, r.Header, report.Degraded, "NameNotFound", "Service shop/api exists, and the Corefile leaves it out", "!did you mean")
+		if !strings.Contains(commands(r.Header), "dns config") {
+			t.Errorf("next: %s", commands(r.Header))
+		}
+	}
+}
+
 // A Service without endpoints has an address all the same: servers that deny it are what is wrong.
 func TestServersThatDenyAServiceWithoutEndpoints(t *testing.T) {
 	in := healthy()
 	in.Slices = in.Slices[:1]
-	says(t, "denied", resolved(in, "api.shop", func(_ int, a *report.Answer) { a.Rcode, a.Records = "NXDOMAIN", nil }).Header, report.Failing, "RecordsDiffer")
+	denied := func(_ int, a *report.Answer) { a.Rcode, a.Records = "NXDOMAIN", nil }
+	says(t, "a namespace", resolved(in, "shop.svc.cluster.local", denied).Header, report.Failing, "RecordsDiffer")
+	says(t, "denied", resolved(in, "api.shop", denied).Header, report.Failing, "RecordsDiffer")
 }
 
 func rewritten(names ...string) Input {
@@ -287,7 +301,17 @@ func TestExplainDoesNotTakeNotKnownForNotThere(t *testing.T) {
 	says(t, "what the API tells", Explain(in, noon, Options{}, "apii.shop", []resolver.Libc{resolver.Glibc}).Header, report.Degraded, "NameNotFound", "apii.shop.svc.cluster.local does not exist", "!finds nothing")
 	blind := without(in, source.Forbidden, "services", "endpointslices", "namespaces")
 	blind.Services, blind.Slices, blind.Namespaces, blind.Pods, blind.Deployments = nil, nil, nil, nil, nil
-	says(t, "no rights", Explain(blind, noon, Options{}, "api.shop", []resolver.Libc{resolver.Glibc}).Header, report.Unknown, "", "!does not exist")
+	for _, name := range []string{"api", "api.shop", "api.shop.svc"} {
+		says(t, "no rights: "+name, Explain(blind, noon, Options{}, name, []resolver.Libc{resolver.Glibc}).Header, report.Unknown, "", "!does not exist")
+	}
+	answering := healthy()
+	ask(&answering, ExplainQuestions(answering, "apii"), nil)
+	blind.Probes = answering.Probes
+	e := Explain(blind, noon, Options{}, "apii", []resolver.Libc{resolver.Glibc})
+	says(t, "denied by the servers", e.Header, report.Degraded, "NameNotFound", "apii.shop.svc.cluster.local does not exist")
+	if f := e.Findings[0]; f.Evidence[0].Source != "answer of tunnel:coredns-a" {
+		t.Errorf("what could not be read is no evidence: %+v", f.Evidence)
+	}
 	hidden := without(with(headless("db", map[string]string{"app": "db"})), source.Forbidden, "tunnels", "endpointslices")
 	hidden.Probes, hidden.Slices = nil, nil
 	says(t, "a headless Service whose endpoints are not known", Explain(hidden, noon, Options{}, "db", []resolver.Libc{resolver.Glibc}).Header, report.Unknown, "", "!does not exist")
@@ -317,6 +341,12 @@ func TestTheHostsFileOfThePodComesFirst(t *testing.T) {
 		says(t, string(l), explained(in, "WEB", l, nil).Header, report.Healthy, "", "10.244.1.7")
 		says(t, string(l), explained(in, "api.shop.svc.cluster.local", l, nil).Header, report.Healthy, "", "!/etc/hosts")
 	}
+	// getaddrinfo finds no name with a final dot there, and Go's resolver does
+	for l, want := range map[resolver.Libc]string{resolver.Glibc: walkNotFound, resolver.Musl: walkNotFound, resolver.Go: walkAnswered} {
+		if e := explained(in, "web.", l, nil); e.Walks[0].Outcome != want {
+			t.Errorf("%s: a final dot: %+v", l, e.Walks[0])
+		}
+	}
 	if e := explained(in, "alias", resolver.Glibc, nil); e.Walks[0].Outcome != walkNotFound {
 		t.Errorf("the real file counts: %+v", e.Walks[0])
 	}
@@ -331,5 +361,18 @@ func TestTheCauseOfAFailedWalkIsSaidOnce(t *testing.T) {
 	says(t, "headless", e.Header, report.Degraded, "HeadlessWithoutReady", "db finds nothing")
 	if len(e.Findings) != 1 {
 		t.Errorf("%+v", e.Findings)
+	}
+}
+
+func TestADeadUpstreamDoesNotHoldUpTheNamesOfTheCluster(t *testing.T) {
+	in := healthy()
+	in.From.Files["/etc/resolv.conf"] = "search corp.test shop.svc.cluster.local svc.cluster.local\nnameserver 10.96.0.10\noptions ndots:1\n"
+	outside := false
+	for _, q := range ExplainQuestions(in, "api.shop") {
+		in := corefile.InZone(q.Name, "cluster.local.")
+		if in && outside {
+			t.Errorf("%s is asked behind a name outside", q.Name)
+		}
+		outside = outside || !in
 	}
 }
