@@ -94,7 +94,7 @@ func (f *flags) register(c *cobra.Command) {
 	s.DurationVar(&f.stable, "stable", 10*time.Second, "With --wait: how long success must last, without restarts.")
 	s.StringVar(&f.failFast, "fail-fast", "auto", "With --wait: auto fails for causes that cannot heal once they have lasted; strict at once; never only when the controller gives up.")
 	s.DurationVar(&f.failAfter, "fail-after", 2*time.Minute, "With --wait: how long a cause that will probably not heal must have lasted.")
-	s.DurationVar(&f.progressTimeout, "progress-timeout", 0, "With --wait: fail after this long without progress. Default: the Deployment's own deadline, else 10m.")
+	s.DurationVar(&f.progressTimeout, "progress-timeout", 0, "With --wait: fail after this long without progress. Default: the Deployment's own deadline, none for a Job, else 10m.")
 	s.BoolVar(&f.allowHeld, "allow-held", false, "With --wait: go on waiting when the rollout waits for a person.")
 	s.Int64Var(&f.revision, "revision", 0, "Only this revision: another wanted one is Superseded.")
 

@@ -246,6 +246,8 @@ func (e *evaluator) place(w *workload, groups []*group) (shared bool) {
 			f.Role = report.Root
 		case g.isNew && g.Code == Evicted && len(g.pods) >= 2 && overLimit(g.pods):
 			f.Role, f.Attempts = report.Root, int32(len(g.pods)) //nolint:gosec // pods
+		case w.kind == "Job" && (allDead(g) || !holdsFast(&g.Finding)) && w.told(g):
+			continue // jobAttempts counts it among the failed
 		case g.isNew && allDead(g) && len(live(w.newPods())) >= int(w.desired):
 			f.Role = report.Unrelated // corpses that have been replaced
 		case g.isNew:
@@ -270,6 +272,11 @@ func overLimit(pods []*pod) bool {
 	return !slices.ContainsFunc(pods, func(p *pod) bool {
 		return !containsAny(p.Status.Message, "exceeds the limit", "exceeds the total limit", "exceeded its local ephemeral storage limit")
 	})
+}
+
+// told says whether the controller's side has named a group's cause already.
+func (w *workload) told(g *group) bool {
+	return slices.ContainsFunc(w.findings, func(f report.Finding) bool { return f.Code == g.Code && f.Container == g.Finding.Container })
 }
 
 func allDead(g *group) bool {

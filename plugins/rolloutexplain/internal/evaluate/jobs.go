@@ -2,6 +2,7 @@ package evaluate
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -36,36 +37,54 @@ func (e *evaluator) job(j *batchv1.Job) *workload {
 		switch c.Type {
 		case batchv1.JobComplete, batchv1.JobSuccessCriteriaMet:
 			w.settled = true
+			if c.Reason == batchv1.JobReasonCompletionsReached && j.Spec.Completions != nil {
+				w.rep.Counts.Updated = ptr(completions) // status.succeeded comes a moment later
+			}
 		case batchv1.JobFailed, batchv1.JobFailureTarget:
 			e.jobFailed(j, w, c)
 		}
 	}
-	suspended := ptrOr(j.Spec.Suspend, false)
-	switch by := ptrOr(j.Spec.ManagedBy, batchv1.JobControllerName); {
-	case w.settled || w.has(JobFailed):
-	case by != batchv1.JobControllerName:
+	done := fmt.Sprintf("%d of %d succeeded", j.Status.Succeeded, completions)
+	by := ptrOr(j.Spec.ManagedBy, batchv1.JobControllerName)
+	managed := by != batchv1.JobControllerName
+	if w.settled || w.has(JobFailed) {
+		return w
+	}
+	if managed {
 		w.add(e.note(JobManagedElsewhere, "another controller (%s) runs this Job: only its status is reported", by))
-	case suspended:
+	}
+	switch {
+	case ptrOr(j.Spec.Suspend, false):
 		f := e.finding(JobSuspended, report.HeldClass, finding.Warning, "the Job is suspended: no pod runs until it is resumed")
 		f.Confidence, f.Heals = "high", "no"
 		f.Evidence = []finding.Evidence{evidence("Job "+j.Name, "spec.suspend", "true", noTime)}
 		f.Next = []finding.Next{e.next(w, finding.Change, "resume it", "patch", w.slash(), "-p", `{"spec":{"suspend":false}}`)}
+		if managed {
+			f.Next = []finding.Next{e.next(w, finding.Read, fmt.Sprintf("what %s, which resumes it, says of it", by), "describe", w.slash())}
+		}
 		w.add(f)
+	case managed:
+		w.moving = by + " runs it: " + done
 	default:
-		if want := min(parallelism, completions-j.Status.Succeeded); len(live(w.pods)) == 0 && want > 0 && e.now.Sub(w.started) > 5*time.Second && !e.jobBackingOff(j, w) {
+		if want := min(parallelism, completions-j.Status.Succeeded); len(live(w.pods)) == 0 && want > 0 && e.now.Sub(w.started) > 5*time.Second && !jobBackingOff(j, w) {
 			w.missing, w.missingOf = want, j.UID
+		}
+		if up := len(selectPods(live(w.pods), func(p *pod) bool { return p.ready })); up > 0 { // it may run for days: that is no standstill
+			w.moving = plural(up, "pod runs", "pods run") + ", " + done
 		}
 		e.jobAttempts(j, w)
 	}
 	return w
 }
 
-func (e *evaluator) jobBackingOff(j *batchv1.Job, w *workload) bool {
-	dead := selectPods(w.pods, func(p *pod) bool { return p.dead })
-	return j.Status.Failed > 0 && len(dead) > 0
+// jobBackingOff says whether the Job waits before its next attempt: after a failure, also one that podFailurePolicy leaves
+// uncounted, or, with podReplacementPolicy Failed, until the pod before is gone.
+func jobBackingOff(j *batchv1.Job, w *workload) bool {
+	whole := ptrOr(j.Spec.PodReplacementPolicy, batchv1.TerminatingOrFailed) == batchv1.Failed
+	return slices.ContainsFunc(w.pods, func(p *pod) bool { return p.Status.Phase == corev1.PodFailed || whole && p.terminating })
 }
 
-// jobAttempts explains pods that failed while the Job may still try again.
+// jobAttempts explains pods that failed while the Job may still try again. While another attempt runs they are the past.
 func (e *evaluator) jobAttempts(j *batchv1.Job, w *workload) {
 	failed := selectPods(w.pods, func(p *pod) bool { return p.Status.Phase == corev1.PodFailed })
 	if len(failed) == 0 {
@@ -75,10 +94,33 @@ func (e *evaluator) jobAttempts(j *batchv1.Job, w *workload) {
 	if c == nil {
 		return
 	}
-	limit := ptrOr(j.Spec.BackoffLimit, 6)
-	c.Message = fmt.Sprintf("%s; %d of %d attempts have failed", c.Message, j.Status.Failed, limit+1)
+	count := failedAttempts(j, len(failed))
+	c.Message += "; " + count
 	c.Class, c.Severity, c.Heals, c.Pods, c.Attempts = report.Transient, finding.Warning, "maybe", podNames(failed), j.Status.Failed
+	if w.moving != "" {
+		w.moving += "; " + count
+		c.Role, c.Heals = report.Unrelated, "yes"
+	}
 	w.add(c.Finding)
+}
+
+// failedAttempts counts what has failed, against what may. A limit per index makes the one of the Job boundless.
+func failedAttempts(j *batchv1.Job, pods int) string {
+	counted, limit, perIndex := int64(j.Status.Failed), int64(ptrOr(j.Spec.BackoffLimit, 6)), j.Spec.BackoffLimitPerIndex
+	words := fmt.Sprintf("%d of %d attempts have failed", counted, limit+1)
+	if limit == math.MaxInt32 {
+		words = plural(int(counted), "attempt has", "attempts have") + " failed"
+	}
+	if perIndex != nil {
+		words += fmt.Sprintf(" (per index, up to %d)", int64(*perIndex)+1)
+	}
+	ignores := j.Spec.PodFailurePolicy != nil && slices.ContainsFunc(j.Spec.PodFailurePolicy.Rules, func(r batchv1.PodFailurePolicyRule) bool {
+		return r.Action == batchv1.PodFailurePolicyActionIgnore
+	})
+	if ignored := int64(pods) - counted; ignores && ignored > 0 {
+		words += "; " + plural(int(ignored), "failed pod is", "failed pods are") + " ignored by podFailurePolicy"
+	}
+	return words
 }
 
 func newestPod(pods []*pod) *pod {

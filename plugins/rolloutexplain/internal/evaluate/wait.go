@@ -133,7 +133,7 @@ func (w *Wait) remember(r *report.Rollout, now time.Time) {
 		}
 	}
 	ready := ptrOr(r.Counts.UpdatedReady, 0)
-	if ready < w.lastReady && r.Verdict != report.Complete {
+	if ready < w.lastReady && r.Verdict != report.Complete && r.Object.Kind != "Job" { // a Job's pods are there to end
 		w.flips++
 	}
 	w.lastReady = ready
@@ -253,10 +253,14 @@ var placed = map[string]bool{
 	Unschedulable: true, VolumeMultiAttach: true, FinalizerHolds: true, EndsOnDeadNode: true, SchedulerUnknown: true, TooManyPods: true,
 }
 
-// stalled is the clock of kinds without a deadline of their own.
+// stalled is the clock of kinds without a deadline of their own. A Job makes no progress between its start and its end,
+// may run for days, and ends itself: backoffLimit, activeDeadlineSeconds.
 func (w *Wait) stalled(r *report.Rollout, root *report.Finding, now time.Time) string {
 	limit := w.patience.ProgressTimeout
 	if limit == 0 {
+		if r.Object.Kind == "Job" {
+			return ""
+		}
 		for _, c := range r.Clocks {
 			if c.Name == "progress deadline" && c.State == clockRunning {
 				return ""

@@ -74,6 +74,9 @@ func TestWaitEndsOnlyForWhatItKnows(t *testing.T) {
 	crash := func(n int32) report.Rollout { return seen(report.Stuck, because(CrashLoop, report.Likely, n), clock) }
 	pull := seen(report.Stuck, because(ImageNotFound, report.Likely, 4), clock)
 	away := seen(report.Stuck, because(RegistryUnreachable, report.Transient, 40), clock)
+	patient := auto
+	patient.ProgressTimeout = time.Minute
+	ofJob := func(r *report.Rollout) { r.Object.Kind = "Job" }
 	tests := []struct {
 		name     string
 		patience Patience
@@ -101,6 +104,8 @@ func TestWaitEndsOnlyForWhatItKnows(t *testing.T) {
 		{"a template that the controller never came to see", auto, []look{{0, unseen("a", 2), Waiting}, {sec, seen(report.Progressing, ofRevision("api-3"), ofTemplate("b")), WaitSuperSede}}},
 		{"a template that is seen late", auto, []look{{0, unseen("a", 2), Waiting}, {sec, seen(report.Progressing, ofRevision("api-3"), ofTemplate("a")), Waiting}, {sec, seen(report.Complete, ofRevision("api-3"), ofTemplate("a")), Waiting}}},
 		{"no deadline runs: its own clock", auto, []look{{0, seen(report.Stuck, because(NodeNotReady, report.Transient, 0)), Waiting}, {9 * time.Minute, seen(report.Stuck, because(NodeNotReady, report.Transient, 0)), Waiting}, {time.Minute, seen(report.Stuck, because(NodeNotReady, report.Transient, 0)), WaitFailed}}},
+		{"a Job may run for hours", auto, []look{{0, seen(report.Progressing, ofJob), Waiting}, {5 * time.Hour, seen(report.Progressing, ofJob), Waiting}, {sec, seen(report.Complete, ofJob), WaitComplete}}},
+		{"a Job makes progress where that is asked for", patient, []look{{0, seen(report.Progressing, ofJob), Waiting}, {time.Minute, seen(report.Progressing, ofJob), WaitFailed}}},
 		{"what heals by itself is waited for", auto, []look{{0, seen(report.Progressing, because(EndingInGrace, report.Transient, 0), func(r *report.Rollout) { r.Findings[0].Heals = "yes" }), Waiting}, {time.Hour, seen(report.Progressing, because(EndingInGrace, report.Transient, 0), func(r *report.Rollout) { r.Findings[0].Heals = "yes" }), Waiting}}},
 	}
 	for _, tt := range tests {
@@ -133,6 +138,18 @@ func TestReadinessThatComesAndGoesFailsAfterFiveTimes(t *testing.T) {
 		}
 	}
 	t.Error("never failed")
+}
+
+// A Job's pods end, one after the other: that is its work.
+func TestPodsOfAJobThatEndAreNoFlapping(t *testing.T) {
+	w, now := NewWait(Patience{FailFast: FailAuto, FailAfter: time.Minute}), time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for i := range 20 {
+		now = now.Add(3 * sec)
+		r := seen(report.Progressing, because(ImagePulling, report.Transient, 1), readyPods(int32((i+1)%2)), func(r *report.Rollout) { r.Object.Kind = "Job" })
+		if got, why := w.Observe(&r, now); got != Waiting {
+			t.Fatalf("look %d: %s %s", i, got, why)
+		}
+	}
 }
 
 // The waits that a person types most: what they say when they end must name the object's trouble, not the tool's.
