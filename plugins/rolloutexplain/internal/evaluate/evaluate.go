@@ -248,6 +248,8 @@ func (e *evaluator) place(w *workload, groups []*group) (shared bool) {
 			f.Role, f.Attempts = report.Root, int32(len(g.pods)) //nolint:gosec // pods
 		case w.kind == "Job" && (allDead(g) || !holdsFast(&g.Finding)) && w.told(g):
 			continue // jobAttempts counts it among the failed
+		case g.isNew && w.rejectedInALoop(g):
+			f.Role, f.Attempts = report.Root, int32(len(g.pods)) //nolint:gosec // pods
 		case g.isNew && allDead(g) && len(live(w.newPods())) >= int(w.desired):
 			f.Role = report.Unrelated // corpses that have been replaced
 		case g.isNew:
@@ -272,6 +274,13 @@ func overLimit(pods []*pod) bool {
 	return !slices.ContainsFunc(pods, func(p *pod) bool {
 		return !containsAny(p.Status.Message, "exceeds the limit", "exceeds the total limit", "exceeded its local ephemeral storage limit")
 	})
+}
+
+// rejectedInALoop: a rejected pod is replaced within milliseconds, so that a replacement always seems to start well. It
+// proves something once a new pod has been ready. Pods that a node turned away together, once, are no loop.
+func (w *workload) rejectedInALoop(g *group) bool {
+	return g.Code == PodRejected && allDead(g) && len(g.pods) >= repeats*int(max(1, w.desired)) &&
+		!slices.ContainsFunc(live(w.newPods()), func(p *pod) bool { return !neverReady(p) })
 }
 
 // told says whether the controller's side has named a group's cause already.
