@@ -3,6 +3,7 @@ package evaluate
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -237,16 +238,39 @@ func (e *evaluator) missingPods(w *workload) {
 	w.add(f)
 }
 
-// currentRefusal is the newest refusal that no later success of the same object has answered.
+// currentRefusal is the newest refusal that no later success has answered.
 func (e *evaluator) currentRefusal(w *workload, events []event) *event {
-	ev := newest(events, "FailedCreate")
-	if ev == nil {
-		return nil
+	for i := range events {
+		ev := &events[i]
+		if ev.reason != "FailedCreate" || ev.last.Before(w.meta.CreationTimestamp.Time) {
+			continue
+		}
+		if named := podRefused.FindStringSubmatch(ev.message); named != nil {
+			if !slices.ContainsFunc(w.pods, func(p *pod) bool { return p.Name == named[1] && p.CreationTimestamp.After(ev.last) }) {
+				return ev
+			}
+			continue // of another pod an older one may still stand
+		}
+		if w.answered(ev) {
+			return nil
+		}
+		return ev
 	}
-	if ev.last.Before(w.meta.CreationTimestamp.Time) {
-		return nil
+	return nil
+}
+
+// podRefused is a StatefulSet's refusal, which names its pod.
+var podRefused = regexp.MustCompile(`(?i)^create Pod (\S+) in StatefulSet `)
+
+// answered says whether a pod has been created since a refusal. Under a quota that is usual and no answer; nor is it one
+// while the ReplicaSet itself says that its last attempt failed.
+func (w *workload) answered(ev *event) bool {
+	if quotaExceeded.MatchString(oneLine(ev.message)) || failureCondition(w) != nil {
+		return false
 	}
-	return ev
+	return slices.ContainsFunc(w.pods, func(p *pod) bool {
+		return (p.isNew || w.missingOf == w.meta.UID) && p.CreationTimestamp.After(ev.last)
+	})
 }
 
 type conditionText struct {

@@ -207,11 +207,11 @@ func (e *evaluator) adviseUndo(w *workload, root *report.Finding, to *revision, 
 		root.Evidence = append(root.Evidence, finding.Evidence{Source: "change", Path: label(to) + " to " + label(w.target), Value: strings.Join(words, "; ")})
 	}
 	root.Next = append([]finding.Next{{Command: u.Command, Why: u.Why, Risk: finding.Change}}, root.Next...)
-	if w.kind == "StatefulSet" {
+	if w.keepsBroken() {
 		broken := selectPods(live(w.newPods()), func(p *pod) bool { return !p.ready })
-		if len(broken) > 0 && (w.rep.Budget.PodManagement == "OrderedReady" || w.rep.Budget.Unavailable != nil) {
+		if len(broken) > 0 {
 			u.Why += "; the broken pod must be deleted afterwards, the controller does not replace it"
-			next := e.next(w, finding.Destructive, "after the undo: delete the broken pod, or the controller waits for it for ever", append([]string{"delete", "pod"}, podNames(broken)...)...)
+			next := e.next(w, finding.Destructive, "after the undo: delete the broken pod: the controller does not replace it", append([]string{"delete", "pod"}, podNames(broken)...)...)
 			root.Next = append(root.Next[:1:1], append([]finding.Next{next}, root.Next[1:]...)...)
 		}
 	}

@@ -41,15 +41,46 @@ func (e *evaluator) statefulSet(s *appsv1.StatefulSet) *workload {
 	w.settled = observed && all && (s.Status.UpdateRevision == s.Status.CurrentRevision && !onDelete || int32(len(current)) >= w.desired || s.Status.UpdatedReplicas >= w.desired) //nolint:gosec // pods
 	w.completed = observed && s.Status.UpdatedReplicas == w.desired && !onDelete && s.Status.CurrentRevision == s.Status.UpdateRevision
 	w.begun = true
-	if exist := int32(len(selectPods(w.pods, func(p *pod) bool { return !p.dead }))); exist < w.desired { //nolint:gosec // pods
-		w.missing, w.missingOf = w.desired-exist, w.meta.UID
-	}
+	w.missing, w.missingOf = w.missingOrdinals(start(s)), w.meta.UID
 	if !observed {
 		e.notObserving(w, fmt.Sprintf("generation %d is wanted, the controller has seen %d", s.Generation, s.Status.ObservedGeneration))
 		return w
 	}
 	e.statefulGates(s, w, partition, due, onDelete, all)
 	return w
+}
+
+// missingOrdinals counts the pods that the controller should have created by now. With OrderedReady none is due while one
+// of a lower ordinal is not available: orderedWait tells that.
+// https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/controller/statefulset/stateful_set_control.go (processReplica)
+func (w *workload) missingOrdinals(first int) int32 {
+	have := map[int]*pod{}
+	for _, p := range w.pods {
+		if !p.dead {
+			have[ordinalOf(p.Name)] = p
+		}
+	}
+	missing := int32(0)
+	for i := first; i < first+int(w.desired); i++ {
+		switch p := have[i]; {
+		case p == nil:
+			missing++
+		case missing == 0 && w.ordered() && (p.terminating || !p.available):
+			return 0
+		}
+	}
+	return missing
+}
+
+// ordered says whether a StatefulSet's pods are made one after the other.
+func (w *workload) ordered() bool {
+	return w.rep.Budget.PodManagement == string(appsv1.OrderedReadyPodManagement)
+}
+
+// keepsBroken says whether a broken pod stays when the template is put right, until somebody deletes it.
+func (w *workload) keepsBroken() bool {
+	b := w.rep.Budget
+	return b != nil && (b.Strategy == string(appsv1.OnDeleteStatefulSetStrategyType) || w.kind == "StatefulSet" && (w.ordered() || b.Unavailable != nil))
 }
 
 // controllerRevisions gives the templates that an owner has had, oldest first.
@@ -156,6 +187,9 @@ func (e *evaluator) onDelete(w *workload, old []*pod) {
 	f.Confidence, f.Heals, f.Pods = "high", "no", podNames(ordered)
 	f.Evidence = []finding.Evidence{evidence(w.kind+" "+w.meta.Name, "spec.updateStrategy.type", "OnDelete", noTime)}
 	f.Next = []finding.Next{e.next(w, finding.Destructive, "replace one pod, and look before the next", "delete", "pod", ordered[0].Name)}
+	if sick := selectPods(live(w.newPods()), func(p *pod) bool { return !p.available }); len(sick) > 0 && ordered[0].available {
+		f.Next = []finding.Next{e.next(w, finding.Read, "look before the next: the new pod is not available yet, and the old ones are", "describe", "pod", sick[0].Name)}
+	}
 	w.add(f)
 }
 
@@ -188,8 +222,7 @@ func (e *evaluator) statefulTrap(s *appsv1.StatefulSet, w *workload) {
 	if s.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType || w.target == nil {
 		return
 	}
-	ordered := w.rep.Budget.PodManagement == string(appsv1.OrderedReadyPodManagement)
-	if !ordered && w.rep.Budget.Unavailable == nil {
+	if !w.ordered() && w.rep.Budget.Unavailable == nil {
 		return // Parallel without the maxUnavailable gate deletes outdated pods whatever their health
 	}
 	partition := int(ptrOr(w.rep.Budget.Partition, 0))
@@ -249,7 +282,7 @@ func start(s *appsv1.StatefulSet) int {
 
 // orderedWait: with OrderedReady everything waits for the lowest pod that is not ready.
 func (e *evaluator) orderedWait(s *appsv1.StatefulSet, w *workload) {
-	if w.rep.Budget.PodManagement != string(appsv1.OrderedReadyPodManagement) || w.settled {
+	if !w.ordered() || w.settled {
 		return
 	}
 	pods := slices.Clone(w.pods)
@@ -273,8 +306,8 @@ func (e *evaluator) orderedWait(s *appsv1.StatefulSet, w *workload) {
 }
 
 func (e *evaluator) statefulUpdateError(w *workload) {
-	ev := newest(e.eventsOf(w.meta), "FailedUpdate", "RecreatingFailedPod")
-	if ev == nil || ev.count < 3 || e.now.Sub(ev.last) > 5*time.Minute || ev.reason != "FailedUpdate" {
+	ev := newest(e.eventsOf(w.meta), "FailedUpdate")
+	if ev == nil || ev.count < 3 || e.now.Sub(ev.last) > 5*time.Minute {
 		return
 	}
 	f := e.finding(StatefulSetUpdateError, report.Fatal, finding.Critical, "the controller fails to update a pod: %s", oneLine(ev.message))
@@ -297,7 +330,10 @@ func (e *evaluator) statefulAction(s *appsv1.StatefulSet, w *workload, old []*po
 	case len(old) > 0 && w.has(PartitionHold), w.has(PartitionNever):
 		w.rep.Action = "nothing: the partition holds"
 	case len(old) > 0:
-		next := old[len(old)-1]
-		w.rep.Action = fmt.Sprintf("replace pods from the highest ordinal down to %d; next is %s", partition, next.Name)
+		next, lowest := old[len(old)-1], int(partition)+start(s)
+		w.rep.Action = fmt.Sprintf("replace pods from the highest ordinal down to %d; next is %s", lowest, next.Name)
+		if ordinalOf(next.Name) < lowest {
+			w.rep.Action = fmt.Sprintf("nothing more: the pods of the old template are below partition %d", partition)
+		}
 	}
 }
