@@ -23,7 +23,7 @@ func TestPodsThatAreRejectedInALoopAreTheRoot(t *testing.T) {
 			p.Status.Conditions = nil
 		}
 		for i := range desired {
-			b.addPod("api-2-new"+string(rune('a'+i)), "rs2", "api:2", "w1", time.Second, fresh)
+			b.addPod("api-2-new"+string('a'+i), "rs2", "api:2", "w1", time.Second, fresh)
 		}
 		return Evaluate(b.in, now, Options{}).Items[0]
 	}

@@ -126,7 +126,7 @@ func TestActionOfAPartitionedUpdate(t *testing.T) {
 		for _, i := range tt.old {
 			b.ownedPod("db-"+string(rune('0'+i)), "StatefulSet", "sts", "db-r1", running(time.Hour), time.Hour)
 		}
-		b.ownedPod("db-"+string(rune('0'+tt.first+2)), "StatefulSet", "sts", "db-r2", crashed(1, 4, "Error"), time.Minute)
+		b.ownedPod("db-"+string('0'+tt.first+2), "StatefulSet", "sts", "db-r2", crashed(1, 4, "Error"), time.Minute)
 		if got := Evaluate(b.in, now, Options{}).Items[0]; !strings.Contains(got.Action, tt.want) {
 			t.Errorf("%s: %q", tt.name, got.Action)
 		}
