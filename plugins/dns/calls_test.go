@@ -17,7 +17,10 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
 )
 
-const dnsPods = "/api/v1/namespaces/kube-system/pods"
+const (
+	dnsPods       = "/api/v1/namespaces/kube-system/pods"
+	kubeletConfig = "/api/v1/namespaces/kube-system/configmaps/kubelet-config"
+)
 
 // fleet is an API server of a cluster of this size, with two DNS servers. It carries no tunnel: that each replica is
 // reached for once is counted all the same.
@@ -84,11 +87,11 @@ func TestReportsAskLittleOfTheAPIServer(t *testing.T) {
 	}
 	reviews := slices.Repeat([]string{"/apis/authorization.k8s.io/v1/subjectaccessreviews"}, 6) // list and watch of three kinds
 	check := slices.Concat(objects, reviews, []string{
-		"/api/v1/namespaces", "/api/v1/namespaces/kube-system/configmaps/kubelet-config", dnsPods + "/a/log", dnsPods + "/b/log", "/apis/networking.k8s.io/v1/networkpolicies",
+		kubeletConfig, "/api/v1/namespaces", dnsPods + "/a/log", dnsPods + "/b/log", "/apis/networking.k8s.io/v1/networkpolicies",
 	})
 	slices.Sort(check)
 	for name, tt := range map[string]struct{ args, want []string }{
-		"status":      {[]string{"status"}, objects},
+		"status":      {[]string{"status"}, slices.Sorted(slices.Values(append(slices.Clone(objects), kubeletConfig)))},
 		"check quick": {[]string{"check", "--profile", "quick"}, check},
 		"verify":      {[]string{"verify", "-A"}, slices.Sorted(slices.Values(slices.Concat(objects, []string{"/api/v1/namespaces", "/apis/apps/v1/statefulsets"})))},
 	} {

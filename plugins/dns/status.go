@@ -61,7 +61,7 @@ func (c *common) status(ctx context.Context, o StatusOptions) error {
 	if err != nil {
 		return err
 	}
-	in, now, err := s.collect(ctx, collect.Wants{Servers: true, Metrics: true, Questions: func(in evaluate.Input, now time.Time) []records.Question {
+	in, now, err := s.collect(ctx, collect.Wants{Servers: true, KubeletMap: true, Metrics: true, Questions: func(in evaluate.Input, now time.Time) []records.Question {
 		return evaluate.ControlQuestions(in, now, 4)
 	}}, 0)
 	if err != nil {

@@ -244,7 +244,12 @@ func TestPods(t *testing.T) {
 	})
 	t.Run("a NetworkPolicy without DNS", func(t *testing.T) {
 		c.Apply(t, `{"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{"name":"locked"},"spec":{"podSelector":{"matchLabels":{"app":"plain"}},"policyTypes":["Egress"]}}`, "-n", ns)
-		expect(t, c, 20*time.Second, "Failing", "NetworkPolicyBlocksDNS", "check", "--from", "plain", "-n", ns)
+		expect(t, c, 20*time.Second, "Failing", "NetworkPolicyBlocksDNS", "pod", "plain", "-n", ns)
+		// the test cluster's network enforces none, and the pod's own answers show that
+		h, _ := ask(t, c, "check", "--from", "plain", "-n", ns)
+		if h.Verdict != "Healthy" || !slices.Equal(h.codes(), []string{"NetworkPolicyBlocksDNS"}) || h.Findings[0].Severity != "info" || !strings.Contains(h.Findings[0].Message, "does not enforce it") {
+			t.Errorf("a policy that is not enforced: %s %+v", h.Verdict, h.Findings)
+		}
 		c.MustKubectl(t, "delete", "networkpolicy", "locked", "-n", ns)
 	})
 	t.Run("a Service without endpoints", func(t *testing.T) {

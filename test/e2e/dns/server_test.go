@@ -217,7 +217,11 @@ func serviceFaults(t *testing.T, c *harness.Cluster) {
 
 	patch("merge", `{"spec":{"selector":{"k8s-app":"nobody"}}}`)
 	expect(t, c, 30*time.Second, "Failing", "ServiceSelectsNothing", "check")
+	patch("merge", `{"spec":{"selector":{"k8s-app":"metrics-server"}}}`)
+	expect(t, c, 30*time.Second, "Failing", "ServiceSelectsNothing", "check")
 	patch("merge", `{"spec":{"selector":{"k8s-app":"kube-dns"}}}`)
+	patch("json", `[{"op":"replace","path":"/spec/ports/0/targetPort","value":9153}]`)
+	expect(t, c, 30*time.Second, "Failing", "ServiceTargetWrong", "check")
 	patch("json", `[{"op":"replace","path":"/spec/ports/0/targetPort","value":5353},{"op":"replace","path":"/spec/ports/1/targetPort","value":5353}]`)
 	expect(t, c, 30*time.Second, "Failing", "ServiceTargetWrong", "check")
 	patch("json", `[{"op":"replace","path":"/spec/ports/0/targetPort","value":53},{"op":"replace","path":"/spec/ports/1/targetPort","value":53}]`)

@@ -81,8 +81,7 @@ func (c *Collector) Collect(ctx context.Context, w Wants) (evaluate.Input, error
 	}
 	service, _ := evaluate.FindService(c.in.Services, clusterDNS(c.in))
 	if service != nil && w.Servers {
-		c.servers(ctx, w, service)
-		c.configs(ctx, service)
+		c.configs(ctx, service, c.servers(ctx, w, service))
 	}
 	if service == nil && w.Servers && c.in.Sources.Get("services").Readable() {
 		c.orphans(ctx)
@@ -92,7 +91,7 @@ func (c *Collector) Collect(ctx context.Context, w Wants) (evaluate.Input, error
 	}
 	var wg sync.WaitGroup
 	if service != nil {
-		c.replicas(ctx, &wg, w, service)
+		c.replicas(ctx, &wg, w)
 	}
 	if w.Kubelets {
 		c.kubelets(ctx, &wg)
@@ -256,8 +255,8 @@ func (c *Collector) target(w Wants) error {
 	return fmt.Errorf("pod %q in namespace %q could not be read: %s", w.From.Pod, w.From.Namespace, s.Gap())
 }
 
-// servers reads the pods of the DNS Service and what runs them.
-func (c *Collector) servers(ctx context.Context, w Wants, service *corev1.Service) {
+// servers reads the pods of the DNS Service and gives what runs them.
+func (c *Collector) servers(ctx context.Context, w Wants, service *corev1.Service) *evaluate.Workload {
 	ctx, cancel := c.deadline(ctx)
 	defer cancel()
 	namespace := service.Namespace
@@ -285,10 +284,12 @@ func (c *Collector) servers(ctx context.Context, w Wants, service *corev1.Servic
 		}
 	})
 	wg.Wait()
-	c.misselected(ctx, service)
+	workload := evaluate.FindWorkload(service, c.in.Deployments, c.in.DaemonSets)
+	c.misselected(ctx, service, workload)
 	if w.Access {
-		c.access(ctx, service)
+		c.access(ctx, workload)
 	}
+	return workload
 }
 
 // orphans looks for DNS servers without a Service.
@@ -302,38 +303,35 @@ func (c *Collector) orphans(ctx context.Context) {
 	}
 }
 
-// misselected looks for DNS pods that the Service does not select, when it selects none: by the workload's own labels.
-func (c *Collector) misselected(ctx context.Context, service *corev1.Service) {
-	if len(c.in.Pods) > 0 || !c.in.Sources.Get("pods").Readable() {
+// misselected keeps the DNS servers among the pods that the Service selects. Where its selector leads to none, it looks
+// for them by the labels of their workload, or by the usual one.
+func (c *Collector) misselected(ctx context.Context, service *corev1.Service, workload *evaluate.Workload) {
+	own := evaluate.DNSPods(c.in.Pods, workload)
+	if len(own) > 0 || len(service.Spec.Selector) == 0 || !c.in.Sources.Get("pods").Readable() {
+		c.in.Pods = own
 		return
 	}
-	for i := range c.in.Deployments {
-		d := &c.in.Deployments[i]
-		if d.Spec.Template.Labels["k8s-app"] != "kube-dns" || d.Spec.Selector == nil {
-			continue
-		}
-		selector, err := metav1.LabelSelectorAsSelector(d.Spec.Selector)
-		if err != nil {
-			continue
-		}
-		if list, err := c.client.CoreV1().Pods(service.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector.String()}); err == nil {
-			c.in.Pods = trimmed(list.Items)
-		}
+	selector := evaluate.UsualSelector
+	if workload != nil {
+		selector = workload.Pods().String()
+	}
+	list, err := c.client.CoreV1().Pods(service.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+	c.note("pods", "list", "pods in "+service.Namespace, err)
+	if err == nil && (len(list.Items) > 0 || workload != nil) {
+		c.in.Pods = trimmed(list.Items)
 	}
 }
 
 // configs reads the ConfigMaps that a DNS pod mounts, by name.
-func (c *Collector) configs(ctx context.Context, service *corev1.Service) {
+func (c *Collector) configs(ctx context.Context, service *corev1.Service, workload *evaluate.Workload) {
 	ctx, cancel := c.deadline(ctx)
 	defer cancel()
 	specs := make([]corev1.PodSpec, 0, 2)
 	if len(c.in.Pods) > 0 {
 		specs = append(specs, c.in.Pods[0].Spec)
 	}
-	for i := range c.in.Deployments {
-		if c.in.Deployments[i].Spec.Template.Labels["k8s-app"] == "kube-dns" {
-			specs = append(specs, c.in.Deployments[i].Spec.Template.Spec)
-		}
+	if workload != nil {
+		specs = append(specs, workload.Template.Spec)
 	}
 	var names []string
 	for _, spec := range specs {

@@ -67,6 +67,9 @@ func (c *Collector) Follow(ctx context.Context, in evaluate.Input, t Tail) error
 	f.open(ctx, in.Pods)
 	f.begun = c.Cluster.Clock.Now()
 	selector := labels.SelectorFromSet(service.Spec.Selector).String()
+	if workload := evaluate.FindWorkload(service, in.Deployments, in.DaemonSets); workload != nil && !evaluate.Selects(service, workload.Template.Labels) {
+		selector = workload.Pods().String()
+	}
 	tick := time.NewTicker(relist)
 	defer tick.Stop()
 	for {

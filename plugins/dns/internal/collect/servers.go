@@ -29,7 +29,7 @@ import (
 const mostTunnels = 32
 
 // replicas asks every running DNS pod at once.
-func (c *Collector) replicas(ctx context.Context, wg *sync.WaitGroup, w Wants, service *corev1.Service) {
+func (c *Collector) replicas(ctx context.Context, wg *sync.WaitGroup, w Wants) {
 	var questions []records.Question
 	if w.Questions != nil {
 		questions = w.Questions(c.in, c.Cluster.Clock.Now())
@@ -37,6 +37,7 @@ func (c *Collector) replicas(ctx context.Context, wg *sync.WaitGroup, w Wants, s
 	if w.External != "" {
 		c.in.External = "kubectl-dns-" + c.Nonce + "." + strings.Trim(w.External, ".") + "."
 	}
+	ports := evaluate.Ports(c.in)
 	gate := make(chan struct{}, mostTunnels)
 	for i := range c.in.Pods {
 		pod := c.in.Pods[i]
@@ -45,7 +46,7 @@ func (c *Collector) replicas(ctx context.Context, wg *sync.WaitGroup, w Wants, s
 				wg.Go(func() {
 					gate <- struct{}{}
 					defer func() { <-gate }()
-					c.probe(ctx, w, pod, service, questions)
+					c.probe(ctx, w, pod, ports, questions)
 				})
 			}
 		}
@@ -61,7 +62,7 @@ func running(pod corev1.Pod) bool {
 
 // probe holds one tunnel to a replica and asks over it: questions about the cluster, names outside it, and metrics,
 // each on a connection of its own, since CoreDNS answers a connection in order.
-func (c *Collector) probe(ctx context.Context, w Wants, pod corev1.Pod, service *corev1.Service, questions []records.Question) {
+func (c *Collector) probe(ctx context.Context, w Wants, pod corev1.Pod, ports func(corev1.Pod) (dns, metrics int32), questions []records.Question) {
 	p := evaluate.Probe{Namespace: pod.Namespace, Pod: pod.Name}
 	defer func() {
 		c.mu.Lock()
@@ -77,7 +78,7 @@ func (c *Collector) probe(ctx context.Context, w Wants, pod corev1.Pod, service 
 	}
 	defer tunnel.Close()
 	c.note("tunnels", "create", "pods/portforward in "+pod.Namespace, nil)
-	dnsPort, metricsPort := evaluate.Ports(pod, service)
+	dnsPort, metricsPort := ports(pod)
 	dial := func(port int32) func(context.Context) (net.Conn, error) {
 		return func(ctx context.Context) (net.Conn, error) { return tunnel.Dial(ctx, port) }
 	}
@@ -252,18 +253,11 @@ func dnsContainer(pod corev1.Pod) string {
 	return pod.Spec.Containers[0].Name
 }
 
-// access asks the API server what the DNS server's service account may do.
-func (c *Collector) access(ctx context.Context, service *corev1.Service) {
-	account := ""
-	for i := range c.in.Pods {
-		account = c.in.Pods[i].Spec.ServiceAccountName
-	}
-	for i := range c.in.Deployments {
-		if account == "" && c.in.Deployments[i].Spec.Template.Labels["k8s-app"] == "kube-dns" {
-			account = c.in.Deployments[i].Spec.Template.Spec.ServiceAccountName
-		}
-	}
-	if account == "" {
+// access asks the API server what the DNS servers' service account may do.
+func (c *Collector) access(ctx context.Context, workload *evaluate.Workload) {
+	c.in.Account = evaluate.AccountOf(workload, c.in.Pods)
+	namespace, account, known := strings.Cut(c.in.Account, "/")
+	if !known {
 		return
 	}
 	var wg sync.WaitGroup
@@ -272,8 +266,8 @@ func (c *Collector) access(ctx context.Context, service *corev1.Service) {
 			wg.Go(func() {
 				name, group, _ := strings.Cut(resource, ".")
 				review, err := c.client.AuthorizationV1().SubjectAccessReviews().Create(ctx, &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
-					User:   "system:serviceaccount:" + service.Namespace + ":" + account,
-					Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + service.Namespace, "system:authenticated"},
+					User:   "system:serviceaccount:" + namespace + ":" + account,
+					Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace, "system:authenticated"},
 					ResourceAttributes: &authorizationv1.ResourceAttributes{
 						Verb: verb, Group: group, Resource: name,
 					},
@@ -304,7 +298,7 @@ func (c *Collector) kubeletMap(ctx context.Context) {
 		return
 	}
 	var config kubeletConfig
-	if yaml.Unmarshal([]byte(cm.Data["kubelet"]), &config) == nil {
+	if text := cm.Data["kubelet"]; text != "" && yaml.Unmarshal([]byte(text), &config) == nil {
 		c.addKubelet("", config)
 	}
 }

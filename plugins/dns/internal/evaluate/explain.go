@@ -29,6 +29,9 @@ func Pod(in Input, now time.Time, o Options) report.PodResolver {
 	for _, v := range c.Values {
 		out.Settings = append(out.Settings, report.ValueFrom{Value: v.Value, From: v.From})
 	}
+	if c.AnyServers {
+		out.Settings = append(out.Settings, report.ValueFrom{Value: "nameserver (not known)", From: "clusterDNS of the kubelet, which could not be asked"})
+	}
 	if c.HostServers {
 		out.Settings = append(out.Settings, report.ValueFrom{Value: "nameserver (not known to the API)", From: "resolv.conf of node " + pod.Spec.NodeName})
 	}
@@ -43,7 +46,11 @@ func Pod(in Input, now time.Time, o Options) report.PodResolver {
 		out.Differs = c.Differences(actual)
 	}
 	w.conclude(&out.Header, []rule{rulePodConfig, rulePolicy})
-	if len(out.Findings) == 0 {
+	switch {
+	case len(out.Findings) > 0:
+	case c.AnyServers && out.Actual == nil:
+		out.Verdict, out.Summary = report.Unknown, fmt.Sprintf("which servers pod %s/%s asks is not known: neither its file, nor its kubelet's settings, nor the DNS Service could be read", pod.Namespace, pod.Name)
+	default:
 		out.Summary = fmt.Sprintf("pod %s/%s asks %s, with ndots:%d", pod.Namespace, pod.Name, orNone(strings.Join(shownServers(out), ", ")), ndotsOf(out, c))
 		if len(out.Differs) > 0 {
 			out.Summary += "; its file differs from what the kubelet would write now: it was written when the pod was made"

@@ -14,7 +14,6 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
@@ -37,6 +36,7 @@ type Input struct {
 	StatefulSet []appsv1.StatefulSet         `json:"statefulSets,omitempty"`
 	ConfigMaps  []corev1.ConfigMap           `json:"configMaps,omitempty"`
 	Policies    []networkingv1.NetworkPolicy `json:"networkPolicies,omitempty"`
+	Account     string                       `json:"account,omitempty"` // NAMESPACE/NAME of the servers' service account, whose access was asked
 	Access      []Access                     `json:"access,omitempty"`
 	Kubelets    []Kubelet                    `json:"kubelets,omitempty"`
 	Probes      []Probe                      `json:"probes,omitempty"`
@@ -114,7 +114,7 @@ type world struct {
 
 	service  *corev1.Service
 	others   []*corev1.Service
-	workload *workload
+	workload *Workload
 	conf     corefile.File
 	confRef  *finding.ObjectRef
 	confRead bool
@@ -124,18 +124,14 @@ type world struct {
 	nodeZone map[string]string
 }
 
-// workload is the Deployment or DaemonSet of the DNS pods.
-type workload struct {
-	ref     finding.ObjectRef
-	wanted  int32
-	account string
-}
-
 func newWorld(in Input, now time.Time, o Options) *world {
 	w := &world{Input: in, now: now, o: o, nodeZone: map[string]string{}}
 	sortInput(&w.Input)
 	w.service, w.others = FindService(w.Services, w.clusterDNS())
-	w.workload = w.findWorkload()
+	w.workload = FindWorkload(w.service, w.Deployments, w.DaemonSets)
+	if own := DNSPods(w.Pods, w.workload); len(own) > 0 || w.workload != nil {
+		w.Pods = own // otherwise nothing tells which they are
+	}
 	w.readCorefile()
 	w.engine = records.New(records.Snapshot{Namespaces: w.knownNamespaces(), Services: w.Services, Slices: w.Slices, Pods: w.Targets}, w.records)
 	for _, n := range w.Nodes {
@@ -282,34 +278,6 @@ func (w *world) clusterDNS() []string {
 	return nil
 }
 
-func (w *world) findWorkload() *workload {
-	if w.service == nil {
-		return nil
-	}
-	selector := labels.SelectorFromSet(w.service.Spec.Selector)
-	fits := func(namespace string, l map[string]string) bool {
-		if namespace != w.service.Namespace {
-			return false
-		}
-		return len(w.service.Spec.Selector) > 0 && selector.Matches(labels.Set(l)) || len(w.service.Spec.Selector) > 0 && l["k8s-app"] == "kube-dns"
-	}
-	for i := range w.Deployments {
-		if d := &w.Deployments[i]; fits(d.Namespace, d.Spec.Template.Labels) {
-			wanted := int32(1)
-			if d.Spec.Replicas != nil {
-				wanted = *d.Spec.Replicas
-			}
-			return &workload{finding.ObjectRef{Kind: "Deployment", Namespace: d.Namespace, Name: d.Name}, wanted, d.Spec.Template.Spec.ServiceAccountName}
-		}
-	}
-	for i := range w.DaemonSets {
-		if d := &w.DaemonSets[i]; fits(d.Namespace, d.Spec.Template.Labels) {
-			return &workload{finding.ObjectRef{Kind: "DaemonSet", Namespace: d.Namespace, Name: d.Name}, d.Status.DesiredNumberScheduled, d.Spec.Template.Spec.ServiceAccountName}
-		}
-	}
-	return nil
-}
-
 // readCorefile takes the Corefile from the volumes of a DNS pod, or failing that from the workload's template.
 func (w *world) readCorefile() {
 	specs := make([]corev1.PodSpec, 0, len(w.Pods)+1)
@@ -317,11 +285,7 @@ func (w *world) readCorefile() {
 		specs = append(specs, w.Pods[i].Spec)
 	}
 	if w.workload != nil {
-		for i := range w.Deployments {
-			if w.Deployments[i].Name == w.workload.ref.Name {
-				specs = append(specs, w.Deployments[i].Spec.Template.Spec)
-			}
-		}
+		specs = append(specs, w.workload.Template.Spec)
 	}
 	w.zone, w.records = "cluster.local.", records.Default("cluster.local")
 	for _, k := range w.Kubelets {
@@ -423,58 +387,4 @@ func confArg(c corev1.Container) string {
 		}
 	}
 	return ""
-}
-
-// Ports of a DNS pod: where it answers DNS over TCP, and where its metrics are. The Service's word counts only where the
-// pod bears it out: a wrong targetPort is a fault of the Service, and the server behind it is to be asked all the same.
-func Ports(pod corev1.Pod, service *corev1.Service) (dns, metrics int32) {
-	dns, metrics = 53, 9153
-	declared := containerPorts(pod.Spec)
-	for _, p := range declared {
-		if p.Name == "metrics" {
-			metrics = p.ContainerPort
-		}
-	}
-	if service == nil {
-		return dns, metrics
-	}
-	for _, protocol := range []corev1.Protocol{corev1.ProtocolUDP, corev1.ProtocolTCP} {
-		if port, ok := targetOf(service, protocol, declared); ok && (len(declared) == 0 || hasPort(declared, port)) {
-			dns = port
-		}
-	}
-	return dns, metrics
-}
-
-func containerPorts(spec corev1.PodSpec) []corev1.ContainerPort {
-	var list []corev1.ContainerPort
-	for _, c := range spec.Containers {
-		list = append(list, c.Ports...)
-	}
-	return list
-}
-
-func hasPort(list []corev1.ContainerPort, port int32) bool {
-	return slices.ContainsFunc(list, func(p corev1.ContainerPort) bool { return p.ContainerPort == port })
-}
-
-// targetOf gives the port of a pod to which a Service sends what comes to its port 53; not for a name that no container
-// port has.
-func targetOf(service *corev1.Service, protocol corev1.Protocol, declared []corev1.ContainerPort) (int32, bool) {
-	for _, p := range service.Spec.Ports {
-		if p.Port != 53 || cmp.Or(p.Protocol, corev1.ProtocolTCP) != protocol {
-			continue
-		}
-		if name := p.TargetPort.StrVal; name != "" {
-			i := slices.IndexFunc(declared, func(c corev1.ContainerPort) bool {
-				return c.Name == name && cmp.Or(c.Protocol, corev1.ProtocolTCP) == protocol
-			})
-			if i < 0 {
-				return 0, false
-			}
-			return declared[i].ContainerPort, true
-		}
-		return cmp.Or(p.TargetPort.IntVal, p.Port), true
-	}
-	return 0, false
 }

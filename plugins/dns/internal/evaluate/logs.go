@@ -2,6 +2,7 @@ package evaluate
 
 import (
 	"cmp"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -139,6 +140,15 @@ func MergeLogs(in Input, now time.Time, o Options, errorsOnly bool) report.Logs 
 	w.conclude(&out.Header, []rule{ruleLoop, ruleCorefileInvalid, ruleForbidden, ruleReload})
 	if logs := w.Sources.Get("logs"); out.Verdict == report.Healthy && !logs.Readable() && len(w.Pods) > 0 {
 		out.Verdict, out.Summary = report.Unknown, "not every log could be read: "+strings.TrimPrefix(logs.Gap(), "not checked: ")
+	}
+	complaints := 0
+	for _, l := range out.Items {
+		if l.Severity != string(finding.Info) {
+			complaints++
+		}
+	}
+	if out.Verdict == report.Healthy && complaints > 0 {
+		out.Summary = fmt.Sprintf("no line says that DNS is down; %d %s of lines below tell of something that went wrong", complaints, plural(complaints, "kind"))
 	}
 	return out
 }

@@ -169,7 +169,7 @@ func (w *world) policyEffects() []report.PolicyEffect {
 		for _, direction := range []networkingv1.PolicyType{networkingv1.PolicyTypeEgress, networkingv1.PolicyTypeIngress} {
 			effect := report.PolicyEffect{Direction: string(direction), Transport: string(protocol), To: "DNS pods", Result: "allowed"}
 			for i := range w.Pods {
-				port, _ := Ports(w.Pods[i], w.service)
+				port, _ := w.ports(w.Pods[i])
 				allowed, selecting := w.policyEffect(direction, from, podEndpoint(&w.Pods[i]), protocol, port)
 				effect.To = fmt.Sprintf("DNS pods, port %d", port)
 				effect.Policies = selecting

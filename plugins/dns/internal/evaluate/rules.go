@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/labels"
+
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
@@ -17,7 +19,7 @@ type rule func(*world) []finding.Finding
 // headline. Server down; server wrong for everybody; one replica; upstream; path; pod; data; placement.
 func (w *world) allRules() []rule {
 	return []rule{
-		ruleNoService, ruleScaledToZero, ruleLoop, ruleCorefileInvalid, ruleForbidden, rulePodsDown, ruleServiceSelects, ruleServicePorts, ruleServiceTarget, ruleServiceEndpoints,
+		ruleNoService, ruleScaledToZero, ruleLoop, ruleCorefileInvalid, ruleServiceSelects, ruleForbidden, rulePodsDown, ruleServicePorts, ruleServiceTarget, ruleServiceEndpoints,
 		ruleZoneNotServed, ruleClusterNames, ruleReload, ruleReplicaDown, ruleReplicaStale, ruleReplicaWrong, ruleReplicaSilent, ruleReplicaUnreachable,
 		ruleUpstream, rulePolicy, rulePath, rulePodConfig, ruleKubelets, ruleNodeCache, ruleAltered, ruleData, ruleCorefileLints, rulePlacement, ruleRestarts, ruleServfail,
 	}
@@ -27,11 +29,11 @@ func (w *world) allRules() []rule {
 var explains = map[string][]string{
 	"NoDNSService":            {"DNSPodsNotReady", "ServiceSelectsNothing"},
 	"DNSScaledToZero":         {"DNSPodsNotReady", "ServiceSelectsNothing", "PathBlocked", "PathServiceBlocked"},
-	"ForwardingLoop":          {"DNSPodsNotReady", "ReplicaNotReady", "ReplicaSilent", "ReplicaRestarted", "UpstreamFails", "UpstreamSlow", "ClusterNamesFail", "ServiceSelectsNothing", "ForwardsToItself", "PathBlocked", "PathReplicaBlocked", "PathServiceBlocked", "ServfailShare"},
-	"CorefileInvalid":         {"ReloadFailed", "DNSPodsNotReady", "ReplicaNotReady", "ReplicaSilent", "ReplicaRestarted", "ClusterNamesFail", "ServiceSelectsNothing", "ZoneNotServed", "PathBlocked", "PathReplicaBlocked", "PathServiceBlocked"},
-	"DNSServerForbidden":      {"DNSPodsNotReady", "ReplicaNotReady", "ClusterNamesFail", "ReplicaStale", "ReplicaWrongAnswer", "ServiceSelectsNothing", "ServfailShare", "PathBlocked", "PathReplicaBlocked", "PathServiceBlocked"},
-	"DNSPodsNotReady":         {"ReplicaNotReady", "ServiceSelectsNothing", "ReplicaSilent", "PathBlocked", "PathReplicaBlocked", "PathServiceBlocked", "ReplicaRestarted"},
-	"ServiceSelectsNothing":   {"PathServiceBlocked"},
+	"ForwardingLoop":          {"DNSPodsNotReady", "ReplicaNotReady", "ReplicaSilent", "ReplicaRestarted", "UpstreamFails", "UpstreamSlow", "ClusterNamesFail", "ForwardsToItself", "PathBlocked", "PathReplicaBlocked", "PathServiceBlocked", "ServfailShare"},
+	"CorefileInvalid":         {"ReloadFailed", "DNSPodsNotReady", "ReplicaNotReady", "ReplicaSilent", "ReplicaRestarted", "ClusterNamesFail", "ZoneNotServed", "PathBlocked", "PathReplicaBlocked", "PathServiceBlocked"},
+	"DNSServerForbidden":      {"DNSPodsNotReady", "ReplicaNotReady", "ClusterNamesFail", "ReplicaStale", "ReplicaWrongAnswer", "ServfailShare", "PathBlocked", "PathReplicaBlocked", "PathServiceBlocked"},
+	"DNSPodsNotReady":         {"ReplicaNotReady", "ReplicaSilent", "PathBlocked", "PathReplicaBlocked", "PathServiceBlocked", "ReplicaRestarted"},
+	"ServiceSelectsNothing":   {"ServiceEndpointsDiffer", "PathServiceBlocked"},
 	"ServicePortMissing":      {"PathUDPBlocked", "PathTCPBlocked", "PathServiceBlocked"},
 	"TemplateShadowsCluster":  {"AnswersAltered"},
 	"HostsWithoutFallthrough": {"AnswersAltered"},
@@ -67,7 +69,7 @@ func (w *world) settle(h *report.Header, all []finding.Finding) {
 	needless := map[string]bool{}
 	for _, f := range all {
 		for _, code := range explains[f.Code] {
-			needless[code] = true
+			needless[code] = needless[code] || f.Severity != finding.Info // what hurts nobody explains nothing
 		}
 	}
 	h.Findings = []finding.Finding{}
@@ -117,11 +119,17 @@ func (w *world) blind() string {
 	case w.o.Standalone:
 		return ""
 	case w.From != nil && w.From.Wanted && w.From.Error != "":
-		return fmt.Sprintf("the servers are well, and whether pod %s/%s reaches them is not known: %s; --probe ephemeral or --probe pod asks from beside it", w.From.Pod.Namespace, w.From.Pod.Name, w.From.Error)
+		servers := "the servers are well, and whether"
+		if !w.anyReached() {
+			servers = "the servers could not be asked, and whether"
+		}
+		return fmt.Sprintf("%s pod %s/%s reaches them is not known: %s; --probe ephemeral or --probe pod asks from beside it", servers, w.From.Pod.Namespace, w.From.Pod.Name, w.From.Error)
 	case len(w.Probes) > 0 && !slices.ContainsFunc(w.Probes, func(p Probe) bool { return p.Error == "" || p.Forbidden }):
 		return fmt.Sprintf("no tunnel opens to any of %d DNS pods, so nothing is known of what they answer (%s)", len(w.Probes), w.Probes[0].Error)
 	case len(gaps) > 0:
 		return "too little could be read to say: " + strings.Join(gaps, ", ")
+	case w.service != nil && len(w.Pods) == 0 && len(w.service.Spec.Selector) > 0 && !(w.Sources.Get("deployments").Readable() && w.Sources.Get("daemonsets").Readable()):
+		return fmt.Sprintf("Service %s/%s selects no pods (%s), and whether DNS pods with other labels run is not known: Deployments or DaemonSets there could not be read", w.service.Namespace, w.service.Name, labels.Set(w.service.Spec.Selector))
 	case w.service != nil && len(w.Pods) == 0:
 		return fmt.Sprintf("there are no DNS pods to ask behind Service %s/%s: this DNS is managed outside the cluster, and only a pod can test it (--from POD)", w.service.Namespace, w.service.Name)
 	}
@@ -139,11 +147,12 @@ func (w *world) checked(found []finding.Finding) []string {
 			list = append(list, text)
 		}
 	}
-	reached := slices.ContainsFunc(w.Probes, func(p Probe) bool { return p.Error == "" })
+	reached := w.anyReached()
+	outside := slices.ContainsFunc(w.Probes, func(p Probe) bool { a := w.probeAnswer(p); return a != nil && a.Rcode != "" })
 	add(w.confRead && clean("CorefileInvalid", "ZoneNotServed"), "the Corefile loads and serves "+strings.TrimSuffix(w.zone, "."))
-	add(reached && clean("ClusterNamesFail", "ReplicaStale", "ReplicaWrongAnswer", "ReplicaSilent", "ReplicaUnreachable"), "every replica answers for the cluster's own names, and for the newest Services as the API has them")
-	add(reached && w.External != "" && clean("UpstreamFails", "UpstreamSlow", "UpstreamTCPFails"), "names outside the cluster are answered")
-	add(w.Sources.Get("access").Readable() && clean("DNSServerForbidden"), "the server's service account may list and watch Services, Namespaces and EndpointSlices")
+	add(reached && clean("ZoneNotServed", "ClusterNamesFail", "ReplicaStale", "ReplicaWrongAnswer", "ReplicaSilent", "ReplicaUnreachable"), "every replica answers for the cluster's own names, and for the newest Services as the API has them")
+	add(outside && clean("UpstreamFails", "UpstreamSlow", "UpstreamTCPFails"), "names outside the cluster are answered")
+	add(w.Sources.Get("access").Readable() && w.provider() == "CoreDNS" && len(w.Access) > 0 && clean("DNSServerForbidden"), "the server's service account may list and watch Services, Namespaces and EndpointSlices")
 	add(w.Sources.Get("logs").Readable() && clean("ReloadFailed", "ForwardingLoop"), "no failed reload and no loop in the logs")
 	add(w.Sources.Get("networkpolicies").Readable() && clean("NetworkPolicyBlocksDNS"), "no NetworkPolicy stands in the way")
 	add(w.From != nil && len(w.From.Answers) > 0 && clean("PathBlocked", "PathUDPBlocked", "PathTCPBlocked", "PathServiceBlocked", "PathReplicaBlocked"), "the pod reaches the Service and each replica by UDP and TCP")

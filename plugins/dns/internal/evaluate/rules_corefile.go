@@ -1,7 +1,9 @@
 package evaluate
 
 import (
+	"cmp"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -29,7 +31,7 @@ func ruleCorefileLints(w *world) []finding.Finding {
 				lint("TemplateShadowsCluster", finding.Critical, d, fmt.Sprintf("the template in line %d answers every name of the cluster: it runs before the kubernetes plugin, wherever it is written", d.Line))
 			case d.Name == "hosts" && serves && len(d.Find("fallthrough")) == 0 && w.coversZone(block, hostsZones(d)):
 				lint("HostsWithoutFallthrough", finding.Critical, d, fmt.Sprintf("the hosts plugin in line %d has no fallthrough: names of the cluster never get past it", d.Line))
-			case d.Name == "forward" && w.forwardsToItself(d):
+			case d.Name == "forward" && w.forwardsToItself(block, d):
 				lint("ForwardsToItself", finding.Critical, d, fmt.Sprintf("line %d forwards to %s, which is this DNS server itself", d.Line, strings.Join(d.Args[1:], ", ")))
 			case d.Name == "autopath" && serves && !podsVerified(block):
 				lint("AutopathWithoutVerified", finding.Warning, d, fmt.Sprintf("autopath in line %d needs pods verified: without it pods get names of another namespace", d.Line))
@@ -78,19 +80,38 @@ func podsVerified(block corefile.Block) bool {
 	return false
 }
 
-// forwardsToItself: to the DNS Service's own address, or to a loopback address on the port that it serves.
-func (w *world) forwardsToItself(d corefile.Directive) bool {
+// forwardsToItself: to the DNS Service's own address, or to a loopback address on a port that this server block serves.
+func (w *world) forwardsToItself(block corefile.Block, d corefile.Directive) bool {
 	if w.service == nil || len(d.Args) < 2 {
 		return false
 	}
-	for _, to := range d.Args[1:] {
-		host := strings.TrimPrefix(to, "dns://")
-		bare := strings.TrimSuffix(strings.Trim(host, "[]"), ":53")
-		if slices.Contains(clusterIPsOf(w.service), bare) || bare == "127.0.0.1" || bare == "::1" || bare == "localhost" {
-			return true
+	return slices.ContainsFunc(d.Args[1:], func(to string) bool {
+		host, port, plain := upstreamAddress(to)
+		switch {
+		case !plain:
+			return false
+		case slices.Contains(clusterIPsOf(w.service), host):
+			return port == "53"
 		}
+		address, err := netip.ParseAddr(host)
+		return (host == "localhost" || err == nil && address.IsLoopback()) && len(block.Find("bind")) == 0 &&
+			slices.ContainsFunc(block.Zones, func(z corefile.Zone) bool { return cmp.Or(z.Port, "53") == port })
+	})
+}
+
+// upstreamAddress takes what forward names apart: an address with a scheme and a port of which both may be missing
+// (https://coredns.io/plugins/forward/#syntax). Plain is DNS without TLS.
+func upstreamAddress(to string) (host, port string, plain bool) {
+	bare, tls := strings.CutPrefix(strings.TrimPrefix(to, "dns://"), "tls://")
+	host, port = strings.Trim(bare, "[]"), "53"
+	if tls {
+		port = "853"
 	}
-	return false
+	if at := strings.LastIndex(bare, ":"); at >= 0 && (strings.Count(bare, ":") == 1 || strings.Contains(bare, "]:")) {
+		host, port = strings.Trim(bare[:at], "[]"), bare[at+1:]
+	}
+	host, _, _ = strings.Cut(host, "%")
+	return host, port, !tls
 }
 
 // Config explains the Corefile.

@@ -82,6 +82,9 @@ func (w *world) upstreamByTCPAlone() bool {
 	return compared
 }
 
+// anyReached says whether any server is known to answer.
+func (w *world) anyReached() bool { return slices.ContainsFunc(w.Probes, w.reached) }
+
 func (w *world) reached(p Probe) bool {
 	return slices.ContainsFunc(p.Answers, func(a report.Answer) bool { return a.Rcode != "" })
 }
@@ -158,32 +161,49 @@ func rulePolicy(w *world) []finding.Finding {
 			}
 		}
 	}
-	if proof, ok := w.policyProof(transports); ok {
-		evidence = append(evidence, proof)
-	}
-	severity := finding.Critical
-	if !slices.Contains(transports, "UDP") {
-		severity = finding.Warning
-	}
+	severity, but, proof := w.policyProof(transports)
 	namespace, name, _ := strings.Cut(names[0], "/")
 	pod := w.From.Pod
 	return append(list, w.make("NetworkPolicyBlocksDNS", severity, ref("NetworkPolicy", namespace, name),
-		fmt.Sprintf("NetworkPolicy %s gives pod %s/%s no %s to the DNS pods", strings.Join(names, ", "), pod.Namespace, pod.Name, strings.Join(transports, " and ")), evidence,
+		fmt.Sprintf("NetworkPolicy %s gives pod %s/%s no %s to the DNS pods%s", strings.Join(names, ", "), pod.Namespace, pod.Name, strings.Join(transports, " and "), but), append(evidence, proof...),
 		w.read("see the policy", namespace, "describe", "networkpolicy", name),
 		w.change("allow egress to port 53, UDP and TCP, of the DNS pods", namespace, "edit", "networkpolicy", name)))
 }
 
-// policyProof tells whether the pod's own answers bear a policy out; a network plugin may enforce none.
-func (w *world) policyProof(transports []string) (finding.Evidence, bool) {
-	if w.From == nil || len(w.From.Answers) == 0 {
-		return finding.Evidence{}, false
+func blockSeverity(transports []string) finding.Severity {
+	if slices.Contains(transports, "UDP") {
+		return finding.Critical
 	}
+	return finding.Warning
+}
+
+// policyProof holds a policy against the pod's own answers: a network plugin may enforce none. An answer that the policy
+// would not let through proves that; a pod on its node's network proves nothing, since policies hardly bind it.
+func (w *world) policyProof(transports []string) (finding.Severity, string, []finding.Evidence) {
+	severity := blockSeverity(transports)
+	if w.From.Pod.Spec.HostNetwork {
+		return severity, "", nil
+	}
+	answered, asked := map[string]bool{}, false
+	var proof []finding.Evidence
 	for _, a := range w.From.Answers {
-		if a.Rcode != "" && slices.Contains(transports, a.Transport) {
-			return seen("answer in the pod", a.Server+" "+a.Transport, "%s: this cluster's network does not enforce the policy now", a.Rcode), true
+		if !slices.Contains(transports, a.Transport) {
+			continue
+		}
+		asked = true
+		if a.Rcode != "" && !answered[a.Transport] {
+			answered[a.Transport] = true
+			proof = append(proof, seen("answer in the pod", a.Server+" "+a.Transport, "%s: this cluster's network does not enforce the policy now", a.Rcode))
 		}
 	}
-	return seen("answer in the pod", strings.Join(transports, ", "), "none came: the policy is enforced"), true
+	silent := slices.DeleteFunc(slices.Clone(transports), func(t string) bool { return answered[t] })
+	switch {
+	case !asked:
+		return severity, "", nil
+	case len(silent) == 0:
+		return finding.Info, ", and would block it where policies are enforced: this network does not enforce it", proof
+	}
+	return blockSeverity(silent), "", append(proof, seen("answer in the pod", strings.Join(silent, ", "), "none came: the policy is enforced"))
 }
 
 // dnsIngress: a policy in the DNS namespace that lets nobody in closes DNS for all.
@@ -194,7 +214,7 @@ func (w *world) dnsIngress() *finding.Finding {
 	stranger := endpoint{namespace: "default", labels: map[string]string{"app": "any"}, ip: "203.0.113.1"}
 	var transports, names []string
 	for _, protocol := range []corev1.Protocol{corev1.ProtocolUDP, corev1.ProtocolTCP} {
-		port, _ := Ports(w.Pods[0], w.service)
+		port, _ := w.ports(w.Pods[0])
 		allowed, selecting := w.policyEffect("Ingress", stranger, podEndpoint(&w.Pods[0]), protocol, port)
 		if allowed || w.anyPeerAllowed(selecting, protocol, port) {
 			continue
@@ -206,16 +226,13 @@ func (w *world) dnsIngress() *finding.Finding {
 		return nil
 	}
 	namespace, name, _ := strings.Cut(names[0], "/")
-	severity := finding.Critical
-	if !slices.Contains(transports, "UDP") {
-		severity = finding.Warning
-	}
 	evidence := []finding.Evidence{seen("NetworkPolicy", strings.Join(names, ", "), "selects the DNS pods, and no ingress rule opens port 53 to other namespaces")}
-	if proof, ok := w.policyProof(transports); ok {
-		evidence = append(evidence, proof)
+	severity, but, proof := blockSeverity(transports), "", []finding.Evidence(nil)
+	if w.From != nil && w.From.Pod.Namespace != w.Pods[0].Namespace { // the policy may let its own namespace in
+		severity, but, proof = w.policyProof(transports)
 	}
 	f := w.make("NetworkPolicyBlocksDNS", severity, ref("NetworkPolicy", namespace, name),
-		fmt.Sprintf("NetworkPolicy %s lets no pod of another namespace reach the DNS pods by %s", strings.Join(names, ", "), strings.Join(transports, " and ")), evidence,
+		fmt.Sprintf("NetworkPolicy %s lets no pod of another namespace reach the DNS pods by %s%s", strings.Join(names, ", "), strings.Join(transports, " and "), but), append(evidence, proof...),
 		w.read("see the policy", namespace, "describe", "networkpolicy", name),
 		w.change("allow ingress to port 53, UDP and TCP, from every namespace", namespace, "edit", "networkpolicy", name))
 	return &f
@@ -315,14 +332,39 @@ func rulePath(w *world) []finding.Finding {
 	switch {
 	case len(paths) == 0:
 		return nil
+	case w.answeredForServers():
+		return []finding.Finding{w.make("PathBlocked", finding.Critical, object, fmt.Sprintf("pod %s/%s on %s gets %s for %s, which the servers answer rightly: they refuse this pod (plugin acl), or something on its way answers for them (a policy on names, a proxy)", pod.Namespace, pod.Name, node, said(w.From.Answers[0]), w.control()), evidence, w.read("see what the Corefile refuses", "", "dns", "config"), other)}
 	case dead(udp) && dead(tcp):
-		return []finding.Finding{w.make("PathBlocked", finding.Critical, object, fmt.Sprintf("pod %s/%s on %s reaches no DNS server, neither by UDP nor by TCP, while the servers are well", pod.Namespace, pod.Name, node), evidence, other, rules)}
+		servers := "while the servers are well"
+		if !w.anyReached() {
+			servers = "and whether the servers answer anybody is not known"
+		}
+		return []finding.Finding{w.make("PathBlocked", finding.Critical, object, fmt.Sprintf("pod %s/%s on %s reaches no DNS server, neither by UDP nor by TCP, %s", pod.Namespace, pod.Name, node, servers), evidence, other, rules)}
 	case dead(udp):
 		return []finding.Finding{w.make("PathUDPBlocked", finding.Critical, object, fmt.Sprintf("UDP port 53 is dropped on the way from pod %s/%s on %s: TCP gets through", pod.Namespace, pod.Name, node), evidence, rules, other)}
 	case dead(tcp):
 		return []finding.Finding{w.make("PathTCPBlocked", finding.Warning, object, fmt.Sprintf("TCP port 53 is dropped on the way from pod %s/%s on %s: large answers are lost, small ones come by UDP", pod.Namespace, pod.Name, node), evidence, rules, other)}
 	}
 	return w.partialPath(udp, tcp, object, evidence, other, rules)
+}
+
+// answeredForServers: every answer that the pod gets is wrong, and every server that was asked gives the right one.
+func (w *world) answeredForServers() bool {
+	for _, a := range w.From.Answers {
+		if a.Rcode == "" || a.Name != w.control() || w.right(a) {
+			return false
+		}
+	}
+	asked := false
+	for _, p := range w.Probes {
+		if bad, ok := w.controlFailure(p); ok {
+			asked = true
+			if bad != nil {
+				return false
+			}
+		}
+	}
+	return asked
 }
 
 func (w *world) partialPath(udp, tcp path, object *finding.ObjectRef, evidence []finding.Evidence, next ...finding.Next) []finding.Finding {
@@ -375,6 +417,13 @@ func ServersOf(in Input) (servers []string, q records.Question) {
 	for i := range w.Pods {
 		if ip := w.Pods[i].Status.PodIP; podReady(&w.Pods[i]) && ip != "" && len(servers) < 8 {
 			servers = append(servers, ip)
+		}
+	}
+	if w.From != nil {
+		for _, ip := range w.kubeletFor(w.From.Pod.Spec.NodeName).ClusterDNS {
+			if linkLocal(ip) && !slices.Contains(servers, ip) {
+				servers = append(servers, ip) // a cache of the node, which only its pods can ask
+			}
 		}
 	}
 	return servers, q

@@ -2,6 +2,7 @@ package evaluate
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -37,6 +38,40 @@ func (w *world) clusterServers() []string {
 	return list
 }
 
+// serves says whether cluster DNS may answer at an address. A link-local one is the node's own: what answers there (a
+// DaemonSet, or a service of the node that the API does not show) is known to be nothing only when it does not answer.
+func (w *world) serves(ip string) bool {
+	return slices.Contains(w.clusterServers(), ip) || linkLocal(ip) && !w.localSilent(ip)
+}
+
+func linkLocal(ip string) bool {
+	address, err := netip.ParseAddr(ip)
+	return err == nil && address.IsLinkLocalUnicast()
+}
+
+// answeredAt says whether the suspect asked an address, and whether it got an answer.
+func (w *world) answeredAt(ip string) (asked, answered bool) {
+	if w.From == nil {
+		return false, false
+	}
+	for _, a := range w.From.Answers {
+		asked, answered = asked || a.Server == ip, answered || a.Server == ip && a.Rcode != ""
+	}
+	return asked, answered
+}
+
+// localSilent: no DaemonSet is a cache at the address, and the suspect asked it in vain.
+func (w *world) localSilent(ip string) bool {
+	asked, answered := w.answeredAt(ip)
+	return w.Sources.Get("daemonsets").Readable() && asked && !answered
+}
+
+// localUnseen: nothing shows what answers at a link-local address, and the suspect was not answered by it.
+func (w *world) localUnseen(ip string) bool {
+	_, answered := w.answeredAt(ip)
+	return linkLocal(ip) && !answered && !slices.Contains(w.clusterServers(), ip)
+}
+
 // kubeletFor gives what the kubelet of a node tells its pods, from the best source there is.
 func (w *world) kubeletFor(node string) resolver.Kubelet {
 	var general *Kubelet
@@ -45,14 +80,18 @@ func (w *world) kubeletFor(node string) resolver.Kubelet {
 		if k.Node == node && node != "" {
 			return resolver.Kubelet{ClusterDNS: k.ClusterDNS, Domain: k.ClusterDomain, From: "the kubelet of node " + node}
 		}
-		if k.Node == "" {
+		if k.Node == "" && len(k.ClusterDNS) > 0 {
 			general = k
 		}
 	}
 	if general != nil {
 		return resolver.Kubelet{ClusterDNS: general.ClusterDNS, Domain: general.ClusterDomain, From: "ConfigMap kube-system/kubelet-config"}
 	}
-	k := resolver.Kubelet{Domain: strings.TrimSuffix(w.zone, "."), From: "the DNS Service (the kubelet was not asked)"}
+	domain := strings.TrimSuffix(w.zone, ".")
+	if w.service == nil && !w.Sources.Get("services").Readable() {
+		return resolver.Kubelet{Domain: domain, Unknown: true, From: "most clusters (neither the kubelet nor the DNS Service could be asked)"}
+	}
+	k := resolver.Kubelet{Domain: domain, From: "the DNS Service (the kubelet was not asked)"}
 	if w.service != nil {
 		k.ClusterDNS = clusterIPsOf(w.service)
 	}
@@ -68,13 +107,12 @@ func rulePodConfig(w *world) []finding.Finding {
 	spec := pod.Spec
 	object := ref("Pod", pod.Namespace, pod.Name)
 	computed := resolver.Compute(pod.Namespace, spec, w.kubeletFor(spec.NodeName))
-	cluster := w.clusterServers()
 	show := w.read("see the file and where each line comes from", pod.Namespace, "dns", "pod", pod.Name)
 	var list []finding.Finding
 	add := func(code string, severity finding.Severity, message string, evidence ...finding.Evidence) {
 		list = append(list, w.make(code, severity, object, message, evidence, show))
 	}
-	usesCluster := slices.ContainsFunc(computed.Nameservers, func(ip string) bool { return slices.Contains(cluster, ip) })
+	usesCluster := slices.ContainsFunc(computed.Nameservers, w.serves)
 	actual, read := w.actualConf()
 	switch {
 	case usesCluster && !spec.HostNetwork:
@@ -88,11 +126,15 @@ func rulePodConfig(w *world) []finding.Finding {
 		add("DNSPolicyDefault", finding.Warning, fmt.Sprintf("pod %s/%s has dnsPolicy Default, which is the node's resolver and not the default: it knows no name of the cluster", pod.Namespace, pod.Name), seen("Pod", "spec.dnsPolicy", "Default"))
 	}
 	if read && computed.Policy == corev1.DNSClusterFirst && len(actual.Nameservers) > 0 &&
-		!slices.ContainsFunc(actual.Nameservers, func(ip string) bool { return slices.Contains(cluster, ip) }) {
+		!slices.ContainsFunc(actual.Nameservers, w.serves) {
 		list = append(list, w.make("KubeletClusterDNS", finding.Critical, ref("Node", "", spec.NodeName),
 			fmt.Sprintf("the kubelet of node %s gave pod %s/%s the nameserver %s, where no DNS Service of this cluster is", spec.NodeName, pod.Namespace, pod.Name, strings.Join(actual.Nameservers, ", ")),
 			[]finding.Evidence{seen("file in the pod", "/etc/resolv.conf", "nameserver %s", strings.Join(actual.Nameservers, ", ")), seen("Service", w.service.Namespace+"/"+w.service.Name, "%s", strings.Join(clusterIPsOf(w.service), ", "))},
 			w.read("compare every kubelet (needs get nodes/proxy)", "", "dns", "check", "--profile", "full"), show))
+	}
+	if i := slices.IndexFunc(actual.Nameservers, w.localUnseen); i >= 0 {
+		add("KubeletClusterDNS", finding.Info, fmt.Sprintf("pod %s/%s asks %s, an address of its own node: no DaemonSet that could be read shows what answers there", pod.Namespace, pod.Name, actual.Nameservers[i]),
+			seen("file in the pod", "/etc/resolv.conf", "nameserver %s", strings.Join(actual.Nameservers, ", ")))
 	}
 	list = append(list, w.limitRules(pod, computed, actual, read, show)...)
 	return list
@@ -123,8 +165,7 @@ func (w *world) limitRules(pod *corev1.Pod, computed resolver.Computed, actual r
 			fmt.Sprintf("the search line of pod %s/%s has %d characters: images with musl (Alpine) drop it whole, and short names find nothing", pod.Namespace, pod.Name, len(conf.SearchLine())),
 			[]finding.Evidence{seen("resolv.conf", "search", "%d characters, of %d that musl reads", len(conf.SearchLine()), resolver.MuslSearchLine)}, show))
 	}
-	cluster := w.clusterServers()
-	foreign := slices.DeleteFunc(slices.Clone(conf.Nameservers), func(ip string) bool { return slices.Contains(cluster, ip) })
+	foreign := slices.DeleteFunc(slices.Clone(conf.Nameservers), w.serves)
 	if len(foreign) > 0 && len(foreign) < len(conf.Nameservers) {
 		list = append(list, w.make("MixedNameservers", finding.Warning, object,
 			fmt.Sprintf("pod %s/%s asks the cluster's DNS and %s: whoever answers first decides, and the other one knows no name of the cluster", pod.Namespace, pod.Name, strings.Join(foreign, ", ")),
@@ -186,19 +227,22 @@ func ForeignSearches(in Input) []string {
 
 // ruleKubelets compares what kubelets tell their pods with the DNS Services that there are.
 func ruleKubelets(w *world) []finding.Finding {
-	cluster := w.clusterServers()
-	if len(cluster) == 0 {
+	if len(w.clusterServers()) == 0 {
 		return nil
 	}
 	var list []finding.Finding
 	for _, k := range w.Kubelets {
-		bad := slices.DeleteFunc(slices.Clone(k.ClusterDNS), func(ip string) bool { return slices.Contains(cluster, ip) })
-		if len(bad) == 0 && len(k.ClusterDNS) > 0 {
-			continue
+		bad := slices.DeleteFunc(slices.Clone(k.ClusterDNS), w.serves)
+		if len(bad) == 0 && (len(k.ClusterDNS) > 0 || k.Node == "") {
+			continue // without a word in the ConfigMap, a flag of each kubelet may have it
 		}
 		object, who, where := ref("Node", "", k.Node), "the kubelet of node "+k.Node, "kubelet of "+k.Node
 		if k.Node == "" {
 			object, who, where = ref("ConfigMap", "kube-system", "kubelet-config"), "the configuration for all kubelets", "ConfigMap kube-system/kubelet-config"
+		}
+		severity := finding.Critical
+		if 0 < len(bad) && len(bad) < len(k.ClusterDNS) {
+			severity = finding.Warning // another address answers, after a timeout where this one is asked first
 		}
 		what := "points pods at " + strings.Join(bad, ", ") + ", where no DNS Service of this cluster is"
 		if len(k.ClusterDNS) == 0 {
@@ -212,7 +256,7 @@ func ruleKubelets(w *world) []finding.Finding {
 			next[1].Risk = finding.Read
 			next[1].Why = "see the line to correct in its configuration; pods made before keep the wrong file"
 		}
-		list = append(list, w.make("KubeletClusterDNS", finding.Critical, object, who+" "+what,
+		list = append(list, w.make("KubeletClusterDNS", severity, object, who+" "+what,
 			[]finding.Evidence{seen(where, "clusterDNS", "%s", orNone(strings.Join(k.ClusterDNS, ", "))), seen("Service", w.service.Namespace+"/"+w.service.Name, "%s", strings.Join(clusterIPsOf(w.service), ", "))}, next...))
 	}
 	return list

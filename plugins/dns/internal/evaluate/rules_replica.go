@@ -101,8 +101,8 @@ func (w *world) replicaNotReady(pod *corev1.Pod, ready int) finding.Finding {
 	if strings.Contains(state, "ImagePull") || strings.Contains(state, "InvalidImage") || state == "ErrImageNeverPull" {
 		state = "its image " + pod.Spec.Containers[0].Image + " cannot be had: " + state
 		next = next[:1] // a container that never ran has said nothing
-		if w.workload != nil && w.workload.ref.Kind == "Deployment" {
-			next = append([]finding.Next{w.change("take the last change of the Deployment back, if the image is a mistake", pod.Namespace, "rollout", "undo", "deployment", w.workload.ref.Name)}, next...)
+		if w.workload != nil && w.workload.Ref.Kind == "Deployment" {
+			next = append([]finding.Next{w.change("take the last change of the Deployment back, if the image is a mistake", pod.Namespace, "rollout", "undo", "deployment", w.workload.Ref.Name)}, next...)
 		}
 	}
 	return w.make("ReplicaNotReady", finding.Warning, ref("Pod", pod.Namespace, pod.Name),
@@ -298,7 +298,7 @@ func ruleReplicaSilent(w *world) []finding.Finding {
 
 // rulePlacement: what makes one node's loss the loss of DNS (https://github.com/kubernetes/kubeadm/issues/1931).
 func rulePlacement(w *world) []finding.Finding {
-	if w.workload == nil || w.workload.ref.Kind != "Deployment" || !w.Sources.Get("pods").Readable() {
+	if w.workload == nil || w.workload.Ref.Kind != "Deployment" || !w.Sources.Get("pods").Readable() {
 		return nil
 	}
 	nodes := map[string]int{}
@@ -313,13 +313,13 @@ func rulePlacement(w *world) []finding.Finding {
 			usable++
 		}
 	}
-	ref := w.workload.ref
+	ref := w.workload.Ref
 	switch {
-	case w.workload.wanted == 1 && usable > 1:
+	case w.workload.Wanted == 1 && usable > 1:
 		return []finding.Finding{w.make("SingleReplica", finding.Warning, &ref, "DNS has a single replica: while it restarts or its node is down, nobody answers",
 			[]finding.Evidence{seen("Deployment", "spec.replicas", "1"), seen("Node", "", "%d nodes are usable", usable)},
 			w.change("run two", ref.Namespace, "scale", "deployment", ref.Name, "--replicas=2"))}
-	case len(nodes) == 1 && w.workload.wanted > 1 && usable > 1:
+	case len(nodes) == 1 && w.workload.Wanted > 1 && usable > 1:
 		node := sortedKeys(nodes)[0]
 		if nodes[node] < 2 {
 			return nil
@@ -342,8 +342,7 @@ func nodeIsReady(n *corev1.Node) bool {
 // ruleRestarts: exits of the last day. A graceful end (code 0) is no fault.
 func ruleRestarts(w *world) []finding.Finding {
 	var list []finding.Finding
-	for i := range w.Pods {
-		pod := &w.Pods[i]
+	for _, pod := range w.live() {
 		for _, s := range pod.Status.ContainerStatuses {
 			t := s.LastTerminationState.Terminated
 			if t == nil || t.ExitCode == 0 || w.now.Sub(t.FinishedAt.Time).Hours() > 24 {

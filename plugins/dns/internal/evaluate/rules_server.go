@@ -1,19 +1,14 @@
 package evaluate
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
-	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
 
 func ruleNoService(w *world) []finding.Finding {
@@ -48,10 +43,10 @@ func ruleNoService(w *world) []finding.Finding {
 }
 
 func ruleScaledToZero(w *world) []finding.Finding {
-	if w.workload == nil || w.workload.wanted != 0 || len(w.Pods) > 0 && slices.ContainsFunc(w.Pods, func(p corev1.Pod) bool { return podReady(&p) }) {
+	if w.workload == nil || w.workload.Wanted != 0 || len(w.Pods) > 0 && slices.ContainsFunc(w.Pods, func(p corev1.Pod) bool { return podReady(&p) }) {
 		return nil
 	}
-	ref := w.workload.ref
+	ref := w.workload.Ref
 	if ref.Kind != "Deployment" {
 		return []finding.Finding{w.make("DNSScaledToZero", finding.Critical, &ref, fmt.Sprintf("no node is chosen for the DNS DaemonSet %s: nobody answers DNS", ref.Name),
 			[]finding.Evidence{seen(ref.Kind, "status.desiredNumberScheduled", "0")}, w.read("see its node selector", ref.Namespace, "describe", "daemonset", ref.Name))}
@@ -67,8 +62,7 @@ func ruleScaledToZero(w *world) []finding.Finding {
 // (https://coredns.io/plugins/loop/#troubleshooting).
 func ruleLoop(w *world) []finding.Finding {
 	var evidence []finding.Evidence
-	for i := range w.Pods {
-		pod := &w.Pods[i]
+	for _, pod := range w.live() {
 		if line, ok := w.lastFatal(pod, "Loop ("); ok {
 			evidence = append(evidence, seen("log of "+pod.Name, "", "%s", line))
 		}
@@ -96,7 +90,7 @@ func (w *world) workloadRef() *finding.ObjectRef {
 	if w.workload == nil {
 		return nil
 	}
-	ref := w.workload.ref
+	ref := w.workload.Ref
 	return &ref
 }
 
@@ -133,10 +127,11 @@ func ruleCorefileInvalid(w *world) []finding.Finding {
 		}
 	}
 	crashed := false
-	for i := range w.Pods {
+	live := w.live()
+	for _, pod := range live {
 		for _, mark := range []string{"Error during parsing", "Unknown directive", "plugin/", "Corefile"} {
-			if line, ok := w.lastFatal(&w.Pods[i], mark); ok && parseFailure(line) {
-				evidence = append(evidence, seen("log of "+w.Pods[i].Name, "", "%s", line))
+			if line, ok := w.lastFatal(pod, mark); ok && parseFailure(line) {
+				evidence = append(evidence, seen("log of "+pod.Name, "", "%s", line))
 				crashed = true
 				break
 			}
@@ -151,7 +146,7 @@ func ruleCorefileInvalid(w *world) []finding.Finding {
 		return nil
 	}
 	severity, message := finding.Warning, "the Corefile cannot be loaded: the replicas still serve the old one, and the next restart takes DNS down"
-	if crashed || len(w.Pods) > 0 && !slices.ContainsFunc(w.Pods, func(p corev1.Pod) bool { return podReady(&p) }) {
+	if crashed || len(live) > 0 && !slices.ContainsFunc(live, podReady) {
 		severity, message = finding.Critical, "the Corefile cannot be loaded, and CoreDNS does not start"
 	}
 	next := []finding.Next{w.read("see the configuration with its line numbers", "", "dns", "config")}
@@ -170,43 +165,8 @@ func parseFailure(line string) bool {
 	return strings.HasPrefix(line, "/") && strings.Contains(line, ":")
 }
 
-func ruleForbidden(w *world) []finding.Finding {
-	var missing []string
-	var evidence []finding.Evidence
-	for _, a := range w.Access {
-		if !a.Allowed {
-			missing = append(missing, a.Verb+" "+a.Resource)
-			evidence = append(evidence, seen("SubjectAccessReview", a.Verb+" "+a.Resource, "not allowed"))
-		}
-	}
-	if len(w.Access) == 0 { // not readable: the server's own complaint tells as much
-		for _, l := range w.Logs {
-			if line, ok := lastLine(l.Text, "is forbidden: User \"system:serviceaccount:"); ok && !l.Previous {
-				evidence = append(evidence, seen("log of "+l.Pod, "", "%s", line))
-				missing = append(missing, "what its log names")
-			}
-		}
-	}
-	if len(missing) == 0 {
-		return nil
-	}
-	missing = slices.Compact(missing)
-	account := "its service account"
-	if w.workload != nil && w.workload.account != "" {
-		account = "service account " + w.service.Namespace + "/" + w.workload.account
-	}
-	next := []finding.Next{}
-	if w.workload != nil {
-		next = append(next,
-			w.read("see the rules that it has", "", "auth", "can-i", "--list", "--as=system:serviceaccount:"+w.service.Namespace+":"+w.workload.account),
-			w.change("give the usual role its rules back", "", "edit", "clusterrole", "system:coredns"))
-	}
-	return []finding.Finding{w.make("DNSServerForbidden", finding.Critical, w.workloadRef(),
-		fmt.Sprintf("the DNS server may not %s: %s lacks the permission, so names go stale now and fail after its next start", strings.Join(missing, ", "), account), evidence, next...)}
-}
-
 func rulePodsDown(w *world) []finding.Finding {
-	if w.service == nil || !w.Sources.Get("pods").Readable() || w.workload == nil || w.workload.wanted == 0 {
+	if w.service == nil || !w.Sources.Get("pods").Readable() || w.workload == nil || w.workload.Wanted == 0 {
 		return nil
 	}
 	var evidence []finding.Evidence
@@ -220,7 +180,7 @@ func rulePodsDown(w *world) []finding.Finding {
 	message := fmt.Sprintf("none of the %d DNS pods is ready: nobody answers DNS", len(live))
 	next := []finding.Next{}
 	if len(live) == 0 {
-		message = fmt.Sprintf("%s %s wants %d pods and has none", w.workload.ref.Kind, w.workload.ref.Name, w.workload.wanted)
+		message = fmt.Sprintf("%s %s wants %d pods and has none", w.workload.Ref.Kind, w.workload.Ref.Name, w.workload.Wanted)
 		next = append(next, w.read("see why none is made", w.service.Namespace, "get", "events", "--sort-by=.lastTimestamp"))
 	} else {
 		next = append(next,
@@ -266,169 +226,6 @@ func orNone(s string) string {
 	return s
 }
 
-func ruleServiceSelects(w *world) []finding.Finding {
-	if w.service == nil || !w.Sources.Get("endpointslices").Readable() || !w.Sources.Get("pods").Readable() || w.readyEndpoints(w.service) > 0 {
-		return nil
-	}
-	ready := 0
-	var example map[string]string
-	for i := range w.Pods {
-		if podReady(&w.Pods[i]) {
-			ready++
-			example = w.Pods[i].Labels
-		}
-	}
-	if ready == 0 {
-		return nil
-	}
-	object := ref("Service", w.service.Namespace, w.service.Name)
-	selector := labels.SelectorFromSet(w.service.Spec.Selector)
-	message := fmt.Sprintf("%d DNS pods are ready and Service %s has no endpoint", ready, w.service.Name)
-	if !selector.Matches(labels.Set(example)) {
-		message = fmt.Sprintf("Service %s selects none of the %d ready DNS pods: its selector %s does not match them", w.service.Name, ready, selector)
-	}
-	return []finding.Finding{w.make("ServiceSelectsNothing", finding.Critical, object, message,
-		[]finding.Evidence{seen("Service", "spec.selector", "%s", selector), seen("Pod", "metadata.labels", "%s", labels.Set(example)), seen("EndpointSlice", "endpoints", "0 ready")},
-		w.read("see what the Service selects", w.service.Namespace, "get", "endpointslices", "-l", discoveryv1.LabelServiceName+"="+w.service.Name, "-o", "wide"),
-		w.change("correct the selector", w.service.Namespace, "edit", "service", w.service.Name),
-	)}
-}
-
-// ruleServiceEndpoints: what the Service sends queries to, held against the pods that it selects. Somebody's own
-// EndpointSlice adds an address; a controller that is down leaves old ones, and new pods out.
-func ruleServiceEndpoints(w *world) []finding.Finding {
-	if w.service == nil || len(w.service.Spec.Selector) == 0 || len(w.Pods) == 0 || !w.Sources.Get("pods").Readable() || !w.Sources.Get("endpointslices").Readable() {
-		return nil
-	}
-	selector := labels.SelectorFromSet(w.service.Spec.Selector)
-	known := map[string]bool{}
-	for i := range w.Pods {
-		for _, ip := range w.Pods[i].Status.PodIPs {
-			known[ip.IP] = true
-		}
-	}
-	var evidence []finding.Evidence
-	var strangers, missing []string
-	sent := map[string]bool{}
-	for i := range w.Slices {
-		slice := &w.Slices[i]
-		if slice.Namespace != w.service.Namespace || slice.Labels[discoveryv1.LabelServiceName] != w.service.Name {
-			continue
-		}
-		for _, e := range slice.Endpoints {
-			for _, ip := range e.Addresses {
-				sent[ip] = true
-				if !known[ip] && records.Ready(e) && !slices.Contains(strangers, ip) {
-					strangers = append(strangers, ip)
-					evidence = append(evidence, seen("EndpointSlice "+slice.Name, "endpoints", "%s, ready; no DNS pod has this address", ip))
-				}
-			}
-		}
-	}
-	for _, pod := range w.live() {
-		if podReady(pod) && !w.starting(pod) && selector.Matches(labels.Set(pod.Labels)) && !sent[pod.Status.PodIP] && w.readyEndpoints(w.service) > 0 {
-			missing = append(missing, pod.Name)
-			evidence = append(evidence, seen("Pod "+pod.Name, "status.podIP", "%s, Ready; in no EndpointSlice", pod.Status.PodIP))
-		}
-	}
-	var parts []string
-	severity := finding.Warning
-	if len(strangers) > 0 {
-		slices.Sort(strangers)
-		parts = append(parts, fmt.Sprintf("sends a part of the queries to %s, where no DNS pod is", strings.Join(strangers, ", ")))
-		if w.From != nil && slices.ContainsFunc(w.From.Answers, func(a report.Answer) bool {
-			return a.Error != "" && slices.Contains(clusterIPsOf(w.service), a.Server)
-		}) {
-			severity = finding.Critical
-		}
-	}
-	if len(missing) > 0 {
-		parts = append(parts, "sends nothing to "+strings.Join(missing, ", "))
-	}
-	if len(parts) == 0 {
-		return nil
-	}
-	return []finding.Finding{w.make("ServiceEndpointsDiffer", severity, ref("Service", w.service.Namespace, w.service.Name),
-		fmt.Sprintf("Service %s %s", w.service.Name, strings.Join(parts, " and ")), evidence,
-		w.read("see who made each of its slices (endpointslice.kubernetes.io/managed-by)", w.service.Namespace, "get", "endpointslices", "-l", discoveryv1.LabelServiceName+"="+w.service.Name, "--show-labels"),
-		w.read("see whether the controllers run", "kube-system", "get", "leases", "kube-controller-manager"))}
-}
-
-func ruleServicePorts(w *world) []finding.Finding {
-	if w.service == nil {
-		return nil
-	}
-	var missing []string
-	for _, protocol := range []corev1.Protocol{corev1.ProtocolUDP, corev1.ProtocolTCP} {
-		if !slices.ContainsFunc(w.service.Spec.Ports, func(p corev1.ServicePort) bool {
-			return p.Port == 53 && (p.Protocol == protocol || p.Protocol == "" && protocol == corev1.ProtocolTCP)
-		}) {
-			missing = append(missing, string(protocol))
-		}
-	}
-	if len(missing) == 0 {
-		return nil
-	}
-	severity, meaning := finding.Warning, "answers that do not fit a UDP packet are lost"
-	if slices.Contains(missing, "UDP") {
-		severity, meaning = finding.Critical, "ordinary queries get no answer"
-	}
-	return []finding.Finding{w.make("ServicePortMissing", severity, ref("Service", w.service.Namespace, w.service.Name),
-		fmt.Sprintf("Service %s has no port 53/%s: %s", w.service.Name, strings.Join(missing, " and 53/"), meaning),
-		[]finding.Evidence{seen("Service", "spec.ports", "%s", strings.Join(w.serviceReport(w.service).Ports, ", "))},
-		w.change("add the port", w.service.Namespace, "edit", "service", w.service.Name))}
-}
-
-// ruleServiceTarget: a Service that sends queries to a port of the DNS pods where no server block listens.
-func ruleServiceTarget(w *world) []finding.Finding {
-	live := w.live()
-	if w.service == nil || len(live) == 0 || w.provider() != "CoreDNS" {
-		return nil
-	}
-	declared := containerPorts(live[0].Spec)
-	listening := map[int32]bool{}
-	for _, b := range w.conf.Blocks {
-		for _, z := range b.Zones {
-			if n, err := strconv.ParseInt(cmp.Or(z.Port, "53"), 10, 32); err == nil {
-				listening[int32(n)] = true
-			}
-		}
-	}
-	if len(listening) == 0 && !slices.ContainsFunc(declared, func(p corev1.ContainerPort) bool { return p.Protocol == corev1.ProtocolUDP }) {
-		return nil // nothing tells where the servers listen
-	}
-	var wrong []string
-	for _, protocol := range []corev1.Protocol{corev1.ProtocolUDP, corev1.ProtocolTCP} {
-		if !slices.ContainsFunc(w.service.Spec.Ports, func(p corev1.ServicePort) bool {
-			return p.Port == 53 && cmp.Or(p.Protocol, corev1.ProtocolTCP) == protocol
-		}) {
-			continue // a port that is missing altogether is another finding
-		}
-		port, known := targetOf(w.service, protocol, declared)
-		switch {
-		case !known:
-			wrong = append(wrong, fmt.Sprintf("53/%s to a port name that the pods do not have", protocol))
-		case !hasPort(declared, port) && !listening[port]:
-			wrong = append(wrong, fmt.Sprintf("53/%s to port %d", protocol, port))
-		}
-	}
-	if len(wrong) == 0 {
-		return nil
-	}
-	evidence := []finding.Evidence{}
-	for _, p := range w.service.Spec.Ports {
-		if p.Port == 53 {
-			evidence = append(evidence, seen("Service", "spec.ports", "%d/%s, targetPort %s", p.Port, p.Protocol, p.TargetPort.String()))
-		}
-	}
-	for _, p := range declared {
-		evidence = append(evidence, seen("Pod "+live[0].Name, "containers.ports", "%s %d/%s", p.Name, p.ContainerPort, cmp.Or(p.Protocol, corev1.ProtocolTCP)))
-	}
-	return []finding.Finding{w.make("ServiceTargetWrong", finding.Critical, ref("Service", w.service.Namespace, w.service.Name),
-		fmt.Sprintf("Service %s sends %s of the DNS pods, where nothing listens: pods get no answer from %s", w.service.Name, strings.Join(wrong, " and "), strings.Join(clusterIPsOf(w.service), ", ")), evidence,
-		w.change("correct targetPort", w.service.Namespace, "edit", "service", w.service.Name))}
-}
-
 func ruleZoneNotServed(w *world) []finding.Finding {
 	if !w.confRead || !w.conf.Valid() {
 		return nil
@@ -458,7 +255,7 @@ func (w *world) zoneDiffers() []finding.Finding {
 		return []finding.Finding{w.make("ZoneNotServed", finding.Critical, w.confRef,
 			fmt.Sprintf("%s give pods the domain %s, and CoreDNS serves %s: short names find nothing", where, domain, strings.TrimSuffix(w.zone, ".")),
 			[]finding.Evidence{seen("kubelet configuration", "clusterDomain", "%s", domain), seen("Corefile", fmt.Sprintf("line %d", w.records.Line), "kubernetes %s", strings.Join(w.records.Zones, " "))},
-			w.read("see the configuration", "", "dns", "config"))}
+			w.read("see the configuration", "", "dns", "config"), w.change("correct the zone, if it is the Corefile that is wrong", w.confRef.Namespace, "edit", "configmap", w.confRef.Name))}
 	}
 	return nil
 }
@@ -469,8 +266,9 @@ type reloadFailure struct{ pod, line string }
 // resets and the hash in the metrics is already that of the broken file, so the order of the log alone tells.
 func (w *world) reloadFailures() []reloadFailure {
 	var out []reloadFailure
+	live := w.live()
 	for _, l := range w.Logs {
-		if l.Previous {
+		if l.Previous || !slices.ContainsFunc(live, func(p *corev1.Pod) bool { return p.Name == l.Pod }) {
 			continue
 		}
 		failed := ""

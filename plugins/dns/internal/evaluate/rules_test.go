@@ -300,7 +300,7 @@ func pathFaults() []fault {
 			in.Pods[1].Status.Conditions[0].Status, in.Pods[1].CreationTimestamp = corev1.ConditionFalse, ago(time.Second)
 			when(func(a report.Answer) bool { return a.Server == "10.244.2.2" })(in)
 		}},
-		{code: "NetworkPolicyBlocksDNS", before: func(in *Input) { in.Policies = []networkingv1.NetworkPolicy{policy(false)} }, near: func(in *Input) {
+		{code: "NetworkPolicyBlocksDNS", before: func(in *Input) { in.Policies = []networkingv1.NetworkPolicy{policy(false)} }, after: func(in *Input) { from(in, silent) }, near: func(in *Input) {
 			in.Policies = []networkingv1.NetworkPolicy{policy(false), policy(true, port53("UDP"), port53("TCP"))}
 		}},
 		{code: "HostNetworkClusterFirst", before: func(in *Input) {
@@ -581,9 +581,9 @@ func TestTheNewestSettledServicesAreAsked(t *testing.T) {
 func TestPortsAreThoseWhereThePodAnswers(t *testing.T) {
 	in := healthy()
 	pod, svc := in.Pods[0], &in.Services[0]
-	for target, want := range map[string]int32{"53": 53, "dns-tcp": 53, "5353": 53, "nowhere": 53} {
+	for target, want := range map[string]int32{"53": 53, "dns-tcp": 53, "5353": 53, "nowhere": 53, "9153": 53} {
 		svc.Spec.Ports[1].TargetPort = intstr.Parse(target)
-		if got, _ := Ports(pod, svc); got != want {
+		if got, _ := Ports(in)(pod); got != want {
 			t.Errorf("targetPort %s: %d, want %d", target, got, want)
 		}
 	}
@@ -591,7 +591,8 @@ func TestPortsAreThoseWhereThePodAnswers(t *testing.T) {
 		pod.Spec.Containers[0].Ports[i].ContainerPort = 5353 // OpenShift
 	}
 	svc.Spec.Ports[1].TargetPort = intstr.FromString("dns-tcp")
-	if got, _ := Ports(pod, svc); got != 5353 {
+	corefileOf(&in, ".:53 {", ".:5353 {")
+	if got, _ := Ports(in)(pod); got != 5353 {
 		t.Errorf("OpenShift: %d", got)
 	}
 }

@@ -48,20 +48,15 @@ func (w *world) header(kind string) report.Header {
 
 func (w *world) provider() string {
 	for i := range w.Pods {
-		for _, c := range w.Pods[i].Spec.Containers {
-			switch {
-			case strings.Contains(c.Image, "k8s-dns-kube-dns"):
-				return "kube-dns"
-			case strings.Contains(c.Image, "coredns"), slices.Contains(c.Command, "coredns"):
-				return "CoreDNS"
-			}
+		if p := providerOf(w.Pods[i].Spec); p != "" {
+			return p
 		}
 	}
 	switch {
 	case len(w.Pods) > 0:
 		return "unknown"
 	case w.service != nil && w.workload != nil:
-		return "CoreDNS"
+		return cmp.Or(providerOf(w.workload.Template.Spec), "CoreDNS")
 	case w.service != nil:
 		return "managed"
 	}
@@ -380,6 +375,9 @@ func Corefile(in Input) (corefile.File, bool) {
 func ControlQuestions(in Input, now time.Time, newest int) []records.Question {
 	w := newWorld(in, now, Options{})
 	list := []records.Question{{Name: "dns-version." + w.zone, Type: "TXT"}, {Name: w.zone, Type: "SOA"}}
+	if w.provider() == "kube-dns" { // which has no such name
+		list = list[1:]
+	}
 	if name := w.control(); name != "" {
 		list = append(list, records.Question{Name: name, Type: "A"}, records.Question{Name: name, Type: "AAAA"})
 	}

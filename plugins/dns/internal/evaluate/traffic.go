@@ -1,6 +1,7 @@
 package evaluate
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/corefile"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
 
@@ -100,29 +102,13 @@ func shares(counts map[string]float64) []report.Share {
 	return list
 }
 
-// Upstreams lists the forwarders as each replica's own metrics see them, with the answer for a random outside name.
+// Upstreams lists the forwarders as each replica's own metrics see them, and those of the Corefile that no metric names,
+// since nothing was ever sent there; with the answer for a random outside name where it went.
 func Upstreams(in Input, now time.Time, o Options) report.Upstreams {
 	w := newWorld(in, now, o)
 	out := report.Upstreams{Header: w.header("DNSUpstreams"), Items: []report.Upstream{}}
 	for _, p := range w.Probes {
-		m := p.Metrics
-		name := forwardMetric(m)
-		seen := map[string]bool{}
-		for _, s := range m {
-			to := s.Labels["to"]
-			if s.Name != name && s.Name != "coredns_proxy_healthcheck_failures_total" || to == "" || seen[to] {
-				continue
-			}
-			seen[to] = true
-			out.Items = append(out.Items, w.upstream(p, m, name, to))
-		}
-		if len(seen) == 0 {
-			for _, r := range w.routes() {
-				if r.Via == "forward" {
-					out.Items = append(out.Items, report.Upstream{Replica: p.Pod, Zone: strings.Join(r.Zones, " "), To: strings.Join(r.To, " "), Probe: w.probeAnswer(p)})
-				}
-			}
-		}
+		out.Items = append(out.Items, w.upstreams(p)...)
 	}
 	for _, b := range w.Beside {
 		out.Direct = append(out.Direct, b.Answers...)
@@ -172,7 +158,7 @@ func UpstreamsOf(in Input, pod string) []string {
 // ruleUpstreamSilent judges what pods beside the servers got from each upstream: forward uses all of them in turn, and
 // one that is dead costs its share of the queries a timeout until the health check finds it.
 func ruleUpstreamSilent(w *world) []finding.Finding {
-	var list []finding.Finding
+	list := w.neverAnswered()
 	for _, b := range w.Beside {
 		bad := map[string][]string{}
 		var evidence []finding.Evidence
@@ -192,8 +178,67 @@ func ruleUpstreamSilent(w *world) []finding.Finding {
 	return list
 }
 
-func (w *world) upstream(p Probe, m Metrics, name, to string) report.Upstream {
-	u := report.Upstream{Replica: p.Pod, To: to, Zone: w.zoneOfUpstream(to), Probe: w.probeAnswer(p)}
+// neverAnswered: health checks that fail, and not one answer since the replica's start. Checks that failed once and an
+// upstream that answers again are no finding.
+func (w *world) neverAnswered() []finding.Finding {
+	at := map[string][]finding.Evidence{}
+	zones := map[string]string{}
+	for _, p := range w.Probes {
+		for _, u := range w.upstreams(p) {
+			if u.HealthcheckFail != nil && *u.HealthcheckFail > 0 && u.Queries != nil && *u.Queries == 0 {
+				at[u.To] = append(at[u.To], seen("metrics of "+p.Pod, "healthcheck_failures_total", "%.0f for %s, and no answer", *u.HealthcheckFail, u.To))
+				zones[u.To] = u.Zone
+			}
+		}
+	}
+	var list []finding.Finding
+	for _, to := range sortedKeys(at) {
+		list = append(list, w.make("UpstreamSilent", finding.Warning, w.confRef,
+			fmt.Sprintf("upstream %s for names under %s has never answered %d of %d replicas, and its health checks fail", to, zones[to], len(at[to]), len(w.Probes)), at[to],
+			w.read("see where names are sent on", "", "dns", "config"), w.read("ask each upstream directly, from a pod beside each server", "", "dns", "upstream", "--deep")))
+	}
+	return list
+}
+
+// upstreams gives a row for every upstream of a replica.
+func (w *world) upstreams(p Probe) []report.Upstream {
+	var list []report.Upstream
+	name := forwardMetric(p.Metrics)
+	used := map[int]bool{} // routes with a row
+	measured := map[string]bool{}
+	for _, s := range p.Metrics {
+		to := s.Labels["to"]
+		if s.Name != name && !slices.Contains(healthFailures, s.Name) || to == "" || measured[to] {
+			continue
+		}
+		measured[to] = true
+		routes := w.routesTo(to)
+		for _, r := range routes {
+			used[r.Line] = true
+		}
+		u := measuredUpstream(p.Metrics, name, to)
+		u.Replica, u.Zone, u.Probe = p.Pod, zonesOf(routes), w.answerBy(p, routes)
+		list = append(list, u)
+	}
+	for _, r := range w.forwards() {
+		for _, to := range r.To {
+			if strings.HasPrefix(to, "/") && used[r.Line] || measured[withPort(to)] {
+				continue
+			}
+			list = append(list, report.Upstream{Replica: p.Pod, Zone: strings.Join(r.Zones, " "), To: withPort(to), Probe: w.answerBy(p, []report.Route{r})})
+		}
+	}
+	slices.SortStableFunc(list, func(a, b report.Upstream) int {
+		return cmp.Or(cmp.Compare(a.Zone, b.Zone), cmp.Compare(a.To, b.To))
+	})
+	return list
+}
+
+// healthFailures are the counters of failed health checks, of CoreDNS since 1.11 and before.
+var healthFailures = []string{"coredns_proxy_healthcheck_failures_total", "coredns_forward_healthcheck_failures_total"}
+
+func measuredUpstream(m Metrics, name, to string) report.Upstream {
+	u := report.Upstream{To: to}
 	var total, failed float64
 	for _, s := range m {
 		if s.Name == name && s.Labels["to"] == to {
@@ -207,30 +252,79 @@ func (w *world) upstream(p Probe, m Metrics, name, to string) report.Upstream {
 	u.Failed = share(&failed, &total)
 	u.P50 = times(m.Quantile(0.5, name, "to", to), 1000)
 	u.P99 = times(m.Quantile(0.99, name, "to", to), 1000)
-	if failures := m.Sum("coredns_proxy_healthcheck_failures_total", "to", to); failures != nil {
-		u.HealthcheckFail = failures
-	} else {
-		u.HealthcheckFail = m.Sum("coredns_forward_healthcheck_failures_total", "to", to)
+	for _, counter := range healthFailures {
+		if u.HealthcheckFail == nil {
+			u.HealthcheckFail = m.Sum(counter, "to", to)
+		}
 	}
 	return u
 }
 
-func (w *world) zoneOfUpstream(to string) string {
-	fallback := ""
-	for _, r := range w.routes() {
-		if r.Via != "forward" {
-			continue
+func (w *world) forwards() []report.Route {
+	return slices.DeleteFunc(w.routes(), func(r report.Route) bool { return r.Via != "forward" })
+}
+
+// routesTo gives the forwards that name an upstream, or else those that take theirs from a file, where it must stand.
+func (w *world) routesTo(to string) []report.Route {
+	var named, files []report.Route
+	for _, r := range w.forwards() {
+		if slices.ContainsFunc(r.To, func(t string) bool { return withPort(t) == to }) {
+			named = append(named, r)
+		} else if slices.ContainsFunc(r.To, func(t string) bool { return strings.HasPrefix(t, "/") }) {
+			files = append(files, r)
 		}
-		for _, t := range r.To {
-			if t == to || t+":53" == to {
-				return strings.Join(r.Zones, " ")
-			}
-			if strings.HasPrefix(t, "/") {
-				fallback = strings.Join(r.Zones, " ")
+	}
+	if len(named) > 0 {
+		return named
+	}
+	return files
+}
+
+// withPort writes an upstream of the Corefile as the metrics do.
+func withPort(to string) string {
+	if strings.HasPrefix(to, "/") {
+		return to
+	}
+	host, port, _ := upstreamAddress(to)
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	return host + ":" + port
+}
+
+func zonesOf(routes []report.Route) string {
+	var zones []string
+	for _, r := range routes {
+		for _, z := range r.Zones {
+			if !slices.Contains(zones, z) {
+				zones = append(zones, z)
 			}
 		}
 	}
-	return fallback
+	return strings.Join(zones, " ")
+}
+
+// answerBy gives the answer for the random outside name when these forwards are the ones that it takes: those of the
+// longest zone that holds it.
+func (w *world) answerBy(p Probe, routes []report.Route) *report.Answer {
+	most := longestZone(w.forwards(), w.External)
+	if len(routes) > 0 && longestZone(routes, w.External) < most {
+		return nil
+	}
+	return w.probeAnswer(p)
+}
+
+// longestZone counts the characters of the longest zone of the routes that holds a name; -1 for none.
+func longestZone(routes []report.Route, name string) int {
+	longest := -1
+	for _, r := range routes {
+		for _, zone := range r.Zones {
+			if z := corefile.Fqdn(zone); corefile.InZone(name, z) {
+				longest = max(longest, len(z))
+			}
+		}
+	}
+	return longest
 }
 
 func (w *world) probeAnswer(p Probe) *report.Answer {

@@ -81,6 +81,7 @@ type Computed struct {
 	Conf
 	Policy       corev1.DNSPolicy // in effect
 	HostServers  bool
+	AnyServers   bool // the nameservers of the kubelet, which is not known
 	HostSearches bool
 	Values       []Value
 	Dropped      []string // beyond the limits
@@ -102,6 +103,7 @@ type Kubelet struct {
 	ClusterDNS []string
 	Domain     string
 	From       string // where this is known from
+	Unknown    bool   // neither it nor the DNS Service could be asked: no ClusterDNS is then no knowledge
 }
 
 // EffectivePolicy is the policy that the kubelet follows: on the host's network ClusterFirst means Default
@@ -117,7 +119,7 @@ func EffectivePolicy(spec corev1.PodSpec, k Kubelet) corev1.DNSPolicy {
 	case policy == corev1.DNSClusterFirstWithHostNet:
 		policy = corev1.DNSClusterFirst
 	}
-	if policy == corev1.DNSClusterFirst && len(k.ClusterDNS) == 0 {
+	if policy == corev1.DNSClusterFirst && len(k.ClusterDNS) == 0 && !k.Unknown {
 		return corev1.DNSDefault
 	}
 	return policy
@@ -129,6 +131,7 @@ func Compute(namespace string, spec corev1.PodSpec, k Kubelet) Computed {
 	add := func(value, from string) { c.Values = append(c.Values, Value{value, from}) }
 	switch c.Policy {
 	case corev1.DNSClusterFirst:
+		c.AnyServers = k.Unknown
 		for _, ip := range k.ClusterDNS {
 			c.Nameservers = append(c.Nameservers, ip)
 			add("nameserver "+ip, "clusterDNS of "+k.From)
@@ -198,7 +201,7 @@ func (c *Computed) limit() {
 // to it, and only in their place.
 func (c Computed) Differences(actual Conf) []string {
 	var list []string
-	if !c.HostServers && !slices.Equal(actual.Nameservers, c.Nameservers) {
+	if !c.HostServers && !c.AnyServers && !slices.Equal(actual.Nameservers, c.Nameservers) {
 		list = append(list, "nameservers are "+words(actual.Nameservers)+", and would be "+words(c.Nameservers)+" now")
 	}
 	missing := func(what string, want, have []string) {
