@@ -69,7 +69,7 @@ func TestPodsThatTheServiceSelectsByMistakeAreNotAsked(t *testing.T) {
 					Name string `json:"name"`
 				} `json:"replicas"`
 			}
-			if err := json.Unmarshal([]byte(env.Stdout.String()), &got); err != nil {
+			if err := json.Unmarshal(env.Stdout.Bytes(), &got); err != nil {
 				t.Fatalf("%v\n%s%s", err, env.Stdout, env.Stderr)
 			}
 			if got.Headline != "ServiceSelectsNothing" || len(got.Replicas) != 2 || got.Replicas[0].Name != "a" {

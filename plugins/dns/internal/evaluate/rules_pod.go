@@ -44,9 +44,13 @@ func (w *world) serves(ip string) bool {
 	return slices.Contains(w.clusterServers(), ip) || linkLocal(ip) && !w.localSilent(ip)
 }
 
+// cloudRange holds the resolvers of clouds, which know no name of a cluster
+// (https://docs.aws.amazon.com/vpc/latest/userguide/AmazonDNS-concepts.html, https://cloud.google.com/compute/docs/internal-dns).
+var cloudRange = netip.MustParsePrefix("169.254.169.0/24")
+
 func linkLocal(ip string) bool {
 	address, err := netip.ParseAddr(ip)
-	return err == nil && address.IsLinkLocalUnicast()
+	return err == nil && address.IsLinkLocalUnicast() && !cloudRange.Contains(address)
 }
 
 // answeredAt says whether the suspect asked an address, and whether it got an answer.

@@ -86,6 +86,9 @@ func TestAnAddressOfTheNodeIsNoWrongAddress(t *testing.T) {
 	if got := judge(in); got.Headline != "KubeletClusterDNS" || got.Verdict != report.Failing {
 		t.Errorf("it does not answer: %s %s", got.Headline, got.Summary)
 	}
+	if got := judge(answered(local("169.254.169.253"))); got.Headline != "KubeletClusterDNS" || got.Verdict != report.Failing {
+		t.Errorf("a cloud's resolver: %s %s", got.Headline, got.Summary)
+	}
 	if got := judge(answered(local("192.0.2.53"))); got.Headline != "KubeletClusterDNS" || got.Verdict != report.Failing {
 		t.Errorf("an ordinary wrong address: %s %s", got.Headline, got.Summary)
 	}
