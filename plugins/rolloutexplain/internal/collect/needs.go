@@ -96,6 +96,9 @@ func (c *Collector) ask(ctx context.Context, n evaluate.Need) answer {
 	case evaluate.NeedEvents:
 		var items []corev1.Event
 		selector := fields.OneTermEqualSelector("involvedObject.uid", n.UID).String()
+		if n.UID == "" {
+			selector = fields.OneTermEqualSelector("reason", n.Name).String()
+		}
 		err := pages(ctx, metav1.ListOptions{FieldSelector: selector}, core.Events(n.Namespace).List, func(l *corev1.EventList) { items = append(items, l.Items...) }, &sync.Mutex{})
 		for i := range items {
 			slimMeta(&items[i].ObjectMeta)

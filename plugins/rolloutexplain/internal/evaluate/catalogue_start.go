@@ -60,9 +60,9 @@ var startEntries = []entry{
 		Evidence: "container state or FailedMount events", Next: "add the key",
 	}},
 	{layer: LayerPod, Entry: finding.Entry{
-		Code: RunsAsRoot, Severity: finding.Critical, Title: "The image would run as root",
-		Meaning:  "runAsNonRoot is set, and the image's user is root or not a number.",
-		Evidence: "container state CreateContainerConfigError", Next: "set runAsUser",
+		Code: RunsAsRoot, Severity: finding.Critical, Title: "The container would run as root",
+		Meaning:  "runAsNonRoot is set, and runAsUser is 0, or the image's user is root or not a number.",
+		Evidence: "container state CreateContainerConfigError", Next: "set runAsUser to another number than 0",
 	}},
 	{layer: LayerPod, Entry: finding.Entry{
 		Code: ContainerConfigError, Severity: finding.Critical, Title: "A container cannot be configured",

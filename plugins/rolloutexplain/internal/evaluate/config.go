@@ -26,20 +26,20 @@ func (e *evaluator) configError(w *workload, p *pod, spec *corev1.Container, wai
 	c := e.missingObject(w, p, wait.Message)
 	switch {
 	case c != nil:
-		c.Message = fmt.Sprintf("container %q cannot start: %s", spec.Name, c.Message)
+		c.Message = fmt.Sprintf("%s cannot start: %s", p.called(spec.Name), c.Message)
 	case containsAny(wait.Message, "failed to sync configmap cache", "failed to sync secret cache", "not registered"):
 		// The kubelet's own cache is late: https://github.com/kubernetes/kubernetes/issues/74412
-		c = e.cause(p, stageConfig, ContainerConfigError, report.Transient, "container %q waits for the kubelet's cache: %s", spec.Name, oneLine(wait.Message)).healing()
-	case containsAny(wait.Message, "runAsNonRoot", "run as root"):
-		c = e.cause(p, stageConfig, RunsAsRoot, report.Fatal, "container %q must not run as root (runAsNonRoot), and its image does or does not tell a numeric user: %s", spec.Name, oneLine(wait.Message)).
+		c = e.cause(p, stageConfig, ContainerConfigError, report.Transient, "%s waits for the kubelet's cache: %s", p.called(spec.Name), oneLine(wait.Message)).healing()
+	case containsAny(wait.Message, "runAsNonRoot", "run as root", "breaks non-root policy"):
+		c = e.cause(p, stageConfig, RunsAsRoot, report.Fatal, "%s must not run as root (runAsNonRoot): %s", p.called(spec.Name), oneLine(wait.Message)).
 			then(e.next(w, finding.Read, "the securityContext; then set runAsUser, or take an image with a numeric user", "get", w.slash(), "-o", "jsonpath={.spec.template.spec}"))
 	default:
-		c = e.cause(p, stageConfig, ContainerConfigError, report.Likely, "container %q cannot be configured: %s", spec.Name, oneLine(wait.Message)).
+		c = e.cause(p, stageConfig, ContainerConfigError, report.Likely, "%s cannot be configured: %s", p.called(spec.Name), oneLine(wait.Message)).
 			then(e.next(w, finding.Read, "the error in the kubelet's words", "describe", "pod", p.Name))
 	}
 	c.container(spec.Name).since(p.CreationTimestamp.Time)
 	c.stage = stageConfig
-	c.by(evidence("Pod "+p.Name, "status.containerStatuses["+spec.Name+"].state.waiting", wait.Reason+": "+wait.Message, noTime))
+	c.by(evidence("Pod "+p.Name, p.statusPath(spec.Name)+".state.waiting", wait.Reason+": "+wait.Message, noTime))
 	if ev := newest(e.podEvents(p), "Failed"); ev != nil {
 		c.Attempts = max(c.Attempts, ev.count)
 	}

@@ -19,6 +19,8 @@ func seconds(n int64) time.Duration { return time.Duration(n) * time.Second }
 // after 10 minutes of running. https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#restart-policy
 const (
 	crashMemory = 10 * time.Minute
+	backOffBase = 10 * time.Second
+	backOffMost = 5 * time.Minute
 	recovered   = 30 * time.Second // up and ready for this long, and for three times its last run: out of the loop
 )
 
@@ -54,17 +56,16 @@ func (e *evaluator) crash(w *workload, p *pod, spec *corev1.Container, s *corev1
 		if c.Code == CrashLoop && !sidecar {
 			c.Code, c.Title = InitContainerFails, titleOf(InitContainerFails)
 		}
-		c.Message = strings.Replace(c.Message, "container ", map[bool]string{true: "sidecar ", false: "init container "}[sidecar], 1)
 	}
 	c.Attempts = max(c.Attempts, exits)
 	c.Message += fmt.Sprintf(" (%s)", plural(int(exits), "time", "times"))
-	c.since(firstEnd(p, end))
+	c.since(firstEnd(p, end, exits))
 	where := "state"
 	if s.State.Terminated == nil {
 		where = "lastState"
 	}
 	if len(c.Evidence) == 0 || c.Code != ContainerStartError {
-		c.by(evidence("Pod "+p.Name, fmt.Sprintf("status.%s[%s].%s.terminated", statusList(init), spec.Name, where),
+		c.by(evidence("Pod "+p.Name, p.statusPath(spec.Name)+"."+where+".terminated",
 			strings.TrimSpace(fmt.Sprintf("exit code %d, reason %s, ran %s, %s", end.ExitCode, end.Reason, age(end.FinishedAt.Sub(end.StartedAt.Time)), plural(int(s.RestartCount), "restart", "restarts"))), end.FinishedAt.Time))
 	}
 	if !running && restarts {
@@ -76,7 +77,7 @@ func (e *evaluator) crash(w *workload, p *pod, spec *corev1.Container, s *corev1
 		e.attachLog(p, spec.Name, running, c)
 		if c.Log != nil && c.Code == CrashLoop && containsAny(strings.Join(c.Log.Lines, " "), "exec format error") {
 			c.Code, c.Title = ExecFormatError, titleOf(ExecFormatError)
-			c.Message = fmt.Sprintf("container %q holds a program for another processor than that of node %s (exec format error)", spec.Name, p.Spec.NodeName)
+			c.Message = fmt.Sprintf("%s holds a program for another processor than that of node %s (exec format error)", p.called(spec.Name), p.Spec.NodeName)
 		}
 		args := []string{"logs", p.Name, "-c", spec.Name}
 		if running {
@@ -87,19 +88,23 @@ func (e *evaluator) crash(w *workload, p *pod, spec *corev1.Container, s *corev1
 	return c
 }
 
-func statusList(init bool) string {
-	if init {
-		return "initContainerStatuses"
+// firstEnd is when the failing began, as well as one status tells: the ends before the last are reckoned back by its run
+// and the back-off. A run that outlasts the back-off's memory came after whatever had been before.
+func firstEnd(p *pod, end *corev1.ContainerStateTerminated, exits int32) time.Time {
+	ran, first := end.FinishedAt.Sub(end.StartedAt.Time), end.FinishedAt.Time
+	switch {
+	case end.StartedAt.Unix() <= 0: // it never ran: the runtime dates such a start to 1970
+		ran = 0
+	case ran > crashMemory:
+		return first
 	}
-	return "containerStatuses"
-}
-
-// firstEnd is when the failing began, as well as one status tells.
-func firstEnd(p *pod, end *corev1.ContainerStateTerminated) time.Time {
-	if p.Status.StartTime != nil && end.FinishedAt.After(p.Status.StartTime.Time) {
-		return p.Status.StartTime.Time
+	for i, wait := int32(1), backOffBase; i < exits; i++ {
+		first, wait = first.Add(-ran-wait), min(2*wait, backOffMost)
 	}
-	return end.FinishedAt.Time
+	if start := p.Status.StartTime; start != nil && exits > 1 && first.Before(start.Time) {
+		return start.Time
+	}
+	return first
 }
 
 // nextStart estimates the next start: 10 s, doubling per restart up to 5 min.
@@ -107,7 +112,7 @@ func nextStart(s *corev1.ContainerStatus, end *corev1.ContainerStateTerminated) 
 	if s.State.Waiting == nil || s.State.Waiting.Reason != "CrashLoopBackOff" {
 		return noTime, false
 	}
-	wait := 10 * time.Second
+	wait := backOffBase
 	if _, after, ok := strings.Cut(s.State.Waiting.Message, "back-off "); ok {
 		if d, err := time.ParseDuration(firstWords(after, 1)); err == nil {
 			wait = d
@@ -127,20 +132,20 @@ func (e *evaluator) crashCause(w *workload, p *pod, spec *corev1.Container, end 
 		if q, ok := spec.Resources.Limits[corev1.ResourceMemory]; ok {
 			limit = "memory limit " + q.String()
 		}
-		return e.cause(p, stageRun, OOMKilled, report.Likely, "container %q is killed for using too much memory (%s)", spec.Name, limit).
-			by(evidence("Pod "+p.Name, "spec.containers["+spec.Name+"].resources.limits.memory", limit, noTime))
+		return e.cause(p, stageRun, OOMKilled, report.Likely, "%s is killed for using too much memory (%s)", p.called(spec.Name), limit).
+			by(evidence("Pod "+p.Name, p.specPath(spec.Name)+".resources.limits.memory", limit, noTime))
 	}
-	if kill := probeKill(events, spec.Name, end); kill != nil {
+	if kill := e.probeKill(p, spec.Name, end); kill != nil {
 		return e.probeKilled(w, p, spec, kill, end, events)
 	}
 	if hook := newest(events, "FailedPostStartHook"); hook != nil && strings.Contains(hook.path+hook.message, spec.Name) && near(hook.last, end.FinishedAt.Time) {
-		return e.cause(p, stageRun, PostStartHookFailed, report.Likely, "the postStart hook of container %q fails, so it is killed: %s", spec.Name, oneLine(hook.message)).byEvent(hook)
+		return e.cause(p, stageRun, PostStartHookFailed, report.Likely, "the postStart hook of %s fails, so it is killed: %s", p.called(spec.Name), oneLine(hook.message)).byEvent(hook)
 	}
 	ran := end.FinishedAt.Sub(end.StartedAt.Time)
 	if end.ExitCode == 0 && !sidecar {
-		return e.cause(p, stageRun, ExitsNormally, report.Likely, "container %q ends normally (exit 0) after %s: a Deployment's container must keep running; is it the right command", spec.Name, age(ran)).forKind(w.kind)
+		return e.cause(p, stageRun, ExitsNormally, report.Likely, "%s ends normally (exit 0) after %s: a Deployment's container must keep running; is it the right command", p.called(spec.Name), age(ran)).forKind(w.kind)
 	}
-	return e.cause(p, stageRun, CrashLoop, report.Likely, "container %q crashes: exits %s after %s", spec.Name, exitMeaning(end.ExitCode, end.Signal), age(ran)).
+	return e.cause(p, stageRun, CrashLoop, report.Likely, "%s crashes: exits %s after %s", p.called(spec.Name), exitMeaning(end.ExitCode, end.Signal), age(ran)).
 		withKey(fmt.Sprint(end.ExitCode))
 }
 
@@ -154,12 +159,17 @@ func near(a, b time.Time) bool {
 	return d < 90*time.Second && d > -90*time.Second
 }
 
-// probeKill finds the kubelet's own word that it ended the container because of a probe.
-func probeKill(events []event, container string, end *corev1.ContainerStateTerminated) *event {
+// probeKill finds the kubelet's own word that it ended the container because of a probe: "Container api failed liveness
+// probe, will be restarted", or "Init container proxy failed …" of a sidecar.
+func (e *evaluator) probeKill(p *pod, container string, end *corev1.ContainerStateTerminated) *event {
 	bySignal := end.ExitCode == 137 || end.ExitCode == 143
+	if bySignal {
+		e.needNormal(p, "Killing")
+	}
+	events := e.podEvents(p)
 	for i := range events {
 		ev := &events[i]
-		if ev.reason != "Killing" || !strings.Contains(ev.message, "Container "+container+" failed") || !strings.Contains(ev.message, "probe") || ev.first.After(end.FinishedAt.Add(time.Second)) {
+		if ev.reason != "Killing" || !strings.Contains(ev.message, "ontainer "+container+" failed") || !strings.Contains(ev.message, "probe") || ev.first.After(end.FinishedAt.Add(time.Second)) {
 			continue
 		}
 		// A busy pod's events are thinned out by the recorder (25, then one in 5 minutes), so the newest may be of a run before.
@@ -176,13 +186,13 @@ func (e *evaluator) probeKilled(w *workload, p *pod, spec *corev1.Container, kil
 	if strings.Contains(kill.message, "startup probe") {
 		word, code, probe = "startup", StartupKilled, spec.StartupProbe
 	}
-	c := e.cause(p, stageRun, code, report.Likely, "the kubelet kills container %q because its %s probe fails; it does not crash by itself", spec.Name, word)
+	c := e.cause(p, stageRun, code, report.Likely, "the kubelet kills %s because its %s probe fails; it does not crash by itself", p.called(spec.Name), word)
 	if probe != nil {
 		c.Message += fmt.Sprintf("; the probe allows %s from the start, it ran %s", age(budgetOf(probe)), age(end.FinishedAt.Sub(end.StartedAt.Time)))
-		c.by(evidence("Pod "+p.Name, fmt.Sprintf("spec.containers[%s].%sProbe", spec.Name, word), describeProbe(probe), noTime))
+		c.by(evidence("Pod "+p.Name, p.specPath(spec.Name)+"."+word+"Probe", describeProbe(probe), noTime))
 	}
 	titled := strings.ToUpper(word[:1]) + word[1:]
-	if ev := newestMatching(events, "Unhealthy", titled+" probe failed"); ev != nil {
+	if ev := unhealthy(events, spec.Name, titled+" probe failed"); ev != nil {
 		c.by(evidence("Event", "Unhealthy", ev.message, ev.last))
 		c.Message += ": " + probeWords(ev.message)
 	}
@@ -201,16 +211,16 @@ func (e *evaluator) startError(w *workload, p *pod, spec *corev1.Container, reas
 
 func (e *evaluator) startErrorText(w *workload, p *pod, spec *corev1.Container, reason, message string) *cause {
 	short := runtimeWords(message)
-	c := e.cause(p, stageRun, ContainerStartError, report.Likely, "container %q cannot be started: %s", spec.Name, short).withKey(short)
+	c := e.cause(p, stageRun, ContainerStartError, report.Likely, "%s cannot be started: %s", p.called(spec.Name), short).withKey(short)
 	c.container(spec.Name)
 	if containsAny(message, "context deadline exceeded", "is reserved for container", "context canceled") {
 		c.Class, c.Severity, c.Heals = report.Transient, finding.Warning, "maybe"
 	}
-	c.by(evidence("Pod "+p.Name, "status.containerStatuses["+spec.Name+"]", reason+": "+message, noTime))
+	c.by(evidence("Pod "+p.Name, p.statusPath(spec.Name), reason+": "+message, noTime))
 	if !containsAny(message, "exec") {
 		return c.then(e.next(w, finding.Read, "the error in the kubelet's words", "describe", "pod", p.Name))
 	}
-	return c.then(e.next(w, finding.Read, "the command of the container", "get", "pod", p.Name, "-o", fmt.Sprintf(`jsonpath={.spec.containers[?(@.name=="%s")]['command','args']}`, spec.Name)))
+	return c.then(e.next(w, finding.Read, "the command of the container", "get", "pod", p.Name, "-o", p.jsonPath(spec.Name, "['command','args']")))
 }
 
 // runtimeWords keeps the part of a runtime's error that names the file or the reason.
@@ -225,8 +235,8 @@ func runtimeWords(text string) string {
 }
 
 func (e *evaluator) postStart(w *workload, p *pod, spec *corev1.Container, message string, s *corev1.ContainerStatus) *cause {
-	c := e.cause(p, stageRun, PostStartHookFailed, report.Likely, "the postStart hook of container %q fails, so it is killed: %s", spec.Name, oneLine(message))
-	c.container(spec.Name).by(evidence("Pod "+p.Name, "status.containerStatuses["+spec.Name+"].state.waiting", message, noTime))
+	c := e.cause(p, stageRun, PostStartHookFailed, report.Likely, "the postStart hook of %s fails, so it is killed: %s", p.called(spec.Name), oneLine(message))
+	c.container(spec.Name).by(evidence("Pod "+p.Name, p.statusPath(spec.Name)+".state.waiting", message, noTime))
 	c.byEvent(newest(e.podEvents(p), "FailedPostStartHook"))
 	c.Attempts = max(c.Attempts, s.RestartCount+1)
 	return c.since(p.CreationTimestamp.Time).then(e.next(w, finding.Read, "the hook's failure in full", "describe", "pod", p.Name))

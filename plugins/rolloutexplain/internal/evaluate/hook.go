@@ -20,14 +20,15 @@ func (e *evaluator) hookPending(w *workload, p *pod) *cause {
 		if spec.Lifecycle == nil || spec.Lifecycle.PostStart == nil || s == nil || s.State.Waiting == nil || s.State.Waiting.Reason != "ContainerCreating" {
 			continue
 		}
+		e.needNormal(p, "Started")
 		for _, ev := range e.podEvents(p) {
 			if ev.reason != "Started" || ev.path != "" && !strings.Contains(ev.path, "{"+spec.Name+"}") || e.now.Sub(ev.last) < hookTime {
 				continue
 			}
-			return e.cause(p, stageRun, PostStartHookPending, report.Transient, "container %q runs, and its postStart hook (%s) has not ended for %s: until then it does not count as started", spec.Name, describeHook(spec.Lifecycle.PostStart), age(e.now.Sub(ev.last))).
+			return e.cause(p, stageRun, PostStartHookPending, report.Transient, "%s runs, and its postStart hook (%s) has not ended for %s: until then it does not count as started", p.called(spec.Name), describeHook(spec.Lifecycle.PostStart), age(e.now.Sub(ev.last))).
 				container(spec.Name).since(ev.last).by(evidence("Event", ev.reason, ev.message, ev.last)).
-				by(evidence("Pod "+p.Name, "status.containerStatuses["+spec.Name+"].state.waiting", s.State.Waiting.Reason, noTime)).
-				then(e.next(w, finding.Read, "the hook", "get", "pod", p.Name, "-o", fmt.Sprintf(`jsonpath={.spec.containers[?(@.name=="%s")].lifecycle}`, spec.Name)))
+				by(evidence("Pod "+p.Name, p.statusPath(spec.Name)+".state.waiting", s.State.Waiting.Reason, noTime)).
+				then(e.next(w, finding.Read, "the hook", "get", "pod", p.Name, "-o", p.jsonPath(spec.Name, ".lifecycle")))
 		}
 	}
 	return nil

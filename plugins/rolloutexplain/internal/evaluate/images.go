@@ -15,19 +15,19 @@ import (
 // unknown until somebody pushes it.
 func (e *evaluator) imageCause(w *workload, p *pod, spec *corev1.Container, wait *corev1.ContainerStateWaiting) *cause {
 	events := e.podEvents(p)
-	path := "status.containerStatuses[" + spec.Name + "].state.waiting"
+	path := p.statusPath(spec.Name) + ".state.waiting"
 	seen := evidence("Pod "+p.Name, path, wait.Reason+": "+wait.Message, noTime)
 	describe := e.next(w, finding.Read, "the pull in the kubelet's words", "describe", "pod", p.Name)
 	switch wait.Reason {
 	case "InvalidImageName":
-		return e.cause(p, stageImage, InvalidImageName, report.Fatal, "the image name %q of container %q is not valid", spec.Image, spec.Name).
+		return e.cause(p, stageImage, InvalidImageName, report.Fatal, "the image name %q of %s is not valid", spec.Image, p.called(spec.Name)).
 			container(spec.Name).withKey(spec.Image).since(p.CreationTimestamp.Time).by(seen).then(describe)
 	case "ErrImageNeverPull":
-		c := e.cause(p, stageImage, ImageNeverPull, report.Fatal, "image %q of container %q is not on the node and imagePullPolicy is Never", spec.Image, spec.Name).
+		c := e.cause(p, stageImage, ImageNeverPull, report.Fatal, "image %q of %s is not on the node and imagePullPolicy is Never", spec.Image, p.called(spec.Name)).
 			container(spec.Name).withKey(spec.Image).since(p.CreationTimestamp.Time).by(seen)
 		return c.then(describe)
 	case "SignatureValidationFailed", "ImageInspectError":
-		return e.cause(p, stageImage, ImageRejected, report.Likely, "image %q of container %q is refused on the node: %s", spec.Image, spec.Name, innermost(wait.Message)).
+		return e.cause(p, stageImage, ImageRejected, report.Likely, "image %q of %s is refused on the node: %s", spec.Image, p.called(spec.Name), innermost(wait.Message)).
 			container(spec.Name).withKey(spec.Image).since(p.CreationTimestamp.Time).by(seen).then(describe)
 	}
 	failed := pullFailure(events, spec.Name, spec.Image)

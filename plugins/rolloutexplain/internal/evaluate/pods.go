@@ -36,6 +36,8 @@ type cause struct {
 	stage int
 	key   string // causes with equal code, container and key are one
 	pod   *pod
+	// target is the only node that may take the pod, which the message names.
+	target string
 }
 
 func (e *evaluator) cause(p *pod, stage int, code string, class report.Class, format string, args ...any) *cause {
@@ -110,6 +112,21 @@ func (e *evaluator) podEvents(p *pod) []event {
 	return p.events
 }
 
+// needNormal asks, for a table of many, which has read only warnings, for events of one normal reason: of the namespace.
+func (e *evaluator) needNormal(p *pod, reason string) {
+	if e.opts.Wide {
+		e.need(Need{Kind: NeedEvents, Namespace: p.Namespace, Name: reason})
+	}
+}
+
+// silence is what the absence of an event means: nothing, where events cannot be read.
+func (e *evaluator) silence(absent string) string {
+	if e.in.Sources.Get(SourceEvents).Readable() {
+		return absent
+	}
+	return "its events, which would say why, cannot be read"
+}
+
 // deadPod explains a pod in phase Failed.
 func (e *evaluator) deadPod(w *workload, p *pod) *cause {
 	if p.Status.Phase != corev1.PodFailed {
@@ -154,84 +171,6 @@ func endOf(p *pod) time.Time {
 	return at
 }
 
-// containerCause looks at the containers in the order in which they start.
-func (e *evaluator) containerCause(w *workload, p *pod) *cause {
-	for i := range p.Spec.InitContainers {
-		spec := &p.Spec.InitContainers[i]
-		status := statusOf(p.Status.InitContainerStatuses, spec.Name)
-		sidecar := spec.RestartPolicy != nil && *spec.RestartPolicy == corev1.ContainerRestartPolicyAlways
-		if status == nil {
-			continue
-		}
-		if c := e.oneContainer(w, p, spec, status, true, sidecar); c != nil {
-			return c
-		}
-		if sidecar && status.State.Running != nil && !ptrOr(status.Started, false) && spec.StartupProbe != nil {
-			return e.startupPending(w, p, spec, status, true)
-		}
-		if !sidecar && status.State.Terminated == nil {
-			return e.initRunning(w, p, spec, status)
-		}
-	}
-	var worst *cause
-	for i := range p.Spec.Containers {
-		spec := &p.Spec.Containers[i]
-		status := statusOf(p.Status.ContainerStatuses, spec.Name)
-		if status == nil {
-			continue
-		}
-		if c := e.oneContainer(w, p, spec, status, false, false); c != nil && (worst == nil || classRank(c.Class) < classRank(worst.Class)) {
-			worst = c
-		}
-	}
-	return worst
-}
-
-func classRank(c report.Class) int {
-	return slices.Index([]report.Class{report.Fatal, report.Likely, report.HeldClass, report.Transient, report.Note}, c)
-}
-
-func statusOf(list []corev1.ContainerStatus, name string) *corev1.ContainerStatus {
-	for i := range list {
-		if list[i].Name == name {
-			return &list[i]
-		}
-	}
-	return nil
-}
-
-// initRunning: a plain init container that runs without an end in sight holds all others.
-func (e *evaluator) initRunning(w *workload, p *pod, spec *corev1.Container, status *corev1.ContainerStatus) *cause {
-	r := status.State.Running
-	if r == nil {
-		return nil
-	}
-	c := e.cause(p, stageInit, InitRunning, report.Transient, "init container %q has been running for %s; the others start when it ends", spec.Name, age(e.now.Sub(r.StartedAt.Time)))
-	c.container(spec.Name).since(r.StartedAt.Time)
-	c.by(evidence("Pod "+p.Name, "status.initContainerStatuses["+spec.Name+"].state.running.startedAt", r.StartedAt.UTC().Format(time.RFC3339), r.StartedAt.Time))
-	if e.now.Sub(r.StartedAt.Time) > 30*time.Second {
-		e.attachLog(p, spec.Name, false, c)
-	}
-	return c.then(e.next(w, finding.Read, "what it is doing", "logs", p.Name, "-c", spec.Name))
-}
-
-// oneContainer gives the cause that a container's state shows.
-func (e *evaluator) oneContainer(w *workload, p *pod, spec *corev1.Container, status *corev1.ContainerStatus, init, sidecar bool) *cause {
-	if wait := status.State.Waiting; wait != nil {
-		switch wait.Reason {
-		case "InvalidImageName", "ErrImageNeverPull", "ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "SignatureValidationFailed", "ImageInspectError":
-			return e.imageCause(w, p, spec, wait)
-		case "CreateContainerConfigError":
-			return e.configError(w, p, spec, wait)
-		case "CreateContainerError", "RunContainerError", "PreCreateHookError", "PreStartHookError":
-			return e.startError(w, p, spec, wait.Reason, wait.Message, status)
-		case "PostStartHookError":
-			return e.postStart(w, p, spec, wait.Message, status)
-		}
-	}
-	return e.crash(w, p, spec, status, init, sidecar)
-}
-
 // nodeCause: a pod on a node that does not report says nothing about the application.
 func (e *evaluator) nodeCause(w *workload, p *pod) *cause {
 	e.askNode(p.Spec.NodeName)
@@ -256,7 +195,8 @@ func (e *evaluator) nodeCause(w *workload, p *pod) *cause {
 // removed within a minute and made again, so that none of them ever looks old.
 func (e *evaluator) nodeAbsent(w *workload, p *pod) *cause {
 	state := e.in.Sources.Get("nodes").State
-	if !e.fetched[Need{Kind: NeedNode, Name: p.Spec.NodeName}] || state != source.OK && state != source.Absent {
+	read := e.fetched[Need{Kind: NeedNode, Name: p.Spec.NodeName}] || e.fetched[Need{Kind: NeedNodes}]
+	if !read || state != source.OK && state != source.Absent {
 		return nil
 	}
 	c := e.cause(p, stageNode, NodeNotReady, report.Transient, "it is bound to node %s, which does not exist", p.Spec.NodeName).withKey(p.Spec.NodeName).since(p.CreationTimestamp.Time).
@@ -279,10 +219,32 @@ func (e *evaluator) notStarted(w *workload, p *pod) *cause {
 		}
 	}
 	events := e.podEvents(p)
+	if !sandboxReady(p) {
+		if c := e.beforeSandbox(w, p, events); c != nil {
+			return c
+		}
+	}
+	if ev := newest(events, "Pulling"); ev != nil && newest(events, "Pulled") == nil {
+		return e.cause(p, stageImage, ImagePulling, report.Transient, "it is pulling its image, for %s", age(e.now.Sub(ev.first))).byEvent(ev).healing().
+			then(e.next(w, finding.Read, "what the kubelet does", "describe", "pod", p.Name))
+	}
+	waited := e.now.Sub(p.CreationTimestamp.Time)
+	if len(p.Status.ContainerStatuses) == 0 && waited > 30*time.Second {
+		return e.cause(p, stageNode, KubeletSilent, report.Transient, "node %s has not taken it up for %s, and %s", p.Spec.NodeName, age(waited), e.silence("left no event")).
+			since(p.CreationTimestamp.Time).withKey(p.Spec.NodeName).
+			by(evidence("Pod "+p.Name, "status.containerStatuses", "none", p.CreationTimestamp.Time)).
+			then(e.cluster(finding.Read, "is its kubelet alive", "nodeinfo", p.Spec.NodeName))
+	}
+	return nil
+}
+
+// beforeSandbox finds what a pod lacks until its sandbox is there: devices, volumes, the sandbox itself. Events that are
+// older than the sandbox are history.
+func (e *evaluator) beforeSandbox(w *workload, p *pod, events []event) *cause {
 	if c := e.volumeCause(w, p, events); c != nil {
 		return c
 	}
-	if ev := newest(events, "FailedCreatePodSandBox"); ev != nil && !sandboxReady(p) {
+	if ev := newest(events, "FailedCreatePodSandBox"); ev != nil {
 		if m := handlerAbsent.FindStringSubmatch(ev.message); m != nil {
 			return e.cause(p, stageSandbox, SandboxFailed, report.Likely, "node %s has no runtime handler %q, which RuntimeClass %q names", p.Spec.NodeName, m[1], ptrOr(p.Spec.RuntimeClassName, "")).
 				byEvent(ev).withKey(m[1]).then(e.cluster(finding.Read, "the handler and the nodes that the RuntimeClass names", "get", "runtimeclass", ptrOr(p.Spec.RuntimeClassName, ""), "-o", "yaml"))
@@ -294,17 +256,6 @@ func (e *evaluator) notStarted(w *workload, p *pod) *cause {
 	if ev := newest(events, "FailedPrepareDynamicResources"); ev != nil {
 		return e.cause(p, stageVolume, DynamicResources, report.Transient, "its dynamic resources cannot be prepared: %s", oneLine(ev.message)).byEvent(ev).
 			then(e.next(w, finding.Read, "the claims of the pod", "get", "resourceclaims"))
-	}
-	if ev := newest(events, "Pulling"); ev != nil && newest(events, "Pulled") == nil {
-		return e.cause(p, stageImage, ImagePulling, report.Transient, "it is pulling its image, for %s", age(e.now.Sub(ev.first))).byEvent(ev).healing().
-			then(e.next(w, finding.Read, "what the kubelet does", "describe", "pod", p.Name))
-	}
-	waited := e.now.Sub(p.CreationTimestamp.Time)
-	if len(p.Status.ContainerStatuses) == 0 && waited > 30*time.Second {
-		return e.cause(p, stageNode, KubeletSilent, report.Transient, "node %s has not taken it up for %s, and left no event", p.Spec.NodeName, age(waited)).
-			since(p.CreationTimestamp.Time).withKey(p.Spec.NodeName).
-			by(evidence("Pod "+p.Name, "status.containerStatuses", "none", p.CreationTimestamp.Time)).
-			then(e.cluster(finding.Read, "is its kubelet alive", "nodeinfo", p.Spec.NodeName))
 	}
 	return nil
 }

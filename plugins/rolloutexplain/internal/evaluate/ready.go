@@ -92,14 +92,14 @@ func lastTransition(p *pod) time.Time {
 func (e *evaluator) startupPending(w *workload, p *pod, spec *corev1.Container, s *corev1.ContainerStatus, sidecar bool) *cause {
 	since, left := s.State.Running.StartedAt.Time, time.Duration(0)
 	left = budgetOf(spec.StartupProbe) - e.now.Sub(since)
-	code, stage, what := StartupPending, stageReady, fmt.Sprintf("container %q", spec.Name)
+	code, stage, what := StartupPending, stageReady, p.called(spec.Name)
 	if sidecar {
-		code, stage, what = SidecarNotStarted, stageInit, fmt.Sprintf("sidecar %q, for which all later containers wait,", spec.Name)
+		code, stage, what = SidecarNotStarted, stageInit, p.called(spec.Name)+", for which all later containers wait,"
 	}
 	c := e.cause(p, stage, code, report.Transient, "%s has not passed its startup probe (%s), which allows it %s more", what, describeProbe(spec.StartupProbe), age(left))
 	c.container(spec.Name).since(since)
-	c.by(evidence("Pod "+p.Name, "status.containerStatuses["+spec.Name+"].started", "false", since))
-	if ev := newestMatching(e.podEvents(p), "Unhealthy", "Startup probe failed"); ev != nil {
+	c.by(evidence("Pod "+p.Name, p.statusPath(spec.Name)+".started", "false", since))
+	if ev := unhealthy(e.podEvents(p), spec.Name, "Startup probe failed"); ev != nil {
 		c.Message += ": " + probeWords(ev.message)
 		c.byEvent(ev)
 	}
@@ -113,29 +113,40 @@ func (e *evaluator) readiness(w *workload, p *pod, spec *corev1.Container, s *co
 	if spec.ReadinessProbe == nil {
 		return nil // the kubelet has not reported it yet
 	}
-	ev := newestMatching(e.podEvents(p), "Unhealthy", "Readiness probe failed", "Readiness probe errored")
+	ev := unhealthy(e.podEvents(p), spec.Name, "Readiness probe failed", "Readiness probe errored")
 	budget := budgetOf(spec.ReadinessProbe)
-	c := e.cause(p, stageReady, ReadinessFailing, report.Transient, "container %q runs and is not ready", spec.Name)
+	c := e.cause(p, stageReady, ReadinessFailing, report.Transient, "%s runs and is not ready", p.called(spec.Name))
 	c.container(spec.Name).since(since)
-	c.by(evidence("Pod "+p.Name, "spec.containers["+spec.Name+"].readinessProbe", describeProbe(spec.ReadinessProbe), noTime))
+	c.by(evidence("Pod "+p.Name, p.specPath(spec.Name)+".readinessProbe", describeProbe(spec.ReadinessProbe), noTime))
 	switch {
 	case ev != nil:
 		words := probeWords(ev.message)
-		c.Message = fmt.Sprintf("container %q runs and its readiness probe (%s) fails: %s", spec.Name, describeProbe(spec.ReadinessProbe), words)
+		c.Message = fmt.Sprintf("%s runs and its readiness probe (%s) fails: %s", p.called(spec.Name), describeProbe(spec.ReadinessProbe), words)
 		c.withKey(probeKind(words))
 		c.byEvent(ev)
 		c.Message += probeHint(words, spec)
 	case up < budget:
-		c.Message = fmt.Sprintf("container %q has been running for %s and is not ready yet; its readiness probe (%s) has failed no test so far", spec.Name, age(up), describeProbe(spec.ReadinessProbe))
+		c.Message = fmt.Sprintf("%s has been running for %s and is not ready yet; its readiness probe (%s) has failed no test so far", p.called(spec.Name), age(up), describeProbe(spec.ReadinessProbe))
 		c.Heals = "yes"
 	default:
-		c.Message = fmt.Sprintf("container %q has been running for %s and its readiness probe (%s) has not passed", spec.Name, age(up), describeProbe(spec.ReadinessProbe))
+		c.Message = fmt.Sprintf("%s has been running for %s and its readiness probe (%s) has not passed", p.called(spec.Name), age(up), describeProbe(spec.ReadinessProbe))
 	}
 	if hint := portHint(spec); hint != "" {
 		c.Message += "; " + hint
 	}
 	return c.then(e.next(w, finding.Read, "what the application says", "logs", p.Name, "-c", spec.Name, "--tail=50"),
 		e.next(w, finding.Read, "the probe and its failures", "describe", "pod", p.Name))
+}
+
+// unhealthy is the newest failure of a container's probe: the event's path names the container.
+func unhealthy(events []event, container string, words ...string) *event {
+	for i := range events {
+		ev := &events[i]
+		if ev.reason == "Unhealthy" && containsAny(ev.message, words...) && (ev.path == "" || strings.Contains(ev.path, "{"+container+"}")) {
+			return ev
+		}
+	}
+	return nil
 }
 
 // probeWords keeps the probe's own words.

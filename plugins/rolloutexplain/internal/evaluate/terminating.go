@@ -2,6 +2,7 @@ package evaluate
 
 import (
 	"strings"
+	"time"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
@@ -10,10 +11,13 @@ import (
 // ending explains a pod that is being deleted. Its deletionTimestamp is the moment at which its grace ends.
 func (e *evaluator) ending(w *workload, p *pod) *cause {
 	due := p.DeletionTimestamp.Time
-	seen := evidence("Pod "+p.Name, "metadata.deletionTimestamp", due.UTC().Format("2006-01-02T15:04:05Z07:00"), due)
 	began := due
 	if p.DeletionGracePeriodSeconds != nil {
 		began = due.Add(-seconds(*p.DeletionGracePeriodSeconds))
+	}
+	seen := evidence("Pod "+p.Name, "metadata.deletionTimestamp", due.UTC().Format(time.RFC3339), due)
+	if due.After(e.now) {
+		seen.Time = nil // an end that is ahead has not been seen
 	}
 	running := false
 	for _, s := range p.Status.ContainerStatuses {
