@@ -122,7 +122,7 @@ type Clock struct {
 
 // PodGroup is pods in the same state.
 type PodGroup struct {
-	Role  string   `json:"role"` // new or old
+	Role  string   `json:"role"` // new or old; empty where nothing tells
 	State string   `json:"state"`
 	Pods  []string `json:"pods"`
 }

@@ -48,7 +48,7 @@ func (e *evaluator) argo(o map[string]any) *workload {
 	e.attachPods(w)
 	w.rep.Counts.Updated = argoInt(o, "status", "updatedReplicas")
 	w.rep.Counts.Ready, w.rep.Counts.Available = argoInt(o, "status", "readyReplicas"), argoInt(o, "status", "availableReplicas")
-	w.startOfRevision(nil)
+	w.startOfRevision()
 	w.begun = w.target != nil
 	if w.target != nil {
 		if counted := int32(len(live(w.newPods()))); ptrOr(w.target.rs.Spec.Replicas, 0) > counted { //nolint:gosec // pods

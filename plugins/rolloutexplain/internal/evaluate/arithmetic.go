@@ -94,9 +94,8 @@ func sum(list []int32) int32 {
 	return total
 }
 
-// deploymentBudget is the arithmetic of a Deployment in words and numbers.
-func deploymentBudget(d *appsv1.Deployment, w *workload, fresh set, old []set) *report.Budget {
-	n := w.desired
+// deploymentBounds is what the strategy allows.
+func deploymentBounds(d *appsv1.Deployment, n int32) *report.Budget {
 	b := &report.Budget{Strategy: string(d.Spec.Strategy.Type), MinReadySecond: d.Spec.MinReadySeconds}
 	if d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType {
 		b.Max, b.Floor = ptr(n), ptr(int32(0))
@@ -108,6 +107,12 @@ func deploymentBudget(d *appsv1.Deployment, w *workload, fresh set, old []set) *
 		b.Unavailable = &report.Bound{Spec: intOrEmpty(r.MaxUnavailable), Pods: unavailable}
 	}
 	b.Max, b.Floor = ptr(n+surge), ptr(n-unavailable)
+	return b
+}
+
+// deploymentMoves is the arithmetic of a rolling update in words and numbers: what the controller may do next.
+func deploymentMoves(b *report.Budget, n int32, fresh set, old []set) {
+	surge, unavailable := b.Surge.Pods, b.Unavailable.Pods
 	total, available, oldPods := fresh.spec, fresh.available, int32(0)
 	for _, s := range old {
 		total += s.spec
@@ -134,7 +139,6 @@ func deploymentBudget(d *appsv1.Deployment, w *workload, fresh set, old []set) *
 	default:
 		b.RemoveBecause = fmt.Sprintf("%d available is the floor of %d-%d unavailable: one new pod must become available first", available, n, unavailable)
 	}
-	return b
 }
 
 func intOrEmpty(v *intstr.IntOrString) string {

@@ -30,6 +30,8 @@ func (e *evaluator) deploymentClocks(d *appsv1.Deployment, w *workload, progress
 	switch {
 	case w.settled || w.completed:
 		return
+	case w.target == nil && !e.in.Sources.Get(SourceRevisions).Readable():
+		return // which ReplicaSet it runs for is not known
 	case d.Spec.Paused:
 		c.Message = "off while paused"
 	case deadline == noDeadline:

@@ -300,9 +300,9 @@ func (e *evaluator) missingWithoutTrace(w *workload, owner string) {
 	if e.namespaceTerminating(w) {
 		return
 	}
-	f := e.finding(PodsMissing, report.Transient, finding.Critical, "%s has not created %s that it wants, and left no event that says why", owner, plural(int(w.missing), "pod", "pods"))
+	f := e.finding(PodsMissing, report.Transient, finding.Critical, "%s has not created %s that it wants, and %s", owner, plural(int(w.missing), "pod", "pods"), e.silence("left no event that says why"))
 	f.Heals, f.Confidence, f.FirstSeen = "maybe", "low", timePtr(w.started)
-	f.Evidence = []finding.Evidence{evidence(owner, "spec.replicas", fmt.Sprintf("%d pods missing, no FailedCreate event within the hour that events live", w.missing), time.Time{})}
+	f.Evidence = []finding.Evidence{evidence(owner, "spec.replicas", fmt.Sprintf("%d pods missing; %s", w.missing, e.silence("no FailedCreate event within the hour that events live")), time.Time{})}
 	if text, lease := e.controllerLease("kube-controller-manager"); text != "" {
 		f.Message, f.Confidence = fmt.Sprintf("%s has not created %s: %s", owner, plural(int(w.missing), "pod", "pods"), text), "high"
 		f.Evidence = append(f.Evidence, lease)

@@ -30,16 +30,20 @@ func (e *evaluator) deployment(d *appsv1.Deployment) *workload {
 	w.revisions = setRevisions(sets)
 	w.target = matching(w.revisions, &d.Spec.Template)
 	e.attachPods(w)
+	known := e.in.Sources.Get(SourceRevisions).Readable()
 	w.setCounts(d.Status.UpdatedReplicas, d.Status.ReadyReplicas, d.Status.AvailableReplicas)
-	if w.target == nil && e.in.Sources.Get(SourceRevisions).Readable() {
+	if w.target == nil && known {
 		w.rep.Counts.Updated = ptr(int32(0)) // the API's number is of the template before
 	}
 	if d.Status.TerminatingReplicas != nil {
 		w.rep.Counts.Terminating = d.Status.TerminatingReplicas
 	}
-	fresh, old := arithmeticSets(w)
-	w.rep.Budget = deploymentBudget(d, w, fresh, old)
-	w.startOfRevision(d.Annotations)
+	w.rep.Budget = deploymentBounds(d, w.desired)
+	if known && w.rep.Budget.Surge != nil {
+		fresh, old := arithmeticSets(w)
+		deploymentMoves(w.rep.Budget, w.desired, fresh, old)
+	}
+	w.startOfRevision()
 
 	observed := d.Status.ObservedGeneration >= d.Generation
 	w.settled = observed && d.Status.UpdatedReplicas == w.desired && d.Status.Replicas == w.desired && d.Status.AvailableReplicas == w.desired
@@ -47,7 +51,7 @@ func (e *evaluator) deployment(d *appsv1.Deployment) *workload {
 	w.completed = observed && progress != nil && progress.Reason == "NewReplicaSetAvailable" && w.target != nil && d.Status.UpdatedReplicas == d.Status.Replicas
 	if w.target != nil && w.target.rs != nil {
 		w.begun = true
-		if counted := int32(len(live(w.newPods()))); ptrOr(w.target.rs.Spec.Replicas, 0) > counted { //nolint:gosec // pods of one workload
+		if counted := int32(len(live(w.newPods()))); counted < ptrOr(w.target.rs.Spec.Replicas, 0) && e.in.Sources.Get(SourcePods).Readable() { //nolint:gosec // pods of one workload
 			w.missing, w.missingOf = ptrOr(w.target.rs.Spec.Replicas, 0)-counted, w.target.uid
 		}
 	}
@@ -138,6 +142,7 @@ func deploymentCondition(d *appsv1.Deployment, kind appsv1.DeploymentConditionTy
 
 // deploymentGates finds what keeps the controller itself from acting, whatever the pods do.
 func (e *evaluator) deploymentGates(d *appsv1.Deployment, w *workload, observed bool, progress *appsv1.DeploymentCondition) {
+	known := e.in.Sources.Get(SourceRevisions).Readable() // else a target that is nil says nothing
 	switch {
 	case progress != nil && progress.Status == corev1.ConditionFalse && progress.Reason == "ReplicaSetCreateError" && w.target == nil:
 		e.setRefused(w, progress)
@@ -150,9 +155,9 @@ func (e *evaluator) deploymentGates(d *appsv1.Deployment, w *workload, observed 
 			return
 		}
 		e.notObserving(w, fmt.Sprintf("generation %d is wanted, the controller has seen %d", d.Generation, d.Status.ObservedGeneration))
-	case w.target == nil && d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType:
+	case w.target == nil && known && d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType:
 		e.recreateWaits(w)
-	case w.target == nil && e.in.Sources.Get(SourceRevisions).Readable():
+	case w.target == nil && known:
 		if !e.setRefused(w, nil) {
 			e.notObserving(w, "no ReplicaSet exists for the present template")
 		}
@@ -168,7 +173,11 @@ func (e *evaluator) deploymentGates(d *appsv1.Deployment, w *workload, observed 
 // generation as observed and the progress deadline never fires.
 func (e *evaluator) setRefused(w *workload, progress *appsv1.DeploymentCondition) bool {
 	text, at := "", time.Time{}
-	if ev := newest(e.eventsOf(w.meta), "ReplicaSetCreateError"); ev != nil && !ev.last.Before(w.meta.CreationTimestamp.Time) {
+	ev := newest(e.eventsOf(w.meta), "ReplicaSetCreateError")
+	if ev != nil && (ev.last.Before(w.meta.CreationTimestamp.Time) || ev.last.Before(templateWritten(w.meta))) {
+		ev = nil // of another template, or of another object of this name
+	}
+	if ev != nil {
 		text, at = ev.message, ev.last
 	}
 	if progress != nil && (text == "" || progress.LastUpdateTime.After(at)) {
@@ -184,8 +193,8 @@ func (e *evaluator) setRefused(w *workload, progress *appsv1.DeploymentCondition
 	if inner.class == report.Fatal {
 		f.Class = report.Fatal
 	}
-	f.FirstSeen, f.Attempts = timePtr(at), attemptsOf(newest(e.eventsOf(w.meta), "ReplicaSetCreateError"))
-	if ev := newest(e.eventsOf(w.meta), "ReplicaSetCreateError"); ev != nil {
+	f.FirstSeen, f.Attempts = timePtr(at), attemptsOf(ev)
+	if ev != nil {
 		f.FirstSeen = timePtr(ev.first)
 	}
 	if f.Attempts == 0 {
@@ -210,7 +219,7 @@ func (e *evaluator) paused(d *appsv1.Deployment, w *workload) {
 		return
 	}
 	what := "it stops where it stands"
-	if w.target == nil {
+	if w.target == nil && e.in.Sources.Get(SourceRevisions).Readable() {
 		what = "no ReplicaSet exists for the new template yet"
 	}
 	f := e.finding(Paused, report.HeldClass, finding.Warning,
@@ -229,7 +238,7 @@ func (e *evaluator) paused(d *appsv1.Deployment, w *workload) {
 func (e *evaluator) recreateWaits(w *workload) {
 	left := selectPods(w.pods, func(p *pod) bool { return !p.dead })
 	if len(left) == 0 {
-		if !e.setRefused(w, nil) {
+		if !e.setRefused(w, nil) && e.in.Sources.Get(SourcePods).Readable() {
 			e.notObserving(w, "no old pods are left and no ReplicaSet exists for the present template")
 		}
 		return
@@ -271,11 +280,11 @@ func (e *evaluator) brokenFloor(w *workload) {
 	w.add(f)
 }
 
-// deploymentAction puts the arithmetic into one sentence.
+// deploymentAction puts the arithmetic into one sentence; without what it counts there is none.
 func (e *evaluator) deploymentAction(d *appsv1.Deployment, w *workload) {
 	b := w.rep.Budget
 	switch {
-	case w.settled:
+	case w.settled, !e.in.Sources.Get(SourceRevisions).Readable(), !e.in.Sources.Get(SourcePods).Readable():
 		return
 	case d.Spec.Paused:
 		w.rep.Action = "nothing while it is paused"
@@ -288,6 +297,8 @@ func (e *evaluator) deploymentAction(d *appsv1.Deployment, w *workload) {
 		default:
 			w.rep.Action = fmt.Sprintf("create up to %d", w.desired)
 		}
+	case b.MayCreate == nil:
+		return
 	case w.missing > 0:
 		w.rep.Action = fmt.Sprintf("wants %s of ReplicaSet %s than exist; may remove %d old (%s)",
 			plural(int(w.missing), "more pod", "more pods"), w.target.name, *b.MayRemove, b.RemoveBecause)

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -104,6 +106,9 @@ func (g *group) finding(w *workload) report.Finding {
 	f := g.Finding
 	f.Pods = podNames(g.pods)
 	slices.Sort(f.Pods)
+	if g.target != "" && len(g.pods) > 1 {
+		f.Message = strings.Replace(f.Message, "node "+g.target+" does not take it", "nodes "+list(targetNodes(g.pods), 6)+" do not take them", 1)
+	}
 	all := live(w.newPods())
 	which := "new"
 	if !g.isNew {
@@ -135,6 +140,16 @@ func (g *group) finding(w *workload) report.Finding {
 	return f
 }
 
+// targetNodes are the nodes that daemon pods are for.
+func targetNodes(pods []*pod) []string {
+	nodes := make([]string, 0, len(pods))
+	for _, p := range pods {
+		nodes = append(nodes, targetNode(p))
+	}
+	slices.Sort(nodes)
+	return slices.Compact(nodes)
+}
+
 // onlyNode names the node that tells sick pods from healthy ones.
 func onlyNode(sick, all []*pod) string {
 	if len(sick) < 2 || len(sick) >= len(all) {
@@ -153,7 +168,7 @@ func onlyNode(sick, all []*pod) string {
 func (e *evaluator) causesOf(w *workload) []*cause {
 	seen, example := map[string]int{}, map[string]*cause{}
 	var causes []*cause
-	for _, p := range e.orderForAsking(w.pods) {
+	for _, p := range oldestFirst(w.pods) {
 		full := e.opts.Wide
 		key := stateKey(p)
 		seen[key]++
@@ -177,8 +192,8 @@ func (e *evaluator) causesOf(w *workload) []*cause {
 // representatives is how many pods of one state are looked at with events and logs of their own.
 const representatives = 3
 
-// orderForAsking puts pods first of whom events are there already, then the oldest: an equal snapshot asks equally.
-func (e *evaluator) orderForAsking(pods []*pod) []*pod {
+// oldestFirst is a fixed order, so that each round of lookups asks for the same pods.
+func oldestFirst(pods []*pod) []*pod {
 	sorted := slices.Clone(pods)
 	slices.SortFunc(sorted, func(a, b *pod) int {
 		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
@@ -188,6 +203,9 @@ func (e *evaluator) orderForAsking(pods []*pod) []*pod {
 
 func stateKey(p *pod) string {
 	var b strings.Builder
+	if c := podCondition(p.Pod, corev1.PodScheduled); c != nil && p.Spec.NodeName == "" {
+		b.WriteString(c.Message) // daemon pods differ in their nodes alone
+	}
 	fmt.Fprintf(&b, "%v %v %v %v %s %s", p.isNew, p.terminating, p.dead, p.ready, p.Status.Reason, map[bool]string{true: "", false: "bound"}[p.Spec.NodeName == ""])
 	for _, s := range append(slices.Clone(p.Status.InitContainerStatuses), p.Status.ContainerStatuses...) {
 		state := "-"
@@ -210,7 +228,10 @@ func podGroups(w *workload, now time.Time) []report.PodGroup {
 	var keys []string
 	for _, p := range w.pods {
 		role := "new"
-		if !p.isNew {
+		switch {
+		case w.ageless:
+			role = ""
+		case !p.isNew:
 			role = "old"
 		}
 		state := podState(p, now)

@@ -147,6 +147,9 @@ func (e *evaluator) undo(w *workload, root *report.Finding, shared bool) {
 	if !holdsFast(root) && root.Code != ReadinessFailing && root.Code != Flapping && w.rep.Verdict != report.Degraded {
 		return
 	}
+	if root.Code != StatefulSetTrap && !e.in.Sources.Get(SourceRevisions).Readable() {
+		return
+	}
 	u := &report.Undo{}
 	w.rep.Undo = u
 	if root.Code != StatefulSetTrap && onlyOld(w, root) {

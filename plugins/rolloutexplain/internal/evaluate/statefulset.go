@@ -41,7 +41,9 @@ func (e *evaluator) statefulSet(s *appsv1.StatefulSet) *workload {
 	w.settled = observed && all && (s.Status.UpdateRevision == s.Status.CurrentRevision && !onDelete || int32(len(current)) >= w.desired || s.Status.UpdatedReplicas >= w.desired) //nolint:gosec // pods
 	w.completed = observed && s.Status.UpdatedReplicas == w.desired && !onDelete && s.Status.CurrentRevision == s.Status.UpdateRevision
 	w.begun = true
-	w.missing, w.missingOf = w.missingOrdinals(start(s)), w.meta.UID
+	if e.in.Sources.Get(SourcePods).Readable() {
+		w.missing, w.missingOf = w.missingOrdinals(start(s)), w.meta.UID
+	}
 	if !observed {
 		e.notObserving(w, fmt.Sprintf("generation %d is wanted, the controller has seen %d", s.Generation, s.Status.ObservedGeneration))
 		return w
@@ -319,6 +321,7 @@ func (e *evaluator) statefulUpdateError(w *workload) {
 
 func (e *evaluator) statefulAction(s *appsv1.StatefulSet, w *workload, old []*pod, partition int32, onDelete bool) {
 	switch {
+	case !e.in.Sources.Get(SourcePods).Readable():
 	case w.has(StatefulSetTrap):
 		w.rep.Action = "nothing: it waits for a broken pod that it does not replace"
 	case onDelete:

@@ -76,9 +76,17 @@ func (w *workload) countPods(e *evaluator) {
 	w.rep.Counts.Restarts, w.rep.Counts.UpdatedReady = ptr(restarts), count32(ready)
 }
 
+// undated takes every pod for one that the rollout waits for, where nothing tells which of them are old.
+func (w *workload) undated() {
+	for _, p := range w.pods {
+		p.isNew = true
+	}
+	w.rep.Counts.Old, w.rep.Counts.UpdatedReady, w.ageless = nil, nil, true
+}
+
 // startOfRevision dates the rollout: evidence that is older than this is not about it. A ReplicaSet that a rollback uses
 // again is older than its rollout; then the workload's own record of writes tells.
-func (w *workload) startOfRevision(_ map[string]string) {
+func (w *workload) startOfRevision() {
 	switch {
 	case w.target == nil:
 		w.started = templateWritten(w.meta)

@@ -274,7 +274,7 @@ func (w *writer) pods(r *report.Rollout) {
 		if w.o.Wide {
 			most = len(g.Pods)
 		}
-		words = append(words, fmt.Sprintf("%d %s %s (%s)", len(g.Pods), g.Role, g.State, several(g.Pods, most)))
+		words = append(words, fmt.Sprintf("%d %s (%s)", len(g.Pods), strings.TrimSpace(g.Role+" "+g.State), several(g.Pods, most)))
 	}
 	w.line("Pods", strings.Join(words, "; "))
 }

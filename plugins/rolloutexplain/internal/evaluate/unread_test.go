@@ -1,0 +1,130 @@
+package evaluate
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
+)
+
+// forbid takes the right for sources away, and with it what they gave.
+func (b *builder) forbid(names ...string) *builder {
+	for _, name := range names {
+		for i := range b.in.Sources {
+			if b.in.Sources[i].Name == name {
+				b.in.Sources[i].State = source.Forbidden
+			}
+		}
+		switch name {
+		case SourcePods:
+			b.in.Pods = nil
+		case SourceRevisions:
+			b.in.ReplicaSets, b.in.ControllerRevisions = nil, nil
+		case SourceEvents:
+			b.in.Events = nil
+		}
+	}
+	return b
+}
+
+// words are everything that a report says.
+func words(r report.Rollout) string {
+	text := string(r.Verdict) + "\n" + r.Summary + "\n" + r.Action
+	for _, f := range r.Findings {
+		text += "\n" + f.Code + " " + f.Message
+		for _, e := range f.Evidence {
+			text += "\n" + e.Value
+		}
+	}
+	for _, c := range r.Clocks {
+		text += "\n" + c.Message
+	}
+	if r.Undo != nil {
+		text += "\n" + r.Undo.Why
+	}
+	return text
+}
+
+// What may not be read is not taken for what is not there.
+func TestWhatIsNotReadIsNotClaimedToBeAbsent(t *testing.T) {
+	recreate := func(b *builder) { b.recreate(); b.d.CreationTimestamp = ago(time.Hour) }
+	for _, tt := range []struct {
+		name    string
+		b       *builder
+		never   []string
+		says    string
+		verdict report.Verdict
+	}{
+		{"Recreate without pods", with(recreate)().forbid(SourcePods), []string{"no old pods are left", "create up to"}, "cannot be read", report.Unknown},
+		{"Recreate without ReplicaSets", with(recreate)().forbid(SourceRevisions), []string{"no old pods are left", "no ReplicaSet exists", "create up to"}, "", report.Unknown},
+		{"Recreate without both", with(recreate)().forbid(SourcePods, SourceRevisions), []string{"no old pods are left", "no ReplicaSet exists", "create up to"}, "cannot be read", report.Unknown},
+		{"paused without ReplicaSets", with(func(b *builder) { b.d.Spec.Paused = true })().forbid(SourceRevisions), []string{"no ReplicaSet exists"}, "paused", report.Held},
+		{"a rolling update without both", with(keepAsIs)().forbid(SourcePods, SourceRevisions), []string{"may create", "wants", "0 wanted", "before the new ReplicaSet exists"}, "cannot be read", report.Unknown},
+		{"a rolling update without pods", with(keepAsIs)().forbid(SourcePods), []string{"may create", "more pod"}, "cannot be read", report.Unknown},
+		{"a StatefulSet without pods", statefulCase(keepSet).forbid(SourcePods), []string{"create 2 pods"}, "cannot be read", report.Unknown},
+		{"missing pods without events", with(func(b *builder) { b.missing("") })().forbid(SourceEvents), []string{"left no event", "no FailedCreate event"}, "cannot be read", report.Progressing},
+		{"a silent kubelet without events", with(func(b *builder) { b.x().Status.ContainerStatuses = nil })().forbid(SourceEvents), []string{"left no event"}, "cannot be read", report.Progressing},
+	} {
+		got := Evaluate(tt.b.in, now, Options{}).Items[0]
+		text := words(got)
+		for _, never := range tt.never {
+			if strings.Contains(text, never) {
+				t.Errorf("%s: claims %q:\n%s", tt.name, never, text)
+			}
+		}
+		if got.Verdict != tt.verdict || !strings.Contains(text, tt.says) {
+			t.Errorf("%s: want %s and %q:\n%s", tt.name, tt.verdict, tt.says, text)
+		}
+		if b := got.Budget; b != nil && b.MayCreate != nil && !tt.b.in.Sources.Get(SourceRevisions).Readable() {
+			t.Errorf("%s: counts what it has not read: %+v", tt.name, b)
+		}
+	}
+}
+
+func keepAsIs(*builder) {}
+
+// Only the revisions tell which pods of a DaemonSet are old.
+func TestADaemonSetWithoutItsRevisionsHasNoOldPods(t *testing.T) {
+	make := func() *builder {
+		b := daemonCase(keepDaemon)
+		b.status(crashed(1, 5, "Error"))
+		return b
+	}
+	if got := Evaluate(make().in, now, Options{}).Items[0]; got.Undo == nil || !strings.Contains(got.Summary, "new pod agent-b") {
+		t.Fatalf("the fixture shows nothing: %s", words(got))
+	}
+	got := Evaluate(make().forbid(SourceRevisions).in, now, Options{}).Items[0]
+	if got.Verdict != report.Stuck || got.Undo != nil || strings.Contains(words(got), "old") || !strings.HasPrefix(got.Summary, "pod agent-b: ") {
+		t.Errorf("%s\nundo %+v", words(got), got.Undo)
+	}
+	if got.Counts.Old != nil || got.Counts.UpdatedReady != nil {
+		t.Errorf("counts what nothing tells: %+v", got.Counts)
+	}
+	for _, g := range got.Pods {
+		if g.Role != "" {
+			t.Errorf("%+v", g)
+		}
+	}
+}
+
+// A refusal of the template before says nothing of this one: the controller-manager may be down since.
+func TestARefusalOfAnOlderTemplateIsNotTheReason(t *testing.T) {
+	make := func(written time.Duration) report.Rollout {
+		b := deploymentCase()
+		b.d.Generation = 3
+		b.event("d", "ReplicaSetCreateError", `Failed to create new replica set "api-2": replicasets.apps "api-2" is forbidden: exceeded quota: sets, requested: count/replicasets.apps=1, used: count/replicasets.apps=1, limited: count/replicasets.apps=1`, 5)
+		b.d.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "kubectl", FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:template":{}}}`), Time: ptr(ago(written))}}
+		b.in.Events[0].FirstTimestamp, b.in.Events[0].LastTimestamp = ago(5*time.Minute), ago(5*time.Minute)
+		return Evaluate(b.in, now, Options{}).Items[0]
+	}
+	if got := make(10 * time.Minute); got.Findings[0].Code != ReplicaSetCreateError {
+		t.Errorf("refused after it was written: %s", words(got))
+	}
+	if got := make(time.Minute); got.Findings[0].Code != ControllerNotObserving {
+		t.Errorf("refused before it was written: %s", words(got))
+	}
+}
