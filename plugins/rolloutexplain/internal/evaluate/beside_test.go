@@ -223,3 +223,50 @@ func TestTriedByHand(t *testing.T) {
 		}
 	}
 }
+
+// One reason on many nodes is one cause that names them all; what holds for one node is not said of another.
+func TestDaemonPodsThatNoNodeTakesNameAllTheirNodes(t *testing.T) {
+	pinned := func(b *builder, node, why, cpu string) {
+		p := b.ownedPod("agent-"+node, "DaemonSet", "ds", "r2", waiting("", ""), time.Minute)
+		p.Spec.NodeName = ""
+		p.Spec.Containers[0].Resources.Requests = corev1.ResourceList{"cpu": quantity(cpu)}
+		p.Spec.Affinity = &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{
+			{MatchFields: []corev1.NodeSelectorRequirement{{Key: "metadata.name", Operator: corev1.NodeSelectorOpIn, Values: []string{node}}}},
+		}}}}
+		p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable", Message: "0/3 nodes are available: 1 " + why + ", 2 node(s) didn't satisfy plugin(s) [NodeAffinity].", LastTransitionTime: ago(time.Minute)}}
+	}
+	for _, tt := range []struct {
+		second, cpu string
+		want        []string
+	}{
+		{"Insufficient cpu", "900", []string{"all 2 pods: nodes w1, w2 do not take them: Insufficient cpu; node w1: needs 900 cpu"}},
+		{"Insufficient memory", "900", []string{"pod agent-w1: node w1 does not take it: Insufficient cpu", "pod agent-w2: node w2 does not take it: Insufficient memory"}},
+		{"Insufficient cpu", "1", []string{"pod agent-w1: node w1 does not take it: Insufficient cpu", "pod agent-w2: node w2 does not take it: Insufficient cpu\n"}},
+	} {
+		b := daemonCase(func(ds *appsv1.DaemonSet) { ds.Status.NumberAvailable, ds.Status.NumberReady = 0, 0 })
+		b.in.Pods = nil
+		pinned(b, "w1", "Insufficient cpu", "900")
+		pinned(b, "w2", tt.second, tt.cpu)
+		text := words(Evaluate(b.in, now, Options{}).Items[0])
+		for _, want := range tt.want {
+			if !strings.Contains(text, want) {
+				t.Errorf("does not say %q:\n%s", want, text)
+			}
+		}
+	}
+}
+
+// A label to spread over that no node has is a slip, not a shortage.
+func TestSpreadingOverALabelThatNoNodeHasDoesNotHeal(t *testing.T) {
+	spread := func(key string) *report.Finding {
+		b := unscheduledFor("0/2 nodes are available: 2 node(s) didn't match pod topology spread constraints (missing required label).")()
+		b.x().Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: key, WhenUnsatisfiable: corev1.DoNotSchedule}}
+		return findingOf(Evaluate(b.in, now, Options{}), TopologySpread)
+	}
+	if f := spread("rack"); f.Heals != "no" || f.Class != report.Likely || !strings.Contains(f.Message, "label rack, which no node has") {
+		t.Errorf("%+v", f)
+	}
+	if f := spread("kubernetes.io/hostname"); f.Heals != "maybe" {
+		t.Errorf("nodes have that label: %+v", f)
+	}
+}

@@ -117,6 +117,11 @@ func (e *evaluator) classByNodes(w *workload, p *pod, c *cause, fits []nodeFit, 
 		c.then(e.cluster(finding.Read, "labels and taints of the nodes", "get", "nodes", "-o", "custom-columns=NAME:.metadata.name,TAINTS:.spec.taints[*].key,UNSCHEDULABLE:.spec.unschedulable,LABELS:.metadata.labels"))
 	case c.Code == HostPortTaken || c.Code == PodAffinityUnmet:
 		e.classByOthers(w, p, c)
+	case c.Code == TopologySpread:
+		if key := absentTopology(p, fits); key != "" {
+			c.Class, c.Heals = report.Likely, "no"
+			c.Message += fmt.Sprintf("; it spreads over label %s, which no node has", key)
+		}
 	case c.Code == InsufficientResources || c.Code == TooManyPods || c.Code == Unschedulable:
 		if c.Code == Unschedulable && room && !slices.ContainsFunc(open, func(f nodeFit) bool { return f.lacks == "" }) {
 			c.recode(InsufficientResources) // of the nodes that are wanted each lacks room: the others do not matter
@@ -128,7 +133,11 @@ func (e *evaluator) classByNodes(w *workload, p *pod, c *cause, fits []nodeFit, 
 func (e *evaluator) classByRoom(w *workload, c *cause, open []nodeFit, room, faults bool) {
 	best := open[0]
 	if best.free != "" {
-		c.Message += fmt.Sprintf("; nearest is node %s: %s", best.node.Name, best.free)
+		which := "nearest is node "
+		if c.target != "" {
+			which = "node "
+		}
+		c.Message += fmt.Sprintf("; %s%s: %s", which, best.node.Name, best.free)
 	}
 	never := !slices.ContainsFunc(open, func(f nodeFit) bool { return !f.never })
 	c.then(e.cluster(finding.Read, "room on the nodes", "nodeinfo"))

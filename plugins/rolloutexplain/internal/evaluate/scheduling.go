@@ -137,7 +137,7 @@ func schedulingCode(text string) string {
 func (e *evaluator) decodeScheduling(w *workload, p *pod, c *corev1.PodCondition) *cause {
 	message := oneLine(c.Message)
 	total, terms := parseScheduling(message)
-	var code string
+	var code, why string
 	what := "it cannot be scheduled: " + message
 	pinned := targetNode(p) // a DaemonSet's pod is for one node: what the others say is that they are not it
 	if pinned != "" {
@@ -157,13 +157,18 @@ func (e *evaluator) decodeScheduling(w *workload, p *pod, c *corev1.PodCondition
 		what = fmt.Sprintf("no node of %d takes it: %s", total, sayTerms(terms))
 		if pinned != "" {
 			what = fmt.Sprintf("node %s does not take it: %s", pinned, strings.TrimPrefix(chosen.text, "node(s) "))
+			why = chosen.text
 		}
 	}
 	found := e.cause(p, stageSchedule, code, report.Transient, "%s", what)
 	found.Severity = finding.Critical
 	found.withKey(code).since(c.LastTransitionTime.Time).by(evidence("Pod "+p.Name, "status.conditions[PodScheduled]", message, c.LastTransitionTime.Time))
+	found.target = pinned
 	e.schedulingDetail(w, p, found, terms, message)
 	e.autoscaler(p, found)
+	if pinned != "" { // what holds for one node need not hold for another
+		found.key += why + string(found.Class)
+	}
 	if p.Status.NominatedNodeName != "" {
 		found.Class, found.Heals, found.Code, found.Title = report.Transient, "yes", Preempting, titleOf(Preempting)
 		found.Message = fmt.Sprintf("the scheduler makes room for it on node %s by preempting other pods", p.Status.NominatedNodeName)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 )
 
@@ -27,6 +29,17 @@ func (e *evaluator) nodesInTrouble(c *cause, fits []nodeFit) {
 
 func firstFault(fits []nodeFit) string {
 	return fits[slices.IndexFunc(fits, func(f nodeFit) bool { return f.fault })].node.Name
+}
+
+// absentTopology is the label by which a pod must be spread and that no node has.
+func absentTopology(p *pod, fits []nodeFit) string {
+	for _, t := range p.Spec.TopologySpreadConstraints {
+		has := func(f nodeFit) bool { _, ok := f.node.Labels[t.TopologyKey]; return ok }
+		if t.WhenUnsatisfiable == corev1.DoNotSchedule && !slices.ContainsFunc(fits, has) {
+			return t.TopologyKey
+		}
+	}
+	return ""
 }
 
 func (c *cause) recode(code string) { c.Code, c.Title, c.key = code, titleOf(code), code }
