@@ -51,7 +51,7 @@ func diffTemplates(from, to *corev1.PodTemplateSpec) []report.Change {
 var parts = regexp.MustCompile(`^(?:(?:init|ephemeral)?[cC]ontainers\[[^\]]*\]|volumes\[[^\]]*\]|affinity)`)
 
 // partOf names the container, probe or volume of a leaf that the other template does not have at all.
-func partOf(path string, other map[string]string) string {
+func partOf(path string, other map[string]leaf) string {
 	for _, part := range []string{parts.FindString(path), innerPart.FindString(path)} {
 		if part == "" || part == path {
 			continue
@@ -79,9 +79,13 @@ func weight(path string) int {
 	return 99
 }
 
-func show(path, value string) string {
-	if name, ok := envName(path); ok && LooksSecret(name) && !strings.HasPrefix(value, "from ") {
+func show(path string, v leaf) string {
+	value := v.text
+	if name, ok := envName(path); ok && LooksSecret(name) && !v.reference {
 		return masked
+	}
+	if strings.HasSuffix(path, ".args") || strings.HasSuffix(path, ".command") {
+		value = maskWords(value, func(string) string { return masked })
 	}
 	if r := []rune(value); len(r) > 200 {
 		return string(r[:200]) + "…"
@@ -98,8 +102,14 @@ func envName(path string) (string, bool) {
 	return name, ok
 }
 
+// leaf is one value of a template; a reference says where a variable's value is, and holds nothing of it.
+type leaf struct {
+	text      string
+	reference bool
+}
+
 // flatten gives every leaf of a template by its path. The hash label is the controller's own.
-func flatten(t *corev1.PodTemplateSpec) map[string]string {
+func flatten(t *corev1.PodTemplateSpec) map[string]leaf {
 	data, err := json.Marshal(withoutHash(t))
 	if err != nil {
 		return nil
@@ -108,7 +118,7 @@ func flatten(t *corev1.PodTemplateSpec) map[string]string {
 	if json.Unmarshal(data, &tree) != nil {
 		return nil
 	}
-	leaves := map[string]string{}
+	leaves := map[string]leaf{}
 	if spec, ok := tree["spec"].(map[string]any); ok {
 		walk("", spec, leaves)
 	}
@@ -119,7 +129,7 @@ func flatten(t *corev1.PodTemplateSpec) map[string]string {
 	return leaves
 }
 
-func walk(path string, value any, leaves map[string]string) {
+func walk(path string, value any, leaves map[string]leaf) {
 	switch v := value.(type) {
 	case map[string]any:
 		if from, ok := sourceOf(path, v); ok {
@@ -131,7 +141,7 @@ func walk(path string, value any, leaves map[string]string) {
 		}
 	case []any:
 		if words, ok := plainWords(v); ok {
-			leaves[path] = words
+			leaves[path] = leaf{text: words}
 			return
 		}
 		named := map[string]int{}
@@ -149,19 +159,19 @@ func walk(path string, value any, leaves map[string]string) {
 			}
 		}
 	default:
-		leaves[path] = fmt.Sprint(v)
+		leaves[path] = leaf{text: fmt.Sprint(v)}
 	}
 }
 
 // sourceOf shortens an environment variable to its value or where it comes from.
-func sourceOf(path string, v map[string]any) (string, bool) {
+func sourceOf(path string, v map[string]any) (leaf, bool) {
 	if !strings.Contains(path, ".env[") || !strings.HasSuffix(path, "]") {
-		return "", false
+		return leaf{}, false
 	}
 	from, ok := v["valueFrom"].(map[string]any)
 	if !ok {
 		value, _ := v["value"].(string)
-		return value, true
+		return leaf{text: value}, true
 	}
 	for kind, ref := range from {
 		m, _ := ref.(map[string]any)
@@ -171,9 +181,9 @@ func sourceOf(path string, v map[string]any) (string, bool) {
 				parts = append(parts, s)
 			}
 		}
-		return "from " + strings.TrimSuffix(strings.TrimSuffix(kind, "KeyRef"), "Ref") + " " + strings.Join(parts, "/"), true
+		return leaf{"from " + strings.TrimSuffix(strings.TrimSuffix(kind, "KeyRef"), "Ref") + " " + strings.Join(parts, "/"), true}, true
 	}
-	return "", true
+	return leaf{}, true
 }
 
 func plainWords(v []any) (string, bool) {

@@ -3,6 +3,7 @@ package evaluate
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -79,9 +80,28 @@ func (m masker) hide(value string) string {
 	return fmt.Sprintf("masked-%d", m[value])
 }
 
+// The ways in which a command line gives a name its value: --password=x or PASSWORD=x, and --password x.
+var assigned = []*regexp.Regexp{regexp.MustCompile(`([A-Za-z_][\w.-]*)(=)(\S+)`), regexp.MustCompile(`(--?[A-Za-z][\w.-]*)(\s+)([^\s-]\S*)`)}
+
+// maskWords hides values in a command line whose names look secret.
+func maskWords(words string, hide func(string) string) string {
+	for _, way := range assigned {
+		words = way.ReplaceAllStringFunc(words, func(word string) string {
+			m := way.FindStringSubmatch(word)
+			if !LooksSecret(m[1]) {
+				return word
+			}
+			return m[1] + m[2] + hide(m[3])
+		})
+	}
+	return words
+}
+
 func (m masker) spec(s *corev1.PodSpec) {
 	for _, list := range [][]corev1.Container{s.InitContainers, s.Containers} {
 		for i := range list {
+			m.words(list[i].Command)
+			m.words(list[i].Args)
 			for k := range list[i].Env {
 				if v := &list[i].Env[k]; LooksSecret(v.Name) {
 					v.Value = m.hide(v.Value)
@@ -90,6 +110,19 @@ func (m masker) spec(s *corev1.PodSpec) {
 		}
 	}
 }
+
+// words hides flags' values in a command line: a flag may stand before its value in a word of its own.
+func (m masker) words(list []string) {
+	for i := range list {
+		if i > 0 && loneFlag.MatchString(list[i-1]) && LooksSecret(list[i-1]) && !strings.HasPrefix(list[i], "-") {
+			list[i] = m.hide(list[i])
+			continue
+		}
+		list[i] = maskWords(list[i], m.hide)
+	}
+}
+
+var loneFlag = regexp.MustCompile(`^--?[A-Za-z][\w.-]*$`)
 
 // tree hides the same in a template without a type: {"name": "DB_PASSWORD", "value": "…"}.
 func (m masker) tree(v any) {
@@ -104,12 +137,28 @@ func (m masker) tree(v any) {
 				delete(a, corev1.LastAppliedConfigAnnotation)
 			}
 		}
-		for _, inner := range v {
+		for key, inner := range v {
+			if list, ok := inner.([]any); ok && (key == "args" || key == "command") {
+				m.anyWords(list)
+			}
 			m.tree(inner)
 		}
 	case []any:
 		for _, inner := range v {
 			m.tree(inner)
+		}
+	}
+}
+
+func (m masker) anyWords(list []any) {
+	words := make([]string, len(list))
+	for i := range list {
+		words[i], _ = list[i].(string)
+	}
+	m.words(words)
+	for i := range list {
+		if _, ok := list[i].(string); ok {
+			list[i] = words[i]
 		}
 	}
 }
