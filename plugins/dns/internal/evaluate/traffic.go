@@ -163,7 +163,7 @@ func ruleUpstreamSilent(w *world) []finding.Finding {
 		bad := map[string][]string{}
 		var evidence []finding.Evidence
 		for _, a := range b.Answers {
-			if a.Error != "" || a.Rcode == "SERVFAIL" || a.Rcode == "REFUSED" {
+			if unusable(a) {
 				bad[a.Server] = append(bad[a.Server], a.Transport)
 				evidence = append(evidence, seen("answer beside "+b.Pod.Name, a.Server+" "+a.Transport, "%s", said(a)))
 			}
@@ -178,14 +178,18 @@ func ruleUpstreamSilent(w *world) []finding.Finding {
 	return list
 }
 
+func unusable(a report.Answer) bool {
+	return a.Error != "" || a.Rcode == "SERVFAIL" || a.Rcode == "REFUSED"
+}
+
 // neverAnswered: health checks that fail, and not one answer since the replica's start. Checks that failed once and an
-// upstream that answers again are no finding.
+// upstream that answers again are no finding, nor is one whose silence ruleUpstream has seen in an answer.
 func (w *world) neverAnswered() []finding.Finding {
 	at := map[string][]finding.Evidence{}
 	zones := map[string]string{}
 	for _, p := range w.Probes {
 		for _, u := range w.upstreams(p) {
-			if u.HealthcheckFail != nil && *u.HealthcheckFail > 0 && u.Queries != nil && *u.Queries == 0 {
+			if u.HealthcheckFail != nil && *u.HealthcheckFail > 0 && u.Queries != nil && *u.Queries == 0 && (u.Probe == nil || !unusable(*u.Probe)) {
 				at[u.To] = append(at[u.To], seen("metrics of "+p.Pod, "healthcheck_failures_total", "%.0f for %s, and no answer", *u.HealthcheckFail, u.To))
 				zones[u.To] = u.Zone
 			}

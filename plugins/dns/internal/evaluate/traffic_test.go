@@ -1,6 +1,7 @@
 package evaluate
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -40,6 +41,21 @@ func TestEveryUpstreamOfTheCorefileHasItsOwnRow(t *testing.T) {
 	}
 	if u.Headline != "UpstreamSilent" || len(u.Findings) != 1 || !strings.Contains(u.Summary, "upstream 192.0.2.9:53 for names under corp.test. has never answered 1 of 2 replicas") {
 		t.Errorf("%s %s %+v", u.Verdict, u.Summary, u.Findings)
+	}
+	dead := in
+	dead.Probes = slices.Clone(in.Probes)
+	for i := range dead.Probes {
+		p := &dead.Probes[i]
+		p.Metrics = []Sample{{Name: "coredns_proxy_healthcheck_failures_total", Labels: map[string]string{"to": "192.0.2.53:53"}, Value: 9}}
+		p.Answers = slices.Clone(p.Answers)
+		for a := range p.Answers {
+			if p.Answers[a].Name == in.External {
+				p.Answers[a].Rcode = "SERVFAIL"
+			}
+		}
+	}
+	if u := Upstreams(dead, noon, Options{Slow: time.Second}); u.Headline != "UpstreamFails" || len(u.Findings) != 1 {
+		t.Errorf("one dead upstream is told twice: %+v", u.Findings)
 	}
 	in.Probes[0].Metrics = append(in.Probes[0].Metrics, Sample{Name: "coredns_proxy_request_duration_seconds", Labels: map[string]string{"to": "192.0.2.9:53", "rcode": "NOERROR"}, Count: 3})
 	if u = Upstreams(in, noon, Options{Slow: time.Second}); u.Verdict != report.Healthy {
