@@ -232,6 +232,24 @@ func TestUnreadInputDoesNotHoldTheEndBack(t *testing.T) {
 	}
 }
 
+// A line that stalls is no end: what comes after the command's own word still counts.
+func TestAStalledLineAfterTheTrailerLosesNothing(t *testing.T) {
+	t.Parallel()
+	c := execServer(t, func(conn *gorilla.Conn, n string) {
+		say(conn, channelOut, "first")
+		say(conn, channelErr, trailerOf(n, 0))
+		time.Sleep(letGo + 2*time.Second) // no pong either: nobody reads here
+		say(conn, channelOut, "rest")
+		say(conn, channelStatus, success)
+		bye(conn)
+	})
+	var stdout bytes.Buffer
+	code, err := c.Exec(t.Context(), []string{"cat"}, Streams{In: strings.NewReader("x"), Out: &stdout})
+	if code != 0 || err != nil || stdout.String() != "firstrest" {
+		t.Errorf("code %d, err %v, stdout %q", code, err, stdout.String())
+	}
+}
+
 // A reader that pauses for longer than the stream's silence limit must lose nothing: the stream is read all the same.
 func TestPausedReaderLosesNothing(t *testing.T) {
 	const size = 12 << 20 // more than a spool holds in memory

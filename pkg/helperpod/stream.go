@@ -65,7 +65,9 @@ type stream struct {
 	conn    *gorilla.Conn
 	writing sync.Mutex
 	silence time.Duration
-	ending  atomic.Bool // the read deadline is no longer that of a line's silence
+	ending  atomic.Bool  // the read deadline is no longer that of a line's silence
+	quiet   atomic.Int64 // since the command's own word that it ended: when something came last, in Unix nanoseconds
+	let     atomic.Bool  // the line works, and nothing more comes
 }
 
 // dial opens a stream. The error keeps its type, so that the caller can decide on the SPDY fallback.
@@ -134,6 +136,9 @@ func (s *stream) receive(local Streams) ended {
 		raw    []byte
 		extend = func(string) error { // at every pong and message
 			end.heard = time.Now()
+			if s.letGo() {
+				return nil
+			}
 			return s.conn.SetReadDeadline(end.heard.Add(s.silence))
 		}
 	)
@@ -146,11 +151,14 @@ func (s *stream) receive(local Streams) ended {
 			if !end.clean {
 				end.err = err
 			}
-			end.let = s.ending.Load() && end.status == nil && os.IsTimeout(err)
+			end.let = s.let.Load() && end.status == nil && os.IsTimeout(err)
 			return end
 		}
 		if kind != gorilla.BinaryMessage || len(message) == 0 {
 			continue
+		}
+		if s.quiet.Load() != 0 {
+			s.quiet.Store(time.Now().UnixNano())
 		}
 		if !s.ending.Load() {
 			_ = extend("") // data is a sign of life too
@@ -169,13 +177,25 @@ func (s *stream) receive(local Streams) ended {
 			}
 		}
 		if end.status == nil && local.In != nil && local.over != nil && local.over() {
-			s.expectEnd(letGo) // anew after each message: what comes late still comes
+			s.quiet.Store(time.Now().UnixNano()) // anew after each message: what comes late still comes
 		}
 		if err != nil {
 			end.err = err
 			return end
 		}
 	}
+}
+
+// letGo ends the reading when the line was quiet for long enough after the command's own word. It is asked at a pong, which
+// proves that the line works, and where a ping cannot be sent because unread input stands in its way.
+func (s *stream) letGo() bool {
+	at := s.quiet.Load()
+	if at == 0 || s.ending.Load() || time.Since(time.Unix(0, at)) < letGo {
+		return false
+	}
+	s.let.Store(true)
+	_ = s.conn.SetReadDeadline(time.Now())
+	return true
 }
 
 // expectEnd makes a deadline of the next read that no pong and no ping puts off.
@@ -206,7 +226,7 @@ func (s *stream) ping(stop <-chan struct{}) {
 		}
 		err := s.conn.WriteControl(gorilla.PingMessage, nil, time.Now().Add(time.Second))
 		var timeout interface{ Timeout() bool }
-		if errors.As(err, &timeout) && timeout.Timeout() && !s.ending.Load() {
+		if errors.As(err, &timeout) && timeout.Timeout() && !s.ending.Load() && !s.letGo() {
 			_ = s.conn.SetReadDeadline(time.Now().Add(s.silence))
 		}
 	}

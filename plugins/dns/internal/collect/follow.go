@@ -38,8 +38,9 @@ type follower struct {
 
 // tail is one container's log.
 type tail struct {
-	open bool
-	last time.Time // of the last line given
+	open  bool
+	last  time.Time // of the last line given
+	again time.Time // what the stream before this one gave goes up to here
 }
 
 // event is a line of a container's log, or the end of its stream.
@@ -67,7 +68,8 @@ func (c *Collector) Follow(ctx context.Context, in evaluate.Input, t Tail) error
 	f.open(ctx, in.Pods)
 	f.begun = c.Cluster.Clock.Now()
 	selector := labels.SelectorFromSet(service.Spec.Selector).String()
-	if workload := evaluate.FindWorkload(service, in.Deployments, in.DaemonSets); workload != nil && !evaluate.Selects(service, workload.Template.Labels) {
+	workload := evaluate.FindWorkload(service, in.Deployments, in.DaemonSets)
+	if workload != nil && !evaluate.Selects(service, workload.Template.Labels) {
 		selector = workload.Pods().String()
 	}
 	tick := time.NewTicker(relist)
@@ -82,9 +84,16 @@ func (c *Collector) Follow(ctx context.Context, in evaluate.Input, t Tail) error
 			}
 		case <-tick.C:
 			list, err := c.client.CoreV1().Pods(service.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
 			f.Complain("pods", err)
 			if err == nil {
-				f.open(ctx, list.Items)
+				pods := list.Items
+				if own := evaluate.DNSPods(pods, workload); len(own) > 0 || workload != nil {
+					pods = own
+				}
+				f.open(ctx, pods)
 			}
 		}
 	}
@@ -108,10 +117,10 @@ func (f *follower) take(e event) error {
 	}
 	stamp, _, _ := strings.Cut(e.line, " ")
 	if at, err := time.Parse(time.RFC3339Nano, stamp); err == nil {
-		if !at.After(t.last) { // SinceTime has whole seconds: the stream before gave this one
+		if !at.After(t.again) { // SinceTime has whole seconds: the stream before gave this one
 			return nil
 		}
-		t.last = at
+		t.last = at // lines of one write can share it (conmon)
 	}
 	f.given = true
 	f.Complain(e.id, nil)
@@ -133,7 +142,7 @@ func (f *follower) open(ctx context.Context, pods []corev1.Pod) {
 		if t.open {
 			continue
 		}
-		t.open = true
+		t.open, t.again = true, t.last
 		o := &corev1.PodLogOptions{Follow: true, Timestamps: true, Container: dnsContainer(pod)}
 		switch few, seconds := int64(10), int64(f.Since.Seconds()); {
 		case !t.last.IsZero():

@@ -154,6 +154,17 @@ func TestABrokenStreamIsTakenUpAfterItsLastLine(t *testing.T) {
 	}
 }
 
+// conmon, of CRI-O, gives every line of one write the same time.
+func TestLinesOfOneMomentAreAllGiven(t *testing.T) {
+	t.Parallel()
+	const at = "2026-01-01T10:00:00.000000001Z "
+	s := &logServer{pods: []corev1.Pod{logPod("a", "id-a")}, streams: map[string][]http.HandlerFunc{"a": {lines(at+"one", at+"three", at+"two")}}}
+	got, err := follow(t, s, 3)
+	if d := cmp.Diff([]string{"a: " + at + "one", "a: " + at + "three", "a: " + at + "two"}, got.lines); d != "" || !errors.Is(err, errEnough) {
+		t.Error(err, d)
+	}
+}
+
 func TestARefusedLogEndsTheFollowing(t *testing.T) {
 	t.Parallel()
 	s := &logServer{pods: []corev1.Pod{logPod("a", "id-a")}, streams: map[string][]http.HandlerFunc{"a": {refused(http.StatusForbidden, metav1.StatusReasonForbidden)}}}

@@ -161,7 +161,7 @@ func Explain(in Input, now time.Time, o Options, name string, libcs []resolver.L
 	}
 	w.settle(&out.Header, all)
 	switch {
-	case len(out.Findings) > 0:
+	case out.Verdict != report.Healthy:
 	case first.Outcome == walkUnknown:
 		out.Verdict, out.Summary = report.Unknown, fmt.Sprintf("whether %s is found is not known: no server could be asked for %s", name, strings.TrimSuffix(first.Steps[len(first.Steps)-1].Name, "."))+w.unaskedBecause()
 	default:

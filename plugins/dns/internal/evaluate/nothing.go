@@ -297,7 +297,7 @@ func (w *world) zoneElsewhere(fqdn string) *finding.Finding {
 	}
 	_, served := records.FromCorefile(w.conf)
 	for _, d := range w.clusterDomains() {
-		if !corefile.InZone(fqdn, d.Value) || served && slices.Contains(w.records.Zones, d.Value) {
+		if !corefile.InZone(fqdn, d.Value) || records.Serves(w.conf, d.Value) {
 			continue
 		}
 		if list := ruleZoneNotServed(w); len(list) > 0 {
@@ -325,7 +325,7 @@ func (w *world) clusterDomains() []resolver.Value {
 	}
 	if w.From != nil {
 		for _, s := range w.conf0().Searches {
-			if domain, ok := strings.CutPrefix(s, "svc."); ok {
+			if domain, ok := strings.CutPrefix(s, "svc."); ok && slices.Contains(w.conf0().Searches, w.From.Pod.Namespace+"."+s) { // as a kubelet writes it
 				list = append(list, resolver.Value{Value: corefile.Fqdn(domain), From: "the search list of pod " + w.From.Pod.Namespace + "/" + w.From.Pod.Name})
 			}
 		}

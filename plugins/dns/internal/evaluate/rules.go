@@ -27,7 +27,7 @@ func (w *world) allRules() []rule {
 
 // explains says which findings another one makes needless: a consequence is not reported beside its cause.
 var explains = map[string][]string{
-	"NoDNSService":            {"DNSPodsNotReady", "ServiceSelectsNothing"},
+	"NoDNSService":            {"DNSPodsNotReady"},
 	"DNSScaledToZero":         {"DNSPodsNotReady", "ServiceSelectsNothing", "PathBlocked", "PathServiceBlocked"},
 	"ForwardingLoop":          {"DNSPodsNotReady", "ReplicaNotReady", "ReplicaSilent", "ReplicaRestarted", "UpstreamFails", "UpstreamSlow", "ClusterNamesFail", "ForwardsToItself", "PathBlocked", "PathReplicaBlocked", "PathServiceBlocked", "ServfailShare"},
 	"CorefileInvalid":         {"ReloadFailed", "DNSPodsNotReady", "ReplicaNotReady", "ReplicaSilent", "ReplicaRestarted", "ClusterNamesFail", "ZoneNotServed", "PathBlocked", "PathReplicaBlocked", "PathServiceBlocked"},

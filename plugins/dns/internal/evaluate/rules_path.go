@@ -187,7 +187,7 @@ func (w *world) policyProof(transports []string) (finding.Severity, string, []fi
 	answered, asked := map[string]bool{}, false
 	var proof []finding.Evidence
 	for _, a := range w.From.Answers {
-		if !slices.Contains(transports, a.Transport) {
+		if !slices.Contains(transports, a.Transport) || linkLocal(a.Server) { // a policy does not close the way to the own node
 			continue
 		}
 		asked = true
@@ -421,8 +421,8 @@ func ServersOf(in Input) (servers []string, q records.Question) {
 	}
 	if w.From != nil {
 		for _, ip := range w.kubeletFor(w.From.Pod.Spec.NodeName).ClusterDNS {
-			if linkLocal(ip) && !slices.Contains(servers, ip) {
-				servers = append(servers, ip) // a cache of the node, which only its pods can ask
+			if (linkLocal(ip) || w.cloudMayServe(ip)) && !slices.Contains(servers, ip) {
+				servers = append(servers, ip) // a cache of the node, or the cloud's, which only its pods can ask
 			}
 		}
 	}

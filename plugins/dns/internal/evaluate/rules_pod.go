@@ -46,6 +46,8 @@ func (w *world) serves(ip string) bool {
 
 // cloudRange holds the resolvers of clouds, which know no name of a cluster
 // (https://docs.aws.amazon.com/vpc/latest/userguide/AmazonDNS-concepts.html, https://cloud.google.com/compute/docs/internal-dns).
+//
+// The DNS of some clusters is the cloud's own (https://cloud.google.com/kubernetes-engine/docs/how-to/cloud-dns).
 var cloudRange = netip.MustParsePrefix("169.254.169.0/24")
 
 func linkLocal(ip string) bool {
@@ -62,6 +64,23 @@ func (w *world) answeredAt(ip string) (asked, answered bool) {
 		asked, answered = asked || a.Server == ip, answered || a.Server == ip && a.Rcode != ""
 	}
 	return asked, answered
+}
+
+// cloudMayServe: an address in the cloud's range is wrong only when the suspect asked it for a name of the cluster and did
+// not get that.
+func (w *world) cloudMayServe(ip string) bool {
+	address, err := netip.ParseAddr(ip)
+	if err != nil || !cloudRange.Contains(address) {
+		return false
+	}
+	asked, right := false, false
+	if w.From != nil {
+		for _, a := range w.From.Answers {
+			mine := a.Server == ip && a.Name == w.control()
+			asked, right = asked || mine, right || mine && w.right(a)
+		}
+	}
+	return right || !asked
 }
 
 // localSilent: no DaemonSet is a cache at the address, and the suspect asked it in vain.
@@ -129,12 +148,20 @@ func rulePodConfig(w *world) []finding.Finding {
 	case spec.DNSPolicy == corev1.DNSDefault && !usesCluster:
 		add("DNSPolicyDefault", finding.Warning, fmt.Sprintf("pod %s/%s has dnsPolicy Default, which is the node's resolver and not the default: it knows no name of the cluster", pod.Namespace, pod.Name), seen("Pod", "spec.dnsPolicy", "Default"))
 	}
+	told := slices.ContainsFunc(w.Kubelets, func(k Kubelet) bool { return (k.Node == spec.NodeName || k.Node == "") && len(k.ClusterDNS) > 0 })
+	cloud := func(ip string) bool {
+		return w.cloudMayServe(ip) && (!told || slices.Contains(w.kubeletFor(spec.NodeName).ClusterDNS, ip))
+	}
 	if read && computed.Policy == corev1.DNSClusterFirst && len(actual.Nameservers) > 0 &&
-		!slices.ContainsFunc(actual.Nameservers, w.serves) {
+		!slices.ContainsFunc(actual.Nameservers, w.serves) && !slices.ContainsFunc(actual.Nameservers, cloud) {
 		list = append(list, w.make("KubeletClusterDNS", finding.Critical, ref("Node", "", spec.NodeName),
 			fmt.Sprintf("the kubelet of node %s gave pod %s/%s the nameserver %s, where no DNS Service of this cluster is", spec.NodeName, pod.Namespace, pod.Name, strings.Join(actual.Nameservers, ", ")),
 			[]finding.Evidence{seen("file in the pod", "/etc/resolv.conf", "nameserver %s", strings.Join(actual.Nameservers, ", ")), seen("Service", w.service.Namespace+"/"+w.service.Name, "%s", strings.Join(clusterIPsOf(w.service), ", "))},
 			w.read("compare every kubelet (needs get nodes/proxy)", "", "dns", "check", "--profile", "full"), show))
+	}
+	if i := slices.IndexFunc(actual.Nameservers, cloud); i >= 0 && !told && computed.Policy == corev1.DNSClusterFirst && !slices.ContainsFunc(actual.Nameservers, w.serves) {
+		add("KubeletClusterDNS", finding.Info, fmt.Sprintf("pod %s/%s asks %s, the cloud's resolver: it knows the names of the cluster only where the cloud runs the cluster's DNS there", pod.Namespace, pod.Name, actual.Nameservers[i]),
+			seen("file in the pod", "/etc/resolv.conf", "nameserver %s", strings.Join(actual.Nameservers, ", ")))
 	}
 	if i := slices.IndexFunc(actual.Nameservers, w.localUnseen); i >= 0 {
 		add("KubeletClusterDNS", finding.Info, fmt.Sprintf("pod %s/%s asks %s, an address of its own node: no DaemonSet that could be read shows what answers there", pod.Namespace, pod.Name, actual.Nameservers[i]),
@@ -236,7 +263,7 @@ func ruleKubelets(w *world) []finding.Finding {
 	}
 	var list []finding.Finding
 	for _, k := range w.Kubelets {
-		bad := slices.DeleteFunc(slices.Clone(k.ClusterDNS), w.serves)
+		bad := slices.DeleteFunc(slices.Clone(k.ClusterDNS), func(ip string) bool { return w.serves(ip) || w.cloudMayServe(ip) })
 		if len(bad) == 0 && (len(k.ClusterDNS) > 0 || k.Node == "") {
 			continue // without a word in the ConfigMap, a flag of each kubelet may have it
 		}

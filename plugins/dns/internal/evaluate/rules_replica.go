@@ -242,11 +242,13 @@ func (w *world) wrongAnswers(p Probe, settledOnly bool) []report.Answer {
 	return list
 }
 
-// aheadAndRight: another replica saw a change later than this one, and answers rightly what this one does not.
+// aheadAndRight: another replica saw a change later than this one, and answers rightly what this one does not. Serials are
+// seconds: of two changes in one second this replica may have seen the first alone, and the name tells which it missed.
 func (w *world) aheadAndRight(p Probe, serial uint32, a report.Answer) bool {
+	changedThen := !w.changedAt(a.Name).Before(time.Unix(int64(serial), 0))
 	for _, other := range w.Probes {
 		theirs, ok := soaSerial(&other, w.zone)
-		if other.Pod == p.Pod || !ok || theirs <= serial {
+		if other.Pod == p.Pod || !ok || theirs < serial || theirs == serial && !changedThen {
 			continue
 		}
 		for _, b := range other.Answers {

@@ -245,7 +245,7 @@ func ruleZoneNotServed(w *world) []finding.Finding {
 func (w *world) zoneDiffers() []finding.Finding {
 	for _, k := range w.Kubelets {
 		domain := strings.Trim(k.ClusterDomain, ".")
-		if domain == "" || slices.Contains(w.records.Zones, domain+".") {
+		if domain == "" || records.Serves(w.conf, domain) {
 			continue
 		}
 		where := "the kubelets"

@@ -166,7 +166,7 @@ func ruleServiceTarget(w *world) []finding.Finding {
 	if w.service == nil || len(live) == 0 || w.provider() != "CoreDNS" {
 		return nil
 	}
-	declared, listening := containerPorts(live[0].Spec), w.listening()
+	declared, listening := containerPorts(live[0].Spec), w.listening(live[0].Spec)
 	if len(listening) == 0 && !slices.ContainsFunc(declared, func(p corev1.ContainerPort) bool { return p.Protocol == corev1.ProtocolUDP }) {
 		return nil // nothing tells where the servers listen
 	}
@@ -179,7 +179,7 @@ func ruleServiceTarget(w *world) []finding.Finding {
 			continue // a port that is missing altogether is another finding
 		}
 		port, known := targetOf(w.service, protocol, declared)
-		if known && w.servedAt(declared, protocol, port) {
+		if known && w.servedAt(live[0].Spec, protocol, port) {
 			continue
 		}
 		if protocol == corev1.ProtocolUDP {

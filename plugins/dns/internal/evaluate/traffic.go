@@ -182,8 +182,9 @@ func unusable(a report.Answer) bool {
 	return a.Error != "" || a.Rcode == "SERVFAIL" || a.Rcode == "REFUSED"
 }
 
-// neverAnswered: health checks that fail, and not one answer since the replica's start. Checks that failed once and an
-// upstream that answers again are no finding, nor is one whose silence ruleUpstream has seen in an answer.
+// neverAnswered: health checks that failed, and not one answer since the replica's start. That tells of the past: a spare
+// of "policy sequential" looks the same after one bad moment, so it is for information. No finding is an upstream that
+// answers again, nor one whose silence ruleUpstream has seen in an answer.
 func (w *world) neverAnswered() []finding.Finding {
 	at := map[string][]finding.Evidence{}
 	zones := map[string]string{}
@@ -197,9 +198,9 @@ func (w *world) neverAnswered() []finding.Finding {
 	}
 	var list []finding.Finding
 	for _, to := range sortedKeys(at) {
-		list = append(list, w.make("UpstreamSilent", finding.Warning, w.confRef,
-			fmt.Sprintf("upstream %s for names under %s has never answered %d of %d replicas, and its health checks fail", to, zones[to], len(at[to]), len(w.Probes)), at[to],
-			w.read("see where names are sent on", "", "dns", "config"), w.read("ask each upstream directly, from a pod beside each server", "", "dns", "upstream", "--deep")))
+		list = append(list, w.make("UpstreamSilent", finding.Info, w.confRef,
+			fmt.Sprintf("upstream %s for names under %s has given %d of %d replicas no answer since their start, and health checks of it have failed: it may be dead, or not in use", to, zones[to], len(at[to]), len(w.Probes)), at[to],
+			w.read("ask each upstream directly, from a pod beside each server", "", "dns", "upstream", "--deep"), w.read("see where names are sent on", "", "dns", "config")))
 	}
 	return list
 }
@@ -208,7 +209,7 @@ func (w *world) neverAnswered() []finding.Finding {
 func (w *world) upstreams(p Probe) []report.Upstream {
 	var list []report.Upstream
 	name := forwardMetric(p.Metrics)
-	used := map[int]bool{} // routes with a row
+	used := map[string]bool{} // routes with a row; lines of two files may have one number
 	measured := map[string]bool{}
 	for _, s := range p.Metrics {
 		to := s.Labels["to"]
@@ -218,7 +219,7 @@ func (w *world) upstreams(p Probe) []report.Upstream {
 		measured[to] = true
 		routes := w.routesTo(to)
 		for _, r := range routes {
-			used[r.Line] = true
+			used[fmt.Sprint(r)] = true
 		}
 		u := measuredUpstream(p.Metrics, name, to)
 		u.Replica, u.Zone, u.Probe = p.Pod, zonesOf(routes), w.answerBy(p, routes)
@@ -226,7 +227,7 @@ func (w *world) upstreams(p Probe) []report.Upstream {
 	}
 	for _, r := range w.forwards() {
 		for _, to := range r.To {
-			if strings.HasPrefix(to, "/") && used[r.Line] || measured[withPort(to)] {
+			if strings.HasPrefix(to, "/") && used[fmt.Sprint(r)] || measured[withPort(to)] {
 				continue
 			}
 			list = append(list, report.Upstream{Replica: p.Pod, Zone: strings.Join(r.Zones, " "), To: withPort(to), Probe: w.answerBy(p, []report.Route{r})})

@@ -23,14 +23,28 @@ func (w *world) settleTime() time.Duration {
 
 // settling says whether the object behind a name changed so lately that a wrong answer proves nothing.
 func (w *world) settling(name string, changed map[string]time.Time) bool {
-	base := strings.TrimSuffix(corefile.Fqdn(name), ".svc."+w.zone)
-	labels := strings.Split(base, ".")
-	if base == corefile.Fqdn(name) || len(labels) < 2 {
+	key, ok := w.serviceKey(name)
+	if !ok {
 		return w.addressSettling(name, changed)
 	}
-	key := labels[len(labels)-1] + "/" + labels[len(labels)-2]
 	at, ok := changed[key]
 	return ok && w.now.Sub(at) < w.settleTime()
+}
+
+// serviceKey gives NAMESPACE/NAME of the Service that a name is of.
+func (w *world) serviceKey(name string) (string, bool) {
+	base, ok := strings.CutSuffix(corefile.Fqdn(name), ".svc."+w.zone)
+	labels := strings.Split(base, ".")
+	if !ok || len(labels) < 2 {
+		return "", false
+	}
+	return labels[len(labels)-1] + "/" + labels[len(labels)-2], true
+}
+
+// changedAt is when the Service behind a name changed last; zero for other names.
+func (w *world) changedAt(name string) time.Time {
+	key, _ := w.serviceKey(name)
+	return w.changes()[key]
 }
 
 // addressSettling: a reverse name belongs to any Service that changed lately.

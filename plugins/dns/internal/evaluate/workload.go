@@ -46,7 +46,7 @@ func FindWorkload(service *corev1.Service, deployments []appsv1.Deployment, daem
 	var best *Workload
 	most := 0
 	consider := func(w Workload) {
-		if score := w.score(service); score > most {
+		if score := w.score(service); score > most || score == most && best != nil && best.Wanted == 0 && w.Wanted > 0 {
 			best, most = &w, score
 		}
 	}
@@ -165,14 +165,14 @@ func (w *world) ports(pod corev1.Pod) (dns, metrics int32) {
 			metrics = p.ContainerPort
 		}
 	}
-	if listening := w.listening(); len(listening) > 0 && !slices.Contains(listening, dns) {
+	if listening := w.listening(pod.Spec); len(listening) > 0 && !slices.Contains(listening, dns) {
 		dns = listening[0]
 	}
 	if w.service == nil {
 		return dns, metrics
 	}
 	for _, protocol := range []corev1.Protocol{corev1.ProtocolUDP, corev1.ProtocolTCP} {
-		if port, ok := targetOf(w.service, protocol, declared); ok && w.servedAt(declared, protocol, port) {
+		if port, ok := targetOf(w.service, protocol, declared); ok && w.servedAt(pod.Spec, protocol, port) {
 			dns = port
 		}
 	}
@@ -180,17 +180,21 @@ func (w *world) ports(pod corev1.Pod) (dns, metrics int32) {
 }
 
 // servedAt says whether DNS is served at a port of a pod, as the Corefile has it, or else the pod's own ports.
-func (w *world) servedAt(declared []corev1.ContainerPort, protocol corev1.Protocol, port int32) bool {
-	if listening := w.listening(); len(listening) > 0 {
-		return slices.Contains(listening, port)
+func (w *world) servedAt(spec corev1.PodSpec, protocol corev1.Protocol, port int32) bool {
+	listening := w.listening(spec)
+	var declared []corev1.ContainerPort
+	for _, c := range spec.Containers {
+		if len(listening) == 0 || providerOf(corev1.PodSpec{Containers: []corev1.Container{c}}) == "" { // or a cache before the server
+			declared = append(declared, c.Ports...)
+		}
 	}
-	return len(declared) == 0 || hasPort(declared, protocol, port)
+	return slices.Contains(listening, port) || len(listening) == 0 && len(declared) == 0 || hasPort(declared, protocol, port) && (len(listening) == 0 || hasPort(declared, corev1.ProtocolUDP, port))
 }
 
 // listening gives the ports of the Corefile's server blocks that answer plain DNS, those of the cluster's zone first;
 // none where it was not read, or does not load: then the servers run with another one.
-func (w *world) listening() []int32 {
-	if !w.confRead || !w.conf.Valid() {
+func (w *world) listening(spec corev1.PodSpec) []int32 {
+	if !w.confRead || !w.conf.Valid() || portFlag(spec) {
 		return nil
 	}
 	var first, further []int32
@@ -198,6 +202,8 @@ func (w *world) listening() []int32 {
 		for _, z := range b.Zones {
 			n, err := strconv.ParseInt(cmp.Or(z.Port, "53"), 10, 32)
 			switch {
+			case strings.Contains(z.Name, "{"): // a port out of the environment
+				return nil
 			case err != nil || z.Scheme != "" && z.Scheme != "dns":
 			case len(b.Find("kubernetes")) > 0:
 				first = append(first, int32(n))
@@ -242,4 +248,14 @@ func targetOf(service *corev1.Service, protocol corev1.Protocol, declared []core
 		return cmp.Or(p.TargetPort.IntVal, p.Port), true
 	}
 	return 0, false
+}
+
+// portFlag: -dns.port (and -p) changes the port of blocks that name none.
+func portFlag(spec corev1.PodSpec) bool {
+	return slices.ContainsFunc(spec.Containers, func(c corev1.Container) bool {
+		return slices.ContainsFunc(append(slices.Clone(c.Command), c.Args...), func(a string) bool {
+			name, _, _ := strings.Cut(strings.TrimLeft(a, "-"), "=")
+			return strings.HasPrefix(a, "-") && (name == "dns.port" || name == "p")
+		})
+	})
 }

@@ -1,6 +1,7 @@
 package evaluate
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -252,6 +253,32 @@ func TestDaemonPodsThatNoNodeTakesNameAllTheirNodes(t *testing.T) {
 			if !strings.Contains(text, want) {
 				t.Errorf("does not say %q:\n%s", want, text)
 			}
+		}
+	}
+}
+
+// Of many daemon pods each has a node of its own, and none stands for another.
+func TestEveryDaemonPodIsJudgedByItsOwnNode(t *testing.T) {
+	b := daemonCase(func(ds *appsv1.DaemonSet) { ds.Status.NumberAvailable, ds.Status.NumberReady = 0, 0 })
+	b.in.Pods = nil
+	for i := range 5 {
+		node := fmt.Sprintf("w%d", i+1)
+		if i > 1 {
+			b.in.Nodes = append(b.in.Nodes, *b.node("w1").DeepCopy())
+			b.in.Nodes[len(b.in.Nodes)-1].Name = node
+		}
+		p := b.ownedPod("agent-"+node, "DaemonSet", "ds", "r2", waiting("", ""), time.Minute)
+		p.Spec.NodeName = ""
+		p.Spec.Containers[0].Resources.Requests = corev1.ResourceList{"cpu": quantity(map[bool]string{true: "900", false: "1"}[i == 2])}
+		p.Spec.Affinity = &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{
+			{MatchFields: []corev1.NodeSelectorRequirement{{Key: "metadata.name", Operator: corev1.NodeSelectorOpIn, Values: []string{node}}}},
+		}}}}
+		p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable", Message: "0/5 nodes are available: 1 Insufficient cpu, 4 node(s) didn't satisfy plugin(s) [NodeAffinity].", LastTransitionTime: ago(time.Minute)}}
+	}
+	text := words(Evaluate(b.in, now, Options{}).Items[0])
+	for _, want := range []string{"pod agent-w3: node w3 does not take it", "4 of 5 pods: nodes w1, w2, w4, w5 do not take them"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("does not say %q:\n%s", want, text)
 		}
 	}
 }

@@ -30,7 +30,7 @@ func (e *evaluator) daemonSet(ds *appsv1.DaemonSet) *workload {
 		}
 	}
 	e.attachOwned(w, ds.UID, wanted, appsv1.DefaultDaemonSetUniqueLabelKey)
-	if !e.in.Sources.Get(SourceRevisions).Readable() {
+	if !w.revisionsKnown(e) {
 		w.undated() // only the revisions tell which pods are old
 	}
 	w.setCounts(ds.Status.UpdatedNumberScheduled, ds.Status.NumberReady, ds.Status.NumberAvailable)
@@ -179,7 +179,7 @@ func targetNode(p *pod) string {
 func (e *evaluator) daemonAction(ds *appsv1.DaemonSet, w *workload, old []*pod, onDelete bool) {
 	b := w.rep.Budget
 	switch {
-	case w.settled, !e.in.Sources.Get(SourcePods).Readable(), !e.in.Sources.Get(SourceRevisions).Readable():
+	case w.settled, !e.in.Sources.Get(SourcePods).Readable(), !w.revisionsKnown(e):
 	case onDelete && len(old) > 0:
 		w.rep.Action = "replace a pod only when somebody deletes it"
 	case w.has(DaemonSetNodeHolds):

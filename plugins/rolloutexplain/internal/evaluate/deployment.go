@@ -30,7 +30,7 @@ func (e *evaluator) deployment(d *appsv1.Deployment) *workload {
 	w.revisions = setRevisions(sets)
 	w.target = matching(w.revisions, &d.Spec.Template)
 	e.attachPods(w)
-	known := e.in.Sources.Get(SourceRevisions).Readable()
+	known := w.revisionsKnown(e)
 	w.setCounts(d.Status.UpdatedReplicas, d.Status.ReadyReplicas, d.Status.AvailableReplicas)
 	if w.target == nil && known {
 		w.rep.Counts.Updated = ptr(int32(0)) // the API's number is of the template before
@@ -284,7 +284,7 @@ func (e *evaluator) brokenFloor(w *workload) {
 func (e *evaluator) deploymentAction(d *appsv1.Deployment, w *workload) {
 	b := w.rep.Budget
 	switch {
-	case w.settled, !e.in.Sources.Get(SourceRevisions).Readable(), !e.in.Sources.Get(SourcePods).Readable():
+	case w.settled, !w.revisionsKnown(e), !e.in.Sources.Get(SourcePods).Readable():
 		return
 	case d.Spec.Paused:
 		w.rep.Action = "nothing while it is paused"

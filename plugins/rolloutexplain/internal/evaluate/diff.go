@@ -14,7 +14,7 @@ import (
 )
 
 // Names whose values are masked.
-var secretName = regexp.MustCompile(`(?i)(pass(word|wd|phrase)?|secret|token|credential|api[_-]?key|private[_-]?key|access[_-]?key|auth|dsn|connection[_-]?string|_url$|_uri$|^pwd$|cookie|salt|signature)`)
+var secretName = regexp.MustCompile(`(?i)(pass(word|wd|phrase)?|secret|token|credential|api[_-]?key|private[_-]?key|access[_-]?key|auth|dsn|connection[_-]?string|\w[_-]ur[li]$|^pwd$|cookie|salt|signature)`)
 
 const masked = "***"
 
@@ -84,8 +84,8 @@ func show(path string, v leaf) string {
 	if name, ok := envName(path); ok && LooksSecret(name) && !v.reference {
 		return masked
 	}
-	if strings.HasSuffix(path, ".args") || strings.HasSuffix(path, ".command") {
-		value = maskWords(value, func(string) string { return masked })
+	if v.shown != "" {
+		value = v.shown
 	}
 	if r := []rune(value); len(r) > 200 {
 		return string(r[:200]) + "…"
@@ -99,12 +99,15 @@ func envName(path string) (string, bool) {
 		return "", false
 	}
 	name, _, ok := strings.Cut(after, "]")
+	name, _, _ = strings.Cut(name, " #") // a second one of that name
 	return name, ok
 }
 
-// leaf is one value of a template; a reference says where a variable's value is, and holds nothing of it.
+// leaf is one value of a template; a reference says where a variable's value is, and holds nothing of it. Of a command
+// line it is shown what is no secret.
 type leaf struct {
 	text      string
+	shown     string
 	reference bool
 }
 
@@ -141,7 +144,7 @@ func walk(path string, value any, leaves map[string]leaf) {
 		}
 	case []any:
 		if words, ok := plainWords(v); ok {
-			leaves[path] = leaf{text: words}
+			leaves[path] = leaf{text: strings.Join(words, " "), shown: commandLine(words)}
 			return
 		}
 		named := map[string]int{}
@@ -181,21 +184,21 @@ func sourceOf(path string, v map[string]any) (leaf, bool) {
 				parts = append(parts, s)
 			}
 		}
-		return leaf{"from " + strings.TrimSuffix(strings.TrimSuffix(kind, "KeyRef"), "Ref") + " " + strings.Join(parts, "/"), true}, true
+		return leaf{text: "from " + strings.TrimSuffix(strings.TrimSuffix(kind, "KeyRef"), "Ref") + " " + strings.Join(parts, "/"), reference: true}, true
 	}
 	return leaf{}, true
 }
 
-func plainWords(v []any) (string, bool) {
+func plainWords(v []any) ([]string, bool) {
 	words := make([]string, 0, len(v))
 	for _, x := range v {
 		s, ok := x.(string)
 		if !ok {
-			return "", false
+			return nil, false
 		}
 		words = append(words, s)
 	}
-	return strings.Join(words, " "), true
+	return words, true
 }
 
 // elementKeys are the fields by which list elements are known, the first that there is: one volume is mounted at several

@@ -55,8 +55,23 @@ func TestValuesOfSecretsAreNotShown(t *testing.T) {
 	if d := cmp.Diff(want, diffTemplates(template("1"), template("2"))); d != "" {
 		t.Error(d)
 	}
+	twice := func(value string) *corev1.PodTemplateSpec {
+		t := template("1")
+		t.Spec.Containers[0].Env = []corev1.EnvVar{{Name: "DB_URL", Value: "x"}, {Name: "DB_URL", Value: "hidden-" + value}}
+		return t
+	}
+	if got := diffTemplates(twice("1"), twice("2")); len(got) != 1 || got[0].From != "***" {
+		t.Errorf("a variable that is there twice: %+v", got)
+	}
 	in := deploymentCase().in
 	in.Deployments[0].Spec.Template = *template("1")
+	exec := []string{"mysqladmin", "--password=hidden 5", "ping"}
+	c := &in.Deployments[0].Spec.Template.Spec.Containers[0]
+	c.LivenessProbe = &corev1.Probe{ProbeHandler: corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: exec}}}
+	c.Lifecycle = &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: exec}}}
+	if got := describeProbe(c.LivenessProbe) + describeHook(c.Lifecycle.PreStop); strings.Contains(got, "hidden") || !strings.Contains(got, "mysqladmin --password=*** ping") {
+		t.Error(got)
+	}
 	in.Rollouts = []map[string]any{{"spec": map[string]any{"containers": []any{map[string]any{"args": []any{"--token", "hidden-3", "--password=hidden-4", "on"}}}}}}
 	safe, err := Masked(in)
 	if err != nil {
@@ -68,5 +83,20 @@ func TestValuesOfSecretsAreNotShown(t *testing.T) {
 	}
 	if strings.Contains(string(data), "hidden") || !strings.Contains(string(data), `"on"`) {
 		t.Errorf("%s", data)
+	}
+}
+
+func TestACommandLineIsShownWithoutItsSecrets(t *testing.T) {
+	for line, want := range map[string]string{
+		"app|--password|x|--verbose|on":        "app --password *** --verbose on",
+		"app|--db-url=postgres://u:p@h/d":      "app --db-url=***",
+		"app|--password=two words|--port=1":    "app --password=*** --port=1",
+		"app|--no-auth|server2|--skip-token|a": "app --no-auth server2 --skip-token a",
+		"sh|-c|PGPASSWORD=x psql --no-auth db": "sh -c PGPASSWORD=*** psql --no-auth db",
+		"app|--url=http://api:80/v1|key=value": "app --url=http://api:80/v1 key=value",
+	} {
+		if got := commandLine(strings.Split(line, "|")); got != want {
+			t.Errorf("%s: %q", line, got)
+		}
 	}
 }

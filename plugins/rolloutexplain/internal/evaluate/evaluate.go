@@ -305,6 +305,8 @@ func (e *evaluator) roleOfEnding(w *workload, g *group) report.Role {
 		return report.Root
 	case w.has(RecreateWaits) && !allDead(g):
 		return report.Root
+	case w.awaitsEnd && g.Heals != "yes":
+		return report.Root
 	case w.kind == "DaemonSet" && slices.ContainsFunc(g.pods, func(p *pod) bool { return e.holds(w, p) }):
 		return report.Root
 	}

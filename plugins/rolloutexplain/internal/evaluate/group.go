@@ -172,7 +172,7 @@ func (e *evaluator) causesOf(w *workload) []*cause {
 		full := e.opts.Wide
 		key := stateKey(p)
 		seen[key]++
-		if c := example[key]; c != nil && seen[key] > representatives && !full {
+		if c := example[key]; c != nil && seen[key] > representatives && !full && c.target == "" { // each daemon pod has a node of its own
 			same := *c // without its own events and log the same state would get a vaguer cause
 			same.pod, same.Log = p, nil
 			causes = append(causes, &same)
@@ -203,7 +203,7 @@ func oldestFirst(pods []*pod) []*pod {
 
 func stateKey(p *pod) string {
 	var b strings.Builder
-	if c := podCondition(p.Pod, corev1.PodScheduled); c != nil && p.Spec.NodeName == "" {
+	if c := podCondition(p.Pod, corev1.PodScheduled); c != nil && p.Spec.NodeName == "" && targetNode(p) != "" {
 		b.WriteString(c.Message) // daemon pods differ in their nodes alone
 	}
 	fmt.Fprintf(&b, "%v %v %v %v %s %s", p.isNew, p.terminating, p.dead, p.ready, p.Status.Reason, map[bool]string{true: "", false: "bound"}[p.Spec.NodeName == ""])

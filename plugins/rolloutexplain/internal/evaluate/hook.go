@@ -20,7 +20,9 @@ func (e *evaluator) hookPending(w *workload, p *pod) *cause {
 		if spec.Lifecycle == nil || spec.Lifecycle.PostStart == nil || s == nil || s.State.Waiting == nil || s.State.Waiting.Reason != "ContainerCreating" {
 			continue
 		}
-		e.needNormal(p, "Started")
+		if e.now.Sub(p.CreationTimestamp.Time) >= hookTime {
+			e.needNormal(p, "Started")
+		}
 		for _, ev := range e.podEvents(p) {
 			if ev.reason != "Started" || ev.path != "" && !strings.Contains(ev.path, "{"+spec.Name+"}") || e.now.Sub(ev.last) < hookTime {
 				continue
@@ -40,7 +42,7 @@ const hookTime = 10 * time.Second
 func describeHook(h *corev1.LifecycleHandler) string {
 	switch {
 	case h.Exec != nil:
-		return "command " + oneLine(strings.Join(h.Exec.Command, " "))
+		return "command " + oneLine(commandLine(h.Exec.Command))
 	case h.HTTPGet != nil:
 		return fmt.Sprintf("GET %s on port %s", h.HTTPGet.Path, h.HTTPGet.Port.String())
 	case h.Sleep != nil:

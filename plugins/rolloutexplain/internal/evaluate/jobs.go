@@ -66,6 +66,7 @@ func (e *evaluator) job(j *batchv1.Job) *workload {
 	case managed:
 		w.moving = by + " runs it: " + done
 	default:
+		w.awaitsEnd = len(live(w.pods)) == 0 && ptrOr(j.Spec.PodReplacementPolicy, batchv1.TerminatingOrFailed) == batchv1.Failed
 		if want := min(parallelism, completions-j.Status.Succeeded); len(live(w.pods)) == 0 && want > 0 && e.now.Sub(w.started) > 5*time.Second && !jobBackingOff(j, w) {
 			w.missing, w.missingOf = want, j.UID
 		}

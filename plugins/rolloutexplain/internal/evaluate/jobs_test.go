@@ -142,3 +142,19 @@ func TestResumingIsNotAdvisedForAnotherControllersJob(t *testing.T) {
 		t.Errorf("it does not say who runs it: %s", codes(got))
 	}
 }
+
+// A Job that makes no pod before the one before is gone stands still when that one cannot go.
+func TestAJobThatWaitsForAPodThatCannotEndIsStuck(t *testing.T) {
+	b := jobCase(func(j *batchv1.Job) {
+		j.Spec.PodReplacementPolicy = ptr(batchv1.Failed)
+		j.CreationTimestamp = ago(time.Hour)
+	})
+	b.in.Pods = nil
+	p := b.jobPod("once-2", 50*time.Minute, running(50*time.Minute))
+	p.DeletionTimestamp, p.DeletionGracePeriodSeconds = ptr(ago(30*time.Minute)), ptr(int64(30))
+	p.Finalizers = []string{"example.com/hold"}
+	b.in.Jobs[0].CreationTimestamp = ago(time.Hour)
+	if got := Evaluate(b.in, now, Options{}).Items[0]; got.Verdict != report.Stuck || got.Findings[0].Role != report.Root {
+		t.Errorf("%s", words(got))
+	}
+}

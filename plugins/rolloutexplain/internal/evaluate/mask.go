@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -88,7 +89,7 @@ func maskWords(words string, hide func(string) string) string {
 	for _, way := range assigned {
 		words = way.ReplaceAllStringFunc(words, func(word string) string {
 			m := way.FindStringSubmatch(word)
-			if !LooksSecret(m[1]) {
+			if !LooksSecret(m[1]) || m[2] != "=" && offFlag.MatchString(m[1]) {
 				return word
 			}
 			return m[1] + m[2] + hide(m[3])
@@ -102,6 +103,9 @@ func (m masker) spec(s *corev1.PodSpec) {
 		for i := range list {
 			m.words(list[i].Command)
 			m.words(list[i].Args)
+			for _, words := range execs(&list[i]) {
+				m.words(words)
+			}
 			for k := range list[i].Env {
 				if v := &list[i].Env[k]; LooksSecret(v.Name) {
 					v.Value = m.hide(v.Value)
@@ -111,18 +115,57 @@ func (m masker) spec(s *corev1.PodSpec) {
 	}
 }
 
-// words hides flags' values in a command line: a flag may stand before its value in a word of its own.
-func (m masker) words(list []string) {
+// execs are the command lines of a container's probes and hooks.
+func execs(c *corev1.Container) (lines [][]string) {
+	for _, p := range []*corev1.Probe{c.LivenessProbe, c.ReadinessProbe, c.StartupProbe} {
+		if p != nil && p.Exec != nil {
+			lines = append(lines, p.Exec.Command)
+		}
+	}
+	if l := c.Lifecycle; l != nil {
+		for _, h := range []*corev1.LifecycleHandler{l.PostStart, l.PreStop} {
+			if h != nil && h.Exec != nil {
+				lines = append(lines, h.Exec.Command)
+			}
+		}
+	}
+	return lines
+}
+
+func (m masker) words(list []string) { maskLine(list, m.hide) }
+
+// commandLine is a command line for people.
+func commandLine(words []string) string {
+	words = slices.Clone(words)
+	maskLine(words, func(string) string { return masked })
+	return strings.Join(words, " ")
+}
+
+// maskLine hides flags' values in the words of a command line: a flag may stand before its value in a word of its own,
+// and a value may hold blanks.
+func maskLine(list []string, hide func(string) string) {
 	for i := range list {
-		if i > 0 && loneFlag.MatchString(list[i-1]) && LooksSecret(list[i-1]) && !strings.HasPrefix(list[i], "-") {
-			list[i] = m.hide(list[i])
+		if i > 0 && secretFlag(list[i-1]) && !strings.HasPrefix(list[i], "-") {
+			list[i] = hide(list[i])
 			continue
 		}
-		list[i] = maskWords(list[i], m.hide)
+		if name, value, ok := strings.Cut(list[i], "="); ok && secretFlag(name) {
+			list[i] = name + "=" + hide(value)
+			continue
+		}
+		list[i] = maskWords(list[i], hide)
 	}
 }
 
-var loneFlag = regexp.MustCompile(`^--?[A-Za-z][\w.-]*$`)
+// secretFlag says whether a flag's value should not be shown; --no-auth and --skip-auth have none.
+func secretFlag(word string) bool {
+	return loneFlag.MatchString(word) && LooksSecret(word) && !offFlag.MatchString(word)
+}
+
+var (
+	loneFlag = regexp.MustCompile(`^--?[A-Za-z][\w.-]*$`)
+	offFlag  = regexp.MustCompile(`^--?(no|skip|disable)-`)
+)
 
 // tree hides the same in a template without a type: {"name": "DB_PASSWORD", "value": "…"}.
 func (m masker) tree(v any) {

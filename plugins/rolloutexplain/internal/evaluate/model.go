@@ -29,6 +29,7 @@ type workload struct {
 	target    *revision   // of the present template; nil: none exists (or none readable)
 	pods      []*pod      // of this workload, by name
 	started   time.Time   // when the wanted revision began: evidence older than this is not about it
+	awaitsEnd bool        // a Job that makes no pod before the one before is gone
 	ageless   bool        // nothing tells new pods from old ones
 	begun     bool        // the wanted revision has begun (its ReplicaSet or pods exist)
 	missing   int32       // pods the controller wants and that do not exist

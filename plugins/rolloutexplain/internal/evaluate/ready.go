@@ -215,7 +215,7 @@ func describeProbe(p *corev1.Probe) string {
 	case p.GRPC != nil:
 		what = fmt.Sprintf("gRPC port %d", p.GRPC.Port)
 	case p.Exec != nil:
-		what = "command " + oneLine(strings.Join(p.Exec.Command, " "))
+		what = "command " + oneLine(commandLine(p.Exec.Command))
 	default:
 		what = "probe"
 	}

@@ -147,7 +147,7 @@ func (e *evaluator) undo(w *workload, root *report.Finding, shared bool) {
 	if !holdsFast(root) && root.Code != ReadinessFailing && root.Code != Flapping && w.rep.Verdict != report.Degraded {
 		return
 	}
-	if root.Code != StatefulSetTrap && !e.in.Sources.Get(SourceRevisions).Readable() {
+	if root.Code != StatefulSetTrap && !w.revisionsKnown(e) {
 		return
 	}
 	u := &report.Undo{}

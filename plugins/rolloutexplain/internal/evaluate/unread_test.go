@@ -128,3 +128,22 @@ func TestARefusalOfAnOlderTemplateIsNotTheReason(t *testing.T) {
 		t.Errorf("refused before it was written: %s", words(got))
 	}
 }
+
+// A table reads ReplicaSets and ControllerRevisions under one name: the refusal of one takes nothing from the other.
+func TestWhatWasReadOfRevisionsCounts(t *testing.T) {
+	for name, make := range map[string]func() *builder{
+		"Deployment": func() *builder { return deploymentCase().status(crashed(1, 5, "Error")) },
+		"DaemonSet":  func() *builder { return daemonCase(keepDaemon).status(crashed(1, 5, "Error")) },
+	} {
+		whole := words(Evaluate(make().in, now, Options{}).Items[0])
+		b := make()
+		for i := range b.in.Sources {
+			if b.in.Sources[i].Name == SourceRevisions {
+				b.in.Sources[i].State = source.Forbidden
+			}
+		}
+		if got := words(Evaluate(b.in, now, Options{}).Items[0]); got != whole {
+			t.Errorf("%s:\n%s\nwant\n%s", name, got, whole)
+		}
+	}
+}

@@ -258,7 +258,7 @@ var placed = map[string]bool{
 func (w *Wait) stalled(r *report.Rollout, root *report.Finding, now time.Time) string {
 	limit := w.patience.ProgressTimeout
 	if limit == 0 {
-		if r.Object.Kind == "Job" {
+		if r.Object.Kind == "Job" && (root == nil || !placed[root.Code] && catalogue[root.Code].layer != LayerCreate || now.Sub(w.first[causeKey(root)]) < 10*time.Minute) {
 			return ""
 		}
 		for _, c := range r.Clocks {

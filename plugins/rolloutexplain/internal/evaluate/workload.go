@@ -76,6 +76,12 @@ func (w *workload) countPods(e *evaluator) {
 	w.rep.Counts.Restarts, w.rep.Counts.UpdatedReady = ptr(restarts), count32(ready)
 }
 
+// revisionsKnown: a table reads ReplicaSets and ControllerRevisions under one name, and one of them may be refused; a
+// target that was found has been read.
+func (w *workload) revisionsKnown(e *evaluator) bool {
+	return w.target != nil || e.in.Sources.Get(SourceRevisions).Readable()
+}
+
 // undated takes every pod for one that the rollout waits for, where nothing tells which of them are old.
 func (w *workload) undated() {
 	for _, p := range w.pods {

@@ -60,6 +60,18 @@ func FromCorefile(f corefile.File) (Options, bool) {
 	return Options{}, false
 }
 
+// Serves says whether any kubernetes plugin of the Corefile serves this very zone.
+func Serves(f corefile.File, zone string) bool {
+	for _, block := range f.Blocks {
+		for _, d := range block.Find("kubernetes") {
+			if slices.Contains(fromDirective(block, d).Zones, corefile.Fqdn(zone)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 func fromDirective(block corefile.Block, d corefile.Directive) Options {
 	o := Options{Pods: PodsDisabled, TTL: 5, Line: d.Line}
 	for _, arg := range d.Args {
