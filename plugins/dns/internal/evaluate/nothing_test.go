@@ -376,3 +376,25 @@ func TestADeadUpstreamDoesNotHoldUpTheNamesOfTheCluster(t *testing.T) {
 		outside = outside || !in
 	}
 }
+
+// The line of the Corefile is the cause, and stands first and alone.
+func TestALineThatHidesTheClusterIsTheCauseOfItsSilence(t *testing.T) {
+	for code, line := range map[string]string{
+		"TemplateShadowsCluster":  "template IN A cluster.local {\n rcode NXDOMAIN\n}\nloop\n",
+		"HostsWithoutFallthrough": "hosts {\n 192.0.2.7 db.example.com\n}\nloop\n",
+	} {
+		in := healthy()
+		corefileOf(&in, "loop\n", line)
+		for i := range in.Probes {
+			for k := range in.Probes[i].Answers {
+				if a := &in.Probes[i].Answers[k]; a.Type != "SOA" && a.Name != in.External {
+					a.Rcode, a.Records = "NXDOMAIN", nil
+				}
+			}
+		}
+		got := judge(in)
+		if got.Headline != code || len(got.Findings) != 1 || strings.Contains(strings.Join(got.Checked, " "), "serves cluster.local") {
+			t.Errorf("%s: %s %v, right: %v", code, got.Summary, len(got.Findings), got.Checked)
+		}
+	}
+}

@@ -35,8 +35,8 @@ var explains = map[string][]string{
 	"DNSPodsNotReady":         {"ReplicaNotReady", "ReplicaSilent", "PathBlocked", "PathReplicaBlocked", "PathServiceBlocked", "ReplicaRestarted"},
 	"ServiceSelectsNothing":   {"ServiceEndpointsDiffer", "PathServiceBlocked"},
 	"ServicePortMissing":      {"PathUDPBlocked", "PathTCPBlocked", "PathServiceBlocked"},
-	"TemplateShadowsCluster":  {"AnswersAltered"},
-	"HostsWithoutFallthrough": {"AnswersAltered"},
+	"TemplateShadowsCluster":  {"ClusterNamesFail", "ReplicaWrongAnswer", "AnswersAltered"},
+	"HostsWithoutFallthrough": {"ClusterNamesFail", "ReplicaWrongAnswer", "AnswersAltered"},
 	"ServiceTargetWrong":      {"ReplicaSilent", "PathBlocked", "PathUDPBlocked", "PathTCPBlocked", "PathServiceBlocked"},
 	"ServiceEndpointsDiffer":  {"PathServiceBlocked"},
 	"ZoneNotServed":           {"ClusterNamesFail", "ReplicaWrongAnswer", "ReplicaStale"},
@@ -149,7 +149,7 @@ func (w *world) checked(found []finding.Finding) []string {
 	}
 	reached := w.anyReached()
 	outside := slices.ContainsFunc(w.Probes, func(p Probe) bool { a := w.probeAnswer(p); return a != nil && a.Rcode != "" })
-	add(w.confRead && clean("CorefileInvalid", "ZoneNotServed"), "the Corefile loads and serves "+strings.TrimSuffix(w.zone, "."))
+	add(w.confRead && clean("CorefileInvalid", "ZoneNotServed", "TemplateShadowsCluster", "HostsWithoutFallthrough"), "the Corefile loads and serves "+strings.TrimSuffix(w.zone, "."))
 	add(reached && clean("ZoneNotServed", "ClusterNamesFail", "ReplicaStale", "ReplicaWrongAnswer", "ReplicaSilent", "ReplicaUnreachable"), "every replica answers for the cluster's own names, and for the newest Services as the API has them")
 	add(outside && clean("UpstreamFails", "UpstreamSlow", "UpstreamTCPFails"), "names outside the cluster are answered")
 	add(w.Sources.Get("access").Readable() && w.provider() == "CoreDNS" && len(w.Access) > 0 && clean("DNSServerForbidden"), "the server's service account may list and watch Services, Namespaces and EndpointSlices")

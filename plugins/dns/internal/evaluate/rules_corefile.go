@@ -21,7 +21,11 @@ func ruleCorefileLints(w *world) []finding.Finding {
 	var list []finding.Finding
 	lint := func(code string, severity finding.Severity, d corefile.Directive, message string) {
 		evidence := []finding.Evidence{seen("Corefile", fmt.Sprintf("line %d", d.Line), "%s", strings.TrimSpace(d.Name+" "+strings.Join(d.Args, " ")))}
-		list = append(list, w.make(code, severity, w.confRef, message, evidence, w.read("see the order in which plugins run", "", "dns", "config")))
+		next := []finding.Next{w.read("see the order in which plugins run", "", "dns", "config")}
+		if severity == finding.Critical && w.confRef != nil {
+			next = append(next, w.change("correct the line", w.confRef.Namespace, "edit", "configmap", w.confRef.Name))
+		}
+		list = append(list, w.make(code, severity, w.confRef, message, evidence, next...))
 	}
 	for _, block := range w.conf.Blocks {
 		serves := len(block.Find("kubernetes")) > 0
