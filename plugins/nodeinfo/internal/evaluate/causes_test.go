@@ -112,3 +112,16 @@ func TestAContainersOwnLimitIsNoSystemOOM(t *testing.T) {
 		t.Errorf("%s: %v", n.Verdict, codes(n))
 	}
 }
+
+func TestAContainerThatNeverRanHasNoLog(t *testing.T) {
+	p := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "p", Namespace: "n"}}
+	never := corev1.ContainerStatus{Name: "c", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff"}}}
+	again := never
+	again.RestartCount = 1
+	for want, status := range map[int]corev1.ContainerStatus{1: never, 2: again} {
+		p.Status.ContainerStatuses = []corev1.ContainerStatus{status}
+		if got := (&view{}).podNext(&p, nil); len(got) != want {
+			t.Errorf("%d restarts: %+v", status.RestartCount, got)
+		}
+	}
+}

@@ -145,7 +145,7 @@ func (v *view) checkComponent(code string, c report.Component, p *corev1.Pod) {
 	if crash != nil {
 		detail = "crashes: " + crash.text
 	}
-	f := v.add(code, fmt.Sprintf("%s (%s) on this node %s", c.Name, c.Pod, detail), v.podEvidence(p), v.logsNext(p, crash), v.describePod(p))
+	f := v.add(code, fmt.Sprintf("%s (%s) on this node %s", c.Name, c.Pod, detail), v.podEvidence(p), v.podNext(p, crash)...)
 	about(f, p)
 }
 

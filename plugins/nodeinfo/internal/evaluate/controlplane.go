@@ -65,7 +65,7 @@ func (v *view) checkHosted(name string, p *corev1.Pod) {
 	if crash != nil {
 		state = crash.text
 	}
-	f := v.add(ControlPlaneDown, fmt.Sprintf("%s on this node is down: %s", name, state), v.podEvidence(p), v.logsNext(p, crash), v.describePod(p))
+	f := v.add(ControlPlaneDown, fmt.Sprintf("%s on this node is down: %s", name, state), v.podEvidence(p), v.podNext(p, crash)...)
 	about(f, p)
 }
 

@@ -240,7 +240,7 @@ func (v *view) trouble(p *corev1.Pod) *report.PodTrouble {
 	if c := v.crashing(p); c != nil {
 		out.Code, out.Reason, out.Message, out.Since = PodCrashLooping, "crash loop", c.text, timeOf(c.last)
 		if !judgedElsewhere(p) {
-			about(v.add(PodCrashLooping, "pod "+name+": "+c.text, v.podEvidence(p), v.logsNext(p, c), v.describePod(p)), p)
+			about(v.add(PodCrashLooping, "pod "+name+": "+c.text, v.podEvidence(p), v.podNext(p, c)...), p)
 		}
 		return out
 	}
@@ -344,6 +344,18 @@ func (v *view) podEvidence(p *corev1.Pod) []finding.Evidence {
 
 func (v *view) describePod(p *corev1.Pod) finding.Next {
 	return finding.Next{Command: v.kubectl(p.Namespace, "describe", "pod", p.Name), Why: "its containers, conditions and events", Risk: finding.Read}
+}
+
+// podNext looks into a pod: its log first, unless no container of it has ever run.
+func (v *view) podNext(p *corev1.Pod, c *crash) []finding.Next {
+	list := statuses(p)
+	silent := !slices.ContainsFunc(list, func(s corev1.ContainerStatus) bool {
+		return s.State.Waiting == nil || s.RestartCount > 0 || s.LastTerminationState.Terminated != nil
+	})
+	if len(list) > 0 && silent {
+		return []finding.Next{v.describePod(p)}
+	}
+	return []finding.Next{v.logsNext(p, c), v.describePod(p)}
 }
 
 func (v *view) logsNext(p *corev1.Pod, c *crash) finding.Next {
