@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -159,18 +160,33 @@ func (f *Flags) unconfigured(config *rest.Config) bool {
 // Loader is the kubeconfig as kubectl would merge it, for the completion of contexts.
 func (f *Flags) Loader() clientcmd.ClientConfig { return f.config.ToRawKubeConfigLoader() }
 
-// given repeats the flags that choose the cluster and the user, as they were given, for next commands. Secrets on the
-// command line (--token, --password) are never repeated.
+// repeated are the connection flags that next commands carry on: what chooses the cluster, the user, and the way to trust
+// it. The others are either secrets (--token, --password, --username) or choose nothing (--cache-dir, --request-timeout,
+// --disable-compression, --namespace, which each command sets for itself).
+var repeated = []string{
+	"kubeconfig", "context", "cluster", "user", "server", "as", "as-uid", "as-group", "as-user-extra",
+	"certificate-authority", "client-certificate", "client-key", "insecure-skip-tls-verify", "tls-server-name", "proxy-url",
+}
+
+// given repeats the flags that choose the cluster and the user, as they were given, for next commands.
 func (f *Flags) given(context string) []string {
 	var flags []string
-	for _, name := range []string{"kubeconfig", "context", "cluster", "user", "server", "as"} {
+	for _, name := range repeated {
 		flag := f.set.Lookup(name)
-		switch {
-		case flag == nil || !flag.Changed:
-		case name == "context":
-			flags = append(flags, "--context="+context)
-		default:
-			flags = append(flags, "--"+name+"="+flag.Value.String())
+		if flag == nil || !flag.Changed {
+			continue
+		}
+		values := []string{flag.Value.String()}
+		if name == "context" {
+			values = []string{context}
+		} else if many, ok := flag.Value.(pflag.SliceValue); ok {
+			values = many.GetSlice()
+		}
+		for _, value := range values {
+			if u, err := url.Parse(value); err == nil && u.User != nil {
+				value = u.Redacted() // a proxy's password
+			}
+			flags = append(flags, "--"+name+"="+value)
 		}
 	}
 	return flags

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 // Ref is a named object. Kind is one of the canonical kinds of the Kinds it was parsed with.
@@ -19,8 +21,40 @@ type Kinds struct {
 	Default string // kind of a bare NAME; empty: a bare name is an error
 }
 
+// One reads the value of a flag or argument that names one object: NAME, where the kinds have a default, or TYPE/NAME.
+func (k Kinds) One(text string) (Ref, error) {
+	refs, err := k.Parse([]string{text})
+	if err != nil {
+		return Ref{}, err
+	}
+	return refs[0], nil
+}
+
 // Parse reads arguments. Duplicates are dropped, order is kept. The error says what would be right.
 func (k Kinds) Parse(args []string) ([]Ref, error) {
+	refs, err := k.parse(args)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range refs {
+		if err := checkName(r.Name); err != nil {
+			return nil, err
+		}
+	}
+	return unique(refs), nil
+}
+
+// checkName tells a URL or another mistake from the name of an object, before it is looked for in vain: nodes, pods,
+// Services and workloads are named as DNS subdomains
+// (https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#names).
+func checkName(name string) error {
+	if len(validation.IsDNS1123Subdomain(name)) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%q is not the name of an object: names have lowercase letters, digits, '-' and '.'", name)
+}
+
+func (k Kinds) parse(args []string) ([]Ref, error) {
 	if len(args) > 1 && !strings.Contains(args[0], "/") {
 		if kind, ok := k.kind(args[0]); ok {
 			return k.named(kind, args[0], args[1:])
@@ -28,6 +62,9 @@ func (k Kinds) Parse(args []string) ([]Ref, error) {
 	}
 	var refs []Ref
 	for _, arg := range args {
+		if strings.Contains(arg, "://") {
+			return nil, fmt.Errorf("%q is a URL: give the name of an object", arg)
+		}
 		word, name, slash := strings.Cut(arg, "/")
 		switch {
 		case !slash && k.Default == "":
@@ -47,7 +84,7 @@ func (k Kinds) Parse(args []string) ([]Ref, error) {
 		}
 		refs = append(refs, Ref{Kind: kind, Name: name})
 	}
-	return unique(refs), nil
+	return refs, nil
 }
 
 func (k Kinds) named(kind, word string, names []string) ([]Ref, error) {
@@ -58,7 +95,7 @@ func (k Kinds) named(kind, word string, names []string) ([]Ref, error) {
 		}
 		refs = append(refs, Ref{Kind: kind, Name: name})
 	}
-	return unique(refs), nil
+	return refs, nil
 }
 
 func (k Kinds) kind(word string) (string, bool) {

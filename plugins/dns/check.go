@@ -152,6 +152,7 @@ func (o *CheckOptions) check(errs *[]error) {
 	if o.Container != "" && o.From == "" {
 		*errs = append(*errs, fmt.Errorf("--container needs --from POD"))
 	}
+	o.From = podName("--from", o.From, errs)
 	o.External = externalDomain(o.External, errs)
 	o.Probe.check(o.From, errs)
 }

@@ -111,6 +111,56 @@ func TestAllUsageErrorsAreSaidAtOnce(t *testing.T) {
 	}
 }
 
+// Every command and flag that names a pod reads it alike.
+func TestAPodIsNamedAlikeEverywhere(t *testing.T) {
+	lines := map[string]func(any) string{
+		"check --from":     func(o any) string { return o.(CheckOptions).From },
+		"explain a --from": func(o any) string { return o.(ExplainOptions).From },
+		"resolve a --from": func(o any) string { return o.(ResolveOptions).From },
+		"pod":              func(o any) string { return o.(PodOptions).Pod },
+	}
+	for line, pod := range lines {
+		words := strings.Fields(line)
+		for _, name := range []string{"web-1", "pod/web-1", "pods/web-1", "po/web-1"} {
+			o, code, stderr := options(t, append(words, name)...)
+			if code != 0 || pod(o) != "web-1" {
+				t.Errorf("%s %s: exit %d %s", line, name, code, stderr)
+			}
+		}
+		for name, want := range map[string]string{
+			"svc/web":      `"svc" is not a type this command knows: use pod`,
+			"http://web":   `"http://web" is a URL: give the name of an object`,
+			"web:80":       `"web:80" is not the name of an object: names have lowercase letters, digits, '-' and '.'`,
+			"pod/web-1/rm": `"pod/web-1/rm" is not TYPE/NAME`,
+		} {
+			if _, code, stderr := options(t, append(words, name)...); code != 1 || !strings.Contains(stderr, want) || strings.Count(stderr, "error: ") != 1 {
+				t.Errorf("%s %s: exit %d %s", line, name, code, stderr)
+			}
+		}
+	}
+}
+
+func TestWhatIsNoHostNameIsNotAskedFor(t *testing.T) {
+	for name, want := range map[string]string{
+		"http://web:80/x": `"http://web:80/x" is a URL: give the host name alone, web`,
+		"web:80":          `"web:80" has a port, and DNS knows none: give the host name alone, web`,
+		"svc/web":         `"svc/web" is not a host name: give the name alone, such as web.NAMESPACE; 'names svc/web' lists the names of an object`,
+		"10.96.0.1":       `"10.96.0.1" is an address, which no program looks up: its name is asked for by 'resolve 1.0.96.10.in-addr.arpa --type PTR'`,
+		"a b":             `"a b" has white space in it: give one host name`,
+	} {
+		for _, line := range [][]string{{"resolve", name}, {"explain", name, "--from=p"}} {
+			if _, code, stderr := options(t, line...); code != 1 || !strings.Contains(stderr, want) {
+				t.Errorf("%v: exit %d %s", line, code, stderr)
+			}
+		}
+	}
+	for _, name := range []string{"_http._tcp.web", "0/25.2.0.192.in-addr.arpa", "web.", ".", "10.96.0.1.xip.test"} {
+		if _, code, stderr := options(t, "resolve", name); code != 0 {
+			t.Errorf("%s: exit %d %s", name, code, stderr)
+		}
+	}
+}
+
 func TestWithoutACommandTheStatusIsShown(t *testing.T) {
 	if o, code, stderr := options(t); code != 0 || fmt.Sprintf("%T", o) != "dns.StatusOptions" {
 		t.Errorf("%T, exit %d %s", o, code, stderr)

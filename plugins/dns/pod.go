@@ -13,6 +13,7 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/complete"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/target"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/collect"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
@@ -50,7 +51,7 @@ func podCommand(c *common) *cobra.Command {
 		if len(args) != 1 {
 			errs = append(errs, errors.New("which pod? Give one name"))
 		} else {
-			o.Pod = podName(args[0])
+			o.Pod = podName("pod", args[0], &errs)
 		}
 		if len(errs) > 0 {
 			return usage(errs)
@@ -60,11 +61,19 @@ func podCommand(c *common) *cobra.Command {
 	return command
 }
 
-func podName(s string) string {
-	for _, prefix := range []string{"pod/", "pods/", "po/"} {
-		s = strings.TrimPrefix(s, prefix)
+// podKinds are what --from and the argument of `pod` take.
+var podKinds = target.Kinds{Default: "Pod", Words: map[string]string{"pod": "Pod", "pods": "Pod", "po": "Pod"}}
+
+// podName reads NAME or pod/NAME; flag is what stands before it, for the error.
+func podName(flag, text string, errs *[]error) string {
+	if text == "" {
+		return ""
 	}
-	return s
+	pod, err := podKinds.One(text)
+	if err != nil {
+		*errs = append(*errs, fmt.Errorf("%s: %w", flag, err))
+	}
+	return pod.Name
 }
 
 func (c *common) pod(ctx context.Context, o PodOptions) error {
@@ -125,10 +134,10 @@ func explainCommand(c *common) *cobra.Command {
 		if o.From == "" {
 			errs = append(errs, errors.New("--from POD is needed: the search list is the pod's"))
 		}
+		o.From = podName("--from", o.From, &errs)
 		if name := oneName(args, &errs); name != "" {
 			o.Name = name
 		}
-		o.From = podName(o.From)
 		if len(errs) > 0 {
 			return usage(errs)
 		}
@@ -261,7 +270,7 @@ func (o *ResolveOptions) check(errs *[]error) {
 	if o.Container != "" && o.From == "" {
 		*errs = append(*errs, errors.New("--container needs --from POD"))
 	}
-	o.From = podName(o.From)
+	o.From = podName("--from", o.From, errs)
 	o.Probe.check(o.From, errs)
 }
 

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
 
 	"github.com/miekg/dns"
 
@@ -199,6 +201,9 @@ func CheckQuestion(q records.Question) error {
 	if q.Name == "" {
 		return errors.New("the name is empty: give one, or . for the root")
 	}
+	if err := notAName(q.Name); err != nil {
+		return err
+	}
 	name := strings.TrimSuffix(q.Name, ".")
 	if len(name) > 253 {
 		return fmt.Errorf("the name has %d characters: DNS allows 253", len(name))
@@ -213,6 +218,28 @@ func CheckQuestion(q records.Question) error {
 	}
 	if _, ok := dns.IsDomainName(dns.Fqdn(q.Name)); !ok {
 		return fmt.Errorf("%q is not a domain name", q.Name)
+	}
+	return nil
+}
+
+// notAName finds what people paste in place of a host name: a URL, a name with a port, an object as kubectl writes it.
+// None of their characters is in the name of a host, and a query for it gets NXDOMAIN, which reads like an answer.
+func notAName(text string) error {
+	if u, err := url.Parse(text); err == nil && u.Host != "" {
+		return fmt.Errorf("%q is a URL: give the host name alone, %s", text, u.Hostname())
+	}
+	// A slash alone says nothing: names of RFC 2317 have one ("0/25.2.0.192.in-addr.arpa").
+	if kind, name, slash := strings.Cut(text, "/"); slash && strings.IndexFunc(kind, unicode.IsLetter) == 0 {
+		return fmt.Errorf("%q is not a host name: give the name alone, such as %s.NAMESPACE; 'names %s/%s' lists the names of an object", text, name, kind, name)
+	}
+	if host, port, err := net.SplitHostPort(text); err == nil && port != "" {
+		return fmt.Errorf("%q has a port, and DNS knows none: give the host name alone, %s", text, host)
+	}
+	if reverse, err := dns.ReverseAddr(text); err == nil {
+		return fmt.Errorf("%q is an address, which no program looks up: its name is asked for by 'resolve %s --type PTR'", text, strings.TrimSuffix(reverse, "."))
+	}
+	if i := strings.IndexFunc(text, unicode.IsSpace); i >= 0 {
+		return fmt.Errorf("%q has white space in it: give one host name", text)
 	}
 	return nil
 }
