@@ -82,6 +82,37 @@ func TestCommandIsExact(t *testing.T) {
 	t.Cleanup(func() { nothingLeft(t, c, ns) })
 }
 
+// The image's busybox is built to prefer its own applets, as Debian's is: "sh" and "tar" must be the node's all the same.
+func TestTheNodesProgramsRunAndNotTheImages(t *testing.T) {
+	t.Parallel()
+	c := cluster(t)
+	if r := run(t, c, "w1", "-x", "--", "env", "readlink", "/proc/self/exe"); !strings.Contains(r.Stdout, "busybox") {
+		t.Fatalf("the image has no busybox that prefers its applets, and shows nothing: %q %s", r.Stdout, r.Stderr)
+	}
+	pod := c.Namespace(t)
+	c.MustKubectl(t, "run", "web", "-n", pod, "--image=docker.io/library/testapp:1", "--restart=Never", "--image-pull-policy=IfNotPresent")
+	c.MustKubectl(t, "wait", "pod/web", "-n", pod, "--for=condition=Ready", "--timeout=90s")
+	script := filepath.Join(t.TempDir(), "x")
+	if err := os.WriteFile(script, []byte("readlink /proc/self/exe\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, args := range map[string][]string{
+		"a command":              {"w1", "--", "readlink", "/proc/self/exe"},
+		"a shell's command":      {"w1", "--", "sh", "-c", "readlink /proc/self/exe"},
+		"a line":                 {"w1", "--eval", "readlink /proc/self/exe"},
+		"a script":               {"w1", "--script", script},
+		"within a pod's network": {"pod/web", "--netns", "-n", pod, "--", "readlink", "/proc/self/exe"},
+		"a terminal of the node": {"w1", "--host-tty", "--", "readlink", "/proc/self/exe"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if r := run(t, c, args...); r.Code != 0 || strings.TrimSpace(r.Stdout) != "/usr/bin/readlink" {
+				t.Errorf("code %d, stdout %q, stderr %q", r.Code, r.Stdout, r.Stderr)
+			}
+		})
+	}
+}
+
 func TestFiftyFastCommandsAreAllRight(t *testing.T) {
 	t.Parallel()
 	c := cluster(t)

@@ -23,11 +23,28 @@ func remoteCommand(o Options, onWindows, inImage bool) []string {
 	if onWindows {
 		return windowsCommand(o)
 	}
-	argv := append(cleanEnv(o), enterHost...)
 	if inImage {
-		argv = cleanEnv(o)
+		return append(cleanEnv(o), innerCommand(o, true)...)
 	}
-	return append(argv, innerCommand(o, inImage)...)
+	return append(append(cleanEnv(o), enterHost...), hostCommand(o)...)
+}
+
+// hostShell is the node's own: a path, never a name.
+const hostShell = "/bin/sh"
+
+// hostCommand is what nsenter runs on the node. A busybox that is built to prefer its own applets
+// (https://git.busybox.net/busybox/tree/Config.in, FEATURE_PREFER_APPLETS, as Debian's is) takes "tar" or "sh" for an
+// applet and runs itself, out of the image and within the node's file system. It never does so with a path: the node's
+// shell, by its path, looks every other word up.
+func hostCommand(o Options) []string {
+	argv := innerCommand(o, false)
+	switch {
+	case argv[0] == "sh":
+		return append([]string{hostShell}, argv[1:]...)
+	case strings.Contains(argv[0], "/"):
+		return argv // needs no shell, and a node may have none
+	}
+	return append([]string{hostShell, "-c", `exec "$@"`, "sh"}, argv...)
 }
 
 func innerCommand(o Options, inImage bool) []string {
@@ -88,5 +105,5 @@ func windowsCommand(o Options) []string {
 // PodNetworkCommand is the command in a pod's network namespace, which netFile opens, with the host's files and tools.
 func PodNetworkCommand(o Options, netFile string) []string {
 	argv := append(cleanEnv(o), "nsenter", "-t", "1", "-m", "-u", "-i", "--net="+netFile, "--")
-	return append(argv, innerCommand(o, false)...)
+	return append(argv, hostCommand(o)...)
 }

@@ -175,20 +175,23 @@ func TestPod(t *testing.T) {
 func TestCommand(t *testing.T) {
 	env := []string{"env", "-i", "HOME=/root", "USER=root", "LOGNAME=root", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "SHELL=/bin/sh"}
 	host := append(slices.Clone(env), "nsenter", "-t", "1", "-m", "-u", "-i", "-n", "--")
+	// A bare word is looked up by the node's shell, never taken for an applet of the image's busybox.
+	named := append(slices.Clone(host), "/bin/sh", "-c", `exec "$@"`, "sh")
 	tests := []struct {
 		name   string
 		change func(*fixture)
 		want   []string
 	}{
-		{"argv word for word", func(f *fixture) { f.Options.Command = []string{"sh", "-c", "echo 'a b' | wc"} }, append(slices.Clone(host), "sh", "-c", "echo 'a b' | wc")},
-		{"a shell line", func(f *fixture) { f.Options.Command, f.Options.Eval = nil, "a | b" }, append(slices.Clone(host), "sh", "-c", "a | b")},
-		{"a script by stdin", func(f *fixture) { f.Options.Script = []string{"bash", "-s", "--", "x"} }, append(slices.Clone(host), "bash", "-s", "--", "x")},
-		{"commands by a pipe", func(f *fixture) { f.Options.Command = nil }, append(slices.Clone(host), "sh")},
+		{"argv word for word", func(f *fixture) { f.Options.Command = []string{"sh", "-c", "echo 'a b' | wc"} }, append(slices.Clone(host), "/bin/sh", "-c", "echo 'a b' | wc")},
+		{"a shell line", func(f *fixture) { f.Options.Command, f.Options.Eval = nil, "a | b" }, append(slices.Clone(host), "/bin/sh", "-c", "a | b")},
+		{"a script by stdin", func(f *fixture) { f.Options.Script = []string{"bash", "-s", "--", "x"} }, append(slices.Clone(named), "bash", "-s", "--", "x")},
+		{"commands by a pipe", func(f *fixture) { f.Options.Command = nil }, append(slices.Clone(host), "/bin/sh")},
+		{"a path needs no shell", func(f *fixture) { f.Options.Command = []string{"/opt/bin/x", "a b"} }, append(slices.Clone(host), "/opt/bin/x", "a b")},
 		{"in the image", func(f *fixture) { f.Options.InImage = true }, append(slices.Clone(env), "uname", "-r")},
-		{"the terminal's name only with a terminal", func(f *fixture) { f.Options.Term = "xterm" }, append(slices.Clone(host), "uname", "-r")},
+		{"the terminal's name only with a terminal", func(f *fixture) { f.Options.Term = "xterm" }, append(slices.Clone(named), "uname", "-r")},
 		{"a terminal of the host", func(f *fixture) {
 			f.Options.HostTTY, f.Options.TTY, f.Options.Command = true, true, []string{"echo", "it's"}
-		}, append(slices.Clone(host), "script", "-qec", `exec echo 'it'\''s'`, "/dev/null")},
+		}, append(slices.Clone(named), "script", "-qec", `exec echo 'it'\''s'`, "/dev/null")},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
