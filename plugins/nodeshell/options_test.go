@@ -261,8 +261,17 @@ func valueOf(f *pflag.Flag, values map[string]string) string {
 	return "true"
 }
 
+func TestInputThatIsLeftAloneIsSaid(t *testing.T) {
+	o, _, _ := parse(t, "n", "--", "x")
+	env := testkit.NewEnv("kubectl nodeshell", now)
+	env.Console.Stdin = func() cli.Stdin { return cli.Stdin{Holder: "dash"} }
+	x, err := (&runner{env: env.Env}).prepare(o, 1)
+	if want := "standard input is left to the calling dash; -i passes it to the command\n"; err != nil || x.in != nil || !strings.HasSuffix(env.Stderr.String(), want) {
+		t.Errorf("%v, %q", err, env.Stderr.String())
+	}
+}
+
 func TestStandardInputIsTakenOnlyWhereItIsMeant(t *testing.T) {
-	given := func(yes bool) func() bool { return func() bool { return yes } }
 	tests := []struct {
 		name     string
 		terminal bool
@@ -294,7 +303,7 @@ func TestStandardInputIsTakenOnlyWhereItIsMeant(t *testing.T) {
 			if test.terminal {
 				env = env.Terminal(80)
 			}
-			env.Console.StdinGiven = given(test.given)
+			env.Console.Stdin = func() cli.Stdin { return cli.Stdin{Given: test.given} }
 			x, err := (&runner{env: env.Env}).prepare(o, test.nodes)
 			if test.err != "" {
 				if err == nil || !strings.Contains(err.Error(), test.err) {

@@ -42,8 +42,8 @@ func (r *runner) prepare(o Options, nodes int) (*inout, error) {
 		return nil, cli.Usage(errors.New("--tty is for one node, and not with -o"))
 	case o.Stdin == "true" || x.tty && o.Stdin == "auto":
 		x.in = r.env.Streams.In
-	case o.Stdin == "auto" && nodes == 1 && r.stdinGiven():
-		x.in = r.env.Streams.In
+	case o.Stdin == "auto" && nodes == 1:
+		x.in = r.stdin()
 	}
 	if x.in != nil && nodes > 1 {
 		return nil, cli.Usage(errors.New("--stdin is for one node: use --script for several"))
@@ -57,8 +57,19 @@ func (r *runner) prepare(o Options, nodes int) (*inout, error) {
 	return x, nil
 }
 
-func (r *runner) stdinGiven() bool {
-	return r.env.Console.StdinGiven != nil && r.env.Console.StdinGiven()
+// stdin gives standard input where it was meant for the command. Input that waits for somebody else is said to be left.
+func (r *runner) stdin() io.Reader {
+	if r.env.Console.Stdin == nil {
+		return nil
+	}
+	in := r.env.Console.Stdin()
+	if in.Holder != "" {
+		r.env.Warn(fmt.Sprintf("standard input is left to the calling %s; -i passes it to the command", in.Holder))
+	}
+	if !in.Given {
+		return nil
+	}
+	return r.env.Streams.In
 }
 
 var errTimeout = errors.New("--timeout is over")

@@ -178,8 +178,10 @@ func TestALoopKeepsItsList(t *testing.T) {
 	t.Parallel()
 	c := cluster(t)
 	for name, line := range map[string]string{
-		"file": `printf 'w1\nw2\ncp1\n' >"$LIST"; while read -r n; do kubectl nodeshell "$n" -- hostname; done <"$LIST"`,
-		"pipe": `printf 'w1\nw2\ncp1\n' | while read -r n; do kubectl nodeshell "$n" -- hostname; done`,
+		"file":   `printf 'w1\nw2\ncp1\n' >"$LIST"; while read -r n; do kubectl nodeshell "$n" -- hostname; done <"$LIST"`,
+		"pipe":   `printf 'w1\nw2\ncp1\n' | while read -r n; do kubectl nodeshell "$n" -- hostname; done`,
+		"script": `printf 'w1\nw2\ncp1\n' >"$LIST"; printf '%s\n' '#!/bin/sh' 'while read -r n; do kubectl nodeshell "$n" -- hostname; done' >"$LIST.sh"; chmod +x "$LIST.sh"; "$LIST.sh" <"$LIST"`,
+		"$( )":   `printf 'w1\nw2\ncp1\n' | while read -r n; do x=$(kubectl nodeshell "$n" -- hostname); echo "$x"; done`,
 	} {
 		r := c.Sh(t, line, harness.Env("LIST="+filepath.Join(t.TempDir(), "list")))
 		if r.Stdout != "w1\nw2\ncp1\n" {
@@ -188,6 +190,9 @@ func TestALoopKeepsItsList(t *testing.T) {
 	}
 	if r := c.Sh(t, `printf 'a\nb\n' | kubectl nodeshell w1 -- wc -l`); strings.TrimSpace(r.Stdout) != "2" {
 		t.Errorf("a pipe that is meant: %q (%s)", r.Stdout, r.Stderr)
+	}
+	if r := c.Sh(t, `printf 'a\nb\n' >"$LIST"; kubectl nodeshell w1 -- wc -l <"$LIST"`, harness.Env("LIST="+filepath.Join(t.TempDir(), "list"))); strings.TrimSpace(r.Stdout) != "2" {
+		t.Errorf("a file that is meant: %q (%s)", r.Stdout, r.Stderr)
 	}
 }
 
