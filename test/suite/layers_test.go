@@ -97,26 +97,6 @@ func TestLayersPointDownwards(t *testing.T) {
 	}
 }
 
-func TestPkgLeavesComeFirst(t *testing.T) {
-	below := map[string][]string{
-		"pkg/finding": nil, "pkg/source": nil, "pkg/target": nil,
-		"pkg/output":   {"pkg/finding", "pkg/source"},
-		"pkg/kube":     {"pkg/finding", "pkg/source"},
-		"pkg/complete": {"pkg/kube"},
-	}
-	for _, p := range packages(t) {
-		allowed, ruled := below[p.ImportPath]
-		if !ruled {
-			continue
-		}
-		for _, path := range p.Imports {
-			if imported, ok := inner(path); ok && !slices.Contains(allowed, imported) {
-				t.Errorf("%s imports %s: the order in pkg is finding, source, output, kube, complete, helperpod, cli", p.ImportPath, imported)
-			}
-		}
-	}
-}
-
 // pure says whether a package must give the same answer for the same input.
 func pure(path string) bool {
 	return strings.HasPrefix(path, "plugins/") && slices.ContainsFunc(strings.Split(path, "/"), func(part string) bool {
