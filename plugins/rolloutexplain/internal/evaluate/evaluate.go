@@ -197,7 +197,7 @@ func (e *evaluator) finish(w *workload) report.Rollout {
 	groups := groupCauses(e.causesOf(w))
 	shared := e.place(w, groups)
 	e.podClocks(w)
-	r.Changes = w.changes()
+	r.Changes = w.changes(w.previous())
 	e.rank(w)
 	root := e.judge(w)
 	if root != nil {

@@ -79,9 +79,19 @@ func label(r *revision) string {
 	return fmt.Sprintf("revision %d (%s)", r.number, r.name)
 }
 
-// changes compares the wanted template with the revision before it.
-func (w *workload) changes() *report.Diff {
-	before := w.previous()
+// rollbackTarget is the revision to go back to: the newest older one of which pods are available now. The revision before
+// may be a rollout that failed as well. Where none is available, it is the one before.
+func (w *workload) rollbackTarget() *revision {
+	for _, r := range w.byNumber() {
+		if r != w.target && (w.target == nil || r.number < w.target.number) && r.template != nil && *w.describeRevision(r).Available > 0 {
+			return r
+		}
+	}
+	return w.previous()
+}
+
+// changes compares the wanted template with an older revision.
+func (w *workload) changes(before *revision) *report.Diff {
 	if before == nil || w.template == nil {
 		return nil
 	}
@@ -91,7 +101,7 @@ func (w *workload) changes() *report.Diff {
 // explicitDiff answers --diff=A..B.
 func (e *evaluator) explicitDiff(w *workload) *report.Diff {
 	if e.opts.DiffFrom == 0 && e.opts.DiffTo == 0 {
-		d := w.changes()
+		d := w.changes(w.previous())
 		if d == nil {
 			d = &report.Diff{From: "nothing", To: label(w.target), Changes: []report.Change{}}
 		}
@@ -139,6 +149,12 @@ func onlyOld(w *workload, f *report.Finding) bool {
 	return len(f.Pods) > 0 && !slices.ContainsFunc(w.pods, func(p *pod) bool { return p.isNew && slices.Contains(f.Pods, p.Name) })
 }
 
+// allBroken says that a revision has pods, and that they have been up for long enough to be ready, and none is.
+func (w *workload) allBroken(r *revision) bool {
+	pods := selectPods(live(w.pods), func(p *pod) bool { return p.rev == r })
+	return len(pods) > 0 && !slices.ContainsFunc(pods, func(p *pod) bool { return p.ready || p.available })
+}
+
 // undo decides whether a rollback would cure the root cause, and says why not where it would not.
 func (e *evaluator) undo(w *workload, root *report.Finding, shared bool) {
 	if root == nil || w.kind == "Job" || w.kind == kindArgo || bearing[root.Code] == nil && root.Code != ReplicaSetCreateError && root.Code != DeadlineExceeded && root.Code != StatefulSetTrap {
@@ -156,7 +172,7 @@ func (e *evaluator) undo(w *workload, root *report.Finding, shared bool) {
 		u.Why = "the pod in trouble is of an old revision already: going back would not cure it"
 		return
 	}
-	to := w.previous()
+	to := w.rollbackTarget()
 	if to != nil {
 		u.Revision, u.Name = to.number, to.name
 	}
@@ -174,6 +190,12 @@ func (e *evaluator) undo(w *workload, root *report.Finding, shared bool) {
 	case shared:
 		u.Why = "old pods have the same trouble, so the cause is not this change: a rollback would not help"
 		return
+	case w.allBroken(to):
+		u.Why = fmt.Sprintf("no pod of %s is ready either: look first at what both revisions share (a dependency, a node, a ConfigMap)", label(to))
+		return
+	}
+	if to != w.previous() {
+		w.rep.Changes = w.changes(to)
 	}
 	d := w.rep.Changes
 	var relevant []report.Change
