@@ -61,7 +61,7 @@ func TestTheDocumentedRolesAreEnough(t *testing.T) {
 	node := c.MustKubectl(t, "get", "nodes", "-o", "jsonpath={.items[0].metadata.name}")
 	more := map[string][][]string{
 		"nodeinfo":        {{"nodeinfo", "-o", "json"}, {"nodeinfo", node, "-o", "json"}},
-		"nodeshell":       {{"nodeshell", node, "--", "true"}},
+		"nodeshell":       {{"nodeshell", node, "--", "sleep", "70"}}, // outlives the guard's first deadline
 		"dns":             {{"dns", "check", "-o", "json"}, {"dns", "verify", "-A", "-o", "json"}},
 		"rollout-explain": {{"rollout-explain", "-A", "-o", "json"}, {"rollout-explain", "deployment/coredns", "-n", "kube-system", "-o", "json"}},
 	}
