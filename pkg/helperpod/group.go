@@ -156,6 +156,8 @@ func (g *Group) await(ctx context.Context, h *Helper, patience Patience, tell fu
 			return pod, broken
 		case pod == nil && h.guarded && waited > controllerPatience:
 			return nil, errNoPod
+		case pod != nil && h.refuses(pod) != nil:
+			return pod, h.refuses(pod)
 		case pod != nil && podspec.Running(pod, h.container):
 			return pod, nil
 		case pod != nil:
@@ -191,6 +193,14 @@ func (g *Group) await(ctx context.Context, h *Helper, patience Patience, tell fu
 			}
 		}
 	}
+}
+
+// refuses says why a pod must not be used as admission has made it.
+func (h *Helper) refuses(pod *corev1.Pod) error {
+	if h.check == nil {
+		return nil
+	}
+	return h.check(pod)
 }
 
 // events lists the pod's own; without the permission there are none, and the pod's status has to do.

@@ -26,7 +26,8 @@ type Spec struct {
 	Guard     bool   // a Job around it, so that the cluster removes it when the client is dead
 	Patience  Patience
 	Tell      func(podspec.Wait)
-	Warn      func(text string) // what the user has to know of a helper that runs; may be nil
+	Check     func(made *corev1.Pod) error // of the pod as admission made it, before its container runs; may be nil
+	Warn      func(text string)            // what the user has to know of a helper that runs; may be nil
 }
 
 // Helper is one pod that exists for as long as its client says so.
@@ -41,6 +42,7 @@ type Helper struct {
 	guarded   bool
 	perhaps   bool // something may have been created
 	warn      func(string)
+	check     func(*corev1.Pod) error
 
 	mu       sync.Mutex
 	lost     error // why the lease was given up
@@ -62,6 +64,7 @@ func (g *Group) Start(ctx context.Context, spec Spec) (*Helper, error) {
 	if spec.Warn != nil {
 		h.warn = spec.Warn
 	}
+	h.check = spec.Check
 	if err := h.create(ctx, spec); err != nil {
 		return h, err
 	}
@@ -309,6 +312,25 @@ func (h *Helper) giveUp(err error) {
 		h.mu.Unlock()
 		close(h.lostC)
 	})
+}
+
+// Outlived says why a command's code 137 is not its own: the runtime kills what runs in a helper that ends, and the shell
+// around the command may still come to report that. A container that is gone takes no other exec.
+func (h *Helper) Outlived(ctx context.Context) error {
+	lost, why := h.Lost()
+	ctx, cancel := context.WithTimeout(ctx, beat)
+	defer cancel()
+	if !h.ended() {
+		if _, err := h.Container().Exec(ctx, []string{"true"}, Streams{}); err == nil {
+			return nil
+		}
+	}
+	select { // the watch knows the reason
+	case <-lost:
+	case <-ctx.Done():
+		h.giveUp(nil)
+	}
+	return why()
 }
 
 // Close says goodbye to the holder and deletes the objects, with a context of its own: the run's may be cancelled. It

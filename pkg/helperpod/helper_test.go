@@ -2,6 +2,7 @@ package helperpod
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -64,5 +65,52 @@ func TestAGuardThatWasNotRenewedIsNamed(t *testing.T) {
 		if !errors.As(err, &not) || not.Code != want {
 			t.Errorf("renewed %s ago: %v; want %s", renewed, err, want)
 		}
+	}
+}
+
+// Admission's change is seen on the pod that was made, before anything is waited for.
+func TestAPodThatAdmissionChangedIsRefusedBeforeItRuns(t *testing.T) {
+	t.Parallel()
+	client := fake.NewClientset()
+	client.PrependReactor("create", "pods", func(action k8stesting.Action) (bool, runtime.Object, error) {
+		action.(k8stesting.CreateAction).GetObject().(*corev1.Pod).Spec.HostPID = false
+		return false, nil, nil
+	})
+	g := &Group{Client: client, Config: &rest.Config{Host: "http://127.0.0.1:1"}, Namespace: "x", ID: "run"}
+	if err := g.Watch(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	labels := map[string]string{podspec.HelperLabel: "h"}
+	asked := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "h", Namespace: "x", Labels: labels}, Spec: corev1.PodSpec{HostPID: true}}
+	taken := errors.New("admission took hostPID")
+	h, err := g.Start(t.Context(), Spec{Pod: asked.DeepCopy(), Container: "c", Patience: Patience{Start: time.Minute}, Check: func(made *corev1.Pod) error {
+		if !made.Spec.HostPID {
+			return taken
+		}
+		return nil
+	}})
+	if !errors.Is(err, taken) {
+		t.Errorf("started: %v", err)
+	}
+	if err := h.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if list, err := client.CoreV1().Pods("x").List(t.Context(), metav1.ListOptions{}); err != nil || len(list.Items) > 0 {
+		t.Errorf("left: %v, %v", list, err)
+	}
+}
+
+// The runtime kills what runs in a container that ends: code 137 is then not the command's.
+func TestACodeOfAHelperThatEndedIsNotTheCommands(t *testing.T) {
+	t.Parallel()
+	g := &Group{changed: make(chan struct{}), pods: map[string]*corev1.Pod{}, Client: fake.NewClientset(), Config: &rest.Config{Host: "http://127.0.0.1:1"}}
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "h", Labels: map[string]string{podspec.HelperLabel: "h"}}}
+	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "c", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 75, Reason: "Error"}}}}
+	pod.Status.Phase = corev1.PodFailed
+	g.see(pod, false)
+	h := &Helper{group: g, name: "h", container: "c", Pod: pod, lostC: make(chan struct{})}
+	go h.watchEnd(t.Context())
+	if err := h.Outlived(t.Context()); err == nil || !strings.Contains(err.Error(), "75") {
+		t.Errorf("got %v", err)
 	}
 }

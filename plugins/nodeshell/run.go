@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
@@ -286,16 +287,29 @@ func (r *runner) start(ctx context.Context, p planned) (*helperpod.Helper, error
 	if r.env.ErrTTY && !r.pod.quiet {
 		spec.Tell = func(w podspec.Wait) { r.env.Warn("node %s: %s…", p.Node, output.Sanitize(w.Text)) }
 	}
+	spec.Check = func(made *corev1.Pod) error {
+		for _, f := range evaluate.Changed(p.Pod, made, p.options) {
+			if f.Severity == finding.Critical {
+				return refusedStart{f}
+			}
+		}
+		return nil
+	}
 	helper, err := r.group.Start(ctx, spec)
-	var not *helperpod.NotStarted
+	var (
+		not     *helperpod.NotStarted
+		refused refusedStart
+	)
 	switch {
+	case errors.As(err, &refused):
+		return helper, refused
 	case errors.As(err, &not):
 		f := evaluate.NotStarted(p.Plan, not.Wait, p.options)
 		return helper, refusedStart{f}
 	case err != nil:
 		return helper, kube.Explain(err)
 	}
-	r.notices(evaluate.Changed(p.Pod, helper.Pod))
+	r.notices(evaluate.Changed(p.Pod, helper.Pod, p.options))
 	return helper, nil
 }
 

@@ -154,8 +154,16 @@ func (r *runner) exec(ctx context.Context, o Options, helper *helperpod.Helper, 
 	if cause := context.Cause(ctx); cause != nil && err != nil {
 		return 0, cause
 	}
+	if err == nil && code == killed {
+		if why := helper.Outlived(ctx); why != nil {
+			return 0, fmt.Errorf("%w: the helper pod is lost: %w", helperpod.ErrStatusUnknown, why)
+		}
+	}
 	return code, err
 }
+
+// killed is the code of a command that SIGKILL has ended.
+const killed = 137
 
 // terminal makes the local terminal raw and connects keys, escapes and size.
 func (r *runner) terminal(ctx context.Context, local *helperpod.Streams, drop func(error)) (restore func(), err error) {

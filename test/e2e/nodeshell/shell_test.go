@@ -113,6 +113,51 @@ func TestTheNodesProgramsRunAndNotTheImages(t *testing.T) {
 	}
 }
 
+// Without hostPID process 1 is the image's own: its root would be shown as the node's.
+func TestAPodThatAdmissionChangedRunsNothing(t *testing.T) {
+	t.Parallel()
+	c := cluster(t)
+	ns := c.Namespace(t)
+	policy := fmt.Sprintf(`apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicy
+metadata: {name: %[1]s}
+spec:
+  matchConstraints:
+    namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: %[1]s}}
+    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}]
+  matchConditions: [{name: host, expression: "has(object.spec.hostPID) && object.spec.hostPID"}]
+  reinvocationPolicy: Never
+  mutations: [{patchType: JSONPatch, jsonPatch: {expression: '[JSONPatch{op: "remove", path: "/spec/hostPID"}]'}}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicyBinding
+metadata: {name: %[1]s}
+spec: {policyName: %[1]s}
+`, ns)
+	c.Apply(t, policy)
+	t.Cleanup(func() {
+		c.Kubectl(t, "delete", "mutatingadmissionpolicy,mutatingadmissionpolicybinding", ns, "--ignore-not-found")
+	})
+	// A policy is compiled a moment after it was made.
+	harness.Eventually(t, time.Minute, func() (string, bool) {
+		r := run(t, c, "w1", "-n", ns, "--", "echo", "ran")
+		return r.Stdout + r.Stderr, r.Code == 125 && r.Stdout == "" && strings.Contains(r.Stderr, "hostPID")
+	})
+	nothingLeft(t, c, ns)
+}
+
+// A helper that ends takes the command with it: the code of that kill is not the command's.
+func TestAHelperThatEndsIsNoExitCodeOfTheCommand(t *testing.T) {
+	t.Parallel()
+	c := cluster(t)
+	ns := c.Namespace(t)
+	line := `kubectl nodeshell w1 -n "$NS" -- sleep 120 & pid=$!; sleep 8; kubectl delete pod -n "$NS" -l app.kubernetes.io/managed-by=kubectl-nodeshell --wait=false >/dev/null; wait $pid; echo $?`
+	if r := c.Sh(t, line, harness.Env("NS="+ns)); strings.TrimSpace(r.Stdout) != "125" || !strings.Contains(r.Stderr, "helper pod is lost") {
+		t.Errorf("code %q: %s", r.Stdout, r.Stderr)
+	}
+	nothingLeft(t, c, ns)
+}
+
 func TestFiftyFastCommandsAreAllRight(t *testing.T) {
 	t.Parallel()
 	c := cluster(t)

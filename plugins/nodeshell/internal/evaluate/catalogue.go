@@ -40,10 +40,10 @@ const (
 func Catalogue() []finding.Entry {
 	return []finding.Entry{
 		{
-			Code: AdmissionChanged, Severity: finding.Warning, Title: "Admission changed the pod",
-			Meaning:  "A mutating webhook took away what a root shell needs, so the session sees less of the node than asked for.",
-			Evidence: "The created pod's hostPID, hostNetwork, hostIPC or privileged is not what was sent.",
-			Next:     "Use a namespace that the webhook leaves alone.",
+			Code: AdmissionChanged, Severity: finding.Critical, Title: "Admission changed the pod",
+			Meaning:  "A mutating webhook or admission plugin made another pod of the one asked for. What would show the image or another node as the node is refused before anything runs; a lost hostIPC or a pull that was not asked for is a warning.",
+			Evidence: "The created pod's hostPID, hostNetwork, hostIPC, nodeName, container, image, pull policy or privileged is not what was sent.",
+			Next:     "Use a namespace that the webhook leaves alone, or the image that it puts there.",
 		},
 		{
 			Code: AffinityRefused, Severity: finding.Critical, Title: "The kubelet refuses the pod for its node selector, affinity or a taint",

@@ -1,0 +1,46 @@
+package evaluate_test
+
+import (
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/evaluate"
+)
+
+// What admission made of the pod is named; what would show another place as the node is critical.
+func TestWhatAdmissionChangedIsNamed(t *testing.T) {
+	asked := evaluate.Evaluate(healthy().Input, now, healthy().Options).Pod
+	never := asked.DeepCopy()
+	never.Spec.Containers[0].ImagePullPolicy = corev1.PullNever
+	for name, test := range map[string]struct {
+		asked    *corev1.Pod
+		change   func(*corev1.PodSpec)
+		severity finding.Severity
+		named    string
+	}{
+		"nothing":     {asked, func(*corev1.PodSpec) {}, "", ""},
+		"a sidecar":   {asked, func(s *corev1.PodSpec) { s.Containers = append([]corev1.Container{{Name: "proxy"}}, s.Containers...) }, "", ""},
+		"hostPID":     {asked, func(s *corev1.PodSpec) { s.HostPID = false }, finding.Critical, "hostPID"},
+		"hostNetwork": {asked, func(s *corev1.PodSpec) { s.HostNetwork = false }, finding.Critical, "hostNetwork"},
+		"hostIPC":     {asked, func(s *corev1.PodSpec) { s.HostIPC = false }, finding.Warning, "hostIPC"},
+		"node":        {asked, func(s *corev1.PodSpec) { s.NodeName = "other" }, finding.Critical, `node "other"`},
+		"container":   {asked, func(s *corev1.PodSpec) { s.Containers[0].Name = "x" }, finding.Critical, `container "shell"`},
+		"privileged":  {asked, func(s *corev1.PodSpec) { s.Containers[0].SecurityContext = nil }, finding.Critical, "privileged"},
+		"image":       {asked, func(s *corev1.PodSpec) { s.Containers[0].Image = "evil:1" }, finding.Critical, `"evil:1"`},
+		"policy":      {asked, func(s *corev1.PodSpec) { s.Containers[0].ImagePullPolicy = corev1.PullAlways }, finding.Warning, "Always of IfNotPresent"},
+		"no pull":     {never, func(s *corev1.PodSpec) { s.Containers[0].ImagePullPolicy = corev1.PullAlways }, finding.Critical, "Always of Never"},
+	} {
+		made := test.asked.DeepCopy()
+		test.change(&made.Spec)
+		found := evaluate.Changed(test.asked, made, healthy().Options)
+		switch {
+		case test.named == "" && len(found) > 0:
+			t.Errorf("%s: %v", name, found)
+		case test.named != "" && (len(found) != 1 || found[0].Severity != test.severity || !strings.Contains(found[0].Message, test.named)):
+			t.Errorf("%s: %v; want %s with %s", name, found, test.severity, test.named)
+		}
+	}
+}
