@@ -58,6 +58,8 @@ func Diagnose(pod *corev1.Pod, container string, events []corev1.Event, since ti
 		if w, ok := waiting(status.State.Waiting, events); ok {
 			return w
 		}
+	} else if status != nil && status.State.Terminated != nil {
+		return died(pod, container, Wait{Final: true}) // no helper is started again, and the phase follows later
 	}
 	if text := eventText(events, "FailedCreatePodSandBox"); text != "" {
 		return Wait{Code: WaitSandbox, Text: "the container runtime cannot make the pod's sandbox: " + text}

@@ -111,3 +111,14 @@ func TestOnlyWhatNeverStartedMayBeForgottenAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// The container's end is seen before the pod's phase follows; with an ephemeral container the phase never does.
+func TestAContainerThatEndedIsNotBeingCreated(t *testing.T) {
+	t.Parallel()
+	pod := &corev1.Pod{Spec: corev1.PodSpec{NodeName: "a"}, Status: corev1.PodStatus{Phase: corev1.PodRunning, ContainerStatuses: []corev1.ContainerStatus{
+		{Name: "c", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 75, Reason: "Error"}}},
+	}}}
+	if w := Diagnose(pod, "c", nil, 0); w.Code != WaitEnded || !w.Final || w.Text != "the container ended with code 75 (Error)" {
+		t.Errorf("%+v", w)
+	}
+}
