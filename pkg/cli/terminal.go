@@ -18,9 +18,9 @@ type Stdin struct {
 
 // Console is the person's terminal, for a plugin that hands it to a remote process. Nil functions mean there is none.
 type Console struct {
-	Raw        func() (restore func(), err error)     // every key becomes a byte
-	Sizes      func(done <-chan struct{}) <-chan Size // the size now, and at every change
-	Stdin      func() Stdin                           // whom standard input is for
+	Raw   func() (restore func(), err error)     // every key becomes a byte
+	Sizes func(done <-chan struct{}) <-chan Size // the size now, and at every change
+	Stdin func() Stdin                           // whom standard input is for
 }
 
 func processConsole() Console {

@@ -1,6 +1,9 @@
 package rolloutexplain
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // change is the usual fault: a healthy revision, then a template with a fault in it.
 func change(name, fault string, replicas int, bad app, root string, verdict []string, next string, wait []string, exit int, says ...string) scenario {
@@ -69,7 +72,10 @@ func starting() []scenario {
 
 func running() []scenario {
 	init := func(body string) string { return "\n      initContainers:\n      - " + body }
+	again := change("crash-after-a-failed-rollout", "a crash, and the revision before crashes as well", 2, app{command: "exit 2", extra: never(5)}, "CrashLoop", broken, "rollout undo deployment/api --to-revision=1", soon, 3, "exits 2")
+	again.steps = slices.Insert(again.steps, 1, app{command: "exit 1", replicas: 2, extra: never(5)}.apply(), run("wait", "deployment/api", `--for=jsonpath={.metadata.annotations.deployment\.kubernetes\.io/revision}=2`, "--timeout=30s"))
 	return []scenario{
+		again,
 		change("crash-exit-log", "the new version exits 1 with a message", 2, app{command: "echo 'config: DB_HOST is required' >&2; exit 1"}, "CrashLoop", broken, "rollout undo deployment/api --to-revision=1", soon, 3, "exits 1"),
 		change("out-of-memory", "a memory limit that the program passes", 1, app{command: "sleep 1; exec tail /dev/zero", extra: "\n        resources: {limits: {memory: 24Mi}}"}, "OOMKilled", broken, "rollout undo", soon, 3, "24Mi"),
 		change("exits-normally", "a program that does its work and ends", 1, app{command: "echo done"}, "ExitsNormally", broken, "rollout undo", soon, 3, "exit 0"),
