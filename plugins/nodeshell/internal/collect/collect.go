@@ -308,7 +308,7 @@ func (r Reader) Try(ctx context.Context, pod *corev1.Pod, namespace string) (eva
 	made, err := r.Client.CoreV1().Pods(namespace).Create(ctx, asked, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	switch {
 	case err == nil:
-		return evaluate.Try{Namespace: namespace, Pod: made}, nil
+		return evaluate.Try{Namespace: namespace, Asked: asked, Pod: made}, nil
 	case apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsNotFound(err), apierrors.IsBadRequest(err):
 		return evaluate.Try{Namespace: namespace, Denied: kube.OneLine(err)}, nil
 	case apierrors.ReasonForError(err) != metav1.StatusReasonUnknown && !apierrors.IsUnauthorized(err):

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/evaluate"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/report"
 )
 
 // What admission made of the pod is named; what would show another place as the node is critical.
@@ -42,5 +43,19 @@ func TestWhatAdmissionChangedIsNamed(t *testing.T) {
 		case test.named != "" && (len(found) != 1 || found[0].Severity != test.severity || !strings.Contains(found[0].Message, test.named)):
 			t.Errorf("%s: %v; want %s with %s", name, found, test.severity, test.named)
 		}
+	}
+}
+
+// Admission is asked once for many nodes, about the pod of the first: that another node and another image stand in the
+// others' pods is no change.
+func TestThePodOfAnotherNodeIsNoChange(t *testing.T) {
+	first, second := healthy(), healthy()
+	first.Options.Image = "docker.io/library/alpine:3.20"
+	first.Input.Node.Name = "worker-0"
+	asked := evaluate.Evaluate(first.Input, now, first.Options).Pod
+	tries := []evaluate.Try{{Namespace: "default", Asked: asked, Pod: asked.DeepCopy()}}
+	plan := evaluate.Place(evaluate.Evaluate(second.Input, now, second.Options), tries, nil, second.Options)
+	if plan.Verdict != report.Ready || len(plan.Findings) > 0 {
+		t.Errorf("%s: %v", plan.Verdict, plan.Findings)
 	}
 }

@@ -69,6 +69,9 @@ func load(t *testing.T, name string) fixture {
 func (f fixture) plan() report.Plan {
 	plan := evaluate.Evaluate(f.Input, now, f.Options)
 	if f.Tries != nil {
+		for i := range f.Tries {
+			f.Tries[i].Asked = plan.Pod
+		}
 		plan = evaluate.Place(plan, f.Tries, slices.Clone(f.Usable), f.Options)
 	}
 	if f.Wait != nil {

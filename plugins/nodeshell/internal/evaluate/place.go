@@ -17,7 +17,8 @@ import (
 type Try struct {
 	Namespace string      `json:"namespace"`
 	Denied    string      `json:"denied,omitempty"`
-	Pod       *corev1.Pod `json:"pod,omitempty"` // as admission would make it
+	Asked     *corev1.Pod `json:"asked,omitempty"` // what was sent: of several nodes, the pod of the first
+	Pod       *corev1.Pod `json:"pod,omitempty"`   // as admission would make it
 }
 
 // EnforceLabel is Pod Security's: https://kubernetes.io/docs/concepts/security/pod-security-standards/
@@ -32,8 +33,8 @@ func Place(plan report.Plan, tries []Try, usable []string, o Options) report.Pla
 		}
 		plan.Namespace = try.Namespace
 		plan.Pod.Namespace = try.Namespace
-		if try.Pod != nil {
-			plan.Findings = append(plan.Findings, Changed(plan.Pod, try.Pod, o)...)
+		if try.Pod != nil && try.Asked != nil {
+			plan.Findings = append(plan.Findings, Changed(try.Asked, try.Pod, o)...)
 			finding.Sort(plan.Findings)
 		}
 		conclude(&plan)
