@@ -10,13 +10,14 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
 // Names whose values are masked.
 var secretName = regexp.MustCompile(`(?i)(pass(word|wd|phrase)?|secret|token|credential|api[_-]?key|private[_-]?key|access[_-]?key|auth|dsn|connection[_-]?string|\w[_-]ur[li]$|^pwd$|cookie|salt|signature)`)
 
-const masked = "***"
+const masked = mask.Hidden
 
 // LooksSecret says whether a variable of this name should not be shown.
 func LooksSecret(name string) bool { return secretName.MatchString(name) }
@@ -87,6 +88,7 @@ func show(path string, v leaf) string {
 	if v.shown != "" {
 		value = v.shown
 	}
+	value = mask.Text(value)
 	if r := []rune(value); len(r) > 200 {
 		return string(r[:200]) + "…"
 	}

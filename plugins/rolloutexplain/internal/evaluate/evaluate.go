@@ -209,6 +209,7 @@ func (e *evaluator) finish(w *workload) report.Rollout {
 	if r.Findings == nil {
 		r.Findings = []report.Finding{}
 	}
+	hideSecrets(r)
 	r.Pods = podGroups(w, e.now)
 	if e.opts.History {
 		r.History = w.history()

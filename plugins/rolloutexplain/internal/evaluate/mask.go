@@ -1,6 +1,7 @@
 package evaluate
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -8,6 +9,9 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
 // splitYAML separates the documents of a file.
@@ -21,8 +25,20 @@ func splitYAML(text string) []string {
 	return parts
 }
 
+// hideSecrets is the last look at what is printed: causes quote programs, kubelets and registries.
+func hideSecrets(r *report.Rollout) {
+	r.Summary = mask.Text(r.Summary)
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		f.Message = mask.Text(f.Message)
+		for k := range f.Evidence {
+			f.Evidence[k].Value = mask.Text(f.Evidence[k].Value)
+		}
+	}
+}
+
 // Masked gives a copy for a file: values of variables whose names look secret are replaced, equal ones by equal masks, so
-// that a replay still sees what changed.
+// that a replay still sees what changed. What looks like a secret by itself is hidden wherever it stands.
 func Masked(in *Input) (*Input, error) {
 	data, err := json.Marshal(in)
 	if err != nil {
@@ -65,7 +81,53 @@ func Masked(in *Input) (*Input, error) {
 		m.tree(o)
 	}
 	m.annotations(out)
-	return out, nil
+	return withoutSecrets(out)
+}
+
+// withoutSecrets hides what looks like a secret in every text of the input: logs, events, statuses, annotations, headers.
+func withoutSecrets(in *Input) (*Input, error) {
+	data, err := json.Marshal(in)
+	if err != nil {
+		return nil, err
+	}
+	var tree any
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.UseNumber() // a resource version or a count is no float
+	if err := decoder.Decode(&tree); err != nil {
+		return nil, err
+	}
+	if data, err = json.Marshal(maskTree(tree)); err != nil {
+		return nil, err
+	}
+	out := &Input{}
+	return out, json.Unmarshal(data, out)
+}
+
+func maskTree(v any) any {
+	switch v := v.(type) {
+	case string:
+		return mask.Text(v)
+	case []any:
+		lines := make([]string, 0, len(v))
+		for i := range v {
+			if line, ok := v[i].(string); ok {
+				lines = append(lines, line)
+			}
+			v[i] = maskTree(v[i])
+		}
+		if hidden := mask.Lines(lines); len(lines) == len(v) && len(hidden) < len(lines) { // a key over several lines
+			v = v[:0]
+			for _, line := range hidden {
+				v = append(v, line)
+			}
+		}
+		return v
+	case map[string]any:
+		for key := range v {
+			v[key] = maskTree(v[key])
+		}
+	}
+	return v
 }
 
 // masker numbers the values that it hides.
@@ -99,20 +161,53 @@ func maskWords(words string, hide func(string) string) string {
 }
 
 func (m masker) spec(s *corev1.PodSpec) {
+	for i := range s.EphemeralContainers {
+		c := corev1.Container(s.EphemeralContainers[i].EphemeralContainerCommon)
+		m.container(&c)
+	}
 	for _, list := range [][]corev1.Container{s.InitContainers, s.Containers} {
 		for i := range list {
-			m.words(list[i].Command)
-			m.words(list[i].Args)
-			for _, words := range execs(&list[i]) {
-				m.words(words)
-			}
-			for k := range list[i].Env {
-				if v := &list[i].Env[k]; LooksSecret(v.Name) {
-					v.Value = m.hide(v.Value)
-				}
+			m.container(&list[i])
+		}
+	}
+}
+
+// container hides values in its command lines, variables and headers, in place.
+func (m masker) container(c *corev1.Container) {
+	m.words(c.Command)
+	m.words(c.Args)
+	for _, words := range execs(c) {
+		m.words(words)
+	}
+	for k := range c.Env {
+		if v := &c.Env[k]; LooksSecret(v.Name) {
+			v.Value = m.hide(v.Value)
+		}
+	}
+	for _, get := range gets(c) {
+		for k := range get.HTTPHeaders {
+			if h := &get.HTTPHeaders[k]; LooksSecret(h.Name) {
+				h.Value = m.hide(h.Value)
 			}
 		}
 	}
+}
+
+// gets are the HTTP requests of a container's probes and hooks.
+func gets(c *corev1.Container) (list []*corev1.HTTPGetAction) {
+	for _, p := range []*corev1.Probe{c.LivenessProbe, c.ReadinessProbe, c.StartupProbe} {
+		if p != nil && p.HTTPGet != nil {
+			list = append(list, p.HTTPGet)
+		}
+	}
+	if l := c.Lifecycle; l != nil {
+		for _, h := range []*corev1.LifecycleHandler{l.PostStart, l.PreStop} {
+			if h != nil && h.HTTPGet != nil {
+				list = append(list, h.HTTPGet)
+			}
+		}
+	}
+	return list
 }
 
 // execs are the command lines of a container's probes and hooks.

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -295,7 +296,7 @@ func (e *evaluator) attachLog(p *pod, container string, previous bool, c *cause)
 		if l.UID != string(p.UID) || l.Container != container || l.Previous != previous || len(l.Lines) == 0 || len(l.Lines) == 1 && logGone(l.Lines[0]) {
 			continue
 		}
-		lines := l.Lines
+		lines := mask.Lines(l.Lines)
 		if len(lines) > e.opts.LogLines {
 			lines = lines[len(lines)-e.opts.LogLines:]
 		}

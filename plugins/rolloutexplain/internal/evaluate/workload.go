@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -163,7 +164,7 @@ func evidence(source, path, value string, at time.Time) finding.Evidence {
 const longest = 600
 
 func oneLine(s string) string {
-	s = strings.Join(strings.Fields(s), " ")
+	s = mask.Text(strings.Join(strings.Fields(s), " "))
 	if r := []rune(s); len(r) > longest {
 		return string(r[:longest]) + "…"
 	}

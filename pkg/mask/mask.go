@@ -1,0 +1,65 @@
+// Package mask hides secrets in free text by what they look like: log lines, messages of events, templates, which no field
+// name marks as secret. What a secret is by the name of its field, the plugins know.
+package mask
+
+import (
+	"regexp"
+	"strings"
+)
+
+// Hidden stands in the place of a secret.
+const Hidden = "***"
+
+// kept is what has been masked already, here or by a plugin that numbers its masks.
+var kept = regexp.MustCompile(`^["']?(\*\*\*|masked-\d+)`)
+
+// secretWord ends the name of what is assigned a secret. "tokens" (max_tokens=1) and "secretName" are no such names.
+const secretWord = `[\w.-]*(?:password|passwd|passphrase|secret|api[_-]?key|access[_-]?key|private[_-]?key|token)`
+
+// patterns have three groups: what stays, the secret, what stays.
+var patterns = []*regexp.Regexp{
+	// https://www.rfc-editor.org/rfc/rfc3986#section-3.2.1, also in connection strings
+	regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://[^\s:/@]*:)([^\s@/]+)(@)`),
+	// https://www.rfc-editor.org/rfc/rfc7519: header and claims are JSON objects, so both begin with eyJ
+	regexp.MustCompile(`()(\beyJ[\w-]{6,}\.eyJ[\w-]{6,}(?:\.[\w-]*)?)()`),
+	// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids
+	regexp.MustCompile(`()(\b(?:AKIA|ASIA)[0-9A-Z]{16}\b)()`),
+	// https://www.rfc-editor.org/rfc/rfc7468; a log may be cut before the end
+	regexp.MustCompile(`(-----BEGIN [A-Z ]*PRIVATE KEY-----)([^-]+)((?:-----END [A-Z ]*PRIVATE KEY-----)?)`),
+	regexp.MustCompile(`(?i)(\b` + secretWord + `=)("[^"]*"|'[^']*'|[^\s&;,"']+)()`),
+	regexp.MustCompile(`(?i)("` + secretWord + `"\s*:\s*")([^"]+)(")`),
+}
+
+// scheme finds credentials of HTTP (https://www.rfc-editor.org/rfc/rfc9110#section-11.4). "Bearer authentication" is none:
+// they have digits.
+var scheme = regexp.MustCompile(`(?i)(\b(?:bearer|basic)\s+)([A-Za-z0-9._~+/=-]{8,})`)
+
+// Text hides secrets in a text; all else stays as it is.
+func Text(text string) string {
+	for _, p := range patterns {
+		text = replace(p, text, func(string) bool { return true })
+	}
+	return replace(scheme, text, func(secret string) bool { return strings.ContainsAny(secret, "0123456789") })
+}
+
+// Lines does the same for lines of a log, among which a secret may go on.
+func Lines(lines []string) []string {
+	if len(lines) == 0 {
+		return lines
+	}
+	return strings.Split(Text(strings.Join(lines, "\n")), "\n")
+}
+
+func replace(p *regexp.Regexp, text string, secret func(string) bool) string {
+	return p.ReplaceAllStringFunc(text, func(found string) string {
+		m := p.FindStringSubmatch(found)
+		if !secret(m[2]) || kept.MatchString(m[2]) {
+			return found
+		}
+		after := ""
+		if len(m) > 3 {
+			after = m[3]
+		}
+		return m[1] + Hidden + after
+	})
+}
