@@ -85,6 +85,11 @@ func show(path string, v leaf) string {
 	if name, ok := envName(path); ok && LooksSecret(name) && !v.reference {
 		return masked
 	}
+	if _, after, ok := strings.Cut(path, ".httpHeaders["); ok {
+		if name, rest, _ := strings.Cut(after, "]"); rest == ".value" && LooksSecret(name) {
+			return masked
+		}
+	}
 	if v.shown != "" {
 		value = v.shown
 	}

@@ -86,6 +86,41 @@ func TestValuesOfSecretsAreNotShown(t *testing.T) {
 	}
 }
 
+// A secret that no name marks is planted wherever a program, a kubelet or a template may put one.
+func TestNoSecretIsQuotedOrSaved(t *testing.T) {
+	const planted = "postgres://app:canary1@db/shop"
+	b := deploymentCase().status(crashed(1, 4, "Error"))
+	b.s().State.Terminated.Message = "dial " + planted
+	b.s().LastTerminationState.Terminated.Message = "dial " + planted
+	b.podEvent("BackOff", "restarting: "+planted, 3)
+	b.in.Logs = []PodLog{{UID: string(b.x().UID), Container: "api", Lines: []string{"Authorization: Bearer canary2canary", "connect " + planted}}}
+	b.in.Logs = append(b.in.Logs, b.in.Logs[0])
+	b.in.Logs[1].Previous = true
+	for _, c := range []*corev1.Container{b.c(), &b.d.Spec.Template.Spec.Containers[0], &b.in.ReplicaSets[1].Spec.Template.Spec.Containers[0]} {
+		c.Env = []corev1.EnvVar{{Name: "DB", Value: planted}}
+		c.ReadinessProbe = &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/", HTTPHeaders: []corev1.HTTPHeader{{Name: "X-Api-Key", Value: "canary3"}}}}}
+	}
+	b.x().Annotations = map[string]string{"example.com/dsn": planted}
+	b.x().Spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: "d", Env: []corev1.EnvVar{{Name: "TOKEN", Value: "canary4"}}}}}
+	saved, err := Masked(b.in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := Evaluate(b.in, now, Options{LogLines: 5, Diff: true, History: true})
+	if f := rootOf(&list.Items[0]); f == nil || f.Log == nil || !strings.Contains(strings.Join(f.Log.Lines, " "), "connect postgres://app:***@db/shop") {
+		t.Errorf("the log is not quoted, and shows nothing: %+v", f)
+	}
+	for name, v := range map[string]any{"report": list, "saved input": saved} {
+		data, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i := strings.Index(string(data), "canary"); i >= 0 {
+			t.Errorf("%s: …%s…", name, data[max(0, i-120):min(len(data), i+60)])
+		}
+	}
+}
+
 func TestACommandLineIsShownWithoutItsSecrets(t *testing.T) {
 	for line, want := range map[string]string{
 		"app|--password|x|--verbose|on":        "app --password *** --verbose on",
