@@ -58,6 +58,34 @@ func Lines(lines []string) []string {
 	return strings.Split(Text(strings.Join(lines, "\n")), "\n")
 }
 
+// Tree does the same for every text in what encoding/json decodes into an any. It changes its argument.
+func Tree(v any) any {
+	switch v := v.(type) {
+	case string:
+		return Text(v)
+	case []any:
+		lines := make([]string, 0, len(v))
+		for i := range v {
+			if line, ok := v[i].(string); ok {
+				lines = append(lines, line)
+			}
+			v[i] = Tree(v[i])
+		}
+		if hidden := Lines(lines); len(lines) == len(v) && len(hidden) < len(lines) { // a key over several lines
+			v = v[:0]
+			for _, line := range hidden {
+				v = append(v, line)
+			}
+		}
+		return v
+	case map[string]any:
+		for key := range v {
+			v[key] = Tree(v[key])
+		}
+	}
+	return v
+}
+
 func replace(p *regexp.Regexp, text string, secret func(string) bool) string {
 	return p.ReplaceAllStringFunc(text, func(found string) string {
 		m := p.FindStringSubmatch(found)

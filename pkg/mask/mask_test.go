@@ -3,6 +3,8 @@ package mask
 import (
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestText(t *testing.T) {
@@ -47,5 +49,19 @@ func TestAKeyInALogIsHiddenToItsEnd(t *testing.T) {
 	}
 	if Lines(nil) != nil {
 		t.Error("no lines became some")
+	}
+}
+
+func TestATreeIsMaskedInEveryText(t *testing.T) {
+	tree := map[string]any{
+		"n": 1, "env": []any{map[string]any{"value": "redis://:pw@cache"}},
+		"lines": []any{"-----BEGIN PRIVATE KEY-----", "c2VjcmV0"}, "names": []any{"a", "b"},
+	}
+	want := map[string]any{
+		"n": 1, "env": []any{map[string]any{"value": "redis://:***@cache"}},
+		"lines": []any{"-----BEGIN PRIVATE KEY-----***"}, "names": []any{"a", "b"},
+	}
+	if d := cmp.Diff(any(want), Tree(tree)); d != "" {
+		t.Error(d)
 	}
 }

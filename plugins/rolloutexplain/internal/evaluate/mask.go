@@ -96,38 +96,11 @@ func withoutSecrets(in *Input) (*Input, error) {
 	if err := decoder.Decode(&tree); err != nil {
 		return nil, err
 	}
-	if data, err = json.Marshal(maskTree(tree)); err != nil {
+	if data, err = json.Marshal(mask.Tree(tree)); err != nil {
 		return nil, err
 	}
 	out := &Input{}
 	return out, json.Unmarshal(data, out)
-}
-
-func maskTree(v any) any {
-	switch v := v.(type) {
-	case string:
-		return mask.Text(v)
-	case []any:
-		lines := make([]string, 0, len(v))
-		for i := range v {
-			if line, ok := v[i].(string); ok {
-				lines = append(lines, line)
-			}
-			v[i] = maskTree(v[i])
-		}
-		if hidden := mask.Lines(lines); len(lines) == len(v) && len(hidden) < len(lines) { // a key over several lines
-			v = v[:0]
-			for _, line := range hidden {
-				v = append(v, line)
-			}
-		}
-		return v
-	case map[string]any:
-		for key := range v {
-			v[key] = maskTree(v[key])
-		}
-	}
-	return v
 }
 
 // masker numbers the values that it hides.
