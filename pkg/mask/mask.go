@@ -44,10 +44,11 @@ var scheme = regexp.MustCompile(`(?i)(\b(?:bearer|basic)\s+)([A-Za-z0-9._~+/=-]{
 func Text(text string) string {
 	for _, p := range patterns {
 		if strings.Contains(text, p.mark) {
-			text = replace(p.Regexp, text, func(string) bool { return true })
+			// docker-pullable://nginx:1.27@sha256:… is an image, and 1.27 no password.
+			text = replace(p.Regexp, text, func(_, after string) bool { return !strings.HasPrefix(after, "sha256:") })
 		}
 	}
-	return replace(scheme, text, func(secret string) bool { return strings.ContainsAny(secret, "0123456789") })
+	return replace(scheme, text, func(secret, _ string) bool { return strings.ContainsAny(secret, "0123456789") })
 }
 
 // Lines does the same for lines of a log, among which a secret may go on.
@@ -86,12 +87,17 @@ func Tree(v any) any {
 	return v
 }
 
-func replace(p *regexp.Regexp, text string, secret func(string) bool) string {
-	return p.ReplaceAllStringFunc(text, func(found string) string {
-		m := p.FindStringSubmatch(found)
-		if !secret(m[2]) || kept.MatchString(m[2]) {
-			return found
+// replace hides the second group of each match that secret agrees to; it is shown what follows the match, too.
+func replace(p *regexp.Regexp, text string, secret func(value, after string) bool) string {
+	var b strings.Builder
+	end := 0
+	for _, at := range p.FindAllStringSubmatchIndex(text, -1) {
+		value := text[at[4]:at[5]]
+		if kept.MatchString(value) || !secret(value, text[at[1]:]) {
+			continue
 		}
-		return m[1] + Hidden + m[3]
-	})
+		b.WriteString(text[end:at[4]] + Hidden)
+		end = at[5]
+	}
+	return b.String() + text[end:]
 }

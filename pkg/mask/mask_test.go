@@ -11,6 +11,7 @@ func TestText(t *testing.T) {
 	for text, want := range map[string]string{
 		"dial postgres://app:s3cr3t@db:5432/shop: refused":                 "dial postgres://app:***@db:5432/shop: refused",
 		"redis://:pw1@cache:6379":                                          "redis://:***@cache:6379",
+		"redis://u:p@a,redis://u:q@b":                                      "redis://u:***@a,redis://u:***@b",
 		"Authorization: Bearer abcdef123456":                               "Authorization: Bearer ***",
 		"got eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln for sub":            "got *** for sub",
 		"key AKIAIOSFODNN7EXAMPLE is not active":                           "key *** is not active",
@@ -33,7 +34,7 @@ func TestText(t *testing.T) {
 func TestWhatIsNoSecretStays(t *testing.T) {
 	for _, text := range []string{
 		"http://api.shop:8080/healthz", "password authentication failed for user \"app\"", "max_tokens=1", "secretName=creds",
-		"secret \"creds\" not found", "no basic auth credentials", "Bearer authentication required", "image@sha256:0123456789abcdef",
+		"secret \"creds\" not found", "docker-pullable://nginx:1.27@sha256:0123456789abcdef", "no basic auth credentials", "Bearer authentication required", "image@sha256:0123456789abcdef",
 		"mailto:a@b.example", "token is expired", "--token masked-1", "password=masked-2", "WWW-Authenticate: Basic realm=\"registry\"",
 	} {
 		if got := Text(text); got != text {

@@ -149,7 +149,7 @@ func onlyOld(w *workload, f *report.Finding) bool {
 	return len(f.Pods) > 0 && !slices.ContainsFunc(w.pods, func(p *pod) bool { return p.isNew && slices.Contains(f.Pods, p.Name) })
 }
 
-// allBroken says that a revision has pods, and that they have been up for long enough to be ready, and none is.
+// allBroken says that a revision has pods, and none of them is ready now.
 func (w *workload) allBroken(r *revision) bool {
 	pods := selectPods(live(w.pods), func(p *pod) bool { return p.rev == r })
 	return len(pods) > 0 && !slices.ContainsFunc(pods, func(p *pod) bool { return p.ready || p.available })
