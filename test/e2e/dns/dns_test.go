@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/e2e/harness"
 )
 
@@ -175,19 +177,34 @@ func TestAThousandNames(t *testing.T) {
 	t.Logf("verify of %d names at %d replicas: %s", v.Names, len(v.Replicas), best)
 }
 
-// spread puts the replicas on different nodes: a cluster just made may have both on its first node.
+// spread puts the replicas on different nodes. The scheduler only prefers that: while a rollout has pods on every node, two
+// new ones may get the same, and a cluster just made may have both on its first.
 func spread(t testing.TB, c *harness.Cluster) {
 	t.Helper()
-	h, _ := ask(t, c, "status")
-	if slices.Contains(h.codes(), "AllReplicasOnOneNode") {
-		restart(t, c)
-	}
+	harness.Eventually(t, 3*time.Minute, func() (string, bool) {
+		var list corev1.PodList
+		if err := json.Unmarshal([]byte(c.MustKubectl(t, "-n", "kube-system", "get", "pods", "-l", "k8s-app=kube-dns", "-o", "json")), &list); err != nil {
+			t.Fatal(err)
+		}
+		nodes, staying := map[string]bool{}, []string{}
+		for _, p := range list.Items {
+			if p.DeletionTimestamp == nil && p.Spec.NodeName != "" {
+				nodes[p.Spec.NodeName], staying = true, append(staying, p.Name)
+			}
+		}
+		if len(staying) > 1 && len(nodes) == 1 { // the one that stays sends the next one away
+			c.MustKubectl(t, "-n", "kube-system", "delete", "pod", staying[0])
+			c.MustKubectl(t, "-n", "kube-system", "rollout", "status", "deployment", "coredns", "--timeout=120s")
+		}
+		return fmt.Sprintf("DNS replicas %v on the nodes %v", staying, nodes), len(nodes) > 1
+	})
 }
 
 func restart(t testing.TB, c *harness.Cluster) {
 	t.Helper()
 	c.MustKubectl(t, "-n", "kube-system", "rollout", "restart", "deployment", "coredns")
 	c.MustKubectl(t, "-n", "kube-system", "rollout", "status", "deployment", "coredns", "--timeout=120s")
+	spread(t, c)
 }
 
 // TestPods: what is wrong with one pod or object while the servers are well.

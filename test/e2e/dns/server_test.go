@@ -64,6 +64,7 @@ func TestServers(t *testing.T) {
 		expect(t, c, 60*time.Second, "Degraded", "AllReplicasOnOneNode", "check")
 		heal()
 		c.MustKubectl(t, "-n", "kube-system", "rollout", "status", "deployment", "coredns", "--timeout=120s")
+		spread(t, c)
 		healthy(t, c)
 	})
 	t.Run("watched and followed", func(t *testing.T) { watched(t, c) })
