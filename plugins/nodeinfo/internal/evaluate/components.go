@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
@@ -162,7 +163,7 @@ func (v *view) networkByNode(c *report.Components) {
 			}
 		}
 	}
-	if unavailable := condition(v.node, corev1.NodeNetworkUnavailable); unavailable != nil {
+	if unavailable := nodefact.Condition(v.node, corev1.NodeNetworkUnavailable); unavailable != nil {
 		if name, ok := networkReasons[unavailable.Reason]; ok && !known(name) {
 			c.Network = append(c.Network, report.Component{Name: name, Evidence: "condition NetworkUnavailable: " + unavailable.Reason})
 		}

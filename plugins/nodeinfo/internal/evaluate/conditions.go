@@ -5,6 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 )
 
@@ -61,14 +62,10 @@ func guessed(kind string) (status string, known bool) {
 	return "", false
 }
 
-var builtIn = map[corev1.NodeConditionType]bool{
-	corev1.NodeReady: true, corev1.NodeMemoryPressure: true, corev1.NodeDiskPressure: true, corev1.NodePIDPressure: true, corev1.NodeNetworkUnavailable: true,
-}
-
 func (v *view) checkConditions() {
 	for i := range v.node.Status.Conditions {
 		c := &v.node.Status.Conditions[i]
-		if bad := v.bad(c); builtIn[c.Type] || bad == nil || !*bad {
+		if bad := v.bad(c); nodefact.Standard(c.Type) || bad == nil || !*bad {
 			continue
 		}
 		v.add(ConditionProblem, "condition "+string(c.Type)+" is "+string(c.Status)+": "+firstOf(c.Message, c.Reason),

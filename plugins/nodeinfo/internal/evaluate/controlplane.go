@@ -9,15 +9,13 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
 
 // leaders are the leader-election leases of the control plane, in kube-system.
 var leaders = []string{"kube-controller-manager", "kube-scheduler", "cloud-controller-manager"}
-
-// leaderGrace is added to a lease's duration (15 s) before nobody is said to lead: a new leader needs a retry period.
-const leaderGrace = 10 * time.Second
 
 // controlPlaneName is the component that a static pod of kubeadm, k3s or a cloud is; empty for others.
 func controlPlaneName(p *corev1.Pod) string {
@@ -74,31 +72,17 @@ func (v *view) leader(name string) *report.Leader {
 	if !v.read(SourceSystemLeases) {
 		return nil
 	}
-	at := slices.IndexFunc(v.in.SystemLeases, func(l leaseType) bool { return l.Name == name })
+	at := slices.IndexFunc(v.in.SystemLeases, func(l leaseType) bool { return nodefact.LeaseOfComponent(&l, name) })
 	if at < 0 {
 		return nil
 	}
-	lease := &v.in.SystemLeases[at]
-	l := &report.Leader{Name: name}
-	if h := lease.Spec.HolderIdentity; h != nil {
-		l.Holder = *h
-	}
+	held := nodefact.LeaderOf(&v.in.SystemLeases[at], v.now)
+	l := &report.Leader{Name: name, Holder: held.Holder, Expired: held.Expired}
 	host, _, _ := strings.Cut(l.Holder, "_")
 	l.Here = host != "" && (host == v.node.Name || host == hostname(v.node))
-	if lease.Spec.RenewTime == nil {
-		return l
+	if !held.Renewed.IsZero() {
+		l.RenewTime, l.AgeSeconds = timeOf(held.Renewed), ptr(int64(held.Age.Seconds()))
 	}
-	l.RenewTime = timeOf(lease.Spec.RenewTime.Time)
-	if _, at := written(lease.ManagedFields, "renewTime"); at != nil {
-		l.RenewTime = at
-	}
-	age := max(0, v.now.Sub(*l.RenewTime))
-	l.AgeSeconds = ptr(int64(age.Seconds()))
-	duration := 15 * time.Second
-	if s := lease.Spec.LeaseDurationSeconds; s != nil && *s > 0 {
-		duration = time.Duration(*s) * time.Second
-	}
-	l.Expired = age > duration+leaderGrace
 	return l
 }
 

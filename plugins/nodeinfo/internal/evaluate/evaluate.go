@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 
+	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
@@ -191,13 +192,12 @@ func (v *view) fold() {
 
 func (v *view) verdict() {
 	worst, any := finding.Worst(v.out.Findings)
-	ready := condition(v.node, corev1.NodeReady)
 	switch {
 	case any && worst == finding.Critical:
 		v.out.Verdict = report.Unhealthy
 	case any && worst == finding.Warning:
 		v.out.Verdict = report.Degraded
-	case ready == nil:
+	case nodefact.ReadyCondition(v.node) == nil:
 		v.out.Verdict = report.Unknown
 	default:
 		v.out.Verdict = report.Healthy

@@ -10,6 +10,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 
+	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
@@ -164,8 +165,7 @@ func (v *view) checkFlapping(mine []*corev1.Event) {
 
 // recoveredSince says whether the node became Ready after the moment: what it complained of before is over.
 func (v *view) recoveredSince(t time.Time) bool {
-	ready := condition(v.node, corev1.NodeReady)
-	return ready != nil && ready.Status == corev1.ConditionTrue && ready.LastTransitionTime.After(t)
+	return nodefact.PostedReady(v.node) && nodefact.ReadyCondition(v.node).LastTransitionTime.After(t)
 }
 
 // checkEvents raises the events that no other check judges, of the last hour.

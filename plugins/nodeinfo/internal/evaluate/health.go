@@ -1,14 +1,15 @@
 package evaluate
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 
+	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
@@ -29,18 +30,9 @@ const (
 
 func (v *view) health() {
 	h := &report.Health{Heartbeat: v.heartbeat()}
-	for i := range v.node.Status.Conditions {
-		h.Conditions = append(h.Conditions, v.judged(&v.node.Status.Conditions[i]))
+	for _, c := range nodefact.Conditions(v.node) {
+		h.Conditions = append(h.Conditions, v.judged(c))
 	}
-	slices.SortFunc(h.Conditions, func(a, b report.Condition) int {
-		rank := func(c report.Condition) int {
-			if c.Type == string(corev1.NodeReady) {
-				return 0
-			}
-			return 1
-		}
-		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Type, b.Type))
-	})
 	if k, ok := v.in.Kubelets[v.node.Name]; ok {
 		switch {
 		case k.Healthy:
@@ -66,41 +58,34 @@ func (v *view) judged(c *corev1.NodeCondition) report.Condition {
 	}
 }
 
-// heartbeat reads the lease. Its age is taken from the server's clock at the last renewal when the object tells it, so
-// that a node with a wrong clock is not called dead; else from the node's clock.
+// readiness is what can be believed of the node. Where leases could not be read, Ready alone has to do.
+func (v *view) readiness() nodefact.Readiness {
+	var lease *coordinationv1.Lease
+	if v.read(SourceLeases) {
+		lease = v.index.leases[v.node.Name]
+	}
+	return nodefact.ReadinessOf(v.node, lease, v.now, v.o.StaleAfter)
+}
+
+// heartbeat reports the lease; nil where leases could not be read.
 func (v *view) heartbeat() *report.Heartbeat {
 	if !v.read(SourceLeases) {
 		return nil
 	}
-	h := &report.Heartbeat{State: report.HeartbeatNone}
-	if ready := condition(v.node, corev1.NodeReady); ready != nil {
-		h.StatusPostedAt = timeOf(ready.LastHeartbeatTime.Time)
+	r := v.readiness()
+	h := &report.Heartbeat{State: report.HeartbeatState(r.Heartbeat.Beat)}
+	if r.Condition != nil {
+		h.StatusPostedAt = timeOf(r.Condition.LastHeartbeatTime.Time)
 	}
-	lease := v.index.leases[v.node.Name]
-	if lease == nil || lease.Spec.RenewTime == nil {
+	beat := r.Heartbeat
+	if beat.Beat == nodefact.NoBeat {
 		return h
 	}
-	h.RenewTime = timeOf(lease.Spec.RenewTime.Time)
-	h.ReceivedAt = h.RenewTime
-	if _, at := written(lease.ManagedFields, "renewTime"); at != nil {
-		h.ReceivedAt = at
-		h.ClockSkew = ptr(float64(h.RenewTime.Sub(*at).Milliseconds()/100) / 10)
+	h.RenewTime, h.ReceivedAt = timeOf(beat.Renewed), timeOf(beat.Received)
+	if beat.Skew != nil {
+		h.ClockSkew = ptr(float64(beat.Skew.Milliseconds()/100) / 10)
 	}
-	age := max(0, v.now.Sub(*h.ReceivedAt))
-	h.AgeSeconds = ptr(int64(age.Seconds()))
-	duration := 40 * time.Second // the kubelet's nodeLeaseDurationSeconds by default
-	if s := lease.Spec.LeaseDurationSeconds; s != nil && *s > 0 {
-		duration = time.Duration(*s) * time.Second
-	}
-	h.DurationSeconds = ptr(int64(duration.Seconds()))
-	switch {
-	case age > max(v.o.StaleAfter, duration):
-		h.State = report.HeartbeatExpired
-	case age > duration:
-		h.State = report.HeartbeatLate
-	default:
-		h.State = report.HeartbeatOK
-	}
+	h.AgeSeconds, h.DurationSeconds = ptr(int64(beat.Age.Seconds())), ptr(int64(beat.Duration.Seconds()))
 	return h
 }
 
@@ -115,47 +100,37 @@ func (v *view) leaseEvidence() []finding.Evidence {
 	}}
 }
 
-// checkReady is the order of belief: what the heartbeat says about Ready, then Ready itself.
+// checkReady says what keeps the node from being Ready, or Ready from being believed.
 func (v *view) checkReady() {
-	ready, h := condition(v.node, corev1.NodeReady), v.out.Health.Heartbeat
-	state := report.HeartbeatState("")
-	if h != nil {
-		state = h.State
-	}
-	if ready == nil {
-		if v.now.Sub(v.node.CreationTimestamp.Time) > time.Minute && state == report.HeartbeatNone {
+	r := v.readiness()
+	if r.Condition == nil {
+		if v.now.Sub(v.node.CreationTimestamp.Time) > time.Minute && v.read(SourceLeases) && r.Heartbeat.Beat == nodefact.NoBeat {
 			v.add(NeverReported, "no kubelet has ever reported for this Node object", nil, v.describe("shows where the object comes from"))
 		}
 		return
 	}
-	evidence := append([]finding.Evidence{conditionEvidence(ready)}, v.leaseEvidence()...)
-	switch ready.Status {
-	case corev1.ConditionTrue:
-		v.checkStale(ready, state, evidence)
-	case corev1.ConditionFalse:
-		if state == report.HeartbeatExpired {
-			v.readyStale(ready, evidence)
-			return
-		}
-		v.notReady(ready, evidence)
+	evidence := append([]finding.Evidence{conditionEvidence(r.Condition)}, v.leaseEvidence()...)
+	switch {
+	case r.State == nodefact.NeverHeard:
+		v.add(NeverReported, "no kubelet has ever reported for this Node object", evidence, v.describe("shows where the object comes from"))
+	case r.State == nodefact.Returning:
+		f := v.add(StatusStale, fmt.Sprintf("the kubelet is back (heartbeat %s ago) and has not posted its status yet: Ready is still Unknown", v.ago(r.Heartbeat.Received)), evidence, v.again())
+		f.Severity = finding.Critical
+	case r.State == nodefact.Silent && r.Condition.Status == corev1.ConditionUnknown:
+		v.unknownReady(r, evidence)
+	case r.State == nodefact.Silent:
+		v.readyStale(r, evidence)
+	case r.State == nodefact.NotReady:
+		v.notReady(r.Condition, evidence)
 	default:
-		v.unknownReady(ready, state, evidence)
+		v.checkStale(r, evidence)
 	}
 }
 
-func (v *view) unknownReady(ready *corev1.NodeCondition, state report.HeartbeatState, evidence []finding.Evidence) {
-	if ready.Reason == "NodeStatusNeverUpdated" {
-		v.add(NeverReported, "no kubelet has ever reported for this Node object", evidence, v.describe("shows where the object comes from"))
-		return
-	}
-	if state == report.HeartbeatOK {
-		f := v.add(StatusStale, fmt.Sprintf("the kubelet is back (heartbeat %s ago) and has not posted its status yet: Ready is still Unknown", v.ago(*v.out.Health.Heartbeat.ReceivedAt)), evidence, v.again())
-		f.Severity = finding.Critical
-		return
-	}
-	last := ready.LastHeartbeatTime.Time
-	if h := v.out.Health.Heartbeat; h != nil && h.ReceivedAt != nil {
-		last = *h.ReceivedAt
+func (v *view) unknownReady(r nodefact.Readiness, evidence []finding.Evidence) {
+	last := r.Condition.LastHeartbeatTime.Time
+	if !r.Heartbeat.Received.IsZero() {
+		last = r.Heartbeat.Received
 	}
 	message := "the node does not report"
 	if !last.IsZero() {
@@ -222,21 +197,18 @@ func (v *view) checkReachable() {
 		finding.Next{Command: "curl -sk -m5 https://127.0.0.1:10250/healthz; nft list ruleset | grep -n 10250", Risk: finding.Read, Why: "on the machine itself: any answer, even Unauthorized, means that the kubelet serves, and that a firewall or a route keeps the API server from it"})
 }
 
-func (v *view) checkStale(ready *corev1.NodeCondition, state report.HeartbeatState, evidence []finding.Evidence) {
-	h := v.out.Health.Heartbeat
-	switch state {
-	case report.HeartbeatExpired:
-		v.readyStale(ready, evidence)
-	case report.HeartbeatLate:
-		v.add(HeartbeatLate, fmt.Sprintf("no heartbeat for %s (it comes every 10s and lasts %ds): Ready=True may be stale", v.ago(*h.ReceivedAt), *h.DurationSeconds), evidence,
+func (v *view) checkStale(r nodefact.Readiness, evidence []finding.Evidence) {
+	switch r.Heartbeat.Beat {
+	case nodefact.Late:
+		v.add(HeartbeatLate, fmt.Sprintf("no heartbeat for %s (it comes every 10s and lasts %ds): Ready=True may be stale", v.ago(r.Heartbeat.Received), int64(r.Heartbeat.Duration.Seconds())), evidence,
 			append([]finding.Next{v.again()}, v.askKubelet()...)...)
 	default:
-		posted := ready.LastHeartbeatTime.Time
+		posted := r.Condition.LastHeartbeatTime.Time
 		if posted.IsZero() || v.now.Sub(posted) <= statusOld {
 			return
 		}
 		message := fmt.Sprintf("the status was last posted %s ago (every 5m is usual): its conditions cannot be believed", v.ago(posted))
-		if state == report.HeartbeatOK {
+		if r.Heartbeat.Beat == nodefact.Fresh {
 			message = "the kubelet's heartbeat is fresh, but " + message
 		}
 		v.add(StatusStale, message, evidence, finding.Next{
@@ -246,9 +218,8 @@ func (v *view) checkStale(ready *corev1.NodeCondition, state report.HeartbeatSta
 	}
 }
 
-func (v *view) readyStale(ready *corev1.NodeCondition, evidence []finding.Evidence) {
-	h := v.out.Health.Heartbeat
-	message := fmt.Sprintf("the node has not reported for %s, yet Ready is still %s: nobody has marked it", v.ago(*h.ReceivedAt), ready.Status)
+func (v *view) readyStale(r nodefact.Readiness, evidence []finding.Evidence) {
+	message := fmt.Sprintf("the node has not reported for %s, yet Ready is still %s: nobody has marked it", v.ago(r.Heartbeat.Received), r.Condition.Status)
 	leader := v.leader("kube-controller-manager")
 	if leader != nil && leader.Expired {
 		message += ", because no kube-controller-manager works"
@@ -345,7 +316,7 @@ func (v *view) checkPressure() {
 		{corev1.NodeMemoryPressure, MemoryPressure, "the node runs out of memory", "memory"},
 	} {
 		// Only True is pressure: on a silent node all are Unknown, which says nothing.
-		c := condition(v.node, p.kind)
+		c := nodefact.Condition(v.node, p.kind)
 		if c == nil || c.Status != corev1.ConditionTrue {
 			continue
 		}
@@ -356,7 +327,7 @@ func (v *view) checkPressure() {
 		v.add(p.code, message, []finding.Evidence{conditionEvidence(c)}, v.eventsNext(),
 			finding.Next{Command: v.kubectl("", "nodeinfo", v.node.Name, "--kubelet", "--section=storage,pods"), Why: "free space by the kubelet's own figures (needs get nodes/proxy), and the biggest pods", Risk: finding.Read})
 	}
-	if c := condition(v.node, corev1.NodeNetworkUnavailable); c != nil && c.Status == corev1.ConditionTrue {
+	if c := nodefact.Condition(v.node, corev1.NodeNetworkUnavailable); c != nil && c.Status == corev1.ConditionTrue {
 		v.add(NetworkUnavailable, "the node's pod network is not set up: "+firstOf(c.Message, c.Reason), []finding.Evidence{conditionEvidence(c)}, v.podsNext("find the network plugin's pod on this node"))
 	}
 }

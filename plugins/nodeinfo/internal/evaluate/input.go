@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 
+	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 )
@@ -101,10 +102,8 @@ type Options struct {
 	Kubectl       finding.Kubectl   // builds next commands
 }
 
-// DefaultStaleAfter is the node controller's patience with 10 s on top: node-monitor-grace-period is 50 s from 1.32
-// (40 s before) and is looked at every 5 s
-// (https://kubernetes.io/docs/reference/command-line-tools-reference/kube-controller-manager/).
-const DefaultStaleAfter = 60 * time.Second
+// DefaultStaleAfter is the node controller's patience.
+const DefaultStaleAfter = nodefact.Patience
 
 // Select keeps the named nodes of a saved input; without names all stay. A name that it does not have is missing.
 func (in *Input) Select(names []string) {

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 
+	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
@@ -24,7 +25,7 @@ func (v *view) network() {
 	slices.SortFunc(out.Addresses, func(a, b report.Address) int {
 		return cmp.Or(cmp.Compare(b.Type, a.Type), cmp.Compare(a.Address, b.Address))
 	})
-	if c := condition(v.node, corev1.NodeNetworkUnavailable); c != nil && c.Status != corev1.ConditionUnknown {
+	if c := nodefact.Condition(v.node, corev1.NodeNetworkUnavailable); c != nil && c.Status != corev1.ConditionUnknown {
 		out.Unavailable = ptr(c.Status == corev1.ConditionTrue)
 	}
 	v.out.Network = out

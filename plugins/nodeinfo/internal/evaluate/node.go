@@ -7,28 +7,19 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/duration"
 
+	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 )
-
-func condition(n *corev1.Node, kind corev1.NodeConditionType) *corev1.NodeCondition {
-	for i := range n.Status.Conditions {
-		if n.Status.Conditions[i].Type == kind {
-			return &n.Status.Conditions[i]
-		}
-	}
-	return nil
-}
 
 // status is the STATUS column of kubectl get nodes
 // (https://github.com/kubernetes/kubernetes/blob/v1.36.0/pkg/printers/internalversion/printers.go, printNode).
 func status(n *corev1.Node) string {
 	text := "Unknown"
-	if ready := condition(n, corev1.NodeReady); ready != nil {
+	if nodefact.ReadyCondition(n) != nil {
 		text = "NotReady"
-		if ready.Status == corev1.ConditionTrue {
+		if nodefact.PostedReady(n) {
 			text = "Ready"
 		}
 	}
@@ -91,19 +82,4 @@ func conditionEvidence(c *corev1.NodeCondition) finding.Evidence {
 		value += ": " + c.Message
 	}
 	return finding.Evidence{Source: "Node", Path: "status.conditions[" + string(c.Type) + "]", Value: value, Time: timeOf(c.LastTransitionTime.Time)}
-}
-
-// written is the server's clock when a field was last written: the only time in an object that no client chooses. The
-// API server updates it whenever the manager changes a value it owns
-// (https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management).
-func written(fields []metav1.ManagedFieldsEntry, field string) (manager string, at *time.Time) {
-	for _, m := range fields {
-		if m.Time == nil || m.FieldsV1 == nil || !strings.Contains(m.FieldsV1.GetRawString(), `"f:`+field+`"`) {
-			continue
-		}
-		if at == nil || m.Time.After(*at) {
-			manager, at = m.Manager, timeOf(m.Time.Time)
-		}
-	}
-	return manager, at
 }

@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
@@ -93,8 +94,10 @@ func (v *view) taintSince(t corev1.Taint) *time.Time {
 
 // cordoned says since when and by whom, as far as the object tells: the field manager is the program that set it.
 func (v *view) cordoned(s *report.Scheduling) {
-	manager, at := written(v.node.ManagedFields, "unschedulable")
-	s.CordonedBy, s.CordonedSince = manager, at
+	by, known := nodefact.WrittenAt(v.node.ManagedFields, "unschedulable")
+	if known {
+		s.CordonedBy, s.CordonedSince = by.Manager, timeOf(by.Time.Time)
+	}
 	for _, t := range s.Taints {
 		if t.Key == "node.kubernetes.io/unschedulable" && t.Since != nil {
 			s.CordonedSince = t.Since
@@ -105,9 +108,9 @@ func (v *view) cordoned(s *report.Scheduling) {
 	if s.CordonedSince != nil {
 		message += ", since " + v.ago(*s.CordonedSince)
 	}
-	if s.CordonedBy != "" {
+	if known && s.CordonedBy != "" {
 		message += ", by " + s.CordonedBy
-		evidence = append(evidence, finding.Evidence{Source: "Node", Path: "metadata.managedFields", Value: s.CordonedBy + " set spec.unschedulable", Time: at})
+		evidence = append(evidence, finding.Evidence{Source: "Node", Path: "metadata.managedFields", Value: s.CordonedBy + " set spec.unschedulable", Time: timeOf(by.Time.Time)})
 	}
 	v.add(Cordoned, message, evidence, finding.Next{Command: v.kubectl("", "uncordon", v.node.Name), Why: "opens it again, when the work on it is done", Risk: finding.Change})
 }
