@@ -20,7 +20,13 @@ type judge struct {
 	texts     []string // what no string of anybody else may hold
 }
 
-var judges = []judge{}
+var judges = []judge{
+	{
+		fact: "a heartbeat, a leader's lease", allowed: "pkg/diagnose/node",
+		selectors: []string{"Spec.RenewTime", "Spec.LeaseDurationSeconds", "Spec.HolderIdentity"},
+	},
+	{fact: "condition Ready of a node", allowed: "pkg/diagnose/node", selectors: []string{"corev1.NodeReady"}},
+}
 
 // violation is a place where a fact is read by somebody who is not its judge.
 type violation struct {

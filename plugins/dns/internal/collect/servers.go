@@ -18,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
+	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate"
@@ -319,7 +320,7 @@ func (c *Collector) kubelets(ctx context.Context, wg *sync.WaitGroup) {
 	gate := make(chan struct{}, mostTunnels)
 	for i := range c.in.Nodes {
 		node := c.in.Nodes[i].Name
-		if !nodeReady(c.in.Nodes[i]) {
+		if !nodefact.PostedReady(&c.in.Nodes[i]) {
 			continue // asking a dead kubelet takes 30 s and more
 		}
 		wg.Go(func() {
@@ -340,10 +341,4 @@ func (c *Collector) kubelets(ctx context.Context, wg *sync.WaitGroup) {
 			}
 		})
 	}
-}
-
-func nodeReady(n corev1.Node) bool {
-	return slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
-		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
-	})
 }

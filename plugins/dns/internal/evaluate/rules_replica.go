@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
@@ -112,10 +113,11 @@ func (w *world) replicaNotReady(pod *corev1.Pod, ready int) finding.Finding {
 // nodeDown says why a node is not Ready, where it is known and is not.
 func (w *world) nodeDown(name string) (string, bool) {
 	for i := range w.Nodes {
-		for _, c := range w.Nodes[i].Status.Conditions {
-			if w.Nodes[i].Name == name && c.Type == corev1.NodeReady && c.Status != corev1.ConditionTrue {
-				return fmt.Sprintf("%s (%s): %s", c.Status, c.Reason, c.Message), true
-			}
+		if w.Nodes[i].Name != name {
+			continue
+		}
+		if c := nodefact.ReadyCondition(&w.Nodes[i]); c != nil && c.Status != corev1.ConditionTrue {
+			return fmt.Sprintf("%s (%s): %s", c.Status, c.Reason, c.Message), true
 		}
 	}
 	return "", false
@@ -311,7 +313,7 @@ func rulePlacement(w *world) []finding.Finding {
 	}
 	usable := 0
 	for i := range w.Nodes {
-		if !w.Nodes[i].Spec.Unschedulable && nodeIsReady(&w.Nodes[i]) {
+		if !w.Nodes[i].Spec.Unschedulable && nodefact.PostedReady(&w.Nodes[i]) {
 			usable++
 		}
 	}
@@ -333,12 +335,6 @@ func rulePlacement(w *world) []finding.Finding {
 			w.read("see where they are", "", "dns", "status", "-o", "wide"))}
 	}
 	return nil
-}
-
-func nodeIsReady(n *corev1.Node) bool {
-	return slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
-		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
-	})
 }
 
 // ruleRestarts: exits of the last day. A graceful end (code 0) is no fault.

@@ -53,6 +53,25 @@ func healthy() fixture {
 	}
 }
 
+// TestAWrongClockMakesNoNodeSilent: the lease has the node's clock, its managedFields the server's.
+func TestAWrongClockMakesNoNodeSilent(t *testing.T) {
+	for _, tt := range []struct {
+		clock, heard time.Duration
+		refused      bool
+	}{
+		{-45 * time.Second, 5 * time.Second, false},
+		{10 * time.Minute, 50 * time.Second, true},
+	} {
+		f := healthy()
+		renewed, at := metav1.NewMicroTime(now.Add(tt.clock-tt.heard)), metav1.NewTime(now.Add(-tt.heard))
+		f.Input.Lease.Spec.RenewTime = &renewed
+		f.Input.Lease.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "kubelet", Time: &at, FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:spec":{"f:renewTime":{}}}`)}}}
+		if p := f.plan(); (p.Verdict == report.Refused) != tt.refused {
+			t.Errorf("a clock wrong by %s, heard of %s ago: %s, %s", tt.clock, tt.heard, p.Verdict, p.Summary)
+		}
+	}
+}
+
 func load(t *testing.T, name string) fixture {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join("testdata", name, "input.yaml"))

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/report"
@@ -71,33 +72,21 @@ func virtual(node *corev1.Node) []finding.Finding {
 	return nil
 }
 
-// heartbeat judges the kubelet's silence by its lease, which every kubelet renews every ten seconds
-// (https://kubernetes.io/docs/concepts/architecture/nodes/#node-heartbeats). Condition Ready alone is not enough: with the
-// controller-manager gone it stays True for ever. A fresh lease also overrules a Ready that is still Unknown.
+// heartbeat refuses a node whose kubelet is silent. A lease that has run out is enough: a pod made there would wait.
 func heartbeat(in Input, now time.Time, o Options) []finding.Finding {
-	var (
-		text     string
-		evidence []finding.Evidence
-		ready    = condition(in.Node, corev1.NodeReady)
-	)
+	r := nodefact.ReadinessOf(in.Node, in.Lease, now, nodefact.Patience)
+	var evidence []finding.Evidence
+	text := fmt.Sprintf("the kubelet of node %q has been silent", in.Node.Name)
 	switch {
-	case in.Lease != nil && in.Lease.Spec.RenewTime != nil:
-		limit := 40 * time.Second
-		if d := in.Lease.Spec.LeaseDurationSeconds; d != nil && *d > 0 {
-			limit = time.Duration(*d) * time.Second
-		}
-		renewed := in.Lease.Spec.RenewTime.Time
-		if now.Sub(renewed) <= limit {
-			return nil
-		}
-		text = fmt.Sprintf("the kubelet of node %q has been silent for %s", in.Node.Name, round(now.Sub(renewed)))
+	case r.Heartbeat.Beat == nodefact.Late, r.Heartbeat.Beat == nodefact.Expired:
+		text += fmt.Sprintf(" for %s", round(r.Heartbeat.Age))
+		renewed := r.Heartbeat.Received
 		evidence = append(evidence, finding.Evidence{Source: "Lease", Path: "spec.renewTime", Value: renewed.UTC().Format(time.RFC3339), Time: &renewed})
-	case ready != nil && ready.Status == corev1.ConditionUnknown:
-		text = fmt.Sprintf("the kubelet of node %q has been silent since %s", in.Node.Name, ready.LastHeartbeatTime.UTC().Format(time.RFC3339))
-		if !ready.LastHeartbeatTime.IsZero() {
-			text = fmt.Sprintf("the kubelet of node %q has been silent for %s", in.Node.Name, round(now.Sub(ready.LastHeartbeatTime.Time)))
+	case r.Heartbeat.Beat == nodefact.NoBeat && r.State == nodefact.Silent, r.Condition != nil && r.State == nodefact.NeverHeard:
+		if last := r.Condition.LastHeartbeatTime; !last.IsZero() {
+			text += fmt.Sprintf(" for %s", round(now.Sub(last.Time)))
 		}
-		evidence = append(evidence, finding.Evidence{Source: "Node", Path: "status.conditions[Ready]", Value: "Unknown: " + ready.Message})
+		evidence = append(evidence, finding.Evidence{Source: "Node", Path: "status.conditions[Ready]", Value: "Unknown: " + r.Condition.Message})
 	default:
 		return nil
 	}
@@ -114,14 +103,14 @@ func heartbeat(in Input, now time.Time, o Options) []finding.Finding {
 
 func conditions(node *corev1.Node, o Options) []finding.Finding {
 	var found []finding.Finding
-	if ready := condition(node, corev1.NodeReady); ready != nil && ready.Status == corev1.ConditionFalse {
+	if ready := nodefact.ReadyCondition(node); ready != nil && ready.Status == corev1.ConditionFalse {
 		f := titled(NodeNotReady, fmt.Sprintf("node %q is not ready (%s): the shell needs no pod network and mostly starts all the same", node.Name, ready.Reason))
 		f.Object = nodeRef(node.Name)
 		f.Evidence = []finding.Evidence{{Source: "Node", Path: "status.conditions[Ready]", Value: "False: " + ready.Message}}
 		found = append(found, f)
 	}
 	for _, kind := range []corev1.NodeConditionType{corev1.NodeDiskPressure, corev1.NodePIDPressure} {
-		c := condition(node, kind)
+		c := nodefact.Condition(node, kind)
 		if c == nil || c.Status != corev1.ConditionTrue || o.Critical {
 			continue
 		}
@@ -169,15 +158,6 @@ func wishes(in Input, o Options, inImage bool) []finding.Finding {
 func hostless(node *corev1.Node) bool {
 	os := node.Status.NodeInfo.OSImage
 	return strings.HasPrefix(os, "Talos") || strings.HasPrefix(os, "Bottlerocket")
-}
-
-func condition(node *corev1.Node, kind corev1.NodeConditionType) *corev1.NodeCondition {
-	for i := range node.Status.Conditions {
-		if node.Status.Conditions[i].Type == kind {
-			return &node.Status.Conditions[i]
-		}
-	}
-	return nil
 }
 
 func round(d time.Duration) time.Duration { return d.Round(time.Second) }

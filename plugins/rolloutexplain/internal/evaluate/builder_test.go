@@ -301,3 +301,10 @@ func (b *builder) lease(name string, old time.Duration) *builder {
 	b.in.Leases = append(b.in.Leases, coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "kube-system"}, Spec: coordinationv1.LeaseSpec{RenewTime: &at}})
 	return b
 }
+
+// nodeLease is a heartbeat so long ago, which the input holds as asked for.
+func (b *builder) nodeLease(node string, ago time.Duration) {
+	at := metav1.NewMicroTime(now.Add(-ago))
+	b.in.Leases = append(b.in.Leases, coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: node, Namespace: corev1.NamespaceNodeLease}, Spec: coordinationv1.LeaseSpec{RenewTime: &at}})
+	b.fetch(Need{Kind: NeedLease, Namespace: corev1.NamespaceNodeLease, Name: node})
+}

@@ -387,6 +387,10 @@ func endFixtures() []fixture {
 		{EndsOnDeadNode, stateful(-time.Minute, func(b *builder, _ *corev1.Pod) {
 			b.in.Nodes[0].Status.Conditions[0].Status = corev1.ConditionUnknown
 		}), func(b *builder) { b.in.Nodes[0].Status.Conditions[0].Status = corev1.ConditionTrue }},
+		{EndsOnDeadNode, stateful(-time.Minute, func(b *builder, _ *corev1.Pod) { b.nodeLease("w1", 3*time.Minute) }), func(b *builder) {
+			b.in.Leases = nil
+			b.nodeLease("w1", 3*time.Second)
+		}},
 		{KillFails, stateful(-time.Minute, func(b *builder, _ *corev1.Pod) { b.podEvent("FailedKillPod", "error killing pod", 3) }), past},
 	}
 }

@@ -81,7 +81,7 @@ const (
 	NeedClaim          NeedKind = "claim"          // one PersistentVolumeClaim
 	NeedVolume         NeedKind = "volume"         // one PersistentVolume
 	NeedStorageClasses NeedKind = "storageClasses" // all
-	NeedLease          NeedKind = "lease"          // of a control-plane component, in kube-system
+	NeedLease          NeedKind = "lease"          // of a control-plane component, in kube-system, or of a node
 	NeedNames          NeedKind = "names"          // ConfigMaps or Secrets of the namespace, names alone
 	NeedLog            NeedKind = "log"            // last lines of a container
 )

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/yaml"
 
+	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 )
@@ -220,9 +221,7 @@ func (in *Input) newestTime() time.Time {
 		}
 	}
 	for i := range in.Leases {
-		if r := in.Leases[i].Spec.RenewTime; r != nil {
-			see(metav1.NewTime(r.Time))
-		}
+		see(metav1.NewTime(nodefact.Renewal(&in.Leases[i])))
 	}
 	return at
 }

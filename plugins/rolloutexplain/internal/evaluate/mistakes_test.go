@@ -182,6 +182,10 @@ func watcherMistakes() []mistake {
 			b.status(notReady(10 * time.Minute))
 			b.in.Nodes[0].Status.Conditions[0] = corev1.NodeCondition{Type: corev1.NodeReady, Status: corev1.ConditionUnknown, Reason: "NodeStatusUnknown", Message: "Kubelet stopped posting node status.", LastTransitionTime: ago(time.Minute)}
 		}), report.Progressing, NodeNotReady, "w1", Waiting, nil},
+		{"Ready is believed of a node whose controllers died before it", with(func(b *builder) {
+			b.status(notReady(10 * time.Minute))
+			b.nodeLease("w1", 90*time.Second)
+		}), report.Progressing, NodeNotReady, "has not reported for 90s, and its Ready is still True", Waiting, nil},
 	}
 }
 

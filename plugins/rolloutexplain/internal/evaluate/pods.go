@@ -7,8 +7,10 @@ import (
 	"strings"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 
+	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
@@ -175,19 +177,61 @@ func endOf(p *pod) time.Time {
 // nodeCause: a pod on a node that does not report says nothing about the application.
 func (e *evaluator) nodeCause(w *workload, p *pod) *cause {
 	e.askNode(p.Spec.NodeName)
-	n := e.nodes[p.Spec.NodeName]
-	if n == nil {
+	if e.nodes[p.Spec.NodeName] == nil {
 		return e.nodeAbsent(w, p)
 	}
-	for _, c := range n.Status.Conditions {
-		if c.Type != corev1.NodeReady || c.Status == corev1.ConditionTrue {
-			continue
+	t := e.nodeTrouble(p.Spec.NodeName)
+	if t == nil {
+		return nil
+	}
+	found := e.cause(p, stageNode, NodeNotReady, report.Transient, "its node %s %s%s", p.Spec.NodeName, t.text, t.detail)
+	return found.withKey(p.Spec.NodeName).since(t.since).by(t.evidence).then(e.cluster(finding.Read, "why the node is not ready", "nodeinfo", p.Spec.NodeName))
+}
+
+// nodeTrouble is why a node cannot be relied on.
+type nodeTrouble struct {
+	text     string // "is not ready (KubeletNotReady)"
+	detail   string // what the kubelet says: ": container runtime is down"
+	evidence finding.Evidence
+	since    time.Time
+}
+
+// nodeTrouble gives nil for a node that is not known, or well. Only with its lease is a dead node known whose Ready nobody
+// has taken back; a table of many goes by Ready alone, because a lease for each node is too much to ask.
+func (e *evaluator) nodeTrouble(name string) *nodeTrouble {
+	e.askNode(name)
+	n := e.nodes[name]
+	if n == nil {
+		return nil
+	}
+	r := nodefact.ReadinessOf(n, e.nodeLease(name), e.now, nodefact.Patience)
+	c := r.Condition
+	switch {
+	case c == nil, r.State == nodefact.Ready:
+		return nil
+	case r.State == nodefact.Silent && c.Status != corev1.ConditionUnknown:
+		quiet := age(r.Heartbeat.Age)
+		return &nodeTrouble{
+			text:     fmt.Sprintf("has not reported for %s, and its Ready is still %s", quiet, c.Status),
+			evidence: evidence("Lease "+corev1.NamespaceNodeLease+"/"+name, "spec.renewTime", "renewed "+quiet+" ago", r.Heartbeat.Received),
+			since:    r.Heartbeat.Received,
 		}
-		found := e.cause(p, stageNode, NodeNotReady, report.Transient, "its node %s is not ready (%s): %s", n.Name, c.Reason, oneLine(c.Message))
-		found.key = n.Name
-		return found.since(c.LastTransitionTime.Time).
-			by(evidence("Node "+n.Name, "status.conditions[Ready]", string(c.Status)+" "+c.Reason, c.LastTransitionTime.Time)).
-			then(e.cluster(finding.Read, "why the node is not ready", "nodeinfo", n.Name))
+	}
+	return &nodeTrouble{
+		text: fmt.Sprintf("is not ready (%s)", c.Reason), detail: ": " + oneLine(c.Message), since: c.LastTransitionTime.Time,
+		evidence: evidence("Node "+name, "status.conditions[Ready]", string(c.Status)+" "+c.Reason, c.LastTransitionTime.Time),
+	}
+}
+
+// nodeLease is the heartbeat of a node, nil where it is not known.
+func (e *evaluator) nodeLease(name string) *coordinationv1.Lease {
+	if e.opts.Wide || !e.need(Need{Kind: NeedLease, Namespace: corev1.NamespaceNodeLease, Name: name}) {
+		return nil
+	}
+	for i := range e.in.Leases {
+		if l := &e.in.Leases[i]; l.Namespace == corev1.NamespaceNodeLease && l.Name == name {
+			return l
+		}
 	}
 	return nil
 }

@@ -59,25 +59,17 @@ func (e *evaluator) endingOnDeadNode(w *workload, p *pod) *cause {
 	if p.Spec.NodeName == "" {
 		return nil
 	}
-	e.askNode(p.Spec.NodeName)
-	n := e.nodes[p.Spec.NodeName]
-	if n == nil {
+	t := e.nodeTrouble(p.Spec.NodeName)
+	if t == nil {
 		return nil
 	}
-	for _, c := range n.Status.Conditions {
-		if c.Type != "Ready" || c.Status == "True" {
-			continue
-		}
-		found := e.cause(p, stageEnd, EndsOnDeadNode, report.Likely, "pod %s cannot end: its node %s is not ready (%s), and only its kubelet can confirm the end", p.Name, n.Name, c.Reason)
-		found.key, found.Heals = n.Name, "maybe"
-		found.by(evidence("Node "+n.Name, "status.conditions[Ready]", string(c.Status)+" "+c.Reason, c.LastTransitionTime.Time)).then(
-			e.cluster(finding.Read, "why the node does not answer", "nodeinfo", n.Name),
-			e.cluster(finding.Change, "only if the machine is really off: let the cluster give up its pods and volumes", "taint", "node", n.Name, "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute"))
-		if w.kind == "StatefulSet" {
-			found.Message += "; while it may still run there, a second one could damage its data"
-		}
-		found.then(e.next(w, finding.Destructive, "only if it certainly does not run any more", "delete", "pod", p.Name, "--grace-period=0", "--force"))
-		return found
+	found := e.cause(p, stageEnd, EndsOnDeadNode, report.Likely, "pod %s cannot end: its node %s %s, and only its kubelet can confirm the end", p.Name, p.Spec.NodeName, t.text)
+	found.key, found.Heals = p.Spec.NodeName, "maybe"
+	found.by(t.evidence).then(
+		e.cluster(finding.Read, "why the node does not answer", "nodeinfo", p.Spec.NodeName),
+		e.cluster(finding.Change, "only if the machine is really off: let the cluster give up its pods and volumes", "taint", "node", p.Spec.NodeName, "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute"))
+	if w.kind == "StatefulSet" {
+		found.Message += "; while it may still run there, a second one could damage its data"
 	}
-	return nil
+	return found.then(e.next(w, finding.Destructive, "only if it certainly does not run any more", "delete", "pod", p.Name, "--grace-period=0", "--force"))
 }

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
@@ -222,13 +223,12 @@ func (e *evaluator) controllerLease(name string) (string, finding.Evidence) {
 	e.need(Need{Kind: NeedLease, Namespace: "kube-system", Name: name})
 	for i := range e.in.Leases {
 		l := &e.in.Leases[i]
-		if l.Name != name || l.Spec.RenewTime == nil {
+		if !nodefact.LeaseOfComponent(l, name) {
 			continue
 		}
-		// The default lease lasts 15 s; its holder renews every 2 s.
-		if old := e.now.Sub(l.Spec.RenewTime.Time); old > 20*time.Second {
-			return fmt.Sprintf("%s is down: its lease was renewed %s ago", name, age(old)),
-				evidence("Lease kube-system/"+name, "spec.renewTime", l.Spec.RenewTime.UTC().Format(time.RFC3339), l.Spec.RenewTime.Time)
+		if leader := nodefact.LeaderOf(l, e.now); leader.Expired {
+			return fmt.Sprintf("%s is down: its lease was renewed %s ago", name, age(leader.Age)),
+				evidence("Lease kube-system/"+name, "spec.renewTime", leader.Renewed.UTC().Format(time.RFC3339), leader.Renewed)
 		}
 	}
 	return "", finding.Evidence{}
