@@ -25,6 +25,7 @@ var judges = []judge{
 		fact: "a heartbeat, a leader's lease", allowed: "pkg/diagnose/node",
 		selectors: []string{"Spec.RenewTime", "Spec.LeaseDurationSeconds", "Spec.HolderIdentity"},
 	},
+	{fact: "a helper pod within a Job", allowed: "pkg/helperpod", selectors: []string{"batchv1.JobSpec"}},
 	{fact: "condition Ready of a node", allowed: "pkg/diagnose/node", selectors: []string{"corev1.NodeReady"}},
 }
 

@@ -61,10 +61,10 @@ func Diagnose(pod *corev1.Pod, container string, events []corev1.Event, since ti
 	} else if status != nil && status.State.Terminated != nil {
 		return died(pod, container, Wait{Final: true}) // no helper is started again, and the phase follows later
 	}
-	if text := eventText(events, "FailedCreatePodSandBox"); text != "" {
+	if text := EventText(events, "FailedCreatePodSandBox"); text != "" {
 		return Wait{Code: WaitSandbox, Text: "the container runtime cannot make the pod's sandbox: " + text}
 	}
-	if text := eventText(events, "FailedMount", "FailedAttachVolume"); text != "" {
+	if text := EventText(events, "FailedMount", "FailedAttachVolume"); text != "" {
 		return Wait{Code: WaitVolume, Text: "a volume cannot be mounted: " + text}
 	}
 	if pod.Spec.NodeName == "" {
@@ -73,7 +73,7 @@ func Diagnose(pod *corev1.Pod, container string, events []corev1.Event, since ti
 	if pod.Status.StartTime == nil && since > silentAfter {
 		return Wait{Code: WaitSilent, Text: fmt.Sprintf("the kubelet of %q has said nothing about the pod for %s", pod.Spec.NodeName, since.Round(time.Second))}
 	}
-	if text := eventText(events, "Pulling"); text != "" && eventText(events, "Pulled") == "" {
+	if text := EventText(events, "Pulling"); text != "" && EventText(events, "Pulled") == "" {
 		return Wait{Code: WaitPull, Text: text, Pulling: true}
 	}
 	return Wait{Code: WaitNew, Text: "the container is being created"}
@@ -86,7 +86,7 @@ func waiting(state *corev1.ContainerStateWaiting, events []corev1.Event) (Wait, 
 	switch state.Reason {
 	case "ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "SignatureValidationFailed":
 		// The back-off's message only repeats the name; the failure itself is in the event.
-		if failed := eventText(events, "Failed"); failed != "" && (state.Reason == "ImagePullBackOff" || text == "") {
+		if failed := EventText(events, "Failed"); failed != "" && (state.Reason == "ImagePullBackOff" || text == "") {
 			text = failed
 		}
 		if strings.Contains(text, "no match for platform") {
@@ -169,6 +169,12 @@ func Running(pod *corev1.Pod, container string) bool {
 	return status != nil && status.State.Running != nil && pod.DeletionTimestamp == nil
 }
 
+// Ended says that the container has run, or could not, and will not be started again.
+func Ended(pod *corev1.Pod, container string) bool {
+	status := statusOf(pod, container)
+	return status != nil && status.State.Terminated != nil
+}
+
 // NeverStarted says that no process of the container has ever been.
 func NeverStarted(pod *corev1.Pod, container string) bool {
 	if pod.Status.Phase != corev1.PodPending {
@@ -187,8 +193,8 @@ func conditionMessage(pod *corev1.Pod, kind corev1.PodConditionType) string {
 	return ""
 }
 
-// eventText gives the newest message among the reasons.
-func eventText(events []corev1.Event, reasons ...string) string {
+// EventText gives the newest message among the reasons.
+func EventText(events []corev1.Event, reasons ...string) string {
 	var found []corev1.Event
 	for _, e := range events {
 		if slices.Contains(reasons, e.Reason) {
@@ -217,7 +223,7 @@ func eventTime(e corev1.Event) time.Time {
 }
 
 func lastEvent(events []corev1.Event, reasons ...string) string {
-	return colon(eventText(events, reasons...))
+	return colon(EventText(events, reasons...))
 }
 
 func colon(text string) string {
