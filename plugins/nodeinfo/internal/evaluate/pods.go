@@ -7,12 +7,9 @@ import (
 	"strings"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	schedulinghelpers "k8s.io/component-helpers/scheduling/corev1"
-	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
-	"k8s.io/klog/v2"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/schedule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
@@ -49,7 +46,7 @@ func (v *view) pods() {
 		out.Phases = append(out.Phases, report.PhaseCount{Phase: phase, Count: n})
 	}
 	slices.SortFunc(out.Phases, func(a, b report.PhaseCount) int { return cmp.Compare(a.Phase, b.Phase) })
-	if q, ok := v.node.Status.Allocatable[corev1.ResourcePods]; ok {
+	if q, ok := schedule.Allocatable(v.node)[corev1.ResourcePods]; ok {
 		out.MaxPods = ptr(q.Value())
 	}
 	v.out.Pods = out
@@ -370,8 +367,7 @@ func (v *view) logsNext(p *corev1.Pod, c *crash) finding.Next {
 	return finding.Next{Command: v.kubectl(p.Namespace, append(args, "--tail=50")...), Why: why, Risk: finding.Read}
 }
 
-// checkDaemonSets names DaemonSets whose pod should be here and is not, by the rules of their controller
-// (https://github.com/kubernetes/kubernetes/blob/v1.36.0/pkg/controller/daemon/daemon_controller.go, NodeShouldRunDaemonPod).
+// checkDaemonSets names DaemonSets whose pod should be here and is not.
 func (v *view) checkDaemonSets() {
 	if !v.read(SourceDaemonSets) || v.now.Sub(v.node.CreationTimestamp.Time) < starting || v.node.DeletionTimestamp != nil {
 		return
@@ -384,7 +380,10 @@ func (v *view) checkDaemonSets() {
 	}
 	for _, d := range v.index.daemonSets {
 		settled := d.Status.ObservedGeneration == d.Generation && v.now.Sub(d.CreationTimestamp.Time) > starting && d.DeletionTimestamp == nil
-		if here[string(d.UID)] || !settled || !v.shouldRun(d) {
+		if here[string(d.UID)] || !settled {
+			continue
+		}
+		if _, fits := schedule.DaemonFits(&d.Spec.Template.Spec, v.node); !fits {
 			continue
 		}
 		name := d.Namespace + "/" + d.Name
@@ -394,34 +393,4 @@ func (v *view) checkDaemonSets() {
 			finding.Next{Command: v.kubectl(d.Namespace, "describe", "daemonset", d.Name), Why: "if it was not made, its events say what stops it: quota, admission", Risk: finding.Read})
 		f.Object = &finding.ObjectRef{Kind: "DaemonSet", Namespace: d.Namespace, Name: d.Name}
 	}
-}
-
-// The taints that the DaemonSet controller tolerates for its pods
-// (https://kubernetes.io/docs/concepts/workloads/controllers/daemonset/#taints-and-tolerations).
-var daemonTolerations = []corev1.Toleration{
-	{Key: corev1.TaintNodeNotReady, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute},
-	{Key: corev1.TaintNodeUnreachable, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute},
-	{Key: corev1.TaintNodeDiskPressure, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule},
-	{Key: corev1.TaintNodeMemoryPressure, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule},
-	{Key: corev1.TaintNodePIDPressure, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule},
-	{Key: corev1.TaintNodeUnschedulable, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule},
-}
-
-func (v *view) shouldRun(d *appsv1.DaemonSet) bool {
-	spec := &d.Spec.Template.Spec
-	if spec.NodeName != "" && spec.NodeName != v.node.Name {
-		return false
-	}
-	pod := &corev1.Pod{Spec: *spec}
-	if fits, err := nodeaffinity.GetRequiredNodeAffinity(pod).Match(v.node); err != nil || !fits {
-		return false
-	}
-	tolerations := slices.Concat(spec.Tolerations, daemonTolerations)
-	if spec.HostNetwork {
-		tolerations = append(tolerations, corev1.Toleration{Key: corev1.TaintNodeNetworkUnavailable, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule})
-	}
-	_, refused := schedulinghelpers.FindMatchingUntoleratedTaint(klog.Background(), v.node.Spec.Taints, tolerations, func(t *corev1.Taint) bool {
-		return t.Effect == corev1.TaintEffectNoExecute || t.Effect == corev1.TaintEffectNoSchedule
-	}, true)
-	return !refused
 }
