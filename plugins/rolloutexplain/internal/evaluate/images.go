@@ -97,7 +97,7 @@ func (e *evaluator) pullError(w *workload, p *pod, spec *corev1.Container, text 
 		if containsAny(text, "does not exist") {
 			c.Message += "; some registries say this of an image that does not exist"
 		}
-		return c.then(e.next(w, finding.Read, "the pull secrets of its ServiceAccount", "get", "serviceaccount", accountOf(p), "-o", "jsonpath={.imagePullSecrets}"))
+		return c.then(e.next(w, finding.Read, "the pull secrets of its ServiceAccount", "get", "serviceaccount", accountOf(p), "-o", "custom-columns=NAME:.metadata.name,PULLSECRETS:.imagePullSecrets[*].name"))
 	case containsAny(text, "lookup ", "dial tcp", "no such host") || containsAny(text, wordsNetwork...) && !containsAny(text, "manifest unknown", "no match for platform"):
 		return e.cause(p, stageImage, RegistryUnreachable, report.Transient, "registry %s does not serve image %q of container %q: %s", registry, spec.Image, spec.Name, short).
 			then(e.cluster(finding.Read, "can that node reach the registry: other pods on it, its DNS, its proxy", "nodeinfo", p.Spec.NodeName))
