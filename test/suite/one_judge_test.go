@@ -25,6 +25,10 @@ var judges = []judge{
 		fact: "a heartbeat, a leader's lease", allowed: "pkg/diagnose/node",
 		selectors: []string{"Spec.RenewTime", "Spec.LeaseDurationSeconds", "Spec.HolderIdentity"},
 	},
+	{
+		fact: "when and how often an event was seen", allowed: "pkg/diagnose/event",
+		selectors: []string{"Series", "LastTimestamp", "FirstTimestamp", "EventTime", "ReportingController", "Source.Component"},
+	},
 	{fact: "condition Ready of a node", allowed: "pkg/diagnose/node", selectors: []string{"corev1.NodeReady"}},
 }
 
