@@ -13,6 +13,7 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
@@ -36,7 +37,7 @@ func Evaluate(in Input, now time.Time, o Options) report.List {
 	list.Counts = count(list.Items)
 	list.Shared = shared(list.Items)
 	list.Summary = fleetSummary(list, "")
-	return list
+	return mask.Copy(list) // the last look at what is printed: it quotes kubelets, registries and webhooks
 }
 
 // index finds what belongs to a node without searching.
