@@ -15,6 +15,7 @@ import (
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
@@ -38,7 +39,7 @@ func Evaluate(in Input, now time.Time, o Options) report.List {
 	list.Counts = count(list.Items)
 	list.Shared = shared(list.Items)
 	list.Summary = fleetSummary(list, "")
-	return list
+	return mask.Copy(list) // the last look at what is printed: it quotes kubelets, registries and webhooks
 }
 
 // index finds what belongs to a node without searching.
