@@ -14,12 +14,12 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/cleanup"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/evaluate"
 )
 
 const (
-	name    = "nodeshell"
-	manager = "kubectl-nodeshell"
+	name = "nodeshell"
 	// ownFailure is the exit code for everything that is not the remote command's, as in docker run and timeout.
 	ownFailure = 125
 	timedOut   = 124
@@ -97,7 +97,7 @@ func newCommand(env *cli.Env, runF runFunc) *cobra.Command {
 		"tty": {"auto", "true", "false"}, "stdin": {"auto", "true", "false"}, "dry-run": {"none", "client", "server"},
 		"output": {"json", "yaml"}, "color": output.ColorModes(), "image": {"auto", evaluate.DefaultImage},
 	})
-	command.AddCommand(captureCommand(env, f.connection, capture), cleanupCommand(env, f.connection, cleanup))
+	command.AddCommand(captureCommand(env, f.connection, capture), cleanupCommand(env, f.connection, cleanup.Run))
 	return command
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod/podspec"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/cleanup"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/evaluate"
 )
 
@@ -34,12 +35,12 @@ func (r *runner) audit(ctx context.Context, p planned) (wait func()) {
 		}
 		now := metav1.NewTime(r.cluster.Clock.Now())
 		_, err := r.client.CoreV1().Events(metav1.NamespaceDefault).Create(ctx, &corev1.Event{
-			ObjectMeta: metav1.ObjectMeta{Name: p.Pod.Name, Namespace: metav1.NamespaceDefault, Labels: map[string]string{podspec.ManagedByLabel: manager}},
+			ObjectMeta: metav1.ObjectMeta{Name: p.Pod.Name, Namespace: metav1.NamespaceDefault, Labels: map[string]string{podspec.ManagedByLabel: cleanup.Manager}},
 			InvolvedObject: corev1.ObjectReference{
 				APIVersion: "v1", Kind: "Node", Name: p.Node, UID: p.target.Node.UID,
 			},
 			Reason: "NodeShell", Message: message, Type: corev1.EventTypeNormal, Count: 1,
-			Source: corev1.EventSource{Component: manager}, FirstTimestamp: now, LastTimestamp: now,
+			Source: corev1.EventSource{Component: cleanup.Manager}, FirstTimestamp: now, LastTimestamp: now,
 		}, metav1.CreateOptions{})
 		if err != nil {
 			klog.V(2).InfoS("no Event on the node", "err", err)
@@ -50,8 +51,8 @@ func (r *runner) audit(ctx context.Context, p planned) (wait func()) {
 
 // makeNamespace makes a privileged namespace for this run. Its label lets cleanup find it after kill -9.
 func (r *runner) makeNamespace(ctx context.Context) error {
-	name := "nodeshell-" + r.id
-	labels := map[string]string{podspec.ManagedByLabel: manager, podspec.RunLabel: r.id}
+	name := cleanup.NamespacePrefix + r.id
+	labels := map[string]string{podspec.ManagedByLabel: cleanup.Manager, podspec.RunLabel: r.id}
 	for _, mode := range []string{"enforce", "audit", "warn"} {
 		labels[strings.TrimSuffix(evaluate.EnforceLabel, "enforce")+mode] = "privileged"
 	}

@@ -9,7 +9,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
@@ -17,6 +16,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod/podspec"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/cleanup"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/collect"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/evaluate"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/report"
@@ -38,17 +38,11 @@ type runner struct {
 }
 
 func newRunner(env *cli.Env, connection *kube.Flags, pod podFlags) (*runner, error) {
-	cluster, err := connection.Cluster()
+	cluster, reader, err := collect.Open(connection)
 	if err != nil {
 		return nil, err
 	}
-	// Pod Security's warnings about a privileged pod say what the user knows: that it is privileged.
-	cluster.Config.WarningHandler = rest.NoWarnings{}
-	client, err := cluster.Typed()
-	if err != nil {
-		return nil, err
-	}
-	return &runner{env: env, cluster: cluster, client: client, reader: collect.Reader{Client: client}, pod: pod, id: helperpod.NewID()}, nil
+	return &runner{env: env, cluster: cluster, client: reader.Client, reader: reader, pod: pod, id: helperpod.NewID()}, nil
 }
 
 func run(ctx context.Context, env *cli.Env, connection *kube.Flags, o Options) error {
@@ -129,7 +123,7 @@ func (r *runner) plan(ctx context.Context, found []collect.Target, o Options, io
 // base gives the options that every helper of this run shares.
 func (r *runner) base(i int) evaluate.Options {
 	e := evaluate.Options{
-		Name: fmt.Sprintf("nodeshell-%s-%d", r.id, i), RunID: r.id, Manager: manager, Namespace: r.cluster.Namespace,
+		Name: fmt.Sprintf("nodeshell-%s-%d", r.id, i), RunID: r.id, Manager: cleanup.Manager, Namespace: r.cluster.Namespace,
 		Kubectl: r.cluster.Kubectl, Program: name, Free: r.free,
 	}
 	if r.cluster.NamespaceGiven {
@@ -191,7 +185,7 @@ func (r *runner) place(ctx context.Context, plans []planned, watch bool) error {
 		}
 	}
 	if placed := firstReady(plans); placed != nil && watch {
-		r.reap(ctx, placed.Plan.Namespace)
+		cleanup.Reap(ctx, r.client, r.cluster.Clock.Now, placed.Plan.Namespace, r.made)
 		return r.openWatch(ctx, placed.Plan.Namespace)
 	}
 	return nil
