@@ -17,6 +17,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/collect"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/evaluate"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/netns"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/pcap"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/session"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/report"
@@ -80,7 +81,7 @@ func (c *capturing) target(ctx context.Context, p planned, helper *helperpod.Hel
 	container := helper.Container()
 	script := c.script(p, "host")
 	if p.target.Pod != nil {
-		found, err := c.findPod(ctx, container, p.target.Pod, c.o.Container)
+		found, err := netns.Find(ctx, container, p.target.Pod, c.o.Container)
 		if err != nil {
 			result.Error = err.Error()
 			return
@@ -90,7 +91,7 @@ func (c *capturing) target(ctx context.Context, p planned, helper *helperpod.Hel
 			c.notices(warning)
 			result.Findings = append(result.Findings, warning...)
 		} else {
-			script = found.Enter(shellOf(container), c.script(p, "net"))
+			script = found.Enter(container.Shell, c.script(p, "net"))
 		}
 	}
 	c.record(ctx, p, helper, script, result)
