@@ -14,7 +14,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/collect"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/evaluate"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/session"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/lines"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/report"
 )
 
@@ -26,7 +26,7 @@ type capturing struct {
 	*runner
 	o       captureOptions
 	out     packets
-	text    *session.Shared
+	text    *lines.Shared
 	several bool
 	seen    progress
 	deaf    sync.WaitGroup // targets that do not listen yet

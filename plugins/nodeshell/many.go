@@ -19,6 +19,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/lines"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/session"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/report"
 )
@@ -56,8 +57,8 @@ func (r *runner) many(ctx context.Context, o Options, plans []planned, x *inout)
 		slots    = make(chan struct{}, o.Parallel)
 		out      = helperpod.NewSpool(r.env.Streams.Out)
 		stderr   = helperpod.NewSpool(r.env.Streams.ErrOut)
-		sharedO  = session.NewShared(out)
-		sharedE  = session.NewShared(stderr)
+		sharedO  = lines.NewShared(out)
+		sharedE  = lines.NewShared(stderr)
 		wg       sync.WaitGroup
 	)
 	for i, p := range plans {
@@ -95,7 +96,7 @@ func folded(outcomes []report.Outcome) []session.Output {
 }
 
 // outcome runs on one node and keeps what came of it.
-func (r *runner) outcome(ctx context.Context, o Options, p planned, x *inout, out, stderr *session.Shared) report.Outcome {
+func (r *runner) outcome(ctx context.Context, o Options, p planned, x *inout, out, stderr *lines.Shared) report.Outcome {
 	result := report.Outcome{Node: p.Node, Findings: p.Findings}
 	if p.Verdict == report.Refused {
 		result.Error = p.Summary
@@ -135,7 +136,7 @@ func (r *runner) outcome(ctx context.Context, o Options, p planned, x *inout, ou
 }
 
 // keepers chooses where one node's output goes: a file, a buffer or prefixed lines.
-func (r *runner) keepers(o Options, node string, result *report.Outcome, out, stderr *session.Shared) (stdoutTo, stderrTo io.Writer, finish func() error, err error) {
+func (r *runner) keepers(o Options, node string, result *report.Outcome, out, stderr *lines.Shared) (stdoutTo, stderrTo io.Writer, finish func() error, err error) {
 	switch {
 	case o.OutputDir != "":
 		return filesFor(o.OutputDir, node, result)

@@ -13,14 +13,14 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/collect"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/lines"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/pcap"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/session"
 )
 
 // openSinks connects packets with files, standard output, text or Wireshark.
 func (c *capturing) openSinks(ctx context.Context, stdout *helperpod.Spool, targets int) (closeAll func() error, err error) {
 	if c.o.text() {
-		c.text = session.NewShared(stdout)
+		c.text = lines.NewShared(stdout)
 		return func() error { return nil }, nil
 	}
 	if !c.o.Wireshark {

@@ -51,26 +51,6 @@ func TestEscape(t *testing.T) {
 	}
 }
 
-func TestPrefixedKeepsLinesWhole(t *testing.T) {
-	var out bytes.Buffer
-	shared := NewShared(&out)
-	a, b := shared.Prefixed("[a] "), shared.Prefixed("[b] ")
-	for _, w := range []struct {
-		p    *Prefixed
-		text string
-	}{{a, "one\ntw"}, {b, "x"}, {a, "o\n"}, {b, "y\nz"}} {
-		if _, err := io.WriteString(w.p, w.text); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := errors.Join(a.Flush(), b.Flush()); err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff("[a] one\n[a] two\n[b] xy\n[b] z\n", out.String()); d != "" {
-		t.Error(d)
-	}
-}
-
 func TestFoldGroupsWhatIsEqual(t *testing.T) {
 	outputs := []Output{{"w3", "b", "0"}, {"w2", "a\n", "0"}, {"w1", "a\n", "0"}, {"w0", "a\n", "2"}}
 	want := "== w1,w2 (2 nodes) ==\na\n== w0, exit code 2 ==\na\n== w3 ==\nb\n"
