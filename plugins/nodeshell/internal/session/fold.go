@@ -7,19 +7,19 @@ import (
 	"strings"
 )
 
-// Output is what one node printed, for folding.
-type Output struct {
-	Node string
-	Text string
-	Code string // shown when it is not 0
+// nodeOutput is what one node printed, for folding.
+type nodeOutput struct {
+	node string
+	text string
+	code string // shown when it is not 0
 }
 
-// Fold groups nodes with identical output, as dshbak -c does: the largest group first, then by name.
-func Fold(outputs []Output) string {
+// fold groups nodes with identical output, as dshbak -c does: the largest group first, then by name.
+func fold(outputs []nodeOutput) string {
 	groups := map[[2]string][]string{}
 	for _, o := range outputs {
-		key := [2]string{o.Text, o.Code}
-		groups[key] = append(groups[key], o.Node)
+		key := [2]string{o.text, o.code}
+		groups[key] = append(groups[key], o.node)
 	}
 	keys := make([][2]string, 0, len(groups))
 	for key := range groups {
