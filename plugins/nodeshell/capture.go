@@ -43,8 +43,10 @@ const captureExample = `
 
 var captureKinds = target.Kinds{Default: "Pod", Words: map[string]string{
 	"pod": "Pod", "pods": "Pod", "po": "Pod", "node": "Node", "nodes": "Node", "no": "Node",
-	"deploy": "Deployment", "deployment": "Deployment", "deployments": "Deployment", "deployments.apps": "Deployment", "deployment.apps": "Deployment",
-	"sts": "StatefulSet", "statefulset": "StatefulSet", "statefulsets": "StatefulSet", "statefulsets.apps": "StatefulSet", "statefulset.apps": "StatefulSet",
+	"deploy": "Deployment", "deployment": "Deployment", "deployments": "Deployment",
+	"deployments.apps": "Deployment", "deployment.apps": "Deployment",
+	"sts": "StatefulSet", "statefulset": "StatefulSet", "statefulsets": "StatefulSet",
+	"statefulsets.apps": "StatefulSet", "statefulset.apps": "StatefulSet",
 	"ds": "DaemonSet", "daemonset": "DaemonSet", "daemonsets": "DaemonSet", "daemonsets.apps": "DaemonSet", "daemonset.apps": "DaemonSet",
 	"svc": "Service", "service": "Service", "services": "Service",
 }}
@@ -69,15 +71,18 @@ type captureFlags struct {
 func (f *captureFlags) add(set *pflag.FlagSet) {
 	f.pod.add(set)
 	set.StringVarP(&f.selector, "selector", "l", "", "Capture on every running pod with these labels.")
-	set.StringVarP(&f.device, "interface", "i", "", "Network interface. By default a pod's only one besides lo, a node's with the default route, else any.")
-	set.StringVarP(&f.write, "write", "w", "", "Write packets to FILE, to - (standard output), or into the directory DIR/, a file a target. Without it, text is printed.")
+	set.StringVarP(&f.device, "interface", "i", "",
+		"Network interface. By default a pod's only one besides lo, a node's with the default route, else any.")
+	set.StringVarP(&f.write, "write", "w", "",
+		"Write packets to FILE, to - (standard output), or into the directory DIR/, a file a target. Without it, text is printed.")
 	set.BoolVar(&f.wireshark, "wireshark", false, "Show the packets live in a local Wireshark.")
 	set.DurationVar(&f.duration, "duration", 0, "Stop after this; kept by the node too. 0: until Ctrl-C.")
 	set.IntVar(&f.count, "count", 0, "Stop each target after this many packets.")
 	set.StringVar(&f.maxSize, "max-size", "", "Stop when a file has this size (100Mi); with --rotate begin a new one.")
 	set.IntVar(&f.rotate, "rotate", 0, "Keep this many files of --max-size for each target, and delete older ones.")
 	set.IntVar(&f.snapLen, "snaplen", 0, "Keep this many bytes of each packet. 0: all.")
-	set.StringVar(&f.mode, "mode", "auto", "Where tcpdump runs: node (a privileged pod), ephemeral (a container in the pod), auto (node where allowed).")
+	set.StringVar(&f.mode, "mode", "auto",
+		"Where tcpdump runs: node (a privileged pod), ephemeral (a container in the pod), auto (node where allowed).")
 	set.StringVarP(&f.container, "container", "c", "", "Find the pod's network by this container.")
 	set.StringVar(&f.tcpdump, "tcpdump", "", "Upload this static tcpdump, where neither image nor node have one.")
 	set.StringVarP(&f.output, "output", "o", "", "Report at the end: json or yaml on standard output, in place of text on standard error.")

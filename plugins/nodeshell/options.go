@@ -44,18 +44,22 @@ type podFlags struct {
 }
 
 func (f *podFlags) add(set *pflag.FlagSet) {
-	set.StringVar(&f.image, "image", "auto", "Image of the helper pod, with sh and nsenter. auto: a known one that is on the node, else "+evaluate.DefaultImage+".")
+	set.StringVar(&f.image, "image", "auto",
+		"Image of the helper pod, with sh and nsenter. auto: a known one that is on the node, else "+evaluate.DefaultImage+".")
 	set.BoolVar(&f.noPull, "no-pull", false, "Ask no registry: run any image that is on the node, with the host's own tools over it.")
 	set.StringSliceVar(&f.pullSecrets, "pull-secret", nil, "Secret in the helper's namespace with the registry's credentials.")
-	set.BoolVar(&f.critical, "critical", false, "Run as a system-node-critical pod, which a node under pressure or full admits. It may stop a workload.")
+	set.BoolVar(&f.critical, "critical", false,
+		"Run as a system-node-critical pod, which a node under pressure or full admits. It may stop a workload.")
 	set.BoolVar(&f.force, "force", false, "Try also where the node looks dead or under pressure.")
 	set.BoolVar(&f.createNS, "create-namespace", false, "Make a privileged namespace for this session and delete it with it.")
 	set.StringVar(&f.reason, "reason", "", "Why you enter: kept on the pod and in an Event on the node.")
 	set.StringSliceVar(&f.labels, "labels", nil, "More labels for the pod, KEY=VALUE, where a policy demands them.")
 	set.StringSliceVar(&f.annotations, "annotations", nil, "More annotations for the pod, KEY=VALUE.")
 	set.DurationVar(&f.maxDuration, "max-duration", defaultMax, "The pod ends after this at the latest, whatever happens to this process.")
-	set.DurationVar(&f.startTimeout, "start-timeout", time.Minute, "How long the pod may take to start; longer while an image is being pulled.")
-	set.BoolVar(&f.noJob, "no-job", false, "Make a bare pod, not a Job around it. The Job lets the cluster remove the pod when this process is killed.")
+	set.DurationVar(&f.startTimeout, "start-timeout", time.Minute,
+		"How long the pod may take to start; longer while an image is being pulled.")
+	set.BoolVar(&f.noJob, "no-job", false,
+		"Make a bare pod, not a Job around it. The Job lets the cluster remove the pod when this process is killed.")
 	set.BoolVarP(&f.quiet, "quiet", "q", false, "No notices on standard error.")
 }
 
@@ -161,18 +165,24 @@ func (f *flags) add(set *pflag.FlagSet) {
 	f.pod.add(set)
 	set.StringVarP(&f.selector, "selector", "l", "", "Run on every node with these labels.")
 	set.BoolVar(&f.all, "all", false, "Run on every node.")
-	set.StringVarP(&f.tty, "tty", "t", "auto", "Give the command a terminal: auto, true, false. auto: where standard input and output are terminals.")
-	set.StringVarP(&f.stdin, "stdin", "i", "auto", "Pass standard input on: auto, true, false. auto: where a pipe or file was put there for this command, so that a loop's list is left alone.")
+	set.StringVarP(&f.tty, "tty", "t", "auto",
+		"Give the command a terminal: auto, true, false. auto: where standard input and output are terminals.")
+	set.StringVarP(&f.stdin, "stdin", "i", "auto",
+		"Pass standard input on: auto, true, false. "+
+			"auto: where a pipe or file was put there for this command, so that a loop's list is left alone.")
 	set.Lookup("tty").NoOptDefVal, set.Lookup("stdin").NoOptDefVal = "true", "true"
 	set.BoolVar(&f.hostTTY, "host-tty", false, "Open the terminal on the host (by its script), for tmux, screen and sudo.")
-	set.BoolVarP(&f.inImage, "stay-in-image", "x", false, "Stay in the image's file system; the node's is at /host. For hosts without a shell.")
-	set.StringVarP(&f.mountPVC, "mount-pvc", "m", "", "Mount a claim of the helper's namespace, NAME[:PATH], into the image (with -x). PATH is /mnt by default.")
+	set.BoolVarP(&f.inImage, "stay-in-image", "x", false,
+		"Stay in the image's file system; the node's is at /host. For hosts without a shell.")
+	set.StringVarP(&f.mountPVC, "mount-pvc", "m", "",
+		"Mount a claim of the helper's namespace, NAME[:PATH], into the image (with -x). PATH is /mnt by default.")
 	set.BoolVar(&f.netns, "netns", false, "With pod/NAME: enter only the pod's network, with the node's tools.")
 	set.StringVarP(&f.container, "container", "c", "", "With --netns: find the pod's network by this container.")
 	set.StringVar(&f.script, "script", "", "Run this local script on the node (- is standard input); what follows -- are its arguments.")
 	set.StringVar(&f.eval, "eval", "", "Run this line in the node's shell: 'a | b'.")
 	set.DurationVar(&f.timeout, "timeout", 0, "End the command after this, with exit code 124. 0: no limit.")
-	set.StringVar(&f.dryRun, "dry-run", "none", "Create nothing: client shows the plan, server asks admission too. With -o yaml the exact object.")
+	set.StringVar(&f.dryRun, "dry-run", "none",
+		"Create nothing: client shows the plan, server asks admission too. With -o yaml the exact object.")
 	set.Lookup("dry-run").NoOptDefVal = "client"
 	set.StringVarP(&f.output, "output", "o", "", "Output: json or yaml, with the exit code, times and output of each node.")
 	set.IntVar(&f.parallel, "parallel", 20, "Nodes at once.")

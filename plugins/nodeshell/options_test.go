@@ -39,7 +39,8 @@ func parseCapture(t *testing.T, args ...string) (capture.Options, int, string) {
 	env := testkit.NewEnv("kubectl nodeshell", now)
 	code := env.Run(t, func(e *cli.Env) *cobra.Command {
 		e.FailureCode = ownFailure
-		return captureCommand(e, cli.AddConnectionFlags(e, &cobra.Command{}), func(_ context.Context, _ *cli.Env, _ *kube.Flags, o capture.Options) error { got = o; return nil })
+		keep := func(_ context.Context, _ *cli.Env, _ *kube.Flags, o capture.Options) error { got = o; return nil }
+		return captureCommand(e, cli.AddConnectionFlags(e, &cobra.Command{}), keep)
 	}, args...)
 	return got, code, env.Stderr.String()
 }
@@ -195,7 +196,8 @@ func TestEnvironmentGivesDefaults(t *testing.T) {
 					command := newCommand(e, func(_ context.Context, _ *cli.Env, _ *kube.Flags, o session.Options) error { shell = o; return nil })
 					kept, _, _ := command.Find([]string{"capture"})
 					command.RemoveCommand(kept)
-					command.AddCommand(captureCommand(e, cli.AddConnectionFlags(e, &cobra.Command{}), func(_ context.Context, _ *cli.Env, _ *kube.Flags, o capture.Options) error { captured = o; return nil }))
+					keep := func(_ context.Context, _ *cli.Env, _ *kube.Flags, o capture.Options) error { captured = o; return nil }
+					command.AddCommand(captureCommand(e, cli.AddConnectionFlags(e, &cobra.Command{}), keep))
 					return command
 				}, append(sub, test.args...)...)
 				if (code == 0) != (test.err == "") || !strings.Contains(env.Stderr.String(), test.err) {

@@ -49,7 +49,8 @@ const silentAfter = 5 * time.Second
 // first; events are the pod's own, in any order.
 func Diagnose(pod *corev1.Pod, container string, events []corev1.Event, since time.Duration) Wait {
 	if pod.DeletionTimestamp != nil {
-		return Wait{Code: WaitDeleted, Text: "the helper pod was deleted by someone else" + lastEvent(events, "Killing", "Preempted", "TaintManagerEviction"), Final: true}
+		by := lastEvent(events, "Killing", "Preempted", "TaintManagerEviction")
+		return Wait{Code: WaitDeleted, Text: "the helper pod was deleted by someone else" + by, Final: true}
 	}
 	if pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded {
 		return finished(pod, container)
@@ -71,7 +72,8 @@ func Diagnose(pod *corev1.Pod, container string, events []corev1.Event, since ti
 		return Wait{Code: WaitUnscheduled, Text: "no node has been chosen" + colon(conditionMessage(pod, corev1.PodScheduled))}
 	}
 	if pod.Status.StartTime == nil && since > silentAfter {
-		return Wait{Code: WaitSilent, Text: fmt.Sprintf("the kubelet of %q has said nothing about the pod for %s", pod.Spec.NodeName, since.Round(time.Second))}
+		text := fmt.Sprintf("the kubelet of %q has said nothing about the pod for %s", pod.Spec.NodeName, since.Round(time.Second))
+		return Wait{Code: WaitSilent, Text: text}
 	}
 	if text := eventText(events, "Pulling"); text != "" && eventText(events, "Pulled") == "" {
 		return Wait{Code: WaitPull, Text: text, Pulling: true}

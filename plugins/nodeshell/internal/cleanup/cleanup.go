@@ -55,7 +55,14 @@ func Run(ctx context.Context, env *cli.Env, connection *kube.Flags, o Options) e
 	}
 	failed := 0
 	table := output.TableText{Columns: []output.Column{
-		{Header: "KIND"}, {Header: "NAMESPACE"}, {Header: "NAME"}, {Header: "NODE"}, {Header: "USER"}, {Header: "AGE"}, {Header: "STATE"}, {Header: "ACTION"},
+		{Header: "KIND"},
+		{Header: "NAMESPACE"},
+		{Header: "NAME"},
+		{Header: "NODE"},
+		{Header: "USER"},
+		{Header: "AGE"},
+		{Header: "STATE"},
+		{Header: "ACTION"},
 	}}
 	for _, l := range list {
 		action := "kept"

@@ -102,7 +102,9 @@ func TestANamespaceIsMadeAndRemoved(t *testing.T) {
 }
 
 func TestNoticesAreForWhoeverMayReadThem(t *testing.T) {
-	list := []finding.Finding{{Severity: finding.Critical, Message: "a"}, {Severity: finding.Warning, Message: "b"}, {Severity: finding.Info, Message: "c"}}
+	list := []finding.Finding{
+		{Severity: finding.Critical, Message: "a"}, {Severity: finding.Warning, Message: "b"}, {Severity: finding.Info, Message: "c"},
+	}
 	for _, test := range []struct {
 		terminal, quiet bool
 		want            string

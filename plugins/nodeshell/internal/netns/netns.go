@@ -141,7 +141,8 @@ func (q query) choose(output string) (Found, error) {
 	case len(found) == 1 || len(spaces) == 1:
 		return Found{PID: found[0].PID, Netns: found[0].Netns, Word: word(found[0])}, nil
 	case allIn(candidates, host):
-		return Found{}, fmt.Errorf("all processes of the pod are in the node's own network namespace although the pod has one of its own (a sandboxed runtime?): capture on the node, with a filter for its address")
+		return Found{}, fmt.Errorf("all processes of the pod are in the node's own network namespace although the pod has one of its own " +
+			"(a sandboxed runtime?): capture on the node, with a filter for its address")
 	}
 	return Found{}, fmt.Errorf("no network namespace of the pod's processes has its address %s", strings.Join(q.Addresses, ", "))
 }
