@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod/podspec"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
@@ -191,7 +192,7 @@ func (r *runner) judge(kind string, meta metav1.ObjectMeta, state, mine string, 
 
 func podState(pod *corev1.Pod, now time.Time) string {
 	switch {
-	case pod.Status.Phase == corev1.PodFailed, pod.Status.Phase == corev1.PodSucceeded:
+	case podfact.Finished(pod):
 		return "finished"
 	case podspec.Expired(pod.Annotations, now):
 		return "expired"

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 )
 
@@ -154,7 +155,7 @@ func (c *Collector) finished(ctx context.Context, namespace, pod, container stri
 				if w := s.State.Waiting; w != nil {
 					why = w.Reason + " " + w.Message
 				}
-				if s.State.Waiting != nil && (s.State.Waiting.Reason == "ErrImagePull" || s.State.Waiting.Reason == "ImagePullBackOff" || s.State.Waiting.Reason == "ErrImageNeverPull" || s.State.Waiting.Reason == "CreateContainerConfigError" || s.State.Waiting.Reason == "CreateContainerError") {
+				if podfact.Waiting(&s).Failed() {
 					return "", fmt.Errorf("the probe container did not start: %s", why)
 				}
 			}

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	helpers "k8s.io/component-helpers/resource"
 
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
@@ -69,12 +70,6 @@ func add(total, more corev1.ResourceList) {
 	}
 }
 
-// finished pods take nothing any more; Terminating, mirror and Unknown ones do (the scheduler and the kubelet count
-// every pod that is not Succeeded or Failed).
-func finished(p *corev1.Pod) bool {
-	return p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
-}
-
 // unlimited is what a kubelet on cgroup v1 reports as the limit of a pod that has none: the kernel's largest page-aligned
 // number, 9007199254740988Ki, in status.resources.
 const unlimited = int64(1) << 60
@@ -106,7 +101,7 @@ func (v *view) resources() {
 	if v.read(SourcePods) {
 		requests, limits = corev1.ResourceList{}, corev1.ResourceList{}
 		for _, p := range v.index.pods[v.node.Name] {
-			if finished(p) {
+			if podfact.Finished(p) {
 				continue
 			}
 			slots++

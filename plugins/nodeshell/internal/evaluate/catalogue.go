@@ -1,6 +1,9 @@
 package evaluate
 
-import "github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+import (
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+)
 
 // The codes of refusals and warnings before anything is created.
 const (
@@ -92,7 +95,7 @@ func Catalogue() []finding.Entry {
 		{
 			Code: ImagePullFailed, Severity: finding.Critical, Title: "The image cannot be pulled",
 			Meaning:  "The registry or the way to it refuses: a wrong name, missing credentials, a rate limit, no route.",
-			Evidence: "Container status ErrImagePull or ImagePullBackOff, and the registry's words.",
+			Evidence: "Container status " + podfact.ErrImagePull + " or " + podfact.ImagePullBackOff + ", and the registry's words.",
 			Next:     "--no-pull uses what the node has; --image and --pull-secret choose another image or credentials.",
 		},
 		{
