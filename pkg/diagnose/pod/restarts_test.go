@@ -100,8 +100,8 @@ func TestWhatIsStartedAgain(t *testing.T) {
 }
 
 func TestTheBackOffDoublesToFiveMinutes(t *testing.T) {
-	for n, want := range map[int32]time.Duration{0: 10, 1: 10, 2: 20, 3: 40, 4: 80, 5: 160, 6: 300, 7: 300, 1 << 30: 300} {
-		if got := BackOffAt(n); got != want*time.Second {
+	for n, seconds := range map[int32]int{0: 10, 1: 10, 2: 20, 3: 40, 4: 80, 5: 160, 6: 300, 7: 300, 1 << 30: 300} {
+		if got := BackOffAt(n); got != time.Duration(seconds)*time.Second {
 			t.Errorf("%d: %s", n, got)
 		}
 	}
