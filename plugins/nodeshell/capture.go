@@ -118,7 +118,7 @@ func (c *capturing) chooseMode(ctx context.Context, plans []planned) (ephemeral 
 	return true, nil
 }
 
-func hasCode(list []finding.Finding, codes ...string) bool {
+func hasCode(list []finding.Finding, codes ...finding.Code) bool {
 	for _, f := range list {
 		for _, code := range codes {
 			if f.Code == code {

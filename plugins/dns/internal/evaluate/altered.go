@@ -9,6 +9,11 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
 )
 
+// The codes of what is judged here.
+const (
+	AnswersAltered finding.Code = "AnswersAltered"
+)
+
 // altered makes the finding for answers that a plugin before the kubernetes one gives.
 func (w *world) altered(message string, by records.Altered, evidence []finding.Evidence) finding.Finding {
 	evidence = append(evidence, seen("Corefile", fmt.Sprintf("line %d", by.Line), "%s runs before the kubernetes plugin", by.Plugin))
@@ -16,7 +21,7 @@ func (w *world) altered(message string, by records.Altered, evidence []finding.E
 	if w.confRef != nil {
 		next = append(next, w.change("change the rule, if it is not meant", w.confRef.Namespace, "edit", "configmap", w.confRef.Name))
 	}
-	return w.make("AnswersAltered", finding.Warning, w.confRef, message, evidence, next...)
+	return w.make(AnswersAltered, finding.Warning, w.confRef, message, evidence, next...)
 }
 
 // ruleAltered: names of the cluster, of those that were asked, which the Corefile answers otherwise than the API; one

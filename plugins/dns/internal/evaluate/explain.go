@@ -258,7 +258,7 @@ func (w *world) walkFailure(name string, walk report.Walk) []finding.Finding {
 	case step.A == string(resolver.NoData) && step.AAAA == string(resolver.NoData):
 		f = w.nothing(step.Name, false)
 	default:
-		f = w.make("NoAnswer", finding.Critical, nil, fmt.Sprintf("%s gets no usable answer (A: %s, AAAA: %s)", strings.TrimSuffix(step.Name, "."), step.A, step.AAAA), w.answers(step.Name), w.noAnswerNext(step.Name))
+		f = w.make(NoAnswer, finding.Critical, nil, fmt.Sprintf("%s gets no usable answer (A: %s, AAAA: %s)", strings.TrimSuffix(step.Name, "."), step.A, step.AAAA), w.answers(step.Name), w.noAnswerNext(step.Name))
 		if len(f.Evidence) == 0 {
 			f.Evidence = append(f.Evidence, seen(step.Source, step.Name, "%s", step.A))
 		}

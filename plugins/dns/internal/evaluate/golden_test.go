@@ -30,7 +30,7 @@ func TestCheckTextOfEveryFault(t *testing.T) {
 	for _, f := range faults() {
 		s := judge(build(f.before, f.after))
 		got := text(t, func(b *strings.Builder) error { return render.Check(b, s, render.Options{}) })
-		testkit.Golden(t, f.code+"/check.txt", got)
+		testkit.Golden(t, string(f.code)+"/check.txt", got)
 	}
 }
 
@@ -295,12 +295,12 @@ func TestCodesOfTheCommandsAboutNames(t *testing.T) {
 		}, api, func(_ int, a *report.Answer) { a.Records[0].TTL = 3 }},
 	} {
 		r := resolve(tt.name, tt.fault)
-		if r.Headline != tt.code || len(r.Findings) != 1 {
+		if string(r.Headline) != tt.code || len(r.Findings) != 1 {
 			t.Errorf("%s: %s %s %+v", tt.code, r.Headline, r.Summary, r.Findings)
 		}
 		testkit.Golden(t, tt.code+"/resolve.txt", text(t, func(b *strings.Builder) error { return render.Resolve(b, r, render.Options{}) }))
 		for _, f := range resolve(tt.nearName, tt.near).Findings {
-			if f.Code == tt.code {
+			if string(f.Code) == tt.code {
 				t.Errorf("a near miss brings %s: %s", f.Code, f.Message)
 			}
 		}

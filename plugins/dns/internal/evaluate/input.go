@@ -100,7 +100,7 @@ type Options struct {
 	Kubectl    finding.Kubectl
 	Namespace  string // scope of the data rules; empty: none
 	All        bool   // data rules over all namespaces
-	Skip       []string
+	Skip       []finding.Code
 	Slow       time.Duration // an upstream that needs longer is slow
 	Prober     string        // the command that runs a probe, for next steps
 	Standalone bool          // a data command: the server's own state is not its subject

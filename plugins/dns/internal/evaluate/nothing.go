@@ -14,6 +14,13 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
 
+// The codes of what is judged here.
+const (
+	NameNotFound  finding.Code = "NameNotFound"
+	NoAddress     finding.Code = "NoAddress"
+	RecordsDiffer finding.Code = "RecordsDiffer"
+)
+
 // nothing makes the finding for a name that gave no address: one that the servers deny (NXDOMAIN), or know without an
 // address (NODATA). The first that holds is the cause: a zone that nobody serves; servers that do not say what the API
 // does; what is wrong with the Service behind the name; the target of its CNAME. Only then it may be misspelt.
@@ -142,7 +149,7 @@ func (w *world) deadTarget(fqdn, target string, svc *corev1.Service) finding.Fin
 	short := strings.TrimSuffix(target, ".")
 	next := []finding.Next{w.resolveNext("ask for the target", target)}
 	if svc == nil {
-		return w.make("NoAddress", finding.Warning, nil, fmt.Sprintf("%s leads to %s, which gives no address", strings.TrimSuffix(fqdn, "."), short), w.answers(fqdn), next...)
+		return w.make(NoAddress, finding.Warning, nil, fmt.Sprintf("%s leads to %s, which gives no address", strings.TrimSuffix(fqdn, "."), short), w.answers(fqdn), next...)
 	}
 	message := fmt.Sprintf("%s: its target %s gives no address", "ExternalName Service "+svc.Namespace+"/"+svc.Name, short)
 	// DNS takes the target as it stands: no search list completes it
@@ -151,7 +158,7 @@ func (w *world) deadTarget(fqdn, target string, svc *corev1.Service) finding.Fin
 		next = append(next, w.change("correct spec.externalName", svc.Namespace, "edit", "service", svc.Name))
 	}
 	evidence := append(w.answers(fqdn), seen("Service", "spec.externalName", "%s", svc.Spec.ExternalName))
-	return w.make("NoAddress", finding.Warning, ref("Service", svc.Namespace, svc.Name), message, evidence, next...)
+	return w.make(NoAddress, finding.Warning, ref("Service", svc.Namespace, svc.Name), message, evidence, next...)
 }
 
 // has says whether the API gives a name an address.
@@ -169,7 +176,7 @@ func (w *world) withoutAddress(fqdn string, svc *corev1.Service) finding.Finding
 	case !corefile.InZone(fqdn, w.zone):
 		next = w.resolveNext("see whether it has records of other types", fqdn, "--type", "MX,TXT,SRV,NS")
 	}
-	return w.make("NoAddress", finding.Warning, serviceRef(svc), strings.TrimSuffix(fqdn, ".")+" exists and has no address", w.evidence(fqdn), next)
+	return w.make(NoAddress, finding.Warning, serviceRef(svc), strings.TrimSuffix(fqdn, ".")+" exists and has no address", w.evidence(fqdn), next)
 }
 
 func serviceRef(svc *corev1.Service) *finding.ObjectRef {
@@ -209,7 +216,7 @@ func (w *world) withoutRecords(fqdn string, svc *corev1.Service, below bool) fin
 	if readable && w.readyEndpoints(svc) == 0 {
 		evidence = append(evidence, seen("EndpointSlice", "endpoints", "%s", w.endpointWords(svc)))
 	}
-	return w.make("NameNotFound", finding.Warning, serviceRef(svc), message, evidence, next)
+	return w.make(NameNotFound, finding.Warning, serviceRef(svc), message, evidence, next)
 }
 
 // misspelt: no Service has the name.
@@ -258,7 +265,7 @@ func (w *world) notFound(message string, evidence []finding.Evidence, names []st
 		message += "; did you mean " + strings.Join(names, ", or ") + "?"
 		next = w.resolveNext("ask for the nearest name that exists", names[0])
 	}
-	return w.make("NameNotFound", finding.Warning, nil, message, evidence, next)
+	return w.make(NameNotFound, finding.Warning, nil, message, evidence, next)
 }
 
 // resolveNext asks for a name from the same point of view.
@@ -284,9 +291,9 @@ func (w *world) existsAllTheSame(fqdn, typ string, x records.Expected, denied bo
 	}
 	next := w.read("see whether the servers follow the API", "", "dns", "check")
 	if w.settling(fqdn, w.changes()) {
-		return w.make("NameNotFound", finding.Warning, nil, fmt.Sprintf("%s was made or changed less than %s ago: DNS may need that long to show it", short, w.settleTime()), evidence, next)
+		return w.make(NameNotFound, finding.Warning, nil, fmt.Sprintf("%s was made or changed less than %s ago: DNS may need that long to show it", short, w.settleTime()), evidence, next)
 	}
-	return w.make("RecordsDiffer", finding.Critical, nil, fmt.Sprintf("%s exists in the API, and the DNS servers %s", short, say), evidence, next)
+	return w.make(RecordsDiffer, finding.Critical, nil, fmt.Sprintf("%s exists in the API, and the DNS servers %s", short, say), evidence, next)
 }
 
 // zoneElsewhere: a name under a domain that kubelets or the pod's search list hold for the cluster's, and that the
@@ -306,7 +313,7 @@ func (w *world) zoneElsewhere(fqdn string) *finding.Finding {
 		if !served {
 			return nil // another plugin or another server may have the names
 		}
-		f := w.make("ZoneNotServed", finding.Critical, w.confRef,
+		f := w.make(ZoneNotServed, finding.Critical, w.confRef,
 			fmt.Sprintf("%s gives the domain %s, and CoreDNS serves %s: short names find nothing", d.From, strings.TrimSuffix(d.Value, "."), strings.TrimSuffix(w.zone, ".")),
 			[]finding.Evidence{seen(d.From, "", "%s", d.Value), seen("Corefile", fmt.Sprintf("line %d", w.records.Line), "kubernetes %s", strings.Join(w.records.Zones, " "))},
 			w.read("see the configuration", "", "dns", "config"))

@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/corefile"
@@ -68,7 +69,7 @@ func without(in Input, state source.State, names ...string) Input {
 }
 
 // says holds a report against its headline and words of its summary; a word after "!" must not be there.
-func says(t *testing.T, what string, h report.Header, verdict report.Verdict, code string, words ...string) {
+func says(t *testing.T, what string, h report.Header, verdict report.Verdict, code finding.Code, words ...string) {
 	t.Helper()
 	ok := h.Verdict == verdict && h.Headline == code
 	for _, word := range words {
@@ -393,7 +394,7 @@ func TestALineThatHidesTheClusterIsTheCauseOfItsSilence(t *testing.T) {
 			}
 		}
 		got := judge(in)
-		if got.Headline != code || len(got.Findings) != 1 || strings.Contains(strings.Join(got.Checked, " "), "serves cluster.local") {
+		if string(got.Headline) != code || len(got.Findings) != 1 || strings.Contains(strings.Join(got.Checked, " "), "serves cluster.local") {
 			t.Errorf("%s: %s %v, right: %v", code, got.Summary, len(got.Findings), got.Checked)
 		}
 	}

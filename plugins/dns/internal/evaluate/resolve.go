@@ -11,6 +11,11 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
 
+// The codes of what is judged here.
+const (
+	NoAnswer finding.Code = "NoAnswer"
+)
+
 // Resolve joins the answers from every point of view.
 func Resolve(in Input, now time.Time, o Options, name string, types []string, expect string) report.Resolution {
 	o.Standalone = true
@@ -60,7 +65,7 @@ func answeredCount(list []report.Answer) int {
 // cannotAskInside is no verdict: it tells of the image or of a permission, and nothing of DNS.
 func (w *world) cannotAskInside() finding.Finding {
 	pod := w.From.Pod
-	return w.make("NoAnswer", finding.Info, ref("Pod", pod.Namespace, pod.Name), fmt.Sprintf("pod %s/%s could not be asked from inside: %s", pod.Namespace, pod.Name, w.From.Error),
+	return w.make(NoAnswer, finding.Info, ref("Pod", pod.Namespace, pod.Name), fmt.Sprintf("pod %s/%s could not be asked from inside: %s", pod.Namespace, pod.Name, w.From.Error),
 		[]finding.Evidence{seen("exec", pod.Name, "%s", w.From.Error)},
 		w.change("add a container to the pod that asks (its entry stays in the pod)", pod.Namespace, "dns", "check", "--from", pod.Name, "--probe", "ephemeral"),
 		w.change("or ask from a pod beside it, which is deleted afterwards", pod.Namespace, "dns", "check", "--from", pod.Name, "--probe", "pod"),
@@ -92,7 +97,7 @@ func (w *world) resolveFindings(answers []report.Answer, name string) []finding.
 		}
 	}
 	if len(silent) > 0 {
-		all = append(all, w.make("NoAnswer", finding.Critical, nil, fmt.Sprintf("%d of %d questions about %s got no usable answer", len(silent), len(answers), strings.TrimSuffix(name, ".")), silent, w.checkNext()))
+		all = append(all, w.make(NoAnswer, finding.Critical, nil, fmt.Sprintf("%d of %d questions about %s got no usable answer", len(silent), len(answers), strings.TrimSuffix(name, ".")), silent, w.checkNext()))
 	}
 	if missing && !exists {
 		all = append(all, w.nothing(name, true))
@@ -110,7 +115,7 @@ func (w *world) resolveFindings(answers []report.Answer, name string) []finding.
 		for _, key := range sortedKeys(outcomes) {
 			evidence = append(evidence, seen(strings.Join(outcomes[key], ", "), "", "%s", key))
 		}
-		all = append(all, w.make("RecordsDiffer", finding.Critical, nil, "the replicas do not agree about "+strings.TrimSuffix(name, "."), evidence, w.read("find the replica that is behind", "", "dns", "check")))
+		all = append(all, w.make(RecordsDiffer, finding.Critical, nil, "the replicas do not agree about "+strings.TrimSuffix(name, "."), evidence, w.read("find the replica that is behind", "", "dns", "check")))
 	}
 	return all
 }

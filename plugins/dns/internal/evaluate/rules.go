@@ -26,30 +26,26 @@ func (w *world) allRules() []rule {
 }
 
 // explains says which findings another one makes needless: a consequence is not reported beside its cause.
-var explains = map[string][]string{
-	"NoDNSService":            {"DNSPodsNotReady"},
-	"DNSScaledToZero":         {"DNSPodsNotReady", "ServiceSelectsNothing", "PathBlocked", "PathServiceBlocked"},
-	"ForwardingLoop":          {"DNSPodsNotReady", "ReplicaNotReady", "ReplicaSilent", "ReplicaRestarted", "UpstreamFails", "UpstreamSlow", "ClusterNamesFail", "ForwardsToItself", "PathBlocked", "PathReplicaBlocked", "PathServiceBlocked", "ServfailShare"},
-	"CorefileInvalid":         {"ReloadFailed", "DNSPodsNotReady", "ReplicaNotReady", "ReplicaSilent", "ReplicaRestarted", "ClusterNamesFail", "ZoneNotServed", "PathBlocked", "PathReplicaBlocked", "PathServiceBlocked"},
-	"DNSServerForbidden":      {"DNSPodsNotReady", "ReplicaNotReady", "ClusterNamesFail", "ReplicaStale", "ReplicaWrongAnswer", "ServfailShare", "PathBlocked", "PathReplicaBlocked", "PathServiceBlocked"},
-	"DNSPodsNotReady":         {"ReplicaNotReady", "ReplicaSilent", "PathBlocked", "PathReplicaBlocked", "PathServiceBlocked", "ReplicaRestarted"},
-	"ServiceSelectsNothing":   {"ServiceEndpointsDiffer", "PathServiceBlocked"},
-	"ServicePortMissing":      {"PathUDPBlocked", "PathTCPBlocked", "PathServiceBlocked"},
-	"TemplateShadowsCluster":  {"ClusterNamesFail", "ReplicaWrongAnswer", "AnswersAltered"},
-	"HostsWithoutFallthrough": {"ClusterNamesFail", "ReplicaWrongAnswer", "AnswersAltered"},
-	"ServiceTargetWrong":      {"ReplicaSilent", "PathBlocked", "PathUDPBlocked", "PathTCPBlocked", "PathServiceBlocked"},
-	"ServiceEndpointsDiffer":  {"PathServiceBlocked"},
-	"ZoneNotServed":           {"ClusterNamesFail", "ReplicaWrongAnswer", "ReplicaStale"},
-	"ClusterNamesFail":        {"ReplicaWrongAnswer", "ReplicaStale"},
-	"ReplicaStale":            {"ReplicaWrongAnswer"},
-	"ReplicaNotReady":         {"ReplicaSilent", "ReplicaUnreachable", "AllReplicasOnOneNode", "ReplicaRestarted"},
-	"UpstreamFails":           {"UpstreamSlow", "ServfailShare"},
-	"UpstreamSlow":            {"ServfailShare"},
-	"NetworkPolicyBlocksDNS":  {"PathBlocked", "PathUDPBlocked", "PathTCPBlocked", "PathReplicaBlocked", "PathServiceBlocked"},
-	"HostNetworkClusterFirst": {"NameserverNotCluster"},
-	"DNSPolicyNone":           {"NameserverNotCluster"},
-	"DNSPolicyDefault":        {"NameserverNotCluster"},
-	"KubeletClusterDNS":       {"NameserverNotCluster"},
+var explains = map[finding.Code][]finding.Code{
+	NoDNSService:            {DNSPodsNotReady},
+	DNSScaledToZero:         {DNSPodsNotReady, ServiceSelectsNothing, PathBlocked, PathServiceBlocked},
+	ForwardingLoop:          {DNSPodsNotReady, ReplicaNotReady, ReplicaSilent, ReplicaRestarted, UpstreamFails, UpstreamSlow, ClusterNamesFail, ForwardsToItself, PathBlocked, PathReplicaBlocked, PathServiceBlocked, ServfailShare},
+	CorefileInvalid:         {ReloadFailed, DNSPodsNotReady, ReplicaNotReady, ReplicaSilent, ReplicaRestarted, ClusterNamesFail, ZoneNotServed, PathBlocked, PathReplicaBlocked, PathServiceBlocked},
+	DNSServerForbidden:      {DNSPodsNotReady, ReplicaNotReady, ClusterNamesFail, ReplicaStale, ReplicaWrongAnswer, ServfailShare, PathBlocked, PathReplicaBlocked, PathServiceBlocked},
+	DNSPodsNotReady:         {ReplicaNotReady, ReplicaSilent, PathBlocked, PathReplicaBlocked, PathServiceBlocked, ReplicaRestarted},
+	ServiceSelectsNothing:   {ServiceEndpointsDiffer, PathServiceBlocked},
+	ServicePortMissing:      {PathUDPBlocked, PathTCPBlocked, PathServiceBlocked},
+	TemplateShadowsCluster:  {ClusterNamesFail, ReplicaWrongAnswer, AnswersAltered},
+	HostsWithoutFallthrough: {ClusterNamesFail, ReplicaWrongAnswer, AnswersAltered},
+	ServiceTargetWrong:      {ReplicaSilent, PathBlocked, PathUDPBlocked, PathTCPBlocked, PathServiceBlocked},
+	ServiceEndpointsDiffer:  {PathServiceBlocked},
+	ZoneNotServed:           {ClusterNamesFail, ReplicaWrongAnswer, ReplicaStale},
+	ClusterNamesFail:        {ReplicaWrongAnswer, ReplicaStale},
+	ReplicaStale:            {ReplicaWrongAnswer},
+	ReplicaNotReady:         {ReplicaSilent, ReplicaUnreachable, AllReplicasOnOneNode, ReplicaRestarted},
+	UpstreamFails:           {UpstreamSlow, ServfailShare},
+	UpstreamSlow:            {ServfailShare},
+	NetworkPolicyBlocksDNS:  {PathBlocked, PathUDPBlocked, PathTCPBlocked, PathReplicaBlocked, PathServiceBlocked},
 }
 
 // conclude runs rules and fills the header: findings in the order of the rules, verdict, headline, summary.
@@ -66,7 +62,7 @@ func (w *world) conclude(h *report.Header, rules []rule) []finding.Finding {
 }
 
 func (w *world) settle(h *report.Header, all []finding.Finding) {
-	needless := map[string]bool{}
+	needless := map[finding.Code]bool{}
 	for _, f := range all {
 		for _, code := range explains[f.Code] {
 			needless[code] = needless[code] || f.Severity != finding.Info // what hurts nobody explains nothing
@@ -138,7 +134,7 @@ func (w *world) blind() string {
 
 // checked lists in words what was looked at without a finding.
 func (w *world) checked(found []finding.Finding) []string {
-	clean := func(codes ...string) bool {
+	clean := func(codes ...finding.Code) bool {
 		return !slices.ContainsFunc(found, func(f finding.Finding) bool { return slices.Contains(codes, f.Code) })
 	}
 	var list []string
@@ -149,13 +145,13 @@ func (w *world) checked(found []finding.Finding) []string {
 	}
 	reached := w.anyReached()
 	outside := slices.ContainsFunc(w.Probes, func(p Probe) bool { a := w.probeAnswer(p); return a != nil && a.Rcode != "" })
-	add(w.confRead && clean("CorefileInvalid", "ZoneNotServed", "TemplateShadowsCluster", "HostsWithoutFallthrough"), "the Corefile loads and serves "+strings.TrimSuffix(w.zone, "."))
-	add(reached && clean("ZoneNotServed", "ClusterNamesFail", "ReplicaStale", "ReplicaWrongAnswer", "ReplicaSilent", "ReplicaUnreachable"), "every replica answers for the cluster's own names, and for the newest Services as the API has them")
-	add(outside && clean("UpstreamFails", "UpstreamSlow", "UpstreamTCPFails"), "names outside the cluster are answered")
-	add(w.Sources.Get("access").Readable() && w.provider() == "CoreDNS" && len(w.Access) > 0 && clean("DNSServerForbidden"), "the server's service account may list and watch Services, Namespaces and EndpointSlices")
-	add(w.Sources.Get("logs").Readable() && clean("ReloadFailed", "ForwardingLoop"), "no failed reload and no loop in the logs")
-	add(w.Sources.Get("networkpolicies").Readable() && clean("NetworkPolicyBlocksDNS"), "no NetworkPolicy stands in the way")
-	add(w.From != nil && len(w.From.Answers) > 0 && clean("PathBlocked", "PathUDPBlocked", "PathTCPBlocked", "PathServiceBlocked", "PathReplicaBlocked"), "the pod reaches the Service and each replica by UDP and TCP")
+	add(w.confRead && clean(CorefileInvalid, ZoneNotServed, TemplateShadowsCluster, HostsWithoutFallthrough), "the Corefile loads and serves "+strings.TrimSuffix(w.zone, "."))
+	add(reached && clean(ZoneNotServed, ClusterNamesFail, ReplicaStale, ReplicaWrongAnswer, ReplicaSilent, ReplicaUnreachable), "every replica answers for the cluster's own names, and for the newest Services as the API has them")
+	add(outside && clean(UpstreamFails, UpstreamSlow, UpstreamTCPFails), "names outside the cluster are answered")
+	add(w.Sources.Get("access").Readable() && w.provider() == "CoreDNS" && len(w.Access) > 0 && clean(DNSServerForbidden), "the server's service account may list and watch Services, Namespaces and EndpointSlices")
+	add(w.Sources.Get("logs").Readable() && clean(ReloadFailed, ForwardingLoop), "no failed reload and no loop in the logs")
+	add(w.Sources.Get("networkpolicies").Readable() && clean(NetworkPolicyBlocksDNS), "no NetworkPolicy stands in the way")
+	add(w.From != nil && len(w.From.Answers) > 0 && clean(PathBlocked, PathUDPBlocked, PathTCPBlocked, PathServiceBlocked, PathReplicaBlocked), "the pod reaches the Service and each replica by UDP and TCP")
 	return list
 }
 
@@ -173,7 +169,7 @@ func (w *world) change(why, namespace string, args ...string) finding.Next {
 }
 
 // make builds a finding of a catalogued code.
-func (w *world) make(code string, severity finding.Severity, object *finding.ObjectRef, message string, evidence []finding.Evidence, next ...finding.Next) finding.Finding {
+func (w *world) make(code finding.Code, severity finding.Severity, object *finding.ObjectRef, message string, evidence []finding.Evidence, next ...finding.Next) finding.Finding {
 	return finding.Finding{Code: code, Severity: severity, Title: titleOf(code), Message: message, Object: object, Evidence: evidence, Next: next}
 }
 

@@ -8,6 +8,11 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 )
 
+// The codes of what is judged here.
+const (
+	DNSServerForbidden finding.Code = "DNSServerForbidden"
+)
+
 // ruleForbidden: what CoreDNS may not list or watch it has no names of. kube-dns needs less, so it is not judged
 // (https://github.com/kubernetes/kubernetes/blob/master/plugin/pkg/auth/authorizer/rbac/bootstrappolicy/policy.go, system:kube-dns).
 func ruleForbidden(w *world) []finding.Finding {
@@ -39,7 +44,7 @@ func ruleForbidden(w *world) []finding.Finding {
 	if account != "" {
 		words = "service account " + account
 	}
-	return []finding.Finding{w.make("DNSServerForbidden", finding.Critical, w.workloadRef(),
+	return []finding.Finding{w.make(DNSServerForbidden, finding.Critical, w.workloadRef(),
 		fmt.Sprintf("the DNS server may not %s: %s lacks the permission, so names go stale now and fail after its next start", strings.Join(missing, ", "), words), evidence, w.restoreAccess(account, all)...)}
 }
 

@@ -13,13 +13,23 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
 
+// The codes of what is judged here.
+const (
+	AutopathWithoutVerified finding.Code = "AutopathWithoutVerified"
+	ForwardsToItself        finding.Code = "ForwardsToItself"
+	HostsWithoutFallthrough finding.Code = "HostsWithoutFallthrough"
+	NamespacesFiltered      finding.Code = "NamespacesFiltered"
+	TemplateShadowsCluster  finding.Code = "TemplateShadowsCluster"
+	UnknownPlugin           finding.Code = "UnknownPlugin"
+)
+
 // ruleCorefileLints judges a Corefile that loads and does not do what it seems to.
 func ruleCorefileLints(w *world) []finding.Finding {
 	if !w.confRead || !w.conf.Valid() {
 		return nil
 	}
 	var list []finding.Finding
-	lint := func(code string, severity finding.Severity, d corefile.Directive, message string) {
+	lint := func(code finding.Code, severity finding.Severity, d corefile.Directive, message string) {
 		evidence := []finding.Evidence{seen("Corefile", fmt.Sprintf("line %d", d.Line), "%s", strings.TrimSpace(d.Name+" "+strings.Join(d.Args, " ")))}
 		next := []finding.Next{w.read("see the order in which plugins run", "", "dns", "config")}
 		if severity == finding.Critical && w.confRef != nil {
@@ -32,20 +42,20 @@ func ruleCorefileLints(w *world) []finding.Finding {
 		for _, d := range block.Directives {
 			switch {
 			case d.Name == "template" && serves && w.coversZone(block, d.Args[min(2, len(d.Args)):]) && len(d.Find("fallthrough")) == 0 && broad(d):
-				lint("TemplateShadowsCluster", finding.Critical, d, fmt.Sprintf("the template in line %d answers every name of the cluster: it runs before the kubernetes plugin, wherever it is written", d.Line))
+				lint(TemplateShadowsCluster, finding.Critical, d, fmt.Sprintf("the template in line %d answers every name of the cluster: it runs before the kubernetes plugin, wherever it is written", d.Line))
 			case d.Name == "hosts" && serves && len(d.Find("fallthrough")) == 0 && w.coversZone(block, hostsZones(d)):
-				lint("HostsWithoutFallthrough", finding.Critical, d, fmt.Sprintf("the hosts plugin in line %d has no fallthrough: names of the cluster never get past it", d.Line))
+				lint(HostsWithoutFallthrough, finding.Critical, d, fmt.Sprintf("the hosts plugin in line %d has no fallthrough: names of the cluster never get past it", d.Line))
 			case d.Name == "forward" && w.forwardsToItself(block, d):
-				lint("ForwardsToItself", finding.Critical, d, fmt.Sprintf("line %d forwards to %s, which is this DNS server itself", d.Line, strings.Join(d.Args[1:], ", ")))
+				lint(ForwardsToItself, finding.Critical, d, fmt.Sprintf("line %d forwards to %s, which is this DNS server itself", d.Line, strings.Join(d.Args[1:], ", ")))
 			case d.Name == "autopath" && serves && !podsVerified(block):
-				lint("AutopathWithoutVerified", finding.Warning, d, fmt.Sprintf("autopath in line %d needs pods verified: without it pods get names of another namespace", d.Line))
+				lint(AutopathWithoutVerified, finding.Warning, d, fmt.Sprintf("autopath in line %d needs pods verified: without it pods get names of another namespace", d.Line))
 			case !corefile.Known(d.Name):
-				lint("UnknownPlugin", finding.Info, d, fmt.Sprintf("%s in line %d is no plugin of stock CoreDNS: a binary without it does not start", d.Name, d.Line))
+				lint(UnknownPlugin, finding.Info, d, fmt.Sprintf("%s in line %d is no plugin of stock CoreDNS: a binary without it does not start", d.Name, d.Line))
 			}
 		}
 	}
 	if o, ok := records.FromCorefile(w.conf); ok && len(o.Namespaces) > 0 {
-		list = append(list, w.make("NamespacesFiltered", finding.Info, w.confRef, fmt.Sprintf("only the namespaces %s have names: the kubernetes plugin in line %d is limited to them", strings.Join(o.Namespaces, ", "), o.Line),
+		list = append(list, w.make(NamespacesFiltered, finding.Info, w.confRef, fmt.Sprintf("only the namespaces %s have names: the kubernetes plugin in line %d is limited to them", strings.Join(o.Namespaces, ", "), o.Line),
 			[]finding.Evidence{seen("Corefile", fmt.Sprintf("line %d", o.Line), "namespaces %s", strings.Join(o.Namespaces, " "))}))
 	}
 	return list

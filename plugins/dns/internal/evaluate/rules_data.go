@@ -16,6 +16,18 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
 )
 
+// The codes of what is judged here.
+const (
+	ExternalNameIsAddress     finding.Code = "ExternalNameIsAddress"
+	ExternalNameLoop          finding.Code = "ExternalNameLoop"
+	ExternalNameTargetMissing finding.Code = "ExternalNameTargetMissing"
+	HeadlessWithoutReady      finding.Code = "HeadlessWithoutReady"
+	ServfailShare             finding.Code = "ServfailShare"
+	ServiceWithoutEndpoints   finding.Code = "ServiceWithoutEndpoints"
+	StatefulSetServiceName    finding.Code = "StatefulSetServiceName"
+	SubdomainWithoutService   finding.Code = "SubdomainWithoutService"
+)
+
 // inScope says whether the data of a namespace is this run's subject.
 func (w *world) inScope(namespace string) bool {
 	return w.o.All || w.o.Namespace == namespace && namespace != ""
@@ -62,14 +74,14 @@ func (w *world) serviceRules(svc *corev1.Service) []finding.Finding {
 	}
 	evidence := []finding.Evidence{seen("EndpointSlice", "endpoints", "%s", w.endpointWords(svc)), seen("Service", "spec.selector", "%s", selector)}
 	if records.Headless(svc) {
-		return []finding.Finding{w.make("HeadlessWithoutReady", finding.Warning, object,
+		return []finding.Finding{w.make(HeadlessWithoutReady, finding.Warning, object,
 			fmt.Sprintf("headless Service %s has no ready endpoint: its name does not exist (NXDOMAIN) until a pod is ready", name), evidence, next...)}
 	}
 	severity := finding.Info // in a check of DNS it is beside the point; for the one who asks about this name it is the answer
 	if w.o.Standalone {
 		severity = finding.Warning
 	}
-	return []finding.Finding{w.make("ServiceWithoutEndpoints", severity, object,
+	return []finding.Finding{w.make(ServiceWithoutEndpoints, severity, object,
 		fmt.Sprintf("Service %s has no ready endpoint: DNS answers its address all the same, and connections to it fail. This is not DNS", name), evidence, next...)}
 }
 
@@ -91,14 +103,14 @@ func (w *world) externalNameRules(svc *corev1.Service, object *finding.ObjectRef
 	target := corefile.Fqdn(svc.Spec.ExternalName)
 	edit := w.change("correct spec.externalName", svc.Namespace, "edit", "service", svc.Name)
 	if _, err := netip.ParseAddr(svc.Spec.ExternalName); err == nil {
-		return []finding.Finding{w.make("ExternalNameIsAddress", finding.Warning, object,
+		return []finding.Finding{w.make(ExternalNameIsAddress, finding.Warning, object,
 			fmt.Sprintf("ExternalName Service %s names the address %s: DNS has no CNAME to an address and answers NXDOMAIN", name, svc.Spec.ExternalName),
 			[]finding.Evidence{seen("Service", "spec.externalName", "%s", svc.Spec.ExternalName)}, edit)}
 	}
 	chain := []string{w.engine.ServiceName(svc)}
 	for range 12 {
 		if slices.Contains(chain, target) {
-			return []finding.Finding{w.make("ExternalNameLoop", finding.Warning, object,
+			return []finding.Finding{w.make(ExternalNameLoop, finding.Warning, object,
 				fmt.Sprintf("ExternalName Service %s leads back to itself: DNS answers NOERROR without an address", name),
 				[]finding.Evidence{seen("Service", "spec.externalName", "%s", strings.Join(append(chain, target), " -> "))}, edit)}
 		}
@@ -108,7 +120,7 @@ func (w *world) externalNameRules(svc *corev1.Service, object *finding.ObjectRef
 		chain = append(chain, target)
 		x := w.expect(target, "CNAME")
 		if x.Outcome == records.NXDomain {
-			return []finding.Finding{w.make("ExternalNameTargetMissing", finding.Warning, object,
+			return []finding.Finding{w.make(ExternalNameTargetMissing, finding.Warning, object,
 				fmt.Sprintf("ExternalName Service %s points at %s, which does not exist: DNS answers NOERROR without an address", name, strings.TrimSuffix(target, ".")),
 				[]finding.Evidence{seen("Service", "spec.externalName", "%s", svc.Spec.ExternalName)}, edit)}
 		}
@@ -153,7 +165,7 @@ func (w *world) statefulSetRules(sts *appsv1.StatefulSet) []finding.Finding {
 	if hint != nil {
 		next = append(next, w.read("spec.serviceName cannot be changed: see the StatefulSet to make it anew with serviceName "+hint.Name, sts.Namespace, "get", "statefulset", sts.Name, "-o", "yaml"))
 	}
-	return []finding.Finding{w.make("StatefulSetServiceName", finding.Warning, object,
+	return []finding.Finding{w.make(StatefulSetServiceName, finding.Warning, object,
 		fmt.Sprintf("the pods of StatefulSet %s have no names: its serviceName is %s, and %s", name, governing, broken), evidence, next...)}
 }
 
@@ -183,7 +195,7 @@ func (w *world) subdomainRules(pod *corev1.Pod) []finding.Finding {
 	if broken == "" {
 		return nil
 	}
-	return []finding.Finding{w.make("SubdomainWithoutService", finding.Warning, object,
+	return []finding.Finding{w.make(SubdomainWithoutService, finding.Warning, object,
 		fmt.Sprintf("pod %s/%s has subdomain %s and no name under it: %s", pod.Namespace, pod.Name, pod.Spec.Subdomain, broken),
 		[]finding.Evidence{seen("Pod", "spec.subdomain", "%s", pod.Spec.Subdomain), seen("Pod", "spec.hostname", "%s", orNone(pod.Spec.Hostname))},
 		w.read("see its names", pod.Namespace, "dns", "names", "pod/"+pod.Name))}
@@ -203,7 +215,7 @@ func ruleServfail(w *world) []finding.Finding {
 		if percent == nil || *total < 1000 || *percent < 5 {
 			continue
 		}
-		list = append(list, w.make("ServfailShare", finding.Warning, ref("Pod", p.Namespace, p.Pod),
+		list = append(list, w.make(ServfailShare, finding.Warning, ref("Pod", p.Namespace, p.Pod),
 			fmt.Sprintf("%.1f %% of the answers of DNS pod %s are SERVFAIL", *percent, p.Pod),
 			[]finding.Evidence{seen("metrics of "+p.Pod, "coredns_dns_responses_total", "%.0f answers, %.1f %% SERVFAIL", *total, *percent)},
 			w.read("see which upstream fails", "", "dns", "upstream")))

@@ -12,6 +12,19 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
 
+// The codes of what is judged here.
+const (
+	NetworkPolicyBlocksDNS finding.Code = "NetworkPolicyBlocksDNS"
+	PathBlocked            finding.Code = "PathBlocked"
+	PathReplicaBlocked     finding.Code = "PathReplicaBlocked"
+	PathServiceBlocked     finding.Code = "PathServiceBlocked"
+	PathTCPBlocked         finding.Code = "PathTCPBlocked"
+	PathUDPBlocked         finding.Code = "PathUDPBlocked"
+	UpstreamFails          finding.Code = "UpstreamFails"
+	UpstreamSlow           finding.Code = "UpstreamSlow"
+	UpstreamTCPFails       finding.Code = "UpstreamTCPFails"
+)
+
 // ruleUpstream judges the answers for a name outside the cluster that no cache knows. Any answer but SERVFAIL and
 // REFUSED shows a working upstream: the name need not exist.
 func ruleUpstream(w *world) []finding.Finding {
@@ -40,14 +53,14 @@ func ruleUpstream(w *world) []finding.Finding {
 	next := []finding.Next{w.read("see each upstream with its failures and times", "", "dns", "upstream"), w.read("see what the servers say about it", "", "dns", "logs", "--errors")}
 	switch {
 	case len(failed) > 0 && w.upstreamByTCPAlone():
-		return []finding.Finding{w.make("UpstreamTCPFails", finding.Warning, w.confRef,
+		return []finding.Finding{w.make(UpstreamTCPFails, finding.Warning, w.confRef,
 			fmt.Sprintf("the upstream does not answer by TCP at %d of %d replicas, and its health checks by UDP pass: answers too large for UDP are lost (%s)", len(failed), asked, to), failed, next...)}
 	case len(failed) > 0:
 		failed = append(failed, w.upstreamMetrics()...)
-		return []finding.Finding{w.make("UpstreamFails", finding.Critical, w.confRef,
+		return []finding.Finding{w.make(UpstreamFails, finding.Critical, w.confRef,
 			fmt.Sprintf("names outside the cluster are not answered at %d of %d replicas: CoreDNS gets nothing usable from %s", len(failed)-len(w.upstreamMetrics()), asked, to), failed, next...)}
 	case len(slow) > 0:
-		return []finding.Finding{w.make("UpstreamSlow", finding.Warning, w.confRef,
+		return []finding.Finding{w.make(UpstreamSlow, finding.Warning, w.confRef,
 			fmt.Sprintf("names outside the cluster take longer than %d ms at %d of %d replicas: the upstream is slow (%s)", w.o.Slow.Milliseconds(), len(slow), asked, to), slow, next...)}
 	}
 	return nil
@@ -164,7 +177,7 @@ func rulePolicy(w *world) []finding.Finding {
 	severity, but, proof := w.policyProof(transports)
 	namespace, name, _ := strings.Cut(names[0], "/")
 	pod := w.From.Pod
-	return append(list, w.make("NetworkPolicyBlocksDNS", severity, ref("NetworkPolicy", namespace, name),
+	return append(list, w.make(NetworkPolicyBlocksDNS, severity, ref("NetworkPolicy", namespace, name),
 		fmt.Sprintf("NetworkPolicy %s gives pod %s/%s no %s to the DNS pods%s", strings.Join(names, ", "), pod.Namespace, pod.Name, strings.Join(transports, " and "), but), append(evidence, proof...),
 		w.read("see the policy", namespace, "describe", "networkpolicy", name),
 		w.change("allow egress to port 53, UDP and TCP, of the DNS pods", namespace, "edit", "networkpolicy", name)))
@@ -231,7 +244,7 @@ func (w *world) dnsIngress() *finding.Finding {
 	if w.From != nil && w.From.Pod.Namespace != w.Pods[0].Namespace { // the policy may let its own namespace in
 		severity, but, proof = w.policyProof(transports)
 	}
-	f := w.make("NetworkPolicyBlocksDNS", severity, ref("NetworkPolicy", namespace, name),
+	f := w.make(NetworkPolicyBlocksDNS, severity, ref("NetworkPolicy", namespace, name),
 		fmt.Sprintf("NetworkPolicy %s lets no pod of another namespace reach the DNS pods by %s%s", strings.Join(names, ", "), strings.Join(transports, " and "), but), append(evidence, proof...),
 		w.read("see the policy", namespace, "describe", "networkpolicy", name),
 		w.change("allow ingress to port 53, UDP and TCP, from every namespace", namespace, "edit", "networkpolicy", name))
@@ -333,17 +346,17 @@ func rulePath(w *world) []finding.Finding {
 	case len(paths) == 0:
 		return nil
 	case w.answeredForServers():
-		return []finding.Finding{w.make("PathBlocked", finding.Critical, object, fmt.Sprintf("pod %s/%s on %s gets %s for %s, which the servers answer rightly: they refuse this pod (plugin acl), or something on its way answers for them (a policy on names, a proxy)", pod.Namespace, pod.Name, node, said(w.From.Answers[0]), w.control()), evidence, w.read("see what the Corefile refuses", "", "dns", "config"), other)}
+		return []finding.Finding{w.make(PathBlocked, finding.Critical, object, fmt.Sprintf("pod %s/%s on %s gets %s for %s, which the servers answer rightly: they refuse this pod (plugin acl), or something on its way answers for them (a policy on names, a proxy)", pod.Namespace, pod.Name, node, said(w.From.Answers[0]), w.control()), evidence, w.read("see what the Corefile refuses", "", "dns", "config"), other)}
 	case dead(udp) && dead(tcp):
 		servers := "while the servers are well"
 		if !w.anyReached() {
 			servers = "and whether the servers answer anybody is not known"
 		}
-		return []finding.Finding{w.make("PathBlocked", finding.Critical, object, fmt.Sprintf("pod %s/%s on %s reaches no DNS server, neither by UDP nor by TCP, %s", pod.Namespace, pod.Name, node, servers), evidence, other, rules)}
+		return []finding.Finding{w.make(PathBlocked, finding.Critical, object, fmt.Sprintf("pod %s/%s on %s reaches no DNS server, neither by UDP nor by TCP, %s", pod.Namespace, pod.Name, node, servers), evidence, other, rules)}
 	case dead(udp):
-		return []finding.Finding{w.make("PathUDPBlocked", finding.Critical, object, fmt.Sprintf("UDP port 53 is dropped on the way from pod %s/%s on %s: TCP gets through", pod.Namespace, pod.Name, node), evidence, rules, other)}
+		return []finding.Finding{w.make(PathUDPBlocked, finding.Critical, object, fmt.Sprintf("UDP port 53 is dropped on the way from pod %s/%s on %s: TCP gets through", pod.Namespace, pod.Name, node), evidence, rules, other)}
 	case dead(tcp):
-		return []finding.Finding{w.make("PathTCPBlocked", finding.Warning, object, fmt.Sprintf("TCP port 53 is dropped on the way from pod %s/%s on %s: large answers are lost, small ones come by UDP", pod.Namespace, pod.Name, node), evidence, rules, other)}
+		return []finding.Finding{w.make(PathTCPBlocked, finding.Warning, object, fmt.Sprintf("TCP port 53 is dropped on the way from pod %s/%s on %s: large answers are lost, small ones come by UDP", pod.Namespace, pod.Name, node), evidence, rules, other)}
 	}
 	return w.partialPath(udp, tcp, object, evidence, other, rules)
 }
@@ -379,7 +392,7 @@ func (w *world) partialPath(udp, tcp path, object *finding.ObjectRef, evidence [
 				names = append(names, w.Pods[i].Name+" on node "+w.Pods[i].Spec.NodeName)
 			}
 		}
-		return []finding.Finding{w.make("PathReplicaBlocked", finding.Critical, object,
+		return []finding.Finding{w.make(PathReplicaBlocked, finding.Critical, object,
 			fmt.Sprintf("pod %s/%s on node %s does not reach %s: a part of its queries is lost", pod.Namespace, pod.Name, pod.Spec.NodeName, strings.Join(names, ", ")), evidence, next...)}
 	}
 	var transports []string
@@ -392,7 +405,7 @@ func (w *world) partialPath(udp, tcp path, object *finding.ObjectRef, evidence [
 	if len(transports) == 0 {
 		return nil
 	}
-	return []finding.Finding{w.make("PathServiceBlocked", finding.Critical, object,
+	return []finding.Finding{w.make(PathServiceBlocked, finding.Critical, object,
 		fmt.Sprintf("pod %s/%s reaches the DNS pods themselves and gets no answer from the Service's address %s by %s: look at kube-proxy and its rules on node %s", pod.Namespace, pod.Name, strings.Join(clusterIPsOf(w.service), ", "), strings.Join(transports, " and "), pod.Spec.NodeName), evidence,
 		append([]finding.Next{w.read("see whether the proxy of that node runs", "kube-system", "get", "pods", "-o", "wide", "--field-selector", "spec.nodeName="+pod.Spec.NodeName)}, next...)...)}
 }

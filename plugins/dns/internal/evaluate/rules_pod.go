@@ -13,6 +13,20 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/resolver"
 )
 
+// The codes of what is judged here.
+const (
+	DNSPolicyDefault        finding.Code = "DNSPolicyDefault"
+	DNSPolicyNone           finding.Code = "DNSPolicyNone"
+	HostNetworkClusterFirst finding.Code = "HostNetworkClusterFirst"
+	KubeletClusterDNS       finding.Code = "KubeletClusterDNS"
+	LoopbackNameserver      finding.Code = "LoopbackNameserver"
+	MixedNameservers        finding.Code = "MixedNameservers"
+	MuslSearchDropped       finding.Code = "MuslSearchDropped"
+	NodeCacheMissing        finding.Code = "NodeCacheMissing"
+	ResolverLimits          finding.Code = "ResolverLimits"
+	WildcardSearchDomain    finding.Code = "WildcardSearchDomain"
+)
+
 // now is a moment for derivations that do not judge ages.
 func (Input) now() time.Time { return time.Time{} }
 
@@ -132,7 +146,7 @@ func rulePodConfig(w *world) []finding.Finding {
 	computed := resolver.Compute(pod.Namespace, spec, w.kubeletFor(spec.NodeName))
 	show := w.read("see the file and where each line comes from", pod.Namespace, "dns", "pod", pod.Name)
 	var list []finding.Finding
-	add := func(code string, severity finding.Severity, message string, evidence ...finding.Evidence) {
+	add := func(code finding.Code, severity finding.Severity, message string, evidence ...finding.Evidence) {
 		list = append(list, w.make(code, severity, object, message, evidence, show))
 	}
 	usesCluster := slices.ContainsFunc(computed.Nameservers, w.serves)
@@ -140,13 +154,13 @@ func rulePodConfig(w *world) []finding.Finding {
 	switch {
 	case usesCluster && !spec.HostNetwork:
 	case spec.HostNetwork && spec.DNSPolicy == corev1.DNSClusterFirst && !usesCluster:
-		add("HostNetworkClusterFirst", finding.Warning, fmt.Sprintf("pod %s/%s is on the host's network with dnsPolicy ClusterFirst: the kubelet gives it the node's resolver, which knows no name of the cluster", pod.Namespace, pod.Name),
+		add(HostNetworkClusterFirst, finding.Warning, fmt.Sprintf("pod %s/%s is on the host's network with dnsPolicy ClusterFirst: the kubelet gives it the node's resolver, which knows no name of the cluster", pod.Namespace, pod.Name),
 			seen("Pod", "spec.hostNetwork", "true"), seen("Pod", "spec.dnsPolicy", "ClusterFirst; ClusterFirstWithHostNet would use cluster DNS"))
 	case spec.DNSPolicy == corev1.DNSNone && !usesCluster:
-		add("DNSPolicyNone", finding.Warning, fmt.Sprintf("pod %s/%s has dnsPolicy None, and none of its nameservers (%s) is the cluster's", pod.Namespace, pod.Name, orNone(strings.Join(computed.Nameservers, ", "))),
+		add(DNSPolicyNone, finding.Warning, fmt.Sprintf("pod %s/%s has dnsPolicy None, and none of its nameservers (%s) is the cluster's", pod.Namespace, pod.Name, orNone(strings.Join(computed.Nameservers, ", "))),
 			seen("Pod", "spec.dnsConfig.nameservers", "%s", orNone(strings.Join(computed.Nameservers, ", "))), seen("Service", "spec.clusterIPs", "%s", strings.Join(clusterIPsOf(w.service), ", ")))
 	case spec.DNSPolicy == corev1.DNSDefault && !usesCluster:
-		add("DNSPolicyDefault", finding.Warning, fmt.Sprintf("pod %s/%s has dnsPolicy Default, which is the node's resolver and not the default: it knows no name of the cluster", pod.Namespace, pod.Name), seen("Pod", "spec.dnsPolicy", "Default"))
+		add(DNSPolicyDefault, finding.Warning, fmt.Sprintf("pod %s/%s has dnsPolicy Default, which is the node's resolver and not the default: it knows no name of the cluster", pod.Namespace, pod.Name), seen("Pod", "spec.dnsPolicy", "Default"))
 	}
 	told := slices.ContainsFunc(w.Kubelets, func(k Kubelet) bool { return (k.Node == spec.NodeName || k.Node == "") && len(k.ClusterDNS) > 0 })
 	cloud := func(ip string) bool {
@@ -154,17 +168,17 @@ func rulePodConfig(w *world) []finding.Finding {
 	}
 	if read && computed.Policy == corev1.DNSClusterFirst && len(actual.Nameservers) > 0 &&
 		!slices.ContainsFunc(actual.Nameservers, w.serves) && !slices.ContainsFunc(actual.Nameservers, cloud) {
-		list = append(list, w.make("KubeletClusterDNS", finding.Critical, ref("Node", "", spec.NodeName),
+		list = append(list, w.make(KubeletClusterDNS, finding.Critical, ref("Node", "", spec.NodeName),
 			fmt.Sprintf("the kubelet of node %s gave pod %s/%s the nameserver %s, where no DNS Service of this cluster is", spec.NodeName, pod.Namespace, pod.Name, strings.Join(actual.Nameservers, ", ")),
 			[]finding.Evidence{seen("file in the pod", "/etc/resolv.conf", "nameserver %s", strings.Join(actual.Nameservers, ", ")), seen("Service", w.service.Namespace+"/"+w.service.Name, "%s", strings.Join(clusterIPsOf(w.service), ", "))},
 			w.read("compare every kubelet (needs get nodes/proxy)", "", "dns", "check", "--profile", "full"), show))
 	}
 	if i := slices.IndexFunc(actual.Nameservers, cloud); i >= 0 && !told && computed.Policy == corev1.DNSClusterFirst && !slices.ContainsFunc(actual.Nameservers, w.serves) {
-		add("KubeletClusterDNS", finding.Info, fmt.Sprintf("pod %s/%s asks %s, the cloud's resolver: it knows the names of the cluster only where the cloud runs the cluster's DNS there", pod.Namespace, pod.Name, actual.Nameservers[i]),
+		add(KubeletClusterDNS, finding.Info, fmt.Sprintf("pod %s/%s asks %s, the cloud's resolver: it knows the names of the cluster only where the cloud runs the cluster's DNS there", pod.Namespace, pod.Name, actual.Nameservers[i]),
 			seen("file in the pod", "/etc/resolv.conf", "nameserver %s", strings.Join(actual.Nameservers, ", ")))
 	}
 	if i := slices.IndexFunc(actual.Nameservers, w.localUnseen); i >= 0 {
-		add("KubeletClusterDNS", finding.Info, fmt.Sprintf("pod %s/%s asks %s, an address of its own node: no DaemonSet that could be read shows what answers there", pod.Namespace, pod.Name, actual.Nameservers[i]),
+		add(KubeletClusterDNS, finding.Info, fmt.Sprintf("pod %s/%s asks %s, an address of its own node: no DaemonSet that could be read shows what answers there", pod.Namespace, pod.Name, actual.Nameservers[i]),
 			seen("file in the pod", "/etc/resolv.conf", "nameserver %s", strings.Join(actual.Nameservers, ", ")))
 	}
 	list = append(list, w.limitRules(pod, computed, actual, read, show)...)
@@ -183,7 +197,7 @@ func (w *world) limitRules(pod *corev1.Pod, computed resolver.Computed, actual r
 	var list []finding.Finding
 	object := ref("Pod", pod.Namespace, pod.Name)
 	if len(computed.Dropped) > 0 {
-		list = append(list, w.make("ResolverLimits", finding.Warning, object,
+		list = append(list, w.make(ResolverLimits, finding.Warning, object,
 			fmt.Sprintf("the resolver settings of pod %s/%s exceed the limits: the kubelet drops %s", pod.Namespace, pod.Name, strings.Join(computed.Dropped, ", ")),
 			[]finding.Evidence{seen("Pod", "spec.dnsConfig", "at most %d nameservers, %d searches, %d characters", resolver.MaxNameservers, resolver.MaxSearches, resolver.MaxSearchChars)}, show))
 	}
@@ -192,19 +206,19 @@ func (w *world) limitRules(pod *corev1.Pod, computed resolver.Computed, actual r
 		conf = actual
 	}
 	if len(conf.SearchLine()) >= resolver.MuslSearchLine && (w.From.Musl == nil || *w.From.Musl) {
-		list = append(list, w.make("MuslSearchDropped", finding.Warning, object,
+		list = append(list, w.make(MuslSearchDropped, finding.Warning, object,
 			fmt.Sprintf("the search line of pod %s/%s has %d characters: images with musl (Alpine) drop it whole, and short names find nothing", pod.Namespace, pod.Name, len(conf.SearchLine())),
 			[]finding.Evidence{seen("resolv.conf", "search", "%d characters, of %d that musl reads", len(conf.SearchLine()), resolver.MuslSearchLine)}, show))
 	}
 	foreign := slices.DeleteFunc(slices.Clone(conf.Nameservers), w.serves)
 	if len(foreign) > 0 && len(foreign) < len(conf.Nameservers) {
-		list = append(list, w.make("MixedNameservers", finding.Warning, object,
+		list = append(list, w.make(MixedNameservers, finding.Warning, object,
 			fmt.Sprintf("pod %s/%s asks the cluster's DNS and %s: whoever answers first decides, and the other one knows no name of the cluster", pod.Namespace, pod.Name, strings.Join(foreign, ", ")),
 			[]finding.Evidence{seen("resolv.conf", "nameserver", "%s", strings.Join(conf.Nameservers, ", "))}, show))
 	}
 	loopback := slices.ContainsFunc(conf.Nameservers, func(ip string) bool { return strings.HasPrefix(ip, "127.") || ip == "::1" })
 	if loopback && !pod.Spec.HostNetwork {
-		list = append(list, w.make("LoopbackNameserver", finding.Critical, object,
+		list = append(list, w.make(LoopbackNameserver, finding.Critical, object,
 			fmt.Sprintf("pod %s/%s asks a resolver on its own loopback, where nothing listens: it has its node's stub resolver", pod.Namespace, pod.Name),
 			[]finding.Evidence{seen("resolv.conf", "nameserver", "%s", strings.Join(conf.Nameservers, ", "))}, show))
 	}
@@ -220,7 +234,7 @@ func (w *world) wildcards(pod *corev1.Pod) []finding.Finding {
 			if !ok || label != WildcardLabel || len(a.Records) == 0 || a.Rcode != "NOERROR" {
 				continue
 			}
-			f := w.make("WildcardSearchDomain", finding.Warning, ref("Pod", pod.Namespace, pod.Name),
+			f := w.make(WildcardSearchDomain, finding.Warning, ref("Pod", pod.Namespace, pod.Name),
 				fmt.Sprintf("the search domain %s answers for every name: pod %s/%s gets its address instead of that of a site on the Internet", strings.TrimSuffix(domain, "."), pod.Namespace, pod.Name),
 				[]finding.Evidence{seen("answer of DNS", a.Name+" "+a.Type, "%s", said(a))},
 				w.read("see which step answers a name", pod.Namespace, "dns", "explain", "www.example.com", "--from", pod.Name))
@@ -287,7 +301,7 @@ func ruleKubelets(w *world) []finding.Finding {
 			next[1].Risk = finding.Read
 			next[1].Why = "see the line to correct in its configuration; pods made before keep the wrong file"
 		}
-		list = append(list, w.make("KubeletClusterDNS", severity, object, who+" "+what,
+		list = append(list, w.make(KubeletClusterDNS, severity, object, who+" "+what,
 			[]finding.Evidence{seen(where, "clusterDNS", "%s", orNone(strings.Join(k.ClusterDNS, ", "))), seen("Service", w.service.Namespace+"/"+w.service.Name, "%s", strings.Join(clusterIPsOf(w.service), ", "))}, next...))
 	}
 	return list
@@ -299,7 +313,7 @@ func ruleNodeCache(w *world) []finding.Finding {
 		return nil
 	}
 	namespace, name, _ := strings.Cut(cache.Name, "/")
-	return []finding.Finding{w.make("NodeCacheMissing", finding.Critical, ref("DaemonSet", namespace, name),
+	return []finding.Finding{w.make(NodeCacheMissing, finding.Critical, ref("DaemonSet", namespace, name),
 		fmt.Sprintf("NodeLocal DNSCache runs on %d of %d nodes: pods on the others ask an address where nobody answers", cache.Ready, cache.Nodes),
 		[]finding.Evidence{seen("DaemonSet", "status", "%d of %d ready", cache.Ready, cache.Nodes)},
 		w.read("see where it is not ready", namespace, "get", "pods", "-o", "wide", "-l", "k8s-app=node-local-dns"))}

@@ -14,6 +14,19 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
 
+// The codes of what is judged here.
+const (
+	AllReplicasOnOneNode finding.Code = "AllReplicasOnOneNode"
+	ClusterNamesFail     finding.Code = "ClusterNamesFail"
+	ReplicaNotReady      finding.Code = "ReplicaNotReady"
+	ReplicaRestarted     finding.Code = "ReplicaRestarted"
+	ReplicaSilent        finding.Code = "ReplicaSilent"
+	ReplicaStale         finding.Code = "ReplicaStale"
+	ReplicaUnreachable   finding.Code = "ReplicaUnreachable"
+	ReplicaWrongAnswer   finding.Code = "ReplicaWrongAnswer"
+	SingleReplica        finding.Code = "SingleReplica"
+)
+
 // ruleClusterNames: what must be answered by every replica fails at all of them.
 func ruleClusterNames(w *world) []finding.Finding {
 	var evidence []finding.Evidence
@@ -33,7 +46,7 @@ func ruleClusterNames(w *world) []finding.Finding {
 		return nil
 	}
 	next := []finding.Next{w.read("see what the servers say", "", "dns", "logs", "--errors"), w.read("see what answers the zone", "", "dns", "config")}
-	return []finding.Finding{w.make("ClusterNamesFail", finding.Critical, w.workloadRef(), fmt.Sprintf("no replica answers kubernetes.default.svc.%s as the API has it", strings.TrimSuffix(w.zone, ".")), evidence, next...)}
+	return []finding.Finding{w.make(ClusterNamesFail, finding.Critical, w.workloadRef(), fmt.Sprintf("no replica answers kubernetes.default.svc.%s as the API has it", strings.TrimSuffix(w.zone, ".")), evidence, next...)}
 }
 
 // controlFailure judges the answer for the API server's own Service, and says whether there was one to judge.
@@ -106,7 +119,7 @@ func (w *world) replicaNotReady(pod *corev1.Pod, ready int) finding.Finding {
 			next = append([]finding.Next{w.change("take the last change of the Deployment back, if the image is a mistake", pod.Namespace, "rollout", "undo", "deployment", w.workload.Ref.Name)}, next...)
 		}
 	}
-	return w.make("ReplicaNotReady", finding.Warning, ref("Pod", pod.Namespace, pod.Name),
+	return w.make(ReplicaNotReady, finding.Warning, ref("Pod", pod.Namespace, pod.Name),
 		fmt.Sprintf("DNS pod %s is not ready (%s): %d of %d replicas are", pod.Name, state, ready, len(w.live())), evidence, next...)
 }
 
@@ -154,7 +167,7 @@ func ruleReplicaUnreachable(w *world) []finding.Finding {
 		if why, down := w.nodeDown(node); down {
 			evidence = append(evidence, seen("Node "+node, "Ready", "%s", why))
 		}
-		list = append(list, w.make("ReplicaUnreachable", severity, ref("Pod", p.Namespace, p.Pod),
+		list = append(list, w.make(ReplicaUnreachable, severity, ref("Pod", p.Namespace, p.Pod),
 			fmt.Sprintf("DNS pod %s could not be asked: the kubelet of node %s opens no tunnel to it. Whether it answers DNS is not known", p.Pod, node), evidence,
 			w.read("see what is wrong with the node", "", "nodeinfo", node),
 			w.read("ask the server from a pod instead: choose one on another node", "", "get", "pods", "-A", "-o", "wide", "--field-selector", "status.phase=Running,spec.nodeName!="+node)))
@@ -190,7 +203,7 @@ func ruleReplicaStale(w *world) []finding.Finding {
 		for _, a := range wrong[:min(3, len(wrong))] {
 			evidence = append(evidence, seen("answer of "+p.Pod, a.Name+" "+a.Type, "%s; the API says %s", said(a), w.engine.Lookup(a.Name, a.Type)))
 		}
-		list = append(list, w.make("ReplicaStale", finding.Critical, ref("Pod", p.Namespace, p.Pod),
+		list = append(list, w.make(ReplicaStale, finding.Critical, ref("Pod", p.Namespace, p.Pod),
 			fmt.Sprintf("DNS pod %s no longer follows the API: it misses %s, and says that new names do not exist", p.Pod, missing), evidence,
 			w.read("see every name that it answers wrongly", "", "dns", "verify", "-A", "--at", p.Pod),
 			w.read("see whether its node reaches the API server", "", "nodeinfo", w.nodeOf(p.Pod)),
@@ -275,7 +288,7 @@ func ruleReplicaWrong(w *world) []finding.Finding {
 			x := w.engine.Lookup(a.Name, a.Type)
 			evidence = append(evidence, seen("answer of "+p.Pod, a.Name+" "+a.Type, "%s; the API says %s", said(a), x))
 		}
-		list = append(list, w.make("ReplicaWrongAnswer", finding.Critical, ref("Pod", p.Namespace, p.Pod),
+		list = append(list, w.make(ReplicaWrongAnswer, finding.Critical, ref("Pod", p.Namespace, p.Pod),
 			fmt.Sprintf("DNS pod %s answers %d of the names that were asked otherwise than the API has them", p.Pod, len(wrong)), evidence,
 			w.read("compare every name", "", "dns", "verify", "-A", "--at", p.Pod)))
 	}
@@ -292,7 +305,7 @@ func ruleReplicaSilent(w *world) []finding.Finding {
 		if pod < 0 || !podReady(&w.Pods[pod]) {
 			continue
 		}
-		list = append(list, w.make("ReplicaSilent", finding.Critical, ref("Pod", p.Namespace, p.Pod),
+		list = append(list, w.make(ReplicaSilent, finding.Critical, ref("Pod", p.Namespace, p.Pod),
 			fmt.Sprintf("DNS pod %s is Ready and does not answer DNS over TCP", p.Pod),
 			[]finding.Evidence{seen("answer of "+p.Pod, p.Answers[0].Name+" "+p.Answers[0].Type, "%s", p.Answers[0].Error)},
 			w.read("see what it says", p.Namespace, "logs", p.Pod, "--tail=20")))
@@ -320,7 +333,7 @@ func rulePlacement(w *world) []finding.Finding {
 	ref := w.workload.Ref
 	switch {
 	case w.workload.Wanted == 1 && usable > 1:
-		return []finding.Finding{w.make("SingleReplica", finding.Warning, &ref, "DNS has a single replica: while it restarts or its node is down, nobody answers",
+		return []finding.Finding{w.make(SingleReplica, finding.Warning, &ref, "DNS has a single replica: while it restarts or its node is down, nobody answers",
 			[]finding.Evidence{seen("Deployment", "spec.replicas", "1"), seen("Node", "", "%d nodes are usable", usable)},
 			w.change("run two", ref.Namespace, "scale", "deployment", ref.Name, "--replicas=2"))}
 	case len(nodes) == 1 && w.workload.Wanted > 1 && usable > 1:
@@ -328,7 +341,7 @@ func rulePlacement(w *world) []finding.Finding {
 		if nodes[node] < 2 {
 			return nil
 		}
-		return []finding.Finding{w.make("AllReplicasOnOneNode", finding.Warning, &ref,
+		return []finding.Finding{w.make(AllReplicasOnOneNode, finding.Warning, &ref,
 			fmt.Sprintf("the %d DNS replicas all run on node %s: its loss is the loss of DNS", nodes[node], node),
 			[]finding.Evidence{seen("Pod", "spec.nodeName", "%s for all of %d", node, nodes[node]), seen("Node", "", "%d nodes are usable", usable)},
 			w.change("let the scheduler place them anew", ref.Namespace, "rollout", "restart", "deployment", ref.Name),
@@ -350,7 +363,7 @@ func ruleRestarts(w *world) []finding.Finding {
 			if t.Reason == "OOMKilled" {
 				severity, why = finding.Warning, "ran out of memory"
 			}
-			list = append(list, w.make("ReplicaRestarted", severity, ref("Pod", pod.Namespace, pod.Name),
+			list = append(list, w.make(ReplicaRestarted, severity, ref("Pod", pod.Namespace, pod.Name),
 				fmt.Sprintf("DNS pod %s %s %s ago and was restarted (%d restarts in all)", pod.Name, why, ageWords(w.now.Sub(t.FinishedAt.Time).Seconds()), s.RestartCount),
 				[]finding.Evidence{seen("Pod", "lastState.terminated", "%s, code %d", t.Reason, t.ExitCode)},
 				w.read("see its last words", pod.Namespace, "logs", pod.Name, "--previous", "--tail=20")))

@@ -11,6 +11,17 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
 )
 
+// The codes of what is judged here.
+const (
+	CorefileInvalid finding.Code = "CorefileInvalid"
+	DNSPodsNotReady finding.Code = "DNSPodsNotReady"
+	DNSScaledToZero finding.Code = "DNSScaledToZero"
+	ForwardingLoop  finding.Code = "ForwardingLoop"
+	NoDNSService    finding.Code = "NoDNSService"
+	ReloadFailed    finding.Code = "ReloadFailed"
+	ZoneNotServed   finding.Code = "ZoneNotServed"
+)
+
 func ruleNoService(w *world) []finding.Finding {
 	if w.service != nil || !w.Sources.Get("services").Readable() {
 		return nil
@@ -39,7 +50,7 @@ func ruleNoService(w *world) []finding.Finding {
 		break
 	}
 	next = append(next, w.read("see whether DNS runs under another name", "", "get", "services,deployments,daemonsets", "-A", "-l", "k8s-app in (kube-dns,coredns)"))
-	return []finding.Finding{w.make("NoDNSService", finding.Critical, nil, message, evidence, next...)}
+	return []finding.Finding{w.make(NoDNSService, finding.Critical, nil, message, evidence, next...)}
 }
 
 func ruleScaledToZero(w *world) []finding.Finding {
@@ -48,10 +59,10 @@ func ruleScaledToZero(w *world) []finding.Finding {
 	}
 	ref := w.workload.Ref
 	if ref.Kind != "Deployment" {
-		return []finding.Finding{w.make("DNSScaledToZero", finding.Critical, &ref, fmt.Sprintf("no node is chosen for the DNS DaemonSet %s: nobody answers DNS", ref.Name),
+		return []finding.Finding{w.make(DNSScaledToZero, finding.Critical, &ref, fmt.Sprintf("no node is chosen for the DNS DaemonSet %s: nobody answers DNS", ref.Name),
 			[]finding.Evidence{seen(ref.Kind, "status.desiredNumberScheduled", "0")}, w.read("see its node selector", ref.Namespace, "describe", "daemonset", ref.Name))}
 	}
-	return []finding.Finding{w.make("DNSScaledToZero", finding.Critical, &ref, fmt.Sprintf("Deployment %s is scaled to 0: nobody answers DNS", ref.Name),
+	return []finding.Finding{w.make(DNSScaledToZero, finding.Critical, &ref, fmt.Sprintf("Deployment %s is scaled to 0: nobody answers DNS", ref.Name),
 		[]finding.Evidence{seen("Deployment", "spec.replicas", "0"), seen("Service", "endpoints", "%d ready", w.readyEndpoints(w.service))},
 		w.change("start it again", ref.Namespace, "scale", "deployment", ref.Name, "--replicas=2"),
 		w.read("see who scaled it", ref.Namespace, "get", "events", "--field-selector", "involvedObject.name="+ref.Name),
@@ -83,7 +94,7 @@ func ruleLoop(w *world) []finding.Finding {
 	if w.confRef != nil {
 		next = append(next, w.change("forward to a real upstream server instead", w.confRef.Namespace, "edit", "configmap", w.confRef.Name))
 	}
-	return []finding.Finding{w.make("ForwardingLoop", finding.Critical, w.workloadRef(), message, evidence, next...)}
+	return []finding.Finding{w.make(ForwardingLoop, finding.Critical, w.workloadRef(), message, evidence, next...)}
 }
 
 func (w *world) workloadRef() *finding.ObjectRef {
@@ -153,7 +164,7 @@ func ruleCorefileInvalid(w *world) []finding.Finding {
 	if w.confRef != nil {
 		next = append(next, w.change("correct it", w.confRef.Namespace, "edit", "configmap", w.confRef.Name))
 	}
-	return []finding.Finding{w.make("CorefileInvalid", severity, w.confRef, message, evidence, next...)}
+	return []finding.Finding{w.make(CorefileInvalid, severity, w.confRef, message, evidence, next...)}
 }
 
 func parseFailure(line string) bool {
@@ -187,7 +198,7 @@ func rulePodsDown(w *world) []finding.Finding {
 			w.read("see the events of the first pod", live[0].Namespace, "describe", "pod", live[0].Name),
 			w.read("see what the servers say", "", "dns", "logs", "--errors"))
 	}
-	return []finding.Finding{w.make("DNSPodsNotReady", finding.Critical, w.workloadRef(), message, evidence, next...)}
+	return []finding.Finding{w.make(DNSPodsNotReady, finding.Critical, w.workloadRef(), message, evidence, next...)}
 }
 
 func (w *world) podEvidence(pod *corev1.Pod) []finding.Evidence {
@@ -236,7 +247,7 @@ func ruleZoneNotServed(w *world) []finding.Finding {
 	if w.provider() != "CoreDNS" {
 		return nil
 	}
-	return []finding.Finding{w.make("ZoneNotServed", finding.Critical, w.confRef, "no server block of the Corefile has the kubernetes plugin for a forward zone: no name of the cluster is answered",
+	return []finding.Finding{w.make(ZoneNotServed, finding.Critical, w.confRef, "no server block of the Corefile has the kubernetes plugin for a forward zone: no name of the cluster is answered",
 		[]finding.Evidence{seen("Corefile", "", "%d server blocks, none with kubernetes", len(w.conf.Blocks))},
 		w.read("see the configuration", "", "dns", "config"), w.change("add the plugin", w.confRef.Namespace, "edit", "configmap", w.confRef.Name))}
 }
@@ -252,7 +263,7 @@ func (w *world) zoneDiffers() []finding.Finding {
 		if k.Node != "" {
 			where = "the kubelet of node " + k.Node
 		}
-		return []finding.Finding{w.make("ZoneNotServed", finding.Critical, w.confRef,
+		return []finding.Finding{w.make(ZoneNotServed, finding.Critical, w.confRef,
 			fmt.Sprintf("%s give pods the domain %s, and CoreDNS serves %s: short names find nothing", where, domain, strings.TrimSuffix(w.zone, ".")),
 			[]finding.Evidence{seen("kubelet configuration", "clusterDomain", "%s", domain), seen("Corefile", fmt.Sprintf("line %d", w.records.Line), "kubernetes %s", strings.Join(w.records.Zones, " "))},
 			w.read("see the configuration", "", "dns", "config"), w.change("correct the zone, if it is the Corefile that is wrong", w.confRef.Namespace, "edit", "configmap", w.confRef.Name))}
@@ -302,6 +313,6 @@ func ruleReload(w *world) []finding.Finding {
 	if w.confRef != nil {
 		next = append(next, w.change("correct it; the servers take it by themselves within two minutes", w.confRef.Namespace, "edit", "configmap", w.confRef.Name))
 	}
-	return []finding.Finding{w.make("ReloadFailed", finding.Warning, w.confRef,
+	return []finding.Finding{w.make(ReloadFailed, finding.Warning, w.confRef,
 		fmt.Sprintf("%d of %d replicas could not load the changed Corefile: they still serve the old one, and the next restart takes them down", len(failures), len(w.live())), evidence, next...)}
 }

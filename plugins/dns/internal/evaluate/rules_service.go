@@ -15,6 +15,14 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
 
+// The codes of what is judged here.
+const (
+	ServiceEndpointsDiffer finding.Code = "ServiceEndpointsDiffer"
+	ServicePortMissing     finding.Code = "ServicePortMissing"
+	ServiceSelectsNothing  finding.Code = "ServiceSelectsNothing"
+	ServiceTargetWrong     finding.Code = "ServiceTargetWrong"
+)
+
 // ruleServiceSelects: a Service that leads to no DNS pod, since its selector is another's or its endpoints are missing.
 func ruleServiceSelects(w *world) []finding.Finding {
 	if w.service == nil || len(w.service.Spec.Selector) == 0 {
@@ -35,7 +43,7 @@ func ruleServiceSelects(w *world) []finding.Finding {
 	if ready == 0 {
 		return nil
 	}
-	return []finding.Finding{w.make("ServiceSelectsNothing", finding.Critical, ref("Service", w.service.Namespace, w.service.Name),
+	return []finding.Finding{w.make(ServiceSelectsNothing, finding.Critical, ref("Service", w.service.Namespace, w.service.Name),
 		fmt.Sprintf("%d DNS pods are ready and Service %s has no endpoint", ready, w.service.Name),
 		[]finding.Evidence{seen("Service", "spec.selector", "%s", labels.Set(w.service.Spec.Selector)), seen("EndpointSlice", "endpoints", "0 ready")},
 		w.read("see the Service's endpoints", w.service.Namespace, "get", "endpointslices", "-l", discoveryv1.LabelServiceName+"="+w.service.Name, "-o", "wide"),
@@ -68,7 +76,7 @@ func (w *world) wrongSelector(l map[string]string, who string) finding.Finding {
 		what = "something else, or nothing"
 	}
 	namespace, name := w.service.Namespace, w.service.Name
-	return w.make("ServiceSelectsNothing", finding.Critical, ref("Service", namespace, name),
+	return w.make(ServiceSelectsNothing, finding.Critical, ref("Service", namespace, name),
 		fmt.Sprintf("Service %s does not lead to the DNS pods: its selector is %s, and %s selects %s", name, selector, right, who),
 		[]finding.Evidence{seen("Service", "spec.selector", "%s, which selects %s", selector, what), seen(who, "labels", "%s", ownLabels(l))},
 		w.change("select the DNS pods again", namespace, "set", "selector", "service", name, right),
@@ -129,7 +137,7 @@ func ruleServiceEndpoints(w *world) []finding.Finding {
 	if len(parts) == 0 {
 		return nil
 	}
-	return []finding.Finding{w.make("ServiceEndpointsDiffer", severity, ref("Service", w.service.Namespace, w.service.Name),
+	return []finding.Finding{w.make(ServiceEndpointsDiffer, severity, ref("Service", w.service.Namespace, w.service.Name),
 		fmt.Sprintf("Service %s %s", w.service.Name, strings.Join(parts, " and ")), evidence,
 		w.read("see who made each of its slices (endpointslice.kubernetes.io/managed-by)", w.service.Namespace, "get", "endpointslices", "-l", discoveryv1.LabelServiceName+"="+w.service.Name, "--show-labels"),
 		w.read("see whether the controllers run", "kube-system", "get", "leases", "kube-controller-manager"))}
@@ -154,7 +162,7 @@ func ruleServicePorts(w *world) []finding.Finding {
 	if slices.Contains(missing, "UDP") {
 		severity, meaning = finding.Critical, "ordinary queries get no answer"
 	}
-	return []finding.Finding{w.make("ServicePortMissing", severity, ref("Service", w.service.Namespace, w.service.Name),
+	return []finding.Finding{w.make(ServicePortMissing, severity, ref("Service", w.service.Namespace, w.service.Name),
 		fmt.Sprintf("Service %s has no port 53/%s: %s", w.service.Name, strings.Join(missing, " and 53/"), meaning),
 		[]finding.Evidence{seen("Service", "spec.ports", "%s", strings.Join(w.serviceReport(w.service).Ports, ", "))},
 		w.change("add the port", w.service.Namespace, "edit", "service", w.service.Name))}
@@ -206,7 +214,7 @@ func ruleServiceTarget(w *world) []finding.Finding {
 	for _, port := range slices.Compact(slices.Sorted(slices.Values(listening))) {
 		evidence = append(evidence, seen("Corefile", "server blocks", "DNS is served on port %d", port))
 	}
-	return []finding.Finding{w.make("ServiceTargetWrong", severity, ref("Service", w.service.Namespace, w.service.Name),
+	return []finding.Finding{w.make(ServiceTargetWrong, severity, ref("Service", w.service.Namespace, w.service.Name),
 		fmt.Sprintf("Service %s sends %s of the DNS pods, where no DNS is served: %s", w.service.Name, strings.Join(wrong, " and "), meaning), evidence,
 		w.change("correct targetPort", w.service.Namespace, "edit", "service", w.service.Name))}
 }

@@ -13,6 +13,11 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
 
+// The codes of what is judged here.
+const (
+	UpstreamSilent finding.Code = "UpstreamSilent"
+)
+
 // Top shares out what every replica answered, since its start or between two readings.
 func Top(in Input, now time.Time, o Options) report.Top {
 	w := newWorld(in, now, o)
@@ -170,7 +175,7 @@ func ruleUpstreamSilent(w *world) []finding.Finding {
 		}
 		for _, server := range sortedKeys(bad) {
 			by := strings.Join(bad[server], " and ")
-			list = append(list, w.make("UpstreamSilent", finding.Warning, ref("Pod", b.Pod.Namespace, b.Pod.Name),
+			list = append(list, w.make(UpstreamSilent, finding.Warning, ref("Pod", b.Pod.Namespace, b.Pod.Name),
 				fmt.Sprintf("upstream %s gives no usable answer by %s to a pod beside DNS pod %s on node %s", server, by, b.Pod.Name, b.Pod.Spec.NodeName), evidence,
 				w.read("see where names are sent on", "", "dns", "config")))
 		}
@@ -198,7 +203,7 @@ func (w *world) neverAnswered() []finding.Finding {
 	}
 	var list []finding.Finding
 	for _, to := range sortedKeys(at) {
-		list = append(list, w.make("UpstreamSilent", finding.Info, w.confRef,
+		list = append(list, w.make(UpstreamSilent, finding.Info, w.confRef,
 			fmt.Sprintf("upstream %s for names under %s has given %d of %d replicas no answer since their start, and health checks of it have failed: it may be dead, or not in use", to, zones[to], len(at[to]), len(w.Probes)), at[to],
 			w.read("ask each upstream directly, from a pod beside each server", "", "dns", "upstream", "--deep"), w.read("see where names are sent on", "", "dns", "config")))
 	}

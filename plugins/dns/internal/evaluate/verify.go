@@ -305,6 +305,6 @@ func (w *world) differences(out *report.Verification, s Scope, stale []finding.F
 			who = strings.Join(sortedKeys(replicas), ", ") + " answer"
 		}
 	}
-	return []finding.Finding{w.make("RecordsDiffer", finding.Critical, nil, fmt.Sprintf("%s %d %s of %s otherwise than the API has them", who, count, plural(count, "name"), scopeWords(s)), evidence,
+	return []finding.Finding{w.make(RecordsDiffer, finding.Critical, nil, fmt.Sprintf("%s %d %s of %s otherwise than the API has them", who, count, plural(count, "name"), scopeWords(s)), evidence,
 		w.read("see whether the server follows the API", "", "dns", "check"))}
 }

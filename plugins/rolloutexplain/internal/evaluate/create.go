@@ -16,10 +16,11 @@ import (
 
 // refused is what an API server's refusal to create something means.
 type refused struct {
-	code, what, heals string
-	class             report.Class
-	next              []finding.Next
-	quota             string
+	code        finding.Code
+	what, heals string
+	class       report.Class
+	next        []finding.Next
+	quota       string
 }
 
 // The texts with which admission refuses a pod (1.36; the words are older than that by years).
