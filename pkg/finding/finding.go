@@ -85,10 +85,14 @@ type Finding struct {
 	Object   *ObjectRef `json:"object,omitempty"`
 	Evidence []Evidence `json:"evidence,omitempty"`
 	Next     []Next     `json:"next,omitempty"`
+
+	// Causes are the codes that may explain this one finding, where that is less than its rule says (Book.Settle): nil
+	// leaves it to the rule, an empty list says that nothing does. It is no part of a report.
+	Causes []Code `json:"-"`
 }
 
-// Sort orders findings worst first, then by code, object and message, so that equal inputs print equal reports. A
-// plugin whose evaluation ranks causes within a severity sorts by itself.
+// Sort orders findings worst first, then by code, object and message, so that equal inputs print equal reports. Book.Settle
+// ranks causes within a severity.
 func Sort(list []Finding) {
 	slices.SortStableFunc(list, func(a, b Finding) int {
 		return cmp.Or(
