@@ -73,8 +73,12 @@ func TestSettlePartsRootsFromConsequences(t *testing.T) {
 
 func TestSettleRanksBySeverityDepthAndSort(t *testing.T) {
 	list := []Finding{
-		{Code: "Odd", Severity: Warning}, {Code: "Packets", Severity: Warning, Message: "b", Causes: []Code{}}, {Code: "Packets", Severity: Warning, Message: "a", Causes: []Code{}},
-		{Code: "Link", Severity: Warning, Causes: []Code{}}, {Code: "Packets", Severity: Critical, Causes: []Code{}}, {Code: "Cable", Severity: Warning},
+		{Code: "Odd", Severity: Warning},
+		{Code: "Packets", Severity: Warning, Message: "b", Causes: []Code{}},
+		{Code: "Packets", Severity: Warning, Message: "a", Causes: []Code{}},
+		{Code: "Link", Severity: Warning, Causes: []Code{}},
+		{Code: "Packets", Severity: Critical, Causes: []Code{}},
+		{Code: "Cable", Severity: Warning},
 	}
 	roots, _ := network().Settle(list)
 	if got, want := codes(roots), "Packets, Cable, Link, Packets a, Packets b, Odd"; got != want {

@@ -18,6 +18,8 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/ask"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
 
@@ -573,7 +575,7 @@ func TestTheNewestSettledServicesAreAsked(t *testing.T) {
 	add("minute", "10.96.2.2", time.Minute)
 	add("hour", "10.96.2.3", time.Hour)
 	in.Slices[1].CreationTimestamp = ago(50 * time.Second) // of shop/api, a day old
-	got := newWorld(in, noon, Options{}).newest(2)
+	got := ask.Newest(facts.New(in, noon, Options{}), 2)
 	if len(got) != 2 || got[0].Name != "minute" || got[1].Name != "hour" {
 		t.Errorf("%v", got)
 	}
