@@ -25,7 +25,36 @@ var judges = []judge{
 		fact: "a heartbeat, a leader's lease", allowed: "pkg/diagnose/node",
 		selectors: []string{"Spec.RenewTime", "Spec.LeaseDurationSeconds", "Spec.HolderIdentity"},
 	},
+	{fact: "a helper pod within a Job", allowed: "pkg/helperpod", selectors: []string{"batchv1.JobSpec"}},
+	{
+		fact: "when and how often an event was seen", allowed: "pkg/diagnose/event",
+		selectors: []string{"Series", "LastTimestamp", "FirstTimestamp", "EventTime", "ReportingController", "Source.Component"},
+	},
 	{fact: "condition Ready of a node", allowed: "pkg/diagnose/node", selectors: []string{"corev1.NodeReady"}},
+	{
+		fact: "who refuses, and why", allowed: "pkg/diagnose/admission",
+		texts: []string{
+			"exceeded quota", "failed quota", "violates PodSecurity", "denied the request", "denied request", "failed calling webhook",
+			" is forbidden:", "forbidden: User", "cannot create resource", "error looking up service account",
+		},
+	},
+	{
+		fact: "which nodes a pod may be on", allowed: "pkg/diagnose/schedule",
+		selectors: []string{
+			"FindMatchingUntoleratedTaint", "TolerationsTolerateTaint", "ToleratesTaint", "TolerationOpEqual", "TolerationOpGt", "TolerationOpLt",
+			"Spec.Tolerations", "GetRequiredNodeAffinity",
+		},
+	},
+	{
+		fact: "which taints a pod tolerates", allowed: "pkg/diagnose/schedule",
+		except:    []string{"plugins/dns/internal/collect", "plugins/nodeshell/internal/evaluate"}, // they make pods
+		selectors: []string{"TolerationOpExists"},
+	},
+	{
+		fact: "what a pod is charged, and of what", allowed: "pkg/diagnose/schedule",
+		selectors: []string{"PodRequests", "PodLimits", "AggregateContainerRequests", "PodResourcesOptions", "Status.Allocatable"},
+		texts:     []string{"status.phase!=Succeeded"},
+	},
 }
 
 // violation is a place where a fact is read by somebody who is not its judge.

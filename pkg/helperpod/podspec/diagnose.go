@@ -1,13 +1,13 @@
 package podspec
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 )
 
 // Wait says why a helper does not run yet, or never will.
@@ -46,8 +46,9 @@ const (
 const silentAfter = 5 * time.Second
 
 // Diagnose reads a pod that does not run. Container is the one waited for; since is how long ago the pod was seen
-// first; events are the pod's own, in any order.
-func Diagnose(pod *corev1.Pod, container string, events []corev1.Event, since time.Duration) Wait {
+// first; said are the pod's own events, in any order.
+func Diagnose(pod *corev1.Pod, container string, said []corev1.Event, since time.Duration) Wait {
+	events := eventfact.ReadAll(said)
 	if pod.DeletionTimestamp != nil {
 		return Wait{Code: WaitDeleted, Text: "the helper pod was deleted by someone else" + lastEvent(events, "Killing", "Preempted", "TaintManagerEviction"), Final: true}
 	}
@@ -81,7 +82,7 @@ func Diagnose(pod *corev1.Pod, container string, events []corev1.Event, since ti
 
 // waiting reads the reason of a waiting container, as the kubelet writes it:
 // https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/images/types.go and kuberuntime/kuberuntime_container.go
-func waiting(state *corev1.ContainerStateWaiting, events []corev1.Event) (Wait, bool) {
+func waiting(state *corev1.ContainerStateWaiting, events []eventfact.Event) (Wait, bool) {
 	text := state.Message
 	switch state.Reason {
 	case "ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "SignatureValidationFailed":
@@ -169,6 +170,12 @@ func Running(pod *corev1.Pod, container string) bool {
 	return status != nil && status.State.Running != nil && pod.DeletionTimestamp == nil
 }
 
+// Ended says that the container has run, or could not, and will not be started again.
+func Ended(pod *corev1.Pod, container string) bool {
+	status := statusOf(pod, container)
+	return status != nil && status.State.Terminated != nil
+}
+
 // NeverStarted says that no process of the container has ever been.
 func NeverStarted(pod *corev1.Pod, container string) bool {
 	if pod.Status.Phase != corev1.PodPending {
@@ -188,35 +195,14 @@ func conditionMessage(pod *corev1.Pod, kind corev1.PodConditionType) string {
 }
 
 // eventText gives the newest message among the reasons.
-func eventText(events []corev1.Event, reasons ...string) string {
-	var found []corev1.Event
-	for _, e := range events {
-		if slices.Contains(reasons, e.Reason) {
-			found = append(found, e)
-		}
+func eventText(events []eventfact.Event, reasons ...string) string {
+	if e := eventfact.Newest(events, reasons...); e != nil {
+		return strings.Join(strings.Fields(e.Message), " ")
 	}
-	if len(found) == 0 {
-		return ""
-	}
-	newest := slices.MaxFunc(found, func(a, b corev1.Event) int {
-		return cmp.Or(eventTime(a).Compare(eventTime(b)), cmp.Compare(a.Message, b.Message))
-	})
-	return strings.Join(strings.Fields(newest.Message), " ")
+	return ""
 }
 
-func eventTime(e corev1.Event) time.Time {
-	switch {
-	case e.Series != nil:
-		return e.Series.LastObservedTime.Time
-	case !e.LastTimestamp.IsZero():
-		return e.LastTimestamp.Time
-	case !e.EventTime.IsZero():
-		return e.EventTime.Time
-	}
-	return e.CreationTimestamp.Time
-}
-
-func lastEvent(events []corev1.Event, reasons ...string) string {
+func lastEvent(events []eventfact.Event, reasons ...string) string {
 	return colon(eventText(events, reasons...))
 }
 

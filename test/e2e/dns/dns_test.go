@@ -22,7 +22,7 @@ type header struct {
 	Headline string
 	Findings []struct {
 		Code, Severity, Message string
-		Next                    []struct{ Command, Risk string }
+		Next                    []harness.Step
 	}
 	Replicas []replica
 }
@@ -83,6 +83,9 @@ func expect(t testing.TB, c *harness.Cluster, limit time.Duration, verdict, code
 	for _, f := range h.Findings {
 		if len(f.Next) == 0 {
 			t.Errorf("%s has no next command", f.Code)
+		}
+		for _, dead := range c.Follow(t, f.Next) {
+			t.Errorf("a next command of %s leads nowhere: %s", f.Code, dead)
 		}
 	}
 	return h

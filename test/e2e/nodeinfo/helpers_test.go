@@ -84,6 +84,15 @@ func becomes(t *testing.T, c *harness.Cluster, limit time.Duration, w want) repo
 		}
 		return "", true
 	})
+	for _, f := range n.Findings {
+		var steps []harness.Step
+		for _, next := range f.Next {
+			steps = append(steps, harness.Step{Command: next.Command, Why: next.Why, Risk: string(next.Risk)})
+		}
+		for _, dead := range c.Follow(t, steps) {
+			t.Errorf("a next command of %s leads nowhere: %s", f.Code, dead)
+		}
+	}
 	return n
 }
 

@@ -125,10 +125,7 @@ type found struct {
 	Class   string   `json:"class"`
 	Message string   `json:"message"`
 	Pods    []string `json:"pods"`
-	Next    []struct {
-		Command string `json:"command"`
-		Risk    string `json:"risk"`
-	} `json:"next"`
+	Next    []harness.Step
 }
 
 func (r *report) root() string {
@@ -194,6 +191,11 @@ func (s scenario) proveLook(t *testing.T, c *harness.Cluster, ns string, outcome
 	}
 	if s.next != "" && !strings.Contains(commands(got), strings.ReplaceAll(s.next, "NAMESPACE", ns)) {
 		t.Errorf("no next command holds %q:\n%s", s.next, commands(got))
+	}
+	for _, f := range got.Findings {
+		for _, dead := range c.Follow(t, f.Next) {
+			t.Errorf("a next command of %s leads nowhere: %s", f.Code, dead)
+		}
 	}
 	if testing.Verbose() {
 		t.Logf("\n%s", c.Kubectl(t, "rollout-explain", "-n", ns, s.target).Stdout)

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/corefile"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/reports"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/resolver"
@@ -31,6 +33,17 @@ type (
 	Sample  = facts.Sample
 	Bucket  = facts.Bucket
 )
+
+// Masked gives a copy of the input for a file, with the secrets hidden that look like one or stand in a Corefile.
+func Masked(in Input) Input {
+	in = mask.Copy(in)
+	for _, m := range in.ConfigMaps {
+		for key := range m.Data {
+			m.Data[key] = corefile.HideSecrets(m.Data[key])
+		}
+	}
+	return in
+}
 
 // Catalogue lists every finding code of kubectl dns, sorted by code.
 func Catalogue() []finding.Entry { return rules.Book.Catalogue() }

@@ -7,12 +7,10 @@ import (
 	"strings"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	schedulinghelpers "k8s.io/component-helpers/scheduling/corev1"
-	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
-	"k8s.io/klog/v2"
 
+	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/schedule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
@@ -49,7 +47,7 @@ func (v *view) pods() {
 		out.Phases = append(out.Phases, report.PhaseCount{Phase: phase, Count: n})
 	}
 	slices.SortFunc(out.Phases, func(a, b report.PhaseCount) int { return cmp.Compare(a.Phase, b.Phase) })
-	if q, ok := v.node.Status.Allocatable[corev1.ResourcePods]; ok {
+	if q, ok := schedule.Allocatable(v.node)[corev1.ResourcePods]; ok {
 		out.MaxPods = ptr(q.Value())
 	}
 	v.out.Pods = out
@@ -320,24 +318,20 @@ func (v *view) notStarting(p *corev1.Pod) (reason, message string) {
 }
 
 // lastPodWarning is the newest since the pod was bound to the node.
-func (v *view) lastPodWarning(p *corev1.Pod) *corev1.Event {
-	var last *corev1.Event
+func (v *view) lastPodWarning(p *corev1.Pod) *eventfact.Event {
 	for _, e := range v.index.podEvents[string(p.UID)] {
-		if eventTime(e).Before(boundAt(p)) || e.Reason == "FailedScheduling" {
-			continue // the scheduler's, and over
-		}
-		if e.Type == corev1.EventTypeWarning && (last == nil || eventTime(e).After(eventTime(last)) || eventTime(e).Equal(eventTime(last)) && e.Reason+e.Message < last.Reason+last.Message) {
-			last = e
+		if e.Warning() && !e.Last.Before(boundAt(p)) && e.Reason != "FailedScheduling" { // the scheduler's, and over
+			return &e
 		}
 	}
-	return last
+	return nil
 }
 
 func (v *view) podEvidence(p *corev1.Pod) []finding.Evidence {
 	state, restarts := podState(p)
 	evidence := []finding.Evidence{{Source: "Pod " + p.Namespace + "/" + p.Name, Path: "status.containerStatuses", Value: fmt.Sprintf("%s, %s", state, plural(int(restarts), "restart"))}}
 	if e := v.lastPodWarning(p); e != nil {
-		evidence = append(evidence, finding.Evidence{Source: "Event", Path: e.Reason, Value: e.Message, Time: timeOf(eventTime(e))})
+		evidence = append(evidence, finding.Evidence{Source: "Event", Path: e.Reason, Value: e.Message, Time: timeOf(e.Last)})
 	}
 	return evidence
 }
@@ -370,8 +364,7 @@ func (v *view) logsNext(p *corev1.Pod, c *crash) finding.Next {
 	return finding.Next{Command: v.kubectl(p.Namespace, append(args, "--tail=50")...), Why: why, Risk: finding.Read}
 }
 
-// checkDaemonSets names DaemonSets whose pod should be here and is not, by the rules of their controller
-// (https://github.com/kubernetes/kubernetes/blob/v1.36.0/pkg/controller/daemon/daemon_controller.go, NodeShouldRunDaemonPod).
+// checkDaemonSets names DaemonSets whose pod should be here and is not.
 func (v *view) checkDaemonSets() {
 	if !v.read(SourceDaemonSets) || v.now.Sub(v.node.CreationTimestamp.Time) < starting || v.node.DeletionTimestamp != nil {
 		return
@@ -384,7 +377,10 @@ func (v *view) checkDaemonSets() {
 	}
 	for _, d := range v.index.daemonSets {
 		settled := d.Status.ObservedGeneration == d.Generation && v.now.Sub(d.CreationTimestamp.Time) > starting && d.DeletionTimestamp == nil
-		if here[string(d.UID)] || !settled || !v.shouldRun(d) {
+		if here[string(d.UID)] || !settled {
+			continue
+		}
+		if _, fits := schedule.DaemonFits(&d.Spec.Template.Spec, v.node); !fits {
 			continue
 		}
 		name := d.Namespace + "/" + d.Name
@@ -394,34 +390,4 @@ func (v *view) checkDaemonSets() {
 			finding.Next{Command: v.kubectl(d.Namespace, "describe", "daemonset", d.Name), Why: "if it was not made, its events say what stops it: quota, admission", Risk: finding.Read})
 		f.Object = &finding.ObjectRef{Kind: "DaemonSet", Namespace: d.Namespace, Name: d.Name}
 	}
-}
-
-// The taints that the DaemonSet controller tolerates for its pods
-// (https://kubernetes.io/docs/concepts/workloads/controllers/daemonset/#taints-and-tolerations).
-var daemonTolerations = []corev1.Toleration{
-	{Key: corev1.TaintNodeNotReady, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute},
-	{Key: corev1.TaintNodeUnreachable, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute},
-	{Key: corev1.TaintNodeDiskPressure, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule},
-	{Key: corev1.TaintNodeMemoryPressure, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule},
-	{Key: corev1.TaintNodePIDPressure, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule},
-	{Key: corev1.TaintNodeUnschedulable, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule},
-}
-
-func (v *view) shouldRun(d *appsv1.DaemonSet) bool {
-	spec := &d.Spec.Template.Spec
-	if spec.NodeName != "" && spec.NodeName != v.node.Name {
-		return false
-	}
-	pod := &corev1.Pod{Spec: *spec}
-	if fits, err := nodeaffinity.GetRequiredNodeAffinity(pod).Match(v.node); err != nil || !fits {
-		return false
-	}
-	tolerations := slices.Concat(spec.Tolerations, daemonTolerations)
-	if spec.HostNetwork {
-		tolerations = append(tolerations, corev1.Toleration{Key: corev1.TaintNodeNetworkUnavailable, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule})
-	}
-	_, refused := schedulinghelpers.FindMatchingUntoleratedTaint(klog.Background(), v.node.Spec.Taints, tolerations, func(t *corev1.Taint) bool {
-		return t.Effect == corev1.TaintEffectNoExecute || t.Effect == corev1.TaintEffectNoSchedule
-	}, true)
-	return !refused
 }

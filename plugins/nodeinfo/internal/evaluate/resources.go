@@ -3,7 +3,6 @@ package evaluate
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -11,21 +10,12 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
-	helpers "k8s.io/component-helpers/resource"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/schedule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
-
-// scheduler are the options with which the scheduler counts a pod
-// (https://github.com/kubernetes/kubernetes/blob/v1.36.0/pkg/scheduler/framework/types.go, CalculateResource). On servers
-// without in-place resize or claims the status fields are absent, and the options change nothing.
-var scheduler = helpers.PodResourcesOptions{
-	UseStatusResources: true,
-	InPlacePodLevelResourcesVerticalScalingEnabled: true,
-	UseDRANodeAllocatableResourceClaimStatus:       true,
-}
 
 // memoryFull is the share of memory from which eviction or the OOM killer is near.
 const memoryFull = 0.95
@@ -61,61 +51,28 @@ func amount(name corev1.ResourceName, list corev1.ResourceList) *report.Amount {
 	return &report.Amount{Value: value(name, q), Quantity: q.String()}
 }
 
-func add(total, more corev1.ResourceList) {
-	for name, q := range more {
-		sum := total[name]
-		sum.Add(q)
-		total[name] = sum
-	}
-}
-
-// finished pods take nothing any more; Terminating, mirror and Unknown ones do (the scheduler and the kubelet count
-// every pod that is not Succeeded or Failed).
+// finished pods will not run again.
 func finished(p *corev1.Pod) bool {
 	return p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
-}
-
-// unlimited is what a kubelet on cgroup v1 reports as the limit of a pod that has none: the kernel's largest page-aligned
-// number, 9007199254740988Ki, in status.resources.
-const unlimited = int64(1) << 60
-
-// podLimits is the sum of a pod's limits, without those that mean that there is none.
-func podLimits(p *corev1.Pod) corev1.ResourceList {
-	if p.Status.Resources != nil {
-		limits := maps.Clone(p.Status.Resources.Limits)
-		maps.DeleteFunc(limits, func(_ corev1.ResourceName, q resource.Quantity) bool { return q.CmpInt64(unlimited) >= 0 })
-		if len(limits) < len(p.Status.Resources.Limits) {
-			shallow := *p
-			shallow.Status.Resources = &corev1.ResourceRequirements{Requests: p.Status.Resources.Requests, Limits: limits}
-			p = &shallow
-		}
-	}
-	return helpers.PodLimits(p, scheduler)
 }
 
 // charge is what the scheduler counts for one pod.
 type charge struct{ requests, limits corev1.ResourceList }
 
 func (v *view) resources() {
-	capacity, allocatable := v.node.Status.Capacity, v.node.Status.Allocatable
-	if len(allocatable) == 0 {
-		allocatable = capacity // as kubectl describe does
-	}
+	capacity, allocatable := v.node.Status.Capacity, schedule.Allocatable(v.node)
 	var requests, limits corev1.ResourceList
-	slots := int64(0)
 	if v.read(SourcePods) {
-		requests, limits = corev1.ResourceList{}, corev1.ResourceList{}
+		requests, limits = corev1.ResourceList{corev1.ResourcePods: *resource.NewQuantity(0, resource.DecimalSI)}, corev1.ResourceList{}
 		for _, p := range v.index.pods[v.node.Name] {
-			if finished(p) {
+			if !schedule.Charged(p) {
 				continue
 			}
-			slots++
-			c := charge{helpers.PodRequests(p, scheduler), podLimits(p)}
+			c := charge{schedule.Requests(p), schedule.Limits(p)}
 			v.charges[p] = c // the rows of the report: computed once, so that they add up to the totals
-			add(requests, c.requests)
-			add(limits, c.limits)
+			schedule.Take(requests, c.requests)
+			schedule.Add(limits, c.limits)
 		}
-		requests[corev1.ResourcePods] = *resource.NewQuantity(slots, resource.DecimalSI)
 	}
 	usage := v.usage()
 	names := map[corev1.ResourceName]bool{}
@@ -160,8 +117,7 @@ func (v *view) resource(name corev1.ResourceName, capacity, allocatable, request
 		q := requests[name]
 		r.Requests = &report.Amount{Value: value(name, q), Quantity: q.String()}
 		if r.Allocatable != nil {
-			free := allocatable[name].DeepCopy()
-			free.Sub(q)
+			free := schedule.Free(v.node, requests, name)
 			r.Free = &report.Amount{Value: value(name, free), Quantity: free.String()}
 		}
 		// Limits mean nothing for pods, and extended resources cannot be overcommitted.

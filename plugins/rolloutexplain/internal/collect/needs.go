@@ -12,8 +12,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	podresource "k8s.io/component-helpers/resource"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/schedule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
@@ -173,13 +173,12 @@ func addNodes(in *evaluate.Input, nodes ...corev1.Node) {
 // askNodePods reads what all pods take of their nodes: asked only when a pod does not fit anywhere.
 func (c *Collector) askNodePods(ctx context.Context) answer {
 	var pods []evaluate.NodePod
-	selector := "spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed"
-	err := pages(ctx, metav1.ListOptions{FieldSelector: selector}, c.Typed.CoreV1().Pods("").List, func(l *corev1.PodList) {
+	err := pages(ctx, metav1.ListOptions{FieldSelector: schedule.ChargedSelector}, c.Typed.CoreV1().Pods("").List, func(l *corev1.PodList) {
 		for i := range l.Items {
 			p := &l.Items[i]
 			np := evaluate.NodePod{
 				Node: p.Spec.NodeName, Namespace: p.Namespace, Name: p.Name, Terminating: p.DeletionTimestamp != nil,
-				Requests: podresource.PodRequests(p, podresource.PodResourcesOptions{UseStatusResources: true}),
+				Requests: schedule.Requests(p),
 			}
 			if o := metav1.GetControllerOfNoCopy(p); o != nil {
 				np.Owner = string(o.UID)

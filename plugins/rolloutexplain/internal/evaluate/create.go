@@ -1,6 +1,7 @@
 package evaluate
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -8,8 +9,9 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/admission"
+	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -23,32 +25,19 @@ type refused struct {
 	quota       string
 }
 
-// The texts with which admission refuses a pod (1.36; the words are older than that by years).
-var (
-	quotaExceeded = regexp.MustCompile(`exceeded quota: ([^,\s]+), requested: (.+?), used: (.+?), limited: (.+)$`)
-	quotaSpecify  = regexp.MustCompile(`failed quota: ([^:\s]+): must specify (.+)$`)
-	limitRange    = regexp.MustCompile(`((?:maximum|minimum) \S+ usage per \S+ is [^\]]+|\S+ max limit to request ratio per \S+ is [^\]]+)`)
-	podSecurity   = regexp.MustCompile(`violates PodSecurity "([^"]+)": (.+)$`)
-	policyDenied  = regexp.MustCompile(`(Validating|Mutating)AdmissionPolicy '([^']+)' with binding '([^']+)' denied request: (.+)$`)
-	webhookDenied = regexp.MustCompile(`admission webhook "([^"]+)" denied the request(?: without explanation|: (.+))?$`)
-	webhookTarget = regexp.MustCompile(`https://([a-z0-9-]+)\.([a-z0-9-]+)\.svc[:/]`)
-	webhookFailed = regexp.MustCompile(`failed calling webhook "([^"]+)": (.+)$`)
-	accountAbsent = regexp.MustCompile(`error looking up service account (\S+?)/(\S+?): (.+)$`)
-	priorityNone  = regexp.MustCompile(`no PriorityClass with name (\S+) was found`)
-	runtimeNone   = regexp.MustCompile(`RuntimeClass "?([^"\s]+)"? not found`)
-	objectInvalid = regexp.MustCompile(`is invalid: (.+)$`)
-	noRight       = regexp.MustCompile(`User "([^"]+)" cannot (\S+) resource "([^"]+)"`)
-)
-
 // refusal reads a refusal. Every unknown text is passed on as it stands.
 func (e *evaluator) refusal(text string, w *workload) refused {
 	text = oneLine(text)
-	r := e.refusalByQuota(text, w)
+	a := admission.Parse(text)
+	r := e.refusalByQuota(&a, w)
 	if r.code == "" {
-		r = e.refusalByPolicy(text, w)
+		r = e.refusalByPolicy(&a, w)
 	}
 	if r.code == "" {
-		r = e.refusalByReference(text, w)
+		r = e.refusalByReference(&a, w)
+	}
+	if r.code == "" {
+		r = e.refusalByState(&a, text, w)
 	}
 	if r.code == "" {
 		r = refused{code: PodCreateRefused, class: report.Likely, heals: "maybe", what: afterPrefix(text)}
@@ -68,78 +57,79 @@ func afterPrefix(text string) string {
 	return text
 }
 
-func (e *evaluator) refusalByQuota(text string, w *workload) refused {
-	if m := quotaExceeded.FindStringSubmatch(text); m != nil {
+func (e *evaluator) refusalByQuota(a *admission.Refusal, w *workload) refused {
+	switch a.Kind {
+	case admission.QuotaExceeded:
 		return refused{
-			code: QuotaExceeded, class: report.Likely, heals: "maybe", quota: m[1],
-			what: fmt.Sprintf("quota %q is used up: requested %s, used %s, limited to %s", m[1], m[2], m[3], m[4]),
-			next: []finding.Next{e.next(w, finding.Read, "who may use how much", "describe", "quota", m[1])},
+			code: QuotaExceeded, class: report.Likely, heals: "maybe", quota: a.Name,
+			what: fmt.Sprintf("quota %q is used up: requested %s, used %s, limited to %s", a.Name, a.Quota.Requested, a.Quota.Used, a.Quota.Limited),
+			next: []finding.Next{e.next(w, finding.Read, "who may use how much", "describe", "quota", a.Name)},
 		}
-	}
-	if m := quotaSpecify.FindStringSubmatch(text); m != nil {
+	case admission.QuotaUnspecified:
 		return refused{
 			code: QuotaMustSpecify, class: report.Fatal, heals: "no",
-			what: fmt.Sprintf("quota %q demands that every pod says %s", m[1], m[2]),
+			what: fmt.Sprintf("quota %q demands that every pod says %s", a.Name, strings.TrimPrefix(a.Reason, "must specify ")),
 			next: []finding.Next{
-				e.next(w, finding.Read, "what the quota counts; then set it in the template, or a default by a LimitRange", "describe", "quota", m[1]),
+				e.next(w, finding.Read, "what the quota counts; then set it in the template, or a default by a LimitRange", "describe", "quota", a.Name),
 			},
 		}
-	}
-	if m := limitRange.FindStringSubmatch(text); m != nil {
+	case admission.LimitRange:
 		return refused{
-			code: LimitRangeViolated, class: report.Fatal, heals: "no", what: "a LimitRange forbids it: " + strings.TrimRight(m[1], "] "),
+			code: LimitRangeViolated, class: report.Fatal, heals: "no", what: "a LimitRange forbids it: " + a.Reason,
 			next: []finding.Next{e.next(w, finding.Read, "the limits of the namespace; then change the template's resources", "describe", "limitrange")},
 		}
 	}
 	return refused{}
 }
 
-func (e *evaluator) refusalByPolicy(text string, w *workload) refused {
-	if m := podSecurity.FindStringSubmatch(text); m != nil {
+func (e *evaluator) refusalByPolicy(a *admission.Refusal, w *workload) refused {
+	switch a.Kind {
+	case admission.PodSecurity:
 		return refused{
 			code: PodSecurityViolated, class: report.Fatal, heals: "no",
-			what: fmt.Sprintf("the namespace enforces Pod Security %q: %s", m[1], m[2]),
+			what: fmt.Sprintf("the namespace enforces Pod Security %q: %s", a.Name, a.Reason),
 			next: []finding.Next{
 				e.cluster(finding.Read, "the level that the namespace enforces; then change the template's securityContext", "get", "namespace", w.meta.Namespace, "--show-labels"),
 			},
 		}
-	}
-	if m := policyDenied.FindStringSubmatch(text); m != nil {
-		kind := strings.ToLower(m[1]) + "admissionpolicy"
+	case admission.ValidatingPolicy, admission.MutatingPolicy:
+		kind, binding := "validatingadmissionpolicy", ""
+		if a.Kind == admission.MutatingPolicy {
+			kind = "mutatingadmissionpolicy"
+		}
+		if a.Binding != "" {
+			binding = fmt.Sprintf(" (binding %q)", a.Binding)
+		}
 		return refused{
 			code: AdmissionPolicyDenied, class: report.Fatal, heals: "no",
-			what: fmt.Sprintf("admission policy %q (binding %q) denies it: %s", m[2], m[3], m[4]),
-			next: []finding.Next{e.cluster(finding.Read, "the policy's rules", "get", kind, m[2], "-o", "yaml")},
+			what: fmt.Sprintf("admission policy %q%s denies it: %s", a.Name, binding, a.Reason),
+			next: []finding.Next{e.cluster(finding.Read, "the policy's rules", "get", kind, a.Name, "-o", "yaml")},
 		}
-	}
-	if m := webhookDenied.FindStringSubmatch(text); m != nil {
-		why := m[2]
-		if why == "" {
-			why = "it gave no reason"
-		}
+	case admission.WebhookDenied:
 		return refused{
-			code: WebhookDenied, class: report.Likely, heals: "no", what: fmt.Sprintf("admission webhook %q denies it: %s", m[1], why),
+			code: WebhookDenied, class: report.Likely, heals: "no",
+			what: fmt.Sprintf("admission webhook %q denies it: %s", a.Name, cmp.Or(a.Reason, "it gave no reason")),
 			next: []finding.Next{e.webhooks("which webhook that is and what it looks at")},
 		}
-	}
-	if m := webhookFailed.FindStringSubmatch(text); m != nil {
+	case admission.WebhookFailed:
 		return refused{
-			code: WebhookUnreachable, class: report.Transient, heals: "maybe", what: fmt.Sprintf("admission webhook %q cannot be called: %s", m[1], m[2]),
-			next: e.webhookService(m[2]),
+			code: WebhookUnreachable, class: report.Transient, heals: "maybe",
+			what: fmt.Sprintf("admission webhook %q cannot be called: %s", a.Name, cmp.Or(a.Reason, "the API server says no more")),
+			next: e.webhookService(a.Reason),
 		}
-	}
-	if strings.Contains(text, "because it is being terminated") {
-		e.namespaceTerminating(w)
-		return refused{code: NamespaceTerminating, class: report.Fatal, heals: "no", what: "the namespace is being deleted"}
-	}
-	if m := noRight.FindStringSubmatch(text); m != nil {
+	case admission.NotPermitted:
+		may := a.Permission
 		return refused{
-			code: PodCreateRefused, class: report.Likely, heals: "no", what: fmt.Sprintf("the controller itself lacks a permission: %s cannot %s %s", m[1], m[2], m[3]),
-			next: []finding.Next{e.cluster(finding.Read, "what it may do", "auth", "can-i", "--list", "--as="+m[1])},
+			code: PodCreateRefused, class: report.Likely, heals: "no",
+			what: fmt.Sprintf("the controller itself lacks a permission: %s cannot %s %s", may.User, may.Verb, cmp.Or(may.Resource, may.Path)),
+			next: []finding.Next{e.cluster(finding.Read, "what it may do", "auth", "can-i", "--list", "--as="+may.User)},
 		}
 	}
 	return refused{}
 }
+
+// webhookTarget is the URL of a webhook that names a Service.
+var webhookTarget = regexp.MustCompile(`https://([a-z0-9-]+)\.([a-z0-9-]+)\.svc[:/]`)
 
 // webhookService leads to what should answer the call: the Service's endpoints where the URL names a Service.
 func (e *evaluator) webhookService(text string) []finding.Next {
@@ -158,38 +148,48 @@ func (e *evaluator) webhooks(why string) finding.Next {
 	return e.cluster(finding.Read, why, "get", "validatingwebhookconfigurations,mutatingwebhookconfigurations", "-o", "custom-columns=KIND:.kind,NAME:.metadata.name,HOOKS:.webhooks[*].name,SERVICE:.webhooks[*].clientConfig.service.name,URL:.webhooks[*].clientConfig.url,POLICY:.webhooks[*].failurePolicy")
 }
 
-func (e *evaluator) refusalByReference(text string, w *workload) refused {
-	if m := accountAbsent.FindStringSubmatch(text); m != nil {
+func (e *evaluator) refusalByReference(a *admission.Refusal, w *workload) refused {
+	switch a.Kind {
+	case admission.ServiceAccountMissing:
 		return refused{
-			code: ServiceAccountMissing, class: report.Likely, heals: "no", what: fmt.Sprintf("ServiceAccount %q does not exist", m[2]),
+			code: ServiceAccountMissing, class: report.Likely, heals: "no", what: fmt.Sprintf("ServiceAccount %q does not exist", a.Name),
 			next: []finding.Next{
 				e.next(w, finding.Read, "the ServiceAccounts that exist", "get", "serviceaccounts"),
-				e.next(w, finding.Change, "create it, if the name is right", "create", "serviceaccount", m[2]),
+				e.next(w, finding.Change, "create it, if the name is right", "create", "serviceaccount", a.Name),
 			},
 		}
-	}
-	if m := priorityNone.FindStringSubmatch(text); m != nil {
+	case admission.PriorityClassMissing:
 		return refused{
-			code: PriorityClassMissing, class: report.Likely, heals: "maybe", what: fmt.Sprintf("PriorityClass %q does not exist", m[1]),
+			code: PriorityClassMissing, class: report.Likely, heals: "maybe", what: fmt.Sprintf("PriorityClass %q does not exist", a.Name),
 			next: []finding.Next{e.cluster(finding.Read, "the PriorityClasses that exist", "get", "priorityclasses")},
 		}
-	}
-	if m := runtimeNone.FindStringSubmatch(text); m != nil {
+	case admission.RuntimeClassMissing:
 		return refused{
-			code: RuntimeClassMissing, class: report.Likely, heals: "no", what: fmt.Sprintf("RuntimeClass %q does not exist", m[1]),
+			code: RuntimeClassMissing, class: report.Likely, heals: "no", what: fmt.Sprintf("RuntimeClass %q does not exist", a.Name),
 			next: []finding.Next{e.cluster(finding.Read, "the RuntimeClasses that exist", "get", "runtimeclasses")},
 		}
 	}
-	if strings.Contains(text, "is being deleted") && containsAny(text, "persistentvolumeclaim", "pvc", "claim") {
+	return refused{}
+}
+
+// claimEnds is the StatefulSet controller's own word, without asking the API server.
+// https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/controller/statefulset/stateful_pod_control.go (createPersistentVolumeClaims)
+var claimEnds = regexp.MustCompile(`\bpvc \S+ is being deleted`)
+
+// refusalByState is for what is there already, or is about to go.
+func (e *evaluator) refusalByState(a *admission.Refusal, text string, w *workload) refused {
+	switch {
+	case a.Kind == admission.NamespaceTerminating:
+		e.namespaceTerminating(w)
+		return refused{code: NamespaceTerminating, class: report.Fatal, heals: "no", what: "the namespace is being deleted"}
+	case a.Kind == admission.StillDeleting && a.Resource == "persistentvolumeclaims", a.Kind == admission.Unknown && claimEnds.MatchString(text):
 		return refused{
 			code: ClaimDeleting, class: report.Likely, heals: "maybe", what: "its volume claim is being deleted and not gone yet: " + afterPrefix(text),
 			next: []finding.Next{e.next(w, finding.Read, "which claim ends, and which finalizer holds it", "get", "pvc", "-o", "custom-columns=NAME:.metadata.name,DELETED:.metadata.deletionTimestamp,FINALIZERS:.metadata.finalizers")},
 		}
-	}
-	if m := objectInvalid.FindStringSubmatch(text); m != nil {
-		return refused{code: PodInvalid, class: report.Fatal, heals: "no", what: "the API server finds the template's pod invalid: " + m[1]}
-	}
-	if strings.Contains(text, "already exists") {
+	case a.Kind == admission.Invalid:
+		return refused{code: PodInvalid, class: report.Fatal, heals: "no", what: "the API server finds the template's pod invalid: " + a.Reason}
+	case a.Kind == admission.Exists, a.Kind == admission.StillDeleting:
 		return refused{code: NameConflict, class: report.Likely, heals: "no", what: "an object of that name exists and is not this workload's: " + afterPrefix(text)}
 	}
 	return refused{}
@@ -215,7 +215,7 @@ func (e *evaluator) missingPods(w *workload) {
 	confidence := "high"
 	switch c := failureCondition(w); {
 	case ev != nil:
-		text, at, path, attempts = ev.message, ev.last, ev.reason, ev.count
+		text, at, path, attempts = ev.Message, ev.Last, ev.Reason, ev.Count
 	case c != nil:
 		text, at, path, confidence = c.text, c.at, "status.conditions[ReplicaFailure]", "medium"
 	default:
@@ -230,7 +230,7 @@ func (e *evaluator) missingPods(w *workload) {
 	f.Heals, f.Confidence, f.Attempts, f.Next = r.heals, confidence, attempts, r.next
 	f.FirstSeen = timePtr(at)
 	if ev != nil {
-		f.FirstSeen = timePtr(ev.first)
+		f.FirstSeen = timePtr(ev.First)
 	}
 	f.Evidence = []finding.Evidence{evidence(owner, path, text, at)}
 	if r.code == QuotaExceeded {
@@ -240,14 +240,14 @@ func (e *evaluator) missingPods(w *workload) {
 }
 
 // currentRefusal is the newest refusal that no later success has answered.
-func (e *evaluator) currentRefusal(w *workload, events []event) *event {
+func (e *evaluator) currentRefusal(w *workload, events []eventfact.Event) *eventfact.Event {
 	for i := range events {
 		ev := &events[i]
-		if ev.reason != "FailedCreate" || ev.last.Before(w.meta.CreationTimestamp.Time) {
+		if ev.Reason != "FailedCreate" || ev.Last.Before(w.meta.CreationTimestamp.Time) {
 			continue
 		}
-		if named := podRefused.FindStringSubmatch(ev.message); named != nil {
-			if !slices.ContainsFunc(w.pods, func(p *pod) bool { return p.Name == named[1] && p.CreationTimestamp.After(ev.last) }) {
+		if named := podRefused.FindStringSubmatch(ev.Message); named != nil {
+			if !slices.ContainsFunc(w.pods, func(p *pod) bool { return p.Name == named[1] && p.CreationTimestamp.After(ev.Last) }) {
 				return ev
 			}
 			continue // of another pod an older one may still stand
@@ -265,12 +265,12 @@ var podRefused = regexp.MustCompile(`(?i)^create Pod (\S+) in StatefulSet `)
 
 // answered says whether a pod has been created since a refusal. Under a quota that is usual and no answer; nor is it one
 // while the ReplicaSet itself says that its last attempt failed.
-func (w *workload) answered(ev *event) bool {
-	if quotaExceeded.MatchString(oneLine(ev.message)) || failureCondition(w) != nil {
+func (w *workload) answered(ev *eventfact.Event) bool {
+	if admission.Parse(ev.Message).Kind == admission.QuotaExceeded || failureCondition(w) != nil {
 		return false
 	}
 	return slices.ContainsFunc(w.pods, func(p *pod) bool {
-		return (p.isNew || w.missingOf == w.meta.UID) && p.CreationTimestamp.After(ev.last)
+		return (p.isNew || w.missingOf == w.meta.UID) && p.CreationTimestamp.After(ev.Last)
 	})
 }
 
@@ -352,8 +352,8 @@ func (e *evaluator) nudge(w *workload) []finding.Next {
 
 // quotaHasRoom compares the refused request with the quota as it is now.
 func (e *evaluator) quotaHasRoom(w *workload, text, name string) bool {
-	m := quotaExceeded.FindStringSubmatch(oneLine(text))
-	if m == nil || !e.need(Need{Kind: NeedQuotas, Namespace: w.meta.Namespace}) {
+	asked, ok := admission.Amounts(admission.Parse(text).Quota.Requested)
+	if !ok || !e.need(Need{Kind: NeedQuotas, Namespace: w.meta.Namespace}) {
 		return false
 	}
 	for i := range e.in.Quotas {
@@ -361,16 +361,11 @@ func (e *evaluator) quotaHasRoom(w *workload, text, name string) bool {
 		if q.Name != name || q.Namespace != w.meta.Namespace {
 			continue
 		}
-		for _, pair := range strings.Split(m[2], ",") {
-			resourceName, amount, ok := strings.Cut(strings.TrimSpace(pair), "=")
-			asked, err := resource.ParseQuantity(amount)
-			hard, known := q.Status.Hard[corev1.ResourceName(resourceName)]
-			if !ok || err != nil || !known {
-				return false
-			}
-			used := q.Status.Used[corev1.ResourceName(resourceName)]
-			used.Add(asked)
-			if used.Cmp(hard) > 0 {
+		for resourceName, amount := range asked {
+			hard, known := q.Status.Hard[resourceName]
+			used := q.Status.Used[resourceName]
+			used.Add(amount)
+			if !known || used.Cmp(hard) > 0 {
 				return false
 			}
 		}

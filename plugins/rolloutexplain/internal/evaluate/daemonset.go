@@ -8,8 +8,8 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/schedule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -91,32 +91,19 @@ func (e *evaluator) daemonNodes(ds *appsv1.DaemonSet, w *workload) {
 	w.add(f)
 }
 
-// daemonRefused is why the DaemonSet controller leaves a node out. Its own tolerations are added to every pod.
-// https://kubernetes.io/docs/concepts/workloads/controllers/daemonset/#taints-and-tolerations
+// daemonRefused is why the DaemonSet controller leaves a node out.
 func daemonRefused(ds *appsv1.DaemonSet, n *corev1.Node) string {
-	p := &corev1.Pod{Spec: ds.Spec.Template.Spec}
-	if p.Spec.NodeName != "" && p.Spec.NodeName != n.Name {
-		return "not nodeName " + p.Spec.NodeName
+	spec := &ds.Spec.Template.Spec
+	why, fits := schedule.DaemonFits(spec, n)
+	switch {
+	case fits:
+		return ""
+	case why.Reason == schedule.OtherNode:
+		return "not nodeName " + spec.NodeName
+	case why.Reason == schedule.Untolerated:
+		return "taint " + taintText(&why.Taint)
 	}
-	if ok, err := nodeaffinity.GetRequiredNodeAffinity(p).Match(n); err == nil && !ok {
-		return "labels do not match"
-	}
-	tolerations := append(slices.Clone(p.Spec.Tolerations),
-		corev1.Toleration{Key: corev1.TaintNodeNotReady, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute},
-		corev1.Toleration{Key: corev1.TaintNodeUnreachable, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute},
-		corev1.Toleration{Key: corev1.TaintNodeDiskPressure, Operator: corev1.TolerationOpExists},
-		corev1.Toleration{Key: corev1.TaintNodeMemoryPressure, Operator: corev1.TolerationOpExists},
-		corev1.Toleration{Key: corev1.TaintNodePIDPressure, Operator: corev1.TolerationOpExists},
-		corev1.Toleration{Key: corev1.TaintNodeUnschedulable, Operator: corev1.TolerationOpExists})
-	if p.Spec.HostNetwork {
-		tolerations = append(tolerations, corev1.Toleration{Key: corev1.TaintNodeNetworkUnavailable, Operator: corev1.TolerationOpExists})
-	}
-	for i := range n.Spec.Taints {
-		if t := &n.Spec.Taints[i]; t.Effect != corev1.TaintEffectPreferNoSchedule && !tolerated(tolerations, t) {
-			return "taint " + taintText(t)
-		}
-	}
-	return ""
+	return "labels do not match"
 }
 
 // daemonHolders names the nodes that use up maxUnavailable: a node whose only pod is ending or not available counts, even

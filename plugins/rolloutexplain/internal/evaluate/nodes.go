@@ -7,10 +7,9 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
-	podresource "k8s.io/component-helpers/resource"
-	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
 
+	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/schedule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -153,101 +152,48 @@ func (e *evaluator) classByRoom(w *workload, c *cause, open []nodeFit, room, fau
 // fit runs the filters that need no more than the node and the pods on it.
 func (e *evaluator) fit(w *workload, p *pod, n *corev1.Node, room bool) nodeFit {
 	f := nodeFit{node: n}
-	// First of all: the trouble of a node that is not wanted is no reason.
-	if ok, err := nodeaffinity.GetRequiredNodeAffinity(p.Pod).Match(n); err == nil && !ok {
-		f.static = "labels do not match the node selector or affinity"
-		return f
-	}
-	if n.Spec.Unschedulable && !toleratesUnschedulable(p) {
+	why, fits := schedule.Fits(&p.Spec, n)
+	switch {
+	case fits:
+		e.fitRoom(w, p, n, room, &f)
+	case why.Reason == schedule.Unschedulable:
 		f.static, f.fault = "cordoned (spec.unschedulable)", true
-		return f
+	case why.Reason == schedule.Untolerated:
+		f.static = "taint " + taintText(&why.Taint)
+		f.fault = strings.HasPrefix(why.Taint.Key, "node.kubernetes.io/") || strings.HasPrefix(why.Taint.Key, "node.cloudprovider.kubernetes.io/")
+	default:
+		f.static = "labels do not match the node selector or affinity"
 	}
-	for i := range n.Spec.Taints {
-		t := &n.Spec.Taints[i]
-		if t.Effect == corev1.TaintEffectPreferNoSchedule || tolerated(p.Spec.Tolerations, t) {
-			continue
-		}
-		f.static = "taint " + taintText(t)
-		f.fault = strings.HasPrefix(t.Key, "node.kubernetes.io/") || strings.HasPrefix(t.Key, "node.cloudprovider.kubernetes.io/")
-		return f
-	}
-	e.fitRoom(w, p, n, room, &f)
 	return f
 }
 
 func (e *evaluator) fitRoom(w *workload, p *pod, n *corev1.Node, room bool, f *nodeFit) {
-	used, old := corev1.ResourceList{}, corev1.ResourceList{}
-	pods, oldPods := int64(0), int64(0)
+	taken, old, want := corev1.ResourceList{}, corev1.ResourceList{}, corev1.ResourceList{}
 	for _, np := range e.in.NodePods {
-		if np.Node != n.Name {
+		if !room || np.Node != n.Name {
 			continue
 		}
-		pods++
-		addTo(used, np.Requests)
+		schedule.Take(taken, np.Requests)
 		if np.Namespace == w.meta.Namespace && slices.ContainsFunc(w.pods, func(q *pod) bool { return q.Name == np.Name && !q.isNew }) {
-			oldPods++
-			addTo(old, np.Requests)
+			schedule.Take(old, np.Requests)
 		}
 	}
-	want := podresource.PodRequests(p.Pod, podresource.PodResourcesOptions{})
-	want[corev1.ResourcePods] = *resource.NewQuantity(1, resource.DecimalSI)
-	used[corev1.ResourcePods], old[corev1.ResourcePods] = *resource.NewQuantity(pods, resource.DecimalSI), *resource.NewQuantity(oldPods, resource.DecimalSI)
-	names := make([]string, 0, len(want))
-	for name := range want {
-		names = append(names, string(name))
-	}
-	slices.Sort(names)
+	schedule.Take(want, schedule.Requests(p.Pod))
 	var lacks []string
 	f.ifOldGo = room
-	for _, name := range names {
-		need, all := want[corev1.ResourceName(name)], n.Status.Allocatable[corev1.ResourceName(name)]
-		if need.IsZero() {
+	for _, l := range schedule.Lacks(n, taken, want) {
+		if l.Never() {
+			f.never, f.ifOldGo = true, false
+			lacks = append(lacks, fmt.Sprintf("needs %s %s, the whole node has %s", l.Wanted.String(), l.Name, l.Whole.String()))
 			continue
 		}
-		if need.Cmp(all) > 0 {
-			f.never = true
-			lacks = append(lacks, fmt.Sprintf("needs %s %s, the whole node has %s", need.String(), name, all.String()))
-			f.ifOldGo = false
-			continue
-		}
-		free := all.DeepCopy()
-		free.Sub(used[corev1.ResourceName(name)])
-		if !room || need.Cmp(free) <= 0 {
-			continue
-		}
-		lacks = append(lacks, fmt.Sprintf("needs %s %s, %s of %s is free", need.String(), name, free.String(), all.String()))
-		free.Add(old[corev1.ResourceName(name)])
-		f.ifOldGo = f.ifOldGo && need.Cmp(free) <= 0
+		lacks = append(lacks, fmt.Sprintf("needs %s %s, %s of %s is free", l.Wanted.String(), l.Name, l.Free.String(), l.Whole.String()))
+		l.Free.Add(old[l.Name])
+		f.ifOldGo = f.ifOldGo && l.Wanted.Cmp(l.Free) <= 0
 	}
 	f.lacks = strings.Join(lacks, "; ")
 	f.free = f.lacks
 	f.ifOldGo = f.ifOldGo && f.lacks != ""
-}
-
-func addTo(total, more corev1.ResourceList) {
-	for name, q := range more {
-		sum := total[name]
-		sum.Add(q)
-		total[name] = sum
-	}
-}
-
-func toleratesUnschedulable(p *pod) bool {
-	return tolerated(p.Spec.Tolerations, &corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule})
-}
-
-// tolerated says whether any toleration covers the taint.
-// https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/
-func tolerated(tolerations []corev1.Toleration, t *corev1.Taint) bool {
-	return slices.ContainsFunc(tolerations, func(o corev1.Toleration) bool {
-		switch {
-		case o.Effect != "" && o.Effect != t.Effect, o.Key != "" && o.Key != t.Key:
-			return false
-		case o.Operator == corev1.TolerationOpExists:
-			return true
-		}
-		return o.Key != "" && o.Value == t.Value
-	})
 }
 
 func taintText(t *corev1.Taint) string {
@@ -384,14 +330,14 @@ func (e *evaluator) whyUnbound(w *workload, c *cause, claim *corev1.PersistentVo
 			c.Message += fmt.Sprintf(": storage class %q does not exist", class)
 		}
 	}
-	if ev := newest(e.eventsOfUID(claim.Namespace, string(claim.UID)), "ProvisioningFailed", "ExternalProvisioning", "FailedBinding"); ev != nil {
+	if ev := eventfact.Newest(e.eventsOfUID(claim.Namespace, string(claim.UID)), "ProvisioningFailed", "ExternalProvisioning", "FailedBinding"); ev != nil {
 		c.byEvent(ev)
-		if ev.reason != "ExternalProvisioning" {
-			c.Message += ": " + oneLine(ev.message)
+		if ev.Reason != "ExternalProvisioning" {
+			c.Message += ": " + oneLine(ev.Message)
 		} else {
 			c.Message += ": it waits for its provisioner"
 		}
-		if ev.reason == "FailedBinding" && c.Class == report.Transient && class == "" {
+		if ev.Reason == "FailedBinding" && c.Class == report.Transient && class == "" {
 			c.Class, c.Heals = report.Likely, "no"
 		}
 	}

@@ -36,13 +36,20 @@ func TestRefusalsAreRecognised(t *testing.T) {
 		{`Error creating: Pod "d-1" is invalid: spec.containers[0].resources.requests: Invalid value: "2": must be less than or equal to cpu limit`, PodInvalid, `spec.containers[0]`, report.Fatal},
 		{`Create Pod s-0 in StatefulSet s failed error: pvc data-s-0 is being deleted`, ClaimDeleting, `data-s-0`, report.Likely},
 		{`Create Pod s-0 in StatefulSet s failed error: pods "s-0" already exists`, NameConflict, `s-0`, report.Likely},
+		{`create Claim data-s-0 for Pod s-0 in StatefulSet s failed error: object is being deleted: persistentvolumeclaims "data-s-0" already exists`, ClaimDeleting, `data-s-0`, report.Likely},
+		{`create Pod claims-0 in StatefulSet claims failed error: object is being deleted: pods "claims-0" already exists`, NameConflict, `claims-0`, report.Likely},
+		{pod + `error looking up service account ns/builder: etcdserver: request timed out`, PodCreateRefused, `timed out`, report.Likely},
+		{`Error creating: admission webhook "v.example.com" denied the request: exceeded quota: q, requested: a=1, used: a=1, limited: a=1`, WebhookDenied, `"v.example.com" denies it`, report.Likely},
+		{`Error creating: Internal error occurred: failed calling webhook "v.example.com"; no further details available`, WebhookUnreachable, `says no more`, report.Transient},
+		{pod + `ValidatingAdmissionPolicy 'p' denied request: no latest tag`, AdmissionPolicyDenied, `policy "p" denies it: no latest tag`, report.Fatal},
+		{`Error creating: policy 'p' with binding 'b' denied request: no such key`, AdmissionPolicyDenied, `policy "p" (binding "b") denies it`, report.Fatal},
 		{`Error creating: something new`, PodCreateRefused, `something new`, report.Likely},
 		{`Error creating: pods is forbidden: User "system:serviceaccount:kube-system:replicaset-controller" cannot create resource "pods" in API group "" in the namespace "x"`, PodCreateRefused, `lacks a permission`, report.Likely},
 	}
 	for _, tt := range tests {
 		e := newEvaluator(&Input{}, time.Now(), Options{})
 		w := e.newWorkload("Deployment", &(&appsv1.Deployment{}).ObjectMeta, nil, nil, 0)
-		got := e.refusal(strings.TrimPrefix(tt.text, aggregatedPrefix), w)
+		got := e.refusal(tt.text, w)
 		if got.code != tt.code || got.class != tt.class || !strings.Contains(got.what, tt.says) {
 			t.Errorf("%s\n got %s %s: %s\nwant %s %s: …%s…", tt.text, got.code, got.class, got.what, tt.code, tt.class, tt.says)
 		}

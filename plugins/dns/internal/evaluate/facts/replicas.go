@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/admission"
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/discover"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
@@ -28,10 +29,22 @@ func LogText(line string) string {
 	return line
 }
 
-func LastLine(text, mark string) (string, bool) {
+// Holding says of lines whether they contain a mark.
+func Holding(mark string) func(line string) bool {
+	return func(line string) bool { return strings.Contains(line, mark) }
+}
+
+// LacksPermission says whether a line tells that a service account was refused something.
+func LacksPermission(line string) bool {
+	r := admission.Parse(line)
+	return r.Kind == admission.NotPermitted && strings.HasPrefix(r.Permission.User, "system:serviceaccount:")
+}
+
+// LastLine gives the last line of a log that is what is looked for, without its time stamp.
+func LastLine(text string, is func(line string) bool) (string, bool) {
 	lines := strings.Split(text, "\n")
 	for _, line := range slices.Backward(lines) {
-		if strings.Contains(line, mark) {
+		if is(line) {
 			return LogText(line), true
 		}
 	}
@@ -44,7 +57,7 @@ func (w *World) ConfigHashFromLog(pod string) string {
 		if l.Pod != pod || l.Previous {
 			continue
 		}
-		if line, ok := LastLine(l.Text, "SHA512 = "); ok {
+		if line, ok := LastLine(l.Text, Holding("SHA512 = ")); ok {
 			_, hash, _ := strings.Cut(line, "SHA512 = ")
 			return strings.TrimSpace(hash)
 		}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/corefile"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/rules/servers"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
@@ -24,7 +25,7 @@ func config(w *facts.World) report.Config {
 		for i, d := range b.Effective() {
 			p := report.ConfigPlugin{Order: i + 1, Name: d.Name, Args: strings.Join(d.Args, " "), File: d.File, Line: d.Line}
 			for _, o := range d.Body {
-				p.Options = append(p.Options, strings.TrimSpace(o.Name+" "+strings.Join(o.Args, " ")))
+				p.Options = append(p.Options, corefile.HideSecrets(strings.TrimSpace(o.Name+" "+strings.Join(o.Args, " "))))
 			}
 			block.Plugins = append(block.Plugins, p)
 		}

@@ -14,7 +14,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
 
-// logClass says what a line of CoreDNS's log means; the first pattern that a line contains decides.
+// logClass says what a line of CoreDNS's log means; the first mark that a line contains decides.
 type logClass struct {
 	mark, class, meaning string
 	severity             finding.Severity
@@ -22,7 +22,6 @@ type logClass struct {
 
 var logClasses = []logClass{
 	{"plugin/loop: Loop (", "loop", "its own probe came back: it forwards to itself, and ends", finding.Critical},
-	{"is forbidden: User \"system:serviceaccount:", "forbidden", "its service account lacks a permission", finding.Critical},
 	{"Error during parsing", "corefile", "the Corefile does not load", finding.Critical},
 	{"Unknown directive", "corefile", "the Corefile names a plugin that this binary does not have", finding.Critical},
 	{"Restart failed", "reload", "a changed Corefile was refused: the old one still serves", finding.Critical},
@@ -47,6 +46,9 @@ var logClasses = []logClass{
 }
 
 func classify(line string) (logClass, bool) {
+	if facts.LacksPermission(line) { // whatever else the line says of it
+		return logClass{class: "forbidden", meaning: "its service account lacks a permission", severity: finding.Critical}, true
+	}
 	for _, c := range logClasses {
 		if strings.Contains(line, c.mark) {
 			return c, true

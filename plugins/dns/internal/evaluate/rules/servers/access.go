@@ -47,7 +47,7 @@ func CheckForbidden(w *facts.World) []finding.Finding {
 	all := len(missing) > 0 && len(missing) == len(w.Access)
 	if len(w.Access) == 0 { // not readable: the server's own complaint tells as much
 		for _, l := range w.Logs {
-			if line, ok := facts.LastLine(l.Text, "is forbidden: User \"system:serviceaccount:"); ok && !l.Previous {
+			if line, ok := facts.LastLine(l.Text, facts.LacksPermission); ok && !l.Previous {
 				evidence = append(evidence, facts.Seen("log of "+l.Pod, "", "%s", line))
 				missing = append(missing, "what its log names")
 			}

@@ -170,7 +170,7 @@ func podEvidence(w *facts.World, pod *corev1.Pod) []finding.Evidence {
 			continue
 		}
 		for _, mark := range []string{"Plugins not ready", "[FATAL]", "[ERROR]", "listen tcp"} {
-			if line, ok := facts.LastLine(l.Text, mark); ok {
+			if line, ok := facts.LastLine(l.Text, facts.Holding(mark)); ok {
 				list = append(list, facts.Seen("log of "+pod.Name, "", "%s", line))
 				break
 			}
