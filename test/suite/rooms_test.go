@@ -107,8 +107,7 @@ const mostFiles, mostLines = 15, 2500
 
 var halls = map[string]struct{ files, lines int }{
 	"plugins/nodeinfo/internal/evaluate":       {17, 3400},
-	"plugins/nodeshell":                        {16, 3000},
-	"plugins/rolloutexplain/internal/evaluate": {37, 7810},
+	"plugins/rolloutexplain/internal/evaluate": {37, 7770},
 }
 
 func TestPackagesStaySmall(t *testing.T) {
