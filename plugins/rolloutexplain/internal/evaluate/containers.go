@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -21,17 +22,12 @@ func (p *pod) initContainer(name string) *corev1.Container {
 	return nil
 }
 
-// isSidecar says whether an init container runs beside the others as long as the pod lives.
-func isSidecar(c *corev1.Container) bool {
-	return c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
-}
-
 // called is a container in a sentence: `container "api"`.
 func (p *pod) called(name string) string {
 	word := "container"
 	if c := p.initContainer(name); c != nil {
 		word = "init container"
-		if isSidecar(c) {
+		if podfact.Sidecar(c) {
 			word = "sidecar"
 		}
 	}
@@ -61,7 +57,7 @@ func (e *evaluator) containerCause(w *workload, p *pod) *cause {
 	for i := range p.Spec.InitContainers {
 		spec := &p.Spec.InitContainers[i]
 		status := statusOf(p.Status.InitContainerStatuses, spec.Name)
-		sidecar := isSidecar(spec)
+		sidecar := podfact.Sidecar(spec)
 		if status == nil {
 			continue
 		}
@@ -119,17 +115,16 @@ func (e *evaluator) initRunning(w *workload, p *pod, spec *corev1.Container, sta
 
 // oneContainer gives the cause that a container's state shows.
 func (e *evaluator) oneContainer(w *workload, p *pod, spec *corev1.Container, status *corev1.ContainerStatus, init, sidecar bool) *cause {
-	if wait := status.State.Waiting; wait != nil {
-		switch wait.Reason {
-		case "InvalidImageName", "ErrImageNeverPull", "ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "SignatureValidationFailed", "ImageInspectError":
-			return e.imageCause(w, p, spec, wait)
-		case "CreateContainerConfigError":
-			return e.configError(w, p, spec, wait)
-		case "CreateContainerError", "RunContainerError", "PreCreateHookError", "PreStartHookError":
-			return e.startError(w, p, spec, wait.Reason, wait.Message, status)
-		case "PostStartHookError":
-			return e.postStart(w, p, spec, wait.Message, status)
-		}
+	wait := status.State.Waiting
+	switch podfact.Waiting(status) {
+	case podfact.Image:
+		return e.imageCause(w, p, spec, wait)
+	case podfact.Config:
+		return e.configError(w, p, spec, wait)
+	case podfact.Start:
+		return e.startError(w, p, spec, wait.Reason, wait.Message, status)
+	case podfact.PostStart:
+		return e.postStart(w, p, spec, wait.Message, status)
 	}
 	return e.crash(w, p, spec, status, init, sidecar)
 }

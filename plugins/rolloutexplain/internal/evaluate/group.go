@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -203,11 +204,11 @@ func oldestFirst(pods []*pod) []*pod {
 
 func stateKey(p *pod) string {
 	var b strings.Builder
-	if c := podCondition(p.Pod, corev1.PodScheduled); c != nil && p.Spec.NodeName == "" && targetNode(p) != "" {
+	if c := podfact.Condition(p.Pod, corev1.PodScheduled); c != nil && p.Spec.NodeName == "" && targetNode(p) != "" {
 		b.WriteString(c.Message) // daemon pods differ in their nodes alone
 	}
 	fmt.Fprintf(&b, "%v %v %v %v %s %s", p.isNew, p.terminating, p.dead, p.ready, p.Status.Reason, map[bool]string{true: "", false: "bound"}[p.Spec.NodeName == ""])
-	for _, s := range append(slices.Clone(p.Status.InitContainerStatuses), p.Status.ContainerStatuses...) {
+	for _, s := range podfact.Containers(p.Pod) {
 		state := "-"
 		switch {
 		case s.State.Waiting != nil:
@@ -266,13 +267,8 @@ func podState(p *pod, now time.Time) string {
 	case p.Spec.NodeName == "":
 		return "not scheduled"
 	}
-	for _, s := range append(slices.Clone(p.Status.InitContainerStatuses), p.Status.ContainerStatuses...) {
-		if s.State.Waiting != nil && s.State.Waiting.Reason != "" && s.State.Waiting.Reason != "PodInitializing" {
-			return s.State.Waiting.Reason
-		}
-		if s.State.Terminated != nil && s.State.Terminated.ExitCode != 0 {
-			return s.State.Terminated.Reason + fmt.Sprintf(" (exit %d)", s.State.Terminated.ExitCode)
-		}
+	if word := podfact.Status(p.Pod); word != string(corev1.PodRunning) {
+		return word
 	}
 	return "not ready"
 }

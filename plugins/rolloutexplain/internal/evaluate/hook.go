@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -17,7 +18,7 @@ func (e *evaluator) hookPending(w *workload, p *pod) *cause {
 	for i := range p.Spec.Containers {
 		spec := &p.Spec.Containers[i]
 		s := statusOf(p.Status.ContainerStatuses, spec.Name)
-		if spec.Lifecycle == nil || spec.Lifecycle.PostStart == nil || s == nil || s.State.Waiting == nil || s.State.Waiting.Reason != "ContainerCreating" {
+		if spec.Lifecycle == nil || spec.Lifecycle.PostStart == nil || s == nil || s.State.Waiting == nil || s.State.Waiting.Reason != podfact.ContainerCreating {
 			continue
 		}
 		if e.now.Sub(p.CreationTimestamp.Time) >= hookTime {

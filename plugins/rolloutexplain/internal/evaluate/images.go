@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -20,20 +21,20 @@ func (e *evaluator) imageCause(w *workload, p *pod, spec *corev1.Container, wait
 	seen := evidence("Pod "+p.Name, path, wait.Reason+": "+wait.Message, noTime)
 	describe := e.next(w, finding.Read, "the pull in the kubelet's words", "describe", "pod", p.Name)
 	switch wait.Reason {
-	case "InvalidImageName":
+	case podfact.InvalidImageName:
 		return e.cause(p, stageImage, InvalidImageName, report.Fatal, "the image name %q of %s is not valid", spec.Image, p.called(spec.Name)).
 			container(spec.Name).withKey(spec.Image).since(p.CreationTimestamp.Time).by(seen).then(describe)
-	case "ErrImageNeverPull":
+	case podfact.ErrImageNeverPull:
 		c := e.cause(p, stageImage, ImageNeverPull, report.Fatal, "image %q of %s is not on the node and imagePullPolicy is Never", spec.Image, p.called(spec.Name)).
 			container(spec.Name).withKey(spec.Image).since(p.CreationTimestamp.Time).by(seen)
 		return c.then(describe)
-	case "SignatureValidationFailed", "ImageInspectError":
+	case podfact.SignatureValidationFailed, podfact.ImageInspectError:
 		return e.cause(p, stageImage, ImageRejected, report.Likely, "image %q of %s is refused on the node: %s", spec.Image, p.called(spec.Name), innermost(wait.Message)).
 			container(spec.Name).withKey(spec.Image).since(p.CreationTimestamp.Time).by(seen).then(describe)
 	}
-	failed := pullFailure(events, spec.Name, spec.Image)
-	text := wait.Message
-	if failed != nil && (wait.Reason == "ImagePullBackOff" && !strings.Contains(text, "ErrImagePull:") || text == "") {
+	failed := podfact.PullFailure(events, spec.Name, spec.Image)
+	text, says := podfact.PullError(wait)
+	if failed != nil && !says {
 		text = failed.Message
 	}
 	c := e.pullError(w, p, spec, text)
@@ -50,17 +51,6 @@ func (e *evaluator) imageCause(w *workload, p *pod, spec *corev1.Container, wait
 		c.Next = append([]finding.Next{e.next(w, finding.Read, "the pull secrets that the template names", "get", "pod", p.Name, "-o", "jsonpath={.spec.imagePullSecrets}")}, c.Next...)
 	}
 	return c.then(describe)
-}
-
-func pullFailure(events []eventfact.Event, container, image string) *eventfact.Event {
-	for i := range events {
-		ev := &events[i]
-		if ev.Reason == "Failed" && strings.Contains(ev.Message, image) && containsAny(ev.Message, "Failed to pull image") &&
-			(ev.About.FieldPath == "" || strings.Contains(ev.About.FieldPath, "{"+container+"}")) {
-			return ev
-		}
-	}
-	return nil
 }
 
 // The words of containerd, CRI-O and the registries; the first list that matches wins.

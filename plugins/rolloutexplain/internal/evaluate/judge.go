@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -74,7 +75,7 @@ func (e *evaluator) wasUp(w *workload) bool {
 
 // neverReady says whether a pod has not been ready so far: its Ready condition is as old as the pod.
 func neverReady(p *pod) bool {
-	c, began := podCondition(p.Pod, "Ready"), podCondition(p.Pod, "Initialized")
+	c, began := podfact.Condition(p.Pod, "Ready"), podfact.Condition(p.Pod, "Initialized")
 	if p.ready {
 		return false
 	}

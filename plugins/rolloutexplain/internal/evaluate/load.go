@@ -15,6 +15,7 @@ import (
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 )
@@ -209,7 +210,7 @@ func (in *Input) newestTime() time.Time {
 		for _, c := range p.Status.Conditions {
 			see(c.LastTransitionTime)
 		}
-		for _, s := range append(slices.Clone(p.Status.InitContainerStatuses), p.Status.ContainerStatuses...) {
+		for _, s := range podfact.Containers(p) {
 			seeState(see, s.State)
 			seeState(see, s.LastTerminationState)
 		}

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -145,21 +146,11 @@ func (e *evaluator) podsOf(uid types.UID, minReady int32) []*pod {
 
 func (e *evaluator) podView(p *corev1.Pod, minReady int32) *pod {
 	v := &pod{Pod: p, terminating: p.DeletionTimestamp != nil, events: e.events[p.UID]}
-	v.dead = p.Status.Phase == corev1.PodFailed || p.Status.Phase == corev1.PodSucceeded
-	if c := podCondition(p, corev1.PodReady); c != nil && c.Status == corev1.ConditionTrue {
-		v.ready, v.readySince = true, c.LastTransitionTime.Time
-		v.available = minReady == 0 || !v.readySince.Add(time.Duration(minReady)*time.Second).After(e.now)
+	v.dead, v.ready, v.available = podfact.Finished(p), podfact.Ready(p), podfact.Available(p, minReady, e.now)
+	if v.ready {
+		v.readySince = podfact.ReadyCondition(p).LastTransitionTime.Time
 	}
 	return v
-}
-
-func podCondition(p *corev1.Pod, kind corev1.PodConditionType) *corev1.PodCondition {
-	for i := range p.Status.Conditions {
-		if p.Status.Conditions[i].Type == kind {
-			return &p.Status.Conditions[i]
-		}
-	}
-	return nil
 }
 
 // newestMatching gives the newest event with the reason whose text holds one of the words.

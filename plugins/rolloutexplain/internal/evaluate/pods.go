@@ -3,7 +3,6 @@ package evaluate
 import (
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
@@ -157,7 +157,7 @@ func (e *evaluator) deadPod(w *workload, p *pod) *cause {
 		}
 		return c.then(describe)
 	}
-	if d := podCondition(p.Pod, corev1.DisruptionTarget); d != nil && d.Status == corev1.ConditionTrue {
+	if d := podfact.Condition(p.Pod, corev1.DisruptionTarget); d != nil && d.Status == corev1.ConditionTrue {
 		c := e.cause(p, stageRun, PodDisrupted, report.Transient, "it was removed from outside (%s): %s", d.Reason, oneLine(d.Message))
 		c.key = d.Reason
 		return c.since(d.LastTransitionTime.Time).by(evidence("Pod "+p.Name, "status.conditions[DisruptionTarget]", d.Reason, d.LastTransitionTime.Time)).then(describe)
@@ -259,7 +259,7 @@ func (e *evaluator) notStarted(w *workload, p *pod) *cause {
 	if c := e.hookPending(w, p); c != nil {
 		return c
 	}
-	for _, s := range append(slices.Clone(p.Status.InitContainerStatuses), p.Status.ContainerStatuses...) {
+	for _, s := range podfact.Containers(p.Pod) {
 		if s.State.Running != nil || s.State.Terminated != nil || s.LastTerminationState.Terminated != nil {
 			return nil
 		}
@@ -313,7 +313,7 @@ func (c *cause) withKey(key string) *cause { c.key = key; return c }
 func (c *cause) healing() *cause { c.Heals = "yes"; return c }
 
 func sandboxReady(p *pod) bool {
-	c := podCondition(p.Pod, corev1.PodReadyToStartContainers)
+	c := podfact.Condition(p.Pod, corev1.PodReadyToStartContainers)
 	return c != nil && c.Status == corev1.ConditionTrue
 }
 

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -58,7 +59,7 @@ func (e *evaluator) minReadyWait(w *workload, p *pod) *cause {
 
 // wasReady says whether a pod that is not ready now has been: its Ready condition changed after its containers started.
 func wasReady(p *pod) bool {
-	c := podCondition(p.Pod, corev1.PodReady)
+	c := podfact.ReadyCondition(p.Pod)
 	for _, s := range p.Status.ContainerStatuses {
 		if c == nil || s.State.Running == nil || !c.LastTransitionTime.After(s.State.Running.StartedAt.Add(time.Second)) {
 			return false
@@ -83,7 +84,7 @@ func (e *evaluator) flapping(w *workload, p *pod) *cause {
 }
 
 func lastTransition(p *pod) time.Time {
-	if c := podCondition(p.Pod, corev1.PodReady); c != nil {
+	if c := podfact.ReadyCondition(p.Pod); c != nil {
 		return c.LastTransitionTime.Time
 	}
 	return noTime
@@ -226,7 +227,7 @@ func describeProbe(p *corev1.Probe) string {
 // readinessGate: all containers are ready, and somebody else's condition is not.
 func (e *evaluator) readinessGate(w *workload, p *pod) *cause {
 	for _, gate := range p.Spec.ReadinessGates {
-		c := podCondition(p.Pod, gate.ConditionType)
+		c := podfact.Condition(p.Pod, gate.ConditionType)
 		if c != nil && c.Status == corev1.ConditionTrue {
 			continue
 		}

@@ -12,13 +12,14 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
 // unscheduled explains a pod without a node.
 func (e *evaluator) unscheduled(w *workload, p *pod) *cause {
-	c := podCondition(p.Pod, corev1.PodScheduled)
+	c := podfact.Condition(p.Pod, corev1.PodScheduled)
 	waited := e.now.Sub(p.CreationTimestamp.Time)
 	switch {
 	case c != nil && c.Reason == corev1.PodReasonSchedulingGated:

@@ -12,6 +12,7 @@ import (
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
@@ -71,7 +72,7 @@ func (w *workload) countPods(e *evaluator) {
 	w.rep.Counts.Terminating = count32(len(selectPods(w.pods, func(p *pod) bool { return p.terminating })))
 	restarts, ready := int32(0), 0
 	for _, p := range live(w.newPods()) {
-		for _, s := range append(slices.Clone(p.Status.InitContainerStatuses), p.Status.ContainerStatuses...) {
+		for _, s := range podfact.Containers(p.Pod) {
 			restarts += s.RestartCount
 		}
 		ready += btoi(p.ready)

@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/corefile"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/discover"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
@@ -42,7 +43,7 @@ func ServersOf(in facts.Input) (servers []string, q records.Question) {
 	}
 	servers = discover.ClusterIPs(w.Service)
 	for i := range w.Pods {
-		if ip := w.Pods[i].Status.PodIP; facts.PodReady(&w.Pods[i]) && ip != "" && len(servers) < 8 {
+		if ip := w.Pods[i].Status.PodIP; podfact.Serves(&w.Pods[i]) && ip != "" && len(servers) < 8 {
 			servers = append(servers, ip)
 		}
 	}

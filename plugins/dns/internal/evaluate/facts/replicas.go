@@ -13,6 +13,7 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/admission"
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/discover"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
@@ -89,7 +90,7 @@ func (w *World) NodeDown(name string) (string, bool) {
 func (w *World) Live() []*corev1.Pod {
 	var list []*corev1.Pod
 	for i := range w.Pods {
-		if p := &w.Pods[i]; p.DeletionTimestamp == nil && p.Status.Phase != corev1.PodFailed && p.Status.Phase != corev1.PodSucceeded {
+		if p := &w.Pods[i]; p.DeletionTimestamp == nil && !podfact.Finished(p) {
 			list = append(list, p)
 		}
 	}
@@ -161,34 +162,6 @@ func (w *World) ProbeOf(pod string) *Probe {
 		}
 	}
 	return nil
-}
-
-func PodReady(pod *corev1.Pod) bool {
-	if pod.DeletionTimestamp != nil {
-		return false
-	}
-	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
-		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
-	})
-}
-
-// PodState is the one word for a pod. A crash loop can stand as a plain terminated state through the whole back-off,
-// so that one counts as such too.
-func PodState(pod *corev1.Pod) string {
-	if pod.DeletionTimestamp != nil {
-		return "Terminating"
-	}
-	for _, s := range pod.Status.ContainerStatuses {
-		switch {
-		case s.State.Waiting != nil && s.State.Waiting.Reason != "" && s.State.Waiting.Reason != "ContainerCreating":
-			return s.State.Waiting.Reason
-		case s.State.Terminated != nil && s.RestartCount > 0:
-			return "Crashing"
-		case s.State.Terminated != nil:
-			return cmp.Or(s.State.Terminated.Reason, "Terminated")
-		}
-	}
-	return string(pod.Status.Phase)
 }
 
 // Ports: the Service's word counts only where the Corefile or the pod bears it out. A wrong targetPort is a fault of the

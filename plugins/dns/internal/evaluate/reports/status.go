@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/ask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/rules"
@@ -47,7 +48,7 @@ func Status(in facts.Input, now time.Time, o facts.Options, kind string) report.
 func replica(w *facts.World, pod *corev1.Pod) report.Replica {
 	r := report.Replica{
 		Namespace: pod.Namespace, Name: pod.Name, Node: pod.Spec.NodeName, Zone: w.NodeZone[pod.Spec.NodeName],
-		IP: pod.Status.PodIP, Ready: facts.PodReady(pod), State: facts.PodState(pod),
+		IP: pod.Status.PodIP, Ready: podfact.Serves(pod), State: podfact.Status(pod),
 	}
 	for _, s := range pod.Status.ContainerStatuses {
 		r.Restarts += s.RestartCount
@@ -115,7 +116,7 @@ func healthySummary(w *facts.World, s report.Status) string {
 		return "nothing wrong was found; there are no DNS pods to ask"
 	}
 	for _, pod := range live {
-		if facts.PodReady(pod) {
+		if podfact.Serves(pod) {
 			ready++
 			nodes[pod.Spec.NodeName] = true
 		}

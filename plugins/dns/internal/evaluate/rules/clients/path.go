@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/ask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/discover"
@@ -109,7 +110,7 @@ func paths(w *facts.World) map[string]path {
 	alive := map[string]bool{}
 	for i := range w.Pods {
 		p := w.ProbeOf(w.Pods[i].Name)
-		if facts.PodReady(&w.Pods[i]) && (p == nil || p.Error != "" || w.Reached(*p)) {
+		if podfact.Serves(&w.Pods[i]) && (p == nil || p.Error != "" || w.Reached(*p)) {
 			alive[w.Pods[i].Status.PodIP] = true
 		}
 	}

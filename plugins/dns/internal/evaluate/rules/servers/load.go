@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/corefile"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
@@ -191,7 +192,7 @@ func CheckCorefileInvalid(w *facts.World) []finding.Finding {
 	}
 	severity, message := finding.Warning, "the Corefile cannot be loaded: the replicas still serve the old one, and the next restart takes "+
 		"DNS down"
-	if crashed || len(live) > 0 && !slices.ContainsFunc(live, facts.PodReady) {
+	if crashed || len(live) > 0 && !slices.ContainsFunc(live, podfact.Serves) {
 		severity, message = finding.Critical, "the Corefile cannot be loaded, and CoreDNS does not start"
 	}
 	next := []finding.Next{w.Read("see the configuration with its line numbers", "", "dns", "config")}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
 )
@@ -88,7 +89,7 @@ func checkPlacement(w *facts.World) []finding.Finding {
 	}
 	nodes := map[string]int{}
 	for i := range w.Pods {
-		if facts.PodReady(&w.Pods[i]) {
+		if podfact.Serves(&w.Pods[i]) {
 			nodes[w.Pods[i].Spec.NodeName]++
 		}
 	}

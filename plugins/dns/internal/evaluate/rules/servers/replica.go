@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/ask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
@@ -126,7 +127,7 @@ func checkClusterNames(w *facts.World) []finding.Finding {
 func checkReplicaDown(w *facts.World) []finding.Finding {
 	ready := 0
 	for i := range w.Pods {
-		if facts.PodReady(&w.Pods[i]) {
+		if podfact.Serves(&w.Pods[i]) {
 			ready++
 		}
 	}
@@ -135,7 +136,7 @@ func checkReplicaDown(w *facts.World) []finding.Finding {
 	}
 	var list []finding.Finding
 	for _, pod := range w.Live() {
-		if facts.PodReady(pod) || w.Starting(pod) {
+		if podfact.Serves(pod) || w.Starting(pod) {
 			continue
 		}
 		list = append(list, replicaNotReady(w, pod, ready))
@@ -144,7 +145,7 @@ func checkReplicaDown(w *facts.World) []finding.Finding {
 }
 
 func replicaNotReady(w *facts.World, pod *corev1.Pod, ready int) finding.Finding {
-	state, evidence := facts.PodState(pod), podEvidence(w, pod)
+	state, evidence := stateOf(w, pod), podEvidence(w, pod)
 	next := []finding.Next{
 		w.Read("see its events", pod.Namespace, "describe", "pod", pod.Name),
 		w.Read("see what it says", "", "dns", "logs", "--errors"),
@@ -154,7 +155,7 @@ func replicaNotReady(w *facts.World, pod *corev1.Pod, ready int) finding.Finding
 		evidence = append([]finding.Evidence{facts.Seen("Node "+pod.Spec.NodeName, "Ready", "%s", why)}, evidence...)
 		next = append([]finding.Next{w.Read("see what is wrong with the node", "", "nodeinfo", pod.Spec.NodeName)}, next[:1]...)
 	}
-	if strings.Contains(state, "ImagePull") || strings.Contains(state, "InvalidImage") || state == "ErrImageNeverPull" {
+	if slices.ContainsFunc(podfact.Containers(pod), func(s corev1.ContainerStatus) bool { return podfact.Waiting(&s) == podfact.Image }) {
 		state = "its image " + pod.Spec.Containers[0].Image + " cannot be had: " + state
 		next = next[:1] // a container that never ran has said nothing
 		if w.Workload != nil && w.Workload.Ref.Kind == "Deployment" {
@@ -166,6 +167,16 @@ func replicaNotReady(w *facts.World, pod *corev1.Pod, ready int) finding.Finding
 		fmt.Sprintf("DNS pod %s is not ready (%s): %d of %d replicas are", pod.Name, state, ready, len(w.Live())), evidence, next...)
 }
 
+// stateOf is kubectl's word for the pod. It can say Error or Running in the midst of a crash loop.
+func stateOf(w *facts.World, pod *corev1.Pod) string {
+	word := podfact.Status(pod)
+	looping := func(s corev1.ContainerStatus) bool { return podfact.Looping(pod, &s, w.Now) }
+	if word != podfact.CrashLoopBackOff && slices.ContainsFunc(podfact.Containers(pod), looping) {
+		word += ", in a crash loop"
+	}
+	return word
+}
+
 // CheckReplicaUnreachable: a tunnel goes by the API server and the kubelet of the pod's node. One that does not open
 // while others do tells of that kubelet or its node, and nothing of the DNS server; when none opens it tells of the way
 // that all share, and there is nothing to accuse.
@@ -174,7 +185,7 @@ func CheckReplicaUnreachable(w *facts.World) []finding.Finding {
 	var list []finding.Finding
 	for _, p := range w.Probes {
 		i := slices.IndexFunc(w.Pods, func(pod corev1.Pod) bool { return pod.Name == p.Pod })
-		if p.Error == "" || p.Forbidden || i < 0 || !facts.PodReady(&w.Pods[i]) {
+		if p.Error == "" || p.Forbidden || i < 0 || !podfact.Serves(&w.Pods[i]) {
 			continue
 		}
 		pod, severity := &w.Pods[i], finding.Info
@@ -258,7 +269,7 @@ func checkReplicaSilent(w *facts.World) []finding.Finding {
 			continue
 		}
 		pod := slices.IndexFunc(w.Pods, func(pod corev1.Pod) bool { return pod.Name == p.Pod })
-		if pod < 0 || !facts.PodReady(&w.Pods[pod]) {
+		if pod < 0 || !podfact.Serves(&w.Pods[pod]) {
 			continue
 		}
 		list = append(list, w.Make(ReplicaSilent, finding.Critical, facts.Ref("Pod", p.Namespace, p.Pod),

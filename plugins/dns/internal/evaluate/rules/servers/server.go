@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
 )
@@ -104,7 +105,7 @@ func CheckNoService(w *facts.World) []finding.Finding {
 
 func checkScaledToZero(w *facts.World) []finding.Finding {
 	if w.Workload == nil || w.Workload.Wanted != 0 || len(w.Pods) > 0 &&
-		slices.ContainsFunc(w.Pods, func(p corev1.Pod) bool { return facts.PodReady(&p) }) {
+		slices.ContainsFunc(w.Pods, func(p corev1.Pod) bool { return podfact.Serves(&p) }) {
 		return nil
 	}
 	ref := w.Workload.Ref
@@ -132,7 +133,7 @@ func checkPodsDown(w *facts.World) []finding.Finding {
 	var evidence []finding.Evidence
 	live := w.Live()
 	for _, pod := range live {
-		if facts.PodReady(pod) {
+		if podfact.Serves(pod) {
 			return nil
 		}
 		evidence = append(evidence, podEvidence(w, pod)...)
@@ -151,7 +152,7 @@ func checkPodsDown(w *facts.World) []finding.Finding {
 }
 
 func podEvidence(w *facts.World, pod *corev1.Pod) []finding.Evidence {
-	list := []finding.Evidence{facts.Seen("Pod "+pod.Name, "status", "%s on node %s", facts.PodState(pod), facts.OrNone(pod.Spec.NodeName))}
+	list := []finding.Evidence{facts.Seen("Pod "+pod.Name, "status", "%s on node %s", stateOf(w, pod), facts.OrNone(pod.Spec.NodeName))}
 	for _, c := range pod.Status.Conditions {
 		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
 			list = append(list, facts.Seen("Pod "+pod.Name, "PodScheduled", "%s", c.Message))

@@ -10,6 +10,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/discover"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
@@ -90,7 +91,7 @@ func checkServiceSelects(w *facts.World) []finding.Finding {
 	}
 	ready := 0
 	for _, pod := range w.Live() {
-		if facts.PodReady(pod) {
+		if podfact.Serves(pod) {
 			ready++
 		}
 	}
@@ -155,7 +156,7 @@ func checkServiceEndpoints(w *facts.World) []finding.Finding {
 	selector := labels.SelectorFromSet(w.Service.Spec.Selector)
 	var missing []string
 	for _, pod := range w.Live() {
-		if facts.PodReady(pod) && !w.Starting(pod) && selector.Matches(labels.Set(pod.Labels)) && !sent[pod.Status.PodIP] &&
+		if podfact.Serves(pod) && !w.Starting(pod) && selector.Matches(labels.Set(pod.Labels)) && !sent[pod.Status.PodIP] &&
 			w.ReadyEndpoints(w.Service) > 0 {
 			missing = append(missing, pod.Name)
 			evidence = append(evidence, facts.Seen("Pod "+pod.Name, "status.podIP", "%s, Ready; in no EndpointSlice", pod.Status.PodIP))
