@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -28,7 +29,7 @@ func (e *evaluator) classByOthers(w *workload, p *pod, c *cause) {
 }
 
 // oldHolds says whether it is old pods of the workload itself that keep a pod off.
-func oldHolds(w *workload, p *pod, code string) bool {
+func oldHolds(w *workload, p *pod, code finding.Code) bool {
 	return slices.ContainsFunc(live(w.oldPods()), func(old *pod) bool {
 		if code == HostPortTaken {
 			return slices.ContainsFunc(hostPorts(p.Pod), func(port int32) bool { return slices.Contains(hostPorts(old.Pod), port) })

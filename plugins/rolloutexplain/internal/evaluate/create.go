@@ -18,10 +18,11 @@ import (
 
 // refused is what an API server's refusal to create something means.
 type refused struct {
-	code, what, heals string
-	class             report.Class
-	next              []finding.Next
-	quota             string
+	code        finding.Code
+	what, heals string
+	class       report.Class
+	next        []finding.Next
+	quota       string
 }
 
 // refusal reads a refusal. Every unknown text is passed on as it stands.

@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -225,7 +226,7 @@ func elementName(v any, i int) (key, name string) {
 }
 
 // bearing lists, for a cause, the parts of a template that may bring it about.
-var bearing = map[string][]string{
+var bearing = map[finding.Code][]string{
 	ImageNotFound: {".image"}, ImageUnauthorized: {".image", "imagePullSecrets", "serviceAccount"}, RegistryUnreachable: {".image"}, InvalidImageName: {".image"},
 	ImageNeverPull: {".image", "imagePullPolicy"}, ImagePullFailed: {".image"}, ImageRejected: {".image"}, ExecFormatError: {".image"},
 	OOMKilled: {".resources", ".image", ".env", ".args", ".command"}, CrashLoop: {""}, InitContainerFails: {""}, ExitsNormally: {".command", ".args", ".image"},

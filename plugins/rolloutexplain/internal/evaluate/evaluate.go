@@ -231,7 +231,7 @@ func (e *evaluator) place(w *workload, groups []*group) (shared bool) {
 	fresh := map[string]bool{}
 	for _, g := range groups {
 		if g.isNew {
-			fresh[g.Code+g.Finding.Container] = true
+			fresh[string(g.Code)+g.Finding.Container] = true
 		}
 	}
 	for _, g := range groups {
@@ -263,7 +263,7 @@ func (e *evaluator) place(w *workload, groups []*group) (shared bool) {
 			f.Role = report.Contributes
 		default:
 			f.Role = report.Unrelated
-			shared = shared || fresh[g.Code+g.Finding.Container] && holdsFast(&f)
+			shared = shared || fresh[string(g.Code)+g.Finding.Container] && holdsFast(&f)
 		}
 		w.add(f)
 	}
@@ -340,7 +340,7 @@ func roleRank(r report.Role) int {
 }
 
 // layer orders causes of equal gravity: what keeps the controller from acting, then pods that do not exist, then pods.
-func layer(code string) int {
+func layer(code finding.Code) int {
 	switch catalogue[code].layer {
 	case LayerController:
 		return 0

@@ -15,7 +15,7 @@ import (
 )
 
 // crashFamily are causes that count only when they repeat: a container may fail twice while what it needs comes up.
-var crashFamily = map[string]bool{
+var crashFamily = map[finding.Code]bool{
 	CrashLoop: true, InitContainerFails: true, OOMKilled: true, ExitsNormally: true, LivenessKilled: true, StartupKilled: true,
 	PostStartHookFailed: true, ContainerStartError: true, ExecFormatError: true,
 }

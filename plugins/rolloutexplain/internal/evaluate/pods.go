@@ -44,7 +44,7 @@ type cause struct {
 	target string
 }
 
-func (e *evaluator) cause(p *pod, stage int, code string, class report.Class, format string, args ...any) *cause {
+func (e *evaluator) cause(p *pod, stage int, code finding.Code, class report.Class, format string, args ...any) *cause {
 	severity := finding.Critical
 	if class == report.Transient || class == report.HeldClass {
 		severity = finding.Warning

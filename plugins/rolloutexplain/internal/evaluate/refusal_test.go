@@ -7,6 +7,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -14,8 +15,10 @@ import (
 func TestRefusalsAreRecognised(t *testing.T) {
 	const pod = `Error creating: pods "d-5f7-" is forbidden: `
 	tests := []struct {
-		text, code, says string
-		class            report.Class
+		text  string
+		code  finding.Code
+		says  string
+		class report.Class
 	}{
 		{pod + `exceeded quota: q, requested: pods=1, used: pods=2, limited: pods=2`, QuotaExceeded, `used pods=2`, report.Likely},
 		{`(combined from similar events): ` + pod + `exceeded quota: q, requested: requests.cpu=1,pods=1, used: requests.cpu=2,pods=2, limited: requests.cpu=2,pods=2`, QuotaExceeded, `limited to requests.cpu=2,pods=2`, report.Likely},
@@ -97,7 +100,7 @@ func TestSchedulingMessagesAreSplitIntoTheirTerms(t *testing.T) {
 }
 
 func TestSchedulingReasonsHaveTheirCodes(t *testing.T) {
-	for text, want := range map[string]string{
+	for text, want := range map[string]finding.Code{
 		"Insufficient cpu": InsufficientResources, "Insufficient nvidia.com/gpu": InsufficientResources, "Too many pods": TooManyPods,
 		"node(s) had untolerated taint(s)": TaintNotTolerated, "node(s) had taint {a: b}, that the pod didn't tolerate": TaintNotTolerated,
 		"node(s) didn't match Pod's node affinity/selector": NodeSelectorUnmet, "node(s) didn't match pod anti-affinity rules": PodAffinityUnmet,
@@ -115,7 +118,7 @@ func TestSchedulingReasonsHaveTheirCodes(t *testing.T) {
 // What containerd 2 and the registries write.
 func TestPullErrorsAreClassed(t *testing.T) {
 	const head = `Failed to pull image "r.test/a:1": failed to pull and unpack image "r.test/a:1": failed to resolve reference "r.test/a:1": `
-	for text, want := range map[string]string{
+	for text, want := range map[string]finding.Code{
 		head + `r.test/a:1: not found`: ImageNotFound,
 		head + `unexpected status from HEAD request to https://r.test/v2/a/manifests/1: 401 Unauthorized`:                                                       ImageUnauthorized,
 		head + `pull access denied, repository does not exist or may require authorization: server message: insufficient_scope: authorization failed`:           ImageUnauthorized,

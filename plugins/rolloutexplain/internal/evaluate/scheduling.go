@@ -100,7 +100,7 @@ func parseScheduling(message string) (total int, terms []schedulingTerm) {
 }
 
 // schedulingCode names a scheduler's reason.
-func schedulingCode(text string) string {
+func schedulingCode(text string) finding.Code {
 	switch {
 	case containsAny(text, "didn't have free ports"):
 		return HostPortTaken
@@ -139,7 +139,8 @@ func schedulingCode(text string) string {
 func (e *evaluator) decodeScheduling(w *workload, p *pod, c *corev1.PodCondition) *cause {
 	message := oneLine(c.Message)
 	total, terms := parseScheduling(message)
-	var code, why string
+	var code finding.Code
+	why := ""
 	what := "it cannot be scheduled: " + message
 	pinned := targetNode(p) // a DaemonSet's pod is for one node: what the others say is that they are not it
 	if pinned != "" {
@@ -164,7 +165,7 @@ func (e *evaluator) decodeScheduling(w *workload, p *pod, c *corev1.PodCondition
 	}
 	found := e.cause(p, stageSchedule, code, report.Transient, "%s", what)
 	found.Severity = finding.Critical
-	found.withKey(code).since(c.LastTransitionTime.Time).by(evidence("Pod "+p.Name, "status.conditions[PodScheduled]", message, c.LastTransitionTime.Time))
+	found.withKey(string(code)).since(c.LastTransitionTime.Time).by(evidence("Pod "+p.Name, "status.conditions[PodScheduled]", message, c.LastTransitionTime.Time))
 	found.target = pinned
 	e.schedulingDetail(w, p, found, terms, message)
 	e.autoscaler(p, found)
@@ -190,7 +191,7 @@ func decisive(terms []schedulingTerm) schedulingTerm {
 
 // mixed says whether, taints aside, nodes are refused for different reasons.
 func mixed(terms []schedulingTerm) bool {
-	codes := map[string]bool{}
+	codes := map[finding.Code]bool{}
 	for _, t := range terms {
 		if code := schedulingCode(t.text); code != TaintNotTolerated {
 			codes[code] = true

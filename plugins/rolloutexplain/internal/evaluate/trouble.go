@@ -42,4 +42,4 @@ func absentTopology(p *pod, fits []nodeFit) string {
 	return ""
 }
 
-func (c *cause) recode(code string) { c.Code, c.Title, c.key = code, titleOf(code), code }
+func (c *cause) recode(code finding.Code) { c.Code, c.Title, c.key = code, titleOf(code), string(code) }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -163,7 +164,7 @@ func (w *Wait) remember(r *report.Rollout, now time.Time) {
 	}
 }
 
-func causeKey(f *report.Finding) string { return f.Code + "/" + f.Container }
+func causeKey(f *report.Finding) string { return string(f.Code) + "/" + f.Container }
 
 func rootOf(r *report.Rollout) *report.Finding {
 	if len(r.Findings) > 0 && r.Findings[0].Role == report.Root {
@@ -248,7 +249,7 @@ func (w *Wait) failedBy(r *report.Rollout, root *report.Finding, now time.Time) 
 }
 
 // placed are causes of where a pod is, not of what its template holds: that another pod became ready proves nothing.
-var placed = map[string]bool{
+var placed = map[finding.Code]bool{
 	InsufficientResources: true, TaintNotTolerated: true, NodeSelectorUnmet: true, PodAffinityUnmet: true, HostPortTaken: true, ClaimMissing: true, ClaimUnbound: true,
 	Unschedulable: true, VolumeMultiAttach: true, FinalizerHolds: true, EndsOnDeadNode: true, SchedulerUnknown: true, TooManyPods: true,
 }

@@ -40,7 +40,7 @@ func (w *workload) slash() string {
 
 func (w *workload) add(f report.Finding) { w.findings = append(w.findings, f) }
 
-func (w *workload) has(code string) bool {
+func (w *workload) has(code finding.Code) bool {
 	return slices.ContainsFunc(w.findings, func(f report.Finding) bool { return f.Code == code })
 }
 
@@ -137,7 +137,7 @@ func (e *evaluator) eventsOfUID(namespace, uid string) []eventfact.Event {
 }
 
 // finding makes a cause of a catalogued code.
-func (e *evaluator) finding(code string, class report.Class, severity finding.Severity, format string, args ...any) report.Finding {
+func (e *evaluator) finding(code finding.Code, class report.Class, severity finding.Severity, format string, args ...any) report.Finding {
 	return report.Finding{
 		Finding: finding.Finding{Code: code, Severity: severity, Title: titleOf(code), Message: fmt.Sprintf(format, args...)},
 		Role:    report.Root, Class: class,
@@ -145,7 +145,7 @@ func (e *evaluator) finding(code string, class report.Class, severity finding.Se
 }
 
 // note makes a remark that explains and blocks nothing.
-func (e *evaluator) note(code, format string, args ...any) report.Finding {
+func (e *evaluator) note(code finding.Code, format string, args ...any) report.Finding {
 	f := e.finding(code, report.Note, finding.Info, format, args...)
 	f.Role = report.Unrelated
 	return f
