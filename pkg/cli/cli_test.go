@@ -37,6 +37,7 @@ func TestErrorsBecomeExitCodes(t *testing.T) {
 		{"nothing", nil, 0, ""},
 		{"plain", errors.New("no such node"), 1, "error: no such node\n"},
 		{"hostile text", errors.New("bad \x1b[2J name"), 1, "error: bad \\x1b[2J name\n"},
+		{"a secret in it", errors.New("pull https://u:hunter2@registry: denied"), 1, "error: pull https://u:***@registry: denied\n"},
 		{"usage", cli.Usage(errors.New("bad flag")), 1, "error: bad flag\nSee 'kubectl demo --help'.\n"},
 		{"several", cli.Usage(errors.Join(errors.New("one"), errors.New("two"))), 1, "error: one\nerror: two\nSee 'kubectl demo --help'.\n"},
 		{"threshold", cli.Exit{Code: cli.ExitThreshold}, 3, ""},

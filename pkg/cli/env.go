@@ -17,6 +17,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/kubectl/pkg/util/term"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 )
 
@@ -64,9 +65,10 @@ func (e *Env) terminal(tty bool, mode output.ColorMode) output.Terminal {
 	return t
 }
 
-// Warn writes one line to standard error.
+// Warn writes one line to standard error, where errors of registries, webhooks and drivers are quoted, too: without what
+// looks like a secret.
 func (e *Env) Warn(format string, args ...any) {
-	fmt.Fprintf(e.Streams.ErrOut, format+"\n", args...)
+	fmt.Fprintln(e.Streams.ErrOut, mask.Text(fmt.Sprintf(format, args...)))
 }
 
 // UserAgent names the binary to the API server, e.g. "kubectl-nodeinfo/v0.1.0 (linux/amd64)".
