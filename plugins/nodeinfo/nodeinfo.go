@@ -81,6 +81,11 @@ func newCommand(env *cli.Env, runF func(context.Context, *cli.Env, Options) erro
 	values.register(command.Flags())
 	connection = cli.AddConnectionFlags(env, command)
 	command.ValidArgsFunction = complete.Nodes(connection)
+	completeFlags(command)
+	return command
+}
+
+func completeFlags(command *cobra.Command) {
 	for name, f := range map[string]complete.Func{
 		"output": complete.Words(formatWords()...), "sort-by": complete.Words(sortKeys...), "section": complete.Words(render.Sections()...),
 		"color": complete.Words(output.ColorModes()...), "fail-on": complete.Words(finding.Thresholds()...),
@@ -91,7 +96,6 @@ func newCommand(env *cli.Env, runF func(context.Context, *cli.Env, Options) erro
 			panic(err) // a name above that is no flag
 		}
 	}
-	return command
 }
 
 func run(ctx context.Context, env *cli.Env, o Options) error {

@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -124,10 +125,7 @@ func (s Stream) round(ctx context.Context, questions []records.Question, answers
 		}
 	}()
 	got := make([]bool, len(open))
-	silence := s.Timeout
-	if silence == 0 {
-		silence = defaultSilence
-	}
+	silence := cmp.Or(s.Timeout, defaultSilence)
 	for count := 0; count < len(open); {
 		if err = raw.SetReadDeadline(time.Now().Add(silence)); err != nil {
 			break
@@ -147,18 +145,21 @@ func (s Stream) round(ctx context.Context, questions []records.Question, answers
 	}
 	select {
 	case writeErr := <-failed:
-		if err == nil {
-			err = writeErr
-		}
+		err = cmp.Or(err, writeErr)
 	default:
 	}
+	return without(open, got), err
+}
+
+// without gives what has not been got.
+func without(open []int, got []bool) []int {
 	var left []int
 	for n, i := range open {
 		if !got[n] {
 			left = append(left, i)
 		}
 	}
-	return left, err
+	return left
 }
 
 func orDefault(n, otherwise int) int {
