@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -40,8 +41,8 @@ func (e *evaluator) configError(w *workload, p *pod, spec *corev1.Container, wai
 	c.container(spec.Name).since(p.CreationTimestamp.Time)
 	c.stage = stageConfig
 	c.by(evidence("Pod "+p.Name, p.statusPath(spec.Name)+".state.waiting", wait.Reason+": "+wait.Message, noTime))
-	if ev := newest(e.podEvents(p), "Failed"); ev != nil {
-		c.Attempts = max(c.Attempts, ev.count)
+	if ev := eventfact.Newest(e.podEvents(p), "Failed"); ev != nil {
+		c.Attempts = max(c.Attempts, ev.Count)
 	}
 	return c
 }
@@ -146,53 +147,53 @@ func distance(a, b string) int {
 }
 
 // volumeCause explains a pod that waits for its volumes.
-func (e *evaluator) volumeCause(w *workload, p *pod, events []event) *cause {
-	if ev := newest(events, "FailedAttachVolume"); ev != nil && !attachedSince(events, ev) {
+func (e *evaluator) volumeCause(w *workload, p *pod, events []eventfact.Event) *cause {
+	if ev := eventfact.Newest(events, "FailedAttachVolume"); ev != nil && !attachedSince(events, ev) {
 		return e.attachCause(w, p, ev)
 	}
-	ev := newest(events, "FailedMount", "FailedMapVolume")
+	ev := eventfact.Newest(events, "FailedMount", "FailedMapVolume")
 	if ev == nil {
 		return nil
 	}
 	// A summary that lists what still waits hides the reason that an earlier event gives.
-	if strings.Contains(ev.message, "Unable to attach or mount volumes") || strings.Contains(ev.message, "timed out waiting for the condition") {
+	if strings.Contains(ev.Message, "Unable to attach or mount volumes") || strings.Contains(ev.Message, "timed out waiting for the condition") {
 		if inner := newestMatching(events, "FailedMount", "not found", "MountVolume.", "references non-existent"); inner != nil {
 			ev = inner
 		}
 	}
-	if c := e.missingObject(w, p, ev.message); c != nil {
+	if c := e.missingObject(w, p, ev.Message); c != nil {
 		c.stage = stageVolume
 		c.Message = "a volume cannot be mounted: " + c.Message
 		return c.byEvent(ev)
 	}
-	if m := driverAbsent.FindStringSubmatch(ev.message); m != nil {
+	if m := driverAbsent.FindStringSubmatch(ev.Message); m != nil {
 		return e.cause(p, stageVolume, VolumeMountFailed, report.Transient, "CSI driver %s does not run on node %s", m[1], p.Spec.NodeName).withKey(m[1]).byEvent(ev).
 			then(e.cluster(finding.Read, "the drivers of that node", "get", "csinode", p.Spec.NodeName, "-o", "yaml"))
 	}
-	if containsAny(ev.message, "failed to sync configmap cache", "failed to sync secret cache", "not registered") {
-		return e.cause(p, stageVolume, VolumeMountFailed, report.Transient, "a volume waits for the kubelet's cache: %s", oneLine(ev.message)).healing().byEvent(ev)
+	if containsAny(ev.Message, "failed to sync configmap cache", "failed to sync secret cache", "not registered") {
+		return e.cause(p, stageVolume, VolumeMountFailed, report.Transient, "a volume waits for the kubelet's cache: %s", oneLine(ev.Message)).healing().byEvent(ev)
 	}
 	describe := e.next(w, finding.Read, "the mount in the kubelet's words", "describe", "pod", p.Name)
-	if m := hostPathType.FindStringSubmatch(ev.message); m != nil {
+	if m := hostPathType.FindStringSubmatch(ev.Message); m != nil {
 		return e.cause(p, stageVolume, VolumeMountFailed, report.Likely, "a volume cannot be mounted: hostPath %s on node %s is not there, or not a %s", m[1], p.Spec.NodeName, m[2]).withKey(m[1]).byEvent(ev).then(describe)
 	}
-	c := e.cause(p, stageVolume, VolumeMountFailed, report.Transient, "a volume cannot be mounted: %s", innermost(ev.message)).withKey(firstWords(ev.message, 6)).byEvent(ev).then(describe)
+	c := e.cause(p, stageVolume, VolumeMountFailed, report.Transient, "a volume cannot be mounted: %s", innermost(ev.Message)).withKey(firstWords(ev.Message, 6)).byEvent(ev).then(describe)
 	if slices.ContainsFunc(p.Spec.Volumes, func(v corev1.Volume) bool { return v.PersistentVolumeClaim != nil || v.Ephemeral != nil }) {
 		c.then(e.next(w, finding.Read, "the claims", "get", "pvc"))
 	}
 	return c
 }
 
-func attachedSince(events []event, failed *event) bool {
-	ok := newest(events, "SuccessfulAttachVolume")
-	return ok != nil && ok.last.After(failed.last)
+func attachedSince(events []eventfact.Event, failed *eventfact.Event) bool {
+	ok := eventfact.Newest(events, "SuccessfulAttachVolume")
+	return ok != nil && ok.Last.After(failed.Last)
 }
 
 // attachCause: a volume that one node may hold, wanted by a new pod on another while the old pod is kept on purpose.
-func (e *evaluator) attachCause(w *workload, p *pod, ev *event) *cause {
-	m := multiAttach.FindStringSubmatch(ev.message)
+func (e *evaluator) attachCause(w *workload, p *pod, ev *eventfact.Event) *cause {
+	m := multiAttach.FindStringSubmatch(ev.Message)
 	if m == nil {
-		return e.cause(p, stageVolume, VolumeAttachFailed, report.Transient, "a volume cannot be attached to node %s: %s", p.Spec.NodeName, innermost(ev.message)).byEvent(ev).
+		return e.cause(p, stageVolume, VolumeAttachFailed, report.Transient, "a volume cannot be attached to node %s: %s", p.Spec.NodeName, innermost(ev.Message)).byEvent(ev).
 			then(e.cluster(finding.Read, "the attachments", "get", "volumeattachments"))
 	}
 	c := e.cause(p, stageVolume, VolumeMultiAttach, report.Transient, "volume %q is attached to another node%s", m[1], oneLine(m[2])).byEvent(ev)

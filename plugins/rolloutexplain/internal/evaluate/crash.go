@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -138,8 +139,8 @@ func (e *evaluator) crashCause(w *workload, p *pod, spec *corev1.Container, end 
 	if kill := e.probeKill(p, spec.Name, end); kill != nil {
 		return e.probeKilled(w, p, spec, kill, end, events)
 	}
-	if hook := newest(events, "FailedPostStartHook"); hook != nil && strings.Contains(hook.path+hook.message, spec.Name) && near(hook.last, end.FinishedAt.Time) {
-		return e.cause(p, stageRun, PostStartHookFailed, report.Likely, "the postStart hook of %s fails, so it is killed: %s", p.called(spec.Name), oneLine(hook.message)).byEvent(hook)
+	if hook := eventfact.Newest(events, "FailedPostStartHook"); hook != nil && strings.Contains(hook.About.FieldPath+hook.Message, spec.Name) && near(hook.Last, end.FinishedAt.Time) {
+		return e.cause(p, stageRun, PostStartHookFailed, report.Likely, "the postStart hook of %s fails, so it is killed: %s", p.called(spec.Name), oneLine(hook.Message)).byEvent(hook)
 	}
 	ran := end.FinishedAt.Sub(end.StartedAt.Time)
 	if end.ExitCode == 0 && !sidecar {
@@ -161,7 +162,7 @@ func near(a, b time.Time) bool {
 
 // probeKill finds the kubelet's own word that it ended the container because of a probe: "Container api failed liveness
 // probe, will be restarted", or "Init container proxy failed …" of a sidecar.
-func (e *evaluator) probeKill(p *pod, container string, end *corev1.ContainerStateTerminated) *event {
+func (e *evaluator) probeKill(p *pod, container string, end *corev1.ContainerStateTerminated) *eventfact.Event {
 	bySignal := end.ExitCode == 137 || end.ExitCode == 143
 	if bySignal {
 		e.needNormal(p, "Killing")
@@ -169,11 +170,11 @@ func (e *evaluator) probeKill(p *pod, container string, end *corev1.ContainerSta
 	events := e.podEvents(p)
 	for i := range events {
 		ev := &events[i]
-		if ev.reason != "Killing" || !strings.Contains(ev.message, "ontainer "+container+" failed") || !strings.Contains(ev.message, "probe") || ev.first.After(end.FinishedAt.Add(time.Second)) {
+		if ev.Reason != "Killing" || !strings.Contains(ev.Message, "ontainer "+container+" failed") || !strings.Contains(ev.Message, "probe") || ev.First.After(end.FinishedAt.Add(time.Second)) {
 			continue
 		}
 		// A busy pod's events are thinned out by the recorder (25, then one in 5 minutes), so the newest may be of a run before.
-		if !ev.last.Before(end.StartedAt.Add(-time.Second)) || bySignal && end.StartedAt.Sub(ev.last) < crashMemory {
+		if !ev.Last.Before(end.StartedAt.Add(-time.Second)) || bySignal && end.StartedAt.Sub(ev.Last) < crashMemory {
 			return ev
 		}
 	}
@@ -181,9 +182,9 @@ func (e *evaluator) probeKill(p *pod, container string, end *corev1.ContainerSta
 }
 
 // probeKilled: the application did not crash, the kubelet ended it.
-func (e *evaluator) probeKilled(w *workload, p *pod, spec *corev1.Container, kill *event, end *corev1.ContainerStateTerminated, events []event) *cause {
+func (e *evaluator) probeKilled(w *workload, p *pod, spec *corev1.Container, kill *eventfact.Event, end *corev1.ContainerStateTerminated, events []eventfact.Event) *cause {
 	word, code, probe := "liveness", LivenessKilled, spec.LivenessProbe
-	if strings.Contains(kill.message, "startup probe") {
+	if strings.Contains(kill.Message, "startup probe") {
 		word, code, probe = "startup", StartupKilled, spec.StartupProbe
 	}
 	c := e.cause(p, stageRun, code, report.Likely, "the kubelet kills %s because its %s probe fails; it does not crash by itself", p.called(spec.Name), word)
@@ -193,17 +194,17 @@ func (e *evaluator) probeKilled(w *workload, p *pod, spec *corev1.Container, kil
 	}
 	titled := strings.ToUpper(word[:1]) + word[1:]
 	if ev := unhealthy(events, spec.Name, titled+" probe failed"); ev != nil {
-		c.by(evidence("Event", "Unhealthy", ev.message, ev.last))
-		c.Message += ": " + probeWords(ev.message)
+		c.by(evidence("Event", "Unhealthy", ev.Message, ev.Last))
+		c.Message += ": " + probeWords(ev.Message)
 	}
-	return c.by(evidence("Event", kill.reason, kill.message, kill.last))
+	return c.by(evidence("Event", kill.Reason, kill.Message, kill.Last))
 }
 
 // startError: the runtime cannot run the command.
 func (e *evaluator) startError(w *workload, p *pod, spec *corev1.Container, reason, message string, s *corev1.ContainerStatus) *cause {
 	c := e.startErrorText(w, p, spec, reason, message)
 	c.Attempts = max(s.RestartCount+1, c.Attempts)
-	if ev := newest(e.podEvents(p), "Failed"); ev != nil {
+	if ev := eventfact.Newest(e.podEvents(p), "Failed"); ev != nil {
 		c.byEvent(ev)
 	}
 	return c.since(p.CreationTimestamp.Time)
@@ -237,7 +238,7 @@ func runtimeWords(text string) string {
 func (e *evaluator) postStart(w *workload, p *pod, spec *corev1.Container, message string, s *corev1.ContainerStatus) *cause {
 	c := e.cause(p, stageRun, PostStartHookFailed, report.Likely, "the postStart hook of %s fails, so it is killed: %s", p.called(spec.Name), oneLine(message))
 	c.container(spec.Name).by(evidence("Pod "+p.Name, p.statusPath(spec.Name)+".state.waiting", message, noTime))
-	c.byEvent(newest(e.podEvents(p), "FailedPostStartHook"))
+	c.byEvent(eventfact.Newest(e.podEvents(p), "FailedPostStartHook"))
 	c.Attempts = max(c.Attempts, s.RestartCount+1)
 	return c.since(p.CreationTimestamp.Time).then(e.next(w, finding.Read, "the hook's failure in full", "describe", "pod", p.Name))
 }

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -214,7 +215,7 @@ func (e *evaluator) missingPods(w *workload) {
 	confidence := "high"
 	switch c := failureCondition(w); {
 	case ev != nil:
-		text, at, path, attempts = ev.message, ev.last, ev.reason, ev.count
+		text, at, path, attempts = ev.Message, ev.Last, ev.Reason, ev.Count
 	case c != nil:
 		text, at, path, confidence = c.text, c.at, "status.conditions[ReplicaFailure]", "medium"
 	default:
@@ -229,7 +230,7 @@ func (e *evaluator) missingPods(w *workload) {
 	f.Heals, f.Confidence, f.Attempts, f.Next = r.heals, confidence, attempts, r.next
 	f.FirstSeen = timePtr(at)
 	if ev != nil {
-		f.FirstSeen = timePtr(ev.first)
+		f.FirstSeen = timePtr(ev.First)
 	}
 	f.Evidence = []finding.Evidence{evidence(owner, path, text, at)}
 	if r.code == QuotaExceeded {
@@ -239,14 +240,14 @@ func (e *evaluator) missingPods(w *workload) {
 }
 
 // currentRefusal is the newest refusal that no later success has answered.
-func (e *evaluator) currentRefusal(w *workload, events []event) *event {
+func (e *evaluator) currentRefusal(w *workload, events []eventfact.Event) *eventfact.Event {
 	for i := range events {
 		ev := &events[i]
-		if ev.reason != "FailedCreate" || ev.last.Before(w.meta.CreationTimestamp.Time) {
+		if ev.Reason != "FailedCreate" || ev.Last.Before(w.meta.CreationTimestamp.Time) {
 			continue
 		}
-		if named := podRefused.FindStringSubmatch(ev.message); named != nil {
-			if !slices.ContainsFunc(w.pods, func(p *pod) bool { return p.Name == named[1] && p.CreationTimestamp.After(ev.last) }) {
+		if named := podRefused.FindStringSubmatch(ev.Message); named != nil {
+			if !slices.ContainsFunc(w.pods, func(p *pod) bool { return p.Name == named[1] && p.CreationTimestamp.After(ev.Last) }) {
 				return ev
 			}
 			continue // of another pod an older one may still stand
@@ -264,12 +265,12 @@ var podRefused = regexp.MustCompile(`(?i)^create Pod (\S+) in StatefulSet `)
 
 // answered says whether a pod has been created since a refusal. Under a quota that is usual and no answer; nor is it one
 // while the ReplicaSet itself says that its last attempt failed.
-func (w *workload) answered(ev *event) bool {
-	if quotaExceeded.MatchString(oneLine(ev.message)) || failureCondition(w) != nil {
+func (w *workload) answered(ev *eventfact.Event) bool {
+	if quotaExceeded.MatchString(oneLine(ev.Message)) || failureCondition(w) != nil {
 		return false
 	}
 	return slices.ContainsFunc(w.pods, func(p *pod) bool {
-		return (p.isNew || w.missingOf == w.meta.UID) && p.CreationTimestamp.After(ev.last)
+		return (p.isNew || w.missingOf == w.meta.UID) && p.CreationTimestamp.After(ev.Last)
 	})
 }
 

@@ -13,6 +13,7 @@ import (
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -173,12 +174,12 @@ func (e *evaluator) deploymentGates(d *appsv1.Deployment, w *workload, observed 
 // generation as observed and the progress deadline never fires.
 func (e *evaluator) setRefused(w *workload, progress *appsv1.DeploymentCondition) bool {
 	text, at := "", time.Time{}
-	ev := newest(e.eventsOf(w.meta), "ReplicaSetCreateError")
-	if ev != nil && (ev.last.Before(w.meta.CreationTimestamp.Time) || ev.last.Before(templateWritten(w.meta))) {
+	ev := eventfact.Newest(e.eventsOf(w.meta), "ReplicaSetCreateError")
+	if ev != nil && (ev.Last.Before(w.meta.CreationTimestamp.Time) || ev.Last.Before(templateWritten(w.meta))) {
 		ev = nil // of another template, or of another object of this name
 	}
 	if ev != nil {
-		text, at = ev.message, ev.last
+		text, at = ev.Message, ev.Last
 	}
 	if progress != nil && (text == "" || progress.LastUpdateTime.After(at)) {
 		text, at = progress.Message, progress.LastUpdateTime.Time
@@ -195,7 +196,7 @@ func (e *evaluator) setRefused(w *workload, progress *appsv1.DeploymentCondition
 	}
 	f.FirstSeen, f.Attempts = timePtr(at), attemptsOf(ev)
 	if ev != nil {
-		f.FirstSeen = timePtr(ev.first)
+		f.FirstSeen = timePtr(ev.First)
 	}
 	if f.Attempts == 0 {
 		f.Attempts = 3 // the condition alone: it stands only while every retry is refused
@@ -206,11 +207,11 @@ func (e *evaluator) setRefused(w *workload, progress *appsv1.DeploymentCondition
 	return true
 }
 
-func attemptsOf(ev *event) int32 {
+func attemptsOf(ev *eventfact.Event) int32 {
 	if ev == nil {
 		return 0
 	}
-	return ev.count
+	return ev.Count
 }
 
 func (e *evaluator) paused(d *appsv1.Deployment, w *workload) {
@@ -253,10 +254,10 @@ func (e *evaluator) recreateWaits(w *workload) {
 
 // selectingAll: an empty selector stops the controller.
 func (e *evaluator) selectingAll(w *workload) {
-	if ev := newest(e.eventsOf(w.meta), "SelectingAll"); ev != nil {
-		f := e.finding(SelectorClash, report.Fatal, finding.Critical, "the selector matches every pod, so the controller does nothing: %s", ev.message)
+	if ev := eventfact.Newest(e.eventsOf(w.meta), "SelectingAll"); ev != nil {
+		f := e.finding(SelectorClash, report.Fatal, finding.Critical, "the selector matches every pod, so the controller does nothing: %s", ev.Message)
 		f.Heals, f.Confidence = "no", "high"
-		f.Evidence = []finding.Evidence{evidence("Event", "SelectingAll", ev.message, ev.last)}
+		f.Evidence = []finding.Evidence{evidence("Event", "SelectingAll", ev.Message, ev.Last)}
 		f.Next = []finding.Next{e.next(w, finding.Read, "see the selector", "get", w.slash(), "-o", "jsonpath={.spec.selector}")}
 		w.add(f)
 	}

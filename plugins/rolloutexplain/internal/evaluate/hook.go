@@ -24,11 +24,11 @@ func (e *evaluator) hookPending(w *workload, p *pod) *cause {
 			e.needNormal(p, "Started")
 		}
 		for _, ev := range e.podEvents(p) {
-			if ev.reason != "Started" || ev.path != "" && !strings.Contains(ev.path, "{"+spec.Name+"}") || e.now.Sub(ev.last) < hookTime {
+			if ev.Reason != "Started" || ev.About.FieldPath != "" && !strings.Contains(ev.About.FieldPath, "{"+spec.Name+"}") || e.now.Sub(ev.Last) < hookTime {
 				continue
 			}
-			return e.cause(p, stageRun, PostStartHookPending, report.Transient, "%s runs, and its postStart hook (%s) has not ended for %s: until then it does not count as started", p.called(spec.Name), describeHook(spec.Lifecycle.PostStart), age(e.now.Sub(ev.last))).
-				container(spec.Name).since(ev.last).by(evidence("Event", ev.reason, ev.message, ev.last)).
+			return e.cause(p, stageRun, PostStartHookPending, report.Transient, "%s runs, and its postStart hook (%s) has not ended for %s: until then it does not count as started", p.called(spec.Name), describeHook(spec.Lifecycle.PostStart), age(e.now.Sub(ev.Last))).
+				container(spec.Name).since(ev.Last).by(evidence("Event", ev.Reason, ev.Message, ev.Last)).
 				by(evidence("Pod "+p.Name, p.statusPath(spec.Name)+".state.waiting", s.State.Waiting.Reason, noTime)).
 				then(e.next(w, finding.Read, "the hook", "get", "pod", p.Name, "-o", p.jsonPath(spec.Name, ".lifecycle")))
 		}

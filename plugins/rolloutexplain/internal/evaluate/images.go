@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -33,7 +34,7 @@ func (e *evaluator) imageCause(w *workload, p *pod, spec *corev1.Container, wait
 	failed := pullFailure(events, spec.Name, spec.Image)
 	text := wait.Message
 	if failed != nil && (wait.Reason == "ImagePullBackOff" && !strings.Contains(text, "ErrImagePull:") || text == "") {
-		text = failed.message
+		text = failed.Message
 	}
 	c := e.pullError(w, p, spec, text)
 	c.container(spec.Name).withKey(spec.Image)
@@ -43,19 +44,19 @@ func (e *evaluator) imageCause(w *workload, p *pod, spec *corev1.Container, wait
 	} else {
 		c.since(p.CreationTimestamp.Time)
 	}
-	if secret := newest(events, "FailedToRetrieveImagePullSecret"); secret != nil {
-		c.by(evidence("Event", secret.reason, secret.message, secret.last))
+	if secret := eventfact.Newest(events, "FailedToRetrieveImagePullSecret"); secret != nil {
+		c.by(evidence("Event", secret.Reason, secret.Message, secret.Last))
 		c.Message += "; a pull secret that the pod names does not exist"
 		c.Next = append([]finding.Next{e.next(w, finding.Read, "the pull secrets that the template names", "get", "pod", p.Name, "-o", "jsonpath={.spec.imagePullSecrets}")}, c.Next...)
 	}
 	return c.then(describe)
 }
 
-func pullFailure(events []event, container, image string) *event {
+func pullFailure(events []eventfact.Event, container, image string) *eventfact.Event {
 	for i := range events {
 		ev := &events[i]
-		if ev.reason == "Failed" && strings.Contains(ev.message, image) && containsAny(ev.message, "Failed to pull image") &&
-			(ev.path == "" || strings.Contains(ev.path, "{"+container+"}")) {
+		if ev.Reason == "Failed" && strings.Contains(ev.Message, image) && containsAny(ev.Message, "Failed to pull image") &&
+			(ev.About.FieldPath == "" || strings.Contains(ev.About.FieldPath, "{"+container+"}")) {
 			return ev
 		}
 	}

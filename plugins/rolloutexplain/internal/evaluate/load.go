@@ -8,10 +8,12 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/yaml"
 
+	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
@@ -132,13 +134,13 @@ func name(o map[string]any) any {
 
 // takeEvent accepts both event APIs: "kubectl get events" prints core events, "events.events.k8s.io" the newer shape.
 func (in *Input) takeEvent(o map[string]any, api string) error {
-	if api == "events.k8s.io/v1" {
-		for from, to := range map[string]string{"regarding": "involvedObject", "note": "message", "deprecatedCount": "count", "deprecatedFirstTimestamp": "firstTimestamp", "deprecatedLastTimestamp": "lastTimestamp", "deprecatedSource": "source"} {
-			if v, ok := o[from]; ok {
-				o[to] = v
-			}
+	if api == eventsv1.SchemeGroupVersion.String() {
+		var recent []eventsv1.Event
+		if err := into(o, &recent); err != nil {
+			return err
 		}
-		o["apiVersion"] = "v1"
+		in.Events = append(in.Events, eventfact.Core(&recent[0]))
+		return nil
 	}
 	return into(o, &in.Events)
 }
@@ -213,12 +215,7 @@ func (in *Input) newestTime() time.Time {
 		}
 	}
 	for i := range in.Events {
-		e := &in.Events[i]
-		see(e.LastTimestamp)
-		see(metav1.NewTime(e.EventTime.Time))
-		if e.Series != nil {
-			see(metav1.NewTime(e.Series.LastObservedTime.Time))
-		}
+		see(metav1.NewTime(eventfact.Read(&in.Events[i]).Last))
 	}
 	for i := range in.Leases {
 		see(metav1.NewTime(nodefact.Renewal(&in.Leases[i])))

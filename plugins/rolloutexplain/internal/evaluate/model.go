@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -66,45 +67,7 @@ type pod struct {
 	ready       bool
 	readySince  time.Time
 	available   bool
-	events      []event
-}
-
-// event is a core event in one shape: the old and the new API fill other fields.
-type event struct {
-	reason, message, kind string
-	count                 int32
-	first, last           time.Time
-	from                  string
-	warning               bool
-	path                  string // involvedObject.fieldPath
-}
-
-const aggregatedPrefix = "(combined from similar events): "
-
-// normalEvent reads an event written through core/v1 (count, lastTimestamp) or events.k8s.io (series, eventTime): the
-// scheduler's leave the former null.
-func normalEvent(e *corev1.Event) event {
-	n := event{
-		reason: e.Reason, count: e.Count, first: e.FirstTimestamp.Time, last: e.LastTimestamp.Time, kind: e.InvolvedObject.Kind,
-		message: strings.TrimPrefix(e.Message, aggregatedPrefix), warning: e.Type == corev1.EventTypeWarning,
-		from: cmp.Or(e.ReportingController, e.Source.Component), path: e.InvolvedObject.FieldPath,
-	}
-	for _, t := range []time.Time{e.EventTime.Time, e.CreationTimestamp.Time} {
-		if n.first.IsZero() {
-			n.first = t
-		}
-	}
-	if e.Series != nil {
-		n.count = max(n.count, e.Series.Count)
-		if e.Series.LastObservedTime.After(n.last) {
-			n.last = e.Series.LastObservedTime.Time
-		}
-	}
-	if n.last.Before(n.first) {
-		n.last = n.first
-	}
-	n.count = max(n.count, 1)
-	return n
+	events      []eventfact.Event
 }
 
 // evaluator is one run.
@@ -113,7 +76,7 @@ type evaluator struct {
 	now     time.Time
 	opts    Options
 	kubectl finding.Kubectl
-	events  map[types.UID][]event
+	events  map[types.UID][]eventfact.Event
 	owned   map[types.UID][]*corev1.Pod
 	nodes   map[string]*corev1.Node
 	fetched map[Need]bool
@@ -124,17 +87,15 @@ type evaluator struct {
 func newEvaluator(in *Input, now time.Time, opts Options) *evaluator {
 	e := &evaluator{
 		in: in, now: now, opts: opts, kubectl: finding.Kubectl{Flags: in.Context},
-		events: map[types.UID][]event{}, owned: map[types.UID][]*corev1.Pod{}, nodes: map[string]*corev1.Node{},
+		events: map[types.UID][]eventfact.Event{}, owned: map[types.UID][]*corev1.Pod{}, nodes: map[string]*corev1.Node{},
 		fetched: map[Need]bool{}, needs: map[Need]bool{},
 	}
 	for i := range in.Events {
 		uid := in.Events[i].InvolvedObject.UID
-		e.events[uid] = append(e.events[uid], normalEvent(&in.Events[i]))
+		e.events[uid] = append(e.events[uid], eventfact.Read(&in.Events[i]))
 	}
 	for uid := range e.events {
-		slices.SortFunc(e.events[uid], func(a, b event) int {
-			return cmp.Or(b.last.Compare(a.last), cmp.Compare(b.count, a.count), cmp.Compare(a.reason, b.reason), cmp.Compare(a.message, b.message), a.first.Compare(b.first))
-		})
+		slices.SortFunc(e.events[uid], eventfact.Compare)
 		e.events[uid] = slices.Compact(e.events[uid])
 	}
 	pods := map[types.UID]bool{}
@@ -201,20 +162,10 @@ func podCondition(p *corev1.Pod, kind corev1.PodConditionType) *corev1.PodCondit
 	return nil
 }
 
-// newest gives the newest event with one of the reasons.
-func newest(events []event, reasons ...string) *event {
-	for i := range events {
-		if slices.Contains(reasons, events[i].reason) {
-			return &events[i]
-		}
-	}
-	return nil
-}
-
 // newestMatching gives the newest event with the reason whose text holds one of the words.
-func newestMatching(events []event, reason string, words ...string) *event {
+func newestMatching(events []eventfact.Event, reason string, words ...string) *eventfact.Event {
 	for i := range events {
-		if events[i].reason == reason && containsAny(events[i].message, words...) {
+		if events[i].Reason == reason && containsAny(events[i].Message, words...) {
 			return &events[i]
 		}
 	}

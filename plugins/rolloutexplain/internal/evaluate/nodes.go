@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/schedule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
@@ -329,14 +330,14 @@ func (e *evaluator) whyUnbound(w *workload, c *cause, claim *corev1.PersistentVo
 			c.Message += fmt.Sprintf(": storage class %q does not exist", class)
 		}
 	}
-	if ev := newest(e.eventsOfUID(claim.Namespace, string(claim.UID)), "ProvisioningFailed", "ExternalProvisioning", "FailedBinding"); ev != nil {
+	if ev := eventfact.Newest(e.eventsOfUID(claim.Namespace, string(claim.UID)), "ProvisioningFailed", "ExternalProvisioning", "FailedBinding"); ev != nil {
 		c.byEvent(ev)
-		if ev.reason != "ExternalProvisioning" {
-			c.Message += ": " + oneLine(ev.message)
+		if ev.Reason != "ExternalProvisioning" {
+			c.Message += ": " + oneLine(ev.Message)
 		} else {
 			c.Message += ": it waits for its provisioner"
 		}
-		if ev.reason == "FailedBinding" && c.Class == report.Transient && class == "" {
+		if ev.Reason == "FailedBinding" && c.Class == report.Transient && class == "" {
 			c.Class, c.Heals = report.Likely, "no"
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 
+	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
@@ -72,15 +73,15 @@ func (c *cause) then(next ...finding.Next) *cause { c.Next = append(c.Next, next
 func (c *cause) since(t time.Time) *cause { c.FirstSeen = timePtr(t); return c }
 
 // byEvent quotes an event and takes its count as attempts.
-func (c *cause) byEvent(ev *event) *cause {
+func (c *cause) byEvent(ev *eventfact.Event) *cause {
 	if ev == nil {
 		return c
 	}
-	c.Attempts = max(c.Attempts, ev.count)
+	c.Attempts = max(c.Attempts, ev.Count)
 	if c.FirstSeen == nil {
-		c.FirstSeen = timePtr(ev.first)
+		c.FirstSeen = timePtr(ev.First)
 	}
-	return c.by(evidence("Event", ev.reason, ev.message, ev.last))
+	return c.by(evidence("Event", ev.Reason, ev.Message, ev.Last))
 }
 
 // diagnose finds why a pod is not available; nil when nothing is wrong or it only needs time that nobody can name.
@@ -110,7 +111,7 @@ func (e *evaluator) diagnose(w *workload, p *pod) *cause {
 
 // podEvents asks for a pod's events; only the evidence of this pod (by UID) counts: a StatefulSet's pod has the name of
 // the one before it.
-func (e *evaluator) podEvents(p *pod) []event {
+func (e *evaluator) podEvents(p *pod) []eventfact.Event {
 	e.need(Need{Kind: NeedEvents, Namespace: p.Namespace, UID: string(p.UID)})
 	return p.events
 }
@@ -269,8 +270,8 @@ func (e *evaluator) notStarted(w *workload, p *pod) *cause {
 			return c
 		}
 	}
-	if ev := newest(events, "Pulling"); ev != nil && newest(events, "Pulled") == nil {
-		return e.cause(p, stageImage, ImagePulling, report.Transient, "it is pulling its image, for %s", age(e.now.Sub(ev.first))).byEvent(ev).healing().
+	if ev := eventfact.Newest(events, "Pulling"); ev != nil && eventfact.Newest(events, "Pulled") == nil {
+		return e.cause(p, stageImage, ImagePulling, report.Transient, "it is pulling its image, for %s", age(e.now.Sub(ev.First))).byEvent(ev).healing().
 			then(e.next(w, finding.Read, "what the kubelet does", "describe", "pod", p.Name))
 	}
 	waited := e.now.Sub(p.CreationTimestamp.Time)
@@ -285,21 +286,21 @@ func (e *evaluator) notStarted(w *workload, p *pod) *cause {
 
 // beforeSandbox finds what a pod lacks until its sandbox is there: devices, volumes, the sandbox itself. Events that are
 // older than the sandbox are history.
-func (e *evaluator) beforeSandbox(w *workload, p *pod, events []event) *cause {
+func (e *evaluator) beforeSandbox(w *workload, p *pod, events []eventfact.Event) *cause {
 	if c := e.volumeCause(w, p, events); c != nil {
 		return c
 	}
-	if ev := newest(events, "FailedCreatePodSandBox"); ev != nil {
-		if m := handlerAbsent.FindStringSubmatch(ev.message); m != nil {
+	if ev := eventfact.Newest(events, "FailedCreatePodSandBox"); ev != nil {
+		if m := handlerAbsent.FindStringSubmatch(ev.Message); m != nil {
 			return e.cause(p, stageSandbox, SandboxFailed, report.Likely, "node %s has no runtime handler %q, which RuntimeClass %q names", p.Spec.NodeName, m[1], ptrOr(p.Spec.RuntimeClassName, "")).
 				byEvent(ev).withKey(m[1]).then(e.cluster(finding.Read, "the handler and the nodes that the RuntimeClass names", "get", "runtimeclass", ptrOr(p.Spec.RuntimeClassName, ""), "-o", "yaml"))
 		}
-		return e.cause(p, stageSandbox, SandboxFailed, report.Transient, "its sandbox cannot be made on node %s: %s", p.Spec.NodeName, innermost(ev.message)).
+		return e.cause(p, stageSandbox, SandboxFailed, report.Transient, "its sandbox cannot be made on node %s: %s", p.Spec.NodeName, innermost(ev.Message)).
 			byEvent(ev).withKey(p.Spec.NodeName).then(
 			e.cluster(finding.Read, "the node: network plugin, runtime, free addresses", "nodeinfo", p.Spec.NodeName))
 	}
-	if ev := newest(events, "FailedPrepareDynamicResources"); ev != nil {
-		return e.cause(p, stageVolume, DynamicResources, report.Transient, "its dynamic resources cannot be prepared: %s", oneLine(ev.message)).byEvent(ev).
+	if ev := eventfact.Newest(events, "FailedPrepareDynamicResources"); ev != nil {
+		return e.cause(p, stageVolume, DynamicResources, report.Transient, "its dynamic resources cannot be prepared: %s", oneLine(ev.Message)).byEvent(ev).
 			then(e.next(w, finding.Read, "the claims of the pod", "get", "resourceclaims"))
 	}
 	return nil

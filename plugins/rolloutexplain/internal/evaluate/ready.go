@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -72,7 +73,7 @@ func (e *evaluator) flapping(w *workload, p *pod) *cause {
 		return nil
 	}
 	ev := newestMatching(e.podEvents(p), "Unhealthy", "Readiness probe")
-	if ev == nil || ev.count < 3 || e.now.Sub(ev.last) > 2*time.Duration(w.minReady)*time.Second {
+	if ev == nil || ev.Count < 3 || e.now.Sub(ev.Last) > 2*time.Duration(w.minReady)*time.Second {
 		return nil
 	}
 	return e.cause(p, stageAvailable, Flapping, report.Likely,
@@ -100,7 +101,7 @@ func (e *evaluator) startupPending(w *workload, p *pod, spec *corev1.Container, 
 	c.container(spec.Name).since(since)
 	c.by(evidence("Pod "+p.Name, p.statusPath(spec.Name)+".started", "false", since))
 	if ev := unhealthy(e.podEvents(p), spec.Name, "Startup probe failed"); ev != nil {
-		c.Message += ": " + probeWords(ev.message)
+		c.Message += ": " + probeWords(ev.Message)
 		c.byEvent(ev)
 	}
 	return c.then(e.next(w, finding.Read, "what it does meanwhile", "logs", p.Name, "-c", spec.Name, "--tail=20"))
@@ -120,7 +121,7 @@ func (e *evaluator) readiness(w *workload, p *pod, spec *corev1.Container, s *co
 	c.by(evidence("Pod "+p.Name, p.specPath(spec.Name)+".readinessProbe", describeProbe(spec.ReadinessProbe), noTime))
 	switch {
 	case ev != nil:
-		words := probeWords(ev.message)
+		words := probeWords(ev.Message)
 		c.Message = fmt.Sprintf("%s runs and its readiness probe (%s) fails: %s", p.called(spec.Name), describeProbe(spec.ReadinessProbe), words)
 		c.withKey(probeKind(words))
 		c.byEvent(ev)
@@ -139,10 +140,10 @@ func (e *evaluator) readiness(w *workload, p *pod, spec *corev1.Container, s *co
 }
 
 // unhealthy is the newest failure of a container's probe: the event's path names the container.
-func unhealthy(events []event, container string, words ...string) *event {
+func unhealthy(events []eventfact.Event, container string, words ...string) *eventfact.Event {
 	for i := range events {
 		ev := &events[i]
-		if ev.reason == "Unhealthy" && containsAny(ev.message, words...) && (ev.path == "" || strings.Contains(ev.path, "{"+container+"}")) {
+		if ev.Reason == "Unhealthy" && containsAny(ev.Message, words...) && (ev.About.FieldPath == "" || strings.Contains(ev.About.FieldPath, "{"+container+"}")) {
 			return ev
 		}
 	}

@@ -39,7 +39,7 @@ func TestRefusalsAreRecognised(t *testing.T) {
 	for _, tt := range tests {
 		e := newEvaluator(&Input{}, time.Now(), Options{})
 		w := e.newWorkload("Deployment", &(&appsv1.Deployment{}).ObjectMeta, nil, nil, 0)
-		got := e.refusal(strings.TrimPrefix(tt.text, aggregatedPrefix), w)
+		got := e.refusal(tt.text, w)
 		if got.code != tt.code || got.class != tt.class || !strings.Contains(got.what, tt.says) {
 			t.Errorf("%s\n got %s %s: %s\nwant %s %s: …%s…", tt.text, got.code, got.class, got.what, tt.code, tt.class, tt.says)
 		}

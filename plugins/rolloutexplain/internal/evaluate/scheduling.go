@@ -11,6 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -208,15 +209,15 @@ func sayTerms(terms []schedulingTerm) string {
 // autoscaler: when a cluster autoscaler has acted on the pod, waiting is right; when it has refused, it is not.
 func (e *evaluator) autoscaler(p *pod, c *cause) {
 	events := e.podEvents(p)
-	if ev := newest(events, "TriggeredScaleUp", "Nominated"); ev != nil && ev.from != corev1.DefaultSchedulerName {
+	if ev := eventfact.Newest(events, "TriggeredScaleUp", "Nominated"); ev != nil && ev.From != corev1.DefaultSchedulerName {
 		c.Class, c.Heals = report.Transient, "yes"
 		c.Message += "; the autoscaler is adding a node for it"
-		c.by(evidence("Event", ev.reason, ev.message, ev.last))
+		c.by(evidence("Event", ev.Reason, ev.Message, ev.Last))
 		return
 	}
-	if ev := newest(events, "NotTriggerScaleUp"); ev != nil {
-		c.Message += "; the autoscaler adds no node: " + oneLine(ev.message)
-		c.by(evidence("Event", ev.reason, ev.message, ev.last))
+	if ev := eventfact.Newest(events, "NotTriggerScaleUp"); ev != nil {
+		c.Message += "; the autoscaler adds no node: " + oneLine(ev.Message)
+		c.by(evidence("Event", ev.Reason, ev.Message, ev.Last))
 		c.Class, c.Heals = report.Likely, "no"
 	}
 }

@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -308,13 +309,13 @@ func (e *evaluator) orderedWait(s *appsv1.StatefulSet, w *workload) {
 }
 
 func (e *evaluator) statefulUpdateError(w *workload) {
-	ev := newest(e.eventsOf(w.meta), "FailedUpdate")
-	if ev == nil || ev.count < 3 || e.now.Sub(ev.last) > 5*time.Minute {
+	ev := eventfact.Newest(e.eventsOf(w.meta), "FailedUpdate")
+	if ev == nil || ev.Count < 3 || e.now.Sub(ev.Last) > 5*time.Minute {
 		return
 	}
-	f := e.finding(StatefulSetUpdateError, report.Fatal, finding.Critical, "the controller fails to update a pod: %s", oneLine(ev.message))
-	f.Attempts, f.FirstSeen, f.Heals, f.Confidence = ev.count, timePtr(ev.first), "no", "high"
-	f.Evidence = []finding.Evidence{evidence("Event", ev.reason, ev.message, ev.last)}
+	f := e.finding(StatefulSetUpdateError, report.Fatal, finding.Critical, "the controller fails to update a pod: %s", oneLine(ev.Message))
+	f.Attempts, f.FirstSeen, f.Heals, f.Confidence = ev.Count, timePtr(ev.First), "no", "high"
+	f.Evidence = []finding.Evidence{evidence("Event", ev.Reason, ev.Message, ev.Last)}
 	f.Next = []finding.Next{e.next(w, finding.Read, "the errors in full", "describe", w.slash())}
 	w.add(f)
 }

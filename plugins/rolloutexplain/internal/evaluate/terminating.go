@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -43,8 +44,8 @@ func (e *evaluator) ending(w *workload, p *pod) *cause {
 		return c.since(began).by(seen)
 	}
 	events := e.podEvents(p)
-	if ev := newest(events, "FailedKillPod", "FailedPreStopHook", "ExceededGracePeriod"); ev != nil {
-		return e.cause(p, stageEnd, KillFails, report.Transient, "pod %s does not end: %s", p.Name, oneLine(ev.message)).byEvent(ev).by(seen).
+	if ev := eventfact.Newest(events, "FailedKillPod", "FailedPreStopHook", "ExceededGracePeriod"); ev != nil {
+		return e.cause(p, stageEnd, KillFails, report.Transient, "pod %s does not end: %s", p.Name, oneLine(ev.Message)).byEvent(ev).by(seen).
 			then(e.cluster(finding.Read, "the node that should end it", "nodeinfo", p.Spec.NodeName))
 	}
 	if e.now.Sub(due) <= seconds(10) {

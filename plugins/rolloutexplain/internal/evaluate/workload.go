@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
@@ -120,11 +121,11 @@ func templateWritten(meta *metav1.ObjectMeta) time.Time {
 }
 
 // eventsOf gives the events of the workload itself and asks for them.
-func (e *evaluator) eventsOf(meta *metav1.ObjectMeta) []event {
+func (e *evaluator) eventsOf(meta *metav1.ObjectMeta) []eventfact.Event {
 	return e.eventsOfUID(meta.Namespace, string(meta.UID))
 }
 
-func (e *evaluator) eventsOfUID(namespace, uid string) []event {
+func (e *evaluator) eventsOfUID(namespace, uid string) []eventfact.Event {
 	e.need(Need{Kind: NeedEvents, Namespace: namespace, UID: uid})
 	for id, list := range e.events {
 		if string(id) == uid {

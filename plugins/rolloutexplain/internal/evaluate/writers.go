@@ -5,9 +5,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
-
 	appsv1 "k8s.io/api/apps/v1"
+
+	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
 // writersWithin is how far back scaling counts.
@@ -17,18 +18,18 @@ const writersWithin = 10 * time.Minute
 // spec.replicas: a manifest and an autoscaler. managedFields name the last one alone: each takes the field from the other.
 func (e *evaluator) foreignWriter(w *workload) {
 	ups, downs := map[string]int32{}, map[string]int32{}
-	var latest event
+	var latest eventfact.Event
 	for _, ev := range e.eventsOf(w.meta) {
-		m := scaledSet.FindStringSubmatch(ev.message)
-		if ev.reason != "ScalingReplicaSet" || m == nil || e.now.Sub(ev.last) > writersWithin || ev.first.Before(w.started) || ev.first.Before(templateWritten(w.meta)) {
+		m := scaledSet.FindStringSubmatch(ev.Message)
+		if ev.Reason != "ScalingReplicaSet" || m == nil || e.now.Sub(ev.Last) > writersWithin || ev.First.Before(w.started) || ev.First.Before(templateWritten(w.meta)) {
 			continue
 		}
 		if m[1] == "up" {
-			ups[m[2]] += ev.count
+			ups[m[2]] += ev.Count
 		} else {
-			downs[m[2]] += ev.count
+			downs[m[2]] += ev.Count
 		}
-		if ev.last.After(latest.last) {
+		if ev.Last.After(latest.Last) {
 			latest = ev
 		}
 	}
@@ -38,7 +39,7 @@ func (e *evaluator) foreignWriter(w *workload) {
 		}
 		f := e.note(ForeignWriter, "spec.replicas goes up and down: ReplicaSet %s was scaled up %d and down %d times within %s%s: leave it out of the manifest where an autoscaler sets it",
 			r.name, ups[r.name], downs[r.name], age(writersWithin), replicasBy(w))
-		f.Evidence = append(f.Evidence, evidence("Event", latest.reason, latest.message, latest.last))
+		f.Evidence = append(f.Evidence, evidence("Event", latest.Reason, latest.Message, latest.Last))
 		f.Role = report.Unrelated
 		w.add(f)
 		return
