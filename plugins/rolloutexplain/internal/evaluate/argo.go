@@ -11,6 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -29,7 +31,7 @@ func (e *evaluator) argo(o map[string]any) *workload {
 		_ = runtime.DefaultUnstructuredConverter.FromUnstructured(t, &template)
 	}
 	replicas := argoInt(o, "spec", "replicas")
-	minReady := ptrOr(argoInt(o, "spec", "minReadySeconds"), 0)
+	minReady := plain.Or(argoInt(o, "spec", "minReadySeconds"), 0)
 	w := e.newWorkload(kindArgo, meta, &template, replicas, minReady)
 	if text, ok, _ := unstructured.NestedString(o, "status", "observedGeneration"); ok {
 		w.observed, _ = strconv.ParseInt(text, 10, 64) // a string there
@@ -51,8 +53,8 @@ func (e *evaluator) argo(o map[string]any) *workload {
 	w.startOfRevision()
 	w.begun = w.target != nil
 	if w.target != nil {
-		if counted := int32(len(live(w.newPods()))); ptrOr(w.target.rs.Spec.Replicas, 0) > counted { //nolint:gosec // pods
-			w.missing, w.missingOf = ptrOr(w.target.rs.Spec.Replicas, 0)-counted, w.target.uid
+		if counted := int32(len(live(w.newPods()))); plain.Or(w.target.rs.Spec.Replicas, 0) > counted { //nolint:gosec // pods
+			w.missing, w.missingOf = plain.Or(w.target.rs.Spec.Replicas, 0)-counted, w.target.uid
 		}
 	}
 	e.argoPhase(o, w)
@@ -66,9 +68,9 @@ func argoInt(o map[string]any, path ...string) *int32 {
 	}
 	switch n := v.(type) {
 	case int64:
-		return ptr(int32(n)) //nolint:gosec // pods
+		return plain.Ptr(int32(n)) //nolint:gosec // pods
 	case float64:
-		return ptr(int32(n))
+		return plain.Ptr(int32(n))
 	}
 	return nil
 }
@@ -79,14 +81,14 @@ func (e *evaluator) argoPhase(o map[string]any, w *workload) {
 	aborted, _, _ := unstructured.NestedBool(o, "status", "abort")
 	pauses, _, _ := unstructured.NestedSlice(o, "status", "pauseConditions")
 	user, _, _ := unstructured.NestedBool(o, "spec", "paused")
-	seen := evidence("Rollout "+w.meta.Name, "status.phase", phase+" "+message, noTime)
+	seen := plain.Evidence("Rollout "+w.meta.Name, "status.phase", phase+" "+message, plain.NoTime)
 	step := argoStep(o)
 	if step != "" {
 		w.rep.Action = step
 	}
 	switch {
 	case aborted:
-		f := e.finding(ArgoAborted, report.Fatal, finding.Critical, "the rollout was aborted and runs the stable version on purpose: %s", oneLine(message))
+		f := e.finding(codes.ArgoAborted, report.Fatal, finding.Critical, "the rollout was aborted and runs the stable version on purpose: %s", plain.OneLine(message))
 		f.Confidence, f.Heals, f.Evidence = "high", "no", []finding.Evidence{seen}
 		f.Next = []finding.Next{
 			e.next(w, finding.Change, "try the same version again", "argo", "rollouts", "retry", "rollout", w.meta.Name),
@@ -96,11 +98,11 @@ func (e *evaluator) argoPhase(o map[string]any, w *workload) {
 	case len(pauses) > 0 || user:
 		e.argoPaused(w, pauses, user, seen)
 	case phase == "Degraded":
-		code := ArgoDegraded
-		if containsAny(message, "InvalidSpec", "invalid") {
-			code = ArgoInvalidSpec
+		code := codes.ArgoDegraded
+		if plain.ContainsAny(message, "InvalidSpec", "invalid") {
+			code = codes.ArgoInvalidSpec
 		}
-		f := e.finding(code, report.Fatal, finding.Critical, "Argo Rollouts calls it Degraded: %s", oneLine(message))
+		f := e.finding(code, report.Fatal, finding.Critical, "Argo Rollouts calls it Degraded: %s", plain.OneLine(message))
 		f.Confidence, f.Heals, f.Evidence = "high", "no", []finding.Evidence{seen}
 		f.Next = []finding.Next{e.next(w, finding.Read, "its own view of the rollout", "argo", "rollouts", "get", "rollout", w.meta.Name)}
 		w.add(f)
@@ -114,15 +116,15 @@ func (e *evaluator) argoPhase(o map[string]any, w *workload) {
 }
 
 func (e *evaluator) argoController(w *workload) {
-	f := e.finding(ControllerNotObserving, report.Transient, finding.Critical, "the Argo Rollouts controller has not acted on the newest change")
+	f := e.finding(codes.ControllerNotObserving, report.Transient, finding.Critical, "the Argo Rollouts controller has not acted on the newest change")
 	f.Confidence, f.Heals = "medium", "maybe"
-	f.Evidence = []finding.Evidence{evidence("Rollout "+w.meta.Name, "status.observedGeneration", fmt.Sprintf("%d of %d", w.observed, w.meta.Generation), noTime)}
+	f.Evidence = []finding.Evidence{plain.Evidence("Rollout "+w.meta.Name, "status.observedGeneration", fmt.Sprintf("%d of %d", w.observed, w.meta.Generation), plain.NoTime)}
 	f.Next = []finding.Next{e.cluster(finding.Read, "is its controller running", "get", "pods", "-A", "-l", "app.kubernetes.io/name=argo-rollouts")}
 	w.add(f)
 }
 
 func (e *evaluator) argoPaused(w *workload, pauses []any, user bool, seen finding.Evidence) {
-	reason, since := "paused by a user", noTime
+	reason, since := "paused by a user", plain.NoTime
 	for _, p := range pauses {
 		if m, ok := p.(map[string]any); ok {
 			if r, ok := m["reason"].(string); ok {
@@ -133,8 +135,8 @@ func (e *evaluator) argoPaused(w *workload, pauses []any, user bool, seen findin
 			}
 		}
 	}
-	f := e.finding(ArgoPaused, report.HeldClass, finding.Warning, "the rollout is paused (%s): it goes on when somebody promotes it", reason)
-	f.Confidence, f.Heals, f.FirstSeen = "high", "no", timePtr(since)
+	f := e.finding(codes.ArgoPaused, report.HeldClass, finding.Warning, "the rollout is paused (%s): it goes on when somebody promotes it", reason)
+	f.Confidence, f.Heals, f.FirstSeen = "high", "no", plain.TimePtr(since)
 	f.Evidence = []finding.Evidence{seen}
 	f.Next = []finding.Next{e.next(w, finding.Change, "go on", "argo", "rollouts", "promote", w.meta.Name), e.next(w, finding.Change, "or back to the stable version", "argo", "rollouts", "abort", w.meta.Name)}
 	w.add(f)

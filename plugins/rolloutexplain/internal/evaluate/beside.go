@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -17,11 +18,11 @@ func (e *evaluator) classByOthers(w *workload, p *pod, c *cause) {
 	switch {
 	case oldHolds(w, p, c.Code):
 		e.heldByOld(w, c)
-	case c.Code == HostPortTaken:
+	case c.Code == codes.HostPortTaken:
 		if holder := e.portHolder(p); holder != "" {
 			c.Message += "; " + holder
 		}
-	case c.Code == PodAffinityUnmet && wantsCompany(p) != "":
+	case c.Code == codes.PodAffinityUnmet && wantsCompany(p) != "":
 		c.Class, c.Heals = report.Likely, "no"
 		c.Message += "; it must be placed beside pods with " + wantsCompany(p)
 	}
@@ -30,7 +31,7 @@ func (e *evaluator) classByOthers(w *workload, p *pod, c *cause) {
 // oldHolds says whether it is old pods of the workload itself that keep a pod off.
 func oldHolds(w *workload, p *pod, code string) bool {
 	return slices.ContainsFunc(live(w.oldPods()), func(old *pod) bool {
-		if code == HostPortTaken {
+		if code == codes.HostPortTaken {
 			return slices.ContainsFunc(hostPorts(p.Pod), func(port int32) bool { return slices.Contains(hostPorts(old.Pod), port) })
 		}
 		return repels(p.Pod, old.Pod) || repels(old.Pod, p.Pod)

@@ -10,6 +10,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/diff"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/wait"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -79,8 +83,8 @@ func TestOnlyNodesThatAreWantedAreBlamed(t *testing.T) {
 		return b
 	}
 	got := Evaluate(ill(1).in, now, Options{}).Items[0]
-	if r := rootOf(&got); r == nil || r.Code != TaintNotTolerated || r.Class != report.Transient || !strings.Contains(got.Summary, "w2 (taint node.kubernetes.io/unreachable:NoSchedule)") {
-		t.Errorf("the wanted node is ill: %s", codes(report.List{Items: []report.Rollout{got}}))
+	if r := wait.RootOf(&got); r == nil || r.Code != codes.TaintNotTolerated || r.Class != report.Transient || !strings.Contains(got.Summary, "w2 (taint node.kubernetes.io/unreachable:NoSchedule)") {
+		t.Errorf("the wanted node is ill: %s", codesOf(report.List{Items: []report.Rollout{got}}))
 	}
 	got = Evaluate(ill(0).in, now, Options{}).Items[0]
 	if strings.Contains(got.Summary, "w1 (taint") {
@@ -98,7 +102,7 @@ func TestARemovedLogIsNotQuoted(t *testing.T) {
 		b := with(func(b *builder) { b.status(crashed(1, 4, "Error")) })()
 		b.in.Logs = []PodLog{{UID: string(b.x().UID), Container: "api", Lines: []string{line}}}
 		got := Evaluate(b.in, now, Options{LogLines: 5}).Items[0]
-		if has := rootOf(&got).Log != nil; has != want {
+		if has := wait.RootOf(&got).Log != nil; has != want {
 			t.Errorf("%s: quoted is %v", line, has)
 		}
 	}
@@ -112,7 +116,7 @@ func TestAChangeIsSaidInWords(t *testing.T) {
 		"added api volumeMounts[data] (mountPath /data)":             {Path: "containers[api].volumeMounts[data]", Kind: "added", To: "(mountPath /data)"},
 		"added volumes[data] (persistentVolumeClaim.claimName data)": {Path: "volumes[data]", Kind: "added", To: "(persistentVolumeClaim.claimName data)"},
 	} {
-		if got := sayChange(c); got != want {
+		if got := diff.Say(c); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
@@ -134,7 +138,7 @@ func TestAContainerThatRunsAgainHasRecovered(t *testing.T) {
 		s.RestartCount, s.LastTerminationState.Terminated = 2, &corev1.ContainerStateTerminated{ExitCode: 1, Reason: "Error", StartedAt: ago(tt.up + tt.ran + time.Second), FinishedAt: ago(tt.up + time.Second)}
 		b.status(s)
 		if got := Evaluate(b.in, now, Options{}).Items[0]; got.Verdict != tt.want {
-			t.Errorf("ran %s, up for %s: %s, want %s", tt.ran, tt.up, codes(report.List{Items: []report.Rollout{got}}), tt.want)
+			t.Errorf("ran %s, up for %s: %s, want %s", tt.ran, tt.up, codesOf(report.List{Items: []report.Rollout{got}}), tt.want)
 		}
 	}
 }
@@ -147,8 +151,8 @@ func TestUndoIsNotAdvisedForOldPods(t *testing.T) {
 	b.in.Pods[0].Spec.Containers[0].ReadinessProbe = probe(1, 3)
 	b.event(string(b.in.Pods[0].UID), "Unhealthy", "Readiness probe failed: cat: can't open '/tmp/ready': No such file or directory", 9)
 	got := Evaluate(b.in, now, Options{}).Items[0]
-	if r := rootOf(&got); r == nil || r.Code != ReadinessFailing || !strings.Contains(got.Summary, "old pod db-0") || strings.Contains(got.Summary, "not in the image") {
-		t.Fatalf("%s", codes(report.List{Items: []report.Rollout{got}}))
+	if r := wait.RootOf(&got); r == nil || r.Code != codes.ReadinessFailing || !strings.Contains(got.Summary, "old pod db-0") || strings.Contains(got.Summary, "not in the image") {
+		t.Fatalf("%s", codesOf(report.List{Items: []report.Rollout{got}}))
 	}
 	if got.Undo == nil || got.Undo.Advised || !strings.Contains(got.Undo.Why, "old revision") {
 		t.Errorf("undo: %+v", got.Undo)
@@ -166,14 +170,14 @@ func TestPodsThatKeepBeingEvictedAreNotComplete(t *testing.T) {
 		return Evaluate(b.in, now, Options{}).Items[0]
 	}
 	const own = `Usage of EmptyDir volume "s" exceeds the limit "2Mi". `
-	if got := evicted(own, 2); got.Verdict != report.Degraded || rootOf(&got) == nil || rootOf(&got).Code != Evicted {
-		t.Errorf("twice: %s", codes(report.List{Items: []report.Rollout{got}}))
+	if got := evicted(own, 2); got.Verdict != report.Degraded || wait.RootOf(&got) == nil || wait.RootOf(&got).Code != codes.Evicted {
+		t.Errorf("twice: %s", codesOf(report.List{Items: []report.Rollout{got}}))
 	}
 	if got := evicted(own, 1); got.Verdict != report.Complete {
-		t.Errorf("once: %s", codes(report.List{Items: []report.Rollout{got}}))
+		t.Errorf("once: %s", codesOf(report.List{Items: []report.Rollout{got}}))
 	}
 	if got := evicted("The node was low on resource: memory.", 2); got.Verdict != report.Complete {
-		t.Errorf("by the node's pressure: %s", codes(report.List{Items: []report.Rollout{got}}))
+		t.Errorf("by the node's pressure: %s", codesOf(report.List{Items: []report.Rollout{got}}))
 	}
 }
 
@@ -184,35 +188,35 @@ func TestTriedByHand(t *testing.T) {
 		class                 report.Class
 		make                  func() *builder
 	}{
-		{"a hostPath that is not on the node", VolumeMountFailed, "hostPath /data on node w1", "may heal", report.Likely, with(func(b *builder) {
+		{"a hostPath that is not on the node", codes.VolumeMountFailed, "hostPath /data on node w1", "may heal", report.Likely, with(func(b *builder) {
 			b.podEvent("FailedMount", `MountVolume.SetUp failed for volume "v" : hostPath type check failed: /data is not a directory`, 5)
 		})},
-		{"a runtime handler that the node lacks", SandboxFailed, `no runtime handler "gvisor"`, "", report.Likely, with(func(b *builder) {
-			b.x().Spec.RuntimeClassName = ptr("sandboxed")
+		{"a runtime handler that the node lacks", codes.SandboxFailed, `no runtime handler "gvisor"`, "", report.Likely, with(func(b *builder) {
+			b.x().Spec.RuntimeClassName = plain.Ptr("sandboxed")
 			b.podEvent("FailedCreatePodSandBox", `Failed to create pod sandbox: rpc error: code = Unknown desc = unable to get OCI runtime for sandbox "b9": no runtime for "gvisor" is configured`, 5)
 		})},
-		{"a sysctl that the kubelet forbids", PodRejected, "SysctlForbidden", "nothing that changed", report.Likely, with(func(b *builder) {
+		{"a sysctl that the kubelet forbids", codes.PodRejected, "SysctlForbidden", "nothing that changed", report.Likely, with(func(b *builder) {
 			stopped(b, corev1.PodFailed, "SysctlForbidden", `Pod was rejected: forbidden sysctl: "kernel.msgmax" not allowlisted`)
 		})},
-		{"a seccomp profile that is not there", ContainerStartError, "cannot load seccomp profile", "failed to create containerd container", report.Likely, with(func(b *builder) {
+		{"a seccomp profile that is not there", codes.ContainerStartError, "cannot load seccomp profile", "failed to create containerd container", report.Likely, with(func(b *builder) {
 			b.status(waiting("CreateContainerError", `failed to create containerd container: cannot load seccomp profile "/x.json": open /x.json: no such file or directory`))
 			b.s().RestartCount = 3
 		})},
-		{"a nodeName that no node has", NodeNotReady, "node w9, which does not exist; the template sets nodeName", "", report.Likely, with(func(b *builder) {
+		{"a nodeName that no node has", codes.NodeNotReady, "node w9, which does not exist; the template sets nodeName", "", report.Likely, with(func(b *builder) {
 			b.d.Spec.Template.Spec.NodeName, b.rs.Spec.Template.Spec.NodeName, b.x().Spec.NodeName = "w9", "w9", "w9"
 			b.x().CreationTimestamp, b.x().Status.ContainerStatuses = ago(5*time.Second), nil
 			b.fetch(Need{Kind: NeedNode, Name: "w9"})
 		})},
-		{"a postStart hook that does not end", PostStartHookPending, "postStart hook", "", report.Transient, with(func(b *builder) {
+		{"a postStart hook that does not end", codes.PostStartHookPending, "postStart hook", "", report.Transient, with(func(b *builder) {
 			b.c().Lifecycle = &corev1.Lifecycle{PostStart: &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: []string{"sleep", "3600"}}}}
 			b.podEvent("Started", "Container started", 1)
 			b.in.Events[0].LastTimestamp = ago(40 * time.Second)
 		})},
 	} {
 		got := Evaluate(tt.make().in, now, Options{}).Items[0]
-		r := rootOf(&got)
+		r := wait.RootOf(&got)
 		if r == nil || r.Code != tt.root || r.Class != tt.class || !strings.Contains(got.Summary, tt.says) {
-			t.Errorf("%s: %s", tt.name, codes(report.List{Items: []report.Rollout{got}}))
+			t.Errorf("%s: %s", tt.name, codesOf(report.List{Items: []report.Rollout{got}}))
 			continue
 		}
 		why := got.Summary
@@ -288,7 +292,7 @@ func TestSpreadingOverALabelThatNoNodeHasDoesNotHeal(t *testing.T) {
 	spread := func(key string) *report.Finding {
 		b := unscheduledFor("0/2 nodes are available: 2 node(s) didn't match pod topology spread constraints (missing required label).")()
 		b.x().Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: key, WhenUnsatisfiable: corev1.DoNotSchedule}}
-		return findingOf(Evaluate(b.in, now, Options{}), TopologySpread)
+		return findingOf(Evaluate(b.in, now, Options{}), codes.TopologySpread)
 	}
 	if f := spread("rack"); f.Heals != "no" || f.Class != report.Likely || !strings.Contains(f.Message, "label rack, which no node has") {
 		t.Errorf("%+v", f)

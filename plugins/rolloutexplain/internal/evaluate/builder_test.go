@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 )
 
 // now is when all fixtures are judged.
@@ -44,7 +45,7 @@ func meta(name, uid string, created time.Duration) metav1.ObjectMeta {
 }
 
 func owned(m metav1.ObjectMeta, kind, name, uid string) metav1.ObjectMeta {
-	m.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: kind, Name: name, UID: types.UID(uid), Controller: ptr(true)}}
+	m.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: kind, Name: name, UID: types.UID(uid), Controller: plain.Ptr(true)}}
 	return m
 }
 
@@ -62,7 +63,7 @@ func deploymentCase() *builder {
 	b.in.Deployments = []appsv1.Deployment{{
 		ObjectMeta: meta("api", "d", 48*time.Hour),
 		Spec: appsv1.DeploymentSpec{
-			Replicas: ptr(int32(2)), Template: template("api:2"), ProgressDeadlineSeconds: ptr(int32(600)),
+			Replicas: plain.Ptr(int32(2)), Template: template("api:2"), ProgressDeadlineSeconds: plain.Ptr(int32(600)),
 			Strategy: appsv1.DeploymentStrategy{Type: appsv1.RollingUpdateDeploymentStrategyType, RollingUpdate: &appsv1.RollingUpdateDeployment{MaxSurge: &surge, MaxUnavailable: &unavailable}},
 		},
 		Status: appsv1.DeploymentStatus{
@@ -86,7 +87,7 @@ func deploymentCase() *builder {
 func (b *builder) set(name, uid, number string, created time.Duration, image string, replicas, available int32) appsv1.ReplicaSet {
 	rs := appsv1.ReplicaSet{
 		ObjectMeta: owned(meta(name, uid, created), "Deployment", "api", "d"),
-		Spec:       appsv1.ReplicaSetSpec{Replicas: ptr(replicas), Template: template(image)},
+		Spec:       appsv1.ReplicaSetSpec{Replicas: plain.Ptr(replicas), Template: template(image)},
 		Status:     appsv1.ReplicaSetStatus{Replicas: replicas, ReadyReplicas: available, AvailableReplicas: available},
 	}
 	rs.Annotations = map[string]string{revisionAnnotation: number}
@@ -129,9 +130,12 @@ func (b *builder) node(name string) *corev1.Node {
 func (b *builder) fetch(needs ...Need) { b.in.Fetched = append(b.in.Fetched, needs...) }
 
 // x is the new pod, s its container's status, c its container.
-func (b *builder) x() *corev1.Pod             { return &b.in.Pods[b.pod] }
+func (b *builder) x() *corev1.Pod { return &b.in.Pods[b.pod] }
+
 func (b *builder) s() *corev1.ContainerStatus { return &b.x().Status.ContainerStatuses[0] }
-func (b *builder) c() *corev1.Container       { return &b.x().Spec.Containers[0] }
+
+func (b *builder) c() *corev1.Container { return &b.x().Spec.Containers[0] }
+
 func (b *builder) status(s corev1.ContainerStatus) *builder {
 	s.Name = "api"
 	b.x().Status.ContainerStatuses[0] = s
@@ -177,7 +181,7 @@ func (b *builder) missing(message string) *builder {
 func (b *builder) ending(due time.Duration) *corev1.Pod {
 	p := &b.in.Pods[0]
 	at := metav1.NewTime(now.Add(due))
-	p.DeletionTimestamp, p.DeletionGracePeriodSeconds = &at, ptr(int64(30))
+	p.DeletionTimestamp, p.DeletionGracePeriodSeconds = &at, plain.Ptr(int64(30))
 	return p
 }
 
@@ -185,7 +189,7 @@ func (b *builder) ending(due time.Duration) *corev1.Pod {
 func (b *builder) recreate() *builder {
 	b.d.Spec.Strategy = appsv1.DeploymentStrategy{Type: appsv1.RecreateDeploymentStrategyType}
 	b.in.ReplicaSets = b.in.ReplicaSets[:1]
-	b.in.ReplicaSets[0].Spec.Replicas = ptr(int32(0))
+	b.in.ReplicaSets[0].Spec.Replicas = plain.Ptr(int32(0))
 	b.in.Pods = b.in.Pods[:1]
 	b.ending(20 * time.Second)
 	return b
@@ -195,8 +199,8 @@ func (b *builder) recreate() *builder {
 func (b *builder) done() *builder {
 	b.d.Status.Replicas, b.d.Status.UpdatedReplicas, b.d.Status.ReadyReplicas, b.d.Status.AvailableReplicas = 2, 2, 2, 2
 	b.d.Status.Conditions[0].Reason = "NewReplicaSetAvailable"
-	b.in.ReplicaSets[0].Spec.Replicas, b.in.ReplicaSets[0].Status = ptr(int32(0)), appsv1.ReplicaSetStatus{}
-	b.in.ReplicaSets[1].Spec.Replicas, b.in.ReplicaSets[1].Status = ptr(int32(2)), appsv1.ReplicaSetStatus{Replicas: 2, ReadyReplicas: 2, AvailableReplicas: 2}
+	b.in.ReplicaSets[0].Spec.Replicas, b.in.ReplicaSets[0].Status = plain.Ptr(int32(0)), appsv1.ReplicaSetStatus{}
+	b.in.ReplicaSets[1].Spec.Replicas, b.in.ReplicaSets[1].Status = plain.Ptr(int32(2)), appsv1.ReplicaSetStatus{Replicas: 2, ReadyReplicas: 2, AvailableReplicas: 2}
 	b.in.Pods = nil
 	b.addPod("api-2-x", "rs2", "api:2", "w1", time.Hour, running(time.Hour))
 	b.addPod("api-2-y", "rs2", "api:2", "w2", time.Hour, running(time.Hour))
@@ -205,7 +209,7 @@ func (b *builder) done() *builder {
 }
 
 func running(since time.Duration) corev1.ContainerStatus {
-	return corev1.ContainerStatus{Ready: true, Started: ptr(true), State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: ago(since)}}}
+	return corev1.ContainerStatus{Ready: true, Started: plain.Ptr(true), State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: ago(since)}}}
 }
 
 func notReady(since time.Duration) corev1.ContainerStatus {
@@ -229,7 +233,7 @@ func jobCase(change func(*batchv1.Job)) *builder {
 	b := deploymentCase()
 	in := b.in
 	in.Deployments, in.ReplicaSets = nil, nil
-	j := batchv1.Job{ObjectMeta: meta("once", "job", time.Minute), Spec: batchv1.JobSpec{Parallelism: ptr(int32(1)), Completions: ptr(int32(1)), BackoffLimit: ptr(int32(6))}}
+	j := batchv1.Job{ObjectMeta: meta("once", "job", time.Minute), Spec: batchv1.JobSpec{Parallelism: plain.Ptr(int32(1)), Completions: plain.Ptr(int32(1)), BackoffLimit: plain.Ptr(int32(6))}}
 	change(&j)
 	in.Jobs = []batchv1.Job{j}
 	in.Pods = nil
@@ -246,7 +250,7 @@ func statefulCase(change func(*appsv1.StatefulSet)) *builder {
 	in.Deployments, in.ReplicaSets, in.Pods = nil, nil, nil
 	s := appsv1.StatefulSet{
 		ObjectMeta: meta("db", "sts", time.Hour),
-		Spec:       appsv1.StatefulSetSpec{Replicas: ptr(int32(2)), Template: template("db:2"), PodManagementPolicy: appsv1.OrderedReadyPodManagement, UpdateStrategy: appsv1.StatefulSetUpdateStrategy{Type: appsv1.RollingUpdateStatefulSetStrategyType}},
+		Spec:       appsv1.StatefulSetSpec{Replicas: plain.Ptr(int32(2)), Template: template("db:2"), PodManagementPolicy: appsv1.OrderedReadyPodManagement, UpdateStrategy: appsv1.StatefulSetUpdateStrategy{Type: appsv1.RollingUpdateStatefulSetStrategyType}},
 		Status:     appsv1.StatefulSetStatus{ObservedGeneration: 2, Replicas: 2, ReadyReplicas: 1, AvailableReplicas: 1, CurrentRevision: "db-r1", UpdateRevision: "db-r2", UpdatedReplicas: 1},
 	}
 	s.Generation = 2

@@ -9,14 +9,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
-)
-
-// The states of a clock.
-const (
-	clockRunning = "running"
-	clockExpired = "expired"
-	clockOff     = "off"
 )
 
 var timedOutSet = regexp.MustCompile(`ReplicaSet "([^"]+)" has timed out progressing`)
@@ -25,8 +20,8 @@ var timedOutSet = regexp.MustCompile(`ReplicaSet "([^"]+)" has timed out progres
 // ready or available pod and any old pod that goes restarts it.
 // https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/controller/deployment/progress.go
 func (e *evaluator) deploymentClocks(d *appsv1.Deployment, w *workload, progress *appsv1.DeploymentCondition) {
-	deadline := ptrOr(d.Spec.ProgressDeadlineSeconds, 600)
-	c := report.Clock{Name: "progress deadline", State: clockOff}
+	deadline := plain.Or(d.Spec.ProgressDeadlineSeconds, 600)
+	c := report.Clock{Name: "progress deadline", State: report.ClockOff}
 	switch {
 	case w.settled || w.completed:
 		return
@@ -46,9 +41,9 @@ func (e *evaluator) deploymentClocks(d *appsv1.Deployment, w *workload, progress
 		return
 	default:
 		ends := progress.LastUpdateTime.Add(time.Duration(deadline) * time.Second)
-		c.Ends, c.State = timePtr(ends), clockRunning
+		c.Ends, c.State = plain.TimePtr(ends), report.ClockRunning
 		c.Message = fmt.Sprintf("%ds from the last progress (%s ago): ends in %s; any new, ready or available pod restarts it",
-			deadline, age(e.now.Sub(progress.LastUpdateTime.Time)), age(ends.Sub(e.now)))
+			deadline, plain.Age(e.now.Sub(progress.LastUpdateTime.Time)), plain.Age(ends.Sub(e.now)))
 	}
 	w.rep.Clocks = append(w.rep.Clocks, c)
 }
@@ -57,18 +52,18 @@ func (e *evaluator) deploymentClocks(d *appsv1.Deployment, w *workload, progress
 // the condition still speaks of the other one for a while.
 func (e *evaluator) deadlineExceeded(w *workload, deadline int32, progress *appsv1.DeploymentCondition) report.Clock {
 	ended := progress.LastUpdateTime.Time
-	c := report.Clock{Name: "progress deadline", Ends: timePtr(ended), State: clockExpired}
+	c := report.Clock{Name: "progress deadline", Ends: plain.TimePtr(ended), State: report.ClockExpired}
 	if m := timedOutSet.FindStringSubmatch(progress.Message); m != nil && m[1] != w.target.name {
-		c.Message, c.State = fmt.Sprintf("its expiry belongs to ReplicaSet %s, not to the wanted %s: ignored", m[1], w.target.name), clockOff
-		f := e.note(StaleDeadline, "ProgressDeadlineExceeded is left over from ReplicaSet %s and says nothing about %s", m[1], w.target.name)
-		f.Evidence = []finding.Evidence{evidence("Deployment "+w.meta.Name, "status.conditions[Progressing]", progress.Message, ended)}
+		c.Message, c.State = fmt.Sprintf("its expiry belongs to ReplicaSet %s, not to the wanted %s: ignored", m[1], w.target.name), report.ClockOff
+		f := e.note(codes.StaleDeadline, "ProgressDeadlineExceeded is left over from ReplicaSet %s and says nothing about %s", m[1], w.target.name)
+		f.Evidence = []finding.Evidence{plain.Evidence("Deployment "+w.meta.Name, "status.conditions[Progressing]", progress.Message, ended)}
 		w.add(f)
 		return c
 	}
-	c.Message = fmt.Sprintf("%ds without progress: expired %s ago; not final, the controller goes on trying", deadline, age(e.now.Sub(ended)))
-	f := e.finding(DeadlineExceeded, report.Fatal, finding.Critical, "no progress for %ds: ReplicaSet %s has timed out", deadline, w.target.name)
-	f.Role, f.Confidence, f.Heals, f.FirstSeen = report.Consequence, "high", "maybe", timePtr(ended)
-	f.Evidence = []finding.Evidence{evidence("Deployment "+w.meta.Name, "status.conditions[Progressing]", progress.Message, ended)}
+	c.Message = fmt.Sprintf("%ds without progress: expired %s ago; not final, the controller goes on trying", deadline, plain.Age(e.now.Sub(ended)))
+	f := e.finding(codes.DeadlineExceeded, report.Fatal, finding.Critical, "no progress for %ds: ReplicaSet %s has timed out", deadline, w.target.name)
+	f.Role, f.Confidence, f.Heals, f.FirstSeen = report.Consequence, "high", "maybe", plain.TimePtr(ended)
+	f.Evidence = []finding.Evidence{plain.Evidence("Deployment "+w.meta.Name, "status.conditions[Progressing]", progress.Message, ended)}
 	w.add(f)
 	return c
 }
@@ -88,14 +83,14 @@ func (e *evaluator) podClocks(w *workload) {
 	}
 	if !ready.IsZero() {
 		w.rep.Clocks = append(w.rep.Clocks, report.Clock{
-			Name: "minReadySeconds", Ends: timePtr(ready), State: clockRunning,
-			Message: fmt.Sprintf("%ds of readiness count as available: the last ready pod gets there in %s; not being ready restarts it", w.minReady, age(ready.Sub(e.now))),
+			Name: "minReadySeconds", Ends: plain.TimePtr(ready), State: report.ClockRunning,
+			Message: fmt.Sprintf("%ds of readiness count as available: the last ready pod gets there in %s; not being ready restarts it", w.minReady, plain.Age(ready.Sub(e.now))),
 		})
 	}
 	if ending.After(e.now) {
 		w.rep.Clocks = append(w.rep.Clocks, report.Clock{
-			Name: "termination grace", Ends: timePtr(ending), State: clockRunning,
-			Message: fmt.Sprintf("the last ending pod has %s left", age(ending.Sub(e.now))),
+			Name: "termination grace", Ends: plain.TimePtr(ending), State: report.ClockRunning,
+			Message: fmt.Sprintf("the last ending pod has %s left", plain.Age(ending.Sub(e.now))),
 		})
 	}
 }

@@ -10,6 +10,8 @@ import (
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -28,19 +30,19 @@ func (e *evaluator) configError(w *workload, p *pod, spec *corev1.Container, wai
 	switch {
 	case c != nil:
 		c.Message = fmt.Sprintf("%s cannot start: %s", p.called(spec.Name), c.Message)
-	case containsAny(wait.Message, "failed to sync configmap cache", "failed to sync secret cache", "not registered"):
+	case plain.ContainsAny(wait.Message, "failed to sync configmap cache", "failed to sync secret cache", "not registered"):
 		// The kubelet's own cache is late: https://github.com/kubernetes/kubernetes/issues/74412
-		c = e.cause(p, stageConfig, ContainerConfigError, report.Transient, "%s waits for the kubelet's cache: %s", p.called(spec.Name), oneLine(wait.Message)).healing()
-	case containsAny(wait.Message, "runAsNonRoot", "run as root", "breaks non-root policy"):
-		c = e.cause(p, stageConfig, RunsAsRoot, report.Fatal, "%s must not run as root (runAsNonRoot): %s", p.called(spec.Name), oneLine(wait.Message)).
+		c = e.cause(p, stageConfig, codes.ContainerConfigError, report.Transient, "%s waits for the kubelet's cache: %s", p.called(spec.Name), plain.OneLine(wait.Message)).healing()
+	case plain.ContainsAny(wait.Message, "runAsNonRoot", "run as root", "breaks non-root policy"):
+		c = e.cause(p, stageConfig, codes.RunsAsRoot, report.Fatal, "%s must not run as root (runAsNonRoot): %s", p.called(spec.Name), plain.OneLine(wait.Message)).
 			then(e.next(w, finding.Read, "the securityContext; then set runAsUser, or take an image with a numeric user", "get", w.slash(), "-o", "jsonpath={.spec.template.spec}"))
 	default:
-		c = e.cause(p, stageConfig, ContainerConfigError, report.Likely, "%s cannot be configured: %s", p.called(spec.Name), oneLine(wait.Message)).
+		c = e.cause(p, stageConfig, codes.ContainerConfigError, report.Likely, "%s cannot be configured: %s", p.called(spec.Name), plain.OneLine(wait.Message)).
 			then(e.next(w, finding.Read, "the error in the kubelet's words", "describe", "pod", p.Name))
 	}
 	c.container(spec.Name).since(p.CreationTimestamp.Time)
 	c.stage = stageConfig
-	c.by(evidence("Pod "+p.Name, p.statusPath(spec.Name)+".state.waiting", wait.Reason+": "+wait.Message, noTime))
+	c.by(plain.Evidence("Pod "+p.Name, p.statusPath(spec.Name)+".state.waiting", wait.Reason+": "+wait.Message, plain.NoTime))
 	if ev := eventfact.Newest(e.podEvents(p), "Failed"); ev != nil {
 		c.Attempts = max(c.Attempts, ev.Count)
 	}
@@ -51,12 +53,12 @@ func (e *evaluator) configError(w *workload, p *pod, spec *corev1.Container, wai
 func (e *evaluator) missingObject(w *workload, p *pod, text string) *cause {
 	if m := keyAbsent.FindStringSubmatch(text); m != nil {
 		name := m[3][strings.LastIndex(m[3], "/")+1:]
-		return e.cause(p, stageConfig, KeyMissing, report.Likely, "%s %q has no key %q", m[2], name, m[1]).withKey(m[2] + name + m[1]).
+		return e.cause(p, stageConfig, codes.KeyMissing, report.Likely, "%s %q has no key %q", m[2], name, m[1]).withKey(m[2] + name + m[1]).
 			then(e.next(w, finding.Read, "the keys that it has", "describe", strings.ToLower(m[2]), name))
 	}
 	if m := keyRefAbsent.FindStringSubmatch(text); m != nil {
 		kind := map[string]string{"config": "ConfigMap", "secret": "Secret"}[m[1]]
-		c := e.cause(p, stageConfig, KeyMissing, report.Likely, "a %s that is mounted has no key %q", kind, m[2]).withKey(kind + m[2])
+		c := e.cause(p, stageConfig, codes.KeyMissing, report.Likely, "a %s that is mounted has no key %q", kind, m[2]).withKey(kind + m[2])
 		if name := volumeSourceOf(p, kind, m[2]); name != "" {
 			c.Message = fmt.Sprintf("%s %q has no key %q, which a volume mounts", kind, name, m[2])
 			c.then(e.next(w, finding.Read, "the keys that it has", "describe", strings.ToLower(kind), name))
@@ -67,9 +69,9 @@ func (e *evaluator) missingObject(w *workload, p *pod, text string) *cause {
 	if m == nil {
 		return nil
 	}
-	kind, code := "ConfigMap", ConfigMapMissing
+	kind, code := "ConfigMap", codes.ConfigMapMissing
 	if m[1] == "secret" {
-		kind, code = "Secret", SecretMissing
+		kind, code = "Secret", codes.SecretMissing
 	}
 	c := e.cause(p, stageConfig, code, report.Likely, "%s %q does not exist", kind, m[2]).withKey(m[2])
 	c.Heals = "no"
@@ -104,7 +106,7 @@ func volumeSourceOf(p *pod, kind, key string) string {
 
 // likeNamed adds a near miss: an object whose name is a small slip away.
 func (e *evaluator) likeNamed(namespace, kind, name string, c *cause) {
-	if e.opts.Wide || !e.need(Need{Kind: NeedNames, Namespace: namespace, Name: strings.ToLower(kind) + "s"}) {
+	if e.opts.Wide || !e.asks.Have(Need{Kind: NeedNames, Namespace: namespace, Name: strings.ToLower(kind) + "s"}) {
 		return
 	}
 	best, least := "", 3
@@ -167,17 +169,17 @@ func (e *evaluator) volumeCause(w *workload, p *pod, events []eventfact.Event) *
 		return c.byEvent(ev)
 	}
 	if m := driverAbsent.FindStringSubmatch(ev.Message); m != nil {
-		return e.cause(p, stageVolume, VolumeMountFailed, report.Transient, "CSI driver %s does not run on node %s", m[1], p.Spec.NodeName).withKey(m[1]).byEvent(ev).
+		return e.cause(p, stageVolume, codes.VolumeMountFailed, report.Transient, "CSI driver %s does not run on node %s", m[1], p.Spec.NodeName).withKey(m[1]).byEvent(ev).
 			then(e.cluster(finding.Read, "the drivers of that node", "get", "csinode", p.Spec.NodeName, "-o", "yaml"))
 	}
-	if containsAny(ev.Message, "failed to sync configmap cache", "failed to sync secret cache", "not registered") {
-		return e.cause(p, stageVolume, VolumeMountFailed, report.Transient, "a volume waits for the kubelet's cache: %s", oneLine(ev.Message)).healing().byEvent(ev)
+	if plain.ContainsAny(ev.Message, "failed to sync configmap cache", "failed to sync secret cache", "not registered") {
+		return e.cause(p, stageVolume, codes.VolumeMountFailed, report.Transient, "a volume waits for the kubelet's cache: %s", plain.OneLine(ev.Message)).healing().byEvent(ev)
 	}
 	describe := e.next(w, finding.Read, "the mount in the kubelet's words", "describe", "pod", p.Name)
 	if m := hostPathType.FindStringSubmatch(ev.Message); m != nil {
-		return e.cause(p, stageVolume, VolumeMountFailed, report.Likely, "a volume cannot be mounted: hostPath %s on node %s is not there, or not a %s", m[1], p.Spec.NodeName, m[2]).withKey(m[1]).byEvent(ev).then(describe)
+		return e.cause(p, stageVolume, codes.VolumeMountFailed, report.Likely, "a volume cannot be mounted: hostPath %s on node %s is not there, or not a %s", m[1], p.Spec.NodeName, m[2]).withKey(m[1]).byEvent(ev).then(describe)
 	}
-	c := e.cause(p, stageVolume, VolumeMountFailed, report.Transient, "a volume cannot be mounted: %s", innermost(ev.Message)).withKey(firstWords(ev.Message, 6)).byEvent(ev).then(describe)
+	c := e.cause(p, stageVolume, codes.VolumeMountFailed, report.Transient, "a volume cannot be mounted: %s", plain.Innermost(ev.Message)).withKey(plain.FirstWords(ev.Message, 6)).byEvent(ev).then(describe)
 	if slices.ContainsFunc(p.Spec.Volumes, func(v corev1.Volume) bool { return v.PersistentVolumeClaim != nil || v.Ephemeral != nil }) {
 		c.then(e.next(w, finding.Read, "the claims", "get", "pvc"))
 	}
@@ -193,12 +195,12 @@ func attachedSince(events []eventfact.Event, failed *eventfact.Event) bool {
 func (e *evaluator) attachCause(w *workload, p *pod, ev *eventfact.Event) *cause {
 	m := multiAttach.FindStringSubmatch(ev.Message)
 	if m == nil {
-		return e.cause(p, stageVolume, VolumeAttachFailed, report.Transient, "a volume cannot be attached to node %s: %s", p.Spec.NodeName, innermost(ev.Message)).byEvent(ev).
+		return e.cause(p, stageVolume, codes.VolumeAttachFailed, report.Transient, "a volume cannot be attached to node %s: %s", p.Spec.NodeName, plain.Innermost(ev.Message)).byEvent(ev).
 			then(e.cluster(finding.Read, "the attachments", "get", "volumeattachments"))
 	}
-	c := e.cause(p, stageVolume, VolumeMultiAttach, report.Transient, "volume %q is attached to another node%s", m[1], oneLine(m[2])).byEvent(ev)
+	c := e.cause(p, stageVolume, codes.VolumeMultiAttach, report.Transient, "volume %q is attached to another node%s", m[1], plain.OneLine(m[2])).byEvent(ev)
 	held := live(w.oldPods())
-	if w.kind == "Deployment" && len(held) > 0 && w.rep.Budget != nil && ptrOr(w.rep.Budget.MayRemove, 0) == 0 {
+	if w.kind == "Deployment" && len(held) > 0 && w.rep.Budget != nil && plain.Or(w.rep.Budget.MayRemove, 0) == 0 {
 		c.Class, c.Severity, c.Heals = report.Likely, finding.Critical, "no"
 		c.Message += fmt.Sprintf("; the old pod %s keeps it, and the rollout keeps that pod until the new one is available: a deadlock", held[0].Name)
 		c.then(e.next(w, finding.Change, "let the old pod go first", "patch", w.slash(), "-p", `{"spec":{"strategy":{"type":"Recreate","rollingUpdate":null}}}`))

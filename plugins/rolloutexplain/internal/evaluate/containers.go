@@ -8,6 +8,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -68,7 +70,7 @@ func (e *evaluator) containerCause(w *workload, p *pod) *cause {
 		if c := e.oneContainer(w, p, spec, status, true, sidecar); c != nil {
 			return c
 		}
-		if sidecar && status.State.Running != nil && !ptrOr(status.Started, false) && spec.StartupProbe != nil {
+		if sidecar && status.State.Running != nil && !plain.Or(status.Started, false) && spec.StartupProbe != nil {
 			return e.startupPending(w, p, spec, status, true)
 		}
 		if !sidecar && status.State.Terminated == nil {
@@ -108,9 +110,9 @@ func (e *evaluator) initRunning(w *workload, p *pod, spec *corev1.Container, sta
 	if r == nil {
 		return nil
 	}
-	c := e.cause(p, stageInit, InitRunning, report.Transient, "%s has been running for %s; the others start when it ends", p.called(spec.Name), age(e.now.Sub(r.StartedAt.Time)))
+	c := e.cause(p, stageInit, codes.InitRunning, report.Transient, "%s has been running for %s; the others start when it ends", p.called(spec.Name), plain.Age(e.now.Sub(r.StartedAt.Time)))
 	c.container(spec.Name).since(r.StartedAt.Time)
-	c.by(evidence("Pod "+p.Name, p.statusPath(spec.Name)+".state.running.startedAt", r.StartedAt.UTC().Format(time.RFC3339), r.StartedAt.Time))
+	c.by(plain.Evidence("Pod "+p.Name, p.statusPath(spec.Name)+".state.running.startedAt", r.StartedAt.UTC().Format(time.RFC3339), r.StartedAt.Time))
 	if e.now.Sub(r.StartedAt.Time) > 30*time.Second {
 		e.attachLog(p, spec.Name, false, c)
 	}

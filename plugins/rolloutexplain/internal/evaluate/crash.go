@@ -9,12 +9,10 @@ import (
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
-
-var noTime time.Time
-
-func seconds(n int64) time.Duration { return time.Duration(n) * time.Second }
 
 // A container is in a loop while its last end is younger than this: the back-off grows to 5 minutes, and is forgotten
 // after 10 minutes of running. https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#restart-policy
@@ -54,30 +52,30 @@ func (e *evaluator) crash(w *workload, p *pod, spec *corev1.Container, s *corev1
 	c.container(spec.Name)
 	if init {
 		c.stage = stageInit
-		if c.Code == CrashLoop && !sidecar {
-			c.Code, c.Title = InitContainerFails, titleOf(InitContainerFails)
+		if c.Code == codes.CrashLoop && !sidecar {
+			c.Code, c.Title = codes.InitContainerFails, codes.Title(codes.InitContainerFails)
 		}
 	}
 	c.Attempts = max(c.Attempts, exits)
-	c.Message += fmt.Sprintf(" (%s)", plural(int(exits), "time", "times"))
+	c.Message += fmt.Sprintf(" (%s)", plain.Plural(int(exits), "time", "times"))
 	c.since(firstEnd(p, end, exits))
 	where := "state"
 	if s.State.Terminated == nil {
 		where = "lastState"
 	}
-	if len(c.Evidence) == 0 || c.Code != ContainerStartError {
-		c.by(evidence("Pod "+p.Name, p.statusPath(spec.Name)+"."+where+".terminated",
-			strings.TrimSpace(fmt.Sprintf("exit code %d, reason %s, ran %s, %s", end.ExitCode, end.Reason, age(end.FinishedAt.Sub(end.StartedAt.Time)), plural(int(s.RestartCount), "restart", "restarts"))), end.FinishedAt.Time))
+	if len(c.Evidence) == 0 || c.Code != codes.ContainerStartError {
+		c.by(plain.Evidence("Pod "+p.Name, p.statusPath(spec.Name)+"."+where+".terminated",
+			strings.TrimSpace(fmt.Sprintf("exit code %d, reason %s, ran %s, %s", end.ExitCode, end.Reason, plain.Age(end.FinishedAt.Sub(end.StartedAt.Time)), plain.Plural(int(s.RestartCount), "restart", "restarts"))), end.FinishedAt.Time))
 	}
 	if !running && restarts {
 		if at, ok := nextStart(s, end); ok && at.After(e.now) {
-			c.RetryAt = timePtr(at)
+			c.RetryAt = plain.TimePtr(at)
 		}
 	}
 	if end.Reason != "StartError" && end.Reason != "ContainerCannotRun" {
 		e.attachLog(p, spec.Name, running, c)
-		if c.Log != nil && c.Code == CrashLoop && containsAny(strings.Join(c.Log.Lines, " "), "exec format error") {
-			c.Code, c.Title = ExecFormatError, titleOf(ExecFormatError)
+		if c.Log != nil && c.Code == codes.CrashLoop && plain.ContainsAny(strings.Join(c.Log.Lines, " "), "exec format error") {
+			c.Code, c.Title = codes.ExecFormatError, codes.Title(codes.ExecFormatError)
 			c.Message = fmt.Sprintf("%s holds a program for another processor than that of node %s (exec format error)", p.called(spec.Name), p.Spec.NodeName)
 		}
 		args := []string{"logs", p.Name, "-c", spec.Name}
@@ -111,11 +109,11 @@ func firstEnd(p *pod, end *corev1.ContainerStateTerminated, exits int32) time.Ti
 // nextStart estimates the next start: 10 s, doubling per restart up to 5 min.
 func nextStart(s *corev1.ContainerStatus, end *corev1.ContainerStateTerminated) (time.Time, bool) {
 	if s.State.Waiting == nil || s.State.Waiting.Reason != "CrashLoopBackOff" {
-		return noTime, false
+		return plain.NoTime, false
 	}
 	wait := backOffBase
 	if _, after, ok := strings.Cut(s.State.Waiting.Message, "back-off "); ok {
-		if d, err := time.ParseDuration(firstWords(after, 1)); err == nil {
+		if d, err := time.ParseDuration(plain.FirstWords(after, 1)); err == nil {
 			wait = d
 		}
 	}
@@ -133,20 +131,20 @@ func (e *evaluator) crashCause(w *workload, p *pod, spec *corev1.Container, end 
 		if q, ok := spec.Resources.Limits[corev1.ResourceMemory]; ok {
 			limit = "memory limit " + q.String()
 		}
-		return e.cause(p, stageRun, OOMKilled, report.Likely, "%s is killed for using too much memory (%s)", p.called(spec.Name), limit).
-			by(evidence("Pod "+p.Name, p.specPath(spec.Name)+".resources.limits.memory", limit, noTime))
+		return e.cause(p, stageRun, codes.OOMKilled, report.Likely, "%s is killed for using too much memory (%s)", p.called(spec.Name), limit).
+			by(plain.Evidence("Pod "+p.Name, p.specPath(spec.Name)+".resources.limits.memory", limit, plain.NoTime))
 	}
 	if kill := e.probeKill(p, spec.Name, end); kill != nil {
 		return e.probeKilled(w, p, spec, kill, end, events)
 	}
 	if hook := eventfact.Newest(events, "FailedPostStartHook"); hook != nil && strings.Contains(hook.About.FieldPath+hook.Message, spec.Name) && near(hook.Last, end.FinishedAt.Time) {
-		return e.cause(p, stageRun, PostStartHookFailed, report.Likely, "the postStart hook of %s fails, so it is killed: %s", p.called(spec.Name), oneLine(hook.Message)).byEvent(hook)
+		return e.cause(p, stageRun, codes.PostStartHookFailed, report.Likely, "the postStart hook of %s fails, so it is killed: %s", p.called(spec.Name), plain.OneLine(hook.Message)).byEvent(hook)
 	}
 	ran := end.FinishedAt.Sub(end.StartedAt.Time)
 	if end.ExitCode == 0 && !sidecar {
-		return e.cause(p, stageRun, ExitsNormally, report.Likely, "%s ends normally (exit 0) after %s: a Deployment's container must keep running; is it the right command", p.called(spec.Name), age(ran)).forKind(w.kind)
+		return e.cause(p, stageRun, codes.ExitsNormally, report.Likely, "%s ends normally (exit 0) after %s: a Deployment's container must keep running; is it the right command", p.called(spec.Name), plain.Age(ran)).forKind(w.kind)
 	}
-	return e.cause(p, stageRun, CrashLoop, report.Likely, "%s crashes: exits %s after %s", p.called(spec.Name), exitMeaning(end.ExitCode, end.Signal), age(ran)).
+	return e.cause(p, stageRun, codes.CrashLoop, report.Likely, "%s crashes: exits %s after %s", p.called(spec.Name), exitMeaning(end.ExitCode, end.Signal), plain.Age(ran)).
 		withKey(fmt.Sprint(end.ExitCode))
 }
 
@@ -183,21 +181,21 @@ func (e *evaluator) probeKill(p *pod, container string, end *corev1.ContainerSta
 
 // probeKilled: the application did not crash, the kubelet ended it.
 func (e *evaluator) probeKilled(w *workload, p *pod, spec *corev1.Container, kill *eventfact.Event, end *corev1.ContainerStateTerminated, events []eventfact.Event) *cause {
-	word, code, probe := "liveness", LivenessKilled, spec.LivenessProbe
+	word, code, probe := "liveness", codes.LivenessKilled, spec.LivenessProbe
 	if strings.Contains(kill.Message, "startup probe") {
-		word, code, probe = "startup", StartupKilled, spec.StartupProbe
+		word, code, probe = "startup", codes.StartupKilled, spec.StartupProbe
 	}
 	c := e.cause(p, stageRun, code, report.Likely, "the kubelet kills %s because its %s probe fails; it does not crash by itself", p.called(spec.Name), word)
 	if probe != nil {
-		c.Message += fmt.Sprintf("; the probe allows %s from the start, it ran %s", age(budgetOf(probe)), age(end.FinishedAt.Sub(end.StartedAt.Time)))
-		c.by(evidence("Pod "+p.Name, p.specPath(spec.Name)+"."+word+"Probe", describeProbe(probe), noTime))
+		c.Message += fmt.Sprintf("; the probe allows %s from the start, it ran %s", plain.Age(budgetOf(probe)), plain.Age(end.FinishedAt.Sub(end.StartedAt.Time)))
+		c.by(plain.Evidence("Pod "+p.Name, p.specPath(spec.Name)+"."+word+"Probe", describeProbe(probe), plain.NoTime))
 	}
 	titled := strings.ToUpper(word[:1]) + word[1:]
 	if ev := unhealthy(events, spec.Name, titled+" probe failed"); ev != nil {
-		c.by(evidence("Event", "Unhealthy", ev.Message, ev.Last))
+		c.by(plain.Evidence("Event", "Unhealthy", ev.Message, ev.Last))
 		c.Message += ": " + probeWords(ev.Message)
 	}
-	return c.by(evidence("Event", kill.Reason, kill.Message, kill.Last))
+	return c.by(plain.Evidence("Event", kill.Reason, kill.Message, kill.Last))
 }
 
 // startError: the runtime cannot run the command.
@@ -212,13 +210,13 @@ func (e *evaluator) startError(w *workload, p *pod, spec *corev1.Container, reas
 
 func (e *evaluator) startErrorText(w *workload, p *pod, spec *corev1.Container, reason, message string) *cause {
 	short := runtimeWords(message)
-	c := e.cause(p, stageRun, ContainerStartError, report.Likely, "%s cannot be started: %s", p.called(spec.Name), short).withKey(short)
+	c := e.cause(p, stageRun, codes.ContainerStartError, report.Likely, "%s cannot be started: %s", p.called(spec.Name), short).withKey(short)
 	c.container(spec.Name)
-	if containsAny(message, "context deadline exceeded", "is reserved for container", "context canceled") {
+	if plain.ContainsAny(message, "context deadline exceeded", "is reserved for container", "context canceled") {
 		c.Class, c.Severity, c.Heals = report.Transient, finding.Warning, "maybe"
 	}
-	c.by(evidence("Pod "+p.Name, p.statusPath(spec.Name), reason+": "+message, noTime))
-	if !containsAny(message, "exec") {
+	c.by(plain.Evidence("Pod "+p.Name, p.statusPath(spec.Name), reason+": "+message, plain.NoTime))
+	if !plain.ContainsAny(message, "exec") {
 		return c.then(e.next(w, finding.Read, "the error in the kubelet's words", "describe", "pod", p.Name))
 	}
 	return c.then(e.next(w, finding.Read, "the command of the container", "get", "pod", p.Name, "-o", p.jsonPath(spec.Name, "['command','args']")))
@@ -226,7 +224,7 @@ func (e *evaluator) startErrorText(w *workload, p *pod, spec *corev1.Container, 
 
 // runtimeWords keeps the part of a runtime's error that names the file or the reason.
 func runtimeWords(text string) string {
-	text = innermost(text)
+	text = plain.Innermost(text)
 	for _, mark := range []string{"unable to start container process: ", "error during container init: ", "OCI runtime create failed: ", "failed to create containerd task: ", "failed to create containerd container: "} {
 		if i := strings.LastIndex(text, mark); i >= 0 {
 			text = text[i+len(mark):]
@@ -236,8 +234,8 @@ func runtimeWords(text string) string {
 }
 
 func (e *evaluator) postStart(w *workload, p *pod, spec *corev1.Container, message string, s *corev1.ContainerStatus) *cause {
-	c := e.cause(p, stageRun, PostStartHookFailed, report.Likely, "the postStart hook of %s fails, so it is killed: %s", p.called(spec.Name), oneLine(message))
-	c.container(spec.Name).by(evidence("Pod "+p.Name, p.statusPath(spec.Name)+".state.waiting", message, noTime))
+	c := e.cause(p, stageRun, codes.PostStartHookFailed, report.Likely, "the postStart hook of %s fails, so it is killed: %s", p.called(spec.Name), plain.OneLine(message))
+	c.container(spec.Name).by(plain.Evidence("Pod "+p.Name, p.statusPath(spec.Name)+".state.waiting", message, plain.NoTime))
 	c.byEvent(eventfact.Newest(e.podEvents(p), "FailedPostStartHook"))
 	c.Attempts = max(c.Attempts, s.RestartCount+1)
 	return c.since(p.CreationTimestamp.Time).then(e.next(w, finding.Read, "the hook's failure in full", "describe", "pod", p.Name))

@@ -12,6 +12,8 @@ import (
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -42,7 +44,7 @@ var (
 
 // refusal reads a refusal. Every unknown text is passed on as it stands.
 func (e *evaluator) refusal(text string, w *workload) refused {
-	text = oneLine(text)
+	text = plain.OneLine(text)
 	r := e.refusalByQuota(text, w)
 	if r.code == "" {
 		r = e.refusalByPolicy(text, w)
@@ -51,7 +53,7 @@ func (e *evaluator) refusal(text string, w *workload) refused {
 		r = e.refusalByReference(text, w)
 	}
 	if r.code == "" {
-		r = refused{code: PodCreateRefused, class: report.Likely, heals: "maybe", what: afterPrefix(text)}
+		r = refused{code: codes.PodCreateRefused, class: report.Likely, heals: "maybe", what: afterPrefix(text)}
 	}
 	if len(r.next) == 0 {
 		r.next = []finding.Next{e.next(w, finding.Read, "the refusals in full", "describe", w.slash())}
@@ -71,14 +73,14 @@ func afterPrefix(text string) string {
 func (e *evaluator) refusalByQuota(text string, w *workload) refused {
 	if m := quotaExceeded.FindStringSubmatch(text); m != nil {
 		return refused{
-			code: QuotaExceeded, class: report.Likely, heals: "maybe", quota: m[1],
+			code: codes.QuotaExceeded, class: report.Likely, heals: "maybe", quota: m[1],
 			what: fmt.Sprintf("quota %q is used up: requested %s, used %s, limited to %s", m[1], m[2], m[3], m[4]),
 			next: []finding.Next{e.next(w, finding.Read, "who may use how much", "describe", "quota", m[1])},
 		}
 	}
 	if m := quotaSpecify.FindStringSubmatch(text); m != nil {
 		return refused{
-			code: QuotaMustSpecify, class: report.Fatal, heals: "no",
+			code: codes.QuotaMustSpecify, class: report.Fatal, heals: "no",
 			what: fmt.Sprintf("quota %q demands that every pod says %s", m[1], m[2]),
 			next: []finding.Next{
 				e.next(w, finding.Read, "what the quota counts; then set it in the template, or a default by a LimitRange", "describe", "quota", m[1]),
@@ -87,7 +89,7 @@ func (e *evaluator) refusalByQuota(text string, w *workload) refused {
 	}
 	if m := limitRange.FindStringSubmatch(text); m != nil {
 		return refused{
-			code: LimitRangeViolated, class: report.Fatal, heals: "no", what: "a LimitRange forbids it: " + strings.TrimRight(m[1], "] "),
+			code: codes.LimitRangeViolated, class: report.Fatal, heals: "no", what: "a LimitRange forbids it: " + strings.TrimRight(m[1], "] "),
 			next: []finding.Next{e.next(w, finding.Read, "the limits of the namespace; then change the template's resources", "describe", "limitrange")},
 		}
 	}
@@ -97,7 +99,7 @@ func (e *evaluator) refusalByQuota(text string, w *workload) refused {
 func (e *evaluator) refusalByPolicy(text string, w *workload) refused {
 	if m := podSecurity.FindStringSubmatch(text); m != nil {
 		return refused{
-			code: PodSecurityViolated, class: report.Fatal, heals: "no",
+			code: codes.PodSecurityViolated, class: report.Fatal, heals: "no",
 			what: fmt.Sprintf("the namespace enforces Pod Security %q: %s", m[1], m[2]),
 			next: []finding.Next{
 				e.cluster(finding.Read, "the level that the namespace enforces; then change the template's securityContext", "get", "namespace", w.meta.Namespace, "--show-labels"),
@@ -107,7 +109,7 @@ func (e *evaluator) refusalByPolicy(text string, w *workload) refused {
 	if m := policyDenied.FindStringSubmatch(text); m != nil {
 		kind := strings.ToLower(m[1]) + "admissionpolicy"
 		return refused{
-			code: AdmissionPolicyDenied, class: report.Fatal, heals: "no",
+			code: codes.AdmissionPolicyDenied, class: report.Fatal, heals: "no",
 			what: fmt.Sprintf("admission policy %q (binding %q) denies it: %s", m[2], m[3], m[4]),
 			next: []finding.Next{e.cluster(finding.Read, "the policy's rules", "get", kind, m[2], "-o", "yaml")},
 		}
@@ -118,23 +120,23 @@ func (e *evaluator) refusalByPolicy(text string, w *workload) refused {
 			why = "it gave no reason"
 		}
 		return refused{
-			code: WebhookDenied, class: report.Likely, heals: "no", what: fmt.Sprintf("admission webhook %q denies it: %s", m[1], why),
+			code: codes.WebhookDenied, class: report.Likely, heals: "no", what: fmt.Sprintf("admission webhook %q denies it: %s", m[1], why),
 			next: []finding.Next{e.webhooks("which webhook that is and what it looks at")},
 		}
 	}
 	if m := webhookFailed.FindStringSubmatch(text); m != nil {
 		return refused{
-			code: WebhookUnreachable, class: report.Transient, heals: "maybe", what: fmt.Sprintf("admission webhook %q cannot be called: %s", m[1], m[2]),
+			code: codes.WebhookUnreachable, class: report.Transient, heals: "maybe", what: fmt.Sprintf("admission webhook %q cannot be called: %s", m[1], m[2]),
 			next: e.webhookService(m[2]),
 		}
 	}
 	if strings.Contains(text, "because it is being terminated") {
 		e.namespaceTerminating(w)
-		return refused{code: NamespaceTerminating, class: report.Fatal, heals: "no", what: "the namespace is being deleted"}
+		return refused{code: codes.NamespaceTerminating, class: report.Fatal, heals: "no", what: "the namespace is being deleted"}
 	}
 	if m := noRight.FindStringSubmatch(text); m != nil {
 		return refused{
-			code: PodCreateRefused, class: report.Likely, heals: "no", what: fmt.Sprintf("the controller itself lacks a permission: %s cannot %s %s", m[1], m[2], m[3]),
+			code: codes.PodCreateRefused, class: report.Likely, heals: "no", what: fmt.Sprintf("the controller itself lacks a permission: %s cannot %s %s", m[1], m[2], m[3]),
 			next: []finding.Next{e.cluster(finding.Read, "what it may do", "auth", "can-i", "--list", "--as="+m[1])},
 		}
 	}
@@ -161,7 +163,7 @@ func (e *evaluator) webhooks(why string) finding.Next {
 func (e *evaluator) refusalByReference(text string, w *workload) refused {
 	if m := accountAbsent.FindStringSubmatch(text); m != nil {
 		return refused{
-			code: ServiceAccountMissing, class: report.Likely, heals: "no", what: fmt.Sprintf("ServiceAccount %q does not exist", m[2]),
+			code: codes.ServiceAccountMissing, class: report.Likely, heals: "no", what: fmt.Sprintf("ServiceAccount %q does not exist", m[2]),
 			next: []finding.Next{
 				e.next(w, finding.Read, "the ServiceAccounts that exist", "get", "serviceaccounts"),
 				e.next(w, finding.Change, "create it, if the name is right", "create", "serviceaccount", m[2]),
@@ -170,27 +172,27 @@ func (e *evaluator) refusalByReference(text string, w *workload) refused {
 	}
 	if m := priorityNone.FindStringSubmatch(text); m != nil {
 		return refused{
-			code: PriorityClassMissing, class: report.Likely, heals: "maybe", what: fmt.Sprintf("PriorityClass %q does not exist", m[1]),
+			code: codes.PriorityClassMissing, class: report.Likely, heals: "maybe", what: fmt.Sprintf("PriorityClass %q does not exist", m[1]),
 			next: []finding.Next{e.cluster(finding.Read, "the PriorityClasses that exist", "get", "priorityclasses")},
 		}
 	}
 	if m := runtimeNone.FindStringSubmatch(text); m != nil {
 		return refused{
-			code: RuntimeClassMissing, class: report.Likely, heals: "no", what: fmt.Sprintf("RuntimeClass %q does not exist", m[1]),
+			code: codes.RuntimeClassMissing, class: report.Likely, heals: "no", what: fmt.Sprintf("RuntimeClass %q does not exist", m[1]),
 			next: []finding.Next{e.cluster(finding.Read, "the RuntimeClasses that exist", "get", "runtimeclasses")},
 		}
 	}
-	if strings.Contains(text, "is being deleted") && containsAny(text, "persistentvolumeclaim", "pvc", "claim") {
+	if strings.Contains(text, "is being deleted") && plain.ContainsAny(text, "persistentvolumeclaim", "pvc", "claim") {
 		return refused{
-			code: ClaimDeleting, class: report.Likely, heals: "maybe", what: "its volume claim is being deleted and not gone yet: " + afterPrefix(text),
+			code: codes.ClaimDeleting, class: report.Likely, heals: "maybe", what: "its volume claim is being deleted and not gone yet: " + afterPrefix(text),
 			next: []finding.Next{e.next(w, finding.Read, "which claim ends, and which finalizer holds it", "get", "pvc", "-o", "custom-columns=NAME:.metadata.name,DELETED:.metadata.deletionTimestamp,FINALIZERS:.metadata.finalizers")},
 		}
 	}
 	if m := objectInvalid.FindStringSubmatch(text); m != nil {
-		return refused{code: PodInvalid, class: report.Fatal, heals: "no", what: "the API server finds the template's pod invalid: " + m[1]}
+		return refused{code: codes.PodInvalid, class: report.Fatal, heals: "no", what: "the API server finds the template's pod invalid: " + m[1]}
 	}
 	if strings.Contains(text, "already exists") {
-		return refused{code: NameConflict, class: report.Likely, heals: "no", what: "an object of that name exists and is not this workload's: " + afterPrefix(text)}
+		return refused{code: codes.NameConflict, class: report.Likely, heals: "no", what: "an object of that name exists and is not this workload's: " + afterPrefix(text)}
 	}
 	return refused{}
 }
@@ -223,17 +225,17 @@ func (e *evaluator) missingPods(w *workload) {
 		return
 	}
 	r := e.refusal(text, w)
-	if r.code == NamespaceTerminating && w.has(NamespaceTerminating) {
+	if r.code == codes.NamespaceTerminating && w.has(codes.NamespaceTerminating) {
 		return
 	}
-	f := e.finding(r.code, r.class, finding.Critical, "%s cannot create %s: %s", owner, plural(int(w.missing), "pod", "pods"), r.what)
+	f := e.finding(r.code, r.class, finding.Critical, "%s cannot create %s: %s", owner, plain.Plural(int(w.missing), "pod", "pods"), r.what)
 	f.Heals, f.Confidence, f.Attempts, f.Next = r.heals, confidence, attempts, r.next
-	f.FirstSeen = timePtr(at)
+	f.FirstSeen = plain.TimePtr(at)
 	if ev != nil {
-		f.FirstSeen = timePtr(ev.First)
+		f.FirstSeen = plain.TimePtr(ev.First)
 	}
-	f.Evidence = []finding.Evidence{evidence(owner, path, text, at)}
-	if r.code == QuotaExceeded {
+	f.Evidence = []finding.Evidence{plain.Evidence(owner, path, text, at)}
+	if r.code == codes.QuotaExceeded {
 		e.quotaOutlook(w, &f, text, r.quota)
 	}
 	w.add(f)
@@ -266,7 +268,7 @@ var podRefused = regexp.MustCompile(`(?i)^create Pod (\S+) in StatefulSet `)
 // answered says whether a pod has been created since a refusal. Under a quota that is usual and no answer; nor is it one
 // while the ReplicaSet itself says that its last attempt failed.
 func (w *workload) answered(ev *eventfact.Event) bool {
-	if quotaExceeded.MatchString(oneLine(ev.Message)) || failureCondition(w) != nil {
+	if quotaExceeded.MatchString(plain.OneLine(ev.Message)) || failureCondition(w) != nil {
 		return false
 	}
 	return slices.ContainsFunc(w.pods, func(p *pod) bool {
@@ -301,11 +303,11 @@ func (e *evaluator) missingWithoutTrace(w *workload, owner string) {
 	if e.namespaceTerminating(w) {
 		return
 	}
-	f := e.finding(PodsMissing, report.Transient, finding.Critical, "%s has not created %s that it wants, and %s", owner, plural(int(w.missing), "pod", "pods"), e.silence("left no event that says why"))
-	f.Heals, f.Confidence, f.FirstSeen = "maybe", "low", timePtr(w.started)
-	f.Evidence = []finding.Evidence{evidence(owner, "spec.replicas", fmt.Sprintf("%d pods missing; %s", w.missing, e.silence("no FailedCreate event within the hour that events live")), time.Time{})}
+	f := e.finding(codes.PodsMissing, report.Transient, finding.Critical, "%s has not created %s that it wants, and %s", owner, plain.Plural(int(w.missing), "pod", "pods"), e.silence("left no event that says why"))
+	f.Heals, f.Confidence, f.FirstSeen = "maybe", "low", plain.TimePtr(w.started)
+	f.Evidence = []finding.Evidence{plain.Evidence(owner, "spec.replicas", fmt.Sprintf("%d pods missing; %s", w.missing, e.silence("no FailedCreate event within the hour that events live")), time.Time{})}
 	if text, lease := e.controllerLease("kube-controller-manager"); text != "" {
-		f.Message, f.Confidence = fmt.Sprintf("%s has not created %s: %s", owner, plural(int(w.missing), "pod", "pods"), text), "high"
+		f.Message, f.Confidence = fmt.Sprintf("%s has not created %s: %s", owner, plain.Plural(int(w.missing), "pod", "pods"), text), "high"
 		f.Evidence = append(f.Evidence, lease)
 	}
 	f.Next = []finding.Next{
@@ -326,7 +328,7 @@ func (e *evaluator) quotaOutlook(w *workload, f *report.Finding, text, name stri
 		f.Next = append(f.Next, e.nudge(w)...)
 	case ending > 0:
 		f.Class = report.Transient
-		f.Message += fmt.Sprintf("; %s ending and will free some", plural(ending, "pod is", "pods are"))
+		f.Message += fmt.Sprintf("; %s ending and will free some", plain.Plural(ending, "pod is", "pods are"))
 	case b != nil && b.MayRemove != nil && *b.MayRemove > 0:
 		f.Class = report.Transient
 		f.Message += "; old pods may still go and free some"
@@ -352,8 +354,8 @@ func (e *evaluator) nudge(w *workload) []finding.Next {
 
 // quotaHasRoom compares the refused request with the quota as it is now.
 func (e *evaluator) quotaHasRoom(w *workload, text, name string) bool {
-	m := quotaExceeded.FindStringSubmatch(oneLine(text))
-	if m == nil || !e.need(Need{Kind: NeedQuotas, Namespace: w.meta.Namespace}) {
+	m := quotaExceeded.FindStringSubmatch(plain.OneLine(text))
+	if m == nil || !e.asks.Have(Need{Kind: NeedQuotas, Namespace: w.meta.Namespace}) {
 		return false
 	}
 	for i := range e.in.Quotas {

@@ -11,6 +11,9 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/schedule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/budget"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -34,7 +37,7 @@ func (e *evaluator) daemonSet(ds *appsv1.DaemonSet) *workload {
 		w.undated() // only the revisions tell which pods are old
 	}
 	w.setCounts(ds.Status.UpdatedNumberScheduled, ds.Status.NumberReady, ds.Status.NumberAvailable)
-	w.rep.Budget = daemonBudget(ds)
+	w.rep.Budget = budget.DaemonSet(ds)
 	w.startOfOwned()
 
 	observed := ds.Status.ObservedGeneration >= ds.Generation
@@ -67,7 +70,7 @@ func (e *evaluator) daemonNodes(ds *appsv1.DaemonSet, w *workload) {
 	if ds.Status.NumberMisscheduled == 0 && ds.Status.DesiredNumberScheduled > 0 || ds.DeletionTimestamp != nil {
 		return
 	}
-	if !e.need(Need{Kind: NeedNodes}) || len(e.in.Nodes) == 0 {
+	if !e.asks.Have(Need{Kind: NeedNodes}) || len(e.in.Nodes) == 0 {
 		return
 	}
 	var left []string
@@ -83,10 +86,10 @@ func (e *evaluator) daemonNodes(ds *appsv1.DaemonSet, w *workload) {
 	if len(left) == 0 {
 		return
 	}
-	f := e.note(DaemonSetNodesLeftOut, "%d of %s eligible; left out: %s", eligible, plural(len(e.in.Nodes), "node is", "nodes are"), list(left, 6))
-	f.Evidence = []finding.Evidence{evidence("DaemonSet "+ds.Name, "status.numberMisscheduled", fmt.Sprint(ds.Status.NumberMisscheduled), noTime)}
+	f := e.note(codes.DaemonSetNodesLeftOut, "%d of %s eligible; left out: %s", eligible, plain.Plural(len(e.in.Nodes), "node is", "nodes are"), plain.List(left, 6))
+	f.Evidence = []finding.Evidence{plain.Evidence("DaemonSet "+ds.Name, "status.numberMisscheduled", fmt.Sprint(ds.Status.NumberMisscheduled), plain.NoTime)}
 	if ds.Status.NumberMisscheduled > 0 {
-		f.Message += fmt.Sprintf("; %s there still, not replaced once gone", plural(int(ds.Status.NumberMisscheduled), "pod runs", "pods run"))
+		f.Message += fmt.Sprintf("; %s there still, not replaced once gone", plain.Plural(int(ds.Status.NumberMisscheduled), "pod runs", "pods run"))
 	}
 	w.add(f)
 }
@@ -125,7 +128,7 @@ func (e *evaluator) daemonHolders(ds *appsv1.DaemonSet, w *workload, old []*pod)
 	var holders []*pod
 	for _, pods := range byNode {
 		if !slices.ContainsFunc(pods, func(p *pod) bool { return p.available && !p.terminating }) {
-			slices.SortFunc(pods, func(a, b *pod) int { return cmp.Or(btoi(a.isNew)-btoi(b.isNew), cmp.Compare(a.Name, b.Name)) })
+			slices.SortFunc(pods, func(a, b *pod) int { return cmp.Or(plain.Int(a.isNew)-plain.Int(b.isNew), cmp.Compare(a.Name, b.Name)) })
 			holders = append(holders, pods[len(pods)-1])
 		}
 	}
@@ -137,10 +140,10 @@ func (e *evaluator) daemonHolders(ds *appsv1.DaemonSet, w *workload, old []*pod)
 	for _, p := range holders {
 		nodes = append(nodes, targetNode(p))
 	}
-	f := e.finding(DaemonSetNodeHolds, report.Transient, finding.Warning, "no other node is updated: %s uses up maxUnavailable %s (%s)",
-		"node "+list(nodes, 4), b.Unavailable.Spec, list(podNames(holders), 4))
+	f := e.finding(codes.DaemonSetNodeHolds, report.Transient, finding.Warning, "no other node is updated: %s uses up maxUnavailable %s (%s)",
+		"node "+plain.List(nodes, 4), b.Unavailable.Spec, plain.List(podNames(holders), 4))
 	f.Role, f.Confidence, f.Heals, f.Pods = report.Consequence, "high", "maybe", podNames(holders)
-	f.Evidence = []finding.Evidence{evidence("DaemonSet "+ds.Name, "status.updatedNumberScheduled", fmt.Sprintf("%d of %d", ds.Status.UpdatedNumberScheduled, ds.Status.DesiredNumberScheduled), noTime)}
+	f.Evidence = []finding.Evidence{plain.Evidence("DaemonSet "+ds.Name, "status.updatedNumberScheduled", fmt.Sprintf("%d of %d", ds.Status.UpdatedNumberScheduled, ds.Status.DesiredNumberScheduled), plain.NoTime)}
 	w.add(f)
 }
 
@@ -169,13 +172,13 @@ func (e *evaluator) daemonAction(ds *appsv1.DaemonSet, w *workload, old []*pod, 
 	case w.settled, !e.in.Sources.Get(SourcePods).Readable(), !w.revisionsKnown(e):
 	case onDelete && len(old) > 0:
 		w.rep.Action = "replace a pod only when somebody deletes it"
-	case w.has(DaemonSetNodeHolds):
+	case w.has(codes.DaemonSetNodeHolds):
 		w.rep.Action = fmt.Sprintf("nothing: %d of %d nodes may be without an available pod, and they are", b.Unavailable.Pods, w.desired)
 	case len(old) > 0 && b.Surge != nil && b.Surge.Pods > 0:
-		w.rep.Action = fmt.Sprintf("start new pods beside old ones on up to %s, and remove an old one when the new one is available", plural(int(b.Surge.Pods), "node", "nodes"))
+		w.rep.Action = fmt.Sprintf("start new pods beside old ones on up to %s, and remove an old one when the new one is available", plain.Plural(int(b.Surge.Pods), "node", "nodes"))
 	case len(old) > 0 && b.Unavailable != nil:
-		w.rep.Action = fmt.Sprintf("replace old pods on up to %s at a time", plural(int(b.Unavailable.Pods), "node", "nodes"))
+		w.rep.Action = fmt.Sprintf("replace old pods on up to %s at a time", plain.Plural(int(b.Unavailable.Pods), "node", "nodes"))
 	case w.missing > 0:
-		w.rep.Action = fmt.Sprintf("create %s", plural(int(w.missing), "pod", "pods"))
+		w.rep.Action = fmt.Sprintf("create %s", plain.Plural(int(w.missing), "pod", "pods"))
 	}
 }

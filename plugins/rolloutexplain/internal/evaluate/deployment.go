@@ -15,6 +15,10 @@ import (
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/budget"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/diff"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -34,15 +38,15 @@ func (e *evaluator) deployment(d *appsv1.Deployment) *workload {
 	known := w.revisionsKnown(e)
 	w.setCounts(d.Status.UpdatedReplicas, d.Status.ReadyReplicas, d.Status.AvailableReplicas)
 	if w.target == nil && known {
-		w.rep.Counts.Updated = ptr(int32(0)) // the API's number is of the template before
+		w.rep.Counts.Updated = plain.Ptr(int32(0)) // the API's number is of the template before
 	}
 	if d.Status.TerminatingReplicas != nil {
 		w.rep.Counts.Terminating = d.Status.TerminatingReplicas
 	}
-	w.rep.Budget = deploymentBounds(d, w.desired)
+	w.rep.Budget = budget.Deployment(d, w.desired)
 	if known && w.rep.Budget.Surge != nil {
 		fresh, old := arithmeticSets(w)
-		deploymentMoves(w.rep.Budget, w.desired, fresh, old)
+		budget.Moves(w.rep.Budget, w.desired, fresh, old)
 	}
 	w.startOfRevision()
 
@@ -52,8 +56,8 @@ func (e *evaluator) deployment(d *appsv1.Deployment) *workload {
 	w.completed = observed && progress != nil && progress.Reason == "NewReplicaSetAvailable" && w.target != nil && d.Status.UpdatedReplicas == d.Status.Replicas
 	if w.target != nil && w.target.rs != nil {
 		w.begun = true
-		if counted := int32(len(live(w.newPods()))); counted < ptrOr(w.target.rs.Spec.Replicas, 0) && e.in.Sources.Get(SourcePods).Readable() { //nolint:gosec // pods of one workload
-			w.missing, w.missingOf = ptrOr(w.target.rs.Spec.Replicas, 0)-counted, w.target.uid
+		if counted := int32(len(live(w.newPods()))); counted < plain.Or(w.target.rs.Spec.Replicas, 0) && e.in.Sources.Get(SourcePods).Readable() { //nolint:gosec // pods of one workload
+			w.missing, w.missingOf = plain.Or(w.target.rs.Spec.Replicas, 0)-counted, w.target.uid
 		}
 	}
 	e.deploymentGates(d, w, observed, progress)
@@ -92,30 +96,21 @@ func setRevisions(sets []*appsv1.ReplicaSet) []*revision {
 // while no ReplicaSet exists for a new template.
 // https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/controller/deployment/util/deployment_util.go (FindNewReplicaSet)
 func matching(list []*revision, template *corev1.PodTemplateSpec) *revision {
-	want := withoutHash(template)
+	want := diff.WithoutHash(template)
 	for _, r := range list {
-		if apiequality.Semantic.DeepEqual(want, withoutHash(r.template)) {
+		if apiequality.Semantic.DeepEqual(want, diff.WithoutHash(r.template)) {
 			return r
 		}
 	}
 	return nil
 }
 
-func withoutHash(t *corev1.PodTemplateSpec) *corev1.PodTemplateSpec {
-	c := t.DeepCopy()
-	delete(c.Labels, appsv1.DefaultDeploymentUniqueLabelKey)
-	if len(c.Labels) == 0 {
-		c.Labels = nil
-	}
-	return c
-}
-
-func arithmeticSets(w *workload) (fresh set, old []set) {
+func arithmeticSets(w *workload) (fresh budget.Set, old []budget.Set) {
 	for _, r := range w.revisions {
 		if r.rs == nil {
 			continue
 		}
-		s := set{spec: ptrOr(r.rs.Spec.Replicas, 0), available: r.rs.Status.AvailableReplicas}
+		s := budget.Set{Spec: plain.Or(r.rs.Spec.Replicas, 0), Available: r.rs.Status.AvailableReplicas}
 		if r == w.target {
 			fresh = s
 		} else {
@@ -123,13 +118,6 @@ func arithmeticSets(w *workload) (fresh set, old []set) {
 		}
 	}
 	return fresh, old
-}
-
-func ptrOr[T any](p *T, otherwise T) T {
-	if p == nil {
-		return otherwise
-	}
-	return *p
 }
 
 func deploymentCondition(d *appsv1.Deployment, kind appsv1.DeploymentConditionType) *appsv1.DeploymentCondition {
@@ -163,7 +151,7 @@ func (e *evaluator) deploymentGates(d *appsv1.Deployment, w *workload, observed 
 			e.notObserving(w, "no ReplicaSet exists for the present template")
 		}
 	case w.desired == 0:
-		w.add(e.note(ScaledToZero, "0 replicas are wanted: complete by definition, and no proof that the template works"))
+		w.add(e.note(codes.ScaledToZero, "0 replicas are wanted: complete by definition, and no proof that the template works"))
 	}
 	e.selectingAll(w)
 	e.brokenFloor(w)
@@ -188,20 +176,20 @@ func (e *evaluator) setRefused(w *workload, progress *appsv1.DeploymentCondition
 		return false
 	}
 	inner := e.refusal(text, w)
-	f := e.finding(ReplicaSetCreateError, report.Likely, finding.Critical,
+	f := e.finding(codes.ReplicaSetCreateError, report.Likely, finding.Critical,
 		"the API server refuses the new ReplicaSet: %s; the deadline never starts", strings.TrimSuffix(inner.what, "."))
 	f.Heals, f.Confidence = inner.heals, "high"
 	if inner.class == report.Fatal {
 		f.Class = report.Fatal
 	}
-	f.FirstSeen, f.Attempts = timePtr(at), attemptsOf(ev)
+	f.FirstSeen, f.Attempts = plain.TimePtr(at), attemptsOf(ev)
 	if ev != nil {
-		f.FirstSeen = timePtr(ev.First)
+		f.FirstSeen = plain.TimePtr(ev.First)
 	}
 	if f.Attempts == 0 {
 		f.Attempts = 3 // the condition alone: it stands only while every retry is refused
 	}
-	f.Evidence = append(f.Evidence, evidence("Deployment "+w.meta.Name, "status.conditions[Progressing]", text, at))
+	f.Evidence = append(f.Evidence, plain.Evidence("Deployment "+w.meta.Name, "status.conditions[Progressing]", text, at))
 	f.Next = inner.next
 	w.add(f)
 	return true
@@ -216,20 +204,20 @@ func attemptsOf(ev *eventfact.Event) int32 {
 
 func (e *evaluator) paused(d *appsv1.Deployment, w *workload) {
 	if w.settled && w.target != nil {
-		w.add(e.note(Paused, "the Deployment is paused: the next change of the template will not roll out until it is resumed"))
+		w.add(e.note(codes.Paused, "the Deployment is paused: the next change of the template will not roll out until it is resumed"))
 		return
 	}
 	what := "it stops where it stands"
 	if w.target == nil && e.in.Sources.Get(SourceRevisions).Readable() {
 		what = "no ReplicaSet exists for the new template yet"
 	}
-	f := e.finding(Paused, report.HeldClass, finding.Warning,
+	f := e.finding(codes.Paused, report.HeldClass, finding.Warning,
 		"the Deployment is paused: %s; scaling is still applied, to every revision in proportion, and undo is refused", what)
 	f.Confidence, f.Heals = "high", "no"
-	f.Evidence = []finding.Evidence{evidence("Deployment "+w.meta.Name, "spec.paused", "true", time.Time{})}
+	f.Evidence = []finding.Evidence{plain.Evidence("Deployment "+w.meta.Name, "spec.paused", "true", time.Time{})}
 	if c := deploymentCondition(d, appsv1.DeploymentProgressing); c != nil && c.Reason == "DeploymentPaused" {
-		f.Evidence = append(f.Evidence, evidence("Deployment "+w.meta.Name, "status.conditions[Progressing]", c.Reason, c.LastTransitionTime.Time))
-		f.FirstSeen = timePtr(c.LastTransitionTime.Time)
+		f.Evidence = append(f.Evidence, plain.Evidence("Deployment "+w.meta.Name, "status.conditions[Progressing]", c.Reason, c.LastTransitionTime.Time))
+		f.FirstSeen = plain.TimePtr(c.LastTransitionTime.Time)
 	}
 	f.Next = []finding.Next{e.next(w, finding.Change, "let the rollout go on", "rollout", "resume", w.slash())}
 	w.add(f)
@@ -244,10 +232,10 @@ func (e *evaluator) recreateWaits(w *workload) {
 		}
 		return
 	}
-	f := e.finding(RecreateWaits, report.Transient, finding.Warning,
-		"strategy Recreate creates no new pod before %s gone; no deadline runs while it waits", plural(len(left), "old pod is", "old pods are"))
+	f := e.finding(codes.RecreateWaits, report.Transient, finding.Warning,
+		"strategy Recreate creates no new pod before %s gone; no deadline runs while it waits", plain.Plural(len(left), "old pod is", "old pods are"))
 	f.Confidence, f.Heals, f.Role, f.Pods = "high", "maybe", report.Consequence, podNames(left)
-	f.Evidence = []finding.Evidence{evidence("Deployment "+w.meta.Name, "spec.strategy.type", "Recreate", time.Time{})}
+	f.Evidence = []finding.Evidence{plain.Evidence("Deployment "+w.meta.Name, "spec.strategy.type", "Recreate", time.Time{})}
 	w.add(f)
 	w.moving = "old pods are ending"
 }
@@ -255,9 +243,9 @@ func (e *evaluator) recreateWaits(w *workload) {
 // selectingAll: an empty selector stops the controller.
 func (e *evaluator) selectingAll(w *workload) {
 	if ev := eventfact.Newest(e.eventsOf(w.meta), "SelectingAll"); ev != nil {
-		f := e.finding(SelectorClash, report.Fatal, finding.Critical, "the selector matches every pod, so the controller does nothing: %s", ev.Message)
+		f := e.finding(codes.SelectorClash, report.Fatal, finding.Critical, "the selector matches every pod, so the controller does nothing: %s", ev.Message)
 		f.Heals, f.Confidence = "no", "high"
-		f.Evidence = []finding.Evidence{evidence("Event", "SelectingAll", ev.Message, ev.Last)}
+		f.Evidence = []finding.Evidence{plain.Evidence("Event", "SelectingAll", ev.Message, ev.Last)}
 		f.Next = []finding.Next{e.next(w, finding.Read, "see the selector", "get", w.slash(), "-o", "jsonpath={.spec.selector}")}
 		w.add(f)
 	}
@@ -266,17 +254,17 @@ func (e *evaluator) selectingAll(w *workload) {
 // brokenFloor: old pods that are not available use up the budget, so the controller may not act.
 func (e *evaluator) brokenFloor(w *workload) {
 	b := w.rep.Budget
-	if b == nil || b.Floor == nil || b.MayRemove == nil || w.settled || *b.MayRemove > 0 || ptrOr(b.MayCreate, 0) > 0 {
+	if b == nil || b.Floor == nil || b.MayRemove == nil || w.settled || *b.MayRemove > 0 || plain.Or(b.MayCreate, 0) > 0 {
 		return
 	}
 	sick := selectPods(live(w.oldPods()), func(p *pod) bool { return !p.available })
-	if len(sick) == 0 || ptrOr(w.rep.Counts.Available, 0) >= *b.Floor {
+	if len(sick) == 0 || plain.Or(w.rep.Counts.Available, 0) >= *b.Floor {
 		return
 	}
-	f := e.finding(BudgetEaten, report.Transient, finding.Warning,
-		"%s of the old revision not available: the floor of %d is broken, so no old pod may go before new ones are available", plural(len(sick), "pod is", "pods are"), *b.Floor)
+	f := e.finding(codes.BudgetEaten, report.Transient, finding.Warning,
+		"%s of the old revision not available: the floor of %d is broken, so no old pod may go before new ones are available", plain.Plural(len(sick), "pod is", "pods are"), *b.Floor)
 	f.Role, f.Pods, f.Heals, f.Confidence = report.Contributes, podNames(sick), "maybe", "high"
-	f.Evidence = []finding.Evidence{evidence(w.kind+" "+w.meta.Name, "status.availableReplicas", fmt.Sprint(ptrOr(w.rep.Counts.Available, 0)), time.Time{})}
+	f.Evidence = []finding.Evidence{plain.Evidence(w.kind+" "+w.meta.Name, "status.availableReplicas", fmt.Sprint(plain.Or(w.rep.Counts.Available, 0)), time.Time{})}
 	f.Next = []finding.Next{e.next(w, finding.Read, "why the old pod is not available", "describe", "pod", sick[0].Name)}
 	w.add(f)
 }
@@ -289,12 +277,12 @@ func (e *evaluator) deploymentAction(d *appsv1.Deployment, w *workload) {
 		return
 	case d.Spec.Paused:
 		w.rep.Action = "nothing while it is paused"
-	case w.has(ControllerNotObserving):
+	case w.has(codes.ControllerNotObserving):
 		w.rep.Action = "nothing before the controller has seen the newest change"
 	case d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType:
 		switch old := len(selectPods(w.oldPods(), func(p *pod) bool { return !p.dead })); {
 		case old > 0:
-			w.rep.Action = fmt.Sprintf("wait until %s gone, then create %d", plural(old, "old pod is", "old pods are"), w.desired)
+			w.rep.Action = fmt.Sprintf("wait until %s gone, then create %d", plain.Plural(old, "old pod is", "old pods are"), w.desired)
 		default:
 			w.rep.Action = fmt.Sprintf("create up to %d", w.desired)
 		}
@@ -302,7 +290,7 @@ func (e *evaluator) deploymentAction(d *appsv1.Deployment, w *workload) {
 		return
 	case w.missing > 0:
 		w.rep.Action = fmt.Sprintf("wants %s of ReplicaSet %s than exist; may remove %d old (%s)",
-			plural(int(w.missing), "more pod", "more pods"), w.target.name, *b.MayRemove, b.RemoveBecause)
+			plain.Plural(int(w.missing), "more pod", "more pods"), w.target.name, *b.MayRemove, b.RemoveBecause)
 	default:
 		w.rep.Action = fmt.Sprintf("may create %d (%s); may remove %d old (%s)", *b.MayCreate, b.CreateBecause, *b.MayRemove, b.RemoveBecause)
 	}

@@ -16,12 +16,14 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
 // Evaluate explains every workload of the snapshot that was asked for, worst first. Now is the server's time.
 func Evaluate(in *Input, now time.Time, opts Options) report.List {
-	e := newEvaluator(in, now, opts)
+	e := newEvaluator(in, now, opts, NewAsks(in.Fetched, opts.Wide))
 	list := report.List{APIVersion: report.APIVersion, Kind: report.KindList, Items: []report.Rollout{}, Sources: sortedSources(in.Sources)}
 	for _, w := range e.workloads() {
 		list.Items = append(list.Items, e.finish(w))
@@ -38,18 +40,12 @@ func Evaluate(in *Input, now time.Time, opts Options) report.List {
 
 // Needs tells which lookups the causes at hand ask for and that have not been made.
 func Needs(in *Input, now time.Time, opts Options) []Need {
-	e := newEvaluator(in, now, opts)
+	asks := NewAsks(in.Fetched, opts.Wide)
+	e := newEvaluator(in, now, opts, asks)
 	for _, w := range e.workloads() {
 		e.finish(w)
 	}
-	needs := make([]Need, 0, len(e.needs))
-	for n := range e.needs {
-		needs = append(needs, n)
-	}
-	slices.SortFunc(needs, func(a, b Need) int {
-		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name), cmp.Compare(a.UID, b.UID), cmp.Compare(a.Container, b.Container), btoi(a.Previous)-btoi(b.Previous))
-	})
-	return needs
+	return asks.Open()
 }
 
 func sortedSources(list source.List) source.List {
@@ -77,7 +73,7 @@ func summarize(items []report.Rollout) string {
 			words = append(words, fmt.Sprintf("%d %s", counts[v], strings.ToLower(string(v))))
 		}
 	}
-	return plural(len(items), "rollout", "rollouts") + ": " + strings.Join(words, ", ")
+	return plain.Plural(len(items), "rollout", "rollouts") + ": " + strings.Join(words, ", ")
 }
 
 // workloads judges the controllers' side of everything asked for.
@@ -164,7 +160,7 @@ func (e *evaluator) lonePod(i int) *workload {
 	v := e.podView(p, 0)
 	v.isNew = true
 	w.pods = []*pod{v}
-	w.setCounts(1, int32(btoi(v.ready)), int32(btoi(v.available))) //nolint:gosec // 0 or 1
+	w.setCounts(1, int32(plain.Int(v.ready)), int32(plain.Int(v.available))) //nolint:gosec // 0 or 1
 	w.started, w.begun, w.settled = p.CreationTimestamp.Time, true, v.available || v.Status.Phase == "Succeeded"
 	return w
 }
@@ -191,7 +187,7 @@ func (e *evaluator) finish(w *workload) report.Rollout {
 		d := w.describeRevision(w.target)
 		r.Revision = &d
 	}
-	if !w.has(Paused) || w.target != nil {
+	if !w.has(codes.Paused) || w.target != nil {
 		e.missingPods(w)
 	}
 	groups := groupCauses(e.causesOf(w))
@@ -241,13 +237,13 @@ func (e *evaluator) place(w *workload, groups []*group) (shared bool) {
 			continue // StillEnding says it
 		case g.stage == stageEnd:
 			f.Role = e.roleOfEnding(w, g)
-		case w.has(StatefulSetTrap) && !g.isNew:
+		case w.has(codes.StatefulSetTrap) && !g.isNew:
 			continue // the trap's own finding tells it
-		case g.isNew && g.Code == MinReadyWait && g.Heals == "yes":
+		case g.isNew && g.Code == codes.MinReadyWait && g.Heals == "yes":
 			f.Role = report.Root
-		case g.isNew && g.Code == Evicted && len(g.pods) >= 2 && overLimit(g.pods):
+		case g.isNew && g.Code == codes.Evicted && len(g.pods) >= 2 && overLimit(g.pods):
 			f.Role, f.Attempts = report.Root, int32(len(g.pods)) //nolint:gosec // pods
-		case w.kind == "Job" && (allDead(g) || !holdsFast(&g.Finding)) && w.told(g):
+		case w.kind == "Job" && (allDead(g) || !codes.HoldsFast(&g.Finding)) && w.told(g):
 			continue // jobAttempts counts it among the failed
 		case g.isNew && w.rejectedInALoop(g):
 			f.Role, f.Attempts = report.Root, int32(len(g.pods)) //nolint:gosec // pods
@@ -255,15 +251,15 @@ func (e *evaluator) place(w *workload, groups []*group) (shared bool) {
 			f.Role = report.Unrelated // corpses that have been replaced
 		case g.isNew:
 			f.Role = report.Root
-		case w.findOrdered != nil && slices.Contains(g.pods, w.findOrdered), w.has(BudgetEaten), w.has(DaemonSetNodeHolds) && slices.ContainsFunc(g.pods, func(p *pod) bool { return e.holds(w, p) }):
+		case w.findOrdered != nil && slices.Contains(g.pods, w.findOrdered), w.has(codes.BudgetEaten), w.has(codes.DaemonSetNodeHolds) && slices.ContainsFunc(g.pods, func(p *pod) bool { return e.holds(w, p) }):
 			f.Role = report.Root
-		case w.target == nil && w.has(RecreateWaits):
+		case w.target == nil && w.has(codes.RecreateWaits):
 			f.Role = report.Unrelated
 		case w.target == nil:
 			f.Role = report.Contributes
 		default:
 			f.Role = report.Unrelated
-			shared = shared || fresh[g.Code+g.Finding.Container] && holdsFast(&f)
+			shared = shared || fresh[g.Code+g.Finding.Container] && codes.HoldsFast(&f)
 		}
 		w.add(f)
 	}
@@ -273,14 +269,14 @@ func (e *evaluator) place(w *workload, groups []*group) (shared bool) {
 // overLimit says whether pods were evicted for what they themselves use: their successors will be, too.
 func overLimit(pods []*pod) bool {
 	return !slices.ContainsFunc(pods, func(p *pod) bool {
-		return !containsAny(p.Status.Message, "exceeds the limit", "exceeds the total limit", "exceeded its local ephemeral storage limit")
+		return !plain.ContainsAny(p.Status.Message, "exceeds the limit", "exceeds the total limit", "exceeded its local ephemeral storage limit")
 	})
 }
 
 // rejectedInALoop: a rejected pod is replaced within milliseconds, so that a replacement always seems to start well. It
 // proves something once a new pod has been ready. Pods that a node turned away together, once, are no loop.
 func (w *workload) rejectedInALoop(g *group) bool {
-	return g.Code == PodRejected && allDead(g) && len(g.pods) >= repeats*int(max(1, w.desired)) &&
+	return g.Code == codes.PodRejected && allDead(g) && len(g.pods) >= codes.Repeats*int(max(1, w.desired)) &&
 		!slices.ContainsFunc(live(w.newPods()), func(p *pod) bool { return !neverReady(p) })
 }
 
@@ -294,7 +290,9 @@ func allDead(g *group) bool {
 }
 
 func (e *evaluator) holds(w *workload, p *pod) bool {
-	return slices.ContainsFunc(w.findings, func(f report.Finding) bool { return f.Code == DaemonSetNodeHolds && slices.Contains(f.Pods, p.Name) })
+	return slices.ContainsFunc(w.findings, func(f report.Finding) bool {
+		return f.Code == codes.DaemonSetNodeHolds && slices.Contains(f.Pods, p.Name)
+	})
 }
 
 // roleOfEnding: a pod that is being deleted matters where the controller waits for it to be gone.
@@ -304,7 +302,7 @@ func (e *evaluator) roleOfEnding(w *workload, g *group) report.Role {
 		return report.Unrelated
 	case w.kind == "StatefulSet": // the next pod needs the name, so the object itself must be gone
 		return report.Root
-	case w.has(RecreateWaits) && !allDead(g):
+	case w.has(codes.RecreateWaits) && !allDead(g):
 		return report.Root
 	case w.awaitsEnd && g.Heals != "yes":
 		return report.Root
@@ -341,10 +339,10 @@ func roleRank(r report.Role) int {
 
 // layer orders causes of equal gravity: what keeps the controller from acting, then pods that do not exist, then pods.
 func layer(code string) int {
-	switch catalogue[code].layer {
-	case LayerController:
+	switch codes.LayerOf(code) {
+	case codes.LayerController:
 		return 0
-	case LayerCreate:
+	case codes.LayerCreate:
 		return 1
 	}
 	return 2

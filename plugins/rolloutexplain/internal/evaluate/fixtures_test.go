@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -114,7 +115,7 @@ func TestEveryCodeHasAFixtureAndANearMiss(t *testing.T) {
 			list := Evaluate(b.in, now, Options{LogLines: 5})
 			got := findingOf(list, f.code)
 			if got == nil {
-				t.Fatalf("does not fire: %s", codes(list))
+				t.Fatalf("does not fire: %s", codesOf(list))
 			}
 			if got.Message == "" || got.Title == "" || len(got.Evidence) == 0 && got.Class != report.Note {
 				t.Errorf("lacks a message, a title or evidence: %+v", got)
@@ -124,11 +125,11 @@ func TestEveryCodeHasAFixtureAndANearMiss(t *testing.T) {
 			}
 			f.near(b)
 			if list = Evaluate(b.in, now, Options{LogLines: 5}); findingOf(list, f.code) != nil {
-				t.Errorf("fires on the near miss: %s", codes(list))
+				t.Errorf("fires on the near miss: %s", codesOf(list))
 			}
 		})
 	}
-	for _, c := range Catalogue() {
+	for _, c := range codes.All() {
 		if !have[c.Code] {
 			t.Errorf("%s has no fixture", c.Code)
 		}
@@ -146,7 +147,7 @@ func findingOf(list report.List, code string) *report.Finding {
 	return nil
 }
 
-func codes(list report.List) string {
+func codesOf(list report.List) string {
 	var words []string
 	for _, r := range list.Items {
 		words = append(words, r.Object.Name+" "+string(r.Verdict)+": "+r.Summary)
@@ -206,5 +207,6 @@ func TestPartsOfASnapshotMayBeMissing(t *testing.T) {
 	}
 }
 
-func keepSet(*appsv1.StatefulSet)  {}
+func keepSet(*appsv1.StatefulSet) {}
+
 func keepDaemon(*appsv1.DaemonSet) {}

@@ -10,27 +10,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
-
-// crashFamily are causes that count only when they repeat: a container may fail twice while what it needs comes up.
-var crashFamily = map[string]bool{
-	CrashLoop: true, InitContainerFails: true, OOMKilled: true, ExitsNormally: true, LivenessKilled: true, StartupKilled: true,
-	PostStartHookFailed: true, ContainerStartError: true, ExecFormatError: true,
-}
-
-const repeats = 3
-
-// holdsFast says whether a cause is past the point where waiting is reasonable.
-func holdsFast(f *report.Finding) bool {
-	switch f.Class {
-	case report.Fatal:
-		return true
-	case report.Likely:
-		return f.Attempts == 0 || f.Attempts >= repeats || !crashFamily[f.Code]
-	}
-	return false
-}
 
 // group is one cause over all the pods that have it.
 type group struct {
@@ -58,7 +41,7 @@ func groupCauses(causes []*cause) []*group {
 	}
 	slices.SortFunc(groups, func(a, b *group) int {
 		return cmp.Or(
-			btoi(b.isNew)-btoi(a.isNew),
+			plain.Int(b.isNew)-plain.Int(a.isNew),
 			gravity(&a.Finding)-gravity(&b.Finding),
 			len(b.pods)-len(a.pods),
 			a.stage-b.stage,
@@ -73,7 +56,7 @@ func gravity(f *report.Finding) int {
 	switch {
 	case f.Class == report.Fatal:
 		return 0
-	case holdsFast(f):
+	case codes.HoldsFast(f):
 		return 1
 	case f.Class == report.HeldClass:
 		return 2
@@ -107,7 +90,7 @@ func (g *group) finding(w *workload) report.Finding {
 	f.Pods = podNames(g.pods)
 	slices.Sort(f.Pods)
 	if g.target != "" && len(g.pods) > 1 {
-		f.Message = strings.Replace(f.Message, "node "+g.target+" does not take it", "nodes "+list(targetNodes(g.pods), 6)+" do not take them", 1)
+		f.Message = strings.Replace(f.Message, "node "+g.target+" does not take it", "nodes "+plain.List(targetNodes(g.pods), 6)+" do not take them", 1)
 	}
 	all := live(w.newPods())
 	which := "new"
@@ -178,13 +161,15 @@ func (e *evaluator) causesOf(w *workload) []*cause {
 			causes = append(causes, &same)
 			continue
 		}
-		e.mute = seen[key] > representatives && !full
-		if c := e.diagnose(w, p); c != nil {
+		look := e
+		if seen[key] > representatives && !full {
+			look = e.quiet()
+		}
+		if c := look.diagnose(w, p); c != nil {
 			example[key] = c
 			causes = append(causes, c)
 		}
 	}
-	e.mute = false
 	slices.SortFunc(causes, func(a, b *cause) int { return cmp.Compare(a.pod.Name, b.pod.Name) })
 	return causes
 }

@@ -8,6 +8,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/masking"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -27,9 +30,9 @@ func (e *evaluator) hookPending(w *workload, p *pod) *cause {
 			if ev.Reason != "Started" || ev.About.FieldPath != "" && !strings.Contains(ev.About.FieldPath, "{"+spec.Name+"}") || e.now.Sub(ev.Last) < hookTime {
 				continue
 			}
-			return e.cause(p, stageRun, PostStartHookPending, report.Transient, "%s runs, and its postStart hook (%s) has not ended for %s: until then it does not count as started", p.called(spec.Name), describeHook(spec.Lifecycle.PostStart), age(e.now.Sub(ev.Last))).
-				container(spec.Name).since(ev.Last).by(evidence("Event", ev.Reason, ev.Message, ev.Last)).
-				by(evidence("Pod "+p.Name, p.statusPath(spec.Name)+".state.waiting", s.State.Waiting.Reason, noTime)).
+			return e.cause(p, stageRun, codes.PostStartHookPending, report.Transient, "%s runs, and its postStart hook (%s) has not ended for %s: until then it does not count as started", p.called(spec.Name), describeHook(spec.Lifecycle.PostStart), plain.Age(e.now.Sub(ev.Last))).
+				container(spec.Name).since(ev.Last).by(plain.Evidence("Event", ev.Reason, ev.Message, ev.Last)).
+				by(plain.Evidence("Pod "+p.Name, p.statusPath(spec.Name)+".state.waiting", s.State.Waiting.Reason, plain.NoTime)).
 				then(e.next(w, finding.Read, "the hook", "get", "pod", p.Name, "-o", p.jsonPath(spec.Name, ".lifecycle")))
 		}
 	}
@@ -42,7 +45,7 @@ const hookTime = 10 * time.Second
 func describeHook(h *corev1.LifecycleHandler) string {
 	switch {
 	case h.Exec != nil:
-		return "command " + oneLine(commandLine(h.Exec.Command))
+		return "command " + plain.OneLine(masking.CommandLine(h.Exec.Command))
 	case h.HTTPGet != nil:
 		return fmt.Sprintf("GET %s on port %s", h.HTTPGet.Path, h.HTTPGet.Port.String())
 	case h.Sleep != nil:

@@ -9,6 +9,8 @@ import (
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -17,18 +19,18 @@ import (
 func (e *evaluator) imageCause(w *workload, p *pod, spec *corev1.Container, wait *corev1.ContainerStateWaiting) *cause {
 	events := e.podEvents(p)
 	path := p.statusPath(spec.Name) + ".state.waiting"
-	seen := evidence("Pod "+p.Name, path, wait.Reason+": "+wait.Message, noTime)
+	seen := plain.Evidence("Pod "+p.Name, path, wait.Reason+": "+wait.Message, plain.NoTime)
 	describe := e.next(w, finding.Read, "the pull in the kubelet's words", "describe", "pod", p.Name)
 	switch wait.Reason {
 	case "InvalidImageName":
-		return e.cause(p, stageImage, InvalidImageName, report.Fatal, "the image name %q of %s is not valid", spec.Image, p.called(spec.Name)).
+		return e.cause(p, stageImage, codes.InvalidImageName, report.Fatal, "the image name %q of %s is not valid", spec.Image, p.called(spec.Name)).
 			container(spec.Name).withKey(spec.Image).since(p.CreationTimestamp.Time).by(seen).then(describe)
 	case "ErrImageNeverPull":
-		c := e.cause(p, stageImage, ImageNeverPull, report.Fatal, "image %q of %s is not on the node and imagePullPolicy is Never", spec.Image, p.called(spec.Name)).
+		c := e.cause(p, stageImage, codes.ImageNeverPull, report.Fatal, "image %q of %s is not on the node and imagePullPolicy is Never", spec.Image, p.called(spec.Name)).
 			container(spec.Name).withKey(spec.Image).since(p.CreationTimestamp.Time).by(seen)
 		return c.then(describe)
 	case "SignatureValidationFailed", "ImageInspectError":
-		return e.cause(p, stageImage, ImageRejected, report.Likely, "image %q of %s is refused on the node: %s", spec.Image, p.called(spec.Name), innermost(wait.Message)).
+		return e.cause(p, stageImage, codes.ImageRejected, report.Likely, "image %q of %s is refused on the node: %s", spec.Image, p.called(spec.Name), plain.Innermost(wait.Message)).
 			container(spec.Name).withKey(spec.Image).since(p.CreationTimestamp.Time).by(seen).then(describe)
 	}
 	failed := pullFailure(events, spec.Name, spec.Image)
@@ -45,7 +47,7 @@ func (e *evaluator) imageCause(w *workload, p *pod, spec *corev1.Container, wait
 		c.since(p.CreationTimestamp.Time)
 	}
 	if secret := eventfact.Newest(events, "FailedToRetrieveImagePullSecret"); secret != nil {
-		c.by(evidence("Event", secret.Reason, secret.Message, secret.Last))
+		c.by(plain.Evidence("Event", secret.Reason, secret.Message, secret.Last))
 		c.Message += "; a pull secret that the pod names does not exist"
 		c.Next = append([]finding.Next{e.next(w, finding.Read, "the pull secrets that the template names", "get", "pod", p.Name, "-o", "jsonpath={.spec.imagePullSecrets}")}, c.Next...)
 	}
@@ -55,7 +57,7 @@ func (e *evaluator) imageCause(w *workload, p *pod, spec *corev1.Container, wait
 func pullFailure(events []eventfact.Event, container, image string) *eventfact.Event {
 	for i := range events {
 		ev := &events[i]
-		if ev.Reason == "Failed" && strings.Contains(ev.Message, image) && containsAny(ev.Message, "Failed to pull image") &&
+		if ev.Reason == "Failed" && strings.Contains(ev.Message, image) && plain.ContainsAny(ev.Message, "Failed to pull image") &&
 			(ev.About.FieldPath == "" || strings.Contains(ev.About.FieldPath, "{"+container+"}")) {
 			return ev
 		}
@@ -81,11 +83,11 @@ func (e *evaluator) pullError(w *workload, p *pod, spec *corev1.Container, text 
 	registry := registryOf(spec.Image)
 	text = withoutName(text, spec.Image) // "geofence" is not an EOF, and a digest is no status code
 	switch {
-	case containsAny(text, wordsDisk...):
-		return e.cause(p, stageImage, ImageDiskFull, report.Transient, "node %s has no room for image %q: %s", p.Spec.NodeName, spec.Image, short).
+	case plain.ContainsAny(text, wordsDisk...):
+		return e.cause(p, stageImage, codes.ImageDiskFull, report.Transient, "node %s has no room for image %q: %s", p.Spec.NodeName, spec.Image, short).
 			then(e.cluster(finding.Read, "the node's disk", "nodeinfo", p.Spec.NodeName))
-	case containsAny(text, "pull access denied", "insufficient_scope"), containsAny(text, wordsAuth...) && !containsAny(text, "no such host", "connection refused", "i/o timeout", "429 too many"):
-		c := e.cause(p, stageImage, ImageUnauthorized, report.Likely, "registry %s refuses to give image %q of container %q: %s", registry, spec.Image, spec.Name, short)
+	case plain.ContainsAny(text, "pull access denied", "insufficient_scope"), plain.ContainsAny(text, wordsAuth...) && !plain.ContainsAny(text, "no such host", "connection refused", "i/o timeout", "429 too many"):
+		c := e.cause(p, stageImage, codes.ImageUnauthorized, report.Likely, "registry %s refuses to give image %q of container %q: %s", registry, spec.Image, spec.Name, short)
 		names := make([]string, 0, len(p.Spec.ImagePullSecrets))
 		for _, s := range p.Spec.ImagePullSecrets {
 			names = append(names, s.Name)
@@ -93,18 +95,18 @@ func (e *evaluator) pullError(w *workload, p *pod, spec *corev1.Container, text 
 		if len(names) == 0 {
 			c.Message += "; the pod names no pull secret"
 		} else {
-			c.Message += fmt.Sprintf("; its pull secrets: %s", list(names, 5))
+			c.Message += fmt.Sprintf("; its pull secrets: %s", plain.List(names, 5))
 		}
-		if containsAny(text, "does not exist") {
+		if plain.ContainsAny(text, "does not exist") {
 			c.Message += "; some registries say this of an image that does not exist"
 		}
 		return c.then(e.next(w, finding.Read, "the pull secrets of its ServiceAccount", "get", "serviceaccount", accountOf(p), "-o", "custom-columns=NAME:.metadata.name,PULLSECRETS:.imagePullSecrets[*].name"))
-	case containsAny(text, "lookup ", "dial tcp", "no such host") || containsAny(text, wordsNetwork...) && !containsAny(text, "manifest unknown", "no match for platform"):
-		return e.cause(p, stageImage, RegistryUnreachable, report.Transient, "registry %s does not serve image %q of container %q: %s", registry, spec.Image, spec.Name, short).
+	case plain.ContainsAny(text, "lookup ", "dial tcp", "no such host") || plain.ContainsAny(text, wordsNetwork...) && !plain.ContainsAny(text, "manifest unknown", "no match for platform"):
+		return e.cause(p, stageImage, codes.RegistryUnreachable, report.Transient, "registry %s does not serve image %q of container %q: %s", registry, spec.Image, spec.Name, short).
 			then(e.cluster(finding.Read, "can that node reach the registry: other pods on it, its DNS, its proxy", "nodeinfo", p.Spec.NodeName))
-	case containsAny(text, wordsMissing...):
-		c := e.cause(p, stageImage, ImageNotFound, report.Likely, "image %q of container %q does not exist in its registry: %s", spec.Image, spec.Name, short)
-		if containsAny(text, "no match for platform", "no matching manifest") {
+	case plain.ContainsAny(text, wordsMissing...):
+		c := e.cause(p, stageImage, codes.ImageNotFound, report.Likely, "image %q of container %q does not exist in its registry: %s", spec.Image, spec.Name, short)
+		if plain.ContainsAny(text, "no match for platform", "no matching manifest") {
 			c.Message = fmt.Sprintf("image %q of container %q has no variant for the platform of node %s", spec.Image, spec.Name, p.Spec.NodeName)
 		}
 		return c
@@ -112,7 +114,7 @@ func (e *evaluator) pullError(w *workload, p *pod, spec *corev1.Container, text 
 	if short == "" {
 		short = "the kubelet gives no reason"
 	}
-	c := e.cause(p, stageImage, ImagePullFailed, report.Likely, "image %q of container %q cannot be pulled: %s", spec.Image, spec.Name, short)
+	c := e.cause(p, stageImage, codes.ImagePullFailed, report.Likely, "image %q of container %q cannot be pulled: %s", spec.Image, spec.Name, short)
 	c.Confidence = "medium"
 	return c
 }
@@ -146,7 +148,7 @@ func withoutName(text, image string) string {
 
 // pullReason keeps the registry's own words.
 func pullReason(text string) string {
-	text = innermost(text)
+	text = plain.Innermost(text)
 	for _, prefix := range []string{"failed to pull and unpack image ", "failed to resolve reference ", "failed to resolve image: "} {
 		if i := strings.LastIndex(text, prefix); i >= 0 {
 			text = text[i+len(prefix):]

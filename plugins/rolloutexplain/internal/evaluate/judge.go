@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -17,7 +19,7 @@ func (e *evaluator) judge(w *workload) *report.Finding {
 	switch {
 	case w.meta.DeletionTimestamp != nil && w.kind != "Pod":
 		r.Verdict = report.Superseded
-		r.Summary = fmt.Sprintf("%s is being deleted, since %s", w.slash(), age(e.now.Sub(w.meta.DeletionTimestamp.Time)))
+		r.Summary = fmt.Sprintf("%s is being deleted, since %s", w.slash(), plain.Age(e.now.Sub(w.meta.DeletionTimestamp.Time)))
 		return nil
 	case e.opts.Revision != 0 && w.target != nil && w.target.number != e.opts.Revision:
 		r.Verdict, r.Summary = report.Superseded, fmt.Sprintf("revision %d is not the wanted one any more: that is %s", e.opts.Revision, label(w.target))
@@ -31,16 +33,16 @@ func (e *evaluator) judge(w *workload) *report.Finding {
 		return e.judgeWithoutCause(w)
 	}
 	r.Summary = root.Message
-	deadline := w.has(DeadlineExceeded)
+	deadline := w.has(codes.DeadlineExceeded)
 	switch {
-	case w.completed && (holdsFast(root) && crashFamily[root.Code] || e.wasUp(w)) && root.Class != report.HeldClass:
+	case w.completed && (codes.HoldsFast(root) && codes.Crashes(root.Code) || e.wasUp(w)) && root.Class != report.HeldClass:
 		r.Verdict = report.Degraded
 		e.brokeAfter(w)
 	case root.Class == report.HeldClass:
 		r.Verdict = report.Held
 	case root.Class == report.Fatal || deadline:
 		r.Verdict = report.Failed
-	case holdsFast(root):
+	case codes.HoldsFast(root):
 		r.Verdict = report.Stuck
 	case e.overdue(w, root):
 		r.Verdict = report.Stuck
@@ -58,7 +60,7 @@ func (e *evaluator) overdue(w *workload, root *report.Finding) bool {
 	if root.Heals == "yes" || root.FirstSeen == nil || e.now.Sub(*root.FirstSeen) < stuckAfter || e.progressedWithin(w, stuckAfter) {
 		return false
 	}
-	return root.Code != StartupPending && root.Code != InitRunning && root.Code != SidecarNotStarted || e.now.Sub(*root.FirstSeen) > 10*time.Minute
+	return root.Code != codes.StartupPending && root.Code != codes.InitRunning && root.Code != codes.SidecarNotStarted || e.now.Sub(*root.FirstSeen) > 10*time.Minute
 }
 
 // progressedWithin says whether a pod of the wanted revision has become ready lately.
@@ -91,7 +93,7 @@ func (w *workload) root() *report.Finding {
 // judgeSettled: the counters say complete; a container that keeps crashing behind them says otherwise.
 func (e *evaluator) judgeSettled(w *workload, root *report.Finding) *report.Finding {
 	r := w.rep
-	if root != nil && (crashFamily[root.Code] || root.Code == Evicted) && (root.Attempts >= 2 || w.kind == "Job") {
+	if root != nil && (codes.Crashes(root.Code) || root.Code == codes.Evicted) && (root.Attempts >= 2 || w.kind == "Job") {
 		r.Verdict, r.Summary = report.Degraded, root.Message
 		e.brokeAfter(w)
 		return root
@@ -108,7 +110,7 @@ func (e *evaluator) judgeSettled(w *workload, root *report.Finding) *report.Find
 	}
 	switch {
 	case w.kind == "Job":
-		r.Summary = fmt.Sprintf("the Job is complete: %d of %d succeeded", ptrOr(r.Counts.Updated, 0), ptrOr(r.Counts.Desired, 0))
+		r.Summary = fmt.Sprintf("the Job is complete: %d of %d succeeded", plain.Or(r.Counts.Updated, 0), plain.Or(r.Counts.Desired, 0))
 	case w.kind == "Pod":
 		r.Summary = "the pod is available"
 	case w.desired == 0:
@@ -135,9 +137,9 @@ func (e *evaluator) judgeWithoutCause(w *workload) *report.Finding {
 		}
 	}
 	if quiet := e.now.Sub(since); quiet > unexplainedAfter && w.moving == "" {
-		f := e.finding(Unexplained, report.Transient, finding.Warning, "it is not complete, and nothing that was checked explains why (no progress for %s)", age(quiet))
-		f.Confidence, f.Heals, f.FirstSeen, f.Pods = "low", "maybe", timePtr(since), podNames(waiting)
-		f.Evidence = []finding.Evidence{evidence(w.kind+" "+w.meta.Name, "status", fmt.Sprintf("%d of %d updated, %d available", ptrOr(r.Counts.Updated, 0), w.desired, ptrOr(r.Counts.Available, 0)), noTime)}
+		f := e.finding(codes.Unexplained, report.Transient, finding.Warning, "it is not complete, and nothing that was checked explains why (no progress for %s)", plain.Age(quiet))
+		f.Confidence, f.Heals, f.FirstSeen, f.Pods = "low", "maybe", plain.TimePtr(since), podNames(waiting)
+		f.Evidence = []finding.Evidence{plain.Evidence(w.kind+" "+w.meta.Name, "status", fmt.Sprintf("%d of %d updated, %d available", plain.Or(r.Counts.Updated, 0), w.desired, plain.Or(r.Counts.Available, 0)), plain.NoTime)}
 		f.Next = []finding.Next{e.next(w, finding.Read, "everything the cluster says of it", "describe", w.slash())}
 		w.findings = append([]report.Finding{f}, w.findings...)
 		r.Verdict, r.Summary = report.Unknown, f.Message
@@ -148,9 +150,9 @@ func (e *evaluator) judgeWithoutCause(w *workload) *report.Finding {
 	case w.moving != "":
 		r.Summary = w.moving
 	case len(waiting) > 0:
-		r.Summary = fmt.Sprintf("%s starting, for %s", plural(len(waiting), "pod is", "pods are"), age(e.now.Sub(oldest(waiting))))
+		r.Summary = fmt.Sprintf("%s starting, for %s", plain.Plural(len(waiting), "pod is", "pods are"), plain.Age(e.now.Sub(oldest(waiting))))
 	default:
-		r.Summary = fmt.Sprintf("%d of %d updated, %d available", ptrOr(r.Counts.Updated, 0), ptrOr(r.Counts.Desired, 0), ptrOr(r.Counts.Available, 0))
+		r.Summary = fmt.Sprintf("%d of %d updated, %d available", plain.Or(r.Counts.Updated, 0), plain.Or(r.Counts.Desired, 0), plain.Or(r.Counts.Available, 0))
 	}
 	return nil
 }
@@ -170,7 +172,7 @@ func oldest(pods []*pod) time.Time {
 
 // brokeAfter says that the rollout had finished before: no deadline runs any more.
 func (e *evaluator) brokeAfter(w *workload) {
-	f := e.note(BrokeAfterCompletion, "the rollout had been complete; its pods broke afterwards, and no deadline runs for that")
+	f := e.note(codes.BrokeAfterCompletion, "the rollout had been complete; its pods broke afterwards, and no deadline runs for that")
 	f.Role = report.Consequence
 	w.findings = append(w.findings, f)
 	e.rankKeepingRoot(w)
@@ -184,17 +186,17 @@ func (e *evaluator) rankKeepingRoot(w *workload) {
 func (e *evaluator) afterwards(w *workload, root *report.Finding) {
 	if w.settled && w.rep.Verdict == report.Complete && w.kind != "Job" {
 		if ending := selectPods(w.pods, func(p *pod) bool { return p.terminating }); len(ending) > 0 {
-			f := e.note(StillEnding, "%s still ending: complete by the counters, and still using room and quota", plural(len(ending), "old pod is", "old pods are"))
+			f := e.note(codes.StillEnding, "%s still ending: complete by the counters, and still using room and quota", plain.Plural(len(ending), "old pod is", "old pods are"))
 			f.Pods = podNames(ending)
 			w.add(f)
 		}
 	}
 	if w.rep.Verdict != report.Complete && root != nil && w.kind == "Deployment" && len(w.revisions) > 0 && w.previous() == nil && w.template != nil && e.historyOff(w) {
-		w.add(e.note(NoHistory, "revisionHistoryLimit is 0: there is no older revision to go back to"))
+		w.add(e.note(codes.NoHistory, "revisionHistoryLimit is 0: there is no older revision to go back to"))
 	}
 	if w.target != nil && w.target.changeLog != "" {
 		if p := w.previous(); p != nil && p.changeLog == w.target.changeLog && w.rep.Verdict != report.Complete {
-			w.add(e.note(StaleChangeCause, "the change-cause %q is the same as of %s: it was probably not rewritten", oneLine(w.target.changeLog), label(p)))
+			w.add(e.note(codes.StaleChangeCause, "the change-cause %q is the same as of %s: it was probably not rewritten", plain.OneLine(w.target.changeLog), label(p)))
 		}
 	}
 	e.rankKeepingRoot(w)

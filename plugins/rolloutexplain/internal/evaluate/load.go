@@ -17,6 +17,7 @@ import (
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 )
 
 // Load reads a dump: what "kubectl get deploy,rs,pods,events,… -o yaml" prints, one or several documents, in YAML or JSON.
@@ -172,7 +173,7 @@ func (in *Input) sourcesOfDump(seen map[string]bool) {
 }
 
 func noPodsWanted(in *Input) bool {
-	return !slices.ContainsFunc(in.Deployments, func(d appsv1.Deployment) bool { return ptrOr(d.Spec.Replicas, 1) > 0 }) && len(in.StatefulSets)+len(in.DaemonSets)+len(in.Jobs) == 0
+	return !slices.ContainsFunc(in.Deployments, func(d appsv1.Deployment) bool { return plain.Or(d.Spec.Replicas, 1) > 0 }) && len(in.StatefulSets)+len(in.DaemonSets)+len(in.Jobs) == 0
 }
 
 // newestTime is when the dump was made, as well as its own times tell: nothing in it can be younger.

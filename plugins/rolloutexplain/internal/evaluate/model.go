@@ -3,7 +3,6 @@ package evaluate
 import (
 	"cmp"
 	"slices"
-	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -13,6 +12,7 @@ import (
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -79,16 +79,23 @@ type evaluator struct {
 	events  map[types.UID][]eventfact.Event
 	owned   map[types.UID][]*corev1.Pod
 	nodes   map[string]*corev1.Node
-	fetched map[Need]bool
-	needs   map[Need]bool
-	mute    bool // the pod in hand is one of many in its state: ask nothing for it
+	asks    *Asks
 }
 
-func newEvaluator(in *Input, now time.Time, opts Options) *evaluator {
+// quiet is the same with nothing asked.
+func (e *evaluator) quiet() *evaluator {
+	q := *e
+	q.asks = e.asks.Quiet()
+	return &q
+}
+
+// node is a node that has been read; nil: it has not, or does not exist.
+func (e *evaluator) node(name string) *corev1.Node { return e.nodes[name] }
+
+func newEvaluator(in *Input, now time.Time, opts Options, asks *Asks) *evaluator {
 	e := &evaluator{
-		in: in, now: now, opts: opts, kubectl: finding.Kubectl{Flags: in.Context},
+		in: in, now: now, opts: opts, kubectl: finding.Kubectl{Flags: in.Context}, asks: asks,
 		events: map[types.UID][]eventfact.Event{}, owned: map[types.UID][]*corev1.Pod{}, nodes: map[string]*corev1.Node{},
-		fetched: map[Need]bool{}, needs: map[Need]bool{},
 	}
 	for i := range in.Events {
 		uid := in.Events[i].InvolvedObject.UID
@@ -111,26 +118,7 @@ func newEvaluator(in *Input, now time.Time, opts Options) *evaluator {
 	for i := range in.Nodes {
 		e.nodes[in.Nodes[i].Name] = &in.Nodes[i]
 	}
-	for _, n := range in.Fetched {
-		e.fetched[n] = true
-	}
 	return e
-}
-
-// need asks for a lookup and says whether it has been made.
-func (e *evaluator) need(n Need) bool {
-	if e.fetched[n] {
-		return true
-	}
-	if !e.mute && e.wanted(n) {
-		e.needs[n] = true
-	}
-	return false
-}
-
-// wanted leaves out, for a table of many, the lookups that each rollout would make for itself.
-func (e *evaluator) wanted(n Need) bool {
-	return !e.opts.Wide || n.UID == "" && n.Kind != NeedNames && n.Kind != NeedClaim && n.Kind != NeedVolume && n.Kind != NeedNode
 }
 
 // podsOf gives the pods that an owner controls, as judged views sorted by name.
@@ -165,21 +153,11 @@ func podCondition(p *corev1.Pod, kind corev1.PodConditionType) *corev1.PodCondit
 // newestMatching gives the newest event with the reason whose text holds one of the words.
 func newestMatching(events []eventfact.Event, reason string, words ...string) *eventfact.Event {
 	for i := range events {
-		if events[i].Reason == reason && containsAny(events[i].Message, words...) {
+		if events[i].Reason == reason && plain.ContainsAny(events[i].Message, words...) {
 			return &events[i]
 		}
 	}
 	return nil
-}
-
-func containsAny(text string, words ...string) bool {
-	text = strings.ToLower(text)
-	for _, w := range words {
-		if strings.Contains(text, strings.ToLower(w)) {
-			return true
-		}
-	}
-	return false
 }
 
 // live gives the pods that the controller counts.
@@ -210,15 +188,3 @@ func podNames(pods []*pod) []string {
 	}
 	return names
 }
-
-func ptr[T any](v T) *T { return &v }
-
-func timePtr(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	u := t.UTC()
-	return &u
-}
-
-func count32(n int) *int32 { return ptr(int32(min(n, 1<<30))) } //nolint:gosec // bounded

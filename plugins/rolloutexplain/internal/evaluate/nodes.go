@@ -11,6 +11,8 @@ import (
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/schedule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -28,17 +30,17 @@ type nodeFit struct {
 // schedulingDetail looks at the nodes to say how far each is from taking the pod, and whether waiting can help.
 func (e *evaluator) schedulingDetail(w *workload, p *pod, c *cause, terms []schedulingTerm, message string) {
 	switch c.Code {
-	case ClaimMissing, ClaimUnbound, VolumeElsewhere:
+	case codes.ClaimMissing, codes.ClaimUnbound, codes.VolumeElsewhere:
 		e.claimDetail(w, p, c, message)
 		return
-	case ResourceClaimUnmet, VolumeLimit:
+	case codes.ResourceClaimUnmet, codes.VolumeLimit:
 		return
 	}
-	if len(terms) == 0 || !e.need(Need{Kind: NeedNodes}) || len(e.in.Nodes) == 0 {
+	if len(terms) == 0 || !e.asks.Have(Need{Kind: NeedNodes}) || len(e.in.Nodes) == 0 {
 		e.classWithoutNodes(w, p, c)
 		return
 	}
-	room := e.need(Need{Kind: NeedNodePods})
+	room := e.asks.Have(Need{Kind: NeedNodePods})
 	fits := make([]nodeFit, 0, len(e.in.Nodes))
 	for i := range e.in.Nodes {
 		fits = append(fits, e.fit(w, p, &e.in.Nodes[i], room))
@@ -54,7 +56,7 @@ func (e *evaluator) schedulingDetail(w *workload, p *pod, c *cause, terms []sche
 		if words == "" {
 			words = "passes the filters that are checked here"
 		}
-		c.by(evidence("Node "+f.node.Name, "", words, noTime))
+		c.by(plain.Evidence("Node "+f.node.Name, "", words, plain.NoTime))
 	}
 	e.classByNodes(w, p, c, fits, room)
 }
@@ -74,9 +76,9 @@ func fitRank(f nodeFit) int {
 // classWithoutNodes judges by the text alone.
 func (e *evaluator) classWithoutNodes(w *workload, p *pod, c *cause) {
 	switch c.Code {
-	case NodeSelectorUnmet:
+	case codes.NodeSelectorUnmet:
 		c.Class, c.Heals = report.Likely, "no"
-	case HostPortTaken, PodAffinityUnmet:
+	case codes.HostPortTaken, codes.PodAffinityUnmet:
 		if oldHolds(w, p, c.Code) {
 			e.heldByOld(w, c)
 		}
@@ -87,7 +89,7 @@ func (e *evaluator) classWithoutNodes(w *workload, p *pod, c *cause) {
 // heldByOld: what the new pod lacks is held by an old pod that the rollout keeps until the new one is available.
 func (e *evaluator) heldByOld(w *workload, c *cause) bool {
 	b, old := w.rep.Budget, live(w.oldPods())
-	if b == nil || len(old) == 0 || b.Surge == nil || b.Surge.Pods == 0 || ptrOr(b.MayRemove, 0) > 0 || w.kind == "StatefulSet" {
+	if b == nil || len(old) == 0 || b.Surge == nil || b.Surge.Pods == 0 || plain.Or(b.MayRemove, 0) > 0 || w.kind == "StatefulSet" {
 		return false
 	}
 	c.Class, c.Severity, c.Heals = report.Likely, finding.Critical, "no"
@@ -114,16 +116,16 @@ func (e *evaluator) classByNodes(w *workload, p *pod, c *cause, fits []nodeFit, 
 			c.Message += "; " + miss
 		}
 		c.then(e.cluster(finding.Read, "labels and taints of the nodes", "get", "nodes", "-o", "custom-columns=NAME:.metadata.name,TAINTS:.spec.taints[*].key,UNSCHEDULABLE:.spec.unschedulable,LABELS:.metadata.labels"))
-	case c.Code == HostPortTaken || c.Code == PodAffinityUnmet:
+	case c.Code == codes.HostPortTaken || c.Code == codes.PodAffinityUnmet:
 		e.classByOthers(w, p, c)
-	case c.Code == TopologySpread:
+	case c.Code == codes.TopologySpread:
 		if key := absentTopology(p, fits); key != "" {
 			c.Class, c.Heals = report.Likely, "no"
 			c.Message += fmt.Sprintf("; it spreads over label %s, which no node has", key)
 		}
-	case c.Code == InsufficientResources || c.Code == TooManyPods || c.Code == Unschedulable:
-		if c.Code == Unschedulable && room && !slices.ContainsFunc(open, func(f nodeFit) bool { return f.lacks == "" }) {
-			c.recode(InsufficientResources) // of the nodes that are wanted each lacks room: the others do not matter
+	case c.Code == codes.InsufficientResources || c.Code == codes.TooManyPods || c.Code == codes.Unschedulable:
+		if c.Code == codes.Unschedulable && room && !slices.ContainsFunc(open, func(f nodeFit) bool { return f.lacks == "" }) {
+			c.recode(codes.InsufficientResources) // of the nodes that are wanted each lacks room: the others do not matter
 		}
 		e.classByRoom(w, c, open, room, faults)
 	}
@@ -228,7 +230,7 @@ func selectorMiss(p *pod, fits []nodeFit) string {
 			values = append(values, v)
 		}
 		slices.Sort(values)
-		return fmt.Sprintf("it wants nodes with label %s=%s; nodes have %s", key, want, list(values, 5))
+		return fmt.Sprintf("it wants nodes with label %s=%s; nodes have %s", key, want, plain.List(values, 5))
 	}
 	return affinityMiss(p, fits)
 }
@@ -251,9 +253,9 @@ func affinityMiss(p *pod, fits []nodeFit) string {
 				}
 			}
 			if len(have) == 0 {
-				return fmt.Sprintf("its affinity wants %s in (%s), and no node has that label", x.Key, list(x.Values, 5))
+				return fmt.Sprintf("its affinity wants %s in (%s), and no node has that label", x.Key, plain.List(x.Values, 5))
 			}
-			return fmt.Sprintf("its affinity wants %s in (%s), which no node has", x.Key, list(x.Values, 5))
+			return fmt.Sprintf("its affinity wants %s in (%s), which no node has", x.Key, plain.List(x.Values, 5))
 		}
 	}
 	return ""
@@ -262,7 +264,7 @@ func affinityMiss(p *pod, fits []nodeFit) string {
 // claimDetail follows a pod's claims to the reason why one is not bound.
 func (e *evaluator) claimDetail(w *workload, p *pod, c *cause, message string) {
 	c.then(e.next(w, finding.Read, "the claims and their classes", "get", "pvc"))
-	if c.Code == ClaimMissing {
+	if c.Code == codes.ClaimMissing {
 		c.Class, c.Heals = report.Likely, "no"
 		if m := quoted(message); m != "" {
 			c.Message = fmt.Sprintf("volume claim %q does not exist", m)
@@ -272,7 +274,7 @@ func (e *evaluator) claimDetail(w *workload, p *pod, c *cause, message string) {
 	}
 	for i := range p.Spec.Volumes {
 		v := &p.Spec.Volumes[i]
-		if v.PersistentVolumeClaim == nil || !e.need(Need{Kind: NeedClaim, Namespace: p.Namespace, Name: v.PersistentVolumeClaim.ClaimName}) {
+		if v.PersistentVolumeClaim == nil || !e.asks.Have(Need{Kind: NeedClaim, Namespace: p.Namespace, Name: v.PersistentVolumeClaim.ClaimName}) {
 			continue
 		}
 		if e.oneClaim(w, p, c, v.PersistentVolumeClaim.ClaimName) {
@@ -297,14 +299,14 @@ func (e *evaluator) oneClaim(w *workload, p *pod, c *cause, name string) bool {
 			continue
 		}
 		if claim.Status.Phase == corev1.ClaimBound {
-			if c.Code == VolumeElsewhere && e.need(Need{Kind: NeedVolume, Name: claim.Spec.VolumeName}) {
+			if c.Code == codes.VolumeElsewhere && e.asks.Have(Need{Kind: NeedVolume, Name: claim.Spec.VolumeName}) {
 				c.Message += fmt.Sprintf("; claim %q is bound to volume %q", name, claim.Spec.VolumeName)
 			}
 			continue
 		}
 		c.key = name
 		c.Message = fmt.Sprintf("volume claim %q is %s", name, strings.ToLower(string(claim.Status.Phase)))
-		c.by(evidence("PersistentVolumeClaim "+name, "status.phase", string(claim.Status.Phase), claim.CreationTimestamp.Time))
+		c.by(plain.Evidence("PersistentVolumeClaim "+name, "status.phase", string(claim.Status.Phase), claim.CreationTimestamp.Time))
 		e.whyUnbound(w, c, claim)
 		c.then(e.next(w, finding.Read, "why it is not bound", "describe", "pvc", name))
 		return true
@@ -314,8 +316,8 @@ func (e *evaluator) oneClaim(w *workload, p *pod, c *cause, name string) bool {
 
 // whyUnbound reads the claim's class and events. WaitForFirstConsumer is how it should be, and never a cause.
 func (e *evaluator) whyUnbound(w *workload, c *cause, claim *corev1.PersistentVolumeClaim) {
-	class := ptrOr(claim.Spec.StorageClassName, "")
-	if e.need(Need{Kind: NeedStorageClasses}) && e.in.Sources.Get("storageclasses").Readable() {
+	class := plain.Or(claim.Spec.StorageClassName, "")
+	if e.asks.Have(Need{Kind: NeedStorageClasses}) && e.in.Sources.Get("storageclasses").Readable() {
 		known, defaults := false, false
 		for i := range e.in.StorageClasses {
 			known = known || e.in.StorageClasses[i].Name == class
@@ -333,7 +335,7 @@ func (e *evaluator) whyUnbound(w *workload, c *cause, claim *corev1.PersistentVo
 	if ev := eventfact.Newest(e.eventsOfUID(claim.Namespace, string(claim.UID)), "ProvisioningFailed", "ExternalProvisioning", "FailedBinding"); ev != nil {
 		c.byEvent(ev)
 		if ev.Reason != "ExternalProvisioning" {
-			c.Message += ": " + oneLine(ev.Message)
+			c.Message += ": " + plain.OneLine(ev.Message)
 		} else {
 			c.Message += ": it waits for its provisioner"
 		}
@@ -346,8 +348,8 @@ func (e *evaluator) whyUnbound(w *workload, c *cause, claim *corev1.PersistentVo
 // askNode asks for one node; a table of many asks for all of them once.
 func (e *evaluator) askNode(name string) {
 	if e.opts.Wide {
-		e.need(Need{Kind: NeedNodes})
+		e.asks.Have(Need{Kind: NeedNodes})
 		return
 	}
-	e.need(Need{Kind: NeedNode, Name: name})
+	e.asks.Have(Need{Kind: NeedNode, Name: name})
 }

@@ -37,7 +37,7 @@ func TestNodesAreLeftOutByKubernetesRules(t *testing.T) {
 			if got := daemonRefused(ds, n); got != tt.daemon {
 				t.Errorf("the DaemonSet: %q, want %q", got, tt.daemon)
 			}
-			e := newEvaluator(&Input{}, time.Now(), Options{})
+			e := newEvaluator(&Input{}, time.Now(), Options{}, NewAsks(nil, false))
 			w := e.newWorkload("DaemonSet", &ds.ObjectMeta, nil, nil, 0)
 			if got := e.fit(w, &pod{Pod: &corev1.Pod{Spec: tt.spec}}, n, false); got.static != tt.static {
 				t.Errorf("the scheduler: %q, want %q", got.static, tt.static)

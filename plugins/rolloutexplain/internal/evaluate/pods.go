@@ -15,6 +15,8 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -70,7 +72,7 @@ func (c *cause) by(ev finding.Evidence) *cause { c.Evidence = append(c.Evidence,
 
 func (c *cause) then(next ...finding.Next) *cause { c.Next = append(c.Next, next...); return c }
 
-func (c *cause) since(t time.Time) *cause { c.FirstSeen = timePtr(t); return c }
+func (c *cause) since(t time.Time) *cause { c.FirstSeen = plain.TimePtr(t); return c }
 
 // byEvent quotes an event and takes its count as attempts.
 func (c *cause) byEvent(ev *eventfact.Event) *cause {
@@ -79,9 +81,9 @@ func (c *cause) byEvent(ev *eventfact.Event) *cause {
 	}
 	c.Attempts = max(c.Attempts, ev.Count)
 	if c.FirstSeen == nil {
-		c.FirstSeen = timePtr(ev.First)
+		c.FirstSeen = plain.TimePtr(ev.First)
 	}
-	return c.by(evidence("Event", ev.Reason, ev.Message, ev.Last))
+	return c.by(plain.Evidence("Event", ev.Reason, ev.Message, ev.Last))
 }
 
 // diagnose finds why a pod is not available; nil when nothing is wrong or it only needs time that nobody can name.
@@ -112,14 +114,14 @@ func (e *evaluator) diagnose(w *workload, p *pod) *cause {
 // podEvents asks for a pod's events; only the evidence of this pod (by UID) counts: a StatefulSet's pod has the name of
 // the one before it.
 func (e *evaluator) podEvents(p *pod) []eventfact.Event {
-	e.need(Need{Kind: NeedEvents, Namespace: p.Namespace, UID: string(p.UID)})
+	e.asks.Have(Need{Kind: NeedEvents, Namespace: p.Namespace, UID: string(p.UID)})
 	return p.events
 }
 
 // needNormal asks, for a table of many, which has read only warnings, for events of one normal reason: of the namespace.
 func (e *evaluator) needNormal(p *pod, reason string) {
 	if e.opts.Wide {
-		e.need(Need{Kind: NeedEvents, Namespace: p.Namespace, Name: reason})
+		e.asks.Have(Need{Kind: NeedEvents, Namespace: p.Namespace, Name: reason})
 	}
 }
 
@@ -140,27 +142,27 @@ func (e *evaluator) deadPod(w *workload, p *pod) *cause {
 	when := endOf(p)
 	switch reason := p.Status.Reason; {
 	case reason == "Evicted":
-		c := e.cause(p, stageRun, Evicted, report.Likely, "the kubelet evicted it: %s", oneLine(p.Status.Message))
-		c.key, c.Attempts = firstWords(p.Status.Message, 8), 0
-		return c.since(when).by(evidence("Pod "+p.Name, "status.message", p.Status.Message, when)).then(describe,
+		c := e.cause(p, stageRun, codes.Evicted, report.Likely, "the kubelet evicted it: %s", plain.OneLine(p.Status.Message))
+		c.key, c.Attempts = plain.FirstWords(p.Status.Message, 8), 0
+		return c.since(when).by(plain.Evidence("Pod "+p.Name, "status.message", p.Status.Message, when)).then(describe,
 			e.cluster(finding.Read, "pressure on that node", "describe", "node", p.Spec.NodeName))
 	case reason != "" && reason != "NodeShutdown" && reason != "Terminated" && len(p.Status.ContainerStatuses) == 0,
 		strings.HasPrefix(p.Status.Message, "Pod was rejected"):
-		c := e.cause(p, stageNode, PodRejected, report.Likely, "the kubelet of node %s rejects it (%s): %s", p.Spec.NodeName, reason, oneLine(p.Status.Message))
+		c := e.cause(p, stageNode, codes.PodRejected, report.Likely, "the kubelet of node %s rejects it (%s): %s", p.Spec.NodeName, reason, plain.OneLine(p.Status.Message))
 		c.key = reason
 		if w.template != nil && w.template.Spec.NodeName != "" {
 			c.Message += "; the template sets nodeName, which goes past the scheduler"
 		}
-		c.since(when).by(evidence("Pod "+p.Name, "status.reason", reason, when))
+		c.since(when).by(plain.Evidence("Pod "+p.Name, "status.reason", reason, when))
 		if strings.HasPrefix(reason, "OutOf") {
 			return c.then(e.cluster(finding.Read, "what that node has left", "describe", "node", p.Spec.NodeName))
 		}
 		return c.then(describe)
 	}
 	if d := podCondition(p.Pod, corev1.DisruptionTarget); d != nil && d.Status == corev1.ConditionTrue {
-		c := e.cause(p, stageRun, PodDisrupted, report.Transient, "it was removed from outside (%s): %s", d.Reason, oneLine(d.Message))
+		c := e.cause(p, stageRun, codes.PodDisrupted, report.Transient, "it was removed from outside (%s): %s", d.Reason, plain.OneLine(d.Message))
 		c.key = d.Reason
-		return c.since(d.LastTransitionTime.Time).by(evidence("Pod "+p.Name, "status.conditions[DisruptionTarget]", d.Reason, d.LastTransitionTime.Time)).then(describe)
+		return c.since(d.LastTransitionTime.Time).by(plain.Evidence("Pod "+p.Name, "status.conditions[DisruptionTarget]", d.Reason, d.LastTransitionTime.Time)).then(describe)
 	}
 	return nil
 }
@@ -178,14 +180,14 @@ func endOf(p *pod) time.Time {
 // nodeCause: a pod on a node that does not report says nothing about the application.
 func (e *evaluator) nodeCause(w *workload, p *pod) *cause {
 	e.askNode(p.Spec.NodeName)
-	if e.nodes[p.Spec.NodeName] == nil {
+	if e.node(p.Spec.NodeName) == nil {
 		return e.nodeAbsent(w, p)
 	}
 	t := e.nodeTrouble(p.Spec.NodeName)
 	if t == nil {
 		return nil
 	}
-	found := e.cause(p, stageNode, NodeNotReady, report.Transient, "its node %s %s%s", p.Spec.NodeName, t.text, t.detail)
+	found := e.cause(p, stageNode, codes.NodeNotReady, report.Transient, "its node %s %s%s", p.Spec.NodeName, t.text, t.detail)
 	return found.withKey(p.Spec.NodeName).since(t.since).by(t.evidence).then(e.cluster(finding.Read, "why the node is not ready", "nodeinfo", p.Spec.NodeName))
 }
 
@@ -201,7 +203,7 @@ type nodeTrouble struct {
 // has taken back; a table of many goes by Ready alone, because a lease for each node is too much to ask.
 func (e *evaluator) nodeTrouble(name string) *nodeTrouble {
 	e.askNode(name)
-	n := e.nodes[name]
+	n := e.node(name)
 	if n == nil {
 		return nil
 	}
@@ -211,22 +213,22 @@ func (e *evaluator) nodeTrouble(name string) *nodeTrouble {
 	case c == nil, r.State == nodefact.Ready:
 		return nil
 	case r.State == nodefact.Silent && c.Status != corev1.ConditionUnknown:
-		quiet := age(r.Heartbeat.Age)
+		quiet := plain.Age(r.Heartbeat.Age)
 		return &nodeTrouble{
 			text:     fmt.Sprintf("has not reported for %s, and its Ready is still %s", quiet, c.Status),
-			evidence: evidence("Lease "+corev1.NamespaceNodeLease+"/"+name, "spec.renewTime", "renewed "+quiet+" ago", r.Heartbeat.Received),
+			evidence: plain.Evidence("Lease "+corev1.NamespaceNodeLease+"/"+name, "spec.renewTime", "renewed "+quiet+" ago", r.Heartbeat.Received),
 			since:    r.Heartbeat.Received,
 		}
 	}
 	return &nodeTrouble{
-		text: fmt.Sprintf("is not ready (%s)", c.Reason), detail: ": " + oneLine(c.Message), since: c.LastTransitionTime.Time,
-		evidence: evidence("Node "+name, "status.conditions[Ready]", string(c.Status)+" "+c.Reason, c.LastTransitionTime.Time),
+		text: fmt.Sprintf("is not ready (%s)", c.Reason), detail: ": " + plain.OneLine(c.Message), since: c.LastTransitionTime.Time,
+		evidence: plain.Evidence("Node "+name, "status.conditions[Ready]", string(c.Status)+" "+c.Reason, c.LastTransitionTime.Time),
 	}
 }
 
 // nodeLease is the heartbeat of a node, nil where it is not known.
 func (e *evaluator) nodeLease(name string) *coordinationv1.Lease {
-	if e.opts.Wide || !e.need(Need{Kind: NeedLease, Namespace: corev1.NamespaceNodeLease, Name: name}) {
+	if e.opts.Wide || !e.asks.Have(Need{Kind: NeedLease, Namespace: corev1.NamespaceNodeLease, Name: name}) {
 		return nil
 	}
 	for i := range e.in.Leases {
@@ -241,12 +243,12 @@ func (e *evaluator) nodeLease(name string) *coordinationv1.Lease {
 // removed within a minute and made again, so that none of them ever looks old.
 func (e *evaluator) nodeAbsent(w *workload, p *pod) *cause {
 	state := e.in.Sources.Get("nodes").State
-	read := e.fetched[Need{Kind: NeedNode, Name: p.Spec.NodeName}] || e.fetched[Need{Kind: NeedNodes}]
+	read := e.asks.Made(Need{Kind: NeedNode, Name: p.Spec.NodeName}) || e.asks.Made(Need{Kind: NeedNodes})
 	if !read || state != source.OK && state != source.Absent {
 		return nil
 	}
-	c := e.cause(p, stageNode, NodeNotReady, report.Transient, "it is bound to node %s, which does not exist", p.Spec.NodeName).withKey(p.Spec.NodeName).since(p.CreationTimestamp.Time).
-		by(evidence("Pod "+p.Name, "spec.nodeName", p.Spec.NodeName, p.CreationTimestamp.Time))
+	c := e.cause(p, stageNode, codes.NodeNotReady, report.Transient, "it is bound to node %s, which does not exist", p.Spec.NodeName).withKey(p.Spec.NodeName).since(p.CreationTimestamp.Time).
+		by(plain.Evidence("Pod "+p.Name, "spec.nodeName", p.Spec.NodeName, p.CreationTimestamp.Time))
 	if w.template != nil && w.template.Spec.NodeName == p.Spec.NodeName {
 		c.Class, c.Severity, c.Heals = report.Likely, finding.Critical, "no"
 		c.Message += "; the template sets nodeName, which goes past the scheduler"
@@ -271,14 +273,14 @@ func (e *evaluator) notStarted(w *workload, p *pod) *cause {
 		}
 	}
 	if ev := eventfact.Newest(events, "Pulling"); ev != nil && eventfact.Newest(events, "Pulled") == nil {
-		return e.cause(p, stageImage, ImagePulling, report.Transient, "it is pulling its image, for %s", age(e.now.Sub(ev.First))).byEvent(ev).healing().
+		return e.cause(p, stageImage, codes.ImagePulling, report.Transient, "it is pulling its image, for %s", plain.Age(e.now.Sub(ev.First))).byEvent(ev).healing().
 			then(e.next(w, finding.Read, "what the kubelet does", "describe", "pod", p.Name))
 	}
 	waited := e.now.Sub(p.CreationTimestamp.Time)
 	if len(p.Status.ContainerStatuses) == 0 && waited > 30*time.Second {
-		return e.cause(p, stageNode, KubeletSilent, report.Transient, "node %s has not taken it up for %s, and %s", p.Spec.NodeName, age(waited), e.silence("left no event")).
+		return e.cause(p, stageNode, codes.KubeletSilent, report.Transient, "node %s has not taken it up for %s, and %s", p.Spec.NodeName, plain.Age(waited), e.silence("left no event")).
 			since(p.CreationTimestamp.Time).withKey(p.Spec.NodeName).
-			by(evidence("Pod "+p.Name, "status.containerStatuses", "none", p.CreationTimestamp.Time)).
+			by(plain.Evidence("Pod "+p.Name, "status.containerStatuses", "none", p.CreationTimestamp.Time)).
 			then(e.cluster(finding.Read, "is its kubelet alive", "nodeinfo", p.Spec.NodeName))
 	}
 	return nil
@@ -292,15 +294,15 @@ func (e *evaluator) beforeSandbox(w *workload, p *pod, events []eventfact.Event)
 	}
 	if ev := eventfact.Newest(events, "FailedCreatePodSandBox"); ev != nil {
 		if m := handlerAbsent.FindStringSubmatch(ev.Message); m != nil {
-			return e.cause(p, stageSandbox, SandboxFailed, report.Likely, "node %s has no runtime handler %q, which RuntimeClass %q names", p.Spec.NodeName, m[1], ptrOr(p.Spec.RuntimeClassName, "")).
-				byEvent(ev).withKey(m[1]).then(e.cluster(finding.Read, "the handler and the nodes that the RuntimeClass names", "get", "runtimeclass", ptrOr(p.Spec.RuntimeClassName, ""), "-o", "yaml"))
+			return e.cause(p, stageSandbox, codes.SandboxFailed, report.Likely, "node %s has no runtime handler %q, which RuntimeClass %q names", p.Spec.NodeName, m[1], plain.Or(p.Spec.RuntimeClassName, "")).
+				byEvent(ev).withKey(m[1]).then(e.cluster(finding.Read, "the handler and the nodes that the RuntimeClass names", "get", "runtimeclass", plain.Or(p.Spec.RuntimeClassName, ""), "-o", "yaml"))
 		}
-		return e.cause(p, stageSandbox, SandboxFailed, report.Transient, "its sandbox cannot be made on node %s: %s", p.Spec.NodeName, innermost(ev.Message)).
+		return e.cause(p, stageSandbox, codes.SandboxFailed, report.Transient, "its sandbox cannot be made on node %s: %s", p.Spec.NodeName, plain.Innermost(ev.Message)).
 			byEvent(ev).withKey(p.Spec.NodeName).then(
 			e.cluster(finding.Read, "the node: network plugin, runtime, free addresses", "nodeinfo", p.Spec.NodeName))
 	}
 	if ev := eventfact.Newest(events, "FailedPrepareDynamicResources"); ev != nil {
-		return e.cause(p, stageVolume, DynamicResources, report.Transient, "its dynamic resources cannot be prepared: %s", oneLine(ev.Message)).byEvent(ev).
+		return e.cause(p, stageVolume, codes.DynamicResources, report.Transient, "its dynamic resources cannot be prepared: %s", plain.OneLine(ev.Message)).byEvent(ev).
 			then(e.next(w, finding.Read, "the claims of the pod", "get", "resourceclaims"))
 	}
 	return nil
@@ -317,26 +319,12 @@ func sandboxReady(p *pod) bool {
 	return c != nil && c.Status == corev1.ConditionTrue
 }
 
-// innermost keeps the last part of a chain of wrapped errors, where the reason is.
-func innermost(text string) string {
-	text = oneLine(text)
-	if i := strings.LastIndex(text, "desc = "); i >= 0 {
-		text = text[i+len("desc = "):]
-	}
-	return strings.TrimSuffix(text, `"`)
-}
-
-func firstWords(s string, n int) string {
-	words := strings.Fields(s)
-	return strings.Join(words[:min(n, len(words))], " ")
-}
-
 // attachLog adds the last lines of a container, and asks for them.
 func (e *evaluator) attachLog(p *pod, container string, previous bool, c *cause) {
 	if e.opts.LogLines <= 0 || e.opts.Wide {
 		return
 	}
-	e.need(Need{Kind: NeedLog, Namespace: p.Namespace, Name: p.Name, UID: string(p.UID), Container: container, Previous: previous})
+	e.asks.Have(Need{Kind: NeedLog, Namespace: p.Namespace, Name: p.Name, UID: string(p.UID), Container: container, Previous: previous})
 	for _, l := range e.in.Logs {
 		if l.UID != string(p.UID) || l.Container != container || l.Previous != previous || len(l.Lines) == 0 || len(l.Lines) == 1 && logGone(l.Lines[0]) {
 			continue
@@ -347,7 +335,7 @@ func (e *evaluator) attachLog(p *pod, container string, previous bool, c *cause)
 		}
 		kept := make([]string, 0, len(lines))
 		for _, line := range lines {
-			kept = append(kept, oneLine(line))
+			kept = append(kept, plain.OneLine(line))
 		}
 		c.Log = &report.Log{Pod: p.Name, Container: container, Previous: previous, Lines: kept}
 		return

@@ -10,6 +10,9 @@ import (
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/masking"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -29,7 +32,7 @@ func (e *evaluator) notReady(w *workload, p *pod) *cause {
 		if s == nil || s.Ready || s.State.Running == nil {
 			continue
 		}
-		if spec.StartupProbe != nil && !ptrOr(s.Started, false) {
+		if spec.StartupProbe != nil && !plain.Or(s.Started, false) {
 			return e.startupPending(w, p, spec, s, false)
 		}
 		return e.readiness(w, p, spec, s)
@@ -50,10 +53,10 @@ func (e *evaluator) minReadyWait(w *workload, p *pod) *cause {
 	if flaps := e.flapping(w, p); flaps != nil {
 		return flaps
 	}
-	c := e.cause(p, stageAvailable, MinReadyWait, report.Transient, "ready, and available after %ds of readiness, in %s", w.minReady,
-		age(p.readySince.Add(time.Duration(w.minReady)*time.Second).Sub(e.now))).healing()
+	c := e.cause(p, stageAvailable, codes.MinReadyWait, report.Transient, "ready, and available after %ds of readiness, in %s", w.minReady,
+		plain.Age(p.readySince.Add(time.Duration(w.minReady)*time.Second).Sub(e.now))).healing()
 	c.Severity = finding.Info
-	return c.since(p.readySince).by(evidence("Pod "+p.Name, "status.conditions[Ready].lastTransitionTime", p.readySince.UTC().Format(time.RFC3339), p.readySince))
+	return c.since(p.readySince).by(plain.Evidence("Pod "+p.Name, "status.conditions[Ready].lastTransitionTime", p.readySince.UTC().Format(time.RFC3339), p.readySince))
 }
 
 // wasReady says whether a pod that is not ready now has been: its Ready condition changed after its containers started.
@@ -76,9 +79,9 @@ func (e *evaluator) flapping(w *workload, p *pod) *cause {
 	if ev == nil || ev.Count < 3 || e.now.Sub(ev.Last) > 2*time.Duration(w.minReady)*time.Second {
 		return nil
 	}
-	return e.cause(p, stageAvailable, Flapping, report.Likely,
-		"readiness comes and goes: never ready for the %ds of minReadySeconds in %s, and each return restarts the deadline", w.minReady, age(e.now.Sub(p.CreationTimestamp.Time))).
-		byEvent(ev).by(evidence("Pod "+p.Name, "status.conditions[Ready].lastTransitionTime", lastTransition(p).UTC().Format(time.RFC3339), lastTransition(p))).
+	return e.cause(p, stageAvailable, codes.Flapping, report.Likely,
+		"readiness comes and goes: never ready for the %ds of minReadySeconds in %s, and each return restarts the deadline", w.minReady, plain.Age(e.now.Sub(p.CreationTimestamp.Time))).
+		byEvent(ev).by(plain.Evidence("Pod "+p.Name, "status.conditions[Ready].lastTransitionTime", lastTransition(p).UTC().Format(time.RFC3339), lastTransition(p))).
 		then(e.next(w, finding.Read, "what it says when the probe fails", "logs", p.Name, "--all-containers", "--tail=50"))
 }
 
@@ -86,20 +89,20 @@ func lastTransition(p *pod) time.Time {
 	if c := podCondition(p.Pod, corev1.PodReady); c != nil {
 		return c.LastTransitionTime.Time
 	}
-	return noTime
+	return plain.NoTime
 }
 
 // startupPending: readiness is not asked before the startup probe has passed.
 func (e *evaluator) startupPending(w *workload, p *pod, spec *corev1.Container, s *corev1.ContainerStatus, sidecar bool) *cause {
 	since, left := s.State.Running.StartedAt.Time, time.Duration(0)
 	left = budgetOf(spec.StartupProbe) - e.now.Sub(since)
-	code, stage, what := StartupPending, stageReady, p.called(spec.Name)
+	code, stage, what := codes.StartupPending, stageReady, p.called(spec.Name)
 	if sidecar {
-		code, stage, what = SidecarNotStarted, stageInit, p.called(spec.Name)+", for which all later containers wait,"
+		code, stage, what = codes.SidecarNotStarted, stageInit, p.called(spec.Name)+", for which all later containers wait,"
 	}
-	c := e.cause(p, stage, code, report.Transient, "%s has not passed its startup probe (%s), which allows it %s more", what, describeProbe(spec.StartupProbe), age(left))
+	c := e.cause(p, stage, code, report.Transient, "%s has not passed its startup probe (%s), which allows it %s more", what, describeProbe(spec.StartupProbe), plain.Age(left))
 	c.container(spec.Name).since(since)
-	c.by(evidence("Pod "+p.Name, p.statusPath(spec.Name)+".started", "false", since))
+	c.by(plain.Evidence("Pod "+p.Name, p.statusPath(spec.Name)+".started", "false", since))
 	if ev := unhealthy(e.podEvents(p), spec.Name, "Startup probe failed"); ev != nil {
 		c.Message += ": " + probeWords(ev.Message)
 		c.byEvent(ev)
@@ -116,9 +119,9 @@ func (e *evaluator) readiness(w *workload, p *pod, spec *corev1.Container, s *co
 	}
 	ev := unhealthy(e.podEvents(p), spec.Name, "Readiness probe failed", "Readiness probe errored")
 	budget := budgetOf(spec.ReadinessProbe)
-	c := e.cause(p, stageReady, ReadinessFailing, report.Transient, "%s runs and is not ready", p.called(spec.Name))
+	c := e.cause(p, stageReady, codes.ReadinessFailing, report.Transient, "%s runs and is not ready", p.called(spec.Name))
 	c.container(spec.Name).since(since)
-	c.by(evidence("Pod "+p.Name, p.specPath(spec.Name)+".readinessProbe", describeProbe(spec.ReadinessProbe), noTime))
+	c.by(plain.Evidence("Pod "+p.Name, p.specPath(spec.Name)+".readinessProbe", describeProbe(spec.ReadinessProbe), plain.NoTime))
 	switch {
 	case ev != nil:
 		words := probeWords(ev.Message)
@@ -127,10 +130,10 @@ func (e *evaluator) readiness(w *workload, p *pod, spec *corev1.Container, s *co
 		c.byEvent(ev)
 		c.Message += probeHint(words, spec)
 	case up < budget:
-		c.Message = fmt.Sprintf("%s has been running for %s and is not ready yet; its readiness probe (%s) has failed no test so far", p.called(spec.Name), age(up), describeProbe(spec.ReadinessProbe))
+		c.Message = fmt.Sprintf("%s has been running for %s and is not ready yet; its readiness probe (%s) has failed no test so far", p.called(spec.Name), plain.Age(up), describeProbe(spec.ReadinessProbe))
 		c.Heals = "yes"
 	default:
-		c.Message = fmt.Sprintf("%s has been running for %s and its readiness probe (%s) has not passed", p.called(spec.Name), age(up), describeProbe(spec.ReadinessProbe))
+		c.Message = fmt.Sprintf("%s has been running for %s and its readiness probe (%s) has not passed", p.called(spec.Name), plain.Age(up), describeProbe(spec.ReadinessProbe))
 	}
 	if hint := portHint(spec); hint != "" {
 		c.Message += "; " + hint
@@ -143,7 +146,7 @@ func (e *evaluator) readiness(w *workload, p *pod, spec *corev1.Container, s *co
 func unhealthy(events []eventfact.Event, container string, words ...string) *eventfact.Event {
 	for i := range events {
 		ev := &events[i]
-		if ev.Reason == "Unhealthy" && containsAny(ev.Message, words...) && (ev.About.FieldPath == "" || strings.Contains(ev.About.FieldPath, "{"+container+"}")) {
+		if ev.Reason == "Unhealthy" && plain.ContainsAny(ev.Message, words...) && (ev.About.FieldPath == "" || strings.Contains(ev.About.FieldPath, "{"+container+"}")) {
 			return ev
 		}
 	}
@@ -157,7 +160,7 @@ func probeWords(message string) string {
 			message = after
 		}
 	}
-	if message = oneLine(message); message == "" || strings.HasSuffix(message, "probe failed:") {
+	if message = plain.OneLine(message); message == "" || strings.HasSuffix(message, "probe failed:") {
 		return "it gives no output"
 	}
 	return message
@@ -165,7 +168,7 @@ func probeWords(message string) string {
 
 func probeKind(words string) string {
 	for _, k := range []string{"connection refused", "statuscode", "deadline exceeded", "no such host", "no such file", "not found", "no route to host", "connection reset"} {
-		if containsAny(words, k) {
+		if plain.ContainsAny(words, k) {
 			return k
 		}
 	}
@@ -175,15 +178,15 @@ func probeKind(words string) string {
 // probeHint says what the usual words of a probe mean.
 func probeHint(words string, spec *corev1.Container) string {
 	switch {
-	case containsAny(words, "connection refused"):
+	case plain.ContainsAny(words, "connection refused"):
 		return " (nothing listens on that port)"
-	case containsAny(words, "statuscode: 404"):
+	case plain.ContainsAny(words, "statuscode: 404"):
 		return " (it answers, and does not know that path)"
-	case containsAny(words, "statuscode: 503", "statuscode: 500", "statuscode: 502"):
+	case plain.ContainsAny(words, "statuscode: 503", "statuscode: 500", "statuscode: 502"):
 		return " (it answers that it is not ready: a dependency?)"
-	case containsAny(words, "deadline exceeded", "timed out", "Client.Timeout"):
+	case plain.ContainsAny(words, "deadline exceeded", "timed out", "Client.Timeout"):
 		return fmt.Sprintf(" (no answer within timeoutSeconds %d)", max(1, spec.ReadinessProbe.TimeoutSeconds))
-	case containsAny(words, "executable file not found", "OCI runtime exec failed"): // the command's own words may name a file too
+	case plain.ContainsAny(words, "executable file not found", "OCI runtime exec failed"): // the command's own words may name a file too
 		return " (the probe's command is not in the image)"
 	}
 	return ""
@@ -216,7 +219,7 @@ func describeProbe(p *corev1.Probe) string {
 	case p.GRPC != nil:
 		what = fmt.Sprintf("gRPC port %d", p.GRPC.Port)
 	case p.Exec != nil:
-		what = "command " + oneLine(commandLine(p.Exec.Command))
+		what = "command " + plain.OneLine(masking.CommandLine(p.Exec.Command))
 	default:
 		what = "probe"
 	}
@@ -230,13 +233,13 @@ func (e *evaluator) readinessGate(w *workload, p *pod) *cause {
 		if c != nil && c.Status == corev1.ConditionTrue {
 			continue
 		}
-		state, at := "absent: nobody has set it", noTime
+		state, at := "absent: nobody has set it", plain.NoTime
 		if c != nil {
-			state, at = fmt.Sprintf("%s %s", c.Status, oneLine(c.Message)), c.LastTransitionTime.Time
+			state, at = fmt.Sprintf("%s %s", c.Status, plain.OneLine(c.Message)), c.LastTransitionTime.Time
 		}
-		found := e.cause(p, stageReady, ReadinessGate, report.Transient, "its containers are ready, and readiness gate %q is not true (%s): the controller that sets it decides", gate.ConditionType, state).
+		found := e.cause(p, stageReady, codes.ReadinessGate, report.Transient, "its containers are ready, and readiness gate %q is not true (%s): the controller that sets it decides", gate.ConditionType, state).
 			withKey(string(gate.ConditionType)).since(p.CreationTimestamp.Time)
-		return found.by(evidence("Pod "+p.Name, "status.conditions["+string(gate.ConditionType)+"]", state, at)).
+		return found.by(plain.Evidence("Pod "+p.Name, "status.conditions["+string(gate.ConditionType)+"]", state, at)).
 			then(e.next(w, finding.Read, "the gates and conditions of the pod", "get", "pod", p.Name, "-o", "jsonpath={.spec.readinessGates}{.status.conditions}"))
 	}
 	return nil

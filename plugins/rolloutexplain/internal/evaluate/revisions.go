@@ -6,6 +6,9 @@ import (
 	"strings"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/diff"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -18,7 +21,7 @@ func (w *workload) byNumber() []*revision {
 }
 
 func (w *workload) describeRevision(r *revision) report.Revision {
-	out := report.Revision{Number: r.number, Name: r.name, CreatedAt: timePtr(r.created), Cause: r.changeLog, Role: "old"}
+	out := report.Revision{Number: r.number, Name: r.name, CreatedAt: plain.TimePtr(r.created), Cause: r.changeLog, Role: "old"}
 	if r == w.target {
 		out.Role = "wanted"
 	}
@@ -30,12 +33,12 @@ func (w *workload) describeRevision(r *revision) report.Revision {
 	}
 	mine := selectPods(live(w.pods), func(p *pod) bool { return p.rev == r })
 	available := selectPods(mine, func(p *pod) bool { return p.available })
-	out.Pods, out.Available = count32(len(mine)), count32(len(available))
+	out.Pods, out.Available = plain.Count(len(mine)), plain.Count(len(available))
 	if r.rs != nil {
-		out.Pods, out.Available = ptr(r.rs.Status.Replicas), ptr(r.rs.Status.AvailableReplicas)
+		out.Pods, out.Available = plain.Ptr(r.rs.Status.Replicas), plain.Ptr(r.rs.Status.AvailableReplicas)
 	}
 	if *out.Available > 0 {
-		out.KnownGood, out.GoodBecause = ptr(true), fmt.Sprintf("%s available now", plural(int(*out.Available), "pod of it is", "pods of it are"))
+		out.KnownGood, out.GoodBecause = plain.Ptr(true), fmt.Sprintf("%s available now", plain.Plural(int(*out.Available), "pod of it is", "pods of it are"))
 	}
 	return out
 }
@@ -95,7 +98,7 @@ func (w *workload) changes(before *revision) *report.Diff {
 	if before == nil || w.template == nil {
 		return nil
 	}
-	return &report.Diff{From: label(before), To: label(w.target), Changes: diffTemplates(before.template, w.template)}
+	return &report.Diff{From: label(before), To: label(w.target), Changes: diff.Templates(before.template, w.template)}
 }
 
 // explicitDiff answers --diff=A..B.
@@ -119,7 +122,7 @@ func (e *evaluator) explicitDiff(w *workload) *report.Diff {
 	if from == nil {
 		return &report.Diff{From: fmt.Sprintf("revision %d, which does not exist", e.opts.DiffFrom), To: label(to), Changes: []report.Change{}}
 	}
-	return &report.Diff{From: label(from), To: label(to), Changes: diffTemplates(from.template, toTemplate)}
+	return &report.Diff{From: label(from), To: label(to), Changes: diff.Templates(from.template, toTemplate)}
 }
 
 // managerOf names a GitOps or package tool that would apply its own template again.
@@ -157,18 +160,18 @@ func (w *workload) allBroken(r *revision) bool {
 
 // undo decides whether a rollback would cure the root cause, and says why not where it would not.
 func (e *evaluator) undo(w *workload, root *report.Finding, shared bool) {
-	if root == nil || w.kind == "Job" || w.kind == kindArgo || bearing[root.Code] == nil && root.Code != ReplicaSetCreateError && root.Code != DeadlineExceeded && root.Code != StatefulSetTrap {
+	if root == nil || w.kind == "Job" || w.kind == kindArgo || !diff.Bears(root.Code) && root.Code != codes.ReplicaSetCreateError && root.Code != codes.DeadlineExceeded && root.Code != codes.StatefulSetTrap {
 		return
 	}
-	if !holdsFast(root) && root.Code != ReadinessFailing && root.Code != Flapping && w.rep.Verdict != report.Degraded {
+	if !codes.HoldsFast(root) && root.Code != codes.ReadinessFailing && root.Code != codes.Flapping && w.rep.Verdict != report.Degraded {
 		return
 	}
-	if root.Code != StatefulSetTrap && !w.revisionsKnown(e) {
+	if root.Code != codes.StatefulSetTrap && !w.revisionsKnown(e) {
 		return
 	}
 	u := &report.Undo{}
 	w.rep.Undo = u
-	if root.Code != StatefulSetTrap && onlyOld(w, root) {
+	if root.Code != codes.StatefulSetTrap && onlyOld(w, root) {
 		u.Why = "the pod in trouble is of an old revision already: going back would not cure it"
 		return
 	}
@@ -177,14 +180,14 @@ func (e *evaluator) undo(w *workload, root *report.Finding, shared bool) {
 		u.Revision, u.Name = to.number, to.name
 	}
 	switch {
-	case root.Code == StatefulSetTrap:
+	case root.Code == codes.StatefulSetTrap:
 		u.Revision, u.Name = 0, ""
 		u.Why = "a rollback alone changes nothing: the broken pod has to be deleted"
 		return
 	case to == nil:
 		u.Why = "there is no older revision to go back to"
 		return
-	case w.has(Paused):
+	case w.has(codes.Paused):
 		u.Why = "a paused Deployment cannot be rolled back: resume it first"
 		return
 	case shared:
@@ -200,9 +203,9 @@ func (e *evaluator) undo(w *workload, root *report.Finding, shared bool) {
 	d := w.rep.Changes
 	var relevant []report.Change
 	if d != nil {
-		relevant = mark(d.Changes, root)
+		relevant = diff.Mark(d.Changes, root)
 	}
-	if d != nil && len(relevant) == 0 && root.Code != ReplicaSetCreateError && root.Code != DeadlineExceeded {
+	if d != nil && len(relevant) == 0 && root.Code != codes.ReplicaSetCreateError && root.Code != codes.DeadlineExceeded {
 		u.Why = fmt.Sprintf("nothing that changed since %s bears on this: going back would leave it to the next rollout", label(to))
 		return
 	}
@@ -227,7 +230,7 @@ func (e *evaluator) adviseUndo(w *workload, root *report.Finding, to *revision, 
 	if relevant = report.Fold(relevant); len(relevant) > 0 {
 		words := make([]string, 0, 3)
 		for _, c := range relevant[:min(3, len(relevant))] {
-			words = append(words, sayChange(c))
+			words = append(words, diff.Say(c))
 		}
 		root.Evidence = append(root.Evidence, finding.Evidence{Source: "change", Path: label(to) + " to " + label(w.target), Value: strings.Join(words, "; ")})
 	}

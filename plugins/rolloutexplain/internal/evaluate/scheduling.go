@@ -13,6 +13,8 @@ import (
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -34,9 +36,9 @@ func (e *evaluator) gated(w *workload, p *pod, c *corev1.PodCondition) *cause {
 	for _, g := range p.Spec.SchedulingGates {
 		gates = append(gates, g.Name)
 	}
-	found := e.cause(p, stageSchedule, SchedulingGated, report.HeldClass, "it is held back from scheduling by gate %s, until whoever set the gate takes it off", list(gates, 5))
+	found := e.cause(p, stageSchedule, codes.SchedulingGated, report.HeldClass, "it is held back from scheduling by gate %s, until whoever set the gate takes it off", plain.List(gates, 5))
 	return found.withKey(strings.Join(gates, ",")).since(p.CreationTimestamp.Time).
-		by(evidence("Pod "+p.Name, "spec.schedulingGates", strings.Join(gates, ", "), c.LastTransitionTime.Time)).
+		by(plain.Evidence("Pod "+p.Name, "spec.schedulingGates", strings.Join(gates, ", "), c.LastTransitionTime.Time)).
 		then(e.next(w, finding.Read, "the gates of the pod", "get", "pod", p.Name, "-o", "jsonpath={.spec.schedulingGates}"))
 }
 
@@ -45,13 +47,13 @@ func (e *evaluator) nobodySchedules(w *workload, p *pod, waited time.Duration) *
 	if waited < 10*time.Second {
 		return nil
 	}
-	seen := evidence("Pod "+p.Name, "status.conditions[PodScheduled]", "absent after "+age(waited), p.CreationTimestamp.Time)
+	seen := plain.Evidence("Pod "+p.Name, "status.conditions[PodScheduled]", "absent after "+plain.Age(waited), p.CreationTimestamp.Time)
 	if name := p.Spec.SchedulerName; name != "" && name != corev1.DefaultSchedulerName {
-		return e.cause(p, stageSchedule, SchedulerUnknown, report.Likely, "no scheduler named %q has looked at it for %s", name, age(waited)).withKey(name).since(p.CreationTimestamp.Time).
-			by(seen).by(evidence("Pod "+p.Name, "spec.schedulerName", name, noTime)).
+		return e.cause(p, stageSchedule, codes.SchedulerUnknown, report.Likely, "no scheduler named %q has looked at it for %s", name, plain.Age(waited)).withKey(name).since(p.CreationTimestamp.Time).
+			by(seen).by(plain.Evidence("Pod "+p.Name, "spec.schedulerName", name, plain.NoTime)).
 			then(e.cluster(finding.Read, "is a scheduler of that name running", "get", "pods,leases", "-A"))
 	}
-	c := e.cause(p, stageSchedule, SchedulerSilent, report.Transient, "no scheduler has looked at it for %s", age(waited)).since(p.CreationTimestamp.Time).by(seen)
+	c := e.cause(p, stageSchedule, codes.SchedulerSilent, report.Transient, "no scheduler has looked at it for %s", plain.Age(waited)).since(p.CreationTimestamp.Time).by(seen)
 	if text, lease := e.controllerLease("kube-scheduler"); text != "" {
 		c.Message += ": " + text
 		c.by(lease)
@@ -73,7 +75,7 @@ var (
 // parseScheduling splits "0/3 nodes are available: 1 reason, 2 reason. no new claims …, preemption: …" into its terms.
 // Whatever stands behind the first sentence is about preemption, not about why nodes are refused.
 func parseScheduling(message string) (total int, terms []schedulingTerm) {
-	m := schedulingHead.FindStringSubmatch(oneLine(message))
+	m := schedulingHead.FindStringSubmatch(plain.OneLine(message))
 	if m == nil {
 		return 0, nil
 	}
@@ -101,49 +103,49 @@ func parseScheduling(message string) (total int, terms []schedulingTerm) {
 // schedulingCode names a scheduler's reason.
 func schedulingCode(text string) string {
 	switch {
-	case containsAny(text, "didn't have free ports"):
-		return HostPortTaken
-	case containsAny(text, "Insufficient "):
-		return InsufficientResources
-	case containsAny(text, "Too many pods"):
-		return TooManyPods
-	case containsAny(text, "untolerated taint", "that the pod didn't tolerate"):
-		return TaintNotTolerated
-	case containsAny(text, "topology spread"):
-		return TopologySpread
-	case containsAny(text, "pod anti-affinity", "anti-affinity rules", "pod affinity rules"):
-		return PodAffinityUnmet
-	case containsAny(text, "node affinity", "node selector", "node(s) didn't match the requested node name"):
-		if containsAny(text, "volume node affinity") {
-			return VolumeElsewhere
+	case plain.ContainsAny(text, "didn't have free ports"):
+		return codes.HostPortTaken
+	case plain.ContainsAny(text, "Insufficient "):
+		return codes.InsufficientResources
+	case plain.ContainsAny(text, "Too many pods"):
+		return codes.TooManyPods
+	case plain.ContainsAny(text, "untolerated taint", "that the pod didn't tolerate"):
+		return codes.TaintNotTolerated
+	case plain.ContainsAny(text, "topology spread"):
+		return codes.TopologySpread
+	case plain.ContainsAny(text, "pod anti-affinity", "anti-affinity rules", "pod affinity rules"):
+		return codes.PodAffinityUnmet
+	case plain.ContainsAny(text, "node affinity", "node selector", "node(s) didn't match the requested node name"):
+		if plain.ContainsAny(text, "volume node affinity") {
+			return codes.VolumeElsewhere
 		}
-		return NodeSelectorUnmet
-	case containsAny(text, "were unschedulable"):
-		return NodesCordoned
-	case containsAny(text, "exceed max volume count"):
-		return VolumeLimit
-	case containsAny(text, "unbound immediate", "waiting for ephemeral volume controller"):
-		return ClaimUnbound
-	case containsAny(text, "persistentvolumeclaim") && containsAny(text, "not found"):
-		return ClaimMissing
-	case containsAny(text, "persistent volumes to bind", "volume zone", "no available volume zone"):
-		return VolumeElsewhere
-	case containsAny(text, "resourceclaim", "cannot allocate all claims"):
-		return ResourceClaimUnmet
+		return codes.NodeSelectorUnmet
+	case plain.ContainsAny(text, "were unschedulable"):
+		return codes.NodesCordoned
+	case plain.ContainsAny(text, "exceed max volume count"):
+		return codes.VolumeLimit
+	case plain.ContainsAny(text, "unbound immediate", "waiting for ephemeral volume controller"):
+		return codes.ClaimUnbound
+	case plain.ContainsAny(text, "persistentvolumeclaim") && plain.ContainsAny(text, "not found"):
+		return codes.ClaimMissing
+	case plain.ContainsAny(text, "persistent volumes to bind", "volume zone", "no available volume zone"):
+		return codes.VolumeElsewhere
+	case plain.ContainsAny(text, "resourceclaim", "cannot allocate all claims"):
+		return codes.ResourceClaimUnmet
 	}
-	return Unschedulable
+	return codes.Unschedulable
 }
 
 // decodeScheduling turns the scheduler's sentence into a cause. The condition outlives the event.
 func (e *evaluator) decodeScheduling(w *workload, p *pod, c *corev1.PodCondition) *cause {
-	message := oneLine(c.Message)
+	message := plain.OneLine(c.Message)
 	total, terms := parseScheduling(message)
 	var code, why string
 	what := "it cannot be scheduled: " + message
 	pinned := targetNode(p) // a DaemonSet's pod is for one node: what the others say is that they are not it
 	if pinned != "" {
 		terms = slices.DeleteFunc(terms, func(t schedulingTerm) bool {
-			return len(terms) > 1 && containsAny(t.text, "[NodeAffinity]", "node affinity/selector")
+			return len(terms) > 1 && plain.ContainsAny(t.text, "[NodeAffinity]", "node affinity/selector")
 		})
 	}
 	switch {
@@ -153,7 +155,7 @@ func (e *evaluator) decodeScheduling(w *workload, p *pod, c *corev1.PodCondition
 		chosen := decisive(terms)
 		code = schedulingCode(chosen.text)
 		if len(terms) > 1 && mixed(terms) {
-			code = Unschedulable
+			code = codes.Unschedulable
 		}
 		what = fmt.Sprintf("no node of %d takes it: %s", total, sayTerms(terms))
 		if pinned != "" {
@@ -163,7 +165,7 @@ func (e *evaluator) decodeScheduling(w *workload, p *pod, c *corev1.PodCondition
 	}
 	found := e.cause(p, stageSchedule, code, report.Transient, "%s", what)
 	found.Severity = finding.Critical
-	found.withKey(code).since(c.LastTransitionTime.Time).by(evidence("Pod "+p.Name, "status.conditions[PodScheduled]", message, c.LastTransitionTime.Time))
+	found.withKey(code).since(c.LastTransitionTime.Time).by(plain.Evidence("Pod "+p.Name, "status.conditions[PodScheduled]", message, c.LastTransitionTime.Time))
 	found.target = pinned
 	e.schedulingDetail(w, p, found, terms, message)
 	e.autoscaler(p, found)
@@ -171,7 +173,7 @@ func (e *evaluator) decodeScheduling(w *workload, p *pod, c *corev1.PodCondition
 		found.key += why + string(found.Class)
 	}
 	if p.Status.NominatedNodeName != "" {
-		found.Class, found.Heals, found.Code, found.Title = report.Transient, "yes", Preempting, titleOf(Preempting)
+		found.Class, found.Heals, found.Code, found.Title = report.Transient, "yes", codes.Preempting, codes.Title(codes.Preempting)
 		found.Message = fmt.Sprintf("the scheduler makes room for it on node %s by preempting other pods", p.Status.NominatedNodeName)
 	}
 	return found.then(e.next(w, finding.Read, "the scheduler's words, and what the pod asks for", "describe", "pod", p.Name))
@@ -180,7 +182,7 @@ func (e *evaluator) decodeScheduling(w *workload, p *pod, c *corev1.PodCondition
 // controlPlaneTaint: nodes that are kept free on purpose are not the reason while others exist.
 func decisive(terms []schedulingTerm) schedulingTerm {
 	for _, t := range terms {
-		if schedulingCode(t.text) != TaintNotTolerated {
+		if schedulingCode(t.text) != codes.TaintNotTolerated {
 			return t
 		}
 	}
@@ -189,13 +191,13 @@ func decisive(terms []schedulingTerm) schedulingTerm {
 
 // mixed says whether, taints aside, nodes are refused for different reasons.
 func mixed(terms []schedulingTerm) bool {
-	codes := map[string]bool{}
+	reasons := map[string]bool{}
 	for _, t := range terms {
-		if code := schedulingCode(t.text); code != TaintNotTolerated {
-			codes[code] = true
+		if code := schedulingCode(t.text); code != codes.TaintNotTolerated {
+			reasons[code] = true
 		}
 	}
-	return len(codes) > 1
+	return len(reasons) > 1
 }
 
 func sayTerms(terms []schedulingTerm) string {
@@ -212,12 +214,12 @@ func (e *evaluator) autoscaler(p *pod, c *cause) {
 	if ev := eventfact.Newest(events, "TriggeredScaleUp", "Nominated"); ev != nil && ev.From != corev1.DefaultSchedulerName {
 		c.Class, c.Heals = report.Transient, "yes"
 		c.Message += "; the autoscaler is adding a node for it"
-		c.by(evidence("Event", ev.Reason, ev.Message, ev.Last))
+		c.by(plain.Evidence("Event", ev.Reason, ev.Message, ev.Last))
 		return
 	}
 	if ev := eventfact.Newest(events, "NotTriggerScaleUp"); ev != nil {
-		c.Message += "; the autoscaler adds no node: " + oneLine(ev.Message)
-		c.by(evidence("Event", ev.Reason, ev.Message, ev.Last))
+		c.Message += "; the autoscaler adds no node: " + plain.OneLine(ev.Message)
+		c.by(plain.Evidence("Event", ev.Reason, ev.Message, ev.Last))
 		c.Class, c.Heals = report.Likely, "no"
 	}
 }

@@ -16,6 +16,9 @@ import (
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/budget"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -27,11 +30,11 @@ func (e *evaluator) statefulSet(s *appsv1.StatefulSet) *workload {
 	e.attachOwned(w, s.UID, s.Status.UpdateRevision, appsv1.StatefulSetRevisionLabel)
 	available := s.Status.AvailableReplicas
 	w.setCounts(s.Status.UpdatedReplicas, s.Status.ReadyReplicas, available)
-	w.rep.Budget = statefulBudget(s, w.desired)
+	w.rep.Budget = budget.StatefulSet(s, w.desired)
 	w.startOfOwned()
 
 	observed := s.Status.ObservedGeneration >= s.Generation
-	partition := ptrOr(w.rep.Budget.Partition, 0)
+	partition := plain.Or(w.rep.Budget.Partition, 0)
 	onDelete := s.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType
 	current := selectPods(live(w.pods), func(p *pod) bool { return p.isNew })
 	due := w.desired
@@ -168,7 +171,7 @@ func (e *evaluator) statefulGates(s *appsv1.StatefulSet, w *workload, partition,
 	switch {
 	case w.settled && len(old) == 0:
 		if w.desired == 0 {
-			w.add(e.note(ScaledToZero, "0 replicas are wanted: complete by definition, and no proof that the template works"))
+			w.add(e.note(codes.ScaledToZero, "0 replicas are wanted: complete by definition, and no proof that the template works"))
 		}
 		return
 	case onDelete && len(old) > 0:
@@ -184,11 +187,11 @@ func (e *evaluator) statefulGates(s *appsv1.StatefulSet, w *workload, partition,
 // onDelete lists the pods that a person has to delete, those first that serve nothing.
 func (e *evaluator) onDelete(w *workload, old []*pod) {
 	ordered := slices.Clone(old)
-	slices.SortStableFunc(ordered, func(a, b *pod) int { return cmp.Compare(btoi(a.available), btoi(b.available)) })
-	f := e.finding(OnDelete, report.HeldClass, finding.Warning, "update strategy OnDelete: %s the old template until somebody deletes them: %s",
-		plural(len(old), "pod keeps", "pods keep"), list(podNames(ordered), 6))
+	slices.SortStableFunc(ordered, func(a, b *pod) int { return cmp.Compare(plain.Int(a.available), plain.Int(b.available)) })
+	f := e.finding(codes.OnDelete, report.HeldClass, finding.Warning, "update strategy OnDelete: %s the old template until somebody deletes them: %s",
+		plain.Plural(len(old), "pod keeps", "pods keep"), plain.List(podNames(ordered), 6))
 	f.Confidence, f.Heals, f.Pods = "high", "no", podNames(ordered)
-	f.Evidence = []finding.Evidence{evidence(w.kind+" "+w.meta.Name, "spec.updateStrategy.type", "OnDelete", noTime)}
+	f.Evidence = []finding.Evidence{plain.Evidence(w.kind+" "+w.meta.Name, "spec.updateStrategy.type", "OnDelete", plain.NoTime)}
 	f.Next = []finding.Next{e.next(w, finding.Destructive, "replace one pod, and look before the next", "delete", "pod", ordered[0].Name)}
 	if sick := selectPods(live(w.newPods()), func(p *pod) bool { return !p.available }); len(sick) > 0 && ordered[0].available {
 		f.Next = []finding.Next{e.next(w, finding.Read, "look before the next: the new pod is not available yet, and the old ones are", "describe", "pod", sick[0].Name)}
@@ -196,21 +199,14 @@ func (e *evaluator) onDelete(w *workload, old []*pod) {
 	w.add(f)
 }
 
-func btoi(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
-
 func (e *evaluator) partitionHold(s *appsv1.StatefulSet, w *workload, partition, due int32, old []*pod) {
-	code, what := PartitionHold, fmt.Sprintf("partition %d holds the update: %d of %d pods are updated, %s the old template", partition, due, w.desired, plural(len(old), "keeps", "keep"))
+	code, what := codes.PartitionHold, fmt.Sprintf("partition %d holds the update: %d of %d pods are updated, %s the old template", partition, due, w.desired, plain.Plural(len(old), "keeps", "keep"))
 	if partition >= w.desired {
-		code, what = PartitionNever, fmt.Sprintf("partition %d is not below %d replicas: no pod will ever be updated", partition, w.desired)
+		code, what = codes.PartitionNever, fmt.Sprintf("partition %d is not below %d replicas: no pod will ever be updated", partition, w.desired)
 	}
 	f := e.finding(code, report.HeldClass, finding.Warning, "%s", what)
 	f.Confidence, f.Heals, f.Pods = "high", "no", podNames(old)
-	f.Evidence = []finding.Evidence{evidence("StatefulSet "+s.Name, "spec.updateStrategy.rollingUpdate.partition", fmt.Sprint(partition), noTime)}
+	f.Evidence = []finding.Evidence{plain.Evidence("StatefulSet "+s.Name, "spec.updateStrategy.rollingUpdate.partition", fmt.Sprint(partition), plain.NoTime)}
 	lower := max(0, min(partition, w.desired)-1)
 	if lower > 0 {
 		f.Next = append(f.Next, e.next(w, finding.Change, "let the next pod update", "patch", w.slash(), "-p", fmt.Sprintf(`{"spec":{"updateStrategy":{"rollingUpdate":{"partition":%d}}}}`, lower)))
@@ -228,7 +224,7 @@ func (e *evaluator) statefulTrap(s *appsv1.StatefulSet, w *workload) {
 	if !w.ordered() && w.rep.Budget.Unavailable == nil {
 		return // Parallel without the maxUnavailable gate deletes outdated pods whatever their health
 	}
-	partition := int(ptrOr(w.rep.Budget.Partition, 0))
+	partition := int(plain.Or(w.rep.Budget.Partition, 0))
 	var trapped []*pod
 	var inner *cause
 	abandoned := false
@@ -239,7 +235,7 @@ func (e *evaluator) statefulTrap(s *appsv1.StatefulSet, w *workload) {
 		}
 		// A pod that only needs time becomes ready and is replaced then: nothing is trapped.
 		c := e.diagnose(w, p)
-		if c == nil || !holdsFast(&c.Finding) && e.now.Sub(p.CreationTimestamp.Time) < patienceNotReady {
+		if c == nil || !codes.HoldsFast(&c.Finding) && e.now.Sub(p.CreationTimestamp.Time) < patienceNotReady {
 			continue
 		}
 		trapped = append(trapped, p)
@@ -259,19 +255,19 @@ const patienceNotReady = 2 * time.Minute
 
 func (e *evaluator) trapFinding(s *appsv1.StatefulSet, w *workload, trapped []*pod, inner *cause, abandoned bool) {
 	class, which := report.Likely, "the old template"
-	if abandoned && holdsFast(&inner.Finding) {
+	if abandoned && codes.HoldsFast(&inner.Finding) {
 		class, which = report.Fatal, "an abandoned template"
 	}
-	if !holdsFast(&inner.Finding) {
+	if !codes.HoldsFast(&inner.Finding) {
 		class = report.Transient
 	}
-	f := e.finding(StatefulSetTrap, class, finding.Critical,
-		"pod %s is broken and of %s (%s); the controller replaces no pod that is not ready, so the present template does not reach it", list(podNames(trapped), 5), which, inner.Message)
-	f.Confidence, f.Heals, f.Pods, f.FirstSeen, f.Log = "high", "no", podNames(trapped), timePtr(w.started), inner.Log
+	f := e.finding(codes.StatefulSetTrap, class, finding.Critical,
+		"pod %s is broken and of %s (%s); the controller replaces no pod that is not ready, so the present template does not reach it", plain.List(podNames(trapped), 5), which, inner.Message)
+	f.Confidence, f.Heals, f.Pods, f.FirstSeen, f.Log = "high", "no", podNames(trapped), plain.TimePtr(w.started), inner.Log
 	p := trapped[0]
 	f.Evidence = append(slices.Clone(inner.Evidence),
-		evidence("Pod "+p.Name, "metadata.labels[controller-revision-hash]", p.Labels[appsv1.StatefulSetRevisionLabel], p.CreationTimestamp.Time),
-		evidence("StatefulSet "+s.Name, "status.updateRevision", s.Status.UpdateRevision, w.started))
+		plain.Evidence("Pod "+p.Name, "metadata.labels[controller-revision-hash]", p.Labels[appsv1.StatefulSetRevisionLabel], p.CreationTimestamp.Time),
+		plain.Evidence("StatefulSet "+s.Name, "status.updateRevision", s.Status.UpdateRevision, w.started))
 	f.Next = []finding.Next{e.next(w, finding.Destructive, "delete the broken pod: it comes back with the present template (its volume claims stay)", append([]string{"delete", "pod"}, podNames(trapped)...)...)}
 	w.add(f)
 }
@@ -300,9 +296,9 @@ func (e *evaluator) orderedWait(s *appsv1.StatefulSet, w *workload) {
 		if behind <= 0 && outdated == 0 {
 			return
 		}
-		f := e.finding(StatefulSetOrderedWait, report.Transient, finding.Info, "podManagementPolicy OrderedReady: everything else waits for %s", p.Name)
+		f := e.finding(codes.StatefulSetOrderedWait, report.Transient, finding.Info, "podManagementPolicy OrderedReady: everything else waits for %s", p.Name)
 		f.Role, f.Confidence, f.Heals, f.Pods = report.Consequence, "high", "maybe", []string{p.Name}
-		f.Evidence = []finding.Evidence{evidence("StatefulSet "+s.Name, "spec.podManagementPolicy", "OrderedReady", noTime)}
+		f.Evidence = []finding.Evidence{plain.Evidence("StatefulSet "+s.Name, "spec.podManagementPolicy", "OrderedReady", plain.NoTime)}
 		w.add(f)
 		return
 	}
@@ -313,9 +309,9 @@ func (e *evaluator) statefulUpdateError(w *workload) {
 	if ev == nil || ev.Count < 3 || e.now.Sub(ev.Last) > 5*time.Minute {
 		return
 	}
-	f := e.finding(StatefulSetUpdateError, report.Fatal, finding.Critical, "the controller fails to update a pod: %s", oneLine(ev.Message))
-	f.Attempts, f.FirstSeen, f.Heals, f.Confidence = ev.Count, timePtr(ev.First), "no", "high"
-	f.Evidence = []finding.Evidence{evidence("Event", ev.Reason, ev.Message, ev.Last)}
+	f := e.finding(codes.StatefulSetUpdateError, report.Fatal, finding.Critical, "the controller fails to update a pod: %s", plain.OneLine(ev.Message))
+	f.Attempts, f.FirstSeen, f.Heals, f.Confidence = ev.Count, plain.TimePtr(ev.First), "no", "high"
+	f.Evidence = []finding.Evidence{plain.Evidence("Event", ev.Reason, ev.Message, ev.Last)}
 	f.Next = []finding.Next{e.next(w, finding.Read, "the errors in full", "describe", w.slash())}
 	w.add(f)
 }
@@ -323,15 +319,15 @@ func (e *evaluator) statefulUpdateError(w *workload) {
 func (e *evaluator) statefulAction(s *appsv1.StatefulSet, w *workload, old []*pod, partition int32, onDelete bool) {
 	switch {
 	case !e.in.Sources.Get(SourcePods).Readable():
-	case w.has(StatefulSetTrap):
+	case w.has(codes.StatefulSetTrap):
 		w.rep.Action = "nothing: it waits for a broken pod that it does not replace"
 	case onDelete:
 		w.rep.Action = "replace a pod only when somebody deletes it"
 	case w.findOrdered != nil:
 		w.rep.Action = fmt.Sprintf("nothing before %s is available", w.findOrdered.Name)
 	case w.missing > 0:
-		w.rep.Action = fmt.Sprintf("create %s", plural(int(w.missing), "pod", "pods"))
-	case len(old) > 0 && w.has(PartitionHold), w.has(PartitionNever):
+		w.rep.Action = fmt.Sprintf("create %s", plain.Plural(int(w.missing), "pod", "pods"))
+	case len(old) > 0 && w.has(codes.PartitionHold), w.has(codes.PartitionNever):
 		w.rep.Action = "nothing: the partition holds"
 	case len(old) > 0:
 		next, lowest := old[len(old)-1], int(partition)+start(s)

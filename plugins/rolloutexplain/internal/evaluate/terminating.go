@@ -6,6 +6,8 @@ import (
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -14,9 +16,9 @@ func (e *evaluator) ending(w *workload, p *pod) *cause {
 	due := p.DeletionTimestamp.Time
 	began := due
 	if p.DeletionGracePeriodSeconds != nil {
-		began = due.Add(-seconds(*p.DeletionGracePeriodSeconds))
+		began = due.Add(-plain.Seconds(*p.DeletionGracePeriodSeconds))
 	}
-	seen := evidence("Pod "+p.Name, "metadata.deletionTimestamp", due.UTC().Format(time.RFC3339), due)
+	seen := plain.Evidence("Pod "+p.Name, "metadata.deletionTimestamp", due.UTC().Format(time.RFC3339), due)
 	if due.After(e.now) {
 		seen.Time = nil // an end that is ahead has not been seen
 	}
@@ -26,18 +28,18 @@ func (e *evaluator) ending(w *workload, p *pod) *cause {
 	}
 	// Within seconds of its end the kubelet reports the end, and with it a terminal phase, for which no controller waits
 	// but a StatefulSet's.
-	if len(p.Finalizers) > 0 && !running && e.now.Sub(due) > seconds(10) {
-		c := e.cause(p, stageEnd, FinalizerHolds, report.Likely, "pod %s is deleted and cannot go: finalizer %s is still on it", p.Name, list(p.Finalizers, 5))
+	if len(p.Finalizers) > 0 && !running && e.now.Sub(due) > plain.Seconds(10) {
+		c := e.cause(p, stageEnd, codes.FinalizerHolds, report.Likely, "pod %s is deleted and cannot go: finalizer %s is still on it", p.Name, plain.List(p.Finalizers, 5))
 		c.key = strings.Join(p.Finalizers, ",")
 		if strings.HasPrefix(p.Finalizers[0], "batch.kubernetes.io/") {
 			c.Class, c.Severity, c.Heals = report.Transient, finding.Warning, "maybe"
 		}
-		return c.since(began).by(evidence("Pod "+p.Name, "metadata.finalizers", strings.Join(p.Finalizers, ", "), began)).by(seen).then(
+		return c.since(began).by(plain.Evidence("Pod "+p.Name, "metadata.finalizers", strings.Join(p.Finalizers, ", "), began)).by(seen).then(
 			e.next(w, finding.Read, "who owns that finalizer: its controller has to remove it", "get", "pod", p.Name, "-o", "jsonpath={.metadata.finalizers}"),
 			e.next(w, finding.Destructive, "only if its owner is gone for good: take the finalizer off", "patch", "pod", p.Name, "--type=merge", "-p", `{"metadata":{"finalizers":null}}`))
 	}
 	if due.After(e.now) {
-		c := e.cause(p, stageEnd, EndingInGrace, report.Transient, "pod %s is ending: %s of its grace are left", p.Name, age(due.Sub(e.now))).healing()
+		c := e.cause(p, stageEnd, codes.EndingInGrace, report.Transient, "pod %s is ending: %s of its grace are left", p.Name, plain.Age(due.Sub(e.now))).healing()
 		return c.since(began).by(seen)
 	}
 	if c := e.endingOnDeadNode(w, p); c != nil {
@@ -45,13 +47,13 @@ func (e *evaluator) ending(w *workload, p *pod) *cause {
 	}
 	events := e.podEvents(p)
 	if ev := eventfact.Newest(events, "FailedKillPod", "FailedPreStopHook", "ExceededGracePeriod"); ev != nil {
-		return e.cause(p, stageEnd, KillFails, report.Transient, "pod %s does not end: %s", p.Name, oneLine(ev.Message)).byEvent(ev).by(seen).
+		return e.cause(p, stageEnd, codes.KillFails, report.Transient, "pod %s does not end: %s", p.Name, plain.OneLine(ev.Message)).byEvent(ev).by(seen).
 			then(e.cluster(finding.Read, "the node that should end it", "nodeinfo", p.Spec.NodeName))
 	}
-	if e.now.Sub(due) <= seconds(10) {
-		return e.cause(p, stageEnd, EndingInGrace, report.Transient, "pod %s is ending: its grace has just run out", p.Name).healing().since(began).by(seen)
+	if e.now.Sub(due) <= plain.Seconds(10) {
+		return e.cause(p, stageEnd, codes.EndingInGrace, report.Transient, "pod %s is ending: its grace has just run out", p.Name).healing().since(began).by(seen)
 	}
-	return e.cause(p, stageEnd, KillFails, report.Transient, "pod %s should have been gone %s ago, and nothing says why it is not", p.Name, age(e.now.Sub(due))).
+	return e.cause(p, stageEnd, codes.KillFails, report.Transient, "pod %s should have been gone %s ago, and nothing says why it is not", p.Name, plain.Age(e.now.Sub(due))).
 		since(began).by(seen).then(e.cluster(finding.Read, "the node that should end it", "nodeinfo", p.Spec.NodeName))
 }
 
@@ -64,7 +66,7 @@ func (e *evaluator) endingOnDeadNode(w *workload, p *pod) *cause {
 	if t == nil {
 		return nil
 	}
-	found := e.cause(p, stageEnd, EndsOnDeadNode, report.Likely, "pod %s cannot end: its node %s %s, and only its kubelet can confirm the end", p.Name, p.Spec.NodeName, t.text)
+	found := e.cause(p, stageEnd, codes.EndsOnDeadNode, report.Likely, "pod %s cannot end: its node %s %s, and only its kubelet can confirm the end", p.Name, p.Spec.NodeName, t.text)
 	found.key, found.Heals = p.Spec.NodeName, "maybe"
 	found.by(t.evidence).then(
 		e.cluster(finding.Read, "why the node does not answer", "nodeinfo", p.Spec.NodeName),

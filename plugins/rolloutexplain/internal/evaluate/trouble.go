@@ -7,6 +7,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 )
 
 // nodesInTrouble: every node that is wanted is cordoned or ill, so the pod waits for those, whatever the others lack.
@@ -19,11 +21,11 @@ func (e *evaluator) nodesInTrouble(c *cause, fits []nodeFit) {
 			cordoned = cordoned && f.node.Spec.Unschedulable
 		}
 	}
-	c.recode(TaintNotTolerated)
+	c.recode(codes.TaintNotTolerated)
 	if cordoned {
-		c.recode(NodesCordoned)
+		c.recode(codes.NodesCordoned)
 	}
-	c.Message = fmt.Sprintf("it waits for nodes in trouble, the only ones that may take it: %s; %s", list(names, 5), c.Message)
+	c.Message = fmt.Sprintf("it waits for nodes in trouble, the only ones that may take it: %s; %s", plain.List(names, 5), c.Message)
 	c.then(e.cluster(finding.Read, "what is wrong with the first of them", "nodeinfo", firstFault(fits)))
 }
 
@@ -42,4 +44,4 @@ func absentTopology(p *pod, fits []nodeFit) string {
 	return ""
 }
 
-func (c *cause) recode(code string) { c.Code, c.Title, c.key = code, titleOf(code), code }
+func (c *cause) recode(code string) { c.Code, c.Title, c.key = code, codes.Title(code), code }

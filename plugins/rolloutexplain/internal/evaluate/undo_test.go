@@ -41,7 +41,7 @@ func TestARollbackGoesToARevisionThatWorks(t *testing.T) {
 	b.x().OwnerReferences[0].Name, b.x().OwnerReferences[0].UID = "api-3", "rs3"
 	got := Evaluate(b.in, now, Options{}).Items[0]
 	if got.Undo == nil || !got.Undo.Advised || !strings.Contains(got.Undo.Command, "--to-revision=1") {
-		t.Fatalf("undo %+v, %s", got.Undo, codes(report.List{Items: []report.Rollout{got}}))
+		t.Fatalf("undo %+v, %s", got.Undo, codesOf(report.List{Items: []report.Rollout{got}}))
 	}
 	if got.Changes == nil || !strings.Contains(got.Changes.From, "revision 1") {
 		t.Errorf("the changes are not those that the rollback takes back: %+v", got.Changes)
@@ -60,7 +60,7 @@ func TestARollbackToARevisionThatIsBrokenTooIsNotAdvised(t *testing.T) {
 	b.d.Status.ReadyReplicas, b.d.Status.AvailableReplicas = 0, 0
 	got := Evaluate(b.in, now, Options{}).Items[0]
 	if got.Undo == nil || got.Undo.Advised || !strings.Contains(got.Undo.Why, "no pod of revision 1 (api-1) is ready either") {
-		t.Errorf("undo %+v, %s", got.Undo, codes(report.List{Items: []report.Rollout{got}}))
+		t.Errorf("undo %+v, %s", got.Undo, codesOf(report.List{Items: []report.Rollout{got}}))
 	}
 	for _, f := range got.Findings {
 		if slices.ContainsFunc(f.Next, func(n finding.Next) bool { return strings.Contains(n.Command, "rollout undo") }) {

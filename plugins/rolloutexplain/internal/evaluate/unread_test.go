@@ -8,6 +8,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -117,14 +119,14 @@ func TestARefusalOfAnOlderTemplateIsNotTheReason(t *testing.T) {
 		b := deploymentCase()
 		b.d.Generation = 3
 		b.event("d", "ReplicaSetCreateError", `Failed to create new replica set "api-2": replicasets.apps "api-2" is forbidden: exceeded quota: sets, requested: count/replicasets.apps=1, used: count/replicasets.apps=1, limited: count/replicasets.apps=1`, 5)
-		b.d.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "kubectl", FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:template":{}}}`), Time: ptr(ago(written))}}
+		b.d.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "kubectl", FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:template":{}}}`), Time: plain.Ptr(ago(written))}}
 		b.in.Events[0].FirstTimestamp, b.in.Events[0].LastTimestamp = ago(5*time.Minute), ago(5*time.Minute)
 		return Evaluate(b.in, now, Options{}).Items[0]
 	}
-	if got := make(10 * time.Minute); got.Findings[0].Code != ReplicaSetCreateError {
+	if got := make(10 * time.Minute); got.Findings[0].Code != codes.ReplicaSetCreateError {
 		t.Errorf("refused after it was written: %s", words(got))
 	}
-	if got := make(time.Minute); got.Findings[0].Code != ControllerNotObserving {
+	if got := make(time.Minute); got.Findings[0].Code != codes.ControllerNotObserving {
 		t.Errorf("refused before it was written: %s", words(got))
 	}
 }

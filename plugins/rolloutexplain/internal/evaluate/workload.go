@@ -13,19 +13,19 @@ import (
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
 func (e *evaluator) newWorkload(kind string, meta *metav1.ObjectMeta, template *corev1.PodTemplateSpec, replicas *int32, minReady int32) *workload {
-	w := &workload{meta: meta, kind: kind, template: template, desired: ptrOr(replicas, 1), minReady: minReady}
+	w := &workload{meta: meta, kind: kind, template: template, desired: plain.Or(replicas, 1), minReady: minReady}
 	w.ref = finding.ObjectRef{Kind: kind, Namespace: meta.Namespace, Name: meta.Name}
 	w.rep = &report.Rollout{
-		APIVersion: report.APIVersion, Kind: report.Kind, Object: w.ref, Time: e.now.UTC(), CreatedAt: timePtr(meta.CreationTimestamp.Time),
+		APIVersion: report.APIVersion, Kind: report.Kind, Object: w.ref, Time: e.now.UTC(), CreatedAt: plain.TimePtr(meta.CreationTimestamp.Time),
 		Generation: meta.Generation,
 	}
-	w.rep.Counts.Desired = ptr(w.desired)
+	w.rep.Counts.Desired = plain.Ptr(w.desired)
 	return w
 }
 
@@ -48,7 +48,7 @@ func (w *workload) newPods() []*pod { return selectPods(w.pods, func(p *pod) boo
 func (w *workload) oldPods() []*pod { return selectPods(w.pods, func(p *pod) bool { return !p.isNew }) }
 
 func (w *workload) setCounts(updated, ready, available int32) {
-	w.rep.Counts.Updated, w.rep.Counts.Ready, w.rep.Counts.Available = ptr(updated), ptr(ready), ptr(available)
+	w.rep.Counts.Updated, w.rep.Counts.Ready, w.rep.Counts.Available = plain.Ptr(updated), plain.Ptr(ready), plain.Ptr(available)
 }
 
 // attachPods gives the workload the pods of all its revisions that own pods themselves (ReplicaSets).
@@ -67,16 +67,16 @@ func (w *workload) countPods(e *evaluator) {
 	if !e.in.Sources.Get(SourcePods).Readable() {
 		return
 	}
-	w.rep.Counts.Old = count32(len(live(w.oldPods())))
-	w.rep.Counts.Terminating = count32(len(selectPods(w.pods, func(p *pod) bool { return p.terminating })))
+	w.rep.Counts.Old = plain.Count(len(live(w.oldPods())))
+	w.rep.Counts.Terminating = plain.Count(len(selectPods(w.pods, func(p *pod) bool { return p.terminating })))
 	restarts, ready := int32(0), 0
 	for _, p := range live(w.newPods()) {
 		for _, s := range append(slices.Clone(p.Status.InitContainerStatuses), p.Status.ContainerStatuses...) {
 			restarts += s.RestartCount
 		}
-		ready += btoi(p.ready)
+		ready += plain.Int(p.ready)
 	}
-	w.rep.Counts.Restarts, w.rep.Counts.UpdatedReady = ptr(restarts), count32(ready)
+	w.rep.Counts.Restarts, w.rep.Counts.UpdatedReady = plain.Ptr(restarts), plain.Count(ready)
 }
 
 // revisionsKnown: a table reads ReplicaSets and ControllerRevisions under one name, and one of them may be refused; a
@@ -126,7 +126,7 @@ func (e *evaluator) eventsOf(meta *metav1.ObjectMeta) []eventfact.Event {
 }
 
 func (e *evaluator) eventsOfUID(namespace, uid string) []eventfact.Event {
-	e.need(Need{Kind: NeedEvents, Namespace: namespace, UID: uid})
+	e.asks.Have(Need{Kind: NeedEvents, Namespace: namespace, UID: uid})
 	for id, list := range e.events {
 		if string(id) == uid {
 			return list
@@ -138,7 +138,7 @@ func (e *evaluator) eventsOfUID(namespace, uid string) []eventfact.Event {
 // finding makes a cause of a catalogued code.
 func (e *evaluator) finding(code string, class report.Class, severity finding.Severity, format string, args ...any) report.Finding {
 	return report.Finding{
-		Finding: finding.Finding{Code: code, Severity: severity, Title: titleOf(code), Message: fmt.Sprintf(format, args...)},
+		Finding: finding.Finding{Code: code, Severity: severity, Title: codes.Title(code), Message: fmt.Sprintf(format, args...)},
 		Role:    report.Root, Class: class,
 	}
 }
@@ -159,37 +159,6 @@ func (e *evaluator) cluster(risk finding.Risk, why string, args ...string) findi
 	return finding.Next{Command: e.kubectl.Command("", args...), Why: why, Risk: risk}
 }
 
-func evidence(source, path, value string, at time.Time) finding.Evidence {
-	return finding.Evidence{Source: source, Path: path, Value: oneLine(value), Time: timePtr(at)}
-}
-
-const longest = 600
-
-func oneLine(s string) string {
-	s = mask.Text(strings.Join(strings.Fields(s), " "))
-	if r := []rune(s); len(r) > longest {
-		return string(r[:longest]) + "…"
-	}
-	return s
-}
-
-func age(d time.Duration) string { return output.Age(d) }
-
-// plural puts the number before one of two phrases.
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
-}
-
-func list(words []string, most int) string {
-	if len(words) > most {
-		return strings.Join(words[:most], ", ") + fmt.Sprintf(" and %d more", len(words)-most)
-	}
-	return strings.Join(words, ", ")
-}
-
 // notObserving asks why the controller has not acted on the newest change.
 func (e *evaluator) notObserving(w *workload, what string) {
 	since := e.now.Sub(templateWritten(w.meta))
@@ -200,9 +169,9 @@ func (e *evaluator) notObserving(w *workload, what string) {
 		w.moving = "the controller has not seen the newest change yet"
 		return
 	}
-	f := e.finding(ControllerNotObserving, report.Transient, finding.Critical, "the controller has not acted: %s", what)
-	f.Heals, f.Confidence, f.FirstSeen = "maybe", "medium", timePtr(e.now.Add(-since))
-	f.Evidence = []finding.Evidence{evidence(w.kind+" "+w.meta.Name, "metadata.generation", what, templateWritten(w.meta))}
+	f := e.finding(codes.ControllerNotObserving, report.Transient, finding.Critical, "the controller has not acted: %s", what)
+	f.Heals, f.Confidence, f.FirstSeen = "maybe", "medium", plain.TimePtr(e.now.Add(-since))
+	f.Evidence = []finding.Evidence{plain.Evidence(w.kind+" "+w.meta.Name, "metadata.generation", what, templateWritten(w.meta))}
 	if e.namespaceTerminating(w) {
 		return
 	}
@@ -221,15 +190,15 @@ func (e *evaluator) notObserving(w *workload, what string) {
 
 // controllerLease says so when a control-plane component has stopped renewing its lease.
 func (e *evaluator) controllerLease(name string) (string, finding.Evidence) {
-	e.need(Need{Kind: NeedLease, Namespace: "kube-system", Name: name})
+	e.asks.Have(Need{Kind: NeedLease, Namespace: "kube-system", Name: name})
 	for i := range e.in.Leases {
 		l := &e.in.Leases[i]
 		if !nodefact.LeaseOfComponent(l, name) {
 			continue
 		}
 		if leader := nodefact.LeaderOf(l, e.now); leader.Expired {
-			return fmt.Sprintf("%s is down: its lease was renewed %s ago", name, age(leader.Age)),
-				evidence("Lease kube-system/"+name, "spec.renewTime", leader.Renewed.UTC().Format(time.RFC3339), leader.Renewed)
+			return fmt.Sprintf("%s is down: its lease was renewed %s ago", name, plain.Age(leader.Age)),
+				plain.Evidence("Lease kube-system/"+name, "spec.renewTime", leader.Renewed.UTC().Format(time.RFC3339), leader.Renewed)
 		}
 	}
 	return "", finding.Evidence{}
@@ -237,24 +206,24 @@ func (e *evaluator) controllerLease(name string) (string, finding.Evidence) {
 
 // namespaceTerminating reports a namespace that is being deleted: controllers swallow the refusals that follow.
 func (e *evaluator) namespaceTerminating(w *workload) bool {
-	e.need(Need{Kind: NeedNamespace, Name: w.meta.Namespace})
+	e.asks.Have(Need{Kind: NeedNamespace, Name: w.meta.Namespace})
 	for i := range e.in.Namespaces {
 		ns := &e.in.Namespaces[i]
 		if ns.Name != w.meta.Namespace || ns.Status.Phase != corev1.NamespaceTerminating {
 			continue
 		}
-		if w.has(NamespaceTerminating) {
+		if w.has(codes.NamespaceTerminating) {
 			return true
 		}
-		f := e.finding(NamespaceTerminating, report.Fatal, finding.Critical, "the namespace %q is being deleted: nothing new can be created in it", ns.Name)
+		f := e.finding(codes.NamespaceTerminating, report.Fatal, finding.Critical, "the namespace %q is being deleted: nothing new can be created in it", ns.Name)
 		f.Heals, f.Confidence = "no", "high"
 		if ns.DeletionTimestamp != nil {
-			f.FirstSeen = timePtr(ns.DeletionTimestamp.Time)
+			f.FirstSeen = plain.TimePtr(ns.DeletionTimestamp.Time)
 		}
-		f.Evidence = []finding.Evidence{evidence("Namespace "+ns.Name, "status.phase", "Terminating", ptrOr(f.FirstSeen, time.Time{}))}
+		f.Evidence = []finding.Evidence{plain.Evidence("Namespace "+ns.Name, "status.phase", "Terminating", plain.Or(f.FirstSeen, time.Time{}))}
 		for _, c := range ns.Status.Conditions {
 			if c.Status == corev1.ConditionTrue {
-				f.Evidence = append(f.Evidence, evidence("Namespace "+ns.Name, "status.conditions["+string(c.Type)+"]", c.Message, c.LastTransitionTime.Time))
+				f.Evidence = append(f.Evidence, plain.Evidence("Namespace "+ns.Name, "status.conditions["+string(c.Type)+"]", c.Message, c.LastTransitionTime.Time))
 			}
 		}
 		f.Next = []finding.Next{e.cluster(finding.Read, "what the deletion still waits for", "get", "namespace", ns.Name, "-o", "jsonpath={.status.conditions}")}

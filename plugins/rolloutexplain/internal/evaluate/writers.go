@@ -8,6 +8,8 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -37,9 +39,9 @@ func (e *evaluator) foreignWriter(w *workload) {
 		if ups[r.name] < 2 || downs[r.name] < 2 {
 			continue
 		}
-		f := e.note(ForeignWriter, "spec.replicas goes up and down: ReplicaSet %s was scaled up %d and down %d times within %s%s: leave it out of the manifest where an autoscaler sets it",
-			r.name, ups[r.name], downs[r.name], age(writersWithin), replicasBy(w))
-		f.Evidence = append(f.Evidence, evidence("Event", latest.Reason, latest.Message, latest.Last))
+		f := e.note(codes.ForeignWriter, "spec.replicas goes up and down: ReplicaSet %s was scaled up %d and down %d times within %s%s: leave it out of the manifest where an autoscaler sets it",
+			r.name, ups[r.name], downs[r.name], plain.Age(writersWithin), replicasBy(w))
+		f.Evidence = append(f.Evidence, plain.Evidence("Event", latest.Reason, latest.Message, latest.Last))
 		f.Role = report.Unrelated
 		w.add(f)
 		return

@@ -1,6 +1,8 @@
-package evaluate
+package codes
 
-import "github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+import (
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+)
 
 // runEntries are the codes of containers that run, pods that end, Jobs and Argo Rollouts.
 var runEntries = []entry{

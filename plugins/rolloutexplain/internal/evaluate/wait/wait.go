@@ -1,4 +1,6 @@
-package evaluate
+// Package wait decides when a wait for a rollout is over. It is fed with reports and the time of each, and knows neither
+// the snapshot that they were made of nor a clock.
+package wait
 
 import (
 	"fmt"
@@ -6,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -44,11 +48,11 @@ type Outcome string
 
 // The outcomes; Waiting is none.
 const (
-	Waiting       Outcome = ""
-	WaitComplete  Outcome = "complete"
-	WaitFailed    Outcome = "failed"
-	WaitHeld      Outcome = "held"
-	WaitSuperSede Outcome = "superseded"
+	Waiting    Outcome = ""
+	Complete   Outcome = "complete"
+	Failed     Outcome = "failed"
+	Held       Outcome = "held"
+	Superseded Outcome = "superseded"
 )
 
 // confirmAfter is how far apart two looks must be before a fatal cause is believed: a status may be a moment old.
@@ -78,8 +82,8 @@ type Wait struct {
 	flips      int
 }
 
-// NewWait begins a wait.
-func NewWait(p Patience) *Wait {
+// New begins a wait.
+func New(p Patience) *Wait {
 	return &Wait{patience: p, first: map[string]time.Time{}}
 }
 
@@ -90,40 +94,40 @@ func (w *Wait) Observe(r *report.Rollout, now time.Time) (Outcome, string) {
 	}
 	w.remember(r, now)
 	if why := w.superseded(r); why != "" {
-		return WaitSuperSede, why
+		return Superseded, why
 	}
 	if r.Verdict == report.Complete {
 		return w.success(r, now)
 	}
 	if w.succeeded && r.Verdict == report.Degraded && w.confirmed("degraded", now, confirmAfter) {
-		return WaitFailed, "it had been complete, and broke within the stability window: " + r.Summary
+		return Failed, "it had been complete, and broke within the stability window: " + r.Summary
 	}
 	w.complete = time.Time{}
 	if r.Verdict == report.Held && !w.patience.AllowHeld && w.confirmed("held", now, time.Second) {
-		return WaitHeld, r.Summary
+		return Held, r.Summary
 	}
 	if why := w.failed(r, now); why != "" {
-		return WaitFailed, why
+		return Failed, why
 	}
 	return Waiting, ""
 }
 
 // success must last: minReadySeconds are in the counters already, so only restarts within the window can spoil it.
 func (w *Wait) success(r *report.Rollout, now time.Time) (Outcome, string) {
-	restarts := ptrOr(r.Counts.Restarts, 0)
+	restarts := plain.Or(r.Counts.Restarts, 0)
 	if w.complete.IsZero() || restarts > w.restarts {
 		w.complete = now
 	}
 	w.succeeded, w.restarts = true, restarts
-	if now.Sub(w.complete) >= w.patience.Stable || r.Object.Kind == "Job" || ptrOr(r.Counts.Desired, 1) == 0 {
-		return WaitComplete, r.Summary
+	if now.Sub(w.complete) >= w.patience.Stable || r.Object.Kind == "Job" || plain.Or(r.Counts.Desired, 1) == 0 {
+		return Complete, r.Summary
 	}
 	return Waiting, ""
 }
 
 // remember updates what only time shows: progress, readiness that comes and goes, causes that last.
 func (w *Wait) remember(r *report.Rollout, now time.Time) {
-	now4 := [4]int32{ptrOr(r.Counts.Updated, 0), -ptrOr(r.Counts.Old, 0), ptrOr(r.Counts.UpdatedReady, 0), ptrOr(r.Counts.Available, 0)}
+	now4 := [4]int32{plain.Or(r.Counts.Updated, 0), -plain.Or(r.Counts.Old, 0), plain.Or(r.Counts.UpdatedReady, 0), plain.Or(r.Counts.Available, 0)}
 	if key := r.Object.String() + fmt.Sprint(r.Revision != nil); key != w.counts {
 		w.counts, w.best = key, now4
 	}
@@ -132,13 +136,13 @@ func (w *Wait) remember(r *report.Rollout, now time.Time) {
 			w.best[i], w.progress = now4[i], now
 		}
 	}
-	ready := ptrOr(r.Counts.UpdatedReady, 0)
+	ready := plain.Or(r.Counts.UpdatedReady, 0)
 	if ready < w.lastReady && r.Verdict != report.Complete && r.Object.Kind != "Job" { // a Job's pods are there to end
 		w.flips++
 	}
 	w.lastReady = ready
-	root := rootOf(r)
-	crashing := root != nil && crashFamily[root.Code]
+	root := RootOf(r)
+	crashing := root != nil && codes.Crashes(root.Code)
 	switch {
 	case ready == 0 || crashing:
 		w.readySince = time.Time{}
@@ -165,7 +169,7 @@ func (w *Wait) remember(r *report.Rollout, now time.Time) {
 
 func causeKey(f *report.Finding) string { return f.Code + "/" + f.Container }
 
-func rootOf(r *report.Rollout) *report.Finding {
+func RootOf(r *report.Rollout) *report.Finding {
 	if len(r.Findings) > 0 && r.Findings[0].Role == report.Root {
 		return &r.Findings[0]
 	}
@@ -207,12 +211,12 @@ func (w *Wait) superseded(r *report.Rollout) string {
 func (w *Wait) failed(r *report.Rollout, now time.Time) string {
 	for i := range r.Findings {
 		f := &r.Findings[i]
-		gaveUp := f.Code == DeadlineExceeded && f.Class == report.Fatal || f.Code == JobFailed
+		gaveUp := f.Code == codes.DeadlineExceeded && f.Class == report.Fatal || f.Code == codes.JobFailed
 		if gaveUp && w.confirmed(causeKey(f), now, confirmAfter) {
 			return f.Message
 		}
 	}
-	root := rootOf(r)
+	root := RootOf(r)
 	if root != nil && w.patience.FailFast != FailNever {
 		if why := w.failedBy(r, root, now); why != "" {
 			return why
@@ -231,17 +235,17 @@ func (w *Wait) failedBy(r *report.Rollout, root *report.Finding, now time.Time) 
 			return root.Message
 		}
 	case report.Likely:
-		if w.patience.FailFast == FailStrict && holdsFast(root) {
+		if w.patience.FailFast == FailStrict && codes.HoldsFast(root) {
 			return root.Message
 		}
 		since := w.first[causeKey(root)]
 		if root.FirstSeen != nil && root.FirstSeen.Before(since) {
 			since = *root.FirstSeen
 		}
-		enough := root.Attempts == 0 || root.Attempts >= repeats
-		template := catalogue[root.Code].layer == LayerPod && !placed[root.Code] && root.Code != Flapping
+		enough := root.Attempts == 0 || root.Attempts >= codes.Repeats
+		template := codes.LayerOf(root.Code) == codes.LayerPod && !placed[root.Code] && root.Code != codes.Flapping
 		if enough && now.Sub(since) >= w.patience.FailAfter && w.confirmed(causeKey(root), now, confirmAfter) && !(template && w.everReady) {
-			return fmt.Sprintf("%s (for %s)", root.Message, age(now.Sub(since)))
+			return fmt.Sprintf("%s (for %s)", root.Message, plain.Age(now.Sub(since)))
 		}
 	}
 	return ""
@@ -249,8 +253,8 @@ func (w *Wait) failedBy(r *report.Rollout, root *report.Finding, now time.Time) 
 
 // placed are causes of where a pod is, not of what its template holds: that another pod became ready proves nothing.
 var placed = map[string]bool{
-	InsufficientResources: true, TaintNotTolerated: true, NodeSelectorUnmet: true, PodAffinityUnmet: true, HostPortTaken: true, ClaimMissing: true, ClaimUnbound: true,
-	Unschedulable: true, VolumeMultiAttach: true, FinalizerHolds: true, EndsOnDeadNode: true, SchedulerUnknown: true, TooManyPods: true,
+	codes.InsufficientResources: true, codes.TaintNotTolerated: true, codes.NodeSelectorUnmet: true, codes.PodAffinityUnmet: true, codes.HostPortTaken: true, codes.ClaimMissing: true, codes.ClaimUnbound: true,
+	codes.Unschedulable: true, codes.VolumeMultiAttach: true, codes.FinalizerHolds: true, codes.EndsOnDeadNode: true, codes.SchedulerUnknown: true, codes.TooManyPods: true,
 }
 
 // stalled is the clock of kinds without a deadline of their own. A Job makes no progress between its start and its end,
@@ -258,11 +262,11 @@ var placed = map[string]bool{
 func (w *Wait) stalled(r *report.Rollout, root *report.Finding, now time.Time) string {
 	limit := w.patience.ProgressTimeout
 	if limit == 0 {
-		if r.Object.Kind == "Job" && (root == nil || !placed[root.Code] && catalogue[root.Code].layer != LayerCreate || now.Sub(w.first[causeKey(root)]) < 10*time.Minute) {
+		if r.Object.Kind == "Job" && (root == nil || !placed[root.Code] && codes.LayerOf(root.Code) != codes.LayerCreate || now.Sub(w.first[causeKey(root)]) < 10*time.Minute) {
 			return ""
 		}
 		for _, c := range r.Clocks {
-			if c.Name == "progress deadline" && c.State == clockRunning {
+			if c.Name == "progress deadline" && c.State == report.ClockRunning {
 				return ""
 			}
 		}
@@ -271,5 +275,5 @@ func (w *Wait) stalled(r *report.Rollout, root *report.Finding, now time.Time) s
 	if r.Verdict == report.Held || now.Sub(w.progress) < limit || root != nil && root.Heals == "yes" {
 		return ""
 	}
-	return fmt.Sprintf("no progress for %s: %s", age(now.Sub(w.progress)), r.Summary)
+	return fmt.Sprintf("no progress for %s: %s", plain.Age(now.Sub(w.progress)), r.Summary)
 }

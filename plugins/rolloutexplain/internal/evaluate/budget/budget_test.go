@@ -1,4 +1,4 @@
-package evaluate
+package budget
 
 import (
 	"fmt"
@@ -57,11 +57,11 @@ func TestRolloutOfBrokenPodsRestsAtTheBounds(t *testing.T) {
 func restOf(n, surge, unavailable int32) (fresh, old int32) {
 	old = n
 	for range 100 {
-		if k := grow(n, surge, set{spec: fresh}, []set{{old, old}}); k > 0 {
+		if k := grow(n, surge, Set{Spec: fresh}, []Set{{old, old}}); k > 0 {
 			fresh += k
 			continue
 		}
-		k := sum(shrink(n, unavailable, set{spec: fresh}, []set{{old, old}}))
+		k := sum(shrink(n, unavailable, Set{Spec: fresh}, []Set{{old, old}}))
 		if k == 0 {
 			return fresh, old
 		}
@@ -74,15 +74,15 @@ func TestShrinkTakesUnavailableOldPodsFirst(t *testing.T) {
 	tests := []struct {
 		name           string
 		n, unavailable int32
-		fresh          set
-		old            []set
+		fresh          Set
+		old            []Set
 		want           []int32
 	}{
-		{"nothing while the floor is reached", 3, 0, set{1, 0}, []set{{3, 3}}, []int32{0}},
-		{"one for each available new pod", 3, 0, set{1, 1}, []set{{3, 3}}, []int32{1}},
-		{"the broken middle revision goes before the good first", 3, 1, set{1, 0}, []set{{2, 2}, {1, 0}}, []int32{0, 1}},
-		{"new pods that are not available yet count against it", 4, 1, set{2, 0}, []set{{3, 3}}, []int32{0}},
-		{"broken floor: unavailable old pods may go, available ones may not", 4, 1, set{1, 1}, []set{{4, 1}}, []int32{2}},
+		{"nothing while the floor is reached", 3, 0, Set{1, 0}, []Set{{3, 3}}, []int32{0}},
+		{"one for each available new pod", 3, 0, Set{1, 1}, []Set{{3, 3}}, []int32{1}},
+		{"the broken middle revision goes before the good first", 3, 1, Set{1, 0}, []Set{{2, 2}, {1, 0}}, []int32{0, 1}},
+		{"new pods that are not available yet count against it", 4, 1, Set{2, 0}, []Set{{3, 3}}, []int32{0}},
+		{"broken floor: unavailable old pods may go, available ones may not", 4, 1, Set{1, 1}, []Set{{4, 1}}, []int32{2}},
 	}
 	for _, tt := range tests {
 		if got := shrink(tt.n, tt.unavailable, tt.fresh, tt.old); fmt.Sprint(got) != fmt.Sprint(tt.want) {

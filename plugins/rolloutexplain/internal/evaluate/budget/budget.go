@@ -1,4 +1,6 @@
-package evaluate
+// Package budget is the arithmetic of rolling updates: what a strategy allows, and what the controller may add and take
+// next. Numbers in, numbers out.
+package budget
 
 import (
 	"fmt"
@@ -6,6 +8,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -36,40 +39,40 @@ func resolveDeployment(strategy *appsv1.DeploymentStrategy, n int32) (surge, una
 	return surge, min(unavailable, n)
 }
 
-// set is a ReplicaSet in the arithmetic of a rolling update.
-type set struct {
-	spec, available int32
+// Set is a ReplicaSet in the arithmetic of a rolling update.
+type Set struct {
+	Spec, Available int32
 }
 
 // grow is how many pods of the new ReplicaSet the controller may ask for next. It counts what ReplicaSets want, not pods
 // that run: terminating pods are invisible to it.
 // https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/controller/deployment/util/deployment_util.go (NewRSNewReplicas)
-func grow(n, surge int32, fresh set, old []set) int32 {
-	total := fresh.spec
+func grow(n, surge int32, fresh Set, old []Set) int32 {
+	total := fresh.Spec
 	for _, s := range old {
-		total += s.spec
+		total += s.Spec
 	}
-	return max(0, min(n+surge-total, n-fresh.spec))
+	return max(0, min(n+surge-total, n-fresh.Spec))
 }
 
 // shrink is how many old pods the controller may remove next: unavailable ones within the ceiling that new pods which
 // are not available yet leave, and available ones down to the floor.
 // https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/controller/deployment/rolling.go (reconcileOldReplicaSets)
-func shrink(n, unavailable int32, fresh set, old []set) (remove []int32) {
+func shrink(n, unavailable int32, fresh Set, old []Set) (remove []int32) {
 	remove = make([]int32, len(old))
-	total, available := fresh.spec, fresh.available
+	total, available := fresh.Spec, fresh.Available
 	for _, s := range old {
-		total += s.spec
-		available += s.available
+		total += s.Spec
+		available += s.Available
 	}
 	floor := n - unavailable
-	ceiling := total - floor - (fresh.spec - fresh.available)
+	ceiling := total - floor - (fresh.Spec - fresh.Available)
 	if ceiling <= 0 {
 		return remove
 	}
 	cleaned := int32(0)
 	for i, s := range old { // unhealthy ones first, oldest ReplicaSet first
-		k := min(ceiling-cleaned, s.spec-s.available)
+		k := min(ceiling-cleaned, s.Spec-s.Available)
 		if k > 0 {
 			remove[i] += k
 			cleaned += k
@@ -77,8 +80,8 @@ func shrink(n, unavailable int32, fresh set, old []set) (remove []int32) {
 	}
 	spare := available - floor
 	for i, s := range old {
-		k := min(spare, s.spec-remove[i])
-		if k > 0 && s.available > 0 {
+		k := min(spare, s.Spec-remove[i])
+		if k > 0 && s.Available > 0 {
 			remove[i] += k
 			spare -= k
 		}
@@ -94,11 +97,11 @@ func sum(list []int32) int32 {
 	return total
 }
 
-// deploymentBounds is what the strategy allows.
-func deploymentBounds(d *appsv1.Deployment, n int32) *report.Budget {
+// Deployment is what the strategy allows.
+func Deployment(d *appsv1.Deployment, n int32) *report.Budget {
 	b := &report.Budget{Strategy: string(d.Spec.Strategy.Type), MinReadySecond: d.Spec.MinReadySeconds}
 	if d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType {
-		b.Max, b.Floor = ptr(n), ptr(int32(0))
+		b.Max, b.Floor = plain.Ptr(n), plain.Ptr(int32(0))
 		return b
 	}
 	surge, unavailable := resolveDeployment(&d.Spec.Strategy, n)
@@ -106,23 +109,23 @@ func deploymentBounds(d *appsv1.Deployment, n int32) *report.Budget {
 		b.Surge = &report.Bound{Spec: intOrEmpty(r.MaxSurge), Pods: surge}
 		b.Unavailable = &report.Bound{Spec: intOrEmpty(r.MaxUnavailable), Pods: unavailable}
 	}
-	b.Max, b.Floor = ptr(n+surge), ptr(n-unavailable)
+	b.Max, b.Floor = plain.Ptr(n+surge), plain.Ptr(n-unavailable)
 	return b
 }
 
-// deploymentMoves is the arithmetic of a rolling update in words and numbers: what the controller may do next.
-func deploymentMoves(b *report.Budget, n int32, fresh set, old []set) {
+// Moves is the arithmetic of a rolling update in words and numbers: what the controller may do next.
+func Moves(b *report.Budget, n int32, fresh Set, old []Set) {
 	surge, unavailable := b.Surge.Pods, b.Unavailable.Pods
-	total, available, oldPods := fresh.spec, fresh.available, int32(0)
+	total, available, oldPods := fresh.Spec, fresh.Available, int32(0)
 	for _, s := range old {
-		total += s.spec
-		available += s.available
-		oldPods += s.spec
+		total += s.Spec
+		available += s.Available
+		oldPods += s.Spec
 	}
 	create, remove := grow(n, surge, fresh, old), sum(shrink(n, unavailable, fresh, old))
-	b.MayCreate, b.MayRemove = ptr(create), ptr(remove)
+	b.MayCreate, b.MayRemove = plain.Ptr(create), plain.Ptr(remove)
 	switch {
-	case fresh.spec >= n:
+	case fresh.Spec >= n:
 		b.CreateBecause = "all new pods are asked for"
 	case create > 0:
 		b.CreateBecause = fmt.Sprintf("%d wanted of at most %d", total, n+surge)
@@ -148,9 +151,9 @@ func intOrEmpty(v *intstr.IntOrString) string {
 	return v.String()
 }
 
-// daemonBudget resolves a DaemonSet's bounds: both round up, and exactly one is not zero.
+// DaemonSet resolves a DaemonSet's bounds: both round up, and exactly one is not zero.
 // https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/controller/daemon/update.go (updatedDesiredNodeCounts)
-func daemonBudget(ds *appsv1.DaemonSet) *report.Budget {
+func DaemonSet(ds *appsv1.DaemonSet) *report.Budget {
 	b := &report.Budget{Strategy: string(ds.Spec.UpdateStrategy.Type), MinReadySecond: ds.Spec.MinReadySeconds}
 	r, n := ds.Spec.UpdateStrategy.RollingUpdate, ds.Status.DesiredNumberScheduled
 	if ds.Spec.UpdateStrategy.Type != appsv1.RollingUpdateDaemonSetStrategyType || r == nil {
@@ -162,19 +165,19 @@ func daemonBudget(ds *appsv1.DaemonSet) *report.Budget {
 	}
 	b.Surge = &report.Bound{Spec: intOrEmpty(r.MaxSurge), Pods: surge}
 	b.Unavailable = &report.Bound{Spec: intOrEmpty(r.MaxUnavailable), Pods: unavailable}
-	b.Max, b.Floor = ptr(n+surge), ptr(max(0, n-unavailable))
+	b.Max, b.Floor = plain.Ptr(n+surge), plain.Ptr(max(0, n-unavailable))
 	return b
 }
 
-// statefulBudget resolves a StatefulSet's bounds: maxUnavailable rounds down and is at least one. The field is only
+// StatefulSet resolves a StatefulSet's bounds: maxUnavailable rounds down and is at least one. The field is only
 // there while the server's gate is on (it is dropped or defaulted by the server).
 // https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/controller/statefulset/stateful_set_utils.go (getStatefulSetMaxUnavailable)
-func statefulBudget(s *appsv1.StatefulSet, n int32) *report.Budget {
+func StatefulSet(s *appsv1.StatefulSet, n int32) *report.Budget {
 	b := &report.Budget{Strategy: string(s.Spec.UpdateStrategy.Type), PodManagement: string(s.Spec.PodManagementPolicy), MinReadySecond: s.Spec.MinReadySeconds}
 	if b.PodManagement == "" {
 		b.PodManagement = string(appsv1.OrderedReadyPodManagement)
 	}
-	b.Max = ptr(n)
+	b.Max = plain.Ptr(n)
 	if r := s.Spec.UpdateStrategy.RollingUpdate; r != nil {
 		if r.Partition != nil {
 			b.Partition = r.Partition

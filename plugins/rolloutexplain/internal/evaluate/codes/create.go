@@ -1,6 +1,8 @@
-package evaluate
+package codes
 
-import "github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+import (
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+)
 
 // createEntries are the codes of pods that are refused or that no node takes.
 var createEntries = []entry{

@@ -1,6 +1,8 @@
-package evaluate
+package codes
 
-import "github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+import (
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+)
 
 // controllerEntries are the codes of the controller itself: gates, clocks, notes.
 var controllerEntries = []entry{

@@ -1,6 +1,8 @@
-package evaluate
+package codes
 
-import "github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+import (
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+)
 
 // startEntries are the codes of pods on a node of which no container runs yet.
 var startEntries = []entry{

@@ -1,4 +1,5 @@
-package evaluate
+// Package diff tells what changed between two pod templates, in the words of the template, and which of it bears on a cause.
+package diff
 
 import (
 	"cmp"
@@ -8,22 +9,25 @@ import (
 	"slices"
 	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/masking"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
-// Names whose values are masked.
-var secretName = regexp.MustCompile(`(?i)(pass(word|wd|phrase)?|secret|token|credential|api[_-]?key|private[_-]?key|access[_-]?key|auth|dsn|connection[_-]?string|\w[_-]ur[li]$|^pwd$|cookie|salt|signature)`)
+func WithoutHash(t *corev1.PodTemplateSpec) *corev1.PodTemplateSpec {
+	c := t.DeepCopy()
+	delete(c.Labels, appsv1.DefaultDeploymentUniqueLabelKey)
+	if len(c.Labels) == 0 {
+		c.Labels = nil
+	}
+	return c
+}
 
-const masked = mask.Hidden
-
-// LooksSecret says whether a variable of this name should not be shown.
-func LooksSecret(name string) bool { return secretName.MatchString(name) }
-
-// diffTemplates is what changed between two pod templates, in the template's own words: lists are compared by name.
-func diffTemplates(from, to *corev1.PodTemplateSpec) []report.Change {
+// Templates is what changed between two pod templates, in the template's own words: lists are compared by name.
+func Templates(from, to *corev1.PodTemplateSpec) []report.Change {
 	if from == nil || to == nil {
 		return nil
 	}
@@ -82,12 +86,12 @@ func weight(path string) int {
 
 func show(path string, v leaf) string {
 	value := v.text
-	if name, ok := envName(path); ok && LooksSecret(name) && !v.reference {
-		return masked
+	if name, ok := envName(path); ok && masking.LooksSecret(name) && !v.reference {
+		return mask.Hidden
 	}
 	if _, after, ok := strings.Cut(path, ".httpHeaders["); ok {
-		if name, rest, _ := strings.Cut(after, "]"); rest == ".value" && LooksSecret(name) {
-			return masked
+		if name, rest, _ := strings.Cut(after, "]"); rest == ".value" && masking.LooksSecret(name) {
+			return mask.Hidden
 		}
 	}
 	if v.shown != "" {
@@ -120,7 +124,7 @@ type leaf struct {
 
 // flatten gives every leaf of a template by its path. The hash label is the controller's own.
 func flatten(t *corev1.PodTemplateSpec) map[string]leaf {
-	data, err := json.Marshal(withoutHash(t))
+	data, err := json.Marshal(WithoutHash(t))
 	if err != nil {
 		return nil
 	}
@@ -151,7 +155,7 @@ func walk(path string, value any, leaves map[string]leaf) {
 		}
 	case []any:
 		if words, ok := plainWords(v); ok {
-			leaves[path] = leaf{text: strings.Join(words, " "), shown: commandLine(words)}
+			leaves[path] = leaf{text: strings.Join(words, " "), shown: masking.CommandLine(words)}
 			return
 		}
 		named := map[string]int{}
@@ -224,43 +228,8 @@ func elementName(v any, i int) (key, name string) {
 	return "", fmt.Sprint(i)
 }
 
-// bearing lists, for a cause, the parts of a template that may bring it about.
-var bearing = map[string][]string{
-	ImageNotFound: {".image"}, ImageUnauthorized: {".image", "imagePullSecrets", "serviceAccount"}, RegistryUnreachable: {".image"}, InvalidImageName: {".image"},
-	ImageNeverPull: {".image", "imagePullPolicy"}, ImagePullFailed: {".image"}, ImageRejected: {".image"}, ExecFormatError: {".image"},
-	OOMKilled: {".resources", ".image", ".env", ".args", ".command"}, CrashLoop: {""}, InitContainerFails: {""}, ExitsNormally: {".command", ".args", ".image"},
-	ContainerStartError: {".command", ".args", ".image", "workingDir", "olumeMounts", "securityContext"}, PostStartHookFailed: {"lifecycle", ".image"}, PostStartHookPending: {"lifecycle", ".image"},
-	LivenessKilled: {"livenessProbe", ".ports", ".image", ".env", ".command", ".args", ".resources"}, StartupKilled: {"startupProbe", ".ports", ".image", ".env", ".command", ".args", ".resources"},
-	StartupPending: {"startupProbe", ".image"}, ReadinessFailing: {"readinessProbe", ".ports", ".image", ".env", ".command", ".args"}, Flapping: {"readinessProbe", ".image", ".env", ".resources"},
-	ReadinessGate: {"readinessGates"}, SidecarNotStarted: {"initContainers"}, InitRunning: {"initContainers"},
-	ConfigMapMissing: {"configMap", "olume", ".env", "nodeName"}, SecretMissing: {"secret", "olume", ".env"}, KeyMissing: {".env", "olume"}, RunsAsRoot: {"securityContext", ".image"},
-	InsufficientResources: {".resources", "nodeSelector", "affinity", "overhead"}, TaintNotTolerated: {"tolerations", "nodeSelector", "affinity"}, NodeSelectorUnmet: {"nodeSelector", "affinity"},
-	PodAffinityUnmet: {"affinity"}, TopologySpread: {"topologySpread"}, HostPortTaken: {".ports", "hostNetwork"}, ClaimMissing: {"olume"}, ClaimUnbound: {"olume"}, VolumeElsewhere: {"olume"},
-	Unschedulable: {".resources", "nodeSelector", "affinity", "tolerations", "olume"}, SchedulerUnknown: {"schedulerName"}, SchedulingGated: {"schedulingGates"},
-	QuotaExceeded: {".resources"}, QuotaMustSpecify: {".resources"}, LimitRangeViolated: {".resources"}, PodSecurityViolated: {"securityContext", "host", "olume", "capabilities"},
-	AdmissionPolicyDenied: {""}, WebhookDenied: {""}, ServiceAccountMissing: {"serviceAccount"}, PriorityClassMissing: {"priorityClassName"}, RuntimeClassMissing: {"runtimeClassName"}, PodInvalid: {""},
-	VolumeMountFailed: {"olume"}, Evicted: {".resources", "olume", ".image"}, NodeNotReady: {"nodeName"}, PodRejected: {""}, SandboxFailed: {"runtimeClassName"}, ContainerConfigError: {""}, ResourceClaimUnmet: {"resourceClaims"}, BrokeAfterCompletion: {""},
-}
-
-// mark flags the changes that bear on a cause, those in the cause's own container first.
-func mark(changes []report.Change, f *report.Finding) (relevant []report.Change) {
-	words := bearing[f.Code]
-	for i := range changes {
-		path := changes[i].Path
-		if strings.HasPrefix(path, "metadata.") || !slices.ContainsFunc(words, func(w string) bool { return strings.Contains(path, w) }) {
-			continue
-		}
-		if f.Container != "" && strings.Contains(path, "ontainers[") && !strings.Contains(path, "ontainers["+f.Container+"]") {
-			continue
-		}
-		changes[i].Relevant = true
-		relevant = append(relevant, changes[i])
-	}
-	return relevant
-}
-
-// sayChange puts a change into words: "image api:1 → api:2", "removed env DB_URL".
-func sayChange(c report.Change) string {
+// Say puts a change into words: "image api:1 → api:2", "removed env DB_URL".
+func Say(c report.Change) string {
 	path := c.Path
 	inContainer := false
 	for _, drop := range []string{"containers[", "initContainers["} {

@@ -1,4 +1,7 @@
-package evaluate
+// Package codes is the catalogue: every code that a finding can have, what it means, where in a rollout its causes sit, and
+// when such a cause is past what waiting is reasonable for. It knows no object of the API, so that rooms which judge pods,
+// kinds or waits agree on a code without knowing each other.
+package codes
 
 import (
 	"slices"
@@ -136,8 +139,8 @@ type entry struct {
 	layer Layer
 }
 
-// Catalogue lists every code that a finding can have, in the order in which a rollout lives.
-func Catalogue() []finding.Entry {
+// All lists every code that a finding can have, in the order in which a rollout lives.
+func All() []finding.Entry {
 	list := make([]finding.Entry, 0, len(entries))
 	for _, e := range entries {
 		list = append(list, e.Entry)
@@ -157,4 +160,8 @@ func byCode(list []entry) map[string]entry {
 	return m
 }
 
-func titleOf(code string) string { return catalogue[code].Title }
+// Title is a code's title.
+func Title(code string) string { return catalogue[code].Title }
+
+// LayerOf is where in a rollout a code's causes sit.
+func LayerOf(code string) Layer { return catalogue[code].layer }

@@ -1,0 +1,68 @@
+// Package plain puts values into words and keeps absent ones absent: the small things that every room needs and that say
+// nothing about rollouts.
+package plain
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+)
+
+func ContainsAny(text string, words ...string) bool {
+	text = strings.ToLower(text)
+	for _, w := range words {
+		if strings.Contains(text, strings.ToLower(w)) {
+			return true
+		}
+	}
+	return false
+}
+
+// Innermost keeps the last part of a chain of wrapped errors, where the reason is.
+func Innermost(text string) string {
+	text = OneLine(text)
+	if i := strings.LastIndex(text, "desc = "); i >= 0 {
+		text = text[i+len("desc = "):]
+	}
+	return strings.TrimSuffix(text, `"`)
+}
+
+func FirstWords(s string, n int) string {
+	words := strings.Fields(s)
+	return strings.Join(words[:min(n, len(words))], " ")
+}
+
+func Evidence(source, path, value string, at time.Time) finding.Evidence {
+	return finding.Evidence{Source: source, Path: path, Value: OneLine(value), Time: TimePtr(at)}
+}
+
+const longest = 600
+
+func OneLine(s string) string {
+	s = mask.Text(strings.Join(strings.Fields(s), " "))
+	if r := []rune(s); len(r) > longest {
+		return string(r[:longest]) + "…"
+	}
+	return s
+}
+
+func Age(d time.Duration) string { return output.Age(d) }
+
+// Plural puts the number before one of two phrases.
+func Plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+func List(words []string, most int) string {
+	if len(words) > most {
+		return strings.Join(words[:most], ", ") + fmt.Sprintf(" and %d more", len(words)-most)
+	}
+	return strings.Join(words, ", ")
+}
