@@ -14,7 +14,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/target"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/wait"
 )
 
@@ -61,7 +61,7 @@ type Options struct {
 	Timeout  time.Duration
 	Patience wait.Patience
 
-	Evaluate        evaluate.Options
+	Evaluate        model.Options
 	FailOn          finding.Threshold
 	RequireComplete bool
 
@@ -95,7 +95,7 @@ func (f *flags) toOptions(args []string) (*Options, error) {
 		RequireComplete: f.requireComplete, File: f.file, SaveInput: f.saveInput, FromInput: f.fromInput,
 	}
 	o.Patience = wait.Patience{FailAfter: f.failAfter, Stable: f.stable, ProgressTimeout: f.progressTimeout, AllowHeld: f.allowHeld}
-	o.Evaluate = evaluate.Options{LogLines: f.logs, History: f.history, Revision: f.revision}
+	o.Evaluate = model.Options{LogLines: f.logs, History: f.history, Revision: f.revision}
 	var errs []error
 	note := func(err error) {
 		if err != nil {
@@ -143,7 +143,7 @@ func (f *flags) targets(args []string) ([]target.Ref, error) {
 }
 
 // diffOptions reads --diff, --diff=N and --diff=A..B.
-func (f *flags) diffOptions(o *evaluate.Options) error {
+func (f *flags) diffOptions(o *model.Options) error {
 	if f.diff == "" {
 		return nil
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/collect"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/render"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -97,7 +98,7 @@ func (r *runner) connect(ctx context.Context) error {
 }
 
 // evaluateOptions: a table of many makes no lookups for single rollouts.
-func (r *runner) evaluateOptions() evaluate.Options {
+func (r *runner) evaluateOptions() model.Options {
 	o := r.o.Evaluate
 	o.Wide = len(r.o.Targets) == 0 && !r.o.Wait
 	return o
@@ -105,7 +106,7 @@ func (r *runner) evaluateOptions() evaluate.Options {
 
 // offline explains a file.
 func (r *runner) offline() error {
-	in := &evaluate.Input{}
+	in := &model.Input{}
 	if r.o.FromInput != "" {
 		if err := r.env.LoadInput(r.o.FromInput, in); err != nil {
 			return err
@@ -138,7 +139,7 @@ func (r *runner) offline() error {
 }
 
 // offlineTargets narrows a dump to what was named.
-func (r *runner) offlineTargets(in *evaluate.Input) error {
+func (r *runner) offlineTargets(in *model.Input) error {
 	in.Targets = nil
 	for _, t := range r.o.Targets {
 		hits := evaluate.Find(in, t.Kind, t.Name)

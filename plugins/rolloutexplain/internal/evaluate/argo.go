@@ -12,15 +12,14 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
-const kindArgo = "Rollout"
-
 // argo judges an Argo Rollout by its own phase machine; its pods are judged like a Deployment's.
 // https://argo-rollouts.readthedocs.io/en/stable/features/specification/
-func (e *evaluator) argo(o map[string]any) *workload {
+func argo(e *model.Evaluation, o map[string]any) *model.Workload {
 	u := unstructured.Unstructured{Object: o}
 	meta := &metav1.ObjectMeta{
 		Name: u.GetName(), Namespace: u.GetNamespace(), UID: u.GetUID(), Generation: u.GetGeneration(),
@@ -32,32 +31,32 @@ func (e *evaluator) argo(o map[string]any) *workload {
 	}
 	replicas := argoInt(o, "spec", "replicas")
 	minReady := plain.Or(argoInt(o, "spec", "minReadySeconds"), 0)
-	w := e.newWorkload(kindArgo, meta, &template, replicas, minReady)
+	w := e.NewWorkload(model.KindArgo, meta, &template, replicas, minReady)
 	if text, ok, _ := unstructured.NestedString(o, "status", "observedGeneration"); ok {
-		w.observed, _ = strconv.ParseInt(text, 10, 64) // a string there
+		w.Observed, _ = strconv.ParseInt(text, 10, 64) // a string there
 	}
-	w.revisions = setRevisions(e.replicaSetsOf(meta.UID))
+	w.Revisions = setRevisions(replicaSetsOf(e, meta.UID))
 	hash, _, _ := unstructured.NestedString(o, "status", "currentPodHash")
-	for _, r := range w.revisions {
-		r.hash = r.rs.Labels["rollouts-pod-template-hash"]
-		if n, err := strconv.ParseInt(r.rs.Annotations["rollout.argoproj.io/revision"], 10, 64); err == nil {
-			r.number = n
+	for _, r := range w.Revisions {
+		r.Hash = r.Set.Labels["rollouts-pod-template-hash"]
+		if n, err := strconv.ParseInt(r.Set.Annotations["rollout.argoproj.io/revision"], 10, 64); err == nil {
+			r.Number = n
 		}
-		if r.hash == hash && hash != "" {
-			w.target = r
-		}
-	}
-	e.attachPods(w)
-	w.rep.Counts.Updated = argoInt(o, "status", "updatedReplicas")
-	w.rep.Counts.Ready, w.rep.Counts.Available = argoInt(o, "status", "readyReplicas"), argoInt(o, "status", "availableReplicas")
-	w.startOfRevision()
-	w.begun = w.target != nil
-	if w.target != nil {
-		if counted := int32(len(live(w.newPods()))); plain.Or(w.target.rs.Spec.Replicas, 0) > counted { //nolint:gosec // pods
-			w.missing, w.missingOf = plain.Or(w.target.rs.Spec.Replicas, 0)-counted, w.target.uid
+		if r.Hash == hash && hash != "" {
+			w.Target = r
 		}
 	}
-	e.argoPhase(o, w)
+	e.AttachPods(w)
+	w.Report.Counts.Updated = argoInt(o, "status", "updatedReplicas")
+	w.Report.Counts.Ready, w.Report.Counts.Available = argoInt(o, "status", "readyReplicas"), argoInt(o, "status", "availableReplicas")
+	startOfRevision(w)
+	w.Begun = w.Target != nil
+	if w.Target != nil {
+		if counted := int32(len(model.Live(w.NewPods()))); plain.Or(w.Target.Set.Spec.Replicas, 0) > counted { //nolint:gosec // pods
+			w.Missing, w.MissingOf = plain.Or(w.Target.Set.Spec.Replicas, 0)-counted, w.Target.Uid
+		}
+	}
+	argoPhase(e, o, w)
 	return w
 }
 
@@ -75,55 +74,55 @@ func argoInt(o map[string]any, path ...string) *int32 {
 	return nil
 }
 
-func (e *evaluator) argoPhase(o map[string]any, w *workload) {
+func argoPhase(e *model.Evaluation, o map[string]any, w *model.Workload) {
 	phase, _, _ := unstructured.NestedString(o, "status", "phase")
 	message, _, _ := unstructured.NestedString(o, "status", "message")
 	aborted, _, _ := unstructured.NestedBool(o, "status", "abort")
 	pauses, _, _ := unstructured.NestedSlice(o, "status", "pauseConditions")
 	user, _, _ := unstructured.NestedBool(o, "spec", "paused")
-	seen := plain.Evidence("Rollout "+w.meta.Name, "status.phase", phase+" "+message, plain.NoTime)
+	seen := plain.Evidence("Rollout "+w.Meta.Name, "status.phase", phase+" "+message, plain.NoTime)
 	step := argoStep(o)
 	if step != "" {
-		w.rep.Action = step
+		w.Report.Action = step
 	}
 	switch {
 	case aborted:
-		f := e.finding(codes.ArgoAborted, report.Fatal, finding.Critical, "the rollout was aborted and runs the stable version on purpose: %s", plain.OneLine(message))
+		f := e.Finding(codes.ArgoAborted, report.Fatal, finding.Critical, "the rollout was aborted and runs the stable version on purpose: %s", plain.OneLine(message))
 		f.Confidence, f.Heals, f.Evidence = "high", "no", []finding.Evidence{seen}
 		f.Next = []finding.Next{
-			e.next(w, finding.Change, "try the same version again", "argo", "rollouts", "retry", "rollout", w.meta.Name),
-			e.next(w, finding.Change, "or make the stable version the wanted one", "argo", "rollouts", "undo", w.meta.Name),
+			e.Next(w, finding.Change, "try the same version again", "argo", "rollouts", "retry", "rollout", w.Meta.Name),
+			e.Next(w, finding.Change, "or make the stable version the wanted one", "argo", "rollouts", "undo", w.Meta.Name),
 		}
-		w.add(f)
+		w.Add(f)
 	case len(pauses) > 0 || user:
-		e.argoPaused(w, pauses, user, seen)
+		argoPaused(e, w, pauses, user, seen)
 	case phase == "Degraded":
 		code := codes.ArgoDegraded
 		if plain.ContainsAny(message, "InvalidSpec", "invalid") {
 			code = codes.ArgoInvalidSpec
 		}
-		f := e.finding(code, report.Fatal, finding.Critical, "Argo Rollouts calls it Degraded: %s", plain.OneLine(message))
+		f := e.Finding(code, report.Fatal, finding.Critical, "Argo Rollouts calls it Degraded: %s", plain.OneLine(message))
 		f.Confidence, f.Heals, f.Evidence = "high", "no", []finding.Evidence{seen}
-		f.Next = []finding.Next{e.next(w, finding.Read, "its own view of the rollout", "argo", "rollouts", "get", "rollout", w.meta.Name)}
-		w.add(f)
+		f.Next = []finding.Next{e.Next(w, finding.Read, "its own view of the rollout", "argo", "rollouts", "get", "rollout", w.Meta.Name)}
+		w.Add(f)
 	case phase == "Healthy":
-		w.settled = w.observed >= w.meta.Generation
-	case phase == "" && e.now.Sub(w.meta.CreationTimestamp.Time) > 10*time.Second:
-		e.argoController(w)
-	case phase == "Progressing" && w.observed > 0 && w.observed < w.meta.Generation:
-		e.argoController(w)
+		w.Settled = w.Observed >= w.Meta.Generation
+	case phase == "" && e.Now.Sub(w.Meta.CreationTimestamp.Time) > 10*time.Second:
+		argoController(e, w)
+	case phase == "Progressing" && w.Observed > 0 && w.Observed < w.Meta.Generation:
+		argoController(e, w)
 	}
 }
 
-func (e *evaluator) argoController(w *workload) {
-	f := e.finding(codes.ControllerNotObserving, report.Transient, finding.Critical, "the Argo Rollouts controller has not acted on the newest change")
+func argoController(e *model.Evaluation, w *model.Workload) {
+	f := e.Finding(codes.ControllerNotObserving, report.Transient, finding.Critical, "the Argo Rollouts controller has not acted on the newest change")
 	f.Confidence, f.Heals = "medium", "maybe"
-	f.Evidence = []finding.Evidence{plain.Evidence("Rollout "+w.meta.Name, "status.observedGeneration", fmt.Sprintf("%d of %d", w.observed, w.meta.Generation), plain.NoTime)}
-	f.Next = []finding.Next{e.cluster(finding.Read, "is its controller running", "get", "pods", "-A", "-l", "app.kubernetes.io/name=argo-rollouts")}
-	w.add(f)
+	f.Evidence = []finding.Evidence{plain.Evidence("Rollout "+w.Meta.Name, "status.observedGeneration", fmt.Sprintf("%d of %d", w.Observed, w.Meta.Generation), plain.NoTime)}
+	f.Next = []finding.Next{e.NextCluster(finding.Read, "is its controller running", "get", "pods", "-A", "-l", "app.kubernetes.io/name=argo-rollouts")}
+	w.Add(f)
 }
 
-func (e *evaluator) argoPaused(w *workload, pauses []any, user bool, seen finding.Evidence) {
+func argoPaused(e *model.Evaluation, w *model.Workload, pauses []any, user bool, seen finding.Evidence) {
 	reason, since := "paused by a user", plain.NoTime
 	for _, p := range pauses {
 		if m, ok := p.(map[string]any); ok {
@@ -135,11 +134,11 @@ func (e *evaluator) argoPaused(w *workload, pauses []any, user bool, seen findin
 			}
 		}
 	}
-	f := e.finding(codes.ArgoPaused, report.HeldClass, finding.Warning, "the rollout is paused (%s): it goes on when somebody promotes it", reason)
+	f := e.Finding(codes.ArgoPaused, report.HeldClass, finding.Warning, "the rollout is paused (%s): it goes on when somebody promotes it", reason)
 	f.Confidence, f.Heals, f.FirstSeen = "high", "no", plain.TimePtr(since)
 	f.Evidence = []finding.Evidence{seen}
-	f.Next = []finding.Next{e.next(w, finding.Change, "go on", "argo", "rollouts", "promote", w.meta.Name), e.next(w, finding.Change, "or back to the stable version", "argo", "rollouts", "abort", w.meta.Name)}
-	w.add(f)
+	f.Next = []finding.Next{e.Next(w, finding.Change, "go on", "argo", "rollouts", "promote", w.Meta.Name), e.Next(w, finding.Change, "or back to the stable version", "argo", "rollouts", "abort", w.Meta.Name)}
+	w.Add(f)
 }
 
 // argoStep says where in its steps a canary is.

@@ -9,17 +9,18 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
 // classByOthers judges a pod that other pods keep off: those of the old revision, which the rollout keeps on purpose, or
 // somebody else's.
-func (e *evaluator) classByOthers(w *workload, p *pod, c *cause) {
+func classByOthers(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.Cause) {
 	switch {
 	case oldHolds(w, p, c.Code):
-		e.heldByOld(w, c)
+		heldByOld(e, w, c)
 	case c.Code == codes.HostPortTaken:
-		if holder := e.portHolder(p); holder != "" {
+		if holder := portHolder(e, p); holder != "" {
 			c.Message += "; " + holder
 		}
 	case c.Code == codes.PodAffinityUnmet && wantsCompany(p) != "":
@@ -29,8 +30,8 @@ func (e *evaluator) classByOthers(w *workload, p *pod, c *cause) {
 }
 
 // oldHolds says whether it is old pods of the workload itself that keep a pod off.
-func oldHolds(w *workload, p *pod, code string) bool {
-	return slices.ContainsFunc(live(w.oldPods()), func(old *pod) bool {
+func oldHolds(w *model.Workload, p *model.Pod, code string) bool {
+	return slices.ContainsFunc(model.Live(w.OldPods()), func(old *model.Pod) bool {
 		if code == codes.HostPortTaken {
 			return slices.ContainsFunc(hostPorts(p.Pod), func(port int32) bool { return slices.Contains(hostPorts(old.Pod), port) })
 		}
@@ -50,7 +51,7 @@ func repels(one, other *corev1.Pod) bool {
 }
 
 // wantsCompany gives the labels of the pods that a required affinity wants beside it.
-func wantsCompany(p *pod) string {
+func wantsCompany(p *model.Pod) string {
 	if p.Spec.Affinity == nil || p.Spec.Affinity.PodAffinity == nil {
 		return ""
 	}
@@ -73,11 +74,11 @@ func hostPorts(p *corev1.Pod) []int32 {
 }
 
 // portHolder names the pod that holds a wanted host port.
-func (e *evaluator) portHolder(p *pod) string {
-	var best *NodePod
+func portHolder(e *model.Evaluation, p *model.Pod) string {
+	var best *model.NodePod
 	var taken int32
-	for i := range e.in.NodePods {
-		np := &e.in.NodePods[i]
+	for i := range e.In.NodePods {
+		np := &e.In.NodePods[i]
 		for _, port := range hostPorts(p.Pod) {
 			if slices.Contains(np.HostPorts, port) && (best == nil || np.Node+np.Name < best.Node+best.Name) {
 				best, taken = np, port

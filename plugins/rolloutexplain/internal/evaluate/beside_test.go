@@ -12,6 +12,7 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/diff"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/wait"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
@@ -55,10 +56,10 @@ func TestOldPodsAreBlamedOnlyForWhatTheyHold(t *testing.T) {
 		{"a host port that the old pods have", refused(port, func(b *builder) { b.c().Ports, b.in.Pods[0].Spec.Containers[0].Ports = wanted, wanted }), true, "old pods hold it"},
 		{"a host port that somebody else has", refused(port, func(b *builder) {
 			b.c().Ports = wanted
-			b.in.NodePods = []NodePod{{Node: "w2", Namespace: "edge", Name: "ingress", HostPorts: []int32{80}}}
+			b.in.NodePods = []model.NodePod{{Node: "w2", Namespace: "edge", Name: "ingress", HostPorts: []int32{80}}}
 		}), false, "host port 80 is held on node w2 by pod ingress of namespace edge"},
 	} {
-		got := Evaluate(tt.b.in, now, Options{}).Items[0]
+		got := Evaluate(tt.b.in, now, model.Options{}).Items[0]
 		if has := strings.Contains(got.Summary, "deadlock"); has != tt.deadlock || !strings.Contains(got.Summary, tt.says) {
 			t.Errorf("%s: %s", tt.name, got.Summary)
 		}
@@ -82,11 +83,11 @@ func TestOnlyNodesThatAreWantedAreBlamed(t *testing.T) {
 		b.in.Nodes[node].Spec.Taints = []corev1.Taint{{Key: "node.kubernetes.io/unreachable", Effect: corev1.TaintEffectNoSchedule}}
 		return b
 	}
-	got := Evaluate(ill(1).in, now, Options{}).Items[0]
+	got := Evaluate(ill(1).in, now, model.Options{}).Items[0]
 	if r := wait.RootOf(&got); r == nil || r.Code != codes.TaintNotTolerated || r.Class != report.Transient || !strings.Contains(got.Summary, "w2 (taint node.kubernetes.io/unreachable:NoSchedule)") {
 		t.Errorf("the wanted node is ill: %s", codesOf(report.List{Items: []report.Rollout{got}}))
 	}
-	got = Evaluate(ill(0).in, now, Options{}).Items[0]
+	got = Evaluate(ill(0).in, now, model.Options{}).Items[0]
 	if strings.Contains(got.Summary, "w1 (taint") {
 		t.Errorf("another node is ill: %s", got.Summary)
 	}
@@ -100,8 +101,8 @@ func TestARemovedLogIsNotQuoted(t *testing.T) {
 		"failed to open the database": true,
 	} {
 		b := with(func(b *builder) { b.status(crashed(1, 4, "Error")) })()
-		b.in.Logs = []PodLog{{UID: string(b.x().UID), Container: "api", Lines: []string{line}}}
-		got := Evaluate(b.in, now, Options{LogLines: 5}).Items[0]
+		b.in.Logs = []model.PodLog{{UID: string(b.x().UID), Container: "api", Lines: []string{line}}}
+		got := Evaluate(b.in, now, model.Options{LogLines: 5}).Items[0]
 		if has := wait.RootOf(&got).Log != nil; has != want {
 			t.Errorf("%s: quoted is %v", line, has)
 		}
@@ -137,7 +138,7 @@ func TestAContainerThatRunsAgainHasRecovered(t *testing.T) {
 		s := running(tt.up)
 		s.RestartCount, s.LastTerminationState.Terminated = 2, &corev1.ContainerStateTerminated{ExitCode: 1, Reason: "Error", StartedAt: ago(tt.up + tt.ran + time.Second), FinishedAt: ago(tt.up + time.Second)}
 		b.status(s)
-		if got := Evaluate(b.in, now, Options{}).Items[0]; got.Verdict != tt.want {
+		if got := Evaluate(b.in, now, model.Options{}).Items[0]; got.Verdict != tt.want {
 			t.Errorf("ran %s, up for %s: %s, want %s", tt.ran, tt.up, codesOf(report.List{Items: []report.Rollout{got}}), tt.want)
 		}
 	}
@@ -150,7 +151,7 @@ func TestUndoIsNotAdvisedForOldPods(t *testing.T) {
 	b.in.Pods[0].Status.Conditions[2].Status, b.in.Pods[0].CreationTimestamp = corev1.ConditionFalse, ago(time.Minute)
 	b.in.Pods[0].Spec.Containers[0].ReadinessProbe = probe(1, 3)
 	b.event(string(b.in.Pods[0].UID), "Unhealthy", "Readiness probe failed: cat: can't open '/tmp/ready': No such file or directory", 9)
-	got := Evaluate(b.in, now, Options{}).Items[0]
+	got := Evaluate(b.in, now, model.Options{}).Items[0]
 	if r := wait.RootOf(&got); r == nil || r.Code != codes.ReadinessFailing || !strings.Contains(got.Summary, "old pod db-0") || strings.Contains(got.Summary, "not in the image") {
 		t.Fatalf("%s", codesOf(report.List{Items: []report.Rollout{got}}))
 	}
@@ -167,7 +168,7 @@ func TestPodsThatKeepBeingEvictedAreNotComplete(t *testing.T) {
 			p := b.addPod("api-2-e"+string(rune('a'+i)), "rs2", "api:2", "w1", time.Minute, crashed(137, 0, "Error"))
 			p.Status.Phase, p.Status.Reason, p.Status.Message, p.Status.ContainerStatuses = corev1.PodFailed, "Evicted", message, nil
 		}
-		return Evaluate(b.in, now, Options{}).Items[0]
+		return Evaluate(b.in, now, model.Options{}).Items[0]
 	}
 	const own = `Usage of EmptyDir volume "s" exceeds the limit "2Mi". `
 	if got := evicted(own, 2); got.Verdict != report.Degraded || wait.RootOf(&got) == nil || wait.RootOf(&got).Code != codes.Evicted {
@@ -205,7 +206,7 @@ func TestTriedByHand(t *testing.T) {
 		{"a nodeName that no node has", codes.NodeNotReady, "node w9, which does not exist; the template sets nodeName", "", report.Likely, with(func(b *builder) {
 			b.d.Spec.Template.Spec.NodeName, b.rs.Spec.Template.Spec.NodeName, b.x().Spec.NodeName = "w9", "w9", "w9"
 			b.x().CreationTimestamp, b.x().Status.ContainerStatuses = ago(5*time.Second), nil
-			b.fetch(Need{Kind: NeedNode, Name: "w9"})
+			b.fetch(model.Need{Kind: model.NeedNode, Name: "w9"})
 		})},
 		{"a postStart hook that does not end", codes.PostStartHookPending, "postStart hook", "", report.Transient, with(func(b *builder) {
 			b.c().Lifecycle = &corev1.Lifecycle{PostStart: &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: []string{"sleep", "3600"}}}}
@@ -213,7 +214,7 @@ func TestTriedByHand(t *testing.T) {
 			b.in.Events[0].LastTimestamp = ago(40 * time.Second)
 		})},
 	} {
-		got := Evaluate(tt.make().in, now, Options{}).Items[0]
+		got := Evaluate(tt.make().in, now, model.Options{}).Items[0]
 		r := wait.RootOf(&got)
 		if r == nil || r.Code != tt.root || r.Class != tt.class || !strings.Contains(got.Summary, tt.says) {
 			t.Errorf("%s: %s", tt.name, codesOf(report.List{Items: []report.Rollout{got}}))
@@ -252,7 +253,7 @@ func TestDaemonPodsThatNoNodeTakesNameAllTheirNodes(t *testing.T) {
 		b.in.Pods = nil
 		pinned(b, "w1", "Insufficient cpu", "900")
 		pinned(b, "w2", tt.second, tt.cpu)
-		text := words(Evaluate(b.in, now, Options{}).Items[0])
+		text := words(Evaluate(b.in, now, model.Options{}).Items[0])
 		for _, want := range tt.want {
 			if !strings.Contains(text, want) {
 				t.Errorf("does not say %q:\n%s", want, text)
@@ -279,7 +280,7 @@ func TestEveryDaemonPodIsJudgedByItsOwnNode(t *testing.T) {
 		}}}}
 		p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable", Message: "0/5 nodes are available: 1 Insufficient cpu, 4 node(s) didn't satisfy plugin(s) [NodeAffinity].", LastTransitionTime: ago(time.Minute)}}
 	}
-	text := words(Evaluate(b.in, now, Options{}).Items[0])
+	text := words(Evaluate(b.in, now, model.Options{}).Items[0])
 	for _, want := range []string{"pod agent-w3: node w3 does not take it", "4 of 5 pods: nodes w1, w2, w4, w5 do not take them"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("does not say %q:\n%s", want, text)
@@ -292,7 +293,7 @@ func TestSpreadingOverALabelThatNoNodeHasDoesNotHeal(t *testing.T) {
 	spread := func(key string) *report.Finding {
 		b := unscheduledFor("0/2 nodes are available: 2 node(s) didn't match pod topology spread constraints (missing required label).")()
 		b.x().Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: key, WhenUnsatisfiable: corev1.DoNotSchedule}}
-		return findingOf(Evaluate(b.in, now, Options{}), codes.TopologySpread)
+		return findingOf(Evaluate(b.in, now, model.Options{}), codes.TopologySpread)
 	}
 	if f := spread("rack"); f.Heals != "no" || f.Class != report.Likely || !strings.Contains(f.Message, "label rack, which no node has") {
 		t.Errorf("%+v", f)

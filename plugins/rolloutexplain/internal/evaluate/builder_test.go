@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 )
 
@@ -26,7 +27,7 @@ func ago(d time.Duration) metav1.Time { return metav1.NewTime(now.Add(-d)) }
 // builder makes the snapshot of one rollout in the middle: a Deployment "api" of 2, one healthy old pod a revision, and a
 // new revision with one pod that a fixture gives its trouble.
 type builder struct {
-	in  *Input
+	in  *model.Input
 	d   *appsv1.Deployment
 	old *appsv1.ReplicaSet
 	rs  *appsv1.ReplicaSet
@@ -51,14 +52,14 @@ func owned(m metav1.ObjectMeta, kind, name, uid string) metav1.ObjectMeta {
 
 func allRead() source.List {
 	var list source.List
-	for _, n := range []string{SourceEvents, SourcePods, SourceRevisions, SourceWorkload, "nodes", "leases", "storageclasses"} {
+	for _, n := range []string{model.SourceEvents, model.SourcePods, model.SourceRevisions, model.SourceWorkload, "nodes", "leases", "storageclasses"} {
 		list = append(list, source.Source{Name: n, State: source.OK})
 	}
 	return list
 }
 
 func deploymentCase() *builder {
-	b := &builder{in: &Input{Collected: now, Sources: allRead()}}
+	b := &builder{in: &model.Input{Collected: now, Sources: allRead()}}
 	surge, unavailable := intstr.FromString("25%"), intstr.FromString("25%")
 	b.in.Deployments = []appsv1.Deployment{{
 		ObjectMeta: meta("api", "d", 48*time.Hour),
@@ -123,11 +124,11 @@ func (b *builder) node(name string) *corev1.Node {
 			Conditions:  []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}},
 		},
 	})
-	b.fetch(Need{Kind: NeedNodes}, Need{Kind: NeedNodePods}, Need{Kind: NeedNode, Name: name})
+	b.fetch(model.Need{Kind: model.NeedNodes}, model.Need{Kind: model.NeedNodePods}, model.Need{Kind: model.NeedNode, Name: name})
 	return &b.in.Nodes[len(b.in.Nodes)-1]
 }
 
-func (b *builder) fetch(needs ...Need) { b.in.Fetched = append(b.in.Fetched, needs...) }
+func (b *builder) fetch(needs ...model.Need) { b.in.Fetched = append(b.in.Fetched, needs...) }
 
 // x is the new pod, s its container's status, c its container.
 func (b *builder) x() *corev1.Pod { return &b.in.Pods[b.pod] }
@@ -212,7 +213,7 @@ func running(since time.Duration) corev1.ContainerStatus {
 	return corev1.ContainerStatus{Ready: true, Started: plain.Ptr(true), State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: ago(since)}}}
 }
 
-func notReady(since time.Duration) corev1.ContainerStatus {
+func notReadyYet(since time.Duration) corev1.ContainerStatus {
 	s := running(since)
 	s.Ready = false
 	return s
@@ -295,7 +296,7 @@ func daemonCase(change func(*appsv1.DaemonSet)) *builder {
 		in.ControllerRevisions = append(in.ControllerRevisions, controllerRevision(r, "DaemonSet", "agent", "ds", int64(i+1), time.Duration(60-i*58)*time.Minute, fmt.Sprintf("agent:%d", i+1)))
 	}
 	b.ownedPod("agent-a", "DaemonSet", "ds", "r1", running(time.Hour), time.Hour)
-	b.ownedPod("agent-b", "DaemonSet", "ds", "r2", notReady(40*time.Second), time.Minute).Spec.NodeName = "w2"
+	b.ownedPod("agent-b", "DaemonSet", "ds", "r2", notReadyYet(40*time.Second), time.Minute).Spec.NodeName = "w2"
 	b.pod = 1
 	return b
 }
@@ -310,5 +311,5 @@ func (b *builder) lease(name string, old time.Duration) *builder {
 func (b *builder) nodeLease(node string, ago time.Duration) {
 	at := metav1.NewMicroTime(now.Add(-ago))
 	b.in.Leases = append(b.in.Leases, coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: node, Namespace: corev1.NamespaceNodeLease}, Spec: coordinationv1.LeaseSpec{RenewTime: &at}})
-	b.fetch(Need{Kind: NeedLease, Namespace: corev1.NamespaceNodeLease, Name: node})
+	b.fetch(model.Need{Kind: model.NeedLease, Namespace: corev1.NamespaceNodeLease, Name: node})
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -19,13 +20,13 @@ var timedOutSet = regexp.MustCompile(`ReplicaSet "([^"]+)" has timed out progres
 // deploymentClocks tells which timers run. The progress deadline is lastUpdateTime plus progressDeadlineSeconds; any new,
 // ready or available pod and any old pod that goes restarts it.
 // https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/controller/deployment/progress.go
-func (e *evaluator) deploymentClocks(d *appsv1.Deployment, w *workload, progress *appsv1.DeploymentCondition) {
+func deploymentClocks(e *model.Evaluation, d *appsv1.Deployment, w *model.Workload, progress *appsv1.DeploymentCondition) {
 	deadline := plain.Or(d.Spec.ProgressDeadlineSeconds, 600)
 	c := report.Clock{Name: "progress deadline", State: report.ClockOff}
 	switch {
-	case w.settled || w.completed:
+	case w.Settled || w.Completed:
 		return
-	case w.target == nil && !e.in.Sources.Get(SourceRevisions).Readable():
+	case w.Target == nil && !e.In.Sources.Get(model.SourceRevisions).Readable():
 		return // which ReplicaSet it runs for is not known
 	case d.Spec.Paused:
 		c.Message = "off while paused"
@@ -33,64 +34,64 @@ func (e *evaluator) deploymentClocks(d *appsv1.Deployment, w *workload, progress
 		c.Message = "off: progressDeadlineSeconds is not set"
 	case progress == nil:
 		c.Message = "not started"
-	case w.target == nil:
+	case w.Target == nil:
 		c.Message = "does not run before the new ReplicaSet exists"
 	case progress.Reason == "ProgressDeadlineExceeded":
-		c = e.deadlineExceeded(w, deadline, progress)
+		c = deadlineExceeded(e, w, deadline, progress)
 	case progress.Reason == "NewReplicaSetAvailable":
 		return
 	default:
 		ends := progress.LastUpdateTime.Add(time.Duration(deadline) * time.Second)
 		c.Ends, c.State = plain.TimePtr(ends), report.ClockRunning
 		c.Message = fmt.Sprintf("%ds from the last progress (%s ago): ends in %s; any new, ready or available pod restarts it",
-			deadline, plain.Age(e.now.Sub(progress.LastUpdateTime.Time)), plain.Age(ends.Sub(e.now)))
+			deadline, plain.Age(e.Now.Sub(progress.LastUpdateTime.Time)), plain.Age(ends.Sub(e.Now)))
 	}
-	w.rep.Clocks = append(w.rep.Clocks, c)
+	w.Report.Clocks = append(w.Report.Clocks, c)
 }
 
 // deadlineExceeded judges an expired deadline: only the ReplicaSet that the message names has timed out; after an undo
 // the condition still speaks of the other one for a while.
-func (e *evaluator) deadlineExceeded(w *workload, deadline int32, progress *appsv1.DeploymentCondition) report.Clock {
+func deadlineExceeded(e *model.Evaluation, w *model.Workload, deadline int32, progress *appsv1.DeploymentCondition) report.Clock {
 	ended := progress.LastUpdateTime.Time
 	c := report.Clock{Name: "progress deadline", Ends: plain.TimePtr(ended), State: report.ClockExpired}
-	if m := timedOutSet.FindStringSubmatch(progress.Message); m != nil && m[1] != w.target.name {
-		c.Message, c.State = fmt.Sprintf("its expiry belongs to ReplicaSet %s, not to the wanted %s: ignored", m[1], w.target.name), report.ClockOff
-		f := e.note(codes.StaleDeadline, "ProgressDeadlineExceeded is left over from ReplicaSet %s and says nothing about %s", m[1], w.target.name)
-		f.Evidence = []finding.Evidence{plain.Evidence("Deployment "+w.meta.Name, "status.conditions[Progressing]", progress.Message, ended)}
-		w.add(f)
+	if m := timedOutSet.FindStringSubmatch(progress.Message); m != nil && m[1] != w.Target.Name {
+		c.Message, c.State = fmt.Sprintf("its expiry belongs to ReplicaSet %s, not to the wanted %s: ignored", m[1], w.Target.Name), report.ClockOff
+		f := e.Note(codes.StaleDeadline, "ProgressDeadlineExceeded is left over from ReplicaSet %s and says nothing about %s", m[1], w.Target.Name)
+		f.Evidence = []finding.Evidence{plain.Evidence("Deployment "+w.Meta.Name, "status.conditions[Progressing]", progress.Message, ended)}
+		w.Add(f)
 		return c
 	}
-	c.Message = fmt.Sprintf("%ds without progress: expired %s ago; not final, the controller goes on trying", deadline, plain.Age(e.now.Sub(ended)))
-	f := e.finding(codes.DeadlineExceeded, report.Fatal, finding.Critical, "no progress for %ds: ReplicaSet %s has timed out", deadline, w.target.name)
+	c.Message = fmt.Sprintf("%ds without progress: expired %s ago; not final, the controller goes on trying", deadline, plain.Age(e.Now.Sub(ended)))
+	f := e.Finding(codes.DeadlineExceeded, report.Fatal, finding.Critical, "no progress for %ds: ReplicaSet %s has timed out", deadline, w.Target.Name)
 	f.Role, f.Confidence, f.Heals, f.FirstSeen = report.Consequence, "high", "maybe", plain.TimePtr(ended)
-	f.Evidence = []finding.Evidence{plain.Evidence("Deployment "+w.meta.Name, "status.conditions[Progressing]", progress.Message, ended)}
-	w.add(f)
+	f.Evidence = []finding.Evidence{plain.Evidence("Deployment "+w.Meta.Name, "status.conditions[Progressing]", progress.Message, ended)}
+	w.Add(f)
 	return c
 }
 
 // podClocks adds the timers of pods: minReadySeconds and the grace of pods that end.
-func (e *evaluator) podClocks(w *workload) {
+func podClocks(e *model.Evaluation, w *model.Workload) {
 	var ready, ending time.Time
-	for _, p := range w.pods {
-		if p.isNew && p.ready && !p.available && !p.terminating {
-			if at := p.readySince.Add(time.Duration(w.minReady) * time.Second); at.After(ready) {
+	for _, p := range w.Pods {
+		if p.IsNew && p.Ready && !p.Available && !p.Terminating {
+			if at := p.ReadySince.Add(time.Duration(w.MinReady) * time.Second); at.After(ready) {
 				ready = at
 			}
 		}
-		if p.terminating && p.DeletionTimestamp.After(ending) {
+		if p.Terminating && p.DeletionTimestamp.After(ending) {
 			ending = p.DeletionTimestamp.Time
 		}
 	}
 	if !ready.IsZero() {
-		w.rep.Clocks = append(w.rep.Clocks, report.Clock{
+		w.Report.Clocks = append(w.Report.Clocks, report.Clock{
 			Name: "minReadySeconds", Ends: plain.TimePtr(ready), State: report.ClockRunning,
-			Message: fmt.Sprintf("%ds of readiness count as available: the last ready pod gets there in %s; not being ready restarts it", w.minReady, plain.Age(ready.Sub(e.now))),
+			Message: fmt.Sprintf("%ds of readiness count as available: the last ready pod gets there in %s; not being ready restarts it", w.MinReady, plain.Age(ready.Sub(e.Now))),
 		})
 	}
-	if ending.After(e.now) {
-		w.rep.Clocks = append(w.rep.Clocks, report.Clock{
+	if ending.After(e.Now) {
+		w.Report.Clocks = append(w.Report.Clocks, report.Clock{
 			Name: "termination grace", Ends: plain.TimePtr(ending), State: report.ClockRunning,
-			Message: fmt.Sprintf("the last ending pod has %s left", plain.Age(ending.Sub(e.now))),
+			Message: fmt.Sprintf("the last ending pod has %s left", plain.Age(ending.Sub(e.Now))),
 		})
 	}
 }

@@ -11,6 +11,7 @@ import (
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -25,43 +26,43 @@ var (
 )
 
 // configError decodes CreateContainerConfigError.
-func (e *evaluator) configError(w *workload, p *pod, spec *corev1.Container, wait *corev1.ContainerStateWaiting) *cause {
-	c := e.missingObject(w, p, wait.Message)
+func configError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, wait *corev1.ContainerStateWaiting) *model.Cause {
+	c := missingObject(e, w, p, wait.Message)
 	switch {
 	case c != nil:
-		c.Message = fmt.Sprintf("%s cannot start: %s", p.called(spec.Name), c.Message)
+		c.Message = fmt.Sprintf("%s cannot start: %s", p.Called(spec.Name), c.Message)
 	case plain.ContainsAny(wait.Message, "failed to sync configmap cache", "failed to sync secret cache", "not registered"):
 		// The kubelet's own cache is late: https://github.com/kubernetes/kubernetes/issues/74412
-		c = e.cause(p, stageConfig, codes.ContainerConfigError, report.Transient, "%s waits for the kubelet's cache: %s", p.called(spec.Name), plain.OneLine(wait.Message)).healing()
+		c = e.Cause(p, model.StageConfig, codes.ContainerConfigError, report.Transient, "%s waits for the kubelet's cache: %s", p.Called(spec.Name), plain.OneLine(wait.Message)).Healing()
 	case plain.ContainsAny(wait.Message, "runAsNonRoot", "run as root", "breaks non-root policy"):
-		c = e.cause(p, stageConfig, codes.RunsAsRoot, report.Fatal, "%s must not run as root (runAsNonRoot): %s", p.called(spec.Name), plain.OneLine(wait.Message)).
-			then(e.next(w, finding.Read, "the securityContext; then set runAsUser, or take an image with a numeric user", "get", w.slash(), "-o", "jsonpath={.spec.template.spec}"))
+		c = e.Cause(p, model.StageConfig, codes.RunsAsRoot, report.Fatal, "%s must not run as root (runAsNonRoot): %s", p.Called(spec.Name), plain.OneLine(wait.Message)).
+			Then(e.Next(w, finding.Read, "the securityContext; then set runAsUser, or take an image with a numeric user", "get", w.Slash(), "-o", "jsonpath={.spec.template.spec}"))
 	default:
-		c = e.cause(p, stageConfig, codes.ContainerConfigError, report.Likely, "%s cannot be configured: %s", p.called(spec.Name), plain.OneLine(wait.Message)).
-			then(e.next(w, finding.Read, "the error in the kubelet's words", "describe", "pod", p.Name))
+		c = e.Cause(p, model.StageConfig, codes.ContainerConfigError, report.Likely, "%s cannot be configured: %s", p.Called(spec.Name), plain.OneLine(wait.Message)).
+			Then(e.Next(w, finding.Read, "the error in the kubelet's words", "describe", "pod", p.Name))
 	}
-	c.container(spec.Name).since(p.CreationTimestamp.Time)
-	c.stage = stageConfig
-	c.by(plain.Evidence("Pod "+p.Name, p.statusPath(spec.Name)+".state.waiting", wait.Reason+": "+wait.Message, plain.NoTime))
-	if ev := eventfact.Newest(e.podEvents(p), "Failed"); ev != nil {
+	c.In(spec.Name).Since(p.CreationTimestamp.Time)
+	c.Stage = model.StageConfig
+	c.By(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name)+".state.waiting", wait.Reason+": "+wait.Message, plain.NoTime))
+	if ev := eventfact.Newest(e.PodEvents(p), "Failed"); ev != nil {
 		c.Attempts = max(c.Attempts, ev.Count)
 	}
 	return c
 }
 
 // missingObject recognises a ConfigMap, a Secret or a key in one that is not there.
-func (e *evaluator) missingObject(w *workload, p *pod, text string) *cause {
+func missingObject(e *model.Evaluation, w *model.Workload, p *model.Pod, text string) *model.Cause {
 	if m := keyAbsent.FindStringSubmatch(text); m != nil {
 		name := m[3][strings.LastIndex(m[3], "/")+1:]
-		return e.cause(p, stageConfig, codes.KeyMissing, report.Likely, "%s %q has no key %q", m[2], name, m[1]).withKey(m[2] + name + m[1]).
-			then(e.next(w, finding.Read, "the keys that it has", "describe", strings.ToLower(m[2]), name))
+		return e.Cause(p, model.StageConfig, codes.KeyMissing, report.Likely, "%s %q has no key %q", m[2], name, m[1]).WithKey(m[2] + name + m[1]).
+			Then(e.Next(w, finding.Read, "the keys that it has", "describe", strings.ToLower(m[2]), name))
 	}
 	if m := keyRefAbsent.FindStringSubmatch(text); m != nil {
 		kind := map[string]string{"config": "ConfigMap", "secret": "Secret"}[m[1]]
-		c := e.cause(p, stageConfig, codes.KeyMissing, report.Likely, "a %s that is mounted has no key %q", kind, m[2]).withKey(kind + m[2])
+		c := e.Cause(p, model.StageConfig, codes.KeyMissing, report.Likely, "a %s that is mounted has no key %q", kind, m[2]).WithKey(kind + m[2])
 		if name := volumeSourceOf(p, kind, m[2]); name != "" {
 			c.Message = fmt.Sprintf("%s %q has no key %q, which a volume mounts", kind, name, m[2])
-			c.then(e.next(w, finding.Read, "the keys that it has", "describe", strings.ToLower(kind), name))
+			c.Then(e.Next(w, finding.Read, "the keys that it has", "describe", strings.ToLower(kind), name))
 		}
 		return c
 	}
@@ -73,14 +74,14 @@ func (e *evaluator) missingObject(w *workload, p *pod, text string) *cause {
 	if m[1] == "secret" {
 		kind, code = "Secret", codes.SecretMissing
 	}
-	c := e.cause(p, stageConfig, code, report.Likely, "%s %q does not exist", kind, m[2]).withKey(m[2])
+	c := e.Cause(p, model.StageConfig, code, report.Likely, "%s %q does not exist", kind, m[2]).WithKey(m[2])
 	c.Heals = "no"
-	e.likeNamed(p.Namespace, kind, m[2], c)
-	return c.then(e.next(w, finding.Read, "those that exist; the pods start by themselves once it is there", "get", strings.ToLower(kind)+"s"))
+	likeNamed(e, p.Namespace, kind, m[2], c)
+	return c.Then(e.Next(w, finding.Read, "those that exist; the pods start by themselves once it is there", "get", strings.ToLower(kind)+"s"))
 }
 
 // volumeSourceOf finds which object a mounted key belongs to.
-func volumeSourceOf(p *pod, kind, key string) string {
+func volumeSourceOf(p *model.Pod, kind, key string) string {
 	holds := func(items []corev1.KeyToPath) bool {
 		return slices.ContainsFunc(items, func(i corev1.KeyToPath) bool { return i.Key == key })
 	}
@@ -105,12 +106,12 @@ func volumeSourceOf(p *pod, kind, key string) string {
 }
 
 // likeNamed adds a near miss: an object whose name is a small slip away.
-func (e *evaluator) likeNamed(namespace, kind, name string, c *cause) {
-	if e.opts.Wide || !e.asks.Have(Need{Kind: NeedNames, Namespace: namespace, Name: strings.ToLower(kind) + "s"}) {
+func likeNamed(e *model.Evaluation, namespace, kind, name string, c *model.Cause) {
+	if e.Opts.Wide || !e.Asks.Have(model.Need{Kind: model.NeedNames, Namespace: namespace, Name: strings.ToLower(kind) + "s"}) {
 		return
 	}
 	best, least := "", 3
-	for _, n := range e.in.Names {
+	for _, n := range e.In.Names {
 		if n.Kind != kind || n.Namespace != namespace {
 			continue
 		}
@@ -149,9 +150,9 @@ func distance(a, b string) int {
 }
 
 // volumeCause explains a pod that waits for its volumes.
-func (e *evaluator) volumeCause(w *workload, p *pod, events []eventfact.Event) *cause {
+func volumeCause(e *model.Evaluation, w *model.Workload, p *model.Pod, events []eventfact.Event) *model.Cause {
 	if ev := eventfact.Newest(events, "FailedAttachVolume"); ev != nil && !attachedSince(events, ev) {
-		return e.attachCause(w, p, ev)
+		return attachCause(e, w, p, ev)
 	}
 	ev := eventfact.Newest(events, "FailedMount", "FailedMapVolume")
 	if ev == nil {
@@ -159,29 +160,29 @@ func (e *evaluator) volumeCause(w *workload, p *pod, events []eventfact.Event) *
 	}
 	// A summary that lists what still waits hides the reason that an earlier event gives.
 	if strings.Contains(ev.Message, "Unable to attach or mount volumes") || strings.Contains(ev.Message, "timed out waiting for the condition") {
-		if inner := newestMatching(events, "FailedMount", "not found", "MountVolume.", "references non-existent"); inner != nil {
+		if inner := model.NewestMatching(events, "FailedMount", "not found", "MountVolume.", "references non-existent"); inner != nil {
 			ev = inner
 		}
 	}
-	if c := e.missingObject(w, p, ev.Message); c != nil {
-		c.stage = stageVolume
+	if c := missingObject(e, w, p, ev.Message); c != nil {
+		c.Stage = model.StageVolume
 		c.Message = "a volume cannot be mounted: " + c.Message
-		return c.byEvent(ev)
+		return c.ByEvent(ev)
 	}
 	if m := driverAbsent.FindStringSubmatch(ev.Message); m != nil {
-		return e.cause(p, stageVolume, codes.VolumeMountFailed, report.Transient, "CSI driver %s does not run on node %s", m[1], p.Spec.NodeName).withKey(m[1]).byEvent(ev).
-			then(e.cluster(finding.Read, "the drivers of that node", "get", "csinode", p.Spec.NodeName, "-o", "yaml"))
+		return e.Cause(p, model.StageVolume, codes.VolumeMountFailed, report.Transient, "CSI driver %s does not run on node %s", m[1], p.Spec.NodeName).WithKey(m[1]).ByEvent(ev).
+			Then(e.NextCluster(finding.Read, "the drivers of that node", "get", "csinode", p.Spec.NodeName, "-o", "yaml"))
 	}
 	if plain.ContainsAny(ev.Message, "failed to sync configmap cache", "failed to sync secret cache", "not registered") {
-		return e.cause(p, stageVolume, codes.VolumeMountFailed, report.Transient, "a volume waits for the kubelet's cache: %s", plain.OneLine(ev.Message)).healing().byEvent(ev)
+		return e.Cause(p, model.StageVolume, codes.VolumeMountFailed, report.Transient, "a volume waits for the kubelet's cache: %s", plain.OneLine(ev.Message)).Healing().ByEvent(ev)
 	}
-	describe := e.next(w, finding.Read, "the mount in the kubelet's words", "describe", "pod", p.Name)
+	describe := e.Next(w, finding.Read, "the mount in the kubelet's words", "describe", "pod", p.Name)
 	if m := hostPathType.FindStringSubmatch(ev.Message); m != nil {
-		return e.cause(p, stageVolume, codes.VolumeMountFailed, report.Likely, "a volume cannot be mounted: hostPath %s on node %s is not there, or not a %s", m[1], p.Spec.NodeName, m[2]).withKey(m[1]).byEvent(ev).then(describe)
+		return e.Cause(p, model.StageVolume, codes.VolumeMountFailed, report.Likely, "a volume cannot be mounted: hostPath %s on node %s is not there, or not a %s", m[1], p.Spec.NodeName, m[2]).WithKey(m[1]).ByEvent(ev).Then(describe)
 	}
-	c := e.cause(p, stageVolume, codes.VolumeMountFailed, report.Transient, "a volume cannot be mounted: %s", plain.Innermost(ev.Message)).withKey(plain.FirstWords(ev.Message, 6)).byEvent(ev).then(describe)
+	c := e.Cause(p, model.StageVolume, codes.VolumeMountFailed, report.Transient, "a volume cannot be mounted: %s", plain.Innermost(ev.Message)).WithKey(plain.FirstWords(ev.Message, 6)).ByEvent(ev).Then(describe)
 	if slices.ContainsFunc(p.Spec.Volumes, func(v corev1.Volume) bool { return v.PersistentVolumeClaim != nil || v.Ephemeral != nil }) {
-		c.then(e.next(w, finding.Read, "the claims", "get", "pvc"))
+		c.Then(e.Next(w, finding.Read, "the claims", "get", "pvc"))
 	}
 	return c
 }
@@ -192,18 +193,18 @@ func attachedSince(events []eventfact.Event, failed *eventfact.Event) bool {
 }
 
 // attachCause: a volume that one node may hold, wanted by a new pod on another while the old pod is kept on purpose.
-func (e *evaluator) attachCause(w *workload, p *pod, ev *eventfact.Event) *cause {
+func attachCause(e *model.Evaluation, w *model.Workload, p *model.Pod, ev *eventfact.Event) *model.Cause {
 	m := multiAttach.FindStringSubmatch(ev.Message)
 	if m == nil {
-		return e.cause(p, stageVolume, codes.VolumeAttachFailed, report.Transient, "a volume cannot be attached to node %s: %s", p.Spec.NodeName, plain.Innermost(ev.Message)).byEvent(ev).
-			then(e.cluster(finding.Read, "the attachments", "get", "volumeattachments"))
+		return e.Cause(p, model.StageVolume, codes.VolumeAttachFailed, report.Transient, "a volume cannot be attached to node %s: %s", p.Spec.NodeName, plain.Innermost(ev.Message)).ByEvent(ev).
+			Then(e.NextCluster(finding.Read, "the attachments", "get", "volumeattachments"))
 	}
-	c := e.cause(p, stageVolume, codes.VolumeMultiAttach, report.Transient, "volume %q is attached to another node%s", m[1], plain.OneLine(m[2])).byEvent(ev)
-	held := live(w.oldPods())
-	if w.kind == "Deployment" && len(held) > 0 && w.rep.Budget != nil && plain.Or(w.rep.Budget.MayRemove, 0) == 0 {
+	c := e.Cause(p, model.StageVolume, codes.VolumeMultiAttach, report.Transient, "volume %q is attached to another node%s", m[1], plain.OneLine(m[2])).ByEvent(ev)
+	held := model.Live(w.OldPods())
+	if w.Kind == "Deployment" && len(held) > 0 && w.Report.Budget != nil && plain.Or(w.Report.Budget.MayRemove, 0) == 0 {
 		c.Class, c.Severity, c.Heals = report.Likely, finding.Critical, "no"
 		c.Message += fmt.Sprintf("; the old pod %s keeps it, and the rollout keeps that pod until the new one is available: a deadlock", held[0].Name)
-		c.then(e.next(w, finding.Change, "let the old pod go first", "patch", w.slash(), "-p", `{"spec":{"strategy":{"type":"Recreate","rollingUpdate":null}}}`))
+		c.Then(e.Next(w, finding.Change, "let the old pod go first", "patch", w.Slash(), "-p", `{"spec":{"strategy":{"type":"Recreate","rollingUpdate":null}}}`))
 	}
-	return c.then(e.cluster(finding.Read, "which node holds it", "get", "volumeattachments"))
+	return c.Then(e.NextCluster(finding.Read, "which node holds it", "get", "volumeattachments"))
 }

@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -18,7 +19,7 @@ func sidecar(s corev1.ContainerStatus) func(b *builder) {
 	return func(b *builder) {
 		initContainer(b, s, true)
 		b.x().Spec.InitContainers[0].LivenessProbe = probe(1, 2)
-		b.status(notReady(50 * time.Second))
+		b.status(notReadyYet(50 * time.Second))
 	}
 }
 
@@ -42,18 +43,18 @@ func TestInitContainersAreCalledAndFoundAsSuch(t *testing.T) {
 		{"too much memory", first(crashed(137, 4, "OOMKilled")), codes.OOMKilled, []string{`init container "first" is killed`, "spec.initContainers[first].resources"}},
 		{"a sidecar that crashes", sidecar(crashed(3, 4, "Error")), codes.CrashLoop, []string{`sidecar "first" crashes`, "status.initContainerStatuses[first].state.terminated"}},
 		{"a sidecar that is not ready", func(b *builder) {
-			sidecar(notReady(40 * time.Second))(b)
+			sidecar(notReadyYet(40 * time.Second))(b)
 			b.status(running(40 * time.Second))
 			b.x().Spec.InitContainers[0].ReadinessProbe = probe(1, 2)
 		}, codes.ReadinessFailing, []string{`sidecar "first" has been running`, "spec.initContainers[first].readinessProbe"}},
 		{"a sidecar that has not started", func(b *builder) {
-			sidecar(notReady(20 * time.Second))(b)
+			sidecar(notReadyYet(20 * time.Second))(b)
 			b.x().Status.InitContainerStatuses[0].Started = plain.Ptr(false)
 		}, codes.SidecarNotStarted, []string{`sidecar "first", for which all later`, "status.initContainerStatuses[first].started"}},
 		{"a container beside", func(b *builder) { b.status(noStart) }, codes.ContainerStartError, []string{`container "api" cannot be started`, "status.containerStatuses[api]", `.spec.containers[?(@.name=="api")]`}},
 	} {
 		b := with(tt.change)()
-		list := Evaluate(b.in, now, Options{})
+		list := Evaluate(b.in, now, model.Options{})
 		f := findingOf(list, tt.code)
 		if f == nil {
 			t.Errorf("%s: no %s: %s", tt.name, tt.code, codesOf(list))
@@ -84,7 +85,7 @@ func TestAProbeKillOfASidecarIsNoCrash(t *testing.T) {
 		b.in.Events[1].InvolvedObject.FieldPath = "spec.containers{api}"
 		b.in.Events[2].InvolvedObject.FieldPath = "spec.initContainers{first}"
 		b.in.Events[2].LastTimestamp = ago(9 * time.Second)
-		return findingOf(Evaluate(b.in, now, Options{}), codes.LivenessKilled)
+		return findingOf(Evaluate(b.in, now, model.Options{}), codes.LivenessKilled)
 	}
 	f := kill("Init container first failed liveness probe")
 	if f == nil {
@@ -123,7 +124,7 @@ func TestFailingIsDatedByTheEndsNotByThePodsAge(t *testing.T) {
 		b.status(s)
 		start := ago(tt.up)
 		b.x().CreationTimestamp, b.x().Status.StartTime = start, &start
-		f := findingOf(Evaluate(b.in, now, Options{}), codes.CrashLoop)
+		f := findingOf(Evaluate(b.in, now, model.Options{}), codes.CrashLoop)
 		if f == nil || f.FirstSeen == nil || now.Sub(*f.FirstSeen) != tt.want {
 			t.Errorf("%s: want since %s, got %+v", tt.name, tt.want, f)
 		}
@@ -133,7 +134,7 @@ func TestFailingIsDatedByTheEndsNotByThePodsAge(t *testing.T) {
 // A user of 0 in the template is refused in words of its own.
 func TestRunAsUserZeroRunsAsRoot(t *testing.T) {
 	b := waits("CreateContainerConfigError", `container's runAsUser breaks non-root policy (pod: "api-2-x", container: api)`)()
-	got := Evaluate(b.in, now, Options{}).Items[0]
+	got := Evaluate(b.in, now, model.Options{}).Items[0]
 	if got.Verdict != report.Failed || got.Findings[0].Code != codes.RunsAsRoot || strings.Contains(got.Summary, "does or does not") {
 		t.Errorf("%s %s", got.Verdict, got.Summary)
 	}
@@ -145,11 +146,11 @@ func TestAMountThatSucceededIsNoCause(t *testing.T) {
 		b := deploymentCase()
 		b.podEvent(reason, `MountVolume.SetUp failed for volume "v" : configmap references non-existent config key: k`, 6)
 		b.podEvent("Pulling", `Pulling image "api:2"`, 1)
-		if findingOf(Evaluate(b.in, now, Options{}), codes.ImagePulling) != nil {
+		if findingOf(Evaluate(b.in, now, model.Options{}), codes.ImagePulling) != nil {
 			t.Fatalf("%s: the fixture shows nothing: pulling wins without a sandbox", reason)
 		}
 		b.x().Status.Conditions = append(b.x().Status.Conditions, corev1.PodCondition{Type: corev1.PodReadyToStartContainers, Status: corev1.ConditionTrue, LastTransitionTime: ago(4 * time.Second)})
-		if got := Evaluate(b.in, now, Options{}).Items[0]; got.Verdict != report.Progressing || got.Findings[0].Code != codes.ImagePulling {
+		if got := Evaluate(b.in, now, model.Options{}).Items[0]; got.Verdict != report.Progressing || got.Findings[0].Code != codes.ImagePulling {
 			t.Errorf("%s: %s %s", reason, got.Verdict, got.Summary)
 		}
 	}
@@ -168,16 +169,16 @@ func TestATableAsksForTheNormalEventsThatDecide(t *testing.T) {
 		{"", with(func(b *builder) { b.status(crashed(1, 4, "Error")) })()},
 	} {
 		var asked []string
-		for _, n := range Needs(tt.b.in, now, Options{Wide: true}) {
-			if n.Kind == NeedEvents {
+		for _, n := range Needs(tt.b.in, now, model.Options{Wide: true}) {
+			if n.Kind == model.NeedEvents {
 				asked = append(asked, n.Name)
 			}
 		}
 		if got := strings.Join(asked, " "); got != tt.reason {
 			t.Errorf("want events with reason %q, asked for %q", tt.reason, got)
 		}
-		for _, n := range Needs(tt.b.in, now, Options{}) {
-			if n.Kind == NeedEvents && n.UID == "" {
+		for _, n := range Needs(tt.b.in, now, model.Options{}) {
+			if n.Kind == model.NeedEvents && n.UID == "" {
 				t.Errorf("the view of one rollout reads its pods' events by UID, and asks for %+v", n)
 			}
 		}
@@ -189,7 +190,7 @@ func TestAnEndThatIsAheadHasNoAge(t *testing.T) {
 	b := statefulCase(keepSet)
 	at := metav1.NewTime(now.Add(3 * time.Minute))
 	b.x().DeletionTimestamp, b.x().DeletionGracePeriodSeconds = &at, plain.Ptr(int64(200))
-	f := findingOf(Evaluate(b.in, now, Options{}), codes.EndingInGrace)
+	f := findingOf(Evaluate(b.in, now, model.Options{}), codes.EndingInGrace)
 	if f == nil {
 		t.Fatal("not told")
 	}
@@ -205,7 +206,7 @@ func TestATableKnowsANodeThatDoesNotExist(t *testing.T) {
 	b := deploymentCase()
 	b.x().Spec.NodeName, b.d.Spec.Template.Spec.NodeName = "w9", "w9"
 	b.rs.Spec.Template.Spec.NodeName = "w9"
-	got := Evaluate(b.in, now, Options{Wide: true}).Items[0]
+	got := Evaluate(b.in, now, model.Options{Wide: true}).Items[0]
 	if got.Verdict != report.Stuck || !strings.Contains(got.Summary, "node w9, which does not exist") {
 		t.Errorf("%s %s", got.Verdict, got.Summary)
 	}

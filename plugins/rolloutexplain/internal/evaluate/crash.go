@@ -10,6 +10,7 @@ import (
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -25,7 +26,7 @@ const (
 
 // crash judges a container that ended. The waiting reason CrashLoopBackOff can be absent through the whole back-off (a
 // container that exits at once shows terminated), so restarts and the last end are what counts.
-func (e *evaluator) crash(w *workload, p *pod, spec *corev1.Container, s *corev1.ContainerStatus, init, sidecar bool) *cause {
+func crash(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, s *corev1.ContainerStatus, init, sidecar bool) *model.Cause {
 	end, running := s.State.Terminated, s.State.Running != nil
 	if end == nil {
 		end = s.LastTerminationState.Terminated
@@ -37,59 +38,59 @@ func (e *evaluator) crash(w *workload, p *pod, spec *corev1.Container, s *corev1
 	if !restarts && end.ExitCode == 0 {
 		return nil
 	}
-	if running && (e.now.Sub(end.FinishedAt.Time) > crashMemory || s.RestartCount < 1 || p.available && s.RestartCount < 2) {
+	if running && (e.Now.Sub(end.FinishedAt.Time) > crashMemory || s.RestartCount < 1 || p.Available && s.RestartCount < 2) {
 		return nil
 	}
 	// A container that has been up for much longer than its run before is not in the loop any more: what it waited for came.
-	if running && s.Ready && p.available && e.now.Sub(s.State.Running.StartedAt.Time) > max(recovered, 3*end.FinishedAt.Sub(end.StartedAt.Time)) {
+	if running && s.Ready && p.Available && e.Now.Sub(s.State.Running.StartedAt.Time) > max(recovered, 3*end.FinishedAt.Sub(end.StartedAt.Time)) {
 		return nil
 	}
 	exits := s.RestartCount
 	if !running {
 		exits++
 	}
-	c := e.crashCause(w, p, spec, end, sidecar)
-	c.container(spec.Name)
+	c := crashCause(e, w, p, spec, end, sidecar)
+	c.In(spec.Name)
 	if init {
-		c.stage = stageInit
+		c.Stage = model.StageInit
 		if c.Code == codes.CrashLoop && !sidecar {
 			c.Code, c.Title = codes.InitContainerFails, codes.Title(codes.InitContainerFails)
 		}
 	}
 	c.Attempts = max(c.Attempts, exits)
 	c.Message += fmt.Sprintf(" (%s)", plain.Plural(int(exits), "time", "times"))
-	c.since(firstEnd(p, end, exits))
+	c.Since(firstEnd(p, end, exits))
 	where := "state"
 	if s.State.Terminated == nil {
 		where = "lastState"
 	}
 	if len(c.Evidence) == 0 || c.Code != codes.ContainerStartError {
-		c.by(plain.Evidence("Pod "+p.Name, p.statusPath(spec.Name)+"."+where+".terminated",
+		c.By(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name)+"."+where+".terminated",
 			strings.TrimSpace(fmt.Sprintf("exit code %d, reason %s, ran %s, %s", end.ExitCode, end.Reason, plain.Age(end.FinishedAt.Sub(end.StartedAt.Time)), plain.Plural(int(s.RestartCount), "restart", "restarts"))), end.FinishedAt.Time))
 	}
 	if !running && restarts {
-		if at, ok := nextStart(s, end); ok && at.After(e.now) {
+		if at, ok := nextStart(s, end); ok && at.After(e.Now) {
 			c.RetryAt = plain.TimePtr(at)
 		}
 	}
 	if end.Reason != "StartError" && end.Reason != "ContainerCannotRun" {
-		e.attachLog(p, spec.Name, running, c)
+		attachLog(e, p, spec.Name, running, c)
 		if c.Log != nil && c.Code == codes.CrashLoop && plain.ContainsAny(strings.Join(c.Log.Lines, " "), "exec format error") {
 			c.Code, c.Title = codes.ExecFormatError, codes.Title(codes.ExecFormatError)
-			c.Message = fmt.Sprintf("%s holds a program for another processor than that of node %s (exec format error)", p.called(spec.Name), p.Spec.NodeName)
+			c.Message = fmt.Sprintf("%s holds a program for another processor than that of node %s (exec format error)", p.Called(spec.Name), p.Spec.NodeName)
 		}
 		args := []string{"logs", p.Name, "-c", spec.Name}
 		if running {
 			args = append(args, "--previous")
 		}
-		c.then(e.next(w, finding.Read, "the log of the run that ended", args...))
+		c.Then(e.Next(w, finding.Read, "the log of the run that ended", args...))
 	}
 	return c
 }
 
 // firstEnd is when the failing began, as well as one status tells: the ends before the last are reckoned back by its run
 // and the back-off. A run that outlasts the back-off's memory came after whatever had been before.
-func firstEnd(p *pod, end *corev1.ContainerStateTerminated, exits int32) time.Time {
+func firstEnd(p *model.Pod, end *corev1.ContainerStateTerminated, exits int32) time.Time {
 	ran, first := end.FinishedAt.Sub(end.StartedAt.Time), end.FinishedAt.Time
 	switch {
 	case end.StartedAt.Unix() <= 0: // it never ran: the runtime dates such a start to 1970
@@ -121,34 +122,34 @@ func nextStart(s *corev1.ContainerStatus, end *corev1.ContainerStateTerminated) 
 }
 
 // crashCause names the kind of end.
-func (e *evaluator) crashCause(w *workload, p *pod, spec *corev1.Container, end *corev1.ContainerStateTerminated, sidecar bool) *cause {
-	events := e.podEvents(p)
+func crashCause(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, end *corev1.ContainerStateTerminated, sidecar bool) *model.Cause {
+	events := e.PodEvents(p)
 	switch end.Reason {
 	case "StartError", "ContainerCannotRun":
-		return e.startErrorText(w, p, spec, end.Reason, end.Message)
+		return startErrorText(e, w, p, spec, end.Reason, end.Message)
 	case "OOMKilled":
 		limit := "no limit of its own: the node ran out"
 		if q, ok := spec.Resources.Limits[corev1.ResourceMemory]; ok {
 			limit = "memory limit " + q.String()
 		}
-		return e.cause(p, stageRun, codes.OOMKilled, report.Likely, "%s is killed for using too much memory (%s)", p.called(spec.Name), limit).
-			by(plain.Evidence("Pod "+p.Name, p.specPath(spec.Name)+".resources.limits.memory", limit, plain.NoTime))
+		return e.Cause(p, model.StageRun, codes.OOMKilled, report.Likely, "%s is killed for using too much memory (%s)", p.Called(spec.Name), limit).
+			By(plain.Evidence("Pod "+p.Name, p.SpecPath(spec.Name)+".resources.limits.memory", limit, plain.NoTime))
 	}
-	if kill := e.probeKill(p, spec.Name, end); kill != nil {
-		return e.probeKilled(w, p, spec, kill, end, events)
+	if kill := probeKill(e, p, spec.Name, end); kill != nil {
+		return probeKilled(e, w, p, spec, kill, end, events)
 	}
 	if hook := eventfact.Newest(events, "FailedPostStartHook"); hook != nil && strings.Contains(hook.About.FieldPath+hook.Message, spec.Name) && near(hook.Last, end.FinishedAt.Time) {
-		return e.cause(p, stageRun, codes.PostStartHookFailed, report.Likely, "the postStart hook of %s fails, so it is killed: %s", p.called(spec.Name), plain.OneLine(hook.Message)).byEvent(hook)
+		return e.Cause(p, model.StageRun, codes.PostStartHookFailed, report.Likely, "the postStart hook of %s fails, so it is killed: %s", p.Called(spec.Name), plain.OneLine(hook.Message)).ByEvent(hook)
 	}
 	ran := end.FinishedAt.Sub(end.StartedAt.Time)
 	if end.ExitCode == 0 && !sidecar {
-		return e.cause(p, stageRun, codes.ExitsNormally, report.Likely, "%s ends normally (exit 0) after %s: a Deployment's container must keep running; is it the right command", p.called(spec.Name), plain.Age(ran)).forKind(w.kind)
+		return forKind(e.Cause(p, model.StageRun, codes.ExitsNormally, report.Likely, "%s ends normally (exit 0) after %s: a Deployment's container must keep running; is it the right command", p.Called(spec.Name), plain.Age(ran)), w.Kind)
 	}
-	return e.cause(p, stageRun, codes.CrashLoop, report.Likely, "%s crashes: exits %s after %s", p.called(spec.Name), exitMeaning(end.ExitCode, end.Signal), plain.Age(ran)).
-		withKey(fmt.Sprint(end.ExitCode))
+	return e.Cause(p, model.StageRun, codes.CrashLoop, report.Likely, "%s crashes: exits %s after %s", p.Called(spec.Name), exitMeaning(end.ExitCode, end.Signal), plain.Age(ran)).
+		WithKey(fmt.Sprint(end.ExitCode))
 }
 
-func (c *cause) forKind(kind string) *cause {
+func forKind(c *model.Cause, kind string) *model.Cause {
 	c.Message = strings.Replace(c.Message, "a Deployment's", "a "+kind+"'s", 1)
 	return c
 }
@@ -160,12 +161,12 @@ func near(a, b time.Time) bool {
 
 // probeKill finds the kubelet's own word that it ended the container because of a probe: "Container api failed liveness
 // probe, will be restarted", or "Init container proxy failed …" of a sidecar.
-func (e *evaluator) probeKill(p *pod, container string, end *corev1.ContainerStateTerminated) *eventfact.Event {
+func probeKill(e *model.Evaluation, p *model.Pod, container string, end *corev1.ContainerStateTerminated) *eventfact.Event {
 	bySignal := end.ExitCode == 137 || end.ExitCode == 143
 	if bySignal {
-		e.needNormal(p, "Killing")
+		needNormal(e, p, "Killing")
 	}
-	events := e.podEvents(p)
+	events := e.PodEvents(p)
 	for i := range events {
 		ev := &events[i]
 		if ev.Reason != "Killing" || !strings.Contains(ev.Message, "ontainer "+container+" failed") || !strings.Contains(ev.Message, "probe") || ev.First.After(end.FinishedAt.Add(time.Second)) {
@@ -180,46 +181,46 @@ func (e *evaluator) probeKill(p *pod, container string, end *corev1.ContainerSta
 }
 
 // probeKilled: the application did not crash, the kubelet ended it.
-func (e *evaluator) probeKilled(w *workload, p *pod, spec *corev1.Container, kill *eventfact.Event, end *corev1.ContainerStateTerminated, events []eventfact.Event) *cause {
+func probeKilled(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, kill *eventfact.Event, end *corev1.ContainerStateTerminated, events []eventfact.Event) *model.Cause {
 	word, code, probe := "liveness", codes.LivenessKilled, spec.LivenessProbe
 	if strings.Contains(kill.Message, "startup probe") {
 		word, code, probe = "startup", codes.StartupKilled, spec.StartupProbe
 	}
-	c := e.cause(p, stageRun, code, report.Likely, "the kubelet kills %s because its %s probe fails; it does not crash by itself", p.called(spec.Name), word)
+	c := e.Cause(p, model.StageRun, code, report.Likely, "the kubelet kills %s because its %s probe fails; it does not crash by itself", p.Called(spec.Name), word)
 	if probe != nil {
 		c.Message += fmt.Sprintf("; the probe allows %s from the start, it ran %s", plain.Age(budgetOf(probe)), plain.Age(end.FinishedAt.Sub(end.StartedAt.Time)))
-		c.by(plain.Evidence("Pod "+p.Name, p.specPath(spec.Name)+"."+word+"Probe", describeProbe(probe), plain.NoTime))
+		c.By(plain.Evidence("Pod "+p.Name, p.SpecPath(spec.Name)+"."+word+"Probe", describeProbe(probe), plain.NoTime))
 	}
 	titled := strings.ToUpper(word[:1]) + word[1:]
 	if ev := unhealthy(events, spec.Name, titled+" probe failed"); ev != nil {
-		c.by(plain.Evidence("Event", "Unhealthy", ev.Message, ev.Last))
+		c.By(plain.Evidence("Event", "Unhealthy", ev.Message, ev.Last))
 		c.Message += ": " + probeWords(ev.Message)
 	}
-	return c.by(plain.Evidence("Event", kill.Reason, kill.Message, kill.Last))
+	return c.By(plain.Evidence("Event", kill.Reason, kill.Message, kill.Last))
 }
 
 // startError: the runtime cannot run the command.
-func (e *evaluator) startError(w *workload, p *pod, spec *corev1.Container, reason, message string, s *corev1.ContainerStatus) *cause {
-	c := e.startErrorText(w, p, spec, reason, message)
+func startError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, reason, message string, s *corev1.ContainerStatus) *model.Cause {
+	c := startErrorText(e, w, p, spec, reason, message)
 	c.Attempts = max(s.RestartCount+1, c.Attempts)
-	if ev := eventfact.Newest(e.podEvents(p), "Failed"); ev != nil {
-		c.byEvent(ev)
+	if ev := eventfact.Newest(e.PodEvents(p), "Failed"); ev != nil {
+		c.ByEvent(ev)
 	}
-	return c.since(p.CreationTimestamp.Time)
+	return c.Since(p.CreationTimestamp.Time)
 }
 
-func (e *evaluator) startErrorText(w *workload, p *pod, spec *corev1.Container, reason, message string) *cause {
+func startErrorText(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, reason, message string) *model.Cause {
 	short := runtimeWords(message)
-	c := e.cause(p, stageRun, codes.ContainerStartError, report.Likely, "%s cannot be started: %s", p.called(spec.Name), short).withKey(short)
-	c.container(spec.Name)
+	c := e.Cause(p, model.StageRun, codes.ContainerStartError, report.Likely, "%s cannot be started: %s", p.Called(spec.Name), short).WithKey(short)
+	c.In(spec.Name)
 	if plain.ContainsAny(message, "context deadline exceeded", "is reserved for container", "context canceled") {
 		c.Class, c.Severity, c.Heals = report.Transient, finding.Warning, "maybe"
 	}
-	c.by(plain.Evidence("Pod "+p.Name, p.statusPath(spec.Name), reason+": "+message, plain.NoTime))
+	c.By(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name), reason+": "+message, plain.NoTime))
 	if !plain.ContainsAny(message, "exec") {
-		return c.then(e.next(w, finding.Read, "the error in the kubelet's words", "describe", "pod", p.Name))
+		return c.Then(e.Next(w, finding.Read, "the error in the kubelet's words", "describe", "pod", p.Name))
 	}
-	return c.then(e.next(w, finding.Read, "the command of the container", "get", "pod", p.Name, "-o", p.jsonPath(spec.Name, "['command','args']")))
+	return c.Then(e.Next(w, finding.Read, "the command of the container", "get", "pod", p.Name, "-o", p.JsonPath(spec.Name, "['command','args']")))
 }
 
 // runtimeWords keeps the part of a runtime's error that names the file or the reason.
@@ -233,10 +234,10 @@ func runtimeWords(text string) string {
 	return strings.TrimSuffix(text, ": unknown")
 }
 
-func (e *evaluator) postStart(w *workload, p *pod, spec *corev1.Container, message string, s *corev1.ContainerStatus) *cause {
-	c := e.cause(p, stageRun, codes.PostStartHookFailed, report.Likely, "the postStart hook of %s fails, so it is killed: %s", p.called(spec.Name), plain.OneLine(message))
-	c.container(spec.Name).by(plain.Evidence("Pod "+p.Name, p.statusPath(spec.Name)+".state.waiting", message, plain.NoTime))
-	c.byEvent(eventfact.Newest(e.podEvents(p), "FailedPostStartHook"))
+func postStart(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, message string, s *corev1.ContainerStatus) *model.Cause {
+	c := e.Cause(p, model.StageRun, codes.PostStartHookFailed, report.Likely, "the postStart hook of %s fails, so it is killed: %s", p.Called(spec.Name), plain.OneLine(message))
+	c.In(spec.Name).By(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name)+".state.waiting", message, plain.NoTime))
+	c.ByEvent(eventfact.Newest(e.PodEvents(p), "FailedPostStartHook"))
 	c.Attempts = max(c.Attempts, s.RestartCount+1)
-	return c.since(p.CreationTimestamp.Time).then(e.next(w, finding.Read, "the hook's failure in full", "describe", "pod", p.Name))
+	return c.Since(p.CreationTimestamp.Time).Then(e.Next(w, finding.Read, "the hook's failure in full", "describe", "pod", p.Name))
 }

@@ -13,6 +13,7 @@ import (
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -43,20 +44,20 @@ var (
 )
 
 // refusal reads a refusal. Every unknown text is passed on as it stands.
-func (e *evaluator) refusal(text string, w *workload) refused {
+func refusal(e *model.Evaluation, text string, w *model.Workload) refused {
 	text = plain.OneLine(text)
-	r := e.refusalByQuota(text, w)
+	r := refusalByQuota(e, text, w)
 	if r.code == "" {
-		r = e.refusalByPolicy(text, w)
+		r = refusalByPolicy(e, text, w)
 	}
 	if r.code == "" {
-		r = e.refusalByReference(text, w)
+		r = refusalByReference(e, text, w)
 	}
 	if r.code == "" {
 		r = refused{code: codes.PodCreateRefused, class: report.Likely, heals: "maybe", what: afterPrefix(text)}
 	}
 	if len(r.next) == 0 {
-		r.next = []finding.Next{e.next(w, finding.Read, "the refusals in full", "describe", w.slash())}
+		r.next = []finding.Next{e.Next(w, finding.Read, "the refusals in full", "describe", w.Slash())}
 	}
 	return r
 }
@@ -70,12 +71,12 @@ func afterPrefix(text string) string {
 	return text
 }
 
-func (e *evaluator) refusalByQuota(text string, w *workload) refused {
+func refusalByQuota(e *model.Evaluation, text string, w *model.Workload) refused {
 	if m := quotaExceeded.FindStringSubmatch(text); m != nil {
 		return refused{
 			code: codes.QuotaExceeded, class: report.Likely, heals: "maybe", quota: m[1],
 			what: fmt.Sprintf("quota %q is used up: requested %s, used %s, limited to %s", m[1], m[2], m[3], m[4]),
-			next: []finding.Next{e.next(w, finding.Read, "who may use how much", "describe", "quota", m[1])},
+			next: []finding.Next{e.Next(w, finding.Read, "who may use how much", "describe", "quota", m[1])},
 		}
 	}
 	if m := quotaSpecify.FindStringSubmatch(text); m != nil {
@@ -83,26 +84,26 @@ func (e *evaluator) refusalByQuota(text string, w *workload) refused {
 			code: codes.QuotaMustSpecify, class: report.Fatal, heals: "no",
 			what: fmt.Sprintf("quota %q demands that every pod says %s", m[1], m[2]),
 			next: []finding.Next{
-				e.next(w, finding.Read, "what the quota counts; then set it in the template, or a default by a LimitRange", "describe", "quota", m[1]),
+				e.Next(w, finding.Read, "what the quota counts; then set it in the template, or a default by a LimitRange", "describe", "quota", m[1]),
 			},
 		}
 	}
 	if m := limitRange.FindStringSubmatch(text); m != nil {
 		return refused{
 			code: codes.LimitRangeViolated, class: report.Fatal, heals: "no", what: "a LimitRange forbids it: " + strings.TrimRight(m[1], "] "),
-			next: []finding.Next{e.next(w, finding.Read, "the limits of the namespace; then change the template's resources", "describe", "limitrange")},
+			next: []finding.Next{e.Next(w, finding.Read, "the limits of the namespace; then change the template's resources", "describe", "limitrange")},
 		}
 	}
 	return refused{}
 }
 
-func (e *evaluator) refusalByPolicy(text string, w *workload) refused {
+func refusalByPolicy(e *model.Evaluation, text string, w *model.Workload) refused {
 	if m := podSecurity.FindStringSubmatch(text); m != nil {
 		return refused{
 			code: codes.PodSecurityViolated, class: report.Fatal, heals: "no",
 			what: fmt.Sprintf("the namespace enforces Pod Security %q: %s", m[1], m[2]),
 			next: []finding.Next{
-				e.cluster(finding.Read, "the level that the namespace enforces; then change the template's securityContext", "get", "namespace", w.meta.Namespace, "--show-labels"),
+				e.NextCluster(finding.Read, "the level that the namespace enforces; then change the template's securityContext", "get", "namespace", w.Meta.Namespace, "--show-labels"),
 			},
 		}
 	}
@@ -111,7 +112,7 @@ func (e *evaluator) refusalByPolicy(text string, w *workload) refused {
 		return refused{
 			code: codes.AdmissionPolicyDenied, class: report.Fatal, heals: "no",
 			what: fmt.Sprintf("admission policy %q (binding %q) denies it: %s", m[2], m[3], m[4]),
-			next: []finding.Next{e.cluster(finding.Read, "the policy's rules", "get", kind, m[2], "-o", "yaml")},
+			next: []finding.Next{e.NextCluster(finding.Read, "the policy's rules", "get", kind, m[2], "-o", "yaml")},
 		}
 	}
 	if m := webhookDenied.FindStringSubmatch(text); m != nil {
@@ -121,71 +122,71 @@ func (e *evaluator) refusalByPolicy(text string, w *workload) refused {
 		}
 		return refused{
 			code: codes.WebhookDenied, class: report.Likely, heals: "no", what: fmt.Sprintf("admission webhook %q denies it: %s", m[1], why),
-			next: []finding.Next{e.webhooks("which webhook that is and what it looks at")},
+			next: []finding.Next{webhooks(e, "which webhook that is and what it looks at")},
 		}
 	}
 	if m := webhookFailed.FindStringSubmatch(text); m != nil {
 		return refused{
 			code: codes.WebhookUnreachable, class: report.Transient, heals: "maybe", what: fmt.Sprintf("admission webhook %q cannot be called: %s", m[1], m[2]),
-			next: e.webhookService(m[2]),
+			next: webhookService(e, m[2]),
 		}
 	}
 	if strings.Contains(text, "because it is being terminated") {
-		e.namespaceTerminating(w)
+		namespaceTerminating(e, w)
 		return refused{code: codes.NamespaceTerminating, class: report.Fatal, heals: "no", what: "the namespace is being deleted"}
 	}
 	if m := noRight.FindStringSubmatch(text); m != nil {
 		return refused{
 			code: codes.PodCreateRefused, class: report.Likely, heals: "no", what: fmt.Sprintf("the controller itself lacks a permission: %s cannot %s %s", m[1], m[2], m[3]),
-			next: []finding.Next{e.cluster(finding.Read, "what it may do", "auth", "can-i", "--list", "--as="+m[1])},
+			next: []finding.Next{e.NextCluster(finding.Read, "what it may do", "auth", "can-i", "--list", "--as="+m[1])},
 		}
 	}
 	return refused{}
 }
 
 // webhookService leads to what should answer the call: the Service's endpoints where the URL names a Service.
-func (e *evaluator) webhookService(text string) []finding.Next {
-	all := e.webhooks("the Service or URL that it calls, and its failurePolicy")
+func webhookService(e *model.Evaluation, text string) []finding.Next {
+	all := webhooks(e, "the Service or URL that it calls, and its failurePolicy")
 	m := webhookTarget.FindStringSubmatch(text)
 	if m == nil {
 		return []finding.Next{all}
 	}
 	return []finding.Next{{
-		Command: e.kubectl.Command(m[2], "get", "endpointslices", "-l", "kubernetes.io/service-name="+m[1]),
+		Command: e.Kubectl.Command(m[2], "get", "endpointslices", "-l", "kubernetes.io/service-name="+m[1]),
 		Why:     fmt.Sprintf("is there a pod behind the webhook's Service %s/%s", m[2], m[1]), Risk: finding.Read,
 	}, all}
 }
 
-func (e *evaluator) webhooks(why string) finding.Next {
-	return e.cluster(finding.Read, why, "get", "validatingwebhookconfigurations,mutatingwebhookconfigurations", "-o", "custom-columns=KIND:.kind,NAME:.metadata.name,HOOKS:.webhooks[*].name,SERVICE:.webhooks[*].clientConfig.service.name,URL:.webhooks[*].clientConfig.url,POLICY:.webhooks[*].failurePolicy")
+func webhooks(e *model.Evaluation, why string) finding.Next {
+	return e.NextCluster(finding.Read, why, "get", "validatingwebhookconfigurations,mutatingwebhookconfigurations", "-o", "custom-columns=KIND:.kind,NAME:.metadata.name,HOOKS:.webhooks[*].name,SERVICE:.webhooks[*].clientConfig.service.name,URL:.webhooks[*].clientConfig.url,POLICY:.webhooks[*].failurePolicy")
 }
 
-func (e *evaluator) refusalByReference(text string, w *workload) refused {
+func refusalByReference(e *model.Evaluation, text string, w *model.Workload) refused {
 	if m := accountAbsent.FindStringSubmatch(text); m != nil {
 		return refused{
 			code: codes.ServiceAccountMissing, class: report.Likely, heals: "no", what: fmt.Sprintf("ServiceAccount %q does not exist", m[2]),
 			next: []finding.Next{
-				e.next(w, finding.Read, "the ServiceAccounts that exist", "get", "serviceaccounts"),
-				e.next(w, finding.Change, "create it, if the name is right", "create", "serviceaccount", m[2]),
+				e.Next(w, finding.Read, "the ServiceAccounts that exist", "get", "serviceaccounts"),
+				e.Next(w, finding.Change, "create it, if the name is right", "create", "serviceaccount", m[2]),
 			},
 		}
 	}
 	if m := priorityNone.FindStringSubmatch(text); m != nil {
 		return refused{
 			code: codes.PriorityClassMissing, class: report.Likely, heals: "maybe", what: fmt.Sprintf("PriorityClass %q does not exist", m[1]),
-			next: []finding.Next{e.cluster(finding.Read, "the PriorityClasses that exist", "get", "priorityclasses")},
+			next: []finding.Next{e.NextCluster(finding.Read, "the PriorityClasses that exist", "get", "priorityclasses")},
 		}
 	}
 	if m := runtimeNone.FindStringSubmatch(text); m != nil {
 		return refused{
 			code: codes.RuntimeClassMissing, class: report.Likely, heals: "no", what: fmt.Sprintf("RuntimeClass %q does not exist", m[1]),
-			next: []finding.Next{e.cluster(finding.Read, "the RuntimeClasses that exist", "get", "runtimeclasses")},
+			next: []finding.Next{e.NextCluster(finding.Read, "the RuntimeClasses that exist", "get", "runtimeclasses")},
 		}
 	}
 	if strings.Contains(text, "is being deleted") && plain.ContainsAny(text, "persistentvolumeclaim", "pvc", "claim") {
 		return refused{
 			code: codes.ClaimDeleting, class: report.Likely, heals: "maybe", what: "its volume claim is being deleted and not gone yet: " + afterPrefix(text),
-			next: []finding.Next{e.next(w, finding.Read, "which claim ends, and which finalizer holds it", "get", "pvc", "-o", "custom-columns=NAME:.metadata.name,DELETED:.metadata.deletionTimestamp,FINALIZERS:.metadata.finalizers")},
+			next: []finding.Next{e.Next(w, finding.Read, "which claim ends, and which finalizer holds it", "get", "pvc", "-o", "custom-columns=NAME:.metadata.name,DELETED:.metadata.deletionTimestamp,FINALIZERS:.metadata.finalizers")},
 		}
 	}
 	if m := objectInvalid.FindStringSubmatch(text); m != nil {
@@ -200,15 +201,15 @@ func (e *evaluator) refusalByReference(text string, w *workload) refused {
 // missingPods explains pods that the controller wants and that do not exist. The newest event counts: the ReplicaFailure
 // condition keeps the text of the first refusal for ever.
 // https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/controller/replicaset/replica_set_utils.go (calculateStatus)
-func (e *evaluator) missingPods(w *workload) {
-	if w.missing <= 0 || !e.in.Sources.Get(SourcePods).Readable() {
+func missingPods(e *model.Evaluation, w *model.Workload) {
+	if w.Missing <= 0 || !e.In.Sources.Get(model.SourcePods).Readable() {
 		return
 	}
-	owner, events := w.kind+" "+w.meta.Name, e.eventsOf(w.meta)
-	if w.missingOf != w.meta.UID && w.target != nil {
-		owner, events = "ReplicaSet "+w.target.name, e.eventsOfUID(w.meta.Namespace, string(w.missingOf))
+	owner, events := w.Kind+" "+w.Meta.Name, e.EventsOf(w.Meta)
+	if w.MissingOf != w.Meta.UID && w.Target != nil {
+		owner, events = "ReplicaSet "+w.Target.Name, e.EventsOfUID(w.Meta.Namespace, string(w.MissingOf))
 	}
-	ev := e.currentRefusal(w, events)
+	ev := currentRefusal(e, w, events)
 	var (
 		text, path string
 		at         time.Time
@@ -221,14 +222,14 @@ func (e *evaluator) missingPods(w *workload) {
 	case c != nil:
 		text, at, path, confidence = c.text, c.at, "status.conditions[ReplicaFailure]", "medium"
 	default:
-		e.missingWithoutTrace(w, owner)
+		missingWithoutTrace(e, w, owner)
 		return
 	}
-	r := e.refusal(text, w)
-	if r.code == codes.NamespaceTerminating && w.has(codes.NamespaceTerminating) {
+	r := refusal(e, text, w)
+	if r.code == codes.NamespaceTerminating && w.Has(codes.NamespaceTerminating) {
 		return
 	}
-	f := e.finding(r.code, r.class, finding.Critical, "%s cannot create %s: %s", owner, plain.Plural(int(w.missing), "pod", "pods"), r.what)
+	f := e.Finding(r.code, r.class, finding.Critical, "%s cannot create %s: %s", owner, plain.Plural(int(w.Missing), "pod", "pods"), r.what)
 	f.Heals, f.Confidence, f.Attempts, f.Next = r.heals, confidence, attempts, r.next
 	f.FirstSeen = plain.TimePtr(at)
 	if ev != nil {
@@ -236,25 +237,25 @@ func (e *evaluator) missingPods(w *workload) {
 	}
 	f.Evidence = []finding.Evidence{plain.Evidence(owner, path, text, at)}
 	if r.code == codes.QuotaExceeded {
-		e.quotaOutlook(w, &f, text, r.quota)
+		quotaOutlook(e, w, &f, text, r.quota)
 	}
-	w.add(f)
+	w.Add(f)
 }
 
 // currentRefusal is the newest refusal that no later success has answered.
-func (e *evaluator) currentRefusal(w *workload, events []eventfact.Event) *eventfact.Event {
+func currentRefusal(e *model.Evaluation, w *model.Workload, events []eventfact.Event) *eventfact.Event {
 	for i := range events {
 		ev := &events[i]
-		if ev.Reason != "FailedCreate" || ev.Last.Before(w.meta.CreationTimestamp.Time) {
+		if ev.Reason != "FailedCreate" || ev.Last.Before(w.Meta.CreationTimestamp.Time) {
 			continue
 		}
 		if named := podRefused.FindStringSubmatch(ev.Message); named != nil {
-			if !slices.ContainsFunc(w.pods, func(p *pod) bool { return p.Name == named[1] && p.CreationTimestamp.After(ev.Last) }) {
+			if !slices.ContainsFunc(w.Pods, func(p *model.Pod) bool { return p.Name == named[1] && p.CreationTimestamp.After(ev.Last) }) {
 				return ev
 			}
 			continue // of another pod an older one may still stand
 		}
-		if w.answered(ev) {
+		if answered(w, ev) {
 			return nil
 		}
 		return ev
@@ -267,12 +268,12 @@ var podRefused = regexp.MustCompile(`(?i)^create Pod (\S+) in StatefulSet `)
 
 // answered says whether a pod has been created since a refusal. Under a quota that is usual and no answer; nor is it one
 // while the ReplicaSet itself says that its last attempt failed.
-func (w *workload) answered(ev *eventfact.Event) bool {
+func answered(w *model.Workload, ev *eventfact.Event) bool {
 	if quotaExceeded.MatchString(plain.OneLine(ev.Message)) || failureCondition(w) != nil {
 		return false
 	}
-	return slices.ContainsFunc(w.pods, func(p *pod) bool {
-		return (p.isNew || w.missingOf == w.meta.UID) && p.CreationTimestamp.After(ev.Last)
+	return slices.ContainsFunc(w.Pods, func(p *model.Pod) bool {
+		return (p.IsNew || w.MissingOf == w.Meta.UID) && p.CreationTimestamp.After(ev.Last)
 	})
 }
 
@@ -281,11 +282,11 @@ type conditionText struct {
 	at   time.Time
 }
 
-func failureCondition(w *workload) *conditionText {
-	if w.target == nil || w.target.rs == nil {
+func failureCondition(w *model.Workload) *conditionText {
+	if w.Target == nil || w.Target.Set == nil {
 		return nil
 	}
-	for _, c := range w.target.rs.Status.Conditions {
+	for _, c := range w.Target.Set.Status.Conditions {
 		if c.Type == "ReplicaFailure" && c.Status == corev1.ConditionTrue && c.Reason == "FailedCreate" {
 			return &conditionText{c.Message, c.LastTransitionTime.Time}
 		}
@@ -294,73 +295,73 @@ func failureCondition(w *workload) *conditionText {
 }
 
 // missingWithoutTrace: a count that does not grow and no event. Young, it is only the controller's own delay.
-func (e *evaluator) missingWithoutTrace(w *workload, owner string) {
-	since := e.now.Sub(w.started)
-	if since < 10*time.Second || len(selectPods(w.pods, func(p *pod) bool { return e.now.Sub(p.CreationTimestamp.Time) < 10*time.Second })) > 0 {
-		w.moving = "pods are being created"
+func missingWithoutTrace(e *model.Evaluation, w *model.Workload, owner string) {
+	since := e.Now.Sub(w.Started)
+	if since < 10*time.Second || len(model.Select(w.Pods, func(p *model.Pod) bool { return e.Now.Sub(p.CreationTimestamp.Time) < 10*time.Second })) > 0 {
+		w.Moving = "pods are being created"
 		return
 	}
-	if e.namespaceTerminating(w) {
+	if namespaceTerminating(e, w) {
 		return
 	}
-	f := e.finding(codes.PodsMissing, report.Transient, finding.Critical, "%s has not created %s that it wants, and %s", owner, plain.Plural(int(w.missing), "pod", "pods"), e.silence("left no event that says why"))
-	f.Heals, f.Confidence, f.FirstSeen = "maybe", "low", plain.TimePtr(w.started)
-	f.Evidence = []finding.Evidence{plain.Evidence(owner, "spec.replicas", fmt.Sprintf("%d pods missing; %s", w.missing, e.silence("no FailedCreate event within the hour that events live")), time.Time{})}
-	if text, lease := e.controllerLease("kube-controller-manager"); text != "" {
-		f.Message, f.Confidence = fmt.Sprintf("%s has not created %s: %s", owner, plain.Plural(int(w.missing), "pod", "pods"), text), "high"
+	f := e.Finding(codes.PodsMissing, report.Transient, finding.Critical, "%s has not created %s that it wants, and %s", owner, plain.Plural(int(w.Missing), "pod", "pods"), e.Silence("left no event that says why"))
+	f.Heals, f.Confidence, f.FirstSeen = "maybe", "low", plain.TimePtr(w.Started)
+	f.Evidence = []finding.Evidence{plain.Evidence(owner, "spec.replicas", fmt.Sprintf("%d pods missing; %s", w.Missing, e.Silence("no FailedCreate event within the hour that events live")), time.Time{})}
+	if text, lease := e.ControllerLease("kube-controller-manager"); text != "" {
+		f.Message, f.Confidence = fmt.Sprintf("%s has not created %s: %s", owner, plain.Plural(int(w.Missing), "pod", "pods"), text), "high"
 		f.Evidence = append(f.Evidence, lease)
 	}
 	f.Next = []finding.Next{
-		{Command: e.kubectl.Command("kube-system", "get", "lease", "kube-controller-manager", "-o", "jsonpath={.spec.renewTime}"), Why: "is the controller-manager alive", Risk: finding.Read},
-		e.next(w, finding.Read, "the object's own events", "describe", w.slash()),
+		{Command: e.Kubectl.Command("kube-system", "get", "lease", "kube-controller-manager", "-o", "jsonpath={.spec.renewTime}"), Why: "is the controller-manager alive", Risk: finding.Read},
+		e.Next(w, finding.Read, "the object's own events", "describe", w.Slash()),
 	}
-	w.add(f)
+	w.Add(f)
 }
 
 // quotaOutlook says whether the rollout itself can free what the quota lacks.
-func (e *evaluator) quotaOutlook(w *workload, f *report.Finding, text, name string) {
-	b := w.rep.Budget
-	ending := len(selectPods(w.pods, func(p *pod) bool { return p.terminating }))
+func quotaOutlook(e *model.Evaluation, w *model.Workload, f *report.Finding, text, name string) {
+	b := w.Report.Budget
+	ending := len(model.Select(w.Pods, func(p *model.Pod) bool { return p.Terminating }))
 	switch {
-	case e.quotaHasRoom(w, text, name):
+	case quotaHasRoom(e, w, text, name):
 		f.Class, f.Heals = report.Transient, "yes"
 		f.Message += "; it has room again by now, and the controller will retry, at worst after 16 minutes"
-		f.Next = append(f.Next, e.nudge(w)...)
+		f.Next = append(f.Next, nudge(e, w)...)
 	case ending > 0:
 		f.Class = report.Transient
 		f.Message += fmt.Sprintf("; %s ending and will free some", plain.Plural(ending, "pod is", "pods are"))
 	case b != nil && b.MayRemove != nil && *b.MayRemove > 0:
 		f.Class = report.Transient
 		f.Message += "; old pods may still go and free some"
-	case b != nil && b.Floor != nil && b.Surge != nil && len(live(w.oldPods())) > 0:
+	case b != nil && b.Floor != nil && b.Surge != nil && len(model.Live(w.OldPods())) > 0:
 		f.Heals = "no"
 		f.Message += fmt.Sprintf("; the rollout cannot free it: %d available is the floor", *b.Floor)
 		if b.Surge.Pods > 0 {
-			f.Next = append(f.Next, e.next(w, finding.Change, "replace pods in place instead of surging: one old pod goes first, and makes room",
-				"patch", w.slash(), "-p", `{"spec":{"strategy":{"rollingUpdate":{"maxSurge":0,"maxUnavailable":1}}}}`))
-			f.Next = append(f.Next, e.nudge(w)...)
+			f.Next = append(f.Next, e.Next(w, finding.Change, "replace pods in place instead of surging: one old pod goes first, and makes room",
+				"patch", w.Slash(), "-p", `{"spec":{"strategy":{"rollingUpdate":{"maxSurge":0,"maxUnavailable":1}}}}`))
+			f.Next = append(f.Next, nudge(e, w)...)
 		}
 	}
 }
 
 // nudge makes the ReplicaSet try again now: its back-off doubles from 5 ms up to 1000 s, and any change of it asks anew.
-func (e *evaluator) nudge(w *workload) []finding.Next {
-	if w.target == nil || w.target.rs == nil {
+func nudge(e *model.Evaluation, w *model.Workload) []finding.Next {
+	if w.Target == nil || w.Target.Set == nil {
 		return nil
 	}
-	return []finding.Next{e.next(w, finding.Change, "once there is room, make it retry now instead of after its back-off",
-		"annotate", "replicaset", w.target.name, "kubectl-runbooks.github.io/retry="+fmt.Sprint(e.now.Unix()), "--overwrite")}
+	return []finding.Next{e.Next(w, finding.Change, "once there is room, make it retry now instead of after its back-off",
+		"annotate", "replicaset", w.Target.Name, "kubectl-runbooks.github.io/retry="+fmt.Sprint(e.Now.Unix()), "--overwrite")}
 }
 
 // quotaHasRoom compares the refused request with the quota as it is now.
-func (e *evaluator) quotaHasRoom(w *workload, text, name string) bool {
+func quotaHasRoom(e *model.Evaluation, w *model.Workload, text, name string) bool {
 	m := quotaExceeded.FindStringSubmatch(plain.OneLine(text))
-	if m == nil || !e.asks.Have(Need{Kind: NeedQuotas, Namespace: w.meta.Namespace}) {
+	if m == nil || !e.Asks.Have(model.Need{Kind: model.NeedQuotas, Namespace: w.Meta.Namespace}) {
 		return false
 	}
-	for i := range e.in.Quotas {
-		q := &e.in.Quotas[i]
-		if q.Name != name || q.Namespace != w.meta.Namespace {
+	for i := range e.In.Quotas {
+		q := &e.In.Quotas[i]
+		if q.Name != name || q.Namespace != w.Meta.Namespace {
 			continue
 		}
 		for _, pair := range strings.Split(m[2], ",") {

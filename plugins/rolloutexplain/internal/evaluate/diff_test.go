@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/diff"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/wait"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -70,7 +71,7 @@ func TestNoSecretIsQuotedOrSaved(t *testing.T) {
 	b.s().State.Terminated.Message = "dial " + planted
 	b.s().LastTerminationState.Terminated.Message = "dial " + planted
 	b.podEvent("BackOff", "restarting: "+planted, 3)
-	b.in.Logs = []PodLog{{UID: string(b.x().UID), Container: "api", Lines: []string{"Authorization: Bearer canary2canary", "connect " + planted}}}
+	b.in.Logs = []model.PodLog{{UID: string(b.x().UID), Container: "api", Lines: []string{"Authorization: Bearer canary2canary", "connect " + planted}}}
 	b.in.Logs = append(b.in.Logs, b.in.Logs[0])
 	b.in.Logs[1].Previous = true
 	for _, c := range []*corev1.Container{b.c(), &b.d.Spec.Template.Spec.Containers[0], &b.in.ReplicaSets[1].Spec.Template.Spec.Containers[0]} {
@@ -83,7 +84,7 @@ func TestNoSecretIsQuotedOrSaved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	list := Evaluate(b.in, now, Options{LogLines: 5, Diff: true, History: true})
+	list := Evaluate(b.in, now, model.Options{LogLines: 5, Diff: true, History: true})
 	if f := wait.RootOf(&list.Items[0]); f == nil || f.Log == nil || !strings.Contains(strings.Join(f.Log.Lines, " "), "connect postgres://app:***@db/shop") {
 		t.Errorf("the log is not quoted, and shows nothing: %+v", f)
 	}

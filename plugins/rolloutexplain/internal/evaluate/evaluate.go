@@ -1,3 +1,5 @@
+// Package evaluate explains rollouts: a pure function from a snapshot of API objects and the server's time to a report.
+// It knows no cluster, no clock and no terminal, so that a dump, a fixture and a live cluster are judged alike.
 package evaluate
 
 import (
@@ -17,16 +19,17 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
 // Evaluate explains every workload of the snapshot that was asked for, worst first. Now is the server's time.
-func Evaluate(in *Input, now time.Time, opts Options) report.List {
-	e := newEvaluator(in, now, opts, NewAsks(in.Fetched, opts.Wide))
+func Evaluate(in *model.Input, now time.Time, opts model.Options) report.List {
+	e := model.New(in, now, opts, model.NewAsks(in.Fetched, opts.Wide))
 	list := report.List{APIVersion: report.APIVersion, Kind: report.KindList, Items: []report.Rollout{}, Sources: sortedSources(in.Sources)}
-	for _, w := range e.workloads() {
-		list.Items = append(list.Items, e.finish(w))
+	for _, w := range workloads(e) {
+		list.Items = append(list.Items, finish(e, w))
 	}
 	slices.SortStableFunc(list.Items, func(a, b report.Rollout) int {
 		return cmp.Or(
@@ -39,11 +42,11 @@ func Evaluate(in *Input, now time.Time, opts Options) report.List {
 }
 
 // Needs tells which lookups the causes at hand ask for and that have not been made.
-func Needs(in *Input, now time.Time, opts Options) []Need {
-	asks := NewAsks(in.Fetched, opts.Wide)
-	e := newEvaluator(in, now, opts, asks)
-	for _, w := range e.workloads() {
-		e.finish(w)
+func Needs(in *model.Input, now time.Time, opts model.Options) []model.Need {
+	asks := model.NewAsks(in.Fetched, opts.Wide)
+	e := model.New(in, now, opts, asks)
+	for _, w := range workloads(e) {
+		finish(e, w)
 	}
 	return asks.Open()
 }
@@ -77,91 +80,91 @@ func summarize(items []report.Rollout) string {
 }
 
 // workloads judges the controllers' side of everything asked for.
-func (e *evaluator) workloads() []*workload {
-	var all []*workload
-	in := e.in
+func workloads(e *model.Evaluation) []*model.Workload {
+	var all []*model.Workload
+	in := e.In
 	for i := range in.Deployments {
-		if d := &in.Deployments[i]; e.asked("Deployment", &d.ObjectMeta) {
-			all = append(all, e.deployment(d))
+		if d := &in.Deployments[i]; asked(e, "Deployment", &d.ObjectMeta) {
+			all = append(all, deployment(e, d))
 		}
 	}
 	for i := range in.StatefulSets {
-		if s := &in.StatefulSets[i]; e.asked("StatefulSet", &s.ObjectMeta) {
-			all = append(all, e.statefulSet(s))
+		if s := &in.StatefulSets[i]; asked(e, "StatefulSet", &s.ObjectMeta) {
+			all = append(all, statefulSet(e, s))
 		}
 	}
 	for i := range in.DaemonSets {
-		if d := &in.DaemonSets[i]; e.asked("DaemonSet", &d.ObjectMeta) {
-			all = append(all, e.daemonSet(d))
+		if d := &in.DaemonSets[i]; asked(e, "DaemonSet", &d.ObjectMeta) {
+			all = append(all, daemonSet(e, d))
 		}
 	}
 	for i := range in.Jobs {
-		if j := &in.Jobs[i]; e.asked("Job", &j.ObjectMeta) {
-			all = append(all, e.job(j))
+		if j := &in.Jobs[i]; asked(e, "Job", &j.ObjectMeta) {
+			all = append(all, job(e, j))
 		}
 	}
 	for _, o := range in.Rollouts {
 		u := unstructured.Unstructured{Object: o}
 		meta := &metav1.ObjectMeta{Name: u.GetName(), Namespace: u.GetNamespace()}
-		if e.asked(kindArgo, meta) {
-			all = append(all, e.argo(o))
+		if asked(e, model.KindArgo, meta) {
+			all = append(all, argo(e, o))
 		}
 	}
-	return append(all, e.loose()...)
+	return append(all, loose(e)...)
 }
 
 // loose judges ReplicaSets and pods that were named and that no rollout owns.
-func (e *evaluator) loose() []*workload {
-	var all []*workload
-	for i := range e.in.ReplicaSets {
-		rs := &e.in.ReplicaSets[i]
-		if len(e.in.Targets) > 0 && e.asked("ReplicaSet", &rs.ObjectMeta) {
-			all = append(all, e.replicaSet(i))
+func loose(e *model.Evaluation) []*model.Workload {
+	var all []*model.Workload
+	for i := range e.In.ReplicaSets {
+		rs := &e.In.ReplicaSets[i]
+		if len(e.In.Targets) > 0 && asked(e, "ReplicaSet", &rs.ObjectMeta) {
+			all = append(all, replicaSet(e, i))
 		}
 	}
-	for i := range e.in.Pods {
-		if p := &e.in.Pods[i]; len(e.in.Targets) > 0 && e.asked("Pod", &p.ObjectMeta) {
-			all = append(all, e.lonePod(i))
+	for i := range e.In.Pods {
+		if p := &e.In.Pods[i]; len(e.In.Targets) > 0 && asked(e, "Pod", &p.ObjectMeta) {
+			all = append(all, lonePod(e, i))
 		}
 	}
 	return all
 }
 
-func (e *evaluator) asked(kind string, meta *metav1.ObjectMeta) bool {
-	if len(e.in.Targets) == 0 {
+func asked(e *model.Evaluation, kind string, meta *metav1.ObjectMeta) bool {
+	if len(e.In.Targets) == 0 {
 		// Jobs of a CronJob and finished Jobs belong to the table as much as any; owned workloads are their owner's.
 		return metav1.GetControllerOfNoCopy(meta) == nil || kind == "Job"
 	}
-	return slices.ContainsFunc(e.in.Targets, func(t finding.ObjectRef) bool {
+	return slices.ContainsFunc(e.In.Targets, func(t finding.ObjectRef) bool {
 		return t.Kind == kind && t.Name == meta.Name && (t.Namespace == "" || t.Namespace == meta.Namespace)
 	})
 }
 
-func (e *evaluator) replicaSet(i int) *workload {
-	rs := &e.in.ReplicaSets[i]
-	w := e.newWorkload("ReplicaSet", &rs.ObjectMeta, &rs.Spec.Template, rs.Spec.Replicas, rs.Spec.MinReadySeconds)
-	w.observed = rs.Status.ObservedGeneration
-	w.revisions = setRevisions(e.replicaSetsAt(i))
-	w.target = w.revisions[0]
-	e.attachPods(w)
-	w.setCounts(rs.Status.Replicas, rs.Status.ReadyReplicas, rs.Status.AvailableReplicas)
-	w.started, w.begun = rs.CreationTimestamp.Time, true
-	if counted := int32(len(live(w.pods))); w.desired > counted { //nolint:gosec // pods
-		w.missing, w.missingOf = w.desired-counted, rs.UID
+func replicaSet(e *model.Evaluation, i int) *model.Workload {
+	rs := &e.In.ReplicaSets[i]
+	w := e.NewWorkload("ReplicaSet", &rs.ObjectMeta, &rs.Spec.Template, rs.Spec.Replicas, rs.Spec.MinReadySeconds)
+	w.Observed = rs.Status.ObservedGeneration
+	w.Revisions = setRevisions(replicaSetsAt(e, i))
+	w.Target = w.Revisions[0]
+	e.AttachPods(w)
+	w.SetCounts(rs.Status.Replicas, rs.Status.ReadyReplicas, rs.Status.AvailableReplicas)
+	w.Started, w.Begun = rs.CreationTimestamp.Time, true
+	if counted := int32(len(model.Live(w.Pods))); w.Desired > counted { //nolint:gosec // pods
+		w.Missing, w.MissingOf = w.Desired-counted, rs.UID
 	}
-	w.settled = rs.Status.ObservedGeneration >= rs.Generation && rs.Status.Replicas == w.desired && rs.Status.AvailableReplicas == w.desired
+	w.Settled = rs.Status.ObservedGeneration >= rs.Generation && rs.Status.Replicas == w.Desired && rs.Status.AvailableReplicas == w.Desired
 	return w
 }
 
-func (e *evaluator) lonePod(i int) *workload {
-	p := &e.in.Pods[i]
+func lonePod(e *model.Evaluation, i int) *model.Workload {
+	p := &e.In.Pods[i]
 	one := int32(1)
-	w := e.newWorkload("Pod", &p.ObjectMeta, nil, &one, 0)
-	v := e.podView(p, 0)
-	v.isNew = true
-	w.pods = []*pod{v}
-	w.setCounts(1, int32(plain.Int(v.ready)), int32(plain.Int(v.available))) //nolint:gosec // 0 or 1
-	w.started, w.begun, w.settled = p.CreationTimestamp.Time, true, v.available || v.Status.Phase == "Succeeded"
+	w := e.NewWorkload("Pod", &p.ObjectMeta, nil, &one, 0)
+	v := e.PodView(p, 0)
+	v.IsNew = true
+	w.Pods = []*model.Pod{v}
+	w.SetCounts(1, int32(plain.Int(v.Ready)), int32(plain.Int(v.Available))) //nolint:gosec // 0 or 1
+	w.Started, w.Begun, w.Settled = p.CreationTimestamp.Time, true, v.Available || v.Status.Phase == "Succeeded"
 	return w
 }
 
@@ -179,41 +182,41 @@ func fingerprint(template *corev1.PodTemplateSpec) string {
 }
 
 // finish joins the controller's side with the pods' and gives the verdict.
-func (e *evaluator) finish(w *workload) report.Rollout {
-	r := w.rep
-	r.ObservedGeneration = w.observed
-	r.Template = fingerprint(w.template)
-	if w.target != nil {
-		d := w.describeRevision(w.target)
+func finish(e *model.Evaluation, w *model.Workload) report.Rollout {
+	r := w.Report
+	r.ObservedGeneration = w.Observed
+	r.Template = fingerprint(w.Template)
+	if w.Target != nil {
+		d := w.Describe(w.Target)
 		r.Revision = &d
 	}
-	if !w.has(codes.Paused) || w.target != nil {
-		e.missingPods(w)
+	if !w.Has(codes.Paused) || w.Target != nil {
+		missingPods(e, w)
 	}
-	groups := groupCauses(e.causesOf(w))
-	shared := e.place(w, groups)
-	e.podClocks(w)
-	r.Changes = w.changes(w.previous())
-	e.rank(w)
-	root := e.judge(w)
+	groups := groupCauses(causesOf(e, w))
+	shared := place(e, w, groups)
+	podClocks(e, w)
+	r.Changes = changes(w, w.Previous())
+	rank(e, w)
+	root := judge(e, w)
 	if root != nil {
-		root = w.root() // judging may have added findings, which moves the list
+		root = w.Root() // judging may have added findings, which moves the list
 	}
-	e.undo(w, root, shared)
-	e.afterwards(w, root)
-	r.Findings = w.findings
+	undo(e, w, root, shared)
+	afterwards(e, w, root)
+	r.Findings = w.Findings
 	if r.Findings == nil {
 		r.Findings = []report.Finding{}
 	}
 	hideSecrets(r)
-	r.Pods = podGroups(w, e.now)
-	if e.opts.History {
-		r.History = w.history()
+	r.Pods = podGroups(w, e.Now)
+	if e.Opts.History {
+		r.History = w.History()
 	}
-	if e.opts.Diff {
-		r.Diff = e.explicitDiff(w)
+	if e.Opts.Diff {
+		r.Diff = explicitDiff(e, w)
 	}
-	r.Sources = sortedSources(e.in.Sources)
+	r.Sources = sortedSources(e.In.Sources)
 	for _, s := range r.Sources {
 		if s.State == source.Forbidden || s.State == source.Unreachable {
 			r.Unchecked = append(r.Unchecked, s.Name+": "+s.Gap())
@@ -223,7 +226,7 @@ func (e *evaluator) finish(w *workload) report.Rollout {
 }
 
 // place decides what each group of pods is to the rollout.
-func (e *evaluator) place(w *workload, groups []*group) (shared bool) {
+func place(e *model.Evaluation, w *model.Workload, groups []*group) (shared bool) {
 	fresh := map[string]bool{}
 	for _, g := range groups {
 		if g.isNew {
@@ -233,88 +236,88 @@ func (e *evaluator) place(w *workload, groups []*group) (shared bool) {
 	for _, g := range groups {
 		f := g.finding(w)
 		switch {
-		case g.stage == stageEnd && w.settled && g.Heals == "yes":
+		case g.Stage == model.StageEnd && w.Settled && g.Heals == "yes":
 			continue // StillEnding says it
-		case g.stage == stageEnd:
-			f.Role = e.roleOfEnding(w, g)
-		case w.has(codes.StatefulSetTrap) && !g.isNew:
+		case g.Stage == model.StageEnd:
+			f.Role = roleOfEnding(e, w, g)
+		case w.Has(codes.StatefulSetTrap) && !g.isNew:
 			continue // the trap's own finding tells it
 		case g.isNew && g.Code == codes.MinReadyWait && g.Heals == "yes":
 			f.Role = report.Root
 		case g.isNew && g.Code == codes.Evicted && len(g.pods) >= 2 && overLimit(g.pods):
 			f.Role, f.Attempts = report.Root, int32(len(g.pods)) //nolint:gosec // pods
-		case w.kind == "Job" && (allDead(g) || !codes.HoldsFast(&g.Finding)) && w.told(g):
+		case w.Kind == "Job" && (allDead(g) || !codes.HoldsFast(&g.Finding)) && told(w, g):
 			continue // jobAttempts counts it among the failed
-		case g.isNew && w.rejectedInALoop(g):
+		case g.isNew && rejectedInALoop(w, g):
 			f.Role, f.Attempts = report.Root, int32(len(g.pods)) //nolint:gosec // pods
-		case g.isNew && allDead(g) && len(live(w.newPods())) >= int(w.desired):
+		case g.isNew && allDead(g) && len(model.Live(w.NewPods())) >= int(w.Desired):
 			f.Role = report.Unrelated // corpses that have been replaced
 		case g.isNew:
 			f.Role = report.Root
-		case w.findOrdered != nil && slices.Contains(g.pods, w.findOrdered), w.has(codes.BudgetEaten), w.has(codes.DaemonSetNodeHolds) && slices.ContainsFunc(g.pods, func(p *pod) bool { return e.holds(w, p) }):
+		case w.FindOrdered != nil && slices.Contains(g.pods, w.FindOrdered), w.Has(codes.BudgetEaten), w.Has(codes.DaemonSetNodeHolds) && slices.ContainsFunc(g.pods, func(p *model.Pod) bool { return holds(e, w, p) }):
 			f.Role = report.Root
-		case w.target == nil && w.has(codes.RecreateWaits):
+		case w.Target == nil && w.Has(codes.RecreateWaits):
 			f.Role = report.Unrelated
-		case w.target == nil:
+		case w.Target == nil:
 			f.Role = report.Contributes
 		default:
 			f.Role = report.Unrelated
 			shared = shared || fresh[g.Code+g.Finding.Container] && codes.HoldsFast(&f)
 		}
-		w.add(f)
+		w.Add(f)
 	}
 	return shared
 }
 
 // overLimit says whether pods were evicted for what they themselves use: their successors will be, too.
-func overLimit(pods []*pod) bool {
-	return !slices.ContainsFunc(pods, func(p *pod) bool {
+func overLimit(pods []*model.Pod) bool {
+	return !slices.ContainsFunc(pods, func(p *model.Pod) bool {
 		return !plain.ContainsAny(p.Status.Message, "exceeds the limit", "exceeds the total limit", "exceeded its local ephemeral storage limit")
 	})
 }
 
 // rejectedInALoop: a rejected pod is replaced within milliseconds, so that a replacement always seems to start well. It
 // proves something once a new pod has been ready. Pods that a node turned away together, once, are no loop.
-func (w *workload) rejectedInALoop(g *group) bool {
-	return g.Code == codes.PodRejected && allDead(g) && len(g.pods) >= codes.Repeats*int(max(1, w.desired)) &&
-		!slices.ContainsFunc(live(w.newPods()), func(p *pod) bool { return !neverReady(p) })
+func rejectedInALoop(w *model.Workload, g *group) bool {
+	return g.Code == codes.PodRejected && allDead(g) && len(g.pods) >= codes.Repeats*int(max(1, w.Desired)) &&
+		!slices.ContainsFunc(model.Live(w.NewPods()), func(p *model.Pod) bool { return !model.NeverReady(p) })
 }
 
 // told says whether the controller's side has named a group's cause already.
-func (w *workload) told(g *group) bool {
-	return slices.ContainsFunc(w.findings, func(f report.Finding) bool { return f.Code == g.Code && f.Container == g.Finding.Container })
+func told(w *model.Workload, g *group) bool {
+	return slices.ContainsFunc(w.Findings, func(f report.Finding) bool { return f.Code == g.Code && f.Container == g.Finding.Container })
 }
 
 func allDead(g *group) bool {
-	return !slices.ContainsFunc(g.pods, func(p *pod) bool { return !p.dead })
+	return !slices.ContainsFunc(g.pods, func(p *model.Pod) bool { return !p.Dead })
 }
 
-func (e *evaluator) holds(w *workload, p *pod) bool {
-	return slices.ContainsFunc(w.findings, func(f report.Finding) bool {
+func holds(e *model.Evaluation, w *model.Workload, p *model.Pod) bool {
+	return slices.ContainsFunc(w.Findings, func(f report.Finding) bool {
 		return f.Code == codes.DaemonSetNodeHolds && slices.Contains(f.Pods, p.Name)
 	})
 }
 
 // roleOfEnding: a pod that is being deleted matters where the controller waits for it to be gone.
-func (e *evaluator) roleOfEnding(w *workload, g *group) report.Role {
+func roleOfEnding(e *model.Evaluation, w *model.Workload, g *group) report.Role {
 	switch {
-	case w.settled:
+	case w.Settled:
 		return report.Unrelated
-	case w.kind == "StatefulSet": // the next pod needs the name, so the object itself must be gone
+	case w.Kind == "StatefulSet": // the next pod needs the name, so the object itself must be gone
 		return report.Root
-	case w.has(codes.RecreateWaits) && !allDead(g):
+	case w.Has(codes.RecreateWaits) && !allDead(g):
 		return report.Root
-	case w.awaitsEnd && g.Heals != "yes":
+	case w.AwaitsEnd && g.Heals != "yes":
 		return report.Root
-	case w.kind == "DaemonSet" && slices.ContainsFunc(g.pods, func(p *pod) bool { return e.holds(w, p) }):
+	case w.Kind == "DaemonSet" && slices.ContainsFunc(g.pods, func(p *model.Pod) bool { return holds(e, w, p) }):
 		return report.Root
 	}
 	return report.Unrelated
 }
 
 // rank puts the root first: what blocks the controller itself, then missing pods, then sick ones.
-func (e *evaluator) rank(w *workload) {
-	slices.SortStableFunc(w.findings, func(a, b report.Finding) int {
+func rank(e *model.Evaluation, w *model.Workload) {
+	slices.SortStableFunc(w.Findings, func(a, b report.Finding) int {
 		return cmp.Or(
 			roleRank(a.Role)-roleRank(b.Role),
 			gravity(&a)-gravity(&b),
@@ -322,12 +325,12 @@ func (e *evaluator) rank(w *workload) {
 		)
 	})
 	seen := false
-	for i := range w.findings {
-		if w.findings[i].Role != report.Root {
+	for i := range w.Findings {
+		if w.Findings[i].Role != report.Root {
 			continue
 		}
 		if seen {
-			w.findings[i].Role = report.Contributes
+			w.Findings[i].Role = report.Contributes
 		}
 		seen = true
 	}

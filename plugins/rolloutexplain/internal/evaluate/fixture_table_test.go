@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 )
 
@@ -82,7 +83,7 @@ func controllerFixtures() []fixture {
 			b.in.Pods[0].Status.ContainerStatuses[0].Ready = false
 			b.in.Pods[0].Status.Conditions[2].Status = corev1.ConditionFalse
 		}), func(b *builder) { b.d.Status.AvailableReplicas, b.old.Status.AvailableReplicas = 2, 2 }},
-		{codes.StatefulSetTrap, trap, func(b *builder) { b.status(notReady(5 * time.Second)) }},
+		{codes.StatefulSetTrap, trap, func(b *builder) { b.status(notReadyYet(5 * time.Second)) }},
 		{codes.StatefulSetOrderedWait, func() *builder { return statefulCase(keepSet) }, func(b *builder) { b.in.StatefulSets[0].Spec.PodManagementPolicy = appsv1.ParallelPodManagement }},
 		{codes.StatefulSetUpdateError, func() *builder {
 			return statefulCase(keepSet).event("sts", "FailedUpdate", "update Pod db-1 in StatefulSet db failed error: pod updates may not change fields", 12)
@@ -207,7 +208,7 @@ func schedulingFixtures() []fixture {
 		{codes.VolumeLimit, unscheduledFor(two("node(s) exceed max volume count")), otherWords},
 		{codes.ResourceClaimUnmet, unscheduledFor(two("cannot allocate all claims")), otherWords},
 		{codes.Unschedulable, unscheduledFor("0/2 nodes are available: 1 Insufficient cpu, 1 node(s) didn't match Pod's node affinity/selector."), func(b *builder) { b.x().Status.Conditions[0].Message = two("Insufficient cpu") }},
-		{codes.SchedulingGated, with(gated), func(b *builder) { b.x().Status.Conditions[0].Reason = "Unschedulable" }},
+		{codes.SchedulingGated, with(gatedBy), func(b *builder) { b.x().Status.Conditions[0].Reason = "Unschedulable" }},
 		{codes.SchedulerUnknown, unknown, func(b *builder) { b.x().Spec.SchedulerName = "default-scheduler" }},
 		{codes.SchedulerSilent, with(func(b *builder) {
 			b.unscheduled("")
@@ -308,7 +309,7 @@ func crashFixtures() []fixture {
 		{codes.OOMKilled, loop(137, "OOMKilled"), longAgo},
 		{codes.ExitsNormally, loop(0, "Completed"), longAgo},
 		{codes.ExecFormatError, loop(255, "Error", func(b *builder) {
-			b.in.Logs = []PodLog{{UID: string(b.x().UID), Container: "api", Lines: []string{"exec /app: exec format error"}}}
+			b.in.Logs = []model.PodLog{{UID: string(b.x().UID), Container: "api", Lines: []string{"exec /app: exec format error"}}}
 		}), func(b *builder) { b.in.Logs[0].Lines = []string{"bye"} }},
 		{codes.LivenessKilled, loop(137, "Error", killed("liveness")), func(b *builder) { b.in.Events = nil }},
 		{codes.StartupKilled, loop(137, "Error", killed("startup")), func(b *builder) { b.in.Events = nil }},
@@ -326,7 +327,7 @@ func crashFixtures() []fixture {
 			b.x().Status.InitContainerStatuses[0].State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}
 		}},
 		{codes.SidecarNotStarted, with(func(b *builder) {
-			initContainer(b, notReady(20*time.Second), true)
+			initContainer(b, notReadyYet(20*time.Second), true)
 			b.x().Status.InitContainerStatuses[0].Started = plain.Ptr(false)
 		}), func(b *builder) { b.x().Status.InitContainerStatuses[0].Started = plain.Ptr(true) }},
 	}
@@ -345,12 +346,12 @@ func readyFixtures() []fixture {
 	}
 	return []fixture{
 		{codes.ReadinessFailing, with(func(b *builder) {
-			b.status(notReady(50 * time.Second))
+			b.status(notReadyYet(50 * time.Second))
 			b.c().ReadinessProbe = probe(2, 3)
 			b.podEvent("Unhealthy", `Readiness probe failed: Get "http://10.0.0.1:8080/healthz": dial tcp 10.0.0.1:8080: connect: connection refused`, 20)
 		}), healthy},
 		{codes.StartupPending, with(func(b *builder) {
-			s := notReady(10 * time.Second)
+			s := notReadyYet(10 * time.Second)
 			s.Started = plain.Ptr(false)
 			b.status(s)
 			b.c().StartupProbe = probe(5, 30)
@@ -418,7 +419,7 @@ func otherFixtures() []fixture {
 		{codes.ArgoDegraded, argoCase(map[string]any{"phase": "Degraded", "message": "ProgressDeadlineExceeded"}), argoHealthy},
 		{codes.ArgoInvalidSpec, argoCase(map[string]any{"phase": "Degraded", "message": "InvalidSpec: no strategy"}), argoHealthy},
 		{codes.Unexplained, with(func(b *builder) {
-			b.status(notReady(10 * time.Minute))
+			b.status(notReadyYet(10 * time.Minute))
 			b.rs.CreationTimestamp, b.x().CreationTimestamp = ago(10*time.Minute), ago(10*time.Minute)
 		}), func(b *builder) {
 			b.rs.CreationTimestamp, b.x().CreationTimestamp = ago(20*time.Second), ago(20*time.Second)

@@ -11,41 +11,42 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
 // group is one cause over all the pods that have it.
 type group struct {
-	*cause
-	pods  []*pod
+	*model.Cause
+	pods  []*model.Pod
 	isNew bool
 }
 
 // groupCauses joins equal causes, the gravest and widest first. New and old pods stay apart: only pods of the wanted
 // revision can be what the rollout fails of.
-func groupCauses(causes []*cause) []*group {
+func groupCauses(causes []*model.Cause) []*group {
 	byKey := map[string]*group{}
 	var groups []*group
 	for _, c := range causes {
-		key := fmt.Sprintf("%v|%s|%s|%s|%v", c.pod.isNew, c.Code, c.Finding.Container, c.key, c.pod.terminating)
+		key := fmt.Sprintf("%v|%s|%s|%s|%v", c.Pod.IsNew, c.Code, c.Finding.Container, c.Key, c.Pod.Terminating)
 		g := byKey[key]
 		if g == nil {
-			g = &group{cause: c, isNew: c.pod.isNew}
+			g = &group{Cause: c, isNew: c.Pod.IsNew}
 			byKey[key] = g
 			groups = append(groups, g)
 		} else {
 			g.merge(c)
 		}
-		g.pods = append(g.pods, c.pod)
+		g.pods = append(g.pods, c.Pod)
 	}
 	slices.SortFunc(groups, func(a, b *group) int {
 		return cmp.Or(
 			plain.Int(b.isNew)-plain.Int(a.isNew),
 			gravity(&a.Finding)-gravity(&b.Finding),
 			len(b.pods)-len(a.pods),
-			a.stage-b.stage,
-			cmp.Compare(a.Code, b.Code), cmp.Compare(a.Finding.Container, b.Finding.Container), cmp.Compare(a.key, b.key), cmp.Compare(a.pods[0].Name, b.pods[0].Name),
+			a.Stage-b.Stage,
+			cmp.Compare(a.Code, b.Code), cmp.Compare(a.Finding.Container, b.Finding.Container), cmp.Compare(a.Key, b.Key), cmp.Compare(a.pods[0].Name, b.pods[0].Name),
 		)
 	})
 	return groups
@@ -69,10 +70,10 @@ func gravity(f *report.Finding) int {
 }
 
 // merge keeps the example that has been tried most, with a log if any has one.
-func (g *group) merge(c *cause) {
+func (g *group) merge(c *model.Cause) {
 	log, first := g.Log, g.FirstSeen
 	if c.Attempts > g.Attempts || c.Attempts == g.Attempts && c.Log != nil && g.Log == nil {
-		g.cause = c
+		g.Cause = c
 	}
 	if g.Log == nil {
 		g.Log = log
@@ -85,25 +86,25 @@ func (g *group) merge(c *cause) {
 }
 
 // finding puts the pods before the cause: "all 2 new pods: container …".
-func (g *group) finding(w *workload) report.Finding {
+func (g *group) finding(w *model.Workload) report.Finding {
 	f := g.Finding
-	f.Pods = podNames(g.pods)
+	f.Pods = model.Names(g.pods)
 	slices.Sort(f.Pods)
-	if g.target != "" && len(g.pods) > 1 {
-		f.Message = strings.Replace(f.Message, "node "+g.target+" does not take it", "nodes "+plain.List(targetNodes(g.pods), 6)+" do not take them", 1)
+	if g.Target != "" && len(g.pods) > 1 {
+		f.Message = strings.Replace(f.Message, "node "+g.Target+" does not take it", "nodes "+plain.List(targetNodes(g.pods), 6)+" do not take them", 1)
 	}
-	all := live(w.newPods())
+	all := model.Live(w.NewPods())
 	which := "new"
 	if !g.isNew {
-		all, which = live(w.oldPods()), "old"
+		all, which = model.Live(w.OldPods()), "old"
 	}
-	if w.settled || w.kind == "Job" || len(w.oldPods()) == 0 {
+	if w.Settled || w.Kind == "Job" || len(w.OldPods()) == 0 {
 		which = ""
 	}
 	switch word := strings.TrimSpace(which + " pod"); {
-	case g.stage == stageEnd:
+	case g.Stage == model.StageEnd:
 		if len(g.pods) > 1 {
-			one, many := "pod "+g.cause.pod.Name+" ", fmt.Sprintf("%ss %s and %d more ", word, g.cause.pod.Name, len(g.pods)-1)
+			one, many := "pod "+g.Cause.Pod.Name+" ", fmt.Sprintf("%ss %s and %d more ", word, g.Cause.Pod.Name, len(g.pods)-1)
 			f.Message = strings.NewReplacer(one+"is ", many+"are ", one+"does ", many+"do ", one, many).Replace(f.Message)
 		}
 	case len(g.pods) == 1:
@@ -117,30 +118,30 @@ func (g *group) finding(w *workload) report.Finding {
 		f.Message += "; all of them on node " + node
 	}
 	if len(g.pods) > 0 {
-		p := g.cause.pod
+		p := g.Cause.Pod
 		f.Object = &finding.ObjectRef{Kind: "Pod", Namespace: p.Namespace, Name: p.Name}
 	}
 	return f
 }
 
 // targetNodes are the nodes that daemon pods are for.
-func targetNodes(pods []*pod) []string {
+func targetNodes(pods []*model.Pod) []string {
 	nodes := make([]string, 0, len(pods))
 	for _, p := range pods {
-		nodes = append(nodes, targetNode(p))
+		nodes = append(nodes, model.TargetNode(p))
 	}
 	slices.Sort(nodes)
 	return slices.Compact(nodes)
 }
 
 // onlyNode names the node that tells sick pods from healthy ones.
-func onlyNode(sick, all []*pod) string {
+func onlyNode(sick, all []*model.Pod) string {
 	if len(sick) < 2 || len(sick) >= len(all) {
 		return ""
 	}
 	node := sick[0].Spec.NodeName
 	for _, p := range all {
-		if (p.Spec.NodeName == node) != slices.ContainsFunc(sick, func(s *pod) bool { return s == p }) {
+		if (p.Spec.NodeName == node) != slices.ContainsFunc(sick, func(s *model.Pod) bool { return s == p }) {
 			return ""
 		}
 	}
@@ -148,29 +149,29 @@ func onlyNode(sick, all []*pod) string {
 }
 
 // causesOf diagnoses the pods. Of pods in an equal state only some are asked for events and logs.
-func (e *evaluator) causesOf(w *workload) []*cause {
-	seen, example := map[string]int{}, map[string]*cause{}
-	var causes []*cause
-	for _, p := range oldestFirst(w.pods) {
-		full := e.opts.Wide
+func causesOf(e *model.Evaluation, w *model.Workload) []*model.Cause {
+	seen, example := map[string]int{}, map[string]*model.Cause{}
+	var causes []*model.Cause
+	for _, p := range oldestFirst(w.Pods) {
+		full := e.Opts.Wide
 		key := stateKey(p)
 		seen[key]++
-		if c := example[key]; c != nil && seen[key] > representatives && !full && c.target == "" { // each daemon pod has a node of its own
+		if c := example[key]; c != nil && seen[key] > representatives && !full && c.Target == "" { // each daemon pod has a node of its own
 			same := *c // without its own events and log the same state would get a vaguer cause
-			same.pod, same.Log = p, nil
+			same.Pod, same.Log = p, nil
 			causes = append(causes, &same)
 			continue
 		}
 		look := e
 		if seen[key] > representatives && !full {
-			look = e.quiet()
+			look = e.Quiet()
 		}
-		if c := look.diagnose(w, p); c != nil {
+		if c := diagnose(look, w, p); c != nil {
 			example[key] = c
 			causes = append(causes, c)
 		}
 	}
-	slices.SortFunc(causes, func(a, b *cause) int { return cmp.Compare(a.pod.Name, b.pod.Name) })
+	slices.SortFunc(causes, func(a, b *model.Cause) int { return cmp.Compare(a.Pod.Name, b.Pod.Name) })
 	return causes
 }
 
@@ -178,20 +179,20 @@ func (e *evaluator) causesOf(w *workload) []*cause {
 const representatives = 3
 
 // oldestFirst is a fixed order, so that each round of lookups asks for the same pods.
-func oldestFirst(pods []*pod) []*pod {
+func oldestFirst(pods []*model.Pod) []*model.Pod {
 	sorted := slices.Clone(pods)
-	slices.SortFunc(sorted, func(a, b *pod) int {
+	slices.SortFunc(sorted, func(a, b *model.Pod) int {
 		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
 	})
 	return sorted
 }
 
-func stateKey(p *pod) string {
+func stateKey(p *model.Pod) string {
 	var b strings.Builder
-	if c := podCondition(p.Pod, corev1.PodScheduled); c != nil && p.Spec.NodeName == "" && targetNode(p) != "" {
+	if c := model.Condition(p.Pod, corev1.PodScheduled); c != nil && p.Spec.NodeName == "" && model.TargetNode(p) != "" {
 		b.WriteString(c.Message) // daemon pods differ in their nodes alone
 	}
-	fmt.Fprintf(&b, "%v %v %v %v %s %s", p.isNew, p.terminating, p.dead, p.ready, p.Status.Reason, map[bool]string{true: "", false: "bound"}[p.Spec.NodeName == ""])
+	fmt.Fprintf(&b, "%v %v %v %v %s %s", p.IsNew, p.Terminating, p.Dead, p.Ready, p.Status.Reason, map[bool]string{true: "", false: "bound"}[p.Spec.NodeName == ""])
 	for _, s := range append(slices.Clone(p.Status.InitContainerStatuses), p.Status.ContainerStatuses...) {
 		state := "-"
 		switch {
@@ -208,15 +209,15 @@ func stateKey(p *pod) string {
 }
 
 // podGroups is the one-line picture of the pods.
-func podGroups(w *workload, now time.Time) []report.PodGroup {
+func podGroups(w *model.Workload, now time.Time) []report.PodGroup {
 	byKey := map[string]*report.PodGroup{}
 	var keys []string
-	for _, p := range w.pods {
+	for _, p := range w.Pods {
 		role := "new"
 		switch {
-		case w.ageless:
+		case w.Ageless:
 			role = ""
-		case !p.isNew:
+		case !p.IsNew:
 			role = "old"
 		}
 		state := podState(p, now)
@@ -236,17 +237,17 @@ func podGroups(w *workload, now time.Time) []report.PodGroup {
 	return groups
 }
 
-func podState(p *pod, now time.Time) string {
+func podState(p *model.Pod, now time.Time) string {
 	switch {
-	case p.terminating && p.DeletionTimestamp.After(now):
+	case p.Terminating && p.DeletionTimestamp.After(now):
 		return "ending"
-	case p.terminating:
+	case p.Terminating:
 		return "ending, overdue"
-	case p.dead:
+	case p.Dead:
 		return strings.ToLower(string(p.Status.Phase)) + suffixed(p.Status.Reason)
-	case p.available:
+	case p.Available:
 		return "available"
-	case p.ready:
+	case p.Ready:
 		return "ready, not yet available"
 	case p.Spec.NodeName == "":
 		return "not scheduled"

@@ -10,30 +10,31 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/masking"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
 // hookPending: a container whose postStart hook runs is shown as being created, though the runtime has started it.
 // https://kubernetes.io/docs/concepts/containers/container-lifecycle-hooks/#hook-handler-execution
-func (e *evaluator) hookPending(w *workload, p *pod) *cause {
+func hookPending(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause {
 	for i := range p.Spec.Containers {
 		spec := &p.Spec.Containers[i]
 		s := statusOf(p.Status.ContainerStatuses, spec.Name)
 		if spec.Lifecycle == nil || spec.Lifecycle.PostStart == nil || s == nil || s.State.Waiting == nil || s.State.Waiting.Reason != "ContainerCreating" {
 			continue
 		}
-		if e.now.Sub(p.CreationTimestamp.Time) >= hookTime {
-			e.needNormal(p, "Started")
+		if e.Now.Sub(p.CreationTimestamp.Time) >= hookTime {
+			needNormal(e, p, "Started")
 		}
-		for _, ev := range e.podEvents(p) {
-			if ev.Reason != "Started" || ev.About.FieldPath != "" && !strings.Contains(ev.About.FieldPath, "{"+spec.Name+"}") || e.now.Sub(ev.Last) < hookTime {
+		for _, ev := range e.PodEvents(p) {
+			if ev.Reason != "Started" || ev.About.FieldPath != "" && !strings.Contains(ev.About.FieldPath, "{"+spec.Name+"}") || e.Now.Sub(ev.Last) < hookTime {
 				continue
 			}
-			return e.cause(p, stageRun, codes.PostStartHookPending, report.Transient, "%s runs, and its postStart hook (%s) has not ended for %s: until then it does not count as started", p.called(spec.Name), describeHook(spec.Lifecycle.PostStart), plain.Age(e.now.Sub(ev.Last))).
-				container(spec.Name).since(ev.Last).by(plain.Evidence("Event", ev.Reason, ev.Message, ev.Last)).
-				by(plain.Evidence("Pod "+p.Name, p.statusPath(spec.Name)+".state.waiting", s.State.Waiting.Reason, plain.NoTime)).
-				then(e.next(w, finding.Read, "the hook", "get", "pod", p.Name, "-o", p.jsonPath(spec.Name, ".lifecycle")))
+			return e.Cause(p, model.StageRun, codes.PostStartHookPending, report.Transient, "%s runs, and its postStart hook (%s) has not ended for %s: until then it does not count as started", p.Called(spec.Name), describeHook(spec.Lifecycle.PostStart), plain.Age(e.Now.Sub(ev.Last))).
+				In(spec.Name).Since(ev.Last).By(plain.Evidence("Event", ev.Reason, ev.Message, ev.Last)).
+				By(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name)+".state.waiting", s.State.Waiting.Reason, plain.NoTime)).
+				Then(e.Next(w, finding.Read, "the hook", "get", "pod", p.Name, "-o", p.JsonPath(spec.Name, ".lifecycle")))
 		}
 	}
 	return nil

@@ -10,48 +10,49 @@ import (
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
 // imageCause classes an image that does not come. A registry that is away comes back; a name that it does not know stays
 // unknown until somebody pushes it.
-func (e *evaluator) imageCause(w *workload, p *pod, spec *corev1.Container, wait *corev1.ContainerStateWaiting) *cause {
-	events := e.podEvents(p)
-	path := p.statusPath(spec.Name) + ".state.waiting"
+func imageCause(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, wait *corev1.ContainerStateWaiting) *model.Cause {
+	events := e.PodEvents(p)
+	path := p.StatusPath(spec.Name) + ".state.waiting"
 	seen := plain.Evidence("Pod "+p.Name, path, wait.Reason+": "+wait.Message, plain.NoTime)
-	describe := e.next(w, finding.Read, "the pull in the kubelet's words", "describe", "pod", p.Name)
+	describe := e.Next(w, finding.Read, "the pull in the kubelet's words", "describe", "pod", p.Name)
 	switch wait.Reason {
 	case "InvalidImageName":
-		return e.cause(p, stageImage, codes.InvalidImageName, report.Fatal, "the image name %q of %s is not valid", spec.Image, p.called(spec.Name)).
-			container(spec.Name).withKey(spec.Image).since(p.CreationTimestamp.Time).by(seen).then(describe)
+		return e.Cause(p, model.StageImage, codes.InvalidImageName, report.Fatal, "the image name %q of %s is not valid", spec.Image, p.Called(spec.Name)).
+			In(spec.Name).WithKey(spec.Image).Since(p.CreationTimestamp.Time).By(seen).Then(describe)
 	case "ErrImageNeverPull":
-		c := e.cause(p, stageImage, codes.ImageNeverPull, report.Fatal, "image %q of %s is not on the node and imagePullPolicy is Never", spec.Image, p.called(spec.Name)).
-			container(spec.Name).withKey(spec.Image).since(p.CreationTimestamp.Time).by(seen)
-		return c.then(describe)
+		c := e.Cause(p, model.StageImage, codes.ImageNeverPull, report.Fatal, "image %q of %s is not on the node and imagePullPolicy is Never", spec.Image, p.Called(spec.Name)).
+			In(spec.Name).WithKey(spec.Image).Since(p.CreationTimestamp.Time).By(seen)
+		return c.Then(describe)
 	case "SignatureValidationFailed", "ImageInspectError":
-		return e.cause(p, stageImage, codes.ImageRejected, report.Likely, "image %q of %s is refused on the node: %s", spec.Image, p.called(spec.Name), plain.Innermost(wait.Message)).
-			container(spec.Name).withKey(spec.Image).since(p.CreationTimestamp.Time).by(seen).then(describe)
+		return e.Cause(p, model.StageImage, codes.ImageRejected, report.Likely, "image %q of %s is refused on the node: %s", spec.Image, p.Called(spec.Name), plain.Innermost(wait.Message)).
+			In(spec.Name).WithKey(spec.Image).Since(p.CreationTimestamp.Time).By(seen).Then(describe)
 	}
 	failed := pullFailure(events, spec.Name, spec.Image)
 	text := wait.Message
 	if failed != nil && (wait.Reason == "ImagePullBackOff" && !strings.Contains(text, "ErrImagePull:") || text == "") {
 		text = failed.Message
 	}
-	c := e.pullError(w, p, spec, text)
-	c.container(spec.Name).withKey(spec.Image)
-	c.by(seen)
+	c := pullError(e, w, p, spec, text)
+	c.In(spec.Name).WithKey(spec.Image)
+	c.By(seen)
 	if failed != nil {
-		c.byEvent(failed)
+		c.ByEvent(failed)
 	} else {
-		c.since(p.CreationTimestamp.Time)
+		c.Since(p.CreationTimestamp.Time)
 	}
 	if secret := eventfact.Newest(events, "FailedToRetrieveImagePullSecret"); secret != nil {
-		c.by(plain.Evidence("Event", secret.Reason, secret.Message, secret.Last))
+		c.By(plain.Evidence("Event", secret.Reason, secret.Message, secret.Last))
 		c.Message += "; a pull secret that the pod names does not exist"
-		c.Next = append([]finding.Next{e.next(w, finding.Read, "the pull secrets that the template names", "get", "pod", p.Name, "-o", "jsonpath={.spec.imagePullSecrets}")}, c.Next...)
+		c.Next = append([]finding.Next{e.Next(w, finding.Read, "the pull secrets that the template names", "get", "pod", p.Name, "-o", "jsonpath={.spec.imagePullSecrets}")}, c.Next...)
 	}
-	return c.then(describe)
+	return c.Then(describe)
 }
 
 func pullFailure(events []eventfact.Event, container, image string) *eventfact.Event {
@@ -78,16 +79,16 @@ var (
 
 // pullError reads why a pull failed. "pull access denied, repository does not exist or may require authorization" is a
 // registry's way to say either.
-func (e *evaluator) pullError(w *workload, p *pod, spec *corev1.Container, text string) *cause {
+func pullError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, text string) *model.Cause {
 	short := pullReason(text)
 	registry := registryOf(spec.Image)
 	text = withoutName(text, spec.Image) // "geofence" is not an EOF, and a digest is no status code
 	switch {
 	case plain.ContainsAny(text, wordsDisk...):
-		return e.cause(p, stageImage, codes.ImageDiskFull, report.Transient, "node %s has no room for image %q: %s", p.Spec.NodeName, spec.Image, short).
-			then(e.cluster(finding.Read, "the node's disk", "nodeinfo", p.Spec.NodeName))
+		return e.Cause(p, model.StageImage, codes.ImageDiskFull, report.Transient, "node %s has no room for image %q: %s", p.Spec.NodeName, spec.Image, short).
+			Then(e.NextCluster(finding.Read, "the node's disk", "nodeinfo", p.Spec.NodeName))
 	case plain.ContainsAny(text, "pull access denied", "insufficient_scope"), plain.ContainsAny(text, wordsAuth...) && !plain.ContainsAny(text, "no such host", "connection refused", "i/o timeout", "429 too many"):
-		c := e.cause(p, stageImage, codes.ImageUnauthorized, report.Likely, "registry %s refuses to give image %q of container %q: %s", registry, spec.Image, spec.Name, short)
+		c := e.Cause(p, model.StageImage, codes.ImageUnauthorized, report.Likely, "registry %s refuses to give image %q of container %q: %s", registry, spec.Image, spec.Name, short)
 		names := make([]string, 0, len(p.Spec.ImagePullSecrets))
 		for _, s := range p.Spec.ImagePullSecrets {
 			names = append(names, s.Name)
@@ -100,12 +101,12 @@ func (e *evaluator) pullError(w *workload, p *pod, spec *corev1.Container, text 
 		if plain.ContainsAny(text, "does not exist") {
 			c.Message += "; some registries say this of an image that does not exist"
 		}
-		return c.then(e.next(w, finding.Read, "the pull secrets of its ServiceAccount", "get", "serviceaccount", accountOf(p), "-o", "custom-columns=NAME:.metadata.name,PULLSECRETS:.imagePullSecrets[*].name"))
+		return c.Then(e.Next(w, finding.Read, "the pull secrets of its ServiceAccount", "get", "serviceaccount", accountOf(p), "-o", "custom-columns=NAME:.metadata.name,PULLSECRETS:.imagePullSecrets[*].name"))
 	case plain.ContainsAny(text, "lookup ", "dial tcp", "no such host") || plain.ContainsAny(text, wordsNetwork...) && !plain.ContainsAny(text, "manifest unknown", "no match for platform"):
-		return e.cause(p, stageImage, codes.RegistryUnreachable, report.Transient, "registry %s does not serve image %q of container %q: %s", registry, spec.Image, spec.Name, short).
-			then(e.cluster(finding.Read, "can that node reach the registry: other pods on it, its DNS, its proxy", "nodeinfo", p.Spec.NodeName))
+		return e.Cause(p, model.StageImage, codes.RegistryUnreachable, report.Transient, "registry %s does not serve image %q of container %q: %s", registry, spec.Image, spec.Name, short).
+			Then(e.NextCluster(finding.Read, "can that node reach the registry: other pods on it, its DNS, its proxy", "nodeinfo", p.Spec.NodeName))
 	case plain.ContainsAny(text, wordsMissing...):
-		c := e.cause(p, stageImage, codes.ImageNotFound, report.Likely, "image %q of container %q does not exist in its registry: %s", spec.Image, spec.Name, short)
+		c := e.Cause(p, model.StageImage, codes.ImageNotFound, report.Likely, "image %q of container %q does not exist in its registry: %s", spec.Image, spec.Name, short)
 		if plain.ContainsAny(text, "no match for platform", "no matching manifest") {
 			c.Message = fmt.Sprintf("image %q of container %q has no variant for the platform of node %s", spec.Image, spec.Name, p.Spec.NodeName)
 		}
@@ -114,12 +115,12 @@ func (e *evaluator) pullError(w *workload, p *pod, spec *corev1.Container, text 
 	if short == "" {
 		short = "the kubelet gives no reason"
 	}
-	c := e.cause(p, stageImage, codes.ImagePullFailed, report.Likely, "image %q of container %q cannot be pulled: %s", spec.Image, spec.Name, short)
+	c := e.Cause(p, model.StageImage, codes.ImagePullFailed, report.Likely, "image %q of container %q cannot be pulled: %s", spec.Image, spec.Name, short)
 	c.Confidence = "medium"
 	return c
 }
 
-func accountOf(p *pod) string {
+func accountOf(p *model.Pod) string {
 	if p.Spec.ServiceAccountName == "" {
 		return "default"
 	}

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/wait"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
@@ -50,7 +51,7 @@ func TestJobsAreJudgedByWhatRuns(t *testing.T) {
 		{"a pod that is not ready is no proof", func() *builder {
 			b := jobCase(func(*batchv1.Job) {})
 			b.in.Pods = nil
-			b.jobPod("once-2", 9*time.Minute, notReady(9*time.Minute))
+			b.jobPod("once-2", 9*time.Minute, notReadyYet(9*time.Minute))
 			return b
 		}, report.Unknown, codes.Unexplained, "nothing that was checked", "runs"},
 		{"a retry that runs well is no crash loop", func() *builder {
@@ -108,7 +109,7 @@ func TestJobsAreJudgedByWhatRuns(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := Evaluate(tt.make().in, now, Options{}).Items[0]
+			got := Evaluate(tt.make().in, now, model.Options{}).Items[0]
 			all := codesOf(report.List{Items: []report.Rollout{got}})
 			root := ""
 			if r := wait.RootOf(&got); r != nil {
@@ -128,7 +129,7 @@ func TestJobsAreJudgedByWhatRuns(t *testing.T) {
 func TestAFailureOfAJobIsToldOnce(t *testing.T) {
 	b := jobCase(failedOnce)
 	b.jobPod("once-2", time.Minute, crashed(2, 0, "Error"))
-	got := Evaluate(b.in, now, Options{}).Items[0]
+	got := Evaluate(b.in, now, model.Options{}).Items[0]
 	if len(got.Findings) != 1 || got.Findings[0].Code != codes.CrashLoop {
 		t.Errorf("%s", codesOf(report.List{Items: []report.Rollout{got}}))
 	}
@@ -139,7 +140,7 @@ func TestResumingIsNotAdvisedForAnotherControllersJob(t *testing.T) {
 	b := jobCase(func(j *batchv1.Job) {
 		j.Spec.ManagedBy, j.Spec.Suspend = plain.Ptr("kueue.x-k8s.io/multikueue"), plain.Ptr(true)
 	})
-	got := Evaluate(b.in, now, Options{})
+	got := Evaluate(b.in, now, model.Options{})
 	if f := findingOf(got, codes.JobSuspended); f == nil || len(f.Next) != 1 || strings.Contains(f.Next[0].Command, "patch") {
 		t.Errorf("%+v", f)
 	}
@@ -159,7 +160,7 @@ func TestAJobThatWaitsForAPodThatCannotEndIsStuck(t *testing.T) {
 	p.DeletionTimestamp, p.DeletionGracePeriodSeconds = plain.Ptr(ago(30*time.Minute)), plain.Ptr(int64(30))
 	p.Finalizers = []string{"example.com/hold"}
 	b.in.Jobs[0].CreationTimestamp = ago(time.Hour)
-	if got := Evaluate(b.in, now, Options{}).Items[0]; got.Verdict != report.Stuck || got.Findings[0].Role != report.Root {
+	if got := Evaluate(b.in, now, model.Options{}).Items[0]; got.Verdict != report.Stuck || got.Findings[0].Role != report.Root {
 		t.Errorf("%s", words(got))
 	}
 }

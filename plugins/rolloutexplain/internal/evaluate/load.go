@@ -17,28 +17,29 @@ import (
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 )
 
 // Load reads a dump: what "kubectl get deploy,rs,pods,events,… -o yaml" prints, one or several documents, in YAML or JSON.
 // A kind that the dump holds counts as read; a kind of which there is nothing counts as not read.
-func Load(data []byte) (*Input, error) {
-	in := &Input{}
+func Load(data []byte) (*model.Input, error) {
+	in := &model.Input{}
 	seen := map[string]bool{}
 	documents, err := split(data)
 	if err != nil {
 		return nil, err
 	}
 	for _, d := range documents {
-		if err := in.take(d, seen); err != nil {
+		if err := take(in, d, seen); err != nil {
 			return nil, err
 		}
 	}
 	if len(seen) == 0 {
 		return nil, fmt.Errorf("the file holds no Kubernetes objects")
 	}
-	in.sourcesOfDump(seen)
-	in.Collected = in.newestTime()
+	sourcesOfDump(in, seen)
+	in.Collected = newestTime(in)
 	return in, nil
 }
 
@@ -61,11 +62,11 @@ func split(data []byte) ([]map[string]any, error) {
 }
 
 // take sorts an object, or the items of a list, into the Input.
-func (in *Input) take(o map[string]any, seen map[string]bool) error {
+func take(in *model.Input, o map[string]any, seen map[string]bool) error {
 	if items, ok := o["items"].([]any); ok {
 		for _, item := range items {
 			if m, ok := item.(map[string]any); ok {
-				if err := in.take(m, seen); err != nil {
+				if err := take(in, m, seen); err != nil {
 					return err
 				}
 			}
@@ -94,7 +95,7 @@ func (in *Input) take(o map[string]any, seen map[string]bool) error {
 	case "Pod":
 		return into(o, &in.Pods)
 	case "Event":
-		return in.takeEvent(o, api)
+		return takeEvent(in, o, api)
 	case "Node":
 		return into(o, &in.Nodes)
 	case "Namespace":
@@ -109,7 +110,7 @@ func (in *Input) take(o map[string]any, seen map[string]bool) error {
 		return into(o, &in.StorageClasses)
 	case "Lease":
 		return into(o, &in.Leases)
-	case kindArgo:
+	case model.KindArgo:
 		in.Rollouts = append(in.Rollouts, o)
 	}
 	return nil
@@ -134,7 +135,7 @@ func name(o map[string]any) any {
 }
 
 // takeEvent accepts both event APIs: "kubectl get events" prints core events, "events.events.k8s.io" the newer shape.
-func (in *Input) takeEvent(o map[string]any, api string) error {
+func takeEvent(in *model.Input, o map[string]any, api string) error {
 	if api == eventsv1.SchemeGroupVersion.String() {
 		var recent []eventsv1.Event
 		if err := into(o, &recent); err != nil {
@@ -147,7 +148,7 @@ func (in *Input) takeEvent(o map[string]any, api string) error {
 }
 
 // sourcesOfDump says what the dump tells about.
-func (in *Input) sourcesOfDump(seen map[string]bool) {
+func sourcesOfDump(in *model.Input, seen map[string]bool) {
 	note := func(name string, ok bool, missing string) {
 		s := source.Source{Name: name, State: source.OK}
 		if !ok {
@@ -155,29 +156,29 @@ func (in *Input) sourcesOfDump(seen map[string]bool) {
 		}
 		in.Sources = append(in.Sources, s)
 	}
-	note(SourcePods, seen["Pod"] || noPodsWanted(in), "the dump holds no pods")
-	note(SourceRevisions, seen["ReplicaSet"] || seen["ControllerRevision"], "the dump holds no ReplicaSets or ControllerRevisions")
-	note(SourceEvents, seen["Event"], "the dump holds no events")
-	note(SourceWorkload, true, "")
+	note(model.SourcePods, seen["Pod"] || noPodsWanted(in), "the dump holds no pods")
+	note(model.SourceRevisions, seen["ReplicaSet"] || seen["ControllerRevision"], "the dump holds no ReplicaSets or ControllerRevisions")
+	note(model.SourceEvents, seen["Event"], "the dump holds no events")
+	note(model.SourceWorkload, true, "")
 	for _, kinds := range []struct{ kind, name string }{{"Node", "nodes"}, {"Lease", "leases"}, {"StorageClass", "storageclasses"}} {
 		if seen[kinds.kind] {
 			note(kinds.name, true, "")
 		}
 	}
 	if seen["Node"] {
-		in.Fetched = append(in.Fetched, Need{Kind: NeedNodes})
+		in.Fetched = append(in.Fetched, model.Need{Kind: model.NeedNodes})
 	}
 	for i := range in.Claims {
-		in.Fetched = append(in.Fetched, Need{Kind: NeedClaim, Namespace: in.Claims[i].Namespace, Name: in.Claims[i].Name})
+		in.Fetched = append(in.Fetched, model.Need{Kind: model.NeedClaim, Namespace: in.Claims[i].Namespace, Name: in.Claims[i].Name})
 	}
 }
 
-func noPodsWanted(in *Input) bool {
+func noPodsWanted(in *model.Input) bool {
 	return !slices.ContainsFunc(in.Deployments, func(d appsv1.Deployment) bool { return plain.Or(d.Spec.Replicas, 1) > 0 }) && len(in.StatefulSets)+len(in.DaemonSets)+len(in.Jobs) == 0
 }
 
 // newestTime is when the dump was made, as well as its own times tell: nothing in it can be younger.
-func (in *Input) newestTime() time.Time {
+func newestTime(in *model.Input) time.Time {
 	var at time.Time
 	see := func(t metav1.Time) {
 		if t.After(at) {
@@ -234,7 +235,7 @@ func seeState(see func(metav1.Time), s corev1.ContainerState) {
 }
 
 // Find gives the rollouts of a name; an empty kind is any.
-func Find(in *Input, kind, name string) []finding.ObjectRef {
+func Find(in *model.Input, kind, name string) []finding.ObjectRef {
 	var hits []finding.ObjectRef
 	hit := func(k string, m *metav1.ObjectMeta) {
 		if (kind == "" || kind == k) && m.Name == name {
@@ -255,7 +256,7 @@ func Find(in *Input, kind, name string) []finding.ObjectRef {
 	}
 	for _, o := range in.Rollouts {
 		u := unstructured.Unstructured{Object: o}
-		hit(kindArgo, &metav1.ObjectMeta{Name: u.GetName(), Namespace: u.GetNamespace()})
+		hit(model.KindArgo, &metav1.ObjectMeta{Name: u.GetName(), Namespace: u.GetNamespace()})
 	}
 	if kind == "ReplicaSet" {
 		for i := range in.ReplicaSets {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/masking"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -37,12 +38,12 @@ func hideSecrets(r *report.Rollout) {
 
 // Masked gives a copy for a file: values of variables whose names look secret are replaced, equal ones by equal masks, so
 // that a replay still sees what changed. What looks like a secret by itself is hidden wherever it stands.
-func Masked(in *Input) (*Input, error) {
+func Masked(in *model.Input) (*model.Input, error) {
 	data, err := json.Marshal(in)
 	if err != nil {
 		return nil, err
 	}
-	out := &Input{}
+	out := &model.Input{}
 	if err := json.Unmarshal(data, out); err != nil {
 		return nil, err
 	}
@@ -83,7 +84,7 @@ func Masked(in *Input) (*Input, error) {
 }
 
 // withoutSecrets hides what looks like a secret in every text of the input: logs, events, statuses, annotations, headers.
-func withoutSecrets(in *Input) (*Input, error) {
+func withoutSecrets(in *model.Input) (*model.Input, error) {
 	data, err := json.Marshal(in)
 	if err != nil {
 		return nil, err
@@ -97,12 +98,12 @@ func withoutSecrets(in *Input) (*Input, error) {
 	if data, err = json.Marshal(mask.Tree(tree)); err != nil {
 		return nil, err
 	}
-	out := &Input{}
+	out := &model.Input{}
 	return out, json.Unmarshal(data, out)
 }
 
 // dropManifests drops kubectl's copies of whole manifests.
-func dropManifests(in *Input) {
+func dropManifests(in *model.Input) {
 	for i := range in.Deployments {
 		delete(in.Deployments[i].Annotations, corev1.LastAppliedConfigAnnotation)
 	}

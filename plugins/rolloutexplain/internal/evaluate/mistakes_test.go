@@ -13,6 +13,7 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/wait"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
@@ -33,7 +34,7 @@ type mistake struct {
 func unreadablePods(b *builder) {
 	b.in.Pods = nil
 	for i := range b.in.Sources {
-		if b.in.Sources[i].Name == SourcePods {
+		if b.in.Sources[i].Name == model.SourcePods {
 			b.in.Sources[i].State = "forbidden"
 		}
 	}
@@ -54,7 +55,7 @@ func setRefusal(b *builder) {
 }
 
 func oldPodCrashes(b *builder) {
-	b.status(notReady(5 * time.Second))
+	b.status(notReadyYet(5 * time.Second))
 	s := crashed(1, 9, "Error")
 	s.Name = "api"
 	b.in.Pods[0].Status.ContainerStatuses[0] = s
@@ -85,13 +86,13 @@ func kubedogMistakes() []mistake {
 			b.podEvent("FailedMount", `MountVolume.SetUp failed for volume "v" : secret "tls" not found`, 6)
 		}), report.Stuck, codes.SecretMissing, `"tls"`, wait.Failed, nil},
 		{"kubedog never reads the progress deadline", with(func(b *builder) {
-			b.status(notReady(10 * time.Minute))
+			b.status(notReadyYet(10 * time.Minute))
 			c := &b.d.Status.Conditions[0]
 			c.Status, c.Reason, c.Message = corev1.ConditionFalse, "ProgressDeadlineExceeded", `ReplicaSet "api-2" has timed out progressing.`
 			b.x().Spec.Containers[0].ReadinessProbe = probe(5, 3)
 		}), report.Failed, codes.ReadinessFailing, "", wait.Failed, nil},
 		{"kubedog fails on any event whose reason holds Failed", with(func(b *builder) {
-			b.status(notReady(5 * time.Second))
+			b.status(notReadyYet(5 * time.Second))
 			b.event("d", "FailedToUpdateEndpointSlices", "Error updating Endpoint Slices for Service shop/api", 9)
 			b.podEvent("FailedPodTopologyUpdate", "something of tomorrow", 9)
 		}), report.Progressing, "", "", wait.Waiting, nil},
@@ -112,7 +113,7 @@ func kstatusMistakes() []mistake {
 		}), report.Progressing, codes.NodeSelectorUnmet, "the autoscaler is adding a node", wait.Waiting, nil},
 		{"kstatus fails a pod that is unschedulable for 15 s on a cluster that is full for a moment", with(func(b *builder) {
 			b.unscheduled("0/2 nodes are available: 2 Insufficient cpu.")
-			b.in.NodePods = []NodePod{{Node: "w1", Requests: corev1.ResourceList{"cpu": quantity("2")}}}
+			b.in.NodePods = []model.NodePod{{Node: "w1", Requests: corev1.ResourceList{"cpu": quantity("2")}}}
 			b.x().Status.Conditions[0].LastTransitionTime = ago(20 * time.Second)
 		}), report.Progressing, codes.InsufficientResources, "", wait.Waiting, nil},
 		{"kstatus does not see an init container's crash loop", with(func(b *builder) { initContainer(b, crashed(4, 5, "Error"), false) }), report.Stuck, codes.InitContainerFails, "exits 4", wait.Failed, nil},
@@ -150,7 +151,7 @@ func deployerMistakes() []mistake {
 		{"krane fails at one look at ErrImagePull", pull("api:2: not found", 1), report.Stuck, codes.ImageNotFound, "does not exist", wait.Waiting, nil},
 		{"krane fails on a Secret that is created a moment later", with(func(b *builder) {
 			b.status(waiting("CreateContainerConfigError", `secret "creds" not found`))
-			b.fetch(Need{Kind: NeedNames, Namespace: "shop", Name: "secrets"})
+			b.fetch(model.Need{Kind: model.NeedNames, Namespace: "shop", Name: "secrets"})
 			b.in.Names = append(b.in.Names, finding.ObjectRef{Kind: "Secret", Namespace: "shop", Name: "creds"})
 		}), report.Progressing, codes.SecretMissing, "it exists by now", wait.Waiting, nil},
 		{"krane takes the kubelet's late cache for a missing ConfigMap", waits("CreateContainerConfigError", "failed to sync configmap cache: timed out waiting for the condition"), report.Progressing, codes.ContainerConfigError, "", wait.Waiting, nil},
@@ -167,7 +168,7 @@ func watcherMistakes() []mistake {
 		{"kubectl rollout status says that it waits for the change to be observed, for ever", with(setRefusal), report.Stuck, codes.ReplicaSetCreateError, "the deadline never starts", wait.Failed, nil},
 		{"watch-rollout takes the highest revision for the new one where none exists", with(setRefusal), report.Stuck, codes.ReplicaSetCreateError, "", wait.Failed, nil},
 		{"safe-rollout hangs on a paused Deployment", with(func(b *builder) { b.d.Spec.Paused = true }), report.Held, codes.Paused, "", wait.Held, nil},
-		{"safe-rollout hangs on a scheduling gate", with(gated), report.Held, codes.SchedulingGated, "example.com/wait", wait.Held, nil},
+		{"safe-rollout hangs on a scheduling gate", with(gatedBy), report.Held, codes.SchedulingGated, "example.com/wait", wait.Held, nil},
 		{"safe-rollout hangs on a scheduler that does not exist", with(func(b *builder) {
 			b.unscheduled("")
 			b.x().Status.Conditions, b.x().Spec.SchedulerName = nil, "nobody"
@@ -182,11 +183,11 @@ func watcherMistakes() []mistake {
 			b.podEvent("Killing", "Container api failed liveness probe, will be restarted", 4)
 		}), report.Stuck, codes.LivenessKilled, "it does not crash by itself", wait.Failed, nil},
 		{"a pod's trouble is told in place of its node's", with(func(b *builder) {
-			b.status(notReady(10 * time.Minute))
+			b.status(notReadyYet(10 * time.Minute))
 			b.in.Nodes[0].Status.Conditions[0] = corev1.NodeCondition{Type: corev1.NodeReady, Status: corev1.ConditionUnknown, Reason: "NodeStatusUnknown", Message: "Kubelet stopped posting node status.", LastTransitionTime: ago(time.Minute)}
 		}), report.Progressing, codes.NodeNotReady, "w1", wait.Waiting, nil},
 		{"Ready is believed of a node whose controllers died before it", with(func(b *builder) {
-			b.status(notReady(10 * time.Minute))
+			b.status(notReadyYet(10 * time.Minute))
 			b.nodeLease("w1", 90*time.Second)
 		}), report.Progressing, codes.NodeNotReady, "has not reported for 90s, and its Ready is still True", wait.Waiting, nil},
 	}
@@ -248,13 +249,13 @@ func TestMistakesOfOtherTools(t *testing.T) {
 	for _, m := range all {
 		t.Run(m.name, func(t *testing.T) {
 			b := m.make()
-			got := Evaluate(b.in, now, Options{}).Items[0]
+			got := Evaluate(b.in, now, model.Options{}).Items[0]
 			root := ""
 			if r := wait.RootOf(&got); r != nil {
 				root = r.Code
 			}
 			if got.Verdict != m.verdict || root != m.root {
-				t.Errorf("got %s, root %q: %s\nwant %s, root %q", got.Verdict, root, codesOf(Evaluate(b.in, now, Options{})), m.verdict, m.root)
+				t.Errorf("got %s, root %q: %s\nwant %s, root %q", got.Verdict, root, codesOf(Evaluate(b.in, now, model.Options{})), m.verdict, m.root)
 			}
 			if !strings.Contains(got.Summary, m.says) {
 				t.Errorf("it does not say %q: %s", m.says, got.Summary)
@@ -274,7 +275,7 @@ func watchFor(b *builder, later func(*builder, time.Time), limit time.Duration) 
 		if later != nil {
 			later(b, at)
 		}
-		r := Evaluate(b.in, at, Options{}).Items[0]
+		r := Evaluate(b.in, at, model.Options{}).Items[0]
 		if outcome, why := w.Observe(&r, at); outcome != wait.Waiting {
 			return outcome, passed, why
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/schedule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -28,22 +29,22 @@ type nodeFit struct {
 }
 
 // schedulingDetail looks at the nodes to say how far each is from taking the pod, and whether waiting can help.
-func (e *evaluator) schedulingDetail(w *workload, p *pod, c *cause, terms []schedulingTerm, message string) {
+func schedulingDetail(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.Cause, terms []schedulingTerm, message string) {
 	switch c.Code {
 	case codes.ClaimMissing, codes.ClaimUnbound, codes.VolumeElsewhere:
-		e.claimDetail(w, p, c, message)
+		claimDetail(e, w, p, c, message)
 		return
 	case codes.ResourceClaimUnmet, codes.VolumeLimit:
 		return
 	}
-	if len(terms) == 0 || !e.asks.Have(Need{Kind: NeedNodes}) || len(e.in.Nodes) == 0 {
-		e.classWithoutNodes(w, p, c)
+	if len(terms) == 0 || !e.Asks.Have(model.Need{Kind: model.NeedNodes}) || len(e.In.Nodes) == 0 {
+		classWithoutNodes(e, w, p, c)
 		return
 	}
-	room := e.asks.Have(Need{Kind: NeedNodePods})
-	fits := make([]nodeFit, 0, len(e.in.Nodes))
-	for i := range e.in.Nodes {
-		fits = append(fits, e.fit(w, p, &e.in.Nodes[i], room))
+	room := e.Asks.Have(model.Need{Kind: model.NeedNodePods})
+	fits := make([]nodeFit, 0, len(e.In.Nodes))
+	for i := range e.In.Nodes {
+		fits = append(fits, fit(e, w, p, &e.In.Nodes[i], room))
 	}
 	slices.SortFunc(fits, func(a, b nodeFit) int {
 		return cmp.Or(cmp.Compare(fitRank(a), fitRank(b)), cmp.Compare(a.node.Name, b.node.Name))
@@ -56,9 +57,9 @@ func (e *evaluator) schedulingDetail(w *workload, p *pod, c *cause, terms []sche
 		if words == "" {
 			words = "passes the filters that are checked here"
 		}
-		c.by(plain.Evidence("Node "+f.node.Name, "", words, plain.NoTime))
+		c.By(plain.Evidence("Node "+f.node.Name, "", words, plain.NoTime))
 	}
-	e.classByNodes(w, p, c, fits, room)
+	classByNodes(e, w, p, c, fits, room)
 }
 
 func fitRank(f nodeFit) int {
@@ -74,50 +75,50 @@ func fitRank(f nodeFit) int {
 }
 
 // classWithoutNodes judges by the text alone.
-func (e *evaluator) classWithoutNodes(w *workload, p *pod, c *cause) {
+func classWithoutNodes(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.Cause) {
 	switch c.Code {
 	case codes.NodeSelectorUnmet:
 		c.Class, c.Heals = report.Likely, "no"
 	case codes.HostPortTaken, codes.PodAffinityUnmet:
 		if oldHolds(w, p, c.Code) {
-			e.heldByOld(w, c)
+			heldByOld(e, w, c)
 		}
 	}
 	c.Confidence = "medium"
 }
 
 // heldByOld: what the new pod lacks is held by an old pod that the rollout keeps until the new one is available.
-func (e *evaluator) heldByOld(w *workload, c *cause) bool {
-	b, old := w.rep.Budget, live(w.oldPods())
-	if b == nil || len(old) == 0 || b.Surge == nil || b.Surge.Pods == 0 || plain.Or(b.MayRemove, 0) > 0 || w.kind == "StatefulSet" {
+func heldByOld(e *model.Evaluation, w *model.Workload, c *model.Cause) bool {
+	b, old := w.Report.Budget, model.Live(w.OldPods())
+	if b == nil || len(old) == 0 || b.Surge == nil || b.Surge.Pods == 0 || plain.Or(b.MayRemove, 0) > 0 || w.Kind == "StatefulSet" {
 		return false
 	}
 	c.Class, c.Severity, c.Heals = report.Likely, finding.Critical, "no"
-	if w.kind == "DaemonSet" {
+	if w.Kind == "DaemonSet" {
 		c.Message += fmt.Sprintf("; the old pod of this DaemonSet holds it, and with maxSurge %s it stays until the new one is available: a deadlock", b.Surge.Spec)
-		c.then(e.next(w, finding.Change, "let the old pod go first", "patch", w.slash(), "-p", `{"spec":{"updateStrategy":{"rollingUpdate":{"maxSurge":0,"maxUnavailable":1}}}}`))
+		c.Then(e.Next(w, finding.Change, "let the old pod go first", "patch", w.Slash(), "-p", `{"spec":{"updateStrategy":{"rollingUpdate":{"maxSurge":0,"maxUnavailable":1}}}}`))
 		return true
 	}
-	c.Message += fmt.Sprintf("; old pods hold it, and they stay until a new one is available (surge %s is %d, unavailable %s is %d of %d): a deadlock", b.Surge.Spec, b.Surge.Pods, b.Unavailable.Spec, b.Unavailable.Pods, w.desired)
-	c.then(e.next(w, finding.Change, "let an old pod go first", "patch", w.slash(), "-p", `{"spec":{"strategy":{"rollingUpdate":{"maxSurge":0,"maxUnavailable":1}}}}`))
+	c.Message += fmt.Sprintf("; old pods hold it, and they stay until a new one is available (surge %s is %d, unavailable %s is %d of %d): a deadlock", b.Surge.Spec, b.Surge.Pods, b.Unavailable.Spec, b.Unavailable.Pods, w.Desired)
+	c.Then(e.Next(w, finding.Change, "let an old pod go first", "patch", w.Slash(), "-p", `{"spec":{"strategy":{"rollingUpdate":{"maxSurge":0,"maxUnavailable":1}}}}`))
 	return true
 }
 
 // classByNodes decides whether waiting can help.
-func (e *evaluator) classByNodes(w *workload, p *pod, c *cause, fits []nodeFit, room bool) {
+func classByNodes(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.Cause, fits []nodeFit, room bool) {
 	open := slices.DeleteFunc(slices.Clone(fits), func(f nodeFit) bool { return f.static != "" })
 	faults := slices.ContainsFunc(fits, func(f nodeFit) bool { return f.fault })
 	switch {
 	case len(open) == 0 && faults:
-		e.nodesInTrouble(c, fits)
+		nodesInTrouble(e, c, fits)
 	case len(open) == 0:
 		c.Class, c.Heals = report.Likely, "no"
 		if miss := selectorMiss(p, fits); miss != "" {
 			c.Message += "; " + miss
 		}
-		c.then(e.cluster(finding.Read, "labels and taints of the nodes", "get", "nodes", "-o", "custom-columns=NAME:.metadata.name,TAINTS:.spec.taints[*].key,UNSCHEDULABLE:.spec.unschedulable,LABELS:.metadata.labels"))
+		c.Then(e.NextCluster(finding.Read, "labels and taints of the nodes", "get", "nodes", "-o", "custom-columns=NAME:.metadata.name,TAINTS:.spec.taints[*].key,UNSCHEDULABLE:.spec.unschedulable,LABELS:.metadata.labels"))
 	case c.Code == codes.HostPortTaken || c.Code == codes.PodAffinityUnmet:
-		e.classByOthers(w, p, c)
+		classByOthers(e, w, p, c)
 	case c.Code == codes.TopologySpread:
 		if key := absentTopology(p, fits); key != "" {
 			c.Class, c.Heals = report.Likely, "no"
@@ -125,39 +126,39 @@ func (e *evaluator) classByNodes(w *workload, p *pod, c *cause, fits []nodeFit, 
 		}
 	case c.Code == codes.InsufficientResources || c.Code == codes.TooManyPods || c.Code == codes.Unschedulable:
 		if c.Code == codes.Unschedulable && room && !slices.ContainsFunc(open, func(f nodeFit) bool { return f.lacks == "" }) {
-			c.recode(codes.InsufficientResources) // of the nodes that are wanted each lacks room: the others do not matter
+			recode(c, codes.InsufficientResources) // of the nodes that are wanted each lacks room: the others do not matter
 		}
-		e.classByRoom(w, c, open, room, faults)
+		classByRoom(e, w, c, open, room, faults)
 	}
 }
 
-func (e *evaluator) classByRoom(w *workload, c *cause, open []nodeFit, room, faults bool) {
+func classByRoom(e *model.Evaluation, w *model.Workload, c *model.Cause, open []nodeFit, room, faults bool) {
 	best := open[0]
 	if best.free != "" {
 		which := "nearest is node "
-		if c.target != "" {
+		if c.Target != "" {
 			which = "node "
 		}
 		c.Message += fmt.Sprintf("; %s%s: %s", which, best.node.Name, best.free)
 	}
 	never := !slices.ContainsFunc(open, func(f nodeFit) bool { return !f.never })
-	c.then(e.cluster(finding.Read, "room on the nodes", "nodeinfo"))
+	c.Then(e.NextCluster(finding.Read, "room on the nodes", "nodeinfo"))
 	switch {
 	case never && !faults:
 		c.Class, c.Heals = report.Likely, "no"
 		c.Message += "; no eligible node could hold it even if it were empty"
 	case room && slices.ContainsFunc(open, func(f nodeFit) bool { return f.ifOldGo }):
-		e.heldByOld(w, c)
+		heldByOld(e, w, c)
 	}
 }
 
 // fit runs the filters that need no more than the node and the pods on it.
-func (e *evaluator) fit(w *workload, p *pod, n *corev1.Node, room bool) nodeFit {
+func fit(e *model.Evaluation, w *model.Workload, p *model.Pod, n *corev1.Node, room bool) nodeFit {
 	f := nodeFit{node: n}
 	why, fits := schedule.Fits(&p.Spec, n)
 	switch {
 	case fits:
-		e.fitRoom(w, p, n, room, &f)
+		fitRoom(e, w, p, n, room, &f)
 	case why.Reason == schedule.Unschedulable:
 		f.static, f.fault = "cordoned (spec.unschedulable)", true
 	case why.Reason == schedule.Untolerated:
@@ -169,14 +170,14 @@ func (e *evaluator) fit(w *workload, p *pod, n *corev1.Node, room bool) nodeFit 
 	return f
 }
 
-func (e *evaluator) fitRoom(w *workload, p *pod, n *corev1.Node, room bool, f *nodeFit) {
+func fitRoom(e *model.Evaluation, w *model.Workload, p *model.Pod, n *corev1.Node, room bool, f *nodeFit) {
 	taken, old, want := corev1.ResourceList{}, corev1.ResourceList{}, corev1.ResourceList{}
-	for _, np := range e.in.NodePods {
+	for _, np := range e.In.NodePods {
 		if !room || np.Node != n.Name {
 			continue
 		}
 		schedule.Take(taken, np.Requests)
-		if np.Namespace == w.meta.Namespace && slices.ContainsFunc(w.pods, func(q *pod) bool { return q.Name == np.Name && !q.isNew }) {
+		if np.Namespace == w.Meta.Namespace && slices.ContainsFunc(w.Pods, func(q *model.Pod) bool { return q.Name == np.Name && !q.IsNew }) {
 			schedule.Take(old, np.Requests)
 		}
 	}
@@ -206,7 +207,7 @@ func taintText(t *corev1.Taint) string {
 }
 
 // selectorMiss names a wanted label that no node has, and the values that are there instead.
-func selectorMiss(p *pod, fits []nodeFit) string {
+func selectorMiss(p *model.Pod, fits []nodeFit) string {
 	keys := make([]string, 0, len(p.Spec.NodeSelector))
 	for key := range p.Spec.NodeSelector {
 		keys = append(keys, key)
@@ -236,7 +237,7 @@ func selectorMiss(p *pod, fits []nodeFit) string {
 }
 
 // affinityMiss says the same of the expressions of a required node affinity.
-func affinityMiss(p *pod, fits []nodeFit) string {
+func affinityMiss(p *model.Pod, fits []nodeFit) string {
 	a := p.Spec.Affinity
 	if a == nil || a.NodeAffinity == nil || a.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution == nil {
 		return ""
@@ -262,22 +263,22 @@ func affinityMiss(p *pod, fits []nodeFit) string {
 }
 
 // claimDetail follows a pod's claims to the reason why one is not bound.
-func (e *evaluator) claimDetail(w *workload, p *pod, c *cause, message string) {
-	c.then(e.next(w, finding.Read, "the claims and their classes", "get", "pvc"))
+func claimDetail(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.Cause, message string) {
+	c.Then(e.Next(w, finding.Read, "the claims and their classes", "get", "pvc"))
 	if c.Code == codes.ClaimMissing {
 		c.Class, c.Heals = report.Likely, "no"
 		if m := quoted(message); m != "" {
 			c.Message = fmt.Sprintf("volume claim %q does not exist", m)
-			c.key = m
+			c.Key = m
 		}
 		return
 	}
 	for i := range p.Spec.Volumes {
 		v := &p.Spec.Volumes[i]
-		if v.PersistentVolumeClaim == nil || !e.asks.Have(Need{Kind: NeedClaim, Namespace: p.Namespace, Name: v.PersistentVolumeClaim.ClaimName}) {
+		if v.PersistentVolumeClaim == nil || !e.Asks.Have(model.Need{Kind: model.NeedClaim, Namespace: p.Namespace, Name: v.PersistentVolumeClaim.ClaimName}) {
 			continue
 		}
-		if e.oneClaim(w, p, c, v.PersistentVolumeClaim.ClaimName) {
+		if oneClaim(e, w, p, c, v.PersistentVolumeClaim.ClaimName) {
 			return
 		}
 	}
@@ -292,36 +293,36 @@ func quoted(s string) string {
 	return name
 }
 
-func (e *evaluator) oneClaim(w *workload, p *pod, c *cause, name string) bool {
-	for i := range e.in.Claims {
-		claim := &e.in.Claims[i]
+func oneClaim(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.Cause, name string) bool {
+	for i := range e.In.Claims {
+		claim := &e.In.Claims[i]
 		if claim.Name != name || claim.Namespace != p.Namespace {
 			continue
 		}
 		if claim.Status.Phase == corev1.ClaimBound {
-			if c.Code == codes.VolumeElsewhere && e.asks.Have(Need{Kind: NeedVolume, Name: claim.Spec.VolumeName}) {
+			if c.Code == codes.VolumeElsewhere && e.Asks.Have(model.Need{Kind: model.NeedVolume, Name: claim.Spec.VolumeName}) {
 				c.Message += fmt.Sprintf("; claim %q is bound to volume %q", name, claim.Spec.VolumeName)
 			}
 			continue
 		}
-		c.key = name
+		c.Key = name
 		c.Message = fmt.Sprintf("volume claim %q is %s", name, strings.ToLower(string(claim.Status.Phase)))
-		c.by(plain.Evidence("PersistentVolumeClaim "+name, "status.phase", string(claim.Status.Phase), claim.CreationTimestamp.Time))
-		e.whyUnbound(w, c, claim)
-		c.then(e.next(w, finding.Read, "why it is not bound", "describe", "pvc", name))
+		c.By(plain.Evidence("PersistentVolumeClaim "+name, "status.phase", string(claim.Status.Phase), claim.CreationTimestamp.Time))
+		whyUnbound(e, w, c, claim)
+		c.Then(e.Next(w, finding.Read, "why it is not bound", "describe", "pvc", name))
 		return true
 	}
 	return false
 }
 
 // whyUnbound reads the claim's class and events. WaitForFirstConsumer is how it should be, and never a cause.
-func (e *evaluator) whyUnbound(w *workload, c *cause, claim *corev1.PersistentVolumeClaim) {
+func whyUnbound(e *model.Evaluation, w *model.Workload, c *model.Cause, claim *corev1.PersistentVolumeClaim) {
 	class := plain.Or(claim.Spec.StorageClassName, "")
-	if e.asks.Have(Need{Kind: NeedStorageClasses}) && e.in.Sources.Get("storageclasses").Readable() {
+	if e.Asks.Have(model.Need{Kind: model.NeedStorageClasses}) && e.In.Sources.Get("storageclasses").Readable() {
 		known, defaults := false, false
-		for i := range e.in.StorageClasses {
-			known = known || e.in.StorageClasses[i].Name == class
-			defaults = defaults || e.in.StorageClasses[i].Annotations["storageclass.kubernetes.io/is-default-class"] == "true"
+		for i := range e.In.StorageClasses {
+			known = known || e.In.StorageClasses[i].Name == class
+			defaults = defaults || e.In.StorageClasses[i].Annotations["storageclass.kubernetes.io/is-default-class"] == "true"
 		}
 		switch {
 		case claim.Spec.StorageClassName == nil && !defaults:
@@ -332,8 +333,8 @@ func (e *evaluator) whyUnbound(w *workload, c *cause, claim *corev1.PersistentVo
 			c.Message += fmt.Sprintf(": storage class %q does not exist", class)
 		}
 	}
-	if ev := eventfact.Newest(e.eventsOfUID(claim.Namespace, string(claim.UID)), "ProvisioningFailed", "ExternalProvisioning", "FailedBinding"); ev != nil {
-		c.byEvent(ev)
+	if ev := eventfact.Newest(e.EventsOfUID(claim.Namespace, string(claim.UID)), "ProvisioningFailed", "ExternalProvisioning", "FailedBinding"); ev != nil {
+		c.ByEvent(ev)
 		if ev.Reason != "ExternalProvisioning" {
 			c.Message += ": " + plain.OneLine(ev.Message)
 		} else {
@@ -346,10 +347,10 @@ func (e *evaluator) whyUnbound(w *workload, c *cause, claim *corev1.PersistentVo
 }
 
 // askNode asks for one node; a table of many asks for all of them once.
-func (e *evaluator) askNode(name string) {
-	if e.opts.Wide {
-		e.asks.Have(Need{Kind: NeedNodes})
+func askNode(e *model.Evaluation, name string) {
+	if e.Opts.Wide {
+		e.Asks.Have(model.Need{Kind: model.NeedNodes})
 		return
 	}
-	e.asks.Have(Need{Kind: NeedNode, Name: name})
+	e.Asks.Have(model.Need{Kind: model.NeedNode, Name: name})
 }

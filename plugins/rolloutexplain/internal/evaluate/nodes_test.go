@@ -7,6 +7,8 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 )
 
 // The sentences of both judgements, where Kubernetes' rule is not the obvious one.
@@ -37,9 +39,9 @@ func TestNodesAreLeftOutByKubernetesRules(t *testing.T) {
 			if got := daemonRefused(ds, n); got != tt.daemon {
 				t.Errorf("the DaemonSet: %q, want %q", got, tt.daemon)
 			}
-			e := newEvaluator(&Input{}, time.Now(), Options{}, NewAsks(nil, false))
-			w := e.newWorkload("DaemonSet", &ds.ObjectMeta, nil, nil, 0)
-			if got := e.fit(w, &pod{Pod: &corev1.Pod{Spec: tt.spec}}, n, false); got.static != tt.static {
+			e := model.New(&model.Input{}, time.Now(), model.Options{}, model.NewAsks(nil, false))
+			w := e.NewWorkload("DaemonSet", &ds.ObjectMeta, nil, nil, 0)
+			if got := fit(e, w, &model.Pod{Pod: &corev1.Pod{Spec: tt.spec}}, n, false); got.static != tt.static {
 				t.Errorf("the scheduler: %q, want %q", got.static, tt.static)
 			}
 		})

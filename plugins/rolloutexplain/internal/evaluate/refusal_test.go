@@ -8,6 +8,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -39,9 +40,9 @@ func TestRefusalsAreRecognised(t *testing.T) {
 		{`Error creating: pods is forbidden: User "system:serviceaccount:kube-system:replicaset-controller" cannot create resource "pods" in API group "" in the namespace "x"`, codes.PodCreateRefused, `lacks a permission`, report.Likely},
 	}
 	for _, tt := range tests {
-		e := newEvaluator(&Input{}, time.Now(), Options{}, NewAsks(nil, false))
-		w := e.newWorkload("Deployment", &(&appsv1.Deployment{}).ObjectMeta, nil, nil, 0)
-		got := e.refusal(tt.text, w)
+		e := model.New(&model.Input{}, time.Now(), model.Options{}, model.NewAsks(nil, false))
+		w := e.NewWorkload("Deployment", &(&appsv1.Deployment{}).ObjectMeta, nil, nil, 0)
+		got := refusal(e, tt.text, w)
 		if got.code != tt.code || got.class != tt.class || !strings.Contains(got.what, tt.says) {
 			t.Errorf("%s\n got %s %s: %s\nwant %s %s: …%s…", tt.text, got.code, got.class, got.what, tt.code, tt.class, tt.says)
 		}
@@ -125,9 +126,9 @@ func TestPullErrorsAreClassed(t *testing.T) {
 		`Failed to pull image "r.test/a:1": write /var/lib/containerd/x: no space left on device`:                                                               codes.ImageDiskFull,
 		`Failed to pull image "r.test/a:1": the moon is in the wrong phase`:                                                                                     codes.ImagePullFailed,
 	} {
-		e := newEvaluator(&Input{}, now, Options{}, NewAsks(nil, false))
-		w := e.newWorkload("Deployment", &(&appsv1.Deployment{}).ObjectMeta, nil, nil, 0)
-		if got := e.pullError(w, samplePod(), &sampleContainer, text); got.Code != want {
+		e := model.New(&model.Input{}, now, model.Options{}, model.NewAsks(nil, false))
+		w := e.NewWorkload("Deployment", &(&appsv1.Deployment{}).ObjectMeta, nil, nil, 0)
+		if got := pullError(e, w, samplePod(), &sampleContainer, text); got.Code != want {
 			t.Errorf("%s\n got %s, want %s (%s)", text, got.Code, want, got.Message)
 		}
 	}
@@ -136,12 +137,12 @@ func TestPullErrorsAreClassed(t *testing.T) {
 // The name of an image is not the reason why it does not come.
 func TestImageNamesAreNotTakenForReasons(t *testing.T) {
 	for _, image := range []string{"r.test/geofence:1", "r.test/unauthorized-audit:401", "r.test/a@sha256:4010000000000000000000000000000000000000000000000000000000000429", "denied/app"} {
-		e := newEvaluator(&Input{}, now, Options{}, NewAsks(nil, false))
-		w := e.newWorkload("Deployment", &(&appsv1.Deployment{}).ObjectMeta, nil, nil, 0)
+		e := model.New(&model.Input{}, now, model.Options{}, model.NewAsks(nil, false))
+		w := e.NewWorkload("Deployment", &(&appsv1.Deployment{}).ObjectMeta, nil, nil, 0)
 		c := sampleContainer
 		c.Image = image
 		text := `Failed to pull image "` + image + `": rpc error: code = NotFound desc = failed to pull and unpack image "` + image + `": failed to resolve reference "` + image + `": ` + image + `: not found`
-		if got := e.pullError(w, samplePod(), &c, text); got.Code != codes.ImageNotFound {
+		if got := pullError(e, w, samplePod(), &c, text); got.Code != codes.ImageNotFound {
 			t.Errorf("%s: got %s", image, got.Code)
 		}
 	}
@@ -158,14 +159,14 @@ func TestManyPodsOfOneStateAreOneCause(t *testing.T) {
 			b.event(string(p.UID), "Killing", "Container api failed liveness probe, will be restarted", 4)
 		}
 	}
-	list := Evaluate(b.in, now, Options{})
+	list := Evaluate(b.in, now, model.Options{})
 	got := findingOf(list, codes.LivenessKilled)
 	if got == nil || len(got.Pods) != 10 || findingOf(list, codes.CrashLoop) != nil {
 		t.Errorf("%s", codesOf(list))
 	}
 	events := 0
-	for _, n := range Needs(b.in, now, Options{LogLines: 5}) {
-		if n.Kind == NeedEvents && strings.HasPrefix(n.UID, "pod-") {
+	for _, n := range Needs(b.in, now, model.Options{LogLines: 5}) {
+		if n.Kind == model.NeedEvents && strings.HasPrefix(n.UID, "pod-") {
 			events++
 		}
 	}

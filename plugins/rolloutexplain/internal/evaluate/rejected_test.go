@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/wait"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -27,7 +28,7 @@ func TestPodsThatAreRejectedInALoopAreTheRoot(t *testing.T) {
 		for i := range desired {
 			b.addPod("api-2-new"+string('a'+i), "rs2", "api:2", "w1", time.Second, fresh)
 		}
-		return Evaluate(b.in, now, Options{}).Items[0]
+		return Evaluate(b.in, now, model.Options{}).Items[0]
 	}
 	if got := loop(1, 5, waiting("ContainerCreating", "")); got.Verdict != report.Stuck || wait.RootOf(&got) == nil || wait.RootOf(&got).Code != codes.PodRejected {
 		t.Errorf("in a loop: %s", codesOf(report.List{Items: []report.Rollout{got}}))

@@ -14,51 +14,52 @@ import (
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
 // unscheduled explains a pod without a node.
-func (e *evaluator) unscheduled(w *workload, p *pod) *cause {
-	c := podCondition(p.Pod, corev1.PodScheduled)
-	waited := e.now.Sub(p.CreationTimestamp.Time)
+func unscheduled(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause {
+	c := model.Condition(p.Pod, corev1.PodScheduled)
+	waited := e.Now.Sub(p.CreationTimestamp.Time)
 	switch {
 	case c != nil && c.Reason == corev1.PodReasonSchedulingGated:
-		return e.gated(w, p, c)
+		return gated(e, w, p, c)
 	case c == nil || c.Status == corev1.ConditionTrue || c.Message == "" && c.Reason != corev1.PodReasonUnschedulable:
-		return e.nobodySchedules(w, p, waited)
+		return nobodySchedules(e, w, p, waited)
 	}
-	return e.decodeScheduling(w, p, c)
+	return decodeScheduling(e, w, p, c)
 }
 
-func (e *evaluator) gated(w *workload, p *pod, c *corev1.PodCondition) *cause {
+func gated(e *model.Evaluation, w *model.Workload, p *model.Pod, c *corev1.PodCondition) *model.Cause {
 	gates := make([]string, 0, len(p.Spec.SchedulingGates))
 	for _, g := range p.Spec.SchedulingGates {
 		gates = append(gates, g.Name)
 	}
-	found := e.cause(p, stageSchedule, codes.SchedulingGated, report.HeldClass, "it is held back from scheduling by gate %s, until whoever set the gate takes it off", plain.List(gates, 5))
-	return found.withKey(strings.Join(gates, ",")).since(p.CreationTimestamp.Time).
-		by(plain.Evidence("Pod "+p.Name, "spec.schedulingGates", strings.Join(gates, ", "), c.LastTransitionTime.Time)).
-		then(e.next(w, finding.Read, "the gates of the pod", "get", "pod", p.Name, "-o", "jsonpath={.spec.schedulingGates}"))
+	found := e.Cause(p, model.StageSchedule, codes.SchedulingGated, report.HeldClass, "it is held back from scheduling by gate %s, until whoever set the gate takes it off", plain.List(gates, 5))
+	return found.WithKey(strings.Join(gates, ",")).Since(p.CreationTimestamp.Time).
+		By(plain.Evidence("Pod "+p.Name, "spec.schedulingGates", strings.Join(gates, ", "), c.LastTransitionTime.Time)).
+		Then(e.Next(w, finding.Read, "the gates of the pod", "get", "pod", p.Name, "-o", "jsonpath={.spec.schedulingGates}"))
 }
 
 // nobodySchedules: no scheduler has even looked at the pod.
-func (e *evaluator) nobodySchedules(w *workload, p *pod, waited time.Duration) *cause {
+func nobodySchedules(e *model.Evaluation, w *model.Workload, p *model.Pod, waited time.Duration) *model.Cause {
 	if waited < 10*time.Second {
 		return nil
 	}
 	seen := plain.Evidence("Pod "+p.Name, "status.conditions[PodScheduled]", "absent after "+plain.Age(waited), p.CreationTimestamp.Time)
 	if name := p.Spec.SchedulerName; name != "" && name != corev1.DefaultSchedulerName {
-		return e.cause(p, stageSchedule, codes.SchedulerUnknown, report.Likely, "no scheduler named %q has looked at it for %s", name, plain.Age(waited)).withKey(name).since(p.CreationTimestamp.Time).
-			by(seen).by(plain.Evidence("Pod "+p.Name, "spec.schedulerName", name, plain.NoTime)).
-			then(e.cluster(finding.Read, "is a scheduler of that name running", "get", "pods,leases", "-A"))
+		return e.Cause(p, model.StageSchedule, codes.SchedulerUnknown, report.Likely, "no scheduler named %q has looked at it for %s", name, plain.Age(waited)).WithKey(name).Since(p.CreationTimestamp.Time).
+			By(seen).By(plain.Evidence("Pod "+p.Name, "spec.schedulerName", name, plain.NoTime)).
+			Then(e.NextCluster(finding.Read, "is a scheduler of that name running", "get", "pods,leases", "-A"))
 	}
-	c := e.cause(p, stageSchedule, codes.SchedulerSilent, report.Transient, "no scheduler has looked at it for %s", plain.Age(waited)).since(p.CreationTimestamp.Time).by(seen)
-	if text, lease := e.controllerLease("kube-scheduler"); text != "" {
+	c := e.Cause(p, model.StageSchedule, codes.SchedulerSilent, report.Transient, "no scheduler has looked at it for %s", plain.Age(waited)).Since(p.CreationTimestamp.Time).By(seen)
+	if text, lease := e.ControllerLease("kube-scheduler"); text != "" {
 		c.Message += ": " + text
-		c.by(lease)
+		c.By(lease)
 	}
-	return c.then(finding.Next{Command: e.kubectl.Command("kube-system", "get", "lease", "kube-scheduler", "-o", "jsonpath={.spec.renewTime}"), Why: "is the scheduler alive", Risk: finding.Read})
+	return c.Then(finding.Next{Command: e.Kubectl.Command("kube-system", "get", "lease", "kube-scheduler", "-o", "jsonpath={.spec.renewTime}"), Why: "is the scheduler alive", Risk: finding.Read})
 }
 
 // schedulingTerm is one reason of the scheduler and for how many nodes it holds.
@@ -137,12 +138,12 @@ func schedulingCode(text string) string {
 }
 
 // decodeScheduling turns the scheduler's sentence into a cause. The condition outlives the event.
-func (e *evaluator) decodeScheduling(w *workload, p *pod, c *corev1.PodCondition) *cause {
+func decodeScheduling(e *model.Evaluation, w *model.Workload, p *model.Pod, c *corev1.PodCondition) *model.Cause {
 	message := plain.OneLine(c.Message)
 	total, terms := parseScheduling(message)
 	var code, why string
 	what := "it cannot be scheduled: " + message
-	pinned := targetNode(p) // a DaemonSet's pod is for one node: what the others say is that they are not it
+	pinned := model.TargetNode(p) // a DaemonSet's pod is for one node: what the others say is that they are not it
 	if pinned != "" {
 		terms = slices.DeleteFunc(terms, func(t schedulingTerm) bool {
 			return len(terms) > 1 && plain.ContainsAny(t.text, "[NodeAffinity]", "node affinity/selector")
@@ -163,20 +164,20 @@ func (e *evaluator) decodeScheduling(w *workload, p *pod, c *corev1.PodCondition
 			why = chosen.text
 		}
 	}
-	found := e.cause(p, stageSchedule, code, report.Transient, "%s", what)
+	found := e.Cause(p, model.StageSchedule, code, report.Transient, "%s", what)
 	found.Severity = finding.Critical
-	found.withKey(code).since(c.LastTransitionTime.Time).by(plain.Evidence("Pod "+p.Name, "status.conditions[PodScheduled]", message, c.LastTransitionTime.Time))
-	found.target = pinned
-	e.schedulingDetail(w, p, found, terms, message)
-	e.autoscaler(p, found)
+	found.WithKey(code).Since(c.LastTransitionTime.Time).By(plain.Evidence("Pod "+p.Name, "status.conditions[PodScheduled]", message, c.LastTransitionTime.Time))
+	found.Target = pinned
+	schedulingDetail(e, w, p, found, terms, message)
+	autoscaler(e, p, found)
 	if pinned != "" { // what holds for one node need not hold for another
-		found.key += why + string(found.Class)
+		found.Key += why + string(found.Class)
 	}
 	if p.Status.NominatedNodeName != "" {
 		found.Class, found.Heals, found.Code, found.Title = report.Transient, "yes", codes.Preempting, codes.Title(codes.Preempting)
 		found.Message = fmt.Sprintf("the scheduler makes room for it on node %s by preempting other pods", p.Status.NominatedNodeName)
 	}
-	return found.then(e.next(w, finding.Read, "the scheduler's words, and what the pod asks for", "describe", "pod", p.Name))
+	return found.Then(e.Next(w, finding.Read, "the scheduler's words, and what the pod asks for", "describe", "pod", p.Name))
 }
 
 // controlPlaneTaint: nodes that are kept free on purpose are not the reason while others exist.
@@ -209,17 +210,17 @@ func sayTerms(terms []schedulingTerm) string {
 }
 
 // autoscaler: when a cluster autoscaler has acted on the pod, waiting is right; when it has refused, it is not.
-func (e *evaluator) autoscaler(p *pod, c *cause) {
-	events := e.podEvents(p)
+func autoscaler(e *model.Evaluation, p *model.Pod, c *model.Cause) {
+	events := e.PodEvents(p)
 	if ev := eventfact.Newest(events, "TriggeredScaleUp", "Nominated"); ev != nil && ev.From != corev1.DefaultSchedulerName {
 		c.Class, c.Heals = report.Transient, "yes"
 		c.Message += "; the autoscaler is adding a node for it"
-		c.by(plain.Evidence("Event", ev.Reason, ev.Message, ev.Last))
+		c.By(plain.Evidence("Event", ev.Reason, ev.Message, ev.Last))
 		return
 	}
 	if ev := eventfact.Newest(events, "NotTriggerScaleUp"); ev != nil {
 		c.Message += "; the autoscaler adds no node: " + plain.OneLine(ev.Message)
-		c.by(plain.Evidence("Event", ev.Reason, ev.Message, ev.Last))
+		c.By(plain.Evidence("Event", ev.Reason, ev.Message, ev.Last))
 		c.Class, c.Heals = report.Likely, "no"
 	}
 }

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/wait"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
@@ -40,14 +41,14 @@ func TestOnlyPodsThatAreDueAreMissing(t *testing.T) {
 		says string
 	}{
 		{"the others wait for a pod that is not ready", func() *builder {
-			b := firstRollout(ordered, notReady(time.Minute))
+			b := firstRollout(ordered, notReadyYet(time.Minute))
 			b.c().ReadinessProbe = probe(1, 3)
 			return b.podEvent("Unhealthy", "Readiness probe failed: connection refused", 30)
 		}(), codes.ReadinessFailing, "db-0"},
 		{"the others wait for a pod that pulls", firstRollout(ordered, waiting("ContainerCreating", "")).podEvent("Pulling", `Pulling image "db:2"`, 1), codes.ImagePulling, "pulling"},
 		{"the next one is due", firstRollout(ordered, running(time.Minute)), codes.PodsMissing, "has not created 2 pods"},
 		{"a lower one is due before what is above", func() *builder {
-			b := firstRollout(ordered, running(time.Minute), notReady(time.Minute))
+			b := firstRollout(ordered, running(time.Minute), notReadyYet(time.Minute))
 			b.in.Pods = b.in.Pods[1:]
 			return ghost(b, "db-0", 9)
 		}(), codes.ServiceAccountMissing, "cannot create 2 pods"},
@@ -56,11 +57,11 @@ func TestOnlyPodsThatAreDueAreMissing(t *testing.T) {
 			b.in.Pods = append(b.in.Pods[:1:1], b.in.Pods[2:]...)
 			return ghost(b, "db-1", 9)
 		}(), codes.ServiceAccountMissing, "cannot create 1 pod"},
-		{"Parallel waits for nothing", ghost(firstRollout(parallel, notReady(time.Minute)), "db-1", 9), codes.ServiceAccountMissing, "cannot create 2 pods"},
+		{"Parallel waits for nothing", ghost(firstRollout(parallel, notReadyYet(time.Minute)), "db-1", 9), codes.ServiceAccountMissing, "cannot create 2 pods"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := Evaluate(tt.b.in, now, Options{}).Items[0]
+			got := Evaluate(tt.b.in, now, model.Options{}).Items[0]
 			if r := wait.RootOf(&got); r == nil || r.Code != tt.root || !strings.Contains(r.Message, tt.says) {
 				t.Errorf("want %s, %q: %s", tt.root, tt.says, codesOf(report.List{Items: []report.Rollout{got}}))
 			}
@@ -102,7 +103,7 @@ func TestARefusalThatWasAnsweredIsNotTold(t *testing.T) {
 		{"under a quota some come and some do not", later(refusal(`pods "api-2-" is forbidden: exceeded quota: two, requested: pods=1, used: pods=2, limited: pods=2`), "api-2-x"), codes.QuotaExceeded, true},
 	}
 	for _, tt := range tests {
-		if got := Evaluate(tt.b.in, now, Options{}); (findingOf(got, tt.code) != nil) != tt.told {
+		if got := Evaluate(tt.b.in, now, model.Options{}); (findingOf(got, tt.code) != nil) != tt.told {
 			t.Errorf("%s: told %v is wrong: %s", tt.name, !tt.told, codesOf(got))
 		}
 	}
@@ -130,7 +131,7 @@ func TestActionOfAPartitionedUpdate(t *testing.T) {
 			b.ownedPod("db-"+string(rune('0'+i)), "StatefulSet", "sts", "db-r1", running(time.Hour), time.Hour)
 		}
 		b.ownedPod("db-"+string('0'+tt.first+2), "StatefulSet", "sts", "db-r2", crashed(1, 4, "Error"), time.Minute)
-		if got := Evaluate(b.in, now, Options{}).Items[0]; !strings.Contains(got.Action, tt.want) {
+		if got := Evaluate(b.in, now, model.Options{}).Items[0]; !strings.Contains(got.Action, tt.want) {
 			t.Errorf("%s: %q", tt.name, got.Action)
 		}
 	}
@@ -150,7 +151,7 @@ func TestOnDeleteSparesThePodsThatServe(t *testing.T) {
 		return false
 	}
 	b := statefulCase(onDelete)
-	got := Evaluate(b.in, now, Options{})
+	got := Evaluate(b.in, now, model.Options{})
 	if f := findingOf(got, codes.OnDelete); f == nil || deletes(f, "db-0") || len(f.Next) == 0 {
 		t.Errorf("the new pod crashes: %+v", f)
 	}
@@ -160,12 +161,12 @@ func TestOnDeleteSparesThePodsThatServe(t *testing.T) {
 	}
 	b = statefulCase(onDelete)
 	healthy(b)
-	if f := findingOf(Evaluate(b.in, now, Options{}), codes.OnDelete); f == nil || !deletes(f, "db-0") {
+	if f := findingOf(Evaluate(b.in, now, model.Options{}), codes.OnDelete); f == nil || !deletes(f, "db-0") {
 		t.Errorf("the new pod works: %+v", f)
 	}
 	b = statefulCase(onDelete)
 	b.in.Pods[0].Status.Conditions[2].Status = corev1.ConditionFalse
-	if f := findingOf(Evaluate(b.in, now, Options{}), codes.OnDelete); f == nil || !deletes(f, "db-0") {
+	if f := findingOf(Evaluate(b.in, now, model.Options{}), codes.OnDelete); f == nil || !deletes(f, "db-0") {
 		t.Errorf("the old pod serves nothing either: %+v", f)
 	}
 }
@@ -175,7 +176,7 @@ func TestUpdateErrorIsSeenBesideOtherEvents(t *testing.T) {
 	b := statefulCase(keepSet).event("sts", "FailedUpdate", "update Pod db-1 in StatefulSet db failed error: pod updates may not change fields", 12)
 	b.event("sts", "RecreatingFailedPod", "StatefulSet shop/db is recreating failed Pod db-1", 2)
 	b.in.Events[1].LastTimestamp = ago(time.Second)
-	if got := Evaluate(b.in, now, Options{}); findingOf(got, codes.StatefulSetUpdateError) == nil {
+	if got := Evaluate(b.in, now, model.Options{}); findingOf(got, codes.StatefulSetUpdateError) == nil {
 		t.Errorf("%s", codesOf(got))
 	}
 }

@@ -7,19 +7,20 @@ import (
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
 // ending explains a pod that is being deleted. Its deletionTimestamp is the moment at which its grace ends.
-func (e *evaluator) ending(w *workload, p *pod) *cause {
+func ending(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause {
 	due := p.DeletionTimestamp.Time
 	began := due
 	if p.DeletionGracePeriodSeconds != nil {
 		began = due.Add(-plain.Seconds(*p.DeletionGracePeriodSeconds))
 	}
 	seen := plain.Evidence("Pod "+p.Name, "metadata.deletionTimestamp", due.UTC().Format(time.RFC3339), due)
-	if due.After(e.now) {
+	if due.After(e.Now) {
 		seen.Time = nil // an end that is ahead has not been seen
 	}
 	running := false
@@ -28,51 +29,51 @@ func (e *evaluator) ending(w *workload, p *pod) *cause {
 	}
 	// Within seconds of its end the kubelet reports the end, and with it a terminal phase, for which no controller waits
 	// but a StatefulSet's.
-	if len(p.Finalizers) > 0 && !running && e.now.Sub(due) > plain.Seconds(10) {
-		c := e.cause(p, stageEnd, codes.FinalizerHolds, report.Likely, "pod %s is deleted and cannot go: finalizer %s is still on it", p.Name, plain.List(p.Finalizers, 5))
-		c.key = strings.Join(p.Finalizers, ",")
+	if len(p.Finalizers) > 0 && !running && e.Now.Sub(due) > plain.Seconds(10) {
+		c := e.Cause(p, model.StageEnd, codes.FinalizerHolds, report.Likely, "pod %s is deleted and cannot go: finalizer %s is still on it", p.Name, plain.List(p.Finalizers, 5))
+		c.Key = strings.Join(p.Finalizers, ",")
 		if strings.HasPrefix(p.Finalizers[0], "batch.kubernetes.io/") {
 			c.Class, c.Severity, c.Heals = report.Transient, finding.Warning, "maybe"
 		}
-		return c.since(began).by(plain.Evidence("Pod "+p.Name, "metadata.finalizers", strings.Join(p.Finalizers, ", "), began)).by(seen).then(
-			e.next(w, finding.Read, "who owns that finalizer: its controller has to remove it", "get", "pod", p.Name, "-o", "jsonpath={.metadata.finalizers}"),
-			e.next(w, finding.Destructive, "only if its owner is gone for good: take the finalizer off", "patch", "pod", p.Name, "--type=merge", "-p", `{"metadata":{"finalizers":null}}`))
+		return c.Since(began).By(plain.Evidence("Pod "+p.Name, "metadata.finalizers", strings.Join(p.Finalizers, ", "), began)).By(seen).Then(
+			e.Next(w, finding.Read, "who owns that finalizer: its controller has to remove it", "get", "pod", p.Name, "-o", "jsonpath={.metadata.finalizers}"),
+			e.Next(w, finding.Destructive, "only if its owner is gone for good: take the finalizer off", "patch", "pod", p.Name, "--type=merge", "-p", `{"metadata":{"finalizers":null}}`))
 	}
-	if due.After(e.now) {
-		c := e.cause(p, stageEnd, codes.EndingInGrace, report.Transient, "pod %s is ending: %s of its grace are left", p.Name, plain.Age(due.Sub(e.now))).healing()
-		return c.since(began).by(seen)
+	if due.After(e.Now) {
+		c := e.Cause(p, model.StageEnd, codes.EndingInGrace, report.Transient, "pod %s is ending: %s of its grace are left", p.Name, plain.Age(due.Sub(e.Now))).Healing()
+		return c.Since(began).By(seen)
 	}
-	if c := e.endingOnDeadNode(w, p); c != nil {
-		return c.since(began).by(seen)
+	if c := endingOnDeadNode(e, w, p); c != nil {
+		return c.Since(began).By(seen)
 	}
-	events := e.podEvents(p)
+	events := e.PodEvents(p)
 	if ev := eventfact.Newest(events, "FailedKillPod", "FailedPreStopHook", "ExceededGracePeriod"); ev != nil {
-		return e.cause(p, stageEnd, codes.KillFails, report.Transient, "pod %s does not end: %s", p.Name, plain.OneLine(ev.Message)).byEvent(ev).by(seen).
-			then(e.cluster(finding.Read, "the node that should end it", "nodeinfo", p.Spec.NodeName))
+		return e.Cause(p, model.StageEnd, codes.KillFails, report.Transient, "pod %s does not end: %s", p.Name, plain.OneLine(ev.Message)).ByEvent(ev).By(seen).
+			Then(e.NextCluster(finding.Read, "the node that should end it", "nodeinfo", p.Spec.NodeName))
 	}
-	if e.now.Sub(due) <= plain.Seconds(10) {
-		return e.cause(p, stageEnd, codes.EndingInGrace, report.Transient, "pod %s is ending: its grace has just run out", p.Name).healing().since(began).by(seen)
+	if e.Now.Sub(due) <= plain.Seconds(10) {
+		return e.Cause(p, model.StageEnd, codes.EndingInGrace, report.Transient, "pod %s is ending: its grace has just run out", p.Name).Healing().Since(began).By(seen)
 	}
-	return e.cause(p, stageEnd, codes.KillFails, report.Transient, "pod %s should have been gone %s ago, and nothing says why it is not", p.Name, plain.Age(e.now.Sub(due))).
-		since(began).by(seen).then(e.cluster(finding.Read, "the node that should end it", "nodeinfo", p.Spec.NodeName))
+	return e.Cause(p, model.StageEnd, codes.KillFails, report.Transient, "pod %s should have been gone %s ago, and nothing says why it is not", p.Name, plain.Age(e.Now.Sub(due))).
+		Since(began).By(seen).Then(e.NextCluster(finding.Read, "the node that should end it", "nodeinfo", p.Spec.NodeName))
 }
 
 // endingOnDeadNode: only the node's kubelet can confirm that a pod has ended.
-func (e *evaluator) endingOnDeadNode(w *workload, p *pod) *cause {
+func endingOnDeadNode(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause {
 	if p.Spec.NodeName == "" {
 		return nil
 	}
-	t := e.nodeTrouble(p.Spec.NodeName)
+	t := troubleOf(e, p.Spec.NodeName)
 	if t == nil {
 		return nil
 	}
-	found := e.cause(p, stageEnd, codes.EndsOnDeadNode, report.Likely, "pod %s cannot end: its node %s %s, and only its kubelet can confirm the end", p.Name, p.Spec.NodeName, t.text)
-	found.key, found.Heals = p.Spec.NodeName, "maybe"
-	found.by(t.evidence).then(
-		e.cluster(finding.Read, "why the node does not answer", "nodeinfo", p.Spec.NodeName),
-		e.cluster(finding.Change, "only if the machine is really off: let the cluster give up its pods and volumes", "taint", "node", p.Spec.NodeName, "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute"))
-	if w.kind == "StatefulSet" {
+	found := e.Cause(p, model.StageEnd, codes.EndsOnDeadNode, report.Likely, "pod %s cannot end: its node %s %s, and only its kubelet can confirm the end", p.Name, p.Spec.NodeName, t.text)
+	found.Key, found.Heals = p.Spec.NodeName, "maybe"
+	found.By(t.evidence).Then(
+		e.NextCluster(finding.Read, "why the node does not answer", "nodeinfo", p.Spec.NodeName),
+		e.NextCluster(finding.Change, "only if the machine is really off: let the cluster give up its pods and volumes", "taint", "node", p.Spec.NodeName, "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute"))
+	if w.Kind == "StatefulSet" {
 		found.Message += "; while it may still run there, a second one could damage its data"
 	}
-	return found.then(e.next(w, finding.Destructive, "only if it certainly does not run any more", "delete", "pod", p.Name, "--grace-period=0", "--force"))
+	return found.Then(e.Next(w, finding.Destructive, "only if it certainly does not run any more", "delete", "pod", p.Name, "--grace-period=0", "--force"))
 }

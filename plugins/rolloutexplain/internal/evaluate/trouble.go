@@ -8,11 +8,12 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 )
 
 // nodesInTrouble: every node that is wanted is cordoned or ill, so the pod waits for those, whatever the others lack.
-func (e *evaluator) nodesInTrouble(c *cause, fits []nodeFit) {
+func nodesInTrouble(e *model.Evaluation, c *model.Cause, fits []nodeFit) {
 	var names []string
 	cordoned := true
 	for _, f := range fits {
@@ -21,12 +22,12 @@ func (e *evaluator) nodesInTrouble(c *cause, fits []nodeFit) {
 			cordoned = cordoned && f.node.Spec.Unschedulable
 		}
 	}
-	c.recode(codes.TaintNotTolerated)
+	recode(c, codes.TaintNotTolerated)
 	if cordoned {
-		c.recode(codes.NodesCordoned)
+		recode(c, codes.NodesCordoned)
 	}
 	c.Message = fmt.Sprintf("it waits for nodes in trouble, the only ones that may take it: %s; %s", plain.List(names, 5), c.Message)
-	c.then(e.cluster(finding.Read, "what is wrong with the first of them", "nodeinfo", firstFault(fits)))
+	c.Then(e.NextCluster(finding.Read, "what is wrong with the first of them", "nodeinfo", firstFault(fits)))
 }
 
 func firstFault(fits []nodeFit) string {
@@ -34,7 +35,7 @@ func firstFault(fits []nodeFit) string {
 }
 
 // absentTopology is the label by which a pod must be spread and that no node has.
-func absentTopology(p *pod, fits []nodeFit) string {
+func absentTopology(p *model.Pod, fits []nodeFit) string {
 	for _, t := range p.Spec.TopologySpreadConstraints {
 		has := func(f nodeFit) bool { _, ok := f.node.Labels[t.TopologyKey]; return ok }
 		if t.WhenUnsatisfiable == corev1.DoNotSchedule && !slices.ContainsFunc(fits, has) {
@@ -44,4 +45,4 @@ func absentTopology(p *pod, fits []nodeFit) string {
 	return ""
 }
 
-func (c *cause) recode(code string) { c.Code, c.Title, c.key = code, codes.Title(code), code }
+func recode(c *model.Cause, code string) { c.Code, c.Title, c.Key = code, codes.Title(code), code }

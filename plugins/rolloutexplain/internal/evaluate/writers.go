@@ -9,6 +9,7 @@ import (
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -18,12 +19,12 @@ const writersWithin = 10 * time.Minute
 
 // foreignWriter: one ReplicaSet that is scaled up and down in turn, with no new template meanwhile, has two writers of
 // spec.replicas: a manifest and an autoscaler. managedFields name the last one alone: each takes the field from the other.
-func (e *evaluator) foreignWriter(w *workload) {
+func foreignWriter(e *model.Evaluation, w *model.Workload) {
 	ups, downs := map[string]int32{}, map[string]int32{}
 	var latest eventfact.Event
-	for _, ev := range e.eventsOf(w.meta) {
+	for _, ev := range e.EventsOf(w.Meta) {
 		m := scaledSet.FindStringSubmatch(ev.Message)
-		if ev.Reason != "ScalingReplicaSet" || m == nil || e.now.Sub(ev.Last) > writersWithin || ev.First.Before(w.started) || ev.First.Before(templateWritten(w.meta)) {
+		if ev.Reason != "ScalingReplicaSet" || m == nil || e.Now.Sub(ev.Last) > writersWithin || ev.First.Before(w.Started) || ev.First.Before(templateWritten(w.Meta)) {
 			continue
 		}
 		if m[1] == "up" {
@@ -35,15 +36,15 @@ func (e *evaluator) foreignWriter(w *workload) {
 			latest = ev
 		}
 	}
-	for _, r := range w.revisions {
-		if ups[r.name] < 2 || downs[r.name] < 2 {
+	for _, r := range w.Revisions {
+		if ups[r.Name] < 2 || downs[r.Name] < 2 {
 			continue
 		}
-		f := e.note(codes.ForeignWriter, "spec.replicas goes up and down: ReplicaSet %s was scaled up %d and down %d times within %s%s: leave it out of the manifest where an autoscaler sets it",
-			r.name, ups[r.name], downs[r.name], plain.Age(writersWithin), replicasBy(w))
+		f := e.Note(codes.ForeignWriter, "spec.replicas goes up and down: ReplicaSet %s was scaled up %d and down %d times within %s%s: leave it out of the manifest where an autoscaler sets it",
+			r.Name, ups[r.Name], downs[r.Name], plain.Age(writersWithin), replicasBy(w))
 		f.Evidence = append(f.Evidence, plain.Evidence("Event", latest.Reason, latest.Message, latest.Last))
 		f.Role = report.Unrelated
-		w.add(f)
+		w.Add(f)
 		return
 	}
 }
@@ -51,10 +52,10 @@ func (e *evaluator) foreignWriter(w *workload) {
 var scaledSet = regexp.MustCompile(`^Scaled (up|down) replica set (\S+) `)
 
 // replicasBy names who wrote spec.replicas last.
-func replicasBy(w *workload) string {
+func replicasBy(w *model.Workload) string {
 	var at time.Time
 	name := ""
-	for _, f := range w.meta.ManagedFields {
+	for _, f := range w.Meta.ManagedFields {
 		if f.FieldsV1 == nil || f.Time == nil || f.Subresource == "status" || !strings.Contains(string(f.FieldsV1.GetRawBytes()), `"f:replicas"`) || f.Time.Time.Before(at) {
 			continue
 		}
@@ -66,6 +67,6 @@ func replicasBy(w *workload) string {
 	return ", last by " + name
 }
 
-func (e *evaluator) replicaSetsAt(i int) []*appsv1.ReplicaSet {
-	return []*appsv1.ReplicaSet{&e.in.ReplicaSets[i]}
+func replicaSetsAt(e *model.Evaluation, i int) []*appsv1.ReplicaSet {
+	return []*appsv1.ReplicaSet{&e.In.ReplicaSets[i]}
 }

@@ -1,6 +1,4 @@
-// Package evaluate explains rollouts: a pure function from a snapshot of API objects and the server's time to a report.
-// It knows no cluster, no clock and no terminal, so that a dump, a fixture and a live cluster are judged alike.
-package evaluate
+package model
 
 import (
 	"time"

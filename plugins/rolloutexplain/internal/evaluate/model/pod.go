@@ -1,0 +1,98 @@
+package model
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
+)
+
+// TargetNode is the node that a daemon pod is for, bound or not: its affinity names it.
+func TargetNode(p *Pod) string {
+	if p.Spec.NodeName != "" {
+		return p.Spec.NodeName
+	}
+	a := p.Spec.Affinity
+	if a == nil || a.NodeAffinity == nil || a.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution == nil {
+		return ""
+	}
+	for _, t := range a.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution.NodeSelectorTerms {
+		for _, f := range t.MatchFields {
+			if f.Key == "metadata.name" && len(f.Values) == 1 {
+				return f.Values[0]
+			}
+		}
+	}
+	return ""
+}
+
+// NeverReady says whether a pod has not been ready so far: its Ready condition is as old as the pod.
+func NeverReady(p *Pod) bool {
+	c, began := Condition(p.Pod, "Ready"), Condition(p.Pod, "Initialized")
+	if p.Ready {
+		return false
+	}
+	return c == nil || began == nil || c.LastTransitionTime.Sub(began.LastTransitionTime.Time) <= time.Second || !c.LastTransitionTime.After(p.CreationTimestamp.Time)
+}
+
+// Pod is one pod with what is derived from it.
+type Pod struct {
+	*corev1.Pod
+	Revision    *Revision // nil: of a revision that is not readable
+	IsNew       bool      // of the wanted revision
+	Terminating bool
+	Dead        bool // Failed or Succeeded
+	Ready       bool
+	ReadySince  time.Time
+	Available   bool
+	events      []eventfact.Event
+}
+
+func (e *Evaluation) PodView(p *corev1.Pod, minReady int32) *Pod {
+	v := &Pod{Pod: p, Terminating: p.DeletionTimestamp != nil, events: e.events[p.UID]}
+	v.Dead = p.Status.Phase == corev1.PodFailed || p.Status.Phase == corev1.PodSucceeded
+	if c := Condition(p, corev1.PodReady); c != nil && c.Status == corev1.ConditionTrue {
+		v.Ready, v.ReadySince = true, c.LastTransitionTime.Time
+		v.Available = minReady == 0 || !v.ReadySince.Add(time.Duration(minReady)*time.Second).After(e.Now)
+	}
+	return v
+}
+
+func Condition(p *corev1.Pod, kind corev1.PodConditionType) *corev1.PodCondition {
+	for i := range p.Status.Conditions {
+		if p.Status.Conditions[i].Type == kind {
+			return &p.Status.Conditions[i]
+		}
+	}
+	return nil
+}
+
+// Live gives the pods that the controller counts.
+func Live(pods []*Pod) []*Pod {
+	var kept []*Pod
+	for _, p := range pods {
+		if !p.Terminating && !p.Dead {
+			kept = append(kept, p)
+		}
+	}
+	return kept
+}
+
+func Select(pods []*Pod, want func(*Pod) bool) []*Pod {
+	var kept []*Pod
+	for _, p := range pods {
+		if want(p) {
+			kept = append(kept, p)
+		}
+	}
+	return kept
+}
+
+func Names(pods []*Pod) []string {
+	names := make([]string, 0, len(pods))
+	for _, p := range pods {
+		names = append(names, p.Name)
+	}
+	return names
+}
