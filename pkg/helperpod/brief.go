@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/client-go/kubernetes"
 
+	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod/podspec"
 )
 
@@ -85,8 +86,8 @@ func (b Brief) podOf(ctx context.Context, job *batchv1.Job) (string, error) {
 			return "", err
 		}
 		if late || time.Since(began) > time.Second {
-			if text := podspec.EventText(b.events(ctx, string(job.UID)), "FailedCreate"); text != "" {
-				return "", fmt.Errorf("its pod was not created: %s", text)
+			if e := eventfact.Newest(eventfact.ReadAll(b.events(ctx, string(job.UID))), "FailedCreate"); e != nil {
+				return "", fmt.Errorf("its pod was not created: %s", e.Message)
 			}
 		}
 		if late {

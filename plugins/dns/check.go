@@ -183,7 +183,7 @@ func (c *common) check(ctx context.Context, o CheckOptions) error {
 		return err
 	}
 	r := evaluate.Status(in, now, judge, "DNSCheck")
-	return s.finish(r.Header, r, func(o render.Options) error { return render.Check(c.env.Streams.Out, r, o) })
+	return finish(s, r.Header, r, render.Check)
 }
 
 func (s *session) namespaceGiven() bool {

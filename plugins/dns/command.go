@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/complete"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/collect"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate"
@@ -181,7 +183,7 @@ func (s *session) collect(ctx context.Context, w collect.Wants, slow time.Durati
 	}
 	saved = savedInput{Time: s.cluster.Clock.Now(), Input: in}
 	if s.o.SaveInput != "" {
-		if err := s.c.env.SaveInput(s.o.SaveInput, saved); err != nil {
+		if err := s.c.env.SaveInput(s.o.SaveInput, savedInput{saved.Time, evaluate.Masked(in)}); err != nil {
 			return in, saved.Time, err
 		}
 	}
@@ -200,9 +202,11 @@ func (s *session) judge() evaluate.Options {
 	return o
 }
 
-// finish prints a report and decides the exit code from it.
-func (s *session) finish(h report.Header, r any, text func(render.Options) error) error {
+// finish prints a report and decides the exit code from it. It is the door by which everything is printed, and so the
+// last look for secrets: reports quote logs, Corefiles and what servers say.
+func finish[R any](s *session, h report.Header, r R, text func(io.Writer, R, render.Options) error) error {
 	env := s.c.env
+	r = mask.Copy(r)
 	switch {
 	case s.o.SaveInput == "-": // the input is the output
 	case s.o.Format.Structured():
@@ -210,7 +214,7 @@ func (s *session) finish(h report.Header, r any, text func(render.Options) error
 			return err
 		}
 	default:
-		if err := text(render.Options{Terminal: env.Out(s.o.Color), Wide: s.o.Format.Kind == output.Wide, NoHeaders: s.o.NoHeaders}); err != nil {
+		if err := text(env.Streams.Out, r, render.Options{Terminal: env.Out(s.o.Color), Wide: s.o.Format.Kind == output.Wide, NoHeaders: s.o.NoHeaders}); err != nil {
 			return err
 		}
 	}

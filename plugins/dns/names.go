@@ -92,7 +92,7 @@ func (c *common) names(ctx context.Context, o NamesOptions) error {
 		return err
 	}
 	r := evaluate.Names(in, now, s.judge(), scope, o.FromNamespace)
-	return s.finish(r.Header, r, func(o render.Options) error { return render.Names(c.env.Streams.Out, r, o) })
+	return finish(s, r.Header, r, render.Names)
 }
 
 // VerifyOptions are those of verify.
@@ -179,7 +179,7 @@ func (c *common) verify(ctx context.Context, o VerifyOptions) error {
 		}
 	}
 	r := evaluate.Verify(in, now, s.judge(), scope)
-	return s.finish(r.Header, r, func(o render.Options) error { return render.Verify(c.env.Streams.Out, r, o) })
+	return finish(s, r.Header, r, render.Verify)
 }
 
 // again reads the API and asks what differed a second time: a change between the two readings is no difference.

@@ -89,7 +89,7 @@ func (c *common) pod(ctx context.Context, o PodOptions) error {
 		return err
 	}
 	r := evaluate.Pod(in, now, s.judge())
-	return s.finish(r.Header, r, func(o render.Options) error { return render.Pod(c.env.Streams.Out, r, o) })
+	return finish(s, r.Header, r, render.Pod)
 }
 
 // ExplainOptions are those of explain.
@@ -183,7 +183,7 @@ func (c *common) explain(ctx context.Context, o ExplainOptions) error {
 		return err
 	}
 	r := evaluate.Explain(in, now, s.judge(), o.Name, o.Libcs)
-	return s.finish(r.Header, r, func(o render.Options) error { return render.Explain(c.env.Streams.Out, r, o) })
+	return finish(s, r.Header, r, render.Explain)
 }
 
 // ResolveOptions are those of resolve.
@@ -297,7 +297,7 @@ func (c *common) resolve(ctx context.Context, o ResolveOptions) error {
 		return fmt.Errorf("there is no DNS pod %q", w.Only)
 	}
 	r := evaluate.Resolve(in, now, s.judge(), name(in), o.Types, o.Expect)
-	err = s.finish(r.Header, r, func(o render.Options) error { return render.Resolve(c.env.Streams.Out, r, o) })
+	err = finish(s, r.Header, r, render.Resolve)
 	if err == nil && r.Met != nil && !*r.Met {
 		return cli.Exit{Code: cli.ExitThreshold}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/collect"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate"
@@ -68,7 +69,7 @@ func (c *common) status(ctx context.Context, o StatusOptions) error {
 		return err
 	}
 	r := evaluate.Status(in, now, s.judge(), "DNSStatus")
-	return s.finish(r.Header, r, func(o render.Options) error { return render.Status(c.env.Streams.Out, r, o) })
+	return finish(s, r.Header, r, render.Status)
 }
 
 func configCommand(c *common) *cobra.Command {
@@ -106,7 +107,7 @@ func (c *common) config(ctx context.Context, o StatusOptions) error {
 		return err
 	}
 	r := evaluate.ConfigReport(in, now, s.judge())
-	return s.finish(r.Header, r, func(o render.Options) error { return render.Config(c.env.Streams.Out, r, o) })
+	return finish(s, r.Header, r, render.Config)
 }
 
 func upstreamCommand(c *common) *cobra.Command {
@@ -190,7 +191,7 @@ func (c *common) upstream(ctx context.Context, o UpstreamOptions) error {
 		return err
 	}
 	r := evaluate.Upstreams(in, now, s.judge())
-	return s.finish(r.Header, r, func(o render.Options) error { return render.Upstreams(c.env.Streams.Out, r, o) })
+	return finish(s, r.Header, r, render.Upstreams)
 }
 
 // TopOptions are those of top.
@@ -254,7 +255,7 @@ func (c *common) top(ctx context.Context, o TopOptions) error {
 				fmt.Fprintln(c.env.Streams.Out)
 			}
 			r := evaluate.Top(in, now, s.judge())
-			err := s.finish(r.Header, r, func(o render.Options) error { return render.Top(c.env.Streams.Out, r, o) })
+			err := finish(s, r.Header, r, render.Top)
 			if err != nil || !o.Watch {
 				return err
 			}
@@ -331,7 +332,7 @@ func (c *common) logs(ctx context.Context, o LogsOptions) error {
 		return err
 	}
 	r := evaluate.MergeLogs(in, now, s.judge(), o.Errors)
-	return s.finish(r.Header, r, func(o render.Options) error { return render.Logs(c.env.Streams.Out, r, o) })
+	return finish(s, r.Header, r, render.Logs)
 }
 
 func (s *session) follow(ctx context.Context, o LogsOptions) error {
@@ -345,6 +346,6 @@ func (s *session) follow(ctx context.Context, o LogsOptions) error {
 		if !ok {
 			return nil
 		}
-		return render.LogLine(s.c.env.Streams.Out, line, options)
+		return render.LogLine(s.c.env.Streams.Out, mask.Copy(line), options)
 	}})
 }

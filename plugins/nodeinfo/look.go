@@ -10,6 +10,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/collect"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate"
@@ -61,7 +62,7 @@ func (o Options) single(env *cli.Env, cluster *kube.Cluster, result collect.Resu
 	}
 	warn(env, result.Notes)
 	if o.SaveInput != "" {
-		if err := env.SaveInput(o.SaveInput, result.Input); err != nil {
+		if err := env.SaveInput(o.SaveInput, mask.Copy(result.Input)); err != nil {
 			return report.List{}, err
 		}
 	}
@@ -70,7 +71,7 @@ func (o Options) single(env *cli.Env, cluster *kube.Cluster, result collect.Resu
 
 func warn(env *cli.Env, notes []string) {
 	for _, note := range notes {
-		env.Warn("note: %s", output.Sanitize(note))
+		env.Warn("note: %s", output.Sanitize(mask.Text(note)))
 	}
 }
 

@@ -26,6 +26,10 @@ var judges = []judge{
 		selectors: []string{"Spec.RenewTime", "Spec.LeaseDurationSeconds", "Spec.HolderIdentity"},
 	},
 	{fact: "a helper pod within a Job", allowed: "pkg/helperpod", selectors: []string{"batchv1.JobSpec"}},
+	{
+		fact: "when and how often an event was seen", allowed: "pkg/diagnose/event",
+		selectors: []string{"Series", "LastTimestamp", "FirstTimestamp", "EventTime", "ReportingController", "Source.Component"},
+	},
 	{fact: "condition Ready of a node", allowed: "pkg/diagnose/node", selectors: []string{"corev1.NodeReady"}},
 	{
 		fact: "which nodes a pod may be on", allowed: "pkg/diagnose/schedule",

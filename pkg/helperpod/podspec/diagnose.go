@@ -1,13 +1,13 @@
 package podspec
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 )
 
 // Wait says why a helper does not run yet, or never will.
@@ -46,8 +46,9 @@ const (
 const silentAfter = 5 * time.Second
 
 // Diagnose reads a pod that does not run. Container is the one waited for; since is how long ago the pod was seen
-// first; events are the pod's own, in any order.
-func Diagnose(pod *corev1.Pod, container string, events []corev1.Event, since time.Duration) Wait {
+// first; said are the pod's own events, in any order.
+func Diagnose(pod *corev1.Pod, container string, said []corev1.Event, since time.Duration) Wait {
+	events := eventfact.ReadAll(said)
 	if pod.DeletionTimestamp != nil {
 		return Wait{Code: WaitDeleted, Text: "the helper pod was deleted by someone else" + lastEvent(events, "Killing", "Preempted", "TaintManagerEviction"), Final: true}
 	}
@@ -61,10 +62,10 @@ func Diagnose(pod *corev1.Pod, container string, events []corev1.Event, since ti
 	} else if status != nil && status.State.Terminated != nil {
 		return died(pod, container, Wait{Final: true}) // no helper is started again, and the phase follows later
 	}
-	if text := EventText(events, "FailedCreatePodSandBox"); text != "" {
+	if text := eventText(events, "FailedCreatePodSandBox"); text != "" {
 		return Wait{Code: WaitSandbox, Text: "the container runtime cannot make the pod's sandbox: " + text}
 	}
-	if text := EventText(events, "FailedMount", "FailedAttachVolume"); text != "" {
+	if text := eventText(events, "FailedMount", "FailedAttachVolume"); text != "" {
 		return Wait{Code: WaitVolume, Text: "a volume cannot be mounted: " + text}
 	}
 	if pod.Spec.NodeName == "" {
@@ -73,7 +74,7 @@ func Diagnose(pod *corev1.Pod, container string, events []corev1.Event, since ti
 	if pod.Status.StartTime == nil && since > silentAfter {
 		return Wait{Code: WaitSilent, Text: fmt.Sprintf("the kubelet of %q has said nothing about the pod for %s", pod.Spec.NodeName, since.Round(time.Second))}
 	}
-	if text := EventText(events, "Pulling"); text != "" && EventText(events, "Pulled") == "" {
+	if text := eventText(events, "Pulling"); text != "" && eventText(events, "Pulled") == "" {
 		return Wait{Code: WaitPull, Text: text, Pulling: true}
 	}
 	return Wait{Code: WaitNew, Text: "the container is being created"}
@@ -81,12 +82,12 @@ func Diagnose(pod *corev1.Pod, container string, events []corev1.Event, since ti
 
 // waiting reads the reason of a waiting container, as the kubelet writes it:
 // https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/images/types.go and kuberuntime/kuberuntime_container.go
-func waiting(state *corev1.ContainerStateWaiting, events []corev1.Event) (Wait, bool) {
+func waiting(state *corev1.ContainerStateWaiting, events []eventfact.Event) (Wait, bool) {
 	text := state.Message
 	switch state.Reason {
 	case "ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "SignatureValidationFailed":
 		// The back-off's message only repeats the name; the failure itself is in the event.
-		if failed := EventText(events, "Failed"); failed != "" && (state.Reason == "ImagePullBackOff" || text == "") {
+		if failed := eventText(events, "Failed"); failed != "" && (state.Reason == "ImagePullBackOff" || text == "") {
 			text = failed
 		}
 		if strings.Contains(text, "no match for platform") {
@@ -193,37 +194,16 @@ func conditionMessage(pod *corev1.Pod, kind corev1.PodConditionType) string {
 	return ""
 }
 
-// EventText gives the newest message among the reasons.
-func EventText(events []corev1.Event, reasons ...string) string {
-	var found []corev1.Event
-	for _, e := range events {
-		if slices.Contains(reasons, e.Reason) {
-			found = append(found, e)
-		}
+// eventText gives the newest message among the reasons.
+func eventText(events []eventfact.Event, reasons ...string) string {
+	if e := eventfact.Newest(events, reasons...); e != nil {
+		return strings.Join(strings.Fields(e.Message), " ")
 	}
-	if len(found) == 0 {
-		return ""
-	}
-	newest := slices.MaxFunc(found, func(a, b corev1.Event) int {
-		return cmp.Or(eventTime(a).Compare(eventTime(b)), cmp.Compare(a.Message, b.Message))
-	})
-	return strings.Join(strings.Fields(newest.Message), " ")
+	return ""
 }
 
-func eventTime(e corev1.Event) time.Time {
-	switch {
-	case e.Series != nil:
-		return e.Series.LastObservedTime.Time
-	case !e.LastTimestamp.IsZero():
-		return e.LastTimestamp.Time
-	case !e.EventTime.IsZero():
-		return e.EventTime.Time
-	}
-	return e.CreationTimestamp.Time
-}
-
-func lastEvent(events []corev1.Event, reasons ...string) string {
-	return colon(EventText(events, reasons...))
+func lastEvent(events []eventfact.Event, reasons ...string) string {
+	return colon(eventText(events, reasons...))
 }
 
 func colon(text string) string {

@@ -87,6 +87,25 @@ func TestDiagnoseDoesNotDependOnTheOrderOfEvents(t *testing.T) {
 	}
 }
 
+// A scheduler and a kubelet that write through events.k8s.io leave lastTimestamp null, and a series its first time.
+func TestTheTimeOfASeriesCounts(t *testing.T) {
+	again := corev1.Event{Reason: "FailedMount", Message: "still no device", EventTime: metav1.NewMicroTime(time.Unix(1, 0)), Series: &corev1.EventSeries{
+		Count: 9, LastObservedTime: metav1.NewMicroTime(time.Unix(30, 0)),
+	}}
+	empty := corev1.Event{Reason: "FailedMount", Message: "no node yet", LastTimestamp: metav1.NewTime(time.Unix(20, 0)), Series: &corev1.EventSeries{}}
+	for name, test := range map[string]struct {
+		events []corev1.Event
+		want   string
+	}{
+		"a series that goes on":     {[]corev1.Event{event("FailedMount", "first", 10), again}, "still no device"},
+		"a series without its time": {[]corev1.Event{event("FailedMount", "first", 10), empty}, "no node yet"},
+	} {
+		if w := Diagnose(waitingPod("ContainerCreating", ""), "shell", test.events, 0); !strings.HasSuffix(w.Text, test.want) {
+			t.Errorf("%s: %q", name, w.Text)
+		}
+	}
+}
+
 func TestAnInjectedSidecarIsNotTakenForTheHelper(t *testing.T) {
 	pod := waitingPod("ContainerCreating", "")
 	pod.Status.ContainerStatuses = append([]corev1.ContainerStatus{{Name: "proxy", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}}, pod.Status.ContainerStatuses...)

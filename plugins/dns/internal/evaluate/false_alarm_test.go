@@ -1,6 +1,7 @@
 package evaluate
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"testing"
@@ -176,5 +177,16 @@ func TestAReplicaThatMissedTheSecondChangeOfASecondIsStale(t *testing.T) {
 	}
 	if got := judge(in); got.Headline != "ReplicaStale" {
 		t.Errorf("%s: %s", got.Headline, got.Summary)
+	}
+}
+
+// Secrets of a Corefile stand neither in a saved input nor in the options of a configuration.
+func TestASavedInputHoldsNoSecretOfTheCorefile(t *testing.T) {
+	in := healthy()
+	in.ConfigMaps[0].Data["Corefile"] = ".:53 {\n  kubernetes cluster.local\n  etcd {\n    credentials root canary1\n  }\n  tsig {\n    secret k. canary2\n  }\n}\n"
+	in.Logs[0].Text = "[ERROR] GET https://u:canary3@etcd\n"
+	text := fmt.Sprintf("%+v %+v", Masked(in), ConfigReport(in, noon, Options{}))
+	if strings.Contains(text, "canary") || !strings.Contains(text, "credentials root ***") || !strings.Contains(text, "https://u:***@etcd") {
+		t.Error(text)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/corefile"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
@@ -132,11 +133,22 @@ func Config(in Input, w *world) report.Config {
 		for i, d := range b.Effective() {
 			p := report.ConfigPlugin{Order: i + 1, Name: d.Name, Args: strings.Join(d.Args, " "), File: d.File, Line: d.Line}
 			for _, o := range d.Body {
-				p.Options = append(p.Options, strings.TrimSpace(o.Name+" "+strings.Join(o.Args, " ")))
+				p.Options = append(p.Options, corefile.HideSecrets(strings.TrimSpace(o.Name+" "+strings.Join(o.Args, " "))))
 			}
 			block.Plugins = append(block.Plugins, p)
 		}
 		out.Blocks = append(out.Blocks, block)
 	}
 	return out
+}
+
+// Masked gives a copy of the input for a file, with the secrets hidden that look like one or stand in a Corefile.
+func Masked(in Input) Input {
+	in = mask.Copy(in)
+	for _, m := range in.ConfigMaps {
+		for key := range m.Data {
+			m.Data[key] = corefile.HideSecrets(m.Data[key])
+		}
+	}
+	return in
 }

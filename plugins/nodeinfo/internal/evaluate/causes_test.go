@@ -125,3 +125,20 @@ func TestAContainerThatNeverRanHasNoLog(t *testing.T) {
 		}
 	}
 }
+
+// Of a series within an hour and one that goes back further, only the former tells how often it was within the hour.
+func TestASeriesOfFallsCountsWithinTheHourAlone(t *testing.T) {
+	for began, flapping := range map[time.Duration]bool{50 * time.Minute: true, 3 * time.Hour: false} {
+		in := load(t, "healthy")
+		n := &in.Nodes[0]
+		n.CreationTimestamp = metav1.NewTime(in.Now.Add(-24 * time.Hour))
+		in.Events = []corev1.Event{{
+			InvolvedObject: corev1.ObjectReference{Kind: "Node", Name: n.Name, UID: n.UID}, Type: corev1.EventTypeNormal, Reason: "NodeNotReady",
+			ReportingController: "node-controller", EventTime: metav1.NewMicroTime(in.Now.Add(-began)),
+			Series: &corev1.EventSeries{Count: 12, LastObservedTime: metav1.NewMicroTime(in.Now.Add(-time.Minute))},
+		}}
+		if got := slices.Contains(codes(node(t, judge(in), n.Name)), ReadyFlapping); got != flapping {
+			t.Errorf("12 times since %s: flapping %t, want %t", began, got, flapping)
+		}
+	}
+}

@@ -12,8 +12,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 
+	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
@@ -37,7 +39,7 @@ func Evaluate(in Input, now time.Time, o Options) report.List {
 	list.Counts = count(list.Items)
 	list.Shared = shared(list.Items)
 	list.Summary = fleetSummary(list, "")
-	return list
+	return mask.Copy(list) // the last look at what is printed: it quotes kubelets, registries and webhooks
 }
 
 // index finds what belongs to a node without searching.
@@ -45,8 +47,8 @@ type index struct {
 	leases      map[string]*coordinationv1.Lease
 	metrics     map[string]*NodeMetrics
 	pods        map[string][]*corev1.Pod
-	events      map[string][]*corev1.Event // by node name
-	podEvents   map[string][]*corev1.Event // by pod UID
+	events      map[string][]eventfact.Event // by node name, newest first
+	podEvents   map[string][]eventfact.Event // by pod UID, newest first
 	csi         map[string]*storagev1.CSINode
 	attachments map[string][]*storagev1.VolumeAttachment
 	daemonSets  []*appsv1.DaemonSet
@@ -55,7 +57,7 @@ type index struct {
 func newIndex(in *Input) *index {
 	x := &index{
 		leases: map[string]*coordinationv1.Lease{}, metrics: map[string]*NodeMetrics{}, pods: map[string][]*corev1.Pod{},
-		events: map[string][]*corev1.Event{}, podEvents: map[string][]*corev1.Event{}, csi: map[string]*storagev1.CSINode{},
+		events: map[string][]eventfact.Event{}, podEvents: map[string][]eventfact.Event{}, csi: map[string]*storagev1.CSINode{},
 		attachments: map[string][]*storagev1.VolumeAttachment{},
 	}
 	for i := range in.Leases {
@@ -72,12 +74,12 @@ func newIndex(in *Input) *index {
 	for _, pods := range x.pods {
 		slices.SortFunc(pods, byNamespaceAndName)
 	}
-	for i := range in.Events {
-		switch e := &in.Events[i]; e.InvolvedObject.Kind {
+	for _, e := range eventfact.ReadAll(in.Events) {
+		switch e.About.Kind {
 		case "Node":
-			x.events[e.InvolvedObject.Name] = append(x.events[e.InvolvedObject.Name], e)
+			x.events[e.About.Name] = append(x.events[e.About.Name], e)
 		case "Pod":
-			x.podEvents[string(e.InvolvedObject.UID)] = append(x.podEvents[string(e.InvolvedObject.UID)], e)
+			x.podEvents[string(e.About.UID)] = append(x.podEvents[string(e.About.UID)], e)
 		}
 	}
 	for i := range in.CSINodes {

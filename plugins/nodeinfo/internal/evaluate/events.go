@@ -10,6 +10,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 
+	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
@@ -50,36 +51,15 @@ var kubeletErrors = map[string]string{
 	"FailedToRegisterNode":             "cannot register the node",
 }
 
-func eventTime(e *corev1.Event) time.Time {
-	switch {
-	case e.Series != nil && !e.Series.LastObservedTime.IsZero():
-		return e.Series.LastObservedTime.Time
-	case !e.LastTimestamp.IsZero():
-		return e.LastTimestamp.Time
-	case !e.EventTime.IsZero():
-		return e.EventTime.Time
-	case !e.FirstTimestamp.IsZero():
-		return e.FirstTimestamp.Time
-	}
-	return e.CreationTimestamp.Time
-}
-
-func eventCount(e *corev1.Event) int64 {
-	if e.Series != nil && e.Series.Count > 0 {
-		return int64(e.Series.Count)
-	}
-	return int64(max(1, e.Count))
-}
-
 // ours says whether an event is about this Node object: the kubelet's carry no UID or the node's name in its place,
 // controllers' the real one. An older node of the same name is another node
 // (https://github.com/kubernetes/kubectl/issues/1838).
-func (v *view) ours(e *corev1.Event) bool {
-	uid := string(e.InvolvedObject.UID)
+func (v *view) ours(e *eventfact.Event) bool {
+	uid := string(e.About.UID)
 	if uid != "" && uid != v.node.Name && uid != string(v.node.UID) {
 		return false
 	}
-	return !eventTime(e).Before(v.node.CreationTimestamp.Add(-time.Minute))
+	return !e.Last.Before(v.node.CreationTimestamp.Add(-time.Minute))
 }
 
 func (v *view) events() {
@@ -87,26 +67,19 @@ func (v *view) events() {
 		return
 	}
 	folded := map[[3]string]*report.Event{}
-	var mine []*corev1.Event
+	var mine []eventfact.Event
 	for _, e := range v.index.events[v.node.Name] {
-		if !v.ours(e) {
+		if !v.ours(&e) {
 			continue
 		}
 		mine = append(mine, e)
-		from := e.Source.Component
-		if from == "" {
-			from = e.ReportingController
-		}
-		key := [3]string{e.Type, e.Reason, from}
+		key := [3]string{e.Type, e.Reason, e.From}
 		f := folded[key]
-		if f == nil {
-			f = &report.Event{Type: e.Type, Reason: e.Reason, From: from, Harmless: harmless[e.Reason]}
+		if f == nil { // the newest of its kind
+			f = &report.Event{Type: e.Type, Reason: e.Reason, From: e.From, Harmless: harmless[e.Reason], Last: e.Last.UTC(), Message: e.Message}
 			folded[key] = f
 		}
-		f.Count += eventCount(e)
-		if at := eventTime(e).UTC(); at.After(f.Last) || at.Equal(f.Last) && e.Message > f.Message {
-			f.Last, f.Message = at, e.Message
-		}
+		f.Count += int64(e.Count)
 	}
 	out := &report.Events{Items: []report.Event{}}
 	for _, f := range folded {
@@ -116,18 +89,16 @@ func (v *view) events() {
 		return cmp.Or(b.Last.Compare(a.Last), cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.From, b.From))
 	})
 	v.out.Events = out
-	slices.SortFunc(mine, func(a, b *corev1.Event) int {
-		return cmp.Or(eventTime(a).Compare(eventTime(b)), cmp.Compare(a.Name, b.Name))
-	})
+	slices.Reverse(mine) // oldest first
 	v.checkReboots(mine)
 	v.checkFlapping(mine)
 	v.checkEvents(out.Items)
 }
 
-func (v *view) checkReboots(mine []*corev1.Event) {
+func (v *view) checkReboots(mine []eventfact.Event) {
 	for _, e := range mine {
 		if e.Reason == "Rebooted" {
-			v.out.Lifecycle.Reboots = append(v.out.Lifecycle.Reboots, eventTime(e).UTC())
+			v.out.Lifecycle.Reboots = append(v.out.Lifecycle.Reboots, e.Last.UTC())
 		}
 	}
 	if n := len(v.out.Lifecycle.Reboots); n > 0 && v.now.Sub(v.out.Lifecycle.Reboots[n-1]) < recently {
@@ -137,20 +108,19 @@ func (v *view) checkReboots(mine []*corev1.Event) {
 }
 
 // checkFlapping counts what one reporter saw: the kubelet and the node controller may both report the same fall.
-func (v *view) checkFlapping(mine []*corev1.Event) {
+func (v *view) checkFlapping(mine []eventfact.Event) {
 	counts := map[string]int64{}
 	for _, e := range mine {
 		if e.Reason != "NodeNotReady" {
 			continue
 		}
-		v.out.Lifecycle.NotReady = append(v.out.Lifecycle.NotReady, eventTime(e).UTC())
-		first := e.FirstTimestamp.Time
-		if v.now.Sub(eventTime(e)) < recently {
-			n := eventCount(e)
-			if !first.IsZero() && v.now.Sub(first) > recently {
+		v.out.Lifecycle.NotReady = append(v.out.Lifecycle.NotReady, e.Last.UTC())
+		if v.now.Sub(e.Last) < recently {
+			n := int64(e.Count)
+			if v.now.Sub(e.First) > recently {
 				n = 1 // of the earlier ones the time is not known
 			}
-			counts[e.Source.Component+e.ReportingController] += n
+			counts[e.From] += n
 		}
 	}
 	most := int64(0)

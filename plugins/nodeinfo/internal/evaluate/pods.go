@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/schedule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
@@ -317,24 +318,20 @@ func (v *view) notStarting(p *corev1.Pod) (reason, message string) {
 }
 
 // lastPodWarning is the newest since the pod was bound to the node.
-func (v *view) lastPodWarning(p *corev1.Pod) *corev1.Event {
-	var last *corev1.Event
+func (v *view) lastPodWarning(p *corev1.Pod) *eventfact.Event {
 	for _, e := range v.index.podEvents[string(p.UID)] {
-		if eventTime(e).Before(boundAt(p)) || e.Reason == "FailedScheduling" {
-			continue // the scheduler's, and over
-		}
-		if e.Type == corev1.EventTypeWarning && (last == nil || eventTime(e).After(eventTime(last)) || eventTime(e).Equal(eventTime(last)) && e.Reason+e.Message < last.Reason+last.Message) {
-			last = e
+		if e.Warning() && !e.Last.Before(boundAt(p)) && e.Reason != "FailedScheduling" { // the scheduler's, and over
+			return &e
 		}
 	}
-	return last
+	return nil
 }
 
 func (v *view) podEvidence(p *corev1.Pod) []finding.Evidence {
 	state, restarts := podState(p)
 	evidence := []finding.Evidence{{Source: "Pod " + p.Namespace + "/" + p.Name, Path: "status.containerStatuses", Value: fmt.Sprintf("%s, %s", state, plural(int(restarts), "restart"))}}
 	if e := v.lastPodWarning(p); e != nil {
-		evidence = append(evidence, finding.Evidence{Source: "Event", Path: e.Reason, Value: e.Message, Time: timeOf(eventTime(e))})
+		evidence = append(evidence, finding.Evidence{Source: "Event", Path: e.Reason, Value: e.Message, Time: timeOf(e.Last)})
 	}
 	return evidence
 }

@@ -1,12 +1,14 @@
 package evaluate_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod/podspec"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/evaluate"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/report"
 )
@@ -57,5 +59,17 @@ func TestThePodOfAnotherNodeIsNoChange(t *testing.T) {
 	plan := evaluate.Place(evaluate.Evaluate(second.Input, now, second.Options), tries, nil, second.Options)
 	if plan.Verdict != report.Ready || len(plan.Findings) > 0 {
 		t.Errorf("%s: %v", plan.Verdict, plan.Findings)
+	}
+}
+
+// What a webhook or a kubelet says is quoted without its secrets, also in the next command.
+func TestNoSecretIsQuoted(t *testing.T) {
+	f := healthy()
+	f.Options.CallRest = []string{"--", "psql", "postgres://u:canary1@db"}
+	f.Tries = []evaluate.Try{{Namespace: "default", Denied: `admission webhook "x" denied: Bearer canary2canary`}, {Namespace: "b", Denied: "password=canary3"}}
+	f.Wait = &podspec.Wait{Code: podspec.WaitPullFailed, Text: "pull https://u:canary4@registry"}
+	plan := f.plan()
+	if text := fmt.Sprintf("%+v %s", plan.Findings, plan.Summary); strings.Contains(text, "canary") || !strings.Contains(text, "https://u:***@registry") {
+		t.Error(text)
 	}
 }

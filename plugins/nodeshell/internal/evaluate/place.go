@@ -9,6 +9,7 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod/podspec"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/report"
 )
 
@@ -154,7 +155,7 @@ func Changed(asked, made *corev1.Pod, o Options) []finding.Finding {
 		f.Next = []finding.Next{{Command: again(o, asked.Spec.NodeName, o.CallNamespace, "--image="+got.Image), Why: "uses the image that admission puts there", Risk: finding.Change}}
 	}
 	f.Object = &finding.ObjectRef{Kind: "Pod", Namespace: made.Namespace, Name: made.Name}
-	return []finding.Finding{f}
+	return []finding.Finding{mask.Copy(f)}
 }
 
 func shellOf(pod *corev1.Pod) *corev1.Container {
@@ -214,5 +215,5 @@ func NotStarted(plan report.Plan, w podspec.Wait, o Options) finding.Finding {
 	case NodePressure, NodeFull:
 		f.Next = []finding.Next{{Command: again(o, plan.Node, o.CallNamespace, "--critical"), Why: "enters as a critical pod", Risk: finding.Destructive}}
 	}
-	return f
+	return mask.Copy(f)
 }

@@ -1,0 +1,94 @@
+package mask
+
+import (
+	"reflect"
+	"regexp"
+	"strings"
+)
+
+// secretName is the name of a variable, header or flag whose value is a secret.
+var secretName = regexp.MustCompile(`(?i)^` + secretWord + `$`)
+
+// lastApplied is kubectl's copy of a whole manifest, in which names and values are text:
+// https://kubernetes.io/docs/reference/labels-annotations-taints/#kubectl-kubernetes-io-last-applied-configuration
+const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
+
+// Copy gives v with the secrets in all of its texts hidden, also values of variables whose names say what they are. It
+// shares nothing that it changes with v, so that v can still be judged: what is printed or saved is a copy.
+func Copy[T any](v T) T {
+	out := reflect.New(reflect.TypeFor[T]()).Elem()
+	out.Set(copied(reflect.ValueOf(&v).Elem()))
+	return out.Interface().(T)
+}
+
+func copied(v reflect.Value) reflect.Value {
+	out := reflect.New(v.Type()).Elem()
+	out.Set(v) // fields that are not exported, too
+	switch v.Kind() {
+	case reflect.String:
+		out.SetString(Text(v.String()))
+	case reflect.Pointer:
+		if !v.IsNil() {
+			out.Set(reflect.New(v.Type().Elem()))
+			out.Elem().Set(copied(v.Elem()))
+		}
+	case reflect.Interface:
+		if !v.IsNil() {
+			out.Set(copied(v.Elem()))
+		}
+	case reflect.Slice:
+		if !v.IsNil() {
+			out.Set(reflect.MakeSlice(v.Type(), v.Len(), v.Len()))
+			copyElements(out, v)
+		}
+	case reflect.Array:
+		copyElements(out, v)
+	case reflect.Map:
+		if !v.IsNil() {
+			out.Set(reflect.MakeMapWithSize(v.Type(), v.Len()))
+			copyMap(out, v)
+		}
+	case reflect.Struct:
+		copyFields(out, v)
+	}
+	return out
+}
+
+// copyElements also hides the word behind a flag: --password x.
+func copyElements(out, v reflect.Value) {
+	if k := v.Type().Elem().Kind(); k >= reflect.Bool && k <= reflect.Complex128 {
+		reflect.Copy(out, v)
+		return
+	}
+	for i := range v.Len() {
+		out.Index(i).Set(copied(v.Index(i)))
+		if i == 0 || v.Index(i).Kind() != reflect.String || strings.HasPrefix(v.Index(i).String(), "-") {
+			continue
+		}
+		if flag := v.Index(i - 1).String(); strings.HasPrefix(flag, "-") && secretName.MatchString(strings.TrimLeft(flag, "-")) {
+			out.Index(i).SetString(Hidden)
+		}
+	}
+}
+
+func copyMap(out, v reflect.Value) {
+	for _, key := range v.MapKeys() {
+		value := copied(v.MapIndex(key))
+		if value.Kind() == reflect.String && key.Kind() == reflect.String && key.String() == lastApplied {
+			value.SetString(Hidden)
+		}
+		out.SetMapIndex(key, value)
+	}
+}
+
+func copyFields(out, v reflect.Value) {
+	for i := range v.NumField() {
+		if v.Type().Field(i).IsExported() {
+			out.Field(i).Set(copied(v.Field(i)))
+		}
+	}
+	name, value := v.FieldByName("Name"), out.FieldByName("Value")
+	if name.Kind() == reflect.String && value.Kind() == reflect.String && value.String() != "" && secretName.MatchString(name.String()) {
+		value.SetString(Hidden)
+	}
+}
