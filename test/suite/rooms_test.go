@@ -109,7 +109,7 @@ var halls = map[string]struct{ files, lines int }{
 	"plugins/dns/internal/evaluate":            {24, 5900},
 	"plugins/nodeinfo/internal/evaluate":       {17, 3400},
 	"plugins/nodeshell":                        {16, 3000},
-	"plugins/rolloutexplain/internal/evaluate": {27, 5290},
+	"plugins/rolloutexplain/internal/evaluate": {25, 4500},
 }
 
 func TestPackagesStaySmall(t *testing.T) {

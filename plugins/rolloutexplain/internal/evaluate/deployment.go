@@ -20,6 +20,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/diff"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/refusal"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -176,11 +177,11 @@ func setRefused(e *model.Evaluation, w *model.Workload, progress *appsv1.Deploym
 	if text == "" {
 		return false
 	}
-	inner := refusal(e, text, w)
+	inner := refusal.Read(e, text, w)
 	f := e.Finding(codes.ReplicaSetCreateError, report.Likely, finding.Critical,
-		"the API server refuses the new ReplicaSet: %s; the deadline never starts", strings.TrimSuffix(inner.what, "."))
-	f.Heals, f.Confidence = inner.heals, "high"
-	if inner.class == report.Fatal {
+		"the API server refuses the new ReplicaSet: %s; the deadline never starts", strings.TrimSuffix(inner.What, "."))
+	f.Heals, f.Confidence = inner.Heals, "high"
+	if inner.Class == report.Fatal {
 		f.Class = report.Fatal
 	}
 	f.FirstSeen, f.Attempts = plain.TimePtr(at), attemptsOf(ev)
@@ -191,7 +192,7 @@ func setRefused(e *model.Evaluation, w *model.Workload, progress *appsv1.Deploym
 		f.Attempts = 3 // the condition alone: it stands only while every retry is refused
 	}
 	f.Evidence = append(f.Evidence, plain.Evidence("Deployment "+w.Meta.Name, "status.conditions[Progressing]", text, at))
-	f.Next = inner.next
+	f.Next = inner.Next
 	w.Add(f)
 	return true
 }

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/diff"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/load"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/wait"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
@@ -51,7 +52,7 @@ func TestValuesOfSecretsAreNotShown(t *testing.T) {
 		t.Error(got)
 	}
 	in.Rollouts = []map[string]any{{"spec": map[string]any{"containers": []any{map[string]any{"args": []any{"--token", "hidden-3", "--password=hidden-4", "on"}}}}}}
-	safe, err := Masked(in)
+	safe, err := load.Masked(in)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +81,7 @@ func TestNoSecretIsQuotedOrSaved(t *testing.T) {
 	}
 	b.x().Annotations = map[string]string{"example.com/dsn": planted}
 	b.x().Spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: "d", Env: []corev1.EnvVar{{Name: "TOKEN", Value: "canary4"}}}}}
-	saved, err := Masked(b.in)
+	saved, err := load.Masked(b.in)
 	if err != nil {
 		t.Fatal(err)
 	}

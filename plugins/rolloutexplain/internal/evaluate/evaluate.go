@@ -21,6 +21,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/refusal"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -191,7 +192,7 @@ func finish(e *model.Evaluation, w *model.Workload) report.Rollout {
 		r.Revision = &d
 	}
 	if !w.Has(codes.Paused) || w.Target != nil {
-		missingPods(e, w)
+		refusal.MissingPods(e, w)
 	}
 	groups := groupCauses(causesOf(e, w))
 	shared := place(e, w, groups)

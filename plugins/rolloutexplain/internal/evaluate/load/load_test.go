@@ -1,4 +1,4 @@
-package evaluate
+package load
 
 import (
 	"testing"
@@ -12,12 +12,12 @@ import (
 func TestADumpTellsTheSameInBothEventAPIs(t *testing.T) {
 	const meta = `"metadata": {"name": "e", "namespace": "shop"}, "eventTime": "2026-05-04T12:00:00.000000Z", "reason": "Nominated", "type": "Normal", ` +
 		`"series": {"count": 3, "lastObservedTime": "2026-05-04T12:09:00.000000Z"}, `
-	core, err := Load([]byte(`{"apiVersion": "v1", "kind": "Event", ` + meta +
+	core, err := Dump([]byte(`{"apiVersion": "v1", "kind": "Event", ` + meta +
 		`"reportingComponent": "karpenter", "involvedObject": {"kind": "Pod", "uid": "1"}, "message": "Pod should schedule on: nodeclaim/a"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	recent, err := Load([]byte(`{"apiVersion": "events.k8s.io/v1", "kind": "Event", ` + meta +
+	recent, err := Dump([]byte(`{"apiVersion": "events.k8s.io/v1", "kind": "Event", ` + meta +
 		`"reportingController": "karpenter", "regarding": {"kind": "Pod", "uid": "1"}, "note": "Pod should schedule on: nodeclaim/a"}`))
 	if err != nil {
 		t.Fatal(err)

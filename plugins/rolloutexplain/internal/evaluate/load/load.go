@@ -1,29 +1,29 @@
-package evaluate
+// Package load reads dumps of a cluster and makes inputs that may be saved: whatever goes through a file. It judges nothing.
+package load
 
 import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/yaml"
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 )
 
-// Load reads a dump: what "kubectl get deploy,rs,pods,events,… -o yaml" prints, one or several documents, in YAML or JSON.
+// Dump reads a dump: what "kubectl get deploy,rs,pods,events,… -o yaml" prints, one or several documents, in YAML or JSON.
 // A kind that the dump holds counts as read; a kind of which there is nothing counts as not read.
-func Load(data []byte) (*model.Input, error) {
+func Dump(data []byte) (*model.Input, error) {
 	in := &model.Input{}
 	seen := map[string]bool{}
 	documents, err := split(data)
@@ -234,39 +234,13 @@ func seeState(see func(metav1.Time), s corev1.ContainerState) {
 	}
 }
 
-// Find gives the rollouts of a name; an empty kind is any.
-func Find(in *model.Input, kind, name string) []finding.ObjectRef {
-	var hits []finding.ObjectRef
-	hit := func(k string, m *metav1.ObjectMeta) {
-		if (kind == "" || kind == k) && m.Name == name {
-			hits = append(hits, finding.ObjectRef{Kind: k, Namespace: m.Namespace, Name: m.Name})
+// splitYAML separates the documents of a file.
+func splitYAML(text string) []string {
+	var parts []string
+	for _, part := range strings.Split("\n"+text, "\n---") {
+		if strings.TrimSpace(part) != "" {
+			parts = append(parts, part)
 		}
 	}
-	for i := range in.Deployments {
-		hit("Deployment", &in.Deployments[i].ObjectMeta)
-	}
-	for i := range in.StatefulSets {
-		hit("StatefulSet", &in.StatefulSets[i].ObjectMeta)
-	}
-	for i := range in.DaemonSets {
-		hit("DaemonSet", &in.DaemonSets[i].ObjectMeta)
-	}
-	for i := range in.Jobs {
-		hit("Job", &in.Jobs[i].ObjectMeta)
-	}
-	for _, o := range in.Rollouts {
-		u := unstructured.Unstructured{Object: o}
-		hit(model.KindArgo, &metav1.ObjectMeta{Name: u.GetName(), Namespace: u.GetNamespace()})
-	}
-	if kind == "ReplicaSet" {
-		for i := range in.ReplicaSets {
-			hit(kind, &in.ReplicaSets[i].ObjectMeta)
-		}
-	}
-	if kind == "Pod" {
-		for i := range in.Pods {
-			hit(kind, &in.Pods[i].ObjectMeta)
-		}
-	}
-	return hits
+	return parts
 }
