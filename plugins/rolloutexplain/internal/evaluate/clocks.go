@@ -6,7 +6,6 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
@@ -94,19 +93,4 @@ func podClocks(e *model.Evaluation, w *model.Workload) {
 			Message: fmt.Sprintf("the last ending pod has %s left", plain.Age(ending.Sub(e.Now))),
 		})
 	}
-}
-
-// budgetOf is how long a probe may fail from the container's start before it counts: what the kubelet allows.
-func budgetOf(p *corev1.Probe) time.Duration {
-	if p == nil {
-		return 0
-	}
-	period, failures := p.PeriodSeconds, p.FailureThreshold
-	if period <= 0 {
-		period = 10
-	}
-	if failures <= 0 {
-		failures = 3
-	}
-	return time.Duration(p.InitialDelaySeconds+period*failures) * time.Second
 }

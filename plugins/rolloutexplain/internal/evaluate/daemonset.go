@@ -7,13 +7,12 @@ import (
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
 
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/schedule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/budget"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/placement"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -77,7 +76,7 @@ func daemonNodes(e *model.Evaluation, ds *appsv1.DaemonSet, w *model.Workload) {
 	var left []string
 	eligible := 0
 	for i := range e.In.Nodes {
-		if why := daemonRefused(ds, &e.In.Nodes[i]); why != "" {
+		if why := placement.DaemonRefused(ds, &e.In.Nodes[i]); why != "" {
 			left = append(left, e.In.Nodes[i].Name+" ("+why+")")
 		} else {
 			eligible++
@@ -93,21 +92,6 @@ func daemonNodes(e *model.Evaluation, ds *appsv1.DaemonSet, w *model.Workload) {
 		f.Message += fmt.Sprintf("; %s there still, not replaced once gone", plain.Plural(int(ds.Status.NumberMisscheduled), "pod runs", "pods run"))
 	}
 	w.Add(f)
-}
-
-// daemonRefused is why the DaemonSet controller leaves a node out.
-func daemonRefused(ds *appsv1.DaemonSet, n *corev1.Node) string {
-	spec := &ds.Spec.Template.Spec
-	why, fits := schedule.DaemonFits(spec, n)
-	switch {
-	case fits:
-		return ""
-	case why.Reason == schedule.OtherNode:
-		return "not nodeName " + spec.NodeName
-	case why.Reason == schedule.Untolerated:
-		return "taint " + taintText(&why.Taint)
-	}
-	return "labels do not match"
 }
 
 // daemonHolders names the nodes that use up maxUnavailable: a node whose only pod is ending or not available counts, even

@@ -21,6 +21,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/pods"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/refusal"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -194,7 +195,7 @@ func finish(e *model.Evaluation, w *model.Workload) report.Rollout {
 	if !w.Has(codes.Paused) || w.Target != nil {
 		refusal.MissingPods(e, w)
 	}
-	groups := groupCauses(causesOf(e, w))
+	groups := groupCauses(pods.Causes(e, w))
 	shared := place(e, w, groups)
 	podClocks(e, w)
 	r.Changes = changes(w, w.Previous())

@@ -13,6 +13,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/pods"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -94,7 +95,7 @@ func jobAttempts(e *model.Evaluation, j *batchv1.Job, w *model.Workload) {
 	if len(failed) == 0 {
 		return
 	}
-	c := jobPodCause(e, w, newestPod(failed))
+	c := pods.Failed(e, w, newestPod(failed))
 	if c == nil {
 		return
 	}
@@ -131,14 +132,6 @@ func newestPod(pods []*model.Pod) *model.Pod {
 	return slices.MaxFunc(pods, func(a, b *model.Pod) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
 }
 
-// jobPodCause is why a Job's pod failed.
-func jobPodCause(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause {
-	if c := deadPod(e, w, p); c != nil {
-		return c
-	}
-	return containerCause(e, w, p)
-}
-
 func jobFailed(e *model.Evaluation, j *batchv1.Job, w *model.Workload, c batchv1.JobCondition) {
 	if w.Has(codes.JobFailed) {
 		return
@@ -150,7 +143,7 @@ func jobFailed(e *model.Evaluation, j *batchv1.Job, w *model.Workload, c batchv1
 	f.Next = []finding.Next{e.Next(w, finding.Read, "its pods and their ends", "get", "pods", "-l", "batch.kubernetes.io/job-name="+j.Name)}
 	if len(failed) > 0 {
 		p := newestPod(failed)
-		if inner := jobPodCause(e, w, p); inner != nil {
+		if inner := pods.Failed(e, w, p); inner != nil {
 			f.Message += ": " + inner.Message
 			f.Evidence = append(f.Evidence, inner.Evidence...)
 			f.Log, f.Container, f.Pods = inner.Log, inner.Finding.Container, []string{p.Name}

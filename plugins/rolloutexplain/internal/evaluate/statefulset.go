@@ -20,6 +20,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/pods"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -226,7 +227,7 @@ func statefulTrap(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workload)
 			continue
 		}
 		// A pod that only needs time becomes ready and is replaced then: nothing is trapped.
-		c := diagnose(e, w, p)
+		c := pods.Diagnose(e, w, p)
 		if c == nil || !codes.HoldsFast(&c.Finding) && e.Now.Sub(p.CreationTimestamp.Time) < patienceNotReady {
 			continue
 		}

@@ -1,4 +1,4 @@
-package evaluate
+package pods
 
 import (
 	"fmt"
@@ -152,92 +152,4 @@ func crashCause(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *core
 func forKind(c *model.Cause, kind string) *model.Cause {
 	c.Message = strings.Replace(c.Message, "a Deployment's", "a "+kind+"'s", 1)
 	return c
-}
-
-func near(a, b time.Time) bool {
-	d := a.Sub(b)
-	return d < 90*time.Second && d > -90*time.Second
-}
-
-// probeKill finds the kubelet's own word that it ended the container because of a probe: "Container api failed liveness
-// probe, will be restarted", or "Init container proxy failed …" of a sidecar.
-func probeKill(e *model.Evaluation, p *model.Pod, container string, end *corev1.ContainerStateTerminated) *eventfact.Event {
-	bySignal := end.ExitCode == 137 || end.ExitCode == 143
-	if bySignal {
-		needNormal(e, p, "Killing")
-	}
-	events := e.PodEvents(p)
-	for i := range events {
-		ev := &events[i]
-		if ev.Reason != "Killing" || !strings.Contains(ev.Message, "ontainer "+container+" failed") || !strings.Contains(ev.Message, "probe") || ev.First.After(end.FinishedAt.Add(time.Second)) {
-			continue
-		}
-		// A busy pod's events are thinned out by the recorder (25, then one in 5 minutes), so the newest may be of a run before.
-		if !ev.Last.Before(end.StartedAt.Add(-time.Second)) || bySignal && end.StartedAt.Sub(ev.Last) < crashMemory {
-			return ev
-		}
-	}
-	return nil
-}
-
-// probeKilled: the application did not crash, the kubelet ended it.
-func probeKilled(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, kill *eventfact.Event, end *corev1.ContainerStateTerminated, events []eventfact.Event) *model.Cause {
-	word, code, probe := "liveness", codes.LivenessKilled, spec.LivenessProbe
-	if strings.Contains(kill.Message, "startup probe") {
-		word, code, probe = "startup", codes.StartupKilled, spec.StartupProbe
-	}
-	c := e.Cause(p, model.StageRun, code, report.Likely, "the kubelet kills %s because its %s probe fails; it does not crash by itself", p.Called(spec.Name), word)
-	if probe != nil {
-		c.Message += fmt.Sprintf("; the probe allows %s from the start, it ran %s", plain.Age(budgetOf(probe)), plain.Age(end.FinishedAt.Sub(end.StartedAt.Time)))
-		c.By(plain.Evidence("Pod "+p.Name, p.SpecPath(spec.Name)+"."+word+"Probe", describeProbe(probe), plain.NoTime))
-	}
-	titled := strings.ToUpper(word[:1]) + word[1:]
-	if ev := unhealthy(events, spec.Name, titled+" probe failed"); ev != nil {
-		c.By(plain.Evidence("Event", "Unhealthy", ev.Message, ev.Last))
-		c.Message += ": " + probeWords(ev.Message)
-	}
-	return c.By(plain.Evidence("Event", kill.Reason, kill.Message, kill.Last))
-}
-
-// startError: the runtime cannot run the command.
-func startError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, reason, message string, s *corev1.ContainerStatus) *model.Cause {
-	c := startErrorText(e, w, p, spec, reason, message)
-	c.Attempts = max(s.RestartCount+1, c.Attempts)
-	if ev := eventfact.Newest(e.PodEvents(p), "Failed"); ev != nil {
-		c.ByEvent(ev)
-	}
-	return c.Since(p.CreationTimestamp.Time)
-}
-
-func startErrorText(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, reason, message string) *model.Cause {
-	short := runtimeWords(message)
-	c := e.Cause(p, model.StageRun, codes.ContainerStartError, report.Likely, "%s cannot be started: %s", p.Called(spec.Name), short).WithKey(short)
-	c.In(spec.Name)
-	if plain.ContainsAny(message, "context deadline exceeded", "is reserved for container", "context canceled") {
-		c.Class, c.Severity, c.Heals = report.Transient, finding.Warning, "maybe"
-	}
-	c.By(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name), reason+": "+message, plain.NoTime))
-	if !plain.ContainsAny(message, "exec") {
-		return c.Then(e.Next(w, finding.Read, "the error in the kubelet's words", "describe", "pod", p.Name))
-	}
-	return c.Then(e.Next(w, finding.Read, "the command of the container", "get", "pod", p.Name, "-o", p.JsonPath(spec.Name, "['command','args']")))
-}
-
-// runtimeWords keeps the part of a runtime's error that names the file or the reason.
-func runtimeWords(text string) string {
-	text = plain.Innermost(text)
-	for _, mark := range []string{"unable to start container process: ", "error during container init: ", "OCI runtime create failed: ", "failed to create containerd task: ", "failed to create containerd container: "} {
-		if i := strings.LastIndex(text, mark); i >= 0 {
-			text = text[i+len(mark):]
-		}
-	}
-	return strings.TrimSuffix(text, ": unknown")
-}
-
-func postStart(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, message string, s *corev1.ContainerStatus) *model.Cause {
-	c := e.Cause(p, model.StageRun, codes.PostStartHookFailed, report.Likely, "the postStart hook of %s fails, so it is killed: %s", p.Called(spec.Name), plain.OneLine(message))
-	c.In(spec.Name).By(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name)+".state.waiting", message, plain.NoTime))
-	c.ByEvent(eventfact.Newest(e.PodEvents(p), "FailedPostStartHook"))
-	c.Attempts = max(c.Attempts, s.RestartCount+1)
-	return c.Since(p.CreationTimestamp.Time).Then(e.Next(w, finding.Read, "the hook's failure in full", "describe", "pod", p.Name))
 }

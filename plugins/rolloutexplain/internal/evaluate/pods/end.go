@@ -1,8 +1,10 @@
-package evaluate
+package pods
 
 import (
 	"strings"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
@@ -76,4 +78,56 @@ func endingOnDeadNode(e *model.Evaluation, w *model.Workload, p *model.Pod) *mod
 		found.Message += "; while it may still run there, a second one could damage its data"
 	}
 	return found.Then(e.Next(w, finding.Destructive, "only if it certainly does not run any more", "delete", "pod", p.Name, "--grace-period=0", "--force"))
+}
+
+// Failed is why a Job's pod failed.
+func Failed(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause {
+	if c := deadPod(e, w, p); c != nil {
+		return c
+	}
+	return containerCause(e, w, p)
+}
+
+// deadPod explains a pod in phase Failed.
+func deadPod(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause {
+	if p.Status.Phase != corev1.PodFailed {
+		return nil
+	}
+	describe := e.Next(w, finding.Read, "what the kubelet said", "describe", "pod", p.Name)
+	when := endOf(p)
+	switch reason := p.Status.Reason; {
+	case reason == "Evicted":
+		c := e.Cause(p, model.StageRun, codes.Evicted, report.Likely, "the kubelet evicted it: %s", plain.OneLine(p.Status.Message))
+		c.Key, c.Attempts = plain.FirstWords(p.Status.Message, 8), 0
+		return c.Since(when).By(plain.Evidence("Pod "+p.Name, "status.message", p.Status.Message, when)).Then(describe,
+			e.NextCluster(finding.Read, "pressure on that node", "describe", "node", p.Spec.NodeName))
+	case reason != "" && reason != "NodeShutdown" && reason != "Terminated" && len(p.Status.ContainerStatuses) == 0,
+		strings.HasPrefix(p.Status.Message, "Pod was rejected"):
+		c := e.Cause(p, model.StageNode, codes.PodRejected, report.Likely, "the kubelet of node %s rejects it (%s): %s", p.Spec.NodeName, reason, plain.OneLine(p.Status.Message))
+		c.Key = reason
+		if w.Template != nil && w.Template.Spec.NodeName != "" {
+			c.Message += "; the template sets nodeName, which goes past the scheduler"
+		}
+		c.Since(when).By(plain.Evidence("Pod "+p.Name, "status.reason", reason, when))
+		if strings.HasPrefix(reason, "OutOf") {
+			return c.Then(e.NextCluster(finding.Read, "what that node has left", "describe", "node", p.Spec.NodeName))
+		}
+		return c.Then(describe)
+	}
+	if d := model.Condition(p.Pod, corev1.DisruptionTarget); d != nil && d.Status == corev1.ConditionTrue {
+		c := e.Cause(p, model.StageRun, codes.PodDisrupted, report.Transient, "it was removed from outside (%s): %s", d.Reason, plain.OneLine(d.Message))
+		c.Key = d.Reason
+		return c.Since(d.LastTransitionTime.Time).By(plain.Evidence("Pod "+p.Name, "status.conditions[DisruptionTarget]", d.Reason, d.LastTransitionTime.Time)).Then(describe)
+	}
+	return nil
+}
+
+func endOf(p *model.Pod) time.Time {
+	at := p.CreationTimestamp.Time
+	for _, c := range p.Status.Conditions {
+		if c.LastTransitionTime.After(at) {
+			at = c.LastTransitionTime.Time
+		}
+	}
+	return at
 }

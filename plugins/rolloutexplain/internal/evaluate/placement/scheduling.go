@@ -1,4 +1,6 @@
-package evaluate
+// Package placement tells why no node takes a pod: the scheduler's words, what each node says to the pod, and whether waiting
+// can help. The rules themselves are pkg/diagnose/schedule's.
+package placement
 
 import (
 	"cmp"
@@ -19,8 +21,8 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
-// unscheduled explains a pod without a node.
-func unscheduled(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause {
+// Unscheduled explains a pod without a node.
+func Unscheduled(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause {
 	c := model.Condition(p.Pod, corev1.PodScheduled)
 	waited := e.Now.Sub(p.CreationTimestamp.Time)
 	switch {

@@ -1,4 +1,4 @@
-package evaluate
+package placement
 
 import (
 	"testing"
@@ -36,7 +36,7 @@ func TestNodesAreLeftOutByKubernetesRules(t *testing.T) {
 				n.Spec.Taints = []corev1.Taint{tt.taint}
 			}
 			ds := &appsv1.DaemonSet{Spec: appsv1.DaemonSetSpec{Template: corev1.PodTemplateSpec{Spec: tt.spec}}}
-			if got := daemonRefused(ds, n); got != tt.daemon {
+			if got := DaemonRefused(ds, n); got != tt.daemon {
 				t.Errorf("the DaemonSet: %q, want %q", got, tt.daemon)
 			}
 			e := model.New(&model.Input{}, time.Now(), model.Options{}, model.NewAsks(nil, false))
