@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/kinds"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 )
@@ -91,7 +92,7 @@ func (b *builder) set(name, uid, number string, created time.Duration, image str
 		Spec:       appsv1.ReplicaSetSpec{Replicas: plain.Ptr(replicas), Template: template(image)},
 		Status:     appsv1.ReplicaSetStatus{Replicas: replicas, ReadyReplicas: available, AvailableReplicas: available},
 	}
-	rs.Annotations = map[string]string{revisionAnnotation: number}
+	rs.Annotations = map[string]string{kinds.RevisionAnnotation: number}
 	rs.Labels = map[string]string{appsv1.DefaultDeploymentUniqueLabelKey: uid}
 	return rs
 }

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/kinds"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 )
@@ -122,7 +123,7 @@ func noteFixtures() []fixture {
 	})
 	stale := with(func(b *builder) {
 		for i := range b.in.ReplicaSets {
-			b.in.ReplicaSets[i].Annotations[causeAnnotation] = "release 1"
+			b.in.ReplicaSets[i].Annotations[kinds.CauseAnnotation] = "release 1"
 		}
 	})
 	return []fixture{
@@ -139,7 +140,7 @@ func noteFixtures() []fixture {
 			b.in.Pods[2].DeletionTimestamp = &at
 		}), func(b *builder) { b.in.Pods = b.in.Pods[:2] }},
 		{codes.NoHistory, noHistory, func(b *builder) { b.d.Spec.RevisionHistoryLimit = plain.Ptr(int32(10)) }},
-		{codes.StaleChangeCause, stale, func(b *builder) { b.rs.Annotations[causeAnnotation] = "release 2" }},
+		{codes.StaleChangeCause, stale, func(b *builder) { b.rs.Annotations[kinds.CauseAnnotation] = "release 2" }},
 		{codes.BrokeAfterCompletion, with(func(b *builder) {
 			b.done()
 			b.d.Status.AvailableReplicas = 1

@@ -1,4 +1,4 @@
-package evaluate
+package verdict
 
 import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"

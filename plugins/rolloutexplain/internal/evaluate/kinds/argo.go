@@ -1,4 +1,4 @@
-package evaluate
+package kinds
 
 import (
 	"fmt"

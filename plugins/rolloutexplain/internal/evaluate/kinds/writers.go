@@ -1,11 +1,9 @@
-package evaluate
+package kinds
 
 import (
 	"regexp"
 	"strings"
 	"time"
-
-	appsv1 "k8s.io/api/apps/v1"
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
@@ -65,8 +63,4 @@ func replicasBy(w *model.Workload) string {
 		return ""
 	}
 	return ", last by " + name
-}
-
-func replicaSetsAt(e *model.Evaluation, i int) []*appsv1.ReplicaSet {
-	return []*appsv1.ReplicaSet{&e.In.ReplicaSets[i]}
 }

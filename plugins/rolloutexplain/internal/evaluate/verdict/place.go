@@ -1,0 +1,137 @@
+package verdict
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
+)
+
+// place decides what each group of pods is to the rollout.
+func place(e *model.Evaluation, w *model.Workload, groups []*group) (shared bool) {
+	fresh := map[string]bool{}
+	for _, g := range groups {
+		if g.isNew {
+			fresh[g.Code+g.Finding.Container] = true
+		}
+	}
+	for _, g := range groups {
+		f := g.finding(w)
+		switch {
+		case g.Stage == model.StageEnd && w.Settled && g.Heals == "yes":
+			continue // StillEnding says it
+		case g.Stage == model.StageEnd:
+			f.Role = roleOfEnding(e, w, g)
+		case w.Has(codes.StatefulSetTrap) && !g.isNew:
+			continue // the trap's own finding tells it
+		case g.isNew && g.Code == codes.MinReadyWait && g.Heals == "yes":
+			f.Role = report.Root
+		case g.isNew && g.Code == codes.Evicted && len(g.pods) >= 2 && overLimit(g.pods):
+			f.Role, f.Attempts = report.Root, int32(len(g.pods)) //nolint:gosec // pods
+		case w.Kind == "Job" && (allDead(g) || !codes.HoldsFast(&g.Finding)) && told(w, g):
+			continue // jobAttempts counts it among the failed
+		case g.isNew && rejectedInALoop(w, g):
+			f.Role, f.Attempts = report.Root, int32(len(g.pods)) //nolint:gosec // pods
+		case g.isNew && allDead(g) && len(model.Live(w.NewPods())) >= int(w.Desired):
+			f.Role = report.Unrelated // corpses that have been replaced
+		case g.isNew:
+			f.Role = report.Root
+		case w.FindOrdered != nil && slices.Contains(g.pods, w.FindOrdered), w.Has(codes.BudgetEaten), w.Has(codes.DaemonSetNodeHolds) && slices.ContainsFunc(g.pods, func(p *model.Pod) bool { return holds(e, w, p) }):
+			f.Role = report.Root
+		case w.Target == nil && w.Has(codes.RecreateWaits):
+			f.Role = report.Unrelated
+		case w.Target == nil:
+			f.Role = report.Contributes
+		default:
+			f.Role = report.Unrelated
+			shared = shared || fresh[g.Code+g.Finding.Container] && codes.HoldsFast(&f)
+		}
+		w.Add(f)
+	}
+	return shared
+}
+
+// overLimit says whether pods were evicted for what they themselves use: their successors will be, too.
+func overLimit(pods []*model.Pod) bool {
+	return !slices.ContainsFunc(pods, func(p *model.Pod) bool {
+		return !plain.ContainsAny(p.Status.Message, "exceeds the limit", "exceeds the total limit", "exceeded its local ephemeral storage limit")
+	})
+}
+
+// rejectedInALoop: a rejected pod is replaced within milliseconds, so that a replacement always seems to start well. It
+// proves something once a new pod has been ready. Pods that a node turned away together, once, are no loop.
+func rejectedInALoop(w *model.Workload, g *group) bool {
+	return g.Code == codes.PodRejected && allDead(g) && len(g.pods) >= codes.Repeats*int(max(1, w.Desired)) &&
+		!slices.ContainsFunc(model.Live(w.NewPods()), func(p *model.Pod) bool { return !model.NeverReady(p) })
+}
+
+// told says whether the controller's side has named a group's cause already.
+func told(w *model.Workload, g *group) bool {
+	return slices.ContainsFunc(w.Findings, func(f report.Finding) bool { return f.Code == g.Code && f.Container == g.Finding.Container })
+}
+
+func allDead(g *group) bool {
+	return !slices.ContainsFunc(g.pods, func(p *model.Pod) bool { return !p.Dead })
+}
+
+func holds(e *model.Evaluation, w *model.Workload, p *model.Pod) bool {
+	return slices.ContainsFunc(w.Findings, func(f report.Finding) bool {
+		return f.Code == codes.DaemonSetNodeHolds && slices.Contains(f.Pods, p.Name)
+	})
+}
+
+// roleOfEnding: a pod that is being deleted matters where the controller waits for it to be gone.
+func roleOfEnding(e *model.Evaluation, w *model.Workload, g *group) report.Role {
+	switch {
+	case w.Settled:
+		return report.Unrelated
+	case w.Kind == "StatefulSet": // the next pod needs the name, so the object itself must be gone
+		return report.Root
+	case w.Has(codes.RecreateWaits) && !allDead(g):
+		return report.Root
+	case w.AwaitsEnd && g.Heals != "yes":
+		return report.Root
+	case w.Kind == "DaemonSet" && slices.ContainsFunc(g.pods, func(p *model.Pod) bool { return holds(e, w, p) }):
+		return report.Root
+	}
+	return report.Unrelated
+}
+
+// rank puts the root first: what blocks the controller itself, then missing pods, then sick ones.
+func rank(e *model.Evaluation, w *model.Workload) {
+	slices.SortStableFunc(w.Findings, func(a, b report.Finding) int {
+		return cmp.Or(
+			roleRank(a.Role)-roleRank(b.Role),
+			gravity(&a)-gravity(&b),
+			layer(a.Code)-layer(b.Code),
+		)
+	})
+	seen := false
+	for i := range w.Findings {
+		if w.Findings[i].Role != report.Root {
+			continue
+		}
+		if seen {
+			w.Findings[i].Role = report.Contributes
+		}
+		seen = true
+	}
+}
+
+func roleRank(r report.Role) int {
+	return slices.Index([]report.Role{report.Root, report.Contributes, report.Consequence, report.Unrelated}, r)
+}
+
+// layer orders causes of equal gravity: what keeps the controller from acting, then pods that do not exist, then pods.
+func layer(code string) int {
+	switch codes.LayerOf(code) {
+	case codes.LayerController:
+		return 0
+	case codes.LayerCreate:
+		return 1
+	}
+	return 2
+}
