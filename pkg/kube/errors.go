@@ -15,6 +15,7 @@ import (
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/admission"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 )
 
@@ -72,7 +73,11 @@ func explanation(err error) string {
 	case apierrors.IsUnauthorized(err):
 		return "the API server refuses these credentials (401 Unauthorized): log in again, or renew the token or certificate in the kubeconfig"
 	case apierrors.IsForbidden(err):
-		return "not allowed: " + strings.TrimSpace(strings.Replace(OneLine(err), " is forbidden:", ":", 1))
+		text := OneLine(err)
+		if object, reason, ok := admission.Forbidden(text); ok {
+			text = strings.TrimSpace(object + ": " + reason)
+		}
+		return "not allowed: " + text
 	case apierrors.IsTooManyRequests(err):
 		return "the API server is too busy (429): try again in a moment"
 	}

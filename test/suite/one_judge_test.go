@@ -32,6 +32,13 @@ var judges = []judge{
 	},
 	{fact: "condition Ready of a node", allowed: "pkg/diagnose/node", selectors: []string{"corev1.NodeReady"}},
 	{
+		fact: "who refuses, and why", allowed: "pkg/diagnose/admission",
+		texts: []string{
+			"exceeded quota", "failed quota", "violates PodSecurity", "denied the request", "denied request", "failed calling webhook",
+			" is forbidden:", "forbidden: User", "cannot create resource", "error looking up service account",
+		},
+	},
+	{
 		fact: "which nodes a pod may be on", allowed: "pkg/diagnose/schedule",
 		selectors: []string{
 			"FindMatchingUntoleratedTaint", "TolerationsTolerateTaint", "ToleratesTaint", "TolerationOpEqual", "TolerationOpGt", "TolerationOpLt",

@@ -13,7 +13,9 @@ import (
 
 var noon = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 
-func at(minutes int) metav1.Time { return metav1.NewTime(noon.Add(time.Duration(minutes) * time.Minute)) }
+func at(minutes int) metav1.Time {
+	return metav1.NewTime(noon.Add(time.Duration(minutes) * time.Minute))
+}
 
 func micro(minutes int) metav1.MicroTime { return metav1.NewMicroTime(at(minutes).Time) }
 

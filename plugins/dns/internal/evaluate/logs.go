@@ -12,7 +12,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
 
-// logClass says what a line of CoreDNS's log means; the first pattern that a line contains decides.
+// logClass says what a line of CoreDNS's log means; the first mark that a line contains decides.
 type logClass struct {
 	mark, class, meaning string
 	severity             finding.Severity
@@ -20,7 +20,6 @@ type logClass struct {
 
 var logClasses = []logClass{
 	{"plugin/loop: Loop (", "loop", "its own probe came back: it forwards to itself, and ends", finding.Critical},
-	{"is forbidden: User \"system:serviceaccount:", "forbidden", "its service account lacks a permission", finding.Critical},
 	{"Error during parsing", "corefile", "the Corefile does not load", finding.Critical},
 	{"Unknown directive", "corefile", "the Corefile names a plugin that this binary does not have", finding.Critical},
 	{"Restart failed", "reload", "a changed Corefile was refused: the old one still serves", finding.Critical},
@@ -45,6 +44,9 @@ var logClasses = []logClass{
 }
 
 func classify(line string) (logClass, bool) {
+	if lacksPermission(line) { // whatever else the line says of it
+		return logClass{class: "forbidden", meaning: "its service account lacks a permission", severity: finding.Critical}, true
+	}
 	for _, c := range logClasses {
 		if strings.Contains(line, c.mark) {
 			return c, true
@@ -75,10 +77,14 @@ func logText(line string) string {
 	return line
 }
 
-func lastLine(text, mark string) (string, bool) {
+func holding(mark string) func(line string) bool {
+	return func(line string) bool { return strings.Contains(line, mark) }
+}
+
+func lastLine(text string, is func(line string) bool) (string, bool) {
 	lines := strings.Split(text, "\n")
 	for _, line := range slices.Backward(lines) {
-		if strings.Contains(line, mark) {
+		if is(line) {
 			return logText(line), true
 		}
 	}
@@ -91,7 +97,7 @@ func (w *world) configHashFromLog(pod string) string {
 		if l.Pod != pod || l.Previous {
 			continue
 		}
-		if line, ok := lastLine(l.Text, "SHA512 = "); ok {
+		if line, ok := lastLine(l.Text, holding("SHA512 = ")); ok {
 			_, hash, _ := strings.Cut(line, "SHA512 = ")
 			return strings.TrimSpace(hash)
 		}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/admission"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 )
 
@@ -25,7 +26,7 @@ func ruleForbidden(w *world) []finding.Finding {
 	all := len(missing) > 0 && len(missing) == len(w.Access)
 	if len(w.Access) == 0 { // not readable: the server's own complaint tells as much
 		for _, l := range w.Logs {
-			if line, ok := lastLine(l.Text, "is forbidden: User \"system:serviceaccount:"); ok && !l.Previous {
+			if line, ok := lastLine(l.Text, lacksPermission); ok && !l.Previous {
 				evidence = append(evidence, seen("log of "+l.Pod, "", "%s", line))
 				missing = append(missing, "what its log names")
 			}
@@ -41,6 +42,12 @@ func ruleForbidden(w *world) []finding.Finding {
 	}
 	return []finding.Finding{w.make("DNSServerForbidden", finding.Critical, w.workloadRef(),
 		fmt.Sprintf("the DNS server may not %s: %s lacks the permission, so names go stale now and fail after its next start", strings.Join(missing, ", "), words), evidence, w.restoreAccess(account, all)...)}
+}
+
+// lacksPermission says whether a line tells that a service account was refused something.
+func lacksPermission(line string) bool {
+	r := admission.Parse(line)
+	return r.Kind == admission.NotPermitted && strings.HasPrefix(r.Permission.User, "system:serviceaccount:")
 }
 
 // account is the one whose access was asked.

@@ -210,7 +210,7 @@ func (w *world) podEvidence(pod *corev1.Pod) []finding.Evidence {
 			continue
 		}
 		for _, mark := range []string{"Plugins not ready", "[FATAL]", "[ERROR]", "listen tcp"} {
-			if line, ok := lastLine(l.Text, mark); ok {
+			if line, ok := lastLine(l.Text, holding(mark)); ok {
 				list = append(list, seen("log of "+pod.Name, "", "%s", line))
 				break
 			}

@@ -15,7 +15,6 @@ import (
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
@@ -39,7 +38,8 @@ func Evaluate(in Input, now time.Time, o Options) report.List {
 	list.Counts = count(list.Items)
 	list.Shared = shared(list.Items)
 	list.Summary = fleetSummary(list, "")
-	return mask.Copy(list) // the last look at what is printed: it quotes kubelets, registries and webhooks
+	hideSecrets(&list)
+	return list
 }
 
 // index finds what belongs to a node without searching.

@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/admission"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod/podspec"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
@@ -57,10 +58,9 @@ func Place(plan report.Plan, tries []Try, usable []string, o Options) report.Pla
 func denial(try Try, usable []string, plan report.Plan, o Options) finding.Finding {
 	var f finding.Finding
 	text := strings.Join(strings.Fields(try.Denied), " ")
-	switch {
-	case strings.Contains(text, "violates PodSecurity"):
-		level := between(text, `PodSecurity "`, `"`)
-		message := fmt.Sprintf("namespace %q enforces Pod Security %q, which forbids a root shell", try.Namespace, level)
+	switch refusal := admission.Parse(text); refusal.Kind {
+	case admission.PodSecurity:
+		message := fmt.Sprintf("namespace %q enforces Pod Security %q, which forbids a root shell", try.Namespace, refusal.Name)
 		slices.Sort(usable)
 		pods := "" // -n names the pods of the call, or else the namespace that has just refused
 		if o.Free {
@@ -76,12 +76,12 @@ func denial(try Try, usable []string, plan report.Plan, o Options) finding.Findi
 		}
 		f = titled(NamespaceRefused, message)
 		f.Next = []finding.Next{{Command: command, Why: why, Risk: finding.Change}}
-	case strings.Contains(text, "admission webhook"), strings.Contains(text, "ValidatingAdmissionPolicy"):
+	case admission.WebhookDenied, admission.WebhookFailed, admission.WebhookNoDryRun, admission.ValidatingPolicy, admission.MutatingPolicy:
 		f = titled(WebhookRefused, fmt.Sprintf("admission in namespace %q refuses the pod: %s", try.Namespace, text))
-	case strings.Contains(text, "exceeded quota"), strings.Contains(text, "failed quota"), strings.Contains(text, "per Pod is"), strings.Contains(text, "per Container is"):
+	case admission.QuotaExceeded, admission.QuotaUnspecified, admission.LimitRange:
 		f = titled(QuotaRefused, fmt.Sprintf("a quota in namespace %q refuses the pod: %s", try.Namespace, text))
-	case strings.Contains(text, "cannot create resource"):
-		f = titled(CreateForbidden, fmt.Sprintf("not allowed: needs create pods in namespace %q (%s)", try.Namespace, text))
+	case admission.NotPermitted:
+		f = titled(CreateForbidden, fmt.Sprintf("not allowed: needs %s %s in namespace %q (%s)", refusal.Permission.Verb, refusal.Permission.Resource, try.Namespace, text))
 		f.Next = []finding.Next{{Command: o.Kubectl.Command(try.Namespace, "auth", "can-i", "--list"), Why: "what is allowed there", Risk: finding.Read}}
 	default:
 		f = titled(KubeletRejected, fmt.Sprintf("the API server refuses the pod in namespace %q: %s", try.Namespace, text))
@@ -104,15 +104,6 @@ func again(o Options, node, namespace string, more ...string) string {
 		words = slices.DeleteFunc(words, func(w string) bool { return strings.HasPrefix(w, "--image=") })
 	}
 	return o.Kubectl.Command(namespace, append(words, o.CallRest...)...)
-}
-
-func between(text, start, end string) string {
-	_, rest, ok := strings.Cut(text, start)
-	if !ok {
-		return "unknown"
-	}
-	inner, _, _ := strings.Cut(rest, end)
-	return inner
 }
 
 // Changed tells what admission has made of the pod that was asked for. Without hostPID process 1 is the image's own, and

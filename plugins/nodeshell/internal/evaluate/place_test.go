@@ -4,7 +4,29 @@ import (
 	"testing"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/report"
 )
+
+// Who refuses is said by the first words: a webhook may put any others into its own.
+func TestRefusalsAreSortedByWhoRefuses(t *testing.T) {
+	const pod = `pods "nodeshell-1-0" is forbidden: `
+	for text, want := range map[string]string{
+		pod + `violates PodSecurity "baseline:latest": privileged`:                                                           NamespaceRefused,
+		`admission webhook "v.example.com" denied the request: the pod violates PodSecurity "restricted:latest": privileged`: WebhookRefused,
+		`admission webhook "v.example.com" does not support dry run`:                                                         WebhookRefused,
+		`Internal error occurred: failed calling webhook "v.example.com": failed to call webhook: EOF`:                       WebhookRefused,
+		pod + `ValidatingAdmissionPolicy 'p' with binding 'b' denied request: exceeded quota of patience`:                    WebhookRefused,
+		`policy 'p' with binding 'b' denied request: no such key`:                                                            WebhookRefused,
+		pod + `failed quota: q: must specify limits.cpu for: shell`:                                                          QuotaRefused,
+		pod + `minimum cpu usage per Pod is 1. No request is specified`:                                                      QuotaRefused,
+		`pods is forbidden: User "jane" cannot create resource "pods" in API group "" in the namespace "default"`:            CreateForbidden,
+		`namespaces "default" not found`:                                                                                     KubeletRejected,
+	} {
+		if got := denial(Try{Namespace: "default", Denied: text}, nil, report.Plan{}, Options{}); got.Code != want {
+			t.Errorf("%s\n got %s, want %s", text, got.Code, want)
+		}
+	}
+}
 
 // The next command is the call itself, with what was missing: pasted, it does what was meant in the first place.
 func TestNextCommandRepeatsTheCall(t *testing.T) {

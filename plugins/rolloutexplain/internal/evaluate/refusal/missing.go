@@ -4,12 +4,11 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/admission"
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
@@ -46,18 +45,18 @@ func MissingPods(e *model.Evaluation, w *model.Workload) {
 		return
 	}
 	r := Read(e, text, w)
-	if r.code == codes.NamespaceTerminating && w.Has(codes.NamespaceTerminating) {
+	if r.Code == codes.NamespaceTerminating && w.Has(codes.NamespaceTerminating) {
 		return
 	}
-	f := e.Finding(r.code, r.Class, finding.Critical, "%s cannot create %s: %s", owner, plain.Plural(int(w.Missing), "pod", "pods"), r.What)
+	f := e.Finding(r.Code, r.Class, finding.Critical, "%s cannot create %s: %s", owner, plain.Plural(int(w.Missing), "pod", "pods"), r.What)
 	f.Heals, f.Confidence, f.Attempts, f.Next = r.Heals, confidence, attempts, r.Next
 	f.FirstSeen = plain.TimePtr(at)
 	if ev != nil {
 		f.FirstSeen = plain.TimePtr(ev.First)
 	}
 	f.Evidence = []finding.Evidence{plain.Evidence(owner, path, text, at)}
-	if r.code == codes.QuotaExceeded {
-		quotaOutlook(e, w, &f, text, r.quota)
+	if r.Code == codes.QuotaExceeded {
+		quotaOutlook(e, w, &f, text, r.Quota)
 	}
 	w.Add(f)
 }
@@ -89,7 +88,7 @@ var podRefused = regexp.MustCompile(`(?i)^create Pod (\S+) in StatefulSet `)
 // answered says whether a pod has been created since a refusal. Under a quota that is usual and no answer; nor is it one
 // while the ReplicaSet itself says that its last attempt failed.
 func answered(w *model.Workload, ev *eventfact.Event) bool {
-	if quotaExceeded.MatchString(plain.OneLine(ev.Message)) || failureCondition(w) != nil {
+	if admission.Parse(ev.Message).Kind == admission.QuotaExceeded || failureCondition(w) != nil {
 		return false
 	}
 	return slices.ContainsFunc(w.Pods, func(p *model.Pod) bool {
@@ -175,8 +174,8 @@ func nudge(e *model.Evaluation, w *model.Workload) []finding.Next {
 
 // quotaHasRoom compares the refused request with the quota as it is now.
 func quotaHasRoom(e *model.Evaluation, w *model.Workload, text, name string) bool {
-	m := quotaExceeded.FindStringSubmatch(plain.OneLine(text))
-	if m == nil || !e.Asks.Have(model.Need{Kind: model.NeedQuotas, Namespace: w.Meta.Namespace}) {
+	asked, ok := admission.Amounts(admission.Parse(text).Quota.Requested)
+	if !ok || !e.Asks.Have(model.Need{Kind: model.NeedQuotas, Namespace: w.Meta.Namespace}) {
 		return false
 	}
 	for i := range e.In.Quotas {
@@ -184,16 +183,11 @@ func quotaHasRoom(e *model.Evaluation, w *model.Workload, text, name string) boo
 		if q.Name != name || q.Namespace != w.Meta.Namespace {
 			continue
 		}
-		for _, pair := range strings.Split(m[2], ",") {
-			resourceName, amount, ok := strings.Cut(strings.TrimSpace(pair), "=")
-			asked, err := resource.ParseQuantity(amount)
-			hard, known := q.Status.Hard[corev1.ResourceName(resourceName)]
-			if !ok || err != nil || !known {
-				return false
-			}
-			used := q.Status.Used[corev1.ResourceName(resourceName)]
-			used.Add(asked)
-			if used.Cmp(hard) > 0 {
+		for resourceName, amount := range asked {
+			hard, known := q.Status.Hard[resourceName]
+			used := q.Status.Used[resourceName]
+			used.Add(amount)
+			if !known || used.Cmp(hard) > 0 {
 				return false
 			}
 		}

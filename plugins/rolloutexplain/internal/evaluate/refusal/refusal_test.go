@@ -35,6 +35,13 @@ func TestRefusalsAreRecognised(t *testing.T) {
 		{`Error creating: Pod "d-1" is invalid: spec.containers[0].resources.requests: Invalid value: "2": must be less than or equal to cpu limit`, codes.PodInvalid, `spec.containers[0]`, report.Fatal},
 		{`Create Pod s-0 in StatefulSet s failed error: pvc data-s-0 is being deleted`, codes.ClaimDeleting, `data-s-0`, report.Likely},
 		{`Create Pod s-0 in StatefulSet s failed error: pods "s-0" already exists`, codes.NameConflict, `s-0`, report.Likely},
+		{`create Claim data-s-0 for Pod s-0 in StatefulSet s failed error: object is being deleted: persistentvolumeclaims "data-s-0" already exists`, codes.ClaimDeleting, `data-s-0`, report.Likely},
+		{`create Pod claims-0 in StatefulSet claims failed error: object is being deleted: pods "claims-0" already exists`, codes.NameConflict, `claims-0`, report.Likely},
+		{pod + `error looking up service account ns/builder: etcdserver: request timed out`, codes.PodCreateRefused, `timed out`, report.Likely},
+		{`Error creating: admission webhook "v.example.com" denied the request: exceeded quota: q, requested: a=1, used: a=1, limited: a=1`, codes.WebhookDenied, `"v.example.com" denies it`, report.Likely},
+		{`Error creating: Internal error occurred: failed calling webhook "v.example.com"; no further details available`, codes.WebhookUnreachable, `says no more`, report.Transient},
+		{pod + `ValidatingAdmissionPolicy 'p' denied request: no latest tag`, codes.AdmissionPolicyDenied, `policy "p" denies it: no latest tag`, report.Fatal},
+		{`Error creating: policy 'p' with binding 'b' denied request: no such key`, codes.AdmissionPolicyDenied, `policy "p" (binding "b") denies it`, report.Fatal},
 		{`Error creating: something new`, codes.PodCreateRefused, `something new`, report.Likely},
 		{`Error creating: pods is forbidden: User "system:serviceaccount:kube-system:replicaset-controller" cannot create resource "pods" in API group "" in the namespace "x"`, codes.PodCreateRefused, `lacks a permission`, report.Likely},
 	}
@@ -42,8 +49,8 @@ func TestRefusalsAreRecognised(t *testing.T) {
 		e := model.New(&model.Input{}, time.Now(), model.Options{}, model.NewAsks(nil, false))
 		w := e.NewWorkload("Deployment", &(&appsv1.Deployment{}).ObjectMeta, nil, nil, 0)
 		got := Read(e, tt.text, w)
-		if got.code != tt.code || got.Class != tt.class || !strings.Contains(got.What, tt.says) {
-			t.Errorf("%s\n got %s %s: %s\nwant %s %s: …%s…", tt.text, got.code, got.Class, got.What, tt.code, tt.class, tt.says)
+		if got.Code != tt.code || got.Class != tt.class || !strings.Contains(got.What, tt.says) {
+			t.Errorf("%s\n got %s %s: %s\nwant %s %s: …%s…", tt.text, got.Code, got.Class, got.What, tt.code, tt.class, tt.says)
 		}
 		if len(got.Next) == 0 {
 			t.Errorf("%s: no next command", tt.code)

@@ -1,0 +1,55 @@
+package evaluate
+
+import (
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
+)
+
+// hideSecrets masks what a report quotes: kubelets, registries, webhooks and drivers may repeat a password in what they
+// say. It is the last step, so that everything is judged by the real text. Only fields that quote are looked at: a fleet
+// has millions of texts.
+func hideSecrets(list *report.List) {
+	for i := range list.Sources {
+		list.Sources[i].Message = mask.Text(list.Sources[i].Message)
+	}
+	for i := range list.Items {
+		n := &list.Items[i]
+		n.Summary = mask.Text(n.Summary)
+		for k := range n.Findings {
+			hideFinding(&n.Findings[k])
+		}
+		for k := range n.Consequences {
+			n.Consequences[k].Message = mask.Text(n.Consequences[k].Message)
+		}
+		if n.Events != nil {
+			for k := range n.Events.Items {
+				n.Events.Items[k].Message = mask.Text(n.Events.Items[k].Message)
+			}
+		}
+		if n.Health != nil {
+			n.Health.Kubelet = mask.Text(n.Health.Kubelet)
+			for k := range n.Health.Conditions {
+				n.Health.Conditions[k].Message = mask.Text(n.Health.Conditions[k].Message)
+			}
+		}
+		if n.Pods != nil {
+			for k := range n.Pods.Attention {
+				n.Pods.Attention[k].Message = mask.Text(n.Pods.Attention[k].Message)
+			}
+		}
+		for k := range n.Sources {
+			n.Sources[k].Message = mask.Text(n.Sources[k].Message)
+		}
+	}
+}
+
+func hideFinding(f *finding.Finding) {
+	f.Message = mask.Text(f.Message)
+	for i := range f.Evidence {
+		f.Evidence[i].Value = mask.Text(f.Evidence[i].Value)
+	}
+	for i := range f.Next {
+		f.Next[i].Command = mask.Text(f.Next[i].Command)
+	}
+}
