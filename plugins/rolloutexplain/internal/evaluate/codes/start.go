@@ -1,6 +1,7 @@
 package codes
 
 import (
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 )
 
@@ -64,12 +65,12 @@ var startEntries = []entry{
 	{layer: LayerPod, Entry: finding.Entry{
 		Code: RunsAsRoot, Severity: finding.Critical, Title: "The container would run as root",
 		Meaning:  "runAsNonRoot is set, and runAsUser is 0, or the image's user is root or not a number.",
-		Evidence: "container state CreateContainerConfigError", Next: "set runAsUser to another number than 0",
+		Evidence: "container state " + podfact.CreateContainerConfigError, Next: "set runAsUser to another number than 0",
 	}},
 	{layer: LayerPod, Entry: finding.Entry{
 		Code: ContainerConfigError, Severity: finding.Critical, Title: "A container cannot be configured",
 		Meaning:  "The kubelet cannot build the container's configuration.",
-		Evidence: "container state CreateContainerConfigError", Next: "read the error",
+		Evidence: "container state " + podfact.CreateContainerConfigError, Next: "read the error",
 	}},
 	{layer: LayerPod, Entry: finding.Entry{
 		Code: InvalidImageName, Severity: finding.Critical, Title: "The image name is not valid",

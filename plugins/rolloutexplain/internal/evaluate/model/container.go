@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 )
 
 // initContainer gives the init container of a name: no name is used twice in a pod.
@@ -16,17 +18,12 @@ func (p *Pod) initContainer(name string) *corev1.Container {
 	return nil
 }
 
-// IsSidecar says whether an init container runs beside the others as long as the pod lives.
-func IsSidecar(c *corev1.Container) bool {
-	return c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
-}
-
 // Called is a container in a sentence: `container "api"`.
 func (p *Pod) Called(name string) string {
 	word := "container"
 	if c := p.initContainer(name); c != nil {
 		word = "init container"
-		if IsSidecar(c) {
+		if podfact.Sidecar(c) {
 			word = "sidecar"
 		}
 	}

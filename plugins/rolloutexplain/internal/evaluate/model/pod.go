@@ -6,6 +6,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
+
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 )
 
 // TargetNode is the node that a daemon pod is for, bound or not: its affinity names it.
@@ -29,7 +31,7 @@ func TargetNode(p *Pod) string {
 
 // NeverReady says whether a pod has not been ready so far: its Ready condition is as old as the pod.
 func NeverReady(p *Pod) bool {
-	c, began := Condition(p.Pod, "Ready"), Condition(p.Pod, "Initialized")
+	c, began := podfact.Condition(p.Pod, "Ready"), podfact.Condition(p.Pod, "Initialized")
 	if p.Ready {
 		return false
 	}
@@ -51,21 +53,11 @@ type Pod struct {
 
 func (e *Evaluation) PodView(p *corev1.Pod, minReady int32) *Pod {
 	v := &Pod{Pod: p, Terminating: p.DeletionTimestamp != nil, events: e.events[p.UID]}
-	v.Dead = p.Status.Phase == corev1.PodFailed || p.Status.Phase == corev1.PodSucceeded
-	if c := Condition(p, corev1.PodReady); c != nil && c.Status == corev1.ConditionTrue {
-		v.Ready, v.ReadySince = true, c.LastTransitionTime.Time
-		v.Available = minReady == 0 || !v.ReadySince.Add(time.Duration(minReady)*time.Second).After(e.Now)
+	v.Dead, v.Ready, v.Available = podfact.Finished(p), podfact.Ready(p), podfact.Available(p, minReady, e.Now)
+	if v.Ready {
+		v.ReadySince = podfact.ReadyCondition(p).LastTransitionTime.Time
 	}
 	return v
-}
-
-func Condition(p *corev1.Pod, kind corev1.PodConditionType) *corev1.PodCondition {
-	for i := range p.Status.Conditions {
-		if p.Status.Conditions[i].Type == kind {
-			return &p.Status.Conditions[i]
-		}
-	}
-	return nil
 }
 
 // Live gives the pods that the controller counts.

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
@@ -118,7 +119,7 @@ func (w *Workload) CountPods(e *Evaluation) {
 	w.Report.Counts.Terminating = plain.Count(len(Select(w.Pods, func(p *Pod) bool { return p.Terminating })))
 	restarts, ready := int32(0), 0
 	for _, p := range Live(w.NewPods()) {
-		for _, s := range append(slices.Clone(p.Status.InitContainerStatuses), p.Status.ContainerStatuses...) {
+		for _, s := range podfact.Containers(p.Pod) {
 			restarts += s.RestartCount
 		}
 		ready += plain.Int(p.Ready)

@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
@@ -23,7 +24,7 @@ import (
 
 // Unscheduled explains a pod without a node.
 func Unscheduled(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause {
-	c := model.Condition(p.Pod, corev1.PodScheduled)
+	c := podfact.Condition(p.Pod, corev1.PodScheduled)
 	waited := e.Now.Sub(p.CreationTimestamp.Time)
 	switch {
 	case c != nil && c.Reason == corev1.PodReasonSchedulingGated:

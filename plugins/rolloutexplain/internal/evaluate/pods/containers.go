@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
@@ -18,7 +19,7 @@ func containerCause(e *model.Evaluation, w *model.Workload, p *model.Pod) *model
 	for i := range p.Spec.InitContainers {
 		spec := &p.Spec.InitContainers[i]
 		status := statusOf(p.Status.InitContainerStatuses, spec.Name)
-		sidecar := model.IsSidecar(spec)
+		sidecar := podfact.Sidecar(spec)
 		if status == nil {
 			continue
 		}
@@ -76,17 +77,16 @@ func initRunning(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *cor
 
 // oneContainer gives the cause that a container's state shows.
 func oneContainer(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, status *corev1.ContainerStatus, init, sidecar bool) *model.Cause {
-	if wait := status.State.Waiting; wait != nil {
-		switch wait.Reason {
-		case "InvalidImageName", "ErrImageNeverPull", "ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "SignatureValidationFailed", "ImageInspectError":
-			return imageCause(e, w, p, spec, wait)
-		case "CreateContainerConfigError":
-			return configError(e, w, p, spec, wait)
-		case "CreateContainerError", "RunContainerError", "PreCreateHookError", "PreStartHookError":
-			return startError(e, w, p, spec, wait.Reason, wait.Message, status)
-		case "PostStartHookError":
-			return postStart(e, w, p, spec, wait.Message, status)
-		}
+	wait := status.State.Waiting
+	switch podfact.Waiting(status) {
+	case podfact.Image:
+		return imageCause(e, w, p, spec, wait)
+	case podfact.Config:
+		return configError(e, w, p, spec, wait)
+	case podfact.Start:
+		return startError(e, w, p, spec, wait.Reason, wait.Message, status)
+	case podfact.PostStart:
+		return postStart(e, w, p, spec, wait.Message, status)
 	}
 	return crash(e, w, p, spec, status, init, sidecar)
 }

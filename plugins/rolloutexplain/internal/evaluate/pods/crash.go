@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
@@ -15,34 +16,18 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
-// A container is in a loop while its last end is younger than this: the back-off grows to 5 minutes, and is forgotten
-// after 10 minutes of running. https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#restart-policy
-const (
-	crashMemory = 10 * time.Minute
-	backOffBase = 10 * time.Second
-	backOffMost = 5 * time.Minute
-	recovered   = 30 * time.Second // up and ready for this long, and for three times its last run: out of the loop
-)
-
 // crash judges a container that ended. The waiting reason CrashLoopBackOff can be absent through the whole back-off (a
 // container that exits at once shows terminated), so restarts and the last end are what counts.
 func crash(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, s *corev1.ContainerStatus, init, sidecar bool) *model.Cause {
-	end, running := s.State.Terminated, s.State.Running != nil
+	end, running := podfact.End(s), s.State.Running != nil
 	if end == nil {
-		end = s.LastTerminationState.Terminated
-	}
-	if end == nil || s.State.Terminated != nil && init && !sidecar && end.ExitCode == 0 {
 		return nil
 	}
-	restarts := p.Spec.RestartPolicy == corev1.RestartPolicyAlways || p.Spec.RestartPolicy == "" || sidecar
-	if !restarts && end.ExitCode == 0 {
+	again := podfact.StartsAgain(p.Pod, spec.Name, end.ExitCode)
+	if end.ExitCode == 0 && !again {
 		return nil
 	}
-	if running && (e.Now.Sub(end.FinishedAt.Time) > crashMemory || s.RestartCount < 1 || p.Available && s.RestartCount < 2) {
-		return nil
-	}
-	// A container that has been up for much longer than its run before is not in the loop any more: what it waited for came.
-	if running && s.Ready && p.Available && e.Now.Sub(s.State.Running.StartedAt.Time) > max(recovered, 3*end.FinishedAt.Sub(end.StartedAt.Time)) {
+	if running && (e.Now.Sub(end.FinishedAt.Time) > podfact.BackOffMemory || s.RestartCount < 1 || p.Available && !podfact.Looping(p.Pod, s, e.Now)) {
 		return nil
 	}
 	exits := s.RestartCount
@@ -66,14 +51,14 @@ func crash(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Co
 	}
 	if len(c.Evidence) == 0 || c.Code != codes.ContainerStartError {
 		c.By(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name)+"."+where+".terminated",
-			strings.TrimSpace(fmt.Sprintf("exit code %d, reason %s, ran %s, %s", end.ExitCode, end.Reason, plain.Age(end.FinishedAt.Sub(end.StartedAt.Time)), plain.Plural(int(s.RestartCount), "restart", "restarts"))), end.FinishedAt.Time))
+			strings.TrimSpace(fmt.Sprintf("exit code %d, reason %s, ran %s, %s", end.ExitCode, end.Reason, plain.Age(podfact.Ran(end)), plain.Plural(int(s.RestartCount), "restart", "restarts"))), end.FinishedAt.Time))
 	}
-	if !running && restarts {
-		if at, ok := nextStart(s, end); ok && at.After(e.Now) {
+	if !running && again {
+		if at, ok := podfact.NextStart(s); ok && at.After(e.Now) {
 			c.RetryAt = plain.TimePtr(at)
 		}
 	}
-	if end.Reason != "StartError" && end.Reason != "ContainerCannotRun" {
+	if !podfact.NeverRan(end) {
 		attachLog(e, p, spec.Name, running, c)
 		if c.Log != nil && c.Code == codes.CrashLoop && plain.ContainsAny(strings.Join(c.Log.Lines, " "), "exec format error") {
 			c.Code, c.Title = codes.ExecFormatError, codes.Title(codes.ExecFormatError)
@@ -91,15 +76,12 @@ func crash(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Co
 // firstEnd is when the failing began, as well as one status tells: the ends before the last are reckoned back by its run
 // and the back-off. A run that outlasts the back-off's memory came after whatever had been before.
 func firstEnd(p *model.Pod, end *corev1.ContainerStateTerminated, exits int32) time.Time {
-	ran, first := end.FinishedAt.Sub(end.StartedAt.Time), end.FinishedAt.Time
-	switch {
-	case end.StartedAt.Unix() <= 0: // it never ran: the runtime dates such a start to 1970
-		ran = 0
-	case ran > crashMemory:
+	ran, first := podfact.Ran(end), end.FinishedAt.Time
+	if ran > podfact.BackOffMemory {
 		return first
 	}
-	for i, wait := int32(1), backOffBase; i < exits; i++ {
-		first, wait = first.Add(-ran-wait), min(2*wait, backOffMost)
+	for i := int32(1); i < exits; i++ {
+		first = first.Add(-ran - podfact.BackOffAt(i))
 	}
 	if start := p.Status.StartTime; start != nil && exits > 1 && first.Before(start.Time) {
 		return start.Time
@@ -107,27 +89,13 @@ func firstEnd(p *model.Pod, end *corev1.ContainerStateTerminated, exits int32) t
 	return first
 }
 
-// nextStart estimates the next start: 10 s, doubling per restart up to 5 min.
-func nextStart(s *corev1.ContainerStatus, end *corev1.ContainerStateTerminated) (time.Time, bool) {
-	if s.State.Waiting == nil || s.State.Waiting.Reason != "CrashLoopBackOff" {
-		return plain.NoTime, false
-	}
-	wait := backOffBase
-	if _, after, ok := strings.Cut(s.State.Waiting.Message, "back-off "); ok {
-		if d, err := time.ParseDuration(plain.FirstWords(after, 1)); err == nil {
-			wait = d
-		}
-	}
-	return end.FinishedAt.Add(wait), true
-}
-
 // crashCause names the kind of end.
 func crashCause(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, end *corev1.ContainerStateTerminated, sidecar bool) *model.Cause {
 	events := e.PodEvents(p)
-	switch end.Reason {
-	case "StartError", "ContainerCannotRun":
+	switch {
+	case podfact.NeverRan(end):
 		return startErrorText(e, w, p, spec, end.Reason, end.Message)
-	case "OOMKilled":
+	case end.Reason == "OOMKilled":
 		limit := "no limit of its own: the node ran out"
 		if q, ok := spec.Resources.Limits[corev1.ResourceMemory]; ok {
 			limit = "memory limit " + q.String()
@@ -141,7 +109,7 @@ func crashCause(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *core
 	if hook := eventfact.Newest(events, "FailedPostStartHook"); hook != nil && strings.Contains(hook.About.FieldPath+hook.Message, spec.Name) && near(hook.Last, end.FinishedAt.Time) {
 		return e.Cause(p, model.StageRun, codes.PostStartHookFailed, report.Likely, "the postStart hook of %s fails, so it is killed: %s", p.Called(spec.Name), plain.OneLine(hook.Message)).ByEvent(hook)
 	}
-	ran := end.FinishedAt.Sub(end.StartedAt.Time)
+	ran := podfact.Ran(end)
 	if end.ExitCode == 0 && !sidecar {
 		return forKind(e.Cause(p, model.StageRun, codes.ExitsNormally, report.Likely, "%s ends normally (exit 0) after %s: a Deployment's container must keep running; is it the right command", p.Called(spec.Name), plain.Age(ran)), w.Kind)
 	}

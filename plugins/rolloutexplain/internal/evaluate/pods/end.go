@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
@@ -114,7 +115,7 @@ func deadPod(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause 
 		}
 		return c.Then(describe)
 	}
-	if d := model.Condition(p.Pod, corev1.DisruptionTarget); d != nil && d.Status == corev1.ConditionTrue {
+	if d := podfact.Condition(p.Pod, corev1.DisruptionTarget); d != nil && d.Status == corev1.ConditionTrue {
 		c := e.Cause(p, model.StageRun, codes.PodDisrupted, report.Transient, "it was removed from outside (%s): %s", d.Reason, plain.OneLine(d.Message))
 		c.Key = d.Reason
 		return c.Since(d.LastTransitionTime.Time).By(plain.Evidence("Pod "+p.Name, "status.conditions[DisruptionTarget]", d.Reason, d.LastTransitionTime.Time)).Then(describe)

@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/masking"
@@ -21,7 +22,7 @@ func hookPending(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Ca
 	for i := range p.Spec.Containers {
 		spec := &p.Spec.Containers[i]
 		s := statusOf(p.Status.ContainerStatuses, spec.Name)
-		if spec.Lifecycle == nil || spec.Lifecycle.PostStart == nil || s == nil || s.State.Waiting == nil || s.State.Waiting.Reason != "ContainerCreating" {
+		if spec.Lifecycle == nil || spec.Lifecycle.PostStart == nil || s == nil || s.State.Waiting == nil || s.State.Waiting.Reason != podfact.ContainerCreating {
 			continue
 		}
 		if e.Now.Sub(p.CreationTimestamp.Time) >= hookTime {

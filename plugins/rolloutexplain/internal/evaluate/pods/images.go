@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
@@ -23,20 +24,20 @@ func imageCause(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *core
 	seen := plain.Evidence("Pod "+p.Name, path, wait.Reason+": "+wait.Message, plain.NoTime)
 	describe := e.Next(w, finding.Read, "the pull in the kubelet's words", "describe", "pod", p.Name)
 	switch wait.Reason {
-	case "InvalidImageName":
+	case podfact.InvalidImageName:
 		return e.Cause(p, model.StageImage, codes.InvalidImageName, report.Fatal, "the image name %q of %s is not valid", spec.Image, p.Called(spec.Name)).
 			In(spec.Name).WithKey(spec.Image).Since(p.CreationTimestamp.Time).By(seen).Then(describe)
-	case "ErrImageNeverPull":
+	case podfact.ErrImageNeverPull:
 		c := e.Cause(p, model.StageImage, codes.ImageNeverPull, report.Fatal, "image %q of %s is not on the node and imagePullPolicy is Never", spec.Image, p.Called(spec.Name)).
 			In(spec.Name).WithKey(spec.Image).Since(p.CreationTimestamp.Time).By(seen)
 		return c.Then(describe)
-	case "SignatureValidationFailed", "ImageInspectError":
+	case podfact.SignatureValidationFailed, podfact.ImageInspectError:
 		return e.Cause(p, model.StageImage, codes.ImageRejected, report.Likely, "image %q of %s is refused on the node: %s", spec.Image, p.Called(spec.Name), plain.Innermost(wait.Message)).
 			In(spec.Name).WithKey(spec.Image).Since(p.CreationTimestamp.Time).By(seen).Then(describe)
 	}
-	failed := pullFailure(events, spec.Name, spec.Image)
-	text := wait.Message
-	if failed != nil && (wait.Reason == "ImagePullBackOff" && !strings.Contains(text, "ErrImagePull:") || text == "") {
+	failed := podfact.PullFailure(events, spec.Name, spec.Image)
+	text, says := podfact.PullError(wait)
+	if failed != nil && !says {
 		text = failed.Message
 	}
 	c := pullError(e, w, p, spec, text)
@@ -53,17 +54,6 @@ func imageCause(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *core
 		c.Next = append([]finding.Next{e.Next(w, finding.Read, "the pull secrets that the template names", "get", "pod", p.Name, "-o", "jsonpath={.spec.imagePullSecrets}")}, c.Next...)
 	}
 	return c.Then(describe)
-}
-
-func pullFailure(events []eventfact.Event, container, image string) *eventfact.Event {
-	for i := range events {
-		ev := &events[i]
-		if ev.Reason == "Failed" && strings.Contains(ev.Message, image) && plain.ContainsAny(ev.Message, "Failed to pull image") &&
-			(ev.About.FieldPath == "" || strings.Contains(ev.About.FieldPath, "{"+container+"}")) {
-			return ev
-		}
-	}
-	return nil
 }
 
 // The words of containerd, CRI-O and the registries; the first list that matches wins.

@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/placement"
 )
@@ -55,11 +56,11 @@ func oldestFirst(pods []*model.Pod) []*model.Pod {
 
 func stateKey(p *model.Pod) string {
 	var b strings.Builder
-	if c := model.Condition(p.Pod, corev1.PodScheduled); c != nil && p.Spec.NodeName == "" && model.TargetNode(p) != "" {
+	if c := podfact.Condition(p.Pod, corev1.PodScheduled); c != nil && p.Spec.NodeName == "" && model.TargetNode(p) != "" {
 		b.WriteString(c.Message) // daemon pods differ in their nodes alone
 	}
 	fmt.Fprintf(&b, "%v %v %v %v %s %s", p.IsNew, p.Terminating, p.Dead, p.Ready, p.Status.Reason, map[bool]string{true: "", false: "bound"}[p.Spec.NodeName == ""])
-	for _, s := range append(slices.Clone(p.Status.InitContainerStatuses), p.Status.ContainerStatuses...) {
+	for _, s := range podfact.Containers(p.Pod) {
 		state := "-"
 		switch {
 		case s.State.Waiting != nil:

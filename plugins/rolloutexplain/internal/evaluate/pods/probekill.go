@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
@@ -33,7 +34,7 @@ func probeKill(e *model.Evaluation, p *model.Pod, container string, end *corev1.
 			continue
 		}
 		// A busy pod's events are thinned out by the recorder (25, then one in 5 minutes), so the newest may be of a run before.
-		if !ev.Last.Before(end.StartedAt.Add(-time.Second)) || bySignal && end.StartedAt.Sub(ev.Last) < crashMemory {
+		if !ev.Last.Before(end.StartedAt.Add(-time.Second)) || bySignal && end.StartedAt.Sub(ev.Last) < podfact.BackOffMemory {
 			return ev
 		}
 	}
@@ -48,7 +49,7 @@ func probeKilled(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *cor
 	}
 	c := e.Cause(p, model.StageRun, code, report.Likely, "the kubelet kills %s because its %s probe fails; it does not crash by itself", p.Called(spec.Name), word)
 	if probe != nil {
-		c.Message += fmt.Sprintf("; the probe allows %s from the start, it ran %s", plain.Age(budgetOf(probe)), plain.Age(end.FinishedAt.Sub(end.StartedAt.Time)))
+		c.Message += fmt.Sprintf("; the probe allows %s from the start, it ran %s", plain.Age(budgetOf(probe)), plain.Age(podfact.Ran(end)))
 		c.By(plain.Evidence("Pod "+p.Name, p.SpecPath(spec.Name)+"."+word+"Probe", describeProbe(probe), plain.NoTime))
 	}
 	titled := strings.ToUpper(word[:1]) + word[1:]

@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
@@ -58,7 +59,7 @@ func minReadyWait(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.C
 
 // wasReady says whether a pod that is not ready now has been: its Ready condition changed after its containers started.
 func wasReady(p *model.Pod) bool {
-	c := model.Condition(p.Pod, corev1.PodReady)
+	c := podfact.ReadyCondition(p.Pod)
 	for _, s := range p.Status.ContainerStatuses {
 		if c == nil || s.State.Running == nil || !c.LastTransitionTime.After(s.State.Running.StartedAt.Add(time.Second)) {
 			return false
@@ -83,7 +84,7 @@ func flapping(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause
 }
 
 func lastTransition(p *model.Pod) time.Time {
-	if c := model.Condition(p.Pod, corev1.PodReady); c != nil {
+	if c := podfact.ReadyCondition(p.Pod); c != nil {
 		return c.LastTransitionTime.Time
 	}
 	return plain.NoTime
@@ -142,7 +143,7 @@ func readiness(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev
 // readinessGate: all containers are ready, and somebody else's condition is not.
 func readinessGate(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause {
 	for _, gate := range p.Spec.ReadinessGates {
-		c := model.Condition(p.Pod, gate.ConditionType)
+		c := podfact.Condition(p.Pod, gate.ConditionType)
 		if c != nil && c.Status == corev1.ConditionTrue {
 			continue
 		}

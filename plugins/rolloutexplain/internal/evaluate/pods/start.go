@@ -2,12 +2,12 @@ package pods
 
 import (
 	"regexp"
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
@@ -20,7 +20,7 @@ func notStarted(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cau
 	if c := hookPending(e, w, p); c != nil {
 		return c
 	}
-	for _, s := range append(slices.Clone(p.Status.InitContainerStatuses), p.Status.ContainerStatuses...) {
+	for _, s := range podfact.Containers(p.Pod) {
 		if s.State.Running != nil || s.State.Terminated != nil || s.LastTerminationState.Terminated != nil {
 			return nil
 		}
@@ -70,6 +70,6 @@ func beforeSandbox(e *model.Evaluation, w *model.Workload, p *model.Pod, events 
 var handlerAbsent = regexp.MustCompile(`no runtime for "([^"]+)" is configured`)
 
 func sandboxReady(p *model.Pod) bool {
-	c := model.Condition(p.Pod, corev1.PodReadyToStartContainers)
+	c := podfact.Condition(p.Pod, corev1.PodReadyToStartContainers)
 	return c != nil && c.Status == corev1.ConditionTrue
 }

@@ -1,11 +1,13 @@
 package verdict
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -54,13 +56,8 @@ func podState(p *model.Pod, now time.Time) string {
 	case p.Spec.NodeName == "":
 		return "not scheduled"
 	}
-	for _, s := range append(slices.Clone(p.Status.InitContainerStatuses), p.Status.ContainerStatuses...) {
-		if s.State.Waiting != nil && s.State.Waiting.Reason != "" && s.State.Waiting.Reason != "PodInitializing" {
-			return s.State.Waiting.Reason
-		}
-		if s.State.Terminated != nil && s.State.Terminated.ExitCode != 0 {
-			return s.State.Terminated.Reason + fmt.Sprintf(" (exit %d)", s.State.Terminated.ExitCode)
-		}
+	if word := podfact.Status(p.Pod); word != string(corev1.PodRunning) {
+		return word
 	}
 	return "not ready"
 }
