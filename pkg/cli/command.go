@@ -84,7 +84,8 @@ func quietLog() {
 
 // AddColorFlag registers --color.
 func AddColorFlag(set *pflag.FlagSet, value *string) {
-	set.StringVar(value, "color", string(output.ColorAuto), "Colour verdicts: "+strings.Join(output.ColorModes(), ", ")+". auto: on a terminal without NO_COLOR and TERM=dumb.")
+	set.StringVar(value, "color", string(output.ColorAuto), "Colour verdicts: "+strings.Join(output.ColorModes(), ", ")+
+		". auto: on a terminal without NO_COLOR and TERM=dumb.")
 }
 
 func versionCommand(env *Env) *cobra.Command {

@@ -44,7 +44,8 @@ func (g *Group) StartEphemeral(ctx context.Context, spec Ephemeral) (*Helper, er
 			if err != nil {
 				return h, err
 			}
-			if _, refused = pods.Patch(ctx, spec.Pod.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "ephemeralcontainers"); refused == nil {
+			_, refused = pods.Patch(ctx, spec.Pod.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "ephemeralcontainers")
+			if refused == nil {
 				break
 			}
 		}

@@ -107,7 +107,8 @@ func verdict(end ended, seen *trailer) (int, error) {
 	return reported, nil
 }
 
-// statusCode reads the exit code of a Status: https://github.com/kubernetes/kubernetes/blob/master/staging/src/k8s.io/apimachinery/pkg/util/remotecommand/constants.go
+// statusCode reads the exit code of a Status:
+// https://github.com/kubernetes/kubernetes/blob/master/staging/src/k8s.io/apimachinery/pkg/util/remotecommand/constants.go
 func statusCode(status *metav1.Status) (int, error) {
 	if status.Status == metav1.StatusSuccess {
 		return 0, nil

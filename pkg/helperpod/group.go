@@ -141,47 +141,13 @@ const controllerPatience = 10 * time.Second
 
 // await blocks until the container runs. Tell is called with every new reason for waiting.
 func (g *Group) await(ctx context.Context, h *Helper, patience Patience, tell func(podspec.Wait)) (*corev1.Pod, error) {
-	var (
-		start  = time.Now()
-		look   = time.NewTicker(time.Second)
-		last   podspec.Wait
-		events []corev1.Event
-	)
+	w := waiting{group: g, helper: h, patience: patience, tell: tell, start: time.Now()}
+	look := time.NewTicker(time.Second)
 	defer look.Stop()
 	for {
 		pod, changed, broken := g.get(h.name)
-		waited := time.Since(start)
-		switch {
-		case broken != nil:
-			return pod, broken
-		case pod == nil && h.guarded && waited > controllerPatience:
-			return nil, errNoPod
-		case pod != nil && h.refuses(pod) != nil:
-			return pod, h.refuses(pod)
-		case pod != nil && podspec.Running(pod, h.container):
-			return pod, nil
-		case pod != nil:
-			w := podspec.Diagnose(pod, h.container, events, waited)
-			if w.Final && w.Code == podspec.WaitPullFailed && len(events) == 0 {
-				events = g.events(ctx, pod) // for the registry's own words
-				w = podspec.Diagnose(pod, h.container, events, waited)
-			}
-			if w.Code == podspec.WaitDeleted && h.overdue() {
-				w = podspec.Wait{Code: podspec.WaitOverdue, Text: fmt.Sprintf("its guard ended it, because this client could not renew its deadline for %s", pendingLease), Final: true}
-			}
-			limit := patience.Start
-			if w.Pulling {
-				limit = max(limit, patience.Pull)
-			}
-			if w.Final || waited > limit {
-				return pod, &NotStarted{Wait: w, Pod: pod}
-			}
-			if w != last && tell != nil && waited > time.Second {
-				tell(w)
-			}
-			last = w
-		case waited > patience.Start:
-			return nil, &NotStarted{Wait: podspec.Wait{Code: podspec.WaitSilent, Text: "the pod did not appear"}}
+		if over, err := w.over(ctx, pod, broken); over {
+			return pod, err
 		}
 		select {
 		case <-ctx.Done():
@@ -189,10 +155,69 @@ func (g *Group) await(ctx context.Context, h *Helper, patience Patience, tell fu
 		case <-changed:
 		case <-look.C:
 			if pod != nil {
-				events = g.events(ctx, pod)
+				w.events = g.events(ctx, pod)
 			}
 		}
 	}
+}
+
+// waiting is one wait for a helper.
+type waiting struct {
+	group    *Group
+	helper   *Helper
+	patience Patience
+	tell     func(podspec.Wait) // may be nil
+	start    time.Time
+	last     podspec.Wait
+	events   []corev1.Event // the pod's, as last listed
+}
+
+// over says that the wait has come to its end: without an error the container runs.
+func (w *waiting) over(ctx context.Context, pod *corev1.Pod, broken error) (bool, error) {
+	waited := time.Since(w.start)
+	switch {
+	case broken != nil:
+		return true, broken
+	case pod == nil && w.helper.guarded && waited > controllerPatience:
+		return true, errNoPod
+	case pod == nil && waited > w.patience.Start:
+		return true, &NotStarted{Wait: podspec.Wait{Code: podspec.WaitSilent, Text: "the pod did not appear"}}
+	case pod == nil:
+		return false, nil
+	}
+	if err := w.helper.refuses(pod); err != nil {
+		return true, err
+	}
+	if podspec.Running(pod, w.helper.container) {
+		return true, nil
+	}
+	why := w.why(ctx, pod, waited)
+	limit := w.patience.Start
+	if why.Pulling {
+		limit = max(limit, w.patience.Pull)
+	}
+	if why.Final || waited > limit {
+		return true, &NotStarted{Wait: why, Pod: pod}
+	}
+	if why != w.last && w.tell != nil && waited > time.Second {
+		w.tell(why)
+	}
+	w.last = why
+	return false, nil
+}
+
+// why says what a pod waits for that does not run.
+func (w *waiting) why(ctx context.Context, pod *corev1.Pod, waited time.Duration) podspec.Wait {
+	why := podspec.Diagnose(pod, w.helper.container, w.events, waited)
+	if why.Final && why.Code == podspec.WaitPullFailed && len(w.events) == 0 {
+		w.events = w.group.events(ctx, pod) // for the registry's own words
+		why = podspec.Diagnose(pod, w.helper.container, w.events, waited)
+	}
+	if why.Code == podspec.WaitDeleted && w.helper.overdue() {
+		text := fmt.Sprintf("its guard ended it, because this client could not renew its deadline for %s", pendingLease)
+		return podspec.Wait{Code: podspec.WaitOverdue, Text: text, Final: true}
+	}
+	return why
 }
 
 // refuses says why a pod must not be used as admission has made it.

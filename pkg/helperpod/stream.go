@@ -163,27 +163,41 @@ func (s *stream) receive(local Streams) ended {
 		if !s.ending.Load() {
 			_ = extend("") // data is a sign of life too
 		}
-		switch message[0] {
-		case channelOut:
-			err = write(local.Out, message[1:])
-		case channelErr:
-			err = write(local.Err, message[1:])
-		case channelStatus:
+		if message[0] == channelStatus {
 			raw = append(raw, message[1:]...)
-			var status metav1.Status
-			if json.Unmarshal(raw, &status) == nil && status.Status != "" {
-				end.status = &status
+			if status := statusOf(raw); status != nil {
+				end.status = status
 				s.expectEnd(drain)
 			}
 		}
+		end.err = local.take(message)
 		if end.status == nil && local.In != nil && local.over != nil && local.over() {
 			s.quiet.Store(time.Now().UnixNano()) // anew after each message: what comes late still comes
 		}
-		if err != nil {
-			end.err = err
+		if end.err != nil {
 			return end
 		}
 	}
+}
+
+// take writes what came for one of the local streams.
+func (local Streams) take(message []byte) error {
+	switch message[0] {
+	case channelOut:
+		return write(local.Out, message[1:])
+	case channelErr:
+		return write(local.Err, message[1:])
+	}
+	return nil
+}
+
+// statusOf reads a status that may not be there as a whole yet.
+func statusOf(raw []byte) *metav1.Status {
+	var status metav1.Status
+	if json.Unmarshal(raw, &status) != nil || status.Status == "" {
+		return nil
+	}
+	return &status
 }
 
 // letGo ends the reading when the line was quiet for long enough after the command's own word. It is asked at a pong, which

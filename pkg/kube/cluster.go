@@ -47,7 +47,8 @@ func NewFlags(agent string, local func() time.Time, wrap ...func(http.RoundTripp
 	}
 	f.config.Context = nil
 	f.config.AddFlags(f.set)
-	f.set.StringArrayVar(&f.contexts, "context", nil, "The name of the kubeconfig context to use. Several, or a pattern (prod-*), where a command reports on several clusters")
+	f.set.StringArrayVar(&f.contexts, "context", nil, "The name of the kubeconfig context to use. "+
+		"Several, or a pattern (prod-*), where a command reports on several clusters")
 	return f
 }
 

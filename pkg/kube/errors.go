@@ -95,7 +95,8 @@ func tlsExplanation(err error) string {
 	)
 	switch {
 	case errors.As(err, &unknown):
-		return at(err) + " shows a certificate that the kubeconfig's certificate authority did not sign: is this the right cluster and certificate-authority-data?"
+		return at(err) + " shows a certificate that the kubeconfig's certificate authority did not sign: " +
+			"is this the right cluster and certificate-authority-data?"
 	case errors.As(err, &hostname):
 		return fmt.Sprintf("%s shows a certificate for other names: %s", at(err), OneLine(hostname))
 	case errors.As(err, &invalid):

@@ -2,196 +2,181 @@ package nodeshell
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
-	"sync"
+	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/labels"
+
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/collect"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/evaluate"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/session"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/report"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/target"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/capture"
 )
 
-// lastWords is how long tcpdump may take for its counters after it was stopped, a second of it for the kernel's last block.
-const lastWords = 30 * time.Second
+const captureLong = `
+	Capture the packets of pods, workloads, Services or nodes, live: into a file, to standard output, as text, or into
+	Wireshark. Several targets become one pcapng file in which every packet names its pod and node.
 
-// capturing is one run of `capture`.
-type capturing struct {
-	*runner
-	o       captureOptions
-	out     packets
-	text    *session.Shared
-	several bool
-	seen    progress
-	deaf    sync.WaitGroup // targets that do not listen yet
+	A pod's network is found on its node by the cgroup of its processes. Where a privileged pod is not allowed, an
+	ephemeral container in the pod does it (--mode ephemeral); its entry stays in the pod's spec.
 
-	stop     chan struct{} // closed: every tcpdump is to end in order
-	stopOnce sync.Once
+	Ctrl-C ends the capture in order: the remote tcpdump is stopped and its counters are printed.`
+
+const captureExample = `
+	# The packets of one pod, as text, until Ctrl-C
+	PROGRAM capture web-0
+
+	# Into a file, for 30 seconds, with a filter
+	PROGRAM capture web-0 -w web.pcap --duration 30s -- tcp port 8080
+
+	# All pods of a Deployment and the DNS servers, merged
+	PROGRAM capture deploy/web -w all.pcapng --duration 10s
+
+	# A node's own traffic, to Wireshark
+	PROGRAM capture node/worker-1 --wireshark`
+
+var captureKinds = target.Kinds{Default: "Pod", Words: map[string]string{
+	"pod": "Pod", "pods": "Pod", "po": "Pod", "node": "Node", "nodes": "Node", "no": "Node",
+	"deploy": "Deployment", "deployment": "Deployment", "deployments": "Deployment",
+	"deployments.apps": "Deployment", "deployment.apps": "Deployment",
+	"sts": "StatefulSet", "statefulset": "StatefulSet", "statefulsets": "StatefulSet",
+	"statefulsets.apps": "StatefulSet", "statefulset.apps": "StatefulSet",
+	"ds": "DaemonSet", "daemonset": "DaemonSet", "daemonsets": "DaemonSet", "daemonsets.apps": "DaemonSet", "daemonset.apps": "DaemonSet",
+	"svc": "Service", "service": "Service", "services": "Service",
+}}
+
+type captureFlags struct {
+	pod       podFlags
+	selector  string
+	device    string
+	write     string
+	wireshark bool
+	duration  time.Duration
+	count     int
+	maxSize   string
+	rotate    int
+	snapLen   int
+	mode      string
+	container string
+	tcpdump   string
+	output    string
 }
 
-func (c *capturing) finish() { c.stopOnce.Do(func() { close(c.stop) }) }
-
-func capture(ctx context.Context, env *cli.Env, connection *kube.Flags, o captureOptions) error {
-	r, err := newRunner(env, connection, o.Pod)
-	if err != nil {
-		return err
-	}
-	found, err := r.reader.CaptureTargets(ctx, r.cluster.Namespace, o.Targets, o.Selector)
-	if err != nil {
-		return kube.Explain(err)
-	}
-	r.free = true // -n names the pods; the helper may live elsewhere
-	c := &capturing{runner: r, o: o, several: len(found) > 1, stop: make(chan struct{})}
-	plans := c.plan(ctx, found)
-	defer func() { r.removeNamespace(ctx) }()
-	ephemeral, err := c.chooseMode(ctx, plans)
-	if err != nil {
-		return err
-	}
-	stdout := helperpod.NewSpool(env.Streams.Out)
-	closeSinks, err := c.openSinks(ctx, stdout, len(found))
-	if err != nil {
-		return err
-	}
-	stopProgress := c.begin(ctx)
-	results := c.all(ctx, plans, ephemeral)
-	stopProgress()
-	err = closeSinks()
-	if closeErr := stdout.Close(ctx.Done()); closeErr != nil && err == nil && ctx.Err() == nil {
-		err = closeErr
-	}
-	if err != nil {
-		return fmt.Errorf("the capture is incomplete: %w", err)
-	}
-	return c.conclude(ctx, results)
+func (f *captureFlags) add(set *pflag.FlagSet) {
+	f.pod.add(set)
+	set.StringVarP(&f.selector, "selector", "l", "", "Capture on every running pod with these labels.")
+	set.StringVarP(&f.device, "interface", "i", "",
+		"Network interface. By default a pod's only one besides lo, a node's with the default route, else any.")
+	set.StringVarP(&f.write, "write", "w", "",
+		"Write packets to FILE, to - (standard output), or into the directory DIR/, a file a target. Without it, text is printed.")
+	set.BoolVar(&f.wireshark, "wireshark", false, "Show the packets live in a local Wireshark.")
+	set.DurationVar(&f.duration, "duration", 0, "Stop after this; kept by the node too. 0: until Ctrl-C.")
+	set.IntVar(&f.count, "count", 0, "Stop each target after this many packets.")
+	set.StringVar(&f.maxSize, "max-size", "", "Stop when a file has this size (100Mi); with --rotate begin a new one.")
+	set.IntVar(&f.rotate, "rotate", 0, "Keep this many files of --max-size for each target, and delete older ones.")
+	set.IntVar(&f.snapLen, "snaplen", 0, "Keep this many bytes of each packet. 0: all.")
+	set.StringVar(&f.mode, "mode", "auto",
+		"Where tcpdump runs: node (a privileged pod), ephemeral (a container in the pod), auto (node where allowed).")
+	set.StringVarP(&f.container, "container", "c", "", "Find the pod's network by this container.")
+	set.StringVar(&f.tcpdump, "tcpdump", "", "Upload this static tcpdump, where neither image nor node have one.")
+	set.StringVarP(&f.output, "output", "o", "", "Report at the end: json or yaml on standard output, in place of text on standard error.")
 }
 
-// plan gives every node of the targets its plan.
-func (c *capturing) plan(ctx context.Context, found []collect.Target) []planned {
-	inputs := c.reader.Inputs(ctx, found, c.pod.noPull)
-	plans := make([]planned, len(found))
-	first := map[string]int{}
-	for i, in := range inputs {
-		e := c.base(i)
-		if at, ok := first[in.Node.Name]; ok {
-			e.Name = plans[at].options.Name // one helper a node
-		} else {
-			first[in.Node.Name] = i
+func (f *captureFlags) toOptions(args, filter []string) (capture.Options, error) {
+	errs := f.pod.check()
+	fail := func(format string, a ...any) { errs = append(errs, fmt.Errorf(format, a...)) }
+	o := capture.Options{
+		Selector: f.selector, Filter: strings.Join(filter, " "), Pod: f.pod.options(), Device: f.device, Write: f.write, Wireshark: f.wireshark,
+		Duration: f.duration, Count: f.count, Rotate: f.rotate, SnapLen: f.snapLen, Mode: f.mode, Container: f.container, Tcpdump: f.tcpdump,
+	}
+	var err error
+	if o.Targets, err = captureKinds.Parse(args); err != nil {
+		errs = append(errs, err)
+	}
+	if len(args) == 0 && f.selector == "" {
+		fail("name a pod, deploy/NAME, sts/NAME, ds/NAME, svc/NAME or node/NAME, or use -l")
+	}
+	if _, err := labels.Parse(f.selector); err != nil {
+		fail("-l %q: %w", f.selector, err)
+	}
+	if f.maxSize != "" {
+		quantity, err := resource.ParseQuantity(f.maxSize)
+		if err != nil || quantity.Value() < 1024 {
+			fail("--max-size %q is not a size of 1Ki or more, such as 100Mi", f.maxSize)
 		}
-		e.Capture = true
-		e.Call, e.CallRest = c.o.call(found[i])
-		if c.o.Duration > 0 {
-			e.MaxDuration = min(e.MaxDuration, c.o.Duration+c.pod.startTimeout+pullPatience)
-		}
-		c.deaf.Add(1)
-		plans[i] = planned{Plan: evaluate.Evaluate(in, c.cluster.Clock.Now(), e), options: e, target: found[i], listens: sync.OnceFunc(c.deaf.Done)}
+		o.MaxSize = quantity.Value()
 	}
-	return plans
+	if f.mode != "auto" && f.mode != "node" && f.mode != "ephemeral" {
+		fail("--mode %q is not known: use auto, node, ephemeral", f.mode)
+	}
+	if o.Format, err = output.ParseFormat(f.output, output.JSON, output.YAML); err != nil {
+		errs = append(errs, err)
+	}
+	errs = append(errs, checkCapture(o)...)
+	return o, cli.Usage(errors.Join(errs...))
 }
 
-// chooseMode tries the node and falls back to the pods themselves where a privileged pod is refused.
-func (c *capturing) chooseMode(ctx context.Context, plans []planned) (ephemeral bool, err error) {
-	if c.o.Mode == "ephemeral" {
-		return true, nil
-	}
-	if err := c.place(ctx, plans, true); err != nil {
-		return false, err
-	}
-	if firstReady(plans) != nil {
-		return false, nil
-	}
-	for _, p := range plans {
-		denied := p.Pod.Namespace == "" || hasCode(p.Findings, evaluate.NamespaceRefused, evaluate.CreateForbidden, evaluate.WebhookRefused, evaluate.QuotaRefused)
-		if c.o.Mode == "node" || p.target.Pod == nil || !denied {
-			return false, c.refusal(p.Plan)
+func checkCapture(o capture.Options) []error {
+	var errs []error
+	fail := func(format string, a ...any) { errs = append(errs, fmt.Errorf(format, a...)) }
+	for name, value := range map[string]int{"count": o.Count, "rotate": o.Rotate, "snaplen": o.SnapLen, "duration": int(o.Duration)} {
+		if value < 0 {
+			fail("--%s: use 0 or more", name)
 		}
 	}
-	if !c.pod.quiet {
-		c.env.Warn("no privileged pod here (%s): using an ephemeral container in the pod; its entry stays in the pod's spec", output.Sanitize(plans[0].Summary))
+	if o.Rotate > 0 && (o.MaxSize == 0 || o.Write == "" || o.Write == "-") {
+		fail("--rotate needs --max-size and -w with a file or directory")
 	}
-	return true, nil
-}
-
-func hasCode(list []finding.Finding, codes ...string) bool {
-	for _, f := range list {
-		for _, code := range codes {
-			if f.Code == code {
-				return true
+	if o.Wireshark && o.Write != "" {
+		fail("--wireshark or -w, not both")
+	}
+	if o.Text() && o.MaxSize > 0 {
+		fail("--max-size needs -w")
+	}
+	if o.Write == "-" && o.Format.Structured() {
+		fail("-o and -w - would both use standard output")
+	}
+	if o.Mode == "ephemeral" {
+		for _, t := range o.Targets {
+			if t.Kind == "Node" {
+				fail("--mode ephemeral is for pods: node/%s has none", t.Name)
 			}
 		}
 	}
-	return false
+	return errs
 }
 
-// begin arms what ends the capture, the signal or closed pipe and the duration, and shows how it goes. The duration
-// begins when every target listens, or has failed: a node that is slow must not come too late for it.
-func (c *capturing) begin(ctx context.Context) (done func()) {
-	over := make(chan struct{})
-	go func() {
-		select {
-		case <-ctx.Done():
-			c.finish()
-		case <-over:
-		}
-	}()
-	if c.o.Duration > 0 {
-		go func() {
-			c.deaf.Wait()
-			select {
-			case <-time.After(c.o.Duration):
-				c.finish()
-			case <-over:
-			}
-		}()
-	}
-	counted := func() {}
-	if c.env.ErrTTY && !c.pod.quiet {
-		c.seen.say = func(text string) { _, _ = io.WriteString(c.env.Streams.ErrOut, text) }
-		if c.text == nil { // packets that are printed are seen
-			counted = c.seen.count()
-		}
-	}
-	return func() {
-		close(over)
-		counted()
-	}
-}
+type captureFunc func(context.Context, *cli.Env, *kube.Flags, capture.Options) error
 
-// all captures every target at once, with one helper a node.
-func (c *capturing) all(ctx context.Context, plans []planned, ephemeral bool) []report.Capture {
-	results := make([]report.Capture, len(plans))
-	nodes := map[string][]int{}
-	for i, p := range plans {
-		results[i] = report.Capture{Node: p.Node, Mode: "node"}
-		if p.target.Pod != nil {
-			results[i].Namespace, results[i].Pod = p.target.Pod.Namespace, p.target.Pod.Name
-		}
-		nodes[p.Node] = append(nodes[p.Node], i)
-	}
-	var wg sync.WaitGroup
-	for _, members := range nodes {
-		wg.Go(func() {
-			if ephemeral {
-				for _, i := range members {
-					wg.Go(func() {
-						defer plans[i].listens()
-						c.inPod(ctx, plans[i], &results[i])
-					})
-				}
-				return
+func captureCommand(env *cli.Env, connection *kube.Flags, runF captureFunc) *cobra.Command {
+	f := &captureFlags{}
+	command := &cobra.Command{
+		Use:     "capture TARGET… [-- FILTER]",
+		Short:   "Capture packets of pods, workloads, Services or nodes",
+		Long:    cli.Long(captureLong),
+		Example: cli.Example(env, captureExample),
+		Args:    func(*cobra.Command, []string) error { return nil },
+		RunE: func(c *cobra.Command, args []string) error {
+			names, filter := split(c, args)
+			if err := fromEnvironment(env, c.Flags()); err != nil {
+				return err
 			}
-			c.onNodeOf(ctx, plans, members, results)
-			for _, i := range members {
-				plans[i].listens()
+			o, err := f.toOptions(names, filter)
+			if err != nil {
+				return err
 			}
-		})
+			o.Given = given(c, "selector")
+			return runF(c.Context(), env, connection, o)
+		},
 	}
-	wg.Wait()
-	return results
+	f.add(command.Flags())
+	command.ValidArgsFunction = captureTargets(connection)
+	completeWords(command, map[string][]string{"mode": {"auto", "node", "ephemeral"}, "output": {"json", "yaml"}})
+	return command
 }

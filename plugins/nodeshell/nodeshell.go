@@ -14,16 +14,14 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/capture"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/cleanup"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/evaluate"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/session"
 )
 
-const (
-	name    = "nodeshell"
-	manager = "kubectl-nodeshell"
-	// ownFailure is the exit code for everything that is not the remote command's, as in docker run and timeout.
-	ownFailure = 125
-	timedOut   = 124
-)
+// ownFailure is the exit code for everything that is not the remote command's, as in docker run and timeout.
+const ownFailure = 125
 
 const long = `
 	A root shell on a node, or one command, with its exact output and exit code. Nothing is left behind: not after
@@ -60,19 +58,19 @@ const example = `
 
 // New makes the command.
 func New(env *cli.Env) *cobra.Command {
-	return cli.Explained(env, newCommand(env, run), cli.Catalogue{Entries: Catalogue(), Chinese: ChineseCatalogue()})
+	return cli.Explained(env, newCommand(env, session.Run), cli.Catalogue{Entries: Catalogue(), Chinese: ChineseCatalogue()})
 }
 
 // Catalogue describes every finding code.
 func Catalogue() []finding.Entry { return evaluate.Catalogue() }
 
-type runFunc func(context.Context, *cli.Env, *kube.Flags, Options) error
+type runFunc func(context.Context, *cli.Env, *kube.Flags, session.Options) error
 
 func newCommand(env *cli.Env, runF runFunc) *cobra.Command {
 	env.FailureCode = ownFailure
 	f := &flags{}
 	command := &cobra.Command{
-		Use:     name + " NODE… [-- COMMAND ARGS…]",
+		Use:     "nodeshell NODE… [-- COMMAND ARGS…]",
 		Short:   "A shell, a command or a capture on any node, nothing left behind",
 		Long:    cli.Long(long),
 		Example: cli.Example(env, example),
@@ -97,7 +95,7 @@ func newCommand(env *cli.Env, runF runFunc) *cobra.Command {
 		"tty": {"auto", "true", "false"}, "stdin": {"auto", "true", "false"}, "dry-run": {"none", "client", "server"},
 		"output": {"json", "yaml"}, "color": output.ColorModes(), "image": {"auto", evaluate.DefaultImage},
 	})
-	command.AddCommand(captureCommand(env, f.connection, capture), cleanupCommand(env, f.connection, cleanup))
+	command.AddCommand(captureCommand(env, f.connection, capture.Run), cleanupCommand(env, f.connection, cleanup.Run))
 	return command
 }
 
@@ -123,7 +121,8 @@ func targets(connection *kube.Flags) complete.Func {
 
 // captureTargets offers pods, and other kinds after "KIND/".
 func captureTargets(connection *kube.Flags) complete.Func {
-	offers := map[string]complete.Func{"": complete.Names(connection, schema.GroupVersionResource{Version: "v1", Resource: "pods"}, true, "")}
+	pods := complete.Names(connection, schema.GroupVersionResource{Version: "v1", Resource: "pods"}, true, "")
+	offers := map[string]complete.Func{"": pods}
 	for word, resource := range map[string]schema.GroupVersionResource{
 		"pod": {Version: "v1", Resource: "pods"}, "svc": {Version: "v1", Resource: "services"},
 		"deploy": {Group: "apps", Version: "v1", Resource: "deployments"}, "sts": {Group: "apps", Version: "v1", Resource: "statefulsets"},
@@ -136,7 +135,7 @@ func captureTargets(connection *kube.Flags) complete.Func {
 		if offer := offers[word]; slash && offer != nil {
 			return offer(c, args, toComplete)
 		}
-		return offers[""](c, args, toComplete)
+		return pods(c, args, toComplete)
 	}
 }
 

@@ -18,11 +18,12 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/target"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/collect"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/enter"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/evaluate"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/session"
 )
 
-// longTimeout is what "no --timeout" means for the pod's own deadline.
+// defaultMax bounds a session that nobody ends.
 const defaultMax = 4 * time.Hour
 
 // podFlags shape the helper pod; shells and captures share them.
@@ -38,23 +39,27 @@ type podFlags struct {
 	annotations  []string
 	maxDuration  time.Duration
 	startTimeout time.Duration
-	noGuard      bool
+	noJob        bool
 	quiet        bool
 }
 
 func (f *podFlags) add(set *pflag.FlagSet) {
-	set.StringVar(&f.image, "image", "auto", "Image of the helper pod, with sh and nsenter. auto: a known one that is on the node, else "+evaluate.DefaultImage+".")
+	set.StringVar(&f.image, "image", "auto",
+		"Image of the helper pod, with sh and nsenter. auto: a known one that is on the node, else "+evaluate.DefaultImage+".")
 	set.BoolVar(&f.noPull, "no-pull", false, "Ask no registry: run any image that is on the node, with the host's own tools over it.")
 	set.StringSliceVar(&f.pullSecrets, "pull-secret", nil, "Secret in the helper's namespace with the registry's credentials.")
-	set.BoolVar(&f.critical, "critical", false, "Run as a system-node-critical pod, which a node under pressure or full admits. It may stop a workload.")
+	set.BoolVar(&f.critical, "critical", false,
+		"Run as a system-node-critical pod, which a node under pressure or full admits. It may stop a workload.")
 	set.BoolVar(&f.force, "force", false, "Try also where the node looks dead or under pressure.")
 	set.BoolVar(&f.createNS, "create-namespace", false, "Make a privileged namespace for this session and delete it with it.")
 	set.StringVar(&f.reason, "reason", "", "Why you enter: kept on the pod and in an Event on the node.")
 	set.StringSliceVar(&f.labels, "labels", nil, "More labels for the pod, KEY=VALUE, where a policy demands them.")
 	set.StringSliceVar(&f.annotations, "annotations", nil, "More annotations for the pod, KEY=VALUE.")
 	set.DurationVar(&f.maxDuration, "max-duration", defaultMax, "The pod ends after this at the latest, whatever happens to this process.")
-	set.DurationVar(&f.startTimeout, "start-timeout", time.Minute, "How long the pod may take to start; longer while an image is being pulled.")
-	set.BoolVar(&f.noGuard, "no-job", false, "Make a bare pod, not a Job around it. The Job lets the cluster remove the pod when this process is killed.")
+	set.DurationVar(&f.startTimeout, "start-timeout", time.Minute,
+		"How long the pod may take to start; longer while an image is being pulled.")
+	set.BoolVar(&f.noJob, "no-job", false,
+		"Make a bare pod, not a Job around it. The Job lets the cluster remove the pod when this process is killed.")
 	set.BoolVarP(&f.quiet, "quiet", "q", false, "No notices on standard error.")
 }
 
@@ -108,6 +113,19 @@ func (f *podFlags) check() []error {
 	return errs
 }
 
+// options are the checked flags.
+func (f *podFlags) options() enter.Options {
+	o := enter.Options{
+		NoPull: f.noPull, PullSecrets: f.pullSecrets, Critical: f.critical, Force: f.force, CreateNamespace: f.createNS,
+		Reason: f.reason, Labels: pairs(f.labels), Annotations: pairs(f.annotations),
+		MaxDuration: f.maxDuration, StartTimeout: f.startTimeout, NoJob: f.noJob, Quiet: f.quiet,
+	}
+	if f.image != "auto" {
+		o.Image = f.image
+	}
+	return o
+}
+
 func pairs(list []string) map[string]string {
 	m := map[string]string{}
 	for _, pair := range list {
@@ -115,15 +133,6 @@ func pairs(list []string) map[string]string {
 		m[key] = value
 	}
 	return m
-}
-
-// shape fills in the part of evaluate's options that the pod flags decide.
-func (f *podFlags) shape(o *evaluate.Options) {
-	if f.image != "auto" {
-		o.Image = f.image
-	}
-	o.NoPull, o.PullSecrets, o.Critical, o.Force = f.noPull, f.pullSecrets, f.critical, f.force
-	o.Reason, o.Labels, o.Annotations, o.MaxDuration = f.reason, pairs(f.labels), pairs(f.annotations), f.maxDuration
 }
 
 // flags are the command line of a shell or command.
@@ -156,18 +165,24 @@ func (f *flags) add(set *pflag.FlagSet) {
 	f.pod.add(set)
 	set.StringVarP(&f.selector, "selector", "l", "", "Run on every node with these labels.")
 	set.BoolVar(&f.all, "all", false, "Run on every node.")
-	set.StringVarP(&f.tty, "tty", "t", "auto", "Give the command a terminal: auto, true, false. auto: where standard input and output are terminals.")
-	set.StringVarP(&f.stdin, "stdin", "i", "auto", "Pass standard input on: auto, true, false. auto: where a pipe or file was put there for this command, so that a loop's list is left alone.")
+	set.StringVarP(&f.tty, "tty", "t", "auto",
+		"Give the command a terminal: auto, true, false. auto: where standard input and output are terminals.")
+	set.StringVarP(&f.stdin, "stdin", "i", "auto",
+		"Pass standard input on: auto, true, false. "+
+			"auto: where a pipe or file was put there for this command, so that a loop's list is left alone.")
 	set.Lookup("tty").NoOptDefVal, set.Lookup("stdin").NoOptDefVal = "true", "true"
 	set.BoolVar(&f.hostTTY, "host-tty", false, "Open the terminal on the host (by its script), for tmux, screen and sudo.")
-	set.BoolVarP(&f.inImage, "stay-in-image", "x", false, "Stay in the image's file system; the node's is at /host. For hosts without a shell.")
-	set.StringVarP(&f.mountPVC, "mount-pvc", "m", "", "Mount a claim of the helper's namespace, NAME[:PATH], into the image (with -x). PATH is /mnt by default.")
+	set.BoolVarP(&f.inImage, "stay-in-image", "x", false,
+		"Stay in the image's file system; the node's is at /host. For hosts without a shell.")
+	set.StringVarP(&f.mountPVC, "mount-pvc", "m", "",
+		"Mount a claim of the helper's namespace, NAME[:PATH], into the image (with -x). PATH is /mnt by default.")
 	set.BoolVar(&f.netns, "netns", false, "With pod/NAME: enter only the pod's network, with the node's tools.")
 	set.StringVarP(&f.container, "container", "c", "", "With --netns: find the pod's network by this container.")
 	set.StringVar(&f.script, "script", "", "Run this local script on the node (- is standard input); what follows -- are its arguments.")
 	set.StringVar(&f.eval, "eval", "", "Run this line in the node's shell: 'a | b'.")
 	set.DurationVar(&f.timeout, "timeout", 0, "End the command after this, with exit code 124. 0: no limit.")
-	set.StringVar(&f.dryRun, "dry-run", "none", "Create nothing: client shows the plan, server asks admission too. With -o yaml the exact object.")
+	set.StringVar(&f.dryRun, "dry-run", "none",
+		"Create nothing: client shows the plan, server asks admission too. With -o yaml the exact object.")
 	set.Lookup("dry-run").NoOptDefVal = "client"
 	set.StringVarP(&f.output, "output", "o", "", "Output: json or yaml, with the exit code, times and output of each node.")
 	set.IntVar(&f.parallel, "parallel", 20, "Nodes at once.")
@@ -177,42 +192,15 @@ func (f *flags) add(set *pflag.FlagSet) {
 	cli.AddColorFlag(set, &f.color)
 }
 
-// Options are a checked command line.
-type Options struct {
-	Nodes collect.Selection
-	Pod   podFlags
-
-	TTY       string // auto, true, false
-	Stdin     string
-	HostTTY   bool
-	InImage   bool
-	PVC       string
-	PVCPath   string
-	Netns     bool
-	Container string
-	Script    string
-	Eval      string
-	Command   []string
-	Timeout   time.Duration
-	DryRun    string // none, client, server
-	Format    output.Format
-	Parallel  int
-	Group     bool
-	OutputDir string
-	Yes       bool
-	Color     output.ColorMode
-	Given     []string // the flags as they were given, but those that choose nodes or say what to run
-}
-
 var kinds = target.Kinds{Default: "Node", Words: map[string]string{
 	"node": "Node", "nodes": "Node", "no": "Node", "pod": "Pod", "pods": "Pod", "po": "Pod",
 }}
 
-func (f *flags) toOptions(args, command []string) (Options, error) {
+func (f *flags) toOptions(args, command []string) (session.Options, error) {
 	errs := f.pod.check()
 	fail := func(format string, a ...any) { errs = append(errs, fmt.Errorf(format, a...)) }
-	o := Options{
-		Pod: f.pod, TTY: f.tty, Stdin: f.stdin, HostTTY: f.hostTTY, InImage: f.inImage, Netns: f.netns,
+	o := session.Options{
+		Pod: f.pod.options(), TTY: f.tty, Stdin: f.stdin, HostTTY: f.hostTTY, InImage: f.inImage, Netns: f.netns,
 		Container: f.container, Script: f.script, Eval: f.eval, Command: command, Timeout: f.timeout, DryRun: f.dryRun,
 		Parallel: f.parallel, Group: f.group, OutputDir: f.outputDir, Yes: f.yes,
 	}
@@ -250,7 +238,7 @@ func (f *flags) toOptions(args, command []string) (Options, error) {
 		}
 	}
 	errs = append(errs, f.checkWords()...)
-	errs = append(errs, o.checkCombinations()...)
+	errs = append(errs, checkCombinations(o)...)
 	if o.Format, err = output.ParseFormat(f.output, output.JSON, output.YAML); err != nil {
 		errs = append(errs, err)
 	}
@@ -296,7 +284,7 @@ func (f *flags) checkWords() []error {
 	return errs
 }
 
-func (o Options) checkCombinations() []error {
+func checkCombinations(o session.Options) []error {
 	var errs []error
 	fail := func(format string, a ...any) { errs = append(errs, fmt.Errorf(format, a...)) }
 	if o.Eval != "" && (o.Script != "" || len(o.Command) > 0) {
@@ -326,14 +314,6 @@ func (o Options) checkCombinations() []error {
 	return errs
 }
 
-// call repeats the call for one target, for next commands.
-func (o Options) call(t collect.Target) []string {
-	if t.Pod == nil {
-		return append([]string{t.Node.Name}, o.Given...)
-	}
-	return append([]string{"pod/" + t.Pod.Name}, o.Given...)
-}
-
 // given are the flags of a command line, without the connection's, in order of their names.
 func given(c *cobra.Command, except ...string) []string {
 	var words []string
@@ -353,31 +333,4 @@ func given(c *cobra.Command, except ...string) []string {
 		}
 	})
 	return words
-}
-
-func (o Options) callRest() []string {
-	var words []string
-	if o.Eval != "" {
-		words = []string{"--eval", o.Eval}
-	}
-	if o.Script != "" {
-		words = []string{"--script", o.Script}
-	}
-	if len(o.Command) > 0 {
-		words = append(append(words, "--"), o.Command...)
-	}
-	return words
-}
-
-// shell says that no command was given.
-func (o Options) shell() bool { return o.Script == "" && o.Eval == "" && len(o.Command) == 0 }
-
-// interpreter reads the script and gives its command.
-func (o Options) interpreter(env *cli.Env) (argv []string, script []byte, err error) {
-	script, err = env.ReadFile(o.Script)
-	if err != nil {
-		return nil, nil, err
-	}
-	argv, err = session.Interpreter(script, o.Command)
-	return argv, script, err
 }

@@ -2,9 +2,7 @@ package nodeshell
 
 import (
 	"context"
-	"errors"
-	"os"
-	"path/filepath"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -13,36 +11,36 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/collect"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/pcap"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/capture"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/enter"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/session"
 )
 
 var now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 // parse runs a command line up to its Options.
-func parse(t *testing.T, args ...string) (Options, int, string) {
+func parse(t *testing.T, args ...string) (session.Options, int, string) {
 	t.Helper()
-	var got Options
+	var got session.Options
 	env := testkit.NewEnv("kubectl nodeshell", now)
 	code := env.Run(t, func(e *cli.Env) *cobra.Command {
-		return newCommand(e, func(_ context.Context, _ *cli.Env, _ *kube.Flags, o Options) error { got = o; return nil })
+		return newCommand(e, func(_ context.Context, _ *cli.Env, _ *kube.Flags, o session.Options) error { got = o; return nil })
 	}, args...)
 	return got, code, env.Stderr.String()
 }
 
-func parseCapture(t *testing.T, args ...string) (captureOptions, int, string) {
+func parseCapture(t *testing.T, args ...string) (capture.Options, int, string) {
 	t.Helper()
-	var got captureOptions
+	var got capture.Options
 	env := testkit.NewEnv("kubectl nodeshell", now)
 	code := env.Run(t, func(e *cli.Env) *cobra.Command {
 		e.FailureCode = ownFailure
-		return captureCommand(e, cli.AddConnectionFlags(e, &cobra.Command{}), func(_ context.Context, _ *cli.Env, _ *kube.Flags, o captureOptions) error { got = o; return nil })
+		keep := func(_ context.Context, _ *cli.Env, _ *kube.Flags, o capture.Options) error { got = o; return nil }
+		return captureCommand(e, cli.AddConnectionFlags(e, &cobra.Command{}), keep)
 	}, args...)
 	return got, code, env.Stderr.String()
 }
@@ -130,15 +128,6 @@ func TestCaptureFilterIsEverythingBehindTheDashes(t *testing.T) {
 	}
 }
 
-func TestWriteIntoADirectory(t *testing.T) {
-	dir := t.TempDir()
-	for write, want := range map[string]bool{dir: true, "new/": true, filepath.Join(dir, "x.pcap"): false, "-": false, "": false} {
-		if got := (captureOptions{Write: write}).dir(); got != want {
-			t.Errorf("%q: %v", write, got)
-		}
-	}
-}
-
 // Every flag changes Options: a flag without effect is a promise that is not kept.
 func TestNoDeadFlag(t *testing.T) {
 	values := map[string]string{
@@ -185,12 +174,12 @@ func TestEnvironmentGivesDefaults(t *testing.T) {
 		labels string
 		err    string
 	}{
-		{"nothing", nil, nil, "auto", false, "", ""},
-		{"an image", map[string]string{"IMAGE": "mirror/x:1", "LABELS": "team=a,b=c"}, nil, "mirror/x:1", false, "team=a b=c", ""},
-		{"a flag is stronger", map[string]string{"IMAGE": "mirror/x:1"}, []string{"--image", "y:2"}, "y:2", false, "", ""},
-		{"--no-pull needs none", map[string]string{"IMAGE": "mirror/x:1"}, []string{"--no-pull"}, "auto", true, "", ""},
-		{"an image needs no --no-pull", map[string]string{"NO_PULL": "true"}, []string{"--image", "y:2"}, "y:2", false, "", ""},
-		{"never pull", map[string]string{"NO_PULL": "true"}, nil, "auto", true, "", ""},
+		{"nothing", nil, nil, "", false, "map[]", ""},
+		{"an image", map[string]string{"IMAGE": "mirror/x:1", "LABELS": "team=a,b=c"}, nil, "mirror/x:1", false, "map[b:c team:a]", ""},
+		{"a flag is stronger", map[string]string{"IMAGE": "mirror/x:1"}, []string{"--image", "y:2"}, "y:2", false, "map[]", ""},
+		{"--no-pull needs none", map[string]string{"IMAGE": "mirror/x:1"}, []string{"--no-pull"}, "", true, "map[]", ""},
+		{"an image needs no --no-pull", map[string]string{"NO_PULL": "true"}, []string{"--image", "y:2"}, "y:2", false, "map[]", ""},
+		{"never pull", map[string]string{"NO_PULL": "true"}, nil, "", true, "map[]", ""},
 		{"nonsense", map[string]string{"MAX_DURATION": "long"}, nil, "", false, "", `KUBECTL_NODESHELL_MAX_DURATION="long"`},
 	}
 	for _, test := range tests {
@@ -200,22 +189,23 @@ func TestEnvironmentGivesDefaults(t *testing.T) {
 				value, ok := test.env[strings.TrimPrefix(key, "KUBECTL_NODESHELL_")]
 				return value, ok
 			}
-			var shell Options
-			var captured captureOptions
+			var shell session.Options
+			var captured capture.Options
 			for _, sub := range [][]string{{"n"}, {"capture", "p"}} {
 				code := env.Run(t, func(e *cli.Env) *cobra.Command {
-					command := newCommand(e, func(_ context.Context, _ *cli.Env, _ *kube.Flags, o Options) error { shell = o; return nil })
+					command := newCommand(e, func(_ context.Context, _ *cli.Env, _ *kube.Flags, o session.Options) error { shell = o; return nil })
 					kept, _, _ := command.Find([]string{"capture"})
 					command.RemoveCommand(kept)
-					command.AddCommand(captureCommand(e, cli.AddConnectionFlags(e, &cobra.Command{}), func(_ context.Context, _ *cli.Env, _ *kube.Flags, o captureOptions) error { captured = o; return nil }))
+					keep := func(_ context.Context, _ *cli.Env, _ *kube.Flags, o capture.Options) error { captured = o; return nil }
+					command.AddCommand(captureCommand(e, cli.AddConnectionFlags(e, &cobra.Command{}), keep))
 					return command
 				}, append(sub, test.args...)...)
 				if (code == 0) != (test.err == "") || !strings.Contains(env.Stderr.String(), test.err) {
 					t.Fatalf("%q: code %d: %s", sub, code, env.Stderr)
 				}
 			}
-			for _, pod := range []podFlags{shell.Pod, captured.Pod} {
-				if test.err == "" && (pod.image != test.image || pod.noPull != test.noPull || strings.Join(pod.labels, " ") != test.labels) {
+			for _, pod := range []enter.Options{shell.Pod, captured.Pod} {
+				if test.err == "" && (pod.Image != test.image || pod.NoPull != test.noPull || fmt.Sprint(pod.Labels) != test.labels) {
 					t.Errorf("%+v", pod)
 				}
 			}
@@ -223,34 +213,25 @@ func TestEnvironmentGivesDefaults(t *testing.T) {
 	}
 }
 
-// What a next command repeats is what was asked for, not only the node.
-func TestCallIsRepeatedWithItsTargets(t *testing.T) {
-	onPod := collect.Target{Node: &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "a"}}, Pod: &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "web"}}}
-	onNode := collect.Target{Node: onPod.Node}
-	tests := []struct {
-		args string
-		on   collect.Target
-		want string
-	}{
-		{"a", onNode, "a"},
-		{"--all -- df -h", onNode, "a -- df -h"},
-		{"pod/web", onPod, "pod/web"},
-		{"pod/web --netns --eval ss", onPod, "pod/web --netns --eval ss"},
-		{"a --script f -- x", onNode, "a --script f -- x"},
-		{"-l pool=x --yes --timeout 30s -i --image r.example/a:1 --labels team=a --labels cost=1 -n ops -- df -h", onNode, "a --image=r.example/a:1 --labels=team=a --labels=cost=1 --stdin --timeout=30s -- df -h"},
+// A next command repeats the flags that were given, but not those that choose nodes or say what to run.
+func TestFlagsAreRepeatedAsTheyWereGiven(t *testing.T) {
+	tests := map[string]string{
+		"a":                         "",
+		"--all -- df -h":            "",
+		"pod/web --netns --eval ss": "--netns",
+		"a --script f -- x":         "",
+		"-l pool=x --yes --timeout 30s -i --image r.example/a:1 --labels team=a --labels cost=1 -n ops -- df -h": "--image=r.example/a:1 " +
+			"--labels=team=a --labels=cost=1 --stdin --timeout=30s",
 	}
-	for _, test := range tests {
-		o, _, _ := parse(t, strings.Fields(test.args)...)
-		if got := strings.Join(append(o.call(test.on), o.callRest()...), " "); got != test.want {
-			t.Errorf("%s: %q; want %q", test.args, got, test.want)
+	for args, want := range tests {
+		o, _, _ := parse(t, strings.Fields(args)...)
+		if got := strings.Join(o.Given, " "); got != want {
+			t.Errorf("%s: %q; want %q", args, got, want)
 		}
 	}
-	o, _, _ := parseCapture(t, "deploy/web", "-w", "d/", "--duration", "30s", "--", "port", "80")
-	for on, want := range map[*collect.Target]string{&onPod: "capture web --duration=30s --write=d/ -- port 80", &onNode: "capture node/a --duration=30s --write=d/ -- port 80"} {
-		words, rest := o.call(*on)
-		if got := strings.Join(append(words, rest...), " "); got != want {
-			t.Errorf("%q; want %q", got, want)
-		}
+	o, _, _ := parseCapture(t, "deploy/web", "-l", "app=x", "-w", "d/", "--duration", "30s", "--", "port", "80")
+	if got := strings.Join(o.Given, " "); got != "--duration=30s --write=d/" {
+		t.Errorf("capture: %q", got)
 	}
 }
 
@@ -259,94 +240,6 @@ func valueOf(f *pflag.Flag, values map[string]string) string {
 		return value
 	}
 	return "true"
-}
-
-func TestInputThatIsLeftAloneIsSaid(t *testing.T) {
-	o, _, _ := parse(t, "n", "--", "x")
-	env := testkit.NewEnv("kubectl nodeshell", now)
-	env.Console.Stdin = func() cli.Stdin { return cli.Stdin{Holder: "dash"} }
-	x, err := (&runner{env: env.Env}).prepare(o, 1)
-	if want := "standard input is left to the calling dash; -i passes it to the command\n"; err != nil || x.in != nil || !strings.HasSuffix(env.Stderr.String(), want) {
-		t.Errorf("%v, %q", err, env.Stderr.String())
-	}
-}
-
-func TestStandardInputIsTakenOnlyWhereItIsMeant(t *testing.T) {
-	tests := []struct {
-		name     string
-		terminal bool
-		given    bool
-		args     []string
-		nodes    int
-		in, tty  bool
-		err      string
-	}{
-		{"a command, and a list that belongs to the loop around it", false, false, []string{"n", "--", "x"}, 1, false, false, ""},
-		{"a command, and data piped to it", false, true, []string{"n", "--", "x"}, 1, true, false, ""},
-		{"several nodes never share it", false, true, []string{"a", "b", "--", "x"}, 2, false, false, ""},
-		{"asked for with several nodes", false, true, []string{"a", "b", "-i", "--", "x"}, 2, false, false, "one node"},
-		{"a terminal on both sides", true, false, []string{"n", "--", "x"}, 1, true, true, ""},
-		{"a terminal, turned down", true, false, []string{"n", "--tty=false", "--", "x"}, 1, false, false, ""},
-		{"a terminal, and a report", true, false, []string{"n", "-o", "json", "--", "x"}, 1, false, false, ""},
-		{"a shell on several nodes", true, false, []string{"a", "b"}, 2, false, false, "for one node"},
-		{"a shell without a terminal", false, false, []string{"n"}, 1, false, false, "needs a terminal"},
-		{"a shell that reads commands from a pipe", false, true, []string{"n"}, 1, true, false, ""},
-		{"forced", false, false, []string{"n", "-i", "--", "x"}, 1, true, false, ""},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			o, code, stderr := parse(t, test.args...)
-			if code != 0 {
-				t.Fatal(stderr)
-			}
-			env := testkit.NewEnv("kubectl nodeshell", now)
-			if test.terminal {
-				env = env.Terminal(80)
-			}
-			env.Console.Stdin = func() cli.Stdin { return cli.Stdin{Given: test.given} }
-			x, err := (&runner{env: env.Env}).prepare(o, test.nodes)
-			if test.err != "" {
-				if err == nil || !strings.Contains(err.Error(), test.err) {
-					t.Errorf("err %v", err)
-				}
-				return
-			}
-			if err != nil || (x.in != nil) != test.in || x.tty != test.tty {
-				t.Errorf("in %v, tty %v, %v", x != nil && x.in != nil, x != nil && x.tty, err)
-			}
-		})
-	}
-}
-
-func TestManyNodesAreConfirmed(t *testing.T) {
-	tests := []struct {
-		name     string
-		nodes    int
-		args     []string
-		terminal bool
-		answer   string
-		err      string
-	}{
-		{"ten", 10, nil, false, "", ""},
-		{"eleven in a script", 11, nil, false, "", "say --yes"},
-		{"eleven with --yes", 11, []string{"--yes"}, false, "", ""},
-		{"a person says yes", 11, nil, true, "y\n", ""},
-		{"a person says nothing", 11, nil, true, "\n", "not confirmed"},
-		{"nothing is made in a dry run", 11, []string{"--dry-run"}, false, "", ""},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			o, _, _ := parse(t, append([]string{"--all"}, test.args...)...)
-			env := testkit.NewEnv("kubectl nodeshell", now).Stdin(strings.NewReader(test.answer))
-			if test.terminal {
-				env = env.Terminal(80)
-			}
-			err := (&runner{env: env.Env}).confirm(o, test.nodes)
-			if (err == nil) != (test.err == "") || err != nil && !strings.Contains(err.Error(), test.err) {
-				t.Errorf("err %v", err)
-			}
-		})
-	}
 }
 
 func TestHelpRunsWithoutACluster(t *testing.T) {
@@ -358,61 +251,3 @@ func TestHelpRunsWithoutACluster(t *testing.T) {
 		testkit.CheckText(t, strings.Join(args, " "), env.Stdout.String())
 	}
 }
-
-func TestRotatingKeepsTheNewestFiles(t *testing.T) {
-	dir := t.TempDir()
-	r := &rotating{base: filepath.Join(dir, "x.pcap"), header: make([]byte, 24), limit: 100, keep: 2}
-	if err := r.next(); err != nil {
-		t.Fatal(err)
-	}
-	for range 10 {
-		if err := r.write(record(30)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil || len(entries) != 2 || entries[0].Name() != "x-0004.pcap" {
-		t.Errorf("%v, %v", entries, err)
-	}
-	for _, e := range entries {
-		info, err := e.Info()
-		if err != nil || info.Size() > 100 || info.Size() < 24 || info.Mode().Perm() != 0o600 {
-			t.Errorf("%s: %v, %v", e.Name(), info, err)
-		}
-	}
-}
-
-func TestMaxSizeStopsBeforeTheRecordThatWouldNotFit(t *testing.T) {
-	var b strings.Builder
-	p := &plain{w: &b, limit: 100}
-	for range 3 {
-		if err := p.write(record(30)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := p.write(record(30)); !errors.Is(err, errFull) || b.Len() != 90 {
-		t.Errorf("%v with %d bytes", err, b.Len())
-	}
-}
-
-// A merged file counts as it is written: its headers, and blocks that are larger than the records.
-func TestMaxSizeHoldsForAMergedFile(t *testing.T) {
-	var b strings.Builder
-	m := newMerged(&b, "-", 500)
-	to, err := m.open(collect.Target{Node: &corev1.Node{}}, pcap.Header{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	before := b.Len()
-	for n := 0; err == nil && n < 100; n++ {
-		err = to.write(record(30))
-	}
-	if !errors.Is(err, errFull) || b.Len() > 500 || b.Len() < 440 || b.Len() == before || to.size() != int64(b.Len()-before) {
-		t.Errorf("%v with %d bytes, %d of packets", err, b.Len(), to.size())
-	}
-	if err := to.write(record(16)); !errors.Is(err, errFull) {
-		t.Errorf("a smaller packet after the end: %v", err)
-	}
-}
-
-func record(size int) pcap.Record { return pcap.Record{Raw: make([]byte, size)} }

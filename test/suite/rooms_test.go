@@ -107,8 +107,7 @@ const mostFiles, mostLines = 15, 2500
 
 var halls = map[string]struct{ files, lines int }{
 	"plugins/dns/internal/evaluate":      {24, 5900},
-	"plugins/nodeinfo/internal/evaluate": {17, 3400},
-	"plugins/nodeshell":                  {16, 3000},
+	"plugins/nodeinfo/internal/evaluate": {18, 3400},
 }
 
 func TestPackagesStaySmall(t *testing.T) {

@@ -50,7 +50,8 @@ const silentAfter = 5 * time.Second
 func Diagnose(pod *corev1.Pod, container string, said []corev1.Event, since time.Duration) Wait {
 	events := eventfact.ReadAll(said)
 	if pod.DeletionTimestamp != nil {
-		return Wait{Code: WaitDeleted, Text: "the helper pod was deleted by someone else" + lastEvent(events, "Killing", "Preempted", "TaintManagerEviction"), Final: true}
+		by := lastEvent(events, "Killing", "Preempted", "TaintManagerEviction")
+		return Wait{Code: WaitDeleted, Text: "the helper pod was deleted by someone else" + by, Final: true}
 	}
 	if pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded {
 		return finished(pod, container)
@@ -72,7 +73,8 @@ func Diagnose(pod *corev1.Pod, container string, said []corev1.Event, since time
 		return Wait{Code: WaitUnscheduled, Text: "no node has been chosen" + colon(conditionMessage(pod, corev1.PodScheduled))}
 	}
 	if pod.Status.StartTime == nil && since > silentAfter {
-		return Wait{Code: WaitSilent, Text: fmt.Sprintf("the kubelet of %q has said nothing about the pod for %s", pod.Spec.NodeName, since.Round(time.Second))}
+		text := fmt.Sprintf("the kubelet of %q has said nothing about the pod for %s", pod.Spec.NodeName, since.Round(time.Second))
+		return Wait{Code: WaitSilent, Text: text}
 	}
 	if text := eventText(events, "Pulling"); text != "" && eventText(events, "Pulled") == "" {
 		return Wait{Code: WaitPull, Text: text, Pulling: true}

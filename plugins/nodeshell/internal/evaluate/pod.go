@@ -107,24 +107,7 @@ func buildPod(in Input, o Options, now time.Time) *corev1.Pod {
 			OS:                            &corev1.PodOS{Name: corev1.Linux},
 		},
 	}
-	for key, value := range o.Labels {
-		pod.Labels[key] = value
-	}
-	for key, value := range o.Annotations {
-		pod.Annotations[key] = value
-	}
-	if in.User != "" {
-		pod.Annotations[podspec.UserAnnotation] = in.User
-	}
-	if o.Reason != "" {
-		pod.Annotations[podspec.ReasonAnnotation] = o.Reason
-	}
-	if o.Critical {
-		pod.Spec.PriorityClassName = "system-node-critical"
-	}
-	for _, secret := range o.PullSecrets {
-		pod.Spec.ImagePullSecrets = append(pod.Spec.ImagePullSecrets, corev1.LocalObjectReference{Name: secret})
-	}
+	wished(pod, in.User, o)
 	container := corev1.Container{
 		Name: Container, Image: Image(in.Node, o), ImagePullPolicy: corev1.PullIfNotPresent,
 		Command: podspec.HolderCommand("sh"), Stdin: true,
@@ -145,6 +128,28 @@ func buildPod(in Input, o Options, now time.Time) *corev1.Pod {
 	}
 	pod.Spec.Containers = []corev1.Container{container}
 	return pod
+}
+
+// wished puts on the pod what the user, and who that is, adds to every helper.
+func wished(pod *corev1.Pod, user string, o Options) {
+	for key, value := range o.Labels {
+		pod.Labels[key] = value
+	}
+	for key, value := range o.Annotations {
+		pod.Annotations[key] = value
+	}
+	if user != "" {
+		pod.Annotations[podspec.UserAnnotation] = user
+	}
+	if o.Reason != "" {
+		pod.Annotations[podspec.ReasonAnnotation] = o.Reason
+	}
+	if o.Critical {
+		pod.Spec.PriorityClassName = "system-node-critical"
+	}
+	for _, secret := range o.PullSecrets {
+		pod.Spec.ImagePullSecrets = append(pod.Spec.ImagePullSecrets, corev1.LocalObjectReference{Name: secret})
+	}
 }
 
 func hostRoot(pod *corev1.Pod, container *corev1.Container) {

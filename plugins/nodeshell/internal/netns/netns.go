@@ -1,6 +1,6 @@
 // Package netns finds a pod's network namespace from the node, by the processes' cgroups: no runtime client, no socket
-// and no PATH is needed, and it is the same for containerd, CRI-O and Docker. The scan runs on the node; what it means is
-// decided here.
+// and no PATH is needed, and it is the same for containerd, CRI-O and Docker. The scan runs on the node, through a helper
+// there; what it means is decided here.
 package netns
 
 import (
@@ -13,17 +13,17 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Query is what is looked for: the containers' IDs, and the pod's own names for the case that none runs.
-type Query struct {
+// query is what is looked for: the containers' IDs, and the pod's own names for the case that none runs.
+type query struct {
 	Containers []string // IDs without their "containerd://"
 	PodIDs     []string // UID, or a static pod's configuration hash
 	Host       bool     // hostNetwork: the node's own namespace is right
 	Addresses  []string // status.podIPs
 }
 
-// For makes the query of a pod. Container narrows it to one.
-func For(pod *corev1.Pod, container string) (Query, error) {
-	q := Query{Host: pod.Spec.HostNetwork, PodIDs: []string{string(pod.UID)}}
+// queryOf makes the query of a pod. Container narrows it to one.
+func queryOf(pod *corev1.Pod, container string) (query, error) {
+	q := query{Host: pod.Spec.HostNetwork, PodIDs: []string{string(pod.UID)}}
 	// A static pod's UID in the API is not the one on the node.
 	// https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/types/pod_update.go
 	if hash := pod.Annotations["kubernetes.io/config.hash"]; hash != "" {
@@ -71,8 +71,8 @@ done
 exit 0
 `
 
-// ScanCommand is what the scan runs as, in a container that sees the node's processes.
-func (q Query) ScanCommand(sh string) []string {
+// scanCommand is what the scan runs as, in a container that sees the node's processes.
+func (q query) scanCommand(sh string) []string {
 	words := slices.Clone(q.Containers)
 	for _, id := range q.PodIDs {
 		words = append(words, id, strings.ReplaceAll(id, "-", "_"))
@@ -92,8 +92,8 @@ func (q Query) ScanCommand(sh string) []string {
 	return []string{sh, "-c", scan, "scan", strings.Join(words, " "), strings.Join(v4, " "), strings.Join(v6, " ")}
 }
 
-// Process is one process of the pod.
-type Process struct {
+// process is one process of the pod.
+type process struct {
 	PID     string
 	Netns   string // "net:[4026532281]"
 	Paths   []string
@@ -108,9 +108,9 @@ type Found struct {
 	Host  bool
 }
 
-// Choose reads a scan's output. It refuses rather than guesses: a process that has wandered into the node's namespace
+// choose reads a scan's output. It refuses rather than guesses: a process that has wandered into the node's namespace
 // must not make a capture of the node pass for one of the pod (https://github.com/istio/istio/issues/55139).
-func (q Query) Choose(output string) (Found, error) {
+func (q query) choose(output string) (Found, error) {
 	host, processes := parse(output)
 	if host == "" {
 		return Found{}, fmt.Errorf("the node's own network namespace could not be read")
@@ -127,7 +127,7 @@ func (q Query) Choose(output string) (Found, error) {
 		}
 		return Found{}, fmt.Errorf("the pod uses the node's network, but none of its processes is in it")
 	}
-	var found []Process
+	var found []process
 	spaces := map[string]bool{}
 	for _, p := range candidates {
 		if p.Netns != host && p.Netns != "" && (p.Address || len(q.Addresses) == 0) {
@@ -141,18 +141,19 @@ func (q Query) Choose(output string) (Found, error) {
 	case len(found) == 1 || len(spaces) == 1:
 		return Found{PID: found[0].PID, Netns: found[0].Netns, Word: word(found[0])}, nil
 	case allIn(candidates, host):
-		return Found{}, fmt.Errorf("all processes of the pod are in the node's own network namespace although the pod has one of its own (a sandboxed runtime?): capture on the node, with a filter for its address")
+		return Found{}, fmt.Errorf("all processes of the pod are in the node's own network namespace although the pod has one of its own " +
+			"(a sandboxed runtime?): capture on the node, with a filter for its address")
 	}
 	return Found{}, fmt.Errorf("no network namespace of the pod's processes has its address %s", strings.Join(q.Addresses, ", "))
 }
 
-func allIn(processes []Process, netns string) bool {
-	return !slices.ContainsFunc(processes, func(p Process) bool { return p.Netns != netns })
+func allIn(processes []process, netns string) bool {
+	return !slices.ContainsFunc(processes, func(p process) bool { return p.Netns != netns })
 }
 
 // mains gives the processes of the containers; when none runs, those of the sandbox, which survives its containers.
-func (q Query) mains(processes []Process) ([]Process, func(Process) string) {
-	var found []Process
+func (q query) mains(processes []process) ([]process, func(process) string) {
+	var found []process
 	for _, p := range processes {
 		if q.containerOf(p) != "" {
 			found = append(found, p)
@@ -161,7 +162,7 @@ func (q Query) mains(processes []Process) ([]Process, func(Process) string) {
 	if len(found) > 0 {
 		return found, q.containerOf
 	}
-	sandbox := func(p Process) string {
+	sandbox := func(p process) string {
 		for _, path := range p.Paths {
 			if word := inPod(path, q.PodIDs); word != "" {
 				return word
@@ -177,10 +178,10 @@ func (q Query) mains(processes []Process) ([]Process, func(Process) string) {
 	return found, sandbox
 }
 
-func (q Query) containerOf(p Process) string {
+func (q query) containerOf(p process) string {
 	for _, path := range p.Paths {
 		for _, id := range q.Containers {
-			if IsContainer(path, id) {
+			if isContainer(path, id) {
 				return id
 			}
 		}
@@ -188,11 +189,11 @@ func (q Query) containerOf(p Process) string {
 	return ""
 }
 
-// IsContainer says that a cgroup path is that of the container itself. The last element decides: the ID alone (cgroupfs),
+// isContainer says that a cgroup path is that of the container itself. The last element decides: the ID alone (cgroupfs),
 // in a scope of systemd's, or after colons (containerd with mismatched drivers). conmon's scope holds the ID too, and
 // conmon is in the node's namespace; deeper paths belong to containers inside the container, with networks of their own.
 // crun puts the container's processes into a child called "container".
-func IsContainer(path, id string) bool {
+func isContainer(path, id string) bool {
 	if id == "" {
 		return false
 	}
@@ -234,14 +235,14 @@ func inPod(path string, ids []string) string {
 }
 
 // parse reads the scan's lines.
-func parse(output string) (host string, processes []Process) {
+func parse(output string) (host string, processes []process) {
 	index := map[string]int{}
-	at := func(pid string) *Process {
+	at := func(pid string) *process {
 		i, ok := index[pid]
 		if !ok {
 			i = len(processes)
 			index[pid] = i
-			processes = append(processes, Process{PID: pid})
+			processes = append(processes, process{PID: pid})
 		}
 		return &processes[i]
 	}

@@ -42,7 +42,7 @@ func TestIsContainer(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if got := IsContainer(test.path, id); got != test.want {
+			if got := isContainer(test.path, id); got != test.want {
 				t.Errorf("%s: %v", test.path, got)
 			}
 		})
@@ -50,7 +50,7 @@ func TestIsContainer(t *testing.T) {
 }
 
 func TestIsContainerNeedsAnID(t *testing.T) {
-	if IsContainer("/kubepods/", "") {
+	if isContainer("/kubepods/", "") {
 		t.Error("an empty ID matches")
 	}
 }
@@ -59,8 +59,8 @@ func lines(text ...string) string { return strings.Join(text, "\n") + "\n" }
 
 const host, own, other = "net:[1]", "net:[2]", "net:[3]"
 
-func query() Query {
-	return Query{Containers: []string{id}, PodIDs: []string{uid}, Addresses: []string{"10.0.0.7"}}
+func asked() query {
+	return query{Containers: []string{id}, PodIDs: []string{uid}, Addresses: []string{"10.0.0.7"}}
 }
 
 func TestChoose(t *testing.T) {
@@ -69,7 +69,7 @@ func TestChoose(t *testing.T) {
 	sandbox := "/kubepods/burstable/pod" + uid + "/" + strings.Repeat("e", 64)
 	tests := []struct {
 		name   string
-		query  func(*Query)
+		query  func(*query)
 		output string
 		want   Found
 		err    string
@@ -79,22 +79,22 @@ func TestChoose(t *testing.T) {
 		{name: "only in the node's network: refused, never taken for the pod's", output: lines("H "+host, at("70", container), "N 70 "+host, "A 70"), err: "node's own network"},
 		{name: "a namespace without the pod's address", output: lines("H "+host, at("70", container), "N 70 "+own), err: "10.0.0.7"},
 		{name: "two namespaces with the address", output: lines("H "+host, at("70", container), at("71", container), "N 70 "+own, "A 70", "N 71 "+other, "A 71"), err: "2 network namespaces"},
-		{name: "crashed: its sandbox is there", query: func(q *Query) { q.Containers = nil }, output: lines("H "+host, at("50", sandbox), "N 50 "+own, "A 50"), want: Found{PID: "50", Netns: own, Word: uid}},
-		{name: "a static pod goes by its hash", query: func(q *Query) { q.Containers, q.PodIDs = nil, []string{uid, "abcdef0123456789"} }, output: lines("H "+host, at("50", "/kubepods/besteffort/podabcdef0123456789/"+strings.Repeat("e", 64)), "N 50 "+own, "A 50"), want: Found{PID: "50", Netns: own, Word: "abcdef0123456789"}},
-		{name: "conmon alone is nobody", query: func(q *Query) { q.Containers = nil }, output: lines("H "+host, at("50", "/kubepods.slice/kubepods-pod"+strings.ReplaceAll(uid, "-", "_")+".slice/crio-conmon-"+id+".scope"), "N 50 "+host, "A 50"), err: "no process"},
-		{name: "hostNetwork: the node's own is right", query: func(q *Query) { q.Host = true }, output: lines("H "+host, at("70", container), "N 70 "+host), want: Found{PID: "70", Netns: host, Word: id, Host: true}},
+		{name: "crashed: its sandbox is there", query: func(q *query) { q.Containers = nil }, output: lines("H "+host, at("50", sandbox), "N 50 "+own, "A 50"), want: Found{PID: "50", Netns: own, Word: uid}},
+		{name: "a static pod goes by its hash", query: func(q *query) { q.Containers, q.PodIDs = nil, []string{uid, "abcdef0123456789"} }, output: lines("H "+host, at("50", "/kubepods/besteffort/podabcdef0123456789/"+strings.Repeat("e", 64)), "N 50 "+own, "A 50"), want: Found{PID: "50", Netns: own, Word: "abcdef0123456789"}},
+		{name: "conmon alone is nobody", query: func(q *query) { q.Containers = nil }, output: lines("H "+host, at("50", "/kubepods.slice/kubepods-pod"+strings.ReplaceAll(uid, "-", "_")+".slice/crio-conmon-"+id+".scope"), "N 50 "+host, "A 50"), err: "no process"},
+		{name: "hostNetwork: the node's own is right", query: func(q *query) { q.Host = true }, output: lines("H "+host, at("70", container), "N 70 "+host), want: Found{PID: "70", Netns: host, Word: id, Host: true}},
 		{name: "nothing runs", output: lines("H " + host), err: "no process"},
-		{name: "no address is known yet", query: func(q *Query) { q.Addresses = nil }, output: lines("H "+host, at("70", container), "N 70 "+own), want: Found{PID: "70", Netns: own, Word: id}},
+		{name: "no address is known yet", query: func(q *query) { q.Addresses = nil }, output: lines("H "+host, at("70", container), "N 70 "+own), want: Found{PID: "70", Netns: own, Word: id}},
 		{name: "v2 has one line", output: lines("H "+host, "C /proc/70/cgroup:0::/kubepods.slice/cri-containerd-"+id+".scope", "N 70 "+own, "A 70"), want: Found{PID: "70", Netns: own, Word: id}},
 		{name: "the node's namespace is unknown", output: lines("H "), err: "could not be read"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			q := query()
+			q := asked()
 			if test.query != nil {
 				test.query(&q)
 			}
-			got, err := q.Choose(test.output)
+			got, err := q.choose(test.output)
 			if test.err != "" {
 				if err == nil || !strings.Contains(err.Error(), test.err) {
 					t.Errorf("err %v, found %+v; want %q", err, got, test.err)
@@ -121,22 +121,22 @@ func TestQueryTakesRunningContainersOnly(t *testing.T) {
 			},
 		},
 	}
-	q, err := For(pod, "")
+	q, err := queryOf(pod, "")
 	if err != nil || strings.Join(q.Containers, " ") != id+" side" || strings.Join(q.PodIDs, " ") != uid+" hash" || q.Addresses[0] != "10.0.0.7" {
 		t.Errorf("%+v, %v", q, err)
 	}
-	if q, err = For(pod, "side"); err != nil || strings.Join(q.Containers, " ") != "side" {
+	if q, err = queryOf(pod, "side"); err != nil || strings.Join(q.Containers, " ") != "side" {
 		t.Errorf("%+v, %v", q, err)
 	}
-	if _, err = For(pod, "nosuch"); err == nil {
+	if _, err = queryOf(pod, "nosuch"); err == nil {
 		t.Error("a container that does not exist")
 	}
 }
 
 func TestScanLooksForAddressesAsTheKernelWritesThem(t *testing.T) {
-	q := query()
+	q := asked()
 	q.Addresses = []string{"10.0.0.7", "fd00::7"}
-	argv := q.ScanCommand("sh")
+	argv := q.scanCommand("sh")
 	if argv[5] != "10.0.0.7" || argv[6] != "fd000000000000000000000000000007" {
 		t.Errorf("%q", argv[4:])
 	}

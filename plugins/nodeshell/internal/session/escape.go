@@ -1,5 +1,3 @@
-// Package session is the local end of a command: the terminal, standard input with ssh's escape keys, and output that
-// is prefixed, folded or kept.
 package session
 
 import (
@@ -7,17 +5,17 @@ import (
 	"io"
 )
 
-// ErrDropped is the cause of a session that the user has left by "~.".
-var ErrDropped = errors.New("left by the escape sequence")
+// errDropped is the cause of a session that the user has left by "~.".
+var errDropped = errors.New("left by the escape sequence")
 
 const escapeHelp = "\r\n~.  drop this session (what it runs ends within half a minute)\r\n~~  send ~\r\n~?  this help\r\n"
 
-// Escape passes keys on and watches for ssh's escapes, which count only after a newline: the way out of a session whose
+// escape passes keys on and watches for ssh's escapes, which count only after a newline: the way out of a session whose
 // node hangs (https://github.com/kubernetes/kubernetes/issues/35213).
-type Escape struct {
-	In   io.Reader
-	Say  io.Writer // for ~?
-	Drop func(error)
+type escape struct {
+	in   io.Reader
+	say  io.Writer // for ~?
+	drop func(error)
 
 	state state
 }
@@ -31,12 +29,12 @@ const (
 )
 
 // Read gives what is to be sent; it may be nothing.
-func (e *Escape) Read(p []byte) (int, error) {
+func (e *escape) Read(p []byte) (int, error) {
 	if len(p) < 2 {
 		return 0, io.ErrShortBuffer
 	}
 	typed := make([]byte, len(p)/2) // a held "~" comes out together with the next key
-	n, err := e.In.Read(typed)
+	n, err := e.in.Read(typed)
 	out := 0
 	for _, key := range typed[:n] {
 		out += e.key(p[out:], key)
@@ -48,18 +46,18 @@ func (e *Escape) Read(p []byte) (int, error) {
 	return out, err
 }
 
-func (e *Escape) key(p []byte, key byte) int {
+func (e *escape) key(p []byte, key byte) int {
 	switch {
 	case e.state == lineStart && key == '~':
 		e.state = tilde
 		return 0
 	case e.state == tilde && key == '.':
 		e.state = inLine
-		e.Drop(ErrDropped)
+		e.drop(errDropped)
 		return 0
 	case e.state == tilde && key == '?':
 		e.state = lineStart
-		_, _ = io.WriteString(e.Say, escapeHelp) // help for a terminal that may be gone
+		_, _ = io.WriteString(e.say, escapeHelp) // help for a terminal that may be gone
 		return 0
 	case e.state == tilde && key == '~':
 		e.state = inLine

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// Interpreter reads a script's first line and gives the command that takes the script from standard input. Scripts go
+// interpreter reads a script's first line and gives the command that takes the script from standard input. Scripts go
 // over standard input because arguments travel in the URL, where they are logged and cut.
-func Interpreter(script []byte, args []string) ([]string, error) {
+func interpreter(script []byte, args []string) ([]string, error) {
 	words := []string{"sh"}
 	if line, _, _ := bytes.Cut(script, []byte("\n")); bytes.HasPrefix(line, []byte("#!")) {
 		words = strings.Fields(string(line[2:]))
@@ -27,5 +27,6 @@ func Interpreter(script []byte, args []string) ([]string, error) {
 	case strings.HasPrefix(name, "python") || name == "perl" || name == "ruby":
 		return append(append(words, "-"), args...), nil
 	}
-	return nil, fmt.Errorf("the script's interpreter %q is not known to read a script from standard input: use a shell, python, perl or ruby", words[0])
+	return nil, fmt.Errorf(
+		"the script's interpreter %q is not known to read a script from standard input: use a shell, python, perl or ruby", words[0])
 }

@@ -1,4 +1,4 @@
-package nodeshell
+package cleanup
 
 import (
 	"context"
@@ -14,14 +14,14 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod/podspec"
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/collect"
 )
+
+var now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 func meta(namespace, name string, age time.Duration, expires time.Duration) metav1.ObjectMeta {
 	return metav1.ObjectMeta{
 		Namespace: namespace, Name: name, UID: "u", CreationTimestamp: metav1.NewTime(now.Add(-age)),
-		Labels:      map[string]string{podspec.ManagedByLabel: manager, podspec.HelperLabel: name},
+		Labels:      map[string]string{podspec.ManagedByLabel: Manager, podspec.HelperLabel: name},
 		Annotations: map[string]string{podspec.ExpiresAnnotation: now.Add(expires).Format(time.RFC3339)},
 	}
 }
@@ -34,10 +34,9 @@ func job(name string, age time.Duration, deadline int64) *batchv1.Job {
 	return &batchv1.Job{ObjectMeta: meta("x", name, age, time.Hour), Spec: batchv1.JobSpec{ActiveDeadlineSeconds: &deadline}}
 }
 
-func runnerOn(objects ...runtime.Object) (*runner, *fake.Clientset) {
+func cleanerOn(objects ...runtime.Object) (cleaner, *fake.Clientset) {
 	client := fake.NewClientset(objects...)
-	clock := kube.NewClock(func() time.Time { return now })
-	return &runner{client: client, reader: collect.Reader{Client: client}, cluster: &kube.Cluster{Clock: clock, Namespace: "x"}}, client
+	return cleaner{client: client, now: func() time.Time { return now }}, client
 }
 
 // What nobody holds any more goes; what may be somebody's session stays, also one that is a moment old.
@@ -49,7 +48,7 @@ func TestARunReapsWhatKilledClientsLeft(t *testing.T) {
 	space := func(name string, age time.Duration) *corev1.Namespace {
 		return &corev1.Namespace{ObjectMeta: meta("", name, age, 0)}
 	}
-	r, client := runnerOn(
+	c, client := cleanerOn(
 		foreign, guest, space("nodeshell-shared", time.Hour),
 		pod("x", "failed", time.Hour, time.Hour, corev1.PodFailed),
 		pod("x", "ended-now", 10*time.Second, time.Hour, corev1.PodSucceeded),
@@ -57,10 +56,11 @@ func TestARunReapsWhatKilledClientsLeft(t *testing.T) {
 		pod("x", "expired", 5*time.Hour, -time.Hour, corev1.PodRunning),
 		pod("y", "elsewhere", time.Hour, time.Hour, corev1.PodFailed),
 		job("beginning", 2*time.Second, 20), job("long", time.Hour, 4*3600), job("dead", 10*time.Minute, 20),
-		space("nodeshell-empty", time.Hour), space("nodeshell-new", time.Second), space("nodeshell-used", time.Hour), space("kept-by-people", time.Hour),
+		space("nodeshell-empty", time.Hour), space("nodeshell-new", time.Second),
+		space("nodeshell-used", time.Hour), space("kept-by-people", time.Hour),
 		pod("nodeshell-used", "s", time.Hour, time.Hour, corev1.PodRunning),
 	)
-	r.reap(t.Context(), "x")
+	Reap(t.Context(), client, c.now, "x", "")
 	deleted := waitForDeletes(t.Context(), client, 4)
 	want := []string{"jobs/dead", "namespaces/nodeshell-empty", "pods/expired", "pods/failed"}
 	if diff := cmp.Diff(want, deleted); diff != "" {
@@ -91,8 +91,8 @@ func deletes(client *fake.Clientset) []string {
 
 // cleanup shows a session that has just begun as running, and leaves it alone.
 func TestCleanupKeepsAJobThatHasNoPodYet(t *testing.T) {
-	r, _ := runnerOn(job("beginning", 2*time.Second, 20), job("dead", 10*time.Minute, 20))
-	list, err := r.leftovers(t.Context(), "x", cleanupOptions{})
+	c, _ := cleanerOn(job("beginning", 2*time.Second, 20), job("dead", 10*time.Minute, 20))
+	list, err := c.leftovers(t.Context(), "x", Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,12 +1,9 @@
-package session
+// Package lines lets several nodes write to one stream, whole lines at a time.
+package lines
 
 import (
 	"bytes"
-	"cmp"
-	"fmt"
 	"io"
-	"slices"
-	"strings"
 	"sync"
 )
 
@@ -54,44 +51,4 @@ func (p *Prefixed) Flush() error {
 	}
 	_, err := p.Write([]byte("\n"))
 	return err
-}
-
-// Output is what one node printed, for folding.
-type Output struct {
-	Node string
-	Text string
-	Code string // shown when it is not 0
-}
-
-// Fold groups nodes with identical output, as dshbak -c does: the largest group first, then by name.
-func Fold(outputs []Output) string {
-	groups := map[[2]string][]string{}
-	for _, o := range outputs {
-		key := [2]string{o.Text, o.Code}
-		groups[key] = append(groups[key], o.Node)
-	}
-	keys := make([][2]string, 0, len(groups))
-	for key := range groups {
-		slices.Sort(groups[key])
-		keys = append(keys, key)
-	}
-	slices.SortFunc(keys, func(a, b [2]string) int {
-		return cmp.Or(cmp.Compare(len(groups[b]), len(groups[a])), cmp.Compare(groups[a][0], groups[b][0]))
-	})
-	var b strings.Builder
-	for _, key := range keys {
-		nodes := groups[key]
-		title := strings.Join(nodes, ",")
-		if len(nodes) > 1 {
-			title = fmt.Sprintf("%s (%d nodes)", title, len(nodes))
-		}
-		if key[1] != "" && key[1] != "0" {
-			title += ", exit code " + key[1]
-		}
-		fmt.Fprintf(&b, "== %s ==\n%s", title, key[0])
-		if key[0] != "" && !strings.HasSuffix(key[0], "\n") {
-			b.WriteByte('\n')
-		}
-	}
-	return b.String()
 }

@@ -1,4 +1,4 @@
-package nodeshell
+package capture
 
 import (
 	"fmt"
@@ -21,7 +21,8 @@ type progress struct {
 }
 
 func (p *progress) listening(name, tool, device string) {
-	p.print(fmt.Sprintf("%s: capturing on %s (tcpdump of the %s); Ctrl-C ends it\n", output.Sanitize(name), output.Sanitize(device), output.Sanitize(tool)), false)
+	p.print(fmt.Sprintf("%s: capturing on %s (tcpdump of the %s); Ctrl-C ends it\n",
+		output.Sanitize(name), output.Sanitize(device), output.Sanitize(tool)), false)
 }
 
 func (p *progress) print(text string, open bool) {

@@ -1,4 +1,4 @@
-package nodeshell
+package capture
 
 import (
 	"context"
@@ -14,10 +14,12 @@ import (
 )
 
 // conclude reports; 0 only if every stream ended in order.
-func (c *capturing) conclude(ctx context.Context, results []report.Capture) error {
+func (c *capturing) conclude(ctx context.Context, targets []*one) error {
 	failed := 0
 	packets := int64(0)
-	for i := range results {
+	results := make([]report.Capture, len(targets))
+	for i, t := range targets {
+		results[i] = t.result
 		r := &results[i]
 		packets += r.Packets
 		if r.Error != "" {
@@ -32,23 +34,26 @@ func (c *capturing) conclude(ctx context.Context, results []report.Capture) erro
 		summary += fmt.Sprintf(", %d failed", failed)
 	}
 	if c.o.Format.Structured() {
-		doc := report.Captures{TypeMeta: metav1.TypeMeta{APIVersion: report.APIVersion, Kind: "NodeShellCaptures"}, Summary: summary, Items: results}
+		doc := report.Captures{
+			TypeMeta: metav1.TypeMeta{APIVersion: report.APIVersion, Kind: "NodeShellCaptures"},
+			Summary:  summary, Items: results,
+		}
 		if err := c.o.Format.Print(c.env.Streams.Out, doc); err != nil {
 			return err
 		}
 	} else {
-		c.tellCaptures(results)
+		c.tell(results)
 	}
 	switch {
 	case failed > 0:
-		return cli.Exit{Code: ownFailure}
+		return cli.Exit{Code: c.env.FailureCode}
 	case ctx.Err() != nil:
 		return ctx.Err()
 	}
 	return nil
 }
 
-func (c *capturing) tellCaptures(results []report.Capture) {
+func (c *capturing) tell(results []report.Capture) {
 	for _, r := range results {
 		name := "node/" + r.Node
 		if r.Pod != "" {
@@ -58,7 +63,7 @@ func (c *capturing) tellCaptures(results []report.Capture) {
 			c.env.Warn("%s: error: %s", name, output.Sanitize(r.Error))
 			continue
 		}
-		if c.pod.quiet {
+		if c.o.Pod.Quiet {
 			continue
 		}
 		line := fmt.Sprintf("%s: captured %s, received %s, dropped %s", name, count(r.Captured), count(r.Received), count(r.Dropped))

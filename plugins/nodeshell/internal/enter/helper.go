@@ -1,0 +1,176 @@
+package enter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/klog/v2"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod/podspec"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/cleanup"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/evaluate"
+)
+
+// PullPatience is how long a visible pull is waited for.
+const PullPatience = 10 * time.Minute
+
+// Enter makes the helper of a visit that was placed, and an Event on the node. Leave removes the helper, and must be
+// called, also after an error.
+func (r *Runner) Enter(ctx context.Context, v Visit) (helper *helperpod.Helper, leave func(), err error) {
+	audited := r.audit(ctx, v)
+	helper, err = r.start(ctx, v)
+	return helper, func() {
+		r.close(ctx, helper)
+		audited()
+	}, err
+}
+
+// EnterPod adds an ephemeral container to the pod of a visit, where no helper of its own is admitted. Leave must be
+// called, also after an error: the container ends with its lease, and its entry stays in the pod's spec.
+func (r *Runner) EnterPod(ctx context.Context, v Visit) (helper *helperpod.Helper, leave func(), err error) {
+	pod := v.Target.Pod
+	group := r.newGroup(pod.Namespace).ForPod(pod)
+	if err := group.Watch(ctx); err != nil {
+		return nil, func() {}, err
+	}
+	root := func(add ...corev1.Capability) *corev1.SecurityContext {
+		user, never := int64(0), false
+		s := &corev1.SecurityContext{RunAsUser: &user, RunAsNonRoot: &never}
+		if len(add) > 0 {
+			s.Capabilities = &corev1.Capabilities{Add: add}
+		}
+		return s
+	}
+	helper, err = group.StartEphemeral(ctx, helperpod.Ephemeral{
+		Pod: pod, Prefix: "nodeshell-", Image: evaluate.Image(v.Target.Node, v.Options), Shell: "sh",
+		// CRI-O's default set lacks NET_RAW, and "baseline" forbids adding it where containerd has it anyway.
+		Security: []*corev1.SecurityContext{root("NET_RAW"), root()},
+		Patience: helperpod.Patience{Start: r.options.StartTimeout, Pull: PullPatience},
+	})
+	return helper, func() { _ = helper.Close(ctx) }, err
+}
+
+// Refused is a helper that did not start, with its finding.
+type Refused struct{ Finding finding.Finding }
+
+func (e Refused) Error() string {
+	return e.Finding.Message + Hints([]finding.Finding{e.Finding})
+}
+
+// start makes the helper of a visit. The helper must be closed, also after an error.
+func (r *Runner) start(ctx context.Context, v Visit) (*helperpod.Helper, error) {
+	spec := helperpod.Spec{
+		Pod: v.Pod, Container: v.Container, Shell: v.Shell, Guard: !r.options.NoJob,
+		Patience: helperpod.Patience{Start: r.options.StartTimeout, Pull: max(r.options.StartTimeout, PullPatience)},
+		Warn:     func(text string) { r.env.Warn("warning: %s", output.Sanitize(text)) },
+	}
+	if r.env.ErrTTY && !r.options.Quiet {
+		spec.Tell = func(w podspec.Wait) { r.env.Warn("node %s: %s…", v.Node, output.Sanitize(w.Text)) }
+	}
+	spec.Check = func(made *corev1.Pod) error {
+		for _, f := range evaluate.Changed(v.Pod, made, v.Options) {
+			if f.Severity == finding.Critical {
+				return Refused{f}
+			}
+		}
+		return nil
+	}
+	helper, err := r.group.Start(ctx, spec)
+	var (
+		not     *helperpod.NotStarted
+		refused Refused
+	)
+	switch {
+	case errors.As(err, &refused):
+		return helper, refused
+	case errors.As(err, &not):
+		return helper, Refused{evaluate.NotStarted(v.Plan, not.Wait, v.Options)}
+	case err != nil:
+		return helper, kube.Explain(err)
+	}
+	r.Notices(evaluate.Changed(v.Pod, helper.Pod, v.Options))
+	return helper, nil
+}
+
+// close removes a helper. Where that takes more than a moment, it tells a person how to do it by hand: a second Ctrl-C
+// leaves. A script's standard error is the remote command's alone.
+func (r *Runner) close(ctx context.Context, helper *helperpod.Helper) {
+	byHand := r.cluster.Kubectl.Command(r.group.Namespace, "delete", helper.Kind(), helper.Name())
+	slow := time.AfterFunc(2*time.Second, func() {
+		if r.env.ErrTTY {
+			r.env.Warn("still cleaning up; by hand: %s", byHand)
+		}
+	})
+	err := helper.Close(ctx)
+	slow.Stop()
+	if err != nil {
+		r.env.Warn("warning: the pod could not be deleted (%s); it ends by itself within %s; by hand: %s",
+			kube.OneLine(kube.Explain(err)), podspec.Lease, byHand)
+	}
+}
+
+// audit leaves an Event on the node: who entered it, and why (https://github.com/openshift/oc/issues/265). It is a
+// courtesy to those who look at the node later, not a control: without the permission it is left out.
+func (r *Runner) audit(ctx context.Context, v Visit) (wait func()) {
+	done := make(chan struct{})
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	go func() {
+		defer close(done)
+		defer cancel()
+		who := v.Pod.Annotations[podspec.UserAnnotation]
+		if who == "" {
+			who = "someone"
+		}
+		message := fmt.Sprintf("%s entered the node as root by pod %s/%s", who, v.Namespace, v.Pod.Name)
+		if r.options.Reason != "" {
+			message += ": " + r.options.Reason
+		}
+		now := metav1.NewTime(r.Now())
+		_, err := r.client.CoreV1().Events(metav1.NamespaceDefault).Create(ctx, &corev1.Event{
+			ObjectMeta: metav1.ObjectMeta{
+				Name: v.Pod.Name, Namespace: metav1.NamespaceDefault, Labels: map[string]string{podspec.ManagedByLabel: cleanup.Manager},
+			},
+			InvolvedObject: corev1.ObjectReference{APIVersion: "v1", Kind: "Node", Name: v.Node, UID: v.Target.Node.UID},
+			Reason:         "NodeShell", Message: message, Type: corev1.EventTypeNormal, Count: 1,
+			Source: corev1.EventSource{Component: cleanup.Manager}, FirstTimestamp: now, LastTimestamp: now,
+		}, metav1.CreateOptions{})
+		if err != nil {
+			klog.V(2).InfoS("no Event on the node", "err", err)
+		}
+	}()
+	return func() { <-done }
+}
+
+// Hints gives the next commands of critical findings, a line each.
+func Hints(list []finding.Finding) string {
+	text := ""
+	for _, f := range list {
+		if f.Severity != finding.Critical {
+			continue
+		}
+		for _, n := range f.Next {
+			text += "\n  next: " + n.Command + "   # " + n.Why
+		}
+	}
+	return text
+}
+
+// Notices prints warnings; information is for a person only.
+func (r *Runner) Notices(list []finding.Finding) {
+	if r.options.Quiet {
+		return
+	}
+	for _, f := range list {
+		if f.Severity == finding.Warning || f.Severity == finding.Info && r.env.ErrTTY {
+			r.env.Warn("%s: %s", f.Severity, output.Sanitize(f.Message))
+		}
+	}
+}

@@ -1,0 +1,73 @@
+package session
+
+import (
+	"fmt"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/enter"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/report"
+)
+
+// conclude reports on every node; the exit code is the highest, and that of nodeshell's own failure where a node's result
+// is not known.
+func (r *running) conclude(outcomes []report.Outcome) error {
+	worst, failed, nonzero := 0, 0, 0
+	for _, outcome := range outcomes {
+		switch {
+		case outcome.ExitCode == nil:
+			failed++
+		case *outcome.ExitCode != 0:
+			nonzero++
+			worst = max(worst, *outcome.ExitCode)
+		}
+	}
+	if failed > 0 {
+		worst = r.env.FailureCode
+	}
+	summary := fmt.Sprintf("%s: %d ok", output.Plural(len(outcomes), "node"), len(outcomes)-failed-nonzero)
+	if nonzero > 0 {
+		summary += fmt.Sprintf(", %d with another exit code than 0", nonzero)
+	}
+	if failed > 0 {
+		summary += fmt.Sprintf(", %d failed", failed)
+	}
+	if r.o.Format.Structured() {
+		doc := report.Outcomes{
+			TypeMeta: metav1.TypeMeta{APIVersion: report.APIVersion, Kind: "NodeShellOutcomes"},
+			Summary:  summary, Items: outcomes,
+		}
+		if err := r.o.Format.Print(r.env.Streams.Out, doc); err != nil {
+			return err
+		}
+	} else {
+		r.tell(outcomes, summary)
+	}
+	if worst != 0 {
+		return cli.Exit{Code: worst}
+	}
+	return nil
+}
+
+// tell names the nodes that did not end with 0, on standard error.
+func (r *running) tell(outcomes []report.Outcome, summary string) {
+	for _, outcome := range outcomes {
+		switch {
+		case outcome.Error != "":
+			r.env.Warn("node %s: %s", outcome.Node, output.Sanitize(outcome.Error))
+			for _, line := range strings.Split(strings.TrimSpace(enter.Hints(outcome.Findings)), "\n") {
+				if line != "" {
+					r.env.Warn("  %s", output.Sanitize(strings.TrimSpace(line)))
+				}
+			}
+		case *outcome.ExitCode != 0:
+			r.env.Warn("node %s: exit code %d", outcome.Node, *outcome.ExitCode)
+		}
+	}
+	if !r.o.Pod.Quiet {
+		r.env.Warn("%s", summary)
+	}
+}
