@@ -35,7 +35,8 @@ func Evaluate(in *model.Input, now time.Time, opts model.Options) report.List {
 	slices.SortStableFunc(list.Items, func(a, b report.Rollout) int {
 		return cmp.Or(
 			verdictRank(a.Verdict)-verdictRank(b.Verdict),
-			cmp.Compare(a.Object.Namespace, b.Object.Namespace), cmp.Compare(a.Object.Kind, b.Object.Kind), cmp.Compare(a.Object.Name, b.Object.Name),
+			cmp.Compare(a.Object.Namespace, b.Object.Namespace), cmp.Compare(a.Object.Kind, b.Object.Kind),
+			cmp.Compare(a.Object.Name, b.Object.Name),
 		)
 	})
 	list.Summary = summarize(list.Items)

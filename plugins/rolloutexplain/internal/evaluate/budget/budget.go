@@ -140,7 +140,8 @@ func Moves(b *report.Budget, n int32, fresh Set, old []Set) {
 	case available < n-unavailable:
 		b.RemoveBecause = fmt.Sprintf("only %d available, below the floor of %d", available, n-unavailable)
 	default:
-		b.RemoveBecause = fmt.Sprintf("%d available is the floor of %d-%d unavailable: one new pod must become available first", available, n, unavailable)
+		b.RemoveBecause = fmt.Sprintf("%d available is the floor of %d-%d unavailable: one new pod must become available first", available, n,
+			unavailable)
 	}
 }
 
@@ -173,7 +174,10 @@ func DaemonSet(ds *appsv1.DaemonSet) *report.Budget {
 // there while the server's gate is on (it is dropped or defaulted by the server).
 // https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/controller/statefulset/stateful_set_utils.go (getStatefulSetMaxUnavailable)
 func StatefulSet(s *appsv1.StatefulSet, n int32) *report.Budget {
-	b := &report.Budget{Strategy: string(s.Spec.UpdateStrategy.Type), PodManagement: string(s.Spec.PodManagementPolicy), MinReadySecond: s.Spec.MinReadySeconds}
+	b := &report.Budget{
+		Strategy: string(s.Spec.UpdateStrategy.Type), PodManagement: string(s.Spec.PodManagementPolicy),
+		MinReadySecond: s.Spec.MinReadySeconds,
+	}
 	if b.PodManagement == "" {
 		b.PodManagement = string(appsv1.OrderedReadyPodManagement)
 	}

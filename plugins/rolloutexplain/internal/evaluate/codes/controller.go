@@ -9,12 +9,15 @@ var controllerEntries = []entry{
 	{layer: LayerController, Entry: finding.Entry{
 		Code: ControllerNotObserving, Severity: finding.Critical, Title: "The controller has not acted on the newest change",
 		Meaning:  "The change is written, and the controller has not taken it up: it is down, late, or fails on this object.",
-		Evidence: "metadata.generation against status.observedGeneration; the component's lease in kube-system", Next: "look at the component's lease and at the object's events",
+		Evidence: "metadata.generation against status.observedGeneration; the component's lease in kube-system",
+		Next:     "look at the component's lease and at the object's events",
 	}},
 	{layer: LayerController, Entry: finding.Entry{
 		Code: ReplicaSetCreateError, Severity: finding.Critical, Title: "The new ReplicaSet is refused",
-		Meaning:  "The API server refuses the ReplicaSet of the new template, so no new pod is even asked for. The progress deadline never starts.",
-		Evidence: "Deployment condition Progressing=False ReplicaSetCreateError, and the event of that name", Next: "what the refusal names: a quota on ReplicaSets, an invalid template, a policy",
+		Meaning: "The API server refuses the ReplicaSet of the new template, so no new pod is even asked for. " +
+			"The progress deadline never starts.",
+		Evidence: "Deployment condition Progressing=False ReplicaSetCreateError, and the event of that name",
+		Next:     "what the refusal names: a quota on ReplicaSets, an invalid template, a policy",
 	}},
 	{layer: LayerController, Entry: finding.Entry{
 		Code: Paused, Severity: finding.Warning, Title: "The Deployment is paused",

@@ -48,7 +48,8 @@ var runEntries = []entry{
 	}},
 	{layer: LayerPod, Entry: finding.Entry{
 		Code: PostStartHookPending, Severity: finding.Warning, Title: "The postStart hook has not ended",
-		Meaning:  "The container runs, and its postStart hook too: until the hook ends the kubelet does not count the container as started, and asks no probe.",
+		Meaning: "The container runs, and its postStart hook too: until the hook ends the " +
+			"kubelet does not count the container as started, and asks no probe.",
 		Evidence: "Started event of a container that is still shown as ContainerCreating", Next: "what the hook waits for",
 	}},
 	{layer: LayerPod, Entry: finding.Entry{

@@ -195,7 +195,10 @@ func sourceOf(path string, v map[string]any) (leaf, bool) {
 				parts = append(parts, s)
 			}
 		}
-		return leaf{text: "from " + strings.TrimSuffix(strings.TrimSuffix(kind, "KeyRef"), "Ref") + " " + strings.Join(parts, "/"), reference: true}, true
+		return leaf{
+			text:      "from " + strings.TrimSuffix(strings.TrimSuffix(kind, "KeyRef"), "Ref") + " " + strings.Join(parts, "/"),
+			reference: true,
+		}, true
 	}
 	return leaf{}, true
 }

@@ -87,7 +87,8 @@ func argoPhase(e *model.Evaluation, o map[string]any, w *model.Workload) {
 	}
 	switch {
 	case aborted:
-		f := e.Finding(codes.ArgoAborted, report.Fatal, finding.Critical, "the rollout was aborted and runs the stable version on purpose: %s", plain.OneLine(message))
+		f := e.Finding(codes.ArgoAborted, report.Fatal, finding.Critical, "the rollout was aborted and runs the stable version on purpose: %s",
+			plain.OneLine(message))
 		f.Confidence, f.Heals, f.Evidence = "high", "no", []finding.Evidence{seen}
 		f.Next = []finding.Next{
 			e.Next(w, finding.Change, "try the same version again", "argo", "rollouts", "retry", "rollout", w.Meta.Name),
@@ -115,10 +116,13 @@ func argoPhase(e *model.Evaluation, o map[string]any, w *model.Workload) {
 }
 
 func argoController(e *model.Evaluation, w *model.Workload) {
-	f := e.Finding(codes.ControllerNotObserving, report.Transient, finding.Critical, "the Argo Rollouts controller has not acted on the newest change")
+	f := e.Finding(codes.ControllerNotObserving, report.Transient, finding.Critical,
+		"the Argo Rollouts controller has not acted on the newest change")
 	f.Confidence, f.Heals = "medium", "maybe"
-	f.Evidence = []finding.Evidence{plain.Evidence("Rollout "+w.Meta.Name, "status.observedGeneration", fmt.Sprintf("%d of %d", w.Observed, w.Meta.Generation), plain.NoTime)}
-	f.Next = []finding.Next{e.NextCluster(finding.Read, "is its controller running", "get", "pods", "-A", "-l", "app.kubernetes.io/name=argo-rollouts")}
+	f.Evidence = []finding.Evidence{plain.Evidence("Rollout "+w.Meta.Name, "status.observedGeneration",
+		fmt.Sprintf("%d of %d", w.Observed, w.Meta.Generation), plain.NoTime)}
+	f.Next = []finding.Next{e.NextCluster(finding.Read, "is its controller running", "get", "pods", "-A", "-l",
+		"app.kubernetes.io/name=argo-rollouts")}
 	w.Add(f)
 }
 
@@ -134,10 +138,14 @@ func argoPaused(e *model.Evaluation, w *model.Workload, pauses []any, user bool,
 			}
 		}
 	}
-	f := e.Finding(codes.ArgoPaused, report.HeldClass, finding.Warning, "the rollout is paused (%s): it goes on when somebody promotes it", reason)
+	f := e.Finding(codes.ArgoPaused, report.HeldClass, finding.Warning, "the rollout is paused (%s): it goes on when somebody promotes it",
+		reason)
 	f.Confidence, f.Heals, f.FirstSeen = "high", "no", plain.TimePtr(since)
 	f.Evidence = []finding.Evidence{seen}
-	f.Next = []finding.Next{e.Next(w, finding.Change, "go on", "argo", "rollouts", "promote", w.Meta.Name), e.Next(w, finding.Change, "or back to the stable version", "argo", "rollouts", "abort", w.Meta.Name)}
+	f.Next = []finding.Next{
+		e.Next(w, finding.Change, "go on", "argo", "rollouts", "promote", w.Meta.Name),
+		e.Next(w, finding.Change, "or back to the stable version", "argo", "rollouts", "abort", w.Meta.Name),
+	}
 	w.Add(f)
 }
 

@@ -46,7 +46,8 @@ func daemonSet(e *model.Evaluation, ds *appsv1.DaemonSet) *model.Workload {
 	all := ds.Status.NumberAvailable == desired && ds.Status.NumberReady == desired
 	w.Settled = observed && all && ds.Status.UpdatedNumberScheduled == desired
 	// No condition says that it was complete before: only pods that have each been ready once do.
-	w.Completed = observed && ds.Status.UpdatedNumberScheduled == desired && len(old) == 0 && !slices.ContainsFunc(model.Live(w.NewPods()), model.NeverReady)
+	w.Completed = observed && ds.Status.UpdatedNumberScheduled == desired && len(old) == 0 &&
+		!slices.ContainsFunc(model.Live(w.NewPods()), model.NeverReady)
 	w.Begun = true
 	if ds.Status.CurrentNumberScheduled < desired {
 		w.Missing, w.MissingOf = desired-ds.Status.CurrentNumberScheduled, ds.UID
@@ -86,10 +87,13 @@ func daemonNodes(e *model.Evaluation, ds *appsv1.DaemonSet, w *model.Workload) {
 	if len(left) == 0 {
 		return
 	}
-	f := e.Note(codes.DaemonSetNodesLeftOut, "%d of %s eligible; left out: %s", eligible, plain.Plural(len(e.In.Nodes), "node is", "nodes are"), plain.List(left, 6))
-	f.Evidence = []finding.Evidence{plain.Evidence("DaemonSet "+ds.Name, "status.numberMisscheduled", fmt.Sprint(ds.Status.NumberMisscheduled), plain.NoTime)}
+	f := e.Note(codes.DaemonSetNodesLeftOut, "%d of %s eligible; left out: %s", eligible,
+		plain.Plural(len(e.In.Nodes), "node is", "nodes are"), plain.List(left, 6))
+	f.Evidence = []finding.Evidence{plain.Evidence("DaemonSet "+ds.Name, "status.numberMisscheduled", fmt.Sprint(ds.Status.NumberMisscheduled),
+		plain.NoTime)}
 	if ds.Status.NumberMisscheduled > 0 {
-		f.Message += fmt.Sprintf("; %s there still, not replaced once gone", plain.Plural(int(ds.Status.NumberMisscheduled), "pod runs", "pods run"))
+		f.Message += fmt.Sprintf("; %s there still, not replaced once gone",
+			plain.Plural(int(ds.Status.NumberMisscheduled), "pod runs", "pods run"))
 	}
 	w.Add(f)
 }
@@ -98,7 +102,8 @@ func daemonNodes(e *model.Evaluation, ds *appsv1.DaemonSet, w *model.Workload) {
 // where the status reads all ready. https://github.com/kubernetes/kubernetes/issues/117204
 func daemonHolders(e *model.Evaluation, ds *appsv1.DaemonSet, w *model.Workload, old []*model.Pod) {
 	b := w.Report.Budget
-	if b.Unavailable == nil || b.Unavailable.Pods == 0 || w.Settled || len(model.Select(old, func(p *model.Pod) bool { return p.Available })) == 0 {
+	if b.Unavailable == nil || b.Unavailable.Pods == 0 || w.Settled ||
+		len(model.Select(old, func(p *model.Pod) bool { return p.Available })) == 0 {
 		return
 	}
 	byNode := map[string][]*model.Pod{}
@@ -130,7 +135,8 @@ func daemonHolders(e *model.Evaluation, ds *appsv1.DaemonSet, w *model.Workload,
 	f := e.Finding(codes.DaemonSetNodeHolds, report.Transient, finding.Warning, "no other node is updated: %s uses up maxUnavailable %s (%s)",
 		"node "+plain.List(nodes, 4), b.Unavailable.Spec, plain.List(model.Names(holders), 4))
 	f.Role, f.Confidence, f.Heals, f.Pods = report.Consequence, "high", "maybe", model.Names(holders)
-	f.Evidence = []finding.Evidence{plain.Evidence("DaemonSet "+ds.Name, "status.updatedNumberScheduled", fmt.Sprintf("%d of %d", ds.Status.UpdatedNumberScheduled, ds.Status.DesiredNumberScheduled), plain.NoTime)}
+	f.Evidence = []finding.Evidence{plain.Evidence("DaemonSet "+ds.Name, "status.updatedNumberScheduled",
+		fmt.Sprintf("%d of %d", ds.Status.UpdatedNumberScheduled, ds.Status.DesiredNumberScheduled), plain.NoTime)}
 	w.Add(f)
 }
 
@@ -143,7 +149,8 @@ func daemonAction(e *model.Evaluation, ds *appsv1.DaemonSet, w *model.Workload, 
 	case w.Has(codes.DaemonSetNodeHolds):
 		w.Report.Action = fmt.Sprintf("nothing: %d of %d nodes may be without an available pod, and they are", b.Unavailable.Pods, w.Desired)
 	case len(old) > 0 && b.Surge != nil && b.Surge.Pods > 0:
-		w.Report.Action = fmt.Sprintf("start new pods beside old ones on up to %s, and remove an old one when the new one is available", plain.Plural(int(b.Surge.Pods), "node", "nodes"))
+		w.Report.Action = fmt.Sprintf("start new pods beside old ones on up to %s, and remove an old one when the new one is available",
+			plain.Plural(int(b.Surge.Pods), "node", "nodes"))
 	case len(old) > 0 && b.Unavailable != nil:
 		w.Report.Action = fmt.Sprintf("replace old pods on up to %s at a time", plain.Plural(int(b.Unavailable.Pods), "node", "nodes"))
 	case w.Missing > 0:

@@ -42,10 +42,12 @@ func deployment(e *model.Evaluation, d *appsv1.Deployment) *model.Workload {
 	observed := d.Status.ObservedGeneration >= d.Generation
 	w.Settled = observed && d.Status.UpdatedReplicas == w.Desired && d.Status.Replicas == w.Desired && d.Status.AvailableReplicas == w.Desired
 	progress := deploymentCondition(d, appsv1.DeploymentProgressing)
-	w.Completed = observed && progress != nil && progress.Reason == "NewReplicaSetAvailable" && w.Target != nil && d.Status.UpdatedReplicas == d.Status.Replicas
+	w.Completed = observed && progress != nil && progress.Reason == "NewReplicaSetAvailable" && w.Target != nil &&
+		d.Status.UpdatedReplicas == d.Status.Replicas
 	if w.Target != nil && w.Target.Set != nil {
 		w.Begun = true
-		if counted := int32(len(model.Live(w.NewPods()))); counted < plain.Or(w.Target.Set.Spec.Replicas, 0) && e.In.Sources.Get(model.SourcePods).Readable() { //nolint:gosec // pods of one workload
+		if counted := int32(len(model.Live(w.NewPods()))); counted < plain.Or(w.Target.Set.Spec.Replicas, 0) &&
+			e.In.Sources.Get(model.SourcePods).Readable() { //nolint:gosec // pods of one workload
 			w.Missing, w.MissingOf = plain.Or(w.Target.Set.Spec.Replicas, 0)-counted, w.Target.Uid
 		}
 	}

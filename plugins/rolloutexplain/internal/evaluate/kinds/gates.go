@@ -104,7 +104,8 @@ func paused(e *model.Evaluation, d *appsv1.Deployment, w *model.Workload) {
 	f.Confidence, f.Heals = "high", "no"
 	f.Evidence = []finding.Evidence{plain.Evidence("Deployment "+w.Meta.Name, "spec.paused", "true", time.Time{})}
 	if c := deploymentCondition(d, appsv1.DeploymentProgressing); c != nil && c.Reason == "DeploymentPaused" {
-		f.Evidence = append(f.Evidence, plain.Evidence("Deployment "+w.Meta.Name, "status.conditions[Progressing]", c.Reason, c.LastTransitionTime.Time))
+		f.Evidence = append(f.Evidence,
+			plain.Evidence("Deployment "+w.Meta.Name, "status.conditions[Progressing]", c.Reason, c.LastTransitionTime.Time))
 		f.FirstSeen = plain.TimePtr(c.LastTransitionTime.Time)
 	}
 	f.Next = []finding.Next{e.Next(w, finding.Change, "let the rollout go on", "rollout", "resume", w.Slash())}
@@ -121,7 +122,8 @@ func recreateWaits(e *model.Evaluation, w *model.Workload) {
 		return
 	}
 	f := e.Finding(codes.RecreateWaits, report.Transient, finding.Warning,
-		"strategy Recreate creates no new pod before %s gone; no deadline runs while it waits", plain.Plural(len(left), "old pod is", "old pods are"))
+		"strategy Recreate creates no new pod before %s gone; no deadline runs while it waits",
+		plain.Plural(len(left), "old pod is", "old pods are"))
 	f.Confidence, f.Heals, f.Role, f.Pods = "high", "maybe", report.Consequence, model.Names(left)
 	f.Evidence = []finding.Evidence{plain.Evidence("Deployment "+w.Meta.Name, "spec.strategy.type", "Recreate", time.Time{})}
 	w.Add(f)
@@ -131,7 +133,8 @@ func recreateWaits(e *model.Evaluation, w *model.Workload) {
 // selectingAll: an empty selector stops the controller.
 func selectingAll(e *model.Evaluation, w *model.Workload) {
 	if ev := eventfact.Newest(e.EventsOf(w.Meta), "SelectingAll"); ev != nil {
-		f := e.Finding(codes.SelectorClash, report.Fatal, finding.Critical, "the selector matches every pod, so the controller does nothing: %s", ev.Message)
+		f := e.Finding(codes.SelectorClash, report.Fatal, finding.Critical, "the selector matches every pod, so the controller does nothing: %s",
+			ev.Message)
 		f.Heals, f.Confidence = "no", "high"
 		f.Evidence = []finding.Evidence{plain.Evidence("Event", "SelectingAll", ev.Message, ev.Last)}
 		f.Next = []finding.Next{e.Next(w, finding.Read, "see the selector", "get", w.Slash(), "-o", "jsonpath={.spec.selector}")}
@@ -150,9 +153,11 @@ func brokenFloor(e *model.Evaluation, w *model.Workload) {
 		return
 	}
 	f := e.Finding(codes.BudgetEaten, report.Transient, finding.Warning,
-		"%s of the old revision not available: the floor of %d is broken, so no old pod may go before new ones are available", plain.Plural(len(sick), "pod is", "pods are"), *b.Floor)
+		"%s of the old revision not available: the floor of %d is broken, so no old pod may go before new ones are available",
+		plain.Plural(len(sick), "pod is", "pods are"), *b.Floor)
 	f.Role, f.Pods, f.Heals, f.Confidence = report.Contributes, model.Names(sick), "maybe", "high"
-	f.Evidence = []finding.Evidence{plain.Evidence(w.Kind+" "+w.Meta.Name, "status.availableReplicas", fmt.Sprint(plain.Or(w.Report.Counts.Available, 0)), time.Time{})}
+	f.Evidence = []finding.Evidence{plain.Evidence(w.Kind+" "+w.Meta.Name, "status.availableReplicas",
+		fmt.Sprint(plain.Or(w.Report.Counts.Available, 0)), time.Time{})}
 	f.Next = []finding.Next{e.Next(w, finding.Read, "why the old pod is not available", "describe", "pod", sick[0].Name)}
 	w.Add(f)
 }

@@ -71,10 +71,12 @@ func job(e *model.Evaluation, j *batchv1.Job) *model.Workload {
 		w.Moving = by + " runs it: " + done
 	default:
 		w.AwaitsEnd = len(model.Live(w.Pods)) == 0 && plain.Or(j.Spec.PodReplacementPolicy, batchv1.TerminatingOrFailed) == batchv1.Failed
-		if want := min(parallelism, completions-j.Status.Succeeded); len(model.Live(w.Pods)) == 0 && want > 0 && e.Now.Sub(w.Started) > 5*time.Second && !jobBackingOff(j, w) {
+		if want := min(parallelism, completions-j.Status.Succeeded); len(model.Live(w.Pods)) == 0 && want > 0 &&
+			e.Now.Sub(w.Started) > 5*time.Second && !jobBackingOff(j, w) {
 			w.Missing, w.MissingOf = want, j.UID
 		}
-		if up := len(model.Select(model.Live(w.Pods), func(p *model.Pod) bool { return p.Ready })); up > 0 { // it may run for days: that is no standstill
+		if up := len(model.Select(model.Live(w.Pods),
+			func(p *model.Pod) bool { return p.Ready })); up > 0 { // it may run for days: that is no standstill
 			w.Moving = plain.Plural(up, "pod runs", "pods run") + ", " + done
 		}
 		jobAttempts(e, j, w)
@@ -138,7 +140,8 @@ func jobFailed(e *model.Evaluation, j *batchv1.Job, w *model.Workload, c batchv1
 	}
 	f := e.Finding(codes.JobFailed, report.Fatal, finding.Critical, "the Job has failed (%s): %s", c.Reason, plain.OneLine(c.Message))
 	f.Confidence, f.Heals, f.FirstSeen = "high", "no", plain.TimePtr(c.LastTransitionTime.Time)
-	f.Evidence = []finding.Evidence{plain.Evidence("Job "+j.Name, "status.conditions["+string(c.Type)+"]", c.Reason+": "+c.Message, c.LastTransitionTime.Time)}
+	f.Evidence = []finding.Evidence{plain.Evidence("Job "+j.Name, "status.conditions["+string(c.Type)+"]", c.Reason+": "+c.Message,
+		c.LastTransitionTime.Time)}
 	failed := model.Select(w.Pods, func(p *model.Pod) bool { return p.Status.Phase == corev1.PodFailed || p.Terminating })
 	f.Next = []finding.Next{e.Next(w, finding.Read, "its pods and their ends", "get", "pods", "-l", "batch.kubernetes.io/job-name="+j.Name)}
 	if len(failed) > 0 {
@@ -161,7 +164,10 @@ func jobClocks(e *model.Evaluation, j *batchv1.Job, w *model.Workload) {
 		return
 	}
 	ends := j.Status.StartTime.Add(plain.Seconds(*j.Spec.ActiveDeadlineSeconds))
-	c := report.Clock{Name: "active deadline", Ends: plain.TimePtr(ends), State: report.ClockRunning, Message: fmt.Sprintf("%ds from its start: the Job fails in %s", *j.Spec.ActiveDeadlineSeconds, plain.Age(ends.Sub(e.Now)))}
+	c := report.Clock{
+		Name: "active deadline", Ends: plain.TimePtr(ends), State: report.ClockRunning,
+		Message: fmt.Sprintf("%ds from its start: the Job fails in %s", *j.Spec.ActiveDeadlineSeconds, plain.Age(ends.Sub(e.Now))),
+	}
 	if !ends.After(e.Now) {
 		c.State, c.Message = report.ClockExpired, fmt.Sprintf("expired %s ago", plain.Age(e.Now.Sub(ends)))
 	}

@@ -34,7 +34,10 @@ func notObserving(e *model.Evaluation, w *model.Workload, what string) {
 		f.Confidence = "high"
 	}
 	f.Next = []finding.Next{
-		{Command: e.Kubectl.Command("kube-system", "get", "lease", "kube-controller-manager", "-o", "yaml"), Why: "is the controller-manager alive: renewTime must be seconds old", Risk: finding.Read},
+		{
+			Command: e.Kubectl.Command("kube-system", "get", "lease", "kube-controller-manager", "-o", "yaml"),
+			Why:     "is the controller-manager alive: renewTime must be seconds old", Risk: finding.Read,
+		},
 		e.Next(w, finding.Read, "does the object itself fail: look at its events", "describe", w.Slash()),
 	}
 	w.Add(f)

@@ -168,7 +168,8 @@ func startOfRevision(w *model.Workload) {
 func templateWritten(meta *metav1.ObjectMeta) time.Time {
 	var at time.Time
 	for _, f := range meta.ManagedFields {
-		if f.Time != nil && f.FieldsV1 != nil && f.Subresource == "" && strings.Contains(string(f.FieldsV1.GetRawBytes()), `"f:template"`) && f.Time.After(at) {
+		if f.Time != nil && f.FieldsV1 != nil && f.Subresource == "" && strings.Contains(string(f.FieldsV1.GetRawBytes()), `"f:template"`) &&
+			f.Time.After(at) {
 			at = f.Time.Time
 		}
 	}

@@ -61,12 +61,16 @@ func trapFinding(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workload, 
 		class = report.Transient
 	}
 	f := e.Finding(codes.StatefulSetTrap, class, finding.Critical,
-		"pod %s is broken and of %s (%s); the controller replaces no pod that is not ready, so the present template does not reach it", plain.List(model.Names(trapped), 5), which, inner.Message)
+		"pod %s is broken and of %s (%s); the controller replaces no pod that is not ready, so the present template does not reach it",
+		plain.List(model.Names(trapped), 5), which, inner.Message)
 	f.Confidence, f.Heals, f.Pods, f.FirstSeen, f.Log = "high", "no", model.Names(trapped), plain.TimePtr(w.Started), inner.Log
 	p := trapped[0]
 	f.Evidence = append(slices.Clone(inner.Evidence),
-		plain.Evidence("Pod "+p.Name, "metadata.labels[controller-revision-hash]", p.Labels[appsv1.StatefulSetRevisionLabel], p.CreationTimestamp.Time),
+		plain.Evidence("Pod "+p.Name, "metadata.labels[controller-revision-hash]", p.Labels[appsv1.StatefulSetRevisionLabel],
+			p.CreationTimestamp.Time),
 		plain.Evidence("StatefulSet "+s.Name, "status.updateRevision", s.Status.UpdateRevision, w.Started))
-	f.Next = []finding.Next{e.Next(w, finding.Destructive, "delete the broken pod: it comes back with the present template (its volume claims stay)", append([]string{"delete", "pod"}, model.Names(trapped)...)...)}
+	f.Next = []finding.Next{e.Next(w, finding.Destructive,
+		"delete the broken pod: it comes back with the present template (its volume claims stay)",
+		append([]string{"delete", "pod"}, model.Names(trapped)...)...)}
 	w.Add(f)
 }

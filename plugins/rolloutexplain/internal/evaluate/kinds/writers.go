@@ -22,7 +22,8 @@ func foreignWriter(e *model.Evaluation, w *model.Workload) {
 	var latest eventfact.Event
 	for _, ev := range e.EventsOf(w.Meta) {
 		m := scaledSet.FindStringSubmatch(ev.Message)
-		if ev.Reason != "ScalingReplicaSet" || m == nil || e.Now.Sub(ev.Last) > writersWithin || ev.First.Before(w.Started) || ev.First.Before(templateWritten(w.Meta)) {
+		if ev.Reason != "ScalingReplicaSet" || m == nil || e.Now.Sub(ev.Last) > writersWithin || ev.First.Before(w.Started) ||
+			ev.First.Before(templateWritten(w.Meta)) {
 			continue
 		}
 		if m[1] == "up" {
@@ -38,7 +39,9 @@ func foreignWriter(e *model.Evaluation, w *model.Workload) {
 		if ups[r.Name] < 2 || downs[r.Name] < 2 {
 			continue
 		}
-		f := e.Note(codes.ForeignWriter, "spec.replicas goes up and down: ReplicaSet %s was scaled up %d and down %d times within %s%s: leave it out of the manifest where an autoscaler sets it",
+		f := e.Note(codes.ForeignWriter,
+			"spec.replicas goes up and down: ReplicaSet %s was scaled up %d and down %d times within %s%s: "+
+				"leave it out of the manifest where an autoscaler sets it",
 			r.Name, ups[r.Name], downs[r.Name], plain.Age(writersWithin), replicasBy(w))
 		f.Evidence = append(f.Evidence, plain.Evidence("Event", latest.Reason, latest.Message, latest.Last))
 		f.Role = report.Unrelated
@@ -54,7 +57,8 @@ func replicasBy(w *model.Workload) string {
 	var at time.Time
 	name := ""
 	for _, f := range w.Meta.ManagedFields {
-		if f.FieldsV1 == nil || f.Time == nil || f.Subresource == "status" || !strings.Contains(string(f.FieldsV1.GetRawBytes()), `"f:replicas"`) || f.Time.Time.Before(at) {
+		if f.FieldsV1 == nil || f.Time == nil || f.Subresource == "status" ||
+			!strings.Contains(string(f.FieldsV1.GetRawBytes()), `"f:replicas"`) || f.Time.Time.Before(at) {
 			continue
 		}
 		at, name = f.Time.Time, f.Manager

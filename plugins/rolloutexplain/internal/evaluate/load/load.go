@@ -175,7 +175,8 @@ func sourcesOfDump(in *model.Input, seen map[string]bool) {
 }
 
 func noPodsWanted(in *model.Input) bool {
-	return !slices.ContainsFunc(in.Deployments, func(d appsv1.Deployment) bool { return plain.Or(d.Spec.Replicas, 1) > 0 }) && len(in.StatefulSets)+len(in.DaemonSets)+len(in.Jobs) == 0
+	return !slices.ContainsFunc(in.Deployments, func(d appsv1.Deployment) bool { return plain.Or(d.Spec.Replicas, 1) > 0 }) &&
+		len(in.StatefulSets)+len(in.DaemonSets)+len(in.Jobs) == 0
 }
 
 // newestTime is when the dump was made, as well as its own times tell: nothing in it can be younger.

@@ -9,7 +9,10 @@ import (
 )
 
 // The ways in which a command line gives a name its value: --password=x or PASSWORD=x, and --password x.
-var assigned = []*regexp.Regexp{regexp.MustCompile(`([A-Za-z_][\w.-]*)(=)(\S+)`), regexp.MustCompile(`(--?[A-Za-z][\w.-]*)(\s+)([^\s-]\S*)`)}
+var assigned = []*regexp.Regexp{
+	regexp.MustCompile(`([A-Za-z_][\w.-]*)(=)(\S+)`),
+	regexp.MustCompile(`(--?[A-Za-z][\w.-]*)(\s+)([^\s-]\S*)`),
+}
 
 // maskWords hides values in a command line whose names look secret.
 func maskWords(words string, hide func(string) string) string {

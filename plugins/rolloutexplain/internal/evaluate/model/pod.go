@@ -35,7 +35,8 @@ func NeverReady(p *Pod) bool {
 	if p.Ready {
 		return false
 	}
-	return c == nil || began == nil || c.LastTransitionTime.Sub(began.LastTransitionTime.Time) <= time.Second || !c.LastTransitionTime.After(p.CreationTimestamp.Time)
+	return c == nil || began == nil || c.LastTransitionTime.Sub(began.LastTransitionTime.Time) <= time.Second ||
+		!c.LastTransitionTime.After(p.CreationTimestamp.Time)
 }
 
 // Pod is one pod with what is derived from it.

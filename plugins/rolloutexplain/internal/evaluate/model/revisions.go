@@ -51,7 +51,8 @@ func (w *Workload) Describe(r *Revision) report.Revision {
 		out.Pods, out.Available = plain.Ptr(r.Set.Status.Replicas), plain.Ptr(r.Set.Status.AvailableReplicas)
 	}
 	if *out.Available > 0 {
-		out.KnownGood, out.GoodBecause = plain.Ptr(true), fmt.Sprintf("%s available now", plain.Plural(int(*out.Available), "pod of it is", "pods of it are"))
+		out.KnownGood, out.GoodBecause = plain.Ptr(true),
+			fmt.Sprintf("%s available now", plain.Plural(int(*out.Available), "pod of it is", "pods of it are"))
 	}
 	return out
 }

@@ -63,10 +63,13 @@ func (w *Workload) Ordered() bool {
 // KeepsBroken says whether a broken pod stays when the template is put right, until somebody deletes it.
 func (w *Workload) KeepsBroken() bool {
 	b := w.Report.Budget
-	return b != nil && (b.Strategy == string(appsv1.OnDeleteStatefulSetStrategyType) || w.Kind == "StatefulSet" && (w.Ordered() || b.Unavailable != nil))
+	return b != nil && (b.Strategy == string(appsv1.OnDeleteStatefulSetStrategyType) || w.Kind == "StatefulSet" &&
+		(w.Ordered() || b.Unavailable != nil))
 }
 
-func (e *Evaluation) NewWorkload(kind string, meta *metav1.ObjectMeta, template *corev1.PodTemplateSpec, replicas *int32, minReady int32) *Workload {
+func (e *Evaluation) NewWorkload(kind string, meta *metav1.ObjectMeta, template *corev1.PodTemplateSpec, replicas *int32,
+	minReady int32,
+) *Workload {
 	w := &Workload{Meta: meta, Kind: kind, Template: template, Desired: plain.Or(replicas, 1), MinReady: minReady}
 	w.ref = finding.ObjectRef{Kind: kind, Namespace: meta.Namespace, Name: meta.Name}
 	w.Report = &report.Rollout{

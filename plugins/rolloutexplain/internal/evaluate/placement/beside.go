@@ -44,10 +44,11 @@ func repels(one, other *corev1.Pod) bool {
 	if one.Spec.Affinity == nil || one.Spec.Affinity.PodAntiAffinity == nil {
 		return false
 	}
-	return slices.ContainsFunc(one.Spec.Affinity.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution, func(t corev1.PodAffinityTerm) bool {
-		s, err := metav1.LabelSelectorAsSelector(t.LabelSelector)
-		return err == nil && (len(t.Namespaces) == 0 || slices.Contains(t.Namespaces, other.Namespace)) && s.Matches(labels.Set(other.Labels))
-	})
+	return slices.ContainsFunc(one.Spec.Affinity.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution,
+		func(t corev1.PodAffinityTerm) bool {
+			s, err := metav1.LabelSelectorAsSelector(t.LabelSelector)
+			return err == nil && (len(t.Namespaces) == 0 || slices.Contains(t.Namespaces, other.Namespace)) && s.Matches(labels.Set(other.Labels))
+		})
 }
 
 // wantsCompany gives the labels of the pods that a required affinity wants beside it.

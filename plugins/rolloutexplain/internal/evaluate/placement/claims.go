@@ -27,7 +27,8 @@ func claimDetail(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.
 	}
 	for i := range p.Spec.Volumes {
 		v := &p.Spec.Volumes[i]
-		if v.PersistentVolumeClaim == nil || !e.Asks.Have(model.Need{Kind: model.NeedClaim, Namespace: p.Namespace, Name: v.PersistentVolumeClaim.ClaimName}) {
+		if v.PersistentVolumeClaim == nil ||
+			!e.Asks.Have(model.Need{Kind: model.NeedClaim, Namespace: p.Namespace, Name: v.PersistentVolumeClaim.ClaimName}) {
 			continue
 		}
 		if oneClaim(e, w, p, c, v.PersistentVolumeClaim.ClaimName) {
@@ -85,7 +86,8 @@ func whyUnbound(e *model.Evaluation, w *model.Workload, c *model.Cause, claim *c
 			c.Message += fmt.Sprintf(": storage class %q does not exist", class)
 		}
 	}
-	if ev := eventfact.Newest(e.EventsOfUID(claim.Namespace, string(claim.UID)), "ProvisioningFailed", "ExternalProvisioning", "FailedBinding"); ev != nil {
+	if ev := eventfact.Newest(e.EventsOfUID(claim.Namespace, string(claim.UID)), "ProvisioningFailed", "ExternalProvisioning",
+		"FailedBinding"); ev != nil {
 		c.ByEvent(ev)
 		if ev.Reason != "ExternalProvisioning" {
 			c.Message += ": " + plain.OneLine(ev.Message)

@@ -48,7 +48,8 @@ func affinityMiss(p *model.Pod, fits []nodeFit) string {
 	}
 	for _, term := range a.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution.NodeSelectorTerms {
 		for _, x := range term.MatchExpressions {
-			if x.Operator != corev1.NodeSelectorOpIn || slices.ContainsFunc(fits, func(f nodeFit) bool { return slices.Contains(x.Values, f.node.Labels[x.Key]) }) {
+			if x.Operator != corev1.NodeSelectorOpIn ||
+				slices.ContainsFunc(fits, func(f nodeFit) bool { return slices.Contains(x.Values, f.node.Labels[x.Key]) }) {
 				continue
 			}
 			have := map[string]bool{}

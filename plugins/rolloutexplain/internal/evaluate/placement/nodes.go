@@ -67,12 +67,16 @@ func heldByOld(e *model.Evaluation, w *model.Workload, c *model.Cause) bool {
 	}
 	c.Class, c.Severity, c.Heals = report.Likely, finding.Critical, "no"
 	if w.Kind == "DaemonSet" {
-		c.Message += fmt.Sprintf("; the old pod of this DaemonSet holds it, and with maxSurge %s it stays until the new one is available: a deadlock", b.Surge.Spec)
-		c.Then(e.Next(w, finding.Change, "let the old pod go first", "patch", w.Slash(), "-p", `{"spec":{"updateStrategy":{"rollingUpdate":{"maxSurge":0,"maxUnavailable":1}}}}`))
+		c.Message += fmt.Sprintf("; the old pod of this DaemonSet holds it, and with maxSurge %s it stays until the new one is available: "+
+			"a deadlock", b.Surge.Spec)
+		c.Then(e.Next(w, finding.Change, "let the old pod go first", "patch", w.Slash(), "-p",
+			`{"spec":{"updateStrategy":{"rollingUpdate":{"maxSurge":0,"maxUnavailable":1}}}}`))
 		return true
 	}
-	c.Message += fmt.Sprintf("; old pods hold it, and they stay until a new one is available (surge %s is %d, unavailable %s is %d of %d): a deadlock", b.Surge.Spec, b.Surge.Pods, b.Unavailable.Spec, b.Unavailable.Pods, w.Desired)
-	c.Then(e.Next(w, finding.Change, "let an old pod go first", "patch", w.Slash(), "-p", `{"spec":{"strategy":{"rollingUpdate":{"maxSurge":0,"maxUnavailable":1}}}}`))
+	c.Message += fmt.Sprintf("; old pods hold it, and they stay until a new one is available "+
+		"(surge %s is %d, unavailable %s is %d of %d): a deadlock", b.Surge.Spec, b.Surge.Pods, b.Unavailable.Spec, b.Unavailable.Pods, w.Desired)
+	c.Then(e.Next(w, finding.Change, "let an old pod go first", "patch", w.Slash(), "-p",
+		`{"spec":{"strategy":{"rollingUpdate":{"maxSurge":0,"maxUnavailable":1}}}}`))
 	return true
 }
 
@@ -88,7 +92,8 @@ func classByNodes(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model
 		if miss := selectorMiss(p, fits); miss != "" {
 			c.Message += "; " + miss
 		}
-		c.Then(e.NextCluster(finding.Read, "labels and taints of the nodes", "get", "nodes", "-o", "custom-columns=NAME:.metadata.name,TAINTS:.spec.taints[*].key,UNSCHEDULABLE:.spec.unschedulable,LABELS:.metadata.labels"))
+		c.Then(e.NextCluster(finding.Read, "labels and taints of the nodes", "get", "nodes", "-o",
+			"custom-columns=NAME:.metadata.name,TAINTS:.spec.taints[*].key,UNSCHEDULABLE:.spec.unschedulable,LABELS:.metadata.labels"))
 	case c.Code == codes.HostPortTaken || c.Code == codes.PodAffinityUnmet:
 		classByOthers(e, w, p, c)
 	case c.Code == codes.TopologySpread:

@@ -40,7 +40,8 @@ func gated(e *model.Evaluation, w *model.Workload, p *model.Pod, c *corev1.PodCo
 	for _, g := range p.Spec.SchedulingGates {
 		gates = append(gates, g.Name)
 	}
-	found := e.Cause(p, model.StageSchedule, codes.SchedulingGated, report.HeldClass, "it is held back from scheduling by gate %s, until whoever set the gate takes it off", plain.List(gates, 5))
+	found := e.Cause(p, model.StageSchedule, codes.SchedulingGated, report.HeldClass,
+		"it is held back from scheduling by gate %s, until whoever set the gate takes it off", plain.List(gates, 5))
 	return found.WithKey(strings.Join(gates, ",")).Since(p.CreationTimestamp.Time).
 		By(plain.Evidence("Pod "+p.Name, "spec.schedulingGates", strings.Join(gates, ", "), c.LastTransitionTime.Time)).
 		Then(e.Next(w, finding.Read, "the gates of the pod", "get", "pod", p.Name, "-o", "jsonpath={.spec.schedulingGates}"))
@@ -53,16 +54,21 @@ func nobodySchedules(e *model.Evaluation, w *model.Workload, p *model.Pod, waite
 	}
 	seen := plain.Evidence("Pod "+p.Name, "status.conditions[PodScheduled]", "absent after "+plain.Age(waited), p.CreationTimestamp.Time)
 	if name := p.Spec.SchedulerName; name != "" && name != corev1.DefaultSchedulerName {
-		return e.Cause(p, model.StageSchedule, codes.SchedulerUnknown, report.Likely, "no scheduler named %q has looked at it for %s", name, plain.Age(waited)).WithKey(name).Since(p.CreationTimestamp.Time).
+		return e.Cause(p, model.StageSchedule, codes.SchedulerUnknown, report.Likely, "no scheduler named %q has looked at it for %s", name,
+			plain.Age(waited)).WithKey(name).Since(p.CreationTimestamp.Time).
 			By(seen).By(plain.Evidence("Pod "+p.Name, "spec.schedulerName", name, plain.NoTime)).
 			Then(e.NextCluster(finding.Read, "is a scheduler of that name running", "get", "pods,leases", "-A"))
 	}
-	c := e.Cause(p, model.StageSchedule, codes.SchedulerSilent, report.Transient, "no scheduler has looked at it for %s", plain.Age(waited)).Since(p.CreationTimestamp.Time).By(seen)
+	c := e.Cause(p, model.StageSchedule, codes.SchedulerSilent, report.Transient, "no scheduler has looked at it for %s", plain.Age(waited)).
+		Since(p.CreationTimestamp.Time).By(seen)
 	if text, lease := e.ControllerLease("kube-scheduler"); text != "" {
 		c.Message += ": " + text
 		c.By(lease)
 	}
-	return c.Then(finding.Next{Command: e.Kubectl.Command("kube-system", "get", "lease", "kube-scheduler", "-o", "jsonpath={.spec.renewTime}"), Why: "is the scheduler alive", Risk: finding.Read})
+	return c.Then(finding.Next{
+		Command: e.Kubectl.Command("kube-system", "get", "lease", "kube-scheduler", "-o", "jsonpath={.spec.renewTime}"),
+		Why:     "is the scheduler alive", Risk: finding.Read,
+	})
 }
 
 // schedulingTerm is one reason of the scheduler and for how many nodes it holds.
@@ -169,7 +175,8 @@ func decodeScheduling(e *model.Evaluation, w *model.Workload, p *model.Pod, c *c
 	}
 	found := e.Cause(p, model.StageSchedule, code, report.Transient, "%s", what)
 	found.Severity = finding.Critical
-	found.WithKey(code).Since(c.LastTransitionTime.Time).By(plain.Evidence("Pod "+p.Name, "status.conditions[PodScheduled]", message, c.LastTransitionTime.Time))
+	found.WithKey(code).Since(c.LastTransitionTime.Time).
+		By(plain.Evidence("Pod "+p.Name, "status.conditions[PodScheduled]", message, c.LastTransitionTime.Time))
 	found.Target = pinned
 	schedulingDetail(e, w, p, found, terms, message)
 	autoscaler(e, p, found)

@@ -26,19 +26,25 @@ var (
 )
 
 // configError decodes CreateContainerConfigError.
-func configError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, wait *corev1.ContainerStateWaiting) *model.Cause {
+func configError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container,
+	wait *corev1.ContainerStateWaiting,
+) *model.Cause {
 	c := missingObject(e, w, p, wait.Message)
 	switch {
 	case c != nil:
 		c.Message = fmt.Sprintf("%s cannot start: %s", p.Called(spec.Name), c.Message)
 	case plain.ContainsAny(wait.Message, "failed to sync configmap cache", "failed to sync secret cache", "not registered"):
 		// The kubelet's own cache is late: https://github.com/kubernetes/kubernetes/issues/74412
-		c = e.Cause(p, model.StageConfig, codes.ContainerConfigError, report.Transient, "%s waits for the kubelet's cache: %s", p.Called(spec.Name), plain.OneLine(wait.Message)).Healing()
+		c = e.Cause(p, model.StageConfig, codes.ContainerConfigError, report.Transient, "%s waits for the kubelet's cache: %s",
+			p.Called(spec.Name), plain.OneLine(wait.Message)).Healing()
 	case plain.ContainsAny(wait.Message, "runAsNonRoot", "run as root", "breaks non-root policy"):
-		c = e.Cause(p, model.StageConfig, codes.RunsAsRoot, report.Fatal, "%s must not run as root (runAsNonRoot): %s", p.Called(spec.Name), plain.OneLine(wait.Message)).
-			Then(e.Next(w, finding.Read, "the securityContext; then set runAsUser, or take an image with a numeric user", "get", w.Slash(), "-o", "jsonpath={.spec.template.spec}"))
+		c = e.Cause(p, model.StageConfig, codes.RunsAsRoot, report.Fatal, "%s must not run as root (runAsNonRoot): %s", p.Called(spec.Name),
+			plain.OneLine(wait.Message)).
+			Then(e.Next(w, finding.Read, "the securityContext; then set runAsUser, or take an image with a numeric user", "get", w.Slash(), "-o",
+				"jsonpath={.spec.template.spec}"))
 	default:
-		c = e.Cause(p, model.StageConfig, codes.ContainerConfigError, report.Likely, "%s cannot be configured: %s", p.Called(spec.Name), plain.OneLine(wait.Message)).
+		c = e.Cause(p, model.StageConfig, codes.ContainerConfigError, report.Likely, "%s cannot be configured: %s", p.Called(spec.Name),
+			plain.OneLine(wait.Message)).
 			Then(e.Next(w, finding.Read, "the error in the kubelet's words", "describe", "pod", p.Name))
 	}
 	c.In(spec.Name).Since(p.CreationTimestamp.Time)
@@ -54,7 +60,8 @@ func configError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *cor
 func missingObject(e *model.Evaluation, w *model.Workload, p *model.Pod, text string) *model.Cause {
 	if m := keyAbsent.FindStringSubmatch(text); m != nil {
 		name := m[3][strings.LastIndex(m[3], "/")+1:]
-		return e.Cause(p, model.StageConfig, codes.KeyMissing, report.Likely, "%s %q has no key %q", m[2], name, m[1]).WithKey(m[2] + name + m[1]).
+		return e.Cause(p, model.StageConfig, codes.KeyMissing, report.Likely, "%s %q has no key %q", m[2], name, m[1]).
+			WithKey(m[2] + name + m[1]).
 			Then(e.Next(w, finding.Read, "the keys that it has", "describe", strings.ToLower(m[2]), name))
 	}
 	if m := keyRefAbsent.FindStringSubmatch(text); m != nil {

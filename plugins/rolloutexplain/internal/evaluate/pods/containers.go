@@ -61,14 +61,18 @@ func statusOf(list []corev1.ContainerStatus, name string) *corev1.ContainerStatu
 }
 
 // initRunning: a plain init container that runs without an end in sight holds all others.
-func initRunning(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, status *corev1.ContainerStatus) *model.Cause {
+func initRunning(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container,
+	status *corev1.ContainerStatus,
+) *model.Cause {
 	r := status.State.Running
 	if r == nil {
 		return nil
 	}
-	c := e.Cause(p, model.StageInit, codes.InitRunning, report.Transient, "%s has been running for %s; the others start when it ends", p.Called(spec.Name), plain.Age(e.Now.Sub(r.StartedAt.Time)))
+	c := e.Cause(p, model.StageInit, codes.InitRunning, report.Transient, "%s has been running for %s; the others start when it ends",
+		p.Called(spec.Name), plain.Age(e.Now.Sub(r.StartedAt.Time)))
 	c.In(spec.Name).Since(r.StartedAt.Time)
-	c.By(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name)+".state.running.startedAt", r.StartedAt.UTC().Format(time.RFC3339), r.StartedAt.Time))
+	c.By(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name)+".state.running.startedAt", r.StartedAt.UTC().Format(time.RFC3339),
+		r.StartedAt.Time))
 	if e.Now.Sub(r.StartedAt.Time) > 30*time.Second {
 		attachLog(e, p, spec.Name, false, c)
 	}
@@ -76,7 +80,9 @@ func initRunning(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *cor
 }
 
 // oneContainer gives the cause that a container's state shows.
-func oneContainer(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, status *corev1.ContainerStatus, init, sidecar bool) *model.Cause {
+func oneContainer(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, status *corev1.ContainerStatus, init,
+	sidecar bool,
+) *model.Cause {
 	wait := status.State.Waiting
 	switch podfact.Waiting(status) {
 	case podfact.Image:

@@ -18,7 +18,9 @@ import (
 
 // crash judges a container that ended. The waiting reason CrashLoopBackOff can be absent through the whole back-off (a
 // container that exits at once shows terminated), so restarts and the last end are what counts.
-func crash(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, s *corev1.ContainerStatus, init, sidecar bool) *model.Cause {
+func crash(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, s *corev1.ContainerStatus, init,
+	sidecar bool,
+) *model.Cause {
 	end, running := podfact.End(s), s.State.Running != nil
 	if end == nil {
 		return nil
@@ -27,7 +29,8 @@ func crash(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Co
 	if end.ExitCode == 0 && !again {
 		return nil
 	}
-	if running && (e.Now.Sub(end.FinishedAt.Time) > podfact.BackOffMemory || s.RestartCount < 1 || p.Available && !podfact.Looping(p.Pod, s, e.Now)) {
+	if running && (e.Now.Sub(end.FinishedAt.Time) > podfact.BackOffMemory || s.RestartCount < 1 || p.Available &&
+		!podfact.Looping(p.Pod, s, e.Now)) {
 		return nil
 	}
 	exits := s.RestartCount
@@ -51,7 +54,8 @@ func crash(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Co
 	}
 	if len(c.Evidence) == 0 || c.Code != codes.ContainerStartError {
 		c.By(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name)+"."+where+".terminated",
-			strings.TrimSpace(fmt.Sprintf("exit code %d, reason %s, ran %s, %s", end.ExitCode, end.Reason, plain.Age(podfact.Ran(end)), plain.Plural(int(s.RestartCount), "restart", "restarts"))), end.FinishedAt.Time))
+			strings.TrimSpace(fmt.Sprintf("exit code %d, reason %s, ran %s, %s", end.ExitCode, end.Reason, plain.Age(podfact.Ran(end)),
+				plain.Plural(int(s.RestartCount), "restart", "restarts"))), end.FinishedAt.Time))
 	}
 	if !running && again {
 		if at, ok := podfact.NextStart(s); ok && at.After(e.Now) {
@@ -62,7 +66,8 @@ func crash(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Co
 		attachLog(e, p, spec.Name, running, c)
 		if c.Log != nil && c.Code == codes.CrashLoop && plain.ContainsAny(strings.Join(c.Log.Lines, " "), "exec format error") {
 			c.Code, c.Title = codes.ExecFormatError, codes.Title(codes.ExecFormatError)
-			c.Message = fmt.Sprintf("%s holds a program for another processor than that of node %s (exec format error)", p.Called(spec.Name), p.Spec.NodeName)
+			c.Message = fmt.Sprintf("%s holds a program for another processor than that of node %s (exec format error)", p.Called(spec.Name),
+				p.Spec.NodeName)
 		}
 		args := []string{"logs", p.Name, "-c", spec.Name}
 		if running {
@@ -90,7 +95,9 @@ func firstEnd(p *model.Pod, end *corev1.ContainerStateTerminated, exits int32) t
 }
 
 // crashCause names the kind of end.
-func crashCause(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, end *corev1.ContainerStateTerminated, sidecar bool) *model.Cause {
+func crashCause(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, end *corev1.ContainerStateTerminated,
+	sidecar bool,
+) *model.Cause {
 	events := e.PodEvents(p)
 	switch {
 	case podfact.NeverRan(end):
@@ -100,20 +107,26 @@ func crashCause(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *core
 		if q, ok := spec.Resources.Limits[corev1.ResourceMemory]; ok {
 			limit = "memory limit " + q.String()
 		}
-		return e.Cause(p, model.StageRun, codes.OOMKilled, report.Likely, "%s is killed for using too much memory (%s)", p.Called(spec.Name), limit).
+		return e.Cause(p, model.StageRun, codes.OOMKilled, report.Likely, "%s is killed for using too much memory (%s)", p.Called(spec.Name),
+			limit).
 			By(plain.Evidence("Pod "+p.Name, p.SpecPath(spec.Name)+".resources.limits.memory", limit, plain.NoTime))
 	}
 	if kill := probeKill(e, p, spec.Name, end); kill != nil {
 		return probeKilled(e, w, p, spec, kill, end, events)
 	}
-	if hook := eventfact.Newest(events, "FailedPostStartHook"); hook != nil && strings.Contains(hook.About.FieldPath+hook.Message, spec.Name) && near(hook.Last, end.FinishedAt.Time) {
-		return e.Cause(p, model.StageRun, codes.PostStartHookFailed, report.Likely, "the postStart hook of %s fails, so it is killed: %s", p.Called(spec.Name), plain.OneLine(hook.Message)).ByEvent(hook)
+	if hook := eventfact.Newest(events, "FailedPostStartHook"); hook != nil &&
+		strings.Contains(hook.About.FieldPath+hook.Message, spec.Name) && near(hook.Last, end.FinishedAt.Time) {
+		return e.Cause(p, model.StageRun, codes.PostStartHookFailed, report.Likely, "the postStart hook of %s fails, so it is killed: %s",
+			p.Called(spec.Name), plain.OneLine(hook.Message)).ByEvent(hook)
 	}
 	ran := podfact.Ran(end)
 	if end.ExitCode == 0 && !sidecar {
-		return forKind(e.Cause(p, model.StageRun, codes.ExitsNormally, report.Likely, "%s ends normally (exit 0) after %s: a Deployment's container must keep running; is it the right command", p.Called(spec.Name), plain.Age(ran)), w.Kind)
+		return forKind(e.Cause(p, model.StageRun, codes.ExitsNormally, report.Likely,
+			"%s ends normally (exit 0) after %s: a Deployment's container must keep running; is it the right command", p.Called(spec.Name),
+			plain.Age(ran)), w.Kind)
 	}
-	return e.Cause(p, model.StageRun, codes.CrashLoop, report.Likely, "%s crashes: exits %s after %s", p.Called(spec.Name), exitMeaning(end.ExitCode, end.Signal), plain.Age(ran)).
+	return e.Cause(p, model.StageRun, codes.CrashLoop, report.Likely, "%s crashes: exits %s after %s", p.Called(spec.Name),
+		exitMeaning(end.ExitCode, end.Signal), plain.Age(ran)).
 		WithKey(fmt.Sprint(end.ExitCode))
 }
 

@@ -33,17 +33,21 @@ func ending(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause {
 	// Within seconds of its end the kubelet reports the end, and with it a terminal phase, for which no controller waits
 	// but a StatefulSet's.
 	if len(p.Finalizers) > 0 && !running && e.Now.Sub(due) > plain.Seconds(10) {
-		c := e.Cause(p, model.StageEnd, codes.FinalizerHolds, report.Likely, "pod %s is deleted and cannot go: finalizer %s is still on it", p.Name, plain.List(p.Finalizers, 5))
+		c := e.Cause(p, model.StageEnd, codes.FinalizerHolds, report.Likely, "pod %s is deleted and cannot go: finalizer %s is still on it",
+			p.Name, plain.List(p.Finalizers, 5))
 		c.Key = strings.Join(p.Finalizers, ",")
 		if strings.HasPrefix(p.Finalizers[0], "batch.kubernetes.io/") {
 			c.Class, c.Severity, c.Heals = report.Transient, finding.Warning, "maybe"
 		}
 		return c.Since(began).By(plain.Evidence("Pod "+p.Name, "metadata.finalizers", strings.Join(p.Finalizers, ", "), began)).By(seen).Then(
-			e.Next(w, finding.Read, "who owns that finalizer: its controller has to remove it", "get", "pod", p.Name, "-o", "jsonpath={.metadata.finalizers}"),
-			e.Next(w, finding.Destructive, "only if its owner is gone for good: take the finalizer off", "patch", "pod", p.Name, "--type=merge", "-p", `{"metadata":{"finalizers":null}}`))
+			e.Next(w, finding.Read, "who owns that finalizer: its controller has to remove it", "get", "pod", p.Name, "-o",
+				"jsonpath={.metadata.finalizers}"),
+			e.Next(w, finding.Destructive, "only if its owner is gone for good: take the finalizer off", "patch", "pod", p.Name, "--type=merge",
+				"-p", `{"metadata":{"finalizers":null}}`))
 	}
 	if due.After(e.Now) {
-		c := e.Cause(p, model.StageEnd, codes.EndingInGrace, report.Transient, "pod %s is ending: %s of its grace are left", p.Name, plain.Age(due.Sub(e.Now))).Healing()
+		c := e.Cause(p, model.StageEnd, codes.EndingInGrace, report.Transient, "pod %s is ending: %s of its grace are left", p.Name,
+			plain.Age(due.Sub(e.Now))).Healing()
 		return c.Since(began).By(seen)
 	}
 	if c := endingOnDeadNode(e, w, p); c != nil {
@@ -51,13 +55,16 @@ func ending(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause {
 	}
 	events := e.PodEvents(p)
 	if ev := eventfact.Newest(events, "FailedKillPod", "FailedPreStopHook", "ExceededGracePeriod"); ev != nil {
-		return e.Cause(p, model.StageEnd, codes.KillFails, report.Transient, "pod %s does not end: %s", p.Name, plain.OneLine(ev.Message)).ByEvent(ev).By(seen).
+		return e.Cause(p, model.StageEnd, codes.KillFails, report.Transient, "pod %s does not end: %s", p.Name, plain.OneLine(ev.Message)).
+			ByEvent(ev).By(seen).
 			Then(e.NextCluster(finding.Read, "the node that should end it", "nodeinfo", p.Spec.NodeName))
 	}
 	if e.Now.Sub(due) <= plain.Seconds(10) {
-		return e.Cause(p, model.StageEnd, codes.EndingInGrace, report.Transient, "pod %s is ending: its grace has just run out", p.Name).Healing().Since(began).By(seen)
+		return e.Cause(p, model.StageEnd, codes.EndingInGrace, report.Transient, "pod %s is ending: its grace has just run out", p.Name).
+			Healing().Since(began).By(seen)
 	}
-	return e.Cause(p, model.StageEnd, codes.KillFails, report.Transient, "pod %s should have been gone %s ago, and nothing says why it is not", p.Name, plain.Age(e.Now.Sub(due))).
+	return e.Cause(p, model.StageEnd, codes.KillFails, report.Transient, "pod %s should have been gone %s ago, and nothing says why it is not",
+		p.Name, plain.Age(e.Now.Sub(due))).
 		Since(began).By(seen).Then(e.NextCluster(finding.Read, "the node that should end it", "nodeinfo", p.Spec.NodeName))
 }
 
@@ -70,15 +77,18 @@ func endingOnDeadNode(e *model.Evaluation, w *model.Workload, p *model.Pod) *mod
 	if t == nil {
 		return nil
 	}
-	found := e.Cause(p, model.StageEnd, codes.EndsOnDeadNode, report.Likely, "pod %s cannot end: its node %s %s, and only its kubelet can confirm the end", p.Name, p.Spec.NodeName, t.text)
+	found := e.Cause(p, model.StageEnd, codes.EndsOnDeadNode, report.Likely,
+		"pod %s cannot end: its node %s %s, and only its kubelet can confirm the end", p.Name, p.Spec.NodeName, t.text)
 	found.Key, found.Heals = p.Spec.NodeName, "maybe"
 	found.By(t.evidence).Then(
 		e.NextCluster(finding.Read, "why the node does not answer", "nodeinfo", p.Spec.NodeName),
-		e.NextCluster(finding.Change, "only if the machine is really off: let the cluster give up its pods and volumes", "taint", "node", p.Spec.NodeName, "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute"))
+		e.NextCluster(finding.Change, "only if the machine is really off: let the cluster give up its pods and volumes", "taint", "node",
+			p.Spec.NodeName, "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute"))
 	if w.Kind == "StatefulSet" {
 		found.Message += "; while it may still run there, a second one could damage its data"
 	}
-	return found.Then(e.Next(w, finding.Destructive, "only if it certainly does not run any more", "delete", "pod", p.Name, "--grace-period=0", "--force"))
+	return found.Then(e.Next(w, finding.Destructive, "only if it certainly does not run any more", "delete", "pod", p.Name, "--grace-period=0",
+		"--force"))
 }
 
 // Failed is why a Job's pod failed.
@@ -104,7 +114,8 @@ func deadPod(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause 
 			e.NextCluster(finding.Read, "pressure on that node", "describe", "node", p.Spec.NodeName))
 	case reason != "" && reason != "NodeShutdown" && reason != "Terminated" && len(p.Status.ContainerStatuses) == 0,
 		strings.HasPrefix(p.Status.Message, "Pod was rejected"):
-		c := e.Cause(p, model.StageNode, codes.PodRejected, report.Likely, "the kubelet of node %s rejects it (%s): %s", p.Spec.NodeName, reason, plain.OneLine(p.Status.Message))
+		c := e.Cause(p, model.StageNode, codes.PodRejected, report.Likely, "the kubelet of node %s rejects it (%s): %s", p.Spec.NodeName, reason,
+			plain.OneLine(p.Status.Message))
 		c.Key = reason
 		if w.Template != nil && w.Template.Spec.NodeName != "" {
 			c.Message += "; the template sets nodeName, which goes past the scheduler"
@@ -116,9 +127,11 @@ func deadPod(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause 
 		return c.Then(describe)
 	}
 	if d := podfact.Condition(p.Pod, corev1.DisruptionTarget); d != nil && d.Status == corev1.ConditionTrue {
-		c := e.Cause(p, model.StageRun, codes.PodDisrupted, report.Transient, "it was removed from outside (%s): %s", d.Reason, plain.OneLine(d.Message))
+		c := e.Cause(p, model.StageRun, codes.PodDisrupted, report.Transient, "it was removed from outside (%s): %s", d.Reason,
+			plain.OneLine(d.Message))
 		c.Key = d.Reason
-		return c.Since(d.LastTransitionTime.Time).By(plain.Evidence("Pod "+p.Name, "status.conditions[DisruptionTarget]", d.Reason, d.LastTransitionTime.Time)).Then(describe)
+		return c.Since(d.LastTransitionTime.Time).
+			By(plain.Evidence("Pod "+p.Name, "status.conditions[DisruptionTarget]", d.Reason, d.LastTransitionTime.Time)).Then(describe)
 	}
 	return nil
 }

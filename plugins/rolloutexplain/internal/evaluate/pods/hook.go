@@ -22,17 +22,21 @@ func hookPending(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Ca
 	for i := range p.Spec.Containers {
 		spec := &p.Spec.Containers[i]
 		s := statusOf(p.Status.ContainerStatuses, spec.Name)
-		if spec.Lifecycle == nil || spec.Lifecycle.PostStart == nil || s == nil || s.State.Waiting == nil || s.State.Waiting.Reason != podfact.ContainerCreating {
+		if spec.Lifecycle == nil || spec.Lifecycle.PostStart == nil || s == nil || s.State.Waiting == nil ||
+			s.State.Waiting.Reason != podfact.ContainerCreating {
 			continue
 		}
 		if e.Now.Sub(p.CreationTimestamp.Time) >= hookTime {
 			needNormal(e, p, "Started")
 		}
 		for _, ev := range e.PodEvents(p) {
-			if ev.Reason != "Started" || ev.About.FieldPath != "" && !strings.Contains(ev.About.FieldPath, "{"+spec.Name+"}") || e.Now.Sub(ev.Last) < hookTime {
+			if ev.Reason != "Started" || ev.About.FieldPath != "" && !strings.Contains(ev.About.FieldPath, "{"+spec.Name+"}") ||
+				e.Now.Sub(ev.Last) < hookTime {
 				continue
 			}
-			return e.Cause(p, model.StageRun, codes.PostStartHookPending, report.Transient, "%s runs, and its postStart hook (%s) has not ended for %s: until then it does not count as started", p.Called(spec.Name), describeHook(spec.Lifecycle.PostStart), plain.Age(e.Now.Sub(ev.Last))).
+			return e.Cause(p, model.StageRun, codes.PostStartHookPending, report.Transient,
+				"%s runs, and its postStart hook (%s) has not ended for %s: until then it does not count as started", p.Called(spec.Name),
+				describeHook(spec.Lifecycle.PostStart), plain.Age(e.Now.Sub(ev.Last))).
 				In(spec.Name).Since(ev.Last).By(plain.Evidence("Event", ev.Reason, ev.Message, ev.Last)).
 				By(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name)+".state.waiting", s.State.Waiting.Reason, plain.NoTime)).
 				Then(e.Next(w, finding.Read, "the hook", "get", "pod", p.Name, "-o", p.JsonPath(spec.Name, ".lifecycle")))

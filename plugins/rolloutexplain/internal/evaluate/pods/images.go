@@ -18,21 +18,26 @@ import (
 
 // imageCause classes an image that does not come. A registry that is away comes back; a name that it does not know stays
 // unknown until somebody pushes it.
-func imageCause(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, wait *corev1.ContainerStateWaiting) *model.Cause {
+func imageCause(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container,
+	wait *corev1.ContainerStateWaiting,
+) *model.Cause {
 	events := e.PodEvents(p)
 	path := p.StatusPath(spec.Name) + ".state.waiting"
 	seen := plain.Evidence("Pod "+p.Name, path, wait.Reason+": "+wait.Message, plain.NoTime)
 	describe := e.Next(w, finding.Read, "the pull in the kubelet's words", "describe", "pod", p.Name)
 	switch wait.Reason {
 	case podfact.InvalidImageName:
-		return e.Cause(p, model.StageImage, codes.InvalidImageName, report.Fatal, "the image name %q of %s is not valid", spec.Image, p.Called(spec.Name)).
+		return e.Cause(p, model.StageImage, codes.InvalidImageName, report.Fatal, "the image name %q of %s is not valid", spec.Image,
+			p.Called(spec.Name)).
 			In(spec.Name).WithKey(spec.Image).Since(p.CreationTimestamp.Time).By(seen).Then(describe)
 	case podfact.ErrImageNeverPull:
-		c := e.Cause(p, model.StageImage, codes.ImageNeverPull, report.Fatal, "image %q of %s is not on the node and imagePullPolicy is Never", spec.Image, p.Called(spec.Name)).
+		c := e.Cause(p, model.StageImage, codes.ImageNeverPull, report.Fatal, "image %q of %s is not on the node and imagePullPolicy is Never",
+			spec.Image, p.Called(spec.Name)).
 			In(spec.Name).WithKey(spec.Image).Since(p.CreationTimestamp.Time).By(seen)
 		return c.Then(describe)
 	case podfact.SignatureValidationFailed, podfact.ImageInspectError:
-		return e.Cause(p, model.StageImage, codes.ImageRejected, report.Likely, "image %q of %s is refused on the node: %s", spec.Image, p.Called(spec.Name), plain.Innermost(wait.Message)).
+		return e.Cause(p, model.StageImage, codes.ImageRejected, report.Likely, "image %q of %s is refused on the node: %s", spec.Image,
+			p.Called(spec.Name), plain.Innermost(wait.Message)).
 			In(spec.Name).WithKey(spec.Image).Since(p.CreationTimestamp.Time).By(seen).Then(describe)
 	}
 	failed := podfact.PullFailure(events, spec.Name, spec.Image)
@@ -51,19 +56,28 @@ func imageCause(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *core
 	if secret := eventfact.Newest(events, "FailedToRetrieveImagePullSecret"); secret != nil {
 		c.By(plain.Evidence("Event", secret.Reason, secret.Message, secret.Last))
 		c.Message += "; a pull secret that the pod names does not exist"
-		c.Next = append([]finding.Next{e.Next(w, finding.Read, "the pull secrets that the template names", "get", "pod", p.Name, "-o", "jsonpath={.spec.imagePullSecrets}")}, c.Next...)
+		c.Next = append([]finding.Next{e.Next(w, finding.Read, "the pull secrets that the template names", "get", "pod", p.Name, "-o",
+			"jsonpath={.spec.imagePullSecrets}")}, c.Next...)
 	}
 	return c.Then(describe)
 }
 
 // The words of containerd, CRI-O and the registries; the first list that matches wins.
 var (
-	wordsMissing = []string{"not found", "manifest unknown", "manifest_unknown", "name unknown", "no match for platform", "no matching manifest", "does not exist", "not exist"}
-	wordsNetwork = []string{
-		"i/o timeout", "connection refused", "no such host", "tls: ", "x509", "429 too many", "too many requests", "toomanyrequests", "500 internal", "502 bad", "503 service", "504 gateway",
-		"connection reset", ": eof", "unexpected eof", "no route to host", "network is unreachable", "deadline exceeded", "server misbehaving", "temporary failure in name resolution", "context canceled", "gave http response to https client",
+	wordsMissing = []string{
+		"not found", "manifest unknown", "manifest_unknown", "name unknown", "no match for platform",
+		"no matching manifest", "does not exist", "not exist",
 	}
-	wordsAuth = []string{"unauthorized", "forbidden", "pull access denied", "insufficient_scope", "authorization failed", "authentication required", "denied"}
+	wordsNetwork = []string{
+		"i/o timeout", "connection refused", "no such host", "tls: ", "x509", "429 too many", "too many requests", "toomanyrequests",
+		"500 internal", "502 bad", "503 service", "504 gateway",
+		"connection reset", ": eof", "unexpected eof", "no route to host", "network is unreachable", "deadline exceeded", "server misbehaving",
+		"temporary failure in name resolution", "context canceled", "gave http response to https client",
+	}
+	wordsAuth = []string{
+		"unauthorized", "forbidden", "pull access denied", "insufficient_scope", "authorization failed",
+		"authentication required", "denied",
+	}
 	wordsDisk = []string{"no space left on device"}
 )
 
@@ -75,10 +89,13 @@ func pullError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev
 	text = withoutName(text, spec.Image) // "geofence" is not an EOF, and a digest is no status code
 	switch {
 	case plain.ContainsAny(text, wordsDisk...):
-		return e.Cause(p, model.StageImage, codes.ImageDiskFull, report.Transient, "node %s has no room for image %q: %s", p.Spec.NodeName, spec.Image, short).
+		return e.Cause(p, model.StageImage, codes.ImageDiskFull, report.Transient, "node %s has no room for image %q: %s", p.Spec.NodeName,
+			spec.Image, short).
 			Then(e.NextCluster(finding.Read, "the node's disk", "nodeinfo", p.Spec.NodeName))
-	case plain.ContainsAny(text, "pull access denied", "insufficient_scope"), plain.ContainsAny(text, wordsAuth...) && !plain.ContainsAny(text, "no such host", "connection refused", "i/o timeout", "429 too many"):
-		c := e.Cause(p, model.StageImage, codes.ImageUnauthorized, report.Likely, "registry %s refuses to give image %q of container %q: %s", registry, spec.Image, spec.Name, short)
+	case plain.ContainsAny(text, "pull access denied", "insufficient_scope"), plain.ContainsAny(text, wordsAuth...) &&
+		!plain.ContainsAny(text, "no such host", "connection refused", "i/o timeout", "429 too many"):
+		c := e.Cause(p, model.StageImage, codes.ImageUnauthorized, report.Likely, "registry %s refuses to give image %q of container %q: %s",
+			registry, spec.Image, spec.Name, short)
 		names := make([]string, 0, len(p.Spec.ImagePullSecrets))
 		for _, s := range p.Spec.ImagePullSecrets {
 			names = append(names, s.Name)
@@ -91,12 +108,16 @@ func pullError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev
 		if plain.ContainsAny(text, "does not exist") {
 			c.Message += "; some registries say this of an image that does not exist"
 		}
-		return c.Then(e.Next(w, finding.Read, "the pull secrets of its ServiceAccount", "get", "serviceaccount", accountOf(p), "-o", "custom-columns=NAME:.metadata.name,PULLSECRETS:.imagePullSecrets[*].name"))
-	case plain.ContainsAny(text, "lookup ", "dial tcp", "no such host") || plain.ContainsAny(text, wordsNetwork...) && !plain.ContainsAny(text, "manifest unknown", "no match for platform"):
-		return e.Cause(p, model.StageImage, codes.RegistryUnreachable, report.Transient, "registry %s does not serve image %q of container %q: %s", registry, spec.Image, spec.Name, short).
+		return c.Then(e.Next(w, finding.Read, "the pull secrets of its ServiceAccount", "get", "serviceaccount", accountOf(p), "-o",
+			"custom-columns=NAME:.metadata.name,PULLSECRETS:.imagePullSecrets[*].name"))
+	case plain.ContainsAny(text, "lookup ", "dial tcp", "no such host") || plain.ContainsAny(text, wordsNetwork...) &&
+		!plain.ContainsAny(text, "manifest unknown", "no match for platform"):
+		return e.Cause(p, model.StageImage, codes.RegistryUnreachable, report.Transient,
+			"registry %s does not serve image %q of container %q: %s", registry, spec.Image, spec.Name, short).
 			Then(e.NextCluster(finding.Read, "can that node reach the registry: other pods on it, its DNS, its proxy", "nodeinfo", p.Spec.NodeName))
 	case plain.ContainsAny(text, wordsMissing...):
-		c := e.Cause(p, model.StageImage, codes.ImageNotFound, report.Likely, "image %q of container %q does not exist in its registry: %s", spec.Image, spec.Name, short)
+		c := e.Cause(p, model.StageImage, codes.ImageNotFound, report.Likely, "image %q of container %q does not exist in its registry: %s",
+			spec.Image, spec.Name, short)
 		if plain.ContainsAny(text, "no match for platform", "no matching manifest") {
 			c.Message = fmt.Sprintf("image %q of container %q has no variant for the platform of node %s", spec.Image, spec.Name, p.Spec.NodeName)
 		}
@@ -105,7 +126,8 @@ func pullError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev
 	if short == "" {
 		short = "the kubelet gives no reason"
 	}
-	c := e.Cause(p, model.StageImage, codes.ImagePullFailed, report.Likely, "image %q of container %q cannot be pulled: %s", spec.Image, spec.Name, short)
+	c := e.Cause(p, model.StageImage, codes.ImagePullFailed, report.Likely, "image %q of container %q cannot be pulled: %s", spec.Image,
+		spec.Name, short)
 	c.Confidence = "medium"
 	return c
 }

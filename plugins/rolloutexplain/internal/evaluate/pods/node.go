@@ -36,7 +36,8 @@ func nodeCause(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Caus
 		return nil
 	}
 	found := e.Cause(p, model.StageNode, codes.NodeNotReady, report.Transient, "its node %s %s%s", p.Spec.NodeName, t.text, t.detail)
-	return found.WithKey(p.Spec.NodeName).Since(t.since).By(t.evidence).Then(e.NextCluster(finding.Read, "why the node is not ready", "nodeinfo", p.Spec.NodeName))
+	return found.WithKey(p.Spec.NodeName).Since(t.since).By(t.evidence).
+		Then(e.NextCluster(finding.Read, "why the node is not ready", "nodeinfo", p.Spec.NodeName))
 }
 
 // nodeTrouble is why a node cannot be relied on.
@@ -95,7 +96,8 @@ func nodeAbsent(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cau
 	if !read || state != source.OK && state != source.Absent {
 		return nil
 	}
-	c := e.Cause(p, model.StageNode, codes.NodeNotReady, report.Transient, "it is bound to node %s, which does not exist", p.Spec.NodeName).WithKey(p.Spec.NodeName).Since(p.CreationTimestamp.Time).
+	c := e.Cause(p, model.StageNode, codes.NodeNotReady, report.Transient, "it is bound to node %s, which does not exist", p.Spec.NodeName).
+		WithKey(p.Spec.NodeName).Since(p.CreationTimestamp.Time).
 		By(plain.Evidence("Pod "+p.Name, "spec.nodeName", p.Spec.NodeName, p.CreationTimestamp.Time))
 	if w.Template != nil && w.Template.Spec.NodeName == p.Spec.NodeName {
 		c.Class, c.Severity, c.Heals = report.Likely, finding.Critical, "no"

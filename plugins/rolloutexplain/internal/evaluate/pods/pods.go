@@ -59,7 +59,8 @@ func stateKey(p *model.Pod) string {
 	if c := podfact.Condition(p.Pod, corev1.PodScheduled); c != nil && p.Spec.NodeName == "" && model.TargetNode(p) != "" {
 		b.WriteString(c.Message) // daemon pods differ in their nodes alone
 	}
-	fmt.Fprintf(&b, "%v %v %v %v %s %s", p.IsNew, p.Terminating, p.Dead, p.Ready, p.Status.Reason, map[bool]string{true: "", false: "bound"}[p.Spec.NodeName == ""])
+	fmt.Fprintf(&b, "%v %v %v %v %s %s", p.IsNew, p.Terminating, p.Dead, p.Ready, p.Status.Reason,
+		map[bool]string{true: "", false: "bound"}[p.Spec.NodeName == ""])
 	for _, s := range podfact.Containers(p.Pod) {
 		state := "-"
 		switch {

@@ -32,7 +32,8 @@ func budgetOf(p *corev1.Probe) time.Duration {
 func unhealthy(events []eventfact.Event, container string, words ...string) *eventfact.Event {
 	for i := range events {
 		ev := &events[i]
-		if ev.Reason == "Unhealthy" && plain.ContainsAny(ev.Message, words...) && (ev.About.FieldPath == "" || strings.Contains(ev.About.FieldPath, "{"+container+"}")) {
+		if ev.Reason == "Unhealthy" && plain.ContainsAny(ev.Message, words...) &&
+			(ev.About.FieldPath == "" || strings.Contains(ev.About.FieldPath, "{"+container+"}")) {
 			return ev
 		}
 	}
@@ -53,7 +54,10 @@ func probeWords(message string) string {
 }
 
 func probeKind(words string) string {
-	for _, k := range []string{"connection refused", "statuscode", "deadline exceeded", "no such host", "no such file", "not found", "no route to host", "connection reset"} {
+	for _, k := range []string{
+		"connection refused", "statuscode", "deadline exceeded", "no such host", "no such file", "not found",
+		"no route to host", "connection reset",
+	} {
 		if plain.ContainsAny(words, k) {
 			return k
 		}

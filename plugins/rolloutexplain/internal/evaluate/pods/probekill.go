@@ -30,7 +30,8 @@ func probeKill(e *model.Evaluation, p *model.Pod, container string, end *corev1.
 	events := e.PodEvents(p)
 	for i := range events {
 		ev := &events[i]
-		if ev.Reason != "Killing" || !strings.Contains(ev.Message, "ontainer "+container+" failed") || !strings.Contains(ev.Message, "probe") || ev.First.After(end.FinishedAt.Add(time.Second)) {
+		if ev.Reason != "Killing" || !strings.Contains(ev.Message, "ontainer "+container+" failed") || !strings.Contains(ev.Message, "probe") ||
+			ev.First.After(end.FinishedAt.Add(time.Second)) {
 			continue
 		}
 		// A busy pod's events are thinned out by the recorder (25, then one in 5 minutes), so the newest may be of a run before.
@@ -42,12 +43,15 @@ func probeKill(e *model.Evaluation, p *model.Pod, container string, end *corev1.
 }
 
 // probeKilled: the application did not crash, the kubelet ended it.
-func probeKilled(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, kill *eventfact.Event, end *corev1.ContainerStateTerminated, events []eventfact.Event) *model.Cause {
+func probeKilled(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, kill *eventfact.Event,
+	end *corev1.ContainerStateTerminated, events []eventfact.Event,
+) *model.Cause {
 	word, code, probe := "liveness", codes.LivenessKilled, spec.LivenessProbe
 	if strings.Contains(kill.Message, "startup probe") {
 		word, code, probe = "startup", codes.StartupKilled, spec.StartupProbe
 	}
-	c := e.Cause(p, model.StageRun, code, report.Likely, "the kubelet kills %s because its %s probe fails; it does not crash by itself", p.Called(spec.Name), word)
+	c := e.Cause(p, model.StageRun, code, report.Likely, "the kubelet kills %s because its %s probe fails; it does not crash by itself",
+		p.Called(spec.Name), word)
 	if probe != nil {
 		c.Message += fmt.Sprintf("; the probe allows %s from the start, it ran %s", plain.Age(budgetOf(probe)), plain.Age(podfact.Ran(end)))
 		c.By(plain.Evidence("Pod "+p.Name, p.SpecPath(spec.Name)+"."+word+"Probe", describeProbe(probe), plain.NoTime))

@@ -51,10 +51,12 @@ func minReadyWait(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.C
 	if flaps := flapping(e, w, p); flaps != nil {
 		return flaps
 	}
-	c := e.Cause(p, model.StageAvailable, codes.MinReadyWait, report.Transient, "ready, and available after %ds of readiness, in %s", w.MinReady,
+	c := e.Cause(p, model.StageAvailable, codes.MinReadyWait, report.Transient, "ready, and available after %ds of readiness, in %s",
+		w.MinReady,
 		plain.Age(p.ReadySince.Add(time.Duration(w.MinReady)*time.Second).Sub(e.Now))).Healing()
 	c.Severity = finding.Info
-	return c.Since(p.ReadySince).By(plain.Evidence("Pod "+p.Name, "status.conditions[Ready].lastTransitionTime", p.ReadySince.UTC().Format(time.RFC3339), p.ReadySince))
+	return c.Since(p.ReadySince).
+		By(plain.Evidence("Pod "+p.Name, "status.conditions[Ready].lastTransitionTime", p.ReadySince.UTC().Format(time.RFC3339), p.ReadySince))
 }
 
 // wasReady says whether a pod that is not ready now has been: its Ready condition changed after its containers started.
@@ -78,8 +80,10 @@ func flapping(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause
 		return nil
 	}
 	return e.Cause(p, model.StageAvailable, codes.Flapping, report.Likely,
-		"readiness comes and goes: never ready for the %ds of minReadySeconds in %s, and each return restarts the deadline", w.MinReady, plain.Age(e.Now.Sub(p.CreationTimestamp.Time))).
-		ByEvent(ev).By(plain.Evidence("Pod "+p.Name, "status.conditions[Ready].lastTransitionTime", lastTransition(p).UTC().Format(time.RFC3339), lastTransition(p))).
+		"readiness comes and goes: never ready for the %ds of minReadySeconds in %s, and each return restarts the deadline", w.MinReady,
+		plain.Age(e.Now.Sub(p.CreationTimestamp.Time))).
+		ByEvent(ev).By(plain.Evidence("Pod "+p.Name, "status.conditions[Ready].lastTransitionTime", lastTransition(p).UTC().Format(time.RFC3339),
+		lastTransition(p))).
 		Then(e.Next(w, finding.Read, "what it says when the probe fails", "logs", p.Name, "--all-containers", "--tail=50"))
 }
 
@@ -91,14 +95,17 @@ func lastTransition(p *model.Pod) time.Time {
 }
 
 // startupPending: readiness is not asked before the startup probe has passed.
-func startupPending(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, s *corev1.ContainerStatus, sidecar bool) *model.Cause {
+func startupPending(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, s *corev1.ContainerStatus,
+	sidecar bool,
+) *model.Cause {
 	since, left := s.State.Running.StartedAt.Time, time.Duration(0)
 	left = budgetOf(spec.StartupProbe) - e.Now.Sub(since)
 	code, stage, what := codes.StartupPending, model.StageReady, p.Called(spec.Name)
 	if sidecar {
 		code, stage, what = codes.SidecarNotStarted, model.StageInit, p.Called(spec.Name)+", for which all later containers wait,"
 	}
-	c := e.Cause(p, stage, code, report.Transient, "%s has not passed its startup probe (%s), which allows it %s more", what, describeProbe(spec.StartupProbe), plain.Age(left))
+	c := e.Cause(p, stage, code, report.Transient, "%s has not passed its startup probe (%s), which allows it %s more", what,
+		describeProbe(spec.StartupProbe), plain.Age(left))
 	c.In(spec.Name).Since(since)
 	c.By(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name)+".started", "false", since))
 	if ev := unhealthy(e.PodEvents(p), spec.Name, "Startup probe failed"); ev != nil {
@@ -128,10 +135,12 @@ func readiness(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev
 		c.ByEvent(ev)
 		c.Message += probeHint(words, spec)
 	case up < budget:
-		c.Message = fmt.Sprintf("%s has been running for %s and is not ready yet; its readiness probe (%s) has failed no test so far", p.Called(spec.Name), plain.Age(up), describeProbe(spec.ReadinessProbe))
+		c.Message = fmt.Sprintf("%s has been running for %s and is not ready yet; its readiness probe (%s) has failed no test so far",
+			p.Called(spec.Name), plain.Age(up), describeProbe(spec.ReadinessProbe))
 		c.Heals = "yes"
 	default:
-		c.Message = fmt.Sprintf("%s has been running for %s and its readiness probe (%s) has not passed", p.Called(spec.Name), plain.Age(up), describeProbe(spec.ReadinessProbe))
+		c.Message = fmt.Sprintf("%s has been running for %s and its readiness probe (%s) has not passed", p.Called(spec.Name), plain.Age(up),
+			describeProbe(spec.ReadinessProbe))
 	}
 	if hint := portHint(spec); hint != "" {
 		c.Message += "; " + hint
@@ -151,10 +160,12 @@ func readinessGate(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.
 		if c != nil {
 			state, at = fmt.Sprintf("%s %s", c.Status, plain.OneLine(c.Message)), c.LastTransitionTime.Time
 		}
-		found := e.Cause(p, model.StageReady, codes.ReadinessGate, report.Transient, "its containers are ready, and readiness gate %q is not true (%s): the controller that sets it decides", gate.ConditionType, state).
+		found := e.Cause(p, model.StageReady, codes.ReadinessGate, report.Transient,
+			"its containers are ready, and readiness gate %q is not true (%s): the controller that sets it decides", gate.ConditionType, state).
 			WithKey(string(gate.ConditionType)).Since(p.CreationTimestamp.Time)
 		return found.By(plain.Evidence("Pod "+p.Name, "status.conditions["+string(gate.ConditionType)+"]", state, at)).
-			Then(e.Next(w, finding.Read, "the gates and conditions of the pod", "get", "pod", p.Name, "-o", "jsonpath={.spec.readinessGates}{.status.conditions}"))
+			Then(e.Next(w, finding.Read, "the gates and conditions of the pod", "get", "pod", p.Name, "-o",
+				"jsonpath={.spec.readinessGates}{.status.conditions}"))
 	}
 	return nil
 }

@@ -116,22 +116,28 @@ func failureCondition(w *model.Workload) *conditionText {
 // missingWithoutTrace: a count that does not grow and no event. Young, it is only the controller's own delay.
 func missingWithoutTrace(e *model.Evaluation, w *model.Workload, owner string) {
 	since := e.Now.Sub(w.Started)
-	if since < 10*time.Second || len(model.Select(w.Pods, func(p *model.Pod) bool { return e.Now.Sub(p.CreationTimestamp.Time) < 10*time.Second })) > 0 {
+	if since < 10*time.Second || len(model.Select(w.Pods,
+		func(p *model.Pod) bool { return e.Now.Sub(p.CreationTimestamp.Time) < 10*time.Second })) > 0 {
 		w.Moving = "pods are being created"
 		return
 	}
 	if NamespaceTerminating(e, w) {
 		return
 	}
-	f := e.Finding(codes.PodsMissing, report.Transient, finding.Critical, "%s has not created %s that it wants, and %s", owner, plain.Plural(int(w.Missing), "pod", "pods"), e.Silence("left no event that says why"))
+	f := e.Finding(codes.PodsMissing, report.Transient, finding.Critical, "%s has not created %s that it wants, and %s", owner,
+		plain.Plural(int(w.Missing), "pod", "pods"), e.Silence("left no event that says why"))
 	f.Heals, f.Confidence, f.FirstSeen = "maybe", "low", plain.TimePtr(w.Started)
-	f.Evidence = []finding.Evidence{plain.Evidence(owner, "spec.replicas", fmt.Sprintf("%d pods missing; %s", w.Missing, e.Silence("no FailedCreate event within the hour that events live")), time.Time{})}
+	f.Evidence = []finding.Evidence{plain.Evidence(owner, "spec.replicas",
+		fmt.Sprintf("%d pods missing; %s", w.Missing, e.Silence("no FailedCreate event within the hour that events live")), time.Time{})}
 	if text, lease := e.ControllerLease("kube-controller-manager"); text != "" {
 		f.Message, f.Confidence = fmt.Sprintf("%s has not created %s: %s", owner, plain.Plural(int(w.Missing), "pod", "pods"), text), "high"
 		f.Evidence = append(f.Evidence, lease)
 	}
 	f.Next = []finding.Next{
-		{Command: e.Kubectl.Command("kube-system", "get", "lease", "kube-controller-manager", "-o", "jsonpath={.spec.renewTime}"), Why: "is the controller-manager alive", Risk: finding.Read},
+		{
+			Command: e.Kubectl.Command("kube-system", "get", "lease", "kube-controller-manager", "-o", "jsonpath={.spec.renewTime}"),
+			Why:     "is the controller-manager alive", Risk: finding.Read,
+		},
 		e.Next(w, finding.Read, "the object's own events", "describe", w.Slash()),
 	}
 	w.Add(f)

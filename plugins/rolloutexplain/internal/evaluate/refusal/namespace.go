@@ -23,7 +23,8 @@ func NamespaceTerminating(e *model.Evaluation, w *model.Workload) bool {
 		if w.Has(codes.NamespaceTerminating) {
 			return true
 		}
-		f := e.Finding(codes.NamespaceTerminating, report.Fatal, finding.Critical, "the namespace %q is being deleted: nothing new can be created in it", ns.Name)
+		f := e.Finding(codes.NamespaceTerminating, report.Fatal, finding.Critical,
+			"the namespace %q is being deleted: nothing new can be created in it", ns.Name)
 		f.Heals, f.Confidence = "no", "high"
 		if ns.DeletionTimestamp != nil {
 			f.FirstSeen = plain.TimePtr(ns.DeletionTimestamp.Time)
@@ -31,10 +32,12 @@ func NamespaceTerminating(e *model.Evaluation, w *model.Workload) bool {
 		f.Evidence = []finding.Evidence{plain.Evidence("Namespace "+ns.Name, "status.phase", "Terminating", plain.Or(f.FirstSeen, time.Time{}))}
 		for _, c := range ns.Status.Conditions {
 			if c.Status == corev1.ConditionTrue {
-				f.Evidence = append(f.Evidence, plain.Evidence("Namespace "+ns.Name, "status.conditions["+string(c.Type)+"]", c.Message, c.LastTransitionTime.Time))
+				f.Evidence = append(f.Evidence,
+					plain.Evidence("Namespace "+ns.Name, "status.conditions["+string(c.Type)+"]", c.Message, c.LastTransitionTime.Time))
 			}
 		}
-		f.Next = []finding.Next{e.NextCluster(finding.Read, "what the deletion still waits for", "get", "namespace", ns.Name, "-o", "jsonpath={.status.conditions}")}
+		f.Next = []finding.Next{e.NextCluster(finding.Read, "what the deletion still waits for", "get", "namespace", ns.Name, "-o",
+			"jsonpath={.status.conditions}")}
 		w.Add(f)
 		return true
 	}

@@ -69,13 +69,15 @@ func refusalByQuota(e *model.Evaluation, a *admission.Refusal, w *model.Workload
 			Code: codes.QuotaMustSpecify, Class: report.Fatal, Heals: "no",
 			What: fmt.Sprintf("quota %q demands that every pod says %s", a.Name, strings.TrimPrefix(a.Reason, "must specify ")),
 			Next: []finding.Next{
-				e.Next(w, finding.Read, "what the quota counts; then set it in the template, or a default by a LimitRange", "describe", "quota", a.Name),
+				e.Next(w, finding.Read, "what the quota counts; then set it in the template, or a default by a LimitRange", "describe", "quota",
+					a.Name),
 			},
 		}
 	case admission.LimitRange:
 		return Refused{
 			Code: codes.LimitRangeViolated, Class: report.Fatal, Heals: "no", What: "a LimitRange forbids it: " + a.Reason,
-			Next: []finding.Next{e.Next(w, finding.Read, "the limits of the namespace; then change the template's resources", "describe", "limitrange")},
+			Next: []finding.Next{e.Next(w, finding.Read, "the limits of the namespace; then change the template's resources", "describe",
+				"limitrange")},
 		}
 	}
 	return Refused{}
@@ -88,7 +90,8 @@ func refusalByPolicy(e *model.Evaluation, a *admission.Refusal, w *model.Workloa
 			Code: codes.PodSecurityViolated, Class: report.Fatal, Heals: "no",
 			What: fmt.Sprintf("the namespace enforces Pod Security %q: %s", a.Name, a.Reason),
 			Next: []finding.Next{
-				e.NextCluster(finding.Read, "the level that the namespace enforces; then change the template's securityContext", "get", "namespace", w.Meta.Namespace, "--show-labels"),
+				e.NextCluster(finding.Read, "the level that the namespace enforces; then change the template's securityContext", "get", "namespace",
+					w.Meta.Namespace, "--show-labels"),
 			},
 		}
 	case admission.ValidatingPolicy, admission.MutatingPolicy:
@@ -144,7 +147,9 @@ func webhookService(e *model.Evaluation, text string) []finding.Next {
 }
 
 func webhooks(e *model.Evaluation, why string) finding.Next {
-	return e.NextCluster(finding.Read, why, "get", "validatingwebhookconfigurations,mutatingwebhookconfigurations", "-o", "custom-columns=KIND:.kind,NAME:.metadata.name,HOOKS:.webhooks[*].name,SERVICE:.webhooks[*].clientConfig.service.name,URL:.webhooks[*].clientConfig.url,POLICY:.webhooks[*].failurePolicy")
+	return e.NextCluster(finding.Read, why, "get", "validatingwebhookconfigurations,mutatingwebhookconfigurations", "-o",
+		"custom-columns=KIND:.kind,NAME:.metadata.name,HOOKS:.webhooks[*].name"+
+			",SERVICE:.webhooks[*].clientConfig.service.name,URL:.webhooks[*].clientConfig.url,POLICY:.webhooks[*].failurePolicy")
 }
 
 func refusalByReference(e *model.Evaluation, a *admission.Refusal, w *model.Workload) Refused {
@@ -181,15 +186,24 @@ func refusalByState(e *model.Evaluation, a *admission.Refusal, text string, w *m
 	case a.Kind == admission.NamespaceTerminating:
 		NamespaceTerminating(e, w)
 		return Refused{Code: codes.NamespaceTerminating, Class: report.Fatal, Heals: "no", What: "the namespace is being deleted"}
-	case a.Kind == admission.StillDeleting && a.Resource == "persistentvolumeclaims", a.Kind == admission.Unknown && claimEnds.MatchString(text):
+	case a.Kind == admission.StillDeleting && a.Resource == "persistentvolumeclaims", a.Kind == admission.Unknown &&
+		claimEnds.MatchString(text):
 		return Refused{
-			Code: codes.ClaimDeleting, Class: report.Likely, Heals: "maybe", What: "its volume claim is being deleted and not gone yet: " + afterPrefix(text),
-			Next: []finding.Next{e.Next(w, finding.Read, "which claim ends, and which finalizer holds it", "get", "pvc", "-o", "custom-columns=NAME:.metadata.name,DELETED:.metadata.deletionTimestamp,FINALIZERS:.metadata.finalizers")},
+			Code: codes.ClaimDeleting, Class: report.Likely, Heals: "maybe",
+			What: "its volume claim is being deleted and not gone yet: " + afterPrefix(text),
+			Next: []finding.Next{e.Next(w, finding.Read, "which claim ends, and which finalizer holds it", "get", "pvc", "-o",
+				"custom-columns=NAME:.metadata.name,DELETED:.metadata.deletionTimestamp,FINALIZERS:.metadata.finalizers")},
 		}
 	case a.Kind == admission.Invalid:
-		return Refused{Code: codes.PodInvalid, Class: report.Fatal, Heals: "no", What: "the API server finds the template's pod invalid: " + a.Reason}
+		return Refused{
+			Code: codes.PodInvalid, Class: report.Fatal, Heals: "no",
+			What: "the API server finds the template's pod invalid: " + a.Reason,
+		}
 	case a.Kind == admission.Exists, a.Kind == admission.StillDeleting:
-		return Refused{Code: codes.NameConflict, Class: report.Likely, Heals: "no", What: "an object of that name exists and is not this workload's: " + afterPrefix(text)}
+		return Refused{
+			Code: codes.NameConflict, Class: report.Likely, Heals: "no",
+			What: "an object of that name exists and is not this workload's: " + afterPrefix(text),
+		}
 	}
 	return Refused{}
 }

@@ -29,13 +29,19 @@ func explicitDiff(e *model.Evaluation, w *model.Workload) *report.Diff {
 	if e.Opts.DiffTo != 0 {
 		to = w.RevisionNumber(e.Opts.DiffTo)
 		if to == nil {
-			return &report.Diff{From: fmt.Sprintf("revision %d", e.Opts.DiffFrom), To: fmt.Sprintf("revision %d, which does not exist", e.Opts.DiffTo), Changes: []report.Change{}}
+			return &report.Diff{
+				From: fmt.Sprintf("revision %d", e.Opts.DiffFrom),
+				To:   fmt.Sprintf("revision %d, which does not exist", e.Opts.DiffTo), Changes: []report.Change{},
+			}
 		}
 		toTemplate = to.Template
 	}
 	from := w.RevisionNumber(e.Opts.DiffFrom)
 	if from == nil {
-		return &report.Diff{From: fmt.Sprintf("revision %d, which does not exist", e.Opts.DiffFrom), To: model.Label(to), Changes: []report.Change{}}
+		return &report.Diff{
+			From: fmt.Sprintf("revision %d, which does not exist", e.Opts.DiffFrom), To: model.Label(to),
+			Changes: []report.Change{},
+		}
 	}
 	return &report.Diff{From: model.Label(from), To: model.Label(to), Changes: diff.Templates(from.Template, toTemplate)}
 }

@@ -25,7 +25,8 @@ func podClocks(e *model.Evaluation, w *model.Workload) {
 	if !ready.IsZero() {
 		w.Report.Clocks = append(w.Report.Clocks, report.Clock{
 			Name: "minReadySeconds", Ends: plain.TimePtr(ready), State: report.ClockRunning,
-			Message: fmt.Sprintf("%ds of readiness count as available: the last ready pod gets there in %s; not being ready restarts it", w.MinReady, plain.Age(ready.Sub(e.Now))),
+			Message: fmt.Sprintf("%ds of readiness count as available: the last ready pod gets there in %s; not being ready restarts it", w.MinReady,
+				plain.Age(ready.Sub(e.Now))),
 		})
 	}
 	if ending.After(e.Now) {

@@ -43,7 +43,8 @@ func groupCauses(causes []*model.Cause) []*group {
 			gravity(&a.Finding)-gravity(&b.Finding),
 			len(b.pods)-len(a.pods),
 			a.Stage-b.Stage,
-			cmp.Compare(a.Code, b.Code), cmp.Compare(a.Finding.Container, b.Finding.Container), cmp.Compare(a.Key, b.Key), cmp.Compare(a.pods[0].Name, b.pods[0].Name),
+			cmp.Compare(a.Code, b.Code), cmp.Compare(a.Finding.Container, b.Finding.Container), cmp.Compare(a.Key, b.Key),
+			cmp.Compare(a.pods[0].Name, b.pods[0].Name),
 		)
 	})
 	return groups
@@ -88,7 +89,8 @@ func (g *group) finding(w *model.Workload) report.Finding {
 	f.Pods = model.Names(g.pods)
 	slices.Sort(f.Pods)
 	if g.Target != "" && len(g.pods) > 1 {
-		f.Message = strings.Replace(f.Message, "node "+g.Target+" does not take it", "nodes "+plain.List(targetNodes(g.pods), 6)+" do not take them", 1)
+		f.Message = strings.Replace(f.Message, "node "+g.Target+" does not take it",
+			"nodes "+plain.List(targetNodes(g.pods), 6)+" do not take them", 1)
 	}
 	all := model.Live(w.NewPods())
 	which := "new"

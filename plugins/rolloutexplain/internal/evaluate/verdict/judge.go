@@ -23,7 +23,8 @@ func judge(e *model.Evaluation, w *model.Workload) *report.Finding {
 		r.Summary = fmt.Sprintf("%s is being deleted, since %s", w.Slash(), plain.Age(e.Now.Sub(w.Meta.DeletionTimestamp.Time)))
 		return nil
 	case e.Opts.Revision != 0 && w.Target != nil && w.Target.Number != e.Opts.Revision:
-		r.Verdict, r.Summary = report.Superseded, fmt.Sprintf("revision %d is not the wanted one any more: that is %s", e.Opts.Revision, model.Label(w.Target))
+		r.Verdict, r.Summary = report.Superseded,
+			fmt.Sprintf("revision %d is not the wanted one any more: that is %s", e.Opts.Revision, model.Label(w.Target))
 		return nil
 	case !e.In.Sources.Get(model.SourcePods).Readable() && !w.Settled && root == nil:
 		r.Verdict, r.Summary = report.Unknown, "it is not complete, and its pods cannot be read: "+e.In.Sources.Get(model.SourcePods).Gap()
@@ -61,7 +62,8 @@ func overdue(e *model.Evaluation, w *model.Workload, root *report.Finding) bool 
 	if root.Heals == "yes" || root.FirstSeen == nil || e.Now.Sub(*root.FirstSeen) < stuckAfter || progressedWithin(e, w, stuckAfter) {
 		return false
 	}
-	return root.Code != codes.StartupPending && root.Code != codes.InitRunning && root.Code != codes.SidecarNotStarted || e.Now.Sub(*root.FirstSeen) > 10*time.Minute
+	return root.Code != codes.StartupPending && root.Code != codes.InitRunning && root.Code != codes.SidecarNotStarted ||
+		e.Now.Sub(*root.FirstSeen) > 10*time.Minute
 }
 
 // progressedWithin says whether a pod of the wanted revision has become ready lately.
@@ -122,9 +124,11 @@ func judgeWithoutCause(e *model.Evaluation, w *model.Workload) *report.Finding {
 		}
 	}
 	if quiet := e.Now.Sub(since); quiet > unexplainedAfter && w.Moving == "" {
-		f := e.Finding(codes.Unexplained, report.Transient, finding.Warning, "it is not complete, and nothing that was checked explains why (no progress for %s)", plain.Age(quiet))
+		f := e.Finding(codes.Unexplained, report.Transient, finding.Warning,
+			"it is not complete, and nothing that was checked explains why (no progress for %s)", plain.Age(quiet))
 		f.Confidence, f.Heals, f.FirstSeen, f.Pods = "low", "maybe", plain.TimePtr(since), model.Names(waiting)
-		f.Evidence = []finding.Evidence{plain.Evidence(w.Kind+" "+w.Meta.Name, "status", fmt.Sprintf("%d of %d updated, %d available", plain.Or(r.Counts.Updated, 0), w.Desired, plain.Or(r.Counts.Available, 0)), plain.NoTime)}
+		f.Evidence = []finding.Evidence{plain.Evidence(w.Kind+" "+w.Meta.Name, "status",
+			fmt.Sprintf("%d of %d updated, %d available", plain.Or(r.Counts.Updated, 0), w.Desired, plain.Or(r.Counts.Available, 0)), plain.NoTime)}
 		f.Next = []finding.Next{e.Next(w, finding.Read, "everything the cluster says of it", "describe", w.Slash())}
 		w.Findings = append([]report.Finding{f}, w.Findings...)
 		r.Verdict, r.Summary = report.Unknown, f.Message
@@ -137,7 +141,8 @@ func judgeWithoutCause(e *model.Evaluation, w *model.Workload) *report.Finding {
 	case len(waiting) > 0:
 		r.Summary = fmt.Sprintf("%s starting, for %s", plain.Plural(len(waiting), "pod is", "pods are"), plain.Age(e.Now.Sub(oldest(waiting))))
 	default:
-		r.Summary = fmt.Sprintf("%d of %d updated, %d available", plain.Or(r.Counts.Updated, 0), plain.Or(r.Counts.Desired, 0), plain.Or(r.Counts.Available, 0))
+		r.Summary = fmt.Sprintf("%d of %d updated, %d available", plain.Or(r.Counts.Updated, 0), plain.Or(r.Counts.Desired, 0),
+			plain.Or(r.Counts.Available, 0))
 	}
 	return nil
 }

@@ -25,17 +25,20 @@ func rankKeepingRoot(e *model.Evaluation, w *model.Workload) {
 func afterwards(e *model.Evaluation, w *model.Workload, root *report.Finding) {
 	if w.Settled && w.Report.Verdict == report.Complete && w.Kind != "Job" {
 		if ending := model.Select(w.Pods, func(p *model.Pod) bool { return p.Terminating }); len(ending) > 0 {
-			f := e.Note(codes.StillEnding, "%s still ending: complete by the counters, and still using room and quota", plain.Plural(len(ending), "old pod is", "old pods are"))
+			f := e.Note(codes.StillEnding, "%s still ending: complete by the counters, and still using room and quota",
+				plain.Plural(len(ending), "old pod is", "old pods are"))
 			f.Pods = model.Names(ending)
 			w.Add(f)
 		}
 	}
-	if w.Report.Verdict != report.Complete && root != nil && w.Kind == "Deployment" && len(w.Revisions) > 0 && w.Previous() == nil && w.Template != nil && historyOff(e, w) {
+	if w.Report.Verdict != report.Complete && root != nil && w.Kind == "Deployment" && len(w.Revisions) > 0 && w.Previous() == nil &&
+		w.Template != nil && historyOff(e, w) {
 		w.Add(e.Note(codes.NoHistory, "revisionHistoryLimit is 0: there is no older revision to go back to"))
 	}
 	if w.Target != nil && w.Target.ChangeLog != "" {
 		if p := w.Previous(); p != nil && p.ChangeLog == w.Target.ChangeLog && w.Report.Verdict != report.Complete {
-			w.Add(e.Note(codes.StaleChangeCause, "the change-cause %q is the same as of %s: it was probably not rewritten", plain.OneLine(w.Target.ChangeLog), model.Label(p)))
+			w.Add(e.Note(codes.StaleChangeCause, "the change-cause %q is the same as of %s: it was probably not rewritten",
+				plain.OneLine(w.Target.ChangeLog), model.Label(p)))
 		}
 	}
 	rankKeepingRoot(e, w)

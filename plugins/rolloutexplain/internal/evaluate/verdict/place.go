@@ -39,7 +39,8 @@ func place(e *model.Evaluation, w *model.Workload, groups []*group) (shared bool
 			f.Role = report.Unrelated // corpses that have been replaced
 		case g.isNew:
 			f.Role = report.Root
-		case w.FindOrdered != nil && slices.Contains(g.pods, w.FindOrdered), w.Has(codes.BudgetEaten), w.Has(codes.DaemonSetNodeHolds) && slices.ContainsFunc(g.pods, func(p *model.Pod) bool { return holds(e, w, p) }):
+		case w.FindOrdered != nil && slices.Contains(g.pods, w.FindOrdered), w.Has(codes.BudgetEaten), w.Has(codes.DaemonSetNodeHolds) &&
+			slices.ContainsFunc(g.pods, func(p *model.Pod) bool { return holds(e, w, p) }):
 			f.Role = report.Root
 		case w.Target == nil && w.Has(codes.RecreateWaits):
 			f.Role = report.Unrelated

@@ -41,7 +41,8 @@ func onlyOld(w *model.Workload, f *report.Finding) bool {
 
 // undo decides whether a rollback would cure the root cause, and says why not where it would not.
 func undo(e *model.Evaluation, w *model.Workload, root *report.Finding, shared bool) {
-	if root == nil || w.Kind == "Job" || w.Kind == model.KindArgo || !diff.Bears(root.Code) && root.Code != codes.ReplicaSetCreateError && root.Code != codes.DeadlineExceeded && root.Code != codes.StatefulSetTrap {
+	if root == nil || w.Kind == "Job" || w.Kind == model.KindArgo || !diff.Bears(root.Code) && root.Code != codes.ReplicaSetCreateError &&
+		root.Code != codes.DeadlineExceeded && root.Code != codes.StatefulSetTrap {
 		return
 	}
 	if !codes.HoldsFast(root) && root.Code != codes.ReadinessFailing && root.Code != codes.Flapping && w.Report.Verdict != report.Degraded {
@@ -75,7 +76,8 @@ func undo(e *model.Evaluation, w *model.Workload, root *report.Finding, shared b
 		u.Why = "old pods have the same trouble, so the cause is not this change: a rollback would not help"
 		return
 	case w.AllBroken(to):
-		u.Why = fmt.Sprintf("no pod of %s is ready either: look first at what both revisions share (a dependency, a node, a ConfigMap)", model.Label(to))
+		u.Why = fmt.Sprintf("no pod of %s is ready either: look first at what both revisions share (a dependency, a node, a ConfigMap)",
+			model.Label(to))
 		return
 	}
 	if to != w.Previous() {
@@ -91,7 +93,8 @@ func undo(e *model.Evaluation, w *model.Workload, root *report.Finding, shared b
 		return
 	}
 	if manager := managerOf(w); manager != "" {
-		u.Why = fmt.Sprintf("%s manages this %s and would apply its own template again: revert it there, to what %s had", manager, w.Kind, model.Label(to))
+		u.Why = fmt.Sprintf("%s manages this %s and would apply its own template again: revert it there, to what %s had", manager, w.Kind,
+			model.Label(to))
 		return
 	}
 	adviseUndo(e, w, root, to, relevant)
@@ -113,14 +116,16 @@ func adviseUndo(e *model.Evaluation, w *model.Workload, root *report.Finding, to
 		for _, c := range relevant[:min(3, len(relevant))] {
 			words = append(words, diff.Say(c))
 		}
-		root.Evidence = append(root.Evidence, finding.Evidence{Source: "change", Path: model.Label(to) + " to " + model.Label(w.Target), Value: strings.Join(words, "; ")})
+		root.Evidence = append(root.Evidence,
+			finding.Evidence{Source: "change", Path: model.Label(to) + " to " + model.Label(w.Target), Value: strings.Join(words, "; ")})
 	}
 	root.Next = append([]finding.Next{{Command: u.Command, Why: u.Why, Risk: finding.Change}}, root.Next...)
 	if w.KeepsBroken() {
 		broken := model.Select(model.Live(w.NewPods()), func(p *model.Pod) bool { return !p.Ready })
 		if len(broken) > 0 {
 			u.Why += "; the broken pod must be deleted afterwards, the controller does not replace it"
-			next := e.Next(w, finding.Destructive, "after the undo: delete the broken pod: the controller does not replace it", append([]string{"delete", "pod"}, model.Names(broken)...)...)
+			next := e.Next(w, finding.Destructive, "after the undo: delete the broken pod: the controller does not replace it",
+				append([]string{"delete", "pod"}, model.Names(broken)...)...)
 			root.Next = append(root.Next[:1:1], append([]finding.Next{next}, root.Next[1:]...)...)
 		}
 	}

@@ -127,7 +127,10 @@ func (w *Wait) success(r *report.Rollout, now time.Time) (Outcome, string) {
 
 // remember updates what only time shows: progress, readiness that comes and goes, causes that last.
 func (w *Wait) remember(r *report.Rollout, now time.Time) {
-	now4 := [4]int32{plain.Or(r.Counts.Updated, 0), -plain.Or(r.Counts.Old, 0), plain.Or(r.Counts.UpdatedReady, 0), plain.Or(r.Counts.Available, 0)}
+	now4 := [4]int32{
+		plain.Or(r.Counts.Updated, 0), -plain.Or(r.Counts.Old, 0), plain.Or(r.Counts.UpdatedReady, 0),
+		plain.Or(r.Counts.Available, 0),
+	}
 	if key := r.Object.String() + fmt.Sprint(r.Revision != nil); key != w.counts {
 		w.counts, w.best = key, now4
 	}
@@ -253,8 +256,10 @@ func (w *Wait) failedBy(r *report.Rollout, root *report.Finding, now time.Time) 
 
 // placed are causes of where a pod is, not of what its template holds: that another pod became ready proves nothing.
 var placed = map[string]bool{
-	codes.InsufficientResources: true, codes.TaintNotTolerated: true, codes.NodeSelectorUnmet: true, codes.PodAffinityUnmet: true, codes.HostPortTaken: true, codes.ClaimMissing: true, codes.ClaimUnbound: true,
-	codes.Unschedulable: true, codes.VolumeMultiAttach: true, codes.FinalizerHolds: true, codes.EndsOnDeadNode: true, codes.SchedulerUnknown: true, codes.TooManyPods: true,
+	codes.InsufficientResources: true, codes.TaintNotTolerated: true, codes.NodeSelectorUnmet: true, codes.PodAffinityUnmet: true,
+	codes.HostPortTaken: true, codes.ClaimMissing: true, codes.ClaimUnbound: true,
+	codes.Unschedulable: true, codes.VolumeMultiAttach: true, codes.FinalizerHolds: true, codes.EndsOnDeadNode: true,
+	codes.SchedulerUnknown: true, codes.TooManyPods: true,
 }
 
 // stalled is the clock of kinds without a deadline of their own. A Job makes no progress between its start and its end,
@@ -262,7 +267,9 @@ var placed = map[string]bool{
 func (w *Wait) stalled(r *report.Rollout, root *report.Finding, now time.Time) string {
 	limit := w.patience.ProgressTimeout
 	if limit == 0 {
-		if r.Object.Kind == "Job" && (root == nil || !placed[root.Code] && codes.LayerOf(root.Code) != codes.LayerCreate || now.Sub(w.first[causeKey(root)]) < 10*time.Minute) {
+		if r.Object.Kind == "Job" &&
+			(root == nil || !placed[root.Code] && codes.LayerOf(root.Code) != codes.LayerCreate ||
+				now.Sub(w.first[causeKey(root)]) < 10*time.Minute) {
 			return ""
 		}
 		for _, c := range r.Clocks {
