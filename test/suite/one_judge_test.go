@@ -30,6 +30,11 @@ var judges = []judge{
 		fact: "when and how often an event was seen", allowed: "pkg/diagnose/event",
 		selectors: []string{"Series", "LastTimestamp", "FirstTimestamp", "EventTime", "ReportingController", "Source.Component"},
 	},
+	{
+		fact: "what a container waits for, and whether it loops", allowed: "pkg/diagnose/pod",
+		texts: []string{"CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "CreateContainerConfigError"},
+	},
+	{fact: "condition Ready of a pod", allowed: "pkg/diagnose/pod", selectors: []string{"corev1.PodReady"}},
 	{fact: "condition Ready of a node", allowed: "pkg/diagnose/node", selectors: []string{"corev1.NodeReady"}},
 	{
 		fact: "who refuses, and why", allowed: "pkg/diagnose/admission",

@@ -87,9 +87,11 @@ func (e *Event) Warning() bool { return e.Type == corev1.EventTypeWarning }
 // https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/apis/events/v1/conversion.go
 func Core(e *eventsv1.Event) corev1.Event {
 	out := corev1.Event{
-		ObjectMeta: e.ObjectMeta, Type: e.Type, Reason: e.Reason, Message: e.Note, InvolvedObject: e.Regarding, Related: e.Related, Action: e.Action,
+		ObjectMeta: e.ObjectMeta, Type: e.Type, Reason: e.Reason, Message: e.Note, Action: e.Action,
+		InvolvedObject: e.Regarding, Related: e.Related,
 		EventTime: e.EventTime, ReportingController: e.ReportingController, ReportingInstance: e.ReportingInstance,
-		Source: e.DeprecatedSource, FirstTimestamp: e.DeprecatedFirstTimestamp, LastTimestamp: e.DeprecatedLastTimestamp, Count: e.DeprecatedCount,
+		Source: e.DeprecatedSource, Count: e.DeprecatedCount,
+		FirstTimestamp: e.DeprecatedFirstTimestamp, LastTimestamp: e.DeprecatedLastTimestamp,
 	}
 	if e.Series != nil {
 		out.Series = &corev1.EventSeries{Count: e.Series.Count, LastObservedTime: e.Series.LastObservedTime}

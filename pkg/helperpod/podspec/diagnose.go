@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 )
 
 // Wait says why a helper does not run yet, or never will.
@@ -53,11 +54,11 @@ func Diagnose(pod *corev1.Pod, container string, said []corev1.Event, since time
 		by := lastEvent(events, "Killing", "Preempted", "TaintManagerEviction")
 		return Wait{Code: WaitDeleted, Text: "the helper pod was deleted by someone else" + by, Final: true}
 	}
-	if pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded {
+	if podfact.Finished(pod) {
 		return finished(pod, container)
 	}
 	if status := statusOf(pod, container); status != nil && status.State.Waiting != nil {
-		if w, ok := waiting(status.State.Waiting, events); ok {
+		if w, ok := waiting(status, events); ok {
 			return w
 		}
 	} else if status != nil && status.State.Terminated != nil {
@@ -82,30 +83,45 @@ func Diagnose(pod *corev1.Pod, container string, said []corev1.Event, since time
 	return Wait{Code: WaitNew, Text: "the container is being created"}
 }
 
-// waiting reads the reason of a waiting container, as the kubelet writes it:
-// https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/images/types.go and kuberuntime/kuberuntime_container.go
-func waiting(state *corev1.ContainerStateWaiting, events []eventfact.Event) (Wait, bool) {
+// waiting reads what the container waits for: whatever failed to start it once fails again.
+func waiting(status *corev1.ContainerStatus, events []eventfact.Event) (Wait, bool) {
+	state := status.State.Waiting
 	text := state.Message
-	switch state.Reason {
-	case "ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "SignatureValidationFailed":
-		// The back-off's message only repeats the name; the failure itself is in the event.
-		if failed := eventText(events, "Failed"); failed != "" && (state.Reason == "ImagePullBackOff" || text == "") {
-			text = failed
-		}
-		if strings.Contains(text, "no match for platform") {
-			return Wait{Code: WaitArch, Text: text, Final: true}, true
-		}
-		return Wait{Code: WaitPullFailed, Text: text, Final: true}, true
-	case "ErrImageNeverPull":
-		return Wait{Code: WaitNeverPull, Text: text, Final: true}, true
-	case "InvalidImageName":
-		return Wait{Code: WaitImageName, Text: text, Final: true}, true
-	case "CreateContainerConfigError", "CreateContainerError", "RunContainerError", "StartError":
+	switch podfact.Waiting(status) {
+	case podfact.Image:
+		return Wait{Code: imageCode(state.Reason), Text: text, Final: true}.pull(status, events), true
+	case podfact.Config, podfact.Start, podfact.PostStart:
 		return Wait{Code: archOr(WaitRuntime, text), Text: text, Final: true}, true
-	case "CrashLoopBackOff":
+	case podfact.BackOff:
 		return Wait{Code: WaitEnded, Text: text, Final: true}, true
 	}
 	return Wait{}, false
+}
+
+func imageCode(reason string) string {
+	switch reason {
+	case podfact.ErrImageNeverPull:
+		return WaitNeverPull
+	case podfact.InvalidImageName:
+		return WaitImageName
+	}
+	return WaitPullFailed
+}
+
+// pull adds what the pull failed with, where only an event says so.
+func (w Wait) pull(status *corev1.ContainerStatus, events []eventfact.Event) Wait {
+	if w.Code != WaitPullFailed {
+		return w
+	}
+	if _, says := podfact.PullError(status.State.Waiting); !says {
+		if failed := podfact.PullFailure(events, status.Name, ""); failed != nil {
+			w.Text = oneLine(failed.Message)
+		}
+	}
+	if strings.Contains(w.Text, "no match for platform") {
+		w.Code = WaitArch
+	}
+	return w
 }
 
 // finished reads a pod that has ended before it ran: refused by the kubelet's admission, or its container died at once.
@@ -142,7 +158,7 @@ func died(pod *corev1.Pod, container string, w Wait) Wait {
 	}
 	end := status.State.Terminated
 	w.Text = fmt.Sprintf("the container ended with code %d (%s)%s", end.ExitCode, end.Reason, colon(strings.TrimSpace(end.Message)))
-	if end.Reason == "StartError" || end.Reason == "ContainerCannotRun" {
+	if podfact.NeverRan(end) {
 		w.Code = archOr(WaitRuntime, end.Message)
 	}
 	return w
@@ -188,10 +204,8 @@ func NeverStarted(pod *corev1.Pod, container string) bool {
 }
 
 func conditionMessage(pod *corev1.Pod, kind corev1.PodConditionType) string {
-	for _, c := range pod.Status.Conditions {
-		if c.Type == kind {
-			return c.Message
-		}
+	if c := podfact.Condition(pod, kind); c != nil {
+		return c.Message
 	}
 	return ""
 }
@@ -199,10 +213,12 @@ func conditionMessage(pod *corev1.Pod, kind corev1.PodConditionType) string {
 // eventText gives the newest message among the reasons.
 func eventText(events []eventfact.Event, reasons ...string) string {
 	if e := eventfact.Newest(events, reasons...); e != nil {
-		return strings.Join(strings.Fields(e.Message), " ")
+		return oneLine(e.Message)
 	}
 	return ""
 }
+
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 func lastEvent(events []eventfact.Event, reasons ...string) string {
 	return colon(eventText(events, reasons...))

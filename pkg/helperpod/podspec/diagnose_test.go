@@ -51,7 +51,7 @@ func TestDiagnose(t *testing.T) {
 		{"the container is on its way", waitingPod("ContainerCreating", ""), nil, 8 * time.Second, WaitNew, false, ""},
 		{"an image is being pulled", waitingPod("ContainerCreating", ""), []corev1.Event{event("Pulling", `Pulling image "x"`, 1)}, 2 * time.Second, WaitPull, false, "Pulling image"},
 		{"the image has been pulled", waitingPod("ContainerCreating", ""), []corev1.Event{event("Pulling", "Pulling", 1), event("Pulled", "done", 2)}, 2 * time.Second, WaitNew, false, ""},
-		{"the back-off repeats the registry's words", waitingPod("ImagePullBackOff", `Back-off pulling image "x"`), []corev1.Event{event("Failed", "429 Too Many Requests", 1)}, 2 * time.Second, WaitPullFailed, true, "429 Too Many Requests"},
+		{"the back-off repeats the registry's words", waitingPod("ImagePullBackOff", `Back-off pulling image "x"`), []corev1.Event{event("Failed", `Failed to pull image "x": 429 Too Many Requests`, 1), event("Failed", "Error: ImagePullBackOff", 2)}, 2 * time.Second, WaitPullFailed, true, "429 Too Many Requests"},
 		{"the first failure says it itself", waitingPod("ErrImagePull", "401 Unauthorized"), nil, 2 * time.Second, WaitPullFailed, true, "401 Unauthorized"},
 		{"no such platform", waitingPod("ErrImagePull", "no match for platform in manifest"), nil, 2 * time.Second, WaitArch, true, "platform"},
 		{"not on the node", waitingPod("ErrImageNeverPull", "not present with pull policy of Never"), nil, 0, WaitNeverPull, true, "not present"},
@@ -78,11 +78,11 @@ func TestDiagnose(t *testing.T) {
 }
 
 func TestDiagnoseDoesNotDependOnTheOrderOfEvents(t *testing.T) {
-	a, b := event("Failed", "old", 1), event("Failed", "new", 2)
+	a, b := event("Failed", "Failed to pull image: old", 1), event("Failed", "Failed to pull image: new", 2)
 	pod := waitingPod("ImagePullBackOff", "Back-off")
 	first := Diagnose(pod, "shell", []corev1.Event{a, b}, 0)
 	second := Diagnose(pod, "shell", []corev1.Event{b, a}, 0)
-	if first != second || first.Text != "new" {
+	if first != second || first.Text != "Failed to pull image: new" {
 		t.Errorf("%+v and %+v", first, second)
 	}
 }

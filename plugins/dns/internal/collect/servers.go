@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate"
@@ -120,15 +121,9 @@ func (c *Collector) noTunnel(p *evaluate.Probe, pod corev1.Pod, err error) {
 	switch {
 	case p.Forbidden:
 		c.note("tunnels", "create", "pods/portforward in "+pod.Namespace, apierrors.NewForbidden(corev1.Resource("pods/portforward"), pod.Name, errors.New(p.Error)))
-	case podReady(pod):
+	case podfact.Serves(&pod):
 		c.noteSource(source.Source{Name: "tunnels", State: source.Unreachable, Message: "DNS pod " + pod.Name + ": " + p.Error})
 	}
-}
-
-func podReady(pod corev1.Pod) bool {
-	return pod.DeletionTimestamp == nil && slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
-		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
-	})
 }
 
 // streamTime is how long a kubelet may take to open a stream: a healthy one needs milliseconds, and a hung one would

@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
@@ -286,7 +287,7 @@ func (w *world) paths() map[string]path {
 	alive := map[string]bool{}
 	for i := range w.Pods {
 		p := w.probeOf(w.Pods[i].Name)
-		if podReady(&w.Pods[i]) && (p == nil || p.Error != "" || w.reached(*p)) {
+		if podfact.Serves(&w.Pods[i]) && (p == nil || p.Error != "" || w.reached(*p)) {
 			alive[w.Pods[i].Status.PodIP] = true
 		}
 	}
@@ -415,7 +416,7 @@ func ServersOf(in Input) (servers []string, q records.Question) {
 	}
 	servers = clusterIPsOf(w.service)
 	for i := range w.Pods {
-		if ip := w.Pods[i].Status.PodIP; podReady(&w.Pods[i]) && ip != "" && len(servers) < 8 {
+		if ip := w.Pods[i].Status.PodIP; podfact.Serves(&w.Pods[i]) && ip != "" && len(servers) < 8 {
 			servers = append(servers, ip)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
@@ -74,7 +75,7 @@ func said(a report.Answer) string {
 func ruleReplicaDown(w *world) []finding.Finding {
 	ready := 0
 	for i := range w.Pods {
-		if podReady(&w.Pods[i]) {
+		if podfact.Serves(&w.Pods[i]) {
 			ready++
 		}
 	}
@@ -83,7 +84,7 @@ func ruleReplicaDown(w *world) []finding.Finding {
 	}
 	var list []finding.Finding
 	for _, pod := range w.live() {
-		if podReady(pod) || w.starting(pod) {
+		if podfact.Serves(pod) || w.starting(pod) {
 			continue
 		}
 		list = append(list, w.replicaNotReady(pod, ready))
@@ -92,14 +93,14 @@ func ruleReplicaDown(w *world) []finding.Finding {
 }
 
 func (w *world) replicaNotReady(pod *corev1.Pod, ready int) finding.Finding {
-	state, evidence := podState(pod), w.podEvidence(pod)
+	state, evidence := w.stateOf(pod), w.podEvidence(pod)
 	next := []finding.Next{w.read("see its events", pod.Namespace, "describe", "pod", pod.Name), w.read("see what it says", "", "dns", "logs", "--errors")}
 	if why, down := w.nodeDown(pod.Spec.NodeName); down {
 		state = "its node " + pod.Spec.NodeName + " is not ready"
 		evidence = append([]finding.Evidence{seen("Node "+pod.Spec.NodeName, "Ready", "%s", why)}, evidence...)
 		next = append([]finding.Next{w.read("see what is wrong with the node", "", "nodeinfo", pod.Spec.NodeName)}, next[:1]...)
 	}
-	if strings.Contains(state, "ImagePull") || strings.Contains(state, "InvalidImage") || state == "ErrImageNeverPull" {
+	if slices.ContainsFunc(podfact.Containers(pod), func(s corev1.ContainerStatus) bool { return podfact.Waiting(&s) == podfact.Image }) {
 		state = "its image " + pod.Spec.Containers[0].Image + " cannot be had: " + state
 		next = next[:1] // a container that never ran has said nothing
 		if w.workload != nil && w.workload.Ref.Kind == "Deployment" {
@@ -123,11 +124,20 @@ func (w *world) nodeDown(name string) (string, bool) {
 	return "", false
 }
 
+// stateOf is kubectl's word for the pod. It can say Error or Running in the midst of a crash loop.
+func (w *world) stateOf(pod *corev1.Pod) string {
+	word := podfact.Status(pod)
+	if word != podfact.CrashLoopBackOff && slices.ContainsFunc(podfact.Containers(pod), func(s corev1.ContainerStatus) bool { return podfact.Looping(pod, &s, w.now) }) {
+		word += ", in a crash loop"
+	}
+	return word
+}
+
 // live are the DNS pods that count as replicas: not those on their way out, nor what an eviction left behind.
 func (w *world) live() []*corev1.Pod {
 	var list []*corev1.Pod
 	for i := range w.Pods {
-		if p := &w.Pods[i]; p.DeletionTimestamp == nil && p.Status.Phase != corev1.PodFailed && p.Status.Phase != corev1.PodSucceeded {
+		if p := &w.Pods[i]; p.DeletionTimestamp == nil && !podfact.Finished(p) {
 			list = append(list, p)
 		}
 	}
@@ -142,7 +152,7 @@ func ruleReplicaUnreachable(w *world) []finding.Finding {
 	var list []finding.Finding
 	for _, p := range w.Probes {
 		i := slices.IndexFunc(w.Pods, func(pod corev1.Pod) bool { return pod.Name == p.Pod })
-		if p.Error == "" || p.Forbidden || i < 0 || !podReady(&w.Pods[i]) {
+		if p.Error == "" || p.Forbidden || i < 0 || !podfact.Serves(&w.Pods[i]) {
 			continue
 		}
 		pod, severity := &w.Pods[i], finding.Info
@@ -289,7 +299,7 @@ func ruleReplicaSilent(w *world) []finding.Finding {
 			continue
 		}
 		pod := slices.IndexFunc(w.Pods, func(pod corev1.Pod) bool { return pod.Name == p.Pod })
-		if pod < 0 || !podReady(&w.Pods[pod]) {
+		if pod < 0 || !podfact.Serves(&w.Pods[pod]) {
 			continue
 		}
 		list = append(list, w.make("ReplicaSilent", finding.Critical, ref("Pod", p.Namespace, p.Pod),
@@ -307,7 +317,7 @@ func rulePlacement(w *world) []finding.Finding {
 	}
 	nodes := map[string]int{}
 	for i := range w.Pods {
-		if podReady(&w.Pods[i]) {
+		if podfact.Serves(&w.Pods[i]) {
 			nodes[w.Pods[i].Spec.NodeName]++
 		}
 	}

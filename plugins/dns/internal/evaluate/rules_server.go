@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
 )
@@ -43,7 +44,7 @@ func ruleNoService(w *world) []finding.Finding {
 }
 
 func ruleScaledToZero(w *world) []finding.Finding {
-	if w.workload == nil || w.workload.Wanted != 0 || len(w.Pods) > 0 && slices.ContainsFunc(w.Pods, func(p corev1.Pod) bool { return podReady(&p) }) {
+	if w.workload == nil || w.workload.Wanted != 0 || len(w.Pods) > 0 && slices.ContainsFunc(w.Pods, func(p corev1.Pod) bool { return podfact.Serves(&p) }) {
 		return nil
 	}
 	ref := w.workload.Ref
@@ -146,7 +147,7 @@ func ruleCorefileInvalid(w *world) []finding.Finding {
 		return nil
 	}
 	severity, message := finding.Warning, "the Corefile cannot be loaded: the replicas still serve the old one, and the next restart takes DNS down"
-	if crashed || len(live) > 0 && !slices.ContainsFunc(live, podReady) {
+	if crashed || len(live) > 0 && !slices.ContainsFunc(live, podfact.Serves) {
 		severity, message = finding.Critical, "the Corefile cannot be loaded, and CoreDNS does not start"
 	}
 	next := []finding.Next{w.read("see the configuration with its line numbers", "", "dns", "config")}
@@ -172,7 +173,7 @@ func rulePodsDown(w *world) []finding.Finding {
 	var evidence []finding.Evidence
 	live := w.live()
 	for _, pod := range live {
-		if podReady(pod) {
+		if podfact.Serves(pod) {
 			return nil
 		}
 		evidence = append(evidence, w.podEvidence(pod)...)
@@ -191,7 +192,7 @@ func rulePodsDown(w *world) []finding.Finding {
 }
 
 func (w *world) podEvidence(pod *corev1.Pod) []finding.Evidence {
-	list := []finding.Evidence{seen("Pod "+pod.Name, "status", "%s on node %s", podState(pod), orNone(pod.Spec.NodeName))}
+	list := []finding.Evidence{seen("Pod "+pod.Name, "status", "%s on node %s", w.stateOf(pod), orNone(pod.Spec.NodeName))}
 	for _, c := range pod.Status.Conditions {
 		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
 			list = append(list, seen("Pod "+pod.Name, "PodScheduled", "%s", c.Message))

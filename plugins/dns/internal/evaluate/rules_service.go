@@ -10,6 +10,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
@@ -28,7 +29,7 @@ func ruleServiceSelects(w *world) []finding.Finding {
 	}
 	ready := 0
 	for _, pod := range w.live() {
-		if podReady(pod) {
+		if podfact.Serves(pod) {
 			ready++
 		}
 	}
@@ -107,7 +108,7 @@ func ruleServiceEndpoints(w *world) []finding.Finding {
 		}
 	}
 	for _, pod := range w.live() {
-		if podReady(pod) && !w.starting(pod) && selector.Matches(labels.Set(pod.Labels)) && !sent[pod.Status.PodIP] && w.readyEndpoints(w.service) > 0 {
+		if podfact.Serves(pod) && !w.starting(pod) && selector.Matches(labels.Set(pod.Labels)) && !sent[pod.Status.PodIP] && w.readyEndpoints(w.service) > 0 {
 			missing = append(missing, pod.Name)
 			evidence = append(evidence, seen("Pod "+pod.Name, "status.podIP", "%s, Ready; in no EndpointSlice", pod.Status.PodIP))
 		}

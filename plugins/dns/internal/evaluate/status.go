@@ -13,6 +13,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/corefile"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
@@ -100,7 +101,7 @@ func (w *world) probeOf(pod string) *Probe {
 }
 
 func (w *world) replica(pod *corev1.Pod) report.Replica {
-	r := report.Replica{Namespace: pod.Namespace, Name: pod.Name, Node: pod.Spec.NodeName, Zone: w.nodeZone[pod.Spec.NodeName], IP: pod.Status.PodIP, Ready: podReady(pod), State: podState(pod)}
+	r := report.Replica{Namespace: pod.Namespace, Name: pod.Name, Node: pod.Spec.NodeName, Zone: w.nodeZone[pod.Spec.NodeName], IP: pod.Status.PodIP, Ready: podfact.Serves(pod), State: podfact.Status(pod)}
 	for _, s := range pod.Status.ContainerStatuses {
 		r.Restarts += s.RestartCount
 		if t := s.LastTerminationState.Terminated; t != nil {
@@ -183,34 +184,6 @@ func share(part, whole *float64) *float64 {
 	}
 	percent := *part / *whole * 100
 	return &percent
-}
-
-func podReady(pod *corev1.Pod) bool {
-	if pod.DeletionTimestamp != nil {
-		return false
-	}
-	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
-		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
-	})
-}
-
-// podState is the one word for a pod. A crash loop can stand as a plain terminated state through the whole back-off,
-// so that one counts as such too.
-func podState(pod *corev1.Pod) string {
-	if pod.DeletionTimestamp != nil {
-		return "Terminating"
-	}
-	for _, s := range pod.Status.ContainerStatuses {
-		switch {
-		case s.State.Waiting != nil && s.State.Waiting.Reason != "" && s.State.Waiting.Reason != "ContainerCreating":
-			return s.State.Waiting.Reason
-		case s.State.Terminated != nil && s.RestartCount > 0:
-			return "Crashing"
-		case s.State.Terminated != nil:
-			return cmp.Or(s.State.Terminated.Reason, "Terminated")
-		}
-	}
-	return string(pod.Status.Phase)
 }
 
 // soaSerial reads the serial of the zone: CoreDNS fills it with the second of the last change that it saw, or of its
@@ -339,7 +312,7 @@ func (w *world) healthySummary(s report.Status) string {
 		return "nothing wrong was found; there are no DNS pods to ask"
 	}
 	for _, pod := range live {
-		if podReady(pod) {
+		if podfact.Serves(pod) {
 			ready++
 			nodes[pod.Spec.NodeName] = true
 		}

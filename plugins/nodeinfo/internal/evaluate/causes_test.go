@@ -142,3 +142,25 @@ func TestASeriesOfFallsCountsWithinTheHourAlone(t *testing.T) {
 		}
 	}
 }
+
+// Patience is for what is on its way: an image that does not come, or a start that failed, shows at once.
+func TestAFailedStartIsNoQuestionOfPatience(t *testing.T) {
+	for reason, want := range map[string]bool{
+		"ImagePullBackOff": true, "ErrImagePull": true, "CreateContainerConfigError": true, "RunContainerError": true,
+		"ContainerCreating": false, "PodInitializing": false, "AReasonOfTomorrow": false,
+	} {
+		for code, labels := range map[string]map[string]string{KubeProxyNotReady: {"k8s-app": "kube-proxy"}, PodNotStarting: nil} {
+			in := load(t, "healthy")
+			p := &in.Pods[0]
+			*p = corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "p", Namespace: "kube-system", Labels: labels, CreationTimestamp: metav1.NewTime(in.Now.Add(-20 * time.Second))}}
+			if daemon := true; labels != nil {
+				p.OwnerReferences = []metav1.OwnerReference{{Kind: "DaemonSet", Name: "d", UID: "d", Controller: &daemon}}
+			}
+			p.Spec.NodeName, p.Status.Phase, p.Spec.Containers = in.Nodes[0].Name, corev1.PodPending, []corev1.Container{{Name: "c"}}
+			p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "c", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason}}}}
+			if got := codes(node(t, judge(in), in.Nodes[0].Name)); slices.Contains(got, code) != want {
+				t.Errorf("%s for 20 s: %v, want %s %t", reason, got, code, want)
+			}
+		}
+	}
+}

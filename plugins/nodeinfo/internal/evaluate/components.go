@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
@@ -98,7 +99,7 @@ func (v *view) checkRuntime(c *report.Components) {
 // annotations that network plugins leave on it.
 func (v *view) recognise(c *report.Components) {
 	for _, p := range v.index.pods[v.node.Name] {
-		if finished(p) || p.DeletionTimestamp != nil {
+		if podfact.Finished(p) || p.DeletionTimestamp != nil {
 			continue
 		}
 		known := recognisePod(p)
@@ -128,18 +129,17 @@ func (v *view) recognise(c *report.Components) {
 }
 
 func (v *view) component(name, evidence string, p *corev1.Pod) report.Component {
-	state, restarts := podState(p)
 	return report.Component{
 		Name: name, Version: imageVersion(p), Evidence: evidence, Pod: p.Namespace + "/" + p.Name,
-		Ready: ptr(podReady(p)), State: state, Restarts: ptr(restarts),
+		Ready: ptr(podfact.Ready(p)), State: podState(p), Restarts: ptr(restartsOf(p)),
 	}
 }
 
-// checkComponent: a component that is not ready for a minute or crashes again and again. A pod that is just starting on
-// a joining node is not trouble yet.
+// checkComponent: a component that crashes again and again, cannot be started, or is not ready for two minutes. A pod that
+// is just starting on a joining node is not trouble yet.
 func (v *view) checkComponent(code string, c report.Component, p *corev1.Pod) {
 	crash := v.crashing(p)
-	if crash == nil && (*c.Ready || v.now.Sub(readySince(p)) < starting) {
+	if crash == nil && (*c.Ready || v.now.Sub(readySince(p)) < starting && !failedStart(p)) {
 		return
 	}
 	detail := "is not ready: " + c.State

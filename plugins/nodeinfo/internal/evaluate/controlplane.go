@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
@@ -34,7 +35,7 @@ func (v *view) controlPlane() {
 	if v.read(SourcePods) {
 		for _, p := range v.index.pods[v.node.Name] {
 			name := controlPlaneName(p)
-			if name == "" || finished(p) {
+			if name == "" || podfact.Finished(p) {
 				continue
 			}
 			out.Hosted = append(out.Hosted, v.component(name, "static pod", p))
@@ -56,10 +57,10 @@ func (v *view) controlPlane() {
 
 func (v *view) checkHosted(name string, p *corev1.Pod) {
 	crash := v.crashing(p)
-	if crash == nil && (podReady(p) || v.now.Sub(readySince(p)) < time.Minute) {
+	if crash == nil && (podfact.Ready(p) || v.now.Sub(readySince(p)) < time.Minute && !failedStart(p)) {
 		return
 	}
-	state, _ := podState(p)
+	state := podState(p)
 	if crash != nil {
 		state = crash.text
 	}
@@ -133,7 +134,7 @@ func (v *view) hosts(component string) (controlPlane, has bool) {
 	for _, p := range v.index.pods[v.node.Name] {
 		name := controlPlaneName(p)
 		controlPlane = controlPlane || name != ""
-		has = has || name == component && !finished(p)
+		has = has || name == component && !podfact.Finished(p)
 	}
 	return controlPlane, has
 }

@@ -10,6 +10,7 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
@@ -44,7 +45,7 @@ func (v *view) podIPs(out *report.Network) {
 	}
 	used := int64(0)
 	for _, p := range v.index.pods[v.node.Name] {
-		if finished(p) || p.Spec.HostNetwork {
+		if podfact.Finished(p) || p.Spec.HostNetwork {
 			continue
 		}
 		ip, err := netip.ParseAddr(p.Status.PodIP)

@@ -10,17 +10,16 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/schedule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
 
-// Patience with pods: a slow image, a clean shutdown, and a crash that is over are no trouble.
+// Patience with pods: a slow image and a clean shutdown are no trouble.
 const (
-	starting     = 2 * time.Minute
-	terminating  = time.Minute      // beyond the end of the grace period
-	crashRecent  = 10 * time.Minute // twice the kubelet's longest back-off, which is 5 min
-	crashAtLeast = 3                // restarts; two are enough while the container is down, or when its last run was short
+	starting    = 2 * time.Minute
+	terminating = time.Minute // beyond the end of the grace period
 )
 
 func (v *view) pods() {
@@ -32,7 +31,7 @@ func (v *view) pods() {
 	for _, p := range v.index.pods[v.node.Name] {
 		out.Total++
 		phases[podPhase(p)]++
-		if !finished(p) {
+		if !podfact.Finished(p) {
 			out.Slots++
 		}
 		if p.Status.Reason == "Evicted" {
@@ -60,7 +59,7 @@ func (v *view) pods() {
 
 // podPhase is the phase, with deletion said: kubectl prints Terminating too.
 func podPhase(p *corev1.Pod) string {
-	if p.DeletionTimestamp != nil && !finished(p) {
+	if p.DeletionTimestamp != nil && !podfact.Finished(p) {
 		return "Terminating"
 	}
 	if p.Status.Phase == "" {
@@ -71,7 +70,7 @@ func podPhase(p *corev1.Pod) string {
 
 func (v *view) podUse(p *corev1.Pod) report.PodUse {
 	use := report.PodUse{Namespace: p.Namespace, Name: p.Name, Phase: podPhase(p)}
-	if finished(p) {
+	if podfact.Finished(p) {
 		return use
 	}
 	use.Requests, use.Limits = amounts(v.charges[p].requests), amounts(v.charges[p].limits)
@@ -94,50 +93,29 @@ func amounts(list corev1.ResourceList) map[string]*report.Amount {
 	return out
 }
 
-func statuses(p *corev1.Pod) []corev1.ContainerStatus {
-	return slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses)
-}
-
-func podReady(p *corev1.Pod) bool {
-	for _, c := range p.Status.Conditions {
-		if c.Type == corev1.PodReady {
-			return c.Status == corev1.ConditionTrue
-		}
-	}
-	return false
-}
-
 // readySince is when Ready last changed, or when the pod was made.
 func readySince(p *corev1.Pod) time.Time {
-	for _, c := range p.Status.Conditions {
-		if c.Type == corev1.PodReady && !c.LastTransitionTime.IsZero() {
-			return c.LastTransitionTime.Time
-		}
+	if c := podfact.ReadyCondition(p); c != nil && !c.LastTransitionTime.IsZero() {
+		return c.LastTransitionTime.Time
 	}
 	return p.CreationTimestamp.Time
 }
 
-// podState is one word for a person, and the restarts of all containers.
-func podState(p *corev1.Pod) (state string, restarts int64) {
-	for _, s := range statuses(p) {
-		restarts += int64(s.RestartCount)
-		if state == "" && s.State.Waiting != nil && s.State.Waiting.Reason != "" && s.State.Waiting.Reason != "PodInitializing" {
-			state = s.State.Waiting.Reason
-		}
-		if state == "" && s.State.Terminated != nil && s.State.Terminated.ExitCode != 0 {
-			state = fmt.Sprintf("%s (exit code %d)", s.State.Terminated.Reason, s.State.Terminated.ExitCode)
-		}
+// podState is kubectl's word for the pod, and whether one that runs is ready.
+func podState(p *corev1.Pod) string {
+	word := podfact.Status(p)
+	if word == string(corev1.PodRunning) && !podfact.Ready(p) {
+		word += ", not ready"
 	}
-	switch {
-	case state != "":
-	case podReady(p):
-		state = "ready"
-	case p.Status.Phase == corev1.PodRunning:
-		state = "running, not ready"
-	default:
-		state = podPhase(p)
+	return word
+}
+
+func restartsOf(p *corev1.Pod) int64 {
+	sum := int64(0)
+	for _, s := range podfact.Containers(p) {
+		sum += int64(s.RestartCount)
 	}
-	return state, restarts
+	return sum
 }
 
 // crash is a container that keeps ending.
@@ -148,32 +126,13 @@ type crash struct {
 	last      time.Time
 }
 
-// crashing judges by restarts, the last end and the present state together: the waiting reason CrashLoopBackOff can be
-// absent through a whole back-off, while the container shows as terminated, and it is absent in each short run between
-// two back-offs.
 func (v *view) crashing(p *corev1.Pod) *crash {
-	for _, s := range statuses(p) {
-		end := s.State.Terminated
-		if end != nil && end.ExitCode == 0 && !restartedAlways(p, s.Name) {
-			continue // it has done its work
-		}
-		down := end != nil && (end.ExitCode != 0 || p.Spec.RestartPolicy == corev1.RestartPolicyAlways)
-		if end == nil {
-			end = s.LastTerminationState.Terminated
-		}
-		looping := s.State.Waiting != nil && s.State.Waiting.Reason == "CrashLoopBackOff"
-		if !looping {
-			if end == nil {
-				continue
-			}
-			short := end.FinishedAt.Sub(end.StartedAt.Time) < crashRecent // so the end before it is recent too
-			enough := s.RestartCount >= crashAtLeast || (down || short) && s.RestartCount >= 2
-			if !enough || v.now.Sub(end.FinishedAt.Time) > crashRecent || v.recovered(&s) {
-				continue
-			}
+	for _, s := range podfact.Containers(p) {
+		if !podfact.Looping(p, &s, v.now) {
+			continue
 		}
 		c := &crash{container: s.Name, restarts: int64(s.RestartCount), text: fmt.Sprintf("container %s keeps ending, %s", s.Name, plural(int(s.RestartCount), "restart"))}
-		if end != nil {
+		if end := podfact.End(&s); end != nil {
 			c.last = end.FinishedAt.Time
 			c.text += fmt.Sprintf(", last %s ago with exit code %d", v.ago(c.last), end.ExitCode)
 			if end.Reason != "" && end.Reason != "Error" && end.Reason != "Completed" {
@@ -185,38 +144,12 @@ func (v *view) crashing(p *corev1.Pod) *crash {
 	return nil
 }
 
-// restartedAlways says whether a container is started again also after it has ended well: an init container is not,
-// unless it is a sidecar (https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/).
-func restartedAlways(p *corev1.Pod, name string) bool {
-	policy, init := p.Spec.RestartPolicy, false
-	for i, c := range slices.Concat(p.Spec.InitContainers, p.Spec.Containers) {
-		if c.Name != name {
-			continue
-		}
-		if c.RestartPolicy != nil {
-			return *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
-		}
-		init = i < len(p.Spec.InitContainers)
-	}
-	return policy == corev1.RestartPolicyAlways && !init
-}
-
-// recovered says whether a container runs longer now than a crash would let it: twice its last run, and two minutes.
-func (v *view) recovered(s *corev1.ContainerStatus) bool {
-	last := s.LastTerminationState.Terminated
-	if s.State.Running == nil || last == nil || s.State.Running.StartedAt.Time.Before(last.FinishedAt.Time) {
-		return false
-	}
-	return v.now.Sub(s.State.Running.StartedAt.Time) > max(starting, 2*last.FinishedAt.Sub(last.StartedAt.Time))
-}
-
 // trouble judges one pod; pods of the node's components and of the control plane are judged as such.
 func (v *view) trouble(p *corev1.Pod) *report.PodTrouble {
-	if finished(p) && p.DeletionTimestamp == nil {
+	if podfact.Finished(p) && p.DeletionTimestamp == nil {
 		return nil
 	}
-	_, restarts := podState(p)
-	out := &report.PodTrouble{Namespace: p.Namespace, Name: p.Name, Restarts: restarts}
+	out := &report.PodTrouble{Namespace: p.Namespace, Name: p.Name, Restarts: restartsOf(p)}
 	name := p.Namespace + "/" + p.Name
 	if d := p.DeletionTimestamp; d != nil {
 		if v.now.Sub(d.Time) < terminating {
@@ -230,7 +163,7 @@ func (v *view) trouble(p *corev1.Pod) *report.PodTrouble {
 		f := v.add(PodStuckTerminating, "pod "+name+" "+out.Message,
 			[]finding.Evidence{{Source: "Pod " + name, Path: "metadata.deletionTimestamp", Value: d.UTC().Format(time.RFC3339), Time: timeOf(d.Time)}}, v.describePod(p))
 		about(f, p)
-		if finished(p) {
+		if podfact.Finished(p) {
 			f.Severity = finding.Info // its containers are gone: it takes nothing of the node, and what holds it is elsewhere
 		}
 		return out
@@ -287,18 +220,21 @@ func boundAt(p *corev1.Pod) time.Time {
 	return p.CreationTimestamp.Time
 }
 
-// creating are the waiting reasons of a pod that is on its way.
-var creating = map[string]bool{"": true, "ContainerCreating": true, "PodInitializing": true}
+// failedStart says whether the last try to start a container of the pod failed. That is no question of patience.
+func failedStart(p *corev1.Pod) bool {
+	return slices.ContainsFunc(podfact.Containers(p), func(s corev1.ContainerStatus) bool { return podfact.Waiting(&s).Failed() })
+}
 
-// notStarting gives why a bound pod does not start, after two minutes.
+// notStarting gives why a bound pod does not start: at once where a start failed, else after two minutes.
 func (v *view) notStarting(p *corev1.Pod) (reason, message string) {
-	if v.now.Sub(boundAt(p)) < starting {
-		return "", ""
-	}
-	for _, s := range statuses(p) {
-		if w := s.State.Waiting; w != nil && !creating[w.Reason] {
-			return w.Reason, w.Message
+	young := v.now.Sub(boundAt(p)) < starting
+	for _, s := range podfact.Containers(p) {
+		if stage := podfact.Waiting(&s); stage.Failed() || !young && stage != podfact.NotWaiting && stage != podfact.Coming {
+			return s.State.Waiting.Reason, s.State.Waiting.Message
 		}
+	}
+	if young {
+		return "", ""
 	}
 	if p.Status.Phase != corev1.PodPending {
 		return "", ""
@@ -311,7 +247,7 @@ func (v *view) notStarting(p *corev1.Pod) (reason, message string) {
 	if e := v.lastPodWarning(p); e != nil {
 		return e.Reason, e.Message
 	}
-	if len(statuses(p)) == 0 {
+	if len(podfact.Containers(p)) == 0 {
 		return "the kubelet has not taken it up", ""
 	}
 	return "ContainerCreating for " + v.ago(boundAt(p)), ""
@@ -328,8 +264,7 @@ func (v *view) lastPodWarning(p *corev1.Pod) *eventfact.Event {
 }
 
 func (v *view) podEvidence(p *corev1.Pod) []finding.Evidence {
-	state, restarts := podState(p)
-	evidence := []finding.Evidence{{Source: "Pod " + p.Namespace + "/" + p.Name, Path: "status.containerStatuses", Value: fmt.Sprintf("%s, %s", state, plural(int(restarts), "restart"))}}
+	evidence := []finding.Evidence{{Source: "Pod " + p.Namespace + "/" + p.Name, Path: "status.containerStatuses", Value: fmt.Sprintf("%s, %s", podState(p), plural(int(restartsOf(p)), "restart"))}}
 	if e := v.lastPodWarning(p); e != nil {
 		evidence = append(evidence, finding.Evidence{Source: "Event", Path: e.Reason, Value: e.Message, Time: timeOf(e.Last)})
 	}
@@ -342,7 +277,7 @@ func (v *view) describePod(p *corev1.Pod) finding.Next {
 
 // podNext looks into a pod: its log first, unless no container of it has ever run.
 func (v *view) podNext(p *corev1.Pod, c *crash) []finding.Next {
-	list := statuses(p)
+	list := podfact.Containers(p)
 	silent := !slices.ContainsFunc(list, func(s corev1.ContainerStatus) bool {
 		return s.State.Waiting == nil || s.RestartCount > 0 || s.LastTerminationState.Terminated != nil
 	})
@@ -372,7 +307,7 @@ func (v *view) checkDaemonSets() {
 	here := map[string]bool{}
 	for _, p := range v.index.pods[v.node.Name] {
 		for _, o := range p.OwnerReferences {
-			here[string(o.UID)] = here[string(o.UID)] || p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed
+			here[string(o.UID)] = here[string(o.UID)] || !podfact.Finished(p)
 		}
 	}
 	for _, d := range v.index.daemonSets {

@@ -51,11 +51,6 @@ func amount(name corev1.ResourceName, list corev1.ResourceList) *report.Amount {
 	return &report.Amount{Value: value(name, q), Quantity: q.String()}
 }
 
-// finished pods will not run again.
-func finished(p *corev1.Pod) bool {
-	return p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
-}
-
 // charge is what the scheduler counts for one pod.
 type charge struct{ requests, limits corev1.ResourceList }
 

@@ -3,6 +3,7 @@ package evaluate
 import (
 	"slices"
 
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 )
 
@@ -389,7 +390,7 @@ func podRules() []rule {
 			Severity: finding.Warning,
 			Title:    "a pod on the node keeps crashing",
 			Meaning:  "A container ended and was restarted repeatedly, the last time within the last ten minutes.",
-			Evidence: "restartCount, lastState and state of the container together: the waiting reason CrashLoopBackOff can be absent.",
+			Evidence: "restartCount, lastState and state of the container together: the waiting reason " + podfact.CrashLoopBackOff + " can be absent.",
 			Next:     "Read the log of the previous run.",
 		}, consequenceOf: starved},
 		{Entry: finding.Entry{

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod/podspec"
 )
 
@@ -95,7 +96,7 @@ func (c cleaner) judge(kind string, meta metav1.ObjectMeta, state, mine string, 
 
 func podState(pod *corev1.Pod, now time.Time) string {
 	switch {
-	case pod.Status.Phase == corev1.PodFailed, pod.Status.Phase == corev1.PodSucceeded:
+	case podfact.Finished(pod):
 		return "finished"
 	case podspec.Expired(pod.Annotations, now):
 		return "expired"

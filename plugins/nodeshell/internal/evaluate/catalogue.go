@@ -3,6 +3,7 @@ package evaluate
 import (
 	"slices"
 
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 )
 
@@ -98,7 +99,7 @@ var catalogue = []finding.Entry{
 	{
 		Code: ImagePullFailed, Severity: finding.Critical, Title: "The image cannot be pulled",
 		Meaning:  "The registry or the way to it refuses: a wrong name, missing credentials, a rate limit, no route.",
-		Evidence: "Container status ErrImagePull or ImagePullBackOff, and the registry's words.",
+		Evidence: "Container status " + podfact.ErrImagePull + " or " + podfact.ImagePullBackOff + ", and the registry's words.",
 		Next:     "--no-pull uses what the node has; --image and --pull-secret choose another image or credentials.",
 	},
 	{

@@ -10,9 +10,8 @@ import (
 	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
@@ -78,7 +77,7 @@ func Run(ctx context.Context, env *cli.Env, connection *kube.Flags, o Options) e
 // haveNetworks refuses, before anything is made, pods whose network is gone: a pod that has ended keeps its object only.
 func haveNetworks(found []collect.Target) error {
 	for _, t := range found {
-		if t.Pod != nil && (t.Pod.Status.Phase == corev1.PodSucceeded || t.Pod.Status.Phase == corev1.PodFailed) {
+		if t.Pod != nil && podfact.Finished(t.Pod) {
 			return fmt.Errorf("pod %q in namespace %q has ended (%s) and has no network any more; without --netns this enters its node, %q",
 				t.Pod.Name, t.Pod.Namespace, t.Pod.Status.Phase, t.Node.Name)
 		}

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/corefile"
 )
 
@@ -85,7 +86,7 @@ func New(s Snapshot, o Options) *Engine {
 	}
 	for i := range s.Pods {
 		pod := &s.Pods[i]
-		if pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed || pod.DeletionTimestamp != nil {
+		if podfact.Finished(pod) || pod.DeletionTimestamp != nil {
 			continue
 		}
 		if e.pods[pod.Namespace] == nil {
