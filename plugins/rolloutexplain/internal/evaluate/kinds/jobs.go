@@ -33,21 +33,7 @@ func job(e *model.Evaluation, j *batchv1.Job) *model.Workload {
 	w.Report.Counts.Available = nil
 	w.Started, w.Begun = j.CreationTimestamp.Time, true
 	jobClocks(e, j, w)
-
-	for _, c := range j.Status.Conditions {
-		if c.Status != corev1.ConditionTrue {
-			continue
-		}
-		switch c.Type {
-		case batchv1.JobComplete, batchv1.JobSuccessCriteriaMet:
-			w.Settled = true
-			if c.Reason == batchv1.JobReasonCompletionsReached && j.Spec.Completions != nil {
-				w.Report.Counts.Updated = plain.Ptr(completions) // status.succeeded comes a moment later
-			}
-		case batchv1.JobFailed, batchv1.JobFailureTarget:
-			jobFailed(e, j, w, c)
-		}
-	}
+	jobConditions(e, j, w, completions)
 	done := fmt.Sprintf("%d of %d succeeded", j.Status.Succeeded, completions)
 	by := plain.Or(j.Spec.ManagedBy, batchv1.JobControllerName)
 	managed := by != batchv1.JobControllerName
@@ -59,14 +45,7 @@ func job(e *model.Evaluation, j *batchv1.Job) *model.Workload {
 	}
 	switch {
 	case plain.Or(j.Spec.Suspend, false):
-		f := e.Finding(codes.JobSuspended, report.HeldClass, finding.Warning, "the Job is suspended: no pod runs until it is resumed")
-		f.Confidence, f.Heals = "high", "no"
-		f.Evidence = []finding.Evidence{plain.Evidence("Job "+j.Name, "spec.suspend", "true", plain.NoTime)}
-		f.Next = []finding.Next{e.Next(w, finding.Change, "resume it", "patch", w.Slash(), "-p", `{"spec":{"suspend":false}}`)}
-		if managed {
-			f.Next = []finding.Next{e.Next(w, finding.Read, fmt.Sprintf("what %s, which resumes it, says of it", by), "describe", w.Slash())}
-		}
-		w.Add(f)
+		jobSuspended(e, j, w, by)
 	case managed:
 		w.Moving = by + " runs it: " + done
 	default:
@@ -82,6 +61,36 @@ func job(e *model.Evaluation, j *batchv1.Job) *model.Workload {
 		jobAttempts(e, j, w)
 	}
 	return w
+}
+
+// jobConditions reads what the Job's controller has decided.
+func jobConditions(e *model.Evaluation, j *batchv1.Job, w *model.Workload, completions int32) {
+	for _, c := range j.Status.Conditions {
+		if c.Status != corev1.ConditionTrue {
+			continue
+		}
+		switch c.Type {
+		case batchv1.JobComplete, batchv1.JobSuccessCriteriaMet:
+			w.Settled = true
+			if c.Reason == batchv1.JobReasonCompletionsReached && j.Spec.Completions != nil {
+				w.Report.Counts.Updated = plain.Ptr(completions) // status.succeeded comes a moment later
+			}
+		case batchv1.JobFailed, batchv1.JobFailureTarget:
+			jobFailed(e, j, w, c)
+		}
+	}
+}
+
+// jobSuspended: whoever runs the Job resumes it.
+func jobSuspended(e *model.Evaluation, j *batchv1.Job, w *model.Workload, by string) {
+	f := e.Finding(codes.JobSuspended, report.HeldClass, finding.Warning, "the Job is suspended: no pod runs until it is resumed")
+	f.Confidence, f.Heals = "high", "no"
+	f.Evidence = []finding.Evidence{plain.Evidence("Job "+j.Name, "spec.suspend", "true", plain.NoTime)}
+	f.Next = []finding.Next{e.Next(w, finding.Change, "resume it", "patch", w.Slash(), "-p", `{"spec":{"suspend":false}}`)}
+	if by != batchv1.JobControllerName {
+		f.Next = []finding.Next{e.Next(w, finding.Read, fmt.Sprintf("what %s, which resumes it, says of it", by), "describe", w.Slash())}
+	}
+	w.Add(f)
 }
 
 // jobBackingOff says whether the Job waits before its next attempt: after a failure, also one that podFailurePolicy leaves

@@ -97,6 +97,16 @@ func take(in *model.Input, o map[string]any, seen map[string]bool) error {
 		return into(o, &in.Pods)
 	case "Event":
 		return takeEvent(in, o, api)
+	case model.KindArgo:
+		in.Rollouts = append(in.Rollouts, o)
+		return nil
+	}
+	return takeLookup(in, o, kind)
+}
+
+// takeLookup sorts what only some causes ask for.
+func takeLookup(in *model.Input, o map[string]any, kind string) error {
+	switch kind {
 	case "Node":
 		return into(o, &in.Nodes)
 	case "Namespace":
@@ -111,8 +121,6 @@ func take(in *model.Input, o map[string]any, seen map[string]bool) error {
 		return into(o, &in.StorageClasses)
 	case "Lease":
 		return into(o, &in.Leases)
-	case model.KindArgo:
-		in.Rollouts = append(in.Rollouts, o)
 	}
 	return nil
 }

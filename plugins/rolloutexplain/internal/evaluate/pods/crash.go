@@ -29,8 +29,7 @@ func crash(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Co
 	if end.ExitCode == 0 && !again {
 		return nil
 	}
-	if running && (e.Now.Sub(end.FinishedAt.Time) > podfact.BackOffMemory || s.RestartCount < 1 || p.Available &&
-		!podfact.Looping(p.Pod, s, e.Now)) {
+	if running && isPast(e, p, s, end) {
 		return nil
 	}
 	exits := s.RestartCount
@@ -48,14 +47,8 @@ func crash(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Co
 	c.Attempts = max(c.Attempts, exits)
 	c.Message += fmt.Sprintf(" (%s)", plain.Plural(int(exits), "time", "times"))
 	c.Since(firstEnd(p, end, exits))
-	where := "state"
-	if s.State.Terminated == nil {
-		where = "lastState"
-	}
 	if len(c.Evidence) == 0 || c.Code != codes.ContainerStartError {
-		c.By(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name)+"."+where+".terminated",
-			strings.TrimSpace(fmt.Sprintf("exit code %d, reason %s, ran %s, %s", end.ExitCode, end.Reason, plain.Age(podfact.Ran(end)),
-				plain.Plural(int(s.RestartCount), "restart", "restarts"))), end.FinishedAt.Time))
+		quoteEnd(p, spec.Name, s, end, c)
 	}
 	if !running && again {
 		if at, ok := podfact.NextStart(s); ok && at.After(e.Now) {
@@ -63,19 +56,41 @@ func crash(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Co
 		}
 	}
 	if !podfact.NeverRan(end) {
-		attachLog(e, p, spec.Name, running, c)
-		if c.Log != nil && c.Code == codes.CrashLoop && plain.ContainsAny(strings.Join(c.Log.Lines, " "), "exec format error") {
-			c.Code, c.Title = codes.ExecFormatError, codes.Title(codes.ExecFormatError)
-			c.Message = fmt.Sprintf("%s holds a program for another processor than that of node %s (exec format error)", p.Called(spec.Name),
-				p.Spec.NodeName)
-		}
-		args := []string{"logs", p.Name, "-c", spec.Name}
-		if running {
-			args = append(args, "--previous")
-		}
-		c.Then(e.Next(w, finding.Read, "the log of the run that ended", args...))
+		readLog(e, w, p, spec.Name, running, c)
 	}
 	return c
+}
+
+// isPast says whether the end of a container that runs again is behind it.
+func isPast(e *model.Evaluation, p *model.Pod, s *corev1.ContainerStatus, end *corev1.ContainerStateTerminated) bool {
+	return e.Now.Sub(end.FinishedAt.Time) > podfact.BackOffMemory || s.RestartCount < 1 ||
+		p.Available && !podfact.Looping(p.Pod, s, e.Now)
+}
+
+// quoteEnd puts a container's last end beside the cause.
+func quoteEnd(p *model.Pod, name string, s *corev1.ContainerStatus, end *corev1.ContainerStateTerminated, c *model.Cause) {
+	where := "state"
+	if s.State.Terminated == nil {
+		where = "lastState"
+	}
+	c.By(plain.Evidence("Pod "+p.Name, p.StatusPath(name)+"."+where+".terminated",
+		strings.TrimSpace(fmt.Sprintf("exit code %d, reason %s, ran %s, %s", end.ExitCode, end.Reason, plain.Age(podfact.Ran(end)),
+			plain.Plural(int(s.RestartCount), "restart", "restarts"))), end.FinishedAt.Time))
+}
+
+// readLog adds the log of the run that ended, where it may say more than the end does.
+func readLog(e *model.Evaluation, w *model.Workload, p *model.Pod, name string, previous bool, c *model.Cause) {
+	attachLog(e, p, name, previous, c)
+	if c.Log != nil && c.Code == codes.CrashLoop && plain.ContainsAny(strings.Join(c.Log.Lines, " "), "exec format error") {
+		c.Code, c.Title = codes.ExecFormatError, codes.Title(codes.ExecFormatError)
+		c.Message = fmt.Sprintf("%s holds a program for another processor than that of node %s (exec format error)", p.Called(name),
+			p.Spec.NodeName)
+	}
+	args := []string{"logs", p.Name, "-c", name}
+	if previous {
+		args = append(args, "--previous")
+	}
+	c.Then(e.Next(w, finding.Read, "the log of the run that ended", args...))
 }
 
 // firstEnd is when the failing began, as well as one status tells: the ends before the last are reckoned back by its run
@@ -121,16 +136,11 @@ func crashCause(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *core
 	}
 	ran := podfact.Ran(end)
 	if end.ExitCode == 0 && !sidecar {
-		return forKind(e.Cause(p, model.StageRun, codes.ExitsNormally, report.Likely,
-			"%s ends normally (exit 0) after %s: a Deployment's container must keep running; is it the right command", p.Called(spec.Name),
-			plain.Age(ran)), w.Kind)
+		return e.Cause(p, model.StageRun, codes.ExitsNormally, report.Likely,
+			"%s ends normally (exit 0) after %s: a %s's container must keep running; is it the right command", p.Called(spec.Name),
+			plain.Age(ran), w.Kind)
 	}
 	return e.Cause(p, model.StageRun, codes.CrashLoop, report.Likely, "%s crashes: exits %s after %s", p.Called(spec.Name),
 		exitMeaning(end.ExitCode, end.Signal), plain.Age(ran)).
 		WithKey(fmt.Sprint(end.ExitCode))
-}
-
-func forKind(c *model.Cause, kind string) *model.Cause {
-	c.Message = strings.Replace(c.Message, "a Deployment's", "a "+kind+"'s", 1)
-	return c
 }

@@ -35,23 +35,26 @@ func judge(e *model.Evaluation, w *model.Workload) *report.Finding {
 		return judgeWithoutCause(e, w)
 	}
 	r.Summary = root.Message
-	deadline := w.Has(codes.DeadlineExceeded)
-	switch {
-	case w.Completed && (codes.HoldsFast(root) && codes.Crashes(root.Code) || wasUp(e, w)) && root.Class != report.HeldClass:
-		r.Verdict = report.Degraded
+	r.Verdict = verdictOf(e, w, root)
+	if r.Verdict == report.Degraded {
 		brokeAfter(e, w)
-	case root.Class == report.HeldClass:
-		r.Verdict = report.Held
-	case root.Class == report.Fatal || deadline:
-		r.Verdict = report.Failed
-	case codes.HoldsFast(root):
-		r.Verdict = report.Stuck
-	case overdue(e, w, root):
-		r.Verdict = report.Stuck
-	default:
-		r.Verdict = report.Progressing
 	}
 	return root
+}
+
+// verdictOf is what the root makes of a rollout that is not complete.
+func verdictOf(e *model.Evaluation, w *model.Workload, root *report.Finding) report.Verdict {
+	switch {
+	case root.Class == report.HeldClass:
+		return report.Held
+	case w.Completed && (codes.HoldsFast(root) && codes.Crashes(root.Code) || wasUp(e, w)):
+		return report.Degraded
+	case root.Class == report.Fatal, w.Has(codes.DeadlineExceeded):
+		return report.Failed
+	case codes.HoldsFast(root), overdue(e, w, root):
+		return report.Stuck
+	}
+	return report.Progressing
 }
 
 // stuckAfter is how long a cause that may heal by itself can last before the rollout is called stuck. --wait does not

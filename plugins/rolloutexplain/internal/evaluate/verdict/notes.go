@@ -14,10 +14,10 @@ func brokeAfter(e *model.Evaluation, w *model.Workload) {
 	f := e.Note(codes.BrokeAfterCompletion, "the rollout had been complete; its pods broke afterwards, and no deadline runs for that")
 	f.Role = report.Consequence
 	w.Findings = append(w.Findings, f)
-	rankKeepingRoot(e, w)
+	rankKeepingRoot(w)
 }
 
-func rankKeepingRoot(e *model.Evaluation, w *model.Workload) {
+func rankKeepingRoot(w *model.Workload) {
 	slices.SortStableFunc(w.Findings, func(a, b report.Finding) int { return roleRank(a.Role) - roleRank(b.Role) })
 }
 
@@ -41,7 +41,7 @@ func afterwards(e *model.Evaluation, w *model.Workload, root *report.Finding) {
 				plain.OneLine(w.Target.ChangeLog), model.Label(p)))
 		}
 	}
-	rankKeepingRoot(e, w)
+	rankKeepingRoot(w)
 }
 
 func historyOff(e *model.Evaluation, w *model.Workload) bool {

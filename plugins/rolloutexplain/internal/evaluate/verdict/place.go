@@ -11,7 +11,7 @@ import (
 )
 
 // place decides what each group of pods is to the rollout.
-func place(e *model.Evaluation, w *model.Workload, groups []*group) (shared bool) {
+func place(w *model.Workload, groups []*group) (shared bool) {
 	fresh := map[string]bool{}
 	for _, g := range groups {
 		if g.isNew {
@@ -19,40 +19,70 @@ func place(e *model.Evaluation, w *model.Workload, groups []*group) (shared bool
 		}
 	}
 	for _, g := range groups {
+		if toldAlready(w, g) {
+			continue
+		}
 		f := g.finding(w)
 		switch {
-		case g.Stage == model.StageEnd && w.Settled && g.Heals == "yes":
-			continue // StillEnding says it
 		case g.Stage == model.StageEnd:
-			f.Role = roleOfEnding(e, w, g)
-		case w.Has(codes.StatefulSetTrap) && !g.isNew:
-			continue // the trap's own finding tells it
-		case g.isNew && g.Code == codes.MinReadyWait && g.Heals == "yes":
-			f.Role = report.Root
-		case g.isNew && g.Code == codes.Evicted && len(g.pods) >= 2 && overLimit(g.pods):
-			f.Role, f.Attempts = report.Root, int32(len(g.pods)) //nolint:gosec // pods
-		case w.Kind == "Job" && (allDead(g) || !codes.HoldsFast(&g.Finding)) && told(w, g):
-			continue // jobAttempts counts it among the failed
-		case g.isNew && rejectedInALoop(w, g):
-			f.Role, f.Attempts = report.Root, int32(len(g.pods)) //nolint:gosec // pods
-		case g.isNew && allDead(g) && len(model.Live(w.NewPods())) >= int(w.Desired):
-			f.Role = report.Unrelated // corpses that have been replaced
+			f.Role = roleOfEnding(w, g)
 		case g.isNew:
-			f.Role = report.Root
-		case w.FindOrdered != nil && slices.Contains(g.pods, w.FindOrdered), w.Has(codes.BudgetEaten), w.Has(codes.DaemonSetNodeHolds) &&
-			slices.ContainsFunc(g.pods, func(p *model.Pod) bool { return holds(e, w, p) }):
-			f.Role = report.Root
-		case w.Target == nil && w.Has(codes.RecreateWaits):
-			f.Role = report.Unrelated
-		case w.Target == nil:
-			f.Role = report.Contributes
+			if f.Role = roleOfNew(w, g); keepsComing(w, g) {
+				f.Attempts = int32(len(g.pods)) //nolint:gosec // pods
+			}
 		default:
-			f.Role = report.Unrelated
-			shared = shared || fresh[g.Code+g.Finding.Container] && codes.HoldsFast(&f)
+			f.Role = roleOfOld(w, g)
+			shared = shared || w.Target != nil && f.Role == report.Unrelated && fresh[g.Code+g.Finding.Container] && codes.HoldsFast(&f)
 		}
 		w.Add(f)
 	}
 	return shared
+}
+
+// toldAlready says whether the controller's side has its own finding for a group.
+func toldAlready(w *model.Workload, g *group) bool {
+	switch {
+	case g.Stage == model.StageEnd:
+		return w.Settled && g.Heals == "yes" // StillEnding says it
+	case w.Has(codes.StatefulSetTrap) && !g.isNew:
+		return true // the trap's own finding tells it
+	case g.isNew && (g.Code == codes.MinReadyWait && g.Heals == "yes" || evictedAgain(g)):
+		return false
+	}
+	// jobAttempts counts it among the failed
+	return w.Kind == "Job" && (allDead(g) || !codes.HoldsFast(&g.Finding)) && told(w, g)
+}
+
+// evictedAgain: pods that used too much are made again and evicted again.
+func evictedAgain(g *group) bool {
+	return g.Code == codes.Evicted && len(g.pods) >= 2 && overLimit(g.pods)
+}
+
+// keepsComing says whether each pod of a group was an attempt that ended like the one before.
+func keepsComing(w *model.Workload, g *group) bool { return evictedAgain(g) || rejectedInALoop(w, g) }
+
+// roleOfNew: what pods of the wanted revision suffer is what the rollout fails of, unless they have been replaced.
+func roleOfNew(w *model.Workload, g *group) report.Role {
+	switch {
+	case g.Code == codes.MinReadyWait && g.Heals == "yes", keepsComing(w, g):
+		return report.Root
+	case allDead(g) && len(model.Live(w.NewPods())) >= int(w.Desired):
+		return report.Unrelated // corpses that have been replaced
+	}
+	return report.Root
+}
+
+// roleOfOld: old pods matter where the controller waits for them.
+func roleOfOld(w *model.Workload, g *group) report.Role {
+	switch {
+	case w.FindOrdered != nil && slices.Contains(g.pods, w.FindOrdered), w.Has(codes.BudgetEaten):
+		return report.Root
+	case w.Has(codes.DaemonSetNodeHolds) && slices.ContainsFunc(g.pods, func(p *model.Pod) bool { return holds(w, p) }):
+		return report.Root
+	case w.Target == nil && !w.Has(codes.RecreateWaits):
+		return report.Contributes
+	}
+	return report.Unrelated
 }
 
 // overLimit says whether pods were evicted for what they themselves use: their successors will be, too.
@@ -78,14 +108,14 @@ func allDead(g *group) bool {
 	return !slices.ContainsFunc(g.pods, func(p *model.Pod) bool { return !p.Dead })
 }
 
-func holds(e *model.Evaluation, w *model.Workload, p *model.Pod) bool {
+func holds(w *model.Workload, p *model.Pod) bool {
 	return slices.ContainsFunc(w.Findings, func(f report.Finding) bool {
 		return f.Code == codes.DaemonSetNodeHolds && slices.Contains(f.Pods, p.Name)
 	})
 }
 
 // roleOfEnding: a pod that is being deleted matters where the controller waits for it to be gone.
-func roleOfEnding(e *model.Evaluation, w *model.Workload, g *group) report.Role {
+func roleOfEnding(w *model.Workload, g *group) report.Role {
 	switch {
 	case w.Settled:
 		return report.Unrelated
@@ -95,14 +125,14 @@ func roleOfEnding(e *model.Evaluation, w *model.Workload, g *group) report.Role 
 		return report.Root
 	case w.AwaitsEnd && g.Heals != "yes":
 		return report.Root
-	case w.Kind == "DaemonSet" && slices.ContainsFunc(g.pods, func(p *model.Pod) bool { return holds(e, w, p) }):
+	case w.Kind == "DaemonSet" && slices.ContainsFunc(g.pods, func(p *model.Pod) bool { return holds(w, p) }):
 		return report.Root
 	}
 	return report.Unrelated
 }
 
 // rank puts the root first: what blocks the controller itself, then missing pods, then sick ones.
-func rank(e *model.Evaluation, w *model.Workload) {
+func rank(w *model.Workload) {
 	slices.SortStableFunc(w.Findings, func(a, b report.Finding) int {
 		return cmp.Or(
 			roleRank(a.Role)-roleRank(b.Role),

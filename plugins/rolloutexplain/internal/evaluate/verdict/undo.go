@@ -41,43 +41,26 @@ func onlyOld(w *model.Workload, f *report.Finding) bool {
 
 // undo decides whether a rollback would cure the root cause, and says why not where it would not.
 func undo(e *model.Evaluation, w *model.Workload, root *report.Finding, shared bool) {
-	if root == nil || w.Kind == "Job" || w.Kind == model.KindArgo || !diff.Bears(root.Code) && root.Code != codes.ReplicaSetCreateError &&
-		root.Code != codes.DeadlineExceeded && root.Code != codes.StatefulSetTrap {
-		return
-	}
-	if !codes.HoldsFast(root) && root.Code != codes.ReadinessFailing && root.Code != codes.Flapping && w.Report.Verdict != report.Degraded {
-		return
-	}
-	if root.Code != codes.StatefulSetTrap && !w.RevisionsKnown(e) {
+	if root == nil || !undoAsked(e, w, root) {
 		return
 	}
 	u := &report.Undo{}
 	w.Report.Undo = u
-	if root.Code != codes.StatefulSetTrap && onlyOld(w, root) {
+	if root.Code == codes.StatefulSetTrap {
+		u.Why = "a rollback alone changes nothing: the broken pod has to be deleted"
+		return
+	}
+	if onlyOld(w, root) {
 		u.Why = "the pod in trouble is of an old revision already: going back would not cure it"
 		return
 	}
 	to := w.RollbackTarget()
-	if to != nil {
-		u.Revision, u.Name = to.Number, to.Name
-	}
-	switch {
-	case root.Code == codes.StatefulSetTrap:
-		u.Revision, u.Name = 0, ""
-		u.Why = "a rollback alone changes nothing: the broken pod has to be deleted"
-		return
-	case to == nil:
+	if to == nil {
 		u.Why = "there is no older revision to go back to"
 		return
-	case w.Has(codes.Paused):
-		u.Why = "a paused Deployment cannot be rolled back: resume it first"
-		return
-	case shared:
-		u.Why = "old pods have the same trouble, so the cause is not this change: a rollback would not help"
-		return
-	case w.AllBroken(to):
-		u.Why = fmt.Sprintf("no pod of %s is ready either: look first at what both revisions share (a dependency, a node, a ConfigMap)",
-			model.Label(to))
+	}
+	u.Revision, u.Name = to.Number, to.Name
+	if u.Why = undoVain(w, to, shared); u.Why != "" {
 		return
 	}
 	if to != w.Previous() {
@@ -98,6 +81,35 @@ func undo(e *model.Evaluation, w *model.Workload, root *report.Finding, shared b
 		return
 	}
 	adviseUndo(e, w, root, to, relevant)
+}
+
+// undoAsked says whether going back is a question at all: for a cause that may come of the template and is past waiting.
+func undoAsked(e *model.Evaluation, w *model.Workload, root *report.Finding) bool {
+	if w.Kind == "Job" || w.Kind == model.KindArgo {
+		return false
+	}
+	ofController := root.Code == codes.ReplicaSetCreateError || root.Code == codes.DeadlineExceeded || root.Code == codes.StatefulSetTrap
+	if !diff.Bears(root.Code) && !ofController {
+		return false
+	}
+	if !codes.HoldsFast(root) && root.Code != codes.ReadinessFailing && root.Code != codes.Flapping && w.Report.Verdict != report.Degraded {
+		return false
+	}
+	return root.Code == codes.StatefulSetTrap || w.RevisionsKnown(e)
+}
+
+// undoVain is why going back to a revision would not help, whatever changed since; empty: nothing says so.
+func undoVain(w *model.Workload, to *model.Revision, shared bool) string {
+	switch {
+	case w.Has(codes.Paused):
+		return "a paused Deployment cannot be rolled back: resume it first"
+	case shared:
+		return "old pods have the same trouble, so the cause is not this change: a rollback would not help"
+	case w.AllBroken(to):
+		return fmt.Sprintf("no pod of %s is ready either: look first at what both revisions share (a dependency, a node, a ConfigMap)",
+			model.Label(to))
+	}
+	return ""
 }
 
 func adviseUndo(e *model.Evaluation, w *model.Workload, root *report.Finding, to *model.Revision, relevant []report.Change) {

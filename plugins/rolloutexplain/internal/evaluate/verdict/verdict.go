@@ -12,10 +12,10 @@ import (
 func Give(e *model.Evaluation, w *model.Workload, causes []*model.Cause) {
 	r := w.Report
 	groups := groupCauses(causes)
-	shared := place(e, w, groups)
+	shared := place(w, groups)
 	podClocks(e, w)
 	r.Changes = changes(w, w.Previous())
-	rank(e, w)
+	rank(w)
 	root := judge(e, w)
 	if root != nil {
 		root = w.Root() // judging may have added findings, which moves the list
