@@ -17,6 +17,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
+// WithoutHash gives a template without the label that the controller itself adds.
 func WithoutHash(t *corev1.PodTemplateSpec) *corev1.PodTemplateSpec {
 	c := t.DeepCopy()
 	delete(c.Labels, appsv1.DefaultDeploymentUniqueLabelKey)

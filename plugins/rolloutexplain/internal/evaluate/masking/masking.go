@@ -21,6 +21,7 @@ func (m Masker) hide(value string) string {
 	return fmt.Sprintf("masked-%d", m[value])
 }
 
+// Spec hides values in a pod's containers, in place.
 func (m Masker) Spec(s *corev1.PodSpec) {
 	for i := range s.EphemeralContainers {
 		c := corev1.Container(s.EphemeralContainers[i].EphemeralContainerCommon)

@@ -35,6 +35,7 @@ type Cause struct {
 	Target string
 }
 
+// Cause makes a cause of one pod, with the severity and the confidence that are usual for its class.
 func (e *Evaluation) Cause(p *Pod, stage int, code string, class report.Class, format string, args ...any) *Cause {
 	severity := finding.Critical
 	if class == report.Transient || class == report.HeldClass {
@@ -55,12 +56,16 @@ func healsOf(c report.Class) string {
 	return "no"
 }
 
+// In names the container that it is about.
 func (c *Cause) In(name string) *Cause { c.Finding.Container = name; return c }
 
+// By adds evidence.
 func (c *Cause) By(ev finding.Evidence) *Cause { c.Evidence = append(c.Evidence, ev); return c }
 
+// Then adds next commands.
 func (c *Cause) Then(next ...finding.Next) *Cause { c.Next = append(c.Next, next...); return c }
 
+// Since dates its begin.
 func (c *Cause) Since(t time.Time) *Cause { c.FirstSeen = plain.TimePtr(t); return c }
 
 // ByEvent quotes an event and takes its count as attempts.
@@ -75,6 +80,8 @@ func (c *Cause) ByEvent(ev *eventfact.Event) *Cause {
 	return c.By(plain.Evidence("Event", ev.Reason, ev.Message, ev.Last))
 }
 
+// WithKey sets what tells it from others of its code and container.
 func (c *Cause) WithKey(key string) *Cause { c.Key = key; return c }
 
+// Healing says that waiting is enough.
 func (c *Cause) Healing() *Cause { c.Heals = "yes"; return c }

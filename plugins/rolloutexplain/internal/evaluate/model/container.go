@@ -30,8 +30,10 @@ func (p *Pod) Called(name string) string {
 	return fmt.Sprintf("%s %q", word, name)
 }
 
+// SpecPath is where a container stands in a pod's spec.
 func (p *Pod) SpecPath(name string) string { return "spec." + p.listOf(name) + "s[" + name + "]" }
 
+// StatusPath is where a container's state stands in a pod's status.
 func (p *Pod) StatusPath(name string) string {
 	return "status." + p.listOf(name) + "Statuses[" + name + "]"
 }

@@ -37,6 +37,7 @@ func (e *Evaluation) Quiet() *Evaluation {
 // Node is a node that has been read; nil: it has not, or does not exist.
 func (e *Evaluation) Node(name string) *corev1.Node { return e.nodes[name] }
 
+// New reads a snapshot as of now; what it lacks is noted in asks.
 func New(in *Input, now time.Time, opts Options, asks *Asks) *Evaluation {
 	e := &Evaluation{
 		In: in, Now: now, Opts: opts, Kubectl: finding.Kubectl{Flags: in.Context}, Asks: asks,

@@ -52,6 +52,7 @@ type Pod struct {
 	events      []eventfact.Event
 }
 
+// PodView is a pod with what is derived from it. MinReady is in seconds.
 func (e *Evaluation) PodView(p *corev1.Pod, minReady int32) *Pod {
 	v := &Pod{Pod: p, Terminating: p.DeletionTimestamp != nil, events: e.events[p.UID]}
 	v.Dead, v.Ready, v.Available = podfact.Finished(p), podfact.Ready(p), podfact.Available(p, minReady, e.Now)
@@ -72,6 +73,7 @@ func Live(pods []*Pod) []*Pod {
 	return kept
 }
 
+// Select gives the pods that are wanted.
 func Select(pods []*Pod, want func(*Pod) bool) []*Pod {
 	var kept []*Pod
 	for _, p := range pods {
@@ -82,6 +84,7 @@ func Select(pods []*Pod, want func(*Pod) bool) []*Pod {
 	return kept
 }
 
+// Names gives the pods' names, in their order.
 func Names(pods []*Pod) []string {
 	names := make([]string, 0, len(pods))
 	for _, p := range pods {

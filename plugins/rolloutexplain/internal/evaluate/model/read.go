@@ -42,6 +42,7 @@ func (e *Evaluation) EventsOf(meta *metav1.ObjectMeta) []eventfact.Event {
 	return e.EventsOfUID(meta.Namespace, string(meta.UID))
 }
 
+// EventsOfUID gives the events of one object, newest first, and asks for them.
 func (e *Evaluation) EventsOfUID(namespace, uid string) []eventfact.Event {
 	e.Asks.Have(Need{Kind: NeedEvents, Namespace: namespace, UID: uid})
 	for id, list := range e.events {

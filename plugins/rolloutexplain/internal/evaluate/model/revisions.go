@@ -33,6 +33,7 @@ func (w *Workload) byNumber() []*Revision {
 	return sorted
 }
 
+// Describe is a revision as it is reported: its images, its pods, whether any of them works now.
 func (w *Workload) Describe(r *Revision) report.Revision {
 	out := report.Revision{Number: r.Number, Name: r.Name, CreatedAt: plain.TimePtr(r.Created), Cause: r.ChangeLog, Role: "old"}
 	if r == w.Target {
@@ -80,6 +81,7 @@ func (w *Workload) Previous() *Revision {
 	return nil
 }
 
+// RevisionNumber gives the revision of a number; nil: there is none.
 func (w *Workload) RevisionNumber(n int64) *Revision {
 	for _, r := range w.Revisions {
 		if r.Number == n {
@@ -89,6 +91,7 @@ func (w *Workload) RevisionNumber(n int64) *Revision {
 	return nil
 }
 
+// Label is a revision in a sentence.
 func Label(r *Revision) string {
 	if r == nil {
 		return "the present template"

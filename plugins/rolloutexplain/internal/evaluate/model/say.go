@@ -23,6 +23,7 @@ func (e *Evaluation) Note(code, format string, args ...any) report.Finding {
 	return f
 }
 
+// Next is a command for an object of the workload's namespace.
 func (e *Evaluation) Next(w *Workload, risk finding.Risk, why string, args ...string) finding.Next {
 	return finding.Next{Command: e.Kubectl.Command(w.Meta.Namespace, args...), Why: why, Risk: risk}
 }

@@ -19,6 +19,7 @@ import (
 
 const KindArgo = "Rollout"
 
+// Root gives the root cause, once the findings are ranked; nil: there is none.
 func (w *Workload) Root() *report.Finding {
 	if len(w.Findings) > 0 && w.Findings[0].Role == report.Root {
 		return &w.Findings[0]
@@ -67,6 +68,7 @@ func (w *Workload) KeepsBroken() bool {
 		(w.Ordered() || b.Unavailable != nil))
 }
 
+// NewWorkload begins a report. Replicas nil: one, as the API defaults it. MinReady is in seconds.
 func (e *Evaluation) NewWorkload(kind string, meta *metav1.ObjectMeta, template *corev1.PodTemplateSpec, replicas *int32,
 	minReady int32,
 ) *Workload {
@@ -88,16 +90,21 @@ func (w *Workload) Slash() string {
 	return strings.ToLower(w.Kind) + "/" + w.Meta.Name
 }
 
+// Add adds a finding.
 func (w *Workload) Add(f report.Finding) { w.Findings = append(w.Findings, f) }
 
+// Has says whether there is a finding of a code.
 func (w *Workload) Has(code string) bool {
 	return slices.ContainsFunc(w.Findings, func(f report.Finding) bool { return f.Code == code })
 }
 
+// NewPods gives the pods of the wanted revision.
 func (w *Workload) NewPods() []*Pod { return Select(w.Pods, func(p *Pod) bool { return p.IsNew }) }
 
+// OldPods gives the pods of all others.
 func (w *Workload) OldPods() []*Pod { return Select(w.Pods, func(p *Pod) bool { return !p.IsNew }) }
 
+// SetCounts takes the API's own counters.
 func (w *Workload) SetCounts(updated, ready, available int32) {
 	w.Report.Counts.Updated, w.Report.Counts.Ready, w.Report.Counts.Available = plain.Ptr(updated), plain.Ptr(ready), plain.Ptr(available)
 }
@@ -114,6 +121,7 @@ func (e *Evaluation) AttachPods(w *Workload) {
 	w.CountPods(e)
 }
 
+// CountPods counts what the API does not: old and ending pods, restarts. Where pods cannot be read it counts nothing.
 func (w *Workload) CountPods(e *Evaluation) {
 	if !e.In.Sources.Get(SourcePods).Readable() {
 		return

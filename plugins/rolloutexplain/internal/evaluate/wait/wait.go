@@ -172,6 +172,7 @@ func (w *Wait) remember(r *report.Rollout, now time.Time) {
 
 func causeKey(f *report.Finding) string { return f.Code + "/" + f.Container }
 
+// RootOf gives the root cause of a report; nil: it has none.
 func RootOf(r *report.Rollout) *report.Finding {
 	if len(r.Findings) > 0 && r.Findings[0].Role == report.Root {
 		return &r.Findings[0]
