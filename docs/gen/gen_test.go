@@ -103,6 +103,9 @@ func TestSchemaKnowsNullWordsAndComments(t *testing.T) {
 	if d := cmp.Diff([]string{"critical", "warning", "info"}, whole.Defs["finding.Severity"].Enum); d != "" {
 		t.Error(d)
 	}
+	if code := f.Properties["code"]; code.Type != "string" || code.Enum != nil {
+		t.Errorf("got %+v", code)
+	}
 	if time := whole.Defs["finding.Evidence"].Properties["time"]; time.Format != "date-time" {
 		t.Errorf("got %+v", time)
 	}

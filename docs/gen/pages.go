@@ -87,7 +87,7 @@ func findings(name string, entries []finding.Entry, w words) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# "+w.title+"\n\n"+w.intro+"\n\n%s\n|---|---|---|\n", name, name, w.head)
 	for _, e := range entries {
-		fmt.Fprintf(&b, "| [%s](#%s) | %s | %s |\n", e.Code, strings.ToLower(e.Code), e.Severity, cell(e.Title))
+		fmt.Fprintf(&b, "| [%s](#%s) | %s | %s |\n", e.Code, strings.ToLower(string(e.Code)), e.Severity, cell(e.Title))
 	}
 	for _, e := range entries {
 		fmt.Fprintf(&b, "\n## %s\n\n**%s** (%s)\n\n%s\n\n- %s: %s\n- %s: %s\n", e.Code, e.Title, e.Severity, e.Meaning, w.evidence, e.Evidence, w.next, e.Next)
@@ -95,7 +95,7 @@ func findings(name string, entries []finding.Entry, w words) []byte {
 			fmt.Fprintf(&b, "- %s: <%s>\n", w.rule, e.Source)
 		}
 		// A fixture is a folder named as its code: what was read, and the report on it.
-		fixture := "plugins/" + strings.ReplaceAll(name, "-", "") + "/internal/evaluate/testdata/" + e.Code
+		fixture := "plugins/" + strings.ReplaceAll(name, "-", "") + "/internal/evaluate/testdata/" + string(e.Code)
 		if _, err := os.Stat(fixture); err == nil {
 			fmt.Fprintf(&b, "- %s: [%s](%s)\n", w.fixture, e.Code, w.root+fixture)
 		}
@@ -106,7 +106,7 @@ func findings(name string, entries []finding.Entry, w words) []byte {
 // translate puts the texts of a translation under the codes, severities and links of the catalogue. Both hold the same
 // codes, or one has fallen behind.
 func translate(entries, translated []finding.Entry) ([]finding.Entry, error) {
-	texts := map[string]finding.Entry{}
+	texts := map[finding.Code]finding.Entry{}
 	for _, e := range translated {
 		if e.Title == "" || e.Meaning == "" {
 			return nil, fmt.Errorf("the translation of %s is empty", e.Code)

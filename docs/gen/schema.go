@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 )
 
 const module = "github.com/kubectl-runbooks/kubectl-runbooks"
@@ -66,6 +68,9 @@ type reflector struct {
 func (r reflector) describe(t reflect.Type) (*node, error) {
 	if t == reflect.TypeFor[time.Time]() {
 		return &node{Type: "string", Format: "date-time"}, nil
+	}
+	if t == reflect.TypeFor[finding.Code]() {
+		return &node{Type: "string"}, nil // codes are added within a version: they are no closed set of words
 	}
 	if t.Kind() != reflect.Pointer && t.Implements(reflect.TypeFor[json.Marshaler]()) {
 		return &node{}, nil // it writes what it likes

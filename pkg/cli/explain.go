@@ -36,7 +36,7 @@ func Explained(env *Env, command *cobra.Command, catalogue Catalogue) *cobra.Com
 	}
 	var codes []string
 	for _, e := range catalogue.Entries {
-		codes = append(codes, e.Code+"\t"+e.Title)
+		codes = append(codes, string(e.Code)+"\t"+e.Title)
 	}
 	offer := map[string][]string{"explain": codes, "lang": {english, chinese}}
 	for name, words := range offer {
@@ -83,7 +83,7 @@ func explain(env *Env, c *cobra.Command, catalogue Catalogue, code, language str
 	if !ok {
 		return Usage(unknownCode(catalogue.Entries, code))
 	}
-	if translated, ok := find(catalogue.Chinese, entry.Code); ok && language == chinese {
+	if translated, ok := find(catalogue.Chinese, string(entry.Code)); ok && language == chinese {
 		// Codes, severities and links have no language.
 		translated.Code, translated.Severity, translated.Source = entry.Code, entry.Severity, entry.Source
 		entry = translated
@@ -120,7 +120,7 @@ func explainLanguage(env *Env, flag string) (string, error) {
 
 // find looks a code up, forgiving its case.
 func find(entries []finding.Entry, code string) (finding.Entry, bool) {
-	i := slices.IndexFunc(entries, func(e finding.Entry) bool { return strings.EqualFold(e.Code, code) })
+	i := slices.IndexFunc(entries, func(e finding.Entry) bool { return strings.EqualFold(string(e.Code), code) })
 	if i < 0 {
 		return finding.Entry{}, false
 	}
@@ -130,13 +130,13 @@ func find(entries []finding.Entry, code string) (finding.Entry, bool) {
 func unknownCode(entries []finding.Entry, code string) error {
 	var near []string
 	for _, e := range entries {
-		if code != "" && strings.Contains(strings.ToLower(e.Code), strings.ToLower(code)) {
-			near = append(near, e.Code)
+		if code != "" && strings.Contains(strings.ToLower(string(e.Code)), strings.ToLower(code)) {
+			near = append(near, string(e.Code))
 		}
 	}
 	if len(near) == 0 {
 		for _, e := range entries {
-			near = append(near, e.Code)
+			near = append(near, string(e.Code))
 		}
 	}
 	return fmt.Errorf("no finding has the code %q; there are: %s", code, strings.Join(near, ", "))

@@ -3,7 +3,7 @@ package finding
 // Entry is one finding code as the catalogue describes it (docs/findings, --explain). A plugin exports its entries as
 // Catalogue(), sorted by code.
 type Entry struct {
-	Code     string   `json:"code"`
+	Code     Code     `json:"code"`
 	Severity Severity `json:"severity"` // the worst it is reported with
 	Title    string   `json:"title"`
 	Meaning  string   `json:"meaning"`  // what is true when it fires, and what it is not

@@ -72,36 +72,43 @@ type Next struct {
 	Risk    Risk   `json:"risk"`
 }
 
+// Code names one kind of finding: UpperCamelCase, and stable once released. Its catalogue entry explains it.
+type Code string
+
 // Finding is one conclusion. Code is UpperCamelCase and stable; Title is the code in words; Message is the sentence for
 // this case. Findings are sorted worst first by Sort.
 type Finding struct {
-	Code     string     `json:"code"`
+	Code     Code       `json:"code"`
 	Severity Severity   `json:"severity"`
 	Title    string     `json:"title"`
 	Message  string     `json:"message"`
 	Object   *ObjectRef `json:"object,omitempty"`
 	Evidence []Evidence `json:"evidence,omitempty"`
 	Next     []Next     `json:"next,omitempty"`
+
+	// Causes are the codes that may explain this one finding, where that is less than its rule says (Book.Settle): nil
+	// leaves it to the rule, an empty list says that nothing does. It is no part of a report.
+	Causes []Code `json:"-"`
 }
 
-// Sort orders findings worst first, then by code, object and message, so that equal inputs print equal reports. A
-// plugin whose evaluation ranks causes within a severity sorts by itself.
+// Sort orders findings worst first, then by code, object and message, so that equal inputs print equal reports. Book.Settle
+// ranks causes within a severity.
 func Sort(list []Finding) {
 	slices.SortStableFunc(list, func(a, b Finding) int {
 		return cmp.Or(
 			cmp.Compare(a.Severity.rank(), b.Severity.rank()),
 			cmp.Compare(a.Code, b.Code),
-			cmp.Compare(objectKey(a), objectKey(b)),
+			cmp.Compare(objectName(a.Object), objectName(b.Object)),
 			cmp.Compare(a.Message, b.Message),
 		)
 	})
 }
 
-func objectKey(f Finding) string {
-	if f.Object == nil {
+func objectName(o *ObjectRef) string {
+	if o == nil {
 		return ""
 	}
-	return f.Object.String()
+	return o.String()
 }
 
 // Worst gives the worst severity in the list, and false for an empty list.

@@ -28,7 +28,7 @@ func Findings(w io.Writer, term Terminal, list []finding.Finding, now time.Time)
 		if i > 0 {
 			b.WriteByte('\n')
 		}
-		head := term.Paint(strings.ToUpper(string(f.Severity)), SeverityStyle(f.Severity)) + " " + f.Code + ": "
+		head := term.Paint(strings.ToUpper(string(f.Severity)), SeverityStyle(f.Severity)) + " " + string(f.Code) + ": "
 		plain := len(f.Severity) + 1 + len(f.Code) + 2
 		b.WriteString(head + Wrap(Sanitize(f.Message), term, plain, "  ") + "\n")
 		for _, e := range f.Evidence {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/complete"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/collect"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate"
@@ -132,7 +133,7 @@ func checkCommand(c *common) *cobra.Command {
 func codes() []string {
 	var list []string
 	for _, e := range evaluate.Catalogue() {
-		list = append(list, e.Code)
+		list = append(list, string(e.Code))
 	}
 	return list
 }
@@ -163,7 +164,10 @@ func (c *common) check(ctx context.Context, o CheckOptions) error {
 		return err
 	}
 	judge := s.judge()
-	judge.Skip, judge.Slow = o.Skip, o.Slow
+	for _, code := range o.Skip {
+		judge.Skip = append(judge.Skip, finding.Code(code))
+	}
+	judge.Slow = o.Slow
 	full := o.Profile == profileFull
 	w := collect.Wants{
 		Servers: true, Namespaces: true, Policies: true, Access: true, KubeletMap: true, Kubelets: full, Logs: true, LogLines: 300, Metrics: true, External: o.External,

@@ -212,7 +212,7 @@ func (f *follower) picture(list report.List) string {
 			}
 		}
 		for _, x := range r.Findings {
-			b.WriteString(x.Code + string(x.Role) + x.Container + ";")
+			b.WriteString(string(x.Code) + string(x.Role) + x.Container + ";")
 		}
 		b.WriteByte('\n')
 	}
@@ -252,7 +252,7 @@ func (f *follower) line(list report.List) error {
 		key := fmt.Sprintf("%s %s %s", r.Object, r.Verdict, progress(r))
 		for _, x := range r.Findings {
 			if x.Role == report.Root {
-				key += x.Code
+				key += string(x.Code)
 			}
 		}
 		if f.lines[r.Object.String()] == key {

@@ -29,7 +29,7 @@ type Header struct {
 	Kind       string            `json:"kind"`
 	Verdict    Verdict           `json:"verdict"`
 	Summary    string            `json:"summary"`
-	Headline   string            `json:"headline,omitempty"` // code of the first cause
+	Headline   finding.Code      `json:"headline,omitempty"` // code of the first cause
 	Findings   []finding.Finding `json:"findings"`
 	Sources    source.List       `json:"sources"`
 	Time       time.Time         `json:"time"` // by the API server's clock

@@ -79,8 +79,8 @@ type Node struct {
 
 // Consequence is something wrong that a finding of the same node explains. It raises no verdict of its own.
 type Consequence struct {
-	Code     string             `json:"code"`
-	CausedBy string             `json:"causedBy"` // the code of the finding that explains it
+	Code     finding.Code       `json:"code"`
+	CausedBy finding.Code       `json:"causedBy"` // the code of the finding that explains it
 	Message  string             `json:"message"`
 	Object   *finding.ObjectRef `json:"object,omitempty"`
 }

@@ -1,6 +1,10 @@
 package report
 
-import "time"
+import (
+	"time"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+)
 
 // Health is the node's conditions and its heartbeat.
 type Health struct {
@@ -131,13 +135,13 @@ type PhaseCount struct {
 
 // PodTrouble is a pod that needs a look.
 type PodTrouble struct {
-	Namespace string     `json:"namespace"`
-	Name      string     `json:"name"`
-	Code      string     `json:"code"`
-	Reason    string     `json:"reason"`
-	Message   string     `json:"message,omitempty"`
-	Restarts  int64      `json:"restarts"`
-	Since     *time.Time `json:"since,omitempty"`
+	Namespace string       `json:"namespace"`
+	Name      string       `json:"name"`
+	Code      finding.Code `json:"code"`
+	Reason    string       `json:"reason"`
+	Message   string       `json:"message,omitempty"`
+	Restarts  int64        `json:"restarts"`
+	Since     *time.Time   `json:"since,omitempty"`
 }
 
 // PodUse is what one pod takes, as the scheduler counts it, and uses, as metrics-server saw it.

@@ -21,6 +21,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/discover"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
 )
 
@@ -79,7 +80,7 @@ func (c *Collector) Collect(ctx context.Context, w Wants) (evaluate.Input, error
 	if err := c.objects(ctx, w); err != nil {
 		return c.in, err
 	}
-	service, _ := evaluate.FindService(c.in.Services, clusterDNS(c.in))
+	service, _ := discover.FindService(c.in.Services, clusterDNS(c.in))
 	if service != nil && w.Servers {
 		c.configs(ctx, service, c.servers(ctx, w, service))
 	}
@@ -256,7 +257,7 @@ func (c *Collector) target(w Wants) error {
 }
 
 // servers reads the pods of the DNS Service and gives what runs them.
-func (c *Collector) servers(ctx context.Context, w Wants, service *corev1.Service) *evaluate.Workload {
+func (c *Collector) servers(ctx context.Context, w Wants, service *corev1.Service) *discover.Workload {
 	ctx, cancel := c.deadline(ctx)
 	defer cancel()
 	namespace := service.Namespace
@@ -284,7 +285,7 @@ func (c *Collector) servers(ctx context.Context, w Wants, service *corev1.Servic
 		}
 	})
 	wg.Wait()
-	workload := evaluate.FindWorkload(service, c.in.Deployments, c.in.DaemonSets)
+	workload := discover.FindWorkload(service, c.in.Deployments, c.in.DaemonSets)
 	c.misselected(ctx, service, workload)
 	if w.Access {
 		c.access(ctx, workload)
@@ -305,13 +306,13 @@ func (c *Collector) orphans(ctx context.Context) {
 
 // misselected keeps the DNS servers among the pods that the Service selects. Where its selector leads to none, it looks
 // for them by the labels of their workload, or by the usual one.
-func (c *Collector) misselected(ctx context.Context, service *corev1.Service, workload *evaluate.Workload) {
-	own := evaluate.DNSPods(c.in.Pods, workload)
+func (c *Collector) misselected(ctx context.Context, service *corev1.Service, workload *discover.Workload) {
+	own := discover.DNSPods(c.in.Pods, workload)
 	if len(own) > 0 || len(service.Spec.Selector) == 0 || !c.in.Sources.Get("pods").Readable() {
 		c.in.Pods = own
 		return
 	}
-	selector := evaluate.UsualSelector
+	selector := discover.UsualSelector
 	if workload != nil {
 		selector = workload.Pods().String()
 	}
@@ -323,7 +324,7 @@ func (c *Collector) misselected(ctx context.Context, service *corev1.Service, wo
 }
 
 // configs reads the ConfigMaps that a DNS pod mounts, by name.
-func (c *Collector) configs(ctx context.Context, service *corev1.Service, workload *evaluate.Workload) {
+func (c *Collector) configs(ctx context.Context, service *corev1.Service, workload *discover.Workload) {
 	ctx, cancel := c.deadline(ctx)
 	defer cancel()
 	specs := make([]corev1.PodSpec, 0, 2)
@@ -335,7 +336,7 @@ func (c *Collector) configs(ctx context.Context, service *corev1.Service, worklo
 	}
 	var names []string
 	for _, spec := range specs {
-		for _, name := range evaluate.ConfigMapsOf(spec) {
+		for _, name := range discover.ConfigMapsOf(spec) {
 			if !slices.Contains(names, name) {
 				names = append(names, name)
 			}

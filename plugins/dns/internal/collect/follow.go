@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/discover"
 )
 
 // relist is how often Follow looks for servers that have started since, and for streams that broke.
@@ -53,7 +54,7 @@ type event struct {
 // Follow gives each line of the DNS pods' logs as it comes, until the context ends: also those of containers that start
 // later. A stream that breaks is taken up again after the last line that it gave.
 func (c *Collector) Follow(ctx context.Context, in evaluate.Input, t Tail) error {
-	service, _ := evaluate.FindService(in.Services, clusterDNS(in))
+	service, _ := discover.FindService(in.Services, clusterDNS(in))
 	if service == nil || len(service.Spec.Selector) == 0 {
 		return errors.New("no DNS Service with pods was found: there is no log to follow")
 	}
@@ -68,8 +69,8 @@ func (c *Collector) Follow(ctx context.Context, in evaluate.Input, t Tail) error
 	f.open(ctx, in.Pods)
 	f.begun = c.Cluster.Clock.Now()
 	selector := labels.SelectorFromSet(service.Spec.Selector).String()
-	workload := evaluate.FindWorkload(service, in.Deployments, in.DaemonSets)
-	if workload != nil && !evaluate.Selects(service, workload.Template.Labels) {
+	workload := discover.FindWorkload(service, in.Deployments, in.DaemonSets)
+	if workload != nil && !discover.Selects(service, workload.Template.Labels) {
 		selector = workload.Pods().String()
 	}
 	tick := time.NewTicker(relist)
@@ -90,7 +91,7 @@ func (c *Collector) Follow(ctx context.Context, in evaluate.Input, t Tail) error
 			f.Complain("pods", err)
 			if err == nil {
 				pods := list.Items
-				if own := evaluate.DNSPods(pods, workload); len(own) > 0 || workload != nil {
+				if own := discover.DNSPods(pods, workload); len(own) > 0 || workload != nil {
 					pods = own
 				}
 				f.open(ctx, pods)

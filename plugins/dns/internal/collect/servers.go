@@ -23,6 +23,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/discover"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
@@ -250,8 +251,8 @@ func dnsContainer(pod corev1.Pod) string {
 }
 
 // access asks the API server what the DNS servers' service account may do.
-func (c *Collector) access(ctx context.Context, workload *evaluate.Workload) {
-	c.in.Account = evaluate.AccountOf(workload, c.in.Pods)
+func (c *Collector) access(ctx context.Context, workload *discover.Workload) {
+	c.in.Account = discover.AccountOf(workload, c.in.Pods)
 	namespace, account, known := strings.Cut(c.in.Account, "/")
 	if !known {
 		return

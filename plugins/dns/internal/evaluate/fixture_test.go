@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
@@ -114,7 +115,7 @@ func healthy() Input {
 		in.Sources = append(in.Sources, source.Source{Name: name, State: source.OK})
 	}
 	for _, resource := range []string{"endpointslices.discovery.k8s.io", "namespaces", "services"} {
-		in.Access = append(in.Access, Access{"list", resource, true}, Access{"watch", resource, true})
+		in.Access = append(in.Access, Access{Verb: "list", Resource: resource, Allowed: true}, Access{Verb: "watch", Resource: resource, Allowed: true})
 	}
 	for _, pod := range in.Pods {
 		in.Logs = append(in.Logs, Log{Pod: pod.Name, Text: "2026-06-01T11:00:00.000000000Z [INFO] plugin/reload: Running configuration SHA512 = abcdef\n"})
@@ -127,11 +128,11 @@ func healthy() Input {
 // answered fills in what healthy servers say to an Input as it now is: after a change of the objects, or before a change
 // of the answers.
 func answered(in Input) Input {
-	w := newWorld(in, noon, Options{})
+	w := facts.New(in, noon, Options{})
 	for i := range in.Probes {
 		in.Probes[i].Answers = nil
 		for _, q := range ControlQuestions(in, noon, 10) {
-			in.Probes[i].Answers = append(in.Probes[i].Answers, w.answer(in.Probes[i].Pod, q))
+			in.Probes[i].Answers = append(in.Probes[i].Answers, answer(w, in.Probes[i].Pod, q))
 		}
 		in.Probes[i].Answers = append(in.Probes[i].Answers, report.Answer{Viewpoint: "tunnel:" + in.Probes[i].Pod, Name: in.External, Type: "A", Rcode: "NXDOMAIN", Milliseconds: ptr(4.0)})
 	}
@@ -145,14 +146,14 @@ func answered(in Input) Input {
 	return in
 }
 
-func (w *world) answer(pod string, q records.Question) report.Answer {
+func answer(w *facts.World, pod string, q records.Question) report.Answer {
 	a := report.Answer{Viewpoint: "tunnel:" + pod, Name: q.Name, Type: q.Type, Transport: "TCP", Milliseconds: ptr(1.0)}
 	if q.Type == "SOA" {
 		a.Rcode = "NOERROR"
-		a.Records = []report.Record{{Name: q.Name, Type: "SOA", Data: fmt.Sprintf("ns.dns.%s hostmaster.%s %d", w.zone, w.zone, noon.Add(-time.Hour).Unix())}}
+		a.Records = []report.Record{{Name: q.Name, Type: "SOA", Data: fmt.Sprintf("ns.dns.%s hostmaster.%s %d", w.Zone, w.Zone, noon.Add(-time.Hour).Unix())}}
 		return a
 	}
-	x := w.engine.Lookup(q.Name, q.Type)
+	x := w.Engine.Lookup(q.Name, q.Type)
 	a.Rcode = strings.Replace(x.Outcome, records.NoData, "NOERROR", 1)
 	for _, d := range x.Data {
 		a.Records = append(a.Records, report.Record{Name: q.Name, Type: q.Type, Data: d})

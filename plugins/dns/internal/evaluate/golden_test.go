@@ -11,7 +11,10 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/ask"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/reports"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/resolver"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/render"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
@@ -30,7 +33,7 @@ func TestCheckTextOfEveryFault(t *testing.T) {
 	for _, f := range faults() {
 		s := judge(build(f.before, f.after))
 		got := text(t, func(b *strings.Builder) error { return render.Check(b, s, render.Options{}) })
-		testkit.Golden(t, f.code+"/check.txt", got)
+		testkit.Golden(t, string(f.code)+"/check.txt", got)
 	}
 }
 
@@ -76,18 +79,18 @@ func TestTextOfTheOtherCommands(t *testing.T) {
 			return render.Check(b, judge(build(f.before, f.after)), render.Options{Terminal: output.Terminal{TTY: true, Width: 60}})
 		},
 	}
-	for _, name := range sortedKeys(reports) {
+	for _, name := range facts.SortedKeys(reports) {
 		testkit.Golden(t, "commands/"+name+".txt", text(t, reports[name]))
 	}
 }
 
 // verified asks one replica wrongly for one name.
 func verified(in Input) Input {
-	w := newWorld(in, noon, Options{})
+	w := facts.New(in, noon, Options{})
 	for i := range in.Probes {
 		in.Probes[i].Answers = nil
 		for _, q := range VerifyQuestions(in, Scope{Namespace: "shop", Kind: "Service", Name: "api"}) {
-			in.Probes[i].Answers = append(in.Probes[i].Answers, w.answer(in.Probes[i].Pod, q))
+			in.Probes[i].Answers = append(in.Probes[i].Answers, answer(w, in.Probes[i].Pod, q))
 		}
 	}
 	in.Probes[1].Answers[1].Rcode, in.Probes[1].Answers[1].Records = "NXDOMAIN", nil
@@ -100,7 +103,7 @@ func withMetrics(in Input) Input {
 		in.Probes[i].Metrics = append(responses(990, 10),
 			Sample{Name: "coredns_dns_requests_total", Labels: map[string]string{"type": "A"}, Value: 1000},
 			Sample{Name: "process_start_time_seconds", Value: float64(noon.Unix() - 500)},
-			Sample{Name: "coredns_proxy_request_duration_seconds", Labels: map[string]string{"to": "192.0.2.53:53", "rcode": "NOERROR"}, Count: 100, Buckets: []Bucket{{0.01, 90}, {0.1, 100}}},
+			Sample{Name: "coredns_proxy_request_duration_seconds", Labels: map[string]string{"to": "192.0.2.53:53", "rcode": "NOERROR"}, Count: 100, Buckets: []Bucket{{UpTo: 0.01, Count: 90}, {UpTo: 0.1, Count: 100}}},
 		)
 	}
 	return in
@@ -124,10 +127,10 @@ func TestVerifyTellsWhichReplicaDiffers(t *testing.T) {
 }
 
 func TestTheNearestNameIsSuggested(t *testing.T) {
-	w := newWorld(answered(healthy()), noon, Options{})
+	w := facts.New(answered(healthy()), noon, Options{})
 	tests := map[string]string{"apii.shop": "api.shop", "api.shpo": "api.shop", "api.default": "api.shop", "kubernetes.shop": "kubernetes.default", "nothinglikeit.shop": "", "api.shop": ""}
 	for name, want := range tests {
-		got := w.suggest(name + ".svc.cluster.local.")
+		got := ask.Suggest(w, name+".svc.cluster.local.")
 		if want == "" && len(got) > 0 || want != "" && (len(got) == 0 || got[0] != want+".svc.cluster.local") {
 			t.Errorf("%s: %v, want %s", name, got, want)
 		}
@@ -168,7 +171,7 @@ func TestExpectations(t *testing.T) {
 		{nil, "any", false},
 	}
 	for _, tt := range tests {
-		if got := meets(tt.answers, tt.expect); got != tt.want {
+		if got := reports.Meets(tt.answers, tt.expect); got != tt.want {
 			t.Errorf("%+v %s: %v", tt.answers, tt.expect, got)
 		}
 	}
@@ -270,10 +273,10 @@ func TestCodesOfTheCommandsAboutNames(t *testing.T) {
 	const api = "api.shop.svc.cluster.local."
 	resolve := func(name string, change func(i int, a *report.Answer)) report.Resolution {
 		in := answered(healthy())
-		w := newWorld(in, noon, Options{})
+		w := facts.New(in, noon, Options{})
 		in.From = nil
 		for i := range in.Probes {
-			a := w.answer(in.Probes[i].Pod, records.Question{Name: name, Type: "A"})
+			a := answer(w, in.Probes[i].Pod, records.Question{Name: name, Type: "A"})
 			change(i, &a)
 			in.Probes[i].Answers = []report.Answer{a}
 		}
@@ -295,12 +298,12 @@ func TestCodesOfTheCommandsAboutNames(t *testing.T) {
 		}, api, func(_ int, a *report.Answer) { a.Records[0].TTL = 3 }},
 	} {
 		r := resolve(tt.name, tt.fault)
-		if r.Headline != tt.code || len(r.Findings) != 1 {
+		if string(r.Headline) != tt.code || len(r.Findings) != 1 {
 			t.Errorf("%s: %s %s %+v", tt.code, r.Headline, r.Summary, r.Findings)
 		}
 		testkit.Golden(t, tt.code+"/resolve.txt", text(t, func(b *strings.Builder) error { return render.Resolve(b, r, render.Options{}) }))
 		for _, f := range resolve(tt.nearName, tt.near).Findings {
-			if f.Code == tt.code {
+			if string(f.Code) == tt.code {
 				t.Errorf("a near miss brings %s: %s", f.Code, f.Message)
 			}
 		}

@@ -11,8 +11,8 @@ func TestARefusedServiceAccountIsSeenInItsLog(t *testing.T) {
 		`[ERROR] plugin/x: services is forbidden: User "jane" cannot list resource "services" in API group "" at the cluster scope`:                                                                                   "error",
 		`"Failed to watch" err="connection reset"`: "api",
 	} {
-		if got, _ := classify(line); got.class != want {
-			t.Errorf("%s\n got %q, want %q", line, got.class, want)
+		if got, _ := ClassifyLine("coredns-a", line, false); got.Class != want {
+			t.Errorf("%s\n got %q, want %q", line, got.Class, want)
 		}
 	}
 }

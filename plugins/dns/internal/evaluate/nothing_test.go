@@ -8,27 +8,31 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/corefile"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/reports"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/resolver"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/rules/servers"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/render"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
 
 // ask lets every replica answer questions: as the API has them, and NXDOMAIN outside the cluster. A target outside is
 // dead: its CNAME comes alone.
-func ask(in *Input, questions []records.Question, change func(i int, a *report.Answer)) {
-	w := newWorld(*in, noon, Options{})
+func askReplicas(in *Input, questions []records.Question, change func(i int, a *report.Answer)) {
+	w := facts.New(*in, noon, Options{})
 	for i := range in.Probes {
 		in.Probes[i].Answers = nil
 		for _, q := range questions {
-			a := w.answer(in.Probes[i].Pod, q)
-			if x := w.engine.Lookup(q.Name, q.Type); x.Open != "" {
+			a := answer(w, in.Probes[i].Pod, q)
+			if x := w.Engine.Lookup(q.Name, q.Type); x.Open != "" {
 				a.Rcode = "NXDOMAIN"
 			}
-			if cname := w.engine.Lookup(q.Name, "CNAME").Data; len(cname) == 1 {
+			if cname := w.Engine.Lookup(q.Name, "CNAME").Data; len(cname) == 1 {
 				a.Rcode = "NOERROR"
 				a.Records = append(a.Records, report.Record{Name: q.Name, Type: "CNAME", Data: cname[0]})
 			}
@@ -41,14 +45,14 @@ func ask(in *Input, questions []records.Question, change func(i int, a *report.A
 }
 
 func explained(in Input, name string, l resolver.Libc, change func(i int, a *report.Answer)) report.Explanation {
-	ask(&in, ExplainQuestions(in, name), change)
+	askReplicas(&in, ExplainQuestions(in, name), change)
 	return Explain(in, noon, Options{}, name, []resolver.Libc{l})
 }
 
 func resolved(in Input, name string, change func(i int, a *report.Answer)) report.Resolution {
 	in.From = nil
 	name = Qualify(in, name)
-	ask(&in, []records.Question{{Name: name, Type: "A"}, {Name: name, Type: "AAAA"}}, change)
+	askReplicas(&in, []records.Question{{Name: name, Type: "A"}, {Name: name, Type: "AAAA"}}, change)
 	return Resolve(in, noon, Options{}, name, []string{"A", "AAAA"}, "")
 }
 
@@ -68,7 +72,7 @@ func without(in Input, state source.State, names ...string) Input {
 }
 
 // says holds a report against its headline and words of its summary; a word after "!" must not be there.
-func says(t *testing.T, what string, h report.Header, verdict report.Verdict, code string, words ...string) {
+func says(t *testing.T, what string, h report.Header, verdict report.Verdict, code finding.Code, words ...string) {
 	t.Helper()
 	ok := h.Verdict == verdict && h.Headline == code
 	for _, word := range words {
@@ -128,7 +132,7 @@ func TestANameWithoutAnAddressIsNotHealthy(t *testing.T) {
 	says(t, "servers that keep an address back", resolved(healthy(), "api.shop", empty).Header, report.Failing, "RecordsDiffer", "the DNS servers give no address of it")
 	says(t, "one family", resolved(healthy(), "api.shop", nil).Header, report.Healthy, "")
 	in := healthy()
-	ask(&in, []records.Question{{Name: "shop.svc.cluster.local.", Type: "A"}}, nil)
+	askReplicas(&in, []records.Question{{Name: "shop.svc.cluster.local.", Type: "A"}}, nil)
 	if r := Resolve(in, noon, Options{}, "shop.svc.cluster.local.", []string{"A"}, ""); r.Verdict != report.Healthy {
 		t.Errorf("one type alone was asked: %s %s", r.Verdict, r.Summary)
 	}
@@ -222,8 +226,8 @@ func TestExplainSaysThatTheCorefileChangesTheAnswer(t *testing.T) {
 func TestEveryRuleOfTheCorefileIsNamed(t *testing.T) {
 	in := rewritten("api.shop.svc.cluster.local", "web.shop.svc.cluster.local")
 	in.Services = append(in.Services, service("shop", "web", "10.96.1.2", nil, corev1.ServicePort{Port: 80, Protocol: "TCP"}))
-	ask(&in, []records.Question{{Name: "api.shop.svc.cluster.local.", Type: "A"}, {Name: "web.shop.svc.cluster.local.", Type: "A"}}, func(_ int, a *report.Answer) { a.Records[0].Data = "10.96.0.1" })
-	list := ruleAltered(newWorld(in, noon, Options{}))
+	askReplicas(&in, []records.Question{{Name: "api.shop.svc.cluster.local.", Type: "A"}, {Name: "web.shop.svc.cluster.local.", Type: "A"}}, func(_ int, a *report.Answer) { a.Records[0].Data = "10.96.0.1" })
+	list := servers.CheckAltered(facts.New(in, noon, Options{}))
 	if len(list) != 2 || list[0].Message == list[1].Message || !strings.Contains(list[0].Message, "what 1 name of") || !strings.HasPrefix(list[1].Evidence[0].Path, "web.shop.") {
 		t.Errorf("%+v", list)
 	}
@@ -267,14 +271,14 @@ func TestNoTunnelIsNoVerdictOnAName(t *testing.T) {
 	}
 	questions := []records.Question{{Name: "api.shop.svc.cluster.local.", Type: "A"}}
 	in := healthy()
-	ask(&in, questions, nil)
+	askReplicas(&in, questions, nil)
 	in.From = nil
 	in = without(untunneled(in, true, 0, 1), source.Forbidden, "tunnels")
 	says(t, "forbidden", Resolve(in, noon, Options{}, questions[0].Name, []string{"A"}, "").Header, report.Unknown, "", "nobody could be asked: needs list tunnels")
 	in = without(untunneled(in, false, 0, 1), source.Unreachable, "tunnels")
 	says(t, "refused", Resolve(in, noon, Options{}, questions[0].Name, []string{"A"}, "").Header, report.Unknown, "", "nobody could be asked")
 	in = healthy()
-	ask(&in, questions, nil)
+	askReplicas(&in, questions, nil)
 	in.From = nil
 	in = untunneled(in, false, 1)
 	says(t, "one of two", Resolve(in, noon, Options{}, questions[0].Name, []string{"A"}, "").Header, report.Degraded, "ReplicaUnreachable")
@@ -305,7 +309,7 @@ func TestExplainDoesNotTakeNotKnownForNotThere(t *testing.T) {
 		says(t, "no rights: "+name, Explain(blind, noon, Options{}, name, []resolver.Libc{resolver.Glibc}).Header, report.Unknown, "", "!does not exist")
 	}
 	answering := healthy()
-	ask(&answering, ExplainQuestions(answering, "apii"), nil)
+	askReplicas(&answering, ExplainQuestions(answering, "apii"), nil)
 	blind.Probes = answering.Probes
 	e := Explain(blind, noon, Options{}, "apii", []resolver.Libc{resolver.Glibc})
 	says(t, "denied by the servers", e.Header, report.Degraded, "NameNotFound", "apii.shop.svc.cluster.local does not exist")
@@ -342,16 +346,16 @@ func TestTheHostsFileOfThePodComesFirst(t *testing.T) {
 		says(t, string(l), explained(in, "api.shop.svc.cluster.local", l, nil).Header, report.Healthy, "", "!/etc/hosts")
 	}
 	// getaddrinfo finds no name with a final dot there, and Go's resolver does
-	for l, want := range map[resolver.Libc]string{resolver.Glibc: walkNotFound, resolver.Musl: walkNotFound, resolver.Go: walkAnswered} {
+	for l, want := range map[resolver.Libc]string{resolver.Glibc: reports.WalkNotFound, resolver.Musl: reports.WalkNotFound, resolver.Go: reports.WalkAnswered} {
 		if e := explained(in, "web.", l, nil); e.Walks[0].Outcome != want {
 			t.Errorf("%s: a final dot: %+v", l, e.Walks[0])
 		}
 	}
-	if e := explained(in, "alias", resolver.Glibc, nil); e.Walks[0].Outcome != walkNotFound {
+	if e := explained(in, "alias", resolver.Glibc, nil); e.Walks[0].Outcome != reports.WalkNotFound {
 		t.Errorf("the real file counts: %+v", e.Walks[0])
 	}
 	delete(in.From.Files, "/etc/hosts")
-	if e := explained(in, "alias", resolver.Glibc, nil); e.Walks[0].Outcome != walkAnswered || e.Walks[0].Answer[0] != "192.0.2.7" {
+	if e := explained(in, "alias", resolver.Glibc, nil); e.Walks[0].Outcome != reports.WalkAnswered || e.Walks[0].Answer[0] != "192.0.2.7" {
 		t.Errorf("what the kubelet writes: %+v", e.Walks[0])
 	}
 }
@@ -393,7 +397,7 @@ func TestALineThatHidesTheClusterIsTheCauseOfItsSilence(t *testing.T) {
 			}
 		}
 		got := judge(in)
-		if got.Headline != code || len(got.Findings) != 1 || strings.Contains(strings.Join(got.Checked, " "), "serves cluster.local") {
+		if string(got.Headline) != code || len(got.Findings) != 1 || strings.Contains(strings.Join(got.Checked, " "), "serves cluster.local") {
 			t.Errorf("%s: %s %v, right: %v", code, got.Summary, len(got.Findings), got.Checked)
 		}
 	}

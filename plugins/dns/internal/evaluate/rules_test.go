@@ -16,19 +16,22 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/ask"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
 
 // fault is a finding code, the change that must bring it as the headline and nothing else, and a near miss that must
 // bring nothing of it. After is applied to the healthy servers' answers, before to the objects that they answer from.
 type fault struct {
-	code   string
+	code   finding.Code
 	before func(*Input)
 	after  func(*Input)
-	near   func(*Input) // to the objects
-	nearly func(*Input) // to the answers
-	also   []string     // further codes that are true as well
+	near   func(*Input)   // to the objects
+	nearly func(*Input)   // to the answers
+	also   []finding.Code // further codes that are true as well
 }
 
 func corefileOf(in *Input, old, replacement string) {
@@ -327,7 +330,7 @@ func pathFaults() []fault {
 		{code: "LoopbackNameserver", before: func(in *Input) {
 			in.From.Pod.Spec.DNSPolicy, in.From.Pod.Spec.DNSConfig = corev1.DNSNone, &corev1.PodDNSConfig{Nameservers: []string{"127.0.0.53"}}
 			in.From.Files = map[string]string{"/etc/resolv.conf": "nameserver 127.0.0.53\n"}
-		}, also: []string{"DNSPolicyNone"}, near: func(in *Input) {
+		}, also: []finding.Code{"DNSPolicyNone"}, near: func(in *Input) {
 			in.From.Files = map[string]string{"/etc/resolv.conf": "nameserver 10.96.0.10 # 127.0.0.53\nsearch shop.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n"}
 		}},
 		{code: "MixedNameservers", before: func(in *Input) {
@@ -367,7 +370,7 @@ func dataFaults() []fault {
 	return []fault{
 		{code: "ExternalNameLoop", before: func(in *Input) {
 			in.Services = append(in.Services, externalName("a", "b.shop.svc.cluster.local"), externalName("b", "a.shop.svc.cluster.local"))
-		}, also: []string{"ExternalNameLoop"}, near: func(in *Input) { in.Services = append(in.Services, externalName("a", "api.shop.svc.cluster.local")) }},
+		}, also: []finding.Code{"ExternalNameLoop"}, near: func(in *Input) { in.Services = append(in.Services, externalName("a", "api.shop.svc.cluster.local")) }},
 		{code: "ExternalNameIsAddress", before: func(in *Input) { in.Services = append(in.Services, externalName("a", "192.0.2.1")) }, near: func(in *Input) { in.Services = append(in.Services, externalName("a", "192.0.2.1.example.com")) }},
 		{code: "ExternalNameTargetMissing", before: func(in *Input) { in.Services = append(in.Services, externalName("a", "gone.shop.svc.cluster.local")) }, near: func(in *Input) { in.Services = append(in.Services, externalName("a", "gone.shop.example.com")) }},
 		{code: "HeadlessWithoutReady", before: func(in *Input) {
@@ -426,7 +429,7 @@ func build(before, after func(*Input)) Input {
 
 func TestEveryFaultIsTheHeadlineAndAlone(t *testing.T) {
 	for _, f := range faults() {
-		t.Run(f.code, func(t *testing.T) {
+		t.Run(string(f.code), func(t *testing.T) {
 			got := judge(build(f.before, f.after))
 			if len(got.Findings) == 0 || got.Findings[0].Code != f.code && !slices.Contains(f.also, got.Findings[0].Code) {
 				t.Fatalf("headline %q (%s), want %s; all: %+v", got.Headline, got.Summary, f.code, got.Findings)
@@ -438,7 +441,7 @@ func TestEveryFaultIsTheHeadlineAndAlone(t *testing.T) {
 				if other.Code != f.code && !slices.Contains(f.also, other.Code) {
 					t.Errorf("also seen %s: %s", other.Code, other.Message)
 				}
-				if len(other.Evidence) == 0 || other.Title == other.Code {
+				if len(other.Evidence) == 0 || other.Title == string(other.Code) {
 					t.Errorf("%s has no evidence or no catalogue entry", other.Code)
 				}
 			}
@@ -448,7 +451,7 @@ func TestEveryFaultIsTheHeadlineAndAlone(t *testing.T) {
 
 func TestANearMissIsNoFault(t *testing.T) {
 	for _, f := range faults() {
-		t.Run(f.code, func(t *testing.T) {
+		t.Run(string(f.code), func(t *testing.T) {
 			for _, other := range judge(build(f.near, f.nearly)).Findings {
 				if other.Code == f.code {
 					t.Errorf("%s: %+v", other.Message, other.Evidence)
@@ -460,7 +463,7 @@ func TestANearMissIsNoFault(t *testing.T) {
 
 func TestEveryCodeHasACase(t *testing.T) {
 	// these come from the commands about single names, and have tests of their own
-	elsewhere := []string{"NameNotFound", "NoAddress", "NoAnswer", "RecordsDiffer", "UpstreamSilent"}
+	elsewhere := []finding.Code{"NameNotFound", "NoAddress", "NoAnswer", "RecordsDiffer", "UpstreamSilent"}
 	for _, e := range Catalogue() {
 		if !slices.ContainsFunc(faults(), func(f fault) bool { return f.code == e.Code }) && !slices.Contains(elsewhere, e.Code) {
 			t.Errorf("%s has no case", e.Code)
@@ -572,7 +575,7 @@ func TestTheNewestSettledServicesAreAsked(t *testing.T) {
 	add("minute", "10.96.2.2", time.Minute)
 	add("hour", "10.96.2.3", time.Hour)
 	in.Slices[1].CreationTimestamp = ago(50 * time.Second) // of shop/api, a day old
-	got := newWorld(in, noon, Options{}).newest(2)
+	got := ask.Newest(facts.New(in, noon, Options{}), 2)
 	if len(got) != 2 || got[0].Name != "minute" || got[1].Name != "hour" {
 		t.Errorf("%v", got)
 	}

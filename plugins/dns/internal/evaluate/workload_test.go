@@ -177,7 +177,7 @@ func TestATargetPortCountsByItsProtocol(t *testing.T) {
 			forbid(&changed, "configmaps")
 		}
 		got := judge(answered(changed))
-		return got, got.Headline
+		return got, string(got.Headline)
 	}
 	for _, corefile := range []bool{true, false} {
 		if got, headline := target(0, corefile); headline != "ServiceTargetWrong" || got.Verdict != report.Failing || !strings.Contains(got.Summary, "53/UDP to port 9153 of the DNS pods, where no DNS is served") {

@@ -3,7 +3,6 @@ package evaluate
 import (
 	"cmp"
 	"slices"
-	"strings"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 )
@@ -12,20 +11,20 @@ import (
 type rule struct {
 	finding.Entry
 
-	consequenceOf []string
+	consequenceOf []finding.Code
 	rank          int // in the order below: the deeper the layer, the earlier it is named
 }
 
 // What makes everything else on a node unknown, or follow from it.
 var (
-	silent  = []string{KubeletNotReporting, ReadyStale, NeverReported}
-	stopped = slices.Concat(silent, []string{ContainerRuntimeDown, NodeShuttingDown})
-	offline = slices.Concat(stopped, []string{NetworkPluginNotReady, NetworkUnavailable})
-	starved = slices.Concat(offline, []string{DiskPressure, MemoryPressure, PIDPressure, NodeNotReady, NodeJoining})
+	silent  = []finding.Code{KubeletNotReporting, ReadyStale, NeverReported}
+	stopped = slices.Concat(silent, []finding.Code{ContainerRuntimeDown, NodeShuttingDown})
+	offline = slices.Concat(stopped, []finding.Code{NetworkPluginNotReady, NetworkUnavailable})
+	starved = slices.Concat(offline, []finding.Code{DiskPressure, MemoryPressure, PIDPressure, NodeNotReady, NodeJoining})
 )
 
-var rules = func() map[string]rule {
-	byCode := map[string]rule{}
+var rules = func() map[finding.Code]rule {
+	byCode := map[finding.Code]rule{}
 	for i, r := range slices.Concat(healthRules(), clusterRules(), componentRules(), resourceRules(), podRules(), schedulingRules()) {
 		r.rank = i
 		byCode[r.Code] = r
@@ -48,6 +47,6 @@ func Catalogue() []finding.Entry {
 	for _, r := range rules {
 		entries = append(entries, r.Entry)
 	}
-	slices.SortFunc(entries, func(a, b finding.Entry) int { return strings.Compare(a.Code, b.Code) })
+	slices.SortFunc(entries, func(a, b finding.Entry) int { return cmp.Compare(a.Code, b.Code) })
 	return entries
 }

@@ -10,6 +10,7 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
 
@@ -24,7 +25,7 @@ func TestWhatACauseCannotBringAboutStandsByItself(t *testing.T) {
 		}
 	}
 	for name, c := range map[string]struct {
-		fixture string
+		fixture finding.Code
 		also    func(in *Input)
 		stands  bool
 	}{
@@ -39,7 +40,7 @@ func TestWhatACauseCannotBringAboutStandsByItself(t *testing.T) {
 		"a DaemonSet, where the controllers are gone":         {DaemonSetPodMissing, without("kube-controller-manager"), false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			in := load(t, c.fixture)
+			in := load(t, string(c.fixture))
 			before := len(judge(in).Items[0].Findings)
 			c.also(&in)
 			n := node(t, judge(in), "fires")
@@ -83,7 +84,7 @@ func TestAContainerThatHasDoneItsWorkDoesNotCrash(t *testing.T) {
 
 // Before a pod is bound the scheduler warns; after that its words explain nothing.
 func TestTheSchedulersWordsDoNotExplainABoundPod(t *testing.T) {
-	in := load(t, PodNotStarting)
+	in := load(t, string(PodNotStarting))
 	for i := range in.Pods {
 		p := &in.Pods[i]
 		in.Events = append(in.Events, corev1.Event{
@@ -101,7 +102,7 @@ func TestTheSchedulersWordsDoNotExplainABoundPod(t *testing.T) {
 }
 
 func TestAContainersOwnLimitIsNoSystemOOM(t *testing.T) {
-	in := load(t, SystemOOM)
+	in := load(t, string(SystemOOM))
 	for i := range in.Events {
 		if in.Events[i].Reason == "SystemOOM" {
 			in.Events[i].Reason = "OOMKilling"
@@ -149,7 +150,7 @@ func TestAFailedStartIsNoQuestionOfPatience(t *testing.T) {
 		"ImagePullBackOff": true, "ErrImagePull": true, "CreateContainerConfigError": true, "RunContainerError": true,
 		"ContainerCreating": false, "PodInitializing": false, "AReasonOfTomorrow": false,
 	} {
-		for code, labels := range map[string]map[string]string{KubeProxyNotReady: {"k8s-app": "kube-proxy"}, PodNotStarting: nil} {
+		for code, labels := range map[finding.Code]map[string]string{KubeProxyNotReady: {"k8s-app": "kube-proxy"}, PodNotStarting: nil} {
 			in := load(t, "healthy")
 			p := &in.Pods[0]
 			*p = corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "p", Namespace: "kube-system", Labels: labels, CreationTimestamp: metav1.NewTime(in.Now.Add(-20 * time.Second))}}

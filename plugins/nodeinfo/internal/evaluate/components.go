@@ -137,7 +137,7 @@ func (v *view) component(name, evidence string, p *corev1.Pod) report.Component 
 
 // checkComponent: a component that crashes again and again, cannot be started, or is not ready for two minutes. A pod that
 // is just starting on a joining node is not trouble yet.
-func (v *view) checkComponent(code string, c report.Component, p *corev1.Pod) {
+func (v *view) checkComponent(code finding.Code, c report.Component, p *corev1.Pod) {
 	crash := v.crashing(p)
 	if crash == nil && (*c.Ready || v.now.Sub(readySince(p)) < starting && !failedStart(p)) {
 		return

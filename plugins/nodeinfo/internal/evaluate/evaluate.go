@@ -112,7 +112,7 @@ type view struct {
 	sources source.List
 	charges map[*corev1.Pod]charge
 	list    []finding.Finding
-	causes  map[int][]string // by place in list: what may explain it, where that is less than the catalogue says
+	causes  map[int][]finding.Code // by place in list: what may explain it, where that is less than the catalogue says
 	out     report.Node
 }
 
@@ -139,7 +139,7 @@ func (v *view) report() report.Node {
 }
 
 // add records a finding; severity and title are the catalogue's.
-func (v *view) add(code, message string, evidence []finding.Evidence, next ...finding.Next) *finding.Finding {
+func (v *view) add(code finding.Code, message string, evidence []finding.Evidence, next ...finding.Next) *finding.Finding {
 	e := rules[code]
 	v.list = append(v.list, finding.Finding{
 		Code: code, Severity: e.Severity, Title: e.Title, Message: message,
@@ -149,9 +149,9 @@ func (v *view) add(code, message string, evidence []finding.Evidence, next ...fi
 }
 
 // explainedOnlyBy narrows what may explain the finding that was added last.
-func (v *view) explainedOnlyBy(codes []string) {
+func (v *view) explainedOnlyBy(codes []finding.Code) {
 	if v.causes == nil {
-		v.causes = map[int][]string{}
+		v.causes = map[int][]finding.Code{}
 	}
 	v.causes[len(v.list)-1] = codes
 }
@@ -169,7 +169,7 @@ func (v *view) kubectl(namespace string, args ...string) string {
 
 // fold puts every finding that another one explains under it.
 func (v *view) fold() {
-	present := map[string]bool{}
+	present := map[finding.Code]bool{}
 	for _, f := range v.list {
 		present[f.Code] = present[f.Code] || f.Code != LeaderLeaseExpired || f.Object.Name != cloudControllers // these make no pods
 	}
@@ -179,7 +179,7 @@ func (v *view) fold() {
 		if own, ok := v.causes[i]; ok {
 			causes = own
 		}
-		if at := slices.IndexFunc(causes, func(code string) bool { return code != f.Code && present[code] }); at >= 0 {
+		if at := slices.IndexFunc(causes, func(code finding.Code) bool { return code != f.Code && present[code] }); at >= 0 {
 			v.out.Consequences = append(v.out.Consequences, report.Consequence{Code: f.Code, CausedBy: causes[at], Message: f.Message, Object: f.Object})
 			continue
 		}

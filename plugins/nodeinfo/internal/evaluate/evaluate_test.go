@@ -65,8 +65,8 @@ func node(t testing.TB, list report.List, name string) report.Node {
 	return list.Items[at]
 }
 
-func codes(n report.Node) []string {
-	var list []string
+func codes(n report.Node) []finding.Code {
+	var list []finding.Code
 	for _, f := range n.Findings {
 		list = append(list, f.Code)
 	}
@@ -87,12 +87,12 @@ func TestReportsAreAsRecorded(t *testing.T) {
 
 // Every code fires where its fixture shows it, alone (but for what that fixture is about besides), and not at the near miss.
 func TestEveryCodeFiresAndItsNearMissDoesNot(t *testing.T) {
-	besides := map[string][]string{
+	besides := map[finding.Code][]finding.Code{
 		ReadyStale: {LeaderLeaseExpired}, // why nobody has marked the node
 	}
 	for _, entry := range Catalogue() {
-		t.Run(entry.Code, func(t *testing.T) {
-			list := judge(load(t, entry.Code))
+		t.Run(string(entry.Code), func(t *testing.T) {
+			list := judge(load(t, string(entry.Code)))
 			fires := node(t, list, "fires")
 			if !slices.Contains(codes(fires), entry.Code) {
 				t.Errorf("%s does not fire: %v, folded %v", entry.Code, codes(fires), fires.Consequences)
@@ -118,9 +118,9 @@ func TestEveryCodeFiresAndItsNearMissDoesNot(t *testing.T) {
 
 // nearMiss gives the reports that hold the node "near-miss": those of the fixture itself, or of near-miss.yaml beside it
 // where the two need another cluster each.
-func nearMiss(t *testing.T, code string, same report.List) report.List {
+func nearMiss(t *testing.T, code finding.Code, same report.List) report.List {
 	t.Helper()
-	name := filepath.Join(code, "near-miss.yaml")
+	name := filepath.Join(string(code), "near-miss.yaml")
 	if _, err := os.Stat(filepath.Join("testdata", name)); err != nil {
 		return same
 	}
@@ -170,7 +170,7 @@ func running(since metav1.Time) corev1.ContainerState {
 
 func TestVerdictFollowsTheWorstFinding(t *testing.T) {
 	for _, entry := range Catalogue() {
-		fires := node(t, judge(load(t, entry.Code)), "fires")
+		fires := node(t, judge(load(t, string(entry.Code))), "fires")
 		want := map[finding.Severity]report.Verdict{finding.Critical: report.Unhealthy, finding.Warning: report.Degraded, finding.Info: report.Healthy}[entry.Severity]
 		if fires.Verdict != want {
 			t.Errorf("%s: got %s, want %s", entry.Code, fires.Verdict, want)
@@ -179,7 +179,7 @@ func TestVerdictFollowsTheWorstFinding(t *testing.T) {
 }
 
 func TestCatalogueIsWhole(t *testing.T) {
-	seen := map[string]bool{}
+	seen := map[finding.Code]bool{}
 	for _, e := range Catalogue() {
 		if e.Code == "" || e.Title == "" || e.Meaning == "" || e.Evidence == "" || e.Next == "" || seen[e.Code] {
 			t.Errorf("%s: an entry lacks something, or stands twice", e.Code)
@@ -323,20 +323,20 @@ func TestUnknownIsNeverZero(t *testing.T) {
 }
 
 func TestStaleAfterIsTheUsersChoice(t *testing.T) {
-	in := load(t, ReadyStale)
+	in := load(t, string(ReadyStale))
 	list := Evaluate(in, in.Now, Options{StaleAfter: 2 * time.Minute})
-	if got := codes(node(t, list, "fires")); !slices.Equal(got, []string{HeartbeatLate, LeaderLeaseExpired}) {
+	if got := codes(node(t, list, "fires")); !slices.Equal(got, []finding.Code{HeartbeatLate, LeaderLeaseExpired}) {
 		t.Errorf("95 s with a patience of 2 min: %v", got)
 	}
 }
 
 func TestBadConditionIsTheUsersChoice(t *testing.T) {
-	in := load(t, ConditionProblem)
+	in := load(t, string(ConditionProblem))
 	list := Evaluate(in, in.Now, Options{BadConditions: map[string]string{"KernelDeadlock": "", "StorageReady": "", "FrobnicatorEngaged": "True"}})
 	if got := node(t, list, "fires"); got.Verdict != report.Healthy {
 		t.Errorf("conditions declared harmless: %v", codes(got))
 	}
-	if got := codes(node(t, list, "near-miss")); !slices.Equal(got, []string{ConditionProblem}) {
+	if got := codes(node(t, list, "near-miss")); !slices.Equal(got, []finding.Code{ConditionProblem}) {
 		t.Errorf("a condition declared bad: %v", got)
 	}
 }

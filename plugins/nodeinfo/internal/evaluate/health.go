@@ -307,9 +307,10 @@ func (v *view) checkSkew() {
 
 func (v *view) checkPressure() {
 	for _, p := range []struct {
-		kind       corev1.NodeConditionType
-		code, text string
-		sort       string
+		kind corev1.NodeConditionType
+		code finding.Code
+		text string
+		sort string
 	}{
 		{corev1.NodeDiskPressure, DiskPressure, "the node runs out of disk", ""},
 		{corev1.NodePIDPressure, PIDPressure, "the node runs out of process IDs", ""},

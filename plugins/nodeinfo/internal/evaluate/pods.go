@@ -202,8 +202,8 @@ func (v *view) trouble(p *corev1.Pod) *report.PodTrouble {
 
 // What keeps the pods of a node from getting a network or a volume.
 var (
-	noSandbox = []string{NetworkPodNotReady, PodIPsExhausted}
-	noVolume  = []string{StorageDriverNotReady, VolumeLimit, VolumeAttachError}
+	noSandbox = []finding.Code{NetworkPodNotReady, PodIPsExhausted}
+	noVolume  = []finding.Code{StorageDriverNotReady, VolumeLimit, VolumeAttachError}
 )
 
 func judgedElsewhere(p *corev1.Pod) bool {

@@ -9,62 +9,62 @@ import (
 
 // The finding codes: stable names.
 const (
-	KubeletNotReporting   = "KubeletNotReporting"
-	ReadyStale            = "ReadyStale"
-	HeartbeatLate         = "HeartbeatLate"
-	NeverReported         = "NeverReported"
-	StatusStale           = "StatusStale"
-	ClockSkew             = "ClockSkew"
-	ContainerRuntimeDown  = "ContainerRuntimeDown"
-	NetworkPluginNotReady = "NetworkPluginNotReady"
-	NodeShuttingDown      = "NodeShuttingDown"
-	NodeNotReady          = "NodeNotReady"
-	NodeJoining           = "NodeJoining"
-	DiskPressure          = "DiskPressure"
-	MemoryPressure        = "MemoryPressure"
-	PIDPressure           = "PIDPressure"
-	NetworkUnavailable    = "NetworkUnavailable"
-	ConditionProblem      = "ConditionProblem"
+	KubeletNotReporting   finding.Code = "KubeletNotReporting"
+	ReadyStale            finding.Code = "ReadyStale"
+	HeartbeatLate         finding.Code = "HeartbeatLate"
+	NeverReported         finding.Code = "NeverReported"
+	StatusStale           finding.Code = "StatusStale"
+	ClockSkew             finding.Code = "ClockSkew"
+	ContainerRuntimeDown  finding.Code = "ContainerRuntimeDown"
+	NetworkPluginNotReady finding.Code = "NetworkPluginNotReady"
+	NodeShuttingDown      finding.Code = "NodeShuttingDown"
+	NodeNotReady          finding.Code = "NodeNotReady"
+	NodeJoining           finding.Code = "NodeJoining"
+	DiskPressure          finding.Code = "DiskPressure"
+	MemoryPressure        finding.Code = "MemoryPressure"
+	PIDPressure           finding.Code = "PIDPressure"
+	NetworkUnavailable    finding.Code = "NetworkUnavailable"
+	ConditionProblem      finding.Code = "ConditionProblem"
 
-	KubeletNewerThanServer = "KubeletNewerThanServer"
-	KubeletTooOld          = "KubeletTooOld"
-	ProxyVersionSkew       = "ProxyVersionSkew"
-	RuntimeDeprecated      = "RuntimeDeprecated"
-	CgroupV1               = "CgroupV1"
-	IPVSDeprecated         = "IPVSDeprecated"
-	NetworkPodNotReady     = "NetworkPodNotReady"
-	KubeProxyNotReady      = "KubeProxyNotReady"
-	StorageDriverNotReady  = "StorageDriverNotReady"
+	KubeletNewerThanServer finding.Code = "KubeletNewerThanServer"
+	KubeletTooOld          finding.Code = "KubeletTooOld"
+	ProxyVersionSkew       finding.Code = "ProxyVersionSkew"
+	RuntimeDeprecated      finding.Code = "RuntimeDeprecated"
+	CgroupV1               finding.Code = "CgroupV1"
+	IPVSDeprecated         finding.Code = "IPVSDeprecated"
+	NetworkPodNotReady     finding.Code = "NetworkPodNotReady"
+	KubeProxyNotReady      finding.Code = "KubeProxyNotReady"
+	StorageDriverNotReady  finding.Code = "StorageDriverNotReady"
 
-	DevicePluginLost  = "DevicePluginLost"
-	Overcommitted     = "Overcommitted"
-	MemoryAlmostFull  = "MemoryAlmostFull"
-	PodSlotsFull      = "PodSlotsFull"
-	PodIPsExhausted   = "PodIPsExhausted"
-	VolumeLimit       = "VolumeLimitReached"
-	VolumeAttachError = "VolumeAttachFailed"
+	DevicePluginLost  finding.Code = "DevicePluginLost"
+	Overcommitted     finding.Code = "Overcommitted"
+	MemoryAlmostFull  finding.Code = "MemoryAlmostFull"
+	PodSlotsFull      finding.Code = "PodSlotsFull"
+	PodIPsExhausted   finding.Code = "PodIPsExhausted"
+	VolumeLimit       finding.Code = "VolumeLimitReached"
+	VolumeAttachError finding.Code = "VolumeAttachFailed"
 
-	Cordoned                = "Cordoned"
-	CloudNotInitialized     = "CloudNotInitialized"
-	AutoscalerDeleting      = "AutoscalerDeleting"
-	AutoscalerDeletionStuck = "AutoscalerDeletionStuck"
-	OutOfService            = "OutOfService"
+	Cordoned                finding.Code = "Cordoned"
+	CloudNotInitialized     finding.Code = "CloudNotInitialized"
+	AutoscalerDeleting      finding.Code = "AutoscalerDeleting"
+	AutoscalerDeletionStuck finding.Code = "AutoscalerDeletionStuck"
+	OutOfService            finding.Code = "OutOfService"
 
-	PodCrashLooping     = "PodCrashLooping"
-	PodNotStarting      = "PodNotStarting"
-	PodStuckTerminating = "PodStuckTerminating"
-	PodsEvicted         = "PodsEvicted"
-	DaemonSetPodMissing = "DaemonSetPodMissing"
+	PodCrashLooping     finding.Code = "PodCrashLooping"
+	PodNotStarting      finding.Code = "PodNotStarting"
+	PodStuckTerminating finding.Code = "PodStuckTerminating"
+	PodsEvicted         finding.Code = "PodsEvicted"
+	DaemonSetPodMissing finding.Code = "DaemonSetPodMissing"
 
-	SystemOOM          = "SystemOOM"
-	KubeletTrouble     = "KubeletTrouble"
-	KubeletUnreachable = "KubeletUnreachable"
-	WarningEvents      = "WarningEvents"
-	Rebooted           = "Rebooted"
-	ReadyFlapping      = "ReadyFlapping"
-	ControlPlaneDown   = "ControlPlaneComponentDown"
-	LeaderLeaseExpired = "LeaderLeaseExpired"
-	APIServerNotReady  = "APIServerNotReady"
+	SystemOOM          finding.Code = "SystemOOM"
+	KubeletTrouble     finding.Code = "KubeletTrouble"
+	KubeletUnreachable finding.Code = "KubeletUnreachable"
+	WarningEvents      finding.Code = "WarningEvents"
+	Rebooted           finding.Code = "Rebooted"
+	ReadyFlapping      finding.Code = "ReadyFlapping"
+	ControlPlaneDown   finding.Code = "ControlPlaneComponentDown"
+	LeaderLeaseExpired finding.Code = "LeaderLeaseExpired"
+	APIServerNotReady  finding.Code = "APIServerNotReady"
 )
 
 func healthRules() []rule {
@@ -132,7 +132,7 @@ func healthRules() []rule {
 			Meaning:  "The runtime found no usable CNI configuration. New pods stay in ContainerCreating; running ones keep their network.",
 			Evidence: "Ready=False with NetworkReady=false / NetworkPluginNotReady, and the CNI's pod on this node.",
 			Next:     "Look at the CNI's pod on this node: it writes the configuration in /etc/cni/net.d.",
-		}, consequenceOf: append([]string{ContainerRuntimeDown}, silent...)},
+		}, consequenceOf: append([]finding.Code{ContainerRuntimeDown}, silent...)},
 		{Entry: finding.Entry{
 			Code:     NodeShuttingDown,
 			Severity: finding.Critical,
@@ -302,7 +302,7 @@ func resourceRules() []rule {
 			Meaning:  "The working set is above 95 % of capacity: eviction or the OOM killer is near.",
 			Evidence: "metrics.k8s.io.",
 			Next:     "Find the biggest users.",
-		}, consequenceOf: append([]string{MemoryPressure}, silent...)},
+		}, consequenceOf: append([]finding.Code{MemoryPressure}, silent...)},
 		{Entry: finding.Entry{
 			Code:     PodSlotsFull,
 			Severity: finding.Info,
@@ -408,7 +408,7 @@ func podRules() []rule {
 			Meaning:  "Its deletion passed its grace period more than a minute ago.",
 			Evidence: "deletionTimestamp and finalizers.",
 			Next:     "See what holds it: finalizers, a volume, or the runtime.",
-		}, consequenceOf: append([]string{StorageDriverNotReady, VolumeAttachError}, starved...)},
+		}, consequenceOf: append([]finding.Code{StorageDriverNotReady, VolumeAttachError}, starved...)},
 		{Entry: finding.Entry{
 			Code:     PodsEvicted,
 			Severity: finding.Info,
@@ -424,6 +424,6 @@ func podRules() []rule {
 			Meaning:  "The DaemonSet's node selector, affinity and tolerations fit this node, and it has no pod on it.",
 			Evidence: "DaemonSet, node labels and taints, pods on the node.",
 			Next:     "Describe the DaemonSet: quota, admission or its controller stop it.",
-		}, consequenceOf: append([]string{LeaderLeaseExpired}, starved...)},
+		}, consequenceOf: append([]finding.Code{LeaderLeaseExpired}, starved...)},
 	}
 }

@@ -11,7 +11,7 @@ func clusterRules() []rule {
 			Meaning:  "The node as a whole ran out of memory in the last hour (not one container's limit).",
 			Evidence: "SystemOOM or OOMKilling events.",
 			Next:     "Find the biggest users; set memory requests.",
-		}, consequenceOf: append([]string{MemoryPressure}, silent...)},
+		}, consequenceOf: append([]finding.Code{MemoryPressure}, silent...)},
 		{Entry: finding.Entry{
 			Code:     KubeletUnreachable,
 			Severity: finding.Warning,
@@ -67,7 +67,7 @@ func clusterRules() []rule {
 			Meaning:  "The leader's lease of the scheduler or controller-manager has expired and nobody took over: nothing is scheduled, or no controller acts (nodes are not marked, endpoints not updated). Critical on the node that led last; elsewhere for information.",
 			Evidence: "Lease in kube-system.",
 			Next:     "Look at the component's static pods.",
-		}, consequenceOf: append([]string{ControlPlaneDown, KubeletNotReporting}, ContainerRuntimeDown)},
+		}, consequenceOf: append([]finding.Code{ControlPlaneDown, KubeletNotReporting}, ContainerRuntimeDown)},
 		{Entry: finding.Entry{
 			Code:     APIServerNotReady,
 			Severity: finding.Critical,

@@ -77,7 +77,7 @@ func (p *page) consequences(list []report.Consequence) {
 	}
 	p.line("\nSeen too, and explained by %s:", list[0].CausedBy)
 	for _, c := range list {
-		p.line("  %s", output.Wrap(c.Code+": "+output.Sanitize(c.Message), p.term, 2, "    "))
+		p.line("  %s", output.Wrap(string(c.Code)+": "+output.Sanitize(c.Message), p.term, 2, "    "))
 	}
 }
 

@@ -221,7 +221,7 @@ func reason(n report.Node) string {
 	if worse := count(n.Findings); worse > 1 {
 		more = " (+" + strconv.Itoa(worse-1) + ")"
 	}
-	return f.Code + ": " + text + more
+	return string(f.Code) + ": " + text + more
 }
 
 func count(list []finding.Finding) int {

@@ -9,36 +9,36 @@ import (
 
 // The codes of refusals and warnings before anything is created.
 const (
-	NodeSilent       = "NodeSilent"
-	NodeVirtual      = "NodeVirtual"
-	NodeNotReady     = "NodeNotReady"
-	NodePressure     = "NodePressure"
-	CriticalMayEvict = "CriticalMayEvict"
-	StaysInImage     = "StaysInImage"
-	NoPullImpossible = "NoPullImpossible"
-	NamespaceRefused = "NamespaceRefused"
-	CreateForbidden  = "CreateForbidden"
-	QuotaRefused     = "QuotaRefused"
-	WebhookRefused   = "WebhookRefused"
-	AdmissionChanged = "AdmissionChanged"
-	PodOnHostNetwork = "PodOnHostNetwork"
-	PacketsDropped   = "PacketsDropped"
+	NodeSilent       finding.Code = "NodeSilent"
+	NodeVirtual      finding.Code = "NodeVirtual"
+	NodeNotReady     finding.Code = "NodeNotReady"
+	NodePressure     finding.Code = "NodePressure"
+	CriticalMayEvict finding.Code = "CriticalMayEvict"
+	StaysInImage     finding.Code = "StaysInImage"
+	NoPullImpossible finding.Code = "NoPullImpossible"
+	NamespaceRefused finding.Code = "NamespaceRefused"
+	CreateForbidden  finding.Code = "CreateForbidden"
+	QuotaRefused     finding.Code = "QuotaRefused"
+	WebhookRefused   finding.Code = "WebhookRefused"
+	AdmissionChanged finding.Code = "AdmissionChanged"
+	PodOnHostNetwork finding.Code = "PodOnHostNetwork"
+	PacketsDropped   finding.Code = "PacketsDropped"
 )
 
 // The codes of a pod that does not start.
 const (
-	KubeletSilent    = "KubeletSilent"
-	ImagePullFailed  = "ImagePullFailed"
-	ImagePullSlow    = "ImagePullSlow"
-	ImageNotOnNode   = "ImageNotOnNode"
-	ImageWrong       = "ImageWrong"
-	ContainerFailed  = "ContainerFailed"
-	SandboxFailed    = "SandboxFailed"
-	NodeFull         = "NodeFull"
-	AffinityRefused  = "AffinityRefused"
-	KubeletRejected  = "KubeletRejected"
-	HelperEnded      = "HelperEnded"
-	HelperNotStarted = "HelperNotStarted"
+	KubeletSilent    finding.Code = "KubeletSilent"
+	ImagePullFailed  finding.Code = "ImagePullFailed"
+	ImagePullSlow    finding.Code = "ImagePullSlow"
+	ImageNotOnNode   finding.Code = "ImageNotOnNode"
+	ImageWrong       finding.Code = "ImageWrong"
+	ContainerFailed  finding.Code = "ContainerFailed"
+	SandboxFailed    finding.Code = "SandboxFailed"
+	NodeFull         finding.Code = "NodeFull"
+	AffinityRefused  finding.Code = "AffinityRefused"
+	KubeletRejected  finding.Code = "KubeletRejected"
+	HelperEnded      finding.Code = "HelperEnded"
+	HelperNotStarted finding.Code = "HelperNotStarted"
 )
 
 // Catalogue describes every code, sorted by code.
@@ -210,11 +210,11 @@ var catalogue = []finding.Entry{
 }
 
 // titled makes a finding of a code with the catalogue's title and severity.
-func titled(code, message string) finding.Finding {
+func titled(code finding.Code, message string) finding.Finding {
 	for _, e := range catalogue {
 		if e.Code == code {
 			return finding.Finding{Code: code, Severity: e.Severity, Title: e.Title, Message: message}
 		}
 	}
-	return finding.Finding{Code: code, Severity: finding.Critical, Title: code, Message: message}
+	return finding.Finding{Code: code, Severity: finding.Critical, Title: string(code), Message: message}
 }

@@ -111,13 +111,14 @@ func TestFixtures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fired, missed := map[string]bool{}, map[string]bool{}
+	fired, missed := map[finding.Code]bool{}, map[finding.Code]bool{}
 	for _, folder := range folders {
 		if !folder.IsDir() {
 			continue
 		}
 		name := folder.Name()
-		code, variant, _ := strings.Cut(name, "-")
+		word, variant, _ := strings.Cut(name, "-")
+		code := finding.Code(word)
 		t.Run(name, func(t *testing.T) {
 			plan := load(t, name).plan()
 			has := slices.ContainsFunc(plan.Findings, func(f finding.Finding) bool { return f.Code == code })
@@ -144,7 +145,7 @@ func TestFixtures(t *testing.T) {
 }
 
 func TestCatalogueIsSortedAndWhole(t *testing.T) {
-	var codes []string
+	var codes []finding.Code
 	for _, e := range evaluate.Catalogue() {
 		codes = append(codes, e.Code)
 		if e.Title == "" || e.Meaning == "" || e.Evidence == "" || e.Next == "" || e.Severity == "" {

@@ -163,7 +163,10 @@ func privileged(c *corev1.Container) bool {
 }
 
 // failures gives each reason for waiting its code, and its remedy.
-var failures = map[string]struct{ code, remedy string }{
+var failures = map[string]struct {
+	code   finding.Code
+	remedy string
+}{
 	podspec.WaitSilent:      {KubeletSilent, "reach the node by its console or the cloud's session manager"},
 	podspec.WaitPull:        {ImagePullSlow, "--no-pull needs no registry; --start-timeout waits longer"},
 	podspec.WaitPullFailed:  {ImagePullFailed, "--no-pull needs no registry; or choose --image, --pull-secret"},

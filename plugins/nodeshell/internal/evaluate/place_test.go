@@ -10,7 +10,7 @@ import (
 // Who refuses is said by the first words: a webhook may put any others into its own.
 func TestRefusalsAreSortedByWhoRefuses(t *testing.T) {
 	const pod = `pods "nodeshell-1-0" is forbidden: `
-	for text, want := range map[string]string{
+	for text, want := range map[string]finding.Code{
 		pod + `violates PodSecurity "baseline:latest": privileged`:                                                           NamespaceRefused,
 		`admission webhook "v.example.com" denied the request: the pod violates PodSecurity "restricted:latest": privileged`: WebhookRefused,
 		`admission webhook "v.example.com" does not support dry run`:                                                         WebhookRefused,

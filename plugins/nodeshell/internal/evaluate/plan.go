@@ -131,7 +131,7 @@ func conditions(node *corev1.Node, o Options) []finding.Finding {
 // wishes judges what the user asked for against the node.
 func wishes(in Input, o Options, inImage bool) []finding.Finding {
 	var found []finding.Finding
-	add := func(code, message string) {
+	add := func(code finding.Code, message string) {
 		f := titled(code, message)
 		f.Object = nodeRef(in.Node.Name)
 		found = append(found, f)

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/diff"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
@@ -185,9 +186,11 @@ func TestPodsThatKeepBeingEvictedAreNotComplete(t *testing.T) {
 // Faults that were tried by hand and misled: the cause must be on the first line, and nothing claimed that is not so.
 func TestTriedByHand(t *testing.T) {
 	for _, tt := range []struct {
-		name, root, says, not string
-		class                 report.Class
-		make                  func() *builder
+		name      string
+		root      finding.Code
+		says, not string
+		class     report.Class
+		make      func() *builder
 	}{
 		{"a hostPath that is not on the node", codes.VolumeMountFailed, "hostPath /data on node w1", "may heal", report.Likely, with(func(b *builder) {
 			b.podEvent("FailedMount", `MountVolume.SetUp failed for volume "v" : hostPath type check failed: /data is not a directory`, 5)

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
@@ -33,7 +34,7 @@ func TestInitContainersAreCalledAndFoundAsSuch(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		change func(b *builder)
-		code   string
+		code   finding.Code
 		says   []string // of the whole finding
 	}{
 		{"a program that is not there", first(noStart), codes.ContainerStartError, []string{`init container "first" cannot be started`, "status.initContainerStatuses[first]", `jsonpath={.spec.initContainers[?(@.name=="first")]`}},

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
@@ -21,7 +22,7 @@ func quantity(s string) resource.Quantity { return resource.MustParse(s) }
 
 // fixture is a snapshot in which a code must be found, and the change after which it must not.
 type fixture struct {
-	code string
+	code finding.Code
 	hit  func() *builder
 	near func(b *builder)
 }
@@ -108,10 +109,10 @@ func initContainer(b *builder, s corev1.ContainerStatus, sidecar bool) {
 }
 
 func TestEveryCodeHasAFixtureAndANearMiss(t *testing.T) {
-	have := map[string]bool{}
+	have := map[finding.Code]bool{}
 	for _, f := range fixtures() {
 		have[f.code] = true
-		t.Run(f.code, func(t *testing.T) {
+		t.Run(string(f.code), func(t *testing.T) {
 			b := f.hit()
 			list := Evaluate(b.in, now, model.Options{LogLines: 5})
 			got := findingOf(list, f.code)
@@ -137,7 +138,7 @@ func TestEveryCodeHasAFixtureAndANearMiss(t *testing.T) {
 	}
 }
 
-func findingOf(list report.List, code string) *report.Finding {
+func findingOf(list report.List, code finding.Code) *report.Finding {
 	for i := range list.Items {
 		for k := range list.Items[i].Findings {
 			if list.Items[i].Findings[k].Code == code {
@@ -153,7 +154,7 @@ func codesOf(list report.List) string {
 	for _, r := range list.Items {
 		words = append(words, r.Object.Name+" "+string(r.Verdict)+": "+r.Summary)
 		for _, f := range r.Findings {
-			words = append(words, string(f.Role)+" "+f.Code)
+			words = append(words, string(f.Role)+" "+string(f.Code))
 		}
 	}
 	return strings.Join(words, "; ")

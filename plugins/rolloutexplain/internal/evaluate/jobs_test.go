@@ -9,6 +9,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
@@ -38,7 +39,7 @@ func TestJobsAreJudgedByWhatRuns(t *testing.T) {
 		name    string
 		make    func() *builder
 		verdict report.Verdict
-		root    string
+		root    finding.Code
 		says    string
 		absent  string
 	}{
@@ -111,7 +112,7 @@ func TestJobsAreJudgedByWhatRuns(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			got := Evaluate(tt.make().in, now, model.Options{}).Items[0]
 			all := codesOf(report.List{Items: []report.Rollout{got}})
-			root := ""
+			root := finding.Code("")
 			if r := wait.RootOf(&got); r != nil {
 				root = r.Code
 			}

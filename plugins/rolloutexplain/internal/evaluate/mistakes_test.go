@@ -25,8 +25,8 @@ type mistake struct {
 	name    string
 	make    func() *builder
 	verdict report.Verdict
-	root    string // empty: none
-	says    string // in the summary
+	root    finding.Code // empty: none
+	says    string       // in the summary
 	wait    wait.Outcome
 	later   func(b *builder, at time.Time) // what moves while the wait looks; nil: nothing
 }
@@ -250,7 +250,7 @@ func TestMistakesOfOtherTools(t *testing.T) {
 		t.Run(m.name, func(t *testing.T) {
 			b := m.make()
 			got := Evaluate(b.in, now, model.Options{}).Items[0]
-			root := ""
+			root := finding.Code("")
 			if r := wait.RootOf(&got); r != nil {
 				root = r.Code
 			}

@@ -8,6 +8,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
@@ -37,7 +38,7 @@ func TestOnlyPodsThatAreDueAreMissing(t *testing.T) {
 	tests := []struct {
 		name string
 		b    *builder
-		root string
+		root finding.Code
 		says string
 	}{
 		{"the others wait for a pod that is not ready", func() *builder {
@@ -91,7 +92,7 @@ func TestARefusalThatWasAnsweredIsNotTold(t *testing.T) {
 	tests := []struct {
 		name string
 		b    *builder
-		code string
+		code finding.Code
 		told bool
 	}{
 		{"the pod came", later(ghost(firstRollout(parallel, running(time.Second)), "db-0", 9), "db-0"), codes.ServiceAccountMissing, false},

@@ -38,7 +38,7 @@ func (b *builder) forbid(names ...string) *builder {
 func words(r report.Rollout) string {
 	text := string(r.Verdict) + "\n" + r.Summary + "\n" + r.Action
 	for _, f := range r.Findings {
-		text += "\n" + f.Code + " " + f.Message
+		text += "\n" + string(f.Code) + " " + f.Message
 		for _, e := range f.Evidence {
 			text += "\n" + e.Value
 		}

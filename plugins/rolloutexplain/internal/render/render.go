@@ -54,7 +54,7 @@ func Table(w io.Writer, list report.List, o Options) error {
 			revision = fmt.Sprintf("%d (%s)", r.Revision.Number, r.Revision.Name)
 		}
 		if len(r.Findings) > 0 && r.Findings[0].Role == report.Root {
-			code = r.Findings[0].Code
+			code = string(r.Findings[0].Code)
 		}
 		row := output.Text(r.Object.Namespace, slash(r.Object), string(r.Verdict), count(r.Counts.Updated, r.Counts.Desired), count(r.Counts.Available, r.Counts.Desired),
 			output.Since(r.CreatedAt, r.Time), revision, code, r.Summary)
@@ -320,7 +320,7 @@ func (w *writer) also(r *report.Rollout) {
 			if f.Role != role {
 				continue
 			}
-			text := f.Code + ": " + f.Message
+			text := string(f.Code) + ": " + f.Message
 			if role == report.Unrelated && f.Class != report.Note && r.Verdict != report.Complete {
 				text += " [not what the rollout waits for]"
 			}

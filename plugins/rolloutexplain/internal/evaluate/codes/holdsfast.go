@@ -1,11 +1,12 @@
 package codes
 
 import (
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
 // crashFamily are causes that count only when they repeat: a container may fail twice while what it needs comes up.
-var crashFamily = map[string]bool{
+var crashFamily = map[finding.Code]bool{
 	CrashLoop: true, InitContainerFails: true, OOMKilled: true, ExitsNormally: true, LivenessKilled: true, StartupKilled: true,
 	PostStartHookFailed: true, ContainerStartError: true, ExecFormatError: true,
 }
@@ -14,7 +15,7 @@ var crashFamily = map[string]bool{
 const Repeats = 3
 
 // Crashes says whether a code is of the family that counts only when it repeats.
-func Crashes(code string) bool { return crashFamily[code] }
+func Crashes(code finding.Code) bool { return crashFamily[code] }
 
 // HoldsFast says whether a cause is past the point where waiting is reasonable.
 func HoldsFast(f *report.Finding) bool {

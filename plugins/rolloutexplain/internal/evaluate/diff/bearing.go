@@ -4,12 +4,13 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
 // bearing lists, for a cause, the parts of a template that may bring it about.
-var bearing = map[string][]string{
+var bearing = map[finding.Code][]string{
 	codes.ImageNotFound: {".image"}, codes.ImageUnauthorized: {".image", "imagePullSecrets", "serviceAccount"},
 	codes.RegistryUnreachable: {".image"}, codes.InvalidImageName: {".image"},
 	codes.ImageNeverPull: {".image", "imagePullPolicy"}, codes.ImagePullFailed: {".image"}, codes.ImageRejected: {".image"},
@@ -42,7 +43,7 @@ var bearing = map[string][]string{
 }
 
 // Bears says whether a cause may come of a template at all.
-func Bears(code string) bool { return bearing[code] != nil }
+func Bears(code finding.Code) bool { return bearing[code] != nil }
 
 // Mark flags the changes that bear on a cause, those in the cause's own container first.
 func Mark(changes []report.Change, f *report.Finding) (relevant []report.Change) {

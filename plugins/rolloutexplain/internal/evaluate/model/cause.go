@@ -36,7 +36,7 @@ type Cause struct {
 }
 
 // Cause makes a cause of one pod, with the severity and the confidence that are usual for its class.
-func (e *Evaluation) Cause(p *Pod, stage int, code string, class report.Class, format string, args ...any) *Cause {
+func (e *Evaluation) Cause(p *Pod, stage int, code finding.Code, class report.Class, format string, args ...any) *Cause {
 	severity := finding.Critical
 	if class == report.Transient || class == report.HeldClass {
 		severity = finding.Warning

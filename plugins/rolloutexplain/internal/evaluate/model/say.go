@@ -9,7 +9,7 @@ import (
 )
 
 // Finding makes a cause of a catalogued code.
-func (e *Evaluation) Finding(code string, class report.Class, severity finding.Severity, format string, args ...any) report.Finding {
+func (e *Evaluation) Finding(code finding.Code, class report.Class, severity finding.Severity, format string, args ...any) report.Finding {
 	return report.Finding{
 		Finding: finding.Finding{Code: code, Severity: severity, Title: codes.Title(code), Message: fmt.Sprintf(format, args...)},
 		Role:    report.Root, Class: class,
@@ -17,7 +17,7 @@ func (e *Evaluation) Finding(code string, class report.Class, severity finding.S
 }
 
 // Note makes a remark that explains and blocks nothing.
-func (e *Evaluation) Note(code, format string, args ...any) report.Finding {
+func (e *Evaluation) Note(code finding.Code, format string, args ...any) report.Finding {
 	f := e.Finding(code, report.Note, finding.Info, format, args...)
 	f.Role = report.Unrelated
 	return f

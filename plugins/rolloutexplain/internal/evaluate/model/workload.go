@@ -94,7 +94,7 @@ func (w *Workload) Slash() string {
 func (w *Workload) Add(f report.Finding) { w.Findings = append(w.Findings, f) }
 
 // Has says whether there is a finding of a code.
-func (w *Workload) Has(code string) bool {
+func (w *Workload) Has(code finding.Code) bool {
 	return slices.ContainsFunc(w.Findings, func(f report.Finding) bool { return f.Code == code })
 }
 

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
@@ -30,7 +31,7 @@ func classByOthers(e *model.Evaluation, w *model.Workload, p *model.Pod, c *mode
 }
 
 // oldHolds says whether it is old pods of the workload itself that keep a pod off.
-func oldHolds(w *model.Workload, p *model.Pod, code string) bool {
+func oldHolds(w *model.Workload, p *model.Pod, code finding.Code) bool {
 	return slices.ContainsFunc(model.Live(w.OldPods()), func(old *model.Pod) bool {
 		if code == codes.HostPortTaken {
 			return slices.ContainsFunc(hostPorts(p.Pod), func(port int32) bool { return slices.Contains(hostPorts(old.Pod), port) })

@@ -111,7 +111,7 @@ func parseScheduling(message string) (total int, terms []schedulingTerm) {
 }
 
 // schedulingCode names a scheduler's reason.
-func schedulingCode(text string) string {
+func schedulingCode(text string) finding.Code {
 	switch {
 	case plain.ContainsAny(text, "didn't have free ports"):
 		return codes.HostPortTaken
@@ -150,7 +150,8 @@ func schedulingCode(text string) string {
 func decodeScheduling(e *model.Evaluation, w *model.Workload, p *model.Pod, c *corev1.PodCondition) *model.Cause {
 	message := plain.OneLine(c.Message)
 	total, terms := parseScheduling(message)
-	var code, why string
+	var code finding.Code
+	why := ""
 	what := "it cannot be scheduled: " + message
 	pinned := model.TargetNode(p) // a DaemonSet's pod is for one node: what the others say is that they are not it
 	if pinned != "" {
@@ -175,7 +176,7 @@ func decodeScheduling(e *model.Evaluation, w *model.Workload, p *model.Pod, c *c
 	}
 	found := e.Cause(p, model.StageSchedule, code, report.Transient, "%s", what)
 	found.Severity = finding.Critical
-	found.WithKey(code).Since(c.LastTransitionTime.Time).
+	found.WithKey(string(code)).Since(c.LastTransitionTime.Time).
 		By(plain.Evidence("Pod "+p.Name, "status.conditions[PodScheduled]", message, c.LastTransitionTime.Time))
 	found.Target = pinned
 	schedulingDetail(e, w, p, found, terms, message)
@@ -202,7 +203,7 @@ func decisive(terms []schedulingTerm) schedulingTerm {
 
 // mixed says whether, taints aside, nodes are refused for different reasons.
 func mixed(terms []schedulingTerm) bool {
-	reasons := map[string]bool{}
+	reasons := map[finding.Code]bool{}
 	for _, t := range terms {
 		if code := schedulingCode(t.text); code != codes.TaintNotTolerated {
 			reasons[code] = true

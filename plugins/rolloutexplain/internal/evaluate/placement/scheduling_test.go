@@ -3,6 +3,7 @@ package placement
 import (
 	"testing"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 )
 
@@ -47,7 +48,7 @@ func TestSchedulingMessagesAreSplitIntoTheirTerms(t *testing.T) {
 }
 
 func TestSchedulingReasonsHaveTheirCodes(t *testing.T) {
-	for text, want := range map[string]string{
+	for text, want := range map[string]finding.Code{
 		"Insufficient cpu": codes.InsufficientResources, "Insufficient nvidia.com/gpu": codes.InsufficientResources, "Too many pods": codes.TooManyPods,
 		"node(s) had untolerated taint(s)": codes.TaintNotTolerated, "node(s) had taint {a: b}, that the pod didn't tolerate": codes.TaintNotTolerated,
 		"node(s) didn't match Pod's node affinity/selector": codes.NodeSelectorUnmet, "node(s) didn't match pod anti-affinity rules": codes.PodAffinityUnmet,

@@ -45,4 +45,6 @@ func absentTopology(p *model.Pod, fits []nodeFit) string {
 	return ""
 }
 
-func recode(c *model.Cause, code string) { c.Code, c.Title, c.Key = code, codes.Title(code), code }
+func recode(c *model.Cause, code finding.Code) {
+	c.Code, c.Title, c.Key = code, codes.Title(code), string(code)
+}

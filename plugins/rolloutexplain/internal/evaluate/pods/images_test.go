@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 )
@@ -21,7 +22,7 @@ func samplePod() *model.Pod {
 // What containerd 2 and the registries write.
 func TestPullErrorsAreClassed(t *testing.T) {
 	const head = `Failed to pull image "r.test/a:1": failed to pull and unpack image "r.test/a:1": failed to resolve reference "r.test/a:1": `
-	for text, want := range map[string]string{
+	for text, want := range map[string]finding.Code{
 		head + `r.test/a:1: not found`: codes.ImageNotFound,
 		head + `unexpected status from HEAD request to https://r.test/v2/a/manifests/1: 401 Unauthorized`:                                                       codes.ImageUnauthorized,
 		head + `pull access denied, repository does not exist or may require authorization: server message: insufficient_scope: authorization failed`:           codes.ImageUnauthorized,

@@ -18,10 +18,11 @@ import (
 
 // Refused is what an API server's refusal to create something means.
 type Refused struct {
-	Code, What, Heals string
-	Class             report.Class
-	Next              []finding.Next
-	Quota             string // its name
+	Code        finding.Code
+	What, Heals string
+	Class       report.Class
+	Next        []finding.Next
+	Quota       string // its name
 }
 
 // Read reads a refusal. Every unknown text is passed on as it stands.

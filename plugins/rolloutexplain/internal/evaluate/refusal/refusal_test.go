@@ -7,6 +7,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
@@ -16,8 +17,10 @@ import (
 func TestRefusalsAreRecognised(t *testing.T) {
 	const pod = `Error creating: pods "d-5f7-" is forbidden: `
 	tests := []struct {
-		text, code, says string
-		class            report.Class
+		text  string
+		code  finding.Code
+		says  string
+		class report.Class
 	}{
 		{pod + `exceeded quota: q, requested: pods=1, used: pods=2, limited: pods=2`, codes.QuotaExceeded, `used pods=2`, report.Likely},
 		{`(combined from similar events): ` + pod + `exceeded quota: q, requested: requests.cpu=1,pods=1, used: requests.cpu=2,pods=2, limited: requests.cpu=2,pods=2`, codes.QuotaExceeded, `limited to requests.cpu=2,pods=2`, report.Likely},

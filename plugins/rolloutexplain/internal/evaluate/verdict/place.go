@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
@@ -15,7 +16,7 @@ func place(w *model.Workload, groups []*group) (shared bool) {
 	fresh := map[string]bool{}
 	for _, g := range groups {
 		if g.isNew {
-			fresh[g.Code+g.Finding.Container] = true
+			fresh[string(g.Code)+g.Finding.Container] = true
 		}
 	}
 	for _, g := range groups {
@@ -32,7 +33,7 @@ func place(w *model.Workload, groups []*group) (shared bool) {
 			}
 		default:
 			f.Role = roleOfOld(w, g)
-			shared = shared || w.Target != nil && f.Role == report.Unrelated && fresh[g.Code+g.Finding.Container] && codes.HoldsFast(&f)
+			shared = shared || w.Target != nil && f.Role == report.Unrelated && fresh[string(g.Code)+g.Finding.Container] && codes.HoldsFast(&f)
 		}
 		w.Add(f)
 	}
@@ -157,7 +158,7 @@ func roleRank(r report.Role) int {
 }
 
 // layer orders causes of equal gravity: what keeps the controller from acting, then pods that do not exist, then pods.
-func layer(code string) int {
+func layer(code finding.Code) int {
 	switch codes.LayerOf(code) {
 	case codes.LayerController:
 		return 0

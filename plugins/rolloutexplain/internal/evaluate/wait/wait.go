@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
@@ -170,7 +171,7 @@ func (w *Wait) remember(r *report.Rollout, now time.Time) {
 	}
 }
 
-func causeKey(f *report.Finding) string { return f.Code + "/" + f.Container }
+func causeKey(f *report.Finding) string { return string(f.Code) + "/" + f.Container }
 
 // RootOf gives the root cause of a report; nil: it has none.
 func RootOf(r *report.Rollout) *report.Finding {
@@ -256,7 +257,7 @@ func (w *Wait) failedBy(r *report.Rollout, root *report.Finding, now time.Time) 
 }
 
 // placed are causes of where a pod is, not of what its template holds: that another pod became ready proves nothing.
-var placed = map[string]bool{
+var placed = map[finding.Code]bool{
 	codes.InsufficientResources: true, codes.TaintNotTolerated: true, codes.NodeSelectorUnmet: true, codes.PodAffinityUnmet: true,
 	codes.HostPortTaken: true, codes.ClaimMissing: true, codes.ClaimUnbound: true,
 	codes.Unschedulable: true, codes.VolumeMultiAttach: true, codes.FinalizerHolds: true, codes.EndsOnDeadNode: true,

@@ -30,10 +30,10 @@ func seen(v report.Verdict, change ...func(*report.Rollout)) report.Rollout {
 	return r
 }
 
-func because(code string, class report.Class, attempts int32) func(*report.Rollout) {
+func because(code finding.Code, class report.Class, attempts int32) func(*report.Rollout) {
 	return func(r *report.Rollout) {
-		r.Summary = code
-		r.Findings = append(r.Findings, report.Finding{Finding: finding.Finding{Code: code, Message: code}, Role: report.Root, Class: class, Attempts: attempts})
+		r.Summary = string(code)
+		r.Findings = append(r.Findings, report.Finding{Finding: finding.Finding{Code: code, Message: string(code)}, Role: report.Root, Class: class, Attempts: attempts})
 	}
 }
 

@@ -1,0 +1,127 @@
+package ask
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/corefile"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
+)
+
+// Qualify completes a name: one that ends in a dot or lies in the cluster's zone is whole; SERVICE.NAMESPACE (and
+// HOST.SERVICE.NAMESPACE) with a namespace that exists is one of the cluster's; anything else is a name outside.
+func Qualify(in facts.Input, name string) string {
+	return Complete(facts.New(in, in.Timeless(), facts.Options{}), name)
+}
+
+func Complete(w *facts.World, name string) string {
+	zone := strings.TrimSuffix(w.Zone, ".")
+	if strings.HasSuffix(name, ".") || name == zone || strings.HasSuffix(strings.ToLower(name), "."+zone) {
+		return corefile.Fqdn(name)
+	}
+	labels := strings.Split(strings.ToLower(name), ".")
+	last := labels[len(labels)-1]
+	switch {
+	case last == "svc" || last == "pod":
+		return corefile.Fqdn(name + "." + zone)
+	case len(labels) > 1 && w.NamespaceExists(last):
+		return corefile.Fqdn(name + ".svc." + zone)
+	case len(labels) == 2 && len(Suggest(w, corefile.Fqdn(name+".svc."+zone))) > 0:
+		return corefile.Fqdn(name + ".svc." + zone)
+	case len(labels) == 1 && w.From != nil:
+		return corefile.Fqdn(name + "." + w.From.Pod.Namespace + ".svc." + zone)
+	}
+	return corefile.Fqdn(name)
+}
+
+// Suggest gives the nearest names that exist for one that does not: the same Service in other namespaces first, then
+// Services and namespaces that differ by a few letters.
+func Suggest(w *facts.World, fqdn string) []string {
+	base, ok := strings.CutSuffix(corefile.Fqdn(fqdn), ".svc."+w.Zone)
+	if !ok {
+		return nil
+	}
+	labels := strings.Split(base, ".")
+	if len(labels) < 2 {
+		return nil
+	}
+	service, namespace := labels[len(labels)-2], labels[len(labels)-1]
+	type near struct {
+		name string
+		rank int
+	}
+	var list []near
+	for i := range w.Services {
+		svc := &w.Services[i]
+		if svc.Name == service && svc.Namespace == namespace {
+			continue // that it exists is no help to the one who asked for it
+		}
+		rank := -1
+		inName, inSpace := distance(service, svc.Name), distance(namespace, svc.Namespace)
+		switch {
+		case svc.Name == service:
+			rank = min(inSpace, 9)
+		case svc.Namespace == namespace && inName <= tolerance(service):
+			rank = inName
+		case inName <= tolerance(service) && inSpace <= tolerance(namespace):
+			rank = 5 + inName + inSpace
+		}
+		if rank >= 0 {
+			list = append(list, near{w.Engine.ServiceName(svc), rank})
+		}
+	}
+	slices.SortFunc(list, func(a, b near) int { return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.name, b.name)) })
+	var names []string
+	for _, n := range list[:min(3, len(list))] {
+		names = append(names, strings.TrimSuffix(n.name, "."))
+	}
+	return names
+}
+
+// tolerance is how many letters a typing mistake in a word of this length changes.
+func tolerance(s string) int { return min(2, len(s)/3) }
+
+// distance is the number of letters to insert, delete, change or swap (Damerau-Levenshtein, adjacent swaps).
+func distance(a, b string) int {
+	d := make([][]int, len(a)+1)
+	for i := range d {
+		d[i] = make([]int, len(b)+1)
+		d[i][0] = i
+	}
+	for j := range d[0] {
+		d[0][j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			d[i][j] = min(d[i-1][j]+1, d[i][j-1]+1, d[i-1][j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				d[i][j] = min(d[i][j], d[i-2][j-2]+1)
+			}
+		}
+	}
+	return d[len(a)][len(b)]
+}
+
+// ServiceOf gives the Service that a name leads to, whether the Corefile lets DNS have it or not, and the labels before
+// .svc.ZONE; no labels for any other name.
+func ServiceOf(w *facts.World, fqdn string) (*corev1.Service, []string) {
+	base, ok := strings.CutSuffix(corefile.Fqdn(fqdn), ".svc."+w.Zone)
+	labels := strings.Split(base, ".")
+	if !ok || len(labels) < 2 {
+		return nil, nil
+	}
+	i := slices.IndexFunc(w.Services, func(s corev1.Service) bool {
+		return s.Namespace == labels[len(labels)-1] && s.Name == labels[len(labels)-2]
+	})
+	if i < 0 {
+		return nil, labels
+	}
+	return &w.Services[i], labels
+}

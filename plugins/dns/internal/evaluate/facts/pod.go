@@ -1,0 +1,77 @@
+package facts
+
+import (
+	"net/netip"
+	"strings"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/discover"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/resolver"
+)
+
+// Libc is what the image's files tell; empty when nothing was read or nothing was found.
+func (w *World) Libc() resolver.Libc {
+	switch {
+	case w.From == nil:
+		return ""
+	case w.From.Pod.Spec.OS != nil && w.From.Pod.Spec.OS.Name == "windows":
+		return resolver.Windows
+	case w.From.Musl != nil && *w.From.Musl:
+		return resolver.Musl
+	case w.From.Glibc != nil && *w.From.Glibc:
+		return resolver.Glibc
+	}
+	return ""
+}
+
+// conf is the suspect's resolv.conf: the real one, or else the computed.
+func (w *World) ResolvConf() resolver.Conf {
+	if actual, ok := w.ActualConf(); ok {
+		return actual
+	}
+	return resolver.Compute(w.From.Pod.Namespace, w.From.Pod.Spec, w.KubeletFor(w.From.Pod.Spec.NodeName)).Conf
+}
+
+// CloudRange holds the resolvers of clouds, which know no name of a cluster
+// (https://docs.aws.amazon.com/vpc/latest/userguide/AmazonDNS-concepts.html, https://cloud.google.com/compute/docs/internal-dns).
+//
+// The DNS of some clusters is the cloud's own (https://cloud.google.com/kubernetes-engine/docs/how-to/cloud-dns).
+var CloudRange = netip.MustParsePrefix("169.254.169.0/24")
+
+func LinkLocal(ip string) bool {
+	address, err := netip.ParseAddr(ip)
+	return err == nil && address.IsLinkLocalUnicast() && !CloudRange.Contains(address)
+}
+
+// KubeletFor gives what the kubelet of a node tells its pods, from the best source there is.
+func (w *World) KubeletFor(node string) resolver.Kubelet {
+	var general *Kubelet
+	for i := range w.Kubelets {
+		k := &w.Kubelets[i]
+		if k.Node == node && node != "" {
+			return resolver.Kubelet{ClusterDNS: k.ClusterDNS, Domain: k.ClusterDomain, From: "the kubelet of node " + node}
+		}
+		if k.Node == "" && len(k.ClusterDNS) > 0 {
+			general = k
+		}
+	}
+	if general != nil {
+		return resolver.Kubelet{ClusterDNS: general.ClusterDNS, Domain: general.ClusterDomain, From: "ConfigMap kube-system/kubelet-config"}
+	}
+	domain := strings.TrimSuffix(w.Zone, ".")
+	if w.Service == nil && !w.Sources.Get("services").Readable() {
+		return resolver.Kubelet{Domain: domain, Unknown: true, From: "most clusters (neither the kubelet nor the DNS Service could be asked)"}
+	}
+	k := resolver.Kubelet{Domain: domain, From: "the DNS Service (the kubelet was not asked)"}
+	if w.Service != nil {
+		k.ClusterDNS = discover.ClusterIPs(w.Service)
+	}
+	return k
+}
+
+func (w *World) ActualConf() (resolver.Conf, bool) {
+	if w.From == nil {
+		return resolver.Conf{}, false
+	}
+	text, ok := w.From.Files["/etc/resolv.conf"]
+	return resolver.Parse(text), ok
+}

@@ -1,0 +1,138 @@
+// Package reports puts together what each command prints, one file a command: rows of the facts, the findings of the
+// rules that the command asks, the verdict that follows.
+package reports
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/rules"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/rules/clients"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/rules/servers"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
+)
+
+// unaskedBecause says why no server could be asked: no tunnel opened, or the servers are not known.
+func unaskedBecause(w *facts.World) string {
+	for _, name := range []string{"tunnels", "services", "pods"} {
+		if s := w.Sources.Get(name); s.State == source.Forbidden || s.State == source.Unreachable {
+			return ": " + strings.TrimPrefix(s.Gap(), "not checked: ")
+		}
+	}
+	return ""
+}
+
+// conclude runs some checks and settles what they found. Status runs all of them and wants the list besides.
+func conclude(w *facts.World, h *report.Header, checks ...func(*facts.World) []finding.Finding) {
+	settle(w, h, rules.Book.Run(w, checks...))
+}
+
+// settle fills the header: findings without those that another one explains or the user skips, worst first and within a
+// severity in the given order (of the decision tree, or of what the user asked); verdict, headline, summary.
+func settle(w *facts.World, h *report.Header, all []finding.Finding) {
+	roots, _ := rules.Book.Fold(all)
+	h.Findings = slices.DeleteFunc(roots, func(f finding.Finding) bool { return slices.Contains(w.Options.Skip, f.Code) })
+	h.Verdict = verdict(h.Findings)
+	if h.Verdict != report.Healthy && len(h.Findings) > 0 {
+		h.Headline, h.Summary = h.Findings[0].Code, h.Findings[0].Message
+		return
+	}
+	if reason := blind(w); reason != "" {
+		h.Verdict, h.Summary = report.Unknown, reason
+		return
+	}
+	h.Summary = "nothing wrong was found"
+}
+
+func verdict(list []finding.Finding) report.Verdict {
+	worst, any := finding.Worst(list)
+	switch {
+	case any && worst == finding.Critical:
+		return report.Failing
+	case any && worst == finding.Warning:
+		return report.Degraded
+	}
+	return report.Healthy
+}
+
+// blind says why a clean bill would be no knowledge: what carries the verdict could not be read.
+func blind(w *facts.World) string {
+	var gaps []string
+	for _, name := range []string{"services", "pods", "tunnels"} {
+		if s := w.Sources.Get(name); s.State == source.Forbidden || s.State == source.Unreachable {
+			gaps = append(gaps, name+" ("+strings.TrimPrefix(s.Gap(), "not checked: ")+")")
+		}
+	}
+	switch {
+	case w.Options.Standalone:
+		return ""
+	case w.From != nil && w.From.Wanted && w.From.Error != "":
+		servers := "the servers are well, and whether"
+		if !w.AnyReached() {
+			servers = "the servers could not be asked, and whether"
+		}
+		return fmt.Sprintf("%s pod %s/%s reaches them is not known: %s; --probe ephemeral or --probe pod asks from beside it", servers,
+			w.From.Pod.Namespace, w.From.Pod.Name, w.From.Error)
+	case len(w.Probes) > 0 && !slices.ContainsFunc(w.Probes, func(p facts.Probe) bool { return p.Error == "" || p.Forbidden }):
+		return fmt.Sprintf("no tunnel opens to any of %d DNS pods, so nothing is known of what they answer (%s)", len(w.Probes),
+			w.Probes[0].Error)
+	case len(gaps) > 0:
+		return "too little could be read to say: " + strings.Join(gaps, ", ")
+	case w.Service != nil && len(w.Pods) == 0 && len(w.Service.Spec.Selector) > 0 &&
+		!(w.Sources.Get("deployments").Readable() && w.Sources.Get("daemonsets").Readable()):
+		return fmt.Sprintf("Service %s/%s selects no pods (%s), and whether DNS pods with other labels run is not known: Deployments or "+
+			"DaemonSets there could not be read", w.Service.Namespace, w.Service.Name, labels.Set(w.Service.Spec.Selector))
+	case w.Service != nil && len(w.Pods) == 0:
+		return fmt.Sprintf("there are no DNS pods to ask behind Service %s/%s: this DNS is managed outside the cluster, and only a pod can test "+
+			"it (--from POD)", w.Service.Namespace, w.Service.Name)
+	}
+	return ""
+}
+
+// checked lists in words what was looked at without a finding.
+func checked(w *facts.World, found []finding.Finding) []string {
+	clean := func(codes ...finding.Code) bool {
+		return !slices.ContainsFunc(found, func(f finding.Finding) bool { return slices.Contains(codes, f.Code) })
+	}
+	var list []string
+	add := func(ok bool, text string) {
+		if ok {
+			list = append(list, text)
+		}
+	}
+	reached := w.AnyReached()
+	outside := slices.ContainsFunc(w.Probes, func(p facts.Probe) bool { a := w.ProbeAnswer(p); return a != nil && a.Rcode != "" })
+	add(w.ConfRead && clean(servers.CorefileInvalid, servers.ZoneNotServed, servers.TemplateShadowsCluster, servers.HostsWithoutFallthrough),
+		"the Corefile loads and serves "+strings.TrimSuffix(w.Zone, "."))
+	add(reached && clean(servers.ZoneNotServed, servers.ClusterNamesFail, servers.ReplicaStale, servers.ReplicaWrongAnswer, servers.ReplicaSilent,
+		servers.ReplicaUnreachable), "every replica answers for the cluster's own names, and for the newest Services as the API has them")
+	add(outside && clean(servers.UpstreamFails, servers.UpstreamSlow, servers.UpstreamTCPFails), "names outside the cluster are answered")
+	add(w.Sources.Get("access").Readable() && w.Provider() == "CoreDNS" && len(w.Access) > 0 && clean(servers.DNSServerForbidden),
+		"the server's service account may list and watch Services, Namespaces and EndpointSlices")
+	add(w.Sources.Get("logs").Readable() && clean(servers.ReloadFailed, servers.ForwardingLoop), "no failed reload and no loop in the logs")
+	add(w.Sources.Get("networkpolicies").Readable() && clean(clients.NetworkPolicyBlocksDNS), "no NetworkPolicy stands in the way")
+	add(w.From != nil && len(w.From.Answers) > 0 && clean(clients.PathBlocked, clients.PathUDPBlocked, clients.PathTCPBlocked,
+		clients.PathServiceBlocked, clients.PathReplicaBlocked), "the pod reaches the Service and each replica by UDP and TCP")
+	return list
+}
+
+func header(w *facts.World, kind string) report.Header {
+	return report.Header{APIVersion: report.APIVersion, Kind: kind, Sources: w.Sources, Time: w.Now}
+}
+
+func fromReport(w *facts.World) *report.From {
+	f := &report.From{
+		Namespace: w.From.Pod.Namespace, Name: w.From.Pod.Name, Node: w.From.Pod.Spec.NodeName, Method: w.From.Method,
+		Answers: w.From.Answers,
+	}
+	if f.Answers == nil {
+		f.Answers = []report.Answer{}
+	}
+	return f
+}

@@ -1,0 +1,200 @@
+package reports
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/ask"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/rules/clients"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/rules/servers"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
+)
+
+// Verify compares every answer with the API.
+func Verify(in facts.Input, now time.Time, o facts.Options, s facts.Scope) report.Verification {
+	o.Standalone = true
+	o.Namespace, o.All = "", false
+	w := facts.New(in, now, o)
+	out := report.Verification{
+		Header: header(w, "DNSVerification"), Scope: scopeWords(s), Replicas: []report.VerifyReplica{},
+		Items: []report.Mismatch{},
+	}
+	services := w.ServicesOf(s)
+	out.Objects = len(services)
+	owner := map[string]string{}
+	for _, svc := range services {
+		for _, q := range w.Engine.Questions(svc, s.Most) {
+			owner[q.Name+" "+q.Type] = "Service/" + svc.Namespace + "/" + svc.Name
+		}
+	}
+	out.Names = len(ask.VerifyQuestions(in, s))
+	changed := w.Changes()
+	merged := map[string]*report.Mismatch{}
+	for _, p := range w.Probes {
+		r := report.VerifyReplica{Name: p.Pod}
+		var slowest float64
+		for _, a := range p.Answers {
+			if a.Name == w.External || a.Type == "SOA" {
+				continue
+			}
+			r.Asked++
+			if a.Milliseconds != nil {
+				slowest = max(slowest, *a.Milliseconds)
+			}
+			verifyOne(w, &r, merged, owner, changed, p.Pod, a)
+		}
+		if r.Asked > 0 && slowest > 0 {
+			r.Milliseconds = &slowest
+		}
+		out.Replicas = append(out.Replicas, r)
+	}
+	for _, key := range facts.SortedKeys(merged) {
+		out.Items = append(out.Items, *merged[key])
+	}
+	slices.SortStableFunc(out.Items, func(a, b report.Mismatch) int {
+		return cmp.Or(cmp.Compare(stateRank(a.State), stateRank(b.State)), cmp.Compare(a.Object, b.Object), cmp.Compare(a.Name, b.Name),
+			cmp.Compare(a.Type, b.Type))
+	})
+	verifyVerdict(w, &out, s)
+	return out
+}
+
+func stateRank(s string) int {
+	return slices.Index([]string{"wrong", "missing", "extra", "unanswered", "settling", "altered"}, s)
+}
+
+func verifyOne(w *facts.World, r *report.VerifyReplica, merged map[string]*report.Mismatch, owner map[string]string,
+	changed map[string]time.Time, pod string, a report.Answer,
+) {
+	x := w.Engine.Lookup(a.Name, a.Type)
+	result := records.Compare(x, a)
+	state := string(result)
+	why := ""
+	altered, isAltered := w.Records.AlteredBy(a.Name, records.Outcome(a))
+	switch {
+	case result == records.Same:
+		r.Right++
+		return
+	case result == records.None:
+		r.Unanswered++
+		why = a.Error
+	case isAltered:
+		r.Altered++
+		state, why = "altered", fmt.Sprintf("%s in line %d of the Corefile runs before the kubernetes plugin", altered.Plugin, altered.Line)
+	case w.Settling(a.Name, changed):
+		r.Settling++
+		state, why = "settling", fmt.Sprintf("changed less than %s ago", w.SettleTime())
+	default:
+		r.Wrong++
+	}
+	answered := records.Data(a)
+	if len(answered) == 0 {
+		answered = []string{cmp.Or(records.Outcome(a), a.Error)}
+	}
+	expected := x.Data
+	if len(expected) == 0 {
+		expected = []string{x.Outcome}
+	}
+	key := strings.Join([]string{state, a.Name, a.Type, strings.Join(answered, ",")}, "|")
+	if merged[key] == nil {
+		merged[key] = &report.Mismatch{
+			State: state, Object: cmp.Or(owner[a.Name+" "+a.Type], "-"), Name: a.Name, Type: a.Type,
+			Expected: expected, Answered: answered, Why: why,
+		}
+	}
+	merged[key].Replicas = append(merged[key].Replicas, pod)
+}
+
+func scopeWords(s facts.Scope) string {
+	switch {
+	case s.Kind != "":
+		return s.Kind + "/" + s.Namespace + "/" + s.Name
+	case s.Namespace != "":
+		return "namespace " + s.Namespace
+	}
+	return "all namespaces"
+}
+
+func verifyVerdict(w *facts.World, out *report.Verification, s facts.Scope) {
+	var all []finding.Finding
+	stale := servers.CheckReplicaStale(w)
+	all = append(all, stale...)
+	all = append(all, differences(w, out, s, stale)...)
+	all = append(all, servers.CheckAltered(w)...)
+	all = append(all, servers.CheckReplicaUnreachable(w)...)
+	settle(w, &out.Header, all)
+	asked := 0
+	for _, r := range out.Replicas {
+		asked += r.Asked - r.Unanswered
+	}
+	switch {
+	case out.Verdict != report.Healthy:
+	case asked == 0:
+		out.Verdict, out.Summary = report.Unknown, "no replica could be asked"+unaskedBecause(w)
+	case !w.Sources.Get("services").Readable() || !w.Sources.Get("endpointslices").Readable():
+		out.Verdict, out.Summary = report.Unknown, "what must be answered is not known: Services or EndpointSlices could not be read"
+	default:
+		out.Verdict = report.Healthy
+		out.Summary = fmt.Sprintf("%d names of %d %s are answered as the API has them by each of %d %s", out.Names, out.Objects,
+			facts.Plural(out.Objects, "Service"), len(out.Replicas), facts.Plural(len(out.Replicas), "replica"))
+		if settling := settlingCount(out); settling > 0 {
+			out.Summary += fmt.Sprintf("; %d changed too lately to say", settling)
+		}
+	}
+}
+
+func settlingCount(out *report.Verification) int {
+	n := 0
+	for _, i := range out.Items {
+		if i.State == "settling" {
+			n++
+		}
+	}
+	return n
+}
+
+// differences sums up what differs, unless a replica that has stopped following the API explains it all.
+func differences(w *facts.World, out *report.Verification, s facts.Scope, stale []finding.Finding) []finding.Finding {
+	var evidence []finding.Evidence
+	count := 0
+	replicas := map[string]bool{}
+	for _, item := range out.Items {
+		if item.State != "missing" && item.State != "extra" && item.State != "wrong" {
+			continue
+		}
+		explained := func(r string) bool {
+			return slices.ContainsFunc(stale, func(f finding.Finding) bool { return f.Object.Name == r })
+		}
+		others := slices.DeleteFunc(slices.Clone(item.Replicas), explained)
+		if len(others) == 0 {
+			continue
+		}
+		count++
+		for _, r := range others {
+			replicas[r] = true
+		}
+		if len(evidence) < 5 {
+			evidence = append(evidence, facts.Seen("answer of "+strings.Join(others, ", "), item.Name+" "+item.Type, "%s; the API says %s",
+				strings.Join(item.Answered, ", "), strings.Join(item.Expected, ", ")))
+		}
+	}
+	if count == 0 {
+		return nil
+	}
+	who := "all replicas answer"
+	if len(replicas) < len(w.Probes) {
+		who = strings.Join(facts.SortedKeys(replicas), ", ") + " alone answers"
+		if len(replicas) > 1 {
+			who = strings.Join(facts.SortedKeys(replicas), ", ") + " answer"
+		}
+	}
+	return []finding.Finding{w.Make(clients.RecordsDiffer, finding.Critical, nil,
+		fmt.Sprintf("%s %d %s of %s otherwise than the API has them", who, count, facts.Plural(count, "name"), scopeWords(s)), evidence,
+		w.Read("see whether the server follows the API", "", "dns", "check"))}
+}

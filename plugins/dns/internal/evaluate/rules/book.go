@@ -1,0 +1,41 @@
+// Package rules is the book of all rules of kubectl dns, in the order of the decision tree. The rules stand in two rooms
+// below: servers judges what every pod shares (the Service, the servers, their configuration and upstreams), clients what
+// one pod, one name or one object meets. One room would be too large to hold in mind.
+//
+// Each file there is a topic, where a code, its catalogue entry, what it explains and the check that finds it stand
+// together. A check reads the facts and gives findings; their titles are the catalogue's, their severities the check's
+// own, since most codes have a milder form.
+package rules
+
+import (
+	"slices"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/rules/clients"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/rules/servers"
+)
+
+// Book holds all rules in the order of the decision tree: the first finding that is more than information is the headline.
+// Server down; server wrong for everybody; one replica; upstream; path; pod; data; placement.
+var Book = finding.NewBook(slices.Concat(
+	servers.AbsentRules,
+	servers.CrashRules,
+	servers.SelectionRules,
+	servers.AccessRules,
+	servers.DownRules,
+	servers.LeadingRules,
+	servers.ZoneRules,
+	servers.ClusterNameRules,
+	servers.ReloadRules,
+	servers.ReplicaRules,
+	servers.UpstreamRules,
+	clients.PolicyRules,
+	clients.PathRules,
+	clients.PodRules,
+	clients.NodeRules,
+	servers.AlteredRules,
+	clients.DataRules,
+	servers.CorefileRules,
+	servers.PlacementRules,
+	clients.NameRules,
+)...)

@@ -1,0 +1,9 @@
+package rules
+
+import "testing"
+
+func TestTheBookIsWhole(t *testing.T) {
+	if err := Book.Validate(); err != nil {
+		t.Error(err)
+	}
+}

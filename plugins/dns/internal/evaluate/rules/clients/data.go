@@ -1,0 +1,285 @@
+package clients
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/ask"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/corefile"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/rules/servers"
+)
+
+// The codes of this file.
+const (
+	ExternalNameIsAddress     finding.Code = "ExternalNameIsAddress"
+	ExternalNameLoop          finding.Code = "ExternalNameLoop"
+	ExternalNameTargetMissing finding.Code = "ExternalNameTargetMissing"
+	HeadlessWithoutReady      finding.Code = "HeadlessWithoutReady"
+	ServiceWithoutEndpoints   finding.Code = "ServiceWithoutEndpoints"
+	StatefulSetServiceName    finding.Code = "StatefulSetServiceName"
+	SubdomainWithoutService   finding.Code = "SubdomainWithoutService"
+)
+
+// DataRules: objects whose names are answered as they must be, and not as they are meant.
+var DataRules = []finding.Rule[facts.World]{
+	{
+		Entry: finding.Entry{
+			Code: ExternalNameIsAddress, Severity: finding.Warning, Title: "ExternalName is an address",
+			Meaning:  "There is no CNAME to an address: DNS answers NXDOMAIN.",
+			Evidence: "spec.externalName parses as an IP address.",
+			Next:     "Use a Service without selector and an EndpointSlice.",
+			Source:   servers.SpecPage,
+		},
+		Check: checkData,
+	},
+	{
+		Entry: finding.Entry{
+			Code: ExternalNameLoop, Severity: finding.Warning, Title: "ExternalName leads back to itself",
+			Meaning:  "DNS answers NOERROR without an address; musl takes that for the end of the search.",
+			Evidence: "The chain of spec.externalName within the cluster's zone.",
+			Next:     "Correct one of the names.",
+			Source:   "https://github.com/coredns/coredns/issues/6088",
+		},
+	},
+	{
+		Entry: finding.Entry{
+			Code: ExternalNameTargetMissing, Severity: finding.Warning, Title: "ExternalName points at a name that does not exist",
+			Meaning:  "The target lies in the cluster's zone and no object has it.",
+			Evidence: "spec.externalName, compared with the records of the API.",
+			Next:     "Correct the name.",
+			Source:   "https://github.com/coredns/coredns/issues/6088",
+		},
+	},
+	{
+		Entry: finding.Entry{
+			Code: HeadlessWithoutReady, Severity: finding.Warning, Title: "Headless Service without a ready endpoint",
+			Meaning:  "A headless name exists only while an endpoint is ready; DNS answers NXDOMAIN, rightly.",
+			Evidence: "The EndpointSlices of the Service.",
+			Next:     "Look at the pods, or set publishNotReadyAddresses.",
+			Source:   servers.SpecPage,
+		},
+	},
+	{
+		Entry: finding.Entry{
+			Code: ServiceWithoutEndpoints, Severity: finding.Warning, Title: "Service without a ready endpoint",
+			Meaning:  "DNS answers its address all the same; connections to it fail. This is not DNS.",
+			Evidence: "The EndpointSlices of the Service.",
+			Next:     "Look at the pods that it selects.",
+			Source:   "https://kubernetes.io/docs/tasks/debug/debug-application/debug-service/",
+		},
+	},
+	{
+		Entry: finding.Entry{
+			Code: StatefulSetServiceName, Severity: finding.Warning, Title: "The pods of a StatefulSet have no names",
+			Meaning:  "spec.serviceName names no Service, or one that does not select the pods.",
+			Evidence: "The first broken link of StatefulSet, Service and selector.",
+			Next:     "Make the Service, or the StatefulSet anew.",
+			Source:   "https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#stable-network-id",
+		},
+	},
+	{
+		Entry: finding.Entry{
+			Code: SubdomainWithoutService, Severity: finding.Warning, Title: "A pod's subdomain leads nowhere",
+			Meaning:  "hostname.subdomain needs a Service of that name that selects the pod, and spec.hostname.",
+			Evidence: "The pod's spec and the Services of its namespace.",
+			Next:     "Make the Service or correct the pod.",
+			Source:   podPage,
+		},
+	},
+}
+
+// inScope says whether the data of a namespace is this run's subject.
+func inScope(w *facts.World, namespace string) bool {
+	return w.Options.All || w.Options.Namespace == namespace && namespace != ""
+}
+
+// checkData judges objects whose names are answered as they must be, and yet not as somebody meant it.
+func checkData(w *facts.World) []finding.Finding {
+	var list []finding.Finding
+	for i := range w.Services {
+		if svc := &w.Services[i]; inScope(w, svc.Namespace) {
+			list = append(list, ServiceRules(w, svc)...)
+		}
+	}
+	for i := range w.StatefulSet {
+		if sts := &w.StatefulSet[i]; inScope(w, sts.Namespace) {
+			list = append(list, StatefulSetRules(w, sts)...)
+		}
+	}
+	for i := range w.Targets {
+		if pod := &w.Targets[i]; inScope(w, pod.Namespace) && pod.Spec.Subdomain != "" && !ownedByStatefulSet(pod) {
+			list = append(list, SubdomainRules(w, pod)...)
+		}
+	}
+	return list
+}
+
+func ownedByStatefulSet(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.OwnerReferences, func(o metav1.OwnerReference) bool { return o.Kind == "StatefulSet" })
+}
+
+func ServiceRules(w *facts.World, svc *corev1.Service) []finding.Finding {
+	object := facts.Ref("Service", svc.Namespace, svc.Name)
+	name := svc.Namespace + "/" + svc.Name
+	switch {
+	case svc.Spec.Type == corev1.ServiceTypeExternalName:
+		return externalNameRules(w, svc, object)
+	case len(svc.Spec.Selector) == 0, !w.Sources.Get("endpointslices").Readable(), w.ReadyEndpoints(svc) > 0,
+		w.Now.Sub(svc.CreationTimestamp.Time).Seconds() < 15:
+		return nil
+	}
+	selector := labels.SelectorFromSet(svc.Spec.Selector).String()
+	next := []finding.Next{
+		w.Read("see the pods that it selects", svc.Namespace, "get", "pods", "-l", selector),
+		w.Read("see its endpoints", svc.Namespace, "get", "endpointslices", "-l", "kubernetes.io/service-name="+svc.Name, "-o", "wide"),
+	}
+	evidence := []finding.Evidence{
+		facts.Seen("EndpointSlice", "endpoints", "%s", endpointWords(w, svc)),
+		facts.Seen("Service", "spec.selector", "%s", selector),
+	}
+	if records.Headless(svc) {
+		return []finding.Finding{w.Make(HeadlessWithoutReady, finding.Warning, object,
+			fmt.Sprintf("headless Service %s has no ready endpoint: its name does not exist (NXDOMAIN) until a pod is ready",
+				name), evidence, next...)}
+	}
+	severity := finding.Info // in a check of DNS it is beside the point; for the one who asks about this name it is the answer
+	if w.Options.Standalone {
+		severity = finding.Warning
+	}
+	return []finding.Finding{w.Make(ServiceWithoutEndpoints, severity, object,
+		fmt.Sprintf("Service %s has no ready endpoint: DNS answers its address all the same, and connections to it fail. This is not DNS",
+			name), evidence, next...)}
+}
+
+func endpointWords(w *facts.World, svc *corev1.Service) string {
+	total := 0
+	for i := range w.Slices {
+		if w.Slices[i].Namespace == svc.Namespace && w.Slices[i].Labels["kubernetes.io/service-name"] == svc.Name {
+			total += len(w.Slices[i].Endpoints)
+		}
+	}
+	if total == 0 {
+		return "none: the selector matches no pod with an address"
+	}
+	return fmt.Sprintf("0 of %d ready", total)
+}
+
+func externalNameRules(w *facts.World, svc *corev1.Service, object *finding.ObjectRef) []finding.Finding {
+	name := svc.Namespace + "/" + svc.Name
+	target := corefile.Fqdn(svc.Spec.ExternalName)
+	edit := w.Change("correct spec.externalName", svc.Namespace, "edit", "service", svc.Name)
+	if _, err := netip.ParseAddr(svc.Spec.ExternalName); err == nil {
+		return []finding.Finding{w.Make(ExternalNameIsAddress, finding.Warning, object,
+			fmt.Sprintf("ExternalName Service %s names the address %s: DNS has no CNAME to an address and answers NXDOMAIN", name,
+				svc.Spec.ExternalName),
+			[]finding.Evidence{facts.Seen("Service", "spec.externalName", "%s", svc.Spec.ExternalName)}, edit)}
+	}
+	chain := []string{w.Engine.ServiceName(svc)}
+	for range 12 {
+		if slices.Contains(chain, target) {
+			return []finding.Finding{w.Make(ExternalNameLoop, finding.Warning, object,
+				fmt.Sprintf("ExternalName Service %s leads back to itself: DNS answers NOERROR without an address", name),
+				[]finding.Evidence{facts.Seen("Service", "spec.externalName", "%s", strings.Join(append(chain, target), " -> "))}, edit)}
+		}
+		if !corefile.InZone(target, w.Zone) {
+			return nil
+		}
+		chain = append(chain, target)
+		x := ask.Expect(w, target, "CNAME")
+		if x.Outcome == records.NXDomain {
+			return []finding.Finding{w.Make(ExternalNameTargetMissing, finding.Warning, object,
+				fmt.Sprintf("ExternalName Service %s points at %s, which does not exist: DNS answers NOERROR without an address", name,
+					strings.TrimSuffix(target, ".")),
+				[]finding.Evidence{facts.Seen("Service", "spec.externalName", "%s", svc.Spec.ExternalName)}, edit)}
+		}
+		if len(x.Data) != 1 {
+			return nil
+		}
+		target = x.Data[0]
+	}
+	return nil
+}
+
+// StatefulSetRules walks the links that a name POD.SERVICE.NAMESPACE needs, and names the first that is broken.
+func StatefulSetRules(w *facts.World, sts *appsv1.StatefulSet) []finding.Finding {
+	if !w.Sources.Get("services").Readable() {
+		return nil
+	}
+	object := facts.Ref("StatefulSet", sts.Namespace, sts.Name)
+	name := sts.Namespace + "/" + sts.Name
+	governing := sts.Spec.ServiceName
+	if governing == "" {
+		return nil
+	}
+	svc := w.Engine.Service(sts.Namespace, governing)
+	hint := headlessFor(w, sts.Namespace, sts.Spec.Template.Labels)
+	evidence := []finding.Evidence{facts.Seen("StatefulSet", "spec.serviceName", "%s", governing)}
+	if hint != nil && hint.Name != governing {
+		evidence = append(evidence, facts.Seen("Service", hint.Name, "is headless and selects its pods"))
+	}
+	var broken string
+	switch {
+	case svc == nil:
+		broken = "no such Service exists"
+	case len(svc.Spec.Selector) > 0 && !labels.SelectorFromSet(svc.Spec.Selector).Matches(labels.Set(sts.Spec.Template.Labels)):
+		broken = "that Service does not select its pods"
+		evidence = append(evidence, facts.Seen("Service", "spec.selector", "%s", labels.Set(svc.Spec.Selector)))
+	case !records.Headless(svc) && svc.Spec.Type != corev1.ServiceTypeExternalName:
+		return nil // CoreDNS answers the names of its endpoints all the same
+	default:
+		return nil
+	}
+	next := []finding.Next{w.Read("see the names that would have to exist", sts.Namespace, "dns", "names", "sts/"+sts.Name)}
+	if hint != nil {
+		next = append(next, w.Read("spec.serviceName cannot be changed: see the StatefulSet to make it anew with serviceName "+hint.Name,
+			sts.Namespace, "get", "statefulset", sts.Name, "-o", "yaml"))
+	}
+	return []finding.Finding{w.Make(StatefulSetServiceName, finding.Warning, object,
+		fmt.Sprintf("the pods of StatefulSet %s have no names: its serviceName is %s, and %s", name, governing, broken), evidence, next...)}
+}
+
+// headlessFor finds a headless Service that selects pods with these labels.
+func headlessFor(w *facts.World, namespace string, l map[string]string) *corev1.Service {
+	for i := range w.Services {
+		svc := &w.Services[i]
+		if svc.Namespace == namespace && records.Headless(svc) && len(svc.Spec.Selector) > 0 &&
+			labels.SelectorFromSet(svc.Spec.Selector).Matches(labels.Set(l)) {
+			return svc
+		}
+	}
+	return nil
+}
+
+func SubdomainRules(w *facts.World, pod *corev1.Pod) []finding.Finding {
+	svc := w.Engine.Service(pod.Namespace, pod.Spec.Subdomain)
+	object := facts.Ref("Pod", pod.Namespace, pod.Name)
+	broken := ""
+	switch {
+	case svc == nil:
+		broken = "no Service has that name"
+	case len(svc.Spec.Selector) > 0 && !labels.SelectorFromSet(svc.Spec.Selector).Matches(labels.Set(pod.Labels)):
+		broken = "the Service of that name does not select it"
+	case pod.Spec.Hostname == "":
+		broken = "spec.hostname is not set"
+	}
+	if broken == "" {
+		return nil
+	}
+	return []finding.Finding{w.Make(SubdomainWithoutService, finding.Warning, object,
+		fmt.Sprintf("pod %s/%s has subdomain %s and no name under it: %s", pod.Namespace, pod.Name, pod.Spec.Subdomain, broken),
+		[]finding.Evidence{
+			facts.Seen("Pod", "spec.subdomain", "%s", pod.Spec.Subdomain),
+			facts.Seen("Pod", "spec.hostname", "%s", facts.OrNone(pod.Spec.Hostname)),
+		},
+		w.Read("see its names", pod.Namespace, "dns", "names", "pod/"+pod.Name))}
+}

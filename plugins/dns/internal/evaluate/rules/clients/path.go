@@ -1,0 +1,249 @@
+package clients
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/ask"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/discover"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/rules/servers"
+)
+
+// The codes of this file.
+const (
+	PathBlocked        finding.Code = "PathBlocked"
+	PathUDPBlocked     finding.Code = "PathUDPBlocked"
+	PathTCPBlocked     finding.Code = "PathTCPBlocked"
+	PathReplicaBlocked finding.Code = "PathReplicaBlocked"
+	PathServiceBlocked finding.Code = "PathServiceBlocked"
+)
+
+// PathRules: what is lost on the way from one pod.
+var PathRules = []finding.Rule[facts.World]{
+	{
+		Entry: finding.Entry{
+			Code: PathBlocked, Severity: finding.Critical, Title: "The pod reaches no DNS server",
+			Meaning:  "Every way from this pod is closed, or it gets another answer than the servers give others.",
+			Evidence: "Questions from inside the pod to the Service and to each replica, by UDP and TCP.",
+			Next:     "Compare with a pod on another node; look at policies and the node's rules.",
+			Source:   servers.DebugPage,
+		},
+		CausedBy: []finding.Code{
+			servers.DNSScaledToZero, servers.DNSPodsNotReady, servers.ForwardingLoop, servers.CorefileInvalid,
+			servers.ServiceTargetWrong, servers.DNSServerForbidden,
+		},
+		Check: checkPath,
+	},
+	{
+		Entry: finding.Entry{
+			Code: PathUDPBlocked, Severity: finding.Critical, Title: "UDP port 53 is dropped",
+			Meaning:  "Resolvers ask by UDP first: every lookup stalls.",
+			Evidence: "Questions from inside the pod by UDP and TCP.",
+			Next:     "Look at the node's rules and the policies.",
+			Source:   servers.DebugPage,
+		},
+		CausedBy: []finding.Code{servers.ServicePortMissing, servers.ServiceTargetWrong},
+	},
+	{
+		Entry: finding.Entry{
+			Code: PathTCPBlocked, Severity: finding.Warning, Title: "TCP port 53 is dropped",
+			Meaning:  "Only answers that fit a UDP packet arrive.",
+			Evidence: "Questions from inside the pod by UDP and TCP.",
+			Next:     "Look at the node's rules and the policies.",
+			Source:   servers.DebugPage,
+		},
+		CausedBy: []finding.Code{servers.ServicePortMissing, servers.ServiceTargetWrong},
+	},
+	{
+		Entry: finding.Entry{
+			Code: PathReplicaBlocked, Severity: finding.Critical, Title: "The pod does not reach one replica",
+			Meaning:  "A part of the queries is lost, as the Service spreads them.",
+			Evidence: "Questions from inside the pod to each replica.",
+			Next:     "Look at the network between the two nodes.",
+			Source:   "https://github.com/coredns/coredns/issues/4530",
+		},
+		CausedBy: []finding.Code{servers.DNSPodsNotReady, servers.ForwardingLoop, servers.CorefileInvalid, servers.DNSServerForbidden},
+	},
+	{
+		Entry: finding.Entry{
+			Code: PathServiceBlocked, Severity: finding.Critical, Title: "The Service's address does not work on this node",
+			Meaning:  "The DNS pods are reached by their own addresses: the node does not translate the Service's.",
+			Evidence: "Questions from inside the pod to the Service and to each replica.",
+			Next:     "Look at kube-proxy or the network plugin on that node.",
+			Source:   "https://kubernetes.io/docs/tasks/debug/debug-application/debug-service/",
+		},
+		CausedBy: []finding.Code{
+			servers.DNSScaledToZero, servers.DNSPodsNotReady, servers.ForwardingLoop, servers.CorefileInvalid,
+			servers.ServiceSelectsNothing, servers.ServicePortMissing, servers.ServiceTargetWrong, servers.ServiceEndpointsDiffer,
+			servers.DNSServerForbidden,
+		},
+	},
+}
+
+// path is what the suspect pod got over one transport from the Service's address and from each replica.
+type path struct {
+	service  *bool
+	replicas map[string]bool
+}
+
+func (p path) replicaWords() (good, bad []string) {
+	for _, ip := range facts.SortedKeys(p.replicas) {
+		if p.replicas[ip] {
+			good = append(good, ip)
+		} else {
+			bad = append(bad, ip)
+		}
+	}
+	return good, bad
+}
+
+// paths sorts the suspect's answers. Replicas that are not ready, or that do not answer through a tunnel either, say
+// nothing about the way.
+func paths(w *facts.World) map[string]path {
+	if w.Service == nil {
+		return nil
+	}
+	alive := map[string]bool{}
+	for i := range w.Pods {
+		p := w.ProbeOf(w.Pods[i].Name)
+		if podfact.Serves(&w.Pods[i]) && (p == nil || p.Error != "" || w.Reached(*p)) {
+			alive[w.Pods[i].Status.PodIP] = true
+		}
+	}
+	vips := discover.ClusterIPs(w.Service)
+	out := map[string]path{}
+	for _, a := range w.From.Answers {
+		if a.Name != w.Control() {
+			continue
+		}
+		p, ok := out[a.Transport]
+		if !ok {
+			p.replicas = map[string]bool{}
+		}
+		good := a.Rcode != ""
+		switch {
+		case slices.Contains(vips, a.Server):
+			both := good || p.service != nil && *p.service
+			p.service = &both
+		case alive[a.Server]:
+			p.replicas[a.Server] = good
+		}
+		out[a.Transport] = p
+	}
+	return out
+}
+
+func checkPath(w *facts.World) []finding.Finding {
+	if w.From == nil || len(w.From.Answers) == 0 {
+		return nil
+	}
+	paths := paths(w)
+	udp, tcp := paths["UDP"], paths["TCP"]
+	dead := func(p path) bool {
+		good, bad := p.replicaWords()
+		return len(good) == 0 && len(bad)+len(discover.ClusterIPs(w.Service)) > 0 && p.service != nil && !*p.service
+	}
+	pod := w.From.Pod
+	object := facts.Ref("Pod", pod.Namespace, pod.Name)
+	node := "node " + pod.Spec.NodeName
+	evidence := pathEvidence(w)
+	other := w.Read("ask from a pod on another node: if that works, the fault is on "+node, "", "get", "pods", "-A", "-o", "wide",
+		"--field-selector", "spec.nodeName!="+pod.Spec.NodeName)
+	rules := w.Read("see the node's own rules for port 53", "", "nodeshell", pod.Spec.NodeName, "--", "sh", "-c",
+		"nft list ruleset | grep -n 'dport 53'")
+	switch {
+	case len(paths) == 0:
+		return nil
+	case answeredForServers(w):
+		return []finding.Finding{w.Make(PathBlocked, finding.Critical, object,
+			fmt.Sprintf("pod %s/%s on %s gets %s for %s, which the servers answer rightly: they refuse this pod (plugin acl), or something on its "+
+				"way answers for them (a policy on names, a "+
+				"proxy)", pod.Namespace, pod.Name, node, ask.Said(w.From.Answers[0]), w.Control()), evidence, w.Read("see what the Corefile "+
+				"refuses", "", "dns", "config"), other)}
+	case dead(udp) && dead(tcp):
+		servers := "while the servers are well"
+		if !w.AnyReached() {
+			servers = "and whether the servers answer anybody is not known"
+		}
+		return []finding.Finding{w.Make(PathBlocked, finding.Critical, object,
+			fmt.Sprintf("pod %s/%s on %s reaches no DNS server, neither by UDP nor by TCP, %s", pod.Namespace, pod.Name, node,
+				servers), evidence, other, rules)}
+	case dead(udp):
+		return []finding.Finding{w.Make(PathUDPBlocked, finding.Critical, object,
+			fmt.Sprintf("UDP port 53 is dropped on the way from pod %s/%s on %s: TCP gets through", pod.Namespace, pod.Name,
+				node), evidence, rules, other)}
+	case dead(tcp):
+		return []finding.Finding{w.Make(PathTCPBlocked, finding.Warning, object,
+			fmt.Sprintf("TCP port 53 is dropped on the way from pod %s/%s on %s: large answers are lost, small ones come by UDP", pod.Namespace,
+				pod.Name, node), evidence, rules, other)}
+	}
+	return partialPath(w, udp, tcp, object, evidence, other, rules)
+}
+
+// answeredForServers: every answer that the pod gets is wrong, and every server that was asked gives the right one.
+func answeredForServers(w *facts.World) bool {
+	for _, a := range w.From.Answers {
+		if a.Rcode == "" || a.Name != w.Control() || ask.Right(w, a) {
+			return false
+		}
+	}
+	asked := false
+	for _, p := range w.Probes {
+		if bad, ok := ask.ControlFailure(w, p); ok {
+			asked = true
+			if bad != nil {
+				return false
+			}
+		}
+	}
+	return asked
+}
+
+func partialPath(w *facts.World, udp, tcp path, object *finding.ObjectRef, evidence []finding.Evidence,
+	next ...finding.Next,
+) []finding.Finding {
+	pod := w.From.Pod
+	// a replica out of reach first: it also loses what the Service sends its way
+	_, badUDP := udp.replicaWords()
+	_, badTCP := tcp.replicaWords()
+	if bad := slices.Compact(slices.Sorted(slices.Values(append(badUDP, badTCP...)))); len(bad) > 0 {
+		var names []string
+		for i := range w.Pods {
+			if slices.Contains(bad, w.Pods[i].Status.PodIP) {
+				names = append(names, w.Pods[i].Name+" on node "+w.Pods[i].Spec.NodeName)
+			}
+		}
+		return []finding.Finding{w.Make(PathReplicaBlocked, finding.Critical, object,
+			fmt.Sprintf("pod %s/%s on node %s does not reach %s: a part of its queries is lost", pod.Namespace, pod.Name, pod.Spec.NodeName,
+				strings.Join(names, ", ")), evidence, next...)}
+	}
+	var transports []string
+	for name, p := range map[string]path{"UDP": udp, "TCP": tcp} {
+		if good, _ := p.replicaWords(); p.service != nil && !*p.service && len(good) > 0 {
+			transports = append(transports, name)
+		}
+	}
+	slices.Sort(transports)
+	if len(transports) == 0 {
+		return nil
+	}
+	return []finding.Finding{w.Make(PathServiceBlocked, finding.Critical, object,
+		fmt.Sprintf("pod %s/%s reaches the DNS pods themselves and gets no answer from the Service's address %s by %s: look at kube-proxy and "+
+			"its rules on node %s", pod.Namespace, pod.Name, strings.Join(discover.ClusterIPs(w.Service), ", "), strings.Join(transports,
+			" and "), pod.Spec.NodeName), evidence,
+		append([]finding.Next{w.Read("see whether the proxy of that node runs", "kube-system", "get", "pods", "-o", "wide", "--field-selector",
+			"spec.nodeName="+pod.Spec.NodeName)}, next...)...)}
+}
+
+func pathEvidence(w *facts.World) []finding.Evidence {
+	var list []finding.Evidence
+	for _, a := range w.From.Answers {
+		list = append(list, facts.Seen("answer in the pod", a.Server+" "+a.Transport, "%s", ask.Said(a)))
+	}
+	slices.SortStableFunc(list, func(a, b finding.Evidence) int { return strings.Compare(a.Path, b.Path) })
+	return list
+}

@@ -1,0 +1,179 @@
+// Package clients judges what one pod, one name or one object of the cluster meets: policies and paths between a pod and
+// the servers, resolver settings, objects whose names mean something else than they say, a name that gives no address.
+package clients
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
+)
+
+// Pages that more than one rule rests on.
+const (
+	policyPage = "https://kubernetes.io/docs/concepts/services-networking/network-policies/"
+	podPage    = "https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/"
+)
+
+// The codes of this file.
+const (
+	NetworkPolicyBlocksDNS finding.Code = "NetworkPolicyBlocksDNS"
+)
+
+// PolicyRules: what the API forbids on the way.
+var PolicyRules = []finding.Rule[facts.World]{
+	{
+		Entry: finding.Entry{
+			Code: NetworkPolicyBlocksDNS, Severity: finding.Critical, Title: "A NetworkPolicy blocks DNS",
+			Meaning: "By the NetworkPolicies of the API nothing allows the pod to reach the DNS pods. Policies of a network plugin's own kinds " +
+				"are not evaluated.",
+			Evidence: "The policies that select the pod or the DNS pods; with --from also what the pod got.",
+			Next:     "Allow egress to port 53, UDP and TCP.",
+			Source:   policyPage,
+		},
+		Explains: []finding.Code{PathBlocked, PathUDPBlocked, PathTCPBlocked, PathReplicaBlocked, PathServiceBlocked},
+		Check:    CheckPolicy,
+	},
+}
+
+// CheckPolicy speaks of the suspect pod when there is one, and always of policies that close the DNS pods themselves.
+func CheckPolicy(w *facts.World) []finding.Finding {
+	var list []finding.Finding
+	if f := dnsIngress(w); f != nil {
+		list = append(list, *f)
+	}
+	if w.From == nil {
+		return list
+	}
+	var denied []report.PolicyEffect
+	for _, e := range w.PolicyEffects() {
+		if e.Result == "denied" && (len(list) == 0 || e.Direction == "Egress") {
+			denied = append(denied, e)
+		}
+	}
+	if len(denied) == 0 {
+		return list
+	}
+	var evidence []finding.Evidence
+	transports := []string{}
+	names := []string{}
+	for _, e := range denied {
+		evidence = append(evidence, facts.Seen("NetworkPolicy", strings.Join(e.Policies, ", "), "no rule allows %s %s to %s",
+			strings.ToLower(e.Direction), e.Transport, e.To))
+		if !slices.Contains(transports, e.Transport) {
+			transports = append(transports, e.Transport)
+		}
+		for _, p := range e.Policies {
+			if !slices.Contains(names, p) {
+				names = append(names, p)
+			}
+		}
+	}
+	severity, but, proof := policyProof(w, transports)
+	namespace, name, _ := strings.Cut(names[0], "/")
+	pod := w.From.Pod
+	return append(list, w.Make(NetworkPolicyBlocksDNS, severity, facts.Ref("NetworkPolicy", namespace, name),
+		fmt.Sprintf("NetworkPolicy %s gives pod %s/%s no %s to the DNS pods%s", strings.Join(names, ", "), pod.Namespace, pod.Name,
+			strings.Join(transports, " and "), but), append(evidence, proof...),
+		w.Read("see the policy", namespace, "describe", "networkpolicy", name),
+		w.Change("allow egress to port 53, UDP and TCP, of the DNS pods", namespace, "edit", "networkpolicy", name)))
+}
+
+func blockSeverity(transports []string) finding.Severity {
+	if slices.Contains(transports, "UDP") {
+		return finding.Critical
+	}
+	return finding.Warning
+}
+
+// policyProof holds a policy against the pod's own answers: a network plugin may enforce none. An answer that the policy
+// would not let through proves that; a pod on its node's network proves nothing, since policies hardly bind it.
+func policyProof(w *facts.World, transports []string) (finding.Severity, string, []finding.Evidence) {
+	severity := blockSeverity(transports)
+	if w.From.Pod.Spec.HostNetwork {
+		return severity, "", nil
+	}
+	answered, asked := map[string]bool{}, false
+	var proof []finding.Evidence
+	for _, a := range w.From.Answers {
+		if !slices.Contains(transports, a.Transport) || facts.LinkLocal(a.Server) { // a policy does not close the way to the own node
+			continue
+		}
+		asked = true
+		if a.Rcode != "" && !answered[a.Transport] {
+			answered[a.Transport] = true
+			proof = append(proof, facts.Seen("answer in the pod", a.Server+" "+a.Transport,
+				"%s: this cluster's network does not enforce the policy now", a.Rcode))
+		}
+	}
+	silent := slices.DeleteFunc(slices.Clone(transports), func(t string) bool { return answered[t] })
+	switch {
+	case !asked:
+		return severity, "", nil
+	case len(silent) == 0:
+		return finding.Info, ", and would block it where policies are enforced: this network does not enforce it", proof
+	}
+	return blockSeverity(silent), "", append(proof, facts.Seen("answer in the pod", strings.Join(silent, ", "),
+		"none came: the policy is enforced"))
+}
+
+// dnsIngress: a policy in the DNS namespace that lets nobody in closes DNS for all.
+func dnsIngress(w *facts.World) *finding.Finding {
+	if !w.Sources.Get("networkpolicies").Readable() || len(w.Pods) == 0 {
+		return nil
+	}
+	stranger := facts.Endpoint{Namespace: "default", Labels: map[string]string{"app": "any"}, Ip: "203.0.113.1"}
+	var transports, names []string
+	for _, protocol := range []corev1.Protocol{corev1.ProtocolUDP, corev1.ProtocolTCP} {
+		port, _ := w.Ports(w.Pods[0])
+		allowed, selecting := w.PolicyEffect("Ingress", stranger, facts.PodEndpoint(&w.Pods[0]), protocol, port)
+		if allowed || anyPeerAllowed(w, selecting, protocol, port) {
+			continue
+		}
+		transports = append(transports, string(protocol))
+		names = selecting
+	}
+	if len(transports) == 0 {
+		return nil
+	}
+	namespace, name, _ := strings.Cut(names[0], "/")
+	evidence := []finding.Evidence{facts.Seen("NetworkPolicy", strings.Join(names, ", "),
+		"selects the DNS pods, and no ingress rule opens port 53 to other namespaces")}
+	severity, but, proof := blockSeverity(transports), "", []finding.Evidence(nil)
+	if w.From != nil && w.From.Pod.Namespace != w.Pods[0].Namespace { // the policy may let its own namespace in
+		severity, but, proof = policyProof(w, transports)
+	}
+	f := w.Make(NetworkPolicyBlocksDNS, severity, facts.Ref("NetworkPolicy", namespace, name),
+		fmt.Sprintf("NetworkPolicy %s lets no pod of another namespace reach the DNS pods by %s%s", strings.Join(names, ", "),
+			strings.Join(transports, " and "), but), append(evidence, proof...),
+		w.Read("see the policy", namespace, "describe", "networkpolicy", name),
+		w.Change("allow ingress to port 53, UDP and TCP, from every namespace", namespace, "edit", "networkpolicy", name))
+	return &f
+}
+
+// anyPeerAllowed: a policy that admits some namespaces or addresses may admit those that matter; only one that admits
+// nobody on the port is called a block.
+func anyPeerAllowed(w *facts.World, policies []string, protocol corev1.Protocol, port int32) bool {
+	for i := range w.Policies {
+		p := &w.Policies[i]
+		if !slices.Contains(policies, p.Namespace+"/"+p.Name) {
+			continue
+		}
+		for _, rule := range p.Spec.Ingress {
+			if !facts.PortMatches(rule.Ports, facts.PodEndpoint(&w.Pods[0]), protocol, port) {
+				continue
+			}
+			for _, peer := range rule.From {
+				if peer.NamespaceSelector != nil || peer.IPBlock != nil {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}

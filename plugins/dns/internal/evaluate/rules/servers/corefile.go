@@ -1,0 +1,267 @@
+package servers
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/ask"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/corefile"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/discover"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
+)
+
+// The codes of this file.
+const (
+	AnswersAltered          finding.Code = "AnswersAltered"
+	AutopathWithoutVerified finding.Code = "AutopathWithoutVerified"
+	ForwardsToItself        finding.Code = "ForwardsToItself"
+	HostsWithoutFallthrough finding.Code = "HostsWithoutFallthrough"
+	NamespacesFiltered      finding.Code = "NamespacesFiltered"
+	TemplateShadowsCluster  finding.Code = "TemplateShadowsCluster"
+	UnknownPlugin           finding.Code = "UnknownPlugin"
+)
+
+// AlteredRules: answers that the Corefile changes.
+var AlteredRules = []finding.Rule[facts.World]{
+	{
+		Entry: finding.Entry{
+			Code: AnswersAltered, Severity: finding.Warning, Title: "The Corefile changes answers for the cluster's names",
+			Meaning: "A plugin that runs before kubernetes (hosts, rewrite, template, acl and others) answers names of Services otherwise than " +
+				"the API has them. It may be meant.",
+			Evidence: "Answers that differ from the API for names that such a rule covers, with the rule's line.",
+			Next:     "See the rules in the order in which they work.",
+			Source:   "https://github.com/coredns/coredns/blob/master/plugin.cfg",
+		},
+		Check: CheckAltered,
+	},
+}
+
+// CorefileRules: a Corefile that loads, and does not do what it seems to.
+var CorefileRules = []finding.Rule[facts.World]{
+	{
+		Entry: finding.Entry{
+			Code: AutopathWithoutVerified, Severity: finding.Warning, Title: "autopath without pods verified",
+			Meaning:  "autopath guesses the namespace of a client from its address; without pods verified it may take another's.",
+			Evidence: "The Corefile has autopath and no pods verified in one server block.",
+			Next:     "Add pods verified.",
+			Source:   "https://coredns.io/plugins/autopath/",
+		},
+		Check: CheckCorefileLints,
+	},
+	{
+		Entry: finding.Entry{
+			Code: ForwardsToItself, Severity: finding.Critical, Title: "A forward leads to this DNS server",
+			Meaning:  "Queries circle until they time out.",
+			Evidence: "An upstream in the Corefile is the DNS Service's address, or a loopback address on the port of its own server block.",
+			Next:     "Name a real upstream.",
+			Source:   "https://coredns.io/plugins/loop/",
+		},
+	},
+	{
+		Entry: finding.Entry{
+			Code: HostsWithoutFallthrough, Severity: finding.Critical, Title: "hosts without fallthrough hides the cluster",
+			Meaning:  "The hosts plugin runs before kubernetes and answers SERVFAIL for what it does not know.",
+			Evidence: "A hosts directive without fallthrough whose zones cover the cluster's.",
+			Next:     "Add fallthrough.",
+			Source:   "https://coredns.io/plugins/hosts/",
+		},
+		Explains: []finding.Code{ClusterNamesFail, ReplicaWrongAnswer, AnswersAltered},
+	},
+	{
+		Entry: finding.Entry{
+			Code: NamespacesFiltered, Severity: finding.Info, Title: "Only some namespaces have names",
+			Meaning:  "The namespaces option limits the kubernetes plugin.",
+			Evidence: "The Corefile.",
+			Next:     "Nothing, if it is meant.",
+			Source:   "https://coredns.io/plugins/kubernetes/",
+		},
+	},
+	{
+		Entry: finding.Entry{
+			Code: TemplateShadowsCluster, Severity: finding.Critical, Title: "A template hides the cluster's names",
+			Meaning:  "Plugins run in a fixed order; template runs before kubernetes.",
+			Evidence: "A template for every name whose zones cover the cluster's.",
+			Next:     "Give it a zone, a match or fallthrough.",
+			Source:   "https://github.com/coredns/coredns/blob/master/plugin.cfg",
+		},
+		Explains: []finding.Code{ClusterNamesFail, ReplicaWrongAnswer, AnswersAltered},
+	},
+	{
+		Entry: finding.Entry{
+			Code: UnknownPlugin, Severity: finding.Info, Title: "A plugin that stock CoreDNS lacks",
+			Meaning:  "Fine in a binary that has it.",
+			Evidence: "The Corefile.",
+			Next:     "Check before changing the image.",
+			Source:   "https://github.com/coredns/coredns/blob/master/plugin.cfg",
+		},
+	},
+}
+
+// Altered makes the finding for answers that a plugin before the kubernetes one gives.
+func Altered(w *facts.World, message string, by records.Altered, evidence []finding.Evidence) finding.Finding {
+	evidence = append(evidence, facts.Seen("Corefile", fmt.Sprintf("line %d", by.Line), "%s runs before the kubernetes plugin", by.Plugin))
+	next := []finding.Next{w.Read("see the rules in the order in which they work", "", "dns", "config")}
+	if w.ConfRef != nil {
+		next = append(next, w.Change("change the rule, if it is not meant", w.ConfRef.Namespace, "edit", "configmap", w.ConfRef.Name))
+	}
+	return w.Make(AnswersAltered, finding.Warning, w.ConfRef, message, evidence, next...)
+}
+
+// CheckAltered: names of the cluster, of those that were asked, which the Corefile answers otherwise than the API; one
+// finding for each rule.
+func CheckAltered(w *facts.World) []finding.Finding {
+	return AlteredAnswers(w, func(string) bool { return true })
+}
+
+func AlteredAnswers(w *facts.World, asked func(name string) bool) []finding.Finding {
+	if !w.Sources.Get("services").Readable() || !w.Sources.Get("endpointslices").Readable() {
+		return nil
+	}
+	type changed struct {
+		by       records.Altered
+		names    map[string]bool
+		evidence []finding.Evidence
+	}
+	var rules []*changed
+	for _, p := range w.Probes {
+		for _, a := range p.Answers {
+			by, ok := w.Records.AlteredBy(a.Name, records.Outcome(a))
+			if !ok || a.Rcode == "" || a.Type == "SOA" || a.Name == w.External || !asked(a.Name) {
+				continue
+			}
+			x := w.Engine.Lookup(a.Name, a.Type)
+			if records.Compare(x, a) == records.Same || x.Outcome == records.NXDomain {
+				continue
+			}
+			i := slices.IndexFunc(rules, func(r *changed) bool { return r.by.Plugin == by.Plugin && r.by.Line == by.Line })
+			if i < 0 {
+				i, rules = len(rules), append(rules, &changed{by: by, names: map[string]bool{}})
+			}
+			r := rules[i]
+			if !r.names[a.Name+a.Type] && len(r.evidence) < 4 {
+				r.evidence = append(r.evidence, facts.Seen("answer of "+p.Pod, a.Name+" "+a.Type, "%s; the API says %s", ask.Said(ask.Sorted(a)), x))
+			}
+			r.names[a.Name+a.Type] = true
+		}
+	}
+	slices.SortFunc(rules, func(a, b *changed) int { return cmp.Compare(a.by.Line, b.by.Line) })
+	var list []finding.Finding
+	for _, r := range rules {
+		list = append(list, Altered(w, fmt.Sprintf("%s in line %d of the Corefile changes what %d %s of the cluster %s answered with",
+			r.by.Plugin, r.by.Line, len(r.names), facts.Plural(len(r.names), "name"), map[bool]string{
+				true:  "is",
+				false: "are",
+			}[len(r.names) == 1]), r.by, r.evidence))
+	}
+	return list
+}
+
+// CheckCorefileLints judges a Corefile that loads and does not do what it seems to.
+func CheckCorefileLints(w *facts.World) []finding.Finding {
+	if !w.ConfRead || !w.Conf.Valid() {
+		return nil
+	}
+	var list []finding.Finding
+	for _, block := range w.Conf.Blocks {
+		for _, d := range block.Directives {
+			list = append(list, lintOf(w, block, d)...)
+		}
+	}
+	if o, ok := records.FromCorefile(w.Conf); ok && len(o.Namespaces) > 0 {
+		list = append(list, w.Make(NamespacesFiltered, finding.Info, w.ConfRef,
+			fmt.Sprintf("only the namespaces %s have names: the kubernetes plugin in line %d is limited to them",
+				strings.Join(o.Namespaces, ", "), o.Line),
+			[]finding.Evidence{facts.Seen("Corefile", fmt.Sprintf("line %d", o.Line), "namespaces %s", strings.Join(o.Namespaces, " "))}))
+	}
+	return list
+}
+
+// lintOf judges one line of a server block.
+func lintOf(w *facts.World, block corefile.Block, d corefile.Directive) []finding.Finding {
+	serves := len(block.Find("kubernetes")) > 0
+	switch {
+	case d.Name == "template" && serves && coversZone(w, block, d.Args[min(2, len(d.Args)):]) && len(d.Find("fallthrough")) == 0 && broad(d):
+		return lint(w, TemplateShadowsCluster, finding.Critical, d, fmt.Sprintf("the template in line %d answers every name of the cluster: it runs "+
+			"before the kubernetes plugin, wherever it is written", d.Line))
+	case d.Name == "hosts" && serves && len(d.Find("fallthrough")) == 0 && coversZone(w, block, hostsZones(d)):
+		return lint(w, HostsWithoutFallthrough, finding.Critical, d, fmt.Sprintf("the hosts plugin in line %d has no fallthrough: names of the cluster "+
+			"never get past it", d.Line))
+	case d.Name == "forward" && forwardsToItself(w, block, d):
+		return lint(w, ForwardsToItself, finding.Critical, d, fmt.Sprintf("line %d forwards to %s, which is this DNS server itself", d.Line,
+			strings.Join(d.Args[1:], ", ")))
+	case d.Name == "autopath" && serves && !podsVerified(block):
+		return lint(w, AutopathWithoutVerified, finding.Warning, d, fmt.Sprintf("autopath in line %d needs pods verified: without it pods get names of "+
+			"another namespace", d.Line))
+	case !corefile.Known(d.Name):
+		return lint(w, UnknownPlugin, finding.Info, d, fmt.Sprintf("%s in line %d is no plugin of stock CoreDNS: a binary without it does not start",
+			d.Name, d.Line))
+	}
+	return nil
+}
+
+func lint(w *facts.World, code finding.Code, severity finding.Severity, d corefile.Directive, message string) []finding.Finding {
+	evidence := []finding.Evidence{facts.Seen("Corefile", fmt.Sprintf("line %d", d.Line), "%s",
+		strings.TrimSpace(d.Name+" "+strings.Join(d.Args, " ")))}
+	next := []finding.Next{w.Read("see the order in which plugins run", "", "dns", "config")}
+	if severity == finding.Critical && w.ConfRef != nil {
+		next = append(next, w.Change("correct the line", w.ConfRef.Namespace, "edit", "configmap", w.ConfRef.Name))
+	}
+	return []finding.Finding{w.Make(code, severity, w.ConfRef, message, evidence, next...)}
+}
+
+// broad: a template for every name of its zone (no match, or one that matches everything) and for address types.
+func broad(d corefile.Directive) bool {
+	if len(d.Args) > 1 && !slices.Contains([]string{"ANY", "A"}, strings.ToUpper(d.Args[1])) {
+		return false
+	}
+	matches := d.Find("match")
+	return len(matches) == 0 || slices.ContainsFunc(matches, func(m corefile.Directive) bool {
+		return slices.ContainsFunc(m.Args, func(a string) bool { return a == ".*" || a == "^.*$" || a == "." })
+	})
+}
+
+func coversZone(w *facts.World, block corefile.Block, zones []string) bool {
+	if len(zones) == 0 {
+		zones = block.ZoneNames()
+	}
+	return slices.ContainsFunc(zones, func(z string) bool { return corefile.InZone(w.Zone, corefile.Fqdn(z)) })
+}
+
+func hostsZones(d corefile.Directive) []string {
+	return slices.DeleteFunc(slices.Clone(d.Args), func(a string) bool { return strings.Contains(a, "/") })
+}
+
+func podsVerified(block corefile.Block) bool {
+	for _, k := range block.Find("kubernetes") {
+		for _, p := range k.Find("pods") {
+			if slices.Contains(p.Args, records.PodsVerified) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// forwardsToItself: to the DNS Service's own address, or to a loopback address on a port that this server block serves.
+func forwardsToItself(w *facts.World, block corefile.Block, d corefile.Directive) bool {
+	if w.Service == nil || len(d.Args) < 2 {
+		return false
+	}
+	return slices.ContainsFunc(d.Args[1:], func(to string) bool {
+		host, port, plain := facts.UpstreamAddress(to)
+		switch {
+		case !plain:
+			return false
+		case slices.Contains(discover.ClusterIPs(w.Service), host):
+			return port == "53"
+		}
+		address, err := netip.ParseAddr(host)
+		return (host == "localhost" || err == nil && address.IsLoopback()) && len(block.Find("bind")) == 0 &&
+			slices.ContainsFunc(block.Zones, func(z corefile.Zone) bool { return cmp.Or(z.Port, "53") == port })
+	})
+}

@@ -1,0 +1,304 @@
+package servers
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/corefile"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/resolver"
+)
+
+// The codes of this file.
+const (
+	ForwardingLoop  finding.Code = "ForwardingLoop"
+	CorefileInvalid finding.Code = "CorefileInvalid"
+	ZoneNotServed   finding.Code = "ZoneNotServed"
+	ReloadFailed    finding.Code = "ReloadFailed"
+)
+
+// CrashRules: the servers end by themselves.
+var CrashRules = []finding.Rule[facts.World]{
+	{
+		Entry: finding.Entry{
+			Code: ForwardingLoop, Severity: finding.Critical, Title: "DNS forwards to itself and crashes",
+			Meaning:  "The loop plugin saw its own probe come back and ended the process.",
+			Evidence: "plugin/loop in the last lines of a replica that ended.",
+			Next:     "Forward to a real upstream; on systemd-resolved nodes point the kubelet at /run/systemd/resolve/resolv.conf.",
+			Source:   "https://coredns.io/plugins/loop/#troubleshooting",
+		},
+		Explains: []finding.Code{
+			DNSPodsNotReady, ReplicaNotReady, ReplicaSilent, ReplicaRestarted, UpstreamFails, UpstreamSlow, ClusterNamesFail,
+			ForwardsToItself, ServfailShare,
+		},
+		Check: CheckLoop,
+	},
+	{
+		Entry: finding.Entry{
+			Code: CorefileInvalid, Severity: finding.Critical, Title: "The Corefile does not load",
+			Meaning:  "CoreDNS refuses the text: running replicas keep the old one, and a replica that starts fails.",
+			Evidence: "The parsed Corefile, and the parser's error in the log of a replica.",
+			Next:     "Correct the line that is named.",
+			Source:   "https://coredns.io/manual/configuration/",
+		},
+		Explains: []finding.Code{
+			ReloadFailed, DNSPodsNotReady, ReplicaNotReady, ReplicaSilent, ReplicaRestarted, ClusterNamesFail, ZoneNotServed,
+		},
+		Check: CheckCorefileInvalid,
+	},
+}
+
+// ZoneRules: nobody serves the zone.
+var ZoneRules = []finding.Rule[facts.World]{
+	{
+		Entry: finding.Entry{
+			Code: ZoneNotServed, Severity: finding.Critical, Title: "Nobody serves the cluster's zone",
+			Meaning:  "No server block has the kubernetes plugin for the domain that pods search.",
+			Evidence: "The Corefile and clusterDomain of the kubelets.",
+			Next:     "Correct the Corefile or clusterDomain.",
+			Source:   "https://coredns.io/plugins/kubernetes/",
+		},
+		Explains: []finding.Code{ClusterNamesFail, ReplicaWrongAnswer, ReplicaStale},
+		Check:    CheckZoneNotServed,
+	},
+}
+
+// ReloadRules: the next start will fail.
+var ReloadRules = []finding.Rule[facts.World]{
+	{
+		Entry: finding.Entry{
+			Code: ReloadFailed, Severity: finding.Warning, Title: "A changed Corefile was refused",
+			Meaning:  "Replicas stay Ready and serve the old configuration; the next restart fails.",
+			Evidence: "A failed reload in the log that no successful one follows.",
+			Next:     "Correct the Corefile.",
+			Source:   "https://coredns.io/plugins/reload/",
+		},
+		Check: CheckReload,
+	},
+}
+
+// ZoneElsewhere: a name under a domain that kubelets or the pod's search list hold for the cluster's, and that the
+// kubernetes plugin does not serve.
+func ZoneElsewhere(w *facts.World, fqdn string) *finding.Finding {
+	if !w.ConfRead || !w.Conf.Valid() {
+		return nil
+	}
+	_, served := records.FromCorefile(w.Conf)
+	for _, d := range clusterDomains(w) {
+		if !corefile.InZone(fqdn, d.Value) || records.Serves(w.Conf, d.Value) {
+			continue
+		}
+		if list := CheckZoneNotServed(w); len(list) > 0 {
+			return &list[0]
+		}
+		if !served {
+			return nil // another plugin or another server may have the names
+		}
+		f := w.Make(ZoneNotServed, finding.Critical, w.ConfRef,
+			fmt.Sprintf("%s gives the domain %s, and CoreDNS serves %s: short names find nothing", d.From, strings.TrimSuffix(d.Value, "."),
+				strings.TrimSuffix(w.Zone, ".")),
+			[]finding.Evidence{
+				facts.Seen(d.From, "", "%s", d.Value),
+				facts.Seen("Corefile", fmt.Sprintf("line %d", w.Records.Line), "kubernetes %s", strings.Join(w.Records.Zones, " ")),
+			},
+			w.Read("see the configuration", "", "dns", "config"))
+		return &f
+	}
+	return nil
+}
+
+// clusterDomains are the domains under which pods look for Services: those of the kubelets, and of the pod's own list.
+func clusterDomains(w *facts.World) []resolver.Value {
+	var list []resolver.Value
+	for _, k := range w.Kubelets {
+		if k.ClusterDomain != "" {
+			list = append(list, resolver.Value{Value: corefile.Fqdn(k.ClusterDomain), From: "the kubelet"})
+		}
+	}
+	if w.From != nil {
+		for _, s := range w.ResolvConf().Searches {
+			// as a kubelet writes it
+			if domain, ok := strings.CutPrefix(s, "svc."); ok && slices.Contains(w.ResolvConf().Searches, w.From.Pod.Namespace+"."+s) {
+				list = append(list, resolver.Value{
+					Value: corefile.Fqdn(domain),
+					From:  "the search list of pod " + w.From.Pod.Namespace + "/" + w.From.Pod.Name,
+				})
+			}
+		}
+	}
+	return list
+}
+
+// CheckLoop: the loop plugin ends the process when its own probe comes back; the kubelet then restarts it for ever
+// (https://coredns.io/plugins/loop/#troubleshooting).
+func CheckLoop(w *facts.World) []finding.Finding {
+	var evidence []finding.Evidence
+	for _, pod := range w.Live() {
+		if line, ok := w.LastFatal(pod, "Loop ("); ok {
+			evidence = append(evidence, facts.Seen("log of "+pod.Name, "", "%s", line))
+		}
+	}
+	if len(evidence) == 0 {
+		return nil
+	}
+	message := "CoreDNS forwards queries to itself: the loop plugin ends it, and it crashes again after every start"
+	next := []finding.Next{w.Read("see where . is forwarded to", "", "dns", "config")}
+	for _, r := range w.Routes() {
+		if r.Via == "forward" && slices.Contains(r.Zones, ".") {
+			evidence = append(evidence, facts.Seen("Corefile", fmt.Sprintf("line %d", r.Line), "forward %s", strings.Join(r.To, " ")))
+			if slices.ContainsFunc(r.To, func(to string) bool { return strings.HasPrefix(to, "/") }) {
+				message = "CoreDNS forwards to its node's resolv.conf, which leads back to CoreDNS: the loop plugin ends it, and it crashes again " +
+					"after every start"
+			}
+		}
+	}
+	if w.ConfRef != nil {
+		next = append(next, w.Change("forward to a real upstream server instead", w.ConfRef.Namespace, "edit", "configmap", w.ConfRef.Name))
+	}
+	return []finding.Finding{w.Make(ForwardingLoop, finding.Critical, w.WorkloadRef(), message, evidence, next...)}
+}
+
+func CheckCorefileInvalid(w *facts.World) []finding.Finding {
+	var evidence []finding.Evidence
+	if w.ConfRead {
+		for _, p := range w.Conf.Problems {
+			evidence = append(evidence, facts.Seen("Corefile", fmt.Sprintf("line %d", p.Line), "%s", p.Message))
+		}
+	}
+	crashed := false
+	live := w.Live()
+	for _, pod := range live {
+		for _, mark := range []string{"Error during parsing", "Unknown directive", "plugin/", "Corefile"} {
+			if line, ok := w.LastFatal(pod, mark); ok && parseFailure(line) {
+				evidence = append(evidence, facts.Seen("log of "+pod.Name, "", "%s", line))
+				crashed = true
+				break
+			}
+		}
+	}
+	if failed := reloadFailures(w); len(evidence) > 0 {
+		for _, f := range failed {
+			evidence = append(evidence, facts.Seen("log of "+f.pod, "", "%s", f.line))
+		}
+	}
+	if len(evidence) == 0 {
+		return nil
+	}
+	severity, message := finding.Warning, "the Corefile cannot be loaded: the replicas still serve the old one, and the next restart takes "+
+		"DNS down"
+	if crashed || len(live) > 0 && !slices.ContainsFunc(live, podfact.Serves) {
+		severity, message = finding.Critical, "the Corefile cannot be loaded, and CoreDNS does not start"
+	}
+	next := []finding.Next{w.Read("see the configuration with its line numbers", "", "dns", "config")}
+	if w.ConfRef != nil {
+		next = append(next, w.Change("correct it", w.ConfRef.Namespace, "edit", "configmap", w.ConfRef.Name))
+	}
+	return []finding.Finding{w.Make(CorefileInvalid, severity, w.ConfRef, message, evidence, next...)}
+}
+
+func parseFailure(line string) bool {
+	for _, mark := range []string{
+		"Error during parsing", "Unknown directive", "- Error during", "is already defined", "not a valid domain",
+		"Wrong argument", "unknown property", "unclosed",
+	} {
+		if strings.Contains(line, mark) {
+			return true
+		}
+	}
+	return strings.HasPrefix(line, "/") && strings.Contains(line, ":")
+}
+
+func CheckZoneNotServed(w *facts.World) []finding.Finding {
+	if !w.ConfRead || !w.Conf.Valid() {
+		return nil
+	}
+	if _, ok := records.FromCorefile(w.Conf); ok {
+		return zoneDiffers(w)
+	}
+	if w.Provider() != "CoreDNS" {
+		return nil
+	}
+	return []finding.Finding{w.Make(ZoneNotServed, finding.Critical, w.ConfRef,
+		"no server block of the Corefile has the kubernetes plugin for a forward zone: no name of the cluster is answered",
+		[]finding.Evidence{facts.Seen("Corefile", "", "%d server blocks, none with kubernetes", len(w.Conf.Blocks))},
+		w.Read("see the configuration", "", "dns", "config"), w.Change("add the plugin", w.ConfRef.Namespace, "edit", "configmap",
+			w.ConfRef.Name))}
+}
+
+// zoneDiffers: kubelets give pods a search list under their own clusterDomain.
+func zoneDiffers(w *facts.World) []finding.Finding {
+	for _, k := range w.Kubelets {
+		domain := strings.Trim(k.ClusterDomain, ".")
+		if domain == "" || records.Serves(w.Conf, domain) {
+			continue
+		}
+		where := "the kubelets"
+		if k.Node != "" {
+			where = "the kubelet of node " + k.Node
+		}
+		return []finding.Finding{w.Make(ZoneNotServed, finding.Critical, w.ConfRef,
+			fmt.Sprintf("%s give pods the domain %s, and CoreDNS serves %s: short names find nothing", where, domain,
+				strings.TrimSuffix(w.Zone, ".")),
+			[]finding.Evidence{
+				facts.Seen("kubelet configuration", "clusterDomain", "%s", domain),
+				facts.Seen("Corefile", fmt.Sprintf("line %d", w.Records.Line), "kubernetes %s", strings.Join(w.Records.Zones, " ")),
+			},
+			w.Read("see the configuration", "", "dns", "config"), w.Change("correct the zone, if it is the Corefile that is wrong",
+				w.ConfRef.Namespace, "edit", "configmap", w.ConfRef.Name))}
+	}
+	return nil
+}
+
+type reloadFailure struct{ pod, line string }
+
+// reloadFailures looks for a failed reload that no successful one or start followed. The counter of failures never
+// resets and the hash in the metrics is already that of the broken file, so the order of the log alone tells.
+func reloadFailures(w *facts.World) []reloadFailure {
+	var out []reloadFailure
+	live := w.Live()
+	for _, l := range w.Logs {
+		if l.Previous || !slices.ContainsFunc(live, func(p *corev1.Pod) bool { return p.Name == l.Pod }) {
+			continue
+		}
+		failed := ""
+		for line := range strings.Lines(l.Text) {
+			switch {
+			case strings.Contains(line, "Restart failed:"), strings.Contains(line, "reload failed"), strings.Contains(line, "Corefile changed but"):
+				if failed == "" || strings.Contains(line, "Restart failed") {
+					failed = facts.LogText(line)
+				}
+			case strings.Contains(line, "Reloading complete"):
+				failed = ""
+			}
+		}
+		if failed != "" {
+			out = append(out, reloadFailure{l.Pod, failed})
+		}
+	}
+	return out
+}
+
+func CheckReload(w *facts.World) []finding.Finding {
+	failures := reloadFailures(w)
+	if len(failures) == 0 {
+		return nil
+	}
+	var evidence []finding.Evidence
+	for _, f := range failures {
+		evidence = append(evidence, facts.Seen("log of "+f.pod, "", "%s", f.line))
+	}
+	next := []finding.Next{w.Read("see the configuration with its line numbers", "", "dns", "config")}
+	if w.ConfRef != nil {
+		next = append(next, w.Change("correct it; the servers take it by themselves within two minutes", w.ConfRef.Namespace, "edit",
+			"configmap", w.ConfRef.Name))
+	}
+	return []finding.Finding{w.Make(ReloadFailed, finding.Warning, w.ConfRef,
+		fmt.Sprintf("%d of %d replicas could not load the changed Corefile: they still serve the old one, and the next restart takes them "+
+			"down", len(failures), len(w.Live())), evidence, next...)}
+}

@@ -1,0 +1,147 @@
+package servers
+
+import (
+	"fmt"
+
+	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
+)
+
+// The codes of this file.
+const (
+	SingleReplica        finding.Code = "SingleReplica"
+	AllReplicasOnOneNode finding.Code = "AllReplicasOnOneNode"
+	ReplicaRestarted     finding.Code = "ReplicaRestarted"
+	ServfailShare        finding.Code = "ServfailShare"
+)
+
+// PlacementRules: what will hurt another day.
+var PlacementRules = []finding.Rule[facts.World]{
+	{
+		Entry: finding.Entry{
+			Code: SingleReplica, Severity: finding.Warning, Title: "DNS has a single replica",
+			Meaning:  "While it restarts nobody answers.",
+			Evidence: "spec.replicas of 1 with more than one usable node.",
+			Next:     "Run two.",
+			Source:   DebugPage,
+		},
+		Check: checkPlacement,
+	},
+	{
+		Entry: finding.Entry{
+			Code: AllReplicasOnOneNode, Severity: finding.Warning, Title: "All DNS replicas run on one node",
+			Meaning:  "The loss of one node is the loss of DNS. It works now.",
+			Evidence: "Every ready DNS pod has the same spec.nodeName while more than one node is usable.",
+			Next:     "Restart the Deployment so that the scheduler places the pods anew.",
+			Source:   "https://github.com/kubernetes/kubeadm/issues/1931",
+		},
+	},
+	{
+		Entry: finding.Entry{
+			Code: ReplicaRestarted, Severity: finding.Warning, Title: "A DNS replica was restarted",
+			Meaning:  "It ended by itself within the last day; warning when it ran out of memory.",
+			Evidence: "lastState.terminated of its container.",
+			Next:     "Read its last words.",
+			Source:   DebugPage,
+		},
+		Check: checkRestarts,
+	},
+	{
+		Entry: finding.Entry{
+			Code: ServfailShare, Severity: finding.Warning, Title: "Many answers are SERVFAIL",
+			Meaning:  "More than 5 % of at least 1,000 answers.",
+			Evidence: "coredns_dns_responses_total by rcode.",
+			Next:     "See which upstream fails.",
+			Source:   "https://coredns.io/plugins/metrics/",
+		},
+		Check: CheckServfail,
+	},
+}
+
+// CheckServfail: shares since the server's start, of enough answers to mean something. More than 5 % of answers is far
+// from what healthy clusters show.
+func CheckServfail(w *facts.World) []finding.Finding {
+	var list []finding.Finding
+	for _, p := range w.Probes {
+		m := p.Metrics
+		if p.Seconds > 0 {
+			m = m.Since(p.Earlier)
+		}
+		total := m.Sum("coredns_dns_responses_total")
+		percent := facts.Share(m.Sum("coredns_dns_responses_total", "rcode", "SERVFAIL"), total)
+		if percent == nil || *total < 1000 || *percent < 5 {
+			continue
+		}
+		list = append(list, w.Make(ServfailShare, finding.Warning, facts.Ref("Pod", p.Namespace, p.Pod),
+			fmt.Sprintf("%.1f %% of the answers of DNS pod %s are SERVFAIL", *percent, p.Pod),
+			[]finding.Evidence{facts.Seen("metrics of "+p.Pod, "coredns_dns_responses_total", "%.0f answers, %.1f %% SERVFAIL", *total, *percent)},
+			w.Read("see which upstream fails", "", "dns", "upstream")))
+	}
+	return list
+}
+
+// checkPlacement: what makes one node's loss the loss of DNS (https://github.com/kubernetes/kubeadm/issues/1931).
+func checkPlacement(w *facts.World) []finding.Finding {
+	if w.Workload == nil || w.Workload.Ref.Kind != "Deployment" || !w.Sources.Get("pods").Readable() {
+		return nil
+	}
+	nodes := map[string]int{}
+	for i := range w.Pods {
+		if podfact.Serves(&w.Pods[i]) {
+			nodes[w.Pods[i].Spec.NodeName]++
+		}
+	}
+	usable := 0
+	for i := range w.Nodes {
+		if !w.Nodes[i].Spec.Unschedulable && nodefact.PostedReady(&w.Nodes[i]) {
+			usable++
+		}
+	}
+	ref := w.Workload.Ref
+	switch {
+	case w.Workload.Wanted == 1 && usable > 1:
+		return []finding.Finding{w.Make(SingleReplica, finding.Warning, &ref,
+			"DNS has a single replica: while it restarts or its node is down, nobody answers",
+			[]finding.Evidence{facts.Seen("Deployment", "spec.replicas", "1"), facts.Seen("Node", "", "%d nodes are usable", usable)},
+			w.Change("run two", ref.Namespace, "scale", "deployment", ref.Name, "--replicas=2"))}
+	case len(nodes) == 1 && w.Workload.Wanted > 1 && usable > 1:
+		node := facts.SortedKeys(nodes)[0]
+		if nodes[node] < 2 {
+			return nil
+		}
+		return []finding.Finding{w.Make(AllReplicasOnOneNode, finding.Warning, &ref,
+			fmt.Sprintf("the %d DNS replicas all run on node %s: its loss is the loss of DNS", nodes[node], node),
+			[]finding.Evidence{
+				facts.Seen("Pod", "spec.nodeName", "%s for all of %d", node, nodes[node]),
+				facts.Seen("Node", "", "%d nodes are usable", usable),
+			},
+			w.Change("let the scheduler place them anew", ref.Namespace, "rollout", "restart", "deployment", ref.Name),
+			w.Read("see where they are", "", "dns", "status", "-o", "wide"))}
+	}
+	return nil
+}
+
+// checkRestarts: exits of the last day. A graceful end (code 0) is no fault.
+func checkRestarts(w *facts.World) []finding.Finding {
+	var list []finding.Finding
+	for _, pod := range w.Live() {
+		for _, s := range pod.Status.ContainerStatuses {
+			t := s.LastTerminationState.Terminated
+			if t == nil || t.ExitCode == 0 || w.Now.Sub(t.FinishedAt.Time).Hours() > 24 {
+				continue
+			}
+			severity, why := finding.Info, fmt.Sprintf("ended with code %d", t.ExitCode)
+			if t.Reason == "OOMKilled" {
+				severity, why = finding.Warning, "ran out of memory"
+			}
+			list = append(list, w.Make(ReplicaRestarted, severity, facts.Ref("Pod", pod.Namespace, pod.Name),
+				fmt.Sprintf("DNS pod %s %s %s ago and was restarted (%d restarts in all)", pod.Name, why,
+					facts.AgeWords(w.Now.Sub(t.FinishedAt.Time).Seconds()), s.RestartCount),
+				[]finding.Evidence{facts.Seen("Pod", "lastState.terminated", "%s, code %d", t.Reason, t.ExitCode)},
+				w.Read("see its last words", pod.Namespace, "logs", pod.Name, "--previous", "--tail=20")))
+		}
+	}
+	return list
+}

@@ -1,0 +1,292 @@
+package servers
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/discover"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
+)
+
+// The codes of this file.
+const (
+	ServiceSelectsNothing  finding.Code = "ServiceSelectsNothing"
+	ServicePortMissing     finding.Code = "ServicePortMissing"
+	ServiceTargetWrong     finding.Code = "ServiceTargetWrong"
+	ServiceEndpointsDiffer finding.Code = "ServiceEndpointsDiffer"
+)
+
+// SelectionRules: the Service leads elsewhere.
+var SelectionRules = []finding.Rule[facts.World]{
+	{
+		Entry: finding.Entry{
+			Code: ServiceSelectsNothing, Severity: finding.Critical, Title: "The DNS Service does not lead to the DNS pods",
+			Meaning:  "Its selector is not that of the DNS pods, and may be that of others; or DNS pods are ready and it has no endpoint.",
+			Evidence: "The selector, the labels of the DNS pods and of their workload, and the EndpointSlices.",
+			Next:     "Select the DNS pods again.",
+			Source:   DebugPage,
+		},
+		Explains: []finding.Code{ServiceEndpointsDiffer},
+		Check:    checkServiceSelects,
+	},
+}
+
+// LeadingRules: the Service leads to a part of the servers, or by a part of the ways.
+var LeadingRules = []finding.Rule[facts.World]{
+	{
+		Entry: finding.Entry{
+			Code: ServicePortMissing, Severity: finding.Critical, Title: "The DNS Service lacks a port",
+			Meaning:  "Both 53/UDP and 53/TCP are needed; warning when only TCP is missing.",
+			Evidence: "spec.ports of the Service.",
+			Next:     "Add the port.",
+			Source:   DebugPage,
+		},
+		Check: checkServicePorts,
+	},
+	{
+		Entry: finding.Entry{
+			Code: ServiceTargetWrong, Severity: finding.Critical, Title: "The DNS Service points at a wrong port",
+			Meaning: "Queries to the Service's address reach a port of the DNS pods where no DNS is served; the servers are well. Warning when " +
+				"TCP alone is wrong.",
+			Evidence: "spec.ports[].targetPort of the Service, the pods' container ports, and the ports of the Corefile.",
+			Next:     "Correct targetPort.",
+			Source:   DebugPage,
+		},
+		Explains: []finding.Code{ReplicaSilent},
+		Check:    checkServiceTarget,
+	},
+	{
+		Entry: finding.Entry{
+			Code: ServiceEndpointsDiffer, Severity: finding.Warning, Title: "The DNS Service's endpoints are not its pods",
+			Meaning: "Queries go to an address where no DNS pod is, or a ready DNS pod gets none: somebody's own EndpointSlice, or controllers " +
+				"that do not run. Critical when a pod's questions to the Service went unanswered.",
+			Evidence: "The ready addresses of the Service's EndpointSlices, held against those of the pods that it selects.",
+			Next:     "See who made each slice, and whether kube-controller-manager runs.",
+			Source:   DebugPage,
+		},
+		Check: checkServiceEndpoints,
+	},
+}
+
+// checkServiceSelects: a Service that leads to no DNS pod, since its selector is another's or its endpoints are missing.
+func checkServiceSelects(w *facts.World) []finding.Finding {
+	if w.Service == nil || len(w.Service.Spec.Selector) == 0 {
+		return nil
+	}
+	if l, who, wrong := unselected(w); wrong {
+		return []finding.Finding{wrongSelector(w, l, who)}
+	}
+	if !w.Sources.Get("endpointslices").Readable() || !w.Sources.Get("pods").Readable() || w.ReadyEndpoints(w.Service) > 0 {
+		return nil
+	}
+	ready := 0
+	for _, pod := range w.Live() {
+		if podfact.Serves(pod) {
+			ready++
+		}
+	}
+	if ready == 0 {
+		return nil
+	}
+	return []finding.Finding{w.Make(ServiceSelectsNothing, finding.Critical, facts.Ref("Service", w.Service.Namespace, w.Service.Name),
+		fmt.Sprintf("%d DNS pods are ready and Service %s has no endpoint", ready, w.Service.Name),
+		[]finding.Evidence{
+			facts.Seen("Service", "spec.selector", "%s", labels.Set(w.Service.Spec.Selector)),
+			facts.Seen("EndpointSlice", "endpoints", "0 ready"),
+		},
+		w.Read("see the Service's endpoints", w.Service.Namespace, "get", "endpointslices", "-l",
+			discoveryv1.LabelServiceName+"="+w.Service.Name, "-o", "wide"),
+		w.Read("see whether the controllers run", "kube-system", "get", "leases", "kube-controller-manager"))}
+}
+
+// unselected says whether the Service selects none of the DNS pods; of the workload's template when there are none.
+func unselected(w *facts.World) (l map[string]string, who string, wrong bool) {
+	for _, pod := range w.Live() {
+		if discover.Selects(w.Service, pod.Labels) {
+			return nil, "", false
+		}
+		l, who = pod.Labels, "the DNS pods"
+	}
+	if w.Workload == nil {
+		return l, who, l != nil
+	}
+	if l == nil {
+		l = w.Workload.Template.Labels
+	}
+	return l, "the pods of " + w.Workload.Ref.Kind + " " + w.Workload.Ref.Name, !discover.Selects(w.Service, l)
+}
+
+func wrongSelector(w *facts.World, l map[string]string, who string) finding.Finding {
+	selector, right := labels.Set(w.Service.Spec.Selector).String(), discover.SelectorFor(l, w.Workload)
+	what := "nothing"
+	if n := w.ReadyEndpoints(w.Service); n > 0 {
+		what = fmt.Sprintf("%d other ready %s", n, facts.Plural(n, "pod"))
+	} else if !w.Sources.Get("endpointslices").Readable() {
+		what = "something else, or nothing"
+	}
+	namespace, name := w.Service.Namespace, w.Service.Name
+	return w.Make(ServiceSelectsNothing, finding.Critical, facts.Ref("Service", namespace, name),
+		fmt.Sprintf("Service %s does not lead to the DNS pods: its selector is %s, and %s selects %s", name, selector, right, who),
+		[]finding.Evidence{
+			facts.Seen("Service", "spec.selector", "%s, which selects %s", selector, what),
+			facts.Seen(who, "labels", "%s", discover.OwnLabels(l)),
+		},
+		w.Change("select the DNS pods again", namespace, "set", "selector", "service", name, right),
+		w.Read("see what the Service selects now", namespace, "get", "pods", "-l", selector, "-o", "wide"))
+}
+
+// checkServiceEndpoints: what the Service sends queries to, held against the pods that it selects. Somebody's own
+// EndpointSlice adds an address; a controller that is down leaves old ones, and new pods out.
+func checkServiceEndpoints(w *facts.World) []finding.Finding {
+	if w.Service == nil || len(w.Service.Spec.Selector) == 0 || len(w.Pods) == 0 || !w.Sources.Get("pods").Readable() ||
+		!w.Sources.Get("endpointslices").Readable() {
+		return nil
+	}
+	strangers, sent, evidence := strangers(w)
+	selector := labels.SelectorFromSet(w.Service.Spec.Selector)
+	var missing []string
+	for _, pod := range w.Live() {
+		if podfact.Serves(pod) && !w.Starting(pod) && selector.Matches(labels.Set(pod.Labels)) && !sent[pod.Status.PodIP] &&
+			w.ReadyEndpoints(w.Service) > 0 {
+			missing = append(missing, pod.Name)
+			evidence = append(evidence, facts.Seen("Pod "+pod.Name, "status.podIP", "%s, Ready; in no EndpointSlice", pod.Status.PodIP))
+		}
+	}
+	var parts []string
+	severity := finding.Warning
+	if len(strangers) > 0 {
+		slices.Sort(strangers)
+		parts = append(parts, fmt.Sprintf("sends a part of the queries to %s, where no DNS pod is", strings.Join(strangers, ", ")))
+		if w.From != nil && slices.ContainsFunc(w.From.Answers, func(a report.Answer) bool {
+			return a.Error != "" && slices.Contains(discover.ClusterIPs(w.Service), a.Server)
+		}) {
+			severity = finding.Critical
+		}
+	}
+	if len(missing) > 0 {
+		parts = append(parts, "sends nothing to "+strings.Join(missing, ", "))
+	}
+	if len(parts) == 0 {
+		return nil
+	}
+	return []finding.Finding{w.Make(ServiceEndpointsDiffer, severity, facts.Ref("Service", w.Service.Namespace, w.Service.Name),
+		fmt.Sprintf("Service %s %s", w.Service.Name, strings.Join(parts, " and ")), evidence,
+		w.Read("see who made each of its slices (endpointslice.kubernetes.io/managed-by)", w.Service.Namespace, "get", "endpointslices", "-l",
+			discoveryv1.LabelServiceName+"="+w.Service.Name, "--show-labels"),
+		w.Read("see whether the controllers run", "kube-system", "get", "leases", "kube-controller-manager"))}
+}
+
+// strangers gives the ready addresses of the Service that are no DNS pod's, and all to which it sends queries.
+func strangers(w *facts.World) (list []string, sent map[string]bool, evidence []finding.Evidence) {
+	known := map[string]bool{}
+	for i := range w.Pods {
+		for _, ip := range w.Pods[i].Status.PodIPs {
+			known[ip.IP] = true
+		}
+	}
+	sent = map[string]bool{}
+	for i := range w.Slices {
+		slice := &w.Slices[i]
+		if slice.Namespace != w.Service.Namespace || slice.Labels[discoveryv1.LabelServiceName] != w.Service.Name {
+			continue
+		}
+		for _, e := range slice.Endpoints {
+			for _, ip := range e.Addresses {
+				sent[ip] = true
+				if !known[ip] && records.Ready(e) && !slices.Contains(list, ip) {
+					list = append(list, ip)
+					evidence = append(evidence, facts.Seen("EndpointSlice "+slice.Name, "endpoints", "%s, ready; no DNS pod has this address", ip))
+				}
+			}
+		}
+	}
+	return list, sent, evidence
+}
+
+func checkServicePorts(w *facts.World) []finding.Finding {
+	if w.Service == nil {
+		return nil
+	}
+	var missing []string
+	for _, protocol := range []corev1.Protocol{corev1.ProtocolUDP, corev1.ProtocolTCP} {
+		if !slices.ContainsFunc(w.Service.Spec.Ports, func(p corev1.ServicePort) bool {
+			return p.Port == 53 && (p.Protocol == protocol || p.Protocol == "" && protocol == corev1.ProtocolTCP)
+		}) {
+			missing = append(missing, string(protocol))
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	severity, meaning := finding.Warning, "answers that do not fit a UDP packet are lost"
+	if slices.Contains(missing, "UDP") {
+		severity, meaning = finding.Critical, "ordinary queries get no answer"
+	}
+	return []finding.Finding{w.Make(ServicePortMissing, severity, facts.Ref("Service", w.Service.Namespace, w.Service.Name),
+		fmt.Sprintf("Service %s has no port 53/%s: %s", w.Service.Name, strings.Join(missing, " and 53/"), meaning),
+		[]finding.Evidence{facts.Seen("Service", "spec.ports", "%s", strings.Join(w.ServiceReport(w.Service).Ports, ", "))},
+		w.Change("add the port", w.Service.Namespace, "edit", "service", w.Service.Name))}
+}
+
+// checkServiceTarget: a Service that sends queries to a port of the DNS pods where no DNS is served.
+func checkServiceTarget(w *facts.World) []finding.Finding {
+	live := w.Live()
+	if w.Service == nil || len(live) == 0 || w.Provider() != "CoreDNS" {
+		return nil
+	}
+	declared, listening := discover.ContainerPorts(live[0].Spec), w.Listening(live[0].Spec)
+	if len(listening) == 0 && !slices.ContainsFunc(declared, func(p corev1.ContainerPort) bool { return p.Protocol == corev1.ProtocolUDP }) {
+		return nil // nothing tells where the servers listen
+	}
+	severity, meaning := finding.Warning, "answers that do not fit a UDP packet are lost"
+	var wrong []string
+	for _, protocol := range []corev1.Protocol{corev1.ProtocolUDP, corev1.ProtocolTCP} {
+		if !slices.ContainsFunc(w.Service.Spec.Ports, func(p corev1.ServicePort) bool {
+			return p.Port == 53 && cmp.Or(p.Protocol, corev1.ProtocolTCP) == protocol
+		}) {
+			continue // a port that is missing altogether is another finding
+		}
+		port, known := discover.TargetOf(w.Service, protocol, declared)
+		if known && w.ServedAt(live[0].Spec, protocol, port) {
+			continue
+		}
+		if protocol == corev1.ProtocolUDP {
+			severity, meaning = finding.Critical, "pods get no answer from "+strings.Join(discover.ClusterIPs(w.Service), ", ")
+		}
+		if !known {
+			wrong = append(wrong, fmt.Sprintf("53/%s to a port name that the pods do not have", protocol))
+		} else {
+			wrong = append(wrong, fmt.Sprintf("53/%s to port %d", protocol, port))
+		}
+	}
+	if len(wrong) == 0 {
+		return nil
+	}
+	evidence := []finding.Evidence{}
+	for _, p := range w.Service.Spec.Ports {
+		if p.Port == 53 {
+			evidence = append(evidence, facts.Seen("Service", "spec.ports", "%d/%s, targetPort %s", p.Port, p.Protocol, p.TargetPort.String()))
+		}
+	}
+	for _, p := range declared {
+		evidence = append(evidence, facts.Seen("Pod "+live[0].Name, "containers.ports", "%s %d/%s", p.Name, p.ContainerPort,
+			cmp.Or(p.Protocol, corev1.ProtocolTCP)))
+	}
+	for _, port := range slices.Compact(slices.Sorted(slices.Values(listening))) {
+		evidence = append(evidence, facts.Seen("Corefile", "server blocks", "DNS is served on port %d", port))
+	}
+	return []finding.Finding{w.Make(ServiceTargetWrong, severity, facts.Ref("Service", w.Service.Namespace, w.Service.Name),
+		fmt.Sprintf("Service %s sends %s of the DNS pods, where no DNS is served: %s", w.Service.Name, strings.Join(wrong, " and "),
+			meaning), evidence,
+		w.Change("correct targetPort", w.Service.Namespace, "edit", "service", w.Service.Name))}
+}
