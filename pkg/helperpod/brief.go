@@ -11,16 +11,16 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/client-go/kubernetes"
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod/podspec"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 )
 
 // Brief runs a script in a container that ends by itself: nobody talks to it, so it needs no lease, and no right to watch,
 // attach or exec. Its Job ends it where it does not end, also when this client is dead.
 type Brief struct {
-	Client    kubernetes.Interface
+	Client    kube.Clients
 	Namespace string
 	Within    time.Duration // from its creation to its end
 }

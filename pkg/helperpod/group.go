@@ -12,15 +12,15 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod/podspec"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 )
 
 // Group is the helpers of one run in one namespace, all seen through one watch.
 type Group struct {
-	Client    kubernetes.Interface
+	Client    kube.Clients
 	Config    *rest.Config
 	Namespace string
 	ID        string

@@ -17,7 +17,6 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -212,13 +211,13 @@ func (c *Cluster) http() (*http.Client, error) {
 	return c.client, c.httpErr
 }
 
-// Typed gives the clientset of the built-in kinds.
-func (c *Cluster) Typed() (kubernetes.Interface, error) {
+// Typed gives the clients of the built-in kinds.
+func (c *Cluster) Typed() (Clients, error) {
 	client, err := c.http()
 	if err != nil {
 		return nil, Explain(err)
 	}
-	return kubernetes.NewForConfigAndClient(c.Config, client)
+	return newClients(c.Config, client)
 }
 
 // Dynamic gives a client for kinds known only at run time (custom resources).

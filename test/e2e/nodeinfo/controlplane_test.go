@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/e2e/harness"
 )
@@ -16,7 +17,7 @@ func TestSchedulerGone(t *testing.T) {
 	heal := c.Fault(t, "stop-scheduler")
 	becomes(t, c, 3*time.Minute, want{node: "cp1", verdict: report.Unhealthy, code: "LeaderLeaseExpired", exit: 3, text: "no kube-scheduler leads"})
 	// A worker's own health is not touched; that nobody leads is for information there.
-	becomes(t, c, time.Minute, want{node: "w1", verdict: report.Healthy, info: []string{"LeaderLeaseExpired"}})
+	becomes(t, c, time.Minute, want{node: "w1", verdict: report.Healthy, info: []finding.Code{"LeaderLeaseExpired"}})
 	heal()
 	healthy(t, c, "cp1", "w1")
 }
@@ -28,7 +29,7 @@ func TestControllerManagerGoneLeavesReadyStale(t *testing.T) {
 	heal := c.Fault(t, "stop-controller-manager")
 	becomes(t, c, 3*time.Minute, want{node: "cp1", verdict: report.Unhealthy, code: "LeaderLeaseExpired", exit: 3, text: "no kube-controller-manager leads"})
 	healKubelet := c.Fault(t, "stop-kubelet", "w2")
-	n := becomes(t, c, 3*time.Minute, want{node: "w2", verdict: report.Unhealthy, code: "ReadyStale", info: []string{"LeaderLeaseExpired"}, exit: 3, text: "because no kube-controller-manager works"})
+	n := becomes(t, c, 3*time.Minute, want{node: "w2", verdict: report.Unhealthy, code: "ReadyStale", info: []finding.Code{"LeaderLeaseExpired"}, exit: 3, text: "because no kube-controller-manager works"})
 	if !strings.HasPrefix(n.Status, "Ready") {
 		t.Errorf("the API says %s: the test shows nothing", n.Status)
 	}

@@ -22,16 +22,16 @@ func cluster(t *testing.T) *harness.Cluster {
 }
 
 // known are true of this kind of cluster, and for information alone: cgroup v1, warnings of faults that were healed.
-var known = []string{"CgroupV1", "WarningEvents"}
+var known = []finding.Code{"CgroupV1", "WarningEvents"}
 
 // want is what a node's report must say.
 type want struct {
 	node    string
 	verdict report.Verdict
-	code    string   // the one finding; empty: none
-	info    []string // further findings for information that belong to the fault
-	exit    int      // with --fail-on=critical
-	text    string   // in the finding's message
+	code    finding.Code   // the one finding; empty: none
+	info    []finding.Code // further findings for information that belong to the fault
+	exit    int            // with --fail-on=critical
+	text    string         // in the finding's message
 	flags   []string
 }
 
@@ -49,7 +49,7 @@ func look(t *testing.T, c *harness.Cluster, w want) (report.Node, harness.Result
 
 // check compares a report with what is wanted.
 func check(n report.Node, r harness.Result, w want) error {
-	var codes []string
+	var codes []finding.Code
 	for _, f := range n.Findings {
 		switch {
 		case slices.Contains(known, f.Code) && f.Severity == finding.Info, slices.Contains(w.info, f.Code):
@@ -59,7 +59,7 @@ func check(n report.Node, r harness.Result, w want) error {
 		}
 		codes = append(codes, f.Code)
 	}
-	expected := []string{}
+	expected := []finding.Code{}
 	if w.code != "" {
 		expected = append(expected, w.code)
 	}

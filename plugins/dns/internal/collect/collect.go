@@ -16,7 +16,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/client-go/kubernetes"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
@@ -65,7 +64,7 @@ type Collector struct {
 	Slow    time.Duration // how long an external name may take
 	Nonce   string        // makes names that no cache knows
 
-	client kubernetes.Interface
+	client kube.Clients
 	mu     sync.Mutex
 	in     evaluate.Input
 }

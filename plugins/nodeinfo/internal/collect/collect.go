@@ -12,7 +12,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
@@ -64,7 +63,7 @@ func Collect(ctx context.Context, cluster *kube.Cluster, r Request) (Result, err
 }
 
 type collector struct {
-	client  kubernetes.Interface
+	client  kube.Clients
 	request Request
 	slots   chan struct{}
 	wg      sync.WaitGroup

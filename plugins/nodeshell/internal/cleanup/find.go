@@ -11,15 +11,15 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod/podspec"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 )
 
 // cleaner looks into one cluster.
 type cleaner struct {
-	client kubernetes.Interface
+	client kube.Clients
 	now    func() time.Time             // the server's clock
 	user   func(context.Context) string // who asks; only for Options.Mine
 }

@@ -4,8 +4,9 @@ import (
 	"context"
 	"time"
 
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/klog/v2"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 )
 
 const (
@@ -19,7 +20,7 @@ const (
 // so does a namespace made for one session, for which no server-side expiry exists. It looks into namespace, and for
 // namespaces of sessions but for own, which is this session's. It runs beside this session's own start, which waits for
 // the kubelet anyway, and nothing waits for it: what it does not get done, the next run does.
-func Reap(ctx context.Context, client kubernetes.Interface, now func() time.Time, namespace, own string) {
+func Reap(ctx context.Context, client kube.Clients, now func() time.Time, namespace, own string) {
 	c := cleaner{client: client, now: now}
 	go func() {
 		list, err := c.leftovers(ctx, namespace, Options{OlderThan: reapAge})

@@ -16,7 +16,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/client-go/kubernetes"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod/podspec"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
@@ -29,7 +28,7 @@ const patience = 10 * time.Second
 
 // Reader reads one cluster.
 type Reader struct {
-	Client kubernetes.Interface
+	Client kube.Clients
 	early  *early
 }
 

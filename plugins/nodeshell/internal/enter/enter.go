@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"time"
 
-	"k8s.io/client-go/kubernetes"
-
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
@@ -41,7 +39,7 @@ type Options struct {
 type Runner struct {
 	env     *cli.Env
 	cluster *kube.Cluster
-	client  kubernetes.Interface
+	client  kube.Clients
 	reader  collect.Reader
 	options Options
 	id      string

@@ -19,7 +19,6 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
@@ -51,7 +50,7 @@ const (
 
 // Clients are the connections that a Collector needs.
 type Clients struct {
-	Typed    kubernetes.Interface
+	Typed    kube.Clients
 	Dynamic  dynamic.Interface
 	Metadata metadata.Interface
 	Now      func() time.Time // the server's clock
