@@ -2,8 +2,8 @@ package rolloutexplain
 
 import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 )
 
 // Catalogue lists every finding that a report can hold.
-func Catalogue() []finding.Entry { return evaluate.Catalogue() }
+func Catalogue() []finding.Entry { return codes.All() }

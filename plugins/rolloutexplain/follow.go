@@ -15,6 +15,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/collect"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/wait"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -34,7 +35,7 @@ var errTimeout = errors.New("timed out")
 type follower struct {
 	*runner
 	watcher *collect.Watcher
-	waits   map[finding.ObjectRef]*evaluate.Wait
+	waits   map[finding.ObjectRef]*wait.Wait
 	ends    map[finding.ObjectRef]ending
 	last    report.List
 	shown   string            // text of the last picture, without its times
@@ -45,12 +46,12 @@ type follower struct {
 
 // ending is how the wait for one rollout ended.
 type ending struct {
-	outcome evaluate.Outcome
+	outcome wait.Outcome
 	why     string
 }
 
 func (r *runner) follow(ctx context.Context) error {
-	f := &follower{runner: r, waits: map[finding.ObjectRef]*evaluate.Wait{}, ends: map[finding.ObjectRef]ending{}, lines: map[string]string{}}
+	f := &follower{runner: r, waits: map[finding.ObjectRef]*wait.Wait{}, ends: map[finding.ObjectRef]ending{}, lines: map[string]string{}}
 	watchContext := ctx
 	if r.o.Wait && r.o.Timeout > 0 {
 		var cancel context.CancelFunc
@@ -151,17 +152,17 @@ func (f *follower) judge(list report.List, now time.Time) bool {
 		r := &list.Items[i]
 		w := f.waits[r.Object]
 		if w == nil {
-			w = evaluate.NewWait(f.o.Patience)
+			w = wait.New(f.o.Patience)
 			f.waits[r.Object] = w
 		}
 		outcome, why := w.Observe(r, now)
-		if outcome == evaluate.Waiting {
+		if outcome == wait.Waiting {
 			delete(f.ends, r.Object)
 			open++
 			continue
 		}
 		f.ends[r.Object] = ending{outcome, why}
-		if outcome == evaluate.WaitFailed {
+		if outcome == wait.Failed {
 			return true
 		}
 	}
@@ -171,9 +172,9 @@ func (f *follower) judge(list report.List, now time.Time) bool {
 // exit gives the code of the worst ending: failed, held, superseded, complete.
 func (f *follower) exit() error {
 	codes := []struct {
-		outcome evaluate.Outcome
+		outcome wait.Outcome
 		code    int
-	}{{evaluate.WaitFailed, cli.ExitThreshold}, {evaluate.WaitHeld, cli.ExitHeld}, {evaluate.WaitSuperSede, cli.ExitSuperseded}}
+	}{{wait.Failed, cli.ExitThreshold}, {wait.Held, cli.ExitHeld}, {wait.Superseded, cli.ExitSuperseded}}
 	for _, c := range codes {
 		var said []string
 		for object, e := range f.ends {

@@ -14,7 +14,8 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/target"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/wait"
 )
 
 // flags are the words of the command line.
@@ -58,9 +59,9 @@ type Options struct {
 	Watch    bool
 	Wait     bool
 	Timeout  time.Duration
-	Patience evaluate.Patience
+	Patience wait.Patience
 
-	Evaluate        evaluate.Options
+	Evaluate        model.Options
 	FailOn          finding.Threshold
 	RequireComplete bool
 
@@ -93,8 +94,8 @@ func (f *flags) toOptions(args []string) (*Options, error) {
 		AllNamespaces: f.allNamespaces, Selector: f.selector, NoHeaders: f.noHeaders, Watch: f.watch, Wait: f.wait, Timeout: f.timeout,
 		RequireComplete: f.requireComplete, File: f.file, SaveInput: f.saveInput, FromInput: f.fromInput,
 	}
-	o.Patience = evaluate.Patience{FailAfter: f.failAfter, Stable: f.stable, ProgressTimeout: f.progressTimeout, AllowHeld: f.allowHeld}
-	o.Evaluate = evaluate.Options{LogLines: f.logs, History: f.history, Revision: f.revision}
+	o.Patience = wait.Patience{FailAfter: f.failAfter, Stable: f.stable, ProgressTimeout: f.progressTimeout, AllowHeld: f.allowHeld}
+	o.Evaluate = model.Options{LogLines: f.logs, History: f.history, Revision: f.revision}
 	var errs []error
 	note := func(err error) {
 		if err != nil {
@@ -110,7 +111,7 @@ func (f *flags) toOptions(args []string) (*Options, error) {
 	note(err)
 	o.FailOn, err = finding.ParseThreshold(f.failOn)
 	note(err)
-	o.Patience.FailFast, err = evaluate.ParseFailFast(f.failFast)
+	o.Patience.FailFast, err = wait.ParseFailFast(f.failFast)
 	note(err)
 	if _, err := labels.Parse(f.selector); err != nil {
 		note(fmt.Errorf("-l %q is not a selector: %w", f.selector, err))
@@ -142,7 +143,7 @@ func (f *flags) targets(args []string) ([]target.Ref, error) {
 }
 
 // diffOptions reads --diff, --diff=N and --diff=A..B.
-func (f *flags) diffOptions(o *evaluate.Options) error {
+func (f *flags) diffOptions(o *model.Options) error {
 	if f.diff == "" {
 		return nil
 	}
@@ -185,4 +186,4 @@ func (f *flags) conflicts(o *Options) error {
 	return errors.Join(errs...)
 }
 
-func failFastWords() []string { return slices.Clone(evaluate.FailFastWords) }
+func failFastWords() []string { return slices.Clone(wait.FailFastWords) }

@@ -13,6 +13,8 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/collect"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/load"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/render"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -51,7 +53,7 @@ func (r *runner) run(ctx context.Context) error {
 	r.collector.Fill(ctx, in, r.evaluateOptions(), 0)
 	stop()
 	if r.o.SaveInput != "" {
-		masked, err := evaluate.Masked(in)
+		masked, err := load.Masked(in)
 		if err != nil {
 			return err
 		}
@@ -97,7 +99,7 @@ func (r *runner) connect(ctx context.Context) error {
 }
 
 // evaluateOptions: a table of many makes no lookups for single rollouts.
-func (r *runner) evaluateOptions() evaluate.Options {
+func (r *runner) evaluateOptions() model.Options {
 	o := r.o.Evaluate
 	o.Wide = len(r.o.Targets) == 0 && !r.o.Wait
 	return o
@@ -105,7 +107,7 @@ func (r *runner) evaluateOptions() evaluate.Options {
 
 // offline explains a file.
 func (r *runner) offline() error {
-	in := &evaluate.Input{}
+	in := &model.Input{}
 	if r.o.FromInput != "" {
 		if err := r.env.LoadInput(r.o.FromInput, in); err != nil {
 			return err
@@ -115,7 +117,7 @@ func (r *runner) offline() error {
 		if err != nil {
 			return err
 		}
-		if in, err = evaluate.Load(data); err != nil {
+		if in, err = load.Dump(data); err != nil {
 			return fmt.Errorf("%s: %w", r.o.File, err)
 		}
 	}
@@ -126,7 +128,7 @@ func (r *runner) offline() error {
 		}
 	}
 	if r.o.SaveInput != "" {
-		masked, err := evaluate.Masked(in)
+		masked, err := load.Masked(in)
 		if err != nil {
 			return err
 		}
@@ -138,10 +140,10 @@ func (r *runner) offline() error {
 }
 
 // offlineTargets narrows a dump to what was named.
-func (r *runner) offlineTargets(in *evaluate.Input) error {
+func (r *runner) offlineTargets(in *model.Input) error {
 	in.Targets = nil
 	for _, t := range r.o.Targets {
-		hits := evaluate.Find(in, t.Kind, t.Name)
+		hits := load.Find(in, t.Kind, t.Name)
 		switch len(hits) {
 		case 0:
 			return fmt.Errorf("%s is not in the file", strings.TrimPrefix(strings.ToLower(t.Kind)+"/"+t.Name, "/"))

@@ -116,9 +116,16 @@ type Bound struct {
 type Clock struct {
 	Name    string     `json:"name"`
 	Ends    *time.Time `json:"ends,omitempty"` // null: it does not run
-	State   string     `json:"state"`          // running, expired, off
+	State   string     `json:"state"`          // one of the states below
 	Message string     `json:"message"`
 }
+
+// The states of a clock.
+const (
+	ClockRunning = "running"
+	ClockExpired = "expired"
+	ClockOff     = "off"
+)
 
 // PodGroup is pods in the same state.
 type PodGroup struct {

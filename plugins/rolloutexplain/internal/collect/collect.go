@@ -24,7 +24,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 )
 
 // The kinds that can be named, beside Pod and ReplicaSet, which climb to one of these.
@@ -62,12 +62,12 @@ type Collector struct {
 	LogLines int
 
 	mu    sync.Mutex
-	cache map[evaluate.Need]answer // of needs, while one run lasts
+	cache map[model.Need]answer // of needs, while one run lasts
 }
 
 // New makes a Collector.
 func New(c Clients, logLines int) *Collector {
-	return &Collector{Clients: c, LogLines: logLines, cache: map[evaluate.Need]answer{}}
+	return &Collector{Clients: c, LogLines: logLines, cache: map[model.Need]answer{}}
 }
 
 // Scope says which rollouts to read: named ones, or all of a namespace ("" is every namespace).
@@ -78,8 +78,8 @@ type Scope struct {
 }
 
 // Collect reads a scope once.
-func (c *Collector) Collect(ctx context.Context, scope Scope) (*evaluate.Input, error) {
-	in := &evaluate.Input{Targets: scope.Targets}
+func (c *Collector) Collect(ctx context.Context, scope Scope) (*model.Input, error) {
+	in := &model.Input{Targets: scope.Targets}
 	var err error
 	if len(scope.Targets) > 0 {
 		err = c.named(ctx, in, scope)
@@ -120,7 +120,7 @@ func (r *reader) note(s source.Source) {
 	}
 }
 
-func (r *reader) into(in *evaluate.Input) {
+func (r *reader) into(in *model.Input) {
 	r.wg.Wait()
 	for _, s := range in.Sources {
 		r.note(s)
@@ -133,7 +133,7 @@ func (r *reader) into(in *evaluate.Input) {
 }
 
 // named reads the objects that were named, and what belongs to them.
-func (c *Collector) named(ctx context.Context, in *evaluate.Input, scope Scope) error {
+func (c *Collector) named(ctx context.Context, in *model.Input, scope Scope) error {
 	r := &reader{}
 	var mu sync.Mutex
 	for _, t := range scope.Targets {
@@ -142,38 +142,38 @@ func (c *Collector) named(ctx context.Context, in *evaluate.Input, scope Scope) 
 			return err
 		}
 		if t.Kind == KindPod {
-			r.note(source.Source{Name: evaluate.SourcePods, State: source.OK})
+			r.note(source.Source{Name: model.SourcePods, State: source.OK})
 			continue
 		}
 		c.belongings(ctx, r, in, &mu, t, sel)
-		n := evaluate.Need{Kind: evaluate.NeedEvents, Namespace: t.Namespace, UID: uid}
+		n := model.Need{Kind: model.NeedEvents, Namespace: t.Namespace, UID: uid}
 		r.wg.Go(func() { c.answerInto(ctx, in, &mu, r, n) })
 	}
-	r.note(source.Source{Name: evaluate.SourceWorkload, State: source.OK})
+	r.note(source.Source{Name: model.SourceWorkload, State: source.OK})
 	r.into(in)
 	return nil
 }
 
 // belongings lists the pods and revisions of one workload.
-func (c *Collector) belongings(ctx context.Context, r *reader, in *evaluate.Input, mu *sync.Mutex, t finding.ObjectRef, selector string) {
+func (c *Collector) belongings(ctx context.Context, r *reader, in *model.Input, mu *sync.Mutex, t finding.ObjectRef, selector string) {
 	options := metav1.ListOptions{LabelSelector: selector}
-	r.run(ctx, evaluate.SourcePods, "list", "pods", func(ctx context.Context) error {
+	r.run(ctx, model.SourcePods, "list", "pods", func(ctx context.Context) error {
 		return c.pods(ctx, in, mu, t.Namespace, options)
 	})
 	switch t.Kind {
 	case KindDeployment, KindRollout:
-		r.run(ctx, evaluate.SourceRevisions, "list", "replicasets.apps", func(ctx context.Context) error {
+		r.run(ctx, model.SourceRevisions, "list", "replicasets.apps", func(ctx context.Context) error {
 			return c.replicaSets(ctx, in, mu, t.Namespace, options)
 		})
 	case KindStatefulSet, KindDaemonSet:
-		r.run(ctx, evaluate.SourceRevisions, "list", "controllerrevisions.apps", func(ctx context.Context) error {
+		r.run(ctx, model.SourceRevisions, "list", "controllerrevisions.apps", func(ctx context.Context) error {
 			return c.controllerRevisions(ctx, in, mu, t.Namespace, options)
 		})
 	}
 }
 
 // one gets a named object and tells the selector of its pods.
-func (c *Collector) one(ctx context.Context, in *evaluate.Input, t finding.ObjectRef) (selector, uid string, err error) {
+func (c *Collector) one(ctx context.Context, in *model.Input, t finding.ObjectRef) (selector, uid string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, perCall)
 	defer cancel()
 	get := metav1.GetOptions{}
@@ -222,7 +222,7 @@ func (c *Collector) one(ctx context.Context, in *evaluate.Input, t finding.Objec
 	return parsed.String(), uid, nil
 }
 
-func (c *Collector) argoRollout(ctx context.Context, in *evaluate.Input, t finding.ObjectRef) (selector, uid string, err error) {
+func (c *Collector) argoRollout(ctx context.Context, in *model.Input, t finding.ObjectRef) (selector, uid string, err error) {
 	o, err := c.Dynamic.Resource(ArgoRollouts).Namespace(t.Namespace).Get(ctx, t.Name, metav1.GetOptions{})
 	if err != nil {
 		return "", "", err
@@ -239,7 +239,7 @@ func (c *Collector) argoRollout(ctx context.Context, in *evaluate.Input, t findi
 }
 
 // all lists every rollout of a namespace, or of all, and what belongs to them: as many calls for a hundred as for one.
-func (c *Collector) all(ctx context.Context, in *evaluate.Input, scope Scope) error {
+func (c *Collector) all(ctx context.Context, in *model.Input, scope Scope) error {
 	r, mu, ns := &reader{}, &sync.Mutex{}, scope.Namespace
 	chosen := metav1.ListOptions{LabelSelector: scope.Selector}
 	apps, everything := c.Typed.AppsV1(), metav1.ListOptions{}
@@ -266,10 +266,10 @@ func (c *Collector) all(ctx context.Context, in *evaluate.Input, scope Scope) er
 		r.run(ctx, name, "list", l.resource, func(ctx context.Context) error { primary[i] = l.read(ctx); return primary[i] })
 	}
 	r.run(ctx, "rollouts", "list", "rollouts.argoproj.io", func(ctx context.Context) error { return c.argoRollouts(ctx, in, mu, ns, chosen) })
-	r.run(ctx, evaluate.SourceRevisions, "list", "replicasets.apps", func(ctx context.Context) error { return c.replicaSets(ctx, in, mu, ns, everything) })
-	r.run(ctx, evaluate.SourceRevisions, "list", "controllerrevisions.apps", func(ctx context.Context) error { return c.controllerRevisions(ctx, in, mu, ns, everything) })
-	r.run(ctx, evaluate.SourcePods, "list", "pods", func(ctx context.Context) error { return c.pods(ctx, in, mu, ns, everything) })
-	r.run(ctx, evaluate.SourceEvents, "list", "events", func(ctx context.Context) error {
+	r.run(ctx, model.SourceRevisions, "list", "replicasets.apps", func(ctx context.Context) error { return c.replicaSets(ctx, in, mu, ns, everything) })
+	r.run(ctx, model.SourceRevisions, "list", "controllerrevisions.apps", func(ctx context.Context) error { return c.controllerRevisions(ctx, in, mu, ns, everything) })
+	r.run(ctx, model.SourcePods, "list", "pods", func(ctx context.Context) error { return c.pods(ctx, in, mu, ns, everything) })
+	r.run(ctx, model.SourceEvents, "list", "events", func(ctx context.Context) error {
 		return pages(ctx, metav1.ListOptions{FieldSelector: "type=Warning"}, c.Typed.CoreV1().Events(ns).List, func(l *corev1.EventList) { in.Events = append(in.Events, l.Items...) }, mu)
 	})
 	r.into(in)
@@ -279,7 +279,7 @@ func (c *Collector) all(ctx context.Context, in *evaluate.Input, scope Scope) er
 	return nil
 }
 
-func (c *Collector) argoRollouts(ctx context.Context, in *evaluate.Input, mu *sync.Mutex, ns string, o metav1.ListOptions) error {
+func (c *Collector) argoRollouts(ctx context.Context, in *model.Input, mu *sync.Mutex, ns string, o metav1.ListOptions) error {
 	list, err := c.Dynamic.Resource(ArgoRollouts).Namespace(ns).List(ctx, o)
 	if err != nil {
 		// Where the CRD is not there, who may not list it learns nothing: both mean that there is nothing to explain.
@@ -296,7 +296,7 @@ func (c *Collector) argoRollouts(ctx context.Context, in *evaluate.Input, mu *sy
 	return nil
 }
 
-func (c *Collector) pods(ctx context.Context, in *evaluate.Input, mu *sync.Mutex, ns string, o metav1.ListOptions) error {
+func (c *Collector) pods(ctx context.Context, in *model.Input, mu *sync.Mutex, ns string, o metav1.ListOptions) error {
 	return pages(ctx, o, c.Typed.CoreV1().Pods(ns).List, func(l *corev1.PodList) {
 		for i := range l.Items {
 			in.Pods = append(in.Pods, *slimPod(&l.Items[i]))
@@ -304,7 +304,7 @@ func (c *Collector) pods(ctx context.Context, in *evaluate.Input, mu *sync.Mutex
 	}, mu)
 }
 
-func (c *Collector) replicaSets(ctx context.Context, in *evaluate.Input, mu *sync.Mutex, ns string, o metav1.ListOptions) error {
+func (c *Collector) replicaSets(ctx context.Context, in *model.Input, mu *sync.Mutex, ns string, o metav1.ListOptions) error {
 	return pages(ctx, o, c.Typed.AppsV1().ReplicaSets(ns).List, func(l *appsv1.ReplicaSetList) {
 		for i := range l.Items {
 			slimMeta(&l.Items[i].ObjectMeta)
@@ -315,7 +315,7 @@ func (c *Collector) replicaSets(ctx context.Context, in *evaluate.Input, mu *syn
 	}, mu)
 }
 
-func (c *Collector) controllerRevisions(ctx context.Context, in *evaluate.Input, mu *sync.Mutex, ns string, o metav1.ListOptions) error {
+func (c *Collector) controllerRevisions(ctx context.Context, in *model.Input, mu *sync.Mutex, ns string, o metav1.ListOptions) error {
 	return pages(ctx, o, c.Typed.AppsV1().ControllerRevisions(ns).List, func(l *appsv1.ControllerRevisionList) {
 		for i := range l.Items {
 			slimMeta(&l.Items[i].ObjectMeta)

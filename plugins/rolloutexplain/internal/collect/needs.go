@@ -18,6 +18,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 )
 
 // rounds is how often causes may lead to further lookups: status, then events, then what the events name.
@@ -26,13 +27,13 @@ const rounds = 4
 // answer is what one lookup gave.
 type answer struct {
 	at    time.Time
-	apply func(*evaluate.Input)
+	apply func(*model.Input)
 	state source.Source
 }
 
 // Fill makes the lookups that the causes ask for, round by round, in parallel within a round. Answers younger than fresh
 // are used again.
-func (c *Collector) Fill(ctx context.Context, in *evaluate.Input, opts evaluate.Options, fresh time.Duration) {
+func (c *Collector) Fill(ctx context.Context, in *model.Input, opts model.Options, fresh time.Duration) {
 	for range rounds {
 		needs := evaluate.Needs(in, in.Collected, opts)
 		if len(needs) == 0 {
@@ -63,20 +64,20 @@ func (c *Collector) Fill(ctx context.Context, in *evaluate.Input, opts evaluate.
 	}
 }
 
-func (c *Collector) cached(n evaluate.Need, fresh time.Duration) (answer, bool) {
+func (c *Collector) cached(n model.Need, fresh time.Duration) (answer, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	a, ok := c.cache[n]
 	return a, ok && fresh > 0 && c.Now().Sub(a.at) < fresh
 }
 
-func (c *Collector) answerInto(ctx context.Context, in *evaluate.Input, mu *sync.Mutex, r *reader, n evaluate.Need) {
+func (c *Collector) answerInto(ctx context.Context, in *model.Input, mu *sync.Mutex, r *reader, n model.Need) {
 	ctx, cancel := context.WithTimeout(ctx, perCall)
 	defer cancel()
 	a := c.ask(ctx, n)
 	a.at = c.Now()
 	if a.apply == nil {
-		a.apply = func(*evaluate.Input) {}
+		a.apply = func(*model.Input) {}
 	}
 	mu.Lock()
 	a.apply(in)
@@ -89,11 +90,11 @@ func (c *Collector) answerInto(ctx context.Context, in *evaluate.Input, mu *sync
 }
 
 // ask makes one lookup.
-func (c *Collector) ask(ctx context.Context, n evaluate.Need) answer {
+func (c *Collector) ask(ctx context.Context, n model.Need) answer {
 	core := c.Typed.CoreV1()
 	get := metav1.GetOptions{}
 	switch n.Kind {
-	case evaluate.NeedEvents:
+	case model.NeedEvents:
 		var items []corev1.Event
 		selector := fields.OneTermEqualSelector("involvedObject.uid", n.UID).String()
 		if n.UID == "" {
@@ -103,58 +104,58 @@ func (c *Collector) ask(ctx context.Context, n evaluate.Need) answer {
 		for i := range items {
 			slimMeta(&items[i].ObjectMeta)
 		}
-		return answer{state: kube.SourceOf(evaluate.SourceEvents, "list", "events", err), apply: func(in *evaluate.Input) { in.Events = append(in.Events, items...) }}
-	case evaluate.NeedNamespace:
+		return answer{state: kube.SourceOf(model.SourceEvents, "list", "events", err), apply: func(in *model.Input) { in.Events = append(in.Events, items...) }}
+	case model.NeedNamespace:
 		o, err := core.Namespaces().Get(ctx, n.Name, get)
-		return found(kube.SourceOf("namespace", "get", "namespaces", err), func(in *evaluate.Input) { in.Namespaces = append(in.Namespaces, *o) })
-	case evaluate.NeedNode:
+		return found(kube.SourceOf("namespace", "get", "namespaces", err), func(in *model.Input) { in.Namespaces = append(in.Namespaces, *o) })
+	case model.NeedNode:
 		o, err := core.Nodes().Get(ctx, n.Name, get)
-		return found(kube.SourceOf("nodes", "get", "nodes", err), func(in *evaluate.Input) { addNodes(in, *o) })
-	case evaluate.NeedNodes:
+		return found(kube.SourceOf("nodes", "get", "nodes", err), func(in *model.Input) { addNodes(in, *o) })
+	case model.NeedNodes:
 		var items []corev1.Node
 		err := pages(ctx, metav1.ListOptions{}, core.Nodes().List, func(l *corev1.NodeList) { items = append(items, l.Items...) }, &sync.Mutex{})
-		return found(kube.SourceOf("nodes", "list", "nodes", err), func(in *evaluate.Input) { addNodes(in, items...) })
-	case evaluate.NeedNodePods:
+		return found(kube.SourceOf("nodes", "list", "nodes", err), func(in *model.Input) { addNodes(in, items...) })
+	case model.NeedNodePods:
 		return c.askNodePods(ctx)
-	case evaluate.NeedQuotas:
+	case model.NeedQuotas:
 		l, err := core.ResourceQuotas(n.Namespace).List(ctx, metav1.ListOptions{})
-		return found(kube.SourceOf("quotas", "list", "resourcequotas", err), func(in *evaluate.Input) { in.Quotas = append(in.Quotas, l.Items...) })
-	case evaluate.NeedLease:
+		return found(kube.SourceOf("quotas", "list", "resourcequotas", err), func(in *model.Input) { in.Quotas = append(in.Quotas, l.Items...) })
+	case model.NeedLease:
 		o, err := c.Typed.CoordinationV1().Leases(n.Namespace).Get(ctx, n.Name, get)
-		return found(kube.SourceOf("leases", "get", "leases.coordination.k8s.io", err), func(in *evaluate.Input) { in.Leases = append(in.Leases, *o) })
-	case evaluate.NeedLog:
+		return found(kube.SourceOf("leases", "get", "leases.coordination.k8s.io", err), func(in *model.Input) { in.Leases = append(in.Leases, *o) })
+	case model.NeedLog:
 		return c.askLog(ctx, n)
-	case evaluate.NeedNames:
+	case model.NeedNames:
 		return c.askNames(ctx, n)
 	}
 	return c.askStorage(ctx, n)
 }
 
-func (c *Collector) askStorage(ctx context.Context, n evaluate.Need) answer {
+func (c *Collector) askStorage(ctx context.Context, n model.Need) answer {
 	core, get := c.Typed.CoreV1(), metav1.GetOptions{}
 	switch n.Kind {
-	case evaluate.NeedClaim:
+	case model.NeedClaim:
 		o, err := core.PersistentVolumeClaims(n.Namespace).Get(ctx, n.Name, get)
-		return found(kube.SourceOf("claims", "get", "persistentvolumeclaims", err), func(in *evaluate.Input) { in.Claims = append(in.Claims, *o) })
-	case evaluate.NeedVolume:
+		return found(kube.SourceOf("claims", "get", "persistentvolumeclaims", err), func(in *model.Input) { in.Claims = append(in.Claims, *o) })
+	case model.NeedVolume:
 		o, err := core.PersistentVolumes().Get(ctx, n.Name, get)
-		return found(kube.SourceOf("volumes", "get", "persistentvolumes", err), func(in *evaluate.Input) { in.Volumes = append(in.Volumes, *o) })
-	case evaluate.NeedStorageClasses:
+		return found(kube.SourceOf("volumes", "get", "persistentvolumes", err), func(in *model.Input) { in.Volumes = append(in.Volumes, *o) })
+	case model.NeedStorageClasses:
 		var l *storagev1.StorageClassList
 		l, err := c.Typed.StorageV1().StorageClasses().List(ctx, metav1.ListOptions{})
-		return found(kube.SourceOf("storageclasses", "list", "storageclasses.storage.k8s.io", err), func(in *evaluate.Input) { in.StorageClasses = append(in.StorageClasses, l.Items...) })
+		return found(kube.SourceOf("storageclasses", "list", "storageclasses.storage.k8s.io", err), func(in *model.Input) { in.StorageClasses = append(in.StorageClasses, l.Items...) })
 	}
 	return answer{state: source.Source{Name: string(n.Kind), State: source.Skipped, Message: "no such lookup"}}
 }
 
-func found(s source.Source, apply func(*evaluate.Input)) answer {
+func found(s source.Source, apply func(*model.Input)) answer {
 	if !s.Readable() {
 		apply = nil
 	}
 	return answer{state: s, apply: apply}
 }
 
-func addNodes(in *evaluate.Input, nodes ...corev1.Node) {
+func addNodes(in *model.Input, nodes ...corev1.Node) {
 	for i := range nodes {
 		slimMeta(&nodes[i].ObjectMeta)
 		nodes[i].Status.Images = nil
@@ -172,11 +173,11 @@ func addNodes(in *evaluate.Input, nodes ...corev1.Node) {
 
 // askNodePods reads what all pods take of their nodes: asked only when a pod does not fit anywhere.
 func (c *Collector) askNodePods(ctx context.Context) answer {
-	var pods []evaluate.NodePod
+	var pods []model.NodePod
 	err := pages(ctx, metav1.ListOptions{FieldSelector: schedule.ChargedSelector}, c.Typed.CoreV1().Pods("").List, func(l *corev1.PodList) {
 		for i := range l.Items {
 			p := &l.Items[i]
-			np := evaluate.NodePod{
+			np := model.NodePod{
 				Node: p.Spec.NodeName, Namespace: p.Namespace, Name: p.Name, Terminating: p.DeletionTimestamp != nil,
 				Requests: schedule.Requests(p),
 			}
@@ -193,10 +194,10 @@ func (c *Collector) askNodePods(ctx context.Context) answer {
 			pods = append(pods, np)
 		}
 	}, &sync.Mutex{})
-	return found(kube.SourceOf("pods of all nodes", "list", "pods (all namespaces)", err), func(in *evaluate.Input) { in.NodePods = append(in.NodePods, pods...) })
+	return found(kube.SourceOf("pods of all nodes", "list", "pods (all namespaces)", err), func(in *model.Input) { in.NodePods = append(in.NodePods, pods...) })
 }
 
-func (c *Collector) askLog(ctx context.Context, n evaluate.Need) answer {
+func (c *Collector) askLog(ctx context.Context, n model.Need) answer {
 	if c.LogLines <= 0 {
 		return answer{state: source.Source{Name: "logs", State: source.OK}}
 	}
@@ -218,13 +219,13 @@ func (c *Collector) askLog(ctx context.Context, n evaluate.Need) answer {
 			lines = append(lines, line)
 		}
 	}
-	return found(s, func(in *evaluate.Input) {
-		in.Logs = append(in.Logs, evaluate.PodLog{UID: n.UID, Container: n.Container, Previous: n.Previous, Lines: lines})
+	return found(s, func(in *model.Input) {
+		in.Logs = append(in.Logs, model.PodLog{UID: n.UID, Container: n.Container, Previous: n.Previous, Lines: lines})
 	})
 }
 
 // askNames lists ConfigMaps or Secrets by name: through the metadata API, so that no content is ever read.
-func (c *Collector) askNames(ctx context.Context, n evaluate.Need) answer {
+func (c *Collector) askNames(ctx context.Context, n model.Need) answer {
 	kind := map[string]string{"configmaps": "ConfigMap", "secrets": "Secret"}[n.Name]
 	var names []finding.ObjectRef
 	err := pages(ctx, metav1.ListOptions{}, c.Metadata.Resource(schema.GroupVersionResource{Version: "v1", Resource: n.Name}).Namespace(n.Namespace).List, func(l *metav1.PartialObjectMetadataList) {
@@ -237,5 +238,5 @@ func (c *Collector) askNames(ctx context.Context, n evaluate.Need) answer {
 		// Only for a hint at a similar name: who may not list Secrets lacks nothing.
 		s = source.Source{Name: n.Name, State: source.Skipped, Message: "names are listed only where that is allowed"}
 	}
-	return found(s, func(in *evaluate.Input) { in.Names = append(in.Names, names...) })
+	return found(s, func(in *model.Input) { in.Names = append(in.Names, names...) })
 }

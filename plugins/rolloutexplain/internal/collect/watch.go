@@ -19,7 +19,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 )
 
 // Watcher keeps a scope up to date by watches. client-go's reflectors list again after an expired version (410) and
@@ -35,7 +35,7 @@ type Watcher struct {
 type part struct {
 	name, resource string
 	informer       cache.SharedIndexInformer
-	into           func(*evaluate.Input, runtime.Object)
+	into           func(*model.Input, runtime.Object)
 
 	mu  sync.Mutex
 	err error // of the last try, until a list succeeds
@@ -48,7 +48,7 @@ func (c *Collector) Watch(ctx context.Context, scope Scope) (*Watcher, error) {
 		w.everything(scope)
 	}
 	for _, t := range scope.Targets {
-		seen := &evaluate.Input{}
+		seen := &model.Input{}
 		selector, _, err := c.one(ctx, seen, t)
 		if err != nil {
 			return nil, err
@@ -129,8 +129,8 @@ func (w *Watcher) settle(ctx context.Context) {
 }
 
 // Snapshot gives the present state, as Collect would.
-func (w *Watcher) Snapshot(ctx context.Context) (*evaluate.Input, error) {
-	in := &evaluate.Input{Targets: w.scope.Targets}
+func (w *Watcher) Snapshot(ctx context.Context) (*model.Input, error) {
+	in := &model.Input{Targets: w.scope.Targets}
 	r := &reader{}
 	for _, p := range w.parts {
 		for _, o := range p.informer.GetStore().List() {
@@ -153,7 +153,7 @@ type GoneError struct{ Object finding.ObjectRef }
 
 func (g GoneError) Error() string { return fmt.Sprintf("%s was deleted", g.Object) }
 
-func (w *Watcher) missing(in *evaluate.Input) error {
+func (w *Watcher) missing(in *model.Input) error {
 	if len(w.scope.Targets) == 0 {
 		return nil
 	}
@@ -194,7 +194,7 @@ type client[L runtime.Object] interface {
 	Watch(ctx context.Context, o metav1.ListOptions) (watch.Interface, error)
 }
 
-func add[L runtime.Object](w *Watcher, name, resource string, c client[L], adjust func(*metav1.ListOptions), example runtime.Object, into func(*evaluate.Input, runtime.Object)) {
+func add[L runtime.Object](w *Watcher, name, resource string, c client[L], adjust func(*metav1.ListOptions), example runtime.Object, into func(*model.Input, runtime.Object)) {
 	lw := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			adjust(&o)
@@ -247,7 +247,7 @@ func (w *Watcher) everything(s Scope) {
 }
 
 func (w *Watcher) watchPods(ns string, adjust func(*metav1.ListOptions)) {
-	add(w, evaluate.SourcePods, "pods", w.collector.Typed.CoreV1().Pods(ns), adjust, &corev1.Pod{}, func(in *evaluate.Input, o runtime.Object) {
+	add(w, model.SourcePods, "pods", w.collector.Typed.CoreV1().Pods(ns), adjust, &corev1.Pod{}, func(in *model.Input, o runtime.Object) {
 		if p, ok := o.(*corev1.Pod); ok {
 			in.Pods = append(in.Pods, *p)
 		}
@@ -255,7 +255,7 @@ func (w *Watcher) watchPods(ns string, adjust func(*metav1.ListOptions)) {
 }
 
 func (w *Watcher) watchRevisions(ns string, adjust func(*metav1.ListOptions)) {
-	add(w, evaluate.SourceRevisions, "controllerrevisions.apps", w.collector.Typed.AppsV1().ControllerRevisions(ns), adjust, &appsv1.ControllerRevision{}, func(in *evaluate.Input, o runtime.Object) {
+	add(w, model.SourceRevisions, "controllerrevisions.apps", w.collector.Typed.AppsV1().ControllerRevisions(ns), adjust, &appsv1.ControllerRevision{}, func(in *model.Input, o runtime.Object) {
 		if cr, ok := o.(*appsv1.ControllerRevision); ok {
 			in.ControllerRevisions = append(in.ControllerRevisions, *cr)
 		}
@@ -266,31 +266,31 @@ func (w *Watcher) kind(kind, ns string, adjust func(*metav1.ListOptions)) {
 	apps := w.collector.Typed.AppsV1()
 	switch kind {
 	case KindDeployment:
-		add(w, evaluate.SourceWorkload, "deployments.apps", apps.Deployments(ns), adjust, &appsv1.Deployment{}, func(in *evaluate.Input, o runtime.Object) {
+		add(w, model.SourceWorkload, "deployments.apps", apps.Deployments(ns), adjust, &appsv1.Deployment{}, func(in *model.Input, o runtime.Object) {
 			if d, ok := o.(*appsv1.Deployment); ok {
 				in.Deployments = append(in.Deployments, *d)
 			}
 		})
 	case KindStatefulSet:
-		add(w, evaluate.SourceWorkload, "statefulsets.apps", apps.StatefulSets(ns), adjust, &appsv1.StatefulSet{}, func(in *evaluate.Input, o runtime.Object) {
+		add(w, model.SourceWorkload, "statefulsets.apps", apps.StatefulSets(ns), adjust, &appsv1.StatefulSet{}, func(in *model.Input, o runtime.Object) {
 			if s, ok := o.(*appsv1.StatefulSet); ok {
 				in.StatefulSets = append(in.StatefulSets, *s)
 			}
 		})
 	case KindDaemonSet:
-		add(w, evaluate.SourceWorkload, "daemonsets.apps", apps.DaemonSets(ns), adjust, &appsv1.DaemonSet{}, func(in *evaluate.Input, o runtime.Object) {
+		add(w, model.SourceWorkload, "daemonsets.apps", apps.DaemonSets(ns), adjust, &appsv1.DaemonSet{}, func(in *model.Input, o runtime.Object) {
 			if d, ok := o.(*appsv1.DaemonSet); ok {
 				in.DaemonSets = append(in.DaemonSets, *d)
 			}
 		})
 	case KindReplicaSet:
-		add(w, evaluate.SourceRevisions, "replicasets.apps", apps.ReplicaSets(ns), adjust, &appsv1.ReplicaSet{}, func(in *evaluate.Input, o runtime.Object) {
+		add(w, model.SourceRevisions, "replicasets.apps", apps.ReplicaSets(ns), adjust, &appsv1.ReplicaSet{}, func(in *model.Input, o runtime.Object) {
 			if rs, ok := o.(*appsv1.ReplicaSet); ok {
 				in.ReplicaSets = append(in.ReplicaSets, *rs)
 			}
 		})
 	case KindJob:
-		add(w, evaluate.SourceWorkload, "jobs.batch", w.collector.Typed.BatchV1().Jobs(ns), adjust, &batchv1.Job{}, func(in *evaluate.Input, o runtime.Object) {
+		add(w, model.SourceWorkload, "jobs.batch", w.collector.Typed.BatchV1().Jobs(ns), adjust, &batchv1.Job{}, func(in *model.Input, o runtime.Object) {
 			if j, ok := o.(*batchv1.Job); ok {
 				in.Jobs = append(in.Jobs, *j)
 			}
@@ -298,7 +298,7 @@ func (w *Watcher) kind(kind, ns string, adjust func(*metav1.ListOptions)) {
 	case KindPod:
 		w.watchPods(ns, adjust)
 	case KindRollout:
-		add(w, evaluate.SourceWorkload, "rollouts.argoproj.io", argoClient{w.collector, ns}, adjust, &unstructured.Unstructured{}, func(in *evaluate.Input, o runtime.Object) {
+		add(w, model.SourceWorkload, "rollouts.argoproj.io", argoClient{w.collector, ns}, adjust, &unstructured.Unstructured{}, func(in *model.Input, o runtime.Object) {
 			if u, ok := o.(*unstructured.Unstructured); ok {
 				in.Rollouts = append(in.Rollouts, u.Object)
 			}

@@ -11,6 +11,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/diff"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/wait"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -52,10 +57,10 @@ func TestOldPodsAreBlamedOnlyForWhatTheyHold(t *testing.T) {
 		{"a host port that the old pods have", refused(port, func(b *builder) { b.c().Ports, b.in.Pods[0].Spec.Containers[0].Ports = wanted, wanted }), true, "old pods hold it"},
 		{"a host port that somebody else has", refused(port, func(b *builder) {
 			b.c().Ports = wanted
-			b.in.NodePods = []NodePod{{Node: "w2", Namespace: "edge", Name: "ingress", HostPorts: []int32{80}}}
+			b.in.NodePods = []model.NodePod{{Node: "w2", Namespace: "edge", Name: "ingress", HostPorts: []int32{80}}}
 		}), false, "host port 80 is held on node w2 by pod ingress of namespace edge"},
 	} {
-		got := Evaluate(tt.b.in, now, Options{}).Items[0]
+		got := Evaluate(tt.b.in, now, model.Options{}).Items[0]
 		if has := strings.Contains(got.Summary, "deadlock"); has != tt.deadlock || !strings.Contains(got.Summary, tt.says) {
 			t.Errorf("%s: %s", tt.name, got.Summary)
 		}
@@ -79,11 +84,11 @@ func TestOnlyNodesThatAreWantedAreBlamed(t *testing.T) {
 		b.in.Nodes[node].Spec.Taints = []corev1.Taint{{Key: "node.kubernetes.io/unreachable", Effect: corev1.TaintEffectNoSchedule}}
 		return b
 	}
-	got := Evaluate(ill(1).in, now, Options{}).Items[0]
-	if r := rootOf(&got); r == nil || r.Code != TaintNotTolerated || r.Class != report.Transient || !strings.Contains(got.Summary, "w2 (taint node.kubernetes.io/unreachable:NoSchedule)") {
-		t.Errorf("the wanted node is ill: %s", codes(report.List{Items: []report.Rollout{got}}))
+	got := Evaluate(ill(1).in, now, model.Options{}).Items[0]
+	if r := wait.RootOf(&got); r == nil || r.Code != codes.TaintNotTolerated || r.Class != report.Transient || !strings.Contains(got.Summary, "w2 (taint node.kubernetes.io/unreachable:NoSchedule)") {
+		t.Errorf("the wanted node is ill: %s", codesOf(report.List{Items: []report.Rollout{got}}))
 	}
-	got = Evaluate(ill(0).in, now, Options{}).Items[0]
+	got = Evaluate(ill(0).in, now, model.Options{}).Items[0]
 	if strings.Contains(got.Summary, "w1 (taint") {
 		t.Errorf("another node is ill: %s", got.Summary)
 	}
@@ -97,9 +102,9 @@ func TestARemovedLogIsNotQuoted(t *testing.T) {
 		"failed to open the database": true,
 	} {
 		b := with(func(b *builder) { b.status(crashed(1, 4, "Error")) })()
-		b.in.Logs = []PodLog{{UID: string(b.x().UID), Container: "api", Lines: []string{line}}}
-		got := Evaluate(b.in, now, Options{LogLines: 5}).Items[0]
-		if has := rootOf(&got).Log != nil; has != want {
+		b.in.Logs = []model.PodLog{{UID: string(b.x().UID), Container: "api", Lines: []string{line}}}
+		got := Evaluate(b.in, now, model.Options{LogLines: 5}).Items[0]
+		if has := wait.RootOf(&got).Log != nil; has != want {
 			t.Errorf("%s: quoted is %v", line, has)
 		}
 	}
@@ -113,7 +118,7 @@ func TestAChangeIsSaidInWords(t *testing.T) {
 		"added api volumeMounts[data] (mountPath /data)":             {Path: "containers[api].volumeMounts[data]", Kind: "added", To: "(mountPath /data)"},
 		"added volumes[data] (persistentVolumeClaim.claimName data)": {Path: "volumes[data]", Kind: "added", To: "(persistentVolumeClaim.claimName data)"},
 	} {
-		if got := sayChange(c); got != want {
+		if got := diff.Say(c); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
@@ -134,8 +139,8 @@ func TestAContainerThatRunsAgainHasRecovered(t *testing.T) {
 		s := running(tt.up)
 		s.RestartCount, s.LastTerminationState.Terminated = 2, &corev1.ContainerStateTerminated{ExitCode: 1, Reason: "Error", StartedAt: ago(tt.up + tt.ran + time.Second), FinishedAt: ago(tt.up + time.Second)}
 		b.status(s)
-		if got := Evaluate(b.in, now, Options{}).Items[0]; got.Verdict != tt.want {
-			t.Errorf("ran %s, up for %s: %s, want %s", tt.ran, tt.up, codes(report.List{Items: []report.Rollout{got}}), tt.want)
+		if got := Evaluate(b.in, now, model.Options{}).Items[0]; got.Verdict != tt.want {
+			t.Errorf("ran %s, up for %s: %s, want %s", tt.ran, tt.up, codesOf(report.List{Items: []report.Rollout{got}}), tt.want)
 		}
 	}
 }
@@ -147,9 +152,9 @@ func TestUndoIsNotAdvisedForOldPods(t *testing.T) {
 	b.in.Pods[0].Status.Conditions[2].Status, b.in.Pods[0].CreationTimestamp = corev1.ConditionFalse, ago(time.Minute)
 	b.in.Pods[0].Spec.Containers[0].ReadinessProbe = probe(1, 3)
 	b.event(string(b.in.Pods[0].UID), "Unhealthy", "Readiness probe failed: cat: can't open '/tmp/ready': No such file or directory", 9)
-	got := Evaluate(b.in, now, Options{}).Items[0]
-	if r := rootOf(&got); r == nil || r.Code != ReadinessFailing || !strings.Contains(got.Summary, "old pod db-0") || strings.Contains(got.Summary, "not in the image") {
-		t.Fatalf("%s", codes(report.List{Items: []report.Rollout{got}}))
+	got := Evaluate(b.in, now, model.Options{}).Items[0]
+	if r := wait.RootOf(&got); r == nil || r.Code != codes.ReadinessFailing || !strings.Contains(got.Summary, "old pod db-0") || strings.Contains(got.Summary, "not in the image") {
+		t.Fatalf("%s", codesOf(report.List{Items: []report.Rollout{got}}))
 	}
 	if got.Undo == nil || got.Undo.Advised || !strings.Contains(got.Undo.Why, "old revision") {
 		t.Errorf("undo: %+v", got.Undo)
@@ -164,17 +169,17 @@ func TestPodsThatKeepBeingEvictedAreNotComplete(t *testing.T) {
 			p := b.addPod("api-2-e"+string(rune('a'+i)), "rs2", "api:2", "w1", time.Minute, crashed(137, 0, "Error"))
 			p.Status.Phase, p.Status.Reason, p.Status.Message, p.Status.ContainerStatuses = corev1.PodFailed, "Evicted", message, nil
 		}
-		return Evaluate(b.in, now, Options{}).Items[0]
+		return Evaluate(b.in, now, model.Options{}).Items[0]
 	}
 	const own = `Usage of EmptyDir volume "s" exceeds the limit "2Mi". `
-	if got := evicted(own, 2); got.Verdict != report.Degraded || rootOf(&got) == nil || rootOf(&got).Code != Evicted {
-		t.Errorf("twice: %s", codes(report.List{Items: []report.Rollout{got}}))
+	if got := evicted(own, 2); got.Verdict != report.Degraded || wait.RootOf(&got) == nil || wait.RootOf(&got).Code != codes.Evicted {
+		t.Errorf("twice: %s", codesOf(report.List{Items: []report.Rollout{got}}))
 	}
 	if got := evicted(own, 1); got.Verdict != report.Complete {
-		t.Errorf("once: %s", codes(report.List{Items: []report.Rollout{got}}))
+		t.Errorf("once: %s", codesOf(report.List{Items: []report.Rollout{got}}))
 	}
 	if got := evicted("The node was low on resource: memory.", 2); got.Verdict != report.Complete {
-		t.Errorf("by the node's pressure: %s", codes(report.List{Items: []report.Rollout{got}}))
+		t.Errorf("by the node's pressure: %s", codesOf(report.List{Items: []report.Rollout{got}}))
 	}
 }
 
@@ -187,35 +192,35 @@ func TestTriedByHand(t *testing.T) {
 		class     report.Class
 		make      func() *builder
 	}{
-		{"a hostPath that is not on the node", VolumeMountFailed, "hostPath /data on node w1", "may heal", report.Likely, with(func(b *builder) {
+		{"a hostPath that is not on the node", codes.VolumeMountFailed, "hostPath /data on node w1", "may heal", report.Likely, with(func(b *builder) {
 			b.podEvent("FailedMount", `MountVolume.SetUp failed for volume "v" : hostPath type check failed: /data is not a directory`, 5)
 		})},
-		{"a runtime handler that the node lacks", SandboxFailed, `no runtime handler "gvisor"`, "", report.Likely, with(func(b *builder) {
-			b.x().Spec.RuntimeClassName = ptr("sandboxed")
+		{"a runtime handler that the node lacks", codes.SandboxFailed, `no runtime handler "gvisor"`, "", report.Likely, with(func(b *builder) {
+			b.x().Spec.RuntimeClassName = plain.Ptr("sandboxed")
 			b.podEvent("FailedCreatePodSandBox", `Failed to create pod sandbox: rpc error: code = Unknown desc = unable to get OCI runtime for sandbox "b9": no runtime for "gvisor" is configured`, 5)
 		})},
-		{"a sysctl that the kubelet forbids", PodRejected, "SysctlForbidden", "nothing that changed", report.Likely, with(func(b *builder) {
+		{"a sysctl that the kubelet forbids", codes.PodRejected, "SysctlForbidden", "nothing that changed", report.Likely, with(func(b *builder) {
 			stopped(b, corev1.PodFailed, "SysctlForbidden", `Pod was rejected: forbidden sysctl: "kernel.msgmax" not allowlisted`)
 		})},
-		{"a seccomp profile that is not there", ContainerStartError, "cannot load seccomp profile", "failed to create containerd container", report.Likely, with(func(b *builder) {
+		{"a seccomp profile that is not there", codes.ContainerStartError, "cannot load seccomp profile", "failed to create containerd container", report.Likely, with(func(b *builder) {
 			b.status(waiting("CreateContainerError", `failed to create containerd container: cannot load seccomp profile "/x.json": open /x.json: no such file or directory`))
 			b.s().RestartCount = 3
 		})},
-		{"a nodeName that no node has", NodeNotReady, "node w9, which does not exist; the template sets nodeName", "", report.Likely, with(func(b *builder) {
+		{"a nodeName that no node has", codes.NodeNotReady, "node w9, which does not exist; the template sets nodeName", "", report.Likely, with(func(b *builder) {
 			b.d.Spec.Template.Spec.NodeName, b.rs.Spec.Template.Spec.NodeName, b.x().Spec.NodeName = "w9", "w9", "w9"
 			b.x().CreationTimestamp, b.x().Status.ContainerStatuses = ago(5*time.Second), nil
-			b.fetch(Need{Kind: NeedNode, Name: "w9"})
+			b.fetch(model.Need{Kind: model.NeedNode, Name: "w9"})
 		})},
-		{"a postStart hook that does not end", PostStartHookPending, "postStart hook", "", report.Transient, with(func(b *builder) {
+		{"a postStart hook that does not end", codes.PostStartHookPending, "postStart hook", "", report.Transient, with(func(b *builder) {
 			b.c().Lifecycle = &corev1.Lifecycle{PostStart: &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: []string{"sleep", "3600"}}}}
 			b.podEvent("Started", "Container started", 1)
 			b.in.Events[0].LastTimestamp = ago(40 * time.Second)
 		})},
 	} {
-		got := Evaluate(tt.make().in, now, Options{}).Items[0]
-		r := rootOf(&got)
+		got := Evaluate(tt.make().in, now, model.Options{}).Items[0]
+		r := wait.RootOf(&got)
 		if r == nil || r.Code != tt.root || r.Class != tt.class || !strings.Contains(got.Summary, tt.says) {
-			t.Errorf("%s: %s", tt.name, codes(report.List{Items: []report.Rollout{got}}))
+			t.Errorf("%s: %s", tt.name, codesOf(report.List{Items: []report.Rollout{got}}))
 			continue
 		}
 		why := got.Summary
@@ -251,7 +256,7 @@ func TestDaemonPodsThatNoNodeTakesNameAllTheirNodes(t *testing.T) {
 		b.in.Pods = nil
 		pinned(b, "w1", "Insufficient cpu", "900")
 		pinned(b, "w2", tt.second, tt.cpu)
-		text := words(Evaluate(b.in, now, Options{}).Items[0])
+		text := words(Evaluate(b.in, now, model.Options{}).Items[0])
 		for _, want := range tt.want {
 			if !strings.Contains(text, want) {
 				t.Errorf("does not say %q:\n%s", want, text)
@@ -278,7 +283,7 @@ func TestEveryDaemonPodIsJudgedByItsOwnNode(t *testing.T) {
 		}}}}
 		p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable", Message: "0/5 nodes are available: 1 Insufficient cpu, 4 node(s) didn't satisfy plugin(s) [NodeAffinity].", LastTransitionTime: ago(time.Minute)}}
 	}
-	text := words(Evaluate(b.in, now, Options{}).Items[0])
+	text := words(Evaluate(b.in, now, model.Options{}).Items[0])
 	for _, want := range []string{"pod agent-w3: node w3 does not take it", "4 of 5 pods: nodes w1, w2, w4, w5 do not take them"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("does not say %q:\n%s", want, text)
@@ -291,7 +296,7 @@ func TestSpreadingOverALabelThatNoNodeHasDoesNotHeal(t *testing.T) {
 	spread := func(key string) *report.Finding {
 		b := unscheduledFor("0/2 nodes are available: 2 node(s) didn't match pod topology spread constraints (missing required label).")()
 		b.x().Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: key, WhenUnsatisfiable: corev1.DoNotSchedule}}
-		return findingOf(Evaluate(b.in, now, Options{}), TopologySpread)
+		return findingOf(Evaluate(b.in, now, model.Options{}), codes.TopologySpread)
 	}
 	if f := spread("rack"); f.Heals != "no" || f.Class != report.Likely || !strings.Contains(f.Message, "label rack, which no node has") {
 		t.Errorf("%+v", f)

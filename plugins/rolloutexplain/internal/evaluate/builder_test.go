@@ -15,6 +15,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/kinds"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 )
 
 // now is when all fixtures are judged.
@@ -25,7 +28,7 @@ func ago(d time.Duration) metav1.Time { return metav1.NewTime(now.Add(-d)) }
 // builder makes the snapshot of one rollout in the middle: a Deployment "api" of 2, one healthy old pod a revision, and a
 // new revision with one pod that a fixture gives its trouble.
 type builder struct {
-	in  *Input
+	in  *model.Input
 	d   *appsv1.Deployment
 	old *appsv1.ReplicaSet
 	rs  *appsv1.ReplicaSet
@@ -44,25 +47,25 @@ func meta(name, uid string, created time.Duration) metav1.ObjectMeta {
 }
 
 func owned(m metav1.ObjectMeta, kind, name, uid string) metav1.ObjectMeta {
-	m.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: kind, Name: name, UID: types.UID(uid), Controller: ptr(true)}}
+	m.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: kind, Name: name, UID: types.UID(uid), Controller: plain.Ptr(true)}}
 	return m
 }
 
 func allRead() source.List {
 	var list source.List
-	for _, n := range []string{SourceEvents, SourcePods, SourceRevisions, SourceWorkload, "nodes", "leases", "storageclasses"} {
+	for _, n := range []string{model.SourceEvents, model.SourcePods, model.SourceRevisions, model.SourceWorkload, "nodes", "leases", "storageclasses"} {
 		list = append(list, source.Source{Name: n, State: source.OK})
 	}
 	return list
 }
 
 func deploymentCase() *builder {
-	b := &builder{in: &Input{Collected: now, Sources: allRead()}}
+	b := &builder{in: &model.Input{Collected: now, Sources: allRead()}}
 	surge, unavailable := intstr.FromString("25%"), intstr.FromString("25%")
 	b.in.Deployments = []appsv1.Deployment{{
 		ObjectMeta: meta("api", "d", 48*time.Hour),
 		Spec: appsv1.DeploymentSpec{
-			Replicas: ptr(int32(2)), Template: template("api:2"), ProgressDeadlineSeconds: ptr(int32(600)),
+			Replicas: plain.Ptr(int32(2)), Template: template("api:2"), ProgressDeadlineSeconds: plain.Ptr(int32(600)),
 			Strategy: appsv1.DeploymentStrategy{Type: appsv1.RollingUpdateDeploymentStrategyType, RollingUpdate: &appsv1.RollingUpdateDeployment{MaxSurge: &surge, MaxUnavailable: &unavailable}},
 		},
 		Status: appsv1.DeploymentStatus{
@@ -86,10 +89,10 @@ func deploymentCase() *builder {
 func (b *builder) set(name, uid, number string, created time.Duration, image string, replicas, available int32) appsv1.ReplicaSet {
 	rs := appsv1.ReplicaSet{
 		ObjectMeta: owned(meta(name, uid, created), "Deployment", "api", "d"),
-		Spec:       appsv1.ReplicaSetSpec{Replicas: ptr(replicas), Template: template(image)},
+		Spec:       appsv1.ReplicaSetSpec{Replicas: plain.Ptr(replicas), Template: template(image)},
 		Status:     appsv1.ReplicaSetStatus{Replicas: replicas, ReadyReplicas: available, AvailableReplicas: available},
 	}
-	rs.Annotations = map[string]string{revisionAnnotation: number}
+	rs.Annotations = map[string]string{kinds.RevisionAnnotation: number}
 	rs.Labels = map[string]string{appsv1.DefaultDeploymentUniqueLabelKey: uid}
 	return rs
 }
@@ -122,16 +125,19 @@ func (b *builder) node(name string) *corev1.Node {
 			Conditions:  []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}},
 		},
 	})
-	b.fetch(Need{Kind: NeedNodes}, Need{Kind: NeedNodePods}, Need{Kind: NeedNode, Name: name})
+	b.fetch(model.Need{Kind: model.NeedNodes}, model.Need{Kind: model.NeedNodePods}, model.Need{Kind: model.NeedNode, Name: name})
 	return &b.in.Nodes[len(b.in.Nodes)-1]
 }
 
-func (b *builder) fetch(needs ...Need) { b.in.Fetched = append(b.in.Fetched, needs...) }
+func (b *builder) fetch(needs ...model.Need) { b.in.Fetched = append(b.in.Fetched, needs...) }
 
 // x is the new pod, s its container's status, c its container.
-func (b *builder) x() *corev1.Pod             { return &b.in.Pods[b.pod] }
+func (b *builder) x() *corev1.Pod { return &b.in.Pods[b.pod] }
+
 func (b *builder) s() *corev1.ContainerStatus { return &b.x().Status.ContainerStatuses[0] }
-func (b *builder) c() *corev1.Container       { return &b.x().Spec.Containers[0] }
+
+func (b *builder) c() *corev1.Container { return &b.x().Spec.Containers[0] }
+
 func (b *builder) status(s corev1.ContainerStatus) *builder {
 	s.Name = "api"
 	b.x().Status.ContainerStatuses[0] = s
@@ -177,7 +183,7 @@ func (b *builder) missing(message string) *builder {
 func (b *builder) ending(due time.Duration) *corev1.Pod {
 	p := &b.in.Pods[0]
 	at := metav1.NewTime(now.Add(due))
-	p.DeletionTimestamp, p.DeletionGracePeriodSeconds = &at, ptr(int64(30))
+	p.DeletionTimestamp, p.DeletionGracePeriodSeconds = &at, plain.Ptr(int64(30))
 	return p
 }
 
@@ -185,7 +191,7 @@ func (b *builder) ending(due time.Duration) *corev1.Pod {
 func (b *builder) recreate() *builder {
 	b.d.Spec.Strategy = appsv1.DeploymentStrategy{Type: appsv1.RecreateDeploymentStrategyType}
 	b.in.ReplicaSets = b.in.ReplicaSets[:1]
-	b.in.ReplicaSets[0].Spec.Replicas = ptr(int32(0))
+	b.in.ReplicaSets[0].Spec.Replicas = plain.Ptr(int32(0))
 	b.in.Pods = b.in.Pods[:1]
 	b.ending(20 * time.Second)
 	return b
@@ -195,8 +201,8 @@ func (b *builder) recreate() *builder {
 func (b *builder) done() *builder {
 	b.d.Status.Replicas, b.d.Status.UpdatedReplicas, b.d.Status.ReadyReplicas, b.d.Status.AvailableReplicas = 2, 2, 2, 2
 	b.d.Status.Conditions[0].Reason = "NewReplicaSetAvailable"
-	b.in.ReplicaSets[0].Spec.Replicas, b.in.ReplicaSets[0].Status = ptr(int32(0)), appsv1.ReplicaSetStatus{}
-	b.in.ReplicaSets[1].Spec.Replicas, b.in.ReplicaSets[1].Status = ptr(int32(2)), appsv1.ReplicaSetStatus{Replicas: 2, ReadyReplicas: 2, AvailableReplicas: 2}
+	b.in.ReplicaSets[0].Spec.Replicas, b.in.ReplicaSets[0].Status = plain.Ptr(int32(0)), appsv1.ReplicaSetStatus{}
+	b.in.ReplicaSets[1].Spec.Replicas, b.in.ReplicaSets[1].Status = plain.Ptr(int32(2)), appsv1.ReplicaSetStatus{Replicas: 2, ReadyReplicas: 2, AvailableReplicas: 2}
 	b.in.Pods = nil
 	b.addPod("api-2-x", "rs2", "api:2", "w1", time.Hour, running(time.Hour))
 	b.addPod("api-2-y", "rs2", "api:2", "w2", time.Hour, running(time.Hour))
@@ -205,10 +211,10 @@ func (b *builder) done() *builder {
 }
 
 func running(since time.Duration) corev1.ContainerStatus {
-	return corev1.ContainerStatus{Ready: true, Started: ptr(true), State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: ago(since)}}}
+	return corev1.ContainerStatus{Ready: true, Started: plain.Ptr(true), State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: ago(since)}}}
 }
 
-func notReady(since time.Duration) corev1.ContainerStatus {
+func notReadyYet(since time.Duration) corev1.ContainerStatus {
 	s := running(since)
 	s.Ready = false
 	return s
@@ -229,7 +235,7 @@ func jobCase(change func(*batchv1.Job)) *builder {
 	b := deploymentCase()
 	in := b.in
 	in.Deployments, in.ReplicaSets = nil, nil
-	j := batchv1.Job{ObjectMeta: meta("once", "job", time.Minute), Spec: batchv1.JobSpec{Parallelism: ptr(int32(1)), Completions: ptr(int32(1)), BackoffLimit: ptr(int32(6))}}
+	j := batchv1.Job{ObjectMeta: meta("once", "job", time.Minute), Spec: batchv1.JobSpec{Parallelism: plain.Ptr(int32(1)), Completions: plain.Ptr(int32(1)), BackoffLimit: plain.Ptr(int32(6))}}
 	change(&j)
 	in.Jobs = []batchv1.Job{j}
 	in.Pods = nil
@@ -246,7 +252,7 @@ func statefulCase(change func(*appsv1.StatefulSet)) *builder {
 	in.Deployments, in.ReplicaSets, in.Pods = nil, nil, nil
 	s := appsv1.StatefulSet{
 		ObjectMeta: meta("db", "sts", time.Hour),
-		Spec:       appsv1.StatefulSetSpec{Replicas: ptr(int32(2)), Template: template("db:2"), PodManagementPolicy: appsv1.OrderedReadyPodManagement, UpdateStrategy: appsv1.StatefulSetUpdateStrategy{Type: appsv1.RollingUpdateStatefulSetStrategyType}},
+		Spec:       appsv1.StatefulSetSpec{Replicas: plain.Ptr(int32(2)), Template: template("db:2"), PodManagementPolicy: appsv1.OrderedReadyPodManagement, UpdateStrategy: appsv1.StatefulSetUpdateStrategy{Type: appsv1.RollingUpdateStatefulSetStrategyType}},
 		Status:     appsv1.StatefulSetStatus{ObservedGeneration: 2, Replicas: 2, ReadyReplicas: 1, AvailableReplicas: 1, CurrentRevision: "db-r1", UpdateRevision: "db-r2", UpdatedReplicas: 1},
 	}
 	s.Generation = 2
@@ -291,7 +297,7 @@ func daemonCase(change func(*appsv1.DaemonSet)) *builder {
 		in.ControllerRevisions = append(in.ControllerRevisions, controllerRevision(r, "DaemonSet", "agent", "ds", int64(i+1), time.Duration(60-i*58)*time.Minute, fmt.Sprintf("agent:%d", i+1)))
 	}
 	b.ownedPod("agent-a", "DaemonSet", "ds", "r1", running(time.Hour), time.Hour)
-	b.ownedPod("agent-b", "DaemonSet", "ds", "r2", notReady(40*time.Second), time.Minute).Spec.NodeName = "w2"
+	b.ownedPod("agent-b", "DaemonSet", "ds", "r2", notReadyYet(40*time.Second), time.Minute).Spec.NodeName = "w2"
 	b.pod = 1
 	return b
 }
@@ -306,5 +312,5 @@ func (b *builder) lease(name string, old time.Duration) *builder {
 func (b *builder) nodeLease(node string, ago time.Duration) {
 	at := metav1.NewMicroTime(now.Add(-ago))
 	b.in.Leases = append(b.in.Leases, coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: node, Namespace: corev1.NamespaceNodeLease}, Spec: coordinationv1.LeaseSpec{RenewTime: &at}})
-	b.fetch(Need{Kind: NeedLease, Namespace: corev1.NamespaceNodeLease, Name: node})
+	b.fetch(model.Need{Kind: model.NeedLease, Namespace: corev1.NamespaceNodeLease, Name: node})
 }

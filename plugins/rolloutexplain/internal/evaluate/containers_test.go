@@ -9,6 +9,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -17,7 +20,7 @@ func sidecar(s corev1.ContainerStatus) func(b *builder) {
 	return func(b *builder) {
 		initContainer(b, s, true)
 		b.x().Spec.InitContainers[0].LivenessProbe = probe(1, 2)
-		b.status(notReady(50 * time.Second))
+		b.status(notReadyYet(50 * time.Second))
 	}
 }
 
@@ -34,28 +37,28 @@ func TestInitContainersAreCalledAndFoundAsSuch(t *testing.T) {
 		code   finding.Code
 		says   []string // of the whole finding
 	}{
-		{"a program that is not there", first(noStart), ContainerStartError, []string{`init container "first" cannot be started`, "status.initContainerStatuses[first]", `jsonpath={.spec.initContainers[?(@.name=="first")]`}},
-		{"a program of a sidecar", sidecar(noStart), ContainerStartError, []string{`sidecar "first" cannot be started`, ".spec.initContainers["}},
-		{"a Secret that is not there", first(waiting("CreateContainerConfigError", `secret "creds" not found`)), SecretMissing, []string{`init container "first" cannot start`, "status.initContainerStatuses[first]"}},
-		{"an image that is not there", first(waiting("ErrImageNeverPull", "not present")), ImageNeverPull, []string{`of init container "first"`, "status.initContainerStatuses[first]"}},
-		{"too much memory", first(crashed(137, 4, "OOMKilled")), OOMKilled, []string{`init container "first" is killed`, "spec.initContainers[first].resources"}},
-		{"a sidecar that crashes", sidecar(crashed(3, 4, "Error")), CrashLoop, []string{`sidecar "first" crashes`, "status.initContainerStatuses[first].state.terminated"}},
+		{"a program that is not there", first(noStart), codes.ContainerStartError, []string{`init container "first" cannot be started`, "status.initContainerStatuses[first]", `jsonpath={.spec.initContainers[?(@.name=="first")]`}},
+		{"a program of a sidecar", sidecar(noStart), codes.ContainerStartError, []string{`sidecar "first" cannot be started`, ".spec.initContainers["}},
+		{"a Secret that is not there", first(waiting("CreateContainerConfigError", `secret "creds" not found`)), codes.SecretMissing, []string{`init container "first" cannot start`, "status.initContainerStatuses[first]"}},
+		{"an image that is not there", first(waiting("ErrImageNeverPull", "not present")), codes.ImageNeverPull, []string{`of init container "first"`, "status.initContainerStatuses[first]"}},
+		{"too much memory", first(crashed(137, 4, "OOMKilled")), codes.OOMKilled, []string{`init container "first" is killed`, "spec.initContainers[first].resources"}},
+		{"a sidecar that crashes", sidecar(crashed(3, 4, "Error")), codes.CrashLoop, []string{`sidecar "first" crashes`, "status.initContainerStatuses[first].state.terminated"}},
 		{"a sidecar that is not ready", func(b *builder) {
-			sidecar(notReady(40 * time.Second))(b)
+			sidecar(notReadyYet(40 * time.Second))(b)
 			b.status(running(40 * time.Second))
 			b.x().Spec.InitContainers[0].ReadinessProbe = probe(1, 2)
-		}, ReadinessFailing, []string{`sidecar "first" has been running`, "spec.initContainers[first].readinessProbe"}},
+		}, codes.ReadinessFailing, []string{`sidecar "first" has been running`, "spec.initContainers[first].readinessProbe"}},
 		{"a sidecar that has not started", func(b *builder) {
-			sidecar(notReady(20 * time.Second))(b)
-			b.x().Status.InitContainerStatuses[0].Started = ptr(false)
-		}, SidecarNotStarted, []string{`sidecar "first", for which all later`, "status.initContainerStatuses[first].started"}},
-		{"a container beside", func(b *builder) { b.status(noStart) }, ContainerStartError, []string{`container "api" cannot be started`, "status.containerStatuses[api]", `.spec.containers[?(@.name=="api")]`}},
+			sidecar(notReadyYet(20 * time.Second))(b)
+			b.x().Status.InitContainerStatuses[0].Started = plain.Ptr(false)
+		}, codes.SidecarNotStarted, []string{`sidecar "first", for which all later`, "status.initContainerStatuses[first].started"}},
+		{"a container beside", func(b *builder) { b.status(noStart) }, codes.ContainerStartError, []string{`container "api" cannot be started`, "status.containerStatuses[api]", `.spec.containers[?(@.name=="api")]`}},
 	} {
 		b := with(tt.change)()
-		list := Evaluate(b.in, now, Options{})
+		list := Evaluate(b.in, now, model.Options{})
 		f := findingOf(list, tt.code)
 		if f == nil {
-			t.Errorf("%s: no %s: %s", tt.name, tt.code, codes(list))
+			t.Errorf("%s: no %s: %s", tt.name, tt.code, codesOf(list))
 			continue
 		}
 		text := f.Message
@@ -83,7 +86,7 @@ func TestAProbeKillOfASidecarIsNoCrash(t *testing.T) {
 		b.in.Events[1].InvolvedObject.FieldPath = "spec.containers{api}"
 		b.in.Events[2].InvolvedObject.FieldPath = "spec.initContainers{first}"
 		b.in.Events[2].LastTimestamp = ago(9 * time.Second)
-		return findingOf(Evaluate(b.in, now, Options{}), LivenessKilled)
+		return findingOf(Evaluate(b.in, now, model.Options{}), codes.LivenessKilled)
 	}
 	f := kill("Init container first failed liveness probe")
 	if f == nil {
@@ -122,7 +125,7 @@ func TestFailingIsDatedByTheEndsNotByThePodsAge(t *testing.T) {
 		b.status(s)
 		start := ago(tt.up)
 		b.x().CreationTimestamp, b.x().Status.StartTime = start, &start
-		f := findingOf(Evaluate(b.in, now, Options{}), CrashLoop)
+		f := findingOf(Evaluate(b.in, now, model.Options{}), codes.CrashLoop)
 		if f == nil || f.FirstSeen == nil || now.Sub(*f.FirstSeen) != tt.want {
 			t.Errorf("%s: want since %s, got %+v", tt.name, tt.want, f)
 		}
@@ -132,8 +135,8 @@ func TestFailingIsDatedByTheEndsNotByThePodsAge(t *testing.T) {
 // A user of 0 in the template is refused in words of its own.
 func TestRunAsUserZeroRunsAsRoot(t *testing.T) {
 	b := waits("CreateContainerConfigError", `container's runAsUser breaks non-root policy (pod: "api-2-x", container: api)`)()
-	got := Evaluate(b.in, now, Options{}).Items[0]
-	if got.Verdict != report.Failed || got.Findings[0].Code != RunsAsRoot || strings.Contains(got.Summary, "does or does not") {
+	got := Evaluate(b.in, now, model.Options{}).Items[0]
+	if got.Verdict != report.Failed || got.Findings[0].Code != codes.RunsAsRoot || strings.Contains(got.Summary, "does or does not") {
 		t.Errorf("%s %s", got.Verdict, got.Summary)
 	}
 }
@@ -144,11 +147,11 @@ func TestAMountThatSucceededIsNoCause(t *testing.T) {
 		b := deploymentCase()
 		b.podEvent(reason, `MountVolume.SetUp failed for volume "v" : configmap references non-existent config key: k`, 6)
 		b.podEvent("Pulling", `Pulling image "api:2"`, 1)
-		if findingOf(Evaluate(b.in, now, Options{}), ImagePulling) != nil {
+		if findingOf(Evaluate(b.in, now, model.Options{}), codes.ImagePulling) != nil {
 			t.Fatalf("%s: the fixture shows nothing: pulling wins without a sandbox", reason)
 		}
 		b.x().Status.Conditions = append(b.x().Status.Conditions, corev1.PodCondition{Type: corev1.PodReadyToStartContainers, Status: corev1.ConditionTrue, LastTransitionTime: ago(4 * time.Second)})
-		if got := Evaluate(b.in, now, Options{}).Items[0]; got.Verdict != report.Progressing || got.Findings[0].Code != ImagePulling {
+		if got := Evaluate(b.in, now, model.Options{}).Items[0]; got.Verdict != report.Progressing || got.Findings[0].Code != codes.ImagePulling {
 			t.Errorf("%s: %s %s", reason, got.Verdict, got.Summary)
 		}
 	}
@@ -167,16 +170,16 @@ func TestATableAsksForTheNormalEventsThatDecide(t *testing.T) {
 		{"", with(func(b *builder) { b.status(crashed(1, 4, "Error")) })()},
 	} {
 		var asked []string
-		for _, n := range Needs(tt.b.in, now, Options{Wide: true}) {
-			if n.Kind == NeedEvents {
+		for _, n := range Needs(tt.b.in, now, model.Options{Wide: true}) {
+			if n.Kind == model.NeedEvents {
 				asked = append(asked, n.Name)
 			}
 		}
 		if got := strings.Join(asked, " "); got != tt.reason {
 			t.Errorf("want events with reason %q, asked for %q", tt.reason, got)
 		}
-		for _, n := range Needs(tt.b.in, now, Options{}) {
-			if n.Kind == NeedEvents && n.UID == "" {
+		for _, n := range Needs(tt.b.in, now, model.Options{}) {
+			if n.Kind == model.NeedEvents && n.UID == "" {
 				t.Errorf("the view of one rollout reads its pods' events by UID, and asks for %+v", n)
 			}
 		}
@@ -187,8 +190,8 @@ func TestATableAsksForTheNormalEventsThatDecide(t *testing.T) {
 func TestAnEndThatIsAheadHasNoAge(t *testing.T) {
 	b := statefulCase(keepSet)
 	at := metav1.NewTime(now.Add(3 * time.Minute))
-	b.x().DeletionTimestamp, b.x().DeletionGracePeriodSeconds = &at, ptr(int64(200))
-	f := findingOf(Evaluate(b.in, now, Options{}), EndingInGrace)
+	b.x().DeletionTimestamp, b.x().DeletionGracePeriodSeconds = &at, plain.Ptr(int64(200))
+	f := findingOf(Evaluate(b.in, now, model.Options{}), codes.EndingInGrace)
 	if f == nil {
 		t.Fatal("not told")
 	}
@@ -204,7 +207,7 @@ func TestATableKnowsANodeThatDoesNotExist(t *testing.T) {
 	b := deploymentCase()
 	b.x().Spec.NodeName, b.d.Spec.Template.Spec.NodeName = "w9", "w9"
 	b.rs.Spec.Template.Spec.NodeName = "w9"
-	got := Evaluate(b.in, now, Options{Wide: true}).Items[0]
+	got := Evaluate(b.in, now, model.Options{Wide: true}).Items[0]
 	if got.Verdict != report.Stuck || !strings.Contains(got.Summary, "node w9, which does not exist") {
 		t.Errorf("%s %s", got.Verdict, got.Summary)
 	}

@@ -8,33 +8,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/diff"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/load"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/wait"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
-
-// Elements that share the field by which others are told apart must not hide each other.
-func TestElementsOfOneNameAreAllCompared(t *testing.T) {
-	template := func(subPath string, effect corev1.TaintEffect) *corev1.PodTemplateSpec {
-		return &corev1.PodTemplateSpec{Spec: corev1.PodSpec{
-			Containers: []corev1.Container{{Name: "api", VolumeMounts: []corev1.VolumeMount{
-				{Name: "data", MountPath: "/a", SubPath: subPath}, {Name: "data", MountPath: "/b", SubPath: "b"},
-			}}},
-			Tolerations: []corev1.Toleration{{Key: "pool", Effect: effect}, {Key: "pool", Effect: corev1.TaintEffectNoExecute}},
-		}}
-	}
-	want := []report.Change{
-		{Path: "containers[api].volumeMounts[/a].subPath", Kind: "changed", From: "a", To: "z"},
-		{Path: "tolerations[pool].effect", Kind: "changed", From: "NoSchedule", To: "PreferNoSchedule"},
-	}
-	got := diffTemplates(template("a", corev1.TaintEffectNoSchedule), template("z", corev1.TaintEffectPreferNoSchedule))
-	if d := cmp.Diff(want, got); d != "" {
-		t.Error(d)
-	}
-	old := template("a", corev1.TaintEffectNoSchedule)
-	old.Spec.Tolerations = old.Spec.Tolerations[:1]
-	if got := diffTemplates(old, template("a", corev1.TaintEffectNoSchedule)); len(got) != 1 || got[0].Path != "tolerations[pool #2].effect" {
-		t.Errorf("a second toleration: %+v", got)
-	}
-}
 
 // Values of secrets stand neither in changes nor in a saved snapshot, wherever the template has them.
 func TestValuesOfSecretsAreNotShown(t *testing.T) {
@@ -52,7 +31,7 @@ func TestValuesOfSecretsAreNotShown(t *testing.T) {
 		{Path: "containers[api].env[API_TOKEN]", Kind: "changed", From: "***", To: "***"},
 		{Path: "containers[api].env[DB_PASSWORD]", Kind: "changed", From: "from secret creds-1/pw", To: "from secret creds-2/pw"},
 	}
-	if d := cmp.Diff(want, diffTemplates(template("1"), template("2"))); d != "" {
+	if d := cmp.Diff(want, diff.Templates(template("1"), template("2"))); d != "" {
 		t.Error(d)
 	}
 	twice := func(value string) *corev1.PodTemplateSpec {
@@ -60,7 +39,7 @@ func TestValuesOfSecretsAreNotShown(t *testing.T) {
 		t.Spec.Containers[0].Env = []corev1.EnvVar{{Name: "DB_URL", Value: "x"}, {Name: "DB_URL", Value: "hidden-" + value}}
 		return t
 	}
-	if got := diffTemplates(twice("1"), twice("2")); len(got) != 1 || got[0].From != "***" {
+	if got := diff.Templates(twice("1"), twice("2")); len(got) != 1 || got[0].From != "***" {
 		t.Errorf("a variable that is there twice: %+v", got)
 	}
 	in := deploymentCase().in
@@ -69,11 +48,8 @@ func TestValuesOfSecretsAreNotShown(t *testing.T) {
 	c := &in.Deployments[0].Spec.Template.Spec.Containers[0]
 	c.LivenessProbe = &corev1.Probe{ProbeHandler: corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: exec}}}
 	c.Lifecycle = &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: exec}}}
-	if got := describeProbe(c.LivenessProbe) + describeHook(c.Lifecycle.PreStop); strings.Contains(got, "hidden") || !strings.Contains(got, "mysqladmin --password=*** ping") {
-		t.Error(got)
-	}
 	in.Rollouts = []map[string]any{{"spec": map[string]any{"containers": []any{map[string]any{"args": []any{"--token", "hidden-3", "--password=hidden-4", "on"}}}}}}
-	safe, err := Masked(in)
+	safe, err := load.Masked(in)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +69,7 @@ func TestNoSecretIsQuotedOrSaved(t *testing.T) {
 	b.s().State.Terminated.Message = "dial " + planted
 	b.s().LastTerminationState.Terminated.Message = "dial " + planted
 	b.podEvent("BackOff", "restarting: "+planted, 3)
-	b.in.Logs = []PodLog{{UID: string(b.x().UID), Container: "api", Lines: []string{"Authorization: Bearer canary2canary", "connect " + planted}}}
+	b.in.Logs = []model.PodLog{{UID: string(b.x().UID), Container: "api", Lines: []string{"Authorization: Bearer canary2canary", "connect " + planted}}}
 	b.in.Logs = append(b.in.Logs, b.in.Logs[0])
 	b.in.Logs[1].Previous = true
 	for _, c := range []*corev1.Container{b.c(), &b.d.Spec.Template.Spec.Containers[0], &b.in.ReplicaSets[1].Spec.Template.Spec.Containers[0]} {
@@ -102,12 +78,12 @@ func TestNoSecretIsQuotedOrSaved(t *testing.T) {
 	}
 	b.x().Annotations = map[string]string{"example.com/dsn": planted}
 	b.x().Spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: "d", Env: []corev1.EnvVar{{Name: "TOKEN", Value: "canary4"}}}}}
-	saved, err := Masked(b.in)
+	saved, err := load.Masked(b.in)
 	if err != nil {
 		t.Fatal(err)
 	}
-	list := Evaluate(b.in, now, Options{LogLines: 5, Diff: true, History: true})
-	if f := rootOf(&list.Items[0]); f == nil || f.Log == nil || !strings.Contains(strings.Join(f.Log.Lines, " "), "connect postgres://app:***@db/shop") {
+	list := Evaluate(b.in, now, model.Options{LogLines: 5, Diff: true, History: true})
+	if f := wait.RootOf(&list.Items[0]); f == nil || f.Log == nil || !strings.Contains(strings.Join(f.Log.Lines, " "), "connect postgres://app:***@db/shop") {
 		t.Errorf("the log is not quoted, and shows nothing: %+v", f)
 	}
 	for name, v := range map[string]any{"report": list, "saved input": saved} {
@@ -117,21 +93,6 @@ func TestNoSecretIsQuotedOrSaved(t *testing.T) {
 		}
 		if i := strings.Index(string(data), "canary"); i >= 0 {
 			t.Errorf("%s: …%s…", name, data[max(0, i-120):min(len(data), i+60)])
-		}
-	}
-}
-
-func TestACommandLineIsShownWithoutItsSecrets(t *testing.T) {
-	for line, want := range map[string]string{
-		"app|--password|x|--verbose|on":        "app --password *** --verbose on",
-		"app|--db-url=postgres://u:p@h/d":      "app --db-url=***",
-		"app|--password=two words|--port=1":    "app --password=*** --port=1",
-		"app|--no-auth|server2|--skip-token|a": "app --no-auth server2 --skip-token a",
-		"sh|-c|PGPASSWORD=x psql --no-auth db": "sh -c PGPASSWORD=*** psql --no-auth db",
-		"app|--url=http://api:80/v1|key=value": "app --url=http://api:80/v1 key=value",
-	} {
-		if got := commandLine(strings.Split(line, "|")); got != want {
-			t.Errorf("%s: %q", line, got)
 		}
 	}
 }

@@ -8,6 +8,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/kinds"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 )
 
 func fixtures() []fixture {
@@ -63,40 +68,40 @@ func controllerFixtures() []fixture {
 		return b
 	}
 	return []fixture{
-		{ControllerNotObserving, unobserved, func(b *builder) { b.d.Generation = 2 }},
-		{ReplicaSetCreateError, createError, func(b *builder) {
+		{codes.ControllerNotObserving, unobserved, func(b *builder) { b.d.Generation = 2 }},
+		{codes.ReplicaSetCreateError, createError, func(b *builder) {
 			b.d.Status.Conditions[0].Reason, b.d.Status.Conditions[0].Message = "ReplicaSetUpdated", ""
 		}},
-		{Paused, with(func(b *builder) { b.d.Spec.Paused = true }), func(b *builder) { b.d.Spec.Paused = false }},
-		{PartitionHold, partitioned(1), func(b *builder) { *b.in.StatefulSets[0].Spec.UpdateStrategy.RollingUpdate.Partition = 0 }},
-		{PartitionNever, partitioned(5), func(b *builder) { *b.in.StatefulSets[0].Spec.UpdateStrategy.RollingUpdate.Partition = 1 }},
-		{OnDelete, onDelete, func(b *builder) {
+		{codes.Paused, with(func(b *builder) { b.d.Spec.Paused = true }), func(b *builder) { b.d.Spec.Paused = false }},
+		{codes.PartitionHold, partitioned(1), func(b *builder) { *b.in.StatefulSets[0].Spec.UpdateStrategy.RollingUpdate.Partition = 0 }},
+		{codes.PartitionNever, partitioned(5), func(b *builder) { *b.in.StatefulSets[0].Spec.UpdateStrategy.RollingUpdate.Partition = 1 }},
+		{codes.OnDelete, onDelete, func(b *builder) {
 			b.in.DaemonSets[0].Spec.UpdateStrategy.Type = appsv1.RollingUpdateDaemonSetStrategyType
 		}},
-		{RecreateWaits, with(func(b *builder) { b.recreate() }), func(b *builder) { b.in.Pods[0].Status.Phase = corev1.PodSucceeded }},
-		{BudgetEaten, with(func(b *builder) {
+		{codes.RecreateWaits, with(func(b *builder) { b.recreate() }), func(b *builder) { b.in.Pods[0].Status.Phase = corev1.PodSucceeded }},
+		{codes.BudgetEaten, with(func(b *builder) {
 			b.d.Status.AvailableReplicas, b.old.Status.AvailableReplicas = 1, 1
 			b.in.Pods[0].Status.ContainerStatuses[0].Ready = false
 			b.in.Pods[0].Status.Conditions[2].Status = corev1.ConditionFalse
 		}), func(b *builder) { b.d.Status.AvailableReplicas, b.old.Status.AvailableReplicas = 2, 2 }},
-		{StatefulSetTrap, trap, func(b *builder) { b.status(notReady(5 * time.Second)) }},
-		{StatefulSetOrderedWait, func() *builder { return statefulCase(keepSet) }, func(b *builder) { b.in.StatefulSets[0].Spec.PodManagementPolicy = appsv1.ParallelPodManagement }},
-		{StatefulSetUpdateError, func() *builder {
+		{codes.StatefulSetTrap, trap, func(b *builder) { b.status(notReadyYet(5 * time.Second)) }},
+		{codes.StatefulSetOrderedWait, func() *builder { return statefulCase(keepSet) }, func(b *builder) { b.in.StatefulSets[0].Spec.PodManagementPolicy = appsv1.ParallelPodManagement }},
+		{codes.StatefulSetUpdateError, func() *builder {
 			return statefulCase(keepSet).event("sts", "FailedUpdate", "update Pod db-1 in StatefulSet db failed error: pod updates may not change fields", 12)
 		}, func(b *builder) { b.in.Events[0].Count = 1 }},
-		{DaemonSetNodeHolds, func() *builder { return daemonCase(keepDaemon) }, func(b *builder) {
+		{codes.DaemonSetNodeHolds, func() *builder { return daemonCase(keepDaemon) }, func(b *builder) {
 			two := intstr.FromInt32(2)
 			b.in.DaemonSets[0].Spec.UpdateStrategy.RollingUpdate.MaxUnavailable = &two
 		}},
-		{SelectorClash, with(func(b *builder) {
+		{codes.SelectorClash, with(func(b *builder) {
 			b.event("d", "SelectingAll", "This deployment is selecting all pods. A non-empty selector is required.", 3)
 		}), func(b *builder) { b.in.Events[0].InvolvedObject.UID = "another" }},
-		{NamespaceTerminating, namespace, func(b *builder) {
+		{codes.NamespaceTerminating, namespace, func(b *builder) {
 			b.in.Namespaces[0].Status.Phase = corev1.NamespaceActive
 			otherRefusal(b)
 		}},
-		{DeadlineExceeded, deadline, func(b *builder) { b.d.Status.Conditions[0].Message = `ReplicaSet "api-1" has timed out progressing.` }},
-		{StaleDeadline, func() *builder {
+		{codes.DeadlineExceeded, deadline, func(b *builder) { b.d.Status.Conditions[0].Message = `ReplicaSet "api-1" has timed out progressing.` }},
+		{codes.StaleDeadline, func() *builder {
 			b := deadline()
 			b.d.Status.Conditions[0].Message = `ReplicaSet "api-1" has timed out progressing.`
 			return b
@@ -112,38 +117,38 @@ func noteFixtures() []fixture {
 		b.event("d", "ScalingReplicaSet", "Scaled down replica set api-2 from 2 to 1", 3)
 	})
 	noHistory := with(func(b *builder) {
-		b.d.Spec.RevisionHistoryLimit = ptr(int32(0))
+		b.d.Spec.RevisionHistoryLimit = plain.Ptr(int32(0))
 		b.in.ReplicaSets, b.in.Pods, b.pod = b.in.ReplicaSets[1:], b.in.Pods[2:], 0
 		b.status(crashed(1, 5, "Error"))
 	})
 	stale := with(func(b *builder) {
 		for i := range b.in.ReplicaSets {
-			b.in.ReplicaSets[i].Annotations[causeAnnotation] = "release 1"
+			b.in.ReplicaSets[i].Annotations[kinds.CauseAnnotation] = "release 1"
 		}
 	})
 	return []fixture{
-		{ScaledToZero, with(func(b *builder) {
+		{codes.ScaledToZero, with(func(b *builder) {
 			b.done()
-			b.d.Spec.Replicas, b.in.ReplicaSets[1].Spec.Replicas, b.in.Pods = ptr(int32(0)), ptr(int32(0)), nil
+			b.d.Spec.Replicas, b.in.ReplicaSets[1].Spec.Replicas, b.in.Pods = plain.Ptr(int32(0)), plain.Ptr(int32(0)), nil
 			b.d.Status = appsv1.DeploymentStatus{ObservedGeneration: 2}
-		}), func(b *builder) { b.d.Spec.Replicas = ptr(int32(1)) }},
-		{ForeignWriter, writers, func(b *builder) { b.in.Events[1].Message = "Scaled down replica set api-1 from 2 to 1" }},
-		{StillEnding, with(func(b *builder) {
+		}), func(b *builder) { b.d.Spec.Replicas = plain.Ptr(int32(1)) }},
+		{codes.ForeignWriter, writers, func(b *builder) { b.in.Events[1].Message = "Scaled down replica set api-1 from 2 to 1" }},
+		{codes.StillEnding, with(func(b *builder) {
 			b.done()
 			b.addPod("api-1-a", "rs1", "api:1", "w1", time.Hour, running(time.Hour))
 			at := metav1.NewTime(now.Add(20 * time.Second))
 			b.in.Pods[2].DeletionTimestamp = &at
 		}), func(b *builder) { b.in.Pods = b.in.Pods[:2] }},
-		{NoHistory, noHistory, func(b *builder) { b.d.Spec.RevisionHistoryLimit = ptr(int32(10)) }},
-		{StaleChangeCause, stale, func(b *builder) { b.rs.Annotations[causeAnnotation] = "release 2" }},
-		{BrokeAfterCompletion, with(func(b *builder) {
+		{codes.NoHistory, noHistory, func(b *builder) { b.d.Spec.RevisionHistoryLimit = plain.Ptr(int32(10)) }},
+		{codes.StaleChangeCause, stale, func(b *builder) { b.rs.Annotations[kinds.CauseAnnotation] = "release 2" }},
+		{codes.BrokeAfterCompletion, with(func(b *builder) {
 			b.done()
 			b.d.Status.AvailableReplicas = 1
 			b.status(crashed(9, 4, "Error"))
 			b.x().Status.Conditions[2].Status = corev1.ConditionFalse
 		}), func(b *builder) { b.d.Status.AvailableReplicas = 2; healthy(b) }},
-		{JobManagedElsewhere, func() *builder {
-			return jobCase(func(j *batchv1.Job) { j.Spec.ManagedBy = ptr("kueue.x-k8s.io/multikueue") })
+		{codes.JobManagedElsewhere, func() *builder {
+			return jobCase(func(j *batchv1.Job) { j.Spec.ManagedBy = plain.Ptr("kueue.x-k8s.io/multikueue") })
 		}, func(b *builder) { b.in.Jobs[0].Spec.ManagedBy = nil }},
 	}
 }
@@ -160,21 +165,21 @@ func createFixtures() []fixture {
 		return b
 	}
 	return []fixture{
-		{PodsMissing, with(func(b *builder) { b.missing("") }), func(b *builder) { b.rs.CreationTimestamp = ago(3 * time.Second) }},
-		{QuotaExceeded, refusedBy(`pods "api-2-" is forbidden: exceeded quota: two, requested: pods=1, used: pods=2, limited: pods=2`), otherRefusal},
-		{QuotaMustSpecify, refusedBy(`pods "api-2-" is forbidden: failed quota: cpu: must specify requests.cpu for: api`), otherRefusal},
-		{LimitRangeViolated, refusedBy(`pods "api-2-" is forbidden: maximum memory usage per Container is 1Gi, but limit is 2Gi`), otherRefusal},
-		{PodSecurityViolated, refusedBy(`pods "api-2-" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot != true`), otherRefusal},
-		{AdmissionPolicyDenied, refusedBy(`pods "api-2-" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no`), otherRefusal},
-		{WebhookDenied, refusedBy(`admission webhook "v.example.com" denied the request: no`), otherRefusal},
-		{WebhookUnreachable, refusedBy(`Internal error occurred: failed calling webhook "v.example.com": failed to call webhook: Post "https://v": connection refused`), otherRefusal},
-		{ServiceAccountMissing, refusedBy(`pods "api-2-" is forbidden: error looking up service account shop/nope: serviceaccount "nope" not found`), otherRefusal},
-		{PriorityClassMissing, refusedBy(`pods "api-2-" is forbidden: no PriorityClass with name nope was found`), otherRefusal},
-		{RuntimeClassMissing, refusedBy(`pods "api-2-" is forbidden: pod rejected: RuntimeClass "nope" not found`), otherRefusal},
-		{PodInvalid, refusedBy(`Pod "api-2-x" is invalid: spec.containers[0].name: Invalid value: "A"`), otherRefusal},
-		{ClaimDeleting, deleting, otherRefusal},
-		{NameConflict, conflict, otherRefusal},
-		{PodCreateRefused, refusedBy("a reason of tomorrow"), func(b *builder) {
+		{codes.PodsMissing, with(func(b *builder) { b.missing("") }), func(b *builder) { b.rs.CreationTimestamp = ago(3 * time.Second) }},
+		{codes.QuotaExceeded, refusedBy(`pods "api-2-" is forbidden: exceeded quota: two, requested: pods=1, used: pods=2, limited: pods=2`), otherRefusal},
+		{codes.QuotaMustSpecify, refusedBy(`pods "api-2-" is forbidden: failed quota: cpu: must specify requests.cpu for: api`), otherRefusal},
+		{codes.LimitRangeViolated, refusedBy(`pods "api-2-" is forbidden: maximum memory usage per Container is 1Gi, but limit is 2Gi`), otherRefusal},
+		{codes.PodSecurityViolated, refusedBy(`pods "api-2-" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot != true`), otherRefusal},
+		{codes.AdmissionPolicyDenied, refusedBy(`pods "api-2-" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no`), otherRefusal},
+		{codes.WebhookDenied, refusedBy(`admission webhook "v.example.com" denied the request: no`), otherRefusal},
+		{codes.WebhookUnreachable, refusedBy(`Internal error occurred: failed calling webhook "v.example.com": failed to call webhook: Post "https://v": connection refused`), otherRefusal},
+		{codes.ServiceAccountMissing, refusedBy(`pods "api-2-" is forbidden: error looking up service account shop/nope: serviceaccount "nope" not found`), otherRefusal},
+		{codes.PriorityClassMissing, refusedBy(`pods "api-2-" is forbidden: no PriorityClass with name nope was found`), otherRefusal},
+		{codes.RuntimeClassMissing, refusedBy(`pods "api-2-" is forbidden: pod rejected: RuntimeClass "nope" not found`), otherRefusal},
+		{codes.PodInvalid, refusedBy(`Pod "api-2-x" is invalid: spec.containers[0].name: Invalid value: "A"`), otherRefusal},
+		{codes.ClaimDeleting, deleting, otherRefusal},
+		{codes.NameConflict, conflict, otherRefusal},
+		{codes.PodCreateRefused, refusedBy("a reason of tomorrow"), func(b *builder) {
 			b.in.Events[0].Message = `Error creating: pods "x" is forbidden: no PriorityClass with name nope was found`
 		}},
 	}
@@ -190,28 +195,28 @@ func schedulingFixtures() []fixture {
 		b.x().Status.Conditions, b.x().Spec.SchedulerName = nil, "nobody"
 	})
 	return []fixture{
-		{InsufficientResources, unscheduledFor(two("Insufficient cpu")), otherWords},
-		{TooManyPods, unscheduledFor(two("Too many pods")), otherWords},
-		{TaintNotTolerated, unscheduledFor(two("node(s) had untolerated taint(s)")), otherWords},
-		{NodeSelectorUnmet, unscheduledFor(two("node(s) didn't match Pod's node affinity/selector")), otherWords},
-		{PodAffinityUnmet, unscheduledFor(two("node(s) didn't match pod anti-affinity rules")), otherWords},
-		{TopologySpread, unscheduledFor(two("node(s) didn't match pod topology spread constraints")), otherWords},
-		{HostPortTaken, unscheduledFor(two("node(s) didn't have free ports for the requested pod ports")), otherWords},
-		{NodesCordoned, unscheduledFor(two("node(s) were unschedulable")), otherWords},
-		{ClaimMissing, unscheduledFor(`0/2 nodes are available: persistentvolumeclaim "data" not found. not found`), otherWords},
-		{ClaimUnbound, with(func(b *builder) { claimed(b, ptr("nope")) }), otherWords},
-		{VolumeElsewhere, unscheduledFor(two("node(s) had volume node affinity conflict")), otherWords},
-		{VolumeLimit, unscheduledFor(two("node(s) exceed max volume count")), otherWords},
-		{ResourceClaimUnmet, unscheduledFor(two("cannot allocate all claims")), otherWords},
-		{Unschedulable, unscheduledFor("0/2 nodes are available: 1 Insufficient cpu, 1 node(s) didn't match Pod's node affinity/selector."), func(b *builder) { b.x().Status.Conditions[0].Message = two("Insufficient cpu") }},
-		{SchedulingGated, with(gated), func(b *builder) { b.x().Status.Conditions[0].Reason = "Unschedulable" }},
-		{SchedulerUnknown, unknown, func(b *builder) { b.x().Spec.SchedulerName = "default-scheduler" }},
-		{SchedulerSilent, with(func(b *builder) {
+		{codes.InsufficientResources, unscheduledFor(two("Insufficient cpu")), otherWords},
+		{codes.TooManyPods, unscheduledFor(two("Too many pods")), otherWords},
+		{codes.TaintNotTolerated, unscheduledFor(two("node(s) had untolerated taint(s)")), otherWords},
+		{codes.NodeSelectorUnmet, unscheduledFor(two("node(s) didn't match Pod's node affinity/selector")), otherWords},
+		{codes.PodAffinityUnmet, unscheduledFor(two("node(s) didn't match pod anti-affinity rules")), otherWords},
+		{codes.TopologySpread, unscheduledFor(two("node(s) didn't match pod topology spread constraints")), otherWords},
+		{codes.HostPortTaken, unscheduledFor(two("node(s) didn't have free ports for the requested pod ports")), otherWords},
+		{codes.NodesCordoned, unscheduledFor(two("node(s) were unschedulable")), otherWords},
+		{codes.ClaimMissing, unscheduledFor(`0/2 nodes are available: persistentvolumeclaim "data" not found. not found`), otherWords},
+		{codes.ClaimUnbound, with(func(b *builder) { claimed(b, plain.Ptr("nope")) }), otherWords},
+		{codes.VolumeElsewhere, unscheduledFor(two("node(s) had volume node affinity conflict")), otherWords},
+		{codes.VolumeLimit, unscheduledFor(two("node(s) exceed max volume count")), otherWords},
+		{codes.ResourceClaimUnmet, unscheduledFor(two("cannot allocate all claims")), otherWords},
+		{codes.Unschedulable, unscheduledFor("0/2 nodes are available: 1 Insufficient cpu, 1 node(s) didn't match Pod's node affinity/selector."), func(b *builder) { b.x().Status.Conditions[0].Message = two("Insufficient cpu") }},
+		{codes.SchedulingGated, with(gatedBy), func(b *builder) { b.x().Status.Conditions[0].Reason = "Unschedulable" }},
+		{codes.SchedulerUnknown, unknown, func(b *builder) { b.x().Spec.SchedulerName = "default-scheduler" }},
+		{codes.SchedulerSilent, with(func(b *builder) {
 			b.unscheduled("")
 			b.x().Status.Conditions = nil
 			b.lease("kube-scheduler", time.Hour)
 		}), func(b *builder) { b.x().CreationTimestamp = ago(2 * time.Second) }},
-		{Preempting, preempting, func(b *builder) { b.x().Status.NominatedNodeName = "" }},
+		{codes.Preempting, preempting, func(b *builder) { b.x().Status.NominatedNodeName = "" }},
 	}
 }
 
@@ -224,20 +229,20 @@ func nodeFixtures() []fixture {
 	}
 	drop := func(b *builder) { b.in.Events = nil }
 	return []fixture{
-		{PodRejected, with(func(b *builder) {
+		{codes.PodRejected, with(func(b *builder) {
 			stopped(b, corev1.PodFailed, "OutOfcpu", "Pod was rejected: Node didn't have enough resource: cpu")
 		}), func(b *builder) { b.x().Status.Phase = corev1.PodSucceeded }},
-		{NodeNotReady, nodeDown, func(b *builder) { b.in.Nodes[0].Status.Conditions[0].Status = corev1.ConditionTrue }},
-		{KubeletSilent, with(func(b *builder) { b.x().Status.ContainerStatuses = nil }), func(b *builder) { b.x().CreationTimestamp = ago(10 * time.Second) }},
-		{SandboxFailed, creating("FailedCreatePodSandBox", `Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox: no IP addresses available`), drop},
-		{DynamicResources, creating("FailedPrepareDynamicResources", "Failed to prepare dynamic resources: driver gpu.example.com is not registered"), drop},
-		{VolumeMountFailed, creating("FailedMount", `MountVolume.SetUp failed for volume "v": mount failed: exit status 32`), drop},
-		{VolumeAttachFailed, creating("FailedAttachVolume", `AttachVolume.Attach failed for volume "pv1": rpc error: code = Internal desc = disk is on fire`), drop},
-		{VolumeMultiAttach, creating("FailedAttachVolume", `Multi-Attach error for volume "pv1" Volume is already used by pod(s) api-1-a`), drop},
-		{Evicted, with(func(b *builder) {
+		{codes.NodeNotReady, nodeDown, func(b *builder) { b.in.Nodes[0].Status.Conditions[0].Status = corev1.ConditionTrue }},
+		{codes.KubeletSilent, with(func(b *builder) { b.x().Status.ContainerStatuses = nil }), func(b *builder) { b.x().CreationTimestamp = ago(10 * time.Second) }},
+		{codes.SandboxFailed, creating("FailedCreatePodSandBox", `Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox: no IP addresses available`), drop},
+		{codes.DynamicResources, creating("FailedPrepareDynamicResources", "Failed to prepare dynamic resources: driver gpu.example.com is not registered"), drop},
+		{codes.VolumeMountFailed, creating("FailedMount", `MountVolume.SetUp failed for volume "v": mount failed: exit status 32`), drop},
+		{codes.VolumeAttachFailed, creating("FailedAttachVolume", `AttachVolume.Attach failed for volume "pv1": rpc error: code = Internal desc = disk is on fire`), drop},
+		{codes.VolumeMultiAttach, creating("FailedAttachVolume", `Multi-Attach error for volume "pv1" Volume is already used by pod(s) api-1-a`), drop},
+		{codes.Evicted, with(func(b *builder) {
 			stopped(b, corev1.PodFailed, "Evicted", "The node was low on resource: ephemeral-storage.")
 		}), func(b *builder) { b.x().Status.Reason = "NodeShutdown" }},
-		{PodDisrupted, with(disruption), func(b *builder) { b.x().Status.Conditions = nil }},
+		{codes.PodDisrupted, with(disruption), func(b *builder) { b.x().Status.Conditions = nil }},
 	}
 }
 
@@ -250,15 +255,15 @@ func imageFixtures() []fixture {
 	}
 	other := func(b *builder) { b.in.Events[0].Message = `Failed to pull image "api:2": a reason of tomorrow` }
 	return []fixture{
-		{InvalidImageName, waits("InvalidImageName", "couldn't parse image name"), healthy},
-		{ImageNeverPull, waits("ErrImageNeverPull", "Container image is not present with pull policy of Never"), healthy},
-		{ImageNotFound, pull(`rpc error: code = NotFound desc = failed to resolve reference "api:2": api:2: not found`), other},
-		{ImageUnauthorized, pull(`failed to resolve reference "api:2": unexpected status from HEAD request: 401 Unauthorized`), other},
-		{RegistryUnreachable, pull(`failed to do request: Head "https://r/v2": dial tcp 10.0.0.1:443: i/o timeout`), other},
-		{ImageDiskFull, pull("write /var/lib/containerd: no space left on device"), other},
-		{ImageRejected, waits("SignatureValidationFailed", "signature is not valid"), healthy},
-		{ImagePullFailed, pull("a reason of tomorrow"), func(b *builder) { b.in.Events[0].Message = `Failed to pull image "api:2": api:2: not found` }},
-		{ImagePulling, with(func(b *builder) { b.podEvent("Pulling", `Pulling image "api:2"`, 1) }), func(b *builder) { b.podEvent("Pulled", "Successfully pulled image", 1) }},
+		{codes.InvalidImageName, waits("InvalidImageName", "couldn't parse image name"), healthy},
+		{codes.ImageNeverPull, waits("ErrImageNeverPull", "Container image is not present with pull policy of Never"), healthy},
+		{codes.ImageNotFound, pull(`rpc error: code = NotFound desc = failed to resolve reference "api:2": api:2: not found`), other},
+		{codes.ImageUnauthorized, pull(`failed to resolve reference "api:2": unexpected status from HEAD request: 401 Unauthorized`), other},
+		{codes.RegistryUnreachable, pull(`failed to do request: Head "https://r/v2": dial tcp 10.0.0.1:443: i/o timeout`), other},
+		{codes.ImageDiskFull, pull("write /var/lib/containerd: no space left on device"), other},
+		{codes.ImageRejected, waits("SignatureValidationFailed", "signature is not valid"), healthy},
+		{codes.ImagePullFailed, pull("a reason of tomorrow"), func(b *builder) { b.in.Events[0].Message = `Failed to pull image "api:2": api:2: not found` }},
+		{codes.ImagePulling, with(func(b *builder) { b.podEvent("Pulling", `Pulling image "api:2"`, 1) }), func(b *builder) { b.podEvent("Pulled", "Successfully pulled image", 1) }},
 	}
 }
 
@@ -266,11 +271,11 @@ func configFixtures() []fixture {
 	config := func(message string) func() *builder { return waits("CreateContainerConfigError", message) }
 	other := func(b *builder) { b.s().State.Waiting.Message = "a reason of tomorrow" }
 	return []fixture{
-		{ConfigMapMissing, config(`configmap "settings" not found`), other},
-		{SecretMissing, config(`secret "creds" not found`), other},
-		{KeyMissing, config(`couldn't find key nope in ConfigMap shop/settings`), other},
-		{RunsAsRoot, config("container has runAsNonRoot and image will run as root"), other},
-		{ContainerConfigError, config("a reason of tomorrow"), func(b *builder) { b.s().State.Waiting.Message = `secret "creds" not found` }},
+		{codes.ConfigMapMissing, config(`configmap "settings" not found`), other},
+		{codes.SecretMissing, config(`secret "creds" not found`), other},
+		{codes.KeyMissing, config(`couldn't find key nope in ConfigMap shop/settings`), other},
+		{codes.RunsAsRoot, config("container has runAsNonRoot and image will run as root"), other},
+		{codes.ContainerConfigError, config("a reason of tomorrow"), func(b *builder) { b.s().State.Waiting.Message = `secret "creds" not found` }},
 	}
 }
 
@@ -300,32 +305,32 @@ func crashFixtures() []fixture {
 	}
 	firstFails := with(func(b *builder) { initContainer(b, crashed(4, 4, "Error"), false) })
 	return []fixture{
-		{ContainerStartError, waits("RunContainerError", `failed to create containerd task: OCI runtime create failed: unable to start container process: exec: "/nope": no such file`), healthy},
-		{CrashLoop, loop(1, "Error"), longAgo},
-		{OOMKilled, loop(137, "OOMKilled"), longAgo},
-		{ExitsNormally, loop(0, "Completed"), longAgo},
-		{ExecFormatError, loop(255, "Error", func(b *builder) {
-			b.in.Logs = []PodLog{{UID: string(b.x().UID), Container: "api", Lines: []string{"exec /app: exec format error"}}}
+		{codes.ContainerStartError, waits("RunContainerError", `failed to create containerd task: OCI runtime create failed: unable to start container process: exec: "/nope": no such file`), healthy},
+		{codes.CrashLoop, loop(1, "Error"), longAgo},
+		{codes.OOMKilled, loop(137, "OOMKilled"), longAgo},
+		{codes.ExitsNormally, loop(0, "Completed"), longAgo},
+		{codes.ExecFormatError, loop(255, "Error", func(b *builder) {
+			b.in.Logs = []model.PodLog{{UID: string(b.x().UID), Container: "api", Lines: []string{"exec /app: exec format error"}}}
 		}), func(b *builder) { b.in.Logs[0].Lines = []string{"bye"} }},
-		{LivenessKilled, loop(137, "Error", killed("liveness")), func(b *builder) { b.in.Events = nil }},
-		{StartupKilled, loop(137, "Error", killed("startup")), func(b *builder) { b.in.Events = nil }},
-		{PostStartHookPending, with(func(b *builder) {
+		{codes.LivenessKilled, loop(137, "Error", killed("liveness")), func(b *builder) { b.in.Events = nil }},
+		{codes.StartupKilled, loop(137, "Error", killed("startup")), func(b *builder) { b.in.Events = nil }},
+		{codes.PostStartHookPending, with(func(b *builder) {
 			b.c().Lifecycle = &corev1.Lifecycle{PostStart: &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: []string{"sleep", "3600"}}}}
 			b.podEvent("Started", "Container started", 1)
 			b.in.Events[0].LastTimestamp = ago(40 * time.Second)
 		}), func(b *builder) { b.in.Events[0].LastTimestamp = ago(3 * time.Second) }},
-		{PostStartHookFailed, waits("PostStartHookError", "PostStartHook failed"), healthy},
-		{InitContainerFails, firstFails, func(b *builder) {
+		{codes.PostStartHookFailed, waits("PostStartHookError", "PostStartHook failed"), healthy},
+		{codes.InitContainerFails, firstFails, func(b *builder) {
 			b.x().Status.InitContainerStatuses[0].State.Terminated.ExitCode = 0
 			b.x().Status.InitContainerStatuses[0].LastTerminationState.Terminated = nil
 		}},
-		{InitRunning, with(func(b *builder) { initContainer(b, running(40*time.Second), false) }), func(b *builder) {
+		{codes.InitRunning, with(func(b *builder) { initContainer(b, running(40*time.Second), false) }), func(b *builder) {
 			b.x().Status.InitContainerStatuses[0].State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}
 		}},
-		{SidecarNotStarted, with(func(b *builder) {
-			initContainer(b, notReady(20*time.Second), true)
-			b.x().Status.InitContainerStatuses[0].Started = ptr(false)
-		}), func(b *builder) { b.x().Status.InitContainerStatuses[0].Started = ptr(true) }},
+		{codes.SidecarNotStarted, with(func(b *builder) {
+			initContainer(b, notReadyYet(20*time.Second), true)
+			b.x().Status.InitContainerStatuses[0].Started = plain.Ptr(false)
+		}), func(b *builder) { b.x().Status.InitContainerStatuses[0].Started = plain.Ptr(true) }},
 	}
 }
 
@@ -341,25 +346,25 @@ func readyFixtures() []fixture {
 		})
 	}
 	return []fixture{
-		{ReadinessFailing, with(func(b *builder) {
-			b.status(notReady(50 * time.Second))
+		{codes.ReadinessFailing, with(func(b *builder) {
+			b.status(notReadyYet(50 * time.Second))
 			b.c().ReadinessProbe = probe(2, 3)
 			b.podEvent("Unhealthy", `Readiness probe failed: Get "http://10.0.0.1:8080/healthz": dial tcp 10.0.0.1:8080: connect: connection refused`, 20)
 		}), healthy},
-		{StartupPending, with(func(b *builder) {
-			s := notReady(10 * time.Second)
-			s.Started = ptr(false)
+		{codes.StartupPending, with(func(b *builder) {
+			s := notReadyYet(10 * time.Second)
+			s.Started = plain.Ptr(false)
 			b.status(s)
 			b.c().StartupProbe = probe(5, 30)
 		}), healthy},
-		{ReadinessGate, with(func(b *builder) {
+		{codes.ReadinessGate, with(func(b *builder) {
 			b.status(running(time.Minute))
 			b.x().Spec.ReadinessGates = []corev1.PodReadinessGate{{ConditionType: "example.com/traffic"}}
 		}), func(b *builder) {
 			b.x().Status.Conditions = append(b.x().Status.Conditions, corev1.PodCondition{Type: "example.com/traffic", Status: corev1.ConditionTrue})
 		}},
-		{MinReadyWait, minReady(0), func(b *builder) { b.x().Status.Conditions[2].LastTransitionTime = ago(30 * time.Second) }},
-		{Flapping, minReady(9), func(b *builder) { b.in.Events[0].Count = 1 }},
+		{codes.MinReadyWait, minReady(0), func(b *builder) { b.x().Status.Conditions[2].LastTransitionTime = ago(30 * time.Second) }},
+		{codes.Flapping, minReady(9), func(b *builder) { b.in.Events[0].Count = 1 }},
 	}
 }
 
@@ -379,19 +384,19 @@ func endFixtures() []fixture {
 		b.status(running(time.Hour))
 	}
 	return []fixture{
-		{EndingInGrace, stateful(20*time.Second, func(*builder, *corev1.Pod) {}), func(b *builder) { at := ago(time.Hour); b.x().DeletionTimestamp = &at }},
-		{FinalizerHolds, stateful(-time.Minute, func(b *builder, p *corev1.Pod) {
+		{codes.EndingInGrace, stateful(20*time.Second, func(*builder, *corev1.Pod) {}), func(b *builder) { at := ago(time.Hour); b.x().DeletionTimestamp = &at }},
+		{codes.FinalizerHolds, stateful(-time.Minute, func(b *builder, p *corev1.Pod) {
 			b.status(crashed(137, 0, "Error"))
 			p.Finalizers = []string{"example.com/hold"}
 		}), past},
-		{EndsOnDeadNode, stateful(-time.Minute, func(b *builder, _ *corev1.Pod) {
+		{codes.EndsOnDeadNode, stateful(-time.Minute, func(b *builder, _ *corev1.Pod) {
 			b.in.Nodes[0].Status.Conditions[0].Status = corev1.ConditionUnknown
 		}), func(b *builder) { b.in.Nodes[0].Status.Conditions[0].Status = corev1.ConditionTrue }},
-		{EndsOnDeadNode, stateful(-time.Minute, func(b *builder, _ *corev1.Pod) { b.nodeLease("w1", 3*time.Minute) }), func(b *builder) {
+		{codes.EndsOnDeadNode, stateful(-time.Minute, func(b *builder, _ *corev1.Pod) { b.nodeLease("w1", 3*time.Minute) }), func(b *builder) {
 			b.in.Leases = nil
 			b.nodeLease("w1", 3*time.Second)
 		}},
-		{KillFails, stateful(-time.Minute, func(b *builder, _ *corev1.Pod) { b.podEvent("FailedKillPod", "error killing pod", 3) }), past},
+		{codes.KillFails, stateful(-time.Minute, func(b *builder, _ *corev1.Pod) { b.podEvent("FailedKillPod", "error killing pod", 3) }), past},
 	}
 }
 
@@ -407,15 +412,15 @@ func otherFixtures() []fixture {
 		return b
 	}
 	return []fixture{
-		{JobFailed, failedJob, func(b *builder) { b.in.Jobs[0].Status.Conditions = nil }},
-		{JobSuspended, func() *builder { return jobCase(func(j *batchv1.Job) { j.Spec.Suspend = ptr(true) }) }, func(b *builder) { b.in.Jobs[0].Spec.Suspend = nil }},
-		{DaemonSetNodesLeftOut, leftOut, func(b *builder) { b.in.Nodes[1].Spec.Taints[0].Effect = corev1.TaintEffectPreferNoSchedule }},
-		{ArgoPaused, argoCase(map[string]any{"phase": "Paused", "pauseConditions": []any{map[string]any{"reason": "CanaryPauseStep", "startTime": "2026-03-01T11:00:00Z"}}}), argoHealthy},
-		{ArgoAborted, argoCase(map[string]any{"phase": "Degraded", "message": "RolloutAborted: metric failed", "abort": true}), argoHealthy},
-		{ArgoDegraded, argoCase(map[string]any{"phase": "Degraded", "message": "ProgressDeadlineExceeded"}), argoHealthy},
-		{ArgoInvalidSpec, argoCase(map[string]any{"phase": "Degraded", "message": "InvalidSpec: no strategy"}), argoHealthy},
-		{Unexplained, with(func(b *builder) {
-			b.status(notReady(10 * time.Minute))
+		{codes.JobFailed, failedJob, func(b *builder) { b.in.Jobs[0].Status.Conditions = nil }},
+		{codes.JobSuspended, func() *builder { return jobCase(func(j *batchv1.Job) { j.Spec.Suspend = plain.Ptr(true) }) }, func(b *builder) { b.in.Jobs[0].Spec.Suspend = nil }},
+		{codes.DaemonSetNodesLeftOut, leftOut, func(b *builder) { b.in.Nodes[1].Spec.Taints[0].Effect = corev1.TaintEffectPreferNoSchedule }},
+		{codes.ArgoPaused, argoCase(map[string]any{"phase": "Paused", "pauseConditions": []any{map[string]any{"reason": "CanaryPauseStep", "startTime": "2026-03-01T11:00:00Z"}}}), argoHealthy},
+		{codes.ArgoAborted, argoCase(map[string]any{"phase": "Degraded", "message": "RolloutAborted: metric failed", "abort": true}), argoHealthy},
+		{codes.ArgoDegraded, argoCase(map[string]any{"phase": "Degraded", "message": "ProgressDeadlineExceeded"}), argoHealthy},
+		{codes.ArgoInvalidSpec, argoCase(map[string]any{"phase": "Degraded", "message": "InvalidSpec: no strategy"}), argoHealthy},
+		{codes.Unexplained, with(func(b *builder) {
+			b.status(notReadyYet(10 * time.Minute))
 			b.rs.CreationTimestamp, b.x().CreationTimestamp = ago(10*time.Minute), ago(10*time.Minute)
 		}), func(b *builder) {
 			b.rs.CreationTimestamp, b.x().CreationTimestamp = ago(20*time.Second), ago(20*time.Second)

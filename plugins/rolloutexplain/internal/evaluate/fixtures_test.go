@@ -13,6 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -62,7 +64,7 @@ func disruption(b *builder) {
 	b.x().Status.Conditions = []corev1.PodCondition{{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "PreemptionByScheduler", Message: "preempted", LastTransitionTime: ago(20 * time.Second)}}
 }
 
-func gated(b *builder) {
+func gatedBy(b *builder) {
 	b.unscheduled("Scheduling is blocked due to non-empty scheduling gates")
 	b.x().Status.Conditions[0].Reason = corev1.PodReasonSchedulingGated
 	b.x().Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: "example.com/wait"}}
@@ -88,7 +90,7 @@ func claimed(b *builder, class *string) {
 	b.unscheduled("0/2 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found")
 	b.x().Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "data"}}}}
 	b.in.Claims = []corev1.PersistentVolumeClaim{{ObjectMeta: meta("data", "pvc", time.Hour), Spec: corev1.PersistentVolumeClaimSpec{StorageClassName: class}, Status: corev1.PersistentVolumeClaimStatus{Phase: corev1.ClaimPending}}}
-	b.fetch(Need{Kind: NeedClaim, Namespace: "shop", Name: "data"}, Need{Kind: NeedStorageClasses})
+	b.fetch(model.Need{Kind: model.NeedClaim, Namespace: "shop", Name: "data"}, model.Need{Kind: model.NeedStorageClasses})
 }
 
 func probe(seconds, failures int32) *corev1.Probe {
@@ -112,10 +114,10 @@ func TestEveryCodeHasAFixtureAndANearMiss(t *testing.T) {
 		have[f.code] = true
 		t.Run(string(f.code), func(t *testing.T) {
 			b := f.hit()
-			list := Evaluate(b.in, now, Options{LogLines: 5})
+			list := Evaluate(b.in, now, model.Options{LogLines: 5})
 			got := findingOf(list, f.code)
 			if got == nil {
-				t.Fatalf("does not fire: %s", codes(list))
+				t.Fatalf("does not fire: %s", codesOf(list))
 			}
 			if got.Message == "" || got.Title == "" || len(got.Evidence) == 0 && got.Class != report.Note {
 				t.Errorf("lacks a message, a title or evidence: %+v", got)
@@ -124,12 +126,12 @@ func TestEveryCodeHasAFixtureAndANearMiss(t *testing.T) {
 				t.Errorf("a root without a next command")
 			}
 			f.near(b)
-			if list = Evaluate(b.in, now, Options{LogLines: 5}); findingOf(list, f.code) != nil {
-				t.Errorf("fires on the near miss: %s", codes(list))
+			if list = Evaluate(b.in, now, model.Options{LogLines: 5}); findingOf(list, f.code) != nil {
+				t.Errorf("fires on the near miss: %s", codesOf(list))
 			}
 		})
 	}
-	for _, c := range Catalogue() {
+	for _, c := range codes.All() {
 		if !have[c.Code] {
 			t.Errorf("%s has no fixture", c.Code)
 		}
@@ -147,7 +149,7 @@ func findingOf(list report.List, code finding.Code) *report.Finding {
 	return nil
 }
 
-func codes(list report.List) string {
+func codesOf(list report.List) string {
 	var words []string
 	for _, r := range list.Items {
 		words = append(words, r.Object.Name+" "+string(r.Verdict)+": "+r.Summary)
@@ -163,17 +165,17 @@ func TestShufflingTheSnapshotLeavesTheReportEqual(t *testing.T) {
 	random := rand.New(rand.NewSource(1))
 	for _, f := range fixtures() {
 		b := f.hit()
-		want := Evaluate(b.in, now, Options{LogLines: 5, History: true, Diff: true})
+		want := Evaluate(b.in, now, model.Options{LogLines: 5, History: true, Diff: true})
 		for range 5 {
 			shuffle(random, b.in)
-			if d := cmp.Diff(want, Evaluate(b.in, now, Options{LogLines: 5, History: true, Diff: true})); d != "" {
+			if d := cmp.Diff(want, Evaluate(b.in, now, model.Options{LogLines: 5, History: true, Diff: true})); d != "" {
 				t.Fatalf("%s:\n%s", f.code, d)
 			}
 		}
 	}
 }
 
-func shuffle(random *rand.Rand, in *Input) {
+func shuffle(random *rand.Rand, in *model.Input) {
 	mix := func(n int, swap func(i, j int)) { random.Shuffle(n, swap) }
 	mix(len(in.ReplicaSets), func(i, j int) { in.ReplicaSets[i], in.ReplicaSets[j] = in.ReplicaSets[j], in.ReplicaSets[i] })
 	mix(len(in.ControllerRevisions), func(i, j int) {
@@ -189,15 +191,15 @@ func shuffle(random *rand.Rand, in *Input) {
 // A snapshot from which anything is missing is judged without a crash, and never as complete.
 func TestPartsOfASnapshotMayBeMissing(t *testing.T) {
 	for _, f := range fixtures() {
-		for i, drop := range []func(*Input){
-			func(in *Input) { in.Events = nil }, func(in *Input) { in.Nodes, in.NodePods = nil, nil }, func(in *Input) { in.Pods = nil },
-			func(in *Input) { in.ReplicaSets, in.ControllerRevisions = nil, nil }, func(in *Input) { in.Sources = nil }, func(in *Input) { in.Fetched = nil },
+		for i, drop := range []func(*model.Input){
+			func(in *model.Input) { in.Events = nil }, func(in *model.Input) { in.Nodes, in.NodePods = nil, nil }, func(in *model.Input) { in.Pods = nil },
+			func(in *model.Input) { in.ReplicaSets, in.ControllerRevisions = nil, nil }, func(in *model.Input) { in.Sources = nil }, func(in *model.Input) { in.Fetched = nil },
 		} {
 			b := f.hit()
-			before := Evaluate(b.in, now, Options{})
+			before := Evaluate(b.in, now, model.Options{})
 			drop(b.in)
-			after := Evaluate(b.in, now, Options{})
-			Needs(b.in, now, Options{})
+			after := Evaluate(b.in, now, model.Options{})
+			Needs(b.in, now, model.Options{})
 			for k := range after.Items {
 				if k < len(before.Items) && after.Items[k].Verdict == report.Complete && before.Items[k].Verdict != report.Complete {
 					t.Errorf("%s, drop %d: became Complete: %s", f.code, i, after.Items[k].Summary)
@@ -207,5 +209,6 @@ func TestPartsOfASnapshotMayBeMissing(t *testing.T) {
 	}
 }
 
-func keepSet(*appsv1.StatefulSet)  {}
+func keepSet(*appsv1.StatefulSet) {}
+
 func keepDaemon(*appsv1.DaemonSet) {}

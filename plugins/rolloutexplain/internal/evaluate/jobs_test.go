@@ -10,6 +10,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/wait"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -40,7 +44,7 @@ func TestJobsAreJudgedByWhatRuns(t *testing.T) {
 		absent  string
 	}{
 		{"a Job that runs for long does not stand still", func() *builder {
-			b := jobCase(func(j *batchv1.Job) { j.Spec.Completions, j.Status.Succeeded = ptr(int32(5)), 2 })
+			b := jobCase(func(j *batchv1.Job) { j.Spec.Completions, j.Status.Succeeded = plain.Ptr(int32(5)), 2 })
 			b.in.Pods = nil
 			b.jobPod("once-2", 9*time.Minute, running(9*time.Minute))
 			return b
@@ -48,68 +52,68 @@ func TestJobsAreJudgedByWhatRuns(t *testing.T) {
 		{"a pod that is not ready is no proof", func() *builder {
 			b := jobCase(func(*batchv1.Job) {})
 			b.in.Pods = nil
-			b.jobPod("once-2", 9*time.Minute, notReady(9*time.Minute))
+			b.jobPod("once-2", 9*time.Minute, notReadyYet(9*time.Minute))
 			return b
-		}, report.Unknown, Unexplained, "nothing that was checked", "runs"},
+		}, report.Unknown, codes.Unexplained, "nothing that was checked", "runs"},
 		{"a retry that runs well is no crash loop", func() *builder {
 			b := jobCase(failedOnce)
-			b.in.Pods[0].Status.StartTime = ptr(ago(9 * time.Minute))
+			b.in.Pods[0].Status.StartTime = plain.Ptr(ago(9 * time.Minute))
 			b.jobPod("once-2", 5*time.Minute, running(5*time.Minute))
 			return b
 		}, report.Progressing, "", "1 pod runs, 0 of 1 succeeded; 1 of 7 attempts have failed", "crashes"},
-		{"between two attempts the failed one is the root", func() *builder { return jobCase(failedOnce) }, report.Progressing, CrashLoop, "1 of 7 attempts have failed", ""},
+		{"between two attempts the failed one is the root", func() *builder { return jobCase(failedOnce) }, report.Progressing, codes.CrashLoop, "1 of 7 attempts have failed", ""},
 		{"no limit is not a negative one", func() *builder {
-			return jobCase(func(j *batchv1.Job) { failedOnce(j); j.Spec.BackoffLimit = ptr(int32(math.MaxInt32)) })
-		}, report.Progressing, CrashLoop, "; 1 attempt has failed", " of "},
+			return jobCase(func(j *batchv1.Job) { failedOnce(j); j.Spec.BackoffLimit = plain.Ptr(int32(math.MaxInt32)) })
+		}, report.Progressing, codes.CrashLoop, "; 1 attempt has failed", " of "},
 		{"a limit per index", func() *builder {
 			return jobCase(func(j *batchv1.Job) {
 				failedOnce(j)
-				j.Spec.BackoffLimit, j.Spec.BackoffLimitPerIndex = ptr(int32(math.MaxInt32)), ptr(int32(2))
+				j.Spec.BackoffLimit, j.Spec.BackoffLimitPerIndex = plain.Ptr(int32(math.MaxInt32)), plain.Ptr(int32(2))
 			})
-		}, report.Progressing, CrashLoop, "1 attempt has failed (per index, up to 3)", "-21"},
-		{"a failure that the policy ignores is a failure before a back-off", func() *builder { return jobCase(ignoring) }, report.Progressing, CrashLoop, "1 failed pod is ignored by podFailurePolicy", "has not created"},
+		}, report.Progressing, codes.CrashLoop, "1 attempt has failed (per index, up to 3)", "-21"},
+		{"a failure that the policy ignores is a failure before a back-off", func() *builder { return jobCase(ignoring) }, report.Progressing, codes.CrashLoop, "1 failed pod is ignored by podFailurePolicy", "has not created"},
 		{"the pod before must be gone first", func() *builder {
-			b := jobCase(func(j *batchv1.Job) { j.Spec.PodReplacementPolicy = ptr(batchv1.Failed) })
+			b := jobCase(func(j *batchv1.Job) { j.Spec.PodReplacementPolicy = plain.Ptr(batchv1.Failed) })
 			b.in.Pods = nil
-			b.jobPod("once-2", 9*time.Minute, running(9*time.Minute)).DeletionTimestamp = ptr(ago(-20 * time.Second))
+			b.jobPod("once-2", 9*time.Minute, running(9*time.Minute)).DeletionTimestamp = plain.Ptr(ago(-20 * time.Second))
 			return b
 		}, report.Progressing, "", "pods are ending", "has not created"},
 		{"no pod at all is missing", func() *builder {
 			b := jobCase(func(*batchv1.Job) {})
 			b.in.Pods = nil
 			return b
-		}, report.Progressing, PodsMissing, "has not created 1 pod", ""},
+		}, report.Progressing, codes.PodsMissing, "has not created 1 pod", ""},
 		{"the count of a Job that has reached its completions comes later", func() *builder {
 			return jobCase(func(j *batchv1.Job) {
-				j.Spec.Completions, j.Status.Succeeded = ptr(int32(2)), 1
+				j.Spec.Completions, j.Status.Succeeded = plain.Ptr(int32(2)), 1
 				j.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobSuccessCriteriaMet, Status: corev1.ConditionTrue, Reason: batchv1.JobReasonCompletionsReached}}
 			})
 		}, report.Complete, "", "2 of 2 succeeded", ""},
 		{"by its success policy a Job is complete with less", func() *builder {
 			return jobCase(func(j *batchv1.Job) {
-				j.Spec.Completions, j.Status.Succeeded = ptr(int32(2)), 1
+				j.Spec.Completions, j.Status.Succeeded = plain.Ptr(int32(2)), 1
 				j.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobSuccessCriteriaMet, Status: corev1.ConditionTrue, Reason: batchv1.JobReasonSuccessPolicy}}
 			})
 		}, report.Complete, "", "1 of 2 succeeded", ""},
 		{"another controller's Job is known by its status", func() *builder {
 			b := jobCase(func(j *batchv1.Job) {
-				j.Spec.ManagedBy, j.Spec.Completions, j.Status.Succeeded, j.CreationTimestamp = ptr("kueue.x-k8s.io/multikueue"), ptr(int32(3)), 1, ago(time.Hour)
+				j.Spec.ManagedBy, j.Spec.Completions, j.Status.Succeeded, j.CreationTimestamp = plain.Ptr("kueue.x-k8s.io/multikueue"), plain.Ptr(int32(3)), 1, ago(time.Hour)
 			})
 			b.in.Pods = nil
 			return b
 		}, report.Progressing, "", "kueue.x-k8s.io/multikueue runs it: 1 of 3 succeeded", "nothing that was checked"},
 		{"another controller's Job is held while suspended", func() *builder {
 			return jobCase(func(j *batchv1.Job) {
-				j.Spec.ManagedBy, j.Spec.Suspend = ptr("kueue.x-k8s.io/multikueue"), ptr(true)
+				j.Spec.ManagedBy, j.Spec.Suspend = plain.Ptr("kueue.x-k8s.io/multikueue"), plain.Ptr(true)
 			})
-		}, report.Held, JobSuspended, "suspended", "nothing that was checked"},
+		}, report.Held, codes.JobSuspended, "suspended", "nothing that was checked"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := Evaluate(tt.make().in, now, Options{}).Items[0]
-			all := codes(report.List{Items: []report.Rollout{got}})
+			got := Evaluate(tt.make().in, now, model.Options{}).Items[0]
+			all := codesOf(report.List{Items: []report.Rollout{got}})
 			root := finding.Code("")
-			if r := rootOf(&got); r != nil {
+			if r := wait.RootOf(&got); r != nil {
 				root = r.Code
 			}
 			if got.Verdict != tt.verdict || root != tt.root || !strings.Contains(got.Summary, tt.says) {
@@ -126,36 +130,38 @@ func TestJobsAreJudgedByWhatRuns(t *testing.T) {
 func TestAFailureOfAJobIsToldOnce(t *testing.T) {
 	b := jobCase(failedOnce)
 	b.jobPod("once-2", time.Minute, crashed(2, 0, "Error"))
-	got := Evaluate(b.in, now, Options{}).Items[0]
-	if len(got.Findings) != 1 || got.Findings[0].Code != CrashLoop {
-		t.Errorf("%s", codes(report.List{Items: []report.Rollout{got}}))
+	got := Evaluate(b.in, now, model.Options{}).Items[0]
+	if len(got.Findings) != 1 || got.Findings[0].Code != codes.CrashLoop {
+		t.Errorf("%s", codesOf(report.List{Items: []report.Rollout{got}}))
 	}
 }
 
 // Who resumes another controller's Job is that controller.
 func TestResumingIsNotAdvisedForAnotherControllersJob(t *testing.T) {
-	b := jobCase(func(j *batchv1.Job) { j.Spec.ManagedBy, j.Spec.Suspend = ptr("kueue.x-k8s.io/multikueue"), ptr(true) })
-	got := Evaluate(b.in, now, Options{})
-	if f := findingOf(got, JobSuspended); f == nil || len(f.Next) != 1 || strings.Contains(f.Next[0].Command, "patch") {
+	b := jobCase(func(j *batchv1.Job) {
+		j.Spec.ManagedBy, j.Spec.Suspend = plain.Ptr("kueue.x-k8s.io/multikueue"), plain.Ptr(true)
+	})
+	got := Evaluate(b.in, now, model.Options{})
+	if f := findingOf(got, codes.JobSuspended); f == nil || len(f.Next) != 1 || strings.Contains(f.Next[0].Command, "patch") {
 		t.Errorf("%+v", f)
 	}
-	if findingOf(got, JobManagedElsewhere) == nil {
-		t.Errorf("it does not say who runs it: %s", codes(got))
+	if findingOf(got, codes.JobManagedElsewhere) == nil {
+		t.Errorf("it does not say who runs it: %s", codesOf(got))
 	}
 }
 
 // A Job that makes no pod before the one before is gone stands still when that one cannot go.
 func TestAJobThatWaitsForAPodThatCannotEndIsStuck(t *testing.T) {
 	b := jobCase(func(j *batchv1.Job) {
-		j.Spec.PodReplacementPolicy = ptr(batchv1.Failed)
+		j.Spec.PodReplacementPolicy = plain.Ptr(batchv1.Failed)
 		j.CreationTimestamp = ago(time.Hour)
 	})
 	b.in.Pods = nil
 	p := b.jobPod("once-2", 50*time.Minute, running(50*time.Minute))
-	p.DeletionTimestamp, p.DeletionGracePeriodSeconds = ptr(ago(30*time.Minute)), ptr(int64(30))
+	p.DeletionTimestamp, p.DeletionGracePeriodSeconds = plain.Ptr(ago(30*time.Minute)), plain.Ptr(int64(30))
 	p.Finalizers = []string{"example.com/hold"}
 	b.in.Jobs[0].CreationTimestamp = ago(time.Hour)
-	if got := Evaluate(b.in, now, Options{}).Items[0]; got.Verdict != report.Stuck || got.Findings[0].Role != report.Root {
+	if got := Evaluate(b.in, now, model.Options{}).Items[0]; got.Verdict != report.Stuck || got.Findings[0].Role != report.Root {
 		t.Errorf("%s", words(got))
 	}
 }

@@ -5,160 +5,16 @@ import (
 	"testing"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
-
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 )
-
-// Texts as a 1.36 API server writes them.
-func TestRefusalsAreRecognised(t *testing.T) {
-	const pod = `Error creating: pods "d-5f7-" is forbidden: `
-	tests := []struct {
-		text  string
-		code  finding.Code
-		says  string
-		class report.Class
-	}{
-		{pod + `exceeded quota: q, requested: pods=1, used: pods=2, limited: pods=2`, QuotaExceeded, `used pods=2`, report.Likely},
-		{`(combined from similar events): ` + pod + `exceeded quota: q, requested: requests.cpu=1,pods=1, used: requests.cpu=2,pods=2, limited: requests.cpu=2,pods=2`, QuotaExceeded, `limited to requests.cpu=2,pods=2`, report.Likely},
-		{pod + `failed quota: q: must specify requests.cpu for: c`, QuotaMustSpecify, `requests.cpu for: c`, report.Fatal},
-		{pod + `maximum memory usage per Container is 1Gi, but limit is 2Gi`, LimitRangeViolated, `1Gi`, report.Fatal},
-		{pod + `[minimum cpu usage per Container is 100m, but request is 10m]`, LimitRangeViolated, `100m`, report.Fatal},
-		{pod + `violates PodSecurity "restricted:latest": runAsNonRoot != true (pod or container "c" must set securityContext.runAsNonRoot=true)`, PodSecurityViolated, `restricted:latest`, report.Fatal},
-		{pod + `ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no latest tag`, AdmissionPolicyDenied, `no latest tag`, report.Fatal},
-		{`Error creating: admission webhook "v.example.com" denied the request: no`, WebhookDenied, `: no`, report.Likely},
-		{`Error creating: admission webhook "v.example.com" denied the request without explanation`, WebhookDenied, `gave no reason`, report.Likely},
-		{`Error creating: Internal error occurred: failed calling webhook "v.example.com": failed to call webhook: Post "https://127.0.0.1:9/": dial tcp 127.0.0.1:9: connect: connection refused`, WebhookUnreachable, `connection refused`, report.Transient},
-		{pod + `error looking up service account ns/builder: serviceaccount "builder" not found`, ServiceAccountMissing, `builder`, report.Likely},
-		{pod + `no PriorityClass with name high was found`, PriorityClassMissing, `"high"`, report.Likely},
-		{pod + `pod rejected: RuntimeClass "gvisor" not found`, RuntimeClassMissing, `gvisor`, report.Likely},
-		{`Error creating: Pod "d-1" is invalid: spec.containers[0].resources.requests: Invalid value: "2": must be less than or equal to cpu limit`, PodInvalid, `spec.containers[0]`, report.Fatal},
-		{`Create Pod s-0 in StatefulSet s failed error: pvc data-s-0 is being deleted`, ClaimDeleting, `data-s-0`, report.Likely},
-		{`Create Pod s-0 in StatefulSet s failed error: pods "s-0" already exists`, NameConflict, `s-0`, report.Likely},
-		{`create Claim data-s-0 for Pod s-0 in StatefulSet s failed error: object is being deleted: persistentvolumeclaims "data-s-0" already exists`, ClaimDeleting, `data-s-0`, report.Likely},
-		{`create Pod claims-0 in StatefulSet claims failed error: object is being deleted: pods "claims-0" already exists`, NameConflict, `claims-0`, report.Likely},
-		{pod + `error looking up service account ns/builder: etcdserver: request timed out`, PodCreateRefused, `timed out`, report.Likely},
-		{`Error creating: admission webhook "v.example.com" denied the request: exceeded quota: q, requested: a=1, used: a=1, limited: a=1`, WebhookDenied, `"v.example.com" denies it`, report.Likely},
-		{`Error creating: Internal error occurred: failed calling webhook "v.example.com"; no further details available`, WebhookUnreachable, `says no more`, report.Transient},
-		{pod + `ValidatingAdmissionPolicy 'p' denied request: no latest tag`, AdmissionPolicyDenied, `policy "p" denies it: no latest tag`, report.Fatal},
-		{`Error creating: policy 'p' with binding 'b' denied request: no such key`, AdmissionPolicyDenied, `policy "p" (binding "b") denies it`, report.Fatal},
-		{`Error creating: something new`, PodCreateRefused, `something new`, report.Likely},
-		{`Error creating: pods is forbidden: User "system:serviceaccount:kube-system:replicaset-controller" cannot create resource "pods" in API group "" in the namespace "x"`, PodCreateRefused, `lacks a permission`, report.Likely},
-	}
-	for _, tt := range tests {
-		e := newEvaluator(&Input{}, time.Now(), Options{})
-		w := e.newWorkload("Deployment", &(&appsv1.Deployment{}).ObjectMeta, nil, nil, 0)
-		got := e.refusal(tt.text, w)
-		if got.code != tt.code || got.class != tt.class || !strings.Contains(got.what, tt.says) {
-			t.Errorf("%s\n got %s %s: %s\nwant %s %s: …%s…", tt.text, got.code, got.class, got.what, tt.code, tt.class, tt.says)
-		}
-		if len(got.next) == 0 {
-			t.Errorf("%s: no next command", tt.code)
-		}
-	}
-}
-
-// What the scheduler of 1.36 and those before it write.
-func TestSchedulingMessagesAreSplitIntoTheirTerms(t *testing.T) {
-	tests := []struct {
-		message string
-		total   int
-		want    []schedulingTerm
-	}{
-		{
-			"0/3 nodes are available: 3 node(s) had untolerated taint(s). no new claims to deallocate, preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling.",
-			3,
-			[]schedulingTerm{{3, "node(s) had untolerated taint(s)"}},
-		},
-		{
-			"0/3 nodes are available: 1 node(s) had untolerated taint {node-role.kubernetes.io/control-plane: }, 2 Insufficient cpu. preemption: 0/3 nodes are available: 1 Preemption is not helpful for scheduling, 2 No preemption victims found for incoming pod.",
-			3,
-			[]schedulingTerm{{2, "Insufficient cpu"}, {1, "node(s) had untolerated taint {node-role.kubernetes.io/control-plane: }"}},
-		},
-		{
-			"0/12 nodes are available: 1 node(s) were unschedulable, 11 node(s) didn't match Pod's node affinity/selector.",
-			12,
-			[]schedulingTerm{{11, "node(s) didn't match Pod's node affinity/selector"}, {1, "node(s) were unschedulable"}},
-		},
-		{`0/3 nodes are available: persistentvolumeclaim "nope" not found. not found`, 3, []schedulingTerm{{3, `persistentvolumeclaim "nope" not found`}}},
-		{"0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found", 3, []schedulingTerm{{3, "pod has unbound immediate PersistentVolumeClaims"}}},
-		{"something else entirely", 0, nil},
-	}
-	for _, tt := range tests {
-		total, terms := parseScheduling(tt.message)
-		if total != tt.total || len(terms) != len(tt.want) {
-			t.Errorf("%s\n got %d %v", tt.message, total, terms)
-			continue
-		}
-		for i := range terms {
-			if terms[i] != tt.want[i] {
-				t.Errorf("%s\n got %+v, want %+v", tt.message, terms[i], tt.want[i])
-			}
-		}
-	}
-}
-
-func TestSchedulingReasonsHaveTheirCodes(t *testing.T) {
-	for text, want := range map[string]finding.Code{
-		"Insufficient cpu": InsufficientResources, "Insufficient nvidia.com/gpu": InsufficientResources, "Too many pods": TooManyPods,
-		"node(s) had untolerated taint(s)": TaintNotTolerated, "node(s) had taint {a: b}, that the pod didn't tolerate": TaintNotTolerated,
-		"node(s) didn't match Pod's node affinity/selector": NodeSelectorUnmet, "node(s) didn't match pod anti-affinity rules": PodAffinityUnmet,
-		"node(s) didn't match pod topology spread constraints (missing required label)": TopologySpread, "node(s) didn't have free ports for the requested pod ports": HostPortTaken,
-		"node(s) were unschedulable": NodesCordoned, "node(s) had volume node affinity conflict": VolumeElsewhere, "node(s) exceed max volume count": VolumeLimit,
-		"pod has unbound immediate PersistentVolumeClaims": ClaimUnbound, `persistentvolumeclaim "x" not found`: ClaimMissing,
-		"node(s) didn't find available persistent volumes to bind": VolumeElsewhere, "cannot allocate all claims": ResourceClaimUnmet, "a reason of tomorrow": Unschedulable,
-	} {
-		if got := schedulingCode(text); got != want {
-			t.Errorf("%s: got %s, want %s", text, got, want)
-		}
-	}
-}
-
-// What containerd 2 and the registries write.
-func TestPullErrorsAreClassed(t *testing.T) {
-	const head = `Failed to pull image "r.test/a:1": failed to pull and unpack image "r.test/a:1": failed to resolve reference "r.test/a:1": `
-	for text, want := range map[string]finding.Code{
-		head + `r.test/a:1: not found`: ImageNotFound,
-		head + `unexpected status from HEAD request to https://r.test/v2/a/manifests/1: 401 Unauthorized`:                                                       ImageUnauthorized,
-		head + `pull access denied, repository does not exist or may require authorization: server message: insufficient_scope: authorization failed`:           ImageUnauthorized,
-		head + `unexpected status from HEAD request to https://r.test/v2/a/manifests/1: 403 Forbidden`:                                                          ImageUnauthorized,
-		head + `unexpected status from HEAD request to https://r.test/v2/a/manifests/1: 429 Too Many Requests`:                                                  RegistryUnreachable,
-		head + `unexpected status from HEAD request to https://r.test/v2/a/manifests/1: 503 Service Unavailable`:                                                RegistryUnreachable,
-		head + `failed to do request: Head "https://r.test/v2/a/manifests/1": dial tcp 10.0.0.1:443: connect: connection refused`:                               RegistryUnreachable,
-		head + `failed to do request: Head "https://r.test/v2/a/manifests/1": dial tcp: lookup r.test on 10.0.0.1:53: no such host`:                             RegistryUnreachable,
-		head + `failed to do request: Head "https://r.test/v2/a/manifests/1": dial tcp 10.0.0.1:443: i/o timeout`:                                               RegistryUnreachable,
-		head + `failed to do request: Head "https://r.test/v2/a/manifests/1": tls: failed to verify certificate: x509: certificate signed by unknown authority`: RegistryUnreachable,
-		`Failed to pull image "r.test/a:1": failed to pull and unpack image "r.test/a:1": no match for platform in manifest: not found`:                         ImageNotFound,
-		`Failed to pull image "r.test/a:1": write /var/lib/containerd/x: no space left on device`:                                                               ImageDiskFull,
-		`Failed to pull image "r.test/a:1": the moon is in the wrong phase`:                                                                                     ImagePullFailed,
-	} {
-		e := newEvaluator(&Input{}, now, Options{})
-		w := e.newWorkload("Deployment", &(&appsv1.Deployment{}).ObjectMeta, nil, nil, 0)
-		if got := e.pullError(w, samplePod(), &sampleContainer, text); got.Code != want {
-			t.Errorf("%s\n got %s, want %s (%s)", text, got.Code, want, got.Message)
-		}
-	}
-}
-
-// The name of an image is not the reason why it does not come.
-func TestImageNamesAreNotTakenForReasons(t *testing.T) {
-	for _, image := range []string{"r.test/geofence:1", "r.test/unauthorized-audit:401", "r.test/a@sha256:4010000000000000000000000000000000000000000000000000000000000429", "denied/app"} {
-		e := newEvaluator(&Input{}, now, Options{})
-		w := e.newWorkload("Deployment", &(&appsv1.Deployment{}).ObjectMeta, nil, nil, 0)
-		c := sampleContainer
-		c.Image = image
-		text := `Failed to pull image "` + image + `": rpc error: code = NotFound desc = failed to pull and unpack image "` + image + `": failed to resolve reference "` + image + `": ` + image + `: not found`
-		if got := e.pullError(w, samplePod(), &c, text); got.Code != ImageNotFound {
-			t.Errorf("%s: got %s", image, got.Code)
-		}
-	}
-}
 
 // Ten pods of one state are one cause, though only some are asked for their events.
 func TestManyPodsOfOneStateAreOneCause(t *testing.T) {
+	const representatives = 3
 	b := deploymentCase()
-	b.d.Spec.Replicas, b.rs.Spec.Replicas = ptr(int32(10)), ptr(int32(10))
+	b.d.Spec.Replicas, b.rs.Spec.Replicas = plain.Ptr(int32(10)), plain.Ptr(int32(10))
 	b.in.Pods = b.in.Pods[:2]
 	for i := range 10 {
 		p := b.addPod("api-2-"+string(rune('a'+i)), "rs2", "api:2", "w1", time.Minute, crashed(137, 4, "Error"))
@@ -166,14 +22,14 @@ func TestManyPodsOfOneStateAreOneCause(t *testing.T) {
 			b.event(string(p.UID), "Killing", "Container api failed liveness probe, will be restarted", 4)
 		}
 	}
-	list := Evaluate(b.in, now, Options{})
-	got := findingOf(list, LivenessKilled)
-	if got == nil || len(got.Pods) != 10 || findingOf(list, CrashLoop) != nil {
-		t.Errorf("%s", codes(list))
+	list := Evaluate(b.in, now, model.Options{})
+	got := findingOf(list, codes.LivenessKilled)
+	if got == nil || len(got.Pods) != 10 || findingOf(list, codes.CrashLoop) != nil {
+		t.Errorf("%s", codesOf(list))
 	}
 	events := 0
-	for _, n := range Needs(b.in, now, Options{LogLines: 5}) {
-		if n.Kind == NeedEvents && strings.HasPrefix(n.UID, "pod-") {
+	for _, n := range Needs(b.in, now, model.Options{LogLines: 5}) {
+		if n.Kind == model.NeedEvents && strings.HasPrefix(n.UID, "pod-") {
 			events++
 		}
 	}

@@ -7,6 +7,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/wait"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -25,18 +28,18 @@ func TestPodsThatAreRejectedInALoopAreTheRoot(t *testing.T) {
 		for i := range desired {
 			b.addPod("api-2-new"+string('a'+i), "rs2", "api:2", "w1", time.Second, fresh)
 		}
-		return Evaluate(b.in, now, Options{}).Items[0]
+		return Evaluate(b.in, now, model.Options{}).Items[0]
 	}
-	if got := loop(1, 5, waiting("ContainerCreating", "")); got.Verdict != report.Stuck || rootOf(&got) == nil || rootOf(&got).Code != PodRejected {
-		t.Errorf("in a loop: %s", codes(report.List{Items: []report.Rollout{got}}))
+	if got := loop(1, 5, waiting("ContainerCreating", "")); got.Verdict != report.Stuck || wait.RootOf(&got) == nil || wait.RootOf(&got).Code != codes.PodRejected {
+		t.Errorf("in a loop: %s", codesOf(report.List{Items: []report.Rollout{got}}))
 	}
-	if got := loop(1, 5, running(time.Second)); rootOf(&got) != nil {
-		t.Errorf("one got through: %s", codes(report.List{Items: []report.Rollout{got}}))
+	if got := loop(1, 5, running(time.Second)); wait.RootOf(&got) != nil {
+		t.Errorf("one got through: %s", codesOf(report.List{Items: []report.Rollout{got}}))
 	}
-	if got := loop(1, 2, waiting("ContainerCreating", "")); rootOf(&got) != nil {
-		t.Errorf("not yet a loop: %s", codes(report.List{Items: []report.Rollout{got}}))
+	if got := loop(1, 2, waiting("ContainerCreating", "")); wait.RootOf(&got) != nil {
+		t.Errorf("not yet a loop: %s", codesOf(report.List{Items: []report.Rollout{got}}))
 	}
-	if got := loop(3, 4, waiting("ContainerCreating", "")); rootOf(&got) != nil {
-		t.Errorf("turned away together: %s", codes(report.List{Items: []report.Rollout{got}}))
+	if got := loop(3, 4, waiting("ContainerCreating", "")); wait.RootOf(&got) != nil {
+		t.Errorf("turned away together: %s", codesOf(report.List{Items: []report.Rollout{got}}))
 	}
 }

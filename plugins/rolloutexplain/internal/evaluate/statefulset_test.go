@@ -9,13 +9,17 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/wait"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
 // firstRollout is a StatefulSet of three whose first pod is as given, and whose others do not exist.
 func firstRollout(policy appsv1.PodManagementPolicyType, pods ...corev1.ContainerStatus) *builder {
 	b := statefulCase(func(s *appsv1.StatefulSet) {
-		s.Spec.Replicas, s.Spec.PodManagementPolicy = ptr(int32(3)), policy
+		s.Spec.Replicas, s.Spec.PodManagementPolicy = plain.Ptr(int32(3)), policy
 		s.Status.CurrentRevision, s.Status.Replicas, s.Status.ReadyReplicas, s.Status.AvailableReplicas = "db-r2", 1, 0, 0
 	})
 	b.in.Pods, b.pod = nil, 0
@@ -38,29 +42,29 @@ func TestOnlyPodsThatAreDueAreMissing(t *testing.T) {
 		says string
 	}{
 		{"the others wait for a pod that is not ready", func() *builder {
-			b := firstRollout(ordered, notReady(time.Minute))
+			b := firstRollout(ordered, notReadyYet(time.Minute))
 			b.c().ReadinessProbe = probe(1, 3)
 			return b.podEvent("Unhealthy", "Readiness probe failed: connection refused", 30)
-		}(), ReadinessFailing, "db-0"},
-		{"the others wait for a pod that pulls", firstRollout(ordered, waiting("ContainerCreating", "")).podEvent("Pulling", `Pulling image "db:2"`, 1), ImagePulling, "pulling"},
-		{"the next one is due", firstRollout(ordered, running(time.Minute)), PodsMissing, "has not created 2 pods"},
+		}(), codes.ReadinessFailing, "db-0"},
+		{"the others wait for a pod that pulls", firstRollout(ordered, waiting("ContainerCreating", "")).podEvent("Pulling", `Pulling image "db:2"`, 1), codes.ImagePulling, "pulling"},
+		{"the next one is due", firstRollout(ordered, running(time.Minute)), codes.PodsMissing, "has not created 2 pods"},
 		{"a lower one is due before what is above", func() *builder {
-			b := firstRollout(ordered, running(time.Minute), notReady(time.Minute))
+			b := firstRollout(ordered, running(time.Minute), notReadyYet(time.Minute))
 			b.in.Pods = b.in.Pods[1:]
 			return ghost(b, "db-0", 9)
-		}(), ServiceAccountMissing, "cannot create 2 pods"},
+		}(), codes.ServiceAccountMissing, "cannot create 2 pods"},
 		{"what is too many does not stand for what is too few", func() *builder {
 			b := firstRollout(ordered, running(time.Minute), running(time.Minute), running(time.Minute), running(time.Minute))
 			b.in.Pods = append(b.in.Pods[:1:1], b.in.Pods[2:]...)
 			return ghost(b, "db-1", 9)
-		}(), ServiceAccountMissing, "cannot create 1 pod"},
-		{"Parallel waits for nothing", ghost(firstRollout(parallel, notReady(time.Minute)), "db-1", 9), ServiceAccountMissing, "cannot create 2 pods"},
+		}(), codes.ServiceAccountMissing, "cannot create 1 pod"},
+		{"Parallel waits for nothing", ghost(firstRollout(parallel, notReadyYet(time.Minute)), "db-1", 9), codes.ServiceAccountMissing, "cannot create 2 pods"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := Evaluate(tt.b.in, now, Options{}).Items[0]
-			if r := rootOf(&got); r == nil || r.Code != tt.root || !strings.Contains(r.Message, tt.says) {
-				t.Errorf("want %s, %q: %s", tt.root, tt.says, codes(report.List{Items: []report.Rollout{got}}))
+			got := Evaluate(tt.b.in, now, model.Options{}).Items[0]
+			if r := wait.RootOf(&got); r == nil || r.Code != tt.root || !strings.Contains(r.Message, tt.says) {
+				t.Errorf("want %s, %q: %s", tt.root, tt.says, codesOf(report.List{Items: []report.Rollout{got}}))
 			}
 		})
 	}
@@ -79,7 +83,7 @@ func TestARefusalThatWasAnsweredIsNotTold(t *testing.T) {
 	}
 	refusal := func(text string) *builder {
 		b := deploymentCase()
-		b.in.Pods, b.d.Spec.Replicas, b.rs.Spec.Replicas = b.in.Pods[:2], ptr(int32(4)), ptr(int32(2))
+		b.in.Pods, b.d.Spec.Replicas, b.rs.Spec.Replicas = b.in.Pods[:2], plain.Ptr(int32(4)), plain.Ptr(int32(2))
 		b.addPod("api-2-x", "rs2", "api:2", "w1", time.Minute, running(time.Second))
 		return b.event("rs2", "FailedCreate", "Error creating: "+text, 5)
 	}
@@ -91,17 +95,17 @@ func TestARefusalThatWasAnsweredIsNotTold(t *testing.T) {
 		code finding.Code
 		told bool
 	}{
-		{"the pod came", later(ghost(firstRollout(parallel, running(time.Second)), "db-0", 9), "db-0"), ServiceAccountMissing, false},
-		{"the pod was there before", ghost(firstRollout(parallel, running(time.Minute)), "db-0", 9), ServiceAccountMissing, true},
-		{"another pod came", later(ghost(firstRollout(parallel, running(time.Second)), "db-1", 9), "db-0"), ServiceAccountMissing, true},
-		{"a pod of the ReplicaSet came", later(refusal(`pods "api-2-" is forbidden: no PriorityClass with name nope was found`), "api-2-x"), PriorityClassMissing, false},
-		{"a pod of the old ReplicaSet came", later(refusal(`pods "api-2-" is forbidden: no PriorityClass with name nope was found`), "api-1-a"), PriorityClassMissing, true},
-		{"a pod came, and the ReplicaSet says that its last attempt failed", failing, PriorityClassMissing, true},
-		{"under a quota some come and some do not", later(refusal(`pods "api-2-" is forbidden: exceeded quota: two, requested: pods=1, used: pods=2, limited: pods=2`), "api-2-x"), QuotaExceeded, true},
+		{"the pod came", later(ghost(firstRollout(parallel, running(time.Second)), "db-0", 9), "db-0"), codes.ServiceAccountMissing, false},
+		{"the pod was there before", ghost(firstRollout(parallel, running(time.Minute)), "db-0", 9), codes.ServiceAccountMissing, true},
+		{"another pod came", later(ghost(firstRollout(parallel, running(time.Second)), "db-1", 9), "db-0"), codes.ServiceAccountMissing, true},
+		{"a pod of the ReplicaSet came", later(refusal(`pods "api-2-" is forbidden: no PriorityClass with name nope was found`), "api-2-x"), codes.PriorityClassMissing, false},
+		{"a pod of the old ReplicaSet came", later(refusal(`pods "api-2-" is forbidden: no PriorityClass with name nope was found`), "api-1-a"), codes.PriorityClassMissing, true},
+		{"a pod came, and the ReplicaSet says that its last attempt failed", failing, codes.PriorityClassMissing, true},
+		{"under a quota some come and some do not", later(refusal(`pods "api-2-" is forbidden: exceeded quota: two, requested: pods=1, used: pods=2, limited: pods=2`), "api-2-x"), codes.QuotaExceeded, true},
 	}
 	for _, tt := range tests {
-		if got := Evaluate(tt.b.in, now, Options{}); (findingOf(got, tt.code) != nil) != tt.told {
-			t.Errorf("%s: told %v is wrong: %s", tt.name, !tt.told, codes(got))
+		if got := Evaluate(tt.b.in, now, model.Options{}); (findingOf(got, tt.code) != nil) != tt.told {
+			t.Errorf("%s: told %v is wrong: %s", tt.name, !tt.told, codesOf(got))
 		}
 	}
 }
@@ -122,13 +126,13 @@ func TestActionOfAPartitionedUpdate(t *testing.T) {
 	for _, tt := range tests {
 		b := firstRollout(appsv1.ParallelPodManagement)
 		s := &b.in.StatefulSets[0]
-		s.Spec.UpdateStrategy.RollingUpdate = &appsv1.RollingUpdateStatefulSetStrategy{Partition: ptr(tt.partition)}
+		s.Spec.UpdateStrategy.RollingUpdate = &appsv1.RollingUpdateStatefulSetStrategy{Partition: plain.Ptr(tt.partition)}
 		s.Spec.Ordinals = &appsv1.StatefulSetOrdinals{Start: tt.first}
 		for _, i := range tt.old {
 			b.ownedPod("db-"+string(rune('0'+i)), "StatefulSet", "sts", "db-r1", running(time.Hour), time.Hour)
 		}
 		b.ownedPod("db-"+string('0'+tt.first+2), "StatefulSet", "sts", "db-r2", crashed(1, 4, "Error"), time.Minute)
-		if got := Evaluate(b.in, now, Options{}).Items[0]; !strings.Contains(got.Action, tt.want) {
+		if got := Evaluate(b.in, now, model.Options{}).Items[0]; !strings.Contains(got.Action, tt.want) {
 			t.Errorf("%s: %q", tt.name, got.Action)
 		}
 	}
@@ -148,8 +152,8 @@ func TestOnDeleteSparesThePodsThatServe(t *testing.T) {
 		return false
 	}
 	b := statefulCase(onDelete)
-	got := Evaluate(b.in, now, Options{})
-	if f := findingOf(got, OnDelete); f == nil || deletes(f, "db-0") || len(f.Next) == 0 {
+	got := Evaluate(b.in, now, model.Options{})
+	if f := findingOf(got, codes.OnDelete); f == nil || deletes(f, "db-0") || len(f.Next) == 0 {
 		t.Errorf("the new pod crashes: %+v", f)
 	}
 	r := got.Items[0]
@@ -158,12 +162,12 @@ func TestOnDeleteSparesThePodsThatServe(t *testing.T) {
 	}
 	b = statefulCase(onDelete)
 	healthy(b)
-	if f := findingOf(Evaluate(b.in, now, Options{}), OnDelete); f == nil || !deletes(f, "db-0") {
+	if f := findingOf(Evaluate(b.in, now, model.Options{}), codes.OnDelete); f == nil || !deletes(f, "db-0") {
 		t.Errorf("the new pod works: %+v", f)
 	}
 	b = statefulCase(onDelete)
 	b.in.Pods[0].Status.Conditions[2].Status = corev1.ConditionFalse
-	if f := findingOf(Evaluate(b.in, now, Options{}), OnDelete); f == nil || !deletes(f, "db-0") {
+	if f := findingOf(Evaluate(b.in, now, model.Options{}), codes.OnDelete); f == nil || !deletes(f, "db-0") {
 		t.Errorf("the old pod serves nothing either: %+v", f)
 	}
 }
@@ -173,7 +177,7 @@ func TestUpdateErrorIsSeenBesideOtherEvents(t *testing.T) {
 	b := statefulCase(keepSet).event("sts", "FailedUpdate", "update Pod db-1 in StatefulSet db failed error: pod updates may not change fields", 12)
 	b.event("sts", "RecreatingFailedPod", "StatefulSet shop/db is recreating failed Pod db-1", 2)
 	b.in.Events[1].LastTimestamp = ago(time.Second)
-	if got := Evaluate(b.in, now, Options{}); findingOf(got, StatefulSetUpdateError) == nil {
-		t.Errorf("%s", codes(got))
+	if got := Evaluate(b.in, now, model.Options{}); findingOf(got, codes.StatefulSetUpdateError) == nil {
+		t.Errorf("%s", codesOf(got))
 	}
 }

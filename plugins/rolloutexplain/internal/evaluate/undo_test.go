@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -17,7 +18,7 @@ import (
 func TestAnAdvisedUndoIsANextCommand(t *testing.T) {
 	advised := 0
 	for _, f := range fixtures() {
-		list := Evaluate(f.hit().in, now, Options{LogLines: 5})
+		list := Evaluate(f.hit().in, now, model.Options{LogLines: 5})
 		for _, r := range list.Items {
 			if r.Undo == nil || !r.Undo.Advised {
 				continue
@@ -39,9 +40,9 @@ func TestARollbackGoesToARevisionThatWorks(t *testing.T) {
 	b.in.ReplicaSets = append(b.in.ReplicaSets, b.set("api-3", "rs3", "3", time.Minute, "api:2", 1, 0))
 	b.in.ReplicaSets[1] = b.set("api-2", "rs2", "2", time.Hour, "api:bad", 0, 0)
 	b.x().OwnerReferences[0].Name, b.x().OwnerReferences[0].UID = "api-3", "rs3"
-	got := Evaluate(b.in, now, Options{}).Items[0]
+	got := Evaluate(b.in, now, model.Options{}).Items[0]
 	if got.Undo == nil || !got.Undo.Advised || !strings.Contains(got.Undo.Command, "--to-revision=1") {
-		t.Fatalf("undo %+v, %s", got.Undo, codes(report.List{Items: []report.Rollout{got}}))
+		t.Fatalf("undo %+v, %s", got.Undo, codesOf(report.List{Items: []report.Rollout{got}}))
 	}
 	if got.Changes == nil || !strings.Contains(got.Changes.From, "revision 1") {
 		t.Errorf("the changes are not those that the rollback takes back: %+v", got.Changes)
@@ -52,15 +53,15 @@ func TestARollbackGoesToARevisionThatWorks(t *testing.T) {
 func TestARollbackToARevisionThatIsBrokenTooIsNotAdvised(t *testing.T) {
 	b := deploymentCase().status(crashed(1, 4, "Error"))
 	for i := range 2 {
-		b.in.Pods[i].Status.ContainerStatuses[0] = notReady(time.Hour)
+		b.in.Pods[i].Status.ContainerStatuses[0] = notReadyYet(time.Hour)
 		b.in.Pods[i].Status.ContainerStatuses[0].Name = "api"
 		b.in.Pods[i].Status.Conditions[2].Status = corev1.ConditionFalse
 	}
 	b.in.ReplicaSets[0].Status = appsv1.ReplicaSetStatus{Replicas: 2}
 	b.d.Status.ReadyReplicas, b.d.Status.AvailableReplicas = 0, 0
-	got := Evaluate(b.in, now, Options{}).Items[0]
+	got := Evaluate(b.in, now, model.Options{}).Items[0]
 	if got.Undo == nil || got.Undo.Advised || !strings.Contains(got.Undo.Why, "no pod of revision 1 (api-1) is ready either") {
-		t.Errorf("undo %+v, %s", got.Undo, codes(report.List{Items: []report.Rollout{got}}))
+		t.Errorf("undo %+v, %s", got.Undo, codesOf(report.List{Items: []report.Rollout{got}}))
 	}
 	for _, f := range got.Findings {
 		if slices.ContainsFunc(f.Next, func(n finding.Next) bool { return strings.Contains(n.Command, "rollout undo") }) {

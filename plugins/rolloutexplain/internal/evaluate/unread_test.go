@@ -8,6 +8,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -20,11 +23,11 @@ func (b *builder) forbid(names ...string) *builder {
 			}
 		}
 		switch name {
-		case SourcePods:
+		case model.SourcePods:
 			b.in.Pods = nil
-		case SourceRevisions:
+		case model.SourceRevisions:
 			b.in.ReplicaSets, b.in.ControllerRevisions = nil, nil
-		case SourceEvents:
+		case model.SourceEvents:
 			b.in.Events = nil
 		}
 	}
@@ -59,17 +62,17 @@ func TestWhatIsNotReadIsNotClaimedToBeAbsent(t *testing.T) {
 		says    string
 		verdict report.Verdict
 	}{
-		{"Recreate without pods", with(recreate)().forbid(SourcePods), []string{"no old pods are left", "create up to"}, "cannot be read", report.Unknown},
-		{"Recreate without ReplicaSets", with(recreate)().forbid(SourceRevisions), []string{"no old pods are left", "no ReplicaSet exists", "create up to"}, "", report.Unknown},
-		{"Recreate without both", with(recreate)().forbid(SourcePods, SourceRevisions), []string{"no old pods are left", "no ReplicaSet exists", "create up to"}, "cannot be read", report.Unknown},
-		{"paused without ReplicaSets", with(func(b *builder) { b.d.Spec.Paused = true })().forbid(SourceRevisions), []string{"no ReplicaSet exists"}, "paused", report.Held},
-		{"a rolling update without both", with(keepAsIs)().forbid(SourcePods, SourceRevisions), []string{"may create", "wants", "0 wanted", "before the new ReplicaSet exists"}, "cannot be read", report.Unknown},
-		{"a rolling update without pods", with(keepAsIs)().forbid(SourcePods), []string{"may create", "more pod"}, "cannot be read", report.Unknown},
-		{"a StatefulSet without pods", statefulCase(keepSet).forbid(SourcePods), []string{"create 2 pods"}, "cannot be read", report.Unknown},
-		{"missing pods without events", with(func(b *builder) { b.missing("") })().forbid(SourceEvents), []string{"left no event", "no FailedCreate event"}, "cannot be read", report.Progressing},
-		{"a silent kubelet without events", with(func(b *builder) { b.x().Status.ContainerStatuses = nil })().forbid(SourceEvents), []string{"left no event"}, "cannot be read", report.Progressing},
+		{"Recreate without pods", with(recreate)().forbid(model.SourcePods), []string{"no old pods are left", "create up to"}, "cannot be read", report.Unknown},
+		{"Recreate without ReplicaSets", with(recreate)().forbid(model.SourceRevisions), []string{"no old pods are left", "no ReplicaSet exists", "create up to"}, "", report.Unknown},
+		{"Recreate without both", with(recreate)().forbid(model.SourcePods, model.SourceRevisions), []string{"no old pods are left", "no ReplicaSet exists", "create up to"}, "cannot be read", report.Unknown},
+		{"paused without ReplicaSets", with(func(b *builder) { b.d.Spec.Paused = true })().forbid(model.SourceRevisions), []string{"no ReplicaSet exists"}, "paused", report.Held},
+		{"a rolling update without both", with(keepAsIs)().forbid(model.SourcePods, model.SourceRevisions), []string{"may create", "wants", "0 wanted", "before the new ReplicaSet exists"}, "cannot be read", report.Unknown},
+		{"a rolling update without pods", with(keepAsIs)().forbid(model.SourcePods), []string{"may create", "more pod"}, "cannot be read", report.Unknown},
+		{"a StatefulSet without pods", statefulCase(keepSet).forbid(model.SourcePods), []string{"create 2 pods"}, "cannot be read", report.Unknown},
+		{"missing pods without events", with(func(b *builder) { b.missing("") })().forbid(model.SourceEvents), []string{"left no event", "no FailedCreate event"}, "cannot be read", report.Progressing},
+		{"a silent kubelet without events", with(func(b *builder) { b.x().Status.ContainerStatuses = nil })().forbid(model.SourceEvents), []string{"left no event"}, "cannot be read", report.Progressing},
 	} {
-		got := Evaluate(tt.b.in, now, Options{}).Items[0]
+		got := Evaluate(tt.b.in, now, model.Options{}).Items[0]
 		text := words(got)
 		for _, never := range tt.never {
 			if strings.Contains(text, never) {
@@ -79,7 +82,7 @@ func TestWhatIsNotReadIsNotClaimedToBeAbsent(t *testing.T) {
 		if got.Verdict != tt.verdict || !strings.Contains(text, tt.says) {
 			t.Errorf("%s: want %s and %q:\n%s", tt.name, tt.verdict, tt.says, text)
 		}
-		if b := got.Budget; b != nil && b.MayCreate != nil && !tt.b.in.Sources.Get(SourceRevisions).Readable() {
+		if b := got.Budget; b != nil && b.MayCreate != nil && !tt.b.in.Sources.Get(model.SourceRevisions).Readable() {
 			t.Errorf("%s: counts what it has not read: %+v", tt.name, b)
 		}
 	}
@@ -94,10 +97,10 @@ func TestADaemonSetWithoutItsRevisionsHasNoOldPods(t *testing.T) {
 		b.status(crashed(1, 5, "Error"))
 		return b
 	}
-	if got := Evaluate(make().in, now, Options{}).Items[0]; got.Undo == nil || !strings.Contains(got.Summary, "new pod agent-b") {
+	if got := Evaluate(make().in, now, model.Options{}).Items[0]; got.Undo == nil || !strings.Contains(got.Summary, "new pod agent-b") {
 		t.Fatalf("the fixture shows nothing: %s", words(got))
 	}
-	got := Evaluate(make().forbid(SourceRevisions).in, now, Options{}).Items[0]
+	got := Evaluate(make().forbid(model.SourceRevisions).in, now, model.Options{}).Items[0]
 	if got.Verdict != report.Stuck || got.Undo != nil || strings.Contains(words(got), "old") || !strings.HasPrefix(got.Summary, "pod agent-b: ") {
 		t.Errorf("%s\nundo %+v", words(got), got.Undo)
 	}
@@ -117,14 +120,14 @@ func TestARefusalOfAnOlderTemplateIsNotTheReason(t *testing.T) {
 		b := deploymentCase()
 		b.d.Generation = 3
 		b.event("d", "ReplicaSetCreateError", `Failed to create new replica set "api-2": replicasets.apps "api-2" is forbidden: exceeded quota: sets, requested: count/replicasets.apps=1, used: count/replicasets.apps=1, limited: count/replicasets.apps=1`, 5)
-		b.d.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "kubectl", FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:template":{}}}`), Time: ptr(ago(written))}}
+		b.d.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "kubectl", FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:template":{}}}`), Time: plain.Ptr(ago(written))}}
 		b.in.Events[0].FirstTimestamp, b.in.Events[0].LastTimestamp = ago(5*time.Minute), ago(5*time.Minute)
-		return Evaluate(b.in, now, Options{}).Items[0]
+		return Evaluate(b.in, now, model.Options{}).Items[0]
 	}
-	if got := make(10 * time.Minute); got.Findings[0].Code != ReplicaSetCreateError {
+	if got := make(10 * time.Minute); got.Findings[0].Code != codes.ReplicaSetCreateError {
 		t.Errorf("refused after it was written: %s", words(got))
 	}
-	if got := make(time.Minute); got.Findings[0].Code != ControllerNotObserving {
+	if got := make(time.Minute); got.Findings[0].Code != codes.ControllerNotObserving {
 		t.Errorf("refused before it was written: %s", words(got))
 	}
 }
@@ -135,14 +138,14 @@ func TestWhatWasReadOfRevisionsCounts(t *testing.T) {
 		"Deployment": func() *builder { return deploymentCase().status(crashed(1, 5, "Error")) },
 		"DaemonSet":  func() *builder { return daemonCase(keepDaemon).status(crashed(1, 5, "Error")) },
 	} {
-		whole := words(Evaluate(make().in, now, Options{}).Items[0])
+		whole := words(Evaluate(make().in, now, model.Options{}).Items[0])
 		b := make()
 		for i := range b.in.Sources {
-			if b.in.Sources[i].Name == SourceRevisions {
+			if b.in.Sources[i].Name == model.SourceRevisions {
 				b.in.Sources[i].State = source.Forbidden
 			}
 		}
-		if got := words(Evaluate(b.in, now, Options{}).Items[0]); got != whole {
+		if got := words(Evaluate(b.in, now, model.Options{}).Items[0]); got != whole {
 			t.Errorf("%s:\n%s\nwant\n%s", name, got, whole)
 		}
 	}

@@ -1,0 +1,159 @@
+package kinds
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/budget"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/placement"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
+)
+
+func daemonSet(e *model.Evaluation, ds *appsv1.DaemonSet) *model.Workload {
+	desired := ds.Status.DesiredNumberScheduled
+	w := e.NewWorkload("DaemonSet", &ds.ObjectMeta, &ds.Spec.Template, &desired, ds.Spec.MinReadySeconds)
+	w.Observed = ds.Status.ObservedGeneration
+	w.Revisions = controllerRevisions(e, ds.UID, &ds.Spec.Template)
+	if n := len(w.Revisions); n > 0 {
+		w.Target = w.Revisions[n-1] // the newest number is the present template's
+	}
+	wanted := ""
+	if w.Target != nil {
+		wanted = strings.TrimPrefix(w.Target.Name, ds.Name+"-")
+		for _, r := range w.Revisions {
+			r.Hash = strings.TrimPrefix(r.Name, ds.Name+"-")
+		}
+	}
+	attachOwned(e, w, ds.UID, wanted, appsv1.DefaultDaemonSetUniqueLabelKey)
+	if !w.RevisionsKnown(e) {
+		undated(w) // only the revisions tell which pods are old
+	}
+	w.SetCounts(ds.Status.UpdatedNumberScheduled, ds.Status.NumberReady, ds.Status.NumberAvailable)
+	w.Report.Budget = budget.DaemonSet(ds)
+	startOfOwned(w)
+
+	observed := ds.Status.ObservedGeneration >= ds.Generation
+	onDelete := ds.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType
+	old := model.Select(model.Live(w.Pods), func(p *model.Pod) bool { return !p.IsNew })
+	all := ds.Status.NumberAvailable == desired && ds.Status.NumberReady == desired
+	w.Settled = observed && all && ds.Status.UpdatedNumberScheduled == desired
+	// No condition says that it was complete before: only pods that have each been ready once do.
+	w.Completed = observed && ds.Status.UpdatedNumberScheduled == desired && len(old) == 0 &&
+		!slices.ContainsFunc(model.Live(w.NewPods()), model.NeverReady)
+	w.Begun = true
+	if ds.Status.CurrentNumberScheduled < desired {
+		w.Missing, w.MissingOf = desired-ds.Status.CurrentNumberScheduled, ds.UID
+	}
+	if !observed {
+		notObserving(e, w, fmt.Sprintf("generation %d is wanted, the controller has seen %d", ds.Generation, ds.Status.ObservedGeneration))
+		return w
+	}
+	selectingAll(e, w)
+	if onDelete && len(old) > 0 {
+		heldByOnDelete(e, w, old)
+	}
+	daemonNodes(e, ds, w)
+	daemonHolders(e, ds, w, old)
+	daemonAction(e, ds, w, old, onDelete)
+	return w
+}
+
+// daemonNodes says which nodes the DaemonSet leaves out: a rollout is complete without them.
+func daemonNodes(e *model.Evaluation, ds *appsv1.DaemonSet, w *model.Workload) {
+	if ds.Status.NumberMisscheduled == 0 && ds.Status.DesiredNumberScheduled > 0 || ds.DeletionTimestamp != nil {
+		return
+	}
+	if !e.Asks.Have(model.Need{Kind: model.NeedNodes}) || len(e.In.Nodes) == 0 {
+		return
+	}
+	var left []string
+	eligible := 0
+	for i := range e.In.Nodes {
+		if why := placement.DaemonRefused(ds, &e.In.Nodes[i]); why != "" {
+			left = append(left, e.In.Nodes[i].Name+" ("+why+")")
+		} else {
+			eligible++
+		}
+	}
+	slices.Sort(left)
+	if len(left) == 0 {
+		return
+	}
+	f := e.Note(codes.DaemonSetNodesLeftOut, "%d of %s eligible; left out: %s", eligible,
+		plain.Plural(len(e.In.Nodes), "node is", "nodes are"), plain.List(left, 6))
+	f.Evidence = []finding.Evidence{plain.Evidence("DaemonSet "+ds.Name, "status.numberMisscheduled", fmt.Sprint(ds.Status.NumberMisscheduled),
+		plain.NoTime)}
+	if ds.Status.NumberMisscheduled > 0 {
+		f.Message += fmt.Sprintf("; %s there still, not replaced once gone",
+			plain.Plural(int(ds.Status.NumberMisscheduled), "pod runs", "pods run"))
+	}
+	w.Add(f)
+}
+
+// daemonHolders names the nodes that use up maxUnavailable: a node whose only pod is ending or not available counts, even
+// where the status reads all ready. https://github.com/kubernetes/kubernetes/issues/117204
+func daemonHolders(e *model.Evaluation, ds *appsv1.DaemonSet, w *model.Workload, old []*model.Pod) {
+	b := w.Report.Budget
+	if b.Unavailable == nil || b.Unavailable.Pods == 0 || w.Settled ||
+		len(model.Select(old, func(p *model.Pod) bool { return p.Available })) == 0 {
+		return
+	}
+	byNode := map[string][]*model.Pod{}
+	for _, p := range w.Pods {
+		if p.Terminating && p.Dead {
+			continue // the controller has done with it, whatever finalizer keeps the object
+		}
+		if node := model.TargetNode(p); node != "" {
+			byNode[node] = append(byNode[node], p)
+		}
+	}
+	var holders []*model.Pod
+	for _, pods := range byNode {
+		if !slices.ContainsFunc(pods, func(p *model.Pod) bool { return p.Available && !p.Terminating }) {
+			slices.SortFunc(pods, func(a, b *model.Pod) int {
+				return cmp.Or(plain.Int(a.IsNew)-plain.Int(b.IsNew), cmp.Compare(a.Name, b.Name))
+			})
+			holders = append(holders, pods[len(pods)-1])
+		}
+	}
+	if int32(len(holders)) < b.Unavailable.Pods { //nolint:gosec // pods
+		return
+	}
+	slices.SortFunc(holders, func(a, b *model.Pod) int { return cmp.Compare(a.Name, b.Name) })
+	nodes := make([]string, 0, len(holders))
+	for _, p := range holders {
+		nodes = append(nodes, model.TargetNode(p))
+	}
+	f := e.Finding(codes.DaemonSetNodeHolds, report.Transient, finding.Warning, "no other node is updated: %s uses up maxUnavailable %s (%s)",
+		"node "+plain.List(nodes, 4), b.Unavailable.Spec, plain.List(model.Names(holders), 4))
+	f.Role, f.Confidence, f.Heals, f.Pods = report.Consequence, "high", "maybe", model.Names(holders)
+	f.Evidence = []finding.Evidence{plain.Evidence("DaemonSet "+ds.Name, "status.updatedNumberScheduled",
+		fmt.Sprintf("%d of %d", ds.Status.UpdatedNumberScheduled, ds.Status.DesiredNumberScheduled), plain.NoTime)}
+	w.Add(f)
+}
+
+func daemonAction(e *model.Evaluation, ds *appsv1.DaemonSet, w *model.Workload, old []*model.Pod, onDelete bool) {
+	b := w.Report.Budget
+	switch {
+	case w.Settled, !e.In.Sources.Get(model.SourcePods).Readable(), !w.RevisionsKnown(e):
+	case onDelete && len(old) > 0:
+		w.Report.Action = "replace a pod only when somebody deletes it"
+	case w.Has(codes.DaemonSetNodeHolds):
+		w.Report.Action = fmt.Sprintf("nothing: %d of %d nodes may be without an available pod, and they are", b.Unavailable.Pods, w.Desired)
+	case len(old) > 0 && b.Surge != nil && b.Surge.Pods > 0:
+		w.Report.Action = fmt.Sprintf("start new pods beside old ones on up to %s, and remove an old one when the new one is available",
+			plain.Plural(int(b.Surge.Pods), "node", "nodes"))
+	case len(old) > 0 && b.Unavailable != nil:
+		w.Report.Action = fmt.Sprintf("replace old pods on up to %s at a time", plain.Plural(int(b.Unavailable.Pods), "node", "nodes"))
+	case w.Missing > 0:
+		w.Report.Action = fmt.Sprintf("create %s", plain.Plural(int(w.Missing), "pod", "pods"))
+	}
+}

@@ -1,0 +1,163 @@
+package kinds
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/refusal"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
+)
+
+// deploymentGates finds what keeps the controller itself from acting, whatever the pods do.
+func deploymentGates(e *model.Evaluation, d *appsv1.Deployment, w *model.Workload, observed bool, progress *appsv1.DeploymentCondition) {
+	known := e.In.Sources.Get(model.SourceRevisions).Readable() // else a target that is nil says nothing
+	switch {
+	case progress != nil && progress.Status == corev1.ConditionFalse && progress.Reason == "ReplicaSetCreateError" && w.Target == nil:
+		setRefused(e, w, progress)
+		return
+	case d.Spec.Paused:
+		paused(e, d, w)
+		return
+	case !observed:
+		if setRefused(e, w, nil) {
+			return
+		}
+		notObserving(e, w, fmt.Sprintf("generation %d is wanted, the controller has seen %d", d.Generation, d.Status.ObservedGeneration))
+	case w.Target == nil && known && d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType:
+		recreateWaits(e, w)
+	case w.Target == nil && known:
+		if !setRefused(e, w, nil) {
+			notObserving(e, w, "no ReplicaSet exists for the present template")
+		}
+	case w.Desired == 0:
+		w.Add(e.Note(codes.ScaledToZero, "0 replicas are wanted: complete by definition, and no proof that the template works"))
+	}
+	selectingAll(e, w)
+	brokenFloor(e, w)
+	foreignWriter(e, w)
+}
+
+// setRefused reports that the API server refuses the new ReplicaSet itself. The controller then never counts the
+// generation as observed and the progress deadline never fires.
+func setRefused(e *model.Evaluation, w *model.Workload, progress *appsv1.DeploymentCondition) bool {
+	text, at := "", time.Time{}
+	ev := eventfact.Newest(e.EventsOf(w.Meta), "ReplicaSetCreateError")
+	if ev != nil && (ev.Last.Before(w.Meta.CreationTimestamp.Time) || ev.Last.Before(templateWritten(w.Meta))) {
+		ev = nil // of another template, or of another object of this name
+	}
+	if ev != nil {
+		text, at = ev.Message, ev.Last
+	}
+	if progress != nil && (text == "" || progress.LastUpdateTime.After(at)) {
+		text, at = progress.Message, progress.LastUpdateTime.Time
+	}
+	if text == "" {
+		return false
+	}
+	inner := refusal.Read(e, text, w)
+	f := e.Finding(codes.ReplicaSetCreateError, report.Likely, finding.Critical,
+		"the API server refuses the new ReplicaSet: %s; the deadline never starts", strings.TrimSuffix(inner.What, "."))
+	f.Heals, f.Confidence = inner.Heals, "high"
+	if inner.Class == report.Fatal {
+		f.Class = report.Fatal
+	}
+	f.FirstSeen, f.Attempts = plain.TimePtr(at), attemptsOf(ev)
+	if ev != nil {
+		f.FirstSeen = plain.TimePtr(ev.First)
+	}
+	if f.Attempts == 0 {
+		f.Attempts = 3 // the condition alone: it stands only while every retry is refused
+	}
+	f.Evidence = append(f.Evidence, plain.Evidence("Deployment "+w.Meta.Name, "status.conditions[Progressing]", text, at))
+	f.Next = inner.Next
+	w.Add(f)
+	return true
+}
+
+func attemptsOf(ev *eventfact.Event) int32 {
+	if ev == nil {
+		return 0
+	}
+	return ev.Count
+}
+
+func paused(e *model.Evaluation, d *appsv1.Deployment, w *model.Workload) {
+	if w.Settled && w.Target != nil {
+		w.Add(e.Note(codes.Paused, "the Deployment is paused: the next change of the template will not roll out until it is resumed"))
+		return
+	}
+	what := "it stops where it stands"
+	if w.Target == nil && e.In.Sources.Get(model.SourceRevisions).Readable() {
+		what = "no ReplicaSet exists for the new template yet"
+	}
+	f := e.Finding(codes.Paused, report.HeldClass, finding.Warning,
+		"the Deployment is paused: %s; scaling is still applied, to every revision in proportion, and undo is refused", what)
+	f.Confidence, f.Heals = "high", "no"
+	f.Evidence = []finding.Evidence{plain.Evidence("Deployment "+w.Meta.Name, "spec.paused", "true", time.Time{})}
+	if c := deploymentCondition(d, appsv1.DeploymentProgressing); c != nil && c.Reason == "DeploymentPaused" {
+		f.Evidence = append(f.Evidence,
+			plain.Evidence("Deployment "+w.Meta.Name, "status.conditions[Progressing]", c.Reason, c.LastTransitionTime.Time))
+		f.FirstSeen = plain.TimePtr(c.LastTransitionTime.Time)
+	}
+	f.Next = []finding.Next{e.Next(w, finding.Change, "let the rollout go on", "rollout", "resume", w.Slash())}
+	w.Add(f)
+}
+
+// recreateWaits: the Recreate strategy makes the new ReplicaSet only when every old pod has gone.
+func recreateWaits(e *model.Evaluation, w *model.Workload) {
+	left := model.Select(w.Pods, func(p *model.Pod) bool { return !p.Dead })
+	if len(left) == 0 {
+		if !setRefused(e, w, nil) && e.In.Sources.Get(model.SourcePods).Readable() {
+			notObserving(e, w, "no old pods are left and no ReplicaSet exists for the present template")
+		}
+		return
+	}
+	f := e.Finding(codes.RecreateWaits, report.Transient, finding.Warning,
+		"strategy Recreate creates no new pod before %s gone; no deadline runs while it waits",
+		plain.Plural(len(left), "old pod is", "old pods are"))
+	f.Confidence, f.Heals, f.Role, f.Pods = "high", "maybe", report.Consequence, model.Names(left)
+	f.Evidence = []finding.Evidence{plain.Evidence("Deployment "+w.Meta.Name, "spec.strategy.type", "Recreate", time.Time{})}
+	w.Add(f)
+	w.Moving = "old pods are ending"
+}
+
+// selectingAll: an empty selector stops the controller.
+func selectingAll(e *model.Evaluation, w *model.Workload) {
+	if ev := eventfact.Newest(e.EventsOf(w.Meta), "SelectingAll"); ev != nil {
+		f := e.Finding(codes.SelectorClash, report.Fatal, finding.Critical, "the selector matches every pod, so the controller does nothing: %s",
+			ev.Message)
+		f.Heals, f.Confidence = "no", "high"
+		f.Evidence = []finding.Evidence{plain.Evidence("Event", "SelectingAll", ev.Message, ev.Last)}
+		f.Next = []finding.Next{e.Next(w, finding.Read, "see the selector", "get", w.Slash(), "-o", "jsonpath={.spec.selector}")}
+		w.Add(f)
+	}
+}
+
+// brokenFloor: old pods that are not available use up the budget, so the controller may not act.
+func brokenFloor(e *model.Evaluation, w *model.Workload) {
+	b := w.Report.Budget
+	if b == nil || b.Floor == nil || b.MayRemove == nil || w.Settled || *b.MayRemove > 0 || plain.Or(b.MayCreate, 0) > 0 {
+		return
+	}
+	sick := model.Select(model.Live(w.OldPods()), func(p *model.Pod) bool { return !p.Available })
+	if len(sick) == 0 || plain.Or(w.Report.Counts.Available, 0) >= *b.Floor {
+		return
+	}
+	f := e.Finding(codes.BudgetEaten, report.Transient, finding.Warning,
+		"%s of the old revision not available: the floor of %d is broken, so no old pod may go before new ones are available",
+		plain.Plural(len(sick), "pod is", "pods are"), *b.Floor)
+	f.Role, f.Pods, f.Heals, f.Confidence = report.Contributes, model.Names(sick), "maybe", "high"
+	f.Evidence = []finding.Evidence{plain.Evidence(w.Kind+" "+w.Meta.Name, "status.availableReplicas",
+		fmt.Sprint(plain.Or(w.Report.Counts.Available, 0)), time.Time{})}
+	f.Next = []finding.Next{e.Next(w, finding.Read, "why the old pod is not available", "describe", "pod", sick[0].Name)}
+	w.Add(f)
+}

@@ -1,0 +1,94 @@
+package kinds
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+
+	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
+)
+
+// heldByOnDelete lists the pods that a person has to delete, those first that serve nothing.
+func heldByOnDelete(e *model.Evaluation, w *model.Workload, old []*model.Pod) {
+	ordered := slices.Clone(old)
+	slices.SortStableFunc(ordered, func(a, b *model.Pod) int { return cmp.Compare(plain.Int(a.Available), plain.Int(b.Available)) })
+	f := e.Finding(codes.OnDelete, report.HeldClass, finding.Warning,
+		"update strategy OnDelete: %s the old template until somebody deletes them: %s",
+		plain.Plural(len(old), "pod keeps", "pods keep"), plain.List(model.Names(ordered), 6))
+	f.Confidence, f.Heals, f.Pods = "high", "no", model.Names(ordered)
+	f.Evidence = []finding.Evidence{plain.Evidence(w.Kind+" "+w.Meta.Name, "spec.updateStrategy.type", "OnDelete", plain.NoTime)}
+	f.Next = []finding.Next{e.Next(w, finding.Destructive, "replace one pod, and look before the next", "delete", "pod", ordered[0].Name)}
+	if sick := model.Select(model.Live(w.NewPods()), func(p *model.Pod) bool { return !p.Available }); len(sick) > 0 && ordered[0].Available {
+		f.Next = []finding.Next{e.Next(w, finding.Read, "look before the next: the new pod is not available yet, and the old ones are",
+			"describe", "pod", sick[0].Name)}
+	}
+	w.Add(f)
+}
+
+func partitionHold(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workload, partition, due int32, old []*model.Pod) {
+	code, what := codes.PartitionHold,
+		fmt.Sprintf("partition %d holds the update: %d of %d pods are updated, %s the old template", partition, due, w.Desired,
+			plain.Plural(len(old), "keeps", "keep"))
+	if partition >= w.Desired {
+		code, what = codes.PartitionNever, fmt.Sprintf("partition %d is not below %d replicas: no pod will ever be updated", partition, w.Desired)
+	}
+	f := e.Finding(code, report.HeldClass, finding.Warning, "%s", what)
+	f.Confidence, f.Heals, f.Pods = "high", "no", model.Names(old)
+	f.Evidence = []finding.Evidence{plain.Evidence("StatefulSet "+s.Name, "spec.updateStrategy.rollingUpdate.partition", fmt.Sprint(partition),
+		plain.NoTime)}
+	lower := max(0, min(partition, w.Desired)-1)
+	if lower > 0 {
+		f.Next = append(f.Next, e.Next(w, finding.Change, "let the next pod update", "patch", w.Slash(), "-p",
+			fmt.Sprintf(`{"spec":{"updateStrategy":{"rollingUpdate":{"partition":%d}}}}`, lower)))
+	}
+	f.Next = append(f.Next, e.Next(w, finding.Change, "let all pods update", "patch", w.Slash(), "-p",
+		`{"spec":{"updateStrategy":{"rollingUpdate":{"partition":0}}}}`))
+	w.Add(f)
+}
+
+// orderedWait: with OrderedReady everything waits for the lowest pod that is not ready.
+func orderedWait(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workload) {
+	if !w.Ordered() || w.Settled {
+		return
+	}
+	pods := slices.Clone(w.Pods)
+	slices.SortFunc(pods, func(a, b *model.Pod) int { return cmp.Compare(ordinalOf(a.Name), ordinalOf(b.Name)) })
+	for _, p := range pods {
+		if p.Available && !p.Terminating || p.Dead {
+			continue
+		}
+		behind := int(w.Desired) - 1 - (ordinalOf(p.Name) - start(s))
+		w.FindOrdered = p
+		outdated := len(model.Select(model.Live(w.Pods), func(q *model.Pod) bool { return !q.IsNew && q != p }))
+		if behind <= 0 && outdated == 0 {
+			return
+		}
+		f := e.Finding(codes.StatefulSetOrderedWait, report.Transient, finding.Info,
+			"podManagementPolicy OrderedReady: everything else waits for %s", p.Name)
+		f.Role, f.Confidence, f.Heals, f.Pods = report.Consequence, "high", "maybe", []string{p.Name}
+		f.Evidence = []finding.Evidence{plain.Evidence("StatefulSet "+s.Name, "spec.podManagementPolicy", "OrderedReady", plain.NoTime)}
+		w.Add(f)
+		return
+	}
+}
+
+func statefulUpdateError(e *model.Evaluation, w *model.Workload) {
+	ev := eventfact.Newest(e.EventsOf(w.Meta), "FailedUpdate")
+	if ev == nil || ev.Count < 3 || e.Now.Sub(ev.Last) > 5*time.Minute {
+		return
+	}
+	f := e.Finding(codes.StatefulSetUpdateError, report.Fatal, finding.Critical, "the controller fails to update a pod: %s",
+		plain.OneLine(ev.Message))
+	f.Attempts, f.FirstSeen, f.Heals, f.Confidence = ev.Count, plain.TimePtr(ev.First), "no", "high"
+	f.Evidence = []finding.Evidence{plain.Evidence("Event", ev.Reason, ev.Message, ev.Last)}
+	f.Next = []finding.Next{e.Next(w, finding.Read, "the errors in full", "describe", w.Slash())}
+	w.Add(f)
+}

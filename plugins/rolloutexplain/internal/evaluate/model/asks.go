@@ -1,0 +1,64 @@
+package model
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+)
+
+// Asks is what judging finds unread: it is handed to whoever judges, answers whether a lookup has been made, and gives
+// back those that have not. What was read is never changed by a question.
+type Asks struct {
+	wide  bool // a table of many
+	quiet bool // nothing is asked
+	made  map[Need]bool
+	open  map[Need]bool
+}
+
+// NewAsks knows the lookups that have been made. Wide is for a table of many, which makes only those that all rollouts
+// share.
+func NewAsks(made []Need, wide bool) *Asks {
+	a := &Asks{wide: wide, made: map[Need]bool{}, open: map[Need]bool{}}
+	for _, n := range made {
+		a.made[n] = true
+	}
+	return a
+}
+
+// Have says whether a lookup has been made, and asks for it where it has not.
+func (a *Asks) Have(n Need) bool {
+	if a.made[n] {
+		return true
+	}
+	if !a.quiet && a.shared(n) {
+		a.open[n] = true
+	}
+	return false
+}
+
+// Made says whether a lookup has been made, and asks for nothing.
+func (a *Asks) Made(n Need) bool { return a.made[n] }
+
+// Quiet answers the same and asks for nothing: for the rest of many pods in one state.
+func (a *Asks) Quiet() *Asks {
+	return &Asks{wide: a.wide, quiet: true, made: a.made}
+}
+
+// shared leaves out, for a table of many, the lookups that each rollout would make for itself.
+func (a *Asks) shared(n Need) bool {
+	return !a.wide || n.UID == "" && n.Kind != NeedNames && n.Kind != NeedClaim && n.Kind != NeedVolume && n.Kind != NeedNode
+}
+
+// Open gives the lookups that were asked for and have not been made, in a fixed order.
+func (a *Asks) Open() []Need {
+	needs := make([]Need, 0, len(a.open))
+	for n := range a.open {
+		needs = append(needs, n)
+	}
+	slices.SortFunc(needs, func(x, y Need) int {
+		return cmp.Or(cmp.Compare(x.Kind, y.Kind), cmp.Compare(x.Namespace, y.Namespace), cmp.Compare(x.Name, y.Name),
+			cmp.Compare(x.UID, y.UID), cmp.Compare(x.Container, y.Container), plain.Int(x.Previous)-plain.Int(y.Previous))
+	})
+	return needs
+}

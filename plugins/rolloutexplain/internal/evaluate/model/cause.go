@@ -1,0 +1,87 @@
+package model
+
+import (
+	"time"
+
+	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
+)
+
+// The stages of a pod's life: of several causes in one pod the earliest is the one that the others wait for.
+const (
+	StageCreate = iota
+	StageSchedule
+	StageNode
+	StageVolume
+	StageSandbox
+	StageImage
+	StageConfig
+	StageInit
+	StageRun
+	StageReady
+	StageAvailable
+	StageEnd
+)
+
+// Cause is why one pod is not where it should be.
+type Cause struct {
+	report.Finding
+	Stage int
+	Key   string // causes with equal code, container and key are one
+	Pod   *Pod
+	// target is the only node that may take the pod, which the message names.
+	Target string
+}
+
+// Cause makes a cause of one pod, with the severity and the confidence that are usual for its class.
+func (e *Evaluation) Cause(p *Pod, stage int, code finding.Code, class report.Class, format string, args ...any) *Cause {
+	severity := finding.Critical
+	if class == report.Transient || class == report.HeldClass {
+		severity = finding.Warning
+	}
+	c := &Cause{Finding: e.Finding(code, class, severity, format, args...), Stage: stage, Pod: p}
+	c.Confidence, c.Heals = "high", healsOf(class)
+	return c
+}
+
+func healsOf(c report.Class) string {
+	switch c {
+	case report.Transient:
+		return "maybe"
+	case report.Note:
+		return "yes"
+	}
+	return "no"
+}
+
+// In names the container that it is about.
+func (c *Cause) In(name string) *Cause { c.Finding.Container = name; return c }
+
+// By adds evidence.
+func (c *Cause) By(ev finding.Evidence) *Cause { c.Evidence = append(c.Evidence, ev); return c }
+
+// Then adds next commands.
+func (c *Cause) Then(next ...finding.Next) *Cause { c.Next = append(c.Next, next...); return c }
+
+// Since dates its begin.
+func (c *Cause) Since(t time.Time) *Cause { c.FirstSeen = plain.TimePtr(t); return c }
+
+// ByEvent quotes an event and takes its count as attempts.
+func (c *Cause) ByEvent(ev *eventfact.Event) *Cause {
+	if ev == nil {
+		return c
+	}
+	c.Attempts = max(c.Attempts, ev.Count)
+	if c.FirstSeen == nil {
+		c.FirstSeen = plain.TimePtr(ev.First)
+	}
+	return c.By(plain.Evidence("Event", ev.Reason, ev.Message, ev.Last))
+}
+
+// WithKey sets what tells it from others of its code and container.
+func (c *Cause) WithKey(key string) *Cause { c.Key = key; return c }
+
+// Healing says that waiting is enough.
+func (c *Cause) Healing() *Cause { c.Heals = "yes"; return c }

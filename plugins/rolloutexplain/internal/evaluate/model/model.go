@@ -1,0 +1,78 @@
+// Package model is what the rooms of evaluate talk about: the snapshot that was read, a workload with its revisions and
+// pods, a cause, and the lookups that are still to be made. It holds what can be read off these, and judges nothing.
+package model
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+)
+
+// Evaluation is one run.
+type Evaluation struct {
+	In      *Input
+	Now     time.Time
+	Opts    Options
+	Kubectl finding.Kubectl
+	events  map[types.UID][]eventfact.Event
+	owned   map[types.UID][]*corev1.Pod
+	nodes   map[string]*corev1.Node
+	Asks    *Asks
+}
+
+// Quiet is the same with nothing asked.
+func (e *Evaluation) Quiet() *Evaluation {
+	q := *e
+	q.Asks = e.Asks.Quiet()
+	return &q
+}
+
+// Node is a node that has been read; nil: it has not, or does not exist.
+func (e *Evaluation) Node(name string) *corev1.Node { return e.nodes[name] }
+
+// New reads a snapshot as of now; what it lacks is noted in asks.
+func New(in *Input, now time.Time, opts Options, asks *Asks) *Evaluation {
+	e := &Evaluation{
+		In: in, Now: now, Opts: opts, Kubectl: finding.Kubectl{Flags: in.Context}, Asks: asks,
+		events: map[types.UID][]eventfact.Event{}, owned: map[types.UID][]*corev1.Pod{}, nodes: map[string]*corev1.Node{},
+	}
+	for i := range in.Events {
+		uid := in.Events[i].InvolvedObject.UID
+		e.events[uid] = append(e.events[uid], eventfact.Read(&in.Events[i]))
+	}
+	for uid := range e.events {
+		slices.SortFunc(e.events[uid], eventfact.Compare)
+		e.events[uid] = slices.Compact(e.events[uid])
+	}
+	pods := map[types.UID]bool{}
+	for i := range in.Pods {
+		if in.Pods[i].UID != "" && pods[in.Pods[i].UID] {
+			continue // listed for two rollouts with overlapping selectors
+		}
+		pods[in.Pods[i].UID] = true
+		if owner := metav1.GetControllerOfNoCopy(&in.Pods[i]); owner != nil {
+			e.owned[owner.UID] = append(e.owned[owner.UID], &in.Pods[i])
+		}
+	}
+	for i := range in.Nodes {
+		e.nodes[in.Nodes[i].Name] = &in.Nodes[i]
+	}
+	return e
+}
+
+// PodsOf gives the pods that an owner controls, as judged views sorted by name.
+func (e *Evaluation) PodsOf(uid types.UID, minReady int32) []*Pod {
+	var pods []*Pod
+	for _, p := range e.owned[uid] {
+		pods = append(pods, e.PodView(p, minReady))
+	}
+	slices.SortFunc(pods, func(a, b *Pod) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.UID, b.UID)) })
+	return pods
+}

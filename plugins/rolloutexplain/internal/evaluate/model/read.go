@@ -1,0 +1,70 @@
+package model
+
+import (
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
+	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+)
+
+// NewestMatching gives the newest event with the reason whose text holds one of the words.
+func NewestMatching(events []eventfact.Event, reason string, words ...string) *eventfact.Event {
+	for i := range events {
+		if events[i].Reason == reason && plain.ContainsAny(events[i].Message, words...) {
+			return &events[i]
+		}
+	}
+	return nil
+}
+
+// PodEvents asks for a pod's events; only the evidence of this pod (by UID) counts: a StatefulSet's pod has the name of
+// the one before it.
+func (e *Evaluation) PodEvents(p *Pod) []eventfact.Event {
+	e.Asks.Have(Need{Kind: NeedEvents, Namespace: p.Namespace, UID: string(p.UID)})
+	return p.events
+}
+
+// Silence is what the absence of an event means: nothing, where events cannot be read.
+func (e *Evaluation) Silence(absent string) string {
+	if e.In.Sources.Get(SourceEvents).Readable() {
+		return absent
+	}
+	return "its events, which would say why, cannot be read"
+}
+
+// EventsOf gives the events of the workload itself and asks for them.
+func (e *Evaluation) EventsOf(meta *metav1.ObjectMeta) []eventfact.Event {
+	return e.EventsOfUID(meta.Namespace, string(meta.UID))
+}
+
+// EventsOfUID gives the events of one object, newest first, and asks for them.
+func (e *Evaluation) EventsOfUID(namespace, uid string) []eventfact.Event {
+	e.Asks.Have(Need{Kind: NeedEvents, Namespace: namespace, UID: uid})
+	for id, list := range e.events {
+		if string(id) == uid {
+			return list
+		}
+	}
+	return nil
+}
+
+// ControllerLease says so when a control-plane component has stopped renewing its lease.
+func (e *Evaluation) ControllerLease(name string) (string, finding.Evidence) {
+	e.Asks.Have(Need{Kind: NeedLease, Namespace: "kube-system", Name: name})
+	for i := range e.In.Leases {
+		l := &e.In.Leases[i]
+		if !nodefact.LeaseOfComponent(l, name) {
+			continue
+		}
+		if leader := nodefact.LeaderOf(l, e.Now); leader.Expired {
+			return fmt.Sprintf("%s is down: its lease was renewed %s ago", name, plain.Age(leader.Age)),
+				plain.Evidence("Lease kube-system/"+name, "spec.renewTime", leader.Renewed.UTC().Format(time.RFC3339), leader.Renewed)
+		}
+	}
+	return "", finding.Evidence{}
+}

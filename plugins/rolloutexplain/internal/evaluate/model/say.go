@@ -1,0 +1,34 @@
+package model
+
+import (
+	"fmt"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
+)
+
+// Finding makes a cause of a catalogued code.
+func (e *Evaluation) Finding(code finding.Code, class report.Class, severity finding.Severity, format string, args ...any) report.Finding {
+	return report.Finding{
+		Finding: finding.Finding{Code: code, Severity: severity, Title: codes.Title(code), Message: fmt.Sprintf(format, args...)},
+		Role:    report.Root, Class: class,
+	}
+}
+
+// Note makes a remark that explains and blocks nothing.
+func (e *Evaluation) Note(code finding.Code, format string, args ...any) report.Finding {
+	f := e.Finding(code, report.Note, finding.Info, format, args...)
+	f.Role = report.Unrelated
+	return f
+}
+
+// Next is a command for an object of the workload's namespace.
+func (e *Evaluation) Next(w *Workload, risk finding.Risk, why string, args ...string) finding.Next {
+	return finding.Next{Command: e.Kubectl.Command(w.Meta.Namespace, args...), Why: why, Risk: risk}
+}
+
+// NextCluster is next for objects without a namespace.
+func (e *Evaluation) NextCluster(risk finding.Risk, why string, args ...string) finding.Next {
+	return finding.Next{Command: e.Kubectl.Command("", args...), Why: why, Risk: risk}
+}

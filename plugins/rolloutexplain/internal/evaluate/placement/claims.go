@@ -1,0 +1,101 @@
+package placement
+
+import (
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
+)
+
+// claimDetail follows a pod's claims to the reason why one is not bound.
+func claimDetail(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.Cause, message string) {
+	c.Then(e.Next(w, finding.Read, "the claims and their classes", "get", "pvc"))
+	if c.Code == codes.ClaimMissing {
+		c.Class, c.Heals = report.Likely, "no"
+		if m := quoted(message); m != "" {
+			c.Message = fmt.Sprintf("volume claim %q does not exist", m)
+			c.Key = m
+		}
+		return
+	}
+	for i := range p.Spec.Volumes {
+		v := &p.Spec.Volumes[i]
+		if v.PersistentVolumeClaim == nil ||
+			!e.Asks.Have(model.Need{Kind: model.NeedClaim, Namespace: p.Namespace, Name: v.PersistentVolumeClaim.ClaimName}) {
+			continue
+		}
+		if oneClaim(e, w, p, c, v.PersistentVolumeClaim.ClaimName) {
+			return
+		}
+	}
+}
+
+func quoted(s string) string {
+	_, after, ok := strings.Cut(s, `"`)
+	if !ok {
+		return ""
+	}
+	name, _, _ := strings.Cut(after, `"`)
+	return name
+}
+
+func oneClaim(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.Cause, name string) bool {
+	for i := range e.In.Claims {
+		claim := &e.In.Claims[i]
+		if claim.Name != name || claim.Namespace != p.Namespace {
+			continue
+		}
+		if claim.Status.Phase == corev1.ClaimBound {
+			if c.Code == codes.VolumeElsewhere && e.Asks.Have(model.Need{Kind: model.NeedVolume, Name: claim.Spec.VolumeName}) {
+				c.Message += fmt.Sprintf("; claim %q is bound to volume %q", name, claim.Spec.VolumeName)
+			}
+			continue
+		}
+		c.Key = name
+		c.Message = fmt.Sprintf("volume claim %q is %s", name, strings.ToLower(string(claim.Status.Phase)))
+		c.By(plain.Evidence("PersistentVolumeClaim "+name, "status.phase", string(claim.Status.Phase), claim.CreationTimestamp.Time))
+		whyUnbound(e, w, c, claim)
+		c.Then(e.Next(w, finding.Read, "why it is not bound", "describe", "pvc", name))
+		return true
+	}
+	return false
+}
+
+// whyUnbound reads the claim's class and events. WaitForFirstConsumer is how it should be, and never a cause.
+func whyUnbound(e *model.Evaluation, w *model.Workload, c *model.Cause, claim *corev1.PersistentVolumeClaim) {
+	class := plain.Or(claim.Spec.StorageClassName, "")
+	if e.Asks.Have(model.Need{Kind: model.NeedStorageClasses}) && e.In.Sources.Get("storageclasses").Readable() {
+		known, defaults := false, false
+		for i := range e.In.StorageClasses {
+			known = known || e.In.StorageClasses[i].Name == class
+			defaults = defaults || e.In.StorageClasses[i].Annotations["storageclass.kubernetes.io/is-default-class"] == "true"
+		}
+		switch {
+		case claim.Spec.StorageClassName == nil && !defaults:
+			c.Class, c.Heals = report.Likely, "no"
+			c.Message += ": it names no storage class, and there is no default one"
+		case class != "" && !known:
+			c.Class, c.Heals = report.Likely, "no"
+			c.Message += fmt.Sprintf(": storage class %q does not exist", class)
+		}
+	}
+	if ev := eventfact.Newest(e.EventsOfUID(claim.Namespace, string(claim.UID)), "ProvisioningFailed", "ExternalProvisioning",
+		"FailedBinding"); ev != nil {
+		c.ByEvent(ev)
+		if ev.Reason != "ExternalProvisioning" {
+			c.Message += ": " + plain.OneLine(ev.Message)
+		} else {
+			c.Message += ": it waits for its provisioner"
+		}
+		if ev.Reason == "FailedBinding" && c.Class == report.Transient && class == "" {
+			c.Class, c.Heals = report.Likely, "no"
+		}
+	}
+}

@@ -1,0 +1,130 @@
+package placement
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
+)
+
+// schedulingDetail looks at the nodes to say how far each is from taking the pod, and whether waiting can help.
+func schedulingDetail(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.Cause, terms []schedulingTerm, message string) {
+	switch c.Code {
+	case codes.ClaimMissing, codes.ClaimUnbound, codes.VolumeElsewhere:
+		claimDetail(e, w, p, c, message)
+		return
+	case codes.ResourceClaimUnmet, codes.VolumeLimit:
+		return
+	}
+	if len(terms) == 0 || !e.Asks.Have(model.Need{Kind: model.NeedNodes}) || len(e.In.Nodes) == 0 {
+		classWithoutNodes(e, w, p, c)
+		return
+	}
+	room := e.Asks.Have(model.Need{Kind: model.NeedNodePods})
+	fits := make([]nodeFit, 0, len(e.In.Nodes))
+	for i := range e.In.Nodes {
+		fits = append(fits, fit(e, w, p, &e.In.Nodes[i], room))
+	}
+	slices.SortFunc(fits, func(a, b nodeFit) int {
+		return cmp.Or(cmp.Compare(fitRank(a), fitRank(b)), cmp.Compare(a.node.Name, b.node.Name))
+	})
+	for _, f := range fits[:min(len(fits), 6)] {
+		words := f.static
+		if words == "" {
+			words = f.lacks
+		}
+		if words == "" {
+			words = "passes the filters that are checked here"
+		}
+		c.By(plain.Evidence("Node "+f.node.Name, "", words, plain.NoTime))
+	}
+	classByNodes(e, w, p, c, fits, room)
+}
+
+// classWithoutNodes judges by the text alone.
+func classWithoutNodes(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.Cause) {
+	switch c.Code {
+	case codes.NodeSelectorUnmet:
+		c.Class, c.Heals = report.Likely, "no"
+	case codes.HostPortTaken, codes.PodAffinityUnmet:
+		if oldHolds(w, p, c.Code) {
+			heldByOld(e, w, c)
+		}
+	}
+	c.Confidence = "medium"
+}
+
+// heldByOld: what the new pod lacks is held by an old pod that the rollout keeps until the new one is available.
+func heldByOld(e *model.Evaluation, w *model.Workload, c *model.Cause) bool {
+	b, old := w.Report.Budget, model.Live(w.OldPods())
+	if b == nil || len(old) == 0 || b.Surge == nil || b.Surge.Pods == 0 || plain.Or(b.MayRemove, 0) > 0 || w.Kind == "StatefulSet" {
+		return false
+	}
+	c.Class, c.Severity, c.Heals = report.Likely, finding.Critical, "no"
+	if w.Kind == "DaemonSet" {
+		c.Message += fmt.Sprintf("; the old pod of this DaemonSet holds it, and with maxSurge %s it stays until the new one is available: "+
+			"a deadlock", b.Surge.Spec)
+		c.Then(e.Next(w, finding.Change, "let the old pod go first", "patch", w.Slash(), "-p",
+			`{"spec":{"updateStrategy":{"rollingUpdate":{"maxSurge":0,"maxUnavailable":1}}}}`))
+		return true
+	}
+	c.Message += fmt.Sprintf("; old pods hold it, and they stay until a new one is available "+
+		"(surge %s is %d, unavailable %s is %d of %d): a deadlock", b.Surge.Spec, b.Surge.Pods, b.Unavailable.Spec, b.Unavailable.Pods, w.Desired)
+	c.Then(e.Next(w, finding.Change, "let an old pod go first", "patch", w.Slash(), "-p",
+		`{"spec":{"strategy":{"rollingUpdate":{"maxSurge":0,"maxUnavailable":1}}}}`))
+	return true
+}
+
+// classByNodes decides whether waiting can help.
+func classByNodes(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.Cause, fits []nodeFit, room bool) {
+	open := slices.DeleteFunc(slices.Clone(fits), func(f nodeFit) bool { return f.static != "" })
+	faults := slices.ContainsFunc(fits, func(f nodeFit) bool { return f.fault })
+	switch {
+	case len(open) == 0 && faults:
+		nodesInTrouble(e, c, fits)
+	case len(open) == 0:
+		c.Class, c.Heals = report.Likely, "no"
+		if miss := selectorMiss(p, fits); miss != "" {
+			c.Message += "; " + miss
+		}
+		c.Then(e.NextCluster(finding.Read, "labels and taints of the nodes", "get", "nodes", "-o",
+			"custom-columns=NAME:.metadata.name,TAINTS:.spec.taints[*].key,UNSCHEDULABLE:.spec.unschedulable,LABELS:.metadata.labels"))
+	case c.Code == codes.HostPortTaken || c.Code == codes.PodAffinityUnmet:
+		classByOthers(e, w, p, c)
+	case c.Code == codes.TopologySpread:
+		if key := absentTopology(p, fits); key != "" {
+			c.Class, c.Heals = report.Likely, "no"
+			c.Message += fmt.Sprintf("; it spreads over label %s, which no node has", key)
+		}
+	case c.Code == codes.InsufficientResources || c.Code == codes.TooManyPods || c.Code == codes.Unschedulable:
+		if c.Code == codes.Unschedulable && room && !slices.ContainsFunc(open, func(f nodeFit) bool { return f.lacks == "" }) {
+			recode(c, codes.InsufficientResources) // of the nodes that are wanted each lacks room: the others do not matter
+		}
+		classByRoom(e, w, c, open, room, faults)
+	}
+}
+
+func classByRoom(e *model.Evaluation, w *model.Workload, c *model.Cause, open []nodeFit, room, faults bool) {
+	best := open[0]
+	if best.free != "" {
+		which := "nearest is node "
+		if c.Target != "" {
+			which = "node "
+		}
+		c.Message += fmt.Sprintf("; %s%s: %s", which, best.node.Name, best.free)
+	}
+	never := !slices.ContainsFunc(open, func(f nodeFit) bool { return !f.never })
+	c.Then(e.NextCluster(finding.Read, "room on the nodes", "nodeinfo"))
+	switch {
+	case never && !faults:
+		c.Class, c.Heals = report.Likely, "no"
+		c.Message += "; no eligible node could hold it even if it were empty"
+	case room && slices.ContainsFunc(open, func(f nodeFit) bool { return f.ifOldGo }):
+		heldByOld(e, w, c)
+	}
+}

@@ -1,0 +1,237 @@
+// Package placement tells why no node takes a pod: the scheduler's words, what each node says to the pod, and whether waiting
+// can help. The rules themselves are pkg/diagnose/schedule's.
+package placement
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
+)
+
+// Unscheduled explains a pod without a node.
+func Unscheduled(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause {
+	c := podfact.Condition(p.Pod, corev1.PodScheduled)
+	waited := e.Now.Sub(p.CreationTimestamp.Time)
+	switch {
+	case c != nil && c.Reason == corev1.PodReasonSchedulingGated:
+		return gated(e, w, p, c)
+	case c == nil || c.Status == corev1.ConditionTrue || c.Message == "" && c.Reason != corev1.PodReasonUnschedulable:
+		return nobodySchedules(e, w, p, waited)
+	}
+	return decodeScheduling(e, w, p, c)
+}
+
+func gated(e *model.Evaluation, w *model.Workload, p *model.Pod, c *corev1.PodCondition) *model.Cause {
+	gates := make([]string, 0, len(p.Spec.SchedulingGates))
+	for _, g := range p.Spec.SchedulingGates {
+		gates = append(gates, g.Name)
+	}
+	found := e.Cause(p, model.StageSchedule, codes.SchedulingGated, report.HeldClass,
+		"it is held back from scheduling by gate %s, until whoever set the gate takes it off", plain.List(gates, 5))
+	return found.WithKey(strings.Join(gates, ",")).Since(p.CreationTimestamp.Time).
+		By(plain.Evidence("Pod "+p.Name, "spec.schedulingGates", strings.Join(gates, ", "), c.LastTransitionTime.Time)).
+		Then(e.Next(w, finding.Read, "the gates of the pod", "get", "pod", p.Name, "-o", "jsonpath={.spec.schedulingGates}"))
+}
+
+// nobodySchedules: no scheduler has even looked at the pod.
+func nobodySchedules(e *model.Evaluation, w *model.Workload, p *model.Pod, waited time.Duration) *model.Cause {
+	if waited < 10*time.Second {
+		return nil
+	}
+	seen := plain.Evidence("Pod "+p.Name, "status.conditions[PodScheduled]", "absent after "+plain.Age(waited), p.CreationTimestamp.Time)
+	if name := p.Spec.SchedulerName; name != "" && name != corev1.DefaultSchedulerName {
+		return e.Cause(p, model.StageSchedule, codes.SchedulerUnknown, report.Likely, "no scheduler named %q has looked at it for %s", name,
+			plain.Age(waited)).WithKey(name).Since(p.CreationTimestamp.Time).
+			By(seen).By(plain.Evidence("Pod "+p.Name, "spec.schedulerName", name, plain.NoTime)).
+			Then(e.NextCluster(finding.Read, "is a scheduler of that name running", "get", "pods,leases", "-A"))
+	}
+	c := e.Cause(p, model.StageSchedule, codes.SchedulerSilent, report.Transient, "no scheduler has looked at it for %s", plain.Age(waited)).
+		Since(p.CreationTimestamp.Time).By(seen)
+	if text, lease := e.ControllerLease("kube-scheduler"); text != "" {
+		c.Message += ": " + text
+		c.By(lease)
+	}
+	return c.Then(finding.Next{
+		Command: e.Kubectl.Command("kube-system", "get", "lease", "kube-scheduler", "-o", "jsonpath={.spec.renewTime}"),
+		Why:     "is the scheduler alive", Risk: finding.Read,
+	})
+}
+
+// schedulingTerm is one reason of the scheduler and for how many nodes it holds.
+type schedulingTerm struct {
+	nodes int
+	text  string
+}
+
+var (
+	schedulingHead = regexp.MustCompile(`^0/(\d+) nodes are available: (.*)$`)
+	schedulingItem = regexp.MustCompile(`^(\d+) (.+)$`)
+)
+
+// parseScheduling splits "0/3 nodes are available: 1 reason, 2 reason. no new claims …, preemption: …" into its terms.
+// Whatever stands behind the first sentence is about preemption, not about why nodes are refused.
+func parseScheduling(message string) (total int, terms []schedulingTerm) {
+	m := schedulingHead.FindStringSubmatch(plain.OneLine(message))
+	if m == nil {
+		return 0, nil
+	}
+	total, _ = strconv.Atoi(m[1])
+	body := m[2]
+	for _, tail := range []string{". no new claims", ". preemption:", ", preemption:", ". not found", " preemption: "} {
+		if i := strings.Index(body, tail); i >= 0 {
+			body = body[:i]
+		}
+	}
+	for _, part := range strings.Split(strings.TrimSuffix(body, "."), ", ") {
+		if item := schedulingItem.FindStringSubmatch(part); item != nil {
+			n, _ := strconv.Atoi(item[1])
+			terms = append(terms, schedulingTerm{n, item[2]})
+		} else if len(terms) > 0 { // a comma inside a reason
+			terms[len(terms)-1].text += ", " + part
+		} else {
+			terms = append(terms, schedulingTerm{total, part})
+		}
+	}
+	slices.SortStableFunc(terms, func(a, b schedulingTerm) int { return cmp.Or(b.nodes-a.nodes, cmp.Compare(a.text, b.text)) })
+	return total, terms
+}
+
+// schedulingCode names a scheduler's reason.
+func schedulingCode(text string) finding.Code {
+	switch {
+	case plain.ContainsAny(text, "didn't have free ports"):
+		return codes.HostPortTaken
+	case plain.ContainsAny(text, "Insufficient "):
+		return codes.InsufficientResources
+	case plain.ContainsAny(text, "Too many pods"):
+		return codes.TooManyPods
+	case plain.ContainsAny(text, "untolerated taint", "that the pod didn't tolerate"):
+		return codes.TaintNotTolerated
+	case plain.ContainsAny(text, "topology spread"):
+		return codes.TopologySpread
+	case plain.ContainsAny(text, "pod anti-affinity", "anti-affinity rules", "pod affinity rules"):
+		return codes.PodAffinityUnmet
+	case plain.ContainsAny(text, "node affinity", "node selector", "node(s) didn't match the requested node name"):
+		if plain.ContainsAny(text, "volume node affinity") {
+			return codes.VolumeElsewhere
+		}
+		return codes.NodeSelectorUnmet
+	case plain.ContainsAny(text, "were unschedulable"):
+		return codes.NodesCordoned
+	case plain.ContainsAny(text, "exceed max volume count"):
+		return codes.VolumeLimit
+	case plain.ContainsAny(text, "unbound immediate", "waiting for ephemeral volume controller"):
+		return codes.ClaimUnbound
+	case plain.ContainsAny(text, "persistentvolumeclaim") && plain.ContainsAny(text, "not found"):
+		return codes.ClaimMissing
+	case plain.ContainsAny(text, "persistent volumes to bind", "volume zone", "no available volume zone"):
+		return codes.VolumeElsewhere
+	case plain.ContainsAny(text, "resourceclaim", "cannot allocate all claims"):
+		return codes.ResourceClaimUnmet
+	}
+	return codes.Unschedulable
+}
+
+// decodeScheduling turns the scheduler's sentence into a cause. The condition outlives the event.
+func decodeScheduling(e *model.Evaluation, w *model.Workload, p *model.Pod, c *corev1.PodCondition) *model.Cause {
+	message := plain.OneLine(c.Message)
+	total, terms := parseScheduling(message)
+	var code finding.Code
+	why := ""
+	what := "it cannot be scheduled: " + message
+	pinned := model.TargetNode(p) // a DaemonSet's pod is for one node: what the others say is that they are not it
+	if pinned != "" {
+		terms = slices.DeleteFunc(terms, func(t schedulingTerm) bool {
+			return len(terms) > 1 && plain.ContainsAny(t.text, "[NodeAffinity]", "node affinity/selector")
+		})
+	}
+	switch {
+	case len(terms) == 0:
+		code = schedulingCode(message)
+	default:
+		chosen := decisive(terms)
+		code = schedulingCode(chosen.text)
+		if len(terms) > 1 && mixed(terms) {
+			code = codes.Unschedulable
+		}
+		what = fmt.Sprintf("no node of %d takes it: %s", total, sayTerms(terms))
+		if pinned != "" {
+			what = fmt.Sprintf("node %s does not take it: %s", pinned, strings.TrimPrefix(chosen.text, "node(s) "))
+			why = chosen.text
+		}
+	}
+	found := e.Cause(p, model.StageSchedule, code, report.Transient, "%s", what)
+	found.Severity = finding.Critical
+	found.WithKey(string(code)).Since(c.LastTransitionTime.Time).
+		By(plain.Evidence("Pod "+p.Name, "status.conditions[PodScheduled]", message, c.LastTransitionTime.Time))
+	found.Target = pinned
+	schedulingDetail(e, w, p, found, terms, message)
+	autoscaler(e, p, found)
+	if pinned != "" { // what holds for one node need not hold for another
+		found.Key += why + string(found.Class)
+	}
+	if p.Status.NominatedNodeName != "" {
+		found.Class, found.Heals, found.Code, found.Title = report.Transient, "yes", codes.Preempting, codes.Title(codes.Preempting)
+		found.Message = fmt.Sprintf("the scheduler makes room for it on node %s by preempting other pods", p.Status.NominatedNodeName)
+	}
+	return found.Then(e.Next(w, finding.Read, "the scheduler's words, and what the pod asks for", "describe", "pod", p.Name))
+}
+
+// controlPlaneTaint: nodes that are kept free on purpose are not the reason while others exist.
+func decisive(terms []schedulingTerm) schedulingTerm {
+	for _, t := range terms {
+		if schedulingCode(t.text) != codes.TaintNotTolerated {
+			return t
+		}
+	}
+	return terms[0]
+}
+
+// mixed says whether, taints aside, nodes are refused for different reasons.
+func mixed(terms []schedulingTerm) bool {
+	reasons := map[finding.Code]bool{}
+	for _, t := range terms {
+		if code := schedulingCode(t.text); code != codes.TaintNotTolerated {
+			reasons[code] = true
+		}
+	}
+	return len(reasons) > 1
+}
+
+func sayTerms(terms []schedulingTerm) string {
+	words := make([]string, 0, len(terms))
+	for _, t := range terms {
+		words = append(words, fmt.Sprintf("%d× %s", t.nodes, strings.TrimPrefix(t.text, "node(s) ")))
+	}
+	return strings.Join(words, ", ")
+}
+
+// autoscaler: when a cluster autoscaler has acted on the pod, waiting is right; when it has refused, it is not.
+func autoscaler(e *model.Evaluation, p *model.Pod, c *model.Cause) {
+	events := e.PodEvents(p)
+	if ev := eventfact.Newest(events, "TriggeredScaleUp", "Nominated"); ev != nil && ev.From != corev1.DefaultSchedulerName {
+		c.Class, c.Heals = report.Transient, "yes"
+		c.Message += "; the autoscaler is adding a node for it"
+		c.By(plain.Evidence("Event", ev.Reason, ev.Message, ev.Last))
+		return
+	}
+	if ev := eventfact.Newest(events, "NotTriggerScaleUp"); ev != nil {
+		c.Message += "; the autoscaler adds no node: " + plain.OneLine(ev.Message)
+		c.By(plain.Evidence("Event", ev.Reason, ev.Message, ev.Last))
+		c.Class, c.Heals = report.Likely, "no"
+	}
+}

@@ -1,0 +1,157 @@
+package pods
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
+)
+
+var (
+	objectAbsent = regexp.MustCompile(`(configmap|secret)s? "([^"]+)" not found`)
+	keyAbsent    = regexp.MustCompile(`couldn't find key (\S+) in (ConfigMap|Secret) (\S+)`)
+	keyRefAbsent = regexp.MustCompile(`references non-existent (config|secret) key: (\S+)`)
+	multiAttach  = regexp.MustCompile(`Multi-Attach error for volume "([^"]+)"(.*)$`)
+	hostPathType = regexp.MustCompile(`hostPath type check failed: (\S+) is not an? (.+)$`)
+	driverAbsent = regexp.MustCompile(`driver name (\S+) not found in the list of registered CSI drivers`)
+)
+
+// configError decodes CreateContainerConfigError.
+func configError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container,
+	wait *corev1.ContainerStateWaiting,
+) *model.Cause {
+	c := missingObject(e, w, p, wait.Message)
+	switch {
+	case c != nil:
+		c.Message = fmt.Sprintf("%s cannot start: %s", p.Called(spec.Name), c.Message)
+	case plain.ContainsAny(wait.Message, "failed to sync configmap cache", "failed to sync secret cache", "not registered"):
+		// The kubelet's own cache is late: https://github.com/kubernetes/kubernetes/issues/74412
+		c = e.Cause(p, model.StageConfig, codes.ContainerConfigError, report.Transient, "%s waits for the kubelet's cache: %s",
+			p.Called(spec.Name), plain.OneLine(wait.Message)).Healing()
+	case plain.ContainsAny(wait.Message, "runAsNonRoot", "run as root", "breaks non-root policy"):
+		c = e.Cause(p, model.StageConfig, codes.RunsAsRoot, report.Fatal, "%s must not run as root (runAsNonRoot): %s", p.Called(spec.Name),
+			plain.OneLine(wait.Message)).
+			Then(e.Next(w, finding.Read, "the securityContext; then set runAsUser, or take an image with a numeric user", "get", w.Slash(), "-o",
+				"jsonpath={.spec.template.spec}"))
+	default:
+		c = e.Cause(p, model.StageConfig, codes.ContainerConfigError, report.Likely, "%s cannot be configured: %s", p.Called(spec.Name),
+			plain.OneLine(wait.Message)).
+			Then(e.Next(w, finding.Read, "the error in the kubelet's words", "describe", "pod", p.Name))
+	}
+	c.In(spec.Name).Since(p.CreationTimestamp.Time)
+	c.Stage = model.StageConfig
+	c.By(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name)+".state.waiting", wait.Reason+": "+wait.Message, plain.NoTime))
+	if ev := eventfact.Newest(e.PodEvents(p), "Failed"); ev != nil {
+		c.Attempts = max(c.Attempts, ev.Count)
+	}
+	return c
+}
+
+// missingObject recognises a ConfigMap, a Secret or a key in one that is not there.
+func missingObject(e *model.Evaluation, w *model.Workload, p *model.Pod, text string) *model.Cause {
+	if m := keyAbsent.FindStringSubmatch(text); m != nil {
+		name := m[3][strings.LastIndex(m[3], "/")+1:]
+		return e.Cause(p, model.StageConfig, codes.KeyMissing, report.Likely, "%s %q has no key %q", m[2], name, m[1]).
+			WithKey(m[2] + name + m[1]).
+			Then(e.Next(w, finding.Read, "the keys that it has", "describe", strings.ToLower(m[2]), name))
+	}
+	if m := keyRefAbsent.FindStringSubmatch(text); m != nil {
+		kind := map[string]string{"config": "ConfigMap", "secret": "Secret"}[m[1]]
+		c := e.Cause(p, model.StageConfig, codes.KeyMissing, report.Likely, "a %s that is mounted has no key %q", kind, m[2]).WithKey(kind + m[2])
+		if name := volumeSourceOf(p, kind, m[2]); name != "" {
+			c.Message = fmt.Sprintf("%s %q has no key %q, which a volume mounts", kind, name, m[2])
+			c.Then(e.Next(w, finding.Read, "the keys that it has", "describe", strings.ToLower(kind), name))
+		}
+		return c
+	}
+	m := objectAbsent.FindStringSubmatch(text)
+	if m == nil {
+		return nil
+	}
+	kind, code := "ConfigMap", codes.ConfigMapMissing
+	if m[1] == "secret" {
+		kind, code = "Secret", codes.SecretMissing
+	}
+	c := e.Cause(p, model.StageConfig, code, report.Likely, "%s %q does not exist", kind, m[2]).WithKey(m[2])
+	c.Heals = "no"
+	likeNamed(e, p.Namespace, kind, m[2], c)
+	return c.Then(e.Next(w, finding.Read, "those that exist; the pods start by themselves once it is there", "get", strings.ToLower(kind)+"s"))
+}
+
+// volumeSourceOf finds which object a mounted key belongs to.
+func volumeSourceOf(p *model.Pod, kind, key string) string {
+	holds := func(items []corev1.KeyToPath) bool {
+		return slices.ContainsFunc(items, func(i corev1.KeyToPath) bool { return i.Key == key })
+	}
+	for _, v := range p.Spec.Volumes {
+		switch {
+		case kind == "ConfigMap" && v.ConfigMap != nil && holds(v.ConfigMap.Items):
+			return v.ConfigMap.Name
+		case kind == "Secret" && v.Secret != nil && holds(v.Secret.Items):
+			return v.Secret.SecretName
+		case v.Projected != nil:
+			for _, s := range v.Projected.Sources {
+				if kind == "ConfigMap" && s.ConfigMap != nil && holds(s.ConfigMap.Items) {
+					return s.ConfigMap.Name
+				}
+				if kind == "Secret" && s.Secret != nil && holds(s.Secret.Items) {
+					return s.Secret.Name
+				}
+			}
+		}
+	}
+	return ""
+}
+
+// likeNamed adds a near miss: an object whose name is a small slip away.
+func likeNamed(e *model.Evaluation, namespace, kind, name string, c *model.Cause) {
+	if e.Opts.Wide || !e.Asks.Have(model.Need{Kind: model.NeedNames, Namespace: namespace, Name: strings.ToLower(kind) + "s"}) {
+		return
+	}
+	best, least := "", 3
+	for _, n := range e.In.Names {
+		if n.Kind != kind || n.Namespace != namespace {
+			continue
+		}
+		if n.Name == name {
+			c.Message += "; it exists by now, the kubelet will notice within a minute or two"
+			c.Class, c.Heals = report.Transient, "yes"
+			return
+		}
+		if d := distance(n.Name, name); d <= least && (d < least || best == "" || n.Name < best) {
+			best, least = n.Name, d
+		}
+	}
+	if best != "" {
+		c.Message += fmt.Sprintf("; there is one named %q", best)
+	}
+}
+
+// distance is how many letters differ (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		diagonal := row[0]
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			row[j], diagonal = min(row[j]+1, row[j-1]+1, diagonal+cost), row[j]
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,171 @@
+package pods
+
+import (
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
+)
+
+// notReady explains a pod whose containers run.
+func notReady(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause {
+	if p.Ready {
+		return minReadyWait(e, w, p)
+	}
+	if wasReady(p) {
+		if c := flapping(e, w, p); c != nil {
+			return c
+		}
+	}
+	for i := range p.Spec.Containers {
+		spec := &p.Spec.Containers[i]
+		s := statusOf(p.Status.ContainerStatuses, spec.Name)
+		if s == nil || s.Ready || s.State.Running == nil {
+			continue
+		}
+		if spec.StartupProbe != nil && !plain.Or(s.Started, false) {
+			return startupPending(e, w, p, spec, s, false)
+		}
+		return readiness(e, w, p, spec, s)
+	}
+	for i := range p.Spec.InitContainers {
+		spec := &p.Spec.InitContainers[i]
+		s := statusOf(p.Status.InitContainerStatuses, spec.Name)
+		if spec.RestartPolicy != nil && s != nil && s.State.Running != nil && !s.Ready {
+			return readiness(e, w, p, spec, s)
+		}
+	}
+	return readinessGate(e, w, p)
+}
+
+// minReadyWait: ready, and not for long enough yet. A pod that keeps losing readiness never gets there, and each time it
+// is ready again the progress deadline starts anew.
+func minReadyWait(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause {
+	if flaps := flapping(e, w, p); flaps != nil {
+		return flaps
+	}
+	c := e.Cause(p, model.StageAvailable, codes.MinReadyWait, report.Transient, "ready, and available after %ds of readiness, in %s",
+		w.MinReady,
+		plain.Age(p.ReadySince.Add(time.Duration(w.MinReady)*time.Second).Sub(e.Now))).Healing()
+	c.Severity = finding.Info
+	return c.Since(p.ReadySince).
+		By(plain.Evidence("Pod "+p.Name, "status.conditions[Ready].lastTransitionTime", p.ReadySince.UTC().Format(time.RFC3339), p.ReadySince))
+}
+
+// wasReady says whether a pod that is not ready now has been: its Ready condition changed after its containers started.
+func wasReady(p *model.Pod) bool {
+	c := podfact.ReadyCondition(p.Pod)
+	for _, s := range p.Status.ContainerStatuses {
+		if c == nil || s.State.Running == nil || !c.LastTransitionTime.After(s.State.Running.StartedAt.Add(time.Second)) {
+			return false
+		}
+	}
+	return c != nil
+}
+
+// flapping tells readiness that comes and goes: probe failures over a longer time, by a pod that has been ready.
+func flapping(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause {
+	if w.MinReady == 0 || e.Now.Sub(p.CreationTimestamp.Time) < 2*time.Duration(w.MinReady)*time.Second {
+		return nil
+	}
+	ev := model.NewestMatching(e.PodEvents(p), "Unhealthy", "Readiness probe")
+	if ev == nil || ev.Count < 3 || e.Now.Sub(ev.Last) > 2*time.Duration(w.MinReady)*time.Second {
+		return nil
+	}
+	return e.Cause(p, model.StageAvailable, codes.Flapping, report.Likely,
+		"readiness comes and goes: never ready for the %ds of minReadySeconds in %s, and each return restarts the deadline", w.MinReady,
+		plain.Age(e.Now.Sub(p.CreationTimestamp.Time))).
+		ByEvent(ev).By(plain.Evidence("Pod "+p.Name, "status.conditions[Ready].lastTransitionTime", lastTransition(p).UTC().Format(time.RFC3339),
+		lastTransition(p))).
+		Then(e.Next(w, finding.Read, "what it says when the probe fails", "logs", p.Name, "--all-containers", "--tail=50"))
+}
+
+func lastTransition(p *model.Pod) time.Time {
+	if c := podfact.ReadyCondition(p.Pod); c != nil {
+		return c.LastTransitionTime.Time
+	}
+	return plain.NoTime
+}
+
+// startupPending: readiness is not asked before the startup probe has passed.
+func startupPending(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, s *corev1.ContainerStatus,
+	sidecar bool,
+) *model.Cause {
+	since, left := s.State.Running.StartedAt.Time, time.Duration(0)
+	left = budgetOf(spec.StartupProbe) - e.Now.Sub(since)
+	code, stage, what := codes.StartupPending, model.StageReady, p.Called(spec.Name)
+	if sidecar {
+		code, stage, what = codes.SidecarNotStarted, model.StageInit, p.Called(spec.Name)+", for which all later containers wait,"
+	}
+	c := e.Cause(p, stage, code, report.Transient, "%s has not passed its startup probe (%s), which allows it %s more", what,
+		describeProbe(spec.StartupProbe), plain.Age(left))
+	c.In(spec.Name).Since(since)
+	c.By(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name)+".started", "false", since))
+	if ev := unhealthy(e.PodEvents(p), spec.Name, "Startup probe failed"); ev != nil {
+		c.Message += ": " + probeWords(ev.Message)
+		c.ByEvent(ev)
+	}
+	return c.Then(e.Next(w, finding.Read, "what it does meanwhile", "logs", p.Name, "-c", spec.Name, "--tail=20"))
+}
+
+// readiness: it runs and its readiness probe fails.
+func readiness(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, s *corev1.ContainerStatus) *model.Cause {
+	since := s.State.Running.StartedAt.Time
+	up := e.Now.Sub(since)
+	if spec.ReadinessProbe == nil {
+		return nil // the kubelet has not reported it yet
+	}
+	ev := unhealthy(e.PodEvents(p), spec.Name, "Readiness probe failed", "Readiness probe errored")
+	budget := budgetOf(spec.ReadinessProbe)
+	c := e.Cause(p, model.StageReady, codes.ReadinessFailing, report.Transient, "%s runs and is not ready", p.Called(spec.Name))
+	c.In(spec.Name).Since(since)
+	c.By(plain.Evidence("Pod "+p.Name, p.SpecPath(spec.Name)+".readinessProbe", describeProbe(spec.ReadinessProbe), plain.NoTime))
+	switch {
+	case ev != nil:
+		words := probeWords(ev.Message)
+		c.Message = fmt.Sprintf("%s runs and its readiness probe (%s) fails: %s", p.Called(spec.Name), describeProbe(spec.ReadinessProbe), words)
+		c.WithKey(probeKind(words))
+		c.ByEvent(ev)
+		c.Message += probeHint(words, spec)
+	case up < budget:
+		c.Message = fmt.Sprintf("%s has been running for %s and is not ready yet; its readiness probe (%s) has failed no test so far",
+			p.Called(spec.Name), plain.Age(up), describeProbe(spec.ReadinessProbe))
+		c.Heals = "yes"
+	default:
+		c.Message = fmt.Sprintf("%s has been running for %s and its readiness probe (%s) has not passed", p.Called(spec.Name), plain.Age(up),
+			describeProbe(spec.ReadinessProbe))
+	}
+	if hint := portHint(spec); hint != "" {
+		c.Message += "; " + hint
+	}
+	return c.Then(e.Next(w, finding.Read, "what the application says", "logs", p.Name, "-c", spec.Name, "--tail=50"),
+		e.Next(w, finding.Read, "the probe and its failures", "describe", "pod", p.Name))
+}
+
+// readinessGate: all containers are ready, and somebody else's condition is not.
+func readinessGate(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause {
+	for _, gate := range p.Spec.ReadinessGates {
+		c := podfact.Condition(p.Pod, gate.ConditionType)
+		if c != nil && c.Status == corev1.ConditionTrue {
+			continue
+		}
+		state, at := "absent: nobody has set it", plain.NoTime
+		if c != nil {
+			state, at = fmt.Sprintf("%s %s", c.Status, plain.OneLine(c.Message)), c.LastTransitionTime.Time
+		}
+		found := e.Cause(p, model.StageReady, codes.ReadinessGate, report.Transient,
+			"its containers are ready, and readiness gate %q is not true (%s): the controller that sets it decides", gate.ConditionType, state).
+			WithKey(string(gate.ConditionType)).Since(p.CreationTimestamp.Time)
+		return found.By(plain.Evidence("Pod "+p.Name, "status.conditions["+string(gate.ConditionType)+"]", state, at)).
+			Then(e.Next(w, finding.Read, "the gates and conditions of the pod", "get", "pod", p.Name, "-o",
+				"jsonpath={.spec.readinessGates}{.status.conditions}"))
+	}
+	return nil
+}

@@ -1,0 +1,82 @@
+package pods
+
+import (
+	"regexp"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
+)
+
+// notStarted explains a scheduled pod of which no container has run yet.
+func notStarted(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause {
+	if c := hookPending(e, w, p); c != nil {
+		return c
+	}
+	for _, s := range podfact.Containers(p.Pod) {
+		if s.State.Running != nil || s.State.Terminated != nil || s.LastTerminationState.Terminated != nil {
+			return nil
+		}
+	}
+	events := e.PodEvents(p)
+	if !sandboxReady(p) {
+		if c := beforeSandbox(e, w, p, events); c != nil {
+			return c
+		}
+	}
+	if ev := eventfact.Newest(events, "Pulling"); ev != nil && eventfact.Newest(events, "Pulled") == nil {
+		return e.Cause(p, model.StageImage, codes.ImagePulling, report.Transient, "it is pulling its image, for %s",
+			plain.Age(e.Now.Sub(ev.First))).ByEvent(ev).Healing().
+			Then(e.Next(w, finding.Read, "what the kubelet does", "describe", "pod", p.Name))
+	}
+	waited := e.Now.Sub(p.CreationTimestamp.Time)
+	if len(p.Status.ContainerStatuses) == 0 && waited > 30*time.Second {
+		return e.Cause(p, model.StageNode, codes.KubeletSilent, report.Transient, "node %s has not taken it up for %s, and %s", p.Spec.NodeName,
+			plain.Age(waited), e.Silence("left no event")).
+			Since(p.CreationTimestamp.Time).WithKey(p.Spec.NodeName).
+			By(plain.Evidence("Pod "+p.Name, "status.containerStatuses", "none", p.CreationTimestamp.Time)).
+			Then(e.NextCluster(finding.Read, "is its kubelet alive", "nodeinfo", p.Spec.NodeName))
+	}
+	return nil
+}
+
+// beforeSandbox finds what a pod lacks until its sandbox is there: devices, volumes, the sandbox itself. Events that are
+// older than the sandbox are history.
+func beforeSandbox(e *model.Evaluation, w *model.Workload, p *model.Pod, events []eventfact.Event) *model.Cause {
+	if c := volumeCause(e, w, p, events); c != nil {
+		return c
+	}
+	if ev := eventfact.Newest(events, "FailedCreatePodSandBox"); ev != nil {
+		if m := handlerAbsent.FindStringSubmatch(ev.Message); m != nil {
+			return e.Cause(p, model.StageSandbox, codes.SandboxFailed, report.Likely,
+				"node %s has no runtime handler %q, which RuntimeClass %q names", p.Spec.NodeName, m[1], plain.Or(p.Spec.RuntimeClassName, "")).
+				ByEvent(ev).WithKey(m[1]).
+				Then(e.NextCluster(finding.Read, "the handler and the nodes that the RuntimeClass names", "get", "runtimeclass",
+					plain.Or(p.Spec.RuntimeClassName, ""), "-o", "yaml"))
+		}
+		return e.Cause(p, model.StageSandbox, codes.SandboxFailed, report.Transient, "its sandbox cannot be made on node %s: %s", p.Spec.NodeName,
+			plain.Innermost(ev.Message)).
+			ByEvent(ev).WithKey(p.Spec.NodeName).Then(
+			e.NextCluster(finding.Read, "the node: network plugin, runtime, free addresses", "nodeinfo", p.Spec.NodeName))
+	}
+	if ev := eventfact.Newest(events, "FailedPrepareDynamicResources"); ev != nil {
+		return e.Cause(p, model.StageVolume, codes.DynamicResources, report.Transient, "its dynamic resources cannot be prepared: %s",
+			plain.OneLine(ev.Message)).ByEvent(ev).
+			Then(e.Next(w, finding.Read, "the claims of the pod", "get", "resourceclaims"))
+	}
+	return nil
+}
+
+var handlerAbsent = regexp.MustCompile(`no runtime for "([^"]+)" is configured`)
+
+func sandboxReady(p *model.Pod) bool {
+	c := podfact.Condition(p.Pod, corev1.PodReadyToStartContainers)
+	return c != nil && c.Status == corev1.ConditionTrue
+}

@@ -1,0 +1,67 @@
+package pods
+
+import (
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
+)
+
+// startError: the runtime cannot run the command.
+func startError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, reason, message string,
+	s *corev1.ContainerStatus,
+) *model.Cause {
+	c := startErrorText(e, w, p, spec, reason, message)
+	c.Attempts = max(s.RestartCount+1, c.Attempts)
+	if ev := eventfact.Newest(e.PodEvents(p), "Failed"); ev != nil {
+		c.ByEvent(ev)
+	}
+	return c.Since(p.CreationTimestamp.Time)
+}
+
+func startErrorText(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, reason, message string) *model.Cause {
+	short := runtimeWords(message)
+	c := e.Cause(p, model.StageRun, codes.ContainerStartError, report.Likely, "%s cannot be started: %s", p.Called(spec.Name), short).
+		WithKey(short)
+	c.In(spec.Name)
+	if plain.ContainsAny(message, "context deadline exceeded", "is reserved for container", "context canceled") {
+		c.Class, c.Severity, c.Heals = report.Transient, finding.Warning, "maybe"
+	}
+	c.By(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name), reason+": "+message, plain.NoTime))
+	if !plain.ContainsAny(message, "exec") {
+		return c.Then(e.Next(w, finding.Read, "the error in the kubelet's words", "describe", "pod", p.Name))
+	}
+	return c.Then(e.Next(w, finding.Read, "the command of the container", "get", "pod", p.Name, "-o",
+		p.JsonPath(spec.Name, "['command','args']")))
+}
+
+// runtimeWords keeps the part of a runtime's error that names the file or the reason.
+func runtimeWords(text string) string {
+	text = plain.Innermost(text)
+	for _, mark := range []string{
+		"unable to start container process: ", "error during container init: ", "OCI runtime create failed: ",
+		"failed to create containerd task: ", "failed to create containerd container: ",
+	} {
+		if i := strings.LastIndex(text, mark); i >= 0 {
+			text = text[i+len(mark):]
+		}
+	}
+	return strings.TrimSuffix(text, ": unknown")
+}
+
+func postStart(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, message string,
+	s *corev1.ContainerStatus,
+) *model.Cause {
+	c := e.Cause(p, model.StageRun, codes.PostStartHookFailed, report.Likely, "the postStart hook of %s fails, so it is killed: %s",
+		p.Called(spec.Name), plain.OneLine(message))
+	c.In(spec.Name).By(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name)+".state.waiting", message, plain.NoTime))
+	c.ByEvent(eventfact.Newest(e.PodEvents(p), "FailedPostStartHook"))
+	c.Attempts = max(c.Attempts, s.RestartCount+1)
+	return c.Since(p.CreationTimestamp.Time).Then(e.Next(w, finding.Read, "the hook's failure in full", "describe", "pod", p.Name))
+}

@@ -1,0 +1,86 @@
+package pods
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
+)
+
+// volumeCause explains a pod that waits for its volumes.
+func volumeCause(e *model.Evaluation, w *model.Workload, p *model.Pod, events []eventfact.Event) *model.Cause {
+	if ev := eventfact.Newest(events, "FailedAttachVolume"); ev != nil && !attachedSince(events, ev) {
+		return attachCause(e, w, p, ev)
+	}
+	ev := eventfact.Newest(events, "FailedMount", "FailedMapVolume")
+	if ev == nil {
+		return nil
+	}
+	// A summary that lists what still waits hides the reason that an earlier event gives.
+	if strings.Contains(ev.Message, "Unable to attach or mount volumes") ||
+		strings.Contains(ev.Message, "timed out waiting for the condition") {
+		if inner := model.NewestMatching(events, "FailedMount", "not found", "MountVolume.", "references non-existent"); inner != nil {
+			ev = inner
+		}
+	}
+	if c := missingObject(e, w, p, ev.Message); c != nil {
+		c.Stage = model.StageVolume
+		c.Message = "a volume cannot be mounted: " + c.Message
+		return c.ByEvent(ev)
+	}
+	if m := driverAbsent.FindStringSubmatch(ev.Message); m != nil {
+		return e.Cause(p, model.StageVolume, codes.VolumeMountFailed, report.Transient, "CSI driver %s does not run on node %s", m[1],
+			p.Spec.NodeName).WithKey(m[1]).ByEvent(ev).
+			Then(e.NextCluster(finding.Read, "the drivers of that node", "get", "csinode", p.Spec.NodeName, "-o", "yaml"))
+	}
+	if plain.ContainsAny(ev.Message, "failed to sync configmap cache", "failed to sync secret cache", "not registered") {
+		return e.Cause(p, model.StageVolume, codes.VolumeMountFailed, report.Transient, "a volume waits for the kubelet's cache: %s",
+			plain.OneLine(ev.Message)).Healing().ByEvent(ev)
+	}
+	describe := e.Next(w, finding.Read, "the mount in the kubelet's words", "describe", "pod", p.Name)
+	if m := hostPathType.FindStringSubmatch(ev.Message); m != nil {
+		return e.Cause(p, model.StageVolume, codes.VolumeMountFailed, report.Likely,
+			"a volume cannot be mounted: hostPath %s on node %s is not there, or not a %s", m[1], p.Spec.NodeName, m[2]).WithKey(m[1]).ByEvent(ev).
+			Then(describe)
+	}
+	c := e.Cause(p, model.StageVolume, codes.VolumeMountFailed, report.Transient, "a volume cannot be mounted: %s",
+		plain.Innermost(ev.Message)).WithKey(plain.FirstWords(ev.Message, 6)).ByEvent(ev).Then(describe)
+	if slices.ContainsFunc(p.Spec.Volumes, func(v corev1.Volume) bool { return v.PersistentVolumeClaim != nil || v.Ephemeral != nil }) {
+		c.Then(e.Next(w, finding.Read, "the claims", "get", "pvc"))
+	}
+	return c
+}
+
+func attachedSince(events []eventfact.Event, failed *eventfact.Event) bool {
+	ok := eventfact.Newest(events, "SuccessfulAttachVolume")
+	return ok != nil && ok.Last.After(failed.Last)
+}
+
+// attachCause: a volume that one node may hold, wanted by a new pod on another while the old pod is kept on purpose.
+func attachCause(e *model.Evaluation, w *model.Workload, p *model.Pod, ev *eventfact.Event) *model.Cause {
+	m := multiAttach.FindStringSubmatch(ev.Message)
+	if m == nil {
+		return e.Cause(p, model.StageVolume, codes.VolumeAttachFailed, report.Transient, "a volume cannot be attached to node %s: %s",
+			p.Spec.NodeName, plain.Innermost(ev.Message)).ByEvent(ev).
+			Then(e.NextCluster(finding.Read, "the attachments", "get", "volumeattachments"))
+	}
+	c := e.Cause(p, model.StageVolume, codes.VolumeMultiAttach, report.Transient, "volume %q is attached to another node%s", m[1],
+		plain.OneLine(m[2])).ByEvent(ev)
+	held := model.Live(w.OldPods())
+	if w.Kind == "Deployment" && len(held) > 0 && w.Report.Budget != nil && plain.Or(w.Report.Budget.MayRemove, 0) == 0 {
+		c.Class, c.Severity, c.Heals = report.Likely, finding.Critical, "no"
+		c.Message += fmt.Sprintf("; the old pod %s keeps it, and the rollout keeps that pod until the new one is available: a deadlock",
+			held[0].Name)
+		c.Then(e.Next(w, finding.Change, "let the old pod go first", "patch", w.Slash(), "-p",
+			`{"spec":{"strategy":{"type":"Recreate","rollingUpdate":null}}}`))
+	}
+	return c.Then(e.NextCluster(finding.Read, "which node holds it", "get", "volumeattachments"))
+}

@@ -1,0 +1,203 @@
+package refusal
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/admission"
+	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
+)
+
+// MissingPods explains pods that the controller wants and that do not exist. The newest event counts: the ReplicaFailure
+// condition keeps the text of the first refusal for ever.
+// https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/controller/replicaset/replica_set_utils.go (calculateStatus)
+func MissingPods(e *model.Evaluation, w *model.Workload) {
+	if w.Missing <= 0 || !e.In.Sources.Get(model.SourcePods).Readable() {
+		return
+	}
+	owner, events := w.Kind+" "+w.Meta.Name, e.EventsOf(w.Meta)
+	if w.MissingOf != w.Meta.UID && w.Target != nil {
+		owner, events = "ReplicaSet "+w.Target.Name, e.EventsOfUID(w.Meta.Namespace, string(w.MissingOf))
+	}
+	ev := currentRefusal(e, w, events)
+	var (
+		text, path string
+		at         time.Time
+		attempts   int32
+	)
+	confidence := "high"
+	switch c := failureCondition(w); {
+	case ev != nil:
+		text, at, path, attempts = ev.Message, ev.Last, ev.Reason, ev.Count
+	case c != nil:
+		text, at, path, confidence = c.text, c.at, "status.conditions[ReplicaFailure]", "medium"
+	default:
+		missingWithoutTrace(e, w, owner)
+		return
+	}
+	r := Read(e, text, w)
+	if r.Code == codes.NamespaceTerminating && w.Has(codes.NamespaceTerminating) {
+		return
+	}
+	f := e.Finding(r.Code, r.Class, finding.Critical, "%s cannot create %s: %s", owner, plain.Plural(int(w.Missing), "pod", "pods"), r.What)
+	f.Heals, f.Confidence, f.Attempts, f.Next = r.Heals, confidence, attempts, r.Next
+	f.FirstSeen = plain.TimePtr(at)
+	if ev != nil {
+		f.FirstSeen = plain.TimePtr(ev.First)
+	}
+	f.Evidence = []finding.Evidence{plain.Evidence(owner, path, text, at)}
+	if r.Code == codes.QuotaExceeded {
+		quotaOutlook(e, w, &f, text, r.Quota)
+	}
+	w.Add(f)
+}
+
+// currentRefusal is the newest refusal that no later success has answered.
+func currentRefusal(e *model.Evaluation, w *model.Workload, events []eventfact.Event) *eventfact.Event {
+	for i := range events {
+		ev := &events[i]
+		if ev.Reason != "FailedCreate" || ev.Last.Before(w.Meta.CreationTimestamp.Time) {
+			continue
+		}
+		if named := podRefused.FindStringSubmatch(ev.Message); named != nil {
+			if !slices.ContainsFunc(w.Pods, func(p *model.Pod) bool { return p.Name == named[1] && p.CreationTimestamp.After(ev.Last) }) {
+				return ev
+			}
+			continue // of another pod an older one may still stand
+		}
+		if answered(w, ev) {
+			return nil
+		}
+		return ev
+	}
+	return nil
+}
+
+// podRefused is a StatefulSet's refusal, which names its pod.
+var podRefused = regexp.MustCompile(`(?i)^create Pod (\S+) in StatefulSet `)
+
+// answered says whether a pod has been created since a refusal. Under a quota that is usual and no answer; nor is it one
+// while the ReplicaSet itself says that its last attempt failed.
+func answered(w *model.Workload, ev *eventfact.Event) bool {
+	if admission.Parse(ev.Message).Kind == admission.QuotaExceeded || failureCondition(w) != nil {
+		return false
+	}
+	return slices.ContainsFunc(w.Pods, func(p *model.Pod) bool {
+		return (p.IsNew || w.MissingOf == w.Meta.UID) && p.CreationTimestamp.After(ev.Last)
+	})
+}
+
+type conditionText struct {
+	text string
+	at   time.Time
+}
+
+func failureCondition(w *model.Workload) *conditionText {
+	if w.Target == nil || w.Target.Set == nil {
+		return nil
+	}
+	for _, c := range w.Target.Set.Status.Conditions {
+		if c.Type == "ReplicaFailure" && c.Status == corev1.ConditionTrue && c.Reason == "FailedCreate" {
+			return &conditionText{c.Message, c.LastTransitionTime.Time}
+		}
+	}
+	return nil
+}
+
+// missingWithoutTrace: a count that does not grow and no event. Young, it is only the controller's own delay.
+func missingWithoutTrace(e *model.Evaluation, w *model.Workload, owner string) {
+	since := e.Now.Sub(w.Started)
+	if since < 10*time.Second || len(model.Select(w.Pods,
+		func(p *model.Pod) bool { return e.Now.Sub(p.CreationTimestamp.Time) < 10*time.Second })) > 0 {
+		w.Moving = "pods are being created"
+		return
+	}
+	if NamespaceTerminating(e, w) {
+		return
+	}
+	f := e.Finding(codes.PodsMissing, report.Transient, finding.Critical, "%s has not created %s that it wants, and %s", owner,
+		plain.Plural(int(w.Missing), "pod", "pods"), e.Silence("left no event that says why"))
+	f.Heals, f.Confidence, f.FirstSeen = "maybe", "low", plain.TimePtr(w.Started)
+	f.Evidence = []finding.Evidence{plain.Evidence(owner, "spec.replicas",
+		fmt.Sprintf("%d pods missing; %s", w.Missing, e.Silence("no FailedCreate event within the hour that events live")), time.Time{})}
+	if text, lease := e.ControllerLease("kube-controller-manager"); text != "" {
+		f.Message, f.Confidence = fmt.Sprintf("%s has not created %s: %s", owner, plain.Plural(int(w.Missing), "pod", "pods"), text), "high"
+		f.Evidence = append(f.Evidence, lease)
+	}
+	f.Next = []finding.Next{
+		{
+			Command: e.Kubectl.Command("kube-system", "get", "lease", "kube-controller-manager", "-o", "jsonpath={.spec.renewTime}"),
+			Why:     "is the controller-manager alive", Risk: finding.Read,
+		},
+		e.Next(w, finding.Read, "the object's own events", "describe", w.Slash()),
+	}
+	w.Add(f)
+}
+
+// quotaOutlook says whether the rollout itself can free what the quota lacks.
+func quotaOutlook(e *model.Evaluation, w *model.Workload, f *report.Finding, text, name string) {
+	b := w.Report.Budget
+	ending := len(model.Select(w.Pods, func(p *model.Pod) bool { return p.Terminating }))
+	switch {
+	case quotaHasRoom(e, w, text, name):
+		f.Class, f.Heals = report.Transient, "yes"
+		f.Message += "; it has room again by now, and the controller will retry, at worst after 16 minutes"
+		f.Next = append(f.Next, nudge(e, w)...)
+	case ending > 0:
+		f.Class = report.Transient
+		f.Message += fmt.Sprintf("; %s ending and will free some", plain.Plural(ending, "pod is", "pods are"))
+	case b != nil && b.MayRemove != nil && *b.MayRemove > 0:
+		f.Class = report.Transient
+		f.Message += "; old pods may still go and free some"
+	case b != nil && b.Floor != nil && b.Surge != nil && len(model.Live(w.OldPods())) > 0:
+		f.Heals = "no"
+		f.Message += fmt.Sprintf("; the rollout cannot free it: %d available is the floor", *b.Floor)
+		if b.Surge.Pods > 0 {
+			f.Next = append(f.Next, e.Next(w, finding.Change, "replace pods in place instead of surging: one old pod goes first, and makes room",
+				"patch", w.Slash(), "-p", `{"spec":{"strategy":{"rollingUpdate":{"maxSurge":0,"maxUnavailable":1}}}}`))
+			f.Next = append(f.Next, nudge(e, w)...)
+		}
+	}
+}
+
+// nudge makes the ReplicaSet try again now: its back-off doubles from 5 ms up to 1000 s, and any change of it asks anew.
+func nudge(e *model.Evaluation, w *model.Workload) []finding.Next {
+	if w.Target == nil || w.Target.Set == nil {
+		return nil
+	}
+	return []finding.Next{e.Next(w, finding.Change, "once there is room, make it retry now instead of after its back-off",
+		"annotate", "replicaset", w.Target.Name, "kubectl-runbooks.github.io/retry="+fmt.Sprint(e.Now.Unix()), "--overwrite")}
+}
+
+// quotaHasRoom compares the refused request with the quota as it is now.
+func quotaHasRoom(e *model.Evaluation, w *model.Workload, text, name string) bool {
+	asked, ok := admission.Amounts(admission.Parse(text).Quota.Requested)
+	if !ok || !e.Asks.Have(model.Need{Kind: model.NeedQuotas, Namespace: w.Meta.Namespace}) {
+		return false
+	}
+	for i := range e.In.Quotas {
+		q := &e.In.Quotas[i]
+		if q.Name != name || q.Namespace != w.Meta.Namespace {
+			continue
+		}
+		for resourceName, amount := range asked {
+			hard, known := q.Status.Hard[resourceName]
+			used := q.Status.Used[resourceName]
+			used.Add(amount)
+			if !known || used.Cmp(hard) > 0 {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}

@@ -1,0 +1,45 @@
+package refusal
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
+)
+
+// NamespaceTerminating reports a namespace that is being deleted: controllers swallow the refusals that follow.
+func NamespaceTerminating(e *model.Evaluation, w *model.Workload) bool {
+	e.Asks.Have(model.Need{Kind: model.NeedNamespace, Name: w.Meta.Namespace})
+	for i := range e.In.Namespaces {
+		ns := &e.In.Namespaces[i]
+		if ns.Name != w.Meta.Namespace || ns.Status.Phase != corev1.NamespaceTerminating {
+			continue
+		}
+		if w.Has(codes.NamespaceTerminating) {
+			return true
+		}
+		f := e.Finding(codes.NamespaceTerminating, report.Fatal, finding.Critical,
+			"the namespace %q is being deleted: nothing new can be created in it", ns.Name)
+		f.Heals, f.Confidence = "no", "high"
+		if ns.DeletionTimestamp != nil {
+			f.FirstSeen = plain.TimePtr(ns.DeletionTimestamp.Time)
+		}
+		f.Evidence = []finding.Evidence{plain.Evidence("Namespace "+ns.Name, "status.phase", "Terminating", plain.Or(f.FirstSeen, time.Time{}))}
+		for _, c := range ns.Status.Conditions {
+			if c.Status == corev1.ConditionTrue {
+				f.Evidence = append(f.Evidence,
+					plain.Evidence("Namespace "+ns.Name, "status.conditions["+string(c.Type)+"]", c.Message, c.LastTransitionTime.Time))
+			}
+		}
+		f.Next = []finding.Next{e.NextCluster(finding.Read, "what the deletion still waits for", "get", "namespace", ns.Name, "-o",
+			"jsonpath={.status.conditions}")}
+		w.Add(f)
+		return true
+	}
+	return false
+}

@@ -1,0 +1,38 @@
+package verdict
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
+)
+
+// podClocks adds the timers of pods: minReadySeconds and the grace of pods that end.
+func podClocks(e *model.Evaluation, w *model.Workload) {
+	var ready, ending time.Time
+	for _, p := range w.Pods {
+		if p.IsNew && p.Ready && !p.Available && !p.Terminating {
+			if at := p.ReadySince.Add(time.Duration(w.MinReady) * time.Second); at.After(ready) {
+				ready = at
+			}
+		}
+		if p.Terminating && p.DeletionTimestamp.After(ending) {
+			ending = p.DeletionTimestamp.Time
+		}
+	}
+	if !ready.IsZero() {
+		w.Report.Clocks = append(w.Report.Clocks, report.Clock{
+			Name: "minReadySeconds", Ends: plain.TimePtr(ready), State: report.ClockRunning,
+			Message: fmt.Sprintf("%ds of readiness count as available: the last ready pod gets there in %s; not being ready restarts it", w.MinReady,
+				plain.Age(ready.Sub(e.Now))),
+		})
+	}
+	if ending.After(e.Now) {
+		w.Report.Clocks = append(w.Report.Clocks, report.Clock{
+			Name: "termination grace", Ends: plain.TimePtr(ending), State: report.ClockRunning,
+			Message: fmt.Sprintf("the last ending pod has %s left", plain.Age(ending.Sub(e.Now))),
+		})
+	}
+}

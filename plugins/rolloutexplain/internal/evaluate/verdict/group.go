@@ -1,0 +1,148 @@
+package verdict
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
+)
+
+// group is one cause over all the pods that have it.
+type group struct {
+	*model.Cause
+	pods  []*model.Pod
+	isNew bool
+}
+
+// groupCauses joins equal causes, the gravest and widest first. New and old pods stay apart: only pods of the wanted
+// revision can be what the rollout fails of.
+func groupCauses(causes []*model.Cause) []*group {
+	byKey := map[string]*group{}
+	var groups []*group
+	for _, c := range causes {
+		key := fmt.Sprintf("%v|%s|%s|%s|%v", c.Pod.IsNew, c.Code, c.Finding.Container, c.Key, c.Pod.Terminating)
+		g := byKey[key]
+		if g == nil {
+			g = &group{Cause: c, isNew: c.Pod.IsNew}
+			byKey[key] = g
+			groups = append(groups, g)
+		} else {
+			g.merge(c)
+		}
+		g.pods = append(g.pods, c.Pod)
+	}
+	slices.SortFunc(groups, func(a, b *group) int {
+		return cmp.Or(
+			plain.Int(b.isNew)-plain.Int(a.isNew),
+			gravity(&a.Finding)-gravity(&b.Finding),
+			len(b.pods)-len(a.pods),
+			a.Stage-b.Stage,
+			cmp.Compare(a.Code, b.Code), cmp.Compare(a.Finding.Container, b.Finding.Container), cmp.Compare(a.Key, b.Key),
+			cmp.Compare(a.pods[0].Name, b.pods[0].Name),
+		)
+	})
+	return groups
+}
+
+// gravity orders causes within a rollout: what cannot heal before what can.
+func gravity(f *report.Finding) int {
+	switch {
+	case f.Class == report.Fatal:
+		return 0
+	case codes.HoldsFast(f):
+		return 1
+	case f.Class == report.HeldClass:
+		return 2
+	case f.Class == report.Likely:
+		return 3
+	case f.Class == report.Transient && f.Heals != "yes":
+		return 4
+	}
+	return 5
+}
+
+// merge keeps the example that has been tried most, with a log if any has one.
+func (g *group) merge(c *model.Cause) {
+	log, first := g.Log, g.FirstSeen
+	if c.Attempts > g.Attempts || c.Attempts == g.Attempts && c.Log != nil && g.Log == nil {
+		g.Cause = c
+	}
+	if g.Log == nil {
+		g.Log = log
+	}
+	if first != nil && (g.FirstSeen == nil || first.Before(*g.FirstSeen)) {
+		g.FirstSeen = first
+	} else if c.FirstSeen != nil && (g.FirstSeen == nil || c.FirstSeen.Before(*g.FirstSeen)) {
+		g.FirstSeen = c.FirstSeen
+	}
+}
+
+// finding puts the pods before the cause: "all 2 new pods: container …".
+func (g *group) finding(w *model.Workload) report.Finding {
+	f := g.Finding
+	f.Pods = model.Names(g.pods)
+	slices.Sort(f.Pods)
+	if g.Target != "" && len(g.pods) > 1 {
+		f.Message = strings.Replace(f.Message, "node "+g.Target+" does not take it",
+			"nodes "+plain.List(targetNodes(g.pods), 6)+" do not take them", 1)
+	}
+	all := model.Live(w.NewPods())
+	which := "new"
+	if !g.isNew {
+		all, which = model.Live(w.OldPods()), "old"
+	}
+	if w.Settled || w.Kind == "Job" || len(w.OldPods()) == 0 {
+		which = ""
+	}
+	switch word := strings.TrimSpace(which + " pod"); {
+	case g.Stage == model.StageEnd:
+		if len(g.pods) > 1 {
+			one, many := "pod "+g.Cause.Pod.Name+" ", fmt.Sprintf("%ss %s and %d more ", word, g.Cause.Pod.Name, len(g.pods)-1)
+			f.Message = strings.NewReplacer(one+"is ", many+"are ", one+"does ", many+"do ", one, many).Replace(f.Message)
+		}
+	case len(g.pods) == 1:
+		f.Message = word + " " + g.pods[0].Name + ": " + f.Message
+	case len(g.pods) >= len(all):
+		f.Message = fmt.Sprintf("all %d %ss: %s", len(g.pods), word, f.Message)
+	default:
+		f.Message = fmt.Sprintf("%d of %d %ss: %s", len(g.pods), len(all), word, f.Message)
+	}
+	if node := onlyNode(g.pods, all); node != "" && !strings.Contains(f.Message, node) {
+		f.Message += "; all of them on node " + node
+	}
+	if len(g.pods) > 0 {
+		p := g.Cause.Pod
+		f.Object = &finding.ObjectRef{Kind: "Pod", Namespace: p.Namespace, Name: p.Name}
+	}
+	return f
+}
+
+// targetNodes are the nodes that daemon pods are for.
+func targetNodes(pods []*model.Pod) []string {
+	nodes := make([]string, 0, len(pods))
+	for _, p := range pods {
+		nodes = append(nodes, model.TargetNode(p))
+	}
+	slices.Sort(nodes)
+	return slices.Compact(nodes)
+}
+
+// onlyNode names the node that tells sick pods from healthy ones.
+func onlyNode(sick, all []*model.Pod) string {
+	if len(sick) < 2 || len(sick) >= len(all) {
+		return ""
+	}
+	node := sick[0].Spec.NodeName
+	for _, p := range all {
+		if (p.Spec.NodeName == node) != slices.ContainsFunc(sick, func(s *model.Pod) bool { return s == p }) {
+			return ""
+		}
+	}
+	return node
+}

@@ -1,0 +1,54 @@
+package verdict
+
+import (
+	"slices"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
+)
+
+// brokeAfter says that the rollout had finished before: no deadline runs any more.
+func brokeAfter(e *model.Evaluation, w *model.Workload) {
+	f := e.Note(codes.BrokeAfterCompletion, "the rollout had been complete; its pods broke afterwards, and no deadline runs for that")
+	f.Role = report.Consequence
+	w.Findings = append(w.Findings, f)
+	rankKeepingRoot(w)
+}
+
+func rankKeepingRoot(w *model.Workload) {
+	slices.SortStableFunc(w.Findings, func(a, b report.Finding) int { return roleRank(a.Role) - roleRank(b.Role) })
+}
+
+// afterwards adds what is worth knowing beside the cause.
+func afterwards(e *model.Evaluation, w *model.Workload, root *report.Finding) {
+	if w.Settled && w.Report.Verdict == report.Complete && w.Kind != "Job" {
+		if ending := model.Select(w.Pods, func(p *model.Pod) bool { return p.Terminating }); len(ending) > 0 {
+			f := e.Note(codes.StillEnding, "%s still ending: complete by the counters, and still using room and quota",
+				plain.Plural(len(ending), "old pod is", "old pods are"))
+			f.Pods = model.Names(ending)
+			w.Add(f)
+		}
+	}
+	if w.Report.Verdict != report.Complete && root != nil && w.Kind == "Deployment" && len(w.Revisions) > 0 && w.Previous() == nil &&
+		w.Template != nil && historyOff(e, w) {
+		w.Add(e.Note(codes.NoHistory, "revisionHistoryLimit is 0: there is no older revision to go back to"))
+	}
+	if w.Target != nil && w.Target.ChangeLog != "" {
+		if p := w.Previous(); p != nil && p.ChangeLog == w.Target.ChangeLog && w.Report.Verdict != report.Complete {
+			w.Add(e.Note(codes.StaleChangeCause, "the change-cause %q is the same as of %s: it was probably not rewritten",
+				plain.OneLine(w.Target.ChangeLog), model.Label(p)))
+		}
+	}
+	rankKeepingRoot(w)
+}
+
+func historyOff(e *model.Evaluation, w *model.Workload) bool {
+	for i := range e.In.Deployments {
+		if d := &e.In.Deployments[i]; d.UID == w.Meta.UID {
+			return d.Spec.RevisionHistoryLimit != nil && *d.Spec.RevisionHistoryLimit == 0
+		}
+	}
+	return false
+}
