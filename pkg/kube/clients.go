@@ -46,10 +46,11 @@ type clients struct {
 }
 
 func (c *clients) Discovery() discovery.DiscoveryInterfaces { return c.discovery }
-func (c *clients) AppsV1() appsv1.AppsV1Interface          { return c.apps }
+func (c *clients) AppsV1() appsv1.AppsV1Interface           { return c.apps }
 func (c *clients) AuthenticationV1() authenticationv1.AuthenticationV1Interface {
 	return c.authentication
 }
+
 func (c *clients) AuthorizationV1() authorizationv1.AuthorizationV1Interface { return c.authorization }
 func (c *clients) BatchV1() batchv1.BatchV1Interface                         { return c.batch }
 func (c *clients) CoordinationV1() coordinationv1.CoordinationV1Interface    { return c.coordination }

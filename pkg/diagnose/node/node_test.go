@@ -23,8 +23,8 @@ func lease(ago, skew time.Duration, duration int32, managed bool) *coordinationv
 		at := metav1.NewTime(now.Add(-ago))
 		older := metav1.NewTime(now.Add(-time.Hour))
 		l.ManagedFields = []metav1.ManagedFieldsEntry{
-			{Manager: "kubelet", Time: &at, FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:spec":{"f:renewTime":{}}}`)}},
-			{Manager: "old", Time: &older, FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:spec":{"f:renewTime":{}}}`)}},
+			{Manager: "kubelet", Time: &at, FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:renewTime":{}}}`)},
+			{Manager: "old", Time: &older, FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:renewTime":{}}}`)},
 		}
 	}
 	return l

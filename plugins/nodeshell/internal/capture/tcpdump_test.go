@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -73,7 +74,7 @@ func captureEnds(t *testing.T, dir string, shell []string, name, seconds, stopAf
 		if err != nil {
 			t.Fatal(err)
 		}
-		argv := append(shell[1:], "-c", captureScript, "capture", "here", "eth9", seconds, "-w", "-", "port 53")
+		argv := append(slices.Clone(shell[1:]), "-c", captureScript, "capture", "here", "eth9", seconds, "-w", "-", "port 53")
 		cmd := exec.CommandContext(t.Context(), shell[0], argv...)
 		cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"))
 		stop := make(chan struct{})

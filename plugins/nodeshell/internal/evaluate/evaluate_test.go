@@ -65,7 +65,7 @@ func TestAWrongClockMakesNoNodeSilent(t *testing.T) {
 		f := healthy()
 		renewed, at := metav1.NewMicroTime(now.Add(tt.clock-tt.heard)), metav1.NewTime(now.Add(-tt.heard))
 		f.Input.Lease.Spec.RenewTime = &renewed
-		f.Input.Lease.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "kubelet", Time: &at, FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:spec":{"f:renewTime":{}}}`)}}}
+		f.Input.Lease.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "kubelet", Time: &at, FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:renewTime":{}}}`)}}
 		if p := f.plan(); (p.Verdict == report.Refused) != tt.refused {
 			t.Errorf("a clock wrong by %s, heard of %s ago: %s, %s", tt.clock, tt.heard, p.Verdict, p.Summary)
 		}

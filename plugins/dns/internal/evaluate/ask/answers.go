@@ -235,7 +235,7 @@ func WrongAnswers(w *facts.World, p facts.Probe, settledOnly bool) []report.Answ
 	return list
 }
 
-// AheadAndRight: another replica saw a change later than this one, and answers rightly what this one does not. Serials are
+// AheadAndRight tells this: another replica saw a change later than this one, and answers rightly what this one does not. Serials are
 // seconds: of two changes in one second this replica may have seen the first alone, and the name tells which it missed.
 func AheadAndRight(w *facts.World, p facts.Probe, serial uint32, a report.Answer) bool {
 	changedThen := !w.ChangedAt(a.Name).Before(time.Unix(int64(serial), 0))

@@ -74,7 +74,7 @@ func answeredAt(w *facts.World, ip string) (asked, answered bool) {
 	return asked, answered
 }
 
-// CloudMayServe: an address in the cloud's range is wrong only when the suspect asked it for a name of the cluster and did
+// CloudMayServe tells this: an address in the cloud's range is wrong only when the suspect asked it for a name of the cluster and did
 // not get that.
 func CloudMayServe(w *facts.World, ip string) bool {
 	address, err := netip.ParseAddr(ip)
@@ -97,7 +97,7 @@ func localSilent(w *facts.World, ip string) bool {
 	return w.Sources.Get("daemonsets").Readable() && asked && !answered
 }
 
-// LocalUnseen: nothing shows what answers at a link-local address, and the suspect was not answered by it.
+// LocalUnseen tells this: nothing shows what answers at a link-local address, and the suspect was not answered by it.
 func LocalUnseen(w *facts.World, ip string) bool {
 	_, answered := answeredAt(w, ip)
 	return facts.LinkLocal(ip) && !answered && !slices.Contains(w.ClusterServers(), ip)

@@ -23,7 +23,7 @@ func (w *World) Libc() resolver.Libc {
 	return ""
 }
 
-// conf is the suspect's resolv.conf: the real one, or else the computed.
+// ResolvConf is the suspect's resolv.conf: the real one, or else the computed.
 func (w *World) ResolvConf() resolver.Conf {
 	if actual, ok := w.ActualConf(); ok {
 		return actual

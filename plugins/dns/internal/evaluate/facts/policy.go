@@ -18,13 +18,13 @@ import (
 type Endpoint struct {
 	Namespace string
 	Labels    map[string]string
-	Ip        string
+	IP        string
 	node      bool // on the host's network: no policy selects it
 	ports     map[string]int32
 }
 
 func PodEndpoint(pod *corev1.Pod) Endpoint {
-	e := Endpoint{Namespace: pod.Namespace, Labels: pod.Labels, Ip: pod.Status.PodIP, node: pod.Spec.HostNetwork, ports: map[string]int32{}}
+	e := Endpoint{Namespace: pod.Namespace, Labels: pod.Labels, IP: pod.Status.PodIP, node: pod.Spec.HostNetwork, ports: map[string]int32{}}
 	for _, c := range pod.Spec.Containers {
 		for _, p := range c.Ports {
 			e.ports[p.Name] = p.ContainerPort
@@ -96,7 +96,7 @@ func (w *World) peerMatches(peers []networkingv1.NetworkPolicyPeer, namespace st
 	}
 	for _, p := range peers {
 		if p.IPBlock != nil {
-			if inBlock(p.IPBlock, e.Ip) {
+			if inBlock(p.IPBlock, e.IP) {
 				return true
 			}
 			continue

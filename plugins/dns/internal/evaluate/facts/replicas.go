@@ -97,7 +97,7 @@ func (w *World) Live() []*corev1.Pod {
 	return list
 }
 
-// Starting: a pod in its first half minute is on its way, not broken.
+// Starting tells this: a pod in its first half minute is on its way, not broken.
 func (w *World) Starting(pod *corev1.Pod) bool {
 	return w.Now.Sub(pod.CreationTimestamp.Time).Seconds() < 30
 }
@@ -164,7 +164,7 @@ func (w *World) ProbeOf(pod string) *Probe {
 	return nil
 }
 
-// Ports: the Service's word counts only where the Corefile or the pod bears it out. A wrong targetPort is a fault of the
+// Ports tells this: the Service's word counts only where the Corefile or the pod bears it out. A wrong targetPort is a fault of the
 // Service, and the server behind it is to be asked all the same.
 func (w *World) Ports(pod corev1.Pod) (dns, metrics int32) {
 	dns, metrics = 53, 9153

@@ -37,7 +37,7 @@ func setRevisions(sets []*appsv1.ReplicaSet) []*model.Revision {
 	for _, rs := range sets {
 		number, _ := strconv.ParseInt(rs.Annotations[RevisionAnnotation], 10, 64)
 		list = append(list, &model.Revision{
-			Number: number, Name: rs.Name, Uid: rs.UID, Created: rs.CreationTimestamp.Time, Template: &rs.Spec.Template, Set: rs,
+			Number: number, Name: rs.Name, UID: rs.UID, Created: rs.CreationTimestamp.Time, Template: &rs.Spec.Template, Set: rs,
 			Hash: rs.Labels[appsv1.DefaultDeploymentUniqueLabelKey], ChangeLog: rs.Annotations[CauseAnnotation],
 		})
 	}
@@ -66,7 +66,7 @@ func controllerRevisions(e *model.Evaluation, owner types.UID, base *corev1.PodT
 			continue
 		}
 		list = append(list, &model.Revision{
-			Number: cr.Revision, Name: cr.Name, Uid: cr.UID, Hash: cr.Name, Created: cr.CreationTimestamp.Time,
+			Number: cr.Revision, Name: cr.Name, UID: cr.UID, Hash: cr.Name, Created: cr.CreationTimestamp.Time,
 			Template: templateOf(cr.Data.Raw), ChangeLog: cr.Annotations[CauseAnnotation],
 		})
 	}

@@ -38,8 +38,8 @@ func (p *Pod) StatusPath(name string) string {
 	return "status." + p.listOf(name) + "Statuses[" + name + "]"
 }
 
-// JsonPath is kubectl's output argument for a part of a container's spec.
-func (p *Pod) JsonPath(name, part string) string {
+// JSONPath is kubectl's output argument for a part of a container's spec.
+func (p *Pod) JSONPath(name, part string) string {
 	return fmt.Sprintf(`jsonpath={.spec.%ss[?(@.name=="%s")]%s}`, p.listOf(name), name, part)
 }
 

@@ -17,7 +17,7 @@ import (
 type Revision struct {
 	Number    int64
 	Name      string
-	Uid       types.UID
+	UID       types.UID
 	Hash      string // value of the label that its pods carry
 	Created   time.Time
 	Template  *corev1.PodTemplateSpec

@@ -112,7 +112,7 @@ func (w *Workload) SetCounts(updated, ready, available int32) {
 // AttachPods gives the workload the pods of all its revisions that own pods themselves (ReplicaSets).
 func (e *Evaluation) AttachPods(w *Workload) {
 	for _, r := range w.Revisions {
-		for _, p := range e.PodsOf(r.Uid, w.MinReady) {
+		for _, p := range e.PodsOf(r.UID, w.MinReady) {
 			p.Revision, p.IsNew = r, r == w.Target
 			w.Pods = append(w.Pods, p)
 		}
@@ -138,7 +138,7 @@ func (w *Workload) CountPods(e *Evaluation) {
 	w.Report.Counts.Restarts, w.Report.Counts.UpdatedReady = plain.Ptr(restarts), plain.Count(ready)
 }
 
-// RevisionsKnown: a table reads ReplicaSets and ControllerRevisions under one name, and one of them may be refused; a
+// RevisionsKnown tells this: a table reads ReplicaSets and ControllerRevisions under one name, and one of them may be refused; a
 // target that was found has been read.
 func (w *Workload) RevisionsKnown(e *Evaluation) bool {
 	return w.Target != nil || e.In.Sources.Get(SourceRevisions).Readable()

@@ -39,7 +39,7 @@ func hookPending(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Ca
 				describeHook(spec.Lifecycle.PostStart), plain.Age(e.Now.Sub(ev.Last))).
 				In(spec.Name).Since(ev.Last).By(plain.Evidence("Event", ev.Reason, ev.Message, ev.Last)).
 				By(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name)+".state.waiting", s.State.Waiting.Reason, plain.NoTime)).
-				Then(e.Next(w, finding.Read, "the hook", "get", "pod", p.Name, "-o", p.JsonPath(spec.Name, ".lifecycle")))
+				Then(e.Next(w, finding.Read, "the hook", "get", "pod", p.Name, "-o", p.JSONPath(spec.Name, ".lifecycle")))
 		}
 	}
 	return nil

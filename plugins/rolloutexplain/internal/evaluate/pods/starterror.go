@@ -38,7 +38,7 @@ func startErrorText(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *
 		return c.Then(e.Next(w, finding.Read, "the error in the kubelet's words", "describe", "pod", p.Name))
 	}
 	return c.Then(e.Next(w, finding.Read, "the command of the container", "get", "pod", p.Name, "-o",
-		p.JsonPath(spec.Name, "['command','args']")))
+		p.JSONPath(spec.Name, "['command','args']")))
 }
 
 // runtimeWords keeps the part of a runtime's error that names the file or the reason.

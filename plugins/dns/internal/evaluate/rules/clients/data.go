@@ -30,7 +30,7 @@ const (
 	SubdomainWithoutService   finding.Code = "SubdomainWithoutService"
 )
 
-// DataRules: objects whose names are answered as they must be, and not as they are meant.
+// DataRules are about this: objects whose names are answered as they must be, and not as they are meant.
 var DataRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{

@@ -17,7 +17,7 @@ const (
 	NodeCacheMissing  finding.Code = "NodeCacheMissing"
 )
 
-// NodeRules: what nodes tell their pods to ask.
+// NodeRules are about this: what nodes tell their pods to ask.
 var NodeRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{

@@ -23,7 +23,7 @@ const (
 	RecordsDiffer finding.Code = "RecordsDiffer"
 )
 
-// NameRules: the answer to a question about one name: the commands that ask it find them.
+// NameRules are about this: the answer to a question about one name: the commands that ask it find them.
 var NameRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{

@@ -22,7 +22,7 @@ const (
 	PathServiceBlocked finding.Code = "PathServiceBlocked"
 )
 
-// PathRules: what is lost on the way from one pod.
+// PathRules are about this: what is lost on the way from one pod.
 var PathRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{

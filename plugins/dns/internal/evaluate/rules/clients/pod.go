@@ -27,7 +27,7 @@ const (
 	WildcardSearchDomain    finding.Code = "WildcardSearchDomain"
 )
 
-// PodRules: what one pod is told to ask.
+// PodRules are about this: what one pod is told to ask.
 var PodRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{

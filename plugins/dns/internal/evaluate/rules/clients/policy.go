@@ -25,7 +25,7 @@ const (
 	NetworkPolicyBlocksDNS finding.Code = "NetworkPolicyBlocksDNS"
 )
 
-// PolicyRules: what the API forbids on the way.
+// PolicyRules are about this: what the API forbids on the way.
 var PolicyRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
@@ -127,7 +127,7 @@ func dnsIngress(w *facts.World) *finding.Finding {
 	if !w.Sources.Get("networkpolicies").Readable() || len(w.Pods) == 0 {
 		return nil
 	}
-	stranger := facts.Endpoint{Namespace: "default", Labels: map[string]string{"app": "any"}, Ip: "203.0.113.1"}
+	stranger := facts.Endpoint{Namespace: "default", Labels: map[string]string{"app": "any"}, IP: "203.0.113.1"}
 	var transports, names []string
 	for _, protocol := range []corev1.Protocol{corev1.ProtocolUDP, corev1.ProtocolTCP} {
 		port, _ := w.Ports(w.Pods[0])

@@ -14,7 +14,7 @@ const (
 	DNSServerForbidden finding.Code = "DNSServerForbidden"
 )
 
-// AccessRules: the servers may not read what they make names of.
+// AccessRules are about this: the servers may not read what they make names of.
 var AccessRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
@@ -30,7 +30,7 @@ var AccessRules = []finding.Rule[facts.World]{
 	},
 }
 
-// CheckForbidden: what CoreDNS may not list or watch it has no names of. kube-dns needs less, so it is not judged
+// CheckForbidden finds this: what CoreDNS may not list or watch it has no names of. kube-dns needs less, so it is not judged
 // (https://github.com/kubernetes/kubernetes/blob/master/plugin/pkg/auth/authorizer/rbac/bootstrappolicy/policy.go, system:kube-dns).
 func CheckForbidden(w *facts.World) []finding.Finding {
 	if w.Provider() != "CoreDNS" {

@@ -26,7 +26,7 @@ const (
 	UnknownPlugin           finding.Code = "UnknownPlugin"
 )
 
-// AlteredRules: answers that the Corefile changes.
+// AlteredRules are about this: answers that the Corefile changes.
 var AlteredRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
@@ -41,7 +41,7 @@ var AlteredRules = []finding.Rule[facts.World]{
 	},
 }
 
-// CorefileRules: a Corefile that loads, and does not do what it seems to.
+// CorefileRules are about this: a Corefile that loads, and does not do what it seems to.
 var CorefileRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
@@ -112,7 +112,7 @@ func Altered(w *facts.World, message string, by records.Altered, evidence []find
 	return w.Make(AnswersAltered, finding.Warning, w.ConfRef, message, evidence, next...)
 }
 
-// CheckAltered: names of the cluster, of those that were asked, which the Corefile answers otherwise than the API; one
+// CheckAltered finds this: names of the cluster, of those that were asked, which the Corefile answers otherwise than the API; one
 // finding for each rule.
 func CheckAltered(w *facts.World) []finding.Finding {
 	return AlteredAnswers(w, func(string) bool { return true })

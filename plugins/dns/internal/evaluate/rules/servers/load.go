@@ -23,7 +23,7 @@ const (
 	ReloadFailed    finding.Code = "ReloadFailed"
 )
 
-// CrashRules: the servers end by themselves.
+// CrashRules are about this: the servers end by themselves.
 var CrashRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
@@ -54,7 +54,7 @@ var CrashRules = []finding.Rule[facts.World]{
 	},
 }
 
-// ZoneRules: nobody serves the zone.
+// ZoneRules are about this: nobody serves the zone.
 var ZoneRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
@@ -69,7 +69,7 @@ var ZoneRules = []finding.Rule[facts.World]{
 	},
 }
 
-// ReloadRules: the next start will fail.
+// ReloadRules are about this: the next start will fail.
 var ReloadRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
@@ -83,7 +83,7 @@ var ReloadRules = []finding.Rule[facts.World]{
 	},
 }
 
-// ZoneElsewhere: a name under a domain that kubelets or the pod's search list hold for the cluster's, and that the
+// ZoneElsewhere tells this: a name under a domain that kubelets or the pod's search list hold for the cluster's, and that the
 // kubernetes plugin does not serve.
 func ZoneElsewhere(w *facts.World, fqdn string) *finding.Finding {
 	if !w.ConfRead || !w.Conf.Valid() {
@@ -135,7 +135,7 @@ func clusterDomains(w *facts.World) []resolver.Value {
 	return list
 }
 
-// CheckLoop: the loop plugin ends the process when its own probe comes back; the kubelet then restarts it for ever
+// CheckLoop finds this: the loop plugin ends the process when its own probe comes back; the kubelet then restarts it for ever
 // (https://coredns.io/plugins/loop/#troubleshooting).
 func CheckLoop(w *facts.World) []finding.Finding {
 	var evidence []finding.Evidence

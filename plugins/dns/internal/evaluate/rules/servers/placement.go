@@ -17,7 +17,7 @@ const (
 	ServfailShare        finding.Code = "ServfailShare"
 )
 
-// PlacementRules: what will hurt another day.
+// PlacementRules are about this: what will hurt another day.
 var PlacementRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
@@ -60,7 +60,7 @@ var PlacementRules = []finding.Rule[facts.World]{
 	},
 }
 
-// CheckServfail: shares since the server's start, of enough answers to mean something. More than 5 % of answers is far
+// CheckServfail finds this: shares since the server's start, of enough answers to mean something. More than 5 % of answers is far
 // from what healthy clusters show.
 func CheckServfail(w *facts.World) []finding.Finding {
 	var list []finding.Finding

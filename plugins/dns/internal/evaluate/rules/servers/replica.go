@@ -25,7 +25,7 @@ const (
 	ReplicaUnreachable finding.Code = "ReplicaUnreachable"
 )
 
-// ClusterNameRules: every server is wrong.
+// ClusterNameRules are about this: every server is wrong.
 var ClusterNameRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
@@ -40,7 +40,7 @@ var ClusterNameRules = []finding.Rule[facts.World]{
 	},
 }
 
-// ReplicaRules: one server is down, wrong or silent.
+// ReplicaRules are about this: one server is down, wrong or silent.
 var ReplicaRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
@@ -177,7 +177,7 @@ func stateOf(w *facts.World, pod *corev1.Pod) string {
 	return word
 }
 
-// CheckReplicaUnreachable: a tunnel goes by the API server and the kubelet of the pod's node. One that does not open
+// CheckReplicaUnreachable finds this: a tunnel goes by the API server and the kubelet of the pod's node. One that does not open
 // while others do tells of that kubelet or its node, and nothing of the DNS server; when none opens it tells of the way
 // that all share, and there is nothing to accuse.
 func CheckReplicaUnreachable(w *facts.World) []finding.Finding {
@@ -207,7 +207,7 @@ func CheckReplicaUnreachable(w *facts.World) []finding.Finding {
 	return list
 }
 
-// CheckReplicaStale: a replica whose view of the API stands still stays Ready and answers NXDOMAIN for what is new. Its
+// CheckReplicaStale finds this: a replica whose view of the API stands still stays Ready and answers NXDOMAIN for what is new. Its
 // serial betrays it, and so does a wrong answer for a changed object that another replica gets right.
 func CheckReplicaStale(w *facts.World) []finding.Finding {
 	var list []finding.Finding

@@ -27,7 +27,7 @@ const (
 	DNSPodsNotReady finding.Code = "DNSPodsNotReady"
 )
 
-// AbsentRules: nobody can answer.
+// AbsentRules are about this: nobody can answer.
 var AbsentRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
@@ -53,7 +53,7 @@ var AbsentRules = []finding.Rule[facts.World]{
 	},
 }
 
-// DownRules: no server is ready, and nothing above says why.
+// DownRules are about this: no server is ready, and nothing above says why.
 var DownRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{

@@ -26,7 +26,7 @@ const (
 	ServiceEndpointsDiffer finding.Code = "ServiceEndpointsDiffer"
 )
 
-// SelectionRules: the Service leads elsewhere.
+// SelectionRules are about this: the Service leads elsewhere.
 var SelectionRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
@@ -41,7 +41,7 @@ var SelectionRules = []finding.Rule[facts.World]{
 	},
 }
 
-// LeadingRules: the Service leads to a part of the servers, or by a part of the ways.
+// LeadingRules are about this: the Service leads to a part of the servers, or by a part of the ways.
 var LeadingRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{

@@ -18,7 +18,7 @@ const (
 	UpstreamSilent   finding.Code = "UpstreamSilent"
 )
 
-// UpstreamRules: names outside the cluster; the last code is upstream's own, and no part of a check.
+// UpstreamRules are about this: names outside the cluster; the last code is upstream's own, and no part of a check.
 var UpstreamRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
