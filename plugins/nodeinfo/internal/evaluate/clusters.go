@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
@@ -55,9 +56,9 @@ func Join(clusters []Cluster) report.List {
 	slices.SortFunc(out.Items, WorstFirst)
 	out.Sources.Sort()
 	out.Counts = count(out.Items)
-	out.Summary = fleetSummary(out, " in "+plural(read, "cluster"))
+	out.Summary = fleetSummary(out, " in "+output.Plural(read, "cluster"))
 	if unread := len(clusters) - read; unread > 0 {
-		out.Summary += fmt.Sprintf("; %s not read", plural(unread, "cluster"))
+		out.Summary += fmt.Sprintf("; %s not read", output.Plural(unread, "cluster"))
 	}
 	return out
 }

@@ -1,3 +1,5 @@
+// Package evaluate turns what was read about nodes into a report: pure, without clock, network or environment. It is the
+// door of three rooms: facts (what is true of a node), rules (what follows from that), sections (what is printed of it).
 package evaluate
 
 import (
@@ -7,32 +9,41 @@ import (
 	"strings"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
-	coordinationv1 "k8s.io/api/coordination/v1"
-	corev1 "k8s.io/api/core/v1"
-	storagev1 "k8s.io/api/storage/v1"
-
-	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/sections"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
+
+// Options change the judgement.
+type Options struct {
+	StaleAfter    time.Duration     // the age of a heartbeat from which Ready=True is not believed
+	BadConditions map[string]string // custom condition -> the status that is trouble; "" for none
+	Kubectl       finding.Kubectl   // builds next commands
+}
+
+// DefaultStaleAfter is the node controller's patience.
+const DefaultStaleAfter = nodefact.Patience
+
+// Catalogue is every finding code, sorted.
+func Catalogue() []finding.Entry { return rules.Catalogue() }
 
 // Evaluate judges every node of the input. It reads each list once: the work grows with nodes plus pods.
 func Evaluate(in Input, now time.Time, o Options) report.List {
 	if o.StaleAfter <= 0 {
 		o.StaleAfter = DefaultStaleAfter
 	}
-	index := newIndex(&in)
+	cluster := facts.Of(&in, now, o.StaleAfter, o.BadConditions)
 	list := report.List{
 		APIVersion: report.APIVersion, Kind: report.Kind, Time: now.UTC(),
 		Missing: slices.Sorted(slices.Values(in.Missing)), Sources: slices.Clone(in.Sources), Items: []report.Node{},
 	}
 	list.Sources.Sort()
 	for i := range in.Nodes {
-		v := &view{in: &in, index: index, now: now, o: o, node: &in.Nodes[i], charges: map[*corev1.Pod]charge{}}
-		list.Items = append(list.Items, v.report())
+		list.Items = append(list.Items, of(cluster.Node(&in.Nodes[i]), o.Kubectl))
 	}
 	slices.SortFunc(list.Items, WorstFirst)
 	list.Counts = count(list.Items)
@@ -42,169 +53,30 @@ func Evaluate(in Input, now time.Time, o Options) report.List {
 	return list
 }
 
-// index finds what belongs to a node without searching.
-type index struct {
-	leases      map[string]*coordinationv1.Lease
-	metrics     map[string]*NodeMetrics
-	pods        map[string][]*corev1.Pod
-	events      map[string][]eventfact.Event // by node name, newest first
-	podEvents   map[string][]eventfact.Event // by pod UID, newest first
-	csi         map[string]*storagev1.CSINode
-	attachments map[string][]*storagev1.VolumeAttachment
-	daemonSets  []*appsv1.DaemonSet
+// of puts together what is printed of a node, and what is concluded about it.
+func of(n *facts.Node, kubectl finding.Kubectl) report.Node {
+	c := &rules.Case{Node: n, Kubectl: kubectl}
+	out := sections.Of(n)
+	if out.Pods != nil {
+		out.Pods.Attention = c.Attention()
+	}
+	out.Findings, out.Consequences = rules.Check(c)
+	out.Verdict = verdict(n, out.Findings)
+	out.Summary = summary(n, &out)
+	return out
 }
 
-func newIndex(in *Input) *index {
-	x := &index{
-		leases: map[string]*coordinationv1.Lease{}, metrics: map[string]*NodeMetrics{}, pods: map[string][]*corev1.Pod{},
-		events: map[string][]eventfact.Event{}, podEvents: map[string][]eventfact.Event{}, csi: map[string]*storagev1.CSINode{},
-		attachments: map[string][]*storagev1.VolumeAttachment{},
-	}
-	for i := range in.Leases {
-		x.leases[in.Leases[i].Name] = &in.Leases[i]
-	}
-	for i := range in.Metrics {
-		x.metrics[in.Metrics[i].Metadata.Name] = &in.Metrics[i]
-	}
-	for i := range in.Pods {
-		if node := in.Pods[i].Spec.NodeName; node != "" {
-			x.pods[node] = append(x.pods[node], &in.Pods[i])
-		}
-	}
-	for _, pods := range x.pods {
-		slices.SortFunc(pods, byNamespaceAndName)
-	}
-	for _, e := range eventfact.ReadAll(in.Events) {
-		switch e.About.Kind {
-		case "Node":
-			x.events[e.About.Name] = append(x.events[e.About.Name], e)
-		case "Pod":
-			x.podEvents[string(e.About.UID)] = append(x.podEvents[string(e.About.UID)], e)
-		}
-	}
-	for i := range in.CSINodes {
-		x.csi[in.CSINodes[i].Name] = &in.CSINodes[i]
-	}
-	for i := range in.VolumeAttachments {
-		node := in.VolumeAttachments[i].Spec.NodeName
-		x.attachments[node] = append(x.attachments[node], &in.VolumeAttachments[i])
-	}
-	for i := range in.DaemonSets {
-		x.daemonSets = append(x.daemonSets, &in.DaemonSets[i])
-	}
-	slices.SortFunc(x.daemonSets, func(a, b *appsv1.DaemonSet) int {
-		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
-	})
-	return x
-}
-
-func byNamespaceAndName(a, b *corev1.Pod) int {
-	return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
-}
-
-// view is one node being judged.
-type view struct {
-	in      *Input
-	index   *index
-	now     time.Time
-	o       Options
-	node    *corev1.Node
-	sources source.List
-	charges map[*corev1.Pod]charge
-	list    []finding.Finding
-	causes  map[int][]finding.Code // by place in list: what may explain it, where that is less than the catalogue says
-	out     report.Node
-}
-
-func (v *view) report() report.Node {
-	n := v.node
-	v.sources = append(slices.Clone(v.in.NodeSources[n.Name]), v.in.Sources...)
-	v.out = report.Node{
-		Name: n.Name, Status: status(n), Roles: roles(n), Labels: n.Labels, CreatedAt: timeOf(n.CreationTimestamp.Time),
-	}
-	v.health()
-	v.scheduling()
-	v.components()
-	v.resources()
-	v.pods()
-	v.network()
-	v.storage()
-	v.controlPlane()
-	v.events()
-	v.fold()
-	v.verdict()
-	v.sources.Sort()
-	v.out.Sources = v.sources
-	return v.out
-}
-
-// add records a finding; severity and title are the catalogue's.
-func (v *view) add(code finding.Code, message string, evidence []finding.Evidence, next ...finding.Next) *finding.Finding {
-	e := rules[code]
-	v.list = append(v.list, finding.Finding{
-		Code: code, Severity: e.Severity, Title: e.Title, Message: message,
-		Object: &finding.ObjectRef{Kind: "Node", Name: v.node.Name}, Evidence: evidence, Next: next,
-	})
-	return &v.list[len(v.list)-1]
-}
-
-// explainedOnlyBy narrows what may explain the finding that was added last.
-func (v *view) explainedOnlyBy(codes []finding.Code) {
-	if v.causes == nil {
-		v.causes = map[int][]finding.Code{}
-	}
-	v.causes[len(v.list)-1] = codes
-}
-
-// about makes a pod the object of a finding.
-func about(f *finding.Finding, p *corev1.Pod) {
-	f.Object = &finding.ObjectRef{Kind: "Pod", Namespace: p.Namespace, Name: p.Name}
-}
-
-func (v *view) read(name string) bool { return v.sources.Get(name).Readable() }
-
-func (v *view) kubectl(namespace string, args ...string) string {
-	return v.o.Kubectl.Command(namespace, args...)
-}
-
-// fold puts every finding that another one explains under it.
-func (v *view) fold() {
-	present := map[finding.Code]bool{}
-	for _, f := range v.list {
-		present[f.Code] = present[f.Code] || f.Code != LeaderLeaseExpired || f.Object.Name != cloudControllers // these make no pods
-	}
-	kept := []finding.Finding{}
-	for i, f := range v.list {
-		causes := rules[f.Code].consequenceOf
-		if own, ok := v.causes[i]; ok {
-			causes = own
-		}
-		if at := slices.IndexFunc(causes, func(code finding.Code) bool { return code != f.Code && present[code] }); at >= 0 {
-			v.out.Consequences = append(v.out.Consequences, report.Consequence{Code: f.Code, CausedBy: causes[at], Message: f.Message, Object: f.Object})
-			continue
-		}
-		kept = append(kept, f)
-	}
-	sortFindings(kept)
-	slices.SortFunc(v.out.Consequences, func(a, b report.Consequence) int {
-		return cmp.Or(cmp.Compare(a.Code, b.Code), cmp.Compare(a.Object.String(), b.Object.String()), cmp.Compare(a.Message, b.Message))
-	})
-	v.out.Findings = kept
-}
-
-func (v *view) verdict() {
-	worst, any := finding.Worst(v.out.Findings)
+func verdict(n *facts.Node, findings []finding.Finding) report.Verdict {
+	worst, any := finding.Worst(findings)
 	switch {
 	case any && worst == finding.Critical:
-		v.out.Verdict = report.Unhealthy
+		return report.Unhealthy
 	case any && worst == finding.Warning:
-		v.out.Verdict = report.Degraded
-	case nodefact.ReadyCondition(v.node) == nil:
-		v.out.Verdict = report.Unknown
-	default:
-		v.out.Verdict = report.Healthy
+		return report.Degraded
+	case n.Readiness.Condition == nil:
+		return report.Unknown
 	}
-	v.out.Summary = v.summary()
+	return report.Healthy
 }
 
 // clause is the first clause of a message: what fits a headline or a cell of a table.
@@ -216,9 +88,9 @@ func clause(message string) string {
 }
 
 // summary is the sentence after the node's name.
-func (v *view) summary() string {
+func summary(n *facts.Node, out *report.Node) string {
 	var causes []string
-	for _, f := range v.out.Findings {
+	for _, f := range out.Findings {
 		if f.Severity != finding.Info {
 			causes = append(causes, clause(f.Message))
 		}
@@ -228,18 +100,18 @@ func (v *view) summary() string {
 		return causes[0]
 	case len(causes) > 1:
 		return fmt.Sprintf("%s (and %d more)", causes[0], len(causes)-1)
-	case v.out.Verdict == report.Unknown:
+	case out.Verdict == report.Unknown:
 		return "it has no Ready condition: no kubelet has reported yet"
 	}
 	text := "Ready"
-	if h := v.out.Health.Heartbeat; h != nil && h.AgeSeconds != nil {
-		text += ", heartbeat " + age(time.Duration(*h.AgeSeconds)*time.Second) + " ago"
+	if h := out.Health.Heartbeat; h != nil && h.AgeSeconds != nil {
+		text += ", heartbeat " + output.Age(time.Duration(*h.AgeSeconds)*time.Second) + " ago"
 	} else if h != nil && h.State == report.HeartbeatNone {
 		text += "; it has no heartbeat lease"
 	} else {
-		text += "; heartbeat " + v.sources.Get(SourceLeases).Gap()
+		text += "; heartbeat " + n.Sources.Get(SourceLeases).Gap()
 	}
-	if v.node.Spec.Unschedulable {
+	if n.Object.Spec.Unschedulable {
 		text += "; cordoned"
 	}
 	return text
@@ -248,7 +120,11 @@ func (v *view) summary() string {
 // WorstFirst orders nodes for people: by verdict, then by name, then by cluster.
 func WorstFirst(a, b report.Node) int {
 	words := report.Verdicts()
-	return cmp.Or(cmp.Compare(slices.Index(words, a.Verdict), slices.Index(words, b.Verdict)), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Context, b.Context))
+	return cmp.Or(
+		cmp.Compare(slices.Index(words, a.Verdict), slices.Index(words, b.Verdict)),
+		cmp.Compare(a.Name, b.Name),
+		cmp.Compare(a.Context, b.Context),
+	)
 }
 
 func count(items []report.Node) report.Counts {
@@ -286,7 +162,7 @@ func fleetSummary(list report.List, where string) string {
 			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.word))
 		}
 	}
-	text := plural(c.Nodes, "node") + where + ": " + strings.Join(parts, ", ")
+	text := output.Plural(c.Nodes, "node") + where + ": " + strings.Join(parts, ", ")
 	if c.Cordoned > 0 {
 		text += fmt.Sprintf("; %d cordoned", c.Cordoned)
 	}
@@ -299,8 +175,9 @@ func shared(items []report.Node) []string {
 	var times []time.Time
 	for _, n := range items {
 		for _, f := range n.Findings {
-			if (f.Code == KubeletNotReporting || f.Code == ReadyStale) && n.Health.Heartbeat != nil && n.Health.Heartbeat.ReceivedAt != nil {
-				times = append(times, *n.Health.Heartbeat.ReceivedAt)
+			silent := f.Code == rules.KubeletNotReporting || f.Code == rules.ReadyStale
+			if h := n.Health.Heartbeat; silent && h != nil && h.ReceivedAt != nil {
+				times = append(times, *h.ReceivedAt)
 			}
 		}
 	}
@@ -317,6 +194,7 @@ func shared(items []report.Node) []string {
 	if best < 3 || best*2 < len(times) {
 		return nil
 	}
-	return []string{fmt.Sprintf("%d of %d nodes fell silent within a minute of %s: look first at what they share (network, load balancer in front of the API server, zone), not at each node",
+	return []string{fmt.Sprintf("%d of %d nodes fell silent within a minute of %s: look first at what they share "+
+		"(network, load balancer in front of the API server, zone), not at each node",
 		best, len(items), times[from].UTC().Format(time.RFC3339))}
 }

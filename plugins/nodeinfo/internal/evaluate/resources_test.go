@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	helpers "k8s.io/component-helpers/resource"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
 
@@ -113,8 +114,9 @@ func TestRequestsAreWhatTheSchedulerCharges(t *testing.T) {
 				continue
 			}
 			// The options as k8s.io/kubernetes/pkg/scheduler/framework/types.go has them in 1.36.
-			for name, q := range helpers.PodRequests(&p, helpers.PodResourcesOptions{UseStatusResources: true, InPlacePodLevelResourcesVerticalScalingEnabled: true}) {
-				want[string(name)] += value(name, q)
+			charge := helpers.PodRequests(&p, helpers.PodResourcesOptions{UseStatusResources: true, InPlacePodLevelResourcesVerticalScalingEnabled: true})
+			for name := range charge {
+				want[string(name)] += facts.Amount(name, charge).Value
 			}
 		}
 		n := judge(in).Items[0]

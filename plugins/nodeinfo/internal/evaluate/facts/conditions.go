@@ -1,13 +1,17 @@
-package evaluate
+package facts
 
 import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-
-	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 )
+
+// Condition is a condition with its polarity: Bad says whether its status is trouble; nil when its meaning is not known.
+type Condition struct {
+	*corev1.NodeCondition
+
+	Bad *bool
+}
 
 // badStatus maps conditions to the status that is trouble: the built-in ones, node-problem-detector's
 // (https://github.com/kubernetes/node-problem-detector/tree/master/config), and those of cloud agents. An empty status
@@ -22,24 +26,29 @@ var badStatus = map[string]string{
 
 // Endings and beginnings of condition names whose meaning is plain.
 var (
-	troubleWhenTrue  = []string{"Pressure", "Unavailable", "Unhealthy", "Problem", "Deadlock", "Failure", "Failed", "Error", "Errors", "Hung", "Degraded", "NotReady", "Corruption", "Outage", "Offline", "Lost"}
+	troubleWhenTrue = []string{
+		"Pressure", "Unavailable", "Unhealthy", "Problem", "Deadlock", "Failure", "Failed", "Error", "Errors", "Hung", "Degraded",
+		"NotReady", "Corruption", "Outage", "Offline", "Lost",
+	}
 	troubleWhenFalse = []string{"Ready", "Healthy", "Available", "Initialized"}
 )
 
-// bad says whether the condition's status is trouble; nil when its meaning is not known. Unknown is never trouble by
-// itself: it follows from a silent node.
-func (v *view) bad(c *corev1.NodeCondition) *bool {
-	status, known := v.o.BadConditions[string(c.Type)]
+// badCondition goes by the user's word, the list above, and the name, in this order. Unknown is never trouble by itself: it
+// follows from a silent node.
+func (c *Cluster) badCondition(condition *corev1.NodeCondition) *bool {
+	kind := string(condition.Type)
+	status, known := c.bad[kind]
 	if !known {
-		status, known = badStatus[string(c.Type)]
+		status, known = badStatus[kind]
 	}
 	if !known {
-		status, known = guessed(string(c.Type))
+		status, known = guessed(kind)
 	}
 	if !known {
 		return nil
 	}
-	return ptr(status != "" && string(c.Status) == status)
+	bad := status != "" && string(condition.Status) == status
+	return &bad
 }
 
 func guessed(kind string) (status string, known bool) {
@@ -60,15 +69,4 @@ func guessed(kind string) (status string, known bool) {
 		}
 	}
 	return "", false
-}
-
-func (v *view) checkConditions() {
-	for i := range v.node.Status.Conditions {
-		c := &v.node.Status.Conditions[i]
-		if bad := v.bad(c); nodefact.Standard(c.Type) || bad == nil || !*bad {
-			continue
-		}
-		v.add(ConditionProblem, "condition "+string(c.Type)+" is "+string(c.Status)+": "+firstOf(c.Message, c.Reason),
-			[]finding.Evidence{conditionEvidence(c)}, v.eventsNext())
-	}
 }

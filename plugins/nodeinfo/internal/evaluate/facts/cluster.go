@@ -1,0 +1,80 @@
+package facts
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+
+	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
+)
+
+// Cluster finds what belongs to a node without searching.
+type Cluster struct {
+	in       *Input
+	now      time.Time
+	patience time.Duration
+	bad      map[string]string
+
+	leases      map[string]*coordinationv1.Lease
+	metrics     map[string]*NodeMetrics
+	pods        map[string][]*corev1.Pod
+	events      map[string][]eventfact.Event // by node name, newest first
+	podEvents   map[string][]eventfact.Event // by pod UID, newest first
+	csi         map[string]*storagev1.CSINode
+	attachments map[string][]*storagev1.VolumeAttachment
+	daemonSets  []*appsv1.DaemonSet
+}
+
+// Of reads each list of the input once. patience is the age of a heartbeat from which Ready=True is not believed; bad says
+// which status of a custom condition is trouble, "" for none.
+func Of(in *Input, now time.Time, patience time.Duration, bad map[string]string) *Cluster {
+	c := &Cluster{
+		in: in, now: now, patience: patience, bad: bad,
+		leases: map[string]*coordinationv1.Lease{}, metrics: map[string]*NodeMetrics{}, pods: map[string][]*corev1.Pod{},
+		events: map[string][]eventfact.Event{}, podEvents: map[string][]eventfact.Event{}, csi: map[string]*storagev1.CSINode{},
+		attachments: map[string][]*storagev1.VolumeAttachment{},
+	}
+	for i := range in.Leases {
+		c.leases[in.Leases[i].Name] = &in.Leases[i]
+	}
+	for i := range in.Metrics {
+		c.metrics[in.Metrics[i].Metadata.Name] = &in.Metrics[i]
+	}
+	for i := range in.Pods {
+		if node := in.Pods[i].Spec.NodeName; node != "" {
+			c.pods[node] = append(c.pods[node], &in.Pods[i])
+		}
+	}
+	for _, pods := range c.pods {
+		slices.SortFunc(pods, func(a, b *corev1.Pod) int {
+			return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+		})
+	}
+	for _, e := range eventfact.ReadAll(in.Events) {
+		switch e.About.Kind {
+		case "Node":
+			c.events[e.About.Name] = append(c.events[e.About.Name], e)
+		case "Pod":
+			c.podEvents[string(e.About.UID)] = append(c.podEvents[string(e.About.UID)], e)
+		}
+	}
+	for i := range in.CSINodes {
+		c.csi[in.CSINodes[i].Name] = &in.CSINodes[i]
+	}
+	for i := range in.VolumeAttachments {
+		node := in.VolumeAttachments[i].Spec.NodeName
+		c.attachments[node] = append(c.attachments[node], &in.VolumeAttachments[i])
+	}
+	for i := range in.DaemonSets {
+		c.daemonSets = append(c.daemonSets, &in.DaemonSets[i])
+	}
+	slices.SortFunc(c.daemonSets, func(a, b *appsv1.DaemonSet) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+	return c
+}

@@ -1,0 +1,116 @@
+package facts
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+
+	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
+)
+
+// Components of the control plane that elect a leader.
+const (
+	ControllerManager = "kube-controller-manager"
+	Scheduler         = "kube-scheduler"
+	CloudControllers  = "cloud-controller-manager"
+)
+
+// ControlPlane is what of the control plane lives here, and who leads.
+type ControlPlane struct {
+	Hosted  []Component     // static pods on this node that are not finished
+	Here    bool            // the node holds a part of it; without the pods its role has to do
+	Leaders []report.Leader // of those that have a lease
+	Asked   bool            // /readyz was
+	Failed  []string        // its checks that fail
+}
+
+// Hosts says whether the node has a pod of the component.
+func (c *ControlPlane) Hosts(component string) bool {
+	return slices.ContainsFunc(c.Hosted, func(h Component) bool { return h.Name == component })
+}
+
+// Leader is who leads a component; nil: it has no lease, or that could not be read.
+func (c *ControlPlane) Leader(component string) *report.Leader {
+	for i := range c.Leaders {
+		if c.Leaders[i].Name == component {
+			return &c.Leaders[i]
+		}
+	}
+	return nil
+}
+
+// Leads says that nothing speaks against a leader of the component: its lease is held, or not known.
+func (c *ControlPlane) Leads(component string) bool {
+	l := c.Leader(component)
+	return l == nil || !l.Expired
+}
+
+// Readyz is what /readyz says: "ok", or the checks that fail; empty: it was not asked.
+func (c *ControlPlane) Readyz() string {
+	switch {
+	case !c.Asked:
+		return ""
+	case len(c.Failed) == 0:
+		return "ok"
+	}
+	return "failed: " + strings.Join(c.Failed, ", ")
+}
+
+func (c *Cluster) controlPlane(n *Node) ControlPlane {
+	out := ControlPlane{Here: !n.Read(SourcePods) && slices.Contains(n.Roles, "control-plane")}
+	for _, p := range n.Pods {
+		name := p.ControlPlane
+		if name == "" {
+			continue
+		}
+		out.Here = true
+		if !p.Finished() {
+			out.Hosted = append(out.Hosted, Component{Role: ControlPlanePart, Name: name, Evidence: "static pod", Pod: p})
+		}
+	}
+	slices.SortFunc(out.Hosted, func(a, b Component) int { return cmp.Compare(a.Name+a.PodName(), b.Name+b.PodName()) })
+	if n.Read(SourceSystemLeases) {
+		for _, name := range []string{ControllerManager, Scheduler, CloudControllers} {
+			if leader := c.leader(n, name); leader != nil {
+				out.Leaders = append(out.Leaders, *leader)
+			}
+		}
+	}
+	if out.Asked = n.Read(SourceReadyz); out.Asked {
+		out.Failed = failedChecks(c.in.Readyz)
+	}
+	return out
+}
+
+// leader reads a leader's lease; nil when there is none. Its age is by the server's clock.
+func (c *Cluster) leader(n *Node, name string) *report.Leader {
+	at := slices.IndexFunc(c.in.SystemLeases, func(l coordinationv1.Lease) bool { return nodefact.LeaseOfComponent(&l, name) })
+	if at < 0 {
+		return nil
+	}
+	held := nodefact.LeaderOf(&c.in.SystemLeases[at], c.now)
+	l := &report.Leader{Name: name, Holder: held.Holder, Expired: held.Expired}
+	host, _, _ := strings.Cut(l.Holder, "_")
+	l.Here = host != "" && (host == n.Object.Name || host == hostname(n.Object))
+	if !held.Renewed.IsZero() {
+		age := int64(held.Age.Seconds())
+		l.RenewTime, l.AgeSeconds = Time(held.Renewed), &age
+	}
+	return l
+}
+
+// failedChecks reads /readyz?verbose ("[-]etcd failed: reason withheld").
+func failedChecks(readyz string) []string {
+	var failed []string
+	for line := range strings.Lines(readyz) {
+		if check, ok := strings.CutPrefix(strings.TrimSpace(line), "[-]"); ok {
+			name, _, _ := strings.Cut(check, " ")
+			failed = append(failed, name)
+		}
+	}
+	slices.Sort(failed)
+	return failed
+}

@@ -1,0 +1,110 @@
+package facts
+
+import (
+	"slices"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+)
+
+// Depth is how much was read.
+type Depth string
+
+// The depths. What a depth does not read is a skipped source.
+const (
+	Fleet Depth = "fleet" // nodes, leases, metrics: three calls whatever the fleet's size
+	Pods  Depth = "pods"  // and every pod: the figures of -o wide, json and yaml
+	Full  Depth = "full"  // everything about named nodes
+)
+
+// The names of the sources.
+const (
+	SourceNodes         = "nodes"
+	SourceLeases        = "leases"
+	SourceMetrics       = "metrics"
+	SourcePods          = "pods"
+	SourceEvents        = "events"
+	SourceDaemonSets    = "daemonsets"
+	SourceCSINodes      = "csinodes"
+	SourceAttachments   = "volumeattachments"
+	SourceSystemLeases  = "control-plane leases"
+	SourceServerVersion = "version"
+	SourceReadyz        = "readyz"
+	SourceProxyConfig   = "kube-proxy configuration"
+	SourceKubelet       = "kubelet"
+)
+
+// Input is everything that was read, as API objects: a fixture is what `kubectl get -o yaml` prints, and --save-input can
+// be replayed. Now is the API server's clock at the end of the reading.
+type Input struct {
+	Now               time.Time                    `json:"now"`
+	Depth             Depth                        `json:"depth"`
+	Nodes             []corev1.Node                `json:"nodes"`
+	Missing           []string                     `json:"missing,omitempty"`
+	Leases            []coordinationv1.Lease       `json:"leases,omitempty"`
+	Metrics           []NodeMetrics                `json:"metrics,omitempty"`
+	Pods              []corev1.Pod                 `json:"pods,omitempty"`
+	Events            []corev1.Event               `json:"events,omitempty"`
+	DaemonSets        []appsv1.DaemonSet           `json:"daemonSets,omitempty"`
+	CSINodes          []storagev1.CSINode          `json:"csiNodes,omitempty"`
+	VolumeAttachments []storagev1.VolumeAttachment `json:"volumeAttachments,omitempty"`
+	SystemLeases      []coordinationv1.Lease       `json:"systemLeases,omitempty"`
+	ServerVersion     string                       `json:"serverVersion,omitempty"`
+	Readyz            string                       `json:"readyz,omitempty"`    // the text of /readyz?verbose
+	ProxyMode         string                       `json:"proxyMode,omitempty"` // "mode" in kube-proxy's ConfigMap
+	Kubelets          map[string]Kubelet           `json:"kubelets,omitempty"`  // answers of the kubelets themselves
+	Sources           source.List                  `json:"sources"`             // reads for all nodes
+	NodeSources       map[string]source.List       `json:"nodeSources,omitempty"`
+}
+
+// NodeMetrics is an object of metrics.k8s.io.
+type NodeMetrics struct {
+	Metadata struct {
+		Name string `json:"name"`
+	} `json:"metadata"`
+	Timestamp time.Time           `json:"timestamp"`
+	Window    string              `json:"window"`
+	Usage     corev1.ResourceList `json:"usage"`
+}
+
+// Kubelet is what a kubelet answered through the API server's proxy. Where it did not, kube-proxy's health port on the
+// same machine was asked, which needs neither kubelet nor API server.
+type Kubelet struct {
+	Healthy        bool                `json:"healthy"`
+	Refused        bool                `json:"refused,omitempty"`        // the machine refused the connection: no kubelet listens
+	MachineAnswers bool                `json:"machineAnswers,omitempty"` // kube-proxy answered
+	Message        string              `json:"message,omitempty"`        // why not healthy
+	Filesystems    []KubeletFilesystem `json:"filesystems,omitempty"`
+}
+
+// KubeletFilesystem is a filesystem of /stats/summary.
+type KubeletFilesystem struct {
+	Name       string  `json:"name"`
+	Capacity   *uint64 `json:"capacityBytes,omitempty"`
+	Used       *uint64 `json:"usedBytes,omitempty"`
+	Available  *uint64 `json:"availableBytes,omitempty"`
+	Inodes     *uint64 `json:"inodes,omitempty"`
+	InodesFree *uint64 `json:"inodesFree,omitempty"`
+}
+
+// Select keeps the named nodes of a saved input; without names all stay. A name that it does not have is missing.
+func (in *Input) Select(names []string) {
+	if len(names) == 0 {
+		return
+	}
+	var kept []corev1.Node
+	for _, name := range names {
+		at := slices.IndexFunc(in.Nodes, func(n corev1.Node) bool { return n.Name == name })
+		if at < 0 {
+			in.Missing = append(in.Missing, name)
+			continue
+		}
+		kept = append(kept, in.Nodes[at])
+	}
+	in.Nodes = kept
+}

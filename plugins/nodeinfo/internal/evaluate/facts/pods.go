@@ -1,0 +1,236 @@
+package facts
+
+import (
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/schedule"
+)
+
+// Patience with pods: a slow image and a clean shutdown are no trouble.
+const (
+	Starting    = 2 * time.Minute
+	terminating = time.Minute // beyond the end of the grace period
+)
+
+// Pod is a pod bound to the node. Of a finished one little is asked: it takes nothing of the node.
+type Pod struct {
+	*corev1.Pod
+
+	Requests, Limits corev1.ResourceList // as the scheduler counts; nil for finished ones
+	Component        *Component          // what it does for the node; nil: an ordinary pod
+	ControlPlane     string              // the component of the control plane that it is; empty: none
+
+	State    string           // one word for a person
+	Restarts int64            // of all containers
+	Stuck    bool             // its deletion does not end
+	Crash    *Crash           // nil: no container keeps ending
+	Wait     *Wait            // nil: it starts, or runs
+	Warning  *eventfact.Event // the newest since it was bound to the node
+}
+
+// Crash is a container that keeps ending.
+type Crash struct {
+	Container string
+	Restarts  int64
+	End       *corev1.ContainerStateTerminated // the last; nil: not told
+}
+
+// Why a pod does not start.
+const (
+	WaitsForContainer = iota // a container's waiting reason says so
+	WaitsByEvent             // the newest warning says so
+	WaitsForKubelet          // the kubelet has not taken it up
+	WaitsSilently            // nobody says so
+)
+
+// Wait is why a bound pod does not start: by whose word, the reason, and the message.
+type Wait struct {
+	By              int
+	Reason, Message string
+}
+
+func (c *Cluster) podsOf(n *Node) []*Pod {
+	if !n.Read(SourcePods) {
+		return nil
+	}
+	objects := c.pods[n.Object.Name]
+	pods, all := make([]*Pod, 0, len(objects)), make([]Pod, len(objects))
+	for i, object := range objects {
+		all[i].Pod = object
+		c.fill(&all[i])
+		pods = append(pods, &all[i])
+	}
+	return pods
+}
+
+func (c *Cluster) fill(p *Pod) {
+	if p.Finished() {
+		if p.DeletionTimestamp != nil {
+			p.Stuck = c.stuck(p.Pod)
+			p.State, p.Restarts = state(p.Pod), restarts(podfact.Containers(p.Pod))
+		}
+		return
+	}
+	p.Requests, p.Limits = schedule.Requests(p.Pod), schedule.Limits(p.Pod)
+	if p.Component = recognise(p.Pod); p.Component != nil {
+		p.Component.Pod = p
+	}
+	p.ControlPlane = controlPlanePart(p.Pod)
+	list := podfact.Containers(p.Pod)
+	p.State, p.Restarts = state(p.Pod), restarts(list)
+	p.Stuck = c.stuck(p.Pod)
+	p.Warning = c.lastWarning(p.Pod)
+	if p.Crash = c.crashing(p.Pod, list); p.Crash == nil {
+		p.Wait = c.waiting(p, list)
+	}
+}
+
+// Ends says whether the pod is on its way out or gone.
+func (p *Pod) Ends() bool { return p.DeletionTimestamp != nil || p.Finished() }
+
+// Finished pods will not run again.
+func (p *Pod) Finished() bool { return podfact.Finished(p.Pod) }
+
+// Phase is the phase, with deletion said: kubectl prints Terminating too.
+func (p *Pod) Phase() string { return phase(p.Pod) }
+
+func phase(p *corev1.Pod) string {
+	if p.DeletionTimestamp != nil && !podfact.Finished(p) {
+		return "Terminating"
+	}
+	if p.Status.Phase == "" {
+		return "Unknown"
+	}
+	return string(p.Status.Phase)
+}
+
+// Ordinary says whether nobody else judges the pod: those of the node's components and of the control plane are judged as
+// such. A DNS cache is not.
+func (p *Pod) Ordinary() bool {
+	return (p.Component == nil || p.Component.Role == DNSCache) && p.ControlPlane == ""
+}
+
+// Ready is condition Ready.
+func (p *Pod) Ready() bool { return podfact.Ready(p.Pod) }
+
+func podCondition(p *corev1.Pod, kind corev1.PodConditionType) *corev1.PodCondition {
+	for i := range p.Status.Conditions {
+		if p.Status.Conditions[i].Type == kind {
+			return &p.Status.Conditions[i]
+		}
+	}
+	return nil
+}
+
+// ReadySince is when Ready last changed, or when the pod was made.
+func (p *Pod) ReadySince() time.Time {
+	if c := podfact.ReadyCondition(p.Pod); c != nil && !c.LastTransitionTime.IsZero() {
+		return c.LastTransitionTime.Time
+	}
+	return p.CreationTimestamp.Time
+}
+
+// BoundAt is when the scheduler gave the pod to the node, or when the pod was made.
+func (p *Pod) BoundAt() time.Time { return boundAt(p.Pod) }
+
+func boundAt(p *corev1.Pod) time.Time {
+	c := podCondition(p, corev1.PodScheduled)
+	if c != nil && c.Status == corev1.ConditionTrue && !c.LastTransitionTime.IsZero() {
+		return c.LastTransitionTime.Time
+	}
+	return p.CreationTimestamp.Time
+}
+
+// NeverRan says whether the kubelet has containers of the pod, and none of them has ever run: there is no log.
+func (p *Pod) NeverRan() bool {
+	list := podfact.Containers(p.Pod)
+	return len(list) > 0 && !slices.ContainsFunc(list, func(s corev1.ContainerStatus) bool {
+		return s.State.Waiting == nil || s.RestartCount > 0 || s.LastTerminationState.Terminated != nil
+	})
+}
+
+// FailedStart says whether the last try to start a container of the pod failed. That is no question of patience.
+func (p *Pod) FailedStart() bool {
+	return slices.ContainsFunc(podfact.Containers(p.Pod), func(s corev1.ContainerStatus) bool { return podfact.Waiting(&s).Failed() })
+}
+
+// state is kubectl's word for the pod, and whether one that runs is ready.
+func state(p *corev1.Pod) string {
+	word := podfact.Status(p)
+	if word == string(corev1.PodRunning) && !podfact.Ready(p) {
+		word += ", not ready"
+	}
+	return word
+}
+
+func restarts(list []corev1.ContainerStatus) int64 {
+	sum := int64(0)
+	for i := range list {
+		sum += int64(list[i].RestartCount)
+	}
+	return sum
+}
+
+func (c *Cluster) stuck(p *corev1.Pod) bool {
+	return p.DeletionTimestamp != nil && c.now.Sub(p.DeletionTimestamp.Time) >= terminating
+}
+
+// waiting gives why a bound pod does not start: at once where a start failed, else after two minutes.
+func (c *Cluster) waiting(p *Pod, list []corev1.ContainerStatus) *Wait {
+	if p.DeletionTimestamp != nil {
+		return nil
+	}
+	young := c.now.Sub(p.BoundAt()) < Starting
+	for i := range list {
+		if stage := podfact.Waiting(&list[i]); stage.Failed() || !young && stage != podfact.NotWaiting && stage != podfact.Coming {
+			w := list[i].State.Waiting
+			return &Wait{WaitsForContainer, w.Reason, w.Message}
+		}
+	}
+	if young {
+		return nil
+	}
+	if p.Status.Phase != corev1.PodPending {
+		return nil
+	}
+	for _, s := range p.Status.InitContainerStatuses {
+		if s.State.Running != nil {
+			return nil // an init container at work may take its time
+		}
+	}
+	switch {
+	case p.Warning != nil && p.Warning.Reason == "":
+		return nil
+	case p.Warning != nil:
+		return &Wait{WaitsByEvent, p.Warning.Reason, p.Warning.Message}
+	case len(list) == 0:
+		return &Wait{By: WaitsForKubelet}
+	}
+	return &Wait{By: WaitsSilently}
+}
+
+// lastWarning is the newest since the pod was bound to the node.
+func (c *Cluster) lastWarning(p *corev1.Pod) *eventfact.Event {
+	for _, e := range c.podEvents[string(p.UID)] {
+		if e.Warning() && !e.Last.Before(boundAt(p)) && e.Reason != "FailedScheduling" { // the scheduler's, and over
+			return &e
+		}
+	}
+	return nil
+}
+
+// Evicted counts the pods that the kubelet evicted and that are listed still.
+func Evicted(pods []*Pod) int {
+	count := 0
+	for _, p := range pods {
+		if p.Status.Reason == "Evicted" {
+			count++
+		}
+	}
+	return count
+}

@@ -1,0 +1,114 @@
+package facts
+
+import (
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// Role is what a program does for its node.
+type Role int
+
+// The roles.
+const (
+	NetworkPlugin Role = iota
+	ServiceProxy
+	VolumeDriver
+	DNSCache
+	ControlPlanePart
+)
+
+// Component is a program that makes the node or the cluster work, by what it was recognised, and its pod here; without a pod
+// it shows by the node alone.
+type Component struct {
+	Role     Role
+	Name     string
+	Evidence string
+	Pod      *Pod
+}
+
+// labels that the published manifests of components carry.
+var byLabel = []struct {
+	key, value string
+	role       Role
+	name       string
+}{
+	{"k8s-app", "kube-proxy", ServiceProxy, "kube-proxy"},
+	{"component", "kube-proxy", ServiceProxy, "kube-proxy"}, // GKE's static pod
+	{"k8s-app", "calico-node", NetworkPlugin, "calico"},
+	{"k8s-app", "cilium", NetworkPlugin, "cilium"},
+	{"k8s-app", "aws-node", NetworkPlugin, "amazon-vpc-cni"},
+	{"k8s-app", "azure-cns", NetworkPlugin, "azure-cni"},
+	{"k8s-app", "kindnet", NetworkPlugin, "kindnet"},
+	{"k8s-app", "kube-router", NetworkPlugin, "kube-router"},
+	{"k8s-app", "netd", NetworkPlugin, "gke-netd"},
+	{"app", "flannel", NetworkPlugin, "flannel"},
+	{"k8s-app", "flannel", NetworkPlugin, "flannel"},
+	{"app", "kindnet", NetworkPlugin, "kindnet"},
+	{"app", "multus", NetworkPlugin, "multus"},
+	{"app", "ovnkube-node", NetworkPlugin, "ovn-kubernetes"},
+	{"app", "antrea", NetworkPlugin, "antrea"},
+	{"name", "weave-net", NetworkPlugin, "weave-net"},
+	{"k8s-app", "node-local-dns", DNSCache, "node-local-dns"},
+}
+
+var networkAnnotations = map[string]string{
+	"calico":         "projectcalico.org/",
+	"cilium":         "network.cilium.io/",
+	"flannel":        "flannel.alpha.coreos.com/",
+	"ovn-kubernetes": "k8s.ovn.org/",
+	"antrea":         "node.antrea.io/",
+}
+
+var networkReasons = map[string]string{
+	"CalicoIsUp": "calico", "FlannelIsUp": "flannel", "CiliumIsUp": "cilium", "WeaveIsUp": "weave-net", "RouteCreated": "cloud routes",
+}
+
+// recognise finds what a pod does for its node; nil: nothing that is known. Agents of networks run one pod a node; their
+// controllers (antrea-controller, calico-kube-controllers) share labels and are not this node's network.
+func recognise(p *corev1.Pod) *Component {
+	daemon := owner(p) == "DaemonSet" || static(p)
+	if !daemon {
+		return nil
+	}
+	for _, l := range byLabel {
+		if p.Labels[l.key] == l.value {
+			return &Component{Role: l.role, Name: l.name, Evidence: "label " + l.key + "=" + l.value + " of its pod"}
+		}
+	}
+	// The registrar stands beside every CSI driver's node plugin and registers it with the kubelet
+	// (https://kubernetes-csi.github.io/docs/node-driver-registrar.html).
+	for i := range p.Spec.Containers {
+		if strings.Contains(p.Spec.Containers[i].Image, "csi-node-driver-registrar") {
+			return &Component{Role: VolumeDriver, Name: p.Name, Evidence: "container csi-node-driver-registrar of its pod"}
+		}
+	}
+	return nil
+}
+
+// controlPlanePart is the component that a static pod of kubeadm, k3s or a cloud is; empty for others.
+func controlPlanePart(p *corev1.Pod) string {
+	if p.Namespace != "kube-system" || !static(p) {
+		return ""
+	}
+	switch name := p.Labels["component"]; name {
+	case "kube-apiserver", "etcd", "kube-scheduler", "kube-controller-manager", CloudControllers:
+		return name
+	}
+	return ""
+}
+
+func owner(p *corev1.Pod) string {
+	for _, o := range p.OwnerReferences {
+		if o.Controller != nil && *o.Controller {
+			return o.Kind
+		}
+	}
+	return ""
+}
+
+// static says whether the pod comes from a manifest on the node: the API shows a mirror of it.
+func static(p *corev1.Pod) bool {
+	_, mirror := p.Annotations[corev1.MirrorPodAnnotationKey]
+	return mirror || p.Annotations["kubernetes.io/config.source"] == "file"
+}

@@ -1,0 +1,95 @@
+package facts
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
+)
+
+// Taints of those that bring a node in and take it away.
+const (
+	TaintUninitialized = "node.cloudprovider.kubernetes.io/uninitialized"
+	TaintAutoscaler    = "ToBeDeletedByClusterAutoscaler"
+	TaintCandidate     = "DeletionCandidateOfClusterAutoscaler"
+	TaintOutOfService  = "node.kubernetes.io/out-of-service"
+)
+
+// removers are the taints of those that remove nodes, and who they are.
+var removers = map[string]string{
+	TaintAutoscaler:           "Cluster Autoscaler",
+	"karpenter.sh/disrupted":  "Karpenter",
+	"karpenter.sh/disruption": "Karpenter",
+}
+
+// Scheduling is what keeps pods away.
+type Scheduling struct {
+	Cordon    *Cordon // nil: the node is open
+	Taints    []Taint // by key, effect and value
+	RemovedBy string  // who has marked the node for removal; empty: nobody
+	RemovedAt *time.Time
+}
+
+// Cordon is who closed the node and when, as far as the object tells: the field manager is the program that set it.
+type Cordon struct {
+	By      string     // empty: not known
+	Written *time.Time // when By wrote it
+	Since   *time.Time
+}
+
+// Taint is a taint, when it was set, and who removes the node by it.
+type Taint struct {
+	Key, Value, Effect string
+	Since              *time.Time
+	Remover            string
+}
+
+func scheduling(n *corev1.Node) Scheduling {
+	var s Scheduling
+	for _, t := range n.Spec.Taints {
+		taint := Taint{Key: t.Key, Value: t.Value, Effect: string(t.Effect), Since: taintSince(t), Remover: removers[t.Key]}
+		if taint.Remover != "" {
+			s.RemovedBy, s.RemovedAt = taint.Remover, taint.Since
+		}
+		s.Taints = append(s.Taints, taint)
+	}
+	slices.SortFunc(s.Taints, func(a, b Taint) int {
+		return cmp.Or(cmp.Compare(a.Key, b.Key), cmp.Compare(a.Effect, b.Effect), cmp.Compare(a.Value, b.Value))
+	})
+	if n.Spec.Unschedulable {
+		s.Cordon = cordon(n, s.Taints)
+	}
+	return s
+}
+
+// taintSince is when a taint was set: it says so itself for NoExecute ones and for the cordon; Cluster Autoscaler puts
+// the time into the value.
+func taintSince(t corev1.Taint) *time.Time {
+	if t.TimeAdded != nil {
+		return Time(t.TimeAdded.Time)
+	}
+	if t.Key == TaintAutoscaler || t.Key == TaintCandidate {
+		if seconds, err := strconv.ParseInt(t.Value, 10, 64); err == nil {
+			return Time(time.Unix(seconds, 0))
+		}
+	}
+	return nil
+}
+
+func cordon(n *corev1.Node, taints []Taint) *Cordon {
+	c := &Cordon{}
+	if by, known := nodefact.WrittenAt(n.ManagedFields, "unschedulable"); known {
+		c.By, c.Written = by.Manager, Time(by.Time.Time)
+		c.Since = c.Written
+	}
+	for _, t := range taints {
+		if t.Key == corev1.TaintNodeUnschedulable && t.Since != nil {
+			c.Since = t.Since
+		}
+	}
+	return c
+}

@@ -1,0 +1,238 @@
+package rules
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
+)
+
+// The programs that make the node work: their versions, and their pods.
+const (
+	KubeletNewerThanServer finding.Code = "KubeletNewerThanServer"
+	KubeletTooOld          finding.Code = "KubeletTooOld"
+	ProxyVersionSkew       finding.Code = "ProxyVersionSkew"
+	RuntimeDeprecated      finding.Code = "RuntimeDeprecated"
+	CgroupV1               finding.Code = "CgroupV1"
+	IPVSDeprecated         finding.Code = "IPVSDeprecated"
+	NetworkPodNotReady     finding.Code = "NetworkPodNotReady"
+	KubeProxyNotReady      finding.Code = "KubeProxyNotReady"
+	StorageDriverNotReady  finding.Code = "StorageDriverNotReady"
+)
+
+// maxMinors is how many minors a kubelet or kube-proxy may be older than the API server; two for kubelets before 1.25
+// (https://kubernetes.io/releases/version-skew-policy/).
+const maxMinors = 3
+
+var kubeletNewerThanServer = rule{
+	Entry: finding.Entry{
+		Code:     KubeletNewerThanServer,
+		Severity: finding.Warning,
+		Title:    "the kubelet is newer than the API server",
+		Meaning:  "Kubelets must not be newer than any API server.",
+		Evidence: "Node kubeletVersion and /version.",
+		Next:     "Upgrade the control plane first.",
+	},
+	Check: giving(KubeletNewerThanServer, checkKubeletNewerThanServer),
+}
+
+func checkKubeletNewerThanServer(c *Case) []finding.Finding {
+	v := &c.Components
+	if behind, known := v.Behind(v.Kubelet); !known || behind >= 0 {
+		return nil
+	}
+	message := fmt.Sprintf("the kubelet (%s) is newer than the API server (%s), which is not supported", v.Kubelet.Text, v.Server.Text)
+	return c.one(message, c.kubeletVersions(),
+		c.look("which nodes are ahead; upgrade the control plane first", "", "get", "nodes", "-L", "kubernetes.io/os", "-o", "wide"))
+}
+
+var kubeletTooOld = rule{
+	Entry: finding.Entry{
+		Code:     KubeletTooOld,
+		Severity: finding.Warning,
+		Title:    "the kubelet is too old for the API server",
+		Meaning:  "A kubelet may be at most three minors older than the API server (two before 1.25).",
+		Evidence: "Node kubeletVersion and /version.",
+		Next:     "Upgrade or replace the node.",
+	},
+	Check: giving(KubeletTooOld, checkKubeletTooOld),
+}
+
+func checkKubeletTooOld(c *Case) []finding.Finding {
+	v, allowed := &c.Components, maxMinors
+	if v.Kubelet.Minor < 25 {
+		allowed = 2
+	}
+	behind, known := v.Behind(v.Kubelet)
+	if !known || behind <= allowed {
+		return nil
+	}
+	message := fmt.Sprintf("the kubelet (%s) is %d minors older than the API server (%s); %d are supported",
+		v.Kubelet.Text, behind, v.Server.Text, allowed)
+	return c.one(message, c.kubeletVersions(),
+		c.change("empties the node before its kubelet is upgraded", "drain", c.Object.Name, "--ignore-daemonsets"))
+}
+
+func (c *Case) kubeletVersions() []finding.Evidence {
+	return []finding.Evidence{
+		{Source: "Node", Path: "status.nodeInfo.kubeletVersion", Value: c.Components.Kubelet.Text},
+		{Source: "API server", Path: "/version", Value: c.Components.Server.Text},
+	}
+}
+
+var proxyVersionSkew = rule{
+	Entry: finding.Entry{
+		Code:     ProxyVersionSkew,
+		Severity: finding.Warning,
+		Title:    "kube-proxy's version does not fit",
+		Meaning:  "kube-proxy must not be newer than the API server, nor more than three minors older.",
+		Evidence: "The image tag of kube-proxy's pod on this node.",
+		Next:     "Update the kube-proxy DaemonSet.",
+	},
+	Check: giving(ProxyVersionSkew, checkProxyVersionSkew),
+}
+
+func checkProxyVersionSkew(c *Case) []finding.Finding {
+	v := &c.Components
+	behind, known := v.Behind(v.ProxyVersion)
+	if !known || behind >= 0 && behind <= maxMinors {
+		return nil
+	}
+	message := fmt.Sprintf("kube-proxy (%s) does not fit the API server (%s): it may be at most %d minors older and never newer",
+		v.ProxyVersion.Text, v.Server.Text, maxMinors)
+	evidence := finding.Evidence{Source: "Pod " + v.Proxy.PodName(), Path: "spec.containers[0].image", Value: v.ProxyVersion.Text}
+	return c.one(message, []finding.Evidence{evidence}, c.look("its image", "kube-system", "get", "daemonset", "kube-proxy", "-o", "wide"))
+}
+
+var runtimeDeprecated = rule{
+	Entry: finding.Entry{
+		Code:     RuntimeDeprecated,
+		Severity: finding.Info,
+		Title:    "the container runtime's version is at its end",
+		Meaning:  "containerd 1.x and dockershim-style runtimes lose support in coming kubelets.",
+		Evidence: "Node containerRuntimeVersion.",
+		Next:     "Plan the runtime's upgrade with the next node image.",
+	},
+	Check: giving(RuntimeDeprecated, checkRuntimeDeprecated),
+}
+
+// checkRuntimeDeprecated: containerd 1.7 ends with the removal of the kubelet's fallbacks for it in 1.37
+// (https://github.com/kubernetes/kubernetes/pull/136846); docker:// after 1.24 is cri-dockerd and fine.
+func checkRuntimeDeprecated(c *Case) []finding.Finding {
+	kubelet, runtime := c.Components.Kubelet, c.Components.Runtime
+	if !kubelet.Known || kubelet.Minor < 36 || runtime.Name != "containerd" || !strings.HasPrefix(runtime.Version, "1.") {
+		return nil
+	}
+	return c.one(fmt.Sprintf("containerd %s: kubelets from 1.37 on need containerd 2", runtime.Version),
+		[]finding.Evidence{{Source: "Node", Path: "status.nodeInfo.containerRuntimeVersion", Value: "containerd://" + runtime.Version}})
+}
+
+var cgroupV1 = rule{
+	Entry: finding.Entry{
+		Code:     CgroupV1,
+		Severity: finding.Info,
+		Title:    "the node uses cgroup v1",
+		Meaning:  "cgroup v1 is deprecated: kubelets from 1.35 on refuse it unless told otherwise.",
+		Evidence: "The kubelet's CgroupV1 event.",
+		Next:     "Plan a node image with cgroup v2.",
+	},
+	Check: giving(CgroupV1, checkCgroupV1),
+}
+
+func checkCgroupV1(c *Case) []finding.Finding {
+	var list []finding.Finding
+	for _, e := range c.Events.Folded {
+		if e.Reason == facts.CgroupV1 {
+			list = append(list, c.found("the node uses cgroup v1, which Kubernetes is giving up", []finding.Evidence{
+				{Source: "Event", Path: e.Reason, Value: "the kubelet found cgroup v1 when it started", Time: &e.Last},
+			}))
+		}
+	}
+	return list
+}
+
+var ipvsDeprecated = rule{
+	Entry: finding.Entry{
+		Code:     IPVSDeprecated,
+		Severity: finding.Info,
+		Title:    "kube-proxy runs in ipvs mode",
+		Meaning:  "The ipvs mode is deprecated since 1.35.",
+		Evidence: "kube-proxy's mode.",
+		Next:     "Plan the change to nftables.",
+	},
+	Check: giving(IPVSDeprecated, checkIPVSDeprecated),
+}
+
+func checkIPVSDeprecated(c *Case) []finding.Finding {
+	mode := c.Components.Mode
+	if mode.Name != "ipvs" {
+		return nil
+	}
+	return c.one("kube-proxy runs in ipvs mode, which is deprecated since 1.35",
+		[]finding.Evidence{{Source: mode.Evidence, Value: "mode: ipvs"}})
+}
+
+var networkPodNotReady = rule{
+	Entry: finding.Entry{
+		Code:     NetworkPodNotReady,
+		Severity: finding.Warning,
+		Title:    "the CNI's pod on this node is not ready",
+		Meaning:  "The network plugin's agent on this node does not run well: new pods may get no network, routes and policies may be old.",
+		Evidence: "The pod's containers.",
+		Next:     "Read its log.",
+	},
+	CausedBy: starved,
+	Check:    giving(NetworkPodNotReady, checkNetworkPodNotReady),
+}
+
+func checkNetworkPodNotReady(c *Case) []finding.Finding { return c.unready(c.Components.Network) }
+
+var kubeProxyNotReady = rule{
+	Entry: finding.Entry{
+		Code:     KubeProxyNotReady,
+		Severity: finding.Warning,
+		Title:    "kube-proxy on this node is not ready",
+		Meaning:  "Service addresses on this node are not kept up to date.",
+		Evidence: "The pod's containers.",
+		Next:     "Read its log.",
+	},
+	CausedBy: starved,
+	Check:    giving(KubeProxyNotReady, checkKubeProxyNotReady),
+}
+
+func checkKubeProxyNotReady(c *Case) []finding.Finding { return c.unready(c.Components.Proxies) }
+
+var storageDriverNotReady = rule{
+	Entry: finding.Entry{
+		Code:     StorageDriverNotReady,
+		Severity: finding.Warning,
+		Title:    "a CSI driver's pod on this node is not ready",
+		Meaning:  "Volumes of that driver cannot be mounted or unmounted here.",
+		Evidence: "The pod's containers.",
+		Next:     "Read its log.",
+	},
+	CausedBy: starved,
+	Check:    giving(StorageDriverNotReady, checkStorageDriverNotReady),
+}
+
+func checkStorageDriverNotReady(c *Case) []finding.Finding { return c.unready(c.Components.Storage) }
+
+// unready are the components that crash again and again, cannot be started, or are not ready for two minutes. A pod that is
+// just starting on a joining node is not trouble yet.
+func (c *Case) unready(list []facts.Component) []finding.Finding {
+	var out []finding.Finding
+	for _, component := range list {
+		p := component.Pod
+		if p == nil || p.Crash == nil && (p.Ready() || c.Age(p.ReadySince()) < facts.Starting && !p.FailedStart()) {
+			continue
+		}
+		detail := "is not ready: " + p.State
+		if p.Crash != nil {
+			detail = "crashes: " + c.crashText(p.Crash)
+		}
+		message := fmt.Sprintf("%s (%s) on this node %s", component.Name, component.PodName(), detail)
+		out = append(out, about(c.found(message, podEvidence(p), c.podNext(p)...), p))
+	}
+	return out
+}

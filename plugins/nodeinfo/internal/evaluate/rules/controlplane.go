@@ -1,0 +1,133 @@
+package rules
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
+)
+
+// The control plane's components, where it lives.
+const (
+	ControlPlaneDown   finding.Code = "ControlPlaneComponentDown"
+	LeaderLeaseExpired finding.Code = "LeaderLeaseExpired"
+	APIServerNotReady  finding.Code = "APIServerNotReady"
+)
+
+var controlPlaneDown = rule{
+	Entry: finding.Entry{
+		Code:     ControlPlaneDown,
+		Severity: finding.Critical,
+		Title:    "a control plane component on this node is down",
+		Meaning:  "The static pod of an API server, etcd, scheduler or controller-manager on this node is not ready.",
+		Evidence: "The pod's containers.",
+		Next:     "Read its log; the manifest is in /etc/kubernetes/manifests on the node.",
+	},
+	CausedBy: stopped,
+	Check:    giving(ControlPlaneDown, checkControlPlaneDown),
+}
+
+func checkControlPlaneDown(c *Case) []finding.Finding {
+	var list []finding.Finding
+	for _, component := range c.ControlPlane.Hosted {
+		p := component.Pod
+		if p.Crash == nil && (p.Ready() || c.Age(p.ReadySince()) < time.Minute && !p.FailedStart()) {
+			continue
+		}
+		state := p.State
+		if p.Crash != nil {
+			state = c.crashText(p.Crash)
+		}
+		f := c.found(fmt.Sprintf("%s on this node is down: %s", component.Name, state), podEvidence(p), c.podNext(p)...)
+		list = append(list, about(f, p))
+	}
+	return list
+}
+
+var leaderLeaseExpired = rule{
+	Entry: finding.Entry{
+		Code:     LeaderLeaseExpired,
+		Severity: finding.Critical,
+		Title:    "nobody leads a control plane component",
+		Meaning: "The leader's lease of the scheduler or controller-manager has expired and nobody took over: nothing is scheduled, or " +
+			"no controller acts (nodes are not marked, endpoints not updated). Critical on the node that led last; elsewhere for " +
+			"information.",
+		Evidence: "Lease in kube-system.",
+		Next:     "Look at the component's static pods.",
+	},
+	CausedBy:     []finding.Code{ControlPlaneDown, KubeletNotReporting, ContainerRuntimeDown},
+	ExplainsInfo: true, // on a node that does not hold the control plane, too
+	Check:        giving(LeaderLeaseExpired, checkLeaderLeaseExpired),
+}
+
+var leaderWork = map[string]string{
+	facts.Scheduler:         "no pod is scheduled",
+	facts.ControllerManager: "no controller works: silent nodes are not marked, replicas not replaced, endpoints not updated",
+	facts.CloudControllers:  "nodes are not initialised or removed, load balancers and routes not updated",
+}
+
+// checkLeaderLeaseExpired is critical on the nodes that hold the control plane, where it is repaired; on others it is for
+// information, as their own health is not touched. A component that was stopped in order gives its lease back: no holder is
+// left.
+func checkLeaderLeaseExpired(c *Case) []finding.Finding {
+	var list []finding.Finding
+	for _, l := range c.ControlPlane.Leaders {
+		if !l.Expired {
+			continue
+		}
+		message := fmt.Sprintf("no %s leads since %s: %s", l.Name, c.ago(*l.RenewTime), leaderWork[l.Name])
+		f := c.found(message, []finding.Evidence{leaderEvidence(&l)},
+			c.look("its static pods; none means that the manifest in /etc/kubernetes/manifests is gone or broken",
+				"kube-system", "get", "pods", "-l", "component="+l.Name, "-o", "wide"))
+		f.Object = &finding.ObjectRef{Kind: "Lease", Namespace: "kube-system", Name: l.Name}
+		switch {
+		case !l.Here && !c.ControlPlane.Here:
+			f.Severity = finding.Info
+		case c.Read(facts.SourcePods) && !c.ControlPlane.Hosts(l.Name):
+			f.Message += fmt.Sprintf("; this node holds the control plane and has no %s pod", l.Name)
+		}
+		list = append(list, f)
+	}
+	return list
+}
+
+func leaderEvidence(l *report.Leader) finding.Evidence {
+	text := "last renewed"
+	if l.AgeSeconds != nil {
+		text += " " + output.Age(time.Duration(*l.AgeSeconds)*time.Second) + " ago"
+	}
+	if l.Holder != "" {
+		text += " by " + l.Holder
+	}
+	return finding.Evidence{Source: "Lease kube-system/" + l.Name, Path: "spec.renewTime", Value: text, Time: l.RenewTime}
+}
+
+var apiServerNotReady = rule{
+	Entry: finding.Entry{
+		Code:     APIServerNotReady,
+		Severity: finding.Critical,
+		Title:    "the API server says it is not ready",
+		Meaning:  "A check of /readyz fails.",
+		Evidence: "/readyz?verbose.",
+		Next:     "Look at the failed check (etcd first).",
+	},
+	Check: giving(APIServerNotReady, checkAPIServerNotReady),
+}
+
+func checkAPIServerNotReady(c *Case) []finding.Finding {
+	failed := strings.Join(c.ControlPlane.Failed, ", ")
+	if len(c.ControlPlane.Failed) == 0 {
+		return nil
+	}
+	evidence := finding.Evidence{Source: "API server", Path: "/readyz", Value: c.ControlPlane.Readyz()}
+	f := c.found("the API server that answered is not ready: "+failed, []finding.Evidence{evidence},
+		c.look("every check", "", "get", "--raw", "/readyz?verbose"))
+	if c.ControlPlane.Hosted == nil {
+		f.Severity = finding.Info
+	}
+	return []finding.Finding{f}
+}

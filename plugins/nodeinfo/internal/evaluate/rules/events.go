@@ -1,0 +1,188 @@
+package rules
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
+)
+
+// What was said about the node in the last hour.
+const (
+	SystemOOM      finding.Code = "SystemOOM"
+	KubeletTrouble finding.Code = "KubeletTrouble"
+	WarningEvents  finding.Code = "WarningEvents"
+	Rebooted       finding.Code = "Rebooted"
+	ReadyFlapping  finding.Code = "ReadyFlapping"
+)
+
+// ongoing is how long a kubelet's own trouble counts after its last event: it collects garbage every minute, and images
+// every five (https://kubernetes.io/docs/concepts/architecture/garbage-collection/), and repeats the event while it fails.
+const ongoing = 7 * time.Minute
+
+// flaps is how often a node becomes NotReady within an hour before it is said to flap. A reboot is one fall, an update
+// two or three; a link or a kubelet that comes and goes falls every few minutes.
+const flaps = 5
+
+// kubeletErrors are events by which the kubelet says that it cannot do its own work.
+var kubeletErrors = map[string]string{
+	"ImageGCFailed":                    "cannot clean up images",
+	"FreeDiskSpaceFailed":              "cannot free disk space",
+	"ContainerGCFailed":                "cannot clean up containers",
+	"KubeletSetupFailed":               "cannot set itself up",
+	"FailedNodeAllocatableEnforcement": "cannot enforce allocatable limits",
+	"NodeAllocatableEnforcementFailed": "cannot enforce allocatable limits",
+	"FailedToRegisterNode":             "cannot register the node",
+}
+
+// warnings are the events that are no known noise, of the last hour.
+func (c *Case) warnings() []report.Event {
+	return slices.DeleteFunc(slices.Clone(c.Events.Folded), func(e report.Event) bool {
+		return e.Type != corev1.EventTypeWarning || e.Harmless || c.Age(e.Last) > facts.Recently
+	})
+}
+
+func eventEvidence(e report.Event) []finding.Evidence {
+	return []finding.Evidence{{Source: "Event", Path: e.Reason, Value: e.Message, Time: &e.Last}}
+}
+
+// ofSystemOOM says whether the node as a whole ran out of memory: a container's own limit is the container's affair.
+func ofSystemOOM(e report.Event) bool {
+	return e.Reason == "SystemOOM" || e.Reason == "OOMKilling" && !strings.HasPrefix(e.Message, "Memory cgroup out of memory")
+}
+
+// ofKubelet says whether the kubelet has trouble of its own, and has it still.
+func (c *Case) ofKubelet(e report.Event) bool {
+	return kubeletErrors[e.Reason] != "" && c.Age(e.Last) < ongoing && !c.RecoveredSince(e.Last)
+}
+
+var systemOOM = rule{
+	Entry: finding.Entry{
+		Code:     SystemOOM,
+		Severity: finding.Warning,
+		Title:    "the kernel killed a process for memory",
+		Meaning:  "The node as a whole ran out of memory in the last hour (not one container's limit).",
+		Evidence: "SystemOOM or OOMKilling events.",
+		Next:     "Find the biggest users; set memory requests.",
+	},
+	CausedBy: append([]finding.Code{MemoryPressure}, silent...),
+	Check:    giving(SystemOOM, checkSystemOOM),
+}
+
+func checkSystemOOM(c *Case) []finding.Finding {
+	var list []finding.Finding
+	for _, e := range c.warnings() {
+		if ofSystemOOM(e) {
+			message := fmt.Sprintf("the kernel killed a process for memory %s ago (%s): %s",
+				c.ago(e.Last), output.Plural(int(e.Count), "time"), e.Message)
+			list = append(list, c.found(message, eventEvidence(e), c.biggestUsers()))
+		}
+	}
+	return list
+}
+
+var kubeletTrouble = rule{
+	Entry: finding.Entry{
+		Code:     KubeletTrouble,
+		Severity: finding.Warning,
+		Title:    "the kubelet reports an error of its own",
+		Meaning:  "In the last hour the kubelet could not collect garbage, enforce limits or set itself up.",
+		Evidence: "Its events on the node.",
+		Next:     "Read the kubelet's log.",
+	},
+	CausedBy: starved,
+	Check:    giving(KubeletTrouble, checkKubeletTrouble),
+}
+
+func checkKubeletTrouble(c *Case) []finding.Finding {
+	var list []finding.Finding
+	for _, e := range c.warnings() {
+		if c.ofKubelet(e) {
+			message := fmt.Sprintf("the kubelet %s (%s ago): %s", kubeletErrors[e.Reason], c.ago(e.Last), e.Message)
+			list = append(list, c.found(message, eventEvidence(e), c.nodeEvents()))
+		}
+	}
+	return list
+}
+
+var warningEvents = rule{
+	Entry: finding.Entry{
+		Code:     WarningEvents,
+		Severity: finding.Info,
+		Title:    "warnings about the node in the last hour",
+		Meaning:  "Events of type Warning that no other finding explains.",
+		Evidence: "The events, folded by reason.",
+		Next:     "Read them.",
+	},
+	CausedBy: starved,
+	Check:    giving(WarningEvents, checkWarningEvents),
+}
+
+// checkWarningEvents raises what no other check judges: pressure, falls and reboots have codes of their own.
+func checkWarningEvents(c *Case) []finding.Finding {
+	var rest []string
+	for _, e := range c.warnings() {
+		judged := e.Reason == "EvictionThresholdMet" || e.Reason == facts.Rebooted || e.Reason == facts.NodeNotReady
+		if !judged && !ofSystemOOM(e) && !c.ofKubelet(e) {
+			rest = append(rest, fmt.Sprintf("%s (%d)", e.Reason, e.Count))
+		}
+	}
+	if len(rest) == 0 {
+		return nil
+	}
+	slices.Sort(rest)
+	return c.one("warnings about the node in the last hour: "+strings.Join(rest, ", "), nil, c.nodeEvents())
+}
+
+var rebooted = rule{
+	Entry: finding.Entry{
+		Code:     Rebooted,
+		Severity: finding.Info,
+		Title:    "the node rebooted",
+		Meaning:  "The node's boot ID changed within the last hour.",
+		Evidence: "The kubelet's Rebooted event.",
+		Next:     "Find out who rebooted it, if nobody meant to.",
+	},
+	Check: giving(Rebooted, checkRebooted),
+}
+
+func checkRebooted(c *Case) []finding.Finding {
+	reboots := c.Events.Reboots
+	if len(reboots) == 0 || c.Age(reboots[len(reboots)-1]) >= facts.Recently {
+		return nil
+	}
+	last := reboots[len(reboots)-1]
+	return c.one("the node rebooted "+c.ago(last)+" ago", []finding.Evidence{
+		{Source: "Event", Path: facts.Rebooted, Value: "boot ID " + c.Object.Status.NodeInfo.BootID, Time: &last},
+	}, c.nodeEvents())
+}
+
+var readyFlapping = rule{
+	Entry: finding.Entry{
+		Code:     ReadyFlapping,
+		Severity: finding.Warning,
+		Title:    "Ready comes and goes",
+		Meaning:  "The node became NotReady five times or more within the last hour.",
+		Evidence: "NodeNotReady events.",
+		Next:     "Look at the kubelet's log and the network between node and API server.",
+	},
+	Check: giving(ReadyFlapping, checkReadyFlapping),
+}
+
+func checkReadyFlapping(c *Case) []finding.Finding {
+	falls := c.Events.Falls
+	if falls < flaps {
+		return nil
+	}
+	last := c.Events.NotReady[len(c.Events.NotReady)-1]
+	return c.one(fmt.Sprintf("Ready comes and goes: the node became NotReady %d times within the last hour", falls), []finding.Evidence{
+		{Source: "Event", Path: facts.NodeNotReady, Value: fmt.Sprintf("%d times", falls), Time: facts.Time(last)},
+	}, c.nodeEvents())
+}

@@ -1,0 +1,64 @@
+package rules
+
+import (
+	"slices"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
+)
+
+// rule is a finding with its code, its catalogue entry, its causes and its check.
+type rule = finding.Rule[Case]
+
+// giving gives a check's findings the code of its rule.
+func giving(code finding.Code, check func(*Case) []finding.Finding) func(*Case) []finding.Finding {
+	return func(c *Case) []finding.Finding {
+		list := check(c)
+		for i := range list {
+			list[i].Code = code
+		}
+		return list
+	}
+}
+
+// What makes everything else on a node unknown, or follow from it.
+var (
+	silent  = []finding.Code{KubeletNotReporting, ReadyStale, NeverReported}
+	stopped = slices.Concat(silent, []finding.Code{ContainerRuntimeDown, NodeShuttingDown})
+	offline = slices.Concat(stopped, []finding.Code{NetworkPluginNotReady, NetworkUnavailable})
+	starved = slices.Concat(offline, []finding.Code{DiskPressure, MemoryPressure, PIDPressure, NodeNotReady, NodeJoining})
+)
+
+// What keeps the pods of a node from getting a network or a volume.
+var (
+	noSandbox = []finding.Code{NetworkPodNotReady, PodIPsExhausted}
+	noVolume  = []finding.Code{StorageDriverNotReady, VolumeLimit, VolumeAttachError}
+)
+
+// book is the rules: the deeper the layer, the earlier it is named.
+var book = finding.NewBook(
+	kubeletNotReporting, readyStale, heartbeatLate, neverReported, statusStale, clockSkew,
+	containerRuntimeDown, networkPluginNotReady, nodeShuttingDown, nodeNotReady, nodeJoining,
+	diskPressure, pidPressure, memoryPressure, networkUnavailable, conditionProblem,
+	systemOOM, kubeletUnreachable, kubeletTrouble, warningEvents, rebooted, readyFlapping,
+	controlPlaneDown, leaderLeaseExpired, apiServerNotReady,
+	kubeletNewerThanServer, kubeletTooOld, proxyVersionSkew, runtimeDeprecated, cgroupV1, ipvsDeprecated,
+	networkPodNotReady, kubeProxyNotReady, storageDriverNotReady,
+	devicePluginLost, overcommitted, memoryAlmostFull, podSlotsFull, podIPsExhausted, volumeLimit, volumeAttachError,
+	podCrashLooping, podNotStarting, podStuckTerminating, podsEvicted, daemonSetPodMissing,
+	cordoned, cloudNotInitialized, autoscalerDeleting, autoscalerDeletionStuck, outOfService,
+)
+
+// Check gives the findings that stand by themselves, worst first and within a severity the deeper cause, and those that one
+// of them explains.
+func Check(c *Case) ([]finding.Finding, []report.Consequence) {
+	roots, explained := book.Settle(book.Check(c))
+	var consequences []report.Consequence
+	for _, e := range explained {
+		consequences = append(consequences, report.Consequence(e))
+	}
+	return roots, consequences
+}
+
+// Catalogue is every finding code, sorted.
+func Catalogue() []finding.Entry { return book.Catalogue() }

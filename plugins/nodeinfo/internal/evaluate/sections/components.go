@@ -1,0 +1,62 @@
+package sections
+
+import (
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
+)
+
+func components(n *facts.Node) *report.Components {
+	c, info := &n.Components, n.Object.Status.NodeInfo
+	out := &report.Components{
+		Kubelet: c.Kubelet.Text, APIServer: c.Server.Text, Runtime: report.Runtime(c.Runtime),
+		OS:      report.OS{System: info.OperatingSystem, Image: info.OSImage, Kernel: info.KernelVersion, Arch: info.Architecture},
+		Network: reported(c.Network), Storage: reported(c.Storage), DNSCache: reported(c.DNSCache), Proxy: proxy(c),
+	}
+	if behind, known := c.Behind(c.Kubelet); known {
+		out.MinorsBehind = &behind
+	}
+	if n.Events.Newest(facts.CgroupV1) != nil {
+		out.OS.Cgroups = "v1"
+	}
+	return out
+}
+
+func reported(list []facts.Component) []report.Component {
+	var out []report.Component
+	for i := range list {
+		out = append(out, component(&list[i]))
+	}
+	return out
+}
+
+func component(c *facts.Component) report.Component {
+	if c.Pod == nil {
+		return report.Component{Name: c.Name, Evidence: c.Evidence}
+	}
+	return report.Component{
+		Name: c.Name, Version: c.Pod.ImageVersion(), Evidence: c.Evidence, Pod: c.PodName(),
+		Ready: ptr(c.Pod.Ready()), State: c.Pod.State, Restarts: ptr(c.Pod.Restarts),
+	}
+}
+
+// proxy is kube-proxy or what can stand in for it. Without evidence nothing is said to be missing.
+func proxy(c *facts.Components) *report.Proxy {
+	switch {
+	case c.Proxy != nil:
+		return &report.Proxy{Component: component(c.Proxy), Mode: c.Mode.Name, ModeEvidence: c.Mode.Evidence}
+	case c.Instead != "":
+		return &report.Proxy{Component: report.Component{Name: "no kube-proxy pod", Evidence: c.Instead + " can take its place"}}
+	case c.BuiltIn:
+		return &report.Proxy{Component: report.Component{Name: "kube-proxy", Evidence: "part of the k3s or rke2 process"}}
+	}
+	return nil
+}
+
+func controlPlane(n *facts.Node) *report.ControlPlane {
+	c := &n.ControlPlane
+	out := &report.ControlPlane{Hosted: reported(c.Hosted), Leases: c.Leaders, Failed: c.Failed, Readyz: c.Readyz()}
+	if out.Hosted == nil && out.Leases == nil && out.Readyz == "" {
+		return nil
+	}
+	return out
+}

@@ -1,0 +1,69 @@
+// Package sections gives the facts about a node the shape that is printed: the sections of report.Node, without what is
+// concluded from them.
+package sections
+
+import (
+	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
+)
+
+// Of is the report on a node but for findings, verdict, summary, and the pods in trouble.
+func Of(n *facts.Node) report.Node {
+	return report.Node{
+		Name: n.Object.Name, Status: n.Status, Roles: n.Roles, Labels: n.Object.Labels,
+		CreatedAt: facts.Time(n.Object.CreationTimestamp.Time),
+		Health:    health(n), Components: components(n), Resources: n.Resources, Pods: pods(n), Network: network(n), Storage: storage(n),
+		ControlPlane: controlPlane(n), Scheduling: scheduling(n), Events: events(n), Lifecycle: lifecycle(n), Sources: n.Sources,
+	}
+}
+
+func health(n *facts.Node) *report.Health {
+	h := &report.Health{Heartbeat: heartbeat(n)}
+	for _, c := range n.Conditions {
+		h.Conditions = append(h.Conditions, report.Condition{
+			Type: string(c.Type), Status: string(c.Status), Bad: c.Bad, Reason: c.Reason, Message: c.Message,
+			Since: facts.Time(c.LastTransitionTime.Time), Posted: facts.Time(c.LastHeartbeatTime.Time),
+		})
+	}
+	switch k := n.Kubelet; {
+	case k == nil:
+	case k.Healthy:
+		h.Kubelet = "answers"
+	case k.MachineAnswers && !k.Refused:
+		h.Kubelet = "does not answer, kube-proxy on the same machine does: " + k.Message
+	default:
+		h.Kubelet = "does not answer: " + k.Message
+	}
+	return h
+}
+
+// heartbeat reports the lease; nil where leases could not be read.
+func heartbeat(n *facts.Node) *report.Heartbeat {
+	if !n.Read(facts.SourceLeases) {
+		return nil
+	}
+	beat := n.Readiness.Heartbeat
+	h := &report.Heartbeat{State: report.HeartbeatState(beat.Beat)}
+	if c := n.Readiness.Condition; c != nil {
+		h.StatusPostedAt = facts.Time(c.LastHeartbeatTime.Time)
+	}
+	if beat.Beat == nodefact.NoBeat {
+		return h
+	}
+	h.RenewTime, h.ReceivedAt = facts.Time(beat.Renewed), facts.Time(beat.Received)
+	if beat.Skew != nil {
+		h.ClockSkew = ptr(float64(beat.Skew.Milliseconds()/100) / 10)
+	}
+	h.AgeSeconds, h.DurationSeconds = ptr(int64(beat.Age.Seconds())), ptr(int64(beat.Duration.Seconds()))
+	return h
+}
+
+func events(n *facts.Node) *report.Events {
+	if n.Events.Folded == nil {
+		return nil
+	}
+	return &report.Events{Items: n.Events.Folded}
+}
+
+func ptr[T any](v T) *T { return &v }
