@@ -74,17 +74,17 @@ func denial(try Try, usable []string, plan report.Plan, o Options) finding.Findi
 		} else {
 			message += "; --create-namespace makes one for this session"
 		}
-		f = titled(NamespaceRefused, message)
+		f = book.New(NamespaceRefused, message)
 		f.Next = []finding.Next{{Command: command, Why: why, Risk: finding.Change}}
 	case admission.WebhookDenied, admission.WebhookFailed, admission.WebhookNoDryRun, admission.ValidatingPolicy, admission.MutatingPolicy:
-		f = titled(WebhookRefused, fmt.Sprintf("admission in namespace %q refuses the pod: %s", try.Namespace, text))
+		f = book.New(WebhookRefused, fmt.Sprintf("admission in namespace %q refuses the pod: %s", try.Namespace, text))
 	case admission.QuotaExceeded, admission.QuotaUnspecified, admission.LimitRange:
-		f = titled(QuotaRefused, fmt.Sprintf("a quota in namespace %q refuses the pod: %s", try.Namespace, text))
+		f = book.New(QuotaRefused, fmt.Sprintf("a quota in namespace %q refuses the pod: %s", try.Namespace, text))
 	case admission.NotPermitted:
-		f = titled(CreateForbidden, fmt.Sprintf("not allowed: needs %s %s in namespace %q (%s)", refusal.Permission.Verb, refusal.Permission.Resource, try.Namespace, text))
+		f = book.New(CreateForbidden, fmt.Sprintf("not allowed: needs %s %s in namespace %q (%s)", refusal.Permission.Verb, refusal.Permission.Resource, try.Namespace, text))
 		f.Next = []finding.Next{{Command: o.Kubectl.Command(try.Namespace, "auth", "can-i", "--list"), Why: "what is allowed there", Risk: finding.Read}}
 	default:
-		f = titled(KubeletRejected, fmt.Sprintf("the API server refuses the pod in namespace %q: %s", try.Namespace, text))
+		f = book.New(KubeletRejected, fmt.Sprintf("the API server refuses the pod in namespace %q: %s", try.Namespace, text))
 	}
 	f.Object = &finding.ObjectRef{Kind: "Namespace", Name: try.Namespace}
 	f.Evidence = []finding.Evidence{{Source: "Namespace/" + try.Namespace, Path: "dry-run create", Value: text}}
@@ -136,7 +136,7 @@ func Changed(asked, made *corev1.Pod, o Options) []finding.Finding {
 		return nil
 	}
 	what := "admission changed the pod: it " + strings.Join(append(slices.Clone(fatal), lost...), ", ")
-	f := titled(AdmissionChanged, what)
+	f := book.New(AdmissionChanged, what)
 	if len(fatal) == 0 {
 		f.Severity = finding.Warning
 	} else {
@@ -200,7 +200,7 @@ func NotStarted(plan report.Plan, w podspec.Wait, o Options) finding.Finding {
 	case ImagePullFailed, ImagePullSlow, ImageNotOnNode, ImageWrong:
 		message = fmt.Sprintf("node %q cannot use image %q: %s; %s", plan.Node, image, w.Text, known.remedy)
 	}
-	f := titled(known.code, message)
+	f := book.New(known.code, message)
 	f.Object = &finding.ObjectRef{Kind: "Pod", Namespace: plan.Namespace, Name: plan.Pod.Name}
 	f.Evidence = []finding.Evidence{{Source: "Pod", Path: "status", Value: w.Text}}
 	switch known.code {

@@ -53,7 +53,7 @@ func nodeRef(name string) *finding.ObjectRef { return &finding.ObjectRef{Kind: "
 // virtual finds nodes without a host: https://virtual-kubelet.io, Fargate, and kwok's pretended ones.
 func virtual(node *corev1.Node) []finding.Finding {
 	evidence := func(path, value string) []finding.Finding {
-		f := titled(NodeVirtual, fmt.Sprintf("node %q is virtual: there is no host to enter", node.Name))
+		f := book.New(NodeVirtual, fmt.Sprintf("node %q is virtual: there is no host to enter", node.Name))
 		f.Object = nodeRef(node.Name)
 		f.Evidence = []finding.Evidence{{Source: "Node", Path: path, Value: value}}
 		return []finding.Finding{f}
@@ -92,7 +92,7 @@ func heartbeat(in Input, now time.Time, o Options) []finding.Finding {
 	default:
 		return nil
 	}
-	f := titled(NodeSilent, text+": no pod can start there")
+	f := book.New(NodeSilent, text+": no pod can start there")
 	f.Object, f.Evidence = nodeRef(in.Node.Name), evidence
 	f.Next = []finding.Next{
 		{Command: o.Kubectl.Command("", "nodeinfo", in.Node.Name), Why: "why it is silent; then reach it by its console, SSH or the cloud's session manager", Risk: finding.Read},
@@ -106,7 +106,7 @@ func heartbeat(in Input, now time.Time, o Options) []finding.Finding {
 func conditions(node *corev1.Node, o Options) []finding.Finding {
 	var found []finding.Finding
 	if ready := nodefact.ReadyCondition(node); ready != nil && ready.Status == corev1.ConditionFalse {
-		f := titled(NodeNotReady, fmt.Sprintf("node %q is not ready (%s): the shell needs no pod network and mostly starts all the same", node.Name, ready.Reason))
+		f := book.New(NodeNotReady, fmt.Sprintf("node %q is not ready (%s): the shell needs no pod network and mostly starts all the same", node.Name, ready.Reason))
 		f.Object = nodeRef(node.Name)
 		f.Evidence = []finding.Evidence{{Source: "Node", Path: "status.conditions[Ready]", Value: "False: " + ready.Message}}
 		found = append(found, f)
@@ -116,7 +116,7 @@ func conditions(node *corev1.Node, o Options) []finding.Finding {
 		if c == nil || c.Status != corev1.ConditionTrue || o.Critical {
 			continue
 		}
-		f := titled(NodePressure, fmt.Sprintf("node %q is under %s and admits critical pods only: give --critical (it may stop a workload)", node.Name, kind))
+		f := book.New(NodePressure, fmt.Sprintf("node %q is under %s and admits critical pods only: give --critical (it may stop a workload)", node.Name, kind))
 		f.Object = nodeRef(node.Name)
 		f.Evidence = []finding.Evidence{{Source: "Node", Path: "status.conditions[" + string(kind) + "]", Value: "True: " + c.Message}}
 		f.Next = []finding.Next{{Command: again(o, node.Name, o.CallNamespace, "--critical"), Why: "enters as a critical pod", Risk: finding.Destructive}}
@@ -132,7 +132,7 @@ func conditions(node *corev1.Node, o Options) []finding.Finding {
 func wishes(in Input, o Options, inImage bool) []finding.Finding {
 	var found []finding.Finding
 	add := func(code finding.Code, message string) {
-		f := titled(code, message)
+		f := book.New(code, message)
 		f.Object = nodeRef(in.Node.Name)
 		found = append(found, f)
 	}
@@ -166,7 +166,7 @@ func round(d time.Duration) time.Duration { return d.Round(time.Second) }
 
 // HostNetwork warns of a pod whose network is the node's.
 func HostNetwork(pod *corev1.Pod) []finding.Finding {
-	f := titled(PodOnHostNetwork, fmt.Sprintf("pod %s/%s uses the network of node %q: this is the node's traffic, not the pod's alone", pod.Namespace, pod.Name, pod.Spec.NodeName))
+	f := book.New(PodOnHostNetwork, fmt.Sprintf("pod %s/%s uses the network of node %q: this is the node's traffic, not the pod's alone", pod.Namespace, pod.Name, pod.Spec.NodeName))
 	f.Object = &finding.ObjectRef{Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name}
 	f.Evidence = []finding.Evidence{{Source: "Pod", Path: "spec.hostNetwork", Value: "true"}}
 	return []finding.Finding{f}
@@ -174,7 +174,7 @@ func HostNetwork(pod *corev1.Pod) []finding.Finding {
 
 // Dropped warns of packets that are missing from a capture.
 func Dropped(node string, n int64) finding.Finding {
-	f := titled(PacketsDropped, fmt.Sprintf("the kernel of node %q dropped %d packets before tcpdump saw them: narrow the filter, or use --snaplen", node, n))
+	f := book.New(PacketsDropped, fmt.Sprintf("the kernel of node %q dropped %d packets before tcpdump saw them: narrow the filter, or use --snaplen", node, n))
 	f.Object = nodeRef(node)
 	f.Evidence = []finding.Evidence{{Source: "tcpdump", Path: "dropped by kernel", Value: fmt.Sprint(n)}}
 	return f
