@@ -46,10 +46,12 @@ func (c *Collector) insidePod(ctx context.Context, from From) {
 	result := evaluate.FromPod{Pod: pod, Wanted: from.Ask}
 	script := Script(questions)
 	out, method, err := c.runInside(ctx, from, pod, script)
+	if err == nil || from.Probe.Kind != "" {
+		result.Method = method
+	}
 	if err != nil {
 		result.Error = kube.OneLine(err)
 	} else {
-		result.Method = method
 		readOutput(&result, out, questions)
 	}
 	if forbiddenErr := err != nil && forbidden(err); forbiddenErr {

@@ -36,6 +36,17 @@ func TestAPodWhoseKubeletIsUnknownIsNotGivenTheNodesResolver(t *testing.T) {
 	}
 }
 
+// A probe that failed is not advised again.
+func TestAProbeIsAdvisedOnlyWhereNoneWasMade(t *testing.T) {
+	for method, advised := range map[string]bool{"": true, "a pod on the same node": false} {
+		in := answered(healthy())
+		in.From.Answers, in.From.Error, in.From.Method = nil, "no shell", method
+		if got := judge(in); got.Verdict != report.Unknown || strings.Contains(got.Summary, "--probe") != advised {
+			t.Errorf("by %q: %s %s", method, got.Verdict, got.Summary)
+		}
+	}
+}
+
 func TestServersThatWereNotAskedAreNotCalledWell(t *testing.T) {
 	in := answered(healthy())
 	in.From.Answers, in.From.Error = nil, "no shell"

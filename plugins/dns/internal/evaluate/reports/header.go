@@ -77,8 +77,11 @@ func blind(w *facts.World) string {
 		if !w.AnyReached() {
 			servers = "the servers could not be asked, and whether"
 		}
-		return fmt.Sprintf("%s pod %s/%s reaches them is not known: %s; --probe ephemeral or --probe pod asks from beside it", servers,
-			w.From.Pod.Namespace, w.From.Pod.Name, w.From.Error)
+		text := fmt.Sprintf("%s pod %s/%s reaches them is not known: %s", servers, w.From.Pod.Namespace, w.From.Pod.Name, w.From.Error)
+		if w.From.Method == "" { // a probe that was asked for and failed is no advice
+			text += "; --probe ephemeral or --probe pod asks from beside it"
+		}
+		return text
 	case len(w.Probes) > 0 && !slices.ContainsFunc(w.Probes, func(p facts.Probe) bool { return p.Error == "" || p.Forbidden }):
 		return fmt.Sprintf("no tunnel opens to any of %d DNS pods, so nothing is known of what they answer (%s)", len(w.Probes),
 			w.Probes[0].Error)
