@@ -73,15 +73,7 @@ func blind(w *facts.World) string {
 	case w.Options.Standalone:
 		return ""
 	case w.From != nil && w.From.Wanted && w.From.Error != "":
-		servers := "the servers are well, and whether"
-		if !w.AnyReached() {
-			servers = "the servers could not be asked, and whether"
-		}
-		text := fmt.Sprintf("%s pod %s/%s reaches them is not known: %s", servers, w.From.Pod.Namespace, w.From.Pod.Name, w.From.Error)
-		if w.From.Method == "" { // a probe that was asked for and failed is no advice
-			text += "; --probe ephemeral or --probe pod asks from beside it"
-		}
-		return text
+		return wayUnknown(w)
 	case len(w.Probes) > 0 && !slices.ContainsFunc(w.Probes, func(p facts.Probe) bool { return p.Error == "" || p.Forbidden }):
 		return fmt.Sprintf("no tunnel opens to any of %d DNS pods, so nothing is known of what they answer (%s)", len(w.Probes),
 			w.Probes[0].Error)
@@ -96,6 +88,19 @@ func blind(w *facts.World) string {
 			"it (--from POD)", w.Service.Namespace, w.Service.Name)
 	}
 	return ""
+}
+
+// wayUnknown says why it is not known whether the pod reaches the servers.
+func wayUnknown(w *facts.World) string {
+	servers := "the servers are well, and whether"
+	if !w.AnyReached() {
+		servers = "the servers could not be asked, and whether"
+	}
+	text := fmt.Sprintf("%s pod %s/%s reaches them is not known: %s", servers, w.From.Pod.Namespace, w.From.Pod.Name, w.From.Error)
+	if w.From.Method == "" { // a probe that was asked for and failed is no advice
+		text += "; --probe ephemeral or --probe pod asks from beside it"
+	}
+	return text
 }
 
 // checked lists in words what was looked at without a finding.
