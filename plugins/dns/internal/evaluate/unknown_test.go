@@ -36,6 +36,55 @@ func TestAPodWhoseKubeletIsUnknownIsNotGivenTheNodesResolver(t *testing.T) {
 	}
 }
 
+// A pod keeps its Ready for some seconds after its server was killed: the end is the cause, not a Ready server without a
+// voice. One that has run long since has recovered.
+func TestASilentReplicaThatHasJustFallenSaysHow(t *testing.T) {
+	for _, tt := range []struct {
+		ended, since time.Duration
+		says         string
+	}{
+		{20 * time.Second, 19 * time.Second, "does not answer DNS over TCP: it ran out of memory 20 seconds ago"},
+		{9 * time.Minute, 9 * time.Minute, "is Ready and does not answer DNS over TCP"},
+	} {
+		in := build(nil, func(in *Input) {
+			for i := range in.Probes[0].Answers {
+				silent(&in.Probes[0].Answers[i])
+			}
+			s := &in.Pods[0].Status.ContainerStatuses[0]
+			s.RestartCount, s.State = 1, corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: ago(tt.since)}}
+			s.LastTerminationState.Terminated = &corev1.ContainerStateTerminated{
+				ExitCode: 137, Reason: "OOMKilled", StartedAt: ago(tt.ended + 20*time.Second), FinishedAt: ago(tt.ended),
+			}
+		})
+		if got := judge(in); got.Headline != "ReplicaSilent" || !strings.Contains(got.Summary, tt.says) {
+			t.Errorf("%s ago: %s %s", tt.ended, got.Headline, got.Summary)
+		}
+	}
+}
+
+// That nobody answers is what is seen; why stands on the same line where the pods tell it.
+func TestPodsThatAreDownSayHowTheyFell(t *testing.T) {
+	for _, reason := range []string{"OOMKilled", "Completed"} {
+		in := build(func(in *Input) {
+			for i := range in.Pods {
+				for k := range in.Pods[i].Status.Conditions {
+					in.Pods[i].Status.Conditions[k].Status = corev1.ConditionFalse
+				}
+				end := &corev1.ContainerStateTerminated{Reason: reason, ExitCode: 137, StartedAt: ago(2 * time.Minute), FinishedAt: ago(time.Minute)}
+				if reason == "Completed" {
+					end.ExitCode = 0
+				}
+				in.Pods[i].Status.ContainerStatuses[0].State = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}}
+				in.Pods[i].Status.ContainerStatuses[0].LastTerminationState.Terminated = end
+			}
+		}, nil)
+		got := judge(in)
+		if got.Headline != "DNSPodsNotReady" || strings.Contains(got.Summary, "ran out of memory 60 seconds ago") != (reason == "OOMKilled") {
+			t.Errorf("%s: %s %s", reason, got.Headline, got.Summary)
+		}
+	}
+}
+
 // A probe that failed is not advised again.
 func TestAProbeIsAdvisedOnlyWhereNoneWasMade(t *testing.T) {
 	for method, advised := range map[string]bool{"": true, "a pod on the same node": false} {

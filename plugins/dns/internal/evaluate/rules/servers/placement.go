@@ -3,6 +3,8 @@ package servers
 import (
 	"fmt"
 
+	corev1 "k8s.io/api/core/v1"
+
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
@@ -132,16 +134,27 @@ func checkRestarts(w *facts.World) []finding.Finding {
 			if t == nil || t.ExitCode == 0 || w.Now.Sub(t.FinishedAt.Time).Hours() > 24 {
 				continue
 			}
-			severity, why := finding.Info, fmt.Sprintf("ended with code %d", t.ExitCode)
-			if t.Reason == "OOMKilled" {
-				severity, why = finding.Warning, "ran out of memory"
+			severity := finding.Info
+			if t.Reason == oomKilled {
+				severity = finding.Warning
 			}
 			list = append(list, w.Make(ReplicaRestarted, severity, facts.Ref("Pod", pod.Namespace, pod.Name),
-				fmt.Sprintf("DNS pod %s %s %s ago and was restarted (%d restarts in all)", pod.Name, why,
-					facts.AgeWords(w.Now.Sub(t.FinishedAt.Time).Seconds()), s.RestartCount),
+				fmt.Sprintf("DNS pod %s %s and was restarted (%d restarts in all)", pod.Name, ended(w, t), s.RestartCount),
 				[]finding.Evidence{facts.Seen("Pod", "lastState.terminated", "%s, code %d", t.Reason, t.ExitCode)},
 				w.Read("see its last words", pod.Namespace, "logs", pod.Name, "--previous", "--tail=20")))
 		}
 	}
 	return list
+}
+
+// oomKilled is the reason that runtimes give a container whose cgroup ran out of memory.
+const oomKilled = "OOMKilled"
+
+// ended says how a container ended, and when.
+func ended(w *facts.World, end *corev1.ContainerStateTerminated) string {
+	how := fmt.Sprintf("ended with code %d", end.ExitCode)
+	if end.Reason == oomKilled {
+		how = "ran out of memory"
+	}
+	return how + " " + facts.AgeWords(w.Now.Sub(end.FinishedAt.Time).Seconds()) + " ago"
 }

@@ -146,6 +146,9 @@ func checkReplicaDown(w *facts.World) []finding.Finding {
 
 func replicaNotReady(w *facts.World, pod *corev1.Pod, ready int) finding.Finding {
 	state, evidence := stateOf(w, pod), podEvidence(w, pod)
+	if how := fallen(w, pod); how != "" {
+		state += "; it " + how
+	}
 	next := []finding.Next{
 		w.Read("see its events", pod.Namespace, "describe", "pod", pod.Name),
 		w.Read("see what it says", "", "dns", "logs", "--errors"),
@@ -272,10 +275,27 @@ func checkReplicaSilent(w *facts.World) []finding.Finding {
 		if pod < 0 || !podfact.Serves(&w.Pods[pod]) {
 			continue
 		}
-		list = append(list, w.Make(ReplicaSilent, finding.Critical, facts.Ref("Pod", p.Namespace, p.Pod),
-			fmt.Sprintf("DNS pod %s is Ready and does not answer DNS over TCP", p.Pod),
-			[]finding.Evidence{facts.Seen("answer of "+p.Pod, p.Answers[0].Name+" "+p.Answers[0].Type, "%s", p.Answers[0].Error)},
-			w.Read("see what it says", p.Namespace, "logs", p.Pod, "--tail=20")))
+		message := fmt.Sprintf("DNS pod %s is Ready and does not answer DNS over TCP", p.Pod)
+		next := w.Read("see what it says", p.Namespace, "logs", p.Pod, "--tail=20")
+		if how := fallen(w, &w.Pods[pod]); how != "" { // Ready may be some seconds old
+			message = fmt.Sprintf("DNS pod %s does not answer DNS over TCP: it %s", p.Pod, how)
+			next = w.Read("see its last words", p.Namespace, "logs", p.Pod, "--previous", "--tail=20")
+		}
+		list = append(list, w.Make(ReplicaSilent, finding.Critical, facts.Ref("Pod", p.Namespace, p.Pod), message,
+			[]finding.Evidence{facts.Seen("answer of "+p.Pod, p.Answers[0].Name+" "+p.Answers[0].Type, "%s", p.Answers[0].Error)}, next))
 	}
 	return list
+}
+
+// fallen says how a container of the pod ended that has not recovered since; empty: none.
+func fallen(w *facts.World, pod *corev1.Pod) string {
+	for i := range pod.Status.ContainerStatuses {
+		s := &pod.Status.ContainerStatuses[i]
+		end := podfact.End(s)
+		if end == nil || end.ExitCode == 0 || w.Now.Sub(end.FinishedAt.Time) > podfact.BackOffMemory || podfact.Recovered(s, w.Now) {
+			continue
+		}
+		return ended(w, end)
+	}
+	return ""
 }

@@ -139,6 +139,12 @@ func checkPodsDown(w *facts.World) []finding.Finding {
 		evidence = append(evidence, podEvidence(w, pod)...)
 	}
 	message := fmt.Sprintf("none of the %d DNS pods is ready: nobody answers DNS", len(live))
+	for _, pod := range live {
+		if how := fallen(w, pod); how != "" {
+			message += fmt.Sprintf("; %s %s", pod.Name, how)
+			break
+		}
+	}
 	next := []finding.Next{}
 	if len(live) == 0 {
 		message = fmt.Sprintf("%s %s wants %d pods and has none", w.Workload.Ref.Kind, w.Workload.Ref.Name, w.Workload.Wanted)
