@@ -99,7 +99,7 @@ func folded(mine []eventfact.Event) []report.Event {
 		out = append(out, *f)
 	}
 	slices.SortFunc(out, func(a, b report.Event) int {
-		return cmp.Or(b.Last.Compare(a.Last), cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.From, b.From))
+		return cmp.Or(b.Last.Compare(a.Last), cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.From, b.From), cmp.Compare(a.Type, b.Type))
 	})
 	return out
 }
