@@ -72,7 +72,7 @@ func TestPodsThatTheServiceSelectsByMistakeAreNotAsked(t *testing.T) {
 			if err := json.Unmarshal(env.Stdout.Bytes(), &got); err != nil {
 				t.Fatalf("%v\n%s%s", err, env.Stdout, env.Stderr)
 			}
-			if got.Headline != "ServiceSelectsNothing" || len(got.Replicas) != 2 || got.Replicas[0].Name != "a" {
+			if got.Headline != "DNSServiceWithoutDNSPods" || len(got.Replicas) != 2 || got.Replicas[0].Name != "a" {
 				t.Errorf("%s %+v", got.Headline, got.Replicas)
 			}
 			if len(reviews) == 0 || slices.ContainsFunc(reviews, func(r string) bool { return !strings.Contains(r, "system:serviceaccount:kube-system:coredns") }) {

@@ -288,7 +288,7 @@ func TestPods(t *testing.T) {
 		c.Apply(t, `{"apiVersion":"v1","kind":"List","items":[
 			{"apiVersion":"v1","kind":"Service","metadata":{"name":"db"},"spec":{"clusterIP":"None","selector":{"app":"db"},"ports":[{"name":"sql","port":5432}]}},
 			{"apiVersion":"apps/v1","kind":"StatefulSet","metadata":{"name":"db"},"spec":{"serviceName":"dbs","replicas":1,"selector":{"matchLabels":{"app":"db"}},"template":{"metadata":{"labels":{"app":"db"}},"spec":{"terminationGracePeriodSeconds":0,"containers":[{"name":"c","image":"busybox:1.36","imagePullPolicy":"IfNotPresent","command":["sleep","100000"]}]}}}}]}`, "-n", ns)
-		expect(t, c, 60*time.Second, "Degraded", "StatefulSetServiceName", "names", "sts/db", "-n", ns)
+		expect(t, c, 60*time.Second, "Degraded", "StatefulSetPodsWithoutNames", "names", "sts/db", "-n", ns)
 	})
 	t.Run("a typing mistake and a wrong namespace", func(t *testing.T) {
 		for _, name := range []string{"kubernets.default", "kubernets.default.svc", "kubernetes.defualt", "kubernetes." + ns} {

@@ -86,11 +86,11 @@ func TestServers(t *testing.T) {
 		heal := corefile(t, c, "    ready\n", "    ready\n    nosuchplugin\n")
 		harness.Eventually(t, 150*time.Second, func() (string, bool) {
 			h, _ := ask(t, c, "check")
-			return fmt.Sprint(h.codes(), h.Summary), h.Headline == "ReloadFailed" && h.Verdict == "Degraded"
+			return fmt.Sprint(h.codes(), h.Summary), h.Headline == "CorefileReloadFailed" && h.Verdict == "Degraded"
 		})
 		h, r := ask(t, c, "check", "--fail-on", "warning")
 		for _, code := range h.codes() {
-			if code != "ReloadFailed" && code != "UnknownPlugin" {
+			if code != "CorefileReloadFailed" && code != "UnknownPlugin" {
 				t.Errorf("also seen: %s", code)
 			}
 		}
@@ -107,10 +107,10 @@ func TestServers(t *testing.T) {
 	t.Run("a dead upstream", func(t *testing.T) {
 		heal := corefile(t, c, "forward . /etc/resolv.conf", "forward . 192.0.2.1")
 		restart(t, c)
-		expect(t, c, 60*time.Second, "Failing", "UpstreamFails", "check")
-		expect(t, c, 30*time.Second, "Failing", "UpstreamFails", "upstream")
+		expect(t, c, 60*time.Second, "Failing", "UpstreamFailing", "check")
+		expect(t, c, 30*time.Second, "Failing", "UpstreamFailing", "upstream")
 		h, r := ask(t, c, "upstream", "--deep")
-		if !strings.Contains(fmt.Sprint(h.codes()), "UpstreamSilent") {
+		if !strings.Contains(fmt.Sprint(h.codes()), "UpstreamNotResponding") {
 			t.Errorf("upstream --deep: %s, %v\n%s", h.Summary, h.codes(), r.Stderr)
 		}
 		if left := c.MustKubectl(t, "-n", "kube-system", "get", "jobs", "-o", "name"); left != "" {
@@ -142,13 +142,13 @@ func TestServers(t *testing.T) {
 		h, r := ask(t, c, "check", "--fail-on", "warning")
 		took := time.Since(began)
 		t.Logf("check with a hanging kubelet: %s", took)
-		if h.Verdict != "Degraded" || h.Headline != "ReplicaUnreachable" || r.Code != 3 || !strings.Contains(h.Summary, victim.Name) || !strings.Contains(h.Summary, victim.Node) {
+		if h.Verdict != "Degraded" || h.Headline != "ReplicaPortForwardFailed" || r.Code != 3 || !strings.Contains(h.Summary, victim.Name) || !strings.Contains(h.Summary, victim.Node) {
 			t.Errorf("exit %d, %s %s: %s", r.Code, h.Verdict, h.Headline, h.Summary)
 		}
 		if took > 20*time.Second { // four seconds and what a busy machine adds
 			t.Errorf("check waited %s for a kubelet that hangs", took)
 		}
-		if h, _ := ask(t, c, "verify", "-A"); h.Headline != "ReplicaUnreachable" {
+		if h, _ := ask(t, c, "verify", "-A"); h.Headline != "ReplicaPortForwardFailed" {
 			t.Errorf("verify: %s: %s", h.Verdict, h.Summary)
 		}
 		if r := c.Kubectl(t, "dns", "check", "--require-complete"); r.Code != 4 || !strings.Contains(r.Stdout, "tunnels: not checked") {
@@ -163,8 +163,8 @@ func TestServers(t *testing.T) {
 		c.Apply(t, `{"apiVersion":"v1","kind":"Service","metadata":{"name":"api"},"spec":{"ports":[{"name":"http","port":80}]}}`, "-n", ns)
 		heal := corefile(t, c, "    ready\n", "    ready\n    rewrite name suffix ."+ns+".svc.cluster.local .elsewhere.svc.cluster.local\n")
 		restart(t, c)
-		expect(t, c, 60*time.Second, "Degraded", "AnswersAltered", "resolve", "api."+ns)
-		expect(t, c, 60*time.Second, "Degraded", "AnswersAltered", "verify", "-n", ns)
+		expect(t, c, 60*time.Second, "Degraded", "AnswersOverridden", "resolve", "api."+ns)
+		expect(t, c, 60*time.Second, "Degraded", "AnswersOverridden", "verify", "-n", ns)
 		heal()
 		restart(t, c)
 		healthy(t, c)
@@ -217,21 +217,21 @@ func serviceFaults(t *testing.T, c *harness.Cluster) {
 	}
 
 	patch("merge", `{"spec":{"selector":{"k8s-app":"nobody"}}}`)
-	expect(t, c, 30*time.Second, "Failing", "ServiceSelectsNothing", "check")
+	expect(t, c, 30*time.Second, "Failing", "DNSServiceWithoutDNSPods", "check")
 	patch("merge", `{"spec":{"selector":{"k8s-app":"metrics-server"}}}`)
-	expect(t, c, 30*time.Second, "Failing", "ServiceSelectsNothing", "check")
+	expect(t, c, 30*time.Second, "Failing", "DNSServiceWithoutDNSPods", "check")
 	patch("merge", `{"spec":{"selector":{"k8s-app":"kube-dns"}}}`)
 	patch("json", `[{"op":"replace","path":"/spec/ports/0/targetPort","value":9153}]`)
-	expect(t, c, 30*time.Second, "Failing", "ServiceTargetWrong", "check")
+	expect(t, c, 30*time.Second, "Failing", "DNSServiceTargetPortMismatch", "check")
 	patch("json", `[{"op":"replace","path":"/spec/ports/0/targetPort","value":5353},{"op":"replace","path":"/spec/ports/1/targetPort","value":5353}]`)
-	expect(t, c, 30*time.Second, "Failing", "ServiceTargetWrong", "check")
+	expect(t, c, 30*time.Second, "Failing", "DNSServiceTargetPortMismatch", "check")
 	patch("json", `[{"op":"replace","path":"/spec/ports/0/targetPort","value":53},{"op":"replace","path":"/spec/ports/1/targetPort","value":53}]`)
 	c.Apply(t, `{"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSlice","metadata":{"name":"kube-dns-by-hand","namespace":"kube-system","labels":{"kubernetes.io/service-name":"kube-dns"}},"addressType":"IPv4","ports":[{"name":"dns","port":53,"protocol":"UDP"}],"endpoints":[{"addresses":["192.0.2.99"],"conditions":{"ready":true}}]}`)
-	expect(t, c, 30*time.Second, "Degraded", "ServiceEndpointsDiffer", "check")
+	expect(t, c, 30*time.Second, "Degraded", "DNSServiceEndpointsMismatch", "check")
 	c.MustKubectl(t, "-n", "kube-system", "delete", "endpointslice", "kube-dns-by-hand")
 
 	c.MustKubectl(t, "-n", "kube-system", "delete", "service", "kube-dns")
-	h := expect(t, c, 30*time.Second, "Failing", "NoDNSService", "check")
+	h := expect(t, c, 30*time.Second, "Failing", "DNSServiceNotFound", "check")
 	// the next commands make it again as it was
 	for _, next := range h.Findings[0].Next {
 		if next.Risk == "change" {

@@ -29,11 +29,11 @@ func TestControllerManagerGoneLeavesReadyStale(t *testing.T) {
 	heal := c.Fault(t, "stop-controller-manager")
 	becomes(t, c, 3*time.Minute, want{node: "cp1", verdict: report.Unhealthy, code: "LeaderLeaseExpired", exit: 3, text: "no kube-controller-manager leads"})
 	healKubelet := c.Fault(t, "stop-kubelet", "w2")
-	n := becomes(t, c, 3*time.Minute, want{node: "w2", verdict: report.Unhealthy, code: "ReadyStale", info: []finding.Code{"LeaderLeaseExpired"}, exit: 3, text: "because no kube-controller-manager works"})
+	n := becomes(t, c, 3*time.Minute, want{node: "w2", verdict: report.Unhealthy, code: "ReadyConditionStale", info: []finding.Code{"LeaderLeaseExpired"}, exit: 3, text: "because no kube-controller-manager works"})
 	if !strings.HasPrefix(n.Status, "Ready") {
 		t.Errorf("the API says %s: the test shows nothing", n.Status)
 	}
-	if line := row(t, c, "w2"); !strings.Contains(line, "ReadyStale") {
+	if line := row(t, c, "w2"); !strings.Contains(line, "ReadyConditionStale") {
 		t.Error(line)
 	}
 	healKubelet()

@@ -191,9 +191,9 @@ func taintedByAutoscaler(t *testing.T, c *harness.Cluster, node string) {
 	taint := "ToBeDeletedByClusterAutoscaler"
 	t.Cleanup(func() { c.Kubectl(t, "taint", "node", node, taint+"-") })
 	c.MustKubectl(t, "taint", "node", node, fmt.Sprintf("%s=%d:NoSchedule", taint, time.Now().Add(-time.Minute).Unix()), "--overwrite")
-	becomes(t, c, time.Minute, want{node: node, verdict: report.Healthy, code: "AutoscalerDeleting"})
+	becomes(t, c, time.Minute, want{node: node, verdict: report.Healthy, code: "NodeRemovalInProgress"})
 	c.MustKubectl(t, "taint", "node", node, fmt.Sprintf("%s=%d:NoSchedule", taint, time.Now().Add(-2*time.Hour).Unix()), "--overwrite")
-	becomes(t, c, time.Minute, want{node: node, verdict: report.Degraded, code: "AutoscalerDeletionStuck"})
+	becomes(t, c, time.Minute, want{node: node, verdict: report.Degraded, code: "NodeRemovalStuck"})
 	c.MustKubectl(t, "taint", "node", node, taint+"-")
 	healthy(t, c, node)
 }

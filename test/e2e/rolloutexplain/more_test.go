@@ -56,12 +56,12 @@ func TestNarrowRights(t *testing.T) {
 	all(app{replicas: 1}.up(), app{replicas: 1, command: "echo broken; exit 3", extra: never(5)}.apply())(t, c, ns)
 	eventually(t, 2*time.Minute, func() (string, bool) {
 		got := explain(t, c, ns, "deployment/api")
-		return got.Summary, got.root() == "CrashLoop" && got.Verdict == "Stuck"
+		return got.Summary, got.root() == "ContainerCrashing" && got.Verdict == "Stuck"
 	})
 
 	limited := rightsOf(t, c, ns, noEvents)
 	got := explain(t, c, ns, "deployment/api", "--kubeconfig", limited)
-	if got.root() != "CrashLoop" || got.Verdict != "Stuck" {
+	if got.root() != "ContainerCrashing" || got.Verdict != "Stuck" {
 		t.Errorf("without events and logs: root %q, verdict %s: %s", got.root(), got.Verdict, got.Summary)
 	}
 	text := c.Kubectl(t, "rollout-explain", "-n", ns, "deployment/api", "--kubeconfig", limited)
@@ -90,9 +90,9 @@ func TestEventsExpired(t *testing.T) {
 	t.Parallel()
 	c := cluster(t)
 	for _, s := range []scenario{
-		change("crash", "", 1, app{command: "echo broken; exit 3", extra: never(5)}, "CrashLoop", stuck, "", nil, 0),
-		change("selector", "", 1, app{pod: "\n      nodeSelector: {disk: nvme}"}, "NodeSelectorUnmet", stuck, "", nil, 0),
-		change("configmap", "", 1, app{extra: "\n        env: [{name: A, valueFrom: {configMapKeyRef: {name: settings, key: a}}}]"}, "ConfigMapMissing", stuck, "", nil, 0),
+		change("crash", "", 1, app{command: "echo broken; exit 3", extra: never(5)}, "ContainerCrashing", stuck, "", nil, 0),
+		change("selector", "", 1, app{pod: "\n      nodeSelector: {disk: nvme}"}, "NodeAffinityUnsatisfied", stuck, "", nil, 0),
+		change("configmap", "", 1, app{extra: "\n        env: [{name: A, valueFrom: {configMapKeyRef: {name: settings, key: a}}}]"}, "ConfigMapNotFound", stuck, "", nil, 0),
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
@@ -192,7 +192,7 @@ func TestHundredRollouts(t *testing.T) {
 		list := explain(t, c, ns)
 		bad := 0
 		for i, r := range list.Items {
-			if i < broken && r.Verdict == "Stuck" && r.root() == "NodeSelectorUnmet" || i >= broken && r.Verdict == "Complete" {
+			if i < broken && r.Verdict == "Stuck" && r.root() == "NodeAffinityUnsatisfied" || i >= broken && r.Verdict == "Complete" {
 				continue
 			}
 			bad++

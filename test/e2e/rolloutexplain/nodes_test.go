@@ -49,7 +49,7 @@ func placesPhase() phase {
 				before: []step{agent.apply()}, ready: []step{complete("daemonset/agent")},
 				scenario: scenario{
 					name: "daemonset-node-tainted", fault: "a node is tainted under a running DaemonSet", target: "daemonset/agent",
-					root: "", verdict: good, also: []string{"DaemonSetNodesLeftOut"}, wait: []string{"--stable=1s", "--timeout=60s"}, exit: 0, within: 40 * time.Second,
+					root: "", verdict: good, also: []string{"DaemonSetNodesExcluded"}, wait: []string{"--stable=1s", "--timeout=60s"}, exit: 0, within: 40 * time.Second,
 				},
 			},
 			{
@@ -76,28 +76,28 @@ func nodeDownPhase() phase {
 				before: []step{agent.apply()}, ready: []step{complete("daemonset/agent")},
 				scenario: scenario{
 					name: "daemonset-node-down", fault: "a node stops answering, then a new template", target: "daemonset/agent", steps: []step{run("set", "env", "daemonset/agent", "V=2"), pause(5 * time.Second)},
-					root: "EndsOnDeadNode", verdict: append([]string{"Progressing"}, stuck...), says: []string{"w2"}, next: "nodeinfo w2", limit: 2 * time.Minute,
+					root: "TerminatingOnNotReadyNode", verdict: append([]string{"Progressing"}, stuck...), says: []string{"w2"}, next: "nodeinfo w2", limit: 2 * time.Minute,
 				},
 			},
 			{
 				before: []step{db.apply()}, ready: []step{complete("statefulset/db")},
 				scenario: scenario{
 					name: "statefulset-node-down", fault: "the node of its pod is lost", target: "statefulset/db", steps: []step{run("set", "env", "statefulset/db", "V=2")},
-					root: "EndsOnDeadNode", verdict: stuck, says: []string{"db-0", "w2", "damage its data"}, next: "out-of-service", limit: 2 * time.Minute,
+					root: "TerminatingOnNotReadyNode", verdict: stuck, says: []string{"db-0", "w2", "damage its data"}, next: "out-of-service", limit: 2 * time.Minute,
 				},
 			},
 			{
 				before: []step{recreate.apply()}, ready: []step{complete("deployment/api")},
 				scenario: scenario{
 					name: "recreate-node-down", fault: "strategy Recreate, and the old pod's node is lost", target: "deployment/api", steps: []step{run("set", "env", "deployment/api", "V=2")},
-					root: "EndsOnDeadNode", verdict: stuck, says: []string{"w2"}, next: "nodeinfo w2", also: []string{"RecreateWaits"}, limit: 2 * time.Minute,
+					root: "TerminatingOnNotReadyNode", verdict: stuck, says: []string{"w2"}, next: "nodeinfo w2", also: []string{"RecreateWaitingForOldPods"}, limit: 2 * time.Minute,
 				},
 			},
 			{
 				before: []step{pinned.apply()}, ready: []step{complete("deployment/api")},
 				scenario: scenario{
 					name: "deployment-node-down", fault: "the only node that is wanted is lost", target: "deployment/api", steps: []step{run("set", "env", "deployment/api", "V=2"), pause(3 * time.Second)},
-					root: "TaintNotTolerated", verdict: late, says: []string{"it waits for nodes in trouble", "w2"}, next: "nodeinfo w2", wait: brief, exit: 5, within: 40 * time.Second,
+					root: "UntoleratedTaint", verdict: late, says: []string{"it waits for nodes in trouble", "w2"}, next: "nodeinfo w2", wait: brief, exit: 5, within: 40 * time.Second,
 				},
 			},
 		},
@@ -127,7 +127,7 @@ func controlPlanePhase() phase {
 				before: []step{app{replicas: 1}.apply()}, ready: []step{complete("deployment/api")},
 				scenario: scenario{
 					name: "scheduler-down", fault: "kube-scheduler does not run", target: "deployment/api", steps: []step{run("set", "env", "deployment/api", "V=2"), pause(25 * time.Second)}, // until its lease is old
-					root: "SchedulerSilent", verdict: late, says: []string{"kube-scheduler is down"}, next: "kube-scheduler", wait: brief, exit: 5, within: 40 * time.Second, limit: 2 * time.Minute,
+					root: "SchedulerNotActing", verdict: late, says: []string{"kube-scheduler is down"}, next: "kube-scheduler", wait: brief, exit: 5, within: 40 * time.Second, limit: 2 * time.Minute,
 				},
 			},
 			{
@@ -142,7 +142,7 @@ func controlPlanePhase() phase {
 						},
 						pause(3 * time.Second), run("set", "env", "deployment/api", "V=2"), pause(22 * time.Second), // until its lease is old
 					},
-					root: "ControllerNotObserving", verdict: late, says: []string{"kube-controller-manager is down"}, next: "kube-controller-manager", wait: brief, exit: 5, within: 40 * time.Second, limit: 2 * time.Minute,
+					root: "SpecUpdateNotObserved", verdict: late, says: []string{"kube-controller-manager is down"}, next: "kube-controller-manager", wait: brief, exit: 5, within: 40 * time.Second, limit: 2 * time.Minute,
 				},
 			},
 		},
@@ -158,7 +158,7 @@ func restartPhase() phase {
 			before: []step{app{replicas: 1}.apply()}, ready: []step{complete("deployment/api")},
 			scenario: scenario{
 				name: "apiserver-restarts", fault: "the API server goes away for ten seconds while --wait waits", target: "deployment/api", steps: []step{slow.apply()},
-				root: "MinReadyWait", verdict: moving, wait: []string{"--timeout=150s", "--stable=1s"}, exit: 0, within: 150 * time.Second,
+				root: "MinReadySecondsNotElapsed", verdict: moving, wait: []string{"--timeout=150s", "--stable=1s"}, exit: 0, within: 150 * time.Second,
 				during: func(t *testing.T, c *harness.Cluster, _ string) {
 					t.Helper()
 					heal := c.Fault(t, "stop-apiserver", "cp1")

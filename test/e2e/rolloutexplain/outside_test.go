@@ -36,13 +36,13 @@ func registries() []scenario {
 	patient := []string{"--timeout=110s", "--stable=1s"}
 	later := pulls("image-pushed-later", "an image that is pushed while --wait waits", "shop/NAMESPACE-later", "ImageNotFound", stuck, "", patient, 0, nil)
 	later.during, later.within = push("shop/NAMESPACE-later:1.5"), 110*time.Second
-	back := pulls("registry-limits-for-a-while", "a registry that answers 429, and serves while --wait waits", "shop/NAMESPACE-limits", "RegistryUnreachable", late, "", patient, 0, all(push("shop/NAMESPACE-limits:1.5"), respond("shop/NAMESPACE-limits", "429")))
+	back := pulls("registry-limits-for-a-while", "a registry that answers 429, and serves while --wait waits", "shop/NAMESPACE-limits", "RegistryUnavailable", late, "", patient, 0, all(push("shop/NAMESPACE-limits:1.5"), respond("shop/NAMESPACE-limits", "429")))
 	back.during, back.within = respond("shop/NAMESPACE-limits", "200"), 110*time.Second
 	return []scenario{
 		pulls("image-not-found", "a tag that the registry does not have", "shop/absent", "ImageNotFound", stuck, "rollout undo", soon, 3, nil, "shop/absent:1.5", "does not exist"),
-		pulls("image-unauthorized", "a registry that answers 401", "shop/secret", "ImageUnauthorized", stuck, "imagePullSecrets", soon, 3, respond("shop/secret", "401"), "names no pull secret"),
-		pulls("registry-rate-limited", "a registry that answers 429", "shop/busy", "RegistryUnreachable", late, "nodeinfo", brief, 5, respond("shop/busy", "429"), "429"),
-		pulls("registry-broken", "a registry that answers 500", "shop/broken", "RegistryUnreachable", late, "nodeinfo", brief, 5, respond("shop/broken", "500"), "500"),
+		pulls("image-unauthorized", "a registry that answers 401", "shop/secret", "ImagePullUnauthorized", stuck, "imagePullSecrets", soon, 3, respond("shop/secret", "401"), "names no pull secret"),
+		pulls("registry-rate-limited", "a registry that answers 429", "shop/busy", "RegistryUnavailable", late, "nodeinfo", brief, 5, respond("shop/busy", "429"), "429"),
+		pulls("registry-broken", "a registry that answers 500", "shop/broken", "RegistryUnavailable", late, "nodeinfo", brief, 5, respond("shop/broken", "500"), "500"),
 		later, back,
 	}
 }
@@ -93,12 +93,12 @@ func webhooks() []scenario {
 		{
 			name: "webhook-denies", fault: "a validating webhook that denies pods", target: "deployment/api",
 			steps: []step{app{replicas: 2}.up(), unhook, denyingWebhook, pause(2 * time.Second), changed},
-			root:  "WebhookDenied", verdict: stuck, says: []string{"guard.example.com", "no pods before the audit"}, next: "webhookconfigurations", wait: soon, exit: 3, within: 40 * time.Second,
+			root:  "AdmissionWebhookDenied", verdict: stuck, says: []string{"guard.example.com", "no pods before the audit"}, next: "webhookconfigurations", wait: soon, exit: 3, within: 40 * time.Second,
 		},
 		{
 			name: "webhook-service-absent", fault: "a fail-closed webhook whose Service does not exist", target: "deployment/api",
 			steps: []step{app{replicas: 2}.up(), unhook, apply(fmt.Sprintf(webhook, "{service: {namespace: NAMESPACE, name: guard, path: /x}}")), pause(2 * time.Second), changed},
-			root:  "WebhookUnreachable", verdict: late, says: []string{"guard.example.com", `service "guard" not found`}, next: "kubernetes.io/service-name=guard", wait: brief, exit: 5, within: 40 * time.Second,
+			root:  "AdmissionWebhookCallFailed", verdict: late, says: []string{"guard.example.com", `service "guard" not found`}, next: "kubernetes.io/service-name=guard", wait: brief, exit: 5, within: 40 * time.Second,
 		},
 	}
 }

@@ -19,28 +19,28 @@ func (s scenario) over(within time.Duration) scenario { s.within = within; retur
 
 func scheduling() []scenario {
 	return []scenario{
-		change("sched-selector", "a node selector that no node has", 1, app{pod: "\n      nodeSelector: {disk: nvme}"}, "NodeSelectorUnmet", stuck, "rollout undo", soon, 3, "disk=nvme", "no node has the label"),
-		change("sched-selector-value", "a node selector with a wrong value", 1, app{pod: "\n      nodeSelector: {kubernetes.io/os: plan9}"}, "NodeSelectorUnmet", stuck, "rollout undo", soon, 3, "nodes have linux"),
+		change("sched-selector", "a node selector that no node has", 1, app{pod: "\n      nodeSelector: {disk: nvme}"}, "NodeAffinityUnsatisfied", stuck, "rollout undo", soon, 3, "disk=nvme", "no node has the label"),
+		change("sched-selector-value", "a node selector with a wrong value", 1, app{pod: "\n      nodeSelector: {kubernetes.io/os: plan9}"}, "NodeAffinityUnsatisfied", stuck, "rollout undo", soon, 3, "nodes have linux"),
 		change("sched-cpu-never", "a request larger than any node", 1, app{extra: "\n        resources: {requests: {cpu: \"500\"}}"}, "InsufficientResources", stuck, "rollout undo", soon, 3, "even if it were empty"),
-		change("sched-taint", "only the control plane's node is selected", 1, app{pod: "\n      nodeSelector: {node-role.kubernetes.io/control-plane: \"\"}"}, "NodeSelectorUnmet", stuck, "rollout undo", soon, 3, "no node"),
-		change("sched-spread", "a spread constraint over a label that nodes lack", 1, app{pod: "\n      topologySpreadConstraints: [{maxSkew: 1, topologyKey: rack, whenUnsatisfiable: DoNotSchedule, labelSelector: {matchLabels: {app: api}}}]"}, "TopologySpread", stuck, "rollout undo", soon, 3, "topology spread", "label rack, which no node has"),
+		change("sched-taint", "only the control plane's node is selected", 1, app{pod: "\n      nodeSelector: {node-role.kubernetes.io/control-plane: \"\"}"}, "NodeAffinityUnsatisfied", stuck, "rollout undo", soon, 3, "no node"),
+		change("sched-spread", "a spread constraint over a label that nodes lack", 1, app{pod: "\n      topologySpreadConstraints: [{maxSkew: 1, topologyKey: rack, whenUnsatisfiable: DoNotSchedule, labelSelector: {matchLabels: {app: api}}}]"}, "TopologySpreadUnsatisfied", stuck, "rollout undo", soon, 3, "topology spread", "label rack, which no node has"),
 		change("sched-gate", "a scheduling gate", 1, app{pod: "\n      schedulingGates: [{name: example.com/wait}]"}, "SchedulingGated", held, "schedulingGates", soon, 6, "example.com/wait"),
-		change("sched-unknown", "a scheduler that does not run", 1, app{pod: "\n      schedulerName: nobody"}, "SchedulerUnknown", stuck, "rollout undo", soon, 3, "nobody"),
-		change("claim-missing", "a volume claim that does not exist", 1, app{pod: "\n      volumes: [{name: data, persistentVolumeClaim: {claimName: nope}}]", extra: "\n        volumeMounts: [{name: data, mountPath: /data}]"}, "ClaimMissing", stuck, "get pvc", soon, 3, "nope"),
+		change("sched-unknown", "a scheduler that does not run", 1, app{pod: "\n      schedulerName: nobody"}, "NamedSchedulerNotActing", stuck, "rollout undo", soon, 3, "nobody"),
+		change("claim-missing", "a volume claim that does not exist", 1, app{pod: "\n      volumes: [{name: data, persistentVolumeClaim: {claimName: nope}}]", extra: "\n        volumeMounts: [{name: data, mountPath: /data}]"}, "PVCNotFound", stuck, "get pvc", soon, 3, "nope"),
 		{
 			name: "claim-unbound", fault: "a claim of a storage class that does not exist", target: "deployment/api",
 			steps: []step{
 				app{replicas: 1}.up(), apply(`{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: data}, spec: {storageClassName: nope, accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}`),
 				app{replicas: 1, pod: "\n      volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]", extra: "\n        volumeMounts: [{name: data, mountPath: /data}]"}.apply(),
 			},
-			root: "ClaimUnbound", verdict: stuck, says: []string{"storage class", "nope"}, next: "describe pvc data", wait: soon, exit: 3, within: 30 * time.Second,
+			root: "PVCNotBound", verdict: stuck, says: []string{"storage class", "nope"}, next: "describe pvc data", wait: soon, exit: 3, within: 30 * time.Second,
 		},
 		{
 			name: "one-replica-anti-affinity", fault: "anti-affinity to itself on every node, surge 1", target: "deployment/api",
 			steps: []step{
 				app{replicas: 1, pod: antiAffinity}.up(), run("set", "env", "deployment/api", "V=2"),
 			},
-			root: "PodAffinityUnmet", verdict: stuck, says: []string{"deadlock"}, next: `"maxSurge":0`, wait: soon, exit: 3, within: 30 * time.Second,
+			root: "PodAffinityUnsatisfied", verdict: stuck, says: []string{"deadlock"}, next: `"maxSurge":0`, wait: soon, exit: 3, within: 30 * time.Second,
 		},
 	}
 }
@@ -53,18 +53,18 @@ func starting() []scenario {
 	env := func(from string) string { return "\n        env: [{name: A, valueFrom: {" + from + "}}]" }
 	list := []scenario{
 		change("image-invalid-name", "an image name that is not valid", 2, app{image: "'Foo:::'"}, "InvalidImageName", failed, "rollout undo deployment/api --to-revision=1", soon, 3, "Foo:::"),
-		change("image-never-pull", "imagePullPolicy Never and no such image", 1, app{image: "example.com/absent:1", policy: "Never"}, "ImageNeverPull", failed, "rollout undo", soon, 3, "Never"),
-		change("registry-unreachable", "a registry on a closed port", 1, app{image: closed}, "RegistryUnreachable", late, "nodeinfo", brief, 5, "127.0.0.1:9"),
-		change("configmap-missing", "a variable from a ConfigMap that does not exist", 1, app{extra: env("configMapKeyRef: {name: settings, key: a}")}, "ConfigMapMissing", stuck, "get configmaps", soon, 3, `"settings"`),
-		change("secret-missing", "a variable from a Secret that does not exist", 1, app{extra: env("secretKeyRef: {name: creds, key: a}")}, "SecretMissing", stuck, "get secrets", soon, 3, `"creds"`),
-		change("configmap-volume-missing", "a volume of a ConfigMap that does not exist", 1, app{pod: "\n      volumes: [{name: v, configMap: {name: settings}}]", extra: "\n        volumeMounts: [{name: v, mountPath: /v}]"}, "ConfigMapMissing", stuck, "get configmaps", soon, 3, `"settings"`),
-		change("run-as-root", "runAsNonRoot with an image that runs as root", 1, app{pod: "\n      securityContext: {runAsNonRoot: true}"}, "RunsAsRoot", failed, "rollout undo", soon, 3, "runAsNonRoot"),
+		change("image-never-pull", "imagePullPolicy Never and no such image", 1, app{image: "example.com/absent:1", policy: "Never"}, "ErrImageNeverPull", failed, "rollout undo", soon, 3, "Never"),
+		change("registry-unreachable", "a registry on a closed port", 1, app{image: closed}, "RegistryUnavailable", late, "nodeinfo", brief, 5, "127.0.0.1:9"),
+		change("configmap-missing", "a variable from a ConfigMap that does not exist", 1, app{extra: env("configMapKeyRef: {name: settings, key: a}")}, "ConfigMapNotFound", stuck, "get configmaps", soon, 3, `"settings"`),
+		change("secret-missing", "a variable from a Secret that does not exist", 1, app{extra: env("secretKeyRef: {name: creds, key: a}")}, "SecretNotFound", stuck, "get secrets", soon, 3, `"creds"`),
+		change("configmap-volume-missing", "a volume of a ConfigMap that does not exist", 1, app{pod: "\n      volumes: [{name: v, configMap: {name: settings}}]", extra: "\n        volumeMounts: [{name: v, mountPath: /v}]"}, "ConfigMapNotFound", stuck, "get configmaps", soon, 3, `"settings"`),
+		change("run-as-root", "runAsNonRoot with an image that runs as root", 1, app{pod: "\n      securityContext: {runAsNonRoot: true}"}, "RunAsNonRootCheckFailed", failed, "rollout undo", soon, 3, "runAsNonRoot"),
 	}
-	missingKey := change("key-missing", "a key that the ConfigMap does not have", 1, app{extra: env("configMapKeyRef: {name: settings, key: nope}")}, "KeyMissing", stuck, "describe configmap settings", soon, 3, `"nope"`)
+	missingKey := change("key-missing", "a key that the ConfigMap does not have", 1, app{extra: env("configMapKeyRef: {name: settings, key: nope}")}, "ConfigKeyNotFound", stuck, "describe configmap settings", soon, 3, `"nope"`)
 	missingKey.steps = append([]step{run("create", "configmap", "settings", "--from-literal=a=1")}, missingKey.steps...)
-	similar := change("configmap-misspelt", "a ConfigMap with a slip in its name", 1, app{extra: env("configMapKeyRef: {name: setings, key: a}")}, "ConfigMapMissing", stuck, "get configmaps", nil, 0, `there is one named "settings"`)
+	similar := change("configmap-misspelt", "a ConfigMap with a slip in its name", 1, app{extra: env("configMapKeyRef: {name: setings, key: a}")}, "ConfigMapNotFound", stuck, "get configmaps", nil, 0, `there is one named "settings"`)
 	similar.steps = append([]step{run("create", "configmap", "settings", "--from-literal=a=1")}, similar.steps...)
-	healed := change("configmap-created-later", "a ConfigMap that is created while --wait waits", 1, app{extra: env("configMapKeyRef: {name: settings, key: a}")}, "ConfigMapMissing", stuck, "", nil, 0)
+	healed := change("configmap-created-later", "a ConfigMap that is created while --wait waits", 1, app{extra: env("configMapKeyRef: {name: settings, key: a}")}, "ConfigMapNotFound", stuck, "", nil, 0)
 	healed.during = run("create", "configmap", "settings", "--from-literal=a=1")
 	healed.wait, healed.exit = []string{"--timeout=70s", "--stable=1s"}, 0
 	return append(list, missingKey, similar, healed)
@@ -72,19 +72,19 @@ func starting() []scenario {
 
 func running() []scenario {
 	init := func(body string) string { return "\n      initContainers:\n      - " + body }
-	again := change("crash-after-a-failed-rollout", "a crash, and the revision before crashes as well", 2, app{command: "exit 2", extra: never(5)}, "CrashLoop", broken, "rollout undo deployment/api --to-revision=1", soon, 3, "exits 2")
+	again := change("crash-after-a-failed-rollout", "a crash, and the revision before crashes as well", 2, app{command: "exit 2", extra: never(5)}, "ContainerCrashing", broken, "rollout undo deployment/api --to-revision=1", soon, 3, "exits 2")
 	again.steps = slices.Insert(again.steps, 1, app{command: "exit 1", replicas: 2, extra: never(5)}.apply(), run("wait", "deployment/api", `--for=jsonpath={.metadata.annotations.deployment\.kubernetes\.io/revision}=2`, "--timeout=30s"))
 	return []scenario{
 		again,
-		change("crash-exit-log", "the new version exits 1 with a message", 2, app{command: "echo 'config: DB_HOST is required' >&2; exit 1"}, "CrashLoop", broken, "rollout undo deployment/api --to-revision=1", soon, 3, "exits 1"),
+		change("crash-exit-log", "the new version exits 1 with a message", 2, app{command: "echo 'config: DB_HOST is required' >&2; exit 1"}, "ContainerCrashing", broken, "rollout undo deployment/api --to-revision=1", soon, 3, "exits 1"),
 		change("out-of-memory", "a memory limit that the program passes", 1, app{command: "sleep 1; exec tail /dev/zero", extra: "\n        resources: {limits: {memory: 24Mi}}"}, "OOMKilled", broken, "rollout undo", soon, 3, "24Mi"),
-		change("exits-normally", "a program that does its work and ends", 1, app{command: "echo done"}, "ExitsNormally", broken, "rollout undo", soon, 3, "exit 0"),
+		change("exits-normally", "a program that does its work and ends", 1, app{command: "echo done"}, "ContainerCompleted", broken, "rollout undo", soon, 3, "exit 0"),
 		change("command-missing", "a program that is not in the image", 1, app{}.withCommand(`["/nope"]`), "ContainerStartError", stuck, "rollout undo", soon, 3, "/nope"),
-		change("liveness-kill", "a liveness probe that never passes", 1, app{extra: "\n        livenessProbe: {exec: {command: [\"false\"]}, periodSeconds: 1, failureThreshold: 2}"}, "LivenessKilled", broken, "rollout undo", soon, 3, "liveness probe"),
-		change("startup-kill", "a startup probe that gives too little time", 1, app{extra: "\n        startupProbe: {exec: {command: [\"false\"]}, periodSeconds: 1, failureThreshold: 3}"}, "StartupKilled", stuck, "rollout undo", soon, 3, "startup probe"),
-		change("post-start", "a postStart hook that fails", 1, app{extra: "\n        lifecycle: {postStart: {exec: {command: [\"false\"]}}}"}, "PostStartHookFailed", broken, "rollout undo", soon, 3, "postStart"),
-		change("post-start-hangs", "a postStart hook that does not end", 1, app{extra: "\n        lifecycle: {postStart: {exec: {command: [sleep, \"3600\"]}}}"}, "PostStartHookPending", late, "lifecycle", brief, 5, "postStart hook"),
-		change("init-crash", "an init container that fails", 1, app{pod: init("{name: migrate, image: " + image + ", command: [sh, -c, \"echo no such table; exit 4\"]}")}, "InitContainerFails", stuck, "rollout undo", soon, 3, "migrate", "exits 4"),
+		change("liveness-kill", "a liveness probe that never passes", 1, app{extra: "\n        livenessProbe: {exec: {command: [\"false\"]}, periodSeconds: 1, failureThreshold: 2}"}, "LivenessProbeFailed", broken, "rollout undo", soon, 3, "liveness probe"),
+		change("startup-kill", "a startup probe that gives too little time", 1, app{extra: "\n        startupProbe: {exec: {command: [\"false\"]}, periodSeconds: 1, failureThreshold: 3}"}, "StartupProbeFailed", stuck, "rollout undo", soon, 3, "startup probe"),
+		change("post-start", "a postStart hook that fails", 1, app{extra: "\n        lifecycle: {postStart: {exec: {command: [\"false\"]}}}"}, "FailedPostStartHook", broken, "rollout undo", soon, 3, "postStart"),
+		change("post-start-hangs", "a postStart hook that does not end", 1, app{extra: "\n        lifecycle: {postStart: {exec: {command: [sleep, \"3600\"]}}}"}, "PostStartHookRunning", late, "lifecycle", brief, 5, "postStart hook"),
+		change("init-crash", "an init container that fails", 1, app{pod: init("{name: migrate, image: " + image + ", command: [sh, -c, \"echo no such table; exit 4\"]}")}, "InitContainerFailing", stuck, "rollout undo", soon, 3, "migrate", "exits 4"),
 		change("sidecar-not-started", "a sidecar whose startup probe does not pass", 1, app{pod: init("{name: mesh, restartPolicy: Always, image: " + image + ", command: [sleep, \"3600\"], startupProbe: {exec: {command: [\"false\"]}, periodSeconds: 5, failureThreshold: 100}}")}, "SidecarNotStarted", late, "logs", brief, 5, "mesh"),
 		waits("slow-but-healthy", "not ready for 40 s, then ready", app{command: "sleep 40; touch /tmp/ready; exec sleep 3600", extra: "\n        readinessProbe: {exec: {command: [cat, /tmp/ready]}, periodSeconds: 2}"}, []string{"--fail-after=5s", "--stable=2s", "--timeout=120s"}, 0, 120*time.Second),
 		waits("crashes-twice-then-runs", "ends twice, as while a dependency comes up, then runs", app{
@@ -95,7 +95,7 @@ func running() []scenario {
 		{
 			name: "false-success", fault: "no probe, exits 5 s after it starts", target: "deployment/api",
 			steps: []step{app{replicas: 2}.up(), app{replicas: 2, command: "sleep 5; exit 9"}.apply(), pause(25 * time.Second)},
-			root:  "CrashLoop", verdict: []string{"Degraded", "Stuck"}, says: []string{"exits 9"}, wait: []string{"--timeout=80s", "--fail-after=20s"}, exit: 3, within: 75 * time.Second, limit: 2 * time.Minute,
+			root:  "ContainerCrashing", verdict: []string{"Degraded", "Stuck"}, says: []string{"exits 9"}, wait: []string{"--timeout=80s", "--fail-after=20s"}, exit: 3, within: 75 * time.Second, limit: 2 * time.Minute,
 		},
 	}
 }
@@ -109,15 +109,15 @@ func waits(name, fault string, next app, flags []string, exit int, within time.D
 func readiness() []scenario {
 	http := "\n        readinessProbe: {httpGet: {path: /healthz, port: 8080}, periodSeconds: 2}"
 	return []scenario{
-		change("readiness-refused", "a readiness probe of a port on which nothing listens", 1, app{extra: http}, "ReadinessFailing", late, "logs", brief, 5, "connection refused"),
-		change("readiness-404", "a readiness probe of a path that is not there", 1, app{command: "mkdir /w; exec httpd -f -p 8080 -h /w", extra: http}, "ReadinessFailing", late, "logs", brief, 5, "404"),
-		change("readiness-gate", "a readiness gate that nobody sets", 1, app{pod: "\n      readinessGates: [{conditionType: example.com/traffic}]"}, "ReadinessGate", late, "readinessGates", brief, 5, "example.com/traffic"),
-		change("startup-window", "a startup probe with time left", 1, app{extra: "\n        startupProbe: {exec: {command: [\"false\"]}, periodSeconds: 5, failureThreshold: 60}"}, "StartupPending", moving, "logs", brief, 5, "startup probe"),
-		change("minready-countdown", "minReadySeconds 40, healthy", 1, app{spec: "\n  minReadySeconds: 40", command: "exec sleep 3601"}, "MinReadyWait", moving, "", []string{"--timeout=120s", "--stable=1s"}, 0, "40s of readiness").over(110 * time.Second),
+		change("readiness-refused", "a readiness probe of a port on which nothing listens", 1, app{extra: http}, "ReadinessProbeFailing", late, "logs", brief, 5, "connection refused"),
+		change("readiness-404", "a readiness probe of a path that is not there", 1, app{command: "mkdir /w; exec httpd -f -p 8080 -h /w", extra: http}, "ReadinessProbeFailing", late, "logs", brief, 5, "404"),
+		change("readiness-gate", "a readiness gate that nobody sets", 1, app{pod: "\n      readinessGates: [{conditionType: example.com/traffic}]"}, "ReadinessGatesNotReady", late, "readinessGates", brief, 5, "example.com/traffic"),
+		change("startup-window", "a startup probe with time left", 1, app{extra: "\n        startupProbe: {exec: {command: [\"false\"]}, periodSeconds: 5, failureThreshold: 60}"}, "StartupProbePending", moving, "logs", brief, 5, "startup probe"),
+		change("minready-countdown", "minReadySeconds 40, healthy", 1, app{spec: "\n  minReadySeconds: 40", command: "exec sleep 3601"}, "MinReadySecondsNotElapsed", moving, "", []string{"--timeout=120s", "--stable=1s"}, 0, "40s of readiness").over(110 * time.Second),
 		{
 			name: "flapping", fault: "ready for 3 s, not ready for 3 s, minReadySeconds 30", target: "deployment/api",
 			steps: []step{app{replicas: 1}.up(), app{replicas: 1, spec: "\n  minReadySeconds: 30", extra: "\n        readinessProbe: {exec: {command: [sh, -c, \"test $(( $(date +%s) / 4 % 2 )) = 0\"]}, periodSeconds: 1, failureThreshold: 1}"}.apply(), pause(65 * time.Second)},
-			root:  "Flapping", verdict: stuck, says: []string{"comes and goes"}, wait: []string{"--timeout=80s", "--fail-after=10s"}, exit: 3, within: 75 * time.Second, limit: 2 * time.Minute,
+			root:  "PodReadinessFlapping", verdict: stuck, says: []string{"comes and goes"}, wait: []string{"--timeout=80s", "--fail-after=10s"}, exit: 3, within: 75 * time.Second, limit: 2 * time.Minute,
 		},
 	}
 }
@@ -128,7 +128,7 @@ func ending() []scenario {
 		{
 			name: "recreate-in-grace", fault: "strategy Recreate, an old pod with a long preStop", target: "deployment/api",
 			steps: []step{app{replicas: 1, spec: "\n  strategy: {type: Recreate}", extra: slow}.grace(60).up(), run("set", "env", "deployment/api", "V=2")},
-			root:  "EndingInGrace", verdict: moving, says: []string{"of its grace are left"}, wait: []string{"--timeout=150s", "--stable=1s", "--fail-after=5s"}, exit: 0, within: 140 * time.Second,
+			root:  "PodTerminating", verdict: moving, says: []string{"of its grace are left"}, wait: []string{"--timeout=150s", "--stable=1s", "--fail-after=5s"}, exit: 0, within: 140 * time.Second,
 		},
 		{
 			name: "surge-0-still-ending", fault: "maxSurge 0 and old pods that end slowly", target: "deployment/api",

@@ -11,7 +11,7 @@ import (
 
 // moreControllers are troubles of revisions and of other writers.
 func moreControllers() []scenario {
-	twoWriters := change("two-writers", "an autoscaler and a manifest that both set replicas", 2, app{extra: never(5)}, "ReadinessFailing", late, "logs", nil, 0)
+	twoWriters := change("two-writers", "an autoscaler and a manifest that both set replicas", 2, app{extra: never(5)}, "ReadinessProbeFailing", late, "logs", nil, 0)
 	twoWriters.steps = append(twoWriters.steps, func(t *testing.T, c *harness.Cluster, ns string) {
 		t.Helper()
 		for range 3 {
@@ -21,7 +21,7 @@ func moreControllers() []scenario {
 			time.Sleep(time.Second)
 		}
 	})
-	twoWriters.also = []string{"ForeignWriter"}
+	twoWriters.also = []string{"ReplicasFlapping"}
 	stale := change("stale-change-cause", "a change-cause that nobody rewrote", 1, app{}.withCommand(`["/nope"]`), "ContainerStartError", stuck, "rollout undo", nil, 0)
 	stale.steps = []step{app{replicas: 1}.up(), run("annotate", "deployment/api", "kubernetes.io/change-cause=release 1"), pause(2 * time.Second), app{replicas: 1}.withCommand(`["/nope"]`).apply()}
 	stale.also = []string{"StaleChangeCause"}
@@ -42,7 +42,7 @@ func moreStatefulSets() []scenario {
 		{
 			name: "statefulset-old-pod-blocks", fault: "an old pod is not ready when the update comes", target: "statefulset/db",
 			steps: []step{ready.up(), run("exec", "db-0", "--", "rm", "/tmp/ready"), pause(5 * time.Second), run("set", "env", "statefulset/db", "V=2")},
-			root:  "ReadinessFailing", verdict: late, says: []string{"db-0"}, next: "logs db-0", wait: brief, exit: 5, within: 40 * time.Second,
+			root:  "ReadinessProbeFailing", verdict: late, says: []string{"db-0"}, next: "logs db-0", wait: brief, exit: 5, within: 40 * time.Second,
 		},
 		{
 			name: "statefulset-claim-deleting", fault: "a claim of the same name is being deleted", target: "statefulset/db",
@@ -56,12 +56,12 @@ func moreStatefulSets() []scenario {
 				},
 				run("delete", "pvc", "data-db-0", "--wait=false"), app{kind: "StatefulSet", name: "db", replicas: 1, spec: claims}.apply(),
 			},
-			root: "ClaimDeleting", verdict: stuck, says: []string{"data-db-0"}, next: "get pvc", wait: soon, exit: 3, within: 40 * time.Second,
+			root: "PVCTerminating", verdict: stuck, says: []string{"data-db-0"}, next: "get pvc", wait: soon, exit: 3, within: 40 * time.Second,
 		},
 		{
 			name: "statefulset-adopted", fault: "adopted pods without the volumes of the claim templates: it runs, and the controller cannot put it right", target: "statefulset/db",
 			steps: []step{app{kind: "StatefulSet", name: "db", replicas: 1}.up(), run("delete", "statefulset", "db", "--cascade=orphan"), app{kind: "StatefulSet", name: "db", replicas: 1, spec: claims}.apply(), pause(15 * time.Second)},
-			root:  "", verdict: good, also: []string{"StatefulSetUpdateError"},
+			root:  "", verdict: good, also: []string{"StatefulSetUpdateFailed"},
 		},
 	}
 }
@@ -82,13 +82,13 @@ func morePlaces() []scenario {
 		change("sched-mixed", "one node is too small, the others are not wanted", 1, app{pod: mixed, extra: "\n        resources: {requests: {cpu: \"500\"}}"}, "InsufficientResources", stuck, "rollout undo", soon, 3, "Insufficient cpu", "even if it were empty"),
 		scaling,
 		change("sched-affinity-nobody", "affinity to pods that are nowhere", 1, app{pod: "\n      affinity: {podAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: kubernetes.io/hostname, labelSelector: {matchLabels: {app: cache}}}]}}"},
-			"PodAffinityUnmet", stuck, "rollout undo", soon, 3, "beside pods with app=cache"),
+			"PodAffinityUnsatisfied", stuck, "rollout undo", soon, 3, "beside pods with app=cache"),
 		change("hostpath-absent", "a hostPath that is not on the node", 1, app{pod: "\n      volumes: [{name: v, hostPath: {path: /no/such/dir, type: Directory}}]", extra: "\n        volumeMounts: [{name: v, mountPath: /v}]"},
-			"VolumeMountFailed", stuck, "rollout undo", soon, 3, "hostPath /no/such/dir"),
+			"FailedMount", stuck, "rollout undo", soon, 3, "hostPath /no/such/dir"),
 		{
 			name: "sched-hostport", fault: "a host port that the old pods hold on every node, surge 1", target: "deployment/api",
 			steps: []step{app{replicas: 2, spec: "\n  strategy: {rollingUpdate: {maxSurge: 1, maxUnavailable: 0}}", extra: "\n        ports: [{containerPort: 18191, hostPort: 18191}]"}.up(), run("set", "env", "deployment/api", "V=2")},
-			root:  "HostPortTaken", verdict: stuck, says: []string{"deadlock"}, next: `"maxSurge":0`, wait: soon, exit: 3, within: 40 * time.Second,
+			root:  "HostPortConflict", verdict: stuck, says: []string{"deadlock"}, next: `"maxSurge":0`, wait: soon, exit: 3, within: 40 * time.Second,
 		},
 		{
 			name: "one-replica-cpu", fault: "one replica that takes more than half of the only eligible node", target: "deployment/api",

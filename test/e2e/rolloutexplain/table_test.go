@@ -139,7 +139,7 @@ func refusals() []scenario {
 		refused("quota-pods-surge", "a quota of 2 pods, 2 replicas, default surge", `{apiVersion: v1, kind: ResourceQuota, metadata: {name: two}, spec: {hard: {pods: "2"}}}`,
 			"QuotaExceeded", "the rollout cannot free it", `"maxSurge":0`, changed, soon, 3),
 		refused("quota-must-specify", "a quota on CPU, a template without requests", `{apiVersion: v1, kind: ResourceQuota, metadata: {name: cpu}, spec: {hard: {requests.cpu: "2"}}}`,
-			"QuotaMustSpecify", `quota "cpu"`, "describe quota cpu", changed, soon, 3),
+			"QuotaRequiresResources", `quota "cpu"`, "describe quota cpu", changed, soon, 3),
 		refused("limitrange-max", "a LimitRange of 64Mi, a limit of 128Mi", `{apiVersion: v1, kind: LimitRange, metadata: {name: small}, spec: {limits: [{type: Container, max: {memory: 64Mi}}]}}`,
 			"LimitRangeViolated", "64Mi", "rollout undo", run("set", "resources", "deployment/api", "--limits=memory=128Mi"), soon, 3),
 		refused("admission-policy", "a ValidatingAdmissionPolicy that denies pods", `
@@ -168,14 +168,14 @@ webhooks:
   clientConfig: {url: "https://127.0.0.1:9/x"}
   namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: NAMESPACE}}
   rules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}]
-`, "WebhookUnreachable", "closed.example.com", "webhookconfigurations", all(pause(2*time.Second), changed), brief, 5),
+`, "AdmissionWebhookCallFailed", "closed.example.com", "webhookconfigurations", all(pause(2*time.Second), changed), brief, 5),
 	}
 	list[5].verdict = late
 	list = append(list, podSecurity(), staleFailure())
 	for _, missing := range []struct{ name, pod, code, says string }{
-		{"priorityclass-missing", "\n      priorityClassName: nope", "PriorityClassMissing", "nope"},
-		{"runtimeclass-missing", "\n      runtimeClassName: nope", "RuntimeClassMissing", "nope"},
-		{"serviceaccount-missing", "\n      serviceAccountName: nope", "ServiceAccountMissing", "nope"},
+		{"priorityclass-missing", "\n      priorityClassName: nope", "PriorityClassNotFound", "nope"},
+		{"runtimeclass-missing", "\n      runtimeClassName: nope", "RuntimeClassNotFound", "nope"},
+		{"serviceaccount-missing", "\n      serviceAccountName: nope", "ServiceAccountNotFound", "nope"},
 	} {
 		list = append(list, scenario{
 			name: missing.name, fault: "the template names one that does not exist", target: "deployment/api",
@@ -213,28 +213,28 @@ func controllers() []scenario {
 		{
 			name: "paused-mid-rollout", fault: "paused after the first new pod", target: "deployment/api",
 			steps: []step{app{replicas: 3}.up(), app{replicas: 3, extra: never(5)}.apply(), pause(3 * time.Second), run("rollout", "pause", "deployment/api")},
-			root:  "Paused", verdict: held, says: []string{"paused"}, next: "rollout resume deployment/api", wait: soon, exit: 6, within: 10 * time.Second,
+			root:  "DeploymentPaused", verdict: held, says: []string{"paused"}, next: "rollout resume deployment/api", wait: soon, exit: 6, within: 10 * time.Second,
 		},
 		{
 			name: "paused-template-change", fault: "paused first, then a new template", target: "deployment/api",
 			steps: []step{app{replicas: 2}.up(), run("rollout", "pause", "deployment/api"), run("set", "env", "deployment/api", "V=2")},
-			root:  "Paused", verdict: held, says: []string{"no ReplicaSet exists for the new template"}, next: "rollout resume", wait: soon, exit: 6, within: 10 * time.Second,
+			root:  "DeploymentPaused", verdict: held, says: []string{"no ReplicaSet exists for the new template"}, next: "rollout resume", wait: soon, exit: 6, within: 10 * time.Second,
 		},
 		{
 			// since 1.36 an old pod whose containers have ended holds nothing up, finalizer or not (kubernetes#136639)
 			name: "recreate-finalizer", fault: "strategy Recreate, an old pod with a finalizer", target: "deployment/api",
 			steps: []step{app{replicas: 1, spec: "\n  strategy: {type: Recreate}"}.up(), finalizer("app=api"), run("set", "env", "deployment/api", "V=2")},
-			root:  "", verdict: good, not: []string{"FinalizerHolds"}, wait: []string{"--stable=1s", "--timeout=60s"}, exit: 0, within: 40 * time.Second,
+			root:  "", verdict: good, not: []string{"FinalizerBlocksDeletion"}, wait: []string{"--stable=1s", "--timeout=60s"}, exit: 0, within: 40 * time.Second,
 		},
 		{
 			name: "deadline-current", fault: "never ready, progressDeadlineSeconds 15", target: "deployment/api",
 			steps: []step{app{replicas: 1}.up(), app{replicas: 1, spec: "\n  progressDeadlineSeconds: 15", extra: never(3)}.apply()},
-			root:  "ReadinessFailing", verdict: failed, says: []string{"readiness probe"}, next: "logs", wait: []string{"--timeout=60s"}, exit: 3, within: 15 * time.Second,
+			root:  "ReadinessProbeFailing", verdict: failed, says: []string{"readiness probe"}, next: "logs", wait: []string{"--timeout=60s"}, exit: 3, within: 15 * time.Second,
 		},
 		{
 			name: "stale-deadline-undo", fault: "timed out, then undone", target: "deployment/api",
 			steps: []step{app{replicas: 1}.up(), app{replicas: 1, spec: "\n  progressDeadlineSeconds: 10", extra: never(3)}.apply(), pause(16 * time.Second), run("rollout", "undo", "deployment/api")},
-			root:  "", verdict: good, not: []string{"DeadlineExceeded"}, wait: []string{"--timeout=60s", "--stable=2s"}, exit: 0, within: 20 * time.Second,
+			root:  "", verdict: good, not: []string{"ProgressDeadlineExceeded"}, wait: []string{"--timeout=60s", "--stable=2s"}, exit: 0, within: 20 * time.Second,
 		},
 		{
 			name: "rollover", fault: "a third template before the second is done", target: "deployment/api",
@@ -244,7 +244,7 @@ func controllers() []scenario {
 		{
 			name: "history-limit-zero", fault: "revisionHistoryLimit 0, replaced by a crashing template", target: "deployment/api",
 			steps: []step{app{replicas: 1, spec: "\n  revisionHistoryLimit: 0\n  strategy: {type: Recreate}"}.up(), app{replicas: 1, spec: "\n  revisionHistoryLimit: 0\n  strategy: {type: Recreate}", command: "echo broken; exit 3"}.apply()},
-			root:  "CrashLoop", verdict: []string{"Stuck", "Degraded"}, says: []string{"exits 3"}, limit: 2 * time.Minute,
+			root:  "ContainerCrashing", verdict: []string{"Stuck", "Degraded"}, says: []string{"exits 3"}, limit: 2 * time.Minute,
 		},
 	}
 }
@@ -255,12 +255,12 @@ func statefulSets() []scenario {
 		{
 			name: "statefulset-trap", fault: "a bad template, then the old one again", target: "statefulset/db",
 			steps: []step{two(app{}).up(), two(app{}).withCommand(`["/nope"]`).apply(), pause(15 * time.Second), two(app{}).apply()},
-			root:  "StatefulSetTrap", verdict: []string{"Failed"}, says: []string{"db-1"}, next: "delete pod db-1", wait: soon, exit: 3, within: 15 * time.Second,
+			root:  "StatefulSetPodNotReplaced", verdict: []string{"Failed"}, says: []string{"db-1"}, next: "delete pod db-1", wait: soon, exit: 3, within: 15 * time.Second,
 		},
 		{
 			name: "statefulset-finalizer", fault: "a finalizer on the pod that is to be replaced", target: "statefulset/db",
 			steps: []step{two(app{}).up(), finalizer("app=db"), run("set", "env", "statefulset/db", "V=2")},
-			root:  "FinalizerHolds", verdict: stuck, says: []string{"example.com/hold"}, next: "finalizers", wait: soon, exit: 3, within: 40 * time.Second,
+			root:  "FinalizerBlocksDeletion", verdict: stuck, says: []string{"example.com/hold"}, next: "finalizers", wait: soon, exit: 3, within: 40 * time.Second,
 		},
 		{
 			name: "statefulset-bad-update", fault: "a command that is not in the image", target: "statefulset/db",
@@ -270,12 +270,12 @@ func statefulSets() []scenario {
 		{
 			name: "statefulset-partition", fault: "partition 1 of 2", target: "statefulset/db",
 			steps: []step{two(app{spec: "\n  updateStrategy: {rollingUpdate: {partition: 1}}"}).up(), run("set", "env", "statefulset/db", "V=2")},
-			root:  "PartitionHold", verdict: held, says: []string{"partition 1"}, next: `"partition":0`, wait: soon, exit: 6, within: 10 * time.Second,
+			root:  "PartitionedRollout", verdict: held, says: []string{"partition 1"}, next: `"partition":0`, wait: soon, exit: 6, within: 10 * time.Second,
 		},
 		{
 			name: "statefulset-partition-never", fault: "partition 5 of 2", target: "statefulset/db",
 			steps: []step{two(app{spec: "\n  updateStrategy: {rollingUpdate: {partition: 5}}"}).up(), run("set", "env", "statefulset/db", "V=2")},
-			root:  "PartitionNever", verdict: held, says: []string{"no pod will ever be updated"}, next: `"partition":0`, wait: soon, exit: 6, within: 10 * time.Second,
+			root:  "PartitionExcludesAllPods", verdict: held, says: []string{"no pod will ever be updated"}, next: `"partition":0`, wait: soon, exit: 6, within: 10 * time.Second,
 		},
 		{
 			name: "statefulset-ondelete", fault: "update strategy OnDelete", target: "statefulset/db",
@@ -293,7 +293,7 @@ func daemonSets() []scenario {
 			// the controller has done with a pod whose containers have ended, so the finalizer holds nothing up
 			name: "daemonset-finalizer", fault: "a finalizer on one node's pod", target: "daemonset/agent",
 			steps: []step{ds(app{}).up(), finalizerOn("app=agent"), run("set", "env", "daemonset/agent", "V=2")},
-			root:  "", verdict: good, not: []string{"FinalizerHolds"}, wait: []string{"--stable=1s", "--timeout=60s"}, exit: 0, within: 40 * time.Second,
+			root:  "", verdict: good, not: []string{"FinalizerBlocksDeletion"}, wait: []string{"--stable=1s", "--timeout=60s"}, exit: 0, within: 40 * time.Second,
 		},
 		{
 			name: "daemonset-ondelete", fault: "update strategy OnDelete", target: "daemonset/agent",
@@ -303,12 +303,12 @@ func daemonSets() []scenario {
 		{
 			name: "daemonset-crash", fault: "a template that crashes", target: "daemonset/agent",
 			steps: []step{ds(app{}).up(), ds(app{command: "echo cannot open /dev/thing; exit 7"}).apply()},
-			root:  "CrashLoop", verdict: broken, says: []string{"exits 7"}, next: "rollout undo daemonset/agent --to-revision=1", wait: soon, exit: 3, within: 40 * time.Second,
+			root:  "ContainerCrashing", verdict: broken, says: []string{"exits 7"}, next: "rollout undo daemonset/agent --to-revision=1", wait: soon, exit: 3, within: 40 * time.Second,
 		},
 		{
 			name: "daemonset-hostport-surge", fault: "maxSurge 1 with a host port", target: "daemonset/agent",
 			steps: []step{ds(app{spec: "\n  updateStrategy: {rollingUpdate: {maxSurge: 1, maxUnavailable: 0}}", extra: "\n        ports: [{containerPort: 18089}]"}).up(), ds(app{spec: "\n  updateStrategy: {rollingUpdate: {maxSurge: 1, maxUnavailable: 0}}", extra: "\n        ports: [{containerPort: 18089, hostPort: 18089}]"}).apply(), complete("daemonset/agent"), run("set", "env", "daemonset/agent", "V=2")},
-			root:  "HostPortTaken", verdict: stuck, says: []string{"deadlock"}, next: `"maxSurge":0`, wait: soon, exit: 3, within: 30 * time.Second,
+			root:  "HostPortConflict", verdict: stuck, says: []string{"deadlock"}, next: `"maxSurge":0`, wait: soon, exit: 3, within: 30 * time.Second,
 		},
 	}
 }

@@ -150,7 +150,7 @@ func TestTheCloudsResolverMayBeTheClusters(t *testing.T) {
 			a.Rcode, a.Records = "NXDOMAIN", nil
 		}
 	})
-	if got := judge(in); got.Verdict != report.Failing || got.Headline != "KubeletClusterDNS" {
+	if got := judge(in); got.Verdict != report.Failing || got.Headline != "KubeletClusterDNSMismatch" {
 		t.Errorf("it knows no name of the cluster: %s %s", got.Headline, got.Summary)
 	}
 }

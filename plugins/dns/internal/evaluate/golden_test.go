@@ -112,7 +112,7 @@ func withMetrics(in Input) Input {
 func TestVerifyTellsWhichReplicaDiffers(t *testing.T) {
 	in := verified(answered(healthy()))
 	v := Verify(in, noon, Options{}, Scope{Namespace: "shop", Kind: "Service", Name: "api"})
-	if v.Verdict != report.Failing || v.Headline != "RecordsDiffer" || len(v.Items) != 1 || v.Items[0].State != "missing" || !cmp.Equal(v.Items[0].Replicas, []string{"coredns-b"}) {
+	if v.Verdict != report.Failing || v.Headline != "RecordMismatch" || len(v.Items) != 1 || v.Items[0].State != "missing" || !cmp.Equal(v.Items[0].Replicas, []string{"coredns-b"}) {
 		t.Errorf("%s %s %+v", v.Verdict, v.Summary, v.Items)
 	}
 	in.Services[2].CreationTimestamp = ago(10 * time.Second)
@@ -121,7 +121,7 @@ func TestVerifyTellsWhichReplicaDiffers(t *testing.T) {
 	}
 	corefileOf(&in, "loop\n", "rewrite name suffix shop.svc.cluster.local other.svc.cluster.local\nloop\n")
 	in.Services[2].CreationTimestamp = ago(time.Hour)
-	if v = Verify(in, noon, Options{}, Scope{Namespace: "shop", Kind: "Service", Name: "api"}); v.Verdict != report.Degraded || v.Headline != "AnswersAltered" || v.Items[0].State != "altered" || v.Replicas[1].Right == v.Replicas[1].Asked {
+	if v = Verify(in, noon, Options{}, Scope{Namespace: "shop", Kind: "Service", Name: "api"}); v.Verdict != report.Degraded || v.Headline != "AnswersOverridden" || v.Items[0].State != "altered" || v.Replicas[1].Right == v.Replicas[1].Asked {
 		t.Errorf("a rewritten name: %s %s %+v", v.Verdict, v.Summary, v.Items)
 	}
 }
@@ -182,7 +182,7 @@ func TestVerifyAndLogsSayWhatTheyCouldNotRead(t *testing.T) {
 	scope := Scope{Namespace: "shop", Kind: "Service", Name: "api"}
 	in := verified(answered(healthy()))
 	in.Probes[1] = Probe{Namespace: "kube-system", Pod: "coredns-b", Error: "no tunnel within 4s"}
-	if v := Verify(in, noon, Options{}, scope); v.Verdict != report.Degraded || v.Headline != "ReplicaUnreachable" {
+	if v := Verify(in, noon, Options{}, scope); v.Verdict != report.Degraded || v.Headline != "ReplicaPortForwardFailed" {
 		t.Errorf("one without a tunnel: %s %s", v.Verdict, v.Summary)
 	}
 	in.Probes[0] = Probe{Namespace: "kube-system", Pod: "coredns-a", Error: "no tunnel within 4s"}
@@ -214,10 +214,10 @@ func TestUpstreamsAskedFromBesideTheServers(t *testing.T) {
 	}
 	in.Beside[0].Answers[0] = report.Answer{Viewpoint: "beside:coredns-a", Server: "192.0.2.53", Transport: "UDP", Name: in.External, Type: "A", Error: "no answer in time"}
 	u := Upstreams(in, noon, Options{Slow: time.Second})
-	if u.Headline != "UpstreamSilent" || len(u.Findings) != 1 || !strings.Contains(u.Summary, "192.0.2.53 gives no usable answer by UDP to a pod beside DNS pod coredns-a on node n1") {
+	if u.Headline != "UpstreamNotResponding" || len(u.Findings) != 1 || !strings.Contains(u.Summary, "192.0.2.53 gives no usable answer by UDP to a pod beside DNS pod coredns-a on node n1") {
 		t.Errorf("%s %s %+v", u.Verdict, u.Summary, u.Findings)
 	}
-	testkit.Golden(t, "UpstreamSilent/upstream.txt", text(t, func(b *strings.Builder) error { return render.Upstreams(b, u, render.Options{}) }))
+	testkit.Golden(t, "UpstreamNotResponding/upstream.txt", text(t, func(b *strings.Builder) error { return render.Upstreams(b, u, render.Options{}) }))
 }
 
 func TestALineOfALogIsClassified(t *testing.T) {
@@ -246,7 +246,7 @@ func TestANameThatExistsIsNotSuggestedToItself(t *testing.T) {
 	}
 	const api = "api.shop.svc.cluster.local."
 	in := answered(healthy())
-	if r := resolve(in, api); r.Headline != "RecordsDiffer" || !strings.Contains(r.Summary, "exists in the API") {
+	if r := resolve(in, api); r.Headline != "RecordMismatch" || !strings.Contains(r.Summary, "exists in the API") {
 		t.Errorf("denied: %s %s", r.Headline, r.Summary)
 	}
 	in.Services[2].CreationTimestamp = ago(5 * time.Second)
@@ -255,12 +255,12 @@ func TestANameThatExistsIsNotSuggestedToItself(t *testing.T) {
 	}
 	in = healthy()
 	corefileOf(&in, "loop\n", "rewrite name suffix .shop.svc.cluster.local .other.svc.cluster.local\nloop\n")
-	if r := resolve(answered(in), api); r.Headline != "AnswersAltered" || !strings.Contains(r.Summary, "rewrite in line") {
+	if r := resolve(answered(in), api); r.Headline != "AnswersOverridden" || !strings.Contains(r.Summary, "rewrite in line") {
 		t.Errorf("rewritten: %s %s", r.Headline, r.Summary)
 	}
 	in = healthy()
 	in.Services = append(in.Services, headless("db", map[string]string{"app": "db"}))
-	if r := resolve(answered(in), "db.shop.svc.cluster.local."); r.Headline != "HeadlessWithoutReady" {
+	if r := resolve(answered(in), "db.shop.svc.cluster.local."); r.Headline != "HeadlessServiceWithoutEndpoints" {
 		t.Errorf("headless: %s %s", r.Headline, r.Summary)
 	}
 	if r := resolve(answered(in), "db-0.api.shop.svc.cluster.local."); r.Headline != "NameNotFound" || !strings.Contains(r.Summary, "no ready endpoint or port of that name") {
@@ -289,9 +289,9 @@ func TestCodesOfTheCommandsAboutNames(t *testing.T) {
 		nearName   string
 		near       func(i int, a *report.Answer)
 	}{
-		{"NoAnswer", api, func(_ int, a *report.Answer) { silent(a) }, "nothing.shop.svc.cluster.local.", func(int, *report.Answer) {}},
+		{"NoUsableAnswer", api, func(_ int, a *report.Answer) { silent(a) }, "nothing.shop.svc.cluster.local.", func(int, *report.Answer) {}},
 		{"NameNotFound", "apii.shop.svc.cluster.local.", func(int, *report.Answer) {}, api, func(int, *report.Answer) {}},
-		{"RecordsDiffer", api, func(i int, a *report.Answer) {
+		{"RecordMismatch", api, func(i int, a *report.Answer) {
 			if i == 1 {
 				denied(a)
 			}

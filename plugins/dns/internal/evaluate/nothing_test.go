@@ -100,36 +100,36 @@ func TestADeadTargetIsTheCause(t *testing.T) {
 	young.CreationTimestamp = ago(5 * time.Second)
 	for what, svc := range map[string]corev1.Service{"a target in the cluster": externalName("dead", "gone.shop.svc.cluster.local"), "just made": young} {
 		in := with(svc)
-		says(t, what, explained(in, "dead", resolver.Glibc, nil).Header, report.Degraded, "ExternalNameTargetMissing", "dead finds nothing", "!DNS may need")
-		says(t, what, explained(in, "dead", resolver.Musl, nil).Header, report.Degraded, "ExternalNameTargetMissing")
-		says(t, what, resolved(in, "dead.shop", nil).Header, report.Degraded, "ExternalNameTargetMissing")
+		says(t, what, explained(in, "dead", resolver.Glibc, nil).Header, report.Degraded, "ExternalNameTargetNotFound", "dead finds nothing", "!DNS may need")
+		says(t, what, explained(in, "dead", resolver.Musl, nil).Header, report.Degraded, "ExternalNameTargetNotFound")
+		says(t, what, resolved(in, "dead.shop", nil).Header, report.Degraded, "ExternalNameTargetNotFound")
 	}
 	in := with(externalName("dead", "nothing.invalid"))
 	for _, h := range []report.Header{explained(in, "dead", resolver.Go, nil).Header, resolved(in, "dead.shop", nil).Header} {
-		says(t, "a target outside", h, report.Degraded, "NoAddress", "its target nothing.invalid gives no address", "!did you mean")
+		says(t, "a target outside", h, report.Degraded, "NoAddressRecord", "its target nothing.invalid gives no address", "!did you mean")
 		if !strings.Contains(commands(h), "resolve nothing.invalid.") {
 			t.Errorf("next: %s", commands(h))
 		}
 	}
-	testkit.Golden(t, "NoAddress/resolve.txt", text(t, func(b *strings.Builder) error {
+	testkit.Golden(t, "NoAddressRecord/resolve.txt", text(t, func(b *strings.Builder) error {
 		return render.Resolve(b, resolved(in, "dead.shop", nil), render.Options{})
 	}))
 	in = with(externalName("dead", "api.shop"))
-	says(t, "a target that no search list completes", resolved(in, "dead.shop", nil).Header, report.Degraded, "NoAddress", "its target api.shop gives no address; did you mean api.shop.svc.cluster.local?")
+	says(t, "a target that no search list completes", resolved(in, "dead.shop", nil).Header, report.Degraded, "NoAddressRecord", "its target api.shop gives no address; did you mean api.shop.svc.cluster.local?")
 	in = with(externalName("alive", "api.shop.svc.cluster.local"))
 	says(t, "a target that lives", explained(in, "alive", resolver.Glibc, nil).Header, report.Healthy, "")
 	says(t, "a target that lives", resolved(in, "alive.shop", nil).Header, report.Healthy, "")
 }
 
 func TestANameWithoutAnAddressIsNotHealthy(t *testing.T) {
-	says(t, "a namespace", resolved(healthy(), "shop.svc.cluster.local", nil).Header, report.Degraded, "NoAddress", "shop.svc.cluster.local exists and has no address")
+	says(t, "a namespace", resolved(healthy(), "shop.svc.cluster.local", nil).Header, report.Degraded, "NoAddressRecord", "shop.svc.cluster.local exists and has no address")
 	empty := func(_ int, a *report.Answer) { a.Rcode, a.Records = "NOERROR", nil }
 	r := resolved(healthy(), "mail.example.com", empty)
-	says(t, "a domain with mail alone", r.Header, report.Degraded, "NoAddress", "mail.example.com exists and has no address")
+	says(t, "a domain with mail alone", r.Header, report.Degraded, "NoAddressRecord", "mail.example.com exists and has no address")
 	if !strings.Contains(commands(r.Header), "--type MX,TXT") {
 		t.Errorf("next: %s", commands(r.Header))
 	}
-	says(t, "servers that keep an address back", resolved(healthy(), "api.shop", empty).Header, report.Failing, "RecordsDiffer", "the DNS servers give no address of it")
+	says(t, "servers that keep an address back", resolved(healthy(), "api.shop", empty).Header, report.Failing, "RecordMismatch", "the DNS servers give no address of it")
 	says(t, "one family", resolved(healthy(), "api.shop", nil).Header, report.Healthy, "")
 	in := healthy()
 	askReplicas(&in, []records.Question{{Name: "shop.svc.cluster.local.", Type: "A"}}, nil)
@@ -198,8 +198,8 @@ func TestServersThatDenyAServiceWithoutEndpoints(t *testing.T) {
 	in := healthy()
 	in.Slices = in.Slices[:1]
 	denied := func(_ int, a *report.Answer) { a.Rcode, a.Records = "NXDOMAIN", nil }
-	says(t, "a namespace", resolved(in, "shop.svc.cluster.local", denied).Header, report.Failing, "RecordsDiffer")
-	says(t, "denied", resolved(in, "api.shop", denied).Header, report.Failing, "RecordsDiffer")
+	says(t, "a namespace", resolved(in, "shop.svc.cluster.local", denied).Header, report.Failing, "RecordMismatch")
+	says(t, "denied", resolved(in, "api.shop", denied).Header, report.Failing, "RecordMismatch")
 }
 
 func rewritten(names ...string) Input {
@@ -219,7 +219,7 @@ func TestExplainSaysThatTheCorefileChangesTheAnswer(t *testing.T) {
 		}
 	}
 	in := rewritten("api.shop.svc.cluster.local")
-	says(t, "rewritten", explained(in, "api.shop", resolver.Glibc, other).Header, report.Degraded, "AnswersAltered", "rewrite in line")
+	says(t, "rewritten", explained(in, "api.shop", resolver.Glibc, other).Header, report.Degraded, "AnswersOverridden", "rewrite in line")
 	says(t, "a rule that changes nothing", explained(in, "api.shop", resolver.Glibc, nil).Header, report.Healthy, "")
 }
 
@@ -281,7 +281,7 @@ func TestNoTunnelIsNoVerdictOnAName(t *testing.T) {
 	askReplicas(&in, questions, nil)
 	in.From = nil
 	in = untunneled(in, false, 1)
-	says(t, "one of two", Resolve(in, noon, Options{}, questions[0].Name, []string{"A"}, "").Header, report.Degraded, "ReplicaUnreachable")
+	says(t, "one of two", Resolve(in, noon, Options{}, questions[0].Name, []string{"A"}, "").Header, report.Degraded, "ReplicaPortForwardFailed")
 	in = healthy()
 	in.Probes, in.From.Error = nil, "pods/exec is forbidden"
 	r := Resolve(in, noon, Options{}, questions[0].Name, []string{"A"}, "")
@@ -328,12 +328,12 @@ func TestExplainTellsServersThatFailFromNamesThatAreMissing(t *testing.T) {
 		}
 	}
 	e := explained(healthy(), "www.example.com", resolver.Glibc, failing)
-	says(t, "SERVFAIL", e.Header, report.Failing, "NoAnswer", "www.example.com gets no usable answer (A: SERVFAIL, AAAA: SERVFAIL)", "!does not exist")
+	says(t, "SERVFAIL", e.Header, report.Failing, "NoUsableAnswer", "www.example.com gets no usable answer (A: SERVFAIL, AAAA: SERVFAIL)", "!does not exist")
 	if !strings.Contains(commands(e.Header), "dns upstream") {
 		t.Errorf("next: %s", commands(e.Header))
 	}
 	e = explained(healthy(), "api.shop", resolver.Glibc, func(_ int, a *report.Answer) { silent(a) })
-	says(t, "silence", e.Header, report.Failing, "NoAnswer", "timeout")
+	says(t, "silence", e.Header, report.Failing, "NoUsableAnswer", "timeout")
 }
 
 func TestTheHostsFileOfThePodComesFirst(t *testing.T) {
@@ -362,7 +362,7 @@ func TestTheHostsFileOfThePodComesFirst(t *testing.T) {
 
 func TestTheCauseOfAFailedWalkIsSaidOnce(t *testing.T) {
 	e := explained(with(headless("db", map[string]string{"app": "db"})), "db", resolver.Glibc, nil)
-	says(t, "headless", e.Header, report.Degraded, "HeadlessWithoutReady", "db finds nothing")
+	says(t, "headless", e.Header, report.Degraded, "HeadlessServiceWithoutEndpoints", "db finds nothing")
 	if len(e.Findings) != 1 {
 		t.Errorf("%+v", e.Findings)
 	}
@@ -384,8 +384,8 @@ func TestADeadUpstreamDoesNotHoldUpTheNamesOfTheCluster(t *testing.T) {
 // The line of the Corefile is the cause, and stands first and alone.
 func TestALineThatHidesTheClusterIsTheCauseOfItsSilence(t *testing.T) {
 	for code, line := range map[string]string{
-		"TemplateShadowsCluster":  "template IN A cluster.local {\n rcode NXDOMAIN\n}\nloop\n",
-		"HostsWithoutFallthrough": "hosts {\n 192.0.2.7 db.example.com\n}\nloop\n",
+		"TemplateOverridesCluster": "template IN A cluster.local {\n rcode NXDOMAIN\n}\nloop\n",
+		"HostsWithoutFallthrough":  "hosts {\n 192.0.2.7 db.example.com\n}\nloop\n",
 	} {
 		in := healthy()
 		corefileOf(&in, "loop\n", line)

@@ -90,7 +90,7 @@ func each(in *Input, f func(*Probe, *report.Answer)) {
 
 func serverFaults() []fault {
 	return []fault{
-		{code: "NoDNSService", before: func(in *Input) {
+		{code: "DNSServiceNotFound", before: func(in *Input) {
 			in.Services, in.Pods, in.Probes, in.Logs, in.Deployments = in.Services[1:], nil, nil, nil, nil
 		}, near: func(in *Input) { in.Services[0].Name, in.Services[0].Labels = "rke2-coredns-rke2-coredns", nil }},
 		{code: "DNSScaledToZero", before: func(in *Input) {
@@ -112,17 +112,17 @@ func serverFaults() []fault {
 			}
 			in.Slices[0].Endpoints = nil
 		}, near: func(in *Input) { in.Pods[0].DeletionTimestamp = ptr(ago(time.Second)) }},
-		{code: "ServiceSelectsNothing", before: func(in *Input) {
+		{code: "DNSServiceWithoutDNSPods", before: func(in *Input) {
 			in.Services[0].Spec.Selector, in.Slices[0].Endpoints = map[string]string{"app": "dns"}, nil
 		}, near: func(in *Input) { in.Slices[0].Endpoints = in.Slices[0].Endpoints[:1] }},
-		{code: "ServicePortMissing", before: func(in *Input) { in.Services[0].Spec.Ports = in.Services[0].Spec.Ports[1:] }, near: func(in *Input) { in.Services[0].Spec.Ports[1].Protocol = "" }},
-		{code: "ServiceEndpointsDiffer", before: func(in *Input) {
+		{code: "DNSServicePortMissing", before: func(in *Input) { in.Services[0].Spec.Ports = in.Services[0].Spec.Ports[1:] }, near: func(in *Input) { in.Services[0].Spec.Ports[1].Protocol = "" }},
+		{code: "DNSServiceEndpointsMismatch", before: func(in *Input) {
 			in.Slices[0].Endpoints = append(in.Slices[0].Endpoints, endpointAt("10.244.9.9", true))
 		}, near: func(in *Input) {
 			in.Slices[0].Endpoints = append(in.Slices[0].Endpoints, endpointAt("10.244.9.9", false))
 			in.Pods[1].Status.Conditions[0].Status, in.Pods[1].CreationTimestamp = corev1.ConditionFalse, ago(time.Second)
 		}},
-		{code: "ServiceTargetWrong", before: func(in *Input) {
+		{code: "DNSServiceTargetPortMismatch", before: func(in *Input) {
 			for i := range in.Services[0].Spec.Ports {
 				in.Services[0].Spec.Ports[i].TargetPort = intstr.FromInt32(5353)
 			}
@@ -136,7 +136,7 @@ func serverFaults() []fault {
 			in.Services[0].Spec.Ports[0].TargetPort, in.Services[0].Spec.Ports[1].TargetPort = intstr.FromString("dns"), intstr.IntOrString{}
 		}},
 		{code: "ZoneNotServed", before: func(in *Input) { in.Kubelets[0].ClusterDomain = "corp.local" }, near: func(in *Input) { in.Kubelets[0].ClusterDomain = "cluster.local." }},
-		{code: "ClusterNamesFail", after: func(in *Input) {
+		{code: "ClusterNamesFailing", after: func(in *Input) {
 			each(in, func(_ *Probe, a *report.Answer) {
 				if a.Name != in.External {
 					a.Rcode, a.Records = "SERVFAIL", nil
@@ -149,18 +149,18 @@ func serverFaults() []fault {
 				}
 			})
 		}},
-		{code: "ReloadFailed", before: func(in *Input) {
+		{code: "CorefileReloadFailed", before: func(in *Input) {
 			in.Logs[0].Text += "2026-06-01T11:58:00Z [ERROR] Restart failed: /etc/coredns/Corefile:3 - Error during parsing: Unknown directive 'x'\n"
 		}, near: func(in *Input) {
 			in.Logs[0].Text += "2026-06-01T11:58:00Z [ERROR] Restart failed: x\n2026-06-01T11:59:00Z [INFO] Reloading complete\n"
 		}},
-		{code: "TemplateShadowsCluster", before: func(in *Input) { corefileOf(in, "loop\n", "template ANY ANY {\n rcode NXDOMAIN\n}\nloop\n") }, near: func(in *Input) {
+		{code: "TemplateOverridesCluster", before: func(in *Input) { corefileOf(in, "loop\n", "template ANY ANY {\n rcode NXDOMAIN\n}\nloop\n") }, near: func(in *Input) {
 			corefileOf(in, "loop\n", "template ANY ANY lan {\n rcode NXDOMAIN\n}\nloop\n")
 		}},
 		{code: "HostsWithoutFallthrough", before: func(in *Input) { corefileOf(in, "loop\n", "hosts {\n 192.0.2.1 a.b\n}\nloop\n") }, near: func(in *Input) {
 			corefileOf(in, "loop\n", "hosts {\n 192.0.2.1 a.b\n fallthrough\n}\nloop\n")
 		}},
-		{code: "AnswersAltered", before: func(in *Input) {
+		{code: "AnswersOverridden", before: func(in *Input) {
 			corefileOf(in, "loop\n", "hosts {\n 192.0.2.1 api.shop.svc.cluster.local\n fallthrough\n}\nloop\n")
 		}, after: func(in *Input) {
 			each(in, func(_ *Probe, a *report.Answer) {
@@ -172,7 +172,7 @@ func serverFaults() []fault {
 			corefileOf(in, "loop\n", "hosts {\n 192.0.2.1 api.other.svc.cluster.local\n fallthrough\n}\nloop\n")
 		}},
 		{code: "ForwardsToItself", before: func(in *Input) { corefileOf(in, "forward . /etc/resolv.conf", "forward . 10.96.0.10") }, near: func(in *Input) { corefileOf(in, "forward . /etc/resolv.conf", "forward . 10.96.0.100") }},
-		{code: "AutopathWithoutVerified", before: func(in *Input) { corefileOf(in, "loop\n", "autopath @kubernetes\nloop\n") }, near: func(in *Input) {
+		{code: "AutopathWithoutPodsVerified", before: func(in *Input) { corefileOf(in, "loop\n", "autopath @kubernetes\nloop\n") }, near: func(in *Input) {
 			in.ConfigMaps[0].Data = map[string]string{"Corefile": strings.Replace(strings.Replace(kubeadmCorefile, "pods insecure", "pods verified", 1), "loop\n", "autopath @kubernetes\nloop\n", 1)}
 		}},
 		{code: "UnknownPlugin", before: func(in *Input) { corefileOf(in, "loop\n", "netbox {\n}\nloop\n") }, near: func(in *Input) { corefileOf(in, "loop\n", "chaos\nloop\n") }},
@@ -183,7 +183,7 @@ func serverFaults() []fault {
 		}, near: func(in *Input) {
 			in.Deployments[0].Spec.Replicas, in.Pods, in.Probes, in.Slices[0].Endpoints, in.Nodes = ptr(int32(1)), in.Pods[:1], in.Probes[:1], in.Slices[0].Endpoints[:1], in.Nodes[:1]
 		}},
-		{code: "NodeCacheMissing", before: func(in *Input) { in.DaemonSets = []appsv1.DaemonSet{nodeCacheSet(1)} }, near: func(in *Input) { in.DaemonSets = []appsv1.DaemonSet{nodeCacheSet(2)} }},
+		{code: "NodeLocalDNSCacheMissing", before: func(in *Input) { in.DaemonSets = []appsv1.DaemonSet{nodeCacheSet(1)} }, near: func(in *Input) { in.DaemonSets = []appsv1.DaemonSet{nodeCacheSet(2)} }},
 	}
 }
 
@@ -221,12 +221,12 @@ func replicaFaults() []fault {
 				}
 			}
 		}, nearly: func(in *Input) { in.Probes[0].Answers[2].Records[0].TTL = 3 }},
-		{code: "ReplicaSilent", after: func(in *Input) {
+		{code: "ReplicaNotAnswering", after: func(in *Input) {
 			for i := range in.Probes[0].Answers {
 				silent(&in.Probes[0].Answers[i])
 			}
 		}, nearly: func(in *Input) { in.Probes[0].Answers = nil }},
-		{code: "ReplicaUnreachable", after: func(in *Input) {
+		{code: "ReplicaPortForwardFailed", after: func(in *Input) {
 			in.Probes[0] = Probe{Namespace: "kube-system", Pod: "coredns-a", Error: "no tunnel within 4s"}
 		}, nearly: func(in *Input) {
 			in.Probes[0] = Probe{Namespace: "kube-system", Pod: "coredns-a", Error: "not allowed", Forbidden: true}
@@ -237,8 +237,8 @@ func replicaFaults() []fault {
 		}, near: func(in *Input) {
 			in.Pods[0].Status.ContainerStatuses[0].LastTerminationState.Terminated = &corev1.ContainerStateTerminated{ExitCode: 137, Reason: "OOMKilled", FinishedAt: ago(25 * time.Hour)}
 		}},
-		{code: "ServfailShare", before: func(in *Input) { in.Probes[0].Metrics = responses(900, 100) }, near: func(in *Input) { in.Probes[0].Metrics = responses(980, 20) }},
-		{code: "UpstreamFails", after: func(in *Input) {
+		{code: "HighServfailRate", before: func(in *Input) { in.Probes[0].Metrics = responses(900, 100) }, near: func(in *Input) { in.Probes[0].Metrics = responses(980, 20) }},
+		{code: "UpstreamFailing", after: func(in *Input) {
 			each(in, func(_ *Probe, a *report.Answer) {
 				if a.Name == in.External {
 					a.Rcode = "SERVFAIL"
@@ -251,7 +251,7 @@ func replicaFaults() []fault {
 				}
 			})
 		}},
-		{code: "UpstreamTCPFails", after: func(in *Input) { deadUpstream(in, 3, 3) }, nearly: func(in *Input) { deadUpstream(in, 3, 5) }},
+		{code: "UpstreamTCPFailing", after: func(in *Input) { deadUpstream(in, 3, 3) }, nearly: func(in *Input) { deadUpstream(in, 3, 5) }},
 		{code: "UpstreamSlow", after: func(in *Input) {
 			each(in, func(_ *Probe, a *report.Answer) {
 				if a.Name == in.External {
@@ -291,15 +291,15 @@ func pathFaults() []fault {
 		}
 	}
 	return []fault{
-		{code: "PathBlocked", after: when(func(report.Answer) bool { return true }), nearly: func(in *Input) { in.From.Answers = nil }},
-		{code: "PathUDPBlocked", after: when(func(a report.Answer) bool { return a.Transport == "UDP" }), nearly: func(in *Input) {
+		{code: "DNSUnavailableFromPod", after: when(func(report.Answer) bool { return true }), nearly: func(in *Input) { in.From.Answers = nil }},
+		{code: "DNSOverUDPBlocked", after: when(func(a report.Answer) bool { return a.Transport == "UDP" }), nearly: func(in *Input) {
 			in.From.Answers = slices.DeleteFunc(in.From.Answers, func(a report.Answer) bool { return a.Transport == "UDP" })
 		}},
-		{code: "PathTCPBlocked", after: when(func(a report.Answer) bool { return a.Transport == "TCP" }), nearly: func(in *Input) {
+		{code: "DNSOverTCPBlocked", after: when(func(a report.Answer) bool { return a.Transport == "TCP" }), nearly: func(in *Input) {
 			in.From.Answers = slices.DeleteFunc(in.From.Answers, func(a report.Answer) bool { return a.Transport == "TCP" })
 		}},
-		{code: "PathServiceBlocked", after: when(func(a report.Answer) bool { return a.Server == "10.96.0.10" }), nearly: func(in *Input) {}},
-		{code: "PathReplicaBlocked", after: when(func(a report.Answer) bool { return a.Server == "10.244.2.2" }), before: func(in *Input) {}, nearly: func(in *Input) {
+		{code: "DNSServiceUnreachableFromPod", after: when(func(a report.Answer) bool { return a.Server == "10.96.0.10" }), nearly: func(in *Input) {}},
+		{code: "ReplicaUnreachableFromPod", after: when(func(a report.Answer) bool { return a.Server == "10.244.2.2" }), before: func(in *Input) {}, nearly: func(in *Input) {
 			in.Pods[1].Status.Conditions[0].Status, in.Pods[1].CreationTimestamp = corev1.ConditionFalse, ago(time.Second)
 			when(func(a report.Answer) bool { return a.Server == "10.244.2.2" })(in)
 		}},
@@ -322,7 +322,7 @@ func pathFaults() []fault {
 			in.From.Pod.Spec.DNSPolicy = corev1.DNSDefault
 			in.From.Files = map[string]string{"/etc/resolv.conf": "nameserver 192.0.2.53\n"}
 		}, near: func(in *Input) { in.From.Pod.Spec.DNSPolicy = "" }},
-		{code: "KubeletClusterDNS", before: func(in *Input) {
+		{code: "KubeletClusterDNSMismatch", before: func(in *Input) {
 			in.Kubelets = append(in.Kubelets, Kubelet{Node: "n2", ClusterDNS: []string{"10.96.0.99"}, ClusterDomain: "cluster.local"})
 		}, near: func(in *Input) {
 			in.Kubelets = append(in.Kubelets, Kubelet{Node: "n2", ClusterDNS: []string{"10.96.0.10"}, ClusterDomain: "cluster.local"})
@@ -340,8 +340,8 @@ func pathFaults() []fault {
 			in.From.Pod.Spec.DNSConfig = &corev1.PodDNSConfig{Nameservers: []string{"10.96.0.10"}}
 			in.From.Files = nil
 		}},
-		{code: "MuslSearchDropped", before: func(in *Input) { in.From.Musl = ptr(true); longSearch(in, 250) }, near: func(in *Input) { in.From.Musl = ptr(false); longSearch(in, 250) }},
-		{code: "ResolverLimits", before: func(in *Input) { in.From.Musl = ptr(false); manySearches(in, 33) }, near: func(in *Input) { in.From.Musl = ptr(false); manySearches(in, 29) }},
+		{code: "MuslSearchListTooLong", before: func(in *Input) { in.From.Musl = ptr(true); longSearch(in, 250) }, near: func(in *Input) { in.From.Musl = ptr(false); longSearch(in, 250) }},
+		{code: "ResolverLimitsExceeded", before: func(in *Input) { in.From.Musl = ptr(false); manySearches(in, 33) }, near: func(in *Input) { in.From.Musl = ptr(false); manySearches(in, 29) }},
 		{code: "WildcardSearchDomain", after: func(in *Input) { wildcard(in, "NOERROR") }, nearly: func(in *Input) { wildcard(in, "NXDOMAIN") }},
 	}
 }
@@ -372,8 +372,8 @@ func dataFaults() []fault {
 			in.Services = append(in.Services, externalName("a", "b.shop.svc.cluster.local"), externalName("b", "a.shop.svc.cluster.local"))
 		}, also: []finding.Code{"ExternalNameLoop"}, near: func(in *Input) { in.Services = append(in.Services, externalName("a", "api.shop.svc.cluster.local")) }},
 		{code: "ExternalNameIsAddress", before: func(in *Input) { in.Services = append(in.Services, externalName("a", "192.0.2.1")) }, near: func(in *Input) { in.Services = append(in.Services, externalName("a", "192.0.2.1.example.com")) }},
-		{code: "ExternalNameTargetMissing", before: func(in *Input) { in.Services = append(in.Services, externalName("a", "gone.shop.svc.cluster.local")) }, near: func(in *Input) { in.Services = append(in.Services, externalName("a", "gone.shop.example.com")) }},
-		{code: "HeadlessWithoutReady", before: func(in *Input) {
+		{code: "ExternalNameTargetNotFound", before: func(in *Input) { in.Services = append(in.Services, externalName("a", "gone.shop.svc.cluster.local")) }, near: func(in *Input) { in.Services = append(in.Services, externalName("a", "gone.shop.example.com")) }},
+		{code: "HeadlessServiceWithoutEndpoints", before: func(in *Input) {
 			in.Services = append(in.Services, headless("db", map[string]string{"app": "db"}))
 			in.Slices = append(in.Slices, slice("shop", "db", endpointAt("10.244.1.20", false)))
 		}, near: func(in *Input) { in.Services = append(in.Services, headless("db", nil)) }},
@@ -381,14 +381,14 @@ func dataFaults() []fault {
 			in.Slices = in.Slices[:1]
 			in.Services[2].CreationTimestamp = ago(time.Second)
 		}},
-		{code: "StatefulSetServiceName", before: func(in *Input) {
+		{code: "StatefulSetPodsWithoutNames", before: func(in *Input) {
 			in.StatefulSet = []appsv1.StatefulSet{statefulSet("dbs")}
 		}, near: func(in *Input) {
 			in.StatefulSet = []appsv1.StatefulSet{statefulSet("db")}
 			in.Services = append(in.Services, headless("db", map[string]string{"app": "db"}))
 			in.Slices = append(in.Slices, slice("shop", "db", endpointAt("10.244.1.20", true)))
 		}},
-		{code: "SubdomainWithoutService", before: func(in *Input) { in.Targets = []corev1.Pod{subdomainPod("nowhere")} }, near: func(in *Input) {
+		{code: "PodSubdomainWithoutName", before: func(in *Input) { in.Targets = []corev1.Pod{subdomainPod("nowhere")} }, near: func(in *Input) {
 			in.Targets = []corev1.Pod{subdomainPod("db")}
 			in.Services = append(in.Services, headless("db", map[string]string{"app": "db"}))
 			in.Slices = append(in.Slices, slice("shop", "db", discoveryv1.Endpoint{Addresses: []string{"10.244.1.30"}}))
@@ -463,7 +463,7 @@ func TestANearMissIsNoFault(t *testing.T) {
 
 func TestEveryCodeHasACase(t *testing.T) {
 	// these come from the commands about single names, and have tests of their own
-	elsewhere := []finding.Code{"NameNotFound", "NoAddress", "NoAnswer", "RecordsDiffer", "UpstreamSilent"}
+	elsewhere := []finding.Code{"NameNotFound", "NoAddressRecord", "NoUsableAnswer", "RecordMismatch", "UpstreamNotResponding"}
 	for _, e := range Catalogue() {
 		if !slices.ContainsFunc(faults(), func(f fault) bool { return f.code == e.Code }) && !slices.Contains(elsewhere, e.Code) {
 			t.Errorf("%s has no case", e.Code)
@@ -604,7 +604,7 @@ func TestAServiceThatIsGoneIsMadeAgainWhereItWas(t *testing.T) {
 	in := healthy()
 	in.Services, in.Pods, in.Probes, in.Logs = in.Services[1:], nil, nil, nil
 	f := judge(answered(in)).Findings[0]
-	if f.Code != "NoDNSService" || !strings.Contains(f.Message, "no Service has the address 10.96.0.10") || !strings.Contains(f.Next[0].Command, "--cluster-ip=10.96.0.10") {
+	if f.Code != "DNSServiceNotFound" || !strings.Contains(f.Message, "no Service has the address 10.96.0.10") || !strings.Contains(f.Next[0].Command, "--cluster-ip=10.96.0.10") {
 		t.Errorf("%s %v", f.Message, f.Next)
 	}
 }
@@ -631,7 +631,7 @@ func TestAReadyServerThatTheServiceLeavesOutIsNamed(t *testing.T) {
 	in := healthy()
 	in.Slices[0].Endpoints = in.Slices[0].Endpoints[:1]
 	got := judge(answered(in))
-	if got.Headline != "ServiceEndpointsDiffer" || !strings.Contains(got.Summary, "sends nothing to coredns-b") {
+	if got.Headline != "DNSServiceEndpointsMismatch" || !strings.Contains(got.Summary, "sends nothing to coredns-b") {
 		t.Errorf("%s %s", got.Headline, got.Summary)
 	}
 }

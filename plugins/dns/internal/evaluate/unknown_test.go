@@ -56,7 +56,7 @@ func TestASilentReplicaThatHasJustFallenSaysHow(t *testing.T) {
 				ExitCode: 137, Reason: "OOMKilled", StartedAt: ago(tt.ended + 20*time.Second), FinishedAt: ago(tt.ended),
 			}
 		})
-		if got := judge(in); got.Headline != "ReplicaSilent" || !strings.Contains(got.Summary, tt.says) {
+		if got := judge(in); got.Headline != "ReplicaNotAnswering" || !strings.Contains(got.Summary, tt.says) {
 			t.Errorf("%s ago: %s %s", tt.ended, got.Headline, got.Summary)
 		}
 	}
@@ -116,7 +116,7 @@ func TestServersThatWereNotAskedAreNotCalledWell(t *testing.T) {
 		}
 		forbid(in, "tunnels")
 	})
-	if got := judge(in); got.Headline != "PathBlocked" || strings.Contains(got.Summary, "well") {
+	if got := judge(in); got.Headline != "DNSUnavailableFromPod" || strings.Contains(got.Summary, "well") {
 		t.Errorf("the pod gets nothing: %s %s", got.Headline, got.Summary)
 	}
 }
@@ -143,13 +143,13 @@ func TestAnAddressOfTheNodeIsNoWrongAddress(t *testing.T) {
 			silent(a)
 		}
 	})
-	if got := judge(in); got.Headline != "KubeletClusterDNS" || got.Verdict != report.Failing {
+	if got := judge(in); got.Headline != "KubeletClusterDNSMismatch" || got.Verdict != report.Failing {
 		t.Errorf("it does not answer: %s %s", got.Headline, got.Summary)
 	}
-	if got := judge(answered(local("169.254.169.253"))); got.Headline != "KubeletClusterDNS" || got.Verdict != report.Failing {
+	if got := judge(answered(local("169.254.169.253"))); got.Headline != "KubeletClusterDNSMismatch" || got.Verdict != report.Failing {
 		t.Errorf("a cloud's resolver: %s %s", got.Headline, got.Summary)
 	}
-	if got := judge(answered(local("192.0.2.53"))); got.Headline != "KubeletClusterDNS" || got.Verdict != report.Failing {
+	if got := judge(answered(local("192.0.2.53"))); got.Headline != "KubeletClusterDNSMismatch" || got.Verdict != report.Failing {
 		t.Errorf("an ordinary wrong address: %s %s", got.Headline, got.Summary)
 	}
 }
@@ -157,7 +157,7 @@ func TestAnAddressOfTheNodeIsNoWrongAddress(t *testing.T) {
 func TestOneWrongAddressOfTwoIsNotTheLossOfDNS(t *testing.T) {
 	in := healthy()
 	in.Kubelets[0].ClusterDNS = []string{"10.96.0.10", "10.96.0.99"}
-	if got := judge(answered(in)); got.Headline != "KubeletClusterDNS" || got.Verdict != report.Degraded {
+	if got := judge(answered(in)); got.Headline != "KubeletClusterDNSMismatch" || got.Verdict != report.Degraded {
 		t.Errorf("%s %s", got.Verdict, got.Summary)
 	}
 }
@@ -235,14 +235,14 @@ func TestAnInformationExplainsNothing(t *testing.T) {
 			}
 		})
 	}))
-	if got.Headline != "PathReplicaBlocked" {
+	if got.Headline != "ReplicaUnreachableFromPod" {
 		t.Errorf("%s %s", got.Verdict, got.Summary)
 	}
 }
 
 func TestAPodThatIsRefusedDoesNotReachItsDNS(t *testing.T) {
 	got := judge(build(nil, func(in *Input) { from(in, func(a *report.Answer) { a.Rcode, a.Records = "REFUSED", nil }) }))
-	if got.Headline != "PathBlocked" || !strings.Contains(got.Summary, "gets REFUSED") || slices.ContainsFunc(got.Checked, func(s string) bool { return strings.Contains(s, "the pod reaches") }) {
+	if got.Headline != "DNSUnavailableFromPod" || !strings.Contains(got.Summary, "gets REFUSED") || slices.ContainsFunc(got.Checked, func(s string) bool { return strings.Contains(s, "the pod reaches") }) {
 		t.Errorf("%s %s %v", got.Headline, got.Summary, got.Checked)
 	}
 }

@@ -52,7 +52,7 @@ func TestAServiceThatSelectsOtherPodsIsNamedWithTheRightSelector(t *testing.T) {
 			strange(&in)
 			change(&in)
 			got := judge(answered(in))
-			if got.Headline != "ServiceSelectsNothing" || !strings.Contains(got.Summary, "its selector is k8s-app=metrics-server, and k8s-app=kube-dns selects") {
+			if got.Headline != "DNSServiceWithoutDNSPods" || !strings.Contains(got.Summary, "its selector is k8s-app=metrics-server, and k8s-app=kube-dns selects") {
 				t.Fatalf("%s %s", got.Headline, got.Summary)
 			}
 			if next := got.Findings[0].Next[0].Command; next != "kubectl set selector service kube-dns k8s-app=kube-dns -n kube-system" {
@@ -83,7 +83,7 @@ func TestAPodSelectedBesideTheDNSPodsIsNoDNSServer(t *testing.T) {
 	in.Pods = append(in.Pods, pod)
 	in.Slices[0].Endpoints = append(in.Slices[0].Endpoints, endpointAt("10.244.1.51", true))
 	got := judge(answered(in))
-	if got.Headline != "ServiceEndpointsDiffer" || len(got.Findings) != 1 || !strings.Contains(got.Summary, "sends a part of the queries to 10.244.1.51, where no DNS pod is") {
+	if got.Headline != "DNSServiceEndpointsMismatch" || len(got.Findings) != 1 || !strings.Contains(got.Summary, "sends a part of the queries to 10.244.1.51, where no DNS pod is") {
 		t.Errorf("%s %s %+v", got.Headline, got.Summary, got.Findings)
 	}
 }
@@ -180,11 +180,11 @@ func TestATargetPortCountsByItsProtocol(t *testing.T) {
 		return got, string(got.Headline)
 	}
 	for _, corefile := range []bool{true, false} {
-		if got, headline := target(0, corefile); headline != "ServiceTargetWrong" || got.Verdict != report.Failing || !strings.Contains(got.Summary, "53/UDP to port 9153 of the DNS pods, where no DNS is served") {
+		if got, headline := target(0, corefile); headline != "DNSServiceTargetPortMismatch" || got.Verdict != report.Failing || !strings.Contains(got.Summary, "53/UDP to port 9153 of the DNS pods, where no DNS is served") {
 			t.Errorf("UDP, Corefile read %v: %s %s", corefile, headline, got.Summary)
 		}
 	}
-	if got, headline := target(1, true); headline != "ServiceTargetWrong" || got.Verdict != report.Degraded || strings.Contains(got.Summary, "UDP to") {
+	if got, headline := target(1, true); headline != "DNSServiceTargetPortMismatch" || got.Verdict != report.Degraded || strings.Contains(got.Summary, "UDP to") {
 		t.Errorf("TCP: %s %s", headline, got.Summary)
 	}
 }

@@ -127,7 +127,7 @@ func TestASeriesOfFallsCountsWithinTheHourAlone(t *testing.T) {
 			ReportingController: "node-controller", EventTime: metav1.NewMicroTime(in.Now.Add(-began)),
 			Series: &corev1.EventSeries{Count: 12, LastObservedTime: metav1.NewMicroTime(in.Now.Add(-time.Minute))},
 		}}
-		if got := slices.Contains(codes(node(t, judge(in), n.Name)), rules.ReadyFlapping); got != flapping {
+		if got := slices.Contains(codes(node(t, judge(in), n.Name)), rules.NodeReadinessFlapping); got != flapping {
 			t.Errorf("12 times since %s: flapping %t, want %t", began, got, flapping)
 		}
 	}

@@ -175,7 +175,7 @@ func shared(items []report.Node) []string {
 	var times []time.Time
 	for _, n := range items {
 		for _, f := range n.Findings {
-			silent := f.Code == rules.KubeletNotReporting || f.Code == rules.ReadyStale
+			silent := f.Code == rules.KubeletNotReporting || f.Code == rules.ReadyConditionStale
 			if h := n.Health.Heartbeat; silent && h != nil && h.ReceivedAt != nil {
 				times = append(times, *h.ReceivedAt)
 			}

@@ -89,7 +89,7 @@ func TestReportsAreAsRecorded(t *testing.T) {
 // Every code fires where its fixture shows it, alone (but for what that fixture is about besides), and not at the near miss.
 func TestEveryCodeFiresAndItsNearMissDoesNot(t *testing.T) {
 	besides := map[finding.Code][]finding.Code{
-		rules.ReadyStale: {rules.LeaderLeaseExpired}, // why nobody has marked the node
+		rules.ReadyConditionStale: {rules.LeaderLeaseExpired}, // why nobody has marked the node
 	}
 	for _, entry := range Catalogue() {
 		t.Run(string(entry.Code), func(t *testing.T) {
@@ -317,7 +317,7 @@ func TestUnknownIsNeverZero(t *testing.T) {
 }
 
 func TestStaleAfterIsTheUsersChoice(t *testing.T) {
-	in := load(t, string(rules.ReadyStale))
+	in := load(t, string(rules.ReadyConditionStale))
 	list := Evaluate(in, in.Now, Options{StaleAfter: 2 * time.Minute})
 	if got := codes(node(t, list, "fires")); !slices.Equal(got, []finding.Code{rules.HeartbeatLate, rules.LeaderLeaseExpired}) {
 		t.Errorf("95 s with a patience of 2 min: %v", got)

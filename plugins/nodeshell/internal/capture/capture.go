@@ -129,7 +129,7 @@ func (c *capturing) chooseMode(ctx context.Context, visits []enter.Visit) (ephem
 // ofAdmission says that the API server refuses a privileged pod, and may take an ephemeral container.
 func ofAdmission(f finding.Finding) bool {
 	switch f.Code {
-	case evaluate.NamespaceRefused, evaluate.CreateForbidden, evaluate.WebhookRefused, evaluate.QuotaRefused:
+	case evaluate.PodSecurityViolated, evaluate.PodCreationForbidden, evaluate.AdmissionDenied, evaluate.QuotaOrLimitRangeViolated:
 		return true
 	}
 	return false

@@ -158,10 +158,10 @@ func TestCatalogueIsSortedAndWhole(t *testing.T) {
 }
 
 func TestARefusalIsTheSummary(t *testing.T) {
-	if p := load(t, "NodeSilent").plan(); p.Verdict != report.Refused || !strings.Contains(p.Summary, "silent for 2m5s") {
+	if p := load(t, "KubeletNotReporting").plan(); p.Verdict != report.Refused || !strings.Contains(p.Summary, "silent for 2m5s") {
 		t.Errorf("%s: %s", p.Verdict, p.Summary)
 	}
-	if p := load(t, "NodeSilent-forced").plan(); p.Verdict != report.Ready {
+	if p := load(t, "KubeletNotReporting-forced").plan(); p.Verdict != report.Ready {
 		t.Errorf("forced, and still %s", p.Verdict)
 	}
 	if p := load(t, "NodeNotReady").plan(); p.Verdict != report.Ready {

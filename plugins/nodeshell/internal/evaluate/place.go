@@ -74,17 +74,17 @@ func denial(try Try, usable []string, plan report.Plan, o Options) finding.Findi
 		} else {
 			message += "; --create-namespace makes one for this session"
 		}
-		f = book.New(NamespaceRefused, message)
+		f = book.New(PodSecurityViolated, message)
 		f.Next = []finding.Next{{Command: command, Why: why, Risk: finding.Change}}
 	case admission.WebhookDenied, admission.WebhookFailed, admission.WebhookNoDryRun, admission.ValidatingPolicy, admission.MutatingPolicy:
-		f = book.New(WebhookRefused, fmt.Sprintf("admission in namespace %q refuses the pod: %s", try.Namespace, text))
+		f = book.New(AdmissionDenied, fmt.Sprintf("admission in namespace %q refuses the pod: %s", try.Namespace, text))
 	case admission.QuotaExceeded, admission.QuotaUnspecified, admission.LimitRange:
-		f = book.New(QuotaRefused, fmt.Sprintf("a quota in namespace %q refuses the pod: %s", try.Namespace, text))
+		f = book.New(QuotaOrLimitRangeViolated, fmt.Sprintf("a quota in namespace %q refuses the pod: %s", try.Namespace, text))
 	case admission.NotPermitted:
-		f = book.New(CreateForbidden, fmt.Sprintf("not allowed: needs %s %s in namespace %q (%s)", refusal.Permission.Verb, refusal.Permission.Resource, try.Namespace, text))
+		f = book.New(PodCreationForbidden, fmt.Sprintf("not allowed: needs %s %s in namespace %q (%s)", refusal.Permission.Verb, refusal.Permission.Resource, try.Namespace, text))
 		f.Next = []finding.Next{{Command: o.Kubectl.Command(try.Namespace, "auth", "can-i", "--list"), Why: "what is allowed there", Risk: finding.Read}}
 	default:
-		f = book.New(KubeletRejected, fmt.Sprintf("the API server refuses the pod in namespace %q: %s", try.Namespace, text))
+		f = book.New(PodRejected, fmt.Sprintf("the API server refuses the pod in namespace %q: %s", try.Namespace, text))
 	}
 	f.Object = &finding.ObjectRef{Kind: "Namespace", Name: try.Namespace}
 	f.Evidence = []finding.Evidence{{Source: "Namespace/" + try.Namespace, Path: "dry-run create", Value: text}}
@@ -136,7 +136,7 @@ func Changed(asked, made *corev1.Pod, o Options) []finding.Finding {
 		return nil
 	}
 	what := "admission changed the pod: it " + strings.Join(append(slices.Clone(fatal), lost...), ", ")
-	f := book.New(AdmissionChanged, what)
+	f := book.New(PodMutatedByAdmission, what)
 	if len(fatal) == 0 {
 		f.Severity = finding.Warning
 	} else {
@@ -167,46 +167,46 @@ var failures = map[string]struct {
 	code   finding.Code
 	remedy string
 }{
-	podspec.WaitSilent:      {KubeletSilent, "reach the node by its console or the cloud's session manager"},
-	podspec.WaitPull:        {ImagePullSlow, "--no-pull needs no registry; --start-timeout waits longer"},
-	podspec.WaitPullFailed:  {ImagePullFailed, "--no-pull needs no registry; or choose --image, --pull-secret"},
-	podspec.WaitNeverPull:   {ImageNotOnNode, "choose an image that is on the node with --image"},
-	podspec.WaitImageName:   {ImageWrong, "correct --image"},
-	podspec.WaitArch:        {ImageWrong, "choose a multi-platform --image"},
-	podspec.WaitRuntime:     {ContainerFailed, "choose an --image with sh and nsenter, such as " + DefaultImage},
-	podspec.WaitSandbox:     {SandboxFailed, "the container runtime needs repair: reach the node by its console"},
-	podspec.WaitVolume:      {ContainerFailed, "check the claim of --mount-pvc, or the host's /usr, /lib and /lib64 for --no-pull"},
+	podspec.WaitSilent:      {PodStatusNotReported, "reach the node by its console or the cloud's session manager"},
+	podspec.WaitPull:        {ImagePullTimeout, "--no-pull needs no registry; --start-timeout waits longer"},
+	podspec.WaitPullFailed:  {ErrImagePull, "--no-pull needs no registry; or choose --image, --pull-secret"},
+	podspec.WaitNeverPull:   {ErrImageNeverPull, "choose an image that is on the node with --image"},
+	podspec.WaitImageName:   {UnusableImage, "correct --image"},
+	podspec.WaitArch:        {UnusableImage, "choose a multi-platform --image"},
+	podspec.WaitRuntime:     {ContainerStartError, "choose an --image with sh and nsenter, such as " + DefaultImage},
+	podspec.WaitSandbox:     {FailedCreatePodSandBox, "the container runtime needs repair: reach the node by its console"},
+	podspec.WaitVolume:      {ContainerStartError, "check the claim of --mount-pvc, or the host's /usr, /lib and /lib64 for --no-pull"},
 	podspec.WaitPressure:    {NodePressure, "--critical enters all the same (it may stop a workload)"},
-	podspec.WaitFull:        {NodeFull, "--critical makes room (it stops a workload)"},
-	podspec.WaitAffinity:    {AffinityRefused, "use -n with a namespace that has no default node selector"},
-	podspec.WaitTaint:       {AffinityRefused, "admission took the tolerations away: use -n with another namespace"},
-	podspec.WaitRejected:    {KubeletRejected, "read the kubelet's reason"},
-	podspec.WaitEnded:       {HelperEnded, "choose an --image with sh, such as " + DefaultImage},
-	podspec.WaitDeleted:     {HelperEnded, "look for a policy controller that deletes privileged pods"},
-	podspec.WaitOverdue:     {HelperEnded, "this machine or the API server is overloaded: try again, or with --no-job"},
-	podspec.WaitNew:         {HelperNotStarted, "wait longer with --start-timeout"},
-	podspec.WaitUnscheduled: {HelperNotStarted, "wait longer with --start-timeout"},
+	podspec.WaitFull:        {NodeOutOfResources, "--critical makes room (it stops a workload)"},
+	podspec.WaitAffinity:    {PlacementRejected, "use -n with a namespace that has no default node selector"},
+	podspec.WaitTaint:       {PlacementRejected, "admission took the tolerations away: use -n with another namespace"},
+	podspec.WaitRejected:    {PodRejected, "read the kubelet's reason"},
+	podspec.WaitEnded:       {HelperPodEnded, "choose an --image with sh, such as " + DefaultImage},
+	podspec.WaitDeleted:     {HelperPodEnded, "look for a policy controller that deletes privileged pods"},
+	podspec.WaitOverdue:     {HelperPodEnded, "this machine or the API server is overloaded: try again, or with --no-job"},
+	podspec.WaitNew:         {HelperPodStartTimeout, "wait longer with --start-timeout"},
+	podspec.WaitUnscheduled: {HelperPodStartTimeout, "wait longer with --start-timeout"},
 }
 
 // NotStarted explains a pod that does not start.
 func NotStarted(plan report.Plan, w podspec.Wait, o Options) finding.Finding {
 	known, ok := failures[w.Code]
 	if !ok {
-		known.code, known.remedy = HelperNotStarted, "look at the node"
+		known.code, known.remedy = HelperPodStartTimeout, "look at the node"
 	}
 	image := plan.Pod.Spec.Containers[0].Image
 	message := fmt.Sprintf("the pod does not start on node %q: %s; %s", plan.Node, w.Text, known.remedy)
 	switch known.code {
-	case ImagePullFailed, ImagePullSlow, ImageNotOnNode, ImageWrong:
+	case ErrImagePull, ImagePullTimeout, ErrImageNeverPull, UnusableImage:
 		message = fmt.Sprintf("node %q cannot use image %q: %s; %s", plan.Node, image, w.Text, known.remedy)
 	}
 	f := book.New(known.code, message)
 	f.Object = &finding.ObjectRef{Kind: "Pod", Namespace: plan.Namespace, Name: plan.Pod.Name}
 	f.Evidence = []finding.Evidence{{Source: "Pod", Path: "status", Value: w.Text}}
 	switch known.code {
-	case ImagePullFailed, ImagePullSlow:
+	case ErrImagePull, ImagePullTimeout:
 		f.Next = []finding.Next{{Command: again(o, plan.Node, o.CallNamespace, "--no-pull"), Why: "runs an image that is on the node, with the host's own tools", Risk: finding.Read}}
-	case NodePressure, NodeFull:
+	case NodePressure, NodeOutOfResources:
 		f.Next = []finding.Next{{Command: again(o, plan.Node, o.CallNamespace, "--critical"), Why: "enters as a critical pod", Risk: finding.Destructive}}
 	}
 	return mask.Copy(f)

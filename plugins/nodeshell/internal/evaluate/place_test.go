@@ -11,16 +11,16 @@ import (
 func TestRefusalsAreSortedByWhoRefuses(t *testing.T) {
 	const pod = `pods "nodeshell-1-0" is forbidden: `
 	for text, want := range map[string]finding.Code{
-		pod + `violates PodSecurity "baseline:latest": privileged`:                                                           NamespaceRefused,
-		`admission webhook "v.example.com" denied the request: the pod violates PodSecurity "restricted:latest": privileged`: WebhookRefused,
-		`admission webhook "v.example.com" does not support dry run`:                                                         WebhookRefused,
-		`Internal error occurred: failed calling webhook "v.example.com": failed to call webhook: EOF`:                       WebhookRefused,
-		pod + `ValidatingAdmissionPolicy 'p' with binding 'b' denied request: exceeded quota of patience`:                    WebhookRefused,
-		`policy 'p' with binding 'b' denied request: no such key`:                                                            WebhookRefused,
-		pod + `failed quota: q: must specify limits.cpu for: shell`:                                                          QuotaRefused,
-		pod + `minimum cpu usage per Pod is 1. No request is specified`:                                                      QuotaRefused,
-		`pods is forbidden: User "jane" cannot create resource "pods" in API group "" in the namespace "default"`:            CreateForbidden,
-		`namespaces "default" not found`:                                                                                     KubeletRejected,
+		pod + `violates PodSecurity "baseline:latest": privileged`:                                                           PodSecurityViolated,
+		`admission webhook "v.example.com" denied the request: the pod violates PodSecurity "restricted:latest": privileged`: AdmissionDenied,
+		`admission webhook "v.example.com" does not support dry run`:                                                         AdmissionDenied,
+		`Internal error occurred: failed calling webhook "v.example.com": failed to call webhook: EOF`:                       AdmissionDenied,
+		pod + `ValidatingAdmissionPolicy 'p' with binding 'b' denied request: exceeded quota of patience`:                    AdmissionDenied,
+		`policy 'p' with binding 'b' denied request: no such key`:                                                            AdmissionDenied,
+		pod + `failed quota: q: must specify limits.cpu for: shell`:                                                          QuotaOrLimitRangeViolated,
+		pod + `minimum cpu usage per Pod is 1. No request is specified`:                                                      QuotaOrLimitRangeViolated,
+		`pods is forbidden: User "jane" cannot create resource "pods" in API group "" in the namespace "default"`:            PodCreationForbidden,
+		`namespaces "default" not found`:                                                                                     PodRejected,
 	} {
 		if got := denial(Try{Namespace: "default", Denied: text}, nil, report.Plan{}, Options{}); got.Code != want {
 			t.Errorf("%s\n got %s, want %s", text, got.Code, want)

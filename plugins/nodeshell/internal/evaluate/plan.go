@@ -53,7 +53,7 @@ func nodeRef(name string) *finding.ObjectRef { return &finding.ObjectRef{Kind: "
 // virtual finds nodes without a host: https://virtual-kubelet.io, Fargate, and kwok's pretended ones.
 func virtual(node *corev1.Node) []finding.Finding {
 	evidence := func(path, value string) []finding.Finding {
-		f := book.New(NodeVirtual, fmt.Sprintf("node %q is virtual: there is no host to enter", node.Name))
+		f := book.New(VirtualNode, fmt.Sprintf("node %q is virtual: there is no host to enter", node.Name))
 		f.Object = nodeRef(node.Name)
 		f.Evidence = []finding.Evidence{{Source: "Node", Path: path, Value: value}}
 		return []finding.Finding{f}
@@ -92,7 +92,7 @@ func heartbeat(in Input, now time.Time, o Options) []finding.Finding {
 	default:
 		return nil
 	}
-	f := book.New(NodeSilent, text+": no pod can start there")
+	f := book.New(KubeletNotReporting, text+": no pod can start there")
 	f.Object, f.Evidence = nodeRef(in.Node.Name), evidence
 	f.Next = []finding.Next{
 		{Command: o.Kubectl.Command("", "nodeinfo", in.Node.Name), Why: "why it is silent; then reach it by its console, SSH or the cloud's session manager", Risk: finding.Read},
@@ -137,21 +137,21 @@ func wishes(in Input, o Options, inImage bool) []finding.Finding {
 		found = append(found, f)
 	}
 	if o.Critical {
-		add(CriticalMayEvict, "--critical: if the node is full, its kubelet stops another pod to make room for this one")
+		add(CriticalMayPreempt, "--critical: if the node is full, its kubelet stops another pod to make room for this one")
 	}
 	if inImage && !o.InImage {
-		add(StaysInImage, fmt.Sprintf("node %q runs %s, which has no usable shell: this one is the image's, the node's files are at /host", in.Node.Name, in.Node.Status.NodeInfo.OSImage))
+		add(ShellInContainer, fmt.Sprintf("node %q runs %s, which has no usable shell: this one is the image's, the node's files are at /host", in.Node.Name, in.Node.Status.NodeInfo.OSImage))
 	}
 	switch {
 	case !o.NoPull:
 	case strings.Contains(in.Node.Status.NodeInfo.OSImage, "NixOS"), hostless(in.Node), windows(in.Node):
-		add(NoPullImpossible, fmt.Sprintf("--no-pull needs the host's /usr/bin/sh, which %s does not have: name an image with --image", in.Node.Status.NodeInfo.OSImage))
+		add(NoPullUnavailable, fmt.Sprintf("--no-pull needs the host's /usr/bin/sh, which %s does not have: name an image with --image", in.Node.Status.NodeInfo.OSImage))
 	case in.Donor == "":
 		message := fmt.Sprintf("--no-pull found no running pod without pull secrets on node %q whose image could be used: name one with --image", in.Node.Name)
 		if s := in.Sources.Get("pods"); s.State == source.Forbidden {
 			message = "--no-pull needs list pods in all namespaces, to find an image on the node: name one with --image instead"
 		}
-		add(NoPullImpossible, message)
+		add(NoPullUnavailable, message)
 	}
 	return found
 }
@@ -166,7 +166,7 @@ func round(d time.Duration) time.Duration { return d.Round(time.Second) }
 
 // HostNetwork warns of a pod whose network is the node's.
 func HostNetwork(pod *corev1.Pod) []finding.Finding {
-	f := book.New(PodOnHostNetwork, fmt.Sprintf("pod %s/%s uses the network of node %q: this is the node's traffic, not the pod's alone", pod.Namespace, pod.Name, pod.Spec.NodeName))
+	f := book.New(HostNetworkPod, fmt.Sprintf("pod %s/%s uses the network of node %q: this is the node's traffic, not the pod's alone", pod.Namespace, pod.Name, pod.Spec.NodeName))
 	f.Object = &finding.ObjectRef{Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name}
 	f.Evidence = []finding.Evidence{{Source: "Pod", Path: "spec.hostNetwork", Value: "true"}}
 	return []finding.Finding{f}

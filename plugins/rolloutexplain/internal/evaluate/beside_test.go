@@ -85,7 +85,7 @@ func TestOnlyNodesThatAreWantedAreBlamed(t *testing.T) {
 		return b
 	}
 	got := Evaluate(ill(1).in, now, model.Options{}).Items[0]
-	if r := wait.RootOf(&got); r == nil || r.Code != codes.TaintNotTolerated || r.Class != report.Transient || !strings.Contains(got.Summary, "w2 (taint node.kubernetes.io/unreachable:NoSchedule)") {
+	if r := wait.RootOf(&got); r == nil || r.Code != codes.UntoleratedTaint || r.Class != report.Transient || !strings.Contains(got.Summary, "w2 (taint node.kubernetes.io/unreachable:NoSchedule)") {
 		t.Errorf("the wanted node is ill: %s", codesOf(report.List{Items: []report.Rollout{got}}))
 	}
 	got = Evaluate(ill(0).in, now, model.Options{}).Items[0]
@@ -153,7 +153,7 @@ func TestUndoIsNotAdvisedForOldPods(t *testing.T) {
 	b.in.Pods[0].Spec.Containers[0].ReadinessProbe = probe(1, 3)
 	b.event(string(b.in.Pods[0].UID), "Unhealthy", "Readiness probe failed: cat: can't open '/tmp/ready': No such file or directory", 9)
 	got := Evaluate(b.in, now, model.Options{}).Items[0]
-	if r := wait.RootOf(&got); r == nil || r.Code != codes.ReadinessFailing || !strings.Contains(got.Summary, "old pod db-0") || strings.Contains(got.Summary, "not in the image") {
+	if r := wait.RootOf(&got); r == nil || r.Code != codes.ReadinessProbeFailing || !strings.Contains(got.Summary, "old pod db-0") || strings.Contains(got.Summary, "not in the image") {
 		t.Fatalf("%s", codesOf(report.List{Items: []report.Rollout{got}}))
 	}
 	if got.Undo == nil || got.Undo.Advised || !strings.Contains(got.Undo.Why, "old revision") {
@@ -192,10 +192,10 @@ func TestTriedByHand(t *testing.T) {
 		class     report.Class
 		make      func() *builder
 	}{
-		{"a hostPath that is not on the node", codes.VolumeMountFailed, "hostPath /data on node w1", "may heal", report.Likely, with(func(b *builder) {
+		{"a hostPath that is not on the node", codes.FailedMount, "hostPath /data on node w1", "may heal", report.Likely, with(func(b *builder) {
 			b.podEvent("FailedMount", `MountVolume.SetUp failed for volume "v" : hostPath type check failed: /data is not a directory`, 5)
 		})},
-		{"a runtime handler that the node lacks", codes.SandboxFailed, `no runtime handler "gvisor"`, "", report.Likely, with(func(b *builder) {
+		{"a runtime handler that the node lacks", codes.FailedCreatePodSandBox, `no runtime handler "gvisor"`, "", report.Likely, with(func(b *builder) {
 			b.x().Spec.RuntimeClassName = plain.Ptr("sandboxed")
 			b.podEvent("FailedCreatePodSandBox", `Failed to create pod sandbox: rpc error: code = Unknown desc = unable to get OCI runtime for sandbox "b9": no runtime for "gvisor" is configured`, 5)
 		})},
@@ -211,7 +211,7 @@ func TestTriedByHand(t *testing.T) {
 			b.x().CreationTimestamp, b.x().Status.ContainerStatuses = ago(5*time.Second), nil
 			b.fetch(model.Need{Kind: model.NeedNode, Name: "w9"})
 		})},
-		{"a postStart hook that does not end", codes.PostStartHookPending, "postStart hook", "", report.Transient, with(func(b *builder) {
+		{"a postStart hook that does not end", codes.PostStartHookRunning, "postStart hook", "", report.Transient, with(func(b *builder) {
 			b.c().Lifecycle = &corev1.Lifecycle{PostStart: &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: []string{"sleep", "3600"}}}}
 			b.podEvent("Started", "Container started", 1)
 			b.in.Events[0].LastTimestamp = ago(40 * time.Second)
@@ -296,7 +296,7 @@ func TestSpreadingOverALabelThatNoNodeHasDoesNotHeal(t *testing.T) {
 	spread := func(key string) *report.Finding {
 		b := unscheduledFor("0/2 nodes are available: 2 node(s) didn't match pod topology spread constraints (missing required label).")()
 		b.x().Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: key, WhenUnsatisfiable: corev1.DoNotSchedule}}
-		return findingOf(Evaluate(b.in, now, model.Options{}), codes.TopologySpread)
+		return findingOf(Evaluate(b.in, now, model.Options{}), codes.TopologySpreadUnsatisfied)
 	}
 	if f := spread("rack"); f.Heals != "no" || f.Class != report.Likely || !strings.Contains(f.Message, "label rack, which no node has") {
 		t.Errorf("%+v", f)

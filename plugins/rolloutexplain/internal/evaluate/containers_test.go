@@ -39,15 +39,15 @@ func TestInitContainersAreCalledAndFoundAsSuch(t *testing.T) {
 	}{
 		{"a program that is not there", first(noStart), codes.ContainerStartError, []string{`init container "first" cannot be started`, "status.initContainerStatuses[first]", `jsonpath={.spec.initContainers[?(@.name=="first")]`}},
 		{"a program of a sidecar", sidecar(noStart), codes.ContainerStartError, []string{`sidecar "first" cannot be started`, ".spec.initContainers["}},
-		{"a Secret that is not there", first(waiting("CreateContainerConfigError", `secret "creds" not found`)), codes.SecretMissing, []string{`init container "first" cannot start`, "status.initContainerStatuses[first]"}},
-		{"an image that is not there", first(waiting("ErrImageNeverPull", "not present")), codes.ImageNeverPull, []string{`of init container "first"`, "status.initContainerStatuses[first]"}},
+		{"a Secret that is not there", first(waiting("CreateContainerConfigError", `secret "creds" not found`)), codes.SecretNotFound, []string{`init container "first" cannot start`, "status.initContainerStatuses[first]"}},
+		{"an image that is not there", first(waiting("ErrImageNeverPull", "not present")), codes.ErrImageNeverPull, []string{`of init container "first"`, "status.initContainerStatuses[first]"}},
 		{"too much memory", first(crashed(137, 4, "OOMKilled")), codes.OOMKilled, []string{`init container "first" is killed`, "spec.initContainers[first].resources"}},
-		{"a sidecar that crashes", sidecar(crashed(3, 4, "Error")), codes.CrashLoop, []string{`sidecar "first" crashes`, "status.initContainerStatuses[first].state.terminated"}},
+		{"a sidecar that crashes", sidecar(crashed(3, 4, "Error")), codes.ContainerCrashing, []string{`sidecar "first" crashes`, "status.initContainerStatuses[first].state.terminated"}},
 		{"a sidecar that is not ready", func(b *builder) {
 			sidecar(notReadyYet(40 * time.Second))(b)
 			b.status(running(40 * time.Second))
 			b.x().Spec.InitContainers[0].ReadinessProbe = probe(1, 2)
-		}, codes.ReadinessFailing, []string{`sidecar "first" has been running`, "spec.initContainers[first].readinessProbe"}},
+		}, codes.ReadinessProbeFailing, []string{`sidecar "first" has been running`, "spec.initContainers[first].readinessProbe"}},
 		{"a sidecar that has not started", func(b *builder) {
 			sidecar(notReadyYet(20 * time.Second))(b)
 			b.x().Status.InitContainerStatuses[0].Started = plain.Ptr(false)
@@ -86,7 +86,7 @@ func TestAProbeKillOfASidecarIsNoCrash(t *testing.T) {
 		b.in.Events[1].InvolvedObject.FieldPath = "spec.containers{api}"
 		b.in.Events[2].InvolvedObject.FieldPath = "spec.initContainers{first}"
 		b.in.Events[2].LastTimestamp = ago(9 * time.Second)
-		return findingOf(Evaluate(b.in, now, model.Options{}), codes.LivenessKilled)
+		return findingOf(Evaluate(b.in, now, model.Options{}), codes.LivenessProbeFailed)
 	}
 	f := kill("Init container first failed liveness probe")
 	if f == nil {
@@ -125,7 +125,7 @@ func TestFailingIsDatedByTheEndsNotByThePodsAge(t *testing.T) {
 		b.status(s)
 		start := ago(tt.up)
 		b.x().CreationTimestamp, b.x().Status.StartTime = start, &start
-		f := findingOf(Evaluate(b.in, now, model.Options{}), codes.CrashLoop)
+		f := findingOf(Evaluate(b.in, now, model.Options{}), codes.ContainerCrashing)
 		if f == nil || f.FirstSeen == nil || now.Sub(*f.FirstSeen) != tt.want {
 			t.Errorf("%s: want since %s, got %+v", tt.name, tt.want, f)
 		}
@@ -136,7 +136,7 @@ func TestFailingIsDatedByTheEndsNotByThePodsAge(t *testing.T) {
 func TestRunAsUserZeroRunsAsRoot(t *testing.T) {
 	b := waits("CreateContainerConfigError", `container's runAsUser breaks non-root policy (pod: "api-2-x", container: api)`)()
 	got := Evaluate(b.in, now, model.Options{}).Items[0]
-	if got.Verdict != report.Failed || got.Findings[0].Code != codes.RunsAsRoot || strings.Contains(got.Summary, "does or does not") {
+	if got.Verdict != report.Failed || got.Findings[0].Code != codes.RunAsNonRootCheckFailed || strings.Contains(got.Summary, "does or does not") {
 		t.Errorf("%s %s", got.Verdict, got.Summary)
 	}
 }
@@ -147,11 +147,11 @@ func TestAMountThatSucceededIsNoCause(t *testing.T) {
 		b := deploymentCase()
 		b.podEvent(reason, `MountVolume.SetUp failed for volume "v" : configmap references non-existent config key: k`, 6)
 		b.podEvent("Pulling", `Pulling image "api:2"`, 1)
-		if findingOf(Evaluate(b.in, now, model.Options{}), codes.ImagePulling) != nil {
+		if findingOf(Evaluate(b.in, now, model.Options{}), codes.ImagePullInProgress) != nil {
 			t.Fatalf("%s: the fixture shows nothing: pulling wins without a sandbox", reason)
 		}
 		b.x().Status.Conditions = append(b.x().Status.Conditions, corev1.PodCondition{Type: corev1.PodReadyToStartContainers, Status: corev1.ConditionTrue, LastTransitionTime: ago(4 * time.Second)})
-		if got := Evaluate(b.in, now, model.Options{}).Items[0]; got.Verdict != report.Progressing || got.Findings[0].Code != codes.ImagePulling {
+		if got := Evaluate(b.in, now, model.Options{}).Items[0]; got.Verdict != report.Progressing || got.Findings[0].Code != codes.ImagePullInProgress {
 			t.Errorf("%s: %s %s", reason, got.Verdict, got.Summary)
 		}
 	}
@@ -191,7 +191,7 @@ func TestAnEndThatIsAheadHasNoAge(t *testing.T) {
 	b := statefulCase(keepSet)
 	at := metav1.NewTime(now.Add(3 * time.Minute))
 	b.x().DeletionTimestamp, b.x().DeletionGracePeriodSeconds = &at, plain.Ptr(int64(200))
-	f := findingOf(Evaluate(b.in, now, model.Options{}), codes.EndingInGrace)
+	f := findingOf(Evaluate(b.in, now, model.Options{}), codes.PodTerminating)
 	if f == nil {
 		t.Fatal("not told")
 	}

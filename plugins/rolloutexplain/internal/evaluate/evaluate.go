@@ -103,7 +103,7 @@ func finish(e *model.Evaluation, w *model.Workload) report.Rollout {
 		d := w.Describe(w.Target)
 		r.Revision = &d
 	}
-	if !w.Has(codes.Paused) || w.Target != nil {
+	if !w.Has(codes.DeploymentPaused) || w.Target != nil {
 		refusal.MissingPods(e, w)
 	}
 	verdict.Give(e, w, pods.Causes(e, w))

@@ -68,40 +68,40 @@ func controllerFixtures() []fixture {
 		return b
 	}
 	return []fixture{
-		{codes.ControllerNotObserving, unobserved, func(b *builder) { b.d.Generation = 2 }},
+		{codes.SpecUpdateNotObserved, unobserved, func(b *builder) { b.d.Generation = 2 }},
 		{codes.ReplicaSetCreateError, createError, func(b *builder) {
 			b.d.Status.Conditions[0].Reason, b.d.Status.Conditions[0].Message = "ReplicaSetUpdated", ""
 		}},
-		{codes.Paused, with(func(b *builder) { b.d.Spec.Paused = true }), func(b *builder) { b.d.Spec.Paused = false }},
-		{codes.PartitionHold, partitioned(1), func(b *builder) { *b.in.StatefulSets[0].Spec.UpdateStrategy.RollingUpdate.Partition = 0 }},
-		{codes.PartitionNever, partitioned(5), func(b *builder) { *b.in.StatefulSets[0].Spec.UpdateStrategy.RollingUpdate.Partition = 1 }},
+		{codes.DeploymentPaused, with(func(b *builder) { b.d.Spec.Paused = true }), func(b *builder) { b.d.Spec.Paused = false }},
+		{codes.PartitionedRollout, partitioned(1), func(b *builder) { *b.in.StatefulSets[0].Spec.UpdateStrategy.RollingUpdate.Partition = 0 }},
+		{codes.PartitionExcludesAllPods, partitioned(5), func(b *builder) { *b.in.StatefulSets[0].Spec.UpdateStrategy.RollingUpdate.Partition = 1 }},
 		{codes.OnDelete, onDelete, func(b *builder) {
 			b.in.DaemonSets[0].Spec.UpdateStrategy.Type = appsv1.RollingUpdateDaemonSetStrategyType
 		}},
-		{codes.RecreateWaits, with(func(b *builder) { b.recreate() }), func(b *builder) { b.in.Pods[0].Status.Phase = corev1.PodSucceeded }},
-		{codes.BudgetEaten, with(func(b *builder) {
+		{codes.RecreateWaitingForOldPods, with(func(b *builder) { b.recreate() }), func(b *builder) { b.in.Pods[0].Status.Phase = corev1.PodSucceeded }},
+		{codes.MaxUnavailableExceeded, with(func(b *builder) {
 			b.d.Status.AvailableReplicas, b.old.Status.AvailableReplicas = 1, 1
 			b.in.Pods[0].Status.ContainerStatuses[0].Ready = false
 			b.in.Pods[0].Status.Conditions[2].Status = corev1.ConditionFalse
 		}), func(b *builder) { b.d.Status.AvailableReplicas, b.old.Status.AvailableReplicas = 2, 2 }},
-		{codes.StatefulSetTrap, trap, func(b *builder) { b.status(notReadyYet(5 * time.Second)) }},
-		{codes.StatefulSetOrderedWait, func() *builder { return statefulCase(keepSet) }, func(b *builder) { b.in.StatefulSets[0].Spec.PodManagementPolicy = appsv1.ParallelPodManagement }},
-		{codes.StatefulSetUpdateError, func() *builder {
+		{codes.StatefulSetPodNotReplaced, trap, func(b *builder) { b.status(notReadyYet(5 * time.Second)) }},
+		{codes.OrderedReadyWait, func() *builder { return statefulCase(keepSet) }, func(b *builder) { b.in.StatefulSets[0].Spec.PodManagementPolicy = appsv1.ParallelPodManagement }},
+		{codes.StatefulSetUpdateFailed, func() *builder {
 			return statefulCase(keepSet).event("sts", "FailedUpdate", "update Pod db-1 in StatefulSet db failed error: pod updates may not change fields", 12)
 		}, func(b *builder) { b.in.Events[0].Count = 1 }},
-		{codes.DaemonSetNodeHolds, func() *builder { return daemonCase(keepDaemon) }, func(b *builder) {
+		{codes.DaemonSetMaxUnavailableReached, func() *builder { return daemonCase(keepDaemon) }, func(b *builder) {
 			two := intstr.FromInt32(2)
 			b.in.DaemonSets[0].Spec.UpdateStrategy.RollingUpdate.MaxUnavailable = &two
 		}},
-		{codes.SelectorClash, with(func(b *builder) {
+		{codes.SelectorMatchesAllPods, with(func(b *builder) {
 			b.event("d", "SelectingAll", "This deployment is selecting all pods. A non-empty selector is required.", 3)
 		}), func(b *builder) { b.in.Events[0].InvolvedObject.UID = "another" }},
 		{codes.NamespaceTerminating, namespace, func(b *builder) {
 			b.in.Namespaces[0].Status.Phase = corev1.NamespaceActive
 			otherRefusal(b)
 		}},
-		{codes.DeadlineExceeded, deadline, func(b *builder) { b.d.Status.Conditions[0].Message = `ReplicaSet "api-1" has timed out progressing.` }},
-		{codes.StaleDeadline, func() *builder {
+		{codes.ProgressDeadlineExceeded, deadline, func(b *builder) { b.d.Status.Conditions[0].Message = `ReplicaSet "api-1" has timed out progressing.` }},
+		{codes.StaleProgressDeadline, func() *builder {
 			b := deadline()
 			b.d.Status.Conditions[0].Message = `ReplicaSet "api-1" has timed out progressing.`
 			return b
@@ -132,22 +132,22 @@ func noteFixtures() []fixture {
 			b.d.Spec.Replicas, b.in.ReplicaSets[1].Spec.Replicas, b.in.Pods = plain.Ptr(int32(0)), plain.Ptr(int32(0)), nil
 			b.d.Status = appsv1.DeploymentStatus{ObservedGeneration: 2}
 		}), func(b *builder) { b.d.Spec.Replicas = plain.Ptr(int32(1)) }},
-		{codes.ForeignWriter, writers, func(b *builder) { b.in.Events[1].Message = "Scaled down replica set api-1 from 2 to 1" }},
-		{codes.StillEnding, with(func(b *builder) {
+		{codes.ReplicasFlapping, writers, func(b *builder) { b.in.Events[1].Message = "Scaled down replica set api-1 from 2 to 1" }},
+		{codes.OldPodsTerminating, with(func(b *builder) {
 			b.done()
 			b.addPod("api-1-a", "rs1", "api:1", "w1", time.Hour, running(time.Hour))
 			at := metav1.NewTime(now.Add(20 * time.Second))
 			b.in.Pods[2].DeletionTimestamp = &at
 		}), func(b *builder) { b.in.Pods = b.in.Pods[:2] }},
-		{codes.NoHistory, noHistory, func(b *builder) { b.d.Spec.RevisionHistoryLimit = plain.Ptr(int32(10)) }},
+		{codes.NoRevisionHistory, noHistory, func(b *builder) { b.d.Spec.RevisionHistoryLimit = plain.Ptr(int32(10)) }},
 		{codes.StaleChangeCause, stale, func(b *builder) { b.rs.Annotations[kinds.CauseAnnotation] = "release 2" }},
-		{codes.BrokeAfterCompletion, with(func(b *builder) {
+		{codes.DegradedAfterCompletion, with(func(b *builder) {
 			b.done()
 			b.d.Status.AvailableReplicas = 1
 			b.status(crashed(9, 4, "Error"))
 			b.x().Status.Conditions[2].Status = corev1.ConditionFalse
 		}), func(b *builder) { b.d.Status.AvailableReplicas = 2; healthy(b) }},
-		{codes.JobManagedElsewhere, func() *builder {
+		{codes.JobManagedExternally, func() *builder {
 			return jobCase(func(j *batchv1.Job) { j.Spec.ManagedBy = plain.Ptr("kueue.x-k8s.io/multikueue") })
 		}, func(b *builder) { b.in.Jobs[0].Spec.ManagedBy = nil }},
 	}
@@ -165,21 +165,21 @@ func createFixtures() []fixture {
 		return b
 	}
 	return []fixture{
-		{codes.PodsMissing, with(func(b *builder) { b.missing("") }), func(b *builder) { b.rs.CreationTimestamp = ago(3 * time.Second) }},
+		{codes.PodsNotCreated, with(func(b *builder) { b.missing("") }), func(b *builder) { b.rs.CreationTimestamp = ago(3 * time.Second) }},
 		{codes.QuotaExceeded, refusedBy(`pods "api-2-" is forbidden: exceeded quota: two, requested: pods=1, used: pods=2, limited: pods=2`), otherRefusal},
-		{codes.QuotaMustSpecify, refusedBy(`pods "api-2-" is forbidden: failed quota: cpu: must specify requests.cpu for: api`), otherRefusal},
+		{codes.QuotaRequiresResources, refusedBy(`pods "api-2-" is forbidden: failed quota: cpu: must specify requests.cpu for: api`), otherRefusal},
 		{codes.LimitRangeViolated, refusedBy(`pods "api-2-" is forbidden: maximum memory usage per Container is 1Gi, but limit is 2Gi`), otherRefusal},
 		{codes.PodSecurityViolated, refusedBy(`pods "api-2-" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot != true`), otherRefusal},
 		{codes.AdmissionPolicyDenied, refusedBy(`pods "api-2-" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no`), otherRefusal},
-		{codes.WebhookDenied, refusedBy(`admission webhook "v.example.com" denied the request: no`), otherRefusal},
-		{codes.WebhookUnreachable, refusedBy(`Internal error occurred: failed calling webhook "v.example.com": failed to call webhook: Post "https://v": connection refused`), otherRefusal},
-		{codes.ServiceAccountMissing, refusedBy(`pods "api-2-" is forbidden: error looking up service account shop/nope: serviceaccount "nope" not found`), otherRefusal},
-		{codes.PriorityClassMissing, refusedBy(`pods "api-2-" is forbidden: no PriorityClass with name nope was found`), otherRefusal},
-		{codes.RuntimeClassMissing, refusedBy(`pods "api-2-" is forbidden: pod rejected: RuntimeClass "nope" not found`), otherRefusal},
+		{codes.AdmissionWebhookDenied, refusedBy(`admission webhook "v.example.com" denied the request: no`), otherRefusal},
+		{codes.AdmissionWebhookCallFailed, refusedBy(`Internal error occurred: failed calling webhook "v.example.com": failed to call webhook: Post "https://v": connection refused`), otherRefusal},
+		{codes.ServiceAccountNotFound, refusedBy(`pods "api-2-" is forbidden: error looking up service account shop/nope: serviceaccount "nope" not found`), otherRefusal},
+		{codes.PriorityClassNotFound, refusedBy(`pods "api-2-" is forbidden: no PriorityClass with name nope was found`), otherRefusal},
+		{codes.RuntimeClassNotFound, refusedBy(`pods "api-2-" is forbidden: pod rejected: RuntimeClass "nope" not found`), otherRefusal},
 		{codes.PodInvalid, refusedBy(`Pod "api-2-x" is invalid: spec.containers[0].name: Invalid value: "A"`), otherRefusal},
-		{codes.ClaimDeleting, deleting, otherRefusal},
-		{codes.NameConflict, conflict, otherRefusal},
-		{codes.PodCreateRefused, refusedBy("a reason of tomorrow"), func(b *builder) {
+		{codes.PVCTerminating, deleting, otherRefusal},
+		{codes.NameAlreadyExists, conflict, otherRefusal},
+		{codes.PodCreationRejected, refusedBy("a reason of tomorrow"), func(b *builder) {
 			b.in.Events[0].Message = `Error creating: pods "x" is forbidden: no PriorityClass with name nope was found`
 		}},
 	}
@@ -197,26 +197,26 @@ func schedulingFixtures() []fixture {
 	return []fixture{
 		{codes.InsufficientResources, unscheduledFor(two("Insufficient cpu")), otherWords},
 		{codes.TooManyPods, unscheduledFor(two("Too many pods")), otherWords},
-		{codes.TaintNotTolerated, unscheduledFor(two("node(s) had untolerated taint(s)")), otherWords},
-		{codes.NodeSelectorUnmet, unscheduledFor(two("node(s) didn't match Pod's node affinity/selector")), otherWords},
-		{codes.PodAffinityUnmet, unscheduledFor(two("node(s) didn't match pod anti-affinity rules")), otherWords},
-		{codes.TopologySpread, unscheduledFor(two("node(s) didn't match pod topology spread constraints")), otherWords},
-		{codes.HostPortTaken, unscheduledFor(two("node(s) didn't have free ports for the requested pod ports")), otherWords},
+		{codes.UntoleratedTaint, unscheduledFor(two("node(s) had untolerated taint(s)")), otherWords},
+		{codes.NodeAffinityUnsatisfied, unscheduledFor(two("node(s) didn't match Pod's node affinity/selector")), otherWords},
+		{codes.PodAffinityUnsatisfied, unscheduledFor(two("node(s) didn't match pod anti-affinity rules")), otherWords},
+		{codes.TopologySpreadUnsatisfied, unscheduledFor(two("node(s) didn't match pod topology spread constraints")), otherWords},
+		{codes.HostPortConflict, unscheduledFor(two("node(s) didn't have free ports for the requested pod ports")), otherWords},
 		{codes.NodesCordoned, unscheduledFor(two("node(s) were unschedulable")), otherWords},
-		{codes.ClaimMissing, unscheduledFor(`0/2 nodes are available: persistentvolumeclaim "data" not found. not found`), otherWords},
-		{codes.ClaimUnbound, with(func(b *builder) { claimed(b, plain.Ptr("nope")) }), otherWords},
-		{codes.VolumeElsewhere, unscheduledFor(two("node(s) had volume node affinity conflict")), otherWords},
-		{codes.VolumeLimit, unscheduledFor(two("node(s) exceed max volume count")), otherWords},
-		{codes.ResourceClaimUnmet, unscheduledFor(two("cannot allocate all claims")), otherWords},
+		{codes.PVCNotFound, unscheduledFor(`0/2 nodes are available: persistentvolumeclaim "data" not found. not found`), otherWords},
+		{codes.PVCNotBound, with(func(b *builder) { claimed(b, plain.Ptr("nope")) }), otherWords},
+		{codes.VolumeNodeAffinityConflict, unscheduledFor(two("node(s) had volume node affinity conflict")), otherWords},
+		{codes.VolumeLimitReached, unscheduledFor(two("node(s) exceed max volume count")), otherWords},
+		{codes.ResourceClaimUnsatisfied, unscheduledFor(two("cannot allocate all claims")), otherWords},
 		{codes.Unschedulable, unscheduledFor("0/2 nodes are available: 1 Insufficient cpu, 1 node(s) didn't match Pod's node affinity/selector."), func(b *builder) { b.x().Status.Conditions[0].Message = two("Insufficient cpu") }},
 		{codes.SchedulingGated, with(gatedBy), func(b *builder) { b.x().Status.Conditions[0].Reason = "Unschedulable" }},
-		{codes.SchedulerUnknown, unknown, func(b *builder) { b.x().Spec.SchedulerName = "default-scheduler" }},
-		{codes.SchedulerSilent, with(func(b *builder) {
+		{codes.NamedSchedulerNotActing, unknown, func(b *builder) { b.x().Spec.SchedulerName = "default-scheduler" }},
+		{codes.SchedulerNotActing, with(func(b *builder) {
 			b.unscheduled("")
 			b.x().Status.Conditions = nil
 			b.lease("kube-scheduler", time.Hour)
 		}), func(b *builder) { b.x().CreationTimestamp = ago(2 * time.Second) }},
-		{codes.Preempting, preempting, func(b *builder) { b.x().Status.NominatedNodeName = "" }},
+		{codes.PreemptionInProgress, preempting, func(b *builder) { b.x().Status.NominatedNodeName = "" }},
 	}
 }
 
@@ -233,12 +233,12 @@ func nodeFixtures() []fixture {
 			stopped(b, corev1.PodFailed, "OutOfcpu", "Pod was rejected: Node didn't have enough resource: cpu")
 		}), func(b *builder) { b.x().Status.Phase = corev1.PodSucceeded }},
 		{codes.NodeNotReady, nodeDown, func(b *builder) { b.in.Nodes[0].Status.Conditions[0].Status = corev1.ConditionTrue }},
-		{codes.KubeletSilent, with(func(b *builder) { b.x().Status.ContainerStatuses = nil }), func(b *builder) { b.x().CreationTimestamp = ago(10 * time.Second) }},
-		{codes.SandboxFailed, creating("FailedCreatePodSandBox", `Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox: no IP addresses available`), drop},
-		{codes.DynamicResources, creating("FailedPrepareDynamicResources", "Failed to prepare dynamic resources: driver gpu.example.com is not registered"), drop},
-		{codes.VolumeMountFailed, creating("FailedMount", `MountVolume.SetUp failed for volume "v": mount failed: exit status 32`), drop},
-		{codes.VolumeAttachFailed, creating("FailedAttachVolume", `AttachVolume.Attach failed for volume "pv1": rpc error: code = Internal desc = disk is on fire`), drop},
-		{codes.VolumeMultiAttach, creating("FailedAttachVolume", `Multi-Attach error for volume "pv1" Volume is already used by pod(s) api-1-a`), drop},
+		{codes.PodStatusNotReported, with(func(b *builder) { b.x().Status.ContainerStatuses = nil }), func(b *builder) { b.x().CreationTimestamp = ago(10 * time.Second) }},
+		{codes.FailedCreatePodSandBox, creating("FailedCreatePodSandBox", `Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox: no IP addresses available`), drop},
+		{codes.FailedPrepareDynamicResources, creating("FailedPrepareDynamicResources", "Failed to prepare dynamic resources: driver gpu.example.com is not registered"), drop},
+		{codes.FailedMount, creating("FailedMount", `MountVolume.SetUp failed for volume "v": mount failed: exit status 32`), drop},
+		{codes.FailedAttachVolume, creating("FailedAttachVolume", `AttachVolume.Attach failed for volume "pv1": rpc error: code = Internal desc = disk is on fire`), drop},
+		{codes.MultiAttachError, creating("FailedAttachVolume", `Multi-Attach error for volume "pv1" Volume is already used by pod(s) api-1-a`), drop},
 		{codes.Evicted, with(func(b *builder) {
 			stopped(b, corev1.PodFailed, "Evicted", "The node was low on resource: ephemeral-storage.")
 		}), func(b *builder) { b.x().Status.Reason = "NodeShutdown" }},
@@ -256,14 +256,14 @@ func imageFixtures() []fixture {
 	other := func(b *builder) { b.in.Events[0].Message = `Failed to pull image "api:2": a reason of tomorrow` }
 	return []fixture{
 		{codes.InvalidImageName, waits("InvalidImageName", "couldn't parse image name"), healthy},
-		{codes.ImageNeverPull, waits("ErrImageNeverPull", "Container image is not present with pull policy of Never"), healthy},
+		{codes.ErrImageNeverPull, waits("ErrImageNeverPull", "Container image is not present with pull policy of Never"), healthy},
 		{codes.ImageNotFound, pull(`rpc error: code = NotFound desc = failed to resolve reference "api:2": api:2: not found`), other},
-		{codes.ImageUnauthorized, pull(`failed to resolve reference "api:2": unexpected status from HEAD request: 401 Unauthorized`), other},
-		{codes.RegistryUnreachable, pull(`failed to do request: Head "https://r/v2": dial tcp 10.0.0.1:443: i/o timeout`), other},
-		{codes.ImageDiskFull, pull("write /var/lib/containerd: no space left on device"), other},
+		{codes.ImagePullUnauthorized, pull(`failed to resolve reference "api:2": unexpected status from HEAD request: 401 Unauthorized`), other},
+		{codes.RegistryUnavailable, pull(`failed to do request: Head "https://r/v2": dial tcp 10.0.0.1:443: i/o timeout`), other},
+		{codes.NoDiskSpaceForImage, pull("write /var/lib/containerd: no space left on device"), other},
 		{codes.ImageRejected, waits("SignatureValidationFailed", "signature is not valid"), healthy},
-		{codes.ImagePullFailed, pull("a reason of tomorrow"), func(b *builder) { b.in.Events[0].Message = `Failed to pull image "api:2": api:2: not found` }},
-		{codes.ImagePulling, with(func(b *builder) { b.podEvent("Pulling", `Pulling image "api:2"`, 1) }), func(b *builder) { b.podEvent("Pulled", "Successfully pulled image", 1) }},
+		{codes.ErrImagePull, pull("a reason of tomorrow"), func(b *builder) { b.in.Events[0].Message = `Failed to pull image "api:2": api:2: not found` }},
+		{codes.ImagePullInProgress, with(func(b *builder) { b.podEvent("Pulling", `Pulling image "api:2"`, 1) }), func(b *builder) { b.podEvent("Pulled", "Successfully pulled image", 1) }},
 	}
 }
 
@@ -271,11 +271,11 @@ func configFixtures() []fixture {
 	config := func(message string) func() *builder { return waits("CreateContainerConfigError", message) }
 	other := func(b *builder) { b.s().State.Waiting.Message = "a reason of tomorrow" }
 	return []fixture{
-		{codes.ConfigMapMissing, config(`configmap "settings" not found`), other},
-		{codes.SecretMissing, config(`secret "creds" not found`), other},
-		{codes.KeyMissing, config(`couldn't find key nope in ConfigMap shop/settings`), other},
-		{codes.RunsAsRoot, config("container has runAsNonRoot and image will run as root"), other},
-		{codes.ContainerConfigError, config("a reason of tomorrow"), func(b *builder) { b.s().State.Waiting.Message = `secret "creds" not found` }},
+		{codes.ConfigMapNotFound, config(`configmap "settings" not found`), other},
+		{codes.SecretNotFound, config(`secret "creds" not found`), other},
+		{codes.ConfigKeyNotFound, config(`couldn't find key nope in ConfigMap shop/settings`), other},
+		{codes.RunAsNonRootCheckFailed, config("container has runAsNonRoot and image will run as root"), other},
+		{codes.CreateContainerConfigError, config("a reason of tomorrow"), func(b *builder) { b.s().State.Waiting.Message = `secret "creds" not found` }},
 	}
 }
 
@@ -306,25 +306,25 @@ func crashFixtures() []fixture {
 	firstFails := with(func(b *builder) { initContainer(b, crashed(4, 4, "Error"), false) })
 	return []fixture{
 		{codes.ContainerStartError, waits("RunContainerError", `failed to create containerd task: OCI runtime create failed: unable to start container process: exec: "/nope": no such file`), healthy},
-		{codes.CrashLoop, loop(1, "Error"), longAgo},
+		{codes.ContainerCrashing, loop(1, "Error"), longAgo},
 		{codes.OOMKilled, loop(137, "OOMKilled"), longAgo},
-		{codes.ExitsNormally, loop(0, "Completed"), longAgo},
+		{codes.ContainerCompleted, loop(0, "Completed"), longAgo},
 		{codes.ExecFormatError, loop(255, "Error", func(b *builder) {
 			b.in.Logs = []model.PodLog{{UID: string(b.x().UID), Container: "api", Lines: []string{"exec /app: exec format error"}}}
 		}), func(b *builder) { b.in.Logs[0].Lines = []string{"bye"} }},
-		{codes.LivenessKilled, loop(137, "Error", killed("liveness")), func(b *builder) { b.in.Events = nil }},
-		{codes.StartupKilled, loop(137, "Error", killed("startup")), func(b *builder) { b.in.Events = nil }},
-		{codes.PostStartHookPending, with(func(b *builder) {
+		{codes.LivenessProbeFailed, loop(137, "Error", killed("liveness")), func(b *builder) { b.in.Events = nil }},
+		{codes.StartupProbeFailed, loop(137, "Error", killed("startup")), func(b *builder) { b.in.Events = nil }},
+		{codes.PostStartHookRunning, with(func(b *builder) {
 			b.c().Lifecycle = &corev1.Lifecycle{PostStart: &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: []string{"sleep", "3600"}}}}
 			b.podEvent("Started", "Container started", 1)
 			b.in.Events[0].LastTimestamp = ago(40 * time.Second)
 		}), func(b *builder) { b.in.Events[0].LastTimestamp = ago(3 * time.Second) }},
-		{codes.PostStartHookFailed, waits("PostStartHookError", "PostStartHook failed"), healthy},
-		{codes.InitContainerFails, firstFails, func(b *builder) {
+		{codes.FailedPostStartHook, waits("PostStartHookError", "PostStartHook failed"), healthy},
+		{codes.InitContainerFailing, firstFails, func(b *builder) {
 			b.x().Status.InitContainerStatuses[0].State.Terminated.ExitCode = 0
 			b.x().Status.InitContainerStatuses[0].LastTerminationState.Terminated = nil
 		}},
-		{codes.InitRunning, with(func(b *builder) { initContainer(b, running(40*time.Second), false) }), func(b *builder) {
+		{codes.InitContainerRunning, with(func(b *builder) { initContainer(b, running(40*time.Second), false) }), func(b *builder) {
 			b.x().Status.InitContainerStatuses[0].State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}
 		}},
 		{codes.SidecarNotStarted, with(func(b *builder) {
@@ -346,25 +346,25 @@ func readyFixtures() []fixture {
 		})
 	}
 	return []fixture{
-		{codes.ReadinessFailing, with(func(b *builder) {
+		{codes.ReadinessProbeFailing, with(func(b *builder) {
 			b.status(notReadyYet(50 * time.Second))
 			b.c().ReadinessProbe = probe(2, 3)
 			b.podEvent("Unhealthy", `Readiness probe failed: Get "http://10.0.0.1:8080/healthz": dial tcp 10.0.0.1:8080: connect: connection refused`, 20)
 		}), healthy},
-		{codes.StartupPending, with(func(b *builder) {
+		{codes.StartupProbePending, with(func(b *builder) {
 			s := notReadyYet(10 * time.Second)
 			s.Started = plain.Ptr(false)
 			b.status(s)
 			b.c().StartupProbe = probe(5, 30)
 		}), healthy},
-		{codes.ReadinessGate, with(func(b *builder) {
+		{codes.ReadinessGatesNotReady, with(func(b *builder) {
 			b.status(running(time.Minute))
 			b.x().Spec.ReadinessGates = []corev1.PodReadinessGate{{ConditionType: "example.com/traffic"}}
 		}), func(b *builder) {
 			b.x().Status.Conditions = append(b.x().Status.Conditions, corev1.PodCondition{Type: "example.com/traffic", Status: corev1.ConditionTrue})
 		}},
-		{codes.MinReadyWait, minReady(0), func(b *builder) { b.x().Status.Conditions[2].LastTransitionTime = ago(30 * time.Second) }},
-		{codes.Flapping, minReady(9), func(b *builder) { b.in.Events[0].Count = 1 }},
+		{codes.MinReadySecondsNotElapsed, minReady(0), func(b *builder) { b.x().Status.Conditions[2].LastTransitionTime = ago(30 * time.Second) }},
+		{codes.PodReadinessFlapping, minReady(9), func(b *builder) { b.in.Events[0].Count = 1 }},
 	}
 }
 
@@ -384,19 +384,19 @@ func endFixtures() []fixture {
 		b.status(running(time.Hour))
 	}
 	return []fixture{
-		{codes.EndingInGrace, stateful(20*time.Second, func(*builder, *corev1.Pod) {}), func(b *builder) { at := ago(time.Hour); b.x().DeletionTimestamp = &at }},
-		{codes.FinalizerHolds, stateful(-time.Minute, func(b *builder, p *corev1.Pod) {
+		{codes.PodTerminating, stateful(20*time.Second, func(*builder, *corev1.Pod) {}), func(b *builder) { at := ago(time.Hour); b.x().DeletionTimestamp = &at }},
+		{codes.FinalizerBlocksDeletion, stateful(-time.Minute, func(b *builder, p *corev1.Pod) {
 			b.status(crashed(137, 0, "Error"))
 			p.Finalizers = []string{"example.com/hold"}
 		}), past},
-		{codes.EndsOnDeadNode, stateful(-time.Minute, func(b *builder, _ *corev1.Pod) {
+		{codes.TerminatingOnNotReadyNode, stateful(-time.Minute, func(b *builder, _ *corev1.Pod) {
 			b.in.Nodes[0].Status.Conditions[0].Status = corev1.ConditionUnknown
 		}), func(b *builder) { b.in.Nodes[0].Status.Conditions[0].Status = corev1.ConditionTrue }},
-		{codes.EndsOnDeadNode, stateful(-time.Minute, func(b *builder, _ *corev1.Pod) { b.nodeLease("w1", 3*time.Minute) }), func(b *builder) {
+		{codes.TerminatingOnNotReadyNode, stateful(-time.Minute, func(b *builder, _ *corev1.Pod) { b.nodeLease("w1", 3*time.Minute) }), func(b *builder) {
 			b.in.Leases = nil
 			b.nodeLease("w1", 3*time.Second)
 		}},
-		{codes.KillFails, stateful(-time.Minute, func(b *builder, _ *corev1.Pod) { b.podEvent("FailedKillPod", "error killing pod", 3) }), past},
+		{codes.PodStuckTerminating, stateful(-time.Minute, func(b *builder, _ *corev1.Pod) { b.podEvent("FailedKillPod", "error killing pod", 3) }), past},
 	}
 }
 
@@ -414,12 +414,12 @@ func otherFixtures() []fixture {
 	return []fixture{
 		{codes.JobFailed, failedJob, func(b *builder) { b.in.Jobs[0].Status.Conditions = nil }},
 		{codes.JobSuspended, func() *builder { return jobCase(func(j *batchv1.Job) { j.Spec.Suspend = plain.Ptr(true) }) }, func(b *builder) { b.in.Jobs[0].Spec.Suspend = nil }},
-		{codes.DaemonSetNodesLeftOut, leftOut, func(b *builder) { b.in.Nodes[1].Spec.Taints[0].Effect = corev1.TaintEffectPreferNoSchedule }},
+		{codes.DaemonSetNodesExcluded, leftOut, func(b *builder) { b.in.Nodes[1].Spec.Taints[0].Effect = corev1.TaintEffectPreferNoSchedule }},
 		{codes.ArgoPaused, argoCase(map[string]any{"phase": "Paused", "pauseConditions": []any{map[string]any{"reason": "CanaryPauseStep", "startTime": "2026-03-01T11:00:00Z"}}}), argoHealthy},
 		{codes.ArgoAborted, argoCase(map[string]any{"phase": "Degraded", "message": "RolloutAborted: metric failed", "abort": true}), argoHealthy},
 		{codes.ArgoDegraded, argoCase(map[string]any{"phase": "Degraded", "message": "ProgressDeadlineExceeded"}), argoHealthy},
 		{codes.ArgoInvalidSpec, argoCase(map[string]any{"phase": "Degraded", "message": "InvalidSpec: no strategy"}), argoHealthy},
-		{codes.Unexplained, with(func(b *builder) {
+		{codes.NoCauseFound, with(func(b *builder) {
 			b.status(notReadyYet(10 * time.Minute))
 			b.rs.CreationTimestamp, b.x().CreationTimestamp = ago(10*time.Minute), ago(10*time.Minute)
 		}), func(b *builder) {

@@ -54,24 +54,24 @@ func TestJobsAreJudgedByWhatRuns(t *testing.T) {
 			b.in.Pods = nil
 			b.jobPod("once-2", 9*time.Minute, notReadyYet(9*time.Minute))
 			return b
-		}, report.Unknown, codes.Unexplained, "nothing that was checked", "runs"},
+		}, report.Unknown, codes.NoCauseFound, "nothing that was checked", "runs"},
 		{"a retry that runs well is no crash loop", func() *builder {
 			b := jobCase(failedOnce)
 			b.in.Pods[0].Status.StartTime = plain.Ptr(ago(9 * time.Minute))
 			b.jobPod("once-2", 5*time.Minute, running(5*time.Minute))
 			return b
 		}, report.Progressing, "", "1 pod runs, 0 of 1 succeeded; 1 of 7 attempts have failed", "crashes"},
-		{"between two attempts the failed one is the root", func() *builder { return jobCase(failedOnce) }, report.Progressing, codes.CrashLoop, "1 of 7 attempts have failed", ""},
+		{"between two attempts the failed one is the root", func() *builder { return jobCase(failedOnce) }, report.Progressing, codes.ContainerCrashing, "1 of 7 attempts have failed", ""},
 		{"no limit is not a negative one", func() *builder {
 			return jobCase(func(j *batchv1.Job) { failedOnce(j); j.Spec.BackoffLimit = plain.Ptr(int32(math.MaxInt32)) })
-		}, report.Progressing, codes.CrashLoop, "; 1 attempt has failed", " of "},
+		}, report.Progressing, codes.ContainerCrashing, "; 1 attempt has failed", " of "},
 		{"a limit per index", func() *builder {
 			return jobCase(func(j *batchv1.Job) {
 				failedOnce(j)
 				j.Spec.BackoffLimit, j.Spec.BackoffLimitPerIndex = plain.Ptr(int32(math.MaxInt32)), plain.Ptr(int32(2))
 			})
-		}, report.Progressing, codes.CrashLoop, "1 attempt has failed (per index, up to 3)", "-21"},
-		{"a failure that the policy ignores is a failure before a back-off", func() *builder { return jobCase(ignoring) }, report.Progressing, codes.CrashLoop, "1 failed pod is ignored by podFailurePolicy", "has not created"},
+		}, report.Progressing, codes.ContainerCrashing, "1 attempt has failed (per index, up to 3)", "-21"},
+		{"a failure that the policy ignores is a failure before a back-off", func() *builder { return jobCase(ignoring) }, report.Progressing, codes.ContainerCrashing, "1 failed pod is ignored by podFailurePolicy", "has not created"},
 		{"the pod before must be gone first", func() *builder {
 			b := jobCase(func(j *batchv1.Job) { j.Spec.PodReplacementPolicy = plain.Ptr(batchv1.Failed) })
 			b.in.Pods = nil
@@ -82,7 +82,7 @@ func TestJobsAreJudgedByWhatRuns(t *testing.T) {
 			b := jobCase(func(*batchv1.Job) {})
 			b.in.Pods = nil
 			return b
-		}, report.Progressing, codes.PodsMissing, "has not created 1 pod", ""},
+		}, report.Progressing, codes.PodsNotCreated, "has not created 1 pod", ""},
 		{"the count of a Job that has reached its completions comes later", func() *builder {
 			return jobCase(func(j *batchv1.Job) {
 				j.Spec.Completions, j.Status.Succeeded = plain.Ptr(int32(2)), 1
@@ -131,7 +131,7 @@ func TestAFailureOfAJobIsToldOnce(t *testing.T) {
 	b := jobCase(failedOnce)
 	b.jobPod("once-2", time.Minute, crashed(2, 0, "Error"))
 	got := Evaluate(b.in, now, model.Options{}).Items[0]
-	if len(got.Findings) != 1 || got.Findings[0].Code != codes.CrashLoop {
+	if len(got.Findings) != 1 || got.Findings[0].Code != codes.ContainerCrashing {
 		t.Errorf("%s", codesOf(report.List{Items: []report.Rollout{got}}))
 	}
 }
@@ -145,7 +145,7 @@ func TestResumingIsNotAdvisedForAnotherControllersJob(t *testing.T) {
 	if f := findingOf(got, codes.JobSuspended); f == nil || len(f.Next) != 1 || strings.Contains(f.Next[0].Command, "patch") {
 		t.Errorf("%+v", f)
 	}
-	if findingOf(got, codes.JobManagedElsewhere) == nil {
+	if findingOf(got, codes.JobManagedExternally) == nil {
 		t.Errorf("it does not say who runs it: %s", codesOf(got))
 	}
 }

@@ -23,8 +23,8 @@ func TestManyPodsOfOneStateAreOneCause(t *testing.T) {
 		}
 	}
 	list := Evaluate(b.in, now, model.Options{})
-	got := findingOf(list, codes.LivenessKilled)
-	if got == nil || len(got.Pods) != 10 || findingOf(list, codes.CrashLoop) != nil {
+	got := findingOf(list, codes.LivenessProbeFailed)
+	if got == nil || len(got.Pods) != 10 || findingOf(list, codes.ContainerCrashing) != nil {
 		t.Errorf("%s", codesOf(list))
 	}
 	events := 0

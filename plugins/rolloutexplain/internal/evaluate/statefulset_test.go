@@ -45,20 +45,20 @@ func TestOnlyPodsThatAreDueAreMissing(t *testing.T) {
 			b := firstRollout(ordered, notReadyYet(time.Minute))
 			b.c().ReadinessProbe = probe(1, 3)
 			return b.podEvent("Unhealthy", "Readiness probe failed: connection refused", 30)
-		}(), codes.ReadinessFailing, "db-0"},
-		{"the others wait for a pod that pulls", firstRollout(ordered, waiting("ContainerCreating", "")).podEvent("Pulling", `Pulling image "db:2"`, 1), codes.ImagePulling, "pulling"},
-		{"the next one is due", firstRollout(ordered, running(time.Minute)), codes.PodsMissing, "has not created 2 pods"},
+		}(), codes.ReadinessProbeFailing, "db-0"},
+		{"the others wait for a pod that pulls", firstRollout(ordered, waiting("ContainerCreating", "")).podEvent("Pulling", `Pulling image "db:2"`, 1), codes.ImagePullInProgress, "pulling"},
+		{"the next one is due", firstRollout(ordered, running(time.Minute)), codes.PodsNotCreated, "has not created 2 pods"},
 		{"a lower one is due before what is above", func() *builder {
 			b := firstRollout(ordered, running(time.Minute), notReadyYet(time.Minute))
 			b.in.Pods = b.in.Pods[1:]
 			return ghost(b, "db-0", 9)
-		}(), codes.ServiceAccountMissing, "cannot create 2 pods"},
+		}(), codes.ServiceAccountNotFound, "cannot create 2 pods"},
 		{"what is too many does not stand for what is too few", func() *builder {
 			b := firstRollout(ordered, running(time.Minute), running(time.Minute), running(time.Minute), running(time.Minute))
 			b.in.Pods = append(b.in.Pods[:1:1], b.in.Pods[2:]...)
 			return ghost(b, "db-1", 9)
-		}(), codes.ServiceAccountMissing, "cannot create 1 pod"},
-		{"Parallel waits for nothing", ghost(firstRollout(parallel, notReadyYet(time.Minute)), "db-1", 9), codes.ServiceAccountMissing, "cannot create 2 pods"},
+		}(), codes.ServiceAccountNotFound, "cannot create 1 pod"},
+		{"Parallel waits for nothing", ghost(firstRollout(parallel, notReadyYet(time.Minute)), "db-1", 9), codes.ServiceAccountNotFound, "cannot create 2 pods"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -95,12 +95,12 @@ func TestARefusalThatWasAnsweredIsNotTold(t *testing.T) {
 		code finding.Code
 		told bool
 	}{
-		{"the pod came", later(ghost(firstRollout(parallel, running(time.Second)), "db-0", 9), "db-0"), codes.ServiceAccountMissing, false},
-		{"the pod was there before", ghost(firstRollout(parallel, running(time.Minute)), "db-0", 9), codes.ServiceAccountMissing, true},
-		{"another pod came", later(ghost(firstRollout(parallel, running(time.Second)), "db-1", 9), "db-0"), codes.ServiceAccountMissing, true},
-		{"a pod of the ReplicaSet came", later(refusal(`pods "api-2-" is forbidden: no PriorityClass with name nope was found`), "api-2-x"), codes.PriorityClassMissing, false},
-		{"a pod of the old ReplicaSet came", later(refusal(`pods "api-2-" is forbidden: no PriorityClass with name nope was found`), "api-1-a"), codes.PriorityClassMissing, true},
-		{"a pod came, and the ReplicaSet says that its last attempt failed", failing, codes.PriorityClassMissing, true},
+		{"the pod came", later(ghost(firstRollout(parallel, running(time.Second)), "db-0", 9), "db-0"), codes.ServiceAccountNotFound, false},
+		{"the pod was there before", ghost(firstRollout(parallel, running(time.Minute)), "db-0", 9), codes.ServiceAccountNotFound, true},
+		{"another pod came", later(ghost(firstRollout(parallel, running(time.Second)), "db-1", 9), "db-0"), codes.ServiceAccountNotFound, true},
+		{"a pod of the ReplicaSet came", later(refusal(`pods "api-2-" is forbidden: no PriorityClass with name nope was found`), "api-2-x"), codes.PriorityClassNotFound, false},
+		{"a pod of the old ReplicaSet came", later(refusal(`pods "api-2-" is forbidden: no PriorityClass with name nope was found`), "api-1-a"), codes.PriorityClassNotFound, true},
+		{"a pod came, and the ReplicaSet says that its last attempt failed", failing, codes.PriorityClassNotFound, true},
 		{"under a quota some come and some do not", later(refusal(`pods "api-2-" is forbidden: exceeded quota: two, requested: pods=1, used: pods=2, limited: pods=2`), "api-2-x"), codes.QuotaExceeded, true},
 	}
 	for _, tt := range tests {
@@ -177,7 +177,7 @@ func TestUpdateErrorIsSeenBesideOtherEvents(t *testing.T) {
 	b := statefulCase(keepSet).event("sts", "FailedUpdate", "update Pod db-1 in StatefulSet db failed error: pod updates may not change fields", 12)
 	b.event("sts", "RecreatingFailedPod", "StatefulSet shop/db is recreating failed Pod db-1", 2)
 	b.in.Events[1].LastTimestamp = ago(time.Second)
-	if got := Evaluate(b.in, now, model.Options{}); findingOf(got, codes.StatefulSetUpdateError) == nil {
+	if got := Evaluate(b.in, now, model.Options{}); findingOf(got, codes.StatefulSetUpdateFailed) == nil {
 		t.Errorf("%s", codesOf(got))
 	}
 }

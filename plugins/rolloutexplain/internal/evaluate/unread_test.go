@@ -127,7 +127,7 @@ func TestARefusalOfAnOlderTemplateIsNotTheReason(t *testing.T) {
 	if got := make(10 * time.Minute); got.Findings[0].Code != codes.ReplicaSetCreateError {
 		t.Errorf("refused after it was written: %s", words(got))
 	}
-	if got := make(time.Minute); got.Findings[0].Code != codes.ControllerNotObserving {
+	if got := make(time.Minute); got.Findings[0].Code != codes.SpecUpdateNotObserved {
 		t.Errorf("refused before it was written: %s", words(got))
 	}
 }

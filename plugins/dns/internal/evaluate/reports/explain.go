@@ -147,7 +147,7 @@ func walkFailure(w *facts.World, name string, walk report.Walk) []finding.Findin
 	case step.A == string(resolver.NoData) && step.AAAA == string(resolver.NoData):
 		f = clients.Nothing(w, step.Name, false)
 	default:
-		f = w.Make(clients.NoAnswer, finding.Critical, nil, fmt.Sprintf("%s gets no usable answer (A: %s, AAAA: %s)",
+		f = w.Make(clients.NoUsableAnswer, finding.Critical, nil, fmt.Sprintf("%s gets no usable answer (A: %s, AAAA: %s)",
 			strings.TrimSuffix(step.Name, "."), step.A, step.AAAA), ask.Answers(w, step.Name), noAnswerNext(w, step.Name))
 		if len(f.Evidence) == 0 {
 			f.Evidence = append(f.Evidence, facts.Seen(step.Source, step.Name, "%s", step.A))

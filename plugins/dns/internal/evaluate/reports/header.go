@@ -116,17 +116,17 @@ func checked(w *facts.World, found []finding.Finding) []string {
 	}
 	reached := w.AnyReached()
 	outside := slices.ContainsFunc(w.Probes, func(p facts.Probe) bool { a := w.ProbeAnswer(p); return a != nil && a.Rcode != "" })
-	add(w.ConfRead && clean(servers.CorefileInvalid, servers.ZoneNotServed, servers.TemplateShadowsCluster, servers.HostsWithoutFallthrough),
+	add(w.ConfRead && clean(servers.CorefileInvalid, servers.ZoneNotServed, servers.TemplateOverridesCluster, servers.HostsWithoutFallthrough),
 		"the Corefile loads and serves "+strings.TrimSuffix(w.Zone, "."))
-	add(reached && clean(servers.ZoneNotServed, servers.ClusterNamesFail, servers.ReplicaStale, servers.ReplicaWrongAnswer, servers.ReplicaSilent,
-		servers.ReplicaUnreachable), "every replica answers for the cluster's own names, and for the newest Services as the API has them")
-	add(outside && clean(servers.UpstreamFails, servers.UpstreamSlow, servers.UpstreamTCPFails), "names outside the cluster are answered")
+	add(reached && clean(servers.ZoneNotServed, servers.ClusterNamesFailing, servers.ReplicaStale, servers.ReplicaWrongAnswer, servers.ReplicaNotAnswering,
+		servers.ReplicaPortForwardFailed), "every replica answers for the cluster's own names, and for the newest Services as the API has them")
+	add(outside && clean(servers.UpstreamFailing, servers.UpstreamSlow, servers.UpstreamTCPFailing), "names outside the cluster are answered")
 	add(w.Sources.Get("access").Readable() && w.Provider() == "CoreDNS" && len(w.Access) > 0 && clean(servers.DNSServerForbidden),
 		"the server's service account may list and watch Services, Namespaces and EndpointSlices")
-	add(w.Sources.Get("logs").Readable() && clean(servers.ReloadFailed, servers.ForwardingLoop), "no failed reload and no loop in the logs")
+	add(w.Sources.Get("logs").Readable() && clean(servers.CorefileReloadFailed, servers.ForwardingLoop), "no failed reload and no loop in the logs")
 	add(w.Sources.Get("networkpolicies").Readable() && clean(clients.NetworkPolicyBlocksDNS), "no NetworkPolicy stands in the way")
-	add(w.From != nil && len(w.From.Answers) > 0 && clean(clients.PathBlocked, clients.PathUDPBlocked, clients.PathTCPBlocked,
-		clients.PathServiceBlocked, clients.PathReplicaBlocked), "the pod reaches the Service and each replica by UDP and TCP")
+	add(w.From != nil && len(w.From.Answers) > 0 && clean(clients.DNSUnavailableFromPod, clients.DNSOverUDPBlocked, clients.DNSOverTCPBlocked,
+		clients.DNSServiceUnreachableFromPod, clients.ReplicaUnreachableFromPod), "the pod reaches the Service and each replica by UDP and TCP")
 	return list
 }
 

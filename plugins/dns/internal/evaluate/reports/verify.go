@@ -194,7 +194,7 @@ func differences(w *facts.World, out *report.Verification, s facts.Scope, stale 
 			who = strings.Join(facts.SortedKeys(replicas), ", ") + " answer"
 		}
 	}
-	return []finding.Finding{w.Make(clients.RecordsDiffer, finding.Critical, nil,
+	return []finding.Finding{w.Make(clients.RecordMismatch, finding.Critical, nil,
 		fmt.Sprintf("%s %d %s of %s otherwise than the API has them", who, count, facts.Plural(count, "name"), scopeWords(s)), evidence,
 		w.Read("see whether the server follows the API", "", "dns", "check"))}
 }

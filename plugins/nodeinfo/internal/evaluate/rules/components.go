@@ -10,15 +10,15 @@ import (
 
 // The programs that make the node work: their versions, and their pods.
 const (
-	KubeletNewerThanServer finding.Code = "KubeletNewerThanServer"
-	KubeletTooOld          finding.Code = "KubeletTooOld"
-	ProxyVersionSkew       finding.Code = "ProxyVersionSkew"
-	RuntimeDeprecated      finding.Code = "RuntimeDeprecated"
-	CgroupV1               finding.Code = "CgroupV1"
-	IPVSDeprecated         finding.Code = "IPVSDeprecated"
-	NetworkPodNotReady     finding.Code = "NetworkPodNotReady"
-	KubeProxyNotReady      finding.Code = "KubeProxyNotReady"
-	StorageDriverNotReady  finding.Code = "StorageDriverNotReady"
+	KubeletNewerThanAPIServer  finding.Code = "KubeletNewerThanAPIServer"
+	KubeletTooOld              finding.Code = "KubeletTooOld"
+	KubeProxyVersionSkew       finding.Code = "KubeProxyVersionSkew"
+	ContainerRuntimeDeprecated finding.Code = "ContainerRuntimeDeprecated"
+	CgroupV1                   finding.Code = "CgroupV1"
+	IPVSDeprecated             finding.Code = "IPVSDeprecated"
+	NetworkPluginPodNotReady   finding.Code = "NetworkPluginPodNotReady"
+	KubeProxyNotReady          finding.Code = "KubeProxyNotReady"
+	CSIDriverPodNotReady       finding.Code = "CSIDriverPodNotReady"
 )
 
 // maxMinors is how many minors a kubelet or kube-proxy may be older than the API server; two for kubelets before 1.25
@@ -27,14 +27,14 @@ const maxMinors = 3
 
 var kubeletNewerThanServer = rule{
 	Entry: finding.Entry{
-		Code:     KubeletNewerThanServer,
+		Code:     KubeletNewerThanAPIServer,
 		Severity: finding.Warning,
-		Title:    "the kubelet is newer than the API server",
+		Title:    "Kubelet is newer than the API server",
 		Meaning:  "Kubelets must not be newer than any API server.",
 		Evidence: "Node kubeletVersion and /version.",
 		Next:     "Upgrade the control plane first.",
 	},
-	Check: giving(KubeletNewerThanServer, checkKubeletNewerThanServer),
+	Check: giving(KubeletNewerThanAPIServer, checkKubeletNewerThanServer),
 }
 
 func checkKubeletNewerThanServer(c *Case) []finding.Finding {
@@ -51,7 +51,7 @@ var kubeletTooOld = rule{
 	Entry: finding.Entry{
 		Code:     KubeletTooOld,
 		Severity: finding.Warning,
-		Title:    "the kubelet is too old for the API server",
+		Title:    "Kubelet is too old for the API server",
 		Meaning:  "A kubelet may be at most three minors older than the API server (two before 1.25).",
 		Evidence: "Node kubeletVersion and /version.",
 		Next:     "Upgrade or replace the node.",
@@ -83,14 +83,14 @@ func (c *Case) kubeletVersions() []finding.Evidence {
 
 var proxyVersionSkew = rule{
 	Entry: finding.Entry{
-		Code:     ProxyVersionSkew,
+		Code:     KubeProxyVersionSkew,
 		Severity: finding.Warning,
-		Title:    "kube-proxy's version does not fit",
+		Title:    "kube-proxy version skew is not supported",
 		Meaning:  "kube-proxy must not be newer than the API server, nor more than three minors older.",
 		Evidence: "The image tag of kube-proxy's pod on this node.",
 		Next:     "Update the kube-proxy DaemonSet.",
 	},
-	Check: giving(ProxyVersionSkew, checkProxyVersionSkew),
+	Check: giving(KubeProxyVersionSkew, checkProxyVersionSkew),
 }
 
 func checkProxyVersionSkew(c *Case) []finding.Finding {
@@ -107,14 +107,14 @@ func checkProxyVersionSkew(c *Case) []finding.Finding {
 
 var runtimeDeprecated = rule{
 	Entry: finding.Entry{
-		Code:     RuntimeDeprecated,
+		Code:     ContainerRuntimeDeprecated,
 		Severity: finding.Info,
-		Title:    "the container runtime's version is at its end",
+		Title:    "Container runtime version is deprecated",
 		Meaning:  "containerd 1.x and dockershim-style runtimes lose support in coming kubelets.",
 		Evidence: "Node containerRuntimeVersion.",
 		Next:     "Plan the runtime's upgrade with the next node image.",
 	},
-	Check: giving(RuntimeDeprecated, checkRuntimeDeprecated),
+	Check: giving(ContainerRuntimeDeprecated, checkRuntimeDeprecated),
 }
 
 // checkRuntimeDeprecated: containerd 1.7 ends with the removal of the kubelet's fallbacks for it in 1.37
@@ -132,7 +132,7 @@ var cgroupV1 = rule{
 	Entry: finding.Entry{
 		Code:     CgroupV1,
 		Severity: finding.Info,
-		Title:    "the node uses cgroup v1",
+		Title:    "Node uses cgroup v1 (deprecated)",
 		Meaning:  "cgroup v1 is deprecated: kubelets from 1.35 on refuse it unless told otherwise.",
 		Evidence: "The kubelet's CgroupV1 event.",
 		Next:     "Plan a node image with cgroup v2.",
@@ -156,7 +156,7 @@ var ipvsDeprecated = rule{
 	Entry: finding.Entry{
 		Code:     IPVSDeprecated,
 		Severity: finding.Info,
-		Title:    "kube-proxy runs in ipvs mode",
+		Title:    "kube-proxy uses ipvs mode (deprecated)",
 		Meaning:  "The ipvs mode is deprecated since 1.35.",
 		Evidence: "kube-proxy's mode.",
 		Next:     "Plan the change to nftables.",
@@ -175,15 +175,15 @@ func checkIPVSDeprecated(c *Case) []finding.Finding {
 
 var networkPodNotReady = rule{
 	Entry: finding.Entry{
-		Code:     NetworkPodNotReady,
+		Code:     NetworkPluginPodNotReady,
 		Severity: finding.Warning,
-		Title:    "the CNI's pod on this node is not ready",
+		Title:    "Network plugin pod is not ready",
 		Meaning:  "The network plugin's agent on this node does not run well: new pods may get no network, routes and policies may be old.",
 		Evidence: "The pod's containers.",
 		Next:     "Read its log.",
 	},
 	CausedBy: starved,
-	Check:    giving(NetworkPodNotReady, checkNetworkPodNotReady),
+	Check:    giving(NetworkPluginPodNotReady, checkNetworkPodNotReady),
 }
 
 func checkNetworkPodNotReady(c *Case) []finding.Finding { return c.unready(c.Components.Network) }
@@ -192,7 +192,7 @@ var kubeProxyNotReady = rule{
 	Entry: finding.Entry{
 		Code:     KubeProxyNotReady,
 		Severity: finding.Warning,
-		Title:    "kube-proxy on this node is not ready",
+		Title:    "kube-proxy is not ready",
 		Meaning:  "Service addresses on this node are not kept up to date.",
 		Evidence: "The pod's containers.",
 		Next:     "Read its log.",
@@ -205,15 +205,15 @@ func checkKubeProxyNotReady(c *Case) []finding.Finding { return c.unready(c.Comp
 
 var storageDriverNotReady = rule{
 	Entry: finding.Entry{
-		Code:     StorageDriverNotReady,
+		Code:     CSIDriverPodNotReady,
 		Severity: finding.Warning,
-		Title:    "a CSI driver's pod on this node is not ready",
+		Title:    "CSI driver pod is not ready",
 		Meaning:  "Volumes of that driver cannot be mounted or unmounted here.",
 		Evidence: "The pod's containers.",
 		Next:     "Read its log.",
 	},
 	CausedBy: starved,
-	Check:    giving(StorageDriverNotReady, checkStorageDriverNotReady),
+	Check:    giving(CSIDriverPodNotReady, checkStorageDriverNotReady),
 }
 
 func checkStorageDriverNotReady(c *Case) []finding.Finding { return c.unready(c.Components.Storage) }

@@ -23,7 +23,7 @@ var diskPressure = rule{
 	Entry: finding.Entry{
 		Code:     DiskPressure,
 		Severity: finding.Critical,
-		Title:    "the node runs out of disk",
+		Title:    "Node has disk pressure",
 		Meaning: "Free space or inodes of the node's or the images' filesystem are below an eviction threshold: the kubelet deletes " +
 			"images, evicts pods and takes no new ones. It stays set five minutes after the space is back.",
 		Evidence: "Node condition DiskPressure=True; eviction events.",
@@ -34,14 +34,14 @@ var diskPressure = rule{
 }
 
 func checkDiskPressure(c *Case) []finding.Finding {
-	return c.pressure(corev1.NodeDiskPressure, "the node runs out of disk")
+	return c.pressure(corev1.NodeDiskPressure, "Node has disk pressure")
 }
 
 var pidPressure = rule{
 	Entry: finding.Entry{
 		Code:     PIDPressure,
 		Severity: finding.Critical,
-		Title:    "the node runs out of process IDs",
+		Title:    "Node has PID pressure",
 		Meaning:  "Too many processes: the kubelet evicts pods.",
 		Evidence: "Node condition PIDPressure=True.",
 		Next:     "Find the pod that forks without end.",
@@ -51,14 +51,14 @@ var pidPressure = rule{
 }
 
 func checkPIDPressure(c *Case) []finding.Finding {
-	return c.pressure(corev1.NodePIDPressure, "the node runs out of process IDs")
+	return c.pressure(corev1.NodePIDPressure, "Node has PID pressure")
 }
 
 var memoryPressure = rule{
 	Entry: finding.Entry{
 		Code:     MemoryPressure,
 		Severity: finding.Warning,
-		Title:    "the node runs out of memory",
+		Title:    "Node has memory pressure",
 		Meaning:  "Available memory is below an eviction threshold: the kubelet evicts pods and takes no best-effort ones.",
 		Evidence: "Node condition MemoryPressure=True.",
 		Next:     "Find the biggest users.",
@@ -68,7 +68,7 @@ var memoryPressure = rule{
 }
 
 func checkMemoryPressure(c *Case) []finding.Finding {
-	return c.pressure(corev1.NodeMemoryPressure, "the node runs out of memory")
+	return c.pressure(corev1.NodeMemoryPressure, "Node has memory pressure")
 }
 
 func (c *Case) pressure(kind corev1.NodeConditionType, message string) []finding.Finding {
@@ -97,7 +97,7 @@ var networkUnavailable = rule{
 	Entry: finding.Entry{
 		Code:     NetworkUnavailable,
 		Severity: finding.Critical,
-		Title:    "the node's network is not set up",
+		Title:    "Node network is not configured",
 		Meaning:  "The network plugin or the cloud's route controller says that this node has no pod network.",
 		Evidence: "Node condition NetworkUnavailable=True.",
 		Next:     "Look at the CNI's pod on this node, or the cloud controller's routes.",
@@ -118,7 +118,7 @@ var conditionProblem = rule{
 	Entry: finding.Entry{
 		Code:     ConditionProblem,
 		Severity: finding.Warning,
-		Title:    "a condition reports trouble",
+		Title:    "Node condition reports a problem",
 		Meaning:  "A condition set by another program (node-problem-detector, a cloud's agent) has its bad status.",
 		Evidence: "The condition, its reason and message.",
 		Next:     "Follow its message.",

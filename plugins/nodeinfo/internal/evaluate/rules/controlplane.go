@@ -13,22 +13,22 @@ import (
 
 // The control plane's components, where it lives.
 const (
-	ControlPlaneDown   finding.Code = "ControlPlaneComponentDown"
-	LeaderLeaseExpired finding.Code = "LeaderLeaseExpired"
-	APIServerNotReady  finding.Code = "APIServerNotReady"
+	ControlPlaneComponentNotReady finding.Code = "ControlPlaneComponentNotReady"
+	LeaderLeaseExpired            finding.Code = "LeaderLeaseExpired"
+	APIServerNotReady             finding.Code = "APIServerNotReady"
 )
 
 var controlPlaneDown = rule{
 	Entry: finding.Entry{
-		Code:     ControlPlaneDown,
+		Code:     ControlPlaneComponentNotReady,
 		Severity: finding.Critical,
-		Title:    "a control plane component on this node is down",
+		Title:    "Control plane component is not ready",
 		Meaning:  "The static pod of an API server, etcd, scheduler or controller-manager on this node is not ready.",
 		Evidence: "The pod's containers.",
 		Next:     "Read its log; the manifest is in /etc/kubernetes/manifests on the node.",
 	},
 	CausedBy: stopped,
-	Check:    giving(ControlPlaneDown, checkControlPlaneDown),
+	Check:    giving(ControlPlaneComponentNotReady, checkControlPlaneDown),
 }
 
 func checkControlPlaneDown(c *Case) []finding.Finding {
@@ -52,14 +52,14 @@ var leaderLeaseExpired = rule{
 	Entry: finding.Entry{
 		Code:     LeaderLeaseExpired,
 		Severity: finding.Critical,
-		Title:    "nobody leads a control plane component",
+		Title:    "Control plane component has no leader",
 		Meaning: "The leader's lease of the scheduler or controller-manager has expired and nobody took over: nothing is scheduled, or " +
 			"no controller acts (nodes are not marked, endpoints not updated). Critical on the node that led last; elsewhere for " +
 			"information.",
 		Evidence: "Lease in kube-system.",
 		Next:     "Look at the component's static pods.",
 	},
-	CausedBy:     []finding.Code{ControlPlaneDown, KubeletNotReporting, ContainerRuntimeDown},
+	CausedBy:     []finding.Code{ControlPlaneComponentNotReady, KubeletNotReporting, ContainerRuntimeDown},
 	ExplainsInfo: true, // on a node that does not hold the control plane, too
 	Check:        giving(LeaderLeaseExpired, checkLeaderLeaseExpired),
 }
@@ -110,7 +110,7 @@ var apiServerNotReady = rule{
 	Entry: finding.Entry{
 		Code:     APIServerNotReady,
 		Severity: finding.Critical,
-		Title:    "the API server says it is not ready",
+		Title:    "API server is not ready",
 		Meaning:  "A check of /readyz fails.",
 		Evidence: "/readyz?verbose.",
 		Next:     "Look at the failed check (etcd first).",

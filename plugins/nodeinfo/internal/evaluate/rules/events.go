@@ -16,11 +16,11 @@ import (
 
 // What was said about the node in the last hour.
 const (
-	SystemOOM      finding.Code = "SystemOOM"
-	KubeletTrouble finding.Code = "KubeletTrouble"
-	WarningEvents  finding.Code = "WarningEvents"
-	Rebooted       finding.Code = "Rebooted"
-	ReadyFlapping  finding.Code = "ReadyFlapping"
+	SystemOOM             finding.Code = "SystemOOM"
+	KubeletError          finding.Code = "KubeletError"
+	WarningEvents         finding.Code = "WarningEvents"
+	Rebooted              finding.Code = "Rebooted"
+	NodeReadinessFlapping finding.Code = "NodeReadinessFlapping"
 )
 
 // ongoing is how long a kubelet's own trouble counts after its last event: it collects garbage every minute, and images
@@ -67,7 +67,7 @@ var systemOOM = rule{
 	Entry: finding.Entry{
 		Code:     SystemOOM,
 		Severity: finding.Warning,
-		Title:    "the kernel killed a process for memory",
+		Title:    "Node ran out of memory and a process was killed",
 		Meaning:  "The node as a whole ran out of memory in the last hour (not one container's limit).",
 		Evidence: "SystemOOM or OOMKilling events.",
 		Next:     "Find the biggest users; set memory requests.",
@@ -90,15 +90,15 @@ func checkSystemOOM(c *Case) []finding.Finding {
 
 var kubeletTrouble = rule{
 	Entry: finding.Entry{
-		Code:     KubeletTrouble,
+		Code:     KubeletError,
 		Severity: finding.Warning,
-		Title:    "the kubelet reports an error of its own",
+		Title:    "Kubelet reports an error",
 		Meaning:  "In the last hour the kubelet could not collect garbage, enforce limits or set itself up.",
 		Evidence: "Its events on the node.",
 		Next:     "Read the kubelet's log.",
 	},
 	CausedBy: starved,
-	Check:    giving(KubeletTrouble, checkKubeletTrouble),
+	Check:    giving(KubeletError, checkKubeletTrouble),
 }
 
 func checkKubeletTrouble(c *Case) []finding.Finding {
@@ -116,7 +116,7 @@ var warningEvents = rule{
 	Entry: finding.Entry{
 		Code:     WarningEvents,
 		Severity: finding.Info,
-		Title:    "warnings about the node in the last hour",
+		Title:    "Node has other Warning events",
 		Meaning:  "Events of type Warning that no other finding explains.",
 		Evidence: "The events, folded by reason.",
 		Next:     "Read them.",
@@ -145,7 +145,7 @@ var rebooted = rule{
 	Entry: finding.Entry{
 		Code:     Rebooted,
 		Severity: finding.Info,
-		Title:    "the node rebooted",
+		Title:    "Node rebooted",
 		Meaning:  "The node's boot ID changed within the last hour.",
 		Evidence: "The kubelet's Rebooted event.",
 		Next:     "Find out who rebooted it, if nobody meant to.",
@@ -166,14 +166,14 @@ func checkRebooted(c *Case) []finding.Finding {
 
 var readyFlapping = rule{
 	Entry: finding.Entry{
-		Code:     ReadyFlapping,
+		Code:     NodeReadinessFlapping,
 		Severity: finding.Warning,
-		Title:    "Ready comes and goes",
+		Title:    "Node readiness is flapping",
 		Meaning:  "The node became NotReady five times or more within the last hour.",
 		Evidence: "NodeNotReady events.",
 		Next:     "Look at the kubelet's log and the network between node and API server.",
 	},
-	Check: giving(ReadyFlapping, checkReadyFlapping),
+	Check: giving(NodeReadinessFlapping, checkReadyFlapping),
 }
 
 func checkReadyFlapping(c *Case) []finding.Finding {

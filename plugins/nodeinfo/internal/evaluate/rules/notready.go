@@ -21,7 +21,7 @@ var containerRuntimeDown = rule{
 	Entry: finding.Entry{
 		Code:     ContainerRuntimeDown,
 		Severity: finding.Critical,
-		Title:    "the container runtime is down",
+		Title:    "Container runtime is not responding",
 		Meaning: "The kubelet runs and the container runtime does not answer it. Running containers may go on; nothing is started, " +
 			"stopped or probed.",
 		Evidence: "Ready=False with a message of RuntimeReady=false, PLEG or a runtime that is down.",
@@ -49,7 +49,7 @@ var networkPluginNotReady = rule{
 	Entry: finding.Entry{
 		Code:     NetworkPluginNotReady,
 		Severity: finding.Critical,
-		Title:    "the pod network (CNI) is not ready",
+		Title:    "Network plugin (CNI) is not ready",
 		Meaning:  "The runtime found no usable CNI configuration. New pods stay in ContainerCreating; running ones keep their network.",
 		Evidence: "Ready=False with NetworkReady=false / NetworkPluginNotReady, and the CNI's pod on this node.",
 		Next:     "Look at the CNI's pod on this node: it writes the configuration in /etc/cni/net.d.",
@@ -82,7 +82,7 @@ var nodeShuttingDown = rule{
 	Entry: finding.Entry{
 		Code:     NodeShuttingDown,
 		Severity: finding.Critical,
-		Title:    "the node is shutting down",
+		Title:    "Node is shutting down",
 		Meaning:  "The machine was told to shut down, and the kubelet is ending its pods in order.",
 		Evidence: "Ready=False with \"node is shutting down\".",
 		Next:     "Nothing, if it was meant; otherwise find who shut it down.",
@@ -95,14 +95,14 @@ func checkNodeShuttingDown(c *Case) []finding.Finding {
 	if c.Cause != facts.Stopping {
 		return nil
 	}
-	return c.one("the node is shutting down"+c.unreadySince(), c.readyEvidence(), c.nodeEvents())
+	return c.one("Node is shutting down"+c.unreadySince(), c.readyEvidence(), c.nodeEvents())
 }
 
 var nodeNotReady = rule{
 	Entry: finding.Entry{
 		Code:     NodeNotReady,
 		Severity: finding.Critical,
-		Title:    "the kubelet says that it is not ready",
+		Title:    "Node is not ready",
 		Meaning:  "The kubelet reports, and says that the node cannot run pods, for a reason of another kind than runtime or network.",
 		Evidence: "The message of Ready=False.",
 		Next:     "Read the message, then the kubelet's log.",
@@ -122,7 +122,7 @@ var nodeJoining = rule{
 	Entry: finding.Entry{
 		Code:     NodeJoining,
 		Severity: finding.Warning,
-		Title:    "the node is joining",
+		Title:    "Node has joined and is not ready yet",
 		Meaning:  "The node is younger than five minutes and has not been Ready yet.",
 		Evidence: "Creation time and Ready=False since then.",
 		Next:     "Wait for Ready; look again after five minutes.",

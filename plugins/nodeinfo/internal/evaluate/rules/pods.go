@@ -26,7 +26,7 @@ var podCrashLooping = rule{
 	Entry: finding.Entry{
 		Code:     PodCrashLooping,
 		Severity: finding.Warning,
-		Title:    "a pod on the node keeps crashing",
+		Title:    "Pod is crash looping",
 		Meaning:  "A container ended and was restarted repeatedly, the last time within the last ten minutes.",
 		Evidence: "restartCount, lastState and state of the container together: the waiting reason " + podfact.CrashLoopBackOff + " can be absent.",
 		Next:     "Read the log of the previous run.",
@@ -45,7 +45,7 @@ var podNotStarting = rule{
 	Entry: finding.Entry{
 		Code:     PodNotStarting,
 		Severity: finding.Warning,
-		Title:    "a pod on the node does not start",
+		Title:    "Pod is not starting",
 		Meaning:  "The pod was bound to this node more than two minutes ago and a container does not start.",
 		Evidence: "The waiting reason and the pod's events.",
 		Next:     "Describe the pod.",
@@ -70,12 +70,12 @@ var podStuckTerminating = rule{
 	Entry: finding.Entry{
 		Code:     PodStuckTerminating,
 		Severity: finding.Warning,
-		Title:    "a pod on the node does not go away",
+		Title:    "Pod is stuck terminating",
 		Meaning:  "Its deletion passed its grace period more than a minute ago.",
 		Evidence: "deletionTimestamp and finalizers.",
 		Next:     "See what holds it: finalizers, a volume, or the runtime.",
 	},
-	CausedBy: append([]finding.Code{StorageDriverNotReady, VolumeAttachError}, starved...),
+	CausedBy: append([]finding.Code{CSIDriverPodNotReady, VolumeAttachmentError}, starved...),
 	Check:    giving(PodStuckTerminating, checkPodStuckTerminating),
 }
 
@@ -96,7 +96,7 @@ var podsEvicted = rule{
 	Entry: finding.Entry{
 		Code:     PodsEvicted,
 		Severity: finding.Info,
-		Title:    "pods were evicted",
+		Title:    "Pods were evicted",
 		Meaning:  "The kubelet evicted pods of this node; their remains are still listed.",
 		Evidence: "Failed pods with reason Evicted.",
 		Next:     "Read why in one of them.",
@@ -118,7 +118,7 @@ var daemonSetPodMissing = rule{
 	Entry: finding.Entry{
 		Code:     DaemonSetPodMissing,
 		Severity: finding.Warning,
-		Title:    "a DaemonSet has no pod here",
+		Title:    "DaemonSet pod is missing on the node",
 		Meaning:  "The DaemonSet's node selector, affinity and tolerations fit this node, and it has no pod on it.",
 		Evidence: "DaemonSet, node labels and taints, pods on the node.",
 		Next:     "Describe the DaemonSet: quota, admission or its controller stop it.",

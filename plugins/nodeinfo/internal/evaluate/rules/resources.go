@@ -13,11 +13,11 @@ import (
 
 // What the node has too little of.
 const (
-	DevicePluginLost finding.Code = "DevicePluginLost"
-	Overcommitted    finding.Code = "Overcommitted"
-	MemoryAlmostFull finding.Code = "MemoryAlmostFull"
-	PodSlotsFull     finding.Code = "PodSlotsFull"
-	PodIPsExhausted  finding.Code = "PodIPsExhausted"
+	DevicesNotAllocatable finding.Code = "DevicesNotAllocatable"
+	Overcommitted         finding.Code = "Overcommitted"
+	HighMemoryUsage       finding.Code = "HighMemoryUsage"
+	MaxPodsReached        finding.Code = "MaxPodsReached"
+	PodIPsExhausted       finding.Code = "PodIPsExhausted"
 )
 
 // memoryFull is the share of memory from which eviction or the OOM killer is near.
@@ -25,16 +25,16 @@ const memoryFull = 0.95
 
 var devicePluginLost = rule{
 	Entry: finding.Entry{
-		Code:     DevicePluginLost,
+		Code:     DevicesNotAllocatable,
 		Severity: finding.Warning,
-		Title:    "devices are gone",
+		Title:    "Node devices are not allocatable",
 		Meaning: "The node has devices (GPUs) of which none, or fewer than requested, can be allocated: the device plugin died or " +
 			"devices are unhealthy.",
 		Evidence: "Node capacity, allocatable, and what pods requested.",
 		Next:     "Look at the device plugin's pod on this node.",
 	},
 	CausedBy: stopped,
-	Check:    giving(DevicePluginLost, checkDevicePluginLost),
+	Check:    giving(DevicesNotAllocatable, checkDevicePluginLost),
 }
 
 // checkDevicePluginLost: a kubelet sets the allocatable count of a device plugin that went away to zero
@@ -66,7 +66,7 @@ var overcommitted = rule{
 	Entry: finding.Entry{
 		Code:     Overcommitted,
 		Severity: finding.Warning,
-		Title:    "requests exceed what the node can give",
+		Title:    "Pod requests exceed allocatable resources",
 		Meaning: "More is requested than allocatable: static pods, a shrunk node, or pods bound by hand. The scheduler places nothing " +
 			"more here.",
 		Evidence: "Sum of the pods' requests, as the scheduler counts.",
@@ -93,15 +93,15 @@ func checkOvercommitted(c *Case) []finding.Finding {
 
 var memoryAlmostFull = rule{
 	Entry: finding.Entry{
-		Code:     MemoryAlmostFull,
+		Code:     HighMemoryUsage,
 		Severity: finding.Warning,
-		Title:    "memory is almost full",
+		Title:    "Node memory usage is above 95%",
 		Meaning:  "The working set is above 95 % of capacity: eviction or the OOM killer is near.",
 		Evidence: "metrics.k8s.io.",
 		Next:     "Find the biggest users.",
 	},
 	CausedBy: append([]finding.Code{MemoryPressure}, silent...),
-	Check:    giving(MemoryAlmostFull, checkMemoryAlmostFull),
+	Check:    giving(HighMemoryUsage, checkMemoryAlmostFull),
 }
 
 func checkMemoryAlmostFull(c *Case) []finding.Finding {
@@ -133,14 +133,14 @@ func (c *Case) biggestUsers() finding.Next {
 
 var podSlotsFull = rule{
 	Entry: finding.Entry{
-		Code:     PodSlotsFull,
+		Code:     MaxPodsReached,
 		Severity: finding.Info,
-		Title:    "no pod slot is left",
+		Title:    "Node has reached its maximum number of pods",
 		Meaning:  "As many pods as the node's maximum are bound to it; no further pod is placed here whatever its size.",
 		Evidence: "Pods that are not finished, against allocatable pods.",
 		Next:     "Nothing, if others have room; otherwise raise maxPods or add nodes.",
 	},
-	Check: giving(PodSlotsFull, checkPodSlotsFull),
+	Check: giving(MaxPodsReached, checkPodSlotsFull),
 }
 
 func checkPodSlotsFull(c *Case) []finding.Finding {
@@ -157,7 +157,7 @@ var podIPsExhausted = rule{
 	Entry: finding.Entry{
 		Code:     PodIPsExhausted,
 		Severity: finding.Warning,
-		Title:    "no pod address is left",
+		Title:    "Pod CIDR has no free addresses",
 		Meaning:  "Every address of the node's pod CIDR is in use although pod slots are left: further pods stay in ContainerCreating.",
 		Evidence: "Pod IPs within spec.podCIDR.",
 		Next:     "Lower maxPods to what the CIDR holds, or give nodes larger CIDRs.",

@@ -23,7 +23,7 @@ func giving(code finding.Code, check func(*Case) []finding.Finding) func(*Case) 
 
 // What makes everything else on a node unknown, or follow from it.
 var (
-	silent  = []finding.Code{KubeletNotReporting, ReadyStale, NeverReported}
+	silent  = []finding.Code{KubeletNotReporting, ReadyConditionStale, KubeletNeverReported}
 	stopped = slices.Concat(silent, []finding.Code{ContainerRuntimeDown, NodeShuttingDown})
 	offline = slices.Concat(stopped, []finding.Code{NetworkPluginNotReady, NetworkUnavailable})
 	starved = slices.Concat(offline, []finding.Code{DiskPressure, MemoryPressure, PIDPressure, NodeNotReady, NodeJoining})
@@ -31,8 +31,8 @@ var (
 
 // What keeps the pods of a node from getting a network or a volume.
 var (
-	noSandbox = []finding.Code{NetworkPodNotReady, PodIPsExhausted}
-	noVolume  = []finding.Code{StorageDriverNotReady, VolumeLimit, VolumeAttachError}
+	noSandbox = []finding.Code{NetworkPluginPodNotReady, PodIPsExhausted}
+	noVolume  = []finding.Code{CSIDriverPodNotReady, VolumeLimit, VolumeAttachmentError}
 )
 
 // book is the rules: the deeper the layer, the earlier it is named.

@@ -12,11 +12,11 @@ import (
 
 // What keeps pods away: a cordon, and taints of those that bring nodes in and take them away.
 const (
-	Cordoned                finding.Code = "Cordoned"
-	CloudNotInitialized     finding.Code = "CloudNotInitialized"
-	AutoscalerDeleting      finding.Code = "AutoscalerDeleting"
-	AutoscalerDeletionStuck finding.Code = "AutoscalerDeletionStuck"
-	OutOfService            finding.Code = "OutOfService"
+	Cordoned              finding.Code = "Cordoned"
+	NodeNotInitialized    finding.Code = "NodeNotInitialized"
+	NodeRemovalInProgress finding.Code = "NodeRemovalInProgress"
+	NodeRemovalStuck      finding.Code = "NodeRemovalStuck"
+	OutOfService          finding.Code = "OutOfService"
 )
 
 // Patience with those that should take a taint away again.
@@ -29,7 +29,7 @@ var cordoned = rule{
 	Entry: finding.Entry{
 		Code:     Cordoned,
 		Severity: finding.Info,
-		Title:    "the node is cordoned",
+		Title:    "Node is cordoned",
 		Meaning:  "Somebody or something closed the node to new pods. That is no illness.",
 		Evidence: "spec.unschedulable, its taint's time, and the field manager that set it.",
 		Next:     "kubectl uncordon, when it is done.",
@@ -58,16 +58,16 @@ func checkCordoned(c *Case) []finding.Finding {
 
 var cloudNotInitialized = rule{
 	Entry: finding.Entry{
-		Code:     CloudNotInitialized,
+		Code:     NodeNotInitialized,
 		Severity: finding.Warning,
-		Title:    "the cloud controller has not initialised the node",
+		Title:    "Cloud provider has not initialized the node",
 		Meaning: "The taint node.cloudprovider.kubernetes.io/uninitialized is older than ten minutes: the cloud-controller-manager does " +
 			"not see this node or does not run.",
 		Evidence: "The taint and the node's age.",
 		Next:     "Look at the cloud-controller-manager.",
 	},
 	CausedBy: silent,
-	Check:    giving(CloudNotInitialized, checkCloudNotInitialized),
+	Check:    giving(NodeNotInitialized, checkCloudNotInitialized),
 }
 
 func checkCloudNotInitialized(c *Case) []finding.Finding {
@@ -85,14 +85,14 @@ func checkCloudNotInitialized(c *Case) []finding.Finding {
 
 var autoscalerDeleting = rule{
 	Entry: finding.Entry{
-		Code:     AutoscalerDeleting,
+		Code:     NodeRemovalInProgress,
 		Severity: finding.Info,
-		Title:    "an autoscaler is removing the node",
+		Title:    "Node is marked for removal",
 		Meaning:  "Cluster Autoscaler, Karpenter or Cluster API has marked the node for removal; pods are moved away.",
 		Evidence: "Its taint.",
 		Next:     "Nothing.",
 	},
-	Check: giving(AutoscalerDeleting, checkAutoscalerDeleting),
+	Check: giving(NodeRemovalInProgress, checkAutoscalerDeleting),
 }
 
 func checkAutoscalerDeleting(c *Case) []finding.Finding {
@@ -112,14 +112,14 @@ func checkAutoscalerDeleting(c *Case) []finding.Finding {
 
 var autoscalerDeletionStuck = rule{
 	Entry: finding.Entry{
-		Code:     AutoscalerDeletionStuck,
+		Code:     NodeRemovalStuck,
 		Severity: finding.Warning,
-		Title:    "the node's removal does not end",
+		Title:    "Node removal has not finished within 30 minutes",
 		Meaning:  "An autoscaler marked the node for removal more than half an hour ago and it is still here, taking no pods.",
 		Evidence: "The taint's age.",
 		Next:     "Look at the autoscaler's log; remove the taint if it gave up.",
 	},
-	Check: giving(AutoscalerDeletionStuck, checkAutoscalerDeletionStuck),
+	Check: giving(NodeRemovalStuck, checkAutoscalerDeletionStuck),
 }
 
 func checkAutoscalerDeletionStuck(c *Case) []finding.Finding {
@@ -141,7 +141,7 @@ var outOfService = rule{
 	Entry: finding.Entry{
 		Code:     OutOfService,
 		Severity: finding.Info,
-		Title:    "the node is declared out of service",
+		Title:    "Node is marked out of service",
 		Meaning:  "An administrator set node.kubernetes.io/out-of-service: its pods are deleted by force and its volumes detached.",
 		Evidence: "The taint.",
 		Next:     "Remove the taint when the node is back.",

@@ -14,20 +14,20 @@ import (
 
 // Whether the kubelet is heard of, and whether what it said can be believed.
 const (
-	KubeletNotReporting finding.Code = "KubeletNotReporting"
-	ReadyStale          finding.Code = "ReadyStale"
-	HeartbeatLate       finding.Code = "HeartbeatLate"
-	NeverReported       finding.Code = "NeverReported"
-	StatusStale         finding.Code = "StatusStale"
-	ClockSkew           finding.Code = "ClockSkew"
-	KubeletUnreachable  finding.Code = "KubeletUnreachable"
+	KubeletNotReporting  finding.Code = "KubeletNotReporting"
+	ReadyConditionStale  finding.Code = "ReadyConditionStale"
+	HeartbeatLate        finding.Code = "HeartbeatLate"
+	KubeletNeverReported finding.Code = "KubeletNeverReported"
+	NodeStatusStale      finding.Code = "NodeStatusStale"
+	ClockSkew            finding.Code = "ClockSkew"
+	KubeletUnreachable   finding.Code = "KubeletUnreachable"
 )
 
 var kubeletNotReporting = rule{
 	Entry: finding.Entry{
 		Code:     KubeletNotReporting,
 		Severity: finding.Critical,
-		Title:    "the node does not report",
+		Title:    "Kubelet is not reporting",
 		Meaning: "The API server has heard nothing from the kubelet for longer than the node controller waits, and Ready is Unknown. The " +
 			"node may be dead, its kubelet stopped or hung, the network to the API server cut, or its credentials refused (expired " +
 			"certificate): from the API alone these look alike.",
@@ -47,7 +47,7 @@ func checkKubeletNotReporting(c *Case) []finding.Finding {
 	if !r.Heartbeat.Received.IsZero() {
 		last = r.Heartbeat.Received
 	}
-	message := "the node does not report"
+	message := "Kubelet is not reporting"
 	if !last.IsZero() {
 		message = fmt.Sprintf("the node does not report: last heard of %s ago", c.ago(last))
 	}
@@ -56,15 +56,15 @@ func checkKubeletNotReporting(c *Case) []finding.Finding {
 
 var readyStale = rule{
 	Entry: finding.Entry{
-		Code:     ReadyStale,
+		Code:     ReadyConditionStale,
 		Severity: finding.Critical,
-		Title:    "Ready=True is not true any more",
+		Title:    "Ready condition is out of date",
 		Meaning: "The node's heartbeat stopped longer ago than the node controller waits, yet Ready is still True: nobody has marked the " +
 			"node. Either that is about to happen or the controller-manager is not working.",
 		Evidence: "Age of the Lease, with Node condition Ready=True; the lease of kube-controller-manager when readable.",
 		Next:     "Look at the controller-manager's lease, and ask the kubelet itself.",
 	},
-	Check: giving(ReadyStale, checkReadyStale),
+	Check: giving(ReadyConditionStale, checkReadyStale),
 }
 
 func checkReadyStale(c *Case) []finding.Finding {
@@ -90,7 +90,7 @@ var heartbeatLate = rule{
 	Entry: finding.Entry{
 		Code:     HeartbeatLate,
 		Severity: finding.Warning,
-		Title:    "the heartbeat is late",
+		Title:    "Node heartbeat is late",
 		Meaning: "The kubelet renews its lease every 10 s; this one is older than its duration. It may be the first seconds of a dead " +
 			"kubelet, or an overloaded node or API server.",
 		Evidence: "Age of the Lease against spec.leaseDurationSeconds.",
@@ -112,14 +112,14 @@ func checkHeartbeatLate(c *Case) []finding.Finding {
 
 var neverReported = rule{
 	Entry: finding.Entry{
-		Code:     NeverReported,
+		Code:     KubeletNeverReported,
 		Severity: finding.Critical,
-		Title:    "the kubelet has never reported",
+		Title:    "Kubelet has never reported",
 		Meaning:  "The Node object exists and no kubelet has ever posted its status.",
 		Evidence: "Ready=Unknown with reason NodeStatusNeverUpdated, or no Ready condition and no lease.",
 		Next:     "Look at the kubelet's own log on the machine; delete the Node object if the machine is gone.",
 	},
-	Check: giving(NeverReported, checkNeverReported),
+	Check: giving(KubeletNeverReported, checkNeverReported),
 }
 
 // checkNeverReported gives a node without any condition a minute, and believes that nobody reports only if there is no lease.
@@ -137,16 +137,16 @@ func checkNeverReported(c *Case) []finding.Finding {
 
 var statusStale = rule{
 	Entry: finding.Entry{
-		Code:     StatusStale,
+		Code:     NodeStatusStale,
 		Severity: finding.Warning,
-		Title:    "the kubelet is alive and its status is old",
+		Title:    "Node status is out of date",
 		Meaning: "The lease is fresh, and the conditions have not been posted for longer than twice the kubelet's report interval of 5 " +
 			"min. The node controller calls such a node healthy; its conditions cannot be believed.",
 		Evidence: "Fresh Lease; lastHeartbeatTime of Ready older than 11 min.",
 		Next:     "Read the kubelet's log for failed node status updates.",
 	},
 	CausedBy: silent,
-	Check:    giving(StatusStale, checkStatusStale),
+	Check:    giving(NodeStatusStale, checkStatusStale),
 }
 
 func checkStatusStale(c *Case) []finding.Finding {
@@ -174,7 +174,7 @@ var clockSkew = rule{
 	Entry: finding.Entry{
 		Code:     ClockSkew,
 		Severity: finding.Warning,
-		Title:    "the node's clock is wrong",
+		Title:    "Node clock differs from the API server clock",
 		Meaning: "The time that the node writes into its lease differs from the API server's clock at the moment of writing. " +
 			"Certificates, tokens, logs and leader elections on that node suffer.",
 		Evidence: "Lease renewTime (node's clock) against managedFields time (server's clock).",
@@ -205,7 +205,7 @@ var kubeletUnreachable = rule{
 	Entry: finding.Entry{
 		Code:     KubeletUnreachable,
 		Severity: finding.Warning,
-		Title:    "the API server does not reach the kubelet",
+		Title:    "API server cannot reach the kubelet",
 		Meaning: "The kubelet's heartbeat is fresh, and its port (10250) does not answer the API server or answers with an error: logs, " +
 			"exec, port-forward and usage figures of the node's pods fail, while the pods run.",
 		Evidence: "The kubelet's /healthz through the API server (--kubelet), and the age of the Lease.",

@@ -9,15 +9,15 @@ import (
 
 // Volumes that cannot be attached.
 const (
-	VolumeLimit       finding.Code = "VolumeLimitReached"
-	VolumeAttachError finding.Code = "VolumeAttachFailed"
+	VolumeLimit           finding.Code = "VolumeLimitReached"
+	VolumeAttachmentError finding.Code = "VolumeAttachmentError"
 )
 
 var volumeLimit = rule{
 	Entry: finding.Entry{
 		Code:     VolumeLimit,
 		Severity: finding.Warning,
-		Title:    "no further volume can be attached",
+		Title:    "Volume limit is reached",
 		Meaning:  "A CSI driver has as many volumes attached as it allows on this node.",
 		Evidence: "CSINode limits and VolumeAttachments.",
 		Next:     "Move pods with volumes elsewhere.",
@@ -41,14 +41,14 @@ func checkVolumeLimit(c *Case) []finding.Finding {
 
 var volumeAttachError = rule{
 	Entry: finding.Entry{
-		Code:     VolumeAttachError,
+		Code:     VolumeAttachmentError,
 		Severity: finding.Warning,
-		Title:    "a volume cannot be attached or detached",
+		Title:    "Volume cannot be attached or detached",
 		Meaning:  "The CSI driver's controller failed at attaching a volume to this node or detaching it.",
 		Evidence: "VolumeAttachment status.",
 		Next:     "Follow the error's text; look at the CSI controller.",
 	},
-	Check: giving(VolumeAttachError, checkVolumeAttachError),
+	Check: giving(VolumeAttachmentError, checkVolumeAttachError),
 }
 
 func checkVolumeAttachError(c *Case) []finding.Finding {

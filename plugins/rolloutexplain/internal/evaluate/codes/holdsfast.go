@@ -7,8 +7,8 @@ import (
 
 // crashFamily are causes that count only when they repeat: a container may fail twice while what it needs comes up.
 var crashFamily = map[finding.Code]bool{
-	CrashLoop: true, InitContainerFails: true, OOMKilled: true, ExitsNormally: true, LivenessKilled: true, StartupKilled: true,
-	PostStartHookFailed: true, ContainerStartError: true, ExecFormatError: true,
+	ContainerCrashing: true, InitContainerFailing: true, OOMKilled: true, ContainerCompleted: true, LivenessProbeFailed: true, StartupProbeFailed: true,
+	FailedPostStartHook: true, ContainerStartError: true, ExecFormatError: true,
 }
 
 // Repeats is how often a cause of that family must be seen before it is past what waiting is reasonable for.

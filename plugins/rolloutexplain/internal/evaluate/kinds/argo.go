@@ -116,7 +116,7 @@ func argoPhase(e *model.Evaluation, o map[string]any, w *model.Workload) {
 }
 
 func argoController(e *model.Evaluation, w *model.Workload) {
-	f := e.Finding(codes.ControllerNotObserving, report.Transient, finding.Critical,
+	f := e.Finding(codes.SpecUpdateNotObserved, report.Transient, finding.Critical,
 		"the Argo Rollouts controller has not acted on the newest change")
 	f.Confidence, f.Heals = "medium", "maybe"
 	f.Evidence = []finding.Evidence{plain.Evidence("Rollout "+w.Meta.Name, "status.observedGeneration",

@@ -56,7 +56,7 @@ func deadlineExceeded(e *model.Evaluation, w *model.Workload, deadline int32, pr
 	if m := timedOutSet.FindStringSubmatch(progress.Message); m != nil && m[1] != w.Target.Name {
 		c.Message, c.State = fmt.Sprintf("its expiry belongs to ReplicaSet %s, not to the wanted %s: ignored", m[1], w.Target.Name),
 			report.ClockOff
-		f := e.Note(codes.StaleDeadline, "ProgressDeadlineExceeded is left over from ReplicaSet %s and says nothing about %s", m[1],
+		f := e.Note(codes.StaleProgressDeadline, "ProgressDeadlineExceeded is left over from ReplicaSet %s and says nothing about %s", m[1],
 			w.Target.Name)
 		f.Evidence = []finding.Evidence{plain.Evidence("Deployment "+w.Meta.Name, "status.conditions[Progressing]", progress.Message, ended)}
 		w.Add(f)
@@ -64,7 +64,7 @@ func deadlineExceeded(e *model.Evaluation, w *model.Workload, deadline int32, pr
 	}
 	c.Message = fmt.Sprintf("%ds without progress: expired %s ago; not final, the controller goes on trying", deadline,
 		plain.Age(e.Now.Sub(ended)))
-	f := e.Finding(codes.DeadlineExceeded, report.Fatal, finding.Critical, "no progress for %ds: ReplicaSet %s has timed out", deadline,
+	f := e.Finding(codes.ProgressDeadlineExceeded, report.Fatal, finding.Critical, "no progress for %ds: ReplicaSet %s has timed out", deadline,
 		w.Target.Name)
 	f.Role, f.Confidence, f.Heals, f.FirstSeen = report.Consequence, "high", "maybe", plain.TimePtr(ended)
 	f.Evidence = []finding.Evidence{plain.Evidence("Deployment "+w.Meta.Name, "status.conditions[Progressing]", progress.Message, ended)}

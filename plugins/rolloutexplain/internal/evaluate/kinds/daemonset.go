@@ -87,7 +87,7 @@ func daemonNodes(e *model.Evaluation, ds *appsv1.DaemonSet, w *model.Workload) {
 	if len(left) == 0 {
 		return
 	}
-	f := e.Note(codes.DaemonSetNodesLeftOut, "%d of %s eligible; left out: %s", eligible,
+	f := e.Note(codes.DaemonSetNodesExcluded, "%d of %s eligible; left out: %s", eligible,
 		plain.Plural(len(e.In.Nodes), "node is", "nodes are"), plain.List(left, 6))
 	f.Evidence = []finding.Evidence{plain.Evidence("DaemonSet "+ds.Name, "status.numberMisscheduled", fmt.Sprint(ds.Status.NumberMisscheduled),
 		plain.NoTime)}
@@ -132,7 +132,7 @@ func daemonHolders(e *model.Evaluation, ds *appsv1.DaemonSet, w *model.Workload,
 	for _, p := range holders {
 		nodes = append(nodes, model.TargetNode(p))
 	}
-	f := e.Finding(codes.DaemonSetNodeHolds, report.Transient, finding.Warning, "no other node is updated: %s uses up maxUnavailable %s (%s)",
+	f := e.Finding(codes.DaemonSetMaxUnavailableReached, report.Transient, finding.Warning, "no other node is updated: %s uses up maxUnavailable %s (%s)",
 		"node "+plain.List(nodes, 4), b.Unavailable.Spec, plain.List(model.Names(holders), 4))
 	f.Role, f.Confidence, f.Heals, f.Pods = report.Consequence, "high", "maybe", model.Names(holders)
 	f.Evidence = []finding.Evidence{plain.Evidence("DaemonSet "+ds.Name, "status.updatedNumberScheduled",
@@ -146,7 +146,7 @@ func daemonAction(e *model.Evaluation, ds *appsv1.DaemonSet, w *model.Workload, 
 	case w.Settled, !e.In.Sources.Get(model.SourcePods).Readable(), !w.RevisionsKnown(e):
 	case onDelete && len(old) > 0:
 		w.Report.Action = "replace a pod only when somebody deletes it"
-	case w.Has(codes.DaemonSetNodeHolds):
+	case w.Has(codes.DaemonSetMaxUnavailableReached):
 		w.Report.Action = fmt.Sprintf("nothing: %d of %d nodes may be without an available pod, and they are", b.Unavailable.Pods, w.Desired)
 	case len(old) > 0 && b.Surge != nil && b.Surge.Pods > 0:
 		w.Report.Action = fmt.Sprintf("start new pods beside old ones on up to %s, and remove an old one when the new one is available",

@@ -89,7 +89,7 @@ func deploymentAction(e *model.Evaluation, d *appsv1.Deployment, w *model.Worklo
 		return
 	case d.Spec.Paused:
 		w.Report.Action = "nothing while it is paused"
-	case w.Has(codes.ControllerNotObserving):
+	case w.Has(codes.SpecUpdateNotObserved):
 		w.Report.Action = "nothing before the controller has seen the newest change"
 	case d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType:
 		switch old := len(model.Select(w.OldPods(), func(p *model.Pod) bool { return !p.Dead })); {

@@ -92,14 +92,14 @@ func attemptsOf(ev *eventfact.Event) int32 {
 
 func paused(e *model.Evaluation, d *appsv1.Deployment, w *model.Workload) {
 	if w.Settled && w.Target != nil {
-		w.Add(e.Note(codes.Paused, "the Deployment is paused: the next change of the template will not roll out until it is resumed"))
+		w.Add(e.Note(codes.DeploymentPaused, "the Deployment is paused: the next change of the template will not roll out until it is resumed"))
 		return
 	}
 	what := "it stops where it stands"
 	if w.Target == nil && e.In.Sources.Get(model.SourceRevisions).Readable() {
 		what = "no ReplicaSet exists for the new template yet"
 	}
-	f := e.Finding(codes.Paused, report.HeldClass, finding.Warning,
+	f := e.Finding(codes.DeploymentPaused, report.HeldClass, finding.Warning,
 		"the Deployment is paused: %s; scaling is still applied, to every revision in proportion, and undo is refused", what)
 	f.Confidence, f.Heals = "high", "no"
 	f.Evidence = []finding.Evidence{plain.Evidence("Deployment "+w.Meta.Name, "spec.paused", "true", time.Time{})}
@@ -121,7 +121,7 @@ func recreateWaits(e *model.Evaluation, w *model.Workload) {
 		}
 		return
 	}
-	f := e.Finding(codes.RecreateWaits, report.Transient, finding.Warning,
+	f := e.Finding(codes.RecreateWaitingForOldPods, report.Transient, finding.Warning,
 		"strategy Recreate creates no new pod before %s gone; no deadline runs while it waits",
 		plain.Plural(len(left), "old pod is", "old pods are"))
 	f.Confidence, f.Heals, f.Role, f.Pods = "high", "maybe", report.Consequence, model.Names(left)
@@ -133,7 +133,7 @@ func recreateWaits(e *model.Evaluation, w *model.Workload) {
 // selectingAll: an empty selector stops the controller.
 func selectingAll(e *model.Evaluation, w *model.Workload) {
 	if ev := eventfact.Newest(e.EventsOf(w.Meta), "SelectingAll"); ev != nil {
-		f := e.Finding(codes.SelectorClash, report.Fatal, finding.Critical, "the selector matches every pod, so the controller does nothing: %s",
+		f := e.Finding(codes.SelectorMatchesAllPods, report.Fatal, finding.Critical, "the selector matches every pod, so the controller does nothing: %s",
 			ev.Message)
 		f.Heals, f.Confidence = "no", "high"
 		f.Evidence = []finding.Evidence{plain.Evidence("Event", "SelectingAll", ev.Message, ev.Last)}
@@ -152,7 +152,7 @@ func brokenFloor(e *model.Evaluation, w *model.Workload) {
 	if len(sick) == 0 || plain.Or(w.Report.Counts.Available, 0) >= *b.Floor {
 		return
 	}
-	f := e.Finding(codes.BudgetEaten, report.Transient, finding.Warning,
+	f := e.Finding(codes.MaxUnavailableExceeded, report.Transient, finding.Warning,
 		"%s of the old revision not available: the floor of %d is broken, so no old pod may go before new ones are available",
 		plain.Plural(len(sick), "pod is", "pods are"), *b.Floor)
 	f.Role, f.Pods, f.Heals, f.Confidence = report.Contributes, model.Names(sick), "maybe", "high"

@@ -41,7 +41,7 @@ func job(e *model.Evaluation, j *batchv1.Job) *model.Workload {
 		return w
 	}
 	if managed {
-		w.Add(e.Note(codes.JobManagedElsewhere, "another controller (%s) runs this Job: only its status is reported", by))
+		w.Add(e.Note(codes.JobManagedExternally, "another controller (%s) runs this Job: only its status is reported", by))
 	}
 	switch {
 	case plain.Or(j.Spec.Suspend, false):

@@ -34,11 +34,11 @@ func heldByOnDelete(e *model.Evaluation, w *model.Workload, old []*model.Pod) {
 }
 
 func partitionHold(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workload, partition, due int32, old []*model.Pod) {
-	code, what := codes.PartitionHold,
+	code, what := codes.PartitionedRollout,
 		fmt.Sprintf("partition %d holds the update: %d of %d pods are updated, %s the old template", partition, due, w.Desired,
 			plain.Plural(len(old), "keeps", "keep"))
 	if partition >= w.Desired {
-		code, what = codes.PartitionNever, fmt.Sprintf("partition %d is not below %d replicas: no pod will ever be updated", partition, w.Desired)
+		code, what = codes.PartitionExcludesAllPods, fmt.Sprintf("partition %d is not below %d replicas: no pod will ever be updated", partition, w.Desired)
 	}
 	f := e.Finding(code, report.HeldClass, finding.Warning, "%s", what)
 	f.Confidence, f.Heals, f.Pods = "high", "no", model.Names(old)
@@ -71,7 +71,7 @@ func orderedWait(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workload) 
 		if behind <= 0 && outdated == 0 {
 			return
 		}
-		f := e.Finding(codes.StatefulSetOrderedWait, report.Transient, finding.Info,
+		f := e.Finding(codes.OrderedReadyWait, report.Transient, finding.Info,
 			"podManagementPolicy OrderedReady: everything else waits for %s", p.Name)
 		f.Role, f.Confidence, f.Heals, f.Pods = report.Consequence, "high", "maybe", []string{p.Name}
 		f.Evidence = []finding.Evidence{plain.Evidence("StatefulSet "+s.Name, "spec.podManagementPolicy", "OrderedReady", plain.NoTime)}
@@ -85,7 +85,7 @@ func statefulUpdateError(e *model.Evaluation, w *model.Workload) {
 	if ev == nil || ev.Count < 3 || e.Now.Sub(ev.Last) > 5*time.Minute {
 		return
 	}
-	f := e.Finding(codes.StatefulSetUpdateError, report.Fatal, finding.Critical, "the controller fails to update a pod: %s",
+	f := e.Finding(codes.StatefulSetUpdateFailed, report.Fatal, finding.Critical, "the controller fails to update a pod: %s",
 		plain.OneLine(ev.Message))
 	f.Attempts, f.FirstSeen, f.Heals, f.Confidence = ev.Count, plain.TimePtr(ev.First), "no", "high"
 	f.Evidence = []finding.Evidence{plain.Evidence("Event", ev.Reason, ev.Message, ev.Last)}

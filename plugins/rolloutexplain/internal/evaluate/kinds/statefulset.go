@@ -95,7 +95,7 @@ func statefulGates(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workload
 func statefulAction(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workload, old []*model.Pod, partition int32, onDelete bool) {
 	switch {
 	case !e.In.Sources.Get(model.SourcePods).Readable():
-	case w.Has(codes.StatefulSetTrap):
+	case w.Has(codes.StatefulSetPodNotReplaced):
 		w.Report.Action = "nothing: it waits for a broken pod that it does not replace"
 	case onDelete:
 		w.Report.Action = "replace a pod only when somebody deletes it"
@@ -103,7 +103,7 @@ func statefulAction(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workloa
 		w.Report.Action = fmt.Sprintf("nothing before %s is available", w.FindOrdered.Name)
 	case w.Missing > 0:
 		w.Report.Action = fmt.Sprintf("create %s", plain.Plural(int(w.Missing), "pod", "pods"))
-	case len(old) > 0 && w.Has(codes.PartitionHold), w.Has(codes.PartitionNever):
+	case len(old) > 0 && w.Has(codes.PartitionedRollout), w.Has(codes.PartitionExcludesAllPods):
 		w.Report.Action = "nothing: the partition holds"
 	case len(old) > 0:
 		next, lowest := old[len(old)-1], int(partition)+start(s)

@@ -60,7 +60,7 @@ func trapFinding(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workload, 
 	if !codes.HoldsFast(&inner.Finding) {
 		class = report.Transient
 	}
-	f := e.Finding(codes.StatefulSetTrap, class, finding.Critical,
+	f := e.Finding(codes.StatefulSetPodNotReplaced, class, finding.Critical,
 		"pod %s is broken and of %s (%s); the controller replaces no pod that is not ready, so the present template does not reach it",
 		plain.List(model.Names(trapped), 5), which, inner.Message)
 	f.Confidence, f.Heals, f.Pods, f.FirstSeen, f.Log = "high", "no", model.Names(trapped), plain.TimePtr(w.Started), inner.Log

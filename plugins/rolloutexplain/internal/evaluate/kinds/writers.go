@@ -39,7 +39,7 @@ func foreignWriter(e *model.Evaluation, w *model.Workload) {
 		if ups[r.Name] < 2 || downs[r.Name] < 2 {
 			continue
 		}
-		f := e.Note(codes.ForeignWriter,
+		f := e.Note(codes.ReplicasFlapping,
 			"spec.replicas goes up and down: ReplicaSet %s was scaled up %d and down %d times within %s%s: "+
 				"leave it out of the manifest where an autoscaler sets it",
 			r.Name, ups[r.Name], downs[r.Name], plain.Age(writersWithin), replicasBy(w))

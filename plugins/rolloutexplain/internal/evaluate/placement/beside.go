@@ -20,11 +20,11 @@ func classByOthers(e *model.Evaluation, w *model.Workload, p *model.Pod, c *mode
 	switch {
 	case oldHolds(w, p, c.Code):
 		heldByOld(e, w, c)
-	case c.Code == codes.HostPortTaken:
+	case c.Code == codes.HostPortConflict:
 		if holder := portHolder(e, p); holder != "" {
 			c.Message += "; " + holder
 		}
-	case c.Code == codes.PodAffinityUnmet && wantsCompany(p) != "":
+	case c.Code == codes.PodAffinityUnsatisfied && wantsCompany(p) != "":
 		c.Class, c.Heals = report.Likely, "no"
 		c.Message += "; it must be placed beside pods with " + wantsCompany(p)
 	}
@@ -33,7 +33,7 @@ func classByOthers(e *model.Evaluation, w *model.Workload, p *model.Pod, c *mode
 // oldHolds says whether it is old pods of the workload itself that keep a pod off.
 func oldHolds(w *model.Workload, p *model.Pod, code finding.Code) bool {
 	return slices.ContainsFunc(model.Live(w.OldPods()), func(old *model.Pod) bool {
-		if code == codes.HostPortTaken {
+		if code == codes.HostPortConflict {
 			return slices.ContainsFunc(hostPorts(p.Pod), func(port int32) bool { return slices.Contains(hostPorts(old.Pod), port) })
 		}
 		return repels(p.Pod, old.Pod) || repels(old.Pod, p.Pod)

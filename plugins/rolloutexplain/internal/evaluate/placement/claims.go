@@ -17,7 +17,7 @@ import (
 // claimDetail follows a pod's claims to the reason why one is not bound.
 func claimDetail(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.Cause, message string) {
 	c.Then(e.Next(w, finding.Read, "the claims and their classes", "get", "pvc"))
-	if c.Code == codes.ClaimMissing {
+	if c.Code == codes.PVCNotFound {
 		c.Class, c.Heals = report.Likely, "no"
 		if m := quoted(message); m != "" {
 			c.Message = fmt.Sprintf("volume claim %q does not exist", m)
@@ -53,7 +53,7 @@ func oneClaim(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.Cau
 			continue
 		}
 		if claim.Status.Phase == corev1.ClaimBound {
-			if c.Code == codes.VolumeElsewhere && e.Asks.Have(model.Need{Kind: model.NeedVolume, Name: claim.Spec.VolumeName}) {
+			if c.Code == codes.VolumeNodeAffinityConflict && e.Asks.Have(model.Need{Kind: model.NeedVolume, Name: claim.Spec.VolumeName}) {
 				c.Message += fmt.Sprintf("; claim %q is bound to volume %q", name, claim.Spec.VolumeName)
 			}
 			continue

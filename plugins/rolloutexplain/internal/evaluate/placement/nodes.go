@@ -15,10 +15,10 @@ import (
 // schedulingDetail looks at the nodes to say how far each is from taking the pod, and whether waiting can help.
 func schedulingDetail(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.Cause, terms []schedulingTerm, message string) {
 	switch c.Code {
-	case codes.ClaimMissing, codes.ClaimUnbound, codes.VolumeElsewhere:
+	case codes.PVCNotFound, codes.PVCNotBound, codes.VolumeNodeAffinityConflict:
 		claimDetail(e, w, p, c, message)
 		return
-	case codes.ResourceClaimUnmet, codes.VolumeLimit:
+	case codes.ResourceClaimUnsatisfied, codes.VolumeLimitReached:
 		return
 	}
 	if len(terms) == 0 || !e.Asks.Have(model.Need{Kind: model.NeedNodes}) || len(e.In.Nodes) == 0 {
@@ -49,9 +49,9 @@ func schedulingDetail(e *model.Evaluation, w *model.Workload, p *model.Pod, c *m
 // classWithoutNodes judges by the text alone.
 func classWithoutNodes(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.Cause) {
 	switch c.Code {
-	case codes.NodeSelectorUnmet:
+	case codes.NodeAffinityUnsatisfied:
 		c.Class, c.Heals = report.Likely, "no"
-	case codes.HostPortTaken, codes.PodAffinityUnmet:
+	case codes.HostPortConflict, codes.PodAffinityUnsatisfied:
 		if oldHolds(w, p, c.Code) {
 			heldByOld(e, w, c)
 		}
@@ -94,9 +94,9 @@ func classByNodes(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model
 		}
 		c.Then(e.NextCluster(finding.Read, "labels and taints of the nodes", "get", "nodes", "-o",
 			"custom-columns=NAME:.metadata.name,TAINTS:.spec.taints[*].key,UNSCHEDULABLE:.spec.unschedulable,LABELS:.metadata.labels"))
-	case c.Code == codes.HostPortTaken || c.Code == codes.PodAffinityUnmet:
+	case c.Code == codes.HostPortConflict || c.Code == codes.PodAffinityUnsatisfied:
 		classByOthers(e, w, p, c)
-	case c.Code == codes.TopologySpread:
+	case c.Code == codes.TopologySpreadUnsatisfied:
 		if key := absentTopology(p, fits); key != "" {
 			c.Class, c.Heals = report.Likely, "no"
 			c.Message += fmt.Sprintf("; it spreads over label %s, which no node has", key)

@@ -54,12 +54,12 @@ func nobodySchedules(e *model.Evaluation, w *model.Workload, p *model.Pod, waite
 	}
 	seen := plain.Evidence("Pod "+p.Name, "status.conditions[PodScheduled]", "absent after "+plain.Age(waited), p.CreationTimestamp.Time)
 	if name := p.Spec.SchedulerName; name != "" && name != corev1.DefaultSchedulerName {
-		return e.Cause(p, model.StageSchedule, codes.SchedulerUnknown, report.Likely, "no scheduler named %q has looked at it for %s", name,
+		return e.Cause(p, model.StageSchedule, codes.NamedSchedulerNotActing, report.Likely, "no scheduler named %q has looked at it for %s", name,
 			plain.Age(waited)).WithKey(name).Since(p.CreationTimestamp.Time).
 			By(seen).By(plain.Evidence("Pod "+p.Name, "spec.schedulerName", name, plain.NoTime)).
 			Then(e.NextCluster(finding.Read, "is a scheduler of that name running", "get", "pods,leases", "-A"))
 	}
-	c := e.Cause(p, model.StageSchedule, codes.SchedulerSilent, report.Transient, "no scheduler has looked at it for %s", plain.Age(waited)).
+	c := e.Cause(p, model.StageSchedule, codes.SchedulerNotActing, report.Transient, "no scheduler has looked at it for %s", plain.Age(waited)).
 		Since(p.CreationTimestamp.Time).By(seen)
 	if text, lease := e.ControllerLease("kube-scheduler"); text != "" {
 		c.Message += ": " + text
@@ -114,34 +114,34 @@ func parseScheduling(message string) (total int, terms []schedulingTerm) {
 func schedulingCode(text string) finding.Code {
 	switch {
 	case plain.ContainsAny(text, "didn't have free ports"):
-		return codes.HostPortTaken
+		return codes.HostPortConflict
 	case plain.ContainsAny(text, "Insufficient "):
 		return codes.InsufficientResources
 	case plain.ContainsAny(text, "Too many pods"):
 		return codes.TooManyPods
 	case plain.ContainsAny(text, "untolerated taint", "that the pod didn't tolerate"):
-		return codes.TaintNotTolerated
+		return codes.UntoleratedTaint
 	case plain.ContainsAny(text, "topology spread"):
-		return codes.TopologySpread
+		return codes.TopologySpreadUnsatisfied
 	case plain.ContainsAny(text, "pod anti-affinity", "anti-affinity rules", "pod affinity rules"):
-		return codes.PodAffinityUnmet
+		return codes.PodAffinityUnsatisfied
 	case plain.ContainsAny(text, "node affinity", "node selector", "node(s) didn't match the requested node name"):
 		if plain.ContainsAny(text, "volume node affinity") {
-			return codes.VolumeElsewhere
+			return codes.VolumeNodeAffinityConflict
 		}
-		return codes.NodeSelectorUnmet
+		return codes.NodeAffinityUnsatisfied
 	case plain.ContainsAny(text, "were unschedulable"):
 		return codes.NodesCordoned
 	case plain.ContainsAny(text, "exceed max volume count"):
-		return codes.VolumeLimit
+		return codes.VolumeLimitReached
 	case plain.ContainsAny(text, "unbound immediate", "waiting for ephemeral volume controller"):
-		return codes.ClaimUnbound
+		return codes.PVCNotBound
 	case plain.ContainsAny(text, "persistentvolumeclaim") && plain.ContainsAny(text, "not found"):
-		return codes.ClaimMissing
+		return codes.PVCNotFound
 	case plain.ContainsAny(text, "persistent volumes to bind", "volume zone", "no available volume zone"):
-		return codes.VolumeElsewhere
+		return codes.VolumeNodeAffinityConflict
 	case plain.ContainsAny(text, "resourceclaim", "cannot allocate all claims"):
-		return codes.ResourceClaimUnmet
+		return codes.ResourceClaimUnsatisfied
 	}
 	return codes.Unschedulable
 }
@@ -185,7 +185,7 @@ func decodeScheduling(e *model.Evaluation, w *model.Workload, p *model.Pod, c *c
 		found.Key += why + string(found.Class)
 	}
 	if p.Status.NominatedNodeName != "" {
-		found.Class, found.Heals, found.Code, found.Title = report.Transient, "yes", codes.Preempting, codes.Title(codes.Preempting)
+		found.Class, found.Heals, found.Code, found.Title = report.Transient, "yes", codes.PreemptionInProgress, codes.Title(codes.PreemptionInProgress)
 		found.Message = fmt.Sprintf("the scheduler makes room for it on node %s by preempting other pods", p.Status.NominatedNodeName)
 	}
 	return found.Then(e.Next(w, finding.Read, "the scheduler's words, and what the pod asks for", "describe", "pod", p.Name))
@@ -194,7 +194,7 @@ func decodeScheduling(e *model.Evaluation, w *model.Workload, p *model.Pod, c *c
 // controlPlaneTaint: nodes that are kept free on purpose are not the reason while others exist.
 func decisive(terms []schedulingTerm) schedulingTerm {
 	for _, t := range terms {
-		if schedulingCode(t.text) != codes.TaintNotTolerated {
+		if schedulingCode(t.text) != codes.UntoleratedTaint {
 			return t
 		}
 	}
@@ -205,7 +205,7 @@ func decisive(terms []schedulingTerm) schedulingTerm {
 func mixed(terms []schedulingTerm) bool {
 	reasons := map[finding.Code]bool{}
 	for _, t := range terms {
-		if code := schedulingCode(t.text); code != codes.TaintNotTolerated {
+		if code := schedulingCode(t.text); code != codes.UntoleratedTaint {
 			reasons[code] = true
 		}
 	}

@@ -50,12 +50,12 @@ func TestSchedulingMessagesAreSplitIntoTheirTerms(t *testing.T) {
 func TestSchedulingReasonsHaveTheirCodes(t *testing.T) {
 	for text, want := range map[string]finding.Code{
 		"Insufficient cpu": codes.InsufficientResources, "Insufficient nvidia.com/gpu": codes.InsufficientResources, "Too many pods": codes.TooManyPods,
-		"node(s) had untolerated taint(s)": codes.TaintNotTolerated, "node(s) had taint {a: b}, that the pod didn't tolerate": codes.TaintNotTolerated,
-		"node(s) didn't match Pod's node affinity/selector": codes.NodeSelectorUnmet, "node(s) didn't match pod anti-affinity rules": codes.PodAffinityUnmet,
-		"node(s) didn't match pod topology spread constraints (missing required label)": codes.TopologySpread, "node(s) didn't have free ports for the requested pod ports": codes.HostPortTaken,
-		"node(s) were unschedulable": codes.NodesCordoned, "node(s) had volume node affinity conflict": codes.VolumeElsewhere, "node(s) exceed max volume count": codes.VolumeLimit,
-		"pod has unbound immediate PersistentVolumeClaims": codes.ClaimUnbound, `persistentvolumeclaim "x" not found`: codes.ClaimMissing,
-		"node(s) didn't find available persistent volumes to bind": codes.VolumeElsewhere, "cannot allocate all claims": codes.ResourceClaimUnmet, "a reason of tomorrow": codes.Unschedulable,
+		"node(s) had untolerated taint(s)": codes.UntoleratedTaint, "node(s) had taint {a: b}, that the pod didn't tolerate": codes.UntoleratedTaint,
+		"node(s) didn't match Pod's node affinity/selector": codes.NodeAffinityUnsatisfied, "node(s) didn't match pod anti-affinity rules": codes.PodAffinityUnsatisfied,
+		"node(s) didn't match pod topology spread constraints (missing required label)": codes.TopologySpreadUnsatisfied, "node(s) didn't have free ports for the requested pod ports": codes.HostPortConflict,
+		"node(s) were unschedulable": codes.NodesCordoned, "node(s) had volume node affinity conflict": codes.VolumeNodeAffinityConflict, "node(s) exceed max volume count": codes.VolumeLimitReached,
+		"pod has unbound immediate PersistentVolumeClaims": codes.PVCNotBound, `persistentvolumeclaim "x" not found`: codes.PVCNotFound,
+		"node(s) didn't find available persistent volumes to bind": codes.VolumeNodeAffinityConflict, "cannot allocate all claims": codes.ResourceClaimUnsatisfied, "a reason of tomorrow": codes.Unschedulable,
 	} {
 		if got := schedulingCode(text); got != want {
 			t.Errorf("%s: got %s, want %s", text, got, want)

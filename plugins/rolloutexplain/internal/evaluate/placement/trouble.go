@@ -22,7 +22,7 @@ func nodesInTrouble(e *model.Evaluation, c *model.Cause, fits []nodeFit) {
 			cordoned = cordoned && f.node.Spec.Unschedulable
 		}
 	}
-	recode(c, codes.TaintNotTolerated)
+	recode(c, codes.UntoleratedTaint)
 	if cordoned {
 		recode(c, codes.NodesCordoned)
 	}

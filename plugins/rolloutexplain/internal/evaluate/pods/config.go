@@ -35,15 +35,15 @@ func configError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *cor
 		c.Message = fmt.Sprintf("%s cannot start: %s", p.Called(spec.Name), c.Message)
 	case plain.ContainsAny(wait.Message, "failed to sync configmap cache", "failed to sync secret cache", "not registered"):
 		// The kubelet's own cache is late: https://github.com/kubernetes/kubernetes/issues/74412
-		c = e.Cause(p, model.StageConfig, codes.ContainerConfigError, report.Transient, "%s waits for the kubelet's cache: %s",
+		c = e.Cause(p, model.StageConfig, codes.CreateContainerConfigError, report.Transient, "%s waits for the kubelet's cache: %s",
 			p.Called(spec.Name), plain.OneLine(wait.Message)).Healing()
 	case plain.ContainsAny(wait.Message, "runAsNonRoot", "run as root", "breaks non-root policy"):
-		c = e.Cause(p, model.StageConfig, codes.RunsAsRoot, report.Fatal, "%s must not run as root (runAsNonRoot): %s", p.Called(spec.Name),
+		c = e.Cause(p, model.StageConfig, codes.RunAsNonRootCheckFailed, report.Fatal, "%s must not run as root (runAsNonRoot): %s", p.Called(spec.Name),
 			plain.OneLine(wait.Message)).
 			Then(e.Next(w, finding.Read, "the securityContext; then set runAsUser, or take an image with a numeric user", "get", w.Slash(), "-o",
 				"jsonpath={.spec.template.spec}"))
 	default:
-		c = e.Cause(p, model.StageConfig, codes.ContainerConfigError, report.Likely, "%s cannot be configured: %s", p.Called(spec.Name),
+		c = e.Cause(p, model.StageConfig, codes.CreateContainerConfigError, report.Likely, "%s cannot be configured: %s", p.Called(spec.Name),
 			plain.OneLine(wait.Message)).
 			Then(e.Next(w, finding.Read, "the error in the kubelet's words", "describe", "pod", p.Name))
 	}
@@ -60,13 +60,13 @@ func configError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *cor
 func missingObject(e *model.Evaluation, w *model.Workload, p *model.Pod, text string) *model.Cause {
 	if m := keyAbsent.FindStringSubmatch(text); m != nil {
 		name := m[3][strings.LastIndex(m[3], "/")+1:]
-		return e.Cause(p, model.StageConfig, codes.KeyMissing, report.Likely, "%s %q has no key %q", m[2], name, m[1]).
+		return e.Cause(p, model.StageConfig, codes.ConfigKeyNotFound, report.Likely, "%s %q has no key %q", m[2], name, m[1]).
 			WithKey(m[2] + name + m[1]).
 			Then(e.Next(w, finding.Read, "the keys that it has", "describe", strings.ToLower(m[2]), name))
 	}
 	if m := keyRefAbsent.FindStringSubmatch(text); m != nil {
 		kind := map[string]string{"config": "ConfigMap", "secret": "Secret"}[m[1]]
-		c := e.Cause(p, model.StageConfig, codes.KeyMissing, report.Likely, "a %s that is mounted has no key %q", kind, m[2]).WithKey(kind + m[2])
+		c := e.Cause(p, model.StageConfig, codes.ConfigKeyNotFound, report.Likely, "a %s that is mounted has no key %q", kind, m[2]).WithKey(kind + m[2])
 		if name := volumeSourceOf(p, kind, m[2]); name != "" {
 			c.Message = fmt.Sprintf("%s %q has no key %q, which a volume mounts", kind, name, m[2])
 			c.Then(e.Next(w, finding.Read, "the keys that it has", "describe", strings.ToLower(kind), name))
@@ -77,9 +77,9 @@ func missingObject(e *model.Evaluation, w *model.Workload, p *model.Pod, text st
 	if m == nil {
 		return nil
 	}
-	kind, code := "ConfigMap", codes.ConfigMapMissing
+	kind, code := "ConfigMap", codes.ConfigMapNotFound
 	if m[1] == "secret" {
-		kind, code = "Secret", codes.SecretMissing
+		kind, code = "Secret", codes.SecretNotFound
 	}
 	c := e.Cause(p, model.StageConfig, code, report.Likely, "%s %q does not exist", kind, m[2]).WithKey(m[2])
 	c.Heals = "no"

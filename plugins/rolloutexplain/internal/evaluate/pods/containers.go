@@ -68,7 +68,7 @@ func initRunning(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *cor
 	if r == nil {
 		return nil
 	}
-	c := e.Cause(p, model.StageInit, codes.InitRunning, report.Transient, "%s has been running for %s; the others start when it ends",
+	c := e.Cause(p, model.StageInit, codes.InitContainerRunning, report.Transient, "%s has been running for %s; the others start when it ends",
 		p.Called(spec.Name), plain.Age(e.Now.Sub(r.StartedAt.Time)))
 	c.In(spec.Name).Since(r.StartedAt.Time)
 	c.By(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name)+".state.running.startedAt", r.StartedAt.UTC().Format(time.RFC3339),

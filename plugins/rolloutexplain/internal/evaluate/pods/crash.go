@@ -40,8 +40,8 @@ func crash(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Co
 	c.In(spec.Name)
 	if init {
 		c.Stage = model.StageInit
-		if c.Code == codes.CrashLoop && !sidecar {
-			c.Code, c.Title = codes.InitContainerFails, codes.Title(codes.InitContainerFails)
+		if c.Code == codes.ContainerCrashing && !sidecar {
+			c.Code, c.Title = codes.InitContainerFailing, codes.Title(codes.InitContainerFailing)
 		}
 	}
 	c.Attempts = max(c.Attempts, exits)
@@ -81,7 +81,7 @@ func quoteEnd(p *model.Pod, name string, s *corev1.ContainerStatus, end *corev1.
 // readLog adds the log of the run that ended, where it may say more than the end does.
 func readLog(e *model.Evaluation, w *model.Workload, p *model.Pod, name string, previous bool, c *model.Cause) {
 	attachLog(e, p, name, previous, c)
-	if c.Log != nil && c.Code == codes.CrashLoop && plain.ContainsAny(strings.Join(c.Log.Lines, " "), "exec format error") {
+	if c.Log != nil && c.Code == codes.ContainerCrashing && plain.ContainsAny(strings.Join(c.Log.Lines, " "), "exec format error") {
 		c.Code, c.Title = codes.ExecFormatError, codes.Title(codes.ExecFormatError)
 		c.Message = fmt.Sprintf("%s holds a program for another processor than that of node %s (exec format error)", p.Called(name),
 			p.Spec.NodeName)
@@ -131,16 +131,16 @@ func crashCause(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *core
 	}
 	if hook := eventfact.Newest(events, "FailedPostStartHook"); hook != nil &&
 		strings.Contains(hook.About.FieldPath+hook.Message, spec.Name) && near(hook.Last, end.FinishedAt.Time) {
-		return e.Cause(p, model.StageRun, codes.PostStartHookFailed, report.Likely, "the postStart hook of %s fails, so it is killed: %s",
+		return e.Cause(p, model.StageRun, codes.FailedPostStartHook, report.Likely, "the postStart hook of %s fails, so it is killed: %s",
 			p.Called(spec.Name), plain.OneLine(hook.Message)).ByEvent(hook)
 	}
 	ran := podfact.Ran(end)
 	if end.ExitCode == 0 && !sidecar {
-		return e.Cause(p, model.StageRun, codes.ExitsNormally, report.Likely,
+		return e.Cause(p, model.StageRun, codes.ContainerCompleted, report.Likely,
 			"%s ends normally (exit 0) after %s: a %s's container must keep running; is it the right command", p.Called(spec.Name),
 			plain.Age(ran), w.Kind)
 	}
-	return e.Cause(p, model.StageRun, codes.CrashLoop, report.Likely, "%s crashes: exits %s after %s", p.Called(spec.Name),
+	return e.Cause(p, model.StageRun, codes.ContainerCrashing, report.Likely, "%s crashes: exits %s after %s", p.Called(spec.Name),
 		exitMeaning(end.ExitCode, end.Signal), plain.Age(ran)).
 		WithKey(fmt.Sprint(end.ExitCode))
 }

@@ -33,7 +33,7 @@ func ending(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause {
 	// Within seconds of its end the kubelet reports the end, and with it a terminal phase, for which no controller waits
 	// but a StatefulSet's.
 	if len(p.Finalizers) > 0 && !running && e.Now.Sub(due) > plain.Seconds(10) {
-		c := e.Cause(p, model.StageEnd, codes.FinalizerHolds, report.Likely, "pod %s is deleted and cannot go: finalizer %s is still on it",
+		c := e.Cause(p, model.StageEnd, codes.FinalizerBlocksDeletion, report.Likely, "pod %s is deleted and cannot go: finalizer %s is still on it",
 			p.Name, plain.List(p.Finalizers, 5))
 		c.Key = strings.Join(p.Finalizers, ",")
 		if strings.HasPrefix(p.Finalizers[0], "batch.kubernetes.io/") {
@@ -46,7 +46,7 @@ func ending(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause {
 				"-p", `{"metadata":{"finalizers":null}}`))
 	}
 	if due.After(e.Now) {
-		c := e.Cause(p, model.StageEnd, codes.EndingInGrace, report.Transient, "pod %s is ending: %s of its grace are left", p.Name,
+		c := e.Cause(p, model.StageEnd, codes.PodTerminating, report.Transient, "pod %s is ending: %s of its grace are left", p.Name,
 			plain.Age(due.Sub(e.Now))).Healing()
 		return c.Since(began).By(seen)
 	}
@@ -55,15 +55,15 @@ func ending(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause {
 	}
 	events := e.PodEvents(p)
 	if ev := eventfact.Newest(events, "FailedKillPod", "FailedPreStopHook", "ExceededGracePeriod"); ev != nil {
-		return e.Cause(p, model.StageEnd, codes.KillFails, report.Transient, "pod %s does not end: %s", p.Name, plain.OneLine(ev.Message)).
+		return e.Cause(p, model.StageEnd, codes.PodStuckTerminating, report.Transient, "pod %s does not end: %s", p.Name, plain.OneLine(ev.Message)).
 			ByEvent(ev).By(seen).
 			Then(e.NextCluster(finding.Read, "the node that should end it", "nodeinfo", p.Spec.NodeName))
 	}
 	if e.Now.Sub(due) <= plain.Seconds(10) {
-		return e.Cause(p, model.StageEnd, codes.EndingInGrace, report.Transient, "pod %s is ending: its grace has just run out", p.Name).
+		return e.Cause(p, model.StageEnd, codes.PodTerminating, report.Transient, "pod %s is ending: its grace has just run out", p.Name).
 			Healing().Since(began).By(seen)
 	}
-	return e.Cause(p, model.StageEnd, codes.KillFails, report.Transient, "pod %s should have been gone %s ago, and nothing says why it is not",
+	return e.Cause(p, model.StageEnd, codes.PodStuckTerminating, report.Transient, "pod %s should have been gone %s ago, and nothing says why it is not",
 		p.Name, plain.Age(e.Now.Sub(due))).
 		Since(began).By(seen).Then(e.NextCluster(finding.Read, "the node that should end it", "nodeinfo", p.Spec.NodeName))
 }
@@ -77,7 +77,7 @@ func endingOnDeadNode(e *model.Evaluation, w *model.Workload, p *model.Pod) *mod
 	if t == nil {
 		return nil
 	}
-	found := e.Cause(p, model.StageEnd, codes.EndsOnDeadNode, report.Likely,
+	found := e.Cause(p, model.StageEnd, codes.TerminatingOnNotReadyNode, report.Likely,
 		"pod %s cannot end: its node %s %s, and only its kubelet can confirm the end", p.Name, p.Spec.NodeName, t.text)
 	found.Key, found.Heals = p.Spec.NodeName, "maybe"
 	found.By(t.evidence).Then(

@@ -34,7 +34,7 @@ func hookPending(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Ca
 				e.Now.Sub(ev.Last) < hookTime {
 				continue
 			}
-			return e.Cause(p, model.StageRun, codes.PostStartHookPending, report.Transient,
+			return e.Cause(p, model.StageRun, codes.PostStartHookRunning, report.Transient,
 				"%s runs, and its postStart hook (%s) has not ended for %s: until then it does not count as started", p.Called(spec.Name),
 				describeHook(spec.Lifecycle.PostStart), plain.Age(e.Now.Sub(ev.Last))).
 				In(spec.Name).Since(ev.Last).By(plain.Evidence("Event", ev.Reason, ev.Message, ev.Last)).

@@ -31,7 +31,7 @@ func imageCause(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *core
 			p.Called(spec.Name)).
 			In(spec.Name).WithKey(spec.Image).Since(p.CreationTimestamp.Time).By(seen).Then(describe)
 	case podfact.ErrImageNeverPull:
-		c := e.Cause(p, model.StageImage, codes.ImageNeverPull, report.Fatal, "image %q of %s is not on the node and imagePullPolicy is Never",
+		c := e.Cause(p, model.StageImage, codes.ErrImageNeverPull, report.Fatal, "image %q of %s is not on the node and imagePullPolicy is Never",
 			spec.Image, p.Called(spec.Name)).
 			In(spec.Name).WithKey(spec.Image).Since(p.CreationTimestamp.Time).By(seen)
 		return c.Then(describe)
@@ -89,12 +89,12 @@ func pullError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev
 	text = withoutName(text, spec.Image) // "geofence" is not an EOF, and a digest is no status code
 	switch {
 	case plain.ContainsAny(text, wordsDisk...):
-		return e.Cause(p, model.StageImage, codes.ImageDiskFull, report.Transient, "node %s has no room for image %q: %s", p.Spec.NodeName,
+		return e.Cause(p, model.StageImage, codes.NoDiskSpaceForImage, report.Transient, "node %s has no room for image %q: %s", p.Spec.NodeName,
 			spec.Image, short).
 			Then(e.NextCluster(finding.Read, "the node's disk", "nodeinfo", p.Spec.NodeName))
 	case plain.ContainsAny(text, "pull access denied", "insufficient_scope"), plain.ContainsAny(text, wordsAuth...) &&
 		!plain.ContainsAny(text, "no such host", "connection refused", "i/o timeout", "429 too many"):
-		c := e.Cause(p, model.StageImage, codes.ImageUnauthorized, report.Likely, "registry %s refuses to give image %q of container %q: %s",
+		c := e.Cause(p, model.StageImage, codes.ImagePullUnauthorized, report.Likely, "registry %s refuses to give image %q of container %q: %s",
 			registry, spec.Image, spec.Name, short)
 		names := make([]string, 0, len(p.Spec.ImagePullSecrets))
 		for _, s := range p.Spec.ImagePullSecrets {
@@ -112,7 +112,7 @@ func pullError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev
 			"custom-columns=NAME:.metadata.name,PULLSECRETS:.imagePullSecrets[*].name"))
 	case plain.ContainsAny(text, "lookup ", "dial tcp", "no such host") || plain.ContainsAny(text, wordsNetwork...) &&
 		!plain.ContainsAny(text, "manifest unknown", "no match for platform"):
-		return e.Cause(p, model.StageImage, codes.RegistryUnreachable, report.Transient,
+		return e.Cause(p, model.StageImage, codes.RegistryUnavailable, report.Transient,
 			"registry %s does not serve image %q of container %q: %s", registry, spec.Image, spec.Name, short).
 			Then(e.NextCluster(finding.Read, "can that node reach the registry: other pods on it, its DNS, its proxy", "nodeinfo", p.Spec.NodeName))
 	case plain.ContainsAny(text, wordsMissing...):
@@ -126,7 +126,7 @@ func pullError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev
 	if short == "" {
 		short = "the kubelet gives no reason"
 	}
-	c := e.Cause(p, model.StageImage, codes.ImagePullFailed, report.Likely, "image %q of container %q cannot be pulled: %s", spec.Image,
+	c := e.Cause(p, model.StageImage, codes.ErrImagePull, report.Likely, "image %q of container %q cannot be pulled: %s", spec.Image,
 		spec.Name, short)
 	c.Confidence = "medium"
 	return c

@@ -24,18 +24,18 @@ func TestPullErrorsAreClassed(t *testing.T) {
 	const head = `Failed to pull image "r.test/a:1": failed to pull and unpack image "r.test/a:1": failed to resolve reference "r.test/a:1": `
 	for text, want := range map[string]finding.Code{
 		head + `r.test/a:1: not found`: codes.ImageNotFound,
-		head + `unexpected status from HEAD request to https://r.test/v2/a/manifests/1: 401 Unauthorized`:                                                       codes.ImageUnauthorized,
-		head + `pull access denied, repository does not exist or may require authorization: server message: insufficient_scope: authorization failed`:           codes.ImageUnauthorized,
-		head + `unexpected status from HEAD request to https://r.test/v2/a/manifests/1: 403 Forbidden`:                                                          codes.ImageUnauthorized,
-		head + `unexpected status from HEAD request to https://r.test/v2/a/manifests/1: 429 Too Many Requests`:                                                  codes.RegistryUnreachable,
-		head + `unexpected status from HEAD request to https://r.test/v2/a/manifests/1: 503 Service Unavailable`:                                                codes.RegistryUnreachable,
-		head + `failed to do request: Head "https://r.test/v2/a/manifests/1": dial tcp 10.0.0.1:443: connect: connection refused`:                               codes.RegistryUnreachable,
-		head + `failed to do request: Head "https://r.test/v2/a/manifests/1": dial tcp: lookup r.test on 10.0.0.1:53: no such host`:                             codes.RegistryUnreachable,
-		head + `failed to do request: Head "https://r.test/v2/a/manifests/1": dial tcp 10.0.0.1:443: i/o timeout`:                                               codes.RegistryUnreachable,
-		head + `failed to do request: Head "https://r.test/v2/a/manifests/1": tls: failed to verify certificate: x509: certificate signed by unknown authority`: codes.RegistryUnreachable,
+		head + `unexpected status from HEAD request to https://r.test/v2/a/manifests/1: 401 Unauthorized`:                                                       codes.ImagePullUnauthorized,
+		head + `pull access denied, repository does not exist or may require authorization: server message: insufficient_scope: authorization failed`:           codes.ImagePullUnauthorized,
+		head + `unexpected status from HEAD request to https://r.test/v2/a/manifests/1: 403 Forbidden`:                                                          codes.ImagePullUnauthorized,
+		head + `unexpected status from HEAD request to https://r.test/v2/a/manifests/1: 429 Too Many Requests`:                                                  codes.RegistryUnavailable,
+		head + `unexpected status from HEAD request to https://r.test/v2/a/manifests/1: 503 Service Unavailable`:                                                codes.RegistryUnavailable,
+		head + `failed to do request: Head "https://r.test/v2/a/manifests/1": dial tcp 10.0.0.1:443: connect: connection refused`:                               codes.RegistryUnavailable,
+		head + `failed to do request: Head "https://r.test/v2/a/manifests/1": dial tcp: lookup r.test on 10.0.0.1:53: no such host`:                             codes.RegistryUnavailable,
+		head + `failed to do request: Head "https://r.test/v2/a/manifests/1": dial tcp 10.0.0.1:443: i/o timeout`:                                               codes.RegistryUnavailable,
+		head + `failed to do request: Head "https://r.test/v2/a/manifests/1": tls: failed to verify certificate: x509: certificate signed by unknown authority`: codes.RegistryUnavailable,
 		`Failed to pull image "r.test/a:1": failed to pull and unpack image "r.test/a:1": no match for platform in manifest: not found`:                         codes.ImageNotFound,
-		`Failed to pull image "r.test/a:1": write /var/lib/containerd/x: no space left on device`:                                                               codes.ImageDiskFull,
-		`Failed to pull image "r.test/a:1": the moon is in the wrong phase`:                                                                                     codes.ImagePullFailed,
+		`Failed to pull image "r.test/a:1": write /var/lib/containerd/x: no space left on device`:                                                               codes.NoDiskSpaceForImage,
+		`Failed to pull image "r.test/a:1": the moon is in the wrong phase`:                                                                                     codes.ErrImagePull,
 	} {
 		e := model.New(&model.Input{}, time.Now(), model.Options{}, model.NewAsks(nil, false))
 		w := e.NewWorkload("Deployment", &(&appsv1.Deployment{}).ObjectMeta, nil, nil, 0)

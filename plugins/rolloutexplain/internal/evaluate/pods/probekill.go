@@ -46,9 +46,9 @@ func probeKill(e *model.Evaluation, p *model.Pod, container string, end *corev1.
 func probeKilled(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, kill *eventfact.Event,
 	end *corev1.ContainerStateTerminated, events []eventfact.Event,
 ) *model.Cause {
-	word, code, probe := "liveness", codes.LivenessKilled, spec.LivenessProbe
+	word, code, probe := "liveness", codes.LivenessProbeFailed, spec.LivenessProbe
 	if strings.Contains(kill.Message, "startup probe") {
-		word, code, probe = "startup", codes.StartupKilled, spec.StartupProbe
+		word, code, probe = "startup", codes.StartupProbeFailed, spec.StartupProbe
 	}
 	c := e.Cause(p, model.StageRun, code, report.Likely, "the kubelet kills %s because its %s probe fails; it does not crash by itself",
 		p.Called(spec.Name), word)

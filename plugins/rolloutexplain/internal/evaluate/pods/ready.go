@@ -51,7 +51,7 @@ func minReadyWait(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.C
 	if flaps := flapping(e, w, p); flaps != nil {
 		return flaps
 	}
-	c := e.Cause(p, model.StageAvailable, codes.MinReadyWait, report.Transient, "ready, and available after %ds of readiness, in %s",
+	c := e.Cause(p, model.StageAvailable, codes.MinReadySecondsNotElapsed, report.Transient, "ready, and available after %ds of readiness, in %s",
 		w.MinReady,
 		plain.Age(p.ReadySince.Add(time.Duration(w.MinReady)*time.Second).Sub(e.Now))).Healing()
 	c.Severity = finding.Info
@@ -79,7 +79,7 @@ func flapping(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause
 	if ev == nil || ev.Count < 3 || e.Now.Sub(ev.Last) > 2*time.Duration(w.MinReady)*time.Second {
 		return nil
 	}
-	return e.Cause(p, model.StageAvailable, codes.Flapping, report.Likely,
+	return e.Cause(p, model.StageAvailable, codes.PodReadinessFlapping, report.Likely,
 		"readiness comes and goes: never ready for the %ds of minReadySeconds in %s, and each return restarts the deadline", w.MinReady,
 		plain.Age(e.Now.Sub(p.CreationTimestamp.Time))).
 		ByEvent(ev).By(plain.Evidence("Pod "+p.Name, "status.conditions[Ready].lastTransitionTime", lastTransition(p).UTC().Format(time.RFC3339),
@@ -100,7 +100,7 @@ func startupPending(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *
 ) *model.Cause {
 	since, left := s.State.Running.StartedAt.Time, time.Duration(0)
 	left = budgetOf(spec.StartupProbe) - e.Now.Sub(since)
-	code, stage, what := codes.StartupPending, model.StageReady, p.Called(spec.Name)
+	code, stage, what := codes.StartupProbePending, model.StageReady, p.Called(spec.Name)
 	if sidecar {
 		code, stage, what = codes.SidecarNotStarted, model.StageInit, p.Called(spec.Name)+", for which all later containers wait,"
 	}
@@ -124,7 +124,7 @@ func readiness(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev
 	}
 	ev := unhealthy(e.PodEvents(p), spec.Name, "Readiness probe failed", "Readiness probe errored")
 	budget := budgetOf(spec.ReadinessProbe)
-	c := e.Cause(p, model.StageReady, codes.ReadinessFailing, report.Transient, "%s runs and is not ready", p.Called(spec.Name))
+	c := e.Cause(p, model.StageReady, codes.ReadinessProbeFailing, report.Transient, "%s runs and is not ready", p.Called(spec.Name))
 	c.In(spec.Name).Since(since)
 	c.By(plain.Evidence("Pod "+p.Name, p.SpecPath(spec.Name)+".readinessProbe", describeProbe(spec.ReadinessProbe), plain.NoTime))
 	switch {
@@ -160,7 +160,7 @@ func readinessGate(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.
 		if c != nil {
 			state, at = fmt.Sprintf("%s %s", c.Status, plain.OneLine(c.Message)), c.LastTransitionTime.Time
 		}
-		found := e.Cause(p, model.StageReady, codes.ReadinessGate, report.Transient,
+		found := e.Cause(p, model.StageReady, codes.ReadinessGatesNotReady, report.Transient,
 			"its containers are ready, and readiness gate %q is not true (%s): the controller that sets it decides", gate.ConditionType, state).
 			WithKey(string(gate.ConditionType)).Since(p.CreationTimestamp.Time)
 		return found.By(plain.Evidence("Pod "+p.Name, "status.conditions["+string(gate.ConditionType)+"]", state, at)).

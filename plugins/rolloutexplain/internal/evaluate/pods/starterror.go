@@ -58,7 +58,7 @@ func runtimeWords(text string) string {
 func postStart(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, message string,
 	s *corev1.ContainerStatus,
 ) *model.Cause {
-	c := e.Cause(p, model.StageRun, codes.PostStartHookFailed, report.Likely, "the postStart hook of %s fails, so it is killed: %s",
+	c := e.Cause(p, model.StageRun, codes.FailedPostStartHook, report.Likely, "the postStart hook of %s fails, so it is killed: %s",
 		p.Called(spec.Name), plain.OneLine(message))
 	c.In(spec.Name).By(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name)+".state.waiting", message, plain.NoTime))
 	c.ByEvent(eventfact.Newest(e.PodEvents(p), "FailedPostStartHook"))

@@ -37,21 +37,21 @@ func volumeCause(e *model.Evaluation, w *model.Workload, p *model.Pod, events []
 		return c.ByEvent(ev)
 	}
 	if m := driverAbsent.FindStringSubmatch(ev.Message); m != nil {
-		return e.Cause(p, model.StageVolume, codes.VolumeMountFailed, report.Transient, "CSI driver %s does not run on node %s", m[1],
+		return e.Cause(p, model.StageVolume, codes.FailedMount, report.Transient, "CSI driver %s does not run on node %s", m[1],
 			p.Spec.NodeName).WithKey(m[1]).ByEvent(ev).
 			Then(e.NextCluster(finding.Read, "the drivers of that node", "get", "csinode", p.Spec.NodeName, "-o", "yaml"))
 	}
 	if plain.ContainsAny(ev.Message, "failed to sync configmap cache", "failed to sync secret cache", "not registered") {
-		return e.Cause(p, model.StageVolume, codes.VolumeMountFailed, report.Transient, "a volume waits for the kubelet's cache: %s",
+		return e.Cause(p, model.StageVolume, codes.FailedMount, report.Transient, "a volume waits for the kubelet's cache: %s",
 			plain.OneLine(ev.Message)).Healing().ByEvent(ev)
 	}
 	describe := e.Next(w, finding.Read, "the mount in the kubelet's words", "describe", "pod", p.Name)
 	if m := hostPathType.FindStringSubmatch(ev.Message); m != nil {
-		return e.Cause(p, model.StageVolume, codes.VolumeMountFailed, report.Likely,
+		return e.Cause(p, model.StageVolume, codes.FailedMount, report.Likely,
 			"a volume cannot be mounted: hostPath %s on node %s is not there, or not a %s", m[1], p.Spec.NodeName, m[2]).WithKey(m[1]).ByEvent(ev).
 			Then(describe)
 	}
-	c := e.Cause(p, model.StageVolume, codes.VolumeMountFailed, report.Transient, "a volume cannot be mounted: %s",
+	c := e.Cause(p, model.StageVolume, codes.FailedMount, report.Transient, "a volume cannot be mounted: %s",
 		plain.Innermost(ev.Message)).WithKey(plain.FirstWords(ev.Message, 6)).ByEvent(ev).Then(describe)
 	if slices.ContainsFunc(p.Spec.Volumes, func(v corev1.Volume) bool { return v.PersistentVolumeClaim != nil || v.Ephemeral != nil }) {
 		c.Then(e.Next(w, finding.Read, "the claims", "get", "pvc"))
@@ -68,11 +68,11 @@ func attachedSince(events []eventfact.Event, failed *eventfact.Event) bool {
 func attachCause(e *model.Evaluation, w *model.Workload, p *model.Pod, ev *eventfact.Event) *model.Cause {
 	m := multiAttach.FindStringSubmatch(ev.Message)
 	if m == nil {
-		return e.Cause(p, model.StageVolume, codes.VolumeAttachFailed, report.Transient, "a volume cannot be attached to node %s: %s",
+		return e.Cause(p, model.StageVolume, codes.FailedAttachVolume, report.Transient, "a volume cannot be attached to node %s: %s",
 			p.Spec.NodeName, plain.Innermost(ev.Message)).ByEvent(ev).
 			Then(e.NextCluster(finding.Read, "the attachments", "get", "volumeattachments"))
 	}
-	c := e.Cause(p, model.StageVolume, codes.VolumeMultiAttach, report.Transient, "volume %q is attached to another node%s", m[1],
+	c := e.Cause(p, model.StageVolume, codes.MultiAttachError, report.Transient, "volume %q is attached to another node%s", m[1],
 		plain.OneLine(m[2])).ByEvent(ev)
 	held := model.Live(w.OldPods())
 	if w.Kind == "Deployment" && len(held) > 0 && w.Report.Budget != nil && plain.Or(w.Report.Budget.MayRemove, 0) == 0 {

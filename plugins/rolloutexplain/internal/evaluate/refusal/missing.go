@@ -124,7 +124,7 @@ func missingWithoutTrace(e *model.Evaluation, w *model.Workload, owner string) {
 	if NamespaceTerminating(e, w) {
 		return
 	}
-	f := e.Finding(codes.PodsMissing, report.Transient, finding.Critical, "%s has not created %s that it wants, and %s", owner,
+	f := e.Finding(codes.PodsNotCreated, report.Transient, finding.Critical, "%s has not created %s that it wants, and %s", owner,
 		plain.Plural(int(w.Missing), "pod", "pods"), e.Silence("left no event that says why"))
 	f.Heals, f.Confidence, f.FirstSeen = "maybe", "low", plain.TimePtr(w.Started)
 	f.Evidence = []finding.Evidence{plain.Evidence(owner, "spec.replicas",

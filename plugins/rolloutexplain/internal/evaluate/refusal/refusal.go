@@ -40,7 +40,7 @@ func Read(e *model.Evaluation, text string, w *model.Workload) Refused {
 		r = refusalByState(e, &a, text, w)
 	}
 	if r.Code == "" {
-		r = Refused{Code: codes.PodCreateRefused, Class: report.Likely, Heals: "maybe", What: afterPrefix(text)}
+		r = Refused{Code: codes.PodCreationRejected, Class: report.Likely, Heals: "maybe", What: afterPrefix(text)}
 	}
 	if len(r.Next) == 0 {
 		r.Next = []finding.Next{e.Next(w, finding.Read, "the refusals in full", "describe", w.Slash())}
@@ -67,7 +67,7 @@ func refusalByQuota(e *model.Evaluation, a *admission.Refusal, w *model.Workload
 		}
 	case admission.QuotaUnspecified:
 		return Refused{
-			Code: codes.QuotaMustSpecify, Class: report.Fatal, Heals: "no",
+			Code: codes.QuotaRequiresResources, Class: report.Fatal, Heals: "no",
 			What: fmt.Sprintf("quota %q demands that every pod says %s", a.Name, strings.TrimPrefix(a.Reason, "must specify ")),
 			Next: []finding.Next{
 				e.Next(w, finding.Read, "what the quota counts; then set it in the template, or a default by a LimitRange", "describe", "quota",
@@ -110,20 +110,20 @@ func refusalByPolicy(e *model.Evaluation, a *admission.Refusal, w *model.Workloa
 		}
 	case admission.WebhookDenied:
 		return Refused{
-			Code: codes.WebhookDenied, Class: report.Likely, Heals: "no",
+			Code: codes.AdmissionWebhookDenied, Class: report.Likely, Heals: "no",
 			What: fmt.Sprintf("admission webhook %q denies it: %s", a.Name, cmp.Or(a.Reason, "it gave no reason")),
 			Next: []finding.Next{webhooks(e, "which webhook that is and what it looks at")},
 		}
 	case admission.WebhookFailed:
 		return Refused{
-			Code: codes.WebhookUnreachable, Class: report.Transient, Heals: "maybe",
+			Code: codes.AdmissionWebhookCallFailed, Class: report.Transient, Heals: "maybe",
 			What: fmt.Sprintf("admission webhook %q cannot be called: %s", a.Name, cmp.Or(a.Reason, "the API server says no more")),
 			Next: webhookService(e, a.Reason),
 		}
 	case admission.NotPermitted:
 		may := a.Permission
 		return Refused{
-			Code: codes.PodCreateRefused, Class: report.Likely, Heals: "no",
+			Code: codes.PodCreationRejected, Class: report.Likely, Heals: "no",
 			What: fmt.Sprintf("the controller itself lacks a permission: %s cannot %s %s", may.User, may.Verb, cmp.Or(may.Resource, may.Path)),
 			Next: []finding.Next{e.NextCluster(finding.Read, "what it may do", "auth", "can-i", "--list", "--as="+may.User)},
 		}
@@ -157,7 +157,7 @@ func refusalByReference(e *model.Evaluation, a *admission.Refusal, w *model.Work
 	switch a.Kind {
 	case admission.ServiceAccountMissing:
 		return Refused{
-			Code: codes.ServiceAccountMissing, Class: report.Likely, Heals: "no", What: fmt.Sprintf("ServiceAccount %q does not exist", a.Name),
+			Code: codes.ServiceAccountNotFound, Class: report.Likely, Heals: "no", What: fmt.Sprintf("ServiceAccount %q does not exist", a.Name),
 			Next: []finding.Next{
 				e.Next(w, finding.Read, "the ServiceAccounts that exist", "get", "serviceaccounts"),
 				e.Next(w, finding.Change, "create it, if the name is right", "create", "serviceaccount", a.Name),
@@ -165,12 +165,12 @@ func refusalByReference(e *model.Evaluation, a *admission.Refusal, w *model.Work
 		}
 	case admission.PriorityClassMissing:
 		return Refused{
-			Code: codes.PriorityClassMissing, Class: report.Likely, Heals: "maybe", What: fmt.Sprintf("PriorityClass %q does not exist", a.Name),
+			Code: codes.PriorityClassNotFound, Class: report.Likely, Heals: "maybe", What: fmt.Sprintf("PriorityClass %q does not exist", a.Name),
 			Next: []finding.Next{e.NextCluster(finding.Read, "the PriorityClasses that exist", "get", "priorityclasses")},
 		}
 	case admission.RuntimeClassMissing:
 		return Refused{
-			Code: codes.RuntimeClassMissing, Class: report.Likely, Heals: "no", What: fmt.Sprintf("RuntimeClass %q does not exist", a.Name),
+			Code: codes.RuntimeClassNotFound, Class: report.Likely, Heals: "no", What: fmt.Sprintf("RuntimeClass %q does not exist", a.Name),
 			Next: []finding.Next{e.NextCluster(finding.Read, "the RuntimeClasses that exist", "get", "runtimeclasses")},
 		}
 	}
@@ -190,7 +190,7 @@ func refusalByState(e *model.Evaluation, a *admission.Refusal, text string, w *m
 	case a.Kind == admission.StillDeleting && a.Resource == "persistentvolumeclaims", a.Kind == admission.Unknown &&
 		claimEnds.MatchString(text):
 		return Refused{
-			Code: codes.ClaimDeleting, Class: report.Likely, Heals: "maybe",
+			Code: codes.PVCTerminating, Class: report.Likely, Heals: "maybe",
 			What: "its volume claim is being deleted and not gone yet: " + afterPrefix(text),
 			Next: []finding.Next{e.Next(w, finding.Read, "which claim ends, and which finalizer holds it", "get", "pvc", "-o",
 				"custom-columns=NAME:.metadata.name,DELETED:.metadata.deletionTimestamp,FINALIZERS:.metadata.finalizers")},
@@ -202,7 +202,7 @@ func refusalByState(e *model.Evaluation, a *admission.Refusal, text string, w *m
 		}
 	case a.Kind == admission.Exists, a.Kind == admission.StillDeleting:
 		return Refused{
-			Code: codes.NameConflict, Class: report.Likely, Heals: "no",
+			Code: codes.NameAlreadyExists, Class: report.Likely, Heals: "no",
 			What: "an object of that name exists and is not this workload's: " + afterPrefix(text),
 		}
 	}

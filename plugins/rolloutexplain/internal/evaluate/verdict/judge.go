@@ -49,7 +49,7 @@ func verdictOf(e *model.Evaluation, w *model.Workload, root *report.Finding) rep
 		return report.Held
 	case w.Completed && (codes.HoldsFast(root) && codes.Crashes(root.Code) || wasUp(e, w)):
 		return report.Degraded
-	case root.Class == report.Fatal, w.Has(codes.DeadlineExceeded):
+	case root.Class == report.Fatal, w.Has(codes.ProgressDeadlineExceeded):
 		return report.Failed
 	case codes.HoldsFast(root), overdue(e, w, root):
 		return report.Stuck
@@ -65,7 +65,7 @@ func overdue(e *model.Evaluation, w *model.Workload, root *report.Finding) bool 
 	if root.Heals == "yes" || root.FirstSeen == nil || e.Now.Sub(*root.FirstSeen) < stuckAfter || progressedWithin(e, w, stuckAfter) {
 		return false
 	}
-	return root.Code != codes.StartupPending && root.Code != codes.InitRunning && root.Code != codes.SidecarNotStarted ||
+	return root.Code != codes.StartupProbePending && root.Code != codes.InitContainerRunning && root.Code != codes.SidecarNotStarted ||
 		e.Now.Sub(*root.FirstSeen) > 10*time.Minute
 }
 
@@ -127,7 +127,7 @@ func judgeWithoutCause(e *model.Evaluation, w *model.Workload) *report.Finding {
 		}
 	}
 	if quiet := e.Now.Sub(since); quiet > unexplainedAfter && w.Moving == "" {
-		f := e.Finding(codes.Unexplained, report.Transient, finding.Warning,
+		f := e.Finding(codes.NoCauseFound, report.Transient, finding.Warning,
 			"it is not complete, and nothing that was checked explains why (no progress for %s)", plain.Age(quiet))
 		f.Confidence, f.Heals, f.FirstSeen, f.Pods = "low", "maybe", plain.TimePtr(since), model.Names(waiting)
 		f.Evidence = []finding.Evidence{plain.Evidence(w.Kind+" "+w.Meta.Name, "status",

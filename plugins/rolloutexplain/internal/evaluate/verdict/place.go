@@ -44,10 +44,10 @@ func place(w *model.Workload, groups []*group) (shared bool) {
 func toldAlready(w *model.Workload, g *group) bool {
 	switch {
 	case g.Stage == model.StageEnd:
-		return w.Settled && g.Heals == "yes" // StillEnding says it
-	case w.Has(codes.StatefulSetTrap) && !g.isNew:
+		return w.Settled && g.Heals == "yes" // OldPodsTerminating says it
+	case w.Has(codes.StatefulSetPodNotReplaced) && !g.isNew:
 		return true // the trap's own finding tells it
-	case g.isNew && (g.Code == codes.MinReadyWait && g.Heals == "yes" || evictedAgain(g)):
+	case g.isNew && (g.Code == codes.MinReadySecondsNotElapsed && g.Heals == "yes" || evictedAgain(g)):
 		return false
 	}
 	// jobAttempts counts it among the failed
@@ -65,7 +65,7 @@ func keepsComing(w *model.Workload, g *group) bool { return evictedAgain(g) || r
 // roleOfNew: what pods of the wanted revision suffer is what the rollout fails of, unless they have been replaced.
 func roleOfNew(w *model.Workload, g *group) report.Role {
 	switch {
-	case g.Code == codes.MinReadyWait && g.Heals == "yes", keepsComing(w, g):
+	case g.Code == codes.MinReadySecondsNotElapsed && g.Heals == "yes", keepsComing(w, g):
 		return report.Root
 	case allDead(g) && len(model.Live(w.NewPods())) >= int(w.Desired):
 		return report.Unrelated // corpses that have been replaced
@@ -76,11 +76,11 @@ func roleOfNew(w *model.Workload, g *group) report.Role {
 // roleOfOld: old pods matter where the controller waits for them.
 func roleOfOld(w *model.Workload, g *group) report.Role {
 	switch {
-	case w.FindOrdered != nil && slices.Contains(g.pods, w.FindOrdered), w.Has(codes.BudgetEaten):
+	case w.FindOrdered != nil && slices.Contains(g.pods, w.FindOrdered), w.Has(codes.MaxUnavailableExceeded):
 		return report.Root
-	case w.Has(codes.DaemonSetNodeHolds) && slices.ContainsFunc(g.pods, func(p *model.Pod) bool { return holds(w, p) }):
+	case w.Has(codes.DaemonSetMaxUnavailableReached) && slices.ContainsFunc(g.pods, func(p *model.Pod) bool { return holds(w, p) }):
 		return report.Root
-	case w.Target == nil && !w.Has(codes.RecreateWaits):
+	case w.Target == nil && !w.Has(codes.RecreateWaitingForOldPods):
 		return report.Contributes
 	}
 	return report.Unrelated
@@ -111,7 +111,7 @@ func allDead(g *group) bool {
 
 func holds(w *model.Workload, p *model.Pod) bool {
 	return slices.ContainsFunc(w.Findings, func(f report.Finding) bool {
-		return f.Code == codes.DaemonSetNodeHolds && slices.Contains(f.Pods, p.Name)
+		return f.Code == codes.DaemonSetMaxUnavailableReached && slices.Contains(f.Pods, p.Name)
 	})
 }
 
@@ -122,7 +122,7 @@ func roleOfEnding(w *model.Workload, g *group) report.Role {
 		return report.Unrelated
 	case w.Kind == "StatefulSet": // the next pod needs the name, so the object itself must be gone
 		return report.Root
-	case w.Has(codes.RecreateWaits) && !allDead(g):
+	case w.Has(codes.RecreateWaitingForOldPods) && !allDead(g):
 		return report.Root
 	case w.AwaitsEnd && g.Heals != "yes":
 		return report.Root

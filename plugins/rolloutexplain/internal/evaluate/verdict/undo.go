@@ -46,7 +46,7 @@ func undo(e *model.Evaluation, w *model.Workload, root *report.Finding, shared b
 	}
 	u := &report.Undo{}
 	w.Report.Undo = u
-	if root.Code == codes.StatefulSetTrap {
+	if root.Code == codes.StatefulSetPodNotReplaced {
 		u.Why = "a rollback alone changes nothing: the broken pod has to be deleted"
 		return
 	}
@@ -71,7 +71,7 @@ func undo(e *model.Evaluation, w *model.Workload, root *report.Finding, shared b
 	if d != nil {
 		relevant = diff.Mark(d.Changes, root)
 	}
-	if d != nil && len(relevant) == 0 && root.Code != codes.ReplicaSetCreateError && root.Code != codes.DeadlineExceeded {
+	if d != nil && len(relevant) == 0 && root.Code != codes.ReplicaSetCreateError && root.Code != codes.ProgressDeadlineExceeded {
 		u.Why = fmt.Sprintf("nothing that changed since %s bears on this: going back would leave it to the next rollout", model.Label(to))
 		return
 	}
@@ -88,20 +88,20 @@ func undoAsked(e *model.Evaluation, w *model.Workload, root *report.Finding) boo
 	if w.Kind == "Job" || w.Kind == model.KindArgo {
 		return false
 	}
-	ofController := root.Code == codes.ReplicaSetCreateError || root.Code == codes.DeadlineExceeded || root.Code == codes.StatefulSetTrap
+	ofController := root.Code == codes.ReplicaSetCreateError || root.Code == codes.ProgressDeadlineExceeded || root.Code == codes.StatefulSetPodNotReplaced
 	if !diff.Bears(root.Code) && !ofController {
 		return false
 	}
-	if !codes.HoldsFast(root) && root.Code != codes.ReadinessFailing && root.Code != codes.Flapping && w.Report.Verdict != report.Degraded {
+	if !codes.HoldsFast(root) && root.Code != codes.ReadinessProbeFailing && root.Code != codes.PodReadinessFlapping && w.Report.Verdict != report.Degraded {
 		return false
 	}
-	return root.Code == codes.StatefulSetTrap || w.RevisionsKnown(e)
+	return root.Code == codes.StatefulSetPodNotReplaced || w.RevisionsKnown(e)
 }
 
 // undoVain is why going back to a revision would not help, whatever changed since; empty: nothing says so.
 func undoVain(w *model.Workload, to *model.Revision, shared bool) string {
 	switch {
-	case w.Has(codes.Paused):
+	case w.Has(codes.DeploymentPaused):
 		return "a paused Deployment cannot be rolled back: resume it first"
 	case shared:
 		return "old pods have the same trouble, so the cause is not this change: a rollback would not help"

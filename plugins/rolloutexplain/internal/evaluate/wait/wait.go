@@ -216,7 +216,7 @@ func (w *Wait) superseded(r *report.Rollout) string {
 func (w *Wait) failed(r *report.Rollout, now time.Time) string {
 	for i := range r.Findings {
 		f := &r.Findings[i]
-		gaveUp := f.Code == codes.DeadlineExceeded && f.Class == report.Fatal || f.Code == codes.JobFailed
+		gaveUp := f.Code == codes.ProgressDeadlineExceeded && f.Class == report.Fatal || f.Code == codes.JobFailed
 		if gaveUp && w.confirmed(causeKey(f), now, confirmAfter) {
 			return f.Message
 		}
@@ -248,7 +248,7 @@ func (w *Wait) failedBy(r *report.Rollout, root *report.Finding, now time.Time) 
 			since = *root.FirstSeen
 		}
 		enough := root.Attempts == 0 || root.Attempts >= codes.Repeats
-		template := codes.LayerOf(root.Code) == codes.LayerPod && !placed[root.Code] && root.Code != codes.Flapping
+		template := codes.LayerOf(root.Code) == codes.LayerPod && !placed[root.Code] && root.Code != codes.PodReadinessFlapping
 		if enough && now.Sub(since) >= w.patience.FailAfter && w.confirmed(causeKey(root), now, confirmAfter) && !(template && w.everReady) {
 			return fmt.Sprintf("%s (for %s)", root.Message, plain.Age(now.Sub(since)))
 		}
@@ -258,10 +258,10 @@ func (w *Wait) failedBy(r *report.Rollout, root *report.Finding, now time.Time) 
 
 // placed are causes of where a pod is, not of what its template holds: that another pod became ready proves nothing.
 var placed = map[finding.Code]bool{
-	codes.InsufficientResources: true, codes.TaintNotTolerated: true, codes.NodeSelectorUnmet: true, codes.PodAffinityUnmet: true,
-	codes.HostPortTaken: true, codes.ClaimMissing: true, codes.ClaimUnbound: true,
-	codes.Unschedulable: true, codes.VolumeMultiAttach: true, codes.FinalizerHolds: true, codes.EndsOnDeadNode: true,
-	codes.SchedulerUnknown: true, codes.TooManyPods: true,
+	codes.InsufficientResources: true, codes.UntoleratedTaint: true, codes.NodeAffinityUnsatisfied: true, codes.PodAffinityUnsatisfied: true,
+	codes.HostPortConflict: true, codes.PVCNotFound: true, codes.PVCNotBound: true,
+	codes.Unschedulable: true, codes.MultiAttachError: true, codes.FinalizerBlocksDeletion: true, codes.TerminatingOnNotReadyNode: true,
+	codes.NamedSchedulerNotActing: true, codes.TooManyPods: true,
 }
 
 // stalled is the clock of kinds without a deadline of their own. A Job makes no progress between its start and its end,

@@ -21,20 +21,20 @@ import (
 
 // The codes of this file.
 const (
-	ExternalNameIsAddress     finding.Code = "ExternalNameIsAddress"
-	ExternalNameLoop          finding.Code = "ExternalNameLoop"
-	ExternalNameTargetMissing finding.Code = "ExternalNameTargetMissing"
-	HeadlessWithoutReady      finding.Code = "HeadlessWithoutReady"
-	ServiceWithoutEndpoints   finding.Code = "ServiceWithoutEndpoints"
-	StatefulSetServiceName    finding.Code = "StatefulSetServiceName"
-	SubdomainWithoutService   finding.Code = "SubdomainWithoutService"
+	ExternalNameIsAddress           finding.Code = "ExternalNameIsAddress"
+	ExternalNameLoop                finding.Code = "ExternalNameLoop"
+	ExternalNameTargetNotFound      finding.Code = "ExternalNameTargetNotFound"
+	HeadlessServiceWithoutEndpoints finding.Code = "HeadlessServiceWithoutEndpoints"
+	ServiceWithoutEndpoints         finding.Code = "ServiceWithoutEndpoints"
+	StatefulSetPodsWithoutNames     finding.Code = "StatefulSetPodsWithoutNames"
+	PodSubdomainWithoutName         finding.Code = "PodSubdomainWithoutName"
 )
 
 // DataRules are about this: objects whose names are answered as they must be, and not as they are meant.
 var DataRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
-			Code: ExternalNameIsAddress, Severity: finding.Warning, Title: "ExternalName is an address",
+			Code: ExternalNameIsAddress, Severity: finding.Warning, Title: "ExternalName is an IP address",
 			Meaning:  "There is no CNAME to an address: DNS answers NXDOMAIN.",
 			Evidence: "spec.externalName parses as an IP address.",
 			Next:     "Use a Service without selector and an EndpointSlice.",
@@ -44,7 +44,7 @@ var DataRules = []finding.Rule[facts.World]{
 	},
 	{
 		Entry: finding.Entry{
-			Code: ExternalNameLoop, Severity: finding.Warning, Title: "ExternalName leads back to itself",
+			Code: ExternalNameLoop, Severity: finding.Warning, Title: "ExternalName refers back to itself",
 			Meaning:  "DNS answers NOERROR without an address; musl takes that for the end of the search.",
 			Evidence: "The chain of spec.externalName within the cluster's zone.",
 			Next:     "Correct one of the names.",
@@ -53,7 +53,7 @@ var DataRules = []finding.Rule[facts.World]{
 	},
 	{
 		Entry: finding.Entry{
-			Code: ExternalNameTargetMissing, Severity: finding.Warning, Title: "ExternalName points at a name that does not exist",
+			Code: ExternalNameTargetNotFound, Severity: finding.Warning, Title: "ExternalName target does not exist",
 			Meaning:  "The target lies in the cluster's zone and no object has it.",
 			Evidence: "spec.externalName, compared with the records of the API.",
 			Next:     "Correct the name.",
@@ -62,7 +62,7 @@ var DataRules = []finding.Rule[facts.World]{
 	},
 	{
 		Entry: finding.Entry{
-			Code: HeadlessWithoutReady, Severity: finding.Warning, Title: "Headless Service without a ready endpoint",
+			Code: HeadlessServiceWithoutEndpoints, Severity: finding.Warning, Title: "Headless Service has no ready endpoints",
 			Meaning:  "A headless name exists only while an endpoint is ready; DNS answers NXDOMAIN, rightly.",
 			Evidence: "The EndpointSlices of the Service.",
 			Next:     "Look at the pods, or set publishNotReadyAddresses.",
@@ -71,7 +71,7 @@ var DataRules = []finding.Rule[facts.World]{
 	},
 	{
 		Entry: finding.Entry{
-			Code: ServiceWithoutEndpoints, Severity: finding.Warning, Title: "Service without a ready endpoint",
+			Code: ServiceWithoutEndpoints, Severity: finding.Warning, Title: "Service has no ready endpoints",
 			Meaning:  "DNS answers its address all the same; connections to it fail. This is not DNS.",
 			Evidence: "The EndpointSlices of the Service.",
 			Next:     "Look at the pods that it selects.",
@@ -80,7 +80,7 @@ var DataRules = []finding.Rule[facts.World]{
 	},
 	{
 		Entry: finding.Entry{
-			Code: StatefulSetServiceName, Severity: finding.Warning, Title: "The pods of a StatefulSet have no names",
+			Code: StatefulSetPodsWithoutNames, Severity: finding.Warning, Title: "StatefulSet pods have no DNS names",
 			Meaning:  "spec.serviceName names no Service, or one that does not select the pods.",
 			Evidence: "The first broken link of StatefulSet, Service and selector.",
 			Next:     "Make the Service, or the StatefulSet anew.",
@@ -89,7 +89,7 @@ var DataRules = []finding.Rule[facts.World]{
 	},
 	{
 		Entry: finding.Entry{
-			Code: SubdomainWithoutService, Severity: finding.Warning, Title: "A pod's subdomain leads nowhere",
+			Code: PodSubdomainWithoutName, Severity: finding.Warning, Title: "Pod subdomain has no DNS name",
 			Meaning:  "hostname.subdomain needs a Service of that name that selects the pod, and spec.hostname.",
 			Evidence: "The pod's spec and the Services of its namespace.",
 			Next:     "Make the Service or correct the pod.",
@@ -148,7 +148,7 @@ func ServiceRules(w *facts.World, svc *corev1.Service) []finding.Finding {
 		facts.Seen("Service", "spec.selector", "%s", selector),
 	}
 	if records.Headless(svc) {
-		return []finding.Finding{w.Make(HeadlessWithoutReady, finding.Warning, object,
+		return []finding.Finding{w.Make(HeadlessServiceWithoutEndpoints, finding.Warning, object,
 			fmt.Sprintf("headless Service %s has no ready endpoint: its name does not exist (NXDOMAIN) until a pod is ready",
 				name), evidence, next...)}
 	}
@@ -197,7 +197,7 @@ func externalNameRules(w *facts.World, svc *corev1.Service, object *finding.Obje
 		chain = append(chain, target)
 		x := ask.Expect(w, target, "CNAME")
 		if x.Outcome == records.NXDomain {
-			return []finding.Finding{w.Make(ExternalNameTargetMissing, finding.Warning, object,
+			return []finding.Finding{w.Make(ExternalNameTargetNotFound, finding.Warning, object,
 				fmt.Sprintf("ExternalName Service %s points at %s, which does not exist: DNS answers NOERROR without an address", name,
 					strings.TrimSuffix(target, ".")),
 				[]finding.Evidence{facts.Seen("Service", "spec.externalName", "%s", svc.Spec.ExternalName)}, edit)}
@@ -244,7 +244,7 @@ func StatefulSetRules(w *facts.World, sts *appsv1.StatefulSet) []finding.Finding
 		next = append(next, w.Read("spec.serviceName cannot be changed: see the StatefulSet to make it anew with serviceName "+hint.Name,
 			sts.Namespace, "get", "statefulset", sts.Name, "-o", "yaml"))
 	}
-	return []finding.Finding{w.Make(StatefulSetServiceName, finding.Warning, object,
+	return []finding.Finding{w.Make(StatefulSetPodsWithoutNames, finding.Warning, object,
 		fmt.Sprintf("the pods of StatefulSet %s have no names: its serviceName is %s, and %s", name, governing, broken), evidence, next...)}
 }
 
@@ -275,7 +275,7 @@ func SubdomainRules(w *facts.World, pod *corev1.Pod) []finding.Finding {
 	if broken == "" {
 		return nil
 	}
-	return []finding.Finding{w.Make(SubdomainWithoutService, finding.Warning, object,
+	return []finding.Finding{w.Make(PodSubdomainWithoutName, finding.Warning, object,
 		fmt.Sprintf("pod %s/%s has subdomain %s and no name under it: %s", pod.Namespace, pod.Name, pod.Spec.Subdomain, broken),
 		[]finding.Evidence{
 			facts.Seen("Pod", "spec.subdomain", "%s", pod.Spec.Subdomain),

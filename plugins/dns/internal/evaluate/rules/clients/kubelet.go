@@ -13,15 +13,15 @@ import (
 
 // The codes of this file.
 const (
-	KubeletClusterDNS finding.Code = "KubeletClusterDNS"
-	NodeCacheMissing  finding.Code = "NodeCacheMissing"
+	KubeletClusterDNSMismatch finding.Code = "KubeletClusterDNSMismatch"
+	NodeLocalDNSCacheMissing  finding.Code = "NodeLocalDNSCacheMissing"
 )
 
 // NodeRules are about this: what nodes tell their pods to ask.
 var NodeRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
-			Code: KubeletClusterDNS, Severity: finding.Critical, Title: "A kubelet points pods at the wrong DNS address",
+			Code: KubeletClusterDNSMismatch, Severity: finding.Critical, Title: "Kubelet configures a wrong DNS address for pods",
 			Meaning:  "Pods made on that node ask an address where no DNS Service is.",
 			Evidence: "clusterDNS of a kubelet or of kubelet-config, or the resolv.conf in a pod, compared with the DNS Services and node caches.",
 			Next:     "Correct clusterDNS, restart the kubelet, make the pods anew.",
@@ -31,7 +31,7 @@ var NodeRules = []finding.Rule[facts.World]{
 	},
 	{
 		Entry: finding.Entry{
-			Code: NodeCacheMissing, Severity: finding.Critical, Title: "NodeLocal DNSCache is missing on nodes",
+			Code: NodeLocalDNSCacheMissing, Severity: finding.Critical, Title: "NodeLocal DNSCache is not ready on every node",
 			Meaning:  "Its address stays configured on a node without the pod: queries there go nowhere.",
 			Evidence: "Ready and desired pods of the DaemonSet with -localip.",
 			Next:     "Look at the pods that are not ready.",
@@ -75,7 +75,7 @@ func checkKubelets(w *facts.World) []finding.Finding {
 			next[1].Risk = finding.Read
 			next[1].Why = "see the line to correct in its configuration; pods made before keep the wrong file"
 		}
-		list = append(list, w.Make(KubeletClusterDNS, severity, object, who+" "+what,
+		list = append(list, w.Make(KubeletClusterDNSMismatch, severity, object, who+" "+what,
 			[]finding.Evidence{
 				facts.Seen(where, "clusterDNS", "%s", facts.OrNone(strings.Join(k.ClusterDNS, ", "))),
 				facts.Seen("Service", w.Service.Namespace+"/"+w.Service.Name, "%s", strings.Join(discover.ClusterIPs(w.Service), ", ")),
@@ -90,7 +90,7 @@ func checkNodeCache(w *facts.World) []finding.Finding {
 		return nil
 	}
 	namespace, name, _ := strings.Cut(cache.Name, "/")
-	return []finding.Finding{w.Make(NodeCacheMissing, finding.Critical, facts.Ref("DaemonSet", namespace, name),
+	return []finding.Finding{w.Make(NodeLocalDNSCacheMissing, finding.Critical, facts.Ref("DaemonSet", namespace, name),
 		fmt.Sprintf("NodeLocal DNSCache runs on %d of %d nodes: pods on the others ask an address where nobody answers", cache.Ready,
 			cache.Nodes),
 		[]finding.Evidence{facts.Seen("DaemonSet", "status", "%d of %d ready", cache.Ready, cache.Nodes)},

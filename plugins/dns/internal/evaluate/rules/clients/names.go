@@ -17,17 +17,17 @@ import (
 
 // The codes of this file.
 const (
-	NoAnswer      finding.Code = "NoAnswer"
-	NameNotFound  finding.Code = "NameNotFound"
-	NoAddress     finding.Code = "NoAddress"
-	RecordsDiffer finding.Code = "RecordsDiffer"
+	NoUsableAnswer  finding.Code = "NoUsableAnswer"
+	NameNotFound    finding.Code = "NameNotFound"
+	NoAddressRecord finding.Code = "NoAddressRecord"
+	RecordMismatch  finding.Code = "RecordMismatch"
 )
 
 // NameRules are about this: the answer to a question about one name: the commands that ask it find them.
 var NameRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
-			Code: NoAnswer, Severity: finding.Critical, Title: "A question got no answer",
+			Code: NoUsableAnswer, Severity: finding.Critical, Title: "DNS query got no usable answer",
 			Meaning:  "The asked server sent nothing usable from this point of view.",
 			Evidence: "The error of the exchange.",
 			Next:     "Check the server and the way to it.",
@@ -36,7 +36,7 @@ var NameRules = []finding.Rule[facts.World]{
 	},
 	{
 		Entry: finding.Entry{
-			Code: NameNotFound, Severity: finding.Warning, Title: "The name does not exist",
+			Code: NameNotFound, Severity: finding.Warning, Title: "Name does not exist",
 			Meaning:  "No object of the API has this name. The nearest names that exist are given.",
 			Evidence: "The answer, and the names of Services and Namespaces.",
 			Next:     "Ask for the suggested name.",
@@ -45,7 +45,7 @@ var NameRules = []finding.Rule[facts.World]{
 	},
 	{
 		Entry: finding.Entry{
-			Code: NoAddress, Severity: finding.Warning, Title: "The name exists and has no address",
+			Code: NoAddressRecord, Severity: finding.Warning, Title: "Name has no address record",
 			Meaning: "The answer is NOERROR with neither A nor AAAA (NODATA): programs cannot connect to it. An ExternalName or CNAME whose " +
 				"target gives no address answers so.",
 			Evidence: "The answers for A and AAAA, and the target.",
@@ -55,7 +55,7 @@ var NameRules = []finding.Rule[facts.World]{
 	},
 	{
 		Entry: finding.Entry{
-			Code: RecordsDiffer, Severity: finding.Critical, Title: "DNS answers otherwise than the API says",
+			Code: RecordMismatch, Severity: finding.Critical, Title: "DNS answers do not match",
 			Meaning:  "Records are missing, surplus or wrong at a replica, beyond the time that changes need.",
 			Evidence: "Every expected record, compared with the answer of each replica, and read again before it counts.",
 			Next:     "See which replica differs.",
@@ -103,7 +103,7 @@ func deadTarget(w *facts.World, fqdn, target string, svc *corev1.Service) findin
 	short := strings.TrimSuffix(target, ".")
 	next := []finding.Next{resolveNext(w, "ask for the target", target)}
 	if svc == nil {
-		return w.Make(NoAddress, finding.Warning, nil, fmt.Sprintf("%s leads to %s, which gives no address", strings.TrimSuffix(fqdn, "."),
+		return w.Make(NoAddressRecord, finding.Warning, nil, fmt.Sprintf("%s leads to %s, which gives no address", strings.TrimSuffix(fqdn, "."),
 			short), ask.Answers(w, fqdn), next...)
 	}
 	message := fmt.Sprintf("%s: its target %s gives no address", "ExternalName Service "+svc.Namespace+"/"+svc.Name, short)
@@ -113,7 +113,7 @@ func deadTarget(w *facts.World, fqdn, target string, svc *corev1.Service) findin
 		next = append(next, w.Change("correct spec.externalName", svc.Namespace, "edit", "service", svc.Name))
 	}
 	evidence := append(ask.Answers(w, fqdn), facts.Seen("Service", "spec.externalName", "%s", svc.Spec.ExternalName))
-	return w.Make(NoAddress, finding.Warning, facts.Ref("Service", svc.Namespace, svc.Name), message, evidence, next...)
+	return w.Make(NoAddressRecord, finding.Warning, facts.Ref("Service", svc.Namespace, svc.Name), message, evidence, next...)
 }
 
 // withoutAddress: the name of a namespace, one that has records of other types alone, or of another family.
@@ -125,7 +125,7 @@ func withoutAddress(w *facts.World, fqdn string, svc *corev1.Service) finding.Fi
 	case !corefile.InZone(fqdn, w.Zone):
 		next = resolveNext(w, "see whether it has records of other types", fqdn, "--type", "MX,TXT,SRV,NS")
 	}
-	return w.Make(NoAddress, finding.Warning, serviceRef(svc), strings.TrimSuffix(fqdn, ".")+" exists and has no address",
+	return w.Make(NoAddressRecord, finding.Warning, serviceRef(svc), strings.TrimSuffix(fqdn, ".")+" exists and has no address",
 		ask.Evidence(w, fqdn), next)
 }
 
@@ -237,14 +237,14 @@ func existsAllTheSame(w *facts.World, fqdn, typ string, x records.Expected, deni
 		return w.Make(NameNotFound, finding.Warning, nil, fmt.Sprintf("%s was made or changed less than %s ago: DNS may need that long to show "+
 			"it", short, w.SettleTime()), evidence, next)
 	}
-	return w.Make(RecordsDiffer, finding.Critical, nil, fmt.Sprintf("%s exists in the API, and the DNS servers %s", short, say), evidence,
+	return w.Make(RecordMismatch, finding.Critical, nil, fmt.Sprintf("%s exists in the API, and the DNS servers %s", short, say), evidence,
 		next)
 }
 
 // CannotAskInside is no verdict: it tells of the image or of a permission, and nothing of DNS.
 func CannotAskInside(w *facts.World) finding.Finding {
 	pod := w.From.Pod
-	return w.Make(NoAnswer, finding.Info, facts.Ref("Pod", pod.Namespace, pod.Name),
+	return w.Make(NoUsableAnswer, finding.Info, facts.Ref("Pod", pod.Namespace, pod.Name),
 		fmt.Sprintf("pod %s/%s could not be asked from inside: %s", pod.Namespace, pod.Name, w.From.Error),
 		[]finding.Evidence{facts.Seen("exec", pod.Name, "%s", w.From.Error)},
 		w.Change("add a container to the pod that asks (its entry stays in the pod)", pod.Namespace, "dns", "check", "--from", pod.Name,
@@ -258,7 +258,7 @@ func ResolveFindings(w *facts.World, answers []report.Answer, name string) []fin
 	var all []finding.Finding
 	g := gather(answers)
 	if len(g.silent) > 0 {
-		all = append(all, w.Make(NoAnswer, finding.Critical, nil, fmt.Sprintf("%d of %d questions about %s got no usable answer", len(g.silent),
+		all = append(all, w.Make(NoUsableAnswer, finding.Critical, nil, fmt.Sprintf("%d of %d questions about %s got no usable answer", len(g.silent),
 			len(answers), strings.TrimSuffix(name, ".")), g.silent, CheckNext(w)))
 	}
 	if g.missing && !g.exists {
@@ -277,7 +277,7 @@ func ResolveFindings(w *facts.World, answers []report.Answer, name string) []fin
 		for _, key := range facts.SortedKeys(g.outcomes) {
 			evidence = append(evidence, facts.Seen(strings.Join(g.outcomes[key], ", "), "", "%s", key))
 		}
-		all = append(all, w.Make(RecordsDiffer, finding.Critical, nil, "the replicas do not agree about "+strings.TrimSuffix(name, "."),
+		all = append(all, w.Make(RecordMismatch, finding.Critical, nil, "the replicas do not agree about "+strings.TrimSuffix(name, "."),
 			evidence, w.Read("find the replica that is behind", "", "dns", "check")))
 	}
 	return all

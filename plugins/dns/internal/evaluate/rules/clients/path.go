@@ -15,18 +15,18 @@ import (
 
 // The codes of this file.
 const (
-	PathBlocked        finding.Code = "PathBlocked"
-	PathUDPBlocked     finding.Code = "PathUDPBlocked"
-	PathTCPBlocked     finding.Code = "PathTCPBlocked"
-	PathReplicaBlocked finding.Code = "PathReplicaBlocked"
-	PathServiceBlocked finding.Code = "PathServiceBlocked"
+	DNSUnavailableFromPod        finding.Code = "DNSUnavailableFromPod"
+	DNSOverUDPBlocked            finding.Code = "DNSOverUDPBlocked"
+	DNSOverTCPBlocked            finding.Code = "DNSOverTCPBlocked"
+	ReplicaUnreachableFromPod    finding.Code = "ReplicaUnreachableFromPod"
+	DNSServiceUnreachableFromPod finding.Code = "DNSServiceUnreachableFromPod"
 )
 
 // PathRules are about this: what is lost on the way from one pod.
 var PathRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
-			Code: PathBlocked, Severity: finding.Critical, Title: "The pod reaches no DNS server",
+			Code: DNSUnavailableFromPod, Severity: finding.Critical, Title: "DNS is unavailable from the pod",
 			Meaning:  "Every way from this pod is closed, or it gets another answer than the servers give others.",
 			Evidence: "Questions from inside the pod to the Service and to each replica, by UDP and TCP.",
 			Next:     "Compare with a pod on another node; look at policies and the node's rules.",
@@ -34,33 +34,33 @@ var PathRules = []finding.Rule[facts.World]{
 		},
 		CausedBy: []finding.Code{
 			servers.DNSScaledToZero, servers.DNSPodsNotReady, servers.ForwardingLoop, servers.CorefileInvalid,
-			servers.ServiceTargetWrong, servers.DNSServerForbidden,
+			servers.DNSServiceTargetPortMismatch, servers.DNSServerForbidden,
 		},
 		Check: checkPath,
 	},
 	{
 		Entry: finding.Entry{
-			Code: PathUDPBlocked, Severity: finding.Critical, Title: "UDP port 53 is dropped",
+			Code: DNSOverUDPBlocked, Severity: finding.Critical, Title: "DNS over UDP is blocked from the pod",
 			Meaning:  "Resolvers ask by UDP first: every lookup stalls.",
 			Evidence: "Questions from inside the pod by UDP and TCP.",
 			Next:     "Look at the node's rules and the policies.",
 			Source:   servers.DebugPage,
 		},
-		CausedBy: []finding.Code{servers.ServicePortMissing, servers.ServiceTargetWrong},
+		CausedBy: []finding.Code{servers.DNSServicePortMissing, servers.DNSServiceTargetPortMismatch},
 	},
 	{
 		Entry: finding.Entry{
-			Code: PathTCPBlocked, Severity: finding.Warning, Title: "TCP port 53 is dropped",
+			Code: DNSOverTCPBlocked, Severity: finding.Warning, Title: "DNS over TCP is blocked from the pod",
 			Meaning:  "Only answers that fit a UDP packet arrive.",
 			Evidence: "Questions from inside the pod by UDP and TCP.",
 			Next:     "Look at the node's rules and the policies.",
 			Source:   servers.DebugPage,
 		},
-		CausedBy: []finding.Code{servers.ServicePortMissing, servers.ServiceTargetWrong},
+		CausedBy: []finding.Code{servers.DNSServicePortMissing, servers.DNSServiceTargetPortMismatch},
 	},
 	{
 		Entry: finding.Entry{
-			Code: PathReplicaBlocked, Severity: finding.Critical, Title: "The pod does not reach one replica",
+			Code: ReplicaUnreachableFromPod, Severity: finding.Critical, Title: "Pod cannot reach some DNS replicas",
 			Meaning:  "A part of the queries is lost, as the Service spreads them.",
 			Evidence: "Questions from inside the pod to each replica.",
 			Next:     "Look at the network between the two nodes.",
@@ -70,7 +70,7 @@ var PathRules = []finding.Rule[facts.World]{
 	},
 	{
 		Entry: finding.Entry{
-			Code: PathServiceBlocked, Severity: finding.Critical, Title: "The Service's address does not work on this node",
+			Code: DNSServiceUnreachableFromPod, Severity: finding.Critical, Title: "Pod cannot reach the DNS Service address",
 			Meaning:  "The DNS pods are reached by their own addresses: the node does not translate the Service's.",
 			Evidence: "Questions from inside the pod to the Service and to each replica.",
 			Next:     "Look at kube-proxy or the network plugin on that node.",
@@ -78,7 +78,7 @@ var PathRules = []finding.Rule[facts.World]{
 		},
 		CausedBy: []finding.Code{
 			servers.DNSScaledToZero, servers.DNSPodsNotReady, servers.ForwardingLoop, servers.CorefileInvalid,
-			servers.ServiceSelectsNothing, servers.ServicePortMissing, servers.ServiceTargetWrong, servers.ServiceEndpointsDiffer,
+			servers.DNSServiceWithoutDNSPods, servers.DNSServicePortMissing, servers.DNSServiceTargetPortMismatch, servers.DNSServiceEndpointsMismatch,
 			servers.DNSServerForbidden,
 		},
 	},
@@ -159,7 +159,7 @@ func checkPath(w *facts.World) []finding.Finding {
 	case len(paths) == 0:
 		return nil
 	case answeredForServers(w):
-		return []finding.Finding{w.Make(PathBlocked, finding.Critical, object,
+		return []finding.Finding{w.Make(DNSUnavailableFromPod, finding.Critical, object,
 			fmt.Sprintf("pod %s/%s on %s gets %s for %s, which the servers answer rightly: they refuse this pod (plugin acl), or something on its "+
 				"way answers for them (a policy on names, a "+
 				"proxy)", pod.Namespace, pod.Name, node, ask.Said(w.From.Answers[0]), w.Control()), evidence, w.Read("see what the Corefile "+
@@ -169,15 +169,15 @@ func checkPath(w *facts.World) []finding.Finding {
 		if !w.AnyReached() {
 			servers = "and whether the servers answer anybody is not known"
 		}
-		return []finding.Finding{w.Make(PathBlocked, finding.Critical, object,
+		return []finding.Finding{w.Make(DNSUnavailableFromPod, finding.Critical, object,
 			fmt.Sprintf("pod %s/%s on %s reaches no DNS server, neither by UDP nor by TCP, %s", pod.Namespace, pod.Name, node,
 				servers), evidence, other, rules)}
 	case dead(udp):
-		return []finding.Finding{w.Make(PathUDPBlocked, finding.Critical, object,
+		return []finding.Finding{w.Make(DNSOverUDPBlocked, finding.Critical, object,
 			fmt.Sprintf("UDP port 53 is dropped on the way from pod %s/%s on %s: TCP gets through", pod.Namespace, pod.Name,
 				node), evidence, rules, other)}
 	case dead(tcp):
-		return []finding.Finding{w.Make(PathTCPBlocked, finding.Warning, object,
+		return []finding.Finding{w.Make(DNSOverTCPBlocked, finding.Warning, object,
 			fmt.Sprintf("TCP port 53 is dropped on the way from pod %s/%s on %s: large answers are lost, small ones come by UDP", pod.Namespace,
 				pod.Name, node), evidence, rules, other)}
 	}
@@ -217,7 +217,7 @@ func partialPath(w *facts.World, udp, tcp path, object *finding.ObjectRef, evide
 				names = append(names, w.Pods[i].Name+" on node "+w.Pods[i].Spec.NodeName)
 			}
 		}
-		return []finding.Finding{w.Make(PathReplicaBlocked, finding.Critical, object,
+		return []finding.Finding{w.Make(ReplicaUnreachableFromPod, finding.Critical, object,
 			fmt.Sprintf("pod %s/%s on node %s does not reach %s: a part of its queries is lost", pod.Namespace, pod.Name, pod.Spec.NodeName,
 				strings.Join(names, ", ")), evidence, next...)}
 	}
@@ -231,7 +231,7 @@ func partialPath(w *facts.World, udp, tcp path, object *finding.ObjectRef, evide
 	if len(transports) == 0 {
 		return nil
 	}
-	return []finding.Finding{w.Make(PathServiceBlocked, finding.Critical, object,
+	return []finding.Finding{w.Make(DNSServiceUnreachableFromPod, finding.Critical, object,
 		fmt.Sprintf("pod %s/%s reaches the DNS pods themselves and gets no answer from the Service's address %s by %s: look at kube-proxy and "+
 			"its rules on node %s", pod.Namespace, pod.Name, strings.Join(discover.ClusterIPs(w.Service), ", "), strings.Join(transports,
 			" and "), pod.Spec.NodeName), evidence,

@@ -22,8 +22,8 @@ const (
 	HostNetworkClusterFirst finding.Code = "HostNetworkClusterFirst"
 	LoopbackNameserver      finding.Code = "LoopbackNameserver"
 	MixedNameservers        finding.Code = "MixedNameservers"
-	MuslSearchDropped       finding.Code = "MuslSearchDropped"
-	ResolverLimits          finding.Code = "ResolverLimits"
+	MuslSearchListTooLong   finding.Code = "MuslSearchListTooLong"
+	ResolverLimitsExceeded  finding.Code = "ResolverLimitsExceeded"
 	WildcardSearchDomain    finding.Code = "WildcardSearchDomain"
 )
 
@@ -31,7 +31,7 @@ const (
 var PodRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
-			Code: DNSPolicyDefault, Severity: finding.Warning, Title: "dnsPolicy Default is not the default",
+			Code: DNSPolicyDefault, Severity: finding.Warning, Title: "Pod with dnsPolicy Default bypasses cluster DNS",
 			Meaning:  "The pod uses its node's resolver, which knows no name of the cluster. DNS itself is well.",
 			Evidence: "The pod's spec.dnsPolicy.",
 			Next:     "Use ClusterFirst.",
@@ -41,7 +41,7 @@ var PodRules = []finding.Rule[facts.World]{
 	},
 	{
 		Entry: finding.Entry{
-			Code: DNSPolicyNone, Severity: finding.Warning, Title: "dnsPolicy None without the cluster's nameserver",
+			Code: DNSPolicyNone, Severity: finding.Warning, Title: "Pod with dnsPolicy None bypasses cluster DNS",
 			Meaning:  "The pod asks only servers outside the cluster.",
 			Evidence: "The pod's spec.dnsConfig.nameservers, compared with the DNS Services and node caches.",
 			Next:     "Add the DNS Service's address, or use ClusterFirst.",
@@ -50,7 +50,7 @@ var PodRules = []finding.Rule[facts.World]{
 	},
 	{
 		Entry: finding.Entry{
-			Code: HostNetworkClusterFirst, Severity: finding.Warning, Title: "hostNetwork with ClusterFirst uses the node's resolver",
+			Code: HostNetworkClusterFirst, Severity: finding.Warning, Title: "Pod with hostNetwork uses the node's resolver",
 			Meaning:  "The kubelet treats ClusterFirst as Default for pods on the host's network.",
 			Evidence: "spec.hostNetwork and spec.dnsPolicy of the pod.",
 			Next:     "Use ClusterFirstWithHostNet.",
@@ -59,7 +59,7 @@ var PodRules = []finding.Rule[facts.World]{
 	},
 	{
 		Entry: finding.Entry{
-			Code: LoopbackNameserver, Severity: finding.Critical, Title: "The nameserver is on the pod's own loopback",
+			Code: LoopbackNameserver, Severity: finding.Critical, Title: "Pod uses a loopback nameserver",
 			Meaning:  "The node's stub resolver address was copied into a pod, where nothing listens.",
 			Evidence: "A 127.0.0.0/8 or ::1 nameserver in a pod that is not on the host's network.",
 			Next:     "Point the kubelet's resolvConf at the real file.",
@@ -68,7 +68,7 @@ var PodRules = []finding.Rule[facts.World]{
 	},
 	{
 		Entry: finding.Entry{
-			Code: MixedNameservers, Severity: finding.Warning, Title: "The cluster's DNS and another one side by side",
+			Code: MixedNameservers, Severity: finding.Warning, Title: "Pod mixes cluster DNS with other nameservers",
 			Meaning:  "Resolvers take the first usable answer of any server, and the other server answers NXDOMAIN for names of the cluster.",
 			Evidence: "The nameservers of the resolv.conf.",
 			Next:     "Keep the cluster's alone and forward the other domain in the Corefile.",
@@ -77,7 +77,7 @@ var PodRules = []finding.Rule[facts.World]{
 	},
 	{
 		Entry: finding.Entry{
-			Code: MuslSearchDropped, Severity: finding.Warning, Title: "musl drops the search line",
+			Code: MuslSearchListTooLong, Severity: finding.Warning, Title: "Search list is too long for musl",
 			Meaning:  "musl reads the line into 256 bytes; a longer one is dropped whole.",
 			Evidence: "The length of the search line, for images with musl or an unknown C library.",
 			Next:     "Shorten the search list.",
@@ -86,7 +86,7 @@ var PodRules = []finding.Rule[facts.World]{
 	},
 	{
 		Entry: finding.Entry{
-			Code: ResolverLimits, Severity: finding.Warning, Title: "Resolver settings beyond the limits",
+			Code: ResolverLimitsExceeded, Severity: finding.Warning, Title: "Pod resolver settings exceed the limits",
 			Meaning:  "The kubelet drops nameservers after the third and searches beyond 32 or 2048 characters.",
 			Evidence: "spec.dnsConfig and the computed file.",
 			Next:     "Shorten them.",
@@ -95,7 +95,7 @@ var PodRules = []finding.Rule[facts.World]{
 	},
 	{
 		Entry: finding.Entry{
-			Code: WildcardSearchDomain, Severity: finding.Warning, Title: "A search domain answers for everything",
+			Code: WildcardSearchDomain, Severity: finding.Warning, Title: "Search domain resolves every name",
 			Meaning: "Names outside the cluster have fewer than five dots and are tried with each search domain first: a wildcard there takes " +
 				"them all.",
 			Evidence: "A nonsense label under each search domain outside the cluster gets an address.",
@@ -164,7 +164,7 @@ func serversOf(w *facts.World, computed resolver.Computed, show finding.Next) []
 	if read && computed.Policy == corev1.DNSClusterFirst && len(actual.Nameservers) > 0 &&
 		!slices.ContainsFunc(actual.Nameservers, serves) &&
 		!slices.ContainsFunc(actual.Nameservers, cloud) {
-		list = append(list, w.Make(KubeletClusterDNS, finding.Critical, facts.Ref("Node", "", spec.NodeName),
+		list = append(list, w.Make(KubeletClusterDNSMismatch, finding.Critical, facts.Ref("Node", "", spec.NodeName),
 			fmt.Sprintf("the kubelet of node %s gave pod %s/%s the nameserver %s, where no DNS Service of this cluster is", spec.NodeName,
 				pod.Namespace, pod.Name, strings.Join(actual.Nameservers, ", ")),
 			[]finding.Evidence{
@@ -175,12 +175,12 @@ func serversOf(w *facts.World, computed resolver.Computed, show finding.Next) []
 	}
 	if i := slices.IndexFunc(actual.Nameservers, cloud); i >= 0 && !told && computed.Policy == corev1.DNSClusterFirst &&
 		!slices.ContainsFunc(actual.Nameservers, serves) {
-		add(KubeletClusterDNS, finding.Info, fmt.Sprintf("pod %s/%s asks %s, the cloud's resolver: it knows the names of the cluster only where "+
+		add(KubeletClusterDNSMismatch, finding.Info, fmt.Sprintf("pod %s/%s asks %s, the cloud's resolver: it knows the names of the cluster only where "+
 			"the cloud runs the cluster's DNS there", pod.Namespace, pod.Name, actual.Nameservers[i]),
 			facts.Seen("file in the pod", "/etc/resolv.conf", "nameserver %s", strings.Join(actual.Nameservers, ", ")))
 	}
 	if i := slices.IndexFunc(actual.Nameservers, func(v string) bool { return ask.LocalUnseen(w, v) }); i >= 0 {
-		add(KubeletClusterDNS, finding.Info, fmt.Sprintf("pod %s/%s asks %s, an address of its own node: no DaemonSet that could be read shows "+
+		add(KubeletClusterDNSMismatch, finding.Info, fmt.Sprintf("pod %s/%s asks %s, an address of its own node: no DaemonSet that could be read shows "+
 			"what answers there", pod.Namespace, pod.Name, actual.Nameservers[i]),
 			facts.Seen("file in the pod", "/etc/resolv.conf", "nameserver %s", strings.Join(actual.Nameservers, ", ")))
 	}
@@ -193,7 +193,7 @@ func limitRules(w *facts.World, pod *corev1.Pod, computed resolver.Computed, act
 	var list []finding.Finding
 	object := facts.Ref("Pod", pod.Namespace, pod.Name)
 	if len(computed.Dropped) > 0 {
-		list = append(list, w.Make(ResolverLimits, finding.Warning, object,
+		list = append(list, w.Make(ResolverLimitsExceeded, finding.Warning, object,
 			fmt.Sprintf("the resolver settings of pod %s/%s exceed the limits: the kubelet drops %s", pod.Namespace, pod.Name,
 				strings.Join(computed.Dropped, ", ")),
 			[]finding.Evidence{facts.Seen("Pod", "spec.dnsConfig", "at most %d nameservers, %d searches, %d characters", resolver.MaxNameservers,
@@ -204,7 +204,7 @@ func limitRules(w *facts.World, pod *corev1.Pod, computed resolver.Computed, act
 		conf = actual
 	}
 	if len(conf.SearchLine()) >= resolver.MuslSearchLine && (w.From.Musl == nil || *w.From.Musl) {
-		list = append(list, w.Make(MuslSearchDropped, finding.Warning, object,
+		list = append(list, w.Make(MuslSearchListTooLong, finding.Warning, object,
 			fmt.Sprintf("the search line of pod %s/%s has %d characters: images with musl (Alpine) drop it whole, and short names find nothing",
 				pod.Namespace, pod.Name, len(conf.SearchLine())),
 			[]finding.Evidence{facts.Seen("resolv.conf", "search", "%d characters, of %d that musl reads", len(conf.SearchLine()),

@@ -29,14 +29,14 @@ const (
 var PolicyRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
-			Code: NetworkPolicyBlocksDNS, Severity: finding.Critical, Title: "A NetworkPolicy blocks DNS",
+			Code: NetworkPolicyBlocksDNS, Severity: finding.Critical, Title: "NetworkPolicy blocks DNS",
 			Meaning: "By the NetworkPolicies of the API nothing allows the pod to reach the DNS pods. Policies of a network plugin's own kinds " +
 				"are not evaluated.",
 			Evidence: "The policies that select the pod or the DNS pods; with --from also what the pod got.",
 			Next:     "Allow egress to port 53, UDP and TCP.",
 			Source:   policyPage,
 		},
-		Explains: []finding.Code{PathBlocked, PathUDPBlocked, PathTCPBlocked, PathReplicaBlocked, PathServiceBlocked},
+		Explains: []finding.Code{DNSUnavailableFromPod, DNSOverUDPBlocked, DNSOverTCPBlocked, ReplicaUnreachableFromPod, DNSServiceUnreachableFromPod},
 		Check:    CheckPolicy,
 	},
 }

@@ -18,14 +18,14 @@ const (
 var AccessRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
-			Code: DNSServerForbidden, Severity: finding.Critical, Title: "The DNS server lacks a permission",
+			Code: DNSServerForbidden, Severity: finding.Critical, Title: "DNS server lacks API permissions",
 			Meaning: "It may not list or watch what it makes names of. Running replicas go stale when their watch ends; one that starts answers " +
 				"SERVFAIL.",
 			Evidence: "A SubjectAccessReview for its service account, or its own log when that cannot be asked.",
 			Next:     "See which roles the account is bound to, then give the binding or the role back.",
 			Source:   "https://github.com/coredns/helm/issues/135",
 		},
-		Explains: []finding.Code{DNSPodsNotReady, ReplicaNotReady, ClusterNamesFail, ReplicaStale, ReplicaWrongAnswer, ServfailShare},
+		Explains: []finding.Code{DNSPodsNotReady, ReplicaNotReady, ClusterNamesFailing, ReplicaStale, ReplicaWrongAnswer, HighServfailRate},
 		Check:    CheckForbidden,
 	},
 }

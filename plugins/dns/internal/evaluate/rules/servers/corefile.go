@@ -17,20 +17,20 @@ import (
 
 // The codes of this file.
 const (
-	AnswersAltered          finding.Code = "AnswersAltered"
-	AutopathWithoutVerified finding.Code = "AutopathWithoutVerified"
-	ForwardsToItself        finding.Code = "ForwardsToItself"
-	HostsWithoutFallthrough finding.Code = "HostsWithoutFallthrough"
-	NamespacesFiltered      finding.Code = "NamespacesFiltered"
-	TemplateShadowsCluster  finding.Code = "TemplateShadowsCluster"
-	UnknownPlugin           finding.Code = "UnknownPlugin"
+	AnswersOverridden           finding.Code = "AnswersOverridden"
+	AutopathWithoutPodsVerified finding.Code = "AutopathWithoutPodsVerified"
+	ForwardsToItself            finding.Code = "ForwardsToItself"
+	HostsWithoutFallthrough     finding.Code = "HostsWithoutFallthrough"
+	NamespacesFiltered          finding.Code = "NamespacesFiltered"
+	TemplateOverridesCluster    finding.Code = "TemplateOverridesCluster"
+	UnknownPlugin               finding.Code = "UnknownPlugin"
 )
 
 // AlteredRules are about this: answers that the Corefile changes.
 var AlteredRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
-			Code: AnswersAltered, Severity: finding.Warning, Title: "The Corefile changes answers for the cluster's names",
+			Code: AnswersOverridden, Severity: finding.Warning, Title: "Corefile overrides answers for cluster names",
 			Meaning: "A plugin that runs before kubernetes (hosts, rewrite, template, acl and others) answers names of Services otherwise than " +
 				"the API has them. It may be meant.",
 			Evidence: "Answers that differ from the API for names that such a rule covers, with the rule's line.",
@@ -45,7 +45,7 @@ var AlteredRules = []finding.Rule[facts.World]{
 var CorefileRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
-			Code: AutopathWithoutVerified, Severity: finding.Warning, Title: "autopath without pods verified",
+			Code: AutopathWithoutPodsVerified, Severity: finding.Warning, Title: "Corefile uses autopath without pods verified",
 			Meaning:  "autopath guesses the namespace of a client from its address; without pods verified it may take another's.",
 			Evidence: "The Corefile has autopath and no pods verified in one server block.",
 			Next:     "Add pods verified.",
@@ -55,7 +55,7 @@ var CorefileRules = []finding.Rule[facts.World]{
 	},
 	{
 		Entry: finding.Entry{
-			Code: ForwardsToItself, Severity: finding.Critical, Title: "A forward leads to this DNS server",
+			Code: ForwardsToItself, Severity: finding.Critical, Title: "Corefile forwards queries back to CoreDNS",
 			Meaning:  "Queries circle until they time out.",
 			Evidence: "An upstream in the Corefile is the DNS Service's address, or a loopback address on the port of its own server block.",
 			Next:     "Name a real upstream.",
@@ -64,17 +64,17 @@ var CorefileRules = []finding.Rule[facts.World]{
 	},
 	{
 		Entry: finding.Entry{
-			Code: HostsWithoutFallthrough, Severity: finding.Critical, Title: "hosts without fallthrough hides the cluster",
+			Code: HostsWithoutFallthrough, Severity: finding.Critical, Title: "Corefile hosts plugin blocks cluster names",
 			Meaning:  "The hosts plugin runs before kubernetes and answers SERVFAIL for what it does not know.",
 			Evidence: "A hosts directive without fallthrough whose zones cover the cluster's.",
 			Next:     "Add fallthrough.",
 			Source:   "https://coredns.io/plugins/hosts/",
 		},
-		Explains: []finding.Code{ClusterNamesFail, ReplicaWrongAnswer, AnswersAltered},
+		Explains: []finding.Code{ClusterNamesFailing, ReplicaWrongAnswer, AnswersOverridden},
 	},
 	{
 		Entry: finding.Entry{
-			Code: NamespacesFiltered, Severity: finding.Info, Title: "Only some namespaces have names",
+			Code: NamespacesFiltered, Severity: finding.Info, Title: "CoreDNS serves only some namespaces",
 			Meaning:  "The namespaces option limits the kubernetes plugin.",
 			Evidence: "The Corefile.",
 			Next:     "Nothing, if it is meant.",
@@ -83,17 +83,17 @@ var CorefileRules = []finding.Rule[facts.World]{
 	},
 	{
 		Entry: finding.Entry{
-			Code: TemplateShadowsCluster, Severity: finding.Critical, Title: "A template hides the cluster's names",
+			Code: TemplateOverridesCluster, Severity: finding.Critical, Title: "Corefile template answers all cluster names",
 			Meaning:  "Plugins run in a fixed order; template runs before kubernetes.",
 			Evidence: "A template for every name whose zones cover the cluster's.",
 			Next:     "Give it a zone, a match or fallthrough.",
 			Source:   "https://github.com/coredns/coredns/blob/master/plugin.cfg",
 		},
-		Explains: []finding.Code{ClusterNamesFail, ReplicaWrongAnswer, AnswersAltered},
+		Explains: []finding.Code{ClusterNamesFailing, ReplicaWrongAnswer, AnswersOverridden},
 	},
 	{
 		Entry: finding.Entry{
-			Code: UnknownPlugin, Severity: finding.Info, Title: "A plugin that stock CoreDNS lacks",
+			Code: UnknownPlugin, Severity: finding.Info, Title: "Corefile uses a plugin not in stock CoreDNS",
 			Meaning:  "Fine in a binary that has it.",
 			Evidence: "The Corefile.",
 			Next:     "Check before changing the image.",
@@ -109,7 +109,7 @@ func Altered(w *facts.World, message string, by records.Altered, evidence []find
 	if w.ConfRef != nil {
 		next = append(next, w.Change("change the rule, if it is not meant", w.ConfRef.Namespace, "edit", "configmap", w.ConfRef.Name))
 	}
-	return w.Make(AnswersAltered, finding.Warning, w.ConfRef, message, evidence, next...)
+	return w.Make(AnswersOverridden, finding.Warning, w.ConfRef, message, evidence, next...)
 }
 
 // CheckAltered finds this: names of the cluster, of those that were asked, which the Corefile answers otherwise than the API; one
@@ -186,7 +186,7 @@ func lintOf(w *facts.World, block corefile.Block, d corefile.Directive) []findin
 	serves := len(block.Find("kubernetes")) > 0
 	switch {
 	case d.Name == "template" && serves && coversZone(w, block, d.Args[min(2, len(d.Args)):]) && len(d.Find("fallthrough")) == 0 && broad(d):
-		return lint(w, TemplateShadowsCluster, finding.Critical, d, fmt.Sprintf("the template in line %d answers every name of the cluster: it runs "+
+		return lint(w, TemplateOverridesCluster, finding.Critical, d, fmt.Sprintf("the template in line %d answers every name of the cluster: it runs "+
 			"before the kubernetes plugin, wherever it is written", d.Line))
 	case d.Name == "hosts" && serves && len(d.Find("fallthrough")) == 0 && coversZone(w, block, hostsZones(d)):
 		return lint(w, HostsWithoutFallthrough, finding.Critical, d, fmt.Sprintf("the hosts plugin in line %d has no fallthrough: names of the cluster "+
@@ -195,7 +195,7 @@ func lintOf(w *facts.World, block corefile.Block, d corefile.Directive) []findin
 		return lint(w, ForwardsToItself, finding.Critical, d, fmt.Sprintf("line %d forwards to %s, which is this DNS server itself", d.Line,
 			strings.Join(d.Args[1:], ", ")))
 	case d.Name == "autopath" && serves && !podsVerified(block):
-		return lint(w, AutopathWithoutVerified, finding.Warning, d, fmt.Sprintf("autopath in line %d needs pods verified: without it pods get names of "+
+		return lint(w, AutopathWithoutPodsVerified, finding.Warning, d, fmt.Sprintf("autopath in line %d needs pods verified: without it pods get names of "+
 			"another namespace", d.Line))
 	case !corefile.Known(d.Name):
 		return lint(w, UnknownPlugin, finding.Info, d, fmt.Sprintf("%s in line %d is no plugin of stock CoreDNS: a binary without it does not start",

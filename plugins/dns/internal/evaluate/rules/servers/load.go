@@ -17,38 +17,38 @@ import (
 
 // The codes of this file.
 const (
-	ForwardingLoop  finding.Code = "ForwardingLoop"
-	CorefileInvalid finding.Code = "CorefileInvalid"
-	ZoneNotServed   finding.Code = "ZoneNotServed"
-	ReloadFailed    finding.Code = "ReloadFailed"
+	ForwardingLoop       finding.Code = "ForwardingLoop"
+	CorefileInvalid      finding.Code = "CorefileInvalid"
+	ZoneNotServed        finding.Code = "ZoneNotServed"
+	CorefileReloadFailed finding.Code = "CorefileReloadFailed"
 )
 
 // CrashRules are about this: the servers end by themselves.
 var CrashRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
-			Code: ForwardingLoop, Severity: finding.Critical, Title: "DNS forwards to itself and crashes",
+			Code: ForwardingLoop, Severity: finding.Critical, Title: "CoreDNS stops because of a forwarding loop",
 			Meaning:  "The loop plugin saw its own probe come back and ended the process.",
 			Evidence: "plugin/loop in the last lines of a replica that ended.",
 			Next:     "Forward to a real upstream; on systemd-resolved nodes point the kubelet at /run/systemd/resolve/resolv.conf.",
 			Source:   "https://coredns.io/plugins/loop/#troubleshooting",
 		},
 		Explains: []finding.Code{
-			DNSPodsNotReady, ReplicaNotReady, ReplicaSilent, ReplicaRestarted, UpstreamFails, UpstreamSlow, ClusterNamesFail,
-			ForwardsToItself, ServfailShare,
+			DNSPodsNotReady, ReplicaNotReady, ReplicaNotAnswering, ReplicaRestarted, UpstreamFailing, UpstreamSlow, ClusterNamesFailing,
+			ForwardsToItself, HighServfailRate,
 		},
 		Check: CheckLoop,
 	},
 	{
 		Entry: finding.Entry{
-			Code: CorefileInvalid, Severity: finding.Critical, Title: "The Corefile does not load",
+			Code: CorefileInvalid, Severity: finding.Critical, Title: "Corefile cannot be loaded",
 			Meaning:  "CoreDNS refuses the text: running replicas keep the old one, and a replica that starts fails.",
 			Evidence: "The parsed Corefile, and the parser's error in the log of a replica.",
 			Next:     "Correct the line that is named.",
 			Source:   "https://coredns.io/manual/configuration/",
 		},
 		Explains: []finding.Code{
-			ReloadFailed, DNSPodsNotReady, ReplicaNotReady, ReplicaSilent, ReplicaRestarted, ClusterNamesFail, ZoneNotServed,
+			CorefileReloadFailed, DNSPodsNotReady, ReplicaNotReady, ReplicaNotAnswering, ReplicaRestarted, ClusterNamesFailing, ZoneNotServed,
 		},
 		Check: CheckCorefileInvalid,
 	},
@@ -58,13 +58,13 @@ var CrashRules = []finding.Rule[facts.World]{
 var ZoneRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
-			Code: ZoneNotServed, Severity: finding.Critical, Title: "Nobody serves the cluster's zone",
+			Code: ZoneNotServed, Severity: finding.Critical, Title: "CoreDNS does not serve the cluster domain",
 			Meaning:  "No server block has the kubernetes plugin for the domain that pods search.",
 			Evidence: "The Corefile and clusterDomain of the kubelets.",
 			Next:     "Correct the Corefile or clusterDomain.",
 			Source:   "https://coredns.io/plugins/kubernetes/",
 		},
-		Explains: []finding.Code{ClusterNamesFail, ReplicaWrongAnswer, ReplicaStale},
+		Explains: []finding.Code{ClusterNamesFailing, ReplicaWrongAnswer, ReplicaStale},
 		Check:    CheckZoneNotServed,
 	},
 }
@@ -73,7 +73,7 @@ var ZoneRules = []finding.Rule[facts.World]{
 var ReloadRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
-			Code: ReloadFailed, Severity: finding.Warning, Title: "A changed Corefile was refused",
+			Code: CorefileReloadFailed, Severity: finding.Warning, Title: "Corefile reload failed",
 			Meaning:  "Replicas stay Ready and serve the old configuration; the next restart fails.",
 			Evidence: "A failed reload in the log that no successful one follows.",
 			Next:     "Correct the Corefile.",
@@ -298,7 +298,7 @@ func CheckReload(w *facts.World) []finding.Finding {
 		next = append(next, w.Change("correct it; the servers take it by themselves within two minutes", w.ConfRef.Namespace, "edit",
 			"configmap", w.ConfRef.Name))
 	}
-	return []finding.Finding{w.Make(ReloadFailed, finding.Warning, w.ConfRef,
+	return []finding.Finding{w.Make(CorefileReloadFailed, finding.Warning, w.ConfRef,
 		fmt.Sprintf("%d of %d replicas could not load the changed Corefile: they still serve the old one, and the next restart takes them "+
 			"down", len(failures), len(w.Live())), evidence, next...)}
 }

@@ -16,14 +16,14 @@ const (
 	SingleReplica        finding.Code = "SingleReplica"
 	AllReplicasOnOneNode finding.Code = "AllReplicasOnOneNode"
 	ReplicaRestarted     finding.Code = "ReplicaRestarted"
-	ServfailShare        finding.Code = "ServfailShare"
+	HighServfailRate     finding.Code = "HighServfailRate"
 )
 
 // PlacementRules are about this: what will hurt another day.
 var PlacementRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
-			Code: SingleReplica, Severity: finding.Warning, Title: "DNS has a single replica",
+			Code: SingleReplica, Severity: finding.Warning, Title: "DNS runs a single replica",
 			Meaning:  "While it restarts nobody answers.",
 			Evidence: "spec.replicas of 1 with more than one usable node.",
 			Next:     "Run two.",
@@ -42,7 +42,7 @@ var PlacementRules = []finding.Rule[facts.World]{
 	},
 	{
 		Entry: finding.Entry{
-			Code: ReplicaRestarted, Severity: finding.Warning, Title: "A DNS replica was restarted",
+			Code: ReplicaRestarted, Severity: finding.Warning, Title: "DNS replica restarted",
 			Meaning:  "It ended by itself within the last day; warning when it ran out of memory.",
 			Evidence: "lastState.terminated of its container.",
 			Next:     "Read its last words.",
@@ -52,7 +52,7 @@ var PlacementRules = []finding.Rule[facts.World]{
 	},
 	{
 		Entry: finding.Entry{
-			Code: ServfailShare, Severity: finding.Warning, Title: "Many answers are SERVFAIL",
+			Code: HighServfailRate, Severity: finding.Warning, Title: "SERVFAIL rate is high",
 			Meaning:  "More than 5 % of at least 1,000 answers.",
 			Evidence: "coredns_dns_responses_total by rcode.",
 			Next:     "See which upstream fails.",
@@ -76,7 +76,7 @@ func CheckServfail(w *facts.World) []finding.Finding {
 		if percent == nil || *total < 1000 || *percent < 5 {
 			continue
 		}
-		list = append(list, w.Make(ServfailShare, finding.Warning, facts.Ref("Pod", p.Namespace, p.Pod),
+		list = append(list, w.Make(HighServfailRate, finding.Warning, facts.Ref("Pod", p.Namespace, p.Pod),
 			fmt.Sprintf("%.1f %% of the answers of DNS pod %s are SERVFAIL", *percent, p.Pod),
 			[]finding.Evidence{facts.Seen("metrics of "+p.Pod, "coredns_dns_responses_total", "%.0f answers, %.1f %% SERVFAIL", *total, *percent)},
 			w.Read("see which upstream fails", "", "dns", "upstream")))

@@ -17,19 +17,19 @@ import (
 
 // The codes of this file.
 const (
-	ClusterNamesFail   finding.Code = "ClusterNamesFail"
-	ReplicaNotReady    finding.Code = "ReplicaNotReady"
-	ReplicaStale       finding.Code = "ReplicaStale"
-	ReplicaWrongAnswer finding.Code = "ReplicaWrongAnswer"
-	ReplicaSilent      finding.Code = "ReplicaSilent"
-	ReplicaUnreachable finding.Code = "ReplicaUnreachable"
+	ClusterNamesFailing      finding.Code = "ClusterNamesFailing"
+	ReplicaNotReady          finding.Code = "ReplicaNotReady"
+	ReplicaStale             finding.Code = "ReplicaStale"
+	ReplicaWrongAnswer       finding.Code = "ReplicaWrongAnswer"
+	ReplicaNotAnswering      finding.Code = "ReplicaNotAnswering"
+	ReplicaPortForwardFailed finding.Code = "ReplicaPortForwardFailed"
 )
 
 // ClusterNameRules are about this: every server is wrong.
 var ClusterNameRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
-			Code: ClusterNamesFail, Severity: finding.Critical, Title: "No replica answers for the cluster",
+			Code: ClusterNamesFailing, Severity: finding.Critical, Title: "No replica answers cluster names correctly",
 			Meaning:  "The Service that every cluster has is answered wrongly, or not, by every replica.",
 			Evidence: "kubernetes.default.svc asked at each replica, compared with the API.",
 			Next:     "Read the servers' logs and configuration.",
@@ -44,18 +44,18 @@ var ClusterNameRules = []finding.Rule[facts.World]{
 var ReplicaRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
-			Code: ReplicaNotReady, Severity: finding.Warning, Title: "A DNS replica is not ready",
+			Code: ReplicaNotReady, Severity: finding.Warning, Title: "DNS replica is not ready",
 			Meaning:  "The others carry the load.",
 			Evidence: "The pod's conditions, states and last log lines.",
 			Next:     "Read its events and log.",
 			Source:   DebugPage,
 		},
-		Explains: []finding.Code{ReplicaSilent, ReplicaUnreachable, AllReplicasOnOneNode, ReplicaRestarted},
+		Explains: []finding.Code{ReplicaNotAnswering, ReplicaPortForwardFailed, AllReplicasOnOneNode, ReplicaRestarted},
 		Check:    checkReplicaDown,
 	},
 	{
 		Entry: finding.Entry{
-			Code: ReplicaStale, Severity: finding.Critical, Title: "A replica has stopped seeing changes",
+			Code: ReplicaStale, Severity: finding.Critical, Title: "DNS replica serves outdated records",
 			Meaning: "Its watch of the API stands still: it is Ready, and says that new names do not exist.",
 			Evidence: "The serial of its SOA (the second of the last change that it saw) is older than the creation of a Service by more than 60 " +
 				"s; or another replica has a later serial and answers rightly what this one does not.",
@@ -67,7 +67,7 @@ var ReplicaRules = []finding.Rule[facts.World]{
 	},
 	{
 		Entry: finding.Entry{
-			Code: ReplicaWrongAnswer, Severity: finding.Critical, Title: "A replica answers otherwise than the API says",
+			Code: ReplicaWrongAnswer, Severity: finding.Critical, Title: "DNS replica returns wrong answers",
 			Meaning:  "For objects that had time to settle.",
 			Evidence: "The newest Services asked at each replica, compared with the API.",
 			Next:     "Compare every name with verify.",
@@ -77,7 +77,7 @@ var ReplicaRules = []finding.Rule[facts.World]{
 	},
 	{
 		Entry: finding.Entry{
-			Code: ReplicaSilent, Severity: finding.Critical, Title: "A Ready replica does not answer",
+			Code: ReplicaNotAnswering, Severity: finding.Critical, Title: "Ready DNS replica does not answer queries",
 			Meaning:  "Its probe passes and port 53 gives nothing.",
 			Evidence: "Questions over a tunnel to the pod.",
 			Next:     "Read its log.",
@@ -87,7 +87,7 @@ var ReplicaRules = []finding.Rule[facts.World]{
 	},
 	{
 		Entry: finding.Entry{
-			Code: ReplicaUnreachable, Severity: finding.Warning, Title: "A DNS replica could not be asked",
+			Code: ReplicaPortForwardFailed, Severity: finding.Warning, Title: "DNS replica could not be queried",
 			Meaning: "Its node's kubelet opens no tunnel, while others do: the kubelet or the node is in trouble, and what the replica answers is " +
 				"not known. Where no tunnel opens at all this is information, and the verdict is Unknown.",
 			Evidence: "The error of the port-forward.",
@@ -120,7 +120,7 @@ func checkClusterNames(w *facts.World) []finding.Finding {
 		w.Read("see what the servers say", "", "dns", "logs", "--errors"),
 		w.Read("see what answers the zone", "", "dns", "config"),
 	}
-	return []finding.Finding{w.Make(ClusterNamesFail, finding.Critical, w.WorkloadRef(),
+	return []finding.Finding{w.Make(ClusterNamesFailing, finding.Critical, w.WorkloadRef(),
 		fmt.Sprintf("no replica answers kubernetes.default.svc.%s as the API has it", strings.TrimSuffix(w.Zone, ".")), evidence, next...)}
 }
 
@@ -200,7 +200,7 @@ func CheckReplicaUnreachable(w *facts.World) []finding.Finding {
 		if why, down := w.NodeDown(node); down {
 			evidence = append(evidence, facts.Seen("Node "+node, "Ready", "%s", why))
 		}
-		list = append(list, w.Make(ReplicaUnreachable, severity, facts.Ref("Pod", p.Namespace, p.Pod),
+		list = append(list, w.Make(ReplicaPortForwardFailed, severity, facts.Ref("Pod", p.Namespace, p.Pod),
 			fmt.Sprintf("DNS pod %s could not be asked: the kubelet of node %s opens no tunnel to it. Whether it answers DNS is not known", p.Pod,
 				node), evidence,
 			w.Read("see what is wrong with the node", "", "nodeinfo", node),
@@ -281,7 +281,7 @@ func checkReplicaSilent(w *facts.World) []finding.Finding {
 			message = fmt.Sprintf("DNS pod %s does not answer DNS over TCP: it %s", p.Pod, how)
 			next = w.Read("see its last words", p.Namespace, "logs", p.Pod, "--previous", "--tail=20")
 		}
-		list = append(list, w.Make(ReplicaSilent, finding.Critical, facts.Ref("Pod", p.Namespace, p.Pod), message,
+		list = append(list, w.Make(ReplicaNotAnswering, finding.Critical, facts.Ref("Pod", p.Namespace, p.Pod), message,
 			[]finding.Evidence{facts.Seen("answer of "+p.Pod, p.Answers[0].Name+" "+p.Answers[0].Type, "%s", p.Answers[0].Error)}, next))
 	}
 	return list

@@ -22,16 +22,16 @@ const (
 
 // The codes of this file.
 const (
-	NoDNSService    finding.Code = "NoDNSService"
-	DNSScaledToZero finding.Code = "DNSScaledToZero"
-	DNSPodsNotReady finding.Code = "DNSPodsNotReady"
+	DNSServiceNotFound finding.Code = "DNSServiceNotFound"
+	DNSScaledToZero    finding.Code = "DNSScaledToZero"
+	DNSPodsNotReady    finding.Code = "DNSPodsNotReady"
 )
 
 // AbsentRules are about this: nobody can answer.
 var AbsentRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
-			Code: NoDNSService, Severity: finding.Critical, Title: "No DNS Service was found",
+			Code: DNSServiceNotFound, Severity: finding.Critical, Title: "DNS Service was not found",
 			Meaning:  "No Service has the labels, names or ports that installers give to cluster DNS.",
 			Evidence: "All Services of the cluster.",
 			Next:     "Look for DNS under another name.",
@@ -42,13 +42,13 @@ var AbsentRules = []finding.Rule[facts.World]{
 	},
 	{
 		Entry: finding.Entry{
-			Code: DNSScaledToZero, Severity: finding.Critical, Title: "DNS is scaled to 0",
+			Code: DNSScaledToZero, Severity: finding.Critical, Title: "DNS workload has no desired pods",
 			Meaning:  "The workload of the DNS pods wants none.",
 			Evidence: "spec.replicas of the Deployment, or a DaemonSet that fits no node.",
 			Next:     "Scale it up.",
 			Source:   DebugPage,
 		},
-		Explains: []finding.Code{DNSPodsNotReady, ServiceSelectsNothing},
+		Explains: []finding.Code{DNSPodsNotReady, DNSServiceWithoutDNSPods},
 		Check:    checkScaledToZero,
 	},
 }
@@ -63,7 +63,7 @@ var DownRules = []finding.Rule[facts.World]{
 			Next:     "Read the events and the log of the first pod.",
 			Source:   DebugPage,
 		},
-		Explains: []finding.Code{ReplicaNotReady, ReplicaSilent, ReplicaRestarted},
+		Explains: []finding.Code{ReplicaNotReady, ReplicaNotAnswering, ReplicaRestarted},
 		Check:    checkPodsDown,
 	},
 }
@@ -100,7 +100,7 @@ func CheckNoService(w *facts.World) []finding.Finding {
 	}
 	next = append(next, w.Read("see whether DNS runs under another name", "", "get", "services,deployments,daemonsets", "-A", "-l",
 		"k8s-app in (kube-dns,coredns)"))
-	return []finding.Finding{w.Make(NoDNSService, finding.Critical, nil, message, evidence, next...)}
+	return []finding.Finding{w.Make(DNSServiceNotFound, finding.Critical, nil, message, evidence, next...)}
 }
 
 func checkScaledToZero(w *facts.World) []finding.Finding {

@@ -20,23 +20,23 @@ import (
 
 // The codes of this file.
 const (
-	ServiceSelectsNothing  finding.Code = "ServiceSelectsNothing"
-	ServicePortMissing     finding.Code = "ServicePortMissing"
-	ServiceTargetWrong     finding.Code = "ServiceTargetWrong"
-	ServiceEndpointsDiffer finding.Code = "ServiceEndpointsDiffer"
+	DNSServiceWithoutDNSPods     finding.Code = "DNSServiceWithoutDNSPods"
+	DNSServicePortMissing        finding.Code = "DNSServicePortMissing"
+	DNSServiceTargetPortMismatch finding.Code = "DNSServiceTargetPortMismatch"
+	DNSServiceEndpointsMismatch  finding.Code = "DNSServiceEndpointsMismatch"
 )
 
 // SelectionRules are about this: the Service leads elsewhere.
 var SelectionRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
-			Code: ServiceSelectsNothing, Severity: finding.Critical, Title: "The DNS Service does not lead to the DNS pods",
+			Code: DNSServiceWithoutDNSPods, Severity: finding.Critical, Title: "DNS Service does not route to the DNS pods",
 			Meaning:  "Its selector is not that of the DNS pods, and may be that of others; or DNS pods are ready and it has no endpoint.",
 			Evidence: "The selector, the labels of the DNS pods and of their workload, and the EndpointSlices.",
 			Next:     "Select the DNS pods again.",
 			Source:   DebugPage,
 		},
-		Explains: []finding.Code{ServiceEndpointsDiffer},
+		Explains: []finding.Code{DNSServiceEndpointsMismatch},
 		Check:    checkServiceSelects,
 	},
 }
@@ -45,7 +45,7 @@ var SelectionRules = []finding.Rule[facts.World]{
 var LeadingRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
-			Code: ServicePortMissing, Severity: finding.Critical, Title: "The DNS Service lacks a port",
+			Code: DNSServicePortMissing, Severity: finding.Critical, Title: "DNS Service lacks port 53 for UDP or TCP",
 			Meaning:  "Both 53/UDP and 53/TCP are needed; warning when only TCP is missing.",
 			Evidence: "spec.ports of the Service.",
 			Next:     "Add the port.",
@@ -55,19 +55,19 @@ var LeadingRules = []finding.Rule[facts.World]{
 	},
 	{
 		Entry: finding.Entry{
-			Code: ServiceTargetWrong, Severity: finding.Critical, Title: "The DNS Service points at a wrong port",
+			Code: DNSServiceTargetPortMismatch, Severity: finding.Critical, Title: "DNS Service targets a port without DNS",
 			Meaning: "Queries to the Service's address reach a port of the DNS pods where no DNS is served; the servers are well. Warning when " +
 				"TCP alone is wrong.",
 			Evidence: "spec.ports[].targetPort of the Service, the pods' container ports, and the ports of the Corefile.",
 			Next:     "Correct targetPort.",
 			Source:   DebugPage,
 		},
-		Explains: []finding.Code{ReplicaSilent},
+		Explains: []finding.Code{ReplicaNotAnswering},
 		Check:    checkServiceTarget,
 	},
 	{
 		Entry: finding.Entry{
-			Code: ServiceEndpointsDiffer, Severity: finding.Warning, Title: "The DNS Service's endpoints are not its pods",
+			Code: DNSServiceEndpointsMismatch, Severity: finding.Warning, Title: "DNS Service endpoints do not match the DNS pods",
 			Meaning: "Queries go to an address where no DNS pod is, or a ready DNS pod gets none: somebody's own EndpointSlice, or controllers " +
 				"that do not run. Critical when a pod's questions to the Service went unanswered.",
 			Evidence: "The ready addresses of the Service's EndpointSlices, held against those of the pods that it selects.",
@@ -98,7 +98,7 @@ func checkServiceSelects(w *facts.World) []finding.Finding {
 	if ready == 0 {
 		return nil
 	}
-	return []finding.Finding{w.Make(ServiceSelectsNothing, finding.Critical, facts.Ref("Service", w.Service.Namespace, w.Service.Name),
+	return []finding.Finding{w.Make(DNSServiceWithoutDNSPods, finding.Critical, facts.Ref("Service", w.Service.Namespace, w.Service.Name),
 		fmt.Sprintf("%d DNS pods are ready and Service %s has no endpoint", ready, w.Service.Name),
 		[]finding.Evidence{
 			facts.Seen("Service", "spec.selector", "%s", labels.Set(w.Service.Spec.Selector)),
@@ -135,7 +135,7 @@ func wrongSelector(w *facts.World, l map[string]string, who string) finding.Find
 		what = "something else, or nothing"
 	}
 	namespace, name := w.Service.Namespace, w.Service.Name
-	return w.Make(ServiceSelectsNothing, finding.Critical, facts.Ref("Service", namespace, name),
+	return w.Make(DNSServiceWithoutDNSPods, finding.Critical, facts.Ref("Service", namespace, name),
 		fmt.Sprintf("Service %s does not lead to the DNS pods: its selector is %s, and %s selects %s", name, selector, right, who),
 		[]finding.Evidence{
 			facts.Seen("Service", "spec.selector", "%s, which selects %s", selector, what),
@@ -179,7 +179,7 @@ func checkServiceEndpoints(w *facts.World) []finding.Finding {
 	if len(parts) == 0 {
 		return nil
 	}
-	return []finding.Finding{w.Make(ServiceEndpointsDiffer, severity, facts.Ref("Service", w.Service.Namespace, w.Service.Name),
+	return []finding.Finding{w.Make(DNSServiceEndpointsMismatch, severity, facts.Ref("Service", w.Service.Namespace, w.Service.Name),
 		fmt.Sprintf("Service %s %s", w.Service.Name, strings.Join(parts, " and ")), evidence,
 		w.Read("see who made each of its slices (endpointslice.kubernetes.io/managed-by)", w.Service.Namespace, "get", "endpointslices", "-l",
 			discoveryv1.LabelServiceName+"="+w.Service.Name, "--show-labels"),
@@ -232,7 +232,7 @@ func checkServicePorts(w *facts.World) []finding.Finding {
 	if slices.Contains(missing, "UDP") {
 		severity, meaning = finding.Critical, "ordinary queries get no answer"
 	}
-	return []finding.Finding{w.Make(ServicePortMissing, severity, facts.Ref("Service", w.Service.Namespace, w.Service.Name),
+	return []finding.Finding{w.Make(DNSServicePortMissing, severity, facts.Ref("Service", w.Service.Namespace, w.Service.Name),
 		fmt.Sprintf("Service %s has no port 53/%s: %s", w.Service.Name, strings.Join(missing, " and 53/"), meaning),
 		[]finding.Evidence{facts.Seen("Service", "spec.ports", "%s", strings.Join(w.ServiceReport(w.Service).Ports, ", "))},
 		w.Change("add the port", w.Service.Namespace, "edit", "service", w.Service.Name))}
@@ -285,7 +285,7 @@ func checkServiceTarget(w *facts.World) []finding.Finding {
 	for _, port := range slices.Compact(slices.Sorted(slices.Values(listening))) {
 		evidence = append(evidence, facts.Seen("Corefile", "server blocks", "DNS is served on port %d", port))
 	}
-	return []finding.Finding{w.Make(ServiceTargetWrong, severity, facts.Ref("Service", w.Service.Namespace, w.Service.Name),
+	return []finding.Finding{w.Make(DNSServiceTargetPortMismatch, severity, facts.Ref("Service", w.Service.Namespace, w.Service.Name),
 		fmt.Sprintf("Service %s sends %s of the DNS pods, where no DNS is served: %s", w.Service.Name, strings.Join(wrong, " and "),
 			meaning), evidence,
 		w.Change("correct targetPort", w.Service.Namespace, "edit", "service", w.Service.Name))}

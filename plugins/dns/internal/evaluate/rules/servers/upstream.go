@@ -12,28 +12,28 @@ import (
 
 // The codes of this file.
 const (
-	UpstreamFails    finding.Code = "UpstreamFails"
-	UpstreamTCPFails finding.Code = "UpstreamTCPFails"
-	UpstreamSlow     finding.Code = "UpstreamSlow"
-	UpstreamSilent   finding.Code = "UpstreamSilent"
+	UpstreamFailing       finding.Code = "UpstreamFailing"
+	UpstreamTCPFailing    finding.Code = "UpstreamTCPFailing"
+	UpstreamSlow          finding.Code = "UpstreamSlow"
+	UpstreamNotResponding finding.Code = "UpstreamNotResponding"
 )
 
 // UpstreamRules are about this: names outside the cluster; the last code is upstream's own, and no part of a check.
 var UpstreamRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
-			Code: UpstreamFails, Severity: finding.Critical, Title: "Names outside the cluster are not answered",
+			Code: UpstreamFailing, Severity: finding.Critical, Title: "Names outside the cluster do not resolve",
 			Meaning:  "The upstream servers give no usable answer; names of the cluster are well. A name that does not exist counts as answered.",
 			Evidence: "A random name outside the cluster asked at each replica: SERVFAIL, REFUSED or silence.",
 			Next:     "See each upstream.",
 			Source:   DebugPage,
 		},
-		Explains: []finding.Code{UpstreamSlow, ServfailShare},
+		Explains: []finding.Code{UpstreamSlow, HighServfailRate},
 		Check:    CheckUpstream,
 	},
 	{
 		Entry: finding.Entry{
-			Code: UpstreamTCPFails, Severity: finding.Warning, Title: "The upstream does not answer by TCP",
+			Code: UpstreamTCPFailing, Severity: finding.Warning, Title: "Upstream DNS server does not respond over TCP",
 			Meaning: "Ordinary answers come by UDP; those that are too large for it are lost.",
 			Evidence: "A random name outside the cluster, which a tunnel asks by TCP and forward hands on by TCP, fails, and the failure counter " +
 				"of forward's health checks by UDP does not move.",
@@ -43,17 +43,17 @@ var UpstreamRules = []finding.Rule[facts.World]{
 	},
 	{
 		Entry: finding.Entry{
-			Code: UpstreamSlow, Severity: finding.Warning, Title: "The upstream is slow",
+			Code: UpstreamSlow, Severity: finding.Warning, Title: "Upstream DNS server is slow",
 			Meaning:  "Names outside the cluster take longer than --slow (500 ms) beyond what the way to the replica costs.",
 			Evidence: "A random name outside the cluster asked at each replica, and the quickest name of the cluster beside it.",
 			Next:     "See each upstream.",
 			Source:   DebugPage,
 		},
-		Explains: []finding.Code{ServfailShare},
+		Explains: []finding.Code{HighServfailRate},
 	},
 	{
 		Entry: finding.Entry{
-			Code: UpstreamSilent, Severity: finding.Warning, Title: "An upstream does not answer",
+			Code: UpstreamNotResponding, Severity: finding.Warning, Title: "Upstream DNS server does not respond",
 			Meaning: "forward shares queries out among its upstreams: those that go to this one time out until its health check fails.",
 			Evidence: "With upstream --deep: each upstream asked by UDP and by TCP from a pod on the server's node. For information: health " +
 				"checks of forward that have failed for an upstream that has not answered once.",
@@ -95,12 +95,12 @@ func CheckUpstream(w *facts.World) []finding.Finding {
 	}
 	switch {
 	case len(failed) > 0 && upstreamByTCPAlone(w):
-		return []finding.Finding{w.Make(UpstreamTCPFails, finding.Warning, w.ConfRef,
+		return []finding.Finding{w.Make(UpstreamTCPFailing, finding.Warning, w.ConfRef,
 			fmt.Sprintf("the upstream does not answer by TCP at %d of %d replicas, and its health checks by UDP pass: answers too large for UDP "+
 				"are lost (%s)", len(failed), asked, to), failed, next...)}
 	case len(failed) > 0:
 		failed = append(failed, upstreamMetrics(w)...)
-		return []finding.Finding{w.Make(UpstreamFails, finding.Critical, w.ConfRef,
+		return []finding.Finding{w.Make(UpstreamFailing, finding.Critical, w.ConfRef,
 			fmt.Sprintf("names outside the cluster are not answered at %d of %d replicas: CoreDNS gets nothing usable from %s",
 				len(failed)-len(upstreamMetrics(w)), asked, to), failed, next...)}
 	case len(slow) > 0:
@@ -184,7 +184,7 @@ func CheckUpstreamSilent(w *facts.World) []finding.Finding {
 		}
 		for _, server := range facts.SortedKeys(bad) {
 			by := strings.Join(bad[server], " and ")
-			list = append(list, w.Make(UpstreamSilent, finding.Warning, facts.Ref("Pod", b.Pod.Namespace, b.Pod.Name),
+			list = append(list, w.Make(UpstreamNotResponding, finding.Warning, facts.Ref("Pod", b.Pod.Namespace, b.Pod.Name),
 				fmt.Sprintf("upstream %s gives no usable answer by %s to a pod beside DNS pod %s on node %s", server, by, b.Pod.Name,
 					b.Pod.Spec.NodeName), evidence,
 				w.Read("see where names are sent on", "", "dns", "config")))
@@ -211,7 +211,7 @@ func neverAnswered(w *facts.World) []finding.Finding {
 	}
 	var list []finding.Finding
 	for _, to := range facts.SortedKeys(at) {
-		list = append(list, w.Make(UpstreamSilent, finding.Info, w.ConfRef,
+		list = append(list, w.Make(UpstreamNotResponding, finding.Info, w.ConfRef,
 			fmt.Sprintf("upstream %s for names under %s has given %d of %d replicas no answer since their start, and health checks of it have "+
 				"failed: it may be dead, or not in use", to, zones[to], len(at[to]), len(w.Probes)), at[to],
 			w.Read("ask each upstream directly, from a pod beside each server", "", "dns", "upstream",
