@@ -33,7 +33,7 @@ func demo() plugin {
 			root.AddCommand(&cobra.Command{Use: "sub NAME", Short: "Go below", RunE: root.RunE})
 			return root
 		},
-		catalogue: func() []finding.Entry {
+		catalog: func() []finding.Entry {
 			return []finding.Entry{{Code: "DiskFull", Severity: finding.Critical, Title: "The disk | is full", Meaning: "No byte fits.", Evidence: "Used.", Next: "Delete.", Source: "https://example.com"}}
 		},
 		chinese: func() []finding.Entry {
@@ -66,11 +66,11 @@ func TestEveryPageIsTheSameOnEveryMachine(t *testing.T) {
 
 func TestBothLanguagesHoldTheSameCodes(t *testing.T) {
 	p := demo()
-	english := p.catalogue()
+	english := p.catalog()
 	tests := map[string][]finding.Entry{
 		"DiskFull is not translated":                  nil,
 		"the translation of DiskFull is empty":        {{Code: "DiskFull", Title: "磁盘已满"}},
-		"Gone is translated and not in the catalogue": append(p.chinese(), finding.Entry{Code: "Gone", Title: "x", Meaning: "y"}),
+		"Gone is translated and not in the catalog": append(p.chinese(), finding.Entry{Code: "Gone", Title: "x", Meaning: "y"}),
 		"": p.chinese(),
 	}
 	for want, chinese := range tests {

@@ -20,11 +20,11 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
 )
 
-// plugin is what a page is made of. A plugin without findings (a session) has no catalogue.
+// plugin is what a page is made of. A plugin without findings (a session) has no catalog.
 type plugin struct {
 	name      string
 	command   func(*cli.Env) *cobra.Command
-	catalogue func() []finding.Entry
+	catalog func() []finding.Entry
 	chinese   func() []finding.Entry // the same codes, translated
 	reports   []any                  // a value of each type that -o json prints
 }
@@ -102,11 +102,11 @@ func render(plugins []plugin) (map[string][]byte, error) {
 		if err := manPages(p, pages); err != nil {
 			return nil, err
 		}
-		if p.catalogue != nil {
-			pages["docs/findings/"+p.name+".md"] = findings(p.name, p.catalogue(), english)
+		if p.catalog != nil {
+			pages["docs/findings/"+p.name+".md"] = findings(p.name, p.catalog(), english)
 		}
 		if p.chinese != nil {
-			translated, err := translate(p.catalogue(), p.chinese())
+			translated, err := translate(p.catalog(), p.chinese())
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", p.name, err)
 			}

@@ -73,7 +73,7 @@ type words struct{ title, intro, head, evidence, next, rule, fixture, root strin
 
 var (
 	english = words{
-		"Findings of kubectl %s", "Generated from the catalogue in the code. A code is stable: scripts may match it. `kubectl %s --explain CODE` prints an entry.",
+		"Findings of kubectl %s", "Generated from the catalog in the code. A code is stable: scripts may match it. `kubectl %s --explain CODE` prints an entry.",
 		"| code | severity | what it says |", "Evidence", "Next", "Rule", "Fixture", "../../",
 	}
 	chinese = words{
@@ -82,7 +82,7 @@ var (
 	}
 )
 
-// findings is the catalogue of a plugin's codes.
+// findings is the catalog of a plugin's codes.
 func findings(name string, entries []finding.Entry, w words) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# "+w.title+"\n\n"+w.intro+"\n\n%s\n|---|---|---|\n", name, name, w.head)
@@ -103,7 +103,7 @@ func findings(name string, entries []finding.Entry, w words) []byte {
 	return b.Bytes()
 }
 
-// translate puts the texts of a translation under the codes, severities and links of the catalogue. Both hold the same
+// translate puts the texts of a translation under the codes, severities and links of the catalog. Both hold the same
 // codes, or one has fallen behind.
 func translate(entries, translated []finding.Entry) ([]finding.Entry, error) {
 	texts := map[finding.Code]finding.Entry{}
@@ -124,7 +124,7 @@ func translate(entries, translated []finding.Entry) ([]finding.Entry, error) {
 		list = append(list, text)
 	}
 	for code := range texts {
-		return nil, fmt.Errorf("%s is translated and not in the catalogue", code)
+		return nil, fmt.Errorf("%s is translated and not in the catalog", code)
 	}
 	return list, nil
 }

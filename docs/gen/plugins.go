@@ -14,7 +14,7 @@ import (
 func plugins() []plugin {
 	return []plugin{
 		{
-			name: "dns", command: dns.New, catalogue: dns.Catalogue, chinese: dns.ChineseCatalogue,
+			name: "dns", command: dns.New, catalog: dns.Catalog, chinese: dns.ChineseCatalog,
 			reports: []any{
 				dnsreport.Status{},
 				dnsreport.Config{},
@@ -29,15 +29,15 @@ func plugins() []plugin {
 			},
 		},
 		{
-			name: "nodeinfo", command: nodeinfo.New, catalogue: nodeinfo.Catalogue, chinese: nodeinfo.ChineseCatalogue,
+			name: "nodeinfo", command: nodeinfo.New, catalog: nodeinfo.Catalog, chinese: nodeinfo.ChineseCatalog,
 			reports: []any{nodereport.List{}},
 		},
 		{
-			name: "nodeshell", command: nodeshell.New, catalogue: nodeshell.Catalogue, chinese: nodeshell.ChineseCatalogue,
+			name: "nodeshell", command: nodeshell.New, catalog: nodeshell.Catalog, chinese: nodeshell.ChineseCatalog,
 			reports: []any{shellreport.Plan{}, shellreport.Outcomes{}, shellreport.Captures{}},
 		},
 		{
-			name: "rollout-explain", command: rolloutexplain.New, catalogue: rolloutexplain.Catalogue, chinese: rolloutexplain.ChineseCatalogue,
+			name: "rollout-explain", command: rolloutexplain.New, catalog: rolloutexplain.Catalog, chinese: rolloutexplain.ChineseCatalog,
 			reports: []any{rolloutreport.Rollout{}, rolloutreport.List{}},
 		},
 	}

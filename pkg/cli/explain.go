@@ -13,8 +13,8 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 )
 
-// Catalogue is what --explain can explain: the entries of a plugin, and the same codes in Chinese.
-type Catalogue struct {
+// Catalog is what --explain can explain: the entries of a plugin, and the same codes in Chinese.
+type Catalog struct {
 	Entries []finding.Entry
 	Chinese []finding.Entry
 }
@@ -24,9 +24,9 @@ const (
 	chinese = "zh"
 )
 
-// Explained gives the command --explain CODE and --lang: they print a catalogue entry instead of running the
+// Explained gives the command --explain CODE and --lang: they print a catalog entry instead of running the
 // command, so that nobody needs a cluster or a browser to learn what a code means.
-func Explained(env *Env, command *cobra.Command, catalogue Catalogue) *cobra.Command {
+func Explained(env *Env, command *cobra.Command, catalog Catalog) *cobra.Command {
 	var code, language string
 	set := command.Flags()
 	set.StringVar(&code, "explain", "", "Print what a finding code means, what it is seen by, and what to do; then exit.")
@@ -35,7 +35,7 @@ func Explained(env *Env, command *cobra.Command, catalogue Catalogue) *cobra.Com
 		set.Lookup(name).Annotations = map[string][]string{explainGroup: nil}
 	}
 	var codes []string
-	for _, e := range catalogue.Entries {
+	for _, e := range catalog.Entries {
 		codes = append(codes, string(e.Code)+"\t"+e.Title)
 	}
 	offer := map[string][]string{"explain": codes, "lang": {english, chinese}}
@@ -60,7 +60,7 @@ func Explained(env *Env, command *cobra.Command, catalogue Catalogue) *cobra.Com
 	command.RunE = func(c *cobra.Command, given []string) error {
 		switch {
 		case wanted(c):
-			return explain(env, c, catalogue, code, language)
+			return explain(env, c, catalog, code, language)
 		case c.Flags().Changed("lang"):
 			return Usage(fmt.Errorf("--lang is the language of --explain: everything else is English"))
 		case run != nil:
@@ -74,16 +74,16 @@ func Explained(env *Env, command *cobra.Command, catalogue Catalogue) *cobra.Com
 // explainGroup marks flags that answer by themselves and never reach a command's options.
 const explainGroup = "kubectl-runbooks/explain"
 
-func explain(env *Env, c *cobra.Command, catalogue Catalogue, code, language string) error {
+func explain(env *Env, c *cobra.Command, catalog Catalog, code, language string) error {
 	language, err := explainLanguage(env, language)
 	if err != nil {
 		return Usage(err)
 	}
-	entry, ok := find(catalogue.Entries, code)
+	entry, ok := find(catalog.Entries, code)
 	if !ok {
-		return Usage(unknownCode(catalogue.Entries, code))
+		return Usage(unknownCode(catalog.Entries, code))
 	}
-	if translated, ok := find(catalogue.Chinese, string(entry.Code)); ok && language == chinese {
+	if translated, ok := find(catalog.Chinese, string(entry.Code)); ok && language == chinese {
 		// Codes, severities and links have no language.
 		translated.Code, translated.Severity, translated.Source = entry.Code, entry.Severity, entry.Source
 		entry = translated

@@ -19,7 +19,7 @@ func explaining(env *cli.Env) *cobra.Command {
 	}
 	command.Flags().StringP("output", "o", "", "Format.")
 	cli.AddConnectionFlags(env, command)
-	return cli.Explained(env, command, cli.Catalogue{
+	return cli.Explained(env, command, cli.Catalog{
 		Entries: []finding.Entry{
 			{Code: "DiskFull", Severity: finding.Critical, Title: "The disk is full", Meaning: "No byte fits.", Evidence: "used = size", Next: "Delete files.", Source: "https://example.com/disk"},
 			{Code: "DiskSlow", Severity: finding.Info, Title: "The disk is slow", Meaning: "It takes long."},

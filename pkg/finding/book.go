@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// Rule is a code with all that belongs to it: its catalogue entry, what follows from it, and how it is found. F is what
+// Rule is a code with all that belongs to it: its catalog entry, what follows from it, and how it is found. F is what
 // the plugin knows of the cluster, built before any rule is asked; a check reads it and changes nothing.
 //
 // Explains and CausedBy say the same from the two ends: the findings of Explains are consequences where this one is
@@ -103,8 +103,8 @@ func (b *Book[F]) causes(code Code) []Code {
 	return slices.DeleteFunc(list, func(cause Code) bool { return cause == code })
 }
 
-// Catalogue lists the entries, sorted by code.
-func (b *Book[F]) Catalogue() []Entry {
+// Catalog lists the entries, sorted by code.
+func (b *Book[F]) Catalog() []Entry {
 	list := make([]Entry, 0, len(b.rules))
 	for _, r := range b.rules {
 		list = append(list, r.Entry)
@@ -113,12 +113,12 @@ func (b *Book[F]) Catalogue() []Entry {
 	return list
 }
 
-// New makes a finding of a code, with the catalogue's severity and title.
+// New makes a finding of a code, with the catalog's severity and title.
 func (b *Book[F]) New(code Code, message string) Finding {
 	return b.titled(Finding{Code: code, Message: message})
 }
 
-// titled gives a finding the catalogue's title, and its severity where it has none.
+// titled gives a finding the catalog's title, and its severity where it has none.
 func (b *Book[F]) titled(f Finding) Finding {
 	e := Entry{Title: string(f.Code), Severity: Critical}
 	if at, ok := b.at[f.Code]; ok {
@@ -140,7 +140,7 @@ func (b *Book[F]) Check(facts *F) []Finding {
 }
 
 // Run runs some checks, for a command that asks for no more. Their findings stand in the order of the checks, and those
-// of one in Sort's. Title, and severity where a check left it out, are the catalogue's.
+// of one in Sort's. Title, and severity where a check left it out, are the catalog's.
 func (b *Book[F]) Run(facts *F, checks ...func(*F) []Finding) []Finding {
 	var all []Finding
 	for _, check := range checks {
@@ -173,7 +173,7 @@ func (b *Book[F]) Settle(list []Finding) (roots []Finding, consequences []Conseq
 }
 
 // Fold is Settle for a list whose order within a severity has a meaning of its own, such as what answers the question of
-// the one who asked: the roots are ranked worst first alone. Both give every finding the catalogue's title.
+// the one who asked: the roots are ranked worst first alone. Both give every finding the catalog's title.
 //
 // A finding is a consequence where a cause of it is in the list: one that it names itself (Causes), or else one that the
 // book has. What is a consequence explains all the same; what is found as information does not, but by its rule's word.

@@ -93,7 +93,7 @@ func TestSettleRanksBySeverityDepthAndSort(t *testing.T) {
 	}
 }
 
-func TestCheckRunsInOrderOfDepthAndTakesWordsFromTheCatalogue(t *testing.T) {
+func TestCheckRunsInOrderOfDepthAndTakesWordsFromTheCatalog(t *testing.T) {
 	b := network()
 	got := b.Check(&facts{down: true})
 	want := []Finding{
@@ -114,7 +114,7 @@ func TestCheckRunsInOrderOfDepthAndTakesWordsFromTheCatalogue(t *testing.T) {
 		t.Error(d)
 	}
 	var list []string
-	for _, e := range b.Catalogue() {
+	for _, e := range b.Catalog() {
 		list = append(list, string(e.Code))
 	}
 	if d := cmp.Diff([]string{"Cable", "Link", "Notice", "Packets"}, list); d != "" {

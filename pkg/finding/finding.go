@@ -72,7 +72,7 @@ type Next struct {
 	Risk    Risk   `json:"risk"`
 }
 
-// Code names one kind of finding: UpperCamelCase, and stable once released. Its catalogue entry explains it.
+// Code names one kind of finding: UpperCamelCase, and stable once released. Its catalog entry explains it.
 type Code string
 
 // Finding is one conclusion. Code is UpperCamelCase and stable; Title is the code in words; Message is the sentence for

@@ -2,7 +2,7 @@ package finding
 
 import "strings"
 
-// Translation reads a catalogue's texts in another language: a line per code, "Code|Title|Meaning|Evidence|Next". What
+// Translation reads a catalog's texts in another language: a line per code, "Code|Title|Meaning|Evidence|Next". What
 // has no language (severity, link) is not in it.
 func Translation(text string) []Entry {
 	var list []Entry

@@ -132,7 +132,7 @@ func checkCommand(c *common) *cobra.Command {
 
 func codes() []string {
 	var list []string
-	for _, e := range evaluate.Catalogue() {
+	for _, e := range evaluate.Catalog() {
 		list = append(list, string(e.Code))
 	}
 	return list

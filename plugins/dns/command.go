@@ -25,12 +25,12 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
 
-// Catalogue lists the finding codes, for the documentation.
-func Catalogue() []finding.Entry { return evaluate.Catalogue() }
+// Catalog lists the finding codes, for the documentation.
+func Catalog() []finding.Entry { return evaluate.Catalog() }
 
 // New makes the command.
 func New(env *cli.Env) *cobra.Command {
-	return cli.Explained(env, newCommand(env, nil), cli.Catalogue{Entries: Catalogue(), Chinese: ChineseCatalogue()})
+	return cli.Explained(env, newCommand(env, nil), cli.Catalog{Entries: Catalog(), Chinese: ChineseCatalog()})
 }
 
 // runF, where a test gives one, receives a command's options instead of running them.

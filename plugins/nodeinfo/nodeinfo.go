@@ -22,11 +22,11 @@ import (
 
 // New makes the command.
 func New(env *cli.Env) *cobra.Command {
-	return cli.Explained(env, newCommand(env, run), cli.Catalogue{Entries: Catalogue(), Chinese: ChineseCatalogue()})
+	return cli.Explained(env, newCommand(env, run), cli.Catalog{Entries: Catalog(), Chinese: ChineseCatalog()})
 }
 
-// Catalogue is every finding code of this plugin, sorted.
-func Catalogue() []finding.Entry { return evaluate.Catalogue() }
+// Catalog is every finding code of this plugin, sorted.
+func Catalog() []finding.Entry { return evaluate.Catalog() }
 
 func newCommand(env *cli.Env, runF func(context.Context, *cli.Env, Options) error) *cobra.Command {
 	var values flagValues

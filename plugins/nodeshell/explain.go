@@ -6,8 +6,8 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 )
 
-//go:embed catalogue.zh.txt
+//go:embed catalog.zh.txt
 var chinese string
 
-// ChineseCatalogue is Catalogue in Chinese.
-func ChineseCatalogue() []finding.Entry { return finding.Translation(chinese) }
+// ChineseCatalog is Catalog in Chinese.
+func ChineseCatalog() []finding.Entry { return finding.Translation(chinese) }

@@ -58,11 +58,11 @@ const example = `
 
 // New makes the command.
 func New(env *cli.Env) *cobra.Command {
-	return cli.Explained(env, newCommand(env, session.Run), cli.Catalogue{Entries: Catalogue(), Chinese: ChineseCatalogue()})
+	return cli.Explained(env, newCommand(env, session.Run), cli.Catalog{Entries: Catalog(), Chinese: ChineseCatalog()})
 }
 
-// Catalogue describes every finding code.
-func Catalogue() []finding.Entry { return evaluate.Catalogue() }
+// Catalog describes every finding code.
+func Catalog() []finding.Entry { return evaluate.Catalog() }
 
 type runFunc func(context.Context, *cli.Env, *kube.Flags, session.Options) error
 

@@ -20,7 +20,7 @@ import (
 
 // New makes the command.
 func New(env *cli.Env) *cobra.Command {
-	return cli.Explained(env, newCommand(env, nil), cli.Catalogue{Entries: Catalogue(), Chinese: ChineseCatalogue()})
+	return cli.Explained(env, newCommand(env, nil), cli.Catalog{Entries: Catalog(), Chinese: ChineseCatalog()})
 }
 
 // newCommand makes the command; a test gives runF to read the Options without running.

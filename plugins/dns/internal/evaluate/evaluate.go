@@ -45,8 +45,8 @@ func Masked(in Input) Input {
 	return in
 }
 
-// Catalogue lists every finding code of kubectl dns, sorted by code.
-func Catalogue() []finding.Entry { return rules.Book.Catalogue() }
+// Catalog lists every finding code of kubectl dns, sorted by code.
+func Catalog() []finding.Entry { return rules.Book.Catalog() }
 
 // Status says what the cluster DNS is, with the findings of what was collected.
 func Status(in Input, now time.Time, o Options, kind string) report.Status {

@@ -442,7 +442,7 @@ func TestEveryFaultIsTheHeadlineAndAlone(t *testing.T) {
 					t.Errorf("also seen %s: %s", other.Code, other.Message)
 				}
 				if len(other.Evidence) == 0 || other.Title == string(other.Code) {
-					t.Errorf("%s has no evidence or no catalogue entry", other.Code)
+					t.Errorf("%s has no evidence or no catalog entry", other.Code)
 				}
 			}
 		})
@@ -464,7 +464,7 @@ func TestANearMissIsNoFault(t *testing.T) {
 func TestEveryCodeHasACase(t *testing.T) {
 	// these come from the commands about single names, and have tests of their own
 	elsewhere := []finding.Code{"NameNotFound", "NoAddressRecord", "NoUsableAnswer", "RecordMismatch", "UpstreamNotResponding"}
-	for _, e := range Catalogue() {
+	for _, e := range Catalog() {
 		if !slices.ContainsFunc(faults(), func(f fault) bool { return f.code == e.Code }) && !slices.Contains(elsewhere, e.Code) {
 			t.Errorf("%s has no case", e.Code)
 		}

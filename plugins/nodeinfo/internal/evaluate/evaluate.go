@@ -28,8 +28,8 @@ type Options struct {
 // DefaultStaleAfter is the node controller's patience.
 const DefaultStaleAfter = nodefact.Patience
 
-// Catalogue is every finding code, sorted.
-func Catalogue() []finding.Entry { return rules.Catalogue() }
+// Catalog is every finding code, sorted.
+func Catalog() []finding.Entry { return rules.Catalog() }
 
 // Evaluate judges every node of the input. It reads each list once: the work grows with nodes plus pods.
 func Evaluate(in Input, now time.Time, o Options) report.List {

@@ -91,7 +91,7 @@ func TestEveryCodeFiresAndItsNearMissDoesNot(t *testing.T) {
 	besides := map[finding.Code][]finding.Code{
 		rules.ReadyConditionStale: {rules.LeaderLeaseExpired}, // why nobody has marked the node
 	}
-	for _, entry := range Catalogue() {
+	for _, entry := range Catalog() {
 		t.Run(string(entry.Code), func(t *testing.T) {
 			list := judge(load(t, string(entry.Code)))
 			fires := node(t, list, "fires")
@@ -170,7 +170,7 @@ func running(since metav1.Time) corev1.ContainerState {
 }
 
 func TestVerdictFollowsTheWorstFinding(t *testing.T) {
-	for _, entry := range Catalogue() {
+	for _, entry := range Catalog() {
 		fires := node(t, judge(load(t, string(entry.Code))), "fires")
 		want := map[finding.Severity]report.Verdict{finding.Critical: report.Unhealthy, finding.Warning: report.Degraded, finding.Info: report.Healthy}[entry.Severity]
 		if fires.Verdict != want {
@@ -179,9 +179,9 @@ func TestVerdictFollowsTheWorstFinding(t *testing.T) {
 	}
 }
 
-func TestCatalogueIsWhole(t *testing.T) {
+func TestCatalogIsWhole(t *testing.T) {
 	seen := map[finding.Code]bool{}
-	for _, e := range Catalogue() {
+	for _, e := range Catalog() {
 		if e.Code == "" || e.Title == "" || e.Meaning == "" || e.Evidence == "" || e.Next == "" || seen[e.Code] {
 			t.Errorf("%s: an entry lacks something, or stands twice", e.Code)
 		}

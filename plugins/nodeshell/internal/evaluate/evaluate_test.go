@@ -137,16 +137,16 @@ func TestFixtures(t *testing.T) {
 			testkit.Golden(t, name+"/plan.yaml", string(text))
 		})
 	}
-	for _, entry := range evaluate.Catalogue() {
+	for _, entry := range evaluate.Catalog() {
 		if !fired[entry.Code] || !missed[entry.Code] {
 			t.Errorf("%s: positive fixture %v, near miss %v; both are needed", entry.Code, fired[entry.Code], missed[entry.Code])
 		}
 	}
 }
 
-func TestCatalogueIsSortedAndWhole(t *testing.T) {
+func TestCatalogIsSortedAndWhole(t *testing.T) {
 	var codes []finding.Code
-	for _, e := range evaluate.Catalogue() {
+	for _, e := range evaluate.Catalog() {
 		codes = append(codes, e.Code)
 		if e.Title == "" || e.Meaning == "" || e.Evidence == "" || e.Next == "" || e.Severity == "" {
 			t.Errorf("%s is not whole", e.Code)

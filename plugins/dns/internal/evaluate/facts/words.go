@@ -21,7 +21,7 @@ func (w *World) Change(why, namespace string, args ...string) finding.Next {
 	return finding.Next{Command: w.Options.Kubectl.Command(namespace, args...), Why: why, Risk: finding.Change}
 }
 
-// Make builds a finding of a catalogued code.
+// Make builds a finding of a catalogd code.
 func (w *World) Make(code finding.Code, severity finding.Severity, object *finding.ObjectRef, message string,
 	evidence []finding.Evidence, next ...finding.Next,
 ) finding.Finding {

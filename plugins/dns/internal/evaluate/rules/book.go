@@ -2,8 +2,8 @@
 // below: servers judges what every pod shares (the Service, the servers, their configuration and upstreams), clients what
 // one pod, one name or one object meets. One room would be too large to hold in mind.
 //
-// Each file there is a topic, where a code, its catalogue entry, what it explains and the check that finds it stand
-// together. A check reads the facts and gives findings; their titles are the catalogue's, their severities the check's
+// Each file there is a topic, where a code, its catalog entry, what it explains and the check that finds it stand
+// together. A check reads the facts and gives findings; their titles are the catalog's, their severities the check's
 // own, since most codes have a milder form.
 package rules
 

@@ -1,4 +1,4 @@
-// Package rules holds the findings about a node: for each its code, what the catalogue says of it, what it follows from, and
+// Package rules holds the findings about a node: for each its code, what the catalog says of it, what it follows from, and
 // the check. A check goes by the facts alone, and none depends on another's having run.
 package rules
 
@@ -19,7 +19,7 @@ type Case struct {
 	Kubectl finding.Kubectl
 }
 
-// found is a finding about the node; severity and title are the catalogue's where a check does not say otherwise.
+// found is a finding about the node; severity and title are the catalog's where a check does not say otherwise.
 func (c *Case) found(message string, evidence []finding.Evidence, next ...finding.Next) finding.Finding {
 	return finding.Finding{
 		Message: message, Object: &finding.ObjectRef{Kind: "Node", Name: c.Object.Name}, Evidence: evidence, Next: next,

@@ -7,7 +7,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
 
-// rule is a finding with its code, its catalogue entry, its causes and its check.
+// rule is a finding with its code, its catalog entry, its causes and its check.
 type rule = finding.Rule[Case]
 
 // giving gives a check's findings the code of its rule.
@@ -60,5 +60,5 @@ func Check(c *Case) ([]finding.Finding, []report.Consequence) {
 	return roots, consequences
 }
 
-// Catalogue is every finding code, sorted.
-func Catalogue() []finding.Entry { return book.Catalogue() }
+// Catalog is every finding code, sorted.
+func Catalog() []finding.Entry { return book.Catalog() }

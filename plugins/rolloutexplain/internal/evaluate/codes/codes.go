@@ -1,4 +1,4 @@
-// Package codes is the catalogue: every code that a finding can have, what it means, where in a rollout its causes sit, and
+// Package codes is the catalog: every code that a finding can have, what it means, where in a rollout its causes sit, and
 // when such a cause is past what waiting is reasonable for. It knows no object of the API, so that rooms which judge pods,
 // kinds or waits agree on a code without knowing each other.
 package codes
@@ -133,7 +133,7 @@ const (
 	LayerNote       Layer = "note"       // explains, blocks nothing
 )
 
-// entry is a code of the catalogue and its layer.
+// entry is a code of the catalog and its layer.
 type entry struct {
 	finding.Entry
 	layer Layer
@@ -150,7 +150,7 @@ func All() []finding.Entry {
 
 var entries = slices.Concat(controllerEntries, createEntries, startEntries, runEntries)
 
-var catalogue = byCode(entries)
+var catalog = byCode(entries)
 
 func byCode(list []entry) map[finding.Code]entry {
 	m := make(map[finding.Code]entry, len(list))
@@ -161,7 +161,7 @@ func byCode(list []entry) map[finding.Code]entry {
 }
 
 // Title is a code's title.
-func Title(code finding.Code) string { return catalogue[code].Title }
+func Title(code finding.Code) string { return catalog[code].Title }
 
 // LayerOf is where in a rollout a code's causes sit.
-func LayerOf(code finding.Code) Layer { return catalogue[code].layer }
+func LayerOf(code finding.Code) Layer { return catalog[code].layer }

@@ -8,7 +8,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
-// Finding makes a cause of a catalogued code.
+// Finding makes a cause of a catalogd code.
 func (e *Evaluation) Finding(code finding.Code, class report.Class, severity finding.Severity, format string, args ...any) report.Finding {
 	return report.Finding{
 		Finding: finding.Finding{Code: code, Severity: severity, Title: codes.Title(code), Message: fmt.Sprintf(format, args...)},

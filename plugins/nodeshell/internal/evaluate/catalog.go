@@ -39,10 +39,10 @@ const (
 	HelperPodStartTimeout  finding.Code = "HelperPodStartTimeout"
 )
 
-// Catalogue describes every code, sorted by code.
-func Catalogue() []finding.Entry { return book.Catalogue() }
+// Catalog describes every code, sorted by code.
+func Catalog() []finding.Entry { return book.Catalog() }
 
-// book is the catalogue. No rule has a check: a session finds these things one by one on its way, and none explains another.
+// book is the catalog. No rule has a check: a session finds these things one by one on its way, and none explains another.
 var book = finding.NewBook(
 	finding.Rule[Input]{Entry: finding.Entry{
 		Code: PodMutatedByAdmission, Severity: finding.Critical, Title: "Admission removed required pod settings",

@@ -1,7 +1,7 @@
 package finding
 
-// Entry is one finding code as the catalogue describes it (docs/findings, --explain). A plugin exports its entries as
-// Catalogue(), sorted by code.
+// Entry is one finding code as the catalog describes it (docs/findings, --explain). A plugin exports its entries as
+// Catalog(), sorted by code.
 type Entry struct {
 	Code     Code     `json:"code"`
 	Severity Severity `json:"severity"` // the worst it is reported with

@@ -5,5 +5,5 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 )
 
-// Catalogue lists every finding that a report can hold.
-func Catalogue() []finding.Entry { return codes.All() }
+// Catalog lists every finding that a report can hold.
+func Catalog() []finding.Entry { return codes.All() }
