@@ -125,9 +125,10 @@ func completionCommand(env *Env, root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
 		Use:   "completion SHELL",
 		Short: "Print a completion script for " + strings.Join(words, ", "),
-		Long: Long("Print a script that completes the command " + file + ". For the form with \"kubectl\", kubectl's own completion runs the file " +
-			strings.Replace(file, "kubectl-", "kubectl_complete-", 1) + ", which make install writes."),
-		Example:   Example(env, "\n# Load completion in this shell; add the line to ~/.bashrc for new shells\nsource <("+file+" completion bash)"),
+		Long: Long("Print a script that completes the command " + file + ". For the form with \"kubectl\", kubectl's own completion " +
+			"runs the file " + strings.Replace(file, "kubectl-", "kubectl_complete-", 1) + ", which make install writes."),
+		Example: Example(env, "\n# Load completion in this shell; add the line to ~/.bashrc for new shells\n"+
+			"source <("+file+" completion bash)"),
 		ValidArgs: words,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 || shells[args[0]] == nil {

@@ -120,7 +120,8 @@ func (f *Flags) contextNames() ([]string, error) {
 			}
 		}
 		if !matched {
-			return nil, fmt.Errorf("--context %q: not found in the kubeconfig; existing contexts: %s", pattern, cmp.Or(strings.Join(known, ", "), "none"))
+			return nil, fmt.Errorf("--context %q: not found in the kubeconfig; existing contexts: %s",
+				pattern, cmp.Or(strings.Join(known, ", "), "none"))
 		}
 	}
 	return names, nil
