@@ -90,7 +90,7 @@ func completeFlags(command *cobra.Command) {
 		"output": complete.Words(formatWords()...), "sort-by": complete.Words(sortKeys...), "section": complete.Words(render.Sections()...),
 		"color": complete.Words(output.ColorModes()...), "fail-on": complete.Words(finding.Thresholds()...),
 		"selector": cobra.NoFileCompletions, "field-selector": cobra.NoFileCompletions, "label-columns": cobra.NoFileCompletions,
-		"bad-condition": cobra.NoFileCompletions, "timeout": cobra.NoFileCompletions, "stale-after": cobra.NoFileCompletions,
+		"problem-condition": cobra.NoFileCompletions, "timeout": cobra.NoFileCompletions, "stale-after": cobra.NoFileCompletions,
 	} {
 		if err := command.RegisterFlagCompletionFunc(name, f); err != nil {
 			panic(err) // a name above that is no flag
@@ -118,8 +118,8 @@ func run(ctx context.Context, env *cli.Env, o Options) error {
 	if o.Watch {
 		return o.watch(ctx, env, clusters)
 	}
-	list, err := o.look(ctx, env, clusters)
-	if len(list.Items)+len(list.Missing) == 0 && err != nil {
+	list, err := o.collectReport(ctx, env, clusters)
+	if len(list.Items)+len(list.NotFound) == 0 && err != nil {
 		return err
 	}
 	if o.SaveInput != "-" {
@@ -192,9 +192,9 @@ func (o Options) cut(list report.List) report.List {
 
 // decide turns the report into an exit code: a missing node, then --fail-on, then --require-complete.
 func (o Options) decide(list report.List) error {
-	if len(list.Missing) > 0 {
+	if len(list.NotFound) > 0 {
 		var errs []error
-		for _, name := range list.Missing {
+		for _, name := range list.NotFound {
 			errs = append(errs, fmt.Errorf("node %q is not in the cluster", name))
 		}
 		return errors.Join(errs...)

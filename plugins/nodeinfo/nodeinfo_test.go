@@ -44,7 +44,7 @@ func TestEveryFlagChangesTheOptions(t *testing.T) {
 	plain.Connection = nil
 	values := map[string]string{
 		"output": "wide", "selector": "a=b", "field-selector": "spec.unschedulable=true", "label-columns": "zone", "sort-by": "age",
-		"section": "health", "bad-condition": "A=True", "fail-on": "warning", "timeout": "3s", "stale-after": "3m", "save-input": "f", "from-input": "f", "color": "always",
+		"section": "health", "problem-condition": "A=True", "fail-on": "warning", "timeout": "3s", "stale-after": "3m", "save-input": "f", "from-input": "f", "color": "always",
 	}
 	command := newCommand(testkit.NewEnv("kubectl nodeinfo", now).Env, nil) // without --explain, which answers by itself
 	command.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
@@ -74,11 +74,11 @@ func TestEveryFlagChangesTheOptions(t *testing.T) {
 }
 
 func TestUsageErrorsComeAllAtOnce(t *testing.T) {
-	_, code, stderr := parse(t, "-o", "xml", "-l", "a b c", "--sort-by=size", "--fail-on=fatal", "--section=all", "--color=blue", "--bad-condition=X", "--timeout=0s")
+	_, code, stderr := parse(t, "-o", "xml", "-l", "a b c", "--sort-by=size", "--fail-on=fatal", "--section=all", "--color=blue", "--problem-condition=X", "--timeout=0s")
 	if code != cli.ExitError {
 		t.Errorf("exit %d", code)
 	}
-	for _, want := range []string{`-o "xml"`, `-l "a b c"`, `--sort-by "size"`, `--fail-on "fatal"`, `--section "all"`, `--color "blue"`, `--bad-condition "X"`, "--timeout", "See 'kubectl nodeinfo --help'"} {
+	for _, want := range []string{`-o "xml"`, `-l "a b c"`, `--sort-by "size"`, `--fail-on "fatal"`, `--section "all"`, `--color "blue"`, `--problem-condition "X"`, "--timeout", "See 'kubectl nodeinfo --help'"} {
 		if !strings.Contains(stderr, want) {
 			t.Errorf("%q is not reported:\n%s", want, stderr)
 		}

@@ -24,32 +24,32 @@ import (
 // flagValues are the flags as typed.
 type flagValues struct {
 	output, selector, fieldSelector, sortBy, color, failOn, saveInput, fromInput string
-	labelColumns, sections, badConditions                                        []string
+	labelColumns, sections, problemConditions                                    []string
 	noHeaders, onlyProblems, watch, requireComplete, kubelet                     bool
 	timeout, staleAfter                                                          time.Duration
 }
 
 // Options are the flags understood: no string is left to be parsed.
 type Options struct {
-	Names           []string
-	LabelSelector   labels.Selector
-	FieldSelector   fields.Selector
-	Format          output.Format
-	Color           output.ColorMode
-	SortBy          string
-	LabelColumns    []string
-	Sections        []string
-	BadConditions   map[string]string
-	NoHeaders       bool
-	OnlyProblems    bool
-	Watch           bool
-	Kubelet         bool
-	FailOn          finding.Threshold
-	RequireComplete bool
-	Timeout         time.Duration
-	StaleAfter      time.Duration
-	SaveInput       string
-	FromInput       string
+	Names             []string
+	LabelSelector     labels.Selector
+	FieldSelector     fields.Selector
+	Format            output.Format
+	Color             output.ColorMode
+	SortBy            string
+	LabelColumns      []string
+	Sections          []string
+	ProblemConditions map[string]string
+	NoHeaders         bool
+	OnlyProblems      bool
+	Watch             bool
+	Kubelet           bool
+	FailOn            finding.Threshold
+	RequireComplete   bool
+	Timeout           time.Duration
+	StaleAfter        time.Duration
+	SaveInput         string
+	FromInput         string
 
 	Connection *kube.Flags
 }
@@ -71,7 +71,7 @@ func (v *flagValues) register(set *pflag.FlagSet) {
 	set.StringSliceVar(&v.sections, "section", nil, "Sections of the report: "+strings.Join(render.Sections(), ", ")+".")
 	set.BoolVarP(&v.watch, "watch", "w", false, "Look again every five seconds and print again on change.")
 	set.BoolVar(&v.kubelet, "kubelet", false, "Also ask the kubelets themselves: alive, and how full their disks are. Needs get nodes/proxy, with which commands can be run in every pod of the node: grant it with care.")
-	set.StringSliceVar(&v.badConditions, "bad-condition", nil, "How to read a custom condition: TYPE=STATUS is trouble in that status, TYPE= never is.")
+	set.StringSliceVar(&v.problemConditions, "problem-condition", nil, "How to read a custom condition: TYPE=STATUS is trouble in that status, TYPE= never is.")
 	set.StringVar(&v.failOn, "fail-on", string(finding.ThresholdNever), "Exit with 3 if a finding is at least this severe: "+strings.Join(finding.Thresholds(), ", ")+".")
 	set.BoolVar(&v.requireComplete, "require-complete", false, "Exit with 4 if something that was asked for could not be read.")
 	set.DurationVar(&v.timeout, "timeout", 15*time.Second, "How long to wait for the cluster.")
@@ -116,18 +116,18 @@ func (v *flagValues) toOptions(args []string, connection *kube.Flags) (Options, 
 			check(fmt.Errorf("--section %q is not known: use %s", s, strings.Join(render.Sections(), ", ")))
 		}
 	}
-	o.BadConditions, err = badConditions(v.badConditions)
+	o.ProblemConditions, err = problemConditions(v.problemConditions)
 	check(err)
 	check(v.conflicts(o))
 	return o, cli.Usage(errors.Join(errs...))
 }
 
-func badConditions(values []string) (map[string]string, error) {
+func problemConditions(values []string) (map[string]string, error) {
 	var out map[string]string
 	for _, value := range values {
 		kind, status, ok := strings.Cut(value, "=")
 		if !ok || kind == "" || !slices.Contains([]string{"", "True", "False", "Unknown"}, status) {
-			return nil, fmt.Errorf("--bad-condition %q is not TYPE=True, TYPE=False, TYPE=Unknown or TYPE=", value)
+			return nil, fmt.Errorf("--problem-condition %q is not TYPE=True, TYPE=False, TYPE=Unknown or TYPE=", value)
 		}
 		if out == nil {
 			out = map[string]string{}

@@ -31,15 +31,15 @@ func Verdicts() []Verdict { return []Verdict{Unhealthy, Degraded, Unknown, Healt
 
 // List is the report on a fleet or on named nodes, worst first.
 type List struct {
-	APIVersion string      `json:"apiVersion"`
-	Kind       string      `json:"kind"`
-	Time       time.Time   `json:"time"` // the API server's clock, by which ages are judged
-	Summary    string      `json:"summary"`
-	Counts     Counts      `json:"counts"`
-	Shared     []string    `json:"shared,omitempty"`  // what several nodes' troubles have in common
-	Missing    []string    `json:"missing,omitempty"` // named, and not in the cluster
-	Items      []Node      `json:"items"`
-	Sources    source.List `json:"sources"` // reads that concern every node
+	APIVersion   string      `json:"apiVersion"`
+	Kind         string      `json:"kind"`
+	Time         time.Time   `json:"time"` // the API server's clock, by which ages are judged
+	Summary      string      `json:"summary"`
+	Counts       Counts      `json:"counts"`
+	CommonCauses []string    `json:"commonCauses,omitempty"` // what several nodes' troubles have in common
+	NotFound     []string    `json:"notFound,omitempty"`     // named, and not in the cluster
+	Items        []Node      `json:"items"`
+	Sources      source.List `json:"sources"` // reads that concern every node
 }
 
 // Counts counts the nodes by verdict; cordoned ones are counted in their verdict too.

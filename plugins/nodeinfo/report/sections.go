@@ -18,7 +18,7 @@ type Health struct {
 type Condition struct {
 	Type    string     `json:"type"`
 	Status  string     `json:"status"`
-	Bad     *bool      `json:"bad,omitempty"`
+	Problem *bool      `json:"problem,omitempty"`
 	Reason  string     `json:"reason,omitempty"`
 	Message string     `json:"message,omitempty"`
 	Since   *time.Time `json:"since,omitempty"`    // last transition
@@ -118,13 +118,13 @@ type Resource struct {
 
 // Pods are the pods bound to the node. Slots counts those that hold a place (all but the finished).
 type Pods struct {
-	Total     int          `json:"total"`
-	Slots     int          `json:"slots"`
-	MaxPods   *int64       `json:"maxPods,omitempty"`
-	Phases    []PhaseCount `json:"phases"`
-	Evicted   int          `json:"evicted,omitempty"`
-	Attention []PodTrouble `json:"attention,omitempty"`
-	Items     []PodUse     `json:"items,omitempty"`
+	Total         int          `json:"total"`
+	NonTerminated int          `json:"nonTerminated"`
+	MaxPods       *int64       `json:"maxPods,omitempty"`
+	Phases        []PhaseCount `json:"phases"`
+	Evicted       int          `json:"evicted,omitempty"`
+	Problems      []PodProblem `json:"problems,omitempty"`
+	Items         []PodUse     `json:"items,omitempty"`
 }
 
 // PhaseCount counts pods of one phase.
@@ -133,8 +133,8 @@ type PhaseCount struct {
 	Count int    `json:"count"`
 }
 
-// PodTrouble is a pod that needs a look.
-type PodTrouble struct {
+// PodProblem is a pod that needs a look.
+type PodProblem struct {
 	Namespace string       `json:"namespace"`
 	Name      string       `json:"name"`
 	Code      finding.Code `json:"code"`
@@ -195,17 +195,17 @@ type Filesystem struct {
 
 // ControlPlane is what of the control plane lives here, and who leads.
 type ControlPlane struct {
-	Hosted []Component `json:"hosted,omitempty"` // static pods on this node
-	Leases []Leader    `json:"leases,omitempty"`
-	Readyz string      `json:"readyz,omitempty"`       // ok, or what failed
-	Failed []string    `json:"failedChecks,omitempty"` // of readyz
+	StaticPods []Component `json:"staticPods,omitempty"` // static pods on this node
+	Leases     []Leader    `json:"leases,omitempty"`
+	Readyz     string      `json:"readyz,omitempty"`       // ok, or what failed
+	Failed     []string    `json:"failedChecks,omitempty"` // of readyz
 }
 
 // Leader is a leader-election lease.
 type Leader struct {
 	Name       string     `json:"name"`
 	Holder     string     `json:"holder,omitempty"`
-	Here       bool       `json:"here"` // the holder runs on this node
+	OnThisNode bool       `json:"onThisNode"` // the holder runs on this node
 	RenewTime  *time.Time `json:"renewTime,omitempty"`
 	AgeSeconds *int64     `json:"ageSeconds,omitempty"`
 	Expired    bool       `json:"expired"`
@@ -252,6 +252,6 @@ type Lifecycle struct {
 	BootID       string      `json:"bootID,omitempty"`
 	Reboots      []time.Time `json:"reboots,omitempty"`    // by the kubelet's Rebooted events
 	NotReady     []time.Time `json:"notReadyAt,omitempty"` // by the node controller's NodeNotReady events
-	Deletion     string      `json:"deletion,omitempty"`   // who is about to remove the node
-	DeletionFrom *time.Time  `json:"deletionSince,omitempty"`
+	Removal      string      `json:"removal,omitempty"`    // who is about to remove the node
+	RemovalSince *time.Time  `json:"removalSince,omitempty"`
 }

@@ -236,7 +236,7 @@ func (c *collector) resolve(ctx context.Context, missing []string) {
 		default:
 			c.notes = append(c.notes, fmt.Sprintf("%q fits %d nodes: give a node's name", name, len(matches)))
 		}
-		c.in.Missing = append(c.in.Missing, name)
+		c.in.NotFound = append(c.in.NotFound, name)
 	}
 }
 

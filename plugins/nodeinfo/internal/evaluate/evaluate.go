@@ -20,9 +20,9 @@ import (
 
 // Options change the judgement.
 type Options struct {
-	StaleAfter    time.Duration     // the age of a heartbeat from which Ready=True is not believed
-	BadConditions map[string]string // custom condition -> the status that is trouble; "" for none
-	Kubectl       finding.Kubectl   // builds next commands
+	StaleAfter        time.Duration     // the age of a heartbeat from which Ready=True is not believed
+	ProblemConditions map[string]string // custom condition -> the status that is trouble; "" for none
+	Kubectl           finding.Kubectl   // builds next commands
 }
 
 // DefaultStaleAfter is the node controller's patience.
@@ -36,10 +36,10 @@ func Evaluate(in Input, now time.Time, o Options) report.List {
 	if o.StaleAfter <= 0 {
 		o.StaleAfter = DefaultStaleAfter
 	}
-	cluster := facts.Of(&in, now, o.StaleAfter, o.BadConditions)
+	cluster := facts.Of(&in, now, o.StaleAfter, o.ProblemConditions)
 	list := report.List{
 		APIVersion: report.APIVersion, Kind: report.Kind, Time: now.UTC(),
-		Missing: slices.Sorted(slices.Values(in.Missing)), Sources: slices.Clone(in.Sources), Items: []report.Node{},
+		NotFound: slices.Sorted(slices.Values(in.NotFound)), Sources: slices.Clone(in.Sources), Items: []report.Node{},
 	}
 	list.Sources.Sort()
 	for i := range in.Nodes {
@@ -47,7 +47,7 @@ func Evaluate(in Input, now time.Time, o Options) report.List {
 	}
 	slices.SortFunc(list.Items, WorstFirst)
 	list.Counts = count(list.Items)
-	list.Shared = shared(list.Items)
+	list.CommonCauses = shared(list.Items)
 	list.Summary = fleetSummary(list, "")
 	hideSecrets(&list)
 	return list
@@ -58,7 +58,7 @@ func of(n *facts.Node, kubectl finding.Kubectl) report.Node {
 	c := &rules.Case{Node: n, Kubectl: kubectl}
 	out := sections.Of(n)
 	if out.Pods != nil {
-		out.Pods.Attention = c.Attention()
+		out.Pods.Problems = c.Problems()
 	}
 	out.Findings, out.Consequences = rules.Check(c)
 	out.Verdict = verdict(n, out.Findings)

@@ -27,9 +27,9 @@ func (p *page) health(n report.Node) {
 			parts = append(parts, fmt.Sprintf("Ready=%s for %s", c.Status, p.since(c.Since)))
 		case c.Status == "Unknown":
 			silent = append(silent, c.Type)
-		case c.Bad != nil && *c.Bad:
+		case c.Problem != nil && *c.Problem:
 			bad = append(bad, c)
-		case c.Bad == nil && c.Status == "True":
+		case c.Problem == nil && c.Status == "True":
 			unclear = append(unclear, c)
 		}
 	}
@@ -65,9 +65,9 @@ func (p *page) conditions(list []report.Condition) {
 	t := output.TableText{Columns: []output.Column{{Header: "CONDITION"}, {Header: "STATUS"}, {Header: "SINCE"}, {Header: "TROUBLE"}, {Header: "REASON"}, {Header: "MESSAGE", Flexible: true}}}
 	for _, c := range list {
 		trouble, style := "not known", output.Plain
-		if c.Bad != nil {
-			trouble = map[bool]string{true: "yes", false: "no"}[*c.Bad]
-			if *c.Bad {
+		if c.Problem != nil {
+			trouble = map[bool]string{true: "yes", false: "no"}[*c.Problem]
+			if *c.Problem {
 				style = output.Bad
 			}
 		}
@@ -219,14 +219,14 @@ func (p *page) pods(n report.Node) {
 		text += " (" + strings.Join(phases, ", ") + ")"
 	}
 	if n.Pods.MaxPods != nil {
-		text += fmt.Sprintf("; %d of %d slots taken", n.Pods.Slots, *n.Pods.MaxPods)
+		text += fmt.Sprintf("; %d of %d slots taken", n.Pods.NonTerminated, *n.Pods.MaxPods)
 	}
-	if len(n.Pods.Attention) == 0 {
+	if len(n.Pods.Problems) == 0 {
 		text += "; none needs attention"
 	}
 	p.titled("Pods", text+stale(n))
 	t := output.TableText{Columns: []output.Column{{Header: "NAMESPACE"}, {Header: "POD"}, {Header: "TROUBLE"}, {Header: "RESTARTS"}, {Header: "SINCE"}, {Header: "DETAIL", Flexible: true}}}
-	for _, a := range n.Pods.Attention {
+	for _, a := range n.Pods.Problems {
 		t.Rows = append(t.Rows, output.Text(a.Namespace, a.Name, a.Reason, strconv.FormatInt(a.Restarts, 10), p.since(a.Since), orNone(a.Message)))
 	}
 	p.table(t)

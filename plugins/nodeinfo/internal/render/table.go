@@ -110,7 +110,7 @@ func Table(w io.Writer, list report.List, o TableOptions) error {
 func Footer(w io.Writer, list report.List, term output.Terminal) error {
 	var b strings.Builder
 	b.WriteString("\n" + output.Sanitize(list.Summary) + "\n")
-	for _, s := range list.Shared {
+	for _, s := range list.CommonCauses {
 		b.WriteString(output.Wrap(output.Sanitize(s), term, 0, "") + "\n")
 	}
 	for _, s := range list.Sources {
@@ -199,7 +199,7 @@ func amountText(unit string, a *report.Amount) string {
 func podsCell(n report.Node) output.Cell {
 	taken, most := "?", "?"
 	if n.Pods != nil {
-		taken = strconv.Itoa(n.Pods.Slots)
+		taken = strconv.Itoa(n.Pods.NonTerminated)
 	}
 	if r := find(n, "pods"); r.Allocatable != nil {
 		most = strconv.FormatInt(r.Allocatable.Value, 10)

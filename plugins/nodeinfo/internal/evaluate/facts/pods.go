@@ -77,7 +77,7 @@ func (c *Cluster) fill(p *Pod) {
 		return
 	}
 	p.Requests, p.Limits = schedule.Requests(p.Pod), schedule.Limits(p.Pod)
-	if p.Component = recognise(p.Pod); p.Component != nil {
+	if p.Component = detectComponent(p.Pod); p.Component != nil {
 		p.Component.Pod = p
 	}
 	p.ControlPlane = controlPlanePart(p.Pod)

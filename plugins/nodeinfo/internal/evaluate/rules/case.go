@@ -63,8 +63,8 @@ func (c *Case) change(why string, args ...string) finding.Next {
 	return finding.Next{Command: c.Kubectl.Command("", args...), Why: why, Risk: finding.Change}
 }
 
-// onTheMachine is a command for the node itself, where kubectl cannot help.
-func onTheMachine(command, why string) finding.Next {
+// onNode is a command for the node itself, where kubectl cannot help.
+func onNode(command, why string) finding.Next {
 	return finding.Next{Command: command, Why: "on the machine itself" + why, Risk: finding.Read}
 }
 
@@ -72,7 +72,7 @@ func (c *Case) describe(why string) finding.Next {
 	return c.look(why, "", "describe", "node", c.Object.Name)
 }
 
-func (c *Case) again() finding.Next {
+func (c *Case) recheckStep() finding.Next {
 	return c.look("look again in half a minute", "", "nodeinfo", c.Object.Name)
 }
 

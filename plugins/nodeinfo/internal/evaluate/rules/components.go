@@ -182,7 +182,7 @@ var networkPodNotReady = rule{
 		Evidence: "The pod's containers.",
 		Next:     "Read its log.",
 	},
-	CausedBy: starved,
+	CausedBy: pressureCodes,
 	Check:    giving(NetworkPluginPodNotReady, checkNetworkPodNotReady),
 }
 
@@ -197,7 +197,7 @@ var kubeProxyNotReady = rule{
 		Evidence: "The pod's containers.",
 		Next:     "Read its log.",
 	},
-	CausedBy: starved,
+	CausedBy: pressureCodes,
 	Check:    giving(KubeProxyNotReady, checkKubeProxyNotReady),
 }
 
@@ -212,7 +212,7 @@ var storageDriverNotReady = rule{
 		Evidence: "The pod's containers.",
 		Next:     "Read its log.",
 	},
-	CausedBy: starved,
+	CausedBy: pressureCodes,
 	Check:    giving(CSIDriverPodNotReady, checkStorageDriverNotReady),
 }
 

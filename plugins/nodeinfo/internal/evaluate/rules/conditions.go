@@ -29,7 +29,7 @@ var diskPressure = rule{
 		Evidence: "Node condition DiskPressure=True; eviction events.",
 		Next:     "Find who fills the disk.",
 	},
-	CausedBy: silent,
+	CausedBy: notReportingCodes,
 	Check:    giving(DiskPressure, checkDiskPressure),
 }
 
@@ -46,7 +46,7 @@ var pidPressure = rule{
 		Evidence: "Node condition PIDPressure=True.",
 		Next:     "Find the pod that forks without end.",
 	},
-	CausedBy: silent,
+	CausedBy: notReportingCodes,
 	Check:    giving(PIDPressure, checkPIDPressure),
 }
 
@@ -63,7 +63,7 @@ var memoryPressure = rule{
 		Evidence: "Node condition MemoryPressure=True.",
 		Next:     "Find the biggest users.",
 	},
-	CausedBy: silent,
+	CausedBy: notReportingCodes,
 	Check:    giving(MemoryPressure, checkMemoryPressure),
 }
 
@@ -123,7 +123,7 @@ var conditionProblem = rule{
 		Evidence: "The condition, its reason and message.",
 		Next:     "Follow its message.",
 	},
-	CausedBy: silent,
+	CausedBy: notReportingCodes,
 	Check:    giving(ConditionProblem, checkConditionProblem),
 }
 
@@ -131,7 +131,7 @@ var conditionProblem = rule{
 func checkConditionProblem(c *Case) []finding.Finding {
 	var list []finding.Finding
 	for _, condition := range c.Conditions {
-		if nodefact.Standard(condition.Type) || condition.Bad == nil || !*condition.Bad {
+		if nodefact.Standard(condition.Type) || condition.Problem == nil || !*condition.Problem {
 			continue
 		}
 		list = append(list, c.found("condition "+string(condition.Type)+" is "+string(condition.Status)+": "+said(condition.NodeCondition),

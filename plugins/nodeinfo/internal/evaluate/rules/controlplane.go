@@ -27,13 +27,13 @@ var controlPlaneDown = rule{
 		Evidence: "The pod's containers.",
 		Next:     "Read its log; the manifest is in /etc/kubernetes/manifests on the node.",
 	},
-	CausedBy: stopped,
+	CausedBy: stoppedCodes,
 	Check:    giving(ControlPlaneComponentNotReady, checkControlPlaneDown),
 }
 
 func checkControlPlaneDown(c *Case) []finding.Finding {
 	var list []finding.Finding
-	for _, component := range c.ControlPlane.Hosted {
+	for _, component := range c.ControlPlane.StaticPods {
 		p := component.Pod
 		if p.Crash == nil && (p.Ready() || c.Age(p.ReadySince()) < time.Minute && !p.FailedStart()) {
 			continue
@@ -85,7 +85,7 @@ func checkLeaderLeaseExpired(c *Case) []finding.Finding {
 				"kube-system", "get", "pods", "-l", "component="+l.Name, "-o", "wide"))
 		f.Object = &finding.ObjectRef{Kind: "Lease", Namespace: "kube-system", Name: l.Name}
 		switch {
-		case !l.Here && !c.ControlPlane.Here:
+		case !l.OnThisNode && !c.ControlPlane.Here:
 			f.Severity = finding.Info
 		case c.Read(facts.SourcePods) && !c.ControlPlane.Hosts(l.Name):
 			f.Message += fmt.Sprintf("; this node holds the control plane and has no %s pod", l.Name)
@@ -126,7 +126,7 @@ func checkAPIServerNotReady(c *Case) []finding.Finding {
 	evidence := finding.Evidence{Source: "API server", Path: "/readyz", Value: c.ControlPlane.Readyz()}
 	f := c.found("the API server that answered is not ready: "+failed, []finding.Evidence{evidence},
 		c.look("every check", "", "get", "--raw", "/readyz?verbose"))
-	if c.ControlPlane.Hosted == nil {
+	if c.ControlPlane.StaticPods == nil {
 		f.Severity = finding.Info
 	}
 	return []finding.Finding{f}

@@ -72,7 +72,7 @@ var systemOOM = rule{
 		Evidence: "SystemOOM or OOMKilling events.",
 		Next:     "Find the biggest users; set memory requests.",
 	},
-	CausedBy: append([]finding.Code{MemoryPressure}, silent...),
+	CausedBy: append([]finding.Code{MemoryPressure}, notReportingCodes...),
 	Check:    giving(SystemOOM, checkSystemOOM),
 }
 
@@ -88,7 +88,7 @@ func checkSystemOOM(c *Case) []finding.Finding {
 	return list
 }
 
-var kubeletTrouble = rule{
+var kubeletError = rule{
 	Entry: finding.Entry{
 		Code:     KubeletError,
 		Severity: finding.Warning,
@@ -97,11 +97,11 @@ var kubeletTrouble = rule{
 		Evidence: "Its events on the node.",
 		Next:     "Read the kubelet's log.",
 	},
-	CausedBy: starved,
-	Check:    giving(KubeletError, checkKubeletTrouble),
+	CausedBy: pressureCodes,
+	Check:    giving(KubeletError, checkKubeletError),
 }
 
-func checkKubeletTrouble(c *Case) []finding.Finding {
+func checkKubeletError(c *Case) []finding.Finding {
 	var list []finding.Finding
 	for _, e := range c.warnings() {
 		if c.ofKubelet(e) {
@@ -121,7 +121,7 @@ var warningEvents = rule{
 		Evidence: "The events, folded by reason.",
 		Next:     "Read them.",
 	},
-	CausedBy: starved,
+	CausedBy: pressureCodes,
 	Check:    giving(WarningEvents, checkWarningEvents),
 }
 

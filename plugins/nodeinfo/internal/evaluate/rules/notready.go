@@ -27,7 +27,7 @@ var containerRuntimeDown = rule{
 		Evidence: "Ready=False with a message of RuntimeReady=false, PLEG or a runtime that is down.",
 		Next:     "Restart the runtime on the node and read its log.",
 	},
-	CausedBy: silent,
+	CausedBy: notReportingCodes,
 	Check:    giving(ContainerRuntimeDown, checkContainerRuntimeDown),
 }
 
@@ -40,7 +40,7 @@ func checkContainerRuntimeDown(c *Case) []finding.Finding {
 		runtime = "container runtime"
 	}
 	return c.one(fmt.Sprintf("the container runtime (%s) does not answer the kubelet%s", runtime, c.unreadySince()), c.readyEvidence(),
-		onTheMachine("systemctl status "+runtime+"; journalctl -u "+runtime+" -n 50 --no-pager",
+		onNode("systemctl status "+runtime+"; journalctl -u "+runtime+" -n 50 --no-pager",
 			" (console or ssh, no pod can be started there): does the runtime run, and what does it say?"),
 		c.podsHere("what runs there, and may go on running without its runtime"))
 }
@@ -54,7 +54,7 @@ var networkPluginNotReady = rule{
 		Evidence: "Ready=False with NetworkReady=false / NetworkPluginNotReady, and the CNI's pod on this node.",
 		Next:     "Look at the CNI's pod on this node: it writes the configuration in /etc/cni/net.d.",
 	},
-	CausedBy: append([]finding.Code{ContainerRuntimeDown}, silent...),
+	CausedBy: append([]finding.Code{ContainerRuntimeDown}, notReportingCodes...),
 	Check:    giving(NetworkPluginNotReady, checkNetworkPluginNotReady),
 }
 
@@ -64,7 +64,7 @@ func checkNetworkPluginNotReady(c *Case) []finding.Finding {
 	}
 	return c.one("the pod network (CNI) is not ready: "+networkCause(c.Readiness.Condition.Message)+c.unreadySince(), c.readyEvidence(),
 		c.podsHere("find the network plugin's pod on this node: it writes the configuration in /etc/cni/net.d"),
-		onTheMachine("ls -l /etc/cni/net.d /opt/cni/bin", ": a configuration, and the programs it names, must be there"))
+		onNode("ls -l /etc/cni/net.d /opt/cni/bin", ": a configuration, and the programs it names, must be there"))
 }
 
 func networkCause(message string) string {
@@ -87,7 +87,7 @@ var nodeShuttingDown = rule{
 		Evidence: "Ready=False with \"node is shutting down\".",
 		Next:     "Nothing, if it was meant; otherwise find who shut it down.",
 	},
-	CausedBy: silent,
+	CausedBy: notReportingCodes,
 	Check:    giving(NodeShuttingDown, checkNodeShuttingDown),
 }
 
@@ -136,7 +136,7 @@ func checkNodeJoining(c *Case) []finding.Finding {
 	}
 	born := c.Object.CreationTimestamp.Time
 	message := fmt.Sprintf("the node joined %s ago and has not been Ready yet: %s", c.ago(born), c.Readiness.Condition.Message)
-	return c.one(message, c.readyEvidence(), c.again())
+	return c.one(message, c.readyEvidence(), c.recheckStep())
 }
 
 func (c *Case) unreadySince() string {

@@ -31,12 +31,12 @@ var podCrashLooping = rule{
 		Evidence: "restartCount, lastState and state of the container together: the waiting reason " + podfact.CrashLoopBackOff + " can be absent.",
 		Next:     "Read the log of the previous run.",
 	},
-	CausedBy: starved,
+	CausedBy: pressureCodes,
 	Check:    giving(PodCrashLooping, checkPodCrashLooping),
 }
 
 func checkPodCrashLooping(c *Case) []finding.Finding {
-	return c.troubled(PodCrashLooping, func(p *facts.Pod, t *report.PodTrouble) finding.Finding {
+	return c.podFindings(PodCrashLooping, func(p *facts.Pod, t *report.PodProblem) finding.Finding {
 		return c.found("pod "+name(p)+": "+t.Message, podEvidence(p), c.podNext(p)...)
 	})
 }
@@ -50,12 +50,12 @@ var podNotStarting = rule{
 		Evidence: "The waiting reason and the pod's events.",
 		Next:     "Describe the pod.",
 	},
-	CausedBy: slices.Concat(noSandbox, noVolume, starved),
+	CausedBy: slices.Concat(noSandbox, noVolume, pressureCodes),
 	Check:    giving(PodNotStarting, checkPodNotStarting),
 }
 
 func checkPodNotStarting(c *Case) []finding.Finding {
-	return c.troubled(PodNotStarting, func(p *facts.Pod, t *report.PodTrouble) finding.Finding {
+	return c.podFindings(PodNotStarting, func(p *facts.Pod, t *report.PodProblem) finding.Finding {
 		text := "pod " + name(p) + " does not start: " + t.Reason
 		if t.Message != "" {
 			text += ": " + t.Message
@@ -75,12 +75,12 @@ var podStuckTerminating = rule{
 		Evidence: "deletionTimestamp and finalizers.",
 		Next:     "See what holds it: finalizers, a volume, or the runtime.",
 	},
-	CausedBy: append([]finding.Code{CSIDriverPodNotReady, VolumeAttachmentError}, starved...),
+	CausedBy: append([]finding.Code{CSIDriverPodNotReady, VolumeAttachmentError}, pressureCodes...),
 	Check:    giving(PodStuckTerminating, checkPodStuckTerminating),
 }
 
 func checkPodStuckTerminating(c *Case) []finding.Finding {
-	return c.troubled(PodStuckTerminating, func(p *facts.Pod, t *report.PodTrouble) finding.Finding {
+	return c.podFindings(PodStuckTerminating, func(p *facts.Pod, t *report.PodProblem) finding.Finding {
 		due := p.DeletionTimestamp.UTC().Format(time.RFC3339)
 		f := c.found("pod "+name(p)+" "+t.Message, []finding.Evidence{
 			{Source: "Pod " + name(p), Path: "metadata.deletionTimestamp", Value: due, Time: t.Since},
@@ -101,7 +101,7 @@ var podsEvicted = rule{
 		Evidence: "Failed pods with reason Evicted.",
 		Next:     "Read why in one of them.",
 	},
-	CausedBy: starved,
+	CausedBy: pressureCodes,
 	Check:    giving(PodsEvicted, checkPodsEvicted),
 }
 
@@ -123,7 +123,7 @@ var daemonSetPodMissing = rule{
 		Evidence: "DaemonSet, node labels and taints, pods on the node.",
 		Next:     "Describe the DaemonSet: quota, admission or its controller stop it.",
 	},
-	CausedBy: append([]finding.Code{LeaderLeaseExpired}, starved...),
+	CausedBy: append([]finding.Code{LeaderLeaseExpired}, pressureCodes...),
 	Check:    giving(DaemonSetPodMissing, checkDaemonSetPodMissing),
 }
 
@@ -140,7 +140,7 @@ func checkDaemonSetPodMissing(c *Case) []finding.Finding {
 			c.look("if it was not made, its events say what stops it: quota, admission", d.Namespace, "describe", "daemonset", d.Name))
 		f.Object = &finding.ObjectRef{Kind: "DaemonSet", Namespace: d.Namespace, Name: d.Name}
 		if c.ControlPlane.Leads(facts.ControllerManager) && c.ControlPlane.Leads(facts.Scheduler) {
-			f.Causes = starved // the controllers of a cloud make no pods
+			f.Causes = pressureCodes // the controllers of a cloud make no pods
 		}
 		list = append(list, f)
 	}
@@ -152,20 +152,20 @@ func checkDaemonSetPodMissing(c *Case) []finding.Finding {
 func causesOf(wait *facts.Wait) []finding.Code {
 	switch {
 	case wait.Reason == "FailedMount", wait.Reason == "FailedAttachVolume":
-		return slices.Concat(noVolume, starved)
+		return slices.Concat(noVolume, pressureCodes)
 	case wait.Reason == "FailedCreatePodSandBox", wait.Reason == "NetworkNotReady":
-		return slices.Concat(noSandbox, starved)
+		return slices.Concat(noSandbox, pressureCodes)
 	case wait.By == facts.WaitsSilently:
 		return nil
 	}
-	return starved
+	return pressureCodes
 }
 
 // Attention are the pods in trouble, whoever judges them.
-func (c *Case) Attention() []report.PodTrouble {
-	var list []report.PodTrouble
+func (c *Case) Problems() []report.PodProblem {
+	var list []report.PodProblem
 	for _, p := range c.Pods {
-		if t := c.trouble(p); t != nil {
+		if t := c.podProblem(p); t != nil {
 			list = append(list, *t)
 		}
 	}
@@ -174,10 +174,10 @@ func (c *Case) Attention() []report.PodTrouble {
 
 // troubled makes a finding of each pod whose trouble has the code, and that nobody else judges. A deletion that does not end
 // is nobody else's.
-func (c *Case) troubled(code finding.Code, of func(*facts.Pod, *report.PodTrouble) finding.Finding) []finding.Finding {
+func (c *Case) podFindings(code finding.Code, of func(*facts.Pod, *report.PodProblem) finding.Finding) []finding.Finding {
 	var list []finding.Finding
 	for _, p := range c.Pods {
-		if t := c.trouble(p); t != nil && t.Code == code && (p.Stuck || p.Ordinary()) {
+		if t := c.podProblem(p); t != nil && t.Code == code && (p.Stuck || p.Ordinary()) {
 			list = append(list, about(of(p, t), p))
 		}
 	}
@@ -185,11 +185,11 @@ func (c *Case) troubled(code finding.Code, of func(*facts.Pod, *report.PodTroubl
 }
 
 // trouble puts a pod's trouble into words; nil: it has none.
-func (c *Case) trouble(p *facts.Pod) *report.PodTrouble {
+func (c *Case) podProblem(p *facts.Pod) *report.PodProblem {
 	if !p.Stuck && (p.Ends() || p.Crash == nil && p.Wait == nil) {
 		return nil
 	}
-	t := &report.PodTrouble{Namespace: p.Namespace, Name: p.Name, Restarts: p.Restarts}
+	t := &report.PodProblem{Namespace: p.Namespace, Name: p.Name, Restarts: p.Restarts}
 	switch {
 	case p.Stuck:
 		t.Code, t.Reason, t.Since = PodStuckTerminating, "Terminating", facts.Time(p.DeletionTimestamp.Time)

@@ -33,7 +33,7 @@ var devicePluginLost = rule{
 		Evidence: "Node capacity, allocatable, and what pods requested.",
 		Next:     "Look at the device plugin's pod on this node.",
 	},
-	CausedBy: stopped,
+	CausedBy: stoppedCodes,
 	Check:    giving(DevicesNotAllocatable, checkDevicePluginLost),
 }
 
@@ -100,7 +100,7 @@ var memoryAlmostFull = rule{
 		Evidence: "metrics.k8s.io.",
 		Next:     "Find the biggest users.",
 	},
-	CausedBy: append([]finding.Code{MemoryPressure}, silent...),
+	CausedBy: append([]finding.Code{MemoryPressure}, notReportingCodes...),
 	Check:    giving(HighMemoryUsage, checkMemoryAlmostFull),
 }
 

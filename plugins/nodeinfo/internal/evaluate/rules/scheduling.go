@@ -66,7 +66,7 @@ var cloudNotInitialized = rule{
 		Evidence: "The taint and the node's age.",
 		Next:     "Look at the cloud-controller-manager.",
 	},
-	CausedBy: silent,
+	CausedBy: notReportingCodes,
 	Check:    giving(NodeNotInitialized, checkCloudNotInitialized),
 }
 

@@ -51,7 +51,7 @@ func checkKubeletNotReporting(c *Case) []finding.Finding {
 	if !last.IsZero() {
 		message = fmt.Sprintf("the node does not report: last heard of %s ago", c.ago(last))
 	}
-	return c.one(message+c.deadOrCut(), c.readyEvidence(), c.askKubelet()...)
+	return c.one(message+c.notReportingDetail(), c.readyEvidence(), c.askKubelet()...)
 }
 
 var readyStale = rule{
@@ -83,7 +83,7 @@ func checkReadyStale(c *Case) []finding.Finding {
 		message += ", because no kube-controller-manager works"
 		evidence = append(evidence, leaderEvidence(leader))
 	}
-	return c.one(message+c.deadOrCut(), evidence, next...)
+	return c.one(message+c.notReportingDetail(), evidence, next...)
 }
 
 var heartbeatLate = rule{
@@ -96,7 +96,7 @@ var heartbeatLate = rule{
 		Evidence: "Age of the Lease against spec.leaseDurationSeconds.",
 		Next:     "Look again in 20 s.",
 	},
-	CausedBy: silent,
+	CausedBy: notReportingCodes,
 	Check:    giving(HeartbeatLate, checkHeartbeatLate),
 }
 
@@ -107,7 +107,7 @@ func checkHeartbeatLate(c *Case) []finding.Finding {
 	}
 	message := fmt.Sprintf("no heartbeat for %s (it comes every 10s and lasts %ds): Ready=True may be stale",
 		c.ago(h.Received), int64(h.Duration.Seconds()))
-	return c.one(message, c.readyEvidence(), append([]finding.Next{c.again()}, c.askKubelet()...)...)
+	return c.one(message, c.readyEvidence(), append([]finding.Next{c.recheckStep()}, c.askKubelet()...)...)
 }
 
 var neverReported = rule{
@@ -145,7 +145,7 @@ var statusStale = rule{
 		Evidence: "Fresh Lease; lastHeartbeatTime of Ready older than 11 min.",
 		Next:     "Read the kubelet's log for failed node status updates.",
 	},
-	CausedBy: silent,
+	CausedBy: notReportingCodes,
 	Check:    giving(NodeStatusStale, checkStatusStale),
 }
 
@@ -154,7 +154,7 @@ func checkStatusStale(c *Case) []finding.Finding {
 	if r.State == nodefact.Returning {
 		message := fmt.Sprintf("the kubelet is back (heartbeat %s ago) and has not posted its status yet: Ready is still Unknown",
 			c.ago(r.Heartbeat.Received))
-		f := c.found(message, c.readyEvidence(), c.again())
+		f := c.found(message, c.readyEvidence(), c.recheckStep())
 		f.Severity = finding.Critical
 		return []finding.Finding{f}
 	}
@@ -167,7 +167,7 @@ func checkStatusStale(c *Case) []finding.Finding {
 		message = "the kubelet's heartbeat is fresh, but " + message
 	}
 	return c.one(message, c.readyEvidence(),
-		onTheMachine("journalctl -u kubelet -n 200 --no-pager | grep -i 'node status'", ": why the kubelet cannot post its status"))
+		onNode("journalctl -u kubelet -n 200 --no-pager | grep -i 'node status'", ": why the kubelet cannot post its status"))
 }
 
 var clockSkew = rule{
@@ -180,7 +180,7 @@ var clockSkew = rule{
 		Evidence: "Lease renewTime (node's clock) against managedFields time (server's clock).",
 		Next:     "Look at time synchronisation (chrony, timesyncd) on the node.",
 	},
-	CausedBy: silent,
+	CausedBy: notReportingCodes,
 	Check:    giving(ClockSkew, checkClockSkew),
 }
 
@@ -198,7 +198,7 @@ func checkClockSkew(c *Case) []finding.Finding {
 		Value: "the node wrote " + h.Renewed.UTC().Format(time.RFC3339), Time: facts.Time(h.Received),
 	}}
 	return c.one(fmt.Sprintf("the node's clock is %s %s the API server's", output.Age(skew.Abs()), word), evidence,
-		onTheMachine("timedatectl; chronyc tracking", ": is its clock synchronised?"))
+		onNode("timedatectl; chronyc tracking", ": is its clock synchronised?"))
 }
 
 var kubeletUnreachable = rule{
@@ -212,7 +212,7 @@ var kubeletUnreachable = rule{
 		Next: "On the machine, ask the kubelet by loopback: if it answers there, a firewall or a route stands between the API server " +
 			"and the node.",
 	},
-	CausedBy: silent,
+	CausedBy: notReportingCodes,
 	Check:    giving(KubeletUnreachable, checkKubeletUnreachable),
 }
 
@@ -225,7 +225,7 @@ func checkKubeletUnreachable(c *Case) []finding.Finding {
 	evidence := append([]finding.Evidence{{Source: "kubelet " + c.Object.Name, Path: "/healthz", Value: k.Message}}, c.leaseEvidence()...)
 	message := "the API server does not reach the kubelet, whose heartbeat is fresh: " + k.Message +
 		"; logs, exec and usage figures of its pods fail"
-	return c.one(message, evidence, onTheMachine("curl -sk -m5 https://127.0.0.1:10250/healthz; nft list ruleset | grep -n 10250",
+	return c.one(message, evidence, onNode("curl -sk -m5 https://127.0.0.1:10250/healthz; nft list ruleset | grep -n 10250",
 		": any answer, even Unauthorized, means that the kubelet serves, and that a firewall or a route keeps the API server from it"))
 }
 
@@ -248,9 +248,9 @@ func (c *Case) leaseEvidence() []finding.Evidence {
 	}}
 }
 
-// deadOrCut says what the API can and cannot tell: a dead node, a stopped kubelet and a cut network look alike until
+// notReportingDetail says what the API can and cannot tell: a dead node, a stopped kubelet and a cut network look alike until
 // the node itself is asked.
-func (c *Case) deadOrCut() string {
+func (c *Case) notReportingDetail() string {
 	switch k := c.Kubelet; {
 	case k == nil:
 		return "; dead, kubelet stopped, cut off or refused by the API server look alike from here"
@@ -269,7 +269,7 @@ func (c *Case) deadOrCut() string {
 // askKubelet are the commands that tell what a silent node's object cannot. A kubelet that is cut off may hang, because
 // it asks the API server who may talk to it; kube-proxy's health port asks nobody.
 func (c *Case) askKubelet() []finding.Next {
-	machine := onTheMachine("systemctl status kubelet; journalctl -u kubelet -n 50 --no-pager",
+	machine := onNode("systemctl status kubelet; journalctl -u kubelet -n 50 --no-pager",
 		" (console or ssh, no pod can be started there): is the kubelet running, and what does it say "+
 			"(an expired certificate ends it at once)?")
 	if c.Kubelet != nil {

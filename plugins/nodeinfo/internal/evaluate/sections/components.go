@@ -54,8 +54,8 @@ func proxy(c *facts.Components) *report.Proxy {
 
 func controlPlane(n *facts.Node) *report.ControlPlane {
 	c := &n.ControlPlane
-	out := &report.ControlPlane{Hosted: reported(c.Hosted), Leases: c.Leaders, Failed: c.Failed, Readyz: c.Readyz()}
-	if out.Hosted == nil && out.Leases == nil && out.Readyz == "" {
+	out := &report.ControlPlane{StaticPods: reported(c.StaticPods), Leases: c.Leaders, Failed: c.Failed, Readyz: c.Readyz()}
+	if out.StaticPods == nil && out.Leases == nil && out.Readyz == "" {
 		return nil
 	}
 	return out

@@ -56,10 +56,10 @@ func lifecycle(n *facts.Node) *report.Lifecycle {
 		Zone:         firstLabel(o, corev1.LabelTopologyZone, corev1.LabelFailureDomainBetaZone),
 		InstanceType: firstLabel(o, corev1.LabelInstanceTypeStable, corev1.LabelInstanceType),
 		Reboots:      n.Events.Reboots, NotReady: n.Events.NotReady,
-		Deletion: n.Scheduling.RemovedBy, DeletionFrom: n.Scheduling.RemovedAt,
+		Removal: n.Scheduling.RemovedBy, RemovalSince: n.Scheduling.RemovedAt,
 	}
 	if o.DeletionTimestamp != nil {
-		l.Deletion, l.DeletionFrom = "the Node object is being deleted", facts.Time(o.DeletionTimestamp.Time)
+		l.Removal, l.RemovalSince = "the Node object is being deleted", facts.Time(o.DeletionTimestamp.Time)
 	}
 	return l
 }

@@ -22,7 +22,7 @@ func health(n *facts.Node) *report.Health {
 	h := &report.Health{Heartbeat: heartbeat(n)}
 	for _, c := range n.Conditions {
 		h.Conditions = append(h.Conditions, report.Condition{
-			Type: string(c.Type), Status: string(c.Status), Bad: c.Bad, Reason: c.Reason, Message: c.Message,
+			Type: string(c.Type), Status: string(c.Status), Problem: c.Problem, Reason: c.Reason, Message: c.Message,
 			Since: facts.Time(c.LastTransitionTime.Time), Posted: facts.Time(c.LastHeartbeatTime.Time),
 		})
 	}

@@ -66,7 +66,7 @@ var networkReasons = map[string]string{
 
 // recognise finds what a pod does for its node; nil: nothing that is known. Agents of networks run one pod a node; their
 // controllers (antrea-controller, calico-kube-controllers) share labels and are not this node's network.
-func recognise(p *corev1.Pod) *Component {
+func detectComponent(p *corev1.Pod) *Component {
 	daemon := owner(p) == "DaemonSet" || static(p)
 	if !daemon {
 		return nil

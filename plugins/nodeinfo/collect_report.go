@@ -19,7 +19,7 @@ import (
 
 // look reads every cluster once, side by side, and judges them. Of several clusters the error names those that could not
 // be read; the list holds the others.
-func (o Options) look(ctx context.Context, env *cli.Env, clusters []*kube.Cluster) (report.List, error) {
+func (o Options) collectReport(ctx context.Context, env *cli.Env, clusters []*kube.Cluster) (report.List, error) {
 	stop := output.StartProgress(env.Streams.ErrOut, env.Err(o.Color), "reading the cluster")
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
@@ -36,7 +36,7 @@ func (o Options) look(ctx context.Context, env *cli.Env, clusters []*kube.Cluste
 	all.Wait()
 	stop()
 	if len(clusters) == 1 {
-		return o.single(env, clusters[0], results[0], errs[0])
+		return o.collectCluster(env, clusters[0], results[0], errs[0])
 	}
 	fleets := make([]evaluate.Cluster, len(clusters))
 	for i, cluster := range clusters {
@@ -56,7 +56,7 @@ func (o Options) look(ctx context.Context, env *cli.Env, clusters []*kube.Cluste
 }
 
 // single is look for one cluster, whose input can be saved.
-func (o Options) single(env *cli.Env, cluster *kube.Cluster, result collect.Result, err error) (report.List, error) {
+func (o Options) collectCluster(env *cli.Env, cluster *kube.Cluster, result collect.Result, err error) (report.List, error) {
 	if err != nil {
 		return report.List{}, err
 	}
@@ -76,7 +76,7 @@ func warn(env *cli.Env, notes []string) {
 }
 
 func (o Options) evaluate(input evaluate.Input, kubectl finding.Kubectl) report.List {
-	list := evaluate.Evaluate(input, input.Now, evaluate.Options{StaleAfter: o.StaleAfter, BadConditions: o.BadConditions, Kubectl: kubectl})
+	list := evaluate.Evaluate(input, input.Now, evaluate.Options{StaleAfter: o.StaleAfter, ProblemConditions: o.ProblemConditions, Kubectl: kubectl})
 	slices.SortStableFunc(list.Items, order(o.SortBy))
 	return list
 }

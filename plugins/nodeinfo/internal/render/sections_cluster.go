@@ -86,8 +86,8 @@ func (p *page) controlPlane(n report.Node) {
 		return
 	}
 	parts := []string{"nothing of it runs here"}
-	if len(c.Hosted) > 0 {
-		parts[0] = "here " + names(c.Hosted)
+	if len(c.StaticPods) > 0 {
+		parts[0] = "here " + names(c.StaticPods)
 	} else if gap := n.Sources.Get("pods").Gap(); gap != "" {
 		parts[0] = "static pods " + gap
 	}
@@ -96,7 +96,7 @@ func (p *page) controlPlane(n report.Node) {
 		switch {
 		case l.Expired:
 			text = l.Name + " leads nowhere"
-		case l.Here:
+		case l.OnThisNode:
 			text += " here"
 		default:
 			host, _, _ := strings.Cut(l.Holder, "_")
@@ -113,7 +113,7 @@ func (p *page) controlPlane(n report.Node) {
 	parts = append(parts, "readyz "+cmp.Or(c.Readyz, n.Sources.Get("readyz").Gap()))
 	p.titled("Control plane", strings.Join(parts, "; "))
 	t := output.TableText{Columns: []output.Column{{Header: "COMPONENT"}, {Header: "VERSION"}, {Header: "STATE"}, {Header: "RESTARTS"}, {Header: "POD"}}}
-	for _, h := range c.Hosted {
+	for _, h := range c.StaticPods {
 		if h.Ready != nil && !*h.Ready {
 			t.Rows = append(t.Rows, output.Text(h.Name, orUnknown(h.Version), h.State, number(h.Restarts, output.Unknown), h.Pod))
 		}
@@ -191,8 +191,8 @@ func (p *page) lifecycle(n report.Node) {
 	} else {
 		parts = append(parts, "reboots "+n.Sources.Get("events").Gap())
 	}
-	if l.Deletion != "" {
-		parts = append(parts, "being removed: "+l.Deletion)
+	if l.Removal != "" {
+		parts = append(parts, "being removed: "+l.Removal)
 	}
 	for _, part := range []struct{ name, value string }{{"zone", l.Zone}, {"type", l.InstanceType}, {"provider ID", l.ProviderID}} {
 		if part.value != "" {
