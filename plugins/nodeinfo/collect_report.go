@@ -17,7 +17,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
 
-// look reads every cluster once, side by side, and judges them. Of several clusters the error names those that could not
+// collectReport reads every cluster once, in parallel, and judges them. Of several clusters the error names those that could not
 // be read; the list holds the others.
 func (o Options) collectReport(ctx context.Context, env *cli.Env, clusters []*kube.Cluster) (report.List, error) {
 	stop := output.StartProgress(env.Streams.ErrOut, env.Err(o.Color), "reading the cluster")
@@ -55,7 +55,7 @@ func (o Options) collectReport(ctx context.Context, env *cli.Env, clusters []*ku
 	return list, errors.Join(errs...)
 }
 
-// single is look for one cluster, whose input can be saved.
+// collectCluster is collectReport for one cluster, whose input can be saved.
 func (o Options) collectCluster(env *cli.Env, cluster *kube.Cluster, result collect.Result, err error) (report.List, error) {
 	if err != nil {
 		return report.List{}, err

@@ -3,6 +3,7 @@
 package report
 
 import (
+	"strings"
 	"time"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
@@ -36,8 +37,8 @@ type List struct {
 	Time         time.Time   `json:"time"` // the API server's clock, by which ages are judged
 	Summary      string      `json:"summary"`
 	Counts       Counts      `json:"counts"`
-	CommonCauses []string    `json:"commonCauses,omitempty"` // what several nodes' troubles have in common
-	NotFound     []string    `json:"notFound,omitempty"`     // named, and not in the cluster
+	CommonCauses []string    `json:"commonCauses,omitempty"` // what the problems of several nodes have in common
+	NotFound     []string    `json:"notFound,omitempty"`     // named nodes that do not exist
 	Items        []Node      `json:"items"`
 	Sources      source.List `json:"sources"` // reads that concern every node
 }
@@ -75,6 +76,12 @@ type Node struct {
 	Events       *Events           `json:"events,omitempty"`
 	Lifecycle    *Lifecycle        `json:"lifecycle,omitempty"`
 	Sources      source.List       `json:"sources"`
+}
+
+// Headline splits a message, "SUBJECT problem: detail; consequence", at its semicolon: what fits a headline, and the rest.
+func Headline(message string) (headline, rest string) {
+	headline, rest, _ = strings.Cut(message, "; ")
+	return headline, rest
 }
 
 // Consequence is something wrong that a finding of the same node explains. It raises no verdict of its own.

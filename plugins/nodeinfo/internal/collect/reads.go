@@ -57,13 +57,13 @@ func metricsSource(err error) source.Source {
 	s := kube.SourceOf(evaluate.SourceMetrics, "list", "nodes.metrics.k8s.io", err)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		s.Message = "the metrics API did not answer in time"
+		s.Message = "the metrics API did not respond in time"
 	case s.State == source.Absent:
 		s.Message = "metrics-server is not installed"
 	case apierrors.IsServiceUnavailable(err):
-		s.Message = "metrics-server is installed and does not answer (503)"
+		s.Message = "metrics-server is installed but does not respond (503)"
 	case apierrors.IsInternalError(err):
-		s.Message = "the metrics API answers with an error (500)"
+		s.Message = "the metrics API returns an error (500)"
 	}
 	return s
 }

@@ -19,11 +19,12 @@ func (p *page) network(n report.Node) {
 	cidr := "pod CIDR " + orNone(strings.Join(n.Network.PodCIDRs, ", "))
 	switch {
 	case n.Network.PodIPsUsed != nil && n.Network.PodIPsTotal != nil:
-		cidr += fmt.Sprintf(" (%d of %d addresses taken, %d left)", *n.Network.PodIPsUsed, *n.Network.PodIPsTotal, *n.Network.PodIPsTotal-*n.Network.PodIPsUsed)
+		used, total := *n.Network.PodIPsUsed, *n.Network.PodIPsTotal
+		cidr += fmt.Sprintf(" (%d of %d addresses in use, %d free)", used, total, total-used)
 	case !n.Sources.Get("pods").Readable():
-		cidr += " (addresses " + n.Sources.Get("pods").Gap() + ")"
+		cidr += " (addresses not checked)"
 	}
-	p.titled("Network", strings.Join(append(parts, cidr), "; "))
+	p.facts("Network", append(parts, cidr)...)
 }
 
 func (p *page) storage(n report.Node) {
@@ -32,28 +33,29 @@ func (p *page) storage(n report.Node) {
 		return
 	}
 	s := n.Storage
-	text := "volumes attached " + n.Sources.Get("volumeattachments").Gap()
+	attached := unread(n, "volumeattachments", "attached volumes")
 	if s.Attached != nil {
-		text = output.Plural(*s.Attached, "volume") + " attached"
+		attached = output.Plural(*s.Attached, "volume") + " attached"
 	}
-	switch {
-	case !n.Sources.Get("csinodes").Readable():
-		text += "; CSI drivers " + n.Sources.Get("csinodes").Gap()
-	case len(s.Drivers) == 0:
-		text += "; no CSI driver registered"
+	drivers, filesystems := unread(n, "csinodes", "CSI drivers"), ""
+	if drivers == "" && len(s.Drivers) == 0 {
+		drivers = "no CSI driver registered"
 	}
 	if len(s.Filesystems) == 0 {
-		text += "; filesystems " + cmp.Or(n.Sources.Get("kubelet").Gap(), "not known")
+		filesystems = cmp.Or(unread(n, "kubelet", "filesystems"), "filesystems unknown")
 	}
-	p.titled("Storage", text)
-	drivers := output.TableText{Columns: []output.Column{{Header: "DRIVER"}, {Header: "ATTACHED"}, {Header: "LIMIT"}}}
+	p.facts("Storage", attached, drivers, filesystems)
+	t := output.TableText{Columns: []output.Column{{Header: "DRIVER"}, {Header: "ATTACHED"}, {Header: "LIMIT"}}}
 	for _, d := range s.Drivers {
-		drivers.Rows = append(drivers.Rows, output.Text(d.Name, number(d.Attached, output.Unknown), number(d.Limit, output.None)))
+		t.Rows = append(t.Rows, output.Text(d.Name, number(d.Attached, output.Unknown), number(d.Limit, output.None)))
 	}
-	p.table(drivers)
-	fs := output.TableText{Columns: []output.Column{{Header: "FILESYSTEM"}, {Header: "SIZE"}, {Header: "USED"}, {Header: "FREE"}, {Header: "FREE%"}, {Header: "INODES FREE%"}}}
+	p.table(t)
+	fs := output.TableText{Columns: []output.Column{
+		{Header: "FILESYSTEM"}, {Header: "SIZE"}, {Header: "USED"}, {Header: "FREE"}, {Header: "FREE%"}, {Header: "INODES-FREE%"},
+	}}
 	for _, f := range s.Filesystems {
-		fs.Rows = append(fs.Rows, output.Text(f.Name, bytesText(f.Capacity), bytesText(f.Used), bytesText(f.Available), share(f.Available, f.Capacity), share(f.InodesFree, f.Inodes)))
+		fs.Rows = append(fs.Rows, output.Text(f.Name, bytesText(f.Capacity), bytesText(f.Used), bytesText(f.Available),
+			share(f.Available, f.Capacity), share(f.InodesFree, f.Inodes)))
 	}
 	p.table(fs)
 }
@@ -85,34 +87,25 @@ func (p *page) controlPlane(n report.Node) {
 		p.gap("Control plane", n, "control-plane leases")
 		return
 	}
-	parts := []string{"nothing of it runs here"}
+	parts := []string{cmp.Or(unread(n, "pods", "static pods"), "no component runs on this node")}
 	if len(c.StaticPods) > 0 {
-		parts[0] = "here " + names(c.StaticPods)
-	} else if gap := n.Sources.Get("pods").Gap(); gap != "" {
-		parts[0] = "static pods " + gap
+		parts[0] = "on this node: " + names(c.StaticPods)
 	}
-	for _, l := range c.Leases {
-		text := l.Name + " leads"
-		switch {
-		case l.Expired:
-			text = l.Name + " leads nowhere"
-		case l.OnThisNode:
-			text += " here"
-		default:
-			host, _, _ := strings.Cut(l.Holder, "_")
-			text += " on " + orUnknown(host)
-		}
-		if l.AgeSeconds != nil {
-			text += fmt.Sprintf(" (renewed %s ago)", output.Age(time.Duration(*l.AgeSeconds)*time.Second))
-		}
-		parts = append(parts, text)
+	for i := range c.Leases {
+		parts = append(parts, leaderText(&c.Leases[i]))
 	}
 	if len(c.Leases) == 0 {
-		parts = append(parts, "leaders "+cmp.Or(n.Sources.Get("control-plane leases").Gap(), "hold no leases"))
+		parts = append(parts, cmp.Or(unread(n, "control-plane leases", "leaders"), "no leader election Lease"))
 	}
-	parts = append(parts, "readyz "+cmp.Or(c.Readyz, n.Sources.Get("readyz").Gap()))
-	p.titled("Control plane", strings.Join(parts, "; "))
-	t := output.TableText{Columns: []output.Column{{Header: "COMPONENT"}, {Header: "VERSION"}, {Header: "STATE"}, {Header: "RESTARTS"}, {Header: "POD"}}}
+	if c.Readyz == "" {
+		parts = append(parts, unread(n, "readyz", "readiness of the API server"))
+	} else {
+		parts = append(parts, "readiness of the API server: "+c.Readyz)
+	}
+	p.facts("Control plane", parts...)
+	t := output.TableText{Columns: []output.Column{
+		{Header: "COMPONENT"}, {Header: "VERSION"}, {Header: "STATE"}, {Header: "RESTARTS"}, {Header: "POD"},
+	}}
 	for _, h := range c.StaticPods {
 		if h.Ready != nil && !*h.Ready {
 			t.Rows = append(t.Rows, output.Text(h.Name, orUnknown(h.Version), h.State, number(h.Restarts, output.Unknown), h.Pod))
@@ -121,29 +114,45 @@ func (p *page) controlPlane(n report.Node) {
 	p.table(t)
 }
 
+func leaderText(l *report.Leader) string {
+	text, renewed := l.Name+": leader on ", "renewed"
+	switch host, _, _ := strings.Cut(l.Holder, "_"); {
+	case l.Expired:
+		text, renewed = l.Name+": no leader", "last renewed"
+	case l.OnThisNode:
+		text += "this node"
+	default:
+		text += orUnknown(host)
+	}
+	if l.AgeSeconds != nil {
+		text += fmt.Sprintf(" (%s %s ago)", renewed, output.Age(time.Duration(*l.AgeSeconds)*time.Second))
+	}
+	return text
+}
+
 func (p *page) scheduling(n report.Node) {
 	s := n.Scheduling
-	text := "open to pods"
+	text, taints := "schedulable", ""
 	if s.Cordoned {
 		text = "cordoned"
-		if s.CordonedSince != nil {
-			text += " since " + p.since(s.CordonedSince)
-		}
 		if s.CordonedBy != "" {
 			text += " by " + s.CordonedBy
 		}
+		if s.CordonedSince != nil {
+			text += " (" + p.since(s.CordonedSince) + " ago)"
+		}
 	}
 	if len(s.Taints) == 0 {
-		text += ", no taints"
+		taints = "no taints"
 	}
-	p.titled("Scheduling", text)
+	p.facts("Scheduling", text, taints)
 	t := output.TableText{Columns: []output.Column{{Header: "TAINT"}, {Header: "EFFECT"}, {Header: "SINCE"}, {Header: "MEANING", Flexible: true}}}
 	for _, taint := range s.Taints {
 		key := taint.Key
 		if taint.Value != "" {
 			key += "=" + taint.Value
 		}
-		t.Rows = append(t.Rows, output.Text(key, taint.Effect, p.since(taint.Since), cmp.Or(taint.Meaning, "the cluster's own")))
+		t.Rows = append(t.Rows, output.Text(key, taint.Effect, p.since(taint.Since), cmp.Or(taint.Meaning, "custom taint")))
 	}
 	p.table(t)
 }
@@ -157,7 +166,9 @@ func (p *page) events(n report.Node) {
 		return
 	}
 	warnings, known := 0, 0
-	t := output.TableText{Columns: []output.Column{{Header: "LAST"}, {Header: "TYPE"}, {Header: "REASON"}, {Header: "COUNT"}, {Header: "FROM"}, {Header: "MESSAGE", Flexible: true}}}
+	t := output.TableText{Columns: []output.Column{
+		{Header: "LAST"}, {Header: "TYPE"}, {Header: "REASON"}, {Header: "COUNT"}, {Header: "FROM"}, {Header: "MESSAGE", Flexible: true},
+	}}
 	for _, e := range n.Events.Items {
 		switch {
 		case e.Type != "Warning":
@@ -171,43 +182,36 @@ func (p *page) events(n report.Node) {
 			t.Rows = append(t.Rows, output.Text(p.since(&e.Last), e.Type, e.Reason, strconv.FormatInt(e.Count, 10), orNone(e.From), e.Message))
 		}
 	}
-	text := "no warnings"
+	text, harmless, normal := "no Warning events", "", ""
 	if warnings > 0 {
-		text = output.Plural(warnings, "kind") + " of warning"
+		text = "Warning events: " + output.Plural(warnings, "reason")
 	}
 	if known > 0 {
-		text += fmt.Sprintf(", %d harmless", known)
+		harmless = "harmless Warning events: " + output.Plural(known, "reason") + " (see -o json)"
 	}
-	text += fmt.Sprintf(", %d ordinary (-o json shows all)", len(n.Events.Items)-warnings-known)
-	p.titled("Events", text)
+	if rest := len(n.Events.Items) - warnings - known; rest > 0 {
+		normal = "Normal events: " + output.Plural(rest, "reason") + " (see -o json)"
+	}
+	p.facts("Events", text, harmless, normal)
 	p.table(t)
 }
 
 func (p *page) lifecycle(n report.Node) {
 	l := n.Lifecycle
 	parts := []string{"joined " + p.since(n.CreatedAt) + " ago"}
-	if n.Sources.Get("events").Readable() {
-		parts = append(parts, fmt.Sprintf("by the events kept: rebooted %s, fell from Ready %s", times(len(l.Reboots)), times(len(l.NotReady))))
+	if gap := unread(n, "events", "reboots and changes to NotReady"); gap != "" {
+		parts = append(parts, gap)
 	} else {
-		parts = append(parts, "reboots "+n.Sources.Get("events").Gap())
+		parts = append(parts, fmt.Sprintf("retained events: %s, %s",
+			output.Plural(len(l.Reboots), "reboot"), output.Plural(len(l.NotReady), "change to NotReady", "changes to NotReady")))
 	}
 	if l.Removal != "" {
-		parts = append(parts, "being removed: "+l.Removal)
+		parts = append(parts, "removal in progress: "+l.Removal)
 	}
-	for _, part := range []struct{ name, value string }{{"zone", l.Zone}, {"type", l.InstanceType}, {"provider ID", l.ProviderID}} {
+	for _, part := range []struct{ name, value string }{{"zone", l.Zone}, {"instance type", l.InstanceType}, {"provider ID", l.ProviderID}} {
 		if part.value != "" {
 			parts = append(parts, part.name+" "+part.value)
 		}
 	}
-	p.titled("Lifecycle", strings.Join(parts, "; "))
-}
-
-func times(n int) string {
-	switch n {
-	case 0:
-		return "never"
-	case 1:
-		return "once"
-	}
-	return strconv.Itoa(n) + " times"
+	p.facts("Lifecycle", parts...)
 }

@@ -6,16 +6,16 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Condition is a condition with its polarity: Problem says whether its status is a problem; nil when its meaning is not known.
+// Condition is a condition with its polarity: Problem says whether its status is a problem; nil when its meaning is unknown.
 type Condition struct {
 	*corev1.NodeCondition
 
 	Problem *bool
 }
 
-// problemStatus maps conditions to the status that is trouble: the built-in ones, node-problem-detector's
+// problemStatus maps conditions to the status that is a problem: the built-in ones, node-problem-detector's
 // (https://github.com/kubernetes/node-problem-detector/tree/master/config), and those of cloud agents. An empty status
-// means that none is trouble.
+// means that none is a problem.
 var problemStatus = map[string]string{
 	"Ready":          "False",
 	"MemoryPressure": "True", "DiskPressure": "True", "PIDPressure": "True", "NetworkUnavailable": "True",
@@ -33,8 +33,8 @@ var (
 	problemWhenFalse = []string{"Ready", "Healthy", "Available", "Initialized"}
 )
 
-// badCondition goes by the user's word, the list above, and the name, in this order. Unknown is never trouble by itself: it
-// follows from a silent node.
+// problemCondition goes by --problem-condition, the list above, and the name, in this order. Unknown is never a problem by
+// itself: it follows from a node that does not report.
 func (c *Cluster) problemCondition(condition *corev1.NodeCondition) *bool {
 	kind := string(condition.Type)
 	status, known := c.bad[kind]

@@ -48,7 +48,7 @@ func (e *Events) Newest(reason string) *report.Event {
 	return nil
 }
 
-// ours says whether an event is about this Node object: the kubelet's carry no UID or the node's name in its place,
+// concernsNode says whether an event is about this Node object: the kubelet's carry no UID or the node's name in its place,
 // controllers' the real one. An older node of the same name is another node
 // (https://github.com/kubernetes/kubectl/issues/1838).
 func (n *Node) concernsNode(e *eventfact.Event) bool {

@@ -11,7 +11,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/schedule"
 )
 
-// Patience with pods: a slow image and a clean shutdown are no trouble.
+// Timeouts of pods: a slow image pull and an orderly shutdown are no problem.
 const (
 	Starting    = 2 * time.Minute
 	terminating = time.Minute // beyond the end of the grace period

@@ -45,7 +45,7 @@ func proxy(c *facts.Components) *report.Proxy {
 	case c.Proxy != nil:
 		return &report.Proxy{Component: component(c.Proxy), Mode: c.Mode.Name, ModeEvidence: c.Mode.Evidence}
 	case c.Instead != "":
-		return &report.Proxy{Component: report.Component{Name: "no kube-proxy pod", Evidence: c.Instead + " can take its place"}}
+		return &report.Proxy{Component: report.Component{Name: "no kube-proxy pod", Evidence: c.Instead + " can replace kube-proxy"}}
 	case c.BuiltIn:
 		return &report.Proxy{Component: report.Component{Name: "kube-proxy", Evidence: "part of the k3s or rke2 process"}}
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
 
-// Of is the report on a node but for findings, verdict, summary, and the pods in trouble.
+// Of is the report on a node but for findings, verdict, summary, and the pods with a problem.
 func Of(n *facts.Node) report.Node {
 	return report.Node{
 		Name: n.Object.Name, Status: n.Status, Roles: n.Roles, Labels: n.Object.Labels,
@@ -31,7 +31,7 @@ func health(n *facts.Node) *report.Health {
 	case k.Healthy:
 		h.Kubelet = "answers"
 	case k.MachineAnswers && !k.Refused:
-		h.Kubelet = "does not answer, kube-proxy on the same machine does: " + k.Message
+		h.Kubelet = "does not answer, but kube-proxy on the same machine does: " + k.Message
 	default:
 		h.Kubelet = "does not answer: " + k.Message
 	}
