@@ -29,7 +29,8 @@ func (o Options) collectReport(ctx context.Context, env *cli.Env, clusters []*ku
 	for i, cluster := range clusters {
 		all.Go(func() {
 			results[i], errs[i] = collect.Collect(ctx, cluster, collect.Request{
-				Names: o.Names, LabelSelector: o.LabelSelector.String(), FieldSelector: o.FieldSelector.String(), Depth: o.depth(), Kubelet: o.Kubelet,
+				Names: o.Names, LabelSelector: o.LabelSelector.String(), FieldSelector: o.FieldSelector.String(),
+				Depth: o.depth(), Kubelet: o.Kubelet,
 			})
 		})
 	}
@@ -76,7 +77,9 @@ func warn(env *cli.Env, notes []string) {
 }
 
 func (o Options) evaluate(input evaluate.Input, kubectl finding.Kubectl) report.List {
-	list := evaluate.Evaluate(input, input.Now, evaluate.Options{StaleAfter: o.StaleAfter, ProblemConditions: o.ProblemConditions, Kubectl: kubectl})
+	list := evaluate.Evaluate(input, input.Now, evaluate.Options{
+		StaleAfter: o.StaleAfter, ProblemConditions: o.ProblemConditions, Kubectl: kubectl,
+	})
 	slices.SortStableFunc(list.Items, order(o.SortBy))
 	return list
 }

@@ -161,7 +161,10 @@ func (o Options) print(env *cli.Env, list report.List) error {
 		env.Warn("no nodes found")
 		return nil
 	}
-	if err := render.Table(out, list, render.TableOptions{Wide: o.Format.Kind == output.Wide, NoHeaders: o.NoHeaders, LabelColumns: o.LabelColumns, Terminal: term}); err != nil {
+	options := render.TableOptions{
+		Wide: o.Format.Kind == output.Wide, NoHeaders: o.NoHeaders, LabelColumns: o.LabelColumns, Terminal: term,
+	}
+	if err := render.Table(out, list, options); err != nil {
 		return err
 	}
 	if o.NoHeaders {

@@ -69,10 +69,12 @@ func (v *flagValues) register(set *pflag.FlagSet) {
 	set.StringVar(&v.sortBy, "sort-by", "verdict", "Sort nodes by one of "+strings.Join(sortKeys, ", ")+".")
 	set.BoolVar(&v.noHeaders, "no-headers", false, "Print neither headers nor the summary.")
 	set.BoolVar(&v.onlyProblems, "only-problems", false, "Print only nodes that are not Healthy.")
-	set.StringSliceVar(&v.sections, "section", nil, "Sections of the report to print: "+strings.Join(render.Sections(), ", ")+". Default: all.")
+	set.StringSliceVar(&v.sections, "section", nil,
+		"Sections of the report to print: "+strings.Join(render.Sections(), ", ")+". Default: all.")
 	set.BoolVarP(&v.watch, "watch", "w", false, "Check every 5s and print again after a change.")
 	set.BoolVar(&v.kubelet, "kubelet", false,
-		"Also query the kubelets for their health and disk usage. Needs get nodes/proxy, which also allows running commands in every pod of the node: grant it with care.")
+		"Also query the kubelets for their health and disk usage. Needs get nodes/proxy, which also allows running commands in "+
+			"every pod of the node: grant it with care.")
 	set.StringSliceVar(&v.problemConditions, "problem-condition", nil,
 		"Custom node condition and the status that means a problem: TYPE=STATUS, or TYPE= for none.")
 	set.StringVar(&v.failOn, "fail-on", string(finding.ThresholdNever),
@@ -82,7 +84,8 @@ func (v *flagValues) register(set *pflag.FlagSet) {
 	set.DurationVar(&v.staleAfter, "stale-after", evaluate.DefaultStaleAfter,
 		"Report Ready=True as out of date when the heartbeat is older than this: the grace period of the node controller plus 10s.")
 	set.StringVar(&v.saveInput, "save-input", "",
-		"Write the data that was read to this file (- for standard output), for use with --from-input. It contains no environment variables, commands or secrets.")
+		"Write the data that was read to this file (- for standard output), for use with --from-input. It contains no "+
+			"environment variables, commands or secrets.")
 	set.StringVar(&v.fromInput, "from-input", "", "Report on a file written by --save-input, without a cluster.")
 	cli.AddColorFlag(set, &v.color)
 }

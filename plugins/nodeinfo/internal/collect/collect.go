@@ -128,7 +128,9 @@ func (c *collector) fleet(ctx context.Context) error {
 	})
 	c.spawn(func() {
 		list, err := c.client.CoordinationV1().Leases(corev1.NamespaceNodeLease).List(ctx, cached())
-		c.put(kube.SourceOf(evaluate.SourceLeases, "list", "leases.coordination.k8s.io in kube-node-lease", err), func(in *evaluate.Input) { in.Leases = list.Items })
+		c.put(kube.SourceOf(evaluate.SourceLeases, "list", "leases.coordination.k8s.io in kube-node-lease", err), func(in *evaluate.Input) {
+			in.Leases = list.Items
+		})
 	})
 	c.spawn(func() {
 		items, err := c.metricsOfAll(ctx)
@@ -145,7 +147,8 @@ func (c *collector) fleet(ctx context.Context) error {
 	why := "read for named nodes only"
 	if c.request.Depth == evaluate.Fleet {
 		why = "not read for the table of all nodes; name the node, or use -o wide"
-		c.skip(why, evaluate.SourcePods, evaluate.SourceDaemonSets, evaluate.SourceServerVersion, evaluate.SourceSystemLeases, evaluate.SourceProxyConfig)
+		c.skip(why, evaluate.SourcePods, evaluate.SourceDaemonSets, evaluate.SourceServerVersion, evaluate.SourceSystemLeases,
+			evaluate.SourceProxyConfig)
 		why = "not read for the table of all nodes; name the node"
 	} else {
 		c.keepSelected()

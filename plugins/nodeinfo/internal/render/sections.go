@@ -244,7 +244,8 @@ func (p *page) pods(n report.Node) {
 		{Header: "NAMESPACE"}, {Header: "POD"}, {Header: "PROBLEM"}, {Header: "RESTARTS"}, {Header: "SINCE"}, {Header: "DETAIL", Flexible: true},
 	}}
 	for _, a := range n.Pods.Problems {
-		t.Rows = append(t.Rows, output.Text(a.Namespace, a.Name, a.Reason, strconv.FormatInt(a.Restarts, 10), p.since(a.Since), orNone(a.Message)))
+		t.Rows = append(t.Rows, output.Text(a.Namespace, a.Name, a.Reason,
+			strconv.FormatInt(a.Restarts, 10), p.since(a.Since), orNone(a.Message)))
 	}
 	p.table(t)
 	p.largest(n.Pods.Items)
@@ -268,7 +269,9 @@ func (p *page) largest(items []report.PodUse) {
 		return
 	}
 	p.Line(2, "Largest requests:")
-	t := output.TableText{Columns: []output.Column{{Header: "POD"}, {Header: "CPU"}, {Header: "MEMORY"}, {Header: "MEMORY-LIMIT"}, {Header: "RESIZE"}}}
+	t := output.TableText{Columns: []output.Column{
+		{Header: "POD"}, {Header: "CPU"}, {Header: "MEMORY"}, {Header: "MEMORY-LIMIT"}, {Header: "RESIZE"},
+	}}
 	for _, u := range items[:min(largest, len(items))] {
 		t.Rows = append(t.Rows, output.Text(u.Namespace+"/"+u.Name, output.Millicores(value(u.Requests["cpu"])),
 			output.Bytes(value(u.Requests["memory"])), limitText(u.Limits["memory"]), orNone(u.Resize)))

@@ -146,7 +146,9 @@ func (p *page) scheduling(n report.Node) {
 		taints = "no taints"
 	}
 	p.facts("Scheduling", text, taints)
-	t := output.TableText{Columns: []output.Column{{Header: "TAINT"}, {Header: "EFFECT"}, {Header: "SINCE"}, {Header: "MEANING", Flexible: true}}}
+	t := output.TableText{Columns: []output.Column{
+		{Header: "TAINT"}, {Header: "EFFECT"}, {Header: "SINCE"}, {Header: "MEANING", Flexible: true},
+	}}
 	for _, taint := range s.Taints {
 		key := taint.Key
 		if taint.Value != "" {

@@ -79,7 +79,9 @@ func columns() []column {
 		c = append(c, column{header: w.header, wide: true, cell: plain(func(n report.Node) string { return orNone(w.text(n)) })})
 	}
 	return append(c,
-		column{header: "REASON", flexible: true, cell: func(n report.Node, now time.Time) output.Cell { return output.Cell{Text: reason(n, now)} }},
+		column{header: "REASON", flexible: true, cell: func(n report.Node, now time.Time) output.Cell {
+			return output.Cell{Text: reason(n, now)}
+		}},
 		column{header: "MESSAGE", wide: true, flexible: true, cell: plain(message)},
 	)
 }
@@ -118,7 +120,8 @@ func Footer(w io.Writer, list report.List, term output.Terminal) error {
 	for _, s := range list.CommonCauses {
 		p.Line(0, s)
 	}
-	p.Section("Not checked", notChecked(slices.DeleteFunc(slices.Clone(list.Sources), func(s source.Source) bool { return s.State == source.Skipped }))...)
+	asked := slices.DeleteFunc(slices.Clone(list.Sources), func(s source.Source) bool { return s.State == source.Skipped })
+	p.Section("Not checked", notChecked(asked)...)
 	_, err := io.WriteString(w, p.String())
 	return err
 }

@@ -44,7 +44,8 @@ func checkKubeletNewerThanServer(c *Case) []finding.Finding {
 	}
 	message := fmt.Sprintf("the kubelet (%s) is newer than the API server (%s), which is not supported", v.Kubelet.Text, v.Server.Text)
 	return c.one(message, c.kubeletVersions(),
-		c.look("List the kubelet versions of all nodes; upgrade the control plane first", "", "get", "nodes", "-L", "kubernetes.io/os", "-o", "wide"))
+		c.look("List the kubelet versions of all nodes; upgrade the control plane first", "",
+			"get", "nodes", "-L", "kubernetes.io/os", "-o", "wide"))
 }
 
 var kubeletTooOld = rule{
@@ -99,10 +100,11 @@ func checkProxyVersionSkew(c *Case) []finding.Finding {
 	if !known || behind >= 0 && behind <= maxMinors {
 		return nil
 	}
-	message := fmt.Sprintf("kube-proxy (%s) does not match the API server (%s): at most %d minor versions older and none newer are supported",
+	message := fmt.Sprintf("kube-proxy %s does not match API server %s: only 0 to %d minor versions older is supported",
 		v.ProxyVersion.Text, v.Server.Text, maxMinors)
 	evidence := finding.Evidence{Source: "Pod " + v.Proxy.PodName(), Path: "spec.containers[0].image", Value: v.ProxyVersion.Text}
-	return c.one(message, []finding.Evidence{evidence}, c.look("Check the image of the kube-proxy DaemonSet", "kube-system", "get", "daemonset", "kube-proxy", "-o", "wide"))
+	return c.one(message, []finding.Evidence{evidence},
+		c.look("Check the image of the kube-proxy DaemonSet", "kube-system", "get", "daemonset", "kube-proxy", "-o", "wide"))
 }
 
 var runtimeDeprecated = rule{
@@ -227,11 +229,10 @@ func (c *Case) unready(list []facts.Component) []finding.Finding {
 		if p == nil || p.Crash == nil && (p.Ready() || c.Age(p.ReadySince()) < facts.Starting && !p.FailedStart()) {
 			continue
 		}
-		detail := "is not ready: " + p.State
+		message := fmt.Sprintf("%s (%s) on this node is not ready: %s", component.Name, component.PodName(), p.State)
 		if p.Crash != nil {
-			detail = "is crash looping: " + c.crashText(p.Crash)
+			message = fmt.Sprintf("%s (%s): %s", component.Name, component.PodName(), c.crashText(p.Crash))
 		}
-		message := fmt.Sprintf("%s (%s) on this node %s", component.Name, component.PodName(), detail)
 		out = append(out, about(c.found(message, podEvidence(p), c.podNext(p)...), p))
 	}
 	return out

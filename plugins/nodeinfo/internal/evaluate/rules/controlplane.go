@@ -40,7 +40,7 @@ func checkControlPlaneDown(c *Case) []finding.Finding {
 		}
 		message := fmt.Sprintf("%s on this node is not ready: %s", component.Name, p.State)
 		if p.Crash != nil {
-			message = fmt.Sprintf("%s on this node is crash looping: %s", component.Name, c.crashText(p.Crash))
+			message = fmt.Sprintf("%s: %s", component.Name, c.crashText(p.Crash))
 		}
 		f := c.found(message, podEvidence(p), c.podNext(p)...)
 		list = append(list, about(f, p))

@@ -80,7 +80,7 @@ func checkSystemOOM(c *Case) []finding.Finding {
 	var list []finding.Finding
 	for _, e := range c.warnings() {
 		if ofSystemOOM(e) {
-			message := fmt.Sprintf("the node ran out of memory %s ago and the kernel killed a process (%s): %s",
+			message := fmt.Sprintf("the node ran out of memory %s ago, process killed (%s): %s",
 				c.ago(e.Last), output.Plural(int(e.Count), "time"), e.Message)
 			list = append(list, c.found(message, eventEvidence(e), c.biggestUsers()))
 		}

@@ -79,7 +79,7 @@ func checkNetworkPluginNotReady(c *Case) []finding.Finding {
 
 func networkCause(message string) string {
 	if strings.Contains(message, "cni plugin not initialized") || strings.Contains(message, "cni config uninitialized") {
-		return "the container runtime has no usable CNI configuration"
+		return "the runtime has no usable CNI configuration"
 	}
 	_, text, ok := strings.Cut(message, "message:")
 	if !ok {

@@ -28,8 +28,9 @@ var podCrashLooping = rule{
 		Severity: finding.Warning,
 		Title:    "Pod is crash looping",
 		Meaning:  "A container exited and was restarted repeatedly, the last time within the last ten minutes.",
-		Evidence: "Pod status.containerStatuses: restartCount, lastState and state together, since the reason " + podfact.CrashLoopBackOff + " can be absent.",
-		Next:     "Read the log of the previous run.",
+		Evidence: "Pod status.containerStatuses: restartCount, lastState and state together, since the reason " +
+			podfact.CrashLoopBackOff + " can be absent.",
+		Next: "Read the log of the previous run.",
 	},
 	CausedBy: pressureCodes,
 	Check:    giving(PodCrashLooping, checkPodCrashLooping),

@@ -52,9 +52,9 @@ func checkDevicePluginLost(c *Case) []finding.Finding {
 		}
 		message := fmt.Sprintf("%s of %s %s can be allocated", r.Allocatable.Quantity, r.Capacity.Quantity, r.Name)
 		if r.Requests != nil && r.Requests.Value > 0 {
-			message += fmt.Sprintf(", while pods on the node hold %s", r.Requests.Quantity)
+			message += fmt.Sprintf(", pods hold %s", r.Requests.Quantity)
 		}
-		list = append(list, c.found(message+": the device plugin is not running or devices are unhealthy", []finding.Evidence{
+		list = append(list, c.found(message+": no running device plugin, or unhealthy devices", []finding.Evidence{
 			{Source: "Node", Path: "status.allocatable[" + r.Name + "]", Value: r.Allocatable.Quantity},
 			{Source: "Node", Path: "status.capacity[" + r.Name + "]", Value: r.Capacity.Quantity},
 		}, c.podsHere("Find the device plugin pod on the node")))
@@ -158,7 +158,8 @@ var podIPsExhausted = rule{
 		Code:     PodIPsExhausted,
 		Severity: finding.Warning,
 		Title:    "Pod CIDR has no free addresses",
-		Meaning:  "Every address of the pod CIDR of the node is in use: further pods stay in ContainerCreating, although the maximum number of pods is not reached.",
+		Meaning: "Every address of the pod CIDR of the node is in use: further pods stay in ContainerCreating, although the maximum " +
+			"number of pods is not reached.",
 		Evidence: "Number of pod IPs within Node spec.podCIDR.",
 		Next:     "Lower maxPods to the size of the CIDR, or configure larger CIDRs for nodes.",
 	},
@@ -171,5 +172,6 @@ func checkPodIPsExhausted(c *Case) []finding.Finding {
 		return nil
 	}
 	return c.one(fmt.Sprintf("pod CIDR %s has no free address: %d of %d are in use", n.First, *n.Used, *n.Total),
-		[]finding.Evidence{{Source: "Node", Path: "spec.podCIDR", Value: n.First.String()}}, c.podsHere("List the pods on the node and their addresses"))
+		[]finding.Evidence{{Source: "Node", Path: "spec.podCIDR", Value: n.First.String()}},
+		c.podsHere("List the pods on the node and their addresses"))
 }

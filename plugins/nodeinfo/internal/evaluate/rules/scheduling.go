@@ -50,7 +50,8 @@ func checkCordoned(c *Case) []finding.Finding {
 			Source: "Node", Path: "metadata.managedFields", Value: cordon.By + " set spec.unschedulable", Time: cordon.Written,
 		})
 	}
-	return c.one(message+": no new pods are scheduled to it", evidence, c.change("Uncordon the node when the work on it is done", "uncordon", c.Object.Name))
+	return c.one(message+": no new pods are scheduled to it", evidence,
+		c.change("Uncordon the node when the work on it is done", "uncordon", c.Object.Name))
 }
 
 var cloudNotInitialized = rule{
@@ -73,8 +74,8 @@ func checkCloudNotInitialized(c *Case) []finding.Finding {
 		return nil
 	}
 	return c.tainted(facts.TaintUninitialized, func(t *facts.Taint) finding.Finding {
-		message := fmt.Sprintf("the cloud provider has not initialized the node, which joined %s ago; pods without a toleration are not scheduled to it",
-			output.Age(old))
+		message := fmt.Sprintf("the cloud provider has not initialized the node, which joined %s ago; "+
+			"pods without a toleration are not scheduled to it", output.Age(old))
 		return c.found(message, taintEvidence(t), c.look("Check whether the cloud-controller-manager is running", "",
 			"get", "pods", "-A", "-l", "k8s-app=cloud-controller-manager", "-o", "wide"))
 	})
@@ -121,7 +122,8 @@ func checkAutoscalerDeletionStuck(c *Case) []finding.Finding {
 		if t.Remover == "" || !c.removalStuck(&t) {
 			continue
 		}
-		message := fmt.Sprintf("%s started to remove the node %s ago and has not finished; no new pods are scheduled to it", t.Remover, c.ago(*t.Since))
+		message := fmt.Sprintf("%s started to remove the node %s ago and has not finished; no new pods are scheduled to it",
+			t.Remover, c.ago(*t.Since))
 		list = append(list, c.found(message, taintEvidence(&t),
 			answered(c.podsHere("List the pods that are still on the node"),
 				"pods remain: a PodDisruptionBudget, a pod without a controller or a long grace period can block the removal")))
@@ -136,7 +138,8 @@ var outOfService = rule{
 		Code:     OutOfService,
 		Severity: finding.Info,
 		Title:    "Node is marked out of service",
-		Meaning:  "An administrator set the taint node.kubernetes.io/out-of-service: the pods of the node are force-deleted and its volumes detached.",
+		Meaning: "An administrator set the taint node.kubernetes.io/out-of-service: the pods of the node are force-deleted and its " +
+			"volumes detached.",
 		Evidence: "Taint node.kubernetes.io/out-of-service in Node spec.taints.",
 		Next:     "Remove the taint when the node has recovered.",
 	},

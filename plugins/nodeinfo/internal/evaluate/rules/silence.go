@@ -152,7 +152,7 @@ var statusStale = rule{
 func checkStatusStale(c *Case) []finding.Finding {
 	r := c.Readiness
 	if r.State == nodefact.Returning {
-		message := fmt.Sprintf("the kubelet sends heartbeats again (%s ago) but has not posted its status yet: Ready is still Unknown",
+		message := fmt.Sprintf("the kubelet sends heartbeats again (%s ago), but has posted no status yet: Ready is still Unknown",
 			c.ago(r.Heartbeat.Received))
 		f := c.found(message, c.readyEvidence(), c.recheckStep())
 		f.Severity = finding.Critical
@@ -161,9 +161,9 @@ func checkStatusStale(c *Case) []finding.Finding {
 	if r.State != nodefact.Ready || r.Heartbeat.Beat == nodefact.Late || !c.StatusOld() {
 		return nil
 	}
-	text := "the kubelet last posted its status %s ago (usual: every 5m): the conditions are not reliable"
+	text := "the kubelet last posted its status %s ago (usual: every 5m); the conditions are not reliable"
 	if r.Heartbeat.Beat == nodefact.Fresh {
-		text = "the heartbeat is current, but the kubelet last posted its status %s ago (usual: every 5m): the conditions are not reliable"
+		text = "the heartbeat is current, but the kubelet last posted its status %s ago (usual: every 5m); the conditions are not reliable"
 	}
 	return c.one(fmt.Sprintf(text, c.ago(r.Condition.LastHeartbeatTime.Time)), c.readyEvidence(),
 		onNode("journalctl -u kubelet -n 200 --no-pager | grep -i 'node status'", "On the node, read the kubelet log for failed status updates"))
