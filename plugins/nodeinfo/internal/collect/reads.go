@@ -134,7 +134,8 @@ func (c *collector) oneNode(ctx context.Context, name string) {
 			c.putFor(name, source.Source{Name: evaluate.SourceLeases, State: source.OK}, nil) // read: there is none
 			return
 		}
-		c.putFor(name, kube.SourceOf(evaluate.SourceLeases, "get", "leases.coordination.k8s.io in kube-node-lease", err), func(in *evaluate.Input) {
+		s := kube.SourceOf(evaluate.SourceLeases, "get", "leases.coordination.k8s.io in kube-node-lease", err)
+		c.putFor(name, s, func(in *evaluate.Input) {
 			in.Leases = append(in.Leases, *lease)
 		})
 	})
