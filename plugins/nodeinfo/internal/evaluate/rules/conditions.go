@@ -77,7 +77,7 @@ func (c *Case) pressure(kind corev1.NodeConditionType, message string) []finding
 		return nil
 	}
 	if since := condition.LastTransitionTime; !since.IsZero() {
-		message += fmt.Sprintf(": %s=True for %s; the condition stays True for five minutes after the cause is gone", kind, c.ago(since.Time))
+		message += fmt.Sprintf(": %s=True for %s; the condition stays True for five minutes after the cause is removed", kind, c.ago(since.Time))
 	}
 	return c.one(message, []finding.Evidence{conditionEvidence(condition)}, c.nodeEvents(),
 		c.look("Show the free space that the kubelet reports (needs get nodes/proxy) and the largest pods",

@@ -149,7 +149,7 @@ var outOfService = rule{
 func checkOutOfService(c *Case) []finding.Finding {
 	return c.tainted(facts.TaintOutOfService, func(t *facts.Taint) finding.Finding {
 		return c.found("an administrator marked the node out of service: its pods are force-deleted", taintEvidence(t),
-			c.change("Remove the taint when the node has recovered and its old pods are gone", "taint", "node", c.Object.Name, t.Key+"-"))
+			c.change("Remove the taint when the node has recovered and its old pods are deleted", "taint", "node", c.Object.Name, t.Key+"-"))
 	})
 }
 
