@@ -135,7 +135,7 @@ var cgroupV1 = rule{
 		Code:     CgroupV1,
 		Severity: finding.Info,
 		Title:    "Node uses cgroup v1 (deprecated)",
-		Meaning:  "cgroup v1 is deprecated: kubelets from 1.35 do not start on it unless configured to.",
+		Meaning:  "The node uses cgroup v1, which is deprecated: kubelets from 1.35 do not start on it unless configured to.",
 		Evidence: "CgroupV1 event of the kubelet.",
 		Next:     "Plan a node image with cgroup v2.",
 	},

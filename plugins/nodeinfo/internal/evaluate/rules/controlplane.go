@@ -113,7 +113,7 @@ var apiServerNotReady = rule{
 		Severity: finding.Critical,
 		Title:    "API server is not ready",
 		Meaning:  "At least one check of /readyz fails.",
-		Evidence: "Failed checks of /readyz?verbose.",
+		Evidence: "Failed checks of the /readyz endpoint, read with verbose.",
 		Next:     "Check the failed component, etcd first.",
 	},
 	Check: giving(APIServerNotReady, checkAPIServerNotReady),

@@ -207,7 +207,7 @@ var kubeletUnreachable = rule{
 		Title:    "API server cannot reach the kubelet",
 		Meaning: "The kubelet's heartbeat is current, but its port (10250) does not answer the API server or returns an error. Logs, exec, " +
 			"port-forward and usage metrics of the node's pods fail; the pods keep running.",
-		Evidence: "/healthz of the kubelet through the API server (--kubelet), and the age of the Lease.",
+		Evidence: "Answer of the kubelet on /healthz through the API server (--kubelet), and the age of the Lease.",
 		Next: "On the node, query the kubelet on the loopback address; if it answers there, a firewall or a route blocks the API " +
 			"server.",
 	},
