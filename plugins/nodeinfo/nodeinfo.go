@@ -1,4 +1,4 @@
-// Package nodeinfo is the command kubectl nodeinfo: is this node, or the whole fleet, healthy? If not: why, and what next?
+// Package nodeinfo is the command kubectl nodeinfo, which reports whether nodes are healthy, why not, and what to do next.
 package nodeinfo
 
 import (
@@ -33,41 +33,43 @@ func newCommand(env *cli.Env, runF func(context.Context, *cli.Env, Options) erro
 	var connection *kube.Flags
 	command := &cobra.Command{
 		Use:   "nodeinfo [NODE...]",
-		Short: "Say whether nodes are healthy; if not, why, and what to do next",
+		Short: "Report whether nodes are healthy, why not, and what to do next",
 		Long: cli.Long(`
-			Say whether nodes are healthy; if not, why, and what to do next.
+			Report whether nodes are healthy, why not, and what to do next.
 
-			Without names: a table of every node, worst first, from three API calls whatever the fleet's size. A node's
-			heartbeat is compared with the API server's clock, so that a dead node which still says Ready is seen.
+			Without node names, the command prints a table of all nodes, worst first, from three API calls whatever the
+			number of nodes. The age of each heartbeat is measured with the API server clock, so that a node that no longer
+			reports but still has Ready=True is found.
 
-			--context may be given several times or as a pattern: then the clusters are read side by side.
+			With node names, the command prints a report on each node: the verdict, the causes with evidence and next steps,
+			then health, components, resources, pods, network, storage, control plane, scheduling, events and lifecycle. The
+			report lists what it is not allowed to read as "not checked"; nothing is guessed.
 
-			With names: a report on each: the verdict, its causes with evidence and the next command, then health,
-			components, resources, pods, network, storage, control plane, scheduling, events and lifecycle. What may not be
-			read is said to be not checked; nothing is guessed.
+			--context accepts several contexts or patterns; the clusters are read in parallel.
 
-			Verdicts: Healthy, Degraded (the worst finding is a warning), Unhealthy (one is critical), Unknown. A cordoned
-			node is not unhealthy for that.
+			Verdicts: Healthy, Degraded (the worst finding is a warning), Unhealthy (one finding is critical), Unknown. A
+			cordon alone does not make a node unhealthy.
 
-			Exit codes: 0 the report was made, whatever it says; 1 an error, or a named node is not there; 3 --fail-on was
-			reached; 4 --require-complete and something could not be read; 5 the cluster did not answer in time.`),
+			Exit codes: 0 the report was printed, whatever the verdict; 1 an error, or a named node does not exist; 3 a
+			finding reached --fail-on; 4 --require-complete is set and something could not be read; 5 the cluster did not
+			respond in time.`),
 		Example: cli.Example(env, `
-			# every node, worst first
+			# List all nodes, worst first
 			PROGRAM
 
-			# why is this node not well?
+			# Report why a node is not healthy
 			PROGRAM worker-1
 
-			# requests, limits, runtime, network plugin and more of the control plane's nodes
+			# List requests, limits, runtime, network plugin and more of the control plane nodes
 			PROGRAM -l node-role.kubernetes.io/control-plane -o wide
 
-			# every production cluster of the kubeconfig in one table
+			# List the nodes of all contexts whose name begins with prod-
 			PROGRAM --context='prod-*'
 
-			# in a script: fail if any node is Unhealthy
+			# Exit with 3 if a node is Unhealthy
 			PROGRAM --fail-on=critical
 
-			# the names of the nodes that are not healthy
+			# Print the names of the nodes that are not Healthy
 			PROGRAM --only-problems -o name`),
 		Args: cobra.ArbitraryArgs,
 		RunE: func(command *cobra.Command, args []string) error {
@@ -90,7 +92,7 @@ func completeFlags(command *cobra.Command) {
 		"output": complete.Words(formatWords()...), "sort-by": complete.Words(sortKeys...), "section": complete.Words(render.Sections()...),
 		"color": complete.Words(output.ColorModes()...), "fail-on": complete.Words(finding.Thresholds()...),
 		"selector": cobra.NoFileCompletions, "field-selector": cobra.NoFileCompletions, "label-columns": cobra.NoFileCompletions,
-		"bad-condition": cobra.NoFileCompletions, "timeout": cobra.NoFileCompletions, "stale-after": cobra.NoFileCompletions,
+		"problem-condition": cobra.NoFileCompletions, "timeout": cobra.NoFileCompletions, "stale-after": cobra.NoFileCompletions,
 	} {
 		if err := command.RegisterFlagCompletionFunc(name, f); err != nil {
 			panic(err) // a name above that is no flag
@@ -113,13 +115,13 @@ func run(ctx context.Context, env *cli.Env, o Options) error {
 		return err
 	}
 	if len(clusters) > 1 && o.SaveInput != "" {
-		return cli.Usage(fmt.Errorf("--save-input writes one cluster, and --context names %d", len(clusters)))
+		return cli.Usage(fmt.Errorf("--save-input requires a single cluster; --context matches %d", len(clusters)))
 	}
 	if o.Watch {
 		return o.watch(ctx, env, clusters)
 	}
-	list, err := o.look(ctx, env, clusters)
-	if len(list.Items)+len(list.Missing) == 0 && err != nil {
+	list, err := o.collectReport(ctx, env, clusters)
+	if len(list.Items)+len(list.NotFound) == 0 && err != nil {
 		return err
 	}
 	if o.SaveInput != "-" {
@@ -130,7 +132,7 @@ func run(ctx context.Context, env *cli.Env, o Options) error {
 	return cmp.Or(err, o.decide(list))
 }
 
-// print writes the list in the chosen format. What --only-problems leaves out is still counted.
+// print writes the list in the chosen format. The counts include what --only-problems leaves out.
 func (o Options) print(env *cli.Env, list report.List) error {
 	if o.OnlyProblems {
 		list.Items = slices.DeleteFunc(slices.Clone(list.Items), func(n report.Node) bool { return n.Verdict == report.Healthy })
@@ -159,7 +161,10 @@ func (o Options) print(env *cli.Env, list report.List) error {
 		env.Warn("no nodes found")
 		return nil
 	}
-	if err := render.Table(out, list, render.TableOptions{Wide: o.Format.Kind == output.Wide, NoHeaders: o.NoHeaders, LabelColumns: o.LabelColumns, Terminal: term}); err != nil {
+	options := render.TableOptions{
+		Wide: o.Format.Kind == output.Wide, NoHeaders: o.NoHeaders, LabelColumns: o.LabelColumns, Terminal: term,
+	}
+	if err := render.Table(out, list, options); err != nil {
 		return err
 	}
 	if o.NoHeaders {
@@ -190,12 +195,12 @@ func (o Options) cut(list report.List) report.List {
 	return list
 }
 
-// decide turns the report into an exit code: a missing node, then --fail-on, then --require-complete.
+// decide turns the report into an exit code: a node that does not exist, then --fail-on, then --require-complete.
 func (o Options) decide(list report.List) error {
-	if len(list.Missing) > 0 {
+	if len(list.NotFound) > 0 {
 		var errs []error
-		for _, name := range list.Missing {
-			errs = append(errs, fmt.Errorf("node %q is not in the cluster", name))
+		for _, name := range list.NotFound {
+			errs = append(errs, fmt.Errorf("node %q not found", name))
 		}
 		return errors.Join(errs...)
 	}

@@ -44,7 +44,7 @@ func TestEveryFlagChangesTheOptions(t *testing.T) {
 	plain.Connection = nil
 	values := map[string]string{
 		"output": "wide", "selector": "a=b", "field-selector": "spec.unschedulable=true", "label-columns": "zone", "sort-by": "age",
-		"section": "health", "bad-condition": "A=True", "fail-on": "warning", "timeout": "3s", "stale-after": "3m", "save-input": "f", "from-input": "f", "color": "always",
+		"section": "health", "problem-condition": "A=True", "fail-on": "warning", "timeout": "3s", "stale-after": "3m", "save-input": "f", "from-input": "f", "color": "always",
 	}
 	command := newCommand(testkit.NewEnv("kubectl nodeinfo", now).Env, nil) // without --explain, which answers by itself
 	command.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
@@ -74,11 +74,11 @@ func TestEveryFlagChangesTheOptions(t *testing.T) {
 }
 
 func TestUsageErrorsComeAllAtOnce(t *testing.T) {
-	_, code, stderr := parse(t, "-o", "xml", "-l", "a b c", "--sort-by=size", "--fail-on=fatal", "--section=all", "--color=blue", "--bad-condition=X", "--timeout=0s")
+	_, code, stderr := parse(t, "-o", "xml", "-l", "a b c", "--sort-by=size", "--fail-on=fatal", "--section=all", "--color=blue", "--problem-condition=X", "--timeout=0s")
 	if code != cli.ExitError {
 		t.Errorf("exit %d", code)
 	}
-	for _, want := range []string{`-o "xml"`, `-l "a b c"`, `--sort-by "size"`, `--fail-on "fatal"`, `--section "all"`, `--color "blue"`, `--bad-condition "X"`, "--timeout", "See 'kubectl nodeinfo --help'"} {
+	for _, want := range []string{`-o "xml"`, `-l "a b c"`, `--sort-by "size"`, `--fail-on "fatal"`, `--section "all"`, `--color "blue"`, `--problem-condition "X"`, "--timeout", "See 'kubectl nodeinfo --help'"} {
 		if !strings.Contains(stderr, want) {
 			t.Errorf("%q is not reported:\n%s", want, stderr)
 		}
@@ -148,7 +148,7 @@ func TestExitCodes(t *testing.T) {
 
 func TestAnUnknownNodeDoesNotHideTheOthers(t *testing.T) {
 	stdout, stderr, code := runOn(t, server(t), "nope", "good")
-	if code != cli.ExitError || !strings.HasPrefix(stdout, "good is Healthy") || !strings.Contains(stderr, `error: node "nope" is not in the cluster`) {
+	if code != cli.ExitError || !strings.HasPrefix(stdout, "Healthy: node/good: ") || !strings.Contains(stderr, `error: node "nope" not found`) {
 		t.Errorf("exit %d\nstdout %s\nstderr %s", code, stdout, stderr)
 	}
 }
@@ -256,13 +256,13 @@ func TestSeveralClustersInOneTable(t *testing.T) {
 		t.Errorf("a cluster that was not named is asked: %v", other.Requests())
 	}
 	// One that is named everywhere is found in both, and its next command goes to its own cluster.
-	if out, _, code := ask("bad"); code != 0 || !strings.Contains(out, "bad (prod-west) is Unhealthy") || !strings.Contains(out, "--context=prod-west") {
+	if out, _, code := ask("bad"); code != 0 || !strings.Contains(out, "Unhealthy: node/bad (prod-west): ") || !strings.Contains(out, "--context=prod-west") {
 		t.Errorf("exit %d\n%s", code, out)
 	}
 	if _, stderr, code := ask("nope"); code != cli.ExitError || strings.Count(stderr, "\n") != 1 {
 		t.Errorf("exit %d: %s", code, stderr)
 	}
-	if _, stderr, code := ask("--save-input", filepath.Join(t.TempDir(), "f")); code != cli.ExitError || !strings.Contains(stderr, "--save-input writes one cluster") {
+	if _, stderr, code := ask("--save-input", filepath.Join(t.TempDir(), "f")); code != cli.ExitError || !strings.Contains(stderr, "--save-input requires a single cluster") {
 		t.Errorf("exit %d: %s", code, stderr)
 	}
 	west.Close()

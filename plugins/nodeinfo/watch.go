@@ -19,7 +19,7 @@ const watchInterval = 5 * time.Second
 func (o Options) watch(ctx context.Context, env *cli.Env, clusters []*kube.Cluster) error {
 	last, complaints := "", env.Complaints()
 	for {
-		list, err := o.look(ctx, env, clusters)
+		list, err := o.collectReport(ctx, env, clusters)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}

@@ -3,6 +3,7 @@
 package report
 
 import (
+	"strings"
 	"time"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
@@ -31,15 +32,15 @@ func Verdicts() []Verdict { return []Verdict{Unhealthy, Degraded, Unknown, Healt
 
 // List is the report on a fleet or on named nodes, worst first.
 type List struct {
-	APIVersion string      `json:"apiVersion"`
-	Kind       string      `json:"kind"`
-	Time       time.Time   `json:"time"` // the API server's clock, by which ages are judged
-	Summary    string      `json:"summary"`
-	Counts     Counts      `json:"counts"`
-	Shared     []string    `json:"shared,omitempty"`  // what several nodes' troubles have in common
-	Missing    []string    `json:"missing,omitempty"` // named, and not in the cluster
-	Items      []Node      `json:"items"`
-	Sources    source.List `json:"sources"` // reads that concern every node
+	APIVersion   string      `json:"apiVersion"`
+	Kind         string      `json:"kind"`
+	Time         time.Time   `json:"time"` // the API server's clock, by which ages are judged
+	Summary      string      `json:"summary"`
+	Counts       Counts      `json:"counts"`
+	CommonCauses []string    `json:"commonCauses,omitempty"` // what the problems of several nodes have in common
+	NotFound     []string    `json:"notFound,omitempty"`     // named nodes that do not exist
+	Items        []Node      `json:"items"`
+	Sources      source.List `json:"sources"` // reads that concern every node
 }
 
 // Counts counts the nodes by verdict; cordoned ones are counted in their verdict too.
@@ -75,6 +76,12 @@ type Node struct {
 	Events       *Events           `json:"events,omitempty"`
 	Lifecycle    *Lifecycle        `json:"lifecycle,omitempty"`
 	Sources      source.List       `json:"sources"`
+}
+
+// Headline splits a message, "SUBJECT problem: detail; consequence", at its semicolon: what fits a headline, and the rest.
+func Headline(message string) (headline, rest string) {
+	headline, rest, _ = strings.Cut(message, "; ")
+	return headline, rest
 }
 
 // Consequence is something wrong that a finding of the same node explains. It raises no verdict of its own.

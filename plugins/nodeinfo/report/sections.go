@@ -10,15 +10,15 @@ import (
 type Health struct {
 	Conditions []Condition `json:"conditions"`
 	Heartbeat  *Heartbeat  `json:"heartbeat,omitempty"`
-	Kubelet    string      `json:"kubelet,omitempty"` // what the kubelet itself answered, when asked (--kubelet)
+	Kubelet    string      `json:"kubelet,omitempty"` // what the kubelet answered, where it was queried (--kubelet)
 }
 
-// Condition is a condition with its polarity judged: bad says whether this status is trouble, and is absent for a
-// condition whose meaning is not known.
+// Condition is a condition with its polarity judged: problem says whether this status is a problem, and is absent for a
+// condition whose meaning is unknown.
 type Condition struct {
 	Type    string     `json:"type"`
 	Status  string     `json:"status"`
-	Bad     *bool      `json:"bad,omitempty"`
+	Problem *bool      `json:"problem,omitempty"`
 	Reason  string     `json:"reason,omitempty"`
 	Message string     `json:"message,omitempty"`
 	Since   *time.Time `json:"since,omitempty"`    // last transition
@@ -43,7 +43,7 @@ type HeartbeatState string
 const (
 	HeartbeatOK      HeartbeatState = "ok"
 	HeartbeatLate    HeartbeatState = "late"    // older than the lease's duration
-	HeartbeatExpired HeartbeatState = "expired" // older than the node controller's patience
+	HeartbeatExpired HeartbeatState = "expired" // older than the node controller's grace period
 	HeartbeatNone    HeartbeatState = "none"    // the node has no lease (virtual kubelets, very new nodes)
 )
 
@@ -116,15 +116,15 @@ type Resource struct {
 	Free            *Amount  `json:"free,omitempty"`
 }
 
-// Pods are the pods bound to the node. Slots counts those that hold a place (all but the finished).
+// Pods are the pods bound to the node. NonTerminated counts all but the finished.
 type Pods struct {
-	Total     int          `json:"total"`
-	Slots     int          `json:"slots"`
-	MaxPods   *int64       `json:"maxPods,omitempty"`
-	Phases    []PhaseCount `json:"phases"`
-	Evicted   int          `json:"evicted,omitempty"`
-	Attention []PodTrouble `json:"attention,omitempty"`
-	Items     []PodUse     `json:"items,omitempty"`
+	Total         int          `json:"total"`
+	NonTerminated int          `json:"nonTerminated"`
+	MaxPods       *int64       `json:"maxPods,omitempty"`
+	Phases        []PhaseCount `json:"phases"`
+	Evicted       int          `json:"evicted,omitempty"`
+	Problems      []PodProblem `json:"problems,omitempty"`
+	Items         []PodUse     `json:"items,omitempty"`
 }
 
 // PhaseCount counts pods of one phase.
@@ -133,8 +133,8 @@ type PhaseCount struct {
 	Count int    `json:"count"`
 }
 
-// PodTrouble is a pod that needs a look.
-type PodTrouble struct {
+// PodProblem is a pod with a problem.
+type PodProblem struct {
 	Namespace string       `json:"namespace"`
 	Name      string       `json:"name"`
 	Code      finding.Code `json:"code"`
@@ -144,7 +144,7 @@ type PodTrouble struct {
 	Since     *time.Time   `json:"since,omitempty"`
 }
 
-// PodUse is what one pod takes, as the scheduler counts it, and uses, as metrics-server saw it.
+// PodUse is what one pod requests and its limits, as the scheduler counts them.
 type PodUse struct {
 	Namespace string             `json:"namespace"`
 	Name      string             `json:"name"`
@@ -159,7 +159,7 @@ type Network struct {
 	Addresses   []Address `json:"addresses,omitempty"`
 	PodCIDRs    []string  `json:"podCIDRs,omitempty"`
 	PodIPsUsed  *int64    `json:"podIPsUsed,omitempty"`
-	PodIPsTotal *int64    `json:"podIPsTotal,omitempty"` // usable addresses of the first CIDR; absent if pods live elsewhere
+	PodIPsTotal *int64    `json:"podIPsTotal,omitempty"` // usable addresses of the first CIDR; absent if pods have addresses of another range
 	Unavailable *bool     `json:"unavailable,omitempty"` // the NetworkUnavailable condition
 }
 
@@ -193,25 +193,25 @@ type Filesystem struct {
 	InodesFree *int64 `json:"inodesFree,omitempty"`
 }
 
-// ControlPlane is what of the control plane lives here, and who leads.
+// ControlPlane is the control plane components on the node, and the leaders of those that elect one.
 type ControlPlane struct {
-	Hosted []Component `json:"hosted,omitempty"` // static pods on this node
-	Leases []Leader    `json:"leases,omitempty"`
-	Readyz string      `json:"readyz,omitempty"`       // ok, or what failed
-	Failed []string    `json:"failedChecks,omitempty"` // of readyz
+	StaticPods []Component `json:"staticPods,omitempty"` // static pods on this node
+	Leases     []Leader    `json:"leases,omitempty"`
+	Readyz     string      `json:"readyz,omitempty"`       // ok, or the failed checks
+	Failed     []string    `json:"failedChecks,omitempty"` // of readyz
 }
 
 // Leader is a leader-election lease.
 type Leader struct {
 	Name       string     `json:"name"`
 	Holder     string     `json:"holder,omitempty"`
-	Here       bool       `json:"here"` // the holder runs on this node
+	OnThisNode bool       `json:"onThisNode"` // the holder runs on this node
 	RenewTime  *time.Time `json:"renewTime,omitempty"`
 	AgeSeconds *int64     `json:"ageSeconds,omitempty"`
 	Expired    bool       `json:"expired"`
 }
 
-// Scheduling says what may land on the node.
+// Scheduling says what keeps pods off the node.
 type Scheduling struct {
 	Cordoned      bool       `json:"cordoned"`
 	CordonedSince *time.Time `json:"cordonedSince,omitempty"`
@@ -225,10 +225,10 @@ type Taint struct {
 	Value   string     `json:"value,omitempty"`
 	Effect  string     `json:"effect"`
 	Since   *time.Time `json:"since,omitempty"`
-	Meaning string     `json:"meaning,omitempty"` // absent: a taint of the cluster's own
+	Meaning string     `json:"meaning,omitempty"` // absent: a taint that Kubernetes does not define
 }
 
-// Events are the node's events, folded by reason, newest first.
+// Events are the events of the node, grouped by reason, newest first.
 type Events struct {
 	Items []Event `json:"items"`
 }
@@ -241,10 +241,10 @@ type Event struct {
 	Last     time.Time `json:"last"`
 	From     string    `json:"from,omitempty"`
 	Message  string    `json:"message"`
-	Harmless bool      `json:"harmless,omitempty"` // known noise of a kubelet's start
+	Harmless bool      `json:"harmless,omitempty"` // known to come with every start of a kubelet
 }
 
-// Lifecycle is where the node stands in its life.
+// Lifecycle is the origin of the node, its reboots, and its removal.
 type Lifecycle struct {
 	ProviderID   string      `json:"providerID,omitempty"`
 	Zone         string      `json:"zone,omitempty"`
@@ -252,6 +252,6 @@ type Lifecycle struct {
 	BootID       string      `json:"bootID,omitempty"`
 	Reboots      []time.Time `json:"reboots,omitempty"`    // by the kubelet's Rebooted events
 	NotReady     []time.Time `json:"notReadyAt,omitempty"` // by the node controller's NodeNotReady events
-	Deletion     string      `json:"deletion,omitempty"`   // who is about to remove the node
-	DeletionFrom *time.Time  `json:"deletionSince,omitempty"`
+	Removal      string      `json:"removal,omitempty"`    // what is about to remove the node
+	RemovalSince *time.Time  `json:"removalSince,omitempty"`
 }

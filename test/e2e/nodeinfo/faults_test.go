@@ -37,15 +37,15 @@ func TestNodeFaults(t *testing.T) {
 // First Ready is still True and only the heartbeat tells; then it is Unknown. The table and the report agree.
 func kubeletStopped(t *testing.T, c *harness.Cluster, node string) {
 	heal := c.Fault(t, "stop-kubelet", node)
-	late := becomes(t, c, 2*time.Minute, want{node: node, verdict: report.Degraded, code: "HeartbeatLate", text: "Ready=True may be stale"})
+	late := becomes(t, c, 2*time.Minute, want{node: node, verdict: report.Degraded, code: "HeartbeatLate", text: "Ready=True may be out of date"})
 	if !strings.HasPrefix(late.Status, "Ready") {
 		t.Errorf("the status is %s", late.Status)
 	}
-	becomes(t, c, 2*time.Minute, want{node: node, verdict: report.Unhealthy, code: "KubeletNotReporting", exit: 3, text: "look alike"})
+	becomes(t, c, 2*time.Minute, want{node: node, verdict: report.Unhealthy, code: "KubeletNotReporting", exit: 3, text: "look the same"})
 	if line := row(t, c, node); !strings.Contains(line, "Unhealthy") || !strings.Contains(line, "KubeletNotReporting") {
 		t.Errorf("the fleet's row: %s", line)
 	}
-	becomes(t, c, time.Minute, want{node: node, verdict: report.Unhealthy, code: "KubeletNotReporting", exit: 3, text: "the kubelet does not run", flags: []string{"--kubelet"}})
+	becomes(t, c, time.Minute, want{node: node, verdict: report.Unhealthy, code: "KubeletNotReporting", exit: 3, text: "the kubelet is not running", flags: []string{"--kubelet"}})
 	heal()
 	healthy(t, c, node)
 }
@@ -55,7 +55,7 @@ func kubeletStopped(t *testing.T, c *harness.Cluster, node string) {
 func cutFromTheAPI(t *testing.T, c *harness.Cluster, node string) {
 	heal := c.Fault(t, "cut-api", node)
 	becomes(t, c, 3*time.Minute, want{node: node, verdict: report.Unhealthy, code: "KubeletNotReporting", exit: 3})
-	becomes(t, c, time.Minute, want{node: node, verdict: report.Unhealthy, code: "KubeletNotReporting", exit: 3, text: "The machine lives", flags: []string{"--kubelet"}})
+	becomes(t, c, time.Minute, want{node: node, verdict: report.Unhealthy, code: "KubeletNotReporting", exit: 3, text: "the machine is up", flags: []string{"--kubelet"}})
 	heal()
 	healthy(t, c, node)
 }
@@ -67,7 +67,7 @@ func kubeletsPortCut(t *testing.T, c *harness.Cluster, node string) {
 	if r := c.OnNode(t, node, "sh", "-c", "nft add table ip e2eport; nft add chain ip e2eport i '{ type filter hook input priority -5; }'; nft add rule ip e2eport i tcp dport 10250 drop"); r.Code != 0 {
 		t.Fatalf("nft: %s", r.Stderr)
 	}
-	becomes(t, c, time.Minute, want{node: node, verdict: report.Degraded, code: "KubeletUnreachable", text: "whose heartbeat is fresh", flags: []string{"--kubelet"}})
+	becomes(t, c, time.Minute, want{node: node, verdict: report.Degraded, code: "KubeletUnreachable", text: "although its heartbeat is current", flags: []string{"--kubelet"}})
 	heal()
 	becomes(t, c, time.Minute, want{node: node, verdict: report.Healthy, flags: []string{"--kubelet"}})
 }
@@ -182,7 +182,7 @@ spec:
 		}
 	}
 	// Its containers are gone by then: what holds it is not the node, whose health it does not touch.
-	becomes(t, c, 4*time.Minute, want{node: node, verdict: report.Healthy, code: "PodStuckTerminating", text: "held by finalizer example.test/hold"})
+	becomes(t, c, 4*time.Minute, want{node: node, verdict: report.Healthy, code: "PodStuckTerminating", text: "finalizer example.test/hold is set"})
 	free()
 	healthy(t, c, node)
 }

@@ -128,7 +128,9 @@ func (c *collector) fleet(ctx context.Context) error {
 	})
 	c.spawn(func() {
 		list, err := c.client.CoordinationV1().Leases(corev1.NamespaceNodeLease).List(ctx, cached())
-		c.put(kube.SourceOf(evaluate.SourceLeases, "list", "leases.coordination.k8s.io in kube-node-lease", err), func(in *evaluate.Input) { in.Leases = list.Items })
+		c.put(kube.SourceOf(evaluate.SourceLeases, "list", "leases.coordination.k8s.io in kube-node-lease", err), func(in *evaluate.Input) {
+			in.Leases = list.Items
+		})
 	})
 	c.spawn(func() {
 		items, err := c.metricsOfAll(ctx)
@@ -144,9 +146,10 @@ func (c *collector) fleet(ctx context.Context) error {
 	}
 	why := "read for named nodes only"
 	if c.request.Depth == evaluate.Fleet {
-		why = "the fleet table does not read it: name the node, or use -o wide"
-		c.skip(why, evaluate.SourcePods, evaluate.SourceDaemonSets, evaluate.SourceServerVersion, evaluate.SourceSystemLeases, evaluate.SourceProxyConfig)
-		why = "the fleet table does not read it: name the node"
+		why = "not read for the table of all nodes; name the node, or use -o wide"
+		c.skip(why, evaluate.SourcePods, evaluate.SourceDaemonSets, evaluate.SourceServerVersion, evaluate.SourceSystemLeases,
+			evaluate.SourceProxyConfig)
+		why = "not read for the table of all nodes; name the node"
 	} else {
 		c.keepSelected()
 	}
@@ -157,7 +160,7 @@ func (c *collector) fleet(ctx context.Context) error {
 
 func (c *collector) withoutKubelet() {
 	if !c.request.Kubelet {
-		c.skip("not asked: --kubelet asks it, with get nodes/proxy", evaluate.SourceKubelet)
+		c.skip("pass --kubelet to query the kubelet (needs get nodes/proxy)", evaluate.SourceKubelet)
 	}
 }
 
@@ -215,8 +218,8 @@ func (c *collector) addNode(n *corev1.Node) {
 	}
 }
 
-// resolve takes a name that is no node's for an address, a host name or a provider's ID, if exactly one node has it, and
-// says so.
+// resolve takes a name that no node has for an address, a host name or a provider ID, if exactly one node has that, and
+// notes it.
 func (c *collector) resolve(ctx context.Context, missing []string) {
 	list, err := c.client.CoreV1().Nodes().List(ctx, cached())
 	for _, name := range missing {
@@ -234,9 +237,9 @@ func (c *collector) resolve(ctx context.Context, missing []string) {
 			continue
 		case 0:
 		default:
-			c.notes = append(c.notes, fmt.Sprintf("%q fits %d nodes: give a node's name", name, len(matches)))
+			c.notes = append(c.notes, fmt.Sprintf("%q matches %d nodes: pass a node name", name, len(matches)))
 		}
-		c.in.Missing = append(c.in.Missing, name)
+		c.in.NotFound = append(c.in.NotFound, name)
 	}
 }
 

@@ -208,8 +208,8 @@ func TestAnUnknownNameIsMissingAndOthersAreRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(result.Input.Missing, []string{"nope"}) || len(result.Input.Nodes) != 1 {
-		t.Errorf("missing %v, %d nodes", result.Input.Missing, len(result.Input.Nodes))
+	if !slices.Equal(result.Input.NotFound, []string{"nope"}) || len(result.Input.Nodes) != 1 {
+		t.Errorf("missing %v, %d nodes", result.Input.NotFound, len(result.Input.Nodes))
 	}
 }
 

@@ -57,13 +57,13 @@ func metricsSource(err error) source.Source {
 	s := kube.SourceOf(evaluate.SourceMetrics, "list", "nodes.metrics.k8s.io", err)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		s.Message = "the metrics API did not answer in time"
+		s.Message = "the metrics API did not respond in time"
 	case s.State == source.Absent:
 		s.Message = "metrics-server is not installed"
 	case apierrors.IsServiceUnavailable(err):
-		s.Message = "metrics-server is installed and does not answer (503)"
+		s.Message = "metrics-server is installed but does not respond (503)"
 	case apierrors.IsInternalError(err):
-		s.Message = "the metrics API answers with an error (500)"
+		s.Message = "the metrics API returns an error (500)"
 	}
 	return s
 }
@@ -75,15 +75,21 @@ func (c *collector) shared(ctx context.Context) {
 			GitVersion string `json:"gitVersion"`
 		}
 		err := c.getJSON(ctx, "/version", &version)
-		c.put(kube.SourceOf(evaluate.SourceServerVersion, "get", "/version", err), func(in *evaluate.Input) { in.ServerVersion = version.GitVersion })
+		c.put(kube.SourceOf(evaluate.SourceServerVersion, "get", "/version", err), func(in *evaluate.Input) {
+			in.ServerVersion = version.GitVersion
+		})
 	})
 	c.spawn(func() {
 		list, err := c.client.CoordinationV1().Leases(metav1.NamespaceSystem).List(ctx, cached())
-		c.put(kube.SourceOf(evaluate.SourceSystemLeases, "list", "leases.coordination.k8s.io in kube-system", err), func(in *evaluate.Input) { in.SystemLeases = list.Items })
+		c.put(kube.SourceOf(evaluate.SourceSystemLeases, "list", "leases.coordination.k8s.io in kube-system", err), func(in *evaluate.Input) {
+			in.SystemLeases = list.Items
+		})
 	})
 	c.spawn(func() {
 		list, err := c.client.AppsV1().DaemonSets("").List(ctx, cached())
-		c.put(kube.SourceOf(evaluate.SourceDaemonSets, "list", "daemonsets.apps", err), func(in *evaluate.Input) { in.DaemonSets = trimDaemonSets(list.Items) })
+		c.put(kube.SourceOf(evaluate.SourceDaemonSets, "list", "daemonsets.apps", err), func(in *evaluate.Input) {
+			in.DaemonSets = trimDaemonSets(list.Items)
+		})
 	})
 	c.spawn(func() { c.proxyMode(ctx) })
 }
@@ -105,7 +111,9 @@ func (c *collector) proxyMode(ctx context.Context) {
 
 func (c *collector) attachments(ctx context.Context) {
 	list, err := c.client.StorageV1().VolumeAttachments().List(ctx, cached())
-	c.put(kube.SourceOf(evaluate.SourceAttachments, "list", "volumeattachments.storage.k8s.io", err), func(in *evaluate.Input) { in.VolumeAttachments = list.Items })
+	c.put(kube.SourceOf(evaluate.SourceAttachments, "list", "volumeattachments.storage.k8s.io", err), func(in *evaluate.Input) {
+		in.VolumeAttachments = list.Items
+	})
 }
 
 // readyz keeps the text also when the API server says that it is not ready (500).
@@ -126,15 +134,18 @@ func (c *collector) oneNode(ctx context.Context, name string) {
 			c.putFor(name, source.Source{Name: evaluate.SourceLeases, State: source.OK}, nil) // read: there is none
 			return
 		}
-		c.putFor(name, kube.SourceOf(evaluate.SourceLeases, "get", "leases.coordination.k8s.io in kube-node-lease", err), func(in *evaluate.Input) { in.Leases = append(in.Leases, *lease) })
+		s := kube.SourceOf(evaluate.SourceLeases, "get", "leases.coordination.k8s.io in kube-node-lease", err)
+		c.putFor(name, s, func(in *evaluate.Input) {
+			in.Leases = append(in.Leases, *lease)
+		})
 	})
 	c.spawn(func() {
 		ctx, cancel := context.WithTimeout(ctx, metricsPatience)
 		defer cancel()
 		var metrics evaluate.NodeMetrics
 		err := c.getJSON(ctx, metricsPath+"/"+name, &metrics)
-		if status := apierrors.APIStatus(nil); apierrors.IsNotFound(err) && errors.As(err, &status) && status.Status().Details != nil && status.Status().Details.Name == name {
-			c.putFor(name, source.Source{Name: evaluate.SourceMetrics, State: source.OK}, nil) // the API is there, this node's sample is not
+		if noSample(err, name) {
+			c.putFor(name, source.Source{Name: evaluate.SourceMetrics, State: source.OK}, nil)
 			return
 		}
 		c.putFor(name, metricsSource(err), func(in *evaluate.Input) { in.Metrics = append(in.Metrics, metrics) })
@@ -145,15 +156,29 @@ func (c *collector) oneNode(ctx context.Context, name string) {
 			c.putFor(name, source.Source{Name: evaluate.SourceCSINodes, State: source.OK}, nil) // read: there is none
 			return
 		}
-		c.putFor(name, kube.SourceOf(evaluate.SourceCSINodes, "get", "csinodes.storage.k8s.io", err), func(in *evaluate.Input) { in.CSINodes = append(in.CSINodes, *csi) })
+		c.putFor(name, kube.SourceOf(evaluate.SourceCSINodes, "get", "csinodes.storage.k8s.io", err), func(in *evaluate.Input) {
+			in.CSINodes = append(in.CSINodes, *csi)
+		})
 	})
 	c.spawn(func() { c.podsOf(ctx, name) })
 	c.spawn(func() {
 		// Without a UID: the kubelet's own events carry none (https://github.com/kubernetes/kubectl/issues/1838).
 		selector := fields.Set{"involvedObject.kind": "Node", "involvedObject.name": name}.AsSelector().String()
 		list, err := c.client.CoreV1().Events(metav1.NamespaceDefault).List(ctx, metav1.ListOptions{FieldSelector: selector})
-		c.putFor(name, kube.SourceOf(evaluate.SourceEvents, "list", "events in default", err), func(in *evaluate.Input) { in.Events = append(in.Events, trimEvents(list.Items)...) })
+		c.putFor(name, kube.SourceOf(evaluate.SourceEvents, "list", "events in default", err), func(in *evaluate.Input) {
+			in.Events = append(in.Events, trimEvents(list.Items)...)
+		})
 	})
+}
+
+// noSample says whether the metrics API has no object of the node, rather than that there is no such API.
+func noSample(err error, node string) bool {
+	var status apierrors.APIStatus
+	if !apierrors.IsNotFound(err) || !errors.As(err, &status) {
+		return false
+	}
+	details := status.Status().Details
+	return details != nil && details.Name == node
 }
 
 // podsOf lists one node's pods from the cache, which has an index by node; the limit is a hint of the answer's size for
@@ -163,7 +188,9 @@ func (c *collector) podsOf(ctx context.Context, name string) {
 	options.FieldSelector = "spec.nodeName=" + name
 	options.Limit = pageSize
 	list, err := c.client.CoreV1().Pods("").List(ctx, options)
-	c.putFor(name, kube.SourceOf(evaluate.SourcePods, "list", "pods", err), func(in *evaluate.Input) { in.Pods = append(in.Pods, trimPods(list.Items)...) })
+	c.putFor(name, kube.SourceOf(evaluate.SourcePods, "list", "pods", err), func(in *evaluate.Input) {
+		in.Pods = append(in.Pods, trimPods(list.Items)...)
+	})
 }
 
 // allPods lists every pod in pages, keeping of each what is judged.
@@ -245,7 +272,8 @@ func (c *collector) kubelets(ctx context.Context) {
 func (c *collector) proxied(ctx context.Context, node, path string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return c.client.CoreV1().RESTClient().Get().Resource("nodes").Name(node).SubResource("proxy").Suffix(path).SetHeader("Accept", "application/json, */*").Do(ctx).Raw()
+	return c.client.CoreV1().RESTClient().Get().Resource("nodes").Name(node).SubResource("proxy").Suffix(path).
+		SetHeader("Accept", "application/json, */*").Do(ctx).Raw()
 }
 
 // kubelet asks a kubelet whether it is well. Where it does not answer, kube-proxy's health port tells whether the machine
@@ -260,10 +288,12 @@ func (c *collector) kubelet(ctx context.Context, node string) (evaluate.Kubelet,
 		}
 		return answer, nil
 	}
-	answer := evaluate.Kubelet{Message: kube.OneLine(kube.Explain(err)), Refused: strings.Contains(string(body)+err.Error(), "connect: connection refused")}
+	answer := evaluate.Kubelet{
+		Message: kube.OneLine(kube.Explain(err)), Refused: strings.Contains(string(body)+err.Error(), "connect: connection refused"),
+	}
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		answer.Message = fmt.Sprintf("no answer through the API server within %s", patience)
+		answer.Message = fmt.Sprintf("no answer within %s", patience)
 	case answer.Refused:
 		answer.Message = "connection refused"
 	}

@@ -91,7 +91,8 @@ func trimDaemonSets(sets []appsv1.DaemonSet) []appsv1.DaemonSet {
 		d.ManagedFields, d.Annotations = nil, nil
 		spec := &d.Spec.Template.Spec
 		d.Spec.Template = corev1.PodTemplateSpec{Spec: corev1.PodSpec{
-			NodeSelector: spec.NodeSelector, Affinity: spec.Affinity, Tolerations: spec.Tolerations, NodeName: spec.NodeName, HostNetwork: spec.HostNetwork,
+			NodeSelector: spec.NodeSelector, Affinity: spec.Affinity, Tolerations: spec.Tolerations,
+			NodeName: spec.NodeName, HostNetwork: spec.HostNetwork,
 		}}
 	}
 	return sets

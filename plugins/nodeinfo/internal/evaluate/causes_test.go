@@ -95,7 +95,7 @@ func TestTheSchedulersWordsDoNotExplainABoundPod(t *testing.T) {
 		})
 	}
 	for _, n := range judge(in).Items {
-		for _, p := range n.Pods.Attention {
+		for _, p := range n.Pods.Problems {
 			if p.Reason == "FailedScheduling" {
 				t.Errorf("%s/%s: %s", p.Namespace, p.Name, p.Message)
 			}

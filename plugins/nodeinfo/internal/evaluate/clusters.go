@@ -39,20 +39,20 @@ func Join(clusters []Cluster) report.List {
 			s.Name = c.Context + ": " + s.Name
 			out.Sources = append(out.Sources, s)
 		}
-		for _, text := range c.List.Shared {
-			out.Shared = append(out.Shared, c.Context+": "+text)
+		for _, text := range c.List.CommonCauses {
+			out.CommonCauses = append(out.CommonCauses, c.Context+": "+text)
 		}
-		for _, name := range c.List.Missing {
+		for _, name := range c.List.NotFound {
 			missing[name]++
 		}
 	}
 	for name, n := range missing {
 		if n == len(clusters) {
-			out.Missing = append(out.Missing, name)
+			out.NotFound = append(out.NotFound, name)
 		}
 	}
-	slices.Sort(out.Missing)
-	slices.Sort(out.Shared)
+	slices.Sort(out.NotFound)
+	slices.Sort(out.CommonCauses)
 	slices.SortFunc(out.Items, WorstFirst)
 	out.Sources.Sort()
 	out.Counts = count(out.Items)

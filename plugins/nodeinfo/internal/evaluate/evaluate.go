@@ -20,9 +20,9 @@ import (
 
 // Options change the judgement.
 type Options struct {
-	StaleAfter    time.Duration     // the age of a heartbeat from which Ready=True is not believed
-	BadConditions map[string]string // custom condition -> the status that is trouble; "" for none
-	Kubectl       finding.Kubectl   // builds next commands
+	StaleAfter        time.Duration     // the age of a heartbeat from which Ready=True is not believed
+	ProblemConditions map[string]string // custom condition -> the status that is a problem; "" for none
+	Kubectl           finding.Kubectl   // builds next commands
 }
 
 // DefaultStaleAfter is the node controller's patience.
@@ -36,10 +36,10 @@ func Evaluate(in Input, now time.Time, o Options) report.List {
 	if o.StaleAfter <= 0 {
 		o.StaleAfter = DefaultStaleAfter
 	}
-	cluster := facts.Of(&in, now, o.StaleAfter, o.BadConditions)
+	cluster := facts.Of(&in, now, o.StaleAfter, o.ProblemConditions)
 	list := report.List{
 		APIVersion: report.APIVersion, Kind: report.Kind, Time: now.UTC(),
-		Missing: slices.Sorted(slices.Values(in.Missing)), Sources: slices.Clone(in.Sources), Items: []report.Node{},
+		NotFound: slices.Sorted(slices.Values(in.NotFound)), Sources: slices.Clone(in.Sources), Items: []report.Node{},
 	}
 	list.Sources.Sort()
 	for i := range in.Nodes {
@@ -47,7 +47,7 @@ func Evaluate(in Input, now time.Time, o Options) report.List {
 	}
 	slices.SortFunc(list.Items, WorstFirst)
 	list.Counts = count(list.Items)
-	list.Shared = shared(list.Items)
+	list.CommonCauses = commonCauses(list.Items)
 	list.Summary = fleetSummary(list, "")
 	hideSecrets(&list)
 	return list
@@ -58,7 +58,7 @@ func of(n *facts.Node, kubectl finding.Kubectl) report.Node {
 	c := &rules.Case{Node: n, Kubectl: kubectl}
 	out := sections.Of(n)
 	if out.Pods != nil {
-		out.Pods.Attention = c.Attention()
+		out.Pods.Problems = c.Problems()
 	}
 	out.Findings, out.Consequences = rules.Check(c)
 	out.Verdict = verdict(n, out.Findings)
@@ -79,20 +79,13 @@ func verdict(n *facts.Node, findings []finding.Finding) report.Verdict {
 	return report.Healthy
 }
 
-// clause is the first clause of a message: what fits a headline or a cell of a table.
-func clause(message string) string {
-	for _, end := range []string{". ", "; "} {
-		message, _, _ = strings.Cut(message, end)
-	}
-	return message
-}
-
 // summary is the sentence after the node's name.
 func summary(n *facts.Node, out *report.Node) string {
 	var causes []string
 	for _, f := range out.Findings {
 		if f.Severity != finding.Info {
-			causes = append(causes, clause(f.Message))
+			headline, _ := report.Headline(f.Message)
+			causes = append(causes, headline)
 		}
 	}
 	switch {
@@ -101,13 +94,13 @@ func summary(n *facts.Node, out *report.Node) string {
 	case len(causes) > 1:
 		return fmt.Sprintf("%s (and %d more)", causes[0], len(causes)-1)
 	case out.Verdict == report.Unknown:
-		return "it has no Ready condition: no kubelet has reported yet"
+		return "the node has no Ready condition: no kubelet has reported yet"
 	}
 	text := "Ready"
 	if h := out.Health.Heartbeat; h != nil && h.AgeSeconds != nil {
 		text += ", heartbeat " + output.Age(time.Duration(*h.AgeSeconds)*time.Second) + " ago"
 	} else if h != nil && h.State == report.HeartbeatNone {
-		text += "; it has no heartbeat lease"
+		text += "; no heartbeat Lease exists"
 	} else {
 		text += "; heartbeat " + n.Sources.Get(SourceLeases).Gap()
 	}
@@ -169,9 +162,9 @@ func fleetSummary(list report.List, where string) string {
 	return text
 }
 
-// shared says when several nodes went silent together: then what they share is the suspect, not each node. Three nodes
-// within a minute, and at least half of those that are silent.
-func shared(items []report.Node) []string {
+// commonCauses says when several nodes stopped reporting together: then check what they share, not each node. Three nodes
+// within a minute, and at least half of those that do not report.
+func commonCauses(items []report.Node) []string {
 	var times []time.Time
 	for _, n := range items {
 		for _, f := range n.Findings {
@@ -194,7 +187,7 @@ func shared(items []report.Node) []string {
 	if best < 3 || best*2 < len(times) {
 		return nil
 	}
-	return []string{fmt.Sprintf("%d of %d nodes fell silent within a minute of %s: look first at what they share "+
-		"(network, load balancer in front of the API server, zone), not at each node",
+	return []string{fmt.Sprintf("%d of %d nodes stopped reporting within one minute of %s: check first what they share "+
+		"(network, load balancer in front of the API server, zone), not each node",
 		best, len(items), times[from].UTC().Format(time.RFC3339))}
 }

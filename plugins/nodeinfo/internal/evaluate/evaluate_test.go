@@ -326,7 +326,7 @@ func TestStaleAfterIsTheUsersChoice(t *testing.T) {
 
 func TestBadConditionIsTheUsersChoice(t *testing.T) {
 	in := load(t, string(rules.ConditionProblem))
-	list := Evaluate(in, in.Now, Options{BadConditions: map[string]string{"KernelDeadlock": "", "StorageReady": "", "FrobnicatorEngaged": "True"}})
+	list := Evaluate(in, in.Now, Options{ProblemConditions: map[string]string{"KernelDeadlock": "", "StorageReady": "", "FrobnicatorEngaged": "True"}})
 	if got := node(t, list, "fires"); got.Verdict != report.Healthy {
 		t.Errorf("conditions declared harmless: %v", codes(got))
 	}

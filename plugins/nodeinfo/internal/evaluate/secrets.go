@@ -34,8 +34,8 @@ func hideSecrets(list *report.List) {
 			}
 		}
 		if n.Pods != nil {
-			for k := range n.Pods.Attention {
-				n.Pods.Attention[k].Message = mask.Text(n.Pods.Attention[k].Message)
+			for k := range n.Pods.Problems {
+				n.Pods.Problems[k].Message = mask.Text(n.Pods.Problems[k].Message)
 			}
 		}
 		for k := range n.Sources {

@@ -1,7 +1,7 @@
 package render
 
 import (
-	"fmt"
+	"cmp"
 	"io"
 	"slices"
 	"strings"
@@ -9,6 +9,7 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
 
@@ -23,84 +24,140 @@ type ReportOptions struct {
 	Terminal output.Terminal
 }
 
-// Report writes the report on one node: the verdict, its causes with the next commands, what follows from them, what is
-// worth knowing, then the sections.
+// Report writes the report on one node: the verdict, its causes with evidence and next steps, what follows from them,
+// findings for information, the sections, and what was not checked.
 func Report(w io.Writer, n report.Node, now time.Time, o ReportOptions) error {
-	p := &page{term: o.Terminal, now: now}
-	name := n.Name
+	p := &page{Page: output.Page{Terminal: o.Terminal, Now: now}}
+	object := "node/" + n.Name
 	if n.Context != "" {
-		name += " (" + n.Context + ")"
+		object += " (" + n.Context + ")"
 	}
-	head := output.Sanitize(name) + " is " + o.Terminal.Paint(string(n.Verdict), verdictStyle(n.Verdict)) + ": "
-	p.line("%s", head+output.Wrap(output.Sanitize(n.Summary), o.Terminal, len(name)+len(n.Verdict)+6, ""))
-	var causes, notes []finding.Finding
-	for _, f := range n.Findings {
-		if f.Severity == finding.Info {
-			notes = append(notes, f)
-		} else {
-			causes = append(causes, f)
-		}
+	causes, notes := p.blocks(n)
+	if len(causes) == 0 {
+		p.Verdict(string(n.Verdict), verdictStyle(n.Verdict), object, n.Summary)
+	} else {
+		headline, rest := report.Headline(causes[0].Message)
+		p.Verdict(string(n.Verdict), verdictStyle(n.Verdict), object, headline)
+		causes[0].Message = rest
 	}
-	p.findings(causes)
-	p.consequences(n.Consequences)
-	p.findings(notes)
-	p.line("")
+	p.Findings(causes...)
+	p.Consequences(consequences(n))
+	p.Findings(notes...)
+	p.Gap()
 	for _, name := range Sections() {
 		if len(o.Sections) == 0 || slices.Contains(o.Sections, name) {
 			p.section(name, n)
 		}
 	}
-	_, err := io.WriteString(w, p.b.String())
+	p.Section("Not checked", notChecked(n.Sources)...)
+	_, err := io.WriteString(w, p.String())
 	return err
 }
 
-// page collects the text of one report.
-type page struct {
-	b    strings.Builder
-	term output.Terminal
-	now  time.Time
+// page is a report in the making.
+type page struct{ output.Page }
+
+// blocks parts the findings into those that make the verdict and those for information.
+func (p *page) blocks(n report.Node) (causes, notes []output.Block) {
+	for i := range n.Findings {
+		b := output.Block{Finding: n.Findings[i]}
+		if since := began(n, &b.Finding); since != nil {
+			b.Notes = []string{"for " + output.Age(p.Now.Sub(*since))}
+		}
+		if b.Severity == finding.Info {
+			notes = append(notes, b)
+		} else {
+			causes = append(causes, b)
+		}
+	}
+	return causes, notes
 }
 
-func (p *page) line(format string, args ...any) { fmt.Fprintf(&p.b, format+"\n", args...) }
-
-func (p *page) findings(list []finding.Finding) {
-	if len(list) == 0 {
-		return
+func consequences(n report.Node) []finding.Consequence {
+	var list []finding.Consequence
+	for _, c := range n.Consequences {
+		list = append(list, finding.Consequence(c))
 	}
-	p.line("")
-	_ = output.Findings(&p.b, p.term, list, p.now) // a strings.Builder does not fail
+	return list
 }
 
-func (p *page) consequences(list []report.Consequence) {
-	if len(list) == 0 {
-		return
+// notChecked lists the sources without data, and why. Whole sections of them say so in their place.
+func notChecked(list source.List) []string {
+	var gaps []string
+	for _, s := range list {
+		if !s.Readable() {
+			gaps = append(gaps, s.Name+": "+s.Reason())
+		}
 	}
-	p.line("\nSeen too, and explained by %s:", list[0].CausedBy)
-	for _, c := range list {
-		p.line("  %s", output.Wrap(string(c.Code)+": "+output.Sanitize(c.Message), p.term, 2, "    "))
-	}
+	return gaps
 }
 
-// titled writes "Title:   text", wrapped under itself on a terminal.
-func (p *page) titled(title, text string) {
-	const width = 15
-	head := fmt.Sprintf("%-*s", width, title+":")
-	p.line("%s%s", head, output.Wrap(output.Sanitize(text), p.term, width, strings.Repeat(" ", width)))
+// fieldOfStart is the field whose recorded time is the moment from which a finding is true. Others have no such moment.
+var fieldOfStart = map[finding.Code]string{
+	"ContainerRuntimeDown": "status.conditions", "NetworkPluginNotReady": "status.conditions", "NodeShuttingDown": "status.conditions",
+	"NodeNotReady": "status.conditions", "DiskPressure": "status.conditions", "MemoryPressure": "status.conditions",
+	"PIDPressure": "status.conditions", "NetworkUnavailable": "status.conditions", "ConditionProblem": "status.conditions",
+	"Cordoned": "spec.unschedulable", "NodeRemovalInProgress": "spec.taints", "NodeRemovalStuck": "spec.taints", "OutOfService": "spec.taints",
+	"PodStuckTerminating": "metadata.deletionTimestamp",
+}
+
+// began is when a finding became true, as far as the report has that; nil: unknown.
+func began(n report.Node, f *finding.Finding) *time.Time {
+	switch f.Code {
+	case "KubeletNotReporting", "ReadyConditionStale", "HeartbeatLate":
+		if n.Health != nil && n.Health.Heartbeat != nil {
+			return n.Health.Heartbeat.ReceivedAt
+		}
+	case "LeaderLeaseExpired":
+		return lastRenewal(n, f)
+	}
+	field := fieldOfStart[f.Code]
+	for i := range f.Evidence {
+		if e := &f.Evidence[i]; field != "" && strings.HasPrefix(e.Path, field) {
+			return e.Time
+		}
+	}
+	return nil
+}
+
+func lastRenewal(n report.Node, f *finding.Finding) *time.Time {
+	if n.ControlPlane == nil || f.Object == nil {
+		return nil
+	}
+	for _, l := range n.ControlPlane.Leases {
+		if l.Name == f.Object.Name {
+			return l.RenewTime
+		}
+	}
+	return nil
+}
+
+// titleWidth is the column at which the facts of a section begin.
+const titleWidth = 15
+
+// facts writes the facts of a section beside its title, one a line; empty ones are left out.
+func (p *page) facts(title string, facts ...string) {
+	p.Facts(titleWidth, title, slices.DeleteFunc(facts, func(f string) bool { return f == "" })...)
 }
 
 func (p *page) table(t output.TableText) {
-	_ = t.Fprint(&p.b, output.TableOptions{Wide: true, Indent: "  ", Terminal: p.term})
+	_ = t.Fprint(p, output.TableOptions{Wide: true, Indent: "  ", Terminal: p.Terminal}) // a strings.Builder does not fail
 }
 
+// gap is a section without data: the end of the report says why.
 func (p *page) gap(title string, n report.Node, source string) {
-	text := n.Sources.Get(source).Gap()
-	if text == "" {
-		text = "nothing to report"
-	}
-	p.titled(title, text)
+	p.facts(title, cmp.Or(unread(n, source), "nothing to report"))
 }
 
-func (p *page) since(t *time.Time) string { return output.Since(t, p.now) }
+// unread is "not checked" for a source without data, after what it would tell; empty for one that was read.
+func unread(n report.Node, source string, what ...string) string {
+	if n.Sources.Get(source).Readable() {
+		return ""
+	}
+	return strings.Join(append(what, "not checked"), " ")
+}
+
+func (p *page) since(t *time.Time) string { return output.Since(t, p.Now) }
 
 func (p *page) section(name string, n report.Node) {
 	switch name {

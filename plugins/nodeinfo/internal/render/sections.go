@@ -18,18 +18,19 @@ func (p *page) health(n report.Node) {
 		p.gap("Health", n, "nodes")
 		return
 	}
-	var parts []string
-	var bad, unclear []report.Condition
-	var silent []string
+	var parts, silent []string
+	var problems, unclear []report.Condition
+	ready := ""
 	for _, c := range h.Conditions {
 		switch {
 		case c.Type == "Ready":
+			ready = c.Status
 			parts = append(parts, fmt.Sprintf("Ready=%s for %s", c.Status, p.since(c.Since)))
 		case c.Status == "Unknown":
 			silent = append(silent, c.Type)
-		case c.Bad != nil && *c.Bad:
-			bad = append(bad, c)
-		case c.Bad == nil && c.Status == "True":
+		case c.Problem != nil && *c.Problem:
+			problems = append(problems, c)
+		case c.Problem == nil && c.Status == "True":
 			unclear = append(unclear, c)
 		}
 	}
@@ -38,40 +39,49 @@ func (p *page) health(n report.Node) {
 		parts = append(parts, "kubelet "+h.Kubelet)
 	}
 	if len(silent) > 0 {
-		parts = append(parts, strings.Join(silent, ", ")+" Unknown")
-	} else if len(bad) == 0 && strings.HasPrefix(parts[0], "Ready=True") {
-		parts = append(parts, "no condition reports trouble")
+		parts = append(parts, strings.Join(silent, ", ")+": Unknown")
+	} else if len(problems) == 0 && ready == "True" {
+		parts = append(parts, "no condition reports a problem")
 	}
-	p.titled("Health", strings.Join(parts, "; "))
-	p.conditions(append(bad, unclear...))
+	p.facts("Health", parts...)
+	p.conditions(append(problems, unclear...))
 }
 
 func heartbeatText(n report.Node) string {
 	h := n.Health.Heartbeat
 	switch {
 	case h == nil:
-		return "heartbeat " + n.Sources.Get("leases").Gap()
+		return cmp.Or(unread(n, "leases", "heartbeat"), "heartbeat "+output.Unknown)
 	case h.State == report.HeartbeatNone:
-		return "no heartbeat lease (virtual kubelets have none)"
+		return "no heartbeat Lease (virtual kubelets have none)"
 	}
 	text := fmt.Sprintf("heartbeat %s ago", output.Age(time.Duration(*h.AgeSeconds)*time.Second))
 	if h.ClockSkew != nil && (*h.ClockSkew > 3 || *h.ClockSkew < -10) {
-		text += fmt.Sprintf(", clock off by %.0fs", *h.ClockSkew)
+		text += fmt.Sprintf(", node clock off by %.0fs", *h.ClockSkew)
 	}
 	return text
 }
 
 func (p *page) conditions(list []report.Condition) {
-	t := output.TableText{Columns: []output.Column{{Header: "CONDITION"}, {Header: "STATUS"}, {Header: "SINCE"}, {Header: "TROUBLE"}, {Header: "REASON"}, {Header: "MESSAGE", Flexible: true}}}
+	t := output.TableText{Columns: []output.Column{
+		{Header: "CONDITION"},
+		{Header: "STATUS"},
+		{Header: "SINCE"},
+		{Header: "PROBLEM"},
+		{Header: "REASON"},
+		{Header: "MESSAGE", Flexible: true},
+	}}
 	for _, c := range list {
-		trouble, style := "not known", output.Plain
-		if c.Bad != nil {
-			trouble = map[bool]string{true: "yes", false: "no"}[*c.Bad]
-			if *c.Bad {
+		problem, style := "unknown", output.Plain
+		if c.Problem != nil {
+			problem = map[bool]string{true: "yes", false: "no"}[*c.Problem]
+			if *c.Problem {
 				style = output.Bad
 			}
 		}
-		t.Rows = append(t.Rows, []output.Cell{{Text: c.Type}, {Text: c.Status, Style: style}, {Text: p.since(c.Since)}, {Text: trouble}, {Text: c.Reason}, {Text: c.Message}})
+		t.Rows = append(t.Rows, []output.Cell{
+			{Text: c.Type}, {Text: c.Status, Style: style}, {Text: p.since(c.Since)}, {Text: problem}, {Text: c.Reason}, {Text: c.Message},
+		})
 	}
 	p.table(t)
 }
@@ -82,27 +92,19 @@ func (p *page) components(n report.Node) {
 		p.gap("Components", n, "nodes")
 		return
 	}
-	kubelet := "kubelet " + cmp.Or(c.Kubelet, output.Unknown)
-	switch {
-	case c.MinorsBehind == nil:
-	case *c.MinorsBehind == 0:
-		kubelet += " (as the API server)"
-	case *c.MinorsBehind > 0:
-		kubelet += fmt.Sprintf(" (%s behind the API server's %s)", output.Plural(*c.MinorsBehind, "minor"), c.APIServer)
-	default:
-		kubelet += fmt.Sprintf(" (newer than the API server's %s)", c.APIServer)
-	}
-	parts := []string{kubelet, runtimeText(c.Runtime)}
-	if n.Sources.Get("pods").Readable() {
-		parts = append(parts, "proxy "+proxyLine(c), "CNI "+cniText(c.Network), "CSI "+orNone(names(c.Storage)))
+	parts := []string{kubeletText(c), "container runtime " + runtimeText(c.Runtime)}
+	if gap := unread(n, "pods", "kube-proxy, network plugin (CNI), CSI drivers"); gap != "" {
+		parts = append(parts, gap)
+	} else {
+		parts = append(parts, proxyLine(c), "network plugin (CNI) "+cniText(c.Network), "CSI drivers "+orNone(names(c.Storage)))
 		if len(c.DNSCache) > 0 {
 			parts = append(parts, "DNS cache "+names(c.DNSCache))
 		}
-	} else {
-		parts = append(parts, "proxy, CNI, CSI "+n.Sources.Get("pods").Gap())
 	}
-	p.titled("Components", strings.Join(append(parts, systemText(c.OS)), "; ")+stale(n))
-	t := output.TableText{Columns: []output.Column{{Header: "COMPONENT"}, {Header: "POD"}, {Header: "STATE"}, {Header: "RESTARTS"}, {Header: "KNOWN BY", Flexible: true}}}
+	p.facts("Components", append(parts, systemText(c.OS), stale(n))...)
+	t := output.TableText{Columns: []output.Column{
+		{Header: "COMPONENT"}, {Header: "POD"}, {Header: "STATE"}, {Header: "RESTARTS"}, {Header: "EVIDENCE", Flexible: true},
+	}}
 	var all []report.Component
 	if c.Proxy != nil {
 		all = append(all, c.Proxy.Component)
@@ -113,6 +115,20 @@ func (p *page) components(n report.Node) {
 		}
 	}
 	p.table(t)
+}
+
+func kubeletText(c *report.Components) string {
+	text := "kubelet " + cmp.Or(c.Kubelet, output.Unknown)
+	switch {
+	case c.MinorsBehind == nil:
+	case *c.MinorsBehind == 0:
+		text += " (same minor version as the API server)"
+	case *c.MinorsBehind > 0:
+		text += fmt.Sprintf(" (%s older than the API server, %s)", output.Plural(*c.MinorsBehind, "minor version"), c.APIServer)
+	default:
+		text += fmt.Sprintf(" (newer than the API server, %s)", c.APIServer)
+	}
+	return text
 }
 
 func systemText(os report.OS) string {
@@ -127,40 +143,37 @@ func systemText(os report.OS) string {
 
 func cniText(list []report.Component) string {
 	if len(list) == 0 {
-		return output.Unknown + " (no pod or mark of a known network plugin)"
+		return output.Unknown + " (no pod, annotation or condition of a known one)"
 	}
 	return names(list)
 }
 
-// stale marks what a silent node has reported last.
+// stale marks what a node has reported before it stopped.
 func stale(n report.Node) string {
 	if n.Health == nil || n.Health.Heartbeat == nil || n.Health.Heartbeat.State != report.HeartbeatExpired {
 		return ""
 	}
-	return "; as reported before the node fell silent"
+	return "as reported before the kubelet stopped reporting"
 }
 
 func proxyLine(c *report.Components) string {
 	switch {
 	case c.Proxy == nil:
-		return output.Unknown
+		return "kube-proxy " + output.Unknown
 	case c.Proxy.Mode == "":
-		return c.Proxy.Name + " (mode unknown; " + c.Proxy.Evidence + ")"
+		return c.Proxy.Name + " (mode unknown: " + c.Proxy.Evidence + ")"
 	}
 	return strings.TrimSpace(c.Proxy.Name+" "+c.Proxy.Version) + " (" + c.Proxy.Mode + ")"
 }
 
 // resources is always a table: its figures are what people come for. Empty kinds are left out.
 func (p *page) resources(n report.Node) {
-	note := "requests and limits of allocatable, usage of capacity"
-	for _, s := range []struct{ name, what string }{{"metrics", "usage"}, {"pods", "requests and limits"}} {
-		if gap := n.Sources.Get(s.name).Gap(); gap != "" {
-			note += "; " + s.what + " " + gap
-		}
-	}
-	p.titled("Resources", note)
-	t := output.TableText{Columns: []output.Column{{Header: "RESOURCE"}, {Header: "CAPACITY"}, {Header: "RESERVED"}, {Header: "ALLOCATABLE"}, {Header: "REQUESTS"}, {Header: "REQ%"}}}
-	if p.term.TTY && p.term.Width >= 120 {
+	p.facts("Resources", "requests and limits relative to allocatable, usage relative to capacity",
+		unread(n, "metrics", "usage"), unread(n, "pods", "requests and limits"))
+	t := output.TableText{Columns: []output.Column{
+		{Header: "RESOURCE"}, {Header: "CAPACITY"}, {Header: "RESERVED"}, {Header: "ALLOCATABLE"}, {Header: "REQUESTS"}, {Header: "REQ%"},
+	}}
+	if p.Terminal.TTY && p.Terminal.Width >= 120 {
 		t.Columns = append(t.Columns, output.Column{Header: ""})
 	}
 	for _, h := range []string{"LIMITS", "LIM%", "USAGE", "USE%", "FREE"} {
@@ -170,14 +183,16 @@ func (p *page) resources(n report.Node) {
 		if value(r.Capacity) == 0 && value(r.Requests) == 0 {
 			continue
 		}
-		row := output.Text(r.Name, amountText(r.Unit, r.Capacity), amountText(r.Unit, r.Reserved), amountText(r.Unit, r.Allocatable), amountText(r.Unit, r.Requests), percentText(r.RequestsPercent))
+		row := output.Text(r.Name, amountText(r.Unit, r.Capacity), amountText(r.Unit, r.Reserved), amountText(r.Unit, r.Allocatable),
+			amountText(r.Unit, r.Requests), percentText(r.RequestsPercent))
 		if r.RequestsPercent != nil && *r.RequestsPercent >= 100 {
 			row[5].Style = output.Warn
 		}
-		if p.term.TTY && p.term.Width >= 120 {
-			row = append(row, output.Cell{Text: p.term.Bar(value(r.Requests), value(r.Allocatable), 10)})
+		if p.Terminal.TTY && p.Terminal.Width >= 120 {
+			row = append(row, output.Cell{Text: p.Terminal.Bar(value(r.Requests), value(r.Allocatable), 10)})
 		}
-		row = append(row, output.Text(limits(r, amountText(r.Unit, r.Limits)), limits(r, percentText(r.LimitsPercent)), usageText(r, amountText(r.Unit, r.Usage)), usageText(r, percentText(r.UsagePercent)), amountText(r.Unit, r.Free))...)
+		row = append(row, output.Text(limits(r, amountText(r.Unit, r.Limits)), limits(r, percentText(r.LimitsPercent)),
+			usageText(r, amountText(r.Unit, r.Usage)), usageText(r, percentText(r.UsagePercent)), amountText(r.Unit, r.Free))...)
 		t.Rows = append(t.Rows, row)
 	}
 	p.table(t)
@@ -214,38 +229,52 @@ func (p *page) pods(n report.Node) {
 	for _, c := range n.Pods.Phases {
 		phases = append(phases, fmt.Sprintf("%d %s", c.Count, c.Phase))
 	}
-	text := output.Plural(n.Pods.Total, "pod")
+	parts := []string{output.Plural(n.Pods.Total, "pod")}
 	if len(phases) > 0 {
-		text += " (" + strings.Join(phases, ", ") + ")"
+		parts[0] += ": " + strings.Join(phases, ", ")
 	}
 	if n.Pods.MaxPods != nil {
-		text += fmt.Sprintf("; %d of %d slots taken", n.Pods.Slots, *n.Pods.MaxPods)
+		parts = append(parts, fmt.Sprintf("%d non-terminated of at most %d", n.Pods.NonTerminated, *n.Pods.MaxPods))
 	}
-	if len(n.Pods.Attention) == 0 {
-		text += "; none needs attention"
+	if len(n.Pods.Problems) == 0 {
+		parts = append(parts, "no pod has a problem")
 	}
-	p.titled("Pods", text+stale(n))
-	t := output.TableText{Columns: []output.Column{{Header: "NAMESPACE"}, {Header: "POD"}, {Header: "TROUBLE"}, {Header: "RESTARTS"}, {Header: "SINCE"}, {Header: "DETAIL", Flexible: true}}}
-	for _, a := range n.Pods.Attention {
-		t.Rows = append(t.Rows, output.Text(a.Namespace, a.Name, a.Reason, strconv.FormatInt(a.Restarts, 10), p.since(a.Since), orNone(a.Message)))
+	p.facts("Pods", append(parts, stale(n))...)
+	t := output.TableText{Columns: []output.Column{
+		{Header: "NAMESPACE"}, {Header: "POD"}, {Header: "PROBLEM"}, {Header: "RESTARTS"}, {Header: "SINCE"}, {Header: "DETAIL", Flexible: true},
+	}}
+	for _, a := range n.Pods.Problems {
+		t.Rows = append(t.Rows, output.Text(a.Namespace, a.Name, a.Reason,
+			strconv.FormatInt(a.Restarts, 10), p.since(a.Since), orNone(a.Message)))
 	}
 	p.table(t)
-	p.biggest(n.Pods.Items)
+	p.largest(n.Pods.Items)
 }
 
-const biggest = 5
+const largest = 5
 
-// biggest lists the pods with the largest memory requests, then cpu; pods that request nothing are no answer.
-func (p *page) biggest(items []report.PodUse) {
+// largest lists the pods with the largest memory requests, then cpu; pods that request nothing are no answer.
+func (p *page) largest(items []report.PodUse) {
 	items = slices.DeleteFunc(slices.Clone(items), func(u report.PodUse) bool {
 		return value(u.Requests["memory"]) == 0 && value(u.Requests["cpu"]) == 0
 	})
 	slices.SortFunc(items, func(a, b report.PodUse) int {
-		return cmp.Or(cmp.Compare(value(b.Requests["memory"]), value(a.Requests["memory"])), cmp.Compare(value(b.Requests["cpu"]), value(a.Requests["cpu"])), cmp.Compare(a.Namespace+"/"+a.Name, b.Namespace+"/"+b.Name))
+		return cmp.Or(
+			cmp.Compare(value(b.Requests["memory"]), value(a.Requests["memory"])),
+			cmp.Compare(value(b.Requests["cpu"]), value(a.Requests["cpu"])),
+			cmp.Compare(a.Namespace+"/"+a.Name, b.Namespace+"/"+b.Name),
+		)
 	})
-	t := output.TableText{Columns: []output.Column{{Header: "BIGGEST REQUESTS"}, {Header: "CPU"}, {Header: "MEMORY"}, {Header: "MEMORY LIMIT"}, {Header: "RESIZE"}}}
-	for _, u := range items[:min(biggest, len(items))] {
-		t.Rows = append(t.Rows, output.Text(u.Namespace+"/"+u.Name, output.Millicores(value(u.Requests["cpu"])), output.Bytes(value(u.Requests["memory"])), limitText(u.Limits["memory"]), orNone(u.Resize)))
+	if len(items) == 0 {
+		return
+	}
+	p.Line(2, "Largest requests:")
+	t := output.TableText{Columns: []output.Column{
+		{Header: "POD"}, {Header: "CPU"}, {Header: "MEMORY"}, {Header: "MEMORY-LIMIT"}, {Header: "RESIZE"},
+	}}
+	for _, u := range items[:min(largest, len(items))] {
+		t.Rows = append(t.Rows, output.Text(u.Namespace+"/"+u.Name, output.Millicores(value(u.Requests["cpu"])),
+			output.Bytes(value(u.Requests["memory"])), limitText(u.Limits["memory"]), orNone(u.Resize)))
 	}
 	p.table(t)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
 
@@ -77,7 +78,12 @@ func columns() []column {
 	} {
 		c = append(c, column{header: w.header, wide: true, cell: plain(func(n report.Node) string { return orNone(w.text(n)) })})
 	}
-	return append(c, column{header: "REASON", flexible: true, cell: func(n report.Node, _ time.Time) output.Cell { return output.Cell{Text: reason(n)} }})
+	return append(c,
+		column{header: "REASON", flexible: true, cell: func(n report.Node, now time.Time) output.Cell {
+			return output.Cell{Text: reason(n, now)}
+		}},
+		column{header: "MESSAGE", wide: true, flexible: true, cell: plain(message)},
+	)
 }
 
 // Table writes the fleet table.
@@ -106,19 +112,17 @@ func Table(w io.Writer, list report.List, o TableOptions) error {
 	return t.Fprint(w, output.TableOptions{Wide: o.Wide, NoHeaders: o.NoHeaders, Terminal: o.Terminal})
 }
 
-// Footer writes what concerns the whole fleet: the count, what troubles share, and what could not be read.
+// Footer writes what concerns the whole fleet: the count, what the problems of nodes have in common, and what was not checked.
 func Footer(w io.Writer, list report.List, term output.Terminal) error {
-	var b strings.Builder
-	b.WriteString("\n" + output.Sanitize(list.Summary) + "\n")
-	for _, s := range list.Shared {
-		b.WriteString(output.Wrap(output.Sanitize(s), term, 0, "") + "\n")
+	p := output.Page{Terminal: term, Now: list.Time}
+	p.WriteString("\n")
+	p.Line(0, list.Summary)
+	for _, s := range list.CommonCauses {
+		p.Line(0, s)
 	}
-	for _, s := range list.Sources {
-		if s.State != "ok" && s.State != "skipped" {
-			b.WriteString(output.Wrap(s.Name+": "+output.Sanitize(s.Gap()), term, 0, "  ") + "\n")
-		}
-	}
-	_, err := io.WriteString(w, b.String())
+	asked := slices.DeleteFunc(slices.Clone(list.Sources), func(s source.Source) bool { return s.State == source.Skipped })
+	p.Section("Not checked", notChecked(asked)...)
+	_, err := io.WriteString(w, p.String())
 	return err
 }
 
@@ -199,7 +203,7 @@ func amountText(unit string, a *report.Amount) string {
 func podsCell(n report.Node) output.Cell {
 	taken, most := "?", "?"
 	if n.Pods != nil {
-		taken = strconv.Itoa(n.Pods.Slots)
+		taken = strconv.Itoa(n.Pods.NonTerminated)
 	}
 	if r := find(n, "pods"); r.Allocatable != nil {
 		most = strconv.FormatInt(r.Allocatable.Value, 10)
@@ -207,21 +211,32 @@ func podsCell(n report.Node) output.Cell {
 	return output.Cell{Text: taken + "/" + most}
 }
 
-// reason is the worst finding, cut to its first clause: the whole sentence is in the node's own report.
-func reason(n report.Node) string {
+// reason is the worst finding in words that fit a cell, since when, and how many more there are.
+func reason(n report.Node, now time.Time) string {
 	if len(n.Findings) == 0 {
 		return output.None
 	}
 	f := n.Findings[0]
-	text := f.Message
-	for _, end := range []string{". ", "; "} {
-		text, _, _ = strings.Cut(text, end)
+	var notes []string
+	if since := began(n, &f); since != nil {
+		notes = append(notes, "for "+output.Age(now.Sub(*since)))
 	}
-	more := ""
 	if worse := count(n.Findings); worse > 1 {
-		more = " (+" + strconv.Itoa(worse-1) + ")"
+		notes = append(notes, strconv.Itoa(worse-1)+" more")
 	}
-	return string(f.Code) + ": " + text + more
+	text := string(f.Code) + ": " + f.Title
+	if len(notes) > 0 {
+		text += " (" + strings.Join(notes, "; ") + ")"
+	}
+	return text
+}
+
+// message is the worst finding in full.
+func message(n report.Node) string {
+	if len(n.Findings) == 0 {
+		return output.None
+	}
+	return n.Findings[0].Message
 }
 
 func count(list []finding.Finding) int {

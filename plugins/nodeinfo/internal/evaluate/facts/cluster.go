@@ -31,7 +31,7 @@ type Cluster struct {
 }
 
 // Of reads each list of the input once. patience is the age of a heartbeat from which Ready=True is not believed; bad says
-// which status of a custom condition is trouble, "" for none.
+// which status of a custom condition is a problem, "" for none.
 func Of(in *Input, now time.Time, patience time.Duration, bad map[string]string) *Cluster {
 	c := &Cluster{
 		in: in, now: now, patience: patience, bad: bad,

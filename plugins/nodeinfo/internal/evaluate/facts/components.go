@@ -89,13 +89,13 @@ func (c *Components) networkByNode(n *corev1.Node) {
 	for _, name := range []string{"calico", "cilium", "flannel", "ovn-kubernetes", "antrea"} {
 		for key := range n.Annotations {
 			if strings.HasPrefix(key, networkAnnotations[name]) && !known(name) {
-				c.Network = append(c.Network, Component{Name: name, Evidence: "annotations " + networkAnnotations[name] + "* on the node"})
+				c.Network = append(c.Network, Component{Name: name, Evidence: "node annotations " + networkAnnotations[name] + "*"})
 			}
 		}
 	}
 	if unavailable := nodefact.Condition(n, corev1.NodeNetworkUnavailable); unavailable != nil {
 		if name, ok := networkReasons[unavailable.Reason]; ok && !known(name) {
-			c.Network = append(c.Network, Component{Name: name, Evidence: "condition NetworkUnavailable: " + unavailable.Reason})
+			c.Network = append(c.Network, Component{Name: name, Evidence: "node condition NetworkUnavailable: " + unavailable.Reason})
 		}
 	}
 }
@@ -137,9 +137,9 @@ func (c *Cluster) proxyMode(n *Node, p *Pod) ProxyMode {
 		}
 	}
 	if n.Object.Status.NodeInfo.OperatingSystem == "windows" {
-		return ProxyMode{"kernelspace", "the default on Windows"}
+		return ProxyMode{"kernelspace", "default on Windows"}
 	}
-	return ProxyMode{"iptables", "the default: neither arguments nor configuration name a mode"}
+	return ProxyMode{"iptables", "default: neither the arguments nor the configuration set a mode"}
 }
 
 func containerArgs(p *corev1.Pod) []string {

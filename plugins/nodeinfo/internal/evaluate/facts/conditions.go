@@ -6,17 +6,17 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Condition is a condition with its polarity: Bad says whether its status is trouble; nil when its meaning is not known.
+// Condition is a condition with its polarity: Problem says whether its status is a problem; nil when its meaning is unknown.
 type Condition struct {
 	*corev1.NodeCondition
 
-	Bad *bool
+	Problem *bool
 }
 
-// badStatus maps conditions to the status that is trouble: the built-in ones, node-problem-detector's
+// problemStatus maps conditions to the status that is a problem: the built-in ones, node-problem-detector's
 // (https://github.com/kubernetes/node-problem-detector/tree/master/config), and those of cloud agents. An empty status
-// means that none is trouble.
-var badStatus = map[string]string{
+// means that none is a problem.
+var problemStatus = map[string]string{
 	"Ready":          "False",
 	"MemoryPressure": "True", "DiskPressure": "True", "PIDPressure": "True", "NetworkUnavailable": "True",
 	"KernelDeadlock": "True", "ReadonlyFilesystem": "True", "CorruptDockerOverlay2": "True", "DockerHung": "True", "XfsShutdown": "True",
@@ -26,23 +26,23 @@ var badStatus = map[string]string{
 
 // Endings and beginnings of condition names whose meaning is plain.
 var (
-	troubleWhenTrue = []string{
+	problemWhenTrue = []string{
 		"Pressure", "Unavailable", "Unhealthy", "Problem", "Deadlock", "Failure", "Failed", "Error", "Errors", "Hung", "Degraded",
 		"NotReady", "Corruption", "Outage", "Offline", "Lost",
 	}
-	troubleWhenFalse = []string{"Ready", "Healthy", "Available", "Initialized"}
+	problemWhenFalse = []string{"Ready", "Healthy", "Available", "Initialized"}
 )
 
-// badCondition goes by the user's word, the list above, and the name, in this order. Unknown is never trouble by itself: it
-// follows from a silent node.
-func (c *Cluster) badCondition(condition *corev1.NodeCondition) *bool {
+// problemCondition goes by --problem-condition, the list above, and the name, in this order. Unknown is never a problem by
+// itself: it follows from a node that does not report.
+func (c *Cluster) problemCondition(condition *corev1.NodeCondition) *bool {
 	kind := string(condition.Type)
 	status, known := c.bad[kind]
 	if !known {
-		status, known = badStatus[kind]
+		status, known = problemStatus[kind]
 	}
 	if !known {
-		status, known = guessed(kind)
+		status, known = guessProblemStatus(kind)
 	}
 	if !known {
 		return nil
@@ -51,19 +51,19 @@ func (c *Cluster) badCondition(condition *corev1.NodeCondition) *bool {
 	return &bad
 }
 
-func guessed(kind string) (status string, known bool) {
+func guessProblemStatus(kind string) (status string, known bool) {
 	if at := strings.LastIndexAny(kind, "/."); at >= 0 {
 		kind = kind[at+1:]
 	}
 	if strings.HasPrefix(kind, "Frequent") {
 		return "True", true
 	}
-	for _, end := range troubleWhenTrue {
+	for _, end := range problemWhenTrue {
 		if strings.HasSuffix(kind, end) {
 			return "True", true
 		}
 	}
-	for _, end := range troubleWhenFalse {
+	for _, end := range problemWhenFalse {
 		if strings.HasSuffix(kind, end) {
 			return "False", true
 		}

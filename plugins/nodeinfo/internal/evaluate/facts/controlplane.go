@@ -20,16 +20,16 @@ const (
 
 // ControlPlane is what of the control plane lives here, and who leads.
 type ControlPlane struct {
-	Hosted  []Component     // static pods on this node that are not finished
-	Here    bool            // the node holds a part of it; without the pods its role has to do
-	Leaders []report.Leader // of those that have a lease
-	Asked   bool            // /readyz was
-	Failed  []string        // its checks that fail
+	StaticPods []Component     // static pods on this node that are not finished
+	Here       bool            // the node holds a part of it; without the pods its role has to do
+	Leaders    []report.Leader // of those that have a lease
+	Asked      bool            // /readyz was
+	Failed     []string        // its checks that fail
 }
 
 // Hosts says whether the node has a pod of the component.
 func (c *ControlPlane) Hosts(component string) bool {
-	return slices.ContainsFunc(c.Hosted, func(h Component) bool { return h.Name == component })
+	return slices.ContainsFunc(c.StaticPods, func(h Component) bool { return h.Name == component })
 }
 
 // Leader is who leads a component; nil: it has no lease, or that could not be read.
@@ -68,10 +68,10 @@ func (c *Cluster) controlPlane(n *Node) ControlPlane {
 		}
 		out.Here = true
 		if !p.Finished() {
-			out.Hosted = append(out.Hosted, Component{Role: ControlPlanePart, Name: name, Evidence: "static pod", Pod: p})
+			out.StaticPods = append(out.StaticPods, Component{Role: ControlPlanePart, Name: name, Evidence: "static pod", Pod: p})
 		}
 	}
-	slices.SortFunc(out.Hosted, func(a, b Component) int { return cmp.Compare(a.Name+a.PodName(), b.Name+b.PodName()) })
+	slices.SortFunc(out.StaticPods, func(a, b Component) int { return cmp.Compare(a.Name+a.PodName(), b.Name+b.PodName()) })
 	if n.Read(SourceSystemLeases) {
 		for _, name := range []string{ControllerManager, Scheduler, CloudControllers} {
 			if leader := c.leader(n, name); leader != nil {
@@ -94,7 +94,7 @@ func (c *Cluster) leader(n *Node, name string) *report.Leader {
 	held := nodefact.LeaderOf(&c.in.SystemLeases[at], c.now)
 	l := &report.Leader{Name: name, Holder: held.Holder, Expired: held.Expired}
 	host, _, _ := strings.Cut(l.Holder, "_")
-	l.Here = host != "" && (host == n.Object.Name || host == hostname(n.Object))
+	l.OnThisNode = host != "" && (host == n.Object.Name || host == hostname(n.Object))
 	if !held.Renewed.IsZero() {
 		age := int64(held.Age.Seconds())
 		l.RenewTime, l.AgeSeconds = Time(held.Renewed), &age

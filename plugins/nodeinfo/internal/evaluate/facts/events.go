@@ -48,10 +48,10 @@ func (e *Events) Newest(reason string) *report.Event {
 	return nil
 }
 
-// ours says whether an event is about this Node object: the kubelet's carry no UID or the node's name in its place,
+// concernsNode says whether an event is about this Node object: the kubelet's carry no UID or the node's name in its place,
 // controllers' the real one. An older node of the same name is another node
 // (https://github.com/kubernetes/kubectl/issues/1838).
-func (n *Node) ours(e *eventfact.Event) bool {
+func (n *Node) concernsNode(e *eventfact.Event) bool {
 	uid := string(e.About.UID)
 	if uid != "" && uid != n.Object.Name && uid != string(n.Object.UID) {
 		return false
@@ -65,7 +65,7 @@ func (c *Cluster) eventsOf(n *Node) Events {
 	}
 	var mine []eventfact.Event // newest first
 	for _, e := range c.events[n.Object.Name] {
-		if n.ours(&e) {
+		if n.concernsNode(&e) {
 			mine = append(mine, e)
 		}
 	}

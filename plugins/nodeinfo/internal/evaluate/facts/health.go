@@ -65,7 +65,7 @@ func (c *Cluster) health(n *Node) {
 	}
 	n.Readiness = nodefact.ReadinessOf(n.Object, lease, c.now, c.patience)
 	for _, condition := range nodefact.Conditions(n.Object) {
-		n.Conditions = append(n.Conditions, Condition{condition, c.badCondition(condition)})
+		n.Conditions = append(n.Conditions, Condition{condition, c.problemCondition(condition)})
 	}
 	if n.Readiness.State == nodefact.NotReady {
 		n.Cause = n.cause(n.Readiness.Condition)

@@ -45,7 +45,7 @@ type Input struct {
 	Now               time.Time                    `json:"now"`
 	Depth             Depth                        `json:"depth"`
 	Nodes             []corev1.Node                `json:"nodes"`
-	Missing           []string                     `json:"missing,omitempty"`
+	NotFound          []string                     `json:"notFound,omitempty"`
 	Leases            []coordinationv1.Lease       `json:"leases,omitempty"`
 	Metrics           []NodeMetrics                `json:"metrics,omitempty"`
 	Pods              []corev1.Pod                 `json:"pods,omitempty"`
@@ -101,7 +101,7 @@ func (in *Input) Select(names []string) {
 	for _, name := range names {
 		at := slices.IndexFunc(in.Nodes, func(n corev1.Node) bool { return n.Name == name })
 		if at < 0 {
-			in.Missing = append(in.Missing, name)
+			in.NotFound = append(in.NotFound, name)
 			continue
 		}
 		kept = append(kept, in.Nodes[at])

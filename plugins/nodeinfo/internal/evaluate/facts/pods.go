@@ -11,7 +11,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/schedule"
 )
 
-// Patience with pods: a slow image and a clean shutdown are no trouble.
+// Timeouts of pods: a slow image pull and an orderly shutdown are no problem.
 const (
 	Starting    = 2 * time.Minute
 	terminating = time.Minute // beyond the end of the grace period
@@ -77,7 +77,7 @@ func (c *Cluster) fill(p *Pod) {
 		return
 	}
 	p.Requests, p.Limits = schedule.Requests(p.Pod), schedule.Limits(p.Pod)
-	if p.Component = recognise(p.Pod); p.Component != nil {
+	if p.Component = detectComponent(p.Pod); p.Component != nil {
 		p.Component.Pod = p
 	}
 	p.ControlPlane = controlPlanePart(p.Pod)

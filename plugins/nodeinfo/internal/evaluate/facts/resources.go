@@ -150,7 +150,7 @@ func (c *Cluster) usage(n *Node) corev1.ResourceList {
 	}
 	m := c.metrics[n.Object.Name]
 	if m == nil {
-		return gap("metrics-server has no sample of this node (--kubelet shows whether its kubelet can be reached)")
+		return gap("metrics-server has no sample of the node (--kubelet shows whether the kubelet is reachable)")
 	}
 	window, err := time.ParseDuration(m.Window)
 	if err != nil || window <= 0 {

@@ -63,21 +63,27 @@ func (c *Case) change(why string, args ...string) finding.Next {
 	return finding.Next{Command: c.Kubectl.Command("", args...), Why: why, Risk: finding.Change}
 }
 
-// onTheMachine is a command for the node itself, where kubectl cannot help.
-func onTheMachine(command, why string) finding.Next {
-	return finding.Next{Command: command, Why: "on the machine itself" + why, Risk: finding.Read}
+// onNode is a command for the node itself, where kubectl cannot help.
+func onNode(command, why string, answers ...string) finding.Next {
+	return finding.Next{Command: command, Why: why, Answers: answers, Risk: finding.Read}
+}
+
+// answered adds what the answers of a step mean.
+func answered(step finding.Next, answers ...string) finding.Next {
+	step.Answers = answers
+	return step
 }
 
 func (c *Case) describe(why string) finding.Next {
 	return c.look(why, "", "describe", "node", c.Object.Name)
 }
 
-func (c *Case) again() finding.Next {
-	return c.look("look again in half a minute", "", "nodeinfo", c.Object.Name)
+func (c *Case) recheckStep() finding.Next {
+	return c.look("Check again in 30 seconds", "", "nodeinfo", c.Object.Name)
 }
 
 func (c *Case) nodeEvents() finding.Next {
-	return c.look("what the kubelet and the controllers said about the node", "default",
+	return c.look("List the events of the node", "default",
 		"get", "events", "--field-selector", "involvedObject.kind=Node,involvedObject.name="+c.Object.Name)
 }
 

@@ -30,8 +30,8 @@ var kubeletNewerThanServer = rule{
 		Code:     KubeletNewerThanAPIServer,
 		Severity: finding.Warning,
 		Title:    "Kubelet is newer than the API server",
-		Meaning:  "Kubelets must not be newer than any API server.",
-		Evidence: "Node kubeletVersion and /version.",
+		Meaning:  "A kubelet must not be newer than any API server.",
+		Evidence: "Node status.nodeInfo.kubeletVersion against /version of the API server.",
 		Next:     "Upgrade the control plane first.",
 	},
 	Check: giving(KubeletNewerThanAPIServer, checkKubeletNewerThanServer),
@@ -44,7 +44,8 @@ func checkKubeletNewerThanServer(c *Case) []finding.Finding {
 	}
 	message := fmt.Sprintf("the kubelet (%s) is newer than the API server (%s), which is not supported", v.Kubelet.Text, v.Server.Text)
 	return c.one(message, c.kubeletVersions(),
-		c.look("which nodes are ahead; upgrade the control plane first", "", "get", "nodes", "-L", "kubernetes.io/os", "-o", "wide"))
+		c.look("List the kubelet versions of all nodes; upgrade the control plane first", "",
+			"get", "nodes", "-L", "kubernetes.io/os", "-o", "wide"))
 }
 
 var kubeletTooOld = rule{
@@ -52,8 +53,8 @@ var kubeletTooOld = rule{
 		Code:     KubeletTooOld,
 		Severity: finding.Warning,
 		Title:    "Kubelet is too old for the API server",
-		Meaning:  "A kubelet may be at most three minors older than the API server (two before 1.25).",
-		Evidence: "Node kubeletVersion and /version.",
+		Meaning:  "A kubelet may be at most three minor versions older than the API server (two before 1.25).",
+		Evidence: "Node status.nodeInfo.kubeletVersion against /version of the API server.",
 		Next:     "Upgrade or replace the node.",
 	},
 	Check: giving(KubeletTooOld, checkKubeletTooOld),
@@ -68,10 +69,10 @@ func checkKubeletTooOld(c *Case) []finding.Finding {
 	if !known || behind <= allowed {
 		return nil
 	}
-	message := fmt.Sprintf("the kubelet (%s) is %d minors older than the API server (%s); %d are supported",
+	message := fmt.Sprintf("the kubelet (%s) is %d minor versions older than the API server (%s): %d are supported",
 		v.Kubelet.Text, behind, v.Server.Text, allowed)
 	return c.one(message, c.kubeletVersions(),
-		c.change("empties the node before its kubelet is upgraded", "drain", c.Object.Name, "--ignore-daemonsets"))
+		c.change("Drain the node before you upgrade the kubelet", "drain", c.Object.Name, "--ignore-daemonsets"))
 }
 
 func (c *Case) kubeletVersions() []finding.Evidence {
@@ -86,8 +87,8 @@ var proxyVersionSkew = rule{
 		Code:     KubeProxyVersionSkew,
 		Severity: finding.Warning,
 		Title:    "kube-proxy version skew is not supported",
-		Meaning:  "kube-proxy must not be newer than the API server, nor more than three minors older.",
-		Evidence: "The image tag of kube-proxy's pod on this node.",
+		Meaning:  "kube-proxy must not be newer than the API server, nor more than three minor versions older.",
+		Evidence: "Image tag of the kube-proxy pod on the node against /version of the API server.",
 		Next:     "Update the kube-proxy DaemonSet.",
 	},
 	Check: giving(KubeProxyVersionSkew, checkProxyVersionSkew),
@@ -99,10 +100,11 @@ func checkProxyVersionSkew(c *Case) []finding.Finding {
 	if !known || behind >= 0 && behind <= maxMinors {
 		return nil
 	}
-	message := fmt.Sprintf("kube-proxy (%s) does not fit the API server (%s): it may be at most %d minors older and never newer",
+	message := fmt.Sprintf("kube-proxy %s does not match API server %s: only 0 to %d minor versions older is supported",
 		v.ProxyVersion.Text, v.Server.Text, maxMinors)
 	evidence := finding.Evidence{Source: "Pod " + v.Proxy.PodName(), Path: "spec.containers[0].image", Value: v.ProxyVersion.Text}
-	return c.one(message, []finding.Evidence{evidence}, c.look("its image", "kube-system", "get", "daemonset", "kube-proxy", "-o", "wide"))
+	return c.one(message, []finding.Evidence{evidence},
+		c.look("Check the image of the kube-proxy DaemonSet", "kube-system", "get", "daemonset", "kube-proxy", "-o", "wide"))
 }
 
 var runtimeDeprecated = rule{
@@ -110,9 +112,9 @@ var runtimeDeprecated = rule{
 		Code:     ContainerRuntimeDeprecated,
 		Severity: finding.Info,
 		Title:    "Container runtime version is deprecated",
-		Meaning:  "containerd 1.x and dockershim-style runtimes lose support in coming kubelets.",
-		Evidence: "Node containerRuntimeVersion.",
-		Next:     "Plan the runtime's upgrade with the next node image.",
+		Meaning:  "The node runs containerd 1.x, which kubelets from 1.37 do not support.",
+		Evidence: "Node status.nodeInfo.containerRuntimeVersion.",
+		Next:     "Upgrade the container runtime with the next node image.",
 	},
 	Check: giving(ContainerRuntimeDeprecated, checkRuntimeDeprecated),
 }
@@ -124,7 +126,7 @@ func checkRuntimeDeprecated(c *Case) []finding.Finding {
 	if !kubelet.Known || kubelet.Minor < 36 || runtime.Name != "containerd" || !strings.HasPrefix(runtime.Version, "1.") {
 		return nil
 	}
-	return c.one(fmt.Sprintf("containerd %s: kubelets from 1.37 on need containerd 2", runtime.Version),
+	return c.one(fmt.Sprintf("containerd %s is deprecated: kubelets from 1.37 require containerd 2", runtime.Version),
 		[]finding.Evidence{{Source: "Node", Path: "status.nodeInfo.containerRuntimeVersion", Value: "containerd://" + runtime.Version}})
 }
 
@@ -133,8 +135,8 @@ var cgroupV1 = rule{
 		Code:     CgroupV1,
 		Severity: finding.Info,
 		Title:    "Node uses cgroup v1 (deprecated)",
-		Meaning:  "cgroup v1 is deprecated: kubelets from 1.35 on refuse it unless told otherwise.",
-		Evidence: "The kubelet's CgroupV1 event.",
+		Meaning:  "The node uses cgroup v1, which is deprecated: kubelets from 1.35 do not start on it unless configured to.",
+		Evidence: "CgroupV1 event of the kubelet.",
 		Next:     "Plan a node image with cgroup v2.",
 	},
 	Check: giving(CgroupV1, checkCgroupV1),
@@ -144,8 +146,8 @@ func checkCgroupV1(c *Case) []finding.Finding {
 	var list []finding.Finding
 	for _, e := range c.Events.Folded {
 		if e.Reason == facts.CgroupV1 {
-			list = append(list, c.found("the node uses cgroup v1, which Kubernetes is giving up", []finding.Evidence{
-				{Source: "Event", Path: e.Reason, Value: "the kubelet found cgroup v1 when it started", Time: &e.Last},
+			list = append(list, c.found("the node uses cgroup v1, which is deprecated", []finding.Evidence{
+				{Source: "Event", Path: e.Reason, Value: "the kubelet detected cgroup v1 when it started", Time: &e.Last},
 			}))
 		}
 	}
@@ -157,9 +159,9 @@ var ipvsDeprecated = rule{
 		Code:     IPVSDeprecated,
 		Severity: finding.Info,
 		Title:    "kube-proxy uses ipvs mode (deprecated)",
-		Meaning:  "The ipvs mode is deprecated since 1.35.",
-		Evidence: "kube-proxy's mode.",
-		Next:     "Plan the change to nftables.",
+		Meaning:  "The ipvs mode of kube-proxy is deprecated since 1.35.",
+		Evidence: "Mode in the arguments or the configuration of kube-proxy.",
+		Next:     "Plan the change to nftables mode.",
 	},
 	Check: giving(IPVSDeprecated, checkIPVSDeprecated),
 }
@@ -169,7 +171,7 @@ func checkIPVSDeprecated(c *Case) []finding.Finding {
 	if mode.Name != "ipvs" {
 		return nil
 	}
-	return c.one("kube-proxy runs in ipvs mode, which is deprecated since 1.35",
+	return c.one("kube-proxy uses ipvs mode, which is deprecated since 1.35",
 		[]finding.Evidence{{Source: mode.Evidence, Value: "mode: ipvs"}})
 }
 
@@ -178,11 +180,11 @@ var networkPodNotReady = rule{
 		Code:     NetworkPluginPodNotReady,
 		Severity: finding.Warning,
 		Title:    "Network plugin pod is not ready",
-		Meaning:  "The network plugin's agent on this node does not run well: new pods may get no network, routes and policies may be old.",
-		Evidence: "The pod's containers.",
-		Next:     "Read its log.",
+		Meaning:  "The network plugin agent on the node is not ready: new pods may get no network, and routes and policies may be out of date.",
+		Evidence: "Pod status.containerStatuses: crash looping, failed to start, or not ready for two minutes.",
+		Next:     "Read the log of the pod.",
 	},
-	CausedBy: starved,
+	CausedBy: pressureCodes,
 	Check:    giving(NetworkPluginPodNotReady, checkNetworkPodNotReady),
 }
 
@@ -193,11 +195,11 @@ var kubeProxyNotReady = rule{
 		Code:     KubeProxyNotReady,
 		Severity: finding.Warning,
 		Title:    "kube-proxy is not ready",
-		Meaning:  "Service addresses on this node are not kept up to date.",
-		Evidence: "The pod's containers.",
-		Next:     "Read its log.",
+		Meaning:  "kube-proxy on the node is not ready: rules for Service addresses are not updated there.",
+		Evidence: "Pod status.containerStatuses: crash looping, failed to start, or not ready for two minutes.",
+		Next:     "Read the log of the pod.",
 	},
-	CausedBy: starved,
+	CausedBy: pressureCodes,
 	Check:    giving(KubeProxyNotReady, checkKubeProxyNotReady),
 }
 
@@ -208,18 +210,18 @@ var storageDriverNotReady = rule{
 		Code:     CSIDriverPodNotReady,
 		Severity: finding.Warning,
 		Title:    "CSI driver pod is not ready",
-		Meaning:  "Volumes of that driver cannot be mounted or unmounted here.",
-		Evidence: "The pod's containers.",
-		Next:     "Read its log.",
+		Meaning:  "The CSI driver on the node is not ready: its volumes cannot be mounted or unmounted there.",
+		Evidence: "Pod status.containerStatuses: crash looping, failed to start, or not ready for two minutes.",
+		Next:     "Read the log of the pod.",
 	},
-	CausedBy: starved,
+	CausedBy: pressureCodes,
 	Check:    giving(CSIDriverPodNotReady, checkStorageDriverNotReady),
 }
 
 func checkStorageDriverNotReady(c *Case) []finding.Finding { return c.unready(c.Components.Storage) }
 
 // unready are the components that crash again and again, cannot be started, or are not ready for two minutes. A pod that is
-// just starting on a joining node is not trouble yet.
+// just starting on a joining node is not a problem yet.
 func (c *Case) unready(list []facts.Component) []finding.Finding {
 	var out []finding.Finding
 	for _, component := range list {
@@ -227,11 +229,10 @@ func (c *Case) unready(list []facts.Component) []finding.Finding {
 		if p == nil || p.Crash == nil && (p.Ready() || c.Age(p.ReadySince()) < facts.Starting && !p.FailedStart()) {
 			continue
 		}
-		detail := "is not ready: " + p.State
+		message := fmt.Sprintf("%s (%s) on this node is not ready: %s", component.Name, component.PodName(), p.State)
 		if p.Crash != nil {
-			detail = "crashes: " + c.crashText(p.Crash)
+			message = fmt.Sprintf("%s (%s): %s", component.Name, component.PodName(), c.crashText(p.Crash))
 		}
-		message := fmt.Sprintf("%s (%s) on this node %s", component.Name, component.PodName(), detail)
 		out = append(out, about(c.found(message, podEvidence(p), c.podNext(p)...), p))
 	}
 	return out

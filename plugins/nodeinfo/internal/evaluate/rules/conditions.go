@@ -10,7 +10,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 )
 
-// Conditions but Ready whose status is trouble.
+// Conditions other than Ready whose status is a problem.
 const (
 	DiskPressure       finding.Code = "DiskPressure"
 	MemoryPressure     finding.Code = "MemoryPressure"
@@ -24,17 +24,17 @@ var diskPressure = rule{
 		Code:     DiskPressure,
 		Severity: finding.Critical,
 		Title:    "Node has disk pressure",
-		Meaning: "Free space or inodes of the node's or the images' filesystem are below an eviction threshold: the kubelet deletes " +
-			"images, evicts pods and takes no new ones. It stays set five minutes after the space is back.",
-		Evidence: "Node condition DiskPressure=True; eviction events.",
-		Next:     "Find who fills the disk.",
+		Meaning: "Free space or inodes of the node or image filesystem are below an eviction threshold: the kubelet deletes images, evicts " +
+			"pods and rejects new pods. The condition stays set for five minutes after the space is free again.",
+		Evidence: "Node condition DiskPressure=True.",
+		Next:     "Find what fills the disk.",
 	},
-	CausedBy: silent,
+	CausedBy: notReportingCodes,
 	Check:    giving(DiskPressure, checkDiskPressure),
 }
 
 func checkDiskPressure(c *Case) []finding.Finding {
-	return c.pressure(corev1.NodeDiskPressure, "Node has disk pressure")
+	return c.pressure(corev1.NodeDiskPressure, "the node has disk pressure")
 }
 
 var pidPressure = rule{
@@ -42,16 +42,16 @@ var pidPressure = rule{
 		Code:     PIDPressure,
 		Severity: finding.Critical,
 		Title:    "Node has PID pressure",
-		Meaning:  "Too many processes: the kubelet evicts pods.",
+		Meaning:  "The number of free process IDs is below an eviction threshold: the kubelet evicts pods.",
 		Evidence: "Node condition PIDPressure=True.",
-		Next:     "Find the pod that forks without end.",
+		Next:     "Find the pod that creates processes without limit.",
 	},
-	CausedBy: silent,
+	CausedBy: notReportingCodes,
 	Check:    giving(PIDPressure, checkPIDPressure),
 }
 
 func checkPIDPressure(c *Case) []finding.Finding {
-	return c.pressure(corev1.NodePIDPressure, "Node has PID pressure")
+	return c.pressure(corev1.NodePIDPressure, "the node has PID pressure")
 }
 
 var memoryPressure = rule{
@@ -59,16 +59,16 @@ var memoryPressure = rule{
 		Code:     MemoryPressure,
 		Severity: finding.Warning,
 		Title:    "Node has memory pressure",
-		Meaning:  "Available memory is below an eviction threshold: the kubelet evicts pods and takes no best-effort ones.",
+		Meaning:  "Available memory is below an eviction threshold: the kubelet evicts pods and rejects new best-effort pods.",
 		Evidence: "Node condition MemoryPressure=True.",
-		Next:     "Find the biggest users.",
+		Next:     "Find the pods that use the most memory.",
 	},
-	CausedBy: silent,
+	CausedBy: notReportingCodes,
 	Check:    giving(MemoryPressure, checkMemoryPressure),
 }
 
 func checkMemoryPressure(c *Case) []finding.Finding {
-	return c.pressure(corev1.NodeMemoryPressure, "Node has memory pressure")
+	return c.pressure(corev1.NodeMemoryPressure, "the node has memory pressure")
 }
 
 func (c *Case) pressure(kind corev1.NodeConditionType, message string) []finding.Finding {
@@ -77,14 +77,14 @@ func (c *Case) pressure(kind corev1.NodeConditionType, message string) []finding
 		return nil
 	}
 	if since := condition.LastTransitionTime; !since.IsZero() {
-		message += fmt.Sprintf(" (%s=True for %s); it stays five minutes after the cause is gone", kind, c.ago(since.Time))
+		message += fmt.Sprintf(": %s=True for %s; the condition stays True for five minutes after the cause is removed", kind, c.ago(since.Time))
 	}
 	return c.one(message, []finding.Evidence{conditionEvidence(condition)}, c.nodeEvents(),
-		c.look("free space by the kubelet's own figures (needs get nodes/proxy), and the biggest pods",
+		c.look("Show the free space that the kubelet reports (needs get nodes/proxy) and the largest pods",
 			"", "nodeinfo", c.Object.Name, "--kubelet", "--section=storage,pods"))
 }
 
-// raised is a condition that is True. Only that is trouble: on a silent node all are Unknown, which says nothing.
+// raised is a condition that is True. Only that is a problem: on a node that does not report, all are Unknown.
 func (c *Case) raised(kind corev1.NodeConditionType) *corev1.NodeCondition {
 	condition := nodefact.Condition(c.Object, kind)
 	if condition == nil || condition.Status != corev1.ConditionTrue {
@@ -98,9 +98,9 @@ var networkUnavailable = rule{
 		Code:     NetworkUnavailable,
 		Severity: finding.Critical,
 		Title:    "Node network is not configured",
-		Meaning:  "The network plugin or the cloud's route controller says that this node has no pod network.",
+		Meaning:  "The network plugin or the cloud route controller reports that the node has no pod network.",
 		Evidence: "Node condition NetworkUnavailable=True.",
-		Next:     "Look at the CNI's pod on this node, or the cloud controller's routes.",
+		Next:     "Check the network plugin pod on the node, or the routes of the cloud controller.",
 	},
 	Check: giving(NetworkUnavailable, checkNetworkUnavailable),
 }
@@ -110,8 +110,8 @@ func checkNetworkUnavailable(c *Case) []finding.Finding {
 	if condition == nil {
 		return nil
 	}
-	return c.one("the node's pod network is not set up: "+said(condition), []finding.Evidence{conditionEvidence(condition)},
-		c.podsHere("find the network plugin's pod on this node"))
+	return c.one("the pod network of the node is not configured: "+said(condition), []finding.Evidence{conditionEvidence(condition)},
+		c.podsHere("Find the network plugin pod on the node"))
 }
 
 var conditionProblem = rule{
@@ -119,19 +119,19 @@ var conditionProblem = rule{
 		Code:     ConditionProblem,
 		Severity: finding.Warning,
 		Title:    "Node condition reports a problem",
-		Meaning:  "A condition set by another program (node-problem-detector, a cloud's agent) has its bad status.",
-		Evidence: "The condition, its reason and message.",
-		Next:     "Follow its message.",
+		Meaning:  "A condition that another program sets (node-problem-detector, a cloud agent) has the status that means a problem.",
+		Evidence: "Status, reason and message of the condition.",
+		Next:     "Follow the message of the condition.",
 	},
-	CausedBy: silent,
+	CausedBy: notReportingCodes,
 	Check:    giving(ConditionProblem, checkConditionProblem),
 }
 
-// checkConditionProblem is about the conditions of add-ons: those of the kubelet have codes of their own.
+// checkConditionProblem reports the conditions of add-ons: those of the kubelet have codes of their own.
 func checkConditionProblem(c *Case) []finding.Finding {
 	var list []finding.Finding
 	for _, condition := range c.Conditions {
-		if nodefact.Standard(condition.Type) || condition.Bad == nil || !*condition.Bad {
+		if nodefact.Standard(condition.Type) || condition.Problem == nil || !*condition.Problem {
 			continue
 		}
 		list = append(list, c.found("condition "+string(condition.Type)+" is "+string(condition.Status)+": "+said(condition.NodeCondition),

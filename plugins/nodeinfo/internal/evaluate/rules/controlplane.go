@@ -11,7 +11,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
 
-// The control plane's components, where it lives.
+// Components of the control plane.
 const (
 	ControlPlaneComponentNotReady finding.Code = "ControlPlaneComponentNotReady"
 	LeaderLeaseExpired            finding.Code = "LeaderLeaseExpired"
@@ -23,26 +23,26 @@ var controlPlaneDown = rule{
 		Code:     ControlPlaneComponentNotReady,
 		Severity: finding.Critical,
 		Title:    "Control plane component is not ready",
-		Meaning:  "The static pod of an API server, etcd, scheduler or controller-manager on this node is not ready.",
-		Evidence: "The pod's containers.",
-		Next:     "Read its log; the manifest is in /etc/kubernetes/manifests on the node.",
+		Meaning:  "The static pod of an API server, etcd, scheduler or controller manager on this node is not ready or is crash looping.",
+		Evidence: "Pod status.containerStatuses.",
+		Next:     "Read the log of the pod; the manifest is in /etc/kubernetes/manifests on the node.",
 	},
-	CausedBy: stopped,
+	CausedBy: stoppedCodes,
 	Check:    giving(ControlPlaneComponentNotReady, checkControlPlaneDown),
 }
 
 func checkControlPlaneDown(c *Case) []finding.Finding {
 	var list []finding.Finding
-	for _, component := range c.ControlPlane.Hosted {
+	for _, component := range c.ControlPlane.StaticPods {
 		p := component.Pod
 		if p.Crash == nil && (p.Ready() || c.Age(p.ReadySince()) < time.Minute && !p.FailedStart()) {
 			continue
 		}
-		state := p.State
+		message := fmt.Sprintf("%s on this node is not ready: %s", component.Name, p.State)
 		if p.Crash != nil {
-			state = c.crashText(p.Crash)
+			message = fmt.Sprintf("%s: %s", component.Name, c.crashText(p.Crash))
 		}
-		f := c.found(fmt.Sprintf("%s on this node is down: %s", component.Name, state), podEvidence(p), c.podNext(p)...)
+		f := c.found(message, podEvidence(p), c.podNext(p)...)
 		list = append(list, about(f, p))
 	}
 	return list
@@ -53,11 +53,11 @@ var leaderLeaseExpired = rule{
 		Code:     LeaderLeaseExpired,
 		Severity: finding.Critical,
 		Title:    "Control plane component has no leader",
-		Meaning: "The leader's lease of the scheduler or controller-manager has expired and nobody took over: nothing is scheduled, or " +
-			"no controller acts (nodes are not marked, endpoints not updated). Critical on the node that led last; elsewhere for " +
-			"information.",
-		Evidence: "Lease in kube-system.",
-		Next:     "Look at the component's static pods.",
+		Meaning: "The leader election Lease of the scheduler or controller manager has expired and no replica took over: no pod is " +
+			"scheduled, or no controller acts (node conditions, replicas and endpoints are not updated). Critical on control plane " +
+			"nodes, info on other nodes.",
+		Evidence: "Age of the component's Lease in kube-system above its duration plus 10s.",
+		Next:     "Check the static pods of the component.",
 	},
 	CausedBy:     []finding.Code{ControlPlaneComponentNotReady, KubeletNotReporting, ContainerRuntimeDown},
 	ExplainsInfo: true, // on a node that does not hold the control plane, too
@@ -66,8 +66,8 @@ var leaderLeaseExpired = rule{
 
 var leaderWork = map[string]string{
 	facts.Scheduler:         "no pod is scheduled",
-	facts.ControllerManager: "no controller works: silent nodes are not marked, replicas not replaced, endpoints not updated",
-	facts.CloudControllers:  "nodes are not initialised or removed, load balancers and routes not updated",
+	facts.ControllerManager: "no controller acts on nodes, replicas or endpoints",
+	facts.CloudControllers:  "nodes are not initialized or deleted, load balancers and routes are not updated",
 }
 
 // checkLeaderLeaseExpired is critical on the nodes that hold the control plane, where it is repaired; on others it is for
@@ -79,16 +79,17 @@ func checkLeaderLeaseExpired(c *Case) []finding.Finding {
 		if !l.Expired {
 			continue
 		}
-		message := fmt.Sprintf("no %s leads since %s: %s", l.Name, c.ago(*l.RenewTime), leaderWork[l.Name])
+		message := fmt.Sprintf("%s has had no leader for %s: %s", l.Name, c.ago(*l.RenewTime), leaderWork[l.Name])
 		f := c.found(message, []finding.Evidence{leaderEvidence(&l)},
-			c.look("its static pods; none means that the manifest in /etc/kubernetes/manifests is gone or broken",
-				"kube-system", "get", "pods", "-l", "component="+l.Name, "-o", "wide"))
+			answered(c.look("List the static pods of the component",
+				"kube-system", "get", "pods", "-l", "component="+l.Name, "-o", "wide"),
+				"no pods: the manifest in /etc/kubernetes/manifests is missing or invalid"))
 		f.Object = &finding.ObjectRef{Kind: "Lease", Namespace: "kube-system", Name: l.Name}
 		switch {
-		case !l.Here && !c.ControlPlane.Here:
+		case !l.OnThisNode && !c.ControlPlane.Here:
 			f.Severity = finding.Info
 		case c.Read(facts.SourcePods) && !c.ControlPlane.Hosts(l.Name):
-			f.Message += fmt.Sprintf("; this node holds the control plane and has no %s pod", l.Name)
+			f.Message += fmt.Sprintf("; this control plane node has no %s pod", l.Name)
 		}
 		list = append(list, f)
 	}
@@ -96,14 +97,14 @@ func checkLeaderLeaseExpired(c *Case) []finding.Finding {
 }
 
 func leaderEvidence(l *report.Leader) finding.Evidence {
-	text := "last renewed"
+	text := "renewed"
 	if l.AgeSeconds != nil {
 		text += " " + output.Age(time.Duration(*l.AgeSeconds)*time.Second) + " ago"
 	}
 	if l.Holder != "" {
 		text += " by " + l.Holder
 	}
-	return finding.Evidence{Source: "Lease kube-system/" + l.Name, Path: "spec.renewTime", Value: text, Time: l.RenewTime}
+	return finding.Evidence{Source: "Lease kube-system/" + l.Name, Path: "spec.renewTime", Value: text}
 }
 
 var apiServerNotReady = rule{
@@ -111,9 +112,9 @@ var apiServerNotReady = rule{
 		Code:     APIServerNotReady,
 		Severity: finding.Critical,
 		Title:    "API server is not ready",
-		Meaning:  "A check of /readyz fails.",
-		Evidence: "/readyz?verbose.",
-		Next:     "Look at the failed check (etcd first).",
+		Meaning:  "At least one check of /readyz fails.",
+		Evidence: "Failed checks of the /readyz endpoint, read with verbose.",
+		Next:     "Check the failed component, etcd first.",
 	},
 	Check: giving(APIServerNotReady, checkAPIServerNotReady),
 }
@@ -125,8 +126,8 @@ func checkAPIServerNotReady(c *Case) []finding.Finding {
 	}
 	evidence := finding.Evidence{Source: "API server", Path: "/readyz", Value: c.ControlPlane.Readyz()}
 	f := c.found("the API server that answered is not ready: "+failed, []finding.Evidence{evidence},
-		c.look("every check", "", "get", "--raw", "/readyz?verbose"))
-	if c.ControlPlane.Hosted == nil {
+		c.look("Show the result of every readiness check", "", "get", "--raw", "/readyz?verbose"))
+	if c.ControlPlane.StaticPods == nil {
 		f.Severity = finding.Info
 	}
 	return []finding.Finding{f}

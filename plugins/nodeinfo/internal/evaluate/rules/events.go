@@ -14,7 +14,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
 
-// What was said about the node in the last hour.
+// Events of the node in the last hour.
 const (
 	SystemOOM             finding.Code = "SystemOOM"
 	KubeletError          finding.Code = "KubeletError"
@@ -23,7 +23,7 @@ const (
 	NodeReadinessFlapping finding.Code = "NodeReadinessFlapping"
 )
 
-// ongoing is how long a kubelet's own trouble counts after its last event: it collects garbage every minute, and images
+// ongoing is how long an error of the kubelet counts after its last event: it collects garbage every minute, and images
 // every five (https://kubernetes.io/docs/concepts/architecture/garbage-collection/), and repeats the event while it fails.
 const ongoing = 7 * time.Minute
 
@@ -36,7 +36,7 @@ var kubeletErrors = map[string]string{
 	"ImageGCFailed":                    "cannot clean up images",
 	"FreeDiskSpaceFailed":              "cannot free disk space",
 	"ContainerGCFailed":                "cannot clean up containers",
-	"KubeletSetupFailed":               "cannot set itself up",
+	"KubeletSetupFailed":               "cannot complete its setup",
 	"FailedNodeAllocatableEnforcement": "cannot enforce allocatable limits",
 	"NodeAllocatableEnforcementFailed": "cannot enforce allocatable limits",
 	"FailedToRegisterNode":             "cannot register the node",
@@ -58,7 +58,7 @@ func ofSystemOOM(e report.Event) bool {
 	return e.Reason == "SystemOOM" || e.Reason == "OOMKilling" && !strings.HasPrefix(e.Message, "Memory cgroup out of memory")
 }
 
-// ofKubelet says whether the kubelet has trouble of its own, and has it still.
+// ofKubelet says whether the kubelet has an error of its own that still lasts.
 func (c *Case) ofKubelet(e report.Event) bool {
 	return kubeletErrors[e.Reason] != "" && c.Age(e.Last) < ongoing && !c.RecoveredSince(e.Last)
 }
@@ -68,11 +68,11 @@ var systemOOM = rule{
 		Code:     SystemOOM,
 		Severity: finding.Warning,
 		Title:    "Node ran out of memory and a process was killed",
-		Meaning:  "The node as a whole ran out of memory in the last hour (not one container's limit).",
-		Evidence: "SystemOOM or OOMKilling events.",
-		Next:     "Find the biggest users; set memory requests.",
+		Meaning:  "The node as a whole ran out of memory in the last hour (not the memory limit of one container).",
+		Evidence: "SystemOOM or OOMKilling events of the node within the last hour.",
+		Next:     "Find the pods that use the most memory; set memory requests.",
 	},
-	CausedBy: append([]finding.Code{MemoryPressure}, silent...),
+	CausedBy: append([]finding.Code{MemoryPressure}, notReportingCodes...),
 	Check:    giving(SystemOOM, checkSystemOOM),
 }
 
@@ -80,7 +80,7 @@ func checkSystemOOM(c *Case) []finding.Finding {
 	var list []finding.Finding
 	for _, e := range c.warnings() {
 		if ofSystemOOM(e) {
-			message := fmt.Sprintf("the kernel killed a process for memory %s ago (%s): %s",
+			message := fmt.Sprintf("the node ran out of memory %s ago, process killed (%s): %s",
 				c.ago(e.Last), output.Plural(int(e.Count), "time"), e.Message)
 			list = append(list, c.found(message, eventEvidence(e), c.biggestUsers()))
 		}
@@ -88,20 +88,20 @@ func checkSystemOOM(c *Case) []finding.Finding {
 	return list
 }
 
-var kubeletTrouble = rule{
+var kubeletError = rule{
 	Entry: finding.Entry{
 		Code:     KubeletError,
 		Severity: finding.Warning,
 		Title:    "Kubelet reports an error",
-		Meaning:  "In the last hour the kubelet could not collect garbage, enforce limits or set itself up.",
-		Evidence: "Its events on the node.",
-		Next:     "Read the kubelet's log.",
+		Meaning:  "Within the last seven minutes the kubelet could not collect garbage, enforce limits, complete its setup or register the node.",
+		Evidence: "Warning events of the kubelet about the node, such as ImageGCFailed or ContainerGCFailed.",
+		Next:     "Read the kubelet log.",
 	},
-	CausedBy: starved,
-	Check:    giving(KubeletError, checkKubeletTrouble),
+	CausedBy: pressureCodes,
+	Check:    giving(KubeletError, checkKubeletError),
 }
 
-func checkKubeletTrouble(c *Case) []finding.Finding {
+func checkKubeletError(c *Case) []finding.Finding {
 	var list []finding.Finding
 	for _, e := range c.warnings() {
 		if c.ofKubelet(e) {
@@ -117,11 +117,11 @@ var warningEvents = rule{
 		Code:     WarningEvents,
 		Severity: finding.Info,
 		Title:    "Node has other Warning events",
-		Meaning:  "Events of type Warning that no other finding explains.",
-		Evidence: "The events, folded by reason.",
-		Next:     "Read them.",
+		Meaning:  "The node has events of type Warning that no other finding covers.",
+		Evidence: "Warning events within the last hour, grouped by reason.",
+		Next:     "Read the events.",
 	},
-	CausedBy: starved,
+	CausedBy: pressureCodes,
 	Check:    giving(WarningEvents, checkWarningEvents),
 }
 
@@ -138,7 +138,7 @@ func checkWarningEvents(c *Case) []finding.Finding {
 		return nil
 	}
 	slices.Sort(rest)
-	return c.one("warnings about the node in the last hour: "+strings.Join(rest, ", "), nil, c.nodeEvents())
+	return c.one("Warning events in the last hour: "+strings.Join(rest, ", "), nil, c.nodeEvents())
 }
 
 var rebooted = rule{
@@ -146,9 +146,9 @@ var rebooted = rule{
 		Code:     Rebooted,
 		Severity: finding.Info,
 		Title:    "Node rebooted",
-		Meaning:  "The node's boot ID changed within the last hour.",
-		Evidence: "The kubelet's Rebooted event.",
-		Next:     "Find out who rebooted it, if nobody meant to.",
+		Meaning:  "The boot ID of the node changed within the last hour.",
+		Evidence: "Rebooted event of the kubelet.",
+		Next:     "Find the origin of the reboot if it was not intended.",
 	},
 	Check: giving(Rebooted, checkRebooted),
 }
@@ -169,9 +169,9 @@ var readyFlapping = rule{
 		Code:     NodeReadinessFlapping,
 		Severity: finding.Warning,
 		Title:    "Node readiness is flapping",
-		Meaning:  "The node became NotReady five times or more within the last hour.",
-		Evidence: "NodeNotReady events.",
-		Next:     "Look at the kubelet's log and the network between node and API server.",
+		Meaning:  "The node changed to NotReady at least five times within the last hour.",
+		Evidence: "NodeNotReady events within the last hour.",
+		Next:     "Check the kubelet log and the network between the node and the API server.",
 	},
 	Check: giving(NodeReadinessFlapping, checkReadyFlapping),
 }
@@ -182,7 +182,7 @@ func checkReadyFlapping(c *Case) []finding.Finding {
 		return nil
 	}
 	last := c.Events.NotReady[len(c.Events.NotReady)-1]
-	return c.one(fmt.Sprintf("Ready comes and goes: the node became NotReady %d times within the last hour", falls), []finding.Evidence{
+	return c.one(fmt.Sprintf("the node changed to NotReady %d times within the last hour", falls), []finding.Evidence{
 		{Source: "Event", Path: facts.NodeNotReady, Value: fmt.Sprintf("%d times", falls), Time: facts.Time(last)},
 	}, c.nodeEvents())
 }

@@ -22,12 +22,12 @@ var containerRuntimeDown = rule{
 		Code:     ContainerRuntimeDown,
 		Severity: finding.Critical,
 		Title:    "Container runtime is not responding",
-		Meaning: "The kubelet runs and the container runtime does not answer it. Running containers may go on; nothing is started, " +
-			"stopped or probed.",
-		Evidence: "Ready=False with a message of RuntimeReady=false, PLEG or a runtime that is down.",
-		Next:     "Restart the runtime on the node and read its log.",
+		Meaning: "The kubelet is running, but the container runtime does not respond to it. Running containers may keep running; no container " +
+			"is started, stopped or probed.",
+		Evidence: "Node condition Ready=False whose message has RuntimeReady=false, PLEG or container runtime is down.",
+		Next:     "Check the container runtime on the node, read its log and restart it.",
 	},
-	CausedBy: silent,
+	CausedBy: notReportingCodes,
 	Check:    giving(ContainerRuntimeDown, checkContainerRuntimeDown),
 }
 
@@ -35,14 +35,20 @@ func checkContainerRuntimeDown(c *Case) []finding.Finding {
 	if c.Cause != facts.RuntimeDown {
 		return nil
 	}
-	runtime := c.Components.Runtime.Name
+	runtime, subject := c.Components.Runtime.Name, "the container runtime"
 	if runtime == "" {
 		runtime = "container runtime"
+	} else {
+		subject += " (" + runtime + ")"
 	}
-	return c.one(fmt.Sprintf("the container runtime (%s) does not answer the kubelet%s", runtime, c.unreadySince()), c.readyEvidence(),
-		onTheMachine("systemctl status "+runtime+"; journalctl -u "+runtime+" -n 50 --no-pager",
-			" (console or ssh, no pod can be started there): does the runtime run, and what does it say?"),
-		c.podsHere("what runs there, and may go on running without its runtime"))
+	message := subject + " is not responding to the kubelet"
+	if age := c.notReadyFor(); age != "" {
+		message = subject + " has not responded to the kubelet for " + age
+	}
+	return c.one(message, c.readyEvidence(),
+		onNode("systemctl status "+runtime+"; journalctl -u "+runtime+" -n 50 --no-pager",
+			"On the node (console or SSH; no pod can start there), check the runtime and read its log"),
+		c.podsHere("List the pods on the node; their containers may keep running without the runtime"))
 }
 
 var networkPluginNotReady = rule{
@@ -50,11 +56,11 @@ var networkPluginNotReady = rule{
 		Code:     NetworkPluginNotReady,
 		Severity: finding.Critical,
 		Title:    "Network plugin (CNI) is not ready",
-		Meaning:  "The runtime found no usable CNI configuration. New pods stay in ContainerCreating; running ones keep their network.",
-		Evidence: "Ready=False with NetworkReady=false / NetworkPluginNotReady, and the CNI's pod on this node.",
-		Next:     "Look at the CNI's pod on this node: it writes the configuration in /etc/cni/net.d.",
+		Meaning:  "The container runtime found no usable CNI configuration. New pods stay in ContainerCreating; running pods keep their network.",
+		Evidence: "Node condition Ready=False with NetworkReady=false or NetworkPluginNotReady.",
+		Next:     "Check the network plugin pod on the node, which writes the configuration in /etc/cni/net.d.",
 	},
-	CausedBy: append([]finding.Code{ContainerRuntimeDown}, silent...),
+	CausedBy: append([]finding.Code{ContainerRuntimeDown}, notReportingCodes...),
 	Check:    giving(NetworkPluginNotReady, checkNetworkPluginNotReady),
 }
 
@@ -62,9 +68,13 @@ func checkNetworkPluginNotReady(c *Case) []finding.Finding {
 	if c.Cause != facts.NetworkDown {
 		return nil
 	}
-	return c.one("the pod network (CNI) is not ready: "+networkCause(c.Readiness.Condition.Message)+c.unreadySince(), c.readyEvidence(),
-		c.podsHere("find the network plugin's pod on this node: it writes the configuration in /etc/cni/net.d"),
-		onTheMachine("ls -l /etc/cni/net.d /opt/cni/bin", ": a configuration, and the programs it names, must be there"))
+	message := "the network plugin (CNI) is not ready"
+	if age := c.notReadyFor(); age != "" {
+		message = "the network plugin (CNI) has not been ready for " + age
+	}
+	return c.one(message+": "+networkCause(c.Readiness.Condition.Message), c.readyEvidence(),
+		c.podsHere("Find the network plugin pod, which writes the configuration in /etc/cni/net.d"),
+		onNode("ls -l /etc/cni/net.d /opt/cni/bin", "On the node, check that a CNI configuration and the plugins that it names exist"))
 }
 
 func networkCause(message string) string {
@@ -83,11 +93,11 @@ var nodeShuttingDown = rule{
 		Code:     NodeShuttingDown,
 		Severity: finding.Critical,
 		Title:    "Node is shutting down",
-		Meaning:  "The machine was told to shut down, and the kubelet is ending its pods in order.",
-		Evidence: "Ready=False with \"node is shutting down\".",
-		Next:     "Nothing, if it was meant; otherwise find who shut it down.",
+		Meaning:  "A shutdown of the machine was requested, and the kubelet is terminating its pods in order.",
+		Evidence: "Node condition Ready=False with the message \"node is shutting down\".",
+		Next:     "Do nothing if the shutdown is intended; otherwise find its origin.",
 	},
-	CausedBy: silent,
+	CausedBy: notReportingCodes,
 	Check:    giving(NodeShuttingDown, checkNodeShuttingDown),
 }
 
@@ -95,7 +105,11 @@ func checkNodeShuttingDown(c *Case) []finding.Finding {
 	if c.Cause != facts.Stopping {
 		return nil
 	}
-	return c.one("Node is shutting down"+c.unreadySince(), c.readyEvidence(), c.nodeEvents())
+	message := "the node is shutting down"
+	if age := c.notReadyFor(); age != "" {
+		message = "the node has been shutting down for " + age
+	}
+	return c.one(message, c.readyEvidence(), c.nodeEvents())
 }
 
 var nodeNotReady = rule{
@@ -103,9 +117,9 @@ var nodeNotReady = rule{
 		Code:     NodeNotReady,
 		Severity: finding.Critical,
 		Title:    "Node is not ready",
-		Meaning:  "The kubelet reports, and says that the node cannot run pods, for a reason of another kind than runtime or network.",
-		Evidence: "The message of Ready=False.",
-		Next:     "Read the message, then the kubelet's log.",
+		Meaning:  "The kubelet reports that the node cannot run pods, for a reason other than container runtime, network or shutdown.",
+		Evidence: "Message of Node condition Ready=False.",
+		Next:     "Read the message, then the kubelet log.",
 	},
 	Check: giving(NodeNotReady, checkNodeNotReady),
 }
@@ -114,8 +128,11 @@ func checkNodeNotReady(c *Case) []finding.Finding {
 	if c.Cause != facts.OtherCause {
 		return nil
 	}
-	message := "the kubelet says that it is not ready: " + c.Readiness.Condition.Message + c.unreadySince()
-	return c.one(message, c.readyEvidence(), c.describe("shows its events"))
+	message := "the kubelet reports the node as not ready"
+	if age := c.notReadyFor(); age != "" {
+		message = "the kubelet has reported the node as not ready for " + age
+	}
+	return c.one(message+": "+c.Readiness.Condition.Message, c.readyEvidence(), c.describe("Check the conditions and events of the node"))
 }
 
 var nodeJoining = rule{
@@ -123,9 +140,9 @@ var nodeJoining = rule{
 		Code:     NodeJoining,
 		Severity: finding.Warning,
 		Title:    "Node has joined and is not ready yet",
-		Meaning:  "The node is younger than five minutes and has not been Ready yet.",
-		Evidence: "Creation time and Ready=False since then.",
-		Next:     "Wait for Ready; look again after five minutes.",
+		Meaning:  "The node is younger than five minutes and has not been ready yet.",
+		Evidence: "Node metadata.creationTimestamp, and Ready=False since then.",
+		Next:     "Wait for the node to become ready; check again after five minutes.",
 	},
 	Check: giving(NodeJoining, checkNodeJoining),
 }
@@ -135,14 +152,15 @@ func checkNodeJoining(c *Case) []finding.Finding {
 		return nil
 	}
 	born := c.Object.CreationTimestamp.Time
-	message := fmt.Sprintf("the node joined %s ago and has not been Ready yet: %s", c.ago(born), c.Readiness.Condition.Message)
-	return c.one(message, c.readyEvidence(), c.again())
+	message := fmt.Sprintf("the node joined %s ago and is not ready yet: %s", c.ago(born), c.Readiness.Condition.Message)
+	return c.one(message, c.readyEvidence(), c.recheckStep())
 }
 
-func (c *Case) unreadySince() string {
+// notReadyFor is how long Ready has had its status; empty where that is unknown.
+func (c *Case) notReadyFor() string {
 	at := c.Readiness.Condition.LastTransitionTime
 	if at.IsZero() {
 		return ""
 	}
-	return " (for " + c.ago(at.Time) + ")"
+	return c.ago(at.Time)
 }

@@ -27,16 +27,17 @@ var podCrashLooping = rule{
 		Code:     PodCrashLooping,
 		Severity: finding.Warning,
 		Title:    "Pod is crash looping",
-		Meaning:  "A container ended and was restarted repeatedly, the last time within the last ten minutes.",
-		Evidence: "restartCount, lastState and state of the container together: the waiting reason " + podfact.CrashLoopBackOff + " can be absent.",
-		Next:     "Read the log of the previous run.",
+		Meaning:  "A container exited and was restarted repeatedly, the last time within the last ten minutes.",
+		Evidence: "Pod status.containerStatuses: restartCount, lastState and state together, since the reason " +
+			podfact.CrashLoopBackOff + " can be absent.",
+		Next: "Read the log of the previous run.",
 	},
-	CausedBy: starved,
+	CausedBy: pressureCodes,
 	Check:    giving(PodCrashLooping, checkPodCrashLooping),
 }
 
 func checkPodCrashLooping(c *Case) []finding.Finding {
-	return c.troubled(PodCrashLooping, func(p *facts.Pod, t *report.PodTrouble) finding.Finding {
+	return c.podFindings(PodCrashLooping, func(p *facts.Pod, t *report.PodProblem) finding.Finding {
 		return c.found("pod "+name(p)+": "+t.Message, podEvidence(p), c.podNext(p)...)
 	})
 }
@@ -46,19 +47,19 @@ var podNotStarting = rule{
 		Code:     PodNotStarting,
 		Severity: finding.Warning,
 		Title:    "Pod is not starting",
-		Meaning:  "The pod was bound to this node more than two minutes ago and a container does not start.",
-		Evidence: "The waiting reason and the pod's events.",
-		Next:     "Describe the pod.",
+		Meaning:  "The pod was bound to the node more than two minutes ago, but a container does not start; a failed start is reported at once.",
+		Evidence: "Waiting reason of the container, or the newest Warning event of the pod.",
+		Next:     "Run kubectl describe for the pod.",
 	},
-	CausedBy: slices.Concat(noSandbox, noVolume, starved),
+	CausedBy: slices.Concat(noSandbox, noVolume, pressureCodes),
 	Check:    giving(PodNotStarting, checkPodNotStarting),
 }
 
 func checkPodNotStarting(c *Case) []finding.Finding {
-	return c.troubled(PodNotStarting, func(p *facts.Pod, t *report.PodTrouble) finding.Finding {
+	return c.podFindings(PodNotStarting, func(p *facts.Pod, t *report.PodProblem) finding.Finding {
 		text := "pod " + name(p) + " does not start: " + t.Reason
 		if t.Message != "" {
-			text += ": " + t.Message
+			text = "pod " + name(p) + " does not start (" + t.Reason + "): " + t.Message
 		}
 		f := c.found(text, podEvidence(p), c.describePod(p))
 		f.Causes = causesOf(p.Wait)
@@ -71,16 +72,16 @@ var podStuckTerminating = rule{
 		Code:     PodStuckTerminating,
 		Severity: finding.Warning,
 		Title:    "Pod is stuck terminating",
-		Meaning:  "Its deletion passed its grace period more than a minute ago.",
-		Evidence: "deletionTimestamp and finalizers.",
-		Next:     "See what holds it: finalizers, a volume, or the runtime.",
+		Meaning:  "The pod was deleted and exceeded its termination grace period more than one minute ago.",
+		Evidence: "Pod metadata.deletionTimestamp and metadata.finalizers.",
+		Next:     "Find what blocks the deletion: a finalizer, a volume, or the container runtime.",
 	},
-	CausedBy: append([]finding.Code{CSIDriverPodNotReady, VolumeAttachmentError}, starved...),
+	CausedBy: append([]finding.Code{CSIDriverPodNotReady, VolumeAttachmentError}, pressureCodes...),
 	Check:    giving(PodStuckTerminating, checkPodStuckTerminating),
 }
 
 func checkPodStuckTerminating(c *Case) []finding.Finding {
-	return c.troubled(PodStuckTerminating, func(p *facts.Pod, t *report.PodTrouble) finding.Finding {
+	return c.podFindings(PodStuckTerminating, func(p *facts.Pod, t *report.PodProblem) finding.Finding {
 		due := p.DeletionTimestamp.UTC().Format(time.RFC3339)
 		f := c.found("pod "+name(p)+" "+t.Message, []finding.Evidence{
 			{Source: "Pod " + name(p), Path: "metadata.deletionTimestamp", Value: due, Time: t.Since},
@@ -97,11 +98,11 @@ var podsEvicted = rule{
 		Code:     PodsEvicted,
 		Severity: finding.Info,
 		Title:    "Pods were evicted",
-		Meaning:  "The kubelet evicted pods of this node; their remains are still listed.",
-		Evidence: "Failed pods with reason Evicted.",
-		Next:     "Read why in one of them.",
+		Meaning:  "The kubelet evicted pods from the node; the failed pods are still listed.",
+		Evidence: "Pods with status.reason Evicted.",
+		Next:     "Read the message of one of the pods.",
 	},
-	CausedBy: starved,
+	CausedBy: pressureCodes,
 	Check:    giving(PodsEvicted, checkPodsEvicted),
 }
 
@@ -110,7 +111,7 @@ func checkPodsEvicted(c *Case) []finding.Finding {
 	if evicted == 0 {
 		return nil
 	}
-	return c.one(output.Plural(evicted, "pod")+" of this node were evicted", nil, c.look("which, and why", "",
+	return c.one(output.Plural(evicted, "pod")+" evicted from this node", nil, c.look("List the failed pods of the node", "",
 		"get", "pods", "-A", "--field-selector", "spec.nodeName="+c.Object.Name+",status.phase=Failed"))
 }
 
@@ -119,11 +120,11 @@ var daemonSetPodMissing = rule{
 		Code:     DaemonSetPodMissing,
 		Severity: finding.Warning,
 		Title:    "DaemonSet pod is missing on the node",
-		Meaning:  "The DaemonSet's node selector, affinity and tolerations fit this node, and it has no pod on it.",
-		Evidence: "DaemonSet, node labels and taints, pods on the node.",
-		Next:     "Describe the DaemonSet: quota, admission or its controller stop it.",
+		Meaning:  "The node selector, affinity and tolerations of the DaemonSet match the node, but the DaemonSet has no pod on it.",
+		Evidence: "DaemonSet pod template, node labels and taints, and the pods on the node.",
+		Next:     "Run kubectl describe for the DaemonSet: a quota, admission or its controller can prevent the pod.",
 	},
-	CausedBy: append([]finding.Code{LeaderLeaseExpired}, starved...),
+	CausedBy: append([]finding.Code{LeaderLeaseExpired}, pressureCodes...),
 	Check:    giving(DaemonSetPodMissing, checkDaemonSetPodMissing),
 }
 
@@ -131,16 +132,16 @@ func checkDaemonSetPodMissing(c *Case) []finding.Finding {
 	var list []finding.Finding
 	for _, d := range c.Missing {
 		name := d.Namespace + "/" + d.Name
-		counted := fmt.Sprintf("its controller counts %d of %d pods, unscheduled ones included",
+		counted := fmt.Sprintf("the controller counts %d of %d pods, including unscheduled ones",
 			d.Status.CurrentNumberScheduled, d.Status.DesiredNumberScheduled)
-		f := c.found("DaemonSet "+name+" has no pod on this node, and should",
+		f := c.found("DaemonSet "+name+" has no pod on this node but should have one",
 			[]finding.Evidence{{Source: "DaemonSet " + name, Path: "status", Value: counted}},
-			c.look("whether its pod was made and waits for room here", d.Namespace,
+			c.look("Check whether the pod was created and waits for free capacity on the node", d.Namespace,
 				"get", "pods", "--field-selector=status.phase=Pending", "-o", "wide"),
-			c.look("if it was not made, its events say what stops it: quota, admission", d.Namespace, "describe", "daemonset", d.Name))
+			c.look("If the pod was not created, read the events of the DaemonSet (quota, admission)", d.Namespace, "describe", "daemonset", d.Name))
 		f.Object = &finding.ObjectRef{Kind: "DaemonSet", Namespace: d.Namespace, Name: d.Name}
 		if c.ControlPlane.Leads(facts.ControllerManager) && c.ControlPlane.Leads(facts.Scheduler) {
-			f.Causes = starved // the controllers of a cloud make no pods
+			f.Causes = pressureCodes // the controllers of a cloud make no pods
 		}
 		list = append(list, f)
 	}
@@ -152,50 +153,54 @@ func checkDaemonSetPodMissing(c *Case) []finding.Finding {
 func causesOf(wait *facts.Wait) []finding.Code {
 	switch {
 	case wait.Reason == "FailedMount", wait.Reason == "FailedAttachVolume":
-		return slices.Concat(noVolume, starved)
+		return slices.Concat(noVolume, pressureCodes)
 	case wait.Reason == "FailedCreatePodSandBox", wait.Reason == "NetworkNotReady":
-		return slices.Concat(noSandbox, starved)
+		return slices.Concat(noSandbox, pressureCodes)
 	case wait.By == facts.WaitsSilently:
 		return nil
 	}
-	return starved
+	return pressureCodes
 }
 
-// Attention are the pods in trouble, whoever judges them.
-func (c *Case) Attention() []report.PodTrouble {
-	var list []report.PodTrouble
+// Problems are the pods with a problem, whichever rule reports them.
+func (c *Case) Problems() []report.PodProblem {
+	var list []report.PodProblem
 	for _, p := range c.Pods {
-		if t := c.trouble(p); t != nil {
+		if t := c.podProblem(p); t != nil {
 			list = append(list, *t)
 		}
 	}
 	return list
 }
 
-// troubled makes a finding of each pod whose trouble has the code, and that nobody else judges. A deletion that does not end
-// is nobody else's.
-func (c *Case) troubled(code finding.Code, of func(*facts.Pod, *report.PodTrouble) finding.Finding) []finding.Finding {
+// podFindings makes a finding of each pod whose problem has the code and that no other rule reports. A deletion that does not
+// finish is reported here alone.
+func (c *Case) podFindings(code finding.Code, of func(*facts.Pod, *report.PodProblem) finding.Finding) []finding.Finding {
 	var list []finding.Finding
 	for _, p := range c.Pods {
-		if t := c.trouble(p); t != nil && t.Code == code && (p.Stuck || p.Ordinary()) {
+		if t := c.podProblem(p); t != nil && t.Code == code && (p.Stuck || p.Ordinary()) {
 			list = append(list, about(of(p, t), p))
 		}
 	}
 	return list
 }
 
-// trouble puts a pod's trouble into words; nil: it has none.
-func (c *Case) trouble(p *facts.Pod) *report.PodTrouble {
+// podProblem puts the problem of a pod into words; nil: it has none.
+func (c *Case) podProblem(p *facts.Pod) *report.PodProblem {
 	if !p.Stuck && (p.Ends() || p.Crash == nil && p.Wait == nil) {
 		return nil
 	}
-	t := &report.PodTrouble{Namespace: p.Namespace, Name: p.Name, Restarts: p.Restarts}
+	t := &report.PodProblem{Namespace: p.Namespace, Name: p.Name, Restarts: p.Restarts}
 	switch {
 	case p.Stuck:
 		t.Code, t.Reason, t.Since = PodStuckTerminating, "Terminating", facts.Time(p.DeletionTimestamp.Time)
-		t.Message = "should have been gone " + c.ago(p.DeletionTimestamp.Time) + " ago"
-		if len(p.Finalizers) > 0 {
-			t.Message += "; held by finalizer " + strings.Join(p.Finalizers, ", ")
+		t.Message = "exceeded its grace period " + c.ago(p.DeletionTimestamp.Time) + " ago"
+		switch len(p.Finalizers) {
+		case 0:
+		case 1:
+			t.Message += "; finalizer " + p.Finalizers[0] + " is set"
+		default:
+			t.Message += "; finalizers " + strings.Join(p.Finalizers, ", ") + " are set"
 		}
 	case p.Crash != nil:
 		t.Code, t.Reason, t.Message = PodCrashLooping, "crash loop", c.crashText(p.Crash)
@@ -211,7 +216,7 @@ func (c *Case) trouble(p *facts.Pod) *report.PodTrouble {
 func (c *Case) waitText(p *facts.Pod) string {
 	switch p.Wait.By {
 	case facts.WaitsForKubelet:
-		return "the kubelet has not taken it up"
+		return "no status from the kubelet"
 	case facts.WaitsSilently:
 		return "ContainerCreating for " + c.ago(p.BoundAt())
 	}
@@ -219,7 +224,7 @@ func (c *Case) waitText(p *facts.Pod) string {
 }
 
 func (c *Case) crashText(crash *facts.Crash) string {
-	text := fmt.Sprintf("container %s keeps ending, %s", crash.Container, output.Plural(int(crash.Restarts), "restart"))
+	text := fmt.Sprintf("container %q keeps exiting, %s", crash.Container, output.Plural(int(crash.Restarts), "restart"))
 	end := crash.End
 	if end == nil {
 		return text
@@ -244,7 +249,7 @@ func podEvidence(p *facts.Pod) []finding.Evidence {
 }
 
 func (c *Case) describePod(p *facts.Pod) finding.Next {
-	return c.look("its containers, conditions and events", p.Namespace, "describe", "pod", p.Name)
+	return c.look("Check the containers, conditions and events of the pod", p.Namespace, "describe", "pod", p.Name)
 }
 
 // podNext looks into a pod: its log first, unless no container of it has ever run.
@@ -252,11 +257,11 @@ func (c *Case) podNext(p *facts.Pod) []finding.Next {
 	if p.NeverRan() {
 		return []finding.Next{c.describePod(p)}
 	}
-	args, why := []string{"logs", p.Name}, "what it says"
+	args, why := []string{"logs", p.Name}, "Read the log of the pod"
 	if p.Crash != nil {
 		args = append(args, "-c", p.Crash.Container)
 		if p.Crash.Restarts > 0 {
-			args, why = append(args, "--previous"), "what it said before it ended"
+			args, why = append(args, "--previous"), "Read the log of the previous run"
 		}
 	}
 	return []finding.Next{c.look(why, p.Namespace, append(args, "--tail=50")...), c.describePod(p)}

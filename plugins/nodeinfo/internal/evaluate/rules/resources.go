@@ -11,7 +11,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
 
-// What the node has too little of.
+// Resources that the node has too little of.
 const (
 	DevicesNotAllocatable finding.Code = "DevicesNotAllocatable"
 	Overcommitted         finding.Code = "Overcommitted"
@@ -28,12 +28,12 @@ var devicePluginLost = rule{
 		Code:     DevicesNotAllocatable,
 		Severity: finding.Warning,
 		Title:    "Node devices are not allocatable",
-		Meaning: "The node has devices (GPUs) of which none, or fewer than requested, can be allocated: the device plugin died or " +
-			"devices are unhealthy.",
-		Evidence: "Node capacity, allocatable, and what pods requested.",
-		Next:     "Look at the device plugin's pod on this node.",
+		Meaning: "The node has devices (such as GPUs) of which none, or fewer than requested, can be allocated: the device plugin is not " +
+			"running or devices are unhealthy.",
+		Evidence: "Node status.allocatable of a device at 0, or below what pods on the node request.",
+		Next:     "Check the device plugin pod on the node.",
 	},
-	CausedBy: stopped,
+	CausedBy: stoppedCodes,
 	Check:    giving(DevicesNotAllocatable, checkDevicePluginLost),
 }
 
@@ -50,14 +50,14 @@ func checkDevicePluginLost(c *Case) []finding.Finding {
 		if !lost && !short {
 			continue
 		}
-		message := fmt.Sprintf("%s: the node has %s, and %s can be allocated", r.Name, r.Capacity.Quantity, r.Allocatable.Quantity)
+		message := fmt.Sprintf("%s of %s %s can be allocated", r.Allocatable.Quantity, r.Capacity.Quantity, r.Name)
 		if r.Requests != nil && r.Requests.Value > 0 {
-			message += fmt.Sprintf(", while pods here hold %s", r.Requests.Quantity)
+			message += fmt.Sprintf(", pods hold %s", r.Requests.Quantity)
 		}
-		list = append(list, c.found(message+": its device plugin is gone or devices are unhealthy", []finding.Evidence{
+		list = append(list, c.found(message+": no running device plugin, or unhealthy devices", []finding.Evidence{
 			{Source: "Node", Path: "status.allocatable[" + r.Name + "]", Value: r.Allocatable.Quantity},
 			{Source: "Node", Path: "status.capacity[" + r.Name + "]", Value: r.Capacity.Quantity},
-		}, c.podsHere("find the device plugin's pod on this node")))
+		}, c.podsHere("Find the device plugin pod on the node")))
 	}
 	return list
 }
@@ -67,10 +67,10 @@ var overcommitted = rule{
 		Code:     Overcommitted,
 		Severity: finding.Warning,
 		Title:    "Pod requests exceed allocatable resources",
-		Meaning: "More is requested than allocatable: static pods, a shrunk node, or pods bound by hand. The scheduler places nothing " +
-			"more here.",
-		Evidence: "Sum of the pods' requests, as the scheduler counts.",
-		Next:     "Find the biggest requests.",
+		Meaning: "The pods request more than the node can allocate: static pods, a node whose capacity was reduced, or pods bound without the " +
+			"scheduler. The scheduler places no more pods on the node.",
+		Evidence: "Sum of the pod requests, as the scheduler counts, against Node status.allocatable.",
+		Next:     "Find the largest requests.",
 	},
 	Check: giving(Overcommitted, checkOvercommitted),
 }
@@ -81,12 +81,12 @@ func checkOvercommitted(c *Case) []finding.Finding {
 		if r.Unit == facts.UnitCount || r.Free == nil || r.Free.Value >= 0 {
 			continue
 		}
-		message := fmt.Sprintf("pods request %s %s and the node can give %s: nothing more is placed here",
+		message := fmt.Sprintf("pods request %s %s, but %s is allocatable: the scheduler places no more pods on the node",
 			r.Requests.Quantity, r.Name, r.Allocatable.Quantity)
 		list = append(list, c.found(message, []finding.Evidence{
 			{Source: "Pods on the node", Path: "requests." + r.Name, Value: r.Requests.Quantity},
 			{Source: "Node", Path: "status.allocatable." + r.Name, Value: r.Allocatable.Quantity},
-		}, c.look("the biggest requests", "", "nodeinfo", c.Object.Name, "--section=resources,pods")))
+		}, c.look("Show the largest requests", "", "nodeinfo", c.Object.Name, "--section=resources,pods")))
 	}
 	return list
 }
@@ -96,11 +96,11 @@ var memoryAlmostFull = rule{
 		Code:     HighMemoryUsage,
 		Severity: finding.Warning,
 		Title:    "Node memory usage is above 95%",
-		Meaning:  "The working set is above 95 % of capacity: eviction or the OOM killer is near.",
-		Evidence: "metrics.k8s.io.",
-		Next:     "Find the biggest users.",
+		Meaning:  "The working set is above 95% of the memory capacity: eviction or an out-of-memory kill is near.",
+		Evidence: "NodeMetrics usage.memory above 95% of Node status.capacity.memory.",
+		Next:     "Find the pods that use the most memory.",
 	},
-	CausedBy: append([]finding.Code{MemoryPressure}, silent...),
+	CausedBy: append([]finding.Code{MemoryPressure}, notReportingCodes...),
 	Check:    giving(HighMemoryUsage, checkMemoryAlmostFull),
 }
 
@@ -112,7 +112,7 @@ func checkMemoryAlmostFull(c *Case) []finding.Finding {
 	if float64(r.Usage.Value) <= memoryFull*float64(r.Capacity.Value) {
 		return nil
 	}
-	return c.one(fmt.Sprintf("%.1f%% of the memory is in use: eviction or the OOM killer is near", *r.UsagePercent), []finding.Evidence{
+	return c.one(fmt.Sprintf("memory usage is %.1f%%: eviction or an out-of-memory kill is near", *r.UsagePercent), []finding.Evidence{
 		{Source: "NodeMetrics", Path: "usage.memory", Value: r.Usage.Quantity},
 		{Source: "Node", Path: "status.capacity.memory", Value: r.Capacity.Quantity},
 	}, c.biggestUsers())
@@ -128,7 +128,7 @@ func (c *Case) resource(name corev1.ResourceName) *report.Resource {
 }
 
 func (c *Case) biggestUsers() finding.Next {
-	return c.look("the biggest users in the cluster", "", "top", "pods", "-A", "--sort-by=memory")
+	return c.look("List the pods of the cluster by memory usage", "", "top", "pods", "-A", "--sort-by=memory")
 }
 
 var podSlotsFull = rule{
@@ -136,9 +136,9 @@ var podSlotsFull = rule{
 		Code:     MaxPodsReached,
 		Severity: finding.Info,
 		Title:    "Node has reached its maximum number of pods",
-		Meaning:  "As many pods as the node's maximum are bound to it; no further pod is placed here whatever its size.",
-		Evidence: "Pods that are not finished, against allocatable pods.",
-		Next:     "Nothing, if others have room; otherwise raise maxPods or add nodes.",
+		Meaning:  "As many pods as the node allows are bound to it: the scheduler places no more pods there, whatever their size.",
+		Evidence: "Number of non-terminated pods against Node status.allocatable.pods.",
+		Next:     "Do nothing if other nodes have free capacity; otherwise raise maxPods or add nodes.",
 	},
 	Check: giving(MaxPodsReached, checkPodSlotsFull),
 }
@@ -148,9 +148,9 @@ func checkPodSlotsFull(c *Case) []finding.Finding {
 	if r == nil || r.Requests == nil || r.Allocatable == nil || r.Allocatable.Value <= 0 || r.Requests.Value < r.Allocatable.Value {
 		return nil
 	}
-	return c.one(fmt.Sprintf("no pod slot is left: %d of %d are taken", r.Requests.Value, r.Allocatable.Value),
+	return c.one(fmt.Sprintf("the node has reached its maximum number of pods: %d of %d", r.Requests.Value, r.Allocatable.Value),
 		[]finding.Evidence{{Source: "Node", Path: "status.allocatable.pods", Value: r.Allocatable.Quantity}},
-		c.podsHere("what takes the slots"))
+		c.podsHere("List the pods on the node"))
 }
 
 var podIPsExhausted = rule{
@@ -158,9 +158,10 @@ var podIPsExhausted = rule{
 		Code:     PodIPsExhausted,
 		Severity: finding.Warning,
 		Title:    "Pod CIDR has no free addresses",
-		Meaning:  "Every address of the node's pod CIDR is in use although pod slots are left: further pods stay in ContainerCreating.",
-		Evidence: "Pod IPs within spec.podCIDR.",
-		Next:     "Lower maxPods to what the CIDR holds, or give nodes larger CIDRs.",
+		Meaning: "Every address of the pod CIDR of the node is in use: further pods stay in ContainerCreating, although the maximum " +
+			"number of pods is not reached.",
+		Evidence: "Number of pod IPs within Node spec.podCIDR.",
+		Next:     "Lower maxPods to the size of the CIDR, or configure larger CIDRs for nodes.",
 	},
 	Check: giving(PodIPsExhausted, checkPodIPsExhausted),
 }
@@ -170,6 +171,7 @@ func checkPodIPsExhausted(c *Case) []finding.Finding {
 	if !n.Exhausted() {
 		return nil
 	}
-	return c.one(fmt.Sprintf("no pod address is left: %d of %d in %s are taken", *n.Used, *n.Total, n.First),
-		[]finding.Evidence{{Source: "Node", Path: "spec.podCIDR", Value: n.First.String()}}, c.podsHere("which pods hold addresses"))
+	return c.one(fmt.Sprintf("pod CIDR %s has no free address: %d of %d are in use", n.First, *n.Used, *n.Total),
+		[]finding.Evidence{{Source: "Node", Path: "spec.podCIDR", Value: n.First.String()}},
+		c.podsHere("List the pods on the node and their addresses"))
 }

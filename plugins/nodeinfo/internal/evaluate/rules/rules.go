@@ -23,10 +23,10 @@ func giving(code finding.Code, check func(*Case) []finding.Finding) func(*Case) 
 
 // What makes everything else on a node unknown, or follow from it.
 var (
-	silent  = []finding.Code{KubeletNotReporting, ReadyConditionStale, KubeletNeverReported}
-	stopped = slices.Concat(silent, []finding.Code{ContainerRuntimeDown, NodeShuttingDown})
-	offline = slices.Concat(stopped, []finding.Code{NetworkPluginNotReady, NetworkUnavailable})
-	starved = slices.Concat(offline, []finding.Code{DiskPressure, MemoryPressure, PIDPressure, NodeNotReady, NodeJoining})
+	notReportingCodes = []finding.Code{KubeletNotReporting, ReadyConditionStale, KubeletNeverReported}
+	stoppedCodes      = slices.Concat(notReportingCodes, []finding.Code{ContainerRuntimeDown, NodeShuttingDown})
+	offlineCodes      = slices.Concat(stoppedCodes, []finding.Code{NetworkPluginNotReady, NetworkUnavailable})
+	pressureCodes     = slices.Concat(offlineCodes, []finding.Code{DiskPressure, MemoryPressure, PIDPressure, NodeNotReady, NodeJoining})
 )
 
 // What keeps the pods of a node from getting a network or a volume.
@@ -40,7 +40,7 @@ var book = finding.NewBook(
 	kubeletNotReporting, readyStale, heartbeatLate, neverReported, statusStale, clockSkew,
 	containerRuntimeDown, networkPluginNotReady, nodeShuttingDown, nodeNotReady, nodeJoining,
 	diskPressure, pidPressure, memoryPressure, networkUnavailable, conditionProblem,
-	systemOOM, kubeletUnreachable, kubeletTrouble, warningEvents, rebooted, readyFlapping,
+	systemOOM, kubeletUnreachable, kubeletError, warningEvents, rebooted, readyFlapping,
 	controlPlaneDown, leaderLeaseExpired, apiServerNotReady,
 	kubeletNewerThanServer, kubeletTooOld, proxyVersionSkew, runtimeDeprecated, cgroupV1, ipvsDeprecated,
 	networkPodNotReady, kubeProxyNotReady, storageDriverNotReady,

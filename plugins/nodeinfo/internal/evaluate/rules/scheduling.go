@@ -10,7 +10,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
 )
 
-// What keeps pods away: a cordon, and taints of those that bring nodes in and take them away.
+// What keeps pods off the node: a cordon, and the taints of the programs that add and remove nodes.
 const (
 	Cordoned              finding.Code = "Cordoned"
 	NodeNotInitialized    finding.Code = "NodeNotInitialized"
@@ -19,7 +19,7 @@ const (
 	OutOfService          finding.Code = "OutOfService"
 )
 
-// Patience with those that should take a taint away again.
+// Timeouts for the programs that should remove a taint again.
 const (
 	initializing = 10 * time.Minute
 	removing     = 30 * time.Minute // a drain may take its pods' grace periods and disruption budgets
@@ -30,9 +30,9 @@ var cordoned = rule{
 		Code:     Cordoned,
 		Severity: finding.Info,
 		Title:    "Node is cordoned",
-		Meaning:  "Somebody or something closed the node to new pods. That is no illness.",
-		Evidence: "spec.unschedulable, its taint's time, and the field manager that set it.",
-		Next:     "kubectl uncordon, when it is done.",
+		Meaning:  "The node is closed to new pods. A cordon alone does not make a node unhealthy.",
+		Evidence: "Node spec.unschedulable, the time of its taint, and the field manager that set it.",
+		Next:     "Run kubectl uncordon when the work on the node is done.",
 	},
 	Check: giving(Cordoned, checkCordoned),
 }
@@ -42,18 +42,16 @@ func checkCordoned(c *Case) []finding.Finding {
 	if cordon == nil {
 		return nil
 	}
-	message := "the node is cordoned: no new pods are placed on it"
+	message := "the node is cordoned"
 	evidence := []finding.Evidence{{Source: "Node", Path: "spec.unschedulable", Value: "true", Time: cordon.Since}}
-	if cordon.Since != nil {
-		message += ", since " + c.ago(*cordon.Since)
-	}
 	if cordon.By != "" {
-		message += ", by " + cordon.By
+		message += " by " + cordon.By
 		evidence = append(evidence, finding.Evidence{
 			Source: "Node", Path: "metadata.managedFields", Value: cordon.By + " set spec.unschedulable", Time: cordon.Written,
 		})
 	}
-	return c.one(message, evidence, c.change("opens it again, when the work on it is done", "uncordon", c.Object.Name))
+	return c.one(message+": no new pods are scheduled to it", evidence,
+		c.change("Uncordon the node when the work on it is done", "uncordon", c.Object.Name))
 }
 
 var cloudNotInitialized = rule{
@@ -61,12 +59,12 @@ var cloudNotInitialized = rule{
 		Code:     NodeNotInitialized,
 		Severity: finding.Warning,
 		Title:    "Cloud provider has not initialized the node",
-		Meaning: "The taint node.cloudprovider.kubernetes.io/uninitialized is older than ten minutes: the cloud-controller-manager does " +
-			"not see this node or does not run.",
-		Evidence: "The taint and the node's age.",
-		Next:     "Look at the cloud-controller-manager.",
+		Meaning: "The taint node.cloudprovider.kubernetes.io/uninitialized is still set ten minutes after the node joined: the " +
+			"cloud-controller-manager does not find the node or is not running.",
+		Evidence: "Node spec.taints, and a node age above ten minutes.",
+		Next:     "Check the cloud-controller-manager.",
 	},
-	CausedBy: silent,
+	CausedBy: notReportingCodes,
 	Check:    giving(NodeNotInitialized, checkCloudNotInitialized),
 }
 
@@ -76,9 +74,9 @@ func checkCloudNotInitialized(c *Case) []finding.Finding {
 		return nil
 	}
 	return c.tainted(facts.TaintUninitialized, func(t *facts.Taint) finding.Finding {
-		message := fmt.Sprintf("the cloud controller has not initialised the node since it joined %s ago; ordinary pods stay away",
-			output.Age(old))
-		return c.found(message, taintEvidence(t), c.look("does the cloud-controller-manager run?", "",
+		message := fmt.Sprintf("the cloud provider has not initialized the node, which joined %s ago; "+
+			"pods without a toleration are not scheduled to it", output.Age(old))
+		return c.found(message, taintEvidence(t), c.look("Check whether the cloud-controller-manager is running", "",
 			"get", "pods", "-A", "-l", "k8s-app=cloud-controller-manager", "-o", "wide"))
 	})
 }
@@ -88,9 +86,9 @@ var autoscalerDeleting = rule{
 		Code:     NodeRemovalInProgress,
 		Severity: finding.Info,
 		Title:    "Node is marked for removal",
-		Meaning:  "Cluster Autoscaler, Karpenter or Cluster API has marked the node for removal; pods are moved away.",
-		Evidence: "Its taint.",
-		Next:     "Nothing.",
+		Meaning:  "Cluster Autoscaler or Karpenter has marked the node for removal; its pods are moved to other nodes.",
+		Evidence: "Taint of Cluster Autoscaler or Karpenter in Node spec.taints.",
+		Next:     "Do nothing; the removal is in progress.",
 	},
 	Check: giving(NodeRemovalInProgress, checkAutoscalerDeleting),
 }
@@ -101,11 +99,7 @@ func checkAutoscalerDeleting(c *Case) []finding.Finding {
 		if t.Remover == "" || c.removalStuck(&t) {
 			continue
 		}
-		message := t.Remover + " is removing the node"
-		if t.Since != nil {
-			message += ", since " + c.ago(*t.Since)
-		}
-		list = append(list, c.found(message, taintEvidence(&t)))
+		list = append(list, c.found(t.Remover+" is removing the node", taintEvidence(&t)))
 	}
 	return list
 }
@@ -115,9 +109,9 @@ var autoscalerDeletionStuck = rule{
 		Code:     NodeRemovalStuck,
 		Severity: finding.Warning,
 		Title:    "Node removal has not finished within 30 minutes",
-		Meaning:  "An autoscaler marked the node for removal more than half an hour ago and it is still here, taking no pods.",
-		Evidence: "The taint's age.",
-		Next:     "Look at the autoscaler's log; remove the taint if it gave up.",
+		Meaning:  "An autoscaler marked the node for removal more than 30 minutes ago, but the node still exists and takes no new pods.",
+		Evidence: "Age of the autoscaler's taint above 30 minutes.",
+		Next:     "Read the log of the autoscaler; remove the taint if the removal was abandoned.",
 	},
 	Check: giving(NodeRemovalStuck, checkAutoscalerDeletionStuck),
 }
@@ -128,9 +122,11 @@ func checkAutoscalerDeletionStuck(c *Case) []finding.Finding {
 		if t.Remover == "" || !c.removalStuck(&t) {
 			continue
 		}
-		message := fmt.Sprintf("%s began to remove the node %s ago and has not ended; no pods are placed on it", t.Remover, c.ago(*t.Since))
+		message := fmt.Sprintf("%s started to remove the node %s ago and has not finished; no new pods are scheduled to it",
+			t.Remover, c.ago(*t.Since))
 		list = append(list, c.found(message, taintEvidence(&t),
-			c.podsHere("what still runs there and holds it: disruption budgets, bare pods, long grace periods")))
+			answered(c.podsHere("List the pods that are still on the node"),
+				"pods remain: a PodDisruptionBudget, a pod without a controller or a long grace period can block the removal")))
 	}
 	return list
 }
@@ -142,17 +138,18 @@ var outOfService = rule{
 		Code:     OutOfService,
 		Severity: finding.Info,
 		Title:    "Node is marked out of service",
-		Meaning:  "An administrator set node.kubernetes.io/out-of-service: its pods are deleted by force and its volumes detached.",
-		Evidence: "The taint.",
-		Next:     "Remove the taint when the node is back.",
+		Meaning: "An administrator set the taint node.kubernetes.io/out-of-service: the pods of the node are force-deleted and its " +
+			"volumes detached.",
+		Evidence: "Taint node.kubernetes.io/out-of-service in Node spec.taints.",
+		Next:     "Remove the taint when the node has recovered.",
 	},
 	Check: giving(OutOfService, checkOutOfService),
 }
 
 func checkOutOfService(c *Case) []finding.Finding {
 	return c.tainted(facts.TaintOutOfService, func(t *facts.Taint) finding.Finding {
-		return c.found("an administrator declared the node out of service: its pods are deleted by force", taintEvidence(t),
-			c.change("when the node is back and clean", "taint", "node", c.Object.Name, t.Key+"-"))
+		return c.found("an administrator marked the node out of service: its pods are force-deleted", taintEvidence(t),
+			c.change("Remove the taint when the node has recovered and its old pods are deleted", "taint", "node", c.Object.Name, t.Key+"-"))
 	})
 }
 

@@ -12,7 +12,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
 )
 
-// Whether the kubelet is heard of, and whether what it said can be believed.
+// Whether the kubelet reports, and whether its last report is current.
 const (
 	KubeletNotReporting  finding.Code = "KubeletNotReporting"
 	ReadyConditionStale  finding.Code = "ReadyConditionStale"
@@ -28,12 +28,12 @@ var kubeletNotReporting = rule{
 		Code:     KubeletNotReporting,
 		Severity: finding.Critical,
 		Title:    "Kubelet is not reporting",
-		Meaning: "The API server has heard nothing from the kubelet for longer than the node controller waits, and Ready is Unknown. The " +
-			"node may be dead, its kubelet stopped or hung, the network to the API server cut, or its credentials refused (expired " +
-			"certificate): from the API alone these look alike.",
+		Meaning: "The kubelet has not reported for longer than the grace period of the node controller, and Ready is Unknown. The machine " +
+			"may be down, the kubelet stopped or hung, the network to the API server cut, or the kubelet's credentials refused " +
+			"(expired certificate): from the API alone these look the same.",
 		Evidence: "Node condition Ready=Unknown and the age of the Lease in kube-node-lease.",
-		Next: "Ask the kubelet itself through the API server: an answer means the node lives and cannot reach the API server or is " +
-			"refused by it.",
+		Next: "Query the kubelet through the API server; an answer means that the node is up, but the kubelet cannot reach the API " +
+			"server or is refused by it.",
 	},
 	Check: giving(KubeletNotReporting, checkKubeletNotReporting),
 }
@@ -47,11 +47,11 @@ func checkKubeletNotReporting(c *Case) []finding.Finding {
 	if !r.Heartbeat.Received.IsZero() {
 		last = r.Heartbeat.Received
 	}
-	message := "Kubelet is not reporting"
+	message := "the kubelet is not reporting"
 	if !last.IsZero() {
-		message = fmt.Sprintf("the node does not report: last heard of %s ago", c.ago(last))
+		message = fmt.Sprintf("the kubelet has not reported for %s", c.ago(last))
 	}
-	return c.one(message+c.deadOrCut(), c.readyEvidence(), c.askKubelet()...)
+	return c.one(message+c.notReportingDetail(), c.readyEvidence(), c.askKubelet()...)
 }
 
 var readyStale = rule{
@@ -59,10 +59,10 @@ var readyStale = rule{
 		Code:     ReadyConditionStale,
 		Severity: finding.Critical,
 		Title:    "Ready condition is out of date",
-		Meaning: "The node's heartbeat stopped longer ago than the node controller waits, yet Ready is still True: nobody has marked the " +
-			"node. Either that is about to happen or the controller-manager is not working.",
-		Evidence: "Age of the Lease, with Node condition Ready=True; the lease of kube-controller-manager when readable.",
-		Next:     "Look at the controller-manager's lease, and ask the kubelet itself.",
+		Meaning: "The last heartbeat is older than the grace period of the node controller, but Ready is still True. Either the node " +
+			"controller is about to update the condition, or kube-controller-manager is not working.",
+		Evidence: "Age of the Lease in kube-node-lease, with Node condition Ready=True; the Lease of kube-controller-manager if readable.",
+		Next:     "Check the Lease of kube-controller-manager, and query the kubelet.",
 	},
 	Check: giving(ReadyConditionStale, checkReadyStale),
 }
@@ -73,17 +73,17 @@ func checkReadyStale(c *Case) []finding.Finding {
 		return nil
 	}
 	evidence, next := c.readyEvidence(), c.askKubelet()
-	message := fmt.Sprintf("the node has not reported for %s, yet Ready is still %s: nobody has marked it",
-		c.ago(r.Heartbeat.Received), r.Condition.Status)
+	message := fmt.Sprintf("the kubelet has not reported for %s, but Ready is still %s", c.ago(r.Heartbeat.Received), r.Condition.Status)
+	cause := ": the node controller has not updated the condition"
 	switch leader := c.ControlPlane.Leader(facts.ControllerManager); {
 	case leader == nil:
-		next = append(next, c.look("is the controller-manager alive? It marks silent nodes within a minute", "kube-system",
+		next = append(next, c.look("Check the Lease of kube-controller-manager, which updates Ready within a minute", "kube-system",
 			"get", "lease", facts.ControllerManager))
 	case leader.Expired:
-		message += ", because no kube-controller-manager works"
+		cause = ": kube-controller-manager has no leader"
 		evidence = append(evidence, leaderEvidence(leader))
 	}
-	return c.one(message+c.deadOrCut(), evidence, next...)
+	return c.one(message+cause+c.notReportingDetail(), evidence, next...)
 }
 
 var heartbeatLate = rule{
@@ -91,12 +91,12 @@ var heartbeatLate = rule{
 		Code:     HeartbeatLate,
 		Severity: finding.Warning,
 		Title:    "Node heartbeat is late",
-		Meaning: "The kubelet renews its lease every 10 s; this one is older than its duration. It may be the first seconds of a dead " +
-			"kubelet, or an overloaded node or API server.",
+		Meaning: "The kubelet renews its Lease every 10s; this Lease has expired. Either the kubelet has just stopped, or the node or the " +
+			"API server is overloaded.",
 		Evidence: "Age of the Lease against spec.leaseDurationSeconds.",
-		Next:     "Look again in 20 s.",
+		Next:     "Check again in 20 seconds.",
 	},
-	CausedBy: silent,
+	CausedBy: notReportingCodes,
 	Check:    giving(HeartbeatLate, checkHeartbeatLate),
 }
 
@@ -105,9 +105,9 @@ func checkHeartbeatLate(c *Case) []finding.Finding {
 	if c.Readiness.State != nodefact.Ready || h.Beat != nodefact.Late {
 		return nil
 	}
-	message := fmt.Sprintf("no heartbeat for %s (it comes every 10s and lasts %ds): Ready=True may be stale",
+	message := fmt.Sprintf("no heartbeat for %s (sent every 10s, valid for %ds): Ready=True may be out of date",
 		c.ago(h.Received), int64(h.Duration.Seconds()))
-	return c.one(message, c.readyEvidence(), append([]finding.Next{c.again()}, c.askKubelet()...)...)
+	return c.one(message, c.readyEvidence(), append([]finding.Next{c.recheckStep()}, c.askKubelet()...)...)
 }
 
 var neverReported = rule{
@@ -115,14 +115,14 @@ var neverReported = rule{
 		Code:     KubeletNeverReported,
 		Severity: finding.Critical,
 		Title:    "Kubelet has never reported",
-		Meaning:  "The Node object exists and no kubelet has ever posted its status.",
-		Evidence: "Ready=Unknown with reason NodeStatusNeverUpdated, or no Ready condition and no lease.",
-		Next:     "Look at the kubelet's own log on the machine; delete the Node object if the machine is gone.",
+		Meaning:  "The Node object exists, but no kubelet has ever posted its status.",
+		Evidence: "Node condition Ready=Unknown with reason NodeStatusNeverUpdated, or no Ready condition and no Lease.",
+		Next:     "Read the kubelet log on the machine; delete the Node object if the machine no longer exists.",
 	},
 	Check: giving(KubeletNeverReported, checkNeverReported),
 }
 
-// checkNeverReported gives a node without any condition a minute, and believes that nobody reports only if there is no lease.
+// checkNeverReported gives a node without any condition a minute, and reports it only if there is no Lease.
 func checkNeverReported(c *Case) []finding.Finding {
 	r := c.Readiness
 	if r.State != nodefact.NeverHeard {
@@ -132,7 +132,7 @@ func checkNeverReported(c *Case) []finding.Finding {
 	if r.Condition == nil && (young || !c.Read(facts.SourceLeases) || r.Heartbeat.Beat != nodefact.NoBeat) {
 		return nil
 	}
-	return c.one("no kubelet has ever reported for this Node object", c.readyEvidence(), c.describe("shows where the object comes from"))
+	return c.one("no kubelet has ever reported for this Node object", c.readyEvidence(), c.describe("Check where the Node object comes from"))
 }
 
 var statusStale = rule{
@@ -140,34 +140,33 @@ var statusStale = rule{
 		Code:     NodeStatusStale,
 		Severity: finding.Warning,
 		Title:    "Node status is out of date",
-		Meaning: "The lease is fresh, and the conditions have not been posted for longer than twice the kubelet's report interval of 5 " +
-			"min. The node controller calls such a node healthy; its conditions cannot be believed.",
-		Evidence: "Fresh Lease; lastHeartbeatTime of Ready older than 11 min.",
-		Next:     "Read the kubelet's log for failed node status updates.",
+		Meaning: "The Lease is current, but the conditions have not been posted for more than twice the kubelet's report interval of 5m. " +
+			"The node controller considers such a node healthy, but the conditions are not reliable.",
+		Evidence: "A current Lease, and lastHeartbeatTime of Ready older than 11m.",
+		Next:     "Read the kubelet log for failed node status updates.",
 	},
-	CausedBy: silent,
+	CausedBy: notReportingCodes,
 	Check:    giving(NodeStatusStale, checkStatusStale),
 }
 
 func checkStatusStale(c *Case) []finding.Finding {
 	r := c.Readiness
 	if r.State == nodefact.Returning {
-		message := fmt.Sprintf("the kubelet is back (heartbeat %s ago) and has not posted its status yet: Ready is still Unknown",
+		message := fmt.Sprintf("the kubelet sends heartbeats again (%s ago), but has posted no status yet: Ready is still Unknown",
 			c.ago(r.Heartbeat.Received))
-		f := c.found(message, c.readyEvidence(), c.again())
+		f := c.found(message, c.readyEvidence(), c.recheckStep())
 		f.Severity = finding.Critical
 		return []finding.Finding{f}
 	}
 	if r.State != nodefact.Ready || r.Heartbeat.Beat == nodefact.Late || !c.StatusOld() {
 		return nil
 	}
-	message := fmt.Sprintf("the status was last posted %s ago (every 5m is usual): its conditions cannot be believed",
-		c.ago(r.Condition.LastHeartbeatTime.Time))
+	text := "the kubelet last posted its status %s ago (usual: every 5m); the conditions are not reliable"
 	if r.Heartbeat.Beat == nodefact.Fresh {
-		message = "the kubelet's heartbeat is fresh, but " + message
+		text = "the heartbeat is current, but the kubelet last posted its status %s ago (usual: every 5m); the conditions are not reliable"
 	}
-	return c.one(message, c.readyEvidence(),
-		onTheMachine("journalctl -u kubelet -n 200 --no-pager | grep -i 'node status'", ": why the kubelet cannot post its status"))
+	return c.one(fmt.Sprintf(text, c.ago(r.Condition.LastHeartbeatTime.Time)), c.readyEvidence(),
+		onNode("journalctl -u kubelet -n 200 --no-pager | grep -i 'node status'", "On the node, read the kubelet log for failed status updates"))
 }
 
 var clockSkew = rule{
@@ -175,12 +174,12 @@ var clockSkew = rule{
 		Code:     ClockSkew,
 		Severity: finding.Warning,
 		Title:    "Node clock differs from the API server clock",
-		Meaning: "The time that the node writes into its lease differs from the API server's clock at the moment of writing. " +
-			"Certificates, tokens, logs and leader elections on that node suffer.",
-		Evidence: "Lease renewTime (node's clock) against managedFields time (server's clock).",
-		Next:     "Look at time synchronisation (chrony, timesyncd) on the node.",
+		Meaning: "The time that the node writes into its Lease differs from the API server clock at the moment of writing (more than 3s " +
+			"ahead or 10s behind). Certificates, tokens, log timestamps and leader election on the node can fail or mislead.",
+		Evidence: "Lease spec.renewTime (node clock) against metadata.managedFields time (API server clock).",
+		Next:     "Check time synchronization (chrony, timesyncd) on the node.",
 	},
-	CausedBy: silent,
+	CausedBy: notReportingCodes,
 	Check:    giving(ClockSkew, checkClockSkew),
 }
 
@@ -195,10 +194,10 @@ func checkClockSkew(c *Case) []finding.Finding {
 	}
 	evidence := []finding.Evidence{{
 		Source: "Lease kube-node-lease/" + c.Object.Name, Path: "spec.renewTime",
-		Value: "the node wrote " + h.Renewed.UTC().Format(time.RFC3339), Time: facts.Time(h.Received),
+		Value: h.Renewed.UTC().Format(time.RFC3339) + " by the node clock", Time: facts.Time(h.Received),
 	}}
-	return c.one(fmt.Sprintf("the node's clock is %s %s the API server's", output.Age(skew.Abs()), word), evidence,
-		onTheMachine("timedatectl; chronyc tracking", ": is its clock synchronised?"))
+	return c.one(fmt.Sprintf("the node clock is %s %s the API server clock", output.Age(skew.Abs()), word), evidence,
+		onNode("timedatectl; chronyc tracking", "On the node, check whether the clock is synchronized"))
 }
 
 var kubeletUnreachable = rule{
@@ -206,27 +205,28 @@ var kubeletUnreachable = rule{
 		Code:     KubeletUnreachable,
 		Severity: finding.Warning,
 		Title:    "API server cannot reach the kubelet",
-		Meaning: "The kubelet's heartbeat is fresh, and its port (10250) does not answer the API server or answers with an error: logs, " +
-			"exec, port-forward and usage figures of the node's pods fail, while the pods run.",
-		Evidence: "The kubelet's /healthz through the API server (--kubelet), and the age of the Lease.",
-		Next: "On the machine, ask the kubelet by loopback: if it answers there, a firewall or a route stands between the API server " +
-			"and the node.",
+		Meaning: "The kubelet's heartbeat is current, but its port (10250) does not answer the API server or returns an error. Logs, exec, " +
+			"port-forward and usage metrics of the node's pods fail; the pods keep running.",
+		Evidence: "Answer of the kubelet on /healthz through the API server (--kubelet), and the age of the Lease.",
+		Next: "On the node, query the kubelet on the loopback address; if it answers there, a firewall or a route blocks the API " +
+			"server.",
 	},
-	CausedBy: silent,
+	CausedBy: notReportingCodes,
 	Check:    giving(KubeletUnreachable, checkKubeletUnreachable),
 }
 
-// checkKubeletUnreachable is about a kubelet that lives by its heartbeat and was asked (--kubelet) in vain.
+// checkKubeletUnreachable reports a kubelet that sends heartbeats but did not answer the query of --kubelet.
 func checkKubeletUnreachable(c *Case) []finding.Finding {
 	k := c.Kubelet
 	if k == nil || k.Healthy || c.Readiness.Heartbeat.Beat != nodefact.Fresh {
 		return nil
 	}
 	evidence := append([]finding.Evidence{{Source: "kubelet " + c.Object.Name, Path: "/healthz", Value: k.Message}}, c.leaseEvidence()...)
-	message := "the API server does not reach the kubelet, whose heartbeat is fresh: " + k.Message +
-		"; logs, exec and usage figures of its pods fail"
-	return c.one(message, evidence, onTheMachine("curl -sk -m5 https://127.0.0.1:10250/healthz; nft list ruleset | grep -n 10250",
-		": any answer, even Unauthorized, means that the kubelet serves, and that a firewall or a route keeps the API server from it"))
+	message := "the API server cannot reach the kubelet, although its heartbeat is current: " + k.Message +
+		"; logs, exec and usage metrics of the node's pods fail"
+	return c.one(message, evidence, onNode("curl -sk -m5 https://127.0.0.1:10250/healthz; nft list ruleset | grep -n 10250",
+		"On the node, query the kubelet on the loopback address, and list firewall rules for its port",
+		"any answer, even Unauthorized: the kubelet is serving, and a firewall or a route blocks the API server"))
 }
 
 // readyEvidence is condition Ready as it is posted, and the heartbeat; nothing where Ready was never posted.
@@ -244,44 +244,50 @@ func (c *Case) leaseEvidence() []finding.Evidence {
 	}
 	return []finding.Evidence{{
 		Source: "Lease kube-node-lease/" + c.Object.Name, Path: "spec.renewTime",
-		Value: fmt.Sprintf("last renewed %s ago, lasts %ds", c.ago(h.Received), int64(h.Duration.Seconds())), Time: facts.Time(h.Received),
+		Value: fmt.Sprintf("renewed %s ago, valid for %ds", c.ago(h.Received), int64(h.Duration.Seconds())),
 	}}
 }
 
-// deadOrCut says what the API can and cannot tell: a dead node, a stopped kubelet and a cut network look alike until
-// the node itself is asked.
-func (c *Case) deadOrCut() string {
+// notReportingDetail is what the API can and cannot tell: a dead machine, a stopped kubelet and a network failure look the
+// same until the node itself is queried.
+func (c *Case) notReportingDetail() string {
 	switch k := c.Kubelet; {
 	case k == nil:
-		return "; dead, kubelet stopped, cut off or refused by the API server look alike from here"
+		return "; from the API alone, a dead machine, a stopped kubelet, a network failure and refused credentials look the same"
 	case k.Healthy:
-		return ". Its kubelet answers: the node lives, and the kubelet cannot reach the API server or is refused by it " +
-			"(expired certificate)"
+		return "; the kubelet answers: the node is up, but the kubelet cannot reach the API server or is refused by it " +
+			"(such as an expired certificate)"
 	case k.Refused:
-		return ". The machine lives and refuses connections to its kubelet: the kubelet does not run"
+		return "; the machine is up and refuses connections on the kubelet port: the kubelet is not running"
 	case k.MachineAnswers:
-		return ". The machine lives (its kube-proxy answers), and its kubelet gives no answer: it hangs, or is cut off from the API " +
-			"server, which it asks who may talk to it"
+		return "; the machine is up (kube-proxy answers), but the kubelet does not answer: the kubelet hangs, or cannot reach the API " +
+			"server to authorize the request"
 	}
-	return ". Neither its kubelet nor its kube-proxy answers: the machine or its network is down"
+	return "; neither the kubelet nor kube-proxy answers: the machine or its network is down"
 }
 
-// askKubelet are the commands that tell what a silent node's object cannot. A kubelet that is cut off may hang, because
-// it asks the API server who may talk to it; kube-proxy's health port asks nobody.
+// askKubelet are the commands that tell what the object of a node that does not report cannot. A kubelet that is cut off may
+// hang, because it queries the API server to authorize requests; the health port of kube-proxy does not.
 func (c *Case) askKubelet() []finding.Next {
-	machine := onTheMachine("systemctl status kubelet; journalctl -u kubelet -n 50 --no-pager",
-		" (console or ssh, no pod can be started there): is the kubelet running, and what does it say "+
-			"(an expired certificate ends it at once)?")
 	if c.Kubelet != nil {
-		return []finding.Next{machine}
+		return []finding.Next{checkKubeletOnNode()}
 	}
 	return []finding.Next{
-		c.look("\"ok\": the kubelet lives and cannot reach the API server or is refused by it; \"connection refused\": the machine lives, "+
-			"the kubelet does not run; no answer: ask the next (needs get nodes/proxy; nodeinfo --kubelet asks both)",
+		answered(c.look("Query the kubelet through the API server (needs get nodes/proxy)",
 			"", "get", "--raw", "/api/v1/nodes/"+c.Object.Name+"/proxy/healthz", "--request-timeout=8s"),
-		c.look("kube-proxy's health: an answer means that the machine lives and the kubelet hangs or is cut off; none, that machine "+
-			"or network is down",
+			`"ok": the kubelet is running, but cannot reach the API server or is refused by it`,
+			`"connection refused": the machine is up, but the kubelet is not running`,
+			"no answer: query kube-proxy, as the next step does (nodeinfo --kubelet queries both)"),
+		answered(c.look("Query the health port of kube-proxy through the API server (needs get nodes/proxy)",
 			"", "get", "--raw", "/api/v1/nodes/http:"+c.Object.Name+":10256/proxy/livez", "--request-timeout=8s"),
-		machine,
+			"any answer: the machine is up, and the kubelet hangs or is cut off",
+			"no answer: the machine or its network is down"),
+		checkKubeletOnNode(),
 	}
+}
+
+func checkKubeletOnNode() finding.Next {
+	return onNode("systemctl status kubelet; journalctl -u kubelet -n 50 --no-pager",
+		"On the node (console or SSH; no pod can start there), check the kubelet and read its log",
+		"expired certificate: the kubelet exits at once")
 }

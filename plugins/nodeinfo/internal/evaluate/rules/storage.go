@@ -18,9 +18,9 @@ var volumeLimit = rule{
 		Code:     VolumeLimit,
 		Severity: finding.Warning,
 		Title:    "Volume limit is reached",
-		Meaning:  "A CSI driver has as many volumes attached as it allows on this node.",
-		Evidence: "CSINode limits and VolumeAttachments.",
-		Next:     "Move pods with volumes elsewhere.",
+		Meaning:  "A CSI driver has as many volumes attached as it allows on the node.",
+		Evidence: "Number of attached VolumeAttachments against CSINode spec.drivers.allocatable.count.",
+		Next:     "Move pods with volumes to other nodes.",
 	},
 	Check: giving(VolumeLimit, checkVolumeLimit),
 }
@@ -31,10 +31,10 @@ func checkVolumeLimit(c *Case) []finding.Finding {
 		if d.Limit == nil || d.Attached == nil || *d.Attached < *d.Limit {
 			continue
 		}
-		message := fmt.Sprintf("no further volume of %s can be attached: %d of %d are", d.Name, *d.Attached, *d.Limit)
+		message := fmt.Sprintf("CSI driver %s has reached its volume limit: %d of %d are attached", d.Name, *d.Attached, *d.Limit)
 		list = append(list, c.found(message, []finding.Evidence{
-			{Source: "CSINode/" + c.Object.Name, Path: "spec.drivers[" + d.Name + "].allocatable.count", Value: fmt.Sprint(*d.Limit)},
-		}, c.look("which volumes are attached here", "", "get", "volumeattachments")))
+			{Source: "CSINode " + c.Object.Name, Path: "spec.drivers[" + d.Name + "].allocatable.count", Value: fmt.Sprint(*d.Limit)},
+		}, c.look("List the volume attachments", "", "get", "volumeattachments")))
 	}
 	return list
 }
@@ -44,9 +44,9 @@ var volumeAttachError = rule{
 		Code:     VolumeAttachmentError,
 		Severity: finding.Warning,
 		Title:    "Volume cannot be attached or detached",
-		Meaning:  "The CSI driver's controller failed at attaching a volume to this node or detaching it.",
-		Evidence: "VolumeAttachment status.",
-		Next:     "Follow the error's text; look at the CSI controller.",
+		Meaning:  "The CSI driver failed to attach a volume to the node or to detach it.",
+		Evidence: "VolumeAttachment status.attachError, or status.detachError of one that is deleted.",
+		Next:     "Follow the error message; read the log of the CSI controller.",
 	},
 	Check: giving(VolumeAttachmentError, checkVolumeAttachError),
 }
@@ -62,8 +62,8 @@ func checkVolumeAttachError(c *Case) []finding.Finding {
 			volume = *a.Spec.Source.PersistentVolumeName
 		}
 		f := c.found(fmt.Sprintf("volume %s cannot be %s this node: %s", volume, verb, problem.Message), []finding.Evidence{
-			{Source: "VolumeAttachment/" + a.Name, Path: "status", Value: problem.Message, Time: facts.Time(problem.Time.Time)},
-		}, c.look("the driver's error", "", "describe", "volumeattachment", a.Name))
+			{Source: "VolumeAttachment " + a.Name, Path: "status", Value: problem.Message, Time: facts.Time(problem.Time.Time)},
+		}, c.look("Show the error of the CSI driver", "", "describe", "volumeattachment", a.Name))
 		f.Object = &finding.ObjectRef{Kind: "VolumeAttachment", Name: a.Name}
 		list = append(list, f)
 	}

@@ -45,7 +45,7 @@ func proxy(c *facts.Components) *report.Proxy {
 	case c.Proxy != nil:
 		return &report.Proxy{Component: component(c.Proxy), Mode: c.Mode.Name, ModeEvidence: c.Mode.Evidence}
 	case c.Instead != "":
-		return &report.Proxy{Component: report.Component{Name: "no kube-proxy pod", Evidence: c.Instead + " can take its place"}}
+		return &report.Proxy{Component: report.Component{Name: "no kube-proxy pod", Evidence: c.Instead + " can replace kube-proxy"}}
 	case c.BuiltIn:
 		return &report.Proxy{Component: report.Component{Name: "kube-proxy", Evidence: "part of the k3s or rke2 process"}}
 	}
@@ -54,8 +54,8 @@ func proxy(c *facts.Components) *report.Proxy {
 
 func controlPlane(n *facts.Node) *report.ControlPlane {
 	c := &n.ControlPlane
-	out := &report.ControlPlane{Hosted: reported(c.Hosted), Leases: c.Leaders, Failed: c.Failed, Readyz: c.Readyz()}
-	if out.Hosted == nil && out.Leases == nil && out.Readyz == "" {
+	out := &report.ControlPlane{StaticPods: reported(c.StaticPods), Leases: c.Leaders, Failed: c.Failed, Readyz: c.Readyz()}
+	if out.StaticPods == nil && out.Leases == nil && out.Readyz == "" {
 		return nil
 	}
 	return out

@@ -20,7 +20,7 @@ func pods(n *facts.Node) *report.Pods {
 	for _, p := range n.Pods {
 		phases[p.Phase()]++
 		if !p.Finished() {
-			out.Slots++
+			out.NonTerminated++
 		}
 		out.Items = append(out.Items, podUse(p))
 	}

@@ -18,22 +18,22 @@ var meanings = map[string]string{
 	corev1.TaintNodeDiskPressure:            "repeats DiskPressure",
 	corev1.TaintNodePIDPressure:             "repeats PIDPressure",
 	corev1.TaintNodeNetworkUnavailable:      "repeats NetworkUnavailable",
-	facts.TaintOutOfService:                 "declared dead by an administrator: pods are deleted by force, volumes detached",
-	"node-role.kubernetes.io/control-plane": "keeps ordinary pods off the control plane",
-	"node-role.kubernetes.io/master":        "keeps ordinary pods off the control plane",
-	facts.TaintUninitialized:                "the cloud controller has not initialised the node yet",
+	facts.TaintOutOfService:                 "marked out of service by an administrator: pods are force-deleted, volumes detached",
+	"node-role.kubernetes.io/control-plane": "keeps pods without a toleration off the control plane",
+	"node-role.kubernetes.io/master":        "keeps pods without a toleration off the control plane",
+	facts.TaintUninitialized:                "the cloud provider has not initialized the node yet",
 	facts.TaintAutoscaler:                   "Cluster Autoscaler is removing the node",
-	facts.TaintCandidate:                    "Cluster Autoscaler may remove the node: it is little used",
+	facts.TaintCandidate:                    "Cluster Autoscaler may remove the node: low utilization",
 	"karpenter.sh/disrupted":                "Karpenter is removing the node",
 	"karpenter.sh/disruption":               "Karpenter is removing the node",
 	"karpenter.sh/unregistered":             "Karpenter has not registered the node yet",
-	"virtual-kubelet.io/provider":           "a virtual kubelet: pods run elsewhere",
-	"nvidia.com/gpu":                        "kept for pods that ask for a GPU",
+	"virtual-kubelet.io/provider":           "virtual kubelet: pods run elsewhere",
+	"nvidia.com/gpu":                        "reserved for pods that request a GPU",
 }
 
 func meaning(taint string) string {
 	if strings.HasPrefix(taint, "readiness.k8s.io/") {
-		return "a readiness rule is not fulfilled yet"
+		return "a readiness rule is not met yet"
 	}
 	return meanings[taint]
 }
@@ -56,10 +56,10 @@ func lifecycle(n *facts.Node) *report.Lifecycle {
 		Zone:         firstLabel(o, corev1.LabelTopologyZone, corev1.LabelFailureDomainBetaZone),
 		InstanceType: firstLabel(o, corev1.LabelInstanceTypeStable, corev1.LabelInstanceType),
 		Reboots:      n.Events.Reboots, NotReady: n.Events.NotReady,
-		Deletion: n.Scheduling.RemovedBy, DeletionFrom: n.Scheduling.RemovedAt,
+		Removal: n.Scheduling.RemovedBy, RemovalSince: n.Scheduling.RemovedAt,
 	}
 	if o.DeletionTimestamp != nil {
-		l.Deletion, l.DeletionFrom = "the Node object is being deleted", facts.Time(o.DeletionTimestamp.Time)
+		l.Removal, l.RemovalSince = "the Node object is being deleted", facts.Time(o.DeletionTimestamp.Time)
 	}
 	return l
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
 
-// Of is the report on a node but for findings, verdict, summary, and the pods in trouble.
+// Of is the report on a node but for findings, verdict, summary, and the pods with a problem.
 func Of(n *facts.Node) report.Node {
 	return report.Node{
 		Name: n.Object.Name, Status: n.Status, Roles: n.Roles, Labels: n.Object.Labels,
@@ -22,7 +22,7 @@ func health(n *facts.Node) *report.Health {
 	h := &report.Health{Heartbeat: heartbeat(n)}
 	for _, c := range n.Conditions {
 		h.Conditions = append(h.Conditions, report.Condition{
-			Type: string(c.Type), Status: string(c.Status), Bad: c.Bad, Reason: c.Reason, Message: c.Message,
+			Type: string(c.Type), Status: string(c.Status), Problem: c.Problem, Reason: c.Reason, Message: c.Message,
 			Since: facts.Time(c.LastTransitionTime.Time), Posted: facts.Time(c.LastHeartbeatTime.Time),
 		})
 	}
@@ -31,7 +31,7 @@ func health(n *facts.Node) *report.Health {
 	case k.Healthy:
 		h.Kubelet = "answers"
 	case k.MachineAnswers && !k.Refused:
-		h.Kubelet = "does not answer, kube-proxy on the same machine does: " + k.Message
+		h.Kubelet = "does not answer, but kube-proxy on the same machine does: " + k.Message
 	default:
 		h.Kubelet = "does not answer: " + k.Message
 	}

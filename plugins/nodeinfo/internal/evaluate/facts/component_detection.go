@@ -64,23 +64,23 @@ var networkReasons = map[string]string{
 	"CalicoIsUp": "calico", "FlannelIsUp": "flannel", "CiliumIsUp": "cilium", "WeaveIsUp": "weave-net", "RouteCreated": "cloud routes",
 }
 
-// recognise finds what a pod does for its node; nil: nothing that is known. Agents of networks run one pod a node; their
+// detectComponent finds what a pod does for its node; nil: nothing that is known. Agents of networks run one pod a node; their
 // controllers (antrea-controller, calico-kube-controllers) share labels and are not this node's network.
-func recognise(p *corev1.Pod) *Component {
+func detectComponent(p *corev1.Pod) *Component {
 	daemon := owner(p) == "DaemonSet" || static(p)
 	if !daemon {
 		return nil
 	}
 	for _, l := range byLabel {
 		if p.Labels[l.key] == l.value {
-			return &Component{Role: l.role, Name: l.name, Evidence: "label " + l.key + "=" + l.value + " of its pod"}
+			return &Component{Role: l.role, Name: l.name, Evidence: "pod label " + l.key + "=" + l.value}
 		}
 	}
 	// The registrar stands beside every CSI driver's node plugin and registers it with the kubelet
 	// (https://kubernetes-csi.github.io/docs/node-driver-registrar.html).
 	for i := range p.Spec.Containers {
 		if strings.Contains(p.Spec.Containers[i].Image, "csi-node-driver-registrar") {
-			return &Component{Role: VolumeDriver, Name: p.Name, Evidence: "container csi-node-driver-registrar of its pod"}
+			return &Component{Role: VolumeDriver, Name: p.Name, Evidence: "pod container csi-node-driver-registrar"}
 		}
 	}
 	return nil

@@ -17,9 +17,9 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
 
-// look reads every cluster once, side by side, and judges them. Of several clusters the error names those that could not
+// collectReport reads every cluster once, in parallel, and judges them. Of several clusters the error names those that could not
 // be read; the list holds the others.
-func (o Options) look(ctx context.Context, env *cli.Env, clusters []*kube.Cluster) (report.List, error) {
+func (o Options) collectReport(ctx context.Context, env *cli.Env, clusters []*kube.Cluster) (report.List, error) {
 	stop := output.StartProgress(env.Streams.ErrOut, env.Err(o.Color), "reading the cluster")
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
@@ -29,14 +29,15 @@ func (o Options) look(ctx context.Context, env *cli.Env, clusters []*kube.Cluste
 	for i, cluster := range clusters {
 		all.Go(func() {
 			results[i], errs[i] = collect.Collect(ctx, cluster, collect.Request{
-				Names: o.Names, LabelSelector: o.LabelSelector.String(), FieldSelector: o.FieldSelector.String(), Depth: o.depth(), Kubelet: o.Kubelet,
+				Names: o.Names, LabelSelector: o.LabelSelector.String(), FieldSelector: o.FieldSelector.String(),
+				Depth: o.depth(), Kubelet: o.Kubelet,
 			})
 		})
 	}
 	all.Wait()
 	stop()
 	if len(clusters) == 1 {
-		return o.single(env, clusters[0], results[0], errs[0])
+		return o.collectCluster(env, clusters[0], results[0], errs[0])
 	}
 	fleets := make([]evaluate.Cluster, len(clusters))
 	for i, cluster := range clusters {
@@ -55,8 +56,8 @@ func (o Options) look(ctx context.Context, env *cli.Env, clusters []*kube.Cluste
 	return list, errors.Join(errs...)
 }
 
-// single is look for one cluster, whose input can be saved.
-func (o Options) single(env *cli.Env, cluster *kube.Cluster, result collect.Result, err error) (report.List, error) {
+// collectCluster is collectReport for one cluster, whose input can be saved.
+func (o Options) collectCluster(env *cli.Env, cluster *kube.Cluster, result collect.Result, err error) (report.List, error) {
 	if err != nil {
 		return report.List{}, err
 	}
@@ -76,7 +77,9 @@ func warn(env *cli.Env, notes []string) {
 }
 
 func (o Options) evaluate(input evaluate.Input, kubectl finding.Kubectl) report.List {
-	list := evaluate.Evaluate(input, input.Now, evaluate.Options{StaleAfter: o.StaleAfter, BadConditions: o.BadConditions, Kubectl: kubectl})
+	list := evaluate.Evaluate(input, input.Now, evaluate.Options{
+		StaleAfter: o.StaleAfter, ProblemConditions: o.ProblemConditions, Kubectl: kubectl,
+	})
 	slices.SortStableFunc(list.Items, order(o.SortBy))
 	return list
 }

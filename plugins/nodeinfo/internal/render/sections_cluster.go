@@ -1,0 +1,219 @@
+package render
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
+)
+
+func (p *page) network(n report.Node) {
+	var parts []string
+	for _, a := range n.Network.Addresses {
+		parts = append(parts, a.Type+" "+a.Address)
+	}
+	cidr := "pod CIDR " + orNone(strings.Join(n.Network.PodCIDRs, ", "))
+	switch {
+	case n.Network.PodIPsUsed != nil && n.Network.PodIPsTotal != nil:
+		used, total := *n.Network.PodIPsUsed, *n.Network.PodIPsTotal
+		cidr += fmt.Sprintf(" (%d of %d addresses in use, %d free)", used, total, total-used)
+	case !n.Sources.Get("pods").Readable():
+		cidr += " (addresses not checked)"
+	}
+	p.facts("Network", append(parts, cidr)...)
+}
+
+func (p *page) storage(n report.Node) {
+	if n.Storage == nil {
+		p.gap("Storage", n, "csinodes")
+		return
+	}
+	s := n.Storage
+	attached := unread(n, "volumeattachments", "attached volumes")
+	if s.Attached != nil {
+		attached = output.Plural(*s.Attached, "volume") + " attached"
+	}
+	drivers, filesystems := unread(n, "csinodes", "CSI drivers"), ""
+	if drivers == "" && len(s.Drivers) == 0 {
+		drivers = "no CSI driver registered"
+	}
+	if len(s.Filesystems) == 0 {
+		filesystems = cmp.Or(unread(n, "kubelet", "filesystems"), "filesystems unknown")
+	}
+	p.facts("Storage", attached, drivers, filesystems)
+	t := output.TableText{Columns: []output.Column{{Header: "DRIVER"}, {Header: "ATTACHED"}, {Header: "LIMIT"}}}
+	for _, d := range s.Drivers {
+		t.Rows = append(t.Rows, output.Text(d.Name, number(d.Attached, output.Unknown), number(d.Limit, output.None)))
+	}
+	p.table(t)
+	fs := output.TableText{Columns: []output.Column{
+		{Header: "FILESYSTEM"}, {Header: "SIZE"}, {Header: "USED"}, {Header: "FREE"}, {Header: "FREE%"}, {Header: "INODES-FREE%"},
+	}}
+	for _, f := range s.Filesystems {
+		fs.Rows = append(fs.Rows, output.Text(f.Name, bytesText(f.Capacity), bytesText(f.Used), bytesText(f.Available),
+			share(f.Available, f.Capacity), share(f.InodesFree, f.Inodes)))
+	}
+	p.table(fs)
+}
+
+func number(n *int64, absent string) string {
+	if n == nil {
+		return absent
+	}
+	return strconv.FormatInt(*n, 10)
+}
+
+func bytesText(n *int64) string {
+	if n == nil {
+		return output.Unknown
+	}
+	return output.Bytes(*n)
+}
+
+func share(part, whole *int64) string {
+	if part == nil || whole == nil {
+		return output.Unknown
+	}
+	return output.Percent(*part, *whole)
+}
+
+func (p *page) controlPlane(n report.Node) {
+	c := n.ControlPlane
+	if c == nil {
+		p.gap("Control plane", n, "control-plane leases")
+		return
+	}
+	parts := []string{cmp.Or(unread(n, "pods", "static pods"), "no component runs on this node")}
+	if len(c.StaticPods) > 0 {
+		parts[0] = "on this node: " + names(c.StaticPods)
+	}
+	for i := range c.Leases {
+		parts = append(parts, leaderText(&c.Leases[i]))
+	}
+	if len(c.Leases) == 0 {
+		parts = append(parts, cmp.Or(unread(n, "control-plane leases", "leaders"), "no leader election Lease"))
+	}
+	if c.Readyz == "" {
+		parts = append(parts, unread(n, "readyz", "readiness of the API server"))
+	} else {
+		parts = append(parts, "readiness of the API server: "+c.Readyz)
+	}
+	p.facts("Control plane", parts...)
+	t := output.TableText{Columns: []output.Column{
+		{Header: "COMPONENT"}, {Header: "VERSION"}, {Header: "STATE"}, {Header: "RESTARTS"}, {Header: "POD"},
+	}}
+	for _, h := range c.StaticPods {
+		if h.Ready != nil && !*h.Ready {
+			t.Rows = append(t.Rows, output.Text(h.Name, orUnknown(h.Version), h.State, number(h.Restarts, output.Unknown), h.Pod))
+		}
+	}
+	p.table(t)
+}
+
+func leaderText(l *report.Leader) string {
+	text, renewed := l.Name+": leader on ", "renewed"
+	switch host, _, _ := strings.Cut(l.Holder, "_"); {
+	case l.Expired:
+		text, renewed = l.Name+": no leader", "last renewed"
+	case l.OnThisNode:
+		text += "this node"
+	default:
+		text += orUnknown(host)
+	}
+	if l.AgeSeconds != nil {
+		text += fmt.Sprintf(" (%s %s ago)", renewed, output.Age(time.Duration(*l.AgeSeconds)*time.Second))
+	}
+	return text
+}
+
+func (p *page) scheduling(n report.Node) {
+	s := n.Scheduling
+	text, taints := "schedulable", ""
+	if s.Cordoned {
+		text = "cordoned"
+		if s.CordonedBy != "" {
+			text += " by " + s.CordonedBy
+		}
+		if s.CordonedSince != nil {
+			text += " (" + p.since(s.CordonedSince) + " ago)"
+		}
+	}
+	if len(s.Taints) == 0 {
+		taints = "no taints"
+	}
+	p.facts("Scheduling", text, taints)
+	t := output.TableText{Columns: []output.Column{
+		{Header: "TAINT"}, {Header: "EFFECT"}, {Header: "SINCE"}, {Header: "MEANING", Flexible: true},
+	}}
+	for _, taint := range s.Taints {
+		key := taint.Key
+		if taint.Value != "" {
+			key += "=" + taint.Value
+		}
+		t.Rows = append(t.Rows, output.Text(key, taint.Effect, p.since(taint.Since), cmp.Or(taint.Meaning, "custom taint")))
+	}
+	p.table(t)
+}
+
+// shownEvents bounds the table; JSON has them all.
+const shownEvents = 8
+
+func (p *page) events(n report.Node) {
+	if n.Events == nil {
+		p.gap("Events", n, "events")
+		return
+	}
+	warnings, known := 0, 0
+	t := output.TableText{Columns: []output.Column{
+		{Header: "LAST"}, {Header: "TYPE"}, {Header: "REASON"}, {Header: "COUNT"}, {Header: "FROM"}, {Header: "MESSAGE", Flexible: true},
+	}}
+	for _, e := range n.Events.Items {
+		switch {
+		case e.Type != "Warning":
+			continue
+		case e.Harmless:
+			known++
+			continue
+		}
+		warnings++
+		if len(t.Rows) < shownEvents {
+			t.Rows = append(t.Rows, output.Text(p.since(&e.Last), e.Type, e.Reason, strconv.FormatInt(e.Count, 10), orNone(e.From), e.Message))
+		}
+	}
+	text, harmless, normal := "no Warning events", "", ""
+	if warnings > 0 {
+		text = "Warning events: " + output.Plural(warnings, "reason")
+	}
+	if known > 0 {
+		harmless = "harmless Warning events: " + output.Plural(known, "reason") + " (see -o json)"
+	}
+	if rest := len(n.Events.Items) - warnings - known; rest > 0 {
+		normal = "Normal events: " + output.Plural(rest, "reason") + " (see -o json)"
+	}
+	p.facts("Events", text, harmless, normal)
+	p.table(t)
+}
+
+func (p *page) lifecycle(n report.Node) {
+	l := n.Lifecycle
+	parts := []string{"joined " + p.since(n.CreatedAt) + " ago"}
+	if gap := unread(n, "events", "reboots and changes to NotReady"); gap != "" {
+		parts = append(parts, gap)
+	} else {
+		parts = append(parts, fmt.Sprintf("retained events: %s, %s",
+			output.Plural(len(l.Reboots), "reboot"), output.Plural(len(l.NotReady), "change to NotReady", "changes to NotReady")))
+	}
+	if l.Removal != "" {
+		parts = append(parts, "removal in progress: "+l.Removal)
+	}
+	for _, part := range []struct{ name, value string }{{"zone", l.Zone}, {"instance type", l.InstanceType}, {"provider ID", l.ProviderID}} {
+		if part.value != "" {
+			parts = append(parts, part.name+" "+part.value)
+		}
+	}
+	p.facts("Lifecycle", parts...)
+}
