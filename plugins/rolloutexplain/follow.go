@@ -174,7 +174,7 @@ func (f *follower) exit() error {
 	codes := []struct {
 		outcome wait.Outcome
 		code    int
-	}{{wait.Failed, cli.ExitThreshold}, {wait.Held, cli.ExitHeld}, {wait.Superseded, cli.ExitSuperseded}}
+	}{{wait.Failed, cli.ExitThreshold}, {wait.OnHold, cli.ExitPaused}, {wait.Superseded, cli.ExitSuperseded}}
 	for _, c := range codes {
 		var said []string
 		for object, e := range f.ends {
@@ -251,7 +251,7 @@ func (f *follower) line(list report.List) error {
 		text := fmt.Sprintf("%s/%s %s: %s (%s)", strings.ToLower(r.Object.Kind), r.Object.Name, r.Verdict, r.Summary, progress(r))
 		key := fmt.Sprintf("%s %s %s", r.Object, r.Verdict, progress(r))
 		for _, x := range r.Findings {
-			if x.Role == report.Root {
+			if x.Role == report.RootCause {
 				key += string(x.Code)
 			}
 		}

@@ -94,7 +94,7 @@ func (f *flags) toOptions(args []string) (*Options, error) {
 		AllNamespaces: f.allNamespaces, Selector: f.selector, NoHeaders: f.noHeaders, Watch: f.watch, Wait: f.wait, Timeout: f.timeout,
 		RequireComplete: f.requireComplete, File: f.file, SaveInput: f.saveInput, FromInput: f.fromInput,
 	}
-	o.Patience = wait.Patience{FailAfter: f.failAfter, Stable: f.stable, ProgressTimeout: f.progressTimeout, AllowHeld: f.allowHeld}
+	o.Patience = wait.Patience{FailAfter: f.failAfter, Stable: f.stable, ProgressTimeout: f.progressTimeout, AllowOnHold: f.allowHeld}
 	o.Evaluate = model.Options{LogLines: f.logs, History: f.history, Revision: f.revision}
 	var errs []error
 	note := func(err error) {

@@ -187,7 +187,7 @@ func (r *runner) finish(list report.List) error {
 func (r *runner) mark(list *report.List) {
 	for i := range list.Items {
 		if asked, ok := r.asked[list.Items[i].Object]; ok {
-			list.Items[i].Asked = &asked
+			list.Items[i].Requested = &asked
 		}
 	}
 }

@@ -89,7 +89,7 @@ func (a app) up() step {
 var (
 	stuck  = []string{"Stuck"}
 	failed = []string{"Failed"}
-	held   = []string{"Held"}
+	held   = []string{"OnHold"}
 	good   = []string{"Complete"}
 	moving = []string{"Progressing"}
 	// broken is a program without a readiness probe: available for a moment, so that the rollout may even have completed.

@@ -156,8 +156,8 @@ func TestUndoIsNotAdvisedForOldPods(t *testing.T) {
 	if r := wait.RootOf(&got); r == nil || r.Code != codes.ReadinessProbeFailing || !strings.Contains(got.Summary, "old pod db-0") || strings.Contains(got.Summary, "not in the image") {
 		t.Fatalf("%s", codesOf(report.List{Items: []report.Rollout{got}}))
 	}
-	if got.Undo == nil || got.Undo.Advised || !strings.Contains(got.Undo.Why, "old revision") {
-		t.Errorf("undo: %+v", got.Undo)
+	if got.Rollback == nil || got.Rollback.Advised || !strings.Contains(got.Rollback.Why, "old revision") {
+		t.Errorf("undo: %+v", got.Rollback)
 	}
 }
 
@@ -192,21 +192,21 @@ func TestTriedByHand(t *testing.T) {
 		class     report.Class
 		make      func() *builder
 	}{
-		{"a hostPath that is not on the node", codes.FailedMount, "hostPath /data on node w1", "may heal", report.Likely, with(func(b *builder) {
+		{"a hostPath that is not on the node", codes.FailedMount, "hostPath /data on node w1", "may heal", report.LikelyFatal, with(func(b *builder) {
 			b.podEvent("FailedMount", `MountVolume.SetUp failed for volume "v" : hostPath type check failed: /data is not a directory`, 5)
 		})},
-		{"a runtime handler that the node lacks", codes.FailedCreatePodSandBox, `no runtime handler "gvisor"`, "", report.Likely, with(func(b *builder) {
+		{"a runtime handler that the node lacks", codes.FailedCreatePodSandBox, `no runtime handler "gvisor"`, "", report.LikelyFatal, with(func(b *builder) {
 			b.x().Spec.RuntimeClassName = plain.Ptr("sandboxed")
 			b.podEvent("FailedCreatePodSandBox", `Failed to create pod sandbox: rpc error: code = Unknown desc = unable to get OCI runtime for sandbox "b9": no runtime for "gvisor" is configured`, 5)
 		})},
-		{"a sysctl that the kubelet forbids", codes.PodRejected, "SysctlForbidden", "nothing that changed", report.Likely, with(func(b *builder) {
+		{"a sysctl that the kubelet forbids", codes.PodRejected, "SysctlForbidden", "nothing that changed", report.LikelyFatal, with(func(b *builder) {
 			stopped(b, corev1.PodFailed, "SysctlForbidden", `Pod was rejected: forbidden sysctl: "kernel.msgmax" not allowlisted`)
 		})},
-		{"a seccomp profile that is not there", codes.ContainerStartError, "cannot load seccomp profile", "failed to create containerd container", report.Likely, with(func(b *builder) {
+		{"a seccomp profile that is not there", codes.ContainerStartError, "cannot load seccomp profile", "failed to create containerd container", report.LikelyFatal, with(func(b *builder) {
 			b.status(waiting("CreateContainerError", `failed to create containerd container: cannot load seccomp profile "/x.json": open /x.json: no such file or directory`))
 			b.s().RestartCount = 3
 		})},
-		{"a nodeName that no node has", codes.NodeNotReady, "node w9, which does not exist; the template sets nodeName", "", report.Likely, with(func(b *builder) {
+		{"a nodeName that no node has", codes.NodeNotReady, "node w9, which does not exist; the template sets nodeName", "", report.LikelyFatal, with(func(b *builder) {
 			b.d.Spec.Template.Spec.NodeName, b.rs.Spec.Template.Spec.NodeName, b.x().Spec.NodeName = "w9", "w9", "w9"
 			b.x().CreationTimestamp, b.x().Status.ContainerStatuses = ago(5*time.Second), nil
 			b.fetch(model.Need{Kind: model.NeedNode, Name: "w9"})
@@ -224,8 +224,8 @@ func TestTriedByHand(t *testing.T) {
 			continue
 		}
 		why := got.Summary
-		if got.Undo != nil {
-			why += got.Undo.Why
+		if got.Rollback != nil {
+			why += got.Rollback.Why
 		}
 		if tt.not != "" && strings.Contains(why, tt.not) {
 			t.Errorf("%s: it says %q: %s", tt.name, tt.not, why)
@@ -298,10 +298,10 @@ func TestSpreadingOverALabelThatNoNodeHasDoesNotHeal(t *testing.T) {
 		b.x().Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: key, WhenUnsatisfiable: corev1.DoNotSchedule}}
 		return findingOf(Evaluate(b.in, now, model.Options{}), codes.TopologySpreadUnsatisfied)
 	}
-	if f := spread("rack"); f.Heals != "no" || f.Class != report.Likely || !strings.Contains(f.Message, "label rack, which no node has") {
+	if f := spread("rack"); f.SelfHealing != "no" || f.Class != report.LikelyFatal || !strings.Contains(f.Message, "label rack, which no node has") {
 		t.Errorf("%+v", f)
 	}
-	if f := spread("kubernetes.io/hostname"); f.Heals != "maybe" {
+	if f := spread("kubernetes.io/hostname"); f.SelfHealing != "maybe" {
 		t.Errorf("nodes have that label: %+v", f)
 	}
 }

@@ -106,7 +106,7 @@ func TestJobsAreJudgedByWhatRuns(t *testing.T) {
 			return jobCase(func(j *batchv1.Job) {
 				j.Spec.ManagedBy, j.Spec.Suspend = plain.Ptr("kueue.x-k8s.io/multikueue"), plain.Ptr(true)
 			})
-		}, report.Held, codes.JobSuspended, "suspended", "nothing that was checked"},
+		}, report.OnHold, codes.JobSuspended, "suspended", "nothing that was checked"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -161,7 +161,7 @@ func TestAJobThatWaitsForAPodThatCannotEndIsStuck(t *testing.T) {
 	p.DeletionTimestamp, p.DeletionGracePeriodSeconds = plain.Ptr(ago(30*time.Minute)), plain.Ptr(int64(30))
 	p.Finalizers = []string{"example.com/hold"}
 	b.in.Jobs[0].CreationTimestamp = ago(time.Hour)
-	if got := Evaluate(b.in, now, model.Options{}).Items[0]; got.Verdict != report.Stuck || got.Findings[0].Role != report.Root {
+	if got := Evaluate(b.in, now, model.Options{}).Items[0]; got.Verdict != report.Stuck || got.Findings[0].Role != report.RootCause {
 		t.Errorf("%s", words(got))
 	}
 }

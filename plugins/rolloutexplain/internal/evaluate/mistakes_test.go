@@ -100,7 +100,7 @@ func kubedogMistakes() []mistake {
 			return daemonCase(func(ds *appsv1.DaemonSet) {
 				ds.Spec.UpdateStrategy = appsv1.DaemonSetUpdateStrategy{Type: appsv1.OnDeleteDaemonSetStrategyType}
 			})
-		}, report.Held, codes.OnDelete, "agent-a", wait.Held, nil},
+		}, report.OnHold, codes.OnDelete, "agent-a", wait.OnHold, nil},
 	}
 }
 
@@ -123,7 +123,7 @@ func kstatusMistakes() []mistake {
 				s.Spec.UpdateStrategy.Type = appsv1.OnDeleteStatefulSetStrategyType
 				s.Status.ReadyReplicas, s.Status.AvailableReplicas, s.Status.UpdatedReplicas = 2, 2, 0
 			}).allOld()
-		}, report.Held, codes.OnDelete, "db-0", wait.Held, nil},
+		}, report.OnHold, codes.OnDelete, "db-0", wait.OnHold, nil},
 	}
 }
 
@@ -137,7 +137,7 @@ func (b *builder) allOld() *builder {
 
 func deployerMistakes() []mistake {
 	return []mistake{
-		{"helm skips a paused Deployment: its release is a success", with(func(b *builder) { b.d.Spec.Paused = true }), report.Held, codes.DeploymentPaused, "paused", wait.Held, nil},
+		{"helm skips a paused Deployment: its release is a success", with(func(b *builder) { b.d.Spec.Paused = true }), report.OnHold, codes.DeploymentPaused, "paused", wait.OnHold, nil},
 		{"helm 3 is content with n minus maxUnavailable: one replica that may be away and has a broken image", with(func(b *builder) {
 			one := intstr.FromInt32(1)
 			b.d.Spec.Replicas, b.d.Spec.Strategy.RollingUpdate.MaxUnavailable = plain.Ptr(int32(1)), &one
@@ -167,8 +167,8 @@ func watcherMistakes() []mistake {
 		{"kubectl-why calls it healthy when the new ReplicaSet cannot be created", with(setRefusal), report.Stuck, codes.ReplicaSetCreateError, "refuses the new ReplicaSet", wait.Failed, nil},
 		{"kubectl rollout status says that it waits for the change to be observed, for ever", with(setRefusal), report.Stuck, codes.ReplicaSetCreateError, "the deadline never starts", wait.Failed, nil},
 		{"watch-rollout takes the highest revision for the new one where none exists", with(setRefusal), report.Stuck, codes.ReplicaSetCreateError, "", wait.Failed, nil},
-		{"safe-rollout hangs on a paused Deployment", with(func(b *builder) { b.d.Spec.Paused = true }), report.Held, codes.DeploymentPaused, "", wait.Held, nil},
-		{"safe-rollout hangs on a scheduling gate", with(gatedBy), report.Held, codes.SchedulingGated, "example.com/wait", wait.Held, nil},
+		{"safe-rollout hangs on a paused Deployment", with(func(b *builder) { b.d.Spec.Paused = true }), report.OnHold, codes.DeploymentPaused, "", wait.OnHold, nil},
+		{"safe-rollout hangs on a scheduling gate", with(gatedBy), report.OnHold, codes.SchedulingGated, "example.com/wait", wait.OnHold, nil},
 		{"safe-rollout hangs on a scheduler that does not exist", with(func(b *builder) {
 			b.unscheduled("")
 			b.x().Status.Conditions, b.x().Spec.SchedulerName = nil, "nobody"
@@ -203,7 +203,7 @@ func controllerMistakes() []mistake {
 		}
 	}
 	return []mistake{
-		{"kubectl rollout status ends with 0 for a partition that no pod will ever pass", partition(5), report.Held, codes.PartitionExcludesAllPods, "no pod will ever be updated", wait.Held, nil},
+		{"kubectl rollout status ends with 0 for a partition that no pod will ever pass", partition(5), report.OnHold, codes.PartitionExcludesAllPods, "no pod will ever be updated", wait.OnHold, nil},
 		{"kubectl rollout status waits for ever for a StatefulSet's abandoned broken pod", func() *builder {
 			b := statefulCase(func(s *appsv1.StatefulSet) { s.Status.UpdateRevision = "db-r1" })
 			b.in.ControllerRevisions[0].Revision, b.in.ControllerRevisions[1].Revision = 3, 2

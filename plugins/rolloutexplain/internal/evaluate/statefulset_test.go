@@ -132,8 +132,8 @@ func TestActionOfAPartitionedUpdate(t *testing.T) {
 			b.ownedPod("db-"+string(rune('0'+i)), "StatefulSet", "sts", "db-r1", running(time.Hour), time.Hour)
 		}
 		b.ownedPod("db-"+string('0'+tt.first+2), "StatefulSet", "sts", "db-r2", crashed(1, 4, "Error"), time.Minute)
-		if got := Evaluate(b.in, now, model.Options{}).Items[0]; !strings.Contains(got.Action, tt.want) {
-			t.Errorf("%s: %q", tt.name, got.Action)
+		if got := Evaluate(b.in, now, model.Options{}).Items[0]; !strings.Contains(strings.Join(got.NextAction, "\n"), tt.want) {
+			t.Errorf("%s: %q", tt.name, got.NextAction)
 		}
 	}
 }
@@ -157,8 +157,8 @@ func TestOnDeleteSparesThePodsThatServe(t *testing.T) {
 		t.Errorf("the new pod crashes: %+v", f)
 	}
 	r := got.Items[0]
-	if r.Undo == nil || !r.Undo.Advised || !deletes(&r.Findings[0], "db-1") {
-		t.Errorf("an undo alone replaces nothing: %+v", r.Undo)
+	if r.Rollback == nil || !r.Rollback.Advised || !deletes(&r.Findings[0], "db-1") {
+		t.Errorf("an undo alone replaces nothing: %+v", r.Rollback)
 	}
 	b = statefulCase(onDelete)
 	healthy(b)

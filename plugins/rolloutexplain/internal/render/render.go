@@ -28,7 +28,7 @@ func VerdictStyle(v report.Verdict) output.Style {
 		return output.Good
 	case report.Failed, report.Stuck, report.Degraded:
 		return output.Bad
-	case report.Held, report.Superseded, report.Unknown:
+	case report.OnHold, report.Superseded, report.Unknown:
 		return output.Warn
 	}
 	return output.Plain
@@ -53,7 +53,7 @@ func Table(w io.Writer, list report.List, o Options) error {
 		if r.Revision != nil {
 			revision = fmt.Sprintf("%d (%s)", r.Revision.Number, r.Revision.Name)
 		}
-		if len(r.Findings) > 0 && r.Findings[0].Role == report.Root {
+		if len(r.Findings) > 0 && r.Findings[0].Role == report.RootCause {
 			code = string(r.Findings[0].Code)
 		}
 		row := output.Text(r.Object.Namespace, slash(r.Object), string(r.Verdict), count(r.Counts.Updated, r.Counts.Desired), count(r.Counts.Available, r.Counts.Desired),
@@ -112,7 +112,7 @@ func Rollout(out io.Writer, r *report.Rollout, o Options) error {
 	w.also(r)
 	w.history(r)
 	w.fullDiff(r)
-	for _, u := range r.Unchecked {
+	for _, u := range r.NotChecked {
 		w.line("Skipped", u)
 	}
 	_, err := io.WriteString(out, w.String())
@@ -143,8 +143,8 @@ func (w *writer) head(r *report.Rollout) {
 		parts = append(parts, fmt.Sprintf("%d ending", *r.Counts.Terminating))
 	}
 	text := strings.Join(parts, ", ")
-	if r.Asked != nil {
-		text += "; asked for " + slash(*r.Asked)
+	if r.Requested != nil {
+		text += "; asked for " + slash(*r.Requested)
 	}
 	if bar := w.bar(r); bar != "" {
 		text = bar + " " + text
@@ -167,7 +167,7 @@ func (w *writer) bar(r *report.Rollout) string {
 func (w *writer) causes(r *report.Rollout) error {
 	for i := range r.Findings {
 		f := &r.Findings[i]
-		if f.Role != report.Root && f.Role != report.Contributes {
+		if f.Role != report.RootCause && f.Role != report.Contributing {
 			continue
 		}
 		w.WriteByte('\n')
@@ -176,7 +176,7 @@ func (w *writer) causes(r *report.Rollout) error {
 		}
 		w.details(f)
 	}
-	if w.Len() > 0 && (r.Action != "" || len(r.Clocks) > 0 || len(r.Pods) > 0) && r.Verdict != report.Complete {
+	if w.Len() > 0 && (len(r.NextAction) > 0 || len(r.Timers) > 0 || len(r.Pods) > 0) && r.Verdict != report.Complete {
 		w.WriteByte('\n')
 	}
 	return nil
@@ -187,7 +187,7 @@ func (w *writer) details(f *report.Finding) {
 	if f.Confidence != "" {
 		words = append(words, "confidence "+f.Confidence)
 	}
-	switch f.Heals {
+	switch f.SelfHealing {
 	case "no":
 		words = append(words, "does not heal by itself")
 	case "maybe":
@@ -229,37 +229,37 @@ func several(names []string, most int) string {
 
 // controller writes the arithmetic and the clocks.
 func (w *writer) controller(r *report.Rollout) {
-	if r.Action != "" {
-		w.line("Action", r.Action)
+	if len(r.NextAction) > 0 {
+		w.line("Action", strings.Join(r.NextAction, "; "))
 	}
-	if b := r.Budget; b != nil && r.Verdict != report.Complete {
+	if b := r.UpdateStrategy; b != nil && r.Verdict != report.Complete {
 		w.line("Budget", budget(r, b))
 	}
-	for _, c := range r.Clocks {
+	for _, c := range r.Timers {
 		w.line("Clock", c.Name+": "+c.Message)
 	}
 }
 
-func budget(r *report.Rollout, b *report.Budget) string {
-	words := []string{b.Strategy}
-	if b.PodManagement != "" {
-		words = append(words, b.PodManagement)
+func budget(r *report.Rollout, b *report.UpdateStrategy) string {
+	words := []string{b.Type}
+	if b.PodManagementPolicy != "" {
+		words = append(words, b.PodManagementPolicy)
 	}
 	if r.Counts.Desired != nil {
 		words = append(words, fmt.Sprintf("%d wanted", *r.Counts.Desired))
 	}
-	if b.Surge != nil {
-		words = append(words, fmt.Sprintf("surge %s is %d", b.Surge.Spec, b.Surge.Pods))
+	if b.MaxSurge != nil {
+		words = append(words, fmt.Sprintf("surge %s is %d", b.MaxSurge.Spec, b.MaxSurge.Pods))
 	}
-	if b.Unavailable != nil {
-		words = append(words, fmt.Sprintf("unavailable %s is %d", b.Unavailable.Spec, b.Unavailable.Pods))
+	if b.MaxUnavailable != nil {
+		words = append(words, fmt.Sprintf("unavailable %s is %d", b.MaxUnavailable.Spec, b.MaxUnavailable.Pods))
 	}
 	if b.Partition != nil && *b.Partition > 0 {
 		words = append(words, fmt.Sprintf("partition %d", *b.Partition))
 	}
 	text := strings.Join(words, ", ")
-	if b.Max != nil && b.Floor != nil {
-		text += fmt.Sprintf(": at most %d pods, at least %d available", *b.Max, *b.Floor)
+	if b.MaxPods != nil && b.MinAvailable != nil {
+		text += fmt.Sprintf(": at most %d pods, at least %d available", *b.MaxPods, *b.MinAvailable)
 	}
 	return text
 }
@@ -280,8 +280,8 @@ func (w *writer) pods(r *report.Rollout) {
 }
 
 func (w *writer) changes(r *report.Rollout) {
-	if r.Undo != nil && !r.Undo.Advised {
-		w.line("Undo", r.Undo.Why)
+	if r.Rollback != nil && !r.Rollback.Advised {
+		w.line("Undo", r.Rollback.Why)
 	}
 	if r.Changes == nil || len(r.Changes.Changes) == 0 || r.Diff != nil || r.Verdict == report.Complete && !w.o.Wide {
 		return
@@ -321,7 +321,7 @@ func (w *writer) also(r *report.Rollout) {
 				continue
 			}
 			text := string(f.Code) + ": " + f.Message
-			if role == report.Unrelated && f.Class != report.Note && r.Verdict != report.Complete {
+			if role == report.Unrelated && f.Class != report.Info && r.Verdict != report.Complete {
 				text += " [not what the rollout waits for]"
 			}
 			w.line("Also", text)

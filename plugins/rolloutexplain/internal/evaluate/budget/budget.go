@@ -98,24 +98,24 @@ func sum(list []int32) int32 {
 }
 
 // Deployment is what the strategy allows.
-func Deployment(d *appsv1.Deployment, n int32) *report.Budget {
-	b := &report.Budget{Strategy: string(d.Spec.Strategy.Type), MinReadySecond: d.Spec.MinReadySeconds}
+func Deployment(d *appsv1.Deployment, n int32) *report.UpdateStrategy {
+	b := &report.UpdateStrategy{Type: string(d.Spec.Strategy.Type), MinReadySeconds: d.Spec.MinReadySeconds}
 	if d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType {
-		b.Max, b.Floor = plain.Ptr(n), plain.Ptr(int32(0))
+		b.MaxPods, b.MinAvailable = plain.Ptr(n), plain.Ptr(int32(0))
 		return b
 	}
 	surge, unavailable := resolveDeployment(&d.Spec.Strategy, n)
 	if r := d.Spec.Strategy.RollingUpdate; r != nil {
-		b.Surge = &report.Bound{Spec: intOrEmpty(r.MaxSurge), Pods: surge}
-		b.Unavailable = &report.Bound{Spec: intOrEmpty(r.MaxUnavailable), Pods: unavailable}
+		b.MaxSurge = &report.Bound{Spec: intOrEmpty(r.MaxSurge), Pods: surge}
+		b.MaxUnavailable = &report.Bound{Spec: intOrEmpty(r.MaxUnavailable), Pods: unavailable}
 	}
-	b.Max, b.Floor = plain.Ptr(n+surge), plain.Ptr(n-unavailable)
+	b.MaxPods, b.MinAvailable = plain.Ptr(n+surge), plain.Ptr(n-unavailable)
 	return b
 }
 
 // Moves is the arithmetic of a rolling update in words and numbers: what the controller may do next.
-func Moves(b *report.Budget, n int32, fresh Set, old []Set) {
-	surge, unavailable := b.Surge.Pods, b.Unavailable.Pods
+func Moves(b *report.UpdateStrategy, n int32, fresh Set, old []Set) {
+	surge, unavailable := b.MaxSurge.Pods, b.MaxUnavailable.Pods
 	total, available, oldPods := fresh.Spec, fresh.Available, int32(0)
 	for _, s := range old {
 		total += s.Spec
@@ -126,21 +126,21 @@ func Moves(b *report.Budget, n int32, fresh Set, old []Set) {
 	b.MayCreate, b.MayRemove = plain.Ptr(create), plain.Ptr(remove)
 	switch {
 	case fresh.Spec >= n:
-		b.CreateBecause = "all new pods are asked for"
+		b.CreateReason = "all new pods are asked for"
 	case create > 0:
-		b.CreateBecause = fmt.Sprintf("%d wanted of at most %d", total, n+surge)
+		b.CreateReason = fmt.Sprintf("%d wanted of at most %d", total, n+surge)
 	default:
-		b.CreateBecause = fmt.Sprintf("%d pods are wanted already, the ceiling of %d+%d surge", total, n, surge)
+		b.CreateReason = fmt.Sprintf("%d pods are wanted already, the ceiling of %d+%d surge", total, n, surge)
 	}
 	switch {
 	case oldPods == 0:
-		b.RemoveBecause = "no old pods are left"
+		b.RemoveReason = "no old pods are left"
 	case remove > 0:
-		b.RemoveBecause = fmt.Sprintf("%d available, at least %d must stay", available, n-unavailable)
+		b.RemoveReason = fmt.Sprintf("%d available, at least %d must stay", available, n-unavailable)
 	case available < n-unavailable:
-		b.RemoveBecause = fmt.Sprintf("only %d available, below the floor of %d", available, n-unavailable)
+		b.RemoveReason = fmt.Sprintf("only %d available, below the floor of %d", available, n-unavailable)
 	default:
-		b.RemoveBecause = fmt.Sprintf("%d available is the floor of %d-%d unavailable: one new pod must become available first", available, n,
+		b.RemoveReason = fmt.Sprintf("%d available is the floor of %d-%d unavailable: one new pod must become available first", available, n,
 			unavailable)
 	}
 }
@@ -154,8 +154,8 @@ func intOrEmpty(v *intstr.IntOrString) string {
 
 // DaemonSet resolves a DaemonSet's bounds: both round up, and exactly one is not zero.
 // https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/controller/daemon/update.go (updatedDesiredNodeCounts)
-func DaemonSet(ds *appsv1.DaemonSet) *report.Budget {
-	b := &report.Budget{Strategy: string(ds.Spec.UpdateStrategy.Type), MinReadySecond: ds.Spec.MinReadySeconds}
+func DaemonSet(ds *appsv1.DaemonSet) *report.UpdateStrategy {
+	b := &report.UpdateStrategy{Type: string(ds.Spec.UpdateStrategy.Type), MinReadySeconds: ds.Spec.MinReadySeconds}
 	r, n := ds.Spec.UpdateStrategy.RollingUpdate, ds.Status.DesiredNumberScheduled
 	if ds.Spec.UpdateStrategy.Type != appsv1.RollingUpdateDaemonSetStrategyType || r == nil {
 		return b
@@ -164,30 +164,30 @@ func DaemonSet(ds *appsv1.DaemonSet) *report.Budget {
 	if surge == 0 && unavailable == 0 {
 		unavailable = 1
 	}
-	b.Surge = &report.Bound{Spec: intOrEmpty(r.MaxSurge), Pods: surge}
-	b.Unavailable = &report.Bound{Spec: intOrEmpty(r.MaxUnavailable), Pods: unavailable}
-	b.Max, b.Floor = plain.Ptr(n+surge), plain.Ptr(max(0, n-unavailable))
+	b.MaxSurge = &report.Bound{Spec: intOrEmpty(r.MaxSurge), Pods: surge}
+	b.MaxUnavailable = &report.Bound{Spec: intOrEmpty(r.MaxUnavailable), Pods: unavailable}
+	b.MaxPods, b.MinAvailable = plain.Ptr(n+surge), plain.Ptr(max(0, n-unavailable))
 	return b
 }
 
 // StatefulSet resolves a StatefulSet's bounds: maxUnavailable rounds down and is at least one. The field is only
 // there while the server's gate is on (it is dropped or defaulted by the server).
 // https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/controller/statefulset/stateful_set_utils.go (getStatefulSetMaxUnavailable)
-func StatefulSet(s *appsv1.StatefulSet, n int32) *report.Budget {
-	b := &report.Budget{
-		Strategy: string(s.Spec.UpdateStrategy.Type), PodManagement: string(s.Spec.PodManagementPolicy),
-		MinReadySecond: s.Spec.MinReadySeconds,
+func StatefulSet(s *appsv1.StatefulSet, n int32) *report.UpdateStrategy {
+	b := &report.UpdateStrategy{
+		Type: string(s.Spec.UpdateStrategy.Type), PodManagementPolicy: string(s.Spec.PodManagementPolicy),
+		MinReadySeconds: s.Spec.MinReadySeconds,
 	}
-	if b.PodManagement == "" {
-		b.PodManagement = string(appsv1.OrderedReadyPodManagement)
+	if b.PodManagementPolicy == "" {
+		b.PodManagementPolicy = string(appsv1.OrderedReadyPodManagement)
 	}
-	b.Max = plain.Ptr(n)
+	b.MaxPods = plain.Ptr(n)
 	if r := s.Spec.UpdateStrategy.RollingUpdate; r != nil {
 		if r.Partition != nil {
 			b.Partition = r.Partition
 		}
 		if r.MaxUnavailable != nil {
-			b.Unavailable = &report.Bound{Spec: r.MaxUnavailable.String(), Pods: max(1, scaled(r.MaxUnavailable, n, false))}
+			b.MaxUnavailable = &report.Bound{Spec: r.MaxUnavailable.String(), Pods: max(1, scaled(r.MaxUnavailable, n, false))}
 		}
 	}
 	return b

@@ -22,7 +22,7 @@ func HoldsFast(f *report.Finding) bool {
 	switch f.Class {
 	case report.Fatal:
 		return true
-	case report.Likely:
+	case report.LikelyFatal:
 		return f.Attempts == 0 || f.Attempts >= Repeats || !crashFamily[f.Code]
 	}
 	return false

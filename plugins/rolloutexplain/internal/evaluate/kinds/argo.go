@@ -83,13 +83,13 @@ func argoPhase(e *model.Evaluation, o map[string]any, w *model.Workload) {
 	seen := plain.Evidence("Rollout "+w.Meta.Name, "status.phase", phase+" "+message, plain.NoTime)
 	step := argoStep(o)
 	if step != "" {
-		w.Report.Action = step
+		w.Report.NextAction = []string{step}
 	}
 	switch {
 	case aborted:
 		f := e.Finding(codes.ArgoAborted, report.Fatal, finding.Critical, "the rollout was aborted and runs the stable version on purpose: %s",
 			plain.OneLine(message))
-		f.Confidence, f.Heals, f.Evidence = "high", "no", []finding.Evidence{seen}
+		f.Confidence, f.SelfHealing, f.Evidence = "high", "no", []finding.Evidence{seen}
 		f.Next = []finding.Next{
 			e.Next(w, finding.Change, "try the same version again", "argo", "rollouts", "retry", "rollout", w.Meta.Name),
 			e.Next(w, finding.Change, "or make the stable version the wanted one", "argo", "rollouts", "undo", w.Meta.Name),
@@ -103,7 +103,7 @@ func argoPhase(e *model.Evaluation, o map[string]any, w *model.Workload) {
 			code = codes.ArgoInvalidSpec
 		}
 		f := e.Finding(code, report.Fatal, finding.Critical, "Argo Rollouts calls it Degraded: %s", plain.OneLine(message))
-		f.Confidence, f.Heals, f.Evidence = "high", "no", []finding.Evidence{seen}
+		f.Confidence, f.SelfHealing, f.Evidence = "high", "no", []finding.Evidence{seen}
 		f.Next = []finding.Next{e.Next(w, finding.Read, "its own view of the rollout", "argo", "rollouts", "get", "rollout", w.Meta.Name)}
 		w.Add(f)
 	case phase == "Healthy":
@@ -118,7 +118,7 @@ func argoPhase(e *model.Evaluation, o map[string]any, w *model.Workload) {
 func argoController(e *model.Evaluation, w *model.Workload) {
 	f := e.Finding(codes.SpecUpdateNotObserved, report.Transient, finding.Critical,
 		"the Argo Rollouts controller has not acted on the newest change")
-	f.Confidence, f.Heals = "medium", "maybe"
+	f.Confidence, f.SelfHealing = "medium", "maybe"
 	f.Evidence = []finding.Evidence{plain.Evidence("Rollout "+w.Meta.Name, "status.observedGeneration",
 		fmt.Sprintf("%d of %d", w.Observed, w.Meta.Generation), plain.NoTime)}
 	f.Next = []finding.Next{e.NextCluster(finding.Read, "is its controller running", "get", "pods", "-A", "-l",
@@ -138,9 +138,9 @@ func argoPaused(e *model.Evaluation, w *model.Workload, pauses []any, user bool,
 			}
 		}
 	}
-	f := e.Finding(codes.ArgoPaused, report.HeldClass, finding.Warning, "the rollout is paused (%s): it goes on when somebody promotes it",
+	f := e.Finding(codes.ArgoPaused, report.PausedClass, finding.Warning, "the rollout is paused (%s): it goes on when somebody promotes it",
 		reason)
-	f.Confidence, f.Heals, f.FirstSeen = "high", "no", plain.TimePtr(since)
+	f.Confidence, f.SelfHealing, f.FirstSeen = "high", "no", plain.TimePtr(since)
 	f.Evidence = []finding.Evidence{seen}
 	f.Next = []finding.Next{
 		e.Next(w, finding.Change, "go on", "argo", "rollouts", "promote", w.Meta.Name),

@@ -21,7 +21,7 @@ var timedOutSet = regexp.MustCompile(`ReplicaSet "([^"]+)" has timed out progres
 // https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/controller/deployment/progress.go
 func deploymentClocks(e *model.Evaluation, d *appsv1.Deployment, w *model.Workload, progress *appsv1.DeploymentCondition) {
 	deadline := plain.Or(d.Spec.ProgressDeadlineSeconds, 600)
-	c := report.Clock{Name: "progress deadline", State: report.ClockOff}
+	c := report.Timer{Name: "progress deadline", State: report.TimerOff}
 	switch {
 	case w.Settled || w.Completed:
 		return
@@ -41,21 +41,21 @@ func deploymentClocks(e *model.Evaluation, d *appsv1.Deployment, w *model.Worklo
 		return
 	default:
 		ends := progress.LastUpdateTime.Add(time.Duration(deadline) * time.Second)
-		c.Ends, c.State = plain.TimePtr(ends), report.ClockRunning
+		c.Ends, c.State = plain.TimePtr(ends), report.TimerRunning
 		c.Message = fmt.Sprintf("%ds from the last progress (%s ago): ends in %s; any new, ready or available pod restarts it",
 			deadline, plain.Age(e.Now.Sub(progress.LastUpdateTime.Time)), plain.Age(ends.Sub(e.Now)))
 	}
-	w.Report.Clocks = append(w.Report.Clocks, c)
+	w.Report.Timers = append(w.Report.Timers, c)
 }
 
 // deadlineExceeded judges an expired deadline: only the ReplicaSet that the message names has timed out; after an undo
 // the condition still speaks of the other one for a while.
-func deadlineExceeded(e *model.Evaluation, w *model.Workload, deadline int32, progress *appsv1.DeploymentCondition) report.Clock {
+func deadlineExceeded(e *model.Evaluation, w *model.Workload, deadline int32, progress *appsv1.DeploymentCondition) report.Timer {
 	ended := progress.LastUpdateTime.Time
-	c := report.Clock{Name: "progress deadline", Ends: plain.TimePtr(ended), State: report.ClockExpired}
+	c := report.Timer{Name: "progress deadline", Ends: plain.TimePtr(ended), State: report.TimerExpired}
 	if m := timedOutSet.FindStringSubmatch(progress.Message); m != nil && m[1] != w.Target.Name {
 		c.Message, c.State = fmt.Sprintf("its expiry belongs to ReplicaSet %s, not to the wanted %s: ignored", m[1], w.Target.Name),
-			report.ClockOff
+			report.TimerOff
 		f := e.Note(codes.StaleProgressDeadline, "ProgressDeadlineExceeded is left over from ReplicaSet %s and says nothing about %s", m[1],
 			w.Target.Name)
 		f.Evidence = []finding.Evidence{plain.Evidence("Deployment "+w.Meta.Name, "status.conditions[Progressing]", progress.Message, ended)}
@@ -66,7 +66,7 @@ func deadlineExceeded(e *model.Evaluation, w *model.Workload, deadline int32, pr
 		plain.Age(e.Now.Sub(ended)))
 	f := e.Finding(codes.ProgressDeadlineExceeded, report.Fatal, finding.Critical, "no progress for %ds: ReplicaSet %s has timed out", deadline,
 		w.Target.Name)
-	f.Role, f.Confidence, f.Heals, f.FirstSeen = report.Consequence, "high", "maybe", plain.TimePtr(ended)
+	f.Role, f.Confidence, f.SelfHealing, f.FirstSeen = report.Consequence, "high", "maybe", plain.TimePtr(ended)
 	f.Evidence = []finding.Evidence{plain.Evidence("Deployment "+w.Meta.Name, "status.conditions[Progressing]", progress.Message, ended)}
 	w.Add(f)
 	return c

@@ -37,7 +37,7 @@ func daemonSet(e *model.Evaluation, ds *appsv1.DaemonSet) *model.Workload {
 		undated(w) // only the revisions tell which pods are old
 	}
 	w.SetCounts(ds.Status.UpdatedNumberScheduled, ds.Status.NumberReady, ds.Status.NumberAvailable)
-	w.Report.Budget = budget.DaemonSet(ds)
+	w.Report.UpdateStrategy = budget.DaemonSet(ds)
 	startOfOwned(w)
 
 	observed := ds.Status.ObservedGeneration >= ds.Generation
@@ -101,8 +101,8 @@ func daemonNodes(e *model.Evaluation, ds *appsv1.DaemonSet, w *model.Workload) {
 // daemonHolders names the nodes that use up maxUnavailable: a node whose only pod is ending or not available counts, even
 // where the status reads all ready. https://github.com/kubernetes/kubernetes/issues/117204
 func daemonHolders(e *model.Evaluation, ds *appsv1.DaemonSet, w *model.Workload, old []*model.Pod) {
-	b := w.Report.Budget
-	if b.Unavailable == nil || b.Unavailable.Pods == 0 || w.Settled ||
+	b := w.Report.UpdateStrategy
+	if b.MaxUnavailable == nil || b.MaxUnavailable.Pods == 0 || w.Settled ||
 		len(model.Select(old, func(p *model.Pod) bool { return p.Available })) == 0 {
 		return
 	}
@@ -124,7 +124,7 @@ func daemonHolders(e *model.Evaluation, ds *appsv1.DaemonSet, w *model.Workload,
 			holders = append(holders, pods[len(pods)-1])
 		}
 	}
-	if int32(len(holders)) < b.Unavailable.Pods { //nolint:gosec // pods
+	if int32(len(holders)) < b.MaxUnavailable.Pods { //nolint:gosec // pods
 		return
 	}
 	slices.SortFunc(holders, func(a, b *model.Pod) int { return cmp.Compare(a.Name, b.Name) })
@@ -133,27 +133,27 @@ func daemonHolders(e *model.Evaluation, ds *appsv1.DaemonSet, w *model.Workload,
 		nodes = append(nodes, model.TargetNode(p))
 	}
 	f := e.Finding(codes.DaemonSetMaxUnavailableReached, report.Transient, finding.Warning, "no other node is updated: %s uses up maxUnavailable %s (%s)",
-		"node "+plain.List(nodes, 4), b.Unavailable.Spec, plain.List(model.Names(holders), 4))
-	f.Role, f.Confidence, f.Heals, f.Pods = report.Consequence, "high", "maybe", model.Names(holders)
+		"node "+plain.List(nodes, 4), b.MaxUnavailable.Spec, plain.List(model.Names(holders), 4))
+	f.Role, f.Confidence, f.SelfHealing, f.Pods = report.Consequence, "high", "maybe", model.Names(holders)
 	f.Evidence = []finding.Evidence{plain.Evidence("DaemonSet "+ds.Name, "status.updatedNumberScheduled",
 		fmt.Sprintf("%d of %d", ds.Status.UpdatedNumberScheduled, ds.Status.DesiredNumberScheduled), plain.NoTime)}
 	w.Add(f)
 }
 
 func daemonAction(e *model.Evaluation, ds *appsv1.DaemonSet, w *model.Workload, old []*model.Pod, onDelete bool) {
-	b := w.Report.Budget
+	b := w.Report.UpdateStrategy
 	switch {
 	case w.Settled, !e.In.Sources.Get(model.SourcePods).Readable(), !w.RevisionsKnown(e):
 	case onDelete && len(old) > 0:
-		w.Report.Action = "replace a pod only when somebody deletes it"
+		w.Report.NextAction = []string{"replace a pod only when somebody deletes it"}
 	case w.Has(codes.DaemonSetMaxUnavailableReached):
-		w.Report.Action = fmt.Sprintf("nothing: %d of %d nodes may be without an available pod, and they are", b.Unavailable.Pods, w.Desired)
-	case len(old) > 0 && b.Surge != nil && b.Surge.Pods > 0:
-		w.Report.Action = fmt.Sprintf("start new pods beside old ones on up to %s, and remove an old one when the new one is available",
-			plain.Plural(int(b.Surge.Pods), "node", "nodes"))
-	case len(old) > 0 && b.Unavailable != nil:
-		w.Report.Action = fmt.Sprintf("replace old pods on up to %s at a time", plain.Plural(int(b.Unavailable.Pods), "node", "nodes"))
+		w.Report.NextAction = []string{fmt.Sprintf("nothing: %d of %d nodes may be without an available pod, and they are", b.MaxUnavailable.Pods, w.Desired)}
+	case len(old) > 0 && b.MaxSurge != nil && b.MaxSurge.Pods > 0:
+		w.Report.NextAction = []string{fmt.Sprintf("start new pods beside old ones on up to %s, and remove an old one when the new one is available",
+			plain.Plural(int(b.MaxSurge.Pods), "node", "nodes"))}
+	case len(old) > 0 && b.MaxUnavailable != nil:
+		w.Report.NextAction = []string{fmt.Sprintf("replace old pods on up to %s at a time", plain.Plural(int(b.MaxUnavailable.Pods), "node", "nodes"))}
 	case w.Missing > 0:
-		w.Report.Action = fmt.Sprintf("create %s", plain.Plural(int(w.Missing), "pod", "pods"))
+		w.Report.NextAction = []string{fmt.Sprintf("create %s", plain.Plural(int(w.Missing), "pod", "pods"))}
 	}
 }

@@ -64,9 +64,9 @@ func setRefused(e *model.Evaluation, w *model.Workload, progress *appsv1.Deploym
 		return false
 	}
 	inner := refusal.Read(e, text, w)
-	f := e.Finding(codes.ReplicaSetCreateError, report.Likely, finding.Critical,
+	f := e.Finding(codes.ReplicaSetCreateError, report.LikelyFatal, finding.Critical,
 		"the API server refuses the new ReplicaSet: %s; the deadline never starts", strings.TrimSuffix(inner.What, "."))
-	f.Heals, f.Confidence = inner.Heals, "high"
+	f.SelfHealing, f.Confidence = inner.SelfHealing, "high"
 	if inner.Class == report.Fatal {
 		f.Class = report.Fatal
 	}
@@ -99,9 +99,9 @@ func paused(e *model.Evaluation, d *appsv1.Deployment, w *model.Workload) {
 	if w.Target == nil && e.In.Sources.Get(model.SourceRevisions).Readable() {
 		what = "no ReplicaSet exists for the new template yet"
 	}
-	f := e.Finding(codes.DeploymentPaused, report.HeldClass, finding.Warning,
+	f := e.Finding(codes.DeploymentPaused, report.PausedClass, finding.Warning,
 		"the Deployment is paused: %s; scaling is still applied, to every revision in proportion, and undo is refused", what)
-	f.Confidence, f.Heals = "high", "no"
+	f.Confidence, f.SelfHealing = "high", "no"
 	f.Evidence = []finding.Evidence{plain.Evidence("Deployment "+w.Meta.Name, "spec.paused", "true", time.Time{})}
 	if c := deploymentCondition(d, appsv1.DeploymentProgressing); c != nil && c.Reason == "DeploymentPaused" {
 		f.Evidence = append(f.Evidence,
@@ -124,7 +124,7 @@ func recreateWaits(e *model.Evaluation, w *model.Workload) {
 	f := e.Finding(codes.RecreateWaitingForOldPods, report.Transient, finding.Warning,
 		"strategy Recreate creates no new pod before %s gone; no deadline runs while it waits",
 		plain.Plural(len(left), "old pod is", "old pods are"))
-	f.Confidence, f.Heals, f.Role, f.Pods = "high", "maybe", report.Consequence, model.Names(left)
+	f.Confidence, f.SelfHealing, f.Role, f.Pods = "high", "maybe", report.Consequence, model.Names(left)
 	f.Evidence = []finding.Evidence{plain.Evidence("Deployment "+w.Meta.Name, "spec.strategy.type", "Recreate", time.Time{})}
 	w.Add(f)
 	w.Moving = "old pods are ending"
@@ -135,7 +135,7 @@ func selectingAll(e *model.Evaluation, w *model.Workload) {
 	if ev := eventfact.Newest(e.EventsOf(w.Meta), "SelectingAll"); ev != nil {
 		f := e.Finding(codes.SelectorMatchesAllPods, report.Fatal, finding.Critical, "the selector matches every pod, so the controller does nothing: %s",
 			ev.Message)
-		f.Heals, f.Confidence = "no", "high"
+		f.SelfHealing, f.Confidence = "no", "high"
 		f.Evidence = []finding.Evidence{plain.Evidence("Event", "SelectingAll", ev.Message, ev.Last)}
 		f.Next = []finding.Next{e.Next(w, finding.Read, "see the selector", "get", w.Slash(), "-o", "jsonpath={.spec.selector}")}
 		w.Add(f)
@@ -144,18 +144,18 @@ func selectingAll(e *model.Evaluation, w *model.Workload) {
 
 // brokenFloor: old pods that are not available use up the budget, so the controller may not act.
 func brokenFloor(e *model.Evaluation, w *model.Workload) {
-	b := w.Report.Budget
-	if b == nil || b.Floor == nil || b.MayRemove == nil || w.Settled || *b.MayRemove > 0 || plain.Or(b.MayCreate, 0) > 0 {
+	b := w.Report.UpdateStrategy
+	if b == nil || b.MinAvailable == nil || b.MayRemove == nil || w.Settled || *b.MayRemove > 0 || plain.Or(b.MayCreate, 0) > 0 {
 		return
 	}
 	sick := model.Select(model.Live(w.OldPods()), func(p *model.Pod) bool { return !p.Available })
-	if len(sick) == 0 || plain.Or(w.Report.Counts.Available, 0) >= *b.Floor {
+	if len(sick) == 0 || plain.Or(w.Report.Counts.Available, 0) >= *b.MinAvailable {
 		return
 	}
 	f := e.Finding(codes.MaxUnavailableExceeded, report.Transient, finding.Warning,
 		"%s of the old revision not available: the floor of %d is broken, so no old pod may go before new ones are available",
-		plain.Plural(len(sick), "pod is", "pods are"), *b.Floor)
-	f.Role, f.Pods, f.Heals, f.Confidence = report.Contributes, model.Names(sick), "maybe", "high"
+		plain.Plural(len(sick), "pod is", "pods are"), *b.MinAvailable)
+	f.Role, f.Pods, f.SelfHealing, f.Confidence = report.Contributing, model.Names(sick), "maybe", "high"
 	f.Evidence = []finding.Evidence{plain.Evidence(w.Kind+" "+w.Meta.Name, "status.availableReplicas",
 		fmt.Sprint(plain.Or(w.Report.Counts.Available, 0)), time.Time{})}
 	f.Next = []finding.Next{e.Next(w, finding.Read, "why the old pod is not available", "describe", "pod", sick[0].Name)}

@@ -83,8 +83,8 @@ func jobConditions(e *model.Evaluation, j *batchv1.Job, w *model.Workload, compl
 
 // jobSuspended: whoever runs the Job resumes it.
 func jobSuspended(e *model.Evaluation, j *batchv1.Job, w *model.Workload, by string) {
-	f := e.Finding(codes.JobSuspended, report.HeldClass, finding.Warning, "the Job is suspended: no pod runs until it is resumed")
-	f.Confidence, f.Heals = "high", "no"
+	f := e.Finding(codes.JobSuspended, report.PausedClass, finding.Warning, "the Job is suspended: no pod runs until it is resumed")
+	f.Confidence, f.SelfHealing = "high", "no"
 	f.Evidence = []finding.Evidence{plain.Evidence("Job "+j.Name, "spec.suspend", "true", plain.NoTime)}
 	f.Next = []finding.Next{e.Next(w, finding.Change, "resume it", "patch", w.Slash(), "-p", `{"spec":{"suspend":false}}`)}
 	if by != batchv1.JobControllerName {
@@ -112,10 +112,10 @@ func jobAttempts(e *model.Evaluation, j *batchv1.Job, w *model.Workload) {
 	}
 	count := failedAttempts(j, len(failed))
 	c.Message += "; " + count
-	c.Class, c.Severity, c.Heals, c.Pods, c.Attempts = report.Transient, finding.Warning, "maybe", model.Names(failed), j.Status.Failed
+	c.Class, c.Severity, c.SelfHealing, c.Pods, c.Attempts = report.Transient, finding.Warning, "maybe", model.Names(failed), j.Status.Failed
 	if w.Moving != "" {
 		w.Moving += "; " + count
-		c.Role, c.Heals = report.Unrelated, "yes"
+		c.Role, c.SelfHealing = report.Unrelated, "yes"
 	}
 	w.Add(c.Finding)
 }
@@ -148,7 +148,7 @@ func jobFailed(e *model.Evaluation, j *batchv1.Job, w *model.Workload, c batchv1
 		return
 	}
 	f := e.Finding(codes.JobFailed, report.Fatal, finding.Critical, "the Job has failed (%s): %s", c.Reason, plain.OneLine(c.Message))
-	f.Confidence, f.Heals, f.FirstSeen = "high", "no", plain.TimePtr(c.LastTransitionTime.Time)
+	f.Confidence, f.SelfHealing, f.FirstSeen = "high", "no", plain.TimePtr(c.LastTransitionTime.Time)
 	f.Evidence = []finding.Evidence{plain.Evidence("Job "+j.Name, "status.conditions["+string(c.Type)+"]", c.Reason+": "+c.Message,
 		c.LastTransitionTime.Time)}
 	failed := model.Select(w.Pods, func(p *model.Pod) bool { return p.Status.Phase == corev1.PodFailed || p.Terminating })
@@ -173,12 +173,12 @@ func jobClocks(e *model.Evaluation, j *batchv1.Job, w *model.Workload) {
 		return
 	}
 	ends := j.Status.StartTime.Add(plain.Seconds(*j.Spec.ActiveDeadlineSeconds))
-	c := report.Clock{
-		Name: "active deadline", Ends: plain.TimePtr(ends), State: report.ClockRunning,
+	c := report.Timer{
+		Name: "active deadline", Ends: plain.TimePtr(ends), State: report.TimerRunning,
 		Message: fmt.Sprintf("%ds from its start: the Job fails in %s", *j.Spec.ActiveDeadlineSeconds, plain.Age(ends.Sub(e.Now))),
 	}
 	if !ends.After(e.Now) {
-		c.State, c.Message = report.ClockExpired, fmt.Sprintf("expired %s ago", plain.Age(e.Now.Sub(ends)))
+		c.State, c.Message = report.TimerExpired, fmt.Sprintf("expired %s ago", plain.Age(e.Now.Sub(ends)))
 	}
-	w.Report.Clocks = append(w.Report.Clocks, c)
+	w.Report.Timers = append(w.Report.Timers, c)
 }

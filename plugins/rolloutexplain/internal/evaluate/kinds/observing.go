@@ -22,7 +22,7 @@ func notObserving(e *model.Evaluation, w *model.Workload, what string) {
 		return
 	}
 	f := e.Finding(codes.SpecUpdateNotObserved, report.Transient, finding.Critical, "the controller has not acted: %s", what)
-	f.Heals, f.Confidence, f.FirstSeen = "maybe", "medium", plain.TimePtr(e.Now.Add(-since))
+	f.SelfHealing, f.Confidence, f.FirstSeen = "maybe", "medium", plain.TimePtr(e.Now.Add(-since))
 	f.Evidence = []finding.Evidence{plain.Evidence(w.Kind+" "+w.Meta.Name, "metadata.generation", what, templateWritten(w.Meta))}
 	if refusal.NamespaceTerminating(e, w) {
 		return

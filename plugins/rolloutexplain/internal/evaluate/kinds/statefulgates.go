@@ -20,10 +20,10 @@ import (
 func heldByOnDelete(e *model.Evaluation, w *model.Workload, old []*model.Pod) {
 	ordered := slices.Clone(old)
 	slices.SortStableFunc(ordered, func(a, b *model.Pod) int { return cmp.Compare(plain.Int(a.Available), plain.Int(b.Available)) })
-	f := e.Finding(codes.OnDelete, report.HeldClass, finding.Warning,
+	f := e.Finding(codes.OnDelete, report.PausedClass, finding.Warning,
 		"update strategy OnDelete: %s the old template until somebody deletes them: %s",
 		plain.Plural(len(old), "pod keeps", "pods keep"), plain.List(model.Names(ordered), 6))
-	f.Confidence, f.Heals, f.Pods = "high", "no", model.Names(ordered)
+	f.Confidence, f.SelfHealing, f.Pods = "high", "no", model.Names(ordered)
 	f.Evidence = []finding.Evidence{plain.Evidence(w.Kind+" "+w.Meta.Name, "spec.updateStrategy.type", "OnDelete", plain.NoTime)}
 	f.Next = []finding.Next{e.Next(w, finding.Destructive, "replace one pod, and look before the next", "delete", "pod", ordered[0].Name)}
 	if sick := model.Select(model.Live(w.NewPods()), func(p *model.Pod) bool { return !p.Available }); len(sick) > 0 && ordered[0].Available {
@@ -40,8 +40,8 @@ func partitionHold(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workload
 	if partition >= w.Desired {
 		code, what = codes.PartitionExcludesAllPods, fmt.Sprintf("partition %d is not below %d replicas: no pod will ever be updated", partition, w.Desired)
 	}
-	f := e.Finding(code, report.HeldClass, finding.Warning, "%s", what)
-	f.Confidence, f.Heals, f.Pods = "high", "no", model.Names(old)
+	f := e.Finding(code, report.PausedClass, finding.Warning, "%s", what)
+	f.Confidence, f.SelfHealing, f.Pods = "high", "no", model.Names(old)
 	f.Evidence = []finding.Evidence{plain.Evidence("StatefulSet "+s.Name, "spec.updateStrategy.rollingUpdate.partition", fmt.Sprint(partition),
 		plain.NoTime)}
 	lower := max(0, min(partition, w.Desired)-1)
@@ -73,7 +73,7 @@ func orderedWait(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workload) 
 		}
 		f := e.Finding(codes.OrderedReadyWait, report.Transient, finding.Info,
 			"podManagementPolicy OrderedReady: everything else waits for %s", p.Name)
-		f.Role, f.Confidence, f.Heals, f.Pods = report.Consequence, "high", "maybe", []string{p.Name}
+		f.Role, f.Confidence, f.SelfHealing, f.Pods = report.Consequence, "high", "maybe", []string{p.Name}
 		f.Evidence = []finding.Evidence{plain.Evidence("StatefulSet "+s.Name, "spec.podManagementPolicy", "OrderedReady", plain.NoTime)}
 		w.Add(f)
 		return
@@ -87,7 +87,7 @@ func statefulUpdateError(e *model.Evaluation, w *model.Workload) {
 	}
 	f := e.Finding(codes.StatefulSetUpdateFailed, report.Fatal, finding.Critical, "the controller fails to update a pod: %s",
 		plain.OneLine(ev.Message))
-	f.Attempts, f.FirstSeen, f.Heals, f.Confidence = ev.Count, plain.TimePtr(ev.First), "no", "high"
+	f.Attempts, f.FirstSeen, f.SelfHealing, f.Confidence = ev.Count, plain.TimePtr(ev.First), "no", "high"
 	f.Evidence = []finding.Evidence{plain.Evidence("Event", ev.Reason, ev.Message, ev.Last)}
 	f.Next = []finding.Next{e.Next(w, finding.Read, "the errors in full", "describe", w.Slash())}
 	w.Add(f)

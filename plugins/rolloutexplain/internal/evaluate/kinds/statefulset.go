@@ -21,11 +21,11 @@ func statefulSet(e *model.Evaluation, s *appsv1.StatefulSet) *model.Workload {
 	attachOwned(e, w, s.UID, s.Status.UpdateRevision, appsv1.StatefulSetRevisionLabel)
 	available := s.Status.AvailableReplicas
 	w.SetCounts(s.Status.UpdatedReplicas, s.Status.ReadyReplicas, available)
-	w.Report.Budget = budget.StatefulSet(s, w.Desired)
+	w.Report.UpdateStrategy = budget.StatefulSet(s, w.Desired)
 	startOfOwned(w)
 
 	observed := s.Status.ObservedGeneration >= s.Generation
-	partition := plain.Or(w.Report.Budget.Partition, 0)
+	partition := plain.Or(w.Report.UpdateStrategy.Partition, 0)
 	onDelete := s.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType
 	current := model.Select(model.Live(w.Pods), func(p *model.Pod) bool { return p.IsNew })
 	due := w.Desired
@@ -96,20 +96,20 @@ func statefulAction(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workloa
 	switch {
 	case !e.In.Sources.Get(model.SourcePods).Readable():
 	case w.Has(codes.StatefulSetPodNotReplaced):
-		w.Report.Action = "nothing: it waits for a broken pod that it does not replace"
+		w.Report.NextAction = []string{"nothing: it waits for a broken pod that it does not replace"}
 	case onDelete:
-		w.Report.Action = "replace a pod only when somebody deletes it"
+		w.Report.NextAction = []string{"replace a pod only when somebody deletes it"}
 	case w.FindOrdered != nil:
-		w.Report.Action = fmt.Sprintf("nothing before %s is available", w.FindOrdered.Name)
+		w.Report.NextAction = []string{fmt.Sprintf("nothing before %s is available", w.FindOrdered.Name)}
 	case w.Missing > 0:
-		w.Report.Action = fmt.Sprintf("create %s", plain.Plural(int(w.Missing), "pod", "pods"))
+		w.Report.NextAction = []string{fmt.Sprintf("create %s", plain.Plural(int(w.Missing), "pod", "pods"))}
 	case len(old) > 0 && w.Has(codes.PartitionedRollout), w.Has(codes.PartitionExcludesAllPods):
-		w.Report.Action = "nothing: the partition holds"
+		w.Report.NextAction = []string{"nothing: the partition holds"}
 	case len(old) > 0:
 		next, lowest := old[len(old)-1], int(partition)+start(s)
-		w.Report.Action = fmt.Sprintf("replace pods from the highest ordinal down to %d; next is %s", lowest, next.Name)
+		w.Report.NextAction = []string{fmt.Sprintf("replace pods from the highest ordinal down to %d; next is %s", lowest, next.Name)}
 		if ordinalOf(next.Name) < lowest {
-			w.Report.Action = fmt.Sprintf("nothing more: the pods of the old template are below partition %d", partition)
+			w.Report.NextAction = []string{fmt.Sprintf("nothing more: the pods of the old template are below partition %d", partition)}
 		}
 	}
 }

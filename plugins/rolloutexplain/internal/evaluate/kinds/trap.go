@@ -20,10 +20,10 @@ func statefulTrap(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workload)
 	if s.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType || w.Target == nil {
 		return
 	}
-	if !w.Ordered() && w.Report.Budget.Unavailable == nil {
+	if !w.Ordered() && w.Report.UpdateStrategy.MaxUnavailable == nil {
 		return // Parallel without the maxUnavailable gate deletes outdated pods whatever their health
 	}
-	partition := int(plain.Or(w.Report.Budget.Partition, 0))
+	partition := int(plain.Or(w.Report.UpdateStrategy.Partition, 0))
 	var trapped []*model.Pod
 	var inner *model.Cause
 	abandoned := false
@@ -53,7 +53,7 @@ func statefulTrap(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workload)
 const patienceNotReady = 2 * time.Minute
 
 func trapFinding(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workload, trapped []*model.Pod, inner *model.Cause, abandoned bool) {
-	class, which := report.Likely, "the old template"
+	class, which := report.LikelyFatal, "the old template"
 	if abandoned && codes.HoldsFast(&inner.Finding) {
 		class, which = report.Fatal, "an abandoned template"
 	}
@@ -63,7 +63,7 @@ func trapFinding(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workload, 
 	f := e.Finding(codes.StatefulSetPodNotReplaced, class, finding.Critical,
 		"pod %s is broken and of %s (%s); the controller replaces no pod that is not ready, so the present template does not reach it",
 		plain.List(model.Names(trapped), 5), which, inner.Message)
-	f.Confidence, f.Heals, f.Pods, f.FirstSeen, f.Log = "high", "no", model.Names(trapped), plain.TimePtr(w.Started), inner.Log
+	f.Confidence, f.SelfHealing, f.Pods, f.FirstSeen, f.Log = "high", "no", model.Names(trapped), plain.TimePtr(w.Started), inner.Log
 	p := trapped[0]
 	f.Evidence = append(slices.Clone(inner.Evidence),
 		plain.Evidence("Pod "+p.Name, "metadata.labels[controller-revision-hash]", p.Labels[appsv1.StatefulSetRevisionLabel],

@@ -38,11 +38,11 @@ type Cause struct {
 // Cause makes a cause of one pod, with the severity and the confidence that are usual for its class.
 func (e *Evaluation) Cause(p *Pod, stage int, code finding.Code, class report.Class, format string, args ...any) *Cause {
 	severity := finding.Critical
-	if class == report.Transient || class == report.HeldClass {
+	if class == report.Transient || class == report.PausedClass {
 		severity = finding.Warning
 	}
 	c := &Cause{Finding: e.Finding(code, class, severity, format, args...), Stage: stage, Pod: p}
-	c.Confidence, c.Heals = "high", healsOf(class)
+	c.Confidence, c.SelfHealing = "high", healsOf(class)
 	return c
 }
 
@@ -50,7 +50,7 @@ func healsOf(c report.Class) string {
 	switch c {
 	case report.Transient:
 		return "maybe"
-	case report.Note:
+	case report.Info:
 		return "yes"
 	}
 	return "no"
@@ -84,4 +84,4 @@ func (c *Cause) ByEvent(ev *eventfact.Event) *Cause {
 func (c *Cause) WithKey(key string) *Cause { c.Key = key; return c }
 
 // Healing says that waiting is enough.
-func (c *Cause) Healing() *Cause { c.Heals = "yes"; return c }
+func (c *Cause) Healing() *Cause { c.SelfHealing = "yes"; return c }

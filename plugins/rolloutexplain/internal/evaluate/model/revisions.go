@@ -37,7 +37,7 @@ func (w *Workload) byNumber() []*Revision {
 func (w *Workload) Describe(r *Revision) report.Revision {
 	out := report.Revision{Number: r.Number, Name: r.Name, CreatedAt: plain.TimePtr(r.Created), Cause: r.ChangeLog, Role: "old"}
 	if r == w.Target {
-		out.Role = "wanted"
+		out.Role = "updated"
 	}
 	if r.Template != nil {
 		for _, c := range r.Template.Spec.Containers {
@@ -52,7 +52,7 @@ func (w *Workload) Describe(r *Revision) report.Revision {
 		out.Pods, out.Available = plain.Ptr(r.Set.Status.Replicas), plain.Ptr(r.Set.Status.AvailableReplicas)
 	}
 	if *out.Available > 0 {
-		out.KnownGood, out.GoodBecause = plain.Ptr(true),
+		out.KnownGood, out.KnownGoodReason = plain.Ptr(true),
 			fmt.Sprintf("%s available now", plain.Plural(int(*out.Available), "pod of it is", "pods of it are"))
 	}
 	return out

@@ -21,7 +21,7 @@ const KindArgo = "Rollout"
 
 // Root gives the root cause, once the findings are ranked; nil: there is none.
 func (w *Workload) Root() *report.Finding {
-	if len(w.Findings) > 0 && w.Findings[0].Role == report.Root {
+	if len(w.Findings) > 0 && w.Findings[0].Role == report.RootCause {
 		return &w.Findings[0]
 	}
 	return nil
@@ -58,14 +58,14 @@ type Workload struct {
 
 // Ordered says whether a StatefulSet's pods are made one after the other.
 func (w *Workload) Ordered() bool {
-	return w.Report.Budget.PodManagement == string(appsv1.OrderedReadyPodManagement)
+	return w.Report.UpdateStrategy.PodManagementPolicy == string(appsv1.OrderedReadyPodManagement)
 }
 
 // KeepsBroken says whether a broken pod stays when the template is put right, until somebody deletes it.
 func (w *Workload) KeepsBroken() bool {
-	b := w.Report.Budget
-	return b != nil && (b.Strategy == string(appsv1.OnDeleteStatefulSetStrategyType) || w.Kind == "StatefulSet" &&
-		(w.Ordered() || b.Unavailable != nil))
+	b := w.Report.UpdateStrategy
+	return b != nil && (b.Type == string(appsv1.OnDeleteStatefulSetStrategyType) || w.Kind == "StatefulSet" &&
+		(w.Ordered() || b.MaxUnavailable != nil))
 }
 
 // NewWorkload begins a report. Replicas nil: one, as the API defaults it. MinReady is in seconds.

@@ -25,7 +25,7 @@ func classByOthers(e *model.Evaluation, w *model.Workload, p *model.Pod, c *mode
 			c.Message += "; " + holder
 		}
 	case c.Code == codes.PodAffinityUnsatisfied && wantsCompany(p) != "":
-		c.Class, c.Heals = report.Likely, "no"
+		c.Class, c.SelfHealing = report.LikelyFatal, "no"
 		c.Message += "; it must be placed beside pods with " + wantsCompany(p)
 	}
 }

@@ -18,7 +18,7 @@ import (
 func claimDetail(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.Cause, message string) {
 	c.Then(e.Next(w, finding.Read, "the claims and their classes", "get", "pvc"))
 	if c.Code == codes.PVCNotFound {
-		c.Class, c.Heals = report.Likely, "no"
+		c.Class, c.SelfHealing = report.LikelyFatal, "no"
 		if m := quoted(message); m != "" {
 			c.Message = fmt.Sprintf("volume claim %q does not exist", m)
 			c.Key = m
@@ -82,10 +82,10 @@ func whyUnbound(e *model.Evaluation, w *model.Workload, c *model.Cause, claim *c
 		}
 		switch {
 		case claim.Spec.StorageClassName == nil && !defaults:
-			c.Class, c.Heals = report.Likely, "no"
+			c.Class, c.SelfHealing = report.LikelyFatal, "no"
 			c.Message += ": it names no storage class, and there is no default one"
 		case class != "" && !known:
-			c.Class, c.Heals = report.Likely, "no"
+			c.Class, c.SelfHealing = report.LikelyFatal, "no"
 			c.Message += fmt.Sprintf(": storage class %q does not exist", class)
 		}
 	}
@@ -98,7 +98,7 @@ func whyUnbound(e *model.Evaluation, w *model.Workload, c *model.Cause, claim *c
 			c.Message += ": it waits for its provisioner"
 		}
 		if ev.Reason == "FailedBinding" && c.Class == report.Transient && class == "" {
-			c.Class, c.Heals = report.Likely, "no"
+			c.Class, c.SelfHealing = report.LikelyFatal, "no"
 		}
 	}
 }

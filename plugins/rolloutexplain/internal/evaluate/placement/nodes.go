@@ -50,7 +50,7 @@ func schedulingDetail(e *model.Evaluation, w *model.Workload, p *model.Pod, c *m
 func classWithoutNodes(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.Cause) {
 	switch c.Code {
 	case codes.NodeAffinityUnsatisfied:
-		c.Class, c.Heals = report.Likely, "no"
+		c.Class, c.SelfHealing = report.LikelyFatal, "no"
 	case codes.HostPortConflict, codes.PodAffinityUnsatisfied:
 		if oldHolds(w, p, c.Code) {
 			heldByOld(e, w, c)
@@ -61,20 +61,20 @@ func classWithoutNodes(e *model.Evaluation, w *model.Workload, p *model.Pod, c *
 
 // heldByOld: what the new pod lacks is held by an old pod that the rollout keeps until the new one is available.
 func heldByOld(e *model.Evaluation, w *model.Workload, c *model.Cause) bool {
-	b, old := w.Report.Budget, model.Live(w.OldPods())
-	if b == nil || len(old) == 0 || b.Surge == nil || b.Surge.Pods == 0 || plain.Or(b.MayRemove, 0) > 0 || w.Kind == "StatefulSet" {
+	b, old := w.Report.UpdateStrategy, model.Live(w.OldPods())
+	if b == nil || len(old) == 0 || b.MaxSurge == nil || b.MaxSurge.Pods == 0 || plain.Or(b.MayRemove, 0) > 0 || w.Kind == "StatefulSet" {
 		return false
 	}
-	c.Class, c.Severity, c.Heals = report.Likely, finding.Critical, "no"
+	c.Class, c.Severity, c.SelfHealing = report.LikelyFatal, finding.Critical, "no"
 	if w.Kind == "DaemonSet" {
 		c.Message += fmt.Sprintf("; the old pod of this DaemonSet holds it, and with maxSurge %s it stays until the new one is available: "+
-			"a deadlock", b.Surge.Spec)
+			"a deadlock", b.MaxSurge.Spec)
 		c.Then(e.Next(w, finding.Change, "let the old pod go first", "patch", w.Slash(), "-p",
 			`{"spec":{"updateStrategy":{"rollingUpdate":{"maxSurge":0,"maxUnavailable":1}}}}`))
 		return true
 	}
 	c.Message += fmt.Sprintf("; old pods hold it, and they stay until a new one is available "+
-		"(surge %s is %d, unavailable %s is %d of %d): a deadlock", b.Surge.Spec, b.Surge.Pods, b.Unavailable.Spec, b.Unavailable.Pods, w.Desired)
+		"(surge %s is %d, unavailable %s is %d of %d): a deadlock", b.MaxSurge.Spec, b.MaxSurge.Pods, b.MaxUnavailable.Spec, b.MaxUnavailable.Pods, w.Desired)
 	c.Then(e.Next(w, finding.Change, "let an old pod go first", "patch", w.Slash(), "-p",
 		`{"spec":{"strategy":{"rollingUpdate":{"maxSurge":0,"maxUnavailable":1}}}}`))
 	return true
@@ -88,7 +88,7 @@ func classByNodes(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model
 	case len(open) == 0 && faults:
 		nodesInTrouble(e, c, fits)
 	case len(open) == 0:
-		c.Class, c.Heals = report.Likely, "no"
+		c.Class, c.SelfHealing = report.LikelyFatal, "no"
 		if miss := selectorMiss(p, fits); miss != "" {
 			c.Message += "; " + miss
 		}
@@ -98,7 +98,7 @@ func classByNodes(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model
 		classByOthers(e, w, p, c)
 	case c.Code == codes.TopologySpreadUnsatisfied:
 		if key := absentTopology(p, fits); key != "" {
-			c.Class, c.Heals = report.Likely, "no"
+			c.Class, c.SelfHealing = report.LikelyFatal, "no"
 			c.Message += fmt.Sprintf("; it spreads over label %s, which no node has", key)
 		}
 	case c.Code == codes.InsufficientResources || c.Code == codes.TooManyPods || c.Code == codes.Unschedulable:
@@ -122,7 +122,7 @@ func classByRoom(e *model.Evaluation, w *model.Workload, c *model.Cause, open []
 	c.Then(e.NextCluster(finding.Read, "room on the nodes", "nodeinfo"))
 	switch {
 	case never && !faults:
-		c.Class, c.Heals = report.Likely, "no"
+		c.Class, c.SelfHealing = report.LikelyFatal, "no"
 		c.Message += "; no eligible node could hold it even if it were empty"
 	case room && slices.ContainsFunc(open, func(f nodeFit) bool { return f.ifOldGo }):
 		heldByOld(e, w, c)

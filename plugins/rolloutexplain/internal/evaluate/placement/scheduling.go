@@ -40,7 +40,7 @@ func gated(e *model.Evaluation, w *model.Workload, p *model.Pod, c *corev1.PodCo
 	for _, g := range p.Spec.SchedulingGates {
 		gates = append(gates, g.Name)
 	}
-	found := e.Cause(p, model.StageSchedule, codes.SchedulingGated, report.HeldClass,
+	found := e.Cause(p, model.StageSchedule, codes.SchedulingGated, report.PausedClass,
 		"it is held back from scheduling by gate %s, until whoever set the gate takes it off", plain.List(gates, 5))
 	return found.WithKey(strings.Join(gates, ",")).Since(p.CreationTimestamp.Time).
 		By(plain.Evidence("Pod "+p.Name, "spec.schedulingGates", strings.Join(gates, ", "), c.LastTransitionTime.Time)).
@@ -54,7 +54,7 @@ func nobodySchedules(e *model.Evaluation, w *model.Workload, p *model.Pod, waite
 	}
 	seen := plain.Evidence("Pod "+p.Name, "status.conditions[PodScheduled]", "absent after "+plain.Age(waited), p.CreationTimestamp.Time)
 	if name := p.Spec.SchedulerName; name != "" && name != corev1.DefaultSchedulerName {
-		return e.Cause(p, model.StageSchedule, codes.NamedSchedulerNotActing, report.Likely, "no scheduler named %q has looked at it for %s", name,
+		return e.Cause(p, model.StageSchedule, codes.NamedSchedulerNotActing, report.LikelyFatal, "no scheduler named %q has looked at it for %s", name,
 			plain.Age(waited)).WithKey(name).Since(p.CreationTimestamp.Time).
 			By(seen).By(plain.Evidence("Pod "+p.Name, "spec.schedulerName", name, plain.NoTime)).
 			Then(e.NextCluster(finding.Read, "is a scheduler of that name running", "get", "pods,leases", "-A"))
@@ -187,7 +187,7 @@ func decodeScheduling(e *model.Evaluation, w *model.Workload, p *model.Pod, c *c
 		found.Key += why + string(found.Class)
 	}
 	if p.Status.NominatedNodeName != "" {
-		found.Class, found.Heals, found.Code, found.Title = report.Transient, "yes", codes.PreemptionInProgress, codes.Title(codes.PreemptionInProgress)
+		found.Class, found.SelfHealing, found.Code, found.Title = report.Transient, "yes", codes.PreemptionInProgress, codes.Title(codes.PreemptionInProgress)
 		found.Message = fmt.Sprintf("the scheduler makes room for it on node %s by preempting other pods", p.Status.NominatedNodeName)
 	}
 	return found.Then(e.Next(w, finding.Read, "the scheduler's words, and what the pod asks for", "describe", "pod", p.Name))
@@ -226,7 +226,7 @@ func sayTerms(terms []schedulingTerm) string {
 func autoscaler(e *model.Evaluation, p *model.Pod, c *model.Cause) {
 	events := e.PodEvents(p)
 	if ev := eventfact.Newest(events, "TriggeredScaleUp", "Nominated"); ev != nil && ev.From != corev1.DefaultSchedulerName {
-		c.Class, c.Heals = report.Transient, "yes"
+		c.Class, c.SelfHealing = report.Transient, "yes"
 		c.Message += "; the autoscaler is adding a node for it"
 		c.By(plain.Evidence("Event", ev.Reason, ev.Message, ev.Last))
 		return
@@ -234,6 +234,6 @@ func autoscaler(e *model.Evaluation, p *model.Pod, c *model.Cause) {
 	if ev := eventfact.Newest(events, "NotTriggerScaleUp"); ev != nil {
 		c.Message += "; the autoscaler adds no node: " + plain.OneLine(ev.Message)
 		c.By(plain.Evidence("Event", ev.Reason, ev.Message, ev.Last))
-		c.Class, c.Heals = report.Likely, "no"
+		c.Class, c.SelfHealing = report.LikelyFatal, "no"
 	}
 }

@@ -43,7 +43,7 @@ func configError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *cor
 			Then(e.Next(w, finding.Read, "the securityContext; then set runAsUser, or take an image with a numeric user", "get", w.Slash(), "-o",
 				"jsonpath={.spec.template.spec}"))
 	default:
-		c = e.Cause(p, model.StageConfig, codes.CreateContainerConfigError, report.Likely, "%s cannot be configured: %s", p.Called(spec.Name),
+		c = e.Cause(p, model.StageConfig, codes.CreateContainerConfigError, report.LikelyFatal, "%s cannot be configured: %s", p.Called(spec.Name),
 			plain.OneLine(wait.Message)).
 			Then(e.Next(w, finding.Read, "the error in the kubelet's words", "describe", "pod", p.Name))
 	}
@@ -60,13 +60,13 @@ func configError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *cor
 func missingObject(e *model.Evaluation, w *model.Workload, p *model.Pod, text string) *model.Cause {
 	if m := keyAbsent.FindStringSubmatch(text); m != nil {
 		name := m[3][strings.LastIndex(m[3], "/")+1:]
-		return e.Cause(p, model.StageConfig, codes.ConfigKeyNotFound, report.Likely, "%s %q has no key %q", m[2], name, m[1]).
+		return e.Cause(p, model.StageConfig, codes.ConfigKeyNotFound, report.LikelyFatal, "%s %q has no key %q", m[2], name, m[1]).
 			WithKey(m[2] + name + m[1]).
 			Then(e.Next(w, finding.Read, "the keys that it has", "describe", strings.ToLower(m[2]), name))
 	}
 	if m := keyRefAbsent.FindStringSubmatch(text); m != nil {
 		kind := map[string]string{"config": "ConfigMap", "secret": "Secret"}[m[1]]
-		c := e.Cause(p, model.StageConfig, codes.ConfigKeyNotFound, report.Likely, "a %s that is mounted has no key %q", kind, m[2]).WithKey(kind + m[2])
+		c := e.Cause(p, model.StageConfig, codes.ConfigKeyNotFound, report.LikelyFatal, "a %s that is mounted has no key %q", kind, m[2]).WithKey(kind + m[2])
 		if name := volumeSourceOf(p, kind, m[2]); name != "" {
 			c.Message = fmt.Sprintf("%s %q has no key %q, which a volume mounts", kind, name, m[2])
 			c.Then(e.Next(w, finding.Read, "the keys that it has", "describe", strings.ToLower(kind), name))
@@ -81,8 +81,8 @@ func missingObject(e *model.Evaluation, w *model.Workload, p *model.Pod, text st
 	if m[1] == "secret" {
 		kind, code = "Secret", codes.SecretNotFound
 	}
-	c := e.Cause(p, model.StageConfig, code, report.Likely, "%s %q does not exist", kind, m[2]).WithKey(m[2])
-	c.Heals = "no"
+	c := e.Cause(p, model.StageConfig, code, report.LikelyFatal, "%s %q does not exist", kind, m[2]).WithKey(m[2])
+	c.SelfHealing = "no"
 	likeNamed(e, p.Namespace, kind, m[2], c)
 	return c.Then(e.Next(w, finding.Read, "those that exist; the pods start by themselves once it is there", "get", strings.ToLower(kind)+"s"))
 }
@@ -124,7 +124,7 @@ func likeNamed(e *model.Evaluation, namespace, kind, name string, c *model.Cause
 		}
 		if n.Name == name {
 			c.Message += "; it exists by now, the kubelet will notice within a minute or two"
-			c.Class, c.Heals = report.Transient, "yes"
+			c.Class, c.SelfHealing = report.Transient, "yes"
 			return
 		}
 		if d := distance(n.Name, name); d <= least && (d < least || best == "" || n.Name < best) {

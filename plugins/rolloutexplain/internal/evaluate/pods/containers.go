@@ -48,7 +48,7 @@ func containerCause(e *model.Evaluation, w *model.Workload, p *model.Pod) *model
 }
 
 func classRank(c report.Class) int {
-	return slices.Index([]report.Class{report.Fatal, report.Likely, report.HeldClass, report.Transient, report.Note}, c)
+	return slices.Index([]report.Class{report.Fatal, report.LikelyFatal, report.PausedClass, report.Transient, report.Info}, c)
 }
 
 func statusOf(list []corev1.ContainerStatus, name string) *corev1.ContainerStatus {

@@ -122,7 +122,7 @@ func crashCause(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *core
 		if q, ok := spec.Resources.Limits[corev1.ResourceMemory]; ok {
 			limit = "memory limit " + q.String()
 		}
-		return e.Cause(p, model.StageRun, codes.OOMKilled, report.Likely, "%s is killed for using too much memory (%s)", p.Called(spec.Name),
+		return e.Cause(p, model.StageRun, codes.OOMKilled, report.LikelyFatal, "%s is killed for using too much memory (%s)", p.Called(spec.Name),
 			limit).
 			By(plain.Evidence("Pod "+p.Name, p.SpecPath(spec.Name)+".resources.limits.memory", limit, plain.NoTime))
 	}
@@ -131,16 +131,16 @@ func crashCause(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *core
 	}
 	if hook := eventfact.Newest(events, "FailedPostStartHook"); hook != nil &&
 		strings.Contains(hook.About.FieldPath+hook.Message, spec.Name) && near(hook.Last, end.FinishedAt.Time) {
-		return e.Cause(p, model.StageRun, codes.FailedPostStartHook, report.Likely, "the postStart hook of %s fails, so it is killed: %s",
+		return e.Cause(p, model.StageRun, codes.FailedPostStartHook, report.LikelyFatal, "the postStart hook of %s fails, so it is killed: %s",
 			p.Called(spec.Name), plain.OneLine(hook.Message)).ByEvent(hook)
 	}
 	ran := podfact.Ran(end)
 	if end.ExitCode == 0 && !sidecar {
-		return e.Cause(p, model.StageRun, codes.ContainerCompleted, report.Likely,
+		return e.Cause(p, model.StageRun, codes.ContainerCompleted, report.LikelyFatal,
 			"%s ends normally (exit 0) after %s: a %s's container must keep running; is it the right command", p.Called(spec.Name),
 			plain.Age(ran), w.Kind)
 	}
-	return e.Cause(p, model.StageRun, codes.ContainerCrashing, report.Likely, "%s crashes: exits %s after %s", p.Called(spec.Name),
+	return e.Cause(p, model.StageRun, codes.ContainerCrashing, report.LikelyFatal, "%s crashes: exits %s after %s", p.Called(spec.Name),
 		exitMeaning(end.ExitCode, end.Signal), plain.Age(ran)).
 		WithKey(fmt.Sprint(end.ExitCode))
 }

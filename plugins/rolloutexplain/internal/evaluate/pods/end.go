@@ -33,11 +33,11 @@ func ending(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause {
 	// Within seconds of its end the kubelet reports the end, and with it a terminal phase, for which no controller waits
 	// but a StatefulSet's.
 	if len(p.Finalizers) > 0 && !running && e.Now.Sub(due) > plain.Seconds(10) {
-		c := e.Cause(p, model.StageEnd, codes.FinalizerBlocksDeletion, report.Likely, "pod %s is deleted and cannot go: finalizer %s is still on it",
+		c := e.Cause(p, model.StageEnd, codes.FinalizerBlocksDeletion, report.LikelyFatal, "pod %s is deleted and cannot go: finalizer %s is still on it",
 			p.Name, plain.List(p.Finalizers, 5))
 		c.Key = strings.Join(p.Finalizers, ",")
 		if strings.HasPrefix(p.Finalizers[0], "batch.kubernetes.io/") {
-			c.Class, c.Severity, c.Heals = report.Transient, finding.Warning, "maybe"
+			c.Class, c.Severity, c.SelfHealing = report.Transient, finding.Warning, "maybe"
 		}
 		return c.Since(began).By(plain.Evidence("Pod "+p.Name, "metadata.finalizers", strings.Join(p.Finalizers, ", "), began)).By(seen).Then(
 			e.Next(w, finding.Read, "who owns that finalizer: its controller has to remove it", "get", "pod", p.Name, "-o",
@@ -77,9 +77,9 @@ func endingOnDeadNode(e *model.Evaluation, w *model.Workload, p *model.Pod) *mod
 	if t == nil {
 		return nil
 	}
-	found := e.Cause(p, model.StageEnd, codes.TerminatingOnNotReadyNode, report.Likely,
+	found := e.Cause(p, model.StageEnd, codes.TerminatingOnNotReadyNode, report.LikelyFatal,
 		"pod %s cannot end: its node %s %s, and only its kubelet can confirm the end", p.Name, p.Spec.NodeName, t.text)
-	found.Key, found.Heals = p.Spec.NodeName, "maybe"
+	found.Key, found.SelfHealing = p.Spec.NodeName, "maybe"
 	found.By(t.evidence).Then(
 		e.NextCluster(finding.Read, "why the node does not answer", "nodeinfo", p.Spec.NodeName),
 		e.NextCluster(finding.Change, "only if the machine is really off: let the cluster give up its pods and volumes", "taint", "node",
@@ -108,13 +108,13 @@ func deadPod(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause 
 	when := endOf(p)
 	switch reason := p.Status.Reason; {
 	case reason == "Evicted":
-		c := e.Cause(p, model.StageRun, codes.Evicted, report.Likely, "the kubelet evicted it: %s", plain.OneLine(p.Status.Message))
+		c := e.Cause(p, model.StageRun, codes.Evicted, report.LikelyFatal, "the kubelet evicted it: %s", plain.OneLine(p.Status.Message))
 		c.Key, c.Attempts = plain.FirstWords(p.Status.Message, 8), 0
 		return c.Since(when).By(plain.Evidence("Pod "+p.Name, "status.message", p.Status.Message, when)).Then(describe,
 			e.NextCluster(finding.Read, "pressure on that node", "describe", "node", p.Spec.NodeName))
 	case reason != "" && reason != "NodeShutdown" && reason != "Terminated" && len(p.Status.ContainerStatuses) == 0,
 		strings.HasPrefix(p.Status.Message, "Pod was rejected"):
-		c := e.Cause(p, model.StageNode, codes.PodRejected, report.Likely, "the kubelet of node %s rejects it (%s): %s", p.Spec.NodeName, reason,
+		c := e.Cause(p, model.StageNode, codes.PodRejected, report.LikelyFatal, "the kubelet of node %s rejects it (%s): %s", p.Spec.NodeName, reason,
 			plain.OneLine(p.Status.Message))
 		c.Key = reason
 		if w.Template != nil && w.Template.Spec.NodeName != "" {

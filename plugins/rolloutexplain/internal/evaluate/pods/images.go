@@ -36,7 +36,7 @@ func imageCause(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *core
 			In(spec.Name).WithKey(spec.Image).Since(p.CreationTimestamp.Time).By(seen)
 		return c.Then(describe)
 	case podfact.SignatureValidationFailed, podfact.ImageInspectError:
-		return e.Cause(p, model.StageImage, codes.ImageRejected, report.Likely, "image %q of %s is refused on the node: %s", spec.Image,
+		return e.Cause(p, model.StageImage, codes.ImageRejected, report.LikelyFatal, "image %q of %s is refused on the node: %s", spec.Image,
 			p.Called(spec.Name), plain.Innermost(wait.Message)).
 			In(spec.Name).WithKey(spec.Image).Since(p.CreationTimestamp.Time).By(seen).Then(describe)
 	}
@@ -94,7 +94,7 @@ func pullError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev
 			Then(e.NextCluster(finding.Read, "the node's disk", "nodeinfo", p.Spec.NodeName))
 	case plain.ContainsAny(text, "pull access denied", "insufficient_scope"), plain.ContainsAny(text, wordsAuth...) &&
 		!plain.ContainsAny(text, "no such host", "connection refused", "i/o timeout", "429 too many"):
-		c := e.Cause(p, model.StageImage, codes.ImagePullUnauthorized, report.Likely, "registry %s refuses to give image %q of container %q: %s",
+		c := e.Cause(p, model.StageImage, codes.ImagePullUnauthorized, report.LikelyFatal, "registry %s refuses to give image %q of container %q: %s",
 			registry, spec.Image, spec.Name, short)
 		names := make([]string, 0, len(p.Spec.ImagePullSecrets))
 		for _, s := range p.Spec.ImagePullSecrets {
@@ -116,7 +116,7 @@ func pullError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev
 			"registry %s does not serve image %q of container %q: %s", registry, spec.Image, spec.Name, short).
 			Then(e.NextCluster(finding.Read, "can that node reach the registry: other pods on it, its DNS, its proxy", "nodeinfo", p.Spec.NodeName))
 	case plain.ContainsAny(text, wordsMissing...):
-		c := e.Cause(p, model.StageImage, codes.ImageNotFound, report.Likely, "image %q of container %q does not exist in its registry: %s",
+		c := e.Cause(p, model.StageImage, codes.ImageNotFound, report.LikelyFatal, "image %q of container %q does not exist in its registry: %s",
 			spec.Image, spec.Name, short)
 		if plain.ContainsAny(text, "no match for platform", "no matching manifest") {
 			c.Message = fmt.Sprintf("image %q of container %q has no variant for the platform of node %s", spec.Image, spec.Name, p.Spec.NodeName)
@@ -126,7 +126,7 @@ func pullError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev
 	if short == "" {
 		short = "the kubelet gives no reason"
 	}
-	c := e.Cause(p, model.StageImage, codes.ErrImagePull, report.Likely, "image %q of container %q cannot be pulled: %s", spec.Image,
+	c := e.Cause(p, model.StageImage, codes.ErrImagePull, report.LikelyFatal, "image %q of container %q cannot be pulled: %s", spec.Image,
 		spec.Name, short)
 	c.Confidence = "medium"
 	return c

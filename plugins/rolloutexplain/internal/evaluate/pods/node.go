@@ -100,7 +100,7 @@ func nodeAbsent(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cau
 		WithKey(p.Spec.NodeName).Since(p.CreationTimestamp.Time).
 		By(plain.Evidence("Pod "+p.Name, "spec.nodeName", p.Spec.NodeName, p.CreationTimestamp.Time))
 	if w.Template != nil && w.Template.Spec.NodeName == p.Spec.NodeName {
-		c.Class, c.Severity, c.Heals = report.Likely, finding.Critical, "no"
+		c.Class, c.Severity, c.SelfHealing = report.LikelyFatal, finding.Critical, "no"
 		c.Message += "; the template sets nodeName, which goes past the scheduler"
 	}
 	return c.Then(e.NextCluster(finding.Read, "the nodes that there are", "get", "nodes"))

@@ -50,7 +50,7 @@ func probeKilled(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *cor
 	if strings.Contains(kill.Message, "startup probe") {
 		word, code, probe = "startup", codes.StartupProbeFailed, spec.StartupProbe
 	}
-	c := e.Cause(p, model.StageRun, code, report.Likely, "the kubelet kills %s because its %s probe fails; it does not crash by itself",
+	c := e.Cause(p, model.StageRun, code, report.LikelyFatal, "the kubelet kills %s because its %s probe fails; it does not crash by itself",
 		p.Called(spec.Name), word)
 	if probe != nil {
 		c.Message += fmt.Sprintf("; the probe allows %s from the start, it ran %s", plain.Age(budgetOf(probe)), plain.Age(podfact.Ran(end)))

@@ -79,7 +79,7 @@ func flapping(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause
 	if ev == nil || ev.Count < 3 || e.Now.Sub(ev.Last) > 2*time.Duration(w.MinReady)*time.Second {
 		return nil
 	}
-	return e.Cause(p, model.StageAvailable, codes.PodReadinessFlapping, report.Likely,
+	return e.Cause(p, model.StageAvailable, codes.PodReadinessFlapping, report.LikelyFatal,
 		"readiness comes and goes: never ready for the %ds of minReadySeconds in %s, and each return restarts the deadline", w.MinReady,
 		plain.Age(e.Now.Sub(p.CreationTimestamp.Time))).
 		ByEvent(ev).By(plain.Evidence("Pod "+p.Name, "status.conditions[Ready].lastTransitionTime", lastTransition(p).UTC().Format(time.RFC3339),
@@ -137,7 +137,7 @@ func readiness(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev
 	case up < budget:
 		c.Message = fmt.Sprintf("%s has been running for %s and is not ready yet; its readiness probe (%s) has failed no test so far",
 			p.Called(spec.Name), plain.Age(up), describeProbe(spec.ReadinessProbe))
-		c.Heals = "yes"
+		c.SelfHealing = "yes"
 	default:
 		c.Message = fmt.Sprintf("%s has been running for %s and its readiness probe (%s) has not passed", p.Called(spec.Name), plain.Age(up),
 			describeProbe(spec.ReadinessProbe))

@@ -55,7 +55,7 @@ func beforeSandbox(e *model.Evaluation, w *model.Workload, p *model.Pod, events 
 	}
 	if ev := eventfact.Newest(events, "FailedCreatePodSandBox"); ev != nil {
 		if m := handlerAbsent.FindStringSubmatch(ev.Message); m != nil {
-			return e.Cause(p, model.StageSandbox, codes.FailedCreatePodSandBox, report.Likely,
+			return e.Cause(p, model.StageSandbox, codes.FailedCreatePodSandBox, report.LikelyFatal,
 				"node %s has no runtime handler %q, which RuntimeClass %q names", p.Spec.NodeName, m[1], plain.Or(p.Spec.RuntimeClassName, "")).
 				ByEvent(ev).WithKey(m[1]).
 				Then(e.NextCluster(finding.Read, "the handler and the nodes that the RuntimeClass names", "get", "runtimeclass",

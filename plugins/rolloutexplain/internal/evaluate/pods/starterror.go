@@ -27,11 +27,11 @@ func startError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *core
 
 func startErrorText(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, reason, message string) *model.Cause {
 	short := runtimeWords(message)
-	c := e.Cause(p, model.StageRun, codes.ContainerStartError, report.Likely, "%s cannot be started: %s", p.Called(spec.Name), short).
+	c := e.Cause(p, model.StageRun, codes.ContainerStartError, report.LikelyFatal, "%s cannot be started: %s", p.Called(spec.Name), short).
 		WithKey(short)
 	c.In(spec.Name)
 	if plain.ContainsAny(message, "context deadline exceeded", "is reserved for container", "context canceled") {
-		c.Class, c.Severity, c.Heals = report.Transient, finding.Warning, "maybe"
+		c.Class, c.Severity, c.SelfHealing = report.Transient, finding.Warning, "maybe"
 	}
 	c.By(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name), reason+": "+message, plain.NoTime))
 	if !plain.ContainsAny(message, "exec") {
@@ -58,7 +58,7 @@ func runtimeWords(text string) string {
 func postStart(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, message string,
 	s *corev1.ContainerStatus,
 ) *model.Cause {
-	c := e.Cause(p, model.StageRun, codes.FailedPostStartHook, report.Likely, "the postStart hook of %s fails, so it is killed: %s",
+	c := e.Cause(p, model.StageRun, codes.FailedPostStartHook, report.LikelyFatal, "the postStart hook of %s fails, so it is killed: %s",
 		p.Called(spec.Name), plain.OneLine(message))
 	c.In(spec.Name).By(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name)+".state.waiting", message, plain.NoTime))
 	c.ByEvent(eventfact.Newest(e.PodEvents(p), "FailedPostStartHook"))

@@ -47,7 +47,7 @@ func volumeCause(e *model.Evaluation, w *model.Workload, p *model.Pod, events []
 	}
 	describe := e.Next(w, finding.Read, "the mount in the kubelet's words", "describe", "pod", p.Name)
 	if m := hostPathType.FindStringSubmatch(ev.Message); m != nil {
-		return e.Cause(p, model.StageVolume, codes.FailedMount, report.Likely,
+		return e.Cause(p, model.StageVolume, codes.FailedMount, report.LikelyFatal,
 			"a volume cannot be mounted: hostPath %s on node %s is not there, or not a %s", m[1], p.Spec.NodeName, m[2]).WithKey(m[1]).ByEvent(ev).
 			Then(describe)
 	}
@@ -75,8 +75,8 @@ func attachCause(e *model.Evaluation, w *model.Workload, p *model.Pod, ev *event
 	c := e.Cause(p, model.StageVolume, codes.MultiAttachError, report.Transient, "volume %q is attached to another node%s", m[1],
 		plain.OneLine(m[2])).ByEvent(ev)
 	held := model.Live(w.OldPods())
-	if w.Kind == "Deployment" && len(held) > 0 && w.Report.Budget != nil && plain.Or(w.Report.Budget.MayRemove, 0) == 0 {
-		c.Class, c.Severity, c.Heals = report.Likely, finding.Critical, "no"
+	if w.Kind == "Deployment" && len(held) > 0 && w.Report.UpdateStrategy != nil && plain.Or(w.Report.UpdateStrategy.MayRemove, 0) == 0 {
+		c.Class, c.Severity, c.SelfHealing = report.LikelyFatal, finding.Critical, "no"
 		c.Message += fmt.Sprintf("; the old pod %s keeps it, and the rollout keeps that pod until the new one is available: a deadlock",
 			held[0].Name)
 		c.Then(e.Next(w, finding.Change, "let the old pod go first", "patch", w.Slash(), "-p",

@@ -49,7 +49,7 @@ func MissingPods(e *model.Evaluation, w *model.Workload) {
 		return
 	}
 	f := e.Finding(r.Code, r.Class, finding.Critical, "%s cannot create %s: %s", owner, plain.Plural(int(w.Missing), "pod", "pods"), r.What)
-	f.Heals, f.Confidence, f.Attempts, f.Next = r.Heals, confidence, attempts, r.Next
+	f.SelfHealing, f.Confidence, f.Attempts, f.Next = r.SelfHealing, confidence, attempts, r.Next
 	f.FirstSeen = plain.TimePtr(at)
 	if ev != nil {
 		f.FirstSeen = plain.TimePtr(ev.First)
@@ -126,7 +126,7 @@ func missingWithoutTrace(e *model.Evaluation, w *model.Workload, owner string) {
 	}
 	f := e.Finding(codes.PodsNotCreated, report.Transient, finding.Critical, "%s has not created %s that it wants, and %s", owner,
 		plain.Plural(int(w.Missing), "pod", "pods"), e.Silence("left no event that says why"))
-	f.Heals, f.Confidence, f.FirstSeen = "maybe", "low", plain.TimePtr(w.Started)
+	f.SelfHealing, f.Confidence, f.FirstSeen = "maybe", "low", plain.TimePtr(w.Started)
 	f.Evidence = []finding.Evidence{plain.Evidence(owner, "spec.replicas",
 		fmt.Sprintf("%d pods missing; %s", w.Missing, e.Silence("no FailedCreate event within the hour that events live")), time.Time{})}
 	if text, lease := e.ControllerLease("kube-controller-manager"); text != "" {
@@ -145,11 +145,11 @@ func missingWithoutTrace(e *model.Evaluation, w *model.Workload, owner string) {
 
 // quotaOutlook says whether the rollout itself can free what the quota lacks.
 func quotaOutlook(e *model.Evaluation, w *model.Workload, f *report.Finding, text, name string) {
-	b := w.Report.Budget
+	b := w.Report.UpdateStrategy
 	ending := len(model.Select(w.Pods, func(p *model.Pod) bool { return p.Terminating }))
 	switch {
 	case quotaHasRoom(e, w, text, name):
-		f.Class, f.Heals = report.Transient, "yes"
+		f.Class, f.SelfHealing = report.Transient, "yes"
 		f.Message += "; it has room again by now, and the controller will retry, at worst after 16 minutes"
 		f.Next = append(f.Next, nudge(e, w)...)
 	case ending > 0:
@@ -158,10 +158,10 @@ func quotaOutlook(e *model.Evaluation, w *model.Workload, f *report.Finding, tex
 	case b != nil && b.MayRemove != nil && *b.MayRemove > 0:
 		f.Class = report.Transient
 		f.Message += "; old pods may still go and free some"
-	case b != nil && b.Floor != nil && b.Surge != nil && len(model.Live(w.OldPods())) > 0:
-		f.Heals = "no"
-		f.Message += fmt.Sprintf("; the rollout cannot free it: %d available is the floor", *b.Floor)
-		if b.Surge.Pods > 0 {
+	case b != nil && b.MinAvailable != nil && b.MaxSurge != nil && len(model.Live(w.OldPods())) > 0:
+		f.SelfHealing = "no"
+		f.Message += fmt.Sprintf("; the rollout cannot free it: %d available is the floor", *b.MinAvailable)
+		if b.MaxSurge.Pods > 0 {
 			f.Next = append(f.Next, e.Next(w, finding.Change, "replace pods in place instead of surging: one old pod goes first, and makes room",
 				"patch", w.Slash(), "-p", `{"spec":{"strategy":{"rollingUpdate":{"maxSurge":0,"maxUnavailable":1}}}}`))
 			f.Next = append(f.Next, nudge(e, w)...)

@@ -25,7 +25,7 @@ func NamespaceTerminating(e *model.Evaluation, w *model.Workload) bool {
 		}
 		f := e.Finding(codes.NamespaceTerminating, report.Fatal, finding.Critical,
 			"the namespace %q is being deleted: nothing new can be created in it", ns.Name)
-		f.Heals, f.Confidence = "no", "high"
+		f.SelfHealing, f.Confidence = "no", "high"
 		if ns.DeletionTimestamp != nil {
 			f.FirstSeen = plain.TimePtr(ns.DeletionTimestamp.Time)
 		}

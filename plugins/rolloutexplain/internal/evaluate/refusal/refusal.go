@@ -18,11 +18,11 @@ import (
 
 // Refused is what an API server's refusal to create something means.
 type Refused struct {
-	Code        finding.Code
-	What, Heals string
-	Class       report.Class
-	Next        []finding.Next
-	Quota       string // its name
+	Code              finding.Code
+	What, SelfHealing string
+	Class             report.Class
+	Next              []finding.Next
+	Quota             string // its name
 }
 
 // Read reads a refusal. Every unknown text is passed on as it stands.
@@ -40,7 +40,7 @@ func Read(e *model.Evaluation, text string, w *model.Workload) Refused {
 		r = refusalByState(e, &a, text, w)
 	}
 	if r.Code == "" {
-		r = Refused{Code: codes.PodCreationRejected, Class: report.Likely, Heals: "maybe", What: afterPrefix(text)}
+		r = Refused{Code: codes.PodCreationRejected, Class: report.LikelyFatal, SelfHealing: "maybe", What: afterPrefix(text)}
 	}
 	if len(r.Next) == 0 {
 		r.Next = []finding.Next{e.Next(w, finding.Read, "the refusals in full", "describe", w.Slash())}
@@ -61,13 +61,13 @@ func refusalByQuota(e *model.Evaluation, a *admission.Refusal, w *model.Workload
 	switch a.Kind {
 	case admission.QuotaExceeded:
 		return Refused{
-			Code: codes.QuotaExceeded, Class: report.Likely, Heals: "maybe", Quota: a.Name,
+			Code: codes.QuotaExceeded, Class: report.LikelyFatal, SelfHealing: "maybe", Quota: a.Name,
 			What: fmt.Sprintf("quota %q is used up: requested %s, used %s, limited to %s", a.Name, a.Quota.Requested, a.Quota.Used, a.Quota.Limited),
 			Next: []finding.Next{e.Next(w, finding.Read, "who may use how much", "describe", "quota", a.Name)},
 		}
 	case admission.QuotaUnspecified:
 		return Refused{
-			Code: codes.QuotaRequiresResources, Class: report.Fatal, Heals: "no",
+			Code: codes.QuotaRequiresResources, Class: report.Fatal, SelfHealing: "no",
 			What: fmt.Sprintf("quota %q demands that every pod says %s", a.Name, strings.TrimPrefix(a.Reason, "must specify ")),
 			Next: []finding.Next{
 				e.Next(w, finding.Read, "what the quota counts; then set it in the template, or a default by a LimitRange", "describe", "quota",
@@ -76,7 +76,7 @@ func refusalByQuota(e *model.Evaluation, a *admission.Refusal, w *model.Workload
 		}
 	case admission.LimitRange:
 		return Refused{
-			Code: codes.LimitRangeViolated, Class: report.Fatal, Heals: "no", What: "a LimitRange forbids it: " + a.Reason,
+			Code: codes.LimitRangeViolated, Class: report.Fatal, SelfHealing: "no", What: "a LimitRange forbids it: " + a.Reason,
 			Next: []finding.Next{e.Next(w, finding.Read, "the limits of the namespace; then change the template's resources", "describe",
 				"limitrange")},
 		}
@@ -88,7 +88,7 @@ func refusalByPolicy(e *model.Evaluation, a *admission.Refusal, w *model.Workloa
 	switch a.Kind {
 	case admission.PodSecurity:
 		return Refused{
-			Code: codes.PodSecurityViolated, Class: report.Fatal, Heals: "no",
+			Code: codes.PodSecurityViolated, Class: report.Fatal, SelfHealing: "no",
 			What: fmt.Sprintf("the namespace enforces Pod Security %q: %s", a.Name, a.Reason),
 			Next: []finding.Next{
 				e.NextCluster(finding.Read, "the level that the namespace enforces; then change the template's securityContext", "get", "namespace",
@@ -104,26 +104,26 @@ func refusalByPolicy(e *model.Evaluation, a *admission.Refusal, w *model.Workloa
 			binding = fmt.Sprintf(" (binding %q)", a.Binding)
 		}
 		return Refused{
-			Code: codes.AdmissionPolicyDenied, Class: report.Fatal, Heals: "no",
+			Code: codes.AdmissionPolicyDenied, Class: report.Fatal, SelfHealing: "no",
 			What: fmt.Sprintf("admission policy %q%s denies it: %s", a.Name, binding, a.Reason),
 			Next: []finding.Next{e.NextCluster(finding.Read, "the policy's rules", "get", kind, a.Name, "-o", "yaml")},
 		}
 	case admission.WebhookDenied:
 		return Refused{
-			Code: codes.AdmissionWebhookDenied, Class: report.Likely, Heals: "no",
+			Code: codes.AdmissionWebhookDenied, Class: report.LikelyFatal, SelfHealing: "no",
 			What: fmt.Sprintf("admission webhook %q denies it: %s", a.Name, cmp.Or(a.Reason, "it gave no reason")),
 			Next: []finding.Next{webhooks(e, "which webhook that is and what it looks at")},
 		}
 	case admission.WebhookFailed:
 		return Refused{
-			Code: codes.AdmissionWebhookCallFailed, Class: report.Transient, Heals: "maybe",
+			Code: codes.AdmissionWebhookCallFailed, Class: report.Transient, SelfHealing: "maybe",
 			What: fmt.Sprintf("admission webhook %q cannot be called: %s", a.Name, cmp.Or(a.Reason, "the API server says no more")),
 			Next: webhookService(e, a.Reason),
 		}
 	case admission.NotPermitted:
 		may := a.Permission
 		return Refused{
-			Code: codes.PodCreationRejected, Class: report.Likely, Heals: "no",
+			Code: codes.PodCreationRejected, Class: report.LikelyFatal, SelfHealing: "no",
 			What: fmt.Sprintf("the controller itself lacks a permission: %s cannot %s %s", may.User, may.Verb, cmp.Or(may.Resource, may.Path)),
 			Next: []finding.Next{e.NextCluster(finding.Read, "what it may do", "auth", "can-i", "--list", "--as="+may.User)},
 		}
@@ -157,7 +157,7 @@ func refusalByReference(e *model.Evaluation, a *admission.Refusal, w *model.Work
 	switch a.Kind {
 	case admission.ServiceAccountMissing:
 		return Refused{
-			Code: codes.ServiceAccountNotFound, Class: report.Likely, Heals: "no", What: fmt.Sprintf("ServiceAccount %q does not exist", a.Name),
+			Code: codes.ServiceAccountNotFound, Class: report.LikelyFatal, SelfHealing: "no", What: fmt.Sprintf("ServiceAccount %q does not exist", a.Name),
 			Next: []finding.Next{
 				e.Next(w, finding.Read, "the ServiceAccounts that exist", "get", "serviceaccounts"),
 				e.Next(w, finding.Change, "create it, if the name is right", "create", "serviceaccount", a.Name),
@@ -165,12 +165,12 @@ func refusalByReference(e *model.Evaluation, a *admission.Refusal, w *model.Work
 		}
 	case admission.PriorityClassMissing:
 		return Refused{
-			Code: codes.PriorityClassNotFound, Class: report.Likely, Heals: "maybe", What: fmt.Sprintf("PriorityClass %q does not exist", a.Name),
+			Code: codes.PriorityClassNotFound, Class: report.LikelyFatal, SelfHealing: "maybe", What: fmt.Sprintf("PriorityClass %q does not exist", a.Name),
 			Next: []finding.Next{e.NextCluster(finding.Read, "the PriorityClasses that exist", "get", "priorityclasses")},
 		}
 	case admission.RuntimeClassMissing:
 		return Refused{
-			Code: codes.RuntimeClassNotFound, Class: report.Likely, Heals: "no", What: fmt.Sprintf("RuntimeClass %q does not exist", a.Name),
+			Code: codes.RuntimeClassNotFound, Class: report.LikelyFatal, SelfHealing: "no", What: fmt.Sprintf("RuntimeClass %q does not exist", a.Name),
 			Next: []finding.Next{e.NextCluster(finding.Read, "the RuntimeClasses that exist", "get", "runtimeclasses")},
 		}
 	}
@@ -186,23 +186,23 @@ func refusalByState(e *model.Evaluation, a *admission.Refusal, text string, w *m
 	switch {
 	case a.Kind == admission.NamespaceTerminating:
 		NamespaceTerminating(e, w)
-		return Refused{Code: codes.NamespaceTerminating, Class: report.Fatal, Heals: "no", What: "the namespace is being deleted"}
+		return Refused{Code: codes.NamespaceTerminating, Class: report.Fatal, SelfHealing: "no", What: "the namespace is being deleted"}
 	case a.Kind == admission.StillDeleting && a.Resource == "persistentvolumeclaims", a.Kind == admission.Unknown &&
 		claimEnds.MatchString(text):
 		return Refused{
-			Code: codes.PVCTerminating, Class: report.Likely, Heals: "maybe",
+			Code: codes.PVCTerminating, Class: report.LikelyFatal, SelfHealing: "maybe",
 			What: "its volume claim is being deleted and not gone yet: " + afterPrefix(text),
 			Next: []finding.Next{e.Next(w, finding.Read, "which claim ends, and which finalizer holds it", "get", "pvc", "-o",
 				"custom-columns=NAME:.metadata.name,DELETED:.metadata.deletionTimestamp,FINALIZERS:.metadata.finalizers")},
 		}
 	case a.Kind == admission.Invalid:
 		return Refused{
-			Code: codes.PodInvalid, Class: report.Fatal, Heals: "no",
+			Code: codes.PodInvalid, Class: report.Fatal, SelfHealing: "no",
 			What: "the API server finds the template's pod invalid: " + a.Reason,
 		}
 	case a.Kind == admission.Exists, a.Kind == admission.StillDeleting:
 		return Refused{
-			Code: codes.NameAlreadyExists, Class: report.Likely, Heals: "no",
+			Code: codes.NameAlreadyExists, Class: report.LikelyFatal, SelfHealing: "no",
 			What: "an object of that name exists and is not this workload's: " + afterPrefix(text),
 		}
 	}

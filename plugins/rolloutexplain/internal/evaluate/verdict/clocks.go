@@ -23,15 +23,15 @@ func podClocks(e *model.Evaluation, w *model.Workload) {
 		}
 	}
 	if !ready.IsZero() {
-		w.Report.Clocks = append(w.Report.Clocks, report.Clock{
-			Name: "minReadySeconds", Ends: plain.TimePtr(ready), State: report.ClockRunning,
+		w.Report.Timers = append(w.Report.Timers, report.Timer{
+			Name: "minReadySeconds", Ends: plain.TimePtr(ready), State: report.TimerRunning,
 			Message: fmt.Sprintf("%ds of readiness count as available: the last ready pod gets there in %s; not being ready restarts it", w.MinReady,
 				plain.Age(ready.Sub(e.Now))),
 		})
 	}
 	if ending.After(e.Now) {
-		w.Report.Clocks = append(w.Report.Clocks, report.Clock{
-			Name: "termination grace", Ends: plain.TimePtr(ending), State: report.ClockRunning,
+		w.Report.Timers = append(w.Report.Timers, report.Timer{
+			Name: "termination grace", Ends: plain.TimePtr(ending), State: report.TimerRunning,
 			Message: fmt.Sprintf("the last ending pod has %s left", plain.Age(ending.Sub(e.Now))),
 		})
 	}

@@ -57,11 +57,11 @@ func gravity(f *report.Finding) int {
 		return 0
 	case codes.HoldsFast(f):
 		return 1
-	case f.Class == report.HeldClass:
+	case f.Class == report.PausedClass:
 		return 2
-	case f.Class == report.Likely:
+	case f.Class == report.LikelyFatal:
 		return 3
-	case f.Class == report.Transient && f.Heals != "yes":
+	case f.Class == report.Transient && f.SelfHealing != "yes":
 		return 4
 	}
 	return 5

@@ -45,8 +45,8 @@ func judge(e *model.Evaluation, w *model.Workload) *report.Finding {
 // verdictOf is what the root makes of a rollout that is not complete.
 func verdictOf(e *model.Evaluation, w *model.Workload, root *report.Finding) report.Verdict {
 	switch {
-	case root.Class == report.HeldClass:
-		return report.Held
+	case root.Class == report.PausedClass:
+		return report.OnHold
 	case w.Completed && (codes.HoldsFast(root) && codes.Crashes(root.Code) || wasUp(e, w)):
 		return report.Degraded
 	case root.Class == report.Fatal, w.Has(codes.ProgressDeadlineExceeded):
@@ -62,7 +62,7 @@ func verdictOf(e *model.Evaluation, w *model.Workload, root *report.Finding) rep
 const stuckAfter = 2 * time.Minute
 
 func overdue(e *model.Evaluation, w *model.Workload, root *report.Finding) bool {
-	if root.Heals == "yes" || root.FirstSeen == nil || e.Now.Sub(*root.FirstSeen) < stuckAfter || progressedWithin(e, w, stuckAfter) {
+	if root.SelfHealing == "yes" || root.FirstSeen == nil || e.Now.Sub(*root.FirstSeen) < stuckAfter || progressedWithin(e, w, stuckAfter) {
 		return false
 	}
 	return root.Code != codes.StartupProbePending && root.Code != codes.InitContainerRunning && root.Code != codes.SidecarNotStarted ||
@@ -90,7 +90,7 @@ func judgeSettled(e *model.Evaluation, w *model.Workload, root *report.Finding) 
 	}
 	r.Verdict = report.Complete
 	for i := range w.Findings {
-		if w.Findings[i].Role == report.Root {
+		if w.Findings[i].Role == report.RootCause {
 			w.Findings[i].Role = report.Unrelated
 		}
 	}
@@ -129,7 +129,7 @@ func judgeWithoutCause(e *model.Evaluation, w *model.Workload) *report.Finding {
 	if quiet := e.Now.Sub(since); quiet > unexplainedAfter && w.Moving == "" {
 		f := e.Finding(codes.NoCauseFound, report.Transient, finding.Warning,
 			"it is not complete, and nothing that was checked explains why (no progress for %s)", plain.Age(quiet))
-		f.Confidence, f.Heals, f.FirstSeen, f.Pods = "low", "maybe", plain.TimePtr(since), model.Names(waiting)
+		f.Confidence, f.SelfHealing, f.FirstSeen, f.Pods = "low", "maybe", plain.TimePtr(since), model.Names(waiting)
 		f.Evidence = []finding.Evidence{plain.Evidence(w.Kind+" "+w.Meta.Name, "status",
 			fmt.Sprintf("%d of %d updated, %d available", plain.Or(r.Counts.Updated, 0), w.Desired, plain.Or(r.Counts.Available, 0)), plain.NoTime)}
 		f.Next = []finding.Next{e.Next(w, finding.Read, "everything the cluster says of it", "describe", w.Slash())}

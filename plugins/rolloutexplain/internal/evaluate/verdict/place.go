@@ -44,10 +44,10 @@ func place(w *model.Workload, groups []*group) (shared bool) {
 func toldAlready(w *model.Workload, g *group) bool {
 	switch {
 	case g.Stage == model.StageEnd:
-		return w.Settled && g.Heals == "yes" // OldPodsTerminating says it
+		return w.Settled && g.SelfHealing == "yes" // OldPodsTerminating says it
 	case w.Has(codes.StatefulSetPodNotReplaced) && !g.isNew:
 		return true // the trap's own finding tells it
-	case g.isNew && (g.Code == codes.MinReadySecondsNotElapsed && g.Heals == "yes" || evictedAgain(g)):
+	case g.isNew && (g.Code == codes.MinReadySecondsNotElapsed && g.SelfHealing == "yes" || evictedAgain(g)):
 		return false
 	}
 	// jobAttempts counts it among the failed
@@ -65,23 +65,23 @@ func keepsComing(w *model.Workload, g *group) bool { return evictedAgain(g) || r
 // roleOfNew: what pods of the wanted revision suffer is what the rollout fails of, unless they have been replaced.
 func roleOfNew(w *model.Workload, g *group) report.Role {
 	switch {
-	case g.Code == codes.MinReadySecondsNotElapsed && g.Heals == "yes", keepsComing(w, g):
-		return report.Root
+	case g.Code == codes.MinReadySecondsNotElapsed && g.SelfHealing == "yes", keepsComing(w, g):
+		return report.RootCause
 	case allDead(g) && len(model.Live(w.NewPods())) >= int(w.Desired):
 		return report.Unrelated // corpses that have been replaced
 	}
-	return report.Root
+	return report.RootCause
 }
 
 // roleOfOld: old pods matter where the controller waits for them.
 func roleOfOld(w *model.Workload, g *group) report.Role {
 	switch {
 	case w.FindOrdered != nil && slices.Contains(g.pods, w.FindOrdered), w.Has(codes.MaxUnavailableExceeded):
-		return report.Root
+		return report.RootCause
 	case w.Has(codes.DaemonSetMaxUnavailableReached) && slices.ContainsFunc(g.pods, func(p *model.Pod) bool { return holds(w, p) }):
-		return report.Root
+		return report.RootCause
 	case w.Target == nil && !w.Has(codes.RecreateWaitingForOldPods):
-		return report.Contributes
+		return report.Contributing
 	}
 	return report.Unrelated
 }
@@ -121,13 +121,13 @@ func roleOfEnding(w *model.Workload, g *group) report.Role {
 	case w.Settled:
 		return report.Unrelated
 	case w.Kind == "StatefulSet": // the next pod needs the name, so the object itself must be gone
-		return report.Root
+		return report.RootCause
 	case w.Has(codes.RecreateWaitingForOldPods) && !allDead(g):
-		return report.Root
-	case w.AwaitsEnd && g.Heals != "yes":
-		return report.Root
+		return report.RootCause
+	case w.AwaitsEnd && g.SelfHealing != "yes":
+		return report.RootCause
 	case w.Kind == "DaemonSet" && slices.ContainsFunc(g.pods, func(p *model.Pod) bool { return holds(w, p) }):
-		return report.Root
+		return report.RootCause
 	}
 	return report.Unrelated
 }
@@ -143,18 +143,18 @@ func rank(w *model.Workload) {
 	})
 	seen := false
 	for i := range w.Findings {
-		if w.Findings[i].Role != report.Root {
+		if w.Findings[i].Role != report.RootCause {
 			continue
 		}
 		if seen {
-			w.Findings[i].Role = report.Contributes
+			w.Findings[i].Role = report.Contributing
 		}
 		seen = true
 	}
 }
 
 func roleRank(r report.Role) int {
-	return slices.Index([]report.Role{report.Root, report.Contributes, report.Consequence, report.Unrelated}, r)
+	return slices.Index([]report.Role{report.RootCause, report.Contributing, report.Consequence, report.Unrelated}, r)
 }
 
 // layer orders causes of equal gravity: what keeps the controller from acting, then pods that do not exist, then pods.

@@ -44,8 +44,8 @@ func undo(e *model.Evaluation, w *model.Workload, root *report.Finding, shared b
 	if root == nil || !undoAsked(e, w, root) {
 		return
 	}
-	u := &report.Undo{}
-	w.Report.Undo = u
+	u := &report.Rollback{}
+	w.Report.Rollback = u
 	if root.Code == codes.StatefulSetPodNotReplaced {
 		u.Why = "a rollback alone changes nothing: the broken pod has to be deleted"
 		return
@@ -113,13 +113,13 @@ func undoVain(w *model.Workload, to *model.Revision, shared bool) string {
 }
 
 func adviseUndo(e *model.Evaluation, w *model.Workload, root *report.Finding, to *model.Revision, relevant []report.Change) {
-	u := w.Report.Undo
+	u := w.Report.Rollback
 	u.Advised = true
 	u.Command = e.Kubectl.Command(w.Meta.Namespace, "rollout", "undo", w.Slash(), fmt.Sprintf("--to-revision=%d", to.Number))
 	good := w.Describe(to)
 	u.Why = fmt.Sprintf("back to %s", model.Label(to))
-	if good.GoodBecause != "" {
-		u.Why += ": " + good.GoodBecause
+	if good.KnownGoodReason != "" {
+		u.Why += ": " + good.KnownGoodReason
 	} else {
 		u.Why += "; that it works is not proven"
 	}

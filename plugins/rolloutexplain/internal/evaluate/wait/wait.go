@@ -41,7 +41,7 @@ type Patience struct {
 	FailAfter       time.Duration // age of a likely-fatal cause before it counts
 	Stable          time.Duration // how long success must last
 	ProgressTimeout time.Duration // without progress, where no deadline of the API runs; 0: 10 minutes
-	AllowHeld       bool
+	AllowOnHold     bool
 }
 
 // Outcome is how a wait ends.
@@ -52,7 +52,7 @@ const (
 	Waiting    Outcome = ""
 	Complete   Outcome = "complete"
 	Failed     Outcome = "failed"
-	Held       Outcome = "held"
+	OnHold     Outcome = "on hold"
 	Superseded Outcome = "superseded"
 )
 
@@ -104,8 +104,8 @@ func (w *Wait) Observe(r *report.Rollout, now time.Time) (Outcome, string) {
 		return Failed, "it had been complete, and broke within the stability window: " + r.Summary
 	}
 	w.complete = time.Time{}
-	if r.Verdict == report.Held && !w.patience.AllowHeld && w.confirmed("held", now, time.Second) {
-		return Held, r.Summary
+	if r.Verdict == report.OnHold && !w.patience.AllowOnHold && w.confirmed("on hold", now, time.Second) {
+		return OnHold, r.Summary
 	}
 	if why := w.failed(r, now); why != "" {
 		return Failed, why
@@ -155,7 +155,7 @@ func (w *Wait) remember(r *report.Rollout, now time.Time) {
 	case now.Sub(w.readySince) > 5*time.Second:
 		w.everReady = true // a container without a probe is ready for a moment before it crashes
 	}
-	seen := map[string]bool{"held": r.Verdict == report.Held, "degraded": r.Verdict == report.Degraded}
+	seen := map[string]bool{"on hold": r.Verdict == report.OnHold, "degraded": r.Verdict == report.Degraded}
 	for i := range r.Findings {
 		seen[causeKey(&r.Findings[i])] = true
 	}
@@ -175,7 +175,7 @@ func causeKey(f *report.Finding) string { return string(f.Code) + "/" + f.Contai
 
 // RootOf gives the root cause of a report; nil: it has none.
 func RootOf(r *report.Rollout) *report.Finding {
-	if len(r.Findings) > 0 && r.Findings[0].Role == report.Root {
+	if len(r.Findings) > 0 && r.Findings[0].Role == report.RootCause {
 		return &r.Findings[0]
 	}
 	return nil
@@ -239,7 +239,7 @@ func (w *Wait) failedBy(r *report.Rollout, root *report.Finding, now time.Time) 
 		if w.confirmed(causeKey(root), now, confirmAfter) {
 			return root.Message
 		}
-	case report.Likely:
+	case report.LikelyFatal:
 		if w.patience.FailFast == FailStrict && codes.HoldsFast(root) {
 			return root.Message
 		}
@@ -274,14 +274,14 @@ func (w *Wait) stalled(r *report.Rollout, root *report.Finding, now time.Time) s
 				now.Sub(w.first[causeKey(root)]) < 10*time.Minute) {
 			return ""
 		}
-		for _, c := range r.Clocks {
-			if c.Name == "progress deadline" && c.State == report.ClockRunning {
+		for _, c := range r.Timers {
+			if c.Name == "progress deadline" && c.State == report.TimerRunning {
 				return ""
 			}
 		}
 		limit = 10 * time.Minute
 	}
-	if r.Verdict == report.Held || now.Sub(w.progress) < limit || root != nil && root.Heals == "yes" {
+	if r.Verdict == report.OnHold || now.Sub(w.progress) < limit || root != nil && root.SelfHealing == "yes" {
 		return ""
 	}
 	return fmt.Sprintf("no progress for %s: %s", plain.Age(now.Sub(w.progress)), r.Summary)
