@@ -210,7 +210,9 @@ func schedulingFixtures() []fixture {
 			claimed(b, plain.Ptr("local"))
 			b.in.StorageClasses = []storagev1.StorageClass{{ObjectMeta: metav1.ObjectMeta{Name: "local"}}}
 			b.x().Status.Conditions[0].Message = two("node(s) didn't find available persistent volumes to bind")
-		}), func(b *builder) { b.x().Status.Conditions[0].Message = two("node(s) had volume node affinity conflict") }},
+		}), func(b *builder) {
+			b.x().Status.Conditions[0].Message = two("node(s) had volume node affinity conflict")
+		}},
 		{codes.VolumeNodeAffinityConflict, unscheduledFor(two("node(s) had volume node affinity conflict")), otherWords},
 		{codes.VolumeLimitReached, unscheduledFor(two("node(s) exceed max volume count")), otherWords},
 		{codes.ResourceClaimUnsatisfied, unscheduledFor(two("cannot allocate all claims")), otherWords},

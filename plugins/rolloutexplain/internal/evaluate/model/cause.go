@@ -1,6 +1,7 @@
 package model
 
 import (
+	"fmt"
 	"time"
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
@@ -31,8 +32,29 @@ type Cause struct {
 	Stage int
 	Key   string // causes with equal code, container and key are one
 	Pod   *Pod
-	// target is the only node that may take the pod, which the message names.
+	// Target is the only node that may run the pod: that of a daemon pod.
 	Target string
+	// ByNodes says that the sentence begins with nodes: with Target, or else with the Considered nodes that the scheduler counted.
+	ByNodes    bool
+	Considered int
+}
+
+// Sentence is the cause in words. Nodes are the targets of all the pods that have it; it begins with them where they matter.
+func (c *Cause) Sentence(nodes ...string) string {
+	switch {
+	case !c.ByNodes:
+		return c.Message
+	case c.Target == "":
+		return fmt.Sprintf("0 of %d nodes can run the pod: %s", c.Considered, c.Message)
+	case len(nodes) > 1:
+		return fmt.Sprintf("nodes %s cannot run the pods: %s", plain.List(nodes, 6), c.Message)
+	}
+	return fmt.Sprintf("node %s cannot run the pod: %s", c.Target, c.Message)
+}
+
+// Says makes another sentence of it, which begins with no node.
+func (c *Cause) Says(format string, args ...any) {
+	c.Message, c.ByNodes = fmt.Sprintf(format, args...), false
 }
 
 // Cause makes a cause of one pod, with the severity and the confidence that are usual for its class.

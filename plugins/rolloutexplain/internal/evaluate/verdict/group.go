@@ -88,10 +88,7 @@ func (g *group) finding(w *model.Workload) report.Finding {
 	f := g.Finding
 	f.Pods = model.Names(g.pods)
 	slices.Sort(f.Pods)
-	if g.Target != "" && len(g.pods) > 1 {
-		f.Message = strings.Replace(f.Message, "node "+g.Target+" does not take it",
-			"nodes "+plain.List(targetNodes(g.pods), 6)+" do not take them", 1)
-	}
+	f.Message = g.Sentence(targetNodes(g.pods)...)
 	all := model.Live(w.NewPods())
 	which := "new"
 	if !g.isNew {

@@ -50,15 +50,15 @@ func TestOldPodsAreBlamedOnlyForWhatTheyHold(t *testing.T) {
 		deadlock bool
 		says     string
 	}{
-		{"anti-affinity to itself", refused(anti, func(b *builder) { b.x().Spec.Affinity = antiAffinityTo("api") }), true, "old pods hold it"},
+		{"anti-affinity to itself", refused(anti, func(b *builder) { b.x().Spec.Affinity = antiAffinityTo("api") }), true, "a deadlock with the old pods"},
 		{"anti-affinity to somebody else", refused(anti, func(b *builder) { b.x().Spec.Affinity = antiAffinityTo("cache") }), false, "anti-affinity"},
-		{"anti-affinity of an old pod to new ones", refused(anti, func(b *builder) { b.in.Pods[0].Spec.Affinity = antiAffinityTo("api") }), true, "old pods hold it"},
-		{"affinity to pods that are nowhere", refused(with, func(b *builder) { b.x().Spec.Affinity = affinityTo("cache") }), false, "beside pods with app=cache"},
-		{"a host port that the old pods have", refused(port, func(b *builder) { b.c().Ports, b.in.Pods[0].Spec.Containers[0].Ports = wanted, wanted }), true, "old pods hold it"},
+		{"anti-affinity of an old pod to new ones", refused(anti, func(b *builder) { b.in.Pods[0].Spec.Affinity = antiAffinityTo("api") }), true, "a deadlock with the old pods"},
+		{"affinity to pods that are nowhere", refused(with, func(b *builder) { b.x().Spec.Affinity = affinityTo("cache") }), false, "next to pods with app=cache"},
+		{"a host port that the old pods have", refused(port, func(b *builder) { b.c().Ports, b.in.Pods[0].Spec.Containers[0].Ports = wanted, wanted }), true, "a deadlock with the old pods"},
 		{"a host port that somebody else has", refused(port, func(b *builder) {
 			b.c().Ports = wanted
 			b.in.NodePods = []model.NodePod{{Node: "w2", Namespace: "edge", Name: "ingress", HostPorts: []int32{80}}}
-		}), false, "host port 80 is held on node w2 by pod ingress of namespace edge"},
+		}), false, "host port 80 on node w2 is in use by pod edge/ingress"},
 	} {
 		got := Evaluate(tt.b.in, now, model.Options{}).Items[0]
 		if has := strings.Contains(got.Summary, "deadlock"); has != tt.deadlock || !strings.Contains(got.Summary, tt.says) {
@@ -248,9 +248,9 @@ func TestDaemonPodsThatNoNodeTakesNameAllTheirNodes(t *testing.T) {
 		second, cpu string
 		want        []string
 	}{
-		{"Insufficient cpu", "900", []string{"all 2 pods: nodes w1, w2 do not take them: Insufficient cpu; node w1: needs 900 cpu"}},
-		{"Insufficient memory", "900", []string{"pod agent-w1: node w1 does not take it: Insufficient cpu", "pod agent-w2: node w2 does not take it: Insufficient memory"}},
-		{"Insufficient cpu", "1", []string{"pod agent-w1: node w1 does not take it: Insufficient cpu", "pod agent-w2: node w2 does not take it: Insufficient cpu\n"}},
+		{"Insufficient cpu", "900", []string{"all 2 pods: nodes w1, w2 cannot run the pods: Insufficient cpu; on node w1 the pod requires 900 cpu"}},
+		{"Insufficient memory", "900", []string{"pod agent-w1: node w1 cannot run the pod: Insufficient cpu", "pod agent-w2: node w2 cannot run the pod: Insufficient memory"}},
+		{"Insufficient cpu", "1", []string{"pod agent-w1: node w1 cannot run the pod: Insufficient cpu", "pod agent-w2: node w2 cannot run the pod: Insufficient cpu\n"}},
 	} {
 		b := daemonCase(func(ds *appsv1.DaemonSet) { ds.Status.NumberAvailable, ds.Status.NumberReady = 0, 0 })
 		b.in.Pods = nil
@@ -284,7 +284,7 @@ func TestEveryDaemonPodIsJudgedByItsOwnNode(t *testing.T) {
 		p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable", Message: "0/5 nodes are available: 1 Insufficient cpu, 4 node(s) didn't satisfy plugin(s) [NodeAffinity].", LastTransitionTime: ago(time.Minute)}}
 	}
 	text := words(Evaluate(b.in, now, model.Options{}).Items[0])
-	for _, want := range []string{"pod agent-w3: node w3 does not take it", "4 of 5 pods: nodes w1, w2, w4, w5 do not take them"} {
+	for _, want := range []string{"pod agent-w3: node w3 cannot run the pod", "4 of 5 pods: nodes w1, w2, w4, w5 cannot run the pods"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("does not say %q:\n%s", want, text)
 		}
@@ -298,7 +298,7 @@ func TestSpreadingOverALabelThatNoNodeHasDoesNotHeal(t *testing.T) {
 		b.x().Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: key, WhenUnsatisfiable: corev1.DoNotSchedule}}
 		return findingOf(Evaluate(b.in, now, model.Options{}), codes.TopologySpreadUnsatisfied)
 	}
-	if f := spread("rack"); f.SelfHealing != "no" || f.Class != report.LikelyFatal || !strings.Contains(f.Message, "label rack, which no node has") {
+	if f := spread("rack"); f.SelfHealing != "no" || f.Class != report.LikelyFatal || !strings.Contains(f.Message, "no node has label rack") {
 		t.Errorf("%+v", f)
 	}
 	if f := spread("kubernetes.io/hostname"); f.SelfHealing != "maybe" {
