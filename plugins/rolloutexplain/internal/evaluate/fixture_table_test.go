@@ -6,6 +6,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
@@ -205,6 +206,11 @@ func schedulingFixtures() []fixture {
 		{codes.NodesCordoned, unscheduledFor(two("node(s) were unschedulable")), otherWords},
 		{codes.PVCNotFound, unscheduledFor(`0/2 nodes are available: persistentvolumeclaim "data" not found. not found`), otherWords},
 		{codes.PVCNotBound, with(func(b *builder) { claimed(b, plain.Ptr("nope")) }), otherWords},
+		{codes.NoPersistentVolumeAvailable, with(func(b *builder) {
+			claimed(b, plain.Ptr("local"))
+			b.in.StorageClasses = []storagev1.StorageClass{{ObjectMeta: metav1.ObjectMeta{Name: "local"}}}
+			b.x().Status.Conditions[0].Message = two("node(s) didn't find available persistent volumes to bind")
+		}), func(b *builder) { b.x().Status.Conditions[0].Message = two("node(s) had volume node affinity conflict") }},
 		{codes.VolumeNodeAffinityConflict, unscheduledFor(two("node(s) had volume node affinity conflict")), otherWords},
 		{codes.VolumeLimitReached, unscheduledFor(two("node(s) exceed max volume count")), otherWords},
 		{codes.ResourceClaimUnsatisfied, unscheduledFor(two("cannot allocate all claims")), otherWords},

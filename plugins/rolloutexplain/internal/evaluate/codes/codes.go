@@ -60,6 +60,7 @@ const (
 	NodesCordoned                  finding.Code = "NodesCordoned"
 	PVCNotFound                    finding.Code = "PVCNotFound"
 	PVCNotBound                    finding.Code = "PVCNotBound"
+	NoPersistentVolumeAvailable    finding.Code = "NoPersistentVolumeAvailable"
 	VolumeNodeAffinityConflict     finding.Code = "VolumeNodeAffinityConflict"
 	VolumeLimitReached             finding.Code = "VolumeLimitReached"
 	ResourceClaimUnsatisfied       finding.Code = "ResourceClaimUnsatisfied"

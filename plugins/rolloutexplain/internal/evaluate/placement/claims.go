@@ -59,7 +59,10 @@ func oneClaim(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.Cau
 			continue
 		}
 		c.Key = name
-		c.Message = fmt.Sprintf("volume claim %q is %s", name, strings.ToLower(string(claim.Status.Phase)))
+		c.Message = fmt.Sprintf("PersistentVolumeClaim %q is %s", name, claim.Status.Phase)
+		if c.Code == codes.NoPersistentVolumeAvailable {
+			c.Message += " and no PersistentVolume is available to bind"
+		}
 		c.By(plain.Evidence("PersistentVolumeClaim "+name, "status.phase", string(claim.Status.Phase), claim.CreationTimestamp.Time))
 		whyUnbound(e, w, c, claim)
 		c.Then(e.Next(w, finding.Read, "why it is not bound", "describe", "pvc", name))

@@ -15,7 +15,7 @@ import (
 // schedulingDetail looks at the nodes to say how far each is from taking the pod, and whether waiting can help.
 func schedulingDetail(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.Cause, terms []schedulingTerm, message string) {
 	switch c.Code {
-	case codes.PVCNotFound, codes.PVCNotBound, codes.VolumeNodeAffinityConflict:
+	case codes.PVCNotFound, codes.PVCNotBound, codes.NoPersistentVolumeAvailable, codes.VolumeNodeAffinityConflict:
 		claimDetail(e, w, p, c, message)
 		return
 	case codes.ResourceClaimUnsatisfied, codes.VolumeLimitReached:

@@ -138,7 +138,9 @@ func schedulingCode(text string) finding.Code {
 		return codes.PVCNotBound
 	case plain.ContainsAny(text, "persistentvolumeclaim") && plain.ContainsAny(text, "not found"):
 		return codes.PVCNotFound
-	case plain.ContainsAny(text, "persistent volumes to bind", "volume zone", "no available volume zone"):
+	case plain.ContainsAny(text, "persistent volumes to bind"):
+		return codes.NoPersistentVolumeAvailable
+	case plain.ContainsAny(text, "volume zone", "no available volume zone"):
 		return codes.VolumeNodeAffinityConflict
 	case plain.ContainsAny(text, "resourceclaim", "cannot allocate all claims"):
 		return codes.ResourceClaimUnsatisfied
