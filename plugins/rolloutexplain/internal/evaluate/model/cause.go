@@ -31,8 +31,10 @@ type Cause struct {
 	Stage int
 	Key   string // causes with equal code, container and key are one
 	Pod   *Pod
-	// target is the only node that may take the pod, which the message names.
+	// Target is the only node on which the pod can run; the message about a group names the nodes of its pods.
 	Target string
+	// Many is what several pods are said to do, where the message begins with the name of one ("are terminating").
+	Many string
 }
 
 // Cause makes a cause of one pod, with the severity and the confidence that are usual for its class.

@@ -53,7 +53,7 @@ func (w *Workload) Describe(r *Revision) report.Revision {
 	}
 	if *out.Available > 0 {
 		out.KnownGood, out.KnownGoodReason = plain.Ptr(true),
-			fmt.Sprintf("%s available now", plain.Plural(int(*out.Available), "pod of it is", "pods of it are"))
+			fmt.Sprintf("%s available now", plain.Plural(int(*out.Available), "pod is", "pods are"))
 	}
 	return out
 }
@@ -94,7 +94,7 @@ func (w *Workload) RevisionNumber(n int64) *Revision {
 // Label is a revision in a sentence.
 func Label(r *Revision) string {
 	if r == nil {
-		return "the present template"
+		return "the current template"
 	}
 	return fmt.Sprintf("revision %d (%s)", r.Number, r.Name)
 }

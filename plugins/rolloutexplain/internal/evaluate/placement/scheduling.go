@@ -172,7 +172,7 @@ func decodeScheduling(e *model.Evaluation, w *model.Workload, p *model.Pod, c *c
 		}
 		what = fmt.Sprintf("no node of %d takes it: %s", total, sayTerms(terms))
 		if pinned != "" {
-			what = fmt.Sprintf("node %s does not take it: %s", pinned, strings.TrimPrefix(chosen.text, "node(s) "))
+			what = strings.TrimPrefix(chosen.text, "node(s) ")
 			why = chosen.text
 		}
 	}
@@ -187,7 +187,7 @@ func decodeScheduling(e *model.Evaluation, w *model.Workload, p *model.Pod, c *c
 		found.Key += why + string(found.Class)
 	}
 	if p.Status.NominatedNodeName != "" {
-		found.Class, found.SelfHealing, found.Code, found.Title = report.Transient, "yes", codes.PreemptionInProgress, codes.Title(codes.PreemptionInProgress)
+		found.Target, found.Class, found.SelfHealing, found.Code, found.Title = "", report.Transient, "yes", codes.PreemptionInProgress, codes.Title(codes.PreemptionInProgress)
 		found.Message = fmt.Sprintf("the scheduler makes room for it on node %s by preempting other pods", p.Status.NominatedNodeName)
 	}
 	return found.Then(e.Next(w, finding.Read, "the scheduler's words, and what the pod asks for", "describe", "pod", p.Name))
