@@ -91,17 +91,17 @@ func (f *flags) register(c *cobra.Command) {
 	s.BoolVarP(&f.watch, "watch", "w", false, "Go on and show every change, until interrupted.")
 	s.BoolVar(&f.wait, "wait", false, "Wait until it is complete, has failed, or waits for a person; the exit code says which.")
 	s.DurationVar(&f.timeout, "timeout", 15*time.Minute, "With --wait: the longest time to wait; 0 is for ever.")
-	s.DurationVar(&f.stable, "stable", 10*time.Second, "With --wait: how long success must last, without restarts.")
+	s.DurationVar(&f.stableFor, "stable-for", 10*time.Second, "With --wait: how long success must last, without restarts.")
 	s.StringVar(&f.failFast, "fail-fast", "auto", "With --wait: auto fails for causes that cannot heal once they have lasted; strict at once; never only when the controller gives up.")
 	s.DurationVar(&f.failAfter, "fail-after", 2*time.Minute, "With --wait: how long a cause that will probably not heal must have lasted.")
 	s.DurationVar(&f.progressTimeout, "progress-timeout", 0, "With --wait: fail after this long without progress. Default: the Deployment's own deadline, none for a Job, else 10m.")
-	s.BoolVar(&f.allowHeld, "allow-held", false, "With --wait: go on waiting when the rollout waits for a person.")
+	s.BoolVar(&f.allowOnHold, "allow-on-hold", false, "With --wait: go on waiting when the rollout waits for a person.")
 	s.Int64Var(&f.revision, "revision", 0, "Only this revision: another wanted one is Superseded.")
 
 	s.StringVar(&f.diff, "diff", "", "Show how the pod template differs from the revision before, from REVISION, or between REVISION..REVISION.")
 	s.Lookup("diff").NoOptDefVal = "previous"
 	s.BoolVar(&f.history, "history", false, "List the revisions with their images and change-causes.")
-	s.IntVar(&f.logs, "logs", 5, "Last log lines of a container that fails; 0 reads no logs.")
+	s.IntVar(&f.tail, "tail", 5, "Last log lines of a container that fails; 0 reads no logs.")
 	s.StringVar(&f.failOn, "fail-on", string(finding.ThresholdNever), "Exit with 3 when a finding is at least this severe: "+strings.Join(finding.Thresholds(), ", ")+".")
 	s.BoolVar(&f.requireComplete, "require-complete", false, "Exit with 4 when a source could not be read.")
 

@@ -29,16 +29,16 @@ type flags struct {
 	watch           bool
 	wait            bool
 	timeout         time.Duration
-	stable          time.Duration
+	stableFor       time.Duration
 	failFast        string
 	failAfter       time.Duration
 	progressTimeout time.Duration
-	allowHeld       bool
+	allowOnHold     bool
 	revision        int64
 
 	diff            string
 	history         bool
-	logs            int
+	tail            int
 	failOn          string
 	requireComplete bool
 
@@ -94,8 +94,8 @@ func (f *flags) toOptions(args []string) (*Options, error) {
 		AllNamespaces: f.allNamespaces, Selector: f.selector, NoHeaders: f.noHeaders, Watch: f.watch, Wait: f.wait, Timeout: f.timeout,
 		RequireComplete: f.requireComplete, File: f.file, SaveInput: f.saveInput, FromInput: f.fromInput,
 	}
-	o.Patience = wait.Patience{FailAfter: f.failAfter, Stable: f.stable, ProgressTimeout: f.progressTimeout, AllowOnHold: f.allowHeld}
-	o.Evaluate = model.Options{LogLines: f.logs, History: f.history, Revision: f.revision}
+	o.Patience = wait.Patience{FailAfter: f.failAfter, Stable: f.stableFor, ProgressTimeout: f.progressTimeout, AllowOnHold: f.allowOnHold}
+	o.Evaluate = model.Options{LogLines: f.tail, History: f.history, Revision: f.revision}
 	var errs []error
 	note := func(err error) {
 		if err != nil {
@@ -127,7 +127,7 @@ func (f *flags) toOptions(args []string) (*Options, error) {
 func (f *flags) targets(args []string) ([]target.Ref, error) {
 	if len(args) == 1 && !strings.Contains(args[0], "/") {
 		if _, isKind := kinds().Words[strings.ToLower(args[0])]; isKind {
-			return nil, fmt.Errorf("%q needs a name: use %s/NAME or %s NAME", args[0], args[0], args[0])
+			return nil, fmt.Errorf("%q: missing name; use %s/NAME or %s NAME", args[0], args[0], args[0])
 		}
 	}
 	refs, err := kinds().Parse(args)
@@ -179,10 +179,10 @@ func (f *flags) conflicts(o *Options) error {
 	for _, d := range []struct {
 		name  string
 		value time.Duration
-	}{{"--timeout", f.timeout}, {"--stable", f.stable}, {"--fail-after", f.failAfter}, {"--progress-timeout", f.progressTimeout}} {
+	}{{"--timeout", f.timeout}, {"--stable-for", f.stableFor}, {"--fail-after", f.failAfter}, {"--progress-timeout", f.progressTimeout}} {
 		say(d.value < 0, d.name+" cannot be negative")
 	}
-	say(f.logs < 0 || f.logs > 500, "--logs must be between 0 and 500")
+	say(f.tail < 0 || f.tail > 500, "--tail must be between 0 and 500")
 	return errors.Join(errs...)
 }
 

@@ -59,9 +59,9 @@ func TestUsageErrorsComeAllAtOnce(t *testing.T) {
 		args []string
 		want []string
 	}{
-		{[]string{"-o", "xml", "--color", "red", "--fail-on", "bad", "--fail-fast", "soon", "--logs", "-1"}, []string{`-o "xml" is not known`, `--color "red"`, `--fail-on "bad"`, `--fail-fast "soon"`, "--logs must be"}},
-		{[]string{"deployment"}, []string{`"deployment" needs a name`}},
-		{[]string{"cronjob/x"}, []string{`"cronjob" is not a type`}},
+		{[]string{"-o", "xml", "--color", "red", "--fail-on", "bad", "--fail-fast", "soon", "--tail", "-1"}, []string{`-o "xml": unknown format`, `--color "red"`, `--fail-on "bad"`, `--fail-fast "soon"`, "--tail must be"}},
+		{[]string{"deployment"}, []string{`"deployment": missing name`}},
+		{[]string{"cronjob/x"}, []string{`"cronjob": unknown type`}},
 		{[]string{"deploy/x", "-A"}, []string{"names and -A or -l exclude each other"}},
 		{[]string{"deploy/x", "-w", "--wait"}, []string{"give one of them"}},
 		{[]string{"--wait", "-f", "x"}, []string{"need a cluster"}},
@@ -88,8 +88,8 @@ func TestUsageErrorsComeAllAtOnce(t *testing.T) {
 func TestEveryFlagChangesTheOptions(t *testing.T) {
 	base, _ := parse(t, "deploy/x")
 	values := map[string]string{
-		"selector": "a=b", "output": "json", "color": "never", "timeout": "1m", "stable": "1s", "fail-fast": "strict", "fail-after": "1s", "progress-timeout": "1s",
-		"revision": "3", "diff": "2", "logs": "9", "fail-on": "warning", "filename": "x", "save-input": "x", "from-input": "x",
+		"selector": "a=b", "output": "json", "color": "never", "timeout": "1m", "stable-for": "1s", "fail-fast": "strict", "fail-after": "1s", "progress-timeout": "1s",
+		"revision": "3", "diff": "2", "tail": "9", "fail-on": "warning", "filename": "x", "save-input": "x", "from-input": "x",
 	}
 	env, _, _ := testEnv()
 	command := newCommand(env, func(*Options) error { return nil })

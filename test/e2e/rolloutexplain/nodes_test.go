@@ -49,7 +49,7 @@ func placesPhase() phase {
 				before: []step{agent.apply()}, ready: []step{complete("daemonset/agent")},
 				scenario: scenario{
 					name: "daemonset-node-tainted", fault: "a node is tainted under a running DaemonSet", target: "daemonset/agent",
-					root: "", verdict: good, also: []string{"DaemonSetNodesExcluded"}, wait: []string{"--stable=1s", "--timeout=60s"}, exit: 0, within: 40 * time.Second,
+					root: "", verdict: good, also: []string{"DaemonSetNodesExcluded"}, wait: []string{"--stable-for=1s", "--timeout=60s"}, exit: 0, within: 40 * time.Second,
 				},
 			},
 			{
@@ -158,7 +158,7 @@ func restartPhase() phase {
 			before: []step{app{replicas: 1}.apply()}, ready: []step{complete("deployment/api")},
 			scenario: scenario{
 				name: "apiserver-restarts", fault: "the API server goes away for ten seconds while --wait waits", target: "deployment/api", steps: []step{slow.apply()},
-				root: "MinReadySecondsNotElapsed", verdict: moving, wait: []string{"--timeout=150s", "--stable=1s"}, exit: 0, within: 150 * time.Second,
+				root: "MinReadySecondsNotElapsed", verdict: moving, wait: []string{"--timeout=150s", "--stable-for=1s"}, exit: 0, within: 150 * time.Second,
 				during: func(t *testing.T, c *harness.Cluster, _ string) {
 					t.Helper()
 					heal := c.Fault(t, "stop-apiserver", "cp1")

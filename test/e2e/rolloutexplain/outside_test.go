@@ -33,7 +33,7 @@ func registries() []scenario {
 		}
 		return s
 	}
-	patient := []string{"--timeout=110s", "--stable=1s"}
+	patient := []string{"--timeout=110s", "--stable-for=1s"}
 	later := pulls("image-pushed-later", "an image that is pushed while --wait waits", "shop/NAMESPACE-later", "ImageNotFound", stuck, "", patient, 0, nil)
 	later.during, later.within = push("shop/NAMESPACE-later:1.5"), 110*time.Second
 	back := pulls("registry-limits-for-a-while", "a registry that answers 429, and serves while --wait waits", "shop/NAMESPACE-limits", "RegistryUnavailable", late, "", patient, 0, all(push("shop/NAMESPACE-limits:1.5"), respond("shop/NAMESPACE-limits", "429")))

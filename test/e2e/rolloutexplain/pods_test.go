@@ -66,7 +66,7 @@ func starting() []scenario {
 	similar.steps = append([]step{run("create", "configmap", "settings", "--from-literal=a=1")}, similar.steps...)
 	healed := change("configmap-created-later", "a ConfigMap that is created while --wait waits", 1, app{extra: env("configMapKeyRef: {name: settings, key: a}")}, "ConfigMapNotFound", stuck, "", nil, 0)
 	healed.during = run("create", "configmap", "settings", "--from-literal=a=1")
-	healed.wait, healed.exit = []string{"--timeout=70s", "--stable=1s"}, 0
+	healed.wait, healed.exit = []string{"--timeout=70s", "--stable-for=1s"}, 0
 	return append(list, missingKey, similar, healed)
 }
 
@@ -86,11 +86,11 @@ func running() []scenario {
 		change("post-start-hangs", "a postStart hook that does not end", 1, app{extra: "\n        lifecycle: {postStart: {exec: {command: [sleep, \"3600\"]}}}"}, "PostStartHookRunning", late, "lifecycle", brief, 5, "postStart hook"),
 		change("init-crash", "an init container that fails", 1, app{pod: init("{name: migrate, image: " + image + ", command: [sh, -c, \"echo no such table; exit 4\"]}")}, "InitContainerFailing", stuck, "rollout undo", soon, 3, "migrate", "exits 4"),
 		change("sidecar-not-started", "a sidecar whose startup probe does not pass", 1, app{pod: init("{name: mesh, restartPolicy: Always, image: " + image + ", command: [sleep, \"3600\"], startupProbe: {exec: {command: [\"false\"]}, periodSeconds: 5, failureThreshold: 100}}")}, "SidecarNotStarted", late, "logs", brief, 5, "mesh"),
-		waits("slow-but-healthy", "not ready for 40 s, then ready", app{command: "sleep 40; touch /tmp/ready; exec sleep 3600", extra: "\n        readinessProbe: {exec: {command: [cat, /tmp/ready]}, periodSeconds: 2}"}, []string{"--fail-after=5s", "--stable=2s", "--timeout=120s"}, 0, 120*time.Second),
+		waits("slow-but-healthy", "not ready for 40 s, then ready", app{command: "sleep 40; touch /tmp/ready; exec sleep 3600", extra: "\n        readinessProbe: {exec: {command: [cat, /tmp/ready]}, periodSeconds: 2}"}, []string{"--fail-after=5s", "--stable-for=2s", "--timeout=120s"}, 0, 120*time.Second),
 		waits("crashes-twice-then-runs", "ends twice, as while a dependency comes up, then runs", app{
 			command: "n=$(cat /c/n || echo 0); echo $((n+1)) >/c/n; [ $n -ge 2 ] || exit 1; touch /tmp/ready; exec sleep 3600", pod: "\n      volumes: [{name: c, emptyDir: {}}]",
 			extra: "\n        volumeMounts: [{name: c, mountPath: /c}]\n        readinessProbe: {exec: {command: [cat, /tmp/ready]}, periodSeconds: 2}",
-		}, []string{"--fail-after=5s", "--stable=2s", "--timeout=150s"}, 0, 150*time.Second),
+		}, []string{"--fail-after=5s", "--stable-for=2s", "--timeout=150s"}, 0, 150*time.Second),
 		waits("crash-default-patience", "a crash loop, and --wait without any flag", app{command: "sleep 1; exit 3", extra: never(5)}, []string{}, 3, 210*time.Second),
 		{
 			name: "false-success", fault: "no probe, exits 5 s after it starts", target: "deployment/api",
@@ -113,7 +113,7 @@ func readiness() []scenario {
 		change("readiness-404", "a readiness probe of a path that is not there", 1, app{command: "mkdir /w; exec httpd -f -p 8080 -h /w", extra: http}, "ReadinessProbeFailing", late, "logs", brief, 5, "404"),
 		change("readiness-gate", "a readiness gate that nobody sets", 1, app{pod: "\n      readinessGates: [{conditionType: example.com/traffic}]"}, "ReadinessGatesNotReady", late, "readinessGates", brief, 5, "example.com/traffic"),
 		change("startup-window", "a startup probe with time left", 1, app{extra: "\n        startupProbe: {exec: {command: [\"false\"]}, periodSeconds: 5, failureThreshold: 60}"}, "StartupProbePending", moving, "logs", brief, 5, "startup probe"),
-		change("minready-countdown", "minReadySeconds 40, healthy", 1, app{spec: "\n  minReadySeconds: 40", command: "exec sleep 3601"}, "MinReadySecondsNotElapsed", moving, "", []string{"--timeout=120s", "--stable=1s"}, 0, "40s of readiness").over(110 * time.Second),
+		change("minready-countdown", "minReadySeconds 40, healthy", 1, app{spec: "\n  minReadySeconds: 40", command: "exec sleep 3601"}, "MinReadySecondsNotElapsed", moving, "", []string{"--timeout=120s", "--stable-for=1s"}, 0, "40s of readiness").over(110 * time.Second),
 		{
 			name: "flapping", fault: "ready for 3 s, not ready for 3 s, minReadySeconds 30", target: "deployment/api",
 			steps: []step{app{replicas: 1}.up(), app{replicas: 1, spec: "\n  minReadySeconds: 30", extra: "\n        readinessProbe: {exec: {command: [sh, -c, \"test $(( $(date +%s) / 4 % 2 )) = 0\"]}, periodSeconds: 1, failureThreshold: 1}"}.apply(), pause(65 * time.Second)},
@@ -128,12 +128,12 @@ func ending() []scenario {
 		{
 			name: "recreate-in-grace", fault: "strategy Recreate, an old pod with a long preStop", target: "deployment/api",
 			steps: []step{app{replicas: 1, spec: "\n  strategy: {type: Recreate}", extra: slow}.grace(60).up(), run("set", "env", "deployment/api", "V=2")},
-			root:  "PodTerminating", verdict: moving, says: []string{"of its grace are left"}, wait: []string{"--timeout=150s", "--stable=1s", "--fail-after=5s"}, exit: 0, within: 140 * time.Second,
+			root:  "PodTerminating", verdict: moving, says: []string{"of its grace are left"}, wait: []string{"--timeout=150s", "--stable-for=1s", "--fail-after=5s"}, exit: 0, within: 140 * time.Second,
 		},
 		{
 			name: "surge-0-still-ending", fault: "maxSurge 0 and old pods that end slowly", target: "deployment/api",
 			steps: []step{app{replicas: 2, spec: "\n  strategy: {rollingUpdate: {maxSurge: 0, maxUnavailable: 2}}", extra: slow}.grace(60).up(), run("set", "env", "deployment/api", "V=2"), complete("deployment/api")},
-			root:  "", verdict: good, wait: []string{"--timeout=60s", "--stable=1s"}, exit: 0, within: 15 * time.Second,
+			root:  "", verdict: good, wait: []string{"--timeout=60s", "--stable-for=1s"}, exit: 0, within: 15 * time.Second,
 		},
 	}
 }
@@ -152,9 +152,9 @@ func jobs() []scenario {
 
 func fine() []scenario {
 	return []scenario{
-		{name: "healthy", fault: "nothing", target: "deployment/api", steps: []step{app{replicas: 3}.up(), run("set", "env", "deployment/api", "V=2")}, root: "", verdict: good, says: []string{"all 3 updated and available"}, wait: []string{"--stable=2s", "--timeout=60s"}, exit: 0, within: 20 * time.Second},
-		{name: "healthy-statefulset", fault: "nothing", target: "statefulset/db", steps: []step{app{kind: "StatefulSet", name: "db", replicas: 2}.up(), run("set", "env", "statefulset/db", "V=2")}, root: "", verdict: good, wait: []string{"--stable=2s", "--timeout=60s"}, exit: 0, within: 30 * time.Second},
-		{name: "healthy-daemonset", fault: "nothing", target: "daemonset/agent", steps: []step{app{kind: "DaemonSet", name: "agent"}.up(), run("set", "env", "daemonset/agent", "V=2")}, root: "", verdict: good, wait: []string{"--stable=2s", "--timeout=60s"}, exit: 0, within: 30 * time.Second},
+		{name: "healthy", fault: "nothing", target: "deployment/api", steps: []step{app{replicas: 3}.up(), run("set", "env", "deployment/api", "V=2")}, root: "", verdict: good, says: []string{"all 3 updated and available"}, wait: []string{"--stable-for=2s", "--timeout=60s"}, exit: 0, within: 20 * time.Second},
+		{name: "healthy-statefulset", fault: "nothing", target: "statefulset/db", steps: []step{app{kind: "StatefulSet", name: "db", replicas: 2}.up(), run("set", "env", "statefulset/db", "V=2")}, root: "", verdict: good, wait: []string{"--stable-for=2s", "--timeout=60s"}, exit: 0, within: 30 * time.Second},
+		{name: "healthy-daemonset", fault: "nothing", target: "daemonset/agent", steps: []step{app{kind: "DaemonSet", name: "agent"}.up(), run("set", "env", "daemonset/agent", "V=2")}, root: "", verdict: good, wait: []string{"--stable-for=2s", "--timeout=60s"}, exit: 0, within: 30 * time.Second},
 		{name: "scaled-to-zero", fault: "0 replicas", target: "deployment/api", steps: []step{app{replicas: 0}.up()}, root: "", verdict: good, says: []string{"0 pods are wanted"}, wait: soon, exit: 0, within: 10 * time.Second},
 	}
 }

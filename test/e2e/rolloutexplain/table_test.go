@@ -224,7 +224,7 @@ func controllers() []scenario {
 			// since 1.36 an old pod whose containers have ended holds nothing up, finalizer or not (kubernetes#136639)
 			name: "recreate-finalizer", fault: "strategy Recreate, an old pod with a finalizer", target: "deployment/api",
 			steps: []step{app{replicas: 1, spec: "\n  strategy: {type: Recreate}"}.up(), finalizer("app=api"), run("set", "env", "deployment/api", "V=2")},
-			root:  "", verdict: good, not: []string{"FinalizerBlocksDeletion"}, wait: []string{"--stable=1s", "--timeout=60s"}, exit: 0, within: 40 * time.Second,
+			root:  "", verdict: good, not: []string{"FinalizerBlocksDeletion"}, wait: []string{"--stable-for=1s", "--timeout=60s"}, exit: 0, within: 40 * time.Second,
 		},
 		{
 			name: "deadline-current", fault: "never ready, progressDeadlineSeconds 15", target: "deployment/api",
@@ -234,12 +234,12 @@ func controllers() []scenario {
 		{
 			name: "stale-deadline-undo", fault: "timed out, then undone", target: "deployment/api",
 			steps: []step{app{replicas: 1}.up(), app{replicas: 1, spec: "\n  progressDeadlineSeconds: 10", extra: never(3)}.apply(), pause(16 * time.Second), run("rollout", "undo", "deployment/api")},
-			root:  "", verdict: good, not: []string{"ProgressDeadlineExceeded"}, wait: []string{"--timeout=60s", "--stable=2s"}, exit: 0, within: 20 * time.Second,
+			root:  "", verdict: good, not: []string{"ProgressDeadlineExceeded"}, wait: []string{"--timeout=60s", "--stable-for=2s"}, exit: 0, within: 20 * time.Second,
 		},
 		{
 			name: "rollover", fault: "a third template before the second is done", target: "deployment/api",
 			steps: []step{app{replicas: 2}.up(), app{replicas: 2, command: "exit 1"}.apply(), pause(3 * time.Second), app{replicas: 2, command: "sleep 3000"}.apply()},
-			root:  "", verdict: good, wait: []string{"--timeout=60s", "--stable=2s"}, exit: 0, within: 30 * time.Second,
+			root:  "", verdict: good, wait: []string{"--timeout=60s", "--stable-for=2s"}, exit: 0, within: 30 * time.Second,
 		},
 		{
 			name: "history-limit-zero", fault: "revisionHistoryLimit 0, replaced by a crashing template", target: "deployment/api",
@@ -293,7 +293,7 @@ func daemonSets() []scenario {
 			// the controller has done with a pod whose containers have ended, so the finalizer holds nothing up
 			name: "daemonset-finalizer", fault: "a finalizer on one node's pod", target: "daemonset/agent",
 			steps: []step{ds(app{}).up(), finalizerOn("app=agent"), run("set", "env", "daemonset/agent", "V=2")},
-			root:  "", verdict: good, not: []string{"FinalizerBlocksDeletion"}, wait: []string{"--stable=1s", "--timeout=60s"}, exit: 0, within: 40 * time.Second,
+			root:  "", verdict: good, not: []string{"FinalizerBlocksDeletion"}, wait: []string{"--stable-for=1s", "--timeout=60s"}, exit: 0, within: 40 * time.Second,
 		},
 		{
 			name: "daemonset-ondelete", fault: "update strategy OnDelete", target: "daemonset/agent",

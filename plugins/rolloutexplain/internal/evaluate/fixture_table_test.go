@@ -241,6 +241,10 @@ func nodeFixtures() []fixture {
 			stopped(b, corev1.PodFailed, "OutOfcpu", "Pod was rejected: Node didn't have enough resource: cpu")
 		}), func(b *builder) { b.x().Status.Phase = corev1.PodSucceeded }},
 		{codes.NodeNotReady, nodeDown, func(b *builder) { b.in.Nodes[0].Status.Conditions[0].Status = corev1.ConditionTrue }},
+		{codes.NodeNotFound, with(func(b *builder) {
+			b.x().Spec.NodeName, b.x().Status.ContainerStatuses = "w9", nil
+			b.fetch(model.Need{Kind: model.NeedNode, Name: "w9"})
+		}), func(b *builder) { b.x().Spec.NodeName = "w1" }},
 		{codes.PodStatusNotReported, with(func(b *builder) { b.x().Status.ContainerStatuses = nil }), func(b *builder) { b.x().CreationTimestamp = ago(10 * time.Second) }},
 		{codes.FailedCreatePodSandBox, creating("FailedCreatePodSandBox", `Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox: no IP addresses available`), drop},
 		{codes.FailedPrepareDynamicResources, creating("FailedPrepareDynamicResources", "Failed to prepare dynamic resources: driver gpu.example.com is not registered"), drop},

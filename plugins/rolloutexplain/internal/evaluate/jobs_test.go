@@ -48,13 +48,13 @@ func TestJobsAreJudgedByWhatRuns(t *testing.T) {
 			b.in.Pods = nil
 			b.jobPod("once-2", 9*time.Minute, running(9*time.Minute))
 			return b
-		}, report.Progressing, "", "1 pod is running, 2 of 5 succeeded", "nothing that was checked"},
+		}, report.Progressing, "", "1 pod is running, 2 of 5 succeeded", "no check explains why"},
 		{"a pod that is not ready is no proof", func() *builder {
 			b := jobCase(func(*batchv1.Job) {})
 			b.in.Pods = nil
 			b.jobPod("once-2", 9*time.Minute, notReadyYet(9*time.Minute))
 			return b
-		}, report.Unknown, codes.NoCauseFound, "nothing that was checked", "runs"},
+		}, report.Unknown, codes.NoCauseFound, "no check explains why", "runs"},
 		{"a retry that runs well is no crash loop", func() *builder {
 			b := jobCase(failedOnce)
 			b.in.Pods[0].Status.StartTime = plain.Ptr(ago(9 * time.Minute))
@@ -77,7 +77,7 @@ func TestJobsAreJudgedByWhatRuns(t *testing.T) {
 			b.in.Pods = nil
 			b.jobPod("once-2", 9*time.Minute, running(9*time.Minute)).DeletionTimestamp = plain.Ptr(ago(-20 * time.Second))
 			return b
-		}, report.Progressing, "", "pods are ending", "has not created"},
+		}, report.Progressing, "", "pods are terminating", "has not created"},
 		{"no pod at all is missing", func() *builder {
 			b := jobCase(func(*batchv1.Job) {})
 			b.in.Pods = nil
@@ -88,25 +88,25 @@ func TestJobsAreJudgedByWhatRuns(t *testing.T) {
 				j.Spec.Completions, j.Status.Succeeded = plain.Ptr(int32(2)), 1
 				j.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobSuccessCriteriaMet, Status: corev1.ConditionTrue, Reason: batchv1.JobReasonCompletionsReached}}
 			})
-		}, report.Complete, "", "2 of 2 succeeded", ""},
+		}, report.Complete, "", "2 of 2 pods succeeded", ""},
 		{"by its success policy a Job is complete with less", func() *builder {
 			return jobCase(func(j *batchv1.Job) {
 				j.Spec.Completions, j.Status.Succeeded = plain.Ptr(int32(2)), 1
 				j.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobSuccessCriteriaMet, Status: corev1.ConditionTrue, Reason: batchv1.JobReasonSuccessPolicy}}
 			})
-		}, report.Complete, "", "1 of 2 succeeded", ""},
+		}, report.Complete, "", "1 of 2 pods succeeded", ""},
 		{"another controller's Job is known by its status", func() *builder {
 			b := jobCase(func(j *batchv1.Job) {
 				j.Spec.ManagedBy, j.Spec.Completions, j.Status.Succeeded, j.CreationTimestamp = plain.Ptr("kueue.x-k8s.io/multikueue"), plain.Ptr(int32(3)), 1, ago(time.Hour)
 			})
 			b.in.Pods = nil
 			return b
-		}, report.Progressing, "", "kueue.x-k8s.io/multikueue runs the Job: 1 of 3 succeeded", "nothing that was checked"},
+		}, report.Progressing, "", "kueue.x-k8s.io/multikueue runs the Job: 1 of 3 succeeded", "no check explains why"},
 		{"another controller's Job is held while suspended", func() *builder {
 			return jobCase(func(j *batchv1.Job) {
 				j.Spec.ManagedBy, j.Spec.Suspend = plain.Ptr("kueue.x-k8s.io/multikueue"), plain.Ptr(true)
 			})
-		}, report.OnHold, codes.JobSuspended, "spec.suspend is set", "nothing that was checked"},
+		}, report.OnHold, codes.JobSuspended, "spec.suspend is set", "no check explains why"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

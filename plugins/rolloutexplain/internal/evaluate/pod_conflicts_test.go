@@ -113,10 +113,10 @@ func TestARemovedLogIsNotQuoted(t *testing.T) {
 func TestAChangeIsSaidInWords(t *testing.T) {
 	for want, c := range map[string]report.Change{
 		"api image api:1 → api:2":                                    {Path: "containers[api].image", Kind: "changed", From: "api:1", To: "api:2"},
-		"added container proxy (image proxy:1)":                      {Path: "initContainers[proxy]", Kind: "added", To: "(image proxy:1)"},
-		"removed env DB_HOST":                                        {Path: "containers[api].env[DB_HOST]", Kind: "removed", From: "db"},
-		"added api volumeMounts[data] (mountPath /data)":             {Path: "containers[api].volumeMounts[data]", Kind: "added", To: "(mountPath /data)"},
-		"added volumes[data] (persistentVolumeClaim.claimName data)": {Path: "volumes[data]", Kind: "added", To: "(persistentVolumeClaim.claimName data)"},
+		"container proxy added (image proxy:1)":                      {Path: "initContainers[proxy]", Kind: "added", To: "(image proxy:1)"},
+		"env DB_HOST removed":                                        {Path: "containers[api].env[DB_HOST]", Kind: "removed", From: "db"},
+		"api volumeMounts[data] added (mountPath /data)":             {Path: "containers[api].volumeMounts[data]", Kind: "added", To: "(mountPath /data)"},
+		"volumes[data] added (persistentVolumeClaim.claimName data)": {Path: "volumes[data]", Kind: "added", To: "(persistentVolumeClaim.claimName data)"},
 	} {
 		if got := diff.Say(c); got != want {
 			t.Errorf("got %q, want %q", got, want)
@@ -206,7 +206,7 @@ func TestTriedByHand(t *testing.T) {
 			b.status(waiting("CreateContainerError", `failed to create containerd container: cannot load seccomp profile "/x.json": open /x.json: no such file or directory`))
 			b.s().RestartCount = 3
 		})},
-		{"a nodeName that no node has", codes.NodeNotReady, "node w9, which does not exist; the template sets nodeName", "", report.LikelyFatal, with(func(b *builder) {
+		{"a nodeName that no node has", codes.NodeNotFound, "node w9, which does not exist; the pod template sets nodeName", "", report.LikelyFatal, with(func(b *builder) {
 			b.d.Spec.Template.Spec.NodeName, b.rs.Spec.Template.Spec.NodeName, b.x().Spec.NodeName = "w9", "w9", "w9"
 			b.x().CreationTimestamp, b.x().Status.ContainerStatuses = ago(5*time.Second), nil
 			b.fetch(model.Need{Kind: model.NeedNode, Name: "w9"})
@@ -248,9 +248,9 @@ func TestDaemonPodsThatNoNodeTakesNameAllTheirNodes(t *testing.T) {
 		second, cpu string
 		want        []string
 	}{
-		{"Insufficient cpu", "900", []string{"all 2 pods: nodes w1, w2 cannot run the pods: Insufficient cpu; on node w1 the pod requires 900 cpu"}},
-		{"Insufficient memory", "900", []string{"pod agent-w1: node w1 cannot run the pod: Insufficient cpu", "pod agent-w2: node w2 cannot run the pod: Insufficient memory"}},
-		{"Insufficient cpu", "1", []string{"pod agent-w1: node w1 cannot run the pod: Insufficient cpu", "pod agent-w2: node w2 cannot run the pod: Insufficient cpu\n"}},
+		{"Insufficient cpu", "900", []string{"all 2 pods cannot run on nodes w1, w2: Insufficient cpu; on node w1 the pod requires 900 cpu"}},
+		{"Insufficient memory", "900", []string{"pod agent-w1 cannot run on node w1: Insufficient cpu", "pod agent-w2 cannot run on node w2: Insufficient memory"}},
+		{"Insufficient cpu", "1", []string{"pod agent-w1 cannot run on node w1: Insufficient cpu", "pod agent-w2 cannot run on node w2: Insufficient cpu\n"}},
 	} {
 		b := daemonCase(func(ds *appsv1.DaemonSet) { ds.Status.NumberAvailable, ds.Status.NumberReady = 0, 0 })
 		b.in.Pods = nil
@@ -284,7 +284,7 @@ func TestEveryDaemonPodIsJudgedByItsOwnNode(t *testing.T) {
 		p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable", Message: "0/5 nodes are available: 1 Insufficient cpu, 4 node(s) didn't satisfy plugin(s) [NodeAffinity].", LastTransitionTime: ago(time.Minute)}}
 	}
 	text := words(Evaluate(b.in, now, model.Options{}).Items[0])
-	for _, want := range []string{"pod agent-w3: node w3 cannot run the pod", "4 of 5 pods: nodes w1, w2, w4, w5 cannot run the pods"} {
+	for _, want := range []string{"pod agent-w3 cannot run on node w3", "4 of 5 pods cannot run on nodes w1, w2, w4, w5"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("does not say %q:\n%s", want, text)
 		}

@@ -71,6 +71,7 @@ const (
 	PreemptionInProgress           finding.Code = "PreemptionInProgress"
 	PodRejected                    finding.Code = "PodRejected"
 	NodeNotReady                   finding.Code = "NodeNotReady"
+	NodeNotFound                   finding.Code = "NodeNotFound"
 	PodStatusNotReported           finding.Code = "PodStatusNotReported"
 	FailedCreatePodSandBox         finding.Code = "FailedCreatePodSandBox"
 	FailedPrepareDynamicResources  finding.Code = "FailedPrepareDynamicResources"

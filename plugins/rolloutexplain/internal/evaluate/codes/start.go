@@ -22,6 +22,13 @@ var startEntries = []entry{
 		Next:     "Run kubectl nodeinfo for the node.",
 	}},
 	{layer: LayerPod, Entry: finding.Entry{
+		Code: NodeNotFound, Severity: finding.Warning, Title: "Node of the pod does not exist",
+		Meaning: "The pod is bound to a node that does not exist. Such a pod never starts and is deleted by the control " +
+			"plane; where spec.nodeName in the pod template names the node, each new pod meets the same problem.",
+		Evidence: "Pod spec.nodeName, and no Node of that name.",
+		Next:     "Correct or remove spec.nodeName in the pod template, or wait until the pod is replaced.",
+	}},
+	{layer: LayerPod, Entry: finding.Entry{
 		Code: PodStatusNotReported, Severity: finding.Warning, Title: "Kubelet has not reported a status for the pod",
 		Meaning:  "The pod is assigned to a node, and the kubelet of that node has reported no status for it.",
 		Evidence: "No status.containerStatuses for more than 30s after the pod was created.",

@@ -32,29 +32,25 @@ type Cause struct {
 	Stage int
 	Key   string // causes with equal code, container and key are one
 	Pod   *Pod
-	// Target is the only node that may run the pod: that of a daemon pod.
-	Target string
-	// ByNodes says that the sentence begins with nodes: with Target, or else with the Considered nodes that the scheduler counted.
-	ByNodes    bool
+	// Considered is how many nodes the scheduler counted, where the sentence begins with them.
 	Considered int
+	// Target is the only node on which the pod can run; the message about a group names the nodes of its pods.
+	Target string
+	// Many is what several pods are said to do, where the message begins with the name of one ("are terminating").
+	Many string
 }
 
-// Sentence is the cause in words. Nodes are the targets of all the pods that have it; it begins with them where they matter.
-func (c *Cause) Sentence(nodes ...string) string {
-	switch {
-	case !c.ByNodes:
+// Sentence is the cause in words, without the pods that have it.
+func (c *Cause) Sentence() string {
+	if c.Considered == 0 || c.Target != "" {
 		return c.Message
-	case c.Target == "":
-		return fmt.Sprintf("0 of %d nodes can run the pod: %s", c.Considered, c.Message)
-	case len(nodes) > 1:
-		return fmt.Sprintf("nodes %s cannot run the pods: %s", plain.List(nodes, 6), c.Message)
 	}
-	return fmt.Sprintf("node %s cannot run the pod: %s", c.Target, c.Message)
+	return fmt.Sprintf("0 of %d nodes can run the pod: %s", c.Considered, c.Message)
 }
 
-// Says makes another sentence of it, which begins with no node.
+// Says makes another sentence of it, which does not begin with nodes.
 func (c *Cause) Says(format string, args ...any) {
-	c.Message, c.ByNodes = fmt.Sprintf(format, args...), false
+	c.Message, c.Considered = fmt.Sprintf(format, args...), 0
 }
 
 // Cause makes a cause of one pod, with the severity and the confidence that are usual for its class.

@@ -180,14 +180,18 @@ func decodeScheduling(e *model.Evaluation, w *model.Workload, p *model.Pod, c *c
 	found.Severity = finding.Critical
 	found.WithKey(string(code)).Since(c.LastTransitionTime.Time).
 		By(plain.Evidence("Pod "+p.Name, "status.conditions[PodScheduled]", message, c.LastTransitionTime.Time))
-	found.Target, found.Considered, found.ByNodes = pinned, total, len(terms) > 0
+	found.Target = pinned
+	if len(terms) > 0 {
+		found.Considered = total
+	}
 	schedulingDetail(e, w, p, found, terms, message)
 	autoscaler(e, p, found)
 	if pinned != "" { // what holds for one node need not hold for another
 		found.Key += why + string(found.Class)
 	}
 	if p.Status.NominatedNodeName != "" {
-		found.Class, found.SelfHealing, found.Code, found.Title = report.Transient, "yes", codes.PreemptionInProgress, codes.Title(codes.PreemptionInProgress)
+		found.Target, found.Class, found.SelfHealing = "", report.Transient, "yes"
+		found.Code, found.Title = codes.PreemptionInProgress, codes.Title(codes.PreemptionInProgress)
 		found.Says("the scheduler is preempting other pods on node %s", p.Status.NominatedNodeName)
 	}
 	return found.Then(e.Next(w, finding.Read, "Read the message of the scheduler and the requests of the pod", "describe", "pod", p.Name))

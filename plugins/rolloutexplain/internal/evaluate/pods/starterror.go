@@ -35,9 +35,9 @@ func startErrorText(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *
 	}
 	c.By(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name), reason+": "+message, plain.NoTime))
 	if !plain.ContainsAny(message, "exec") {
-		return c.Then(e.Next(w, finding.Read, "the error in the kubelet's words", "describe", "pod", p.Name))
+		return c.Then(e.Next(w, finding.Read, "Read the error in the events of the pod", "describe", "pod", p.Name))
 	}
-	return c.Then(e.Next(w, finding.Read, "the command of the container", "get", "pod", p.Name, "-o",
+	return c.Then(e.Next(w, finding.Read, "Read the command and the arguments of the container", "get", "pod", p.Name, "-o",
 		p.JSONPath(spec.Name, "['command','args']")))
 }
 
@@ -58,10 +58,10 @@ func runtimeWords(text string) string {
 func postStart(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, message string,
 	s *corev1.ContainerStatus,
 ) *model.Cause {
-	c := e.Cause(p, model.StageRun, codes.FailedPostStartHook, report.LikelyFatal, "the postStart hook of %s fails, so it is killed: %s",
+	c := e.Cause(p, model.StageRun, codes.FailedPostStartHook, report.LikelyFatal, "the kubelet kills %s because its postStart hook fails: %s",
 		p.Called(spec.Name), plain.OneLine(message))
 	c.In(spec.Name).By(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name)+".state.waiting", message, plain.NoTime))
 	c.ByEvent(eventfact.Newest(e.PodEvents(p), "FailedPostStartHook"))
 	c.Attempts = max(c.Attempts, s.RestartCount+1)
-	return c.Since(p.CreationTimestamp.Time).Then(e.Next(w, finding.Read, "the hook's failure in full", "describe", "pod", p.Name))
+	return c.Since(p.CreationTimestamp.Time).Then(e.Next(w, finding.Read, "Read the complete hook error in the events of the pod", "describe", "pod", p.Name))
 }

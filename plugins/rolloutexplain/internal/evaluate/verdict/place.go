@@ -11,8 +11,8 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
-// place decides what each group of pods is to the rollout.
-func place(w *model.Workload, groups []*group) (shared bool) {
+// assignRoles decides what each group of pods is to the rollout.
+func assignRoles(w *model.Workload, groups []*group) (shared bool) {
 	fresh := map[string]bool{}
 	for _, g := range groups {
 		if g.isNew {
@@ -46,12 +46,12 @@ func toldAlready(w *model.Workload, g *group) bool {
 	case g.Stage == model.StageEnd:
 		return w.Settled && g.SelfHealing == "yes" // OldPodsTerminating says it
 	case w.Has(codes.StatefulSetPodNotReplaced) && !g.isNew:
-		return true // the trap's own finding tells it
+		return true // that finding reports them
 	case g.isNew && (g.Code == codes.MinReadySecondsNotElapsed && g.SelfHealing == "yes" || evictedAgain(g)):
 		return false
 	}
 	// jobAttempts counts it among the failed
-	return w.Kind == "Job" && (allDead(g) || !codes.HoldsFast(&g.Finding)) && told(w, g)
+	return w.Kind == "Job" && (allDead(g) || !codes.HoldsFast(&g.Finding)) && alreadyReported(w, g)
 }
 
 // evictedAgain: pods that used too much are made again and evicted again.
@@ -100,8 +100,8 @@ func rejectedInALoop(w *model.Workload, g *group) bool {
 		!slices.ContainsFunc(model.Live(w.NewPods()), func(p *model.Pod) bool { return !model.NeverReady(p) })
 }
 
-// told says whether the controller's side has named a group's cause already.
-func told(w *model.Workload, g *group) bool {
+// alreadyReported says whether the controller's side has named a group's cause already.
+func alreadyReported(w *model.Workload, g *group) bool {
 	return slices.ContainsFunc(w.Findings, func(f report.Finding) bool { return f.Code == g.Code && f.Container == g.Finding.Container })
 }
 
@@ -137,7 +137,7 @@ func rank(w *model.Workload) {
 	slices.SortStableFunc(w.Findings, func(a, b report.Finding) int {
 		return cmp.Or(
 			roleRank(a.Role)-roleRank(b.Role),
-			gravity(&a)-gravity(&b),
+			causeRank(&a)-causeRank(&b),
 			layer(a.Code)-layer(b.Code),
 		)
 	})
@@ -157,7 +157,7 @@ func roleRank(r report.Role) int {
 	return slices.Index([]report.Role{report.RootCause, report.Contributing, report.Consequence, report.Unrelated}, r)
 }
 
-// layer orders causes of equal gravity: what keeps the controller from acting, then pods that do not exist, then pods.
+// layer orders causes of equal rank: what keeps the controller from acting, then pods that do not exist, then pods.
 func layer(code finding.Code) int {
 	switch codes.LayerOf(code) {
 	case codes.LayerController:
