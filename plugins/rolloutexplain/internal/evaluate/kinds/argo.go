@@ -52,7 +52,7 @@ func argo(e *model.Evaluation, o map[string]any) *model.Workload {
 	startOfRevision(w)
 	w.Begun = w.Target != nil
 	if w.Target != nil {
-		if counted := int32(len(model.Live(w.NewPods()))); plain.Or(w.Target.Set.Spec.Replicas, 0) > counted { //nolint:gosec // pods
+		if counted := int32(len(model.CountedPods(w.NewPods()))); plain.Or(w.Target.Set.Spec.Replicas, 0) > counted { //nolint:gosec // pods
 			w.Missing, w.MissingOf = plain.Or(w.Target.Set.Spec.Replicas, 0)-counted, w.Target.UID
 		}
 	}

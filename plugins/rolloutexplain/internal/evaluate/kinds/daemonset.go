@@ -42,12 +42,12 @@ func daemonSet(e *model.Evaluation, ds *appsv1.DaemonSet) *model.Workload {
 
 	observed := ds.Status.ObservedGeneration >= ds.Generation
 	onDelete := ds.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType
-	old := model.Select(model.Live(w.Pods), func(p *model.Pod) bool { return !p.IsNew })
+	old := model.Select(model.CountedPods(w.Pods), func(p *model.Pod) bool { return !p.IsNew })
 	all := ds.Status.NumberAvailable == desired && ds.Status.NumberReady == desired
 	w.Settled = observed && all && ds.Status.UpdatedNumberScheduled == desired
 	// No condition says that it was complete before: only pods that have each been ready once do.
 	w.Completed = observed && ds.Status.UpdatedNumberScheduled == desired && len(old) == 0 &&
-		!slices.ContainsFunc(model.Live(w.NewPods()), model.NeverReady)
+		!slices.ContainsFunc(model.CountedPods(w.NewPods()), model.NeverReady)
 	w.Begun = true
 	if ds.Status.CurrentNumberScheduled < desired {
 		w.Missing, w.MissingOf = desired-ds.Status.CurrentNumberScheduled, ds.UID

@@ -148,7 +148,7 @@ func belowMinimum(e *model.Evaluation, w *model.Workload) {
 	if b == nil || b.MinAvailable == nil || b.MayRemove == nil || w.Settled || *b.MayRemove > 0 || plain.Or(b.MayCreate, 0) > 0 {
 		return
 	}
-	sick := model.Select(model.Live(w.OldPods()), func(p *model.Pod) bool { return !p.Available })
+	sick := model.Select(model.CountedPods(w.OldPods()), func(p *model.Pod) bool { return !p.Available })
 	if len(sick) == 0 || plain.Or(w.Report.Counts.Available, 0) >= *b.MinAvailable {
 		return
 	}

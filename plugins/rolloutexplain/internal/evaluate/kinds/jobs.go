@@ -49,12 +49,12 @@ func job(e *model.Evaluation, j *batchv1.Job) *model.Workload {
 	case managed:
 		w.Moving = by + " runs the Job: " + done
 	default:
-		w.AwaitsEnd = len(model.Live(w.Pods)) == 0 && plain.Or(j.Spec.PodReplacementPolicy, batchv1.TerminatingOrFailed) == batchv1.Failed
-		if want := min(parallelism, completions-j.Status.Succeeded); len(model.Live(w.Pods)) == 0 && want > 0 &&
+		w.AwaitsEnd = len(model.CountedPods(w.Pods)) == 0 && plain.Or(j.Spec.PodReplacementPolicy, batchv1.TerminatingOrFailed) == batchv1.Failed
+		if want := min(parallelism, completions-j.Status.Succeeded); len(model.CountedPods(w.Pods)) == 0 && want > 0 &&
 			e.Now.Sub(w.Started) > 5*time.Second && !jobBackingOff(j, w) {
 			w.Missing, w.MissingOf = want, j.UID
 		}
-		if up := len(model.Select(model.Live(w.Pods),
+		if up := len(model.Select(model.CountedPods(w.Pods),
 			func(p *model.Pod) bool { return p.Ready })); up > 0 { // it may run for days: that is no standstill
 			w.Moving = plain.Plural(up, "pod is running", "pods are running") + ", " + done
 		}

@@ -84,7 +84,7 @@ func replicaSet(e *model.Evaluation, i int) *model.Workload {
 	e.AttachPods(w)
 	w.SetCounts(rs.Status.Replicas, rs.Status.ReadyReplicas, rs.Status.AvailableReplicas)
 	w.Started, w.Begun = rs.CreationTimestamp.Time, true
-	if counted := int32(len(model.Live(w.Pods))); w.Desired > counted { //nolint:gosec // pods
+	if counted := int32(len(model.CountedPods(w.Pods))); w.Desired > counted { //nolint:gosec // pods
 		w.Missing, w.MissingOf = w.Desired-counted, rs.UID
 	}
 	w.Settled = rs.Status.ObservedGeneration >= rs.Generation && rs.Status.Replicas == w.Desired && rs.Status.AvailableReplicas == w.Desired

@@ -26,7 +26,7 @@ func heldByOnDelete(e *model.Evaluation, w *model.Workload, old []*model.Pod) {
 	f.Confidence, f.SelfHealing, f.Pods = "high", "no", model.Names(ordered)
 	f.Evidence = []finding.Evidence{plain.Evidence(w.Kind+" "+w.Meta.Name, "spec.updateStrategy.type", "OnDelete", plain.NoTime)}
 	f.Next = []finding.Next{e.Next(w, finding.Destructive, "Delete one pod, and check its replacement before the next", "delete", "pod", ordered[0].Name)}
-	if sick := model.Select(model.Live(w.NewPods()), func(p *model.Pod) bool { return !p.Available }); len(sick) > 0 && ordered[0].Available {
+	if sick := model.Select(model.CountedPods(w.NewPods()), func(p *model.Pod) bool { return !p.Available }); len(sick) > 0 && ordered[0].Available {
 		f.Next = []finding.Next{e.Next(w, finding.Read, "Before the next pod, check why the new pod is not available; the old ones are",
 			"describe", "pod", sick[0].Name)}
 	}
@@ -67,7 +67,7 @@ func orderedWait(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workload) 
 		}
 		behind := int(w.Desired) - 1 - (ordinalOf(p.Name) - start(s))
 		w.FindOrdered = p
-		outdated := len(model.Select(model.Live(w.Pods), func(q *model.Pod) bool { return !q.IsNew && q != p }))
+		outdated := len(model.Select(model.CountedPods(w.Pods), func(q *model.Pod) bool { return !q.IsNew && q != p }))
 		if behind <= 0 && outdated == 0 {
 			return
 		}

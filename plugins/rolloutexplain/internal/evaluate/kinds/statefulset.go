@@ -27,7 +27,7 @@ func statefulSet(e *model.Evaluation, s *appsv1.StatefulSet) *model.Workload {
 	observed := s.Status.ObservedGeneration >= s.Generation
 	partition := plain.Or(w.Report.UpdateStrategy.Partition, 0)
 	onDelete := s.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType
-	current := model.Select(model.Live(w.Pods), func(p *model.Pod) bool { return p.IsNew })
+	current := model.Select(model.CountedPods(w.Pods), func(p *model.Pod) bool { return p.IsNew })
 	due := w.Desired
 	if partition > 0 {
 		due = max(0, w.Desired-partition)
@@ -73,7 +73,7 @@ func missingOrdinals(w *model.Workload, first int) int32 {
 
 // statefulGates explains what the StatefulSet controller itself waits for.
 func statefulGates(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workload, partition, due int32, onDelete, all bool) {
-	old := model.Select(model.Live(w.Pods), func(p *model.Pod) bool { return !p.IsNew })
+	old := model.Select(model.CountedPods(w.Pods), func(p *model.Pod) bool { return !p.IsNew })
 	slices.SortFunc(old, func(a, b *model.Pod) int { return cmp.Compare(ordinalOf(a.Name), ordinalOf(b.Name)) })
 	statefulUpdateError(e, w)
 	switch {
@@ -84,7 +84,7 @@ func statefulGates(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workload
 		return
 	case onDelete && len(old) > 0:
 		heldByOnDelete(e, w, old)
-	case partition > 0 && len(old) > 0 && all && int32(len(model.Live(w.NewPods()))) >= due: //nolint:gosec // pods
+	case partition > 0 && len(old) > 0 && all && int32(len(model.CountedPods(w.NewPods()))) >= due: //nolint:gosec // pods
 		partitioned(e, s, w, partition, due, old)
 	}
 	unreplacedPods(e, s, w)

@@ -27,14 +27,14 @@ func unreplacedPods(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workloa
 	var broken []*model.Pod
 	var inner *model.Cause
 	superseded := false
-	for _, p := range model.Live(w.Pods) {
+	for _, p := range model.CountedPods(w.Pods) {
 		hash := p.Labels[appsv1.StatefulSetRevisionLabel]
 		if p.IsNew || hash == "" || p.Ready || ordinalOf(p.Name) < partition+start(s) {
 			continue
 		}
 		// A pod that only needs time becomes ready and is replaced then: it is not broken.
 		c := pods.Diagnose(e, w, p)
-		if c == nil || !codes.HoldsFast(&c.Finding) && e.Now.Sub(p.CreationTimestamp.Time) < brokenAfter {
+		if c == nil || !codes.IsPersistent(&c.Finding) && e.Now.Sub(p.CreationTimestamp.Time) < brokenAfter {
 			continue
 		}
 		broken = append(broken, p)
@@ -54,10 +54,10 @@ const brokenAfter = 2 * time.Minute
 
 func unreplacedFinding(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workload, broken []*model.Pod, inner *model.Cause, superseded bool) {
 	class, which := report.LikelyFatal, "the old template"
-	if superseded && codes.HoldsFast(&inner.Finding) {
+	if superseded && codes.IsPersistent(&inner.Finding) {
 		class, which = report.Fatal, "a superseded template"
 	}
-	if !codes.HoldsFast(&inner.Finding) {
+	if !codes.IsPersistent(&inner.Finding) {
 		class = report.Transient
 	}
 	format := "pod %s has %s and is broken (%s); the controller does not replace a pod that is not ready, " +

@@ -77,11 +77,14 @@ func healsOf(c report.Class) string {
 // In names the container that it is about.
 func (c *Cause) In(name string) *Cause { c.Finding.Container = name; return c }
 
-// By adds evidence.
-func (c *Cause) By(ev finding.Evidence) *Cause { c.Evidence = append(c.Evidence, ev); return c }
+// WithEvidence adds evidence.
+func (c *Cause) WithEvidence(ev finding.Evidence) *Cause {
+	c.Evidence = append(c.Evidence, ev)
+	return c
+}
 
-// Then adds next commands.
-func (c *Cause) Then(next ...finding.Next) *Cause { c.Next = append(c.Next, next...); return c }
+// WithNext adds next commands.
+func (c *Cause) WithNext(next ...finding.Next) *Cause { c.Next = append(c.Next, next...); return c }
 
 // Since dates its begin.
 func (c *Cause) Since(t time.Time) *Cause { c.FirstSeen = plain.TimePtr(t); return c }
@@ -95,11 +98,11 @@ func (c *Cause) ByEvent(ev *eventfact.Event) *Cause {
 	if c.FirstSeen == nil {
 		c.FirstSeen = plain.TimePtr(ev.First)
 	}
-	return c.By(plain.Evidence("Event", ev.Reason, ev.Message, ev.Last))
+	return c.WithEvidence(plain.Evidence("Event", ev.Reason, ev.Message, ev.Last))
 }
 
 // WithKey sets what tells it from others of its code and container.
 func (c *Cause) WithKey(key string) *Cause { c.Key = key; return c }
 
-// Healing says that waiting is enough.
-func (c *Cause) Healing() *Cause { c.SelfHealing = "yes"; return c }
+// MarkSelfHealing says that waiting is enough.
+func (c *Cause) MarkSelfHealing() *Cause { c.SelfHealing = "yes"; return c }

@@ -29,8 +29,8 @@ func (e *Evaluation) PodEvents(p *Pod) []eventfact.Event {
 	return p.events
 }
 
-// Silence gives the text for an event that is absent; where events cannot be read, its absence means nothing.
-func (e *Evaluation) Silence(absent string) string {
+// MissingEventText gives the text for an event that is absent; where events cannot be read, its absence means nothing.
+func (e *Evaluation) MissingEventText(absent string) string {
 	if e.In.Sources.Get(SourceEvents).Readable() {
 		return absent
 	}

@@ -45,7 +45,7 @@ func (w *Workload) Describe(r *Revision) report.Revision {
 		}
 		slices.Sort(out.Images)
 	}
-	mine := Select(Live(w.Pods), func(p *Pod) bool { return p.Revision == r })
+	mine := Select(CountedPods(w.Pods), func(p *Pod) bool { return p.Revision == r })
 	available := Select(mine, func(p *Pod) bool { return p.Available })
 	out.Pods, out.Available = plain.Count(len(mine)), plain.Count(len(available))
 	if r.Set != nil {
@@ -112,6 +112,6 @@ func (w *Workload) RollbackTarget() *Revision {
 
 // AllBroken says that a revision has pods, and none of them is ready now.
 func (w *Workload) AllBroken(r *Revision) bool {
-	pods := Select(Live(w.Pods), func(p *Pod) bool { return p.Revision == r })
+	pods := Select(CountedPods(w.Pods), func(p *Pod) bool { return p.Revision == r })
 	return len(pods) > 0 && !slices.ContainsFunc(pods, func(p *Pod) bool { return p.Ready || p.Available })
 }

@@ -126,10 +126,10 @@ func (w *Workload) CountPods(e *Evaluation) {
 	if !e.In.Sources.Get(SourcePods).Readable() {
 		return
 	}
-	w.Report.Counts.Old = plain.Count(len(Live(w.OldPods())))
+	w.Report.Counts.Old = plain.Count(len(CountedPods(w.OldPods())))
 	w.Report.Counts.Terminating = plain.Count(len(Select(w.Pods, func(p *Pod) bool { return p.Terminating })))
 	restarts, ready := int32(0), 0
-	for _, p := range Live(w.NewPods()) {
+	for _, p := range CountedPods(w.NewPods()) {
 		for _, s := range podfact.Containers(p.Pod) {
 			restarts += s.RestartCount
 		}

@@ -16,7 +16,7 @@ import (
 
 // claimDetail follows a pod's claims to the reason why one is not bound.
 func claimDetail(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.Cause, message string) {
-	c.Then(e.Next(w, finding.Read, "List the PersistentVolumeClaims and their StorageClasses", "get", "pvc"))
+	c.WithNext(e.Next(w, finding.Read, "List the PersistentVolumeClaims and their StorageClasses", "get", "pvc"))
 	if c.Code == codes.PVCNotFound {
 		c.Class, c.SelfHealing = report.LikelyFatal, "no"
 		if m := quoted(message); m != "" {
@@ -63,9 +63,9 @@ func oneClaim(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.Cau
 		if c.Code == codes.NoPersistentVolumeAvailable {
 			c.Message += " and no PersistentVolume is available to bind"
 		}
-		c.By(plain.Evidence("PersistentVolumeClaim "+name, "status.phase", string(claim.Status.Phase), claim.CreationTimestamp.Time))
+		c.WithEvidence(plain.Evidence("PersistentVolumeClaim "+name, "status.phase", string(claim.Status.Phase), claim.CreationTimestamp.Time))
 		whyUnbound(e, c, claim)
-		c.Then(e.Next(w, finding.Read, "Check why the PersistentVolumeClaim is not bound", "describe", "pvc", name))
+		c.WithNext(e.Next(w, finding.Read, "Check why the PersistentVolumeClaim is not bound", "describe", "pvc", name))
 		return true
 	}
 	return false

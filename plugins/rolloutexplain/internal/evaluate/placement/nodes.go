@@ -41,7 +41,7 @@ func schedulingDetail(e *model.Evaluation, w *model.Workload, p *model.Pod, c *m
 		if words == "" {
 			words = "passes the checked filters"
 		}
-		c.By(plain.Evidence("Node "+f.node.Name, "", words, plain.NoTime))
+		c.WithEvidence(plain.Evidence("Node "+f.node.Name, "", words, plain.NoTime))
 	}
 	classByNodes(e, w, p, c, fits, room)
 }
@@ -61,7 +61,7 @@ func classWithoutNodes(e *model.Evaluation, w *model.Workload, p *model.Pod, c *
 
 // heldByOld: what the new pod lacks is used by an old pod that the rollout keeps until the new one is available.
 func heldByOld(e *model.Evaluation, w *model.Workload, c *model.Cause) bool {
-	b, old := w.Report.UpdateStrategy, model.Live(w.OldPods())
+	b, old := w.Report.UpdateStrategy, model.CountedPods(w.OldPods())
 	if b == nil || len(old) == 0 || b.MaxSurge == nil || b.MaxSurge.Pods == 0 || plain.Or(b.MayRemove, 0) > 0 || w.Kind == "StatefulSet" {
 		return false
 	}
@@ -69,13 +69,13 @@ func heldByOld(e *model.Evaluation, w *model.Workload, c *model.Cause) bool {
 	if w.Kind == "DaemonSet" {
 		c.Message += fmt.Sprintf("; a deadlock with the old pod, which stays until the new pod is available (maxSurge %s)",
 			b.MaxSurge.Spec)
-		c.Then(e.Next(w, finding.Change, "Remove the old pod before the new pod is created", "patch", w.Slash(), "-p",
+		c.WithNext(e.Next(w, finding.Change, "Remove the old pod before the new pod is created", "patch", w.Slash(), "-p",
 			`{"spec":{"updateStrategy":{"rollingUpdate":{"maxSurge":0,"maxUnavailable":1}}}}`))
 		return true
 	}
 	c.Message += fmt.Sprintf("; a deadlock with the old pods, which stay until a new pod is available "+
 		"(maxSurge %s = %d, maxUnavailable %s = %d of %d)", b.MaxSurge.Spec, b.MaxSurge.Pods, b.MaxUnavailable.Spec, b.MaxUnavailable.Pods, w.Desired)
-	c.Then(e.Next(w, finding.Change, "Remove an old pod before a new pod is created", "patch", w.Slash(), "-p",
+	c.WithNext(e.Next(w, finding.Change, "Remove an old pod before a new pod is created", "patch", w.Slash(), "-p",
 		`{"spec":{"strategy":{"rollingUpdate":{"maxSurge":0,"maxUnavailable":1}}}}`))
 	return true
 }
@@ -92,7 +92,7 @@ func classByNodes(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model
 		if miss := selectorMiss(p, fits); miss != "" {
 			c.Message = miss
 		}
-		c.Then(e.NextCluster(finding.Read, "List the labels and taints of the nodes", "get", "nodes", "-o",
+		c.WithNext(e.NextCluster(finding.Read, "List the labels and taints of the nodes", "get", "nodes", "-o",
 			"custom-columns=NAME:.metadata.name,TAINTS:.spec.taints[*].key,UNSCHEDULABLE:.spec.unschedulable,LABELS:.metadata.labels"))
 	case c.Code == codes.HostPortConflict || c.Code == codes.PodAffinityUnsatisfied:
 		classByOthers(e, w, p, c)
@@ -119,7 +119,7 @@ func classByRoom(e *model.Evaluation, w *model.Workload, c *model.Cause, open []
 		c.Message += fmt.Sprintf("; on %s %s the pod %s", which, best.node.Name, best.free)
 	}
 	never := !slices.ContainsFunc(open, func(f nodeFit) bool { return !f.never })
-	c.Then(e.NextCluster(finding.Read, "Show the free capacity of the nodes", "nodeinfo"))
+	c.WithNext(e.NextCluster(finding.Read, "Show the free capacity of the nodes", "nodeinfo"))
 	switch {
 	case never && !faults:
 		c.Class, c.SelfHealing = report.LikelyFatal, "no"

@@ -32,7 +32,7 @@ func classByOthers(e *model.Evaluation, w *model.Workload, p *model.Pod, c *mode
 
 // oldHolds says whether it is old pods of the workload itself that keep a pod off.
 func oldHolds(w *model.Workload, p *model.Pod, code finding.Code) bool {
-	return slices.ContainsFunc(model.Live(w.OldPods()), func(old *model.Pod) bool {
+	return slices.ContainsFunc(model.CountedPods(w.OldPods()), func(old *model.Pod) bool {
 		if code == codes.HostPortConflict {
 			return slices.ContainsFunc(hostPorts(p.Pod), func(port int32) bool { return slices.Contains(hostPorts(old.Pod), port) })
 		}

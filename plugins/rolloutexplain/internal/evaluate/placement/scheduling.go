@@ -43,8 +43,8 @@ func gated(e *model.Evaluation, w *model.Workload, p *model.Pod, c *corev1.PodCo
 	found := e.Cause(p, model.StageSchedule, codes.SchedulingGated, report.PausedClass,
 		"scheduling gate %s blocks scheduling until the controller that set the gate removes it", plain.List(gates, 5))
 	return found.WithKey(strings.Join(gates, ",")).Since(p.CreationTimestamp.Time).
-		By(plain.Evidence("Pod "+p.Name, "spec.schedulingGates", strings.Join(gates, ", "), c.LastTransitionTime.Time)).
-		Then(e.Next(w, finding.Read, "List the scheduling gates of the pod", "get", "pod", p.Name, "-o", "jsonpath={.spec.schedulingGates}"))
+		WithEvidence(plain.Evidence("Pod "+p.Name, "spec.schedulingGates", strings.Join(gates, ", "), c.LastTransitionTime.Time)).
+		WithNext(e.Next(w, finding.Read, "List the scheduling gates of the pod", "get", "pod", p.Name, "-o", "jsonpath={.spec.schedulingGates}"))
 }
 
 // notScheduled reports a pod on which no scheduler has acted.
@@ -56,16 +56,16 @@ func notScheduled(e *model.Evaluation, w *model.Workload, p *model.Pod, waited t
 	if name := p.Spec.SchedulerName; name != "" && name != corev1.DefaultSchedulerName {
 		return e.Cause(p, model.StageSchedule, codes.NamedSchedulerNotActing, report.LikelyFatal, "scheduler %q has not acted on the pod for %s", name,
 			plain.Age(waited)).WithKey(name).Since(p.CreationTimestamp.Time).
-			By(seen).By(plain.Evidence("Pod "+p.Name, "spec.schedulerName", name, plain.NoTime)).
-			Then(e.NextCluster(finding.Read, "Check whether a scheduler of that name is running", "get", "pods,leases", "-A"))
+			WithEvidence(seen).WithEvidence(plain.Evidence("Pod "+p.Name, "spec.schedulerName", name, plain.NoTime)).
+			WithNext(e.NextCluster(finding.Read, "Check whether a scheduler of that name is running", "get", "pods,leases", "-A"))
 	}
 	c := e.Cause(p, model.StageSchedule, codes.SchedulerNotActing, report.Transient, "the default scheduler has not acted on the pod for %s", plain.Age(waited)).
-		Since(p.CreationTimestamp.Time).By(seen)
+		Since(p.CreationTimestamp.Time).WithEvidence(seen)
 	if text, lease := e.ControllerLease("kube-scheduler"); text != "" {
 		c.Message += ": " + text
-		c.By(lease)
+		c.WithEvidence(lease)
 	}
-	return c.Then(finding.Next{
+	return c.WithNext(finding.Next{
 		Command: e.Kubectl.Command("kube-system", "get", "lease", "kube-scheduler", "-o", "jsonpath={.spec.renewTime}"),
 		Why:     "Check whether kube-scheduler is running", Risk: finding.Read,
 		Answers: []string{"renewTime more than a few seconds ago: kube-scheduler is not running"},
@@ -179,7 +179,7 @@ func decodeScheduling(e *model.Evaluation, w *model.Workload, p *model.Pod, c *c
 	found := e.Cause(p, model.StageSchedule, code, report.Transient, "%s", what)
 	found.Severity = finding.Critical
 	found.WithKey(string(code)).Since(c.LastTransitionTime.Time).
-		By(plain.Evidence("Pod "+p.Name, "status.conditions[PodScheduled]", message, c.LastTransitionTime.Time))
+		WithEvidence(plain.Evidence("Pod "+p.Name, "status.conditions[PodScheduled]", message, c.LastTransitionTime.Time))
 	found.Target = pinned
 	if len(terms) > 0 {
 		found.Considered = total
@@ -194,7 +194,7 @@ func decodeScheduling(e *model.Evaluation, w *model.Workload, p *model.Pod, c *c
 		found.Code, found.Title = codes.PreemptionInProgress, codes.Title(codes.PreemptionInProgress)
 		found.Says("the scheduler is preempting other pods on node %s", p.Status.NominatedNodeName)
 	}
-	return found.Then(e.Next(w, finding.Read, "Read the message of the scheduler and the requests of the pod", "describe", "pod", p.Name))
+	return found.WithNext(e.Next(w, finding.Read, "Read the message of the scheduler and the requests of the pod", "describe", "pod", p.Name))
 }
 
 // decisive gives the term that counts: taints are not the reason while other nodes are excluded for another one.
@@ -232,12 +232,12 @@ func autoscaler(e *model.Evaluation, p *model.Pod, c *model.Cause) {
 	if ev := eventfact.Newest(events, "TriggeredScaleUp", "Nominated"); ev != nil && ev.From != corev1.DefaultSchedulerName {
 		c.Class, c.SelfHealing = report.Transient, "yes"
 		c.Message += "; the autoscaler is adding a node"
-		c.By(plain.Evidence("Event", ev.Reason, ev.Message, ev.Last))
+		c.WithEvidence(plain.Evidence("Event", ev.Reason, ev.Message, ev.Last))
 		return
 	}
 	if ev := eventfact.Newest(events, "NotTriggerScaleUp"); ev != nil {
 		c.Message += "; the autoscaler adds no node: " + plain.OneLine(ev.Message)
-		c.By(plain.Evidence("Event", ev.Reason, ev.Message, ev.Last))
+		c.WithEvidence(plain.Evidence("Event", ev.Reason, ev.Message, ev.Last))
 		c.Class, c.SelfHealing = report.LikelyFatal, "no"
 	}
 }

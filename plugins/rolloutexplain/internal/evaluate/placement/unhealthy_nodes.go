@@ -30,7 +30,7 @@ func unhealthyNodes(e *model.Evaluation, c *model.Cause, fits []nodeFit) {
 	} else {
 		c.Says("all eligible nodes are cordoned or unhealthy: %s", plain.List(names, 5))
 	}
-	c.Then(e.NextCluster(finding.Read, "Check the first of these nodes", "nodeinfo", firstFault(fits)))
+	c.WithNext(e.NextCluster(finding.Read, "Check the first of these nodes", "nodeinfo", firstFault(fits)))
 }
 
 func firstFault(fits []nodeFit) string {

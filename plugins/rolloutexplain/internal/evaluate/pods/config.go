@@ -36,20 +36,20 @@ func configError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *cor
 	case plain.ContainsAny(wait.Message, "failed to sync configmap cache", "failed to sync secret cache", "not registered"):
 		// The kubelet's own cache is late: https://github.com/kubernetes/kubernetes/issues/74412
 		c = e.Cause(p, model.StageConfig, codes.CreateContainerConfigError, report.Transient, "%s waits for the cache of the kubelet: %s",
-			p.Called(spec.Name), plain.OneLine(wait.Message)).Healing()
+			p.Called(spec.Name), plain.OneLine(wait.Message)).MarkSelfHealing()
 	case plain.ContainsAny(wait.Message, "runAsNonRoot", "run as root", "breaks non-root policy"):
 		c = e.Cause(p, model.StageConfig, codes.RunAsNonRootCheckFailed, report.Fatal, "%s fails the runAsNonRoot check: %s", p.Called(spec.Name),
 			plain.OneLine(wait.Message)).
-			Then(e.Next(w, finding.Read, "Read the securityContext; set runAsUser, or use an image with a numeric non-root user", "get", w.Slash(), "-o",
+			WithNext(e.Next(w, finding.Read, "Read the securityContext; set runAsUser, or use an image with a numeric non-root user", "get", w.Slash(), "-o",
 				"jsonpath={.spec.template.spec}"))
 	default:
 		c = e.Cause(p, model.StageConfig, codes.CreateContainerConfigError, report.LikelyFatal, "the configuration of %s cannot be created: %s", p.Called(spec.Name),
 			plain.OneLine(wait.Message)).
-			Then(e.Next(w, finding.Read, "Read the error in the events of the pod", "describe", "pod", p.Name))
+			WithNext(e.Next(w, finding.Read, "Read the error in the events of the pod", "describe", "pod", p.Name))
 	}
 	c.In(spec.Name).Since(p.CreationTimestamp.Time)
 	c.Stage = model.StageConfig
-	c.By(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name)+".state.waiting", wait.Reason+": "+wait.Message, plain.NoTime))
+	c.WithEvidence(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name)+".state.waiting", wait.Reason+": "+wait.Message, plain.NoTime))
 	if ev := eventfact.Newest(e.PodEvents(p), "Failed"); ev != nil {
 		c.Attempts = max(c.Attempts, ev.Count)
 	}
@@ -62,14 +62,14 @@ func missingObject(e *model.Evaluation, w *model.Workload, p *model.Pod, text st
 		name := m[3][strings.LastIndex(m[3], "/")+1:]
 		return e.Cause(p, model.StageConfig, codes.ConfigKeyNotFound, report.LikelyFatal, "%s %q has no key %q", m[2], name, m[1]).
 			WithKey(m[2] + name + m[1]).
-			Then(e.Next(w, finding.Read, "List the existing keys", "describe", strings.ToLower(m[2]), name))
+			WithNext(e.Next(w, finding.Read, "List the existing keys", "describe", strings.ToLower(m[2]), name))
 	}
 	if m := keyRefAbsent.FindStringSubmatch(text); m != nil {
 		kind := map[string]string{"config": "ConfigMap", "secret": "Secret"}[m[1]]
 		c := e.Cause(p, model.StageConfig, codes.ConfigKeyNotFound, report.LikelyFatal, "a mounted %s has no key %q", kind, m[2]).WithKey(kind + m[2])
 		if name := volumeSourceOf(p, kind, m[2]); name != "" {
 			c.Message = fmt.Sprintf("%s %q has no key %q, which a volume mounts", kind, name, m[2])
-			c.Then(e.Next(w, finding.Read, "List the existing keys", "describe", strings.ToLower(kind), name))
+			c.WithNext(e.Next(w, finding.Read, "List the existing keys", "describe", strings.ToLower(kind), name))
 		}
 		return c
 	}
@@ -84,7 +84,7 @@ func missingObject(e *model.Evaluation, w *model.Workload, p *model.Pod, text st
 	c := e.Cause(p, model.StageConfig, code, report.LikelyFatal, "%s %q does not exist", kind, m[2]).WithKey(m[2])
 	c.SelfHealing = "no"
 	likeNamed(e, p.Namespace, kind, m[2], c)
-	return c.Then(e.Next(w, finding.Read, "List the existing objects; the pods start without a change once the missing one exists", "get", strings.ToLower(kind)+"s"))
+	return c.WithNext(e.Next(w, finding.Read, "List the existing objects; the pods start without a change once the missing one exists", "get", strings.ToLower(kind)+"s"))
 }
 
 // volumeSourceOf finds which object a mounted key belongs to.

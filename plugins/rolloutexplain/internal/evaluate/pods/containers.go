@@ -71,12 +71,12 @@ func initRunning(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *cor
 	c := e.Cause(p, model.StageInit, codes.InitContainerRunning, report.Transient, "%s has been running for %s; the next containers start after it exits",
 		p.Called(spec.Name), plain.Age(e.Now.Sub(r.StartedAt.Time)))
 	c.In(spec.Name).Since(r.StartedAt.Time)
-	c.By(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name)+".state.running.startedAt", r.StartedAt.UTC().Format(time.RFC3339),
+	c.WithEvidence(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name)+".state.running.startedAt", r.StartedAt.UTC().Format(time.RFC3339),
 		r.StartedAt.Time))
 	if e.Now.Sub(r.StartedAt.Time) > 30*time.Second {
 		attachLog(e, p, spec.Name, false, c)
 	}
-	return c.Then(e.Next(w, finding.Read, "Read the log of the init container", "logs", p.Name, "-c", spec.Name))
+	return c.WithNext(e.Next(w, finding.Read, "Read the log of the init container", "logs", p.Name, "-c", spec.Name))
 }
 
 // oneContainer gives the cause that a container's state shows.

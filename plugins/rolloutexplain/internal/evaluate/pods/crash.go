@@ -73,7 +73,7 @@ func quoteEnd(p *model.Pod, name string, s *corev1.ContainerStatus, end *corev1.
 	if s.State.Terminated == nil {
 		where = "lastState"
 	}
-	c.By(plain.Evidence("Pod "+p.Name, p.StatusPath(name)+"."+where+".terminated",
+	c.WithEvidence(plain.Evidence("Pod "+p.Name, p.StatusPath(name)+"."+where+".terminated",
 		strings.TrimSpace(fmt.Sprintf("exit code %d, reason %s, ran %s, %s", end.ExitCode, end.Reason, plain.Age(podfact.Ran(end)),
 			plain.Plural(int(s.RestartCount), "restart", "restarts"))), end.FinishedAt.Time))
 }
@@ -90,7 +90,7 @@ func readLog(e *model.Evaluation, w *model.Workload, p *model.Pod, name string, 
 	if previous {
 		args = append(args, "--previous")
 	}
-	c.Then(e.Next(w, finding.Read, "Read the log of the previous run", args...))
+	c.WithNext(e.Next(w, finding.Read, "Read the log of the previous run", args...))
 }
 
 // firstEnd is when the failing began, as well as one status tells: the ends before the last are reckoned back by its run
@@ -124,7 +124,7 @@ func crashCause(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *core
 		}
 		return e.Cause(p, model.StageRun, codes.OOMKilled, report.LikelyFatal, "%s was OOM killed (%s)", p.Called(spec.Name),
 			limit).
-			By(plain.Evidence("Pod "+p.Name, p.SpecPath(spec.Name)+".resources.limits.memory", limit, plain.NoTime))
+			WithEvidence(plain.Evidence("Pod "+p.Name, p.SpecPath(spec.Name)+".resources.limits.memory", limit, plain.NoTime))
 	}
 	if kill := probeKill(e, p, spec.Name, end); kill != nil {
 		return probeKilled(e, w, p, spec, kill, end, events)

@@ -40,7 +40,7 @@ func terminatingCause(e *model.Evaluation, w *model.Workload, p *model.Pod) *mod
 		if strings.HasPrefix(p.Finalizers[0], "batch.kubernetes.io/") {
 			c.Class, c.Severity, c.SelfHealing = report.Transient, finding.Warning, "maybe"
 		}
-		return c.Since(began).By(plain.Evidence("Pod "+p.Name, "metadata.finalizers", strings.Join(p.Finalizers, ", "), began)).By(seen).Then(
+		return c.Since(began).WithEvidence(plain.Evidence("Pod "+p.Name, "metadata.finalizers", strings.Join(p.Finalizers, ", "), began)).WithEvidence(seen).WithNext(
 			e.Next(w, finding.Read, "Read the finalizers, and check the controller that has to remove them", "get", "pod", p.Name, "-o",
 				"jsonpath={.metadata.finalizers}"),
 			e.Next(w, finding.Destructive, "Remove the finalizer, only if its controller no longer exists", "patch", "pod", p.Name, "--type=merge",
@@ -48,26 +48,26 @@ func terminatingCause(e *model.Evaluation, w *model.Workload, p *model.Pod) *mod
 	}
 	if due.After(e.Now) {
 		left := fmt.Sprintf("terminating: %s of the termination grace period are left", plain.Age(due.Sub(e.Now)))
-		c := endCause(e, p, codes.PodTerminating, report.Transient, "is "+left, "are "+left).Healing()
-		return c.Since(began).By(seen)
+		c := endCause(e, p, codes.PodTerminating, report.Transient, "is "+left, "are "+left).MarkSelfHealing()
+		return c.Since(began).WithEvidence(seen)
 	}
 	if c := terminatingOnNotReadyNode(e, w, p); c != nil {
-		return c.Since(began).By(seen)
+		return c.Since(began).WithEvidence(seen)
 	}
 	events := e.PodEvents(p)
 	if ev := eventfact.Newest(events, "FailedKillPod", "FailedPreStopHook", "ExceededGracePeriod"); ev != nil {
 		text := " not terminate: " + plain.OneLine(ev.Message)
-		return endCause(e, p, codes.PodStuckTerminating, report.Transient, "does"+text, "do"+text).ByEvent(ev).By(seen).
-			Then(e.NextCluster(finding.Read, "Check the kubelet and the container runtime of the node", "nodeinfo", p.Spec.NodeName))
+		return endCause(e, p, codes.PodStuckTerminating, report.Transient, "does"+text, "do"+text).ByEvent(ev).WithEvidence(seen).
+			WithNext(e.NextCluster(finding.Read, "Check the kubelet and the container runtime of the node", "nodeinfo", p.Spec.NodeName))
 	}
 	if e.Now.Sub(due) <= plain.Seconds(10) {
 		over := "terminating: the termination grace period has just ended"
-		return endCause(e, p, codes.PodTerminating, report.Transient, "is "+over, "are "+over).Healing().Since(began).By(seen)
+		return endCause(e, p, codes.PodTerminating, report.Transient, "is "+over, "are "+over).MarkSelfHealing().Since(began).WithEvidence(seen)
 	}
 	text := fmt.Sprintf("grace period %s ago, and no event says why", plain.Age(e.Now.Sub(due)))
 	return endCause(e, p, codes.PodStuckTerminating, report.Transient, "exceeded its "+text, "exceeded their "+text).
-		Since(began).By(seen).
-		Then(e.NextCluster(finding.Read, "Check the kubelet and the container runtime of the node", "nodeinfo", p.Spec.NodeName))
+		Since(began).WithEvidence(seen).
+		WithNext(e.NextCluster(finding.Read, "Check the kubelet and the container runtime of the node", "nodeinfo", p.Spec.NodeName))
 }
 
 // endCause makes a cause whose message begins with the pod: one pod does the one thing, several do the many.
@@ -92,11 +92,11 @@ func terminatingOnNotReadyNode(e *model.Evaluation, w *model.Workload, p *model.
 	}
 	found := endCause(e, p, codes.TerminatingOnNotReadyNode, report.LikelyFatal, text, text)
 	found.Key, found.SelfHealing = p.Spec.NodeName, "maybe"
-	found.By(t.evidence).Then(
+	found.WithEvidence(t.evidence).WithNext(
 		e.NextCluster(finding.Read, "Find out why the node is not ready", "nodeinfo", p.Spec.NodeName),
 		e.NextCluster(finding.Change, "Let the cluster delete the pods and detach the volumes, only if the machine is powered off", "taint", "node",
 			p.Spec.NodeName, "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute"))
-	return found.Then(e.Next(w, finding.Destructive, "Delete the pod without confirmation, only if the pod is certainly not running anymore", "delete", "pod", p.Name, "--grace-period=0",
+	return found.WithNext(e.Next(w, finding.Destructive, "Delete the pod without confirmation, only if the pod is certainly not running anymore", "delete", "pod", p.Name, "--grace-period=0",
 		"--force"))
 }
 
@@ -119,7 +119,7 @@ func deadPod(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause 
 	case reason == "Evicted":
 		c := e.Cause(p, model.StageRun, codes.Evicted, report.LikelyFatal, "the kubelet evicted the pod: %s", plain.OneLine(p.Status.Message))
 		c.Key, c.Attempts = plain.FirstWords(p.Status.Message, 8), 0
-		return c.Since(when).By(plain.Evidence("Pod "+p.Name, "status.message", p.Status.Message, when)).Then(describe,
+		return c.Since(when).WithEvidence(plain.Evidence("Pod "+p.Name, "status.message", p.Status.Message, when)).WithNext(describe,
 			e.NextCluster(finding.Read, "Check the resource pressure on the node", "describe", "node", p.Spec.NodeName))
 	case reason != "" && reason != "NodeShutdown" && reason != "Terminated" && len(p.Status.ContainerStatuses) == 0,
 		strings.HasPrefix(p.Status.Message, "Pod was rejected"):
@@ -129,18 +129,18 @@ func deadPod(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause 
 		if w.Template != nil && w.Template.Spec.NodeName != "" {
 			c.Message += "; the pod template sets nodeName, which bypasses the scheduler"
 		}
-		c.Since(when).By(plain.Evidence("Pod "+p.Name, "status.reason", reason, when))
+		c.Since(when).WithEvidence(plain.Evidence("Pod "+p.Name, "status.reason", reason, when))
 		if strings.HasPrefix(reason, "OutOf") {
-			return c.Then(e.NextCluster(finding.Read, "Check the free capacity of the node", "describe", "node", p.Spec.NodeName))
+			return c.WithNext(e.NextCluster(finding.Read, "Check the free capacity of the node", "describe", "node", p.Spec.NodeName))
 		}
-		return c.Then(describe)
+		return c.WithNext(describe)
 	}
 	if d := podfact.Condition(p.Pod, corev1.DisruptionTarget); d != nil && d.Status == corev1.ConditionTrue {
 		c := e.Cause(p, model.StageRun, codes.PodDisrupted, report.Transient, "the pod was disrupted (%s): %s", d.Reason,
 			plain.OneLine(d.Message))
 		c.Key = d.Reason
 		return c.Since(d.LastTransitionTime.Time).
-			By(plain.Evidence("Pod "+p.Name, "status.conditions[DisruptionTarget]", d.Reason, d.LastTransitionTime.Time)).Then(describe)
+			WithEvidence(plain.Evidence("Pod "+p.Name, "status.conditions[DisruptionTarget]", d.Reason, d.LastTransitionTime.Time)).WithNext(describe)
 	}
 	return nil
 }

@@ -36,8 +36,8 @@ func nodeCause(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Caus
 		return nil
 	}
 	found := e.Cause(p, model.StageNode, codes.NodeNotReady, report.Transient, "node %s %s%s", p.Spec.NodeName, t.text, t.detail)
-	return found.WithKey(p.Spec.NodeName).Since(t.since).By(t.evidence).
-		Then(e.NextCluster(finding.Read, "Find out why the node is not ready", "nodeinfo", p.Spec.NodeName))
+	return found.WithKey(p.Spec.NodeName).Since(t.since).WithEvidence(t.evidence).
+		WithNext(e.NextCluster(finding.Read, "Find out why the node is not ready", "nodeinfo", p.Spec.NodeName))
 }
 
 // nodeTrouble is why a node cannot be relied on.
@@ -98,10 +98,10 @@ func nodeAbsent(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cau
 	}
 	c := e.Cause(p, model.StageNode, codes.NodeNotFound, report.Transient, "the pod is bound to node %s, which does not exist", p.Spec.NodeName).
 		WithKey(p.Spec.NodeName).Since(p.CreationTimestamp.Time).
-		By(plain.Evidence("Pod "+p.Name, "spec.nodeName", p.Spec.NodeName, p.CreationTimestamp.Time))
+		WithEvidence(plain.Evidence("Pod "+p.Name, "spec.nodeName", p.Spec.NodeName, p.CreationTimestamp.Time))
 	if w.Template != nil && w.Template.Spec.NodeName == p.Spec.NodeName {
 		c.Class, c.Severity, c.SelfHealing = report.LikelyFatal, finding.Critical, "no"
 		c.Message += "; the pod template sets nodeName, which bypasses the scheduler"
 	}
-	return c.Then(e.NextCluster(finding.Read, "List the existing nodes", "get", "nodes"))
+	return c.WithNext(e.NextCluster(finding.Read, "List the existing nodes", "get", "nodes"))
 }

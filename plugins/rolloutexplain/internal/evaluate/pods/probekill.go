@@ -54,12 +54,12 @@ func probeKilled(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *cor
 		p.Called(spec.Name), word)
 	if probe != nil {
 		c.Message += fmt.Sprintf(" (the probe allows %s from the start; the container ran for %s)", plain.Age(budgetOf(probe)), plain.Age(podfact.Ran(end)))
-		c.By(plain.Evidence("Pod "+p.Name, p.SpecPath(spec.Name)+"."+word+"Probe", describeProbe(probe), plain.NoTime))
+		c.WithEvidence(plain.Evidence("Pod "+p.Name, p.SpecPath(spec.Name)+"."+word+"Probe", describeProbe(probe), plain.NoTime))
 	}
 	titled := strings.ToUpper(word[:1]) + word[1:]
 	if ev := unhealthy(events, spec.Name, titled+" probe failed"); ev != nil {
-		c.By(plain.Evidence("Event", "Unhealthy", ev.Message, ev.Last))
+		c.WithEvidence(plain.Evidence("Event", "Unhealthy", ev.Message, ev.Last))
 		c.Message += ": " + probeWords(ev.Message)
 	}
-	return c.By(plain.Evidence("Event", kill.Reason, kill.Message, kill.Last))
+	return c.WithEvidence(plain.Evidence("Event", kill.Reason, kill.Message, kill.Last))
 }

@@ -53,10 +53,10 @@ func minReadyWait(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.C
 	}
 	c := e.Cause(p, model.StageAvailable, codes.MinReadySecondsNotElapsed, report.Transient, "the pod is ready and becomes available in %[2]s, after %[1]ds of readiness (minReadySeconds)",
 		w.MinReady,
-		plain.Age(p.ReadySince.Add(time.Duration(w.MinReady)*time.Second).Sub(e.Now))).Healing()
+		plain.Age(p.ReadySince.Add(time.Duration(w.MinReady)*time.Second).Sub(e.Now))).MarkSelfHealing()
 	c.Severity = finding.Info
 	return c.Since(p.ReadySince).
-		By(plain.Evidence("Pod "+p.Name, "status.conditions[Ready].lastTransitionTime", p.ReadySince.UTC().Format(time.RFC3339), p.ReadySince))
+		WithEvidence(plain.Evidence("Pod "+p.Name, "status.conditions[Ready].lastTransitionTime", p.ReadySince.UTC().Format(time.RFC3339), p.ReadySince))
 }
 
 // wasReady says whether a pod that is not ready now has been: its Ready condition changed after its containers started.
@@ -82,9 +82,9 @@ func flapping(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause
 	return e.Cause(p, model.StageAvailable, codes.PodReadinessFlapping, report.LikelyFatal,
 		"readiness is flapping: never ready for %ds (minReadySeconds) in %s; each time the pod becomes ready restarts the progress deadline", w.MinReady,
 		plain.Age(e.Now.Sub(p.CreationTimestamp.Time))).
-		ByEvent(ev).By(plain.Evidence("Pod "+p.Name, "status.conditions[Ready].lastTransitionTime", lastTransition(p).UTC().Format(time.RFC3339),
+		ByEvent(ev).WithEvidence(plain.Evidence("Pod "+p.Name, "status.conditions[Ready].lastTransitionTime", lastTransition(p).UTC().Format(time.RFC3339),
 		lastTransition(p))).
-		Then(e.Next(w, finding.Read, "Read what the containers log when the probe fails", "logs", p.Name, "--all-containers", "--tail=50"))
+		WithNext(e.Next(w, finding.Read, "Read what the containers log when the probe fails", "logs", p.Name, "--all-containers", "--tail=50"))
 }
 
 func lastTransition(p *model.Pod) time.Time {
@@ -107,12 +107,12 @@ func startupPending(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *
 	c := e.Cause(p, stage, code, report.Transient, "%s has not passed its startup probe (%s), which allows %s more", what,
 		describeProbe(spec.StartupProbe), plain.Age(left))
 	c.In(spec.Name).Since(since)
-	c.By(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name)+".started", "false", since))
+	c.WithEvidence(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name)+".started", "false", since))
 	if ev := unhealthy(e.PodEvents(p), spec.Name, "Startup probe failed"); ev != nil {
 		c.Message += ": " + probeWords(ev.Message)
 		c.ByEvent(ev)
 	}
-	return c.Then(e.Next(w, finding.Read, "Read the log of the starting container", "logs", p.Name, "-c", spec.Name, "--tail=20"))
+	return c.WithNext(e.Next(w, finding.Read, "Read the log of the starting container", "logs", p.Name, "-c", spec.Name, "--tail=20"))
 }
 
 // readiness: it runs and its readiness probe fails.
@@ -126,7 +126,7 @@ func readiness(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev
 	budget := budgetOf(spec.ReadinessProbe)
 	c := e.Cause(p, model.StageReady, codes.ReadinessProbeFailing, report.Transient, "%s is running but not ready", p.Called(spec.Name))
 	c.In(spec.Name).Since(since)
-	c.By(plain.Evidence("Pod "+p.Name, p.SpecPath(spec.Name)+".readinessProbe", describeProbe(spec.ReadinessProbe), plain.NoTime))
+	c.WithEvidence(plain.Evidence("Pod "+p.Name, p.SpecPath(spec.Name)+".readinessProbe", describeProbe(spec.ReadinessProbe), plain.NoTime))
 	switch {
 	case ev != nil:
 		words := probeWords(ev.Message)
@@ -145,7 +145,7 @@ func readiness(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev
 	if hint := portHint(spec); hint != "" {
 		c.Message += "; " + hint
 	}
-	return c.Then(e.Next(w, finding.Read, "Read the log of the container", "logs", p.Name, "-c", spec.Name, "--tail=50"),
+	return c.WithNext(e.Next(w, finding.Read, "Read the log of the container", "logs", p.Name, "-c", spec.Name, "--tail=50"),
 		e.Next(w, finding.Read, "Read the probe and its failures in the events of the pod", "describe", "pod", p.Name))
 }
 
@@ -163,8 +163,8 @@ func readinessGate(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.
 		found := e.Cause(p, model.StageReady, codes.ReadinessGatesNotReady, report.Transient,
 			"the containers are ready, but readiness gate %q is not True (%s); the controller that owns the gate sets it", gate.ConditionType, state).
 			WithKey(string(gate.ConditionType)).Since(p.CreationTimestamp.Time)
-		return found.By(plain.Evidence("Pod "+p.Name, "status.conditions["+string(gate.ConditionType)+"]", state, at)).
-			Then(e.Next(w, finding.Read, "Read the readiness gates and the conditions of the pod", "get", "pod", p.Name, "-o",
+		return found.WithEvidence(plain.Evidence("Pod "+p.Name, "status.conditions["+string(gate.ConditionType)+"]", state, at)).
+			WithNext(e.Next(w, finding.Read, "Read the readiness gates and the conditions of the pod", "get", "pod", p.Name, "-o",
 				"jsonpath={.spec.readinessGates}{.status.conditions}"))
 	}
 	return nil

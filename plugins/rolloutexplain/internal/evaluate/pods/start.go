@@ -33,16 +33,16 @@ func notStarted(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cau
 	}
 	if ev := eventfact.Newest(events, "Pulling"); ev != nil && eventfact.Newest(events, "Pulled") == nil {
 		return e.Cause(p, model.StageImage, codes.ImagePullInProgress, report.Transient, "the kubelet has been pulling the image for %s",
-			plain.Age(e.Now.Sub(ev.First))).ByEvent(ev).Healing().
-			Then(e.Next(w, finding.Read, "Read the events of the pod", "describe", "pod", p.Name))
+			plain.Age(e.Now.Sub(ev.First))).ByEvent(ev).MarkSelfHealing().
+			WithNext(e.Next(w, finding.Read, "Read the events of the pod", "describe", "pod", p.Name))
 	}
 	waited := e.Now.Sub(p.CreationTimestamp.Time)
 	if len(p.Status.ContainerStatuses) == 0 && waited > 30*time.Second {
 		return e.Cause(p, model.StageNode, codes.PodStatusNotReported, report.Transient, "the kubelet of node %s has reported no status for the pod for %s, and %s", p.Spec.NodeName,
-			plain.Age(waited), e.Silence("left no event")).
+			plain.Age(waited), e.MissingEventText("left no event")).
 			Since(p.CreationTimestamp.Time).WithKey(p.Spec.NodeName).
-			By(plain.Evidence("Pod "+p.Name, "status.containerStatuses", "none", p.CreationTimestamp.Time)).
-			Then(e.NextCluster(finding.Read, "Check whether the kubelet is running", "nodeinfo", p.Spec.NodeName))
+			WithEvidence(plain.Evidence("Pod "+p.Name, "status.containerStatuses", "none", p.CreationTimestamp.Time)).
+			WithNext(e.NextCluster(finding.Read, "Check whether the kubelet is running", "nodeinfo", p.Spec.NodeName))
 	}
 	return nil
 }
@@ -58,18 +58,18 @@ func beforeSandbox(e *model.Evaluation, w *model.Workload, p *model.Pod, events 
 			return e.Cause(p, model.StageSandbox, codes.FailedCreatePodSandBox, report.LikelyFatal,
 				"node %s has no runtime handler %q, which RuntimeClass %q requires", p.Spec.NodeName, m[1], plain.Or(p.Spec.RuntimeClassName, "")).
 				ByEvent(ev).WithKey(m[1]).
-				Then(e.NextCluster(finding.Read, "Read the handler and the node selector of the RuntimeClass", "get", "runtimeclass",
+				WithNext(e.NextCluster(finding.Read, "Read the handler and the node selector of the RuntimeClass", "get", "runtimeclass",
 					plain.Or(p.Spec.RuntimeClassName, ""), "-o", "yaml"))
 		}
 		return e.Cause(p, model.StageSandbox, codes.FailedCreatePodSandBox, report.Transient, "the pod sandbox cannot be created on node %s: %s", p.Spec.NodeName,
 			plain.Innermost(ev.Message)).
-			ByEvent(ev).WithKey(p.Spec.NodeName).Then(
+			ByEvent(ev).WithKey(p.Spec.NodeName).WithNext(
 			e.NextCluster(finding.Read, "Check the network plugin, the container runtime and the free pod addresses of the node", "nodeinfo", p.Spec.NodeName))
 	}
 	if ev := eventfact.Newest(events, "FailedPrepareDynamicResources"); ev != nil {
 		return e.Cause(p, model.StageVolume, codes.FailedPrepareDynamicResources, report.Transient, "the dynamic resources of the pod cannot be prepared: %s",
 			plain.OneLine(ev.Message)).ByEvent(ev).
-			Then(e.Next(w, finding.Read, "List the ResourceClaims of the namespace", "get", "resourceclaims"))
+			WithNext(e.Next(w, finding.Read, "List the ResourceClaims of the namespace", "get", "resourceclaims"))
 	}
 	return nil
 }

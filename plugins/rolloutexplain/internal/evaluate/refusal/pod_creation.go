@@ -125,10 +125,10 @@ func missingWithoutTrace(e *model.Evaluation, w *model.Workload, owner string) {
 		return
 	}
 	f := e.Finding(codes.PodsNotCreated, report.Transient, finding.Critical, "%s has not created %s; %s", owner,
-		plain.Plural(int(w.Missing), "desired pod", "desired pods"), e.Silence("no event explains why"))
+		plain.Plural(int(w.Missing), "desired pod", "desired pods"), e.MissingEventText("no event explains why"))
 	f.SelfHealing, f.Confidence, f.FirstSeen = "maybe", "low", plain.TimePtr(w.Started)
 	f.Evidence = []finding.Evidence{plain.Evidence(owner, "spec.replicas",
-		fmt.Sprintf("%s missing; %s", plain.Plural(int(w.Missing), "pod", "pods"), e.Silence("no FailedCreate event in the last hour")), time.Time{})}
+		fmt.Sprintf("%s missing; %s", plain.Plural(int(w.Missing), "pod", "pods"), e.MissingEventText("no FailedCreate event in the last hour")), time.Time{})}
 	if text, lease := e.ControllerLease("kube-controller-manager"); text != "" {
 		f.Message, f.Confidence = fmt.Sprintf("%s has not created %s: %s", owner, plain.Plural(int(w.Missing), "pod", "pods"), text), "high"
 		f.Evidence = append(f.Evidence, lease)
@@ -159,7 +159,7 @@ func quotaOutlook(e *model.Evaluation, w *model.Workload, f *report.Finding, tex
 	case b != nil && b.MayRemove != nil && *b.MayRemove > 0:
 		f.Class = report.Transient
 		f.Message += "; old pods can still be removed, which frees quota"
-	case b != nil && b.MinAvailable != nil && b.MaxSurge != nil && len(model.Live(w.OldPods())) > 0:
+	case b != nil && b.MinAvailable != nil && b.MaxSurge != nil && len(model.CountedPods(w.OldPods())) > 0:
 		f.SelfHealing = "no"
 		f.Message += fmt.Sprintf("; the rollout cannot free quota: %d pods must stay available", *b.MinAvailable)
 		if b.MaxSurge.Pods > 0 {

@@ -55,7 +55,7 @@ func causeRank(f *report.Finding) int {
 	switch {
 	case f.Class == report.Fatal:
 		return 0
-	case codes.HoldsFast(f):
+	case codes.IsPersistent(f):
 		return 1
 	case f.Class == report.PausedClass:
 		return 2
@@ -88,10 +88,10 @@ func (g *group) finding(w *model.Workload) report.Finding {
 	f := g.Finding
 	f.Message, f.Pods = g.Sentence(), model.Names(g.pods)
 	slices.Sort(f.Pods)
-	all := model.Live(w.NewPods())
+	all := model.CountedPods(w.NewPods())
 	which := "new"
 	if !g.isNew {
-		all, which = model.Live(w.OldPods()), "old"
+		all, which = model.CountedPods(w.OldPods()), "old"
 	}
 	if w.Settled || w.Kind == "Job" || len(w.OldPods()) == 0 {
 		which = ""

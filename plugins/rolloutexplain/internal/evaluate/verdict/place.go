@@ -33,7 +33,7 @@ func assignRoles(w *model.Workload, groups []*group) (shared bool) {
 			}
 		default:
 			f.Role = roleOfOld(w, g)
-			shared = shared || w.Target != nil && f.Role == report.Unrelated && fresh[string(g.Code)+g.Finding.Container] && codes.HoldsFast(&f)
+			shared = shared || w.Target != nil && f.Role == report.Unrelated && fresh[string(g.Code)+g.Finding.Container] && codes.IsPersistent(&f)
 		}
 		w.Add(f)
 	}
@@ -51,7 +51,7 @@ func toldAlready(w *model.Workload, g *group) bool {
 		return false
 	}
 	// jobAttempts counts it among the failed
-	return w.Kind == "Job" && (allDead(g) || !codes.HoldsFast(&g.Finding)) && alreadyReported(w, g)
+	return w.Kind == "Job" && (allDead(g) || !codes.IsPersistent(&g.Finding)) && alreadyReported(w, g)
 }
 
 // evictedAgain: pods that used too much are made again and evicted again.
@@ -67,7 +67,7 @@ func roleOfNew(w *model.Workload, g *group) report.Role {
 	switch {
 	case g.Code == codes.MinReadySecondsNotElapsed && g.SelfHealing == "yes", keepsComing(w, g):
 		return report.RootCause
-	case allDead(g) && len(model.Live(w.NewPods())) >= int(w.Desired):
+	case allDead(g) && len(model.CountedPods(w.NewPods())) >= int(w.Desired):
 		return report.Unrelated // corpses that have been replaced
 	}
 	return report.RootCause
@@ -97,7 +97,7 @@ func overLimit(pods []*model.Pod) bool {
 // proves something once a new pod has been ready. Pods that a node turned away together, once, are no loop.
 func rejectedInALoop(w *model.Workload, g *group) bool {
 	return g.Code == codes.PodRejected && allDead(g) && len(g.pods) >= codes.Repeats*int(max(1, w.Desired)) &&
-		!slices.ContainsFunc(model.Live(w.NewPods()), func(p *model.Pod) bool { return !model.NeverReady(p) })
+		!slices.ContainsFunc(model.CountedPods(w.NewPods()), func(p *model.Pod) bool { return !model.NeverReady(p) })
 }
 
 // alreadyReported says whether the controller's side has named a group's cause already.

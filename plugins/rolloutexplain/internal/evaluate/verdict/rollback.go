@@ -92,7 +92,7 @@ func rollbackPossible(e *model.Evaluation, w *model.Workload, root *report.Findi
 	if !diff.Bears(root.Code) && !ofController {
 		return false
 	}
-	if !codes.HoldsFast(root) && root.Code != codes.ReadinessProbeFailing && root.Code != codes.PodReadinessFlapping && w.Report.Verdict != report.Degraded {
+	if !codes.IsPersistent(root) && root.Code != codes.ReadinessProbeFailing && root.Code != codes.PodReadinessFlapping && w.Report.Verdict != report.Degraded {
 		return false
 	}
 	return root.Code == codes.StatefulSetPodNotReplaced || w.RevisionsKnown(e)
@@ -133,7 +133,7 @@ func adviseRollback(e *model.Evaluation, w *model.Workload, root *report.Finding
 	}
 	root.Next = append([]finding.Next{{Command: u.Command, Why: u.Why, Risk: finding.Change}}, root.Next...)
 	if w.KeepsBroken() {
-		broken := model.Select(model.Live(w.NewPods()), func(p *model.Pod) bool { return !p.Ready })
+		broken := model.Select(model.CountedPods(w.NewPods()), func(p *model.Pod) bool { return !p.Ready })
 		if len(broken) > 0 {
 			u.Why += "; then delete the broken pod"
 			next := e.Next(w, finding.Destructive, "After the rollback, delete the broken pod; the controller does not replace it",

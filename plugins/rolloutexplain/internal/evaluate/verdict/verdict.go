@@ -47,11 +47,11 @@ func verdictOf(e *model.Evaluation, w *model.Workload, root *report.Finding) rep
 	switch {
 	case root.Class == report.PausedClass:
 		return report.OnHold
-	case w.Completed && (codes.HoldsFast(root) && codes.Crashes(root.Code) || wasUp(e, w)):
+	case w.Completed && (codes.IsPersistent(root) && codes.Crashes(root.Code) || wasUp(e, w)):
 		return report.Degraded
 	case root.Class == report.Fatal, w.Has(codes.ProgressDeadlineExceeded):
 		return report.Failed
-	case codes.HoldsFast(root), overdue(e, w, root):
+	case codes.IsPersistent(root), overdue(e, w, root):
 		return report.Stuck
 	}
 	return report.Progressing
@@ -77,7 +77,7 @@ func progressedWithin(e *model.Evaluation, w *model.Workload, d time.Duration) b
 // wasUp says whether a pod that is not available now has been ready before: its Ready condition changed long after the
 // pod began.
 func wasUp(e *model.Evaluation, w *model.Workload) bool {
-	return slices.ContainsFunc(model.Live(w.NewPods()), func(p *model.Pod) bool { return !p.Ready && !model.NeverReady(p) })
+	return slices.ContainsFunc(model.CountedPods(w.NewPods()), func(p *model.Pod) bool { return !p.Ready && !model.NeverReady(p) })
 }
 
 // judgeSettled: the counters say complete; a container that keeps crashing behind them says otherwise.
@@ -114,7 +114,7 @@ func judgeSettled(e *model.Evaluation, w *model.Workload, root *report.Finding) 
 // judgeWithoutCause: young, it moves; old, nothing that is checked explains it, and that is said.
 func judgeWithoutCause(e *model.Evaluation, w *model.Workload) *report.Finding {
 	r := w.Report
-	waiting := model.Select(model.Live(w.NewPods()), func(p *model.Pod) bool { return !p.Available })
+	waiting := model.Select(model.CountedPods(w.NewPods()), func(p *model.Pod) bool { return !p.Available })
 	since := w.Started
 	for _, p := range w.Pods {
 		for _, t := range []time.Time{p.CreationTimestamp.Time, p.ReadySince} {

@@ -240,7 +240,7 @@ func (w *Wait) failedBy(r *report.Rollout, root *report.Finding, now time.Time) 
 			return root.Message
 		}
 	case report.LikelyFatal:
-		if w.patience.FailFast == FailStrict && codes.HoldsFast(root) {
+		if w.patience.FailFast == FailStrict && codes.IsPersistent(root) {
 			return root.Message
 		}
 		since := w.first[causeKey(root)]

@@ -17,8 +17,8 @@ const Repeats = 3
 // Crashes says whether a code is of the family that counts only when it repeats.
 func Crashes(code finding.Code) bool { return crashFamily[code] }
 
-// HoldsFast says whether a cause is past the point where waiting is reasonable.
-func HoldsFast(f *report.Finding) bool {
+// IsPersistent reports whether a cause is past the point where waiting is reasonable.
+func IsPersistent(f *report.Finding) bool {
 	switch f.Class {
 	case report.Fatal:
 		return true
