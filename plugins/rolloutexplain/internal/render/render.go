@@ -97,4 +97,3 @@ func count(n, of *int32) string {
 	}
 	return a + "/" + b
 }
-
