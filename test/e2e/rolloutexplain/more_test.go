@@ -135,7 +135,7 @@ func TestWaitIsSuperseded(t *testing.T) {
 	}()
 	time.Sleep(8 * time.Second)
 	c.MustKubectl(t, "set", "env", "deployment/api", "V=3", "-n", ns)
-	if r := <-done; r.Code != 7 || !strings.Contains(r.Stderr, "superseded") {
+	if r := <-done; r.Code != 7 || !strings.Contains(r.Stderr, "Superseded: deployment/") {
 		t.Errorf("exit %d, want 7: %s", r.Code, r.Stderr)
 	}
 	if r := c.Kubectl(t, "rollout-explain", "-n", ns, "deployment/api", "--revision=2"); !strings.HasPrefix(r.Stdout, "Superseded: ") {

@@ -75,7 +75,7 @@ func summarize(items []report.Rollout) string {
 	var words []string
 	for _, v := range report.Verdicts() {
 		if counts[v] > 0 {
-			words = append(words, fmt.Sprintf("%d %s", counts[v], strings.ToLower(string(v))))
+			words = append(words, fmt.Sprintf("%d %s", counts[v], v))
 		}
 	}
 	return plain.Plural(len(items), "rollout", "rollouts") + ": " + strings.Join(words, ", ")

@@ -14,14 +14,14 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
-// FailFast is how soon --wait gives up.
+// FailFast is how soon --wait fails.
 type FailFast string
 
 // The ways to fail.
 const (
 	FailAuto   FailFast = "auto"   // when a cause has lasted and repeated
-	FailNever  FailFast = "never"  // only when the controller itself has given up, or time is up
-	FailStrict FailFast = "strict" // as soon as a cause that cannot heal is seen
+	FailNever  FailFast = "never"  // only when the controller itself reports failure, or on timeout
+	FailStrict FailFast = "strict" // as soon as a cause that does not recover without a change is seen
 )
 
 // FailFastWords lists the accepted words.
@@ -30,7 +30,7 @@ var FailFastWords = []string{string(FailAuto), string(FailNever), string(FailStr
 // ParseFailFast reads a --fail-fast value.
 func ParseFailFast(s string) (FailFast, error) {
 	if !slices.Contains(FailFastWords, s) {
-		return "", fmt.Errorf("--fail-fast %q is not known: use %s", s, strings.Join(FailFastWords, ", "))
+		return "", fmt.Errorf("--fail-fast %q: unknown value; valid values: %s", s, strings.Join(FailFastWords, ", "))
 	}
 	return FailFast(s), nil
 }
@@ -50,10 +50,10 @@ type Outcome string
 // The outcomes; Waiting is none.
 const (
 	Waiting    Outcome = ""
-	Complete   Outcome = "complete"
-	Failed     Outcome = "failed"
-	OnHold     Outcome = "on hold"
-	Superseded Outcome = "superseded"
+	Complete   Outcome = "Complete"
+	Failed     Outcome = "Failed"
+	OnHold     Outcome = "OnHold"
+	Superseded Outcome = "Superseded"
 )
 
 // confirmAfter is how far apart two looks must be before a fatal cause is believed: a status may be a moment old.
@@ -101,7 +101,7 @@ func (w *Wait) Observe(r *report.Rollout, now time.Time) (Outcome, string) {
 		return w.success(r, now)
 	}
 	if w.succeeded && r.Verdict == report.Degraded && w.confirmed("degraded", now, confirmAfter) {
-		return Failed, "it had been complete, and broke within the stability window: " + r.Summary
+		return Failed, "the rollout was complete, but failed within the time of --stable-for: " + r.Summary
 	}
 	w.complete = time.Time{}
 	if r.Verdict == report.OnHold && !w.patience.AllowOnHold && w.confirmed("on hold", now, time.Second) {
@@ -198,7 +198,7 @@ func (w *Wait) superseded(r *report.Rollout) string {
 	}
 	named := r.Revision != nil && r.ObservedGeneration >= r.Generation
 	if r.Template != "" && r.Template != w.template && (!named || w.revision == "") {
-		return "a newer change has replaced the pod template that the wait began with"
+		return "a newer change replaced the pod template of the start of the wait"
 	}
 	if !named {
 		return ""
@@ -207,7 +207,7 @@ func (w *Wait) superseded(r *report.Rollout) string {
 		w.revision = r.Revision.Name
 	}
 	if w.revision != r.Revision.Name {
-		return fmt.Sprintf("the wait began with %s; a newer change wants %s", w.revision, r.Revision.Name)
+		return fmt.Sprintf("a newer change replaced revision %s by %s", w.revision, r.Revision.Name)
 	}
 	return ""
 }
@@ -227,7 +227,7 @@ func (w *Wait) failed(r *report.Rollout, now time.Time) string {
 			return why
 		}
 		if w.flips >= flipLimit {
-			return fmt.Sprintf("readiness came and went %d times: %s", w.flips, r.Summary)
+			return fmt.Sprintf("readiness was lost %d times: %s", w.flips, r.Summary)
 		}
 	}
 	return w.stalled(r, root, now)
