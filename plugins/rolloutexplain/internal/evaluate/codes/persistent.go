@@ -7,7 +7,8 @@ import (
 
 // crashFamily are causes that count only when they repeat: a container may fail twice while what it needs comes up.
 var crashFamily = map[finding.Code]bool{
-	ContainerCrashing: true, InitContainerFailing: true, OOMKilled: true, ContainerCompleted: true, LivenessProbeFailed: true, StartupProbeFailed: true,
+	ContainerCrashing: true, InitContainerFailing: true, OOMKilled: true, ContainerCompleted: true,
+	LivenessProbeFailed: true, StartupProbeFailed: true,
 	FailedPostStartHook: true, ContainerStartError: true, ExecFormatError: true,
 }
 

@@ -102,9 +102,11 @@ func argoPhase(e *model.Evaluation, o map[string]any, w *model.Workload) {
 		if plain.ContainsAny(message, "InvalidSpec", "invalid") {
 			code = codes.ArgoInvalidSpec
 		}
-		f := e.Finding(code, report.Fatal, finding.Critical, "the Argo Rollouts controller reports the phase Degraded: %s", plain.OneLine(message))
+		f := e.Finding(code, report.Fatal, finding.Critical, "the Argo Rollouts controller reports the phase Degraded: %s",
+			plain.OneLine(message))
 		f.Confidence, f.SelfHealing, f.Evidence = "high", "no", []finding.Evidence{seen}
-		f.Next = []finding.Next{e.Next(w, finding.Read, "Show the rollout as Argo Rollouts reports it", "argo", "rollouts", "get", "rollout", w.Meta.Name)}
+		f.Next = []finding.Next{e.Next(w, finding.Read, "Show the rollout as Argo Rollouts reports it", "argo", "rollouts", "get",
+			"rollout", w.Meta.Name)}
 		w.Add(f)
 	case phase == "Healthy":
 		w.Settled = w.Observed >= w.Meta.Generation

@@ -136,7 +136,8 @@ func daemonHolders(e *model.Evaluation, ds *appsv1.DaemonSet, w *model.Workload,
 	if len(nodes) > 1 {
 		which = "nodes " + plain.List(nodes, 4) + " have"
 	}
-	f := e.Finding(codes.DaemonSetMaxUnavailableReached, report.Transient, finding.Warning, "no other node is updated: %s no available pod (%s), and maxUnavailable is %s",
+	f := e.Finding(codes.DaemonSetMaxUnavailableReached, report.Transient, finding.Warning,
+		"no other node is updated: %s no available pod (%s), and maxUnavailable is %s",
 		which, plain.List(model.Names(holders), 4), b.MaxUnavailable.Spec)
 	f.Role, f.Confidence, f.SelfHealing, f.Pods = report.Consequence, "high", "maybe", model.Names(holders)
 	f.Evidence = []finding.Evidence{plain.Evidence("DaemonSet "+ds.Name, "status.updatedNumberScheduled",
@@ -151,12 +152,15 @@ func daemonAction(e *model.Evaluation, ds *appsv1.DaemonSet, w *model.Workload, 
 	case onDelete && len(old) > 0:
 		w.Report.NextAction = []string{"replace a pod only after the pod is deleted (OnDelete)"}
 	case w.Has(codes.DaemonSetMaxUnavailableReached):
-		w.Report.NextAction = []string{fmt.Sprintf("nothing: the maximum of %d of %d nodes without an available pod is reached", b.MaxUnavailable.Pods, w.Desired)}
+		w.Report.NextAction = []string{fmt.Sprintf("nothing: the maximum of %d of %d nodes without an available pod is reached",
+			b.MaxUnavailable.Pods, w.Desired)}
 	case len(old) > 0 && b.MaxSurge != nil && b.MaxSurge.Pods > 0:
-		w.Report.NextAction = []string{fmt.Sprintf("create new pods next to old ones on up to %s, and remove an old pod when the new one is available",
+		w.Report.NextAction = []string{fmt.Sprintf("create new pods next to old ones on up to %s, and remove an old pod when the new one "+
+			"is available",
 			plain.Plural(int(b.MaxSurge.Pods), "node", "nodes"))}
 	case len(old) > 0 && b.MaxUnavailable != nil:
-		w.Report.NextAction = []string{fmt.Sprintf("replace old pods on up to %s at a time", plain.Plural(int(b.MaxUnavailable.Pods), "node", "nodes"))}
+		w.Report.NextAction = []string{fmt.Sprintf("replace old pods on up to %s at a time",
+			plain.Plural(int(b.MaxUnavailable.Pods), "node", "nodes"))}
 	case w.Missing > 0:
 		w.Report.NextAction = []string{fmt.Sprintf("create %s", plain.Plural(int(w.Missing), "pod", "pods"))}
 	}

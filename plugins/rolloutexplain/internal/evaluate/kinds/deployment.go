@@ -99,7 +99,8 @@ func deploymentAction(e *model.Evaluation, d *appsv1.Deployment, w *model.Worklo
 	case d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType:
 		switch old := len(model.Select(w.OldPods(), func(p *model.Pod) bool { return !p.Dead })); {
 		case old > 0:
-			w.Report.NextAction = []string{fmt.Sprintf("wait until %s terminated, then create %d", plain.Plural(old, "old pod has", "old pods have"), w.Desired)}
+			w.Report.NextAction = []string{fmt.Sprintf("wait until %s terminated, then create %d",
+				plain.Plural(old, "old pod has", "old pods have"), w.Desired)}
 		default:
 			w.Report.NextAction = []string{fmt.Sprintf("create up to %d", w.Desired)}
 		}

@@ -133,7 +133,8 @@ func recreateWaits(e *model.Evaluation, w *model.Workload) {
 // selectingAll: an empty selector stops the controller.
 func selectingAll(e *model.Evaluation, w *model.Workload) {
 	if ev := eventfact.Newest(e.EventsOf(w.Meta), "SelectingAll"); ev != nil {
-		f := e.Finding(codes.SelectorMatchesAllPods, report.Fatal, finding.Critical, "the controller does not act because the selector matches every pod: %s",
+		f := e.Finding(codes.SelectorMatchesAllPods, report.Fatal, finding.Critical,
+			"the controller does not act because the selector matches every pod: %s",
 			ev.Message)
 		f.SelfHealing, f.Confidence = "no", "high"
 		f.Evidence = []finding.Evidence{plain.Evidence("Event", "SelectingAll", ev.Message, ev.Last)}

@@ -152,7 +152,8 @@ func jobFailed(e *model.Evaluation, j *batchv1.Job, w *model.Workload, c batchv1
 	f.Evidence = []finding.Evidence{plain.Evidence("Job "+j.Name, "status.conditions["+string(c.Type)+"]", c.Reason+": "+c.Message,
 		c.LastTransitionTime.Time)}
 	failed := model.Select(w.Pods, func(p *model.Pod) bool { return p.Status.Phase == corev1.PodFailed || p.Terminating })
-	f.Next = []finding.Next{e.Next(w, finding.Read, "List the pods of the Job and how they terminated", "get", "pods", "-l", "batch.kubernetes.io/job-name="+j.Name)}
+	f.Next = []finding.Next{e.Next(w, finding.Read, "List the pods of the Job and how they terminated",
+		"get", "pods", "-l", "batch.kubernetes.io/job-name="+j.Name)}
 	if len(failed) > 0 {
 		p := newestPod(failed)
 		if inner := pods.Failed(e, w, p); inner != nil {
@@ -175,7 +176,7 @@ func jobTimers(e *model.Evaluation, j *batchv1.Job, w *model.Workload) {
 	ends := j.Status.StartTime.Add(plain.Seconds(*j.Spec.ActiveDeadlineSeconds))
 	c := report.Timer{
 		Name: "active deadline", Ends: plain.TimePtr(ends), State: report.TimerRunning,
-		Message: fmt.Sprintf("%ds ends in %s; the Job then fails", *j.Spec.ActiveDeadlineSeconds, plain.Age(ends.Sub(e.Now))),
+		Message: fmt.Sprintf("%ds, ends in %s; the Job then fails", *j.Spec.ActiveDeadlineSeconds, plain.Age(ends.Sub(e.Now))),
 	}
 	if !ends.After(e.Now) {
 		c.State, c.Message = report.TimerExpired, fmt.Sprintf("expired %s ago", plain.Age(e.Now.Sub(ends)))

@@ -22,11 +22,14 @@ func heldByOnDelete(e *model.Evaluation, w *model.Workload, old []*model.Pod) {
 	slices.SortStableFunc(ordered, func(a, b *model.Pod) int { return cmp.Compare(plain.Int(a.Available), plain.Int(b.Available)) })
 	f := e.Finding(codes.OnDelete, report.PausedClass, finding.Warning,
 		"%s: %s",
-		plain.Plural(len(old), "pod keeps the old template until it is deleted", "pods keep the old template until they are deleted"), plain.List(model.Names(ordered), 6))
+		plain.Plural(len(old), "pod keeps the old template until it is deleted", "pods keep the old template until they are deleted"),
+		plain.List(model.Names(ordered), 6))
 	f.Confidence, f.SelfHealing, f.Pods = "high", "no", model.Names(ordered)
 	f.Evidence = []finding.Evidence{plain.Evidence(w.Kind+" "+w.Meta.Name, "spec.updateStrategy.type", "OnDelete", plain.NoTime)}
-	f.Next = []finding.Next{e.Next(w, finding.Destructive, "Delete one pod, and check its replacement before the next", "delete", "pod", ordered[0].Name)}
-	if sick := model.Select(model.CountedPods(w.NewPods()), func(p *model.Pod) bool { return !p.Available }); len(sick) > 0 && ordered[0].Available {
+	f.Next = []finding.Next{e.Next(w, finding.Destructive, "Delete one pod, and check its replacement before the next",
+		"delete", "pod", ordered[0].Name)}
+	sick := model.Select(model.CountedPods(w.NewPods()), func(p *model.Pod) bool { return !p.Available })
+	if len(sick) > 0 && ordered[0].Available {
 		f.Next = []finding.Next{e.Next(w, finding.Read, "Before the next pod, check why the new pod is not available; the old ones are",
 			"describe", "pod", sick[0].Name)}
 	}
@@ -38,7 +41,8 @@ func partitioned(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workload, 
 		fmt.Sprintf("partition %d keeps %s on the old template; %d of %d pods are updated", partition,
 			plain.Plural(len(old), "pod", "pods"), due, w.Desired)
 	if partition >= w.Desired {
-		code, what = codes.PartitionExcludesAllPods, fmt.Sprintf("partition %d is not below %d replicas: no pod is ever updated", partition, w.Desired)
+		code, what = codes.PartitionExcludesAllPods,
+			fmt.Sprintf("partition %d is not below %d replicas: no pod is ever updated", partition, w.Desired)
 	}
 	f := e.Finding(code, report.PausedClass, finding.Warning, "%s", what)
 	f.Confidence, f.SelfHealing, f.Pods = "high", "no", model.Names(old)

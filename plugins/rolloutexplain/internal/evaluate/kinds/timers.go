@@ -28,11 +28,11 @@ func deploymentTimers(e *model.Evaluation, d *appsv1.Deployment, w *model.Worklo
 	case w.Target == nil && !e.In.Sources.Get(model.SourceRevisions).Readable():
 		return // which ReplicaSet it runs for is unknown
 	case d.Spec.Paused:
-		c.Message = "is off while the Deployment is paused"
+		c.Message = "off while the Deployment is paused"
 	case deadline == noDeadline:
-		c.Message = "is off: progressDeadlineSeconds is not set"
+		c.Message = "off (progressDeadlineSeconds is not set)"
 	case progress == nil:
-		c.Message = "has not started"
+		c.Message = "not started"
 	case w.Target == nil:
 		c.Message = "does not run before the new ReplicaSet exists"
 	case progress.Reason == "ProgressDeadlineExceeded":
@@ -42,7 +42,7 @@ func deploymentTimers(e *model.Evaluation, d *appsv1.Deployment, w *model.Worklo
 	default:
 		ends := progress.LastUpdateTime.Add(time.Duration(deadline) * time.Second)
 		c.Ends, c.State = plain.TimePtr(ends), report.TimerRunning
-		c.Message = fmt.Sprintf("%ds ends in %s (last progress %s ago; any new, ready or available pod restarts it)",
+		c.Message = fmt.Sprintf("%ds, ends in %s (last progress %s ago; any new, ready or available pod restarts it)",
 			deadline, plain.Age(ends.Sub(e.Now)), plain.Age(e.Now.Sub(progress.LastUpdateTime.Time)))
 	}
 	w.Report.Timers = append(w.Report.Timers, c)
@@ -54,7 +54,7 @@ func deadlineExceeded(e *model.Evaluation, w *model.Workload, deadline int32, pr
 	ended := progress.LastUpdateTime.Time
 	c := report.Timer{Name: "progress deadline", Ends: plain.TimePtr(ended), State: report.TimerExpired}
 	if m := timedOutSet.FindStringSubmatch(progress.Message); m != nil && m[1] != w.Target.Name {
-		c.Message, c.State = fmt.Sprintf("is ignored: the expired deadline belongs to ReplicaSet %s, not to the current %s", m[1], w.Target.Name),
+		c.Message, c.State = fmt.Sprintf("ignored (the expired deadline belongs to ReplicaSet %s, not to the current %s)", m[1], w.Target.Name),
 			report.TimerOff
 		f := e.Note(codes.StaleProgressDeadline, "ProgressDeadlineExceeded is left over from ReplicaSet %s and does not concern %s", m[1],
 			w.Target.Name)
@@ -62,7 +62,7 @@ func deadlineExceeded(e *model.Evaluation, w *model.Workload, deadline int32, pr
 		w.Add(f)
 		return c
 	}
-	c.Message = fmt.Sprintf("%ds expired %s ago without progress; the controller continues to try", deadline,
+	c.Message = fmt.Sprintf("%ds, expired %s ago without progress; the controller continues to try", deadline,
 		plain.Age(e.Now.Sub(ended)))
 	f := e.Finding(codes.ProgressDeadlineExceeded, report.Fatal, finding.Critical, "ReplicaSet %s has made no progress within %ds",
 		w.Target.Name, deadline)

@@ -52,7 +52,9 @@ func unreplacedPods(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workloa
 // brokenAfter is how long a pod without a clear cause may be not ready before it counts as broken.
 const brokenAfter = 2 * time.Minute
 
-func unreplacedFinding(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workload, broken []*model.Pod, inner *model.Cause, superseded bool) {
+func unreplacedFinding(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workload, broken []*model.Pod,
+	inner *model.Cause, superseded bool,
+) {
 	class, which := report.LikelyFatal, "the old template"
 	if superseded && codes.IsPersistent(&inner.Finding) {
 		class, which = report.Fatal, "a superseded template"

@@ -54,12 +54,14 @@ func notScheduled(e *model.Evaluation, w *model.Workload, p *model.Pod, waited t
 	}
 	seen := plain.Evidence("Pod "+p.Name, "status.conditions[PodScheduled]", "absent after "+plain.Age(waited), p.CreationTimestamp.Time)
 	if name := p.Spec.SchedulerName; name != "" && name != corev1.DefaultSchedulerName {
-		return e.Cause(p, model.StageSchedule, codes.NamedSchedulerNotActing, report.LikelyFatal, "scheduler %q has not acted on the pod for %s", name,
+		return e.Cause(p, model.StageSchedule, codes.NamedSchedulerNotActing, report.LikelyFatal,
+			"scheduler %q has not acted on the pod for %s", name,
 			plain.Age(waited)).WithKey(name).Since(p.CreationTimestamp.Time).
 			WithEvidence(seen).WithEvidence(plain.Evidence("Pod "+p.Name, "spec.schedulerName", name, plain.NoTime)).
 			WithNext(e.NextCluster(finding.Read, "Check whether a scheduler of that name is running", "get", "pods,leases", "-A"))
 	}
-	c := e.Cause(p, model.StageSchedule, codes.SchedulerNotActing, report.Transient, "the default scheduler has not acted on the pod for %s", plain.Age(waited)).
+	c := e.Cause(p, model.StageSchedule, codes.SchedulerNotActing, report.Transient,
+		"the default scheduler has not acted on the pod for %s", plain.Age(waited)).
 		Since(p.CreationTimestamp.Time).WithEvidence(seen)
 	if text, lease := e.ControllerLease("kube-scheduler"); text != "" {
 		c.Message += ": " + text

@@ -36,7 +36,8 @@ func NamespaceTerminating(e *model.Evaluation, w *model.Workload) bool {
 					plain.Evidence("Namespace "+ns.Name, "status.conditions["+string(c.Type)+"]", c.Message, c.LastTransitionTime.Time))
 			}
 		}
-		f.Next = []finding.Next{e.NextCluster(finding.Read, "Show what the deletion of the namespace waits for", "get", "namespace", ns.Name, "-o",
+		f.Next = []finding.Next{e.NextCluster(finding.Read, "Show what the deletion of the namespace waits for", "get", "namespace",
+			ns.Name, "-o",
 			"jsonpath={.status.conditions}")}
 		w.Add(f)
 		return true

@@ -48,7 +48,8 @@ func MissingPods(e *model.Evaluation, w *model.Workload) {
 	if r.Code == codes.NamespaceTerminating && w.Has(codes.NamespaceTerminating) {
 		return
 	}
-	f := e.Finding(r.Code, r.Class, finding.Critical, "%s cannot create %s because %s", owner, plain.Plural(int(w.Missing), "pod", "pods"), r.What)
+	f := e.Finding(r.Code, r.Class, finding.Critical, "%s cannot create %s because %s", owner,
+		plain.Plural(int(w.Missing), "pod", "pods"), r.What)
 	f.SelfHealing, f.Confidence, f.Attempts, f.Next = r.SelfHealing, confidence, attempts, r.Next
 	f.FirstSeen = plain.TimePtr(at)
 	if ev != nil {
@@ -128,7 +129,8 @@ func missingWithoutTrace(e *model.Evaluation, w *model.Workload, owner string) {
 		plain.Plural(int(w.Missing), "desired pod", "desired pods"), e.MissingEventText("no event explains why"))
 	f.SelfHealing, f.Confidence, f.FirstSeen = "maybe", "low", plain.TimePtr(w.Started)
 	f.Evidence = []finding.Evidence{plain.Evidence(owner, "spec.replicas",
-		fmt.Sprintf("%s missing; %s", plain.Plural(int(w.Missing), "pod", "pods"), e.MissingEventText("no FailedCreate event in the last hour")), time.Time{})}
+		fmt.Sprintf("%s missing; %s", plain.Plural(int(w.Missing), "pod", "pods"),
+			e.MissingEventText("no FailedCreate event in the last hour")), time.Time{})}
 	if text, lease := e.ControllerLease("kube-controller-manager"); text != "" {
 		f.Message, f.Confidence = fmt.Sprintf("%s has not created %s: %s", owner, plain.Plural(int(w.Missing), "pod", "pods"), text), "high"
 		f.Evidence = append(f.Evidence, lease)

@@ -40,7 +40,10 @@ func Read(e *model.Evaluation, text string, w *model.Workload) Refused {
 		r = refusalByState(e, &a, text, w)
 	}
 	if r.Code == "" {
-		r = Refused{Code: codes.PodCreationRejected, Class: report.LikelyFatal, SelfHealing: "maybe", What: "the API server returned: " + afterPrefix(text)}
+		r = Refused{
+			Code: codes.PodCreationRejected, Class: report.LikelyFatal, SelfHealing: "maybe",
+			What: "the API server returned: " + afterPrefix(text),
+		}
 	}
 	if len(r.Next) == 0 {
 		r.Next = []finding.Next{e.Next(w, finding.Read, "Read the errors in full", "describe", w.Slash())}
@@ -62,7 +65,8 @@ func refusalByQuota(e *model.Evaluation, a *admission.Refusal, w *model.Workload
 	case admission.QuotaExceeded:
 		return Refused{
 			Code: codes.QuotaExceeded, Class: report.LikelyFatal, SelfHealing: "maybe", Quota: a.Name,
-			What: fmt.Sprintf("ResourceQuota %q is exceeded: requested %s, used %s, limited to %s", a.Name, a.Quota.Requested, a.Quota.Used, a.Quota.Limited),
+			What: fmt.Sprintf("ResourceQuota %q is exceeded: requested %s, used %s, limited to %s", a.Name,
+				a.Quota.Requested, a.Quota.Used, a.Quota.Limited),
 			Next: []finding.Next{e.Next(w, finding.Read, "Show the limits and the use of the ResourceQuota", "describe", "quota", a.Name)},
 		}
 	case admission.QuotaUnspecified:
@@ -70,14 +74,15 @@ func refusalByQuota(e *model.Evaluation, a *admission.Refusal, w *model.Workload
 			Code: codes.QuotaRequiresResources, Class: report.Fatal, SelfHealing: "no",
 			What: fmt.Sprintf("ResourceQuota %q requires each pod to set %s", a.Name, strings.TrimPrefix(a.Reason, "must specify ")),
 			Next: []finding.Next{
-				e.Next(w, finding.Read, "Show what the ResourceQuota counts, then set it in the template or as a LimitRange default", "describe", "quota",
-					a.Name),
+				e.Next(w, finding.Read, "Show what the ResourceQuota counts, then set it in the template or as a LimitRange default",
+					"describe", "quota", a.Name),
 			},
 		}
 	case admission.LimitRange:
 		return Refused{
 			Code: codes.LimitRangeViolated, Class: report.Fatal, SelfHealing: "no", What: "the pod violates a LimitRange: " + a.Reason,
-			Next: []finding.Next{e.Next(w, finding.Read, "Show the LimitRanges of the namespace, then change the resources in the template", "describe",
+			Next: []finding.Next{e.Next(w, finding.Read, "Show the LimitRanges of the namespace, then change the resources in the template",
+				"describe",
 				"limitrange")},
 		}
 	}
@@ -91,7 +96,8 @@ func refusalByPolicy(e *model.Evaluation, a *admission.Refusal, w *model.Workloa
 			Code: codes.PodSecurityViolated, Class: report.Fatal, SelfHealing: "no",
 			What: fmt.Sprintf("the namespace enforces Pod Security %q: %s", a.Name, a.Reason),
 			Next: []finding.Next{
-				e.NextCluster(finding.Read, "Show the level that the namespace enforces, then change the securityContext in the template", "get", "namespace",
+				e.NextCluster(finding.Read, "Show the level that the namespace enforces, then change the securityContext in the template",
+					"get", "namespace",
 					w.Meta.Namespace, "--show-labels"),
 			},
 		}
@@ -157,7 +163,8 @@ func refusalByReference(e *model.Evaluation, a *admission.Refusal, w *model.Work
 	switch a.Kind {
 	case admission.ServiceAccountMissing:
 		return Refused{
-			Code: codes.ServiceAccountNotFound, Class: report.LikelyFatal, SelfHealing: "no", What: fmt.Sprintf("ServiceAccount %q does not exist", a.Name),
+			Code: codes.ServiceAccountNotFound, Class: report.LikelyFatal, SelfHealing: "no",
+			What: fmt.Sprintf("ServiceAccount %q does not exist", a.Name),
 			Next: []finding.Next{
 				e.Next(w, finding.Read, "List the existing ServiceAccounts", "get", "serviceaccounts"),
 				e.Next(w, finding.Change, "Create the ServiceAccount if the name is correct", "create", "serviceaccount", a.Name),
@@ -165,12 +172,14 @@ func refusalByReference(e *model.Evaluation, a *admission.Refusal, w *model.Work
 		}
 	case admission.PriorityClassMissing:
 		return Refused{
-			Code: codes.PriorityClassNotFound, Class: report.LikelyFatal, SelfHealing: "maybe", What: fmt.Sprintf("PriorityClass %q does not exist", a.Name),
+			Code: codes.PriorityClassNotFound, Class: report.LikelyFatal, SelfHealing: "maybe",
+			What: fmt.Sprintf("PriorityClass %q does not exist", a.Name),
 			Next: []finding.Next{e.NextCluster(finding.Read, "List the existing PriorityClasses", "get", "priorityclasses")},
 		}
 	case admission.RuntimeClassMissing:
 		return Refused{
-			Code: codes.RuntimeClassNotFound, Class: report.LikelyFatal, SelfHealing: "no", What: fmt.Sprintf("RuntimeClass %q does not exist", a.Name),
+			Code: codes.RuntimeClassNotFound, Class: report.LikelyFatal, SelfHealing: "no",
+			What: fmt.Sprintf("RuntimeClass %q does not exist", a.Name),
 			Next: []finding.Next{e.NextCluster(finding.Read, "List the existing RuntimeClasses", "get", "runtimeclasses")},
 		}
 	}
