@@ -97,7 +97,7 @@ func nodeDownPhase() phase {
 				before: []step{pinned.apply()}, ready: []step{complete("deployment/api")},
 				scenario: scenario{
 					name: "deployment-node-down", fault: "the only node that is wanted is lost", target: "deployment/api", steps: []step{run("set", "env", "deployment/api", "V=2"), pause(3 * time.Second)},
-					root: "UntoleratedTaint", verdict: late, says: []string{"it waits for nodes in trouble", "w2"}, next: "nodeinfo w2", wait: brief, exit: 5, within: 40 * time.Second,
+					root: "UntoleratedTaint", verdict: late, says: []string{"cordoned or unhealthy", "w2"}, next: "nodeinfo w2", wait: brief, exit: 5, within: 40 * time.Second,
 				},
 			},
 		},
@@ -127,7 +127,7 @@ func controlPlanePhase() phase {
 				before: []step{app{replicas: 1}.apply()}, ready: []step{complete("deployment/api")},
 				scenario: scenario{
 					name: "scheduler-down", fault: "kube-scheduler does not run", target: "deployment/api", steps: []step{run("set", "env", "deployment/api", "V=2"), pause(25 * time.Second)}, // until its lease is old
-					root: "SchedulerNotActing", verdict: late, says: []string{"kube-scheduler is down"}, next: "kube-scheduler", wait: brief, exit: 5, within: 40 * time.Second, limit: 2 * time.Minute,
+					root: "SchedulerNotActing", verdict: late, says: []string{"kube-scheduler has not renewed its Lease"}, next: "kube-scheduler", wait: brief, exit: 5, within: 40 * time.Second, limit: 2 * time.Minute,
 				},
 			},
 			{
@@ -142,7 +142,7 @@ func controlPlanePhase() phase {
 						},
 						pause(3 * time.Second), run("set", "env", "deployment/api", "V=2"), pause(22 * time.Second), // until its lease is old
 					},
-					root: "SpecUpdateNotObserved", verdict: late, says: []string{"kube-controller-manager is down"}, next: "kube-controller-manager", wait: brief, exit: 5, within: 40 * time.Second, limit: 2 * time.Minute,
+					root: "SpecUpdateNotObserved", verdict: late, says: []string{"kube-controller-manager has not renewed its Lease"}, next: "kube-controller-manager", wait: brief, exit: 5, within: 40 * time.Second, limit: 2 * time.Minute,
 				},
 			},
 		},

@@ -33,7 +33,7 @@ func scheduling() []scenario {
 				app{replicas: 1}.up(), apply(`{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: data}, spec: {storageClassName: nope, accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}`),
 				app{replicas: 1, pod: "\n      volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]", extra: "\n        volumeMounts: [{name: data, mountPath: /data}]"}.apply(),
 			},
-			root: "PVCNotBound", verdict: stuck, says: []string{"storage class", "nope"}, next: "describe pvc data", wait: soon, exit: 3, within: 30 * time.Second,
+			root: "PVCNotBound", verdict: stuck, says: []string{"StorageClass", "nope"}, next: "describe pvc data", wait: soon, exit: 3, within: 30 * time.Second,
 		},
 		{
 			name: "one-replica-anti-affinity", fault: "anti-affinity to itself on every node, surge 1", target: "deployment/api",

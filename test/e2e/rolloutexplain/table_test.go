@@ -135,11 +135,11 @@ func refusals() []scenario {
 	}
 	list := []scenario{
 		refused("rs-create-quota", "a quota of one ReplicaSet, then a new template", `{apiVersion: v1, kind: ResourceQuota, metadata: {name: sets}, spec: {hard: {count/replicasets.apps: "1"}}}`,
-			"ReplicaSetCreateError", `quota "sets"`, "rollout undo", changed, soon, 3),
+			"ReplicaSetCreateError", `ResourceQuota "sets"`, "rollout undo", changed, soon, 3),
 		refused("quota-pods-surge", "a quota of 2 pods, 2 replicas, default surge", `{apiVersion: v1, kind: ResourceQuota, metadata: {name: two}, spec: {hard: {pods: "2"}}}`,
-			"QuotaExceeded", "the rollout cannot free it", `"maxSurge":0`, changed, soon, 3),
+			"QuotaExceeded", "the rollout cannot free quota", `"maxSurge":0`, changed, soon, 3),
 		refused("quota-must-specify", "a quota on CPU, a template without requests", `{apiVersion: v1, kind: ResourceQuota, metadata: {name: cpu}, spec: {hard: {requests.cpu: "2"}}}`,
-			"QuotaRequiresResources", `quota "cpu"`, "describe quota cpu", changed, soon, 3),
+			"QuotaRequiresResources", `ResourceQuota "cpu"`, "describe quota cpu", changed, soon, 3),
 		refused("limitrange-max", "a LimitRange of 64Mi, a limit of 128Mi", `{apiVersion: v1, kind: LimitRange, metadata: {name: small}, spec: {limits: [{type: Container, max: {memory: 64Mi}}]}}`,
 			"LimitRangeViolated", "64Mi", "rollout undo", run("set", "resources", "deployment/api", "--limits=memory=128Mi"), soon, 3),
 		refused("admission-policy", "a ValidatingAdmissionPolicy that denies pods", `
@@ -275,7 +275,7 @@ func statefulSets() []scenario {
 		{
 			name: "statefulset-partition-never", fault: "partition 5 of 2", target: "statefulset/db",
 			steps: []step{two(app{spec: "\n  updateStrategy: {rollingUpdate: {partition: 5}}"}).up(), run("set", "env", "statefulset/db", "V=2")},
-			root:  "PartitionExcludesAllPods", verdict: held, says: []string{"no pod will ever be updated"}, next: `"partition":0`, wait: soon, exit: 6, within: 10 * time.Second,
+			root:  "PartitionExcludesAllPods", verdict: held, says: []string{"no pod is ever updated"}, next: `"partition":0`, wait: soon, exit: 6, within: 10 * time.Second,
 		},
 		{
 			name: "statefulset-ondelete", fault: "update strategy OnDelete", target: "statefulset/db",

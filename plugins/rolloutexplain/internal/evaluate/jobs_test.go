@@ -48,7 +48,7 @@ func TestJobsAreJudgedByWhatRuns(t *testing.T) {
 			b.in.Pods = nil
 			b.jobPod("once-2", 9*time.Minute, running(9*time.Minute))
 			return b
-		}, report.Progressing, "", "1 pod runs, 2 of 5 succeeded", "no check explains why"},
+		}, report.Progressing, "", "1 pod is running, 2 of 5 succeeded", "no check explains why"},
 		{"a pod that is not ready is no proof", func() *builder {
 			b := jobCase(func(*batchv1.Job) {})
 			b.in.Pods = nil
@@ -60,7 +60,7 @@ func TestJobsAreJudgedByWhatRuns(t *testing.T) {
 			b.in.Pods[0].Status.StartTime = plain.Ptr(ago(9 * time.Minute))
 			b.jobPod("once-2", 5*time.Minute, running(5*time.Minute))
 			return b
-		}, report.Progressing, "", "1 pod runs, 0 of 1 succeeded; 1 of 7 attempts have failed", "crashes"},
+		}, report.Progressing, "", "1 pod is running, 0 of 1 succeeded; 1 of 7 attempts have failed", "crashes"},
 		{"between two attempts the failed one is the root", func() *builder { return jobCase(failedOnce) }, report.Progressing, codes.ContainerCrashing, "1 of 7 attempts have failed", ""},
 		{"no limit is not a negative one", func() *builder {
 			return jobCase(func(j *batchv1.Job) { failedOnce(j); j.Spec.BackoffLimit = plain.Ptr(int32(math.MaxInt32)) })
@@ -82,7 +82,7 @@ func TestJobsAreJudgedByWhatRuns(t *testing.T) {
 			b := jobCase(func(*batchv1.Job) {})
 			b.in.Pods = nil
 			return b
-		}, report.Progressing, codes.PodsNotCreated, "has not created 1 pod", ""},
+		}, report.Progressing, codes.PodsNotCreated, "has not created 1 desired pod", ""},
 		{"the count of a Job that has reached its completions comes later", func() *builder {
 			return jobCase(func(j *batchv1.Job) {
 				j.Spec.Completions, j.Status.Succeeded = plain.Ptr(int32(2)), 1
@@ -101,12 +101,12 @@ func TestJobsAreJudgedByWhatRuns(t *testing.T) {
 			})
 			b.in.Pods = nil
 			return b
-		}, report.Progressing, "", "kueue.x-k8s.io/multikueue runs it: 1 of 3 succeeded", "no check explains why"},
+		}, report.Progressing, "", "kueue.x-k8s.io/multikueue runs the Job: 1 of 3 succeeded", "no check explains why"},
 		{"another controller's Job is held while suspended", func() *builder {
 			return jobCase(func(j *batchv1.Job) {
 				j.Spec.ManagedBy, j.Spec.Suspend = plain.Ptr("kueue.x-k8s.io/multikueue"), plain.Ptr(true)
 			})
-		}, report.OnHold, codes.JobSuspended, "suspended", "no check explains why"},
+		}, report.OnHold, codes.JobSuspended, "spec.suspend is set", "no check explains why"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -81,7 +81,7 @@ func kubedogMistakes() []mistake {
 	return []mistake{
 		{"kubedog adds up the failures of all pods: ten that crashed once count as a loop", with(tenPods), report.Progressing, codes.ContainerCrashing, "all 10 new pods", wait.Waiting, nil},
 		{"kubedog counts the crash loop of an old revision's pod", with(oldPodCrashes), report.Progressing, "", "", wait.Waiting, nil},
-		{"kubedog does not read the ReplicaSet's events: a quota stays silent", refusedBy(`pods "api-2-" is forbidden: exceeded quota: two, requested: pods=1, used: pods=2, limited: pods=2`), report.Stuck, codes.QuotaExceeded, `quota "two"`, wait.Failed, nil},
+		{"kubedog does not read the ReplicaSet's events: a quota stays silent", refusedBy(`pods "api-2-" is forbidden: exceeded quota: two, requested: pods=1, used: pods=2, limited: pods=2`), report.Stuck, codes.QuotaExceeded, `ResourceQuota "two"`, wait.Failed, nil},
 		{"kubedog does not know volumes: a missing Secret in a mount gives a generic timeout", with(func(b *builder) {
 			b.podEvent("FailedMount", `MountVolume.SetUp failed for volume "v" : secret "tls" not found`, 6)
 		}), report.Stuck, codes.SecretNotFound, `"tls"`, wait.Failed, nil},
@@ -163,9 +163,9 @@ func deployerMistakes() []mistake {
 
 func watcherMistakes() []mistake {
 	return []mistake{
-		{"safe-rollout hangs on a ReplicaSet that cannot be created", with(setRefusal), report.Stuck, codes.ReplicaSetCreateError, `quota "sets"`, wait.Failed, nil},
-		{"kubectl-why calls it healthy when the new ReplicaSet cannot be created", with(setRefusal), report.Stuck, codes.ReplicaSetCreateError, "refuses the new ReplicaSet", wait.Failed, nil},
-		{"kubectl rollout status says that it waits for the change to be observed, for ever", with(setRefusal), report.Stuck, codes.ReplicaSetCreateError, "the deadline never starts", wait.Failed, nil},
+		{"safe-rollout hangs on a ReplicaSet that cannot be created", with(setRefusal), report.Stuck, codes.ReplicaSetCreateError, `ResourceQuota "sets"`, wait.Failed, nil},
+		{"kubectl-why calls it healthy when the new ReplicaSet cannot be created", with(setRefusal), report.Stuck, codes.ReplicaSetCreateError, "rejects the new ReplicaSet", wait.Failed, nil},
+		{"kubectl rollout status says that it waits for the change to be observed, for ever", with(setRefusal), report.Stuck, codes.ReplicaSetCreateError, "the progress deadline never starts", wait.Failed, nil},
 		{"watch-rollout takes the highest revision for the new one where none exists", with(setRefusal), report.Stuck, codes.ReplicaSetCreateError, "", wait.Failed, nil},
 		{"safe-rollout hangs on a paused Deployment", with(func(b *builder) { b.d.Spec.Paused = true }), report.OnHold, codes.DeploymentPaused, "", wait.OnHold, nil},
 		{"safe-rollout hangs on a scheduling gate", with(gatedBy), report.OnHold, codes.SchedulingGated, "example.com/wait", wait.OnHold, nil},
@@ -203,7 +203,7 @@ func controllerMistakes() []mistake {
 		}
 	}
 	return []mistake{
-		{"kubectl rollout status ends with 0 for a partition that no pod will ever pass", partition(5), report.OnHold, codes.PartitionExcludesAllPods, "no pod will ever be updated", wait.OnHold, nil},
+		{"kubectl rollout status ends with 0 for a partition that no pod will ever pass", partition(5), report.OnHold, codes.PartitionExcludesAllPods, "no pod is ever updated", wait.OnHold, nil},
 		{"kubectl rollout status waits for ever for a StatefulSet's abandoned broken pod", func() *builder {
 			b := statefulCase(func(s *appsv1.StatefulSet) { s.Status.UpdateRevision = "db-r1" })
 			b.in.ControllerRevisions[0].Revision, b.in.ControllerRevisions[1].Revision = 3, 2

@@ -1,5 +1,4 @@
-// Package budget is the arithmetic of rolling updates: what a strategy allows, and what the controller may add and take
-// next. Numbers in, numbers out.
+// Package budget computes rolling updates: what a strategy allows, and what the controller may create and remove next.
 package budget
 
 import (
@@ -44,8 +43,8 @@ type Set struct {
 	Spec, Available int32
 }
 
-// grow is how many pods of the new ReplicaSet the controller may ask for next. It counts what ReplicaSets want, not pods
-// that run: terminating pods are invisible to it.
+// grow is how many pods of the new ReplicaSet the controller may request next. It counts the replicas that ReplicaSets
+// request, not pods that run: terminating pods do not count.
 // https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/controller/deployment/util/deployment_util.go (NewRSNewReplicas)
 func grow(n, surge int32, fresh Set, old []Set) int32 {
 	total := fresh.Spec
@@ -55,8 +54,8 @@ func grow(n, surge int32, fresh Set, old []Set) int32 {
 	return max(0, min(n+surge-total, n-fresh.Spec))
 }
 
-// shrink is how many old pods the controller may remove next: unavailable ones within the ceiling that new pods which
-// are not available yet leave, and available ones down to the floor.
+// shrink is how many old pods the controller may remove next: unavailable ones as far as new pods that are not available
+// yet permit, and available ones down to the minimum.
 // https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/controller/deployment/rolling.go (reconcileOldReplicaSets)
 func shrink(n, unavailable int32, fresh Set, old []Set) (remove []int32) {
 	remove = make([]int32, len(old))
@@ -65,20 +64,20 @@ func shrink(n, unavailable int32, fresh Set, old []Set) (remove []int32) {
 		total += s.Spec
 		available += s.Available
 	}
-	floor := n - unavailable
-	ceiling := total - floor - (fresh.Spec - fresh.Available)
-	if ceiling <= 0 {
+	minimum := n - unavailable
+	limit := total - minimum - (fresh.Spec - fresh.Available)
+	if limit <= 0 {
 		return remove
 	}
 	cleaned := int32(0)
 	for i, s := range old { // unhealthy ones first, oldest ReplicaSet first
-		k := min(ceiling-cleaned, s.Spec-s.Available)
+		k := min(limit-cleaned, s.Spec-s.Available)
 		if k > 0 {
 			remove[i] += k
 			cleaned += k
 		}
 	}
-	spare := available - floor
+	spare := available - minimum
 	for i, s := range old {
 		k := min(spare, s.Spec-remove[i])
 		if k > 0 && s.Available > 0 {
@@ -126,24 +125,29 @@ func Moves(b *report.UpdateStrategy, n int32, fresh Set, old []Set) {
 	b.MayCreate, b.MayRemove = plain.Ptr(create), plain.Ptr(remove)
 	switch {
 	case fresh.Spec >= n:
-		b.CreateReason = "all new pods are asked for"
+		b.CreateReason = "all new pods are requested"
 	case create > 0:
-		b.CreateReason = fmt.Sprintf("%d wanted of at most %d", total, n+surge)
+		b.CreateReason = fmt.Sprintf("%d of at most %d pods are requested", total, n+surge)
+	case total > n+surge:
+		b.CreateReason = fmt.Sprintf("%d pods are requested, more than the maximum of %d (%s + %d maxSurge)", total, n+surge,
+			replicas(n), surge)
 	default:
-		b.CreateReason = fmt.Sprintf("%d pods are wanted already, the ceiling of %d+%d surge", total, n, surge)
+		b.CreateReason = fmt.Sprintf("%d pods is the maximum (%s + %d maxSurge)", total, replicas(n), surge)
 	}
 	switch {
 	case oldPods == 0:
 		b.RemoveReason = "no old pods are left"
 	case remove > 0:
-		b.RemoveReason = fmt.Sprintf("%d available, at least %d must stay", available, n-unavailable)
+		b.RemoveReason = fmt.Sprintf("%d pods are available, at least %d must stay available", available, n-unavailable)
 	case available < n-unavailable:
-		b.RemoveReason = fmt.Sprintf("only %d available, below the floor of %d", available, n-unavailable)
+		b.RemoveReason = fmt.Sprintf("%d available is below the minimum of %d", available, n-unavailable)
 	default:
-		b.RemoveReason = fmt.Sprintf("%d available is the floor of %d-%d unavailable: one new pod must become available first", available, n,
-			unavailable)
+		b.RemoveReason = fmt.Sprintf("%d available is the minimum (%s - %d maxUnavailable); a new pod must become available first",
+			available, replicas(n), unavailable)
 	}
 }
+
+func replicas(n int32) string { return plain.Plural(int(n), "replica", "replicas") }
 
 func intOrEmpty(v *intstr.IntOrString) string {
 	if v == nil {

@@ -54,7 +54,7 @@ func deployment(e *model.Evaluation, d *appsv1.Deployment) *model.Workload {
 	}
 	deploymentGates(e, d, w, observed, progress)
 	deploymentAction(e, d, w)
-	deploymentClocks(e, d, w, progress)
+	deploymentTimers(e, d, w, progress)
 	return w
 }
 
@@ -93,13 +93,13 @@ func deploymentAction(e *model.Evaluation, d *appsv1.Deployment, w *model.Worklo
 	case w.Settled, !w.RevisionsKnown(e), !e.In.Sources.Get(model.SourcePods).Readable():
 		return
 	case d.Spec.Paused:
-		w.Report.NextAction = []string{"nothing while it is paused"}
+		w.Report.NextAction = []string{"nothing while the Deployment is paused"}
 	case w.Has(codes.SpecUpdateNotObserved):
-		w.Report.NextAction = []string{"nothing before the controller has seen the newest change"}
+		w.Report.NextAction = []string{"nothing until the controller has observed the latest change"}
 	case d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType:
 		switch old := len(model.Select(w.OldPods(), func(p *model.Pod) bool { return !p.Dead })); {
 		case old > 0:
-			w.Report.NextAction = []string{fmt.Sprintf("wait until %s gone, then create %d", plain.Plural(old, "old pod is", "old pods are"), w.Desired)}
+			w.Report.NextAction = []string{fmt.Sprintf("wait until %s terminated, then create %d", plain.Plural(old, "old pod has", "old pods have"), w.Desired)}
 		default:
 			w.Report.NextAction = []string{fmt.Sprintf("create up to %d", w.Desired)}
 		}
@@ -107,7 +107,7 @@ func deploymentAction(e *model.Evaluation, d *appsv1.Deployment, w *model.Worklo
 		return
 	case w.Missing > 0:
 		w.Report.NextAction = []string{
-			fmt.Sprintf("wants %s of ReplicaSet %s than exist", plain.Plural(int(w.Missing), "more pod", "more pods"), w.Target.Name),
+			fmt.Sprintf("create %s of ReplicaSet %s", plain.Plural(int(w.Missing), "missing pod", "missing pods"), w.Target.Name),
 			mayRemove(b),
 		}
 	default:

@@ -42,7 +42,7 @@ func statefulSet(e *model.Evaluation, s *appsv1.StatefulSet) *model.Workload {
 		w.Missing, w.MissingOf = missingOrdinals(w, start(s)), w.Meta.UID
 	}
 	if !observed {
-		notObserving(e, w, fmt.Sprintf("generation %d is wanted, the controller has seen %d", s.Generation, s.Status.ObservedGeneration))
+		notObserving(e, w, fmt.Sprintf("metadata.generation is %d, status.observedGeneration is %d", s.Generation, s.Status.ObservedGeneration))
 		return w
 	}
 	statefulGates(e, s, w, partition, due, onDelete, all)
@@ -79,15 +79,15 @@ func statefulGates(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workload
 	switch {
 	case w.Settled && len(old) == 0:
 		if w.Desired == 0 {
-			w.Add(e.Note(codes.ScaledToZero, "0 replicas are wanted: complete by definition, and no proof that the template works"))
+			w.Add(e.Note(codes.ScaledToZero, "spec.replicas is 0: complete by definition, which does not prove that the pod template works"))
 		}
 		return
 	case onDelete && len(old) > 0:
 		heldByOnDelete(e, w, old)
 	case partition > 0 && len(old) > 0 && all && int32(len(model.Live(w.NewPods()))) >= due: //nolint:gosec // pods
-		partitionHold(e, s, w, partition, due, old)
+		partitioned(e, s, w, partition, due, old)
 	}
-	statefulTrap(e, s, w)
+	unreplacedPods(e, s, w)
 	orderedWait(e, s, w)
 	statefulAction(e, s, w, old, partition, onDelete)
 }
@@ -96,20 +96,20 @@ func statefulAction(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workloa
 	switch {
 	case !e.In.Sources.Get(model.SourcePods).Readable():
 	case w.Has(codes.StatefulSetPodNotReplaced):
-		w.Report.NextAction = []string{"nothing: it waits for a broken pod that it does not replace"}
+		w.Report.NextAction = []string{"nothing: the controller waits for a broken pod that it does not replace"}
 	case onDelete:
-		w.Report.NextAction = []string{"replace a pod only when somebody deletes it"}
+		w.Report.NextAction = []string{"replace a pod only after the pod is deleted (OnDelete)"}
 	case w.FindOrdered != nil:
-		w.Report.NextAction = []string{fmt.Sprintf("nothing before %s is available", w.FindOrdered.Name)}
+		w.Report.NextAction = []string{fmt.Sprintf("nothing until pod %s is available", w.FindOrdered.Name)}
 	case w.Missing > 0:
 		w.Report.NextAction = []string{fmt.Sprintf("create %s", plain.Plural(int(w.Missing), "pod", "pods"))}
 	case len(old) > 0 && w.Has(codes.PartitionedRollout), w.Has(codes.PartitionExcludesAllPods):
-		w.Report.NextAction = []string{"nothing: the partition holds"}
+		w.Report.NextAction = []string{"nothing: the partition keeps the remaining pods on the old template"}
 	case len(old) > 0:
 		next, lowest := old[len(old)-1], int(partition)+start(s)
 		w.Report.NextAction = []string{fmt.Sprintf("replace pods from the highest ordinal down to %d; next is %s", lowest, next.Name)}
 		if ordinalOf(next.Name) < lowest {
-			w.Report.NextAction = []string{fmt.Sprintf("nothing more: the pods of the old template are below partition %d", partition)}
+			w.Report.NextAction = []string{fmt.Sprintf("nothing: the remaining old pods are below partition %d", partition)}
 		}
 	}
 }

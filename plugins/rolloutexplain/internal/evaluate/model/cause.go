@@ -1,6 +1,7 @@
 package model
 
 import (
+	"fmt"
 	"time"
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
@@ -31,10 +32,25 @@ type Cause struct {
 	Stage int
 	Key   string // causes with equal code, container and key are one
 	Pod   *Pod
+	// Considered is how many nodes the scheduler counted, where the sentence begins with them.
+	Considered int
 	// Target is the only node on which the pod can run; the message about a group names the nodes of its pods.
 	Target string
 	// Many is what several pods are said to do, where the message begins with the name of one ("are terminating").
 	Many string
+}
+
+// Sentence is the cause in words, without the pods that have it.
+func (c *Cause) Sentence() string {
+	if c.Considered == 0 || c.Target != "" {
+		return c.Message
+	}
+	return fmt.Sprintf("0 of %d nodes can run the pod: %s", c.Considered, c.Message)
+}
+
+// Says makes another sentence of it, which does not begin with nodes.
+func (c *Cause) Says(format string, args ...any) {
+	c.Message, c.Considered = fmt.Sprintf(format, args...), 0
 }
 
 // Cause makes a cause of one pod, with the severity and the confidence that are usual for its class.

@@ -138,7 +138,7 @@ func (w *Workload) CountPods(e *Evaluation) {
 	w.Report.Counts.Restarts, w.Report.Counts.UpdatedReady = plain.Ptr(restarts), plain.Count(ready)
 }
 
-// RevisionsKnown tells this: a table reads ReplicaSets and ControllerRevisions under one name, and one of them may be refused; a
+// RevisionsKnown reports whether the revisions could be read: a table reads ReplicaSets and ControllerRevisions under one name, and one of them may be refused; a
 // target that was found has been read.
 func (w *Workload) RevisionsKnown(e *Evaluation) bool {
 	return w.Target != nil || e.In.Sources.Get(SourceRevisions).Readable()

@@ -86,7 +86,7 @@ func (g *group) merge(c *model.Cause) {
 // finding puts the pods before the cause: "all 2 new pods: container …".
 func (g *group) finding(w *model.Workload) report.Finding {
 	f := g.Finding
-	f.Pods = model.Names(g.pods)
+	f.Message, f.Pods = g.Sentence(), model.Names(g.pods)
 	slices.Sort(f.Pods)
 	all := model.Live(w.NewPods())
 	which := "new"

@@ -50,15 +50,15 @@ func TestOldPodsAreBlamedOnlyForWhatTheyHold(t *testing.T) {
 		deadlock bool
 		says     string
 	}{
-		{"anti-affinity to itself", refused(anti, func(b *builder) { b.x().Spec.Affinity = antiAffinityTo("api") }), true, "old pods hold it"},
+		{"anti-affinity to itself", refused(anti, func(b *builder) { b.x().Spec.Affinity = antiAffinityTo("api") }), true, "a deadlock with the old pods"},
 		{"anti-affinity to somebody else", refused(anti, func(b *builder) { b.x().Spec.Affinity = antiAffinityTo("cache") }), false, "anti-affinity"},
-		{"anti-affinity of an old pod to new ones", refused(anti, func(b *builder) { b.in.Pods[0].Spec.Affinity = antiAffinityTo("api") }), true, "old pods hold it"},
-		{"affinity to pods that are nowhere", refused(with, func(b *builder) { b.x().Spec.Affinity = affinityTo("cache") }), false, "beside pods with app=cache"},
-		{"a host port that the old pods have", refused(port, func(b *builder) { b.c().Ports, b.in.Pods[0].Spec.Containers[0].Ports = wanted, wanted }), true, "old pods hold it"},
+		{"anti-affinity of an old pod to new ones", refused(anti, func(b *builder) { b.in.Pods[0].Spec.Affinity = antiAffinityTo("api") }), true, "a deadlock with the old pods"},
+		{"affinity to pods that are nowhere", refused(with, func(b *builder) { b.x().Spec.Affinity = affinityTo("cache") }), false, "next to pods with app=cache"},
+		{"a host port that the old pods have", refused(port, func(b *builder) { b.c().Ports, b.in.Pods[0].Spec.Containers[0].Ports = wanted, wanted }), true, "a deadlock with the old pods"},
 		{"a host port that somebody else has", refused(port, func(b *builder) {
 			b.c().Ports = wanted
 			b.in.NodePods = []model.NodePod{{Node: "w2", Namespace: "edge", Name: "ingress", HostPorts: []int32{80}}}
-		}), false, "host port 80 is held on node w2 by pod ingress of namespace edge"},
+		}), false, "host port 80 on node w2 is in use by pod edge/ingress"},
 	} {
 		got := Evaluate(tt.b.in, now, model.Options{}).Items[0]
 		if has := strings.Contains(got.Summary, "deadlock"); has != tt.deadlock || !strings.Contains(got.Summary, tt.says) {
@@ -248,7 +248,7 @@ func TestDaemonPodsThatNoNodeTakesNameAllTheirNodes(t *testing.T) {
 		second, cpu string
 		want        []string
 	}{
-		{"Insufficient cpu", "900", []string{"all 2 pods cannot run on nodes w1, w2: Insufficient cpu; node w1: needs 900 cpu"}},
+		{"Insufficient cpu", "900", []string{"all 2 pods cannot run on nodes w1, w2: Insufficient cpu; on node w1 the pod requires 900 cpu"}},
 		{"Insufficient memory", "900", []string{"pod agent-w1 cannot run on node w1: Insufficient cpu", "pod agent-w2 cannot run on node w2: Insufficient memory"}},
 		{"Insufficient cpu", "1", []string{"pod agent-w1 cannot run on node w1: Insufficient cpu", "pod agent-w2 cannot run on node w2: Insufficient cpu\n"}},
 	} {
@@ -298,7 +298,7 @@ func TestSpreadingOverALabelThatNoNodeHasDoesNotHeal(t *testing.T) {
 		b.x().Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: key, WhenUnsatisfiable: corev1.DoNotSchedule}}
 		return findingOf(Evaluate(b.in, now, model.Options{}), codes.TopologySpreadUnsatisfied)
 	}
-	if f := spread("rack"); f.SelfHealing != "no" || f.Class != report.LikelyFatal || !strings.Contains(f.Message, "label rack, which no node has") {
+	if f := spread("rack"); f.SelfHealing != "no" || f.Class != report.LikelyFatal || !strings.Contains(f.Message, "no node has label rack") {
 		t.Errorf("%+v", f)
 	}
 	if f := spread("kubernetes.io/hostname"); f.SelfHealing != "maybe" {
