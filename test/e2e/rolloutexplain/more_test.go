@@ -65,7 +65,7 @@ func TestNarrowRights(t *testing.T) {
 		t.Errorf("without events and logs: root %q, verdict %s: %s", got.root(), got.Verdict, got.Summary)
 	}
 	text := c.Kubectl(t, "rollout-explain", "-n", ns, "deployment/api", "--kubeconfig", limited)
-	for _, want := range []string{"events: not checked: needs list events", "logs: not checked: needs get pods/log"} {
+	for _, want := range []string{"events: needs list events", "logs: needs get pods/log"} {
 		if !strings.Contains(text.Stdout, want) {
 			t.Errorf("it does not say %q:\n%s", want, text.Stdout)
 		}

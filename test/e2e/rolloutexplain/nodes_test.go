@@ -55,7 +55,7 @@ func placesPhase() phase {
 			{
 				before: []step{app{replicas: 1, pod: onW2}.apply()}, ready: []step{complete("deployment/api")},
 				scenario: scenario{
-					name: "sched-cordoned", fault: "the only node that is wanted is cordoned and tainted", target: "deployment/api", steps: []step{run("set", "env", "deployment/api", "V=2")},
+					name: "sched-cordoned", fault: "the only selected node is cordoned and tainted", target: "deployment/api", steps: []step{run("set", "env", "deployment/api", "V=2")},
 					root: "NodesCordoned", verdict: late, says: []string{"w2 (cordoned"}, next: "nodeinfo w2", wait: brief, exit: 5, within: 40 * time.Second,
 				},
 			},
@@ -96,7 +96,7 @@ func nodeDownPhase() phase {
 			{
 				before: []step{pinned.apply()}, ready: []step{complete("deployment/api")},
 				scenario: scenario{
-					name: "deployment-node-down", fault: "the only node that is wanted is lost", target: "deployment/api", steps: []step{run("set", "env", "deployment/api", "V=2"), pause(3 * time.Second)},
+					name: "deployment-node-down", fault: "the only selected node is lost", target: "deployment/api", steps: []step{run("set", "env", "deployment/api", "V=2"), pause(3 * time.Second)},
 					root: "UntoleratedTaint", verdict: late, says: []string{"cordoned or unhealthy", "w2"}, next: "nodeinfo w2", wait: brief, exit: 5, within: 40 * time.Second,
 				},
 			},

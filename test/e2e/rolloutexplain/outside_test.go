@@ -40,7 +40,7 @@ func registries() []scenario {
 	back.during, back.within = respond("shop/NAMESPACE-limits", "200"), 110*time.Second
 	return []scenario{
 		pulls("image-not-found", "a tag that the registry does not have", "shop/absent", "ImageNotFound", stuck, "rollout undo", soon, 3, nil, "shop/absent:1.5", "does not exist"),
-		pulls("image-unauthorized", "a registry that answers 401", "shop/secret", "ImagePullUnauthorized", stuck, "imagePullSecrets", soon, 3, respond("shop/secret", "401"), "names no pull secret"),
+		pulls("image-unauthorized", "a registry that answers 401", "shop/secret", "ImagePullUnauthorized", stuck, "imagePullSecrets", soon, 3, respond("shop/secret", "401"), "has no image pull secret"),
 		pulls("registry-rate-limited", "a registry that answers 429", "shop/busy", "RegistryUnavailable", late, "nodeinfo", brief, 5, respond("shop/busy", "429"), "429"),
 		pulls("registry-broken", "a registry that answers 500", "shop/broken", "RegistryUnavailable", late, "nodeinfo", brief, 5, respond("shop/broken", "500"), "500"),
 		later, back,

@@ -244,7 +244,7 @@ func controllers() []scenario {
 		{
 			name: "history-limit-zero", fault: "revisionHistoryLimit 0, replaced by a crashing template", target: "deployment/api",
 			steps: []step{app{replicas: 1, spec: "\n  revisionHistoryLimit: 0\n  strategy: {type: Recreate}"}.up(), app{replicas: 1, spec: "\n  revisionHistoryLimit: 0\n  strategy: {type: Recreate}", command: "echo broken; exit 3"}.apply()},
-			root:  "ContainerCrashing", verdict: []string{"Stuck", "Degraded"}, says: []string{"exits 3"}, limit: 2 * time.Minute,
+			root:  "ContainerCrashing", verdict: []string{"Stuck", "Degraded"}, says: []string{"exit code 3"}, limit: 2 * time.Minute,
 		},
 	}
 }
@@ -303,7 +303,7 @@ func daemonSets() []scenario {
 		{
 			name: "daemonset-crash", fault: "a template that crashes", target: "daemonset/agent",
 			steps: []step{ds(app{}).up(), ds(app{command: "echo cannot open /dev/thing; exit 7"}).apply()},
-			root:  "ContainerCrashing", verdict: broken, says: []string{"exits 7"}, next: "rollout undo daemonset/agent --to-revision=1", wait: soon, exit: 3, within: 40 * time.Second,
+			root:  "ContainerCrashing", verdict: broken, says: []string{"exit code 7"}, next: "rollout undo daemonset/agent --to-revision=1", wait: soon, exit: 3, within: 40 * time.Second,
 		},
 		{
 			name: "daemonset-hostport-surge", fault: "maxSurge 1 with a host port", target: "daemonset/agent",

@@ -110,7 +110,7 @@ func finish(e *model.Evaluation, w *model.Workload) report.Rollout {
 	r.Sources = sortedSources(e.In.Sources)
 	for _, s := range r.Sources {
 		if s.State == source.Forbidden || s.State == source.Unreachable {
-			r.NotChecked = append(r.NotChecked, s.Name+": "+s.Gap())
+			r.NotChecked = append(r.NotChecked, s.Name+": "+s.Reason())
 		}
 	}
 	return *r

@@ -136,7 +136,7 @@ func TestReadinessThatComesAndGoesFailsAfterFiveTimes(t *testing.T) {
 		now = now.Add(3 * sec)
 		r := seen(report.Progressing, because(codes.ReadinessProbeFailing, report.Transient, 1), readyPods(int32((i+1)%2)))
 		if got, why := w.Observe(&r, now); got != Waiting {
-			if got != Failed || !strings.Contains(why, "came and went") || i < 2*flipLimit-1 {
+			if got != Failed || !strings.Contains(why, "readiness was lost") || i < 2*flipLimit-1 {
 				t.Fatalf("look %d: %s %s", i, got, why)
 			}
 			return
