@@ -16,7 +16,7 @@ const (
 	ExitThreshold   = 3   // --fail-on reached, --expect not met, --wait ended in failure
 	ExitIncomplete  = 4   // --require-complete, and a source was unreadable
 	ExitTimeout     = 5   // timed out
-	ExitHeld        = 6   // --wait met a rollout that waits for a person
+	ExitPaused      = 6   // --wait found a rollout on hold
 	ExitSuperseded  = 7   // --wait superseded by a newer change
 	ExitInterrupted = 130 // after cleanup
 	ExitTerminated  = 143 // after cleanup

@@ -1,5 +1,5 @@
-// Package rolloutexplain is the command "kubectl rollout-explain": what a rollout does right now, why it is not finished,
-// and what to do.
+// Package rolloutexplain is the command "kubectl rollout-explain": the state of a rollout, why it is not complete,
+// and what to do next.
 package rolloutexplain
 
 import (
@@ -29,32 +29,32 @@ func newCommand(env *cli.Env, runF func(*Options) error) *cobra.Command {
 	var connection *kube.Flags
 	c := &cobra.Command{
 		Use:   "rollout-explain [TYPE NAME | TYPE/NAME | NAME]...",
-		Short: "Explain what a rollout does, why it is not finished, and what to do",
+		Short: "Explain the state of a rollout, why it is not complete, and what to do next",
 		Long: cli.Long(`
-			Explain rollouts: one sentence that says what is going on and why, the evidence, and the next command.
+			Explain rollouts: the verdict with its cause, the evidence, and the next steps.
 
-			Types are deployment, statefulset, daemonset, job and Argo's rollout; a pod or replicaset stands for the
-			workload that controls it, and a bare name is searched over all types. Without a name every rollout of the
-			namespace is listed, worst first.
+			Types are deployment, statefulset, daemonset, job and rollout (Argo). A pod or replicaset selects the workload
+			that controls it. A name without a type is searched in all types. Without a name, all rollouts of the
+			namespace are listed, worst first.
 
-			With --wait it waits and ends by exit code: 0 complete, 3 failed, 5 timed out, 6 waits for a person (paused,
-			partition, OnDelete), 7 superseded by a newer change. It fails early only for what cannot heal by itself and
-			has lasted and repeated; an image that is pushed later, a registry that comes back or a node that is being
-			added do not fail it.
+			With --wait, the exit code gives the result: 0 complete, 3 failed, 5 timed out, 6 on hold until a user acts
+			(spec.paused, partition, OnDelete, a gate), 7 superseded by a newer change. The wait fails early only for a
+			cause that does not recover without a change and that has lasted and repeated. An image that is pushed later,
+			a registry that becomes available again or a node that is being added does not fail the wait.
 
-			It only reads. Commands that change something are printed and never run.`),
+			The command only reads. Commands that change something are printed, never run.`),
 		Example: cli.Example(env, `
-			# Why is this Deployment not finished?
+			# Explain why a Deployment is not complete
 			PROGRAM deployment/api
 
-			# All rollouts of the namespace, worst first; then of all namespaces
+			# List the rollouts of the namespace, worst first; then of all namespaces
 			PROGRAM
 			PROGRAM -A
 
-			# In CI: apply, then wait until it is complete and has been stable for 10 s, or until it has failed
+			# In CI: apply, then wait until the rollout is complete and stable for 10s, or has failed
 			kubectl apply -f app.yaml && PROGRAM deployment/api --wait --timeout=10m
 
-			# What changed, and which revisions are there?
+			# Show what changed, and list the revisions
 			PROGRAM deployment/api --diff
 			PROGRAM deployment/api --history
 
@@ -83,31 +83,36 @@ func newCommand(env *cli.Env, runF func(*Options) error) *cobra.Command {
 func (f *flags) register(c *cobra.Command) {
 	s := c.Flags()
 	s.BoolVarP(&f.allNamespaces, "all-namespaces", "A", false, "List the rollouts of all namespaces.")
-	s.StringVarP(&f.selector, "selector", "l", "", "Only rollouts with these labels, as in kubectl get -l.")
-	s.StringVarP(&f.output, "output", "o", "", "Output format: table, wide, json, yaml, name, jsonpath=TEMPLATE. With -w or --wait json and yaml print a document per change.")
-	s.BoolVar(&f.noHeaders, "no-headers", false, "Leave out the headers of tables.")
+	s.StringVarP(&f.selector, "selector", "l", "", "List only the rollouts with these labels, as in kubectl get -l.")
+	s.StringVarP(&f.output, "output", "o", "", "Output format: table, wide, json, yaml, name, jsonpath=TEMPLATE. "+
+		"With -w or --wait, json and yaml print one document per change.")
+	s.BoolVar(&f.noHeaders, "no-headers", false, "Omit table headers.")
 	cli.AddColorFlag(s, &f.color)
 
-	s.BoolVarP(&f.watch, "watch", "w", false, "Go on and show every change, until interrupted.")
-	s.BoolVar(&f.wait, "wait", false, "Wait until it is complete, has failed, or waits for a person; the exit code says which.")
-	s.DurationVar(&f.timeout, "timeout", 15*time.Minute, "With --wait: the longest time to wait; 0 is for ever.")
-	s.DurationVar(&f.stable, "stable", 10*time.Second, "With --wait: how long success must last, without restarts.")
-	s.StringVar(&f.failFast, "fail-fast", "auto", "With --wait: auto fails for causes that cannot heal once they have lasted; strict at once; never only when the controller gives up.")
-	s.DurationVar(&f.failAfter, "fail-after", 2*time.Minute, "With --wait: how long a cause that will probably not heal must have lasted.")
-	s.DurationVar(&f.progressTimeout, "progress-timeout", 0, "With --wait: fail after this long without progress. Default: the Deployment's own deadline, none for a Job, else 10m.")
-	s.BoolVar(&f.allowHeld, "allow-held", false, "With --wait: go on waiting when the rollout waits for a person.")
-	s.Int64Var(&f.revision, "revision", 0, "Only this revision: another wanted one is Superseded.")
+	s.BoolVarP(&f.watch, "watch", "w", false, "Show each change until interrupted.")
+	s.BoolVar(&f.wait, "wait", false, "Wait until the rollout is complete, has failed or is on hold; the exit code says which.")
+	s.DurationVar(&f.timeout, "timeout", 15*time.Minute, "With --wait: maximum time to wait; 0 waits indefinitely.")
+	s.DurationVar(&f.stableFor, "stable-for", 10*time.Second, "With --wait: time for which the rollout must stay complete without a restart.")
+	s.StringVar(&f.failFast, "fail-fast", "auto", "With --wait: when a cause that does not recover without a change fails the wait. "+
+		"auto: after --fail-after and repeated attempts; strict: at once; never: only when the controller reports failure.")
+	s.DurationVar(&f.failAfter, "fail-after", 2*time.Minute, "With --wait: minimum age of a cause that probably does not recover without a change.")
+	s.DurationVar(&f.progressTimeout, "progress-timeout", 0, "With --wait: fail after this duration without progress. "+
+		"Default: progressDeadlineSeconds of a Deployment, none for a Job, otherwise 10m.")
+	s.BoolVar(&f.allowOnHold, "allow-on-hold", false, "With --wait: continue to wait while the rollout is on hold.")
+	s.Int64Var(&f.revision, "revision", 0, "Report Superseded unless this is the updated revision.")
 
-	s.StringVar(&f.diff, "diff", "", "Show how the pod template differs from the revision before, from REVISION, or between REVISION..REVISION.")
+	s.StringVar(&f.diff, "diff", "", "Show the pod template changes since the previous revision, since REVISION, or between REVISION..REVISION.")
 	s.Lookup("diff").NoOptDefVal = "previous"
 	s.BoolVar(&f.history, "history", false, "List the revisions with their images and change-causes.")
-	s.IntVar(&f.logs, "logs", 5, "Last log lines of a container that fails; 0 reads no logs.")
-	s.StringVar(&f.failOn, "fail-on", string(finding.ThresholdNever), "Exit with 3 when a finding is at least this severe: "+strings.Join(finding.Thresholds(), ", ")+".")
+	s.IntVar(&f.tail, "tail", 5, "Number of last log lines of a failing container; 0 reads no logs.")
+	s.StringVar(&f.failOn, "fail-on", string(finding.ThresholdNever),
+		"Exit with 3 when a finding is at least this severe: "+strings.Join(finding.Thresholds(), ", ")+".")
 	s.BoolVar(&f.requireComplete, "require-complete", false, "Exit with 4 when a source could not be read.")
 
-	s.StringVarP(&f.file, "filename", "f", "", "Explain the objects of a file (what kubectl get -o yaml prints; - is standard input), without a cluster.")
-	s.StringVar(&f.saveInput, "save-input", "", "Save what was collected to FILE, for --from-input; values that look secret are masked.")
-	s.StringVar(&f.fromInput, "from-input", "", "Explain what --save-input saved, without a cluster.")
+	s.StringVarP(&f.file, "filename", "f", "",
+		"Explain the objects in a file (output of kubectl get -o yaml; - is standard input), without a cluster.")
+	s.StringVar(&f.saveInput, "save-input", "", "Save the collected data to FILE, for --from-input; values that look secret are masked.")
+	s.StringVar(&f.fromInput, "from-input", "", "Explain data saved by --save-input, without a cluster.")
 }
 
 func (f *flags) completions(c *cobra.Command) {

@@ -101,10 +101,10 @@ func (f *follower) cut(ctx context.Context, err error) error {
 func (f *follower) stand() string {
 	for i := range f.last.Items {
 		if r := &f.last.Items[i]; r.Verdict != report.Complete {
-			return strings.ToLower(r.Object.Kind) + "/" + r.Object.Name + " is " + strings.ToLower(string(r.Verdict)) + ": " + r.Summary
+			return string(r.Verdict) + ": " + strings.ToLower(r.Object.Kind) + "/" + r.Object.Name + ": " + r.Summary
 		}
 	}
-	return "nothing was seen"
+	return "no rollout was read"
 }
 
 // look takes one look, shows it if it differs, and says whether the wait is over.
@@ -174,12 +174,12 @@ func (f *follower) exit() error {
 	codes := []struct {
 		outcome wait.Outcome
 		code    int
-	}{{wait.Failed, cli.ExitThreshold}, {wait.Held, cli.ExitHeld}, {wait.Superseded, cli.ExitSuperseded}}
+	}{{wait.Failed, cli.ExitThreshold}, {wait.OnHold, cli.ExitPaused}, {wait.Superseded, cli.ExitSuperseded}}
 	for _, c := range codes {
 		var said []string
 		for object, e := range f.ends {
 			if e.outcome == c.outcome {
-				said = append(said, fmt.Sprintf("%s/%s %s: %s", strings.ToLower(object.Kind), object.Name, c.outcome, e.why))
+				said = append(said, fmt.Sprintf("%s: %s/%s: %s", c.outcome, strings.ToLower(object.Kind), object.Name, e.why))
 			}
 		}
 		if len(said) > 0 {
@@ -248,10 +248,10 @@ func (f *follower) line(list report.List) error {
 	}
 	for i := range list.Items {
 		r := &list.Items[i]
-		text := fmt.Sprintf("%s/%s %s: %s (%s)", strings.ToLower(r.Object.Kind), r.Object.Name, r.Verdict, r.Summary, progress(r))
+		text := fmt.Sprintf("%s: %s/%s: %s (%s)", r.Verdict, strings.ToLower(r.Object.Kind), r.Object.Name, r.Summary, progress(r))
 		key := fmt.Sprintf("%s %s %s", r.Object, r.Verdict, progress(r))
 		for _, x := range r.Findings {
-			if x.Role == report.Root {
+			if x.Role == report.RootCause {
 				key += string(x.Code)
 			}
 		}
@@ -269,7 +269,7 @@ func (f *follower) line(list report.List) error {
 func progress(r *report.Rollout) string {
 	number := func(n *int32) string {
 		if n == nil {
-			return "?"
+			return "unknown"
 		}
 		return fmt.Sprint(*n)
 	}

@@ -29,16 +29,16 @@ type flags struct {
 	watch           bool
 	wait            bool
 	timeout         time.Duration
-	stable          time.Duration
+	stableFor       time.Duration
 	failFast        string
 	failAfter       time.Duration
 	progressTimeout time.Duration
-	allowHeld       bool
+	allowOnHold     bool
 	revision        int64
 
 	diff            string
 	history         bool
-	logs            int
+	tail            int
 	failOn          string
 	requireComplete bool
 
@@ -47,7 +47,7 @@ type flags struct {
 	fromInput string
 }
 
-// Options are what a run does; every string has been read.
+// Options are what a run does; every string is parsed.
 type Options struct {
 	Targets       []target.Ref // Kind is empty for a bare name
 	AllNamespaces bool
@@ -70,7 +70,7 @@ type Options struct {
 	FromInput string
 }
 
-// offline says whether no cluster is asked.
+// offline says whether no cluster is read.
 func (o *Options) offline() bool { return o.File != "" || o.FromInput != "" }
 
 func kinds() target.Kinds {
@@ -94,8 +94,8 @@ func (f *flags) toOptions(args []string) (*Options, error) {
 		AllNamespaces: f.allNamespaces, Selector: f.selector, NoHeaders: f.noHeaders, Watch: f.watch, Wait: f.wait, Timeout: f.timeout,
 		RequireComplete: f.requireComplete, File: f.file, SaveInput: f.saveInput, FromInput: f.fromInput,
 	}
-	o.Patience = wait.Patience{FailAfter: f.failAfter, Stable: f.stable, ProgressTimeout: f.progressTimeout, AllowHeld: f.allowHeld}
-	o.Evaluate = model.Options{LogLines: f.logs, History: f.history, Revision: f.revision}
+	o.Patience = wait.Patience{FailAfter: f.failAfter, Stable: f.stableFor, ProgressTimeout: f.progressTimeout, AllowOnHold: f.allowOnHold}
+	o.Evaluate = model.Options{LogLines: f.tail, History: f.history, Revision: f.revision}
 	var errs []error
 	note := func(err error) {
 		if err != nil {
@@ -114,7 +114,7 @@ func (f *flags) toOptions(args []string) (*Options, error) {
 	o.Patience.FailFast, err = wait.ParseFailFast(f.failFast)
 	note(err)
 	if _, err := labels.Parse(f.selector); err != nil {
-		note(fmt.Errorf("-l %q is not a selector: %w", f.selector, err))
+		note(fmt.Errorf("-l %q: invalid selector: %w", f.selector, err))
 	}
 	note(f.diffOptions(&o.Evaluate))
 	note(f.conflicts(o))
@@ -136,7 +136,7 @@ func (f *flags) targets(args []string) ([]target.Ref, error) {
 			refs[i].Kind = ""
 		}
 		if refs[i].Name == "" {
-			return nil, errors.New("a name is empty")
+			return nil, errors.New("a name is empty; use TYPE/NAME")
 		}
 	}
 	return refs, err
@@ -157,7 +157,7 @@ func (f *flags) diffOptions(o *model.Options) error {
 		o.DiffTo, err = strconv.ParseInt(to, 10, 64)
 	}
 	if err != nil || o.DiffFrom < 1 || ranged && o.DiffTo < 1 {
-		return fmt.Errorf("--diff %q is not known: use --diff, --diff=REVISION or --diff=REVISION..REVISION", f.diff)
+		return fmt.Errorf("--diff %q: invalid revision; use --diff, --diff=REVISION or --diff=REVISION..REVISION", f.diff)
 	}
 	return nil
 }
@@ -169,20 +169,20 @@ func (f *flags) conflicts(o *Options) error {
 			errs = append(errs, errors.New(text))
 		}
 	}
-	say(len(o.Targets) > 0 && (f.allNamespaces || f.selector != ""), "names and -A or -l exclude each other")
-	say(f.file != "" && f.fromInput != "", "-f and --from-input exclude each other")
-	say((f.watch || f.wait) && o.offline(), "--watch and --wait need a cluster: they exclude -f and --from-input")
-	say((f.watch || f.wait) && f.saveInput != "", "--save-input saves one look: it excludes --watch and --wait")
-	say(f.watch && f.wait, "--watch goes on until interrupted, --wait ends: give one of them")
-	say(f.revision != 0 && len(o.Targets) != 1, "--revision is of one rollout: name it")
-	say((f.watch || f.wait) && o.Format.Kind == output.JSONPath, "-o jsonpath prints one report: it excludes --watch and --wait")
+	say(len(o.Targets) > 0 && (f.allNamespaces || f.selector != ""), "names cannot be combined with -A or -l")
+	say(f.file != "" && f.fromInput != "", "-f cannot be combined with --from-input")
+	say((f.watch || f.wait) && o.offline(), "--watch and --wait need a cluster and cannot be combined with -f or --from-input")
+	say((f.watch || f.wait) && f.saveInput != "", "--save-input cannot be combined with --watch or --wait")
+	say(f.watch && f.wait, "--watch cannot be combined with --wait")
+	say(f.revision != 0 && len(o.Targets) != 1, "--revision needs the name of one rollout")
+	say((f.watch || f.wait) && o.Format.Kind == output.JSONPath, "-o jsonpath prints one report and cannot be combined with --watch or --wait")
 	for _, d := range []struct {
 		name  string
 		value time.Duration
-	}{{"--timeout", f.timeout}, {"--stable", f.stable}, {"--fail-after", f.failAfter}, {"--progress-timeout", f.progressTimeout}} {
-		say(d.value < 0, d.name+" cannot be negative")
+	}{{"--timeout", f.timeout}, {"--stable-for", f.stableFor}, {"--fail-after", f.failAfter}, {"--progress-timeout", f.progressTimeout}} {
+		say(d.value < 0, d.name+" must not be negative")
 	}
-	say(f.logs < 0 || f.logs > 500, "--logs must be between 0 and 500")
+	say(f.tail < 0 || f.tail > 500, "--tail must be between 0 and 500")
 	return errors.Join(errs...)
 }
 

@@ -59,16 +59,16 @@ func TestUsageErrorsComeAllAtOnce(t *testing.T) {
 		args []string
 		want []string
 	}{
-		{[]string{"-o", "xml", "--color", "red", "--fail-on", "bad", "--fail-fast", "soon", "--logs", "-1"}, []string{`-o "xml": unknown format`, `--color "red"`, `--fail-on "bad"`, `--fail-fast "soon"`, "--logs must be"}},
+		{[]string{"-o", "xml", "--color", "red", "--fail-on", "bad", "--fail-fast", "soon", "--tail", "-1"}, []string{`-o "xml": unknown format`, `--color "red"`, `--fail-on "bad"`, `--fail-fast "soon"`, "--tail must be"}},
 		{[]string{"deployment"}, []string{`"deployment": missing name`}},
 		{[]string{"cronjob/x"}, []string{`"cronjob": unknown type`}},
-		{[]string{"deploy/x", "-A"}, []string{"names and -A or -l exclude each other"}},
-		{[]string{"deploy/x", "-w", "--wait"}, []string{"give one of them"}},
+		{[]string{"deploy/x", "-A"}, []string{"names cannot be combined with -A or -l"}},
+		{[]string{"deploy/x", "-w", "--wait"}, []string{"--watch cannot be combined with --wait"}},
 		{[]string{"--wait", "-f", "x"}, []string{"need a cluster"}},
-		{[]string{"--diff=a..b", "deploy/x"}, []string{`--diff "a..b" is not known`}},
-		{[]string{"--revision=3"}, []string{"name it"}},
-		{[]string{"-l", "a in b"}, []string{"is not a selector"}},
-		{[]string{"deploy/x", "--timeout=-1s"}, []string{"--timeout cannot be negative"}},
+		{[]string{"--diff=a..b", "deploy/x"}, []string{`--diff "a..b": invalid revision`}},
+		{[]string{"--revision=3"}, []string{"needs the name of one rollout"}},
+		{[]string{"-l", "a in b"}, []string{"invalid selector"}},
+		{[]string{"deploy/x", "--timeout=-1s"}, []string{"--timeout must not be negative"}},
 		{[]string{"deploy/x", "--wait", "-o", "jsonpath={.a}"}, []string{"jsonpath prints one report"}},
 	}
 	for _, tt := range tests {
@@ -88,8 +88,8 @@ func TestUsageErrorsComeAllAtOnce(t *testing.T) {
 func TestEveryFlagChangesTheOptions(t *testing.T) {
 	base, _ := parse(t, "deploy/x")
 	values := map[string]string{
-		"selector": "a=b", "output": "json", "color": "never", "timeout": "1m", "stable": "1s", "fail-fast": "strict", "fail-after": "1s", "progress-timeout": "1s",
-		"revision": "3", "diff": "2", "logs": "9", "fail-on": "warning", "filename": "x", "save-input": "x", "from-input": "x",
+		"selector": "a=b", "output": "json", "color": "never", "timeout": "1m", "stable-for": "1s", "fail-fast": "strict", "fail-after": "1s", "progress-timeout": "1s",
+		"revision": "3", "diff": "2", "tail": "9", "fail-on": "warning", "filename": "x", "save-input": "x", "from-input": "x",
 	}
 	env, _, _ := testEnv()
 	command := newCommand(env, func(*Options) error { return nil })
@@ -137,7 +137,7 @@ func TestHelpHasWhatItTakesToBegin(t *testing.T) {
 	if code := cli.Run(context.Background(), env, New(env), []string{"--help"}); code != 0 {
 		t.Fatalf("exit %d", code)
 	}
-	for _, w := range []string{"kubectl rollout-explain deployment/api", "--wait", "3 failed, 5 timed out, 6 waits for a person", "--save-input", "never run"} {
+	for _, w := range []string{"kubectl rollout-explain deployment/api", "--wait", "3 failed, 5 timed out, 6 on hold", "--save-input", "never run"} {
 		if !strings.Contains(out.String(), w) {
 			t.Errorf("help lacks %q:\n%s", w, out.String())
 		}

@@ -98,7 +98,7 @@ func longestWord(line string) string {
 
 func TestOfflineRefusesWhatIsNoDump(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x")
-	for content, want := range map[string]string{"": "holds no Kubernetes objects", "a: b": "holds no Kubernetes objects", ": : :": "neither YAML nor JSON"} {
+	for content, want := range map[string]string{"": "contains no Kubernetes objects", "a: b": "contains no Kubernetes objects", ": : :": "neither YAML nor JSON"} {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}

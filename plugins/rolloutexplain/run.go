@@ -146,12 +146,12 @@ func (r *runner) offlineTargets(in *model.Input) error {
 		hits := load.Find(in, t.Kind, t.Name)
 		switch len(hits) {
 		case 0:
-			return fmt.Errorf("%s is not in the file", strings.TrimPrefix(strings.ToLower(t.Kind)+"/"+t.Name, "/"))
+			return fmt.Errorf("the file does not contain %s", strings.TrimPrefix(strings.ToLower(t.Kind)+"/"+t.Name, "/"))
 		case 1:
 			in.Targets = append(in.Targets, hits[0])
 		default:
 			if t.Kind == "" {
-				return fmt.Errorf("%q is the name of several: say TYPE/NAME", t.Name)
+				return fmt.Errorf("%q matches several objects; use TYPE/NAME", t.Name)
 			}
 			in.Targets = append(in.Targets, hits...) // of several namespaces
 		}
@@ -187,7 +187,7 @@ func (r *runner) finish(list report.List) error {
 func (r *runner) mark(list *report.List) {
 	for i := range list.Items {
 		if asked, ok := r.asked[list.Items[i].Object]; ok {
-			list.Items[i].Asked = &asked
+			list.Items[i].Requested = &asked
 		}
 	}
 }

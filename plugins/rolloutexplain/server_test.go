@@ -104,8 +104,8 @@ func TestUnreadableSourcesAreSaid(t *testing.T) {
 		if got := string(r.Sources.Get(tt.source).State); got != tt.state {
 			t.Errorf("%s %d: source %s is %s, want %s", tt.path, tt.status, tt.source, got, tt.state)
 		}
-		if len(r.Unchecked) != 1 || !strings.HasPrefix(r.Unchecked[0], tt.source+": not checked") {
-			t.Errorf("%s %d: unchecked is %q", tt.path, tt.status, r.Unchecked)
+		if len(r.NotChecked) != 1 || !strings.HasPrefix(r.NotChecked[0], tt.source+": ") {
+			t.Errorf("%s %d: unchecked is %q", tt.path, tt.status, r.NotChecked)
 		}
 		if _, _, code := ask(t, s, "--require-complete"); code != 4 {
 			t.Errorf("%s %d: --require-complete exits %d, want 4", tt.path, tt.status, code)

@@ -229,7 +229,7 @@ func TestWaitSurvivesBrokenWatches(t *testing.T) {
 			env := testkit.NewEnv("kubectl rollout-explain", time.Now())
 			done := make(chan int, 1)
 			go func() {
-				done <- env.Run(t, New, "--kubeconfig", testkit.Kubeconfig(t, s.URL, "x"), "deployment/api", "--wait", "--stable=0s", "--timeout=40s", "--logs=0")
+				done <- env.Run(t, New, "--kubeconfig", testkit.Kubeconfig(t, s.URL, "x"), "deployment/api", "--wait", "--stable-for=0s", "--timeout=40s", "--tail=0")
 			}()
 			for limit := time.Now().Add(10 * time.Second); s.open() < 3; time.Sleep(20 * time.Millisecond) {
 				if time.Now().After(limit) {

@@ -16,9 +16,9 @@ const (
 	page      = "../../../docs/rollout-explain-scenarios.md"
 	pageHead  = `# Scenarios of kubectl rollout-explain
 
-Each row is a fault that ` + "`make e2e`" + ` injects on a real cluster, with real controllers and kubelets. *Expected* is what the test demands: the root cause on top (` + "`none`" + `: no
-cause may be named), the verdict, and how ` + "`--wait`" + ` must end within which time. *Seen* is what the run that wrote this page (` + "`E2E_UPDATE=1 make e2e`" + `) met. A run fails when
-a row is missing, does not say what the test expects now, or has not passed.
+Each row is a fault that ` + "`make e2e`" + ` injects on a real cluster, with real controllers and kubelets. *Expected* is what the test requires: the root cause (` + "`none`" + `: no
+cause), the verdict, and the exit code of ` + "`--wait`" + ` within a time. *Seen* is the result of the run that wrote this page (` + "`E2E_UPDATE=1 make e2e`" + `). A run fails if
+a row is missing, differs from what the test expects, or has not passed.
 
 | scenario | fault | expected | seen | result |
 |---|---|---|---|---|

@@ -34,7 +34,7 @@ func TestArithmeticGrid(t *testing.T) {
 		list := explain(t, c, ns)
 		open := 0
 		for _, r := range list.Items {
-			if r.Budget == nil || r.Budget.MayCreate == nil || *r.Budget.MayCreate > 0 || *r.Budget.MayRemove > 0 || r.Revision == nil || r.Revision.Number != 2 {
+			if r.UpdateStrategy == nil || r.UpdateStrategy.MayCreate == nil || *r.UpdateStrategy.MayCreate > 0 || *r.UpdateStrategy.MayRemove > 0 || r.Revision == nil || r.Revision.Number != 2 {
 				open++
 			}
 		}
@@ -53,19 +53,19 @@ func TestArithmeticGrid(t *testing.T) {
 			got := explain(t, c, ns, "deployment/"+name)
 			old, fresh := have[name+"/1"], have[name+"/2"]
 			total := atoi(old) + atoi(fresh)
-			if got.Budget == nil || *got.Budget.MayCreate != 0 || *got.Budget.MayRemove != 0 {
-				t.Errorf("n %d, %v: the controller rests at %s old and %s new, and a move is announced: %+v", n, pair, old, fresh, got.Budget)
+			if got.UpdateStrategy == nil || *got.UpdateStrategy.MayCreate != 0 || *got.UpdateStrategy.MayRemove != 0 {
+				t.Errorf("n %d, %v: the controller rests at %s old and %s new, and a move is announced: %+v", n, pair, old, fresh, got.UpdateStrategy)
 				continue
 			}
-			if total > int(*got.Budget.Max) || atoi(old) < int(*got.Budget.Floor) {
-				t.Errorf("n %d, %v: %s old and %s new are outside of at most %d, at least %d", n, pair, old, fresh, *got.Budget.Max, *got.Budget.Floor)
+			if total > int(*got.UpdateStrategy.MaxPods) || atoi(old) < int(*got.UpdateStrategy.MinAvailable) {
+				t.Errorf("n %d, %v: %s old and %s new are outside of at most %d, at least %d", n, pair, old, fresh, *got.UpdateStrategy.MaxPods, *got.UpdateStrategy.MinAvailable)
 			}
 			// the bounds are tight: the controller uses all of the ceiling, or has asked for all new pods
-			if total != int(*got.Budget.Max) && atoi(fresh) != n {
-				t.Errorf("n %d, %v: %s old and %s new, and up to %d were announced", n, pair, old, fresh, *got.Budget.Max)
+			if total != int(*got.UpdateStrategy.MaxPods) && atoi(fresh) != n {
+				t.Errorf("n %d, %v: %s old and %s new, and up to %d were announced", n, pair, old, fresh, *got.UpdateStrategy.MaxPods)
 			}
-			if atoi(old) != int(*got.Budget.Floor) {
-				t.Errorf("n %d, %v: %s old pods are left, and a floor of %d was announced", n, pair, old, *got.Budget.Floor)
+			if atoi(old) != int(*got.UpdateStrategy.MinAvailable) {
+				t.Errorf("n %d, %v: %s old pods are left, and a minimum of %d was announced", n, pair, old, *got.UpdateStrategy.MinAvailable)
 			}
 		}
 	}

@@ -47,7 +47,7 @@ func TestNextCommandsHelp(t *testing.T) {
 				}
 				time.Sleep(3 * time.Second)
 			}
-			if r := c.Run(t, 2*time.Minute, nil, "kubectl", "rollout-explain", "-n", ns, tt.target, "--wait", "--timeout=100s", "--stable=1s"); r.Code != 0 {
+			if r := c.Run(t, 2*time.Minute, nil, "kubectl", "rollout-explain", "-n", ns, tt.target, "--wait", "--timeout=100s", "--stable-for=1s"); r.Code != 0 {
 				t.Errorf("after it: exit %d\n%s%s", r.Code, r.Stdout, r.Stderr)
 			}
 		})

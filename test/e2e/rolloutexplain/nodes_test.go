@@ -49,13 +49,13 @@ func placesPhase() phase {
 				before: []step{agent.apply()}, ready: []step{complete("daemonset/agent")},
 				scenario: scenario{
 					name: "daemonset-node-tainted", fault: "a node is tainted under a running DaemonSet", target: "daemonset/agent",
-					root: "", verdict: good, also: []string{"DaemonSetNodesExcluded"}, wait: []string{"--stable=1s", "--timeout=60s"}, exit: 0, within: 40 * time.Second,
+					root: "", verdict: good, also: []string{"DaemonSetNodesExcluded"}, wait: []string{"--stable-for=1s", "--timeout=60s"}, exit: 0, within: 40 * time.Second,
 				},
 			},
 			{
 				before: []step{app{replicas: 1, pod: onW2}.apply()}, ready: []step{complete("deployment/api")},
 				scenario: scenario{
-					name: "sched-cordoned", fault: "the only node that is wanted is cordoned and tainted", target: "deployment/api", steps: []step{run("set", "env", "deployment/api", "V=2")},
+					name: "sched-cordoned", fault: "the only selected node is cordoned and tainted", target: "deployment/api", steps: []step{run("set", "env", "deployment/api", "V=2")},
 					root: "NodesCordoned", verdict: late, says: []string{"w2 (cordoned"}, next: "nodeinfo w2", wait: brief, exit: 5, within: 40 * time.Second,
 				},
 			},
@@ -96,8 +96,8 @@ func nodeDownPhase() phase {
 			{
 				before: []step{pinned.apply()}, ready: []step{complete("deployment/api")},
 				scenario: scenario{
-					name: "deployment-node-down", fault: "the only node that is wanted is lost", target: "deployment/api", steps: []step{run("set", "env", "deployment/api", "V=2"), pause(3 * time.Second)},
-					root: "UntoleratedTaint", verdict: late, says: []string{"it waits for nodes in trouble", "w2"}, next: "nodeinfo w2", wait: brief, exit: 5, within: 40 * time.Second,
+					name: "deployment-node-down", fault: "the only selected node is lost", target: "deployment/api", steps: []step{run("set", "env", "deployment/api", "V=2"), pause(3 * time.Second)},
+					root: "UntoleratedTaint", verdict: late, says: []string{"cordoned or unhealthy", "w2"}, next: "nodeinfo w2", wait: brief, exit: 5, within: 40 * time.Second,
 				},
 			},
 		},
@@ -127,7 +127,7 @@ func controlPlanePhase() phase {
 				before: []step{app{replicas: 1}.apply()}, ready: []step{complete("deployment/api")},
 				scenario: scenario{
 					name: "scheduler-down", fault: "kube-scheduler does not run", target: "deployment/api", steps: []step{run("set", "env", "deployment/api", "V=2"), pause(25 * time.Second)}, // until its lease is old
-					root: "SchedulerNotActing", verdict: late, says: []string{"kube-scheduler is down"}, next: "kube-scheduler", wait: brief, exit: 5, within: 40 * time.Second, limit: 2 * time.Minute,
+					root: "SchedulerNotActing", verdict: late, says: []string{"kube-scheduler has not renewed its Lease"}, next: "kube-scheduler", wait: brief, exit: 5, within: 40 * time.Second, limit: 2 * time.Minute,
 				},
 			},
 			{
@@ -142,7 +142,7 @@ func controlPlanePhase() phase {
 						},
 						pause(3 * time.Second), run("set", "env", "deployment/api", "V=2"), pause(22 * time.Second), // until its lease is old
 					},
-					root: "SpecUpdateNotObserved", verdict: late, says: []string{"kube-controller-manager is down"}, next: "kube-controller-manager", wait: brief, exit: 5, within: 40 * time.Second, limit: 2 * time.Minute,
+					root: "SpecUpdateNotObserved", verdict: late, says: []string{"kube-controller-manager has not renewed its Lease"}, next: "kube-controller-manager", wait: brief, exit: 5, within: 40 * time.Second, limit: 2 * time.Minute,
 				},
 			},
 		},
@@ -158,7 +158,7 @@ func restartPhase() phase {
 			before: []step{app{replicas: 1}.apply()}, ready: []step{complete("deployment/api")},
 			scenario: scenario{
 				name: "apiserver-restarts", fault: "the API server goes away for ten seconds while --wait waits", target: "deployment/api", steps: []step{slow.apply()},
-				root: "MinReadySecondsNotElapsed", verdict: moving, wait: []string{"--timeout=150s", "--stable=1s"}, exit: 0, within: 150 * time.Second,
+				root: "MinReadySecondsNotElapsed", verdict: moving, wait: []string{"--timeout=150s", "--stable-for=1s"}, exit: 0, within: 150 * time.Second,
 				during: func(t *testing.T, c *harness.Cluster, _ string) {
 					t.Helper()
 					heal := c.Fault(t, "stop-apiserver", "cp1")

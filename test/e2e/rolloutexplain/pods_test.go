@@ -33,7 +33,7 @@ func scheduling() []scenario {
 				app{replicas: 1}.up(), apply(`{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: data}, spec: {storageClassName: nope, accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}`),
 				app{replicas: 1, pod: "\n      volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]", extra: "\n        volumeMounts: [{name: data, mountPath: /data}]"}.apply(),
 			},
-			root: "PVCNotBound", verdict: stuck, says: []string{"storage class", "nope"}, next: "describe pvc data", wait: soon, exit: 3, within: 30 * time.Second,
+			root: "PVCNotBound", verdict: stuck, says: []string{"StorageClass", "nope"}, next: "describe pvc data", wait: soon, exit: 3, within: 30 * time.Second,
 		},
 		{
 			name: "one-replica-anti-affinity", fault: "anti-affinity to itself on every node, surge 1", target: "deployment/api",
@@ -62,40 +62,40 @@ func starting() []scenario {
 	}
 	missingKey := change("key-missing", "a key that the ConfigMap does not have", 1, app{extra: env("configMapKeyRef: {name: settings, key: nope}")}, "ConfigKeyNotFound", stuck, "describe configmap settings", soon, 3, `"nope"`)
 	missingKey.steps = append([]step{run("create", "configmap", "settings", "--from-literal=a=1")}, missingKey.steps...)
-	similar := change("configmap-misspelt", "a ConfigMap with a slip in its name", 1, app{extra: env("configMapKeyRef: {name: setings, key: a}")}, "ConfigMapNotFound", stuck, "get configmaps", nil, 0, `there is one named "settings"`)
+	similar := change("configmap-misspelt", "a ConfigMap with a slip in its name", 1, app{extra: env("configMapKeyRef: {name: setings, key: a}")}, "ConfigMapNotFound", stuck, "get configmaps", nil, 0, `closest existing name: "settings"`)
 	similar.steps = append([]step{run("create", "configmap", "settings", "--from-literal=a=1")}, similar.steps...)
 	healed := change("configmap-created-later", "a ConfigMap that is created while --wait waits", 1, app{extra: env("configMapKeyRef: {name: settings, key: a}")}, "ConfigMapNotFound", stuck, "", nil, 0)
 	healed.during = run("create", "configmap", "settings", "--from-literal=a=1")
-	healed.wait, healed.exit = []string{"--timeout=70s", "--stable=1s"}, 0
+	healed.wait, healed.exit = []string{"--timeout=70s", "--stable-for=1s"}, 0
 	return append(list, missingKey, similar, healed)
 }
 
 func running() []scenario {
 	init := func(body string) string { return "\n      initContainers:\n      - " + body }
-	again := change("crash-after-a-failed-rollout", "a crash, and the revision before crashes as well", 2, app{command: "exit 2", extra: never(5)}, "ContainerCrashing", broken, "rollout undo deployment/api --to-revision=1", soon, 3, "exits 2")
+	again := change("crash-after-a-failed-rollout", "a crash, and the revision before crashes as well", 2, app{command: "exit 2", extra: never(5)}, "ContainerCrashing", broken, "rollout undo deployment/api --to-revision=1", soon, 3, "exit code 2")
 	again.steps = slices.Insert(again.steps, 1, app{command: "exit 1", replicas: 2, extra: never(5)}.apply(), run("wait", "deployment/api", `--for=jsonpath={.metadata.annotations.deployment\.kubernetes\.io/revision}=2`, "--timeout=30s"))
 	return []scenario{
 		again,
-		change("crash-exit-log", "the new version exits 1 with a message", 2, app{command: "echo 'config: DB_HOST is required' >&2; exit 1"}, "ContainerCrashing", broken, "rollout undo deployment/api --to-revision=1", soon, 3, "exits 1"),
+		change("crash-exit-log", "the new version exits 1 with a message", 2, app{command: "echo 'config: DB_HOST is required' >&2; exit 1"}, "ContainerCrashing", broken, "rollout undo deployment/api --to-revision=1", soon, 3, "exit code 1"),
 		change("out-of-memory", "a memory limit that the program passes", 1, app{command: "sleep 1; exec tail /dev/zero", extra: "\n        resources: {limits: {memory: 24Mi}}"}, "OOMKilled", broken, "rollout undo", soon, 3, "24Mi"),
-		change("exits-normally", "a program that does its work and ends", 1, app{command: "echo done"}, "ContainerCompleted", broken, "rollout undo", soon, 3, "exit 0"),
+		change("exits-normally", "a program that does its work and ends", 1, app{command: "echo done"}, "ContainerCompleted", broken, "rollout undo", soon, 3, "exits with code 0"),
 		change("command-missing", "a program that is not in the image", 1, app{}.withCommand(`["/nope"]`), "ContainerStartError", stuck, "rollout undo", soon, 3, "/nope"),
 		change("liveness-kill", "a liveness probe that never passes", 1, app{extra: "\n        livenessProbe: {exec: {command: [\"false\"]}, periodSeconds: 1, failureThreshold: 2}"}, "LivenessProbeFailed", broken, "rollout undo", soon, 3, "liveness probe"),
 		change("startup-kill", "a startup probe that gives too little time", 1, app{extra: "\n        startupProbe: {exec: {command: [\"false\"]}, periodSeconds: 1, failureThreshold: 3}"}, "StartupProbeFailed", stuck, "rollout undo", soon, 3, "startup probe"),
 		change("post-start", "a postStart hook that fails", 1, app{extra: "\n        lifecycle: {postStart: {exec: {command: [\"false\"]}}}"}, "FailedPostStartHook", broken, "rollout undo", soon, 3, "postStart"),
 		change("post-start-hangs", "a postStart hook that does not end", 1, app{extra: "\n        lifecycle: {postStart: {exec: {command: [sleep, \"3600\"]}}}"}, "PostStartHookRunning", late, "lifecycle", brief, 5, "postStart hook"),
-		change("init-crash", "an init container that fails", 1, app{pod: init("{name: migrate, image: " + image + ", command: [sh, -c, \"echo no such table; exit 4\"]}")}, "InitContainerFailing", stuck, "rollout undo", soon, 3, "migrate", "exits 4"),
+		change("init-crash", "an init container that fails", 1, app{pod: init("{name: migrate, image: " + image + ", command: [sh, -c, \"echo no such table; exit 4\"]}")}, "InitContainerFailing", stuck, "rollout undo", soon, 3, "migrate", "exit code 4"),
 		change("sidecar-not-started", "a sidecar whose startup probe does not pass", 1, app{pod: init("{name: mesh, restartPolicy: Always, image: " + image + ", command: [sleep, \"3600\"], startupProbe: {exec: {command: [\"false\"]}, periodSeconds: 5, failureThreshold: 100}}")}, "SidecarNotStarted", late, "logs", brief, 5, "mesh"),
-		waits("slow-but-healthy", "not ready for 40 s, then ready", app{command: "sleep 40; touch /tmp/ready; exec sleep 3600", extra: "\n        readinessProbe: {exec: {command: [cat, /tmp/ready]}, periodSeconds: 2}"}, []string{"--fail-after=5s", "--stable=2s", "--timeout=120s"}, 0, 120*time.Second),
+		waits("slow-but-healthy", "not ready for 40 s, then ready", app{command: "sleep 40; touch /tmp/ready; exec sleep 3600", extra: "\n        readinessProbe: {exec: {command: [cat, /tmp/ready]}, periodSeconds: 2}"}, []string{"--fail-after=5s", "--stable-for=2s", "--timeout=120s"}, 0, 120*time.Second),
 		waits("crashes-twice-then-runs", "ends twice, as while a dependency comes up, then runs", app{
 			command: "n=$(cat /c/n || echo 0); echo $((n+1)) >/c/n; [ $n -ge 2 ] || exit 1; touch /tmp/ready; exec sleep 3600", pod: "\n      volumes: [{name: c, emptyDir: {}}]",
 			extra: "\n        volumeMounts: [{name: c, mountPath: /c}]\n        readinessProbe: {exec: {command: [cat, /tmp/ready]}, periodSeconds: 2}",
-		}, []string{"--fail-after=5s", "--stable=2s", "--timeout=150s"}, 0, 150*time.Second),
+		}, []string{"--fail-after=5s", "--stable-for=2s", "--timeout=150s"}, 0, 150*time.Second),
 		waits("crash-default-patience", "a crash loop, and --wait without any flag", app{command: "sleep 1; exit 3", extra: never(5)}, []string{}, 3, 210*time.Second),
 		{
 			name: "false-success", fault: "no probe, exits 5 s after it starts", target: "deployment/api",
 			steps: []step{app{replicas: 2}.up(), app{replicas: 2, command: "sleep 5; exit 9"}.apply(), pause(25 * time.Second)},
-			root:  "ContainerCrashing", verdict: []string{"Degraded", "Stuck"}, says: []string{"exits 9"}, wait: []string{"--timeout=80s", "--fail-after=20s"}, exit: 3, within: 75 * time.Second, limit: 2 * time.Minute,
+			root:  "ContainerCrashing", verdict: []string{"Degraded", "Stuck"}, says: []string{"exit code 9"}, wait: []string{"--timeout=80s", "--fail-after=20s"}, exit: 3, within: 75 * time.Second, limit: 2 * time.Minute,
 		},
 	}
 }
@@ -113,11 +113,11 @@ func readiness() []scenario {
 		change("readiness-404", "a readiness probe of a path that is not there", 1, app{command: "mkdir /w; exec httpd -f -p 8080 -h /w", extra: http}, "ReadinessProbeFailing", late, "logs", brief, 5, "404"),
 		change("readiness-gate", "a readiness gate that nobody sets", 1, app{pod: "\n      readinessGates: [{conditionType: example.com/traffic}]"}, "ReadinessGatesNotReady", late, "readinessGates", brief, 5, "example.com/traffic"),
 		change("startup-window", "a startup probe with time left", 1, app{extra: "\n        startupProbe: {exec: {command: [\"false\"]}, periodSeconds: 5, failureThreshold: 60}"}, "StartupProbePending", moving, "logs", brief, 5, "startup probe"),
-		change("minready-countdown", "minReadySeconds 40, healthy", 1, app{spec: "\n  minReadySeconds: 40", command: "exec sleep 3601"}, "MinReadySecondsNotElapsed", moving, "", []string{"--timeout=120s", "--stable=1s"}, 0, "40s of readiness").over(110 * time.Second),
+		change("minready-countdown", "minReadySeconds 40, healthy", 1, app{spec: "\n  minReadySeconds: 40", command: "exec sleep 3601"}, "MinReadySecondsNotElapsed", moving, "", []string{"--timeout=120s", "--stable-for=1s"}, 0, "40s of readiness").over(110 * time.Second),
 		{
 			name: "flapping", fault: "ready for 3 s, not ready for 3 s, minReadySeconds 30", target: "deployment/api",
 			steps: []step{app{replicas: 1}.up(), app{replicas: 1, spec: "\n  minReadySeconds: 30", extra: "\n        readinessProbe: {exec: {command: [sh, -c, \"test $(( $(date +%s) / 4 % 2 )) = 0\"]}, periodSeconds: 1, failureThreshold: 1}"}.apply(), pause(65 * time.Second)},
-			root:  "PodReadinessFlapping", verdict: stuck, says: []string{"comes and goes"}, wait: []string{"--timeout=80s", "--fail-after=10s"}, exit: 3, within: 75 * time.Second, limit: 2 * time.Minute,
+			root:  "PodReadinessFlapping", verdict: stuck, says: []string{"readiness is flapping"}, wait: []string{"--timeout=80s", "--fail-after=10s"}, exit: 3, within: 75 * time.Second, limit: 2 * time.Minute,
 		},
 	}
 }
@@ -128,12 +128,12 @@ func ending() []scenario {
 		{
 			name: "recreate-in-grace", fault: "strategy Recreate, an old pod with a long preStop", target: "deployment/api",
 			steps: []step{app{replicas: 1, spec: "\n  strategy: {type: Recreate}", extra: slow}.grace(60).up(), run("set", "env", "deployment/api", "V=2")},
-			root:  "PodTerminating", verdict: moving, says: []string{"of its grace are left"}, wait: []string{"--timeout=150s", "--stable=1s", "--fail-after=5s"}, exit: 0, within: 140 * time.Second,
+			root:  "PodTerminating", verdict: moving, says: []string{"of the termination grace period are left"}, wait: []string{"--timeout=150s", "--stable-for=1s", "--fail-after=5s"}, exit: 0, within: 140 * time.Second,
 		},
 		{
 			name: "surge-0-still-ending", fault: "maxSurge 0 and old pods that end slowly", target: "deployment/api",
 			steps: []step{app{replicas: 2, spec: "\n  strategy: {rollingUpdate: {maxSurge: 0, maxUnavailable: 2}}", extra: slow}.grace(60).up(), run("set", "env", "deployment/api", "V=2"), complete("deployment/api")},
-			root:  "", verdict: good, wait: []string{"--timeout=60s", "--stable=1s"}, exit: 0, within: 15 * time.Second,
+			root:  "", verdict: good, wait: []string{"--timeout=60s", "--stable-for=1s"}, exit: 0, within: 15 * time.Second,
 		},
 	}
 }
@@ -143,18 +143,18 @@ func jobs() []scenario {
 		return apply("apiVersion: batch/v1\nkind: Job\nmetadata: {name: once}\nspec:\n  " + spec + "\n  template:\n    spec:\n      restartPolicy: Never\n      containers: [{name: main, image: " + image + ", command: [sh, -c, \"" + command + "\"]}]\n")
 	}
 	return []scenario{
-		{name: "job-backoff", fault: "a Job whose pods fail", target: "job/once", steps: []step{job("backoffLimit: 0", "echo no rows; exit 2")}, root: "JobFailed", verdict: failed, says: []string{"BackoffLimitExceeded", "exits 2"}, next: "logs", wait: soon, exit: 3, within: 10 * time.Second},
+		{name: "job-backoff", fault: "a Job whose pods fail", target: "job/once", steps: []step{job("backoffLimit: 0", "echo no rows; exit 2")}, root: "JobFailed", verdict: failed, says: []string{"BackoffLimitExceeded", "exit code 2"}, next: "logs", wait: soon, exit: 3, within: 10 * time.Second},
 		{name: "job-deadline", fault: "a Job that runs too long", target: "job/once", steps: []step{job("activeDeadlineSeconds: 5", "sleep 600")}, root: "JobFailed", verdict: failed, says: []string{"DeadlineExceeded"}, wait: soon, exit: 3, within: 10 * time.Second},
 		{name: "job-suspended", fault: "a suspended Job", target: "job/once", steps: []step{job("suspend: true", "true")}, root: "JobSuspended", verdict: held, next: `"suspend":false`, wait: soon, exit: 6, within: 10 * time.Second},
-		{name: "job-complete", fault: "a Job that succeeds", target: "job/once", steps: []step{job("completions: 2", "true")}, root: "", verdict: good, says: []string{"2 of 2 succeeded"}, wait: soon, exit: 0, within: 10 * time.Second},
+		{name: "job-complete", fault: "a Job that succeeds", target: "job/once", steps: []step{job("completions: 2", "true")}, root: "", verdict: good, says: []string{"2 of 2 pods succeeded"}, wait: soon, exit: 0, within: 10 * time.Second},
 	}
 }
 
 func fine() []scenario {
 	return []scenario{
-		{name: "healthy", fault: "nothing", target: "deployment/api", steps: []step{app{replicas: 3}.up(), run("set", "env", "deployment/api", "V=2")}, root: "", verdict: good, says: []string{"all 3 updated and available"}, wait: []string{"--stable=2s", "--timeout=60s"}, exit: 0, within: 20 * time.Second},
-		{name: "healthy-statefulset", fault: "nothing", target: "statefulset/db", steps: []step{app{kind: "StatefulSet", name: "db", replicas: 2}.up(), run("set", "env", "statefulset/db", "V=2")}, root: "", verdict: good, wait: []string{"--stable=2s", "--timeout=60s"}, exit: 0, within: 30 * time.Second},
-		{name: "healthy-daemonset", fault: "nothing", target: "daemonset/agent", steps: []step{app{kind: "DaemonSet", name: "agent"}.up(), run("set", "env", "daemonset/agent", "V=2")}, root: "", verdict: good, wait: []string{"--stable=2s", "--timeout=60s"}, exit: 0, within: 30 * time.Second},
-		{name: "scaled-to-zero", fault: "0 replicas", target: "deployment/api", steps: []step{app{replicas: 0}.up()}, root: "", verdict: good, says: []string{"0 pods are wanted"}, wait: soon, exit: 0, within: 10 * time.Second},
+		{name: "healthy", fault: "nothing", target: "deployment/api", steps: []step{app{replicas: 3}.up(), run("set", "env", "deployment/api", "V=2")}, root: "", verdict: good, says: []string{"all 3 replicas are updated and available"}, wait: []string{"--stable-for=2s", "--timeout=60s"}, exit: 0, within: 20 * time.Second},
+		{name: "healthy-statefulset", fault: "nothing", target: "statefulset/db", steps: []step{app{kind: "StatefulSet", name: "db", replicas: 2}.up(), run("set", "env", "statefulset/db", "V=2")}, root: "", verdict: good, wait: []string{"--stable-for=2s", "--timeout=60s"}, exit: 0, within: 30 * time.Second},
+		{name: "healthy-daemonset", fault: "nothing", target: "daemonset/agent", steps: []step{app{kind: "DaemonSet", name: "agent"}.up(), run("set", "env", "daemonset/agent", "V=2")}, root: "", verdict: good, wait: []string{"--stable-for=2s", "--timeout=60s"}, exit: 0, within: 30 * time.Second},
+		{name: "scaled-to-zero", fault: "0 replicas", target: "deployment/api", steps: []step{app{replicas: 0}.up()}, root: "", verdict: good, says: []string{"scaled to 0 replicas"}, wait: soon, exit: 0, within: 10 * time.Second},
 	}
 }

@@ -93,7 +93,7 @@ func morePlaces() []scenario {
 		{
 			name: "one-replica-cpu", fault: "one replica that takes more than half of the only eligible node", target: "deployment/api",
 			steps: []step{app{replicas: 1, pod: onW1, extra: half}.up(), run("set", "env", "deployment/api", "V=2")},
-			root:  "InsufficientResources", verdict: stuck, says: []string{"deadlock", "needs 1200m cpu"}, next: `"maxSurge":0`, wait: soon, exit: 3, within: 40 * time.Second,
+			root:  "InsufficientResources", verdict: stuck, says: []string{"deadlock", "requires 1200m cpu"}, next: `"maxSurge":0`, wait: soon, exit: 3, within: 40 * time.Second,
 		},
 		evicted,
 	}

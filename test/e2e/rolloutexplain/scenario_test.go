@@ -100,18 +100,18 @@ type report struct {
 		Number int64  `json:"number"`
 		Name   string `json:"name"`
 	} `json:"revision"`
-	Budget *struct {
-		Max       *int32 `json:"max"`
-		Floor     *int32 `json:"floor"`
-		MayCreate *int32 `json:"mayCreate"`
-		MayRemove *int32 `json:"mayRemove"`
-	} `json:"budget"`
+	UpdateStrategy *struct {
+		MaxPods      *int32 `json:"maxPods"`
+		MinAvailable *int32 `json:"minAvailable"`
+		MayCreate    *int32 `json:"mayCreate"`
+		MayRemove    *int32 `json:"mayRemove"`
+	} `json:"updateStrategy"`
 	Findings []found `json:"findings"`
-	Undo     *struct {
+	Rollback *struct {
 		Advised  bool   `json:"advised"`
 		Revision int64  `json:"revision"`
 		Why      string `json:"why"`
-	} `json:"undo"`
+	} `json:"rollback"`
 	Sources []struct {
 		Name  string `json:"name"`
 		State string `json:"state"`
@@ -129,7 +129,7 @@ type found struct {
 }
 
 func (r *report) root() string {
-	if len(r.Findings) > 0 && r.Findings[0].Role == "root" {
+	if len(r.Findings) > 0 && r.Findings[0].Role == "rootCause" {
 		return r.Findings[0].Code
 	}
 	return ""
@@ -240,7 +240,7 @@ func eventually(t *testing.T, limit time.Duration, done func() (string, bool)) {
 func commands(r report) string {
 	var lines []string
 	for _, f := range r.Findings {
-		if f.Role != "root" {
+		if f.Role != "rootCause" {
 			continue
 		}
 		for _, n := range f.Next {

@@ -89,7 +89,7 @@ func (a app) up() step {
 var (
 	stuck  = []string{"Stuck"}
 	failed = []string{"Failed"}
-	held   = []string{"Held"}
+	held   = []string{"OnHold"}
 	good   = []string{"Complete"}
 	moving = []string{"Progressing"}
 	// broken is a program without a readiness probe: available for a moment, so that the rollout may even have completed.
@@ -135,11 +135,11 @@ func refusals() []scenario {
 	}
 	list := []scenario{
 		refused("rs-create-quota", "a quota of one ReplicaSet, then a new template", `{apiVersion: v1, kind: ResourceQuota, metadata: {name: sets}, spec: {hard: {count/replicasets.apps: "1"}}}`,
-			"ReplicaSetCreateError", `quota "sets"`, "rollout undo", changed, soon, 3),
+			"ReplicaSetCreateError", `ResourceQuota "sets"`, "rollout undo", changed, soon, 3),
 		refused("quota-pods-surge", "a quota of 2 pods, 2 replicas, default surge", `{apiVersion: v1, kind: ResourceQuota, metadata: {name: two}, spec: {hard: {pods: "2"}}}`,
-			"QuotaExceeded", "the rollout cannot free it", `"maxSurge":0`, changed, soon, 3),
+			"QuotaExceeded", "the rollout cannot free quota", `"maxSurge":0`, changed, soon, 3),
 		refused("quota-must-specify", "a quota on CPU, a template without requests", `{apiVersion: v1, kind: ResourceQuota, metadata: {name: cpu}, spec: {hard: {requests.cpu: "2"}}}`,
-			"QuotaRequiresResources", `quota "cpu"`, "describe quota cpu", changed, soon, 3),
+			"QuotaRequiresResources", `ResourceQuota "cpu"`, "describe quota cpu", changed, soon, 3),
 		refused("limitrange-max", "a LimitRange of 64Mi, a limit of 128Mi", `{apiVersion: v1, kind: LimitRange, metadata: {name: small}, spec: {limits: [{type: Container, max: {memory: 64Mi}}]}}`,
 			"LimitRangeViolated", "64Mi", "rollout undo", run("set", "resources", "deployment/api", "--limits=memory=128Mi"), soon, 3),
 		refused("admission-policy", "a ValidatingAdmissionPolicy that denies pods", `
@@ -224,7 +224,7 @@ func controllers() []scenario {
 			// since 1.36 an old pod whose containers have ended holds nothing up, finalizer or not (kubernetes#136639)
 			name: "recreate-finalizer", fault: "strategy Recreate, an old pod with a finalizer", target: "deployment/api",
 			steps: []step{app{replicas: 1, spec: "\n  strategy: {type: Recreate}"}.up(), finalizer("app=api"), run("set", "env", "deployment/api", "V=2")},
-			root:  "", verdict: good, not: []string{"FinalizerBlocksDeletion"}, wait: []string{"--stable=1s", "--timeout=60s"}, exit: 0, within: 40 * time.Second,
+			root:  "", verdict: good, not: []string{"FinalizerBlocksDeletion"}, wait: []string{"--stable-for=1s", "--timeout=60s"}, exit: 0, within: 40 * time.Second,
 		},
 		{
 			name: "deadline-current", fault: "never ready, progressDeadlineSeconds 15", target: "deployment/api",
@@ -234,17 +234,17 @@ func controllers() []scenario {
 		{
 			name: "stale-deadline-undo", fault: "timed out, then undone", target: "deployment/api",
 			steps: []step{app{replicas: 1}.up(), app{replicas: 1, spec: "\n  progressDeadlineSeconds: 10", extra: never(3)}.apply(), pause(16 * time.Second), run("rollout", "undo", "deployment/api")},
-			root:  "", verdict: good, not: []string{"ProgressDeadlineExceeded"}, wait: []string{"--timeout=60s", "--stable=2s"}, exit: 0, within: 20 * time.Second,
+			root:  "", verdict: good, not: []string{"ProgressDeadlineExceeded"}, wait: []string{"--timeout=60s", "--stable-for=2s"}, exit: 0, within: 20 * time.Second,
 		},
 		{
 			name: "rollover", fault: "a third template before the second is done", target: "deployment/api",
 			steps: []step{app{replicas: 2}.up(), app{replicas: 2, command: "exit 1"}.apply(), pause(3 * time.Second), app{replicas: 2, command: "sleep 3000"}.apply()},
-			root:  "", verdict: good, wait: []string{"--timeout=60s", "--stable=2s"}, exit: 0, within: 30 * time.Second,
+			root:  "", verdict: good, wait: []string{"--timeout=60s", "--stable-for=2s"}, exit: 0, within: 30 * time.Second,
 		},
 		{
 			name: "history-limit-zero", fault: "revisionHistoryLimit 0, replaced by a crashing template", target: "deployment/api",
 			steps: []step{app{replicas: 1, spec: "\n  revisionHistoryLimit: 0\n  strategy: {type: Recreate}"}.up(), app{replicas: 1, spec: "\n  revisionHistoryLimit: 0\n  strategy: {type: Recreate}", command: "echo broken; exit 3"}.apply()},
-			root:  "ContainerCrashing", verdict: []string{"Stuck", "Degraded"}, says: []string{"exits 3"}, limit: 2 * time.Minute,
+			root:  "ContainerCrashing", verdict: []string{"Stuck", "Degraded"}, says: []string{"exit code 3"}, limit: 2 * time.Minute,
 		},
 	}
 }
@@ -275,7 +275,7 @@ func statefulSets() []scenario {
 		{
 			name: "statefulset-partition-never", fault: "partition 5 of 2", target: "statefulset/db",
 			steps: []step{two(app{spec: "\n  updateStrategy: {rollingUpdate: {partition: 5}}"}).up(), run("set", "env", "statefulset/db", "V=2")},
-			root:  "PartitionExcludesAllPods", verdict: held, says: []string{"no pod will ever be updated"}, next: `"partition":0`, wait: soon, exit: 6, within: 10 * time.Second,
+			root:  "PartitionExcludesAllPods", verdict: held, says: []string{"no pod is ever updated"}, next: `"partition":0`, wait: soon, exit: 6, within: 10 * time.Second,
 		},
 		{
 			name: "statefulset-ondelete", fault: "update strategy OnDelete", target: "statefulset/db",
@@ -293,7 +293,7 @@ func daemonSets() []scenario {
 			// the controller has done with a pod whose containers have ended, so the finalizer holds nothing up
 			name: "daemonset-finalizer", fault: "a finalizer on one node's pod", target: "daemonset/agent",
 			steps: []step{ds(app{}).up(), finalizerOn("app=agent"), run("set", "env", "daemonset/agent", "V=2")},
-			root:  "", verdict: good, not: []string{"FinalizerBlocksDeletion"}, wait: []string{"--stable=1s", "--timeout=60s"}, exit: 0, within: 40 * time.Second,
+			root:  "", verdict: good, not: []string{"FinalizerBlocksDeletion"}, wait: []string{"--stable-for=1s", "--timeout=60s"}, exit: 0, within: 40 * time.Second,
 		},
 		{
 			name: "daemonset-ondelete", fault: "update strategy OnDelete", target: "daemonset/agent",
@@ -303,7 +303,7 @@ func daemonSets() []scenario {
 		{
 			name: "daemonset-crash", fault: "a template that crashes", target: "daemonset/agent",
 			steps: []step{ds(app{}).up(), ds(app{command: "echo cannot open /dev/thing; exit 7"}).apply()},
-			root:  "ContainerCrashing", verdict: broken, says: []string{"exits 7"}, next: "rollout undo daemonset/agent --to-revision=1", wait: soon, exit: 3, within: 40 * time.Second,
+			root:  "ContainerCrashing", verdict: broken, says: []string{"exit code 7"}, next: "rollout undo daemonset/agent --to-revision=1", wait: soon, exit: 3, within: 40 * time.Second,
 		},
 		{
 			name: "daemonset-hostport-surge", fault: "maxSurge 1 with a host port", target: "daemonset/agent",

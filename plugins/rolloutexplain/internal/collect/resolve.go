@@ -67,7 +67,7 @@ func (c *Collector) search(ctx context.Context, n finding.ObjectRef) (finding.Ob
 		for _, h := range hits {
 			words = append(words, strings.ToLower(h)+"/"+n.Name)
 		}
-		return n, fmt.Errorf("%q is the name of several: say which of %s", n.Name, strings.Join(words, ", "))
+		return n, fmt.Errorf("%q matches several workloads: specify one of %s", n.Name, strings.Join(words, ", "))
 	case unread != nil:
 		return n, unread
 	}

@@ -41,7 +41,7 @@ func TestInitContainersAreCalledAndFoundAsSuch(t *testing.T) {
 		{"a program of a sidecar", sidecar(noStart), codes.ContainerStartError, []string{`sidecar "first" cannot be started`, ".spec.initContainers["}},
 		{"a Secret that is not there", first(waiting("CreateContainerConfigError", `secret "creds" not found`)), codes.SecretNotFound, []string{`init container "first" cannot start`, "status.initContainerStatuses[first]"}},
 		{"an image that is not there", first(waiting("ErrImageNeverPull", "not present")), codes.ErrImageNeverPull, []string{`of init container "first"`, "status.initContainerStatuses[first]"}},
-		{"too much memory", first(crashed(137, 4, "OOMKilled")), codes.OOMKilled, []string{`init container "first" is killed`, "spec.initContainers[first].resources"}},
+		{"too much memory", first(crashed(137, 4, "OOMKilled")), codes.OOMKilled, []string{`init container "first" was OOM killed`, "spec.initContainers[first].resources"}},
 		{"a sidecar that crashes", sidecar(crashed(3, 4, "Error")), codes.ContainerCrashing, []string{`sidecar "first" crashes`, "status.initContainerStatuses[first].state.terminated"}},
 		{"a sidecar that is not ready", func(b *builder) {
 			sidecar(notReadyYet(40 * time.Second))(b)

@@ -75,7 +75,7 @@ func summarize(items []report.Rollout) string {
 	var words []string
 	for _, v := range report.Verdicts() {
 		if counts[v] > 0 {
-			words = append(words, fmt.Sprintf("%d %s", counts[v], strings.ToLower(string(v))))
+			words = append(words, fmt.Sprintf("%d %s", counts[v], v))
 		}
 	}
 	return plain.Plural(len(items), "rollout", "rollouts") + ": " + strings.Join(words, ", ")
@@ -110,7 +110,7 @@ func finish(e *model.Evaluation, w *model.Workload) report.Rollout {
 	r.Sources = sortedSources(e.In.Sources)
 	for _, s := range r.Sources {
 		if s.State == source.Forbidden || s.State == source.Unreachable {
-			r.Unchecked = append(r.Unchecked, s.Name+": "+s.Gap())
+			r.NotChecked = append(r.NotChecked, s.Name+": "+s.Reason())
 		}
 	}
 	return *r

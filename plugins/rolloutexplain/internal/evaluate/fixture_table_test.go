@@ -6,6 +6,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
@@ -205,6 +206,13 @@ func schedulingFixtures() []fixture {
 		{codes.NodesCordoned, unscheduledFor(two("node(s) were unschedulable")), otherWords},
 		{codes.PVCNotFound, unscheduledFor(`0/2 nodes are available: persistentvolumeclaim "data" not found. not found`), otherWords},
 		{codes.PVCNotBound, with(func(b *builder) { claimed(b, plain.Ptr("nope")) }), otherWords},
+		{codes.NoPersistentVolumeAvailable, with(func(b *builder) {
+			claimed(b, plain.Ptr("local"))
+			b.in.StorageClasses = []storagev1.StorageClass{{ObjectMeta: metav1.ObjectMeta{Name: "local"}}}
+			b.x().Status.Conditions[0].Message = two("node(s) didn't find available persistent volumes to bind")
+		}), func(b *builder) {
+			b.x().Status.Conditions[0].Message = two("node(s) had volume node affinity conflict")
+		}},
 		{codes.VolumeNodeAffinityConflict, unscheduledFor(two("node(s) had volume node affinity conflict")), otherWords},
 		{codes.VolumeLimitReached, unscheduledFor(two("node(s) exceed max volume count")), otherWords},
 		{codes.ResourceClaimUnsatisfied, unscheduledFor(two("cannot allocate all claims")), otherWords},
@@ -233,6 +241,10 @@ func nodeFixtures() []fixture {
 			stopped(b, corev1.PodFailed, "OutOfcpu", "Pod was rejected: Node didn't have enough resource: cpu")
 		}), func(b *builder) { b.x().Status.Phase = corev1.PodSucceeded }},
 		{codes.NodeNotReady, nodeDown, func(b *builder) { b.in.Nodes[0].Status.Conditions[0].Status = corev1.ConditionTrue }},
+		{codes.NodeNotFound, with(func(b *builder) {
+			b.x().Spec.NodeName, b.x().Status.ContainerStatuses = "w9", nil
+			b.fetch(model.Need{Kind: model.NeedNode, Name: "w9"})
+		}), func(b *builder) { b.x().Spec.NodeName = "w1" }},
 		{codes.PodStatusNotReported, with(func(b *builder) { b.x().Status.ContainerStatuses = nil }), func(b *builder) { b.x().CreationTimestamp = ago(10 * time.Second) }},
 		{codes.FailedCreatePodSandBox, creating("FailedCreatePodSandBox", `Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox: no IP addresses available`), drop},
 		{codes.FailedPrepareDynamicResources, creating("FailedPrepareDynamicResources", "Failed to prepare dynamic resources: driver gpu.example.com is not registered"), drop},

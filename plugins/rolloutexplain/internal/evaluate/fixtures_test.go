@@ -119,10 +119,10 @@ func TestEveryCodeHasAFixtureAndANearMiss(t *testing.T) {
 			if got == nil {
 				t.Fatalf("does not fire: %s", codesOf(list))
 			}
-			if got.Message == "" || got.Title == "" || len(got.Evidence) == 0 && got.Class != report.Note {
+			if got.Message == "" || got.Title == "" || len(got.Evidence) == 0 && got.Class != report.Info {
 				t.Errorf("lacks a message, a title or evidence: %+v", got)
 			}
-			if got.Role == report.Root && len(got.Next) == 0 && got.Class != report.Transient {
+			if got.Role == report.RootCause && len(got.Next) == 0 && got.Class != report.Transient {
 				t.Errorf("a root without a next command")
 			}
 			f.near(b)

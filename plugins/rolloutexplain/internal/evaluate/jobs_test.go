@@ -48,19 +48,19 @@ func TestJobsAreJudgedByWhatRuns(t *testing.T) {
 			b.in.Pods = nil
 			b.jobPod("once-2", 9*time.Minute, running(9*time.Minute))
 			return b
-		}, report.Progressing, "", "1 pod runs, 2 of 5 succeeded", "nothing that was checked"},
+		}, report.Progressing, "", "1 pod is running, 2 of 5 succeeded", "no check explains why"},
 		{"a pod that is not ready is no proof", func() *builder {
 			b := jobCase(func(*batchv1.Job) {})
 			b.in.Pods = nil
 			b.jobPod("once-2", 9*time.Minute, notReadyYet(9*time.Minute))
 			return b
-		}, report.Unknown, codes.NoCauseFound, "nothing that was checked", "runs"},
+		}, report.Unknown, codes.NoCauseFound, "no check explains why", "runs"},
 		{"a retry that runs well is no crash loop", func() *builder {
 			b := jobCase(failedOnce)
 			b.in.Pods[0].Status.StartTime = plain.Ptr(ago(9 * time.Minute))
 			b.jobPod("once-2", 5*time.Minute, running(5*time.Minute))
 			return b
-		}, report.Progressing, "", "1 pod runs, 0 of 1 succeeded; 1 of 7 attempts have failed", "crashes"},
+		}, report.Progressing, "", "1 pod is running, 0 of 1 succeeded; 1 of 7 attempts have failed", "crashes"},
 		{"between two attempts the failed one is the root", func() *builder { return jobCase(failedOnce) }, report.Progressing, codes.ContainerCrashing, "1 of 7 attempts have failed", ""},
 		{"no limit is not a negative one", func() *builder {
 			return jobCase(func(j *batchv1.Job) { failedOnce(j); j.Spec.BackoffLimit = plain.Ptr(int32(math.MaxInt32)) })
@@ -77,36 +77,36 @@ func TestJobsAreJudgedByWhatRuns(t *testing.T) {
 			b.in.Pods = nil
 			b.jobPod("once-2", 9*time.Minute, running(9*time.Minute)).DeletionTimestamp = plain.Ptr(ago(-20 * time.Second))
 			return b
-		}, report.Progressing, "", "pods are ending", "has not created"},
+		}, report.Progressing, "", "pods are terminating", "has not created"},
 		{"no pod at all is missing", func() *builder {
 			b := jobCase(func(*batchv1.Job) {})
 			b.in.Pods = nil
 			return b
-		}, report.Progressing, codes.PodsNotCreated, "has not created 1 pod", ""},
+		}, report.Progressing, codes.PodsNotCreated, "has not created 1 desired pod", ""},
 		{"the count of a Job that has reached its completions comes later", func() *builder {
 			return jobCase(func(j *batchv1.Job) {
 				j.Spec.Completions, j.Status.Succeeded = plain.Ptr(int32(2)), 1
 				j.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobSuccessCriteriaMet, Status: corev1.ConditionTrue, Reason: batchv1.JobReasonCompletionsReached}}
 			})
-		}, report.Complete, "", "2 of 2 succeeded", ""},
+		}, report.Complete, "", "2 of 2 pods succeeded", ""},
 		{"by its success policy a Job is complete with less", func() *builder {
 			return jobCase(func(j *batchv1.Job) {
 				j.Spec.Completions, j.Status.Succeeded = plain.Ptr(int32(2)), 1
 				j.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobSuccessCriteriaMet, Status: corev1.ConditionTrue, Reason: batchv1.JobReasonSuccessPolicy}}
 			})
-		}, report.Complete, "", "1 of 2 succeeded", ""},
+		}, report.Complete, "", "1 of 2 pods succeeded", ""},
 		{"another controller's Job is known by its status", func() *builder {
 			b := jobCase(func(j *batchv1.Job) {
 				j.Spec.ManagedBy, j.Spec.Completions, j.Status.Succeeded, j.CreationTimestamp = plain.Ptr("kueue.x-k8s.io/multikueue"), plain.Ptr(int32(3)), 1, ago(time.Hour)
 			})
 			b.in.Pods = nil
 			return b
-		}, report.Progressing, "", "kueue.x-k8s.io/multikueue runs it: 1 of 3 succeeded", "nothing that was checked"},
+		}, report.Progressing, "", "kueue.x-k8s.io/multikueue runs the Job: 1 of 3 succeeded", "no check explains why"},
 		{"another controller's Job is held while suspended", func() *builder {
 			return jobCase(func(j *batchv1.Job) {
 				j.Spec.ManagedBy, j.Spec.Suspend = plain.Ptr("kueue.x-k8s.io/multikueue"), plain.Ptr(true)
 			})
-		}, report.Held, codes.JobSuspended, "suspended", "nothing that was checked"},
+		}, report.OnHold, codes.JobSuspended, "spec.suspend is set", "no check explains why"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -161,7 +161,7 @@ func TestAJobThatWaitsForAPodThatCannotEndIsStuck(t *testing.T) {
 	p.DeletionTimestamp, p.DeletionGracePeriodSeconds = plain.Ptr(ago(30*time.Minute)), plain.Ptr(int64(30))
 	p.Finalizers = []string{"example.com/hold"}
 	b.in.Jobs[0].CreationTimestamp = ago(time.Hour)
-	if got := Evaluate(b.in, now, model.Options{}).Items[0]; got.Verdict != report.Stuck || got.Findings[0].Role != report.Root {
+	if got := Evaluate(b.in, now, model.Options{}).Items[0]; got.Verdict != report.Stuck || got.Findings[0].Role != report.RootCause {
 		t.Errorf("%s", words(got))
 	}
 }

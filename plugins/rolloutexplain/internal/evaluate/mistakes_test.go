@@ -81,7 +81,7 @@ func kubedogMistakes() []mistake {
 	return []mistake{
 		{"kubedog adds up the failures of all pods: ten that crashed once count as a loop", with(tenPods), report.Progressing, codes.ContainerCrashing, "all 10 new pods", wait.Waiting, nil},
 		{"kubedog counts the crash loop of an old revision's pod", with(oldPodCrashes), report.Progressing, "", "", wait.Waiting, nil},
-		{"kubedog does not read the ReplicaSet's events: a quota stays silent", refusedBy(`pods "api-2-" is forbidden: exceeded quota: two, requested: pods=1, used: pods=2, limited: pods=2`), report.Stuck, codes.QuotaExceeded, `quota "two"`, wait.Failed, nil},
+		{"kubedog does not read the ReplicaSet's events: a quota stays silent", refusedBy(`pods "api-2-" is forbidden: exceeded quota: two, requested: pods=1, used: pods=2, limited: pods=2`), report.Stuck, codes.QuotaExceeded, `ResourceQuota "two"`, wait.Failed, nil},
 		{"kubedog does not know volumes: a missing Secret in a mount gives a generic timeout", with(func(b *builder) {
 			b.podEvent("FailedMount", `MountVolume.SetUp failed for volume "v" : secret "tls" not found`, 6)
 		}), report.Stuck, codes.SecretNotFound, `"tls"`, wait.Failed, nil},
@@ -100,7 +100,7 @@ func kubedogMistakes() []mistake {
 			return daemonCase(func(ds *appsv1.DaemonSet) {
 				ds.Spec.UpdateStrategy = appsv1.DaemonSetUpdateStrategy{Type: appsv1.OnDeleteDaemonSetStrategyType}
 			})
-		}, report.Held, codes.OnDelete, "agent-a", wait.Held, nil},
+		}, report.OnHold, codes.OnDelete, "agent-a", wait.OnHold, nil},
 	}
 }
 
@@ -116,14 +116,14 @@ func kstatusMistakes() []mistake {
 			b.in.NodePods = []model.NodePod{{Node: "w1", Requests: corev1.ResourceList{"cpu": quantity("2")}}}
 			b.x().Status.Conditions[0].LastTransitionTime = ago(20 * time.Second)
 		}), report.Progressing, codes.InsufficientResources, "", wait.Waiting, nil},
-		{"kstatus does not see an init container's crash loop", with(func(b *builder) { initContainer(b, crashed(4, 5, "Error"), false) }), report.Stuck, codes.InitContainerFailing, "exits 4", wait.Failed, nil},
+		{"kstatus does not see an init container's crash loop", with(func(b *builder) { initContainer(b, crashed(4, 5, "Error"), false) }), report.Stuck, codes.InitContainerFailing, "exit code 4", wait.Failed, nil},
 		{"kstatus can never fail a StatefulSet", func() *builder { return statefulCase(keepSet) }, report.Stuck, codes.ContainerCrashing, "db-1", wait.Failed, nil},
 		{"kstatus calls a StatefulSet with OnDelete current", func() *builder {
 			return statefulCase(func(s *appsv1.StatefulSet) {
 				s.Spec.UpdateStrategy.Type = appsv1.OnDeleteStatefulSetStrategyType
 				s.Status.ReadyReplicas, s.Status.AvailableReplicas, s.Status.UpdatedReplicas = 2, 2, 0
 			}).allOld()
-		}, report.Held, codes.OnDelete, "db-0", wait.Held, nil},
+		}, report.OnHold, codes.OnDelete, "db-0", wait.OnHold, nil},
 	}
 }
 
@@ -137,7 +137,7 @@ func (b *builder) allOld() *builder {
 
 func deployerMistakes() []mistake {
 	return []mistake{
-		{"helm skips a paused Deployment: its release is a success", with(func(b *builder) { b.d.Spec.Paused = true }), report.Held, codes.DeploymentPaused, "paused", wait.Held, nil},
+		{"helm skips a paused Deployment: its release is a success", with(func(b *builder) { b.d.Spec.Paused = true }), report.OnHold, codes.DeploymentPaused, "paused", wait.OnHold, nil},
 		{"helm 3 is content with n minus maxUnavailable: one replica that may be away and has a broken image", with(func(b *builder) {
 			one := intstr.FromInt32(1)
 			b.d.Spec.Replicas, b.d.Spec.Strategy.RollingUpdate.MaxUnavailable = plain.Ptr(int32(1)), &one
@@ -153,7 +153,7 @@ func deployerMistakes() []mistake {
 			b.status(waiting("CreateContainerConfigError", `secret "creds" not found`))
 			b.fetch(model.Need{Kind: model.NeedNames, Namespace: "shop", Name: "secrets"})
 			b.in.Names = append(b.in.Names, finding.ObjectRef{Kind: "Secret", Namespace: "shop", Name: "creds"})
-		}), report.Progressing, codes.SecretNotFound, "it exists by now", wait.Waiting, nil},
+		}), report.Progressing, codes.SecretNotFound, "the object exists now", wait.Waiting, nil},
 		{"krane takes the kubelet's late cache for a missing ConfigMap", waits("CreateContainerConfigError", "failed to sync configmap cache: timed out waiting for the condition"), report.Progressing, codes.CreateContainerConfigError, "", wait.Waiting, nil},
 		{"skaffold fails when a container ends once while what it needs comes up", with(func(b *builder) { b.status(crashed(1, 0, "Error")) }), report.Progressing, codes.ContainerCrashing, "(1 time)", wait.Waiting, nil},
 		{"skaffold fails on a registry that is away", pull(`failed to do request: Head "https://r.test/v2/api/manifests/2": dial tcp 10.0.0.1:443: i/o timeout`, 9), report.Progressing, codes.RegistryUnavailable, "i/o timeout", wait.Waiting, nil},
@@ -163,12 +163,12 @@ func deployerMistakes() []mistake {
 
 func watcherMistakes() []mistake {
 	return []mistake{
-		{"safe-rollout hangs on a ReplicaSet that cannot be created", with(setRefusal), report.Stuck, codes.ReplicaSetCreateError, `quota "sets"`, wait.Failed, nil},
-		{"kubectl-why calls it healthy when the new ReplicaSet cannot be created", with(setRefusal), report.Stuck, codes.ReplicaSetCreateError, "refuses the new ReplicaSet", wait.Failed, nil},
-		{"kubectl rollout status says that it waits for the change to be observed, for ever", with(setRefusal), report.Stuck, codes.ReplicaSetCreateError, "the deadline never starts", wait.Failed, nil},
+		{"safe-rollout hangs on a ReplicaSet that cannot be created", with(setRefusal), report.Stuck, codes.ReplicaSetCreateError, `ResourceQuota "sets"`, wait.Failed, nil},
+		{"kubectl-why calls it healthy when the new ReplicaSet cannot be created", with(setRefusal), report.Stuck, codes.ReplicaSetCreateError, "rejects the new ReplicaSet", wait.Failed, nil},
+		{"kubectl rollout status says that it waits for the change to be observed, for ever", with(setRefusal), report.Stuck, codes.ReplicaSetCreateError, "the progress deadline never starts", wait.Failed, nil},
 		{"watch-rollout takes the highest revision for the new one where none exists", with(setRefusal), report.Stuck, codes.ReplicaSetCreateError, "", wait.Failed, nil},
-		{"safe-rollout hangs on a paused Deployment", with(func(b *builder) { b.d.Spec.Paused = true }), report.Held, codes.DeploymentPaused, "", wait.Held, nil},
-		{"safe-rollout hangs on a scheduling gate", with(gatedBy), report.Held, codes.SchedulingGated, "example.com/wait", wait.Held, nil},
+		{"safe-rollout hangs on a paused Deployment", with(func(b *builder) { b.d.Spec.Paused = true }), report.OnHold, codes.DeploymentPaused, "", wait.OnHold, nil},
+		{"safe-rollout hangs on a scheduling gate", with(gatedBy), report.OnHold, codes.SchedulingGated, "example.com/wait", wait.OnHold, nil},
 		{"safe-rollout hangs on a scheduler that does not exist", with(func(b *builder) {
 			b.unscheduled("")
 			b.x().Status.Conditions, b.x().Spec.SchedulerName = nil, "nobody"
@@ -177,11 +177,11 @@ func watcherMistakes() []mistake {
 		{"safe-rollout lumps LimitRange and quota together", refusedBy(`pods "api-2-" is forbidden: maximum memory usage per Container is 1Gi, but limit is 2Gi`), report.Failed, codes.LimitRangeViolated, "1Gi", wait.Failed, nil},
 		{"safe-rollout ends its watch at an old pod's fault", with(oldPodCrashes), report.Progressing, "", "", wait.Waiting, nil},
 		{"kubectl-why says nothing of Pod Security", refusedBy(`pods "api-2-" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot != true`), report.Failed, codes.PodSecurityViolated, "restricted", wait.Failed, nil},
-		{"waiting for CrashLoopBackOff as the reason misses a container that ends at once", with(func(b *builder) { b.status(crashed(1, 3, "Error")) }), report.Stuck, codes.ContainerCrashing, "exits 1", wait.Failed, nil},
+		{"waiting for CrashLoopBackOff as the reason misses a container that ends at once", with(func(b *builder) { b.status(crashed(1, 3, "Error")) }), report.Stuck, codes.ContainerCrashing, "exit code 1", wait.Failed, nil},
 		{"a liveness kill is reported as a crash", with(func(b *builder) {
 			b.status(crashed(137, 4, "Error"))
 			b.podEvent("Killing", "Container api failed liveness probe, will be restarted", 4)
-		}), report.Stuck, codes.LivenessProbeFailed, "it does not crash by itself", wait.Failed, nil},
+		}), report.Stuck, codes.LivenessProbeFailed, "the container does not exit on its own", wait.Failed, nil},
 		{"a pod's trouble is told in place of its node's", with(func(b *builder) {
 			b.status(notReadyYet(10 * time.Minute))
 			b.in.Nodes[0].Status.Conditions[0] = corev1.NodeCondition{Type: corev1.NodeReady, Status: corev1.ConditionUnknown, Reason: "NodeStatusUnknown", Message: "Kubelet stopped posting node status.", LastTransitionTime: ago(time.Minute)}
@@ -189,7 +189,7 @@ func watcherMistakes() []mistake {
 		{"Ready is believed of a node whose controllers died before it", with(func(b *builder) {
 			b.status(notReadyYet(10 * time.Minute))
 			b.nodeLease("w1", 90*time.Second)
-		}), report.Progressing, codes.NodeNotReady, "has not reported for 90s, and its Ready is still True", wait.Waiting, nil},
+		}), report.Progressing, codes.NodeNotReady, "has not reported for 90s, but its Ready condition is still True", wait.Waiting, nil},
 	}
 }
 
@@ -203,7 +203,7 @@ func controllerMistakes() []mistake {
 		}
 	}
 	return []mistake{
-		{"kubectl rollout status ends with 0 for a partition that no pod will ever pass", partition(5), report.Held, codes.PartitionExcludesAllPods, "no pod will ever be updated", wait.Held, nil},
+		{"kubectl rollout status ends with 0 for a partition that no pod will ever pass", partition(5), report.OnHold, codes.PartitionExcludesAllPods, "no pod is ever updated", wait.OnHold, nil},
 		{"kubectl rollout status waits for ever for a StatefulSet's abandoned broken pod", func() *builder {
 			b := statefulCase(func(s *appsv1.StatefulSet) { s.Status.UpdateRevision = "db-r1" })
 			b.in.ControllerRevisions[0].Revision, b.in.ControllerRevisions[1].Revision = 3, 2
@@ -217,7 +217,7 @@ func controllerMistakes() []mistake {
 			b.x().CreationTimestamp = ago(10 * time.Minute)
 			b.x().Status.Conditions[2] = corev1.PodCondition{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: ago(4 * time.Second)}
 			b.podEvent("Unhealthy", "Readiness probe failed: ", 40)
-		}), report.Stuck, codes.PodReadinessFlapping, "comes and goes", wait.Failed, func(b *builder, at time.Time) {
+		}), report.Stuck, codes.PodReadinessFlapping, "readiness is flapping", wait.Failed, func(b *builder, at time.Time) {
 			b.x().Status.Conditions[2].LastTransitionTime = metav1.NewTime(at.Add(-4 * time.Second))
 			b.in.Events[0].LastTimestamp = metav1.NewTime(at.Add(-5 * time.Second))
 		}},

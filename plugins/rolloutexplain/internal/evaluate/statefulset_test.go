@@ -47,7 +47,7 @@ func TestOnlyPodsThatAreDueAreMissing(t *testing.T) {
 			return b.podEvent("Unhealthy", "Readiness probe failed: connection refused", 30)
 		}(), codes.ReadinessProbeFailing, "db-0"},
 		{"the others wait for a pod that pulls", firstRollout(ordered, waiting("ContainerCreating", "")).podEvent("Pulling", `Pulling image "db:2"`, 1), codes.ImagePullInProgress, "pulling"},
-		{"the next one is due", firstRollout(ordered, running(time.Minute)), codes.PodsNotCreated, "has not created 2 pods"},
+		{"the next one is due", firstRollout(ordered, running(time.Minute)), codes.PodsNotCreated, "has not created 2 desired pods"},
 		{"a lower one is due before what is above", func() *builder {
 			b := firstRollout(ordered, running(time.Minute), notReadyYet(time.Minute))
 			b.in.Pods = b.in.Pods[1:]
@@ -118,7 +118,7 @@ func TestActionOfAPartitionedUpdate(t *testing.T) {
 		old       []int
 		want      string
 	}{
-		{"only pods below the partition are old", 2, 0, []int{0, 1}, "nothing more: the pods of the old template are below partition 2"},
+		{"only pods below the partition are old", 2, 0, []int{0, 1}, "nothing: the remaining old pods are below partition 2"},
 		{"a pod above is old", 1, 0, []int{0, 1}, "down to 1; next is db-1"},
 		{"ordinals that begin later", 1, 5, []int{5, 6}, "down to 6; next is db-6"},
 		{"ordinals that begin later, all below", 2, 5, []int{5, 6}, "below partition 2"},
@@ -132,8 +132,8 @@ func TestActionOfAPartitionedUpdate(t *testing.T) {
 			b.ownedPod("db-"+string(rune('0'+i)), "StatefulSet", "sts", "db-r1", running(time.Hour), time.Hour)
 		}
 		b.ownedPod("db-"+string('0'+tt.first+2), "StatefulSet", "sts", "db-r2", crashed(1, 4, "Error"), time.Minute)
-		if got := Evaluate(b.in, now, model.Options{}).Items[0]; !strings.Contains(got.Action, tt.want) {
-			t.Errorf("%s: %q", tt.name, got.Action)
+		if got := Evaluate(b.in, now, model.Options{}).Items[0]; !strings.Contains(strings.Join(got.NextAction, "\n"), tt.want) {
+			t.Errorf("%s: %q", tt.name, got.NextAction)
 		}
 	}
 }
@@ -157,8 +157,8 @@ func TestOnDeleteSparesThePodsThatServe(t *testing.T) {
 		t.Errorf("the new pod crashes: %+v", f)
 	}
 	r := got.Items[0]
-	if r.Undo == nil || !r.Undo.Advised || !deletes(&r.Findings[0], "db-1") {
-		t.Errorf("an undo alone replaces nothing: %+v", r.Undo)
+	if r.Rollback == nil || !r.Rollback.Advised || !deletes(&r.Findings[0], "db-1") {
+		t.Errorf("an undo alone replaces nothing: %+v", r.Rollback)
 	}
 	b = statefulCase(onDelete)
 	healthy(b)

@@ -20,12 +20,12 @@ func TestAnAdvisedUndoIsANextCommand(t *testing.T) {
 	for _, f := range fixtures() {
 		list := Evaluate(f.hit().in, now, model.Options{LogLines: 5})
 		for _, r := range list.Items {
-			if r.Undo == nil || !r.Undo.Advised {
+			if r.Rollback == nil || !r.Rollback.Advised {
 				continue
 			}
 			advised++
-			if len(r.Findings) == 0 || !slices.ContainsFunc(r.Findings[0].Next, func(n finding.Next) bool { return n.Command == r.Undo.Command }) {
-				t.Errorf("%s: %q is advised and not among the next commands of the root", f.code, r.Undo.Command)
+			if len(r.Findings) == 0 || !slices.ContainsFunc(r.Findings[0].Next, func(n finding.Next) bool { return n.Command == r.Rollback.Command }) {
+				t.Errorf("%s: %q is advised and not among the next commands of the root", f.code, r.Rollback.Command)
 			}
 		}
 	}
@@ -41,8 +41,8 @@ func TestARollbackGoesToARevisionThatWorks(t *testing.T) {
 	b.in.ReplicaSets[1] = b.set("api-2", "rs2", "2", time.Hour, "api:bad", 0, 0)
 	b.x().OwnerReferences[0].Name, b.x().OwnerReferences[0].UID = "api-3", "rs3"
 	got := Evaluate(b.in, now, model.Options{}).Items[0]
-	if got.Undo == nil || !got.Undo.Advised || !strings.Contains(got.Undo.Command, "--to-revision=1") {
-		t.Fatalf("undo %+v, %s", got.Undo, codesOf(report.List{Items: []report.Rollout{got}}))
+	if got.Rollback == nil || !got.Rollback.Advised || !strings.Contains(got.Rollback.Command, "--to-revision=1") {
+		t.Fatalf("undo %+v, %s", got.Rollback, codesOf(report.List{Items: []report.Rollout{got}}))
 	}
 	if got.Changes == nil || !strings.Contains(got.Changes.From, "revision 1") {
 		t.Errorf("the changes are not those that the rollback takes back: %+v", got.Changes)
@@ -60,8 +60,8 @@ func TestARollbackToARevisionThatIsBrokenTooIsNotAdvised(t *testing.T) {
 	b.in.ReplicaSets[0].Status = appsv1.ReplicaSetStatus{Replicas: 2}
 	b.d.Status.ReadyReplicas, b.d.Status.AvailableReplicas = 0, 0
 	got := Evaluate(b.in, now, model.Options{}).Items[0]
-	if got.Undo == nil || got.Undo.Advised || !strings.Contains(got.Undo.Why, "no pod of revision 1 (api-1) is ready either") {
-		t.Errorf("undo %+v, %s", got.Undo, codesOf(report.List{Items: []report.Rollout{got}}))
+	if got.Rollback == nil || got.Rollback.Advised || !strings.Contains(got.Rollback.Why, "no pod of revision 1 (api-1) is ready either") {
+		t.Errorf("undo %+v, %s", got.Rollback, codesOf(report.List{Items: []report.Rollout{got}}))
 	}
 	for _, f := range got.Findings {
 		if slices.ContainsFunc(f.Next, func(n finding.Next) bool { return strings.Contains(n.Command, "rollout undo") }) {

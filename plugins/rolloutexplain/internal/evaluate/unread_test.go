@@ -36,18 +36,18 @@ func (b *builder) forbid(names ...string) *builder {
 
 // words are everything that a report says.
 func words(r report.Rollout) string {
-	text := string(r.Verdict) + "\n" + r.Summary + "\n" + r.Action
+	text := string(r.Verdict) + "\n" + r.Summary + "\n" + strings.Join(r.NextAction, "\n")
 	for _, f := range r.Findings {
 		text += "\n" + string(f.Code) + " " + f.Message
 		for _, e := range f.Evidence {
 			text += "\n" + e.Value
 		}
 	}
-	for _, c := range r.Clocks {
+	for _, c := range r.Timers {
 		text += "\n" + c.Message
 	}
-	if r.Undo != nil {
-		text += "\n" + r.Undo.Why
+	if r.Rollback != nil {
+		text += "\n" + r.Rollback.Why
 	}
 	return text
 }
@@ -65,7 +65,7 @@ func TestWhatIsNotReadIsNotClaimedToBeAbsent(t *testing.T) {
 		{"Recreate without pods", with(recreate)().forbid(model.SourcePods), []string{"no old pods are left", "create up to"}, "cannot be read", report.Unknown},
 		{"Recreate without ReplicaSets", with(recreate)().forbid(model.SourceRevisions), []string{"no old pods are left", "no ReplicaSet exists", "create up to"}, "", report.Unknown},
 		{"Recreate without both", with(recreate)().forbid(model.SourcePods, model.SourceRevisions), []string{"no old pods are left", "no ReplicaSet exists", "create up to"}, "cannot be read", report.Unknown},
-		{"paused without ReplicaSets", with(func(b *builder) { b.d.Spec.Paused = true })().forbid(model.SourceRevisions), []string{"no ReplicaSet exists"}, "paused", report.Held},
+		{"paused without ReplicaSets", with(func(b *builder) { b.d.Spec.Paused = true })().forbid(model.SourceRevisions), []string{"no ReplicaSet exists"}, "paused", report.OnHold},
 		{"a rolling update without both", with(keepAsIs)().forbid(model.SourcePods, model.SourceRevisions), []string{"may create", "wants", "0 wanted", "before the new ReplicaSet exists"}, "cannot be read", report.Unknown},
 		{"a rolling update without pods", with(keepAsIs)().forbid(model.SourcePods), []string{"may create", "more pod"}, "cannot be read", report.Unknown},
 		{"a StatefulSet without pods", statefulCase(keepSet).forbid(model.SourcePods), []string{"create 2 pods"}, "cannot be read", report.Unknown},
@@ -82,7 +82,7 @@ func TestWhatIsNotReadIsNotClaimedToBeAbsent(t *testing.T) {
 		if got.Verdict != tt.verdict || !strings.Contains(text, tt.says) {
 			t.Errorf("%s: want %s and %q:\n%s", tt.name, tt.verdict, tt.says, text)
 		}
-		if b := got.Budget; b != nil && b.MayCreate != nil && !tt.b.in.Sources.Get(model.SourceRevisions).Readable() {
+		if b := got.UpdateStrategy; b != nil && b.MayCreate != nil && !tt.b.in.Sources.Get(model.SourceRevisions).Readable() {
 			t.Errorf("%s: counts what it has not read: %+v", tt.name, b)
 		}
 	}
@@ -97,12 +97,12 @@ func TestADaemonSetWithoutItsRevisionsHasNoOldPods(t *testing.T) {
 		b.status(crashed(1, 5, "Error"))
 		return b
 	}
-	if got := Evaluate(make().in, now, model.Options{}).Items[0]; got.Undo == nil || !strings.Contains(got.Summary, "new pod agent-b") {
+	if got := Evaluate(make().in, now, model.Options{}).Items[0]; got.Rollback == nil || !strings.Contains(got.Summary, "new pod agent-b") {
 		t.Fatalf("the fixture shows nothing: %s", words(got))
 	}
 	got := Evaluate(make().forbid(model.SourceRevisions).in, now, model.Options{}).Items[0]
-	if got.Verdict != report.Stuck || got.Undo != nil || strings.Contains(words(got), "old") || !strings.HasPrefix(got.Summary, "pod agent-b: ") {
-		t.Errorf("%s\nundo %+v", words(got), got.Undo)
+	if got.Verdict != report.Stuck || got.Rollback != nil || strings.Contains(words(got), "old") || !strings.HasPrefix(got.Summary, "pod agent-b: ") {
+		t.Errorf("%s\nundo %+v", words(got), got.Rollback)
 	}
 	if got.Counts.Old != nil || got.Counts.UpdatedReady != nil {
 		t.Errorf("counts what nothing tells: %+v", got.Counts)

@@ -1,5 +1,4 @@
-// Package budget is the arithmetic of rolling updates: what a strategy allows, and what the controller may add and take
-// next. Numbers in, numbers out.
+// Package budget computes rolling updates: what a strategy allows, and what the controller may create and remove next.
 package budget
 
 import (
@@ -44,8 +43,8 @@ type Set struct {
 	Spec, Available int32
 }
 
-// grow is how many pods of the new ReplicaSet the controller may ask for next. It counts what ReplicaSets want, not pods
-// that run: terminating pods are invisible to it.
+// grow is how many pods of the new ReplicaSet the controller may request next. It counts the replicas that ReplicaSets
+// request, not pods that run: terminating pods do not count.
 // https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/controller/deployment/util/deployment_util.go (NewRSNewReplicas)
 func grow(n, surge int32, fresh Set, old []Set) int32 {
 	total := fresh.Spec
@@ -55,8 +54,8 @@ func grow(n, surge int32, fresh Set, old []Set) int32 {
 	return max(0, min(n+surge-total, n-fresh.Spec))
 }
 
-// shrink is how many old pods the controller may remove next: unavailable ones within the ceiling that new pods which
-// are not available yet leave, and available ones down to the floor.
+// shrink is how many old pods the controller may remove next: unavailable ones as far as new pods that are not available
+// yet permit, and available ones down to the minimum.
 // https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/controller/deployment/rolling.go (reconcileOldReplicaSets)
 func shrink(n, unavailable int32, fresh Set, old []Set) (remove []int32) {
 	remove = make([]int32, len(old))
@@ -65,20 +64,20 @@ func shrink(n, unavailable int32, fresh Set, old []Set) (remove []int32) {
 		total += s.Spec
 		available += s.Available
 	}
-	floor := n - unavailable
-	ceiling := total - floor - (fresh.Spec - fresh.Available)
-	if ceiling <= 0 {
+	minimum := n - unavailable
+	limit := total - minimum - (fresh.Spec - fresh.Available)
+	if limit <= 0 {
 		return remove
 	}
 	cleaned := int32(0)
 	for i, s := range old { // unhealthy ones first, oldest ReplicaSet first
-		k := min(ceiling-cleaned, s.Spec-s.Available)
+		k := min(limit-cleaned, s.Spec-s.Available)
 		if k > 0 {
 			remove[i] += k
 			cleaned += k
 		}
 	}
-	spare := available - floor
+	spare := available - minimum
 	for i, s := range old {
 		k := min(spare, s.Spec-remove[i])
 		if k > 0 && s.Available > 0 {
@@ -98,24 +97,24 @@ func sum(list []int32) int32 {
 }
 
 // Deployment is what the strategy allows.
-func Deployment(d *appsv1.Deployment, n int32) *report.Budget {
-	b := &report.Budget{Strategy: string(d.Spec.Strategy.Type), MinReadySecond: d.Spec.MinReadySeconds}
+func Deployment(d *appsv1.Deployment, n int32) *report.UpdateStrategy {
+	b := &report.UpdateStrategy{Type: string(d.Spec.Strategy.Type), MinReadySeconds: d.Spec.MinReadySeconds}
 	if d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType {
-		b.Max, b.Floor = plain.Ptr(n), plain.Ptr(int32(0))
+		b.MaxPods, b.MinAvailable = plain.Ptr(n), plain.Ptr(int32(0))
 		return b
 	}
 	surge, unavailable := resolveDeployment(&d.Spec.Strategy, n)
 	if r := d.Spec.Strategy.RollingUpdate; r != nil {
-		b.Surge = &report.Bound{Spec: intOrEmpty(r.MaxSurge), Pods: surge}
-		b.Unavailable = &report.Bound{Spec: intOrEmpty(r.MaxUnavailable), Pods: unavailable}
+		b.MaxSurge = &report.Bound{Spec: intOrEmpty(r.MaxSurge), Pods: surge}
+		b.MaxUnavailable = &report.Bound{Spec: intOrEmpty(r.MaxUnavailable), Pods: unavailable}
 	}
-	b.Max, b.Floor = plain.Ptr(n+surge), plain.Ptr(n-unavailable)
+	b.MaxPods, b.MinAvailable = plain.Ptr(n+surge), plain.Ptr(n-unavailable)
 	return b
 }
 
 // Moves is the arithmetic of a rolling update in words and numbers: what the controller may do next.
-func Moves(b *report.Budget, n int32, fresh Set, old []Set) {
-	surge, unavailable := b.Surge.Pods, b.Unavailable.Pods
+func Moves(b *report.UpdateStrategy, n int32, fresh Set, old []Set) {
+	surge, unavailable := b.MaxSurge.Pods, b.MaxUnavailable.Pods
 	total, available, oldPods := fresh.Spec, fresh.Available, int32(0)
 	for _, s := range old {
 		total += s.Spec
@@ -126,24 +125,29 @@ func Moves(b *report.Budget, n int32, fresh Set, old []Set) {
 	b.MayCreate, b.MayRemove = plain.Ptr(create), plain.Ptr(remove)
 	switch {
 	case fresh.Spec >= n:
-		b.CreateBecause = "all new pods are asked for"
+		b.CreateReason = "all new pods are requested"
 	case create > 0:
-		b.CreateBecause = fmt.Sprintf("%d wanted of at most %d", total, n+surge)
+		b.CreateReason = fmt.Sprintf("%d of at most %d pods are requested", total, n+surge)
+	case total > n+surge:
+		b.CreateReason = fmt.Sprintf("%d pods are requested, more than the maximum of %d (%s + %d maxSurge)", total, n+surge,
+			replicas(n), surge)
 	default:
-		b.CreateBecause = fmt.Sprintf("%d pods are wanted already, the ceiling of %d+%d surge", total, n, surge)
+		b.CreateReason = fmt.Sprintf("%d pods is the maximum (%s + %d maxSurge)", total, replicas(n), surge)
 	}
 	switch {
 	case oldPods == 0:
-		b.RemoveBecause = "no old pods are left"
+		b.RemoveReason = "no old pods are left"
 	case remove > 0:
-		b.RemoveBecause = fmt.Sprintf("%d available, at least %d must stay", available, n-unavailable)
+		b.RemoveReason = fmt.Sprintf("%d pods are available, at least %d must stay available", available, n-unavailable)
 	case available < n-unavailable:
-		b.RemoveBecause = fmt.Sprintf("only %d available, below the floor of %d", available, n-unavailable)
+		b.RemoveReason = fmt.Sprintf("%d available is below the minimum of %d", available, n-unavailable)
 	default:
-		b.RemoveBecause = fmt.Sprintf("%d available is the floor of %d-%d unavailable: one new pod must become available first", available, n,
-			unavailable)
+		b.RemoveReason = fmt.Sprintf("%d available is the minimum (%s - %d maxUnavailable); a new pod must become available first",
+			available, replicas(n), unavailable)
 	}
 }
+
+func replicas(n int32) string { return plain.Plural(int(n), "replica", "replicas") }
 
 func intOrEmpty(v *intstr.IntOrString) string {
 	if v == nil {
@@ -154,8 +158,8 @@ func intOrEmpty(v *intstr.IntOrString) string {
 
 // DaemonSet resolves a DaemonSet's bounds: both round up, and exactly one is not zero.
 // https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/controller/daemon/update.go (updatedDesiredNodeCounts)
-func DaemonSet(ds *appsv1.DaemonSet) *report.Budget {
-	b := &report.Budget{Strategy: string(ds.Spec.UpdateStrategy.Type), MinReadySecond: ds.Spec.MinReadySeconds}
+func DaemonSet(ds *appsv1.DaemonSet) *report.UpdateStrategy {
+	b := &report.UpdateStrategy{Type: string(ds.Spec.UpdateStrategy.Type), MinReadySeconds: ds.Spec.MinReadySeconds}
 	r, n := ds.Spec.UpdateStrategy.RollingUpdate, ds.Status.DesiredNumberScheduled
 	if ds.Spec.UpdateStrategy.Type != appsv1.RollingUpdateDaemonSetStrategyType || r == nil {
 		return b
@@ -164,30 +168,30 @@ func DaemonSet(ds *appsv1.DaemonSet) *report.Budget {
 	if surge == 0 && unavailable == 0 {
 		unavailable = 1
 	}
-	b.Surge = &report.Bound{Spec: intOrEmpty(r.MaxSurge), Pods: surge}
-	b.Unavailable = &report.Bound{Spec: intOrEmpty(r.MaxUnavailable), Pods: unavailable}
-	b.Max, b.Floor = plain.Ptr(n+surge), plain.Ptr(max(0, n-unavailable))
+	b.MaxSurge = &report.Bound{Spec: intOrEmpty(r.MaxSurge), Pods: surge}
+	b.MaxUnavailable = &report.Bound{Spec: intOrEmpty(r.MaxUnavailable), Pods: unavailable}
+	b.MaxPods, b.MinAvailable = plain.Ptr(n+surge), plain.Ptr(max(0, n-unavailable))
 	return b
 }
 
 // StatefulSet resolves a StatefulSet's bounds: maxUnavailable rounds down and is at least one. The field is only
 // there while the server's gate is on (it is dropped or defaulted by the server).
 // https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/controller/statefulset/stateful_set_utils.go (getStatefulSetMaxUnavailable)
-func StatefulSet(s *appsv1.StatefulSet, n int32) *report.Budget {
-	b := &report.Budget{
-		Strategy: string(s.Spec.UpdateStrategy.Type), PodManagement: string(s.Spec.PodManagementPolicy),
-		MinReadySecond: s.Spec.MinReadySeconds,
+func StatefulSet(s *appsv1.StatefulSet, n int32) *report.UpdateStrategy {
+	b := &report.UpdateStrategy{
+		Type: string(s.Spec.UpdateStrategy.Type), PodManagementPolicy: string(s.Spec.PodManagementPolicy),
+		MinReadySeconds: s.Spec.MinReadySeconds,
 	}
-	if b.PodManagement == "" {
-		b.PodManagement = string(appsv1.OrderedReadyPodManagement)
+	if b.PodManagementPolicy == "" {
+		b.PodManagementPolicy = string(appsv1.OrderedReadyPodManagement)
 	}
-	b.Max = plain.Ptr(n)
+	b.MaxPods = plain.Ptr(n)
 	if r := s.Spec.UpdateStrategy.RollingUpdate; r != nil {
 		if r.Partition != nil {
 			b.Partition = r.Partition
 		}
 		if r.MaxUnavailable != nil {
-			b.Unavailable = &report.Bound{Spec: r.MaxUnavailable.String(), Pods: max(1, scaled(r.MaxUnavailable, n, false))}
+			b.MaxUnavailable = &report.Bound{Spec: r.MaxUnavailable.String(), Pods: max(1, scaled(r.MaxUnavailable, n, false))}
 		}
 	}
 	return b

@@ -8,125 +8,166 @@ import (
 var controllerEntries = []entry{
 	{layer: LayerController, Entry: finding.Entry{
 		Code: SpecUpdateNotObserved, Severity: finding.Critical, Title: "Controller has not observed the latest change",
-		Meaning:  "The change is written, and the controller has not taken it up: it is down, late, or fails on this object.",
-		Evidence: "metadata.generation against status.observedGeneration; the component's lease in kube-system",
-		Next:     "look at the component's lease and at the object's events",
+		Meaning: "The latest change is stored in the API, but the controller has not processed it. The controller is " +
+			"down, delayed, or fails on this object.",
+		Evidence: "metadata.generation above status.observedGeneration, or no ReplicaSet for the current pod template, " +
+			"5s after the change; the controller's Lease in kube-system.",
+		Next: "Check the controller's Lease and the events of the object.",
 	}},
 	{layer: LayerController, Entry: finding.Entry{
 		Code: ReplicaSetCreateError, Severity: finding.Critical, Title: "New ReplicaSet cannot be created",
-		Meaning: "The API server refuses the ReplicaSet of the new template, so no new pod is even asked for. " +
-			"The progress deadline never starts.",
-		Evidence: "Deployment condition Progressing=False ReplicaSetCreateError, and the event of that name",
-		Next:     "what the refusal names: a quota on ReplicaSets, an invalid template, a policy",
+		Meaning: "The API server rejects the ReplicaSet of the current pod template, so no new pod is requested. The " +
+			"progress deadline never starts.",
+		Evidence: "Deployment condition Progressing=False with reason ReplicaSetCreateError, or the event of that name.",
+		Next:     "Correct what the error names, such as a quota on ReplicaSets, an invalid template or a policy.",
 	}},
 	{layer: LayerController, Entry: finding.Entry{
 		Code: DeploymentPaused, Severity: finding.Warning, Title: "Deployment is paused",
-		Meaning:  "A person has stopped it. Scaling still works, in proportion over all revisions; undo is refused.",
-		Evidence: "spec.paused", Next: "kubectl rollout resume",
+		Meaning: "spec.paused is set, so the Deployment controller does not roll out template changes. Scaling still " +
+			"works, in proportion over all revisions; kubectl rollout undo is rejected.",
+		Evidence: "spec.paused.",
+		Next:     "Run kubectl rollout resume.",
 	}},
 	{layer: LayerController, Entry: finding.Entry{
 		Code: PartitionedRollout, Severity: finding.Warning, Title: "Partition keeps pods on the old revision",
-		Meaning:  "Pods below the partition keep the old template until it is lowered: a staged rollout.",
-		Evidence: "spec.updateStrategy.rollingUpdate.partition", Next: "lower the partition",
+		Meaning: "Pods with an ordinal below the partition keep the old pod template until the partition is lowered. " +
+			"This is a staged rollout.",
+		Evidence: "spec.updateStrategy.rollingUpdate.partition.",
+		Next:     "Lower the partition.",
 	}},
 	{layer: LayerController, Entry: finding.Entry{
 		Code: PartitionExcludesAllPods, Severity: finding.Warning, Title: "Partition excludes every pod from the update",
-		Meaning:  "The partition is not below the number of replicas, so that no pod is ever updated.",
-		Evidence: "partition against spec.replicas", Next: "lower the partition",
+		Meaning:  "The partition is not lower than the number of replicas, so the controller never updates a pod.",
+		Evidence: "spec.updateStrategy.rollingUpdate.partition equal to or above spec.replicas.",
+		Next:     "Lower the partition.",
 	}},
 	{layer: LayerController, Entry: finding.Entry{
 		Code: OnDelete, Severity: finding.Warning, Title: "Update strategy is OnDelete",
-		Meaning:  "The controller replaces a pod only when somebody deletes it.",
-		Evidence: "spec.updateStrategy.type; the revision labels of the pods", Next: "delete the listed pods one at a time",
+		Meaning:  "The controller replaces a pod only after the pod is deleted by hand.",
+		Evidence: "spec.updateStrategy.type OnDelete; the revision labels of the pods.",
+		Next:     "Delete the listed pods one at a time.",
 	}},
 	{layer: LayerController, Entry: finding.Entry{
 		Code: RecreateWaitingForOldPods, Severity: finding.Warning, Title: "Recreate strategy waits for old pods to terminate",
-		Meaning:  "With strategy Recreate no new pod is created before every old one is gone, and no deadline runs meanwhile.",
-		Evidence: "old pods that still exist; no ReplicaSet for the template", Next: "see why the old pod does not go",
+		Meaning: "With strategy Recreate, the controller creates no new pod until every old pod is deleted. The " +
+			"progress deadline does not run meanwhile.",
+		Evidence: "Old pods that still exist, and no ReplicaSet for the current pod template.",
+		Next:     "Check why the old pods do not terminate.",
 	}},
 	{layer: LayerController, Entry: finding.Entry{
 		Code: MaxUnavailableExceeded, Severity: finding.Warning, Title: "Unavailable old pods exceed maxUnavailable",
-		Meaning:  "Fewer pods are available than the strategy allows, because old ones are not: the controller may not remove any.",
-		Evidence: "status.availableReplicas against the floor", Next: "cure the old pods, or raise maxUnavailable",
+		Meaning: "Fewer pods are available than the strategy requires, because old pods are not available. The " +
+			"controller cannot remove any old pod.",
+		Evidence: "status.availableReplicas below spec.replicas minus maxUnavailable.",
+		Next:     "Repair the old pods, or raise maxUnavailable.",
 	}},
 	{layer: LayerController, Entry: finding.Entry{
 		Code: StatefulSetPodNotReplaced, Severity: finding.Critical, Title: "StatefulSet controller does not replace a broken pod",
-		Meaning:  "A StatefulSet does not replace a pod that is not ready, so after a correction or an undo the broken one stays.",
-		Evidence: "the pod's controller-revision-hash against status.updateRevision", Next: "delete that pod; its claims stay",
+		Meaning: "The StatefulSet controller does not replace a pod that is not ready. After a correction or a " +
+			"rollback, the broken pod therefore stays.",
+		Evidence: "Pod label controller-revision-hash different from status.updateRevision, and the pod not Ready.",
+		Next:     "Delete that pod; its PersistentVolumeClaims stay.",
 	}},
 	{layer: LayerController, Entry: finding.Entry{
 		Code: OrderedReadyWait, Severity: finding.Info, Title: "StatefulSet waits for one pod (OrderedReady)",
-		Meaning:  "OrderedReady works on one pod at a time, the lowest that is not ready.",
-		Evidence: "spec.podManagementPolicy; the lowest pod not available", Next: "see that pod's own cause",
+		Meaning: "With podManagementPolicy OrderedReady, the controller works on one pod at a time: the lowest ordinal " +
+			"that is not available.",
+		Evidence: "spec.podManagementPolicy OrderedReady; the lowest ordinal that is not available.",
+		Next:     "Check the cause that is reported for that pod.",
 	}},
 	{layer: LayerController, Entry: finding.Entry{
 		Code: StatefulSetUpdateFailed, Severity: finding.Critical, Title: "StatefulSet controller cannot update a pod",
-		Meaning:  "The controller's own writes to a pod are refused again and again.",
-		Evidence: "FailedUpdate events", Next: "read the error; often the pod must be deleted, its claims kept",
+		Meaning:  "The API server repeatedly rejects the updates that the StatefulSet controller sends for a pod.",
+		Evidence: "At least 3 FailedUpdate events, the last one within 5m.",
+		Next:     "Read the error; often the pod must be deleted, and its PersistentVolumeClaims kept.",
 	}},
 	{layer: LayerController, Entry: finding.Entry{
 		Code: DaemonSetMaxUnavailableReached, Severity: finding.Warning, Title: "DaemonSet has reached maxUnavailable",
-		Meaning:  "A node whose daemon pod is ending or not available counts against maxUnavailable, although the status may read all ready.",
-		Evidence: "the pods of each node against maxUnavailable", Next: "see why that node's pod does not go or start",
+		Meaning: "A node whose daemon pod is terminating or not available counts against maxUnavailable, even when the " +
+			"status shows all pods ready. The controller does not update other nodes meanwhile.",
+		Evidence: "Nodes without an available daemon pod, at least as many as maxUnavailable.",
+		Next:     "Check why the pod on that node does not terminate or start.",
 	}},
 	{layer: LayerController, Entry: finding.Entry{
 		Code: DaemonSetNodesExcluded, Severity: finding.Info, Title: "DaemonSet does not run on some nodes",
-		Meaning:  "The DaemonSet does not run on these nodes, and is complete without them.",
-		Evidence: "taints and labels of nodes against the template", Next: "a toleration or label, if they should run it",
+		Meaning: "Taints, labels or nodeName exclude these nodes. The DaemonSet does not run on them, and its rollout " +
+			"is complete without them.",
+		Evidence: "Taints and labels of the nodes against the pod template.",
+		Next:     "Add a toleration or a label if these nodes should run the DaemonSet.",
 	}},
 	{layer: LayerController, Entry: finding.Entry{
 		Code: SelectorMatchesAllPods, Severity: finding.Critical, Title: "Selector matches every pod",
-		Meaning:  "The selector matches every pod, so the controller refuses to act.",
-		Evidence: "SelectingAll events", Next: "make the selector specific",
+		Meaning:  "The label selector matches every pod, so the controller does not act.",
+		Evidence: "SelectingAll events.",
+		Next:     "Correct the selector so that it matches only the pods of this workload.",
 	}},
 	{layer: LayerController, Entry: finding.Entry{
 		Code: NamespaceTerminating, Severity: finding.Critical, Title: "Namespace is terminating",
-		Meaning:  "Nothing new can be created in a namespace that is being deleted, and controllers say nothing about it.",
-		Evidence: "Namespace status.phase", Next: "see what the deletion waits for",
+		Meaning: "The namespace is being deleted, so no new object can be created in it. Controllers do not report the " +
+			"rejections that follow.",
+		Evidence: "Namespace status.phase Terminating.",
+		Next:     "Check what the deletion of the namespace waits for.",
 	}},
 	{layer: LayerController, Entry: finding.Entry{
 		Code: ProgressDeadlineExceeded, Severity: finding.Critical, Title: "Deployment exceeded its progress deadline",
-		Meaning:  "No progress within progressDeadlineSeconds, for this ReplicaSet. The controller goes on trying.",
-		Evidence: "condition Progressing=False ProgressDeadlineExceeded that names the wanted ReplicaSet", Next: "see the root cause",
+		Meaning: "The current ReplicaSet has made no progress within progressDeadlineSeconds. The controller still " +
+			"continues to try.",
+		Evidence: "Deployment condition Progressing=False with reason ProgressDeadlineExceeded that names the current " +
+			"ReplicaSet.",
+		Next: "Correct the root cause of the report.",
 	}},
 	{layer: LayerNote, Entry: finding.Entry{
 		Code: StaleProgressDeadline, Severity: finding.Info, Title: "Expired deadline belongs to another ReplicaSet",
-		Meaning:  "ProgressDeadlineExceeded names a ReplicaSet that is not the wanted one: left over from before.",
-		Evidence: "the condition's message", Next: "nothing",
+		Meaning: "ProgressDeadlineExceeded names a ReplicaSet other than the current one. The condition is left over " +
+			"from an earlier rollout.",
+		Evidence: "ReplicaSet name in the message of the Deployment condition Progressing.",
+		Next:     "Ignore the condition; it does not concern this rollout.",
 	}},
 	{layer: LayerNote, Entry: finding.Entry{
 		Code: ScaledToZero, Severity: finding.Info, Title: "Workload is scaled to zero",
-		Meaning:  "Zero replicas are complete by definition, and prove nothing about the template.",
-		Evidence: "spec.replicas", Next: "nothing",
+		Meaning:  "A workload with 0 replicas is complete by definition. This does not prove that the pod template works.",
+		Evidence: "spec.replicas 0.",
+		Next:     "Scale the workload up if it should run.",
 	}},
 	{layer: LayerNote, Entry: finding.Entry{
 		Code: ReplicasFlapping, Severity: finding.Info, Title: "Replica count is scaled up and down repeatedly",
-		Meaning:  "Two managers set the number of replicas in turn.",
-		Evidence: "managedFields", Next: "leave replicas out of the manifest",
+		Meaning: "One ReplicaSet is scaled up and down in turn without a new pod template. Probably two clients set " +
+			"spec.replicas, such as an applied manifest and an autoscaler.",
+		Evidence: "At least 2 ScalingReplicaSet events up and 2 down for one ReplicaSet within 10m; the last manager of " +
+			"spec.replicas in metadata.managedFields.",
+		Next: "Remove spec.replicas from the manifest if an autoscaler sets the field.",
 	}},
 	{layer: LayerNote, Entry: finding.Entry{
 		Code: OldPodsTerminating, Severity: finding.Info, Title: "Old pods are still terminating",
-		Meaning:  "Complete by the counters, while ending pods still use room and quota.",
-		Evidence: "pods with a deletionTimestamp", Next: "nothing",
+		Meaning:  "The rollout is complete by its counters, but terminating pods still use node capacity and quota.",
+		Evidence: "Old pods with metadata.deletionTimestamp.",
+		Next:     "Wait until the pods are deleted.",
 	}},
 	{layer: LayerNote, Entry: finding.Entry{
 		Code: NoRevisionHistory, Severity: finding.Info, Title: "No older revision is kept",
-		Meaning:  "revisionHistoryLimit is 0: nothing to roll back to.",
-		Evidence: "spec.revisionHistoryLimit", Next: "apply an older manifest",
+		Meaning:  "spec.revisionHistoryLimit is 0, so there is no revision to roll back to.",
+		Evidence: "spec.revisionHistoryLimit 0.",
+		Next:     "Apply an earlier manifest.",
 	}},
 	{layer: LayerNote, Entry: finding.Entry{
 		Code: StaleChangeCause, Severity: finding.Info, Title: "Change-cause repeats an earlier revision",
-		Meaning:  "Two revisions carry the same reason: annotations are copied to each new revision.",
-		Evidence: "kubernetes.io/change-cause", Next: "rewrite it with each change",
+		Meaning: "Two revisions have the same change-cause. Annotations are copied to each new revision, so the text " +
+			"probably describes the earlier one.",
+		Evidence: "Annotation kubernetes.io/change-cause, equal in the current and the previous revision.",
+		Next:     "Set the annotation with each change.",
 	}},
 	{layer: LayerNote, Entry: finding.Entry{
 		Code: DegradedAfterCompletion, Severity: finding.Info, Title: "Pods failed after the rollout completed",
-		Meaning:  "The rollout had finished; what happens now no deadline watches.",
-		Evidence: "Progressing=NewReplicaSetAvailable, and pods not available", Next: "see the root cause",
+		Meaning: "The rollout had completed before its pods failed. No progress deadline runs for failures after " +
+			"completion.",
+		Evidence: "Deployment condition Progressing with reason NewReplicaSetAvailable, or pods that have been ready " +
+			"before; pods that are not available or keep crashing.",
+		Next: "Correct the root cause of the report.",
 	}},
 	{layer: LayerNote, Entry: finding.Entry{
 		Code: JobManagedExternally, Severity: finding.Info, Title: "Job is managed by another controller",
-		Meaning:  "Only the status that it writes is known.",
-		Evidence: "spec.managedBy", Next: "ask that controller",
+		Meaning:  "A controller other than the Job controller runs this Job. Only the status that it writes is reported.",
+		Evidence: "spec.managedBy other than kubernetes.io/job-controller.",
+		Next:     "Check the controller that spec.managedBy names.",
 	}},
 }

@@ -37,7 +37,7 @@ var bearing = map[finding.Code][]string{
 	codes.PodSecurityViolated:   {"securityContext", "host", "olume", "capabilities"},
 	codes.AdmissionPolicyDenied: {""}, codes.AdmissionWebhookDenied: {""}, codes.ServiceAccountNotFound: {"serviceAccount"},
 	codes.PriorityClassNotFound: {"priorityClassName"}, codes.RuntimeClassNotFound: {"runtimeClassName"}, codes.PodInvalid: {""},
-	codes.FailedMount: {"olume"}, codes.Evicted: {".resources", "olume", ".image"}, codes.NodeNotReady: {"nodeName"},
+	codes.FailedMount: {"olume"}, codes.Evicted: {".resources", "olume", ".image"}, codes.NodeNotReady: {"nodeName"}, codes.NodeNotFound: {"nodeName"},
 	codes.PodRejected: {""}, codes.FailedCreatePodSandBox: {"runtimeClassName"}, codes.CreateContainerConfigError: {""},
 	codes.ResourceClaimUnsatisfied: {"resourceClaims"}, codes.DegradedAfterCompletion: {""},
 }

@@ -232,7 +232,7 @@ func elementName(v any, i int) (key, name string) {
 	return "", fmt.Sprint(i)
 }
 
-// Say puts a change into words: "image api:1 → api:2", "removed env DB_URL".
+// Say puts a change into words: "image api:1 → api:2", "env DB_URL removed".
 func Say(c report.Change) string {
 	path := c.Path
 	inContainer := false
@@ -244,9 +244,9 @@ func Say(c report.Change) string {
 	if name, ok := envName(c.Path); ok {
 		switch c.Kind {
 		case "removed":
-			return "removed env " + name
+			return "env " + name + " removed"
 		case "added":
-			return "added env " + name
+			return "env " + name + " added"
 		}
 		return fmt.Sprintf("env %s %s → %s", name, c.From, c.To)
 	}
@@ -257,9 +257,9 @@ func Say(c report.Change) string {
 	}
 	switch c.Kind {
 	case "removed":
-		return fmt.Sprintf("removed %s (was %s)", path, c.From)
+		return fmt.Sprintf("%s removed (was %s)", path, c.From)
 	case "added":
-		return fmt.Sprintf("added %s %s", path, c.To)
+		return fmt.Sprintf("%s added %s", path, c.To)
 	}
 	return fmt.Sprintf("%s %s → %s", path, c.From, c.To)
 }

@@ -52,7 +52,7 @@ func argo(e *model.Evaluation, o map[string]any) *model.Workload {
 	startOfRevision(w)
 	w.Begun = w.Target != nil
 	if w.Target != nil {
-		if counted := int32(len(model.Live(w.NewPods()))); plain.Or(w.Target.Set.Spec.Replicas, 0) > counted { //nolint:gosec // pods
+		if counted := int32(len(model.CountedPods(w.NewPods()))); plain.Or(w.Target.Set.Spec.Replicas, 0) > counted { //nolint:gosec // pods
 			w.Missing, w.MissingOf = plain.Or(w.Target.Set.Spec.Replicas, 0)-counted, w.Target.UID
 		}
 	}
@@ -83,16 +83,16 @@ func argoPhase(e *model.Evaluation, o map[string]any, w *model.Workload) {
 	seen := plain.Evidence("Rollout "+w.Meta.Name, "status.phase", phase+" "+message, plain.NoTime)
 	step := argoStep(o)
 	if step != "" {
-		w.Report.Action = step
+		w.Report.NextAction = []string{step}
 	}
 	switch {
 	case aborted:
-		f := e.Finding(codes.ArgoAborted, report.Fatal, finding.Critical, "the rollout was aborted and runs the stable version on purpose: %s",
+		f := e.Finding(codes.ArgoAborted, report.Fatal, finding.Critical, "the rollout was aborted and runs the stable version: %s",
 			plain.OneLine(message))
-		f.Confidence, f.Heals, f.Evidence = "high", "no", []finding.Evidence{seen}
+		f.Confidence, f.SelfHealing, f.Evidence = "high", "no", []finding.Evidence{seen}
 		f.Next = []finding.Next{
-			e.Next(w, finding.Change, "try the same version again", "argo", "rollouts", "retry", "rollout", w.Meta.Name),
-			e.Next(w, finding.Change, "or make the stable version the wanted one", "argo", "rollouts", "undo", w.Meta.Name),
+			e.Next(w, finding.Change, "Retry the same version", "argo", "rollouts", "retry", "rollout", w.Meta.Name),
+			e.Next(w, finding.Change, "Roll back to the stable version instead", "argo", "rollouts", "undo", w.Meta.Name),
 		}
 		w.Add(f)
 	case len(pauses) > 0 || user:
@@ -102,9 +102,11 @@ func argoPhase(e *model.Evaluation, o map[string]any, w *model.Workload) {
 		if plain.ContainsAny(message, "InvalidSpec", "invalid") {
 			code = codes.ArgoInvalidSpec
 		}
-		f := e.Finding(code, report.Fatal, finding.Critical, "Argo Rollouts calls it Degraded: %s", plain.OneLine(message))
-		f.Confidence, f.Heals, f.Evidence = "high", "no", []finding.Evidence{seen}
-		f.Next = []finding.Next{e.Next(w, finding.Read, "its own view of the rollout", "argo", "rollouts", "get", "rollout", w.Meta.Name)}
+		f := e.Finding(code, report.Fatal, finding.Critical, "the Argo Rollouts controller reports the phase Degraded: %s",
+			plain.OneLine(message))
+		f.Confidence, f.SelfHealing, f.Evidence = "high", "no", []finding.Evidence{seen}
+		f.Next = []finding.Next{e.Next(w, finding.Read, "Show the rollout as Argo Rollouts reports it", "argo", "rollouts", "get",
+			"rollout", w.Meta.Name)}
 		w.Add(f)
 	case phase == "Healthy":
 		w.Settled = w.Observed >= w.Meta.Generation
@@ -117,11 +119,11 @@ func argoPhase(e *model.Evaluation, o map[string]any, w *model.Workload) {
 
 func argoController(e *model.Evaluation, w *model.Workload) {
 	f := e.Finding(codes.SpecUpdateNotObserved, report.Transient, finding.Critical,
-		"the Argo Rollouts controller has not acted on the newest change")
-	f.Confidence, f.Heals = "medium", "maybe"
+		"the Argo Rollouts controller has not observed the latest change")
+	f.Confidence, f.SelfHealing = "medium", "maybe"
 	f.Evidence = []finding.Evidence{plain.Evidence("Rollout "+w.Meta.Name, "status.observedGeneration",
 		fmt.Sprintf("%d of %d", w.Observed, w.Meta.Generation), plain.NoTime)}
-	f.Next = []finding.Next{e.NextCluster(finding.Read, "is its controller running", "get", "pods", "-A", "-l",
+	f.Next = []finding.Next{e.NextCluster(finding.Read, "Check whether the Argo Rollouts controller is running", "get", "pods", "-A", "-l",
 		"app.kubernetes.io/name=argo-rollouts")}
 	w.Add(f)
 }
@@ -138,13 +140,13 @@ func argoPaused(e *model.Evaluation, w *model.Workload, pauses []any, user bool,
 			}
 		}
 	}
-	f := e.Finding(codes.ArgoPaused, report.HeldClass, finding.Warning, "the rollout is paused (%s): it goes on when somebody promotes it",
+	f := e.Finding(codes.ArgoPaused, report.PausedClass, finding.Warning, "the rollout is paused (%s) until it is promoted",
 		reason)
-	f.Confidence, f.Heals, f.FirstSeen = "high", "no", plain.TimePtr(since)
+	f.Confidence, f.SelfHealing, f.FirstSeen = "high", "no", plain.TimePtr(since)
 	f.Evidence = []finding.Evidence{seen}
 	f.Next = []finding.Next{
-		e.Next(w, finding.Change, "go on", "argo", "rollouts", "promote", w.Meta.Name),
-		e.Next(w, finding.Change, "or back to the stable version", "argo", "rollouts", "abort", w.Meta.Name),
+		e.Next(w, finding.Change, "Promote the rollout", "argo", "rollouts", "promote", w.Meta.Name),
+		e.Next(w, finding.Change, "Abort the rollout and return to the stable version", "argo", "rollouts", "abort", w.Meta.Name),
 	}
 	w.Add(f)
 }

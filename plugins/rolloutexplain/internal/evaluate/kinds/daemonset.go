@@ -37,23 +37,23 @@ func daemonSet(e *model.Evaluation, ds *appsv1.DaemonSet) *model.Workload {
 		undated(w) // only the revisions tell which pods are old
 	}
 	w.SetCounts(ds.Status.UpdatedNumberScheduled, ds.Status.NumberReady, ds.Status.NumberAvailable)
-	w.Report.Budget = budget.DaemonSet(ds)
+	w.Report.UpdateStrategy = budget.DaemonSet(ds)
 	startOfOwned(w)
 
 	observed := ds.Status.ObservedGeneration >= ds.Generation
 	onDelete := ds.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType
-	old := model.Select(model.Live(w.Pods), func(p *model.Pod) bool { return !p.IsNew })
+	old := model.Select(model.CountedPods(w.Pods), func(p *model.Pod) bool { return !p.IsNew })
 	all := ds.Status.NumberAvailable == desired && ds.Status.NumberReady == desired
 	w.Settled = observed && all && ds.Status.UpdatedNumberScheduled == desired
 	// No condition says that it was complete before: only pods that have each been ready once do.
 	w.Completed = observed && ds.Status.UpdatedNumberScheduled == desired && len(old) == 0 &&
-		!slices.ContainsFunc(model.Live(w.NewPods()), model.NeverReady)
+		!slices.ContainsFunc(model.CountedPods(w.NewPods()), model.NeverReady)
 	w.Begun = true
 	if ds.Status.CurrentNumberScheduled < desired {
 		w.Missing, w.MissingOf = desired-ds.Status.CurrentNumberScheduled, ds.UID
 	}
 	if !observed {
-		notObserving(e, w, fmt.Sprintf("generation %d is wanted, the controller has seen %d", ds.Generation, ds.Status.ObservedGeneration))
+		notObserving(e, w, fmt.Sprintf("metadata.generation is %d, status.observedGeneration is %d", ds.Generation, ds.Status.ObservedGeneration))
 		return w
 	}
 	selectingAll(e, w)
@@ -66,7 +66,7 @@ func daemonSet(e *model.Evaluation, ds *appsv1.DaemonSet) *model.Workload {
 	return w
 }
 
-// daemonNodes says which nodes the DaemonSet leaves out: a rollout is complete without them.
+// daemonNodes reports which nodes the DaemonSet excludes: a rollout is complete without them.
 func daemonNodes(e *model.Evaluation, ds *appsv1.DaemonSet, w *model.Workload) {
 	if ds.Status.NumberMisscheduled == 0 && ds.Status.DesiredNumberScheduled > 0 || ds.DeletionTimestamp != nil {
 		return
@@ -77,7 +77,7 @@ func daemonNodes(e *model.Evaluation, ds *appsv1.DaemonSet, w *model.Workload) {
 	var left []string
 	eligible := 0
 	for i := range e.In.Nodes {
-		if why := placement.DaemonRefused(ds, &e.In.Nodes[i]); why != "" {
+		if why := placement.DaemonExcluded(ds, &e.In.Nodes[i]); why != "" {
 			left = append(left, e.In.Nodes[i].Name+" ("+why+")")
 		} else {
 			eligible++
@@ -87,22 +87,22 @@ func daemonNodes(e *model.Evaluation, ds *appsv1.DaemonSet, w *model.Workload) {
 	if len(left) == 0 {
 		return
 	}
-	f := e.Note(codes.DaemonSetNodesExcluded, "%d of %s eligible; left out: %s", eligible,
+	f := e.Note(codes.DaemonSetNodesExcluded, "%d of %s eligible; excluded: %s", eligible,
 		plain.Plural(len(e.In.Nodes), "node is", "nodes are"), plain.List(left, 6))
 	f.Evidence = []finding.Evidence{plain.Evidence("DaemonSet "+ds.Name, "status.numberMisscheduled", fmt.Sprint(ds.Status.NumberMisscheduled),
 		plain.NoTime)}
 	if ds.Status.NumberMisscheduled > 0 {
-		f.Message += fmt.Sprintf("; %s there still, not replaced once gone",
-			plain.Plural(int(ds.Status.NumberMisscheduled), "pod runs", "pods run"))
+		f.Message += fmt.Sprintf(", with %s still running there that will not be replaced",
+			plain.Plural(int(ds.Status.NumberMisscheduled), "pod", "pods"))
 	}
 	w.Add(f)
 }
 
-// daemonHolders names the nodes that use up maxUnavailable: a node whose only pod is ending or not available counts, even
+// daemonHolders names the nodes by which maxUnavailable is reached: a node whose only pod is terminating or not available counts, even
 // where the status reads all ready. https://github.com/kubernetes/kubernetes/issues/117204
 func daemonHolders(e *model.Evaluation, ds *appsv1.DaemonSet, w *model.Workload, old []*model.Pod) {
-	b := w.Report.Budget
-	if b.Unavailable == nil || b.Unavailable.Pods == 0 || w.Settled ||
+	b := w.Report.UpdateStrategy
+	if b.MaxUnavailable == nil || b.MaxUnavailable.Pods == 0 || w.Settled ||
 		len(model.Select(old, func(p *model.Pod) bool { return p.Available })) == 0 {
 		return
 	}
@@ -124,7 +124,7 @@ func daemonHolders(e *model.Evaluation, ds *appsv1.DaemonSet, w *model.Workload,
 			holders = append(holders, pods[len(pods)-1])
 		}
 	}
-	if int32(len(holders)) < b.Unavailable.Pods { //nolint:gosec // pods
+	if int32(len(holders)) < b.MaxUnavailable.Pods { //nolint:gosec // pods
 		return
 	}
 	slices.SortFunc(holders, func(a, b *model.Pod) int { return cmp.Compare(a.Name, b.Name) })
@@ -132,28 +132,36 @@ func daemonHolders(e *model.Evaluation, ds *appsv1.DaemonSet, w *model.Workload,
 	for _, p := range holders {
 		nodes = append(nodes, model.TargetNode(p))
 	}
-	f := e.Finding(codes.DaemonSetMaxUnavailableReached, report.Transient, finding.Warning, "no other node is updated: %s uses up maxUnavailable %s (%s)",
-		"node "+plain.List(nodes, 4), b.Unavailable.Spec, plain.List(model.Names(holders), 4))
-	f.Role, f.Confidence, f.Heals, f.Pods = report.Consequence, "high", "maybe", model.Names(holders)
+	which := "node " + nodes[0] + " has"
+	if len(nodes) > 1 {
+		which = "nodes " + plain.List(nodes, 4) + " have"
+	}
+	f := e.Finding(codes.DaemonSetMaxUnavailableReached, report.Transient, finding.Warning,
+		"no other node is updated: %s no available pod (%s), and maxUnavailable is %s",
+		which, plain.List(model.Names(holders), 4), b.MaxUnavailable.Spec)
+	f.Role, f.Confidence, f.SelfHealing, f.Pods = report.Consequence, "high", "maybe", model.Names(holders)
 	f.Evidence = []finding.Evidence{plain.Evidence("DaemonSet "+ds.Name, "status.updatedNumberScheduled",
 		fmt.Sprintf("%d of %d", ds.Status.UpdatedNumberScheduled, ds.Status.DesiredNumberScheduled), plain.NoTime)}
 	w.Add(f)
 }
 
 func daemonAction(e *model.Evaluation, ds *appsv1.DaemonSet, w *model.Workload, old []*model.Pod, onDelete bool) {
-	b := w.Report.Budget
+	b := w.Report.UpdateStrategy
 	switch {
 	case w.Settled, !e.In.Sources.Get(model.SourcePods).Readable(), !w.RevisionsKnown(e):
 	case onDelete && len(old) > 0:
-		w.Report.Action = "replace a pod only when somebody deletes it"
+		w.Report.NextAction = []string{"replace a pod only after the pod is deleted (OnDelete)"}
 	case w.Has(codes.DaemonSetMaxUnavailableReached):
-		w.Report.Action = fmt.Sprintf("nothing: %d of %d nodes may be without an available pod, and they are", b.Unavailable.Pods, w.Desired)
-	case len(old) > 0 && b.Surge != nil && b.Surge.Pods > 0:
-		w.Report.Action = fmt.Sprintf("start new pods beside old ones on up to %s, and remove an old one when the new one is available",
-			plain.Plural(int(b.Surge.Pods), "node", "nodes"))
-	case len(old) > 0 && b.Unavailable != nil:
-		w.Report.Action = fmt.Sprintf("replace old pods on up to %s at a time", plain.Plural(int(b.Unavailable.Pods), "node", "nodes"))
+		w.Report.NextAction = []string{fmt.Sprintf("nothing: the maximum of %d of %d nodes without an available pod is reached",
+			b.MaxUnavailable.Pods, w.Desired)}
+	case len(old) > 0 && b.MaxSurge != nil && b.MaxSurge.Pods > 0:
+		w.Report.NextAction = []string{fmt.Sprintf("create new pods next to old ones on up to %s, and remove an old pod when the new one "+
+			"is available",
+			plain.Plural(int(b.MaxSurge.Pods), "node", "nodes"))}
+	case len(old) > 0 && b.MaxUnavailable != nil:
+		w.Report.NextAction = []string{fmt.Sprintf("replace old pods on up to %s at a time",
+			plain.Plural(int(b.MaxUnavailable.Pods), "node", "nodes"))}
 	case w.Missing > 0:
-		w.Report.Action = fmt.Sprintf("create %s", plain.Plural(int(w.Missing), "pod", "pods"))
+		w.Report.NextAction = []string{fmt.Sprintf("create %s", plain.Plural(int(w.Missing), "pod", "pods"))}
 	}
 }

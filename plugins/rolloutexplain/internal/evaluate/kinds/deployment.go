@@ -9,6 +9,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
 const (
@@ -32,10 +33,10 @@ func deployment(e *model.Evaluation, d *appsv1.Deployment) *model.Workload {
 	if d.Status.TerminatingReplicas != nil {
 		w.Report.Counts.Terminating = d.Status.TerminatingReplicas
 	}
-	w.Report.Budget = budget.Deployment(d, w.Desired)
-	if known && w.Report.Budget.Surge != nil {
+	w.Report.UpdateStrategy = budget.Deployment(d, w.Desired)
+	if known && w.Report.UpdateStrategy.MaxSurge != nil {
 		fresh, old := arithmeticSets(w)
-		budget.Moves(w.Report.Budget, w.Desired, fresh, old)
+		budget.Moves(w.Report.UpdateStrategy, w.Desired, fresh, old)
 	}
 	startOfRevision(w)
 
@@ -46,14 +47,14 @@ func deployment(e *model.Evaluation, d *appsv1.Deployment) *model.Workload {
 		d.Status.UpdatedReplicas == d.Status.Replicas
 	if w.Target != nil && w.Target.Set != nil {
 		w.Begun = true
-		if counted := int32(len(model.Live(w.NewPods()))); counted < plain.Or(w.Target.Set.Spec.Replicas, 0) &&
+		if counted := int32(len(model.CountedPods(w.NewPods()))); counted < plain.Or(w.Target.Set.Spec.Replicas, 0) &&
 			e.In.Sources.Get(model.SourcePods).Readable() { //nolint:gosec // pods of one workload
 			w.Missing, w.MissingOf = plain.Or(w.Target.Set.Spec.Replicas, 0)-counted, w.Target.UID
 		}
 	}
 	deploymentGates(e, d, w, observed, progress)
 	deploymentAction(e, d, w)
-	deploymentClocks(e, d, w, progress)
+	deploymentTimers(e, d, w, progress)
 	return w
 }
 
@@ -81,29 +82,36 @@ func deploymentCondition(d *appsv1.Deployment, kind appsv1.DeploymentConditionTy
 	return nil
 }
 
-// deploymentAction puts the arithmetic into one sentence; without what it counts there is none.
+func mayRemove(b *report.UpdateStrategy) string {
+	return fmt.Sprintf("may remove %d old: %s", *b.MayRemove, b.RemoveReason)
+}
+
+// deploymentAction puts the arithmetic into words; without what it counts there are none.
 func deploymentAction(e *model.Evaluation, d *appsv1.Deployment, w *model.Workload) {
-	b := w.Report.Budget
+	b := w.Report.UpdateStrategy
 	switch {
 	case w.Settled, !w.RevisionsKnown(e), !e.In.Sources.Get(model.SourcePods).Readable():
 		return
 	case d.Spec.Paused:
-		w.Report.Action = "nothing while it is paused"
+		w.Report.NextAction = []string{"nothing while the Deployment is paused"}
 	case w.Has(codes.SpecUpdateNotObserved):
-		w.Report.Action = "nothing before the controller has seen the newest change"
+		w.Report.NextAction = []string{"nothing until the controller has observed the latest change"}
 	case d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType:
 		switch old := len(model.Select(w.OldPods(), func(p *model.Pod) bool { return !p.Dead })); {
 		case old > 0:
-			w.Report.Action = fmt.Sprintf("wait until %s gone, then create %d", plain.Plural(old, "old pod is", "old pods are"), w.Desired)
+			w.Report.NextAction = []string{fmt.Sprintf("wait until %s terminated, then create %d",
+				plain.Plural(old, "old pod has", "old pods have"), w.Desired)}
 		default:
-			w.Report.Action = fmt.Sprintf("create up to %d", w.Desired)
+			w.Report.NextAction = []string{fmt.Sprintf("create up to %d", w.Desired)}
 		}
 	case b.MayCreate == nil:
 		return
 	case w.Missing > 0:
-		w.Report.Action = fmt.Sprintf("wants %s of ReplicaSet %s than exist; may remove %d old (%s)",
-			plain.Plural(int(w.Missing), "more pod", "more pods"), w.Target.Name, *b.MayRemove, b.RemoveBecause)
+		w.Report.NextAction = []string{
+			fmt.Sprintf("create %s of ReplicaSet %s", plain.Plural(int(w.Missing), "missing pod", "missing pods"), w.Target.Name),
+			mayRemove(b),
+		}
 	default:
-		w.Report.Action = fmt.Sprintf("may create %d (%s); may remove %d old (%s)", *b.MayCreate, b.CreateBecause, *b.MayRemove, b.RemoveBecause)
+		w.Report.NextAction = []string{fmt.Sprintf("may create %d: %s", *b.MayCreate, b.CreateReason), mayRemove(b)}
 	}
 }

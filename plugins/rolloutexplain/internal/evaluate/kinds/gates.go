@@ -22,33 +22,33 @@ func deploymentGates(e *model.Evaluation, d *appsv1.Deployment, w *model.Workloa
 	known := e.In.Sources.Get(model.SourceRevisions).Readable() // else a target that is nil says nothing
 	switch {
 	case progress != nil && progress.Status == corev1.ConditionFalse && progress.Reason == "ReplicaSetCreateError" && w.Target == nil:
-		setRefused(e, w, progress)
+		setRejected(e, w, progress)
 		return
 	case d.Spec.Paused:
 		paused(e, d, w)
 		return
 	case !observed:
-		if setRefused(e, w, nil) {
+		if setRejected(e, w, nil) {
 			return
 		}
-		notObserving(e, w, fmt.Sprintf("generation %d is wanted, the controller has seen %d", d.Generation, d.Status.ObservedGeneration))
+		notObserving(e, w, fmt.Sprintf("metadata.generation is %d, status.observedGeneration is %d", d.Generation, d.Status.ObservedGeneration))
 	case w.Target == nil && known && d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType:
 		recreateWaits(e, w)
 	case w.Target == nil && known:
-		if !setRefused(e, w, nil) {
-			notObserving(e, w, "no ReplicaSet exists for the present template")
+		if !setRejected(e, w, nil) {
+			notObserving(e, w, "no ReplicaSet exists for the current pod template")
 		}
 	case w.Desired == 0:
-		w.Add(e.Note(codes.ScaledToZero, "0 replicas are wanted: complete by definition, and no proof that the template works"))
+		w.Add(e.Note(codes.ScaledToZero, "spec.replicas is 0: complete by definition, which does not prove that the pod template works"))
 	}
 	selectingAll(e, w)
-	brokenFloor(e, w)
-	foreignWriter(e, w)
+	belowMinimum(e, w)
+	replicasFlapping(e, w)
 }
 
-// setRefused reports that the API server refuses the new ReplicaSet itself. The controller then never counts the
+// setRejected reports that the API server rejects the new ReplicaSet itself. The controller then never counts the
 // generation as observed and the progress deadline never fires.
-func setRefused(e *model.Evaluation, w *model.Workload, progress *appsv1.DeploymentCondition) bool {
+func setRejected(e *model.Evaluation, w *model.Workload, progress *appsv1.DeploymentCondition) bool {
 	text, at := "", time.Time{}
 	ev := eventfact.Newest(e.EventsOf(w.Meta), "ReplicaSetCreateError")
 	if ev != nil && (ev.Last.Before(w.Meta.CreationTimestamp.Time) || ev.Last.Before(templateWritten(w.Meta))) {
@@ -64,9 +64,9 @@ func setRefused(e *model.Evaluation, w *model.Workload, progress *appsv1.Deploym
 		return false
 	}
 	inner := refusal.Read(e, text, w)
-	f := e.Finding(codes.ReplicaSetCreateError, report.Likely, finding.Critical,
-		"the API server refuses the new ReplicaSet: %s; the deadline never starts", strings.TrimSuffix(inner.What, "."))
-	f.Heals, f.Confidence = inner.Heals, "high"
+	f := e.Finding(codes.ReplicaSetCreateError, report.LikelyFatal, finding.Critical,
+		"the API server rejects the new ReplicaSet because %s; the progress deadline never starts", strings.TrimSuffix(inner.What, "."))
+	f.SelfHealing, f.Confidence = inner.SelfHealing, "high"
 	if inner.Class == report.Fatal {
 		f.Class = report.Fatal
 	}
@@ -92,23 +92,23 @@ func attemptsOf(ev *eventfact.Event) int32 {
 
 func paused(e *model.Evaluation, d *appsv1.Deployment, w *model.Workload) {
 	if w.Settled && w.Target != nil {
-		w.Add(e.Note(codes.DeploymentPaused, "the Deployment is paused: the next change of the template will not roll out until it is resumed"))
+		w.Add(e.Note(codes.DeploymentPaused, "template changes are not rolled out until the Deployment is resumed"))
 		return
 	}
-	what := "it stops where it stands"
+	what := "the rollout is stopped"
 	if w.Target == nil && e.In.Sources.Get(model.SourceRevisions).Readable() {
-		what = "no ReplicaSet exists for the new template yet"
+		what = "no ReplicaSet exists for the new template"
 	}
-	f := e.Finding(codes.DeploymentPaused, report.HeldClass, finding.Warning,
-		"the Deployment is paused: %s; scaling is still applied, to every revision in proportion, and undo is refused", what)
-	f.Confidence, f.Heals = "high", "no"
+	f := e.Finding(codes.DeploymentPaused, report.PausedClass, finding.Warning,
+		"the Deployment is paused: %s; only scaling still works", what)
+	f.Confidence, f.SelfHealing = "high", "no"
 	f.Evidence = []finding.Evidence{plain.Evidence("Deployment "+w.Meta.Name, "spec.paused", "true", time.Time{})}
 	if c := deploymentCondition(d, appsv1.DeploymentProgressing); c != nil && c.Reason == "DeploymentPaused" {
 		f.Evidence = append(f.Evidence,
 			plain.Evidence("Deployment "+w.Meta.Name, "status.conditions[Progressing]", c.Reason, c.LastTransitionTime.Time))
 		f.FirstSeen = plain.TimePtr(c.LastTransitionTime.Time)
 	}
-	f.Next = []finding.Next{e.Next(w, finding.Change, "let the rollout go on", "rollout", "resume", w.Slash())}
+	f.Next = []finding.Next{e.Next(w, finding.Change, "Resume the rollout", "rollout", "resume", w.Slash())}
 	w.Add(f)
 }
 
@@ -116,48 +116,49 @@ func paused(e *model.Evaluation, d *appsv1.Deployment, w *model.Workload) {
 func recreateWaits(e *model.Evaluation, w *model.Workload) {
 	left := model.Select(w.Pods, func(p *model.Pod) bool { return !p.Dead })
 	if len(left) == 0 {
-		if !setRefused(e, w, nil) && e.In.Sources.Get(model.SourcePods).Readable() {
-			notObserving(e, w, "no old pods are left and no ReplicaSet exists for the present template")
+		if !setRejected(e, w, nil) && e.In.Sources.Get(model.SourcePods).Readable() {
+			notObserving(e, w, "no old pods are left and no ReplicaSet exists for the current pod template")
 		}
 		return
 	}
 	f := e.Finding(codes.RecreateWaitingForOldPods, report.Transient, finding.Warning,
-		"strategy Recreate creates no new pod before %s gone; no deadline runs while it waits",
-		plain.Plural(len(left), "old pod is", "old pods are"))
-	f.Confidence, f.Heals, f.Role, f.Pods = "high", "maybe", report.Consequence, model.Names(left)
+		"strategy Recreate creates no new pod until %s terminated; the progress deadline does not run meanwhile",
+		plain.Plural(len(left), "old pod has", "old pods have"))
+	f.Confidence, f.SelfHealing, f.Role, f.Pods = "high", "maybe", report.Consequence, model.Names(left)
 	f.Evidence = []finding.Evidence{plain.Evidence("Deployment "+w.Meta.Name, "spec.strategy.type", "Recreate", time.Time{})}
 	w.Add(f)
-	w.Moving = "old pods are ending"
+	w.Moving = "old pods are terminating"
 }
 
 // selectingAll: an empty selector stops the controller.
 func selectingAll(e *model.Evaluation, w *model.Workload) {
 	if ev := eventfact.Newest(e.EventsOf(w.Meta), "SelectingAll"); ev != nil {
-		f := e.Finding(codes.SelectorMatchesAllPods, report.Fatal, finding.Critical, "the selector matches every pod, so the controller does nothing: %s",
+		f := e.Finding(codes.SelectorMatchesAllPods, report.Fatal, finding.Critical,
+			"the controller does not act because the selector matches every pod: %s",
 			ev.Message)
-		f.Heals, f.Confidence = "no", "high"
+		f.SelfHealing, f.Confidence = "no", "high"
 		f.Evidence = []finding.Evidence{plain.Evidence("Event", "SelectingAll", ev.Message, ev.Last)}
-		f.Next = []finding.Next{e.Next(w, finding.Read, "see the selector", "get", w.Slash(), "-o", "jsonpath={.spec.selector}")}
+		f.Next = []finding.Next{e.Next(w, finding.Read, "Show the selector", "get", w.Slash(), "-o", "jsonpath={.spec.selector}")}
 		w.Add(f)
 	}
 }
 
-// brokenFloor: old pods that are not available use up the budget, so the controller may not act.
-func brokenFloor(e *model.Evaluation, w *model.Workload) {
-	b := w.Report.Budget
-	if b == nil || b.Floor == nil || b.MayRemove == nil || w.Settled || *b.MayRemove > 0 || plain.Or(b.MayCreate, 0) > 0 {
+// belowMinimum reports old pods that are not available, so that the controller cannot remove any.
+func belowMinimum(e *model.Evaluation, w *model.Workload) {
+	b := w.Report.UpdateStrategy
+	if b == nil || b.MinAvailable == nil || b.MayRemove == nil || w.Settled || *b.MayRemove > 0 || plain.Or(b.MayCreate, 0) > 0 {
 		return
 	}
-	sick := model.Select(model.Live(w.OldPods()), func(p *model.Pod) bool { return !p.Available })
-	if len(sick) == 0 || plain.Or(w.Report.Counts.Available, 0) >= *b.Floor {
+	sick := model.Select(model.CountedPods(w.OldPods()), func(p *model.Pod) bool { return !p.Available })
+	if len(sick) == 0 || plain.Or(w.Report.Counts.Available, 0) >= *b.MinAvailable {
 		return
 	}
 	f := e.Finding(codes.MaxUnavailableExceeded, report.Transient, finding.Warning,
-		"%s of the old revision not available: the floor of %d is broken, so no old pod may go before new ones are available",
-		plain.Plural(len(sick), "pod is", "pods are"), *b.Floor)
-	f.Role, f.Pods, f.Heals, f.Confidence = report.Contributes, model.Names(sick), "maybe", "high"
+		"%s not available: fewer than the required %d pods are available, so no old pod can be removed before new ones are available",
+		plain.Plural(len(sick), "old pod is", "old pods are"), *b.MinAvailable)
+	f.Role, f.Pods, f.SelfHealing, f.Confidence = report.Contributing, model.Names(sick), "maybe", "high"
 	f.Evidence = []finding.Evidence{plain.Evidence(w.Kind+" "+w.Meta.Name, "status.availableReplicas",
 		fmt.Sprint(plain.Or(w.Report.Counts.Available, 0)), time.Time{})}
-	f.Next = []finding.Next{e.Next(w, finding.Read, "why the old pod is not available", "describe", "pod", sick[0].Name)}
+	f.Next = []finding.Next{e.Next(w, finding.Read, "Check why the old pod is not available", "describe", "pod", sick[0].Name)}
 	w.Add(f)
 }

@@ -32,7 +32,7 @@ func job(e *model.Evaluation, j *batchv1.Job) *model.Workload {
 	w.Report.Counts.Ready = j.Status.Ready
 	w.Report.Counts.Available = nil
 	w.Started, w.Begun = j.CreationTimestamp.Time, true
-	jobClocks(e, j, w)
+	jobTimers(e, j, w)
 	jobConditions(e, j, w, completions)
 	done := fmt.Sprintf("%d of %d succeeded", j.Status.Succeeded, completions)
 	by := plain.Or(j.Spec.ManagedBy, batchv1.JobControllerName)
@@ -41,22 +41,22 @@ func job(e *model.Evaluation, j *batchv1.Job) *model.Workload {
 		return w
 	}
 	if managed {
-		w.Add(e.Note(codes.JobManagedExternally, "another controller (%s) runs this Job: only its status is reported", by))
+		w.Add(e.Note(codes.JobManagedExternally, "controller %s runs this Job; only the status that it writes is reported", by))
 	}
 	switch {
 	case plain.Or(j.Spec.Suspend, false):
 		jobSuspended(e, j, w, by)
 	case managed:
-		w.Moving = by + " runs it: " + done
+		w.Moving = by + " runs the Job: " + done
 	default:
-		w.AwaitsEnd = len(model.Live(w.Pods)) == 0 && plain.Or(j.Spec.PodReplacementPolicy, batchv1.TerminatingOrFailed) == batchv1.Failed
-		if want := min(parallelism, completions-j.Status.Succeeded); len(model.Live(w.Pods)) == 0 && want > 0 &&
+		w.AwaitsEnd = len(model.CountedPods(w.Pods)) == 0 && plain.Or(j.Spec.PodReplacementPolicy, batchv1.TerminatingOrFailed) == batchv1.Failed
+		if want := min(parallelism, completions-j.Status.Succeeded); len(model.CountedPods(w.Pods)) == 0 && want > 0 &&
 			e.Now.Sub(w.Started) > 5*time.Second && !jobBackingOff(j, w) {
 			w.Missing, w.MissingOf = want, j.UID
 		}
-		if up := len(model.Select(model.Live(w.Pods),
+		if up := len(model.Select(model.CountedPods(w.Pods),
 			func(p *model.Pod) bool { return p.Ready })); up > 0 { // it may run for days: that is no standstill
-			w.Moving = plain.Plural(up, "pod runs", "pods run") + ", " + done
+			w.Moving = plain.Plural(up, "pod is running", "pods are running") + ", " + done
 		}
 		jobAttempts(e, j, w)
 	}
@@ -83,12 +83,12 @@ func jobConditions(e *model.Evaluation, j *batchv1.Job, w *model.Workload, compl
 
 // jobSuspended: whoever runs the Job resumes it.
 func jobSuspended(e *model.Evaluation, j *batchv1.Job, w *model.Workload, by string) {
-	f := e.Finding(codes.JobSuspended, report.HeldClass, finding.Warning, "the Job is suspended: no pod runs until it is resumed")
-	f.Confidence, f.Heals = "high", "no"
+	f := e.Finding(codes.JobSuspended, report.PausedClass, finding.Warning, "spec.suspend is set: no pod runs until the Job is resumed")
+	f.Confidence, f.SelfHealing = "high", "no"
 	f.Evidence = []finding.Evidence{plain.Evidence("Job "+j.Name, "spec.suspend", "true", plain.NoTime)}
-	f.Next = []finding.Next{e.Next(w, finding.Change, "resume it", "patch", w.Slash(), "-p", `{"spec":{"suspend":false}}`)}
+	f.Next = []finding.Next{e.Next(w, finding.Change, "Resume the Job", "patch", w.Slash(), "-p", `{"spec":{"suspend":false}}`)}
 	if by != batchv1.JobControllerName {
-		f.Next = []finding.Next{e.Next(w, finding.Read, fmt.Sprintf("what %s, which resumes it, says of it", by), "describe", w.Slash())}
+		f.Next = []finding.Next{e.Next(w, finding.Read, fmt.Sprintf("Show what %s, which resumes the Job, reports", by), "describe", w.Slash())}
 	}
 	w.Add(f)
 }
@@ -112,10 +112,10 @@ func jobAttempts(e *model.Evaluation, j *batchv1.Job, w *model.Workload) {
 	}
 	count := failedAttempts(j, len(failed))
 	c.Message += "; " + count
-	c.Class, c.Severity, c.Heals, c.Pods, c.Attempts = report.Transient, finding.Warning, "maybe", model.Names(failed), j.Status.Failed
+	c.Class, c.Severity, c.SelfHealing, c.Pods, c.Attempts = report.Transient, finding.Warning, "maybe", model.Names(failed), j.Status.Failed
 	if w.Moving != "" {
 		w.Moving += "; " + count
-		c.Role, c.Heals = report.Unrelated, "yes"
+		c.Role, c.SelfHealing = report.Unrelated, "yes"
 	}
 	w.Add(c.Finding)
 }
@@ -147,20 +147,21 @@ func jobFailed(e *model.Evaluation, j *batchv1.Job, w *model.Workload, c batchv1
 	if w.Has(codes.JobFailed) {
 		return
 	}
-	f := e.Finding(codes.JobFailed, report.Fatal, finding.Critical, "the Job has failed (%s): %s", c.Reason, plain.OneLine(c.Message))
-	f.Confidence, f.Heals, f.FirstSeen = "high", "no", plain.TimePtr(c.LastTransitionTime.Time)
+	f := e.Finding(codes.JobFailed, report.Fatal, finding.Critical, "the Job failed with %s: %s", c.Reason, plain.OneLine(c.Message))
+	f.Confidence, f.SelfHealing, f.FirstSeen = "high", "no", plain.TimePtr(c.LastTransitionTime.Time)
 	f.Evidence = []finding.Evidence{plain.Evidence("Job "+j.Name, "status.conditions["+string(c.Type)+"]", c.Reason+": "+c.Message,
 		c.LastTransitionTime.Time)}
 	failed := model.Select(w.Pods, func(p *model.Pod) bool { return p.Status.Phase == corev1.PodFailed || p.Terminating })
-	f.Next = []finding.Next{e.Next(w, finding.Read, "its pods and their ends", "get", "pods", "-l", "batch.kubernetes.io/job-name="+j.Name)}
+	f.Next = []finding.Next{e.Next(w, finding.Read, "List the pods of the Job and how they terminated",
+		"get", "pods", "-l", "batch.kubernetes.io/job-name="+j.Name)}
 	if len(failed) > 0 {
 		p := newestPod(failed)
 		if inner := pods.Failed(e, w, p); inner != nil {
-			f.Message += ": " + inner.Message
+			f.Message = fmt.Sprintf("the Job failed with %s: %s", c.Reason, inner.Message)
 			f.Evidence = append(f.Evidence, inner.Evidence...)
 			f.Log, f.Container, f.Pods = inner.Log, inner.Finding.Container, []string{p.Name}
 		}
-		f.Next = append(f.Next, e.Next(w, finding.Read, "the last attempt's log", "logs", p.Name, "--all-containers"))
+		f.Next = append(f.Next, e.Next(w, finding.Read, "Read the log of the last attempt", "logs", p.Name, "--all-containers"))
 	}
 	if j.Status.FailedIndexes != nil && *j.Status.FailedIndexes != "" {
 		f.Evidence = append(f.Evidence, plain.Evidence("Job "+j.Name, "status.failedIndexes", *j.Status.FailedIndexes, plain.NoTime))
@@ -168,17 +169,17 @@ func jobFailed(e *model.Evaluation, j *batchv1.Job, w *model.Workload, c batchv1
 	w.Add(f)
 }
 
-func jobClocks(e *model.Evaluation, j *batchv1.Job, w *model.Workload) {
+func jobTimers(e *model.Evaluation, j *batchv1.Job, w *model.Workload) {
 	if j.Spec.ActiveDeadlineSeconds == nil || j.Status.StartTime == nil || j.Status.CompletionTime != nil {
 		return
 	}
 	ends := j.Status.StartTime.Add(plain.Seconds(*j.Spec.ActiveDeadlineSeconds))
-	c := report.Clock{
-		Name: "active deadline", Ends: plain.TimePtr(ends), State: report.ClockRunning,
-		Message: fmt.Sprintf("%ds from its start: the Job fails in %s", *j.Spec.ActiveDeadlineSeconds, plain.Age(ends.Sub(e.Now))),
+	c := report.Timer{
+		Name: "active deadline", Ends: plain.TimePtr(ends), State: report.TimerRunning,
+		Message: fmt.Sprintf("%ds, ends in %s; the Job then fails", *j.Spec.ActiveDeadlineSeconds, plain.Age(ends.Sub(e.Now))),
 	}
 	if !ends.After(e.Now) {
-		c.State, c.Message = report.ClockExpired, fmt.Sprintf("expired %s ago", plain.Age(e.Now.Sub(ends)))
+		c.State, c.Message = report.TimerExpired, fmt.Sprintf("expired %s ago", plain.Age(e.Now.Sub(ends)))
 	}
-	w.Report.Clocks = append(w.Report.Clocks, c)
+	w.Report.Timers = append(w.Report.Timers, c)
 }

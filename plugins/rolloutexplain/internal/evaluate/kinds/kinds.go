@@ -1,4 +1,4 @@
-// Package kinds judges the controllers' side of each kind of workload: which template is wanted, which pods are of it, what the
+// Package kinds judges the controllers' side of each kind of workload: which template is current, which pods have it, what the
 // controller may do next and what keeps it from acting. A kind asks pods, placement and refusal; none of these knows a kind.
 package kinds
 
@@ -14,58 +14,58 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 )
 
-// Workloads judges the controllers' side of everything asked for.
+// Workloads judges the controllers' side of every requested workload.
 func Workloads(e *model.Evaluation) []*model.Workload {
 	var all []*model.Workload
 	in := e.In
 	for i := range in.Deployments {
-		if d := &in.Deployments[i]; asked(e, "Deployment", &d.ObjectMeta) {
+		if d := &in.Deployments[i]; requested(e, "Deployment", &d.ObjectMeta) {
 			all = append(all, deployment(e, d))
 		}
 	}
 	for i := range in.StatefulSets {
-		if s := &in.StatefulSets[i]; asked(e, "StatefulSet", &s.ObjectMeta) {
+		if s := &in.StatefulSets[i]; requested(e, "StatefulSet", &s.ObjectMeta) {
 			all = append(all, statefulSet(e, s))
 		}
 	}
 	for i := range in.DaemonSets {
-		if d := &in.DaemonSets[i]; asked(e, "DaemonSet", &d.ObjectMeta) {
+		if d := &in.DaemonSets[i]; requested(e, "DaemonSet", &d.ObjectMeta) {
 			all = append(all, daemonSet(e, d))
 		}
 	}
 	for i := range in.Jobs {
-		if j := &in.Jobs[i]; asked(e, "Job", &j.ObjectMeta) {
+		if j := &in.Jobs[i]; requested(e, "Job", &j.ObjectMeta) {
 			all = append(all, job(e, j))
 		}
 	}
 	for _, o := range in.Rollouts {
 		u := unstructured.Unstructured{Object: o}
 		meta := &metav1.ObjectMeta{Name: u.GetName(), Namespace: u.GetNamespace()}
-		if asked(e, model.KindArgo, meta) {
+		if requested(e, model.KindArgo, meta) {
 			all = append(all, argo(e, o))
 		}
 	}
-	return append(all, loose(e)...)
+	return append(all, ownerlessWorkloads(e)...)
 }
 
-// loose judges ReplicaSets and pods that were named and that no rollout owns.
-func loose(e *model.Evaluation) []*model.Workload {
+// ownerlessWorkloads judges ReplicaSets and pods that were named and that no rollout owns.
+func ownerlessWorkloads(e *model.Evaluation) []*model.Workload {
 	var all []*model.Workload
 	for i := range e.In.ReplicaSets {
 		rs := &e.In.ReplicaSets[i]
-		if len(e.In.Targets) > 0 && asked(e, "ReplicaSet", &rs.ObjectMeta) {
+		if len(e.In.Targets) > 0 && requested(e, "ReplicaSet", &rs.ObjectMeta) {
 			all = append(all, replicaSet(e, i))
 		}
 	}
 	for i := range e.In.Pods {
-		if p := &e.In.Pods[i]; len(e.In.Targets) > 0 && asked(e, "Pod", &p.ObjectMeta) {
-			all = append(all, lonePod(e, i))
+		if p := &e.In.Pods[i]; len(e.In.Targets) > 0 && requested(e, "Pod", &p.ObjectMeta) {
+			all = append(all, ownerlessPod(e, i))
 		}
 	}
 	return all
 }
 
-func asked(e *model.Evaluation, kind string, meta *metav1.ObjectMeta) bool {
+func requested(e *model.Evaluation, kind string, meta *metav1.ObjectMeta) bool {
 	if len(e.In.Targets) == 0 {
 		// Jobs of a CronJob and finished Jobs belong to the table as much as any; owned workloads are their owner's.
 		return metav1.GetControllerOfNoCopy(meta) == nil || kind == "Job"
@@ -84,14 +84,14 @@ func replicaSet(e *model.Evaluation, i int) *model.Workload {
 	e.AttachPods(w)
 	w.SetCounts(rs.Status.Replicas, rs.Status.ReadyReplicas, rs.Status.AvailableReplicas)
 	w.Started, w.Begun = rs.CreationTimestamp.Time, true
-	if counted := int32(len(model.Live(w.Pods))); w.Desired > counted { //nolint:gosec // pods
+	if counted := int32(len(model.CountedPods(w.Pods))); w.Desired > counted { //nolint:gosec // pods
 		w.Missing, w.MissingOf = w.Desired-counted, rs.UID
 	}
 	w.Settled = rs.Status.ObservedGeneration >= rs.Generation && rs.Status.Replicas == w.Desired && rs.Status.AvailableReplicas == w.Desired
 	return w
 }
 
-func lonePod(e *model.Evaluation, i int) *model.Workload {
+func ownerlessPod(e *model.Evaluation, i int) *model.Workload {
 	p := &e.In.Pods[i]
 	one := int32(1)
 	w := e.NewWorkload("Pod", &p.ObjectMeta, nil, &one, 0)

@@ -11,18 +11,18 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
-// notObserving asks why the controller has not acted on the newest change.
+// notObserving reports why the controller has not acted on the latest change.
 func notObserving(e *model.Evaluation, w *model.Workload, what string) {
 	since := e.Now.Sub(templateWritten(w.Meta))
 	if templateWritten(w.Meta).IsZero() {
 		since = e.Now.Sub(w.Meta.CreationTimestamp.Time)
 	}
 	if since < 5*time.Second {
-		w.Moving = "the controller has not seen the newest change yet"
+		w.Moving = "the controller has not observed the latest change yet"
 		return
 	}
 	f := e.Finding(codes.SpecUpdateNotObserved, report.Transient, finding.Critical, "the controller has not acted: %s", what)
-	f.Heals, f.Confidence, f.FirstSeen = "maybe", "medium", plain.TimePtr(e.Now.Add(-since))
+	f.SelfHealing, f.Confidence, f.FirstSeen = "maybe", "medium", plain.TimePtr(e.Now.Add(-since))
 	f.Evidence = []finding.Evidence{plain.Evidence(w.Kind+" "+w.Meta.Name, "metadata.generation", what, templateWritten(w.Meta))}
 	if refusal.NamespaceTerminating(e, w) {
 		return
@@ -36,9 +36,10 @@ func notObserving(e *model.Evaluation, w *model.Workload, what string) {
 	f.Next = []finding.Next{
 		{
 			Command: e.Kubectl.Command("kube-system", "get", "lease", "kube-controller-manager", "-o", "yaml"),
-			Why:     "is the controller-manager alive: renewTime must be seconds old", Risk: finding.Read,
+			Why:     "Check whether kube-controller-manager is running", Risk: finding.Read,
+			Answers: []string{"renewTime more than a few seconds ago: kube-controller-manager is not running"},
 		},
-		e.Next(w, finding.Read, "does the object itself fail: look at its events", "describe", w.Slash()),
+		e.Next(w, finding.Read, "Read the events of the object for errors of the controller", "describe", w.Slash()),
 	}
 	w.Add(f)
 }

@@ -16,40 +16,44 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
-// heldByOnDelete lists the pods that a person has to delete, those first that serve nothing.
+// heldByOnDelete lists the pods that must be deleted by hand, those first that are not available.
 func heldByOnDelete(e *model.Evaluation, w *model.Workload, old []*model.Pod) {
 	ordered := slices.Clone(old)
 	slices.SortStableFunc(ordered, func(a, b *model.Pod) int { return cmp.Compare(plain.Int(a.Available), plain.Int(b.Available)) })
-	f := e.Finding(codes.OnDelete, report.HeldClass, finding.Warning,
-		"update strategy OnDelete: %s the old template until somebody deletes them: %s",
-		plain.Plural(len(old), "pod keeps", "pods keep"), plain.List(model.Names(ordered), 6))
-	f.Confidence, f.Heals, f.Pods = "high", "no", model.Names(ordered)
+	f := e.Finding(codes.OnDelete, report.PausedClass, finding.Warning,
+		"%s: %s",
+		plain.Plural(len(old), "pod keeps the old template until it is deleted", "pods keep the old template until they are deleted"),
+		plain.List(model.Names(ordered), 6))
+	f.Confidence, f.SelfHealing, f.Pods = "high", "no", model.Names(ordered)
 	f.Evidence = []finding.Evidence{plain.Evidence(w.Kind+" "+w.Meta.Name, "spec.updateStrategy.type", "OnDelete", plain.NoTime)}
-	f.Next = []finding.Next{e.Next(w, finding.Destructive, "replace one pod, and look before the next", "delete", "pod", ordered[0].Name)}
-	if sick := model.Select(model.Live(w.NewPods()), func(p *model.Pod) bool { return !p.Available }); len(sick) > 0 && ordered[0].Available {
-		f.Next = []finding.Next{e.Next(w, finding.Read, "look before the next: the new pod is not available yet, and the old ones are",
+	f.Next = []finding.Next{e.Next(w, finding.Destructive, "Delete one pod, and check its replacement before the next",
+		"delete", "pod", ordered[0].Name)}
+	sick := model.Select(model.CountedPods(w.NewPods()), func(p *model.Pod) bool { return !p.Available })
+	if len(sick) > 0 && ordered[0].Available {
+		f.Next = []finding.Next{e.Next(w, finding.Read, "Before the next pod, check why the new pod is not available; the old ones are",
 			"describe", "pod", sick[0].Name)}
 	}
 	w.Add(f)
 }
 
-func partitionHold(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workload, partition, due int32, old []*model.Pod) {
+func partitioned(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workload, partition, due int32, old []*model.Pod) {
 	code, what := codes.PartitionedRollout,
-		fmt.Sprintf("partition %d holds the update: %d of %d pods are updated, %s the old template", partition, due, w.Desired,
-			plain.Plural(len(old), "keeps", "keep"))
+		fmt.Sprintf("partition %d keeps %s on the old template; %d of %d pods are updated", partition,
+			plain.Plural(len(old), "pod", "pods"), due, w.Desired)
 	if partition >= w.Desired {
-		code, what = codes.PartitionExcludesAllPods, fmt.Sprintf("partition %d is not below %d replicas: no pod will ever be updated", partition, w.Desired)
+		code, what = codes.PartitionExcludesAllPods,
+			fmt.Sprintf("partition %d is not below %d replicas: no pod is ever updated", partition, w.Desired)
 	}
-	f := e.Finding(code, report.HeldClass, finding.Warning, "%s", what)
-	f.Confidence, f.Heals, f.Pods = "high", "no", model.Names(old)
+	f := e.Finding(code, report.PausedClass, finding.Warning, "%s", what)
+	f.Confidence, f.SelfHealing, f.Pods = "high", "no", model.Names(old)
 	f.Evidence = []finding.Evidence{plain.Evidence("StatefulSet "+s.Name, "spec.updateStrategy.rollingUpdate.partition", fmt.Sprint(partition),
 		plain.NoTime)}
 	lower := max(0, min(partition, w.Desired)-1)
 	if lower > 0 {
-		f.Next = append(f.Next, e.Next(w, finding.Change, "let the next pod update", "patch", w.Slash(), "-p",
+		f.Next = append(f.Next, e.Next(w, finding.Change, "Lower the partition so that the next pod is updated", "patch", w.Slash(), "-p",
 			fmt.Sprintf(`{"spec":{"updateStrategy":{"rollingUpdate":{"partition":%d}}}}`, lower)))
 	}
-	f.Next = append(f.Next, e.Next(w, finding.Change, "let all pods update", "patch", w.Slash(), "-p",
+	f.Next = append(f.Next, e.Next(w, finding.Change, "Set the partition to 0 so that all pods are updated", "patch", w.Slash(), "-p",
 		`{"spec":{"updateStrategy":{"rollingUpdate":{"partition":0}}}}`))
 	w.Add(f)
 }
@@ -67,13 +71,13 @@ func orderedWait(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workload) 
 		}
 		behind := int(w.Desired) - 1 - (ordinalOf(p.Name) - start(s))
 		w.FindOrdered = p
-		outdated := len(model.Select(model.Live(w.Pods), func(q *model.Pod) bool { return !q.IsNew && q != p }))
+		outdated := len(model.Select(model.CountedPods(w.Pods), func(q *model.Pod) bool { return !q.IsNew && q != p }))
 		if behind <= 0 && outdated == 0 {
 			return
 		}
 		f := e.Finding(codes.OrderedReadyWait, report.Transient, finding.Info,
-			"podManagementPolicy OrderedReady: everything else waits for %s", p.Name)
-		f.Role, f.Confidence, f.Heals, f.Pods = report.Consequence, "high", "maybe", []string{p.Name}
+			"all other pods wait for pod %s (podManagementPolicy OrderedReady)", p.Name)
+		f.Role, f.Confidence, f.SelfHealing, f.Pods = report.Consequence, "high", "maybe", []string{p.Name}
 		f.Evidence = []finding.Evidence{plain.Evidence("StatefulSet "+s.Name, "spec.podManagementPolicy", "OrderedReady", plain.NoTime)}
 		w.Add(f)
 		return
@@ -85,10 +89,10 @@ func statefulUpdateError(e *model.Evaluation, w *model.Workload) {
 	if ev == nil || ev.Count < 3 || e.Now.Sub(ev.Last) > 5*time.Minute {
 		return
 	}
-	f := e.Finding(codes.StatefulSetUpdateFailed, report.Fatal, finding.Critical, "the controller fails to update a pod: %s",
+	f := e.Finding(codes.StatefulSetUpdateFailed, report.Fatal, finding.Critical, "updates of a pod fail repeatedly: %s",
 		plain.OneLine(ev.Message))
-	f.Attempts, f.FirstSeen, f.Heals, f.Confidence = ev.Count, plain.TimePtr(ev.First), "no", "high"
+	f.Attempts, f.FirstSeen, f.SelfHealing, f.Confidence = ev.Count, plain.TimePtr(ev.First), "no", "high"
 	f.Evidence = []finding.Evidence{plain.Evidence("Event", ev.Reason, ev.Message, ev.Last)}
-	f.Next = []finding.Next{e.Next(w, finding.Read, "the errors in full", "describe", w.Slash())}
+	f.Next = []finding.Next{e.Next(w, finding.Read, "Read the errors in full", "describe", w.Slash())}
 	w.Add(f)
 }

@@ -21,13 +21,13 @@ func statefulSet(e *model.Evaluation, s *appsv1.StatefulSet) *model.Workload {
 	attachOwned(e, w, s.UID, s.Status.UpdateRevision, appsv1.StatefulSetRevisionLabel)
 	available := s.Status.AvailableReplicas
 	w.SetCounts(s.Status.UpdatedReplicas, s.Status.ReadyReplicas, available)
-	w.Report.Budget = budget.StatefulSet(s, w.Desired)
+	w.Report.UpdateStrategy = budget.StatefulSet(s, w.Desired)
 	startOfOwned(w)
 
 	observed := s.Status.ObservedGeneration >= s.Generation
-	partition := plain.Or(w.Report.Budget.Partition, 0)
+	partition := plain.Or(w.Report.UpdateStrategy.Partition, 0)
 	onDelete := s.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType
-	current := model.Select(model.Live(w.Pods), func(p *model.Pod) bool { return p.IsNew })
+	current := model.Select(model.CountedPods(w.Pods), func(p *model.Pod) bool { return p.IsNew })
 	due := w.Desired
 	if partition > 0 {
 		due = max(0, w.Desired-partition)
@@ -42,7 +42,7 @@ func statefulSet(e *model.Evaluation, s *appsv1.StatefulSet) *model.Workload {
 		w.Missing, w.MissingOf = missingOrdinals(w, start(s)), w.Meta.UID
 	}
 	if !observed {
-		notObserving(e, w, fmt.Sprintf("generation %d is wanted, the controller has seen %d", s.Generation, s.Status.ObservedGeneration))
+		notObserving(e, w, fmt.Sprintf("metadata.generation is %d, status.observedGeneration is %d", s.Generation, s.Status.ObservedGeneration))
 		return w
 	}
 	statefulGates(e, s, w, partition, due, onDelete, all)
@@ -73,21 +73,21 @@ func missingOrdinals(w *model.Workload, first int) int32 {
 
 // statefulGates explains what the StatefulSet controller itself waits for.
 func statefulGates(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workload, partition, due int32, onDelete, all bool) {
-	old := model.Select(model.Live(w.Pods), func(p *model.Pod) bool { return !p.IsNew })
+	old := model.Select(model.CountedPods(w.Pods), func(p *model.Pod) bool { return !p.IsNew })
 	slices.SortFunc(old, func(a, b *model.Pod) int { return cmp.Compare(ordinalOf(a.Name), ordinalOf(b.Name)) })
 	statefulUpdateError(e, w)
 	switch {
 	case w.Settled && len(old) == 0:
 		if w.Desired == 0 {
-			w.Add(e.Note(codes.ScaledToZero, "0 replicas are wanted: complete by definition, and no proof that the template works"))
+			w.Add(e.Note(codes.ScaledToZero, "spec.replicas is 0: complete by definition, which does not prove that the pod template works"))
 		}
 		return
 	case onDelete && len(old) > 0:
 		heldByOnDelete(e, w, old)
-	case partition > 0 && len(old) > 0 && all && int32(len(model.Live(w.NewPods()))) >= due: //nolint:gosec // pods
-		partitionHold(e, s, w, partition, due, old)
+	case partition > 0 && len(old) > 0 && all && int32(len(model.CountedPods(w.NewPods()))) >= due: //nolint:gosec // pods
+		partitioned(e, s, w, partition, due, old)
 	}
-	statefulTrap(e, s, w)
+	unreplacedPods(e, s, w)
 	orderedWait(e, s, w)
 	statefulAction(e, s, w, old, partition, onDelete)
 }
@@ -96,20 +96,20 @@ func statefulAction(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workloa
 	switch {
 	case !e.In.Sources.Get(model.SourcePods).Readable():
 	case w.Has(codes.StatefulSetPodNotReplaced):
-		w.Report.Action = "nothing: it waits for a broken pod that it does not replace"
+		w.Report.NextAction = []string{"nothing: the controller waits for a broken pod that it does not replace"}
 	case onDelete:
-		w.Report.Action = "replace a pod only when somebody deletes it"
+		w.Report.NextAction = []string{"replace a pod only after the pod is deleted (OnDelete)"}
 	case w.FindOrdered != nil:
-		w.Report.Action = fmt.Sprintf("nothing before %s is available", w.FindOrdered.Name)
+		w.Report.NextAction = []string{fmt.Sprintf("nothing until pod %s is available", w.FindOrdered.Name)}
 	case w.Missing > 0:
-		w.Report.Action = fmt.Sprintf("create %s", plain.Plural(int(w.Missing), "pod", "pods"))
+		w.Report.NextAction = []string{fmt.Sprintf("create %s", plain.Plural(int(w.Missing), "pod", "pods"))}
 	case len(old) > 0 && w.Has(codes.PartitionedRollout), w.Has(codes.PartitionExcludesAllPods):
-		w.Report.Action = "nothing: the partition holds"
+		w.Report.NextAction = []string{"nothing: the partition keeps the remaining pods on the old template"}
 	case len(old) > 0:
 		next, lowest := old[len(old)-1], int(partition)+start(s)
-		w.Report.Action = fmt.Sprintf("replace pods from the highest ordinal down to %d; next is %s", lowest, next.Name)
+		w.Report.NextAction = []string{fmt.Sprintf("replace pods from the highest ordinal down to %d; next is %s", lowest, next.Name)}
 		if ordinalOf(next.Name) < lowest {
-			w.Report.Action = fmt.Sprintf("nothing more: the pods of the old template are below partition %d", partition)
+			w.Report.NextAction = []string{fmt.Sprintf("nothing: the remaining old pods are below partition %d", partition)}
 		}
 	}
 }

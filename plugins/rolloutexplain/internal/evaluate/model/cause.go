@@ -1,6 +1,7 @@
 package model
 
 import (
+	"fmt"
 	"time"
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
@@ -31,18 +32,35 @@ type Cause struct {
 	Stage int
 	Key   string // causes with equal code, container and key are one
 	Pod   *Pod
-	// target is the only node that may take the pod, which the message names.
+	// Considered is how many nodes the scheduler counted, where the sentence begins with them.
+	Considered int
+	// Target is the only node on which the pod can run; the message about a group names the nodes of its pods.
 	Target string
+	// Many is what several pods are said to do, where the message begins with the name of one ("are terminating").
+	Many string
+}
+
+// Sentence is the cause in words, without the pods that have it.
+func (c *Cause) Sentence() string {
+	if c.Considered == 0 || c.Target != "" {
+		return c.Message
+	}
+	return fmt.Sprintf("0 of %d nodes can run the pod: %s", c.Considered, c.Message)
+}
+
+// Says makes another sentence of it, which does not begin with nodes.
+func (c *Cause) Says(format string, args ...any) {
+	c.Message, c.Considered = fmt.Sprintf(format, args...), 0
 }
 
 // Cause makes a cause of one pod, with the severity and the confidence that are usual for its class.
 func (e *Evaluation) Cause(p *Pod, stage int, code finding.Code, class report.Class, format string, args ...any) *Cause {
 	severity := finding.Critical
-	if class == report.Transient || class == report.HeldClass {
+	if class == report.Transient || class == report.PausedClass {
 		severity = finding.Warning
 	}
 	c := &Cause{Finding: e.Finding(code, class, severity, format, args...), Stage: stage, Pod: p}
-	c.Confidence, c.Heals = "high", healsOf(class)
+	c.Confidence, c.SelfHealing = "high", healsOf(class)
 	return c
 }
 
@@ -50,7 +68,7 @@ func healsOf(c report.Class) string {
 	switch c {
 	case report.Transient:
 		return "maybe"
-	case report.Note:
+	case report.Info:
 		return "yes"
 	}
 	return "no"
@@ -59,11 +77,14 @@ func healsOf(c report.Class) string {
 // In names the container that it is about.
 func (c *Cause) In(name string) *Cause { c.Finding.Container = name; return c }
 
-// By adds evidence.
-func (c *Cause) By(ev finding.Evidence) *Cause { c.Evidence = append(c.Evidence, ev); return c }
+// WithEvidence adds evidence.
+func (c *Cause) WithEvidence(ev finding.Evidence) *Cause {
+	c.Evidence = append(c.Evidence, ev)
+	return c
+}
 
-// Then adds next commands.
-func (c *Cause) Then(next ...finding.Next) *Cause { c.Next = append(c.Next, next...); return c }
+// WithNext adds next commands.
+func (c *Cause) WithNext(next ...finding.Next) *Cause { c.Next = append(c.Next, next...); return c }
 
 // Since dates its begin.
 func (c *Cause) Since(t time.Time) *Cause { c.FirstSeen = plain.TimePtr(t); return c }
@@ -77,11 +98,11 @@ func (c *Cause) ByEvent(ev *eventfact.Event) *Cause {
 	if c.FirstSeen == nil {
 		c.FirstSeen = plain.TimePtr(ev.First)
 	}
-	return c.By(plain.Evidence("Event", ev.Reason, ev.Message, ev.Last))
+	return c.WithEvidence(plain.Evidence("Event", ev.Reason, ev.Message, ev.Last))
 }
 
 // WithKey sets what tells it from others of its code and container.
 func (c *Cause) WithKey(key string) *Cause { c.Key = key; return c }
 
-// Healing says that waiting is enough.
-func (c *Cause) Healing() *Cause { c.Heals = "yes"; return c }
+// MarkSelfHealing says that waiting is enough.
+func (c *Cause) MarkSelfHealing() *Cause { c.SelfHealing = "yes"; return c }

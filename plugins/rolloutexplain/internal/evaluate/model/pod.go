@@ -62,8 +62,8 @@ func (e *Evaluation) PodView(p *corev1.Pod, minReady int32) *Pod {
 	return v
 }
 
-// Live gives the pods that the controller counts.
-func Live(pods []*Pod) []*Pod {
+// CountedPods gives the pods that the controller counts.
+func CountedPods(pods []*Pod) []*Pod {
 	var kept []*Pod
 	for _, p := range pods {
 		if !p.Terminating && !p.Dead {

@@ -29,12 +29,12 @@ func (e *Evaluation) PodEvents(p *Pod) []eventfact.Event {
 	return p.events
 }
 
-// Silence is what the absence of an event means: nothing, where events cannot be read.
-func (e *Evaluation) Silence(absent string) string {
+// MissingEventText gives the text for an event that is absent; where events cannot be read, its absence means nothing.
+func (e *Evaluation) MissingEventText(absent string) string {
 	if e.In.Sources.Get(SourceEvents).Readable() {
 		return absent
 	}
-	return "its events, which would say why, cannot be read"
+	return "unknown why: Events cannot be read"
 }
 
 // EventsOf gives the events of the workload itself and asks for them.
@@ -62,7 +62,7 @@ func (e *Evaluation) ControllerLease(name string) (string, finding.Evidence) {
 			continue
 		}
 		if leader := nodefact.LeaderOf(l, e.Now); leader.Expired {
-			return fmt.Sprintf("%s is down: its lease was renewed %s ago", name, plain.Age(leader.Age)),
+			return fmt.Sprintf("%s has not renewed its Lease for %s", name, plain.Age(leader.Age)),
 				plain.Evidence("Lease kube-system/"+name, "spec.renewTime", leader.Renewed.UTC().Format(time.RFC3339), leader.Renewed)
 		}
 	}

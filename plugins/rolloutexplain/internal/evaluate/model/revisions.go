@@ -37,7 +37,7 @@ func (w *Workload) byNumber() []*Revision {
 func (w *Workload) Describe(r *Revision) report.Revision {
 	out := report.Revision{Number: r.Number, Name: r.Name, CreatedAt: plain.TimePtr(r.Created), Cause: r.ChangeLog, Role: "old"}
 	if r == w.Target {
-		out.Role = "wanted"
+		out.Role = "updated"
 	}
 	if r.Template != nil {
 		for _, c := range r.Template.Spec.Containers {
@@ -45,15 +45,15 @@ func (w *Workload) Describe(r *Revision) report.Revision {
 		}
 		slices.Sort(out.Images)
 	}
-	mine := Select(Live(w.Pods), func(p *Pod) bool { return p.Revision == r })
+	mine := Select(CountedPods(w.Pods), func(p *Pod) bool { return p.Revision == r })
 	available := Select(mine, func(p *Pod) bool { return p.Available })
 	out.Pods, out.Available = plain.Count(len(mine)), plain.Count(len(available))
 	if r.Set != nil {
 		out.Pods, out.Available = plain.Ptr(r.Set.Status.Replicas), plain.Ptr(r.Set.Status.AvailableReplicas)
 	}
 	if *out.Available > 0 {
-		out.KnownGood, out.GoodBecause = plain.Ptr(true),
-			fmt.Sprintf("%s available now", plain.Plural(int(*out.Available), "pod of it is", "pods of it are"))
+		out.KnownGood, out.KnownGoodReason = plain.Ptr(true),
+			fmt.Sprintf("%s available now", plain.Plural(int(*out.Available), "pod is", "pods are"))
 	}
 	return out
 }
@@ -94,7 +94,7 @@ func (w *Workload) RevisionNumber(n int64) *Revision {
 // Label is a revision in a sentence.
 func Label(r *Revision) string {
 	if r == nil {
-		return "the present template"
+		return "the current template"
 	}
 	return fmt.Sprintf("revision %d (%s)", r.Number, r.Name)
 }
@@ -112,6 +112,6 @@ func (w *Workload) RollbackTarget() *Revision {
 
 // AllBroken says that a revision has pods, and none of them is ready now.
 func (w *Workload) AllBroken(r *Revision) bool {
-	pods := Select(Live(w.Pods), func(p *Pod) bool { return p.Revision == r })
+	pods := Select(CountedPods(w.Pods), func(p *Pod) bool { return p.Revision == r })
 	return len(pods) > 0 && !slices.ContainsFunc(pods, func(p *Pod) bool { return p.Ready || p.Available })
 }

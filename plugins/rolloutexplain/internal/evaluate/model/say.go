@@ -12,13 +12,13 @@ import (
 func (e *Evaluation) Finding(code finding.Code, class report.Class, severity finding.Severity, format string, args ...any) report.Finding {
 	return report.Finding{
 		Finding: finding.Finding{Code: code, Severity: severity, Title: codes.Title(code), Message: fmt.Sprintf(format, args...)},
-		Role:    report.Root, Class: class,
+		Role:    report.RootCause, Class: class,
 	}
 }
 
 // Note makes a remark that explains and blocks nothing.
 func (e *Evaluation) Note(code finding.Code, format string, args ...any) report.Finding {
-	f := e.Finding(code, report.Note, finding.Info, format, args...)
+	f := e.Finding(code, report.Info, finding.Info, format, args...)
 	f.Role = report.Unrelated
 	return f
 }

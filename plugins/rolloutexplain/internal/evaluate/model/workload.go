@@ -21,7 +21,7 @@ const KindArgo = "Rollout"
 
 // Root gives the root cause, once the findings are ranked; nil: there is none.
 func (w *Workload) Root() *report.Finding {
-	if len(w.Findings) > 0 && w.Findings[0].Role == report.Root {
+	if len(w.Findings) > 0 && w.Findings[0].Role == report.RootCause {
 		return &w.Findings[0]
 	}
 	return nil
@@ -58,14 +58,14 @@ type Workload struct {
 
 // Ordered says whether a StatefulSet's pods are made one after the other.
 func (w *Workload) Ordered() bool {
-	return w.Report.Budget.PodManagement == string(appsv1.OrderedReadyPodManagement)
+	return w.Report.UpdateStrategy.PodManagementPolicy == string(appsv1.OrderedReadyPodManagement)
 }
 
 // KeepsBroken says whether a broken pod stays when the template is put right, until somebody deletes it.
 func (w *Workload) KeepsBroken() bool {
-	b := w.Report.Budget
-	return b != nil && (b.Strategy == string(appsv1.OnDeleteStatefulSetStrategyType) || w.Kind == "StatefulSet" &&
-		(w.Ordered() || b.Unavailable != nil))
+	b := w.Report.UpdateStrategy
+	return b != nil && (b.Type == string(appsv1.OnDeleteStatefulSetStrategyType) || w.Kind == "StatefulSet" &&
+		(w.Ordered() || b.MaxUnavailable != nil))
 }
 
 // NewWorkload begins a report. Replicas nil: one, as the API defaults it. MinReady is in seconds.
@@ -126,10 +126,10 @@ func (w *Workload) CountPods(e *Evaluation) {
 	if !e.In.Sources.Get(SourcePods).Readable() {
 		return
 	}
-	w.Report.Counts.Old = plain.Count(len(Live(w.OldPods())))
+	w.Report.Counts.Old = plain.Count(len(CountedPods(w.OldPods())))
 	w.Report.Counts.Terminating = plain.Count(len(Select(w.Pods, func(p *Pod) bool { return p.Terminating })))
 	restarts, ready := int32(0), 0
-	for _, p := range Live(w.NewPods()) {
+	for _, p := range CountedPods(w.NewPods()) {
 		for _, s := range podfact.Containers(p.Pod) {
 			restarts += s.RestartCount
 		}
@@ -138,8 +138,8 @@ func (w *Workload) CountPods(e *Evaluation) {
 	w.Report.Counts.Restarts, w.Report.Counts.UpdatedReady = plain.Ptr(restarts), plain.Count(ready)
 }
 
-// RevisionsKnown tells this: a table reads ReplicaSets and ControllerRevisions under one name, and one of them may be refused; a
-// target that was found has been read.
+// RevisionsKnown reports whether the revisions could be read: a table reads ReplicaSets and ControllerRevisions under one
+// name, and one of them may be forbidden; a target that was found has been read.
 func (w *Workload) RevisionsKnown(e *Evaluation) bool {
 	return w.Target != nil || e.In.Sources.Get(SourceRevisions).Readable()
 }

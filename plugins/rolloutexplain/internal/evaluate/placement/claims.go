@@ -16,11 +16,11 @@ import (
 
 // claimDetail follows a pod's claims to the reason why one is not bound.
 func claimDetail(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.Cause, message string) {
-	c.Then(e.Next(w, finding.Read, "the claims and their classes", "get", "pvc"))
+	c.WithNext(e.Next(w, finding.Read, "List the PersistentVolumeClaims and their StorageClasses", "get", "pvc"))
 	if c.Code == codes.PVCNotFound {
-		c.Class, c.Heals = report.Likely, "no"
+		c.Class, c.SelfHealing = report.LikelyFatal, "no"
 		if m := quoted(message); m != "" {
-			c.Message = fmt.Sprintf("volume claim %q does not exist", m)
+			c.Says("PersistentVolumeClaim %q does not exist", m)
 			c.Key = m
 		}
 		return
@@ -54,23 +54,26 @@ func oneClaim(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.Cau
 		}
 		if claim.Status.Phase == corev1.ClaimBound {
 			if c.Code == codes.VolumeNodeAffinityConflict && e.Asks.Have(model.Need{Kind: model.NeedVolume, Name: claim.Spec.VolumeName}) {
-				c.Message += fmt.Sprintf("; claim %q is bound to volume %q", name, claim.Spec.VolumeName)
+				c.Message += fmt.Sprintf("; PersistentVolumeClaim %q is bound to PersistentVolume %q", name, claim.Spec.VolumeName)
 			}
 			continue
 		}
 		c.Key = name
-		c.Message = fmt.Sprintf("volume claim %q is %s", name, strings.ToLower(string(claim.Status.Phase)))
-		c.By(plain.Evidence("PersistentVolumeClaim "+name, "status.phase", string(claim.Status.Phase), claim.CreationTimestamp.Time))
-		whyUnbound(e, w, c, claim)
-		c.Then(e.Next(w, finding.Read, "why it is not bound", "describe", "pvc", name))
+		c.Says("PersistentVolumeClaim %q is %s", name, claim.Status.Phase)
+		if c.Code == codes.NoPersistentVolumeAvailable {
+			c.Message += " and no PersistentVolume is available to bind"
+		}
+		c.WithEvidence(plain.Evidence("PersistentVolumeClaim "+name, "status.phase", string(claim.Status.Phase), claim.CreationTimestamp.Time))
+		whyUnbound(e, c, claim)
+		c.WithNext(e.Next(w, finding.Read, "Check why the PersistentVolumeClaim is not bound", "describe", "pvc", name))
 		return true
 	}
 	return false
 }
 
 // whyUnbound reads the claim's class and events. WaitForFirstConsumer is how it should be, and never a cause.
-func whyUnbound(e *model.Evaluation, w *model.Workload, c *model.Cause, claim *corev1.PersistentVolumeClaim) {
-	class := plain.Or(claim.Spec.StorageClassName, "")
+func whyUnbound(e *model.Evaluation, c *model.Cause, claim *corev1.PersistentVolumeClaim) {
+	class, reason := plain.Or(claim.Spec.StorageClassName, ""), ""
 	if e.Asks.Have(model.Need{Kind: model.NeedStorageClasses}) && e.In.Sources.Get("storageclasses").Readable() {
 		known, defaults := false, false
 		for i := range e.In.StorageClasses {
@@ -79,23 +82,28 @@ func whyUnbound(e *model.Evaluation, w *model.Workload, c *model.Cause, claim *c
 		}
 		switch {
 		case claim.Spec.StorageClassName == nil && !defaults:
-			c.Class, c.Heals = report.Likely, "no"
-			c.Message += ": it names no storage class, and there is no default one"
+			c.Class, c.SelfHealing = report.LikelyFatal, "no"
+			reason = "no StorageClass is set, and no default StorageClass exists"
 		case class != "" && !known:
-			c.Class, c.Heals = report.Likely, "no"
-			c.Message += fmt.Sprintf(": storage class %q does not exist", class)
+			c.Class, c.SelfHealing = report.LikelyFatal, "no"
+			reason = fmt.Sprintf("StorageClass %q does not exist", class)
 		}
 	}
 	if ev := eventfact.Newest(e.EventsOfUID(claim.Namespace, string(claim.UID)), "ProvisioningFailed", "ExternalProvisioning",
 		"FailedBinding"); ev != nil {
 		c.ByEvent(ev)
-		if ev.Reason != "ExternalProvisioning" {
-			c.Message += ": " + plain.OneLine(ev.Message)
-		} else {
-			c.Message += ": it waits for its provisioner"
+		switch {
+		case reason != "":
+		case ev.Reason == "ExternalProvisioning":
+			reason = "waiting for the provisioner"
+		default:
+			reason = plain.OneLine(ev.Message)
 		}
 		if ev.Reason == "FailedBinding" && c.Class == report.Transient && class == "" {
-			c.Class, c.Heals = report.Likely, "no"
+			c.Class, c.SelfHealing = report.LikelyFatal, "no"
 		}
+	}
+	if reason != "" {
+		c.Message += ": " + reason
 	}
 }

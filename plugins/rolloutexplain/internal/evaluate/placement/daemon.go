@@ -7,15 +7,15 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/schedule"
 )
 
-// DaemonRefused is why the DaemonSet controller leaves a node out.
-func DaemonRefused(ds *appsv1.DaemonSet, n *corev1.Node) string {
+// DaemonExcluded is why the DaemonSet controller excludes a node; empty where it does not.
+func DaemonExcluded(ds *appsv1.DaemonSet, n *corev1.Node) string {
 	spec := &ds.Spec.Template.Spec
 	why, fits := schedule.DaemonFits(spec, n)
 	switch {
 	case fits:
 		return ""
 	case why.Reason == schedule.OtherNode:
-		return "not nodeName " + spec.NodeName
+		return "nodeName is " + spec.NodeName
 	case why.Reason == schedule.Untolerated:
 		return "taint " + taintText(&why.Taint)
 	}

@@ -11,14 +11,14 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 )
 
-// nodeFit is what one node says to one pod, by the scheduler's simple filters run again.
+// nodeFit is whether one node can run one pod, by the scheduler's simple filters run again.
 type nodeFit struct {
 	node    *corev1.Node
-	static  string // a refusal that no pod's leaving would change
-	fault   bool   // the static refusal is the node's trouble (not ready, pressure), not a setting
+	static  string // a reason that stays whichever pods are removed
+	fault   bool   // the static reason is a problem of the node (not ready, pressure), not a setting
 	lacks   string // what it has too little of now
-	never   bool   // it could not hold the pod if it were empty
-	ifOldGo bool   // it would hold the pod if old pods of the same workload left it
+	never   bool   // it could not run the pod without other pods
+	ifOldGo bool   // it could run the pod without the old pods of the same workload
 	free    string // what it has free of what is short
 }
 
@@ -69,14 +69,16 @@ func fitRoom(e *model.Evaluation, w *model.Workload, p *model.Pod, n *corev1.Nod
 	for _, l := range schedule.Lacks(n, taken, want) {
 		if l.Never() {
 			f.never, f.ifOldGo = true, false
-			lacks = append(lacks, fmt.Sprintf("needs %s %s, the whole node has %s", l.Wanted.String(), l.Name, l.Whole.String()))
+			lacks = append(lacks, fmt.Sprintf("%s %s (%s allocatable)", l.Wanted.String(), l.Name, l.Whole.String()))
 			continue
 		}
-		lacks = append(lacks, fmt.Sprintf("needs %s %s, %s of %s is free", l.Wanted.String(), l.Name, l.Free.String(), l.Whole.String()))
+		lacks = append(lacks, fmt.Sprintf("%s %s (%s of %s free)", l.Wanted.String(), l.Name, l.Free.String(), l.Whole.String()))
 		l.Free.Add(old[l.Name])
 		f.ifOldGo = f.ifOldGo && l.Wanted.Cmp(l.Free) <= 0
 	}
-	f.lacks = strings.Join(lacks, "; ")
+	if len(lacks) > 0 {
+		f.lacks = "requires " + strings.Join(lacks, " and ")
+	}
 	f.free = f.lacks
 	f.ifOldGo = f.ifOldGo && f.lacks != ""
 }

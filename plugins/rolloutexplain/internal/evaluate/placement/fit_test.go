@@ -28,7 +28,7 @@ func TestNodesAreLeftOutByKubernetesRules(t *testing.T) {
 		{"less than itself", corev1.PodSpec{Tolerations: []corev1.Toleration{{Key: "gpus", Operator: corev1.TolerationOpLt, Value: "8"}}}, gpus, "taint gpus=8:NoSchedule", "taint gpus=8:NoSchedule"},
 		{"pressure that evicts", corev1.PodSpec{}, pressure, "taint node.kubernetes.io/memory-pressure:NoExecute", "taint node.kubernetes.io/memory-pressure:NoExecute"},
 		{"an affinity that cannot be read", corev1.PodSpec{Affinity: unreadable}, gpus, "labels do not match", "labels do not match the node selector or affinity"},
-		{"another node", corev1.PodSpec{NodeName: "b"}, corev1.Taint{}, "not nodeName b", ""},
+		{"another node", corev1.PodSpec{NodeName: "b"}, corev1.Taint{}, "nodeName is b", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "a"}}
@@ -36,7 +36,7 @@ func TestNodesAreLeftOutByKubernetesRules(t *testing.T) {
 				n.Spec.Taints = []corev1.Taint{tt.taint}
 			}
 			ds := &appsv1.DaemonSet{Spec: appsv1.DaemonSetSpec{Template: corev1.PodTemplateSpec{Spec: tt.spec}}}
-			if got := DaemonRefused(ds, n); got != tt.daemon {
+			if got := DaemonExcluded(ds, n); got != tt.daemon {
 				t.Errorf("the DaemonSet: %q, want %q", got, tt.daemon)
 			}
 			e := model.New(&model.Input{}, time.Now(), model.Options{}, model.NewAsks(nil, false))

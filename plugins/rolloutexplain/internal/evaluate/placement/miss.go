@@ -10,7 +10,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 )
 
-// selectorMiss names a wanted label that no node has, and the values that are there instead.
+// selectorMiss names a required label that no node has, and the values that nodes have instead.
 func selectorMiss(p *model.Pod, fits []nodeFit) string {
 	keys := make([]string, 0, len(p.Spec.NodeSelector))
 	for key := range p.Spec.NodeSelector {
@@ -28,14 +28,14 @@ func selectorMiss(p *model.Pod, fits []nodeFit) string {
 			continue
 		}
 		if len(have) == 0 {
-			return fmt.Sprintf("it wants nodes with label %s=%s, and no node has the label %s", key, want, key)
+			return fmt.Sprintf("the pod requires node label %s=%s; no node has label %s", key, want, key)
 		}
 		values := make([]string, 0, len(have))
 		for v := range have {
 			values = append(values, v)
 		}
 		slices.Sort(values)
-		return fmt.Sprintf("it wants nodes with label %s=%s; nodes have %s", key, want, plain.List(values, 5))
+		return fmt.Sprintf("the pod requires node label %s=%s; the nodes have %s", key, want, plain.List(values, 5))
 	}
 	return affinityMiss(p, fits)
 }
@@ -59,9 +59,9 @@ func affinityMiss(p *model.Pod, fits []nodeFit) string {
 				}
 			}
 			if len(have) == 0 {
-				return fmt.Sprintf("its affinity wants %s in (%s), and no node has that label", x.Key, plain.List(x.Values, 5))
+				return fmt.Sprintf("the node affinity requires %s in (%s); no node has label %s", x.Key, plain.List(x.Values, 5), x.Key)
 			}
-			return fmt.Sprintf("its affinity wants %s in (%s), which no node has", x.Key, plain.List(x.Values, 5))
+			return fmt.Sprintf("the node affinity requires %s in (%s); no node has such a value", x.Key, plain.List(x.Values, 5))
 		}
 	}
 	return ""

@@ -12,10 +12,10 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
-// schedulingDetail looks at the nodes to say how far each is from taking the pod, and whether waiting can help.
+// schedulingDetail checks what each node lacks to run the pod, and whether waiting can help.
 func schedulingDetail(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.Cause, terms []schedulingTerm, message string) {
 	switch c.Code {
-	case codes.PVCNotFound, codes.PVCNotBound, codes.VolumeNodeAffinityConflict:
+	case codes.PVCNotFound, codes.PVCNotBound, codes.NoPersistentVolumeAvailable, codes.VolumeNodeAffinityConflict:
 		claimDetail(e, w, p, c, message)
 		return
 	case codes.ResourceClaimUnsatisfied, codes.VolumeLimitReached:
@@ -39,9 +39,9 @@ func schedulingDetail(e *model.Evaluation, w *model.Workload, p *model.Pod, c *m
 			words = f.lacks
 		}
 		if words == "" {
-			words = "passes the filters that are checked here"
+			words = "passes the checked filters"
 		}
-		c.By(plain.Evidence("Node "+f.node.Name, "", words, plain.NoTime))
+		c.WithEvidence(plain.Evidence("Node "+f.node.Name, "", words, plain.NoTime))
 	}
 	classByNodes(e, w, p, c, fits, room)
 }
@@ -50,7 +50,7 @@ func schedulingDetail(e *model.Evaluation, w *model.Workload, p *model.Pod, c *m
 func classWithoutNodes(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.Cause) {
 	switch c.Code {
 	case codes.NodeAffinityUnsatisfied:
-		c.Class, c.Heals = report.Likely, "no"
+		c.Class, c.SelfHealing = report.LikelyFatal, "no"
 	case codes.HostPortConflict, codes.PodAffinityUnsatisfied:
 		if oldHolds(w, p, c.Code) {
 			heldByOld(e, w, c)
@@ -59,23 +59,24 @@ func classWithoutNodes(e *model.Evaluation, w *model.Workload, p *model.Pod, c *
 	c.Confidence = "medium"
 }
 
-// heldByOld: what the new pod lacks is held by an old pod that the rollout keeps until the new one is available.
+// heldByOld: what the new pod lacks is used by an old pod that the rollout keeps until the new one is available.
 func heldByOld(e *model.Evaluation, w *model.Workload, c *model.Cause) bool {
-	b, old := w.Report.Budget, model.Live(w.OldPods())
-	if b == nil || len(old) == 0 || b.Surge == nil || b.Surge.Pods == 0 || plain.Or(b.MayRemove, 0) > 0 || w.Kind == "StatefulSet" {
+	b, old := w.Report.UpdateStrategy, model.CountedPods(w.OldPods())
+	if b == nil || len(old) == 0 || b.MaxSurge == nil || b.MaxSurge.Pods == 0 || plain.Or(b.MayRemove, 0) > 0 || w.Kind == "StatefulSet" {
 		return false
 	}
-	c.Class, c.Severity, c.Heals = report.Likely, finding.Critical, "no"
+	c.Class, c.Severity, c.SelfHealing = report.LikelyFatal, finding.Critical, "no"
 	if w.Kind == "DaemonSet" {
-		c.Message += fmt.Sprintf("; the old pod of this DaemonSet holds it, and with maxSurge %s it stays until the new one is available: "+
-			"a deadlock", b.Surge.Spec)
-		c.Then(e.Next(w, finding.Change, "let the old pod go first", "patch", w.Slash(), "-p",
+		c.Message += fmt.Sprintf("; a deadlock with the old pod, which stays until the new pod is available (maxSurge %s)",
+			b.MaxSurge.Spec)
+		c.WithNext(e.Next(w, finding.Change, "Remove the old pod before the new pod is created", "patch", w.Slash(), "-p",
 			`{"spec":{"updateStrategy":{"rollingUpdate":{"maxSurge":0,"maxUnavailable":1}}}}`))
 		return true
 	}
-	c.Message += fmt.Sprintf("; old pods hold it, and they stay until a new one is available "+
-		"(surge %s is %d, unavailable %s is %d of %d): a deadlock", b.Surge.Spec, b.Surge.Pods, b.Unavailable.Spec, b.Unavailable.Pods, w.Desired)
-	c.Then(e.Next(w, finding.Change, "let an old pod go first", "patch", w.Slash(), "-p",
+	c.Message += fmt.Sprintf("; a deadlock with the old pods, which stay until a new pod is available "+
+		"(maxSurge %s = %d, maxUnavailable %s = %d of %d)", b.MaxSurge.Spec, b.MaxSurge.Pods,
+		b.MaxUnavailable.Spec, b.MaxUnavailable.Pods, w.Desired)
+	c.WithNext(e.Next(w, finding.Change, "Remove an old pod before a new pod is created", "patch", w.Slash(), "-p",
 		`{"spec":{"strategy":{"rollingUpdate":{"maxSurge":0,"maxUnavailable":1}}}}`))
 	return true
 }
@@ -86,24 +87,24 @@ func classByNodes(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model
 	faults := slices.ContainsFunc(fits, func(f nodeFit) bool { return f.fault })
 	switch {
 	case len(open) == 0 && faults:
-		nodesInTrouble(e, c, fits)
+		unhealthyNodes(e, c, fits)
 	case len(open) == 0:
-		c.Class, c.Heals = report.Likely, "no"
+		c.Class, c.SelfHealing = report.LikelyFatal, "no"
 		if miss := selectorMiss(p, fits); miss != "" {
-			c.Message += "; " + miss
+			c.Message = miss
 		}
-		c.Then(e.NextCluster(finding.Read, "labels and taints of the nodes", "get", "nodes", "-o",
+		c.WithNext(e.NextCluster(finding.Read, "List the labels and taints of the nodes", "get", "nodes", "-o",
 			"custom-columns=NAME:.metadata.name,TAINTS:.spec.taints[*].key,UNSCHEDULABLE:.spec.unschedulable,LABELS:.metadata.labels"))
 	case c.Code == codes.HostPortConflict || c.Code == codes.PodAffinityUnsatisfied:
 		classByOthers(e, w, p, c)
 	case c.Code == codes.TopologySpreadUnsatisfied:
 		if key := absentTopology(p, fits); key != "" {
-			c.Class, c.Heals = report.Likely, "no"
-			c.Message += fmt.Sprintf("; it spreads over label %s, which no node has", key)
+			c.Class, c.SelfHealing = report.LikelyFatal, "no"
+			c.Message += fmt.Sprintf("; no node has label %s, by which the pods must be spread", key)
 		}
 	case c.Code == codes.InsufficientResources || c.Code == codes.TooManyPods || c.Code == codes.Unschedulable:
 		if c.Code == codes.Unschedulable && room && !slices.ContainsFunc(open, func(f nodeFit) bool { return f.lacks == "" }) {
-			recode(c, codes.InsufficientResources) // of the nodes that are wanted each lacks room: the others do not matter
+			recode(c, codes.InsufficientResources) // each eligible node lacks capacity: the others do not matter
 		}
 		classByRoom(e, w, c, open, room, faults)
 	}
@@ -112,18 +113,18 @@ func classByNodes(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model
 func classByRoom(e *model.Evaluation, w *model.Workload, c *model.Cause, open []nodeFit, room, faults bool) {
 	best := open[0]
 	if best.free != "" {
-		which := "nearest is node "
+		which := "the closest node"
 		if c.Target != "" {
-			which = "node "
+			which = "node"
 		}
-		c.Message += fmt.Sprintf("; %s%s: %s", which, best.node.Name, best.free)
+		c.Message += fmt.Sprintf("; on %s %s the pod %s", which, best.node.Name, best.free)
 	}
 	never := !slices.ContainsFunc(open, func(f nodeFit) bool { return !f.never })
-	c.Then(e.NextCluster(finding.Read, "room on the nodes", "nodeinfo"))
+	c.WithNext(e.NextCluster(finding.Read, "Show the free capacity of the nodes", "nodeinfo"))
 	switch {
 	case never && !faults:
-		c.Class, c.Heals = report.Likely, "no"
-		c.Message += "; no eligible node could hold it even if it were empty"
+		c.Class, c.SelfHealing = report.LikelyFatal, "no"
+		c.Message += ", and no eligible node has enough even without other pods"
 	case room && slices.ContainsFunc(open, func(f nodeFit) bool { return f.ifOldGo }):
 		heldByOld(e, w, c)
 	}

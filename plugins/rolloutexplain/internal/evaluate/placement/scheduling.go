@@ -1,5 +1,5 @@
-// Package placement tells why no node takes a pod: the scheduler's words, what each node says to the pod, and whether waiting
-// can help. The rules themselves are pkg/diagnose/schedule's.
+// Package placement reports why no node can run a pod: the message of the scheduler, the check of each node, and whether
+// waiting can help. The rules themselves are pkg/diagnose/schedule's.
 package placement
 
 import (
@@ -30,7 +30,7 @@ func Unscheduled(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Ca
 	case c != nil && c.Reason == corev1.PodReasonSchedulingGated:
 		return gated(e, w, p, c)
 	case c == nil || c.Status == corev1.ConditionTrue || c.Message == "" && c.Reason != corev1.PodReasonUnschedulable:
-		return nobodySchedules(e, w, p, waited)
+		return notScheduled(e, w, p, waited)
 	}
 	return decodeScheduling(e, w, p, c)
 }
@@ -40,34 +40,37 @@ func gated(e *model.Evaluation, w *model.Workload, p *model.Pod, c *corev1.PodCo
 	for _, g := range p.Spec.SchedulingGates {
 		gates = append(gates, g.Name)
 	}
-	found := e.Cause(p, model.StageSchedule, codes.SchedulingGated, report.HeldClass,
-		"it is held back from scheduling by gate %s, until whoever set the gate takes it off", plain.List(gates, 5))
+	found := e.Cause(p, model.StageSchedule, codes.SchedulingGated, report.PausedClass,
+		"scheduling gate %s blocks scheduling until the controller that set the gate removes it", plain.List(gates, 5))
 	return found.WithKey(strings.Join(gates, ",")).Since(p.CreationTimestamp.Time).
-		By(plain.Evidence("Pod "+p.Name, "spec.schedulingGates", strings.Join(gates, ", "), c.LastTransitionTime.Time)).
-		Then(e.Next(w, finding.Read, "the gates of the pod", "get", "pod", p.Name, "-o", "jsonpath={.spec.schedulingGates}"))
+		WithEvidence(plain.Evidence("Pod "+p.Name, "spec.schedulingGates", strings.Join(gates, ", "), c.LastTransitionTime.Time)).
+		WithNext(e.Next(w, finding.Read, "List the scheduling gates of the pod", "get", "pod", p.Name, "-o", "jsonpath={.spec.schedulingGates}"))
 }
 
-// nobodySchedules: no scheduler has even looked at the pod.
-func nobodySchedules(e *model.Evaluation, w *model.Workload, p *model.Pod, waited time.Duration) *model.Cause {
+// notScheduled reports a pod on which no scheduler has acted.
+func notScheduled(e *model.Evaluation, w *model.Workload, p *model.Pod, waited time.Duration) *model.Cause {
 	if waited < 10*time.Second {
 		return nil
 	}
 	seen := plain.Evidence("Pod "+p.Name, "status.conditions[PodScheduled]", "absent after "+plain.Age(waited), p.CreationTimestamp.Time)
 	if name := p.Spec.SchedulerName; name != "" && name != corev1.DefaultSchedulerName {
-		return e.Cause(p, model.StageSchedule, codes.NamedSchedulerNotActing, report.Likely, "no scheduler named %q has looked at it for %s", name,
+		return e.Cause(p, model.StageSchedule, codes.NamedSchedulerNotActing, report.LikelyFatal,
+			"scheduler %q has not acted on the pod for %s", name,
 			plain.Age(waited)).WithKey(name).Since(p.CreationTimestamp.Time).
-			By(seen).By(plain.Evidence("Pod "+p.Name, "spec.schedulerName", name, plain.NoTime)).
-			Then(e.NextCluster(finding.Read, "is a scheduler of that name running", "get", "pods,leases", "-A"))
+			WithEvidence(seen).WithEvidence(plain.Evidence("Pod "+p.Name, "spec.schedulerName", name, plain.NoTime)).
+			WithNext(e.NextCluster(finding.Read, "Check whether a scheduler of that name is running", "get", "pods,leases", "-A"))
 	}
-	c := e.Cause(p, model.StageSchedule, codes.SchedulerNotActing, report.Transient, "no scheduler has looked at it for %s", plain.Age(waited)).
-		Since(p.CreationTimestamp.Time).By(seen)
+	c := e.Cause(p, model.StageSchedule, codes.SchedulerNotActing, report.Transient,
+		"the default scheduler has not acted on the pod for %s", plain.Age(waited)).
+		Since(p.CreationTimestamp.Time).WithEvidence(seen)
 	if text, lease := e.ControllerLease("kube-scheduler"); text != "" {
 		c.Message += ": " + text
-		c.By(lease)
+		c.WithEvidence(lease)
 	}
-	return c.Then(finding.Next{
+	return c.WithNext(finding.Next{
 		Command: e.Kubectl.Command("kube-system", "get", "lease", "kube-scheduler", "-o", "jsonpath={.spec.renewTime}"),
-		Why:     "is the scheduler alive", Risk: finding.Read,
+		Why:     "Check whether kube-scheduler is running", Risk: finding.Read,
+		Answers: []string{"renewTime more than a few seconds ago: kube-scheduler is not running"},
 	})
 }
 
@@ -83,7 +86,7 @@ var (
 )
 
 // parseScheduling splits "0/3 nodes are available: 1 reason, 2 reason. no new claims …, preemption: …" into its terms.
-// Whatever stands behind the first sentence is about preemption, not about why nodes are refused.
+// Whatever follows the first sentence is about preemption, not about why nodes are excluded.
 func parseScheduling(message string) (total int, terms []schedulingTerm) {
 	m := schedulingHead.FindStringSubmatch(plain.OneLine(message))
 	if m == nil {
@@ -138,7 +141,9 @@ func schedulingCode(text string) finding.Code {
 		return codes.PVCNotBound
 	case plain.ContainsAny(text, "persistentvolumeclaim") && plain.ContainsAny(text, "not found"):
 		return codes.PVCNotFound
-	case plain.ContainsAny(text, "persistent volumes to bind", "volume zone", "no available volume zone"):
+	case plain.ContainsAny(text, "persistent volumes to bind"):
+		return codes.NoPersistentVolumeAvailable
+	case plain.ContainsAny(text, "volume zone", "no available volume zone"):
 		return codes.VolumeNodeAffinityConflict
 	case plain.ContainsAny(text, "resourceclaim", "cannot allocate all claims"):
 		return codes.ResourceClaimUnsatisfied
@@ -152,7 +157,7 @@ func decodeScheduling(e *model.Evaluation, w *model.Workload, p *model.Pod, c *c
 	total, terms := parseScheduling(message)
 	var code finding.Code
 	why := ""
-	what := "it cannot be scheduled: " + message
+	what := "the scheduler reports: " + message
 	pinned := model.TargetNode(p) // a DaemonSet's pod is for one node: what the others say is that they are not it
 	if pinned != "" {
 		terms = slices.DeleteFunc(terms, func(t schedulingTerm) bool {
@@ -168,30 +173,33 @@ func decodeScheduling(e *model.Evaluation, w *model.Workload, p *model.Pod, c *c
 		if len(terms) > 1 && mixed(terms) {
 			code = codes.Unschedulable
 		}
-		what = fmt.Sprintf("no node of %d takes it: %s", total, sayTerms(terms))
+		what = describeTerms(terms)
 		if pinned != "" {
-			what = fmt.Sprintf("node %s does not take it: %s", pinned, strings.TrimPrefix(chosen.text, "node(s) "))
-			why = chosen.text
+			what, why = strings.TrimPrefix(chosen.text, "node(s) "), chosen.text
 		}
 	}
 	found := e.Cause(p, model.StageSchedule, code, report.Transient, "%s", what)
 	found.Severity = finding.Critical
 	found.WithKey(string(code)).Since(c.LastTransitionTime.Time).
-		By(plain.Evidence("Pod "+p.Name, "status.conditions[PodScheduled]", message, c.LastTransitionTime.Time))
+		WithEvidence(plain.Evidence("Pod "+p.Name, "status.conditions[PodScheduled]", message, c.LastTransitionTime.Time))
 	found.Target = pinned
+	if len(terms) > 0 {
+		found.Considered = total
+	}
 	schedulingDetail(e, w, p, found, terms, message)
 	autoscaler(e, p, found)
 	if pinned != "" { // what holds for one node need not hold for another
 		found.Key += why + string(found.Class)
 	}
 	if p.Status.NominatedNodeName != "" {
-		found.Class, found.Heals, found.Code, found.Title = report.Transient, "yes", codes.PreemptionInProgress, codes.Title(codes.PreemptionInProgress)
-		found.Message = fmt.Sprintf("the scheduler makes room for it on node %s by preempting other pods", p.Status.NominatedNodeName)
+		found.Target, found.Class, found.SelfHealing = "", report.Transient, "yes"
+		found.Code, found.Title = codes.PreemptionInProgress, codes.Title(codes.PreemptionInProgress)
+		found.Says("the scheduler is preempting other pods on node %s", p.Status.NominatedNodeName)
 	}
-	return found.Then(e.Next(w, finding.Read, "the scheduler's words, and what the pod asks for", "describe", "pod", p.Name))
+	return found.WithNext(e.Next(w, finding.Read, "Read the message of the scheduler and the requests of the pod", "describe", "pod", p.Name))
 }
 
-// controlPlaneTaint: nodes that are kept free on purpose are not the reason while others exist.
+// decisive gives the term that counts: taints are not the reason while other nodes are excluded for another one.
 func decisive(terms []schedulingTerm) schedulingTerm {
 	for _, t := range terms {
 		if schedulingCode(t.text) != codes.UntoleratedTaint {
@@ -201,7 +209,7 @@ func decisive(terms []schedulingTerm) schedulingTerm {
 	return terms[0]
 }
 
-// mixed says whether, taints aside, nodes are refused for different reasons.
+// mixed reports whether, taints aside, nodes are excluded for different reasons.
 func mixed(terms []schedulingTerm) bool {
 	reasons := map[finding.Code]bool{}
 	for _, t := range terms {
@@ -212,7 +220,7 @@ func mixed(terms []schedulingTerm) bool {
 	return len(reasons) > 1
 }
 
-func sayTerms(terms []schedulingTerm) string {
+func describeTerms(terms []schedulingTerm) string {
 	words := make([]string, 0, len(terms))
 	for _, t := range terms {
 		words = append(words, fmt.Sprintf("%d× %s", t.nodes, strings.TrimPrefix(t.text, "node(s) ")))
@@ -224,14 +232,14 @@ func sayTerms(terms []schedulingTerm) string {
 func autoscaler(e *model.Evaluation, p *model.Pod, c *model.Cause) {
 	events := e.PodEvents(p)
 	if ev := eventfact.Newest(events, "TriggeredScaleUp", "Nominated"); ev != nil && ev.From != corev1.DefaultSchedulerName {
-		c.Class, c.Heals = report.Transient, "yes"
-		c.Message += "; the autoscaler is adding a node for it"
-		c.By(plain.Evidence("Event", ev.Reason, ev.Message, ev.Last))
+		c.Class, c.SelfHealing = report.Transient, "yes"
+		c.Message += "; the autoscaler is adding a node"
+		c.WithEvidence(plain.Evidence("Event", ev.Reason, ev.Message, ev.Last))
 		return
 	}
 	if ev := eventfact.Newest(events, "NotTriggerScaleUp"); ev != nil {
 		c.Message += "; the autoscaler adds no node: " + plain.OneLine(ev.Message)
-		c.By(plain.Evidence("Event", ev.Reason, ev.Message, ev.Last))
-		c.Class, c.Heals = report.Likely, "no"
+		c.WithEvidence(plain.Evidence("Event", ev.Reason, ev.Message, ev.Last))
+		c.Class, c.SelfHealing = report.LikelyFatal, "no"
 	}
 }

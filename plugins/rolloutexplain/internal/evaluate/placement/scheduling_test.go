@@ -55,7 +55,7 @@ func TestSchedulingReasonsHaveTheirCodes(t *testing.T) {
 		"node(s) didn't match pod topology spread constraints (missing required label)": codes.TopologySpreadUnsatisfied, "node(s) didn't have free ports for the requested pod ports": codes.HostPortConflict,
 		"node(s) were unschedulable": codes.NodesCordoned, "node(s) had volume node affinity conflict": codes.VolumeNodeAffinityConflict, "node(s) exceed max volume count": codes.VolumeLimitReached,
 		"pod has unbound immediate PersistentVolumeClaims": codes.PVCNotBound, `persistentvolumeclaim "x" not found`: codes.PVCNotFound,
-		"node(s) didn't find available persistent volumes to bind": codes.VolumeNodeAffinityConflict, "cannot allocate all claims": codes.ResourceClaimUnsatisfied, "a reason of tomorrow": codes.Unschedulable,
+		"node(s) didn't find available persistent volumes to bind": codes.NoPersistentVolumeAvailable, "node(s) had no available volume zone": codes.VolumeNodeAffinityConflict, "cannot allocate all claims": codes.ResourceClaimUnsatisfied, "a reason of tomorrow": codes.Unschedulable,
 	} {
 		if got := schedulingCode(text); got != want {
 			t.Errorf("%s: got %s, want %s", text, got, want)

@@ -35,21 +35,21 @@ func configError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *cor
 		c.Message = fmt.Sprintf("%s cannot start: %s", p.Called(spec.Name), c.Message)
 	case plain.ContainsAny(wait.Message, "failed to sync configmap cache", "failed to sync secret cache", "not registered"):
 		// The kubelet's own cache is late: https://github.com/kubernetes/kubernetes/issues/74412
-		c = e.Cause(p, model.StageConfig, codes.CreateContainerConfigError, report.Transient, "%s waits for the kubelet's cache: %s",
-			p.Called(spec.Name), plain.OneLine(wait.Message)).Healing()
+		c = e.Cause(p, model.StageConfig, codes.CreateContainerConfigError, report.Transient, "%s waits for the cache of the kubelet: %s",
+			p.Called(spec.Name), plain.OneLine(wait.Message)).MarkSelfHealing()
 	case plain.ContainsAny(wait.Message, "runAsNonRoot", "run as root", "breaks non-root policy"):
-		c = e.Cause(p, model.StageConfig, codes.RunAsNonRootCheckFailed, report.Fatal, "%s must not run as root (runAsNonRoot): %s", p.Called(spec.Name),
+		c = e.Cause(p, model.StageConfig, codes.RunAsNonRootCheckFailed, report.Fatal, "%s fails the runAsNonRoot check: %s", p.Called(spec.Name),
 			plain.OneLine(wait.Message)).
-			Then(e.Next(w, finding.Read, "the securityContext; then set runAsUser, or take an image with a numeric user", "get", w.Slash(), "-o",
+			WithNext(e.Next(w, finding.Read, "Read the securityContext; set runAsUser, or use an image with a numeric non-root user", "get", w.Slash(), "-o",
 				"jsonpath={.spec.template.spec}"))
 	default:
-		c = e.Cause(p, model.StageConfig, codes.CreateContainerConfigError, report.Likely, "%s cannot be configured: %s", p.Called(spec.Name),
+		c = e.Cause(p, model.StageConfig, codes.CreateContainerConfigError, report.LikelyFatal, "the configuration of %s cannot be created: %s", p.Called(spec.Name),
 			plain.OneLine(wait.Message)).
-			Then(e.Next(w, finding.Read, "the error in the kubelet's words", "describe", "pod", p.Name))
+			WithNext(e.Next(w, finding.Read, "Read the error in the events of the pod", "describe", "pod", p.Name))
 	}
 	c.In(spec.Name).Since(p.CreationTimestamp.Time)
 	c.Stage = model.StageConfig
-	c.By(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name)+".state.waiting", wait.Reason+": "+wait.Message, plain.NoTime))
+	c.WithEvidence(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name)+".state.waiting", wait.Reason+": "+wait.Message, plain.NoTime))
 	if ev := eventfact.Newest(e.PodEvents(p), "Failed"); ev != nil {
 		c.Attempts = max(c.Attempts, ev.Count)
 	}
@@ -60,16 +60,16 @@ func configError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *cor
 func missingObject(e *model.Evaluation, w *model.Workload, p *model.Pod, text string) *model.Cause {
 	if m := keyAbsent.FindStringSubmatch(text); m != nil {
 		name := m[3][strings.LastIndex(m[3], "/")+1:]
-		return e.Cause(p, model.StageConfig, codes.ConfigKeyNotFound, report.Likely, "%s %q has no key %q", m[2], name, m[1]).
+		return e.Cause(p, model.StageConfig, codes.ConfigKeyNotFound, report.LikelyFatal, "%s %q has no key %q", m[2], name, m[1]).
 			WithKey(m[2] + name + m[1]).
-			Then(e.Next(w, finding.Read, "the keys that it has", "describe", strings.ToLower(m[2]), name))
+			WithNext(e.Next(w, finding.Read, "List the existing keys", "describe", strings.ToLower(m[2]), name))
 	}
 	if m := keyRefAbsent.FindStringSubmatch(text); m != nil {
 		kind := map[string]string{"config": "ConfigMap", "secret": "Secret"}[m[1]]
-		c := e.Cause(p, model.StageConfig, codes.ConfigKeyNotFound, report.Likely, "a %s that is mounted has no key %q", kind, m[2]).WithKey(kind + m[2])
+		c := e.Cause(p, model.StageConfig, codes.ConfigKeyNotFound, report.LikelyFatal, "a mounted %s has no key %q", kind, m[2]).WithKey(kind + m[2])
 		if name := volumeSourceOf(p, kind, m[2]); name != "" {
 			c.Message = fmt.Sprintf("%s %q has no key %q, which a volume mounts", kind, name, m[2])
-			c.Then(e.Next(w, finding.Read, "the keys that it has", "describe", strings.ToLower(kind), name))
+			c.WithNext(e.Next(w, finding.Read, "List the existing keys", "describe", strings.ToLower(kind), name))
 		}
 		return c
 	}
@@ -81,10 +81,10 @@ func missingObject(e *model.Evaluation, w *model.Workload, p *model.Pod, text st
 	if m[1] == "secret" {
 		kind, code = "Secret", codes.SecretNotFound
 	}
-	c := e.Cause(p, model.StageConfig, code, report.Likely, "%s %q does not exist", kind, m[2]).WithKey(m[2])
-	c.Heals = "no"
+	c := e.Cause(p, model.StageConfig, code, report.LikelyFatal, "%s %q does not exist", kind, m[2]).WithKey(m[2])
+	c.SelfHealing = "no"
 	likeNamed(e, p.Namespace, kind, m[2], c)
-	return c.Then(e.Next(w, finding.Read, "those that exist; the pods start by themselves once it is there", "get", strings.ToLower(kind)+"s"))
+	return c.WithNext(e.Next(w, finding.Read, "List the existing objects; the pods start without a change once the missing one exists", "get", strings.ToLower(kind)+"s"))
 }
 
 // volumeSourceOf finds which object a mounted key belongs to.
@@ -123,8 +123,8 @@ func likeNamed(e *model.Evaluation, namespace, kind, name string, c *model.Cause
 			continue
 		}
 		if n.Name == name {
-			c.Message += "; it exists by now, the kubelet will notice within a minute or two"
-			c.Class, c.Heals = report.Transient, "yes"
+			c.Message += "; the object exists now, and the kubelet detects it within 1 to 2 minutes"
+			c.Class, c.SelfHealing = report.Transient, "yes"
 			return
 		}
 		if d := distance(n.Name, name); d <= least && (d < least || best == "" || n.Name < best) {
@@ -132,7 +132,7 @@ func likeNamed(e *model.Evaluation, namespace, kind, name string, c *model.Cause
 		}
 	}
 	if best != "" {
-		c.Message += fmt.Sprintf("; there is one named %q", best)
+		c.Message += fmt.Sprintf("; closest existing name: %q", best)
 	}
 }
 

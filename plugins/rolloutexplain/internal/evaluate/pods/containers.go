@@ -48,7 +48,7 @@ func containerCause(e *model.Evaluation, w *model.Workload, p *model.Pod) *model
 }
 
 func classRank(c report.Class) int {
-	return slices.Index([]report.Class{report.Fatal, report.Likely, report.HeldClass, report.Transient, report.Note}, c)
+	return slices.Index([]report.Class{report.Fatal, report.LikelyFatal, report.PausedClass, report.Transient, report.Info}, c)
 }
 
 func statusOf(list []corev1.ContainerStatus, name string) *corev1.ContainerStatus {
@@ -68,15 +68,15 @@ func initRunning(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *cor
 	if r == nil {
 		return nil
 	}
-	c := e.Cause(p, model.StageInit, codes.InitContainerRunning, report.Transient, "%s has been running for %s; the others start when it ends",
+	c := e.Cause(p, model.StageInit, codes.InitContainerRunning, report.Transient, "%s has been running for %s; the next containers start after it exits",
 		p.Called(spec.Name), plain.Age(e.Now.Sub(r.StartedAt.Time)))
 	c.In(spec.Name).Since(r.StartedAt.Time)
-	c.By(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name)+".state.running.startedAt", r.StartedAt.UTC().Format(time.RFC3339),
+	c.WithEvidence(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name)+".state.running.startedAt", r.StartedAt.UTC().Format(time.RFC3339),
 		r.StartedAt.Time))
 	if e.Now.Sub(r.StartedAt.Time) > 30*time.Second {
 		attachLog(e, p, spec.Name, false, c)
 	}
-	return c.Then(e.Next(w, finding.Read, "what it is doing", "logs", p.Name, "-c", spec.Name))
+	return c.WithNext(e.Next(w, finding.Read, "Read the log of the init container", "logs", p.Name, "-c", spec.Name))
 }
 
 // oneContainer gives the cause that a container's state shows.

@@ -73,7 +73,7 @@ func quoteEnd(p *model.Pod, name string, s *corev1.ContainerStatus, end *corev1.
 	if s.State.Terminated == nil {
 		where = "lastState"
 	}
-	c.By(plain.Evidence("Pod "+p.Name, p.StatusPath(name)+"."+where+".terminated",
+	c.WithEvidence(plain.Evidence("Pod "+p.Name, p.StatusPath(name)+"."+where+".terminated",
 		strings.TrimSpace(fmt.Sprintf("exit code %d, reason %s, ran %s, %s", end.ExitCode, end.Reason, plain.Age(podfact.Ran(end)),
 			plain.Plural(int(s.RestartCount), "restart", "restarts"))), end.FinishedAt.Time))
 }
@@ -83,14 +83,14 @@ func readLog(e *model.Evaluation, w *model.Workload, p *model.Pod, name string, 
 	attachLog(e, p, name, previous, c)
 	if c.Log != nil && c.Code == codes.ContainerCrashing && plain.ContainsAny(strings.Join(c.Log.Lines, " "), "exec format error") {
 		c.Code, c.Title = codes.ExecFormatError, codes.Title(codes.ExecFormatError)
-		c.Message = fmt.Sprintf("%s holds a program for another processor than that of node %s (exec format error)", p.Called(name),
+		c.Message = fmt.Sprintf("the program of %s is built for another CPU architecture than that of node %s (exec format error)", p.Called(name),
 			p.Spec.NodeName)
 	}
 	args := []string{"logs", p.Name, "-c", name}
 	if previous {
 		args = append(args, "--previous")
 	}
-	c.Then(e.Next(w, finding.Read, "the log of the run that ended", args...))
+	c.WithNext(e.Next(w, finding.Read, "Read the log of the previous run", args...))
 }
 
 // firstEnd is when the failing began, as well as one status tells: the ends before the last are reckoned back by its run
@@ -118,29 +118,29 @@ func crashCause(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *core
 	case podfact.NeverRan(end):
 		return startErrorText(e, w, p, spec, end.Reason, end.Message)
 	case end.Reason == "OOMKilled":
-		limit := "no limit of its own: the node ran out"
+		limit := "no memory limit: the node ran out of memory"
 		if q, ok := spec.Resources.Limits[corev1.ResourceMemory]; ok {
 			limit = "memory limit " + q.String()
 		}
-		return e.Cause(p, model.StageRun, codes.OOMKilled, report.Likely, "%s is killed for using too much memory (%s)", p.Called(spec.Name),
+		return e.Cause(p, model.StageRun, codes.OOMKilled, report.LikelyFatal, "%s was OOM killed (%s)", p.Called(spec.Name),
 			limit).
-			By(plain.Evidence("Pod "+p.Name, p.SpecPath(spec.Name)+".resources.limits.memory", limit, plain.NoTime))
+			WithEvidence(plain.Evidence("Pod "+p.Name, p.SpecPath(spec.Name)+".resources.limits.memory", limit, plain.NoTime))
 	}
 	if kill := probeKill(e, p, spec.Name, end); kill != nil {
 		return probeKilled(e, w, p, spec, kill, end, events)
 	}
 	if hook := eventfact.Newest(events, "FailedPostStartHook"); hook != nil &&
 		strings.Contains(hook.About.FieldPath+hook.Message, spec.Name) && near(hook.Last, end.FinishedAt.Time) {
-		return e.Cause(p, model.StageRun, codes.FailedPostStartHook, report.Likely, "the postStart hook of %s fails, so it is killed: %s",
+		return e.Cause(p, model.StageRun, codes.FailedPostStartHook, report.LikelyFatal, "the kubelet kills %s because its postStart hook fails: %s",
 			p.Called(spec.Name), plain.OneLine(hook.Message)).ByEvent(hook)
 	}
 	ran := podfact.Ran(end)
 	if end.ExitCode == 0 && !sidecar {
-		return e.Cause(p, model.StageRun, codes.ContainerCompleted, report.Likely,
-			"%s ends normally (exit 0) after %s: a %s's container must keep running; is it the right command", p.Called(spec.Name),
+		return e.Cause(p, model.StageRun, codes.ContainerCompleted, report.LikelyFatal,
+			"%s exits with code 0 after %s, but the containers of a %s must keep running", p.Called(spec.Name),
 			plain.Age(ran), w.Kind)
 	}
-	return e.Cause(p, model.StageRun, codes.ContainerCrashing, report.Likely, "%s crashes: exits %s after %s", p.Called(spec.Name),
+	return e.Cause(p, model.StageRun, codes.ContainerCrashing, report.LikelyFatal, "%s crashes: exit code %s after %s", p.Called(spec.Name),
 		exitMeaning(end.ExitCode, end.Signal), plain.Age(ran)).
 		WithKey(fmt.Sprint(end.ExitCode))
 }

@@ -1,6 +1,7 @@
 package pods
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -15,8 +16,8 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
-// ending explains a pod that is being deleted. Its deletionTimestamp is the moment at which its grace ends.
-func ending(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause {
+// terminatingCause explains a pod that is being deleted. Its deletionTimestamp is the moment at which its grace period ends.
+func terminatingCause(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause {
 	due := p.DeletionTimestamp.Time
 	began := due
 	if p.DeletionGracePeriodSeconds != nil {
@@ -33,43 +34,51 @@ func ending(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause {
 	// Within seconds of its end the kubelet reports the end, and with it a terminal phase, for which no controller waits
 	// but a StatefulSet's.
 	if len(p.Finalizers) > 0 && !running && e.Now.Sub(due) > plain.Seconds(10) {
-		c := e.Cause(p, model.StageEnd, codes.FinalizerBlocksDeletion, report.Likely, "pod %s is deleted and cannot go: finalizer %s is still on it",
-			p.Name, plain.List(p.Finalizers, 5))
+		set := fmt.Sprintf(": finalizer %s is set", plain.List(p.Finalizers, 5))
+		c := endCause(e, p, codes.FinalizerBlocksDeletion, report.LikelyFatal, "is deleted but still exists"+set, "are deleted but still exist"+set)
 		c.Key = strings.Join(p.Finalizers, ",")
 		if strings.HasPrefix(p.Finalizers[0], "batch.kubernetes.io/") {
-			c.Class, c.Severity, c.Heals = report.Transient, finding.Warning, "maybe"
+			c.Class, c.Severity, c.SelfHealing = report.Transient, finding.Warning, "maybe"
 		}
-		return c.Since(began).By(plain.Evidence("Pod "+p.Name, "metadata.finalizers", strings.Join(p.Finalizers, ", "), began)).By(seen).Then(
-			e.Next(w, finding.Read, "who owns that finalizer: its controller has to remove it", "get", "pod", p.Name, "-o",
+		return c.Since(began).WithEvidence(plain.Evidence("Pod "+p.Name, "metadata.finalizers", strings.Join(p.Finalizers, ", "), began)).WithEvidence(seen).WithNext(
+			e.Next(w, finding.Read, "Read the finalizers, and check the controller that has to remove them", "get", "pod", p.Name, "-o",
 				"jsonpath={.metadata.finalizers}"),
-			e.Next(w, finding.Destructive, "only if its owner is gone for good: take the finalizer off", "patch", "pod", p.Name, "--type=merge",
+			e.Next(w, finding.Destructive, "Remove the finalizer, only if its controller no longer exists", "patch", "pod", p.Name, "--type=merge",
 				"-p", `{"metadata":{"finalizers":null}}`))
 	}
 	if due.After(e.Now) {
-		c := e.Cause(p, model.StageEnd, codes.PodTerminating, report.Transient, "pod %s is ending: %s of its grace are left", p.Name,
-			plain.Age(due.Sub(e.Now))).Healing()
-		return c.Since(began).By(seen)
+		left := fmt.Sprintf("terminating: %s of the termination grace period are left", plain.Age(due.Sub(e.Now)))
+		c := endCause(e, p, codes.PodTerminating, report.Transient, "is "+left, "are "+left).MarkSelfHealing()
+		return c.Since(began).WithEvidence(seen)
 	}
-	if c := endingOnDeadNode(e, w, p); c != nil {
-		return c.Since(began).By(seen)
+	if c := terminatingOnNotReadyNode(e, w, p); c != nil {
+		return c.Since(began).WithEvidence(seen)
 	}
 	events := e.PodEvents(p)
 	if ev := eventfact.Newest(events, "FailedKillPod", "FailedPreStopHook", "ExceededGracePeriod"); ev != nil {
-		return e.Cause(p, model.StageEnd, codes.PodStuckTerminating, report.Transient, "pod %s does not end: %s", p.Name, plain.OneLine(ev.Message)).
-			ByEvent(ev).By(seen).
-			Then(e.NextCluster(finding.Read, "the node that should end it", "nodeinfo", p.Spec.NodeName))
+		text := " not terminate: " + plain.OneLine(ev.Message)
+		return endCause(e, p, codes.PodStuckTerminating, report.Transient, "does"+text, "do"+text).ByEvent(ev).WithEvidence(seen).
+			WithNext(e.NextCluster(finding.Read, "Check the kubelet and the container runtime of the node", "nodeinfo", p.Spec.NodeName))
 	}
 	if e.Now.Sub(due) <= plain.Seconds(10) {
-		return e.Cause(p, model.StageEnd, codes.PodTerminating, report.Transient, "pod %s is ending: its grace has just run out", p.Name).
-			Healing().Since(began).By(seen)
+		over := "terminating: the termination grace period has just ended"
+		return endCause(e, p, codes.PodTerminating, report.Transient, "is "+over, "are "+over).MarkSelfHealing().Since(began).WithEvidence(seen)
 	}
-	return e.Cause(p, model.StageEnd, codes.PodStuckTerminating, report.Transient, "pod %s should have been gone %s ago, and nothing says why it is not",
-		p.Name, plain.Age(e.Now.Sub(due))).
-		Since(began).By(seen).Then(e.NextCluster(finding.Read, "the node that should end it", "nodeinfo", p.Spec.NodeName))
+	text := fmt.Sprintf("grace period %s ago, and no event says why", plain.Age(e.Now.Sub(due)))
+	return endCause(e, p, codes.PodStuckTerminating, report.Transient, "exceeded its "+text, "exceeded their "+text).
+		Since(began).WithEvidence(seen).
+		WithNext(e.NextCluster(finding.Read, "Check the kubelet and the container runtime of the node", "nodeinfo", p.Spec.NodeName))
 }
 
-// endingOnDeadNode: only the node's kubelet can confirm that a pod has ended.
-func endingOnDeadNode(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause {
+// endCause makes a cause whose message begins with the pod: one pod does the one thing, several do the many.
+func endCause(e *model.Evaluation, p *model.Pod, code finding.Code, class report.Class, one, many string) *model.Cause {
+	c := e.Cause(p, model.StageEnd, code, class, "pod %s %s", p.Name, one)
+	c.Many = many
+	return c
+}
+
+// terminatingOnNotReadyNode: only the node's kubelet can confirm that a pod has ended.
+func terminatingOnNotReadyNode(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause {
 	if p.Spec.NodeName == "" {
 		return nil
 	}
@@ -77,17 +86,17 @@ func endingOnDeadNode(e *model.Evaluation, w *model.Workload, p *model.Pod) *mod
 	if t == nil {
 		return nil
 	}
-	found := e.Cause(p, model.StageEnd, codes.TerminatingOnNotReadyNode, report.Likely,
-		"pod %s cannot end: its node %s %s, and only its kubelet can confirm the end", p.Name, p.Spec.NodeName, t.text)
-	found.Key, found.Heals = p.Spec.NodeName, "maybe"
-	found.By(t.evidence).Then(
-		e.NextCluster(finding.Read, "why the node does not answer", "nodeinfo", p.Spec.NodeName),
-		e.NextCluster(finding.Change, "only if the machine is really off: let the cluster give up its pods and volumes", "taint", "node",
-			p.Spec.NodeName, "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute"))
+	text := fmt.Sprintf("cannot terminate: node %s %s, and only its kubelet can confirm termination", p.Spec.NodeName, t.text)
 	if w.Kind == "StatefulSet" {
-		found.Message += "; while it may still run there, a second one could damage its data"
+		text += "; the pod may still be running there, and a second pod of the same name could damage its data"
 	}
-	return found.Then(e.Next(w, finding.Destructive, "only if it certainly does not run any more", "delete", "pod", p.Name, "--grace-period=0",
+	found := endCause(e, p, codes.TerminatingOnNotReadyNode, report.LikelyFatal, text, text)
+	found.Key, found.SelfHealing = p.Spec.NodeName, "maybe"
+	found.WithEvidence(t.evidence).WithNext(
+		e.NextCluster(finding.Read, "Find out why the node is not ready", "nodeinfo", p.Spec.NodeName),
+		e.NextCluster(finding.Change, "Let the cluster delete the pods and detach the volumes, only if the machine is powered off", "taint", "node",
+			p.Spec.NodeName, "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute"))
+	return found.WithNext(e.Next(w, finding.Destructive, "Delete the pod without confirmation, only if the pod is certainly not running anymore", "delete", "pod", p.Name, "--grace-period=0",
 		"--force"))
 }
 
@@ -104,34 +113,34 @@ func deadPod(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause 
 	if p.Status.Phase != corev1.PodFailed {
 		return nil
 	}
-	describe := e.Next(w, finding.Read, "what the kubelet said", "describe", "pod", p.Name)
+	describe := e.Next(w, finding.Read, "Read the status and the events of the pod", "describe", "pod", p.Name)
 	when := endOf(p)
 	switch reason := p.Status.Reason; {
 	case reason == "Evicted":
-		c := e.Cause(p, model.StageRun, codes.Evicted, report.Likely, "the kubelet evicted it: %s", plain.OneLine(p.Status.Message))
+		c := e.Cause(p, model.StageRun, codes.Evicted, report.LikelyFatal, "the kubelet evicted the pod: %s", plain.OneLine(p.Status.Message))
 		c.Key, c.Attempts = plain.FirstWords(p.Status.Message, 8), 0
-		return c.Since(when).By(plain.Evidence("Pod "+p.Name, "status.message", p.Status.Message, when)).Then(describe,
-			e.NextCluster(finding.Read, "pressure on that node", "describe", "node", p.Spec.NodeName))
+		return c.Since(when).WithEvidence(plain.Evidence("Pod "+p.Name, "status.message", p.Status.Message, when)).WithNext(describe,
+			e.NextCluster(finding.Read, "Check the resource pressure on the node", "describe", "node", p.Spec.NodeName))
 	case reason != "" && reason != "NodeShutdown" && reason != "Terminated" && len(p.Status.ContainerStatuses) == 0,
 		strings.HasPrefix(p.Status.Message, "Pod was rejected"):
-		c := e.Cause(p, model.StageNode, codes.PodRejected, report.Likely, "the kubelet of node %s rejects it (%s): %s", p.Spec.NodeName, reason,
+		c := e.Cause(p, model.StageNode, codes.PodRejected, report.LikelyFatal, "the kubelet of node %s rejected the pod (%s): %s", p.Spec.NodeName, reason,
 			plain.OneLine(p.Status.Message))
 		c.Key = reason
 		if w.Template != nil && w.Template.Spec.NodeName != "" {
-			c.Message += "; the template sets nodeName, which goes past the scheduler"
+			c.Message += "; the pod template sets nodeName, which bypasses the scheduler"
 		}
-		c.Since(when).By(plain.Evidence("Pod "+p.Name, "status.reason", reason, when))
+		c.Since(when).WithEvidence(plain.Evidence("Pod "+p.Name, "status.reason", reason, when))
 		if strings.HasPrefix(reason, "OutOf") {
-			return c.Then(e.NextCluster(finding.Read, "what that node has left", "describe", "node", p.Spec.NodeName))
+			return c.WithNext(e.NextCluster(finding.Read, "Check the free capacity of the node", "describe", "node", p.Spec.NodeName))
 		}
-		return c.Then(describe)
+		return c.WithNext(describe)
 	}
 	if d := podfact.Condition(p.Pod, corev1.DisruptionTarget); d != nil && d.Status == corev1.ConditionTrue {
-		c := e.Cause(p, model.StageRun, codes.PodDisrupted, report.Transient, "it was removed from outside (%s): %s", d.Reason,
+		c := e.Cause(p, model.StageRun, codes.PodDisrupted, report.Transient, "the pod was disrupted (%s): %s", d.Reason,
 			plain.OneLine(d.Message))
 		c.Key = d.Reason
 		return c.Since(d.LastTransitionTime.Time).
-			By(plain.Evidence("Pod "+p.Name, "status.conditions[DisruptionTarget]", d.Reason, d.LastTransitionTime.Time)).Then(describe)
+			WithEvidence(plain.Evidence("Pod "+p.Name, "status.conditions[DisruptionTarget]", d.Reason, d.LastTransitionTime.Time)).WithNext(describe)
 	}
 	return nil
 }

@@ -24,21 +24,21 @@ func imageCause(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *core
 	events := e.PodEvents(p)
 	path := p.StatusPath(spec.Name) + ".state.waiting"
 	seen := plain.Evidence("Pod "+p.Name, path, wait.Reason+": "+wait.Message, plain.NoTime)
-	describe := e.Next(w, finding.Read, "the pull in the kubelet's words", "describe", "pod", p.Name)
+	describe := e.Next(w, finding.Read, "Read the pull error in the events of the pod", "describe", "pod", p.Name)
 	switch wait.Reason {
 	case podfact.InvalidImageName:
-		return e.Cause(p, model.StageImage, codes.InvalidImageName, report.Fatal, "the image name %q of %s is not valid", spec.Image,
+		return e.Cause(p, model.StageImage, codes.InvalidImageName, report.Fatal, "image name %q of %s is invalid", spec.Image,
 			p.Called(spec.Name)).
-			In(spec.Name).WithKey(spec.Image).Since(p.CreationTimestamp.Time).By(seen).Then(describe)
+			In(spec.Name).WithKey(spec.Image).Since(p.CreationTimestamp.Time).WithEvidence(seen).WithNext(describe)
 	case podfact.ErrImageNeverPull:
-		c := e.Cause(p, model.StageImage, codes.ErrImageNeverPull, report.Fatal, "image %q of %s is not on the node and imagePullPolicy is Never",
+		c := e.Cause(p, model.StageImage, codes.ErrImageNeverPull, report.Fatal, "image %q of %s is not on the node, and imagePullPolicy is Never",
 			spec.Image, p.Called(spec.Name)).
-			In(spec.Name).WithKey(spec.Image).Since(p.CreationTimestamp.Time).By(seen)
-		return c.Then(describe)
+			In(spec.Name).WithKey(spec.Image).Since(p.CreationTimestamp.Time).WithEvidence(seen)
+		return c.WithNext(describe)
 	case podfact.SignatureValidationFailed, podfact.ImageInspectError:
-		return e.Cause(p, model.StageImage, codes.ImageRejected, report.Likely, "image %q of %s is refused on the node: %s", spec.Image,
+		return e.Cause(p, model.StageImage, codes.ImageRejected, report.LikelyFatal, "the node rejects image %q of %s: %s", spec.Image,
 			p.Called(spec.Name), plain.Innermost(wait.Message)).
-			In(spec.Name).WithKey(spec.Image).Since(p.CreationTimestamp.Time).By(seen).Then(describe)
+			In(spec.Name).WithKey(spec.Image).Since(p.CreationTimestamp.Time).WithEvidence(seen).WithNext(describe)
 	}
 	failed := podfact.PullFailure(events, spec.Name, spec.Image)
 	text, says := podfact.PullError(wait)
@@ -47,19 +47,19 @@ func imageCause(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *core
 	}
 	c := pullError(e, w, p, spec, text)
 	c.In(spec.Name).WithKey(spec.Image)
-	c.By(seen)
+	c.WithEvidence(seen)
 	if failed != nil {
 		c.ByEvent(failed)
 	} else {
 		c.Since(p.CreationTimestamp.Time)
 	}
 	if secret := eventfact.Newest(events, "FailedToRetrieveImagePullSecret"); secret != nil {
-		c.By(plain.Evidence("Event", secret.Reason, secret.Message, secret.Last))
-		c.Message += "; a pull secret that the pod names does not exist"
-		c.Next = append([]finding.Next{e.Next(w, finding.Read, "the pull secrets that the template names", "get", "pod", p.Name, "-o",
+		c.WithEvidence(plain.Evidence("Event", secret.Reason, secret.Message, secret.Last))
+		c.Message += "; an image pull secret of the pod does not exist"
+		c.Next = append([]finding.Next{e.Next(w, finding.Read, "List the image pull secrets of the pod", "get", "pod", p.Name, "-o",
 			"jsonpath={.spec.imagePullSecrets}")}, c.Next...)
 	}
-	return c.Then(describe)
+	return c.WithNext(describe)
 }
 
 // The words of containerd, CRI-O and the registries; the first list that matches wins.
@@ -89,34 +89,34 @@ func pullError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev
 	text = withoutName(text, spec.Image) // "geofence" is not an EOF, and a digest is no status code
 	switch {
 	case plain.ContainsAny(text, wordsDisk...):
-		return e.Cause(p, model.StageImage, codes.NoDiskSpaceForImage, report.Transient, "node %s has no room for image %q: %s", p.Spec.NodeName,
+		return e.Cause(p, model.StageImage, codes.NoDiskSpaceForImage, report.Transient, "node %s has no disk space for image %q: %s", p.Spec.NodeName,
 			spec.Image, short).
-			Then(e.NextCluster(finding.Read, "the node's disk", "nodeinfo", p.Spec.NodeName))
+			WithNext(e.NextCluster(finding.Read, "Check the disk usage of the node", "nodeinfo", p.Spec.NodeName))
 	case plain.ContainsAny(text, "pull access denied", "insufficient_scope"), plain.ContainsAny(text, wordsAuth...) &&
 		!plain.ContainsAny(text, "no such host", "connection refused", "i/o timeout", "429 too many"):
-		c := e.Cause(p, model.StageImage, codes.ImagePullUnauthorized, report.Likely, "registry %s refuses to give image %q of container %q: %s",
+		c := e.Cause(p, model.StageImage, codes.ImagePullUnauthorized, report.LikelyFatal, "registry %s denies access to image %q of container %q: %s",
 			registry, spec.Image, spec.Name, short)
 		names := make([]string, 0, len(p.Spec.ImagePullSecrets))
 		for _, s := range p.Spec.ImagePullSecrets {
 			names = append(names, s.Name)
 		}
 		if len(names) == 0 {
-			c.Message += "; the pod names no pull secret"
+			c.Message += "; the pod has no image pull secret"
 		} else {
-			c.Message += fmt.Sprintf("; its pull secrets: %s", plain.List(names, 5))
+			c.Message += fmt.Sprintf("; image pull secrets of the pod: %s", plain.List(names, 5))
 		}
 		if plain.ContainsAny(text, "does not exist") {
-			c.Message += "; some registries say this of an image that does not exist"
+			c.Message += "; some registries return this for an image that does not exist"
 		}
-		return c.Then(e.Next(w, finding.Read, "the pull secrets of its ServiceAccount", "get", "serviceaccount", accountOf(p), "-o",
+		return c.WithNext(e.Next(w, finding.Read, "List the image pull secrets of the ServiceAccount", "get", "serviceaccount", accountOf(p), "-o",
 			"custom-columns=NAME:.metadata.name,PULLSECRETS:.imagePullSecrets[*].name"))
 	case plain.ContainsAny(text, "lookup ", "dial tcp", "no such host") || plain.ContainsAny(text, wordsNetwork...) &&
 		!plain.ContainsAny(text, "manifest unknown", "no match for platform"):
 		return e.Cause(p, model.StageImage, codes.RegistryUnavailable, report.Transient,
-			"registry %s does not serve image %q of container %q: %s", registry, spec.Image, spec.Name, short).
-			Then(e.NextCluster(finding.Read, "can that node reach the registry: other pods on it, its DNS, its proxy", "nodeinfo", p.Spec.NodeName))
+			"registry %s is unavailable for image %q of container %q: %s", registry, spec.Image, spec.Name, short).
+			WithNext(e.NextCluster(finding.Read, "Check whether the node can reach the registry: other pods on the node, DNS, proxy", "nodeinfo", p.Spec.NodeName))
 	case plain.ContainsAny(text, wordsMissing...):
-		c := e.Cause(p, model.StageImage, codes.ImageNotFound, report.Likely, "image %q of container %q does not exist in its registry: %s",
+		c := e.Cause(p, model.StageImage, codes.ImageNotFound, report.LikelyFatal, "image %q of container %q does not exist in the registry: %s",
 			spec.Image, spec.Name, short)
 		if plain.ContainsAny(text, "no match for platform", "no matching manifest") {
 			c.Message = fmt.Sprintf("image %q of container %q has no variant for the platform of node %s", spec.Image, spec.Name, p.Spec.NodeName)
@@ -124,9 +124,9 @@ func pullError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev
 		return c
 	}
 	if short == "" {
-		short = "the kubelet gives no reason"
+		short = "the kubelet reports no reason"
 	}
-	c := e.Cause(p, model.StageImage, codes.ErrImagePull, report.Likely, "image %q of container %q cannot be pulled: %s", spec.Image,
+	c := e.Cause(p, model.StageImage, codes.ErrImagePull, report.LikelyFatal, "image %q of container %q cannot be pulled: %s", spec.Image,
 		spec.Name, short)
 	c.Confidence = "medium"
 	return c

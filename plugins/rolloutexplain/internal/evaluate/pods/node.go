@@ -35,9 +35,9 @@ func nodeCause(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Caus
 	if t == nil {
 		return nil
 	}
-	found := e.Cause(p, model.StageNode, codes.NodeNotReady, report.Transient, "its node %s %s%s", p.Spec.NodeName, t.text, t.detail)
-	return found.WithKey(p.Spec.NodeName).Since(t.since).By(t.evidence).
-		Then(e.NextCluster(finding.Read, "why the node is not ready", "nodeinfo", p.Spec.NodeName))
+	found := e.Cause(p, model.StageNode, codes.NodeNotReady, report.Transient, "node %s %s%s", p.Spec.NodeName, t.text, t.detail)
+	return found.WithKey(p.Spec.NodeName).Since(t.since).WithEvidence(t.evidence).
+		WithNext(e.NextCluster(finding.Read, "Find out why the node is not ready", "nodeinfo", p.Spec.NodeName))
 }
 
 // nodeTrouble is why a node cannot be relied on.
@@ -64,7 +64,7 @@ func troubleOf(e *model.Evaluation, name string) *nodeTrouble {
 	case r.State == nodefact.Silent && c.Status != corev1.ConditionUnknown:
 		quiet := plain.Age(r.Heartbeat.Age)
 		return &nodeTrouble{
-			text:     fmt.Sprintf("has not reported for %s, and its Ready is still %s", quiet, c.Status),
+			text:     fmt.Sprintf("has not reported for %s, but its Ready condition is still %s", quiet, c.Status),
 			evidence: plain.Evidence("Lease "+corev1.NamespaceNodeLease+"/"+name, "spec.renewTime", "renewed "+quiet+" ago", r.Heartbeat.Received),
 			since:    r.Heartbeat.Received,
 		}
@@ -89,19 +89,19 @@ func nodeLease(e *model.Evaluation, name string) *coordinationv1.Lease {
 }
 
 // nodeAbsent: a pod that is bound to a node that does not exist, as by a slip in the template's nodeName. Such pods are
-// removed within a minute and made again, so that none of them ever looks old.
+// deleted within a minute and recreated, so that none of them ever looks old.
 func nodeAbsent(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause {
 	state := e.In.Sources.Get("nodes").State
 	read := e.Asks.Made(model.Need{Kind: model.NeedNode, Name: p.Spec.NodeName}) || e.Asks.Made(model.Need{Kind: model.NeedNodes})
 	if !read || state != source.OK && state != source.Absent {
 		return nil
 	}
-	c := e.Cause(p, model.StageNode, codes.NodeNotReady, report.Transient, "it is bound to node %s, which does not exist", p.Spec.NodeName).
+	c := e.Cause(p, model.StageNode, codes.NodeNotFound, report.Transient, "the pod is bound to node %s, which does not exist", p.Spec.NodeName).
 		WithKey(p.Spec.NodeName).Since(p.CreationTimestamp.Time).
-		By(plain.Evidence("Pod "+p.Name, "spec.nodeName", p.Spec.NodeName, p.CreationTimestamp.Time))
+		WithEvidence(plain.Evidence("Pod "+p.Name, "spec.nodeName", p.Spec.NodeName, p.CreationTimestamp.Time))
 	if w.Template != nil && w.Template.Spec.NodeName == p.Spec.NodeName {
-		c.Class, c.Severity, c.Heals = report.Likely, finding.Critical, "no"
-		c.Message += "; the template sets nodeName, which goes past the scheduler"
+		c.Class, c.Severity, c.SelfHealing = report.LikelyFatal, finding.Critical, "no"
+		c.Message += "; the pod template sets nodeName, which bypasses the scheduler"
 	}
-	return c.Then(e.NextCluster(finding.Read, "the nodes that there are", "get", "nodes"))
+	return c.WithNext(e.NextCluster(finding.Read, "List the existing nodes", "get", "nodes"))
 }

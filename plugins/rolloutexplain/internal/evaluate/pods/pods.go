@@ -80,7 +80,7 @@ func stateKey(p *model.Pod) string {
 func Diagnose(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause {
 	switch {
 	case p.Terminating:
-		return ending(e, w, p)
+		return terminatingCause(e, w, p)
 	case p.Dead:
 		return deadPod(e, w, p)
 	case p.Spec.NodeName == "":

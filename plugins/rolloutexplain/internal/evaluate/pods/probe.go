@@ -48,7 +48,7 @@ func probeWords(message string) string {
 		}
 	}
 	if message = plain.OneLine(message); message == "" || strings.HasSuffix(message, "probe failed:") {
-		return "it gives no output"
+		return "the probe returns no output"
 	}
 	return message
 }
@@ -65,19 +65,19 @@ func probeKind(words string) string {
 	return ""
 }
 
-// probeHint says what the usual words of a probe mean.
+// probeHint says what the usual probe errors mean.
 func probeHint(words string, spec *corev1.Container) string {
 	switch {
 	case plain.ContainsAny(words, "connection refused"):
-		return " (nothing listens on that port)"
+		return " (no process listens on that port)"
 	case plain.ContainsAny(words, "statuscode: 404"):
-		return " (it answers, and does not know that path)"
+		return " (the server responds, but does not know that path)"
 	case plain.ContainsAny(words, "statuscode: 503", "statuscode: 500", "statuscode: 502"):
-		return " (it answers that it is not ready: a dependency?)"
+		return " (the server responds that it is not ready, possibly because of a dependency)"
 	case plain.ContainsAny(words, "deadline exceeded", "timed out", "Client.Timeout"):
-		return fmt.Sprintf(" (no answer within timeoutSeconds %d)", max(1, spec.ReadinessProbe.TimeoutSeconds))
+		return fmt.Sprintf(" (no response within timeoutSeconds %d)", max(1, spec.ReadinessProbe.TimeoutSeconds))
 	case plain.ContainsAny(words, "executable file not found", "OCI runtime exec failed"): // the command's own words may name a file too
-		return " (the probe's command is not in the image)"
+		return " (the probe command is not in the image)"
 	}
 	return ""
 }
@@ -93,7 +93,7 @@ func portHint(spec *corev1.Container) string {
 			return c.Name == port.StrVal && port.StrVal != "" || c.ContainerPort == port.IntVal && port.StrVal == ""
 		})
 		if !declared && (port.StrVal != "" || len(spec.Ports) > 0) {
-			return fmt.Sprintf("the probe asks port %s, which the container does not declare", port.String())
+			return fmt.Sprintf("the probe uses port %s, which the container does not declare", port.String())
 		}
 	}
 	return ""
@@ -113,5 +113,5 @@ func describeProbe(p *corev1.Probe) string {
 	default:
 		what = "probe"
 	}
-	return fmt.Sprintf("%s, every %ds, %d failures count", what, max(1, p.PeriodSeconds), max(1, p.FailureThreshold))
+	return fmt.Sprintf("%s, every %ds, failureThreshold %d", what, max(1, p.PeriodSeconds), max(1, p.FailureThreshold))
 }

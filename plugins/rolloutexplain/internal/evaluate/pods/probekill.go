@@ -50,16 +50,16 @@ func probeKilled(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *cor
 	if strings.Contains(kill.Message, "startup probe") {
 		word, code, probe = "startup", codes.StartupProbeFailed, spec.StartupProbe
 	}
-	c := e.Cause(p, model.StageRun, code, report.Likely, "the kubelet kills %s because its %s probe fails; it does not crash by itself",
+	c := e.Cause(p, model.StageRun, code, report.LikelyFatal, "the kubelet kills %s because its %s probe fails; the container does not exit on its own",
 		p.Called(spec.Name), word)
 	if probe != nil {
-		c.Message += fmt.Sprintf("; the probe allows %s from the start, it ran %s", plain.Age(budgetOf(probe)), plain.Age(podfact.Ran(end)))
-		c.By(plain.Evidence("Pod "+p.Name, p.SpecPath(spec.Name)+"."+word+"Probe", describeProbe(probe), plain.NoTime))
+		c.Message += fmt.Sprintf(" (the probe allows %s from the start; the container ran for %s)", plain.Age(budgetOf(probe)), plain.Age(podfact.Ran(end)))
+		c.WithEvidence(plain.Evidence("Pod "+p.Name, p.SpecPath(spec.Name)+"."+word+"Probe", describeProbe(probe), plain.NoTime))
 	}
 	titled := strings.ToUpper(word[:1]) + word[1:]
 	if ev := unhealthy(events, spec.Name, titled+" probe failed"); ev != nil {
-		c.By(plain.Evidence("Event", "Unhealthy", ev.Message, ev.Last))
+		c.WithEvidence(plain.Evidence("Event", "Unhealthy", ev.Message, ev.Last))
 		c.Message += ": " + probeWords(ev.Message)
 	}
-	return c.By(plain.Evidence("Event", kill.Reason, kill.Message, kill.Last))
+	return c.WithEvidence(plain.Evidence("Event", kill.Reason, kill.Message, kill.Last))
 }

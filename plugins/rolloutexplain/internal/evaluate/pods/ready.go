@@ -51,12 +51,12 @@ func minReadyWait(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.C
 	if flaps := flapping(e, w, p); flaps != nil {
 		return flaps
 	}
-	c := e.Cause(p, model.StageAvailable, codes.MinReadySecondsNotElapsed, report.Transient, "ready, and available after %ds of readiness, in %s",
+	c := e.Cause(p, model.StageAvailable, codes.MinReadySecondsNotElapsed, report.Transient, "the pod is ready and becomes available in %[2]s, after %[1]ds of readiness (minReadySeconds)",
 		w.MinReady,
-		plain.Age(p.ReadySince.Add(time.Duration(w.MinReady)*time.Second).Sub(e.Now))).Healing()
+		plain.Age(p.ReadySince.Add(time.Duration(w.MinReady)*time.Second).Sub(e.Now))).MarkSelfHealing()
 	c.Severity = finding.Info
 	return c.Since(p.ReadySince).
-		By(plain.Evidence("Pod "+p.Name, "status.conditions[Ready].lastTransitionTime", p.ReadySince.UTC().Format(time.RFC3339), p.ReadySince))
+		WithEvidence(plain.Evidence("Pod "+p.Name, "status.conditions[Ready].lastTransitionTime", p.ReadySince.UTC().Format(time.RFC3339), p.ReadySince))
 }
 
 // wasReady says whether a pod that is not ready now has been: its Ready condition changed after its containers started.
@@ -79,12 +79,12 @@ func flapping(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause
 	if ev == nil || ev.Count < 3 || e.Now.Sub(ev.Last) > 2*time.Duration(w.MinReady)*time.Second {
 		return nil
 	}
-	return e.Cause(p, model.StageAvailable, codes.PodReadinessFlapping, report.Likely,
-		"readiness comes and goes: never ready for the %ds of minReadySeconds in %s, and each return restarts the deadline", w.MinReady,
+	return e.Cause(p, model.StageAvailable, codes.PodReadinessFlapping, report.LikelyFatal,
+		"readiness is flapping: never ready for %ds (minReadySeconds) in %s; each time the pod becomes ready restarts the progress deadline", w.MinReady,
 		plain.Age(e.Now.Sub(p.CreationTimestamp.Time))).
-		ByEvent(ev).By(plain.Evidence("Pod "+p.Name, "status.conditions[Ready].lastTransitionTime", lastTransition(p).UTC().Format(time.RFC3339),
+		ByEvent(ev).WithEvidence(plain.Evidence("Pod "+p.Name, "status.conditions[Ready].lastTransitionTime", lastTransition(p).UTC().Format(time.RFC3339),
 		lastTransition(p))).
-		Then(e.Next(w, finding.Read, "what it says when the probe fails", "logs", p.Name, "--all-containers", "--tail=50"))
+		WithNext(e.Next(w, finding.Read, "Read what the containers log when the probe fails", "logs", p.Name, "--all-containers", "--tail=50"))
 }
 
 func lastTransition(p *model.Pod) time.Time {
@@ -104,15 +104,15 @@ func startupPending(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *
 	if sidecar {
 		code, stage, what = codes.SidecarNotStarted, model.StageInit, p.Called(spec.Name)+", for which all later containers wait,"
 	}
-	c := e.Cause(p, stage, code, report.Transient, "%s has not passed its startup probe (%s), which allows it %s more", what,
+	c := e.Cause(p, stage, code, report.Transient, "%s has not passed its startup probe (%s), which allows %s more", what,
 		describeProbe(spec.StartupProbe), plain.Age(left))
 	c.In(spec.Name).Since(since)
-	c.By(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name)+".started", "false", since))
+	c.WithEvidence(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name)+".started", "false", since))
 	if ev := unhealthy(e.PodEvents(p), spec.Name, "Startup probe failed"); ev != nil {
 		c.Message += ": " + probeWords(ev.Message)
 		c.ByEvent(ev)
 	}
-	return c.Then(e.Next(w, finding.Read, "what it does meanwhile", "logs", p.Name, "-c", spec.Name, "--tail=20"))
+	return c.WithNext(e.Next(w, finding.Read, "Read the log of the starting container", "logs", p.Name, "-c", spec.Name, "--tail=20"))
 }
 
 // readiness: it runs and its readiness probe fails.
@@ -124,29 +124,29 @@ func readiness(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev
 	}
 	ev := unhealthy(e.PodEvents(p), spec.Name, "Readiness probe failed", "Readiness probe errored")
 	budget := budgetOf(spec.ReadinessProbe)
-	c := e.Cause(p, model.StageReady, codes.ReadinessProbeFailing, report.Transient, "%s runs and is not ready", p.Called(spec.Name))
+	c := e.Cause(p, model.StageReady, codes.ReadinessProbeFailing, report.Transient, "%s is running but not ready", p.Called(spec.Name))
 	c.In(spec.Name).Since(since)
-	c.By(plain.Evidence("Pod "+p.Name, p.SpecPath(spec.Name)+".readinessProbe", describeProbe(spec.ReadinessProbe), plain.NoTime))
+	c.WithEvidence(plain.Evidence("Pod "+p.Name, p.SpecPath(spec.Name)+".readinessProbe", describeProbe(spec.ReadinessProbe), plain.NoTime))
 	switch {
 	case ev != nil:
 		words := probeWords(ev.Message)
-		c.Message = fmt.Sprintf("%s runs and its readiness probe (%s) fails: %s", p.Called(spec.Name), describeProbe(spec.ReadinessProbe), words)
+		c.Message = fmt.Sprintf("%s is running but its readiness probe (%s) fails: %s", p.Called(spec.Name), describeProbe(spec.ReadinessProbe), words)
 		c.WithKey(probeKind(words))
 		c.ByEvent(ev)
 		c.Message += probeHint(words, spec)
 	case up < budget:
-		c.Message = fmt.Sprintf("%s has been running for %s and is not ready yet; its readiness probe (%s) has failed no test so far",
+		c.Message = fmt.Sprintf("%s has been running for %s and is not ready yet; its readiness probe (%s) has not failed so far",
 			p.Called(spec.Name), plain.Age(up), describeProbe(spec.ReadinessProbe))
-		c.Heals = "yes"
+		c.SelfHealing = "yes"
 	default:
-		c.Message = fmt.Sprintf("%s has been running for %s and its readiness probe (%s) has not passed", p.Called(spec.Name), plain.Age(up),
+		c.Message = fmt.Sprintf("%s has been running for %s, but its readiness probe (%s) has not succeeded", p.Called(spec.Name), plain.Age(up),
 			describeProbe(spec.ReadinessProbe))
 	}
 	if hint := portHint(spec); hint != "" {
 		c.Message += "; " + hint
 	}
-	return c.Then(e.Next(w, finding.Read, "what the application says", "logs", p.Name, "-c", spec.Name, "--tail=50"),
-		e.Next(w, finding.Read, "the probe and its failures", "describe", "pod", p.Name))
+	return c.WithNext(e.Next(w, finding.Read, "Read the log of the container", "logs", p.Name, "-c", spec.Name, "--tail=50"),
+		e.Next(w, finding.Read, "Read the probe and its failures in the events of the pod", "describe", "pod", p.Name))
 }
 
 // readinessGate: all containers are ready, and somebody else's condition is not.
@@ -156,15 +156,15 @@ func readinessGate(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.
 		if c != nil && c.Status == corev1.ConditionTrue {
 			continue
 		}
-		state, at := "absent: nobody has set it", plain.NoTime
+		state, at := "not set", plain.NoTime
 		if c != nil {
 			state, at = fmt.Sprintf("%s %s", c.Status, plain.OneLine(c.Message)), c.LastTransitionTime.Time
 		}
 		found := e.Cause(p, model.StageReady, codes.ReadinessGatesNotReady, report.Transient,
-			"its containers are ready, and readiness gate %q is not true (%s): the controller that sets it decides", gate.ConditionType, state).
+			"the containers are ready, but readiness gate %q is not True (%s); the controller that owns the gate sets it", gate.ConditionType, state).
 			WithKey(string(gate.ConditionType)).Since(p.CreationTimestamp.Time)
-		return found.By(plain.Evidence("Pod "+p.Name, "status.conditions["+string(gate.ConditionType)+"]", state, at)).
-			Then(e.Next(w, finding.Read, "the gates and conditions of the pod", "get", "pod", p.Name, "-o",
+		return found.WithEvidence(plain.Evidence("Pod "+p.Name, "status.conditions["+string(gate.ConditionType)+"]", state, at)).
+			WithNext(e.Next(w, finding.Read, "Read the readiness gates and the conditions of the pod", "get", "pod", p.Name, "-o",
 				"jsonpath={.spec.readinessGates}{.status.conditions}"))
 	}
 	return nil

@@ -32,17 +32,17 @@ func notStarted(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cau
 		}
 	}
 	if ev := eventfact.Newest(events, "Pulling"); ev != nil && eventfact.Newest(events, "Pulled") == nil {
-		return e.Cause(p, model.StageImage, codes.ImagePullInProgress, report.Transient, "it is pulling its image, for %s",
-			plain.Age(e.Now.Sub(ev.First))).ByEvent(ev).Healing().
-			Then(e.Next(w, finding.Read, "what the kubelet does", "describe", "pod", p.Name))
+		return e.Cause(p, model.StageImage, codes.ImagePullInProgress, report.Transient, "the kubelet has been pulling the image for %s",
+			plain.Age(e.Now.Sub(ev.First))).ByEvent(ev).MarkSelfHealing().
+			WithNext(e.Next(w, finding.Read, "Read the events of the pod", "describe", "pod", p.Name))
 	}
 	waited := e.Now.Sub(p.CreationTimestamp.Time)
 	if len(p.Status.ContainerStatuses) == 0 && waited > 30*time.Second {
-		return e.Cause(p, model.StageNode, codes.PodStatusNotReported, report.Transient, "node %s has not taken it up for %s, and %s", p.Spec.NodeName,
-			plain.Age(waited), e.Silence("left no event")).
+		return e.Cause(p, model.StageNode, codes.PodStatusNotReported, report.Transient, "the kubelet of node %s has reported no status for the pod for %s, and %s", p.Spec.NodeName,
+			plain.Age(waited), e.MissingEventText("left no event")).
 			Since(p.CreationTimestamp.Time).WithKey(p.Spec.NodeName).
-			By(plain.Evidence("Pod "+p.Name, "status.containerStatuses", "none", p.CreationTimestamp.Time)).
-			Then(e.NextCluster(finding.Read, "is its kubelet alive", "nodeinfo", p.Spec.NodeName))
+			WithEvidence(plain.Evidence("Pod "+p.Name, "status.containerStatuses", "none", p.CreationTimestamp.Time)).
+			WithNext(e.NextCluster(finding.Read, "Check whether the kubelet is running", "nodeinfo", p.Spec.NodeName))
 	}
 	return nil
 }
@@ -55,21 +55,21 @@ func beforeSandbox(e *model.Evaluation, w *model.Workload, p *model.Pod, events 
 	}
 	if ev := eventfact.Newest(events, "FailedCreatePodSandBox"); ev != nil {
 		if m := handlerAbsent.FindStringSubmatch(ev.Message); m != nil {
-			return e.Cause(p, model.StageSandbox, codes.FailedCreatePodSandBox, report.Likely,
-				"node %s has no runtime handler %q, which RuntimeClass %q names", p.Spec.NodeName, m[1], plain.Or(p.Spec.RuntimeClassName, "")).
+			return e.Cause(p, model.StageSandbox, codes.FailedCreatePodSandBox, report.LikelyFatal,
+				"node %s has no runtime handler %q, which RuntimeClass %q requires", p.Spec.NodeName, m[1], plain.Or(p.Spec.RuntimeClassName, "")).
 				ByEvent(ev).WithKey(m[1]).
-				Then(e.NextCluster(finding.Read, "the handler and the nodes that the RuntimeClass names", "get", "runtimeclass",
+				WithNext(e.NextCluster(finding.Read, "Read the handler and the node selector of the RuntimeClass", "get", "runtimeclass",
 					plain.Or(p.Spec.RuntimeClassName, ""), "-o", "yaml"))
 		}
-		return e.Cause(p, model.StageSandbox, codes.FailedCreatePodSandBox, report.Transient, "its sandbox cannot be made on node %s: %s", p.Spec.NodeName,
+		return e.Cause(p, model.StageSandbox, codes.FailedCreatePodSandBox, report.Transient, "the pod sandbox cannot be created on node %s: %s", p.Spec.NodeName,
 			plain.Innermost(ev.Message)).
-			ByEvent(ev).WithKey(p.Spec.NodeName).Then(
-			e.NextCluster(finding.Read, "the node: network plugin, runtime, free addresses", "nodeinfo", p.Spec.NodeName))
+			ByEvent(ev).WithKey(p.Spec.NodeName).WithNext(
+			e.NextCluster(finding.Read, "Check the network plugin, the container runtime and the free pod addresses of the node", "nodeinfo", p.Spec.NodeName))
 	}
 	if ev := eventfact.Newest(events, "FailedPrepareDynamicResources"); ev != nil {
-		return e.Cause(p, model.StageVolume, codes.FailedPrepareDynamicResources, report.Transient, "its dynamic resources cannot be prepared: %s",
+		return e.Cause(p, model.StageVolume, codes.FailedPrepareDynamicResources, report.Transient, "the dynamic resources of the pod cannot be prepared: %s",
 			plain.OneLine(ev.Message)).ByEvent(ev).
-			Then(e.Next(w, finding.Read, "the claims of the pod", "get", "resourceclaims"))
+			WithNext(e.Next(w, finding.Read, "List the ResourceClaims of the namespace", "get", "resourceclaims"))
 	}
 	return nil
 }

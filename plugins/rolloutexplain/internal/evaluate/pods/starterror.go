@@ -27,17 +27,17 @@ func startError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *core
 
 func startErrorText(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, reason, message string) *model.Cause {
 	short := runtimeWords(message)
-	c := e.Cause(p, model.StageRun, codes.ContainerStartError, report.Likely, "%s cannot be started: %s", p.Called(spec.Name), short).
+	c := e.Cause(p, model.StageRun, codes.ContainerStartError, report.LikelyFatal, "%s cannot be started: %s", p.Called(spec.Name), short).
 		WithKey(short)
 	c.In(spec.Name)
 	if plain.ContainsAny(message, "context deadline exceeded", "is reserved for container", "context canceled") {
-		c.Class, c.Severity, c.Heals = report.Transient, finding.Warning, "maybe"
+		c.Class, c.Severity, c.SelfHealing = report.Transient, finding.Warning, "maybe"
 	}
-	c.By(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name), reason+": "+message, plain.NoTime))
+	c.WithEvidence(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name), reason+": "+message, plain.NoTime))
 	if !plain.ContainsAny(message, "exec") {
-		return c.Then(e.Next(w, finding.Read, "the error in the kubelet's words", "describe", "pod", p.Name))
+		return c.WithNext(e.Next(w, finding.Read, "Read the error in the events of the pod", "describe", "pod", p.Name))
 	}
-	return c.Then(e.Next(w, finding.Read, "the command of the container", "get", "pod", p.Name, "-o",
+	return c.WithNext(e.Next(w, finding.Read, "Read the command and the arguments of the container", "get", "pod", p.Name, "-o",
 		p.JSONPath(spec.Name, "['command','args']")))
 }
 
@@ -58,10 +58,10 @@ func runtimeWords(text string) string {
 func postStart(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, message string,
 	s *corev1.ContainerStatus,
 ) *model.Cause {
-	c := e.Cause(p, model.StageRun, codes.FailedPostStartHook, report.Likely, "the postStart hook of %s fails, so it is killed: %s",
+	c := e.Cause(p, model.StageRun, codes.FailedPostStartHook, report.LikelyFatal, "the kubelet kills %s because its postStart hook fails: %s",
 		p.Called(spec.Name), plain.OneLine(message))
-	c.In(spec.Name).By(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name)+".state.waiting", message, plain.NoTime))
+	c.In(spec.Name).WithEvidence(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name)+".state.waiting", message, plain.NoTime))
 	c.ByEvent(eventfact.Newest(e.PodEvents(p), "FailedPostStartHook"))
 	c.Attempts = max(c.Attempts, s.RestartCount+1)
-	return c.Since(p.CreationTimestamp.Time).Then(e.Next(w, finding.Read, "the hook's failure in full", "describe", "pod", p.Name))
+	return c.Since(p.CreationTimestamp.Time).WithNext(e.Next(w, finding.Read, "Read the complete hook error in the events of the pod", "describe", "pod", p.Name))
 }

@@ -37,24 +37,24 @@ func volumeCause(e *model.Evaluation, w *model.Workload, p *model.Pod, events []
 		return c.ByEvent(ev)
 	}
 	if m := driverAbsent.FindStringSubmatch(ev.Message); m != nil {
-		return e.Cause(p, model.StageVolume, codes.FailedMount, report.Transient, "CSI driver %s does not run on node %s", m[1],
+		return e.Cause(p, model.StageVolume, codes.FailedMount, report.Transient, "CSI driver %s is not registered on node %s", m[1],
 			p.Spec.NodeName).WithKey(m[1]).ByEvent(ev).
-			Then(e.NextCluster(finding.Read, "the drivers of that node", "get", "csinode", p.Spec.NodeName, "-o", "yaml"))
+			WithNext(e.NextCluster(finding.Read, "List the CSI drivers that are registered on the node", "get", "csinode", p.Spec.NodeName, "-o", "yaml"))
 	}
 	if plain.ContainsAny(ev.Message, "failed to sync configmap cache", "failed to sync secret cache", "not registered") {
-		return e.Cause(p, model.StageVolume, codes.FailedMount, report.Transient, "a volume waits for the kubelet's cache: %s",
-			plain.OneLine(ev.Message)).Healing().ByEvent(ev)
+		return e.Cause(p, model.StageVolume, codes.FailedMount, report.Transient, "a volume waits for the cache of the kubelet: %s",
+			plain.OneLine(ev.Message)).MarkSelfHealing().ByEvent(ev)
 	}
-	describe := e.Next(w, finding.Read, "the mount in the kubelet's words", "describe", "pod", p.Name)
+	describe := e.Next(w, finding.Read, "Read the mount error in the events of the pod", "describe", "pod", p.Name)
 	if m := hostPathType.FindStringSubmatch(ev.Message); m != nil {
-		return e.Cause(p, model.StageVolume, codes.FailedMount, report.Likely,
-			"a volume cannot be mounted: hostPath %s on node %s is not there, or not a %s", m[1], p.Spec.NodeName, m[2]).WithKey(m[1]).ByEvent(ev).
-			Then(describe)
+		return e.Cause(p, model.StageVolume, codes.FailedMount, report.LikelyFatal,
+			"a volume cannot be mounted: hostPath %s on node %s does not exist or is not a %s", m[1], p.Spec.NodeName, m[2]).WithKey(m[1]).ByEvent(ev).
+			WithNext(describe)
 	}
 	c := e.Cause(p, model.StageVolume, codes.FailedMount, report.Transient, "a volume cannot be mounted: %s",
-		plain.Innermost(ev.Message)).WithKey(plain.FirstWords(ev.Message, 6)).ByEvent(ev).Then(describe)
+		plain.Innermost(ev.Message)).WithKey(plain.FirstWords(ev.Message, 6)).ByEvent(ev).WithNext(describe)
 	if slices.ContainsFunc(p.Spec.Volumes, func(v corev1.Volume) bool { return v.PersistentVolumeClaim != nil || v.Ephemeral != nil }) {
-		c.Then(e.Next(w, finding.Read, "the claims", "get", "pvc"))
+		c.WithNext(e.Next(w, finding.Read, "List the PersistentVolumeClaims and their state", "get", "pvc"))
 	}
 	return c
 }
@@ -70,17 +70,17 @@ func attachCause(e *model.Evaluation, w *model.Workload, p *model.Pod, ev *event
 	if m == nil {
 		return e.Cause(p, model.StageVolume, codes.FailedAttachVolume, report.Transient, "a volume cannot be attached to node %s: %s",
 			p.Spec.NodeName, plain.Innermost(ev.Message)).ByEvent(ev).
-			Then(e.NextCluster(finding.Read, "the attachments", "get", "volumeattachments"))
+			WithNext(e.NextCluster(finding.Read, "List the volume attachments", "get", "volumeattachments"))
 	}
 	c := e.Cause(p, model.StageVolume, codes.MultiAttachError, report.Transient, "volume %q is attached to another node%s", m[1],
 		plain.OneLine(m[2])).ByEvent(ev)
-	held := model.Live(w.OldPods())
-	if w.Kind == "Deployment" && len(held) > 0 && w.Report.Budget != nil && plain.Or(w.Report.Budget.MayRemove, 0) == 0 {
-		c.Class, c.Severity, c.Heals = report.Likely, finding.Critical, "no"
-		c.Message += fmt.Sprintf("; the old pod %s keeps it, and the rollout keeps that pod until the new one is available: a deadlock",
+	held := model.CountedPods(w.OldPods())
+	if w.Kind == "Deployment" && len(held) > 0 && w.Report.UpdateStrategy != nil && plain.Or(w.Report.UpdateStrategy.MayRemove, 0) == 0 {
+		c.Class, c.Severity, c.SelfHealing = report.LikelyFatal, finding.Critical, "no"
+		c.Message += fmt.Sprintf("; old pod %s uses the volume, and the rollout keeps that pod until the new one is available: a deadlock",
 			held[0].Name)
-		c.Then(e.Next(w, finding.Change, "let the old pod go first", "patch", w.Slash(), "-p",
+		c.WithNext(e.Next(w, finding.Change, "Set strategy Recreate, so that the old pod is deleted before the new one is created", "patch", w.Slash(), "-p",
 			`{"spec":{"strategy":{"type":"Recreate","rollingUpdate":null}}}`))
 	}
-	return c.Then(e.NextCluster(finding.Read, "which node holds it", "get", "volumeattachments"))
+	return c.WithNext(e.NextCluster(finding.Read, "Find the node to which the volume is attached", "get", "volumeattachments"))
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
-// NamespaceTerminating reports a namespace that is being deleted: controllers swallow the refusals that follow.
+// NamespaceTerminating reports a namespace that is being deleted: controllers do not report the rejections that follow.
 func NamespaceTerminating(e *model.Evaluation, w *model.Workload) bool {
 	e.Asks.Have(model.Need{Kind: model.NeedNamespace, Name: w.Meta.Namespace})
 	for i := range e.In.Namespaces {
@@ -24,8 +24,8 @@ func NamespaceTerminating(e *model.Evaluation, w *model.Workload) bool {
 			return true
 		}
 		f := e.Finding(codes.NamespaceTerminating, report.Fatal, finding.Critical,
-			"the namespace %q is being deleted: nothing new can be created in it", ns.Name)
-		f.Heals, f.Confidence = "no", "high"
+			"namespace %q is being deleted: no new object can be created", ns.Name)
+		f.SelfHealing, f.Confidence = "no", "high"
 		if ns.DeletionTimestamp != nil {
 			f.FirstSeen = plain.TimePtr(ns.DeletionTimestamp.Time)
 		}
@@ -36,7 +36,8 @@ func NamespaceTerminating(e *model.Evaluation, w *model.Workload) bool {
 					plain.Evidence("Namespace "+ns.Name, "status.conditions["+string(c.Type)+"]", c.Message, c.LastTransitionTime.Time))
 			}
 		}
-		f.Next = []finding.Next{e.NextCluster(finding.Read, "what the deletion still waits for", "get", "namespace", ns.Name, "-o",
+		f.Next = []finding.Next{e.NextCluster(finding.Read, "Show what the deletion of the namespace waits for", "get", "namespace",
+			ns.Name, "-o",
 			"jsonpath={.status.conditions}")}
 		w.Add(f)
 		return true

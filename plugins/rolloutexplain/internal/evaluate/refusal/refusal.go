@@ -1,5 +1,5 @@
-// Package refusal tells why pods that a controller wants are not created: it reads what the API server answered, and what its
-// silence means.
+// Package refusal reports why pods that a controller should create do not exist: it reads the errors of the API server, and
+// what it means where there is none.
 package refusal
 
 import (
@@ -16,16 +16,16 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
-// Refused is what an API server's refusal to create something means.
+// Refused is what an API server's rejection of a new object means. What is a clause for a sentence that ends in "because".
 type Refused struct {
-	Code        finding.Code
-	What, Heals string
-	Class       report.Class
-	Next        []finding.Next
-	Quota       string // its name
+	Code              finding.Code
+	What, SelfHealing string
+	Class             report.Class
+	Next              []finding.Next
+	Quota             string // its name
 }
 
-// Read reads a refusal. Every unknown text is passed on as it stands.
+// Read reads a rejection. An unknown text is quoted unchanged.
 func Read(e *model.Evaluation, text string, w *model.Workload) Refused {
 	text = plain.OneLine(text)
 	a := admission.Parse(text)
@@ -40,10 +40,13 @@ func Read(e *model.Evaluation, text string, w *model.Workload) Refused {
 		r = refusalByState(e, &a, text, w)
 	}
 	if r.Code == "" {
-		r = Refused{Code: codes.PodCreationRejected, Class: report.Likely, Heals: "maybe", What: afterPrefix(text)}
+		r = Refused{
+			Code: codes.PodCreationRejected, Class: report.LikelyFatal, SelfHealing: "maybe",
+			What: "the API server returned: " + afterPrefix(text),
+		}
 	}
 	if len(r.Next) == 0 {
-		r.Next = []finding.Next{e.Next(w, finding.Read, "the refusals in full", "describe", w.Slash())}
+		r.Next = []finding.Next{e.Next(w, finding.Read, "Read the errors in full", "describe", w.Slash())}
 	}
 	return r
 }
@@ -61,23 +64,25 @@ func refusalByQuota(e *model.Evaluation, a *admission.Refusal, w *model.Workload
 	switch a.Kind {
 	case admission.QuotaExceeded:
 		return Refused{
-			Code: codes.QuotaExceeded, Class: report.Likely, Heals: "maybe", Quota: a.Name,
-			What: fmt.Sprintf("quota %q is used up: requested %s, used %s, limited to %s", a.Name, a.Quota.Requested, a.Quota.Used, a.Quota.Limited),
-			Next: []finding.Next{e.Next(w, finding.Read, "who may use how much", "describe", "quota", a.Name)},
+			Code: codes.QuotaExceeded, Class: report.LikelyFatal, SelfHealing: "maybe", Quota: a.Name,
+			What: fmt.Sprintf("ResourceQuota %q is exceeded: requested %s, used %s, limited to %s", a.Name,
+				a.Quota.Requested, a.Quota.Used, a.Quota.Limited),
+			Next: []finding.Next{e.Next(w, finding.Read, "Show the limits and the use of the ResourceQuota", "describe", "quota", a.Name)},
 		}
 	case admission.QuotaUnspecified:
 		return Refused{
-			Code: codes.QuotaRequiresResources, Class: report.Fatal, Heals: "no",
-			What: fmt.Sprintf("quota %q demands that every pod says %s", a.Name, strings.TrimPrefix(a.Reason, "must specify ")),
+			Code: codes.QuotaRequiresResources, Class: report.Fatal, SelfHealing: "no",
+			What: fmt.Sprintf("ResourceQuota %q requires each pod to set %s", a.Name, strings.TrimPrefix(a.Reason, "must specify ")),
 			Next: []finding.Next{
-				e.Next(w, finding.Read, "what the quota counts; then set it in the template, or a default by a LimitRange", "describe", "quota",
-					a.Name),
+				e.Next(w, finding.Read, "Show what the ResourceQuota counts, then set it in the template or as a LimitRange default",
+					"describe", "quota", a.Name),
 			},
 		}
 	case admission.LimitRange:
 		return Refused{
-			Code: codes.LimitRangeViolated, Class: report.Fatal, Heals: "no", What: "a LimitRange forbids it: " + a.Reason,
-			Next: []finding.Next{e.Next(w, finding.Read, "the limits of the namespace; then change the template's resources", "describe",
+			Code: codes.LimitRangeViolated, Class: report.Fatal, SelfHealing: "no", What: "the pod violates a LimitRange: " + a.Reason,
+			Next: []finding.Next{e.Next(w, finding.Read, "Show the LimitRanges of the namespace, then change the resources in the template",
+				"describe",
 				"limitrange")},
 		}
 	}
@@ -88,10 +93,11 @@ func refusalByPolicy(e *model.Evaluation, a *admission.Refusal, w *model.Workloa
 	switch a.Kind {
 	case admission.PodSecurity:
 		return Refused{
-			Code: codes.PodSecurityViolated, Class: report.Fatal, Heals: "no",
+			Code: codes.PodSecurityViolated, Class: report.Fatal, SelfHealing: "no",
 			What: fmt.Sprintf("the namespace enforces Pod Security %q: %s", a.Name, a.Reason),
 			Next: []finding.Next{
-				e.NextCluster(finding.Read, "the level that the namespace enforces; then change the template's securityContext", "get", "namespace",
+				e.NextCluster(finding.Read, "Show the level that the namespace enforces, then change the securityContext in the template",
+					"get", "namespace",
 					w.Meta.Namespace, "--show-labels"),
 			},
 		}
@@ -104,28 +110,28 @@ func refusalByPolicy(e *model.Evaluation, a *admission.Refusal, w *model.Workloa
 			binding = fmt.Sprintf(" (binding %q)", a.Binding)
 		}
 		return Refused{
-			Code: codes.AdmissionPolicyDenied, Class: report.Fatal, Heals: "no",
-			What: fmt.Sprintf("admission policy %q%s denies it: %s", a.Name, binding, a.Reason),
-			Next: []finding.Next{e.NextCluster(finding.Read, "the policy's rules", "get", kind, a.Name, "-o", "yaml")},
+			Code: codes.AdmissionPolicyDenied, Class: report.Fatal, SelfHealing: "no",
+			What: fmt.Sprintf("admission policy %q%s denies the request: %s", a.Name, binding, a.Reason),
+			Next: []finding.Next{e.NextCluster(finding.Read, "Read the rules of the policy", "get", kind, a.Name, "-o", "yaml")},
 		}
 	case admission.WebhookDenied:
 		return Refused{
-			Code: codes.AdmissionWebhookDenied, Class: report.Likely, Heals: "no",
-			What: fmt.Sprintf("admission webhook %q denies it: %s", a.Name, cmp.Or(a.Reason, "it gave no reason")),
-			Next: []finding.Next{webhooks(e, "which webhook that is and what it looks at")},
+			Code: codes.AdmissionWebhookDenied, Class: report.LikelyFatal, SelfHealing: "no",
+			What: fmt.Sprintf("admission webhook %q denies the request: %s", a.Name, cmp.Or(a.Reason, "no reason given")),
+			Next: []finding.Next{webhooks(e, "Find the configuration of the webhook")},
 		}
 	case admission.WebhookFailed:
 		return Refused{
-			Code: codes.AdmissionWebhookCallFailed, Class: report.Transient, Heals: "maybe",
-			What: fmt.Sprintf("admission webhook %q cannot be called: %s", a.Name, cmp.Or(a.Reason, "the API server says no more")),
+			Code: codes.AdmissionWebhookCallFailed, Class: report.Transient, SelfHealing: "maybe",
+			What: fmt.Sprintf("admission webhook %q cannot be called: %s", a.Name, cmp.Or(a.Reason, "no details reported")),
 			Next: webhookService(e, a.Reason),
 		}
 	case admission.NotPermitted:
 		may := a.Permission
 		return Refused{
-			Code: codes.PodCreationRejected, Class: report.Likely, Heals: "no",
-			What: fmt.Sprintf("the controller itself lacks a permission: %s cannot %s %s", may.User, may.Verb, cmp.Or(may.Resource, may.Path)),
-			Next: []finding.Next{e.NextCluster(finding.Read, "what it may do", "auth", "can-i", "--list", "--as="+may.User)},
+			Code: codes.PodCreationRejected, Class: report.LikelyFatal, SelfHealing: "no",
+			What: fmt.Sprintf("the controller lacks a permission: %s cannot %s %s", may.User, may.Verb, cmp.Or(may.Resource, may.Path)),
+			Next: []finding.Next{e.NextCluster(finding.Read, "List the permissions of the controller", "auth", "can-i", "--list", "--as="+may.User)},
 		}
 	}
 	return Refused{}
@@ -136,14 +142,14 @@ var webhookTarget = regexp.MustCompile(`https://([a-z0-9-]+)\.([a-z0-9-]+)\.svc[
 
 // webhookService leads to what should answer the call: the Service's endpoints where the URL names a Service.
 func webhookService(e *model.Evaluation, text string) []finding.Next {
-	all := webhooks(e, "the Service or URL that it calls, and its failurePolicy")
+	all := webhooks(e, "Show the Service or URL of the webhook and its failurePolicy")
 	m := webhookTarget.FindStringSubmatch(text)
 	if m == nil {
 		return []finding.Next{all}
 	}
 	return []finding.Next{{
 		Command: e.Kubectl.Command(m[2], "get", "endpointslices", "-l", "kubernetes.io/service-name="+m[1]),
-		Why:     fmt.Sprintf("is there a pod behind the webhook's Service %s/%s", m[2], m[1]), Risk: finding.Read,
+		Why:     fmt.Sprintf("Check whether Service %s/%s of the webhook has endpoints", m[2], m[1]), Risk: finding.Read,
 	}, all}
 }
 
@@ -157,21 +163,24 @@ func refusalByReference(e *model.Evaluation, a *admission.Refusal, w *model.Work
 	switch a.Kind {
 	case admission.ServiceAccountMissing:
 		return Refused{
-			Code: codes.ServiceAccountNotFound, Class: report.Likely, Heals: "no", What: fmt.Sprintf("ServiceAccount %q does not exist", a.Name),
+			Code: codes.ServiceAccountNotFound, Class: report.LikelyFatal, SelfHealing: "no",
+			What: fmt.Sprintf("ServiceAccount %q does not exist", a.Name),
 			Next: []finding.Next{
-				e.Next(w, finding.Read, "the ServiceAccounts that exist", "get", "serviceaccounts"),
-				e.Next(w, finding.Change, "create it, if the name is right", "create", "serviceaccount", a.Name),
+				e.Next(w, finding.Read, "List the existing ServiceAccounts", "get", "serviceaccounts"),
+				e.Next(w, finding.Change, "Create the ServiceAccount if the name is correct", "create", "serviceaccount", a.Name),
 			},
 		}
 	case admission.PriorityClassMissing:
 		return Refused{
-			Code: codes.PriorityClassNotFound, Class: report.Likely, Heals: "maybe", What: fmt.Sprintf("PriorityClass %q does not exist", a.Name),
-			Next: []finding.Next{e.NextCluster(finding.Read, "the PriorityClasses that exist", "get", "priorityclasses")},
+			Code: codes.PriorityClassNotFound, Class: report.LikelyFatal, SelfHealing: "maybe",
+			What: fmt.Sprintf("PriorityClass %q does not exist", a.Name),
+			Next: []finding.Next{e.NextCluster(finding.Read, "List the existing PriorityClasses", "get", "priorityclasses")},
 		}
 	case admission.RuntimeClassMissing:
 		return Refused{
-			Code: codes.RuntimeClassNotFound, Class: report.Likely, Heals: "no", What: fmt.Sprintf("RuntimeClass %q does not exist", a.Name),
-			Next: []finding.Next{e.NextCluster(finding.Read, "the RuntimeClasses that exist", "get", "runtimeclasses")},
+			Code: codes.RuntimeClassNotFound, Class: report.LikelyFatal, SelfHealing: "no",
+			What: fmt.Sprintf("RuntimeClass %q does not exist", a.Name),
+			Next: []finding.Next{e.NextCluster(finding.Read, "List the existing RuntimeClasses", "get", "runtimeclasses")},
 		}
 	}
 	return Refused{}
@@ -186,24 +195,24 @@ func refusalByState(e *model.Evaluation, a *admission.Refusal, text string, w *m
 	switch {
 	case a.Kind == admission.NamespaceTerminating:
 		NamespaceTerminating(e, w)
-		return Refused{Code: codes.NamespaceTerminating, Class: report.Fatal, Heals: "no", What: "the namespace is being deleted"}
+		return Refused{Code: codes.NamespaceTerminating, Class: report.Fatal, SelfHealing: "no", What: "the namespace is being deleted"}
 	case a.Kind == admission.StillDeleting && a.Resource == "persistentvolumeclaims", a.Kind == admission.Unknown &&
 		claimEnds.MatchString(text):
 		return Refused{
-			Code: codes.PVCTerminating, Class: report.Likely, Heals: "maybe",
-			What: "its volume claim is being deleted and not gone yet: " + afterPrefix(text),
-			Next: []finding.Next{e.Next(w, finding.Read, "which claim ends, and which finalizer holds it", "get", "pvc", "-o",
+			Code: codes.PVCTerminating, Class: report.LikelyFatal, SelfHealing: "maybe",
+			What: "a PersistentVolumeClaim of the pod is still being deleted: " + afterPrefix(text),
+			Next: []finding.Next{e.Next(w, finding.Read, "Show which PersistentVolumeClaim is being deleted, and its finalizers", "get", "pvc", "-o",
 				"custom-columns=NAME:.metadata.name,DELETED:.metadata.deletionTimestamp,FINALIZERS:.metadata.finalizers")},
 		}
 	case a.Kind == admission.Invalid:
 		return Refused{
-			Code: codes.PodInvalid, Class: report.Fatal, Heals: "no",
-			What: "the API server finds the template's pod invalid: " + a.Reason,
+			Code: codes.PodInvalid, Class: report.Fatal, SelfHealing: "no",
+			What: "the API server rejects the pod as invalid: " + a.Reason,
 		}
 	case a.Kind == admission.Exists, a.Kind == admission.StillDeleting:
 		return Refused{
-			Code: codes.NameAlreadyExists, Class: report.Likely, Heals: "no",
-			What: "an object of that name exists and is not this workload's: " + afterPrefix(text),
+			Code: codes.NameAlreadyExists, Class: report.LikelyFatal, SelfHealing: "no",
+			What: "an object of that name exists and does not belong to this workload: " + afterPrefix(text),
 		}
 	}
 	return Refused{}

@@ -14,7 +14,7 @@ import (
 )
 
 // Texts as a 1.36 API server writes them.
-func TestRefusalsAreRecognised(t *testing.T) {
+func TestRefusalsAreRecognized(t *testing.T) {
 	const pod = `Error creating: pods "d-5f7-" is forbidden: `
 	tests := []struct {
 		text  string
@@ -22,31 +22,31 @@ func TestRefusalsAreRecognised(t *testing.T) {
 		says  string
 		class report.Class
 	}{
-		{pod + `exceeded quota: q, requested: pods=1, used: pods=2, limited: pods=2`, codes.QuotaExceeded, `used pods=2`, report.Likely},
-		{`(combined from similar events): ` + pod + `exceeded quota: q, requested: requests.cpu=1,pods=1, used: requests.cpu=2,pods=2, limited: requests.cpu=2,pods=2`, codes.QuotaExceeded, `limited to requests.cpu=2,pods=2`, report.Likely},
+		{pod + `exceeded quota: q, requested: pods=1, used: pods=2, limited: pods=2`, codes.QuotaExceeded, `used pods=2`, report.LikelyFatal},
+		{`(combined from similar events): ` + pod + `exceeded quota: q, requested: requests.cpu=1,pods=1, used: requests.cpu=2,pods=2, limited: requests.cpu=2,pods=2`, codes.QuotaExceeded, `limited to requests.cpu=2,pods=2`, report.LikelyFatal},
 		{pod + `failed quota: q: must specify requests.cpu for: c`, codes.QuotaRequiresResources, `requests.cpu for: c`, report.Fatal},
 		{pod + `maximum memory usage per Container is 1Gi, but limit is 2Gi`, codes.LimitRangeViolated, `1Gi`, report.Fatal},
 		{pod + `[minimum cpu usage per Container is 100m, but request is 10m]`, codes.LimitRangeViolated, `100m`, report.Fatal},
 		{pod + `violates PodSecurity "restricted:latest": runAsNonRoot != true (pod or container "c" must set securityContext.runAsNonRoot=true)`, codes.PodSecurityViolated, `restricted:latest`, report.Fatal},
 		{pod + `ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no latest tag`, codes.AdmissionPolicyDenied, `no latest tag`, report.Fatal},
-		{`Error creating: admission webhook "v.example.com" denied the request: no`, codes.AdmissionWebhookDenied, `: no`, report.Likely},
-		{`Error creating: admission webhook "v.example.com" denied the request without explanation`, codes.AdmissionWebhookDenied, `gave no reason`, report.Likely},
+		{`Error creating: admission webhook "v.example.com" denied the request: no`, codes.AdmissionWebhookDenied, `: no`, report.LikelyFatal},
+		{`Error creating: admission webhook "v.example.com" denied the request without explanation`, codes.AdmissionWebhookDenied, `no reason given`, report.LikelyFatal},
 		{`Error creating: Internal error occurred: failed calling webhook "v.example.com": failed to call webhook: Post "https://127.0.0.1:9/": dial tcp 127.0.0.1:9: connect: connection refused`, codes.AdmissionWebhookCallFailed, `connection refused`, report.Transient},
-		{pod + `error looking up service account ns/builder: serviceaccount "builder" not found`, codes.ServiceAccountNotFound, `builder`, report.Likely},
-		{pod + `no PriorityClass with name high was found`, codes.PriorityClassNotFound, `"high"`, report.Likely},
-		{pod + `pod rejected: RuntimeClass "gvisor" not found`, codes.RuntimeClassNotFound, `gvisor`, report.Likely},
+		{pod + `error looking up service account ns/builder: serviceaccount "builder" not found`, codes.ServiceAccountNotFound, `builder`, report.LikelyFatal},
+		{pod + `no PriorityClass with name high was found`, codes.PriorityClassNotFound, `"high"`, report.LikelyFatal},
+		{pod + `pod rejected: RuntimeClass "gvisor" not found`, codes.RuntimeClassNotFound, `gvisor`, report.LikelyFatal},
 		{`Error creating: Pod "d-1" is invalid: spec.containers[0].resources.requests: Invalid value: "2": must be less than or equal to cpu limit`, codes.PodInvalid, `spec.containers[0]`, report.Fatal},
-		{`Create Pod s-0 in StatefulSet s failed error: pvc data-s-0 is being deleted`, codes.PVCTerminating, `data-s-0`, report.Likely},
-		{`Create Pod s-0 in StatefulSet s failed error: pods "s-0" already exists`, codes.NameAlreadyExists, `s-0`, report.Likely},
-		{`create Claim data-s-0 for Pod s-0 in StatefulSet s failed error: object is being deleted: persistentvolumeclaims "data-s-0" already exists`, codes.PVCTerminating, `data-s-0`, report.Likely},
-		{`create Pod claims-0 in StatefulSet claims failed error: object is being deleted: pods "claims-0" already exists`, codes.NameAlreadyExists, `claims-0`, report.Likely},
-		{pod + `error looking up service account ns/builder: etcdserver: request timed out`, codes.PodCreationRejected, `timed out`, report.Likely},
-		{`Error creating: admission webhook "v.example.com" denied the request: exceeded quota: q, requested: a=1, used: a=1, limited: a=1`, codes.AdmissionWebhookDenied, `"v.example.com" denies it`, report.Likely},
-		{`Error creating: Internal error occurred: failed calling webhook "v.example.com"; no further details available`, codes.AdmissionWebhookCallFailed, `says no more`, report.Transient},
-		{pod + `ValidatingAdmissionPolicy 'p' denied request: no latest tag`, codes.AdmissionPolicyDenied, `policy "p" denies it: no latest tag`, report.Fatal},
-		{`Error creating: policy 'p' with binding 'b' denied request: no such key`, codes.AdmissionPolicyDenied, `policy "p" (binding "b") denies it`, report.Fatal},
-		{`Error creating: something new`, codes.PodCreationRejected, `something new`, report.Likely},
-		{`Error creating: pods is forbidden: User "system:serviceaccount:kube-system:replicaset-controller" cannot create resource "pods" in API group "" in the namespace "x"`, codes.PodCreationRejected, `lacks a permission`, report.Likely},
+		{`Create Pod s-0 in StatefulSet s failed error: pvc data-s-0 is being deleted`, codes.PVCTerminating, `data-s-0`, report.LikelyFatal},
+		{`Create Pod s-0 in StatefulSet s failed error: pods "s-0" already exists`, codes.NameAlreadyExists, `s-0`, report.LikelyFatal},
+		{`create Claim data-s-0 for Pod s-0 in StatefulSet s failed error: object is being deleted: persistentvolumeclaims "data-s-0" already exists`, codes.PVCTerminating, `data-s-0`, report.LikelyFatal},
+		{`create Pod claims-0 in StatefulSet claims failed error: object is being deleted: pods "claims-0" already exists`, codes.NameAlreadyExists, `claims-0`, report.LikelyFatal},
+		{pod + `error looking up service account ns/builder: etcdserver: request timed out`, codes.PodCreationRejected, `timed out`, report.LikelyFatal},
+		{`Error creating: admission webhook "v.example.com" denied the request: exceeded quota: q, requested: a=1, used: a=1, limited: a=1`, codes.AdmissionWebhookDenied, `"v.example.com" denies the request`, report.LikelyFatal},
+		{`Error creating: Internal error occurred: failed calling webhook "v.example.com"; no further details available`, codes.AdmissionWebhookCallFailed, `no details reported`, report.Transient},
+		{pod + `ValidatingAdmissionPolicy 'p' denied request: no latest tag`, codes.AdmissionPolicyDenied, `policy "p" denies the request: no latest tag`, report.Fatal},
+		{`Error creating: policy 'p' with binding 'b' denied request: no such key`, codes.AdmissionPolicyDenied, `policy "p" (binding "b") denies the request`, report.Fatal},
+		{`Error creating: something new`, codes.PodCreationRejected, `something new`, report.LikelyFatal},
+		{`Error creating: pods is forbidden: User "system:serviceaccount:kube-system:replicaset-controller" cannot create resource "pods" in API group "" in the namespace "x"`, codes.PodCreationRejected, `lacks a permission`, report.LikelyFatal},
 	}
 	for _, tt := range tests {
 		e := model.New(&model.Input{}, time.Now(), model.Options{}, model.NewAsks(nil, false))

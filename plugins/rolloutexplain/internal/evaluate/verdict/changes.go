@@ -21,7 +21,7 @@ func explicitDiff(e *model.Evaluation, w *model.Workload) *report.Diff {
 	if e.Opts.DiffFrom == 0 && e.Opts.DiffTo == 0 {
 		d := changes(w, w.Previous())
 		if d == nil {
-			d = &report.Diff{From: "nothing", To: model.Label(w.Target), Changes: []report.Change{}}
+			d = &report.Diff{From: "no earlier revision", To: model.Label(w.Target), Changes: []report.Change{}}
 		}
 		return d
 	}

@@ -40,7 +40,7 @@ func groupCauses(causes []*model.Cause) []*group {
 	slices.SortFunc(groups, func(a, b *group) int {
 		return cmp.Or(
 			plain.Int(b.isNew)-plain.Int(a.isNew),
-			gravity(&a.Finding)-gravity(&b.Finding),
+			causeRank(&a.Finding)-causeRank(&b.Finding),
 			len(b.pods)-len(a.pods),
 			a.Stage-b.Stage,
 			cmp.Compare(a.Code, b.Code), cmp.Compare(a.Finding.Container, b.Finding.Container), cmp.Compare(a.Key, b.Key),
@@ -50,18 +50,18 @@ func groupCauses(causes []*model.Cause) []*group {
 	return groups
 }
 
-// gravity orders causes within a rollout: what cannot heal before what can.
-func gravity(f *report.Finding) int {
+// causeRank orders causes within a rollout: what cannot heal before what can.
+func causeRank(f *report.Finding) int {
 	switch {
 	case f.Class == report.Fatal:
 		return 0
-	case codes.HoldsFast(f):
+	case codes.IsPersistent(f):
 		return 1
-	case f.Class == report.HeldClass:
+	case f.Class == report.PausedClass:
 		return 2
-	case f.Class == report.Likely:
+	case f.Class == report.LikelyFatal:
 		return 3
-	case f.Class == report.Transient && f.Heals != "yes":
+	case f.Class == report.Transient && f.SelfHealing != "yes":
 		return 4
 	}
 	return 5
@@ -86,41 +86,47 @@ func (g *group) merge(c *model.Cause) {
 // finding puts the pods before the cause: "all 2 new pods: container …".
 func (g *group) finding(w *model.Workload) report.Finding {
 	f := g.Finding
-	f.Pods = model.Names(g.pods)
+	f.Message, f.Pods = g.Sentence(), model.Names(g.pods)
 	slices.Sort(f.Pods)
-	if g.Target != "" && len(g.pods) > 1 {
-		f.Message = strings.Replace(f.Message, "node "+g.Target+" does not take it",
-			"nodes "+plain.List(targetNodes(g.pods), 6)+" do not take them", 1)
-	}
-	all := model.Live(w.NewPods())
+	all := model.CountedPods(w.NewPods())
 	which := "new"
 	if !g.isNew {
-		all, which = model.Live(w.OldPods()), "old"
+		all, which = model.CountedPods(w.OldPods()), "old"
 	}
 	if w.Settled || w.Kind == "Job" || len(w.OldPods()) == 0 {
 		which = ""
 	}
 	switch word := strings.TrimSpace(which + " pod"); {
-	case g.Stage == model.StageEnd:
-		if len(g.pods) > 1 {
-			one, many := "pod "+g.Cause.Pod.Name+" ", fmt.Sprintf("%ss %s and %d more ", word, g.Cause.Pod.Name, len(g.pods)-1)
-			f.Message = strings.NewReplacer(one+"is ", many+"are ", one+"does ", many+"do ", one, many).Replace(f.Message)
-		}
+	case g.Many != "" && len(g.pods) > 1:
+		f.Message = fmt.Sprintf("%ss %s and %d more %s", word, g.Cause.Pod.Name, len(g.pods)-1, g.Many)
+	case g.Many != "": // the message begins with the pod
 	case len(g.pods) == 1:
-		f.Message = word + " " + g.pods[0].Name + ": " + f.Message
+		f.Message = word + " " + g.pods[0].Name + g.onNodes() + ": " + f.Message
 	case len(g.pods) >= len(all):
-		f.Message = fmt.Sprintf("all %d %ss: %s", len(g.pods), word, f.Message)
+		f.Message = fmt.Sprintf("all %d %ss%s: %s", len(g.pods), word, g.onNodes(), f.Message)
 	default:
-		f.Message = fmt.Sprintf("%d of %d %ss: %s", len(g.pods), len(all), word, f.Message)
+		f.Message = fmt.Sprintf("%d of %d %ss%s: %s", len(g.pods), len(all), word, g.onNodes(), f.Message)
 	}
 	if node := onlyNode(g.pods, all); node != "" && !strings.Contains(f.Message, node) {
-		f.Message += "; all of them on node " + node
+		f.Message += "; all of these pods are on node " + node
 	}
 	if len(g.pods) > 0 {
 		p := g.Cause.Pod
 		f.Object = &finding.ObjectRef{Kind: "Pod", Namespace: p.Namespace, Name: p.Name}
 	}
 	return f
+}
+
+// onNodes names the only nodes on which the pods can run.
+func (g *group) onNodes() string {
+	if g.Target == "" {
+		return ""
+	}
+	nodes := targetNodes(g.pods)
+	if len(nodes) == 1 {
+		return " cannot run on node " + nodes[0]
+	}
+	return " cannot run on nodes " + plain.List(nodes, 6)
 }
 
 // targetNodes are the nodes that daemon pods are for.

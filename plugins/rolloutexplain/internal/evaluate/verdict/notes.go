@@ -11,7 +11,7 @@ import (
 
 // brokeAfter says that the rollout had finished before: no deadline runs any more.
 func brokeAfter(e *model.Evaluation, w *model.Workload) {
-	f := e.Note(codes.DegradedAfterCompletion, "the rollout had been complete; its pods broke afterwards, and no deadline runs for that")
+	f := e.Note(codes.DegradedAfterCompletion, "the rollout was complete before its pods failed; no progress deadline is running")
 	f.Role = report.Consequence
 	w.Findings = append(w.Findings, f)
 	rankKeepingRoot(w)
@@ -25,7 +25,7 @@ func rankKeepingRoot(w *model.Workload) {
 func afterwards(e *model.Evaluation, w *model.Workload, root *report.Finding) {
 	if w.Settled && w.Report.Verdict == report.Complete && w.Kind != "Job" {
 		if ending := model.Select(w.Pods, func(p *model.Pod) bool { return p.Terminating }); len(ending) > 0 {
-			f := e.Note(codes.OldPodsTerminating, "%s still ending: complete by the counters, and still using room and quota",
+			f := e.Note(codes.OldPodsTerminating, "%s still terminating: the rollout is complete, but these pods still use node capacity and quota",
 				plain.Plural(len(ending), "old pod is", "old pods are"))
 			f.Pods = model.Names(ending)
 			w.Add(f)
@@ -33,11 +33,11 @@ func afterwards(e *model.Evaluation, w *model.Workload, root *report.Finding) {
 	}
 	if w.Report.Verdict != report.Complete && root != nil && w.Kind == "Deployment" && len(w.Revisions) > 0 && w.Previous() == nil &&
 		w.Template != nil && historyOff(e, w) {
-		w.Add(e.Note(codes.NoRevisionHistory, "revisionHistoryLimit is 0: there is no older revision to go back to"))
+		w.Add(e.Note(codes.NoRevisionHistory, "revisionHistoryLimit is 0: no older revision exists for a rollback"))
 	}
 	if w.Target != nil && w.Target.ChangeLog != "" {
 		if p := w.Previous(); p != nil && p.ChangeLog == w.Target.ChangeLog && w.Report.Verdict != report.Complete {
-			w.Add(e.Note(codes.StaleChangeCause, "the change-cause %q is the same as of %s: it was probably not rewritten",
+			w.Add(e.Note(codes.StaleChangeCause, "change-cause %q is the same as that of %s: probably not rewritten",
 				plain.OneLine(w.Target.ChangeLog), model.Label(p)))
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
-// podGroups is the one-line picture of the pods.
+// podGroups groups the pods by their role and state.
 func podGroups(w *model.Workload, now time.Time) []report.PodGroup {
 	byKey := map[string]*report.PodGroup{}
 	var keys []string
@@ -44,9 +44,9 @@ func podGroups(w *model.Workload, now time.Time) []report.PodGroup {
 func podState(p *model.Pod, now time.Time) string {
 	switch {
 	case p.Terminating && p.DeletionTimestamp.After(now):
-		return "ending"
+		return "terminating"
 	case p.Terminating:
-		return "ending, overdue"
+		return "terminating, grace period exceeded"
 	case p.Dead:
 		return strings.ToLower(string(p.Status.Phase)) + suffixed(p.Status.Reason)
 	case p.Available:

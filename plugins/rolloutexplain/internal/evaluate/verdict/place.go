@@ -11,8 +11,8 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
-// place decides what each group of pods is to the rollout.
-func place(w *model.Workload, groups []*group) (shared bool) {
+// assignRoles decides what each group of pods is to the rollout.
+func assignRoles(w *model.Workload, groups []*group) (shared bool) {
 	fresh := map[string]bool{}
 	for _, g := range groups {
 		if g.isNew {
@@ -33,7 +33,7 @@ func place(w *model.Workload, groups []*group) (shared bool) {
 			}
 		default:
 			f.Role = roleOfOld(w, g)
-			shared = shared || w.Target != nil && f.Role == report.Unrelated && fresh[string(g.Code)+g.Finding.Container] && codes.HoldsFast(&f)
+			shared = shared || w.Target != nil && f.Role == report.Unrelated && fresh[string(g.Code)+g.Finding.Container] && codes.IsPersistent(&f)
 		}
 		w.Add(f)
 	}
@@ -44,14 +44,14 @@ func place(w *model.Workload, groups []*group) (shared bool) {
 func toldAlready(w *model.Workload, g *group) bool {
 	switch {
 	case g.Stage == model.StageEnd:
-		return w.Settled && g.Heals == "yes" // OldPodsTerminating says it
+		return w.Settled && g.SelfHealing == "yes" // OldPodsTerminating says it
 	case w.Has(codes.StatefulSetPodNotReplaced) && !g.isNew:
-		return true // the trap's own finding tells it
-	case g.isNew && (g.Code == codes.MinReadySecondsNotElapsed && g.Heals == "yes" || evictedAgain(g)):
+		return true // that finding reports them
+	case g.isNew && (g.Code == codes.MinReadySecondsNotElapsed && g.SelfHealing == "yes" || evictedAgain(g)):
 		return false
 	}
 	// jobAttempts counts it among the failed
-	return w.Kind == "Job" && (allDead(g) || !codes.HoldsFast(&g.Finding)) && told(w, g)
+	return w.Kind == "Job" && (allDead(g) || !codes.IsPersistent(&g.Finding)) && alreadyReported(w, g)
 }
 
 // evictedAgain: pods that used too much are made again and evicted again.
@@ -65,23 +65,23 @@ func keepsComing(w *model.Workload, g *group) bool { return evictedAgain(g) || r
 // roleOfNew: what pods of the wanted revision suffer is what the rollout fails of, unless they have been replaced.
 func roleOfNew(w *model.Workload, g *group) report.Role {
 	switch {
-	case g.Code == codes.MinReadySecondsNotElapsed && g.Heals == "yes", keepsComing(w, g):
-		return report.Root
-	case allDead(g) && len(model.Live(w.NewPods())) >= int(w.Desired):
+	case g.Code == codes.MinReadySecondsNotElapsed && g.SelfHealing == "yes", keepsComing(w, g):
+		return report.RootCause
+	case allDead(g) && len(model.CountedPods(w.NewPods())) >= int(w.Desired):
 		return report.Unrelated // corpses that have been replaced
 	}
-	return report.Root
+	return report.RootCause
 }
 
 // roleOfOld: old pods matter where the controller waits for them.
 func roleOfOld(w *model.Workload, g *group) report.Role {
 	switch {
 	case w.FindOrdered != nil && slices.Contains(g.pods, w.FindOrdered), w.Has(codes.MaxUnavailableExceeded):
-		return report.Root
+		return report.RootCause
 	case w.Has(codes.DaemonSetMaxUnavailableReached) && slices.ContainsFunc(g.pods, func(p *model.Pod) bool { return holds(w, p) }):
-		return report.Root
+		return report.RootCause
 	case w.Target == nil && !w.Has(codes.RecreateWaitingForOldPods):
-		return report.Contributes
+		return report.Contributing
 	}
 	return report.Unrelated
 }
@@ -97,11 +97,11 @@ func overLimit(pods []*model.Pod) bool {
 // proves something once a new pod has been ready. Pods that a node turned away together, once, are no loop.
 func rejectedInALoop(w *model.Workload, g *group) bool {
 	return g.Code == codes.PodRejected && allDead(g) && len(g.pods) >= codes.Repeats*int(max(1, w.Desired)) &&
-		!slices.ContainsFunc(model.Live(w.NewPods()), func(p *model.Pod) bool { return !model.NeverReady(p) })
+		!slices.ContainsFunc(model.CountedPods(w.NewPods()), func(p *model.Pod) bool { return !model.NeverReady(p) })
 }
 
-// told says whether the controller's side has named a group's cause already.
-func told(w *model.Workload, g *group) bool {
+// alreadyReported says whether the controller's side has named a group's cause already.
+func alreadyReported(w *model.Workload, g *group) bool {
 	return slices.ContainsFunc(w.Findings, func(f report.Finding) bool { return f.Code == g.Code && f.Container == g.Finding.Container })
 }
 
@@ -121,13 +121,13 @@ func roleOfEnding(w *model.Workload, g *group) report.Role {
 	case w.Settled:
 		return report.Unrelated
 	case w.Kind == "StatefulSet": // the next pod needs the name, so the object itself must be gone
-		return report.Root
+		return report.RootCause
 	case w.Has(codes.RecreateWaitingForOldPods) && !allDead(g):
-		return report.Root
-	case w.AwaitsEnd && g.Heals != "yes":
-		return report.Root
+		return report.RootCause
+	case w.AwaitsEnd && g.SelfHealing != "yes":
+		return report.RootCause
 	case w.Kind == "DaemonSet" && slices.ContainsFunc(g.pods, func(p *model.Pod) bool { return holds(w, p) }):
-		return report.Root
+		return report.RootCause
 	}
 	return report.Unrelated
 }
@@ -137,27 +137,27 @@ func rank(w *model.Workload) {
 	slices.SortStableFunc(w.Findings, func(a, b report.Finding) int {
 		return cmp.Or(
 			roleRank(a.Role)-roleRank(b.Role),
-			gravity(&a)-gravity(&b),
+			causeRank(&a)-causeRank(&b),
 			layer(a.Code)-layer(b.Code),
 		)
 	})
 	seen := false
 	for i := range w.Findings {
-		if w.Findings[i].Role != report.Root {
+		if w.Findings[i].Role != report.RootCause {
 			continue
 		}
 		if seen {
-			w.Findings[i].Role = report.Contributes
+			w.Findings[i].Role = report.Contributing
 		}
 		seen = true
 	}
 }
 
 func roleRank(r report.Role) int {
-	return slices.Index([]report.Role{report.Root, report.Contributes, report.Consequence, report.Unrelated}, r)
+	return slices.Index([]report.Role{report.RootCause, report.Contributing, report.Consequence, report.Unrelated}, r)
 }
 
-// layer orders causes of equal gravity: what keeps the controller from acting, then pods that do not exist, then pods.
+// layer orders causes of equal rank: what keeps the controller from acting, then pods that do not exist, then pods.
 func layer(code finding.Code) int {
 	switch codes.LayerOf(code) {
 	case codes.LayerController:

@@ -14,14 +14,14 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
-// FailFast is how soon --wait gives up.
+// FailFast is how soon --wait fails.
 type FailFast string
 
 // The ways to fail.
 const (
 	FailAuto   FailFast = "auto"   // when a cause has lasted and repeated
-	FailNever  FailFast = "never"  // only when the controller itself has given up, or time is up
-	FailStrict FailFast = "strict" // as soon as a cause that cannot heal is seen
+	FailNever  FailFast = "never"  // only when the controller itself reports failure, or on timeout
+	FailStrict FailFast = "strict" // as soon as a cause that does not recover without a change is seen
 )
 
 // FailFastWords lists the accepted words.
@@ -30,7 +30,7 @@ var FailFastWords = []string{string(FailAuto), string(FailNever), string(FailStr
 // ParseFailFast reads a --fail-fast value.
 func ParseFailFast(s string) (FailFast, error) {
 	if !slices.Contains(FailFastWords, s) {
-		return "", fmt.Errorf("--fail-fast %q is not known: use %s", s, strings.Join(FailFastWords, ", "))
+		return "", fmt.Errorf("--fail-fast %q: unknown value; valid values: %s", s, strings.Join(FailFastWords, ", "))
 	}
 	return FailFast(s), nil
 }
@@ -41,7 +41,7 @@ type Patience struct {
 	FailAfter       time.Duration // age of a likely-fatal cause before it counts
 	Stable          time.Duration // how long success must last
 	ProgressTimeout time.Duration // without progress, where no deadline of the API runs; 0: 10 minutes
-	AllowHeld       bool
+	AllowOnHold     bool
 }
 
 // Outcome is how a wait ends.
@@ -50,10 +50,10 @@ type Outcome string
 // The outcomes; Waiting is none.
 const (
 	Waiting    Outcome = ""
-	Complete   Outcome = "complete"
-	Failed     Outcome = "failed"
-	Held       Outcome = "held"
-	Superseded Outcome = "superseded"
+	Complete   Outcome = "Complete"
+	Failed     Outcome = "Failed"
+	OnHold     Outcome = "OnHold"
+	Superseded Outcome = "Superseded"
 )
 
 // confirmAfter is how far apart two looks must be before a fatal cause is believed: a status may be a moment old.
@@ -101,11 +101,11 @@ func (w *Wait) Observe(r *report.Rollout, now time.Time) (Outcome, string) {
 		return w.success(r, now)
 	}
 	if w.succeeded && r.Verdict == report.Degraded && w.confirmed("degraded", now, confirmAfter) {
-		return Failed, "it had been complete, and broke within the stability window: " + r.Summary
+		return Failed, "the rollout was complete, but failed within the time of --stable-for: " + r.Summary
 	}
 	w.complete = time.Time{}
-	if r.Verdict == report.Held && !w.patience.AllowHeld && w.confirmed("held", now, time.Second) {
-		return Held, r.Summary
+	if r.Verdict == report.OnHold && !w.patience.AllowOnHold && w.confirmed("on hold", now, time.Second) {
+		return OnHold, r.Summary
 	}
 	if why := w.failed(r, now); why != "" {
 		return Failed, why
@@ -155,7 +155,7 @@ func (w *Wait) remember(r *report.Rollout, now time.Time) {
 	case now.Sub(w.readySince) > 5*time.Second:
 		w.everReady = true // a container without a probe is ready for a moment before it crashes
 	}
-	seen := map[string]bool{"held": r.Verdict == report.Held, "degraded": r.Verdict == report.Degraded}
+	seen := map[string]bool{"on hold": r.Verdict == report.OnHold, "degraded": r.Verdict == report.Degraded}
 	for i := range r.Findings {
 		seen[causeKey(&r.Findings[i])] = true
 	}
@@ -175,7 +175,7 @@ func causeKey(f *report.Finding) string { return string(f.Code) + "/" + f.Contai
 
 // RootOf gives the root cause of a report; nil: it has none.
 func RootOf(r *report.Rollout) *report.Finding {
-	if len(r.Findings) > 0 && r.Findings[0].Role == report.Root {
+	if len(r.Findings) > 0 && r.Findings[0].Role == report.RootCause {
 		return &r.Findings[0]
 	}
 	return nil
@@ -198,7 +198,7 @@ func (w *Wait) superseded(r *report.Rollout) string {
 	}
 	named := r.Revision != nil && r.ObservedGeneration >= r.Generation
 	if r.Template != "" && r.Template != w.template && (!named || w.revision == "") {
-		return "a newer change has replaced the pod template that the wait began with"
+		return "a newer change replaced the pod template of the start of the wait"
 	}
 	if !named {
 		return ""
@@ -207,7 +207,7 @@ func (w *Wait) superseded(r *report.Rollout) string {
 		w.revision = r.Revision.Name
 	}
 	if w.revision != r.Revision.Name {
-		return fmt.Sprintf("the wait began with %s; a newer change wants %s", w.revision, r.Revision.Name)
+		return fmt.Sprintf("a newer change replaced revision %s by %s", w.revision, r.Revision.Name)
 	}
 	return ""
 }
@@ -227,7 +227,7 @@ func (w *Wait) failed(r *report.Rollout, now time.Time) string {
 			return why
 		}
 		if w.flips >= flipLimit {
-			return fmt.Sprintf("readiness came and went %d times: %s", w.flips, r.Summary)
+			return fmt.Sprintf("readiness was lost %d times: %s", w.flips, r.Summary)
 		}
 	}
 	return w.stalled(r, root, now)
@@ -239,8 +239,8 @@ func (w *Wait) failedBy(r *report.Rollout, root *report.Finding, now time.Time) 
 		if w.confirmed(causeKey(root), now, confirmAfter) {
 			return root.Message
 		}
-	case report.Likely:
-		if w.patience.FailFast == FailStrict && codes.HoldsFast(root) {
+	case report.LikelyFatal:
+		if w.patience.FailFast == FailStrict && codes.IsPersistent(root) {
 			return root.Message
 		}
 		since := w.first[causeKey(root)]
@@ -274,14 +274,14 @@ func (w *Wait) stalled(r *report.Rollout, root *report.Finding, now time.Time) s
 				now.Sub(w.first[causeKey(root)]) < 10*time.Minute) {
 			return ""
 		}
-		for _, c := range r.Clocks {
-			if c.Name == "progress deadline" && c.State == report.ClockRunning {
+		for _, c := range r.Timers {
+			if c.Name == "progress deadline" && c.State == report.TimerRunning {
 				return ""
 			}
 		}
 		limit = 10 * time.Minute
 	}
-	if r.Verdict == report.Held || now.Sub(w.progress) < limit || root != nil && root.Heals == "yes" {
+	if r.Verdict == report.OnHold || now.Sub(w.progress) < limit || root != nil && root.SelfHealing == "yes" {
 		return ""
 	}
 	return fmt.Sprintf("no progress for %s: %s", plain.Age(now.Sub(w.progress)), r.Summary)

@@ -33,7 +33,7 @@ func seen(v report.Verdict, change ...func(*report.Rollout)) report.Rollout {
 func because(code finding.Code, class report.Class, attempts int32) func(*report.Rollout) {
 	return func(r *report.Rollout) {
 		r.Summary = string(code)
-		r.Findings = append(r.Findings, report.Finding{Finding: finding.Finding{Code: code, Message: string(code)}, Role: report.Root, Class: class, Attempts: attempts})
+		r.Findings = append(r.Findings, report.Finding{Finding: finding.Finding{Code: code, Message: string(code)}, Role: report.RootCause, Class: class, Attempts: attempts})
 	}
 }
 
@@ -66,17 +66,17 @@ func TestWaitEndsOnlyForWhatItKnows(t *testing.T) {
 	strict, never := auto, auto
 	strict.FailFast, never.FailFast = FailStrict, FailNever
 	held := auto
-	held.AllowHeld = true
+	held.AllowOnHold = true
 	deadline := func(r *report.Rollout) {
 		r.Findings = append(r.Findings, report.Finding{Finding: finding.Finding{Code: codes.ProgressDeadlineExceeded, Message: "no progress"}, Role: report.Consequence, Class: report.Fatal})
 	}
 	clock := func(r *report.Rollout) {
-		r.Clocks = []report.Clock{{Name: "progress deadline", State: report.ClockRunning}}
+		r.Timers = []report.Timer{{Name: "progress deadline", State: report.TimerRunning}}
 	}
 	crash := func(n int32) report.Rollout {
-		return seen(report.Stuck, because(codes.ContainerCrashing, report.Likely, n), clock)
+		return seen(report.Stuck, because(codes.ContainerCrashing, report.LikelyFatal, n), clock)
 	}
-	pull := seen(report.Stuck, because(codes.ImageNotFound, report.Likely, 4), clock)
+	pull := seen(report.Stuck, because(codes.ImageNotFound, report.LikelyFatal, 4), clock)
 	away := seen(report.Stuck, because(codes.RegistryUnavailable, report.Transient, 40), clock)
 	patient := auto
 	patient.ProgressTimeout = time.Minute
@@ -88,20 +88,20 @@ func TestWaitEndsOnlyForWhatItKnows(t *testing.T) {
 	}{
 		{"a fatal cause must be seen twice, two seconds apart", auto, []look{{0, seen(report.Failed, because(codes.InvalidImageName, report.Fatal, 1)), Waiting}, {sec, seen(report.Failed, because(codes.InvalidImageName, report.Fatal, 1)), Waiting}, {sec, seen(report.Failed, because(codes.InvalidImageName, report.Fatal, 1)), Failed}}},
 		{"strict believes the first look", strict, []look{{0, seen(report.Failed, because(codes.InvalidImageName, report.Fatal, 1)), Failed}}},
-		{"never only believes the controller", never, []look{{0, pull, Waiting}, {5 * time.Minute, pull, Waiting}, {sec, seen(report.Failed, because(codes.ContainerCrashing, report.Likely, 9), deadline), Waiting}, {3 * sec, seen(report.Failed, because(codes.ContainerCrashing, report.Likely, 9), deadline), Failed}}},
+		{"never only believes the controller", never, []look{{0, pull, Waiting}, {5 * time.Minute, pull, Waiting}, {sec, seen(report.Failed, because(codes.ContainerCrashing, report.LikelyFatal, 9), deadline), Waiting}, {3 * sec, seen(report.Failed, because(codes.ContainerCrashing, report.LikelyFatal, 9), deadline), Failed}}},
 		{"a crash loop fails after attempts and age", auto, []look{{0, crash(2), Waiting}, {60 * sec, crash(4), Waiting}, {61 * sec, crash(5), Failed}}},
 		{"two crashes while a dependency comes up are none", auto, []look{{0, crash(2), Waiting}, {3 * time.Minute, crash(2), Waiting}}},
 		{"an image that is pushed later", auto, []look{{0, pull, Waiting}, {100 * sec, pull, Waiting}, {5 * sec, seen(report.Progressing), Waiting}, {sec, seen(report.Complete), Waiting}, {10 * sec, seen(report.Complete), Complete}}},
 		{"a cause that went away and came back begins anew", auto, []look{{0, pull, Waiting}, {110 * sec, seen(report.Progressing, clock), Waiting}, {5 * sec, pull, Waiting}, {60 * sec, pull, Waiting}, {61 * sec, pull, Failed}}},
 		{"a registry that is away never fails it", auto, []look{{0, away, Waiting}, {8 * time.Minute, away, Waiting}, {8 * time.Minute, away, Waiting}}},
-		{"once a new pod has been ready the template is not at fault", auto, []look{{0, seen(report.Progressing, readyPods(1), clock), Waiting}, {6 * sec, seen(report.Progressing, readyPods(1), clock), Waiting}, {sec, seen(report.Stuck, because(codes.ImageNotFound, report.Likely, 9), readyPods(1), clock), Waiting}, {5 * time.Minute, seen(report.Stuck, because(codes.ImageNotFound, report.Likely, 9), readyPods(1), clock), Waiting}}},
-		{"but where pods are placed still is", auto, []look{{0, seen(report.Progressing, readyPods(1), clock), Waiting}, {6 * sec, seen(report.Progressing, readyPods(1), clock), Waiting}, {sec, seen(report.Stuck, because(codes.NodeAffinityUnsatisfied, report.Likely, 0), readyPods(1), clock), Waiting}, {3 * time.Minute, seen(report.Stuck, because(codes.NodeAffinityUnsatisfied, report.Likely, 0), readyPods(1), clock), Failed}}},
-		{"ready for a moment before each crash is not ready", auto, []look{{0, seen(report.Stuck, because(codes.ContainerCrashing, report.Likely, 3), readyPods(1), clock), Waiting}, {130 * sec, seen(report.Stuck, because(codes.ContainerCrashing, report.Likely, 6), readyPods(1), clock), Failed}}},
+		{"once a new pod has been ready the template is not at fault", auto, []look{{0, seen(report.Progressing, readyPods(1), clock), Waiting}, {6 * sec, seen(report.Progressing, readyPods(1), clock), Waiting}, {sec, seen(report.Stuck, because(codes.ImageNotFound, report.LikelyFatal, 9), readyPods(1), clock), Waiting}, {5 * time.Minute, seen(report.Stuck, because(codes.ImageNotFound, report.LikelyFatal, 9), readyPods(1), clock), Waiting}}},
+		{"but where pods are placed still is", auto, []look{{0, seen(report.Progressing, readyPods(1), clock), Waiting}, {6 * sec, seen(report.Progressing, readyPods(1), clock), Waiting}, {sec, seen(report.Stuck, because(codes.NodeAffinityUnsatisfied, report.LikelyFatal, 0), readyPods(1), clock), Waiting}, {3 * time.Minute, seen(report.Stuck, because(codes.NodeAffinityUnsatisfied, report.LikelyFatal, 0), readyPods(1), clock), Failed}}},
+		{"ready for a moment before each crash is not ready", auto, []look{{0, seen(report.Stuck, because(codes.ContainerCrashing, report.LikelyFatal, 3), readyPods(1), clock), Waiting}, {130 * sec, seen(report.Stuck, because(codes.ContainerCrashing, report.LikelyFatal, 6), readyPods(1), clock), Failed}}},
 		{"success must last", auto, []look{{0, seen(report.Complete), Waiting}, {9 * sec, seen(report.Complete), Waiting}, {sec, seen(report.Complete), Complete}}},
 		{"a restart within the window begins it anew", auto, []look{{0, seen(report.Complete), Waiting}, {9 * sec, seen(report.Complete, restarted(1)), Waiting}, {9 * sec, seen(report.Complete, restarted(1)), Waiting}, {sec, seen(report.Complete, restarted(1)), Complete}}},
-		{"success, then crash", auto, []look{{0, seen(report.Complete), Waiting}, {5 * sec, seen(report.Degraded, because(codes.ContainerCrashing, report.Likely, 2)), Waiting}, {2 * sec, seen(report.Degraded, because(codes.ContainerCrashing, report.Likely, 2)), Failed}}},
-		{"held ends when it is held twice", auto, []look{{0, seen(report.Held, because(codes.DeploymentPaused, report.HeldClass, 0)), Waiting}, {sec, seen(report.Held, because(codes.DeploymentPaused, report.HeldClass, 0)), Held}}},
-		{"held is waited for when allowed", held, []look{{0, seen(report.Held, because(codes.DeploymentPaused, report.HeldClass, 0)), Waiting}, {time.Hour, seen(report.Held, because(codes.DeploymentPaused, report.HeldClass, 0)), Waiting}}},
+		{"success, then crash", auto, []look{{0, seen(report.Complete), Waiting}, {5 * sec, seen(report.Degraded, because(codes.ContainerCrashing, report.LikelyFatal, 2)), Waiting}, {2 * sec, seen(report.Degraded, because(codes.ContainerCrashing, report.LikelyFatal, 2)), Failed}}},
+		{"on hold ends the wait when it is seen twice", auto, []look{{0, seen(report.OnHold, because(codes.DeploymentPaused, report.PausedClass, 0)), Waiting}, {sec, seen(report.OnHold, because(codes.DeploymentPaused, report.PausedClass, 0)), OnHold}}},
+		{"on hold is waited for when allowed", held, []look{{0, seen(report.OnHold, because(codes.DeploymentPaused, report.PausedClass, 0)), Waiting}, {time.Hour, seen(report.OnHold, because(codes.DeploymentPaused, report.PausedClass, 0)), Waiting}}},
 		{"another revision supersedes", auto, []look{{0, seen(report.Progressing), Waiting}, {sec, seen(report.Progressing, ofRevision("api-3")), Superseded}}},
 		{"a revision of a status that lags is not one", auto, []look{{0, seen(report.Progressing, func(r *report.Rollout) { r.Generation = 2 }), Waiting}, {sec, seen(report.Progressing, ofRevision("api-3")), Waiting}, {sec, seen(report.Complete, ofRevision("api-3")), Waiting}}},
 		{"a template that changes before the controller has seen the first", auto, []look{{0, unseen("a", 2), Waiting}, {sec, unseen("a", 3), Waiting}, {sec, unseen("b", 4), Superseded}}},
@@ -111,7 +111,7 @@ func TestWaitEndsOnlyForWhatItKnows(t *testing.T) {
 		{"a Job may run for hours", auto, []look{{0, seen(report.Progressing, ofJob), Waiting}, {5 * time.Hour, seen(report.Progressing, ofJob), Waiting}, {sec, seen(report.Complete, ofJob), Complete}}},
 		{"a Job whose pods have no place does not end itself", auto, []look{{0, seen(report.Stuck, ofJob, because(codes.InsufficientResources, report.Transient, 0)), Waiting}, {9 * time.Minute, seen(report.Stuck, ofJob, because(codes.InsufficientResources, report.Transient, 0)), Waiting}, {2 * time.Minute, seen(report.Stuck, ofJob, because(codes.InsufficientResources, report.Transient, 0)), Failed}}},
 		{"a Job makes progress where that is asked for", patient, []look{{0, seen(report.Progressing, ofJob), Waiting}, {time.Minute, seen(report.Progressing, ofJob), Failed}}},
-		{"what heals by itself is waited for", auto, []look{{0, seen(report.Progressing, because(codes.PodTerminating, report.Transient, 0), func(r *report.Rollout) { r.Findings[0].Heals = "yes" }), Waiting}, {time.Hour, seen(report.Progressing, because(codes.PodTerminating, report.Transient, 0), func(r *report.Rollout) { r.Findings[0].Heals = "yes" }), Waiting}}},
+		{"what heals by itself is waited for", auto, []look{{0, seen(report.Progressing, because(codes.PodTerminating, report.Transient, 0), func(r *report.Rollout) { r.Findings[0].SelfHealing = "yes" }), Waiting}, {time.Hour, seen(report.Progressing, because(codes.PodTerminating, report.Transient, 0), func(r *report.Rollout) { r.Findings[0].SelfHealing = "yes" }), Waiting}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -136,7 +136,7 @@ func TestReadinessThatComesAndGoesFailsAfterFiveTimes(t *testing.T) {
 		now = now.Add(3 * sec)
 		r := seen(report.Progressing, because(codes.ReadinessProbeFailing, report.Transient, 1), readyPods(int32((i+1)%2)))
 		if got, why := w.Observe(&r, now); got != Waiting {
-			if got != Failed || !strings.Contains(why, "came and went") || i < 2*flipLimit-1 {
+			if got != Failed || !strings.Contains(why, "readiness was lost") || i < 2*flipLimit-1 {
 				t.Fatalf("look %d: %s %s", i, got, why)
 			}
 			return

@@ -17,8 +17,8 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
-// MissingPods explains pods that the controller wants and that do not exist. The newest event counts: the ReplicaFailure
-// condition keeps the text of the first refusal for ever.
+// MissingPods explains pods that the controller should have created and that do not exist. The newest event counts: the
+// ReplicaFailure condition keeps the text of the first rejection indefinitely.
 // https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/controller/replicaset/replica_set_utils.go (calculateStatus)
 func MissingPods(e *model.Evaluation, w *model.Workload) {
 	if w.Missing <= 0 || !e.In.Sources.Get(model.SourcePods).Readable() {
@@ -48,8 +48,9 @@ func MissingPods(e *model.Evaluation, w *model.Workload) {
 	if r.Code == codes.NamespaceTerminating && w.Has(codes.NamespaceTerminating) {
 		return
 	}
-	f := e.Finding(r.Code, r.Class, finding.Critical, "%s cannot create %s: %s", owner, plain.Plural(int(w.Missing), "pod", "pods"), r.What)
-	f.Heals, f.Confidence, f.Attempts, f.Next = r.Heals, confidence, attempts, r.Next
+	f := e.Finding(r.Code, r.Class, finding.Critical, "%s cannot create %s because %s", owner,
+		plain.Plural(int(w.Missing), "pod", "pods"), r.What)
+	f.SelfHealing, f.Confidence, f.Attempts, f.Next = r.SelfHealing, confidence, attempts, r.Next
 	f.FirstSeen = plain.TimePtr(at)
 	if ev != nil {
 		f.FirstSeen = plain.TimePtr(ev.First)
@@ -124,11 +125,12 @@ func missingWithoutTrace(e *model.Evaluation, w *model.Workload, owner string) {
 	if NamespaceTerminating(e, w) {
 		return
 	}
-	f := e.Finding(codes.PodsNotCreated, report.Transient, finding.Critical, "%s has not created %s that it wants, and %s", owner,
-		plain.Plural(int(w.Missing), "pod", "pods"), e.Silence("left no event that says why"))
-	f.Heals, f.Confidence, f.FirstSeen = "maybe", "low", plain.TimePtr(w.Started)
+	f := e.Finding(codes.PodsNotCreated, report.Transient, finding.Critical, "%s has not created %s; %s", owner,
+		plain.Plural(int(w.Missing), "desired pod", "desired pods"), e.MissingEventText("no event explains why"))
+	f.SelfHealing, f.Confidence, f.FirstSeen = "maybe", "low", plain.TimePtr(w.Started)
 	f.Evidence = []finding.Evidence{plain.Evidence(owner, "spec.replicas",
-		fmt.Sprintf("%d pods missing; %s", w.Missing, e.Silence("no FailedCreate event within the hour that events live")), time.Time{})}
+		fmt.Sprintf("%s missing; %s", plain.Plural(int(w.Missing), "pod", "pods"),
+			e.MissingEventText("no FailedCreate event in the last hour")), time.Time{})}
 	if text, lease := e.ControllerLease("kube-controller-manager"); text != "" {
 		f.Message, f.Confidence = fmt.Sprintf("%s has not created %s: %s", owner, plain.Plural(int(w.Missing), "pod", "pods"), text), "high"
 		f.Evidence = append(f.Evidence, lease)
@@ -136,50 +138,52 @@ func missingWithoutTrace(e *model.Evaluation, w *model.Workload, owner string) {
 	f.Next = []finding.Next{
 		{
 			Command: e.Kubectl.Command("kube-system", "get", "lease", "kube-controller-manager", "-o", "jsonpath={.spec.renewTime}"),
-			Why:     "is the controller-manager alive", Risk: finding.Read,
+			Why:     "Check whether kube-controller-manager is running", Risk: finding.Read,
+			Answers: []string{"renewTime more than a few seconds ago: kube-controller-manager is not running"},
 		},
-		e.Next(w, finding.Read, "the object's own events", "describe", w.Slash()),
+		e.Next(w, finding.Read, "Read the events of the object", "describe", w.Slash()),
 	}
 	w.Add(f)
 }
 
 // quotaOutlook says whether the rollout itself can free what the quota lacks.
 func quotaOutlook(e *model.Evaluation, w *model.Workload, f *report.Finding, text, name string) {
-	b := w.Report.Budget
+	b := w.Report.UpdateStrategy
 	ending := len(model.Select(w.Pods, func(p *model.Pod) bool { return p.Terminating }))
 	switch {
-	case quotaHasRoom(e, w, text, name):
-		f.Class, f.Heals = report.Transient, "yes"
-		f.Message += "; it has room again by now, and the controller will retry, at worst after 16 minutes"
-		f.Next = append(f.Next, nudge(e, w)...)
+	case quotaIsFree(e, w, text, name):
+		f.Class, f.SelfHealing = report.Transient, "yes"
+		f.Message += "; quota is free again, and the controller retries after at most 16 minutes"
+		f.Next = append(f.Next, retryNowStep(e, w)...)
 	case ending > 0:
 		f.Class = report.Transient
-		f.Message += fmt.Sprintf("; %s ending and will free some", plain.Plural(ending, "pod is", "pods are"))
+		f.Message += fmt.Sprintf("; %s terminating and will free quota", plain.Plural(ending, "pod is", "pods are"))
 	case b != nil && b.MayRemove != nil && *b.MayRemove > 0:
 		f.Class = report.Transient
-		f.Message += "; old pods may still go and free some"
-	case b != nil && b.Floor != nil && b.Surge != nil && len(model.Live(w.OldPods())) > 0:
-		f.Heals = "no"
-		f.Message += fmt.Sprintf("; the rollout cannot free it: %d available is the floor", *b.Floor)
-		if b.Surge.Pods > 0 {
-			f.Next = append(f.Next, e.Next(w, finding.Change, "replace pods in place instead of surging: one old pod goes first, and makes room",
+		f.Message += "; old pods can still be removed, which frees quota"
+	case b != nil && b.MinAvailable != nil && b.MaxSurge != nil && len(model.CountedPods(w.OldPods())) > 0:
+		f.SelfHealing = "no"
+		f.Message += fmt.Sprintf("; the rollout cannot free quota: %d pods must stay available", *b.MinAvailable)
+		if b.MaxSurge.Pods > 0 {
+			f.Next = append(f.Next, e.Next(w, finding.Change, "Remove one old pod before a new pod is created, which frees quota",
 				"patch", w.Slash(), "-p", `{"spec":{"strategy":{"rollingUpdate":{"maxSurge":0,"maxUnavailable":1}}}}`))
-			f.Next = append(f.Next, nudge(e, w)...)
+			f.Next = append(f.Next, retryNowStep(e, w)...)
 		}
 	}
 }
 
-// nudge makes the ReplicaSet try again now: its back-off doubles from 5 ms up to 1000 s, and any change of it asks anew.
-func nudge(e *model.Evaluation, w *model.Workload) []finding.Next {
+// retryNowStep makes the controller retry now: its back-off doubles from 5 ms up to 1000 s, and any change of the ReplicaSet
+// starts another attempt.
+func retryNowStep(e *model.Evaluation, w *model.Workload) []finding.Next {
 	if w.Target == nil || w.Target.Set == nil {
 		return nil
 	}
-	return []finding.Next{e.Next(w, finding.Change, "once there is room, make it retry now instead of after its back-off",
+	return []finding.Next{e.Next(w, finding.Change, "Once quota is free, make the controller retry now instead of after its back-off",
 		"annotate", "replicaset", w.Target.Name, "kubectl-runbooks.github.io/retry="+fmt.Sprint(e.Now.Unix()), "--overwrite")}
 }
 
-// quotaHasRoom compares the refused request with the quota as it is now.
-func quotaHasRoom(e *model.Evaluation, w *model.Workload, text, name string) bool {
+// quotaIsFree compares the rejected request with the current quota.
+func quotaIsFree(e *model.Evaluation, w *model.Workload, text, name string) bool {
 	asked, ok := admission.Amounts(admission.Parse(text).Quota.Requested)
 	if !ok || !e.Asks.Have(model.Need{Kind: model.NeedQuotas, Namespace: w.Meta.Namespace}) {
 		return false

@@ -9,8 +9,8 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
-// podClocks adds the timers of pods: minReadySeconds and the grace of pods that end.
-func podClocks(e *model.Evaluation, w *model.Workload) {
+// podTimers adds the timers of pods: minReadySeconds and the grace periods of terminating pods.
+func podTimers(e *model.Evaluation, w *model.Workload) {
 	var ready, ending time.Time
 	for _, p := range w.Pods {
 		if p.IsNew && p.Ready && !p.Available && !p.Terminating {
@@ -23,16 +23,16 @@ func podClocks(e *model.Evaluation, w *model.Workload) {
 		}
 	}
 	if !ready.IsZero() {
-		w.Report.Clocks = append(w.Report.Clocks, report.Clock{
-			Name: "minReadySeconds", Ends: plain.TimePtr(ready), State: report.ClockRunning,
-			Message: fmt.Sprintf("%ds of readiness count as available: the last ready pod gets there in %s; not being ready restarts it", w.MinReady,
+		w.Report.Timers = append(w.Report.Timers, report.Timer{
+			Name: "minReadySeconds", Ends: plain.TimePtr(ready), State: report.TimerRunning,
+			Message: fmt.Sprintf("the last ready pod becomes available in %[2]s, after %[1]ds of readiness; a pod that becomes unready starts again", w.MinReady,
 				plain.Age(ready.Sub(e.Now))),
 		})
 	}
 	if ending.After(e.Now) {
-		w.Report.Clocks = append(w.Report.Clocks, report.Clock{
-			Name: "termination grace", Ends: plain.TimePtr(ending), State: report.ClockRunning,
-			Message: fmt.Sprintf("the last ending pod has %s left", plain.Age(ending.Sub(e.Now))),
+		w.Report.Timers = append(w.Report.Timers, report.Timer{
+			Name: "termination grace period", Ends: plain.TimePtr(ending), State: report.TimerRunning,
+			Message: fmt.Sprintf("the last terminating pod has %s left", plain.Age(ending.Sub(e.Now))),
 		})
 	}
 }

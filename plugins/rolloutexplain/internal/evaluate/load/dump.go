@@ -37,7 +37,7 @@ func Dump(data []byte) (*model.Input, error) {
 		}
 	}
 	if len(seen) == 0 {
-		return nil, fmt.Errorf("the file holds no Kubernetes objects")
+		return nil, fmt.Errorf("the file contains no Kubernetes objects")
 	}
 	sourcesOfDump(in, seen)
 	in.Collected = newestTime(in)
@@ -165,9 +165,9 @@ func sourcesOfDump(in *model.Input, seen map[string]bool) {
 		}
 		in.Sources = append(in.Sources, s)
 	}
-	note(model.SourcePods, seen["Pod"] || noPodsWanted(in), "the dump holds no pods")
-	note(model.SourceRevisions, seen["ReplicaSet"] || seen["ControllerRevision"], "the dump holds no ReplicaSets or ControllerRevisions")
-	note(model.SourceEvents, seen["Event"], "the dump holds no events")
+	note(model.SourcePods, seen["Pod"] || noPodsWanted(in), "the dump contains no pods")
+	note(model.SourceRevisions, seen["ReplicaSet"] || seen["ControllerRevision"], "the dump contains no ReplicaSets or ControllerRevisions")
+	note(model.SourceEvents, seen["Event"], "the dump contains no events")
 	note(model.SourceWorkload, true, "")
 	for _, kinds := range []struct{ kind, name string }{{"Node", "nodes"}, {"Lease", "leases"}, {"StorageClass", "storageclasses"}} {
 		if seen[kinds.kind] {

@@ -14,8 +14,8 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
-// classByOthers judges a pod that other pods keep off: those of the old revision, which the rollout keeps on purpose, or
-// somebody else's.
+// classByOthers judges a pod that other pods keep off every node: those of the old revision, which the rollout keeps on
+// purpose, or those of another workload.
 func classByOthers(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.Cause) {
 	switch {
 	case oldHolds(w, p, c.Code):
@@ -24,15 +24,15 @@ func classByOthers(e *model.Evaluation, w *model.Workload, p *model.Pod, c *mode
 		if holder := portHolder(e, p); holder != "" {
 			c.Message += "; " + holder
 		}
-	case c.Code == codes.PodAffinityUnsatisfied && wantsCompany(p) != "":
-		c.Class, c.Heals = report.Likely, "no"
-		c.Message += "; it must be placed beside pods with " + wantsCompany(p)
+	case c.Code == codes.PodAffinityUnsatisfied && requiredNeighbors(p) != "":
+		c.Class, c.SelfHealing = report.LikelyFatal, "no"
+		c.Message += "; the pod must run next to pods with " + requiredNeighbors(p)
 	}
 }
 
 // oldHolds says whether it is old pods of the workload itself that keep a pod off.
 func oldHolds(w *model.Workload, p *model.Pod, code finding.Code) bool {
-	return slices.ContainsFunc(model.Live(w.OldPods()), func(old *model.Pod) bool {
+	return slices.ContainsFunc(model.CountedPods(w.OldPods()), func(old *model.Pod) bool {
 		if code == codes.HostPortConflict {
 			return slices.ContainsFunc(hostPorts(p.Pod), func(port int32) bool { return slices.Contains(hostPorts(old.Pod), port) })
 		}
@@ -40,7 +40,7 @@ func oldHolds(w *model.Workload, p *model.Pod, code finding.Code) bool {
 	})
 }
 
-// repels says whether one pod's required anti-affinity names the other. Namespaces beside the own are not looked at.
+// repels says whether one pod's required anti-affinity names the other. Other namespaces are not checked.
 func repels(one, other *corev1.Pod) bool {
 	if one.Spec.Affinity == nil || one.Spec.Affinity.PodAntiAffinity == nil {
 		return false
@@ -52,13 +52,13 @@ func repels(one, other *corev1.Pod) bool {
 		})
 }
 
-// wantsCompany gives the labels of the pods that a required affinity wants beside it.
-func wantsCompany(p *model.Pod) string {
+// requiredNeighbors gives the labels of the pods next to which a required affinity places the pod, and the topology key.
+func requiredNeighbors(p *model.Pod) string {
 	if p.Spec.Affinity == nil || p.Spec.Affinity.PodAffinity == nil {
 		return ""
 	}
 	for _, t := range p.Spec.Affinity.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution {
-		return fmt.Sprintf("%s (by %s)", metav1.FormatLabelSelector(t.LabelSelector), t.TopologyKey)
+		return fmt.Sprintf("%s (topology key %s)", metav1.FormatLabelSelector(t.LabelSelector), t.TopologyKey)
 	}
 	return ""
 }
@@ -75,7 +75,7 @@ func hostPorts(p *corev1.Pod) []int32 {
 	return ports
 }
 
-// portHolder names the pod that holds a wanted host port.
+// portHolder names the pod that uses a requested host port.
 func portHolder(e *model.Evaluation, p *model.Pod) string {
 	var best *model.NodePod
 	var taken int32
@@ -90,5 +90,5 @@ func portHolder(e *model.Evaluation, p *model.Pod) string {
 	if best == nil {
 		return ""
 	}
-	return fmt.Sprintf("host port %d is held on node %s by pod %s of namespace %s", taken, best.Node, best.Name, best.Namespace)
+	return fmt.Sprintf("host port %d on node %s is in use by pod %s/%s", taken, best.Node, best.Namespace, best.Name)
 }

@@ -145,7 +145,7 @@ func (c *Collector) askStorage(ctx context.Context, n model.Need) answer {
 		l, err := c.Typed.StorageV1().StorageClasses().List(ctx, metav1.ListOptions{})
 		return found(kube.SourceOf("storageclasses", "list", "storageclasses.storage.k8s.io", err), func(in *model.Input) { in.StorageClasses = append(in.StorageClasses, l.Items...) })
 	}
-	return answer{state: source.Source{Name: string(n.Kind), State: source.Skipped, Message: "no such lookup"}}
+	return answer{state: source.Source{Name: string(n.Kind), State: source.Skipped, Message: "unknown lookup"}}
 }
 
 func found(s source.Source, apply func(*model.Input)) answer {
@@ -236,7 +236,7 @@ func (c *Collector) askNames(ctx context.Context, n model.Need) answer {
 	s := kube.SourceOf(n.Name, "list", n.Name, err)
 	if s.State == source.Forbidden {
 		// Only for a hint at a similar name: who may not list Secrets lacks nothing.
-		s = source.Source{Name: n.Name, State: source.Skipped, Message: "names are listed only where that is allowed"}
+		s = source.Source{Name: n.Name, State: source.Skipped, Message: "names are listed only where permissions allow"}
 	}
 	return found(s, func(in *model.Input) { in.Names = append(in.Names, names...) })
 }

@@ -16,21 +16,21 @@ import (
 
 var timedOutSet = regexp.MustCompile(`ReplicaSet "([^"]+)" has timed out progressing`)
 
-// deploymentClocks tells which timers run. The progress deadline is lastUpdateTime plus progressDeadlineSeconds; any new,
+// deploymentTimers reports which timers run. The progress deadline is lastUpdateTime plus progressDeadlineSeconds; any new,
 // ready or available pod and any old pod that goes restarts it.
 // https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/controller/deployment/progress.go
-func deploymentClocks(e *model.Evaluation, d *appsv1.Deployment, w *model.Workload, progress *appsv1.DeploymentCondition) {
+func deploymentTimers(e *model.Evaluation, d *appsv1.Deployment, w *model.Workload, progress *appsv1.DeploymentCondition) {
 	deadline := plain.Or(d.Spec.ProgressDeadlineSeconds, 600)
-	c := report.Clock{Name: "progress deadline", State: report.ClockOff}
+	c := report.Timer{Name: "progress deadline", State: report.TimerOff}
 	switch {
 	case w.Settled || w.Completed:
 		return
 	case w.Target == nil && !e.In.Sources.Get(model.SourceRevisions).Readable():
-		return // which ReplicaSet it runs for is not known
+		return // which ReplicaSet it runs for is unknown
 	case d.Spec.Paused:
-		c.Message = "off while paused"
+		c.Message = "off while the Deployment is paused"
 	case deadline == noDeadline:
-		c.Message = "off: progressDeadlineSeconds is not set"
+		c.Message = "off (progressDeadlineSeconds is not set)"
 	case progress == nil:
 		c.Message = "not started"
 	case w.Target == nil:
@@ -41,32 +41,32 @@ func deploymentClocks(e *model.Evaluation, d *appsv1.Deployment, w *model.Worklo
 		return
 	default:
 		ends := progress.LastUpdateTime.Add(time.Duration(deadline) * time.Second)
-		c.Ends, c.State = plain.TimePtr(ends), report.ClockRunning
-		c.Message = fmt.Sprintf("%ds from the last progress (%s ago): ends in %s; any new, ready or available pod restarts it",
-			deadline, plain.Age(e.Now.Sub(progress.LastUpdateTime.Time)), plain.Age(ends.Sub(e.Now)))
+		c.Ends, c.State = plain.TimePtr(ends), report.TimerRunning
+		c.Message = fmt.Sprintf("%ds, ends in %s (last progress %s ago; any new, ready or available pod restarts it)",
+			deadline, plain.Age(ends.Sub(e.Now)), plain.Age(e.Now.Sub(progress.LastUpdateTime.Time)))
 	}
-	w.Report.Clocks = append(w.Report.Clocks, c)
+	w.Report.Timers = append(w.Report.Timers, c)
 }
 
 // deadlineExceeded judges an expired deadline: only the ReplicaSet that the message names has timed out; after an undo
 // the condition still speaks of the other one for a while.
-func deadlineExceeded(e *model.Evaluation, w *model.Workload, deadline int32, progress *appsv1.DeploymentCondition) report.Clock {
+func deadlineExceeded(e *model.Evaluation, w *model.Workload, deadline int32, progress *appsv1.DeploymentCondition) report.Timer {
 	ended := progress.LastUpdateTime.Time
-	c := report.Clock{Name: "progress deadline", Ends: plain.TimePtr(ended), State: report.ClockExpired}
+	c := report.Timer{Name: "progress deadline", Ends: plain.TimePtr(ended), State: report.TimerExpired}
 	if m := timedOutSet.FindStringSubmatch(progress.Message); m != nil && m[1] != w.Target.Name {
-		c.Message, c.State = fmt.Sprintf("its expiry belongs to ReplicaSet %s, not to the wanted %s: ignored", m[1], w.Target.Name),
-			report.ClockOff
-		f := e.Note(codes.StaleProgressDeadline, "ProgressDeadlineExceeded is left over from ReplicaSet %s and says nothing about %s", m[1],
+		c.Message, c.State = fmt.Sprintf("ignored (the expired deadline belongs to ReplicaSet %s, not to the current %s)", m[1], w.Target.Name),
+			report.TimerOff
+		f := e.Note(codes.StaleProgressDeadline, "ProgressDeadlineExceeded is left over from ReplicaSet %s and does not concern %s", m[1],
 			w.Target.Name)
 		f.Evidence = []finding.Evidence{plain.Evidence("Deployment "+w.Meta.Name, "status.conditions[Progressing]", progress.Message, ended)}
 		w.Add(f)
 		return c
 	}
-	c.Message = fmt.Sprintf("%ds without progress: expired %s ago; not final, the controller goes on trying", deadline,
+	c.Message = fmt.Sprintf("%ds, expired %s ago without progress; the controller continues to try", deadline,
 		plain.Age(e.Now.Sub(ended)))
-	f := e.Finding(codes.ProgressDeadlineExceeded, report.Fatal, finding.Critical, "no progress for %ds: ReplicaSet %s has timed out", deadline,
-		w.Target.Name)
-	f.Role, f.Confidence, f.Heals, f.FirstSeen = report.Consequence, "high", "maybe", plain.TimePtr(ended)
+	f := e.Finding(codes.ProgressDeadlineExceeded, report.Fatal, finding.Critical, "ReplicaSet %s has made no progress within %ds",
+		w.Target.Name, deadline)
+	f.Role, f.Confidence, f.SelfHealing, f.FirstSeen = report.Consequence, "high", "maybe", plain.TimePtr(ended)
 	f.Evidence = []finding.Evidence{plain.Evidence("Deployment "+w.Meta.Name, "status.conditions[Progressing]", progress.Message, ended)}
 	w.Add(f)
 	return c

@@ -39,28 +39,28 @@ func onlyOld(w *model.Workload, f *report.Finding) bool {
 	return len(f.Pods) > 0 && !slices.ContainsFunc(w.Pods, func(p *model.Pod) bool { return p.IsNew && slices.Contains(f.Pods, p.Name) })
 }
 
-// undo decides whether a rollback would cure the root cause, and says why not where it would not.
-func undo(e *model.Evaluation, w *model.Workload, root *report.Finding, shared bool) {
-	if root == nil || !undoAsked(e, w, root) {
+// rollback decides whether a rollback would fix the root cause, and says why not where it would not.
+func rollback(e *model.Evaluation, w *model.Workload, root *report.Finding, shared bool) {
+	if root == nil || !rollbackPossible(e, w, root) {
 		return
 	}
-	u := &report.Undo{}
-	w.Report.Undo = u
+	u := &report.Rollback{}
+	w.Report.Rollback = u
 	if root.Code == codes.StatefulSetPodNotReplaced {
-		u.Why = "a rollback alone changes nothing: the broken pod has to be deleted"
+		u.Why = "a rollback alone has no effect: the broken pod must be deleted"
 		return
 	}
 	if onlyOld(w, root) {
-		u.Why = "the pod in trouble is of an old revision already: going back would not cure it"
+		u.Why = "the failing pod already has an old revision: a rollback would not fix it"
 		return
 	}
 	to := w.RollbackTarget()
 	if to == nil {
-		u.Why = "there is no older revision to go back to"
+		u.Why = "no older revision exists"
 		return
 	}
 	u.Revision, u.Name = to.Number, to.Name
-	if u.Why = undoVain(w, to, shared); u.Why != "" {
+	if u.Why = rollbackInVain(w, to, shared); u.Why != "" {
 		return
 	}
 	if to != w.Previous() {
@@ -72,19 +72,19 @@ func undo(e *model.Evaluation, w *model.Workload, root *report.Finding, shared b
 		relevant = diff.Mark(d.Changes, root)
 	}
 	if d != nil && len(relevant) == 0 && root.Code != codes.ReplicaSetCreateError && root.Code != codes.ProgressDeadlineExceeded {
-		u.Why = fmt.Sprintf("nothing that changed since %s bears on this: going back would leave it to the next rollout", model.Label(to))
+		u.Why = fmt.Sprintf("no change since %s is related: after a rollback, the next rollout would meet the same problem", model.Label(to))
 		return
 	}
 	if manager := managerOf(w); manager != "" {
-		u.Why = fmt.Sprintf("%s manages this %s and would apply its own template again: revert it there, to what %s had", manager, w.Kind,
+		u.Why = fmt.Sprintf("%s manages this %s and would apply its own template again: revert the change in %[1]s, to the template of %[3]s", manager, w.Kind,
 			model.Label(to))
 		return
 	}
-	adviseUndo(e, w, root, to, relevant)
+	adviseRollback(e, w, root, to, relevant)
 }
 
-// undoAsked says whether going back is a question at all: for a cause that may come of the template and is past waiting.
-func undoAsked(e *model.Evaluation, w *model.Workload, root *report.Finding) bool {
+// rollbackPossible says whether a rollback is possible at all: for a cause that may come of the template and is past waiting.
+func rollbackPossible(e *model.Evaluation, w *model.Workload, root *report.Finding) bool {
 	if w.Kind == "Job" || w.Kind == model.KindArgo {
 		return false
 	}
@@ -92,36 +92,36 @@ func undoAsked(e *model.Evaluation, w *model.Workload, root *report.Finding) boo
 	if !diff.Bears(root.Code) && !ofController {
 		return false
 	}
-	if !codes.HoldsFast(root) && root.Code != codes.ReadinessProbeFailing && root.Code != codes.PodReadinessFlapping && w.Report.Verdict != report.Degraded {
+	if !codes.IsPersistent(root) && root.Code != codes.ReadinessProbeFailing && root.Code != codes.PodReadinessFlapping && w.Report.Verdict != report.Degraded {
 		return false
 	}
 	return root.Code == codes.StatefulSetPodNotReplaced || w.RevisionsKnown(e)
 }
 
-// undoVain is why going back to a revision would not help, whatever changed since; empty: nothing says so.
-func undoVain(w *model.Workload, to *model.Revision, shared bool) string {
+// rollbackInVain is why a rollback to a revision would not help, whatever changed since; empty: nothing says so.
+func rollbackInVain(w *model.Workload, to *model.Revision, shared bool) string {
 	switch {
 	case w.Has(codes.DeploymentPaused):
-		return "a paused Deployment cannot be rolled back: resume it first"
+		return "a paused Deployment cannot be rolled back"
 	case shared:
-		return "old pods have the same trouble, so the cause is not this change: a rollback would not help"
+		return "old pods have the same problem, so this change is not the cause: a rollback would not help"
 	case w.AllBroken(to):
-		return fmt.Sprintf("no pod of %s is ready either: look first at what both revisions share (a dependency, a node, a ConfigMap)",
+		return fmt.Sprintf("no pod of %s is ready either: both revisions share the cause (such as a dependency, a node or a ConfigMap)",
 			model.Label(to))
 	}
 	return ""
 }
 
-func adviseUndo(e *model.Evaluation, w *model.Workload, root *report.Finding, to *model.Revision, relevant []report.Change) {
-	u := w.Report.Undo
+func adviseRollback(e *model.Evaluation, w *model.Workload, root *report.Finding, to *model.Revision, relevant []report.Change) {
+	u := w.Report.Rollback
 	u.Advised = true
 	u.Command = e.Kubectl.Command(w.Meta.Namespace, "rollout", "undo", w.Slash(), fmt.Sprintf("--to-revision=%d", to.Number))
 	good := w.Describe(to)
-	u.Why = fmt.Sprintf("back to %s", model.Label(to))
-	if good.GoodBecause != "" {
-		u.Why += ": " + good.GoodBecause
+	u.Why = "Roll back to " + model.Label(to)
+	if good.KnownGoodReason != "" {
+		u.Why += ", of which " + good.KnownGoodReason
 	} else {
-		u.Why += "; that it works is not proven"
+		u.Why += "; unknown whether that revision works"
 	}
 	if relevant = report.Fold(relevant); len(relevant) > 0 {
 		words := make([]string, 0, 3)
@@ -129,14 +129,14 @@ func adviseUndo(e *model.Evaluation, w *model.Workload, root *report.Finding, to
 			words = append(words, diff.Say(c))
 		}
 		root.Evidence = append(root.Evidence,
-			finding.Evidence{Source: "change", Path: model.Label(to) + " to " + model.Label(w.Target), Value: strings.Join(words, "; ")})
+			finding.Evidence{Source: "Template change from " + model.Label(to) + " to " + model.Label(w.Target), Value: strings.Join(words, "; ")})
 	}
 	root.Next = append([]finding.Next{{Command: u.Command, Why: u.Why, Risk: finding.Change}}, root.Next...)
 	if w.KeepsBroken() {
-		broken := model.Select(model.Live(w.NewPods()), func(p *model.Pod) bool { return !p.Ready })
+		broken := model.Select(model.CountedPods(w.NewPods()), func(p *model.Pod) bool { return !p.Ready })
 		if len(broken) > 0 {
-			u.Why += "; the broken pod must be deleted afterwards, the controller does not replace it"
-			next := e.Next(w, finding.Destructive, "after the undo: delete the broken pod: the controller does not replace it",
+			u.Why += "; then delete the broken pod"
+			next := e.Next(w, finding.Destructive, "After the rollback, delete the broken pod; the controller does not replace it",
 				append([]string{"delete", "pod"}, model.Names(broken)...)...)
 			root.Next = append(root.Next[:1:1], append([]finding.Next{next}, root.Next[1:]...)...)
 		}

@@ -1,7 +1,6 @@
 package placement
 
 import (
-	"fmt"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -12,8 +11,8 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 )
 
-// nodesInTrouble: every node that is wanted is cordoned or ill, so the pod waits for those, whatever the others lack.
-func nodesInTrouble(e *model.Evaluation, c *model.Cause, fits []nodeFit) {
+// unhealthyNodes: every eligible node is cordoned or unhealthy, so the pod waits for those, whatever the others lack.
+func unhealthyNodes(e *model.Evaluation, c *model.Cause, fits []nodeFit) {
 	var names []string
 	cordoned := true
 	for _, f := range fits {
@@ -26,8 +25,12 @@ func nodesInTrouble(e *model.Evaluation, c *model.Cause, fits []nodeFit) {
 	if cordoned {
 		recode(c, codes.NodesCordoned)
 	}
-	c.Message = fmt.Sprintf("it waits for nodes in trouble, the only ones that may take it: %s; %s", plain.List(names, 5), c.Message)
-	c.Then(e.NextCluster(finding.Read, "what is wrong with the first of them", "nodeinfo", firstFault(fits)))
+	if c.Target != "" {
+		c.Message += "; cordoned or unhealthy is " + plain.List(names, 5)
+	} else {
+		c.Says("all eligible nodes are cordoned or unhealthy: %s", plain.List(names, 5))
+	}
+	c.WithNext(e.NextCluster(finding.Read, "Check the first of these nodes", "nodeinfo", firstFault(fits)))
 }
 
 func firstFault(fits []nodeFit) string {

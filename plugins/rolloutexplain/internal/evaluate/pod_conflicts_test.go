@@ -50,15 +50,15 @@ func TestOldPodsAreBlamedOnlyForWhatTheyHold(t *testing.T) {
 		deadlock bool
 		says     string
 	}{
-		{"anti-affinity to itself", refused(anti, func(b *builder) { b.x().Spec.Affinity = antiAffinityTo("api") }), true, "old pods hold it"},
+		{"anti-affinity to itself", refused(anti, func(b *builder) { b.x().Spec.Affinity = antiAffinityTo("api") }), true, "a deadlock with the old pods"},
 		{"anti-affinity to somebody else", refused(anti, func(b *builder) { b.x().Spec.Affinity = antiAffinityTo("cache") }), false, "anti-affinity"},
-		{"anti-affinity of an old pod to new ones", refused(anti, func(b *builder) { b.in.Pods[0].Spec.Affinity = antiAffinityTo("api") }), true, "old pods hold it"},
-		{"affinity to pods that are nowhere", refused(with, func(b *builder) { b.x().Spec.Affinity = affinityTo("cache") }), false, "beside pods with app=cache"},
-		{"a host port that the old pods have", refused(port, func(b *builder) { b.c().Ports, b.in.Pods[0].Spec.Containers[0].Ports = wanted, wanted }), true, "old pods hold it"},
+		{"anti-affinity of an old pod to new ones", refused(anti, func(b *builder) { b.in.Pods[0].Spec.Affinity = antiAffinityTo("api") }), true, "a deadlock with the old pods"},
+		{"affinity to pods that are nowhere", refused(with, func(b *builder) { b.x().Spec.Affinity = affinityTo("cache") }), false, "next to pods with app=cache"},
+		{"a host port that the old pods have", refused(port, func(b *builder) { b.c().Ports, b.in.Pods[0].Spec.Containers[0].Ports = wanted, wanted }), true, "a deadlock with the old pods"},
 		{"a host port that somebody else has", refused(port, func(b *builder) {
 			b.c().Ports = wanted
 			b.in.NodePods = []model.NodePod{{Node: "w2", Namespace: "edge", Name: "ingress", HostPorts: []int32{80}}}
-		}), false, "host port 80 is held on node w2 by pod ingress of namespace edge"},
+		}), false, "host port 80 on node w2 is in use by pod edge/ingress"},
 	} {
 		got := Evaluate(tt.b.in, now, model.Options{}).Items[0]
 		if has := strings.Contains(got.Summary, "deadlock"); has != tt.deadlock || !strings.Contains(got.Summary, tt.says) {
@@ -113,10 +113,10 @@ func TestARemovedLogIsNotQuoted(t *testing.T) {
 func TestAChangeIsSaidInWords(t *testing.T) {
 	for want, c := range map[string]report.Change{
 		"api image api:1 → api:2":                                    {Path: "containers[api].image", Kind: "changed", From: "api:1", To: "api:2"},
-		"added container proxy (image proxy:1)":                      {Path: "initContainers[proxy]", Kind: "added", To: "(image proxy:1)"},
-		"removed env DB_HOST":                                        {Path: "containers[api].env[DB_HOST]", Kind: "removed", From: "db"},
-		"added api volumeMounts[data] (mountPath /data)":             {Path: "containers[api].volumeMounts[data]", Kind: "added", To: "(mountPath /data)"},
-		"added volumes[data] (persistentVolumeClaim.claimName data)": {Path: "volumes[data]", Kind: "added", To: "(persistentVolumeClaim.claimName data)"},
+		"container proxy added (image proxy:1)":                      {Path: "initContainers[proxy]", Kind: "added", To: "(image proxy:1)"},
+		"env DB_HOST removed":                                        {Path: "containers[api].env[DB_HOST]", Kind: "removed", From: "db"},
+		"api volumeMounts[data] added (mountPath /data)":             {Path: "containers[api].volumeMounts[data]", Kind: "added", To: "(mountPath /data)"},
+		"volumes[data] added (persistentVolumeClaim.claimName data)": {Path: "volumes[data]", Kind: "added", To: "(persistentVolumeClaim.claimName data)"},
 	} {
 		if got := diff.Say(c); got != want {
 			t.Errorf("got %q, want %q", got, want)
@@ -156,8 +156,8 @@ func TestUndoIsNotAdvisedForOldPods(t *testing.T) {
 	if r := wait.RootOf(&got); r == nil || r.Code != codes.ReadinessProbeFailing || !strings.Contains(got.Summary, "old pod db-0") || strings.Contains(got.Summary, "not in the image") {
 		t.Fatalf("%s", codesOf(report.List{Items: []report.Rollout{got}}))
 	}
-	if got.Undo == nil || got.Undo.Advised || !strings.Contains(got.Undo.Why, "old revision") {
-		t.Errorf("undo: %+v", got.Undo)
+	if got.Rollback == nil || got.Rollback.Advised || !strings.Contains(got.Rollback.Why, "old revision") {
+		t.Errorf("undo: %+v", got.Rollback)
 	}
 }
 
@@ -192,21 +192,21 @@ func TestTriedByHand(t *testing.T) {
 		class     report.Class
 		make      func() *builder
 	}{
-		{"a hostPath that is not on the node", codes.FailedMount, "hostPath /data on node w1", "may heal", report.Likely, with(func(b *builder) {
+		{"a hostPath that is not on the node", codes.FailedMount, "hostPath /data on node w1", "may heal", report.LikelyFatal, with(func(b *builder) {
 			b.podEvent("FailedMount", `MountVolume.SetUp failed for volume "v" : hostPath type check failed: /data is not a directory`, 5)
 		})},
-		{"a runtime handler that the node lacks", codes.FailedCreatePodSandBox, `no runtime handler "gvisor"`, "", report.Likely, with(func(b *builder) {
+		{"a runtime handler that the node lacks", codes.FailedCreatePodSandBox, `no runtime handler "gvisor"`, "", report.LikelyFatal, with(func(b *builder) {
 			b.x().Spec.RuntimeClassName = plain.Ptr("sandboxed")
 			b.podEvent("FailedCreatePodSandBox", `Failed to create pod sandbox: rpc error: code = Unknown desc = unable to get OCI runtime for sandbox "b9": no runtime for "gvisor" is configured`, 5)
 		})},
-		{"a sysctl that the kubelet forbids", codes.PodRejected, "SysctlForbidden", "nothing that changed", report.Likely, with(func(b *builder) {
+		{"a sysctl that the kubelet forbids", codes.PodRejected, "SysctlForbidden", "nothing that changed", report.LikelyFatal, with(func(b *builder) {
 			stopped(b, corev1.PodFailed, "SysctlForbidden", `Pod was rejected: forbidden sysctl: "kernel.msgmax" not allowlisted`)
 		})},
-		{"a seccomp profile that is not there", codes.ContainerStartError, "cannot load seccomp profile", "failed to create containerd container", report.Likely, with(func(b *builder) {
+		{"a seccomp profile that is not there", codes.ContainerStartError, "cannot load seccomp profile", "failed to create containerd container", report.LikelyFatal, with(func(b *builder) {
 			b.status(waiting("CreateContainerError", `failed to create containerd container: cannot load seccomp profile "/x.json": open /x.json: no such file or directory`))
 			b.s().RestartCount = 3
 		})},
-		{"a nodeName that no node has", codes.NodeNotReady, "node w9, which does not exist; the template sets nodeName", "", report.Likely, with(func(b *builder) {
+		{"a nodeName that no node has", codes.NodeNotFound, "node w9, which does not exist; the pod template sets nodeName", "", report.LikelyFatal, with(func(b *builder) {
 			b.d.Spec.Template.Spec.NodeName, b.rs.Spec.Template.Spec.NodeName, b.x().Spec.NodeName = "w9", "w9", "w9"
 			b.x().CreationTimestamp, b.x().Status.ContainerStatuses = ago(5*time.Second), nil
 			b.fetch(model.Need{Kind: model.NeedNode, Name: "w9"})
@@ -224,8 +224,8 @@ func TestTriedByHand(t *testing.T) {
 			continue
 		}
 		why := got.Summary
-		if got.Undo != nil {
-			why += got.Undo.Why
+		if got.Rollback != nil {
+			why += got.Rollback.Why
 		}
 		if tt.not != "" && strings.Contains(why, tt.not) {
 			t.Errorf("%s: it says %q: %s", tt.name, tt.not, why)
@@ -248,9 +248,9 @@ func TestDaemonPodsThatNoNodeTakesNameAllTheirNodes(t *testing.T) {
 		second, cpu string
 		want        []string
 	}{
-		{"Insufficient cpu", "900", []string{"all 2 pods: nodes w1, w2 do not take them: Insufficient cpu; node w1: needs 900 cpu"}},
-		{"Insufficient memory", "900", []string{"pod agent-w1: node w1 does not take it: Insufficient cpu", "pod agent-w2: node w2 does not take it: Insufficient memory"}},
-		{"Insufficient cpu", "1", []string{"pod agent-w1: node w1 does not take it: Insufficient cpu", "pod agent-w2: node w2 does not take it: Insufficient cpu\n"}},
+		{"Insufficient cpu", "900", []string{"all 2 pods cannot run on nodes w1, w2: Insufficient cpu; on node w1 the pod requires 900 cpu"}},
+		{"Insufficient memory", "900", []string{"pod agent-w1 cannot run on node w1: Insufficient cpu", "pod agent-w2 cannot run on node w2: Insufficient memory"}},
+		{"Insufficient cpu", "1", []string{"pod agent-w1 cannot run on node w1: Insufficient cpu", "pod agent-w2 cannot run on node w2: Insufficient cpu\n"}},
 	} {
 		b := daemonCase(func(ds *appsv1.DaemonSet) { ds.Status.NumberAvailable, ds.Status.NumberReady = 0, 0 })
 		b.in.Pods = nil
@@ -284,7 +284,7 @@ func TestEveryDaemonPodIsJudgedByItsOwnNode(t *testing.T) {
 		p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable", Message: "0/5 nodes are available: 1 Insufficient cpu, 4 node(s) didn't satisfy plugin(s) [NodeAffinity].", LastTransitionTime: ago(time.Minute)}}
 	}
 	text := words(Evaluate(b.in, now, model.Options{}).Items[0])
-	for _, want := range []string{"pod agent-w3: node w3 does not take it", "4 of 5 pods: nodes w1, w2, w4, w5 do not take them"} {
+	for _, want := range []string{"pod agent-w3 cannot run on node w3", "4 of 5 pods cannot run on nodes w1, w2, w4, w5"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("does not say %q:\n%s", want, text)
 		}
@@ -298,10 +298,10 @@ func TestSpreadingOverALabelThatNoNodeHasDoesNotHeal(t *testing.T) {
 		b.x().Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: key, WhenUnsatisfiable: corev1.DoNotSchedule}}
 		return findingOf(Evaluate(b.in, now, model.Options{}), codes.TopologySpreadUnsatisfied)
 	}
-	if f := spread("rack"); f.Heals != "no" || f.Class != report.Likely || !strings.Contains(f.Message, "label rack, which no node has") {
+	if f := spread("rack"); f.SelfHealing != "no" || f.Class != report.LikelyFatal || !strings.Contains(f.Message, "no node has label rack") {
 		t.Errorf("%+v", f)
 	}
-	if f := spread("kubernetes.io/hostname"); f.Heals != "maybe" {
+	if f := spread("kubernetes.io/hostname"); f.SelfHealing != "maybe" {
 		t.Errorf("nodes have that label: %+v", f)
 	}
 }

@@ -12,17 +12,17 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
-// writersWithin is how far back scaling counts.
-const writersWithin = 10 * time.Minute
+// flappingWithin is how far back scaling counts.
+const flappingWithin = 10 * time.Minute
 
-// foreignWriter: one ReplicaSet that is scaled up and down in turn, with no new template meanwhile, has two writers of
-// spec.replicas: a manifest and an autoscaler. managedFields name the last one alone: each takes the field from the other.
-func foreignWriter(e *model.Evaluation, w *model.Workload) {
+// replicasFlapping reports one ReplicaSet that is scaled up and down in turn, with no new template meanwhile: probably two
+// clients set spec.replicas, such as a manifest and an autoscaler. managedFields name only the last one.
+func replicasFlapping(e *model.Evaluation, w *model.Workload) {
 	ups, downs := map[string]int32{}, map[string]int32{}
 	var latest eventfact.Event
 	for _, ev := range e.EventsOf(w.Meta) {
 		m := scaledSet.FindStringSubmatch(ev.Message)
-		if ev.Reason != "ScalingReplicaSet" || m == nil || e.Now.Sub(ev.Last) > writersWithin || ev.First.Before(w.Started) ||
+		if ev.Reason != "ScalingReplicaSet" || m == nil || e.Now.Sub(ev.Last) > flappingWithin || ev.First.Before(w.Started) ||
 			ev.First.Before(templateWritten(w.Meta)) {
 			continue
 		}
@@ -40,9 +40,9 @@ func foreignWriter(e *model.Evaluation, w *model.Workload) {
 			continue
 		}
 		f := e.Note(codes.ReplicasFlapping,
-			"spec.replicas goes up and down: ReplicaSet %s was scaled up %d and down %d times within %s%s: "+
-				"leave it out of the manifest where an autoscaler sets it",
-			r.Name, ups[r.Name], downs[r.Name], plain.Age(writersWithin), replicasBy(w))
+			"ReplicaSet %s was scaled up %s and down %s within %s%s",
+			r.Name, plain.Plural(int(ups[r.Name]), "time", "times"), plain.Plural(int(downs[r.Name]), "time", "times"),
+			plain.Age(flappingWithin), replicasBy(w))
 		f.Evidence = append(f.Evidence, plain.Evidence("Event", latest.Reason, latest.Message, latest.Last))
 		f.Role = report.Unrelated
 		w.Add(f)
@@ -66,5 +66,5 @@ func replicasBy(w *model.Workload) string {
 	if name == "" {
 		return ""
 	}
-	return ", last by " + name
+	return "; spec.replicas was last set by " + name
 }
