@@ -42,9 +42,9 @@ func (c *Collector) beside(ctx context.Context, probe Probe) {
 				readOutput(&result, out, questions)
 			}
 			for n := range result.Answers {
-				result.Answers[n].Viewpoint = "beside:" + pod.Name
+				result.Answers[n].Viewpoint = "same-node:" + pod.Name
 			}
-			c.note("beside", "create", "jobs.batch in "+pod.Namespace, err)
+			c.note("same-node", "create", "jobs.batch in "+pod.Namespace, err)
 			c.mu.Lock()
 			c.in.Beside = append(c.in.Beside, result)
 			c.mu.Unlock()

@@ -80,12 +80,12 @@ func (c *Collector) probe(ctx context.Context, w Wants, pod corev1.Pod, ports fu
 		return
 	}
 	defer tunnel.Close()
-	c.note("tunnels", "create", "pods/portforward in "+pod.Namespace, nil)
+	c.note("port-forward", "create", "pods/portforward in "+pod.Namespace, nil)
 	dnsPort, metricsPort := ports(pod)
 	dial := func(port int32) func(context.Context) (net.Conn, error) {
 		return func(ctx context.Context) (net.Conn, error) { return tunnel.Dial(ctx, port) }
 	}
-	ask := Stream{Dial: dial(dnsPort), Viewpoint: "tunnel:" + pod.Name, Server: pod.Status.PodIP, Timeout: 3 * time.Second}
+	ask := Stream{Dial: dial(dnsPort), Viewpoint: "port-forward:" + pod.Name, Server: pod.Status.PodIP, Timeout: 3 * time.Second}
 	slow := ask
 	slow.Timeout = c.Slow
 	var wg sync.WaitGroup
@@ -121,9 +121,9 @@ func (c *Collector) noTunnel(p *evaluate.Probe, pod corev1.Pod, err error) {
 	}
 	switch {
 	case p.Forbidden:
-		c.note("tunnels", "create", "pods/portforward in "+pod.Namespace, apierrors.NewForbidden(corev1.Resource("pods/portforward"), pod.Name, errors.New(p.Error)))
+		c.note("port-forward", "create", "pods/portforward in "+pod.Namespace, apierrors.NewForbidden(corev1.Resource("pods/portforward"), pod.Name, errors.New(p.Error)))
 	case podfact.Serves(&pod):
-		c.noteSource(source.Source{Name: "tunnels", State: source.Unreachable, Message: "DNS pod " + pod.Name + ": " + p.Error})
+		c.noteSource(source.Source{Name: "port-forward", State: source.Unreachable, Message: "DNS pod " + pod.Name + ": " + p.Error})
 	}
 }
 

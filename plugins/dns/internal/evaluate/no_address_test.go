@@ -74,13 +74,13 @@ func without(in Input, state source.State, names ...string) Input {
 // says holds a report against its headline and words of its summary; a word after "!" must not be there.
 func says(t *testing.T, what string, h report.Header, verdict report.Verdict, code finding.Code, words ...string) {
 	t.Helper()
-	ok := h.Verdict == verdict && h.Headline == code
+	ok := h.Verdict == verdict && h.PrimaryCode == code
 	for _, word := range words {
 		word, not := strings.CutPrefix(word, "!")
 		ok = ok && strings.Contains(h.Summary, word) != not
 	}
 	if !ok {
-		t.Errorf("%s: %s %s: %s; want %s %s %q", what, h.Verdict, h.Headline, h.Summary, verdict, code, words)
+		t.Errorf("%s: %s %s: %s; want %s %s %q", what, h.Verdict, h.PrimaryCode, h.Summary, verdict, code, words)
 	}
 }
 
@@ -129,7 +129,7 @@ func TestANameWithoutAnAddressIsNotHealthy(t *testing.T) {
 	if !strings.Contains(commands(r.Header), "--type MX,TXT") {
 		t.Errorf("next: %s", commands(r.Header))
 	}
-	says(t, "servers that keep an address back", resolved(healthy(), "api.shop", empty).Header, report.Failing, "RecordMismatch", "the DNS servers give no address of it")
+	says(t, "servers that keep an address back", resolved(healthy(), "api.shop", empty).Header, report.Unhealthy, "RecordMismatch", "the DNS servers give no address of it")
 	says(t, "one family", resolved(healthy(), "api.shop", nil).Header, report.Healthy, "")
 	in := healthy()
 	askReplicas(&in, []records.Question{{Name: "shop.svc.cluster.local.", Type: "A"}}, nil)
@@ -198,8 +198,8 @@ func TestServersThatDenyAServiceWithoutEndpoints(t *testing.T) {
 	in := healthy()
 	in.Slices = in.Slices[:1]
 	denied := func(_ int, a *report.Answer) { a.Rcode, a.Records = "NXDOMAIN", nil }
-	says(t, "a namespace", resolved(in, "shop.svc.cluster.local", denied).Header, report.Failing, "RecordMismatch")
-	says(t, "denied", resolved(in, "api.shop", denied).Header, report.Failing, "RecordMismatch")
+	says(t, "a namespace", resolved(in, "shop.svc.cluster.local", denied).Header, report.Unhealthy, "RecordMismatch")
+	says(t, "denied", resolved(in, "api.shop", denied).Header, report.Unhealthy, "RecordMismatch")
 }
 
 func rewritten(names ...string) Input {
@@ -242,8 +242,8 @@ func TestAnAclHidesNoWrongReplica(t *testing.T) {
 			}
 		}
 	})
-	if got := judge(in); got.Headline != "ReplicaWrongAnswer" {
-		t.Errorf("%s: %s", got.Headline, got.Summary)
+	if got := judge(in); got.PrimaryCode != "ReplicaWrongAnswer" {
+		t.Errorf("%s: %s", got.PrimaryCode, got.Summary)
 	}
 }
 
@@ -255,7 +255,7 @@ func TestAZoneThatThePodDoesNotSearchIsTheCause(t *testing.T) {
 		corefileOf(&in, "kubernetes cluster.local", "kubernetes cluster.locl")
 		change(&in)
 		for _, name := range []string{"api", "api.shop", "api.shop.svc.cluster.local"} {
-			says(t, what+" "+name, explained(in, name, resolver.Glibc, nil).Header, report.Failing, "ZoneNotServed", "cluster.local", "cluster.locl")
+			says(t, what+" "+name, explained(in, name, resolver.Glibc, nil).Header, report.Unhealthy, "ZoneNotServed", "cluster.local", "cluster.locl")
 		}
 		says(t, what+" outside", explained(in, "www.example.com", resolver.Glibc, nil).Header, report.Degraded, "NameNotFound", "outside the cluster")
 	}
@@ -273,9 +273,9 @@ func TestNoTunnelIsNoVerdictOnAName(t *testing.T) {
 	in := healthy()
 	askReplicas(&in, questions, nil)
 	in.From = nil
-	in = without(untunneled(in, true, 0, 1), source.Forbidden, "tunnels")
-	says(t, "forbidden", Resolve(in, noon, Options{}, questions[0].Name, []string{"A"}, "").Header, report.Unknown, "", "nobody could be asked: needs list tunnels")
-	in = without(untunneled(in, false, 0, 1), source.Unreachable, "tunnels")
+	in = without(untunneled(in, true, 0, 1), source.Forbidden, "port-forward")
+	says(t, "forbidden", Resolve(in, noon, Options{}, questions[0].Name, []string{"A"}, "").Header, report.Unknown, "", "nobody could be asked: needs list port-forward")
+	in = without(untunneled(in, false, 0, 1), source.Unreachable, "port-forward")
 	says(t, "refused", Resolve(in, noon, Options{}, questions[0].Name, []string{"A"}, "").Header, report.Unknown, "", "nobody could be asked")
 	in = healthy()
 	askReplicas(&in, questions, nil)
@@ -292,13 +292,13 @@ func TestNoTunnelIsNoVerdictOnAName(t *testing.T) {
 }
 
 func TestExplainDoesNotTakeNotKnownForNotThere(t *testing.T) {
-	in := without(healthy(), source.Forbidden, "tunnels")
+	in := without(healthy(), source.Forbidden, "port-forward")
 	in.Probes = nil
 	for _, l := range resolver.All() {
 		e := Explain(in, noon, Options{}, "www.example.com", []resolver.Libc{l})
 		says(t, string(l), e.Header, report.Unknown, "", "whether www.example.com is found is not known", "!does not exist")
-		if e.Walks[0].Outcome != "not known" {
-			t.Errorf("%s: %+v", l, e.Walks[0])
+		if e.Lookups[0].Outcome != reports.Unknown {
+			t.Errorf("%s: %+v", l, e.Lookups[0])
 		}
 	}
 	says(t, "what the API tells", Explain(in, noon, Options{}, "api.shop", []resolver.Libc{resolver.Glibc}).Header, report.Healthy, "", "is answered at step 2")
@@ -313,10 +313,10 @@ func TestExplainDoesNotTakeNotKnownForNotThere(t *testing.T) {
 	blind.Probes = answering.Probes
 	e := Explain(blind, noon, Options{}, "apii", []resolver.Libc{resolver.Glibc})
 	says(t, "denied by the servers", e.Header, report.Degraded, "NameNotFound", "apii.shop.svc.cluster.local does not exist")
-	if f := e.Findings[0]; f.Evidence[0].Source != "answer of tunnel:coredns-a" {
+	if f := e.Findings[0]; f.Evidence[0].Source != "answer of port-forward:coredns-a" {
 		t.Errorf("what could not be read is no evidence: %+v", f.Evidence)
 	}
-	hidden := without(with(headless("db", map[string]string{"app": "db"})), source.Forbidden, "tunnels", "endpointslices")
+	hidden := without(with(headless("db", map[string]string{"app": "db"})), source.Forbidden, "port-forward", "endpointslices")
 	hidden.Probes, hidden.Slices = nil, nil
 	says(t, "a headless Service whose endpoints are not known", Explain(hidden, noon, Options{}, "db", []resolver.Libc{resolver.Glibc}).Header, report.Unknown, "", "!does not exist")
 }
@@ -328,12 +328,12 @@ func TestExplainTellsServersThatFailFromNamesThatAreMissing(t *testing.T) {
 		}
 	}
 	e := explained(healthy(), "www.example.com", resolver.Glibc, failing)
-	says(t, "SERVFAIL", e.Header, report.Failing, "NoUsableAnswer", "www.example.com gets no usable answer (A: SERVFAIL, AAAA: SERVFAIL)", "!does not exist")
+	says(t, "SERVFAIL", e.Header, report.Unhealthy, "NoUsableAnswer", "www.example.com gets no usable answer (A: SERVFAIL, AAAA: SERVFAIL)", "!does not exist")
 	if !strings.Contains(commands(e.Header), "dns upstream") {
 		t.Errorf("next: %s", commands(e.Header))
 	}
 	e = explained(healthy(), "api.shop", resolver.Glibc, func(_ int, a *report.Answer) { silent(a) })
-	says(t, "silence", e.Header, report.Failing, "NoUsableAnswer", "timeout")
+	says(t, "silence", e.Header, report.Unhealthy, "NoUsableAnswer", "timeout")
 }
 
 func TestTheHostsFileOfThePodComesFirst(t *testing.T) {
@@ -346,17 +346,17 @@ func TestTheHostsFileOfThePodComesFirst(t *testing.T) {
 		says(t, string(l), explained(in, "api.shop.svc.cluster.local", l, nil).Header, report.Healthy, "", "!/etc/hosts")
 	}
 	// getaddrinfo finds no name with a final dot there, and Go's resolver does
-	for l, want := range map[resolver.Libc]string{resolver.Glibc: reports.WalkNotFound, resolver.Musl: reports.WalkNotFound, resolver.Go: reports.WalkAnswered} {
-		if e := explained(in, "web.", l, nil); e.Walks[0].Outcome != want {
-			t.Errorf("%s: a final dot: %+v", l, e.Walks[0])
+	for l, want := range map[resolver.Libc]string{resolver.Glibc: reports.NotFound, resolver.Musl: reports.NotFound, resolver.Go: reports.Answered} {
+		if e := explained(in, "web.", l, nil); e.Lookups[0].Outcome != want {
+			t.Errorf("%s: a final dot: %+v", l, e.Lookups[0])
 		}
 	}
-	if e := explained(in, "alias", resolver.Glibc, nil); e.Walks[0].Outcome != reports.WalkNotFound {
-		t.Errorf("the real file counts: %+v", e.Walks[0])
+	if e := explained(in, "alias", resolver.Glibc, nil); e.Lookups[0].Outcome != reports.NotFound {
+		t.Errorf("the real file counts: %+v", e.Lookups[0])
 	}
 	delete(in.From.Files, "/etc/hosts")
-	if e := explained(in, "alias", resolver.Glibc, nil); e.Walks[0].Outcome != reports.WalkAnswered || e.Walks[0].Answer[0] != "192.0.2.7" {
-		t.Errorf("what the kubelet writes: %+v", e.Walks[0])
+	if e := explained(in, "alias", resolver.Glibc, nil); e.Lookups[0].Outcome != reports.Answered || e.Lookups[0].Answer[0] != "192.0.2.7" {
+		t.Errorf("what the kubelet writes: %+v", e.Lookups[0])
 	}
 }
 
@@ -397,8 +397,8 @@ func TestALineThatHidesTheClusterIsTheCauseOfItsSilence(t *testing.T) {
 			}
 		}
 		got := judge(in)
-		if string(got.Headline) != code || len(got.Findings) != 1 || strings.Contains(strings.Join(got.Checked, " "), "serves cluster.local") {
-			t.Errorf("%s: %s %v, right: %v", code, got.Summary, len(got.Findings), got.Checked)
+		if string(got.PrimaryCode) != code || len(got.Findings) != 1 || strings.Contains(strings.Join(got.PassedChecks, " "), "serves cluster.local") {
+			t.Errorf("%s: %s %v, right: %v", code, got.Summary, len(got.Findings), got.PassedChecks)
 		}
 	}
 }

@@ -54,7 +54,7 @@ func TestEveryUpstreamOfTheCorefileHasItsOwnRow(t *testing.T) {
 			}
 		}
 	}
-	if u := Upstreams(dead, noon, Options{Slow: time.Second}); u.Headline != "UpstreamFailing" || len(u.Findings) != 1 {
+	if u := Upstreams(dead, noon, Options{Slow: time.Second}); u.PrimaryCode != "UpstreamFailing" || len(u.Findings) != 1 {
 		t.Errorf("one dead upstream is told twice: %+v", u.Findings)
 	}
 	in.Probes[0].Metrics = append(in.Probes[0].Metrics, Sample{Name: "coredns_proxy_request_duration_seconds", Labels: map[string]string{"to": "192.0.2.9:53", "rcode": "NOERROR"}, Count: 3})

@@ -50,7 +50,7 @@ func Pod(w io.Writer, r report.PodResolver, o Options) error {
 	if r.Actual != nil {
 		p.line("")
 		p.line("in the pod now: nameserver %s; search %s; options %s", blank(strings.Join(r.Actual.Nameservers, " ")), blank(strings.Join(r.Actual.Searches, " ")), blank(strings.Join(r.Actual.Options, " ")))
-		for _, d := range r.Differs {
+		for _, d := range r.Differences {
 			p.line("  differs: %s", d)
 		}
 	}
@@ -68,16 +68,16 @@ func Pod(w io.Writer, r report.PodResolver, o Options) error {
 func Explain(w io.Writer, e report.Explanation, o Options) error {
 	p := &page{w: w, o: o}
 	p.head(e.Header)
-	for _, walk := range e.Walks {
+	for _, walk := range e.Lookups {
 		p.line("")
 		by := walk.Libc
 		if walk.Detected {
 			by += " (found in the image)"
 		}
-		p.line("%s: %s after %s: %s", by, walk.Outcome, output.Plural(walk.Queries, "query", "queries"), walk.Because)
+		p.line("%s: %s after %s: %s", by, walk.Outcome, output.Plural(walk.Queries, "query", "queries"), walk.Reason)
 		var steps [][]output.Cell
 		for _, s := range walk.Steps {
-			steps = append(steps, output.Text(strconv.Itoa(s.Number), s.Name, blank(s.Search), s.A, s.AAAA, s.Then, s.Source))
+			steps = append(steps, output.Text(strconv.Itoa(s.Number), s.Name, blank(s.Search), s.A, s.AAAA, s.Next, s.Source))
 		}
 		p.table(columns("STEP", "NAME", "+SEARCH", "A", "AAAA", "THEN", "SEEN BY"), steps)
 		if len(walk.Answer) > 0 {
@@ -122,7 +122,7 @@ func Verify(w io.Writer, v report.Verification, o Options) error {
 	p := &page{w: w, o: o}
 	p.head(v.Header)
 	rows(p, v.Replicas, func(r report.VerifyReplica) []output.Cell {
-		return output.Text(r.Name, strconv.Itoa(r.Asked), strconv.Itoa(r.Right), strconv.Itoa(r.Wrong), strconv.Itoa(r.Altered), strconv.Itoa(r.Settling), strconv.Itoa(r.Unanswered))
+		return output.Text(r.Name, strconv.Itoa(r.Queried), strconv.Itoa(r.Correct), strconv.Itoa(r.Incorrect), strconv.Itoa(r.Overridden), strconv.Itoa(r.Settling), strconv.Itoa(r.Unanswered))
 	}, "REPLICA", "ASKED", "RIGHT", "WRONG", "ALTERED", "SETTLING", "UNANSWERED")
 	rows(p, v.Items, func(i report.Mismatch) []output.Cell {
 		return output.Text(i.State, strings.TrimSuffix(i.Name, "."), i.Type, strings.Join(i.Expected, ", "), strings.Join(i.Answered, ", "), strings.Join(i.Replicas, ", "), i.Object, blank(i.Why))

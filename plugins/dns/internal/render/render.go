@@ -43,7 +43,7 @@ func (p *page) table(columns []output.Column, rows [][]output.Cell) {
 	}
 }
 
-var verdictStyle = map[report.Verdict]output.Style{report.Healthy: output.Good, report.Degraded: output.Warn, report.Failing: output.Bad, report.Unknown: output.Warn}
+var verdictStyle = map[report.Verdict]output.Style{report.Healthy: output.Good, report.Degraded: output.Warn, report.Unhealthy: output.Bad, report.Unknown: output.Warn}
 
 // head prints the verdict and what it says.
 func (p *page) head(h report.Header) {
@@ -115,10 +115,10 @@ func Check(w io.Writer, s report.Status, o Options) error {
 	p := &page{w: w, o: o}
 	p.head(s.Header)
 	p.findings(s.Header)
-	if len(s.Checked) > 0 {
+	if len(s.PassedChecks) > 0 {
 		p.line("")
 		p.line("Checked and right:")
-		for _, c := range s.Checked {
+		for _, c := range s.PassedChecks {
 			p.line("  %s", output.Wrap(c, o.Terminal, 2, "    "))
 		}
 	}
@@ -176,9 +176,9 @@ func (p *page) replicas(s report.Status) {
 		}
 		answers := output.Cell{Text: "yes"}
 		switch {
-		case !r.Reached && len(r.Answers) == 0:
+		case !r.Queried && len(r.Answers) == 0:
 			answers = output.Cell{Text: output.Unknown, Style: output.Warn}
-		case !r.Reached:
+		case !r.Queried:
 			answers = output.Cell{Text: "no", Style: output.Warn}
 		}
 		lag := output.Cell{Text: output.Unknown}
@@ -202,7 +202,7 @@ func (p *page) replicas(s report.Status) {
 			{Text: num(r.Servfail, "%.1f%%")},
 			{Text: num(r.P99, "%.1fms")},
 			{Text: cut(r.Config)},
-			{Text: blank(r.Unreachable)},
+			{Text: blank(r.NotQueriedReason)},
 		})
 	}
 	p.table(columns("REPLICA", "NODE", "+ZONE", "+IP", "STATE", "ANSWERS", "RESTARTS", "+LAST EXIT", "LAG", "QPS", "SERVFAIL", "P99", "+CONFIG", "+WHY NOT"), rows)

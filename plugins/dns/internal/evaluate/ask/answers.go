@@ -33,7 +33,7 @@ func Outcome(w *facts.Snapshot, fqdn, typ string) (resolver.Outcome, string) {
 	}
 	switch x := Expect(w, fqdn, typ); {
 	case x.Open != "":
-		return resolver.Unknown, "not known"
+		return resolver.Unknown, "unknown"
 	case len(x.Data) > 0:
 		return resolver.Answer, "computed"
 	case x.Outcome == records.NoData:

@@ -22,7 +22,7 @@ import (
 func Explain(in facts.Input, now time.Time, o facts.Options, name string, libcs []resolver.Libc) report.Explanation {
 	o.Standalone = true
 	w := facts.New(in, now, o)
-	out := report.Explanation{Header: header(w, "DNSExplanation"), Name: name, From: *fromReport(w), Walks: []report.Walk{}}
+	out := report.Explanation{Header: header(w, "DNSExplanation"), Name: name, From: *fromReport(w), Lookups: []report.Lookup{}}
 	detected := w.Libc()
 	if len(libcs) == 0 && detected != "" {
 		libcs = []resolver.Libc{detected}
@@ -39,13 +39,13 @@ func Explain(in facts.Input, now time.Time, o facts.Options, name string, libcs 
 	for _, l := range libcs {
 		walk := walk(w, name, l)
 		walk.Detected = l == detected
-		out.Walks = append(out.Walks, walk)
+		out.Lookups = append(out.Lookups, walk)
 	}
-	first := out.Walks[0]
+	first := out.Lookups[0]
 	all := clients.CheckPodConfig(w)
 	failure := walkFailure(w, name, first)
 	all = append(all, failure...)
-	if first.Outcome == WalkAnswered {
+	if first.Outcome == Answered {
 		all = append(all, servers.AlteredAnswers(w, func(asked string) bool {
 			return slices.ContainsFunc(first.Steps, func(s report.Step) bool { return strings.EqualFold(s.Name, asked) })
 		})...)
@@ -58,24 +58,24 @@ func Explain(in facts.Input, now time.Time, o facts.Options, name string, libcs 
 	settle(w, &out.Header, all)
 	switch {
 	case out.Verdict != report.Healthy:
-	case first.Outcome == walkUnknown:
+	case first.Outcome == Unknown:
 		out.Verdict, out.Summary = report.Unknown, fmt.Sprintf("whether %s is found is not known: no server could be asked for %s", name,
 			strings.TrimSuffix(first.Steps[len(first.Steps)-1].Name, "."))+unaskedBecause(w)
 	default:
-		out.Summary = answeredWords(w, name, out.Walks)
+		out.Summary = answeredWords(w, name, out.Lookups)
 	}
 	return out
 }
 
-// The outcomes of a walk.
+// The outcomes of a lookup.
 const (
-	WalkAnswered = "answered"
-	WalkNotFound = "not found"
-	walkFails    = "fails"
-	walkUnknown  = "not known"
+	Answered = "Answered"
+	NotFound = "NotFound"
+	Failed   = "Failed"
+	Unknown  = "Unknown"
 )
 
-func answeredWords(w *facts.Snapshot, name string, walks []report.Walk) string {
+func answeredWords(w *facts.Snapshot, name string, walks []report.Lookup) string {
 	first := walks[0]
 	if first.Queries == 0 {
 		return fmt.Sprintf("%s is %s by the pod's /etc/hosts, which is read before DNS is asked", name, strings.Join(first.Answer, ", "))
@@ -106,7 +106,7 @@ func nodeOS(w *facts.Snapshot) string {
 }
 
 // targetRules judges the object that the name leads to.
-func targetRules(w *facts.Snapshot, walk report.Walk) []finding.Finding {
+func targetRules(w *facts.Snapshot, walk report.Lookup) []finding.Finding {
 	for _, step := range walk.Steps {
 		base, ok := strings.CutSuffix(step.Name, ".svc."+w.Zone)
 		labels := strings.Split(base, ".")
@@ -122,8 +122,8 @@ func targetRules(w *facts.Snapshot, walk report.Walk) []finding.Finding {
 
 // walkFailure makes the finding for a walk that ended without an address. The step that decides is the one that stands
 // for what the user meant, where the walk came so far, and else its last.
-func walkFailure(w *facts.Snapshot, name string, walk report.Walk) []finding.Finding {
-	if walk.Outcome == WalkAnswered {
+func walkFailure(w *facts.Snapshot, name string, walk report.Lookup) []finding.Finding {
+	if walk.Outcome == Answered {
 		return nil
 	}
 	meant := ask.Complete(w, name)
@@ -153,8 +153,8 @@ func walkFailure(w *facts.Snapshot, name string, walk report.Walk) []finding.Fin
 			f.Evidence = append(f.Evidence, facts.NewEvidence(step.Source, step.Name, "%s", step.A))
 		}
 	}
-	if walk.Outcome != walkUnknown {
-		f.Message = fmt.Sprintf("%s finds nothing from pod %s/%s (%s): %s", name, w.From.Pod.Namespace, w.From.Pod.Name, walk.Because, f.Message)
+	if walk.Outcome != Unknown {
+		f.Message = fmt.Sprintf("%s finds nothing from pod %s/%s (%s): %s", name, w.From.Pod.Namespace, w.From.Pod.Name, walk.Reason, f.Message)
 	}
 	return []finding.Finding{f}
 }
@@ -166,7 +166,7 @@ func noAnswerNext(w *facts.Snapshot, fqdn string) finding.Next {
 	return w.Read("see the servers that are asked for names outside the cluster", "", "dns", "upstream")
 }
 
-func walk(w *facts.Snapshot, name string, l resolver.Libc) report.Walk {
+func walk(w *facts.Snapshot, name string, l resolver.Libc) report.Lookup {
 	if addresses := hostsFile(w, name, l); len(addresses) > 0 {
 		family := func(v6 bool) string {
 			if slices.ContainsFunc(addresses, func(a string) bool { return strings.Contains(a, ":") == v6 }) {
@@ -174,9 +174,9 @@ func walk(w *facts.Snapshot, name string, l resolver.Libc) report.Walk {
 			}
 			return "-"
 		}
-		return report.Walk{
-			Libc: string(l), Outcome: WalkAnswered, Because: "/etc/hosts has it, and is read before DNS is asked", Answer: addresses,
-			Steps: []report.Step{{Number: 1, Name: name, A: family(false), AAAA: family(true), Source: "/etc/hosts", Then: WalkAnswered}},
+		return report.Lookup{
+			Libc: string(l), Outcome: Answered, Reason: "/etc/hosts has the name and is read before DNS is queried", Answer: addresses,
+			Steps: []report.Step{{Number: 1, Name: name, A: family(false), AAAA: family(true), Source: "/etc/hosts", Next: string(resolver.Stop)}},
 		}
 	}
 	sources := map[string]string{}
@@ -186,19 +186,19 @@ func walk(w *facts.Snapshot, name string, l resolver.Libc) report.Walk {
 		sources[fqdn] = from
 		return resolver.Pair{A: a, AAAA: aaaa}
 	})
-	out := report.Walk{Libc: string(l), Outcome: WalkNotFound, Because: followed.Because, Queries: followed.Sent, Steps: []report.Step{}}
+	out := report.Lookup{Libc: string(l), Outcome: NotFound, Reason: followed.Reason, Queries: followed.Sent, Steps: []report.Step{}}
 	switch {
 	case followed.Found:
-		out.Outcome = WalkAnswered
+		out.Outcome = Answered
 	case followed.Unknown:
-		out.Outcome = walkUnknown
-	case strings.Contains(followed.Because, "gives up"):
-		out.Outcome = walkFails
+		out.Outcome = Unknown
+	case followed.Failed:
+		out.Outcome = Failed
 	}
 	for i, s := range followed.Steps {
 		out.Steps = append(out.Steps, report.Step{
 			Number: i + 1, Name: s.Name, Search: s.Search, A: string(s.Pair.A),
-			AAAA: string(s.Pair.AAAA), Source: sources[s.Name], Then: s.Then,
+			AAAA: string(s.Pair.AAAA), Source: sources[s.Name], Next: string(s.Next),
 		})
 		out.Predicted = out.Predicted || sources[s.Name] == "computed"
 	}

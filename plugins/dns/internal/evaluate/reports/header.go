@@ -20,7 +20,7 @@ import (
 
 // unaskedBecause says why no server could be asked: no tunnel opened, or the servers are not known.
 func unaskedBecause(w *facts.Snapshot) string {
-	for _, name := range []string{"tunnels", "services", "pods"} {
+	for _, name := range []string{"port-forward", "services", "pods"} {
 		if s := w.Sources.Get(name); s.State == source.Forbidden || s.State == source.Unreachable {
 			return ": " + strings.TrimPrefix(s.Gap(), "not checked: ")
 		}
@@ -40,7 +40,7 @@ func settle(w *facts.Snapshot, h *report.Header, all []finding.Finding) {
 	h.Findings = slices.DeleteFunc(roots, func(f finding.Finding) bool { return slices.Contains(w.Options.Skip, f.Code) })
 	h.Verdict = verdict(h.Findings)
 	if h.Verdict != report.Healthy && len(h.Findings) > 0 {
-		h.Headline, h.Summary = h.Findings[0].Code, h.Findings[0].Message
+		h.PrimaryCode, h.Summary = h.Findings[0].Code, h.Findings[0].Message
 		return
 	}
 	if reason := blind(w); reason != "" {
@@ -54,7 +54,7 @@ func verdict(list []finding.Finding) report.Verdict {
 	worst, any := finding.Worst(list)
 	switch {
 	case any && worst == finding.Critical:
-		return report.Failing
+		return report.Unhealthy
 	case any && worst == finding.Warning:
 		return report.Degraded
 	}
@@ -64,7 +64,7 @@ func verdict(list []finding.Finding) report.Verdict {
 // blind says why a clean bill would be no knowledge: what carries the verdict could not be read.
 func blind(w *facts.Snapshot) string {
 	var gaps []string
-	for _, name := range []string{"services", "pods", "tunnels"} {
+	for _, name := range []string{"services", "pods", "port-forward"} {
 		if s := w.Sources.Get(name); s.State == source.Forbidden || s.State == source.Unreachable {
 			gaps = append(gaps, name+" ("+strings.TrimPrefix(s.Gap(), "not checked: ")+")")
 		}

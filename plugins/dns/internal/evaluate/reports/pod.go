@@ -47,7 +47,7 @@ func Pod(in facts.Input, now time.Time, o facts.Options) report.PodResolver {
 	}
 	if actual, ok := w.ActualConf(); ok {
 		out.Actual = confReport(actual)
-		out.Differs = c.Differences(actual)
+		out.Differences = c.Differences(actual)
 	}
 	conclude(w, &out.Header, clients.CheckPodConfig, clients.CheckPolicy)
 	switch {
@@ -58,7 +58,7 @@ func Pod(in facts.Input, now time.Time, o facts.Options) report.PodResolver {
 	default:
 		out.Summary = fmt.Sprintf("pod %s/%s asks %s, with ndots:%d", pod.Namespace, pod.Name,
 			facts.OrNone(strings.Join(shownServers(out), ", ")), ndotsOf(out, c))
-		if len(out.Differs) > 0 {
+		if len(out.Differences) > 0 {
 			out.Summary += "; its file differs from what the kubelet would write now: it was written when the pod was made"
 		}
 	}

@@ -22,7 +22,7 @@ func Resolve(in facts.Input, now time.Time, o facts.Options, name string, types 
 	for _, p := range w.Probes {
 		if p.Error != "" {
 			out.Answers = append(out.Answers, report.Answer{
-				Viewpoint: "tunnel:" + p.Pod, Server: p.Pod, Transport: "TCP", Name: name,
+				Viewpoint: "port-forward:" + p.Pod, Server: p.Pod, Transport: "TCP", Name: name,
 				Type: types[0], Error: p.Error,
 			})
 		}

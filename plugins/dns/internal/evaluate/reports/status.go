@@ -38,7 +38,7 @@ func Status(in facts.Input, now time.Time, o facts.Options, kind string) report.
 	}
 	all := rules.Book.Check(w)
 	settle(w, &s.Header, all)
-	s.Checked = checked(w, all)
+	s.PassedChecks = checked(w, all)
 	if s.Verdict == report.Healthy {
 		s.Summary = healthySummary(w, s)
 	}
@@ -62,18 +62,18 @@ func replica(w *facts.Snapshot, pod *corev1.Pod) report.Replica {
 	p := w.ProbeOf(pod.Name)
 	switch {
 	case p == nil && pod.DeletionTimestamp != nil:
-		r.Unreachable = "not asked: it is being deleted"
+		r.NotQueriedReason = "not asked: it is being deleted"
 		return r
 	case p == nil:
-		r.Unreachable = "not asked: the container is not running"
+		r.NotQueriedReason = "not asked: the container is not running"
 		return r
 	case p.Error != "":
-		r.Unreachable = p.Error
+		r.NotQueriedReason = p.Error
 		return r
 	}
-	r.Reached = slices.ContainsFunc(p.Answers, func(a report.Answer) bool { return a.Rcode != "" })
-	if !r.Reached && len(p.Answers) > 0 {
-		r.Unreachable = p.Answers[0].Error
+	r.Queried = slices.ContainsFunc(p.Answers, func(a report.Answer) bool { return a.Rcode != "" })
+	if !r.Queried && len(p.Answers) > 0 {
+		r.NotQueriedReason = p.Answers[0].Error
 	}
 	r.Answers = p.Answers
 	replicaMetrics(w, &r, p)

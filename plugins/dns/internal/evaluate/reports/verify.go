@@ -43,13 +43,13 @@ func Verify(in facts.Input, now time.Time, o facts.Options, s facts.Scope) repor
 			if a.Name == w.External || a.Type == "SOA" {
 				continue
 			}
-			r.Asked++
+			r.Queried++
 			if a.Milliseconds != nil {
 				slowest = max(slowest, *a.Milliseconds)
 			}
 			verifyOne(w, &r, merged, owner, changed, p.Pod, a)
 		}
-		if r.Asked > 0 && slowest > 0 {
+		if r.Queried > 0 && slowest > 0 {
 			r.Milliseconds = &slowest
 		}
 		out.Replicas = append(out.Replicas, r)
@@ -66,7 +66,7 @@ func Verify(in facts.Input, now time.Time, o facts.Options, s facts.Scope) repor
 }
 
 func stateRank(s string) int {
-	return slices.Index([]string{"wrong", "missing", "extra", "unanswered", "settling", "altered"}, s)
+	return slices.Index([]string{"incorrect", "missing", "extra", "unanswered", "settling", "overridden"}, s)
 }
 
 func verifyOne(w *facts.Snapshot, r *report.VerifyReplica, merged map[string]*report.Mismatch, owner map[string]string,
@@ -79,19 +79,19 @@ func verifyOne(w *facts.Snapshot, r *report.VerifyReplica, merged map[string]*re
 	altered, isAltered := w.Records.AlteredBy(a.Name, records.Outcome(a))
 	switch {
 	case result == records.Same:
-		r.Right++
+		r.Correct++
 		return
 	case result == records.None:
 		r.Unanswered++
 		why = a.Error
 	case isAltered:
-		r.Altered++
-		state, why = "altered", fmt.Sprintf("%s in line %d of the Corefile runs before the kubernetes plugin", altered.Plugin, altered.Line)
+		r.Overridden++
+		state, why = "overridden", fmt.Sprintf("%s in line %d of the Corefile runs before the kubernetes plugin", altered.Plugin, altered.Line)
 	case w.Settling(a.Name, changed):
 		r.Settling++
 		state, why = "settling", fmt.Sprintf("changed less than %s ago", w.SettleTime())
 	default:
-		r.Wrong++
+		r.Incorrect++
 	}
 	answered := records.Data(a)
 	if len(answered) == 0 {
@@ -131,7 +131,7 @@ func verifyVerdict(w *facts.Snapshot, out *report.Verification, s facts.Scope) {
 	settle(w, &out.Header, all)
 	asked := 0
 	for _, r := range out.Replicas {
-		asked += r.Asked - r.Unanswered
+		asked += r.Queried - r.Unanswered
 	}
 	switch {
 	case out.Verdict != report.Healthy:
@@ -165,7 +165,7 @@ func differences(w *facts.Snapshot, out *report.Verification, s facts.Scope, sta
 	count := 0
 	replicas := map[string]bool{}
 	for _, item := range out.Items {
-		if item.State != "missing" && item.State != "extra" && item.State != "wrong" {
+		if item.State != "missing" && item.State != "extra" && item.State != "incorrect" {
 			continue
 		}
 		explained := func(r string) bool {

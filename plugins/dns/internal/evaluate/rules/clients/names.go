@@ -304,9 +304,9 @@ func gather(answers []report.Answer) gathered {
 			g.address = g.address || len(records.Data(a)) > 0 && (a.Type == "A" || a.Type == "AAAA")
 			g.empty[a.Type] = g.empty[a.Type] || len(records.Data(a)) == 0
 		}
-		if a.Rcode != "" && strings.HasPrefix(a.Viewpoint, "tunnel:") {
+		if a.Rcode != "" && strings.HasPrefix(a.Viewpoint, "port-forward:") {
 			key := a.Type + " " + ask.AnswerText(ask.Sorted(a))
-			g.outcomes[key] = append(g.outcomes[key], strings.TrimPrefix(a.Viewpoint, "tunnel:"))
+			g.outcomes[key] = append(g.outcomes[key], strings.TrimPrefix(a.Viewpoint, "port-forward:"))
 		}
 		if a.Rcode == "SERVFAIL" || a.Rcode == "REFUSED" {
 			g.silent = append(g.silent, facts.NewEvidence(a.Viewpoint, a.Name+" "+a.Type, "%s", a.Rcode))
