@@ -109,12 +109,12 @@ func TestServers(t *testing.T) {
 		restart(t, c)
 		expect(t, c, 60*time.Second, "Unhealthy", "UpstreamFailing", "check")
 		expect(t, c, 30*time.Second, "Unhealthy", "UpstreamFailing", "upstream")
-		h, r := ask(t, c, "upstream", "--deep")
+		h, r := ask(t, c, "upstream", "--direct")
 		if !strings.Contains(fmt.Sprint(h.codes()), "UpstreamNotResponding") {
-			t.Errorf("upstream --deep: %s, %v\n%s", h.Summary, h.codes(), r.Stderr)
+			t.Errorf("upstream --direct: %s, %v\n%s", h.Summary, h.codes(), r.Stderr)
 		}
 		if left := c.MustKubectl(t, "-n", "kube-system", "get", "jobs", "-o", "name"); left != "" {
-			t.Errorf("upstream --deep leaves %s", left)
+			t.Errorf("upstream --direct leaves %s", left)
 		}
 		heal()
 		restart(t, c)

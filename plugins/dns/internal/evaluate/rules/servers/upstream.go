@@ -215,7 +215,7 @@ func neverAnswered(w *facts.World) []finding.Finding {
 			fmt.Sprintf("upstream %s for names under %s has given %d of %d replicas no answer since their start, and health checks of it have "+
 				"failed: it may be dead, or not in use", to, zones[to], len(at[to]), len(w.Probes)), at[to],
 			w.Read("ask each upstream directly, from a pod beside each server", "", "dns", "upstream",
-				"--deep"), w.Read("see where names are sent on", "", "dns", "config")))
+				"--direct"), w.Read("see where names are sent on", "", "dns", "config")))
 	}
 	return list
 }
