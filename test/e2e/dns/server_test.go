@@ -151,7 +151,7 @@ func TestServers(t *testing.T) {
 		if h, _ := ask(t, c, "verify", "-A"); h.PrimaryCode != "ReplicaPortForwardFailed" {
 			t.Errorf("verify: %s: %s", h.Verdict, h.Summary)
 		}
-		if r := c.Kubectl(t, "dns", "check", "--require-complete"); r.Code != 4 || !strings.Contains(r.Stdout, "Not checked:\n  port-forward: ") {
+		if r := c.Kubectl(t, "dns", "check", "--require-complete"); r.Code != 4 || !strings.Contains(r.Stdout, "\n  port-forward: ") {
 			t.Errorf("the gap is not stated: exit %d\n%s", r.Code, r.Stdout)
 		}
 		heal()
