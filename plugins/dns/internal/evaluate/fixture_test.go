@@ -146,7 +146,7 @@ func answered(in Input) Input {
 	return in
 }
 
-func answer(w *facts.World, pod string, q records.Question) report.Answer {
+func answer(w *facts.Snapshot, pod string, q records.Question) report.Answer {
 	a := report.Answer{Viewpoint: "port-forward:" + pod, Name: q.Name, Type: q.Type, Transport: "TCP", Milliseconds: ptr(1.0)}
 	if q.Type == "SOA" {
 		a.Rcode = "NOERROR"

@@ -8,21 +8,21 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 )
 
-// Seen makes evidence.
-func Seen(source, path, format string, args ...any) finding.Evidence {
+// NewEvidence makes evidence.
+func NewEvidence(source, path, format string, args ...any) finding.Evidence {
 	return finding.Evidence{Source: source, Path: path, Value: fmt.Sprintf(format, args...)}
 }
 
-func (w *World) Read(why, namespace string, args ...string) finding.Next {
+func (w *Snapshot) Read(why, namespace string, args ...string) finding.Next {
 	return finding.Next{Command: w.Options.Kubectl.Command(namespace, args...), Why: why, Risk: finding.Read}
 }
 
-func (w *World) Change(why, namespace string, args ...string) finding.Next {
+func (w *Snapshot) Change(why, namespace string, args ...string) finding.Next {
 	return finding.Next{Command: w.Options.Kubectl.Command(namespace, args...), Why: why, Risk: finding.Change}
 }
 
 // Make builds a finding of a catalogd code.
-func (w *World) Make(code finding.Code, severity finding.Severity, object *finding.ObjectRef, message string,
+func (w *Snapshot) Make(code finding.Code, severity finding.Severity, object *finding.ObjectRef, message string,
 	evidence []finding.Evidence, next ...finding.Next,
 ) finding.Finding {
 	return finding.Finding{Code: code, Severity: severity, Message: message, Object: object, Evidence: evidence, Next: next}

@@ -12,7 +12,7 @@ import (
 )
 
 // config explains the Corefile.
-func config(w *facts.World) report.Config {
+func config(w *facts.Snapshot) report.Config {
 	out := report.Config{Header: header(w, "DNSConfig"), Blocks: []report.ConfigBlock{}}
 	if w.ConfRef != nil {
 		out.Source = w.ConfRef.String()
@@ -52,7 +52,7 @@ func Config(in facts.Input, now time.Time, o facts.Options) report.Config {
 	return out
 }
 
-func noneGap(w *facts.World) string {
+func noneGap(w *facts.Snapshot) string {
 	if gap := w.Sources.Get("configmaps").Gap(); gap != "" {
 		return gap
 	}

@@ -75,7 +75,7 @@ const (
 	Unknown  = "Unknown"
 )
 
-func answeredWords(w *facts.World, name string, walks []report.Lookup) string {
+func answeredWords(w *facts.Snapshot, name string, walks []report.Lookup) string {
 	first := walks[0]
 	if first.Queries == 0 {
 		return fmt.Sprintf("%s is %s by the pod's /etc/hosts, which is read before DNS is asked", name, strings.Join(first.Answer, ", "))
@@ -96,7 +96,7 @@ func answeredWords(w *facts.World, name string, walks []report.Lookup) string {
 }
 
 // nodeOS is the operating system of the suspect's node, where it is known.
-func nodeOS(w *facts.World) string {
+func nodeOS(w *facts.Snapshot) string {
 	for i := range w.Nodes {
 		if w.Nodes[i].Name == w.From.Pod.Spec.NodeName {
 			return w.Nodes[i].Labels[corev1.LabelOSStable]
@@ -106,7 +106,7 @@ func nodeOS(w *facts.World) string {
 }
 
 // targetRules judges the object that the name leads to.
-func targetRules(w *facts.World, walk report.Lookup) []finding.Finding {
+func targetRules(w *facts.Snapshot, walk report.Lookup) []finding.Finding {
 	for _, step := range walk.Steps {
 		base, ok := strings.CutSuffix(step.Name, ".svc."+w.Zone)
 		labels := strings.Split(base, ".")
@@ -122,7 +122,7 @@ func targetRules(w *facts.World, walk report.Lookup) []finding.Finding {
 
 // walkFailure makes the finding for a walk that ended without an address. The step that decides is the one that stands
 // for what the user meant, where the walk came so far, and else its last.
-func walkFailure(w *facts.World, name string, walk report.Lookup) []finding.Finding {
+func walkFailure(w *facts.Snapshot, name string, walk report.Lookup) []finding.Finding {
 	if walk.Outcome == Answered {
 		return nil
 	}
@@ -143,14 +143,14 @@ func walkFailure(w *facts.World, name string, walk report.Lookup) []finding.Find
 	case has(resolver.Unknown):
 		return nil
 	case has(resolver.NXDomain):
-		f = clients.Nothing(w, step.Name, true)
+		f = clients.ExplainNoAddress(w, step.Name, true)
 	case step.A == string(resolver.NoData) && step.AAAA == string(resolver.NoData):
-		f = clients.Nothing(w, step.Name, false)
+		f = clients.ExplainNoAddress(w, step.Name, false)
 	default:
 		f = w.Make(clients.NoUsableAnswer, finding.Critical, nil, fmt.Sprintf("%s gets no usable answer (A: %s, AAAA: %s)",
 			strings.TrimSuffix(step.Name, "."), step.A, step.AAAA), ask.Answers(w, step.Name), noAnswerNext(w, step.Name))
 		if len(f.Evidence) == 0 {
-			f.Evidence = append(f.Evidence, facts.Seen(step.Source, step.Name, "%s", step.A))
+			f.Evidence = append(f.Evidence, facts.NewEvidence(step.Source, step.Name, "%s", step.A))
 		}
 	}
 	if walk.Outcome != Unknown {
@@ -159,14 +159,14 @@ func walkFailure(w *facts.World, name string, walk report.Lookup) []finding.Find
 	return []finding.Finding{f}
 }
 
-func noAnswerNext(w *facts.World, fqdn string) finding.Next {
+func noAnswerNext(w *facts.Snapshot, fqdn string) finding.Next {
 	if corefile.InZone(fqdn, w.Zone) {
 		return clients.CheckNext(w)
 	}
 	return w.Read("see the servers that are asked for names outside the cluster", "", "dns", "upstream")
 }
 
-func walk(w *facts.World, name string, l resolver.Libc) report.Lookup {
+func walk(w *facts.Snapshot, name string, l resolver.Libc) report.Lookup {
 	if addresses := hostsFile(w, name, l); len(addresses) > 0 {
 		family := func(v6 bool) string {
 			if slices.ContainsFunc(addresses, func(a string) bool { return strings.Contains(a, ":") == v6 }) {
@@ -210,7 +210,7 @@ func walk(w *facts.World, name string, l resolver.Libc) report.Lookup {
 
 // hostsFile gives the addresses that the pod's /etc/hosts has for a name: the file itself, or what the kubelet is told
 // to write into it. glibc and musl compare a name as it is typed; Go drops a final dot.
-func hostsFile(w *facts.World, name string, l resolver.Libc) []string {
+func hostsFile(w *facts.Snapshot, name string, l resolver.Libc) []string {
 	if l == resolver.Go {
 		name = strings.TrimSuffix(name, ".")
 	}

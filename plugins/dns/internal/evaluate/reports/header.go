@@ -19,7 +19,7 @@ import (
 )
 
 // unaskedBecause says why no server could be asked: no tunnel opened, or the servers are not known.
-func unaskedBecause(w *facts.World) string {
+func unaskedBecause(w *facts.Snapshot) string {
 	for _, name := range []string{"port-forward", "services", "pods"} {
 		if s := w.Sources.Get(name); s.State == source.Forbidden || s.State == source.Unreachable {
 			return ": " + strings.TrimPrefix(s.Gap(), "not checked: ")
@@ -29,13 +29,13 @@ func unaskedBecause(w *facts.World) string {
 }
 
 // conclude runs some checks and settles what they found. Status runs all of them and wants the list besides.
-func conclude(w *facts.World, h *report.Header, checks ...func(*facts.World) []finding.Finding) {
+func conclude(w *facts.Snapshot, h *report.Header, checks ...func(*facts.Snapshot) []finding.Finding) {
 	settle(w, h, rules.Book.Run(w, checks...))
 }
 
 // settle fills the header: findings without those that another one explains or the user skips, worst first and within a
 // severity in the given order (of the decision tree, or of what the user asked); verdict, headline, summary.
-func settle(w *facts.World, h *report.Header, all []finding.Finding) {
+func settle(w *facts.Snapshot, h *report.Header, all []finding.Finding) {
 	roots, _ := rules.Book.Fold(all)
 	h.Findings = slices.DeleteFunc(roots, func(f finding.Finding) bool { return slices.Contains(w.Options.Skip, f.Code) })
 	h.Verdict = verdict(h.Findings)
@@ -62,7 +62,7 @@ func verdict(list []finding.Finding) report.Verdict {
 }
 
 // blind says why a clean bill would be no knowledge: what carries the verdict could not be read.
-func blind(w *facts.World) string {
+func blind(w *facts.Snapshot) string {
 	var gaps []string
 	for _, name := range []string{"services", "pods", "port-forward"} {
 		if s := w.Sources.Get(name); s.State == source.Forbidden || s.State == source.Unreachable {
@@ -91,7 +91,7 @@ func blind(w *facts.World) string {
 }
 
 // wayUnknown says why it is not known whether the pod reaches the servers.
-func wayUnknown(w *facts.World) string {
+func wayUnknown(w *facts.Snapshot) string {
 	servers := "the servers are well, and whether"
 	if !w.AnyReached() {
 		servers = "the servers could not be asked, and whether"
@@ -104,7 +104,7 @@ func wayUnknown(w *facts.World) string {
 }
 
 // checked lists in words what was looked at without a finding.
-func checked(w *facts.World, found []finding.Finding) []string {
+func checked(w *facts.Snapshot, found []finding.Finding) []string {
 	clean := func(codes ...finding.Code) bool {
 		return !slices.ContainsFunc(found, func(f finding.Finding) bool { return slices.Contains(codes, f.Code) })
 	}
@@ -130,11 +130,11 @@ func checked(w *facts.World, found []finding.Finding) []string {
 	return list
 }
 
-func header(w *facts.World, kind string) report.Header {
+func header(w *facts.Snapshot, kind string) report.Header {
 	return report.Header{APIVersion: report.APIVersion, Kind: kind, Sources: w.Sources, Time: w.Now}
 }
 
-func fromReport(w *facts.World) *report.From {
+func fromReport(w *facts.Snapshot) *report.From {
 	f := &report.From{
 		Namespace: w.From.Pod.Namespace, Name: w.From.Pod.Name, Node: w.From.Pod.Spec.NodeName, Method: w.From.Method,
 		Answers: w.From.Answers,

@@ -45,7 +45,7 @@ func Status(in facts.Input, now time.Time, o facts.Options, kind string) report.
 	return s
 }
 
-func replica(w *facts.World, pod *corev1.Pod) report.Replica {
+func replica(w *facts.Snapshot, pod *corev1.Pod) report.Replica {
 	r := report.Replica{
 		Namespace: pod.Namespace, Name: pod.Name, Node: pod.Spec.NodeName, Zone: w.NodeZone[pod.Spec.NodeName],
 		IP: pod.Status.PodIP, Ready: podfact.Serves(pod), State: podfact.Status(pod),
@@ -87,7 +87,7 @@ func replica(w *facts.World, pod *corev1.Pod) report.Replica {
 	return r
 }
 
-func replicaMetrics(w *facts.World, r *report.Replica, p *facts.Probe) {
+func replicaMetrics(w *facts.Snapshot, r *report.Replica, p *facts.Probe) {
 	m := p.Metrics
 	r.Version = m.Label("coredns_build_info", "version")
 	r.Config = m.Label("coredns_reload_version_info", "value")
@@ -110,7 +110,7 @@ func replicaMetrics(w *facts.World, r *report.Replica, p *facts.Probe) {
 	r.Servfail = facts.Share(m.Sum("coredns_dns_responses_total", "rcode", "SERVFAIL"), m.Sum("coredns_dns_responses_total"))
 }
 
-func healthySummary(w *facts.World, s report.Status) string {
+func healthySummary(w *facts.Snapshot, s report.Status) string {
 	live, nodes, ready, answering := w.Live(), map[string]bool{}, 0, 0
 	if len(live) == 0 {
 		return "nothing wrong was found; there are no DNS pods to ask"

@@ -69,7 +69,7 @@ func stateRank(s string) int {
 	return slices.Index([]string{"incorrect", "missing", "extra", "unanswered", "settling", "overridden"}, s)
 }
 
-func verifyOne(w *facts.World, r *report.VerifyReplica, merged map[string]*report.Mismatch, owner map[string]string,
+func verifyOne(w *facts.Snapshot, r *report.VerifyReplica, merged map[string]*report.Mismatch, owner map[string]string,
 	changed map[string]time.Time, pod string, a report.Answer,
 ) {
 	x := w.Engine.Lookup(a.Name, a.Type)
@@ -121,7 +121,7 @@ func scopeWords(s facts.Scope) string {
 	return "all namespaces"
 }
 
-func verifyVerdict(w *facts.World, out *report.Verification, s facts.Scope) {
+func verifyVerdict(w *facts.Snapshot, out *report.Verification, s facts.Scope) {
 	var all []finding.Finding
 	stale := servers.CheckReplicaStale(w)
 	all = append(all, stale...)
@@ -160,7 +160,7 @@ func settlingCount(out *report.Verification) int {
 }
 
 // differences sums up what differs, unless a replica that has stopped following the API explains it all.
-func differences(w *facts.World, out *report.Verification, s facts.Scope, stale []finding.Finding) []finding.Finding {
+func differences(w *facts.Snapshot, out *report.Verification, s facts.Scope, stale []finding.Finding) []finding.Finding {
 	var evidence []finding.Evidence
 	count := 0
 	replicas := map[string]bool{}
@@ -180,7 +180,7 @@ func differences(w *facts.World, out *report.Verification, s facts.Scope, stale 
 			replicas[r] = true
 		}
 		if len(evidence) < 5 {
-			evidence = append(evidence, facts.Seen("answer of "+strings.Join(others, ", "), item.Name+" "+item.Type, "%s; the API says %s",
+			evidence = append(evidence, facts.NewEvidence("answer of "+strings.Join(others, ", "), item.Name+" "+item.Type, "%s; the API says %s",
 				strings.Join(item.Answered, ", "), strings.Join(item.Expected, ", ")))
 		}
 	}

@@ -31,7 +31,7 @@ const (
 )
 
 // DataRules are about this: objects whose names are answered as they must be, and not as they are meant.
-var DataRules = []finding.Rule[facts.World]{
+var DataRules = []finding.Rule[facts.Snapshot]{
 	{
 		Entry: finding.Entry{
 			Code: ExternalNameIsAddress, Severity: finding.Warning, Title: "ExternalName is an IP address",
@@ -99,12 +99,12 @@ var DataRules = []finding.Rule[facts.World]{
 }
 
 // inScope says whether the data of a namespace is this run's subject.
-func inScope(w *facts.World, namespace string) bool {
+func inScope(w *facts.Snapshot, namespace string) bool {
 	return w.Options.All || w.Options.Namespace == namespace && namespace != ""
 }
 
 // checkData judges objects whose names are answered as they must be, and yet not as somebody meant it.
-func checkData(w *facts.World) []finding.Finding {
+func checkData(w *facts.Snapshot) []finding.Finding {
 	var list []finding.Finding
 	for i := range w.Services {
 		if svc := &w.Services[i]; inScope(w, svc.Namespace) {
@@ -128,7 +128,7 @@ func ownedByStatefulSet(pod *corev1.Pod) bool {
 	return slices.ContainsFunc(pod.OwnerReferences, func(o metav1.OwnerReference) bool { return o.Kind == "StatefulSet" })
 }
 
-func ServiceRules(w *facts.World, svc *corev1.Service) []finding.Finding {
+func ServiceRules(w *facts.Snapshot, svc *corev1.Service) []finding.Finding {
 	object := facts.Ref("Service", svc.Namespace, svc.Name)
 	name := svc.Namespace + "/" + svc.Name
 	switch {
@@ -144,8 +144,8 @@ func ServiceRules(w *facts.World, svc *corev1.Service) []finding.Finding {
 		w.Read("see its endpoints", svc.Namespace, "get", "endpointslices", "-l", "kubernetes.io/service-name="+svc.Name, "-o", "wide"),
 	}
 	evidence := []finding.Evidence{
-		facts.Seen("EndpointSlice", "endpoints", "%s", endpointWords(w, svc)),
-		facts.Seen("Service", "spec.selector", "%s", selector),
+		facts.NewEvidence("EndpointSlice", "endpoints", "%s", endpointWords(w, svc)),
+		facts.NewEvidence("Service", "spec.selector", "%s", selector),
 	}
 	if records.Headless(svc) {
 		return []finding.Finding{w.Make(HeadlessServiceWithoutEndpoints, finding.Warning, object,
@@ -161,7 +161,7 @@ func ServiceRules(w *facts.World, svc *corev1.Service) []finding.Finding {
 			name), evidence, next...)}
 }
 
-func endpointWords(w *facts.World, svc *corev1.Service) string {
+func endpointWords(w *facts.Snapshot, svc *corev1.Service) string {
 	total := 0
 	for i := range w.Slices {
 		if w.Slices[i].Namespace == svc.Namespace && w.Slices[i].Labels["kubernetes.io/service-name"] == svc.Name {
@@ -174,7 +174,7 @@ func endpointWords(w *facts.World, svc *corev1.Service) string {
 	return fmt.Sprintf("0 of %d ready", total)
 }
 
-func externalNameRules(w *facts.World, svc *corev1.Service, object *finding.ObjectRef) []finding.Finding {
+func externalNameRules(w *facts.Snapshot, svc *corev1.Service, object *finding.ObjectRef) []finding.Finding {
 	name := svc.Namespace + "/" + svc.Name
 	target := corefile.Fqdn(svc.Spec.ExternalName)
 	edit := w.Change("correct spec.externalName", svc.Namespace, "edit", "service", svc.Name)
@@ -182,14 +182,14 @@ func externalNameRules(w *facts.World, svc *corev1.Service, object *finding.Obje
 		return []finding.Finding{w.Make(ExternalNameIsAddress, finding.Warning, object,
 			fmt.Sprintf("ExternalName Service %s names the address %s: DNS has no CNAME to an address and answers NXDOMAIN", name,
 				svc.Spec.ExternalName),
-			[]finding.Evidence{facts.Seen("Service", "spec.externalName", "%s", svc.Spec.ExternalName)}, edit)}
+			[]finding.Evidence{facts.NewEvidence("Service", "spec.externalName", "%s", svc.Spec.ExternalName)}, edit)}
 	}
 	chain := []string{w.Engine.ServiceName(svc)}
 	for range 12 {
 		if slices.Contains(chain, target) {
 			return []finding.Finding{w.Make(ExternalNameLoop, finding.Warning, object,
 				fmt.Sprintf("ExternalName Service %s leads back to itself: DNS answers NOERROR without an address", name),
-				[]finding.Evidence{facts.Seen("Service", "spec.externalName", "%s", strings.Join(append(chain, target), " -> "))}, edit)}
+				[]finding.Evidence{facts.NewEvidence("Service", "spec.externalName", "%s", strings.Join(append(chain, target), " -> "))}, edit)}
 		}
 		if !corefile.InZone(target, w.Zone) {
 			return nil
@@ -200,7 +200,7 @@ func externalNameRules(w *facts.World, svc *corev1.Service, object *finding.Obje
 			return []finding.Finding{w.Make(ExternalNameTargetNotFound, finding.Warning, object,
 				fmt.Sprintf("ExternalName Service %s points at %s, which does not exist: DNS answers NOERROR without an address", name,
 					strings.TrimSuffix(target, ".")),
-				[]finding.Evidence{facts.Seen("Service", "spec.externalName", "%s", svc.Spec.ExternalName)}, edit)}
+				[]finding.Evidence{facts.NewEvidence("Service", "spec.externalName", "%s", svc.Spec.ExternalName)}, edit)}
 		}
 		if len(x.Data) != 1 {
 			return nil
@@ -211,7 +211,7 @@ func externalNameRules(w *facts.World, svc *corev1.Service, object *finding.Obje
 }
 
 // StatefulSetRules walks the links that a name POD.SERVICE.NAMESPACE needs, and names the first that is broken.
-func StatefulSetRules(w *facts.World, sts *appsv1.StatefulSet) []finding.Finding {
+func StatefulSetRules(w *facts.Snapshot, sts *appsv1.StatefulSet) []finding.Finding {
 	if !w.Sources.Get("services").Readable() {
 		return nil
 	}
@@ -223,9 +223,9 @@ func StatefulSetRules(w *facts.World, sts *appsv1.StatefulSet) []finding.Finding
 	}
 	svc := w.Engine.Service(sts.Namespace, governing)
 	hint := headlessFor(w, sts.Namespace, sts.Spec.Template.Labels)
-	evidence := []finding.Evidence{facts.Seen("StatefulSet", "spec.serviceName", "%s", governing)}
+	evidence := []finding.Evidence{facts.NewEvidence("StatefulSet", "spec.serviceName", "%s", governing)}
 	if hint != nil && hint.Name != governing {
-		evidence = append(evidence, facts.Seen("Service", hint.Name, "is headless and selects its pods"))
+		evidence = append(evidence, facts.NewEvidence("Service", hint.Name, "is headless and selects its pods"))
 	}
 	var broken string
 	switch {
@@ -233,7 +233,7 @@ func StatefulSetRules(w *facts.World, sts *appsv1.StatefulSet) []finding.Finding
 		broken = "no such Service exists"
 	case len(svc.Spec.Selector) > 0 && !labels.SelectorFromSet(svc.Spec.Selector).Matches(labels.Set(sts.Spec.Template.Labels)):
 		broken = "that Service does not select its pods"
-		evidence = append(evidence, facts.Seen("Service", "spec.selector", "%s", labels.Set(svc.Spec.Selector)))
+		evidence = append(evidence, facts.NewEvidence("Service", "spec.selector", "%s", labels.Set(svc.Spec.Selector)))
 	case !records.Headless(svc) && svc.Spec.Type != corev1.ServiceTypeExternalName:
 		return nil // CoreDNS answers the names of its endpoints all the same
 	default:
@@ -249,7 +249,7 @@ func StatefulSetRules(w *facts.World, sts *appsv1.StatefulSet) []finding.Finding
 }
 
 // headlessFor finds a headless Service that selects pods with these labels.
-func headlessFor(w *facts.World, namespace string, l map[string]string) *corev1.Service {
+func headlessFor(w *facts.Snapshot, namespace string, l map[string]string) *corev1.Service {
 	for i := range w.Services {
 		svc := &w.Services[i]
 		if svc.Namespace == namespace && records.Headless(svc) && len(svc.Spec.Selector) > 0 &&
@@ -260,7 +260,7 @@ func headlessFor(w *facts.World, namespace string, l map[string]string) *corev1.
 	return nil
 }
 
-func SubdomainRules(w *facts.World, pod *corev1.Pod) []finding.Finding {
+func SubdomainRules(w *facts.Snapshot, pod *corev1.Pod) []finding.Finding {
 	svc := w.Engine.Service(pod.Namespace, pod.Spec.Subdomain)
 	object := facts.Ref("Pod", pod.Namespace, pod.Name)
 	broken := ""
@@ -278,8 +278,8 @@ func SubdomainRules(w *facts.World, pod *corev1.Pod) []finding.Finding {
 	return []finding.Finding{w.Make(PodSubdomainWithoutName, finding.Warning, object,
 		fmt.Sprintf("pod %s/%s has subdomain %s and no name under it: %s", pod.Namespace, pod.Name, pod.Spec.Subdomain, broken),
 		[]finding.Evidence{
-			facts.Seen("Pod", "spec.subdomain", "%s", pod.Spec.Subdomain),
-			facts.Seen("Pod", "spec.hostname", "%s", facts.OrNone(pod.Spec.Hostname)),
+			facts.NewEvidence("Pod", "spec.subdomain", "%s", pod.Spec.Subdomain),
+			facts.NewEvidence("Pod", "spec.hostname", "%s", facts.OrNone(pod.Spec.Hostname)),
 		},
 		w.Read("see its names", pod.Namespace, "dns", "names", "pod/"+pod.Name))}
 }

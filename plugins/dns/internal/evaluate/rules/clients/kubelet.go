@@ -18,7 +18,7 @@ const (
 )
 
 // NodeRules are about this: what nodes tell their pods to ask.
-var NodeRules = []finding.Rule[facts.World]{
+var NodeRules = []finding.Rule[facts.Snapshot]{
 	{
 		Entry: finding.Entry{
 			Code: KubeletClusterDNSMismatch, Severity: finding.Critical, Title: "Kubelet configures a wrong DNS address for pods",
@@ -42,7 +42,7 @@ var NodeRules = []finding.Rule[facts.World]{
 }
 
 // checkKubelets compares what kubelets tell their pods with the DNS Services that there are.
-func checkKubelets(w *facts.World) []finding.Finding {
+func checkKubelets(w *facts.Snapshot) []finding.Finding {
 	if len(w.ClusterServers()) == 0 {
 		return nil
 	}
@@ -77,14 +77,14 @@ func checkKubelets(w *facts.World) []finding.Finding {
 		}
 		list = append(list, w.Make(KubeletClusterDNSMismatch, severity, object, who+" "+what,
 			[]finding.Evidence{
-				facts.Seen(where, "clusterDNS", "%s", facts.OrNone(strings.Join(k.ClusterDNS, ", "))),
-				facts.Seen("Service", w.Service.Namespace+"/"+w.Service.Name, "%s", strings.Join(discover.ClusterIPs(w.Service), ", ")),
+				facts.NewEvidence(where, "clusterDNS", "%s", facts.OrNone(strings.Join(k.ClusterDNS, ", "))),
+				facts.NewEvidence("Service", w.Service.Namespace+"/"+w.Service.Name, "%s", strings.Join(discover.ClusterIPs(w.Service), ", ")),
 			}, next...))
 	}
 	return list
 }
 
-func checkNodeCache(w *facts.World) []finding.Finding {
+func checkNodeCache(w *facts.Snapshot) []finding.Finding {
 	cache := w.NodeCache()
 	if cache == nil || cache.Ready >= cache.Nodes {
 		return nil
@@ -93,6 +93,6 @@ func checkNodeCache(w *facts.World) []finding.Finding {
 	return []finding.Finding{w.Make(NodeLocalDNSCacheMissing, finding.Critical, facts.Ref("DaemonSet", namespace, name),
 		fmt.Sprintf("NodeLocal DNSCache runs on %d of %d nodes: pods on the others ask an address where nobody answers", cache.Ready,
 			cache.Nodes),
-		[]finding.Evidence{facts.Seen("DaemonSet", "status", "%d of %d ready", cache.Ready, cache.Nodes)},
+		[]finding.Evidence{facts.NewEvidence("DaemonSet", "status", "%d of %d ready", cache.Ready, cache.Nodes)},
 		w.Read("see where it is not ready", namespace, "get", "pods", "-o", "wide", "-l", "k8s-app=node-local-dns"))}
 }

@@ -24,7 +24,7 @@ const (
 )
 
 // NameRules are about this: the answer to a question about one name: the commands that ask it find them.
-var NameRules = []finding.Rule[facts.World]{
+var NameRules = []finding.Rule[facts.Snapshot]{
 	{
 		Entry: finding.Entry{
 			Code: NoUsableAnswer, Severity: finding.Critical, Title: "DNS query got no usable answer",
@@ -64,10 +64,10 @@ var NameRules = []finding.Rule[facts.World]{
 	},
 }
 
-// Nothing makes the finding for a name that gave no address: one that the servers deny (NXDOMAIN), or know without an
+// ExplainNoAddress makes the finding for a name that gave no address: one that the servers deny (NXDOMAIN), or know without an
 // address (NODATA). The first that holds is the cause: a zone that nobody serves; servers that do not say what the API
 // does; what is wrong with the Service behind the name; the target of its CNAME. Only then it may be misspelt.
-func Nothing(w *facts.World, fqdn string, denied bool) finding.Finding {
+func ExplainNoAddress(w *facts.Snapshot, fqdn string, denied bool) finding.Finding {
 	fqdn = corefile.Fqdn(fqdn)
 	if f := servers.ZoneElsewhere(w, fqdn); f != nil {
 		return *f
@@ -99,7 +99,7 @@ func Nothing(w *facts.World, fqdn string, denied bool) finding.Finding {
 }
 
 // deadTarget: a CNAME is followed by the servers, and what it leads to gives no address.
-func deadTarget(w *facts.World, fqdn, target string, svc *corev1.Service) finding.Finding {
+func deadTarget(w *facts.Snapshot, fqdn, target string, svc *corev1.Service) finding.Finding {
 	short := strings.TrimSuffix(target, ".")
 	next := []finding.Next{resolveNext(w, "ask for the target", target)}
 	if svc == nil {
@@ -112,12 +112,12 @@ func deadTarget(w *facts.World, fqdn, target string, svc *corev1.Service) findin
 		message += "; did you mean " + strings.TrimSuffix(full, ".") + "?"
 		next = append(next, w.Change("correct spec.externalName", svc.Namespace, "edit", "service", svc.Name))
 	}
-	evidence := append(ask.Answers(w, fqdn), facts.Seen("Service", "spec.externalName", "%s", svc.Spec.ExternalName))
+	evidence := append(ask.Answers(w, fqdn), facts.NewEvidence("Service", "spec.externalName", "%s", svc.Spec.ExternalName))
 	return w.Make(NoAddressRecord, finding.Warning, facts.Ref("Service", svc.Namespace, svc.Name), message, evidence, next...)
 }
 
 // withoutAddress: the name of a namespace, one that has records of other types alone, or of another family.
-func withoutAddress(w *facts.World, fqdn string, svc *corev1.Service) finding.Finding {
+func withoutAddress(w *facts.Snapshot, fqdn string, svc *corev1.Service) finding.Finding {
 	next := w.Read("see which Services there are", "", "get", "services", "-A")
 	switch {
 	case svc != nil:
@@ -137,10 +137,10 @@ func serviceRef(svc *corev1.Service) *finding.ObjectRef {
 }
 
 // withoutRecords: the Service is there, and the name is not.
-func withoutRecords(w *facts.World, fqdn string, svc *corev1.Service, below bool) finding.Finding {
+func withoutRecords(w *facts.Snapshot, fqdn string, svc *corev1.Service, below bool) finding.Finding {
 	what := fmt.Sprintf("Service %s/%s", svc.Namespace, svc.Name)
 	message := strings.TrimSuffix(fqdn, ".") + " does not exist: "
-	evidence := append(ask.Evidence(w, fqdn), facts.Seen("Service", svc.Namespace+"/"+svc.Name, "exists"))
+	evidence := append(ask.Evidence(w, fqdn), facts.NewEvidence("Service", svc.Namespace+"/"+svc.Name, "exists"))
 	next := w.Read("see every name that it has", svc.Namespace, "dns", "names", "svc/"+svc.Name)
 	readable := w.Sources.Get("endpointslices").Readable()
 	switch {
@@ -155,27 +155,27 @@ func withoutRecords(w *facts.World, fqdn string, svc *corev1.Service, below bool
 		next = w.Read("see the options of the kubernetes plugin", "", "dns", "config")
 	}
 	if readable && w.ReadyEndpoints(svc) == 0 {
-		evidence = append(evidence, facts.Seen("EndpointSlice", "endpoints", "%s", endpointWords(w, svc)))
+		evidence = append(evidence, facts.NewEvidence("EndpointSlice", "endpoints", "%s", endpointWords(w, svc)))
 	}
 	return w.Make(NameNotFound, finding.Warning, serviceRef(svc), message, evidence, next)
 }
 
 // misspelt: no Service has the name.
-func misspelt(w *facts.World, fqdn string, labels []string) finding.Finding {
+func misspelt(w *facts.Snapshot, fqdn string, labels []string) finding.Finding {
 	service, namespace := labels[len(labels)-2], labels[len(labels)-1]
-	evidence := []finding.Evidence{facts.Seen("Service", namespace+"/"+service, "does not exist")}
+	evidence := []finding.Evidence{facts.NewEvidence("Service", namespace+"/"+service, "does not exist")}
 	switch {
 	case !w.Sources.Get("services").Readable():
 		evidence = ask.Evidence(w, fqdn)
 	case w.NamespaceMissing(namespace):
-		evidence = []finding.Evidence{facts.Seen("Namespace", namespace, "does not exist")}
+		evidence = []finding.Evidence{facts.NewEvidence("Namespace", namespace, "does not exist")}
 	}
 	return notFound(w, strings.TrimSuffix(fqdn, ".")+" does not exist", evidence, ask.Suggest(w, fqdn),
 		w.Read("see which Services there are", "", "get", "services", "-A"))
 }
 
 // deniedOutside: a name outside the zone of the cluster, or one that pods take for such.
-func deniedOutside(w *facts.World, fqdn string) finding.Finding {
+func deniedOutside(w *facts.Snapshot, fqdn string) finding.Finding {
 	short := strings.TrimSuffix(fqdn, ".")
 	evidence := ask.Evidence(w, fqdn)
 	if corefile.InZone(fqdn, w.Zone) {
@@ -196,13 +196,13 @@ func deniedOutside(w *facts.World, fqdn string) finding.Finding {
 		next = resolveNext(w, "ask for the name in such a namespace", fqdn+"svc."+w.Zone)
 	case w.NamespaceMissing(last):
 		message += ", and there is no namespace " + last
-		evidence = append(evidence, facts.Seen("Namespace", last, "does not exist"))
+		evidence = append(evidence, facts.NewEvidence("Namespace", last, "does not exist"))
 	}
 	return notFound(w, message, evidence, names, next)
 }
 
 // notFound makes the finding for a name that does not exist; the nearest names that do come before any other next step.
-func notFound(w *facts.World, message string, evidence []finding.Evidence, names []string, next finding.Next) finding.Finding {
+func notFound(w *facts.Snapshot, message string, evidence []finding.Evidence, names []string, next finding.Next) finding.Finding {
 	if len(names) > 0 {
 		message += "; did you mean " + strings.Join(names, ", or ") + "?"
 		next = resolveNext(w, "ask for the nearest name that exists", names[0])
@@ -211,7 +211,7 @@ func notFound(w *facts.World, message string, evidence []finding.Evidence, names
 }
 
 // resolveNext asks for a name from the same point of view.
-func resolveNext(w *facts.World, why, name string, more ...string) finding.Next {
+func resolveNext(w *facts.Snapshot, why, name string, more ...string) finding.Next {
 	args, namespace := append([]string{"dns", "resolve", name}, more...), ""
 	if w.From != nil {
 		args, namespace = append(args, "--from", w.From.Pod.Name), w.From.Pod.Namespace
@@ -221,13 +221,13 @@ func resolveNext(w *facts.World, why, name string, more ...string) finding.Next 
 
 // existsAllTheSame judges a name that the API has otherwise than the servers: a rule of the Corefile, a change of this
 // moment, or servers that do not follow.
-func existsAllTheSame(w *facts.World, fqdn, typ string, x records.Expected, denied bool) finding.Finding {
+func existsAllTheSame(w *facts.Snapshot, fqdn, typ string, x records.Expected, denied bool) finding.Finding {
 	outcome, say := records.NoData, "give no address of it"
 	if denied {
 		outcome, say = records.NXDomain, "say that it does not"
 	}
 	short := strings.TrimSuffix(fqdn, ".")
-	evidence := append([]finding.Evidence{facts.Seen("API", fqdn+" "+typ, "%s", x)}, ask.Answers(w, fqdn)...)
+	evidence := append([]finding.Evidence{facts.NewEvidence("API", fqdn+" "+typ, "%s", x)}, ask.Answers(w, fqdn)...)
 	if a, ok := w.Records.AlteredBy(fqdn, outcome); ok {
 		return servers.Altered(w, fmt.Sprintf("%s exists in the API, and %s in line %d of the Corefile keeps its answer away", short, a.Plugin,
 			a.Line), a, evidence)
@@ -242,11 +242,11 @@ func existsAllTheSame(w *facts.World, fqdn, typ string, x records.Expected, deni
 }
 
 // CannotAskInside is no verdict: it tells of the image or of a permission, and nothing of DNS.
-func CannotAskInside(w *facts.World) finding.Finding {
+func CannotAskInside(w *facts.Snapshot) finding.Finding {
 	pod := w.From.Pod
 	return w.Make(NoUsableAnswer, finding.Info, facts.Ref("Pod", pod.Namespace, pod.Name),
 		fmt.Sprintf("pod %s/%s could not be asked from inside: %s", pod.Namespace, pod.Name, w.From.Error),
-		[]finding.Evidence{facts.Seen("exec", pod.Name, "%s", w.From.Error)},
+		[]finding.Evidence{facts.NewEvidence("exec", pod.Name, "%s", w.From.Error)},
 		w.Change("add a container to the pod that asks (its entry stays in the pod)", pod.Namespace, "dns", "check", "--from", pod.Name,
 			"--probe", "ephemeral"),
 		w.Change("or ask from a pod beside it, which is deleted afterwards", pod.Namespace, "dns", "check", "--from", pod.Name, "--probe", "pod"),
@@ -254,7 +254,7 @@ func CannotAskInside(w *facts.World) finding.Finding {
 }
 
 // ResolveFindings judges the answers from every point of view to one question.
-func ResolveFindings(w *facts.World, answers []report.Answer, name string) []finding.Finding {
+func ResolveFindings(w *facts.Snapshot, answers []report.Answer, name string) []finding.Finding {
 	var all []finding.Finding
 	g := gather(answers)
 	if len(g.silent) > 0 {
@@ -262,11 +262,11 @@ func ResolveFindings(w *facts.World, answers []report.Answer, name string) []fin
 			len(answers), strings.TrimSuffix(name, ".")), g.silent, CheckNext(w)))
 	}
 	if g.missing && !g.exists {
-		all = append(all, Nothing(w, name, true))
+		all = append(all, ExplainNoAddress(w, name, true))
 	}
 	// one family without an address is usual; both are a name that nobody can connect to
 	if !g.missing && !g.address && len(g.silent) == 0 && g.empty["A"] && g.empty["AAAA"] {
-		return append(all, Nothing(w, name, false))
+		return append(all, ExplainNoAddress(w, name, false))
 	}
 	if g.exists && !g.missing {
 		// the same rules as for the answers of a check: what a plugin changes, and what differs from the API
@@ -275,7 +275,7 @@ func ResolveFindings(w *facts.World, answers []report.Answer, name string) []fin
 	if g.missing && g.exists {
 		var evidence []finding.Evidence
 		for _, key := range facts.SortedKeys(g.outcomes) {
-			evidence = append(evidence, facts.Seen(strings.Join(g.outcomes[key], ", "), "", "%s", key))
+			evidence = append(evidence, facts.NewEvidence(strings.Join(g.outcomes[key], ", "), "", "%s", key))
 		}
 		all = append(all, w.Make(RecordMismatch, finding.Critical, nil, "the replicas do not agree about "+strings.TrimSuffix(name, "."),
 			evidence, w.Read("find the replica that is behind", "", "dns", "check")))
@@ -296,7 +296,7 @@ func gather(answers []report.Answer) gathered {
 	for _, a := range answers {
 		switch {
 		case a.Error != "":
-			g.silent = append(g.silent, facts.Seen(a.Viewpoint, a.Server+" "+a.Transport, "%s", a.Error))
+			g.silent = append(g.silent, facts.NewEvidence(a.Viewpoint, a.Server+" "+a.Transport, "%s", a.Error))
 		case a.Rcode == "NXDOMAIN":
 			g.missing = true
 		case a.Rcode == "NOERROR":
@@ -305,18 +305,18 @@ func gather(answers []report.Answer) gathered {
 			g.empty[a.Type] = g.empty[a.Type] || len(records.Data(a)) == 0
 		}
 		if a.Rcode != "" && strings.HasPrefix(a.Viewpoint, "port-forward:") {
-			key := a.Type + " " + ask.Said(ask.Sorted(a))
+			key := a.Type + " " + ask.AnswerText(ask.Sorted(a))
 			g.outcomes[key] = append(g.outcomes[key], strings.TrimPrefix(a.Viewpoint, "port-forward:"))
 		}
 		if a.Rcode == "SERVFAIL" || a.Rcode == "REFUSED" {
-			g.silent = append(g.silent, facts.Seen(a.Viewpoint, a.Name+" "+a.Type, "%s", a.Rcode))
+			g.silent = append(g.silent, facts.NewEvidence(a.Viewpoint, a.Name+" "+a.Type, "%s", a.Rcode))
 		}
 	}
 	return g
 }
 
 // CheckNext is the check from the same point of view.
-func CheckNext(w *facts.World) finding.Next {
+func CheckNext(w *facts.Snapshot) finding.Next {
 	if w.From == nil {
 		return w.Read("find the cause", "", "dns", "check")
 	}

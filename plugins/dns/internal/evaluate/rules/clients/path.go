@@ -23,7 +23,7 @@ const (
 )
 
 // PathRules are about this: what is lost on the way from one pod.
-var PathRules = []finding.Rule[facts.World]{
+var PathRules = []finding.Rule[facts.Snapshot]{
 	{
 		Entry: finding.Entry{
 			Code: DNSUnavailableFromPod, Severity: finding.Critical, Title: "DNS is unavailable from the pod",
@@ -103,7 +103,7 @@ func (p path) replicaWords() (good, bad []string) {
 
 // paths sorts the suspect's answers. Replicas that are not ready, or that do not answer through a tunnel either, say
 // nothing about the way.
-func paths(w *facts.World) map[string]path {
+func paths(w *facts.Snapshot) map[string]path {
 	if w.Service == nil {
 		return nil
 	}
@@ -137,7 +137,7 @@ func paths(w *facts.World) map[string]path {
 	return out
 }
 
-func checkPath(w *facts.World) []finding.Finding {
+func checkPath(w *facts.Snapshot) []finding.Finding {
 	if w.From == nil || len(w.From.Answers) == 0 {
 		return nil
 	}
@@ -162,7 +162,7 @@ func checkPath(w *facts.World) []finding.Finding {
 		return []finding.Finding{w.Make(DNSUnavailableFromPod, finding.Critical, object,
 			fmt.Sprintf("pod %s/%s on %s gets %s for %s, which the servers answer rightly: they refuse this pod (plugin acl), or something on its "+
 				"way answers for them (a policy on names, a "+
-				"proxy)", pod.Namespace, pod.Name, node, ask.Said(w.From.Answers[0]), w.Control()), evidence, w.Read("see what the Corefile "+
+				"proxy)", pod.Namespace, pod.Name, node, ask.AnswerText(w.From.Answers[0]), w.Control()), evidence, w.Read("see what the Corefile "+
 				"refuses", "", "dns", "config"), other)}
 	case dead(udp) && dead(tcp):
 		servers := "while the servers are well"
@@ -185,7 +185,7 @@ func checkPath(w *facts.World) []finding.Finding {
 }
 
 // answeredForServers: every answer that the pod gets is wrong, and every server that was asked gives the right one.
-func answeredForServers(w *facts.World) bool {
+func answeredForServers(w *facts.Snapshot) bool {
 	for _, a := range w.From.Answers {
 		if a.Rcode == "" || a.Name != w.Control() || ask.Right(w, a) {
 			return false
@@ -203,7 +203,7 @@ func answeredForServers(w *facts.World) bool {
 	return asked
 }
 
-func partialPath(w *facts.World, udp, tcp path, object *finding.ObjectRef, evidence []finding.Evidence,
+func partialPath(w *facts.Snapshot, udp, tcp path, object *finding.ObjectRef, evidence []finding.Evidence,
 	next ...finding.Next,
 ) []finding.Finding {
 	pod := w.From.Pod
@@ -239,10 +239,10 @@ func partialPath(w *facts.World, udp, tcp path, object *finding.ObjectRef, evide
 			"spec.nodeName="+pod.Spec.NodeName)}, next...)...)}
 }
 
-func pathEvidence(w *facts.World) []finding.Evidence {
+func pathEvidence(w *facts.Snapshot) []finding.Evidence {
 	var list []finding.Evidence
 	for _, a := range w.From.Answers {
-		list = append(list, facts.Seen("answer in the pod", a.Server+" "+a.Transport, "%s", ask.Said(a)))
+		list = append(list, facts.NewEvidence("answer in the pod", a.Server+" "+a.Transport, "%s", ask.AnswerText(a)))
 	}
 	slices.SortStableFunc(list, func(a, b finding.Evidence) int { return strings.Compare(a.Path, b.Path) })
 	return list

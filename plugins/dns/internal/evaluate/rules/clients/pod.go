@@ -28,7 +28,7 @@ const (
 )
 
 // PodRules are about this: what one pod is told to ask.
-var PodRules = []finding.Rule[facts.World]{
+var PodRules = []finding.Rule[facts.Snapshot]{
 	{
 		Entry: finding.Entry{
 			Code: DNSPolicyDefault, Severity: finding.Warning, Title: "Pod with dnsPolicy Default bypasses cluster DNS",
@@ -106,7 +106,7 @@ var PodRules = []finding.Rule[facts.World]{
 }
 
 // CheckPodConfig judges the suspect pod's resolver settings: computed ones, and the real file where it was read.
-func CheckPodConfig(w *facts.World) []finding.Finding {
+func CheckPodConfig(w *facts.Snapshot) []finding.Finding {
 	if w.From == nil || w.Service == nil {
 		return nil
 	}
@@ -118,7 +118,7 @@ func CheckPodConfig(w *facts.World) []finding.Finding {
 }
 
 // policyOf judges the pod's dnsPolicy: one that keeps cluster DNS from it.
-func policyOf(w *facts.World, computed resolver.Computed, show finding.Next) []finding.Finding {
+func policyOf(w *facts.Snapshot, computed resolver.Computed, show finding.Next) []finding.Finding {
 	pod := &w.From.Pod
 	spec := pod.Spec
 	var list []finding.Finding
@@ -131,22 +131,22 @@ func policyOf(w *facts.World, computed resolver.Computed, show finding.Next) []f
 	case spec.HostNetwork && spec.DNSPolicy == corev1.DNSClusterFirst && !usesCluster:
 		add(HostNetworkClusterFirst, finding.Warning, fmt.Sprintf("pod %s/%s is on the host's network with dnsPolicy ClusterFirst: the kubelet "+
 			"gives it the node's resolver, which knows no name of the cluster", pod.Namespace, pod.Name),
-			facts.Seen("Pod", "spec.hostNetwork", "true"), facts.Seen("Pod", "spec.dnsPolicy",
+			facts.NewEvidence("Pod", "spec.hostNetwork", "true"), facts.NewEvidence("Pod", "spec.dnsPolicy",
 				"ClusterFirst; ClusterFirstWithHostNet would use cluster DNS"))
 	case spec.DNSPolicy == corev1.DNSNone && !usesCluster:
 		add(DNSPolicyNone, finding.Warning, fmt.Sprintf("pod %s/%s has dnsPolicy None, and none of its nameservers (%s) is the cluster's",
 			pod.Namespace, pod.Name, facts.OrNone(strings.Join(computed.Nameservers, ", "))),
-			facts.Seen("Pod", "spec.dnsConfig.nameservers", "%s", facts.OrNone(strings.Join(computed.Nameservers, ", "))), facts.Seen("Service",
+			facts.NewEvidence("Pod", "spec.dnsConfig.nameservers", "%s", facts.OrNone(strings.Join(computed.Nameservers, ", "))), facts.NewEvidence("Service",
 				"spec.clusterIPs", "%s", strings.Join(discover.ClusterIPs(w.Service), ", ")))
 	case spec.DNSPolicy == corev1.DNSDefault && !usesCluster:
 		add(DNSPolicyDefault, finding.Warning, fmt.Sprintf("pod %s/%s has dnsPolicy Default, which is the node's resolver and not the default: "+
-			"it knows no name of the cluster", pod.Namespace, pod.Name), facts.Seen("Pod", "spec.dnsPolicy", "Default"))
+			"it knows no name of the cluster", pod.Namespace, pod.Name), facts.NewEvidence("Pod", "spec.dnsPolicy", "Default"))
 	}
 	return list
 }
 
 // serversOf judges the nameservers that stand in the pod's file.
-func serversOf(w *facts.World, computed resolver.Computed, show finding.Next) []finding.Finding {
+func serversOf(w *facts.Snapshot, computed resolver.Computed, show finding.Next) []finding.Finding {
 	pod := &w.From.Pod
 	spec := pod.Spec
 	actual, read := w.ActualConf()
@@ -168,8 +168,8 @@ func serversOf(w *facts.World, computed resolver.Computed, show finding.Next) []
 			fmt.Sprintf("the kubelet of node %s gave pod %s/%s the nameserver %s, where no DNS Service of this cluster is", spec.NodeName,
 				pod.Namespace, pod.Name, strings.Join(actual.Nameservers, ", ")),
 			[]finding.Evidence{
-				facts.Seen("file in the pod", "/etc/resolv.conf", "nameserver %s", strings.Join(actual.Nameservers, ", ")),
-				facts.Seen("Service", w.Service.Namespace+"/"+w.Service.Name, "%s", strings.Join(discover.ClusterIPs(w.Service), ", ")),
+				facts.NewEvidence("file in the pod", "/etc/resolv.conf", "nameserver %s", strings.Join(actual.Nameservers, ", ")),
+				facts.NewEvidence("Service", w.Service.Namespace+"/"+w.Service.Name, "%s", strings.Join(discover.ClusterIPs(w.Service), ", ")),
 			},
 			w.Read("compare every kubelet (needs get nodes/proxy)", "", "dns", "check", "--profile", "full"), show))
 	}
@@ -177,17 +177,17 @@ func serversOf(w *facts.World, computed resolver.Computed, show finding.Next) []
 		!slices.ContainsFunc(actual.Nameservers, serves) {
 		add(KubeletClusterDNSMismatch, finding.Info, fmt.Sprintf("pod %s/%s asks %s, the cloud's resolver: it knows the names of the cluster only where "+
 			"the cloud runs the cluster's DNS there", pod.Namespace, pod.Name, actual.Nameservers[i]),
-			facts.Seen("file in the pod", "/etc/resolv.conf", "nameserver %s", strings.Join(actual.Nameservers, ", ")))
+			facts.NewEvidence("file in the pod", "/etc/resolv.conf", "nameserver %s", strings.Join(actual.Nameservers, ", ")))
 	}
 	if i := slices.IndexFunc(actual.Nameservers, func(v string) bool { return ask.LocalUnseen(w, v) }); i >= 0 {
 		add(KubeletClusterDNSMismatch, finding.Info, fmt.Sprintf("pod %s/%s asks %s, an address of its own node: no DaemonSet that could be read shows "+
 			"what answers there", pod.Namespace, pod.Name, actual.Nameservers[i]),
-			facts.Seen("file in the pod", "/etc/resolv.conf", "nameserver %s", strings.Join(actual.Nameservers, ", ")))
+			facts.NewEvidence("file in the pod", "/etc/resolv.conf", "nameserver %s", strings.Join(actual.Nameservers, ", ")))
 	}
 	return list
 }
 
-func limitRules(w *facts.World, pod *corev1.Pod, computed resolver.Computed, actual resolver.Conf, read bool,
+func limitRules(w *facts.Snapshot, pod *corev1.Pod, computed resolver.Computed, actual resolver.Conf, read bool,
 	show finding.Next,
 ) []finding.Finding {
 	var list []finding.Finding
@@ -196,7 +196,7 @@ func limitRules(w *facts.World, pod *corev1.Pod, computed resolver.Computed, act
 		list = append(list, w.Make(ResolverLimitsExceeded, finding.Warning, object,
 			fmt.Sprintf("the resolver settings of pod %s/%s exceed the limits: the kubelet drops %s", pod.Namespace, pod.Name,
 				strings.Join(computed.Dropped, ", ")),
-			[]finding.Evidence{facts.Seen("Pod", "spec.dnsConfig", "at most %d nameservers, %d searches, %d characters", resolver.MaxNameservers,
+			[]finding.Evidence{facts.NewEvidence("Pod", "spec.dnsConfig", "at most %d nameservers, %d searches, %d characters", resolver.MaxNameservers,
 				resolver.MaxSearches, resolver.MaxSearchChars)}, show))
 	}
 	conf := computed.Conf
@@ -207,7 +207,7 @@ func limitRules(w *facts.World, pod *corev1.Pod, computed resolver.Computed, act
 		list = append(list, w.Make(MuslSearchListTooLong, finding.Warning, object,
 			fmt.Sprintf("the search line of pod %s/%s has %d characters: images with musl (Alpine) drop it whole, and short names find nothing",
 				pod.Namespace, pod.Name, len(conf.SearchLine())),
-			[]finding.Evidence{facts.Seen("resolv.conf", "search", "%d characters, of %d that musl reads", len(conf.SearchLine()),
+			[]finding.Evidence{facts.NewEvidence("resolv.conf", "search", "%d characters, of %d that musl reads", len(conf.SearchLine()),
 				resolver.MuslSearchLine)}, show))
 	}
 	foreign := slices.DeleteFunc(slices.Clone(conf.Nameservers), func(v string) bool { return ask.Serves(w, v) })
@@ -215,20 +215,20 @@ func limitRules(w *facts.World, pod *corev1.Pod, computed resolver.Computed, act
 		list = append(list, w.Make(MixedNameservers, finding.Warning, object,
 			fmt.Sprintf("pod %s/%s asks the cluster's DNS and %s: whoever answers first decides, and the other one knows no name of the cluster",
 				pod.Namespace, pod.Name, strings.Join(foreign, ", ")),
-			[]finding.Evidence{facts.Seen("resolv.conf", "nameserver", "%s", strings.Join(conf.Nameservers, ", "))}, show))
+			[]finding.Evidence{facts.NewEvidence("resolv.conf", "nameserver", "%s", strings.Join(conf.Nameservers, ", "))}, show))
 	}
 	loopback := slices.ContainsFunc(conf.Nameservers, func(ip string) bool { return strings.HasPrefix(ip, "127.") || ip == "::1" })
 	if loopback && !pod.Spec.HostNetwork {
 		list = append(list, w.Make(LoopbackNameserver, finding.Critical, object,
 			fmt.Sprintf("pod %s/%s asks a resolver on its own loopback, where nothing listens: it has its node's stub resolver", pod.Namespace,
 				pod.Name),
-			[]finding.Evidence{facts.Seen("resolv.conf", "nameserver", "%s", strings.Join(conf.Nameservers, ", "))}, show))
+			[]finding.Evidence{facts.NewEvidence("resolv.conf", "nameserver", "%s", strings.Join(conf.Nameservers, ", "))}, show))
 	}
 	return append(list, wildcards(w, pod)...)
 }
 
 // wildcards: a search domain outside the cluster that answers for a name nobody has swallows every external name.
-func wildcards(w *facts.World, pod *corev1.Pod) []finding.Finding {
+func wildcards(w *facts.Snapshot, pod *corev1.Pod) []finding.Finding {
 	var list []finding.Finding
 	for _, p := range w.Probes {
 		for _, a := range p.Answers {
@@ -239,7 +239,7 @@ func wildcards(w *facts.World, pod *corev1.Pod) []finding.Finding {
 			f := w.Make(WildcardSearchDomain, finding.Warning, facts.Ref("Pod", pod.Namespace, pod.Name),
 				fmt.Sprintf("the search domain %s answers for every name: pod %s/%s gets its address instead of that of a site on the Internet",
 					strings.TrimSuffix(domain, "."), pod.Namespace, pod.Name),
-				[]finding.Evidence{facts.Seen("answer of DNS", a.Name+" "+a.Type, "%s", ask.Said(a))},
+				[]finding.Evidence{facts.NewEvidence("answer of DNS", a.Name+" "+a.Type, "%s", ask.AnswerText(a))},
 				w.Read("see which step answers a name", pod.Namespace, "dns", "explain", "www.example.com", "--from", pod.Name))
 			if !slices.ContainsFunc(list, func(have finding.Finding) bool { return have.Message == f.Message }) {
 				list = append(list, f)

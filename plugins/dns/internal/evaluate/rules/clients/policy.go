@@ -26,7 +26,7 @@ const (
 )
 
 // PolicyRules are about this: what the API forbids on the way.
-var PolicyRules = []finding.Rule[facts.World]{
+var PolicyRules = []finding.Rule[facts.Snapshot]{
 	{
 		Entry: finding.Entry{
 			Code: NetworkPolicyBlocksDNS, Severity: finding.Critical, Title: "NetworkPolicy blocks DNS",
@@ -42,7 +42,7 @@ var PolicyRules = []finding.Rule[facts.World]{
 }
 
 // CheckPolicy speaks of the suspect pod when there is one, and always of policies that close the DNS pods themselves.
-func CheckPolicy(w *facts.World) []finding.Finding {
+func CheckPolicy(w *facts.Snapshot) []finding.Finding {
 	var list []finding.Finding
 	if f := dnsIngress(w); f != nil {
 		list = append(list, *f)
@@ -63,7 +63,7 @@ func CheckPolicy(w *facts.World) []finding.Finding {
 	transports := []string{}
 	names := []string{}
 	for _, e := range denied {
-		evidence = append(evidence, facts.Seen("NetworkPolicy", strings.Join(e.Policies, ", "), "no rule allows %s %s to %s",
+		evidence = append(evidence, facts.NewEvidence("NetworkPolicy", strings.Join(e.Policies, ", "), "no rule allows %s %s to %s",
 			strings.ToLower(e.Direction), e.Transport, e.To))
 		if !slices.Contains(transports, e.Transport) {
 			transports = append(transports, e.Transport)
@@ -93,7 +93,7 @@ func blockSeverity(transports []string) finding.Severity {
 
 // policyProof holds a policy against the pod's own answers: a network plugin may enforce none. An answer that the policy
 // would not let through proves that; a pod on its node's network proves nothing, since policies hardly bind it.
-func policyProof(w *facts.World, transports []string) (finding.Severity, string, []finding.Evidence) {
+func policyProof(w *facts.Snapshot, transports []string) (finding.Severity, string, []finding.Evidence) {
 	severity := blockSeverity(transports)
 	if w.From.Pod.Spec.HostNetwork {
 		return severity, "", nil
@@ -107,7 +107,7 @@ func policyProof(w *facts.World, transports []string) (finding.Severity, string,
 		asked = true
 		if a.Rcode != "" && !answered[a.Transport] {
 			answered[a.Transport] = true
-			proof = append(proof, facts.Seen("answer in the pod", a.Server+" "+a.Transport,
+			proof = append(proof, facts.NewEvidence("answer in the pod", a.Server+" "+a.Transport,
 				"%s: this cluster's network does not enforce the policy now", a.Rcode))
 		}
 	}
@@ -118,12 +118,12 @@ func policyProof(w *facts.World, transports []string) (finding.Severity, string,
 	case len(silent) == 0:
 		return finding.Info, ", and would block it where policies are enforced: this network does not enforce it", proof
 	}
-	return blockSeverity(silent), "", append(proof, facts.Seen("answer in the pod", strings.Join(silent, ", "),
+	return blockSeverity(silent), "", append(proof, facts.NewEvidence("answer in the pod", strings.Join(silent, ", "),
 		"none came: the policy is enforced"))
 }
 
 // dnsIngress: a policy in the DNS namespace that lets nobody in closes DNS for all.
-func dnsIngress(w *facts.World) *finding.Finding {
+func dnsIngress(w *facts.Snapshot) *finding.Finding {
 	if !w.Sources.Get("networkpolicies").Readable() || len(w.Pods) == 0 {
 		return nil
 	}
@@ -142,7 +142,7 @@ func dnsIngress(w *facts.World) *finding.Finding {
 		return nil
 	}
 	namespace, name, _ := strings.Cut(names[0], "/")
-	evidence := []finding.Evidence{facts.Seen("NetworkPolicy", strings.Join(names, ", "),
+	evidence := []finding.Evidence{facts.NewEvidence("NetworkPolicy", strings.Join(names, ", "),
 		"selects the DNS pods, and no ingress rule opens port 53 to other namespaces")}
 	severity, but, proof := blockSeverity(transports), "", []finding.Evidence(nil)
 	if w.From != nil && w.From.Pod.Namespace != w.Pods[0].Namespace { // the policy may let its own namespace in
@@ -158,7 +158,7 @@ func dnsIngress(w *facts.World) *finding.Finding {
 
 // anyPeerAllowed: a policy that admits some namespaces or addresses may admit those that matter; only one that admits
 // nobody on the port is called a block.
-func anyPeerAllowed(w *facts.World, policies []string, protocol corev1.Protocol, port int32) bool {
+func anyPeerAllowed(w *facts.Snapshot, policies []string, protocol corev1.Protocol, port int32) bool {
 	for i := range w.Policies {
 		p := &w.Policies[i]
 		if !slices.Contains(policies, p.Namespace+"/"+p.Name) {

@@ -15,7 +15,7 @@ const (
 )
 
 // AccessRules are about this: the servers may not read what they make names of.
-var AccessRules = []finding.Rule[facts.World]{
+var AccessRules = []finding.Rule[facts.Snapshot]{
 	{
 		Entry: finding.Entry{
 			Code: DNSServerForbidden, Severity: finding.Critical, Title: "DNS server lacks API permissions",
@@ -32,7 +32,7 @@ var AccessRules = []finding.Rule[facts.World]{
 
 // CheckForbidden finds this: what CoreDNS may not list or watch it has no names of. kube-dns needs less, so it is not judged
 // (https://github.com/kubernetes/kubernetes/blob/master/plugin/pkg/auth/authorizer/rbac/bootstrappolicy/policy.go, system:kube-dns).
-func CheckForbidden(w *facts.World) []finding.Finding {
+func CheckForbidden(w *facts.Snapshot) []finding.Finding {
 	if w.Provider() != "CoreDNS" {
 		return nil
 	}
@@ -41,14 +41,14 @@ func CheckForbidden(w *facts.World) []finding.Finding {
 	for _, a := range w.Access {
 		if !a.Allowed {
 			missing = append(missing, a.Verb+" "+a.Resource)
-			evidence = append(evidence, facts.Seen("SubjectAccessReview", a.Verb+" "+a.Resource, "not allowed"))
+			evidence = append(evidence, facts.NewEvidence("SubjectAccessReview", a.Verb+" "+a.Resource, "not allowed"))
 		}
 	}
 	all := len(missing) > 0 && len(missing) == len(w.Access)
 	if len(w.Access) == 0 { // not readable: the server's own complaint tells as much
 		for _, l := range w.Logs {
 			if line, ok := facts.LastLine(l.Text, facts.LacksPermission); ok && !l.Previous {
-				evidence = append(evidence, facts.Seen("log of "+l.Pod, "", "%s", line))
+				evidence = append(evidence, facts.NewEvidence("log of "+l.Pod, "", "%s", line))
 				missing = append(missing, "what its log names")
 			}
 		}
@@ -68,7 +68,7 @@ func CheckForbidden(w *facts.World) []finding.Finding {
 
 // restoreAccess: first whether a binding names the account at all. When every right is missing it is the binding that is
 // gone, and the role may be intact; when some are, it is the role.
-func restoreAccess(w *facts.World, account string, all bool) []finding.Next {
+func restoreAccess(w *facts.Snapshot, account string, all bool) []finding.Next {
 	if account == "" {
 		return nil
 	}

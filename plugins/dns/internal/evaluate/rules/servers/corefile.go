@@ -27,7 +27,7 @@ const (
 )
 
 // AlteredRules are about this: answers that the Corefile changes.
-var AlteredRules = []finding.Rule[facts.World]{
+var AlteredRules = []finding.Rule[facts.Snapshot]{
 	{
 		Entry: finding.Entry{
 			Code: AnswersOverridden, Severity: finding.Warning, Title: "Corefile overrides answers for cluster names",
@@ -42,7 +42,7 @@ var AlteredRules = []finding.Rule[facts.World]{
 }
 
 // CorefileRules are about this: a Corefile that loads, and does not do what it seems to.
-var CorefileRules = []finding.Rule[facts.World]{
+var CorefileRules = []finding.Rule[facts.Snapshot]{
 	{
 		Entry: finding.Entry{
 			Code: AutopathWithoutPodsVerified, Severity: finding.Warning, Title: "Corefile uses autopath without pods verified",
@@ -103,8 +103,8 @@ var CorefileRules = []finding.Rule[facts.World]{
 }
 
 // Altered makes the finding for answers that a plugin before the kubernetes one gives.
-func Altered(w *facts.World, message string, by records.Altered, evidence []finding.Evidence) finding.Finding {
-	evidence = append(evidence, facts.Seen("Corefile", fmt.Sprintf("line %d", by.Line), "%s runs before the kubernetes plugin", by.Plugin))
+func Altered(w *facts.Snapshot, message string, by records.Altered, evidence []finding.Evidence) finding.Finding {
+	evidence = append(evidence, facts.NewEvidence("Corefile", fmt.Sprintf("line %d", by.Line), "%s runs before the kubernetes plugin", by.Plugin))
 	next := []finding.Next{w.Read("see the rules in the order in which they work", "", "dns", "config")}
 	if w.ConfRef != nil {
 		next = append(next, w.Change("change the rule, if it is not meant", w.ConfRef.Namespace, "edit", "configmap", w.ConfRef.Name))
@@ -114,11 +114,11 @@ func Altered(w *facts.World, message string, by records.Altered, evidence []find
 
 // CheckAltered finds this: names of the cluster, of those that were asked, which the Corefile answers otherwise than the API; one
 // finding for each rule.
-func CheckAltered(w *facts.World) []finding.Finding {
+func CheckAltered(w *facts.Snapshot) []finding.Finding {
 	return AlteredAnswers(w, func(string) bool { return true })
 }
 
-func AlteredAnswers(w *facts.World, asked func(name string) bool) []finding.Finding {
+func AlteredAnswers(w *facts.Snapshot, asked func(name string) bool) []finding.Finding {
 	if !w.Sources.Get("services").Readable() || !w.Sources.Get("endpointslices").Readable() {
 		return nil
 	}
@@ -144,7 +144,7 @@ func AlteredAnswers(w *facts.World, asked func(name string) bool) []finding.Find
 			}
 			r := rules[i]
 			if !r.names[a.Name+a.Type] && len(r.evidence) < 4 {
-				r.evidence = append(r.evidence, facts.Seen("answer of "+p.Pod, a.Name+" "+a.Type, "%s; the API says %s", ask.Said(ask.Sorted(a)), x))
+				r.evidence = append(r.evidence, facts.NewEvidence("answer of "+p.Pod, a.Name+" "+a.Type, "%s; the API says %s", ask.AnswerText(ask.Sorted(a)), x))
 			}
 			r.names[a.Name+a.Type] = true
 		}
@@ -162,7 +162,7 @@ func AlteredAnswers(w *facts.World, asked func(name string) bool) []finding.Find
 }
 
 // CheckCorefileLints judges a Corefile that loads and does not do what it seems to.
-func CheckCorefileLints(w *facts.World) []finding.Finding {
+func CheckCorefileLints(w *facts.Snapshot) []finding.Finding {
 	if !w.ConfRead || !w.Conf.Valid() {
 		return nil
 	}
@@ -176,13 +176,13 @@ func CheckCorefileLints(w *facts.World) []finding.Finding {
 		list = append(list, w.Make(NamespacesFiltered, finding.Info, w.ConfRef,
 			fmt.Sprintf("only the namespaces %s have names: the kubernetes plugin in line %d is limited to them",
 				strings.Join(o.Namespaces, ", "), o.Line),
-			[]finding.Evidence{facts.Seen("Corefile", fmt.Sprintf("line %d", o.Line), "namespaces %s", strings.Join(o.Namespaces, " "))}))
+			[]finding.Evidence{facts.NewEvidence("Corefile", fmt.Sprintf("line %d", o.Line), "namespaces %s", strings.Join(o.Namespaces, " "))}))
 	}
 	return list
 }
 
 // lintOf judges one line of a server block.
-func lintOf(w *facts.World, block corefile.Block, d corefile.Directive) []finding.Finding {
+func lintOf(w *facts.Snapshot, block corefile.Block, d corefile.Directive) []finding.Finding {
 	serves := len(block.Find("kubernetes")) > 0
 	switch {
 	case d.Name == "template" && serves && coversZone(w, block, d.Args[min(2, len(d.Args)):]) && len(d.Find("fallthrough")) == 0 && broad(d):
@@ -204,8 +204,8 @@ func lintOf(w *facts.World, block corefile.Block, d corefile.Directive) []findin
 	return nil
 }
 
-func lint(w *facts.World, code finding.Code, severity finding.Severity, d corefile.Directive, message string) []finding.Finding {
-	evidence := []finding.Evidence{facts.Seen("Corefile", fmt.Sprintf("line %d", d.Line), "%s",
+func lint(w *facts.Snapshot, code finding.Code, severity finding.Severity, d corefile.Directive, message string) []finding.Finding {
+	evidence := []finding.Evidence{facts.NewEvidence("Corefile", fmt.Sprintf("line %d", d.Line), "%s",
 		strings.TrimSpace(d.Name+" "+strings.Join(d.Args, " ")))}
 	next := []finding.Next{w.Read("see the order in which plugins run", "", "dns", "config")}
 	if severity == finding.Critical && w.ConfRef != nil {
@@ -225,7 +225,7 @@ func broad(d corefile.Directive) bool {
 	})
 }
 
-func coversZone(w *facts.World, block corefile.Block, zones []string) bool {
+func coversZone(w *facts.Snapshot, block corefile.Block, zones []string) bool {
 	if len(zones) == 0 {
 		zones = block.ZoneNames()
 	}
@@ -248,7 +248,7 @@ func podsVerified(block corefile.Block) bool {
 }
 
 // forwardsToItself: to the DNS Service's own address, or to a loopback address on a port that this server block serves.
-func forwardsToItself(w *facts.World, block corefile.Block, d corefile.Directive) bool {
+func forwardsToItself(w *facts.Snapshot, block corefile.Block, d corefile.Directive) bool {
 	if w.Service == nil || len(d.Args) < 2 {
 		return false
 	}

@@ -24,7 +24,7 @@ const (
 )
 
 // CrashRules are about this: the servers end by themselves.
-var CrashRules = []finding.Rule[facts.World]{
+var CrashRules = []finding.Rule[facts.Snapshot]{
 	{
 		Entry: finding.Entry{
 			Code: ForwardingLoop, Severity: finding.Critical, Title: "CoreDNS stops because of a forwarding loop",
@@ -55,7 +55,7 @@ var CrashRules = []finding.Rule[facts.World]{
 }
 
 // ZoneRules are about this: nobody serves the zone.
-var ZoneRules = []finding.Rule[facts.World]{
+var ZoneRules = []finding.Rule[facts.Snapshot]{
 	{
 		Entry: finding.Entry{
 			Code: ZoneNotServed, Severity: finding.Critical, Title: "CoreDNS does not serve the cluster domain",
@@ -70,7 +70,7 @@ var ZoneRules = []finding.Rule[facts.World]{
 }
 
 // ReloadRules are about this: the next start will fail.
-var ReloadRules = []finding.Rule[facts.World]{
+var ReloadRules = []finding.Rule[facts.Snapshot]{
 	{
 		Entry: finding.Entry{
 			Code: CorefileReloadFailed, Severity: finding.Warning, Title: "Corefile reload failed",
@@ -85,7 +85,7 @@ var ReloadRules = []finding.Rule[facts.World]{
 
 // ZoneElsewhere tells this: a name under a domain that kubelets or the pod's search list hold for the cluster's, and that the
 // kubernetes plugin does not serve.
-func ZoneElsewhere(w *facts.World, fqdn string) *finding.Finding {
+func ZoneElsewhere(w *facts.Snapshot, fqdn string) *finding.Finding {
 	if !w.ConfRead || !w.Conf.Valid() {
 		return nil
 	}
@@ -104,8 +104,8 @@ func ZoneElsewhere(w *facts.World, fqdn string) *finding.Finding {
 			fmt.Sprintf("%s gives the domain %s, and CoreDNS serves %s: short names find nothing", d.From, strings.TrimSuffix(d.Value, "."),
 				strings.TrimSuffix(w.Zone, ".")),
 			[]finding.Evidence{
-				facts.Seen(d.From, "", "%s", d.Value),
-				facts.Seen("Corefile", fmt.Sprintf("line %d", w.Records.Line), "kubernetes %s", strings.Join(w.Records.Zones, " ")),
+				facts.NewEvidence(d.From, "", "%s", d.Value),
+				facts.NewEvidence("Corefile", fmt.Sprintf("line %d", w.Records.Line), "kubernetes %s", strings.Join(w.Records.Zones, " ")),
 			},
 			w.Read("see the configuration", "", "dns", "config"))
 		return &f
@@ -114,7 +114,7 @@ func ZoneElsewhere(w *facts.World, fqdn string) *finding.Finding {
 }
 
 // clusterDomains are the domains under which pods look for Services: those of the kubelets, and of the pod's own list.
-func clusterDomains(w *facts.World) []resolver.Value {
+func clusterDomains(w *facts.Snapshot) []resolver.Value {
 	var list []resolver.Value
 	for _, k := range w.Kubelets {
 		if k.ClusterDomain != "" {
@@ -137,11 +137,11 @@ func clusterDomains(w *facts.World) []resolver.Value {
 
 // CheckLoop finds this: the loop plugin ends the process when its own probe comes back; the kubelet then restarts it for ever
 // (https://coredns.io/plugins/loop/#troubleshooting).
-func CheckLoop(w *facts.World) []finding.Finding {
+func CheckLoop(w *facts.Snapshot) []finding.Finding {
 	var evidence []finding.Evidence
 	for _, pod := range w.Live() {
 		if line, ok := w.LastFatal(pod, "Loop ("); ok {
-			evidence = append(evidence, facts.Seen("log of "+pod.Name, "", "%s", line))
+			evidence = append(evidence, facts.NewEvidence("log of "+pod.Name, "", "%s", line))
 		}
 	}
 	if len(evidence) == 0 {
@@ -151,7 +151,7 @@ func CheckLoop(w *facts.World) []finding.Finding {
 	next := []finding.Next{w.Read("see where . is forwarded to", "", "dns", "config")}
 	for _, r := range w.Routes() {
 		if r.Via == "forward" && slices.Contains(r.Zones, ".") {
-			evidence = append(evidence, facts.Seen("Corefile", fmt.Sprintf("line %d", r.Line), "forward %s", strings.Join(r.To, " ")))
+			evidence = append(evidence, facts.NewEvidence("Corefile", fmt.Sprintf("line %d", r.Line), "forward %s", strings.Join(r.To, " ")))
 			if slices.ContainsFunc(r.To, func(to string) bool { return strings.HasPrefix(to, "/") }) {
 				message = "CoreDNS forwards to its node's resolv.conf, which leads back to CoreDNS: the loop plugin ends it, and it crashes again " +
 					"after every start"
@@ -164,11 +164,11 @@ func CheckLoop(w *facts.World) []finding.Finding {
 	return []finding.Finding{w.Make(ForwardingLoop, finding.Critical, w.WorkloadRef(), message, evidence, next...)}
 }
 
-func CheckCorefileInvalid(w *facts.World) []finding.Finding {
+func CheckCorefileInvalid(w *facts.Snapshot) []finding.Finding {
 	var evidence []finding.Evidence
 	if w.ConfRead {
 		for _, p := range w.Conf.Problems {
-			evidence = append(evidence, facts.Seen("Corefile", fmt.Sprintf("line %d", p.Line), "%s", p.Message))
+			evidence = append(evidence, facts.NewEvidence("Corefile", fmt.Sprintf("line %d", p.Line), "%s", p.Message))
 		}
 	}
 	crashed := false
@@ -176,7 +176,7 @@ func CheckCorefileInvalid(w *facts.World) []finding.Finding {
 	for _, pod := range live {
 		for _, mark := range []string{"Error during parsing", "Unknown directive", "plugin/", "Corefile"} {
 			if line, ok := w.LastFatal(pod, mark); ok && parseFailure(line) {
-				evidence = append(evidence, facts.Seen("log of "+pod.Name, "", "%s", line))
+				evidence = append(evidence, facts.NewEvidence("log of "+pod.Name, "", "%s", line))
 				crashed = true
 				break
 			}
@@ -184,7 +184,7 @@ func CheckCorefileInvalid(w *facts.World) []finding.Finding {
 	}
 	if failed := reloadFailures(w); len(evidence) > 0 {
 		for _, f := range failed {
-			evidence = append(evidence, facts.Seen("log of "+f.pod, "", "%s", f.line))
+			evidence = append(evidence, facts.NewEvidence("log of "+f.pod, "", "%s", f.line))
 		}
 	}
 	if len(evidence) == 0 {
@@ -214,7 +214,7 @@ func parseFailure(line string) bool {
 	return strings.HasPrefix(line, "/") && strings.Contains(line, ":")
 }
 
-func CheckZoneNotServed(w *facts.World) []finding.Finding {
+func CheckZoneNotServed(w *facts.Snapshot) []finding.Finding {
 	if !w.ConfRead || !w.Conf.Valid() {
 		return nil
 	}
@@ -226,13 +226,13 @@ func CheckZoneNotServed(w *facts.World) []finding.Finding {
 	}
 	return []finding.Finding{w.Make(ZoneNotServed, finding.Critical, w.ConfRef,
 		"no server block of the Corefile has the kubernetes plugin for a forward zone: no name of the cluster is answered",
-		[]finding.Evidence{facts.Seen("Corefile", "", "%d server blocks, none with kubernetes", len(w.Conf.Blocks))},
+		[]finding.Evidence{facts.NewEvidence("Corefile", "", "%d server blocks, none with kubernetes", len(w.Conf.Blocks))},
 		w.Read("see the configuration", "", "dns", "config"), w.Change("add the plugin", w.ConfRef.Namespace, "edit", "configmap",
 			w.ConfRef.Name))}
 }
 
 // zoneDiffers: kubelets give pods a search list under their own clusterDomain.
-func zoneDiffers(w *facts.World) []finding.Finding {
+func zoneDiffers(w *facts.Snapshot) []finding.Finding {
 	for _, k := range w.Kubelets {
 		domain := strings.Trim(k.ClusterDomain, ".")
 		if domain == "" || records.Serves(w.Conf, domain) {
@@ -246,8 +246,8 @@ func zoneDiffers(w *facts.World) []finding.Finding {
 			fmt.Sprintf("%s give pods the domain %s, and CoreDNS serves %s: short names find nothing", where, domain,
 				strings.TrimSuffix(w.Zone, ".")),
 			[]finding.Evidence{
-				facts.Seen("kubelet configuration", "clusterDomain", "%s", domain),
-				facts.Seen("Corefile", fmt.Sprintf("line %d", w.Records.Line), "kubernetes %s", strings.Join(w.Records.Zones, " ")),
+				facts.NewEvidence("kubelet configuration", "clusterDomain", "%s", domain),
+				facts.NewEvidence("Corefile", fmt.Sprintf("line %d", w.Records.Line), "kubernetes %s", strings.Join(w.Records.Zones, " ")),
 			},
 			w.Read("see the configuration", "", "dns", "config"), w.Change("correct the zone, if it is the Corefile that is wrong",
 				w.ConfRef.Namespace, "edit", "configmap", w.ConfRef.Name))}
@@ -259,7 +259,7 @@ type reloadFailure struct{ pod, line string }
 
 // reloadFailures looks for a failed reload that no successful one or start followed. The counter of failures never
 // resets and the hash in the metrics is already that of the broken file, so the order of the log alone tells.
-func reloadFailures(w *facts.World) []reloadFailure {
+func reloadFailures(w *facts.Snapshot) []reloadFailure {
 	var out []reloadFailure
 	live := w.Live()
 	for _, l := range w.Logs {
@@ -284,14 +284,14 @@ func reloadFailures(w *facts.World) []reloadFailure {
 	return out
 }
 
-func CheckReload(w *facts.World) []finding.Finding {
+func CheckReload(w *facts.Snapshot) []finding.Finding {
 	failures := reloadFailures(w)
 	if len(failures) == 0 {
 		return nil
 	}
 	var evidence []finding.Evidence
 	for _, f := range failures {
-		evidence = append(evidence, facts.Seen("log of "+f.pod, "", "%s", f.line))
+		evidence = append(evidence, facts.NewEvidence("log of "+f.pod, "", "%s", f.line))
 	}
 	next := []finding.Next{w.Read("see the configuration with its line numbers", "", "dns", "config")}
 	if w.ConfRef != nil {

@@ -20,7 +20,7 @@ const (
 )
 
 // PlacementRules are about this: what will hurt another day.
-var PlacementRules = []finding.Rule[facts.World]{
+var PlacementRules = []finding.Rule[facts.Snapshot]{
 	{
 		Entry: finding.Entry{
 			Code: SingleReplica, Severity: finding.Warning, Title: "DNS runs a single replica",
@@ -64,7 +64,7 @@ var PlacementRules = []finding.Rule[facts.World]{
 
 // CheckServfail finds this: shares since the server's start, of enough answers to mean something. More than 5 % of answers is far
 // from what healthy clusters show.
-func CheckServfail(w *facts.World) []finding.Finding {
+func CheckServfail(w *facts.Snapshot) []finding.Finding {
 	var list []finding.Finding
 	for _, p := range w.Probes {
 		m := p.Metrics
@@ -78,14 +78,14 @@ func CheckServfail(w *facts.World) []finding.Finding {
 		}
 		list = append(list, w.Make(HighServfailRate, finding.Warning, facts.Ref("Pod", p.Namespace, p.Pod),
 			fmt.Sprintf("%.1f %% of the answers of DNS pod %s are SERVFAIL", *percent, p.Pod),
-			[]finding.Evidence{facts.Seen("metrics of "+p.Pod, "coredns_dns_responses_total", "%.0f answers, %.1f %% SERVFAIL", *total, *percent)},
+			[]finding.Evidence{facts.NewEvidence("metrics of "+p.Pod, "coredns_dns_responses_total", "%.0f answers, %.1f %% SERVFAIL", *total, *percent)},
 			w.Read("see which upstream fails", "", "dns", "upstream")))
 	}
 	return list
 }
 
 // checkPlacement: what makes one node's loss the loss of DNS (https://github.com/kubernetes/kubeadm/issues/1931).
-func checkPlacement(w *facts.World) []finding.Finding {
+func checkPlacement(w *facts.Snapshot) []finding.Finding {
 	if w.Workload == nil || w.Workload.Ref.Kind != "Deployment" || !w.Sources.Get("pods").Readable() {
 		return nil
 	}
@@ -106,7 +106,7 @@ func checkPlacement(w *facts.World) []finding.Finding {
 	case w.Workload.Wanted == 1 && usable > 1:
 		return []finding.Finding{w.Make(SingleReplica, finding.Warning, &ref,
 			"DNS has a single replica: while it restarts or its node is down, nobody answers",
-			[]finding.Evidence{facts.Seen("Deployment", "spec.replicas", "1"), facts.Seen("Node", "", "%d nodes are usable", usable)},
+			[]finding.Evidence{facts.NewEvidence("Deployment", "spec.replicas", "1"), facts.NewEvidence("Node", "", "%d nodes are usable", usable)},
 			w.Change("run two", ref.Namespace, "scale", "deployment", ref.Name, "--replicas=2"))}
 	case len(nodes) == 1 && w.Workload.Wanted > 1 && usable > 1:
 		node := facts.SortedKeys(nodes)[0]
@@ -116,8 +116,8 @@ func checkPlacement(w *facts.World) []finding.Finding {
 		return []finding.Finding{w.Make(AllReplicasOnOneNode, finding.Warning, &ref,
 			fmt.Sprintf("the %d DNS replicas all run on node %s: its loss is the loss of DNS", nodes[node], node),
 			[]finding.Evidence{
-				facts.Seen("Pod", "spec.nodeName", "%s for all of %d", node, nodes[node]),
-				facts.Seen("Node", "", "%d nodes are usable", usable),
+				facts.NewEvidence("Pod", "spec.nodeName", "%s for all of %d", node, nodes[node]),
+				facts.NewEvidence("Node", "", "%d nodes are usable", usable),
 			},
 			w.Change("let the scheduler place them anew", ref.Namespace, "rollout", "restart", "deployment", ref.Name),
 			w.Read("see where they are", "", "dns", "status", "-o", "wide"))}
@@ -126,7 +126,7 @@ func checkPlacement(w *facts.World) []finding.Finding {
 }
 
 // checkRestarts: exits of the last day. A graceful end (code 0) is no fault.
-func checkRestarts(w *facts.World) []finding.Finding {
+func checkRestarts(w *facts.Snapshot) []finding.Finding {
 	var list []finding.Finding
 	for _, pod := range w.Live() {
 		for _, s := range pod.Status.ContainerStatuses {
@@ -140,7 +140,7 @@ func checkRestarts(w *facts.World) []finding.Finding {
 			}
 			list = append(list, w.Make(ReplicaRestarted, severity, facts.Ref("Pod", pod.Namespace, pod.Name),
 				fmt.Sprintf("DNS pod %s %s and was restarted (%d restarts in all)", pod.Name, ended(w, t), s.RestartCount),
-				[]finding.Evidence{facts.Seen("Pod", "lastState.terminated", "%s, code %d", t.Reason, t.ExitCode)},
+				[]finding.Evidence{facts.NewEvidence("Pod", "lastState.terminated", "%s, code %d", t.Reason, t.ExitCode)},
 				w.Read("see its last words", pod.Namespace, "logs", pod.Name, "--previous", "--tail=20")))
 		}
 	}
@@ -151,7 +151,7 @@ func checkRestarts(w *facts.World) []finding.Finding {
 const oomKilled = "OOMKilled"
 
 // ended says how a container ended, and when.
-func ended(w *facts.World, end *corev1.ContainerStateTerminated) string {
+func ended(w *facts.Snapshot, end *corev1.ContainerStateTerminated) string {
 	how := fmt.Sprintf("ended with code %d", end.ExitCode)
 	if end.Reason == oomKilled {
 		how = "ran out of memory"

@@ -26,7 +26,7 @@ const (
 )
 
 // ClusterNameRules are about this: every server is wrong.
-var ClusterNameRules = []finding.Rule[facts.World]{
+var ClusterNameRules = []finding.Rule[facts.Snapshot]{
 	{
 		Entry: finding.Entry{
 			Code: ClusterNamesFailing, Severity: finding.Critical, Title: "No replica answers cluster names correctly",
@@ -41,7 +41,7 @@ var ClusterNameRules = []finding.Rule[facts.World]{
 }
 
 // ReplicaRules are about this: one server is down, wrong or silent.
-var ReplicaRules = []finding.Rule[facts.World]{
+var ReplicaRules = []finding.Rule[facts.Snapshot]{
 	{
 		Entry: finding.Entry{
 			Code: ReplicaNotReady, Severity: finding.Warning, Title: "DNS replica is not ready",
@@ -99,7 +99,7 @@ var ReplicaRules = []finding.Rule[facts.World]{
 }
 
 // checkClusterNames: what must be answered by every replica fails at all of them.
-func checkClusterNames(w *facts.World) []finding.Finding {
+func checkClusterNames(w *facts.Snapshot) []finding.Finding {
 	var evidence []finding.Evidence
 	asked, failed := 0, 0
 	for _, p := range w.Probes {
@@ -124,7 +124,7 @@ func checkClusterNames(w *facts.World) []finding.Finding {
 		fmt.Sprintf("no replica answers kubernetes.default.svc.%s as the API has it", strings.TrimSuffix(w.Zone, ".")), evidence, next...)}
 }
 
-func checkReplicaDown(w *facts.World) []finding.Finding {
+func checkReplicaDown(w *facts.Snapshot) []finding.Finding {
 	ready := 0
 	for i := range w.Pods {
 		if podfact.Serves(&w.Pods[i]) {
@@ -144,7 +144,7 @@ func checkReplicaDown(w *facts.World) []finding.Finding {
 	return list
 }
 
-func replicaNotReady(w *facts.World, pod *corev1.Pod, ready int) finding.Finding {
+func replicaNotReady(w *facts.Snapshot, pod *corev1.Pod, ready int) finding.Finding {
 	state, evidence := stateOf(w, pod), podEvidence(w, pod)
 	if how := fallen(w, pod); how != "" {
 		state += "; it " + how
@@ -155,7 +155,7 @@ func replicaNotReady(w *facts.World, pod *corev1.Pod, ready int) finding.Finding
 	}
 	if why, down := w.NodeDown(pod.Spec.NodeName); down {
 		state = "its node " + pod.Spec.NodeName + " is not ready"
-		evidence = append([]finding.Evidence{facts.Seen("Node "+pod.Spec.NodeName, "Ready", "%s", why)}, evidence...)
+		evidence = append([]finding.Evidence{facts.NewEvidence("Node "+pod.Spec.NodeName, "Ready", "%s", why)}, evidence...)
 		next = append([]finding.Next{w.Read("see what is wrong with the node", "", "nodeinfo", pod.Spec.NodeName)}, next[:1]...)
 	}
 	if slices.ContainsFunc(podfact.Containers(pod), func(s corev1.ContainerStatus) bool { return podfact.Waiting(&s) == podfact.Image }) {
@@ -171,7 +171,7 @@ func replicaNotReady(w *facts.World, pod *corev1.Pod, ready int) finding.Finding
 }
 
 // stateOf is kubectl's word for the pod. It can say Error or Running in the midst of a crash loop.
-func stateOf(w *facts.World, pod *corev1.Pod) string {
+func stateOf(w *facts.Snapshot, pod *corev1.Pod) string {
 	word := podfact.Status(pod)
 	looping := func(s corev1.ContainerStatus) bool { return podfact.Looping(pod, &s, w.Now) }
 	if word != podfact.CrashLoopBackOff && slices.ContainsFunc(podfact.Containers(pod), looping) {
@@ -183,7 +183,7 @@ func stateOf(w *facts.World, pod *corev1.Pod) string {
 // CheckReplicaUnreachable finds this: a tunnel goes by the API server and the kubelet of the pod's node. One that does not open
 // while others do tells of that kubelet or its node, and nothing of the DNS server; when none opens it tells of the way
 // that all share, and there is nothing to accuse.
-func CheckReplicaUnreachable(w *facts.World) []finding.Finding {
+func CheckReplicaUnreachable(w *facts.Snapshot) []finding.Finding {
 	reached := slices.ContainsFunc(w.Probes, func(p facts.Probe) bool { return p.Error == "" })
 	var list []finding.Finding
 	for _, p := range w.Probes {
@@ -196,9 +196,9 @@ func CheckReplicaUnreachable(w *facts.World) []finding.Finding {
 			severity = finding.Warning
 		}
 		node := pod.Spec.NodeName
-		evidence := []finding.Evidence{facts.Seen("port-forward to "+p.Pod, "", "%s", p.Error)}
+		evidence := []finding.Evidence{facts.NewEvidence("port-forward to "+p.Pod, "", "%s", p.Error)}
 		if why, down := w.NodeDown(node); down {
-			evidence = append(evidence, facts.Seen("Node "+node, "Ready", "%s", why))
+			evidence = append(evidence, facts.NewEvidence("Node "+node, "Ready", "%s", why))
 		}
 		list = append(list, w.Make(ReplicaPortForwardFailed, severity, facts.Ref("Pod", p.Namespace, p.Pod),
 			fmt.Sprintf("DNS pod %s could not be asked: the kubelet of node %s opens no tunnel to it. Whether it answers DNS is not known", p.Pod,
@@ -212,7 +212,7 @@ func CheckReplicaUnreachable(w *facts.World) []finding.Finding {
 
 // CheckReplicaStale finds this: a replica whose view of the API stands still stays Ready and answers NXDOMAIN for what is new. Its
 // serial betrays it, and so does a wrong answer for a changed object that another replica gets right.
-func CheckReplicaStale(w *facts.World) []finding.Finding {
+func CheckReplicaStale(w *facts.Snapshot) []finding.Finding {
 	var list []finding.Finding
 	for _, p := range w.Probes {
 		serial, ok := ask.SoaSerial(&p, w.Zone)
@@ -221,18 +221,18 @@ func CheckReplicaStale(w *facts.World) []finding.Finding {
 		}
 		lag, known := ask.Lag(w, serial)
 		wrong := ask.WrongAnswers(w, p, true)
-		behind := len(wrong) > 0 && ask.AheadAndRight(w, p, serial, wrong[0])
+		behind := len(wrong) > 0 && ask.OtherReplicaIsNewer(w, p, serial, wrong[0])
 		if (!known || lag < ask.LagTolerance) && !behind {
 			continue
 		}
-		evidence := []finding.Evidence{facts.Seen("answer of "+p.Pod, w.Zone+" SOA", "the last change that it saw is of %s, %s ago",
+		evidence := []finding.Evidence{facts.NewEvidence("answer of "+p.Pod, w.Zone+" SOA", "the last change that it saw is of %s, %s ago",
 			time.Unix(int64(serial), 0).UTC().Format(time.RFC3339), facts.AgeWords(w.Now.Sub(time.Unix(int64(serial), 0)).Seconds()))}
 		missing := "what changed since then"
 		if known && lag > 0 {
 			missing = "what was made in the last " + facts.AgeWords(lag.Seconds())
 		}
 		for _, a := range wrong[:min(3, len(wrong))] {
-			evidence = append(evidence, facts.Seen("answer of "+p.Pod, a.Name+" "+a.Type, "%s; the API says %s", ask.Said(a),
+			evidence = append(evidence, facts.NewEvidence("answer of "+p.Pod, a.Name+" "+a.Type, "%s; the API says %s", ask.AnswerText(a),
 				w.Engine.Lookup(a.Name, a.Type)))
 		}
 		list = append(list, w.Make(ReplicaStale, finding.Critical, facts.Ref("Pod", p.Namespace, p.Pod),
@@ -246,7 +246,7 @@ func CheckReplicaStale(w *facts.World) []finding.Finding {
 }
 
 // checkReplicaWrong: some replicas, or all, disagree with the API about an object that has not changed lately.
-func checkReplicaWrong(w *facts.World) []finding.Finding {
+func checkReplicaWrong(w *facts.Snapshot) []finding.Finding {
 	var list []finding.Finding
 	for _, p := range w.Probes {
 		wrong := ask.WrongAnswers(w, p, true)
@@ -256,7 +256,7 @@ func checkReplicaWrong(w *facts.World) []finding.Finding {
 		var evidence []finding.Evidence
 		for _, a := range wrong[:min(4, len(wrong))] {
 			x := w.Engine.Lookup(a.Name, a.Type)
-			evidence = append(evidence, facts.Seen("answer of "+p.Pod, a.Name+" "+a.Type, "%s; the API says %s", ask.Said(a), x))
+			evidence = append(evidence, facts.NewEvidence("answer of "+p.Pod, a.Name+" "+a.Type, "%s; the API says %s", ask.AnswerText(a), x))
 		}
 		list = append(list, w.Make(ReplicaWrongAnswer, finding.Critical, facts.Ref("Pod", p.Namespace, p.Pod),
 			fmt.Sprintf("DNS pod %s answers %d of the names that were asked otherwise than the API has them", p.Pod, len(wrong)), evidence,
@@ -265,7 +265,7 @@ func checkReplicaWrong(w *facts.World) []finding.Finding {
 	return list
 }
 
-func checkReplicaSilent(w *facts.World) []finding.Finding {
+func checkReplicaSilent(w *facts.Snapshot) []finding.Finding {
 	var list []finding.Finding
 	for _, p := range w.Probes {
 		if p.Error != "" || len(p.Answers) == 0 || slices.ContainsFunc(p.Answers, func(a report.Answer) bool { return a.Rcode != "" }) {
@@ -282,13 +282,13 @@ func checkReplicaSilent(w *facts.World) []finding.Finding {
 			next = w.Read("see its last words", p.Namespace, "logs", p.Pod, "--previous", "--tail=20")
 		}
 		list = append(list, w.Make(ReplicaNotAnswering, finding.Critical, facts.Ref("Pod", p.Namespace, p.Pod), message,
-			[]finding.Evidence{facts.Seen("answer of "+p.Pod, p.Answers[0].Name+" "+p.Answers[0].Type, "%s", p.Answers[0].Error)}, next))
+			[]finding.Evidence{facts.NewEvidence("answer of "+p.Pod, p.Answers[0].Name+" "+p.Answers[0].Type, "%s", p.Answers[0].Error)}, next))
 	}
 	return list
 }
 
 // fallen says how a container of the pod ended that has not recovered since; empty: none.
-func fallen(w *facts.World, pod *corev1.Pod) string {
+func fallen(w *facts.Snapshot, pod *corev1.Pod) string {
 	for i := range pod.Status.ContainerStatuses {
 		s := &pod.Status.ContainerStatuses[i]
 		end := podfact.End(s)

@@ -28,7 +28,7 @@ const (
 )
 
 // AbsentRules are about this: nobody can answer.
-var AbsentRules = []finding.Rule[facts.World]{
+var AbsentRules = []finding.Rule[facts.Snapshot]{
 	{
 		Entry: finding.Entry{
 			Code: DNSServiceNotFound, Severity: finding.Critical, Title: "DNS Service was not found",
@@ -54,7 +54,7 @@ var AbsentRules = []finding.Rule[facts.World]{
 }
 
 // DownRules are about this: no server is ready, and nothing above says why.
-var DownRules = []finding.Rule[facts.World]{
+var DownRules = []finding.Rule[facts.Snapshot]{
 	{
 		Entry: finding.Entry{
 			Code: DNSPodsNotReady, Severity: finding.Critical, Title: "No DNS pod is ready",
@@ -68,18 +68,18 @@ var DownRules = []finding.Rule[facts.World]{
 	},
 }
 
-func CheckNoService(w *facts.World) []finding.Finding {
+func CheckNoService(w *facts.Snapshot) []finding.Finding {
 	if w.Service != nil || !w.Sources.Get("services").Readable() {
 		return nil
 	}
 	message := "no Service of this cluster looks like its DNS"
-	evidence := []finding.Evidence{facts.Seen("Service", "", "none of %d Services has the label k8s-app=kube-dns or answers on port 53 in "+
+	evidence := []finding.Evidence{facts.NewEvidence("Service", "", "none of %d Services has the label k8s-app=kube-dns or answers on port 53 in "+
 		"kube-system", len(w.Services))}
 	var next []finding.Next
 	asked := w.ClusterDNS()
 	if len(asked) > 0 {
 		message = fmt.Sprintf("no Service has the address %s, which pods ask for every name", strings.Join(asked, ", "))
-		evidence = append(evidence, facts.Seen("ConfigMap kube-system/kubelet-config", "clusterDNS", "%s", strings.Join(asked, ", ")))
+		evidence = append(evidence, facts.NewEvidence("ConfigMap kube-system/kubelet-config", "clusterDNS", "%s", strings.Join(asked, ", ")))
 	}
 	for i := range w.Deployments {
 		d := &w.Deployments[i]
@@ -87,7 +87,7 @@ func CheckNoService(w *facts.World) []finding.Finding {
 			continue
 		}
 		message += fmt.Sprintf(": the DNS servers of Deployment %s run, and their Service is gone", d.Name)
-		evidence = append(evidence, facts.Seen("Deployment "+d.Name, "status.readyReplicas", "%d", d.Status.ReadyReplicas))
+		evidence = append(evidence, facts.NewEvidence("Deployment "+d.Name, "status.readyReplicas", "%d", d.Status.ReadyReplicas))
 		if len(asked) == 1 {
 			ports := `[{"op":"replace","path":"/spec/ports","value":[{"name":"dns","port":53,"protocol":"UDP"},` +
 				`{"name":"dns-tcp","port":53,"protocol":"TCP"},{"name":"metrics","port":9153,"protocol":"TCP"}]}]`
@@ -103,7 +103,7 @@ func CheckNoService(w *facts.World) []finding.Finding {
 	return []finding.Finding{w.Make(DNSServiceNotFound, finding.Critical, nil, message, evidence, next...)}
 }
 
-func checkScaledToZero(w *facts.World) []finding.Finding {
+func checkScaledToZero(w *facts.Snapshot) []finding.Finding {
 	if w.Workload == nil || w.Workload.Wanted != 0 || len(w.Pods) > 0 &&
 		slices.ContainsFunc(w.Pods, func(p corev1.Pod) bool { return podfact.Serves(&p) }) {
 		return nil
@@ -112,21 +112,21 @@ func checkScaledToZero(w *facts.World) []finding.Finding {
 	if ref.Kind != "Deployment" {
 		return []finding.Finding{w.Make(DNSScaledToZero, finding.Critical, &ref,
 			fmt.Sprintf("no node is chosen for the DNS DaemonSet %s: nobody answers DNS", ref.Name),
-			[]finding.Evidence{facts.Seen(ref.Kind, "status.desiredNumberScheduled", "0")}, w.Read("see its node selector", ref.Namespace,
+			[]finding.Evidence{facts.NewEvidence(ref.Kind, "status.desiredNumberScheduled", "0")}, w.Read("see its node selector", ref.Namespace,
 				"describe", "daemonset", ref.Name))}
 	}
 	return []finding.Finding{w.Make(DNSScaledToZero, finding.Critical, &ref,
 		fmt.Sprintf("Deployment %s is scaled to 0: nobody answers DNS", ref.Name),
 		[]finding.Evidence{
-			facts.Seen("Deployment", "spec.replicas", "0"),
-			facts.Seen("Service", "endpoints", "%d ready", w.ReadyEndpoints(w.Service)),
+			facts.NewEvidence("Deployment", "spec.replicas", "0"),
+			facts.NewEvidence("Service", "endpoints", "%d ready", w.ReadyEndpoints(w.Service)),
 		},
 		w.Change("start it again", ref.Namespace, "scale", "deployment", ref.Name, "--replicas=2"),
 		w.Read("see who scaled it", ref.Namespace, "get", "events", "--field-selector", "involvedObject.name="+ref.Name),
 	)}
 }
 
-func checkPodsDown(w *facts.World) []finding.Finding {
+func checkPodsDown(w *facts.Snapshot) []finding.Finding {
 	if w.Service == nil || !w.Sources.Get("pods").Readable() || w.Workload == nil || w.Workload.Wanted == 0 {
 		return nil
 	}
@@ -157,19 +157,19 @@ func checkPodsDown(w *facts.World) []finding.Finding {
 	return []finding.Finding{w.Make(DNSPodsNotReady, finding.Critical, w.WorkloadRef(), message, evidence, next...)}
 }
 
-func podEvidence(w *facts.World, pod *corev1.Pod) []finding.Evidence {
-	list := []finding.Evidence{facts.Seen("Pod "+pod.Name, "status", "%s on node %s", stateOf(w, pod), facts.OrNone(pod.Spec.NodeName))}
+func podEvidence(w *facts.Snapshot, pod *corev1.Pod) []finding.Evidence {
+	list := []finding.Evidence{facts.NewEvidence("Pod "+pod.Name, "status", "%s on node %s", stateOf(w, pod), facts.OrNone(pod.Spec.NodeName))}
 	for _, c := range pod.Status.Conditions {
 		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
-			list = append(list, facts.Seen("Pod "+pod.Name, "PodScheduled", "%s", c.Message))
+			list = append(list, facts.NewEvidence("Pod "+pod.Name, "PodScheduled", "%s", c.Message))
 		}
 	}
 	for _, s := range pod.Status.ContainerStatuses {
 		if s.State.Waiting != nil && s.State.Waiting.Message != "" {
-			list = append(list, facts.Seen("Pod "+pod.Name, "waiting", "%s: %s", s.State.Waiting.Reason, s.State.Waiting.Message))
+			list = append(list, facts.NewEvidence("Pod "+pod.Name, "waiting", "%s: %s", s.State.Waiting.Reason, s.State.Waiting.Message))
 		}
 		if t := s.LastTerminationState.Terminated; t != nil {
-			list = append(list, facts.Seen("Pod "+pod.Name, "last exit", "%s, code %d, %d restarts", t.Reason, t.ExitCode, s.RestartCount))
+			list = append(list, facts.NewEvidence("Pod "+pod.Name, "last exit", "%s, code %d, %d restarts", t.Reason, t.ExitCode, s.RestartCount))
 		}
 	}
 	for _, l := range w.Logs {
@@ -178,7 +178,7 @@ func podEvidence(w *facts.World, pod *corev1.Pod) []finding.Evidence {
 		}
 		for _, mark := range []string{"Plugins not ready", "[FATAL]", "[ERROR]", "listen tcp"} {
 			if line, ok := facts.LastLine(l.Text, facts.Holding(mark)); ok {
-				list = append(list, facts.Seen("log of "+pod.Name, "", "%s", line))
+				list = append(list, facts.NewEvidence("log of "+pod.Name, "", "%s", line))
 				break
 			}
 		}

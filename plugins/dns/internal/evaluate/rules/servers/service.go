@@ -27,7 +27,7 @@ const (
 )
 
 // SelectionRules are about this: the Service leads elsewhere.
-var SelectionRules = []finding.Rule[facts.World]{
+var SelectionRules = []finding.Rule[facts.Snapshot]{
 	{
 		Entry: finding.Entry{
 			Code: DNSServiceWithoutDNSPods, Severity: finding.Critical, Title: "DNS Service does not route to the DNS pods",
@@ -42,7 +42,7 @@ var SelectionRules = []finding.Rule[facts.World]{
 }
 
 // LeadingRules are about this: the Service leads to a part of the servers, or by a part of the ways.
-var LeadingRules = []finding.Rule[facts.World]{
+var LeadingRules = []finding.Rule[facts.Snapshot]{
 	{
 		Entry: finding.Entry{
 			Code: DNSServicePortMissing, Severity: finding.Critical, Title: "DNS Service lacks port 53 for UDP or TCP",
@@ -79,7 +79,7 @@ var LeadingRules = []finding.Rule[facts.World]{
 }
 
 // checkServiceSelects: a Service that leads to no DNS pod, since its selector is another's or its endpoints are missing.
-func checkServiceSelects(w *facts.World) []finding.Finding {
+func checkServiceSelects(w *facts.Snapshot) []finding.Finding {
 	if w.Service == nil || len(w.Service.Spec.Selector) == 0 {
 		return nil
 	}
@@ -101,8 +101,8 @@ func checkServiceSelects(w *facts.World) []finding.Finding {
 	return []finding.Finding{w.Make(DNSServiceWithoutDNSPods, finding.Critical, facts.Ref("Service", w.Service.Namespace, w.Service.Name),
 		fmt.Sprintf("%d DNS pods are ready and Service %s has no endpoint", ready, w.Service.Name),
 		[]finding.Evidence{
-			facts.Seen("Service", "spec.selector", "%s", labels.Set(w.Service.Spec.Selector)),
-			facts.Seen("EndpointSlice", "endpoints", "0 ready"),
+			facts.NewEvidence("Service", "spec.selector", "%s", labels.Set(w.Service.Spec.Selector)),
+			facts.NewEvidence("EndpointSlice", "endpoints", "0 ready"),
 		},
 		w.Read("see the Service's endpoints", w.Service.Namespace, "get", "endpointslices", "-l",
 			discoveryv1.LabelServiceName+"="+w.Service.Name, "-o", "wide"),
@@ -110,7 +110,7 @@ func checkServiceSelects(w *facts.World) []finding.Finding {
 }
 
 // unselected says whether the Service selects none of the DNS pods; of the workload's template when there are none.
-func unselected(w *facts.World) (l map[string]string, who string, wrong bool) {
+func unselected(w *facts.Snapshot) (l map[string]string, who string, wrong bool) {
 	for _, pod := range w.Live() {
 		if discover.Selects(w.Service, pod.Labels) {
 			return nil, "", false
@@ -126,7 +126,7 @@ func unselected(w *facts.World) (l map[string]string, who string, wrong bool) {
 	return l, "the pods of " + w.Workload.Ref.Kind + " " + w.Workload.Ref.Name, !discover.Selects(w.Service, l)
 }
 
-func wrongSelector(w *facts.World, l map[string]string, who string) finding.Finding {
+func wrongSelector(w *facts.Snapshot, l map[string]string, who string) finding.Finding {
 	selector, right := labels.Set(w.Service.Spec.Selector).String(), discover.SelectorFor(l, w.Workload)
 	what := "nothing"
 	if n := w.ReadyEndpoints(w.Service); n > 0 {
@@ -138,8 +138,8 @@ func wrongSelector(w *facts.World, l map[string]string, who string) finding.Find
 	return w.Make(DNSServiceWithoutDNSPods, finding.Critical, facts.Ref("Service", namespace, name),
 		fmt.Sprintf("Service %s does not lead to the DNS pods: its selector is %s, and %s selects %s", name, selector, right, who),
 		[]finding.Evidence{
-			facts.Seen("Service", "spec.selector", "%s, which selects %s", selector, what),
-			facts.Seen(who, "labels", "%s", discover.OwnLabels(l)),
+			facts.NewEvidence("Service", "spec.selector", "%s, which selects %s", selector, what),
+			facts.NewEvidence(who, "labels", "%s", discover.OwnLabels(l)),
 		},
 		w.Change("select the DNS pods again", namespace, "set", "selector", "service", name, right),
 		w.Read("see what the Service selects now", namespace, "get", "pods", "-l", selector, "-o", "wide"))
@@ -147,7 +147,7 @@ func wrongSelector(w *facts.World, l map[string]string, who string) finding.Find
 
 // checkServiceEndpoints: what the Service sends queries to, held against the pods that it selects. Somebody's own
 // EndpointSlice adds an address; a controller that is down leaves old ones, and new pods out.
-func checkServiceEndpoints(w *facts.World) []finding.Finding {
+func checkServiceEndpoints(w *facts.Snapshot) []finding.Finding {
 	if w.Service == nil || len(w.Service.Spec.Selector) == 0 || len(w.Pods) == 0 || !w.Sources.Get("pods").Readable() ||
 		!w.Sources.Get("endpointslices").Readable() {
 		return nil
@@ -159,7 +159,7 @@ func checkServiceEndpoints(w *facts.World) []finding.Finding {
 		if podfact.Serves(pod) && !w.Starting(pod) && selector.Matches(labels.Set(pod.Labels)) && !sent[pod.Status.PodIP] &&
 			w.ReadyEndpoints(w.Service) > 0 {
 			missing = append(missing, pod.Name)
-			evidence = append(evidence, facts.Seen("Pod "+pod.Name, "status.podIP", "%s, Ready; in no EndpointSlice", pod.Status.PodIP))
+			evidence = append(evidence, facts.NewEvidence("Pod "+pod.Name, "status.podIP", "%s, Ready; in no EndpointSlice", pod.Status.PodIP))
 		}
 	}
 	var parts []string
@@ -187,7 +187,7 @@ func checkServiceEndpoints(w *facts.World) []finding.Finding {
 }
 
 // strangers gives the ready addresses of the Service that are no DNS pod's, and all to which it sends queries.
-func strangers(w *facts.World) (list []string, sent map[string]bool, evidence []finding.Evidence) {
+func strangers(w *facts.Snapshot) (list []string, sent map[string]bool, evidence []finding.Evidence) {
 	known := map[string]bool{}
 	for i := range w.Pods {
 		for _, ip := range w.Pods[i].Status.PodIPs {
@@ -205,7 +205,7 @@ func strangers(w *facts.World) (list []string, sent map[string]bool, evidence []
 				sent[ip] = true
 				if !known[ip] && records.Ready(e) && !slices.Contains(list, ip) {
 					list = append(list, ip)
-					evidence = append(evidence, facts.Seen("EndpointSlice "+slice.Name, "endpoints", "%s, ready; no DNS pod has this address", ip))
+					evidence = append(evidence, facts.NewEvidence("EndpointSlice "+slice.Name, "endpoints", "%s, ready; no DNS pod has this address", ip))
 				}
 			}
 		}
@@ -213,7 +213,7 @@ func strangers(w *facts.World) (list []string, sent map[string]bool, evidence []
 	return list, sent, evidence
 }
 
-func checkServicePorts(w *facts.World) []finding.Finding {
+func checkServicePorts(w *facts.Snapshot) []finding.Finding {
 	if w.Service == nil {
 		return nil
 	}
@@ -234,12 +234,12 @@ func checkServicePorts(w *facts.World) []finding.Finding {
 	}
 	return []finding.Finding{w.Make(DNSServicePortMissing, severity, facts.Ref("Service", w.Service.Namespace, w.Service.Name),
 		fmt.Sprintf("Service %s has no port 53/%s: %s", w.Service.Name, strings.Join(missing, " and 53/"), meaning),
-		[]finding.Evidence{facts.Seen("Service", "spec.ports", "%s", strings.Join(w.ServiceReport(w.Service).Ports, ", "))},
+		[]finding.Evidence{facts.NewEvidence("Service", "spec.ports", "%s", strings.Join(w.ServiceReport(w.Service).Ports, ", "))},
 		w.Change("add the port", w.Service.Namespace, "edit", "service", w.Service.Name))}
 }
 
 // checkServiceTarget: a Service that sends queries to a port of the DNS pods where no DNS is served.
-func checkServiceTarget(w *facts.World) []finding.Finding {
+func checkServiceTarget(w *facts.Snapshot) []finding.Finding {
 	live := w.Live()
 	if w.Service == nil || len(live) == 0 || w.Provider() != "CoreDNS" {
 		return nil
@@ -275,15 +275,15 @@ func checkServiceTarget(w *facts.World) []finding.Finding {
 	evidence := []finding.Evidence{}
 	for _, p := range w.Service.Spec.Ports {
 		if p.Port == 53 {
-			evidence = append(evidence, facts.Seen("Service", "spec.ports", "%d/%s, targetPort %s", p.Port, p.Protocol, p.TargetPort.String()))
+			evidence = append(evidence, facts.NewEvidence("Service", "spec.ports", "%d/%s, targetPort %s", p.Port, p.Protocol, p.TargetPort.String()))
 		}
 	}
 	for _, p := range declared {
-		evidence = append(evidence, facts.Seen("Pod "+live[0].Name, "containers.ports", "%s %d/%s", p.Name, p.ContainerPort,
+		evidence = append(evidence, facts.NewEvidence("Pod "+live[0].Name, "containers.ports", "%s %d/%s", p.Name, p.ContainerPort,
 			cmp.Or(p.Protocol, corev1.ProtocolTCP)))
 	}
 	for _, port := range slices.Compact(slices.Sorted(slices.Values(listening))) {
-		evidence = append(evidence, facts.Seen("Corefile", "server blocks", "DNS is served on port %d", port))
+		evidence = append(evidence, facts.NewEvidence("Corefile", "server blocks", "DNS is served on port %d", port))
 	}
 	return []finding.Finding{w.Make(DNSServiceTargetPortMismatch, severity, facts.Ref("Service", w.Service.Namespace, w.Service.Name),
 		fmt.Sprintf("Service %s sends %s of the DNS pods, where no DNS is served: %s", w.Service.Name, strings.Join(wrong, " and "),

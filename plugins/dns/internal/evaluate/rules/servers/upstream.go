@@ -19,7 +19,7 @@ const (
 )
 
 // UpstreamRules are about this: names outside the cluster; the last code is upstream's own, and no part of a check.
-var UpstreamRules = []finding.Rule[facts.World]{
+var UpstreamRules = []finding.Rule[facts.Snapshot]{
 	{
 		Entry: finding.Entry{
 			Code: UpstreamFailing, Severity: finding.Critical, Title: "Names outside the cluster do not resolve",
@@ -65,7 +65,7 @@ var UpstreamRules = []finding.Rule[facts.World]{
 
 // CheckUpstream judges the answers for a name outside the cluster that no cache knows. Any answer but SERVFAIL and
 // REFUSED shows a working upstream: the name need not exist.
-func CheckUpstream(w *facts.World) []finding.Finding {
+func CheckUpstream(w *facts.Snapshot) []finding.Finding {
 	if w.External == "" {
 		return nil
 	}
@@ -79,11 +79,11 @@ func CheckUpstream(w *facts.World) []finding.Finding {
 			asked++
 			switch {
 			case a.Error != "" && w.Reached(p):
-				failed = append(failed, facts.Seen("answer of "+p.Pod, a.Name, "%s", a.Error))
+				failed = append(failed, facts.NewEvidence("answer of "+p.Pod, a.Name, "%s", a.Error))
 			case a.Rcode == "SERVFAIL" || a.Rcode == "REFUSED":
-				failed = append(failed, facts.Seen("answer of "+p.Pod, a.Name, "%s after %.0f ms", a.Rcode, *a.Milliseconds))
+				failed = append(failed, facts.NewEvidence("answer of "+p.Pod, a.Name, "%s after %.0f ms", a.Rcode, *a.Milliseconds))
 			case a.Milliseconds != nil && *a.Milliseconds-ask.Baseline(w, p) > float64(w.Options.Slow.Milliseconds()):
-				slow = append(slow, facts.Seen("answer of "+p.Pod, a.Name, "%s after %.0f ms; names of the cluster took %.0f ms", a.Rcode,
+				slow = append(slow, facts.NewEvidence("answer of "+p.Pod, a.Name, "%s after %.0f ms; names of the cluster took %.0f ms", a.Rcode,
 					*a.Milliseconds, ask.Baseline(w, p)))
 			}
 		}
@@ -114,7 +114,7 @@ func CheckUpstream(w *facts.World) []finding.Finding {
 // upstreamByTCPAlone: a tunnel's question is TCP, and forward hands it on by TCP. When that fails, forward checks the
 // health of the upstream by UDP: failed checks since then mean that it is dead, none that only TCP is. Without health
 // checks (max_fails 0) there is no telling.
-func upstreamByTCPAlone(w *facts.World) bool {
+func upstreamByTCPAlone(w *facts.Snapshot) bool {
 	for _, b := range w.Conf.Blocks {
 		for _, d := range b.Find("forward") {
 			for _, o := range d.Find("max_fails") {
@@ -140,7 +140,7 @@ func upstreamByTCPAlone(w *facts.World) bool {
 	return compared
 }
 
-func upstreamWords(w *facts.World) string {
+func upstreamWords(w *facts.Snapshot) string {
 	for _, r := range w.Routes() {
 		if r.Via == "forward" && slices.Contains(r.Zones, ".") {
 			var to []string
@@ -156,13 +156,13 @@ func upstreamWords(w *facts.World) string {
 	return "its upstream"
 }
 
-func upstreamMetrics(w *facts.World) []finding.Evidence {
+func upstreamMetrics(w *facts.Snapshot) []finding.Evidence {
 	var list []finding.Evidence
 	for _, p := range w.Probes {
 		failures := p.Metrics.By("coredns_proxy_healthcheck_failures_total", "to")
 		for _, to := range facts.SortedKeys(failures) {
 			if failures[to] > 0 {
-				list = append(list, facts.Seen("metrics of "+p.Pod, "coredns_proxy_healthcheck_failures_total", "%.0f for %s", failures[to], to))
+				list = append(list, facts.NewEvidence("metrics of "+p.Pod, "coredns_proxy_healthcheck_failures_total", "%.0f for %s", failures[to], to))
 			}
 		}
 	}
@@ -171,7 +171,7 @@ func upstreamMetrics(w *facts.World) []finding.Evidence {
 
 // CheckUpstreamSilent judges what pods beside the servers got from each upstream: forward uses all of them in turn, and
 // one that is dead costs its share of the queries a timeout until the health check finds it.
-func CheckUpstreamSilent(w *facts.World) []finding.Finding {
+func CheckUpstreamSilent(w *facts.Snapshot) []finding.Finding {
 	list := neverAnswered(w)
 	for _, b := range w.Beside {
 		bad := map[string][]string{}
@@ -179,7 +179,7 @@ func CheckUpstreamSilent(w *facts.World) []finding.Finding {
 		for _, a := range b.Answers {
 			if ask.Unusable(a) {
 				bad[a.Server] = append(bad[a.Server], a.Transport)
-				evidence = append(evidence, facts.Seen("answer beside "+b.Pod.Name, a.Server+" "+a.Transport, "%s", ask.Said(a)))
+				evidence = append(evidence, facts.NewEvidence("answer beside "+b.Pod.Name, a.Server+" "+a.Transport, "%s", ask.AnswerText(a)))
 			}
 		}
 		for _, server := range facts.SortedKeys(bad) {
@@ -196,14 +196,14 @@ func CheckUpstreamSilent(w *facts.World) []finding.Finding {
 // neverAnswered: health checks that failed, and not one answer since the replica's start. That tells of the past: a spare
 // of "policy sequential" looks the same after one bad moment, so it is for information. No finding is an upstream that
 // answers again, nor one whose silence checkUpstream has seen in an answer.
-func neverAnswered(w *facts.World) []finding.Finding {
+func neverAnswered(w *facts.Snapshot) []finding.Finding {
 	at := map[string][]finding.Evidence{}
 	zones := map[string]string{}
 	for _, p := range w.Probes {
 		for _, u := range w.Upstreams(p) {
 			if u.HealthcheckFail != nil && *u.HealthcheckFail > 0 && u.Queries != nil && *u.Queries == 0 &&
 				(u.Probe == nil || !ask.Unusable(*u.Probe)) {
-				at[u.To] = append(at[u.To], facts.Seen("metrics of "+p.Pod, "healthcheck_failures_total", "%.0f for %s, and no answer",
+				at[u.To] = append(at[u.To], facts.NewEvidence("metrics of "+p.Pod, "healthcheck_failures_total", "%.0f for %s, and no answer",
 					*u.HealthcheckFail, u.To))
 				zones[u.To] = u.Zone
 			}
