@@ -44,7 +44,7 @@ var flagCases = map[string][]string{
 
 var flagValues = map[string]string{
 	"output": "json", "color": "never", "fail-on": "critical", "save-input": "f", "from-input": "f", "timeout": "3s", "from": "other", "container": "c", "profile": "full",
-	"skip": "UpstreamSlow", "external": "corp.test", "slow": "2s", "probe": "pod", "probe-image": "i", "probe-timeout": "5s", "libc": "musl", "type": "SRV", "at": "x", "expect": "any",
+	"ignore-findings": "UpstreamSlow", "external-domain": "corp.test", "slow-threshold": "2s", "probe": "pod", "probe-image": "i", "probe-timeout": "5s", "libc": "musl", "type": "SRV", "at": "x", "expect": "any",
 	"transport": "tcp", "from-namespace": "n", "interval": "2s", "since": "1h",
 }
 
@@ -86,7 +86,7 @@ func TestEveryFlagChangesTheOptions(t *testing.T) {
 func TestFlagsWithKnownValuesComplete(t *testing.T) {
 	for _, line := range [][]string{
 		{"check", "--profile", ""},
-		{"check", "--skip", ""},
+		{"check", "--ignore-findings", ""},
 		{"check", "--probe", ""},
 		{"explain", "--libc", ""},
 		{"resolve", "--type", ""},
@@ -105,7 +105,7 @@ func TestFlagsWithKnownValuesComplete(t *testing.T) {
 }
 
 func TestAllUsageErrorsAreSaidAtOnce(t *testing.T) {
-	_, code, stderr := options(t, "check", "--profile=slow", "--fail-on=bad", "--skip=Nope", "--slow=0s", "-o", "csv", "--container=c", "--probe=pod", "--timeout=0s")
+	_, code, stderr := options(t, "check", "--profile=slow", "--fail-on=bad", "--ignore-findings=Nope", "--slow-threshold=0s", "-o", "csv", "--container=c", "--probe=pod", "--timeout=0s")
 	if code != 1 || strings.Count(stderr, "error: ") != 8 {
 		t.Errorf("exit %d\n%s", code, stderr)
 	}

@@ -39,13 +39,13 @@ func TestPaths(t *testing.T) {
 		running(t, c, ns, "wrong")
 		expect(t, c, 30*time.Second, "Unhealthy", "KubeletClusterDNSMismatch", "check", "--from", "wrong", "-n", ns)
 		expect(t, c, 30*time.Second, "Healthy", "", "check", "--from", "there", "-n", ns)
-		h := expect(t, c, 60*time.Second, "Unhealthy", "KubeletClusterDNSMismatch", "check", "--profile", "full", "--skip", "ServiceWithoutEndpoints")
+		h := expect(t, c, 60*time.Second, "Unhealthy", "KubeletClusterDNSMismatch", "check", "--profile", "full", "--ignore-findings", "ServiceWithoutEndpoints")
 		if !strings.Contains(h.Summary, nodes[0]) {
 			t.Errorf("the node is not named: %s", h.Summary)
 		}
 		heal()
 		harness.Eventually(t, 90*time.Second, func() (string, bool) {
-			h, _ := ask(t, c, "check", "--profile", "full", "--skip", "ServiceWithoutEndpoints")
+			h, _ := ask(t, c, "check", "--profile", "full", "--ignore-findings", "ServiceWithoutEndpoints")
 			return h.Summary, h.Verdict == "Healthy"
 		})
 	})

@@ -109,12 +109,12 @@ func TestServers(t *testing.T) {
 		restart(t, c)
 		expect(t, c, 60*time.Second, "Unhealthy", "UpstreamFailing", "check")
 		expect(t, c, 30*time.Second, "Unhealthy", "UpstreamFailing", "upstream")
-		h, r := ask(t, c, "upstream", "--deep")
+		h, r := ask(t, c, "upstream", "--direct")
 		if !strings.Contains(fmt.Sprint(h.codes()), "UpstreamNotResponding") {
-			t.Errorf("upstream --deep: %s, %v\n%s", h.Summary, h.codes(), r.Stderr)
+			t.Errorf("upstream --direct: %s, %v\n%s", h.Summary, h.codes(), r.Stderr)
 		}
 		if left := c.MustKubectl(t, "-n", "kube-system", "get", "jobs", "-o", "name"); left != "" {
-			t.Errorf("upstream --deep leaves %s", left)
+			t.Errorf("upstream --direct leaves %s", left)
 		}
 		heal()
 		restart(t, c)
@@ -151,7 +151,7 @@ func TestServers(t *testing.T) {
 		if h, _ := ask(t, c, "verify", "-A"); h.PrimaryCode != "ReplicaPortForwardFailed" {
 			t.Errorf("verify: %s: %s", h.Verdict, h.Summary)
 		}
-		if r := c.Kubectl(t, "dns", "check", "--require-complete"); r.Code != 4 || !strings.Contains(r.Stdout, "port-forward: not checked") {
+		if r := c.Kubectl(t, "dns", "check", "--require-complete"); r.Code != 4 || !strings.Contains(r.Stdout, "\n  port-forward: ") {
 			t.Errorf("the gap is not stated: exit %d\n%s", r.Code, r.Stdout)
 		}
 		heal()
