@@ -119,14 +119,17 @@ func checked(w *facts.Snapshot, found []finding.Finding) []string {
 	add(w.ConfRead && clean(servers.CorefileInvalid, servers.ZoneNotServed, servers.TemplateOverridesCluster, servers.HostsWithoutFallthrough),
 		"the Corefile loads and serves "+strings.TrimSuffix(w.Zone, "."))
 	add(reached && clean(servers.ZoneNotServed, servers.ClusterNamesFailing, servers.ReplicaStale, servers.ReplicaWrongAnswer,
-		servers.ReplicaNotAnswering, servers.ReplicaPortForwardFailed), "every replica answers cluster names, and the newest Services match the API")
+		servers.ReplicaNotAnswering, servers.ReplicaPortForwardFailed),
+		"every replica answers cluster names, and the newest Services match the API")
 	add(outside && clean(servers.UpstreamFailing, servers.UpstreamSlow, servers.UpstreamTCPFailing), "names outside the cluster are answered")
 	add(w.Sources.Get("access").Readable() && w.Provider() == "CoreDNS" && len(w.Access) > 0 && clean(servers.DNSServerForbidden),
 		"the DNS ServiceAccount can list and watch Services, Namespaces and EndpointSlices")
-	add(w.Sources.Get("logs").Readable() && clean(servers.CorefileReloadFailed, servers.ForwardingLoop), "no failed reload and no forwarding loop in the logs")
+	add(w.Sources.Get("logs").Readable() && clean(servers.CorefileReloadFailed, servers.ForwardingLoop),
+		"no failed reload and no forwarding loop in the logs")
 	add(w.Sources.Get("networkpolicies").Readable() && clean(clients.NetworkPolicyBlocksDNS), "no NetworkPolicy blocks DNS")
 	add(w.From != nil && len(w.From.Answers) > 0 && clean(clients.DNSUnavailableFromPod, clients.DNSOverUDPBlocked, clients.DNSOverTCPBlocked,
-		clients.DNSServiceUnreachableFromPod, clients.ReplicaUnreachableFromPod), "the pod reaches the DNS Service and each replica over UDP and TCP")
+		clients.DNSServiceUnreachableFromPod, clients.ReplicaUnreachableFromPod),
+		"the pod reaches the DNS Service and each replica over UDP and TCP")
 	return list
 }
 

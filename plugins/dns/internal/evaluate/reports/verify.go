@@ -180,8 +180,8 @@ func differences(w *facts.Snapshot, out *report.Verification, s facts.Scope, sta
 			replicas[r] = true
 		}
 		if len(evidence) < 5 {
-			evidence = append(evidence, facts.NewEvidence("answer of "+strings.Join(others, ", "), item.Name+" "+item.Type, "%s; expected by the API: %s",
-				strings.Join(item.Answered, ", "), strings.Join(item.Expected, ", ")))
+			evidence = append(evidence, facts.NewEvidence("answer of "+strings.Join(others, ", "), item.Name+" "+item.Type,
+				"%s; expected by the API: %s", strings.Join(item.Answered, ", "), strings.Join(item.Expected, ", ")))
 		}
 	}
 	if count == 0 {
