@@ -126,7 +126,7 @@ func TestAnotherSearchDomainIsNotTheClusters(t *testing.T) {
 			in.Probes[i].Answers = append(in.Probes[i].Answers, report.Answer{Viewpoint: "port-forward:x", Name: q.Name, Type: q.Type, Rcode: "NXDOMAIN"})
 		}
 	}
-	if got := Explain(in, noon, Options{}, "apii.shop", nil); got.PrimaryCode != "NameNotFound" || !strings.Contains(got.Summary, "did you mean api.shop.svc.cluster.local") {
+	if got := Explain(in, noon, Options{}, "apii.shop", nil); got.PrimaryCode != "NameNotFound" || !strings.Contains(got.Summary, "closest existing name: api.shop.svc.cluster.local") {
 		t.Errorf("%s: %s", got.PrimaryCode, got.Summary)
 	}
 }

@@ -37,6 +37,30 @@ func TestCheckTextOfEveryFault(t *testing.T) {
 	}
 }
 
+// TestTheWordsOfFindings holds every fault's texts against the rules of form: a message has no period at its end and at most one
+// colon and one semicolon; a next step begins with a capital letter, has no period, and fits 100 columns.
+func TestTheWordsOfFindings(t *testing.T) {
+	for _, f := range faults() {
+		for _, found := range judge(build(f.before, f.after)).Findings {
+			if m := found.Message; strings.HasSuffix(m, ".") || strings.Contains(m, "?") || strings.Count(m, ": ") > 1 || strings.Count(m, ";") > 1 {
+				t.Errorf("%s: %s", found.Code, m)
+			}
+			for _, next := range found.Next {
+				if why := next.Why; why[:1] != strings.ToUpper(why[:1]) || strings.HasSuffix(why, ".") || strings.Contains(why, "?") || len(why) > 100 {
+					t.Errorf("%s: %d characters: %s", found.Code, len(why), why)
+				}
+			}
+		}
+	}
+	for _, e := range Catalog() {
+		for _, sentence := range []string{e.Meaning, e.Evidence, e.Next} {
+			if !strings.HasSuffix(sentence, ".") || strings.Contains(sentence, "?") {
+				t.Errorf("%s: %s", e.Code, sentence)
+			}
+		}
+	}
+}
+
 func TestASavedInputGivesTheSameReport(t *testing.T) {
 	for _, f := range faults() {
 		in := build(f.before, f.after)
@@ -214,7 +238,7 @@ func TestUpstreamsAskedFromBesideTheServers(t *testing.T) {
 	}
 	in.Beside[0].Answers[0] = report.Answer{Viewpoint: "same-node:coredns-a", Server: "192.0.2.53", Transport: "UDP", Name: in.External, Type: "A", Error: "no answer in time"}
 	u := Upstreams(in, noon, Options{Slow: time.Second})
-	if u.PrimaryCode != "UpstreamNotResponding" || len(u.Findings) != 1 || !strings.Contains(u.Summary, "192.0.2.53 gives no usable answer by UDP to a pod beside DNS pod coredns-a on node n1") {
+	if u.PrimaryCode != "UpstreamNotResponding" || len(u.Findings) != 1 || !strings.Contains(u.Summary, "192.0.2.53 returns no usable answer over UDP to a pod on node n1, where DNS pod coredns-a runs") {
 		t.Errorf("%s %s %+v", u.Verdict, u.Summary, u.Findings)
 	}
 	testkit.Golden(t, "UpstreamNotResponding/upstream.txt", text(t, func(b *strings.Builder) error { return render.Upstreams(b, u, render.Options{}) }))

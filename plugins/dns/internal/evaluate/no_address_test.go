@@ -106,7 +106,7 @@ func TestADeadTargetIsTheCause(t *testing.T) {
 	}
 	in := with(externalName("dead", "nothing.invalid"))
 	for _, h := range []report.Header{explained(in, "dead", resolver.Go, nil).Header, resolved(in, "dead.shop", nil).Header} {
-		says(t, "a target outside", h, report.Degraded, "NoAddressRecord", "its target nothing.invalid gives no address", "!did you mean")
+		says(t, "a target outside", h, report.Degraded, "NoAddressRecord", "shop/dead refers to nothing.invalid, which has no address", "!closest existing")
 		if !strings.Contains(commands(h), "resolve nothing.invalid.") {
 			t.Errorf("next: %s", commands(h))
 		}
@@ -115,21 +115,21 @@ func TestADeadTargetIsTheCause(t *testing.T) {
 		return render.Resolve(b, resolved(in, "dead.shop", nil), render.Options{})
 	}))
 	in = with(externalName("dead", "api.shop"))
-	says(t, "a target that no search list completes", resolved(in, "dead.shop", nil).Header, report.Degraded, "NoAddressRecord", "its target api.shop gives no address; did you mean api.shop.svc.cluster.local?")
+	says(t, "a target that no search list completes", resolved(in, "dead.shop", nil).Header, report.Degraded, "NoAddressRecord", "refers to api.shop, which has no address; closest existing name: api.shop.svc.cluster.local")
 	in = with(externalName("alive", "api.shop.svc.cluster.local"))
 	says(t, "a target that lives", explained(in, "alive", resolver.Glibc, nil).Header, report.Healthy, "")
 	says(t, "a target that lives", resolved(in, "alive.shop", nil).Header, report.Healthy, "")
 }
 
 func TestANameWithoutAnAddressIsNotHealthy(t *testing.T) {
-	says(t, "a namespace", resolved(healthy(), "shop.svc.cluster.local", nil).Header, report.Degraded, "NoAddressRecord", "shop.svc.cluster.local exists and has no address")
+	says(t, "a namespace", resolved(healthy(), "shop.svc.cluster.local", nil).Header, report.Degraded, "NoAddressRecord", "shop.svc.cluster.local exists but has no address record")
 	empty := func(_ int, a *report.Answer) { a.Rcode, a.Records = "NOERROR", nil }
 	r := resolved(healthy(), "mail.example.com", empty)
-	says(t, "a domain with mail alone", r.Header, report.Degraded, "NoAddressRecord", "mail.example.com exists and has no address")
+	says(t, "a domain with mail alone", r.Header, report.Degraded, "NoAddressRecord", "mail.example.com exists but has no address record")
 	if !strings.Contains(commands(r.Header), "--type MX,TXT") {
 		t.Errorf("next: %s", commands(r.Header))
 	}
-	says(t, "servers that keep an address back", resolved(healthy(), "api.shop", empty).Header, report.Unhealthy, "RecordMismatch", "the DNS servers give no address of it")
+	says(t, "servers that keep an address back", resolved(healthy(), "api.shop", empty).Header, report.Unhealthy, "RecordMismatch", "the DNS servers return no address for it")
 	says(t, "one family", resolved(healthy(), "api.shop", nil).Header, report.Healthy, "")
 	in := healthy()
 	askReplicas(&in, []records.Question{{Name: "shop.svc.cluster.local.", Type: "A"}}, nil)
@@ -146,11 +146,11 @@ func TestTheNameThatWasMeantIsJudged(t *testing.T) {
 		says []string
 		next string
 	}{
-		{"apii.shop.svc", []string{"apii.shop.svc.cluster.local does not exist", "did you mean api.shop.svc.cluster.local?"}, "resolve api.shop.svc.cluster.local"},
-		{"apii.shop", []string{"apii.shop.svc.cluster.local does not exist", "did you mean api.shop.svc.cluster.local?"}, "resolve api.shop.svc.cluster.local"},
-		{"api.shpo", []string{"api.shpo.svc.cluster.local does not exist", "did you mean api.shop.svc.cluster.local?"}, "resolve api.shop.svc.cluster.local"},
+		{"apii.shop.svc", []string{"apii.shop.svc.cluster.local does not exist", "closest existing name: api.shop.svc.cluster.local"}, "resolve api.shop.svc.cluster.local"},
+		{"apii.shop", []string{"apii.shop.svc.cluster.local does not exist", "closest existing name: api.shop.svc.cluster.local"}, "resolve api.shop.svc.cluster.local"},
+		{"api.shpo", []string{"api.shpo.svc.cluster.local does not exist", "closest existing name: api.shop.svc.cluster.local"}, "resolve api.shop.svc.cluster.local"},
 		{"h.nothing.shop", []string{"h.nothing.shop.svc.cluster.local does not exist"}, "get services -A"},
-		{"www.example.com", []string{"www.example.com does not exist outside the cluster, and there is no namespace com", "!svc.cluster.local"}, "dns upstream"},
+		{"www.example.com", []string{"www.example.com does not exist outside the cluster, and namespace com does not exist", "!svc.cluster.local"}, "dns upstream"},
 		{"example.com", []string{"example.com does not exist outside the cluster", "!svc.cluster.local"}, "dns upstream"},
 	}
 	for _, tt := range tests {
@@ -166,18 +166,18 @@ func TestTheNameThatWasMeantIsJudged(t *testing.T) {
 			}
 		}
 	}
-	says(t, "a Service without its namespace", resolved(in, "api", nil).Header, report.Degraded, "NameNotFound", "did you mean api.shop.svc.cluster.local?")
-	says(t, "a final dot", resolved(in, "api.shop.", nil).Header, report.Degraded, "NameNotFound", "api.shop does not exist outside the cluster; did you mean api.shop.svc.cluster.local?")
-	says(t, "Windows", explained(in, "api.shop", resolver.Windows, nil).Header, report.Degraded, "NameNotFound", "did you mean api.shop.svc.cluster.local?")
+	says(t, "a Service without its namespace", resolved(in, "api", nil).Header, report.Degraded, "NameNotFound", "closest existing name: api.shop.svc.cluster.local")
+	says(t, "a final dot", resolved(in, "api.shop.", nil).Header, report.Degraded, "NameNotFound", "api.shop does not exist outside the cluster; closest existing name: api.shop.svc.cluster.local")
+	says(t, "Windows", explained(in, "api.shop", resolver.Windows, nil).Header, report.Degraded, "NameNotFound", "closest existing name: api.shop.svc.cluster.local")
 }
 
 func TestAServiceIsNotSuggestedToItself(t *testing.T) {
 	young := headless("db", map[string]string{"app": "db"})
 	young.CreationTimestamp = ago(5 * time.Second)
-	says(t, "just made", resolved(with(young), "db.shop", nil).Header, report.Degraded, "NameNotFound", "headless Service shop/db has no ready endpoint yet", "!did you mean")
+	says(t, "just made", resolved(with(young), "db.shop", nil).Header, report.Degraded, "NameNotFound", "headless Service shop/db has no ready endpoints", "!closest existing")
 	in := without(with(headless("db", map[string]string{"app": "db"})), source.Forbidden, "endpointslices")
 	in.Slices = nil
-	says(t, "EndpointSlices forbidden", resolved(in, "db.shop", nil).Header, report.Degraded, "NameNotFound", "its endpoints could not be read", "!did you mean")
+	says(t, "EndpointSlices forbidden", resolved(in, "db.shop", nil).Header, report.Degraded, "NameNotFound", "its endpoints could not be read", "!closest existing")
 	says(t, "EndpointSlices forbidden", resolved(in, "h.api.shop", nil).Header, report.Degraded, "NameNotFound", "its endpoints could not be read", "!no ready endpoint")
 }
 
@@ -186,7 +186,7 @@ func TestAServiceThatTheCorefileLeavesOut(t *testing.T) {
 		in := healthy()
 		corefileOf(&in, "ttl 30\n", "ttl 30\n"+option+"\n")
 		r := resolved(in, "api.shop", nil)
-		says(t, what, r.Header, report.Degraded, "NameNotFound", "Service shop/api exists, and the Corefile leaves it out", "!did you mean")
+		says(t, what, r.Header, report.Degraded, "NameNotFound", "Service shop/api exists, but the Corefile excludes it", "!closest existing")
 		if !strings.Contains(commands(r.Header), "dns config") {
 			t.Errorf("next: %s", commands(r.Header))
 		}
@@ -228,7 +228,7 @@ func TestEveryRuleOfTheCorefileIsNamed(t *testing.T) {
 	in.Services = append(in.Services, service("shop", "web", "10.96.1.2", nil, corev1.ServicePort{Port: 80, Protocol: "TCP"}))
 	askReplicas(&in, []records.Question{{Name: "api.shop.svc.cluster.local.", Type: "A"}, {Name: "web.shop.svc.cluster.local.", Type: "A"}}, func(_ int, a *report.Answer) { a.Records[0].Data = "10.96.0.1" })
 	list := servers.CheckAltered(facts.New(in, noon, Options{}))
-	if len(list) != 2 || list[0].Message == list[1].Message || !strings.Contains(list[0].Message, "what 1 name of") || !strings.HasPrefix(list[1].Evidence[0].Path, "web.shop.") {
+	if len(list) != 2 || list[0].Message == list[1].Message || !strings.Contains(list[0].Message, "for 1 cluster name") || !strings.HasPrefix(list[1].Evidence[0].Path, "web.shop.") {
 		t.Errorf("%+v", list)
 	}
 }
@@ -285,7 +285,7 @@ func TestNoTunnelIsNoVerdictOnAName(t *testing.T) {
 	in = healthy()
 	in.Probes, in.From.Error = nil, "pods/exec is forbidden"
 	r := Resolve(in, noon, Options{}, questions[0].Name, []string{"A"}, "")
-	says(t, "not from inside", r.Header, report.Unknown, "", "could not be asked from inside: pods/exec is forbidden")
+	says(t, "not from inside", r.Header, report.Unknown, "", "from inside pod shop/web: pods/exec is forbidden")
 	if !strings.Contains(commands(r.Header), "--probe pod") {
 		t.Errorf("next: %s", commands(r.Header))
 	}

@@ -631,7 +631,7 @@ func TestAReadyServerThatTheServiceLeavesOutIsNamed(t *testing.T) {
 	in := healthy()
 	in.Slices[0].Endpoints = in.Slices[0].Endpoints[:1]
 	got := judge(answered(in))
-	if got.PrimaryCode != "DNSServiceEndpointsMismatch" || !strings.Contains(got.Summary, "sends nothing to coredns-b") {
+	if got.PrimaryCode != "DNSServiceEndpointsMismatch" || !strings.Contains(got.Summary, "sends no query to coredns-b") {
 		t.Errorf("%s %s", got.PrimaryCode, got.Summary)
 	}
 }
@@ -642,7 +642,7 @@ func TestAnImageThatCannotBeHadIsSaidSo(t *testing.T) {
 		in.Pods[1].Status.ContainerStatuses[0].State = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff"}}
 	}, nil)
 	got := judge(in)
-	if got.PrimaryCode != "ReplicaNotReady" || !strings.Contains(got.Summary, "its image registry.k8s.io/coredns/coredns:v1.14.2 cannot be had: ImagePullBackOff") || !strings.Contains(got.Findings[0].Next[0].Command, "rollout undo deployment coredns") {
+	if got.PrimaryCode != "ReplicaNotReady" || !strings.Contains(got.Summary, "image registry.k8s.io/coredns/coredns:v1.14.2 is not available, ImagePullBackOff") || !strings.Contains(got.Findings[0].Next[0].Command, "rollout undo deployment coredns") {
 		t.Errorf("%s %v", got.Summary, got.Findings[0].Next)
 	}
 }

@@ -59,9 +59,10 @@ func (w *Snapshot) KubeletFor(node string) resolver.Kubelet {
 	}
 	domain := strings.TrimSuffix(w.Zone, ".")
 	if w.Service == nil && !w.Sources.Get("services").Readable() {
-		return resolver.Kubelet{Domain: domain, Unknown: true, From: "most clusters (neither the kubelet nor the DNS Service could be asked)"}
+		return resolver.Kubelet{Domain: domain, Unknown: true, From: "the usual default (neither the kubelet configuration nor the DNS " +
+			"Service could be read)"}
 	}
-	k := resolver.Kubelet{Domain: domain, From: "the DNS Service (the kubelet was not asked)"}
+	k := resolver.Kubelet{Domain: domain, From: "the DNS Service (the kubelet configuration was not read)"}
 	if w.Service != nil {
 		k.ClusterDNS = discover.ClusterIPs(w.Service)
 	}
