@@ -142,11 +142,11 @@ func TestAPodIsNamedAlikeEverywhere(t *testing.T) {
 
 func TestWhatIsNoHostNameIsNotAskedFor(t *testing.T) {
 	for name, want := range map[string]string{
-		"http://web:80/x": `"http://web:80/x" is a URL: give the host name alone, web`,
-		"web:80":          `"web:80" has a port, and DNS knows none: give the host name alone, web`,
-		"svc/web":         `"svc/web" is not a host name: give the name alone, such as web.NAMESPACE; 'names svc/web' lists the names of an object`,
-		"10.96.0.1":       `"10.96.0.1" is an address, which no program looks up: its name is asked for by 'resolve 1.0.96.10.in-addr.arpa --type PTR'`,
-		"a b":             `"a b" has white space in it: give one host name`,
+		"http://web:80/x": `"http://web:80/x" is a URL; use the host name alone: web`,
+		"web:80":          `"web:80" contains a port; use the host name alone: web`,
+		"svc/web":         `"svc/web" is not a host name; use the name alone, such as web.NAMESPACE ('names svc/web' lists the names of the object)`,
+		"10.96.0.1":       `"10.96.0.1" is an IP address, not a name; to find its name, run 'resolve 1.0.96.10.in-addr.arpa --type PTR'`,
+		"a b":             `"a b" contains white space; use one host name`,
 	} {
 		for _, line := range [][]string{{"resolve", name}, {"explain", name, "--from=p"}} {
 			if _, code, stderr := options(t, line...); code != 1 || !strings.Contains(stderr, want) {

@@ -98,7 +98,7 @@ func (c *Collector) Collect(ctx context.Context, w Wants) (evaluate.Input, error
 	}
 	wg.Wait()
 	if w.Direct != nil {
-		c.beside(ctx, *w.Direct)
+		c.sameNode(ctx, *w.Direct)
 	}
 	c.in.Sources.Sort()
 	return c.in, ctx.Err()
@@ -252,7 +252,7 @@ func (c *Collector) target(w Wants) error {
 	if s.State == source.Absent {
 		return fmt.Errorf("there is no pod %q in namespace %q", w.From.Pod, w.From.Namespace)
 	}
-	return fmt.Errorf("pod %q in namespace %q could not be read: %s", w.From.Pod, w.From.Namespace, s.Gap())
+	return fmt.Errorf("pod %q in namespace %q could not be read: %s", w.From.Pod, w.From.Namespace, s.Reason())
 }
 
 // servers reads the pods of the DNS Service and gives what runs them.

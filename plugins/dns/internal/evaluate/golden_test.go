@@ -254,7 +254,7 @@ func TestALineOfALogIsClassified(t *testing.T) {
 		t.Error("a harmless line among the errors")
 	}
 	got := text(t, func(b *strings.Builder) error { return render.LogLine(b, l, render.Options{Wide: true}) })
-	if want := "2026-06-01 11:58:01 coredns-a upstream: [ERROR] plugin/errors: 2 x. A: read udp 10.0.0.1:5->192.0.2.1:53: i/o timeout (an upstream server did not answer)\n"; got != want {
+	if want := "2026-06-01 11:58:01 coredns-a upstream: [ERROR] plugin/errors: 2 x. A: read udp 10.0.0.1:5->192.0.2.1:53: i/o timeout (an upstream server did not respond)\n"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }

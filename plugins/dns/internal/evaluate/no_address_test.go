@@ -100,7 +100,7 @@ func TestADeadTargetIsTheCause(t *testing.T) {
 	young.CreationTimestamp = ago(5 * time.Second)
 	for what, svc := range map[string]corev1.Service{"a target in the cluster": externalName("dead", "gone.shop.svc.cluster.local"), "just made": young} {
 		in := with(svc)
-		says(t, what, explained(in, "dead", resolver.Glibc, nil).Header, report.Degraded, "ExternalNameTargetNotFound", "dead finds nothing", "!DNS may need")
+		says(t, what, explained(in, "dead", resolver.Glibc, nil).Header, report.Degraded, "ExternalNameTargetNotFound", "lookup of dead from pod", "!DNS may need")
 		says(t, what, explained(in, "dead", resolver.Musl, nil).Header, report.Degraded, "ExternalNameTargetNotFound")
 		says(t, what, resolved(in, "dead.shop", nil).Header, report.Degraded, "ExternalNameTargetNotFound")
 	}
@@ -274,9 +274,9 @@ func TestNoTunnelIsNoVerdictOnAName(t *testing.T) {
 	askReplicas(&in, questions, nil)
 	in.From = nil
 	in = without(untunneled(in, true, 0, 1), source.Forbidden, "port-forward")
-	says(t, "forbidden", Resolve(in, noon, Options{}, questions[0].Name, []string{"A"}, "").Header, report.Unknown, "", "nobody could be asked: needs list port-forward")
+	says(t, "forbidden", Resolve(in, noon, Options{}, questions[0].Name, []string{"A"}, "").Header, report.Unknown, "", "no server could be queried (needs list port-forward)")
 	in = without(untunneled(in, false, 0, 1), source.Unreachable, "port-forward")
-	says(t, "refused", Resolve(in, noon, Options{}, questions[0].Name, []string{"A"}, "").Header, report.Unknown, "", "nobody could be asked")
+	says(t, "refused", Resolve(in, noon, Options{}, questions[0].Name, []string{"A"}, "").Header, report.Unknown, "", "no server could be queried")
 	in = healthy()
 	askReplicas(&in, questions, nil)
 	in.From = nil
@@ -296,13 +296,13 @@ func TestExplainDoesNotTakeNotKnownForNotThere(t *testing.T) {
 	in.Probes = nil
 	for _, l := range resolver.All() {
 		e := Explain(in, noon, Options{}, "www.example.com", []resolver.Libc{l})
-		says(t, string(l), e.Header, report.Unknown, "", "whether www.example.com is found is not known", "!does not exist")
+		says(t, string(l), e.Header, report.Unknown, "", "unknown whether www.example.com is found", "!does not exist")
 		if e.Lookups[0].Outcome != reports.Unknown {
 			t.Errorf("%s: %+v", l, e.Lookups[0])
 		}
 	}
-	says(t, "what the API tells", Explain(in, noon, Options{}, "api.shop", []resolver.Libc{resolver.Glibc}).Header, report.Healthy, "", "is answered at step 2")
-	says(t, "what the API tells", Explain(in, noon, Options{}, "apii.shop", []resolver.Libc{resolver.Glibc}).Header, report.Degraded, "NameNotFound", "apii.shop.svc.cluster.local does not exist", "!finds nothing")
+	says(t, "what the API tells", Explain(in, noon, Options{}, "api.shop", []resolver.Libc{resolver.Glibc}).Header, report.Healthy, "", "answered at step 2")
+	says(t, "what the API tells", Explain(in, noon, Options{}, "apii.shop", []resolver.Libc{resolver.Glibc}).Header, report.Degraded, "NameNotFound", "apii.shop.svc.cluster.local does not exist", "!lookup of")
 	blind := without(in, source.Forbidden, "services", "endpointslices", "namespaces")
 	blind.Services, blind.Slices, blind.Namespaces, blind.Pods, blind.Deployments = nil, nil, nil, nil, nil
 	for _, name := range []string{"api", "api.shop", "api.shop.svc"} {
@@ -362,7 +362,7 @@ func TestTheHostsFileOfThePodComesFirst(t *testing.T) {
 
 func TestTheCauseOfAFailedWalkIsSaidOnce(t *testing.T) {
 	e := explained(with(headless("db", map[string]string{"app": "db"})), "db", resolver.Glibc, nil)
-	says(t, "headless", e.Header, report.Degraded, "HeadlessServiceWithoutEndpoints", "db finds nothing")
+	says(t, "headless", e.Header, report.Degraded, "HeadlessServiceWithoutEndpoints", "lookup of db from pod")
 	if len(e.Findings) != 1 {
 		t.Errorf("%+v", e.Findings)
 	}

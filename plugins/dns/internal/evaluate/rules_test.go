@@ -545,7 +545,7 @@ func TestNoTunnelAtAllIsUnknown(t *testing.T) {
 	}
 	in.From = nil
 	got := judge(in)
-	if got.Verdict != report.Unknown || !strings.Contains(got.Summary, "no tunnel opens to any of 2 DNS pods") || len(got.Findings) != 2 || got.Findings[0].Severity != "info" {
+	if got.Verdict != report.Unknown || !strings.Contains(got.Summary, "unknown what the 2 DNS pods answer: port-forward failed for all") || len(got.Findings) != 2 || got.Findings[0].Severity != "info" {
 		t.Errorf("%s: %s %+v", got.Verdict, got.Summary, got.Findings)
 	}
 }
@@ -621,7 +621,7 @@ func TestWhatIsExplainedAwayIsNotCalledRight(t *testing.T) {
 		})
 	})
 	for _, line := range judge(in).PassedChecks {
-		if strings.Contains(line, "the pod reaches the Service") {
+		if strings.Contains(line, "the pod reaches the DNS Service") {
 			t.Errorf("said to be right: %s", line)
 		}
 	}

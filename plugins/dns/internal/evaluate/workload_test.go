@@ -156,7 +156,7 @@ func TestKubeDNSIsNotHeldAgainstCoreDNS(t *testing.T) {
 		t.Errorf("%s %+v", got.Summary, got.Findings)
 	}
 	for _, line := range got.PassedChecks {
-		if strings.Contains(line, "service account") {
+		if strings.Contains(line, "ServiceAccount") {
 			t.Errorf("said to be right: %s", line)
 		}
 	}

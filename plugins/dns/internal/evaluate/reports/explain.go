@@ -55,14 +55,14 @@ func Explain(in facts.Input, now time.Time, o facts.Options, name string, libcs 
 			all = append(all, f) // the cause of the failure is not said twice
 		}
 	}
-	settle(w, &out.Header, all)
+	finalizeFindings(w, &out.Header, all)
 	switch {
 	case out.Verdict != report.Healthy:
 	case first.Outcome == Unknown:
-		out.Verdict, out.Summary = report.Unknown, fmt.Sprintf("whether %s is found is not known: no server could be asked for %s", name,
-			strings.TrimSuffix(first.Steps[len(first.Steps)-1].Name, "."))+unaskedBecause(w)
+		out.Verdict, out.Summary = report.Unknown, fmt.Sprintf("unknown whether %s is found: no server could be queried for %s", name,
+			strings.TrimSuffix(first.Steps[len(first.Steps)-1].Name, "."))+notQueriedReason(w)
 	default:
-		out.Summary = answeredWords(w, name, out.Lookups)
+		out.Summary = answeredText(w, name, out.Lookups)
 	}
 	return out
 }
@@ -75,14 +75,14 @@ const (
 	Unknown  = "Unknown"
 )
 
-func answeredWords(w *facts.Snapshot, name string, walks []report.Lookup) string {
+func answeredText(w *facts.Snapshot, name string, walks []report.Lookup) string {
 	first := walks[0]
 	if first.Queries == 0 {
-		return fmt.Sprintf("%s is %s by the pod's /etc/hosts, which is read before DNS is asked", name, strings.Join(first.Answer, ", "))
+		return fmt.Sprintf("resolved to %s by /etc/hosts of the pod, which is read before DNS is queried", strings.Join(first.Answer, ", "))
 	}
-	words := fmt.Sprintf("%s is answered at step %d of %d as %s, after %d queries", name, len(first.Steps),
-		len(resolver.Candidates(name, w.ResolvConf(), resolver.Libc(first.Libc))), strings.TrimSuffix(first.Steps[len(first.Steps)-1].Name,
-			"."), first.Queries)
+	words := fmt.Sprintf("answered at step %d of %d as %s after %d queries", len(first.Steps),
+		len(resolver.Candidates(name, w.ResolvConf(), resolver.Libc(first.Libc))),
+		strings.TrimSuffix(first.Steps[len(first.Steps)-1].Name, "."), first.Queries)
 	var other []string
 	for _, walk := range walks[1:] {
 		if walk.Outcome != first.Outcome {
@@ -90,7 +90,7 @@ func answeredWords(w *facts.Snapshot, name string, walks []report.Lookup) string
 		}
 	}
 	if len(other) > 0 {
-		words += fmt.Sprintf(" with %s; what the image has is not known (%s)", first.Libc, strings.Join(other, ", "))
+		words += fmt.Sprintf(" with %s; the C library of the image is unknown (%s)", first.Libc, strings.Join(other, ", "))
 	}
 	return words
 }
@@ -154,7 +154,7 @@ func walkFailure(w *facts.Snapshot, name string, walk report.Lookup) []finding.F
 		}
 	}
 	if walk.Outcome != Unknown {
-		f.Message = fmt.Sprintf("%s finds nothing from pod %s/%s (%s): %s", name, w.From.Pod.Namespace, w.From.Pod.Name, walk.Reason, f.Message)
+		f.Message = fmt.Sprintf("%s (lookup of %s from pod %s/%s: %s)", f.Message, name, w.From.Pod.Namespace, w.From.Pod.Name, walk.Reason)
 	}
 	return []finding.Finding{f}
 }
@@ -163,7 +163,7 @@ func noAnswerNext(w *facts.Snapshot, fqdn string) finding.Next {
 	if corefile.InZone(fqdn, w.Zone) {
 		return clients.CheckNext(w)
 	}
-	return w.Read("see the servers that are asked for names outside the cluster", "", "dns", "upstream")
+	return w.Read("Check the upstream servers, which answer names outside the cluster", "", "dns", "upstream")
 }
 
 func walk(w *facts.Snapshot, name string, l resolver.Libc) report.Lookup {

@@ -118,12 +118,12 @@ func namesVerdict(w *facts.Snapshot, out *report.Names, s facts.Scope) {
 			}
 		}
 	}
-	settle(w, &out.Header, all)
+	finalizeFindings(w, &out.Header, all)
 	if len(out.Findings) == 0 {
-		out.Summary = fmt.Sprintf("%d %s to %s", len(out.Records),
-			map[bool]string{true: "name leads", false: "names lead"}[len(out.Records) == 1], out.Object)
+		out.Summary = fmt.Sprintf("%d DNS %s in namespace %s", len(out.Records),
+			map[bool]string{true: "record", false: "records"}[len(out.Records) == 1], s.Namespace)
 		if len(out.Records) == 0 {
-			out.Summary = "no name leads to " + out.Object
+			out.Summary = "no DNS record in namespace " + s.Namespace
 		}
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
 
-// Status says what the cluster DNS is, with the findings of what was collected.
+// Status describes the cluster DNS, with the findings about what was collected.
 func Status(in facts.Input, now time.Time, o facts.Options, kind string) report.Status {
 	w := facts.New(in, now, o)
 	s := report.Status{
@@ -37,7 +37,7 @@ func Status(in facts.Input, now time.Time, o facts.Options, kind string) report.
 		s.From = fromReport(w)
 	}
 	all := rules.Book.Check(w)
-	settle(w, &s.Header, all)
+	finalizeFindings(w, &s.Header, all)
 	s.PassedChecks = checked(w, all)
 	if s.Verdict == report.Healthy {
 		s.Summary = healthySummary(w, s)
@@ -53,7 +53,7 @@ func replica(w *facts.Snapshot, pod *corev1.Pod) report.Replica {
 	for _, s := range pod.Status.ContainerStatuses {
 		r.Restarts += s.RestartCount
 		if t := s.LastTerminationState.Terminated; t != nil {
-			r.LastExit = fmt.Sprintf("%s (exit %d)", cmp.Or(t.Reason, "ended"), t.ExitCode)
+			r.LastExit = fmt.Sprintf("%s (exit %d)", cmp.Or(t.Reason, "Terminated"), t.ExitCode)
 		}
 	}
 	if len(pod.Spec.Containers) > 0 {
@@ -62,10 +62,10 @@ func replica(w *facts.Snapshot, pod *corev1.Pod) report.Replica {
 	p := w.ProbeOf(pod.Name)
 	switch {
 	case p == nil && pod.DeletionTimestamp != nil:
-		r.NotQueriedReason = "not asked: it is being deleted"
+		r.NotQueriedReason = "the pod is being deleted"
 		return r
 	case p == nil:
-		r.NotQueriedReason = "not asked: the container is not running"
+		r.NotQueriedReason = "the container is not running"
 		return r
 	case p.Error != "":
 		r.NotQueriedReason = p.Error
@@ -113,7 +113,7 @@ func replicaMetrics(w *facts.Snapshot, r *report.Replica, p *facts.Probe) {
 func healthySummary(w *facts.Snapshot, s report.Status) string {
 	live, nodes, ready, answering := w.Live(), map[string]bool{}, 0, 0
 	if len(live) == 0 {
-		return "nothing wrong was found; there are no DNS pods to ask"
+		return "no problem found; there are no DNS pods to query"
 	}
 	for _, pod := range live {
 		if podfact.Serves(pod) {
