@@ -23,7 +23,7 @@ var NodeRules = []finding.Rule[facts.Snapshot]{
 		Entry: finding.Entry{
 			Code: KubeletClusterDNSMismatch, Severity: finding.Critical, Title: "Kubelet configures a wrong DNS address for pods",
 			Meaning: "Pods created on that node query an address that no DNS Service has.",
-			Evidence: "clusterDNS of a kubelet or of ConfigMap kubelet-config, or resolv.conf in a pod, compared with the addresses of " +
+			Evidence: "The clusterDNS of a kubelet or of ConfigMap kubelet-config, or resolv.conf in a pod, compared with the addresses of " +
 				"the DNS Services and node caches.",
 			Next:   "Correct clusterDNS, restart the kubelet, and recreate the pods.",
 			Source: "https://github.com/kubernetes/kubeadm/issues/282",

@@ -79,7 +79,7 @@ var PodRules = []finding.Rule[facts.Snapshot]{
 	{
 		Entry: finding.Entry{
 			Code: MuslSearchListTooLong, Severity: finding.Warning, Title: "Search list is too long for musl",
-			Meaning:  "musl reads the search line into a buffer of 256 bytes and ignores a longer line completely.",
+			Meaning:  "The C library musl reads the search line into a buffer of 256 bytes and ignores a longer line completely.",
 			Evidence: "A search line of 256 characters or more, for images with musl or an unknown C library.",
 			Next:     "Shorten the search list.",
 			Source:   "https://git.musl-libc.org/cgit/musl/tree/src/network/resolvconf.c",

@@ -48,7 +48,7 @@ var CorefileRules = []finding.Rule[facts.Snapshot]{
 			Code: AutopathWithoutPodsVerified, Severity: finding.Warning, Title: "Corefile uses autopath without pods verified",
 			Meaning: "The autopath plugin derives the namespace of a client from its IP address. Without pods verified, it may use the " +
 				"namespace of another pod.",
-			Evidence: "autopath without pods verified in one server block of the Corefile.",
+			Evidence: "The autopath plugin without pods verified in one server block of the Corefile.",
 			Next:     "Add pods verified to the kubernetes plugin.",
 			Source:   "https://coredns.io/plugins/autopath/",
 		},

@@ -45,7 +45,7 @@ var PlacementRules = []finding.Rule[facts.Snapshot]{
 			Code: ReplicaRestarted, Severity: finding.Warning, Title: "DNS replica restarted",
 			Meaning: "A container of the DNS pod exited with an error in the last 24 hours. The severity is warning if the container ran " +
 				"out of memory.",
-			Evidence: "lastState.terminated of the container, with an exit code other than 0.",
+			Evidence: "The lastState.terminated of the container, with an exit code other than 0.",
 			Next:     "Read the log of the previous run.",
 			Source:   DebugPage,
 		},
@@ -55,7 +55,7 @@ var PlacementRules = []finding.Rule[facts.Snapshot]{
 		Entry: finding.Entry{
 			Code: HighServfailRate, Severity: finding.Warning, Title: "SERVFAIL rate is high",
 			Meaning:  "At least 5% of the answers of a DNS server are SERVFAIL.",
-			Evidence: "coredns_dns_responses_total by rcode, of at least 1,000 answers.",
+			Evidence: "The metric coredns_dns_responses_total by rcode, of at least 1,000 answers.",
 			Next:     "Check which upstream server fails.",
 			Source:   "https://coredns.io/plugins/metrics/",
 		},
