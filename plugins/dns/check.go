@@ -2,6 +2,7 @@ package dns
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -26,7 +27,7 @@ type CheckOptions struct {
 	From           string
 	Container      string
 	Profile        string
-	Skip           []string
+	Ignore         []string
 	External       string
 	Slow           time.Duration
 	Probe          ProbeOptions
@@ -57,26 +58,29 @@ func completePods(f *kube.Flags) complete.Func { return complete.Names(f, pods, 
 
 func (p *ProbeOptions) add(c *cobra.Command) {
 	set := c.Flags()
-	set.StringVar(&p.Kind, "probe", "", "What may be created to ask from inside an image without tools: ephemeral (a container in the pod; its entry stays) or pod (a pod beside it, deleted at the end). Default: nothing.")
-	set.StringVar(&p.Image, "probe-image", defaultProbeImage, "Image of the probe; it needs sh, and python3, perl, bash or nc.")
-	set.DurationVar(&p.Wait, "probe-timeout", 60*time.Second, "How long the probe may take, with pulling its image.")
+	set.StringVar(&p.Kind, "probe", "", "Create this to query from the pod's network if the image has no tools: "+
+		"ephemeral (a container in the pod; its entry remains) or pod (a pod on the same node, deleted at the end). Default: create nothing.")
+	set.StringVar(&p.Image, "probe-image", defaultProbeImage, "Image of the probe; requires sh and python3, perl, bash or nc.")
+	set.DurationVar(&p.Wait, "probe-timeout", 60*time.Second, "Time limit of the probe, including the image pull.")
 	register(c, "probe", complete.Words(collect.ProbeEphemeral, collect.ProbePod))
 }
 
 func (p *ProbeOptions) check(from string, errs *[]error) {
 	switch {
 	case p.Kind != "" && p.Kind != collect.ProbeEphemeral && p.Kind != collect.ProbePod:
-		*errs = append(*errs, fmt.Errorf("--probe %q is not known: use ephemeral or pod", p.Kind))
+		*errs = append(*errs, fmt.Errorf("--probe %q: unknown value; use ephemeral or pod", p.Kind))
 	case p.Kind != "" && from == "":
-		*errs = append(*errs, fmt.Errorf("--probe %s needs --from POD", p.Kind))
+		*errs = append(*errs, fmt.Errorf("--probe %s requires --from POD", p.Kind))
 	}
 	if p.Wait <= 0 {
-		*errs = append(*errs, fmt.Errorf("--probe-timeout %s is not a time to wait: give more than 0", p.Wait))
+		*errs = append(*errs, fmt.Errorf("--probe-timeout %s: must be greater than 0", p.Wait))
 	}
 }
 
 func (s *session) probe(p ProbeOptions) collect.Probe {
-	return collect.Probe{Kind: p.Kind, Image: p.Image, Wait: p.Wait, Nonce: fmt.Sprintf("%x", s.c.env.Now().UnixNano()&0xffffff), Tell: s.c.env.Warn}
+	return collect.Probe{
+		Kind: p.Kind, Image: p.Image, Wait: p.Wait, Nonce: fmt.Sprintf("%x", s.c.env.Now().UnixNano()&0xffffff), Tell: s.c.env.Warn,
+	}
 }
 
 func checkCommand(c *common) *cobra.Command {
@@ -84,37 +88,38 @@ func checkCommand(c *common) *cobra.Command {
 	o := CheckOptions{}
 	command := &cobra.Command{
 		Use:   "check",
-		Short: "Find what is wrong with DNS: one cause, what else was seen, and the next command",
-		Long: cli.Long(`Go through what the Kubernetes page 'Debugging DNS Resolution' tells to look at, and more: the servers, what each
-			of them answers for the cluster's own names, for the Services that changed last and for a name outside, their
-			configuration, logs and permissions, and policies. With --from the suspect pod's resolver settings are judged
-			too, and it asks the Service and each server by UDP and TCP from inside. One cause is put first.
+		Short: "Find the cause of a DNS problem, with evidence and the next command",
+		Long: cli.Long(`Run the checks of the Kubernetes page 'Debugging DNS Resolution' and more: the DNS pods, what each of them
+			answers for cluster names, for the Services that changed last and for a name outside the cluster, their
+			configuration, logs and permissions, and NetworkPolicies. With --from, it also checks the resolver settings of that
+			pod and queries the DNS Service and each DNS pod over UDP and TCP from inside it. The cause is listed first.
 
-			quick is the default. full also reads every kubelet's settings (needs get nodes/proxy) and looks at the
-			Services, StatefulSets and pods of all namespaces. ci is quick with --fail-on critical.`),
+			The profile quick is the default. full also reads the configuration of every kubelet (requires get nodes/proxy) and
+			checks the Services, StatefulSets and pods of all namespaces. ci is quick with --fail-on critical.`),
 		Example: cli.Example(c.env, `
-			# Why does DNS not work?
+			# Find out why DNS does not work
 			PROGRAM check
-			# Why does it not work in this pod?
+			# Find out why DNS does not work in this pod
 			PROGRAM check --from web-5d8f7 -n shop
-			# The image has no shell: let a container beside it ask
+			# Query from an ephemeral container because the image has no shell
 			PROGRAM check --from web-5d8f7 -n shop --probe ephemeral
-			# In CI
+			# Run in CI
 			PROGRAM check --profile ci -o json`),
 		Args: noArgs,
 	}
 	f.add(command)
 	o.Probe.add(command)
 	set := command.Flags()
-	set.StringVar(&o.From, "from", "", "Pod (in the namespace of -n) from whose point of view to check as well.")
-	set.StringVarP(&o.Container, "container", "c", "", "Container of that pod; default: its first.")
-	set.StringVar(&o.Profile, "profile", profileQuick, "How much to look at: quick, full or ci.")
-	set.StringSliceVar(&o.Skip, "skip", nil, "Finding codes to leave out.")
-	set.StringVar(&o.External, "external", defaultExternal, "Domain outside the cluster under which a random name is asked; empty: none.")
-	set.DurationVar(&o.Slow, "slow", 500*time.Millisecond, "From when an upstream counts as slow.")
+	set.StringVar(&o.From, "from", "", "Pod (in the namespace of -n) to check and to query from.")
+	set.StringVarP(&o.Container, "container", "c", "", "Container of that pod. Default: the first.")
+	set.StringVar(&o.Profile, "profile", profileQuick, "Set of checks: quick, full or ci.")
+	set.StringSliceVar(&o.Ignore, "ignore-findings", nil, "Finding codes to leave out of the report; the checks still run.")
+	set.StringVar(&o.External, "external-domain", defaultExternal,
+		"Domain outside the cluster in which a random name is queried; empty queries none.")
+	set.DurationVar(&o.Slow, "slow-threshold", 500*time.Millisecond, "Report an upstream as slow above this latency.")
 	register(command, "from", completePods(c.flags))
 	register(command, "profile", complete.Words(profiles...))
-	register(command, "skip", complete.Words(codes()...))
+	register(command, "ignore-findings", complete.Words(codes()...))
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		var errs []error
 		o.Common = f.options(&errs)
@@ -140,18 +145,18 @@ func codes() []string {
 
 func (o *CheckOptions) check(errs *[]error) {
 	if !slices.Contains(profiles, o.Profile) {
-		*errs = append(*errs, fmt.Errorf("--profile %q is not known: use %s", o.Profile, strings.Join(profiles, ", ")))
+		*errs = append(*errs, fmt.Errorf("--profile %q: unknown value; use %s", o.Profile, strings.Join(profiles, ", ")))
 	}
-	for _, code := range o.Skip {
+	for _, code := range o.Ignore {
 		if !slices.Contains(codes(), code) {
-			*errs = append(*errs, fmt.Errorf("--skip %q is no finding code", code))
+			*errs = append(*errs, fmt.Errorf("--ignore-findings %q: not a finding code", code))
 		}
 	}
 	if o.Slow <= 0 {
-		*errs = append(*errs, fmt.Errorf("--slow %s is not a time: give more than 0", o.Slow))
+		*errs = append(*errs, fmt.Errorf("--slow-threshold %s: must be greater than 0", o.Slow))
 	}
 	if o.Container != "" && o.From == "" {
-		*errs = append(*errs, fmt.Errorf("--container needs --from POD"))
+		*errs = append(*errs, errors.New("--container requires --from POD"))
 	}
 	o.From = podName("--from", o.From, errs)
 	o.External = externalDomain(o.External, errs)
@@ -164,14 +169,14 @@ func (c *common) check(ctx context.Context, o CheckOptions) error {
 		return err
 	}
 	judge := s.judge()
-	for _, code := range o.Skip {
+	for _, code := range o.Ignore {
 		judge.Skip = append(judge.Skip, finding.Code(code))
 	}
 	judge.Slow = o.Slow
 	full := o.Profile == profileFull
 	w := collect.Wants{
-		Servers: true, Namespaces: true, Policies: true, Access: true, KubeletMap: true, Kubelets: full, Logs: true, LogLines: 300, Metrics: true, External: o.External,
-		Questions: checkQuestions,
+		Servers: true, Namespaces: true, Policies: true, Access: true, KubeletMap: true, Kubelets: full, Logs: true, LogLines: 300,
+		Metrics: true, External: o.External, Questions: checkQuestions,
 	}
 	switch {
 	case full:
@@ -180,7 +185,10 @@ func (c *common) check(ctx context.Context, o CheckOptions) error {
 		judge.Namespace, w.StatefulSets, w.Pods, w.Scope = s.namespace(), true, true, s.namespace()
 	}
 	if o.From != "" {
-		w.From = &collect.From{Namespace: s.namespace(), Pod: o.From, Container: o.Container, Ask: true, Files: true, Probe: s.probe(o.Probe), Questions: pathQuestions}
+		w.From = &collect.From{
+			Namespace: s.namespace(), Pod: o.From, Container: o.Container, Ask: true, Files: true, Probe: s.probe(o.Probe),
+			Questions: pathQuestions,
+		}
 	}
 	in, now, err := s.collect(ctx, w, 4500*time.Millisecond)
 	if err != nil {
@@ -202,7 +210,7 @@ func checkQuestions(in evaluate.Input, now time.Time) []records.Question {
 	return list
 }
 
-// pathQuestions asks one question of the Service's addresses and of each server, by UDP and by TCP.
+// pathQuestions queries one name at the Service's addresses and at each server, over UDP and over TCP.
 func pathQuestions(in evaluate.Input, _ time.Time) []collect.InPodQuestion {
 	servers, q := evaluate.ServersOf(in)
 	var list []collect.InPodQuestion

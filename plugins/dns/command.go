@@ -1,5 +1,5 @@
-// Package dns is kubectl dns: who answers DNS in a cluster, what a pod will ask, what comes back, whether it is right,
-// and if not, why.
+// Package dns is kubectl dns: it shows which servers answer DNS in a cluster, what a pod queries, what is returned,
+// whether it is correct, and if not, why.
 package dns
 
 import (
@@ -39,22 +39,22 @@ type runF func(any) error
 func newCommand(env *cli.Env, run runF) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "kubectl-dns",
-		Short: "Who answers DNS here, what a pod asks, what comes back, and whether it is right",
-		Long: cli.Long(`Say what the cluster's DNS is and whether it works.
+		Short: "Check cluster DNS: its servers, what a pod queries, what is returned, and whether it is correct",
+		Long: cli.Long(`Show what the cluster DNS is and whether it works.
 
-			Without a command it prints the status: the DNS Service, its servers and what each of them says when it is
-			asked through a tunnel, where names are sent on, and what is wrong. It only reads; nothing is created
-			unless --probe or upstream --deep asks for it.`),
+			Without a command, it prints the status: the DNS Service, the DNS pods and what each of them answers over a
+			port-forward, where names are forwarded, and what is wrong. It only reads; nothing is created unless you pass
+			--probe or upstream --direct.`),
 		Example: cli.Example(env, `
-			# What is the cluster's DNS, and is it well?
+			# Show the cluster DNS and its health
 			PROGRAM
-			# Something does not resolve: find the cause
+			# Find out why a name does not resolve
 			PROGRAM check
-			# The same, and from inside the pod that complains
+			# Do the same, also from inside the affected pod
 			PROGRAM check --from web-5d8f7 -n shop
-			# What does this pod make of a short name?
+			# Show how this pod resolves a short name
 			PROGRAM explain api.backend --from web-5d8f7 -n shop
-			# Do all servers answer what the API says?
+			# Compare the answers of all DNS pods with the API
 			PROGRAM verify -A`),
 	}
 	flags := cli.AddConnectionFlags(env, root)
@@ -96,11 +96,12 @@ func (f *flagSet) add(c *cobra.Command) {
 	set.StringVarP(&f.output, "output", "o", "", "Output format: table, wide, json, yaml or jsonpath=TEMPLATE.")
 	set.BoolVar(&f.noHeaders, "no-headers", false, "Print tables without headers.")
 	cli.AddColorFlag(set, &f.color)
-	set.StringVar(&f.failOn, "fail-on", string(finding.ThresholdNever), "Exit with 3 when a finding is at least this severe: never, critical, warning or info.")
-	set.BoolVar(&f.requireComplete, "require-complete", false, "Exit with 4 when something that was wanted could not be read.")
-	set.StringVar(&f.saveInput, "save-input", "", "Write what was collected to this file (- is standard output), to explain it elsewhere.")
-	set.StringVar(&f.fromInput, "from-input", "", "Explain what --save-input wrote, without a cluster.")
-	set.DurationVar(&f.timeout, "timeout", 10*time.Second, "How long each read may take.")
+	set.StringVar(&f.failOn, "fail-on", string(finding.ThresholdNever),
+		"Exit with code 3 if a finding has at least this severity: never, critical, warning or info.")
+	set.BoolVar(&f.requireComplete, "require-complete", false, "Exit with code 4 if required data could not be read.")
+	set.StringVar(&f.saveInput, "save-input", "", "Write the collected data to this file (- is standard output).")
+	set.StringVar(&f.fromInput, "from-input", "", "Report on the data in this file of --save-input, without a cluster.")
+	set.DurationVar(&f.timeout, "timeout", 10*time.Second, "Time limit of each read.")
 	register(c, "output", complete.Words("wide", "json", "yaml", "jsonpath="))
 	register(c, "color", complete.Words(output.ColorModes()...))
 	register(c, "fail-on", complete.Words(finding.Thresholds()...))
@@ -114,7 +115,10 @@ func register(c *cobra.Command, flag string, f complete.Func) {
 
 // options reads the shared flags; every error is appended to errs.
 func (f *flagSet) options(errs *[]error) Common {
-	o := Common{RequireComplete: f.requireComplete, NoHeaders: f.noHeaders, SaveInput: f.saveInput, FromInput: f.fromInput, Timeout: f.timeout}
+	o := Common{
+		RequireComplete: f.requireComplete, NoHeaders: f.noHeaders, SaveInput: f.saveInput, FromInput: f.fromInput,
+		Timeout: f.timeout,
+	}
 	var err error
 	if o.Format, err = output.ParseFormat(f.output, output.Wide, output.JSON, output.YAML, output.JSONPath); err != nil {
 		*errs = append(*errs, err)
@@ -126,10 +130,10 @@ func (f *flagSet) options(errs *[]error) Common {
 		*errs = append(*errs, err)
 	}
 	if f.timeout <= 0 {
-		*errs = append(*errs, fmt.Errorf("--timeout %s is not a time to wait: give more than 0", f.timeout))
+		*errs = append(*errs, fmt.Errorf("--timeout %s: must be greater than 0", f.timeout))
 	}
 	if f.saveInput != "" && f.fromInput != "" {
-		*errs = append(*errs, errors.New("--save-input and --from-input exclude each other"))
+		*errs = append(*errs, errors.New("--save-input and --from-input cannot be used together"))
 	}
 	return o
 }
@@ -175,7 +179,7 @@ func (s *session) collect(ctx context.Context, w collect.Wants, slow time.Durati
 		err := s.c.env.LoadInput(s.o.FromInput, &saved)
 		return saved.Input, saved.Time, err
 	}
-	stop := output.StartProgress(s.c.env.Streams.ErrOut, s.c.env.Err(s.o.Color), "asking the cluster")
+	stop := output.StartProgress(s.c.env.Streams.ErrOut, s.c.env.Err(s.o.Color), "querying the cluster")
 	in, err := s.collector(slow).Collect(ctx, w)
 	stop()
 	if err != nil {
@@ -191,7 +195,10 @@ func (s *session) collect(ctx context.Context, w collect.Wants, slow time.Durati
 }
 
 func (s *session) collector(slow time.Duration) *collect.Collector {
-	return &collect.Collector{Cluster: s.cluster, Timeout: s.o.Timeout, Slow: slow, Nonce: strconv.FormatInt(s.c.env.Now().UnixNano()%1_000_000_000, 36)}
+	return &collect.Collector{
+		Cluster: s.cluster, Timeout: s.o.Timeout, Slow: slow,
+		Nonce: strconv.FormatInt(s.c.env.Now().UnixNano()%1_000_000_000, 36),
+	}
 }
 
 func (s *session) judge() evaluate.Options {
@@ -214,7 +221,8 @@ func finish[R any](s *session, h report.Header, r R, text func(io.Writer, R, ren
 			return err
 		}
 	default:
-		if err := text(env.Streams.Out, r, render.Options{Terminal: env.Out(s.o.Color), Wide: s.o.Format.Kind == output.Wide, NoHeaders: s.o.NoHeaders}); err != nil {
+		o := render.Options{Terminal: env.Out(s.o.Color), Wide: s.o.Format.Kind == output.Wide, NoHeaders: s.o.NoHeaders}
+		if err := text(env.Streams.Out, r, o); err != nil {
 			return err
 		}
 	}

@@ -44,7 +44,7 @@ var flagCases = map[string][]string{
 
 var flagValues = map[string]string{
 	"output": "json", "color": "never", "fail-on": "critical", "save-input": "f", "from-input": "f", "timeout": "3s", "from": "other", "container": "c", "profile": "full",
-	"skip": "UpstreamSlow", "external": "corp.test", "slow": "2s", "probe": "pod", "probe-image": "i", "probe-timeout": "5s", "libc": "musl", "type": "SRV", "at": "x", "expect": "any",
+	"ignore-findings": "UpstreamSlow", "external-domain": "corp.test", "slow-threshold": "2s", "probe": "pod", "probe-image": "i", "probe-timeout": "5s", "libc": "musl", "type": "SRV", "at": "x", "expect": "any",
 	"transport": "tcp", "from-namespace": "n", "interval": "2s", "since": "1h",
 }
 
@@ -86,7 +86,7 @@ func TestEveryFlagChangesTheOptions(t *testing.T) {
 func TestFlagsWithKnownValuesComplete(t *testing.T) {
 	for _, line := range [][]string{
 		{"check", "--profile", ""},
-		{"check", "--skip", ""},
+		{"check", "--ignore-findings", ""},
 		{"check", "--probe", ""},
 		{"explain", "--libc", ""},
 		{"resolve", "--type", ""},
@@ -105,7 +105,7 @@ func TestFlagsWithKnownValuesComplete(t *testing.T) {
 }
 
 func TestAllUsageErrorsAreSaidAtOnce(t *testing.T) {
-	_, code, stderr := options(t, "check", "--profile=slow", "--fail-on=bad", "--skip=Nope", "--slow=0s", "-o", "csv", "--container=c", "--probe=pod", "--timeout=0s")
+	_, code, stderr := options(t, "check", "--profile=slow", "--fail-on=bad", "--ignore-findings=Nope", "--slow-threshold=0s", "-o", "csv", "--container=c", "--probe=pod", "--timeout=0s")
 	if code != 1 || strings.Count(stderr, "error: ") != 8 {
 		t.Errorf("exit %d\n%s", code, stderr)
 	}
@@ -142,11 +142,11 @@ func TestAPodIsNamedAlikeEverywhere(t *testing.T) {
 
 func TestWhatIsNoHostNameIsNotAskedFor(t *testing.T) {
 	for name, want := range map[string]string{
-		"http://web:80/x": `"http://web:80/x" is a URL: give the host name alone, web`,
-		"web:80":          `"web:80" has a port, and DNS knows none: give the host name alone, web`,
-		"svc/web":         `"svc/web" is not a host name: give the name alone, such as web.NAMESPACE; 'names svc/web' lists the names of an object`,
-		"10.96.0.1":       `"10.96.0.1" is an address, which no program looks up: its name is asked for by 'resolve 1.0.96.10.in-addr.arpa --type PTR'`,
-		"a b":             `"a b" has white space in it: give one host name`,
+		"http://web:80/x": `"http://web:80/x" is a URL; use the host name alone: web`,
+		"web:80":          `"web:80" contains a port; use the host name alone: web`,
+		"svc/web":         `"svc/web" is not a host name; use the name alone, such as web.NAMESPACE ('names svc/web' lists the names of the object)`,
+		"10.96.0.1":       `"10.96.0.1" is an IP address, not a name; to find its name, run 'resolve 1.0.96.10.in-addr.arpa --type PTR'`,
+		"a b":             `"a b" contains white space; use one host name`,
 	} {
 		for _, line := range [][]string{{"resolve", name}, {"explain", name, "--from=p"}} {
 			if _, code, stderr := options(t, line...); code != 1 || !strings.Contains(stderr, want) {

@@ -64,16 +64,16 @@ func TestPodsThatTheServiceSelectsByMistakeAreNotAsked(t *testing.T) {
 			env := testkit.NewEnv("kubectl dns", noon)
 			env.Run(t, New, "check", "--kubeconfig", testkit.Kubeconfig(t, front.URL, "t"), "-o", "json")
 			var got struct {
-				Headline string `json:"headline"`
-				Replicas []struct {
+				PrimaryCode string `json:"primaryCode"`
+				Replicas    []struct {
 					Name string `json:"name"`
 				} `json:"replicas"`
 			}
 			if err := json.Unmarshal(env.Stdout.Bytes(), &got); err != nil {
 				t.Fatalf("%v\n%s%s", err, env.Stdout, env.Stderr)
 			}
-			if got.Headline != "DNSServiceWithoutDNSPods" || len(got.Replicas) != 2 || got.Replicas[0].Name != "a" {
-				t.Errorf("%s %+v", got.Headline, got.Replicas)
+			if got.PrimaryCode != "DNSServiceWithoutDNSPods" || len(got.Replicas) != 2 || got.Replicas[0].Name != "a" {
+				t.Errorf("%s %+v", got.PrimaryCode, got.Replicas)
 			}
 			if len(reviews) == 0 || slices.ContainsFunc(reviews, func(r string) bool { return !strings.Contains(r, "system:serviceaccount:kube-system:coredns") }) {
 				t.Errorf("the access of another account was asked: %q", reviews)

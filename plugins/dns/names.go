@@ -19,7 +19,8 @@ import (
 
 var objectKinds = target.Kinds{Words: map[string]string{
 	"service": "Service", "services": "Service", "svc": "Service",
-	"statefulset": "StatefulSet", "statefulsets": "StatefulSet", "statefulsets.apps": "StatefulSet", "statefulset.apps": "StatefulSet", "sts": "StatefulSet",
+	"statefulset": "StatefulSet", "statefulsets": "StatefulSet", "statefulsets.apps": "StatefulSet",
+	"statefulset.apps": "StatefulSet", "sts": "StatefulSet",
 	"pod": "Pod", "pods": "Pod", "po": "Pod",
 }}
 
@@ -32,7 +33,7 @@ func parseObject(args []string, errs *[]error) target.Ref {
 	case err != nil:
 		*errs = append(*errs, err)
 	case len(refs) != 1:
-		*errs = append(*errs, fmt.Errorf("one object at a time: %d were given", len(refs)))
+		*errs = append(*errs, fmt.Errorf("expected one object, got %d", len(refs)))
 	default:
 		return refs[0]
 	}
@@ -51,24 +52,25 @@ func namesCommand(c *common) *cobra.Command {
 	var fromNamespace string
 	command := &cobra.Command{
 		Use:   "names TYPE/NAME",
-		Short: "List every name that leads to a Service, StatefulSet or Pod, with the answer it must have",
+		Short: "List the DNS names of a Service, StatefulSet or Pod, with the expected answers",
 		Example: cli.Example(c.env, `
-			# What can I call this Service?
+			# List the names of a Service
 			PROGRAM names svc/api -n backend
-			# What must a pod of another namespace type?
+			# Show the shortest names for pods of another namespace
 			PROGRAM names svc/api -n backend --from-namespace shop
-			# The names of a StatefulSet's pods
+			# List the names of the pods of a StatefulSet
 			PROGRAM names sts/db -n backend`),
 		ValidArgsFunction: complete.Words("svc/", "sts/", "pod/"),
 	}
 	f.add(command)
-	command.Flags().StringVar(&fromNamespace, "from-namespace", "", "Namespace of the pod that asks, for the shortest name; default: the object's own.")
+	command.Flags().StringVar(&fromNamespace, "from-namespace", "",
+		"Namespace of the querying pod, for the shortest name. Default: the namespace of the object.")
 	register(command, "from-namespace", complete.Namespaces(c.flags))
 	command.RunE = func(command *cobra.Command, args []string) error {
 		var errs []error
 		o := NamesOptions{Common: f.options(&errs), FromNamespace: fromNamespace, Object: parseObject(args, &errs)}
 		if len(args) == 0 {
-			errs = append(errs, errors.New("which object? Give svc/NAME, sts/NAME or pod/NAME"))
+			errs = append(errs, errors.New("an object is required: svc/NAME, sts/NAME or pod/NAME"))
 		}
 		if len(errs) > 0 {
 			return usage(errs)
@@ -84,7 +86,8 @@ func (c *common) names(ctx context.Context, o NamesOptions) error {
 		return err
 	}
 	scope := evaluate.Scope{Namespace: s.namespace(), Kind: o.Object.Kind, Name: o.Object.Name}
-	in, now, err := s.collect(ctx, collect.Wants{Servers: true, Namespaces: true, StatefulSets: true, Pods: true, Scope: scope.Namespace}, 0)
+	w := collect.Wants{Servers: true, Namespaces: true, StatefulSets: true, Pods: true, Scope: scope.Namespace}
+	in, now, err := s.collect(ctx, w, 0)
 	if err != nil {
 		return err
 	}
@@ -98,10 +101,10 @@ func (c *common) names(ctx context.Context, o NamesOptions) error {
 // VerifyOptions are those of verify.
 type VerifyOptions struct {
 	Common
-	Object target.Ref
-	All    bool
-	At     string
-	Full   bool
+	Object       target.Ref
+	All          bool
+	At           string
+	AllEndpoints bool
 }
 
 func verifyCommand(c *common) *cobra.Command {
@@ -109,29 +112,30 @@ func verifyCommand(c *common) *cobra.Command {
 	o := VerifyOptions{}
 	command := &cobra.Command{
 		Use:   "verify [TYPE/NAME]",
-		Short: "Compare what every server answers with what the API says it must",
-		Long: cli.Long(`Compute every record that the Services and EndpointSlices of the API require, ask each server for each of them, and
-			show what differs: missing, extra or wrong. What differs is asked again before it counts, and what changed within the
-			time that DNS may need is called settling. At most 2,000 questions a second go to each server.`),
+		Short: "Compare the answers of every DNS pod with the API",
+		Long: cli.Long(`Compute every record that the Services and EndpointSlices of the API require, query each DNS pod for each of them,
+			and show what differs: missing, extra or incorrect. A difference is queried again before it is reported, and a record
+			that changed within the time that DNS may need is reported as settling. Each DNS pod receives at most 2,000 queries per
+			second.`),
 		Example: cli.Example(c.env, `
-			# The whole cluster
+			# Verify the whole cluster
 			PROGRAM verify -A
-			# One namespace, in CI
+			# Verify one namespace in CI
 			PROGRAM verify -n shop --fail-on critical
-			# One Service
+			# Verify one Service
 			PROGRAM verify svc/api -n backend`),
 		ValidArgsFunction: complete.Words("svc/", "sts/", "pod/"),
 	}
 	f.add(command)
-	command.Flags().BoolVarP(&o.All, "all-namespaces", "A", false, "Look at all namespaces.")
-	command.Flags().StringVar(&o.At, "at", "", "Only this DNS pod.")
-	command.Flags().BoolVar(&o.Full, "full", false, "Ask for every endpoint of a headless Service, not for the first 50.")
+	command.Flags().BoolVarP(&o.All, "all-namespaces", "A", false, "Verify all namespaces.")
+	command.Flags().StringVar(&o.At, "at", "", "Query only this DNS pod.")
+	command.Flags().BoolVar(&o.AllEndpoints, "all-endpoints", false, "Query all endpoints of a headless Service, not only the first 50.")
 	command.RunE = func(command *cobra.Command, args []string) error {
 		var errs []error
 		o.Common = f.options(&errs)
 		o.Object = parseObject(args, &errs)
 		if o.All && len(args) > 0 {
-			errs = append(errs, errors.New("-A and an object exclude each other"))
+			errs = append(errs, errors.New("-A cannot be used with an object"))
 		}
 		if len(errs) > 0 {
 			return usage(errs)
@@ -141,7 +145,7 @@ func verifyCommand(c *common) *cobra.Command {
 	return command
 }
 
-// most endpoints of one headless Service that are asked for without --full.
+// most endpoints of one headless Service that are asked for without --all-endpoints.
 const mostEndpoints = 50
 
 func (c *common) verify(ctx context.Context, o VerifyOptions) error {
@@ -153,7 +157,7 @@ func (c *common) verify(ctx context.Context, o VerifyOptions) error {
 	if o.All {
 		scope.Namespace = ""
 	}
-	if o.Full {
+	if o.AllEndpoints {
 		scope.Most = 0
 	}
 	w := collect.Wants{
@@ -183,7 +187,9 @@ func (c *common) verify(ctx context.Context, o VerifyOptions) error {
 }
 
 // again reads the API and asks what differed a second time: a change between the two readings is no difference.
-func (s *session) again(ctx context.Context, w collect.Wants, first evaluate.Input, questions []records.Question) (evaluate.Input, time.Time, error) {
+func (s *session) again(
+	ctx context.Context, w collect.Wants, first evaluate.Input, questions []records.Question,
+) (evaluate.Input, time.Time, error) {
 	w.Questions = func(in evaluate.Input, _ time.Time) []records.Question {
 		return append(questions, evaluate.SOAQuestion(in))
 	}

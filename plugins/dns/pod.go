@@ -34,22 +34,23 @@ func podCommand(c *common) *cobra.Command {
 	o := PodOptions{}
 	command := &cobra.Command{
 		Use:   "pod POD",
-		Short: "Show the resolver settings that a pod has, where each comes from, and what is wrong with them",
+		Short: "Show the resolver settings of a pod, their sources, and problems with them",
 		Example: cli.Example(c.env, `
-			# Which servers and search domains does this pod have, and why?
+			# Show the nameservers and search domains of this pod and their sources
 			PROGRAM pod web-5d8f7 -n shop
-			# Ask the kubelet of its node too (needs get nodes/proxy)
+			# Read the kubelet configuration too (requires get nodes/proxy)
 			PROGRAM pod web-5d8f7 -n shop --kubelet-config`),
 		ValidArgsFunction: completePods(c.flags),
 	}
 	f.add(command)
-	command.Flags().StringVarP(&o.Container, "container", "c", "", "Container to read the file in; default: the first.")
-	command.Flags().BoolVar(&o.Kubelet, "kubelet-config", false, "Read the kubelets' own configuration through the API server. It needs get nodes/proxy, a permission that can also run commands in pods.")
+	command.Flags().StringVarP(&o.Container, "container", "c", "", "Container whose resolv.conf is read. Default: the first.")
+	command.Flags().BoolVar(&o.Kubelet, "kubelet-config", false,
+		"Read the kubelet configuration through the API server. Requires get nodes/proxy, a permission that can also run commands in pods.")
 	command.RunE = func(command *cobra.Command, args []string) error {
 		var errs []error
 		o.Common = f.options(&errs)
 		if len(args) != 1 {
-			errs = append(errs, errors.New("which pod? Give one name"))
+			errs = append(errs, fmt.Errorf("expected one pod name, got %d", len(args)))
 		} else {
 			o.Pod = podName("pod", args[0], &errs)
 		}
@@ -111,20 +112,21 @@ func explainCommand(c *common) *cobra.Command {
 	}
 	command := &cobra.Command{
 		Use:   "explain NAME --from POD",
-		Short: "Walk a name through a pod's search list as its C library does, and count the queries",
-		Long: cli.Long(`Show which names a pod's resolver makes of a name, in which order, what each is answered, and which step ends it.
-			glibc, musl (Alpine), Go and Windows differ in this; the library is taken from the image where it can be read.
-			The servers are asked through a tunnel; what they are not asked is computed from the API, and marked so.`),
+		Short: "Show how the C library of a pod resolves a name through its search list, and count the queries",
+		Long: cli.Long(`Show which names the resolver of a pod derives from a name, in which order, the answer to each, and which step ends
+			the lookup. glibc, musl (Alpine), Go and Windows differ in this; the library is detected in the image where it can be
+			read. The DNS pods are queried over port-forward; an answer that is not queried is computed from the API and marked as
+			computed.`),
 		Example: cli.Example(c.env, `
-			# What happens to a short name in this pod?
+			# Show how this pod resolves a short name
 			PROGRAM explain api.backend --from web-5d8f7 -n shop
-			# Would an Alpine image see it differently?
+			# Compare all C libraries, such as musl of an Alpine image
 			PROGRAM explain api.backend --from web-5d8f7 -n shop --libc all`),
 	}
 	f.add(command)
-	command.Flags().StringVar(&o.From, "from", "", "Pod (in the namespace of -n) whose search list is walked.")
-	command.Flags().StringVarP(&o.Container, "container", "c", "", "Container to read the file in; default: the first.")
-	command.Flags().StringVar(&libc, "libc", "auto", "Whose rules: "+strings.Join(words, ", ")+".")
+	command.Flags().StringVar(&o.From, "from", "", "Pod (in the namespace of -n) whose search list is used.")
+	command.Flags().StringVarP(&o.Container, "container", "c", "", "Container whose resolv.conf is read. Default: the first.")
+	command.Flags().StringVar(&libc, "libc", "auto", "C library whose rules apply: "+strings.Join(words, ", ")+".")
 	register(command, "from", completePods(c.flags))
 	register(command, "libc", complete.Words(words...))
 	command.RunE = func(command *cobra.Command, args []string) error {
@@ -132,7 +134,7 @@ func explainCommand(c *common) *cobra.Command {
 		o.Common = f.options(&errs)
 		o.Libcs = libcs(libc, words, &errs)
 		if o.From == "" {
-			errs = append(errs, errors.New("--from POD is needed: the search list is the pod's"))
+			errs = append(errs, errors.New("--from POD is required: the search list is that of the pod"))
 		}
 		o.From = podName("--from", o.From, &errs)
 		if name := oneName(args, &errs); name != "" {
@@ -153,14 +155,14 @@ func libcs(word string, words []string, errs *[]error) []resolver.Libc {
 	case word == "all":
 		return resolver.All()
 	case word != "auto":
-		*errs = append(*errs, fmt.Errorf("--libc %q is not known: use %s", word, strings.Join(words, ", ")))
+		*errs = append(*errs, fmt.Errorf("--libc %q: unknown value; use %s", word, strings.Join(words, ", ")))
 	}
 	return nil
 }
 
 func oneName(args []string, errs *[]error) string {
 	if len(args) != 1 {
-		*errs = append(*errs, errors.New("which name? Give one"))
+		*errs = append(*errs, fmt.Errorf("expected one name, got %d", len(args)))
 		return ""
 	}
 	if err := collect.CheckQuestion(records.Question{Name: args[0], Type: "A"}); err != nil {
@@ -204,35 +206,36 @@ func resolveCommand(c *common) *cobra.Command {
 	o := ResolveOptions{}
 	command := &cobra.Command{
 		Use:   "resolve NAME",
-		Short: "Ask for a name at every DNS server, or from inside a pod",
-		Long: cli.Long(`Ask for a name and show every answer with the point of view that it was seen from. Without --from each DNS pod is
-			asked through a tunnel (--at each): that shows what the servers say, not whether a pod reaches them. With --from the
-			pod itself asks, over its own network, the servers of its resolv.conf or the one of --at.
+		Short: "Query a name at every DNS pod, or from inside a pod",
+		Long: cli.Long(`Query a name and show every answer with its viewpoint. Without --from, each DNS pod is queried over port-forward
+			(--at all); that shows what the DNS pods answer, not whether a pod can reach them. With --from, the pod itself queries
+			the servers of its resolv.conf, or the server of --at, over its own network.
 
-			The name is taken as fully qualified if it ends in a dot or lies in the cluster's zone; otherwise names such as
-			api.backend are completed to SERVICE.NAMESPACE.svc.ZONE when such a namespace exists. 'explain' walks the search list.`),
+			A name that ends in a dot or is in the cluster domain is used as it is. Other names, such as api.backend, are completed
+			to SERVICE.NAMESPACE.svc.ZONE if such a namespace exists. 'explain' follows the search list.`),
 		Example: cli.Example(c.env, `
-			# What does each server say?
+			# Show the answer of each DNS pod
 			PROGRAM resolve api.backend
-			# What does the pod get?
+			# Show the answer that a pod gets
 			PROGRAM resolve api.backend --from web-5d8f7 -n shop
-			# In CI: the name must have this address at every server
+			# Require in CI that the name has this address at every DNS pod
 			PROGRAM resolve kubernetes.default --expect A=10.96.0.1`),
 	}
 	f.add(command)
 	o.Probe.add(command)
 	set := command.Flags()
-	set.StringSliceVar(&o.Types, "type", []string{"A", "AAAA"}, "Record types to ask for.")
-	set.StringVar(&o.From, "from", "", "Pod (in the namespace of -n) that asks.")
-	set.StringVarP(&o.Container, "container", "c", "", "Container of that pod; default: its first.")
-	set.StringVar(&o.At, "at", "each", "Server to ask: each, the name of a DNS pod, or, with --from, an address.")
-	set.StringVar(&o.Expect, "expect", "", "Exit with 3 unless every answer is this: nxdomain, nodata, any, or TYPE=VALUE[,VALUE].")
-	set.StringVar(&o.Transport, "transport", "udp", "How the pod of --from asks: udp, tcp or both.")
+	set.StringSliceVar(&o.Types, "type", []string{"A", "AAAA"}, "Record types to query.")
+	set.StringVar(&o.From, "from", "", "Pod (in the namespace of -n) to query from.")
+	set.StringVarP(&o.Container, "container", "c", "", "Container of that pod. Default: the first.")
+	set.StringVar(&o.At, "at", "all", "Server to query: all, the name of a DNS pod, or, with --from, an IP address.")
+	set.StringVar(&o.Expect, "expect", "",
+		"Exit with code 3 unless every answer is this: nxdomain, nodata, any, or TYPE=VALUE[,VALUE].")
+	set.StringVar(&o.Transport, "transport", "udp", "Protocol of queries from the pod of --from: udp, tcp or both.")
 	register(command, "type", complete.Words(collect.Types()...))
 	register(command, "from", completePods(c.flags))
 	register(command, "expect", complete.Words("any", "nxdomain", "nodata", "A="))
 	register(command, "transport", complete.Words("udp", "tcp", "both"))
-	register(command, "at", complete.Words("each"))
+	register(command, "at", complete.Words("all"))
 	command.RunE = func(command *cobra.Command, args []string) error {
 		var errs []error
 		o.Common = f.options(&errs)
@@ -257,18 +260,18 @@ func (o *ResolveOptions) check(errs *[]error) {
 	switch {
 	case o.Expect == "", slices.Contains([]string{"nxdomain", "nodata", "any"}, strings.ToLower(o.Expect)):
 	case !data || value == "":
-		*errs = append(*errs, fmt.Errorf("--expect %q is not known: use nxdomain, nodata, any or TYPE=VALUE[,VALUE]", o.Expect))
+		*errs = append(*errs, fmt.Errorf("--expect %q: unknown value; use nxdomain, nodata, any or TYPE=VALUE[,VALUE]", o.Expect))
 	case !slices.ContainsFunc(o.Types, func(t string) bool { return strings.EqualFold(t, kind) }):
-		*errs = append(*errs, fmt.Errorf("--expect %s is about a type that is not asked for: --type %s", o.Expect, strings.Join(o.Types, ",")))
+		*errs = append(*errs, fmt.Errorf("--expect %s: the type is not queried; --type is %s", o.Expect, strings.Join(o.Types, ",")))
 	}
 	if !slices.Contains([]string{"udp", "tcp", "both"}, o.Transport) {
-		*errs = append(*errs, fmt.Errorf("--transport %q is not known: use udp, tcp or both", o.Transport))
+		*errs = append(*errs, fmt.Errorf("--transport %q: unknown value; use udp, tcp or both", o.Transport))
 	}
 	if _, err := netip.ParseAddr(o.At); err == nil && o.From == "" {
-		*errs = append(*errs, fmt.Errorf("--at %s is an address, which only a pod can ask: add --from POD", o.At))
+		*errs = append(*errs, fmt.Errorf("--at %s: only a pod can query an IP address; add --from POD", o.At))
 	}
 	if o.Container != "" && o.From == "" {
-		*errs = append(*errs, errors.New("--container needs --from POD"))
+		*errs = append(*errs, errors.New("--container requires --from POD"))
 	}
 	o.From = podName("--from", o.From, errs)
 	o.Probe.check(o.From, errs)
@@ -282,12 +285,15 @@ func (c *common) resolve(ctx context.Context, o ResolveOptions) error {
 	w := collect.Wants{Servers: true, Namespaces: true, KubeletMap: true}
 	name := func(in evaluate.Input) string { return evaluate.Qualify(in, o.Name) }
 	if o.From == "" {
-		if o.At != "each" {
+		if o.At != "all" {
 			w.Only = o.At
 		}
 		w.Questions = func(in evaluate.Input, _ time.Time) []records.Question { return questionsFor(name(in), o.Types) }
 	} else {
-		w.From = &collect.From{Namespace: s.namespace(), Pod: o.From, Container: o.Container, Ask: true, Files: true, Probe: s.probe(o.Probe), Questions: o.inPod}
+		w.From = &collect.From{
+			Namespace: s.namespace(), Pod: o.From, Container: o.Container, Ask: true, Files: true, Probe: s.probe(o.Probe),
+			Questions: o.inPod,
+		}
 	}
 	in, now, err := s.collect(ctx, w, 0)
 	if err != nil {

@@ -24,13 +24,13 @@ type StatusOptions struct{ Common }
 func statusCommand(c *common) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "status",
-		Short: "Show the DNS Service, its servers and where names are sent on (default)",
+		Short: "Show the DNS Service, its pods and where names are forwarded (default)",
 		Example: cli.Example(c.env, `
-			# The DNS Service, every server, and what is wrong
+			# Show the DNS Service, every DNS pod, and what is wrong
 			PROGRAM status
-			# With zones, addresses and the hash of each server's configuration
+			# Add zones, addresses and the configuration hash of each DNS pod
 			PROGRAM status -o wide
-			# In CI: fail when DNS is failing
+			# Fail in CI if cluster DNS is unhealthy
 			PROGRAM status --fail-on critical`),
 	}
 	statusInto(c, command)
@@ -43,7 +43,7 @@ func statusInto(c *common, command *cobra.Command) {
 	f.add(command)
 	command.Args = func(_ *cobra.Command, args []string) error {
 		if len(args) > 0 {
-			return cli.Usage(fmt.Errorf("%q is not a command: see the list in --help", args[0]))
+			return cli.Usage(fmt.Errorf("%q is not a command: see --help for the list", args[0]))
 		}
 		return nil
 	}
@@ -62,9 +62,10 @@ func (c *common) status(ctx context.Context, o StatusOptions) error {
 	if err != nil {
 		return err
 	}
-	in, now, err := s.collect(ctx, collect.Wants{Servers: true, KubeletMap: true, Metrics: true, Questions: func(in evaluate.Input, now time.Time) []records.Question {
+	questions := func(in evaluate.Input, now time.Time) []records.Question {
 		return evaluate.ControlQuestions(in, now, 4)
-	}}, 0)
+	}
+	in, now, err := s.collect(ctx, collect.Wants{Servers: true, KubeletMap: true, Metrics: true, Questions: questions}, 0)
 	if err != nil {
 		return err
 	}
@@ -76,12 +77,13 @@ func configCommand(c *common) *cobra.Command {
 	f := &flagSet{}
 	command := &cobra.Command{
 		Use:   "config",
-		Short: "Explain the Corefile: the order in which plugins run, with line numbers, and what is odd in it",
-		Long:  cli.Long(`Explain the Corefile. CoreDNS runs plugins in an order that is fixed when it is built, whatever order the file has; this command shows that order, follows imports, and names lines that do not do what they seem to.`),
+		Short: "Explain the Corefile: the order in which plugins run, with line numbers, and unexpected lines",
+		Long: cli.Long(`Explain the Corefile. CoreDNS runs plugins in an order that is fixed at build time, whatever their order in the
+			file. This command shows that order, follows imports, and names lines that do not do what they seem to do.`),
 		Example: cli.Example(c.env, `
-			# The Corefile in the order in which it works
+			# Show the Corefile in the order in which plugins run
 			PROGRAM config
-			# As data
+			# Print the same as JSON
 			PROGRAM config -o json`),
 		Args: noArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
@@ -113,32 +115,34 @@ func (c *common) config(ctx context.Context, o StatusOptions) error {
 func upstreamCommand(c *common) *cobra.Command {
 	f := &flagSet{}
 	var external string
-	deep := DeepOptions{}
+	direct := DirectOptions{}
 	command := &cobra.Command{
 		Use:   "upstream",
-		Short: "Show each upstream server as the DNS servers see it: answers, failures, latency",
+		Short: "Show each upstream server as the DNS pods see it: answers, failures, latency",
 		Example: cli.Example(c.env, `
-			# Which upstream fails or is slow?
+			# Show which upstream fails or is slow
 			PROGRAM upstream
-			# Ask under a domain that your upstream knows
-			PROGRAM upstream --external corp.example
-			# Ask each upstream itself, by UDP and by TCP, from a pod beside each server
-			PROGRAM upstream --deep`),
+			# Query a name in a domain that your upstream serves
+			PROGRAM upstream --external-domain corp.example
+			# Query each upstream directly, over UDP and TCP, from a pod on the node of each DNS pod
+			PROGRAM upstream --direct`),
 		Args: noArgs,
 	}
 	f.add(command)
-	command.Flags().BoolVar(&deep.Ask, "deep", false, "Ask each upstream directly, by UDP and by TCP, from a pod beside each DNS server: it makes a Job in the servers' namespace for each, and deletes it.")
-	command.Flags().StringVar(&deep.Image, "probe-image", defaultProbeImage, "Image of those pods; it needs sh, and python3, perl, bash or nc.")
-	command.Flags().DurationVar(&deep.Wait, "probe-timeout", 60*time.Second, "How long each may take, with pulling its image.")
-	command.Flags().StringVar(&external, "external", defaultExternal, "Domain outside the cluster under which a random name is asked.")
+	set := command.Flags()
+	set.BoolVar(&direct.Ask, "direct", false, "Query each upstream directly, over UDP and TCP, from a pod on the node of each DNS pod. "+
+		"This creates a Job per DNS pod in the namespace of the DNS pods and deletes it.")
+	set.StringVar(&direct.Image, "probe-image", defaultProbeImage, "Image of the pods of --direct; requires sh and python3, perl, bash or nc.")
+	set.DurationVar(&direct.Wait, "probe-timeout", 60*time.Second, "Time limit of each pod of --direct, including the image pull.")
+	set.StringVar(&external, "external-domain", defaultExternal, "Domain outside the cluster in which a random name is queried.")
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		var errs []error
-		o := UpstreamOptions{f.options(&errs), externalDomain(external, &errs), deep}
-		if deep.Wait <= 0 {
-			errs = append(errs, fmt.Errorf("--probe-timeout %s is not a time to wait: give more than 0", deep.Wait))
+		o := UpstreamOptions{f.options(&errs), externalDomain(external, &errs), direct}
+		if direct.Wait <= 0 {
+			errs = append(errs, fmt.Errorf("--probe-timeout %s: must be greater than 0", direct.Wait))
 		}
-		if deep.Ask && external == "" {
-			errs = append(errs, errors.New("--deep needs a domain to ask for: --external"))
+		if direct.Ask && external == "" {
+			errs = append(errs, errors.New("--direct requires a domain: --external-domain"))
 		}
 		if len(errs) > 0 {
 			return usage(errs)
@@ -154,11 +158,11 @@ const defaultExternal = "example.com"
 type UpstreamOptions struct {
 	Common
 	External string
-	Deep     DeepOptions
+	Direct   DirectOptions
 }
 
-// DeepOptions say whether pods beside the servers may be made to ask the upstreams, and how.
-type DeepOptions struct {
+// DirectOptions say whether pods on the nodes of the DNS pods may be created to query the upstreams, and how.
+type DirectOptions struct {
 	Ask   bool
 	Image string
 	Wait  time.Duration
@@ -169,7 +173,7 @@ func externalDomain(domain string, errs *[]error) string {
 		return ""
 	}
 	if err := collect.CheckQuestion(records.Question{Name: "kubectl-dns-0000000." + domain, Type: "A"}); err != nil {
-		*errs = append(*errs, fmt.Errorf("--external %q: %w", domain, err))
+		*errs = append(*errs, fmt.Errorf("--external-domain %q: %w", domain, err))
 	}
 	return domain
 }
@@ -179,12 +183,13 @@ func (c *common) upstream(ctx context.Context, o UpstreamOptions) error {
 	if err != nil {
 		return err
 	}
-	w := collect.Wants{Servers: true, Metrics: true, External: o.External, Questions: func(in evaluate.Input, now time.Time) []records.Question {
+	questions := func(in evaluate.Input, now time.Time) []records.Question {
 		return evaluate.ControlQuestions(in, now, 0)
-	}}
-	if o.Deep.Ask {
-		probe := s.probe(ProbeOptions{Kind: collect.ProbePod, Image: o.Deep.Image, Wait: o.Deep.Wait})
-		w.Deep = &probe
+	}
+	w := collect.Wants{Servers: true, Metrics: true, External: o.External, Questions: questions}
+	if o.Direct.Ask {
+		probe := s.probe(ProbeOptions{Kind: collect.ProbePod, Image: o.Direct.Image, Wait: o.Direct.Wait})
+		w.Direct = &probe
 	}
 	in, now, err := s.collect(ctx, w, 6*time.Second)
 	if err != nil {
@@ -209,27 +214,28 @@ func topCommand(c *common) *cobra.Command {
 	o := TopOptions{}
 	command := &cobra.Command{
 		Use:   "top",
-		Short: "Show the traffic of each server: rate, rcodes, cache hits, latency, what is forwarded",
+		Short: "Show the traffic of each DNS pod: rate, rcodes, cache hits, latency, forwarded queries",
 		Example: cli.Example(c.env, `
-			# Since each server's start
+			# Show the traffic since each DNS pod started
 			PROGRAM top
-			# Over the next ten seconds
+			# Show the traffic of the next ten seconds
 			PROGRAM top --interval 10s
-			# Again and again, every five seconds
+			# Repeat every five seconds
 			PROGRAM top --watch`),
 		Args: noArgs,
 	}
 	f.add(command)
-	command.Flags().DurationVar(&o.Interval, "interval", 0, "Read twice, this long apart, and show what happened between; 0 shows everything since the servers' start.")
-	command.Flags().BoolVarP(&o.Watch, "watch", "w", false, "Print again after every --interval (5 s by default), until interrupted.")
+	command.Flags().DurationVar(&o.Interval, "interval", 0,
+		"Read twice with this interval and show the traffic between the two; 0 shows everything since the DNS pods started.")
+	command.Flags().BoolVarP(&o.Watch, "watch", "w", false, "Print again after every --interval (5s if not set) until interrupted.")
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		var errs []error
 		o.Common = f.options(&errs)
 		if o.Interval < 0 {
-			errs = append(errs, fmt.Errorf("--interval %s is less than nothing", o.Interval))
+			errs = append(errs, errors.New("--interval must not be negative"))
 		}
 		if o.Watch && (o.FromInput != "" || o.SaveInput != "") {
-			errs = append(errs, errors.New("--watch excludes --from-input and --save-input: it looks again and again"))
+			errs = append(errs, errors.New("--watch cannot be used with --from-input or --save-input"))
 		}
 		if len(errs) > 0 {
 			return usage(errs)
@@ -288,28 +294,31 @@ func logsCommand(c *common) *cobra.Command {
 	o := LogsOptions{}
 	command := &cobra.Command{
 		Use:   "logs",
-		Short: "Show the servers' logs merged, classified, and with repetitions counted",
+		Short: "Show the merged logs of the DNS pods, with lines classified and repetitions counted",
 		Example: cli.Example(c.env, `
-			# What do the servers complain about?
+			# Show the problems in the logs
 			PROGRAM logs --errors
-			# Everything of the last hour
+			# Show all lines of the last hour
 			PROGRAM logs --since 1h
-			# What goes wrong from now on
+			# Follow new problems
 			PROGRAM logs --errors -f`),
 		Args: noArgs,
 	}
 	f.add(command)
-	command.Flags().DurationVar(&o.Since, "since", 0, "Only lines younger than this; 0 is everything kept.")
-	command.Flags().BoolVar(&o.Errors, "errors", false, "Only lines that tell of something wrong.")
-	command.Flags().BoolVarP(&o.Follow, "follow", "f", false, "Print each line as it comes, also those of servers that start later, until interrupted.")
+	command.Flags().DurationVar(&o.Since, "since", 0, "Show only lines newer than this duration; 0 shows all retained lines.")
+	command.Flags().BoolVar(&o.Errors, "errors", false, "Show only lines that report a problem.")
+	command.Flags().BoolVarP(&o.Follow, "follow", "f", false,
+		"Print new lines until interrupted, including those of DNS pods that start later.")
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		var errs []error
 		o.Common = f.options(&errs)
 		if o.Since < 0 {
-			errs = append(errs, fmt.Errorf("--since %s is less than nothing", o.Since))
+			errs = append(errs, errors.New("--since must not be negative"))
 		}
-		if o.Follow && (o.Format.Structured() || o.FromInput != "" || o.SaveInput != "" || o.RequireComplete || o.FailOn != finding.ThresholdNever) {
-			errs = append(errs, errors.New("--follow prints lines, not a report: it excludes -o json, yaml and jsonpath, --from-input, --save-input, --fail-on and --require-complete"))
+		report := o.Format.Structured() || o.FromInput != "" || o.SaveInput != "" || o.RequireComplete || o.FailOn != finding.ThresholdNever
+		if o.Follow && report {
+			errs = append(errs, errors.New("--follow prints lines, not a report: it cannot be used with "+
+				"-o json, yaml or jsonpath, --from-input, --save-input, --fail-on or --require-complete"))
 		}
 		if len(errs) > 0 {
 			return usage(errs)
@@ -341,11 +350,12 @@ func (s *session) follow(ctx context.Context, o LogsOptions) error {
 		return err
 	}
 	options := render.Options{Terminal: s.c.env.Out(s.o.Color), Wide: s.o.Format.Kind == output.Wide}
-	return s.collector(0).Follow(ctx, in, collect.Tail{Since: o.Since, Complain: s.c.env.Complaints().Say, Emit: func(pod, text string) error {
+	emit := func(pod, text string) error {
 		line, ok := evaluate.ClassifyLine(pod, text, o.Errors)
 		if !ok {
 			return nil
 		}
 		return render.LogLine(s.c.env.Streams.Out, mask.Copy(line), options)
-	}})
+	}
+	return s.collector(0).Follow(ctx, in, collect.Tail{Since: o.Since, Complain: s.c.env.Complaints().Say, Emit: emit})
 }

@@ -28,17 +28,17 @@ type ConfigPlugin struct {
 // PodResolver is what a pod's resolver is told: kind DNSPodResolver.
 type PodResolver struct {
 	Header
-	Namespace string         `json:"namespace"`
-	Name      string         `json:"name"`
-	Node      string         `json:"node,omitempty"`
-	Policy    string         `json:"dnsPolicy"`
-	Computed  *ResolvConf    `json:"computed"`
-	Actual    *ResolvConf    `json:"actual"`
-	Libc      string         `json:"libc,omitempty"`
-	Settings  []ValueFrom    `json:"settings,omitempty"`
-	Aliases   []HostAlias    `json:"hostAliases,omitempty"`
-	Differs   []string       `json:"differs,omitempty"`
-	Policies  []PolicyEffect `json:"networkPolicies,omitempty"`
+	Namespace   string         `json:"namespace"`
+	Name        string         `json:"name"`
+	Node        string         `json:"node,omitempty"`
+	Policy      string         `json:"dnsPolicy"`
+	Computed    *ResolvConf    `json:"computed"`
+	Actual      *ResolvConf    `json:"actual"`
+	Libc        string         `json:"libc,omitempty"`
+	Settings    []ValueFrom    `json:"settings,omitempty"`
+	Aliases     []HostAlias    `json:"hostAliases,omitempty"`
+	Differences []string       `json:"differences,omitempty"`
+	Policies    []PolicyEffect `json:"networkPolicies,omitempty"`
 }
 
 // ResolvConf is a resolv.conf.
@@ -72,18 +72,18 @@ type PolicyEffect struct {
 // Explanation is the walk of a name through the search list: kind DNSExplanation.
 type Explanation struct {
 	Header
-	Name  string `json:"name"`
-	From  From   `json:"from"`
-	Libc  string `json:"libc"`
-	Walks []Walk `json:"walks"`
+	Name    string   `json:"name"`
+	From    From     `json:"from"`
+	Libc    string   `json:"libc"`
+	Lookups []Lookup `json:"lookups"`
 }
 
-// Walk is what one C library does with a name.
-type Walk struct {
+// Lookup is what one C library does with a name.
+type Lookup struct {
 	Libc      string   `json:"libc"`
 	Detected  bool     `json:"detected,omitempty"`
-	Outcome   string   `json:"outcome"` // answered, not found, fails, not known
-	Because   string   `json:"because"`
+	Outcome   string   `json:"outcome"` // Answered, NotFound, Failed, Unknown
+	Reason    string   `json:"reason"`
 	Answer    []string `json:"answer,omitempty"`
 	Queries   int      `json:"queries"` // datagrams: A and AAAA count one each
 	Steps     []Step   `json:"steps"`
@@ -98,7 +98,7 @@ type Step struct {
 	A      string `json:"a"`
 	AAAA   string `json:"aaaa"`
 	Source string `json:"source"` // where the two come from: a viewpoint, or "computed"
-	Then   string `json:"then"`
+	Next   string `json:"next"`   // continue, skip (to the name without a search entry), stop, unknown
 }
 
 // Resolution is the answers to a question from every point of view: kind DNSResolution.
@@ -141,10 +141,10 @@ type Verification struct {
 // VerifyReplica counts the outcomes at one replica.
 type VerifyReplica struct {
 	Name         string   `json:"name"`
-	Asked        int      `json:"asked"`
-	Right        int      `json:"right"`
-	Altered      int      `json:"altered"` // a rule of the Corefile answers otherwise than the API
-	Wrong        int      `json:"wrong"`
+	Queried      int      `json:"queried"`
+	Correct      int      `json:"correct"`
+	Overridden   int      `json:"overridden"` // a rule of the Corefile answers before the kubernetes plugin
+	Incorrect    int      `json:"incorrect"`
 	Settling     int      `json:"settling"`
 	Unanswered   int      `json:"unanswered"`
 	Milliseconds *float64 `json:"milliseconds"`
@@ -152,7 +152,7 @@ type VerifyReplica struct {
 
 // Mismatch is a record that a replica does not answer as the API says.
 type Mismatch struct {
-	State    string   `json:"state"` // missing, extra, wrong, settling, unanswered, altered
+	State    string   `json:"state"` // missing, extra, incorrect, settling, unanswered, overridden
 	Object   string   `json:"object"`
 	Name     string   `json:"name"`
 	Type     string   `json:"type"`

@@ -17,36 +17,36 @@ type Verdict string
 
 // The verdicts.
 const (
-	Healthy  Verdict = "Healthy"  // everything that was checked is right
-	Degraded Verdict = "Degraded" // DNS works, and something is wrong or at risk
-	Failing  Verdict = "Failing"  // names that should be answered are not
-	Unknown  Verdict = "Unknown"  // too little could be read to say
+	Healthy   Verdict = "Healthy"   // everything that was checked is right
+	Degraded  Verdict = "Degraded"  // DNS works, and something is wrong or at risk
+	Unhealthy Verdict = "Unhealthy" // names that must be answered are not
+	Unknown   Verdict = "Unknown"   // too little could be read to say
 )
 
 // Header is what every report begins with.
 type Header struct {
-	APIVersion string            `json:"apiVersion"`
-	Kind       string            `json:"kind"`
-	Verdict    Verdict           `json:"verdict"`
-	Summary    string            `json:"summary"`
-	Headline   finding.Code      `json:"headline,omitempty"` // code of the first cause
-	Findings   []finding.Finding `json:"findings"`
-	Sources    source.List       `json:"sources"`
-	Time       time.Time         `json:"time"` // by the API server's clock
+	APIVersion  string            `json:"apiVersion"`
+	Kind        string            `json:"kind"`
+	Verdict     Verdict           `json:"verdict"`
+	Summary     string            `json:"summary"`
+	PrimaryCode finding.Code      `json:"primaryCode,omitempty"` // code of the first cause
+	Findings    []finding.Finding `json:"findings"`
+	Sources     source.List       `json:"sources"`
+	Time        time.Time         `json:"time"` // by the API server's clock
 }
 
 // Status says what the cluster DNS is: kind DNSStatus, and with the checks DNSCheck.
 type Status struct {
 	Header
-	Provider  string     `json:"provider,omitempty"` // CoreDNS, kube-dns, managed
-	Service   *Service   `json:"service,omitempty"`
-	Zone      string     `json:"zone,omitempty"`
-	Replicas  []Replica  `json:"replicas"`
-	Routes    []Route    `json:"routes"`
-	NodeCache *NodeCache `json:"nodeCache,omitempty"`
-	Others    []Service  `json:"otherServices,omitempty"` // further Services that look like a cluster DNS
-	From      *From      `json:"from,omitempty"`
-	Checked   []string   `json:"checked,omitempty"` // what check looked at and found right
+	Provider     string     `json:"provider,omitempty"` // CoreDNS, kube-dns, managed
+	Service      *Service   `json:"service,omitempty"`
+	Zone         string     `json:"zone,omitempty"`
+	Replicas     []Replica  `json:"replicas"`
+	Routes       []Route    `json:"routes"`
+	NodeCache    *NodeCache `json:"nodeCache,omitempty"`
+	Others       []Service  `json:"otherServices,omitempty"` // further Services that look like a cluster DNS
+	From         *From      `json:"from,omitempty"`
+	PassedChecks []string   `json:"passedChecks,omitempty"` // what check found correct
 }
 
 // Service is the Service in front of the DNS pods.
@@ -60,27 +60,27 @@ type Service struct {
 
 // Replica is one DNS server pod.
 type Replica struct {
-	Namespace   string   `json:"namespace"`
-	Name        string   `json:"name"`
-	Node        string   `json:"node,omitempty"`
-	Zone        string   `json:"zone,omitempty"` // of the node
-	IP          string   `json:"ip,omitempty"`
-	Ready       bool     `json:"ready"`
-	State       string   `json:"state"`
-	Restarts    int32    `json:"restarts"`
-	LastExit    string   `json:"lastExit,omitempty"`
-	Image       string   `json:"image,omitempty"`
-	Version     string   `json:"version,omitempty"`
-	Config      string   `json:"configHash,omitempty"`
-	QPS         *float64 `json:"queriesPerSecond"`
-	Queries     *float64 `json:"queriesSinceStart"`
-	Servfail    *float64 `json:"servfailPercent"`
-	P99         *float64 `json:"p99Milliseconds"`
-	SOASerial   *uint32  `json:"soaSerial"`
-	LagSeconds  *float64 `json:"lagSeconds"` // how long it has missed a change that the API has; 0 is up to date
-	Reached     bool     `json:"reached"`
-	Unreachable string   `json:"unreachable,omitempty"`
-	Answers     []Answer `json:"answers,omitempty"`
+	Namespace        string   `json:"namespace"`
+	Name             string   `json:"name"`
+	Node             string   `json:"node,omitempty"`
+	Zone             string   `json:"zone,omitempty"` // of the node
+	IP               string   `json:"ip,omitempty"`
+	Ready            bool     `json:"ready"`
+	State            string   `json:"state"`
+	Restarts         int32    `json:"restarts"`
+	LastExit         string   `json:"lastExit,omitempty"`
+	Image            string   `json:"image,omitempty"`
+	Version          string   `json:"version,omitempty"`
+	Config           string   `json:"configHash,omitempty"`
+	QPS              *float64 `json:"queriesPerSecond"`
+	Queries          *float64 `json:"queriesSinceStart"`
+	Servfail         *float64 `json:"servfailPercent"`
+	P99              *float64 `json:"p99Milliseconds"`
+	SOASerial        *uint32  `json:"soaSerial"`
+	LagSeconds       *float64 `json:"lagSeconds"` // how long it has missed a change that the API has; 0 is up to date
+	Queried          bool     `json:"queried"`    // a port-forward was opened and the replica answered
+	NotQueriedReason string   `json:"notQueriedReason,omitempty"`
+	Answers          []Answer `json:"answers,omitempty"`
 }
 
 // Route says where the names of a zone are answered.
@@ -103,7 +103,7 @@ type NodeCache struct {
 
 // Answer is one question and what came back, from one point of view.
 type Answer struct {
-	Viewpoint     string   `json:"viewpoint"` // "tunnel:POD", "pod:NS/NAME"
+	Viewpoint     string   `json:"viewpoint"` // port-forward:POD, same-node:POD or pod:NAMESPACE/NAME
 	Server        string   `json:"server"`
 	Transport     string   `json:"transport"`
 	Name          string   `json:"name"`

@@ -1,5 +1,5 @@
 // Package dns holds the end-to-end tests of kubectl dns: through kubectl, on a real cluster, with the faults really
-// there. Each asserts the headline, the exit code, and that nothing else is reported.
+// there. Each asserts the primary code, the exit code, and that nothing else is reported.
 package dns
 
 import (
@@ -17,10 +17,10 @@ import (
 
 // header is what every report has.
 type header struct {
-	Verdict  string
-	Summary  string
-	Headline string
-	Findings []struct {
+	Verdict     string
+	Summary     string
+	PrimaryCode string
+	Findings    []struct {
 		Code, Severity, Message string
 		Next                    []harness.Step
 	}
@@ -61,7 +61,7 @@ func ask(t testing.TB, c *harness.Cluster, args ...string) (header, harness.Resu
 	return h, r
 }
 
-// expect polls until a command reports exactly this headline alone, and then holds its exit code under --fail-on
+// expect polls until a command reports exactly this primary code alone, and then holds its exit code under --fail-on
 // against the verdict. Polling is for the fault to take hold; what is reported meanwhile is not judged.
 func expect(t testing.TB, c *harness.Cluster, limit time.Duration, verdict, code string, args ...string) header {
 	t.Helper()
@@ -77,8 +77,8 @@ func expect(t testing.TB, c *harness.Cluster, limit time.Duration, verdict, code
 		if code != "" {
 			codes = []string{code}
 		}
-		ok := h.Verdict == verdict && h.Headline == code && slices.Equal(h.codes(), codes) && r.Code == want
-		return fmt.Sprintf("kubectl dns %s: %s, headline %q, all %v, exit %d; want %s, %q alone, exit %d\n%s", strings.Join(args, " "), h.Verdict, h.Headline, h.codes(), r.Code, verdict, code, want, h.Summary), ok
+		ok := h.Verdict == verdict && h.PrimaryCode == code && slices.Equal(h.codes(), codes) && r.Code == want
+		return fmt.Sprintf("kubectl dns %s: %s, primary code %q, all %v, exit %d; want %s, %q alone, exit %d\n%s", strings.Join(args, " "), h.Verdict, h.PrimaryCode, h.codes(), r.Code, verdict, code, want, h.Summary), ok
 	})
 	for _, f := range h.Findings {
 		if len(f.Next) == 0 {
@@ -161,7 +161,7 @@ func TestAThousandNames(t *testing.T) {
 	var v struct {
 		Verdict, Summary string
 		Names            int
-		Replicas         []struct{ Asked, Right int }
+		Replicas         []struct{ Queried, Correct int }
 	}
 	best := time.Hour
 	harness.Eventually(t, 60*time.Second, func() (string, bool) {
@@ -173,7 +173,7 @@ func TestAThousandNames(t *testing.T) {
 		}
 		ok := v.Verdict == "Healthy" && v.Names > 1000 && len(v.Replicas) == 2
 		for _, replica := range v.Replicas {
-			ok = ok && replica.Asked == v.Names && replica.Right == v.Names
+			ok = ok && replica.Queried == v.Names && replica.Correct == v.Names
 		}
 		return fmt.Sprintf("%s: %s %+v", v.Verdict, v.Summary, v.Replicas), ok
 	})
@@ -243,7 +243,7 @@ func TestPods(t *testing.T) {
 	t.Run("a wildcard search domain", func(t *testing.T) {
 		expect(t, c, 20*time.Second, "Degraded", "WildcardSearchDomain", "check", "--from", "wild", "-n", ns)
 		out := c.MustKubectl(t, "dns", "explain", "www.example.com", "--from", "wild", "-n", ns, "--libc", "glibc")
-		if !strings.Contains(out, "www.example.com.wild.example.test") || !strings.Contains(out, "answered") {
+		if !strings.Contains(out, "www.example.com.wild.example.test") || !strings.Contains(out, "glibc: Answered") {
 			t.Errorf("explain does not show the capture:\n%s", out)
 		}
 	})
@@ -264,7 +264,7 @@ func TestPods(t *testing.T) {
 	})
 	t.Run("a NetworkPolicy without DNS", func(t *testing.T) {
 		c.Apply(t, `{"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{"name":"locked"},"spec":{"podSelector":{"matchLabels":{"app":"plain"}},"policyTypes":["Egress"]}}`, "-n", ns)
-		expect(t, c, 20*time.Second, "Failing", "NetworkPolicyBlocksDNS", "pod", "plain", "-n", ns)
+		expect(t, c, 20*time.Second, "Unhealthy", "NetworkPolicyBlocksDNS", "pod", "plain", "-n", ns)
 		// the test cluster's network enforces none, and the pod's own answers show that
 		h, _ := ask(t, c, "check", "--from", "plain", "-n", ns)
 		if h.Verdict != "Healthy" || !slices.Equal(h.codes(), []string{"NetworkPolicyBlocksDNS"}) || h.Findings[0].Severity != "info" || !strings.Contains(h.Findings[0].Message, "does not enforce it") {
@@ -293,18 +293,18 @@ func TestPods(t *testing.T) {
 	t.Run("a typing mistake and a wrong namespace", func(t *testing.T) {
 		for _, name := range []string{"kubernets.default", "kubernets.default.svc", "kubernetes.defualt", "kubernetes." + ns} {
 			h := expect(t, c, 20*time.Second, "Degraded", "NameNotFound", "resolve", name)
-			if !strings.Contains(h.Summary, "did you mean kubernetes.default.svc.cluster.local") {
+			if !strings.Contains(h.Summary, "closest existing name: kubernetes.default.svc.cluster.local") {
 				t.Errorf("%s: %s", name, h.Summary)
 			}
 			h = expect(t, c, 20*time.Second, "Degraded", "NameNotFound", "explain", name, "--from", "plain", "-n", ns)
-			if !strings.Contains(h.Summary, "did you mean kubernetes.default.svc.cluster.local") {
+			if !strings.Contains(h.Summary, "closest existing name: kubernetes.default.svc.cluster.local") {
 				t.Errorf("explain %s: %s", name, h.Summary)
 			}
 		}
 	})
 	t.Run("the pod asks itself", func(t *testing.T) {
 		r := c.Kubectl(t, "dns", "resolve", "kubernetes.default", "--from", "plain", "-n", ns, "--transport", "both", "--type", "A", "--expect", "any")
-		if r.Code != 0 || !strings.Contains(r.Stdout, "pod:"+ns+"/plain") || strings.Contains(r.Stdout, "tunnel:") {
+		if r.Code != 0 || !strings.Contains(r.Stdout, "pod:"+ns+"/plain") || strings.Contains(r.Stdout, "port-forward:") {
 			t.Errorf("exit %d\n%s%s", r.Code, r.Stdout, r.Stderr)
 		}
 		if r := c.Kubectl(t, "dns", "resolve", "kubernetes.default", "--type", "A", "--expect", "A=192.0.2.1"); r.Code != 3 {

@@ -26,11 +26,11 @@ func TestBadInput(t *testing.T) {
 		{"an unknown server", []string{"verify", "--at", "no-such-pod"}, `there is no DNS pod "no-such-pod"`},
 		{"an unknown command", []string{"frobnicate"}, `"frobnicate" is not a command`},
 		{"an unknown kind", []string{"names", "deploy/x"}, `"deploy": unknown type`},
-		{"no pod for explain", []string{"explain", "a.b"}, "--from POD is needed"},
-		{"an address without a pod", []string{"resolve", "a.b", "--at", "10.0.0.1"}, "which only a pod can ask"},
-		{"a probe without a pod", []string{"check", "--probe", "pod"}, "needs --from POD"},
-		{"an unknown profile", []string{"check", "--profile", "slow"}, `--profile "slow" is not known`},
-		{"a wrong expectation", []string{"resolve", "a.b", "--expect", "yes"}, `--expect "yes" is not known`},
+		{"no pod for explain", []string{"explain", "a.b"}, "--from POD is required"},
+		{"an address without a pod", []string{"resolve", "a.b", "--at", "10.0.0.1"}, "only a pod can query an IP address"},
+		{"a probe without a pod", []string{"check", "--probe", "pod"}, "requires --from POD"},
+		{"an unknown profile", []string{"check", "--profile", "slow"}, `--profile "slow": unknown value`},
+		{"a wrong expectation", []string{"resolve", "a.b", "--expect", "yes"}, `--expect "yes": unknown value`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := c.Kubectl(t, append([]string{"dns"}, tt.args...)...)

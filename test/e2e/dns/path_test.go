@@ -21,10 +21,10 @@ func TestPaths(t *testing.T) {
 		name, verdict, code string
 		args                []string
 	}{
-		{"UDP alone", "Failing", "DNSOverUDPBlocked", []string{"--proto", "udp", "--dest", "all"}},
+		{"UDP alone", "Unhealthy", "DNSOverUDPBlocked", []string{"--proto", "udp", "--dest", "all"}},
 		{"TCP alone", "Degraded", "DNSOverTCPBlocked", []string{"--proto", "tcp", "--dest", "all"}},
-		{"the Service's address alone", "Failing", "DNSServiceUnreachableFromPod", []string{"--proto", "both", "--dest", "vip"}},
-		{"everything", "Failing", "DNSUnavailableFromPod", []string{"--proto", "both", "--dest", "all"}},
+		{"the Service's address alone", "Unhealthy", "DNSServiceUnreachableFromPod", []string{"--proto", "both", "--dest", "vip"}},
+		{"everything", "Unhealthy", "DNSUnavailableFromPod", []string{"--proto", "both", "--dest", "all"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			heal := c.Fault(t, "block-dns", append([]string{nodes[0]}, tt.args...)...)
@@ -37,15 +37,15 @@ func TestPaths(t *testing.T) {
 		heal := c.Fault(t, "wrong-cluster-dns", nodes[0])
 		c.Apply(t, pod("wrong", nodes[0], ""), "-n", ns)
 		running(t, c, ns, "wrong")
-		expect(t, c, 30*time.Second, "Failing", "KubeletClusterDNSMismatch", "check", "--from", "wrong", "-n", ns)
+		expect(t, c, 30*time.Second, "Unhealthy", "KubeletClusterDNSMismatch", "check", "--from", "wrong", "-n", ns)
 		expect(t, c, 30*time.Second, "Healthy", "", "check", "--from", "there", "-n", ns)
-		h := expect(t, c, 60*time.Second, "Failing", "KubeletClusterDNSMismatch", "check", "--profile", "full", "--skip", "ServiceWithoutEndpoints")
+		h := expect(t, c, 60*time.Second, "Unhealthy", "KubeletClusterDNSMismatch", "check", "--profile", "full", "--ignore-findings", "ServiceWithoutEndpoints")
 		if !strings.Contains(h.Summary, nodes[0]) {
 			t.Errorf("the node is not named: %s", h.Summary)
 		}
 		heal()
 		harness.Eventually(t, 90*time.Second, func() (string, bool) {
-			h, _ := ask(t, c, "check", "--profile", "full", "--skip", "ServiceWithoutEndpoints")
+			h, _ := ask(t, c, "check", "--profile", "full", "--ignore-findings", "ServiceWithoutEndpoints")
 			return h.Summary, h.Verdict == "Healthy"
 		})
 	})

@@ -43,8 +43,8 @@ func TestServers(t *testing.T) {
 	t.Run("scaled to 0", func(t *testing.T) {
 		c.MustKubectl(t, "-n", "kube-system", "scale", "deployment", "coredns", "--replicas=0")
 		t.Cleanup(func() { c.Kubectl(t, "-n", "kube-system", "scale", "deployment", "coredns", "--replicas=2") })
-		h := expect(t, c, 60*time.Second, "Failing", "DNSScaledToZero", "check")
-		expect(t, c, 10*time.Second, "Failing", "DNSScaledToZero", "status")
+		h := expect(t, c, 60*time.Second, "Unhealthy", "DNSScaledToZero", "check")
+		expect(t, c, 10*time.Second, "Unhealthy", "DNSScaledToZero", "status")
 		// the next command heals it
 		if r := c.Sh(t, h.Findings[0].Next[0].Command); r.Code != 0 {
 			t.Fatalf("%s: exit %d %s", h.Findings[0].Next[0].Command, r.Code, r.Stderr)
@@ -78,7 +78,7 @@ func TestServers(t *testing.T) {
 		heal := func() { c.Kubectl(t, "patch", "clusterrole", "system:coredns", "--type=merge", "-p", string(all)) }
 		t.Cleanup(heal)
 		c.MustKubectl(t, "patch", "clusterrole", "system:coredns", "--type=merge", "-p", `{"rules":[{"apiGroups":[""],"resources":["endpoints","services","pods","namespaces"],"verbs":["list","watch"]}]}`)
-		expect(t, c, 30*time.Second, "Failing", "DNSServerForbidden", "check")
+		expect(t, c, 30*time.Second, "Unhealthy", "DNSServerForbidden", "check")
 		heal()
 		healthy(t, c)
 	})
@@ -86,7 +86,7 @@ func TestServers(t *testing.T) {
 		heal := corefile(t, c, "    ready\n", "    ready\n    nosuchplugin\n")
 		harness.Eventually(t, 150*time.Second, func() (string, bool) {
 			h, _ := ask(t, c, "check")
-			return fmt.Sprint(h.codes(), h.Summary), h.Headline == "CorefileReloadFailed" && h.Verdict == "Degraded"
+			return fmt.Sprint(h.codes(), h.Summary), h.PrimaryCode == "CorefileReloadFailed" && h.Verdict == "Degraded"
 		})
 		h, r := ask(t, c, "check", "--fail-on", "warning")
 		for _, code := range h.codes() {
@@ -107,14 +107,14 @@ func TestServers(t *testing.T) {
 	t.Run("a dead upstream", func(t *testing.T) {
 		heal := corefile(t, c, "forward . /etc/resolv.conf", "forward . 192.0.2.1")
 		restart(t, c)
-		expect(t, c, 60*time.Second, "Failing", "UpstreamFailing", "check")
-		expect(t, c, 30*time.Second, "Failing", "UpstreamFailing", "upstream")
-		h, r := ask(t, c, "upstream", "--deep")
+		expect(t, c, 60*time.Second, "Unhealthy", "UpstreamFailing", "check")
+		expect(t, c, 30*time.Second, "Unhealthy", "UpstreamFailing", "upstream")
+		h, r := ask(t, c, "upstream", "--direct")
 		if !strings.Contains(fmt.Sprint(h.codes()), "UpstreamNotResponding") {
-			t.Errorf("upstream --deep: %s, %v\n%s", h.Summary, h.codes(), r.Stderr)
+			t.Errorf("upstream --direct: %s, %v\n%s", h.Summary, h.codes(), r.Stderr)
 		}
 		if left := c.MustKubectl(t, "-n", "kube-system", "get", "jobs", "-o", "name"); left != "" {
-			t.Errorf("upstream --deep leaves %s", left)
+			t.Errorf("upstream --direct leaves %s", left)
 		}
 		heal()
 		restart(t, c)
@@ -142,16 +142,16 @@ func TestServers(t *testing.T) {
 		h, r := ask(t, c, "check", "--fail-on", "warning")
 		took := time.Since(began)
 		t.Logf("check with a hanging kubelet: %s", took)
-		if h.Verdict != "Degraded" || h.Headline != "ReplicaPortForwardFailed" || r.Code != 3 || !strings.Contains(h.Summary, victim.Name) || !strings.Contains(h.Summary, victim.Node) {
-			t.Errorf("exit %d, %s %s: %s", r.Code, h.Verdict, h.Headline, h.Summary)
+		if h.Verdict != "Degraded" || h.PrimaryCode != "ReplicaPortForwardFailed" || r.Code != 3 || !strings.Contains(h.Summary, victim.Name) || !strings.Contains(h.Summary, victim.Node) {
+			t.Errorf("exit %d, %s %s: %s", r.Code, h.Verdict, h.PrimaryCode, h.Summary)
 		}
 		if took > 20*time.Second { // four seconds and what a busy machine adds
 			t.Errorf("check waited %s for a kubelet that hangs", took)
 		}
-		if h, _ := ask(t, c, "verify", "-A"); h.Headline != "ReplicaPortForwardFailed" {
+		if h, _ := ask(t, c, "verify", "-A"); h.PrimaryCode != "ReplicaPortForwardFailed" {
 			t.Errorf("verify: %s: %s", h.Verdict, h.Summary)
 		}
-		if r := c.Kubectl(t, "dns", "check", "--require-complete"); r.Code != 4 || !strings.Contains(r.Stdout, "tunnels: not checked") {
+		if r := c.Kubectl(t, "dns", "check", "--require-complete"); r.Code != 4 || !strings.Contains(r.Stdout, "\n  port-forward: ") {
 			t.Errorf("the gap is not stated: exit %d\n%s", r.Code, r.Stdout)
 		}
 		heal()
@@ -172,7 +172,7 @@ func TestServers(t *testing.T) {
 	t.Run("a forwarding loop", func(t *testing.T) {
 		heal := corefile(t, c, "forward . /etc/resolv.conf", "forward . 127.0.0.1")
 		c.MustKubectl(t, "-n", "kube-system", "delete", "pods", "-l", "k8s-app=kube-dns", "--wait=false")
-		expect(t, c, 120*time.Second, "Failing", "ForwardingLoop", "check")
+		expect(t, c, 120*time.Second, "Unhealthy", "ForwardingLoop", "check")
 		heal()
 		restart(t, c)
 		healthy(t, c)
@@ -217,21 +217,21 @@ func serviceFaults(t *testing.T, c *harness.Cluster) {
 	}
 
 	patch("merge", `{"spec":{"selector":{"k8s-app":"nobody"}}}`)
-	expect(t, c, 30*time.Second, "Failing", "DNSServiceWithoutDNSPods", "check")
+	expect(t, c, 30*time.Second, "Unhealthy", "DNSServiceWithoutDNSPods", "check")
 	patch("merge", `{"spec":{"selector":{"k8s-app":"metrics-server"}}}`)
-	expect(t, c, 30*time.Second, "Failing", "DNSServiceWithoutDNSPods", "check")
+	expect(t, c, 30*time.Second, "Unhealthy", "DNSServiceWithoutDNSPods", "check")
 	patch("merge", `{"spec":{"selector":{"k8s-app":"kube-dns"}}}`)
 	patch("json", `[{"op":"replace","path":"/spec/ports/0/targetPort","value":9153}]`)
-	expect(t, c, 30*time.Second, "Failing", "DNSServiceTargetPortMismatch", "check")
+	expect(t, c, 30*time.Second, "Unhealthy", "DNSServiceTargetPortMismatch", "check")
 	patch("json", `[{"op":"replace","path":"/spec/ports/0/targetPort","value":5353},{"op":"replace","path":"/spec/ports/1/targetPort","value":5353}]`)
-	expect(t, c, 30*time.Second, "Failing", "DNSServiceTargetPortMismatch", "check")
+	expect(t, c, 30*time.Second, "Unhealthy", "DNSServiceTargetPortMismatch", "check")
 	patch("json", `[{"op":"replace","path":"/spec/ports/0/targetPort","value":53},{"op":"replace","path":"/spec/ports/1/targetPort","value":53}]`)
 	c.Apply(t, `{"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSlice","metadata":{"name":"kube-dns-by-hand","namespace":"kube-system","labels":{"kubernetes.io/service-name":"kube-dns"}},"addressType":"IPv4","ports":[{"name":"dns","port":53,"protocol":"UDP"}],"endpoints":[{"addresses":["192.0.2.99"],"conditions":{"ready":true}}]}`)
 	expect(t, c, 30*time.Second, "Degraded", "DNSServiceEndpointsMismatch", "check")
 	c.MustKubectl(t, "-n", "kube-system", "delete", "endpointslice", "kube-dns-by-hand")
 
 	c.MustKubectl(t, "-n", "kube-system", "delete", "service", "kube-dns")
-	h := expect(t, c, 30*time.Second, "Failing", "DNSServiceNotFound", "check")
+	h := expect(t, c, 30*time.Second, "Unhealthy", "DNSServiceNotFound", "check")
 	// the next commands make it again as it was
 	for _, next := range h.Findings[0].Next {
 		if next.Risk == "change" {
@@ -261,17 +261,17 @@ func cutOff(t *testing.T, c *harness.Cluster) {
 	if h, _ := ask(t, c, "verify", "svc/new", "-n", ns); h.Verdict != "Healthy" {
 		t.Errorf("a change of a moment ago is already held against the server: %s", h.Summary)
 	}
-	h = expect(t, c, 100*time.Second, "Failing", "ReplicaStale", "check")
+	h = expect(t, c, 100*time.Second, "Unhealthy", "ReplicaStale", "check")
 	if !strings.Contains(h.Summary, name) {
 		t.Errorf("the replica is not named: %s", h.Summary)
 	}
 	h, r := ask(t, c, "verify", "-n", ns, "--fail-on", "critical")
-	if r.Code != 3 || h.Verdict != "Failing" || !strings.Contains(h.Summary, name) {
+	if r.Code != 3 || h.Verdict != "Unhealthy" || !strings.Contains(h.Summary, name) {
 		t.Errorf("verify: exit %d, %s: %s", r.Code, h.Verdict, h.Summary)
 	}
 	harness.Eventually(t, 60*time.Second, func() (string, bool) {
 		h, _ := ask(t, c, "status")
-		return "status: " + h.Summary, h.Headline == "ReplicaStale"
+		return "status: " + h.Summary, h.PrimaryCode == "ReplicaStale"
 	})
 	heal()
 	c.MustKubectl(t, "-n", "kube-system", "delete", "pod", name)

@@ -210,7 +210,7 @@ func TestObjectsOfTheClusterAreOffered(t *testing.T) {
 		{names(t, c, "ds/", "daemonsets", system...), append([]string{"nodeshell", "capture"}, append(system, "ds/")...)},
 		{pods(""), append([]string{"dns", "pod"}, append(system, "")...)},
 		{pods(""), append([]string{"dns", "check"}, append(system, "--from", "")...)},
-		{codes(t, "dns")[:1], []string{"dns", "check", "--skip", ""}},
+		{codes(t, "dns")[:1], []string{"dns", "check", "--ignore-findings", ""}},
 		{[]string{"svc/", "sts/", "pod/"}, []string{"dns", "names", ""}},
 		{names(t, c, "daemonset/", "daemonsets", system...), append([]string{"rollout-explain"}, append(system, "daemonset/")...)},
 		{names(t, c, "deployment/", "deployments", system...), append([]string{"rollout-explain"}, append(system, "deployment/")...)},

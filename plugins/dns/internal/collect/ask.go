@@ -197,7 +197,7 @@ func message(q records.Question, id uint16) *dns.Msg {
 // CheckQuestion says in words why a question cannot be asked at all.
 func CheckQuestion(q records.Question) error {
 	if _, ok := dns.StringToType[q.Type]; !ok {
-		return fmt.Errorf("%q is not a record type: use A, AAAA, SRV, PTR, CNAME, TXT, MX, NS, SOA, …", q.Type)
+		return fmt.Errorf("%q is not a record type; use A, AAAA, SRV, PTR, CNAME, TXT, MX, NS, SOA, …", q.Type)
 	}
 	if q.Name == "" {
 		return errors.New("the name is empty: give one, or . for the root")
@@ -207,14 +207,14 @@ func CheckQuestion(q records.Question) error {
 	}
 	name := strings.TrimSuffix(q.Name, ".")
 	if len(name) > 253 {
-		return fmt.Errorf("the name has %d characters: DNS allows 253", len(name))
+		return fmt.Errorf("the name has %d characters; DNS allows 253", len(name))
 	}
 	for label := range strings.SplitSeq(name, ".") {
 		switch {
 		case len(label) > 63:
-			return fmt.Errorf("the label %q has %d characters: DNS allows 63", label, len(label))
+			return fmt.Errorf("the label %q has %d characters; DNS allows 63", label, len(label))
 		case label == "" && name != "":
-			return fmt.Errorf("%q has an empty label: two dots follow each other", q.Name)
+			return fmt.Errorf("%q has an empty label between two dots", q.Name)
 		}
 	}
 	if _, ok := dns.IsDomainName(dns.Fqdn(q.Name)); !ok {
@@ -227,20 +227,22 @@ func CheckQuestion(q records.Question) error {
 // None of their characters is in the name of a host, and a query for it gets NXDOMAIN, which reads like an answer.
 func notAName(text string) error {
 	if u, err := url.Parse(text); err == nil && u.Host != "" {
-		return fmt.Errorf("%q is a URL: give the host name alone, %s", text, u.Hostname())
+		return fmt.Errorf("%q is a URL; use the host name alone: %s", text, u.Hostname())
 	}
 	// A slash alone says nothing: names of RFC 2317 have one ("0/25.2.0.192.in-addr.arpa").
 	if kind, name, slash := strings.Cut(text, "/"); slash && strings.IndexFunc(kind, unicode.IsLetter) == 0 {
-		return fmt.Errorf("%q is not a host name: give the name alone, such as %s.NAMESPACE; 'names %s/%s' lists the names of an object", text, name, kind, name)
+		return fmt.Errorf("%q is not a host name; use the name alone, such as %s.NAMESPACE ('names %s/%s' lists the names of the object)",
+			text, name, kind, name)
 	}
 	if host, port, err := net.SplitHostPort(text); err == nil && port != "" {
-		return fmt.Errorf("%q has a port, and DNS knows none: give the host name alone, %s", text, host)
+		return fmt.Errorf("%q contains a port; use the host name alone: %s", text, host)
 	}
 	if reverse, err := dns.ReverseAddr(text); err == nil {
-		return fmt.Errorf("%q is an address, which no program looks up: its name is asked for by 'resolve %s --type PTR'", text, strings.TrimSuffix(reverse, "."))
+		return fmt.Errorf("%q is an IP address, not a name; to find its name, run 'resolve %s --type PTR'", text,
+			strings.TrimSuffix(reverse, "."))
 	}
 	if i := strings.IndexFunc(text, unicode.IsSpace); i >= 0 {
-		return fmt.Errorf("%q has white space in it: give one host name", text)
+		return fmt.Errorf("%q contains white space; use one host name", text)
 	}
 	return nil
 }

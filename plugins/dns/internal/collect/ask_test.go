@@ -214,7 +214,7 @@ func TestWhatCannotBeAskedIsNoMissingAnswer(t *testing.T) {
 	if len(f.Answers) != 1 || f.Answers[0].Transport != "TCP" || f.Answers[0].Error != "no answer in time" {
 		t.Errorf("%+v", f.Answers)
 	}
-	if !cmp.Equal(f.Unasked, []string{"UDP"}) || !strings.Contains(f.Error, "no tool to ask by UDP") || !*f.Musl || *f.Glibc {
+	if !cmp.Equal(f.Unasked, []string{"UDP"}) || !strings.Contains(f.Error, "no tool to query over UDP") || !*f.Musl || *f.Glibc {
 		t.Errorf("%+v", f)
 	}
 	if f = readScript("@tool udp nc\n@tool tcp nc\n@answer 0 \n"); len(f.Answers) != 1 || f.Error == "" {

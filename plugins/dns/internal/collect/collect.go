@@ -42,7 +42,7 @@ type Wants struct {
 	Pods         bool   // pods in Scope ("": all)
 	From         *From
 	Only         string // the one DNS pod to ask; empty: all
-	Deep         *Probe // ask each server's upstreams from pods made by this probe
+	Direct       *Probe // ask each server's upstreams from pods made by this probe
 	External     string // domain under which a random name is asked, to see an upstream work
 	// Questions for every replica, decided when the objects and the Corefile are known.
 	Questions func(evaluate.Input, time.Time) []records.Question
@@ -97,8 +97,8 @@ func (c *Collector) Collect(ctx context.Context, w Wants) (evaluate.Input, error
 		c.kubelets(ctx, &wg)
 	}
 	wg.Wait()
-	if w.Deep != nil {
-		c.beside(ctx, *w.Deep)
+	if w.Direct != nil {
+		c.sameNode(ctx, *w.Direct)
 	}
 	c.in.Sources.Sort()
 	return c.in, ctx.Err()
@@ -252,7 +252,7 @@ func (c *Collector) target(w Wants) error {
 	if s.State == source.Absent {
 		return fmt.Errorf("there is no pod %q in namespace %q", w.From.Pod, w.From.Namespace)
 	}
-	return fmt.Errorf("pod %q in namespace %q could not be read: %s", w.From.Pod, w.From.Namespace, s.Gap())
+	return fmt.Errorf("pod %q in namespace %q could not be read: %s", w.From.Pod, w.From.Namespace, s.Reason())
 }
 
 // servers reads the pods of the DNS Service and gives what runs them.

@@ -56,9 +56,9 @@ type event struct {
 func (c *Collector) Follow(ctx context.Context, in evaluate.Input, t Tail) error {
 	service, _ := discover.FindService(in.Services, clusterDNS(in))
 	if service == nil || len(service.Spec.Selector) == 0 {
-		return errors.New("no DNS Service with pods was found: there is no log to follow")
+		return errors.New("no DNS Service with a selector was found, so there is no log to follow")
 	}
-	if gap := in.Sources.Get("pods").Gap(); gap != "" {
+	if gap := in.Sources.Get("pods").Reason(); gap != "" {
 		return fmt.Errorf("the DNS pods could not be listed: %s", gap)
 	}
 	var err error

@@ -16,7 +16,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate"
 )
 
-// most is what is read of a metrics page: CoreDNS with every plugin stays far below.
+// mostMetrics is how many bytes of a metrics page are read; CoreDNS with every plugin returns far fewer.
 const mostMetrics = 16 << 20
 
 // get fetches a small page over a connection of a tunnel.
@@ -43,11 +43,12 @@ func ParseMetrics(text string) (evaluate.Metrics, error) {
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(strings.NewReader(text))
 	if err != nil && len(families) == 0 {
-		return nil, fmt.Errorf("these are no Prometheus metrics: %w", err)
+		return nil, fmt.Errorf("/metrics did not return Prometheus metrics: %w", err)
 	}
 	var out evaluate.Metrics
 	for name, family := range families {
-		if !strings.HasPrefix(name, "coredns_") && !slices.Contains([]string{"process_resident_memory_bytes", "process_start_time_seconds"}, name) {
+		process := []string{"process_resident_memory_bytes", "process_start_time_seconds"}
+		if !strings.HasPrefix(name, "coredns_") && !slices.Contains(process, name) {
 			continue
 		}
 		for _, m := range family.Metric {

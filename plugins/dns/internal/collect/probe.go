@@ -19,7 +19,7 @@ type Probe struct {
 	Image string
 	Nonce string
 	Wait  time.Duration
-	Tell  func(format string, args ...any) // says what is created
+	Tell  func(format string, args ...any) // reports what is created
 }
 
 // The kinds of probes.
@@ -35,7 +35,8 @@ func (c *Collector) runProbe(ctx context.Context, from From, pod corev1.Pod, scr
 	brief := helperpod.Brief{Client: c.client, Namespace: pod.Namespace, Within: from.Probe.Wait}
 	if from.Probe.Kind == ProbePod {
 		helper := helperFor(from.Probe, pod, script)
-		from.Probe.Tell("creating job %s/%s (image %s) with one pod on node %s: it is deleted at the end", pod.Namespace, helper.Name, from.Probe.Image, pod.Spec.NodeName)
+		from.Probe.Tell("creating Job %s/%s (image %s) with one pod on node %s; the Job is deleted at the end", pod.Namespace, helper.Name,
+			from.Probe.Image, pod.Spec.NodeName)
 		out, err := brief.RunPod(ctx, helper, helperContainer)
 		return out, "a pod on the same node", kube.Explain(err)
 	}
@@ -56,8 +57,10 @@ func (c *Collector) ephemeral(ctx context.Context, brief helperpod.Brief, p Prob
 	if err != nil {
 		return "", err
 	}
-	p.Tell("adding ephemeral container %q (image %s) to pod %s/%s: it ends by itself, and its entry stays in the pod", name, p.Image, pod.Namespace, pod.Name)
-	if _, err := c.client.CoreV1().Pods(pod.Namespace).Patch(ctx, pod.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "ephemeralcontainers"); err != nil {
+	p.Tell("adding ephemeral container %q (image %s) to pod %s/%s; the container exits on its own, and its entry remains in the pod",
+		name, p.Image, pod.Namespace, pod.Name)
+	if _, err := c.client.CoreV1().Pods(pod.Namespace).Patch(ctx, pod.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{},
+		"ephemeralcontainers"); err != nil {
 		return "", err
 	}
 	return brief.Output(ctx, pod.Name, name)
@@ -70,12 +73,17 @@ const helperContainer = "dns"
 func helperFor(p Probe, pod corev1.Pod, script string) *corev1.Pod {
 	grace := int64(0)
 	return &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: "kubectl-dns-" + p.Nonce, Namespace: pod.Namespace, Labels: map[string]string{"app.kubernetes.io/managed-by": Owner}},
+		ObjectMeta: metav1.ObjectMeta{
+			Name: "kubectl-dns-" + p.Nonce, Namespace: pod.Namespace, Labels: map[string]string{"app.kubernetes.io/managed-by": Owner},
+		},
 		Spec: corev1.PodSpec{
 			NodeName: pod.Spec.NodeName, RestartPolicy: corev1.RestartPolicyNever, TerminationGracePeriodSeconds: &grace,
-			DNSPolicy: pod.Spec.DNSPolicy, DNSConfig: pod.Spec.DNSConfig, HostNetwork: pod.Spec.HostNetwork, ImagePullSecrets: pod.Spec.ImagePullSecrets,
-			Tolerations: []corev1.Toleration{{Operator: corev1.TolerationOpExists}}, AutomountServiceAccountToken: new(bool),
-			Containers: []corev1.Container{{Name: helperContainer, Image: p.Image, Command: []string{"sh", "-c", script}, SecurityContext: modest(pod)}},
+			DNSPolicy: pod.Spec.DNSPolicy, DNSConfig: pod.Spec.DNSConfig, HostNetwork: pod.Spec.HostNetwork,
+			ImagePullSecrets: pod.Spec.ImagePullSecrets,
+			Tolerations:      []corev1.Toleration{{Operator: corev1.TolerationOpExists}}, AutomountServiceAccountToken: new(bool),
+			Containers: []corev1.Container{{
+				Name: helperContainer, Image: p.Image, Command: []string{"sh", "-c", script}, SecurityContext: modest(pod),
+			}},
 		},
 	}
 }

@@ -28,7 +28,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
 
-// most replicas that are asked at once: OpenShift runs one on every node.
+// mostTunnels is how many replicas are queried at once: OpenShift runs one on every node.
 const mostTunnels = 32
 
 // replicas asks every running DNS pod at once.
@@ -60,12 +60,15 @@ func (c *Collector) replicas(ctx context.Context, wg *sync.WaitGroup, w Wants) {
 }
 
 func running(pod corev1.Pod) bool {
-	return pod.DeletionTimestamp == nil && pod.Status.Phase == corev1.PodRunning && slices.ContainsFunc(pod.Status.ContainerStatuses, func(s corev1.ContainerStatus) bool { return s.State.Running != nil })
+	return pod.DeletionTimestamp == nil && pod.Status.Phase == corev1.PodRunning &&
+		slices.ContainsFunc(pod.Status.ContainerStatuses, func(s corev1.ContainerStatus) bool { return s.State.Running != nil })
 }
 
 // probe holds one tunnel to a replica and asks over it: questions about the cluster, names outside it, and metrics,
 // each on a connection of its own, since CoreDNS answers a connection in order.
-func (c *Collector) probe(ctx context.Context, w Wants, pod corev1.Pod, ports func(corev1.Pod) (dns, metrics int32), questions []records.Question) {
+func (c *Collector) probe(
+	ctx context.Context, w Wants, pod corev1.Pod, ports func(corev1.Pod) (dns, metrics int32), questions []records.Question,
+) {
 	p := evaluate.Probe{Namespace: pod.Namespace, Pod: pod.Name}
 	defer func() {
 		c.mu.Lock()
@@ -80,12 +83,12 @@ func (c *Collector) probe(ctx context.Context, w Wants, pod corev1.Pod, ports fu
 		return
 	}
 	defer tunnel.Close()
-	c.note("tunnels", "create", "pods/portforward in "+pod.Namespace, nil)
+	c.note("port-forward", "create", "pods/portforward in "+pod.Namespace, nil)
 	dnsPort, metricsPort := ports(pod)
 	dial := func(port int32) func(context.Context) (net.Conn, error) {
 		return func(ctx context.Context) (net.Conn, error) { return tunnel.Dial(ctx, port) }
 	}
-	ask := Stream{Dial: dial(dnsPort), Viewpoint: "tunnel:" + pod.Name, Server: pod.Status.PodIP, Timeout: 3 * time.Second}
+	ask := Stream{Dial: dial(dnsPort), Viewpoint: "port-forward:" + pod.Name, Server: pod.Status.PodIP, Timeout: 3 * time.Second}
 	slow := ask
 	slow.Timeout = c.Slow
 	var wg sync.WaitGroup
@@ -117,13 +120,14 @@ func (c *Collector) probe(ctx context.Context, w Wants, pod corev1.Pod, ports fu
 func (c *Collector) noTunnel(p *evaluate.Probe, pod corev1.Pod, err error) {
 	p.Error, p.Forbidden = kube.OneLine(kube.Explain(err)), forbidden(err)
 	if errors.Is(err, context.DeadlineExceeded) {
-		p.Error = fmt.Sprintf("the kubelet of node %s opened no tunnel within %s", pod.Spec.NodeName, c.streamTime())
+		p.Error = fmt.Sprintf("the kubelet of node %s opened no port-forward within %s", pod.Spec.NodeName, c.streamTime())
 	}
 	switch {
 	case p.Forbidden:
-		c.note("tunnels", "create", "pods/portforward in "+pod.Namespace, apierrors.NewForbidden(corev1.Resource("pods/portforward"), pod.Name, errors.New(p.Error)))
+		denied := apierrors.NewForbidden(corev1.Resource("pods/portforward"), pod.Name, errors.New(p.Error))
+		c.note("port-forward", "create", "pods/portforward in "+pod.Namespace, denied)
 	case podfact.Serves(&pod):
-		c.noteSource(source.Source{Name: "tunnels", State: source.Unreachable, Message: "DNS pod " + pod.Name + ": " + p.Error})
+		c.noteSource(source.Source{Name: "port-forward", State: source.Unreachable, Message: "DNS pod " + pod.Name + ": " + p.Error})
 	}
 }
 
@@ -146,7 +150,7 @@ func (c *Collector) outside(ctx context.Context, s Stream) []report.Answer {
 		}
 		a := s.Exchange(ctx, []records.Question{{Name: name, Type: "A"}})[0]
 		a.Name = c.in.External
-		if best == nil || best.Rcode == "SERVFAIL" && a.Rcode != "" || a.Milliseconds != nil && best.Milliseconds != nil && *a.Milliseconds < *best.Milliseconds && a.Rcode != "SERVFAIL" {
+		if best == nil || best.Rcode == "SERVFAIL" && a.Rcode != "" || faster(a, *best) && a.Rcode != "SERVFAIL" {
 			best = &a
 		}
 		if a.Error != "" || a.Rcode != "SERVFAIL" && a.Milliseconds != nil && *a.Milliseconds < 300 {
@@ -154,6 +158,11 @@ func (c *Collector) outside(ctx context.Context, s Stream) []report.Answer {
 		}
 	}
 	return []report.Answer{*best}
+}
+
+// faster tells whether an answer came sooner than another, where both times are known.
+func faster(a, b report.Answer) bool {
+	return a.Milliseconds != nil && b.Milliseconds != nil && *a.Milliseconds < *b.Milliseconds
 }
 
 func forbidden(err error) bool {
@@ -169,7 +178,7 @@ func (c *Collector) metrics(ctx context.Context, w Wants, dial func(context.Cont
 			return nil, err
 		}
 		if code != 200 {
-			return nil, fmt.Errorf("/metrics answers HTTP %d", code)
+			return nil, fmt.Errorf("/metrics returned HTTP %d", code)
 		}
 		return ParseMetrics(string(body))
 	}
@@ -218,7 +227,8 @@ func (c *Collector) logs(ctx context.Context, wg *sync.WaitGroup, w Wants, pod c
 				return // the container has not started
 			}
 			if errors.Is(err, context.DeadlineExceeded) {
-				c.noteSource(source.Source{Name: "logs", State: source.Unreachable, Message: fmt.Sprintf("the kubelet of node %s sent no log of %s within %s", pod.Spec.NodeName, pod.Name, c.streamTime())})
+				c.noteSource(source.Source{Name: "logs", State: source.Unreachable, Message: fmt.Sprintf(
+					"the kubelet of node %s returned no log of pod %s within %s", pod.Spec.NodeName, pod.Name, c.streamTime())})
 				return
 			}
 			c.note("logs", "get", "pods/log in "+pod.Namespace, err)
@@ -262,13 +272,13 @@ func (c *Collector) access(ctx context.Context, workload *discover.Workload) {
 		for _, verb := range []string{"list", "watch"} {
 			wg.Go(func() {
 				name, group, _ := strings.Cut(resource, ".")
-				review, err := c.client.AuthorizationV1().SubjectAccessReviews().Create(ctx, &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
-					User:   "system:serviceaccount:" + namespace + ":" + account,
-					Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace, "system:authenticated"},
-					ResourceAttributes: &authorizationv1.ResourceAttributes{
-						Verb: verb, Group: group, Resource: name,
-					},
-				}}, metav1.CreateOptions{})
+				spec := authorizationv1.SubjectAccessReviewSpec{
+					User:               "system:serviceaccount:" + namespace + ":" + account,
+					Groups:             []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace, "system:authenticated"},
+					ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: verb, Group: group, Resource: name},
+				}
+				review, err := c.client.AuthorizationV1().SubjectAccessReviews().Create(ctx,
+					&authorizationv1.SubjectAccessReview{Spec: spec}, metav1.CreateOptions{})
 				c.note("access", "create", "subjectaccessreviews.authorization.k8s.io", err)
 				if err == nil {
 					c.mu.Lock()
@@ -301,7 +311,9 @@ func (c *Collector) kubeletMap(ctx context.Context) {
 }
 
 func (c *Collector) addKubelet(node string, config kubeletConfig) {
-	k := evaluate.Kubelet{Node: node, ClusterDNS: config.ClusterDNS, ClusterDomain: config.ClusterDomain, ResolvConf: "/etc/resolv.conf"}
+	k := evaluate.Kubelet{
+		Node: node, ClusterDNS: config.ClusterDNS, ClusterDomain: config.ClusterDomain, ResolvConf: "/etc/resolv.conf",
+	}
 	if config.ResolvConf != nil {
 		k.ResolvConf = *config.ResolvConf
 	}

@@ -48,7 +48,7 @@ func Masked(in Input) Input {
 // Catalog lists every finding code of kubectl dns, sorted by code.
 func Catalog() []finding.Entry { return rules.Book.Catalog() }
 
-// Status says what the cluster DNS is, with the findings of what was collected.
+// Status describes the cluster DNS, with the findings about what was collected.
 func Status(in Input, now time.Time, o Options, kind string) report.Status {
 	return reports.Status(in, now, o, kind)
 }
@@ -86,7 +86,7 @@ func MergeLogs(in Input, now time.Time, o Options, errorsOnly bool) report.Logs 
 	return reports.Logs(in, now, o, errorsOnly)
 }
 
-// ClassifyLine says what one line of a server's log means; with errorsOnly lines that tell of nothing wrong are left out.
+// ClassifyLine says what one line of a server's log means; with errorsOnly lines that report no problem are left out.
 func ClassifyLine(pod, line string, errorsOnly bool) (report.LogLine, bool) {
 	return reports.ClassifyLine(pod, line, errorsOnly)
 }

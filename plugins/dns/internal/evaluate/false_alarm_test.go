@@ -81,7 +81,7 @@ func TestTheWorkloadThatRunsIsTheOneJudged(t *testing.T) {
 	for i := range in.Pods {
 		in.Pods[i].Status.Conditions[0].Status, in.Pods[i].CreationTimestamp = corev1.ConditionFalse, ago(time.Hour)
 	}
-	if got := judge(in); got.Headline == "DNSScaledToZero" {
+	if got := judge(in); got.PrimaryCode == "DNSScaledToZero" {
 		t.Error(got.Summary)
 	}
 }
@@ -93,7 +93,7 @@ func TestAnInformationIsNoVerdict(t *testing.T) {
 	for i := range in.Probes {
 		in.Probes[i] = Probe{Namespace: "kube-system", Pod: in.Probes[i].Pod, Error: "forbidden", Forbidden: true}
 	}
-	forbid(&in, "tunnels")
+	forbid(&in, "port-forward")
 	if got := Explain(in, noon, Options{}, "www.example.com", nil); got.Verdict != report.Unknown {
 		t.Errorf("nobody was asked: %s %s", got.Verdict, got.Summary)
 	}
@@ -111,8 +111,8 @@ func TestAnAnswerOfTheNodesCacheIsNoProofAgainstAPolicy(t *testing.T) {
 			silent(a)
 		}
 	})
-	if got := judge(in); got.Headline != "NetworkPolicyBlocksDNS" {
-		t.Errorf("%s: %s", got.Headline, got.Summary)
+	if got := judge(in); got.PrimaryCode != "NetworkPolicyBlocksDNS" {
+		t.Errorf("%s: %s", got.PrimaryCode, got.Summary)
 	}
 }
 
@@ -123,11 +123,11 @@ func TestAnotherSearchDomainIsNotTheClusters(t *testing.T) {
 	in = answered(in)
 	for _, q := range ExplainQuestions(in, "apii.shop") {
 		for i := range in.Probes {
-			in.Probes[i].Answers = append(in.Probes[i].Answers, report.Answer{Viewpoint: "tunnel:x", Name: q.Name, Type: q.Type, Rcode: "NXDOMAIN"})
+			in.Probes[i].Answers = append(in.Probes[i].Answers, report.Answer{Viewpoint: "port-forward:x", Name: q.Name, Type: q.Type, Rcode: "NXDOMAIN"})
 		}
 	}
-	if got := Explain(in, noon, Options{}, "apii.shop", nil); got.Headline != "NameNotFound" || !strings.Contains(got.Summary, "did you mean api.shop.svc.cluster.local") {
-		t.Errorf("%s: %s", got.Headline, got.Summary)
+	if got := Explain(in, noon, Options{}, "apii.shop", nil); got.PrimaryCode != "NameNotFound" || !strings.Contains(got.Summary, "closest existing name: api.shop.svc.cluster.local") {
+		t.Errorf("%s: %s", got.PrimaryCode, got.Summary)
 	}
 }
 
@@ -137,7 +137,7 @@ func TestTheCloudsResolverMayBeTheClusters(t *testing.T) {
 	in.Kubelets = nil
 	in.From.Files["/etc/resolv.conf"] = "search shop.svc.cluster.local svc.cluster.local cluster.local\nnameserver 169.254.169.254\noptions ndots:5\n"
 	in.From.Answers = nil
-	if got := Pod(in, noon, Options{}); got.Verdict == report.Failing || len(got.Findings) != 1 || got.Findings[0].Severity != finding.Info {
+	if got := Pod(in, noon, Options{}); got.Verdict == report.Unhealthy || len(got.Findings) != 1 || got.Findings[0].Severity != finding.Info {
 		t.Errorf("not asked: %s %+v", got.Verdict, got.Findings)
 	}
 	in.Kubelets = []Kubelet{{Node: "n1", ClusterDNS: []string{"169.254.169.254"}, ClusterDomain: "cluster.local"}}
@@ -150,8 +150,8 @@ func TestTheCloudsResolverMayBeTheClusters(t *testing.T) {
 			a.Rcode, a.Records = "NXDOMAIN", nil
 		}
 	})
-	if got := judge(in); got.Verdict != report.Failing || got.Headline != "KubeletClusterDNSMismatch" {
-		t.Errorf("it knows no name of the cluster: %s %s", got.Headline, got.Summary)
+	if got := judge(in); got.Verdict != report.Unhealthy || got.PrimaryCode != "KubeletClusterDNSMismatch" {
+		t.Errorf("it knows no name of the cluster: %s %s", got.PrimaryCode, got.Summary)
 	}
 }
 
@@ -175,8 +175,8 @@ func TestAReplicaThatMissedTheSecondChangeOfASecondIsStale(t *testing.T) {
 			}
 		}
 	}
-	if got := judge(in); got.Headline != "ReplicaStale" {
-		t.Errorf("%s: %s", got.Headline, got.Summary)
+	if got := judge(in); got.PrimaryCode != "ReplicaStale" {
+		t.Errorf("%s: %s", got.PrimaryCode, got.Summary)
 	}
 }
 

@@ -111,7 +111,7 @@ func healthy() Input {
 	for _, n := range []string{"n1", "n2"} {
 		in.Nodes = append(in.Nodes, corev1.Node{ObjectMeta: labelled("", n, nil), Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}}})
 	}
-	for _, name := range []string{"services", "endpointslices", "namespaces", "nodes", "pods", "deployments", "daemonsets", "configmaps", "networkpolicies", "access", "logs", "tunnels", "statefulsets", "targets", "kubelet-config"} {
+	for _, name := range []string{"services", "endpointslices", "namespaces", "nodes", "pods", "deployments", "daemonsets", "configmaps", "networkpolicies", "access", "logs", "port-forward", "statefulsets", "targets", "kubelet-config"} {
 		in.Sources = append(in.Sources, source.Source{Name: name, State: source.OK})
 	}
 	for _, resource := range []string{"endpointslices.discovery.k8s.io", "namespaces", "services"} {
@@ -134,7 +134,7 @@ func answered(in Input) Input {
 		for _, q := range ControlQuestions(in, noon, 10) {
 			in.Probes[i].Answers = append(in.Probes[i].Answers, answer(w, in.Probes[i].Pod, q))
 		}
-		in.Probes[i].Answers = append(in.Probes[i].Answers, report.Answer{Viewpoint: "tunnel:" + in.Probes[i].Pod, Name: in.External, Type: "A", Rcode: "NXDOMAIN", Milliseconds: ptr(4.0)})
+		in.Probes[i].Answers = append(in.Probes[i].Answers, report.Answer{Viewpoint: "port-forward:" + in.Probes[i].Pod, Name: in.External, Type: "A", Rcode: "NXDOMAIN", Milliseconds: ptr(4.0)})
 	}
 	servers, q := ServersOf(in)
 	in.From.Answers = nil
@@ -146,8 +146,8 @@ func answered(in Input) Input {
 	return in
 }
 
-func answer(w *facts.World, pod string, q records.Question) report.Answer {
-	a := report.Answer{Viewpoint: "tunnel:" + pod, Name: q.Name, Type: q.Type, Transport: "TCP", Milliseconds: ptr(1.0)}
+func answer(w *facts.Snapshot, pod string, q records.Question) report.Answer {
+	a := report.Answer{Viewpoint: "port-forward:" + pod, Name: q.Name, Type: q.Type, Transport: "TCP", Milliseconds: ptr(1.0)}
 	if q.Type == "SOA" {
 		a.Rcode = "NOERROR"
 		a.Records = []report.Record{{Name: q.Name, Type: "SOA", Data: fmt.Sprintf("ns.dns.%s hostmaster.%s %d", w.Zone, w.Zone, noon.Add(-time.Hour).Unix())}}

@@ -37,6 +37,30 @@ func TestCheckTextOfEveryFault(t *testing.T) {
 	}
 }
 
+// TestTheWordsOfFindings holds every fault's texts against the rules of form: a message has no period at its end and at most one
+// colon and one semicolon; a next step begins with a capital letter, has no period, and fits 100 columns.
+func TestTheWordsOfFindings(t *testing.T) {
+	for _, f := range faults() {
+		for _, found := range judge(build(f.before, f.after)).Findings {
+			if m := found.Message; strings.HasSuffix(m, ".") || strings.Contains(m, "?") || strings.Count(m, ": ") > 1 || strings.Count(m, ";") > 1 {
+				t.Errorf("%s: %s", found.Code, m)
+			}
+			for _, next := range found.Next {
+				if why := next.Why; why[:1] != strings.ToUpper(why[:1]) || strings.HasSuffix(why, ".") || strings.Contains(why, "?") || len(why) > 100 {
+					t.Errorf("%s: %d characters: %s", found.Code, len(why), why)
+				}
+			}
+		}
+	}
+	for _, e := range Catalog() {
+		for _, sentence := range []string{e.Meaning, e.Evidence, e.Next} {
+			if !strings.HasSuffix(sentence, ".") || strings.Contains(sentence, "?") {
+				t.Errorf("%s: %s", e.Code, sentence)
+			}
+		}
+	}
+}
+
 func TestASavedInputGivesTheSameReport(t *testing.T) {
 	for _, f := range faults() {
 		in := build(f.before, f.after)
@@ -112,7 +136,7 @@ func withMetrics(in Input) Input {
 func TestVerifyTellsWhichReplicaDiffers(t *testing.T) {
 	in := verified(answered(healthy()))
 	v := Verify(in, noon, Options{}, Scope{Namespace: "shop", Kind: "Service", Name: "api"})
-	if v.Verdict != report.Failing || v.Headline != "RecordMismatch" || len(v.Items) != 1 || v.Items[0].State != "missing" || !cmp.Equal(v.Items[0].Replicas, []string{"coredns-b"}) {
+	if v.Verdict != report.Unhealthy || v.PrimaryCode != "RecordMismatch" || len(v.Items) != 1 || v.Items[0].State != "missing" || !cmp.Equal(v.Items[0].Replicas, []string{"coredns-b"}) {
 		t.Errorf("%s %s %+v", v.Verdict, v.Summary, v.Items)
 	}
 	in.Services[2].CreationTimestamp = ago(10 * time.Second)
@@ -121,7 +145,7 @@ func TestVerifyTellsWhichReplicaDiffers(t *testing.T) {
 	}
 	corefileOf(&in, "loop\n", "rewrite name suffix shop.svc.cluster.local other.svc.cluster.local\nloop\n")
 	in.Services[2].CreationTimestamp = ago(time.Hour)
-	if v = Verify(in, noon, Options{}, Scope{Namespace: "shop", Kind: "Service", Name: "api"}); v.Verdict != report.Degraded || v.Headline != "AnswersOverridden" || v.Items[0].State != "altered" || v.Replicas[1].Right == v.Replicas[1].Asked {
+	if v = Verify(in, noon, Options{}, Scope{Namespace: "shop", Kind: "Service", Name: "api"}); v.Verdict != report.Degraded || v.PrimaryCode != "AnswersOverridden" || v.Items[0].State != "overridden" || v.Replicas[1].Correct == v.Replicas[1].Queried {
 		t.Errorf("a rewritten name: %s %s %+v", v.Verdict, v.Summary, v.Items)
 	}
 }
@@ -182,7 +206,7 @@ func TestVerifyAndLogsSayWhatTheyCouldNotRead(t *testing.T) {
 	scope := Scope{Namespace: "shop", Kind: "Service", Name: "api"}
 	in := verified(answered(healthy()))
 	in.Probes[1] = Probe{Namespace: "kube-system", Pod: "coredns-b", Error: "no tunnel within 4s"}
-	if v := Verify(in, noon, Options{}, scope); v.Verdict != report.Degraded || v.Headline != "ReplicaPortForwardFailed" {
+	if v := Verify(in, noon, Options{}, scope); v.Verdict != report.Degraded || v.PrimaryCode != "ReplicaPortForwardFailed" {
 		t.Errorf("one without a tunnel: %s %s", v.Verdict, v.Summary)
 	}
 	in.Probes[0] = Probe{Namespace: "kube-system", Pod: "coredns-a", Error: "no tunnel within 4s"}
@@ -206,15 +230,15 @@ func TestUpstreamsAskedFromBesideTheServers(t *testing.T) {
 		t.Fatalf("upstreams: %v", got)
 	}
 	answer := func(transport, rcode string) report.Answer {
-		return report.Answer{Viewpoint: "beside:coredns-a", Server: "192.0.2.53", Transport: transport, Name: in.External, Type: "A", Rcode: rcode}
+		return report.Answer{Viewpoint: "same-node:coredns-a", Server: "192.0.2.53", Transport: transport, Name: in.External, Type: "A", Rcode: rcode}
 	}
 	in.Beside = []FromPod{{Pod: in.Pods[0], Answers: []report.Answer{answer("UDP", "NXDOMAIN"), answer("TCP", "NXDOMAIN")}}}
 	if u := Upstreams(in, noon, Options{Slow: time.Second}); u.Verdict != report.Healthy || len(u.Direct) != 2 {
 		t.Errorf("a name that does not exist is an answer: %s %s", u.Verdict, u.Summary)
 	}
-	in.Beside[0].Answers[0] = report.Answer{Viewpoint: "beside:coredns-a", Server: "192.0.2.53", Transport: "UDP", Name: in.External, Type: "A", Error: "no answer in time"}
+	in.Beside[0].Answers[0] = report.Answer{Viewpoint: "same-node:coredns-a", Server: "192.0.2.53", Transport: "UDP", Name: in.External, Type: "A", Error: "no answer in time"}
 	u := Upstreams(in, noon, Options{Slow: time.Second})
-	if u.Headline != "UpstreamNotResponding" || len(u.Findings) != 1 || !strings.Contains(u.Summary, "192.0.2.53 gives no usable answer by UDP to a pod beside DNS pod coredns-a on node n1") {
+	if u.PrimaryCode != "UpstreamNotResponding" || len(u.Findings) != 1 || !strings.Contains(u.Summary, "192.0.2.53 returns no usable answer over UDP to a pod on node n1, where DNS pod coredns-a runs") {
 		t.Errorf("%s %s %+v", u.Verdict, u.Summary, u.Findings)
 	}
 	testkit.Golden(t, "UpstreamNotResponding/upstream.txt", text(t, func(b *strings.Builder) error { return render.Upstreams(b, u, render.Options{}) }))
@@ -230,7 +254,7 @@ func TestALineOfALogIsClassified(t *testing.T) {
 		t.Error("a harmless line among the errors")
 	}
 	got := text(t, func(b *strings.Builder) error { return render.LogLine(b, l, render.Options{Wide: true}) })
-	if want := "2026-06-01 11:58:01 coredns-a upstream: [ERROR] plugin/errors: 2 x. A: read udp 10.0.0.1:5->192.0.2.1:53: i/o timeout (an upstream server did not answer)\n"; got != want {
+	if want := "2026-06-01 11:58:01 coredns-a upstream: [ERROR] plugin/errors: 2 x. A: read udp 10.0.0.1:5->192.0.2.1:53: i/o timeout (an upstream server did not respond)\n"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
@@ -239,32 +263,32 @@ func TestALineOfALogIsClassified(t *testing.T) {
 func TestANameThatExistsIsNotSuggestedToItself(t *testing.T) {
 	resolve := func(in Input, name string) report.Resolution {
 		for i := range in.Probes {
-			in.Probes[i].Answers = []report.Answer{{Viewpoint: "tunnel:" + in.Probes[i].Pod, Name: name, Type: "A", Rcode: "NXDOMAIN"}}
+			in.Probes[i].Answers = []report.Answer{{Viewpoint: "port-forward:" + in.Probes[i].Pod, Name: name, Type: "A", Rcode: "NXDOMAIN"}}
 		}
 		in.From = nil
 		return Resolve(in, noon, Options{}, name, []string{"A"}, "")
 	}
 	const api = "api.shop.svc.cluster.local."
 	in := answered(healthy())
-	if r := resolve(in, api); r.Headline != "RecordMismatch" || !strings.Contains(r.Summary, "exists in the API") {
-		t.Errorf("denied: %s %s", r.Headline, r.Summary)
+	if r := resolve(in, api); r.PrimaryCode != "RecordMismatch" || !strings.Contains(r.Summary, "exists in the API") {
+		t.Errorf("denied: %s %s", r.PrimaryCode, r.Summary)
 	}
 	in.Services[2].CreationTimestamp = ago(5 * time.Second)
 	if r := resolve(in, api); r.Verdict != report.Degraded || !strings.Contains(r.Summary, "less than 35s ago") {
-		t.Errorf("just made: %s %s", r.Headline, r.Summary)
+		t.Errorf("just made: %s %s", r.PrimaryCode, r.Summary)
 	}
 	in = healthy()
 	corefileOf(&in, "loop\n", "rewrite name suffix .shop.svc.cluster.local .other.svc.cluster.local\nloop\n")
-	if r := resolve(answered(in), api); r.Headline != "AnswersOverridden" || !strings.Contains(r.Summary, "rewrite in line") {
-		t.Errorf("rewritten: %s %s", r.Headline, r.Summary)
+	if r := resolve(answered(in), api); r.PrimaryCode != "AnswersOverridden" || !strings.Contains(r.Summary, "rewrite in line") {
+		t.Errorf("rewritten: %s %s", r.PrimaryCode, r.Summary)
 	}
 	in = healthy()
 	in.Services = append(in.Services, headless("db", map[string]string{"app": "db"}))
-	if r := resolve(answered(in), "db.shop.svc.cluster.local."); r.Headline != "HeadlessServiceWithoutEndpoints" {
-		t.Errorf("headless: %s %s", r.Headline, r.Summary)
+	if r := resolve(answered(in), "db.shop.svc.cluster.local."); r.PrimaryCode != "HeadlessServiceWithoutEndpoints" {
+		t.Errorf("headless: %s %s", r.PrimaryCode, r.Summary)
 	}
-	if r := resolve(answered(in), "db-0.api.shop.svc.cluster.local."); r.Headline != "NameNotFound" || !strings.Contains(r.Summary, "no ready endpoint or port of that name") {
-		t.Errorf("an endpoint: %s %s", r.Headline, r.Summary)
+	if r := resolve(answered(in), "db-0.api.shop.svc.cluster.local."); r.PrimaryCode != "NameNotFound" || !strings.Contains(r.Summary, "no ready endpoint or port of that name") {
+		t.Errorf("an endpoint: %s %s", r.PrimaryCode, r.Summary)
 	}
 }
 
@@ -298,8 +322,8 @@ func TestCodesOfTheCommandsAboutNames(t *testing.T) {
 		}, api, func(_ int, a *report.Answer) { a.Records[0].TTL = 3 }},
 	} {
 		r := resolve(tt.name, tt.fault)
-		if string(r.Headline) != tt.code || len(r.Findings) != 1 {
-			t.Errorf("%s: %s %s %+v", tt.code, r.Headline, r.Summary, r.Findings)
+		if string(r.PrimaryCode) != tt.code || len(r.Findings) != 1 {
+			t.Errorf("%s: %s %s %+v", tt.code, r.PrimaryCode, r.Summary, r.Findings)
 		}
 		testkit.Golden(t, tt.code+"/resolve.txt", text(t, func(b *strings.Builder) error { return render.Resolve(b, r, render.Options{}) }))
 		for _, f := range resolve(tt.nearName, tt.near).Findings {

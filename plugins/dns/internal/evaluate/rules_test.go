@@ -359,7 +359,7 @@ func manySearches(in *Input, n int) {
 }
 
 func wildcard(in *Input, rcode string) {
-	a := report.Answer{Viewpoint: "tunnel:coredns-a", Name: WildcardLabel + ".corp.test.", Type: "A", Rcode: rcode, Milliseconds: ptr(1.0)}
+	a := report.Answer{Viewpoint: "port-forward:coredns-a", Name: WildcardLabel + ".corp.test.", Type: "A", Rcode: rcode, Milliseconds: ptr(1.0)}
 	if rcode == "NOERROR" {
 		a.Records = []report.Record{{Name: a.Name, Type: "A", Data: "192.0.2.80"}}
 	}
@@ -432,7 +432,7 @@ func TestEveryFaultIsTheHeadlineAndAlone(t *testing.T) {
 		t.Run(string(f.code), func(t *testing.T) {
 			got := judge(build(f.before, f.after))
 			if len(got.Findings) == 0 || got.Findings[0].Code != f.code && !slices.Contains(f.also, got.Findings[0].Code) {
-				t.Fatalf("headline %q (%s), want %s; all: %+v", got.Headline, got.Summary, f.code, got.Findings)
+				t.Fatalf("headline %q (%s), want %s; all: %+v", got.PrimaryCode, got.Summary, f.code, got.Findings)
 			}
 			if got.Findings[0].Severity != "info" && got.Verdict == report.Healthy {
 				t.Errorf("verdict %s", got.Verdict)
@@ -495,7 +495,7 @@ func TestTheOrderOfListsDoesNotMatter(t *testing.T) {
 }
 
 func TestAMissingPermissionIsNeverAVerdict(t *testing.T) {
-	for _, name := range []string{"services", "endpointslices", "namespaces", "nodes", "pods", "deployments", "configmaps", "networkpolicies", "access", "logs", "tunnels"} {
+	for _, name := range []string{"services", "endpointslices", "namespaces", "nodes", "pods", "deployments", "configmaps", "networkpolicies", "access", "logs", "port-forward"} {
 		t.Run(name, func(t *testing.T) {
 			in := healthy()
 			for i := range in.Sources {
@@ -523,14 +523,14 @@ func TestAMissingPermissionIsNeverAVerdict(t *testing.T) {
 				in.Access = nil
 			case "logs":
 				in.Logs = nil
-			case "tunnels":
+			case "port-forward":
 				in.Probes = nil
 			}
 			got := judge(in)
-			if got.Verdict == report.Failing || got.Verdict == report.Degraded {
+			if got.Verdict == report.Unhealthy || got.Verdict == report.Degraded {
 				t.Errorf("%s without permission: %s, %+v", got.Verdict, name, got.Findings)
 			}
-			if slices.Contains([]string{"services", "pods", "tunnels"}, name) && got.Verdict != report.Unknown {
+			if slices.Contains([]string{"services", "pods", "port-forward"}, name) && got.Verdict != report.Unknown {
 				t.Errorf("%s although %s could not be read", got.Verdict, name)
 			}
 		})
@@ -545,7 +545,7 @@ func TestNoTunnelAtAllIsUnknown(t *testing.T) {
 	}
 	in.From = nil
 	got := judge(in)
-	if got.Verdict != report.Unknown || !strings.Contains(got.Summary, "no tunnel opens to any of 2 DNS pods") || len(got.Findings) != 2 || got.Findings[0].Severity != "info" {
+	if got.Verdict != report.Unknown || !strings.Contains(got.Summary, "unknown what the 2 DNS pods answer: port-forward failed for all") || len(got.Findings) != 2 || got.Findings[0].Severity != "info" {
 		t.Errorf("%s: %s %+v", got.Verdict, got.Summary, got.Findings)
 	}
 }
@@ -620,8 +620,8 @@ func TestWhatIsExplainedAwayIsNotCalledRight(t *testing.T) {
 			}
 		})
 	})
-	for _, line := range judge(in).Checked {
-		if strings.Contains(line, "the pod reaches the Service") {
+	for _, line := range judge(in).PassedChecks {
+		if strings.Contains(line, "the pod reaches the DNS Service") {
 			t.Errorf("said to be right: %s", line)
 		}
 	}
@@ -631,8 +631,8 @@ func TestAReadyServerThatTheServiceLeavesOutIsNamed(t *testing.T) {
 	in := healthy()
 	in.Slices[0].Endpoints = in.Slices[0].Endpoints[:1]
 	got := judge(answered(in))
-	if got.Headline != "DNSServiceEndpointsMismatch" || !strings.Contains(got.Summary, "sends nothing to coredns-b") {
-		t.Errorf("%s %s", got.Headline, got.Summary)
+	if got.PrimaryCode != "DNSServiceEndpointsMismatch" || !strings.Contains(got.Summary, "sends no query to coredns-b") {
+		t.Errorf("%s %s", got.PrimaryCode, got.Summary)
 	}
 }
 
@@ -642,7 +642,7 @@ func TestAnImageThatCannotBeHadIsSaidSo(t *testing.T) {
 		in.Pods[1].Status.ContainerStatuses[0].State = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff"}}
 	}, nil)
 	got := judge(in)
-	if got.Headline != "ReplicaNotReady" || !strings.Contains(got.Summary, "its image registry.k8s.io/coredns/coredns:v1.14.2 cannot be had: ImagePullBackOff") || !strings.Contains(got.Findings[0].Next[0].Command, "rollout undo deployment coredns") {
+	if got.PrimaryCode != "ReplicaNotReady" || !strings.Contains(got.Summary, "image registry.k8s.io/coredns/coredns:v1.14.2 is not available, ImagePullBackOff") || !strings.Contains(got.Findings[0].Next[0].Command, "rollout undo deployment coredns") {
 		t.Errorf("%s %v", got.Summary, got.Findings[0].Next)
 	}
 }

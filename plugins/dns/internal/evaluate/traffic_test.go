@@ -39,7 +39,7 @@ func TestEveryUpstreamOfTheCorefileHasItsOwnRow(t *testing.T) {
 	if got := row(u, "192.0.2.9:53"); got == nil || got.Probe != nil || got.HealthcheckFail == nil || *got.HealthcheckFail != 27 {
 		t.Errorf("its health checks fail: %+v", got)
 	}
-	if u.Verdict != report.Healthy || len(u.Findings) != 1 || u.Findings[0].Code != "UpstreamNotResponding" || !strings.Contains(u.Findings[0].Message, "upstream 192.0.2.9:53 for names under corp.test. has given 1 of 2 replicas no answer") {
+	if u.Verdict != report.Healthy || len(u.Findings) != 1 || u.Findings[0].Code != "UpstreamNotResponding" || !strings.Contains(u.Findings[0].Message, "upstream 192.0.2.9:53 for names under corp.test. has never answered 1 of 2 replicas") {
 		t.Errorf("%s %s %+v", u.Verdict, u.Summary, u.Findings)
 	}
 	dead := in
@@ -54,7 +54,7 @@ func TestEveryUpstreamOfTheCorefileHasItsOwnRow(t *testing.T) {
 			}
 		}
 	}
-	if u := Upstreams(dead, noon, Options{Slow: time.Second}); u.Headline != "UpstreamFailing" || len(u.Findings) != 1 {
+	if u := Upstreams(dead, noon, Options{Slow: time.Second}); u.PrimaryCode != "UpstreamFailing" || len(u.Findings) != 1 {
 		t.Errorf("one dead upstream is told twice: %+v", u.Findings)
 	}
 	in.Probes[0].Metrics = append(in.Probes[0].Metrics, Sample{Name: "coredns_proxy_request_duration_seconds", Labels: map[string]string{"to": "192.0.2.9:53", "rcode": "NOERROR"}, Count: 3})

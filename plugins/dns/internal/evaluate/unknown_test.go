@@ -31,8 +31,8 @@ func TestAPodWhoseKubeletIsUnknownIsNotGivenTheNodesResolver(t *testing.T) {
 		}
 	}
 	in.From.Files = map[string]string{"/etc/resolv.conf": "search shop.svc.cluster.local svc.cluster.local cluster.local\nnameserver 10.96.0.10\noptions ndots:5\n"}
-	if got := Pod(in, noon, Options{}); got.Verdict != report.Healthy || len(got.Differs) > 0 || !strings.Contains(got.Summary, "asks 10.96.0.10, with ndots:5") {
-		t.Errorf("its file was read: %s %s %v", got.Verdict, got.Summary, got.Differs)
+	if got := Pod(in, noon, Options{}); got.Verdict != report.Healthy || len(got.Differences) > 0 || !strings.Contains(got.Summary, "queries 10.96.0.10 with ndots:5") {
+		t.Errorf("its file was read: %s %s %v", got.Verdict, got.Summary, got.Differences)
 	}
 }
 
@@ -43,8 +43,8 @@ func TestASilentReplicaThatHasJustFallenSaysHow(t *testing.T) {
 		ended, since time.Duration
 		says         string
 	}{
-		{20 * time.Second, 19 * time.Second, "does not answer DNS over TCP: it ran out of memory 20 seconds ago"},
-		{9 * time.Minute, 9 * time.Minute, "is Ready and does not answer DNS over TCP"},
+		{20 * time.Second, 19 * time.Second, "does not answer DNS queries over TCP: a container ran out of memory 20s ago"},
+		{9 * time.Minute, 9 * time.Minute, "is Ready but does not answer DNS queries over TCP"},
 	} {
 		in := build(nil, func(in *Input) {
 			for i := range in.Probes[0].Answers {
@@ -56,8 +56,8 @@ func TestASilentReplicaThatHasJustFallenSaysHow(t *testing.T) {
 				ExitCode: 137, Reason: "OOMKilled", StartedAt: ago(tt.ended + 20*time.Second), FinishedAt: ago(tt.ended),
 			}
 		})
-		if got := judge(in); got.Headline != "ReplicaNotAnswering" || !strings.Contains(got.Summary, tt.says) {
-			t.Errorf("%s ago: %s %s", tt.ended, got.Headline, got.Summary)
+		if got := judge(in); got.PrimaryCode != "ReplicaNotAnswering" || !strings.Contains(got.Summary, tt.says) {
+			t.Errorf("%s ago: %s %s", tt.ended, got.PrimaryCode, got.Summary)
 		}
 	}
 }
@@ -79,8 +79,8 @@ func TestPodsThatAreDownSayHowTheyFell(t *testing.T) {
 			}
 		}, nil)
 		got := judge(in)
-		if got.Headline != "DNSPodsNotReady" || strings.Contains(got.Summary, "ran out of memory 60 seconds ago") != (reason == "OOMKilled") {
-			t.Errorf("%s: %s %s", reason, got.Headline, got.Summary)
+		if got.PrimaryCode != "DNSPodsNotReady" || strings.Contains(got.Summary, "ran out of memory 60s ago") != (reason == "OOMKilled") {
+			t.Errorf("%s: %s %s", reason, got.PrimaryCode, got.Summary)
 		}
 	}
 }
@@ -99,13 +99,13 @@ func TestAProbeIsAdvisedOnlyWhereNoneWasMade(t *testing.T) {
 func TestServersThatWereNotAskedAreNotCalledWell(t *testing.T) {
 	in := answered(healthy())
 	in.From.Answers, in.From.Error = nil, "no shell"
-	if got := judge(in); got.Verdict != report.Unknown || !strings.Contains(got.Summary, "the servers are well") {
+	if got := judge(in); got.Verdict != report.Unknown || !strings.Contains(got.Summary, "which answer correctly") {
 		t.Errorf("asked: %s %s", got.Verdict, got.Summary)
 	}
 	for i := range in.Probes {
 		in.Probes[i] = Probe{Namespace: "kube-system", Pod: in.Probes[i].Pod, Error: "forbidden", Forbidden: true}
 	}
-	forbid(&in, "tunnels")
+	forbid(&in, "port-forward")
 	if got := judge(in); got.Verdict != report.Unknown || strings.Contains(got.Summary, "well") {
 		t.Errorf("not asked: %s %s", got.Verdict, got.Summary)
 	}
@@ -114,10 +114,10 @@ func TestServersThatWereNotAskedAreNotCalledWell(t *testing.T) {
 		for i := range in.Probes {
 			in.Probes[i] = Probe{Namespace: "kube-system", Pod: in.Probes[i].Pod, Error: "forbidden", Forbidden: true}
 		}
-		forbid(in, "tunnels")
+		forbid(in, "port-forward")
 	})
-	if got := judge(in); got.Headline != "DNSUnavailableFromPod" || strings.Contains(got.Summary, "well") {
-		t.Errorf("the pod gets nothing: %s %s", got.Headline, got.Summary)
+	if got := judge(in); got.PrimaryCode != "DNSUnavailableFromPod" || strings.Contains(got.Summary, "well") {
+		t.Errorf("the pod gets nothing: %s %s", got.PrimaryCode, got.Summary)
 	}
 }
 
@@ -143,37 +143,37 @@ func TestAnAddressOfTheNodeIsNoWrongAddress(t *testing.T) {
 			silent(a)
 		}
 	})
-	if got := judge(in); got.Headline != "KubeletClusterDNSMismatch" || got.Verdict != report.Failing {
-		t.Errorf("it does not answer: %s %s", got.Headline, got.Summary)
+	if got := judge(in); got.PrimaryCode != "KubeletClusterDNSMismatch" || got.Verdict != report.Unhealthy {
+		t.Errorf("it does not answer: %s %s", got.PrimaryCode, got.Summary)
 	}
-	if got := judge(answered(local("169.254.169.253"))); got.Headline != "KubeletClusterDNSMismatch" || got.Verdict != report.Failing {
-		t.Errorf("a cloud's resolver: %s %s", got.Headline, got.Summary)
+	if got := judge(answered(local("169.254.169.253"))); got.PrimaryCode != "KubeletClusterDNSMismatch" || got.Verdict != report.Unhealthy {
+		t.Errorf("a cloud's resolver: %s %s", got.PrimaryCode, got.Summary)
 	}
-	if got := judge(answered(local("192.0.2.53"))); got.Headline != "KubeletClusterDNSMismatch" || got.Verdict != report.Failing {
-		t.Errorf("an ordinary wrong address: %s %s", got.Headline, got.Summary)
+	if got := judge(answered(local("192.0.2.53"))); got.PrimaryCode != "KubeletClusterDNSMismatch" || got.Verdict != report.Unhealthy {
+		t.Errorf("an ordinary wrong address: %s %s", got.PrimaryCode, got.Summary)
 	}
 }
 
 func TestOneWrongAddressOfTwoIsNotTheLossOfDNS(t *testing.T) {
 	in := healthy()
 	in.Kubelets[0].ClusterDNS = []string{"10.96.0.10", "10.96.0.99"}
-	if got := judge(answered(in)); got.Headline != "KubeletClusterDNSMismatch" || got.Verdict != report.Degraded {
+	if got := judge(answered(in)); got.PrimaryCode != "KubeletClusterDNSMismatch" || got.Verdict != report.Degraded {
 		t.Errorf("%s %s", got.Verdict, got.Summary)
 	}
 }
 
 func TestNamesOutsideAreAnsweredOnlyWhenOneWas(t *testing.T) {
 	const line = "names outside the cluster are answered"
-	if got := judge(answered(healthy())); !slices.Contains(got.Checked, line) {
-		t.Errorf("all well: %v", got.Checked)
+	if got := judge(answered(healthy())); !slices.Contains(got.PassedChecks, line) {
+		t.Errorf("all well: %v", got.PassedChecks)
 	}
 	in := build(func(in *Input) {
 		for i := range in.Pods {
 			in.Pods[i].Status.Conditions[0].Status = corev1.ConditionFalse
 		}
 	}, func(in *Input) { each(in, func(_ *Probe, a *report.Answer) { silent(a) }) })
-	if got := judge(in); slices.ContainsFunc(got.Checked, func(s string) bool { return strings.Contains(s, "answer") }) {
-		t.Errorf("nothing answers: %v", got.Checked)
+	if got := judge(in); slices.ContainsFunc(got.PassedChecks, func(s string) bool { return strings.Contains(s, "answer") }) {
+		t.Errorf("nothing answers: %v", got.PassedChecks)
 	}
 }
 
@@ -197,7 +197,7 @@ func TestPodsOnTheirWayOutDoNotAccuse(t *testing.T) {
 func TestAPolicyThatThePodsOwnAnswersDisproveIsNoFault(t *testing.T) {
 	locked := func(in *Input) { in.Policies = []networkingv1.NetworkPolicy{policy(false)} }
 	got := judge(build(locked, nil))
-	if got.Verdict != report.Healthy || len(got.Findings) != 1 || got.Findings[0].Severity != finding.Info || !strings.Contains(got.Findings[0].Message, "would block it where policies are enforced") {
+	if got.Verdict != report.Healthy || len(got.Findings) != 1 || got.Findings[0].Severity != finding.Info || !strings.Contains(got.Findings[0].Message, "but this network does not enforce it") {
 		t.Errorf("every question was answered: %s %+v", got.Verdict, got.Findings)
 	}
 	got = judge(build(locked, func(in *Input) {
@@ -207,10 +207,10 @@ func TestAPolicyThatThePodsOwnAnswersDisproveIsNoFault(t *testing.T) {
 			}
 		})
 	}))
-	if got.Headline != "NetworkPolicyBlocksDNS" || got.Verdict != report.Failing {
+	if got.PrimaryCode != "NetworkPolicyBlocksDNS" || got.Verdict != report.Unhealthy {
 		t.Errorf("UDP got none: %s %s", got.Verdict, got.Summary)
 	}
-	if got = judge(build(locked, func(in *Input) { in.From.Answers = nil })); got.Verdict != report.Failing {
+	if got = judge(build(locked, func(in *Input) { in.From.Answers = nil })); got.Verdict != report.Unhealthy {
 		t.Errorf("nothing was asked: %s", got.Verdict)
 	}
 	closed := func(in *Input) {
@@ -221,7 +221,7 @@ func TestAPolicyThatThePodsOwnAnswersDisproveIsNoFault(t *testing.T) {
 	if got = judge(build(closed, nil)); got.Verdict != report.Healthy {
 		t.Errorf("ingress, and the pod is answered: %s %s", got.Verdict, got.Summary)
 	}
-	if got = judge(build(closed, func(in *Input) { in.From = nil })); got.Verdict != report.Failing {
+	if got = judge(build(closed, func(in *Input) { in.From = nil })); got.Verdict != report.Unhealthy {
 		t.Errorf("ingress, and no pod asked: %s", got.Verdict)
 	}
 }
@@ -235,15 +235,15 @@ func TestAnInformationExplainsNothing(t *testing.T) {
 			}
 		})
 	}))
-	if got.Headline != "ReplicaUnreachableFromPod" {
+	if got.PrimaryCode != "ReplicaUnreachableFromPod" {
 		t.Errorf("%s %s", got.Verdict, got.Summary)
 	}
 }
 
 func TestAPodThatIsRefusedDoesNotReachItsDNS(t *testing.T) {
 	got := judge(build(nil, func(in *Input) { from(in, func(a *report.Answer) { a.Rcode, a.Records = "REFUSED", nil }) }))
-	if got.Headline != "DNSUnavailableFromPod" || !strings.Contains(got.Summary, "gets REFUSED") || slices.ContainsFunc(got.Checked, func(s string) bool { return strings.Contains(s, "the pod reaches") }) {
-		t.Errorf("%s %s %v", got.Headline, got.Summary, got.Checked)
+	if got.PrimaryCode != "DNSUnavailableFromPod" || !strings.Contains(got.Summary, "gets REFUSED") || slices.ContainsFunc(got.PassedChecks, func(s string) bool { return strings.Contains(s, "the pod reaches") }) {
+		t.Errorf("%s %s %v", got.PrimaryCode, got.Summary, got.PassedChecks)
 	}
 }
 
@@ -251,8 +251,8 @@ func TestAWrongZoneIsNotCalledRight(t *testing.T) {
 	in := healthy()
 	corefileOf(&in, "kubernetes cluster.local", "kubernetes cluster.locl")
 	got := judge(answered(in))
-	if got.Headline != "ZoneNotServed" || slices.ContainsFunc(got.Checked, func(s string) bool { return strings.Contains(s, "own names") }) {
-		t.Errorf("%s %v", got.Headline, got.Checked)
+	if got.PrimaryCode != "ZoneNotServed" || slices.ContainsFunc(got.PassedChecks, func(s string) bool { return strings.Contains(s, "cluster names") }) {
+		t.Errorf("%s %v", got.PrimaryCode, got.PassedChecks)
 	}
 	if !slices.ContainsFunc(got.Findings[0].Next, func(n finding.Next) bool {
 		return n.Risk == finding.Change && strings.Contains(n.Command, "edit configmap coredns")
@@ -264,7 +264,7 @@ func TestAWrongZoneIsNotCalledRight(t *testing.T) {
 func TestLogsWithErrorsAreNotCalledClean(t *testing.T) {
 	in := healthy()
 	in.Logs[0].Text += "2026-06-01T11:59:00Z [ERROR] plugin/errors: 2 x. A: read udp 10.0.0.1:5->192.0.2.9:53: i/o timeout\n"
-	if got := MergeLogs(in, noon, Options{}, true); !strings.Contains(got.Summary, "1 kind of lines below tell") {
+	if got := MergeLogs(in, noon, Options{}, true); !strings.Contains(got.Summary, "1 kind of log lines report") {
 		t.Errorf("%s", got.Summary)
 	}
 }

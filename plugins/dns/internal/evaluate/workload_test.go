@@ -52,8 +52,8 @@ func TestAServiceThatSelectsOtherPodsIsNamedWithTheRightSelector(t *testing.T) {
 			strange(&in)
 			change(&in)
 			got := judge(answered(in))
-			if got.Headline != "DNSServiceWithoutDNSPods" || !strings.Contains(got.Summary, "its selector is k8s-app=metrics-server, and k8s-app=kube-dns selects") {
-				t.Fatalf("%s %s", got.Headline, got.Summary)
+			if got.PrimaryCode != "DNSServiceWithoutDNSPods" || !strings.Contains(got.Summary, "has selector k8s-app=metrics-server, but the") {
+				t.Fatalf("%s %s", got.PrimaryCode, got.Summary)
 			}
 			if next := got.Findings[0].Next[0].Command; next != "kubectl set selector service kube-dns k8s-app=kube-dns -n kube-system" {
 				t.Errorf("next: %s", next)
@@ -83,8 +83,8 @@ func TestAPodSelectedBesideTheDNSPodsIsNoDNSServer(t *testing.T) {
 	in.Pods = append(in.Pods, pod)
 	in.Slices[0].Endpoints = append(in.Slices[0].Endpoints, endpointAt("10.244.1.51", true))
 	got := judge(answered(in))
-	if got.Headline != "DNSServiceEndpointsMismatch" || len(got.Findings) != 1 || !strings.Contains(got.Summary, "sends a part of the queries to 10.244.1.51, where no DNS pod is") {
-		t.Errorf("%s %s %+v", got.Headline, got.Summary, got.Findings)
+	if got.PrimaryCode != "DNSServiceEndpointsMismatch" || len(got.Findings) != 1 || !strings.Contains(got.Summary, "sends some queries to 10.244.1.51, where no DNS pod runs") {
+		t.Errorf("%s %s %+v", got.PrimaryCode, got.Summary, got.Findings)
 	}
 }
 
@@ -113,7 +113,7 @@ func TestTheAccountThatWasAskedIsTheOneNamed(t *testing.T) {
 		in.Access[i].Allowed = false
 	}
 	f := judge(answered(in)).Findings[0]
-	if f.Code != "DNSServerForbidden" || !strings.Contains(f.Message, "service account kube-system/dns-runner lacks") {
+	if f.Code != "DNSServerForbidden" || !strings.Contains(f.Message, "ServiceAccount kube-system/dns-runner lacks") {
 		t.Errorf("%s", f.Message)
 	}
 	if want := "kubectl get clusterrolebindings -o wide | grep kube-system/dns-runner"; f.Next[0].Command != want {
@@ -155,8 +155,8 @@ func TestKubeDNSIsNotHeldAgainstCoreDNS(t *testing.T) {
 	if got.Verdict != report.Healthy {
 		t.Errorf("%s %+v", got.Summary, got.Findings)
 	}
-	for _, line := range got.Checked {
-		if strings.Contains(line, "service account") {
+	for _, line := range got.PassedChecks {
+		if strings.Contains(line, "ServiceAccount") {
 			t.Errorf("said to be right: %s", line)
 		}
 	}
@@ -177,10 +177,10 @@ func TestATargetPortCountsByItsProtocol(t *testing.T) {
 			forbid(&changed, "configmaps")
 		}
 		got := judge(answered(changed))
-		return got, string(got.Headline)
+		return got, string(got.PrimaryCode)
 	}
 	for _, corefile := range []bool{true, false} {
-		if got, headline := target(0, corefile); headline != "DNSServiceTargetPortMismatch" || got.Verdict != report.Failing || !strings.Contains(got.Summary, "53/UDP to port 9153 of the DNS pods, where no DNS is served") {
+		if got, headline := target(0, corefile); headline != "DNSServiceTargetPortMismatch" || got.Verdict != report.Unhealthy || !strings.Contains(got.Summary, "53/UDP to port 9153, where the DNS pods serve no DNS") {
 			t.Errorf("UDP, Corefile read %v: %s %s", corefile, headline, got.Summary)
 		}
 	}

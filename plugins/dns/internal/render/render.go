@@ -2,6 +2,7 @@
 package render
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -24,61 +25,69 @@ func (o Options) table() output.TableOptions {
 	return output.TableOptions{Wide: o.Wide, NoHeaders: o.NoHeaders, Terminal: o.Terminal}
 }
 
-// page collects text and keeps the first error.
+// page collects text and keeps the first error of a table.
 type page struct {
-	w   io.Writer
+	output.Page
 	o   Options
 	err error
 }
 
+func newPage(o Options, h report.Header) *page {
+	return &page{Page: output.Page{Terminal: o.Terminal, Now: h.Time}, o: o}
+}
+
+// line writes one line of text, which is not wrapped.
 func (p *page) line(format string, args ...any) {
-	if p.err == nil {
-		_, p.err = fmt.Fprintln(p.w, strings.TrimRight(fmt.Sprintf(format, args...), " "))
-	}
+	p.WriteString(strings.TrimRight(output.Sanitize(fmt.Sprintf(format, args...)), " ") + "\n")
 }
 
 func (p *page) table(columns []output.Column, rows [][]output.Cell) {
 	if p.err == nil {
-		p.err = output.TableText{Columns: columns, Rows: rows}.Fprint(p.w, p.o.table())
+		p.err = output.TableText{Columns: columns, Rows: rows}.Fprint(&p.Builder, p.o.table())
 	}
 }
 
-var verdictStyle = map[report.Verdict]output.Style{report.Healthy: output.Good, report.Degraded: output.Warn, report.Failing: output.Bad, report.Unknown: output.Warn}
-
-// head prints the verdict and what it says.
-func (p *page) head(h report.Header) {
-	word := string(h.Verdict)
-	p.line("%s", p.o.Terminal.Paint(word, verdictStyle[h.Verdict])+": "+output.Wrap(output.Sanitize(h.Summary), p.o.Terminal, len(word)+2, "  "))
+// print writes the page out.
+func (p *page) print(w io.Writer) error {
+	if p.err != nil {
+		return p.err
+	}
+	_, err := io.WriteString(w, p.String())
+	return err
 }
 
-// findings prints the headline, then the others under their own heading, then what could not be read.
+var verdictStyle = map[report.Verdict]output.Style{
+	report.Healthy: output.Good, report.Degraded: output.Warn, report.Unhealthy: output.Bad, report.Unknown: output.Warn,
+}
+
+// clusterDNS is the object of a verdict on the cluster DNS as a whole.
+const clusterDNS = "cluster DNS"
+
+// verdict writes the first line.
+func (p *page) verdict(h report.Header, object string) {
+	p.Verdict(string(h.Verdict), verdictStyle[h.Verdict], object, h.Summary)
+}
+
+// findings writes the first cause, and the others under their own heading.
 func (p *page) findings(h report.Header) {
-	list := h.Findings
-	if len(list) > 0 && p.err == nil {
-		p.line("")
-		p.err = output.Findings(p.w, p.o.Terminal, list[:1], h.Time)
-		list = list[1:]
+	blocks := output.Blocks(h.Findings)
+	p.Findings(blocks[:min(1, len(blocks))]...)
+	if len(blocks) > 1 {
+		p.Gap()
+		p.line("Other findings:")
+		p.Findings(blocks[1:]...)
 	}
-	if len(list) > 0 && p.err == nil {
-		p.line("")
-		p.line("Also seen:")
-		p.err = output.Findings(p.w, p.o.Terminal, list, h.Time)
-	}
-	p.gaps(h.Sources)
 }
 
+// gaps lists what could not be read.
 func (p *page) gaps(sources source.List) {
-	first := true
+	var list []string
 	for _, s := range sources {
-		if s.State == source.OK || s.State == source.Absent {
-			continue
+		if s.State != source.OK && s.State != source.Absent {
+			list = append(list, s.Name+": "+s.Reason())
 		}
-		if first {
-			p.line("")
-			first = false
-		}
-		p.line("%s", output.Wrap(output.Sanitize(s.Name+": "+s.Gap()), p.o.Terminal, 0, "  "))
 	}
+	p.Section("Not checked", list...)
 }
 
 func num(v *float64, format string) string {
@@ -100,41 +109,38 @@ func columns(names ...string) []output.Column {
 
 // Status prints what the cluster DNS is.
 func Status(w io.Writer, s report.Status, o Options) error {
-	p := &page{w: w, o: o}
-	p.head(s.Header)
-	p.line("")
+	p := newPage(o, s.Header)
+	p.verdict(s.Header, clusterDNS)
 	p.server(s)
+	p.findings(s.Header)
 	p.replicas(s)
 	p.routes(s)
-	p.findings(s.Header)
-	return p.err
+	p.gaps(s.Sources)
+	return p.print(w)
 }
 
-// Check prints the verdict and the causes first; what was checked stands behind.
+// Check prints the verdict and the causes first, then the checks that passed and what was not checked.
 func Check(w io.Writer, s report.Status, o Options) error {
-	p := &page{w: w, o: o}
-	p.head(s.Header)
-	p.findings(s.Header)
-	if len(s.Checked) > 0 {
-		p.line("")
-		p.line("Checked and right:")
-		for _, c := range s.Checked {
-			p.line("  %s", output.Wrap(c, o.Terminal, 2, "    "))
-		}
-	}
+	p := newPage(o, s.Header)
+	p.verdict(s.Header, clusterDNS)
 	if o.Wide {
-		p.line("")
 		p.server(s)
+	}
+	p.findings(s.Header)
+	if o.Wide {
 		p.replicas(s)
 		p.routes(s)
 		if s.From != nil && len(s.From.Answers) > 0 {
-			p.line("")
+			p.Gap()
 			p.answers(s.From.Answers)
 		}
 	}
-	return p.err
+	p.Section("Passed checks", s.PassedChecks...)
+	p.gaps(s.Sources)
+	return p.print(w)
 }
 
+// server writes a line per fact about the DNS Service and its pods.
 func (p *page) server(s report.Status) {
 	if s.Service == nil {
 		return
@@ -149,17 +155,17 @@ func (p *page) server(s report.Status) {
 			version = " " + r.Version
 		}
 	}
-	provider := s.Provider
-	if provider == "" {
-		provider = "DNS"
-	}
-	p.line("%s%s, %d of %d ready, Service %s/%s %s (%s), zone %s", provider, version, ready, len(s.Replicas), s.Service.Namespace, s.Service.Name,
-		strings.Join(s.Service.ClusterIPs, " "), strings.Join(s.Service.Ports, " "), s.Zone)
+	const width = len("Node cache:  ")
+	p.Facts(width, "Server", fmt.Sprintf("%s%s, %d of %d pods ready", cmp.Or(s.Provider, "DNS"), version, ready, len(s.Replicas)))
+	p.Facts(width, "Service", fmt.Sprintf("%s/%s %s (%s)", s.Service.Namespace, s.Service.Name,
+		strings.Join(s.Service.ClusterIPs, " "), strings.Join(s.Service.Ports, " ")))
+	p.Facts(width, "Domain", s.Zone)
 	for _, other := range s.Others {
-		p.line("also: Service %s/%s %s, %d ready endpoints", other.Namespace, other.Name, strings.Join(other.ClusterIPs, " "), other.Ready)
+		p.Facts(width, "Also found", fmt.Sprintf("Service %s/%s %s, %s", other.Namespace, other.Name, strings.Join(other.ClusterIPs, " "),
+			output.Plural(other.Ready, "ready endpoint", "ready endpoints")))
 	}
 	if c := s.NodeCache; c != nil {
-		p.line("node cache: %s at %s on %d of %d nodes", c.Name, strings.Join(c.IPs, " "), c.Ready, c.Nodes)
+		p.Facts(width, "Node cache", fmt.Sprintf("%s %s, ready on %d of %d nodes", c.Name, strings.Join(c.IPs, " "), c.Ready, c.Nodes))
 	}
 }
 
@@ -167,19 +173,19 @@ func (p *page) replicas(s report.Status) {
 	if len(s.Replicas) == 0 {
 		return
 	}
-	p.line("")
+	p.Gap()
 	var rows [][]output.Cell
 	for _, r := range s.Replicas {
 		state := output.Cell{Text: r.State}
 		if !r.Ready {
 			state = output.Cell{Text: r.State + " (not ready)", Style: output.Bad}
 		}
-		answers := output.Cell{Text: "yes"}
+		answering := output.Cell{Text: "yes"}
 		switch {
-		case !r.Reached && len(r.Answers) == 0:
-			answers = output.Cell{Text: output.Unknown, Style: output.Warn}
-		case !r.Reached:
-			answers = output.Cell{Text: "no", Style: output.Warn}
+		case !r.Queried && len(r.Answers) == 0:
+			answering = output.Cell{Text: output.Unknown, Style: output.Warn}
+		case !r.Queried:
+			answering = output.Cell{Text: "no", Style: output.Warn}
 		}
 		lag := output.Cell{Text: output.Unknown}
 		if r.LagSeconds != nil {
@@ -194,7 +200,7 @@ func (p *page) replicas(s report.Status) {
 			{Text: blank(r.Node)},
 			{Text: blank(r.Zone)},
 			{Text: blank(r.IP)},
-			state, answers,
+			state, answering,
 			{Text: restarts},
 			{Text: blank(r.LastExit)},
 			lag,
@@ -202,10 +208,11 @@ func (p *page) replicas(s report.Status) {
 			{Text: num(r.Servfail, "%.1f%%")},
 			{Text: num(r.P99, "%.1fms")},
 			{Text: cut(r.Config)},
-			{Text: blank(r.Unreachable)},
+			{Text: blank(r.NotQueriedReason)},
 		})
 	}
-	p.table(columns("REPLICA", "NODE", "+ZONE", "+IP", "STATE", "ANSWERS", "RESTARTS", "+LAST EXIT", "LAG", "QPS", "SERVFAIL", "P99", "+CONFIG", "+WHY NOT"), rows)
+	p.table(columns("REPLICA", "NODE", "+ZONE", "+IP", "STATE", "ANSWERING", "RESTARTS", "+LAST-EXIT", "LAG", "QPS", "SERVFAIL", "P99",
+		"+CONFIG", "+NOT-QUERIED"), rows)
 }
 
 func cut(s string) string {
@@ -226,12 +233,12 @@ func (p *page) routes(s report.Status) {
 	if len(s.Routes) == 0 {
 		return
 	}
-	p.line("")
+	p.Gap()
 	var rows [][]output.Cell
 	for _, r := range s.Routes {
 		rows = append(rows, output.Text(strings.Join(r.Zones, " "), r.Via, blank(strings.Join(r.To, " ")), r.Port, strconv.Itoa(r.Line)))
 	}
-	p.table(columns("NAMES UNDER", "ANSWERED BY", "UPSTREAM", "+PORT", "LINE"), rows)
+	p.table(columns("ZONES", "PLUGIN", "UPSTREAM", "+PORT", "LINE"), rows)
 }
 
 func (p *page) answers(list []report.Answer) {
@@ -254,7 +261,16 @@ func (p *page) answers(list []report.Answer) {
 		if a.Error != "" {
 			text = a.Error
 		}
-		rows = append(rows, []output.Cell{{Text: a.Viewpoint}, {Text: a.Server}, {Text: a.Transport}, {Text: a.Name}, {Text: a.Type}, outcome, {Text: num(a.Milliseconds, "%.0fms")}, {Text: blank(text)}})
+		rows = append(rows, []output.Cell{
+			{Text: a.Viewpoint},
+			{Text: a.Server},
+			{Text: a.Transport},
+			{Text: a.Name},
+			{Text: a.Type},
+			outcome,
+			{Text: num(a.Milliseconds, "%.0fms")},
+			{Text: blank(text)},
+		})
 	}
-	p.table(columns("VIEWPOINT", "SERVER", "BY", "+NAME", "TYPE", "RCODE", "TOOK", "ANSWER~"), rows)
+	p.table(columns("VIEWPOINT", "SERVER", "PROTOCOL", "+NAME", "TYPE", "RCODE", "TIME", "ANSWER~"), rows)
 }

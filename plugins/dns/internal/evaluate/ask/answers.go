@@ -15,7 +15,7 @@ import (
 )
 
 // Outcome of a question: what a replica said, or else what the API says it must.
-func Outcome(w *facts.World, fqdn, typ string) (resolver.Outcome, string) {
+func Outcome(w *facts.Snapshot, fqdn, typ string) (resolver.Outcome, string) {
 	silent := ""
 	for _, p := range w.Probes {
 		for _, a := range p.Answers {
@@ -33,7 +33,7 @@ func Outcome(w *facts.World, fqdn, typ string) (resolver.Outcome, string) {
 	}
 	switch x := Expect(w, fqdn, typ); {
 	case x.Open != "":
-		return resolver.Unknown, "not known"
+		return resolver.Unknown, "unknown"
 	case len(x.Data) > 0:
 		return resolver.Answer, "computed"
 	case x.Outcome == records.NoData:
@@ -52,7 +52,7 @@ func outcomeOf(a report.Answer) resolver.Outcome {
 	return resolver.Outcome(a.Rcode)
 }
 
-func AnswerData(w *facts.World, fqdn string) []string {
+func AnswerData(w *facts.Snapshot, fqdn string) []string {
 	var data []string
 	for _, typ := range []string{"A", "AAAA"} {
 		found := false
@@ -71,7 +71,7 @@ func AnswerData(w *facts.World, fqdn string) []string {
 }
 
 // Expect is what the API says a question must be answered with; open where what that depends on could not be read.
-func Expect(w *facts.World, fqdn, typ string) records.Expected {
+func Expect(w *facts.Snapshot, fqdn, typ string) records.Expected {
 	x := w.Engine.Lookup(fqdn, typ)
 	svc, _ := ServiceOf(w, fqdn)
 	switch {
@@ -85,7 +85,7 @@ func Expect(w *facts.World, fqdn, typ string) records.Expected {
 }
 
 // Address is what the API says of a name's addresses, and the type that it has them of.
-func Address(w *facts.World, fqdn string) (records.Expected, string) {
+func Address(w *facts.Snapshot, fqdn string) (records.Expected, string) {
 	if x := Expect(w, fqdn, "AAAA"); len(x.Data) > 0 && len(Expect(w, fqdn, "A").Data) == 0 {
 		return x, "AAAA"
 	}
@@ -93,19 +93,19 @@ func Address(w *facts.World, fqdn string) (records.Expected, string) {
 }
 
 // Answers gives the answers to a name as evidence, one for each type.
-func Answers(w *facts.World, fqdn string) []finding.Evidence {
+func Answers(w *facts.Snapshot, fqdn string) []finding.Evidence {
 	var list []finding.Evidence
 	types := map[string]bool{}
 	for _, a := range AllAnswers(w) {
 		if strings.EqualFold(a.Name, fqdn) && a.Rcode != "" && !types[a.Type] {
 			types[a.Type] = true
-			list = append(list, facts.Seen("answer of "+a.Viewpoint, a.Name+" "+a.Type, "%s", Said(Sorted(a))))
+			list = append(list, facts.NewEvidence("answer of "+a.Viewpoint, a.Name+" "+a.Type, "%s", AnswerText(Sorted(a))))
 		}
 	}
 	return list
 }
 
-func AllAnswers(w *facts.World) []report.Answer {
+func AllAnswers(w *facts.Snapshot) []report.Answer {
 	var list []report.Answer
 	for _, p := range w.Probes {
 		list = append(list, p.Answers...)
@@ -117,7 +117,7 @@ func AllAnswers(w *facts.World) []report.Answer {
 }
 
 // Cname is where a name leads at last, by the answers or else by the API; empty for a name that is no CNAME.
-func Cname(w *facts.World, fqdn string) string {
+func Cname(w *facts.Snapshot, fqdn string) string {
 	next := map[string]string{}
 	for _, a := range AllAnswers(w) {
 		for _, r := range a.Records {
@@ -143,18 +143,18 @@ func Cname(w *facts.World, fqdn string) string {
 }
 
 // Has says whether the API gives a name an address.
-func Has(w *facts.World, fqdn string) bool {
+func Has(w *facts.Snapshot, fqdn string) bool {
 	x, _ := Address(w, fqdn)
 	return len(x.Data) > 0
 }
 
 // Evidence is what was answered for a name, or else what the API says of it.
-func Evidence(w *facts.World, fqdn string) []finding.Evidence {
+func Evidence(w *facts.Snapshot, fqdn string) []finding.Evidence {
 	if list := Answers(w, fqdn); len(list) > 0 {
 		return list
 	}
 	x, typ := Address(w, fqdn)
-	return []finding.Evidence{facts.Seen("API", fqdn+" "+typ, "%s", x)}
+	return []finding.Evidence{facts.NewEvidence("API", fqdn+" "+typ, "%s", x)}
 }
 
 func Sorted(a report.Answer) report.Answer {
@@ -164,7 +164,7 @@ func Sorted(a report.Answer) report.Answer {
 }
 
 // Baseline is what the way to a replica costs: the quickest answer about the cluster.
-func Baseline(w *facts.World, p facts.Probe) float64 {
+func Baseline(w *facts.Snapshot, p facts.Probe) float64 {
 	least := -1.0
 	for _, a := range p.Answers {
 		if a.Name != w.External && a.Milliseconds != nil && (least < 0 || *a.Milliseconds < least) {
@@ -175,13 +175,13 @@ func Baseline(w *facts.World, p facts.Probe) float64 {
 }
 
 // ControlFailure judges the answer for the API server's own Service, and says whether there was one to judge.
-func ControlFailure(w *facts.World, p facts.Probe) (*finding.Evidence, bool) {
+func ControlFailure(w *facts.Snapshot, p facts.Probe) (*finding.Evidence, bool) {
 	for _, a := range p.Answers {
 		if a.Type != "A" || a.Name != w.Control() || a.Rcode == "" {
 			continue
 		}
 		if !Right(w, a) {
-			e := facts.Seen("answer of "+p.Pod, a.Name+" "+a.Type, "%s", Said(a))
+			e := facts.NewEvidence("answer of "+p.Pod, a.Name+" "+a.Type, "%s", AnswerText(a))
 			return &e, true
 		}
 		return nil, true
@@ -190,12 +190,12 @@ func ControlFailure(w *facts.World, p facts.Probe) (*finding.Evidence, bool) {
 }
 
 // Right says whether an answer agrees with the API, as far as that can be known.
-func Right(w *facts.World, a report.Answer) bool {
+func Right(w *facts.Snapshot, a report.Answer) bool {
 	x := w.Engine.Lookup(a.Name, a.Type)
 	return records.Compare(x, a) == records.Same || !w.Sources.Get("services").Readable() && a.Rcode == "NOERROR"
 }
 
-func Said(a report.Answer) string {
+func AnswerText(a report.Answer) string {
 	if a.Error != "" {
 		return a.Error
 	}
@@ -210,7 +210,7 @@ func Said(a report.Answer) string {
 }
 
 // WrongAnswers lists the answers of a probe that disagree with the API and had time to settle.
-func WrongAnswers(w *facts.World, p facts.Probe, settledOnly bool) []report.Answer {
+func WrongAnswers(w *facts.Snapshot, p facts.Probe, settledOnly bool) []report.Answer {
 	if !w.Sources.Get("services").Readable() || !w.Sources.Get("endpointslices").Readable() {
 		return nil
 	}
@@ -235,9 +235,9 @@ func WrongAnswers(w *facts.World, p facts.Probe, settledOnly bool) []report.Answ
 	return list
 }
 
-// AheadAndRight tells this: another replica saw a change later than this one, and answers rightly what this one does not. Serials are
+// OtherReplicaIsNewer says whether another replica saw a later change and answers correctly what this one does not. Serials are
 // seconds: of two changes in one second this replica may have seen the first alone, and the name tells which it missed.
-func AheadAndRight(w *facts.World, p facts.Probe, serial uint32, a report.Answer) bool {
+func OtherReplicaIsNewer(w *facts.Snapshot, p facts.Probe, serial uint32, a report.Answer) bool {
 	changedThen := !w.ChangedAt(a.Name).Before(time.Unix(int64(serial), 0))
 	for _, other := range w.Probes {
 		theirs, ok := SoaSerial(&other, w.Zone)
@@ -272,7 +272,7 @@ func SoaSerial(p *facts.Probe, zone string) (uint32, bool) {
 
 // Lag is how long a replica with this serial has missed something that the API holds. Only creations count: they bump
 // the serial for certain, whereas an update may change nothing that DNS shows.
-func Lag(w *facts.World, serial uint32) (time.Duration, bool) {
+func Lag(w *facts.Snapshot, serial uint32) (time.Duration, bool) {
 	if !w.Sources.Get("services").Readable() || !w.Sources.Get("endpointslices").Readable() {
 		return 0, false
 	}

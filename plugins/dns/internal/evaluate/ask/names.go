@@ -17,7 +17,7 @@ func Qualify(in facts.Input, name string) string {
 	return Complete(facts.New(in, in.Timeless(), facts.Options{}), name)
 }
 
-func Complete(w *facts.World, name string) string {
+func Complete(w *facts.Snapshot, name string) string {
 	zone := strings.TrimSuffix(w.Zone, ".")
 	if strings.HasSuffix(name, ".") || name == zone || strings.HasSuffix(strings.ToLower(name), "."+zone) {
 		return corefile.Fqdn(name)
@@ -39,7 +39,7 @@ func Complete(w *facts.World, name string) string {
 
 // Suggest gives the nearest names that exist for one that does not: the same Service in other namespaces first, then
 // Services and namespaces that differ by a few letters.
-func Suggest(w *facts.World, fqdn string) []string {
+func Suggest(w *facts.Snapshot, fqdn string) []string {
 	base, ok := strings.CutSuffix(corefile.Fqdn(fqdn), ".svc."+w.Zone)
 	if !ok {
 		return nil
@@ -111,7 +111,7 @@ func distance(a, b string) int {
 
 // ServiceOf gives the Service that a name leads to, whether the Corefile lets DNS have it or not, and the labels before
 // .svc.ZONE; no labels for any other name.
-func ServiceOf(w *facts.World, fqdn string) (*corev1.Service, []string) {
+func ServiceOf(w *facts.Snapshot, fqdn string) (*corev1.Service, []string) {
 	base, ok := strings.CutSuffix(corefile.Fqdn(fqdn), ".svc."+w.Zone)
 	labels := strings.Split(base, ".")
 	if !ok || len(labels) < 2 {

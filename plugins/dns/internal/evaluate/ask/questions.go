@@ -45,7 +45,7 @@ func Exists(in facts.Input, s facts.Scope) error {
 	case found:
 		return nil
 	case !in.Sources.Get(source).Readable():
-		return fmt.Errorf("%s %q in namespace %q could not be read: %s", s.Kind, s.Name, s.Namespace, in.Sources.Get(source).Gap())
+		return fmt.Errorf("%s %q in namespace %q cannot be read: %s", s.Kind, s.Name, s.Namespace, in.Sources.Get(source).Gap())
 	}
 	return fmt.Errorf("there is no %s %q in namespace %q", s.Kind, s.Name, s.Namespace)
 }
@@ -140,7 +140,7 @@ const absent = "no-such-service-of-kubectl-dns.default.svc."
 
 // Newest gives the Services whose records changed last, of those that had the time to settle: a change of this moment
 // proves nothing yet.
-func Newest(w *facts.World, n int) []*corev1.Service {
+func Newest(w *facts.Snapshot, n int) []*corev1.Service {
 	changed := w.Changes()
 	at := func(s *corev1.Service) time.Time { return changed[s.Namespace+"/"+s.Name] }
 	var list []*corev1.Service

@@ -59,12 +59,12 @@ func ServersOf(in facts.Input) (servers []string, q records.Question) {
 
 // Serves says whether cluster DNS may answer at an address. A link-local one is the node's own: what answers there (a
 // DaemonSet, or a service of the node that the API does not show) is known to be nothing only when it does not answer.
-func Serves(w *facts.World, ip string) bool {
+func Serves(w *facts.Snapshot, ip string) bool {
 	return slices.Contains(w.ClusterServers(), ip) || facts.LinkLocal(ip) && !localSilent(w, ip)
 }
 
 // answeredAt says whether the suspect asked an address, and whether it got an answer.
-func answeredAt(w *facts.World, ip string) (asked, answered bool) {
+func answeredAt(w *facts.Snapshot, ip string) (asked, answered bool) {
 	if w.From == nil {
 		return false, false
 	}
@@ -74,9 +74,9 @@ func answeredAt(w *facts.World, ip string) (asked, answered bool) {
 	return asked, answered
 }
 
-// CloudMayServe tells this: an address in the cloud's range is wrong only when the suspect asked it for a name of the cluster and did
-// not get that.
-func CloudMayServe(w *facts.World, ip string) bool {
+// CloudMayServe says whether an address in the range of the cloud may serve cluster names. It is wrong only when the pod queried
+// it for a cluster name and did not get that.
+func CloudMayServe(w *facts.Snapshot, ip string) bool {
 	address, err := netip.ParseAddr(ip)
 	if err != nil || !facts.CloudRange.Contains(address) {
 		return false
@@ -92,13 +92,13 @@ func CloudMayServe(w *facts.World, ip string) bool {
 }
 
 // localSilent: no DaemonSet is a cache at the address, and the suspect asked it in vain.
-func localSilent(w *facts.World, ip string) bool {
+func localSilent(w *facts.Snapshot, ip string) bool {
 	asked, answered := answeredAt(w, ip)
 	return w.Sources.Get("daemonsets").Readable() && asked && !answered
 }
 
-// LocalUnseen tells this: nothing shows what answers at a link-local address, and the suspect was not answered by it.
-func LocalUnseen(w *facts.World, ip string) bool {
+// LocalUnseen says whether nothing shows what answers at a link-local address, and the pod got no answer from it.
+func LocalUnseen(w *facts.Snapshot, ip string) bool {
 	_, answered := answeredAt(w, ip)
 	return facts.LinkLocal(ip) && !answered && !slices.Contains(w.ClusterServers(), ip)
 }

@@ -58,7 +58,7 @@ func Parse(files map[string]string, main string) File {
 	p := parser{files: files, snippets: map[string][]token{}}
 	text, ok := files[main]
 	if !ok {
-		p.problem(token{file: main, line: 1}, "there is no file %s", main)
+		p.problem(token{file: main, line: 1}, "file %s does not exist", main)
 		return p.out
 	}
 	p.blocks(p.expand(lex(main, text), 0))
@@ -106,10 +106,10 @@ func (p *parser) expand(tokens []token, depth int) []token {
 func (p *parser) imported(at token, args []token, depth int) []token {
 	switch {
 	case len(args) == 0:
-		p.problem(at, "import needs a file or a snippet")
+		p.problem(at, "import requires a file or a snippet")
 		return nil
 	case depth >= maxDepth:
-		p.problem(at, "imports are nested more than %d deep: does %s import itself?", maxDepth, args[0].text)
+		p.problem(at, "imports are nested more than %d deep; %s may import itself", maxDepth, args[0].text)
 		return nil
 	}
 	if body, ok := p.snippets[args[0].text]; ok {
@@ -127,7 +127,7 @@ func (p *parser) imported(at token, args []token, depth int) []token {
 	}
 	slices.Sort(names)
 	if len(names) == 0 && !strings.ContainsAny(pattern, "*?[") {
-		p.problem(at, "import %s: there is no such file or snippet", args[0].text)
+		p.problem(at, "import %s: no such file or snippet", args[0].text)
 	}
 	var out []token
 	for _, name := range names {
@@ -215,15 +215,15 @@ func (p *parser) blocks(tokens []token) {
 				p.problem(start, "server block %s has no body", start.text)
 			}
 		case tokens[i].text == "}" && !tokens[i].quoted:
-			p.problem(tokens[i], "unexpected }: there is one brace too many")
+			p.problem(tokens[i], "unexpected }: one closing brace too many")
 			return
 		case isBrace(tokens[i]):
 			if len(block.Zones) == 0 {
-				p.problem(tokens[i], "a server block without a zone before its {")
+				p.problem(tokens[i], "server block without a zone before {")
 			}
 			end := closing(tokens, i)
 			if end == len(tokens) {
-				p.problem(tokens[i], "this { is never closed")
+				p.problem(tokens[i], "{ is not closed")
 			}
 			block.Directives = p.directives(tokens[i+1 : end])
 			i = end + 1
@@ -241,7 +241,7 @@ func (p *parser) key(at token, key string, block *Block, seen map[string]token) 
 	}
 	for _, z := range normalize(key) {
 		if earlier, ok := seen[z.String()]; ok {
-			p.problem(at, "cannot serve %s: it is already defined in line %d", z, earlier.line)
+			p.problem(at, "zone %s is already defined in line %d", z, earlier.line)
 		}
 		seen[z.String()] = at
 		block.Zones = append(block.Zones, z)
@@ -296,7 +296,7 @@ func (p *parser) directives(tokens []token) []Directive {
 		if i < len(tokens) && tokens[i].text == "{" && !tokens[i].quoted {
 			end := closing(tokens, i)
 			if end == len(tokens) {
-				p.problem(tokens[i], "the { of %s is never closed", d.Name)
+				p.problem(tokens[i], "{ of %s is not closed", d.Name)
 				d.Body = p.directives(tokens[i+1:])
 			} else {
 				d.Body = p.directives(tokens[i+1 : end])

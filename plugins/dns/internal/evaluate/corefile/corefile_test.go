@@ -52,9 +52,9 @@ func TestProblemsNameTheLine(t *testing.T) {
 		line int
 		want string
 	}{
-		"unclosed":        {".:53 {\n errors\n", 1, "never closed"},
-		"unclosed inside": {".:53 {\n health {\n errors\n}\n", 1, "never closed"},
-		"too many":        {".:53 {\n}\n}\n", 3, "one brace too many"},
+		"unclosed":        {".:53 {\n errors\n", 1, "is not closed"},
+		"unclosed inside": {".:53 {\n health {\n errors\n}\n", 1, "is not closed"},
+		"too many":        {".:53 {\n}\n}\n", 3, "one closing brace too many"},
 		"twice":           {".:53 {\n}\n. {\n}\n", 3, "already defined in line 1"},
 		"no zone":         {"{\n errors\n}\n", 1, "without a zone"},
 		"missing import":  {".:53 {\n import nothing\n}\n", 2, "no such file or snippet"},

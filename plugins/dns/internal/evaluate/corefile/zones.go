@@ -115,9 +115,11 @@ func (b Block) ZoneNames() []string {
 // order is the order in which CoreDNS 1.14 runs its plugins, whatever order the file has: it is fixed when the server
 // is built (https://github.com/coredns/coredns/blob/master/plugin.cfg).
 var order = []string{
-	"metadata", "geoip", "cancel", "proxyproto", "quic", "grpc_server", "https", "https3", "timeouts", "multisocket", "reload", "nsid", "bufsize", "bind",
+	"metadata", "geoip", "cancel", "proxyproto", "quic", "grpc_server", "https", "https3", "timeouts", "multisocket", "reload",
+	"nsid", "bufsize", "bind",
 	"debug", "trace", "ready", "health", "pprof", "shed", "prometheus", "errors", "log", "dnstap", "local", "dns64", "siit", "any", "chaos",
-	"loadbalance", "tsig", "rewrite", "autopath", "acl", "cache", "header", "dnssec", "tls", "minimal", "template", "transfer", "dynupdate", "hosts",
+	"loadbalance", "tsig", "rewrite", "autopath", "acl", "cache", "header", "dnssec", "tls", "minimal", "template", "transfer",
+	"dynupdate", "hosts",
 	"route53", "azure", "clouddns", "k8s_external", "kubernetes", "file", "auto", "secondary", "etcd", "loop", "forward",
 	"grpc", "erratic", "whoami", "on", "sign", "view", "nomad", "root", "startup", "shutdown",
 }

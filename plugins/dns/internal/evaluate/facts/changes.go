@@ -16,7 +16,7 @@ import (
 
 // Changes gives, for every Service, when it or one of its slices last changed. Endpoints that DNS does not show (behind
 // a virtual address) do not count: they change with every restart of a pod.
-func (w *World) Changes() map[string]time.Time {
+func (w *Snapshot) Changes() map[string]time.Time {
 	out := map[string]time.Time{}
 	later := func(key string, o metav1.Object) {
 		for _, f := range o.GetManagedFields() {
@@ -45,12 +45,12 @@ func (w *World) Changes() map[string]time.Time {
 
 // SettleTime is how long a change may take to show: the ttl of a cached answer (30 s in kubeadm's Corefile) and a few
 // seconds for the watch.
-func (w *World) SettleTime() time.Duration {
+func (w *Snapshot) SettleTime() time.Duration {
 	return time.Duration(w.Records.TTL)*time.Second + 5*time.Second
 }
 
 // Settling says whether the object behind a name changed so lately that a wrong answer proves nothing.
-func (w *World) Settling(name string, changed map[string]time.Time) bool {
+func (w *Snapshot) Settling(name string, changed map[string]time.Time) bool {
 	key, ok := w.serviceKey(name)
 	if !ok {
 		return w.addressSettling(name, changed)
@@ -60,7 +60,7 @@ func (w *World) Settling(name string, changed map[string]time.Time) bool {
 }
 
 // serviceKey gives NAMESPACE/NAME of the Service that a name is of.
-func (w *World) serviceKey(name string) (string, bool) {
+func (w *Snapshot) serviceKey(name string) (string, bool) {
 	base, ok := strings.CutSuffix(corefile.Fqdn(name), ".svc."+w.Zone)
 	labels := strings.Split(base, ".")
 	if !ok || len(labels) < 2 {
@@ -70,13 +70,13 @@ func (w *World) serviceKey(name string) (string, bool) {
 }
 
 // ChangedAt is when the Service behind a name changed last; zero for other names.
-func (w *World) ChangedAt(name string) time.Time {
+func (w *Snapshot) ChangedAt(name string) time.Time {
 	key, _ := w.serviceKey(name)
 	return w.Changes()[key]
 }
 
 // addressSettling: a reverse name belongs to any Service that changed lately.
-func (w *World) addressSettling(name string, changed map[string]time.Time) bool {
+func (w *Snapshot) addressSettling(name string, changed map[string]time.Time) bool {
 	for _, data := range w.Engine.Lookup(name, "PTR").Data {
 		if strings.HasSuffix(data, ".svc."+w.Zone) && w.Settling(data, changed) {
 			return true
@@ -94,7 +94,7 @@ type Scope struct {
 }
 
 // ServicesOf gives the Services of a scope.
-func (w *World) ServicesOf(s Scope) []*corev1.Service {
+func (w *Snapshot) ServicesOf(s Scope) []*corev1.Service {
 	var list []*corev1.Service
 	for i := range w.Services {
 		svc := &w.Services[i]
@@ -123,7 +123,7 @@ func (w *World) ServicesOf(s Scope) []*corev1.Service {
 	return list
 }
 
-func (w *World) holdsPod(svc *corev1.Service, pod string) bool {
+func (w *Snapshot) holdsPod(svc *corev1.Service, pod string) bool {
 	for i := range w.Slices {
 		sl := &w.Slices[i]
 		if sl.Namespace != svc.Namespace || sl.Labels["kubernetes.io/service-name"] != svc.Name {

@@ -9,7 +9,7 @@ import (
 )
 
 // Libc is what the image's files tell; empty when nothing was read or nothing was found.
-func (w *World) Libc() resolver.Libc {
+func (w *Snapshot) Libc() resolver.Libc {
 	switch {
 	case w.From == nil:
 		return ""
@@ -24,7 +24,7 @@ func (w *World) Libc() resolver.Libc {
 }
 
 // ResolvConf is the suspect's resolv.conf: the real one, or else the computed.
-func (w *World) ResolvConf() resolver.Conf {
+func (w *Snapshot) ResolvConf() resolver.Conf {
 	if actual, ok := w.ActualConf(); ok {
 		return actual
 	}
@@ -43,7 +43,7 @@ func LinkLocal(ip string) bool {
 }
 
 // KubeletFor gives what the kubelet of a node tells its pods, from the best source there is.
-func (w *World) KubeletFor(node string) resolver.Kubelet {
+func (w *Snapshot) KubeletFor(node string) resolver.Kubelet {
 	var general *Kubelet
 	for i := range w.Kubelets {
 		k := &w.Kubelets[i]
@@ -59,16 +59,17 @@ func (w *World) KubeletFor(node string) resolver.Kubelet {
 	}
 	domain := strings.TrimSuffix(w.Zone, ".")
 	if w.Service == nil && !w.Sources.Get("services").Readable() {
-		return resolver.Kubelet{Domain: domain, Unknown: true, From: "most clusters (neither the kubelet nor the DNS Service could be asked)"}
+		return resolver.Kubelet{Domain: domain, Unknown: true, From: "the usual default (neither the kubelet configuration nor the DNS " +
+			"Service could be read)"}
 	}
-	k := resolver.Kubelet{Domain: domain, From: "the DNS Service (the kubelet was not asked)"}
+	k := resolver.Kubelet{Domain: domain, From: "the DNS Service (the kubelet configuration was not read)"}
 	if w.Service != nil {
 		k.ClusterDNS = discover.ClusterIPs(w.Service)
 	}
 	return k
 }
 
-func (w *World) ActualConf() (resolver.Conf, bool) {
+func (w *Snapshot) ActualConf() (resolver.Conf, bool) {
 	if w.From == nil {
 		return resolver.Conf{}, false
 	}

@@ -35,7 +35,7 @@ func PodEndpoint(pod *corev1.Pod) Endpoint {
 
 // PolicyEffect judges one direction between two pods: policies add up, and a pod that none selects is open
 // (https://kubernetes.io/docs/concepts/services-networking/network-policies/#the-two-sorts-of-pod-isolation).
-func (w *World) PolicyEffect(direction networkingv1.PolicyType, from, to Endpoint, protocol corev1.Protocol, port int32) (allowed bool,
+func (w *Snapshot) PolicyEffect(direction networkingv1.PolicyType, from, to Endpoint, protocol corev1.Protocol, port int32) (allowed bool,
 	selecting []string,
 ) {
 	subject, peer := from, to
@@ -71,7 +71,7 @@ func selects(s *metav1.LabelSelector, l map[string]string) bool {
 	return err == nil && selector.Matches(labels.Set(l))
 }
 
-func (w *World) permits(p *networkingv1.NetworkPolicy, direction networkingv1.PolicyType, peer, to Endpoint, protocol corev1.Protocol,
+func (w *Snapshot) permits(p *networkingv1.NetworkPolicy, direction networkingv1.PolicyType, peer, to Endpoint, protocol corev1.Protocol,
 	port int32,
 ) bool {
 	if direction == networkingv1.PolicyTypeEgress {
@@ -90,7 +90,7 @@ func (w *World) permits(p *networkingv1.NetworkPolicy, direction networkingv1.Po
 	return false
 }
 
-func (w *World) peerMatches(peers []networkingv1.NetworkPolicyPeer, namespace string, e Endpoint) bool {
+func (w *Snapshot) peerMatches(peers []networkingv1.NetworkPolicyPeer, namespace string, e Endpoint) bool {
 	if len(peers) == 0 {
 		return true
 	}
@@ -115,7 +115,7 @@ func (w *World) peerMatches(peers []networkingv1.NetworkPolicyPeer, namespace st
 	return false
 }
 
-func (w *World) namespaceLabels(name string) map[string]string {
+func (w *Snapshot) namespaceLabels(name string) map[string]string {
 	for i := range w.Namespaces {
 		if w.Namespaces[i].Name == name {
 			return w.Namespaces[i].Labels
@@ -164,7 +164,7 @@ func PortMatches(ports []networkingv1.NetworkPolicyPort, to Endpoint, protocol c
 
 // PolicyEffects judges egress of the suspect pod and ingress of the DNS pods, for UDP and TCP. It speaks of the first
 // DNS pod of each set of labels: policies cannot tell the others apart but by address.
-func (w *World) PolicyEffects() []report.PolicyEffect {
+func (w *Snapshot) PolicyEffects() []report.PolicyEffect {
 	if w.From == nil || !w.Sources.Get("networkpolicies").Readable() || len(w.Pods) == 0 {
 		return nil
 	}

@@ -53,7 +53,7 @@ func LastLine(text string, is func(line string) bool) (string, bool) {
 }
 
 // ConfigHashFromLog reads the hash that a replica logs when it starts: the metric has none before the first reload.
-func (w *World) ConfigHashFromLog(pod string) string {
+func (w *Snapshot) ConfigHashFromLog(pod string) string {
 	for _, l := range w.Logs {
 		if l.Pod != pod || l.Previous {
 			continue
@@ -67,14 +67,14 @@ func (w *World) ConfigHashFromLog(pod string) string {
 }
 
 // AnyReached says whether any server is known to answer.
-func (w *World) AnyReached() bool { return slices.ContainsFunc(w.Probes, w.Reached) }
+func (w *Snapshot) AnyReached() bool { return slices.ContainsFunc(w.Probes, w.Reached) }
 
-func (w *World) Reached(p Probe) bool {
+func (w *Snapshot) Reached(p Probe) bool {
 	return slices.ContainsFunc(p.Answers, func(a report.Answer) bool { return a.Rcode != "" })
 }
 
 // NodeDown says why a node is not Ready, where it is known and is not.
-func (w *World) NodeDown(name string) (string, bool) {
+func (w *Snapshot) NodeDown(name string) (string, bool) {
 	for i := range w.Nodes {
 		if w.Nodes[i].Name != name {
 			continue
@@ -87,7 +87,7 @@ func (w *World) NodeDown(name string) (string, bool) {
 }
 
 // Live are the DNS pods that count as replicas: not those on their way out, nor what an eviction left behind.
-func (w *World) Live() []*corev1.Pod {
+func (w *Snapshot) Live() []*corev1.Pod {
 	var list []*corev1.Pod
 	for i := range w.Pods {
 		if p := &w.Pods[i]; p.DeletionTimestamp == nil && !podfact.Finished(p) {
@@ -97,12 +97,12 @@ func (w *World) Live() []*corev1.Pod {
 	return list
 }
 
-// Starting tells this: a pod in its first half minute is on its way, not broken.
-func (w *World) Starting(pod *corev1.Pod) bool {
+// Starting says whether a pod is in its first half minute, in which it is not expected to be ready.
+func (w *Snapshot) Starting(pod *corev1.Pod) bool {
 	return w.Now.Sub(pod.CreationTimestamp.Time).Seconds() < 30
 }
 
-func (w *World) NodeOf(pod string) string {
+func (w *Snapshot) NodeOf(pod string) string {
 	for i := range w.Pods {
 		if w.Pods[i].Name == pod {
 			return w.Pods[i].Spec.NodeName
@@ -113,7 +113,7 @@ func (w *World) NodeOf(pod string) string {
 
 // LastFatal finds a mark in the log of a container that has ended for it: its previous run, or the current one while it
 // is down. One that has run for twenty seconds since is past it: a loop is seen within a few.
-func (w *World) LastFatal(pod *corev1.Pod, mark string) (string, bool) {
+func (w *Snapshot) LastFatal(pod *corev1.Pod, mark string) (string, bool) {
 	down := slices.ContainsFunc(pod.Status.ContainerStatuses, func(s corev1.ContainerStatus) bool {
 		t := s.LastTerminationState.Terminated
 		recent := t != nil && t.ExitCode != 0 && (s.State.Running == nil || w.Now.Sub(s.State.Running.StartedAt.Time).Seconds() < 20)
@@ -137,7 +137,7 @@ func (w *World) LastFatal(pod *corev1.Pod, mark string) (string, bool) {
 }
 
 // ReadyEndpoints counts the addresses that the Service sends queries to.
-func (w *World) ReadyEndpoints(svc *corev1.Service) int {
+func (w *Snapshot) ReadyEndpoints(svc *corev1.Service) int {
 	seen := map[string]bool{}
 	for i := range w.Slices {
 		slice := &w.Slices[i]
@@ -155,7 +155,7 @@ func (w *World) ReadyEndpoints(svc *corev1.Service) int {
 	return len(seen)
 }
 
-func (w *World) ProbeOf(pod string) *Probe {
+func (w *Snapshot) ProbeOf(pod string) *Probe {
 	for i := range w.Probes {
 		if w.Probes[i].Pod == pod {
 			return &w.Probes[i]
@@ -164,9 +164,9 @@ func (w *World) ProbeOf(pod string) *Probe {
 	return nil
 }
 
-// Ports tells this: the Service's word counts only where the Corefile or the pod bears it out. A wrong targetPort is a fault of the
-// Service, and the server behind it is to be asked all the same.
-func (w *World) Ports(pod corev1.Pod) (dns, metrics int32) {
+// Ports gives the ports of a pod for DNS and for metrics. A targetPort of the Service counts only where the Corefile or the pod
+// confirms it: a wrong one is a fault of the Service, and the server behind it is still queried.
+func (w *Snapshot) Ports(pod corev1.Pod) (dns, metrics int32) {
 	dns, metrics = 53, 9153
 	declared := discover.ContainerPorts(pod.Spec)
 	for _, p := range declared {
@@ -189,7 +189,7 @@ func (w *World) Ports(pod corev1.Pod) (dns, metrics int32) {
 }
 
 // ServedAt says whether DNS is served at a port of a pod, as the Corefile has it, or else the pod's own ports.
-func (w *World) ServedAt(spec corev1.PodSpec, protocol corev1.Protocol, port int32) bool {
+func (w *Snapshot) ServedAt(spec corev1.PodSpec, protocol corev1.Protocol, port int32) bool {
 	listening := w.Listening(spec)
 	var declared []corev1.ContainerPort
 	for _, c := range spec.Containers {
@@ -203,7 +203,7 @@ func (w *World) ServedAt(spec corev1.PodSpec, protocol corev1.Protocol, port int
 
 // Listening gives the ports of the Corefile's server blocks that answer plain DNS, those of the cluster's zone first;
 // none where it was not read, or does not load: then the servers run with another one.
-func (w *World) Listening(spec corev1.PodSpec) []int32 {
+func (w *Snapshot) Listening(spec corev1.PodSpec) []int32 {
 	if !w.ConfRead || !w.Conf.Valid() || discover.PortFlag(spec) {
 		return nil
 	}

@@ -26,7 +26,7 @@ func UpstreamAddress(to string) (host, port string, plain bool) {
 }
 
 // Upstreams gives a row for every upstream of a replica.
-func (w *World) Upstreams(p Probe) []report.Upstream {
+func (w *Snapshot) Upstreams(p Probe) []report.Upstream {
 	var list []report.Upstream
 	name := ForwardMetric(p.Metrics)
 	used := map[string]bool{} // routes with a row; lines of two files may have one number
@@ -88,12 +88,12 @@ func measuredUpstream(m Metrics, name, to string) report.Upstream {
 	return u
 }
 
-func (w *World) forwards() []report.Route {
+func (w *Snapshot) forwards() []report.Route {
 	return slices.DeleteFunc(w.Routes(), func(r report.Route) bool { return r.Via != "forward" })
 }
 
 // routesTo gives the forwards that name an upstream, or else those that take theirs from a file, where it must stand.
-func (w *World) routesTo(to string) []report.Route {
+func (w *Snapshot) routesTo(to string) []report.Route {
 	var named, files []report.Route
 	for _, r := range w.forwards() {
 		if slices.ContainsFunc(r.To, func(t string) bool { return withPort(t) == to }) {
@@ -134,7 +134,7 @@ func zonesOf(routes []report.Route) string {
 
 // answerBy gives the answer for the random outside name when these forwards are the ones that it takes: those of the
 // longest zone that holds it.
-func (w *World) answerBy(p Probe, routes []report.Route) *report.Answer {
+func (w *Snapshot) answerBy(p Probe, routes []report.Route) *report.Answer {
 	most := longestZone(w.forwards(), w.External)
 	if len(routes) > 0 && longestZone(routes, w.External) < most {
 		return nil
@@ -155,7 +155,7 @@ func longestZone(routes []report.Route, name string) int {
 	return longest
 }
 
-func (w *World) ProbeAnswer(p Probe) *report.Answer {
+func (w *Snapshot) ProbeAnswer(p Probe) *report.Answer {
 	for _, a := range p.Answers {
 		if a.Name == w.External && w.External != "" {
 			return &a

@@ -4,25 +4,33 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 )
 
-// Seen makes evidence.
-func Seen(source, path, format string, args ...any) finding.Evidence {
+// NewEvidence makes evidence.
+func NewEvidence(source, path, format string, args ...any) finding.Evidence {
 	return finding.Evidence{Source: source, Path: path, Value: fmt.Sprintf(format, args...)}
 }
 
-func (w *World) Read(why, namespace string, args ...string) finding.Next {
+func (w *Snapshot) Read(why, namespace string, args ...string) finding.Next {
 	return finding.Next{Command: w.Options.Kubectl.Command(namespace, args...), Why: why, Risk: finding.Read}
 }
 
-func (w *World) Change(why, namespace string, args ...string) finding.Next {
+func (w *Snapshot) Change(why, namespace string, args ...string) finding.Next {
 	return finding.Next{Command: w.Options.Kubectl.Command(namespace, args...), Why: why, Risk: finding.Change}
 }
 
-// Make builds a finding of a catalogd code.
-func (w *World) Make(code finding.Code, severity finding.Severity, object *finding.ObjectRef, message string,
+// WithAnswers adds to a next step what its answers mean, each as "ANSWER: meaning".
+func WithAnswers(n finding.Next, answers ...string) finding.Next {
+	n.Answers = answers
+	return n
+}
+
+// Make builds a finding of a code of the catalog.
+func (w *Snapshot) Make(code finding.Code, severity finding.Severity, object *finding.ObjectRef, message string,
 	evidence []finding.Evidence, next ...finding.Next,
 ) finding.Finding {
 	return finding.Finding{Code: code, Severity: severity, Message: message, Object: object, Evidence: evidence, Next: next}
@@ -32,14 +40,9 @@ func Ref(kind, namespace, name string) *finding.ObjectRef {
 	return &finding.ObjectRef{Kind: kind, Namespace: namespace, Name: name}
 }
 
+// AgeWords prints a duration in seconds as kubectl does (45s, 3m10s, 5d).
 func AgeWords(seconds float64) string {
-	switch {
-	case seconds < 120:
-		return fmt.Sprintf("%d seconds", int(seconds))
-	case seconds < 7200:
-		return fmt.Sprintf("%d minutes", int(seconds/60))
-	}
-	return fmt.Sprintf("%d hours", int(seconds/3600))
+	return output.Age(time.Duration(seconds * float64(time.Second)))
 }
 
 func OrNone(s string) string {

@@ -13,9 +13,9 @@ type Result string
 // The results.
 const (
 	Same    Result = "same"
-	Missing Result = "missing" // something expected is not there
-	Extra   Result = "extra"   // something is there that is not expected
-	Wrong   Result = "wrong"   // both
+	Missing Result = "missing"   // something expected is not there
+	Extra   Result = "extra"     // something is there that is not expected
+	Wrong   Result = "incorrect" // both
 	None    Result = "unanswered"
 )
 

@@ -183,7 +183,7 @@ func (e *Engine) Lookup(name, typ string) Expected {
 	}
 	x := e.lookup(name, zone, typ, nil)
 	if x.Outcome == NXDomain && e.options.fallsThrough(name) {
-		return Expected{Open: "the kubernetes plugin has no answer and falls through to the plugins behind it"}
+		return Expected{Open: "the kubernetes plugin has no answer and falls through to the next plugins"}
 	}
 	return x
 }
@@ -193,7 +193,8 @@ func (e *Engine) lookup(name, zone, typ string, chain []string) Expected {
 		if ip := addressOf(name); ip != "" {
 			names := e.reverse(ip)
 			if slices.ContainsFunc(names, func(n string) bool { return strings.Contains(n, "..") }) {
-				return Expected{Open: "an EndpointSlice without the label kubernetes.io/service-name has this address: CoreDNS makes a name with an empty label of it, and sends no answer"}
+				return Expected{Open: "an EndpointSlice without the label kubernetes.io/service-name has this address: CoreDNS builds a name " +
+					"with an empty label from it and sends no answer"}
 			}
 			return found(names)
 		}

@@ -45,7 +45,11 @@ type Altered struct {
 
 // Default is what a kubeadm cluster has; it serves as the assumption where no Corefile can be read.
 func Default(zone string) Options {
-	return Options{Zones: []string{corefile.Fqdn(zone), "in-addr.arpa.", "ip6.arpa."}, Pods: PodsInsecure, TTL: 30, Fallthrough: []string{"in-addr.arpa.", "ip6.arpa."}}
+	return Options{
+		Zones: []string{corefile.Fqdn(zone), "in-addr.arpa.", "ip6.arpa."},
+		Pods:  PodsInsecure, TTL: 30,
+		Fallthrough: []string{"in-addr.arpa.", "ip6.arpa."},
+	}
 }
 
 // FromCorefile reads the options of the first kubernetes plugin that serves a forward zone, and false without one.
@@ -131,7 +135,10 @@ func (o *Options) set(d corefile.Directive) {
 
 // alters are the plugins whose rules can change what the kubernetes plugin would answer. cache is not among them: it
 // delays, and the tolerance for settling covers it.
-var alters = map[string]bool{"rewrite": true, "acl": true, "template": true, "hosts": true, "k8s_external": true, "dns64": true, "view": true, "any": true, "minimal": false}
+var alters = map[string]bool{
+	"rewrite": true, "acl": true, "template": true, "hosts": true, "k8s_external": true, "dns64": true, "view": true, "any": true,
+	"minimal": false,
+}
 
 // alteredZones gives the zones that a rule of such a plugin can touch, as far as its arguments say.
 func alteredZones(block corefile.Block, d corefile.Directive) []string {

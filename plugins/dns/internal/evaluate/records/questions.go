@@ -45,7 +45,8 @@ func (e *Engine) endpointQuestions(svc *corev1.Service, name string, most int) [
 				}
 				count++
 				typ := (host{address: address}).family()
-				list = append(list, Question{strings.ToLower(e.options.Hostname(endpoint, address)) + "." + name, typ}, Question{ReverseName(address), "PTR"})
+				list = append(list, Question{strings.ToLower(e.options.Hostname(endpoint, address)) + "." + name, typ},
+					Question{ReverseName(address), "PTR"})
 			}
 		}
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // config explains the Corefile.
-func config(w *facts.World) report.Config {
+func config(w *facts.Snapshot) report.Config {
 	out := report.Config{Header: header(w, "DNSConfig"), Blocks: []report.ConfigBlock{}}
 	if w.ConfRef != nil {
 		out.Source = w.ConfRef.String()
@@ -46,15 +46,15 @@ func Config(in facts.Input, now time.Time, o facts.Options) report.Config {
 	case !w.ConfRead:
 		out.Verdict, out.Summary = report.Unknown, "the Corefile could not be read: "+noneGap(w)
 	default:
-		out.Summary = fmt.Sprintf("%d server %s, %s is answered by the kubernetes plugin in line %d", len(out.Blocks),
-			facts.Plural(len(out.Blocks), "block"), strings.TrimSuffix(w.Zone, "."), w.Records.Line)
+		out.Summary = fmt.Sprintf("%d server %s; the kubernetes plugin in line %d answers %s", len(out.Blocks),
+			facts.Plural(len(out.Blocks), "block"), w.Records.Line, strings.TrimSuffix(w.Zone, "."))
 	}
 	return out
 }
 
-func noneGap(w *facts.World) string {
-	if gap := w.Sources.Get("configmaps").Gap(); gap != "" {
+func noneGap(w *facts.Snapshot) string {
+	if gap := w.Sources.Get("configmaps").Reason(); gap != "" {
 		return gap
 	}
-	return "no ConfigMap of the DNS pods holds it"
+	return "no ConfigMap of the DNS pods contains it"
 }

@@ -22,7 +22,7 @@ import (
 func Explain(in facts.Input, now time.Time, o facts.Options, name string, libcs []resolver.Libc) report.Explanation {
 	o.Standalone = true
 	w := facts.New(in, now, o)
-	out := report.Explanation{Header: header(w, "DNSExplanation"), Name: name, From: *fromReport(w), Walks: []report.Walk{}}
+	out := report.Explanation{Header: header(w, "DNSExplanation"), Name: name, From: *fromReport(w), Lookups: []report.Lookup{}}
 	detected := w.Libc()
 	if len(libcs) == 0 && detected != "" {
 		libcs = []resolver.Libc{detected}
@@ -39,13 +39,13 @@ func Explain(in facts.Input, now time.Time, o facts.Options, name string, libcs 
 	for _, l := range libcs {
 		walk := walk(w, name, l)
 		walk.Detected = l == detected
-		out.Walks = append(out.Walks, walk)
+		out.Lookups = append(out.Lookups, walk)
 	}
-	first := out.Walks[0]
+	first := out.Lookups[0]
 	all := clients.CheckPodConfig(w)
 	failure := walkFailure(w, name, first)
 	all = append(all, failure...)
-	if first.Outcome == WalkAnswered {
+	if first.Outcome == Answered {
 		all = append(all, servers.AlteredAnswers(w, func(asked string) bool {
 			return slices.ContainsFunc(first.Steps, func(s report.Step) bool { return strings.EqualFold(s.Name, asked) })
 		})...)
@@ -55,34 +55,34 @@ func Explain(in facts.Input, now time.Time, o facts.Options, name string, libcs 
 			all = append(all, f) // the cause of the failure is not said twice
 		}
 	}
-	settle(w, &out.Header, all)
+	finalizeFindings(w, &out.Header, all)
 	switch {
 	case out.Verdict != report.Healthy:
-	case first.Outcome == walkUnknown:
-		out.Verdict, out.Summary = report.Unknown, fmt.Sprintf("whether %s is found is not known: no server could be asked for %s", name,
-			strings.TrimSuffix(first.Steps[len(first.Steps)-1].Name, "."))+unaskedBecause(w)
+	case first.Outcome == Unknown:
+		out.Verdict, out.Summary = report.Unknown, fmt.Sprintf("unknown whether %s is found: no server could be queried for %s", name,
+			strings.TrimSuffix(first.Steps[len(first.Steps)-1].Name, "."))+notQueriedReason(w)
 	default:
-		out.Summary = answeredWords(w, name, out.Walks)
+		out.Summary = answeredText(w, name, out.Lookups)
 	}
 	return out
 }
 
-// The outcomes of a walk.
+// The outcomes of a lookup.
 const (
-	WalkAnswered = "answered"
-	WalkNotFound = "not found"
-	walkFails    = "fails"
-	walkUnknown  = "not known"
+	Answered = "Answered"
+	NotFound = "NotFound"
+	Failed   = "Failed"
+	Unknown  = "Unknown"
 )
 
-func answeredWords(w *facts.World, name string, walks []report.Walk) string {
+func answeredText(w *facts.Snapshot, name string, walks []report.Lookup) string {
 	first := walks[0]
 	if first.Queries == 0 {
-		return fmt.Sprintf("%s is %s by the pod's /etc/hosts, which is read before DNS is asked", name, strings.Join(first.Answer, ", "))
+		return fmt.Sprintf("resolved to %s by /etc/hosts of the pod, which is read before DNS is queried", strings.Join(first.Answer, ", "))
 	}
-	words := fmt.Sprintf("%s is answered at step %d of %d as %s, after %d queries", name, len(first.Steps),
-		len(resolver.Candidates(name, w.ResolvConf(), resolver.Libc(first.Libc))), strings.TrimSuffix(first.Steps[len(first.Steps)-1].Name,
-			"."), first.Queries)
+	words := fmt.Sprintf("answered at step %d of %d as %s after %d queries", len(first.Steps),
+		len(resolver.Candidates(name, w.ResolvConf(), resolver.Libc(first.Libc))),
+		strings.TrimSuffix(first.Steps[len(first.Steps)-1].Name, "."), first.Queries)
 	var other []string
 	for _, walk := range walks[1:] {
 		if walk.Outcome != first.Outcome {
@@ -90,13 +90,13 @@ func answeredWords(w *facts.World, name string, walks []report.Walk) string {
 		}
 	}
 	if len(other) > 0 {
-		words += fmt.Sprintf(" with %s; what the image has is not known (%s)", first.Libc, strings.Join(other, ", "))
+		words += fmt.Sprintf(" with %s; the C library of the image is unknown (%s)", first.Libc, strings.Join(other, ", "))
 	}
 	return words
 }
 
 // nodeOS is the operating system of the suspect's node, where it is known.
-func nodeOS(w *facts.World) string {
+func nodeOS(w *facts.Snapshot) string {
 	for i := range w.Nodes {
 		if w.Nodes[i].Name == w.From.Pod.Spec.NodeName {
 			return w.Nodes[i].Labels[corev1.LabelOSStable]
@@ -106,7 +106,7 @@ func nodeOS(w *facts.World) string {
 }
 
 // targetRules judges the object that the name leads to.
-func targetRules(w *facts.World, walk report.Walk) []finding.Finding {
+func targetRules(w *facts.Snapshot, walk report.Lookup) []finding.Finding {
 	for _, step := range walk.Steps {
 		base, ok := strings.CutSuffix(step.Name, ".svc."+w.Zone)
 		labels := strings.Split(base, ".")
@@ -122,8 +122,8 @@ func targetRules(w *facts.World, walk report.Walk) []finding.Finding {
 
 // walkFailure makes the finding for a walk that ended without an address. The step that decides is the one that stands
 // for what the user meant, where the walk came so far, and else its last.
-func walkFailure(w *facts.World, name string, walk report.Walk) []finding.Finding {
-	if walk.Outcome == WalkAnswered {
+func walkFailure(w *facts.Snapshot, name string, walk report.Lookup) []finding.Finding {
+	if walk.Outcome == Answered {
 		return nil
 	}
 	meant := ask.Complete(w, name)
@@ -143,30 +143,30 @@ func walkFailure(w *facts.World, name string, walk report.Walk) []finding.Findin
 	case has(resolver.Unknown):
 		return nil
 	case has(resolver.NXDomain):
-		f = clients.Nothing(w, step.Name, true)
+		f = clients.ExplainNoAddress(w, step.Name, true)
 	case step.A == string(resolver.NoData) && step.AAAA == string(resolver.NoData):
-		f = clients.Nothing(w, step.Name, false)
+		f = clients.ExplainNoAddress(w, step.Name, false)
 	default:
 		f = w.Make(clients.NoUsableAnswer, finding.Critical, nil, fmt.Sprintf("%s gets no usable answer (A: %s, AAAA: %s)",
 			strings.TrimSuffix(step.Name, "."), step.A, step.AAAA), ask.Answers(w, step.Name), noAnswerNext(w, step.Name))
 		if len(f.Evidence) == 0 {
-			f.Evidence = append(f.Evidence, facts.Seen(step.Source, step.Name, "%s", step.A))
+			f.Evidence = append(f.Evidence, facts.NewEvidence(step.Source, step.Name, "%s", step.A))
 		}
 	}
-	if walk.Outcome != walkUnknown {
-		f.Message = fmt.Sprintf("%s finds nothing from pod %s/%s (%s): %s", name, w.From.Pod.Namespace, w.From.Pod.Name, walk.Because, f.Message)
+	if walk.Outcome != Unknown {
+		f.Message = fmt.Sprintf("%s (lookup of %s from pod %s/%s: %s)", f.Message, name, w.From.Pod.Namespace, w.From.Pod.Name, walk.Reason)
 	}
 	return []finding.Finding{f}
 }
 
-func noAnswerNext(w *facts.World, fqdn string) finding.Next {
+func noAnswerNext(w *facts.Snapshot, fqdn string) finding.Next {
 	if corefile.InZone(fqdn, w.Zone) {
 		return clients.CheckNext(w)
 	}
-	return w.Read("see the servers that are asked for names outside the cluster", "", "dns", "upstream")
+	return w.Read("Check the upstream servers, which answer names outside the cluster", "", "dns", "upstream")
 }
 
-func walk(w *facts.World, name string, l resolver.Libc) report.Walk {
+func walk(w *facts.Snapshot, name string, l resolver.Libc) report.Lookup {
 	if addresses := hostsFile(w, name, l); len(addresses) > 0 {
 		family := func(v6 bool) string {
 			if slices.ContainsFunc(addresses, func(a string) bool { return strings.Contains(a, ":") == v6 }) {
@@ -174,9 +174,9 @@ func walk(w *facts.World, name string, l resolver.Libc) report.Walk {
 			}
 			return "-"
 		}
-		return report.Walk{
-			Libc: string(l), Outcome: WalkAnswered, Because: "/etc/hosts has it, and is read before DNS is asked", Answer: addresses,
-			Steps: []report.Step{{Number: 1, Name: name, A: family(false), AAAA: family(true), Source: "/etc/hosts", Then: WalkAnswered}},
+		return report.Lookup{
+			Libc: string(l), Outcome: Answered, Reason: "/etc/hosts has the name and is read before DNS is queried", Answer: addresses,
+			Steps: []report.Step{{Number: 1, Name: name, A: family(false), AAAA: family(true), Source: "/etc/hosts", Next: string(resolver.Stop)}},
 		}
 	}
 	sources := map[string]string{}
@@ -186,19 +186,19 @@ func walk(w *facts.World, name string, l resolver.Libc) report.Walk {
 		sources[fqdn] = from
 		return resolver.Pair{A: a, AAAA: aaaa}
 	})
-	out := report.Walk{Libc: string(l), Outcome: WalkNotFound, Because: followed.Because, Queries: followed.Sent, Steps: []report.Step{}}
+	out := report.Lookup{Libc: string(l), Outcome: NotFound, Reason: followed.Reason, Queries: followed.Sent, Steps: []report.Step{}}
 	switch {
 	case followed.Found:
-		out.Outcome = WalkAnswered
+		out.Outcome = Answered
 	case followed.Unknown:
-		out.Outcome = walkUnknown
-	case strings.Contains(followed.Because, "gives up"):
-		out.Outcome = walkFails
+		out.Outcome = Unknown
+	case followed.Failed:
+		out.Outcome = Failed
 	}
 	for i, s := range followed.Steps {
 		out.Steps = append(out.Steps, report.Step{
 			Number: i + 1, Name: s.Name, Search: s.Search, A: string(s.Pair.A),
-			AAAA: string(s.Pair.AAAA), Source: sources[s.Name], Then: s.Then,
+			AAAA: string(s.Pair.AAAA), Source: sources[s.Name], Next: string(s.Next),
 		})
 		out.Predicted = out.Predicted || sources[s.Name] == "computed"
 	}
@@ -210,7 +210,7 @@ func walk(w *facts.World, name string, l resolver.Libc) report.Walk {
 
 // hostsFile gives the addresses that the pod's /etc/hosts has for a name: the file itself, or what the kubelet is told
 // to write into it. glibc and musl compare a name as it is typed; Go drops a final dot.
-func hostsFile(w *facts.World, name string, l resolver.Libc) []string {
+func hostsFile(w *facts.Snapshot, name string, l resolver.Libc) []string {
 	if l == resolver.Go {
 		name = strings.TrimSuffix(name, ".")
 	}

@@ -18,55 +18,55 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
 
-// unaskedBecause says why no server could be asked: no tunnel opened, or the servers are not known.
-func unaskedBecause(w *facts.World) string {
-	for _, name := range []string{"tunnels", "services", "pods"} {
+// notQueriedReason gives in brackets why no server could be queried: no port-forward opened, or the servers are unknown.
+func notQueriedReason(w *facts.Snapshot) string {
+	for _, name := range []string{"port-forward", "services", "pods"} {
 		if s := w.Sources.Get(name); s.State == source.Forbidden || s.State == source.Unreachable {
-			return ": " + strings.TrimPrefix(s.Gap(), "not checked: ")
+			return " (" + s.Reason() + ")"
 		}
 	}
 	return ""
 }
 
-// conclude runs some checks and settles what they found. Status runs all of them and wants the list besides.
-func conclude(w *facts.World, h *report.Header, checks ...func(*facts.World) []finding.Finding) {
-	settle(w, h, rules.Book.Run(w, checks...))
+// conclude runs some checks and finalizes what they found. Status runs all of them and wants the list besides.
+func conclude(w *facts.Snapshot, h *report.Header, checks ...func(*facts.Snapshot) []finding.Finding) {
+	finalizeFindings(w, h, rules.Book.Run(w, checks...))
 }
 
-// settle fills the header: findings without those that another one explains or the user skips, worst first and within a
-// severity in the given order (of the decision tree, or of what the user asked); verdict, headline, summary.
-func settle(w *facts.World, h *report.Header, all []finding.Finding) {
+// finalizeFindings fills the header: findings without those that another one explains or the user skips, worst first and within a
+// severity in the given order (of the decision tree, or of what the user asked); verdict, primary code, summary.
+func finalizeFindings(w *facts.Snapshot, h *report.Header, all []finding.Finding) {
 	roots, _ := rules.Book.Fold(all)
 	h.Findings = slices.DeleteFunc(roots, func(f finding.Finding) bool { return slices.Contains(w.Options.Skip, f.Code) })
 	h.Verdict = verdict(h.Findings)
 	if h.Verdict != report.Healthy && len(h.Findings) > 0 {
-		h.Headline, h.Summary = h.Findings[0].Code, h.Findings[0].Message
+		h.PrimaryCode, h.Summary = h.Findings[0].Code, h.Findings[0].Message
 		return
 	}
-	if reason := blind(w); reason != "" {
+	if reason := unknownReason(w); reason != "" {
 		h.Verdict, h.Summary = report.Unknown, reason
 		return
 	}
-	h.Summary = "nothing wrong was found"
+	h.Summary = "no problem found"
 }
 
 func verdict(list []finding.Finding) report.Verdict {
 	worst, any := finding.Worst(list)
 	switch {
 	case any && worst == finding.Critical:
-		return report.Failing
+		return report.Unhealthy
 	case any && worst == finding.Warning:
 		return report.Degraded
 	}
 	return report.Healthy
 }
 
-// blind says why a clean bill would be no knowledge: what carries the verdict could not be read.
-func blind(w *facts.World) string {
+// unknownReason says why the verdict is Unknown without findings: what it rests on could not be read.
+func unknownReason(w *facts.Snapshot) string {
 	var gaps []string
-	for _, name := range []string{"services", "pods", "tunnels"} {
+	for _, name := range []string{"services", "pods", "port-forward"} {
 		if s := w.Sources.Get(name); s.State == source.Forbidden || s.State == source.Unreachable {
-			gaps = append(gaps, name+" ("+strings.TrimPrefix(s.Gap(), "not checked: ")+")")
+			gaps = append(gaps, name+" ("+s.Reason()+")")
 		}
 	}
 	switch {
@@ -75,36 +75,36 @@ func blind(w *facts.World) string {
 	case w.From != nil && w.From.Wanted && w.From.Error != "":
 		return wayUnknown(w)
 	case len(w.Probes) > 0 && !slices.ContainsFunc(w.Probes, func(p facts.Probe) bool { return p.Error == "" || p.Forbidden }):
-		return fmt.Sprintf("no tunnel opens to any of %d DNS pods, so nothing is known of what they answer (%s)", len(w.Probes),
+		return fmt.Sprintf("unknown what the %d DNS pods answer: port-forward failed for all (%s)", len(w.Probes),
 			w.Probes[0].Error)
 	case len(gaps) > 0:
-		return "too little could be read to say: " + strings.Join(gaps, ", ")
+		return "required data could not be read: " + strings.Join(gaps, ", ")
 	case w.Service != nil && len(w.Pods) == 0 && len(w.Service.Spec.Selector) > 0 &&
 		!(w.Sources.Get("deployments").Readable() && w.Sources.Get("daemonsets").Readable()):
-		return fmt.Sprintf("Service %s/%s selects no pods (%s), and whether DNS pods with other labels run is not known: Deployments or "+
+		return fmt.Sprintf("Service %s/%s selects no pods (%s); unknown whether DNS pods with other labels exist: Deployments or "+
 			"DaemonSets there could not be read", w.Service.Namespace, w.Service.Name, labels.Set(w.Service.Spec.Selector))
 	case w.Service != nil && len(w.Pods) == 0:
-		return fmt.Sprintf("there are no DNS pods to ask behind Service %s/%s: this DNS is managed outside the cluster, and only a pod can test "+
-			"it (--from POD)", w.Service.Namespace, w.Service.Name)
+		return fmt.Sprintf("Service %s/%s has no DNS pods to query: this DNS is managed outside the cluster, and only a pod can test it "+
+			"(--from POD)", w.Service.Namespace, w.Service.Name)
 	}
 	return ""
 }
 
 // wayUnknown says why it is not known whether the pod reaches the servers.
-func wayUnknown(w *facts.World) string {
-	servers := "the servers are well, and whether"
+func wayUnknown(w *facts.Snapshot) string {
+	servers := "the DNS pods, which answer correctly"
 	if !w.AnyReached() {
-		servers = "the servers could not be asked, and whether"
+		servers = "the DNS pods, which could not be queried"
 	}
-	text := fmt.Sprintf("%s pod %s/%s reaches them is not known: %s", servers, w.From.Pod.Namespace, w.From.Pod.Name, w.From.Error)
+	text := fmt.Sprintf("unknown whether pod %s/%s can reach %s: %s", w.From.Pod.Namespace, w.From.Pod.Name, servers, w.From.Error)
 	if w.From.Method == "" { // a probe that was asked for and failed is no advice
-		text += "; --probe ephemeral or --probe pod asks from beside it"
+		text += "; --probe ephemeral or --probe pod can query from the pod's network"
 	}
 	return text
 }
 
 // checked lists in words what was looked at without a finding.
-func checked(w *facts.World, found []finding.Finding) []string {
+func checked(w *facts.Snapshot, found []finding.Finding) []string {
 	clean := func(codes ...finding.Code) bool {
 		return !slices.ContainsFunc(found, func(f finding.Finding) bool { return slices.Contains(codes, f.Code) })
 	}
@@ -118,23 +118,26 @@ func checked(w *facts.World, found []finding.Finding) []string {
 	outside := slices.ContainsFunc(w.Probes, func(p facts.Probe) bool { a := w.ProbeAnswer(p); return a != nil && a.Rcode != "" })
 	add(w.ConfRead && clean(servers.CorefileInvalid, servers.ZoneNotServed, servers.TemplateOverridesCluster, servers.HostsWithoutFallthrough),
 		"the Corefile loads and serves "+strings.TrimSuffix(w.Zone, "."))
-	add(reached && clean(servers.ZoneNotServed, servers.ClusterNamesFailing, servers.ReplicaStale, servers.ReplicaWrongAnswer, servers.ReplicaNotAnswering,
-		servers.ReplicaPortForwardFailed), "every replica answers for the cluster's own names, and for the newest Services as the API has them")
+	add(reached && clean(servers.ZoneNotServed, servers.ClusterNamesFailing, servers.ReplicaStale, servers.ReplicaWrongAnswer,
+		servers.ReplicaNotAnswering, servers.ReplicaPortForwardFailed),
+		"every replica answers cluster names, and the newest Services match the API")
 	add(outside && clean(servers.UpstreamFailing, servers.UpstreamSlow, servers.UpstreamTCPFailing), "names outside the cluster are answered")
 	add(w.Sources.Get("access").Readable() && w.Provider() == "CoreDNS" && len(w.Access) > 0 && clean(servers.DNSServerForbidden),
-		"the server's service account may list and watch Services, Namespaces and EndpointSlices")
-	add(w.Sources.Get("logs").Readable() && clean(servers.CorefileReloadFailed, servers.ForwardingLoop), "no failed reload and no loop in the logs")
-	add(w.Sources.Get("networkpolicies").Readable() && clean(clients.NetworkPolicyBlocksDNS), "no NetworkPolicy stands in the way")
+		"the DNS ServiceAccount can list and watch Services, Namespaces and EndpointSlices")
+	add(w.Sources.Get("logs").Readable() && clean(servers.CorefileReloadFailed, servers.ForwardingLoop),
+		"no failed reload and no forwarding loop in the logs")
+	add(w.Sources.Get("networkpolicies").Readable() && clean(clients.NetworkPolicyBlocksDNS), "no NetworkPolicy blocks DNS")
 	add(w.From != nil && len(w.From.Answers) > 0 && clean(clients.DNSUnavailableFromPod, clients.DNSOverUDPBlocked, clients.DNSOverTCPBlocked,
-		clients.DNSServiceUnreachableFromPod, clients.ReplicaUnreachableFromPod), "the pod reaches the Service and each replica by UDP and TCP")
+		clients.DNSServiceUnreachableFromPod, clients.ReplicaUnreachableFromPod),
+		"the pod reaches the DNS Service and each replica over UDP and TCP")
 	return list
 }
 
-func header(w *facts.World, kind string) report.Header {
+func header(w *facts.Snapshot, kind string) report.Header {
 	return report.Header{APIVersion: report.APIVersion, Kind: kind, Sources: w.Sources, Time: w.Now}
 }
 
-func fromReport(w *facts.World) *report.From {
+func fromReport(w *facts.Snapshot) *report.From {
 	f := &report.From{
 		Namespace: w.From.Pod.Namespace, Name: w.From.Pod.Name, Node: w.From.Pod.Spec.NodeName, Method: w.From.Method,
 		Answers: w.From.Answers,

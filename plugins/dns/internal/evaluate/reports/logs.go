@@ -14,32 +14,32 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
 
-// logClass says what a line of CoreDNS's log means; the first mark that a line contains decides.
+// logClass says what a line of a CoreDNS log means; the first mark that a line contains decides.
 type logClass struct {
 	mark, class, meaning string
 	severity             finding.Severity
 }
 
 var logClasses = []logClass{
-	{"plugin/loop: Loop (", "loop", "its own probe came back: it forwards to itself, and ends", finding.Critical},
-	{"Error during parsing", "corefile", "the Corefile does not load", finding.Critical},
-	{"Unknown directive", "corefile", "the Corefile names a plugin that this binary does not have", finding.Critical},
-	{"Restart failed", "reload", "a changed Corefile was refused: the old one still serves", finding.Critical},
-	{"reload failed", "reload", "a changed Corefile was refused: the old one still serves", finding.Critical},
-	{"address already in use", "port", "another process has the port", finding.Critical},
-	{"concurrent queries exceeded", "overload", "max_concurrent is reached: further queries are refused", finding.Warning},
-	{"HINFO: read udp", "upstream", "the loop plugin's own probe got no answer from upstream; harmless alone", finding.Info},
-	{"HINFO: dial", "upstream", "the loop plugin's own probe got no answer from upstream; harmless alone", finding.Info},
-	{"i/o timeout", "upstream", "an upstream server did not answer", finding.Warning},
-	{"connection refused", "upstream", "nothing listens at the upstream address, or at the API server's", finding.Warning},
-	{"no route to host", "upstream", "no way leads to the address", finding.Warning},
-	{"unsynced Kubernetes API", "api", "it serves without having seen the API: names of the cluster get SERVFAIL", finding.Warning},
-	{"waiting for Kubernetes API", "api", "it has not reached the API server yet", finding.Info},
-	{"Failed to watch", "api", "a watch of the API server broke off", finding.Warning},
+	{"plugin/loop: Loop (", "loop", "a query of the loop plugin came back: the server forwards to itself and exits", finding.Critical},
+	{"Error during parsing", "corefile", "the Corefile cannot be loaded", finding.Critical},
+	{"Unknown directive", "corefile", "the Corefile uses a plugin that this binary does not contain", finding.Critical},
+	{"Restart failed", "reload", "a changed Corefile was rejected; the previous one is still in use", finding.Critical},
+	{"reload failed", "reload", "a changed Corefile was rejected; the previous one is still in use", finding.Critical},
+	{"address already in use", "port", "another process uses the port", finding.Critical},
+	{"concurrent queries exceeded", "overload", "max_concurrent is reached; further queries are refused", finding.Warning},
+	{"HINFO: read udp", "upstream", "a query of the loop plugin got no answer from the upstream; harmless on its own", finding.Info},
+	{"HINFO: dial", "upstream", "a query of the loop plugin got no answer from the upstream; harmless on its own", finding.Info},
+	{"i/o timeout", "upstream", "an upstream server did not respond", finding.Warning},
+	{"connection refused", "upstream", "no process listens at the address of the upstream or of the API server", finding.Warning},
+	{"no route to host", "upstream", "no network route to the address", finding.Warning},
+	{"unsynced Kubernetes API", "api", "the server started without data from the API; cluster names get SERVFAIL", finding.Warning},
+	{"waiting for Kubernetes API", "api", "the server has not reached the API server yet", finding.Info},
+	{"Failed to watch", "api", "a watch of the API server failed", finding.Warning},
 	{"Plugins not ready", "api", "the readiness probe fails until the named plugins are ready", finding.Warning},
-	{"no such host", "upstream", "an upstream is given by a name that it cannot resolve", finding.Warning},
-	{"[PANIC]", "panic", "it panicked", finding.Critical},
-	{"[FATAL]", "fatal", "it ended", finding.Critical},
+	{"no such host", "upstream", "the server cannot resolve the name of an upstream", finding.Warning},
+	{"[PANIC]", "panic", "the server panicked", finding.Critical},
+	{"[FATAL]", "fatal", "the server exited", finding.Critical},
 	{"[ERROR]", "error", "", finding.Warning},
 	{"Reloading complete", "reload", "a changed Corefile was loaded", finding.Info},
 	{"[WARNING]", "warning", "", finding.Info},
@@ -47,7 +47,7 @@ var logClasses = []logClass{
 
 func classify(line string) (logClass, bool) {
 	if facts.LacksPermission(line) { // whatever else the line says of it
-		return logClass{class: "forbidden", meaning: "its service account lacks a permission", severity: finding.Critical}, true
+		return logClass{class: "forbidden", meaning: "the ServiceAccount of the server lacks a permission", severity: finding.Critical}, true
 	}
 	for _, c := range logClasses {
 		if strings.Contains(line, c.mark) {
@@ -57,7 +57,7 @@ func classify(line string) (logClass, bool) {
 	return logClass{class: "other", severity: finding.Info}, false
 }
 
-// ClassifyLine says what one line of a server's log means; with errorsOnly lines that tell of nothing wrong are left out.
+// ClassifyLine says what one line of a server's log means; with errorsOnly lines that report no problem are left out.
 func ClassifyLine(pod, line string, errorsOnly bool) (report.LogLine, bool) {
 	class, known := classify(line)
 	text := facts.LogText(line)
@@ -111,7 +111,7 @@ func Logs(in facts.Input, now time.Time, o facts.Options, errorsOnly bool) repor
 	})
 	conclude(w, &out.Header, servers.CheckLoop, servers.CheckCorefileInvalid, servers.CheckForbidden, servers.CheckReload)
 	if logs := w.Sources.Get("logs"); out.Verdict == report.Healthy && !logs.Readable() && len(w.Pods) > 0 {
-		out.Verdict, out.Summary = report.Unknown, "not every log could be read: "+strings.TrimPrefix(logs.Gap(), "not checked: ")
+		out.Verdict, out.Summary = report.Unknown, "not all logs could be read: "+logs.Reason()
 	}
 	complaints := 0
 	for _, l := range out.Items {
@@ -120,7 +120,7 @@ func Logs(in facts.Input, now time.Time, o facts.Options, errorsOnly bool) repor
 		}
 	}
 	if out.Verdict == report.Healthy && complaints > 0 {
-		out.Summary = fmt.Sprintf("no line says that DNS is down; %d %s of lines below tell of something that went wrong", complaints,
+		out.Summary = fmt.Sprintf("no log line reports an outage; %d %s of log lines report other problems", complaints,
 			facts.Plural(complaints, "kind"))
 	}
 	return out

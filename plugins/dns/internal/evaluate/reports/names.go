@@ -42,7 +42,7 @@ func Names(in facts.Input, now time.Time, o facts.Options, s facts.Scope, fromNa
 }
 
 // aboutPod keeps of a Service's questions those that lead to one pod.
-func aboutPod(w *facts.World, q records.Question, svc *corev1.Service, pod string) bool {
+func aboutPod(w *facts.Snapshot, q records.Question, svc *corev1.Service, pod string) bool {
 	var ips []string
 	for i := range w.Targets {
 		if w.Targets[i].Name == pod && w.Targets[i].Namespace == svc.Namespace {
@@ -62,7 +62,7 @@ func aboutPod(w *facts.World, q records.Question, svc *corev1.Service, pod strin
 }
 
 // podNames: the name made of the address, where the pods option allows it.
-func podNames(w *facts.World, s facts.Scope) []report.NameRecord {
+func podNames(w *facts.Snapshot, s facts.Scope) []report.NameRecord {
 	var list []report.NameRecord
 	for i := range w.Targets {
 		pod := &w.Targets[i]
@@ -86,7 +86,7 @@ func podNames(w *facts.World, s facts.Scope) []report.NameRecord {
 }
 
 // shortest is what a pod of a namespace with the usual search list may type.
-func shortest(w *facts.World, name, namespace string) string {
+func shortest(w *facts.Snapshot, name, namespace string) string {
 	for _, suffix := range []string{"." + namespace + ".svc." + w.Zone, ".svc." + w.Zone, "." + w.Zone} {
 		if base, ok := strings.CutSuffix(name, suffix); ok && base != "" {
 			return base
@@ -95,7 +95,7 @@ func shortest(w *facts.World, name, namespace string) string {
 	return strings.TrimSuffix(name, ".")
 }
 
-func namesVerdict(w *facts.World, out *report.Names, s facts.Scope) {
+func namesVerdict(w *facts.Snapshot, out *report.Names, s facts.Scope) {
 	var all []finding.Finding
 	switch s.Kind {
 	case "Service":
@@ -118,12 +118,12 @@ func namesVerdict(w *facts.World, out *report.Names, s facts.Scope) {
 			}
 		}
 	}
-	settle(w, &out.Header, all)
+	finalizeFindings(w, &out.Header, all)
 	if len(out.Findings) == 0 {
-		out.Summary = fmt.Sprintf("%d %s to %s", len(out.Records),
-			map[bool]string{true: "name leads", false: "names lead"}[len(out.Records) == 1], out.Object)
+		out.Summary = fmt.Sprintf("%d DNS %s in namespace %s", len(out.Records),
+			map[bool]string{true: "record", false: "records"}[len(out.Records) == 1], s.Namespace)
 		if len(out.Records) == 0 {
-			out.Summary = "no name leads to " + out.Object
+			out.Summary = "no DNS record in namespace " + s.Namespace
 		}
 	}
 }

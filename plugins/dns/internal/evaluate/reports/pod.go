@@ -26,19 +26,19 @@ func Pod(in facts.Input, now time.Time, o facts.Options) report.PodResolver {
 	}
 	if c.AnyServers {
 		out.Settings = append(out.Settings, report.ValueFrom{
-			Value: "nameserver (not known)",
-			From:  "clusterDNS of the kubelet, which could not be asked",
+			Value: "nameserver (unknown)",
+			From:  "clusterDNS of the kubelet, which could not be read",
 		})
 	}
 	if c.HostServers {
 		out.Settings = append(out.Settings, report.ValueFrom{
-			Value: "nameserver (not known to the API)",
+			Value: "nameserver (unknown to the API)",
 			From:  "resolv.conf of node " + pod.Spec.NodeName,
 		})
 	}
 	if c.HostSearches {
 		out.Settings = append(out.Settings, report.ValueFrom{
-			Value: "further searches (not known to the API)",
+			Value: "further search domains (unknown to the API)",
 			From:  "resolv.conf of node " + pod.Spec.NodeName,
 		})
 	}
@@ -47,19 +47,19 @@ func Pod(in facts.Input, now time.Time, o facts.Options) report.PodResolver {
 	}
 	if actual, ok := w.ActualConf(); ok {
 		out.Actual = confReport(actual)
-		out.Differs = c.Differences(actual)
+		out.Differences = c.Differences(actual)
 	}
 	conclude(w, &out.Header, clients.CheckPodConfig, clients.CheckPolicy)
 	switch {
 	case len(out.Findings) > 0:
 	case c.AnyServers && out.Actual == nil:
-		out.Verdict, out.Summary = report.Unknown, fmt.Sprintf("which servers pod %s/%s asks is not known: neither its file, nor its kubelet's "+
-			"settings, nor the DNS Service could be read", pod.Namespace, pod.Name)
+		out.Verdict, out.Summary = report.Unknown, fmt.Sprintf("unknown which nameservers pod %s/%s queries: its "+
+			"resolv.conf, the kubelet configuration and the DNS Service could not be read", pod.Namespace, pod.Name)
 	default:
-		out.Summary = fmt.Sprintf("pod %s/%s asks %s, with ndots:%d", pod.Namespace, pod.Name,
+		out.Summary = fmt.Sprintf("pod %s/%s queries %s with ndots:%d", pod.Namespace, pod.Name,
 			facts.OrNone(strings.Join(shownServers(out), ", ")), ndotsOf(out, c))
-		if len(out.Differs) > 0 {
-			out.Summary += "; its file differs from what the kubelet would write now: it was written when the pod was made"
+		if len(out.Differences) > 0 {
+			out.Summary += "; its resolv.conf, written at pod creation, differs from the current settings"
 		}
 	}
 	return out

@@ -22,7 +22,7 @@ func Resolve(in facts.Input, now time.Time, o facts.Options, name string, types 
 	for _, p := range w.Probes {
 		if p.Error != "" {
 			out.Answers = append(out.Answers, report.Answer{
-				Viewpoint: "tunnel:" + p.Pod, Server: p.Pod, Transport: "TCP", Name: name,
+				Viewpoint: "port-forward:" + p.Pod, Server: p.Pod, Transport: "TCP", Name: name,
 				Type: types[0], Error: p.Error,
 			})
 		}
@@ -40,15 +40,15 @@ func Resolve(in facts.Input, now time.Time, o facts.Options, name string, types 
 		met := Meets(out.Answers, expect)
 		out.Met = &met
 	}
-	settle(w, &out.Header, all)
+	finalizeFindings(w, &out.Header, all)
 	switch answered := answeredCount(out.Answers); {
 	case out.Verdict != report.Healthy:
 	case answered == 0 && w.From != nil && w.From.Error != "":
 		out.Verdict, out.Summary = report.Unknown, clients.CannotAskInside(w).Message
 	case answered == 0:
-		out.Verdict, out.Summary = report.Unknown, "nobody could be asked"+unaskedBecause(w)
+		out.Verdict, out.Summary = report.Unknown, "no server could be queried"+notQueriedReason(w)
 	case len(out.Findings) == 0:
-		out.Summary = fmt.Sprintf("%s is answered from %d of %d points of view", strings.TrimSuffix(name, "."), answered, len(out.Answers))
+		out.Summary = fmt.Sprintf("%d of %d queries were answered", answered, len(out.Answers))
 	}
 	return out
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
 
-// Status says what the cluster DNS is, with the findings of what was collected.
+// Status describes the cluster DNS, with the findings about what was collected.
 func Status(in facts.Input, now time.Time, o facts.Options, kind string) report.Status {
 	w := facts.New(in, now, o)
 	s := report.Status{
@@ -37,15 +37,15 @@ func Status(in facts.Input, now time.Time, o facts.Options, kind string) report.
 		s.From = fromReport(w)
 	}
 	all := rules.Book.Check(w)
-	settle(w, &s.Header, all)
-	s.Checked = checked(w, all)
+	finalizeFindings(w, &s.Header, all)
+	s.PassedChecks = checked(w, all)
 	if s.Verdict == report.Healthy {
 		s.Summary = healthySummary(w, s)
 	}
 	return s
 }
 
-func replica(w *facts.World, pod *corev1.Pod) report.Replica {
+func replica(w *facts.Snapshot, pod *corev1.Pod) report.Replica {
 	r := report.Replica{
 		Namespace: pod.Namespace, Name: pod.Name, Node: pod.Spec.NodeName, Zone: w.NodeZone[pod.Spec.NodeName],
 		IP: pod.Status.PodIP, Ready: podfact.Serves(pod), State: podfact.Status(pod),
@@ -53,7 +53,7 @@ func replica(w *facts.World, pod *corev1.Pod) report.Replica {
 	for _, s := range pod.Status.ContainerStatuses {
 		r.Restarts += s.RestartCount
 		if t := s.LastTerminationState.Terminated; t != nil {
-			r.LastExit = fmt.Sprintf("%s (exit %d)", cmp.Or(t.Reason, "ended"), t.ExitCode)
+			r.LastExit = fmt.Sprintf("%s (exit %d)", cmp.Or(t.Reason, "Terminated"), t.ExitCode)
 		}
 	}
 	if len(pod.Spec.Containers) > 0 {
@@ -62,18 +62,18 @@ func replica(w *facts.World, pod *corev1.Pod) report.Replica {
 	p := w.ProbeOf(pod.Name)
 	switch {
 	case p == nil && pod.DeletionTimestamp != nil:
-		r.Unreachable = "not asked: it is being deleted"
+		r.NotQueriedReason = "the pod is being deleted"
 		return r
 	case p == nil:
-		r.Unreachable = "not asked: the container is not running"
+		r.NotQueriedReason = "the container is not running"
 		return r
 	case p.Error != "":
-		r.Unreachable = p.Error
+		r.NotQueriedReason = p.Error
 		return r
 	}
-	r.Reached = slices.ContainsFunc(p.Answers, func(a report.Answer) bool { return a.Rcode != "" })
-	if !r.Reached && len(p.Answers) > 0 {
-		r.Unreachable = p.Answers[0].Error
+	r.Queried = slices.ContainsFunc(p.Answers, func(a report.Answer) bool { return a.Rcode != "" })
+	if !r.Queried && len(p.Answers) > 0 {
+		r.NotQueriedReason = p.Answers[0].Error
 	}
 	r.Answers = p.Answers
 	replicaMetrics(w, &r, p)
@@ -87,7 +87,7 @@ func replica(w *facts.World, pod *corev1.Pod) report.Replica {
 	return r
 }
 
-func replicaMetrics(w *facts.World, r *report.Replica, p *facts.Probe) {
+func replicaMetrics(w *facts.Snapshot, r *report.Replica, p *facts.Probe) {
 	m := p.Metrics
 	r.Version = m.Label("coredns_build_info", "version")
 	r.Config = m.Label("coredns_reload_version_info", "value")
@@ -110,10 +110,10 @@ func replicaMetrics(w *facts.World, r *report.Replica, p *facts.Probe) {
 	r.Servfail = facts.Share(m.Sum("coredns_dns_responses_total", "rcode", "SERVFAIL"), m.Sum("coredns_dns_responses_total"))
 }
 
-func healthySummary(w *facts.World, s report.Status) string {
+func healthySummary(w *facts.Snapshot, s report.Status) string {
 	live, nodes, ready, answering := w.Live(), map[string]bool{}, 0, 0
 	if len(live) == 0 {
-		return "nothing wrong was found; there are no DNS pods to ask"
+		return "no problem found; there are no DNS pods to query"
 	}
 	for _, pod := range live {
 		if podfact.Serves(pod) {

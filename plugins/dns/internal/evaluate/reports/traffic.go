@@ -105,7 +105,7 @@ func Upstreams(in facts.Input, now time.Time, o facts.Options) report.Upstreams 
 	if out.Verdict == report.Healthy {
 		out.Summary = "names outside the cluster are answered at every replica"
 		if w.External == "" || len(w.Probes) == 0 {
-			out.Verdict, out.Summary = report.Unknown, "no replica could be asked"
+			out.Verdict, out.Summary = report.Unknown, "no replica could be queried"
 		}
 	}
 	return out

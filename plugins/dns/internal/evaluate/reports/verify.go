@@ -22,7 +22,7 @@ func Verify(in facts.Input, now time.Time, o facts.Options, s facts.Scope) repor
 	o.Namespace, o.All = "", false
 	w := facts.New(in, now, o)
 	out := report.Verification{
-		Header: header(w, "DNSVerification"), Scope: scopeWords(s), Replicas: []report.VerifyReplica{},
+		Header: header(w, "DNSVerification"), Scope: scopeText(s), Replicas: []report.VerifyReplica{},
 		Items: []report.Mismatch{},
 	}
 	services := w.ServicesOf(s)
@@ -43,13 +43,13 @@ func Verify(in facts.Input, now time.Time, o facts.Options, s facts.Scope) repor
 			if a.Name == w.External || a.Type == "SOA" {
 				continue
 			}
-			r.Asked++
+			r.Queried++
 			if a.Milliseconds != nil {
 				slowest = max(slowest, *a.Milliseconds)
 			}
 			verifyOne(w, &r, merged, owner, changed, p.Pod, a)
 		}
-		if r.Asked > 0 && slowest > 0 {
+		if r.Queried > 0 && slowest > 0 {
 			r.Milliseconds = &slowest
 		}
 		out.Replicas = append(out.Replicas, r)
@@ -66,10 +66,10 @@ func Verify(in facts.Input, now time.Time, o facts.Options, s facts.Scope) repor
 }
 
 func stateRank(s string) int {
-	return slices.Index([]string{"wrong", "missing", "extra", "unanswered", "settling", "altered"}, s)
+	return slices.Index([]string{"incorrect", "missing", "extra", "unanswered", "settling", "overridden"}, s)
 }
 
-func verifyOne(w *facts.World, r *report.VerifyReplica, merged map[string]*report.Mismatch, owner map[string]string,
+func verifyOne(w *facts.Snapshot, r *report.VerifyReplica, merged map[string]*report.Mismatch, owner map[string]string,
 	changed map[string]time.Time, pod string, a report.Answer,
 ) {
 	x := w.Engine.Lookup(a.Name, a.Type)
@@ -79,19 +79,19 @@ func verifyOne(w *facts.World, r *report.VerifyReplica, merged map[string]*repor
 	altered, isAltered := w.Records.AlteredBy(a.Name, records.Outcome(a))
 	switch {
 	case result == records.Same:
-		r.Right++
+		r.Correct++
 		return
 	case result == records.None:
 		r.Unanswered++
 		why = a.Error
 	case isAltered:
-		r.Altered++
-		state, why = "altered", fmt.Sprintf("%s in line %d of the Corefile runs before the kubernetes plugin", altered.Plugin, altered.Line)
+		r.Overridden++
+		state, why = "overridden", fmt.Sprintf("%s in line %d of the Corefile runs before the kubernetes plugin", altered.Plugin, altered.Line)
 	case w.Settling(a.Name, changed):
 		r.Settling++
 		state, why = "settling", fmt.Sprintf("changed less than %s ago", w.SettleTime())
 	default:
-		r.Wrong++
+		r.Incorrect++
 	}
 	answered := records.Data(a)
 	if len(answered) == 0 {
@@ -111,7 +111,7 @@ func verifyOne(w *facts.World, r *report.VerifyReplica, merged map[string]*repor
 	merged[key].Replicas = append(merged[key].Replicas, pod)
 }
 
-func scopeWords(s facts.Scope) string {
+func scopeText(s facts.Scope) string {
 	switch {
 	case s.Kind != "":
 		return s.Kind + "/" + s.Namespace + "/" + s.Name
@@ -121,30 +121,30 @@ func scopeWords(s facts.Scope) string {
 	return "all namespaces"
 }
 
-func verifyVerdict(w *facts.World, out *report.Verification, s facts.Scope) {
+func verifyVerdict(w *facts.Snapshot, out *report.Verification, s facts.Scope) {
 	var all []finding.Finding
 	stale := servers.CheckReplicaStale(w)
 	all = append(all, stale...)
 	all = append(all, differences(w, out, s, stale)...)
 	all = append(all, servers.CheckAltered(w)...)
 	all = append(all, servers.CheckReplicaUnreachable(w)...)
-	settle(w, &out.Header, all)
+	finalizeFindings(w, &out.Header, all)
 	asked := 0
 	for _, r := range out.Replicas {
-		asked += r.Asked - r.Unanswered
+		asked += r.Queried - r.Unanswered
 	}
 	switch {
 	case out.Verdict != report.Healthy:
 	case asked == 0:
-		out.Verdict, out.Summary = report.Unknown, "no replica could be asked"+unaskedBecause(w)
+		out.Verdict, out.Summary = report.Unknown, "no replica could be queried"+notQueriedReason(w)
 	case !w.Sources.Get("services").Readable() || !w.Sources.Get("endpointslices").Readable():
-		out.Verdict, out.Summary = report.Unknown, "what must be answered is not known: Services or EndpointSlices could not be read"
+		out.Verdict, out.Summary = report.Unknown, "unknown which answers are correct: Services or EndpointSlices could not be read"
 	default:
 		out.Verdict = report.Healthy
-		out.Summary = fmt.Sprintf("%d names of %d %s are answered as the API has them by each of %d %s", out.Names, out.Objects,
+		out.Summary = fmt.Sprintf("%d names of %d %s match the API at each of %d %s", out.Names, out.Objects,
 			facts.Plural(out.Objects, "Service"), len(out.Replicas), facts.Plural(len(out.Replicas), "replica"))
 		if settling := settlingCount(out); settling > 0 {
-			out.Summary += fmt.Sprintf("; %d changed too lately to say", settling)
+			out.Summary += fmt.Sprintf("; %d changed too recently to tell", settling)
 		}
 	}
 }
@@ -159,13 +159,13 @@ func settlingCount(out *report.Verification) int {
 	return n
 }
 
-// differences sums up what differs, unless a replica that has stopped following the API explains it all.
-func differences(w *facts.World, out *report.Verification, s facts.Scope, stale []finding.Finding) []finding.Finding {
+// differences sums up what differs, unless a replica that no longer receives changes from the API explains it all.
+func differences(w *facts.Snapshot, out *report.Verification, s facts.Scope, stale []finding.Finding) []finding.Finding {
 	var evidence []finding.Evidence
 	count := 0
 	replicas := map[string]bool{}
 	for _, item := range out.Items {
-		if item.State != "missing" && item.State != "extra" && item.State != "wrong" {
+		if item.State != "missing" && item.State != "extra" && item.State != "incorrect" {
 			continue
 		}
 		explained := func(r string) bool {
@@ -180,21 +180,19 @@ func differences(w *facts.World, out *report.Verification, s facts.Scope, stale 
 			replicas[r] = true
 		}
 		if len(evidence) < 5 {
-			evidence = append(evidence, facts.Seen("answer of "+strings.Join(others, ", "), item.Name+" "+item.Type, "%s; the API says %s",
-				strings.Join(item.Answered, ", "), strings.Join(item.Expected, ", ")))
+			evidence = append(evidence, facts.NewEvidence("answer of "+strings.Join(others, ", "), item.Name+" "+item.Type,
+				"%s; expected by the API: %s", strings.Join(item.Answered, ", "), strings.Join(item.Expected, ", ")))
 		}
 	}
 	if count == 0 {
 		return nil
 	}
-	who := "all replicas answer"
+	where := "all replicas"
 	if len(replicas) < len(w.Probes) {
-		who = strings.Join(facts.SortedKeys(replicas), ", ") + " alone answers"
-		if len(replicas) > 1 {
-			who = strings.Join(facts.SortedKeys(replicas), ", ") + " answer"
-		}
+		where = strings.Join(facts.SortedKeys(replicas), ", ") + " only"
 	}
 	return []finding.Finding{w.Make(clients.RecordMismatch, finding.Critical, nil,
-		fmt.Sprintf("%s %d %s of %s otherwise than the API has them", who, count, facts.Plural(count, "name"), scopeWords(s)), evidence,
-		w.Read("see whether the server follows the API", "", "dns", "check"))}
+		fmt.Sprintf("%d %s of %s %s from the API at %s", count, facts.Plural(count, "name"), scopeText(s),
+			map[bool]string{true: "differs", false: "differ"}[count == 1], where), evidence,
+		w.Read("Check whether the DNS pods receive changes from the API", "", "dns", "check"))}
 }

@@ -202,12 +202,12 @@ func (c *Computed) limit() {
 func (c Computed) Differences(actual Conf) []string {
 	var list []string
 	if !c.HostServers && !c.AnyServers && !slices.Equal(actual.Nameservers, c.Nameservers) {
-		list = append(list, "nameservers are "+words(actual.Nameservers)+", and would be "+words(c.Nameservers)+" now")
+		list = append(list, "nameservers are "+words(actual.Nameservers)+"; by the current settings "+words(c.Nameservers))
 	}
 	missing := func(what string, want, have []string) {
 		for _, v := range want {
 			if !slices.Contains(have, v) {
-				list = append(list, what+" "+v+" is not in the file")
+				list = append(list, what+" "+v+" is missing from the file")
 			}
 		}
 	}

@@ -31,7 +31,7 @@ const (
 	ServFail Outcome = "SERVFAIL"
 	Refused  Outcome = "REFUSED"
 	Timeout  Outcome = "timeout"
-	Unknown  Outcome = "not known" // nobody was asked
+	Unknown  Outcome = "unknown" // no server was queried
 )
 
 // Pair is what a name has for A and AAAA.
@@ -42,16 +42,28 @@ type Step struct {
 	Name   string // fully qualified, with the final dot
 	Search string // the search entry; empty for the name as it is
 	Pair   Pair
-	Then   string
+	Next   Next
 	Sent   int // datagrams
 }
+
+// Next is what a library does after a step.
+type Next string
+
+// The values of Next.
+const (
+	Continue Next = "continue" // with the next step
+	Skip     Next = "skip"     // the rest of the search list: the name without a search entry is left
+	Stop     Next = "stop"
+	Unclear  Next = "unknown" // the outcome of the step is not known
+)
 
 // Walk is what a library does with a name.
 type Walk struct {
 	Libc    Libc
 	Found   bool
 	Unknown bool // a step whose outcome is not known decides
-	Because string
+	Failed  bool // the library stopped before the last step
+	Reason  string
 	Steps   []Step
 	Sent    int
 }
@@ -105,25 +117,25 @@ func Follow(name string, c Conf, libc Libc, ask func(fqdn string) Pair) Walk {
 		verdict := judge(libc, step)
 		step.Sent = sent(libc, step.Pair)
 		w.Sent += step.Sent
-		step.Then = verdict.text
+		step.Next = verdict.next
 		switch {
 		case verdict.found:
 			w.Found = true
-			w.Because = fmt.Sprintf("step %d answers", len(w.Steps)+1)
+			w.Reason = fmt.Sprintf("step %d has an answer", len(w.Steps)+1)
 		case verdict.unknown:
 			w.Unknown = true
-			w.Because = fmt.Sprintf("the answer of step %d is not known", len(w.Steps)+1)
+			w.Reason = fmt.Sprintf("the answer of step %d is unknown", len(w.Steps)+1)
 		case verdict.stop:
-			w.Because = fmt.Sprintf("%s gives up at step %d: %s", libc, len(w.Steps)+1, verdict.why)
+			w.fail(len(w.Steps)+1, verdict.why)
 		case last:
-			w.Because = "no step answers"
-			step.Then = "the end"
+			w.Reason = "no step has an answer"
+			step.Next = Stop
 		case verdict.toBare:
 			// only the name as it is is left, and that only if it stands at the end
 			skip = true
 			if candidates[len(candidates)-1].Search != "" {
 				w.Steps = append(w.Steps, step)
-				w.Because = fmt.Sprintf("%s gives up at step %d: %s", libc, len(w.Steps), verdict.why)
+				w.fail(len(w.Steps), verdict.why)
 				return w
 			}
 		}
@@ -135,9 +147,15 @@ func Follow(name string, c Conf, libc Libc, ask func(fqdn string) Pair) Walk {
 	return w
 }
 
+// fail records that the library stopped at a step, and why.
+func (w *Walk) fail(step int, why string) {
+	w.Failed, w.Reason = true, fmt.Sprintf("%s stops at step %d: %s", w.Libc, step, why)
+}
+
 type judgement struct {
 	found, stop, toBare, unknown bool
-	why, text                    string
+	next                         Next
+	why                          string
 }
 
 func (p Pair) has(o Outcome) bool { return p.A == o || p.AAAA == o }
@@ -145,21 +163,20 @@ func (p Pair) has(o Outcome) bool { return p.A == o || p.AAAA == o }
 // judge is the table of what a library does after a step. Measured with glibc 2.36, musl 1.2.3 and Go 1.26.
 func judge(libc Libc, s Step) judgement {
 	p := s.Pair
-	next := judgement{text: "next"}
 	if libc == Musl {
 		return judgeMusl(p)
 	}
 	switch {
 	case p.has(Answer):
-		return judgement{found: true, text: "answered"}
+		return judgement{found: true, next: Stop}
 	case p.has(Unknown):
-		return judgement{unknown: true, text: "not known"}
+		return judgement{unknown: true, next: Unclear}
 	case libc == Glibc && p.has(Refused):
-		return judgement{toBare: true, text: "skips the rest of the search list", why: "REFUSED ends the search list"}
+		return judgement{toBare: true, next: Skip, why: "REFUSED ends the search list"}
 	case libc == Glibc && p.has(Timeout):
-		return judgement{toBare: true, text: "skips the rest of the search list", why: "no answer ends the search list"}
+		return judgement{toBare: true, next: Skip, why: "a query without an answer ends the search list"}
 	}
-	return next
+	return judgement{next: Continue}
 }
 
 // judgeMusl: the first question that fails decides, in the order A, AAAA
@@ -168,19 +185,21 @@ func judgeMusl(p Pair) judgement {
 	for _, o := range []Outcome{p.A, p.AAAA} {
 		switch o {
 		case ServFail:
-			return judgement{stop: true, text: "gives up", why: "SERVFAIL ends the lookup"}
-		case Refused, Timeout:
-			return judgement{stop: true, text: "gives up", why: "it waits for an answer that it accepts until the time is over"}
+			return judgement{stop: true, next: Stop, why: "SERVFAIL ends the lookup"}
+		case Refused:
+			return judgement{stop: true, next: Stop, why: "musl ignores REFUSED and waits for another answer until its timeout"}
+		case Timeout:
+			return judgement{stop: true, next: Stop, why: "musl waits for an answer until its timeout"}
 		case NXDomain:
-			return judgement{text: "next"}
+			return judgement{next: Continue}
 		case Unknown:
-			return judgement{unknown: true, text: "not known"}
+			return judgement{unknown: true, next: Unclear}
 		}
 	}
 	if p.has(Answer) {
-		return judgement{found: true, text: "answered"}
+		return judgement{found: true, next: Stop}
 	}
-	return judgement{stop: true, text: "gives up", why: "NODATA means to musl that the name exists and has no address"}
+	return judgement{stop: true, next: Stop, why: "for musl, NODATA means that the name exists without an address"}
 }
 
 // sent counts the datagrams of a step with one nameserver: A and AAAA, and again what was not answered well.

@@ -30,14 +30,14 @@ const (
 	PodSubdomainWithoutName         finding.Code = "PodSubdomainWithoutName"
 )
 
-// DataRules are about this: objects whose names are answered as they must be, and not as they are meant.
-var DataRules = []finding.Rule[facts.World]{
+// DataRules report objects whose names DNS answers correctly, but not as intended.
+var DataRules = []finding.Rule[facts.Snapshot]{
 	{
 		Entry: finding.Entry{
 			Code: ExternalNameIsAddress, Severity: finding.Warning, Title: "ExternalName is an IP address",
-			Meaning:  "There is no CNAME to an address: DNS answers NXDOMAIN.",
-			Evidence: "spec.externalName parses as an IP address.",
-			Next:     "Use a Service without selector and an EndpointSlice.",
+			Meaning:  "A CNAME cannot point to an IP address, so DNS answers NXDOMAIN.",
+			Evidence: "A spec.externalName that is an IP address.",
+			Next:     "Use a Service without a selector, and an EndpointSlice with the address.",
 			Source:   servers.SpecPage,
 		},
 		Check: checkData,
@@ -45,66 +45,66 @@ var DataRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
 			Code: ExternalNameLoop, Severity: finding.Warning, Title: "ExternalName refers back to itself",
-			Meaning:  "DNS answers NOERROR without an address; musl takes that for the end of the search.",
-			Evidence: "The chain of spec.externalName within the cluster's zone.",
-			Next:     "Correct one of the names.",
+			Meaning:  "DNS answers NOERROR without an address. musl ends the search at this answer.",
+			Evidence: "The chain of spec.externalName values within the cluster domain.",
+			Next:     "Correct spec.externalName of one Service in the chain.",
 			Source:   "https://github.com/coredns/coredns/issues/6088",
 		},
 	},
 	{
 		Entry: finding.Entry{
 			Code: ExternalNameTargetNotFound, Severity: finding.Warning, Title: "ExternalName target does not exist",
-			Meaning:  "The target lies in the cluster's zone and no object has it.",
-			Evidence: "spec.externalName, compared with the records of the API.",
-			Next:     "Correct the name.",
+			Meaning:  "The target is a name in the cluster domain, and no object has that name.",
+			Evidence: "spec.externalName of the Service, compared with the names of the objects in the API.",
+			Next:     "Correct spec.externalName.",
 			Source:   "https://github.com/coredns/coredns/issues/6088",
 		},
 	},
 	{
 		Entry: finding.Entry{
 			Code: HeadlessServiceWithoutEndpoints, Severity: finding.Warning, Title: "Headless Service has no ready endpoints",
-			Meaning:  "A headless name exists only while an endpoint is ready; DNS answers NXDOMAIN, rightly.",
-			Evidence: "The EndpointSlices of the Service.",
-			Next:     "Look at the pods, or set publishNotReadyAddresses.",
+			Meaning:  "The name of a headless Service exists only while an endpoint is ready. DNS correctly answers NXDOMAIN.",
+			Evidence: "EndpointSlices of the Service without a ready endpoint.",
+			Next:     "Check the pods, or set publishNotReadyAddresses.",
 			Source:   servers.SpecPage,
 		},
 	},
 	{
 		Entry: finding.Entry{
 			Code: ServiceWithoutEndpoints, Severity: finding.Warning, Title: "Service has no ready endpoints",
-			Meaning:  "DNS answers its address all the same; connections to it fail. This is not DNS.",
-			Evidence: "The EndpointSlices of the Service.",
-			Next:     "Look at the pods that it selects.",
+			Meaning:  "DNS still returns the address of the Service, but connections to it fail. DNS is not the cause.",
+			Evidence: "EndpointSlices of the Service without a ready endpoint.",
+			Next:     "Check the pods that the Service selects.",
 			Source:   "https://kubernetes.io/docs/tasks/debug/debug-application/debug-service/",
 		},
 	},
 	{
 		Entry: finding.Entry{
 			Code: StatefulSetPodsWithoutNames, Severity: finding.Warning, Title: "StatefulSet pods have no DNS names",
-			Meaning:  "spec.serviceName names no Service, or one that does not select the pods.",
-			Evidence: "The first broken link of StatefulSet, Service and selector.",
-			Next:     "Make the Service, or the StatefulSet anew.",
+			Meaning:  "spec.serviceName refers to a Service that does not exist or does not select the pods.",
+			Evidence: "spec.serviceName of the StatefulSet, and spec.selector of that Service compared with the labels of the pod template.",
+			Next:     "Create the Service, or recreate the StatefulSet with the correct spec.serviceName.",
 			Source:   "https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#stable-network-id",
 		},
 	},
 	{
 		Entry: finding.Entry{
 			Code: PodSubdomainWithoutName, Severity: finding.Warning, Title: "Pod subdomain has no DNS name",
-			Meaning:  "hostname.subdomain needs a Service of that name that selects the pod, and spec.hostname.",
-			Evidence: "The pod's spec and the Services of its namespace.",
-			Next:     "Make the Service or correct the pod.",
+			Meaning:  "The name HOSTNAME.SUBDOMAIN requires spec.hostname, and a Service that has the name of the subdomain and selects the pod.",
+			Evidence: "spec.hostname and spec.subdomain of the pod, and the Services of its namespace.",
+			Next:     "Create the Service, or correct the pod.",
 			Source:   podPage,
 		},
 	},
 }
 
 // inScope says whether the data of a namespace is this run's subject.
-func inScope(w *facts.World, namespace string) bool {
+func inScope(w *facts.Snapshot, namespace string) bool {
 	return w.Options.All || w.Options.Namespace == namespace && namespace != ""
 }
 
-// checkData judges objects whose names are answered as they must be, and yet not as somebody meant it.
-func checkData(w *facts.World) []finding.Finding {
+// checkData judges objects whose names DNS answers correctly, but not as intended.
+func checkData(w *facts.Snapshot) []finding.Finding {
 	var list []finding.Finding
 	for i := range w.Services {
 		if svc := &w.Services[i]; inScope(w, svc.Namespace) {
@@ -128,7 +128,7 @@ func ownedByStatefulSet(pod *corev1.Pod) bool {
 	return slices.ContainsFunc(pod.OwnerReferences, func(o metav1.OwnerReference) bool { return o.Kind == "StatefulSet" })
 }
 
-func ServiceRules(w *facts.World, svc *corev1.Service) []finding.Finding {
+func ServiceRules(w *facts.Snapshot, svc *corev1.Service) []finding.Finding {
 	object := facts.Ref("Service", svc.Namespace, svc.Name)
 	name := svc.Namespace + "/" + svc.Name
 	switch {
@@ -140,28 +140,29 @@ func ServiceRules(w *facts.World, svc *corev1.Service) []finding.Finding {
 	}
 	selector := labels.SelectorFromSet(svc.Spec.Selector).String()
 	next := []finding.Next{
-		w.Read("see the pods that it selects", svc.Namespace, "get", "pods", "-l", selector),
-		w.Read("see its endpoints", svc.Namespace, "get", "endpointslices", "-l", "kubernetes.io/service-name="+svc.Name, "-o", "wide"),
+		w.Read("List the pods that the Service selects", svc.Namespace, "get", "pods", "-l", selector),
+		w.Read("List the EndpointSlices of the "+
+			"Service", svc.Namespace, "get", "endpointslices", "-l", "kubernetes.io/service-name="+svc.Name, "-o", "wide"),
 	}
 	evidence := []finding.Evidence{
-		facts.Seen("EndpointSlice", "endpoints", "%s", endpointWords(w, svc)),
-		facts.Seen("Service", "spec.selector", "%s", selector),
+		facts.NewEvidence("EndpointSlice", "endpoints", "%s", endpointWords(w, svc)),
+		facts.NewEvidence("Service", "spec.selector", "%s", selector),
 	}
 	if records.Headless(svc) {
 		return []finding.Finding{w.Make(HeadlessServiceWithoutEndpoints, finding.Warning, object,
-			fmt.Sprintf("headless Service %s has no ready endpoint: its name does not exist (NXDOMAIN) until a pod is ready",
+			fmt.Sprintf("headless Service %s has no ready endpoints: its name does not exist (NXDOMAIN) until a pod is ready",
 				name), evidence, next...)}
 	}
-	severity := finding.Info // in a check of DNS it is beside the point; for the one who asks about this name it is the answer
+	severity := finding.Info // in a check of DNS it is a side note; for a query of this name it is the answer
 	if w.Options.Standalone {
 		severity = finding.Warning
 	}
 	return []finding.Finding{w.Make(ServiceWithoutEndpoints, severity, object,
-		fmt.Sprintf("Service %s has no ready endpoint: DNS answers its address all the same, and connections to it fail. This is not DNS",
+		fmt.Sprintf("Service %s has no ready endpoints: DNS still returns its address, but connections fail; DNS is not the cause",
 			name), evidence, next...)}
 }
 
-func endpointWords(w *facts.World, svc *corev1.Service) string {
+func endpointWords(w *facts.Snapshot, svc *corev1.Service) string {
 	total := 0
 	for i := range w.Slices {
 		if w.Slices[i].Namespace == svc.Namespace && w.Slices[i].Labels["kubernetes.io/service-name"] == svc.Name {
@@ -169,27 +170,27 @@ func endpointWords(w *facts.World, svc *corev1.Service) string {
 		}
 	}
 	if total == 0 {
-		return "none: the selector matches no pod with an address"
+		return "none; the selector matches no pod with an address"
 	}
 	return fmt.Sprintf("0 of %d ready", total)
 }
 
-func externalNameRules(w *facts.World, svc *corev1.Service, object *finding.ObjectRef) []finding.Finding {
+func externalNameRules(w *facts.Snapshot, svc *corev1.Service, object *finding.ObjectRef) []finding.Finding {
 	name := svc.Namespace + "/" + svc.Name
 	target := corefile.Fqdn(svc.Spec.ExternalName)
-	edit := w.Change("correct spec.externalName", svc.Namespace, "edit", "service", svc.Name)
+	edit := w.Change("Correct spec.externalName", svc.Namespace, "edit", "service", svc.Name)
 	if _, err := netip.ParseAddr(svc.Spec.ExternalName); err == nil {
 		return []finding.Finding{w.Make(ExternalNameIsAddress, finding.Warning, object,
-			fmt.Sprintf("ExternalName Service %s names the address %s: DNS has no CNAME to an address and answers NXDOMAIN", name,
+			fmt.Sprintf("ExternalName Service %s refers to address %s: a CNAME cannot point to an address, so DNS answers NXDOMAIN", name,
 				svc.Spec.ExternalName),
-			[]finding.Evidence{facts.Seen("Service", "spec.externalName", "%s", svc.Spec.ExternalName)}, edit)}
+			[]finding.Evidence{facts.NewEvidence("Service", "spec.externalName", "%s", svc.Spec.ExternalName)}, edit)}
 	}
 	chain := []string{w.Engine.ServiceName(svc)}
 	for range 12 {
 		if slices.Contains(chain, target) {
 			return []finding.Finding{w.Make(ExternalNameLoop, finding.Warning, object,
-				fmt.Sprintf("ExternalName Service %s leads back to itself: DNS answers NOERROR without an address", name),
-				[]finding.Evidence{facts.Seen("Service", "spec.externalName", "%s", strings.Join(append(chain, target), " -> "))}, edit)}
+				fmt.Sprintf("ExternalName Service %s refers back to itself: DNS answers NOERROR without an address", name),
+				[]finding.Evidence{facts.NewEvidence("Service", "spec.externalName", "%s", strings.Join(append(chain, target), " -> "))}, edit)}
 		}
 		if !corefile.InZone(target, w.Zone) {
 			return nil
@@ -198,9 +199,9 @@ func externalNameRules(w *facts.World, svc *corev1.Service, object *finding.Obje
 		x := ask.Expect(w, target, "CNAME")
 		if x.Outcome == records.NXDomain {
 			return []finding.Finding{w.Make(ExternalNameTargetNotFound, finding.Warning, object,
-				fmt.Sprintf("ExternalName Service %s points at %s, which does not exist: DNS answers NOERROR without an address", name,
+				fmt.Sprintf("ExternalName Service %s refers to %s, which does not exist: DNS answers NOERROR without an address", name,
 					strings.TrimSuffix(target, ".")),
-				[]finding.Evidence{facts.Seen("Service", "spec.externalName", "%s", svc.Spec.ExternalName)}, edit)}
+				[]finding.Evidence{facts.NewEvidence("Service", "spec.externalName", "%s", svc.Spec.ExternalName)}, edit)}
 		}
 		if len(x.Data) != 1 {
 			return nil
@@ -211,7 +212,7 @@ func externalNameRules(w *facts.World, svc *corev1.Service, object *finding.Obje
 }
 
 // StatefulSetRules walks the links that a name POD.SERVICE.NAMESPACE needs, and names the first that is broken.
-func StatefulSetRules(w *facts.World, sts *appsv1.StatefulSet) []finding.Finding {
+func StatefulSetRules(w *facts.Snapshot, sts *appsv1.StatefulSet) []finding.Finding {
 	if !w.Sources.Get("services").Readable() {
 		return nil
 	}
@@ -223,33 +224,34 @@ func StatefulSetRules(w *facts.World, sts *appsv1.StatefulSet) []finding.Finding
 	}
 	svc := w.Engine.Service(sts.Namespace, governing)
 	hint := headlessFor(w, sts.Namespace, sts.Spec.Template.Labels)
-	evidence := []finding.Evidence{facts.Seen("StatefulSet", "spec.serviceName", "%s", governing)}
+	evidence := []finding.Evidence{facts.NewEvidence("StatefulSet", "spec.serviceName", "%s", governing)}
 	if hint != nil && hint.Name != governing {
-		evidence = append(evidence, facts.Seen("Service", hint.Name, "is headless and selects its pods"))
+		evidence = append(evidence, facts.NewEvidence("Service", hint.Name, "is headless and selects the pods"))
 	}
 	var broken string
 	switch {
 	case svc == nil:
-		broken = "no such Service exists"
+		broken = "does not exist"
 	case len(svc.Spec.Selector) > 0 && !labels.SelectorFromSet(svc.Spec.Selector).Matches(labels.Set(sts.Spec.Template.Labels)):
-		broken = "that Service does not select its pods"
-		evidence = append(evidence, facts.Seen("Service", "spec.selector", "%s", labels.Set(svc.Spec.Selector)))
+		broken = "does not select the pods"
+		evidence = append(evidence, facts.NewEvidence("Service", "spec.selector", "%s", labels.Set(svc.Spec.Selector)))
 	case !records.Headless(svc) && svc.Spec.Type != corev1.ServiceTypeExternalName:
-		return nil // CoreDNS answers the names of its endpoints all the same
+		return nil // CoreDNS answers the names of its endpoints
 	default:
 		return nil
 	}
-	next := []finding.Next{w.Read("see the names that would have to exist", sts.Namespace, "dns", "names", "sts/"+sts.Name)}
+	next := []finding.Next{w.Read("List the names that must exist", sts.Namespace, "dns", "names", "sts/"+sts.Name)}
 	if hint != nil {
-		next = append(next, w.Read("spec.serviceName cannot be changed: see the StatefulSet to make it anew with serviceName "+hint.Name,
+		next = append(next, w.Read("Save the StatefulSet, to recreate it with the immutable serviceName set to "+hint.Name,
 			sts.Namespace, "get", "statefulset", sts.Name, "-o", "yaml"))
 	}
 	return []finding.Finding{w.Make(StatefulSetPodsWithoutNames, finding.Warning, object,
-		fmt.Sprintf("the pods of StatefulSet %s have no names: its serviceName is %s, and %s", name, governing, broken), evidence, next...)}
+		fmt.Sprintf("the pods of StatefulSet %s have no DNS names: Service %s "+
+			"(spec.serviceName) %s", name, governing, broken), evidence, next...)}
 }
 
 // headlessFor finds a headless Service that selects pods with these labels.
-func headlessFor(w *facts.World, namespace string, l map[string]string) *corev1.Service {
+func headlessFor(w *facts.Snapshot, namespace string, l map[string]string) *corev1.Service {
 	for i := range w.Services {
 		svc := &w.Services[i]
 		if svc.Namespace == namespace && records.Headless(svc) && len(svc.Spec.Selector) > 0 &&
@@ -260,15 +262,15 @@ func headlessFor(w *facts.World, namespace string, l map[string]string) *corev1.
 	return nil
 }
 
-func SubdomainRules(w *facts.World, pod *corev1.Pod) []finding.Finding {
+func SubdomainRules(w *facts.Snapshot, pod *corev1.Pod) []finding.Finding {
 	svc := w.Engine.Service(pod.Namespace, pod.Spec.Subdomain)
 	object := facts.Ref("Pod", pod.Namespace, pod.Name)
 	broken := ""
 	switch {
 	case svc == nil:
-		broken = "no Service has that name"
+		broken = "no Service has the name of the subdomain"
 	case len(svc.Spec.Selector) > 0 && !labels.SelectorFromSet(svc.Spec.Selector).Matches(labels.Set(pod.Labels)):
-		broken = "the Service of that name does not select it"
+		broken = "the Service of that name does not select the pod"
 	case pod.Spec.Hostname == "":
 		broken = "spec.hostname is not set"
 	}
@@ -276,10 +278,10 @@ func SubdomainRules(w *facts.World, pod *corev1.Pod) []finding.Finding {
 		return nil
 	}
 	return []finding.Finding{w.Make(PodSubdomainWithoutName, finding.Warning, object,
-		fmt.Sprintf("pod %s/%s has subdomain %s and no name under it: %s", pod.Namespace, pod.Name, pod.Spec.Subdomain, broken),
+		fmt.Sprintf("pod %s/%s has subdomain %s but no DNS name: %s", pod.Namespace, pod.Name, pod.Spec.Subdomain, broken),
 		[]finding.Evidence{
-			facts.Seen("Pod", "spec.subdomain", "%s", pod.Spec.Subdomain),
-			facts.Seen("Pod", "spec.hostname", "%s", facts.OrNone(pod.Spec.Hostname)),
+			facts.NewEvidence("Pod", "spec.subdomain", "%s", pod.Spec.Subdomain),
+			facts.NewEvidence("Pod", "spec.hostname", "%s", facts.OrNone(pod.Spec.Hostname)),
 		},
-		w.Read("see its names", pod.Namespace, "dns", "names", "pod/"+pod.Name))}
+		w.Read("List the names of the pod", pod.Namespace, "dns", "names", "pod/"+pod.Name))}
 }

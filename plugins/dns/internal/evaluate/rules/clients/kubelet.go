@@ -17,32 +17,33 @@ const (
 	NodeLocalDNSCacheMissing  finding.Code = "NodeLocalDNSCacheMissing"
 )
 
-// NodeRules are about this: what nodes tell their pods to ask.
-var NodeRules = []finding.Rule[facts.World]{
+// NodeRules report nodes whose pods query a wrong DNS address, or a node cache that is not ready.
+var NodeRules = []finding.Rule[facts.Snapshot]{
 	{
 		Entry: finding.Entry{
 			Code: KubeletClusterDNSMismatch, Severity: finding.Critical, Title: "Kubelet configures a wrong DNS address for pods",
-			Meaning:  "Pods made on that node ask an address where no DNS Service is.",
-			Evidence: "clusterDNS of a kubelet or of kubelet-config, or the resolv.conf in a pod, compared with the DNS Services and node caches.",
-			Next:     "Correct clusterDNS, restart the kubelet, make the pods anew.",
-			Source:   "https://github.com/kubernetes/kubeadm/issues/282",
+			Meaning: "Pods created on that node query an address that no DNS Service has.",
+			Evidence: "The clusterDNS of a kubelet or of ConfigMap kubelet-config, or resolv.conf in a pod, compared with the addresses of " +
+				"the DNS Services and node caches.",
+			Next:   "Correct clusterDNS, restart the kubelet, and recreate the pods.",
+			Source: "https://github.com/kubernetes/kubeadm/issues/282",
 		},
 		Check: checkKubelets,
 	},
 	{
 		Entry: finding.Entry{
 			Code: NodeLocalDNSCacheMissing, Severity: finding.Critical, Title: "NodeLocal DNSCache is not ready on every node",
-			Meaning:  "Its address stays configured on a node without the pod: queries there go nowhere.",
-			Evidence: "Ready and desired pods of the DaemonSet with -localip.",
-			Next:     "Look at the pods that are not ready.",
+			Meaning:  "On a node without a ready cache pod, the cache address stays configured, so queries there get no answer.",
+			Evidence: "Fewer ready than desired pods in the status of the DaemonSet with -localip.",
+			Next:     "Check the cache pods that are not ready.",
 			Source:   "https://github.com/kubernetes/dns/issues/324",
 		},
 		Check: checkNodeCache,
 	},
 }
 
-// checkKubelets compares what kubelets tell their pods with the DNS Services that there are.
-func checkKubelets(w *facts.World) []finding.Finding {
+// checkKubelets compares the nameservers that kubelets give to pods with the DNS Services that exist.
+func checkKubelets(w *facts.Snapshot) []finding.Finding {
 	if len(w.ClusterServers()) == 0 {
 		return nil
 	}
@@ -55,44 +56,43 @@ func checkKubelets(w *facts.World) []finding.Finding {
 		object, who, where := facts.Ref("Node", "", k.Node), "the kubelet of node "+k.Node, "kubelet of "+k.Node
 		if k.Node == "" {
 			object, who, where = facts.Ref("ConfigMap", "kube-system",
-				"kubelet-config"), "the configuration for all kubelets", "ConfigMap kube-system/kubelet-config"
+				"kubelet-config"), "the configuration of all kubelets", "ConfigMap kube-system/kubelet-config"
 		}
 		severity := finding.Critical
 		if 0 < len(bad) && len(bad) < len(k.ClusterDNS) {
 			severity = finding.Warning // another address answers, after a timeout where this one is asked first
 		}
-		what := "points pods at " + strings.Join(bad, ", ") + ", where no DNS Service of this cluster is"
+		what := "gives pods nameserver " + strings.Join(bad, ", ") + ", which is not a DNS Service of this cluster"
 		if len(k.ClusterDNS) == 0 {
-			what = "names no cluster DNS: pods get the node's resolver"
+			what = "has no clusterDNS: pods get the node's resolver"
 		}
-		next := []finding.Next{w.Read("see what a pod there gets", "", "get", "pods", "-A", "-o", "wide", "--field-selector",
+		next := []finding.Next{w.Read("List the pods on the node, to read resolv.conf of one (kubectl dns pod "+
+			"POD)", "", "get", "pods", "-A", "-o", "wide", "--field-selector",
 			"spec.nodeName="+k.Node)}
 		if k.Node == "" {
-			next = []finding.Next{w.Change("correct clusterDNS", "kube-system", "edit", "configmap", "kubelet-config")}
+			next = []finding.Next{w.Change("Correct clusterDNS", "kube-system", "edit", "configmap", "kubelet-config")}
 		} else {
-			next = append(next, w.Change("correct clusterDNS in its configuration and restart it; pods made before keep the wrong file", "",
+			next = append(next, w.Read("Read clusterDNS in the kubelet configuration; pods created earlier keep the wrong resolv.conf", "",
 				"nodeshell", k.Node, "--", "sed", "-n", "/clusterDNS/,+2p", "/var/lib/kubelet/config.yaml"))
-			next[1].Risk = finding.Read
-			next[1].Why = "see the line to correct in its configuration; pods made before keep the wrong file"
 		}
 		list = append(list, w.Make(KubeletClusterDNSMismatch, severity, object, who+" "+what,
 			[]finding.Evidence{
-				facts.Seen(where, "clusterDNS", "%s", facts.OrNone(strings.Join(k.ClusterDNS, ", "))),
-				facts.Seen("Service", w.Service.Namespace+"/"+w.Service.Name, "%s", strings.Join(discover.ClusterIPs(w.Service), ", ")),
+				facts.NewEvidence(where, "clusterDNS", "%s", facts.OrNone(strings.Join(k.ClusterDNS, ", "))),
+				facts.NewEvidence("Service", w.Service.Namespace+"/"+w.Service.Name, "%s", strings.Join(discover.ClusterIPs(w.Service), ", ")),
 			}, next...))
 	}
 	return list
 }
 
-func checkNodeCache(w *facts.World) []finding.Finding {
+func checkNodeCache(w *facts.Snapshot) []finding.Finding {
 	cache := w.NodeCache()
 	if cache == nil || cache.Ready >= cache.Nodes {
 		return nil
 	}
 	namespace, name, _ := strings.Cut(cache.Name, "/")
 	return []finding.Finding{w.Make(NodeLocalDNSCacheMissing, finding.Critical, facts.Ref("DaemonSet", namespace, name),
-		fmt.Sprintf("NodeLocal DNSCache runs on %d of %d nodes: pods on the others ask an address where nobody answers", cache.Ready,
+		fmt.Sprintf("NodeLocal DNSCache is ready on %d of %d nodes; pods on the others query an address where no server answers", cache.Ready,
 			cache.Nodes),
-		[]finding.Evidence{facts.Seen("DaemonSet", "status", "%d of %d ready", cache.Ready, cache.Nodes)},
-		w.Read("see where it is not ready", namespace, "get", "pods", "-o", "wide", "-l", "k8s-app=node-local-dns"))}
+		[]finding.Evidence{facts.NewEvidence("DaemonSet", "status", "%d of %d ready", cache.Ready, cache.Nodes)},
+		w.Read("List the cache pods with their nodes", namespace, "get", "pods", "-o", "wide", "-l", "k8s-app=node-local-dns"))}
 }

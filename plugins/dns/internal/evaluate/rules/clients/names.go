@@ -23,58 +23,59 @@ const (
 	RecordMismatch  finding.Code = "RecordMismatch"
 )
 
-// NameRules are about this: the answer to a question about one name: the commands that ask it find them.
-var NameRules = []finding.Rule[facts.World]{
+// NameRules report what is wrong with the answer for one name; the commands that query a name find them.
+var NameRules = []finding.Rule[facts.Snapshot]{
 	{
 		Entry: finding.Entry{
 			Code: NoUsableAnswer, Severity: finding.Critical, Title: "DNS query got no usable answer",
-			Meaning:  "The asked server sent nothing usable from this point of view.",
-			Evidence: "The error of the exchange.",
-			Next:     "Check the server and the way to it.",
+			Meaning:  "The queried server returned no usable answer at this viewpoint.",
+			Evidence: "The error of the query, or an answer of SERVFAIL or REFUSED.",
+			Next:     "Check the server and the network path to it.",
 			Source:   servers.DebugPage,
 		},
 	},
 	{
 		Entry: finding.Entry{
 			Code: NameNotFound, Severity: finding.Warning, Title: "Name does not exist",
-			Meaning:  "No object of the API has this name. The nearest names that exist are given.",
+			Meaning:  "No object in the API has this name. The message gives the closest existing names.",
 			Evidence: "The answer, and the names of Services and Namespaces.",
-			Next:     "Ask for the suggested name.",
+			Next:     "Query the closest existing name.",
 			Source:   servers.SpecPage,
 		},
 	},
 	{
 		Entry: finding.Entry{
 			Code: NoAddressRecord, Severity: finding.Warning, Title: "Name has no address record",
-			Meaning: "The answer is NOERROR with neither A nor AAAA (NODATA): programs cannot connect to it. An ExternalName or CNAME whose " +
-				"target gives no address answers so.",
+			Meaning: "The answer is NOERROR without A and AAAA records (NODATA), so programs cannot connect to the name. An ExternalName " +
+				"or CNAME whose target has no address gives this answer.",
 			Evidence: "The answers for A and AAAA, and the target.",
-			Next:     "Ask for the target.",
+			Next:     "Query the target.",
 			Source:   servers.SpecPage,
 		},
 	},
 	{
 		Entry: finding.Entry{
 			Code: RecordMismatch, Severity: finding.Critical, Title: "DNS answers do not match",
-			Meaning:  "Records are missing, surplus or wrong at a replica, beyond the time that changes need.",
-			Evidence: "Every expected record, compared with the answer of each replica, and read again before it counts.",
-			Next:     "See which replica differs.",
+			Meaning: "Records of a replica are missing, unexpected or wrong for longer than changes need to become visible, or the " +
+				"replicas give different answers.",
+			Evidence: "Every expected record, compared with the answer of each replica; a difference is read again before it counts.",
+			Next:     "Check which replica differs.",
 			Source:   servers.SpecPage,
 		},
 	},
 }
 
-// Nothing makes the finding for a name that gave no address: one that the servers deny (NXDOMAIN), or know without an
-// address (NODATA). The first that holds is the cause: a zone that nobody serves; servers that do not say what the API
-// does; what is wrong with the Service behind the name; the target of its CNAME. Only then it may be misspelt.
-func Nothing(w *facts.World, fqdn string, denied bool) finding.Finding {
+// ExplainNoAddress makes the finding for a name that gave no address: one that the servers deny (NXDOMAIN), or know without an
+// address (NODATA). The first that holds is the cause: a zone that CoreDNS does not serve; servers that differ from the
+// API; what is wrong with the Service behind the name; the target of its CNAME. Only then it may be misspelt.
+func ExplainNoAddress(w *facts.Snapshot, fqdn string, denied bool) finding.Finding {
 	fqdn = corefile.Fqdn(fqdn)
 	if f := servers.ZoneElsewhere(w, fqdn); f != nil {
 		return *f
 	}
 	x, typ := ask.Address(w, fqdn)
 	if len(x.Data) > 0 {
-		return existsAllTheSame(w, fqdn, typ, x, denied)
+		return existsInAPI(w, fqdn, typ, x, denied)
 	}
 	svc, labels := ask.ServiceOf(w, fqdn)
 	if svc != nil && len(labels) == 2 {
@@ -87,7 +88,7 @@ func Nothing(w *facts.World, fqdn string, denied bool) finding.Finding {
 	}
 	switch {
 	case denied && x.Outcome == records.NoData:
-		return existsAllTheSame(w, fqdn, typ, x, denied)
+		return existsInAPI(w, fqdn, typ, x, denied)
 	case !denied:
 		return withoutAddress(w, fqdn, svc)
 	case svc != nil:
@@ -99,33 +100,33 @@ func Nothing(w *facts.World, fqdn string, denied bool) finding.Finding {
 }
 
 // deadTarget: a CNAME is followed by the servers, and what it leads to gives no address.
-func deadTarget(w *facts.World, fqdn, target string, svc *corev1.Service) finding.Finding {
+func deadTarget(w *facts.Snapshot, fqdn, target string, svc *corev1.Service) finding.Finding {
 	short := strings.TrimSuffix(target, ".")
-	next := []finding.Next{resolveNext(w, "ask for the target", target)}
+	next := []finding.Next{resolveNext(w, "Query the target", target)}
 	if svc == nil {
-		return w.Make(NoAddressRecord, finding.Warning, nil, fmt.Sprintf("%s leads to %s, which gives no address", strings.TrimSuffix(fqdn, "."),
+		return w.Make(NoAddressRecord, finding.Warning, nil, fmt.Sprintf("%s refers to %s, which has no address", strings.TrimSuffix(fqdn, "."),
 			short), ask.Answers(w, fqdn), next...)
 	}
-	message := fmt.Sprintf("%s: its target %s gives no address", "ExternalName Service "+svc.Namespace+"/"+svc.Name, short)
+	message := fmt.Sprintf("ExternalName Service %s/%s refers to %s, which has no address", svc.Namespace, svc.Name, short)
 	// DNS takes the target as it stands: no search list completes it
 	if full := ask.Complete(w, short); full != target && ask.Has(w, full) {
-		message += "; did you mean " + strings.TrimSuffix(full, ".") + "?"
-		next = append(next, w.Change("correct spec.externalName", svc.Namespace, "edit", "service", svc.Name))
+		message += "; closest existing name: " + strings.TrimSuffix(full, ".")
+		next = append(next, w.Change("Correct spec.externalName", svc.Namespace, "edit", "service", svc.Name))
 	}
-	evidence := append(ask.Answers(w, fqdn), facts.Seen("Service", "spec.externalName", "%s", svc.Spec.ExternalName))
+	evidence := append(ask.Answers(w, fqdn), facts.NewEvidence("Service", "spec.externalName", "%s", svc.Spec.ExternalName))
 	return w.Make(NoAddressRecord, finding.Warning, facts.Ref("Service", svc.Namespace, svc.Name), message, evidence, next...)
 }
 
 // withoutAddress: the name of a namespace, one that has records of other types alone, or of another family.
-func withoutAddress(w *facts.World, fqdn string, svc *corev1.Service) finding.Finding {
-	next := w.Read("see which Services there are", "", "get", "services", "-A")
+func withoutAddress(w *facts.Snapshot, fqdn string, svc *corev1.Service) finding.Finding {
+	next := w.Read("List the Services", "", "get", "services", "-A")
 	switch {
 	case svc != nil:
-		next = w.Read("see every name that it has", svc.Namespace, "dns", "names", "svc/"+svc.Name)
+		next = w.Read("List every name of the Service", svc.Namespace, "dns", "names", "svc/"+svc.Name)
 	case !corefile.InZone(fqdn, w.Zone):
-		next = resolveNext(w, "see whether it has records of other types", fqdn, "--type", "MX,TXT,SRV,NS")
+		next = resolveNext(w, "Query records of other types", fqdn, "--type", "MX,TXT,SRV,NS")
 	}
-	return w.Make(NoAddressRecord, finding.Warning, serviceRef(svc), strings.TrimSuffix(fqdn, ".")+" exists and has no address",
+	return w.Make(NoAddressRecord, finding.Warning, serviceRef(svc), strings.TrimSuffix(fqdn, ".")+" exists but has no address record",
 		ask.Evidence(w, fqdn), next)
 }
 
@@ -137,52 +138,52 @@ func serviceRef(svc *corev1.Service) *finding.ObjectRef {
 }
 
 // withoutRecords: the Service is there, and the name is not.
-func withoutRecords(w *facts.World, fqdn string, svc *corev1.Service, below bool) finding.Finding {
+func withoutRecords(w *facts.Snapshot, fqdn string, svc *corev1.Service, below bool) finding.Finding {
 	what := fmt.Sprintf("Service %s/%s", svc.Namespace, svc.Name)
 	message := strings.TrimSuffix(fqdn, ".") + " does not exist: "
-	evidence := append(ask.Evidence(w, fqdn), facts.Seen("Service", svc.Namespace+"/"+svc.Name, "exists"))
-	next := w.Read("see every name that it has", svc.Namespace, "dns", "names", "svc/"+svc.Name)
+	evidence := append(ask.Evidence(w, fqdn), facts.NewEvidence("Service", svc.Namespace+"/"+svc.Name, "exists"))
+	next := w.Read("List every name of the Service", svc.Namespace, "dns", "names", "svc/"+svc.Name)
 	readable := w.Sources.Get("endpointslices").Readable()
 	switch {
 	case !readable && (below || records.Headless(svc)):
-		message += what + " exists, and its endpoints could not be read"
+		message += what + " exists, but its endpoints could not be read"
 	case below:
 		message += what + " has no ready endpoint or port of that name"
 	case records.Headless(svc):
-		message += "headless " + what + " has no ready endpoint yet"
+		message += "headless " + what + " has no ready endpoints"
 	default:
-		message += what + " exists, and the Corefile leaves it out"
-		next = w.Read("see the options of the kubernetes plugin", "", "dns", "config")
+		message += what + " exists, but the Corefile excludes it"
+		next = w.Read("Check the options of the kubernetes plugin", "", "dns", "config")
 	}
 	if readable && w.ReadyEndpoints(svc) == 0 {
-		evidence = append(evidence, facts.Seen("EndpointSlice", "endpoints", "%s", endpointWords(w, svc)))
+		evidence = append(evidence, facts.NewEvidence("EndpointSlice", "endpoints", "%s", endpointWords(w, svc)))
 	}
 	return w.Make(NameNotFound, finding.Warning, serviceRef(svc), message, evidence, next)
 }
 
 // misspelt: no Service has the name.
-func misspelt(w *facts.World, fqdn string, labels []string) finding.Finding {
+func misspelt(w *facts.Snapshot, fqdn string, labels []string) finding.Finding {
 	service, namespace := labels[len(labels)-2], labels[len(labels)-1]
-	evidence := []finding.Evidence{facts.Seen("Service", namespace+"/"+service, "does not exist")}
+	evidence := []finding.Evidence{facts.NewEvidence("Service", namespace+"/"+service, "does not exist")}
 	switch {
 	case !w.Sources.Get("services").Readable():
 		evidence = ask.Evidence(w, fqdn)
 	case w.NamespaceMissing(namespace):
-		evidence = []finding.Evidence{facts.Seen("Namespace", namespace, "does not exist")}
+		evidence = []finding.Evidence{facts.NewEvidence("Namespace", namespace, "does not exist")}
 	}
 	return notFound(w, strings.TrimSuffix(fqdn, ".")+" does not exist", evidence, ask.Suggest(w, fqdn),
-		w.Read("see which Services there are", "", "get", "services", "-A"))
+		w.Read("List the Services", "", "get", "services", "-A"))
 }
 
 // deniedOutside: a name outside the zone of the cluster, or one that pods take for such.
-func deniedOutside(w *facts.World, fqdn string) finding.Finding {
+func deniedOutside(w *facts.Snapshot, fqdn string) finding.Finding {
 	short := strings.TrimSuffix(fqdn, ".")
 	evidence := ask.Evidence(w, fqdn)
 	if corefile.InZone(fqdn, w.Zone) {
-		return notFound(w, short+" does not exist", evidence, nil, w.Read("see which Services there are", "", "get", "services", "-A"))
+		return notFound(w, short+" does not exist", evidence, nil, w.Read("List the Services", "", "get", "services", "-A"))
 	}
 	message := short + " does not exist outside the cluster"
-	next := w.Read("see the servers that are asked for names outside the cluster", "", "dns", "upstream")
+	next := w.Read("List the upstream servers for names outside the cluster", "", "dns", "upstream")
 	labels := strings.Split(short, ".")
 	last := labels[len(labels)-1]
 	var names []string
@@ -192,26 +193,26 @@ func deniedOutside(w *facts.World, fqdn string) finding.Finding {
 	case len(labels) == 1:
 		names = ask.Suggest(w, short+"..svc."+w.Zone)
 	case !w.Sources.Get("namespaces").Readable():
-		message += fmt.Sprintf(", and whether there is a namespace %s could not be read", last)
-		next = resolveNext(w, "ask for the name in such a namespace", fqdn+"svc."+w.Zone)
+		message += fmt.Sprintf("; unknown whether namespace %s exists: Namespaces could not be read", last)
+		next = resolveNext(w, "Query the name in such a namespace", fqdn+"svc."+w.Zone)
 	case w.NamespaceMissing(last):
-		message += ", and there is no namespace " + last
-		evidence = append(evidence, facts.Seen("Namespace", last, "does not exist"))
+		message += ", and namespace " + last + " does not exist"
+		evidence = append(evidence, facts.NewEvidence("Namespace", last, "does not exist"))
 	}
 	return notFound(w, message, evidence, names, next)
 }
 
 // notFound makes the finding for a name that does not exist; the nearest names that do come before any other next step.
-func notFound(w *facts.World, message string, evidence []finding.Evidence, names []string, next finding.Next) finding.Finding {
+func notFound(w *facts.Snapshot, message string, evidence []finding.Evidence, names []string, next finding.Next) finding.Finding {
 	if len(names) > 0 {
-		message += "; did you mean " + strings.Join(names, ", or ") + "?"
-		next = resolveNext(w, "ask for the nearest name that exists", names[0])
+		message += "; closest existing " + facts.Plural(len(names), "name") + ": " + strings.Join(names, ", ")
+		next = resolveNext(w, "Query the closest existing name", names[0])
 	}
 	return w.Make(NameNotFound, finding.Warning, nil, message, evidence, next)
 }
 
-// resolveNext asks for a name from the same point of view.
-func resolveNext(w *facts.World, why, name string, more ...string) finding.Next {
+// resolveNext queries a name at the same viewpoint.
+func resolveNext(w *facts.Snapshot, why, name string, more ...string) finding.Next {
 	args, namespace := append([]string{"dns", "resolve", name}, more...), ""
 	if w.From != nil {
 		args, namespace = append(args, "--from", w.From.Pod.Name), w.From.Pod.Namespace
@@ -219,54 +220,56 @@ func resolveNext(w *facts.World, why, name string, more ...string) finding.Next 
 	return w.Read(why, namespace, args...)
 }
 
-// existsAllTheSame judges a name that the API has otherwise than the servers: a rule of the Corefile, a change of this
+// existsInAPI judges a name for which the servers differ from the API: a rule of the Corefile, a change of this
 // moment, or servers that do not follow.
-func existsAllTheSame(w *facts.World, fqdn, typ string, x records.Expected, denied bool) finding.Finding {
-	outcome, say := records.NoData, "give no address of it"
+func existsInAPI(w *facts.Snapshot, fqdn, typ string, x records.Expected, denied bool) finding.Finding {
+	outcome, result := records.NoData, "return no address for it"
 	if denied {
-		outcome, say = records.NXDomain, "say that it does not"
+		outcome, result = records.NXDomain, "answer that it does not exist"
 	}
 	short := strings.TrimSuffix(fqdn, ".")
-	evidence := append([]finding.Evidence{facts.Seen("API", fqdn+" "+typ, "%s", x)}, ask.Answers(w, fqdn)...)
+	evidence := append([]finding.Evidence{facts.NewEvidence("API", fqdn+" "+typ, "%s", x)}, ask.Answers(w, fqdn)...)
 	if a, ok := w.Records.AlteredBy(fqdn, outcome); ok {
-		return servers.Altered(w, fmt.Sprintf("%s exists in the API, and %s in line %d of the Corefile keeps its answer away", short, a.Plugin,
+		return servers.Altered(w, fmt.Sprintf("%s exists in the API, but %s in line %d of the Corefile overrides its answer", short, a.Plugin,
 			a.Line), a, evidence)
 	}
-	next := w.Read("see whether the servers follow the API", "", "dns", "check")
+	next := w.Read("Check whether the servers receive changes from the API", "", "dns", "check")
 	if w.Settling(fqdn, w.Changes()) {
-		return w.Make(NameNotFound, finding.Warning, nil, fmt.Sprintf("%s was made or changed less than %s ago: DNS may need that long to show "+
-			"it", short, w.SettleTime()), evidence, next)
+		return w.Make(NameNotFound, finding.Warning, nil, fmt.Sprintf("%s was created or changed less than %s ago: DNS may need that "+
+			"long to return it", short, w.SettleTime()), evidence, next)
 	}
-	return w.Make(RecordMismatch, finding.Critical, nil, fmt.Sprintf("%s exists in the API, and the DNS servers %s", short, say), evidence,
+	return w.Make(RecordMismatch, finding.Critical, nil, fmt.Sprintf("%s exists in the API, but the DNS servers %s", short, result), evidence,
 		next)
 }
 
-// CannotAskInside is no verdict: it tells of the image or of a permission, and nothing of DNS.
-func CannotAskInside(w *facts.World) finding.Finding {
+// CannotAskInside is no verdict: the image or a permission prevents the queries, which says nothing about DNS.
+func CannotAskInside(w *facts.Snapshot) finding.Finding {
 	pod := w.From.Pod
 	return w.Make(NoUsableAnswer, finding.Info, facts.Ref("Pod", pod.Namespace, pod.Name),
-		fmt.Sprintf("pod %s/%s could not be asked from inside: %s", pod.Namespace, pod.Name, w.From.Error),
-		[]finding.Evidence{facts.Seen("exec", pod.Name, "%s", w.From.Error)},
-		w.Change("add a container to the pod that asks (its entry stays in the pod)", pod.Namespace, "dns", "check", "--from", pod.Name,
+		fmt.Sprintf("DNS could not be queried from inside pod %s/%s: %s", pod.Namespace, pod.Name, w.From.Error),
+		[]finding.Evidence{facts.NewEvidence("exec", pod.Name, "%s", w.From.Error)},
+		w.Change("Query from an ephemeral container in the pod (its entry stays in the pod)", pod.Namespace, "dns", "check", "--from", pod.Name,
 			"--probe", "ephemeral"),
-		w.Change("or ask from a pod beside it, which is deleted afterwards", pod.Namespace, "dns", "check", "--from", pod.Name, "--probe", "pod"),
-		w.Read("see what it would ask, without asking", pod.Namespace, "dns", "explain", "kubernetes.default", "--from", pod.Name))
+		w.Change("Query from a temporary pod on the same node, which is deleted "+
+			"afterwards", pod.Namespace, "dns", "check", "--from", pod.Name, "--probe", "pod"),
+		w.Read("Show the queries that the pod would send, without sending "+
+			"them", pod.Namespace, "dns", "explain", "kubernetes.default", "--from", pod.Name))
 }
 
-// ResolveFindings judges the answers from every point of view to one question.
-func ResolveFindings(w *facts.World, answers []report.Answer, name string) []finding.Finding {
+// ResolveFindings judges the answers at every viewpoint to one query.
+func ResolveFindings(w *facts.Snapshot, answers []report.Answer, name string) []finding.Finding {
 	var all []finding.Finding
 	g := gather(answers)
 	if len(g.silent) > 0 {
-		all = append(all, w.Make(NoUsableAnswer, finding.Critical, nil, fmt.Sprintf("%d of %d questions about %s got no usable answer", len(g.silent),
+		all = append(all, w.Make(NoUsableAnswer, finding.Critical, nil, fmt.Sprintf("%d of %d queries for %s got no usable answer", len(g.silent),
 			len(answers), strings.TrimSuffix(name, ".")), g.silent, CheckNext(w)))
 	}
 	if g.missing && !g.exists {
-		all = append(all, Nothing(w, name, true))
+		all = append(all, ExplainNoAddress(w, name, true))
 	}
 	// one family without an address is usual; both are a name that nobody can connect to
 	if !g.missing && !g.address && len(g.silent) == 0 && g.empty["A"] && g.empty["AAAA"] {
-		return append(all, Nothing(w, name, false))
+		return append(all, ExplainNoAddress(w, name, false))
 	}
 	if g.exists && !g.missing {
 		// the same rules as for the answers of a check: what a plugin changes, and what differs from the API
@@ -275,10 +278,10 @@ func ResolveFindings(w *facts.World, answers []report.Answer, name string) []fin
 	if g.missing && g.exists {
 		var evidence []finding.Evidence
 		for _, key := range facts.SortedKeys(g.outcomes) {
-			evidence = append(evidence, facts.Seen(strings.Join(g.outcomes[key], ", "), "", "%s", key))
+			evidence = append(evidence, facts.NewEvidence(strings.Join(g.outcomes[key], ", "), "", "%s", key))
 		}
-		all = append(all, w.Make(RecordMismatch, finding.Critical, nil, "the replicas do not agree about "+strings.TrimSuffix(name, "."),
-			evidence, w.Read("find the replica that is behind", "", "dns", "check")))
+		all = append(all, w.Make(RecordMismatch, finding.Critical, nil, "the replicas give different answers for "+strings.TrimSuffix(name, "."),
+			evidence, w.Read("Find the replica that serves outdated records", "", "dns", "check")))
 	}
 	return all
 }
@@ -296,7 +299,7 @@ func gather(answers []report.Answer) gathered {
 	for _, a := range answers {
 		switch {
 		case a.Error != "":
-			g.silent = append(g.silent, facts.Seen(a.Viewpoint, a.Server+" "+a.Transport, "%s", a.Error))
+			g.silent = append(g.silent, facts.NewEvidence(a.Viewpoint, a.Server+" "+a.Transport, "%s", a.Error))
 		case a.Rcode == "NXDOMAIN":
 			g.missing = true
 		case a.Rcode == "NOERROR":
@@ -304,21 +307,21 @@ func gather(answers []report.Answer) gathered {
 			g.address = g.address || len(records.Data(a)) > 0 && (a.Type == "A" || a.Type == "AAAA")
 			g.empty[a.Type] = g.empty[a.Type] || len(records.Data(a)) == 0
 		}
-		if a.Rcode != "" && strings.HasPrefix(a.Viewpoint, "tunnel:") {
-			key := a.Type + " " + ask.Said(ask.Sorted(a))
-			g.outcomes[key] = append(g.outcomes[key], strings.TrimPrefix(a.Viewpoint, "tunnel:"))
+		if a.Rcode != "" && strings.HasPrefix(a.Viewpoint, "port-forward:") {
+			key := a.Type + " " + ask.AnswerText(ask.Sorted(a))
+			g.outcomes[key] = append(g.outcomes[key], strings.TrimPrefix(a.Viewpoint, "port-forward:"))
 		}
 		if a.Rcode == "SERVFAIL" || a.Rcode == "REFUSED" {
-			g.silent = append(g.silent, facts.Seen(a.Viewpoint, a.Name+" "+a.Type, "%s", a.Rcode))
+			g.silent = append(g.silent, facts.NewEvidence(a.Viewpoint, a.Name+" "+a.Type, "%s", a.Rcode))
 		}
 	}
 	return g
 }
 
 // CheckNext is the check from the same point of view.
-func CheckNext(w *facts.World) finding.Next {
+func CheckNext(w *facts.Snapshot) finding.Next {
 	if w.From == nil {
-		return w.Read("find the cause", "", "dns", "check")
+		return w.Read("Find the cause", "", "dns", "check")
 	}
-	return w.Read("find the cause", w.From.Pod.Namespace, "dns", "check", "--from", w.From.Pod.Name)
+	return w.Read("Find the cause", w.From.Pod.Namespace, "dns", "check", "--from", w.From.Pod.Name)
 }

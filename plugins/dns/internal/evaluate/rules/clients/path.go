@@ -22,14 +22,14 @@ const (
 	DNSServiceUnreachableFromPod finding.Code = "DNSServiceUnreachableFromPod"
 )
 
-// PathRules are about this: what is lost on the way from one pod.
-var PathRules = []finding.Rule[facts.World]{
+// PathRules report queries that are lost on the network path from one pod to the DNS servers.
+var PathRules = []finding.Rule[facts.Snapshot]{
 	{
 		Entry: finding.Entry{
 			Code: DNSUnavailableFromPod, Severity: finding.Critical, Title: "DNS is unavailable from the pod",
-			Meaning:  "Every way from this pod is closed, or it gets another answer than the servers give others.",
-			Evidence: "Questions from inside the pod to the Service and to each replica, by UDP and TCP.",
-			Next:     "Compare with a pod on another node; look at policies and the node's rules.",
+			Meaning:  "No query from this pod gets an answer, or the pod gets an answer that differs from what the servers return to others.",
+			Evidence: "Queries from inside the pod to the Service and to each replica, over UDP and TCP.",
+			Next:     "Compare with a pod on another node; check the policies and the packet filter rules of the node.",
 			Source:   servers.DebugPage,
 		},
 		CausedBy: []finding.Code{
@@ -41,9 +41,9 @@ var PathRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
 			Code: DNSOverUDPBlocked, Severity: finding.Critical, Title: "DNS over UDP is blocked from the pod",
-			Meaning:  "Resolvers ask by UDP first: every lookup stalls.",
-			Evidence: "Questions from inside the pod by UDP and TCP.",
-			Next:     "Look at the node's rules and the policies.",
+			Meaning:  "Queries over UDP from this pod are lost. Resolvers use UDP first, so every lookup stalls.",
+			Evidence: "Queries from inside the pod over UDP and TCP.",
+			Next:     "Check the packet filter rules of the node and the policies.",
 			Source:   servers.DebugPage,
 		},
 		CausedBy: []finding.Code{servers.DNSServicePortMissing, servers.DNSServiceTargetPortMismatch},
@@ -51,9 +51,9 @@ var PathRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
 			Code: DNSOverTCPBlocked, Severity: finding.Warning, Title: "DNS over TCP is blocked from the pod",
-			Meaning:  "Only answers that fit a UDP packet arrive.",
-			Evidence: "Questions from inside the pod by UDP and TCP.",
-			Next:     "Look at the node's rules and the policies.",
+			Meaning:  "Queries over TCP from this pod are lost, so only answers that fit into a UDP packet arrive.",
+			Evidence: "Queries from inside the pod over UDP and TCP.",
+			Next:     "Check the packet filter rules of the node and the policies.",
 			Source:   servers.DebugPage,
 		},
 		CausedBy: []finding.Code{servers.DNSServicePortMissing, servers.DNSServiceTargetPortMismatch},
@@ -61,9 +61,9 @@ var PathRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
 			Code: ReplicaUnreachableFromPod, Severity: finding.Critical, Title: "Pod cannot reach some DNS replicas",
-			Meaning:  "A part of the queries is lost, as the Service spreads them.",
-			Evidence: "Questions from inside the pod to each replica.",
-			Next:     "Look at the network between the two nodes.",
+			Meaning:  "The Service distributes queries over all replicas, so some queries of this pod are lost.",
+			Evidence: "Queries from inside the pod to each replica.",
+			Next:     "Check the network between the two nodes.",
 			Source:   "https://github.com/coredns/coredns/issues/4530",
 		},
 		CausedBy: []finding.Code{servers.DNSPodsNotReady, servers.ForwardingLoop, servers.CorefileInvalid, servers.DNSServerForbidden},
@@ -71,14 +71,16 @@ var PathRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
 			Code: DNSServiceUnreachableFromPod, Severity: finding.Critical, Title: "Pod cannot reach the DNS Service address",
-			Meaning:  "The DNS pods are reached by their own addresses: the node does not translate the Service's.",
-			Evidence: "Questions from inside the pod to the Service and to each replica.",
-			Next:     "Look at kube-proxy or the network plugin on that node.",
+			Meaning: "The pod reaches the DNS pods at their own addresses, but not at the Service address: the node does not translate " +
+				"the Service address.",
+			Evidence: "Queries from inside the pod to the Service and to each replica.",
+			Next:     "Check kube-proxy or the network plugin on that node.",
 			Source:   "https://kubernetes.io/docs/tasks/debug/debug-application/debug-service/",
 		},
 		CausedBy: []finding.Code{
 			servers.DNSScaledToZero, servers.DNSPodsNotReady, servers.ForwardingLoop, servers.CorefileInvalid,
-			servers.DNSServiceWithoutDNSPods, servers.DNSServicePortMissing, servers.DNSServiceTargetPortMismatch, servers.DNSServiceEndpointsMismatch,
+			servers.DNSServiceWithoutDNSPods, servers.DNSServicePortMissing, servers.DNSServiceTargetPortMismatch,
+			servers.DNSServiceEndpointsMismatch,
 			servers.DNSServerForbidden,
 		},
 	},
@@ -101,9 +103,9 @@ func (p path) replicaWords() (good, bad []string) {
 	return good, bad
 }
 
-// paths sorts the suspect's answers. Replicas that are not ready, or that do not answer through a tunnel either, say
-// nothing about the way.
-func paths(w *facts.World) map[string]path {
+// paths sorts the suspect's answers. Replicas that are not ready, or that do not answer over port-forward either, say
+// nothing about the path.
+func paths(w *facts.Snapshot) map[string]path {
 	if w.Service == nil {
 		return nil
 	}
@@ -137,7 +139,7 @@ func paths(w *facts.World) map[string]path {
 	return out
 }
 
-func checkPath(w *facts.World) []finding.Finding {
+func checkPath(w *facts.Snapshot) []finding.Finding {
 	if w.From == nil || len(w.From.Answers) == 0 {
 		return nil
 	}
@@ -151,41 +153,42 @@ func checkPath(w *facts.World) []finding.Finding {
 	object := facts.Ref("Pod", pod.Namespace, pod.Name)
 	node := "node " + pod.Spec.NodeName
 	evidence := pathEvidence(w)
-	other := w.Read("ask from a pod on another node: if that works, the fault is on "+node, "", "get", "pods", "-A", "-o", "wide",
-		"--field-selector", "spec.nodeName!="+pod.Spec.NodeName)
-	rules := w.Read("see the node's own rules for port 53", "", "nodeshell", pod.Spec.NodeName, "--", "sh", "-c",
+	other := facts.WithAnswers(w.Read("Choose a pod on another node, and query DNS from there (kubectl dns check --from POD)", "", "get",
+		"pods", "-A", "-o", "wide", "--field-selector", "spec.nodeName!="+pod.Spec.NodeName),
+		"DNS works from there: the fault is on "+node)
+	rules := w.Read("List the packet filter rules of the node for port 53", "", "nodeshell", pod.Spec.NodeName, "--", "sh", "-c",
 		"nft list ruleset | grep -n 'dport 53'")
 	switch {
 	case len(paths) == 0:
 		return nil
 	case answeredForServers(w):
 		return []finding.Finding{w.Make(DNSUnavailableFromPod, finding.Critical, object,
-			fmt.Sprintf("pod %s/%s on %s gets %s for %s, which the servers answer rightly: they refuse this pod (plugin acl), or something on its "+
-				"way answers for them (a policy on names, a "+
-				"proxy)", pod.Namespace, pod.Name, node, ask.Said(w.From.Answers[0]), w.Control()), evidence, w.Read("see what the Corefile "+
-				"refuses", "", "dns", "config"), other)}
+			fmt.Sprintf("pod %s/%s on %s gets %s for %s, which the servers answer correctly: they reject this pod (plugin acl), or a name "+
+				"policy or proxy on the network path "+
+				"answers", pod.Namespace, pod.Name, node, ask.AnswerText(w.From.Answers[0]), w.Control()), evidence, w.Read("Check what the "+
+				"Corefile rejects (plugin acl)", "", "dns", "config"), other)}
 	case dead(udp) && dead(tcp):
-		servers := "while the servers are well"
+		servers := "the servers answer over port-forward"
 		if !w.AnyReached() {
-			servers = "and whether the servers answer anybody is not known"
+			servers = "unknown whether the servers answer other clients"
 		}
 		return []finding.Finding{w.Make(DNSUnavailableFromPod, finding.Critical, object,
-			fmt.Sprintf("pod %s/%s on %s reaches no DNS server, neither by UDP nor by TCP, %s", pod.Namespace, pod.Name, node,
+			fmt.Sprintf("pod %s/%s on %s reaches no DNS server over UDP or TCP; %s", pod.Namespace, pod.Name, node,
 				servers), evidence, other, rules)}
 	case dead(udp):
 		return []finding.Finding{w.Make(DNSOverUDPBlocked, finding.Critical, object,
-			fmt.Sprintf("UDP port 53 is dropped on the way from pod %s/%s on %s: TCP gets through", pod.Namespace, pod.Name,
+			fmt.Sprintf("UDP port 53 is blocked from pod %s/%s on %s; TCP works", pod.Namespace, pod.Name,
 				node), evidence, rules, other)}
 	case dead(tcp):
 		return []finding.Finding{w.Make(DNSOverTCPBlocked, finding.Warning, object,
-			fmt.Sprintf("TCP port 53 is dropped on the way from pod %s/%s on %s: large answers are lost, small ones come by UDP", pod.Namespace,
+			fmt.Sprintf("TCP port 53 is blocked from pod %s/%s on %s: large answers are lost; small ones arrive over UDP", pod.Namespace,
 				pod.Name, node), evidence, rules, other)}
 	}
 	return partialPath(w, udp, tcp, object, evidence, other, rules)
 }
 
 // answeredForServers: every answer that the pod gets is wrong, and every server that was asked gives the right one.
-func answeredForServers(w *facts.World) bool {
+func answeredForServers(w *facts.Snapshot) bool {
 	for _, a := range w.From.Answers {
 		if a.Rcode == "" || a.Name != w.Control() || ask.Right(w, a) {
 			return false
@@ -203,7 +206,7 @@ func answeredForServers(w *facts.World) bool {
 	return asked
 }
 
-func partialPath(w *facts.World, udp, tcp path, object *finding.ObjectRef, evidence []finding.Evidence,
+func partialPath(w *facts.Snapshot, udp, tcp path, object *finding.ObjectRef, evidence []finding.Evidence,
 	next ...finding.Next,
 ) []finding.Finding {
 	pod := w.From.Pod
@@ -218,7 +221,7 @@ func partialPath(w *facts.World, udp, tcp path, object *finding.ObjectRef, evide
 			}
 		}
 		return []finding.Finding{w.Make(ReplicaUnreachableFromPod, finding.Critical, object,
-			fmt.Sprintf("pod %s/%s on node %s does not reach %s: a part of its queries is lost", pod.Namespace, pod.Name, pod.Spec.NodeName,
+			fmt.Sprintf("pod %s/%s on node %s does not reach %s; some queries of the pod are lost", pod.Namespace, pod.Name, pod.Spec.NodeName,
 				strings.Join(names, ", ")), evidence, next...)}
 	}
 	var transports []string
@@ -232,17 +235,17 @@ func partialPath(w *facts.World, udp, tcp path, object *finding.ObjectRef, evide
 		return nil
 	}
 	return []finding.Finding{w.Make(DNSServiceUnreachableFromPod, finding.Critical, object,
-		fmt.Sprintf("pod %s/%s reaches the DNS pods themselves and gets no answer from the Service's address %s by %s: look at kube-proxy and "+
-			"its rules on node %s", pod.Namespace, pod.Name, strings.Join(discover.ClusterIPs(w.Service), ", "), strings.Join(transports,
-			" and "), pod.Spec.NodeName), evidence,
-		append([]finding.Next{w.Read("see whether the proxy of that node runs", "kube-system", "get", "pods", "-o", "wide", "--field-selector",
+		fmt.Sprintf("pod %s/%s on node %s reaches the DNS pods directly, but gets no answer from Service address %s over %s", pod.Namespace,
+			pod.Name, pod.Spec.NodeName, strings.Join(discover.ClusterIPs(w.Service), ", "), strings.Join(transports, " and ")), evidence,
+		append([]finding.Next{w.Read("Check whether kube-proxy, or what replaces it, is running on "+
+			"node "+pod.Spec.NodeName, "kube-system", "get", "pods", "-o", "wide", "--field-selector",
 			"spec.nodeName="+pod.Spec.NodeName)}, next...)...)}
 }
 
-func pathEvidence(w *facts.World) []finding.Evidence {
+func pathEvidence(w *facts.Snapshot) []finding.Evidence {
 	var list []finding.Evidence
 	for _, a := range w.From.Answers {
-		list = append(list, facts.Seen("answer in the pod", a.Server+" "+a.Transport, "%s", ask.Said(a)))
+		list = append(list, facts.NewEvidence("answer in the pod", a.Server+" "+a.Transport, "%s", ask.AnswerText(a)))
 	}
 	slices.SortStableFunc(list, func(a, b finding.Evidence) int { return strings.Compare(a.Path, b.Path) })
 	return list

@@ -27,14 +27,15 @@ const (
 	WildcardSearchDomain    finding.Code = "WildcardSearchDomain"
 )
 
-// PodRules are about this: what one pod is told to ask.
-var PodRules = []finding.Rule[facts.World]{
+// PodRules report resolver settings of one pod that bypass or break cluster DNS.
+var PodRules = []finding.Rule[facts.Snapshot]{
 	{
 		Entry: finding.Entry{
 			Code: DNSPolicyDefault, Severity: finding.Warning, Title: "Pod with dnsPolicy Default bypasses cluster DNS",
-			Meaning:  "The pod uses its node's resolver, which knows no name of the cluster. DNS itself is well.",
-			Evidence: "The pod's spec.dnsPolicy.",
-			Next:     "Use ClusterFirst.",
+			Meaning: "The pod uses the resolver of its node, which does not know cluster names. Default is not the default value; " +
+				"ClusterFirst is. DNS itself is healthy.",
+			Evidence: "spec.dnsPolicy of the pod.",
+			Next:     "Set dnsPolicy to ClusterFirst.",
 			Source:   podPage,
 		},
 		Check: CheckPodConfig,
@@ -42,44 +43,44 @@ var PodRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
 			Code: DNSPolicyNone, Severity: finding.Warning, Title: "Pod with dnsPolicy None bypasses cluster DNS",
-			Meaning:  "The pod asks only servers outside the cluster.",
-			Evidence: "The pod's spec.dnsConfig.nameservers, compared with the DNS Services and node caches.",
-			Next:     "Add the DNS Service's address, or use ClusterFirst.",
+			Meaning:  "The pod queries only servers outside the cluster.",
+			Evidence: "spec.dnsConfig.nameservers of the pod, compared with the addresses of the DNS Services and node caches.",
+			Next:     "Add the address of the DNS Service, or set dnsPolicy to ClusterFirst.",
 			Source:   podPage,
 		},
 	},
 	{
 		Entry: finding.Entry{
 			Code: HostNetworkClusterFirst, Severity: finding.Warning, Title: "Pod with hostNetwork uses the node's resolver",
-			Meaning:  "The kubelet treats ClusterFirst as Default for pods on the host's network.",
+			Meaning:  "The kubelet treats dnsPolicy ClusterFirst as Default for a pod on the host network.",
 			Evidence: "spec.hostNetwork and spec.dnsPolicy of the pod.",
-			Next:     "Use ClusterFirstWithHostNet.",
+			Next:     "Set dnsPolicy to ClusterFirstWithHostNet.",
 			Source:   podPage,
 		},
 	},
 	{
 		Entry: finding.Entry{
 			Code: LoopbackNameserver, Severity: finding.Critical, Title: "Pod uses a loopback nameserver",
-			Meaning:  "The node's stub resolver address was copied into a pod, where nothing listens.",
-			Evidence: "A 127.0.0.0/8 or ::1 nameserver in a pod that is not on the host's network.",
-			Next:     "Point the kubelet's resolvConf at the real file.",
+			Meaning:  "The address of the node's stub resolver was copied into a pod, where no server listens on it.",
+			Evidence: "A nameserver in 127.0.0.0/8 or ::1 in a pod that is not on the host network.",
+			Next:     "Set resolvConf of the kubelet to the file with the real upstream servers.",
 			Source:   servers.DebugPage,
 		},
 	},
 	{
 		Entry: finding.Entry{
 			Code: MixedNameservers, Severity: finding.Warning, Title: "Pod mixes cluster DNS with other nameservers",
-			Meaning:  "Resolvers take the first usable answer of any server, and the other server answers NXDOMAIN for names of the cluster.",
-			Evidence: "The nameservers of the resolv.conf.",
-			Next:     "Keep the cluster's alone and forward the other domain in the Corefile.",
+			Meaning:  "Resolvers use the first usable answer of any server, and the other server answers NXDOMAIN for cluster names.",
+			Evidence: "The nameservers in resolv.conf of the pod.",
+			Next:     "Keep only the nameserver of cluster DNS, and forward the other domain in the Corefile.",
 			Source:   "https://github.com/gliderlabs/docker-alpine/issues/8",
 		},
 	},
 	{
 		Entry: finding.Entry{
 			Code: MuslSearchListTooLong, Severity: finding.Warning, Title: "Search list is too long for musl",
-			Meaning:  "musl reads the line into 256 bytes; a longer one is dropped whole.",
-			Evidence: "The length of the search line, for images with musl or an unknown C library.",
+			Meaning:  "The C library musl reads the search line into a buffer of 256 bytes and ignores a longer line completely.",
+			Evidence: "A search line of 256 characters or more, for images with musl or an unknown C library.",
 			Next:     "Shorten the search list.",
 			Source:   "https://git.musl-libc.org/cgit/musl/tree/src/network/resolvconf.c",
 		},
@@ -87,38 +88,38 @@ var PodRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
 			Code: ResolverLimitsExceeded, Severity: finding.Warning, Title: "Pod resolver settings exceed the limits",
-			Meaning:  "The kubelet drops nameservers after the third and searches beyond 32 or 2048 characters.",
-			Evidence: "spec.dnsConfig and the computed file.",
-			Next:     "Shorten them.",
+			Meaning:  "The kubelet drops nameservers after the third, and search domains beyond 32 domains or 2048 characters.",
+			Evidence: "spec.dnsConfig of the pod and the computed resolv.conf.",
+			Next:     "Shorten the lists of nameservers and search domains.",
 			Source:   podPage,
 		},
 	},
 	{
 		Entry: finding.Entry{
 			Code: WildcardSearchDomain, Severity: finding.Warning, Title: "Search domain resolves every name",
-			Meaning: "Names outside the cluster have fewer than five dots and are tried with each search domain first: a wildcard there takes " +
-				"them all.",
-			Evidence: "A nonsense label under each search domain outside the cluster gets an address.",
-			Next:     "Drop the domain.",
+			Meaning: "Names outside the cluster usually have fewer than five dots, so the resolver first appends each search domain. A " +
+				"wildcard record in such a domain answers all of these names.",
+			Evidence: "An address in the answer for a nonsense label under a search domain outside the cluster.",
+			Next:     "Remove the search domain.",
 			Source:   "https://github.com/kubernetes/kubernetes/issues/64924",
 		},
 	},
 }
 
 // CheckPodConfig judges the suspect pod's resolver settings: computed ones, and the real file where it was read.
-func CheckPodConfig(w *facts.World) []finding.Finding {
+func CheckPodConfig(w *facts.Snapshot) []finding.Finding {
 	if w.From == nil || w.Service == nil {
 		return nil
 	}
 	pod := &w.From.Pod
 	computed := resolver.Compute(pod.Namespace, pod.Spec, w.KubeletFor(pod.Spec.NodeName))
-	show := w.Read("see the file and where each line comes from", pod.Namespace, "dns", "pod", pod.Name)
+	show := w.Read("Read resolv.conf of the pod, with the source of each line", pod.Namespace, "dns", "pod", pod.Name)
 	actual, read := w.ActualConf()
 	return slices.Concat(policyOf(w, computed, show), serversOf(w, computed, show), limitRules(w, pod, computed, actual, read, show))
 }
 
 // policyOf judges the pod's dnsPolicy: one that keeps cluster DNS from it.
-func policyOf(w *facts.World, computed resolver.Computed, show finding.Next) []finding.Finding {
+func policyOf(w *facts.Snapshot, computed resolver.Computed, show finding.Next) []finding.Finding {
 	pod := &w.From.Pod
 	spec := pod.Spec
 	var list []finding.Finding
@@ -129,24 +130,24 @@ func policyOf(w *facts.World, computed resolver.Computed, show finding.Next) []f
 	switch {
 	case usesCluster && !spec.HostNetwork:
 	case spec.HostNetwork && spec.DNSPolicy == corev1.DNSClusterFirst && !usesCluster:
-		add(HostNetworkClusterFirst, finding.Warning, fmt.Sprintf("pod %s/%s is on the host's network with dnsPolicy ClusterFirst: the kubelet "+
-			"gives it the node's resolver, which knows no name of the cluster", pod.Namespace, pod.Name),
-			facts.Seen("Pod", "spec.hostNetwork", "true"), facts.Seen("Pod", "spec.dnsPolicy",
+		add(HostNetworkClusterFirst, finding.Warning, fmt.Sprintf("pod %s/%s has hostNetwork and dnsPolicy ClusterFirst: it uses the "+
+			"node's resolver, which does not know cluster names", pod.Namespace, pod.Name),
+			facts.NewEvidence("Pod", "spec.hostNetwork", "true"), facts.NewEvidence("Pod", "spec.dnsPolicy",
 				"ClusterFirst; ClusterFirstWithHostNet would use cluster DNS"))
 	case spec.DNSPolicy == corev1.DNSNone && !usesCluster:
-		add(DNSPolicyNone, finding.Warning, fmt.Sprintf("pod %s/%s has dnsPolicy None, and none of its nameservers (%s) is the cluster's",
+		add(DNSPolicyNone, finding.Warning, fmt.Sprintf("pod %s/%s has dnsPolicy None, and none of its nameservers (%s) is cluster DNS",
 			pod.Namespace, pod.Name, facts.OrNone(strings.Join(computed.Nameservers, ", "))),
-			facts.Seen("Pod", "spec.dnsConfig.nameservers", "%s", facts.OrNone(strings.Join(computed.Nameservers, ", "))), facts.Seen("Service",
-				"spec.clusterIPs", "%s", strings.Join(discover.ClusterIPs(w.Service), ", ")))
+			facts.NewEvidence("Pod", "spec.dnsConfig.nameservers", "%s", facts.OrNone(strings.Join(computed.Nameservers, ", "))),
+			facts.NewEvidence("Service", "spec.clusterIPs", "%s", strings.Join(discover.ClusterIPs(w.Service), ", ")))
 	case spec.DNSPolicy == corev1.DNSDefault && !usesCluster:
-		add(DNSPolicyDefault, finding.Warning, fmt.Sprintf("pod %s/%s has dnsPolicy Default, which is the node's resolver and not the default: "+
-			"it knows no name of the cluster", pod.Namespace, pod.Name), facts.Seen("Pod", "spec.dnsPolicy", "Default"))
+		add(DNSPolicyDefault, finding.Warning, fmt.Sprintf("pod %s/%s has dnsPolicy Default: it uses the node's resolver, which does "+
+			"not know cluster names", pod.Namespace, pod.Name), facts.NewEvidence("Pod", "spec.dnsPolicy", "Default"))
 	}
 	return list
 }
 
 // serversOf judges the nameservers that stand in the pod's file.
-func serversOf(w *facts.World, computed resolver.Computed, show finding.Next) []finding.Finding {
+func serversOf(w *facts.Snapshot, computed resolver.Computed, show finding.Next) []finding.Finding {
 	pod := &w.From.Pod
 	spec := pod.Spec
 	actual, read := w.ActualConf()
@@ -165,29 +166,29 @@ func serversOf(w *facts.World, computed resolver.Computed, show finding.Next) []
 		!slices.ContainsFunc(actual.Nameservers, serves) &&
 		!slices.ContainsFunc(actual.Nameservers, cloud) {
 		list = append(list, w.Make(KubeletClusterDNSMismatch, finding.Critical, facts.Ref("Node", "", spec.NodeName),
-			fmt.Sprintf("the kubelet of node %s gave pod %s/%s the nameserver %s, where no DNS Service of this cluster is", spec.NodeName,
+			fmt.Sprintf("the kubelet of node %s gave pod %s/%s nameserver %s, which is not a DNS Service of this cluster", spec.NodeName,
 				pod.Namespace, pod.Name, strings.Join(actual.Nameservers, ", ")),
 			[]finding.Evidence{
-				facts.Seen("file in the pod", "/etc/resolv.conf", "nameserver %s", strings.Join(actual.Nameservers, ", ")),
-				facts.Seen("Service", w.Service.Namespace+"/"+w.Service.Name, "%s", strings.Join(discover.ClusterIPs(w.Service), ", ")),
+				facts.NewEvidence("file in the pod", "/etc/resolv.conf", "nameserver %s", strings.Join(actual.Nameservers, ", ")),
+				facts.NewEvidence("Service", w.Service.Namespace+"/"+w.Service.Name, "%s", strings.Join(discover.ClusterIPs(w.Service), ", ")),
 			},
-			w.Read("compare every kubelet (needs get nodes/proxy)", "", "dns", "check", "--profile", "full"), show))
+			w.Read("Compare the configuration of all kubelets (needs get nodes/proxy)", "", "dns", "check", "--profile", "full"), show))
 	}
 	if i := slices.IndexFunc(actual.Nameservers, cloud); i >= 0 && !told && computed.Policy == corev1.DNSClusterFirst &&
 		!slices.ContainsFunc(actual.Nameservers, serves) {
-		add(KubeletClusterDNSMismatch, finding.Info, fmt.Sprintf("pod %s/%s asks %s, the cloud's resolver: it knows the names of the cluster only where "+
-			"the cloud runs the cluster's DNS there", pod.Namespace, pod.Name, actual.Nameservers[i]),
-			facts.Seen("file in the pod", "/etc/resolv.conf", "nameserver %s", strings.Join(actual.Nameservers, ", ")))
+		add(KubeletClusterDNSMismatch, finding.Info, fmt.Sprintf("pod %s/%s queries %s, the cloud resolver, which knows cluster names "+
+			"only if the cloud provides cluster DNS there", pod.Namespace, pod.Name, actual.Nameservers[i]),
+			facts.NewEvidence("file in the pod", "/etc/resolv.conf", "nameserver %s", strings.Join(actual.Nameservers, ", ")))
 	}
 	if i := slices.IndexFunc(actual.Nameservers, func(v string) bool { return ask.LocalUnseen(w, v) }); i >= 0 {
-		add(KubeletClusterDNSMismatch, finding.Info, fmt.Sprintf("pod %s/%s asks %s, an address of its own node: no DaemonSet that could be read shows "+
-			"what answers there", pod.Namespace, pod.Name, actual.Nameservers[i]),
-			facts.Seen("file in the pod", "/etc/resolv.conf", "nameserver %s", strings.Join(actual.Nameservers, ", ")))
+		add(KubeletClusterDNSMismatch, finding.Info, fmt.Sprintf("pod %s/%s queries %s, an address of its node; unknown what answers "+
+			"there: no DaemonSet that could be read has it", pod.Namespace, pod.Name, actual.Nameservers[i]),
+			facts.NewEvidence("file in the pod", "/etc/resolv.conf", "nameserver %s", strings.Join(actual.Nameservers, ", ")))
 	}
 	return list
 }
 
-func limitRules(w *facts.World, pod *corev1.Pod, computed resolver.Computed, actual resolver.Conf, read bool,
+func limitRules(w *facts.Snapshot, pod *corev1.Pod, computed resolver.Computed, actual resolver.Conf, read bool,
 	show finding.Next,
 ) []finding.Finding {
 	var list []finding.Finding
@@ -196,7 +197,8 @@ func limitRules(w *facts.World, pod *corev1.Pod, computed resolver.Computed, act
 		list = append(list, w.Make(ResolverLimitsExceeded, finding.Warning, object,
 			fmt.Sprintf("the resolver settings of pod %s/%s exceed the limits: the kubelet drops %s", pod.Namespace, pod.Name,
 				strings.Join(computed.Dropped, ", ")),
-			[]finding.Evidence{facts.Seen("Pod", "spec.dnsConfig", "at most %d nameservers, %d searches, %d characters", resolver.MaxNameservers,
+			[]finding.Evidence{facts.NewEvidence("Pod", "spec.dnsConfig", "at most %d nameservers, %d search domains, %d "+
+				"characters", resolver.MaxNameservers,
 				resolver.MaxSearches, resolver.MaxSearchChars)}, show))
 	}
 	conf := computed.Conf
@@ -205,30 +207,31 @@ func limitRules(w *facts.World, pod *corev1.Pod, computed resolver.Computed, act
 	}
 	if len(conf.SearchLine()) >= resolver.MuslSearchLine && (w.From.Musl == nil || *w.From.Musl) {
 		list = append(list, w.Make(MuslSearchListTooLong, finding.Warning, object,
-			fmt.Sprintf("the search line of pod %s/%s has %d characters: images with musl (Alpine) drop it whole, and short names find nothing",
+			fmt.Sprintf("the search line of pod %s/%s has %d characters: images with musl (Alpine) ignore it, so short names do not resolve",
 				pod.Namespace, pod.Name, len(conf.SearchLine())),
-			[]finding.Evidence{facts.Seen("resolv.conf", "search", "%d characters, of %d that musl reads", len(conf.SearchLine()),
+			[]finding.Evidence{facts.NewEvidence("resolv.conf", "search", "%d characters; musl reads fewer than %d", len(conf.SearchLine()),
 				resolver.MuslSearchLine)}, show))
 	}
 	foreign := slices.DeleteFunc(slices.Clone(conf.Nameservers), func(v string) bool { return ask.Serves(w, v) })
 	if len(foreign) > 0 && len(foreign) < len(conf.Nameservers) {
 		list = append(list, w.Make(MixedNameservers, finding.Warning, object,
-			fmt.Sprintf("pod %s/%s asks the cluster's DNS and %s: whoever answers first decides, and the other one knows no name of the cluster",
+			fmt.Sprintf("pod %s/%s queries cluster DNS and %s: the first answer wins, and the other server does not know cluster names",
 				pod.Namespace, pod.Name, strings.Join(foreign, ", ")),
-			[]finding.Evidence{facts.Seen("resolv.conf", "nameserver", "%s", strings.Join(conf.Nameservers, ", "))}, show))
+			[]finding.Evidence{facts.NewEvidence("resolv.conf", "nameserver", "%s", strings.Join(conf.Nameservers, ", "))}, show))
 	}
 	loopback := slices.ContainsFunc(conf.Nameservers, func(ip string) bool { return strings.HasPrefix(ip, "127.") || ip == "::1" })
 	if loopback && !pod.Spec.HostNetwork {
 		list = append(list, w.Make(LoopbackNameserver, finding.Critical, object,
-			fmt.Sprintf("pod %s/%s asks a resolver on its own loopback, where nothing listens: it has its node's stub resolver", pod.Namespace,
+			fmt.Sprintf("pod %s/%s queries its own loopback address, where no server listens; the address is the node's stub "+
+				"resolver", pod.Namespace,
 				pod.Name),
-			[]finding.Evidence{facts.Seen("resolv.conf", "nameserver", "%s", strings.Join(conf.Nameservers, ", "))}, show))
+			[]finding.Evidence{facts.NewEvidence("resolv.conf", "nameserver", "%s", strings.Join(conf.Nameservers, ", "))}, show))
 	}
 	return append(list, wildcards(w, pod)...)
 }
 
-// wildcards: a search domain outside the cluster that answers for a name nobody has swallows every external name.
-func wildcards(w *facts.World, pod *corev1.Pod) []finding.Finding {
+// wildcards: a search domain outside the cluster that answers for a name that does not exist answers every external name.
+func wildcards(w *facts.Snapshot, pod *corev1.Pod) []finding.Finding {
 	var list []finding.Finding
 	for _, p := range w.Probes {
 		for _, a := range p.Answers {
@@ -237,10 +240,10 @@ func wildcards(w *facts.World, pod *corev1.Pod) []finding.Finding {
 				continue
 			}
 			f := w.Make(WildcardSearchDomain, finding.Warning, facts.Ref("Pod", pod.Namespace, pod.Name),
-				fmt.Sprintf("the search domain %s answers for every name: pod %s/%s gets its address instead of that of a site on the Internet",
+				fmt.Sprintf("search domain %s resolves every name: pod %s/%s gets its address instead of that of an external name",
 					strings.TrimSuffix(domain, "."), pod.Namespace, pod.Name),
-				[]finding.Evidence{facts.Seen("answer of DNS", a.Name+" "+a.Type, "%s", ask.Said(a))},
-				w.Read("see which step answers a name", pod.Namespace, "dns", "explain", "www.example.com", "--from", pod.Name))
+				[]finding.Evidence{facts.NewEvidence("answer of DNS", a.Name+" "+a.Type, "%s", ask.AnswerText(a))},
+				w.Read("Check which lookup step answers a name", pod.Namespace, "dns", "explain", "www.example.com", "--from", pod.Name))
 			if !slices.ContainsFunc(list, func(have finding.Finding) bool { return have.Message == f.Message }) {
 				list = append(list, f)
 			}

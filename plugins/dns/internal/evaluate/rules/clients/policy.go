@@ -25,24 +25,26 @@ const (
 	NetworkPolicyBlocksDNS finding.Code = "NetworkPolicyBlocksDNS"
 )
 
-// PolicyRules are about this: what the API forbids on the way.
-var PolicyRules = []finding.Rule[facts.World]{
+// PolicyRules report NetworkPolicies that block DNS.
+var PolicyRules = []finding.Rule[facts.Snapshot]{
 	{
 		Entry: finding.Entry{
 			Code: NetworkPolicyBlocksDNS, Severity: finding.Critical, Title: "NetworkPolicy blocks DNS",
-			Meaning: "By the NetworkPolicies of the API nothing allows the pod to reach the DNS pods. Policies of a network plugin's own kinds " +
-				"are not evaluated.",
-			Evidence: "The policies that select the pod or the DNS pods; with --from also what the pod got.",
-			Next:     "Allow egress to port 53, UDP and TCP.",
+			Meaning: "The NetworkPolicies in the API do not allow the pod to reach the DNS pods. Policies of kinds that belong to the " +
+				"network plugin are not evaluated.",
+			Evidence: "The policies that select the pod or the DNS pods; with --from, also the answers that the pod received.",
+			Next:     "Allow egress from the pod, or ingress to the DNS pods, on port 53 over UDP and TCP.",
 			Source:   policyPage,
 		},
-		Explains: []finding.Code{DNSUnavailableFromPod, DNSOverUDPBlocked, DNSOverTCPBlocked, ReplicaUnreachableFromPod, DNSServiceUnreachableFromPod},
-		Check:    CheckPolicy,
+		Explains: []finding.Code{
+			DNSUnavailableFromPod, DNSOverUDPBlocked, DNSOverTCPBlocked, ReplicaUnreachableFromPod, DNSServiceUnreachableFromPod,
+		},
+		Check: CheckPolicy,
 	},
 }
 
 // CheckPolicy speaks of the suspect pod when there is one, and always of policies that close the DNS pods themselves.
-func CheckPolicy(w *facts.World) []finding.Finding {
+func CheckPolicy(w *facts.Snapshot) []finding.Finding {
 	var list []finding.Finding
 	if f := dnsIngress(w); f != nil {
 		list = append(list, *f)
@@ -63,7 +65,7 @@ func CheckPolicy(w *facts.World) []finding.Finding {
 	transports := []string{}
 	names := []string{}
 	for _, e := range denied {
-		evidence = append(evidence, facts.Seen("NetworkPolicy", strings.Join(e.Policies, ", "), "no rule allows %s %s to %s",
+		evidence = append(evidence, facts.NewEvidence("NetworkPolicy", strings.Join(e.Policies, ", "), "no rule allows %s over %s to %s",
 			strings.ToLower(e.Direction), e.Transport, e.To))
 		if !slices.Contains(transports, e.Transport) {
 			transports = append(transports, e.Transport)
@@ -74,14 +76,22 @@ func CheckPolicy(w *facts.World) []finding.Finding {
 			}
 		}
 	}
-	severity, but, proof := policyProof(w, transports)
+	severity, enforced, proof := policyProof(w, transports)
 	namespace, name, _ := strings.Cut(names[0], "/")
 	pod := w.From.Pod
 	return append(list, w.Make(NetworkPolicyBlocksDNS, severity, facts.Ref("NetworkPolicy", namespace, name),
-		fmt.Sprintf("NetworkPolicy %s gives pod %s/%s no %s to the DNS pods%s", strings.Join(names, ", "), pod.Namespace, pod.Name,
-			strings.Join(transports, " and "), but), append(evidence, proof...),
-		w.Read("see the policy", namespace, "describe", "networkpolicy", name),
-		w.Change("allow egress to port 53, UDP and TCP, of the DNS pods", namespace, "edit", "networkpolicy", name)))
+		blocks(names, transports, "pod "+pod.Namespace+"/"+pod.Name, enforced), append(evidence, proof...),
+		w.Read("Read the policy", namespace, "describe", "networkpolicy", name),
+		w.Change("Allow egress to the DNS pods on port 53 over UDP and TCP", namespace, "edit", "networkpolicy", name)))
+}
+
+// blocks is the message for policies that block DNS queries of a source, or would if the network enforced them.
+func blocks(policies, transports []string, source string, enforced bool) string {
+	by, over := "NetworkPolicy "+strings.Join(policies, ", "), strings.Join(transports, " and ")
+	if !enforced {
+		return fmt.Sprintf("%s would block DNS over %s from %s, but this network does not enforce it", by, over, source)
+	}
+	return fmt.Sprintf("%s blocks DNS over %s from %s", by, over, source)
 }
 
 func blockSeverity(transports []string) finding.Severity {
@@ -91,15 +101,14 @@ func blockSeverity(transports []string) finding.Severity {
 	return finding.Warning
 }
 
-// policyProof holds a policy against the pod's own answers: a network plugin may enforce none. An answer that the policy
-// would not let through proves that; a pod on its node's network proves nothing, since policies hardly bind it.
-func policyProof(w *facts.World, transports []string) (finding.Severity, string, []finding.Evidence) {
-	severity := blockSeverity(transports)
+// policyProof compares a policy with the answers that the pod received: a network plugin may enforce no policy. An answer that
+// the policy would block proves that; a pod on the host network proves nothing, since policies hardly apply to it.
+func policyProof(w *facts.Snapshot, transports []string) (severity finding.Severity, enforced bool, proof []finding.Evidence) {
+	severity = blockSeverity(transports)
 	if w.From.Pod.Spec.HostNetwork {
-		return severity, "", nil
+		return severity, true, nil
 	}
 	answered, asked := map[string]bool{}, false
-	var proof []finding.Evidence
 	for _, a := range w.From.Answers {
 		if !slices.Contains(transports, a.Transport) || facts.LinkLocal(a.Server) { // a policy does not close the way to the own node
 			continue
@@ -107,23 +116,23 @@ func policyProof(w *facts.World, transports []string) (finding.Severity, string,
 		asked = true
 		if a.Rcode != "" && !answered[a.Transport] {
 			answered[a.Transport] = true
-			proof = append(proof, facts.Seen("answer in the pod", a.Server+" "+a.Transport,
-				"%s: this cluster's network does not enforce the policy now", a.Rcode))
+			proof = append(proof, facts.NewEvidence("answer in the pod", a.Server+" "+a.Transport,
+				"%s: this network does not enforce the policy now", a.Rcode))
 		}
 	}
 	silent := slices.DeleteFunc(slices.Clone(transports), func(t string) bool { return answered[t] })
 	switch {
 	case !asked:
-		return severity, "", nil
+		return severity, true, nil
 	case len(silent) == 0:
-		return finding.Info, ", and would block it where policies are enforced: this network does not enforce it", proof
+		return finding.Info, false, proof
 	}
-	return blockSeverity(silent), "", append(proof, facts.Seen("answer in the pod", strings.Join(silent, ", "),
-		"none came: the policy is enforced"))
+	return blockSeverity(silent), true, append(proof, facts.NewEvidence("answer in the pod", strings.Join(silent, ", "),
+		"no answer; the policy is enforced"))
 }
 
 // dnsIngress: a policy in the DNS namespace that lets nobody in closes DNS for all.
-func dnsIngress(w *facts.World) *finding.Finding {
+func dnsIngress(w *facts.Snapshot) *finding.Finding {
 	if !w.Sources.Get("networkpolicies").Readable() || len(w.Pods) == 0 {
 		return nil
 	}
@@ -142,23 +151,22 @@ func dnsIngress(w *facts.World) *finding.Finding {
 		return nil
 	}
 	namespace, name, _ := strings.Cut(names[0], "/")
-	evidence := []finding.Evidence{facts.Seen("NetworkPolicy", strings.Join(names, ", "),
-		"selects the DNS pods, and no ingress rule opens port 53 to other namespaces")}
-	severity, but, proof := blockSeverity(transports), "", []finding.Evidence(nil)
+	evidence := []finding.Evidence{facts.NewEvidence("NetworkPolicy", strings.Join(names, ", "),
+		"selects the DNS pods; no ingress rule allows port 53 from other namespaces")}
+	severity, enforced, proof := blockSeverity(transports), true, []finding.Evidence(nil)
 	if w.From != nil && w.From.Pod.Namespace != w.Pods[0].Namespace { // the policy may let its own namespace in
-		severity, but, proof = policyProof(w, transports)
+		severity, enforced, proof = policyProof(w, transports)
 	}
 	f := w.Make(NetworkPolicyBlocksDNS, severity, facts.Ref("NetworkPolicy", namespace, name),
-		fmt.Sprintf("NetworkPolicy %s lets no pod of another namespace reach the DNS pods by %s%s", strings.Join(names, ", "),
-			strings.Join(transports, " and "), but), append(evidence, proof...),
-		w.Read("see the policy", namespace, "describe", "networkpolicy", name),
-		w.Change("allow ingress to port 53, UDP and TCP, from every namespace", namespace, "edit", "networkpolicy", name))
+		blocks(names, transports, "pods of other namespaces", enforced), append(evidence, proof...),
+		w.Read("Read the policy", namespace, "describe", "networkpolicy", name),
+		w.Change("Allow ingress from every namespace on port 53 over UDP and TCP", namespace, "edit", "networkpolicy", name))
 	return &f
 }
 
 // anyPeerAllowed: a policy that admits some namespaces or addresses may admit those that matter; only one that admits
 // nobody on the port is called a block.
-func anyPeerAllowed(w *facts.World, policies []string, protocol corev1.Protocol, port int32) bool {
+func anyPeerAllowed(w *facts.Snapshot, policies []string, protocol corev1.Protocol, port int32) bool {
 	for i := range w.Policies {
 		p := &w.Policies[i]
 		if !slices.Contains(policies, p.Namespace+"/"+p.Name) {

@@ -2,7 +2,6 @@ package servers
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
@@ -14,15 +13,15 @@ const (
 	DNSServerForbidden finding.Code = "DNSServerForbidden"
 )
 
-// AccessRules are about this: the servers may not read what they make names of.
-var AccessRules = []finding.Rule[facts.World]{
+// AccessRules report DNS servers that are not allowed to read the objects that they create names from.
+var AccessRules = []finding.Rule[facts.Snapshot]{
 	{
 		Entry: finding.Entry{
 			Code: DNSServerForbidden, Severity: finding.Critical, Title: "DNS server lacks API permissions",
-			Meaning: "It may not list or watch what it makes names of. Running replicas go stale when their watch ends; one that starts answers " +
-				"SERVFAIL.",
-			Evidence: "A SubjectAccessReview for its service account, or its own log when that cannot be asked.",
-			Next:     "See which roles the account is bound to, then give the binding or the role back.",
+			Meaning: "The DNS server is not allowed to list or watch the objects that it creates names from. Running replicas become " +
+				"outdated when their watch ends; a replica that starts answers SERVFAIL.",
+			Evidence: "A SubjectAccessReview for the ServiceAccount of the DNS server, or the log of the server if no review can be created.",
+			Next:     "Check which roles the ServiceAccount is bound to, then restore the binding or the role.",
 			Source:   "https://github.com/coredns/helm/issues/135",
 		},
 		Explains: []finding.Code{DNSPodsNotReady, ReplicaNotReady, ClusterNamesFailing, ReplicaStale, ReplicaWrongAnswer, HighServfailRate},
@@ -30,59 +29,68 @@ var AccessRules = []finding.Rule[facts.World]{
 	},
 }
 
-// CheckForbidden finds this: what CoreDNS may not list or watch it has no names of. kube-dns needs less, so it is not judged
+// CheckForbidden reports permissions that CoreDNS lacks: it has no names of what it cannot list and watch. kube-dns needs less
+// and is not judged
 // (https://github.com/kubernetes/kubernetes/blob/master/plugin/pkg/auth/authorizer/rbac/bootstrappolicy/policy.go, system:kube-dns).
-func CheckForbidden(w *facts.World) []finding.Finding {
+func CheckForbidden(w *facts.Snapshot) []finding.Finding {
 	if w.Provider() != "CoreDNS" {
 		return nil
 	}
+	logged := false
 	var missing []string
 	var evidence []finding.Evidence
 	for _, a := range w.Access {
 		if !a.Allowed {
 			missing = append(missing, a.Verb+" "+a.Resource)
-			evidence = append(evidence, facts.Seen("SubjectAccessReview", a.Verb+" "+a.Resource, "not allowed"))
+			evidence = append(evidence, facts.NewEvidence("SubjectAccessReview", a.Verb+" "+a.Resource, "not allowed"))
 		}
 	}
 	all := len(missing) > 0 && len(missing) == len(w.Access)
-	if len(w.Access) == 0 { // not readable: the server's own complaint tells as much
+	if len(w.Access) == 0 { // not readable: the server's own log says as much
 		for _, l := range w.Logs {
 			if line, ok := facts.LastLine(l.Text, facts.LacksPermission); ok && !l.Previous {
-				evidence = append(evidence, facts.Seen("log of "+l.Pod, "", "%s", line))
-				missing = append(missing, "what its log names")
+				evidence = append(evidence, facts.NewEvidence("log of "+l.Pod, "", "%s", line))
+				logged = true
 			}
 		}
 	}
-	if len(missing) == 0 {
+	lack := "lacks the permissions that the server log names"
+	switch {
+	case logged:
+	case len(missing) == 0:
 		return nil
+	case len(missing) <= 2:
+		lack = "cannot " + strings.Join(missing, " or ")
+	default:
+		lack = fmt.Sprintf("lacks %d permissions to list and watch objects", len(missing))
 	}
-	missing = slices.Compact(missing)
-	account, words := w.ServiceAccount(), "its service account"
+	account, subject := w.ServiceAccount(), "the ServiceAccount of the DNS server"
 	if account != "" {
-		words = "service account " + account
+		subject = "ServiceAccount " + account
 	}
 	return []finding.Finding{w.Make(DNSServerForbidden, finding.Critical, w.WorkloadRef(),
-		fmt.Sprintf("the DNS server may not %s: %s lacks the permission, so names go stale now and fail after its next start",
-			strings.Join(missing, ", "), words), evidence, restoreAccess(w, account, all)...)}
+		fmt.Sprintf("%s %s: names become outdated now and fail after the next restart", subject, lack),
+		evidence, restoreAccess(w, account, all)...)}
 }
 
 // restoreAccess: first whether a binding names the account at all. When every right is missing it is the binding that is
 // gone, and the role may be intact; when some are, it is the role.
-func restoreAccess(w *facts.World, account string, all bool) []finding.Next {
+func restoreAccess(w *facts.Snapshot, account string, all bool) []finding.Next {
 	if account == "" {
 		return nil
 	}
-	bindings := w.Read("see which roles it is bound to", "", "get", "clusterrolebindings", "-o", "wide")
+	bindings := w.Read("List the ClusterRoleBindings of the ServiceAccount", "", "get", "clusterrolebindings", "-o", "wide")
 	bindings.Command += " | grep " + finding.Quote(account)
 	next := []finding.Next{bindings}
 	if account != "kube-system/coredns" || w.Workload != nil && w.Workload.Template.Labels["app.kubernetes.io/managed-by"] == "Helm" {
 		return next // the names of its role and binding are the installer's own
 	}
 	if all {
-		next = append(next, w.Change("if none is, bind it to the usual role again", "", "create", "clusterrolebinding", "system:coredns",
+		next = append(next, w.Change("If there is no binding, bind the ServiceAccount to the usual "+
+			"ClusterRole", "", "create", "clusterrolebinding", "system:coredns",
 			"--clusterrole=system:coredns", "--serviceaccount="+strings.Replace(account, "/", ":", 1)))
 	}
 	return append(next,
-		w.Read("see the rules of that role", "", "describe", "clusterrole", "system:coredns"),
-		w.Change("give it the rules that it lacks", "", "edit", "clusterrole", "system:coredns"))
+		w.Read("Read the rules of the ClusterRole", "", "describe", "clusterrole", "system:coredns"),
+		w.Change("Add the missing rules to the ClusterRole", "", "edit", "clusterrole", "system:coredns"))
 }

@@ -26,29 +26,30 @@ const (
 	UnknownPlugin               finding.Code = "UnknownPlugin"
 )
 
-// AlteredRules are about this: answers that the Corefile changes.
-var AlteredRules = []finding.Rule[facts.World]{
+// AlteredRules report answers that the Corefile overrides.
+var AlteredRules = []finding.Rule[facts.Snapshot]{
 	{
 		Entry: finding.Entry{
 			Code: AnswersOverridden, Severity: finding.Warning, Title: "Corefile overrides answers for cluster names",
-			Meaning: "A plugin that runs before kubernetes (hosts, rewrite, template, acl and others) answers names of Services otherwise than " +
-				"the API has them. It may be meant.",
+			Meaning: "A plugin that runs before the kubernetes plugin (hosts, rewrite, template, acl and others) gives answers for " +
+				"Service names that differ from the API. This may be intended.",
 			Evidence: "Answers that differ from the API for names that such a rule covers, with the rule's line.",
-			Next:     "See the rules in the order in which they work.",
+			Next:     "Run kubectl dns config to read the rules in the order in which CoreDNS applies them.",
 			Source:   "https://github.com/coredns/coredns/blob/master/plugin.cfg",
 		},
 		Check: CheckAltered,
 	},
 }
 
-// CorefileRules are about this: a Corefile that loads, and does not do what it seems to.
-var CorefileRules = []finding.Rule[facts.World]{
+// CorefileRules report a Corefile that loads but does not do what it appears to do.
+var CorefileRules = []finding.Rule[facts.Snapshot]{
 	{
 		Entry: finding.Entry{
 			Code: AutopathWithoutPodsVerified, Severity: finding.Warning, Title: "Corefile uses autopath without pods verified",
-			Meaning:  "autopath guesses the namespace of a client from its address; without pods verified it may take another's.",
-			Evidence: "The Corefile has autopath and no pods verified in one server block.",
-			Next:     "Add pods verified.",
+			Meaning: "The autopath plugin derives the namespace of a client from its IP address. Without pods verified, it may use the " +
+				"namespace of another pod.",
+			Evidence: "The autopath plugin without pods verified in one server block of the Corefile.",
+			Next:     "Add pods verified to the kubernetes plugin.",
 			Source:   "https://coredns.io/plugins/autopath/",
 		},
 		Check: CheckCorefileLints,
@@ -56,18 +57,19 @@ var CorefileRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
 			Code: ForwardsToItself, Severity: finding.Critical, Title: "Corefile forwards queries back to CoreDNS",
-			Meaning:  "Queries circle until they time out.",
-			Evidence: "An upstream in the Corefile is the DNS Service's address, or a loopback address on the port of its own server block.",
-			Next:     "Name a real upstream.",
-			Source:   "https://coredns.io/plugins/loop/",
+			Meaning: "The Corefile forwards queries back to CoreDNS, where they loop until they time out.",
+			Evidence: "An upstream in the Corefile that is the address of the DNS Service, or a loopback address on the port of its own " +
+				"server block.",
+			Next:   "Forward to a real upstream server.",
+			Source: "https://coredns.io/plugins/loop/",
 		},
 	},
 	{
 		Entry: finding.Entry{
 			Code: HostsWithoutFallthrough, Severity: finding.Critical, Title: "Corefile hosts plugin blocks cluster names",
-			Meaning:  "The hosts plugin runs before kubernetes and answers SERVFAIL for what it does not know.",
-			Evidence: "A hosts directive without fallthrough whose zones cover the cluster's.",
-			Next:     "Add fallthrough.",
+			Meaning:  "The hosts plugin runs before the kubernetes plugin, and answers SERVFAIL for names that it does not have.",
+			Evidence: "A hosts directive without fallthrough, whose zones include the cluster domain.",
+			Next:     "Add fallthrough to the hosts directive.",
 			Source:   "https://coredns.io/plugins/hosts/",
 		},
 		Explains: []finding.Code{ClusterNamesFailing, ReplicaWrongAnswer, AnswersOverridden},
@@ -75,18 +77,18 @@ var CorefileRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
 			Code: NamespacesFiltered, Severity: finding.Info, Title: "CoreDNS serves only some namespaces",
-			Meaning:  "The namespaces option limits the kubernetes plugin.",
-			Evidence: "The Corefile.",
-			Next:     "Nothing, if it is meant.",
+			Meaning:  "The namespaces option limits the kubernetes plugin, so only objects in the listed namespaces have names.",
+			Evidence: "The namespaces option of the kubernetes plugin in the Corefile.",
+			Next:     "Remove the option, unless it is intended.",
 			Source:   "https://coredns.io/plugins/kubernetes/",
 		},
 	},
 	{
 		Entry: finding.Entry{
 			Code: TemplateOverridesCluster, Severity: finding.Critical, Title: "Corefile template answers all cluster names",
-			Meaning:  "Plugins run in a fixed order; template runs before kubernetes.",
-			Evidence: "A template for every name whose zones cover the cluster's.",
-			Next:     "Give it a zone, a match or fallthrough.",
+			Meaning:  "A template answers every cluster name. Plugins run in a fixed order, and template runs before kubernetes.",
+			Evidence: "A template directive for every name, whose zones include the cluster domain.",
+			Next:     "Give the template a zone, a match or fallthrough.",
 			Source:   "https://github.com/coredns/coredns/blob/master/plugin.cfg",
 		},
 		Explains: []finding.Code{ClusterNamesFailing, ReplicaWrongAnswer, AnswersOverridden},
@@ -94,31 +96,32 @@ var CorefileRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
 			Code: UnknownPlugin, Severity: finding.Info, Title: "Corefile uses a plugin not in stock CoreDNS",
-			Meaning:  "Fine in a binary that has it.",
-			Evidence: "The Corefile.",
-			Next:     "Check before changing the image.",
+			Meaning:  "The Corefile names a plugin that stock CoreDNS does not have. This is correct for a binary that includes the plugin.",
+			Evidence: "A directive in the Corefile that is not a plugin of stock CoreDNS.",
+			Next:     "Check that an image includes the plugin before you change to it.",
 			Source:   "https://github.com/coredns/coredns/blob/master/plugin.cfg",
 		},
 	},
 }
 
 // Altered makes the finding for answers that a plugin before the kubernetes one gives.
-func Altered(w *facts.World, message string, by records.Altered, evidence []finding.Evidence) finding.Finding {
-	evidence = append(evidence, facts.Seen("Corefile", fmt.Sprintf("line %d", by.Line), "%s runs before the kubernetes plugin", by.Plugin))
-	next := []finding.Next{w.Read("see the rules in the order in which they work", "", "dns", "config")}
+func Altered(w *facts.Snapshot, message string, by records.Altered, evidence []finding.Evidence) finding.Finding {
+	evidence = append(evidence, facts.NewEvidence("Corefile", fmt.Sprintf("line %d", by.Line), "%s runs before the kubernetes "+
+		"plugin", by.Plugin))
+	next := []finding.Next{w.Read("Read the rules in the order in which CoreDNS applies them", "", "dns", "config")}
 	if w.ConfRef != nil {
-		next = append(next, w.Change("change the rule, if it is not meant", w.ConfRef.Namespace, "edit", "configmap", w.ConfRef.Name))
+		next = append(next, w.Change("Change the rule, if it is not intended", w.ConfRef.Namespace, "edit", "configmap", w.ConfRef.Name))
 	}
 	return w.Make(AnswersOverridden, finding.Warning, w.ConfRef, message, evidence, next...)
 }
 
-// CheckAltered finds this: names of the cluster, of those that were asked, which the Corefile answers otherwise than the API; one
-// finding for each rule.
-func CheckAltered(w *facts.World) []finding.Finding {
+// CheckAltered reports queried cluster names whose answers the Corefile overrides, so that they differ from the API; one finding
+// for each rule.
+func CheckAltered(w *facts.Snapshot) []finding.Finding {
 	return AlteredAnswers(w, func(string) bool { return true })
 }
 
-func AlteredAnswers(w *facts.World, asked func(name string) bool) []finding.Finding {
+func AlteredAnswers(w *facts.Snapshot, asked func(name string) bool) []finding.Finding {
 	if !w.Sources.Get("services").Readable() || !w.Sources.Get("endpointslices").Readable() {
 		return nil
 	}
@@ -144,7 +147,8 @@ func AlteredAnswers(w *facts.World, asked func(name string) bool) []finding.Find
 			}
 			r := rules[i]
 			if !r.names[a.Name+a.Type] && len(r.evidence) < 4 {
-				r.evidence = append(r.evidence, facts.Seen("answer of "+p.Pod, a.Name+" "+a.Type, "%s; the API says %s", ask.Said(ask.Sorted(a)), x))
+				r.evidence = append(r.evidence, facts.NewEvidence("answer of "+p.Pod, a.Name+" "+a.Type, "%s; expected from the "+
+					"API: %s", ask.AnswerText(ask.Sorted(a)), x))
 			}
 			r.names[a.Name+a.Type] = true
 		}
@@ -152,17 +156,14 @@ func AlteredAnswers(w *facts.World, asked func(name string) bool) []finding.Find
 	slices.SortFunc(rules, func(a, b *changed) int { return cmp.Compare(a.by.Line, b.by.Line) })
 	var list []finding.Finding
 	for _, r := range rules {
-		list = append(list, Altered(w, fmt.Sprintf("%s in line %d of the Corefile changes what %d %s of the cluster %s answered with",
-			r.by.Plugin, r.by.Line, len(r.names), facts.Plural(len(r.names), "name"), map[bool]string{
-				true:  "is",
-				false: "are",
-			}[len(r.names) == 1]), r.by, r.evidence))
+		list = append(list, Altered(w, fmt.Sprintf("%s in line %d of the Corefile overrides the answers for %d cluster %s",
+			r.by.Plugin, r.by.Line, len(r.names), facts.Plural(len(r.names), "name")), r.by, r.evidence))
 	}
 	return list
 }
 
 // CheckCorefileLints judges a Corefile that loads and does not do what it seems to.
-func CheckCorefileLints(w *facts.World) []finding.Finding {
+func CheckCorefileLints(w *facts.Snapshot) []finding.Finding {
 	if !w.ConfRead || !w.Conf.Valid() {
 		return nil
 	}
@@ -174,42 +175,44 @@ func CheckCorefileLints(w *facts.World) []finding.Finding {
 	}
 	if o, ok := records.FromCorefile(w.Conf); ok && len(o.Namespaces) > 0 {
 		list = append(list, w.Make(NamespacesFiltered, finding.Info, w.ConfRef,
-			fmt.Sprintf("only the namespaces %s have names: the kubernetes plugin in line %d is limited to them",
+			fmt.Sprintf("only namespaces %s have DNS names: the kubernetes plugin in line %d is limited to them",
 				strings.Join(o.Namespaces, ", "), o.Line),
-			[]finding.Evidence{facts.Seen("Corefile", fmt.Sprintf("line %d", o.Line), "namespaces %s", strings.Join(o.Namespaces, " "))}))
+			[]finding.Evidence{facts.NewEvidence("Corefile", fmt.Sprintf("line %d", o.Line), "namespaces %s", strings.Join(o.Namespaces, " "))}))
 	}
 	return list
 }
 
 // lintOf judges one line of a server block.
-func lintOf(w *facts.World, block corefile.Block, d corefile.Directive) []finding.Finding {
+func lintOf(w *facts.Snapshot, block corefile.Block, d corefile.Directive) []finding.Finding {
 	serves := len(block.Find("kubernetes")) > 0
 	switch {
 	case d.Name == "template" && serves && coversZone(w, block, d.Args[min(2, len(d.Args)):]) && len(d.Find("fallthrough")) == 0 && broad(d):
-		return lint(w, TemplateOverridesCluster, finding.Critical, d, fmt.Sprintf("the template in line %d answers every name of the cluster: it runs "+
-			"before the kubernetes plugin, wherever it is written", d.Line))
+		return lint(w, TemplateOverridesCluster, finding.Critical, d, fmt.Sprintf("the template in line %d answers every cluster name: "+
+			"template runs before the kubernetes plugin, wherever it is written", d.Line))
 	case d.Name == "hosts" && serves && len(d.Find("fallthrough")) == 0 && coversZone(w, block, hostsZones(d)):
-		return lint(w, HostsWithoutFallthrough, finding.Critical, d, fmt.Sprintf("the hosts plugin in line %d has no fallthrough: names of the cluster "+
-			"never get past it", d.Line))
+		return lint(w, HostsWithoutFallthrough, finding.Critical, d, fmt.Sprintf("the hosts plugin in line %d has no fallthrough: "+
+			"cluster names do not reach the kubernetes plugin", d.Line))
 	case d.Name == "forward" && forwardsToItself(w, block, d):
-		return lint(w, ForwardsToItself, finding.Critical, d, fmt.Sprintf("line %d forwards to %s, which is this DNS server itself", d.Line,
+		return lint(w, ForwardsToItself, finding.Critical, d, fmt.Sprintf("line %d of the Corefile forwards to %s, which is CoreDNS "+
+			"itself", d.Line,
 			strings.Join(d.Args[1:], ", ")))
 	case d.Name == "autopath" && serves && !podsVerified(block):
-		return lint(w, AutopathWithoutPodsVerified, finding.Warning, d, fmt.Sprintf("autopath in line %d needs pods verified: without it pods get names of "+
-			"another namespace", d.Line))
+		return lint(w, AutopathWithoutPodsVerified, finding.Warning, d, fmt.Sprintf("autopath in line %d requires pods verified: "+
+			"without it, pods may get names of another namespace", d.Line))
 	case !corefile.Known(d.Name):
-		return lint(w, UnknownPlugin, finding.Info, d, fmt.Sprintf("%s in line %d is no plugin of stock CoreDNS: a binary without it does not start",
+		return lint(w, UnknownPlugin, finding.Info, d, fmt.Sprintf("%s in line %d is not a plugin of stock CoreDNS: a binary without "+
+			"it does not start",
 			d.Name, d.Line))
 	}
 	return nil
 }
 
-func lint(w *facts.World, code finding.Code, severity finding.Severity, d corefile.Directive, message string) []finding.Finding {
-	evidence := []finding.Evidence{facts.Seen("Corefile", fmt.Sprintf("line %d", d.Line), "%s",
+func lint(w *facts.Snapshot, code finding.Code, severity finding.Severity, d corefile.Directive, message string) []finding.Finding {
+	evidence := []finding.Evidence{facts.NewEvidence("Corefile", fmt.Sprintf("line %d", d.Line), "%s",
 		strings.TrimSpace(d.Name+" "+strings.Join(d.Args, " ")))}
-	next := []finding.Next{w.Read("see the order in which plugins run", "", "dns", "config")}
+	next := []finding.Next{w.Read("Read the plugins in the order in which they run", "", "dns", "config")}
 	if severity == finding.Critical && w.ConfRef != nil {
-		next = append(next, w.Change("correct the line", w.ConfRef.Namespace, "edit", "configmap", w.ConfRef.Name))
+		next = append(next, w.Change("Correct the line", w.ConfRef.Namespace, "edit", "configmap", w.ConfRef.Name))
 	}
 	return []finding.Finding{w.Make(code, severity, w.ConfRef, message, evidence, next...)}
 }
@@ -225,7 +228,7 @@ func broad(d corefile.Directive) bool {
 	})
 }
 
-func coversZone(w *facts.World, block corefile.Block, zones []string) bool {
+func coversZone(w *facts.Snapshot, block corefile.Block, zones []string) bool {
 	if len(zones) == 0 {
 		zones = block.ZoneNames()
 	}
@@ -248,7 +251,7 @@ func podsVerified(block corefile.Block) bool {
 }
 
 // forwardsToItself: to the DNS Service's own address, or to a loopback address on a port that this server block serves.
-func forwardsToItself(w *facts.World, block corefile.Block, d corefile.Directive) bool {
+func forwardsToItself(w *facts.Snapshot, block corefile.Block, d corefile.Directive) bool {
 	if w.Service == nil || len(d.Args) < 2 {
 		return false
 	}

@@ -23,15 +23,16 @@ const (
 	CorefileReloadFailed finding.Code = "CorefileReloadFailed"
 )
 
-// CrashRules are about this: the servers end by themselves.
-var CrashRules = []finding.Rule[facts.World]{
+// CrashRules report DNS servers that exit on their own.
+var CrashRules = []finding.Rule[facts.Snapshot]{
 	{
 		Entry: finding.Entry{
 			Code: ForwardingLoop, Severity: finding.Critical, Title: "CoreDNS stops because of a forwarding loop",
-			Meaning:  "The loop plugin saw its own probe come back and ended the process.",
-			Evidence: "plugin/loop in the last lines of a replica that ended.",
-			Next:     "Forward to a real upstream; on systemd-resolved nodes point the kubelet at /run/systemd/resolve/resolv.conf.",
-			Source:   "https://coredns.io/plugins/loop/#troubleshooting",
+			Meaning:  "The loop plugin received its own probe query and stopped the process.",
+			Evidence: "A plugin/loop error in the last log lines of a replica that exited.",
+			Next: "Forward to a real upstream server; on nodes with systemd-resolved, set resolvConf of the kubelet to " +
+				"/run/systemd/resolve/resolv.conf.",
+			Source: "https://coredns.io/plugins/loop/#troubleshooting",
 		},
 		Explains: []finding.Code{
 			DNSPodsNotReady, ReplicaNotReady, ReplicaNotAnswering, ReplicaRestarted, UpstreamFailing, UpstreamSlow, ClusterNamesFailing,
@@ -42,9 +43,9 @@ var CrashRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
 			Code: CorefileInvalid, Severity: finding.Critical, Title: "Corefile cannot be loaded",
-			Meaning:  "CoreDNS refuses the text: running replicas keep the old one, and a replica that starts fails.",
-			Evidence: "The parsed Corefile, and the parser's error in the log of a replica.",
-			Next:     "Correct the line that is named.",
+			Meaning:  "CoreDNS cannot load the Corefile. Running replicas keep the old configuration; a replica that starts fails.",
+			Evidence: "A problem in the parsed Corefile, or the parser error in the log of a replica.",
+			Next:     "Correct the line named in the evidence.",
 			Source:   "https://coredns.io/manual/configuration/",
 		},
 		Explains: []finding.Code{
@@ -54,28 +55,29 @@ var CrashRules = []finding.Rule[facts.World]{
 	},
 }
 
-// ZoneRules are about this: nobody serves the zone.
-var ZoneRules = []finding.Rule[facts.World]{
+// ZoneRules report that CoreDNS does not serve the domain that pods search.
+var ZoneRules = []finding.Rule[facts.Snapshot]{
 	{
 		Entry: finding.Entry{
 			Code: ZoneNotServed, Severity: finding.Critical, Title: "CoreDNS does not serve the cluster domain",
-			Meaning:  "No server block has the kubernetes plugin for the domain that pods search.",
-			Evidence: "The Corefile and clusterDomain of the kubelets.",
-			Next:     "Correct the Corefile or clusterDomain.",
-			Source:   "https://coredns.io/plugins/kubernetes/",
+			Meaning: "No server block has the kubernetes plugin for the domain that pods search.",
+			Evidence: "The zones of the kubernetes plugin in the Corefile, compared with clusterDomain of the kubelets and the search " +
+				"list of the pod.",
+			Next:   "Correct the Corefile or clusterDomain.",
+			Source: "https://coredns.io/plugins/kubernetes/",
 		},
 		Explains: []finding.Code{ClusterNamesFailing, ReplicaWrongAnswer, ReplicaStale},
 		Check:    CheckZoneNotServed,
 	},
 }
 
-// ReloadRules are about this: the next start will fail.
-var ReloadRules = []finding.Rule[facts.World]{
+// ReloadRules report a changed Corefile that running servers could not load, so that the next start fails.
+var ReloadRules = []finding.Rule[facts.Snapshot]{
 	{
 		Entry: finding.Entry{
 			Code: CorefileReloadFailed, Severity: finding.Warning, Title: "Corefile reload failed",
-			Meaning:  "Replicas stay Ready and serve the old configuration; the next restart fails.",
-			Evidence: "A failed reload in the log that no successful one follows.",
+			Meaning:  "A changed Corefile could not be loaded. Replicas stay Ready and serve the old configuration; the next restart fails.",
+			Evidence: "A failed reload in the log of a replica, without a successful reload after it.",
 			Next:     "Correct the Corefile.",
 			Source:   "https://coredns.io/plugins/reload/",
 		},
@@ -83,9 +85,9 @@ var ReloadRules = []finding.Rule[facts.World]{
 	},
 }
 
-// ZoneElsewhere tells this: a name under a domain that kubelets or the pod's search list hold for the cluster's, and that the
-// kubernetes plugin does not serve.
-func ZoneElsewhere(w *facts.World, fqdn string) *finding.Finding {
+// ZoneElsewhere reports a name under a domain that kubelets or the search list of the pod use as the cluster domain, and that
+// the kubernetes plugin does not serve.
+func ZoneElsewhere(w *facts.Snapshot, fqdn string) *finding.Finding {
 	if !w.ConfRead || !w.Conf.Valid() {
 		return nil
 	}
@@ -101,20 +103,20 @@ func ZoneElsewhere(w *facts.World, fqdn string) *finding.Finding {
 			return nil // another plugin or another server may have the names
 		}
 		f := w.Make(ZoneNotServed, finding.Critical, w.ConfRef,
-			fmt.Sprintf("%s gives the domain %s, and CoreDNS serves %s: short names find nothing", d.From, strings.TrimSuffix(d.Value, "."),
+			fmt.Sprintf("%s uses domain %s, but CoreDNS serves %s: short names do not resolve", d.From, strings.TrimSuffix(d.Value, "."),
 				strings.TrimSuffix(w.Zone, ".")),
 			[]finding.Evidence{
-				facts.Seen(d.From, "", "%s", d.Value),
-				facts.Seen("Corefile", fmt.Sprintf("line %d", w.Records.Line), "kubernetes %s", strings.Join(w.Records.Zones, " ")),
+				facts.NewEvidence(d.From, "", "%s", d.Value),
+				facts.NewEvidence("Corefile", fmt.Sprintf("line %d", w.Records.Line), "kubernetes %s", strings.Join(w.Records.Zones, " ")),
 			},
-			w.Read("see the configuration", "", "dns", "config"))
+			w.Read("Read the configuration of CoreDNS", "", "dns", "config"))
 		return &f
 	}
 	return nil
 }
 
 // clusterDomains are the domains under which pods look for Services: those of the kubelets, and of the pod's own list.
-func clusterDomains(w *facts.World) []resolver.Value {
+func clusterDomains(w *facts.Snapshot) []resolver.Value {
 	var list []resolver.Value
 	for _, k := range w.Kubelets {
 		if k.ClusterDomain != "" {
@@ -135,40 +137,40 @@ func clusterDomains(w *facts.World) []resolver.Value {
 	return list
 }
 
-// CheckLoop finds this: the loop plugin ends the process when its own probe comes back; the kubelet then restarts it for ever
+// CheckLoop reports a forwarding loop: the loop plugin stops the process when its own probe comes back, and the kubelet restarts
+// the container indefinitely
 // (https://coredns.io/plugins/loop/#troubleshooting).
-func CheckLoop(w *facts.World) []finding.Finding {
+func CheckLoop(w *facts.Snapshot) []finding.Finding {
 	var evidence []finding.Evidence
 	for _, pod := range w.Live() {
 		if line, ok := w.LastFatal(pod, "Loop ("); ok {
-			evidence = append(evidence, facts.Seen("log of "+pod.Name, "", "%s", line))
+			evidence = append(evidence, facts.NewEvidence("log of "+pod.Name, "", "%s", line))
 		}
 	}
 	if len(evidence) == 0 {
 		return nil
 	}
-	message := "CoreDNS forwards queries to itself: the loop plugin ends it, and it crashes again after every start"
-	next := []finding.Next{w.Read("see where . is forwarded to", "", "dns", "config")}
+	message := "CoreDNS forwards queries to itself; the loop plugin stops CoreDNS at every start"
+	next := []finding.Next{w.Read("Check where queries for . are forwarded", "", "dns", "config")}
 	for _, r := range w.Routes() {
 		if r.Via == "forward" && slices.Contains(r.Zones, ".") {
-			evidence = append(evidence, facts.Seen("Corefile", fmt.Sprintf("line %d", r.Line), "forward %s", strings.Join(r.To, " ")))
+			evidence = append(evidence, facts.NewEvidence("Corefile", fmt.Sprintf("line %d", r.Line), "forward %s", strings.Join(r.To, " ")))
 			if slices.ContainsFunc(r.To, func(to string) bool { return strings.HasPrefix(to, "/") }) {
-				message = "CoreDNS forwards to its node's resolv.conf, which leads back to CoreDNS: the loop plugin ends it, and it crashes again " +
-					"after every start"
+				message = "CoreDNS forwards queries to itself through the node's resolv.conf; the loop plugin stops CoreDNS at every start"
 			}
 		}
 	}
 	if w.ConfRef != nil {
-		next = append(next, w.Change("forward to a real upstream server instead", w.ConfRef.Namespace, "edit", "configmap", w.ConfRef.Name))
+		next = append(next, w.Change("Forward to a real upstream server", w.ConfRef.Namespace, "edit", "configmap", w.ConfRef.Name))
 	}
 	return []finding.Finding{w.Make(ForwardingLoop, finding.Critical, w.WorkloadRef(), message, evidence, next...)}
 }
 
-func CheckCorefileInvalid(w *facts.World) []finding.Finding {
+func CheckCorefileInvalid(w *facts.Snapshot) []finding.Finding {
 	var evidence []finding.Evidence
 	if w.ConfRead {
 		for _, p := range w.Conf.Problems {
-			evidence = append(evidence, facts.Seen("Corefile", fmt.Sprintf("line %d", p.Line), "%s", p.Message))
+			evidence = append(evidence, facts.NewEvidence("Corefile", fmt.Sprintf("line %d", p.Line), "%s", p.Message))
 		}
 	}
 	crashed := false
@@ -176,7 +178,7 @@ func CheckCorefileInvalid(w *facts.World) []finding.Finding {
 	for _, pod := range live {
 		for _, mark := range []string{"Error during parsing", "Unknown directive", "plugin/", "Corefile"} {
 			if line, ok := w.LastFatal(pod, mark); ok && parseFailure(line) {
-				evidence = append(evidence, facts.Seen("log of "+pod.Name, "", "%s", line))
+				evidence = append(evidence, facts.NewEvidence("log of "+pod.Name, "", "%s", line))
 				crashed = true
 				break
 			}
@@ -184,20 +186,19 @@ func CheckCorefileInvalid(w *facts.World) []finding.Finding {
 	}
 	if failed := reloadFailures(w); len(evidence) > 0 {
 		for _, f := range failed {
-			evidence = append(evidence, facts.Seen("log of "+f.pod, "", "%s", f.line))
+			evidence = append(evidence, facts.NewEvidence("log of "+f.pod, "", "%s", f.line))
 		}
 	}
 	if len(evidence) == 0 {
 		return nil
 	}
-	severity, message := finding.Warning, "the Corefile cannot be loaded: the replicas still serve the old one, and the next restart takes "+
-		"DNS down"
+	severity, message := finding.Warning, "the Corefile cannot be loaded: the replicas still serve the old one; DNS fails at the next restart"
 	if crashed || len(live) > 0 && !slices.ContainsFunc(live, podfact.Serves) {
-		severity, message = finding.Critical, "the Corefile cannot be loaded, and CoreDNS does not start"
+		severity, message = finding.Critical, "the Corefile cannot be loaded, so CoreDNS does not start"
 	}
-	next := []finding.Next{w.Read("see the configuration with its line numbers", "", "dns", "config")}
+	next := []finding.Next{w.Read("Read the configuration with its line numbers", "", "dns", "config")}
 	if w.ConfRef != nil {
-		next = append(next, w.Change("correct it", w.ConfRef.Namespace, "edit", "configmap", w.ConfRef.Name))
+		next = append(next, w.Change("Correct the Corefile", w.ConfRef.Namespace, "edit", "configmap", w.ConfRef.Name))
 	}
 	return []finding.Finding{w.Make(CorefileInvalid, severity, w.ConfRef, message, evidence, next...)}
 }
@@ -214,7 +215,7 @@ func parseFailure(line string) bool {
 	return strings.HasPrefix(line, "/") && strings.Contains(line, ":")
 }
 
-func CheckZoneNotServed(w *facts.World) []finding.Finding {
+func CheckZoneNotServed(w *facts.Snapshot) []finding.Finding {
 	if !w.ConfRead || !w.Conf.Valid() {
 		return nil
 	}
@@ -225,14 +226,15 @@ func CheckZoneNotServed(w *facts.World) []finding.Finding {
 		return nil
 	}
 	return []finding.Finding{w.Make(ZoneNotServed, finding.Critical, w.ConfRef,
-		"no server block of the Corefile has the kubernetes plugin for a forward zone: no name of the cluster is answered",
-		[]finding.Evidence{facts.Seen("Corefile", "", "%d server blocks, none with kubernetes", len(w.Conf.Blocks))},
-		w.Read("see the configuration", "", "dns", "config"), w.Change("add the plugin", w.ConfRef.Namespace, "edit", "configmap",
+		"no server block has the kubernetes plugin for a forward zone: no cluster name resolves",
+		[]finding.Evidence{facts.NewEvidence("Corefile", "", "%d server blocks, none with the kubernetes plugin", len(w.Conf.Blocks))},
+		w.Read("Read the configuration of CoreDNS", "", "dns", "config"), w.Change("Add the kubernetes plugin for the cluster "+
+			"domain", w.ConfRef.Namespace, "edit", "configmap",
 			w.ConfRef.Name))}
 }
 
 // zoneDiffers: kubelets give pods a search list under their own clusterDomain.
-func zoneDiffers(w *facts.World) []finding.Finding {
+func zoneDiffers(w *facts.Snapshot) []finding.Finding {
 	for _, k := range w.Kubelets {
 		domain := strings.Trim(k.ClusterDomain, ".")
 		if domain == "" || records.Serves(w.Conf, domain) {
@@ -243,13 +245,13 @@ func zoneDiffers(w *facts.World) []finding.Finding {
 			where = "the kubelet of node " + k.Node
 		}
 		return []finding.Finding{w.Make(ZoneNotServed, finding.Critical, w.ConfRef,
-			fmt.Sprintf("%s give pods the domain %s, and CoreDNS serves %s: short names find nothing", where, domain,
+			fmt.Sprintf("pods get domain %s from %s, but CoreDNS serves %s: short names do not resolve", domain, where,
 				strings.TrimSuffix(w.Zone, ".")),
 			[]finding.Evidence{
-				facts.Seen("kubelet configuration", "clusterDomain", "%s", domain),
-				facts.Seen("Corefile", fmt.Sprintf("line %d", w.Records.Line), "kubernetes %s", strings.Join(w.Records.Zones, " ")),
+				facts.NewEvidence("kubelet configuration", "clusterDomain", "%s", domain),
+				facts.NewEvidence("Corefile", fmt.Sprintf("line %d", w.Records.Line), "kubernetes %s", strings.Join(w.Records.Zones, " ")),
 			},
-			w.Read("see the configuration", "", "dns", "config"), w.Change("correct the zone, if it is the Corefile that is wrong",
+			w.Read("Read the configuration of CoreDNS", "", "dns", "config"), w.Change("Correct the zone, if the Corefile is wrong",
 				w.ConfRef.Namespace, "edit", "configmap", w.ConfRef.Name))}
 	}
 	return nil
@@ -259,7 +261,7 @@ type reloadFailure struct{ pod, line string }
 
 // reloadFailures looks for a failed reload that no successful one or start followed. The counter of failures never
 // resets and the hash in the metrics is already that of the broken file, so the order of the log alone tells.
-func reloadFailures(w *facts.World) []reloadFailure {
+func reloadFailures(w *facts.Snapshot) []reloadFailure {
 	var out []reloadFailure
 	live := w.Live()
 	for _, l := range w.Logs {
@@ -284,21 +286,21 @@ func reloadFailures(w *facts.World) []reloadFailure {
 	return out
 }
 
-func CheckReload(w *facts.World) []finding.Finding {
+func CheckReload(w *facts.Snapshot) []finding.Finding {
 	failures := reloadFailures(w)
 	if len(failures) == 0 {
 		return nil
 	}
 	var evidence []finding.Evidence
 	for _, f := range failures {
-		evidence = append(evidence, facts.Seen("log of "+f.pod, "", "%s", f.line))
+		evidence = append(evidence, facts.NewEvidence("log of "+f.pod, "", "%s", f.line))
 	}
-	next := []finding.Next{w.Read("see the configuration with its line numbers", "", "dns", "config")}
+	next := []finding.Next{w.Read("Read the configuration with its line numbers", "", "dns", "config")}
 	if w.ConfRef != nil {
-		next = append(next, w.Change("correct it; the servers take it by themselves within two minutes", w.ConfRef.Namespace, "edit",
+		next = append(next, w.Change("Correct the Corefile; CoreDNS loads the change within two minutes", w.ConfRef.Namespace, "edit",
 			"configmap", w.ConfRef.Name))
 	}
 	return []finding.Finding{w.Make(CorefileReloadFailed, finding.Warning, w.ConfRef,
-		fmt.Sprintf("%d of %d replicas could not load the changed Corefile: they still serve the old one, and the next restart takes them "+
-			"down", len(failures), len(w.Live())), evidence, next...)}
+		fmt.Sprintf("%d of %d replicas could not load the changed Corefile: they serve the old one; DNS fails at the next "+
+			"restart", len(failures), len(w.Live())), evidence, next...)}
 }

@@ -19,14 +19,14 @@ const (
 	HighServfailRate     finding.Code = "HighServfailRate"
 )
 
-// PlacementRules are about this: what will hurt another day.
-var PlacementRules = []finding.Rule[facts.World]{
+// PlacementRules report risks of how the DNS pods are placed, restarts, and a high rate of SERVFAIL.
+var PlacementRules = []finding.Rule[facts.Snapshot]{
 	{
 		Entry: finding.Entry{
 			Code: SingleReplica, Severity: finding.Warning, Title: "DNS runs a single replica",
-			Meaning:  "While it restarts nobody answers.",
-			Evidence: "spec.replicas of 1 with more than one usable node.",
-			Next:     "Run two.",
+			Meaning:  "While the only DNS pod restarts or its node is down, no server answers DNS queries.",
+			Evidence: "A spec.replicas of 1, while more than one node is usable.",
+			Next:     "Scale the Deployment to two replicas.",
 			Source:   DebugPage,
 		},
 		Check: checkPlacement,
@@ -34,18 +34,19 @@ var PlacementRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
 			Code: AllReplicasOnOneNode, Severity: finding.Warning, Title: "All DNS replicas run on one node",
-			Meaning:  "The loss of one node is the loss of DNS. It works now.",
-			Evidence: "Every ready DNS pod has the same spec.nodeName while more than one node is usable.",
-			Next:     "Restart the Deployment so that the scheduler places the pods anew.",
+			Meaning:  "If that node fails, DNS fails. DNS works now.",
+			Evidence: "The same spec.nodeName in every ready DNS pod, while more than one node is usable.",
+			Next:     "Restart the Deployment, so that the scheduler distributes the pods.",
 			Source:   "https://github.com/kubernetes/kubeadm/issues/1931",
 		},
 	},
 	{
 		Entry: finding.Entry{
 			Code: ReplicaRestarted, Severity: finding.Warning, Title: "DNS replica restarted",
-			Meaning:  "It ended by itself within the last day; warning when it ran out of memory.",
-			Evidence: "lastState.terminated of its container.",
-			Next:     "Read its last words.",
+			Meaning: "A container of the DNS pod exited with an error in the last 24 hours. The severity is warning if the container ran " +
+				"out of memory.",
+			Evidence: "The lastState.terminated of the container, with an exit code other than 0.",
+			Next:     "Read the log of the previous run.",
 			Source:   DebugPage,
 		},
 		Check: checkRestarts,
@@ -53,18 +54,18 @@ var PlacementRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
 			Code: HighServfailRate, Severity: finding.Warning, Title: "SERVFAIL rate is high",
-			Meaning:  "More than 5 % of at least 1,000 answers.",
-			Evidence: "coredns_dns_responses_total by rcode.",
-			Next:     "See which upstream fails.",
+			Meaning:  "At least 5% of the answers of a DNS server are SERVFAIL.",
+			Evidence: "The metric coredns_dns_responses_total by rcode, of at least 1,000 answers.",
+			Next:     "Check which upstream server fails.",
 			Source:   "https://coredns.io/plugins/metrics/",
 		},
 		Check: CheckServfail,
 	},
 }
 
-// CheckServfail finds this: shares since the server's start, of enough answers to mean something. More than 5 % of answers is far
-// from what healthy clusters show.
-func CheckServfail(w *facts.World) []finding.Finding {
+// CheckServfail reports a share of SERVFAIL since the start of the server, of enough answers to mean something. 5% of answers is
+// far from what healthy clusters show.
+func CheckServfail(w *facts.Snapshot) []finding.Finding {
 	var list []finding.Finding
 	for _, p := range w.Probes {
 		m := p.Metrics
@@ -77,15 +78,16 @@ func CheckServfail(w *facts.World) []finding.Finding {
 			continue
 		}
 		list = append(list, w.Make(HighServfailRate, finding.Warning, facts.Ref("Pod", p.Namespace, p.Pod),
-			fmt.Sprintf("%.1f %% of the answers of DNS pod %s are SERVFAIL", *percent, p.Pod),
-			[]finding.Evidence{facts.Seen("metrics of "+p.Pod, "coredns_dns_responses_total", "%.0f answers, %.1f %% SERVFAIL", *total, *percent)},
-			w.Read("see which upstream fails", "", "dns", "upstream")))
+			fmt.Sprintf("%.1f%% of the answers of DNS pod %s are SERVFAIL", *percent, p.Pod),
+			[]finding.Evidence{facts.NewEvidence("metrics of "+p.Pod, "coredns_dns_responses_total", "%.0f answers, %.1f%% "+
+				"SERVFAIL", *total, *percent)},
+			w.Read("Check which upstream server fails", "", "dns", "upstream")))
 	}
 	return list
 }
 
 // checkPlacement: what makes one node's loss the loss of DNS (https://github.com/kubernetes/kubeadm/issues/1931).
-func checkPlacement(w *facts.World) []finding.Finding {
+func checkPlacement(w *facts.Snapshot) []finding.Finding {
 	if w.Workload == nil || w.Workload.Ref.Kind != "Deployment" || !w.Sources.Get("pods").Readable() {
 		return nil
 	}
@@ -105,28 +107,29 @@ func checkPlacement(w *facts.World) []finding.Finding {
 	switch {
 	case w.Workload.Wanted == 1 && usable > 1:
 		return []finding.Finding{w.Make(SingleReplica, finding.Warning, &ref,
-			"DNS has a single replica: while it restarts or its node is down, nobody answers",
-			[]finding.Evidence{facts.Seen("Deployment", "spec.replicas", "1"), facts.Seen("Node", "", "%d nodes are usable", usable)},
-			w.Change("run two", ref.Namespace, "scale", "deployment", ref.Name, "--replicas=2"))}
+			"DNS has a single replica: DNS fails while the pod restarts or its node is down",
+			[]finding.Evidence{facts.NewEvidence("Deployment", "spec.replicas", "1"), facts.NewEvidence("Node", "", "%d nodes are usable", usable)},
+			w.Change("Scale the Deployment to two replicas", ref.Namespace, "scale", "deployment", ref.Name, "--replicas=2"))}
 	case len(nodes) == 1 && w.Workload.Wanted > 1 && usable > 1:
 		node := facts.SortedKeys(nodes)[0]
 		if nodes[node] < 2 {
 			return nil
 		}
 		return []finding.Finding{w.Make(AllReplicasOnOneNode, finding.Warning, &ref,
-			fmt.Sprintf("the %d DNS replicas all run on node %s: its loss is the loss of DNS", nodes[node], node),
+			fmt.Sprintf("the %d DNS replicas all run on node %s: if that node fails, DNS fails", nodes[node], node),
 			[]finding.Evidence{
-				facts.Seen("Pod", "spec.nodeName", "%s for all of %d", node, nodes[node]),
-				facts.Seen("Node", "", "%d nodes are usable", usable),
+				facts.NewEvidence("Pod", "spec.nodeName", "%s for all %d pods", node, nodes[node]),
+				facts.NewEvidence("Node", "", "%d nodes are usable", usable),
 			},
-			w.Change("let the scheduler place them anew", ref.Namespace, "rollout", "restart", "deployment", ref.Name),
-			w.Read("see where they are", "", "dns", "status", "-o", "wide"))}
+			w.Change("Restart the Deployment, so that the scheduler distributes the "+
+				"pods", ref.Namespace, "rollout", "restart", "deployment", ref.Name),
+			w.Read("List the replicas with their nodes", "", "dns", "status", "-o", "wide"))}
 	}
 	return nil
 }
 
 // checkRestarts: exits of the last day. A graceful end (code 0) is no fault.
-func checkRestarts(w *facts.World) []finding.Finding {
+func checkRestarts(w *facts.Snapshot) []finding.Finding {
 	var list []finding.Finding
 	for _, pod := range w.Live() {
 		for _, s := range pod.Status.ContainerStatuses {
@@ -139,9 +142,10 @@ func checkRestarts(w *facts.World) []finding.Finding {
 				severity = finding.Warning
 			}
 			list = append(list, w.Make(ReplicaRestarted, severity, facts.Ref("Pod", pod.Namespace, pod.Name),
-				fmt.Sprintf("DNS pod %s %s and was restarted (%d restarts in all)", pod.Name, ended(w, t), s.RestartCount),
-				[]finding.Evidence{facts.Seen("Pod", "lastState.terminated", "%s, code %d", t.Reason, t.ExitCode)},
-				w.Read("see its last words", pod.Namespace, "logs", pod.Name, "--previous", "--tail=20")))
+				fmt.Sprintf("a container of DNS pod %s %s and was restarted (%d %s in total)", pod.Name, ended(w, t), s.RestartCount,
+					facts.Plural(int(s.RestartCount), "restart")),
+				[]finding.Evidence{facts.NewEvidence("Pod", "lastState.terminated", "%s, exit code %d", t.Reason, t.ExitCode)},
+				w.Read("Read the log of the previous run", pod.Namespace, "logs", pod.Name, "--previous", "--tail=20")))
 		}
 	}
 	return list
@@ -151,8 +155,8 @@ func checkRestarts(w *facts.World) []finding.Finding {
 const oomKilled = "OOMKilled"
 
 // ended says how a container ended, and when.
-func ended(w *facts.World, end *corev1.ContainerStateTerminated) string {
-	how := fmt.Sprintf("ended with code %d", end.ExitCode)
+func ended(w *facts.Snapshot, end *corev1.ContainerStateTerminated) string {
+	how := fmt.Sprintf("exited with code %d", end.ExitCode)
 	if end.Reason == oomKilled {
 		how = "ran out of memory"
 	}

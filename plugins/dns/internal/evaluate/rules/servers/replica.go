@@ -25,14 +25,15 @@ const (
 	ReplicaPortForwardFailed finding.Code = "ReplicaPortForwardFailed"
 )
 
-// ClusterNameRules are about this: every server is wrong.
-var ClusterNameRules = []finding.Rule[facts.World]{
+// ClusterNameRules report that every server answers cluster names incorrectly.
+var ClusterNameRules = []finding.Rule[facts.Snapshot]{
 	{
 		Entry: finding.Entry{
 			Code: ClusterNamesFailing, Severity: finding.Critical, Title: "No replica answers cluster names correctly",
-			Meaning:  "The Service that every cluster has is answered wrongly, or not, by every replica.",
-			Evidence: "kubernetes.default.svc asked at each replica, compared with the API.",
-			Next:     "Read the servers' logs and configuration.",
+			Meaning: "Every replica answers the name of Service kubernetes in namespace default, which every cluster has, incorrectly or " +
+				"without records.",
+			Evidence: "The answer of each replica for kubernetes.default.svc, compared with the API.",
+			Next:     "Read the logs and the configuration of the DNS servers.",
 			Source:   DebugPage,
 		},
 		Explains: []finding.Code{ReplicaWrongAnswer, ReplicaStale},
@@ -40,14 +41,14 @@ var ClusterNameRules = []finding.Rule[facts.World]{
 	},
 }
 
-// ReplicaRules are about this: one server is down, wrong or silent.
-var ReplicaRules = []finding.Rule[facts.World]{
+// ReplicaRules report one DNS server that is down, wrong or silent.
+var ReplicaRules = []finding.Rule[facts.Snapshot]{
 	{
 		Entry: finding.Entry{
 			Code: ReplicaNotReady, Severity: finding.Warning, Title: "DNS replica is not ready",
-			Meaning:  "The others carry the load.",
-			Evidence: "The pod's conditions, states and last log lines.",
-			Next:     "Read its events and log.",
+			Meaning:  "One DNS pod is not ready; the other replicas answer all queries.",
+			Evidence: "The conditions, container states and last log lines of the pod.",
+			Next:     "Read the events and the log of the pod.",
 			Source:   DebugPage,
 		},
 		Explains: []finding.Code{ReplicaNotAnswering, ReplicaPortForwardFailed, AllReplicasOnOneNode, ReplicaRestarted},
@@ -56,10 +57,10 @@ var ReplicaRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
 			Code: ReplicaStale, Severity: finding.Critical, Title: "DNS replica serves outdated records",
-			Meaning: "Its watch of the API stands still: it is Ready, and says that new names do not exist.",
-			Evidence: "The serial of its SOA (the second of the last change that it saw) is older than the creation of a Service by more than 60 " +
-				"s; or another replica has a later serial and answers rightly what this one does not.",
-			Next:   "Delete that pod.",
+			Meaning: "The replica no longer receives changes from the API. The pod is Ready, but answers that new names do not exist.",
+			Evidence: "An SOA serial (the time in seconds of the last change that the replica received) more than 60s older than the " +
+				"creation of a Service; or another replica with a later serial that answers correctly what this one does not.",
+			Next:   "Delete the pod; its controller recreates it.",
 			Source: "https://github.com/lf-edge/eve/pull/6113",
 		},
 		Explains: []finding.Code{ReplicaWrongAnswer},
@@ -68,9 +69,9 @@ var ReplicaRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
 			Code: ReplicaWrongAnswer, Severity: finding.Critical, Title: "DNS replica returns wrong answers",
-			Meaning:  "For objects that had time to settle.",
-			Evidence: "The newest Services asked at each replica, compared with the API.",
-			Next:     "Compare every name with verify.",
+			Meaning:  "A replica answers differently from the API for objects that changed long enough ago to be visible in DNS.",
+			Evidence: "The answers of each replica for the most recently changed Services, compared with the API.",
+			Next:     "Run kubectl dns verify to compare every name with the API.",
 			Source:   SpecPage,
 		},
 		Check: checkReplicaWrong,
@@ -78,9 +79,9 @@ var ReplicaRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
 			Code: ReplicaNotAnswering, Severity: finding.Critical, Title: "Ready DNS replica does not answer queries",
-			Meaning:  "Its probe passes and port 53 gives nothing.",
-			Evidence: "Questions over a tunnel to the pod.",
-			Next:     "Read its log.",
+			Meaning:  "The readiness probe of the pod succeeds, but its DNS port returns no answer.",
+			Evidence: "Queries over a port-forward to the pod, all of them without an answer.",
+			Next:     "Read the log of the pod.",
 			Source:   DebugPage,
 		},
 		Check: checkReplicaSilent,
@@ -88,10 +89,11 @@ var ReplicaRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
 			Code: ReplicaPortForwardFailed, Severity: finding.Warning, Title: "DNS replica could not be queried",
-			Meaning: "Its node's kubelet opens no tunnel, while others do: the kubelet or the node is in trouble, and what the replica answers is " +
-				"not known. Where no tunnel opens at all this is information, and the verdict is Unknown.",
+			Meaning: "Port-forward through the kubelet of the pod's node failed, but succeeded for another replica: the kubelet or the " +
+				"node has a problem, and it is unknown what the replica answers. If port-forward fails for every replica, the finding is " +
+				"information and the verdict is Unknown.",
 			Evidence: "The error of the port-forward.",
-			Next:     "Look at the node.",
+			Next:     "Run kubectl nodeinfo for the pod's node.",
 			Source:   DebugPage,
 		},
 		Check: CheckReplicaUnreachable,
@@ -99,7 +101,7 @@ var ReplicaRules = []finding.Rule[facts.World]{
 }
 
 // checkClusterNames: what must be answered by every replica fails at all of them.
-func checkClusterNames(w *facts.World) []finding.Finding {
+func checkClusterNames(w *facts.Snapshot) []finding.Finding {
 	var evidence []finding.Evidence
 	asked, failed := 0, 0
 	for _, p := range w.Probes {
@@ -117,14 +119,14 @@ func checkClusterNames(w *facts.World) []finding.Finding {
 		return nil
 	}
 	next := []finding.Next{
-		w.Read("see what the servers say", "", "dns", "logs", "--errors"),
-		w.Read("see what answers the zone", "", "dns", "config"),
+		w.Read("Read the errors in the logs of the DNS servers", "", "dns", "logs", "--errors"),
+		w.Read("Check which plugin answers the cluster domain", "", "dns", "config"),
 	}
 	return []finding.Finding{w.Make(ClusterNamesFailing, finding.Critical, w.WorkloadRef(),
-		fmt.Sprintf("no replica answers kubernetes.default.svc.%s as the API has it", strings.TrimSuffix(w.Zone, ".")), evidence, next...)}
+		fmt.Sprintf("no replica answers kubernetes.default.svc.%s correctly", strings.TrimSuffix(w.Zone, ".")), evidence, next...)}
 }
 
-func checkReplicaDown(w *facts.World) []finding.Finding {
+func checkReplicaDown(w *facts.Snapshot) []finding.Finding {
 	ready := 0
 	for i := range w.Pods {
 		if podfact.Serves(&w.Pods[i]) {
@@ -144,34 +146,34 @@ func checkReplicaDown(w *facts.World) []finding.Finding {
 	return list
 }
 
-func replicaNotReady(w *facts.World, pod *corev1.Pod, ready int) finding.Finding {
+func replicaNotReady(w *facts.Snapshot, pod *corev1.Pod, ready int) finding.Finding {
 	state, evidence := stateOf(w, pod), podEvidence(w, pod)
 	if how := fallen(w, pod); how != "" {
-		state += "; it " + how
+		state += ", a container " + how
 	}
 	next := []finding.Next{
-		w.Read("see its events", pod.Namespace, "describe", "pod", pod.Name),
-		w.Read("see what it says", "", "dns", "logs", "--errors"),
+		w.Read("Read the events of the pod", pod.Namespace, "describe", "pod", pod.Name),
+		w.Read("Read the errors in the logs of the DNS servers", "", "dns", "logs", "--errors"),
 	}
 	if why, down := w.NodeDown(pod.Spec.NodeName); down {
-		state = "its node " + pod.Spec.NodeName + " is not ready"
-		evidence = append([]finding.Evidence{facts.Seen("Node "+pod.Spec.NodeName, "Ready", "%s", why)}, evidence...)
-		next = append([]finding.Next{w.Read("see what is wrong with the node", "", "nodeinfo", pod.Spec.NodeName)}, next[:1]...)
+		state = "node " + pod.Spec.NodeName + " is not Ready"
+		evidence = append([]finding.Evidence{facts.NewEvidence("Node "+pod.Spec.NodeName, "Ready", "%s", why)}, evidence...)
+		next = append([]finding.Next{w.Read("Check why the node is not Ready", "", "nodeinfo", pod.Spec.NodeName)}, next[:1]...)
 	}
 	if slices.ContainsFunc(podfact.Containers(pod), func(s corev1.ContainerStatus) bool { return podfact.Waiting(&s) == podfact.Image }) {
-		state = "its image " + pod.Spec.Containers[0].Image + " cannot be had: " + state
+		state = "image " + pod.Spec.Containers[0].Image + " is not available, " + state
 		next = next[:1] // a container that never ran has said nothing
 		if w.Workload != nil && w.Workload.Ref.Kind == "Deployment" {
-			next = append([]finding.Next{w.Change("take the last change of the Deployment back, if the image is a mistake", pod.Namespace,
+			next = append([]finding.Next{w.Change("Roll the Deployment back, if the image is wrong", pod.Namespace,
 				"rollout", "undo", "deployment", w.Workload.Ref.Name)}, next...)
 		}
 	}
 	return w.Make(ReplicaNotReady, finding.Warning, facts.Ref("Pod", pod.Namespace, pod.Name),
-		fmt.Sprintf("DNS pod %s is not ready (%s): %d of %d replicas are", pod.Name, state, ready, len(w.Live())), evidence, next...)
+		fmt.Sprintf("DNS pod %s is not ready (%s); %d of %d replicas are ready", pod.Name, state, ready, len(w.Live())), evidence, next...)
 }
 
 // stateOf is kubectl's word for the pod. It can say Error or Running in the midst of a crash loop.
-func stateOf(w *facts.World, pod *corev1.Pod) string {
+func stateOf(w *facts.Snapshot, pod *corev1.Pod) string {
 	word := podfact.Status(pod)
 	looping := func(s corev1.ContainerStatus) bool { return podfact.Looping(pod, &s, w.Now) }
 	if word != podfact.CrashLoopBackOff && slices.ContainsFunc(podfact.Containers(pod), looping) {
@@ -180,10 +182,10 @@ func stateOf(w *facts.World, pod *corev1.Pod) string {
 	return word
 }
 
-// CheckReplicaUnreachable finds this: a tunnel goes by the API server and the kubelet of the pod's node. One that does not open
-// while others do tells of that kubelet or its node, and nothing of the DNS server; when none opens it tells of the way
-// that all share, and there is nothing to accuse.
-func CheckReplicaUnreachable(w *facts.World) []finding.Finding {
+// CheckReplicaUnreachable reports a replica to which port-forward failed. A port-forward goes through the API server and the
+// kubelet of the pod's node: one that fails while another succeeds points to that kubelet or its node, and says nothing
+// about the DNS server; when all fail, the fault is on the path that all share.
+func CheckReplicaUnreachable(w *facts.Snapshot) []finding.Finding {
 	reached := slices.ContainsFunc(w.Probes, func(p facts.Probe) bool { return p.Error == "" })
 	var list []finding.Finding
 	for _, p := range w.Probes {
@@ -196,23 +198,24 @@ func CheckReplicaUnreachable(w *facts.World) []finding.Finding {
 			severity = finding.Warning
 		}
 		node := pod.Spec.NodeName
-		evidence := []finding.Evidence{facts.Seen("port-forward to "+p.Pod, "", "%s", p.Error)}
+		evidence := []finding.Evidence{facts.NewEvidence("port-forward to "+p.Pod, "", "%s", p.Error)}
 		if why, down := w.NodeDown(node); down {
-			evidence = append(evidence, facts.Seen("Node "+node, "Ready", "%s", why))
+			evidence = append(evidence, facts.NewEvidence("Node "+node, "Ready", "%s", why))
 		}
 		list = append(list, w.Make(ReplicaPortForwardFailed, severity, facts.Ref("Pod", p.Namespace, p.Pod),
-			fmt.Sprintf("DNS pod %s could not be asked: the kubelet of node %s opens no tunnel to it. Whether it answers DNS is not known", p.Pod,
+			fmt.Sprintf("DNS pod %s: port-forward through the kubelet of node %s failed; unknown whether the pod answers DNS", p.Pod,
 				node), evidence,
-			w.Read("see what is wrong with the node", "", "nodeinfo", node),
-			w.Read("ask the server from a pod instead: choose one on another node", "", "get", "pods", "-A", "-o", "wide", "--field-selector",
+			w.Read("Check the node and its kubelet", "", "nodeinfo", node),
+			w.Read("Choose a pod on another node, to query DNS from there (kubectl dns check --from "+
+				"POD)", "", "get", "pods", "-A", "-o", "wide", "--field-selector",
 				"status.phase=Running,spec.nodeName!="+node)))
 	}
 	return list
 }
 
-// CheckReplicaStale finds this: a replica whose view of the API stands still stays Ready and answers NXDOMAIN for what is new. Its
-// serial betrays it, and so does a wrong answer for a changed object that another replica gets right.
-func CheckReplicaStale(w *facts.World) []finding.Finding {
+// CheckReplicaStale reports a replica that no longer receives changes from the API: it stays Ready and answers NXDOMAIN for what
+// is new. Its serial shows it, and so does a wrong answer for a changed object that another replica answers correctly.
+func CheckReplicaStale(w *facts.Snapshot) []finding.Finding {
 	var list []finding.Finding
 	for _, p := range w.Probes {
 		serial, ok := ask.SoaSerial(&p, w.Zone)
@@ -221,32 +224,33 @@ func CheckReplicaStale(w *facts.World) []finding.Finding {
 		}
 		lag, known := ask.Lag(w, serial)
 		wrong := ask.WrongAnswers(w, p, true)
-		behind := len(wrong) > 0 && ask.AheadAndRight(w, p, serial, wrong[0])
+		behind := len(wrong) > 0 && ask.OtherReplicaIsNewer(w, p, serial, wrong[0])
 		if (!known || lag < ask.LagTolerance) && !behind {
 			continue
 		}
-		evidence := []finding.Evidence{facts.Seen("answer of "+p.Pod, w.Zone+" SOA", "the last change that it saw is of %s, %s ago",
+		evidence := []finding.Evidence{facts.NewEvidence("answer of "+p.Pod, w.Zone+" SOA", "last change received at %s (%s ago)",
 			time.Unix(int64(serial), 0).UTC().Format(time.RFC3339), facts.AgeWords(w.Now.Sub(time.Unix(int64(serial), 0)).Seconds()))}
-		missing := "what changed since then"
+		missing := "recent changes"
 		if known && lag > 0 {
-			missing = "what was made in the last " + facts.AgeWords(lag.Seconds())
+			missing = "the Services created in the last " + facts.AgeWords(lag.Seconds())
 		}
 		for _, a := range wrong[:min(3, len(wrong))] {
-			evidence = append(evidence, facts.Seen("answer of "+p.Pod, a.Name+" "+a.Type, "%s; the API says %s", ask.Said(a),
+			evidence = append(evidence, facts.NewEvidence("answer of "+p.Pod, a.Name+" "+a.Type, "%s; expected from the API: %s", ask.AnswerText(a),
 				w.Engine.Lookup(a.Name, a.Type)))
 		}
 		list = append(list, w.Make(ReplicaStale, finding.Critical, facts.Ref("Pod", p.Namespace, p.Pod),
-			fmt.Sprintf("DNS pod %s no longer follows the API: it misses %s, and says that new names do not exist", p.Pod, missing), evidence,
-			w.Read("see every name that it answers wrongly", "", "dns", "verify", "-A", "--at", p.Pod),
-			w.Read("see whether its node reaches the API server", "", "nodeinfo", w.NodeOf(p.Pod)),
-			w.Change("start it anew, elsewhere if that node does not: a new pod that cannot read the API is not Ready", p.Namespace, "delete",
-				"pod", p.Pod)))
+			fmt.Sprintf("DNS pod %s no longer receives changes from the API: the pod lacks %s and answers that new names do not "+
+				"exist", p.Pod, missing), evidence,
+			w.Read("List every name that the pod answers incorrectly", "", "dns", "verify", "-A", "--at", p.Pod),
+			w.Read("Check whether the pod's node can reach the API server", "", "nodeinfo", w.NodeOf(p.Pod)),
+			facts.WithAnswers(w.Change("Recreate the pod, on another node if this one cannot reach the API server", p.Namespace, "delete",
+				"pod", p.Pod), "the new pod is not Ready: it may be unable to read the API as well")))
 	}
 	return list
 }
 
 // checkReplicaWrong: some replicas, or all, disagree with the API about an object that has not changed lately.
-func checkReplicaWrong(w *facts.World) []finding.Finding {
+func checkReplicaWrong(w *facts.Snapshot) []finding.Finding {
 	var list []finding.Finding
 	for _, p := range w.Probes {
 		wrong := ask.WrongAnswers(w, p, true)
@@ -256,16 +260,17 @@ func checkReplicaWrong(w *facts.World) []finding.Finding {
 		var evidence []finding.Evidence
 		for _, a := range wrong[:min(4, len(wrong))] {
 			x := w.Engine.Lookup(a.Name, a.Type)
-			evidence = append(evidence, facts.Seen("answer of "+p.Pod, a.Name+" "+a.Type, "%s; the API says %s", ask.Said(a), x))
+			evidence = append(evidence, facts.NewEvidence("answer of "+p.Pod, a.Name+" "+a.Type, "%s; expected from the "+
+				"API: %s", ask.AnswerText(a), x))
 		}
 		list = append(list, w.Make(ReplicaWrongAnswer, finding.Critical, facts.Ref("Pod", p.Namespace, p.Pod),
-			fmt.Sprintf("DNS pod %s answers %d of the names that were asked otherwise than the API has them", p.Pod, len(wrong)), evidence,
-			w.Read("compare every name", "", "dns", "verify", "-A", "--at", p.Pod)))
+			fmt.Sprintf("the answers of DNS pod %s differ from the API for %d of the queried names", p.Pod, len(wrong)), evidence,
+			w.Read("Compare every name with the API", "", "dns", "verify", "-A", "--at", p.Pod)))
 	}
 	return list
 }
 
-func checkReplicaSilent(w *facts.World) []finding.Finding {
+func checkReplicaSilent(w *facts.Snapshot) []finding.Finding {
 	var list []finding.Finding
 	for _, p := range w.Probes {
 		if p.Error != "" || len(p.Answers) == 0 || slices.ContainsFunc(p.Answers, func(a report.Answer) bool { return a.Rcode != "" }) {
@@ -275,20 +280,20 @@ func checkReplicaSilent(w *facts.World) []finding.Finding {
 		if pod < 0 || !podfact.Serves(&w.Pods[pod]) {
 			continue
 		}
-		message := fmt.Sprintf("DNS pod %s is Ready and does not answer DNS over TCP", p.Pod)
-		next := w.Read("see what it says", p.Namespace, "logs", p.Pod, "--tail=20")
+		message := fmt.Sprintf("DNS pod %s is Ready but does not answer DNS queries over TCP", p.Pod)
+		next := w.Read("Read the log of the pod", p.Namespace, "logs", p.Pod, "--tail=20")
 		if how := fallen(w, &w.Pods[pod]); how != "" { // Ready may be some seconds old
-			message = fmt.Sprintf("DNS pod %s does not answer DNS over TCP: it %s", p.Pod, how)
-			next = w.Read("see its last words", p.Namespace, "logs", p.Pod, "--previous", "--tail=20")
+			message = fmt.Sprintf("DNS pod %s does not answer DNS queries over TCP: a container %s", p.Pod, how)
+			next = w.Read("Read the log of the previous run", p.Namespace, "logs", p.Pod, "--previous", "--tail=20")
 		}
 		list = append(list, w.Make(ReplicaNotAnswering, finding.Critical, facts.Ref("Pod", p.Namespace, p.Pod), message,
-			[]finding.Evidence{facts.Seen("answer of "+p.Pod, p.Answers[0].Name+" "+p.Answers[0].Type, "%s", p.Answers[0].Error)}, next))
+			[]finding.Evidence{facts.NewEvidence("answer of "+p.Pod, p.Answers[0].Name+" "+p.Answers[0].Type, "%s", p.Answers[0].Error)}, next))
 	}
 	return list
 }
 
 // fallen says how a container of the pod ended that has not recovered since; empty: none.
-func fallen(w *facts.World, pod *corev1.Pod) string {
+func fallen(w *facts.Snapshot, pod *corev1.Pod) string {
 	for i := range pod.Status.ContainerStatuses {
 		s := &pod.Status.ContainerStatuses[i]
 		end := podfact.End(s)

@@ -27,14 +27,14 @@ const (
 	DNSPodsNotReady    finding.Code = "DNSPodsNotReady"
 )
 
-// AbsentRules are about this: nobody can answer.
-var AbsentRules = []finding.Rule[facts.World]{
+// AbsentRules report that no server can answer: there is no DNS Service, or no DNS pod is desired.
+var AbsentRules = []finding.Rule[facts.Snapshot]{
 	{
 		Entry: finding.Entry{
 			Code: DNSServiceNotFound, Severity: finding.Critical, Title: "DNS Service was not found",
 			Meaning:  "No Service has the labels, names or ports that installers give to cluster DNS.",
-			Evidence: "All Services of the cluster.",
-			Next:     "Look for DNS under another name.",
+			Evidence: "The labels, names and ports of all Services of the cluster.",
+			Next:     "Search for DNS workloads and Services under another name.",
 			Source:   DebugPage,
 		},
 		Explains: []finding.Code{DNSPodsNotReady},
@@ -43,9 +43,9 @@ var AbsentRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
 			Code: DNSScaledToZero, Severity: finding.Critical, Title: "DNS workload has no desired pods",
-			Meaning:  "The workload of the DNS pods wants none.",
-			Evidence: "spec.replicas of the Deployment, or a DaemonSet that fits no node.",
-			Next:     "Scale it up.",
+			Meaning:  "The workload of the DNS pods has 0 desired pods, so no server answers DNS queries.",
+			Evidence: "A spec.replicas of 0 in the Deployment, or a status.desiredNumberScheduled of 0 in the DaemonSet.",
+			Next:     "Scale the Deployment up, or correct the node selector of the DaemonSet.",
 			Source:   DebugPage,
 		},
 		Explains: []finding.Code{DNSPodsNotReady, DNSServiceWithoutDNSPods},
@@ -53,12 +53,13 @@ var AbsentRules = []finding.Rule[facts.World]{
 	},
 }
 
-// DownRules are about this: no server is ready, and nothing above says why.
-var DownRules = []finding.Rule[facts.World]{
+// DownRules report that no server is ready, where no rule above finds the cause.
+var DownRules = []finding.Rule[facts.Snapshot]{
 	{
 		Entry: finding.Entry{
 			Code: DNSPodsNotReady, Severity: finding.Critical, Title: "No DNS pod is ready",
-			Meaning:  "Nobody answers DNS. A known cause (loop, broken Corefile, missing permission) is reported instead of this.",
+			Meaning: "No DNS pod is ready, so no server answers DNS queries. A known cause (loop, invalid Corefile, missing permission) " +
+				"is reported instead of this finding.",
 			Evidence: "The Ready conditions, container states and last log lines of the DNS pods.",
 			Next:     "Read the events and the log of the first pod.",
 			Source:   DebugPage,
@@ -68,42 +69,44 @@ var DownRules = []finding.Rule[facts.World]{
 	},
 }
 
-func CheckNoService(w *facts.World) []finding.Finding {
+func CheckNoService(w *facts.Snapshot) []finding.Finding {
 	if w.Service != nil || !w.Sources.Get("services").Readable() {
 		return nil
 	}
-	message := "no Service of this cluster looks like its DNS"
-	evidence := []finding.Evidence{facts.Seen("Service", "", "none of %d Services has the label k8s-app=kube-dns or answers on port 53 in "+
-		"kube-system", len(w.Services))}
+	message := "no Service in this cluster looks like the DNS Service"
+	evidence := []finding.Evidence{facts.NewEvidence("Service", "", "none of %d Services has label k8s-app=kube-dns or is in "+
+		"kube-system with port 53", len(w.Services))}
 	var next []finding.Next
 	asked := w.ClusterDNS()
 	if len(asked) > 0 {
-		message = fmt.Sprintf("no Service has the address %s, which pods ask for every name", strings.Join(asked, ", "))
-		evidence = append(evidence, facts.Seen("ConfigMap kube-system/kubelet-config", "clusterDNS", "%s", strings.Join(asked, ", ")))
+		message = fmt.Sprintf("no Service has the address %s, which pods use as nameserver", strings.Join(asked, ", "))
+		evidence = append(evidence, facts.NewEvidence("ConfigMap kube-system/kubelet-config", "clusterDNS", "%s", strings.Join(asked, ", ")))
 	}
 	for i := range w.Deployments {
 		d := &w.Deployments[i]
 		if d.Spec.Template.Labels["k8s-app"] != "kube-dns" {
 			continue
 		}
-		message += fmt.Sprintf(": the DNS servers of Deployment %s run, and their Service is gone", d.Name)
-		evidence = append(evidence, facts.Seen("Deployment "+d.Name, "status.readyReplicas", "%d", d.Status.ReadyReplicas))
+		message += fmt.Sprintf("; Deployment %s has none", d.Name)
+		evidence = append(evidence, facts.NewEvidence("Deployment "+d.Name, "status.readyReplicas", "%d", d.Status.ReadyReplicas))
 		if len(asked) == 1 {
 			ports := `[{"op":"replace","path":"/spec/ports","value":[{"name":"dns","port":53,"protocol":"UDP"},` +
 				`{"name":"dns-tcp","port":53,"protocol":"TCP"},{"name":"metrics","port":9153,"protocol":"TCP"}]}]`
 			next = append(next,
-				w.Change("make the Service again, at the address that pods ask", d.Namespace, "expose", "deployment", d.Name, "--name=kube-dns",
+				w.Change("Recreate the Service at the address that pods use", d.Namespace, "expose", "deployment", d.Name, "--name=kube-dns",
 					"--port=53", "--protocol=UDP", "--cluster-ip="+asked[0]),
-				w.Change("then give it its ports by TCP too", d.Namespace, "patch", "service", "kube-dns", "--type=json", "-p", ports))
+				w.Change("Set the UDP, TCP and metrics ports of the new "+
+					"Service", d.Namespace, "patch", "service", "kube-dns", "--type=json", "-p", ports))
 		}
 		break
 	}
-	next = append(next, w.Read("see whether DNS runs under another name", "", "get", "services,deployments,daemonsets", "-A", "-l",
+	next = append(next, w.Read("Search for DNS workloads and Services under another "+
+		"name", "", "get", "services,deployments,daemonsets", "-A", "-l",
 		"k8s-app in (kube-dns,coredns)"))
 	return []finding.Finding{w.Make(DNSServiceNotFound, finding.Critical, nil, message, evidence, next...)}
 }
 
-func checkScaledToZero(w *facts.World) []finding.Finding {
+func checkScaledToZero(w *facts.Snapshot) []finding.Finding {
 	if w.Workload == nil || w.Workload.Wanted != 0 || len(w.Pods) > 0 &&
 		slices.ContainsFunc(w.Pods, func(p corev1.Pod) bool { return podfact.Serves(&p) }) {
 		return nil
@@ -111,22 +114,23 @@ func checkScaledToZero(w *facts.World) []finding.Finding {
 	ref := w.Workload.Ref
 	if ref.Kind != "Deployment" {
 		return []finding.Finding{w.Make(DNSScaledToZero, finding.Critical, &ref,
-			fmt.Sprintf("no node is chosen for the DNS DaemonSet %s: nobody answers DNS", ref.Name),
-			[]finding.Evidence{facts.Seen(ref.Kind, "status.desiredNumberScheduled", "0")}, w.Read("see its node selector", ref.Namespace,
+			fmt.Sprintf("DaemonSet %s matches no node, so no server answers DNS queries", ref.Name),
+			[]finding.Evidence{facts.NewEvidence(ref.Kind, "status.desiredNumberScheduled", "0")}, w.Read("Check the node selector of the "+
+				"DaemonSet", ref.Namespace,
 				"describe", "daemonset", ref.Name))}
 	}
 	return []finding.Finding{w.Make(DNSScaledToZero, finding.Critical, &ref,
-		fmt.Sprintf("Deployment %s is scaled to 0: nobody answers DNS", ref.Name),
+		fmt.Sprintf("Deployment %s is scaled to 0 replicas, so no server answers DNS queries", ref.Name),
 		[]finding.Evidence{
-			facts.Seen("Deployment", "spec.replicas", "0"),
-			facts.Seen("Service", "endpoints", "%d ready", w.ReadyEndpoints(w.Service)),
+			facts.NewEvidence("Deployment", "spec.replicas", "0"),
+			facts.NewEvidence("Service", "endpoints", "%d ready", w.ReadyEndpoints(w.Service)),
 		},
-		w.Change("start it again", ref.Namespace, "scale", "deployment", ref.Name, "--replicas=2"),
-		w.Read("see who scaled it", ref.Namespace, "get", "events", "--field-selector", "involvedObject.name="+ref.Name),
+		w.Change("Scale the Deployment up", ref.Namespace, "scale", "deployment", ref.Name, "--replicas=2"),
+		w.Read("List the scaling events of the Deployment", ref.Namespace, "get", "events", "--field-selector", "involvedObject.name="+ref.Name),
 	)}
 }
 
-func checkPodsDown(w *facts.World) []finding.Finding {
+func checkPodsDown(w *facts.Snapshot) []finding.Finding {
 	if w.Service == nil || !w.Sources.Get("pods").Readable() || w.Workload == nil || w.Workload.Wanted == 0 {
 		return nil
 	}
@@ -138,38 +142,40 @@ func checkPodsDown(w *facts.World) []finding.Finding {
 		}
 		evidence = append(evidence, podEvidence(w, pod)...)
 	}
-	message := fmt.Sprintf("none of the %d DNS pods is ready: nobody answers DNS", len(live))
+	message := fmt.Sprintf("0 of %d DNS pods are ready, so no server answers DNS queries", len(live))
 	for _, pod := range live {
 		if how := fallen(w, pod); how != "" {
-			message += fmt.Sprintf("; %s %s", pod.Name, how)
+			message += fmt.Sprintf("; a container of pod %s %s", pod.Name, how)
 			break
 		}
 	}
 	next := []finding.Next{}
 	if len(live) == 0 {
-		message = fmt.Sprintf("%s %s wants %d pods and has none", w.Workload.Ref.Kind, w.Workload.Ref.Name, w.Workload.Wanted)
-		next = append(next, w.Read("see why none is made", w.Service.Namespace, "get", "events", "--sort-by=.lastTimestamp"))
+		message = fmt.Sprintf("%s %s has 0 of %d desired pods", w.Workload.Ref.Kind, w.Workload.Ref.Name, w.Workload.Wanted)
+		next = append(next, w.Read("List the events, which may say why no pod is "+
+			"created", w.Service.Namespace, "get", "events", "--sort-by=.lastTimestamp"))
 	} else {
 		next = append(next,
-			w.Read("see the events of the first pod", live[0].Namespace, "describe", "pod", live[0].Name),
-			w.Read("see what the servers say", "", "dns", "logs", "--errors"))
+			w.Read("Read the events of the first pod", live[0].Namespace, "describe", "pod", live[0].Name),
+			w.Read("Read the errors in the logs of the DNS servers", "", "dns", "logs", "--errors"))
 	}
 	return []finding.Finding{w.Make(DNSPodsNotReady, finding.Critical, w.WorkloadRef(), message, evidence, next...)}
 }
 
-func podEvidence(w *facts.World, pod *corev1.Pod) []finding.Evidence {
-	list := []finding.Evidence{facts.Seen("Pod "+pod.Name, "status", "%s on node %s", stateOf(w, pod), facts.OrNone(pod.Spec.NodeName))}
+func podEvidence(w *facts.Snapshot, pod *corev1.Pod) []finding.Evidence {
+	list := []finding.Evidence{facts.NewEvidence("Pod "+pod.Name, "status", "%s on node %s", stateOf(w, pod), facts.OrNone(pod.Spec.NodeName))}
 	for _, c := range pod.Status.Conditions {
 		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
-			list = append(list, facts.Seen("Pod "+pod.Name, "PodScheduled", "%s", c.Message))
+			list = append(list, facts.NewEvidence("Pod "+pod.Name, "PodScheduled", "%s", c.Message))
 		}
 	}
 	for _, s := range pod.Status.ContainerStatuses {
 		if s.State.Waiting != nil && s.State.Waiting.Message != "" {
-			list = append(list, facts.Seen("Pod "+pod.Name, "waiting", "%s: %s", s.State.Waiting.Reason, s.State.Waiting.Message))
+			list = append(list, facts.NewEvidence("Pod "+pod.Name, "waiting", "%s: %s", s.State.Waiting.Reason, s.State.Waiting.Message))
 		}
 		if t := s.LastTerminationState.Terminated; t != nil {
-			list = append(list, facts.Seen("Pod "+pod.Name, "last exit", "%s, code %d, %d restarts", t.Reason, t.ExitCode, s.RestartCount))
+			list = append(list, facts.NewEvidence("Pod "+pod.Name, "last exit", "%s, exit code %d, %d "+
+				"restarts", t.Reason, t.ExitCode, s.RestartCount))
 		}
 	}
 	for _, l := range w.Logs {
@@ -178,7 +184,7 @@ func podEvidence(w *facts.World, pod *corev1.Pod) []finding.Evidence {
 		}
 		for _, mark := range []string{"Plugins not ready", "[FATAL]", "[ERROR]", "listen tcp"} {
 			if line, ok := facts.LastLine(l.Text, facts.Holding(mark)); ok {
-				list = append(list, facts.Seen("log of "+pod.Name, "", "%s", line))
+				list = append(list, facts.NewEvidence("log of "+pod.Name, "", "%s", line))
 				break
 			}
 		}

@@ -18,14 +18,16 @@ const (
 	UpstreamNotResponding finding.Code = "UpstreamNotResponding"
 )
 
-// UpstreamRules are about this: names outside the cluster; the last code is upstream's own, and no part of a check.
-var UpstreamRules = []finding.Rule[facts.World]{
+// UpstreamRules report upstream servers that do not resolve names outside the cluster. Only kubectl dns upstream finds the last
+// code; a check does not.
+var UpstreamRules = []finding.Rule[facts.Snapshot]{
 	{
 		Entry: finding.Entry{
 			Code: UpstreamFailing, Severity: finding.Critical, Title: "Names outside the cluster do not resolve",
-			Meaning:  "The upstream servers give no usable answer; names of the cluster are well. A name that does not exist counts as answered.",
-			Evidence: "A random name outside the cluster asked at each replica: SERVFAIL, REFUSED or silence.",
-			Next:     "See each upstream.",
+			Meaning: "The upstream servers return no usable answer; cluster names are not affected. An answer that the name does not " +
+				"exist is usable.",
+			Evidence: "SERVFAIL, REFUSED or no answer from a replica for a random name outside the cluster.",
+			Next:     "Run kubectl dns upstream to compare the upstream servers.",
 			Source:   DebugPage,
 		},
 		Explains: []finding.Code{UpstreamSlow, HighServfailRate},
@@ -34,19 +36,20 @@ var UpstreamRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
 			Code: UpstreamTCPFailing, Severity: finding.Warning, Title: "Upstream DNS server does not respond over TCP",
-			Meaning: "Ordinary answers come by UDP; those that are too large for it are lost.",
-			Evidence: "A random name outside the cluster, which a tunnel asks by TCP and forward hands on by TCP, fails, and the failure counter " +
-				"of forward's health checks by UDP does not move.",
-			Next:   "Open TCP port 53 to the upstream.",
+			Meaning: "The upstream server answers over UDP but not over TCP, so answers too large for UDP are lost.",
+			Evidence: "A failed query for a random name outside the cluster, sent over TCP by port-forward and passed on over TCP by the " +
+				"forward plugin, while the failure counter of its UDP health checks does not increase.",
+			Next:   "Allow TCP port 53 to the upstream servers.",
 			Source: "https://coredns.io/plugins/forward/",
 		},
 	},
 	{
 		Entry: finding.Entry{
 			Code: UpstreamSlow, Severity: finding.Warning, Title: "Upstream DNS server is slow",
-			Meaning:  "Names outside the cluster take longer than --slow (500 ms) beyond what the way to the replica costs.",
-			Evidence: "A random name outside the cluster asked at each replica, and the quickest name of the cluster beside it.",
-			Next:     "See each upstream.",
+			Meaning: "Queries for names outside the cluster take more than --slow-threshold (default 500ms) longer than the network path " +
+				"to the replica.",
+			Evidence: "The time of each replica for a random name outside the cluster, compared with its fastest answer for a cluster name.",
+			Next:     "Run kubectl dns upstream to compare the upstream servers.",
 			Source:   DebugPage,
 		},
 		Explains: []finding.Code{HighServfailRate},
@@ -54,10 +57,11 @@ var UpstreamRules = []finding.Rule[facts.World]{
 	{
 		Entry: finding.Entry{
 			Code: UpstreamNotResponding, Severity: finding.Warning, Title: "Upstream DNS server does not respond",
-			Meaning: "forward shares queries out among its upstreams: those that go to this one time out until its health check fails.",
-			Evidence: "With upstream --deep: each upstream asked by UDP and by TCP from a pod on the server's node. For information: health " +
-				"checks of forward that have failed for an upstream that has not answered once.",
-			Next:   "Repair the upstream or the way to it, or take it out of the Corefile.",
+			Meaning: "The forward plugin distributes queries among its upstream servers. Queries to this server time out until its health " +
+				"check fails.",
+			Evidence: "With kubectl dns upstream --direct: no usable answer over UDP or TCP to a pod on the server's node. As " +
+				"information: failed health checks of forward for an upstream server that has never answered.",
+			Next:   "Repair the upstream server or the network path to it, or remove the server from the Corefile.",
 			Source: "https://coredns.io/plugins/forward/",
 		},
 	},
@@ -65,7 +69,7 @@ var UpstreamRules = []finding.Rule[facts.World]{
 
 // CheckUpstream judges the answers for a name outside the cluster that no cache knows. Any answer but SERVFAIL and
 // REFUSED shows a working upstream: the name need not exist.
-func CheckUpstream(w *facts.World) []finding.Finding {
+func CheckUpstream(w *facts.Snapshot) []finding.Finding {
 	if w.External == "" {
 		return nil
 	}
@@ -79,42 +83,42 @@ func CheckUpstream(w *facts.World) []finding.Finding {
 			asked++
 			switch {
 			case a.Error != "" && w.Reached(p):
-				failed = append(failed, facts.Seen("answer of "+p.Pod, a.Name, "%s", a.Error))
+				failed = append(failed, facts.NewEvidence("answer of "+p.Pod, a.Name, "%s", a.Error))
 			case a.Rcode == "SERVFAIL" || a.Rcode == "REFUSED":
-				failed = append(failed, facts.Seen("answer of "+p.Pod, a.Name, "%s after %.0f ms", a.Rcode, *a.Milliseconds))
+				failed = append(failed, facts.NewEvidence("answer of "+p.Pod, a.Name, "%s after %.0fms", a.Rcode, *a.Milliseconds))
 			case a.Milliseconds != nil && *a.Milliseconds-ask.Baseline(w, p) > float64(w.Options.Slow.Milliseconds()):
-				slow = append(slow, facts.Seen("answer of "+p.Pod, a.Name, "%s after %.0f ms; names of the cluster took %.0f ms", a.Rcode,
+				slow = append(slow, facts.NewEvidence("answer of "+p.Pod, a.Name, "%s after %.0fms; cluster names took %.0fms", a.Rcode,
 					*a.Milliseconds, ask.Baseline(w, p)))
 			}
 		}
 	}
 	to := upstreamWords(w)
 	next := []finding.Next{
-		w.Read("see each upstream with its failures and times", "", "dns", "upstream"),
-		w.Read("see what the servers say about it", "", "dns", "logs", "--errors"),
+		w.Read("List each upstream with its failures and response times", "", "dns", "upstream"),
+		w.Read("Read the errors in the logs of the DNS servers", "", "dns", "logs", "--errors"),
 	}
 	switch {
 	case len(failed) > 0 && upstreamByTCPAlone(w):
 		return []finding.Finding{w.Make(UpstreamTCPFailing, finding.Warning, w.ConfRef,
-			fmt.Sprintf("the upstream does not answer by TCP at %d of %d replicas, and its health checks by UDP pass: answers too large for UDP "+
-				"are lost (%s)", len(failed), asked, to), failed, next...)}
+			fmt.Sprintf("no answer over TCP from %s at %d of %d replicas, but UDP health checks pass; answers too large for UDP are lost", to,
+				len(failed), asked), failed, next...)}
 	case len(failed) > 0:
 		failed = append(failed, upstreamMetrics(w)...)
 		return []finding.Finding{w.Make(UpstreamFailing, finding.Critical, w.ConfRef,
-			fmt.Sprintf("names outside the cluster are not answered at %d of %d replicas: CoreDNS gets nothing usable from %s",
+			fmt.Sprintf("names outside the cluster do not resolve at %d of %d replicas: no usable answer from %s",
 				len(failed)-len(upstreamMetrics(w)), asked, to), failed, next...)}
 	case len(slow) > 0:
 		return []finding.Finding{w.Make(UpstreamSlow, finding.Warning, w.ConfRef,
-			fmt.Sprintf("names outside the cluster take longer than %d ms at %d of %d replicas: the upstream is slow (%s)",
+			fmt.Sprintf("names outside the cluster take longer than %dms at %d of %d replicas (upstream: %s)",
 				w.Options.Slow.Milliseconds(), len(slow), asked, to), slow, next...)}
 	}
 	return nil
 }
 
-// upstreamByTCPAlone: a tunnel's question is TCP, and forward hands it on by TCP. When that fails, forward checks the
+// upstreamByTCPAlone: port-forward sends a query over TCP, and forward passes it on over TCP. When that fails, forward checks the
 // health of the upstream by UDP: failed checks since then mean that it is dead, none that only TCP is. Without health
 // checks (max_fails 0) there is no telling.
-func upstreamByTCPAlone(w *facts.World) bool {
+func upstreamByTCPAlone(w *facts.Snapshot) bool {
 	for _, b := range w.Conf.Blocks {
 		for _, d := range b.Find("forward") {
 			for _, o := range d.Find("max_fails") {
@@ -140,38 +144,38 @@ func upstreamByTCPAlone(w *facts.World) bool {
 	return compared
 }
 
-func upstreamWords(w *facts.World) string {
+func upstreamWords(w *facts.Snapshot) string {
 	for _, r := range w.Routes() {
 		if r.Via == "forward" && slices.Contains(r.Zones, ".") {
 			var to []string
 			for _, t := range r.To {
 				if strings.HasPrefix(t, "/") {
-					t = "the servers in its node's " + t
+					t = "the servers in the node's " + t
 				}
 				to = append(to, t)
 			}
 			return strings.Join(to, ", ")
 		}
 	}
-	return "its upstream"
+	return "the upstream"
 }
 
-func upstreamMetrics(w *facts.World) []finding.Evidence {
+func upstreamMetrics(w *facts.Snapshot) []finding.Evidence {
 	var list []finding.Evidence
 	for _, p := range w.Probes {
 		failures := p.Metrics.By("coredns_proxy_healthcheck_failures_total", "to")
 		for _, to := range facts.SortedKeys(failures) {
 			if failures[to] > 0 {
-				list = append(list, facts.Seen("metrics of "+p.Pod, "coredns_proxy_healthcheck_failures_total", "%.0f for %s", failures[to], to))
+				list = append(list, facts.NewEvidence("metrics of "+p.Pod, "coredns_proxy_healthcheck_failures_total", "%.0f for %s", failures[to], to))
 			}
 		}
 	}
 	return list
 }
 
-// CheckUpstreamSilent judges what pods beside the servers got from each upstream: forward uses all of them in turn, and
-// one that is dead costs its share of the queries a timeout until the health check finds it.
-func CheckUpstreamSilent(w *facts.World) []finding.Finding {
+// CheckUpstreamSilent judges what pods on the nodes of the servers got from each upstream: forward uses all of them in turn, and
+// queries to one that is down time out until the health check finds it.
+func CheckUpstreamSilent(w *facts.Snapshot) []finding.Finding {
 	list := neverAnswered(w)
 	for _, b := range w.Beside {
 		bad := map[string][]string{}
@@ -179,15 +183,15 @@ func CheckUpstreamSilent(w *facts.World) []finding.Finding {
 		for _, a := range b.Answers {
 			if ask.Unusable(a) {
 				bad[a.Server] = append(bad[a.Server], a.Transport)
-				evidence = append(evidence, facts.Seen("answer beside "+b.Pod.Name, a.Server+" "+a.Transport, "%s", ask.Said(a)))
+				evidence = append(evidence, facts.NewEvidence("answer on the node of "+b.Pod.Name, a.Server+" "+a.Transport, "%s", ask.AnswerText(a)))
 			}
 		}
 		for _, server := range facts.SortedKeys(bad) {
 			by := strings.Join(bad[server], " and ")
 			list = append(list, w.Make(UpstreamNotResponding, finding.Warning, facts.Ref("Pod", b.Pod.Namespace, b.Pod.Name),
-				fmt.Sprintf("upstream %s gives no usable answer by %s to a pod beside DNS pod %s on node %s", server, by, b.Pod.Name,
-					b.Pod.Spec.NodeName), evidence,
-				w.Read("see where names are sent on", "", "dns", "config")))
+				fmt.Sprintf("upstream %s returns no usable answer over %s to a pod on node %s, where DNS pod %s runs", server, by,
+					b.Pod.Spec.NodeName, b.Pod.Name), evidence,
+				w.Read("Check where queries are forwarded", "", "dns", "config")))
 		}
 	}
 	return list
@@ -196,14 +200,14 @@ func CheckUpstreamSilent(w *facts.World) []finding.Finding {
 // neverAnswered: health checks that failed, and not one answer since the replica's start. That tells of the past: a spare
 // of "policy sequential" looks the same after one bad moment, so it is for information. No finding is an upstream that
 // answers again, nor one whose silence checkUpstream has seen in an answer.
-func neverAnswered(w *facts.World) []finding.Finding {
+func neverAnswered(w *facts.Snapshot) []finding.Finding {
 	at := map[string][]finding.Evidence{}
 	zones := map[string]string{}
 	for _, p := range w.Probes {
 		for _, u := range w.Upstreams(p) {
 			if u.HealthcheckFail != nil && *u.HealthcheckFail > 0 && u.Queries != nil && *u.Queries == 0 &&
 				(u.Probe == nil || !ask.Unusable(*u.Probe)) {
-				at[u.To] = append(at[u.To], facts.Seen("metrics of "+p.Pod, "healthcheck_failures_total", "%.0f for %s, and no answer",
+				at[u.To] = append(at[u.To], facts.NewEvidence("metrics of "+p.Pod, "healthcheck_failures_total", "%.0f for %s, and no answer yet",
 					*u.HealthcheckFail, u.To))
 				zones[u.To] = u.Zone
 			}
@@ -212,10 +216,10 @@ func neverAnswered(w *facts.World) []finding.Finding {
 	var list []finding.Finding
 	for _, to := range facts.SortedKeys(at) {
 		list = append(list, w.Make(UpstreamNotResponding, finding.Info, w.ConfRef,
-			fmt.Sprintf("upstream %s for names under %s has given %d of %d replicas no answer since their start, and health checks of it have "+
-				"failed: it may be dead, or not in use", to, zones[to], len(at[to]), len(w.Probes)), at[to],
-			w.Read("ask each upstream directly, from a pod beside each server", "", "dns", "upstream",
-				"--deep"), w.Read("see where names are sent on", "", "dns", "config")))
+			fmt.Sprintf("upstream %s for names under %s has never answered %d of %d replicas, and its health checks failed; it may be "+
+				"down or unused", to, zones[to], len(at[to]), len(w.Probes)), at[to],
+			w.Read("Query each upstream directly, from a pod on the node of each server", "", "dns", "upstream",
+				"--direct"), w.Read("Check where queries are forwarded", "", "dns", "config")))
 	}
 	return list
 }

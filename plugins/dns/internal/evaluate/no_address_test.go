@@ -74,13 +74,13 @@ func without(in Input, state source.State, names ...string) Input {
 // says holds a report against its headline and words of its summary; a word after "!" must not be there.
 func says(t *testing.T, what string, h report.Header, verdict report.Verdict, code finding.Code, words ...string) {
 	t.Helper()
-	ok := h.Verdict == verdict && h.Headline == code
+	ok := h.Verdict == verdict && h.PrimaryCode == code
 	for _, word := range words {
 		word, not := strings.CutPrefix(word, "!")
 		ok = ok && strings.Contains(h.Summary, word) != not
 	}
 	if !ok {
-		t.Errorf("%s: %s %s: %s; want %s %s %q", what, h.Verdict, h.Headline, h.Summary, verdict, code, words)
+		t.Errorf("%s: %s %s: %s; want %s %s %q", what, h.Verdict, h.PrimaryCode, h.Summary, verdict, code, words)
 	}
 }
 
@@ -100,13 +100,13 @@ func TestADeadTargetIsTheCause(t *testing.T) {
 	young.CreationTimestamp = ago(5 * time.Second)
 	for what, svc := range map[string]corev1.Service{"a target in the cluster": externalName("dead", "gone.shop.svc.cluster.local"), "just made": young} {
 		in := with(svc)
-		says(t, what, explained(in, "dead", resolver.Glibc, nil).Header, report.Degraded, "ExternalNameTargetNotFound", "dead finds nothing", "!DNS may need")
+		says(t, what, explained(in, "dead", resolver.Glibc, nil).Header, report.Degraded, "ExternalNameTargetNotFound", "lookup of dead from pod", "!DNS may need")
 		says(t, what, explained(in, "dead", resolver.Musl, nil).Header, report.Degraded, "ExternalNameTargetNotFound")
 		says(t, what, resolved(in, "dead.shop", nil).Header, report.Degraded, "ExternalNameTargetNotFound")
 	}
 	in := with(externalName("dead", "nothing.invalid"))
 	for _, h := range []report.Header{explained(in, "dead", resolver.Go, nil).Header, resolved(in, "dead.shop", nil).Header} {
-		says(t, "a target outside", h, report.Degraded, "NoAddressRecord", "its target nothing.invalid gives no address", "!did you mean")
+		says(t, "a target outside", h, report.Degraded, "NoAddressRecord", "shop/dead refers to nothing.invalid, which has no address", "!closest existing")
 		if !strings.Contains(commands(h), "resolve nothing.invalid.") {
 			t.Errorf("next: %s", commands(h))
 		}
@@ -115,21 +115,21 @@ func TestADeadTargetIsTheCause(t *testing.T) {
 		return render.Resolve(b, resolved(in, "dead.shop", nil), render.Options{})
 	}))
 	in = with(externalName("dead", "api.shop"))
-	says(t, "a target that no search list completes", resolved(in, "dead.shop", nil).Header, report.Degraded, "NoAddressRecord", "its target api.shop gives no address; did you mean api.shop.svc.cluster.local?")
+	says(t, "a target that no search list completes", resolved(in, "dead.shop", nil).Header, report.Degraded, "NoAddressRecord", "refers to api.shop, which has no address; closest existing name: api.shop.svc.cluster.local")
 	in = with(externalName("alive", "api.shop.svc.cluster.local"))
 	says(t, "a target that lives", explained(in, "alive", resolver.Glibc, nil).Header, report.Healthy, "")
 	says(t, "a target that lives", resolved(in, "alive.shop", nil).Header, report.Healthy, "")
 }
 
 func TestANameWithoutAnAddressIsNotHealthy(t *testing.T) {
-	says(t, "a namespace", resolved(healthy(), "shop.svc.cluster.local", nil).Header, report.Degraded, "NoAddressRecord", "shop.svc.cluster.local exists and has no address")
+	says(t, "a namespace", resolved(healthy(), "shop.svc.cluster.local", nil).Header, report.Degraded, "NoAddressRecord", "shop.svc.cluster.local exists but has no address record")
 	empty := func(_ int, a *report.Answer) { a.Rcode, a.Records = "NOERROR", nil }
 	r := resolved(healthy(), "mail.example.com", empty)
-	says(t, "a domain with mail alone", r.Header, report.Degraded, "NoAddressRecord", "mail.example.com exists and has no address")
+	says(t, "a domain with mail alone", r.Header, report.Degraded, "NoAddressRecord", "mail.example.com exists but has no address record")
 	if !strings.Contains(commands(r.Header), "--type MX,TXT") {
 		t.Errorf("next: %s", commands(r.Header))
 	}
-	says(t, "servers that keep an address back", resolved(healthy(), "api.shop", empty).Header, report.Failing, "RecordMismatch", "the DNS servers give no address of it")
+	says(t, "servers that keep an address back", resolved(healthy(), "api.shop", empty).Header, report.Unhealthy, "RecordMismatch", "the DNS servers return no address for it")
 	says(t, "one family", resolved(healthy(), "api.shop", nil).Header, report.Healthy, "")
 	in := healthy()
 	askReplicas(&in, []records.Question{{Name: "shop.svc.cluster.local.", Type: "A"}}, nil)
@@ -146,11 +146,11 @@ func TestTheNameThatWasMeantIsJudged(t *testing.T) {
 		says []string
 		next string
 	}{
-		{"apii.shop.svc", []string{"apii.shop.svc.cluster.local does not exist", "did you mean api.shop.svc.cluster.local?"}, "resolve api.shop.svc.cluster.local"},
-		{"apii.shop", []string{"apii.shop.svc.cluster.local does not exist", "did you mean api.shop.svc.cluster.local?"}, "resolve api.shop.svc.cluster.local"},
-		{"api.shpo", []string{"api.shpo.svc.cluster.local does not exist", "did you mean api.shop.svc.cluster.local?"}, "resolve api.shop.svc.cluster.local"},
+		{"apii.shop.svc", []string{"apii.shop.svc.cluster.local does not exist", "closest existing name: api.shop.svc.cluster.local"}, "resolve api.shop.svc.cluster.local"},
+		{"apii.shop", []string{"apii.shop.svc.cluster.local does not exist", "closest existing name: api.shop.svc.cluster.local"}, "resolve api.shop.svc.cluster.local"},
+		{"api.shpo", []string{"api.shpo.svc.cluster.local does not exist", "closest existing name: api.shop.svc.cluster.local"}, "resolve api.shop.svc.cluster.local"},
 		{"h.nothing.shop", []string{"h.nothing.shop.svc.cluster.local does not exist"}, "get services -A"},
-		{"www.example.com", []string{"www.example.com does not exist outside the cluster, and there is no namespace com", "!svc.cluster.local"}, "dns upstream"},
+		{"www.example.com", []string{"www.example.com does not exist outside the cluster, and namespace com does not exist", "!svc.cluster.local"}, "dns upstream"},
 		{"example.com", []string{"example.com does not exist outside the cluster", "!svc.cluster.local"}, "dns upstream"},
 	}
 	for _, tt := range tests {
@@ -166,18 +166,18 @@ func TestTheNameThatWasMeantIsJudged(t *testing.T) {
 			}
 		}
 	}
-	says(t, "a Service without its namespace", resolved(in, "api", nil).Header, report.Degraded, "NameNotFound", "did you mean api.shop.svc.cluster.local?")
-	says(t, "a final dot", resolved(in, "api.shop.", nil).Header, report.Degraded, "NameNotFound", "api.shop does not exist outside the cluster; did you mean api.shop.svc.cluster.local?")
-	says(t, "Windows", explained(in, "api.shop", resolver.Windows, nil).Header, report.Degraded, "NameNotFound", "did you mean api.shop.svc.cluster.local?")
+	says(t, "a Service without its namespace", resolved(in, "api", nil).Header, report.Degraded, "NameNotFound", "closest existing name: api.shop.svc.cluster.local")
+	says(t, "a final dot", resolved(in, "api.shop.", nil).Header, report.Degraded, "NameNotFound", "api.shop does not exist outside the cluster; closest existing name: api.shop.svc.cluster.local")
+	says(t, "Windows", explained(in, "api.shop", resolver.Windows, nil).Header, report.Degraded, "NameNotFound", "closest existing name: api.shop.svc.cluster.local")
 }
 
 func TestAServiceIsNotSuggestedToItself(t *testing.T) {
 	young := headless("db", map[string]string{"app": "db"})
 	young.CreationTimestamp = ago(5 * time.Second)
-	says(t, "just made", resolved(with(young), "db.shop", nil).Header, report.Degraded, "NameNotFound", "headless Service shop/db has no ready endpoint yet", "!did you mean")
+	says(t, "just made", resolved(with(young), "db.shop", nil).Header, report.Degraded, "NameNotFound", "headless Service shop/db has no ready endpoints", "!closest existing")
 	in := without(with(headless("db", map[string]string{"app": "db"})), source.Forbidden, "endpointslices")
 	in.Slices = nil
-	says(t, "EndpointSlices forbidden", resolved(in, "db.shop", nil).Header, report.Degraded, "NameNotFound", "its endpoints could not be read", "!did you mean")
+	says(t, "EndpointSlices forbidden", resolved(in, "db.shop", nil).Header, report.Degraded, "NameNotFound", "its endpoints could not be read", "!closest existing")
 	says(t, "EndpointSlices forbidden", resolved(in, "h.api.shop", nil).Header, report.Degraded, "NameNotFound", "its endpoints could not be read", "!no ready endpoint")
 }
 
@@ -186,7 +186,7 @@ func TestAServiceThatTheCorefileLeavesOut(t *testing.T) {
 		in := healthy()
 		corefileOf(&in, "ttl 30\n", "ttl 30\n"+option+"\n")
 		r := resolved(in, "api.shop", nil)
-		says(t, what, r.Header, report.Degraded, "NameNotFound", "Service shop/api exists, and the Corefile leaves it out", "!did you mean")
+		says(t, what, r.Header, report.Degraded, "NameNotFound", "Service shop/api exists, but the Corefile excludes it", "!closest existing")
 		if !strings.Contains(commands(r.Header), "dns config") {
 			t.Errorf("next: %s", commands(r.Header))
 		}
@@ -198,8 +198,8 @@ func TestServersThatDenyAServiceWithoutEndpoints(t *testing.T) {
 	in := healthy()
 	in.Slices = in.Slices[:1]
 	denied := func(_ int, a *report.Answer) { a.Rcode, a.Records = "NXDOMAIN", nil }
-	says(t, "a namespace", resolved(in, "shop.svc.cluster.local", denied).Header, report.Failing, "RecordMismatch")
-	says(t, "denied", resolved(in, "api.shop", denied).Header, report.Failing, "RecordMismatch")
+	says(t, "a namespace", resolved(in, "shop.svc.cluster.local", denied).Header, report.Unhealthy, "RecordMismatch")
+	says(t, "denied", resolved(in, "api.shop", denied).Header, report.Unhealthy, "RecordMismatch")
 }
 
 func rewritten(names ...string) Input {
@@ -228,7 +228,7 @@ func TestEveryRuleOfTheCorefileIsNamed(t *testing.T) {
 	in.Services = append(in.Services, service("shop", "web", "10.96.1.2", nil, corev1.ServicePort{Port: 80, Protocol: "TCP"}))
 	askReplicas(&in, []records.Question{{Name: "api.shop.svc.cluster.local.", Type: "A"}, {Name: "web.shop.svc.cluster.local.", Type: "A"}}, func(_ int, a *report.Answer) { a.Records[0].Data = "10.96.0.1" })
 	list := servers.CheckAltered(facts.New(in, noon, Options{}))
-	if len(list) != 2 || list[0].Message == list[1].Message || !strings.Contains(list[0].Message, "what 1 name of") || !strings.HasPrefix(list[1].Evidence[0].Path, "web.shop.") {
+	if len(list) != 2 || list[0].Message == list[1].Message || !strings.Contains(list[0].Message, "for 1 cluster name") || !strings.HasPrefix(list[1].Evidence[0].Path, "web.shop.") {
 		t.Errorf("%+v", list)
 	}
 }
@@ -242,8 +242,8 @@ func TestAnAclHidesNoWrongReplica(t *testing.T) {
 			}
 		}
 	})
-	if got := judge(in); got.Headline != "ReplicaWrongAnswer" {
-		t.Errorf("%s: %s", got.Headline, got.Summary)
+	if got := judge(in); got.PrimaryCode != "ReplicaWrongAnswer" {
+		t.Errorf("%s: %s", got.PrimaryCode, got.Summary)
 	}
 }
 
@@ -255,7 +255,7 @@ func TestAZoneThatThePodDoesNotSearchIsTheCause(t *testing.T) {
 		corefileOf(&in, "kubernetes cluster.local", "kubernetes cluster.locl")
 		change(&in)
 		for _, name := range []string{"api", "api.shop", "api.shop.svc.cluster.local"} {
-			says(t, what+" "+name, explained(in, name, resolver.Glibc, nil).Header, report.Failing, "ZoneNotServed", "cluster.local", "cluster.locl")
+			says(t, what+" "+name, explained(in, name, resolver.Glibc, nil).Header, report.Unhealthy, "ZoneNotServed", "cluster.local", "cluster.locl")
 		}
 		says(t, what+" outside", explained(in, "www.example.com", resolver.Glibc, nil).Header, report.Degraded, "NameNotFound", "outside the cluster")
 	}
@@ -273,10 +273,10 @@ func TestNoTunnelIsNoVerdictOnAName(t *testing.T) {
 	in := healthy()
 	askReplicas(&in, questions, nil)
 	in.From = nil
-	in = without(untunneled(in, true, 0, 1), source.Forbidden, "tunnels")
-	says(t, "forbidden", Resolve(in, noon, Options{}, questions[0].Name, []string{"A"}, "").Header, report.Unknown, "", "nobody could be asked: needs list tunnels")
-	in = without(untunneled(in, false, 0, 1), source.Unreachable, "tunnels")
-	says(t, "refused", Resolve(in, noon, Options{}, questions[0].Name, []string{"A"}, "").Header, report.Unknown, "", "nobody could be asked")
+	in = without(untunneled(in, true, 0, 1), source.Forbidden, "port-forward")
+	says(t, "forbidden", Resolve(in, noon, Options{}, questions[0].Name, []string{"A"}, "").Header, report.Unknown, "", "no server could be queried (needs list port-forward)")
+	in = without(untunneled(in, false, 0, 1), source.Unreachable, "port-forward")
+	says(t, "refused", Resolve(in, noon, Options{}, questions[0].Name, []string{"A"}, "").Header, report.Unknown, "", "no server could be queried")
 	in = healthy()
 	askReplicas(&in, questions, nil)
 	in.From = nil
@@ -285,24 +285,24 @@ func TestNoTunnelIsNoVerdictOnAName(t *testing.T) {
 	in = healthy()
 	in.Probes, in.From.Error = nil, "pods/exec is forbidden"
 	r := Resolve(in, noon, Options{}, questions[0].Name, []string{"A"}, "")
-	says(t, "not from inside", r.Header, report.Unknown, "", "could not be asked from inside: pods/exec is forbidden")
+	says(t, "not from inside", r.Header, report.Unknown, "", "from inside pod shop/web: pods/exec is forbidden")
 	if !strings.Contains(commands(r.Header), "--probe pod") {
 		t.Errorf("next: %s", commands(r.Header))
 	}
 }
 
 func TestExplainDoesNotTakeNotKnownForNotThere(t *testing.T) {
-	in := without(healthy(), source.Forbidden, "tunnels")
+	in := without(healthy(), source.Forbidden, "port-forward")
 	in.Probes = nil
 	for _, l := range resolver.All() {
 		e := Explain(in, noon, Options{}, "www.example.com", []resolver.Libc{l})
-		says(t, string(l), e.Header, report.Unknown, "", "whether www.example.com is found is not known", "!does not exist")
-		if e.Walks[0].Outcome != "not known" {
-			t.Errorf("%s: %+v", l, e.Walks[0])
+		says(t, string(l), e.Header, report.Unknown, "", "unknown whether www.example.com is found", "!does not exist")
+		if e.Lookups[0].Outcome != reports.Unknown {
+			t.Errorf("%s: %+v", l, e.Lookups[0])
 		}
 	}
-	says(t, "what the API tells", Explain(in, noon, Options{}, "api.shop", []resolver.Libc{resolver.Glibc}).Header, report.Healthy, "", "is answered at step 2")
-	says(t, "what the API tells", Explain(in, noon, Options{}, "apii.shop", []resolver.Libc{resolver.Glibc}).Header, report.Degraded, "NameNotFound", "apii.shop.svc.cluster.local does not exist", "!finds nothing")
+	says(t, "what the API tells", Explain(in, noon, Options{}, "api.shop", []resolver.Libc{resolver.Glibc}).Header, report.Healthy, "", "answered at step 2")
+	says(t, "what the API tells", Explain(in, noon, Options{}, "apii.shop", []resolver.Libc{resolver.Glibc}).Header, report.Degraded, "NameNotFound", "apii.shop.svc.cluster.local does not exist", "!lookup of")
 	blind := without(in, source.Forbidden, "services", "endpointslices", "namespaces")
 	blind.Services, blind.Slices, blind.Namespaces, blind.Pods, blind.Deployments = nil, nil, nil, nil, nil
 	for _, name := range []string{"api", "api.shop", "api.shop.svc"} {
@@ -313,10 +313,10 @@ func TestExplainDoesNotTakeNotKnownForNotThere(t *testing.T) {
 	blind.Probes = answering.Probes
 	e := Explain(blind, noon, Options{}, "apii", []resolver.Libc{resolver.Glibc})
 	says(t, "denied by the servers", e.Header, report.Degraded, "NameNotFound", "apii.shop.svc.cluster.local does not exist")
-	if f := e.Findings[0]; f.Evidence[0].Source != "answer of tunnel:coredns-a" {
+	if f := e.Findings[0]; f.Evidence[0].Source != "answer of port-forward:coredns-a" {
 		t.Errorf("what could not be read is no evidence: %+v", f.Evidence)
 	}
-	hidden := without(with(headless("db", map[string]string{"app": "db"})), source.Forbidden, "tunnels", "endpointslices")
+	hidden := without(with(headless("db", map[string]string{"app": "db"})), source.Forbidden, "port-forward", "endpointslices")
 	hidden.Probes, hidden.Slices = nil, nil
 	says(t, "a headless Service whose endpoints are not known", Explain(hidden, noon, Options{}, "db", []resolver.Libc{resolver.Glibc}).Header, report.Unknown, "", "!does not exist")
 }
@@ -328,12 +328,12 @@ func TestExplainTellsServersThatFailFromNamesThatAreMissing(t *testing.T) {
 		}
 	}
 	e := explained(healthy(), "www.example.com", resolver.Glibc, failing)
-	says(t, "SERVFAIL", e.Header, report.Failing, "NoUsableAnswer", "www.example.com gets no usable answer (A: SERVFAIL, AAAA: SERVFAIL)", "!does not exist")
+	says(t, "SERVFAIL", e.Header, report.Unhealthy, "NoUsableAnswer", "www.example.com gets no usable answer (A: SERVFAIL, AAAA: SERVFAIL)", "!does not exist")
 	if !strings.Contains(commands(e.Header), "dns upstream") {
 		t.Errorf("next: %s", commands(e.Header))
 	}
 	e = explained(healthy(), "api.shop", resolver.Glibc, func(_ int, a *report.Answer) { silent(a) })
-	says(t, "silence", e.Header, report.Failing, "NoUsableAnswer", "timeout")
+	says(t, "silence", e.Header, report.Unhealthy, "NoUsableAnswer", "timeout")
 }
 
 func TestTheHostsFileOfThePodComesFirst(t *testing.T) {
@@ -346,23 +346,23 @@ func TestTheHostsFileOfThePodComesFirst(t *testing.T) {
 		says(t, string(l), explained(in, "api.shop.svc.cluster.local", l, nil).Header, report.Healthy, "", "!/etc/hosts")
 	}
 	// getaddrinfo finds no name with a final dot there, and Go's resolver does
-	for l, want := range map[resolver.Libc]string{resolver.Glibc: reports.WalkNotFound, resolver.Musl: reports.WalkNotFound, resolver.Go: reports.WalkAnswered} {
-		if e := explained(in, "web.", l, nil); e.Walks[0].Outcome != want {
-			t.Errorf("%s: a final dot: %+v", l, e.Walks[0])
+	for l, want := range map[resolver.Libc]string{resolver.Glibc: reports.NotFound, resolver.Musl: reports.NotFound, resolver.Go: reports.Answered} {
+		if e := explained(in, "web.", l, nil); e.Lookups[0].Outcome != want {
+			t.Errorf("%s: a final dot: %+v", l, e.Lookups[0])
 		}
 	}
-	if e := explained(in, "alias", resolver.Glibc, nil); e.Walks[0].Outcome != reports.WalkNotFound {
-		t.Errorf("the real file counts: %+v", e.Walks[0])
+	if e := explained(in, "alias", resolver.Glibc, nil); e.Lookups[0].Outcome != reports.NotFound {
+		t.Errorf("the real file counts: %+v", e.Lookups[0])
 	}
 	delete(in.From.Files, "/etc/hosts")
-	if e := explained(in, "alias", resolver.Glibc, nil); e.Walks[0].Outcome != reports.WalkAnswered || e.Walks[0].Answer[0] != "192.0.2.7" {
-		t.Errorf("what the kubelet writes: %+v", e.Walks[0])
+	if e := explained(in, "alias", resolver.Glibc, nil); e.Lookups[0].Outcome != reports.Answered || e.Lookups[0].Answer[0] != "192.0.2.7" {
+		t.Errorf("what the kubelet writes: %+v", e.Lookups[0])
 	}
 }
 
 func TestTheCauseOfAFailedWalkIsSaidOnce(t *testing.T) {
 	e := explained(with(headless("db", map[string]string{"app": "db"})), "db", resolver.Glibc, nil)
-	says(t, "headless", e.Header, report.Degraded, "HeadlessServiceWithoutEndpoints", "db finds nothing")
+	says(t, "headless", e.Header, report.Degraded, "HeadlessServiceWithoutEndpoints", "lookup of db from pod")
 	if len(e.Findings) != 1 {
 		t.Errorf("%+v", e.Findings)
 	}
@@ -397,8 +397,8 @@ func TestALineThatHidesTheClusterIsTheCauseOfItsSilence(t *testing.T) {
 			}
 		}
 		got := judge(in)
-		if string(got.Headline) != code || len(got.Findings) != 1 || strings.Contains(strings.Join(got.Checked, " "), "serves cluster.local") {
-			t.Errorf("%s: %s %v, right: %v", code, got.Summary, len(got.Findings), got.Checked)
+		if string(got.PrimaryCode) != code || len(got.Findings) != 1 || strings.Contains(strings.Join(got.PassedChecks, " "), "serves cluster.local") {
+			t.Errorf("%s: %s %v, right: %v", code, got.Summary, len(got.Findings), got.PassedChecks)
 		}
 	}
 }

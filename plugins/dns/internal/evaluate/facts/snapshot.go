@@ -1,6 +1,6 @@
-// Package facts holds what was read of a cluster (Input) and what follows from it (World). New builds a World in one pass;
+// Package facts holds what was read of a cluster (Input) and what follows from it (Snapshot). New builds a Snapshot in one pass;
 // nothing changes it afterwards: rules and reports read the same facts in whatever order they run. What a fact means for
-// somebody is not said here.
+// a reader is for the rules to say.
 package facts
 
 import (
@@ -19,8 +19,8 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
 
-// World is the Input with what can be derived from it once.
-type World struct {
+// Snapshot is the Input with what can be derived from it once.
+type Snapshot struct {
 	Input
 	Now     time.Time
 	Options Options
@@ -37,8 +37,8 @@ type World struct {
 	NodeZone map[string]string
 }
 
-func New(in Input, now time.Time, o Options) *World {
-	w := &World{Input: in, Now: now, Options: o, NodeZone: map[string]string{}}
+func New(in Input, now time.Time, o Options) *Snapshot {
+	w := &Snapshot{Input: in, Now: now, Options: o, NodeZone: map[string]string{}}
 	sortInput(&w.Input)
 	w.Service, w.Others = discover.FindService(w.Services, w.ClusterDNS())
 	w.Workload = discover.FindWorkload(w.Service, w.Deployments, w.DaemonSets)
@@ -54,7 +54,7 @@ func New(in Input, now time.Time, o Options) *World {
 	return w
 }
 
-func (w *World) knownNamespaces() []corev1.Namespace {
+func (w *Snapshot) knownNamespaces() []corev1.Namespace {
 	if !w.Sources.Get("namespaces").Readable() {
 		return nil
 	}
@@ -65,7 +65,7 @@ func (w *World) knownNamespaces() []corev1.Namespace {
 }
 
 // ClusterDNS is what the cluster-wide kubelet configuration says.
-func (w *World) ClusterDNS() []string {
+func (w *Snapshot) ClusterDNS() []string {
 	for _, k := range w.Kubelets {
 		if k.Node == "" {
 			return k.ClusterDNS
@@ -75,7 +75,7 @@ func (w *World) ClusterDNS() []string {
 }
 
 // readCorefile takes the Corefile from the volumes of a DNS pod, or failing that from the workload's template.
-func (w *World) readCorefile() {
+func (w *Snapshot) readCorefile() {
 	specs := make([]corev1.PodSpec, 0, len(w.Pods)+1)
 	for i := range w.Pods {
 		specs = append(specs, w.Pods[i].Spec)
@@ -104,7 +104,7 @@ func (w *World) readCorefile() {
 	}
 }
 
-func (w *World) NamespaceExists(name string) bool {
+func (w *Snapshot) NamespaceExists(name string) bool {
 	if w.Sources.Get("namespaces").Readable() {
 		return slices.ContainsFunc(w.Namespaces, func(n corev1.Namespace) bool { return n.Name == name })
 	}
@@ -112,12 +112,12 @@ func (w *World) NamespaceExists(name string) bool {
 }
 
 // NamespaceMissing says that there is no such namespace, and false where that could not be read.
-func (w *World) NamespaceMissing(name string) bool {
+func (w *Snapshot) NamespaceMissing(name string) bool {
 	return w.Sources.Get("namespaces").Readable() && !w.NamespaceExists(name)
 }
 
 // ServiceAccount is the one whose access was asked.
-func (w *World) ServiceAccount() string {
+func (w *Snapshot) ServiceAccount() string {
 	if w.Account != "" {
 		return w.Account
 	}
@@ -125,7 +125,7 @@ func (w *World) ServiceAccount() string {
 }
 
 // ClusterServers are the addresses at which cluster DNS answers: the Service's and the node caches'.
-func (w *World) ClusterServers() []string {
+func (w *Snapshot) ClusterServers() []string {
 	var list []string
 	if w.Service != nil {
 		list = append(list, discover.ClusterIPs(w.Service)...)
@@ -146,7 +146,7 @@ func (w *World) ClusterServers() []string {
 	return list
 }
 
-func (w *World) WorkloadRef() *finding.ObjectRef {
+func (w *Snapshot) WorkloadRef() *finding.ObjectRef {
 	if w.Workload == nil {
 		return nil
 	}
@@ -154,7 +154,7 @@ func (w *World) WorkloadRef() *finding.ObjectRef {
 	return &ref
 }
 
-func (w *World) Provider() string {
+func (w *Snapshot) Provider() string {
 	for i := range w.Pods {
 		if p := discover.Provider(w.Pods[i].Spec); p != "" {
 			return p
@@ -171,7 +171,7 @@ func (w *World) Provider() string {
 	return ""
 }
 
-func (w *World) ServiceReport(svc *corev1.Service) *report.Service {
+func (w *Snapshot) ServiceReport(svc *corev1.Service) *report.Service {
 	r := &report.Service{
 		Namespace: svc.Namespace, Name: svc.Name, ClusterIPs: discover.ClusterIPs(svc), Ports: []string{},
 		Ready: w.ReadyEndpoints(svc),
@@ -182,7 +182,7 @@ func (w *World) ServiceReport(svc *corev1.Service) *report.Service {
 	return r
 }
 
-func (w *World) Routes() []report.Route {
+func (w *Snapshot) Routes() []report.Route {
 	routes := []report.Route{}
 	for _, b := range w.Conf.Blocks {
 		port := ""
@@ -219,7 +219,7 @@ func (w *World) Routes() []report.Route {
 }
 
 // NodeCache finds NodeLocal DNSCache: a DaemonSet whose container has -localip.
-func (w *World) NodeCache() *report.NodeCache {
+func (w *Snapshot) NodeCache() *report.NodeCache {
 	for i := range w.DaemonSets {
 		d := &w.DaemonSets[i]
 		ips := discover.LocalIPs(d.Spec.Template.Spec)
@@ -235,7 +235,7 @@ func (w *World) NodeCache() *report.NodeCache {
 }
 
 // Control is the name of the Service that every cluster has.
-func (w *World) Control() string {
+func (w *Snapshot) Control() string {
 	if svc := w.Engine.Service("default", "kubernetes"); svc != nil || !w.Sources.Get("services").Readable() {
 		return "kubernetes.default.svc." + w.Zone
 	}

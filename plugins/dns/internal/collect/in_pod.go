@@ -87,13 +87,15 @@ func explainExec(err error, stderr, container string) error {
 	}
 	var code utilexec.CodeExitError
 	if errors.As(err, &code) {
-		return fmt.Errorf("the shell in container %q ended with code %d: %s", container, code.Code, strings.TrimSpace(stderr))
+		return fmt.Errorf("the shell in container %q exited with code %d: %s", container, code.Code, strings.TrimSpace(stderr))
 	}
 	return kube.Explain(err)
 }
 
 // execIn runs a command in a container of a pod: WebSocket, or SPDY where that is refused.
-func execIn(ctx context.Context, cluster *kube.Cluster, namespace, pod, container string, command []string, stdout, stderr *bytes.Buffer) error {
+func execIn(
+	ctx context.Context, cluster *kube.Cluster, namespace, pod, container string, command []string, stdout, stderr *bytes.Buffer,
+) error {
 	client, err := cluster.Typed()
 	if err != nil {
 		return err
@@ -138,7 +140,8 @@ echo "@libc"; ls /lib/ld-musl-* /lib*/ld-linux* /lib/*/libc.so.6 2>/dev/null
 		if q.Transport == "TCP" {
 			wire = append([]byte{byte(len(wire) >> 8), byte(len(wire))}, wire...)
 		}
-		fmt.Fprintf(&b, "ask %d %s %s %s %s %s &\n", i, strings.ToLower(q.Transport), finding.Quote(q.Server), hex.EncodeToString(wire), finding.Quote(q.Name), q.Type)
+		fmt.Fprintf(&b, "ask %d %s %s %s %s %s &\n", i, strings.ToLower(q.Transport), finding.Quote(q.Server), hex.EncodeToString(wire),
+			finding.Quote(q.Name), q.Type)
 	}
 	b.WriteString("wait\necho @end\n")
 	return b.String()
@@ -171,9 +174,12 @@ ask() {
   case $tool in
   python3) a=$(python3 -c "$py" $2 $3 $4 2>&1);;
   perl) a=$(perl -e "$pl" $2 $3 $4 2>&1);;
-  bash) a=$(bash -c 'exec 3<>/dev/'$2'/'$3'/53 || exit; printf "'$(oct $4)'" >&3; timeout 3 dd bs=65535 count=1 <&3 2>/dev/null | od -An -v -tx1' 2>/dev/null);;
-  nc) u=; [ $2 = udp ] && u=-u; a=$(printf "$(oct $4)" | nc $u -w 2 $3 53 2>/dev/null | { dd bs=65535 count=1 2>/dev/null; } | od -An -v -tx1);;
-  dig) t=; [ $2 = tcp ] && t=+tcp; a="text $(dig +tries=1 +time=3 +noall +comments +answer $t -t $6 $5 @$3 2>&1 | tr '\n' '|' | tr -s ' \t' ' ')";;
+  bash) a=$(bash -c 'exec 3<>/dev/'$2'/'$3'/53 || exit; printf "'$(oct $4)'" >&3
+    timeout 3 dd bs=65535 count=1 <&3 2>/dev/null | od -An -v -tx1' 2>/dev/null);;
+  nc) u=; [ $2 = udp ] && u=-u; 
+    a=$(printf "$(oct $4)" | nc $u -w 2 $3 53 2>/dev/null | { dd bs=65535 count=1 2>/dev/null; } | od -An -v -tx1);;
+  dig) t=; [ $2 = tcp ] && t=+tcp
+    a="text $(dig +tries=1 +time=3 +noall +comments +answer $t -t $6 $5 @$3 2>&1 | tr '\n' '|' | tr -s ' \t' ' ')";;
   nslookup) a="text $(nslookup -type=$6 $5 $3 2>&1 | tr '\n' '|' | tr -s ' \t' ' ')";;
   *) return;;
   esac
@@ -239,7 +245,8 @@ func readAnswers(f *evaluate.FromPod, questions []InPodQuestion, answered map[in
 	}
 	f.Method += " " + strings.Join(used, "+")
 	if len(f.Unasked) > 0 {
-		f.Error = "the image has a shell and no tool to ask by " + strings.Join(f.Unasked, " and ") + " (python3, perl, bash, nc, dig or nslookup)"
+		f.Error = "the image has a shell but no tool to query over " + strings.Join(f.Unasked, " and ") +
+			" (python3, perl, bash, nc, dig or nslookup)"
 	}
 	for i, q := range questions {
 		if slices.Contains(f.Unasked, q.Transport) {
@@ -247,7 +254,7 @@ func readAnswers(f *evaluate.FromPod, questions []InPodQuestion, answered map[in
 		}
 		text, ran := answered[i]
 		if !ran {
-			f.Error = "the shell ended before every question was asked"
+			f.Error = "the shell exited before all queries were sent"
 			continue
 		}
 		f.Answers = append(f.Answers, inPodAnswer(q, f.Pod, text))
@@ -255,7 +262,9 @@ func readAnswers(f *evaluate.FromPod, questions []InPodQuestion, answered map[in
 }
 
 func inPodAnswer(q InPodQuestion, pod corev1.Pod, text string) report.Answer {
-	a := report.Answer{Viewpoint: "pod:" + pod.Namespace + "/" + pod.Name, Server: q.Server, Transport: q.Transport, Name: q.Name, Type: q.Type}
+	a := report.Answer{
+		Viewpoint: "pod:" + pod.Namespace + "/" + pod.Name, Server: q.Server, Transport: q.Transport, Name: q.Name, Type: q.Type,
+	}
 	switch {
 	case text == "":
 		a.Error = "no answer in time"
@@ -274,7 +283,7 @@ func inPodAnswer(q InPodQuestion, pod corev1.Pod, text string) report.Answer {
 	}
 	m := new(dns.Msg)
 	if err != nil || m.Unpack(wire) != nil {
-		a.Error = "what came back is no DNS message"
+		a.Error = "the response is not a DNS message"
 		return a
 	}
 	fill(&a, m, 0)
@@ -294,7 +303,8 @@ func readText(a *report.Answer, text string) {
 		line = strings.TrimSpace(line)
 		words := strings.Fields(line)
 		switch {
-		case strings.Contains(line, "timed out"), strings.Contains(line, "no servers could be reached"), strings.Contains(line, "connection refused"), strings.Contains(line, "communications error"):
+		case strings.Contains(line, "timed out"), strings.Contains(line, "no servers could be reached"),
+			strings.Contains(line, "connection refused"), strings.Contains(line, "communications error"):
 			a.Error = "no answer: " + strings.TrimLeft(line, "; *")
 			return
 		case strings.Contains(line, "status: "):

@@ -10,19 +10,19 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
 )
 
-// mostBeside is how many servers there are beside which pods are made; OpenShift runs one server on every node.
-const mostBeside = 5
+// mostSameNode is for how many DNS pods a pod on the same node is created; OpenShift runs a DNS pod on every node.
+const mostSameNode = 5
 
-// beside asks each server's upstreams directly, from a pod on the server's node with the server's DNS settings: the way
-// that forwarded queries take, without CoreDNS.
-func (c *Collector) beside(ctx context.Context, probe Probe) {
+// sameNode queries each server's upstreams directly, from a pod on the server's node with the server's DNS settings: the
+// network path of forwarded queries, without CoreDNS.
+func (c *Collector) sameNode(ctx context.Context, probe Probe) {
 	q := records.Question{Name: c.in.External, Type: "A"}
 	var wg sync.WaitGroup
 	asked := 0
 	for i := range c.in.Pods {
 		pod := c.in.Pods[i]
 		servers := evaluate.UpstreamsOf(c.in, pod.Name)
-		if !running(pod) || len(servers) == 0 || asked == mostBeside {
+		if !running(pod) || len(servers) == 0 || asked == mostSameNode {
 			continue
 		}
 		asked++
@@ -42,9 +42,9 @@ func (c *Collector) beside(ctx context.Context, probe Probe) {
 				readOutput(&result, out, questions)
 			}
 			for n := range result.Answers {
-				result.Answers[n].Viewpoint = "beside:" + pod.Name
+				result.Answers[n].Viewpoint = "same-node:" + pod.Name
 			}
-			c.note("beside", "create", "jobs.batch in "+pod.Namespace, err)
+			c.note("same-node", "create", "jobs.batch in "+pod.Namespace, err)
 			c.mu.Lock()
 			c.in.Beside = append(c.in.Beside, result)
 			c.mu.Unlock()
