@@ -293,11 +293,11 @@ func TestPods(t *testing.T) {
 	t.Run("a typing mistake and a wrong namespace", func(t *testing.T) {
 		for _, name := range []string{"kubernets.default", "kubernets.default.svc", "kubernetes.defualt", "kubernetes." + ns} {
 			h := expect(t, c, 20*time.Second, "Degraded", "NameNotFound", "resolve", name)
-			if !strings.Contains(h.Summary, "did you mean kubernetes.default.svc.cluster.local") {
+			if !strings.Contains(h.Summary, "closest existing name: kubernetes.default.svc.cluster.local") {
 				t.Errorf("%s: %s", name, h.Summary)
 			}
 			h = expect(t, c, 20*time.Second, "Degraded", "NameNotFound", "explain", name, "--from", "plain", "-n", ns)
-			if !strings.Contains(h.Summary, "did you mean kubernetes.default.svc.cluster.local") {
+			if !strings.Contains(h.Summary, "closest existing name: kubernetes.default.svc.cluster.local") {
 				t.Errorf("explain %s: %s", name, h.Summary)
 			}
 		}
