@@ -235,7 +235,7 @@ func WrongAnswers(w *facts.Snapshot, p facts.Probe, settledOnly bool) []report.A
 	return list
 }
 
-// OtherReplicaIsNewer tells this: another replica saw a change later than this one, and answers rightly what this one does not. Serials are
+// OtherReplicaIsNewer says whether another replica saw a later change and answers correctly what this one does not. Serials are
 // seconds: of two changes in one second this replica may have seen the first alone, and the name tells which it missed.
 func OtherReplicaIsNewer(w *facts.Snapshot, p facts.Probe, serial uint32, a report.Answer) bool {
 	changedThen := !w.ChangedAt(a.Name).Before(time.Unix(int64(serial), 0))

@@ -47,7 +47,7 @@ func Exists(in facts.Input, s facts.Scope) error {
 	case !in.Sources.Get(source).Readable():
 		return fmt.Errorf("%s %q in namespace %q cannot be read: %s", s.Kind, s.Name, s.Namespace, in.Sources.Get(source).Gap())
 	}
-	return fmt.Errorf("%s %q not found in namespace %q", s.Kind, s.Name, s.Namespace)
+	return fmt.Errorf("there is no %s %q in namespace %q", s.Kind, s.Name, s.Namespace)
 }
 
 // Replace puts second's objects and answers over first's: what was asked again counts as it was answered then.

@@ -74,8 +74,8 @@ func answeredAt(w *facts.Snapshot, ip string) (asked, answered bool) {
 	return asked, answered
 }
 
-// CloudMayServe tells this: an address in the cloud's range is wrong only when the suspect asked it for a name of the cluster and did
-// not get that.
+// CloudMayServe says whether an address in the range of the cloud may serve cluster names. It is wrong only when the pod queried
+// it for a cluster name and did not get that.
 func CloudMayServe(w *facts.Snapshot, ip string) bool {
 	address, err := netip.ParseAddr(ip)
 	if err != nil || !facts.CloudRange.Contains(address) {
@@ -97,7 +97,7 @@ func localSilent(w *facts.Snapshot, ip string) bool {
 	return w.Sources.Get("daemonsets").Readable() && asked && !answered
 }
 
-// LocalUnseen tells this: nothing shows what answers at a link-local address, and the suspect was not answered by it.
+// LocalUnseen says whether nothing shows what answers at a link-local address, and the pod got no answer from it.
 func LocalUnseen(w *facts.Snapshot, ip string) bool {
 	_, answered := answeredAt(w, ip)
 	return facts.LinkLocal(ip) && !answered && !slices.Contains(w.ClusterServers(), ip)

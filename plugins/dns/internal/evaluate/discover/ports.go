@@ -43,7 +43,7 @@ func TargetOf(service *corev1.Service, protocol corev1.Protocol, declared []core
 	return 0, false
 }
 
-// PortFlag tells this: -dns.port (and -p) changes the port of blocks that name none.
+// PortFlag says whether a flag (-dns.port or -p) changes the port of server blocks that name none.
 func PortFlag(spec corev1.PodSpec) bool {
 	return slices.ContainsFunc(spec.Containers, func(c corev1.Container) bool {
 		return slices.ContainsFunc(append(slices.Clone(c.Command), c.Args...), func(a string) bool {

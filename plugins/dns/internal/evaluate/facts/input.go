@@ -38,7 +38,7 @@ type Input struct {
 	Probes   []Probe   `json:"probes,omitempty"`
 	Logs     []Log     `json:"logs,omitempty"`
 	From     *FromPod  `json:"from,omitempty"`
-	Beside   []FromPod `json:"beside,omitempty"`   // DNS pods, with what a pod beside each got from the upstreams
+	Beside   []FromPod `json:"beside,omitempty"`   // DNS pods, with what a pod on the node of each got from the upstreams
 	External string    `json:"external,omitempty"` // the random name outside the cluster that was asked
 }
 
@@ -57,11 +57,11 @@ type Kubelet struct {
 	ResolvConf    string   `json:"resolvConf"`
 }
 
-// Probe is what one replica said through a tunnel.
+// Probe is what one replica answered over a port-forward.
 type Probe struct {
 	Namespace    string          `json:"namespace"`
 	Pod          string          `json:"pod"`
-	Error        string          `json:"error,omitempty"` // no tunnel at all
+	Error        string          `json:"error,omitempty"` // port-forward failed
 	Forbidden    bool            `json:"forbidden,omitempty"`
 	Answers      []report.Answer `json:"answers,omitempty"`
 	Metrics      Metrics         `json:"metrics,omitempty"`

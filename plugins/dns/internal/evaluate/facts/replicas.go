@@ -97,7 +97,7 @@ func (w *Snapshot) Live() []*corev1.Pod {
 	return list
 }
 
-// Starting tells this: a pod in its first half minute is on its way, not broken.
+// Starting says whether a pod is in its first half minute, in which it is not expected to be ready.
 func (w *Snapshot) Starting(pod *corev1.Pod) bool {
 	return w.Now.Sub(pod.CreationTimestamp.Time).Seconds() < 30
 }
@@ -164,8 +164,8 @@ func (w *Snapshot) ProbeOf(pod string) *Probe {
 	return nil
 }
 
-// Ports tells this: the Service's word counts only where the Corefile or the pod bears it out. A wrong targetPort is a fault of the
-// Service, and the server behind it is to be asked all the same.
+// Ports gives the ports of a pod for DNS and for metrics. A targetPort of the Service counts only where the Corefile or the pod
+// confirms it: a wrong one is a fault of the Service, and the server behind it is still queried.
 func (w *Snapshot) Ports(pod corev1.Pod) (dns, metrics int32) {
 	dns, metrics = 53, 9153
 	declared := discover.ContainerPorts(pod.Spec)

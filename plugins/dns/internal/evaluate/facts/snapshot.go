@@ -1,6 +1,6 @@
 // Package facts holds what was read of a cluster (Input) and what follows from it (Snapshot). New builds a Snapshot in one pass;
 // nothing changes it afterwards: rules and reports read the same facts in whatever order they run. What a fact means for
-// somebody is not said here.
+// a reader is for the rules to say.
 package facts
 
 import (

@@ -220,7 +220,7 @@ func resolveNext(w *facts.Snapshot, why, name string, more ...string) finding.Ne
 	return w.Read(why, namespace, args...)
 }
 
-// existsInAPI judges a name that the API has otherwise than the servers: a rule of the Corefile, a change of this
+// existsInAPI judges a name for which the servers differ from the API: a rule of the Corefile, a change of this
 // moment, or servers that do not follow.
 func existsInAPI(w *facts.Snapshot, fqdn, typ string, x records.Expected, denied bool) finding.Finding {
 	outcome, result := records.NoData, "return no address for it"

@@ -57,10 +57,11 @@ var CorefileRules = []finding.Rule[facts.Snapshot]{
 	{
 		Entry: finding.Entry{
 			Code: ForwardsToItself, Severity: finding.Critical, Title: "Corefile forwards queries back to CoreDNS",
-			Meaning:  "The Corefile forwards queries back to CoreDNS, where they loop until they time out.",
-			Evidence: "An upstream in the Corefile is the DNS Service's address, or a loopback address on the port of its own server block.",
-			Next:     "Forward to a real upstream server.",
-			Source:   "https://coredns.io/plugins/loop/",
+			Meaning: "The Corefile forwards queries back to CoreDNS, where they loop until they time out.",
+			Evidence: "An upstream in the Corefile that is the address of the DNS Service, or a loopback address on the port of its own " +
+				"server block.",
+			Next:   "Forward to a real upstream server.",
+			Source: "https://coredns.io/plugins/loop/",
 		},
 	},
 	{
