@@ -6,8 +6,9 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/duration"
+
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 )
 
 // NewEvidence makes evidence.
@@ -42,7 +43,7 @@ func Ref(kind, namespace, name string) *finding.ObjectRef {
 
 // AgeWords prints a duration in seconds as kubectl does (45s, 3m10s, 5d).
 func AgeWords(seconds float64) string {
-	return output.Age(time.Duration(seconds * float64(time.Second)))
+	return duration.HumanDuration(time.Duration(max(seconds, 0) * float64(time.Second)))
 }
 
 func OrNone(s string) string {

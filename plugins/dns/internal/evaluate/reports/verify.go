@@ -181,7 +181,7 @@ func differences(w *facts.Snapshot, out *report.Verification, s facts.Scope, sta
 		}
 		if len(evidence) < 5 {
 			evidence = append(evidence, facts.NewEvidence("answer of "+strings.Join(others, ", "), item.Name+" "+item.Type,
-				"%s; expected by the API: %s", strings.Join(item.Answered, ", "), strings.Join(item.Expected, ", ")))
+				"%s; expected from the API: %s", strings.Join(item.Answered, ", "), strings.Join(item.Expected, ", ")))
 		}
 	}
 	if count == 0 {
