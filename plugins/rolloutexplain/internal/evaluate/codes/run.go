@@ -106,7 +106,7 @@ var runEntries = []entry{
 		Code: StartupProbePending, Severity: finding.Warning, Title: "Startup probe has not succeeded yet",
 		Meaning: "The container is running, and its startup probe has not succeeded yet. The time that the probe " +
 			"allows is not over.",
-		Evidence: "started false in the container status.",
+		Evidence: "The field started is false in the container status.",
 		Next:     "Wait, and read the log of the container if the start takes unusually long.",
 	}},
 	{layer: LayerPod, Entry: finding.Entry{
