@@ -43,7 +43,7 @@ const example = `
 	PROGRAM worker-1 -- journalctl -u kubelet -n 50
 
 	# On every node of a group, identical outputs folded
-	PROGRAM -l node-role.kubernetes.io/worker --group -- uname -r
+	PROGRAM -l node-role.kubernetes.io/worker --group-identical -- uname -r
 
 	# A local script, and a shell line
 	PROGRAM worker-1 --script ./collect.sh

@@ -140,25 +140,25 @@ type flags struct {
 	connection *kube.Flags
 	pod        podFlags
 
-	selector  string
-	all       bool
-	tty       string
-	stdin     string
-	hostTTY   bool
-	inImage   bool
-	mountPVC  string
-	netns     bool
-	container string
-	script    string
-	eval      string
-	timeout   time.Duration
-	dryRun    string
-	output    string
-	parallel  int
-	group     bool
-	outputDir string
-	yes       bool
-	color     string
+	selector    string
+	all         bool
+	tty         string
+	stdin       string
+	hostTTY     bool
+	inContainer bool
+	mountPVC    string
+	netns       bool
+	container   string
+	script      string
+	eval        string
+	timeout     time.Duration
+	dryRun      string
+	output      string
+	parallel    int
+	group       bool
+	outputDir   string
+	yes         bool
+	color       string
 }
 
 func (f *flags) add(set *pflag.FlagSet) {
@@ -172,7 +172,7 @@ func (f *flags) add(set *pflag.FlagSet) {
 			"auto: where a pipe or file was put there for this command, so that a loop's list is left alone.")
 	set.Lookup("tty").NoOptDefVal, set.Lookup("stdin").NoOptDefVal = "true", "true"
 	set.BoolVar(&f.hostTTY, "host-tty", false, "Open the terminal on the host (by its script), for tmux, screen and sudo.")
-	set.BoolVarP(&f.inImage, "stay-in-image", "x", false,
+	set.BoolVarP(&f.inContainer, "in-container", "x", false,
 		"Stay in the image's file system; the node's is at /host. For hosts without a shell.")
 	set.StringVarP(&f.mountPVC, "mount-pvc", "m", "",
 		"Mount a claim of the helper's namespace, NAME[:PATH], into the image (with -x). PATH is /mnt by default.")
@@ -186,7 +186,7 @@ func (f *flags) add(set *pflag.FlagSet) {
 	set.Lookup("dry-run").NoOptDefVal = "client"
 	set.StringVarP(&f.output, "output", "o", "", "Output: json or yaml, with the exit code, times and output of each node.")
 	set.IntVar(&f.parallel, "parallel", 20, "Nodes at once.")
-	set.BoolVar(&f.group, "group", false, "Several nodes: print identical outputs once, with the nodes that gave them.")
+	set.BoolVar(&f.group, "group-identical", false, "Several nodes: print identical outputs once, with the nodes that gave them.")
 	set.StringVar(&f.outputDir, "output-dir", "", "Several nodes: write NODE.out and NODE.err into this directory.")
 	set.BoolVarP(&f.yes, "yes", "y", false, "Do not ask before running on more than ten nodes.")
 	cli.AddColorFlag(set, &f.color)
@@ -200,7 +200,7 @@ func (f *flags) toOptions(args, command []string) (session.Options, error) {
 	errs := f.pod.check()
 	fail := func(format string, a ...any) { errs = append(errs, fmt.Errorf(format, a...)) }
 	o := session.Options{
-		Pod: f.pod.options(), TTY: f.tty, Stdin: f.stdin, HostTTY: f.hostTTY, InImage: f.inImage, Netns: f.netns,
+		Pod: f.pod.options(), TTY: f.tty, Stdin: f.stdin, HostTTY: f.hostTTY, InContainer: f.inContainer, Netns: f.netns,
 		Container: f.container, Script: f.script, Eval: f.eval, Command: command, Timeout: f.timeout, DryRun: f.dryRun,
 		Parallel: f.parallel, Group: f.group, OutputDir: f.outputDir, Yes: f.yes,
 	}
@@ -296,17 +296,17 @@ func checkCombinations(o session.Options) []error {
 	if o.Container != "" && !o.Netns {
 		fail("-c chooses a container for --netns")
 	}
-	if o.PVC != "" && !o.InImage {
+	if o.PVC != "" && !o.InContainer {
 		fail("--mount-pvc mounts into the image: give -x too")
 	}
-	if o.Netns && o.InImage {
+	if o.Netns && o.InContainer {
 		fail("--netns uses the node's tools: leave out -x")
 	}
-	if o.HostTTY && o.InImage {
+	if o.HostTTY && o.InContainer {
 		fail("--host-tty is the host's: leave out -x")
 	}
 	if o.Group && o.OutputDir != "" {
-		fail("--group or --output-dir, not both")
+		fail("--group-identical or --output-dir, not both")
 	}
 	if o.Script == "-" && o.TTY == "true" {
 		fail("--script - takes standard input: leave out --tty")

@@ -72,7 +72,7 @@ func TestUsageErrors(t *testing.T) {
 		{"a --netns", []string{"--netns needs a pod"}},
 		{"a -c x", []string{"-c chooses a container for --netns"}},
 		{"a --mount-pvc data", []string{"give -x too"}},
-		{"a --group --output-dir d", []string{"not both"}},
+		{"a --group-identical --output-dir d", []string{"not both"}},
 		{"a --image auto --no-pull --parallel 0 --timeout -1s", []string{"--parallel 0", "--timeout -1s"}},
 		{"a --image busybox --no-pull", []string{"leave --image out"}},
 		{"a --labels x", []string{`--labels "x" is not KEY=VALUE`}},

@@ -328,7 +328,7 @@ func TestManyNodes(t *testing.T) {
 		}
 	})
 	t.Run("folded", func(t *testing.T) {
-		if r := run(t, c, "-n", ns, "--all", "--group", "--", "echo", "same"); r.Code != 0 || r.Stdout != "== cp1,w1,w2 (3 nodes) ==\nsame\n" {
+		if r := run(t, c, "-n", ns, "--all", "--group-identical", "--", "echo", "same"); r.Code != 0 || r.Stdout != "== cp1,w1,w2 (3 nodes) ==\nsame\n" {
 			t.Errorf("code %d, %q, %q", r.Code, r.Stdout, r.Stderr)
 		}
 	})

@@ -18,26 +18,26 @@ import (
 // Evaluate plans the session on one node.
 func Evaluate(in Input, now time.Time, o Options) report.Plan {
 	node := in.Node
-	inImage := o.InImage || hostless(node)
+	inContainer := o.InContainer || hostless(node)
 	plan := report.Plan{
 		TypeMeta: metav1.TypeMeta{APIVersion: report.APIVersion, Kind: "NodeShellPlan"},
-		Node:     node.Name, Namespace: o.Namespace, Container: Container, Shell: "sh", Stays: inImage, Sources: in.Sources,
+		Node:     node.Name, Namespace: o.Namespace, Container: Container, Shell: "sh", InContainer: inContainer, Sources: in.Sources,
 	}
 	plan.Findings = append(plan.Findings, virtual(node)...)
 	plan.Findings = append(plan.Findings, heartbeat(in, now, o)...)
 	plan.Findings = append(plan.Findings, conditions(node, o)...)
-	plan.Findings = append(plan.Findings, wishes(in, o, inImage)...)
+	plan.Findings = append(plan.Findings, wishes(in, o, inContainer)...)
 	finding.Sort(plan.Findings)
 	plan.Pod = buildPod(in, o, now)
-	plan.Command = remoteCommand(o, windows(node), inImage)
+	plan.Command = remoteCommand(o, windows(node), inContainer)
 	if o.NoPull {
 		plan.Shell = "/usr/bin/sh"
 	}
-	conclude(&plan)
+	setVerdict(&plan)
 	return plan
 }
 
-func conclude(plan *report.Plan) {
+func setVerdict(plan *report.Plan) {
 	plan.Findings = mask.Copy(plan.Findings) // they quote kubelets, webhooks and the call; the pod and the command stay
 	plan.Verdict, plan.Summary = report.Ready, fmt.Sprintf("a pod in namespace %q will enter node %q as root", plan.Namespace, plan.Node)
 	for _, f := range plan.Findings {
@@ -119,7 +119,7 @@ func conditions(node *corev1.Node, o Options) []finding.Finding {
 		f := book.New(NodePressure, fmt.Sprintf("node %q is under %s and admits critical pods only: give --critical (it may stop a workload)", node.Name, kind))
 		f.Object = nodeRef(node.Name)
 		f.Evidence = []finding.Evidence{{Source: "Node", Path: "status.conditions[" + string(kind) + "]", Value: "True: " + c.Message}}
-		f.Next = []finding.Next{{Command: again(o, node.Name, o.CallNamespace, "--critical"), Why: "enters as a critical pod", Risk: finding.Destructive}}
+		f.Next = []finding.Next{{Command: rerunCommand(o, node.Name, o.CallNamespace, "--critical"), Why: "enters as a critical pod", Risk: finding.Destructive}}
 		if o.Force {
 			f.Severity = finding.Warning
 		}
@@ -129,7 +129,7 @@ func conditions(node *corev1.Node, o Options) []finding.Finding {
 }
 
 // wishes judges what the user asked for against the node.
-func wishes(in Input, o Options, inImage bool) []finding.Finding {
+func wishes(in Input, o Options, inContainer bool) []finding.Finding {
 	var found []finding.Finding
 	add := func(code finding.Code, message string) {
 		f := book.New(code, message)
@@ -139,7 +139,7 @@ func wishes(in Input, o Options, inImage bool) []finding.Finding {
 	if o.Critical {
 		add(CriticalMayPreempt, "--critical: if the node is full, its kubelet stops another pod to make room for this one")
 	}
-	if inImage && !o.InImage {
+	if inContainer && !o.InContainer {
 		add(ShellInContainer, fmt.Sprintf("node %q runs %s, which has no usable shell: this one is the image's, the node's files are at /host", in.Node.Name, in.Node.Status.NodeInfo.OSImage))
 	}
 	switch {

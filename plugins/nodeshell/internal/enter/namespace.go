@@ -50,7 +50,7 @@ func (r *Runner) Place(ctx context.Context, visits []Visit, creates bool) error 
 	if placed == nil || !creates {
 		return nil
 	}
-	cleanup.Reap(ctx, r.client, r.Now, placed.Namespace, r.made)
+	cleanup.RemoveExpired(ctx, r.client, r.Now, placed.Namespace, r.made)
 	return r.openWatch(ctx, placed.Namespace)
 }
 
