@@ -65,11 +65,12 @@ type Evidence struct {
 	Time   *time.Time `json:"time,omitempty"`
 }
 
-// Next is a command to paste, why to run it, and what it risks.
+// Next is a command to paste, why to run it, what its answers mean (each "ANSWER: meaning"), and what it risks.
 type Next struct {
-	Command string `json:"command"`
-	Why     string `json:"why"`
-	Risk    Risk   `json:"risk"`
+	Command string   `json:"command"`
+	Why     string   `json:"why"`
+	Answers []string `json:"answers,omitempty"`
+	Risk    Risk     `json:"risk"`
 }
 
 // Code names one kind of finding: UpperCamelCase, and stable once released. Its catalog entry explains it.

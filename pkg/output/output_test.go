@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 )
 
 func TestColourNeedsAWish(t *testing.T) {
@@ -125,28 +123,6 @@ func TestStructuredFormats(t *testing.T) {
 		if d := cmp.Diff(tt.want, b.String()); d != "" {
 			t.Errorf("%s:\n%s", tt.format, d)
 		}
-	}
-}
-
-func TestFindingsShowCauseEvidenceAndNext(t *testing.T) {
-	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	seen := now.Add(-3 * time.Minute)
-	list := []finding.Finding{{
-		Code: "KubeletSilent", Severity: finding.Critical, Message: "the kubelet of \x1bw1 is silent",
-		Evidence: []finding.Evidence{{Source: "Lease kube-node-lease/w1", Path: "spec.renewTime", Value: "3m0s old", Time: &seen}},
-		Next:     []finding.Next{{Command: "kubectl nodeshell w1", Why: "look at the kubelet", Risk: finding.Read}},
-	}}
-	var b bytes.Buffer
-	if err := Findings(&b, Terminal{}, list, now); err != nil {
-		t.Fatal(err)
-	}
-	want := `CRITICAL KubeletSilent: the kubelet of \x1bw1 is silent
-  seen in Lease kube-node-lease/w1 spec.renewTime: 3m0s old (3m ago)
-  next (read): look at the kubelet
-    kubectl nodeshell w1
-`
-	if d := cmp.Diff(want, b.String()); d != "" {
-		t.Error(d)
 	}
 }
 

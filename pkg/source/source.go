@@ -32,17 +32,25 @@ type Source struct {
 // Readable says whether the data of this source can be used.
 func (s Source) Readable() bool { return s.State == OK }
 
-// Gap says in one phrase why there is no data, and nothing for a source that was read.
+// Gap says in one phrase that there is no data and why, and nothing for a source that was read.
 func (s Source) Gap() string {
+	if s.State == OK {
+		return ""
+	}
+	return "not checked: " + s.Reason()
+}
+
+// Reason says in one phrase why there is no data, and nothing for a source that was read.
+func (s Source) Reason() string {
 	switch {
 	case s.State == OK:
 		return ""
 	case s.State == Forbidden && s.Verb != "":
-		return fmt.Sprintf("not checked: needs %s %s", s.Verb, s.Resource)
+		return fmt.Sprintf("needs %s %s", s.Verb, s.Resource)
 	case s.Message == "":
-		return "not checked: " + string(s.State)
+		return string(s.State)
 	}
-	return "not checked: " + s.Message
+	return s.Message
 }
 
 // List is the sources of one report, sorted by name when it leaves collect.
