@@ -14,7 +14,7 @@ import (
 )
 
 // audit leaves an Event on the node: who entered it, and why (https://github.com/openshift/oc/issues/265). It is a
-// courtesy to those who look at the node later, not a control: without the permission it is left out.
+// record, not a control: without the permission it is left out.
 func (r *Runner) audit(ctx context.Context, v Visit) (wait func()) {
 	done := make(chan struct{})
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
@@ -23,9 +23,9 @@ func (r *Runner) audit(ctx context.Context, v Visit) (wait func()) {
 		defer cancel()
 		who := v.Pod.Annotations[podspec.UserAnnotation]
 		if who == "" {
-			who = "someone"
+			who = "an unknown user"
 		}
-		message := fmt.Sprintf("%s entered the node as root by pod %s/%s", who, v.Namespace, v.Pod.Name)
+		message := fmt.Sprintf("%s entered the node as root through pod %s/%s", who, v.Namespace, v.Pod.Name)
 		if r.options.Reason != "" {
 			message += ": " + r.options.Reason
 		}

@@ -100,7 +100,7 @@ func (f fixture) plan() report.Plan {
 		plan.Findings = append(plan.Findings, evaluate.HostNetwork(f.Pod)...)
 	}
 	if f.Dropped > 0 {
-		plan.Findings = append(plan.Findings, evaluate.Dropped(f.Input.Node.Name, f.Dropped))
+		plan.Findings = append(plan.Findings, evaluate.Dropped(f.Input.Node.Name, f.Dropped, f.Options))
 	}
 	return plan
 }
@@ -158,7 +158,7 @@ func TestCatalogIsSortedAndWhole(t *testing.T) {
 }
 
 func TestARefusalIsTheSummary(t *testing.T) {
-	if p := load(t, "KubeletNotReporting").plan(); p.Verdict != report.Refused || !strings.Contains(p.Summary, "silent for 2m5s") {
+	if p := load(t, "KubeletNotReporting").plan(); p.Verdict != report.Refused || !strings.Contains(p.Summary, "has not reported for 2m5s") {
 		t.Errorf("%s: %s", p.Verdict, p.Summary)
 	}
 	if p := load(t, "KubeletNotReporting-forced").plan(); p.Verdict != report.Ready {

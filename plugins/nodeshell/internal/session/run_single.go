@@ -17,7 +17,7 @@ import (
 // single runs on one node, with the local streams passed through.
 func (r *running) single(ctx context.Context, v enter.Visit) error {
 	if v.Verdict == report.Refused {
-		return v.Refusal()
+		return r.nodes.Explain(v.Refusal())
 	}
 	r.nodes.Notices(v.Findings)
 	stdout := helperpod.NewSpool(r.env.Streams.Out)
@@ -33,7 +33,7 @@ func (r *running) single(ctx context.Context, v enter.Visit) error {
 	case errors.Is(err, errTimeout):
 		return cli.Exit{Code: timedOut, Err: fmt.Errorf("the command did not end within %s and was killed", r.o.Timeout)}
 	case err != nil:
-		return err
+		return r.nodes.Explain(err)
 	case code != 0:
 		return cli.Exit{Code: code}
 	}
@@ -59,7 +59,7 @@ func (r *running) onNode(ctx context.Context, v enter.Visit, stdout, stderr io.W
 		return 0, err
 	}
 	if r.env.ErrTTY && !r.o.Pod.Quiet && r.local.tty && r.o.shell() {
-		r.env.Warn("root on node %s by pod %s/%s; ~. leaves, and everything started here ends with it",
+		r.env.Warn("root shell on node %s through pod %s/%s; ~. leaves the session and ends everything started in it",
 			v.Node, v.Namespace, helper.Pod.Name)
 	}
 	argv := v.Command

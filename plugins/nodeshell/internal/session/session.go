@@ -4,8 +4,8 @@ package session
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -14,6 +14,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/collect"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/enter"
@@ -76,8 +77,8 @@ func Run(ctx context.Context, env *cli.Env, connection *kube.Flags, o Options) e
 func haveNetworks(found []collect.Target) error {
 	for _, t := range found {
 		if t.Pod != nil && podfact.Finished(t.Pod) {
-			return fmt.Errorf("pod %q in namespace %q has ended (%s) and has no network any more; without --netns this enters its node, %q",
-				t.Pod.Name, t.Pod.Namespace, t.Pod.Status.Phase, t.Node.Name)
+			return fmt.Errorf("pod %s/%s has terminated (%s) and has no network; without --netns, the command runs on its node %s",
+				t.Pod.Namespace, t.Pod.Name, t.Pod.Status.Phase, t.Node.Name)
 		}
 	}
 	return nil
@@ -100,21 +101,21 @@ func (r *running) shape(e *evaluate.Options, t collect.Target) {
 	}
 }
 
-// show prints what would be made: with -o the exact objects, else the plan in words.
+// show prints what would be created: with -o the exact objects, else the plan in words.
 func (r *running) show(visits []enter.Visit) error {
 	var refused error
 	out, format := r.env.Streams.Out, r.o.Format
+	page := output.Page{Terminal: r.env.Out(r.o.Color), Now: r.nodes.Now()}
 	for i, v := range visits {
 		if v.Verdict == report.Refused {
-			refused = errors.Join(refused, v.Refusal())
+			refused = r.nodes.Explain(v.Refusal())
+			continue
+		}
+		if !format.Structured() {
+			planText(&page, v)
 			continue
 		}
 		r.nodes.Notices(v.Findings)
-		if !format.Structured() {
-			fmt.Fprintf(out, "%s\n  image    %s\n  command  %s\n",
-				output.Sanitize(v.Summary), v.Pod.Spec.Containers[0].Image, output.Sanitize(quoteAll(v.Command)))
-			continue
-		}
 		var object any = v.Pod
 		if !r.o.Pod.NoJob {
 			object = helperpod.GuardJob(v.Pod)
@@ -126,7 +127,21 @@ func (r *running) show(visits []enter.Visit) error {
 			return err
 		}
 	}
+	if _, err := io.WriteString(out, mask.Text(page.String())); err != nil {
+		return err
+	}
 	return refused
+}
+
+// planText writes a plan that can be carried out. The command is one line, to be copied.
+func planText(page *output.Page, v enter.Visit) {
+	page.Gap()
+	page.Verdict(string(v.Verdict), output.Good, "node/"+v.Node, v.Summary)
+	const width = 10
+	page.Facts(width, "Pod", v.Namespace+"/"+v.Pod.Name)
+	page.Facts(width, "Image", v.Pod.Spec.Containers[0].Image)
+	fmt.Fprintf(page, "%-*s%s\n", width, "Command:", output.Sanitize(quoteAll(v.Command)))
+	page.Findings(output.Blocks(v.Findings)...)
 }
 
 func quoteAll(argv []string) string {
