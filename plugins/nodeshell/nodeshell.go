@@ -82,11 +82,16 @@ func newCommand(env *cli.Env, runF runFunc) *cobra.Command {
 				return err
 			}
 			o, err := f.toOptions(names, remote)
-			if err != nil {
-				return err
-			}
 			o.Given = given(c, "selector", "all", "yes", "script", "eval")
-			return runF(c.Context(), env, f.connection, o)
+			if err == nil {
+				err = runF(c.Context(), env, f.connection, o)
+			}
+			if err != nil && remote == nil && f.script == "" && f.eval == "" {
+				if hint := missingDash(f.connection, names, o.Given, err); hint != nil {
+					return hint
+				}
+			}
+			return err
 		},
 	}
 	f.connection = cli.AddConnectionFlags(env, command)

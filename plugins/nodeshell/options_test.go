@@ -16,6 +16,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/capture"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/collect"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/enter"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/session"
 )
@@ -43,6 +44,32 @@ func parseCapture(t *testing.T, args ...string) (capture.Options, int, string) {
 		return captureCommand(e, cli.AddConnectionFlags(e, &cobra.Command{}), keep)
 	}, args...)
 	return got, code, env.Stderr.String()
+}
+
+// Without "--" the words of a command are taken for nodes: one line gives the right call.
+func TestACommandWithoutItsDash(t *testing.T) {
+	for _, test := range []struct {
+		args, unknown, want string
+	}{
+		{"w1 ls /", "", `error: "/" is not a node; a command needs "--" before it: kubectl nodeshell w1 -- ls /` + "\n"},
+		{"w1 uptime --timeout 5s", "uptime", `error: "uptime" is not a node; a command needs "--" before it: kubectl nodeshell w1 --timeout=5s -- uptime` + "\n"},
+		{"w1 w2 df -- x", "df", `error: no node has the name, address or provider ID "df"` + "\n"},
+		{"w1 w2 df", "df", `error: "df" is not a node; a command needs "--" before it: kubectl nodeshell w1 w2 -- df` + "\n"},
+		{"w1 deploy/x", "nosuch", `error: "deploy" is not a type this command knows: use node, pod` + "\nSee 'kubectl nodeshell --help'.\n"},
+		{"nosuch", "nosuch", `error: no node has the name, address or provider ID "nosuch"` + "\n"},
+		{"w1 nosuch -- df", "nosuch", `error: no node has the name, address or provider ID "nosuch"` + "\n"},
+		{"w1 nosuch --eval df", "nosuch", `error: no node has the name, address or provider ID "nosuch"` + "\n"},
+	} {
+		env := testkit.NewEnv("kubectl nodeshell", now)
+		code := env.Run(t, func(e *cli.Env) *cobra.Command {
+			return newCommand(e, func(context.Context, *cli.Env, *kube.Flags, session.Options) error {
+				return collect.UnknownNode{Name: test.unknown}
+			})
+		}, strings.Fields(test.args)...)
+		if code != ownFailure || env.Stderr.String() != test.want {
+			t.Errorf("%s: code %d\n got %swant %s", test.args, code, env.Stderr, test.want)
+		}
+	}
 }
 
 func TestTargetsAndCommand(t *testing.T) {

@@ -194,9 +194,22 @@ func (r Reader) node(ctx context.Context, name string) (*corev1.Node, error) {
 		return nil, fmt.Errorf("%q is an address of %d nodes; use a node name", name, len(found))
 	case len(near) > 0:
 		slices.Sort(near)
-		return nil, fmt.Errorf("node %q not found; closest existing names: %s", name, strings.Join(near[:min(len(near), 5)], ", "))
+		return nil, UnknownNode{name, near[:min(len(near), 5)]}
 	}
-	return nil, fmt.Errorf("no node has the name, address or provider ID %q", name)
+	return nil, UnknownNode{Name: name}
+}
+
+// UnknownNode is the error of a word that no node is called by.
+type UnknownNode struct {
+	Name string
+	Near []string // names of nodes that are similar
+}
+
+func (e UnknownNode) Error() string {
+	if len(e.Near) == 0 {
+		return fmt.Sprintf("no node has the name, address or provider ID %q", e.Name)
+	}
+	return fmt.Sprintf("node %q not found; closest existing names: %s", e.Name, strings.Join(e.Near, ", "))
 }
 
 func known(node *corev1.Node, name string) bool {
