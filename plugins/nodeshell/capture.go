@@ -74,7 +74,7 @@ func (f *captureFlags) add(set *pflag.FlagSet) {
 	set.StringVarP(&f.device, "interface", "i", "",
 		"Network interface. Default: the only one of a pod besides lo, the one of a node with the default route, otherwise any.")
 	set.StringVarP(&f.write, "write", "w", "",
-		"Write packets to FILE, to - (standard output), or into the directory DIR/, one file per target. Default: print text.")
+		"Write packets to FILE, to - (standard output), or into the directory DIR/, a file per target. Default: print text.")
 	set.BoolVar(&f.wireshark, "wireshark", false, "Show the packets live in the local Wireshark.")
 	set.DurationVar(&f.duration, "duration", 0, "Stop after this duration; the node enforces it too. 0 runs until Ctrl-C.")
 	set.IntVar(&f.count, "count", 0, "Stop each target after this many packets. 0 means no limit.")
@@ -85,7 +85,8 @@ func (f *captureFlags) add(set *pflag.FlagSet) {
 		"Where tcpdump runs: node (in a privileged pod), ephemeral (in an ephemeral container of the pod) or auto (node where allowed).")
 	set.StringVarP(&f.container, "container", "c", "", "Find the network of the pod by this container.")
 	set.StringVar(&f.tcpdump, "tcpdump", "", "Upload this static tcpdump binary, where neither the image nor the node has tcpdump.")
-	set.StringVarP(&f.output, "output", "o", "", "Report format at the end: json or yaml on standard output, instead of text on standard error.")
+	set.StringVarP(&f.output, "output", "o", "",
+		"Report format at the end: json or yaml on standard output, instead of text on standard error.")
 }
 
 func (f *captureFlags) toOptions(args, filter []string) (capture.Options, error) {

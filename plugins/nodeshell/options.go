@@ -45,17 +45,21 @@ type podFlags struct {
 
 func (f *podFlags) add(set *pflag.FlagSet) {
 	set.StringVar(&f.image, "image", "auto",
-		"Image of the helper pod, with sh and nsenter. auto uses a known image that is on the node, otherwise "+evaluate.DefaultImage+".")
-	set.BoolVar(&f.noPull, "no-pull", false, "Pull nothing: run an image that is on the node, with the host's own tools mounted over it. Needs list pods in all namespaces.")
+		"Image of the helper pod, with sh and nsenter. "+
+			"auto uses a known image that is on the node, otherwise "+evaluate.DefaultImage+".")
+	set.BoolVar(&f.noPull, "no-pull", false,
+		"Pull nothing: run an image that is on the node, with the host's own tools mounted over it. Needs list pods in all namespaces.")
 	set.StringSliceVar(&f.pullSecrets, "pull-secret", nil, "Use this Secret in the namespace of the helper pod as registry credentials.")
 	set.BoolVar(&f.critical, "critical", false,
 		"Run as a system-node-critical pod, which a full node or a node under pressure admits. May stop a workload.")
 	set.BoolVar(&f.force, "force", false, "Try to start the pod even if the kubelet does not report or the node is under pressure.")
-	set.BoolVar(&f.createNS, "create-namespace", false, "Create a privileged namespace for this session and delete it at the end. Needs create and delete namespaces.")
+	set.BoolVar(&f.createNS, "create-namespace", false,
+		"Create a privileged namespace for this session and delete it at the end. Needs create and delete namespaces.")
 	set.StringVar(&f.reason, "reason", "", "Reason for the session, recorded on the pod and in an Event on the node.")
 	set.StringSliceVar(&f.labels, "labels", nil, "Additional labels for the pod, KEY=VALUE, such as those that a policy requires.")
 	set.StringSliceVar(&f.annotations, "annotations", nil, "Additional annotations for the pod, KEY=VALUE.")
-	set.DurationVar(&f.maxDuration, "max-duration", defaultMax, "Terminate the pod after this duration at the latest, whatever happens to this process.")
+	set.DurationVar(&f.maxDuration, "max-duration", defaultMax,
+		"Terminate the pod after this duration at the latest, whatever happens to this process.")
 	set.DurationVar(&f.startTimeout, "start-timeout", time.Minute,
 		"Wait this long for the pod to start; while an image is being pulled, at least 10m.")
 	set.BoolVar(&f.noJob, "no-job", false,

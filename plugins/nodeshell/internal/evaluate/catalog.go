@@ -48,12 +48,14 @@ var book = finding.NewBook(
 		Code: PodMutatedByAdmission, Severity: finding.Critical, Title: "Admission removed required pod settings",
 		Meaning: "A mutating webhook or admission plugin changed the pod that was sent. nodeshell runs nothing in a pod that would show the " +
 			"image or another node as the node; a removed hostIPC or an additional image pull is only a warning.",
-		Evidence: "A difference between the sent and the created pod in hostPID, hostNetwork, hostIPC, nodeName, container, image, pull policy or privileged.",
-		Next:     "Use a namespace that the webhook does not change, or the image that admission sets.",
+		Evidence: "A difference between the sent and the created pod in hostPID, hostNetwork, hostIPC, nodeName, " +
+			"container, image, pull policy or privileged.",
+		Next: "Use a namespace that the webhook does not change, or the image that admission sets.",
 	}},
 	finding.Rule[Input]{Entry: finding.Entry{
 		Code: PlacementRejected, Severity: finding.Critical, Title: "Kubelet rejected the pod for node affinity or a taint",
-		Meaning:  "nodeshell sets neither a node selector nor an affinity and tolerates every taint: the namespace or a webhook added one or removed the tolerations.",
+		Meaning: "nodeshell sets neither a node selector nor an affinity and tolerates every taint: the namespace or " +
+			"a webhook added one or removed the tolerations.",
 		Evidence: "Pod status reason NodeAffinity, or one that names a taint.",
 		Next:     "Use -n with a namespace that has no default node selector.",
 		Source:   "https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/lifecycle/predicate.go",
@@ -115,20 +117,23 @@ var book = finding.NewBook(
 	}},
 	finding.Rule[Input]{Entry: finding.Entry{
 		Code: PodRejected, Severity: finding.Critical, Title: "Pod was rejected",
-		Meaning: "The API server rejected the pod for a reason other than Pod Security, an admission webhook or policy, a quota or a missing permission, " +
+		Meaning: "The API server rejected the pod for a reason other than Pod Security, an admission webhook or policy, a quota " +
+			"or a missing permission, " +
 			"or the kubelet rejected it for a reason other than resources, pressure, affinity or a taint.",
 		Evidence: "Text of the response to a dry-run create, or pod status reason and message.",
 		Next:     "Read the reason; --critical helps only against limits on pods, CPU and memory.",
 	}},
 	finding.Rule[Input]{Entry: finding.Entry{
 		Code: PodStatusNotReported, Severity: finding.Critical, Title: "Kubelet has not reported a status for the pod",
-		Meaning:  "The pod is bound to the node, and the kubelet has reported no status for it. The kubelet hangs or cannot reach the API server.",
+		Meaning: "The pod is bound to the node, and the kubelet has reported no status for it. The kubelet hangs or " +
+			"cannot reach the API server.",
 		Evidence: "Pod without status.startTime for more than 5s.",
 		Next:     "Run kubectl nodeinfo for the node, and reach the node by its console or the cloud's session manager.",
 	}},
 	finding.Rule[Input]{Entry: finding.Entry{
 		Code: PodSecurityViolated, Severity: finding.Critical, Title: "Pod violates the enforced Pod Security Standard",
-		Meaning:  "The namespace enforces a Pod Security Standard that forbids privileged pods. nodeshell never changes the labels of a namespace.",
+		Meaning: "The namespace enforces a Pod Security Standard that forbids privileged pods. nodeshell never " +
+			"changes the labels of a namespace.",
 		Evidence: "403 response to a dry-run create that names PodSecurity.",
 		Next:     "Use -n with a namespace that allows privileged pods, or --create-namespace.",
 		Source:   "https://kubernetes.io/docs/concepts/security/pod-security-admission/",
@@ -179,7 +184,8 @@ var book = finding.NewBook(
 	}},
 	finding.Rule[Input]{Entry: finding.Entry{
 		Code: HostNetworkPod, Severity: finding.Warning, Title: "Pod uses the host network",
-		Meaning:  "The pod shares the network of the node: the traffic is that of the node and of every pod on the host network, not only of this pod.",
+		Meaning: "The pod shares the network of the node: the traffic is that of the node and of every pod on the " +
+			"host network, not only of this pod.",
 		Evidence: "Pod field spec.hostNetwork.",
 		Next:     "Filter by the ports of the pod.",
 	}},
@@ -191,7 +197,8 @@ var book = finding.NewBook(
 	}},
 	finding.Rule[Input]{Entry: finding.Entry{
 		Code: FailedCreatePodSandBox, Severity: finding.Critical, Title: "Pod sandbox cannot be created",
-		Meaning:  "The container runtime fails to create the pod sandbox. nodeshell uses no pod network, so the network plugin (CNI) is not the cause.",
+		Meaning: "The container runtime fails to create the pod sandbox. nodeshell uses no pod network, so the " +
+			"network plugin (CNI) is not the cause.",
 		Evidence: "Event FailedCreatePodSandBox.",
 		Next:     "Check the container runtime on the node, by its console or SSH.",
 	}},

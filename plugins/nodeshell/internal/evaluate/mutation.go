@@ -50,7 +50,8 @@ func Changed(asked, made *corev1.Pod, o Options) []finding.Finding {
 		f.Severity = finding.Warning
 	case got != nil && want != nil && got.Image != want.Image && len(fatal) == 1:
 		f.Next = []finding.Next{{
-			Command: rerunCommand(o, asked.Spec.NodeName, o.CallNamespace, "--image="+got.Image), Why: "Use the image that admission sets", Risk: finding.Change,
+			Command: rerunCommand(o, asked.Spec.NodeName, o.CallNamespace, "--image="+got.Image),
+			Why:     "Use the image that admission sets", Risk: finding.Change,
 		}}
 	default:
 		f.Next = []finding.Next{{

@@ -60,19 +60,24 @@ func denial(try Try, usable []string, plan report.Plan, o Options) finding.Findi
 	switch refusal.Kind {
 	case admission.PodSecurity:
 		f = podSecurity(refusal.Name, try.Namespace, usable, plan, o)
-	case admission.WebhookDenied, admission.WebhookFailed, admission.WebhookNoDryRun, admission.ValidatingPolicy, admission.MutatingPolicy:
+	case admission.WebhookDenied, admission.WebhookFailed, admission.WebhookNoDryRun,
+		admission.ValidatingPolicy, admission.MutatingPolicy:
 		f = book.New(AdmissionDenied, fmt.Sprintf("admission in namespace %q denies the pod: %s", try.Namespace, text))
 		f.Next = admissionSteps(refusal, o)
 	case admission.QuotaExceeded, admission.QuotaUnspecified:
-		f = book.New(QuotaOrLimitRangeViolated, fmt.Sprintf("ResourceQuota %q in namespace %q rejects the pod: %s", refusal.Name, try.Namespace, text))
+		f = book.New(QuotaOrLimitRangeViolated,
+			fmt.Sprintf("ResourceQuota %q in namespace %q rejects the pod: %s", refusal.Name, try.Namespace, text))
 		f.Next = quotaSteps(try.Namespace, o)
 	case admission.LimitRange:
-		f = book.New(QuotaOrLimitRangeViolated, fmt.Sprintf("a LimitRange in namespace %q rejects the pod: %s", try.Namespace, text))
+		f = book.New(QuotaOrLimitRangeViolated,
+			fmt.Sprintf("a LimitRange in namespace %q rejects the pod: %s", try.Namespace, text))
 		f.Next = quotaSteps(try.Namespace, o)
 	case admission.NotPermitted:
-		f = book.New(PodCreationForbidden, fmt.Sprintf("not allowed: needs %s %s in namespace %q", refusal.Permission.Verb, refusal.Permission.Resource, try.Namespace))
+		f = book.New(PodCreationForbidden,
+			fmt.Sprintf("not allowed: needs %s %s in namespace %q", refusal.Permission.Verb, refusal.Permission.Resource, try.Namespace))
 		f.Next = []finding.Next{{
-			Command: o.Kubectl.Command(try.Namespace, "auth", "can-i", "--list"), Why: "List what you are allowed to do in the namespace", Risk: finding.Read,
+			Command: o.Kubectl.Command(try.Namespace, "auth", "can-i", "--list"),
+			Why:     "List what you are allowed to do in the namespace", Risk: finding.Read,
 		}}
 	default:
 		f = book.New(PodRejected, fmt.Sprintf("the API server rejects the pod in namespace %q: %s", try.Namespace, text))
@@ -91,7 +96,9 @@ func podSecurity(level, namespace string, usable []string, plan report.Plan, o O
 	slices.Sort(usable)
 	if len(usable) > 0 && !o.Free {
 		f := book.New(PodSecurityViolated, message+"; namespaces that allow it: "+strings.Join(usable, ", "))
-		f.Next = []finding.Next{{Command: rerunCommand(o, plan.Node, usable[0]), Why: "Use a namespace that allows privileged pods", Risk: finding.Change}}
+		f.Next = []finding.Next{{
+			Command: rerunCommand(o, plan.Node, usable[0]), Why: "Use a namespace that allows privileged pods", Risk: finding.Change,
+		}}
 		return f
 	}
 	pods := "" // -n names the pods of the call, or else the namespace that has just denied the pod
@@ -119,7 +126,8 @@ func admissionSteps(refusal admission.Refusal, o Options) []finding.Next {
 		kind = "mutatingadmissionpolicy"
 	default:
 		return []finding.Next{show(fmt.Sprintf("Find the configuration of webhook %q", refusal.Name),
-			"validatingwebhookconfigurations,mutatingwebhookconfigurations", "-o", "custom-columns=KIND:.kind,NAME:.metadata.name,WEBHOOKS:.webhooks[*].name")}
+			"validatingwebhookconfigurations,mutatingwebhookconfigurations",
+			"-o", "custom-columns=KIND:.kind,NAME:.metadata.name,WEBHOOKS:.webhooks[*].name")}
 	}
 	var steps []finding.Next
 	if refusal.Binding != "" {

@@ -83,7 +83,10 @@ func heartbeat(in Input, now time.Time, o Options) []finding.Finding {
 	case r.Heartbeat.Beat == nodefact.Late, r.Heartbeat.Beat == nodefact.Expired:
 		text += fmt.Sprintf(" for %s", round(r.Heartbeat.Age))
 		renewed := r.Heartbeat.Received
-		evidence = append(evidence, finding.Evidence{Source: "Lease " + corev1.NamespaceNodeLease + "/" + in.Node.Name, Path: "spec.renewTime", Value: renewed.UTC().Format(time.RFC3339), Time: &renewed})
+		evidence = append(evidence, finding.Evidence{
+			Source: "Lease " + corev1.NamespaceNodeLease + "/" + in.Node.Name, Path: "spec.renewTime",
+			Value: renewed.UTC().Format(time.RFC3339), Time: &renewed,
+		})
 	case r.Heartbeat.Beat == nodefact.NoBeat && r.State == nodefact.Silent, r.Condition != nil && r.State == nodefact.NeverHeard:
 		if last := r.Condition.LastHeartbeatTime; !last.IsZero() {
 			text += fmt.Sprintf(" for %s", round(now.Sub(last.Time)))
@@ -95,7 +98,10 @@ func heartbeat(in Input, now time.Time, o Options) []finding.Finding {
 	f := book.New(KubeletNotReporting, text+", so no pod can start there")
 	f.Object, f.Evidence = nodeRef(in.Node.Name), evidence
 	f.Next = []finding.Next{
-		{Command: o.Kubectl.Command("", "nodeinfo", in.Node.Name), Why: "Diagnose the node, then reach it by its console, SSH or the cloud's session manager", Risk: finding.Read},
+		{
+			Command: o.Kubectl.Command("", "nodeinfo", in.Node.Name),
+			Why:     "Diagnose the node, then reach it by its console, SSH or the cloud's session manager", Risk: finding.Read,
+		},
 	}
 	if o.Force {
 		f.Severity = finding.Warning
@@ -106,7 +112,8 @@ func heartbeat(in Input, now time.Time, o Options) []finding.Finding {
 func conditions(node *corev1.Node, o Options) []finding.Finding {
 	var found []finding.Finding
 	if ready := nodefact.ReadyCondition(node); ready != nil && ready.Status == corev1.ConditionFalse {
-		f := book.New(NodeNotReady, fmt.Sprintf("node %s is not ready (%s): the shell needs no pod network and usually still starts", node.Name, ready.Reason))
+		f := book.New(NodeNotReady,
+			fmt.Sprintf("node %s is not ready (%s): the shell needs no pod network and usually still starts", node.Name, ready.Reason))
 		f.Object = nodeRef(node.Name)
 		f.Evidence = []finding.Evidence{{Source: "Node", Path: "status.conditions[Ready]", Value: "False: " + ready.Message}}
 		found = append(found, f)
@@ -143,7 +150,9 @@ func wishes(in Input, o Options, inContainer bool) []finding.Finding {
 		add(CriticalMayPreempt, fmt.Sprintf("--critical: if node %s is full, the kubelet preempts another pod", in.Node.Name))
 	}
 	if inContainer && !o.InContainer {
-		add(ShellInContainer, fmt.Sprintf("node %s runs %s, which has no usable shell: the shell runs in the container, with the node's files at /host", in.Node.Name, in.Node.Status.NodeInfo.OSImage))
+		add(ShellInContainer, fmt.Sprintf(
+			"node %s runs %s, which has no usable shell: the shell runs in the container, with the node's files at /host",
+			in.Node.Name, in.Node.Status.NodeInfo.OSImage))
 	}
 	if o.NoPull {
 		if reason := noPullUnavailable(in); reason != "" {
@@ -183,7 +192,8 @@ func round(d time.Duration) time.Duration { return d.Round(time.Second) }
 
 // HostNetwork warns of a pod whose network is the node's.
 func HostNetwork(pod *corev1.Pod) []finding.Finding {
-	f := book.New(HostNetworkPod, fmt.Sprintf("pod %s/%s uses the network of node %s: the traffic is the node's, not only the pod's", pod.Namespace, pod.Name, pod.Spec.NodeName))
+	f := book.New(HostNetworkPod, fmt.Sprintf("pod %s/%s uses the network of node %s: the traffic is the node's, not only the pod's",
+		pod.Namespace, pod.Name, pod.Spec.NodeName))
 	f.Object = &finding.ObjectRef{Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name}
 	f.Evidence = []finding.Evidence{{Source: "Pod", Path: "spec.hostNetwork", Value: "true"}}
 	return []finding.Finding{f}

@@ -83,7 +83,8 @@ func (s start) reachNode() []finding.Next {
 }
 
 func (s start) avoidPull() []finding.Next {
-	return []finding.Next{s.rerun("--no-pull", "Run an image that is on the node, with the host's own tools; or set --image or --pull-secret", finding.Read)}
+	why := "Run an image that is on the node, with the host's own tools; or set --image or --pull-secret"
+	return []finding.Next{s.rerun("--no-pull", why, finding.Read)}
 }
 
 func (s start) avoidSlowPull() []finding.Next {
@@ -94,7 +95,8 @@ func (s start) avoidSlowPull() []finding.Next {
 }
 
 func (s start) chooseNodeImage() []finding.Next {
-	return s.show("", "List the images on the node, and choose one with --image", "get", "node", s.plan.Node, "-o", "jsonpath={.status.images[*].names}")
+	return s.show("", "List the images on the node, and choose one with --image",
+		"get", "node", s.plan.Node, "-o", "jsonpath={.status.images[*].names}")
 }
 
 // anotherImage offers an image that is known to have what is needed.

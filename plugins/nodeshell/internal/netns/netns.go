@@ -137,7 +137,8 @@ func (q query) choose(output string) (Found, error) {
 	}
 	switch {
 	case len(spaces) > 1:
-		return Found{}, fmt.Errorf("the processes of the pod are in %d network namespaces with the pod address; choose a container with -c", len(spaces))
+		return Found{}, fmt.Errorf("the processes of the pod are in %d network namespaces with the pod address; choose a container with -c",
+			len(spaces))
 	case len(found) == 1 || len(spaces) == 1:
 		return Found{PID: found[0].PID, Netns: found[0].Netns, Word: word(found[0])}, nil
 	case allIn(candidates, host):
