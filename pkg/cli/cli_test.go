@@ -42,7 +42,7 @@ func TestErrorsBecomeExitCodes(t *testing.T) {
 		{"several", cli.Usage(errors.Join(errors.New("one"), errors.New("two"))), 1, "error: one\nerror: two\nSee 'kubectl demo --help'.\n"},
 		{"threshold", cli.Exit{Code: cli.ExitThreshold}, 3, ""},
 		{"wrapped exit", fmt.Errorf("outer: %w", cli.Exit{Code: cli.ExitIncomplete, Err: errors.New("inner")}), 4, "error: inner\n"},
-		{"deadline", context.DeadlineExceeded, 5, "error: the API server did not answer in time\n"},
+		{"deadline", context.DeadlineExceeded, 5, "error: the API server did not respond in time\n"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -119,7 +119,7 @@ func TestSaveAndLoadInput(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
-	if err := env.Stdin(strings.NewReader("not json")).LoadInput("-", &got); err == nil || !strings.Contains(err.Error(), `"-" is not a file that --save-input wrote`) {
+	if err := env.Stdin(strings.NewReader("not json")).LoadInput("-", &got); err == nil || !strings.Contains(err.Error(), `--from-input "-": not a file that --save-input wrote`) {
 		t.Error(err)
 	}
 }

@@ -84,8 +84,8 @@ func quietLog() {
 
 // AddColorFlag registers --color.
 func AddColorFlag(set *pflag.FlagSet, value *string) {
-	set.StringVar(value, "color", string(output.ColorAuto), "Colour verdicts: "+strings.Join(output.ColorModes(), ", ")+
-		". auto: on a terminal without NO_COLOR and TERM=dumb.")
+	set.StringVar(value, "color", string(output.ColorAuto), "Color the verdicts: "+strings.Join(output.ColorModes(), ", ")+
+		". auto colors on a terminal, unless NO_COLOR is set or TERM is dumb.")
 }
 
 func versionCommand(env *Env) *cobra.Command {
@@ -125,9 +125,10 @@ func completionCommand(env *Env, root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
 		Use:   "completion SHELL",
 		Short: "Print a completion script for " + strings.Join(words, ", "),
-		Long: Long("Print a script that completes " + file + ", called by that name. After \"kubectl\", kubectl's own completion asks the file " +
-			strings.Replace(file, "kubectl-", "kubectl_complete-", 1) + ", which make install writes."),
-		Example:   Example(env, "\n# In this shell; in ~/.bashrc, in every new one\nsource <("+file+" completion bash)"),
+		Long: Long("Print a script that completes the command " + file + ". For the form with \"kubectl\", kubectl's own completion " +
+			"runs the file " + strings.Replace(file, "kubectl-", "kubectl_complete-", 1) + ", which make install writes."),
+		Example: Example(env, "\n# Load completion in this shell; add the line to ~/.bashrc for new shells\n"+
+			"source <("+file+" completion bash)"),
 		ValidArgs: words,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 || shells[args[0]] == nil {
@@ -182,7 +183,7 @@ func (e *Env) LoadInput(path string, input any) error {
 		return err
 	}
 	if err := json.Unmarshal(data, input); err != nil {
-		return fmt.Errorf("%q is not a file that --save-input wrote: %w", path, err)
+		return fmt.Errorf("--from-input %q: not a file that --save-input wrote: %w", path, err)
 	}
 	return nil
 }

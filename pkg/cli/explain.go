@@ -29,8 +29,8 @@ const (
 func Explained(env *Env, command *cobra.Command, catalog Catalog) *cobra.Command {
 	var code, language string
 	set := command.Flags()
-	set.StringVar(&code, "explain", "", "Print what a finding code means, what it is seen by, and what to do; then exit.")
-	set.StringVar(&language, "lang", "", "Language of --explain: en or zh. Without it, what LC_ALL or LANG says.")
+	set.StringVar(&code, "explain", "", "Print the meaning, evidence and next step of a finding code, then exit.")
+	set.StringVar(&language, "lang", "", "Language of --explain: en or zh. Default: the locale in LC_ALL, LC_MESSAGES or LANG.")
 	for _, name := range []string{"explain", "lang"} {
 		set.Lookup(name).Annotations = map[string][]string{explainGroup: nil}
 	}
@@ -62,7 +62,7 @@ func Explained(env *Env, command *cobra.Command, catalog Catalog) *cobra.Command
 		case wanted(c):
 			return explain(env, c, catalog, code, language)
 		case c.Flags().Changed("lang"):
-			return Usage(fmt.Errorf("--lang is the language of --explain: everything else is English"))
+			return Usage(fmt.Errorf("--lang applies to --explain only; all other output is in English"))
 		case run != nil:
 			return run(c, given)
 		}
@@ -105,7 +105,7 @@ func explainLanguage(env *Env, flag string) (string, error) {
 		return flag, nil
 	case "":
 	default:
-		return "", fmt.Errorf("--lang %q is not known: use %s or %s", flag, english, chinese)
+		return "", fmt.Errorf("--lang %q: unknown language; valid values: %s, %s", flag, english, chinese)
 	}
 	for _, key := range []string{"LC_ALL", "LC_MESSAGES", "LANG"} {
 		if locale, _ := env.LookupEnv(key); locale != "" {
@@ -139,7 +139,7 @@ func unknownCode(entries []finding.Entry, code string) error {
 			near = append(near, string(e.Code))
 		}
 	}
-	return fmt.Errorf("no finding has the code %q; there are: %s", code, strings.Join(near, ", "))
+	return fmt.Errorf("--explain %q: unknown finding code; valid codes: %s", code, strings.Join(near, ", "))
 }
 
 func printEntry(w io.Writer, e finding.Entry, language string) error {

@@ -54,7 +54,7 @@ func TestThresholdReached(t *testing.T) {
 
 func TestParseThresholdNamesTheWords(t *testing.T) {
 	_, err := ParseThreshold("fatal")
-	want := `--fail-on "fatal" is not known: use never, critical, warning or info`
+	want := `--fail-on "fatal": unknown severity; valid values: never, critical, warning, info`
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}

@@ -24,7 +24,7 @@ func ParseThreshold(s string) (Threshold, error) {
 	case ThresholdNever, ThresholdCritical, ThresholdWarning, ThresholdInfo:
 		return t, nil
 	}
-	return "", fmt.Errorf("--fail-on %q is not known: use never, critical, warning or info", s)
+	return "", fmt.Errorf("--fail-on %q: unknown severity; valid values: never, critical, warning, info", s)
 }
 
 // Reached says whether any finding is at least as severe as the threshold.

@@ -47,7 +47,7 @@ func NewFlags(agent string, local func() time.Time, wrap ...func(http.RoundTripp
 	f.config.Context = nil
 	f.config.AddFlags(f.set)
 	f.set.StringArrayVar(&f.contexts, "context", nil, "The name of the kubeconfig context to use. "+
-		"Several, or a pattern (prod-*), where a command reports on several clusters")
+		"Can be repeated, or be a pattern (prod-*), where a command reports on several clusters")
 	return f
 }
 
@@ -73,7 +73,7 @@ func (f *Flags) Cluster() (*Cluster, error) {
 		return nil, err
 	}
 	if len(clusters) > 1 {
-		return nil, fmt.Errorf("--context names %d clusters (%s): this command works on one", len(clusters), strings.Join(f.contexts, ", "))
+		return nil, fmt.Errorf("--context matches %d contexts (%s); this command accepts one", len(clusters), strings.Join(f.contexts, ", "))
 	}
 	return clusters[0], nil
 }
@@ -111,7 +111,7 @@ func (f *Flags) contextNames() ([]string, error) {
 		matched := false
 		for _, name := range known {
 			if ok, err := path.Match(pattern, name); err != nil {
-				return nil, fmt.Errorf("--context %q is not a name or a pattern: %w", pattern, err)
+				return nil, fmt.Errorf("--context %q: invalid name or pattern: %w", pattern, err)
 			} else if ok || name == pattern {
 				matched = true
 				if !slices.Contains(names, name) {
@@ -120,7 +120,8 @@ func (f *Flags) contextNames() ([]string, error) {
 			}
 		}
 		if !matched {
-			return nil, fmt.Errorf("--context %q is not in the kubeconfig, which has: %s", pattern, cmp.Or(strings.Join(known, ", "), "none"))
+			return nil, fmt.Errorf("--context %q: not found in the kubeconfig; existing contexts: %s",
+				pattern, cmp.Or(strings.Join(known, ", "), "none"))
 		}
 	}
 	return names, nil

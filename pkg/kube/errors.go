@@ -32,7 +32,7 @@ func SourceOf(name, verb, resource string, err error) source.Source {
 	case apierrors.IsUnauthorized(err): // no permission would help
 		s.State, s.Message = source.Forbidden, OneLine(Explain(err))
 	case apierrors.IsNotFound(err), meta.IsNoMatchError(err):
-		s.State, s.Message = source.Absent, resource+" is not there"
+		s.State, s.Message = source.Absent, resource+" not found"
 	default:
 		s.State, s.Message = source.Unreachable, OneLine(Explain(err))
 	}
@@ -71,7 +71,7 @@ func explanation(err error) string {
 	case clientcmd.IsEmptyConfig(err):
 		return "no cluster is configured: set KUBECONFIG, or pass --kubeconfig or --server"
 	case apierrors.IsUnauthorized(err):
-		return "the API server refuses these credentials (401 Unauthorized): log in again, or renew the token or certificate in the kubeconfig"
+		return "the API server rejects the credentials (401 Unauthorized); log in again, or renew the token or certificate in the kubeconfig"
 	case apierrors.IsForbidden(err):
 		text := OneLine(err)
 		if object, reason, ok := admission.Forbidden(text); ok {
@@ -79,7 +79,7 @@ func explanation(err error) string {
 		}
 		return "not allowed: " + text
 	case apierrors.IsTooManyRequests(err):
-		return "the API server is too busy (429): try again in a moment"
+		return "the API server is overloaded (429 Too Many Requests); try again later"
 	}
 	if text := tlsExplanation(err); text != "" {
 		return text
@@ -95,12 +95,12 @@ func tlsExplanation(err error) string {
 	)
 	switch {
 	case errors.As(err, &unknown):
-		return at(err) + " shows a certificate that the kubeconfig's certificate authority did not sign: " +
-			"is this the right cluster and certificate-authority-data?"
+		return at(err) + " presents a certificate that the certificate authority of the kubeconfig did not sign; " +
+			"check the server address and certificate-authority-data"
 	case errors.As(err, &hostname):
-		return fmt.Sprintf("%s shows a certificate for other names: %s", at(err), OneLine(hostname))
+		return fmt.Sprintf("%s presents a certificate for other names: %s", at(err), OneLine(hostname))
 	case errors.As(err, &invalid):
-		return fmt.Sprintf("%s shows a certificate that is not valid: %s", at(err), OneLine(invalid))
+		return fmt.Sprintf("%s presents an invalid certificate: %s", at(err), OneLine(invalid))
 	}
 	return ""
 }
@@ -109,13 +109,13 @@ func networkExplanation(err error) string {
 	var dns *net.DNSError
 	switch {
 	case errors.As(err, &dns):
-		return fmt.Sprintf("%s cannot be found: no address for %q", at(err), dns.Name)
+		return fmt.Sprintf("%s cannot be resolved: no address for %q", at(err), dns.Name)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return at(err) + " refuses connections: is it running, and is this the right address and port?"
+		return at(err) + " refuses connections; check whether the API server is running and whether address and port are correct"
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
-		return at(err) + " is not reachable from here: no route"
+		return at(err) + " is unreachable: no route from this machine"
 	case errors.Is(err, context.DeadlineExceeded), isTimeout(err):
-		return at(err) + " did not answer in time"
+		return at(err) + " did not respond in time"
 	case utilnet.IsConnectionReset(err), utilnet.IsProbableEOF(err):
 		return at(err) + " closed the connection"
 	}

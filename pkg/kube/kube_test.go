@@ -66,11 +66,11 @@ func TestErrorsAreOneLineThatSaysWhatToDo(t *testing.T) {
 	forbidding.Refuse("/api/v1/nodes", http.StatusForbidden)
 
 	tests := []struct{ name, address, want string }{
-		{"nothing listens", closed.URL, "the API server at " + closed.URL + " refuses connections: is it running, and is this the right address and port?"},
-		{"nothing answers", "http://" + silent.Addr().String(), "the API server at http://" + silent.Addr().String() + " did not answer in time"},
-		{"no such host", "http://no-such-host.invalid:6443", `the API server at http://no-such-host.invalid:6443 cannot be found: no address for "no-such-host.invalid"`},
-		{"unknown authority", stranger.URL, "the API server at " + stranger.URL + " shows a certificate that the kubeconfig's certificate authority did not sign: is this the right cluster and certificate-authority-data?"},
-		{"expired token", refusing.URL, "the API server refuses these credentials (401 Unauthorized): log in again, or renew the token or certificate in the kubeconfig"},
+		{"nothing listens", closed.URL, "the API server at " + closed.URL + " refuses connections; check whether the API server is running and whether address and port are correct"},
+		{"nothing answers", "http://" + silent.Addr().String(), "the API server at http://" + silent.Addr().String() + " did not respond in time"},
+		{"no such host", "http://no-such-host.invalid:6443", `the API server at http://no-such-host.invalid:6443 cannot be resolved: no address for "no-such-host.invalid"`},
+		{"unknown authority", stranger.URL, "the API server at " + stranger.URL + " presents a certificate that the certificate authority of the kubeconfig did not sign; check the server address and certificate-authority-data"},
+		{"expired token", refusing.URL, "the API server rejects the credentials (401 Unauthorized); log in again, or renew the token or certificate in the kubeconfig"},
 		{"forbidden", forbidding.URL, "not allowed: "},
 	}
 	for _, tt := range tests {
@@ -121,9 +121,9 @@ func TestSourceOf(t *testing.T) {
 		{"read", nil, source.OK, ""},
 		{"forbidden", apierrors.NewForbidden(pods, "", errors.New("no")), source.Forbidden, "not checked: needs list pods"},
 		{"not logged in", apierrors.NewUnauthorized("expired"), source.Forbidden, "log in again"},
-		{"absent", apierrors.NewNotFound(pods, "x"), source.Absent, "pods is not there"},
+		{"absent", apierrors.NewNotFound(pods, "x"), source.Absent, "pods not found"},
 		{"aggregated API down", apierrors.NewServiceUnavailable("down"), source.Unreachable, "down"},
-		{"slow", context.DeadlineExceeded, source.Unreachable, "did not answer in time"},
+		{"slow", context.DeadlineExceeded, source.Unreachable, "did not respond in time"},
 		{"unknown", errors.New("odd"), source.Unreachable, "odd"},
 	}
 	for _, tt := range tests {
@@ -205,7 +205,7 @@ users: [{name: u, user: {}}]
 		{"", []string{" http://127.0.0.1:2 team"}, ""},
 		{"--context prod-*", []string{"prod-a http://127.0.0.1:1 default", "prod-b http://127.0.0.1:2 team"}, ""},
 		{"--context dev --context prod-b --context dev", []string{"dev http://127.0.0.1:1 default", "prod-b http://127.0.0.1:2 team"}, ""},
-		{"--context stage", nil, `--context "stage" is not in the kubeconfig, which has: dev, prod-a, prod-b`},
+		{"--context stage", nil, `--context "stage": not found in the kubeconfig; existing contexts: dev, prod-a, prod-b`},
 	}
 	for _, tt := range tests {
 		flags := kube.NewFlags("test-agent", time.Now)

@@ -40,7 +40,7 @@ func ParseFormat(s string, allowed ...FormatKind) (Format, error) {
 		f.Kind = Table
 	}
 	if f.Kind != Table && !slices.Contains(allowed, f.Kind) {
-		return Format{}, fmt.Errorf("-o %q is not known: use %s", s, formatWords(allowed))
+		return Format{}, fmt.Errorf("-o %q: unknown format; valid values: %s", s, formatWords(allowed))
 	}
 	if f.Kind != JSONPath {
 		if hasArg {
@@ -52,7 +52,7 @@ func ParseFormat(s string, allowed ...FormatKind) (Format, error) {
 		return Format{}, fmt.Errorf("-o jsonpath needs a template, e.g. -o jsonpath='{.items[*].name}'")
 	}
 	if _, err := parseJSONPath(arg); err != nil {
-		return Format{}, fmt.Errorf("-o jsonpath template %q is not valid: %w", arg, err)
+		return Format{}, fmt.Errorf("-o jsonpath=%q: invalid template: %w", arg, err)
 	}
 	return f, nil
 }

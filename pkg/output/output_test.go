@@ -88,10 +88,10 @@ func TestParseFormat(t *testing.T) {
 		}
 	}
 	tests := []struct{ in, want string }{
-		{"go-template", `-o "go-template" is not known: use table, wide, json, yaml, name, jsonpath=TEMPLATE`},
+		{"go-template", `-o "go-template": unknown format; valid values: table, wide, json, yaml, name, jsonpath=TEMPLATE`},
 		{"json=x", "-o json takes no argument"},
 		{"jsonpath", "-o jsonpath needs a template, e.g. -o jsonpath='{.items[*].name}'"},
-		{"jsonpath={.items[", `-o jsonpath template "{.items[" is not valid: `},
+		{"jsonpath={.items[", `-o jsonpath="{.items[": invalid template: `},
 	}
 	for _, tt := range tests {
 		if _, err := ParseFormat(tt.in, all...); err == nil || !strings.HasPrefix(err.Error(), tt.want) {

@@ -159,14 +159,22 @@ func (p *Page) evidence(f *Block) {
 			under = e.Path
 		}
 		text := subject + ": " + e.Value
-		if e.Time != nil {
-			text += " (" + Age(p.Now.Sub(*e.Time)) + " ago)"
+		if age := p.age(e.Time); age != "" && !strings.Contains(e.Value, age) {
+			text += " (" + age + ")"
 		}
 		p.Line(4, text)
 		if under != "" {
 			p.Line(6, under)
 		}
 	}
+}
+
+// age is how long ago something was; empty where that is unknown.
+func (p *Page) age(t *time.Time) string {
+	if t == nil {
+		return ""
+	}
+	return Age(p.Now.Sub(*t)) + " ago"
 }
 
 // repeats tells an event that says only what the message or an earlier fact says.

@@ -23,7 +23,7 @@ func crash() Block {
 			Code: "ContainerCrashing", Severity: finding.Critical, Message: `container "api" crashes: exit code 1 after 0s (4 times)`,
 			Evidence: []finding.Evidence{
 				{Source: "Pod api-54d47d8ccb-7cdv2", Path: "status.containerStatuses[api].lastState.terminated", Value: "exit code 1, reason Error", Time: ago(9 * time.Second)},
-				{Source: "Lease kube-node-lease/w2", Path: "spec.renewTime", Value: "renewed 1s ago, valid for 40s"},
+				{Source: "Lease kube-node-lease/w2", Path: "spec.renewTime", Value: "renewed 1s ago, valid for 40s", Time: ago(time.Second)},
 				{Source: "Event", Value: "exit code 1", Time: ago(time.Minute)},
 				{Source: "Event BackOff", Value: "back-off 10s restarting failed container"},
 			},

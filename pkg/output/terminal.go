@@ -56,7 +56,7 @@ func ParseColorMode(s string) (ColorMode, error) {
 	case ColorAuto, ColorAlways, ColorNever:
 		return m, nil
 	}
-	return "", fmt.Errorf("--color %q is not known: use auto, always or never", s)
+	return "", fmt.Errorf("--color %q: unknown value; valid values: auto, always, never", s)
 }
 
 // Use decides on colour: the flag first, then NO_COLOR (present even if empty, https://no-color.org asks for non-empty

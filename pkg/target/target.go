@@ -51,7 +51,7 @@ func checkName(name string) error {
 	if len(validation.IsDNS1123Subdomain(name)) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%q is not the name of an object: names have lowercase letters, digits, '-' and '.'", name)
+	return fmt.Errorf("%q is not an object name; valid names have lowercase letters, digits, '-' and '.'", name)
 }
 
 func (k Kinds) parse(args []string) ([]Ref, error) {
@@ -63,24 +63,24 @@ func (k Kinds) parse(args []string) ([]Ref, error) {
 	var refs []Ref
 	for _, arg := range args {
 		if strings.Contains(arg, "://") {
-			return nil, fmt.Errorf("%q is a URL: give the name of an object", arg)
+			return nil, fmt.Errorf("%q is a URL; expected an object name", arg)
 		}
 		word, name, slash := strings.Cut(arg, "/")
 		switch {
 		case !slash && k.Default == "":
 			if _, ok := k.kind(word); ok {
-				return nil, fmt.Errorf("%q needs a name: use %s/NAME or %s NAME", word, word, word)
+				return nil, fmt.Errorf("%q: missing name; use %s/NAME or %s NAME", word, word, word)
 			}
-			return nil, fmt.Errorf("%q has no type: use TYPE/NAME, with a type of %s", arg, strings.Join(k.kinds(), ", "))
+			return nil, fmt.Errorf("%q: missing type; use TYPE/NAME with a type of %s", arg, strings.Join(k.kinds(), ", "))
 		case !slash:
 			refs = append(refs, Ref{Kind: k.Default, Name: word})
 			continue
 		case name == "" || strings.Contains(name, "/"):
-			return nil, fmt.Errorf("%q is not TYPE/NAME", arg)
+			return nil, fmt.Errorf("%q: expected TYPE/NAME", arg)
 		}
 		kind, ok := k.kind(word)
 		if !ok {
-			return nil, fmt.Errorf("%q is not a type this command knows: use %s", word, strings.Join(k.kinds(), ", "))
+			return nil, fmt.Errorf("%q: unknown type; valid types: %s", word, strings.Join(k.kinds(), ", "))
 		}
 		refs = append(refs, Ref{Kind: kind, Name: name})
 	}
@@ -91,7 +91,7 @@ func (k Kinds) named(kind, word string, names []string) ([]Ref, error) {
 	var refs []Ref
 	for _, name := range names {
 		if strings.Contains(name, "/") {
-			return nil, fmt.Errorf("%q after type %q: give either TYPE NAME… or TYPE/NAME…", name, word)
+			return nil, fmt.Errorf("%q after type %q; use either TYPE NAME… or TYPE/NAME…", name, word)
 		}
 		refs = append(refs, Ref{Kind: kind, Name: name})
 	}

@@ -128,10 +128,10 @@ func TestAPodIsNamedAlikeEverywhere(t *testing.T) {
 			}
 		}
 		for name, want := range map[string]string{
-			"svc/web":      `"svc" is not a type this command knows: use pod`,
-			"http://web":   `"http://web" is a URL: give the name of an object`,
-			"web:80":       `"web:80" is not the name of an object: names have lowercase letters, digits, '-' and '.'`,
-			"pod/web-1/rm": `"pod/web-1/rm" is not TYPE/NAME`,
+			"svc/web":      `"svc": unknown type; valid types: pod`,
+			"http://web":   `"http://web" is a URL; expected an object name`,
+			"web:80":       `"web:80" is not an object name; valid names have lowercase letters, digits, '-' and '.'`,
+			"pod/web-1/rm": `"pod/web-1/rm": expected TYPE/NAME`,
 		} {
 			if _, code, stderr := options(t, append(words, name)...); code != 1 || !strings.Contains(stderr, want) || strings.Count(stderr, "error: ") != 1 {
 				t.Errorf("%s %s: exit %d %s", line, name, code, stderr)

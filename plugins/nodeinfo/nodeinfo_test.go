@@ -91,7 +91,7 @@ func TestNamesMayBeWrittenAsKubectlTakesThem(t *testing.T) {
 			t.Errorf("%v: %v, exit %d: %s", args, o.Names, code, stderr)
 		}
 	}
-	if _, code, stderr := parse(t, "pod/x"); code != cli.ExitError || !strings.Contains(stderr, `"pod" is not a type`) {
+	if _, code, stderr := parse(t, "pod/x"); code != cli.ExitError || !strings.Contains(stderr, `"pod": unknown type`) {
 		t.Errorf("pod/x: exit %d: %s", code, stderr)
 	}
 	if _, code, _ := parse(t, "w1", "-l", "a=b"); code != cli.ExitError {

@@ -108,7 +108,7 @@ func TestUsageErrors(t *testing.T) {
 		{"a --max-duration 1ms", []string{"--max-duration 1ms must be at least 1s"}},
 		{"-l =", []string{`-l "="`}},
 		{"a --nosuch", []string{"unknown flag"}},
-		{"deploy/x", []string{`"deploy" is not a type`}},
+		{"deploy/x", []string{`"deploy": unknown type`}},
 	}
 	for _, test := range tests {
 		t.Run(test.args, func(t *testing.T) {
@@ -135,7 +135,7 @@ func TestCaptureUsageErrors(t *testing.T) {
 		{"web --rotate 3 -w x", "--rotate needs --max-size"},
 		{"web --wireshark -w x", "exclude each other"},
 		{"web -w - -o json", "both use standard output"},
-		{"job/x", "is not a type"},
+		{"job/x", "unknown type"},
 		{"web --count -1", "--count"},
 	}
 	for _, test := range tests {

@@ -127,7 +127,7 @@ func (f *flags) toOptions(args []string) (*Options, error) {
 func (f *flags) targets(args []string) ([]target.Ref, error) {
 	if len(args) == 1 && !strings.Contains(args[0], "/") {
 		if _, isKind := kinds().Words[strings.ToLower(args[0])]; isKind {
-			return nil, fmt.Errorf("%q needs a name: use %s/NAME or %s NAME", args[0], args[0], args[0])
+			return nil, fmt.Errorf("%q: missing name; use %s/NAME or %s NAME", args[0], args[0], args[0])
 		}
 	}
 	refs, err := kinds().Parse(args)

@@ -59,9 +59,9 @@ func TestUsageErrorsComeAllAtOnce(t *testing.T) {
 		args []string
 		want []string
 	}{
-		{[]string{"-o", "xml", "--color", "red", "--fail-on", "bad", "--fail-fast", "soon", "--logs", "-1"}, []string{`-o "xml" is not known`, `--color "red"`, `--fail-on "bad"`, `--fail-fast "soon"`, "--logs must be"}},
-		{[]string{"deployment"}, []string{`"deployment" needs a name`}},
-		{[]string{"cronjob/x"}, []string{`"cronjob" is not a type`}},
+		{[]string{"-o", "xml", "--color", "red", "--fail-on", "bad", "--fail-fast", "soon", "--logs", "-1"}, []string{`-o "xml": unknown format`, `--color "red"`, `--fail-on "bad"`, `--fail-fast "soon"`, "--logs must be"}},
+		{[]string{"deployment"}, []string{`"deployment": missing name`}},
+		{[]string{"cronjob/x"}, []string{`"cronjob": unknown type`}},
 		{[]string{"deploy/x", "-A"}, []string{"names and -A or -l exclude each other"}},
 		{[]string{"deploy/x", "-w", "--wait"}, []string{"give one of them"}},
 		{[]string{"--wait", "-f", "x"}, []string{"need a cluster"}},

@@ -34,7 +34,8 @@ var forms = []form{
 	// https://github.com/kubernetes/kubernetes/blob/v1.36.3/staging/src/k8s.io/apiserver/pkg/admission/plugin/webhook/errors/statuserror.go
 	{WebhookDenied, " denied the request", regexp.MustCompile(
 		`admission webhook "(?P<name>` + quoted + `)" denied the request(?: without explanation|: (?P<reason>.+))`)},
-	{WebhookNoDryRun, " does not support dry run", regexp.MustCompile(`admission webhook "(?P<name>` + quoted + `)" does not support dry run`)},
+	{WebhookNoDryRun, " does not support dry run", regexp.MustCompile(
+		`admission webhook "(?P<name>` + quoted + `)" does not support dry run`)},
 	// https://github.com/kubernetes/kubernetes/blob/v1.36.3/staging/src/k8s.io/apiserver/pkg/util/webhook/error.go
 	{WebhookFailed, "failed calling webhook ", regexp.MustCompile(
 		`failed calling webhook "(?P<name>` + quoted + `)"(?:: (?P<reason>.+)|;)`)},
@@ -42,7 +43,8 @@ var forms = []form{
 	// (forbiddenMessage; what the authorizer adds comes after a colon)
 	{NotPermitted, "forbidden: User ", regexp.MustCompile(
 		`\bforbidden: User "(?P<user>` + quoted + `)" cannot (?P<verb>\S+) (?:path "(?P<path>` + quoted + `)"|` +
-			`resource "(?P<of>[^"]+)" in API group "(?P<group>[^"]*)" (?:in the namespace "(?P<in>[^"]+)"|at the cluster scope))(?:: (?P<reason>.+))?`)},
+			`resource "(?P<of>[^"]+)" in API group "(?P<group>[^"]*)" ` +
+			`(?:in the namespace "(?P<in>[^"]+)"|at the cluster scope))(?:: (?P<reason>.+))?`)},
 	// https://github.com/kubernetes/kubernetes/blob/v1.36.3/staging/src/k8s.io/apiserver/pkg/admission/plugin/namespace/lifecycle/admission.go
 	{NamespaceTerminating, " because it is being terminated", regexp.MustCompile(
 		`unable to create new content in namespace (?P<name>\S+) because it is being terminated`)},
@@ -53,7 +55,8 @@ var forms = []form{
 	// https://github.com/kubernetes/kubernetes/blob/v1.36.3/plugin/pkg/admission/priority/admission.go
 	{PriorityClassMissing, "no PriorityClass with name ", regexp.MustCompile(`no PriorityClass with name (?P<name>\S+) was found`)},
 	// https://github.com/kubernetes/kubernetes/blob/v1.36.3/plugin/pkg/admission/runtimeclass/admission.go
-	{RuntimeClassMissing, "pod rejected: RuntimeClass ", regexp.MustCompile(`pod rejected: RuntimeClass "(?P<name>` + quoted + `)" not found`)},
+	{RuntimeClassMissing, "pod rejected: RuntimeClass ", regexp.MustCompile(
+		`pod rejected: RuntimeClass "(?P<name>` + quoted + `)" not found`)},
 	// https://github.com/kubernetes/kubernetes/blob/v1.36.3/staging/src/k8s.io/apimachinery/pkg/api/errors/errors.go
 	// (NewInvalid, NewAlreadyExists, NewConflict)
 	{Invalid, " is invalid: ", regexp.MustCompile(`(?P<resource>[\w.-]+) "(?P<name>` + quoted + `)" is invalid: (?P<reason>.+)`)},

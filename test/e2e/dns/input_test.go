@@ -25,7 +25,7 @@ func TestBadInput(t *testing.T) {
 		{"an unknown Service", []string{"names", "svc/nothing", "-n", "default"}, `there is no Service "nothing" in namespace "default"`},
 		{"an unknown server", []string{"verify", "--at", "no-such-pod"}, `there is no DNS pod "no-such-pod"`},
 		{"an unknown command", []string{"frobnicate"}, `"frobnicate" is not a command`},
-		{"an unknown kind", []string{"names", "deploy/x"}, `"deploy" is not a type this command knows`},
+		{"an unknown kind", []string{"names", "deploy/x"}, `"deploy": unknown type`},
 		{"no pod for explain", []string{"explain", "a.b"}, "--from POD is needed"},
 		{"an address without a pod", []string{"resolve", "a.b", "--at", "10.0.0.1"}, "which only a pod can ask"},
 		{"a probe without a pod", []string{"check", "--probe", "pod"}, "needs --from POD"},

@@ -85,12 +85,12 @@ func TestBadInputIsOneClearLine(t *testing.T) {
 	}{
 		{"bad selector", []string{"-l", "a in (b"}, "is not a label selector", 1},
 		{"unreachable server", []string{"--server=https://127.0.0.1:9"}, "refuses connections", 1},
-		{"expired token", []string{"--kubeconfig", withToken(t, c, "eyJhbGciOiJSUzI1NiJ9.e30.x")}, "refuses these credentials", 1},
+		{"expired token", []string{"--kubeconfig", withToken(t, c, "eyJhbGciOiJSUzI1NiJ9.e30.x")}, "rejects the credentials", 1},
 		{"broken kubeconfig", []string{"--kubeconfig", broken}, "", 1},
 		{"no such context", []string{"--context=nope"}, "nope", 1},
 		{"unknown flag", []string{"--nope"}, "unknown flag", 1},
 		{"unknown format", []string{"-o", "xml"}, `-o "xml" is not known`, 1},
-		{"no time", []string{"--timeout=1ms"}, "did not answer in time", 5},
+		{"no time", []string{"--timeout=1ms"}, "did not respond in time", 5},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
