@@ -114,7 +114,7 @@ func (f *captureFlags) toOptions(args, filter []string) (capture.Options, error)
 		o.MaxSize = quantity.Value()
 	}
 	if f.mode != "auto" && f.mode != "node" && f.mode != "ephemeral" {
-		fail("--mode %q: not known; use auto, node or ephemeral", f.mode)
+		fail("--mode %q: unknown mode; use auto, node or ephemeral", f.mode)
 	}
 	if o.Format, err = output.ParseFormat(f.output, output.JSON, output.YAML); err != nil {
 		errs = append(errs, err)

@@ -27,7 +27,7 @@ const long = `
 	Open a root shell on a node, or run one command there, with its exact output and exit code. Nothing is left behind,
 	even after Ctrl-C, a closed terminal or kill -9.
 
-	nodeshell creates a privileged pod on the node and deletes it at the end. Whoever is allowed to create such a pod is
+	nodeshell creates a privileged pod on the node and deletes it at the end. A user who may create such a pod is
 	root on every node.
 
 	Exit code: that of the remote command; 124 after --timeout; 125 when nodeshell itself failed, or the exit status of

@@ -277,7 +277,7 @@ func (f *flags) checkWords() []error {
 	for _, given := range slices.Sorted(maps.Keys(words)) {
 		name, value, _ := strings.Cut(given, "=")
 		if !slices.Contains(words[given], value) {
-			errs = append(errs, fmt.Errorf("--%s %q: not known; use %s", name, value, strings.Join(words[given], ", ")))
+			errs = append(errs, fmt.Errorf("--%s %q: unknown value; use %s", name, value, strings.Join(words[given], ", ")))
 		}
 	}
 	if f.parallel < 1 {

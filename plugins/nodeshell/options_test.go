@@ -55,7 +55,7 @@ func TestACommandWithoutItsDash(t *testing.T) {
 		{"w1 uptime --timeout 5s", "uptime", `error: "uptime" is not a node; a command needs "--" before it: kubectl nodeshell w1 --timeout=5s -- uptime` + "\n"},
 		{"w1 w2 df -- x", "df", `error: no node has the name, address or provider ID "df"` + "\n"},
 		{"w1 w2 df", "df", `error: "df" is not a node; a command needs "--" before it: kubectl nodeshell w1 w2 -- df` + "\n"},
-		{"w1 deploy/x", "nosuch", `error: "deploy" is not a type this command knows: use node, pod` + "\nSee 'kubectl nodeshell --help'.\n"},
+		{"w1 deploy/x", "nosuch", `error: "deploy": unknown type; valid types: node, pod` + "\nSee 'kubectl nodeshell --help'.\n"},
 		{"nosuch", "nosuch", `error: no node has the name, address or provider ID "nosuch"` + "\n"},
 		{"w1 nosuch -- df", "nosuch", `error: no node has the name, address or provider ID "nosuch"` + "\n"},
 		{"w1 nosuch --eval df", "nosuch", `error: no node has the name, address or provider ID "nosuch"` + "\n"},

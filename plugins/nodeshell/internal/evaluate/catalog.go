@@ -54,7 +54,7 @@ var book = finding.NewBook(
 	}},
 	finding.Rule[Input]{Entry: finding.Entry{
 		Code: PlacementRejected, Severity: finding.Critical, Title: "Kubelet rejected the pod for node affinity or a taint",
-		Meaning: "nodeshell sets neither a node selector nor an affinity and tolerates every taint: the namespace or " +
+		Meaning: "The helper pod itself has neither a node selector nor an affinity and tolerates every taint: the namespace or " +
 			"a webhook added one or removed the tolerations.",
 		Evidence: "Pod status reason NodeAffinity, or one that names a taint.",
 		Next:     "Use -n with a namespace that has no default node selector.",
@@ -69,7 +69,7 @@ var book = finding.NewBook(
 	finding.Rule[Input]{Entry: finding.Entry{
 		Code: PodCreationForbidden, Severity: finding.Critical, Title: "User is not allowed to create the pod",
 		Meaning:  "RBAC does not allow this user to create pods in the namespace.",
-		Evidence: "403 response to a dry-run create, with the text of the API server.",
+		Evidence: "Response 403 to a dry-run create, with the text of the API server.",
 		Next:     "Request the permissions in docs/nodeshell.md, which equal root on every node.",
 	}},
 	finding.Rule[Input]{Entry: finding.Entry{
@@ -134,7 +134,7 @@ var book = finding.NewBook(
 		Code: PodSecurityViolated, Severity: finding.Critical, Title: "Pod violates the enforced Pod Security Standard",
 		Meaning: "The namespace enforces a Pod Security Standard that forbids privileged pods. nodeshell never " +
 			"changes the labels of a namespace.",
-		Evidence: "403 response to a dry-run create that names PodSecurity.",
+		Evidence: "Response 403 to a dry-run create that names PodSecurity.",
 		Next:     "Use -n with a namespace that allows privileged pods, or --create-namespace.",
 		Source:   "https://kubernetes.io/docs/concepts/security/pod-security-admission/",
 	}},
@@ -192,7 +192,7 @@ var book = finding.NewBook(
 	finding.Rule[Input]{Entry: finding.Entry{
 		Code: QuotaOrLimitRangeViolated, Severity: finding.Critical, Title: "ResourceQuota or LimitRange rejects the pod",
 		Meaning:  "A ResourceQuota of the namespace is exhausted or requires requests and limits, or a LimitRange does not allow the pod.",
-		Evidence: "403 response to a dry-run create that names the quota or the limit.",
+		Evidence: "Response 403 to a dry-run create that names the quota or the limit.",
 		Next:     "Use another namespace with -n.",
 	}},
 	finding.Rule[Input]{Entry: finding.Entry{

@@ -28,5 +28,5 @@ func interpreter(script []byte, args []string) ([]string, error) {
 		return append(append(words, "-"), args...), nil
 	}
 	return nil, fmt.Errorf(
-		"interpreter %q of the script is not known to read a script from standard input; use a shell, python, perl or ruby", words[0])
+		"interpreter %q of the script is unknown here: only a shell, python, perl or ruby can read the script from standard input", words[0])
 }
