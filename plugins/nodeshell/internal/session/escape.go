@@ -6,7 +6,7 @@ import (
 )
 
 // errDropped is the cause of a session that the user has left by "~.".
-var errDropped = errors.New("the session was left with ~.")
+var errDropped = errors.New("the escape sequence ended the session")
 
 const escapeHelp = "\r\n~.  leave this session (everything started in it ends within 30s)\r\n~~  send ~\r\n~?  show this help\r\n"
 

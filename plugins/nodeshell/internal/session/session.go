@@ -14,7 +14,6 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/collect"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/enter"
@@ -127,7 +126,7 @@ func (r *running) show(visits []enter.Visit) error {
 			return err
 		}
 	}
-	if _, err := io.WriteString(out, mask.Text(page.String())); err != nil {
+	if _, err := io.WriteString(out, page.String()); err != nil {
 		return err
 	}
 	return refused
