@@ -87,11 +87,11 @@ func (b Brief) podOf(ctx context.Context, job *batchv1.Job) (string, error) {
 		}
 		if late || time.Since(began) > time.Second {
 			if e := eventfact.Newest(eventfact.ReadAll(b.events(ctx, string(job.UID))), "FailedCreate"); e != nil {
-				return "", fmt.Errorf("its pod was not created: %s", e.Message)
+				return "", fmt.Errorf("the pod was not created: %s", e.Message)
 			}
 		}
 		if late {
-			return "", outOfTime(ctx, "the Job controller made no pod")
+			return "", outOfTime(ctx, "the Job controller created no pod")
 		}
 		pause(ctx)
 	}
@@ -99,7 +99,7 @@ func (b Brief) podOf(ctx context.Context, job *batchv1.Job) (string, error) {
 
 // Output waits until a container has ended, of whatever kind, and gives what it printed.
 func (b Brief) Output(ctx context.Context, pod, container string) (string, error) {
-	began, why := time.Now(), "it was not looked at"
+	began, why := time.Now(), "the status of the pod was not read"
 	for {
 		current, err := b.Client.CoreV1().Pods(b.Namespace).Get(ctx, pod, metav1.GetOptions{})
 		switch {
@@ -110,7 +110,7 @@ func (b Brief) Output(ctx context.Context, pod, container string) (string, error
 		case podspec.Ended(current, container):
 			return b.log(ctx, pod, container)
 		case podspec.Running(current, container):
-			why = "it still runs"
+			why = "the container is still running"
 		default:
 			w := podspec.Diagnose(current, container, nil, time.Since(began))
 			if w.Final {
@@ -149,7 +149,7 @@ func (b Brief) events(ctx context.Context, uid string) []corev1.Event {
 // outOfTime is the error of a wait that was given up.
 func outOfTime(ctx context.Context, why string) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return fmt.Errorf("the container did not end in time: %s", why)
+		return fmt.Errorf("the container did not terminate in time: %s", why)
 	}
 	return ctx.Err()
 }

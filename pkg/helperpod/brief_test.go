@@ -29,11 +29,11 @@ func TestABriefPodSaysWhyItDoesNotRun(t *testing.T) {
 	}{
 		{"an image that is not there", new(waitingFor("ErrImagePull", "not found")), "", time.Minute, "the container does not start: not found"},
 		{"a kubelet that has no room", &corev1.PodStatus{Phase: corev1.PodFailed, Reason: "OutOfcpu", Message: "needs 1 cpu"}, "", time.Minute, "the container does not start: OutOfcpu: needs 1 cpu"},
-		{"a quota", nil, `pods "p-x" is forbidden: exceeded quota: q`, time.Minute, `its pod was not created: pods "p-x" is forbidden: exceeded quota: q`},
-		{"no controller", nil, "", 700 * time.Millisecond, "did not end in time: the Job controller made no pod"},
+		{"a quota", nil, `pods "p-x" is forbidden: exceeded quota: q`, time.Minute, `the pod was not created: pods "p-x" is forbidden: exceeded quota: q`},
+		{"no controller", nil, "", 700 * time.Millisecond, "did not terminate in time: the Job controller created no pod"},
 		{"it runs on", &corev1.PodStatus{Phase: corev1.PodRunning, StartTime: &started, ContainerStatuses: []corev1.ContainerStatus{{
 			Name: "c", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}},
-		}}}, "", 700 * time.Millisecond, "did not end in time: it still runs"},
+		}}}, "", 700 * time.Millisecond, "did not terminate in time: the container is still running"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -91,9 +91,9 @@ func verdict(end ended, seen *trailer) (int, error) {
 	case end.status == nil && end.err != nil:
 		return 0, fmt.Errorf("%w: the connection was lost (%w)", ErrStatusUnknown, end.err)
 	case end.status == nil:
-		return 0, fmt.Errorf("%w: the connection was closed before it arrived", ErrStatusUnknown)
+		return 0, fmt.Errorf("%w: the connection was closed before the status arrived", ErrStatusUnknown)
 	case !end.clean:
-		return 0, fmt.Errorf("%w: the connection broke after the status, output may be missing (%w)", ErrStatusUnknown, end.err)
+		return 0, fmt.Errorf("%w: the connection broke after the status; output may be missing (%w)", ErrStatusUnknown, end.err)
 	}
 	reported, err := statusCode(end.status)
 	switch {
@@ -102,7 +102,7 @@ func verdict(end ended, seen *trailer) (int, error) {
 	case trailed:
 		return code, nil
 	case reported == 0:
-		return 0, fmt.Errorf("%w: the node reported success before the command had ended (was the kubelet restarted?)", ErrStatusUnknown)
+		return 0, fmt.Errorf("%w: the node reported success before the command had ended (the kubelet may have restarted)", ErrStatusUnknown)
 	}
 	return reported, nil
 }
@@ -128,7 +128,7 @@ func statusCode(status *metav1.Status) (int, error) {
 		// Windows has codes above 255 (0xC000013A): no exit code here can carry them.
 		code, err := strconv.ParseUint(cause.Message, 10, 64)
 		if err != nil || code > 255 {
-			return 0, fmt.Errorf("the remote command ended with code %s, which is no exit code here", cause.Message)
+			return 0, fmt.Errorf("the remote command ended with code %s, which is not an exit code from 0 to 255", cause.Message)
 		}
 		return int(code), nil
 	}

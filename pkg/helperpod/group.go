@@ -79,7 +79,7 @@ func (g *Group) follow(ctx context.Context, w watch.Interface) {
 		if w, err = g.open(ctx); err != nil {
 			w = nil
 			if time.Since(lost) > podspec.Lease {
-				g.fail(fmt.Errorf("the watch on helper pods was lost: %w", err))
+				g.fail(fmt.Errorf("the watch on helper pods failed: %w", err))
 				return
 			}
 		}
@@ -133,7 +133,7 @@ type Patience struct {
 }
 
 // errNoPod says that the Job controller has made no pod: it may be down, and a bare pod needs no controller.
-var errNoPod = errors.New("the Job controller made no pod")
+var errNoPod = errors.New("the Job controller created no pod")
 
 // controllerPatience is how long the Job controller may take for its pod (measured: 10-40 ms). A busy one is worth
 // waiting for: without it nobody removes the object of a client that was killed.
@@ -181,7 +181,7 @@ func (w *waiting) over(ctx context.Context, pod *corev1.Pod, broken error) (bool
 	case pod == nil && w.helper.guarded && waited > controllerPatience:
 		return true, errNoPod
 	case pod == nil && waited > w.patience.Start:
-		return true, &NotStarted{Wait: podspec.Wait{Code: podspec.WaitSilent, Text: "the pod did not appear"}}
+		return true, &NotStarted{Wait: podspec.Wait{Code: podspec.WaitSilent, Text: "the API server returned no pod"}}
 	case pod == nil:
 		return false, nil
 	}
@@ -214,7 +214,7 @@ func (w *waiting) why(ctx context.Context, pod *corev1.Pod, waited time.Duration
 		why = podspec.Diagnose(pod, w.helper.container, w.events, waited)
 	}
 	if why.Code == podspec.WaitDeleted && w.helper.overdue() {
-		text := fmt.Sprintf("its guard ended it, because this client could not renew its deadline for %s", pendingLease)
+		text := fmt.Sprintf("the Job deleted the pod because this client did not renew the deadline of the Job for %s", pendingLease)
 		return podspec.Wait{Code: podspec.WaitOverdue, Text: text, Final: true}
 	}
 	return why

@@ -244,7 +244,7 @@ func (h *Helper) holdLease(ctx context.Context) {
 				err = h.patchDeadline(ctx, h.name, time.Duration(*h.Asked.Spec.ActiveDeadlineSeconds)*time.Second)
 			}
 			if err != nil && ctx.Err() == nil {
-				h.warn(fmt.Sprintf("the session ends within half a minute: its Job's deadline cannot be extended (%v); use --no-job", err))
+				h.warn(fmt.Sprintf("the session ends within 30s: the deadline of the Job cannot be extended (%v); --no-job needs no Job", err))
 			}
 		}()
 	}

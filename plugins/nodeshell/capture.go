@@ -21,24 +21,24 @@ import (
 
 const captureLong = `
 	Capture the packets of pods, workloads, Services or nodes, live: into a file, to standard output, as text, or into
-	Wireshark. Several targets become one pcapng file in which every packet names its pod and node.
+	Wireshark. Several targets are written to one pcapng file in which every packet names its pod and node.
 
-	A pod's network is found on its node by the cgroup of its processes. Where a privileged pod is not allowed, an
-	ephemeral container in the pod does it (--mode ephemeral); its entry stays in the pod's spec.
+	The network of a pod is found on its node by the cgroup of its processes. Where no privileged pod is allowed, the
+	capture runs in an ephemeral container of the pod (--mode ephemeral), whose entry stays in the pod spec.
 
-	Ctrl-C ends the capture in order: the remote tcpdump is stopped and its counters are printed.`
+	Ctrl-C stops the remote tcpdump and prints its counters.`
 
 const captureExample = `
-	# The packets of one pod, as text, until Ctrl-C
+	# Print the packets of one pod as text, until Ctrl-C
 	PROGRAM capture web-0
 
-	# Into a file, for 30 seconds, with a filter
+	# Write to a file for 30s, with a filter
 	PROGRAM capture web-0 -w web.pcap --duration 30s -- tcp port 8080
 
-	# All pods of a Deployment and the DNS servers, merged
+	# Capture all pods of a Deployment in one file
 	PROGRAM capture deploy/web -w all.pcapng --duration 10s
 
-	# A node's own traffic, to Wireshark
+	# Show the traffic of a node in Wireshark
 	PROGRAM capture node/worker-1 --wireshark`
 
 var captureKinds = target.Kinds{Default: "Pod", Words: map[string]string{
@@ -70,22 +70,23 @@ type captureFlags struct {
 
 func (f *captureFlags) add(set *pflag.FlagSet) {
 	f.pod.add(set)
-	set.StringVarP(&f.selector, "selector", "l", "", "Capture on every running pod with these labels.")
+	set.StringVarP(&f.selector, "selector", "l", "", "Capture on every running pod that matches this label selector.")
 	set.StringVarP(&f.device, "interface", "i", "",
-		"Network interface. By default a pod's only one besides lo, a node's with the default route, else any.")
+		"Network interface. Default: the only one of a pod besides lo, the one of a node with the default route, otherwise any.")
 	set.StringVarP(&f.write, "write", "w", "",
-		"Write packets to FILE, to - (standard output), or into the directory DIR/, a file a target. Without it, text is printed.")
-	set.BoolVar(&f.wireshark, "wireshark", false, "Show the packets live in a local Wireshark.")
-	set.DurationVar(&f.duration, "duration", 0, "Stop after this; kept by the node too. 0: until Ctrl-C.")
-	set.IntVar(&f.count, "count", 0, "Stop each target after this many packets.")
-	set.StringVar(&f.maxSize, "max-size", "", "Stop when a file has this size (100Mi); with --rotate begin a new one.")
-	set.IntVar(&f.rotate, "rotate", 0, "Keep this many files of --max-size for each target, and delete older ones.")
-	set.IntVar(&f.snapLen, "snaplen", 0, "Keep this many bytes of each packet. 0: all.")
+		"Write packets to FILE, to - (standard output), or into the directory DIR/, a file per target. Default: print text.")
+	set.BoolVar(&f.wireshark, "wireshark", false, "Show the packets live in the local Wireshark.")
+	set.DurationVar(&f.duration, "duration", 0, "Stop after this duration; the node enforces it too. 0 runs until Ctrl-C.")
+	set.IntVar(&f.count, "count", 0, "Stop each target after this many packets. 0 means no limit.")
+	set.StringVar(&f.maxSize, "max-size", "", "Stop when a file reaches this size, such as 100Mi; with --rotate, start a new file.")
+	set.IntVar(&f.rotate, "rotate", 0, "Keep this many files of --max-size per target, and delete older ones.")
+	set.IntVar(&f.snapLen, "snaplen", 0, "Keep this many bytes of each packet. 0 keeps all.")
 	set.StringVar(&f.mode, "mode", "auto",
-		"Where tcpdump runs: node (a privileged pod), ephemeral (a container in the pod), auto (node where allowed).")
-	set.StringVarP(&f.container, "container", "c", "", "Find the pod's network by this container.")
-	set.StringVar(&f.tcpdump, "tcpdump", "", "Upload this static tcpdump, where neither image nor node have one.")
-	set.StringVarP(&f.output, "output", "o", "", "Report at the end: json or yaml on standard output, in place of text on standard error.")
+		"Where tcpdump runs: node (in a privileged pod), ephemeral (in an ephemeral container of the pod) or auto (node where allowed).")
+	set.StringVarP(&f.container, "container", "c", "", "Find the network of the pod by this container.")
+	set.StringVar(&f.tcpdump, "tcpdump", "", "Upload this static tcpdump binary, where neither the image nor the node has tcpdump.")
+	set.StringVarP(&f.output, "output", "o", "",
+		"Report format at the end: json or yaml on standard output, instead of text on standard error.")
 }
 
 func (f *captureFlags) toOptions(args, filter []string) (capture.Options, error) {
@@ -100,7 +101,7 @@ func (f *captureFlags) toOptions(args, filter []string) (capture.Options, error)
 		errs = append(errs, err)
 	}
 	if len(args) == 0 && f.selector == "" {
-		fail("name a pod, deploy/NAME, sts/NAME, ds/NAME, svc/NAME or node/NAME, or use -l")
+		fail("no target given; name a pod, deploy/NAME, sts/NAME, ds/NAME, svc/NAME or node/NAME, or use -l")
 	}
 	if _, err := labels.Parse(f.selector); err != nil {
 		fail("-l %q: %w", f.selector, err)
@@ -108,12 +109,12 @@ func (f *captureFlags) toOptions(args, filter []string) (capture.Options, error)
 	if f.maxSize != "" {
 		quantity, err := resource.ParseQuantity(f.maxSize)
 		if err != nil || quantity.Value() < 1024 {
-			fail("--max-size %q is not a size of 1Ki or more, such as 100Mi", f.maxSize)
+			fail("--max-size %q: not a size of 1Ki or more; use a size such as 100Mi", f.maxSize)
 		}
 		o.MaxSize = quantity.Value()
 	}
 	if f.mode != "auto" && f.mode != "node" && f.mode != "ephemeral" {
-		fail("--mode %q is not known: use auto, node, ephemeral", f.mode)
+		fail("--mode %q: unknown mode; use auto, node or ephemeral", f.mode)
 	}
 	if o.Format, err = output.ParseFormat(f.output, output.JSON, output.YAML); err != nil {
 		errs = append(errs, err)
@@ -127,25 +128,25 @@ func checkCapture(o capture.Options) []error {
 	fail := func(format string, a ...any) { errs = append(errs, fmt.Errorf(format, a...)) }
 	for name, value := range map[string]int{"count": o.Count, "rotate": o.Rotate, "snaplen": o.SnapLen, "duration": int(o.Duration)} {
 		if value < 0 {
-			fail("--%s: use 0 or more", name)
+			fail("--%s must not be negative", name)
 		}
 	}
 	if o.Rotate > 0 && (o.MaxSize == 0 || o.Write == "" || o.Write == "-") {
 		fail("--rotate needs --max-size and -w with a file or directory")
 	}
 	if o.Wireshark && o.Write != "" {
-		fail("--wireshark or -w, not both")
+		fail("--wireshark and -w exclude each other")
 	}
 	if o.Text() && o.MaxSize > 0 {
 		fail("--max-size needs -w")
 	}
 	if o.Write == "-" && o.Format.Structured() {
-		fail("-o and -w - would both use standard output")
+		fail("-o and -w - exclude each other: both use standard output")
 	}
 	if o.Mode == "ephemeral" {
 		for _, t := range o.Targets {
 			if t.Kind == "Node" {
-				fail("--mode ephemeral is for pods: node/%s has none", t.Name)
+				fail("--mode ephemeral needs pods, and node/%s is a node", t.Name)
 			}
 		}
 	}

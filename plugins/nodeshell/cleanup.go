@@ -21,17 +21,17 @@ func cleanupCommand(env *cli.Env, connection *kube.Flags, runF cleanupFunc) *cob
 	)
 	command := &cobra.Command{
 		Use:   "cleanup",
-		Short: "Delete what killed sessions have left",
+		Short: "Delete the leftovers of killed sessions",
 		Long: cli.Long(`
-			Delete what killed sessions have left: helper pods, Jobs and namespaces that are finished or past their own
-			deadline. A session that runs is kept, except with --mine, which ends your own.
+			Delete the leftovers of killed sessions: helper pods, Jobs and namespaces that are finished or past their own
+			deadline. Running sessions are kept, except your own with --mine.
 
-			Normally there is nothing to do: the cluster itself removes a session within a minute of its client's death.`),
+			Usually there is nothing to delete: the cluster itself removes a session within 1m after its client was killed.`),
 		Example: cli.Example(env, `
-			# What there is, in every namespace
+			# List the leftovers in every namespace
 			PROGRAM cleanup -A --dry-run
 
-			# End my own sessions too, if they are older than an hour
+			# Delete your own sessions too, if they are older than 1h
 			PROGRAM cleanup -A --mine --older-than 1h`),
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -45,17 +45,17 @@ func cleanupCommand(env *cli.Env, connection *kube.Flags, runF cleanupFunc) *cob
 				return cli.Usage(err)
 			}
 			if o.OlderThan < 0 {
-				return cli.Usage(fmt.Errorf("--older-than %s: use a positive duration", o.OlderThan))
+				return cli.Usage(fmt.Errorf("--older-than %s must not be negative", o.OlderThan))
 			}
 			return runF(c.Context(), env, connection, o)
 		},
 	}
 	set := command.Flags()
-	set.BoolVarP(&o.All, "all-namespaces", "A", false, "In every namespace, and the namespaces of --create-namespace too.")
-	set.DurationVar(&o.OlderThan, "older-than", 0, "Only what is older than this.")
-	set.BoolVar(&o.Mine, "mine", false, "Also end sessions of yours that still run.")
-	set.BoolVar(&o.DryRun, "dry-run", false, "Only show what would be deleted.")
-	set.BoolVar(&o.NoHeaders, "no-headers", false, "No header line.")
+	set.BoolVarP(&o.All, "all-namespaces", "A", false, "Search every namespace, and include the namespaces of --create-namespace.")
+	set.DurationVar(&o.OlderThan, "older-than", 0, "Delete only objects older than this duration. 0 means any age.")
+	set.BoolVar(&o.Mine, "mine", false, "Delete your own running sessions too.")
+	set.BoolVar(&o.DryRun, "dry-run", false, "Print what would be deleted, without deleting.")
+	set.BoolVar(&o.NoHeaders, "no-headers", false, "Print no header line.")
 	cli.AddColorFlag(set, &color)
 	completeWords(command, map[string][]string{"color": output.ColorModes()})
 	return command

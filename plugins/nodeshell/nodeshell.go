@@ -1,4 +1,4 @@
-// Package nodeshell is `kubectl nodeshell`: a root shell, a command or a packet capture on any node, with exact results
+// Package nodeshell implements `kubectl nodeshell`: a root shell, a command or a packet capture on any node, with exact results
 // and nothing left behind.
 package nodeshell
 
@@ -24,36 +24,37 @@ import (
 const ownFailure = 125
 
 const long = `
-	A root shell on a node, or one command, with its exact output and exit code. Nothing is left behind: not after
-	Ctrl-C, a closed terminal or kill -9.
+	Open a root shell on a node, or run one command there, with its exact output and exit code. Nothing is left behind,
+	even after Ctrl-C, a closed terminal or kill -9.
 
-	A privileged pod is made on the node and removed at the end. Who may create such a pod is root on every node.
+	nodeshell creates a privileged pod on the node and deletes it at the end. A user who may create such a pod is
+	root on every node.
 
-	Exit code: the remote command's; 124 after --timeout; 125 when nodeshell itself failed, or cannot know how the
-	command ended.
+	Exit code: that of the remote command; 124 after --timeout; 125 when nodeshell itself failed, or the exit status of
+	the command is unknown.
 
-	KUBECTL_NODESHELL_IMAGE sets the default of --image, and so for --no-pull, --pull-secret, --labels, --annotations,
-	--max-duration, --start-timeout and --no-job.`
+	KUBECTL_NODESHELL_IMAGE sets the default of --image. Variables named in the same way set the defaults of --no-pull,
+	--pull-secret, --labels, --annotations, --max-duration, --start-timeout and --no-job.`
 
 const example = `
-	# A root shell on node worker-1; ~. at the start of a line leaves it
+	# Open a root shell on node worker-1; ~. at the start of a line leaves the session
 	PROGRAM worker-1
 
-	# One command, its output and its exit code
+	# Run one command and return its output and exit code
 	PROGRAM worker-1 -- journalctl -u kubelet -n 50
 
-	# On every node of a group, identical outputs folded
-	PROGRAM -l node-role.kubernetes.io/worker --group -- uname -r
+	# Run on every node with a label, and print identical outputs once
+	PROGRAM -l node-role.kubernetes.io/worker --group-identical -- uname -r
 
-	# A local script, and a shell line
+	# Run a local script, and a shell line
 	PROGRAM worker-1 --script ./collect.sh
 	PROGRAM worker-1 --eval 'dmesg | tail -5'
 
-	# The node of a pod; and only the pod's network
+	# Open a shell on the node of a pod, or run a command in only the pod's network
 	PROGRAM pod/web-0
 	PROGRAM pod/web-0 --netns -- ss -tnp
 
-	# What would be created
+	# Print the object that would be created
 	PROGRAM worker-1 --dry-run -o yaml`
 
 // New makes the command.
@@ -71,7 +72,7 @@ func newCommand(env *cli.Env, runF runFunc) *cobra.Command {
 	f := &flags{}
 	command := &cobra.Command{
 		Use:     "nodeshell NODE… [-- COMMAND ARGS…]",
-		Short:   "A shell, a command or a capture on any node, nothing left behind",
+		Short:   "Open a shell, run a command or capture packets on any node",
 		Long:    cli.Long(long),
 		Example: cli.Example(env, example),
 		Args:    func(*cobra.Command, []string) error { return nil },
@@ -81,11 +82,16 @@ func newCommand(env *cli.Env, runF runFunc) *cobra.Command {
 				return err
 			}
 			o, err := f.toOptions(names, remote)
-			if err != nil {
-				return err
-			}
 			o.Given = given(c, "selector", "all", "yes", "script", "eval")
-			return runF(c.Context(), env, f.connection, o)
+			if err == nil {
+				err = runF(c.Context(), env, f.connection, o)
+			}
+			if err != nil && remote == nil && f.script == "" && f.eval == "" {
+				if hint := missingDash(f.connection, names, o.Given, err); hint != nil {
+					return hint
+				}
+			}
+			return err
 		},
 	}
 	f.connection = cli.AddConnectionFlags(env, command)

@@ -45,26 +45,30 @@ type podFlags struct {
 
 func (f *podFlags) add(set *pflag.FlagSet) {
 	set.StringVar(&f.image, "image", "auto",
-		"Image of the helper pod, with sh and nsenter. auto: a known one that is on the node, else "+evaluate.DefaultImage+".")
-	set.BoolVar(&f.noPull, "no-pull", false, "Ask no registry: run any image that is on the node, with the host's own tools over it.")
-	set.StringSliceVar(&f.pullSecrets, "pull-secret", nil, "Secret in the helper's namespace with the registry's credentials.")
+		"Image of the helper pod, with sh and nsenter. "+
+			"auto uses a known image that is on the node, otherwise "+evaluate.DefaultImage+".")
+	set.BoolVar(&f.noPull, "no-pull", false,
+		"Pull nothing: run an image that is on the node, with the host's own tools mounted over it. Needs list pods in all namespaces.")
+	set.StringSliceVar(&f.pullSecrets, "pull-secret", nil, "Use this Secret in the namespace of the helper pod as registry credentials.")
 	set.BoolVar(&f.critical, "critical", false,
-		"Run as a system-node-critical pod, which a node under pressure or full admits. It may stop a workload.")
-	set.BoolVar(&f.force, "force", false, "Try also where the node looks dead or under pressure.")
-	set.BoolVar(&f.createNS, "create-namespace", false, "Make a privileged namespace for this session and delete it with it.")
-	set.StringVar(&f.reason, "reason", "", "Why you enter: kept on the pod and in an Event on the node.")
-	set.StringSliceVar(&f.labels, "labels", nil, "More labels for the pod, KEY=VALUE, where a policy demands them.")
-	set.StringSliceVar(&f.annotations, "annotations", nil, "More annotations for the pod, KEY=VALUE.")
-	set.DurationVar(&f.maxDuration, "max-duration", defaultMax, "The pod ends after this at the latest, whatever happens to this process.")
+		"Run as a system-node-critical pod, which a full node or a node under pressure admits. May stop a workload.")
+	set.BoolVar(&f.force, "force", false, "Try to start the pod even if the kubelet does not report or the node is under pressure.")
+	set.BoolVar(&f.createNS, "create-namespace", false,
+		"Create a privileged namespace for this session and delete it at the end. Needs create and delete namespaces.")
+	set.StringVar(&f.reason, "reason", "", "Reason for the session, recorded on the pod and in an Event on the node.")
+	set.StringSliceVar(&f.labels, "labels", nil, "Additional labels for the pod, KEY=VALUE, such as those that a policy requires.")
+	set.StringSliceVar(&f.annotations, "annotations", nil, "Additional annotations for the pod, KEY=VALUE.")
+	set.DurationVar(&f.maxDuration, "max-duration", defaultMax,
+		"Terminate the pod after this duration at the latest, whatever happens to this process.")
 	set.DurationVar(&f.startTimeout, "start-timeout", time.Minute,
-		"How long the pod may take to start; longer while an image is being pulled.")
+		"Wait this long for the pod to start; while an image is being pulled, at least 10m.")
 	set.BoolVar(&f.noJob, "no-job", false,
-		"Make a bare pod, not a Job around it. The Job lets the cluster remove the pod when this process is killed.")
-	set.BoolVarP(&f.quiet, "quiet", "q", false, "No notices on standard error.")
+		"Create a bare pod without a Job. The Job makes the cluster delete the pod if this process is killed.")
+	set.BoolVarP(&f.quiet, "quiet", "q", false, "Print no notices on standard error.")
 }
 
 // settable are flags that a site needs on every call, such as its mirror's image: KUBECTL_NODESHELL_IMAGE and so on give
-// their defaults. What changes whom a session may hurt (--critical, --force) is said each time.
+// their defaults. Flags that may hurt others (--critical, --force) have none.
 var settable = []string{"image", "no-pull", "pull-secret", "labels", "annotations", "max-duration", "start-timeout", "no-job"}
 
 // fromEnvironment sets the flags that were not given.
@@ -86,28 +90,28 @@ func fromEnvironment(env *cli.Env, set *pflag.FlagSet) error {
 func (f *podFlags) check() []error {
 	var errs []error
 	if f.noPull && f.image != "auto" {
-		errs = append(errs, errors.New("--no-pull takes an image from the node: leave --image out"))
+		errs = append(errs, errors.New("--no-pull and --image exclude each other"))
 	}
 	if f.image == "" || strings.ContainsAny(f.image, " \t\n") {
-		errs = append(errs, fmt.Errorf("--image %q is not an image", f.image))
+		errs = append(errs, fmt.Errorf("--image %q: not an image name", f.image))
 	}
 	for _, d := range []struct {
 		name  string
 		value time.Duration
 	}{{"max-duration", f.maxDuration}, {"start-timeout", f.startTimeout}} {
 		if d.value < time.Second {
-			errs = append(errs, fmt.Errorf("--%s %s is too short: use 1s or more", d.name, d.value))
+			errs = append(errs, fmt.Errorf("--%s %s must be at least 1s", d.name, d.value))
 		}
 	}
 	for _, label := range f.labels {
 		key, value, ok := strings.Cut(label, "=")
 		if !ok || len(validation.IsQualifiedName(key)) > 0 || len(validation.IsValidLabelValue(value)) > 0 {
-			errs = append(errs, fmt.Errorf("--labels %q is not KEY=VALUE", label))
+			errs = append(errs, fmt.Errorf("--labels %q: not a valid label; use KEY=VALUE", label))
 		}
 	}
 	for _, annotation := range f.annotations {
 		if key, _, ok := strings.Cut(annotation, "="); !ok || len(validation.IsQualifiedName(key)) > 0 {
-			errs = append(errs, fmt.Errorf("--annotations %q is not KEY=VALUE", annotation))
+			errs = append(errs, fmt.Errorf("--annotations %q: not a valid annotation; use KEY=VALUE", annotation))
 		}
 	}
 	return errs
@@ -140,55 +144,55 @@ type flags struct {
 	connection *kube.Flags
 	pod        podFlags
 
-	selector  string
-	all       bool
-	tty       string
-	stdin     string
-	hostTTY   bool
-	inImage   bool
-	mountPVC  string
-	netns     bool
-	container string
-	script    string
-	eval      string
-	timeout   time.Duration
-	dryRun    string
-	output    string
-	parallel  int
-	group     bool
-	outputDir string
-	yes       bool
-	color     string
+	selector    string
+	all         bool
+	tty         string
+	stdin       string
+	hostTTY     bool
+	inContainer bool
+	mountPVC    string
+	netns       bool
+	container   string
+	script      string
+	eval        string
+	timeout     time.Duration
+	dryRun      string
+	output      string
+	parallel    int
+	group       bool
+	outputDir   string
+	yes         bool
+	color       string
 }
 
 func (f *flags) add(set *pflag.FlagSet) {
 	f.pod.add(set)
-	set.StringVarP(&f.selector, "selector", "l", "", "Run on every node with these labels.")
+	set.StringVarP(&f.selector, "selector", "l", "", "Run on every node that matches this label selector.")
 	set.BoolVar(&f.all, "all", false, "Run on every node.")
 	set.StringVarP(&f.tty, "tty", "t", "auto",
-		"Give the command a terminal: auto, true, false. auto: where standard input and output are terminals.")
+		"Give the command a terminal: auto, true or false. auto gives one where standard input and output are terminals.")
 	set.StringVarP(&f.stdin, "stdin", "i", "auto",
-		"Pass standard input on: auto, true, false. "+
-			"auto: where a pipe or file was put there for this command, so that a loop's list is left alone.")
+		"Pass standard input to the command: auto, true or false. "+
+			"auto passes a pipe or file that was redirected for this command, and leaves the list of a surrounding loop alone.")
 	set.Lookup("tty").NoOptDefVal, set.Lookup("stdin").NoOptDefVal = "true", "true"
-	set.BoolVar(&f.hostTTY, "host-tty", false, "Open the terminal on the host (by its script), for tmux, screen and sudo.")
-	set.BoolVarP(&f.inImage, "stay-in-image", "x", false,
-		"Stay in the image's file system; the node's is at /host. For hosts without a shell.")
+	set.BoolVar(&f.hostTTY, "host-tty", false, "Open the terminal on the host, with its script(1), for tmux, screen and sudo.")
+	set.BoolVarP(&f.inContainer, "in-container", "x", false,
+		"Run in the container instead of on the host; the files of the node are at /host. For hosts without a shell.")
 	set.StringVarP(&f.mountPVC, "mount-pvc", "m", "",
-		"Mount a claim of the helper's namespace, NAME[:PATH], into the image (with -x). PATH is /mnt by default.")
-	set.BoolVar(&f.netns, "netns", false, "With pod/NAME: enter only the pod's network, with the node's tools.")
-	set.StringVarP(&f.container, "container", "c", "", "With --netns: find the pod's network by this container.")
-	set.StringVar(&f.script, "script", "", "Run this local script on the node (- is standard input); what follows -- are its arguments.")
-	set.StringVar(&f.eval, "eval", "", "Run this line in the node's shell: 'a | b'.")
-	set.DurationVar(&f.timeout, "timeout", 0, "End the command after this, with exit code 124. 0: no limit.")
+		"With -x: mount a PersistentVolumeClaim of the helper pod's namespace, NAME[:PATH], into the container. Default PATH: /mnt.")
+	set.BoolVar(&f.netns, "netns", false, "With pod/NAME: enter only the network of the pod, with the tools of the node.")
+	set.StringVarP(&f.container, "container", "c", "", "With --netns: find the network of the pod by this container.")
+	set.StringVar(&f.script, "script", "", "Run this local script on the node (- reads standard input), with the words after -- as arguments.")
+	set.StringVar(&f.eval, "eval", "", "Run this line in the shell of the node, such as 'a | b'.")
+	set.DurationVar(&f.timeout, "timeout", 0, "Kill the command after this duration, with exit code 124. 0 means no limit.")
 	set.StringVar(&f.dryRun, "dry-run", "none",
-		"Create nothing: client shows the plan, server asks admission too. With -o yaml the exact object.")
+		"Create nothing: client prints the plan, server also checks admission. With -o yaml, print the exact object.")
 	set.Lookup("dry-run").NoOptDefVal = "client"
-	set.StringVarP(&f.output, "output", "o", "", "Output: json or yaml, with the exit code, times and output of each node.")
-	set.IntVar(&f.parallel, "parallel", 20, "Nodes at once.")
-	set.BoolVar(&f.group, "group", false, "Several nodes: print identical outputs once, with the nodes that gave them.")
-	set.StringVar(&f.outputDir, "output-dir", "", "Several nodes: write NODE.out and NODE.err into this directory.")
-	set.BoolVarP(&f.yes, "yes", "y", false, "Do not ask before running on more than ten nodes.")
+	set.StringVarP(&f.output, "output", "o", "", "Output format: json or yaml, with the exit code, times and output of each node.")
+	set.IntVar(&f.parallel, "parallel", 20, "Run on this many nodes at the same time.")
+	set.BoolVar(&f.group, "group-identical", false, "With several nodes: print identical outputs once, with the names of their nodes.")
+	set.StringVar(&f.outputDir, "output-dir", "", "With several nodes: write NODE.out and NODE.err into this directory.")
+	set.BoolVarP(&f.yes, "yes", "y", false, "Run on more than ten nodes without confirmation.")
 	cli.AddColorFlag(set, &f.color)
 }
 
@@ -200,7 +204,7 @@ func (f *flags) toOptions(args, command []string) (session.Options, error) {
 	errs := f.pod.check()
 	fail := func(format string, a ...any) { errs = append(errs, fmt.Errorf(format, a...)) }
 	o := session.Options{
-		Pod: f.pod.options(), TTY: f.tty, Stdin: f.stdin, HostTTY: f.hostTTY, InImage: f.inImage, Netns: f.netns,
+		Pod: f.pod.options(), TTY: f.tty, Stdin: f.stdin, HostTTY: f.hostTTY, InContainer: f.inContainer, Netns: f.netns,
 		Container: f.container, Script: f.script, Eval: f.eval, Command: command, Timeout: f.timeout, DryRun: f.dryRun,
 		Parallel: f.parallel, Group: f.group, OutputDir: f.outputDir, Yes: f.yes,
 	}
@@ -228,9 +232,9 @@ func (f *flags) toOptions(args, command []string) (session.Options, error) {
 	}
 	switch {
 	case ways == 0:
-		fail("name a node (or node/NAME, pod/NAME, an address), or use -l or --all")
+		fail("no node given; name a node, node/NAME, pod/NAME or an address, or use -l or --all")
 	case ways > 1:
-		fail("give names, -l or --all, not several of them")
+		fail("names, -l and --all exclude each other")
 	}
 	if f.selector != "" {
 		if _, err := labels.Parse(f.selector); err != nil {
@@ -245,6 +249,7 @@ func (f *flags) toOptions(args, command []string) (session.Options, error) {
 	if o.Color, err = output.ParseColorMode(f.color); err != nil {
 		errs = append(errs, err)
 	}
+	o.Pod.Color = o.Color
 	return o, cli.Usage(errors.Join(errs...))
 }
 
@@ -272,14 +277,14 @@ func (f *flags) checkWords() []error {
 	for _, given := range slices.Sorted(maps.Keys(words)) {
 		name, value, _ := strings.Cut(given, "=")
 		if !slices.Contains(words[given], value) {
-			errs = append(errs, fmt.Errorf("--%s %q is not known: use %s", name, value, strings.Join(words[given], ", ")))
+			errs = append(errs, fmt.Errorf("--%s %q: unknown value; use %s", name, value, strings.Join(words[given], ", ")))
 		}
 	}
 	if f.parallel < 1 {
-		errs = append(errs, fmt.Errorf("--parallel %d: use 1 or more", f.parallel))
+		errs = append(errs, fmt.Errorf("--parallel %d must be at least 1", f.parallel))
 	}
 	if f.timeout < 0 {
-		errs = append(errs, fmt.Errorf("--timeout %s: use a positive duration", f.timeout))
+		errs = append(errs, fmt.Errorf("--timeout %s must not be negative", f.timeout))
 	}
 	return errs
 }
@@ -288,28 +293,28 @@ func checkCombinations(o session.Options) []error {
 	var errs []error
 	fail := func(format string, a ...any) { errs = append(errs, fmt.Errorf(format, a...)) }
 	if o.Eval != "" && (o.Script != "" || len(o.Command) > 0) {
-		fail("--eval is the whole command: leave out --script and what follows --")
+		fail("--eval excludes --script and a command after --")
 	}
 	if o.Netns && len(o.Nodes.Pods) == 0 {
-		fail("--netns needs a pod: pod/NAME")
+		fail("--netns needs a pod, as pod/NAME")
 	}
 	if o.Container != "" && !o.Netns {
-		fail("-c chooses a container for --netns")
+		fail("-c needs --netns")
 	}
-	if o.PVC != "" && !o.InImage {
-		fail("--mount-pvc mounts into the image: give -x too")
+	if o.PVC != "" && !o.InContainer {
+		fail("--mount-pvc needs -x: the claim is mounted into the container")
 	}
-	if o.Netns && o.InImage {
-		fail("--netns uses the node's tools: leave out -x")
+	if o.Netns && o.InContainer {
+		fail("--netns and -x exclude each other: --netns uses the tools of the node")
 	}
-	if o.HostTTY && o.InImage {
-		fail("--host-tty is the host's: leave out -x")
+	if o.HostTTY && o.InContainer {
+		fail("--host-tty and -x exclude each other: the terminal is opened on the host")
 	}
 	if o.Group && o.OutputDir != "" {
-		fail("--group or --output-dir, not both")
+		fail("--group-identical and --output-dir exclude each other")
 	}
 	if o.Script == "-" && o.TTY == "true" {
-		fail("--script - takes standard input: leave out --tty")
+		fail("--script - and --tty exclude each other: the script is read from standard input")
 	}
 	return errs
 }

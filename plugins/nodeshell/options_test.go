@@ -16,6 +16,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/capture"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/collect"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/enter"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/session"
 )
@@ -45,6 +46,32 @@ func parseCapture(t *testing.T, args ...string) (capture.Options, int, string) {
 	return got, code, env.Stderr.String()
 }
 
+// Without "--" the words of a command are taken for nodes: one line gives the right call.
+func TestACommandWithoutItsDash(t *testing.T) {
+	for _, test := range []struct {
+		args, unknown, want string
+	}{
+		{"w1 ls /", "", `error: "/" is not a node; a command needs "--" before it: kubectl nodeshell w1 -- ls /` + "\n"},
+		{"w1 uptime --timeout 5s", "uptime", `error: "uptime" is not a node; a command needs "--" before it: kubectl nodeshell w1 --timeout=5s -- uptime` + "\n"},
+		{"w1 w2 df -- x", "df", `error: no node has the name, address or provider ID "df"` + "\n"},
+		{"w1 w2 df", "df", `error: "df" is not a node; a command needs "--" before it: kubectl nodeshell w1 w2 -- df` + "\n"},
+		{"w1 deploy/x", "nosuch", `error: "deploy": unknown type; valid types: node, pod` + "\nSee 'kubectl nodeshell --help'.\n"},
+		{"nosuch", "nosuch", `error: no node has the name, address or provider ID "nosuch"` + "\n"},
+		{"w1 nosuch -- df", "nosuch", `error: no node has the name, address or provider ID "nosuch"` + "\n"},
+		{"w1 nosuch --eval df", "nosuch", `error: no node has the name, address or provider ID "nosuch"` + "\n"},
+	} {
+		env := testkit.NewEnv("kubectl nodeshell", now)
+		code := env.Run(t, func(e *cli.Env) *cobra.Command {
+			return newCommand(e, func(context.Context, *cli.Env, *kube.Flags, session.Options) error {
+				return collect.UnknownNode{Name: test.unknown}
+			})
+		}, strings.Fields(test.args)...)
+		if code != ownFailure || env.Stderr.String() != test.want {
+			t.Errorf("%s: code %d\n got %swant %s", test.args, code, env.Stderr, test.want)
+		}
+	}
+}
+
 func TestTargetsAndCommand(t *testing.T) {
 	o, code, stderr := parse(t, "node/a", "b", "pod/web-0", "aws:///eu-1/i-1", "--", "ls", "-l", "--", "x")
 	if code != 0 {
@@ -64,21 +91,21 @@ func TestUsageErrors(t *testing.T) {
 		args string
 		want []string
 	}{
-		{"", []string{"name a node"}},
-		{"a --all", []string{"not several of them"}},
-		{"a -l x=y", []string{"not several of them"}},
+		{"", []string{"no node given"}},
+		{"a --all", []string{"exclude each other"}},
+		{"a -l x=y", []string{"exclude each other"}},
 		{"a --tty=maybe", []string{`--tty "maybe"`}},
-		{"a --eval x --script y", []string{"--eval is the whole command"}},
+		{"a --eval x --script y", []string{"--eval excludes --script"}},
 		{"a --netns", []string{"--netns needs a pod"}},
-		{"a -c x", []string{"-c chooses a container for --netns"}},
-		{"a --mount-pvc data", []string{"give -x too"}},
-		{"a --group --output-dir d", []string{"not both"}},
+		{"a -c x", []string{"-c needs --netns"}},
+		{"a --mount-pvc data", []string{"--mount-pvc needs -x"}},
+		{"a --group-identical --output-dir d", []string{"exclude each other"}},
 		{"a --image auto --no-pull --parallel 0 --timeout -1s", []string{"--parallel 0", "--timeout -1s"}},
-		{"a --image busybox --no-pull", []string{"leave --image out"}},
-		{"a --labels x", []string{`--labels "x" is not KEY=VALUE`}},
+		{"a --image busybox --no-pull", []string{"exclude each other"}},
+		{"a --labels x", []string{`--labels "x": not a valid label`}},
 		{"a --dry-run=yes", []string{`--dry-run "yes"`}},
 		{"a -o table2", []string{`-o "table2"`}},
-		{"a --max-duration 1ms", []string{"--max-duration 1ms is too short"}},
+		{"a --max-duration 1ms", []string{"--max-duration 1ms must be at least 1s"}},
 		{"-l =", []string{`-l "="`}},
 		{"a --nosuch", []string{"unknown flag"}},
 		{"deploy/x", []string{`"deploy": unknown type`}},
@@ -100,13 +127,13 @@ func TestUsageErrors(t *testing.T) {
 
 func TestCaptureUsageErrors(t *testing.T) {
 	tests := []struct{ args, want string }{
-		{"", "name a pod"},
+		{"", "no target given"},
 		{"web --mode x", `--mode "x"`},
-		{"node/a --mode ephemeral", "is for pods"},
-		{"web --max-size 10", "is not a size"},
+		{"node/a --mode ephemeral", "--mode ephemeral needs pods"},
+		{"web --max-size 10", "not a size"},
 		{"web --max-size 1Mi", "--max-size needs -w"},
 		{"web --rotate 3 -w x", "--rotate needs --max-size"},
-		{"web --wireshark -w x", "not both"},
+		{"web --wireshark -w x", "exclude each other"},
 		{"web -w - -o json", "both use standard output"},
 		{"job/x", "unknown type"},
 		{"web --count -1", "--count"},

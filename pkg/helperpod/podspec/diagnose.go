@@ -52,7 +52,7 @@ func Diagnose(pod *corev1.Pod, container string, said []corev1.Event, since time
 	events := eventfact.ReadAll(said)
 	if pod.DeletionTimestamp != nil {
 		by := lastEvent(events, "Killing", "Preempted", "TaintManagerEviction")
-		return Wait{Code: WaitDeleted, Text: "the helper pod was deleted by someone else" + by, Final: true}
+		return Wait{Code: WaitDeleted, Text: "the helper pod was deleted by another client or a controller" + by, Final: true}
 	}
 	if podfact.Finished(pod) {
 		return finished(pod, container)
@@ -65,16 +65,16 @@ func Diagnose(pod *corev1.Pod, container string, said []corev1.Event, since time
 		return died(pod, container, Wait{Final: true}) // no helper is started again, and the phase follows later
 	}
 	if text := eventText(events, "FailedCreatePodSandBox"); text != "" {
-		return Wait{Code: WaitSandbox, Text: "the container runtime cannot make the pod's sandbox: " + text}
+		return Wait{Code: WaitSandbox, Text: "the pod sandbox cannot be created: " + text}
 	}
 	if text := eventText(events, "FailedMount", "FailedAttachVolume"); text != "" {
 		return Wait{Code: WaitVolume, Text: "a volume cannot be mounted: " + text}
 	}
 	if pod.Spec.NodeName == "" {
-		return Wait{Code: WaitUnscheduled, Text: "no node has been chosen" + colon(conditionMessage(pod, corev1.PodScheduled))}
+		return Wait{Code: WaitUnscheduled, Text: "no node is assigned to the pod" + colon(conditionMessage(pod, corev1.PodScheduled))}
 	}
 	if pod.Status.StartTime == nil && since > silentAfter {
-		text := fmt.Sprintf("the kubelet of %q has said nothing about the pod for %s", pod.Spec.NodeName, since.Round(time.Second))
+		text := fmt.Sprintf("the kubelet of node %s has reported no status for the pod for %s", pod.Spec.NodeName, since.Round(time.Second))
 		return Wait{Code: WaitSilent, Text: text}
 	}
 	if text := eventText(events, "Pulling"); text != "" && eventText(events, "Pulled") == "" {
@@ -152,12 +152,12 @@ func died(pod *corev1.Pod, container string, w Wait) Wait {
 	status := statusOf(pod, container)
 	if status == nil || status.State.Terminated == nil {
 		if w.Text == "" {
-			w.Text = "the pod ended as " + string(pod.Status.Phase)
+			w.Text = "the pod terminated in phase " + string(pod.Status.Phase)
 		}
 		return w
 	}
 	end := status.State.Terminated
-	w.Text = fmt.Sprintf("the container ended with code %d (%s)%s", end.ExitCode, end.Reason, colon(strings.TrimSpace(end.Message)))
+	w.Text = fmt.Sprintf("the container terminated with exit code %d (%s)%s", end.ExitCode, end.Reason, colon(strings.TrimSpace(end.Message)))
 	if podfact.NeverRan(end) {
 		w.Code = archOr(WaitRuntime, end.Message)
 	}

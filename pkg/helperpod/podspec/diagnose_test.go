@@ -47,7 +47,7 @@ func TestDiagnose(t *testing.T) {
 		text   string
 	}{
 		{"just created", silent, nil, time.Second, WaitNew, false, "being created"},
-		{"bound, and the kubelet says nothing", silent, nil, 8 * time.Second, WaitSilent, false, `kubelet of "n"`},
+		{"bound, and the kubelet says nothing", silent, nil, 8 * time.Second, WaitSilent, false, `kubelet of node n`},
 		{"the container is on its way", waitingPod("ContainerCreating", ""), nil, 8 * time.Second, WaitNew, false, ""},
 		{"an image is being pulled", waitingPod("ContainerCreating", ""), []corev1.Event{event("Pulling", `Pulling image "x"`, 1)}, 2 * time.Second, WaitPull, false, "Pulling image"},
 		{"the image has been pulled", waitingPod("ContainerCreating", ""), []corev1.Event{event("Pulling", "Pulling", 1), event("Pulled", "done", 2)}, 2 * time.Second, WaitNew, false, ""},
@@ -137,7 +137,7 @@ func TestAContainerThatEndedIsNotBeingCreated(t *testing.T) {
 	pod := &corev1.Pod{Spec: corev1.PodSpec{NodeName: "a"}, Status: corev1.PodStatus{Phase: corev1.PodRunning, ContainerStatuses: []corev1.ContainerStatus{
 		{Name: "c", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 75, Reason: "Error"}}},
 	}}}
-	if w := Diagnose(pod, "c", nil, 0); w.Code != WaitEnded || !w.Final || w.Text != "the container ended with code 75 (Error)" {
+	if w := Diagnose(pod, "c", nil, 0); w.Code != WaitEnded || !w.Final || w.Text != "the container terminated with exit code 75 (Error)" {
 		t.Errorf("%+v", w)
 	}
 }

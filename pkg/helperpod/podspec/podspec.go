@@ -38,7 +38,8 @@ if echo x | read -t 1 l 2>/dev/null; then
   exit 75
 fi
 m=$$; trap '' USR1
-( trap 'n=1' USR1; while :; do n=0; sleep "$t" & s=$!; wait $s; kill $s; [ $n = 1 ] || break; done; kill -TERM $m ) </dev/null >/dev/null 2>&1 & w=$!
+( trap 'n=1' USR1
+  while :; do n=0; sleep "$t" & s=$!; wait $s; kill $s; [ $n = 1 ] || break; done; kill -TERM $m ) </dev/null >/dev/null 2>&1 & w=$!
 while read -r l; do [ "$l" = bye ] && exit 0; kill -USR1 $w; done
 exit 75
 `

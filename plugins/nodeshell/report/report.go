@@ -20,8 +20,8 @@ type Verdict string
 
 // The verdicts of a plan.
 const (
-	Ready   Verdict = "ready"   // the pod can be made
-	Refused Verdict = "refused" // it would not start, or not be what was asked for
+	Ready   Verdict = "Ready"   // the pod can be made
+	Refused Verdict = "Refused" // it would not start, or not be what was asked for
 )
 
 // Plan is what nodeshell will do on one node, or why it will not.
@@ -35,7 +35,7 @@ type Plan struct {
 	Container       string            `json:"container,omitempty"`
 	Shell           string            `json:"shell,omitempty"`   // sh in the container
 	Command         []string          `json:"command,omitempty"` // exec'd in the container
-	Stays           bool              `json:"staysInImage,omitempty"`
+	InContainer     bool              `json:"inContainer,omitempty"`
 	Findings        []finding.Finding `json:"findings,omitempty"`
 	Sources         source.List       `json:"sources,omitempty"`
 }

@@ -330,9 +330,6 @@ func TestNoColorHoldsEvenWhenEmpty(t *testing.T) {
 		if plain.Code != 0 || strings.Contains(plain.Stdout, escape) {
 			t.Errorf("%s with NO_COLOR=: exit %d, escapes: %v\n%.500q", name, plain.Code, strings.Contains(plain.Stdout, escape), plain.Stdout)
 		}
-		if name == "nodeshell" {
-			continue // prints a pod as YAML here: no verdict, so no colour
-		}
 		if coloured := c.Sh(t, "unset NO_COLOR; "+line, path, harness.Env("TERM=xterm-256color")); !strings.Contains(coloured.Stdout, escape) {
 			t.Errorf("%s has no colour on a terminal, so the above shows nothing:\n%.500q", name, coloured.Stdout)
 		}

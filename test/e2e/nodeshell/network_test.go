@@ -84,7 +84,7 @@ func TestAPodsNetwork(t *testing.T) {
 	t.Run("of a pod that has ended", func(t *testing.T) {
 		c.Apply(t, `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"ended"},"spec":{"nodeName":"w1","restartPolicy":"Never","containers":[{"name":"c","image":"busybox:1.36","imagePullPolicy":"IfNotPresent","command":["true"]}]}}`, "-n", ns)
 		c.MustKubectl(t, "wait", "-n", ns, "--for=jsonpath={.status.phase}=Succeeded", "pod/ended", "--timeout=60s")
-		if r := run(t, c, "-n", ns, "pod/ended", "--netns", "--", "true"); r.Code != 125 || !strings.Contains(r.Stderr, "has ended (Succeeded)") {
+		if r := run(t, c, "-n", ns, "pod/ended", "--netns", "--", "true"); r.Code != 125 || !strings.Contains(r.Stderr, "has terminated (Succeeded)") {
 			t.Errorf("code %d, %s", r.Code, r.Stderr)
 		}
 	})
@@ -169,7 +169,7 @@ func TestCaptureOfUnusualPods(t *testing.T) {
 	if r.Code != 0 || strings.Count(r.Stderr, "captured ") != 3 {
 		t.Fatalf("code %d: %s", r.Code, r.Stderr)
 	}
-	if want := "pod " + ns + "/hostnet uses the network of node \"w1\""; !strings.Contains(r.Stderr, want) {
+	if want := "pod " + ns + "/hostnet uses the network of node w1"; !strings.Contains(r.Stderr, want) {
 		t.Errorf("not said: %s\n%s", want, r.Stderr)
 	}
 	for pod, want := range map[string]string{"static-w1": "hello-static", "crash": "Flags [R", "hostnet": "Flags [R"} {

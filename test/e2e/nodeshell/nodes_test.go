@@ -17,7 +17,7 @@ func TestPodSecurity(t *testing.T) {
 	ns := c.Namespace(t)
 	c.MustKubectl(t, "label", "namespace", ns, "pod-security.kubernetes.io/enforce=baseline")
 	r := run(t, c, "w1", "-n", ns, "--", "true")
-	if r.Code != 125 || !strings.Contains(r.Stderr, `enforces Pod Security "baseline`) || !strings.Contains(r.Stderr, "--create-namespace") {
+	if r.Code != 125 || !strings.Contains(r.Stderr, `enforces Pod Security Standard "baseline`) || !strings.Contains(r.Stderr, "--create-namespace") {
 		t.Errorf("code %d: %s", r.Code, r.Stderr)
 	}
 	if r = run(t, c, "w1", "--create-namespace", "--", "hostname"); r.Code != 0 || r.Stdout != "w1\n" {
@@ -108,7 +108,7 @@ func TestANodeUnderPressure(t *testing.T) {
 	if r := run(t, c, "w2", "--", "true"); r.Code != 125 || !strings.Contains(r.Stderr, "--critical") || !strings.Contains(r.Stderr, "PIDPressure") {
 		t.Errorf("code %d: %s", r.Code, r.Stderr)
 	}
-	if r := run(t, c, "w2", "-n", "kube-system", "--critical", "--", "hostname"); r.Code != 0 || r.Stdout != "w2\n" || !strings.Contains(r.Stderr, "stops another pod") {
+	if r := run(t, c, "w2", "-n", "kube-system", "--critical", "--", "hostname"); r.Code != 0 || r.Stdout != "w2\n" || !strings.Contains(r.Stderr, "preempts another pod") {
 		t.Errorf("code %d: %q %s", r.Code, r.Stdout, r.Stderr)
 	}
 }
@@ -159,12 +159,12 @@ func TestADeadNode(t *testing.T) {
 	broken(t, c, "stop-kubelet")
 	harness.Eventually(t, 90*time.Second, func() (string, bool) {
 		r := run(t, c, "w2", "--dry-run", "--", "true")
-		return r.Stderr, strings.Contains(r.Stderr, "silent for")
+		return r.Stderr, strings.Contains(r.Stderr, "has not reported for")
 	})
 	began := time.Now()
 	r := run(t, c, "w2", "--", "true")
 	took := time.Since(began)
-	if r.Code != 125 || !strings.Contains(r.Stderr, "silent for") {
+	if r.Code != 125 || !strings.Contains(r.Stderr, "has not reported for") {
 		t.Errorf("code %d: %s", r.Code, r.Stderr)
 	}
 	t.Logf("refused in %s", took)
@@ -172,7 +172,7 @@ func TestADeadNode(t *testing.T) {
 		t.Errorf("it took %s", took)
 	}
 	r = run(t, c, "--all", "--", "hostname")
-	if r.Code != 125 || !strings.Contains(r.Stdout, "[w1] w1\n") || !strings.Contains(r.Stdout, "[cp1] cp1\n") || !strings.Contains(r.Stderr, "node w2: the kubelet") {
+	if r.Code != 125 || !strings.Contains(r.Stdout, "[w1] w1\n") || !strings.Contains(r.Stdout, "[cp1] cp1\n") || !strings.Contains(r.Stderr, "node/w2: the kubelet") {
 		t.Errorf("code %d: %q %s", r.Code, r.Stdout, r.Stderr)
 	}
 	t.Run("forced and killed", func(t *testing.T) {
@@ -217,7 +217,7 @@ func TestCleanupFindsWhatAKilledClientWithoutAJobHasLeft(t *testing.T) {
 		t.Errorf("code %d, %s %s", r.Code, r.Stdout, r.Stderr)
 	}
 	nothingLeft(t, c, ns)
-	if r := run(t, c, "cleanup", "-n", ns); r.Code != 0 || !strings.Contains(r.Stderr, "nothing is left") {
+	if r := run(t, c, "cleanup", "-n", ns); r.Code != 0 || !strings.Contains(r.Stderr, "no leftovers") {
 		t.Errorf("code %d, %s %s", r.Code, r.Stdout, r.Stderr)
 	}
 }

@@ -152,7 +152,7 @@ func TestAHelperThatEndsIsNoExitCodeOfTheCommand(t *testing.T) {
 	c := cluster(t)
 	ns := c.Namespace(t)
 	line := `kubectl nodeshell w1 -n "$NS" -- sleep 120 & pid=$!; sleep 8; kubectl delete pod -n "$NS" -l app.kubernetes.io/managed-by=kubectl-nodeshell --wait=false >/dev/null; wait $pid; echo $?`
-	if r := c.Sh(t, line, harness.Env("NS="+ns)); strings.TrimSpace(r.Stdout) != "125" || !strings.Contains(r.Stderr, "helper pod is lost") {
+	if r := c.Sh(t, line, harness.Env("NS="+ns)); strings.TrimSpace(r.Stdout) != "125" || !strings.Contains(r.Stderr, "helper pod was lost") {
 		t.Errorf("code %q: %s", r.Stdout, r.Stderr)
 	}
 	nothingLeft(t, c, ns)
@@ -323,12 +323,12 @@ func TestManyNodes(t *testing.T) {
 	ns := c.Namespace(t)
 	t.Run("prefixed", func(t *testing.T) {
 		r := run(t, c, "-n", ns, "w1", "w2", "--", "sh", "-c", "hostname; [ $(hostname) = w2 ] && exit 3; exit 0")
-		if r.Code != 3 || !strings.Contains(r.Stdout, "[w1] w1\n") || !strings.Contains(r.Stdout, "[w2] w2\n") || !strings.Contains(r.Stderr, "node w2: exit code 3") {
+		if r.Code != 3 || !strings.Contains(r.Stdout, "[w1] w1\n") || !strings.Contains(r.Stdout, "[w2] w2\n") || !strings.Contains(r.Stderr, "node/w2: exit code 3") {
 			t.Errorf("code %d, %q, %q", r.Code, r.Stdout, r.Stderr)
 		}
 	})
 	t.Run("folded", func(t *testing.T) {
-		if r := run(t, c, "-n", ns, "--all", "--group", "--", "echo", "same"); r.Code != 0 || r.Stdout != "== cp1,w1,w2 (3 nodes) ==\nsame\n" {
+		if r := run(t, c, "-n", ns, "--all", "--group-identical", "--", "echo", "same"); r.Code != 0 || r.Stdout != "== cp1,w1,w2 (3 nodes) ==\nsame\n" {
 			t.Errorf("code %d, %q, %q", r.Code, r.Stdout, r.Stderr)
 		}
 	})

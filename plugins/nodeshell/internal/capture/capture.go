@@ -116,11 +116,11 @@ func (c *capturing) chooseMode(ctx context.Context, visits []enter.Visit) (ephem
 	for _, v := range visits {
 		denied := v.Pod.Namespace == "" || slices.ContainsFunc(v.Findings, ofAdmission)
 		if c.o.Mode == "node" || v.Target.Pod == nil || !denied {
-			return false, v.Refusal()
+			return false, c.nodes.Explain(v.Refusal())
 		}
 	}
 	if !c.o.Pod.Quiet {
-		c.env.Warn("no privileged pod here (%s): using an ephemeral container in the pod; its entry stays in the pod's spec",
+		c.env.Warn("no privileged pod can be created (%s); using an ephemeral container, whose entry stays in the pod spec",
 			output.Sanitize(visits[0].Summary))
 	}
 	return true, nil

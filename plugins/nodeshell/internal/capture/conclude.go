@@ -26,7 +26,7 @@ func (c *capturing) conclude(ctx context.Context, targets []*one) error {
 			failed++
 		}
 		if r.Dropped != nil && *r.Dropped > 0 {
-			r.Findings = append(r.Findings, evaluate.Dropped(r.Node, *r.Dropped))
+			r.Findings = append(r.Findings, evaluate.Dropped(r.Node, *r.Dropped, t.Options))
 		}
 	}
 	summary := fmt.Sprintf("%s from %s", output.Plural(int(packets), "packet"), output.Plural(len(results), "target"))
@@ -60,7 +60,7 @@ func (c *capturing) tell(results []report.Capture) {
 			name = r.Namespace + "/" + r.Pod + " on " + r.Node
 		}
 		if r.Error != "" {
-			c.env.Warn("%s: error: %s", name, output.Sanitize(r.Error))
+			c.nodes.Error(name, r.Error, r.Findings)
 			continue
 		}
 		if c.o.Pod.Quiet {
@@ -76,7 +76,7 @@ func (c *capturing) tell(results []report.Capture) {
 		c.env.Warn("%s", line)
 		for _, f := range r.Findings {
 			if f.Code == evaluate.PacketsDropped {
-				c.env.Warn("warning: %s", f.Message)
+				c.nodes.Warn(f)
 			}
 		}
 	}

@@ -21,7 +21,7 @@ type progress struct {
 }
 
 func (p *progress) listening(name, tool, device string) {
-	p.print(fmt.Sprintf("%s: capturing on %s (tcpdump of the %s); Ctrl-C ends it\n",
+	p.print(fmt.Sprintf("%s: capturing on %s (tcpdump of the %s); press Ctrl-C to stop\n",
 		output.Sanitize(name), output.Sanitize(device), output.Sanitize(tool)), false)
 }
 

@@ -44,7 +44,7 @@ func (c *capturing) record(ctx context.Context, t *one, helper *helperpod.Helper
 	case code == terminated && c.stopped() && result.Tool != "" && result.Packets == 0:
 		result.Complete = true // it was stopped before it listened
 	case code != 0 && result.Captured == nil:
-		result.Error = fmt.Sprintf("tcpdump ended with code %d: %s", code, log.complaint())
+		result.Error = fmt.Sprintf("tcpdump exited with code %d: %s", code, log.complaint())
 	default:
 		result.Complete = true
 	}
@@ -56,7 +56,7 @@ func (c *capturing) guard(helper *helperpod.Helper, ended <-chan struct{}, cance
 	select {
 	case <-c.stop:
 	case <-lost:
-		cancel(fmt.Errorf("the helper pod is lost: %w", why()))
+		cancel(fmt.Errorf("the helper pod was lost: %w", why()))
 		return
 	case <-ended:
 		return

@@ -10,6 +10,7 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/enter"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/evaluate"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/netns"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/report"
@@ -20,11 +21,11 @@ func (c *capturing) onNode(ctx context.Context, members []*one) {
 	first := members[0]
 	failed := func(err error) {
 		for _, t := range members {
-			t.result.Error = kube.OneLine(err)
+			t.fail(err)
 		}
 	}
 	if first.Verdict == report.Refused {
-		failed(errors.New(first.Summary))
+		failed(first.Refusal())
 		return
 	}
 	c.nodes.Notices(first.Findings)
@@ -47,6 +48,15 @@ func (c *capturing) onNode(ctx context.Context, members []*one) {
 	wg.Wait()
 }
 
+// fail keeps an error, and the findings that explain it.
+func (t *one) fail(err error) {
+	t.result.Error = kube.OneLine(err)
+	var refused enter.Refused
+	if errors.As(err, &refused) {
+		t.result.Findings = append(t.result.Findings, refused.Findings...)
+	}
+}
+
 // upload puts a static tcpdump into the helper.
 func (c *capturing) upload(ctx context.Context, to helperpod.Container) error {
 	if c.o.Tcpdump == "" {
@@ -60,7 +70,7 @@ func (c *capturing) upload(ctx context.Context, to helperpod.Container) error {
 	var stderr bytes.Buffer
 	code, err := to.Exec(ctx, []string{"sh", "-c", uploadScript}, helperpod.Streams{In: f, Err: &stderr})
 	if err == nil && code != 0 {
-		err = fmt.Errorf("--tcpdump could not be uploaded: %s", bytes.TrimSpace(stderr.Bytes()))
+		err = fmt.Errorf("--tcpdump %q: upload failed: %s", c.o.Tcpdump, bytes.TrimSpace(stderr.Bytes()))
 	}
 	return err
 }
@@ -92,7 +102,7 @@ func (c *capturing) inPod(ctx context.Context, t *one) {
 		err = c.upload(ctx, helper.Container())
 	}
 	if err != nil {
-		t.result.Error = kube.OneLine(kube.Explain(err))
+		t.fail(kube.Explain(err))
 		return
 	}
 	if t.Target.Pod.Spec.HostNetwork {

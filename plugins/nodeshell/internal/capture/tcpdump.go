@@ -15,10 +15,16 @@ const captureScript = `
 where=$1 i=$2 d=$3; shift 3
 PATH=/tmp/nodeshell:$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; export PATH
 net= mnt=
-case $where in net) net="nsenter --net=/proc/self/fd/9 --" mnt="nsenter -t 1 -m --net=/proc/self/fd/9 --";; host) mnt="nsenter -t 1 -m --";; esac
+case $where in
+  net) net="nsenter --net=/proc/self/fd/9 --" mnt="nsenter -t 1 -m --net=/proc/self/fd/9 --";;
+  host) mnt="nsenter -t 1 -m --";;
+esac
 if command -v tcpdump >/dev/null 2>&1; then tool=image in=$net
 elif [ -n "$mnt" ] && nsenter -t 1 -m -- /bin/sh -c 'command -v tcpdump' >/dev/null 2>&1; then tool=node in=$mnt
-else echo "no tcpdump in the image$([ -z "$mnt" ] || echo ', and none on the node'): name an image that has it with --image, or a static build with --tcpdump" >&2; exit 127; fi
+else
+  and=; [ -z "$mnt" ] || and=", and none on the node"
+  echo "no tcpdump in the image$and; use --image with an image that has tcpdump, or upload a static build with --tcpdump" >&2; exit 127
+fi
 if [ -z "$i" ]; then
   n=0; for l in $($net cat /proc/net/dev | sed -n 's/^ *\([^:]*\):.*/\1/p'); do [ "$l" = lo ] || { i=$l; n=$((n+1)); }; done
   [ $where = net ] || [ $n = 1 ] || i=$(while read -r l dest rest; do [ "$dest" = 00000000 ] && echo "$l" && break; done </proc/net/route)

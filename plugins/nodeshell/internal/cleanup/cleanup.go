@@ -50,7 +50,7 @@ func Run(ctx context.Context, env *cli.Env, connection *kube.Flags, o Options) e
 		return kube.Explain(err)
 	}
 	if len(list) == 0 {
-		env.Warn("nothing is left of any session")
+		env.Warn("no leftovers of sessions found")
 		return nil
 	}
 	failed := 0

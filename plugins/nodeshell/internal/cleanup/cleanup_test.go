@@ -60,7 +60,7 @@ func TestARunReapsWhatKilledClientsLeft(t *testing.T) {
 		space("nodeshell-used", time.Hour), space("kept-by-people", time.Hour),
 		pod("nodeshell-used", "s", time.Hour, time.Hour, corev1.PodRunning),
 	)
-	Reap(t.Context(), client, c.now, "x", "")
+	RemoveExpired(t.Context(), client, c.now, "x", "")
 	deleted := waitForDeletes(t.Context(), client, 4)
 	want := []string{"jobs/dead", "namespaces/nodeshell-empty", "pods/expired", "pods/failed"}
 	if diff := cmp.Diff(want, deleted); diff != "" {

@@ -101,7 +101,7 @@ func podState(pod *corev1.Pod, now time.Time) string {
 	case podspec.Expired(pod.Annotations, now):
 		return "expired"
 	case pod.DeletionTimestamp != nil:
-		return "ending"
+		return "terminating"
 	}
 	return "running"
 }

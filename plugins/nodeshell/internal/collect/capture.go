@@ -26,7 +26,7 @@ func (r Reader) CaptureTargets(ctx context.Context, namespace string, refs []tar
 		targets = append(targets, found...)
 	}
 	if selector != "" {
-		found, err := r.podsOf(ctx, namespace, selector, fmt.Sprintf("labels %q", selector))
+		found, err := r.podsOf(ctx, namespace, selector, fmt.Sprintf("selector %q", selector))
 		if err != nil {
 			return nil, err
 		}
@@ -68,7 +68,7 @@ func (r Reader) captureTarget(ctx context.Context, namespace string, ref target.
 			return nil, nowhere(pod)
 		}
 		if pod.Status.Phase != corev1.PodRunning && pod.Status.Phase != corev1.PodPending {
-			return nil, fmt.Errorf("pod %q in namespace %q has no network to capture: it is %s", ref.Name, namespace, pod.Status.Phase)
+			return nil, fmt.Errorf("pod %s/%s has no network to capture: its phase is %s", namespace, ref.Name, pod.Status.Phase)
 		}
 		return []Target{{Pod: pod}}, nil
 	case "Service":
@@ -77,7 +77,7 @@ func (r Reader) captureTarget(ctx context.Context, namespace string, ref target.
 			return nil, err
 		}
 		if len(service.Spec.Selector) == 0 {
-			return nil, fmt.Errorf("%s has no selector: name its pods", what)
+			return nil, fmt.Errorf("%s has no selector; name the pods", what)
 		}
 		return r.podsOf(ctx, namespace, labels.SelectorFromSet(service.Spec.Selector).String(), what)
 	case "Deployment":
@@ -115,7 +115,7 @@ func (r Reader) podsOf(ctx context.Context, namespace, selector, what string) ([
 		}
 	}
 	if len(targets) == 0 {
-		return nil, fmt.Errorf("%s in namespace %q has no running pod", what, namespace)
+		return nil, fmt.Errorf("no running pod for %s in namespace %q", what, namespace)
 	}
 	slices.SortFunc(targets, func(a, b Target) int { return cmp.Compare(a.Pod.Name, b.Pod.Name) })
 	return targets, nil

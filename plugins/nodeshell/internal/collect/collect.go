@@ -96,7 +96,7 @@ func (r Reader) Targets(ctx context.Context, s Selection) ([]Target, error) {
 			return nil, err
 		}
 		if len(list.Items) == 0 {
-			return nil, fmt.Errorf("no node matches the labels %q", s.Selector)
+			return nil, fmt.Errorf("no node matches label selector %q", s.Selector)
 		}
 		var targets []Target
 		for i := range list.Items {
@@ -163,7 +163,7 @@ func nowhere(pod *corev1.Pod) error {
 			why = ": " + c.Message
 		}
 	}
-	return fmt.Errorf("pod %q in namespace %q is on no node yet (%s%s)", pod.Name, pod.Namespace, pod.Status.Phase, why)
+	return fmt.Errorf("pod %s/%s is not assigned to a node (%s%s)", pod.Namespace, pod.Name, pod.Status.Phase, why)
 }
 
 // node finds a node by its name, and else by an address, host name or provider ID that is unique.
@@ -191,12 +191,25 @@ func (r Reader) node(ctx context.Context, name string) (*corev1.Node, error) {
 	case len(found) == 1:
 		return found[0], nil
 	case len(found) > 1:
-		return nil, fmt.Errorf("%q is an address of %d nodes: use a node's name", name, len(found))
+		return nil, fmt.Errorf("%q is an address of %d nodes; use a node name", name, len(found))
 	case len(near) > 0:
 		slices.Sort(near)
-		return nil, fmt.Errorf("no node is called %q: did you mean %s?", name, strings.Join(near[:min(len(near), 5)], ", "))
+		return nil, UnknownNode{name, near[:min(len(near), 5)]}
 	}
-	return nil, fmt.Errorf("no node has the name, address or provider ID %q", name)
+	return nil, UnknownNode{Name: name}
+}
+
+// UnknownNode is the error of a word that no node is called by.
+type UnknownNode struct {
+	Name string
+	Near []string // names of nodes that are similar
+}
+
+func (e UnknownNode) Error() string {
+	if len(e.Near) == 0 {
+		return fmt.Sprintf("no node has the name, address or provider ID %q", e.Name)
+	}
+	return fmt.Sprintf("node %q not found; closest existing names: %s", e.Name, strings.Join(e.Near, ", "))
 }
 
 func known(node *corev1.Node, name string) bool {

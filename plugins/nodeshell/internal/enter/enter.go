@@ -11,6 +11,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/target"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/cleanup"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/collect"
@@ -33,6 +34,7 @@ type Options struct {
 	StartTimeout    time.Duration
 	NoJob           bool // bare pods, without a Job around them
 	Quiet           bool
+	Color           output.ColorMode
 }
 
 // Runner is one run: the cluster it speaks to, and what it has made there.
@@ -88,9 +90,6 @@ type Visit struct {
 	Options evaluate.Options
 	Target  collect.Target
 }
-
-// Refusal is the error of a plan that cannot be carried out.
-func (v Visit) Refusal() error { return fmt.Errorf("%s%s", v.Summary, Hints(v.Findings)) }
 
 // Ready gives the first visit that can be made; nil is none.
 func Ready(visits []Visit) *Visit {

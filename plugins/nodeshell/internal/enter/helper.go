@@ -3,19 +3,16 @@ package enter
 import (
 	"context"
 	"errors"
-	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/klog/v2"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod/podspec"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/cleanup"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/evaluate"
 )
 
@@ -58,13 +55,6 @@ func (r *Runner) EnterPod(ctx context.Context, v Visit) (helper *helperpod.Helpe
 	return helper, func() { _ = helper.Close(ctx) }, err
 }
 
-// Refused is a helper that did not start, with its finding.
-type Refused struct{ Finding finding.Finding }
-
-func (e Refused) Error() string {
-	return e.Finding.Message + Hints([]finding.Finding{e.Finding})
-}
-
 // start makes the helper of a visit. The helper must be closed, also after an error.
 func (r *Runner) start(ctx context.Context, v Visit) (*helperpod.Helper, error) {
 	spec := helperpod.Spec{
@@ -78,7 +68,7 @@ func (r *Runner) start(ctx context.Context, v Visit) (*helperpod.Helper, error) 
 	spec.Check = func(made *corev1.Pod) error {
 		for _, f := range evaluate.Changed(v.Pod, made, v.Options) {
 			if f.Severity == finding.Critical {
-				return Refused{f}
+				return notStarted(v, f)
 			}
 		}
 		return nil
@@ -92,7 +82,7 @@ func (r *Runner) start(ctx context.Context, v Visit) (*helperpod.Helper, error) 
 	case errors.As(err, &refused):
 		return helper, refused
 	case errors.As(err, &not):
-		return helper, Refused{evaluate.NotStarted(v.Plan, not.Wait, v.Options)}
+		return helper, notStarted(v, evaluate.NotStarted(v.Plan, not.Wait, v.Options))
 	case err != nil:
 		return helper, kube.Explain(err)
 	}
@@ -106,61 +96,15 @@ func (r *Runner) close(ctx context.Context, helper *helperpod.Helper) {
 	byHand := r.cluster.Kubectl.Command(r.group.Namespace, "delete", helper.Kind(), helper.Name())
 	slow := time.AfterFunc(2*time.Second, func() {
 		if r.env.ErrTTY {
-			r.env.Warn("still cleaning up; by hand: %s", byHand)
+			r.env.Warn("still deleting the helper pod; to delete the pod by hand: %s", byHand)
 		}
 	})
 	err := helper.Close(ctx)
 	slow.Stop()
 	if err != nil {
-		r.env.Warn("warning: the pod could not be deleted (%s); it ends by itself within %s; by hand: %s",
+		r.env.Warn("warning: the helper pod could not be deleted (%s) and terminates within %s; to delete the pod by hand: %s",
 			kube.OneLine(kube.Explain(err)), podspec.Lease, byHand)
 	}
-}
-
-// audit leaves an Event on the node: who entered it, and why (https://github.com/openshift/oc/issues/265). It is a
-// courtesy to those who look at the node later, not a control: without the permission it is left out.
-func (r *Runner) audit(ctx context.Context, v Visit) (wait func()) {
-	done := make(chan struct{})
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	go func() {
-		defer close(done)
-		defer cancel()
-		who := v.Pod.Annotations[podspec.UserAnnotation]
-		if who == "" {
-			who = "someone"
-		}
-		message := fmt.Sprintf("%s entered the node as root by pod %s/%s", who, v.Namespace, v.Pod.Name)
-		if r.options.Reason != "" {
-			message += ": " + r.options.Reason
-		}
-		now := metav1.NewTime(r.Now())
-		_, err := r.client.CoreV1().Events(metav1.NamespaceDefault).Create(ctx, &corev1.Event{
-			ObjectMeta: metav1.ObjectMeta{
-				Name: v.Pod.Name, Namespace: metav1.NamespaceDefault, Labels: map[string]string{podspec.ManagedByLabel: cleanup.Manager},
-			},
-			InvolvedObject: corev1.ObjectReference{APIVersion: "v1", Kind: "Node", Name: v.Node, UID: v.Target.Node.UID},
-			Reason:         "NodeShell", Message: message, Type: corev1.EventTypeNormal, Count: 1,
-			Source: corev1.EventSource{Component: cleanup.Manager}, FirstTimestamp: now, LastTimestamp: now,
-		}, metav1.CreateOptions{})
-		if err != nil {
-			klog.V(2).InfoS("no Event on the node", "err", err)
-		}
-	}()
-	return func() { <-done }
-}
-
-// Hints gives the next commands of critical findings, a line each.
-func Hints(list []finding.Finding) string {
-	text := ""
-	for _, f := range list {
-		if f.Severity != finding.Critical {
-			continue
-		}
-		for _, n := range f.Next {
-			text += "\n  next: " + n.Command + "   # " + n.Why
-		}
-	}
-	return text
 }
 
 // Notices prints warnings; information is for a person only.
@@ -170,7 +114,18 @@ func (r *Runner) Notices(list []finding.Finding) {
 	}
 	for _, f := range list {
 		if f.Severity == finding.Warning || f.Severity == finding.Info && r.env.ErrTTY {
-			r.env.Warn("%s: %s", f.Severity, output.Sanitize(f.Message))
+			r.Warn(f)
 		}
 	}
+}
+
+// Warn writes one finding in a line, and its next steps, if it has any.
+func (r *Runner) Warn(f finding.Finding) {
+	page := output.Page{Terminal: r.env.Err(r.options.Color), Now: r.Now()}
+	page.Line(0, string(f.Severity)+": "+f.Message)
+	for _, n := range f.Next {
+		page.Line(2, n.Why+":")
+		page.WriteString("    " + output.Sanitize(n.Command) + "\n")
+	}
+	r.env.Warn("%s", strings.TrimSuffix(page.String(), "\n"))
 }

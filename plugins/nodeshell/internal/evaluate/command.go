@@ -19,11 +19,11 @@ const loginShell = `cd "$HOME" 2>/dev/null; if command -v bash >/dev/null; then 
 const imageShell = `[ -e /host ] || ln -s /proc/1/root /host 2>/dev/null; cd /proc/1/root; exec sh -l`
 
 // remoteCommand is the argv that is exec'd in the container.
-func remoteCommand(o Options, onWindows, inImage bool) []string {
+func remoteCommand(o Options, onWindows, inContainer bool) []string {
 	if onWindows {
 		return windowsCommand(o)
 	}
-	if inImage {
+	if inContainer {
 		return append(cleanEnv(o), innerCommand(o, true)...)
 	}
 	return append(append(cleanEnv(o), enterHost...), hostCommand(o)...)
@@ -47,7 +47,7 @@ func hostCommand(o Options) []string {
 	return append([]string{hostShell, "-c", `exec "$@"`, "sh"}, argv...)
 }
 
-func innerCommand(o Options, inImage bool) []string {
+func innerCommand(o Options, inContainer bool) []string {
 	var argv []string
 	switch {
 	case len(o.Script) > 0:
@@ -58,12 +58,12 @@ func innerCommand(o Options, inImage bool) []string {
 		argv = o.Command
 	case !o.TTY:
 		argv = []string{"sh"} // commands come by stdin, as with ssh
-	case inImage:
+	case inContainer:
 		argv = []string{"sh", "-c", imageShell}
 	default:
 		argv = []string{"sh", "-c", loginShell}
 	}
-	if o.HostTTY && !inImage {
+	if o.HostTTY && !inContainer {
 		return hostTTY(argv)
 	}
 	return argv

@@ -100,7 +100,7 @@ func (f fixture) plan() report.Plan {
 		plan.Findings = append(plan.Findings, evaluate.HostNetwork(f.Pod)...)
 	}
 	if f.Dropped > 0 {
-		plan.Findings = append(plan.Findings, evaluate.Dropped(f.Input.Node.Name, f.Dropped))
+		plan.Findings = append(plan.Findings, evaluate.Dropped(f.Input.Node.Name, f.Dropped, f.Options))
 	}
 	return plan
 }
@@ -158,7 +158,7 @@ func TestCatalogIsSortedAndWhole(t *testing.T) {
 }
 
 func TestARefusalIsTheSummary(t *testing.T) {
-	if p := load(t, "KubeletNotReporting").plan(); p.Verdict != report.Refused || !strings.Contains(p.Summary, "silent for 2m5s") {
+	if p := load(t, "KubeletNotReporting").plan(); p.Verdict != report.Refused || !strings.Contains(p.Summary, "has not reported for 2m5s") {
 		t.Errorf("%s: %s", p.Verdict, p.Summary)
 	}
 	if p := load(t, "KubeletNotReporting-forced").plan(); p.Verdict != report.Ready {
@@ -179,7 +179,7 @@ func TestPod(t *testing.T) {
 		"everything": func(f *fixture) {
 			f.Options.Image, f.Options.PullSecrets, f.Options.Reason = "example.test/tools:2", []string{"registry"}, "INC-12"
 			f.Options.Labels, f.Options.Annotations = map[string]string{"team": "sre"}, map[string]string{"policy/why": "debug"}
-			f.Options.MountPVC, f.Options.MountPath, f.Options.InImage = "data", "/mnt", true
+			f.Options.MountPVC, f.Options.MountPath, f.Options.InContainer = "data", "/mnt", true
 		},
 	}
 	for name, change := range tests {
@@ -210,7 +210,7 @@ func TestCommand(t *testing.T) {
 		{"a script by stdin", func(f *fixture) { f.Options.Script = []string{"bash", "-s", "--", "x"} }, append(slices.Clone(named), "bash", "-s", "--", "x")},
 		{"commands by a pipe", func(f *fixture) { f.Options.Command = nil }, append(slices.Clone(host), "/bin/sh")},
 		{"a path needs no shell", func(f *fixture) { f.Options.Command = []string{"/opt/bin/x", "a b"} }, append(slices.Clone(host), "/opt/bin/x", "a b")},
-		{"in the image", func(f *fixture) { f.Options.InImage = true }, append(slices.Clone(env), "uname", "-r")},
+		{"in the image", func(f *fixture) { f.Options.InContainer = true }, append(slices.Clone(env), "uname", "-r")},
 		{"the terminal's name only with a terminal", func(f *fixture) { f.Options.Term = "xterm" }, append(slices.Clone(named), "uname", "-r")},
 		{"a terminal of the host", func(f *fixture) {
 			f.Options.HostTTY, f.Options.TTY, f.Options.Command = true, true, []string{"echo", "it's"}

@@ -32,7 +32,7 @@ type Options struct {
 	Capture     bool   // auto prefers an image with tcpdump
 	NoPull      bool
 	PullSecrets []string
-	InImage     bool // -x
+	InContainer bool // -x
 	Critical    bool
 	Force       bool
 	MaxDuration time.Duration

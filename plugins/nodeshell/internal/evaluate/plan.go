@@ -18,28 +18,28 @@ import (
 // Evaluate plans the session on one node.
 func Evaluate(in Input, now time.Time, o Options) report.Plan {
 	node := in.Node
-	inImage := o.InImage || hostless(node)
+	inContainer := o.InContainer || hostless(node)
 	plan := report.Plan{
 		TypeMeta: metav1.TypeMeta{APIVersion: report.APIVersion, Kind: "NodeShellPlan"},
-		Node:     node.Name, Namespace: o.Namespace, Container: Container, Shell: "sh", Stays: inImage, Sources: in.Sources,
+		Node:     node.Name, Namespace: o.Namespace, Container: Container, Shell: "sh", InContainer: inContainer, Sources: in.Sources,
 	}
 	plan.Findings = append(plan.Findings, virtual(node)...)
 	plan.Findings = append(plan.Findings, heartbeat(in, now, o)...)
 	plan.Findings = append(plan.Findings, conditions(node, o)...)
-	plan.Findings = append(plan.Findings, wishes(in, o, inImage)...)
+	plan.Findings = append(plan.Findings, wishes(in, o, inContainer)...)
 	finding.Sort(plan.Findings)
 	plan.Pod = buildPod(in, o, now)
-	plan.Command = remoteCommand(o, windows(node), inImage)
+	plan.Command = remoteCommand(o, windows(node), inContainer)
 	if o.NoPull {
 		plan.Shell = "/usr/bin/sh"
 	}
-	conclude(&plan)
+	setVerdict(&plan)
 	return plan
 }
 
-func conclude(plan *report.Plan) {
+func setVerdict(plan *report.Plan) {
 	plan.Findings = mask.Copy(plan.Findings) // they quote kubelets, webhooks and the call; the pod and the command stay
-	plan.Verdict, plan.Summary = report.Ready, fmt.Sprintf("a pod in namespace %q will enter node %q as root", plan.Namespace, plan.Node)
+	plan.Verdict, plan.Summary = report.Ready, fmt.Sprintf("a pod in namespace %q enters node %s as root", plan.Namespace, plan.Node)
 	for _, f := range plan.Findings {
 		if f.Severity == finding.Critical {
 			plan.Verdict, plan.Summary = report.Refused, f.Message
@@ -53,7 +53,7 @@ func nodeRef(name string) *finding.ObjectRef { return &finding.ObjectRef{Kind: "
 // virtual finds nodes without a host: https://virtual-kubelet.io, Fargate, and kwok's pretended ones.
 func virtual(node *corev1.Node) []finding.Finding {
 	evidence := func(path, value string) []finding.Finding {
-		f := book.New(VirtualNode, fmt.Sprintf("node %q is virtual: there is no host to enter", node.Name))
+		f := book.New(VirtualNode, fmt.Sprintf("node %s is virtual and has no host to enter", node.Name))
 		f.Object = nodeRef(node.Name)
 		f.Evidence = []finding.Evidence{{Source: "Node", Path: path, Value: value}}
 		return []finding.Finding{f}
@@ -74,16 +74,19 @@ func virtual(node *corev1.Node) []finding.Finding {
 	return nil
 }
 
-// heartbeat refuses a node whose kubelet is silent. A lease that has run out is enough: a pod made there would wait.
+// heartbeat refuses a node whose kubelet does not report. An expired Lease is enough: a pod there would wait.
 func heartbeat(in Input, now time.Time, o Options) []finding.Finding {
 	r := nodefact.ReadinessOf(in.Node, in.Lease, now, nodefact.Patience)
 	var evidence []finding.Evidence
-	text := fmt.Sprintf("the kubelet of node %q has been silent", in.Node.Name)
+	text := fmt.Sprintf("the kubelet of node %s has not reported", in.Node.Name)
 	switch {
 	case r.Heartbeat.Beat == nodefact.Late, r.Heartbeat.Beat == nodefact.Expired:
 		text += fmt.Sprintf(" for %s", round(r.Heartbeat.Age))
 		renewed := r.Heartbeat.Received
-		evidence = append(evidence, finding.Evidence{Source: "Lease", Path: "spec.renewTime", Value: renewed.UTC().Format(time.RFC3339), Time: &renewed})
+		evidence = append(evidence, finding.Evidence{
+			Source: "Lease " + corev1.NamespaceNodeLease + "/" + in.Node.Name, Path: "spec.renewTime",
+			Value: renewed.UTC().Format(time.RFC3339), Time: &renewed,
+		})
 	case r.Heartbeat.Beat == nodefact.NoBeat && r.State == nodefact.Silent, r.Condition != nil && r.State == nodefact.NeverHeard:
 		if last := r.Condition.LastHeartbeatTime; !last.IsZero() {
 			text += fmt.Sprintf(" for %s", round(now.Sub(last.Time)))
@@ -92,10 +95,13 @@ func heartbeat(in Input, now time.Time, o Options) []finding.Finding {
 	default:
 		return nil
 	}
-	f := book.New(KubeletNotReporting, text+": no pod can start there")
+	f := book.New(KubeletNotReporting, text+", so no pod can start there")
 	f.Object, f.Evidence = nodeRef(in.Node.Name), evidence
 	f.Next = []finding.Next{
-		{Command: o.Kubectl.Command("", "nodeinfo", in.Node.Name), Why: "why it is silent; then reach it by its console, SSH or the cloud's session manager", Risk: finding.Read},
+		{
+			Command: o.Kubectl.Command("", "nodeinfo", in.Node.Name),
+			Why:     "Diagnose the node, then reach it by its console, SSH or the cloud's session manager", Risk: finding.Read,
+		},
 	}
 	if o.Force {
 		f.Severity = finding.Warning
@@ -106,7 +112,8 @@ func heartbeat(in Input, now time.Time, o Options) []finding.Finding {
 func conditions(node *corev1.Node, o Options) []finding.Finding {
 	var found []finding.Finding
 	if ready := nodefact.ReadyCondition(node); ready != nil && ready.Status == corev1.ConditionFalse {
-		f := book.New(NodeNotReady, fmt.Sprintf("node %q is not ready (%s): the shell needs no pod network and mostly starts all the same", node.Name, ready.Reason))
+		f := book.New(NodeNotReady,
+			fmt.Sprintf("node %s is not ready (%s): the shell needs no pod network and usually still starts", node.Name, ready.Reason))
 		f.Object = nodeRef(node.Name)
 		f.Evidence = []finding.Evidence{{Source: "Node", Path: "status.conditions[Ready]", Value: "False: " + ready.Message}}
 		found = append(found, f)
@@ -116,10 +123,10 @@ func conditions(node *corev1.Node, o Options) []finding.Finding {
 		if c == nil || c.Status != corev1.ConditionTrue || o.Critical {
 			continue
 		}
-		f := book.New(NodePressure, fmt.Sprintf("node %q is under %s and admits critical pods only: give --critical (it may stop a workload)", node.Name, kind))
+		f := book.New(NodePressure, fmt.Sprintf("node %s is under %s and admits only critical pods", node.Name, kind))
 		f.Object = nodeRef(node.Name)
 		f.Evidence = []finding.Evidence{{Source: "Node", Path: "status.conditions[" + string(kind) + "]", Value: "True: " + c.Message}}
-		f.Next = []finding.Next{{Command: again(o, node.Name, o.CallNamespace, "--critical"), Why: "enters as a critical pod", Risk: finding.Destructive}}
+		f.Next = []finding.Next{{Command: rerunCommand(o, node.Name, o.CallNamespace, "--critical"), Why: criticalWhy, Risk: finding.Destructive}}
 		if o.Force {
 			f.Severity = finding.Warning
 		}
@@ -128,8 +135,11 @@ func conditions(node *corev1.Node, o Options) []finding.Finding {
 	return found
 }
 
-// wishes judges what the user asked for against the node.
-func wishes(in Input, o Options, inImage bool) []finding.Finding {
+// criticalWhy is the step that adds --critical.
+const criticalWhy = "Enter as a critical pod; the kubelet may stop a workload for it"
+
+// wishes judges the requested options against the node.
+func wishes(in Input, o Options, inContainer bool) []finding.Finding {
 	var found []finding.Finding
 	add := func(code finding.Code, message string) {
 		f := book.New(code, message)
@@ -137,23 +147,39 @@ func wishes(in Input, o Options, inImage bool) []finding.Finding {
 		found = append(found, f)
 	}
 	if o.Critical {
-		add(CriticalMayPreempt, "--critical: if the node is full, its kubelet stops another pod to make room for this one")
+		add(CriticalMayPreempt, fmt.Sprintf("--critical: if node %s is full, the kubelet preempts another pod", in.Node.Name))
 	}
-	if inImage && !o.InImage {
-		add(ShellInContainer, fmt.Sprintf("node %q runs %s, which has no usable shell: this one is the image's, the node's files are at /host", in.Node.Name, in.Node.Status.NodeInfo.OSImage))
+	if inContainer && !o.InContainer {
+		add(ShellInContainer, fmt.Sprintf(
+			"node %s runs %s, which has no usable shell: the shell runs in the container, with the node's files at /host",
+			in.Node.Name, in.Node.Status.NodeInfo.OSImage))
 	}
-	switch {
-	case !o.NoPull:
-	case strings.Contains(in.Node.Status.NodeInfo.OSImage, "NixOS"), hostless(in.Node), windows(in.Node):
-		add(NoPullUnavailable, fmt.Sprintf("--no-pull needs the host's /usr/bin/sh, which %s does not have: name an image with --image", in.Node.Status.NodeInfo.OSImage))
-	case in.Donor == "":
-		message := fmt.Sprintf("--no-pull found no running pod without pull secrets on node %q whose image could be used: name one with --image", in.Node.Name)
-		if s := in.Sources.Get("pods"); s.State == source.Forbidden {
-			message = "--no-pull needs list pods in all namespaces, to find an image on the node: name one with --image instead"
+	if o.NoPull {
+		if reason := noPullUnavailable(in); reason != "" {
+			add(NoPullUnavailable, reason)
+			own := o
+			own.NoPull = false
+			found[len(found)-1].Next = []finding.Next{{
+				Command: rerunCommand(o, in.Node.Name, o.CallNamespace, "--image="+Image(in.Node, own)),
+				Why:     "Use this image, or another one, in place of --no-pull", Risk: finding.Read,
+			}}
 		}
-		add(NoPullUnavailable, message)
 	}
 	return found
+}
+
+// noPullUnavailable is why --no-pull cannot be used on the node; empty where it can.
+func noPullUnavailable(in Input) string {
+	osImage := in.Node.Status.NodeInfo.OSImage
+	switch {
+	case strings.Contains(osImage, "NixOS"), hostless(in.Node), windows(in.Node):
+		return fmt.Sprintf("--no-pull needs the host's /usr/bin/sh, which %s does not have", osImage)
+	case in.Donor != "":
+		return ""
+	case in.Sources.Get("pods").State == source.Forbidden:
+		return "--no-pull needs list pods in all namespaces, to find an image on the node"
+	}
+	return fmt.Sprintf("--no-pull needs the image of a running pod without pull secrets, and node %s has no such pod", in.Node.Name)
 }
 
 // hostless says that the host has no shell, or one that is a stub.
@@ -166,16 +192,21 @@ func round(d time.Duration) time.Duration { return d.Round(time.Second) }
 
 // HostNetwork warns of a pod whose network is the node's.
 func HostNetwork(pod *corev1.Pod) []finding.Finding {
-	f := book.New(HostNetworkPod, fmt.Sprintf("pod %s/%s uses the network of node %q: this is the node's traffic, not the pod's alone", pod.Namespace, pod.Name, pod.Spec.NodeName))
+	f := book.New(HostNetworkPod, fmt.Sprintf("pod %s/%s uses the network of node %s: the traffic is the node's, not only the pod's",
+		pod.Namespace, pod.Name, pod.Spec.NodeName))
 	f.Object = &finding.ObjectRef{Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name}
 	f.Evidence = []finding.Evidence{{Source: "Pod", Path: "spec.hostNetwork", Value: "true"}}
 	return []finding.Finding{f}
 }
 
 // Dropped warns of packets that are missing from a capture.
-func Dropped(node string, n int64) finding.Finding {
-	f := book.New(PacketsDropped, fmt.Sprintf("the kernel of node %q dropped %d packets before tcpdump saw them: narrow the filter, or use --snaplen", node, n))
+func Dropped(node string, n int64, o Options) finding.Finding {
+	f := book.New(PacketsDropped, fmt.Sprintf("the kernel of node %s dropped %d packets before tcpdump read them", node, n))
 	f.Object = nodeRef(node)
 	f.Evidence = []finding.Evidence{{Source: "tcpdump", Path: "dropped by kernel", Value: fmt.Sprint(n)}}
+	f.Next = []finding.Next{{
+		Command: rerunCommand(o, node, o.CallNamespace, "--snaplen=128"),
+		Why:     "Capture fewer bytes of each packet, or use a narrower filter", Risk: finding.Read,
+	}}
 	return f
 }

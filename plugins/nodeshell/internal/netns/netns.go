@@ -117,7 +117,7 @@ func (q query) choose(output string) (Found, error) {
 	}
 	candidates, word := q.mains(processes)
 	if len(candidates) == 0 {
-		return Found{}, fmt.Errorf("no process of the pod was found on the node: is it running there?")
+		return Found{}, fmt.Errorf("no process of the pod was found on the node; the pod may not be running there")
 	}
 	if q.Host {
 		for _, p := range candidates {
@@ -125,7 +125,7 @@ func (q query) choose(output string) (Found, error) {
 				return Found{PID: p.PID, Netns: host, Word: word(p), Host: true}, nil
 			}
 		}
-		return Found{}, fmt.Errorf("the pod uses the node's network, but none of its processes is in it")
+		return Found{}, fmt.Errorf("the pod uses the host network, but no process of the pod is in the host network namespace")
 	}
 	var found []process
 	spaces := map[string]bool{}
@@ -137,14 +137,15 @@ func (q query) choose(output string) (Found, error) {
 	}
 	switch {
 	case len(spaces) > 1:
-		return Found{}, fmt.Errorf("the pod's processes are in %d network namespaces that have its address: name one with -c", len(spaces))
+		return Found{}, fmt.Errorf("the processes of the pod are in %d network namespaces with the pod address; choose a container with -c",
+			len(spaces))
 	case len(found) == 1 || len(spaces) == 1:
 		return Found{PID: found[0].PID, Netns: found[0].Netns, Word: word(found[0])}, nil
 	case allIn(candidates, host):
-		return Found{}, fmt.Errorf("all processes of the pod are in the node's own network namespace although the pod has one of its own " +
-			"(a sandboxed runtime?): capture on the node, with a filter for its address")
+		return Found{}, fmt.Errorf("all processes of the pod are in the host network namespace, although the pod does not use the host network " +
+			"(probably a sandboxed runtime); capture on the node, with a filter for the pod address")
 	}
-	return Found{}, fmt.Errorf("no network namespace of the pod's processes has its address %s", strings.Join(q.Addresses, ", "))
+	return Found{}, fmt.Errorf("no network namespace of the pod's processes has the pod address %s", strings.Join(q.Addresses, ", "))
 }
 
 func allIn(processes []process, netns string) bool {
@@ -274,7 +275,7 @@ func parse(output string) (host string, processes []process) {
 const enter = `
 { command exec 9<"/proc/$1/ns/net"; } 2>/dev/null || { echo "nodeshell: the pod's process $1 has ended" >&2; exit 125; }
 if [ "$(readlink /proc/self/fd/9)" != "$2" ] || ! grep -qsF -e "$3" "/proc/$1/cgroup"; then
-  echo "nodeshell: process $1 is not the pod's any more" >&2; exit 125
+  echo "nodeshell: process $1 no longer belongs to the pod" >&2; exit 125
 fi
 shift 3
 exec "$@"

@@ -76,7 +76,7 @@ func TestChoose(t *testing.T) {
 	}{
 		{name: "its main process", output: lines("H "+host, at("70", container), "N 70 "+own, "A 70"), want: Found{PID: "70", Netns: own, Word: id}},
 		{name: "a process that has entered the node's network is passed over", output: lines("H "+host, at("71", container), at("70", container), "N 71 "+host, "A 71", "N 70 "+own, "A 70"), want: Found{PID: "70", Netns: own, Word: id}},
-		{name: "only in the node's network: refused, never taken for the pod's", output: lines("H "+host, at("70", container), "N 70 "+host, "A 70"), err: "node's own network"},
+		{name: "only in the node's network: refused, never taken for the pod's", output: lines("H "+host, at("70", container), "N 70 "+host, "A 70"), err: "in the host network namespace"},
 		{name: "a namespace without the pod's address", output: lines("H "+host, at("70", container), "N 70 "+own), err: "10.0.0.7"},
 		{name: "two namespaces with the address", output: lines("H "+host, at("70", container), at("71", container), "N 70 "+own, "A 70", "N 71 "+other, "A 71"), err: "2 network namespaces"},
 		{name: "crashed: its sandbox is there", query: func(q *query) { q.Containers = nil }, output: lines("H "+host, at("50", sandbox), "N 50 "+own, "A 50"), want: Found{PID: "50", Netns: own, Word: uid}},
@@ -162,8 +162,8 @@ func TestEnterChecksTheProcessOnceMore(t *testing.T) {
 	}{
 		"there":              {Found{PID: self, Netns: own, Word: word}, 0, own},
 		"ended":              {Found{PID: "999999999", Netns: own, Word: word}, 125, "nodeshell: the pod's process 999999999 has ended"},
-		"another's now":      {Found{PID: self, Netns: own, Word: "another"}, 125, "nodeshell: process " + self + " is not the pod's any more"},
-		"in another network": {Found{PID: self, Netns: "net:[1]", Word: word}, 125, "is not the pod's any more"},
+		"another's now":      {Found{PID: self, Netns: own, Word: "another"}, 125, "nodeshell: process " + self + " no longer belongs to the pod"},
+		"in another network": {Found{PID: self, Netns: "net:[1]", Word: word}, 125, "no longer belongs to the pod"},
 	}
 	for _, shell := range []string{"dash", "bash", "busybox"} {
 		path, err := exec.LookPath(shell)

@@ -44,7 +44,7 @@ func NewReader(in io.Reader) (*Reader, error) {
 		if n == 0 {
 			return nil, io.EOF
 		}
-		return nil, fmt.Errorf("no capture: %q", raw[:n])
+		return nil, fmt.Errorf("not a packet capture: %q", raw[:n])
 	}
 	h := Header{Raw: raw}
 	switch magic := binary.LittleEndian.Uint32(raw); magic {
@@ -54,7 +54,7 @@ func NewReader(in io.Reader) (*Reader, error) {
 		h.Order, h.Nano = binary.BigEndian, magic == 0x4d3cb2a1
 	default:
 		rest, _ := r.in.Peek(min(r.in.Buffered(), 200)) // a message goes on: what there is of it
-		return nil, fmt.Errorf("no capture: %q", append(raw, rest...))
+		return nil, fmt.Errorf("not a packet capture: %q", append(raw, rest...))
 	}
 	h.SnapLen, h.LinkType = h.Order.Uint32(raw[16:]), h.Order.Uint32(raw[20:])
 	r.Header = h
@@ -86,7 +86,7 @@ func (r *Reader) Next() (Record, error) {
 	}
 	length := r.Header.Order.Uint32(head[8:])
 	if length > largest {
-		return Record{}, fmt.Errorf("the stream is broken: a packet of %d bytes", length)
+		return Record{}, fmt.Errorf("the stream is corrupt: packet of %d bytes", length)
 	}
 	if need := recordSize + int(length); cap(r.buffer) < need {
 		grown := make([]byte, need)

@@ -2,13 +2,11 @@ package session
 
 import (
 	"fmt"
-	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/enter"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/report"
 )
 
@@ -30,7 +28,7 @@ func (r *running) conclude(outcomes []report.Outcome) error {
 	}
 	summary := fmt.Sprintf("%s: %d ok", output.Plural(len(outcomes), "node"), len(outcomes)-failed-nonzero)
 	if nonzero > 0 {
-		summary += fmt.Sprintf(", %d with another exit code than 0", nonzero)
+		summary += fmt.Sprintf(", %d with a nonzero exit code", nonzero)
 	}
 	if failed > 0 {
 		summary += fmt.Sprintf(", %d failed", failed)
@@ -57,14 +55,9 @@ func (r *running) tell(outcomes []report.Outcome, summary string) {
 	for _, outcome := range outcomes {
 		switch {
 		case outcome.Error != "":
-			r.env.Warn("node %s: %s", outcome.Node, output.Sanitize(outcome.Error))
-			for _, line := range strings.Split(strings.TrimSpace(enter.Hints(outcome.Findings)), "\n") {
-				if line != "" {
-					r.env.Warn("  %s", output.Sanitize(strings.TrimSpace(line)))
-				}
-			}
+			r.nodes.Error("node/"+outcome.Node, outcome.Error, outcome.Findings)
 		case *outcome.ExitCode != 0:
-			r.env.Warn("node %s: exit code %d", outcome.Node, *outcome.ExitCode)
+			r.env.Warn("node/%s: exit code %d", outcome.Node, *outcome.ExitCode)
 		}
 	}
 	if !r.o.Pod.Quiet {

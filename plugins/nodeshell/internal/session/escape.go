@@ -6,9 +6,9 @@ import (
 )
 
 // errDropped is the cause of a session that the user has left by "~.".
-var errDropped = errors.New("left by the escape sequence")
+var errDropped = errors.New("the escape sequence ended the session")
 
-const escapeHelp = "\r\n~.  drop this session (what it runs ends within half a minute)\r\n~~  send ~\r\n~?  this help\r\n"
+const escapeHelp = "\r\n~.  leave this session (everything started in it ends within 30s)\r\n~~  send ~\r\n~?  show this help\r\n"
 
 // escape passes keys on and watches for ssh's escapes, which count only after a newline: the way out of a session whose
 // node hangs (https://github.com/kubernetes/kubernetes/issues/35213).

@@ -11,7 +11,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod"
 )
 
-var errTimeout = errors.New("--timeout is over")
+var errTimeout = errors.New("--timeout has passed")
 
 // killed is the code of a command that SIGKILL has ended.
 const killed = 137
@@ -28,7 +28,7 @@ func (r *running) exec(ctx context.Context, helper *helperpod.Helper, argv []str
 	go func() {
 		select {
 		case <-lost:
-			cancel(fmt.Errorf("%w: the helper pod is lost: %w", helperpod.ErrStatusUnknown, why()))
+			cancel(fmt.Errorf("%w; the helper pod was lost: %w", helperpod.ErrStatusUnknown, why()))
 		case <-ctx.Done():
 		}
 	}()
@@ -49,7 +49,7 @@ func (r *running) exec(ctx context.Context, helper *helperpod.Helper, argv []str
 	}
 	if err == nil && code == killed {
 		if why := helper.Outlived(ctx); why != nil {
-			return 0, fmt.Errorf("%w: the helper pod is lost: %w", helperpod.ErrStatusUnknown, why)
+			return 0, fmt.Errorf("%w; the helper pod was lost: %w", helperpod.ErrStatusUnknown, why)
 		}
 	}
 	return code, err
@@ -63,7 +63,7 @@ func (r *running) terminal(ctx context.Context, local *helperpod.Streams, drop f
 	}
 	restore, err = r.env.Console.Raw()
 	if err != nil {
-		return nil, fmt.Errorf("the terminal cannot be made raw: %w", err)
+		return nil, fmt.Errorf("the terminal cannot be set to raw mode: %w", err)
 	}
 	local.In = &escape{in: local.In, say: r.env.Streams.ErrOut, drop: drop}
 	sizes := make(chan helperpod.Size)

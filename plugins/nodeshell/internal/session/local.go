@@ -32,7 +32,7 @@ func prepare(env *cli.Env, o Options, nodes int) (*inout, error) {
 	}
 	x.tty = o.TTY == "true" || o.TTY == "auto" && env.InTTY && env.OutTTY && !x.collects
 	if x.tty && x.collects {
-		return nil, cli.Usage(errors.New("--tty is for one node, and not with -o"))
+		return nil, cli.Usage(errors.New("--tty needs a single node, without -o"))
 	}
 	switch {
 	case o.Stdin == "true" || x.tty && o.Stdin == "auto":
@@ -47,11 +47,11 @@ func prepare(env *cli.Env, o Options, nodes int) (*inout, error) {
 func (x *inout) fits(o Options, nodes int) error {
 	switch {
 	case x.in != nil && nodes > 1:
-		return errors.New("--stdin is for one node: use --script for several")
+		return errors.New("--stdin needs a single node; use --script for several nodes")
 	case o.shell() && nodes > 1:
-		return fmt.Errorf("a shell is for one node, and these are %d: give a command after --", nodes)
+		return fmt.Errorf("a shell needs a single node, and %d are selected; pass a command after --", nodes)
 	case o.shell() && x.in == nil && o.DryRun == "none":
-		return errors.New("a shell needs a terminal: give a command after --, or pipe one in with -i")
+		return errors.New("a shell needs a terminal; pass a command after --, or pipe commands in with -i")
 	}
 	return nil
 }
@@ -63,7 +63,7 @@ func stdin(env *cli.Env) io.Reader {
 	}
 	in := env.Console.Stdin()
 	if in.Holder != "" {
-		env.Warn("standard input is left to the calling %s; -i passes it to the command", in.Holder)
+		env.Warn("standard input is left to the calling %s; pass -i to give standard input to the command", in.Holder)
 	}
 	if !in.Given {
 		return nil
@@ -79,7 +79,7 @@ func confirm(env *cli.Env, o Options, nodes int) error {
 		return nil
 	}
 	if !env.InTTY || !env.ErrTTY {
-		return cli.Usage(fmt.Errorf("this would run on %d nodes: say --yes", nodes))
+		return cli.Usage(fmt.Errorf("running on %d nodes needs confirmation: pass --yes", nodes))
 	}
 	fmt.Fprintf(env.Streams.ErrOut, "Run on %d nodes? [y/N] ", nodes)
 	answer, err := bufio.NewReader(env.Streams.In).ReadString('\n')

@@ -31,7 +31,7 @@ func TestInputThatIsLeftAloneIsSaid(t *testing.T) {
 	env := testkit.NewEnv("kubectl nodeshell", now)
 	env.Console.Stdin = func() cli.Stdin { return cli.Stdin{Holder: "dash"} }
 	x, err := prepare(env.Env, given(command), 1)
-	want := "standard input is left to the calling dash; -i passes it to the command\n"
+	want := "standard input is left to the calling dash; pass -i to give standard input to the command\n"
 	if err != nil || x.in != nil || env.Stderr.String() != want {
 		t.Errorf("%v, %q", err, env.Stderr.String())
 	}
@@ -54,12 +54,12 @@ func TestStandardInputIsTakenOnlyWhereItIsMeant(t *testing.T) {
 		{"a command, and a list that belongs to the loop around it", false, false, command, 1, false, false, ""},
 		{"a command, and data piped to it", false, true, command, 1, true, false, ""},
 		{"several nodes never share it", false, true, command, 2, false, false, ""},
-		{"asked for with several nodes", false, true, with("auto", "true"), 2, false, false, "one node"},
+		{"asked for with several nodes", false, true, with("auto", "true"), 2, false, false, "a single node"},
 		{"a terminal on both sides", true, false, command, 1, true, true, ""},
 		{"a terminal, turned down", true, false, with("false", "auto"), 1, false, false, ""},
 		{"a terminal, and a report", true, false, json, 1, false, false, ""},
-		{"a terminal forced on a report", true, false, func(o *Options) { json(o); o.TTY = "true" }, 1, false, false, "not with -o"},
-		{"a shell on several nodes", true, false, nil, 2, false, false, "for one node"},
+		{"a terminal forced on a report", true, false, func(o *Options) { json(o); o.TTY = "true" }, 1, false, false, "without -o"},
+		{"a shell on several nodes", true, false, nil, 2, false, false, "a single node"},
 		{"a shell without a terminal", false, false, nil, 1, false, false, "needs a terminal"},
 		{"a shell that reads commands from a pipe", false, true, nil, 1, true, false, ""},
 		{"forced", false, false, with("auto", "true"), 1, true, false, ""},
@@ -95,7 +95,7 @@ func TestManyNodesAreConfirmed(t *testing.T) {
 		err      string
 	}{
 		{"ten", 10, nil, false, "", ""},
-		{"eleven in a script", 11, nil, false, "", "say --yes"},
+		{"eleven in a script", 11, nil, false, "", "pass --yes"},
 		{"eleven with --yes", 11, func(o *Options) { o.Yes = true }, false, "", ""},
 		{"a person says yes", 11, nil, true, "y\n", ""},
 		{"a person says nothing", 11, nil, true, "\n", "not confirmed"},

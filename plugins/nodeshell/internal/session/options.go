@@ -13,26 +13,26 @@ type Options struct {
 	Nodes collect.Selection
 	Pod   enter.Options
 
-	TTY       string // auto, true, false
-	Stdin     string
-	HostTTY   bool
-	InImage   bool
-	PVC       string
-	PVCPath   string
-	Netns     bool
-	Container string
-	Script    string
-	Eval      string
-	Command   []string
-	Timeout   time.Duration
-	DryRun    string // none, client, server
-	Format    output.Format
-	Parallel  int
-	Group     bool
-	OutputDir string
-	Yes       bool
-	Color     output.ColorMode
-	Given     []string // the flags as they were given, but those that choose nodes or say what to run
+	TTY         string // auto, true, false
+	Stdin       string
+	HostTTY     bool
+	InContainer bool
+	PVC         string
+	PVCPath     string
+	Netns       bool
+	Container   string
+	Script      string
+	Eval        string
+	Command     []string
+	Timeout     time.Duration
+	DryRun      string // none, client, server
+	Format      output.Format
+	Parallel    int
+	Group       bool
+	OutputDir   string
+	Yes         bool
+	Color       output.ColorMode
+	Given       []string // the flags as they were given, but those that choose nodes or say what to run
 }
 
 // call repeats the call for one target, for next commands.

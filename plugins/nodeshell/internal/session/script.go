@@ -18,7 +18,7 @@ func interpreter(script []byte, args []string) ([]string, error) {
 		}
 	}
 	if len(words) == 0 {
-		return nil, fmt.Errorf("the script's first line names no interpreter")
+		return nil, fmt.Errorf("the first line of the script names no interpreter")
 	}
 	name := path.Base(words[0])
 	switch {
@@ -28,5 +28,5 @@ func interpreter(script []byte, args []string) ([]string, error) {
 		return append(append(words, "-"), args...), nil
 	}
 	return nil, fmt.Errorf(
-		"the script's interpreter %q is not known to read a script from standard input: use a shell, python, perl or ruby", words[0])
+		"interpreter %q of the script is unknown here: only a shell, python, perl or ruby can read the script from standard input", words[0])
 }

@@ -4,7 +4,6 @@ package session
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -19,7 +18,6 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/collect"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/enter"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/evaluate"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/netns"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/report"
 )
 
@@ -78,8 +76,8 @@ func Run(ctx context.Context, env *cli.Env, connection *kube.Flags, o Options) e
 func haveNetworks(found []collect.Target) error {
 	for _, t := range found {
 		if t.Pod != nil && podfact.Finished(t.Pod) {
-			return fmt.Errorf("pod %q in namespace %q has ended (%s) and has no network any more; without --netns this enters its node, %q",
-				t.Pod.Name, t.Pod.Namespace, t.Pod.Status.Phase, t.Node.Name)
+			return fmt.Errorf("pod %s/%s has terminated (%s) and has no network; without --netns, the command runs on its node %s",
+				t.Pod.Namespace, t.Pod.Name, t.Pod.Status.Phase, t.Node.Name)
 		}
 	}
 	return nil
@@ -88,7 +86,7 @@ func haveNetworks(found []collect.Target) error {
 // shape fills in what this call wishes of one target's plan.
 func (r *running) shape(e *evaluate.Options, t collect.Target) {
 	o := r.o
-	e.InImage, e.HostTTY, e.MountPVC, e.MountPath = o.InImage, o.HostTTY, o.PVC, o.PVCPath
+	e.InContainer, e.HostTTY, e.MountPVC, e.MountPath = o.InContainer, o.HostTTY, o.PVC, o.PVCPath
 	e.Command, e.Eval, e.Script = o.Command, o.Eval, r.local.interpreter
 	e.TTY = r.local.tty
 	e.Call, e.CallRest = o.call(t), o.callRest()
@@ -102,90 +100,21 @@ func (r *running) shape(e *evaluate.Options, t collect.Target) {
 	}
 }
 
-// single runs on one node, with the local streams passed through.
-func (r *running) single(ctx context.Context, v enter.Visit) error {
-	if v.Verdict == report.Refused {
-		return v.Refusal()
-	}
-	r.nodes.Notices(v.Findings)
-	stdout := helperpod.NewSpool(r.env.Streams.Out)
-	stderr := helperpod.NewSpool(r.env.Streams.ErrOut)
-	code, err := r.onNode(ctx, v, stdout, stderr)
-	// The helper is gone; a reader that is slow may take its time.
-	if closeErr := closeAll(ctx, stdout, stderr); err == nil {
-		err = closeErr
-	}
-	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case errors.Is(err, errTimeout):
-		return cli.Exit{Code: timedOut, Err: fmt.Errorf("the command did not end within %s and was killed", r.o.Timeout)}
-	case err != nil:
-		return err
-	case code != 0:
-		return cli.Exit{Code: code}
-	}
-	return nil
-}
-
-// closeAll waits until everything is written, or the run is cancelled.
-func closeAll(ctx context.Context, spools ...*helperpod.Spool) error {
-	var first error
-	for _, s := range spools {
-		if err := s.Close(ctx.Done()); err != nil && first == nil && ctx.Err() == nil {
-			first = fmt.Errorf("output is incomplete: %w", err)
-		}
-	}
-	return first
-}
-
-// onNode is the whole life of one helper: whatever happens, it is deleted.
-func (r *running) onNode(ctx context.Context, v enter.Visit, stdout, stderr io.Writer) (int, error) {
-	helper, leave, err := r.nodes.Enter(ctx, v)
-	defer leave()
-	if err != nil {
-		return 0, err
-	}
-	if r.env.ErrTTY && !r.o.Pod.Quiet && r.local.tty && r.o.shell() {
-		r.env.Warn("root on node %s by pod %s/%s; ~. leaves, and everything started here ends with it",
-			v.Node, v.Namespace, helper.Pod.Name)
-	}
-	argv := v.Command
-	if r.o.Netns {
-		if argv, err = r.enterNetwork(ctx, v, helper.Container()); err != nil {
-			return 0, err
-		}
-	}
-	return r.exec(ctx, helper, argv, stdout, stderr)
-}
-
-// enterNetwork gives the command in the pod's network, with the node's files and tools.
-func (r *running) enterNetwork(ctx context.Context, v enter.Visit, c helperpod.Container) ([]string, error) {
-	found, err := netns.Find(ctx, c, v.Target.Pod, r.o.Container)
-	if err != nil {
-		return nil, err
-	}
-	if found.Host {
-		r.nodes.Notices(evaluate.HostNetwork(v.Target.Pod))
-	}
-	return found.Enter(c.Shell, evaluate.PodNetworkCommand(v.Options, netns.NetFile)), nil
-}
-
-// show prints what would be made: with -o the exact objects, else the plan in words.
+// show prints what would be created: with -o the exact objects, else the plan in words.
 func (r *running) show(visits []enter.Visit) error {
 	var refused error
 	out, format := r.env.Streams.Out, r.o.Format
+	page := output.Page{Terminal: r.env.Out(r.o.Color), Now: r.nodes.Now()}
 	for i, v := range visits {
 		if v.Verdict == report.Refused {
-			refused = errors.Join(refused, v.Refusal())
+			refused = r.nodes.Explain(v.Refusal())
+			continue
+		}
+		if !format.Structured() {
+			planText(&page, v)
 			continue
 		}
 		r.nodes.Notices(v.Findings)
-		if !format.Structured() {
-			fmt.Fprintf(out, "%s\n  image    %s\n  command  %s\n",
-				output.Sanitize(v.Summary), v.Pod.Spec.Containers[0].Image, output.Sanitize(quoteAll(v.Command)))
-			continue
-		}
 		var object any = v.Pod
 		if !r.o.Pod.NoJob {
 			object = helperpod.GuardJob(v.Pod)
@@ -197,7 +126,21 @@ func (r *running) show(visits []enter.Visit) error {
 			return err
 		}
 	}
+	if _, err := io.WriteString(out, page.String()); err != nil {
+		return err
+	}
 	return refused
+}
+
+// planText writes a plan that can be carried out. The command is one line, to be copied.
+func planText(page *output.Page, v enter.Visit) {
+	page.Gap()
+	page.Verdict(string(v.Verdict), output.Good, "node/"+v.Node, v.Summary)
+	const width = 10
+	page.Facts(width, "Pod", v.Namespace+"/"+v.Pod.Name)
+	page.Facts(width, "Image", v.Pod.Spec.Containers[0].Image)
+	fmt.Fprintf(page, "%-*s%s\n", width, "Command:", output.Sanitize(quoteAll(v.Command)))
+	page.Findings(output.Blocks(v.Findings)...)
 }
 
 func quoteAll(argv []string) string {

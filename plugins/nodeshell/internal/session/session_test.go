@@ -67,7 +67,7 @@ func TestInterpreter(t *testing.T) {
 		{"#!/bin/bash -eu\nx\n", "/bin/bash -eu -s -- a b", ""},
 		{"#!/usr/bin/env python3\nx\n", "python3 - a b", ""},
 		{"#!/usr/bin/perl -w\n", "/usr/bin/perl -w - a b", ""},
-		{"#!/usr/bin/node\n", "", "not known"},
+		{"#!/usr/bin/node\n", "", "unknown here"},
 		{"#!\n", "", "names no interpreter"},
 		{"", "sh -s -- a b", ""},
 	}

@@ -10,32 +10,32 @@ import (
 )
 
 const (
-	// reapAge keeps the reaper from sessions that just end, whose own clients are still reading how.
-	reapAge = time.Minute
-	// reapMost bounds one run's work; the next run goes on.
-	reapMost = 20
+	// expiredAge keeps RemoveExpired from sessions that just end, whose own clients are still reading how.
+	expiredAge = time.Minute
+	// expiredMost bounds one run's work; the next run goes on.
+	expiredMost = 20
 )
 
-// Reap removes what clients that were killed have left behind: a bare pod whose lease has ended stays as an object, and
+// RemoveExpired removes what clients that were killed have left behind: a bare pod whose lease has ended stays as an object, and
 // so does a namespace made for one session, for which no server-side expiry exists. It looks into namespace, and for
 // namespaces of sessions but for own, which is this session's. It runs beside this session's own start, which waits for
 // the kubelet anyway, and nothing waits for it: what it does not get done, the next run does.
-func Reap(ctx context.Context, client kube.Clients, now func() time.Time, namespace, own string) {
+func RemoveExpired(ctx context.Context, client kube.Clients, now func() time.Time, namespace, own string) {
 	c := cleaner{client: client, now: now}
 	go func() {
-		list, err := c.leftovers(ctx, namespace, Options{OlderThan: reapAge})
+		list, err := c.leftovers(ctx, namespace, Options{OlderThan: expiredAge})
 		if err != nil {
-			klog.V(2).InfoS("nothing is reaped", "namespace", namespace, "err", err)
+			klog.V(2).InfoS("expired leftovers are not removed", "namespace", namespace, "err", err)
 			return
 		}
 		removed := 0
 		for _, l := range append(list, c.deadNamespaces(ctx, own)...) {
-			if !l.remove || removed == reapMost {
+			if !l.remove || removed == expiredMost {
 				continue
 			}
 			removed++
 			err := c.remove(ctx, l)
-			klog.V(2).InfoS("reaped", "kind", l.kind, "namespace", l.namespace, "name", l.name, "state", l.state, "err", err)
+			klog.V(2).InfoS("expired leftover removed", "kind", l.kind, "namespace", l.namespace, "name", l.name, "state", l.state, "err", err)
 		}
 	}()
 }
@@ -43,11 +43,11 @@ func Reap(ctx context.Context, client kube.Clients, now func() time.Time, namesp
 // deadNamespaces gives the namespaces of --create-namespace in which no session is.
 func (c cleaner) deadNamespaces(ctx context.Context, own string) []leftover {
 	var dead []leftover
-	for _, l := range c.emptyNamespaces(ctx, map[string]bool{own: true}, Options{OlderThan: reapAge}) {
+	for _, l := range c.emptyNamespaces(ctx, map[string]bool{own: true}, Options{OlderThan: expiredAge}) {
 		if !l.remove {
 			continue
 		}
-		inside, err := c.leftovers(ctx, l.name, Options{OlderThan: reapAge})
+		inside, err := c.leftovers(ctx, l.name, Options{OlderThan: expiredAge})
 		for _, object := range inside {
 			l.remove = l.remove && object.remove
 		}

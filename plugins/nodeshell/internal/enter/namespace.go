@@ -50,7 +50,7 @@ func (r *Runner) Place(ctx context.Context, visits []Visit, creates bool) error 
 	if placed == nil || !creates {
 		return nil
 	}
-	cleanup.Reap(ctx, r.client, r.Now, placed.Namespace, r.made)
+	cleanup.RemoveExpired(ctx, r.client, r.Now, placed.Namespace, r.made)
 	return r.openWatch(ctx, placed.Namespace)
 }
 
@@ -115,7 +115,7 @@ func (r *Runner) openWatch(ctx context.Context, namespace string) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(watchPatience):
-			return fmt.Errorf("the API server does not open a watch on pods within %s", watchPatience)
+			return fmt.Errorf("the API server did not open a watch on pods within %s", watchPatience)
 		}
 	}
 	r.group = r.newGroup(namespace)

@@ -72,7 +72,7 @@ func (r *running) outcome(ctx context.Context, v enter.Visit, local shared) repo
 		return result
 	}
 	if ctx.Err() != nil {
-		result.Error = "not started"
+		result.Error = "the command was not started"
 		return result
 	}
 	to, err := r.keeper(v.Node, &result, local)
@@ -91,11 +91,11 @@ func (r *running) outcome(ctx context.Context, v enter.Visit, local shared) repo
 	var refused enter.Refused
 	switch {
 	case errors.As(err, &refused):
-		result.Findings = append(result.Findings, refused.Finding)
-		result.Error = refused.Finding.Message
+		result.Findings = append(result.Findings, refused.Findings...)
+		result.Error = refused.Message
 	case errors.Is(err, errTimeout):
 		timed := timedOut
-		result.ExitCode, result.Error = &timed, fmt.Sprintf("did not end within %s and was killed", r.o.Timeout)
+		result.ExitCode, result.Error = &timed, fmt.Sprintf("the command did not end within %s and was killed", r.o.Timeout)
 	case err != nil:
 		result.Error = err.Error()
 	default:

@@ -43,7 +43,7 @@ func TestNextCommandRepeatsTheCall(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			test.o.Program, test.o.Kubectl = "nodeshell", finding.Kubectl{Flags: []string{"--context=prod"}}
-			if got := again(test.o, "a", test.o.CallNamespace, "--critical"); got != test.want {
+			if got := rerunCommand(test.o, "a", test.o.CallNamespace, "--critical"); got != test.want {
 				t.Errorf("%s\nwant %s", got, test.want)
 			}
 		})

@@ -29,12 +29,12 @@ func TestWhatAdmissionChangedIsNamed(t *testing.T) {
 		"hostPID":     {asked, func(s *corev1.PodSpec) { s.HostPID = false }, finding.Critical, "hostPID"},
 		"hostNetwork": {asked, func(s *corev1.PodSpec) { s.HostNetwork = false }, finding.Critical, "hostNetwork"},
 		"hostIPC":     {asked, func(s *corev1.PodSpec) { s.HostIPC = false }, finding.Warning, "hostIPC"},
-		"node":        {asked, func(s *corev1.PodSpec) { s.NodeName = "other" }, finding.Critical, `node "other"`},
+		"node":        {asked, func(s *corev1.PodSpec) { s.NodeName = "other" }, finding.Critical, `set node other`},
 		"container":   {asked, func(s *corev1.PodSpec) { s.Containers[0].Name = "x" }, finding.Critical, `container "shell"`},
 		"privileged":  {asked, func(s *corev1.PodSpec) { s.Containers[0].SecurityContext = nil }, finding.Critical, "privileged"},
 		"image":       {asked, func(s *corev1.PodSpec) { s.Containers[0].Image = "evil:1" }, finding.Critical, `"evil:1"`},
-		"policy":      {asked, func(s *corev1.PodSpec) { s.Containers[0].ImagePullPolicy = corev1.PullAlways }, finding.Warning, "Always of IfNotPresent"},
-		"no pull":     {never, func(s *corev1.PodSpec) { s.Containers[0].ImagePullPolicy = corev1.PullAlways }, finding.Critical, "Always of Never"},
+		"policy":      {asked, func(s *corev1.PodSpec) { s.Containers[0].ImagePullPolicy = corev1.PullAlways }, finding.Warning, "from IfNotPresent to Always"},
+		"no pull":     {never, func(s *corev1.PodSpec) { s.Containers[0].ImagePullPolicy = corev1.PullAlways }, finding.Critical, "from Never to Always"},
 	} {
 		made := test.asked.DeepCopy()
 		test.change(&made.Spec)

@@ -76,7 +76,7 @@ type stream interface {
 }
 
 // errFull stops a capture at --max-size.
-var errFull = errors.New("--max-size is reached")
+var errFull = errors.New("--max-size reached")
 
 // newPackets chooses by -w: one target a pcap, several a merged pcapng, and a directory a pcap each.
 func newPackets(o Options, targets int, stdout io.Writer) (packets, error) {

@@ -1,0 +1,42 @@
+package nodeshell
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/collect"
+)
+
+// missingDash explains a call such as `kubectl nodeshell w1 ls /`, whose words are taken for nodes: words are those of a
+// call without "--", flags its other flags, and err why it failed. It gives nil where "--" would not help.
+func missingDash(connection *kube.Flags, words, flags []string, err error) error {
+	var unknown collect.UnknownNode
+	at := slices.IndexFunc(words, func(word string) bool { return strings.HasPrefix(word, "/") || strings.HasPrefix(word, ".") })
+	path := !errors.As(err, &unknown)
+	if !path {
+		at = slices.Index(words, unknown.Name)
+	}
+	if at < 1 {
+		return nil // the first word is a node, whatever it is
+	}
+	noNode := words[at]
+	if path {
+		at = 1 // the command begins somewhere before its path
+	}
+	var (
+		kubectl   finding.Kubectl
+		namespace string
+	)
+	if cluster, err := connection.Cluster(); err == nil {
+		kubectl = cluster.Kubectl
+		if cluster.NamespaceGiven {
+			namespace = cluster.Namespace
+		}
+	}
+	call := slices.Concat([]string{"nodeshell"}, words[:at], flags, []string{"--"}, words[at:])
+	return fmt.Errorf("%q is not a node; a command needs \"--\" before it: %s", noNode, kubectl.Command(namespace, call...))
+}

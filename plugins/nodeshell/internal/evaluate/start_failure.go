@@ -1,0 +1,149 @@
+package evaluate
+
+import (
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod/podspec"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/report"
+)
+
+// start is the failed start of a helper pod.
+type start struct {
+	plan report.Plan
+	o    Options
+}
+
+// failures give each reason for waiting its code, and the next steps.
+var failures = map[string]struct {
+	code  finding.Code
+	steps func(start) []finding.Next
+}{
+	podspec.WaitSilent:      {PodStatusNotReported, start.reachNode},
+	podspec.WaitPull:        {ImagePullTimeout, start.avoidSlowPull},
+	podspec.WaitPullFailed:  {ErrImagePull, start.avoidPull},
+	podspec.WaitNeverPull:   {ErrImageNeverPull, start.chooseNodeImage},
+	podspec.WaitImageName:   {UnusableImage, anotherImage("Use an image with a valid name, such as this one")},
+	podspec.WaitArch:        {UnusableImage, anotherImage("Use an image for several platforms, such as this one")},
+	podspec.WaitRuntime:     {ContainerStartError, anotherImage("Use an image with sh and nsenter, such as this one")},
+	podspec.WaitSandbox:     {FailedCreatePodSandBox, start.reachNode},
+	podspec.WaitVolume:      {ContainerStartError, start.checkVolumes},
+	podspec.WaitPressure:    {NodePressure, start.becomeCritical},
+	podspec.WaitFull:        {NodeOutOfResources, start.becomeCritical},
+	podspec.WaitAffinity:    {PlacementRejected, start.changeNamespace},
+	podspec.WaitTaint:       {PlacementRejected, start.changeNamespace},
+	podspec.WaitRejected:    {PodRejected, start.reachNode},
+	podspec.WaitEnded:       {HelperPodEnded, anotherImage("Use an image with sh, such as this one")},
+	podspec.WaitDeleted:     {HelperPodEnded, start.findDeletion},
+	podspec.WaitOverdue:     {HelperPodEnded, start.withoutJob},
+	podspec.WaitNew:         {HelperPodStartTimeout, start.waitLonger},
+	podspec.WaitUnscheduled: {HelperPodStartTimeout, start.waitLonger},
+}
+
+// NotStarted explains a pod that does not start.
+func NotStarted(plan report.Plan, w podspec.Wait, o Options) finding.Finding {
+	known, ok := failures[w.Code]
+	if !ok {
+		known.code, known.steps = HelperPodStartTimeout, start.reachNode
+	}
+	var message string
+	switch known.code {
+	case ErrImagePull, ImagePullTimeout, ErrImageNeverPull, UnusableImage:
+		message = fmt.Sprintf("node %s cannot use image %q: %s", plan.Node, plan.Pod.Spec.Containers[0].Image, w.Text)
+	case PodRejected, PlacementRejected, NodePressure, NodeOutOfResources:
+		message = fmt.Sprintf("the kubelet of node %s rejected the pod: %s", plan.Node, w.Text)
+	case PodStatusNotReported:
+		message = "the pod does not start: " + w.Text // which names the node
+	default:
+		message = fmt.Sprintf("the pod does not start on node %s: %s", plan.Node, w.Text)
+	}
+	f := book.New(known.code, message)
+	f.Object = &finding.ObjectRef{Kind: "Pod", Namespace: plan.Namespace, Name: plan.Pod.Name}
+	f.Evidence = []finding.Evidence{{Source: "Pod", Path: "status", Value: w.Text}}
+	f.Next = known.steps(start{plan, o})
+	return mask.Copy(f)
+}
+
+// rerun is the call itself once more, with one more flag.
+func (s start) rerun(flag, why string, risk finding.Risk) finding.Next {
+	return finding.Next{Command: rerunCommand(s.o, s.plan.Node, s.o.CallNamespace, flag), Why: why, Risk: risk}
+}
+
+// show is a kubectl command that changes nothing.
+func (s start) show(namespace, why string, args ...string) []finding.Next {
+	return []finding.Next{{Command: s.o.Kubectl.Command(namespace, args...), Why: why, Risk: finding.Read}}
+}
+
+func (s start) reachNode() []finding.Next {
+	return s.show("", "Diagnose the node, then reach it by its console or the cloud's session manager", "nodeinfo", s.plan.Node)
+}
+
+func (s start) avoidPull() []finding.Next {
+	why := "Run an image that is on the node, with the host's own tools; or set --image or --pull-secret"
+	return []finding.Next{s.rerun("--no-pull", why, finding.Read)}
+}
+
+func (s start) avoidSlowPull() []finding.Next {
+	return []finding.Next{
+		s.rerun("--no-pull", "Run an image that is on the node, with the host's own tools", finding.Read),
+		s.rerun("--start-timeout=20m", "Wait longer for the pull", finding.Read),
+	}
+}
+
+func (s start) chooseNodeImage() []finding.Next {
+	return s.show("", "List the images on the node, and choose one with --image",
+		"get", "node", s.plan.Node, "-o", "jsonpath={.status.images[*].names}")
+}
+
+// anotherImage offers an image that is known to have what is needed.
+func anotherImage(why string) func(start) []finding.Next {
+	return func(s start) []finding.Next { return s.withImage(why) }
+}
+
+// withImage is the call with a known image. Where that one itself failed, the node is to be diagnosed.
+func (s start) withImage(why string) []finding.Next {
+	image := DefaultImage
+	switch {
+	case s.plan.Pod.Spec.OS != nil && s.plan.Pod.Spec.OS.Name == corev1.Windows:
+		image = WindowsImage
+	case s.o.Capture:
+		image = DefaultCaptureImage
+	}
+	if strings.HasSuffix(s.plan.Pod.Spec.Containers[0].Image, image) {
+		return s.reachNode()
+	}
+	return []finding.Next{s.rerun("--image="+image, why, finding.Read)}
+}
+
+func (s start) checkVolumes() []finding.Next {
+	if s.o.MountPVC != "" {
+		return s.show(s.plan.Namespace, "Check the claim of --mount-pvc", "get", "persistentvolumeclaim", s.o.MountPVC)
+	}
+	return s.withImage("Use an image in place of --no-pull, which mounts the host's /usr, /lib and /lib64")
+}
+
+func (s start) becomeCritical() []finding.Next {
+	return []finding.Next{s.rerun("--critical", criticalWhy, finding.Destructive)}
+}
+
+func (s start) changeNamespace() []finding.Next {
+	return s.show("", "Read the default node selector and tolerations, and use -n with a namespace without them",
+		"get", "namespace", s.plan.Namespace, "-o", "yaml")
+}
+
+func (s start) findDeletion() []finding.Next {
+	return s.show(s.plan.Namespace, "Find the controller that deleted the pod; a policy may delete privileged pods",
+		"get", "events", "--field-selector", "involvedObject.name="+s.plan.Pod.Name)
+}
+
+func (s start) withoutJob() []finding.Next {
+	return []finding.Next{s.rerun("--no-job", "Try without a Job; this machine or the API server is overloaded", finding.Read)}
+}
+
+func (s start) waitLonger() []finding.Next {
+	return []finding.Next{s.rerun("--start-timeout=10m", "Wait longer for the pod to start", finding.Read)}
+}
