@@ -68,8 +68,8 @@ func TestBothLanguagesHoldTheSameCodes(t *testing.T) {
 	p := demo()
 	english := p.catalog()
 	tests := map[string][]finding.Entry{
-		"DiskFull is not translated":                  nil,
-		"the translation of DiskFull is empty":        {{Code: "DiskFull", Title: "磁盘已满"}},
+		"DiskFull is not translated":                nil,
+		"the translation of DiskFull is empty":      {{Code: "DiskFull", Title: "磁盘已满"}},
 		"Gone is translated and not in the catalog": append(p.chinese(), finding.Entry{Code: "Gone", Title: "x", Meaning: "y"}),
 		"": p.chinese(),
 	}

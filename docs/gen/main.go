@@ -22,11 +22,11 @@ import (
 
 // plugin is what a page is made of. A plugin without findings (a session) has no catalog.
 type plugin struct {
-	name      string
-	command   func(*cli.Env) *cobra.Command
+	name    string
+	command func(*cli.Env) *cobra.Command
 	catalog func() []finding.Entry
-	chinese   func() []finding.Entry // the same codes, translated
-	reports   []any                  // a value of each type that -o json prints
+	chinese func() []finding.Entry // the same codes, translated
+	reports []any                  // a value of each type that -o json prints
 }
 
 // never is the date of a manual page: none, so that a page changes only with its text.
