@@ -55,39 +55,31 @@ type Counts struct {
 
 // Node is the report on one node. A section that was not read is absent; Sources says why.
 type Node struct {
-	Context      string            `json:"context,omitempty"` // of the kubeconfig, where --context names several clusters
-	Name         string            `json:"name"`
-	Verdict      Verdict           `json:"verdict"`
-	Summary      string            `json:"summary"`
-	Findings     []finding.Finding `json:"findings"`
-	Consequences []Consequence     `json:"consequences,omitempty"`
-	Status       string            `json:"status"` // as kubectl get nodes prints it
-	Roles        []string          `json:"roles,omitempty"`
-	Labels       map[string]string `json:"labels,omitempty"`
-	CreatedAt    *time.Time        `json:"createdAt,omitempty"`
-	Health       *Health           `json:"health,omitempty"`
-	Components   *Components       `json:"components,omitempty"`
-	Resources    []Resource        `json:"resources,omitempty"`
-	Pods         *Pods             `json:"pods,omitempty"`
-	Network      *Network          `json:"network,omitempty"`
-	Storage      *Storage          `json:"storage,omitempty"`
-	ControlPlane *ControlPlane     `json:"controlPlane,omitempty"`
-	Scheduling   *Scheduling       `json:"scheduling,omitempty"`
-	Events       *Events           `json:"events,omitempty"`
-	Lifecycle    *Lifecycle        `json:"lifecycle,omitempty"`
-	Sources      source.List       `json:"sources"`
+	Context      string                `json:"context,omitempty"` // of the kubeconfig, where --context names several clusters
+	Name         string                `json:"name"`
+	Verdict      Verdict               `json:"verdict"`
+	Summary      string                `json:"summary"`
+	Findings     []finding.Finding     `json:"findings"`
+	Consequences []finding.Consequence `json:"consequences,omitempty"`
+	Status       string                `json:"status"` // as kubectl get nodes prints it
+	Roles        []string              `json:"roles,omitempty"`
+	Labels       map[string]string     `json:"labels,omitempty"`
+	CreatedAt    *time.Time            `json:"createdAt,omitempty"`
+	Health       *Health               `json:"health,omitempty"`
+	Components   *Components           `json:"components,omitempty"`
+	Resources    []Resource            `json:"resources,omitempty"`
+	Pods         *Pods                 `json:"pods,omitempty"`
+	Network      *Network              `json:"network,omitempty"`
+	Storage      *Storage              `json:"storage,omitempty"`
+	ControlPlane *ControlPlane         `json:"controlPlane,omitempty"`
+	Scheduling   *Scheduling           `json:"scheduling,omitempty"`
+	Events       *Events               `json:"events,omitempty"`
+	Lifecycle    *Lifecycle            `json:"lifecycle,omitempty"`
+	Sources      source.List           `json:"sources"`
 }
 
 // Headline splits a message, "SUBJECT problem: detail; consequence", at its semicolon: what fits a headline, and the rest.
 func Headline(message string) (headline, rest string) {
 	headline, rest, _ = strings.Cut(message, "; ")
 	return headline, rest
-}
-
-// Consequence is something wrong that a finding of the same node explains. It raises no verdict of its own.
-type Consequence struct {
-	Code     finding.Code       `json:"code"`
-	CausedBy finding.Code       `json:"causedBy"` // the code of the finding that explains it
-	Message  string             `json:"message"`
-	Object   *finding.ObjectRef `json:"object,omitempty"`
 }

@@ -273,7 +273,7 @@ func TestEverySourceMayBeMissing(t *testing.T) {
 				}
 				before := node(t, full, n.Name)
 				for _, f := range n.Findings {
-					known := slices.Contains(codes(before), f.Code) || slices.ContainsFunc(before.Consequences, func(c report.Consequence) bool { return c.Code == f.Code })
+					known := slices.Contains(codes(before), f.Code) || slices.ContainsFunc(before.Consequences, func(c finding.Consequence) bool { return c.Code == f.Code })
 					// Without the lease an Unknown or late node is judged by its conditions alone.
 					if !known && in.Sources[i].Name != SourceLeases {
 						t.Errorf("%s without %s: %s appears: %s", name, in.Sources[i].Name, f.Code, f.Message)

@@ -41,7 +41,7 @@ func Report(w io.Writer, n report.Node, now time.Time, o ReportOptions) error {
 		causes[0].Message = rest
 	}
 	p.Findings(causes...)
-	p.Consequences(consequences(n))
+	p.Consequences(n.Consequences)
 	p.Findings(notes...)
 	p.Gap()
 	for _, name := range Sections() {
@@ -71,14 +71,6 @@ func (p *page) blocks(n report.Node) (causes, notes []output.Block) {
 		}
 	}
 	return causes, notes
-}
-
-func consequences(n report.Node) []finding.Consequence {
-	var list []finding.Consequence
-	for _, c := range n.Consequences {
-		list = append(list, finding.Consequence(c))
-	}
-	return list
 }
 
 // notChecked lists the sources without data, and why. Whole sections of them say so in their place.

@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
 
 // rule is a finding with its code, its catalog entry, its causes and its check.
@@ -51,13 +50,8 @@ var book = finding.NewBook(
 
 // Check gives the findings that stand by themselves, worst first and within a severity the deeper cause, and those that one
 // of them explains.
-func Check(c *Case) ([]finding.Finding, []report.Consequence) {
-	roots, explained := book.Settle(book.Check(c))
-	var consequences []report.Consequence
-	for _, e := range explained {
-		consequences = append(consequences, report.Consequence(e))
-	}
-	return roots, consequences
+func Check(c *Case) ([]finding.Finding, []finding.Consequence) {
+	return book.Settle(book.Check(c))
 }
 
 // Catalog is every finding code, sorted.

@@ -244,7 +244,7 @@ func (c *Case) leaseEvidence() []finding.Evidence {
 	}
 	return []finding.Evidence{{
 		Source: "Lease kube-node-lease/" + c.Object.Name, Path: "spec.renewTime",
-		Value: fmt.Sprintf("renewed %s ago, valid for %ds", c.ago(h.Received), int64(h.Duration.Seconds())),
+		Value: fmt.Sprintf("renewed %s ago, valid for %ds", c.ago(h.Received), int64(h.Duration.Seconds())), Time: facts.Time(h.Received),
 	}}
 }
 
