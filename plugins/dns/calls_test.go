@@ -84,6 +84,7 @@ func TestReportsAskLittleOfTheAPIServer(t *testing.T) {
 		"/api/v1/namespaces/kube-system/configmaps/coredns", dnsPods, dnsPods + "/a/portforward", dnsPods + "/b/portforward",
 		"/api/v1/nodes", "/api/v1/services", "/apis/apps/v1/namespaces/kube-system/daemonsets", "/apis/apps/v1/namespaces/kube-system/deployments",
 		"/apis/discovery.k8s.io/v1/endpointslices",
+		"/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/n0", // of the node of the servers that did not answer
 	}
 	reviews := slices.Repeat([]string{"/apis/authorization.k8s.io/v1/subjectaccessreviews"}, 6) // list and watch of three kinds
 	check := slices.Concat(objects, reviews, []string{

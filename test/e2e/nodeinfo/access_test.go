@@ -89,7 +89,7 @@ func TestBadInputIsOneClearLine(t *testing.T) {
 		{"broken kubeconfig", []string{"--kubeconfig", broken}, "", 1},
 		{"no such context", []string{"--context=nope"}, "nope", 1},
 		{"unknown flag", []string{"--nope"}, "unknown flag", 1},
-		{"unknown format", []string{"-o", "xml"}, `-o "xml" is not known`, 1},
+		{"unknown format", []string{"-o", "xml"}, `-o "xml": unknown format`, 1},
 		{"no time", []string{"--timeout=1ms"}, "did not respond in time", 5},
 	}
 	for _, tt := range tests {

@@ -97,6 +97,9 @@ func (c *Collector) Collect(ctx context.Context, w Wants) (evaluate.Input, error
 		c.kubelets(ctx, &wg)
 	}
 	wg.Wait()
+	if service != nil && w.Questions != nil {
+		c.leases(ctx)
+	}
 	if w.Direct != nil {
 		c.sameNode(ctx, *w.Direct)
 	}

@@ -59,6 +59,43 @@ func (c *Collector) replicas(ctx context.Context, wg *sync.WaitGroup, w Wants) {
 	}
 }
 
+// leases reads the heartbeats of the nodes whose DNS pod gave no answer: Ready of a node that stopped reporting stays True
+// until the node controller acts. Where every server answers, nothing is read.
+func (c *Collector) leases(ctx context.Context) {
+	nodes := map[string]bool{}
+	for i := range c.in.Pods {
+		pod := &c.in.Pods[i]
+		if pod.Spec.NodeName != "" && pod.DeletionTimestamp == nil && !podfact.Finished(pod) && !c.answered(pod.Name) {
+			nodes[pod.Spec.NodeName] = true
+		}
+	}
+	var wg sync.WaitGroup
+	gate := make(chan struct{}, mostTunnels)
+	for node := range nodes {
+		wg.Go(func() {
+			gate <- struct{}{}
+			defer func() { <-gate }()
+			ctx, cancel := c.deadline(ctx)
+			defer cancel()
+			lease, err := c.client.CoordinationV1().Leases(corev1.NamespaceNodeLease).Get(ctx, node, metav1.GetOptions{})
+			c.note("leases", "get", "leases.coordination.k8s.io in "+corev1.NamespaceNodeLease, err)
+			if err == nil {
+				c.mu.Lock()
+				c.in.Leases = append(c.in.Leases, *lease)
+				c.mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// answered says whether a DNS pod answered anything over its port-forward.
+func (c *Collector) answered(pod string) bool {
+	return slices.ContainsFunc(c.in.Probes, func(p evaluate.Probe) bool {
+		return p.Pod == pod && slices.ContainsFunc(p.Answers, func(a report.Answer) bool { return a.Rcode != "" })
+	})
+}
+
 func running(pod corev1.Pod) bool {
 	return pod.DeletionTimestamp == nil && pod.Status.Phase == corev1.PodRunning &&
 		slices.ContainsFunc(pod.Status.ContainerStatuses, func(s corev1.ContainerStatus) bool { return s.State.Running != nil })

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -644,5 +645,35 @@ func TestAnImageThatCannotBeHadIsSaidSo(t *testing.T) {
 	got := judge(in)
 	if got.PrimaryCode != "ReplicaNotReady" || !strings.Contains(got.Summary, "image registry.k8s.io/coredns/coredns:v1.14.2 is not available, ImagePullBackOff") || !strings.Contains(got.Findings[0].Next[0].Command, "rollout undo deployment coredns") {
 		t.Errorf("%s %v", got.Summary, got.Findings[0].Next)
+	}
+}
+
+// Ready=True of a node whose kubelet stopped is out of date before the node controller has acted: the Lease tells.
+func TestASilentNodeIsNamedThoughItsReadyIsTrue(t *testing.T) {
+	lease := func(age time.Duration) []coordinationv1.Lease {
+		return []coordinationv1.Lease{{
+			ObjectMeta: metav1.ObjectMeta{Namespace: corev1.NamespaceNodeLease, Name: "n1"},
+			Spec:       coordinationv1.LeaseSpec{LeaseDurationSeconds: ptr(int32(40)), RenewTime: &metav1.MicroTime{Time: noon.Add(-age)}},
+		}}
+	}
+	for name, tt := range map[string]struct {
+		leases []coordinationv1.Lease
+		want   string
+	}{
+		"no lease was read":   {nil, "Running"},
+		"a lease in time":     {lease(5 * time.Second), "Running"},
+		"a lease that is old": {lease(75 * time.Second), "node n1 has sent no heartbeat for 75s"},
+	} {
+		in := healthy()
+		in.Pods[0].Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionFalse}}
+		in = answered(in)
+		in.Leases = tt.leases
+		s := judge(in)
+		if s.PrimaryCode != "ReplicaNotReady" || !strings.Contains(s.Summary, "("+tt.want) {
+			t.Errorf("%s: %s: %s", name, s.PrimaryCode, s.Summary)
+		}
+		if first := s.Findings[0]; tt.want != "Running" && (first.Next[0].Command != "kubectl nodeinfo n1" || first.Evidence[0].Source != "Lease kube-node-lease/n1") {
+			t.Errorf("%s: %+v", name, first)
+		}
 	}
 }

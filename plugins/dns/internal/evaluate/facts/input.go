@@ -7,6 +7,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -24,6 +25,7 @@ type Input struct {
 	Slices      []discoveryv1.EndpointSlice  `json:"slices,omitempty"`
 	Namespaces  []corev1.Namespace           `json:"namespaces,omitempty"`
 	Nodes       []corev1.Node                `json:"nodes,omitempty"`
+	Leases      []coordinationv1.Lease       `json:"leases,omitempty"`  // heartbeats of the nodes whose DNS pod did not answer
 	Pods        []corev1.Pod                 `json:"pods,omitempty"`    // of the DNS service
 	Targets     []corev1.Pod                 `json:"targets,omitempty"` // that names, verify or explain look at
 	Deployments []appsv1.Deployment          `json:"deployments,omitempty"`
@@ -105,7 +107,7 @@ type Options struct {
 // sortInput makes reports independent of the order in which the API lists.
 func sortInput(in *Input) {
 	in.Services, in.Slices = slices.Clone(in.Services), slices.Clone(in.Slices)
-	in.Namespaces, in.Nodes = slices.Clone(in.Namespaces), slices.Clone(in.Nodes)
+	in.Namespaces, in.Nodes, in.Leases = slices.Clone(in.Namespaces), slices.Clone(in.Nodes), slices.Clone(in.Leases)
 	in.Pods, in.Targets = slices.Clone(in.Pods), slices.Clone(in.Targets)
 	in.Probes, in.Logs = slices.Clone(in.Probes), slices.Clone(in.Logs)
 	in.Policies, in.Access = slices.Clone(in.Policies), slices.Clone(in.Access)
@@ -116,6 +118,7 @@ func sortInput(in *Input) {
 	sortByName(in.Slices)
 	sortByName(in.Namespaces)
 	sortByName(in.Nodes)
+	sortByName(in.Leases)
 	sortByName(in.Pods)
 	sortByName(in.Targets)
 	sortByName(in.Policies)

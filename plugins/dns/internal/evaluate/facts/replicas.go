@@ -2,18 +2,19 @@ package facts
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/admission"
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/discover"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
@@ -73,17 +74,33 @@ func (w *Snapshot) Reached(p Probe) bool {
 	return slices.ContainsFunc(p.Answers, func(a report.Answer) bool { return a.Rcode != "" })
 }
 
-// NodeDown says why a node is not Ready, where it is known and is not.
-func (w *Snapshot) NodeDown(name string) (string, bool) {
-	for i := range w.Nodes {
-		if w.Nodes[i].Name != name {
-			continue
-		}
-		if c := nodefact.ReadyCondition(&w.Nodes[i]); c != nil && c.Status != corev1.ConditionTrue {
-			return fmt.Sprintf("%s (%s): %s", c.Status, c.Reason, c.Message), true
-		}
+// NodeDown says what is wrong with a node, "is not Ready" or "has sent no heartbeat for 75s", and by what that is seen;
+// false where the node is unknown or nothing is wrong. The Lease overrules Ready=True, which stays on a node whose kubelet
+// stopped until the node controller acts.
+func (w *Snapshot) NodeDown(name string) (string, finding.Evidence, bool) {
+	i := slices.IndexFunc(w.Nodes, func(n corev1.Node) bool { return n.Name == name })
+	if i < 0 {
+		return "", finding.Evidence{}, false
 	}
-	return "", false
+	r := nodefact.ReadinessOf(&w.Nodes[i], w.lease(name), w.Now, nodefact.Patience)
+	switch {
+	case r.Condition == nil, r.State == nodefact.Ready:
+		return "", finding.Evidence{}, false
+	case r.Condition.Status == corev1.ConditionTrue: // and yet silent
+		return "has sent no heartbeat for " + AgeWords(r.Heartbeat.Age.Seconds()), NewEvidence("Lease kube-node-lease/"+name, "spec.renewTime",
+			"renewed %s ago, valid for %s; Ready=True of the node may be out of date", AgeWords(r.Heartbeat.Age.Seconds()), AgeWords(r.Heartbeat.Duration.Seconds())), true
+	}
+	c := r.Condition
+	return "is not Ready", NewEvidence("Node "+name, "Ready", "%s (%s): %s", c.Status, c.Reason, c.Message), true
+}
+
+// lease is the heartbeat of a node; nil where it was not read.
+func (w *Snapshot) lease(node string) *coordinationv1.Lease {
+	i := slices.IndexFunc(w.Leases, func(l coordinationv1.Lease) bool { return l.Name == node })
+	if i < 0 {
+		return nil
+	}
+	return &w.Leases[i]
 }
 
 // Live are the DNS pods that count as replicas: not those on their way out, nor what an eviction left behind.

@@ -155,9 +155,9 @@ func replicaNotReady(w *facts.Snapshot, pod *corev1.Pod, ready int) finding.Find
 		w.Read("Read the events of the pod", pod.Namespace, "describe", "pod", pod.Name),
 		w.Read("Read the errors in the logs of the DNS servers", "", "dns", "logs", "--errors"),
 	}
-	if why, down := w.NodeDown(pod.Spec.NodeName); down {
-		state = "node " + pod.Spec.NodeName + " is not Ready"
-		evidence = append([]finding.Evidence{facts.NewEvidence("Node "+pod.Spec.NodeName, "Ready", "%s", why)}, evidence...)
+	if what, seen, down := w.NodeDown(pod.Spec.NodeName); down {
+		state = "node " + pod.Spec.NodeName + " " + what
+		evidence = append([]finding.Evidence{seen}, evidence...)
 		next = append([]finding.Next{w.Read("Check why the node is not Ready", "", "nodeinfo", pod.Spec.NodeName)}, next[:1]...)
 	}
 	if slices.ContainsFunc(podfact.Containers(pod), func(s corev1.ContainerStatus) bool { return podfact.Waiting(&s) == podfact.Image }) {
@@ -199,8 +199,8 @@ func CheckReplicaUnreachable(w *facts.Snapshot) []finding.Finding {
 		}
 		node := pod.Spec.NodeName
 		evidence := []finding.Evidence{facts.NewEvidence("port-forward to "+p.Pod, "", "%s", p.Error)}
-		if why, down := w.NodeDown(node); down {
-			evidence = append(evidence, facts.NewEvidence("Node "+node, "Ready", "%s", why))
+		if _, seen, down := w.NodeDown(node); down {
+			evidence = append(evidence, seen)
 		}
 		list = append(list, w.Make(ReplicaPortForwardFailed, severity, facts.Ref("Pod", p.Namespace, p.Pod),
 			fmt.Sprintf("DNS pod %s: port-forward through the kubelet of node %s failed; unknown whether the pod answers DNS", p.Pod,
