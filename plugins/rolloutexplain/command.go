@@ -95,13 +95,15 @@ func (f *flags) register(c *cobra.Command) {
 	s.DurationVar(&f.stableFor, "stable-for", 10*time.Second, "With --wait: time for which the rollout must stay complete without a restart.")
 	s.StringVar(&f.failFast, "fail-fast", "auto", "With --wait: when a cause that does not recover without a change fails the wait. "+
 		"auto: after --fail-after and repeated attempts; strict: at once; never: only when the controller reports failure.")
-	s.DurationVar(&f.failAfter, "fail-after", 2*time.Minute, "With --wait: minimum age of a cause that probably does not recover without a change.")
+	s.DurationVar(&f.failAfter, "fail-after", 2*time.Minute,
+		"With --wait: minimum age of a cause that probably does not recover without a change.")
 	s.DurationVar(&f.progressTimeout, "progress-timeout", 0, "With --wait: fail after this duration without progress. "+
 		"Default: progressDeadlineSeconds of a Deployment, none for a Job, otherwise 10m.")
 	s.BoolVar(&f.allowOnHold, "allow-on-hold", false, "With --wait: continue to wait while the rollout is on hold.")
 	s.Int64Var(&f.revision, "revision", 0, "Report Superseded unless this is the updated revision.")
 
-	s.StringVar(&f.diff, "diff", "", "Show the pod template changes since the previous revision, since REVISION, or between REVISION..REVISION.")
+	s.StringVar(&f.diff, "diff", "",
+		"Show the pod template changes since the previous revision, since REVISION, or between REVISION..REVISION.")
 	s.Lookup("diff").NoOptDefVal = "previous"
 	s.BoolVar(&f.history, "history", false, "List the revisions with their images and change-causes.")
 	s.IntVar(&f.tail, "tail", 5, "Number of last log lines of a failing container; 0 reads no logs.")

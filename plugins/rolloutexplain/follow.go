@@ -204,7 +204,8 @@ func (f *follower) picture(list report.List) string {
 	for i := range list.Items {
 		r := &list.Items[i]
 		fmt.Fprintf(&b, "%s|%s|%d|", r.Object, r.Verdict, r.ObservedGeneration)
-		for _, n := range []*int32{r.Counts.Desired, r.Counts.Updated, r.Counts.Ready, r.Counts.Available, r.Counts.Old, r.Counts.Terminating, r.Counts.Restarts} {
+		c := &r.Counts
+		for _, n := range []*int32{c.Desired, c.Updated, c.Ready, c.Available, c.Old, c.Terminating, c.Restarts} {
 			if n == nil {
 				b.WriteString("?,")
 			} else {

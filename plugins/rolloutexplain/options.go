@@ -75,13 +75,18 @@ func (o *Options) offline() bool { return o.File != "" || o.FromInput != "" }
 
 func kinds() target.Kinds {
 	return target.Kinds{Words: map[string]string{
-		"deploy": "Deployment", "deployment": "Deployment", "deployments": "Deployment", "deployment.apps": "Deployment", "deployments.apps": "Deployment",
-		"sts": "StatefulSet", "statefulset": "StatefulSet", "statefulsets": "StatefulSet", "statefulset.apps": "StatefulSet", "statefulsets.apps": "StatefulSet",
-		"ds": "DaemonSet", "daemonset": "DaemonSet", "daemonsets": "DaemonSet", "daemonset.apps": "DaemonSet", "daemonsets.apps": "DaemonSet",
-		"rs": "ReplicaSet", "replicaset": "ReplicaSet", "replicasets": "ReplicaSet", "replicaset.apps": "ReplicaSet", "replicasets.apps": "ReplicaSet",
+		"deploy": "Deployment", "deployment": "Deployment", "deployments": "Deployment",
+		"deployment.apps": "Deployment", "deployments.apps": "Deployment",
+		"sts": "StatefulSet", "statefulset": "StatefulSet", "statefulsets": "StatefulSet",
+		"statefulset.apps": "StatefulSet", "statefulsets.apps": "StatefulSet",
+		"ds": "DaemonSet", "daemonset": "DaemonSet", "daemonsets": "DaemonSet",
+		"daemonset.apps": "DaemonSet", "daemonsets.apps": "DaemonSet",
+		"rs": "ReplicaSet", "replicaset": "ReplicaSet", "replicasets": "ReplicaSet",
+		"replicaset.apps": "ReplicaSet", "replicasets.apps": "ReplicaSet",
 		"job": "Job", "jobs": "Job", "job.batch": "Job", "jobs.batch": "Job",
 		"po": "Pod", "pod": "Pod", "pods": "Pod",
-		"ro": "Rollout", "rollout": "Rollout", "rollouts": "Rollout", "rollout.argoproj.io": "Rollout", "rollouts.argoproj.io": "Rollout",
+		"ro": "Rollout", "rollout": "Rollout", "rollouts": "Rollout",
+		"rollout.argoproj.io": "Rollout", "rollouts.argoproj.io": "Rollout",
 	}, Default: bareName}
 }
 

@@ -220,7 +220,10 @@ func (r *runner) document(list report.List) any {
 
 // names gives an object as kubectl get -o name does.
 func names(o finding.ObjectRef) string {
-	group := map[string]string{"Deployment": ".apps", "StatefulSet": ".apps", "DaemonSet": ".apps", "ReplicaSet": ".apps", "Job": ".batch", "Rollout": ".argoproj.io"}
+	group := map[string]string{
+		"Deployment": ".apps", "StatefulSet": ".apps", "DaemonSet": ".apps", "ReplicaSet": ".apps",
+		"Job": ".batch", "Rollout": ".argoproj.io",
+	}
 	return strings.ToLower(o.Kind) + group[o.Kind] + "/" + o.Name
 }
 

@@ -6,7 +6,10 @@ import (
 )
 
 // The API server writes these leaves by itself; of a part that is new they say nothing.
-var defaults = []string{".terminationMessagePath", ".terminationMessagePolicy", ".imagePullPolicy", ".defaultMode", ".successThreshold", ".scheme", ".timeoutSeconds"}
+var defaults = []string{
+	".terminationMessagePath", ".terminationMessagePolicy", ".imagePullPolicy", ".defaultMode",
+	".successThreshold", ".scheme", ".timeoutSeconds",
+}
 
 // shown is how many leaves of a part are told.
 const shown = 3

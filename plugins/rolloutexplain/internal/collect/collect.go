@@ -249,13 +249,19 @@ func (c *Collector) all(ctx context.Context, in *model.Input, scope Scope) error
 		read     func(context.Context) error
 	}{
 		{"deployments.apps", func(ctx context.Context) error {
-			return pages(ctx, chosen, apps.Deployments(ns).List, func(l *appsv1.DeploymentList) { in.Deployments = append(in.Deployments, l.Items...) }, mu)
+			return pages(ctx, chosen, apps.Deployments(ns).List, func(l *appsv1.DeploymentList) {
+				in.Deployments = append(in.Deployments, l.Items...)
+			}, mu)
 		}},
 		{"statefulsets.apps", func(ctx context.Context) error {
-			return pages(ctx, chosen, apps.StatefulSets(ns).List, func(l *appsv1.StatefulSetList) { in.StatefulSets = append(in.StatefulSets, l.Items...) }, mu)
+			return pages(ctx, chosen, apps.StatefulSets(ns).List, func(l *appsv1.StatefulSetList) {
+				in.StatefulSets = append(in.StatefulSets, l.Items...)
+			}, mu)
 		}},
 		{"daemonsets.apps", func(ctx context.Context) error {
-			return pages(ctx, chosen, apps.DaemonSets(ns).List, func(l *appsv1.DaemonSetList) { in.DaemonSets = append(in.DaemonSets, l.Items...) }, mu)
+			return pages(ctx, chosen, apps.DaemonSets(ns).List, func(l *appsv1.DaemonSetList) {
+				in.DaemonSets = append(in.DaemonSets, l.Items...)
+			}, mu)
 		}},
 		{"jobs.batch", func(ctx context.Context) error {
 			return pages(ctx, chosen, c.Typed.BatchV1().Jobs(ns).List, func(l *batchv1.JobList) { in.Jobs = append(in.Jobs, l.Items...) }, mu)
@@ -266,11 +272,18 @@ func (c *Collector) all(ctx context.Context, in *model.Input, scope Scope) error
 		r.run(ctx, name, "list", l.resource, func(ctx context.Context) error { primary[i] = l.read(ctx); return primary[i] })
 	}
 	r.run(ctx, "rollouts", "list", "rollouts.argoproj.io", func(ctx context.Context) error { return c.argoRollouts(ctx, in, mu, ns, chosen) })
-	r.run(ctx, model.SourceRevisions, "list", "replicasets.apps", func(ctx context.Context) error { return c.replicaSets(ctx, in, mu, ns, everything) })
-	r.run(ctx, model.SourceRevisions, "list", "controllerrevisions.apps", func(ctx context.Context) error { return c.controllerRevisions(ctx, in, mu, ns, everything) })
+	r.run(ctx, model.SourceRevisions, "list", "replicasets.apps", func(ctx context.Context) error {
+		return c.replicaSets(ctx, in, mu, ns, everything)
+	})
+	r.run(ctx, model.SourceRevisions, "list", "controllerrevisions.apps", func(ctx context.Context) error {
+		return c.controllerRevisions(ctx, in, mu, ns, everything)
+	})
 	r.run(ctx, model.SourcePods, "list", "pods", func(ctx context.Context) error { return c.pods(ctx, in, mu, ns, everything) })
 	r.run(ctx, model.SourceEvents, "list", "events", func(ctx context.Context) error {
-		return pages(ctx, metav1.ListOptions{FieldSelector: "type=Warning"}, c.Typed.CoreV1().Events(ns).List, func(l *corev1.EventList) { in.Events = append(in.Events, l.Items...) }, mu)
+		warnings := metav1.ListOptions{FieldSelector: "type=Warning"}
+		return pages(ctx, warnings, c.Typed.CoreV1().Events(ns).List, func(l *corev1.EventList) {
+			in.Events = append(in.Events, l.Items...)
+		}, mu)
 	})
 	r.into(in)
 	if !slices.ContainsFunc(primary[:], func(err error) bool { return err == nil }) {
@@ -325,7 +338,9 @@ func (c *Collector) controllerRevisions(ctx context.Context, in *model.Input, mu
 }
 
 // pages reads a list in parts; an expired continuation token begins anew without one.
-func pages[L metav1.ListInterface](ctx context.Context, o metav1.ListOptions, list func(context.Context, metav1.ListOptions) (L, error), add func(L), mu *sync.Mutex) error {
+func pages[L metav1.ListInterface](ctx context.Context, o metav1.ListOptions,
+	list func(context.Context, metav1.ListOptions) (L, error), add func(L), mu *sync.Mutex,
+) error {
 	o.Limit = page
 	for {
 		l, err := list(ctx, o)

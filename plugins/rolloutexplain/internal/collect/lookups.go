@@ -100,11 +100,14 @@ func (c *Collector) ask(ctx context.Context, n model.Need) answer {
 		if n.UID == "" {
 			selector = fields.OneTermEqualSelector("reason", n.Name).String()
 		}
-		err := pages(ctx, metav1.ListOptions{FieldSelector: selector}, core.Events(n.Namespace).List, func(l *corev1.EventList) { items = append(items, l.Items...) }, &sync.Mutex{})
+		err := pages(ctx, metav1.ListOptions{FieldSelector: selector}, core.Events(n.Namespace).List, func(l *corev1.EventList) {
+			items = append(items, l.Items...)
+		}, &sync.Mutex{})
 		for i := range items {
 			slimMeta(&items[i].ObjectMeta)
 		}
-		return answer{state: kube.SourceOf(model.SourceEvents, "list", "events", err), apply: func(in *model.Input) { in.Events = append(in.Events, items...) }}
+		state := kube.SourceOf(model.SourceEvents, "list", "events", err)
+		return answer{state: state, apply: func(in *model.Input) { in.Events = append(in.Events, items...) }}
 	case model.NeedNamespace:
 		o, err := core.Namespaces().Get(ctx, n.Name, get)
 		return found(kube.SourceOf("namespace", "get", "namespaces", err), func(in *model.Input) { in.Namespaces = append(in.Namespaces, *o) })
@@ -122,7 +125,9 @@ func (c *Collector) ask(ctx context.Context, n model.Need) answer {
 		return found(kube.SourceOf("quotas", "list", "resourcequotas", err), func(in *model.Input) { in.Quotas = append(in.Quotas, l.Items...) })
 	case model.NeedLease:
 		o, err := c.Typed.CoordinationV1().Leases(n.Namespace).Get(ctx, n.Name, get)
-		return found(kube.SourceOf("leases", "get", "leases.coordination.k8s.io", err), func(in *model.Input) { in.Leases = append(in.Leases, *o) })
+		return found(kube.SourceOf("leases", "get", "leases.coordination.k8s.io", err), func(in *model.Input) {
+			in.Leases = append(in.Leases, *o)
+		})
 	case model.NeedLog:
 		return c.askLog(ctx, n)
 	case model.NeedNames:
@@ -143,7 +148,9 @@ func (c *Collector) askStorage(ctx context.Context, n model.Need) answer {
 	case model.NeedStorageClasses:
 		var l *storagev1.StorageClassList
 		l, err := c.Typed.StorageV1().StorageClasses().List(ctx, metav1.ListOptions{})
-		return found(kube.SourceOf("storageclasses", "list", "storageclasses.storage.k8s.io", err), func(in *model.Input) { in.StorageClasses = append(in.StorageClasses, l.Items...) })
+		return found(kube.SourceOf("storageclasses", "list", "storageclasses.storage.k8s.io", err), func(in *model.Input) {
+			in.StorageClasses = append(in.StorageClasses, l.Items...)
+		})
 	}
 	return answer{state: source.Source{Name: string(n.Kind), State: source.Skipped, Message: "unknown lookup"}}
 }
@@ -194,7 +201,9 @@ func (c *Collector) askNodePods(ctx context.Context) answer {
 			pods = append(pods, np)
 		}
 	}, &sync.Mutex{})
-	return found(kube.SourceOf("pods of all nodes", "list", "pods (all namespaces)", err), func(in *model.Input) { in.NodePods = append(in.NodePods, pods...) })
+	return found(kube.SourceOf("pods of all nodes", "list", "pods (all namespaces)", err), func(in *model.Input) {
+		in.NodePods = append(in.NodePods, pods...)
+	})
 }
 
 func (c *Collector) askLog(ctx context.Context, n model.Need) answer {
@@ -202,7 +211,8 @@ func (c *Collector) askLog(ctx context.Context, n model.Need) answer {
 		return answer{state: source.Source{Name: "logs", State: source.OK}}
 	}
 	tail, limit := int64(c.LogLines), int64(64<<10)
-	stream, err := c.Typed.CoreV1().Pods(n.Namespace).GetLogs(n.Name, &corev1.PodLogOptions{Container: n.Container, Previous: n.Previous, TailLines: &tail, LimitBytes: &limit}).Stream(ctx)
+	o := &corev1.PodLogOptions{Container: n.Container, Previous: n.Previous, TailLines: &tail, LimitBytes: &limit}
+	stream, err := c.Typed.CoreV1().Pods(n.Namespace).GetLogs(n.Name, o).Stream(ctx)
 	var text []byte
 	if err == nil {
 		defer stream.Close()
@@ -228,7 +238,8 @@ func (c *Collector) askLog(ctx context.Context, n model.Need) answer {
 func (c *Collector) askNames(ctx context.Context, n model.Need) answer {
 	kind := map[string]string{"configmaps": "ConfigMap", "secrets": "Secret"}[n.Name]
 	var names []finding.ObjectRef
-	err := pages(ctx, metav1.ListOptions{}, c.Metadata.Resource(schema.GroupVersionResource{Version: "v1", Resource: n.Name}).Namespace(n.Namespace).List, func(l *metav1.PartialObjectMetadataList) {
+	client := c.Metadata.Resource(schema.GroupVersionResource{Version: "v1", Resource: n.Name}).Namespace(n.Namespace)
+	err := pages(ctx, metav1.ListOptions{}, client.List, func(l *metav1.PartialObjectMetadataList) {
 		for i := range l.Items {
 			names = append(names, finding.ObjectRef{Kind: kind, Namespace: n.Namespace, Name: l.Items[i].Name})
 		}

@@ -15,7 +15,9 @@ import (
 
 // Resolve finds the rollouts behind what was named: a bare name is searched over the kinds; a pod or ReplicaSet climbs to
 // the workload that controls it. Asked tells, per rollout, the object that was named instead of it.
-func (c *Collector) Resolve(ctx context.Context, named []finding.ObjectRef) (targets []finding.ObjectRef, asked map[finding.ObjectRef]finding.ObjectRef, err error) {
+func (c *Collector) Resolve(ctx context.Context, named []finding.ObjectRef) (
+	targets []finding.ObjectRef, asked map[finding.ObjectRef]finding.ObjectRef, err error,
+) {
 	ctx, cancel := context.WithTimeout(ctx, perCall)
 	defer cancel()
 	asked = map[finding.ObjectRef]finding.ObjectRef{}

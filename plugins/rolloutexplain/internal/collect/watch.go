@@ -56,7 +56,8 @@ func (c *Collector) Watch(ctx context.Context, scope Scope) (*Watcher, error) {
 		w.target(t, selector)
 	}
 	for _, p := range w.parts {
-		if err := p.informer.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) { p.failed(err) }); err != nil {
+		failed := func(_ context.Context, _ *cache.Reflector, err error) { p.failed(err) }
+		if err := p.informer.SetWatchErrorHandlerWithContext(failed); err != nil {
 			return nil, err
 		}
 		if _, err := p.informer.AddEventHandler(w.handler(p)); err != nil {
@@ -194,7 +195,9 @@ type client[L runtime.Object] interface {
 	Watch(ctx context.Context, o metav1.ListOptions) (watch.Interface, error)
 }
 
-func add[L runtime.Object](w *Watcher, name, resource string, c client[L], adjust func(*metav1.ListOptions), example runtime.Object, into func(*model.Input, runtime.Object)) {
+func add[L, O runtime.Object](w *Watcher, name, resource string, c client[L], adjust func(*metav1.ListOptions),
+	example O, into func(*model.Input, O),
+) {
 	lw := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			adjust(&o)
@@ -205,7 +208,11 @@ func add[L runtime.Object](w *Watcher, name, resource string, c client[L], adjus
 			return c.Watch(ctx, o)
 		},
 	}
-	p := &part{name: name, resource: resource, into: into}
+	p := &part{name: name, resource: resource, into: func(in *model.Input, o runtime.Object) {
+		if object, ok := o.(O); ok {
+			into(in, object)
+		}
+	}}
 	p.informer = cache.NewSharedIndexInformer(lw, example, 0, cache.Indexers{})
 	_ = p.informer.SetTransform(func(o any) (any, error) {
 		if pod, ok := o.(*corev1.Pod); ok {
@@ -247,62 +254,41 @@ func (w *Watcher) everything(s Scope) {
 }
 
 func (w *Watcher) watchPods(ns string, adjust func(*metav1.ListOptions)) {
-	add(w, model.SourcePods, "pods", w.collector.Typed.CoreV1().Pods(ns), adjust, &corev1.Pod{}, func(in *model.Input, o runtime.Object) {
-		if p, ok := o.(*corev1.Pod); ok {
-			in.Pods = append(in.Pods, *p)
-		}
-	})
+	add(w, model.SourcePods, "pods", w.collector.Typed.CoreV1().Pods(ns), adjust, &corev1.Pod{},
+		func(in *model.Input, p *corev1.Pod) { in.Pods = append(in.Pods, *p) })
 }
 
 func (w *Watcher) watchRevisions(ns string, adjust func(*metav1.ListOptions)) {
-	add(w, model.SourceRevisions, "controllerrevisions.apps", w.collector.Typed.AppsV1().ControllerRevisions(ns), adjust, &appsv1.ControllerRevision{}, func(in *model.Input, o runtime.Object) {
-		if cr, ok := o.(*appsv1.ControllerRevision); ok {
+	client := w.collector.Typed.AppsV1().ControllerRevisions(ns)
+	add(w, model.SourceRevisions, "controllerrevisions.apps", client, adjust, &appsv1.ControllerRevision{},
+		func(in *model.Input, cr *appsv1.ControllerRevision) {
 			in.ControllerRevisions = append(in.ControllerRevisions, *cr)
-		}
-	})
+		})
 }
 
 func (w *Watcher) kind(kind, ns string, adjust func(*metav1.ListOptions)) {
 	apps := w.collector.Typed.AppsV1()
 	switch kind {
 	case KindDeployment:
-		add(w, model.SourceWorkload, "deployments.apps", apps.Deployments(ns), adjust, &appsv1.Deployment{}, func(in *model.Input, o runtime.Object) {
-			if d, ok := o.(*appsv1.Deployment); ok {
-				in.Deployments = append(in.Deployments, *d)
-			}
-		})
+		add(w, model.SourceWorkload, "deployments.apps", apps.Deployments(ns), adjust, &appsv1.Deployment{},
+			func(in *model.Input, d *appsv1.Deployment) { in.Deployments = append(in.Deployments, *d) })
 	case KindStatefulSet:
-		add(w, model.SourceWorkload, "statefulsets.apps", apps.StatefulSets(ns), adjust, &appsv1.StatefulSet{}, func(in *model.Input, o runtime.Object) {
-			if s, ok := o.(*appsv1.StatefulSet); ok {
-				in.StatefulSets = append(in.StatefulSets, *s)
-			}
-		})
+		add(w, model.SourceWorkload, "statefulsets.apps", apps.StatefulSets(ns), adjust, &appsv1.StatefulSet{},
+			func(in *model.Input, s *appsv1.StatefulSet) { in.StatefulSets = append(in.StatefulSets, *s) })
 	case KindDaemonSet:
-		add(w, model.SourceWorkload, "daemonsets.apps", apps.DaemonSets(ns), adjust, &appsv1.DaemonSet{}, func(in *model.Input, o runtime.Object) {
-			if d, ok := o.(*appsv1.DaemonSet); ok {
-				in.DaemonSets = append(in.DaemonSets, *d)
-			}
-		})
+		add(w, model.SourceWorkload, "daemonsets.apps", apps.DaemonSets(ns), adjust, &appsv1.DaemonSet{},
+			func(in *model.Input, d *appsv1.DaemonSet) { in.DaemonSets = append(in.DaemonSets, *d) })
 	case KindReplicaSet:
-		add(w, model.SourceRevisions, "replicasets.apps", apps.ReplicaSets(ns), adjust, &appsv1.ReplicaSet{}, func(in *model.Input, o runtime.Object) {
-			if rs, ok := o.(*appsv1.ReplicaSet); ok {
-				in.ReplicaSets = append(in.ReplicaSets, *rs)
-			}
-		})
+		add(w, model.SourceRevisions, "replicasets.apps", apps.ReplicaSets(ns), adjust, &appsv1.ReplicaSet{},
+			func(in *model.Input, rs *appsv1.ReplicaSet) { in.ReplicaSets = append(in.ReplicaSets, *rs) })
 	case KindJob:
-		add(w, model.SourceWorkload, "jobs.batch", w.collector.Typed.BatchV1().Jobs(ns), adjust, &batchv1.Job{}, func(in *model.Input, o runtime.Object) {
-			if j, ok := o.(*batchv1.Job); ok {
-				in.Jobs = append(in.Jobs, *j)
-			}
-		})
+		add(w, model.SourceWorkload, "jobs.batch", w.collector.Typed.BatchV1().Jobs(ns), adjust, &batchv1.Job{},
+			func(in *model.Input, j *batchv1.Job) { in.Jobs = append(in.Jobs, *j) })
 	case KindPod:
 		w.watchPods(ns, adjust)
 	case KindRollout:
-		add(w, model.SourceWorkload, "rollouts.argoproj.io", argoClient{w.collector, ns}, adjust, &unstructured.Unstructured{}, func(in *model.Input, o runtime.Object) {
-			if u, ok := o.(*unstructured.Unstructured); ok {
-				in.Rollouts = append(in.Rollouts, u.Object)
-			}
-		})
+		add(w, model.SourceWorkload, "rollouts.argoproj.io", argoClient{w.collector, ns}, adjust, &unstructured.Unstructured{},
+			func(in *model.Input, u *unstructured.Unstructured) { in.Rollouts = append(in.Rollouts, u.Object) })
 	}
 }
 

@@ -52,7 +52,8 @@ func Table(w io.Writer, list report.List, o Options) error {
 		if r.Revision != nil {
 			revision = fmt.Sprintf("%d (%s)", r.Revision.Number, r.Revision.Name)
 		}
-		row := output.Text(r.Object.Namespace, slash(r.Object), string(r.Verdict), count(r.Counts.Updated, r.Counts.Desired), count(r.Counts.Available, r.Counts.Desired),
+		row := output.Text(r.Object.Namespace, slash(r.Object), string(r.Verdict),
+			count(r.Counts.Updated, r.Counts.Desired), count(r.Counts.Available, r.Counts.Desired),
 			output.Since(r.CreatedAt, r.Time), revision, reason(r), r.Summary)
 		row[2].Style = VerdictStyle(r.Verdict)
 		t.Rows = append(t.Rows, row)

@@ -193,8 +193,8 @@ func strategyFacts(r *report.Rollout) []string {
 	if s.PodManagementPolicy != "" {
 		words = append(words, s.PodManagementPolicy)
 	}
-	if r.Counts.Desired != nil {
-		words = append(words, fmt.Sprintf("%d %s", *r.Counts.Desired, map[bool]string{true: "replica", false: "replicas"}[*r.Counts.Desired == 1]))
+	if n := r.Counts.Desired; n != nil {
+		words = append(words, fmt.Sprintf("%d %s", *n, map[bool]string{true: "replica", false: "replicas"}[*n == 1]))
 	}
 	if s.MaxSurge != nil {
 		words = append(words, fmt.Sprintf("maxSurge %s = %d", s.MaxSurge.Spec, s.MaxSurge.Pods))
@@ -259,7 +259,14 @@ func (p *page) history(r *report.Rollout) {
 		return
 	}
 	t := output.TableText{Columns: []output.Column{
-		{Header: "REVISION"}, {Header: "NAME"}, {Header: "ROLE"}, {Header: "AGE"}, {Header: "PODS"}, {Header: "KNOWN-GOOD"}, {Header: "IMAGES"}, {Header: "CHANGE-CAUSE", Flexible: true},
+		{Header: "REVISION"},
+		{Header: "NAME"},
+		{Header: "ROLE"},
+		{Header: "AGE"},
+		{Header: "PODS"},
+		{Header: "KNOWN-GOOD"},
+		{Header: "IMAGES"},
+		{Header: "CHANGE-CAUSE", Flexible: true},
 	}}
 	for _, h := range r.History {
 		good, cause := output.Unknown, output.None
@@ -272,7 +279,8 @@ func (p *page) history(r *report.Rollout) {
 				cause += " (same as the revision before, may be out of date)"
 			}
 		}
-		t.Rows = append(t.Rows, output.Text(fmt.Sprint(h.Number), h.Name, h.Role, output.Since(h.CreatedAt, r.Time), count(h.Available, h.Pods), good, strings.Join(h.Images, ","), cause))
+		t.Rows = append(t.Rows, output.Text(fmt.Sprint(h.Number), h.Name, h.Role, output.Since(h.CreatedAt, r.Time),
+			count(h.Available, h.Pods), good, strings.Join(h.Images, ","), cause))
 	}
 	p.Gap()
 	_ = t.Fprint(p, output.TableOptions{NoHeaders: p.o.NoHeaders, Terminal: p.o.Terminal}) // a Page does not fail

@@ -38,13 +38,13 @@ func configError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *cor
 		c = e.Cause(p, model.StageConfig, codes.CreateContainerConfigError, report.Transient, "%s waits for the cache of the kubelet: %s",
 			p.Called(spec.Name), plain.OneLine(wait.Message)).MarkSelfHealing()
 	case plain.ContainsAny(wait.Message, "runAsNonRoot", "run as root", "breaks non-root policy"):
-		c = e.Cause(p, model.StageConfig, codes.RunAsNonRootCheckFailed, report.Fatal, "%s fails the runAsNonRoot check: %s", p.Called(spec.Name),
-			plain.OneLine(wait.Message)).
-			WithNext(e.Next(w, finding.Read, "Read the securityContext; set runAsUser, or use an image with a numeric non-root user", "get", w.Slash(), "-o",
-				"jsonpath={.spec.template.spec}"))
+		c = e.Cause(p, model.StageConfig, codes.RunAsNonRootCheckFailed, report.Fatal, "%s fails the runAsNonRoot check: %s",
+			p.Called(spec.Name), plain.OneLine(wait.Message)).
+			WithNext(e.Next(w, finding.Read, "Read the securityContext; set runAsUser, or use an image with a numeric non-root user",
+				"get", w.Slash(), "-o", "jsonpath={.spec.template.spec}"))
 	default:
-		c = e.Cause(p, model.StageConfig, codes.CreateContainerConfigError, report.LikelyFatal, "the configuration of %s cannot be created: %s", p.Called(spec.Name),
-			plain.OneLine(wait.Message)).
+		c = e.Cause(p, model.StageConfig, codes.CreateContainerConfigError, report.LikelyFatal,
+			"the configuration of %s cannot be created: %s", p.Called(spec.Name), plain.OneLine(wait.Message)).
 			WithNext(e.Next(w, finding.Read, "Read the error in the events of the pod", "describe", "pod", p.Name))
 	}
 	c.In(spec.Name).Since(p.CreationTimestamp.Time)
@@ -66,7 +66,8 @@ func missingObject(e *model.Evaluation, w *model.Workload, p *model.Pod, text st
 	}
 	if m := keyRefAbsent.FindStringSubmatch(text); m != nil {
 		kind := map[string]string{"config": "ConfigMap", "secret": "Secret"}[m[1]]
-		c := e.Cause(p, model.StageConfig, codes.ConfigKeyNotFound, report.LikelyFatal, "a mounted %s has no key %q", kind, m[2]).WithKey(kind + m[2])
+		c := e.Cause(p, model.StageConfig, codes.ConfigKeyNotFound, report.LikelyFatal, "a mounted %s has no key %q", kind, m[2]).
+			WithKey(kind + m[2])
 		if name := volumeSourceOf(p, kind, m[2]); name != "" {
 			c.Message = fmt.Sprintf("%s %q has no key %q, which a volume mounts", kind, name, m[2])
 			c.WithNext(e.Next(w, finding.Read, "List the existing keys", "describe", strings.ToLower(kind), name))
@@ -84,7 +85,8 @@ func missingObject(e *model.Evaluation, w *model.Workload, p *model.Pod, text st
 	c := e.Cause(p, model.StageConfig, code, report.LikelyFatal, "%s %q does not exist", kind, m[2]).WithKey(m[2])
 	c.SelfHealing = "no"
 	likeNamed(e, p.Namespace, kind, m[2], c)
-	return c.WithNext(e.Next(w, finding.Read, "List the existing objects; the pods start without a change once the missing one exists", "get", strings.ToLower(kind)+"s"))
+	return c.WithNext(e.Next(w, finding.Read, "List the existing objects; the pods start without a change once the missing one exists",
+		"get", strings.ToLower(kind)+"s"))
 }
 
 // volumeSourceOf finds which object a mounted key belongs to.

@@ -68,7 +68,8 @@ func initRunning(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *cor
 	if r == nil {
 		return nil
 	}
-	c := e.Cause(p, model.StageInit, codes.InitContainerRunning, report.Transient, "%s has been running for %s; the next containers start after it exits",
+	c := e.Cause(p, model.StageInit, codes.InitContainerRunning, report.Transient,
+		"%s has been running for %s; the next containers start after it exits",
 		p.Called(spec.Name), plain.Age(e.Now.Sub(r.StartedAt.Time)))
 	c.In(spec.Name).Since(r.StartedAt.Time)
 	c.WithEvidence(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name)+".state.running.startedAt", r.StartedAt.UTC().Format(time.RFC3339),

@@ -83,8 +83,8 @@ func readLog(e *model.Evaluation, w *model.Workload, p *model.Pod, name string, 
 	attachLog(e, p, name, previous, c)
 	if c.Log != nil && c.Code == codes.ContainerCrashing && plain.ContainsAny(strings.Join(c.Log.Lines, " "), "exec format error") {
 		c.Code, c.Title = codes.ExecFormatError, codes.Title(codes.ExecFormatError)
-		c.Message = fmt.Sprintf("the program of %s is built for another CPU architecture than that of node %s (exec format error)", p.Called(name),
-			p.Spec.NodeName)
+		c.Message = fmt.Sprintf("the program of %s is built for another CPU architecture than that of node %s (exec format error)",
+			p.Called(name), p.Spec.NodeName)
 	}
 	args := []string{"logs", p.Name, "-c", name}
 	if previous {
@@ -131,8 +131,8 @@ func crashCause(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *core
 	}
 	if hook := eventfact.Newest(events, "FailedPostStartHook"); hook != nil &&
 		strings.Contains(hook.About.FieldPath+hook.Message, spec.Name) && near(hook.Last, end.FinishedAt.Time) {
-		return e.Cause(p, model.StageRun, codes.FailedPostStartHook, report.LikelyFatal, "the kubelet kills %s because its postStart hook fails: %s",
-			p.Called(spec.Name), plain.OneLine(hook.Message)).ByEvent(hook)
+		return e.Cause(p, model.StageRun, codes.FailedPostStartHook, report.LikelyFatal,
+			"the kubelet kills %s because its postStart hook fails: %s", p.Called(spec.Name), plain.OneLine(hook.Message)).ByEvent(hook)
 	}
 	ran := podfact.Ran(end)
 	if end.ExitCode == 0 && !sidecar {

@@ -35,12 +35,14 @@ func terminatingCause(e *model.Evaluation, w *model.Workload, p *model.Pod) *mod
 	// but a StatefulSet's.
 	if len(p.Finalizers) > 0 && !running && e.Now.Sub(due) > plain.Seconds(10) {
 		set := fmt.Sprintf(": finalizer %s is set", plain.List(p.Finalizers, 5))
-		c := endCause(e, p, codes.FinalizerBlocksDeletion, report.LikelyFatal, "is deleted but still exists"+set, "are deleted but still exist"+set)
+		c := endCause(e, p, codes.FinalizerBlocksDeletion, report.LikelyFatal,
+			"is deleted but still exists"+set, "are deleted but still exist"+set)
 		c.Key = strings.Join(p.Finalizers, ",")
 		if strings.HasPrefix(p.Finalizers[0], "batch.kubernetes.io/") {
 			c.Class, c.Severity, c.SelfHealing = report.Transient, finding.Warning, "maybe"
 		}
-		return c.Since(began).WithEvidence(plain.Evidence("Pod "+p.Name, "metadata.finalizers", strings.Join(p.Finalizers, ", "), began)).WithEvidence(seen).WithNext(
+		held := plain.Evidence("Pod "+p.Name, "metadata.finalizers", strings.Join(p.Finalizers, ", "), began)
+		return c.Since(began).WithEvidence(held).WithEvidence(seen).WithNext(
 			e.Next(w, finding.Read, "Read the finalizers, and check the controller that has to remove them", "get", "pod", p.Name, "-o",
 				"jsonpath={.metadata.finalizers}"),
 			e.Next(w, finding.Destructive, "Remove the finalizer, only if its controller no longer exists", "patch", "pod", p.Name, "--type=merge",
@@ -94,10 +96,11 @@ func terminatingOnNotReadyNode(e *model.Evaluation, w *model.Workload, p *model.
 	found.Key, found.SelfHealing = p.Spec.NodeName, "maybe"
 	found.WithEvidence(t.evidence).WithNext(
 		e.NextCluster(finding.Read, "Find out why the node is not ready", "nodeinfo", p.Spec.NodeName),
-		e.NextCluster(finding.Change, "Let the cluster delete the pods and detach the volumes, only if the machine is powered off", "taint", "node",
-			p.Spec.NodeName, "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute"))
-	return found.WithNext(e.Next(w, finding.Destructive, "Delete the pod without confirmation, only if the pod is certainly not running anymore", "delete", "pod", p.Name, "--grace-period=0",
-		"--force"))
+		e.NextCluster(finding.Change, "Let the cluster delete the pods and detach the volumes, only if the machine is powered off",
+			"taint", "node", p.Spec.NodeName, "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute"))
+	return found.WithNext(e.Next(w, finding.Destructive,
+		"Delete the pod without confirmation, only if the pod is certainly not running anymore",
+		"delete", "pod", p.Name, "--grace-period=0", "--force"))
 }
 
 // Failed is why a Job's pod failed.
@@ -123,8 +126,8 @@ func deadPod(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause 
 			e.NextCluster(finding.Read, "Check the resource pressure on the node", "describe", "node", p.Spec.NodeName))
 	case reason != "" && reason != "NodeShutdown" && reason != "Terminated" && len(p.Status.ContainerStatuses) == 0,
 		strings.HasPrefix(p.Status.Message, "Pod was rejected"):
-		c := e.Cause(p, model.StageNode, codes.PodRejected, report.LikelyFatal, "the kubelet of node %s rejected the pod (%s): %s", p.Spec.NodeName, reason,
-			plain.OneLine(p.Status.Message))
+		c := e.Cause(p, model.StageNode, codes.PodRejected, report.LikelyFatal,
+			"the kubelet of node %s rejected the pod (%s): %s", p.Spec.NodeName, reason, plain.OneLine(p.Status.Message))
 		c.Key = reason
 		if w.Template != nil && w.Template.Spec.NodeName != "" {
 			c.Message += "; the pod template sets nodeName, which bypasses the scheduler"
@@ -139,8 +142,9 @@ func deadPod(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause 
 		c := e.Cause(p, model.StageRun, codes.PodDisrupted, report.Transient, "the pod was disrupted (%s): %s", d.Reason,
 			plain.OneLine(d.Message))
 		c.Key = d.Reason
-		return c.Since(d.LastTransitionTime.Time).
-			WithEvidence(plain.Evidence("Pod "+p.Name, "status.conditions[DisruptionTarget]", d.Reason, d.LastTransitionTime.Time)).WithNext(describe)
+		at := d.LastTransitionTime.Time
+		return c.Since(at).WithNext(describe).
+			WithEvidence(plain.Evidence("Pod "+p.Name, "status.conditions[DisruptionTarget]", d.Reason, at))
 	}
 	return nil
 }

@@ -35,11 +35,12 @@ func hookPending(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Ca
 				continue
 			}
 			return e.Cause(p, model.StageRun, codes.PostStartHookRunning, report.Transient,
-				"%s is running, but its postStart hook (%s) has not finished for %s: the kubelet does not report it as started before", p.Called(spec.Name),
-				describeHook(spec.Lifecycle.PostStart), plain.Age(e.Now.Sub(ev.Last))).
+				"%s is running, but its postStart hook (%s) has not finished for %s: the kubelet does not report it as started before",
+				p.Called(spec.Name), describeHook(spec.Lifecycle.PostStart), plain.Age(e.Now.Sub(ev.Last))).
 				In(spec.Name).Since(ev.Last).WithEvidence(plain.Evidence("Event", ev.Reason, ev.Message, ev.Last)).
 				WithEvidence(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name)+".state.waiting", s.State.Waiting.Reason, plain.NoTime)).
-				WithNext(e.Next(w, finding.Read, "Read the lifecycle hooks of the container", "get", "pod", p.Name, "-o", p.JSONPath(spec.Name, ".lifecycle")))
+				WithNext(e.Next(w, finding.Read, "Read the lifecycle hooks of the container",
+					"get", "pod", p.Name, "-o", p.JSONPath(spec.Name, ".lifecycle")))
 		}
 	}
 	return nil

@@ -31,8 +31,8 @@ func imageCause(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *core
 			p.Called(spec.Name)).
 			In(spec.Name).WithKey(spec.Image).Since(p.CreationTimestamp.Time).WithEvidence(seen).WithNext(describe)
 	case podfact.ErrImageNeverPull:
-		c := e.Cause(p, model.StageImage, codes.ErrImageNeverPull, report.Fatal, "image %q of %s is not on the node, and imagePullPolicy is Never",
-			spec.Image, p.Called(spec.Name)).
+		c := e.Cause(p, model.StageImage, codes.ErrImageNeverPull, report.Fatal,
+			"image %q of %s is not on the node, and imagePullPolicy is Never", spec.Image, p.Called(spec.Name)).
 			In(spec.Name).WithKey(spec.Image).Since(p.CreationTimestamp.Time).WithEvidence(seen)
 		return c.WithNext(describe)
 	case podfact.SignatureValidationFailed, podfact.ImageInspectError:
@@ -89,13 +89,13 @@ func pullError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev
 	text = withoutName(text, spec.Image) // "geofence" is not an EOF, and a digest is no status code
 	switch {
 	case plain.ContainsAny(text, wordsDisk...):
-		return e.Cause(p, model.StageImage, codes.NoDiskSpaceForImage, report.Transient, "node %s has no disk space for image %q: %s", p.Spec.NodeName,
-			spec.Image, short).
+		return e.Cause(p, model.StageImage, codes.NoDiskSpaceForImage, report.Transient,
+			"node %s has no disk space for image %q: %s", p.Spec.NodeName, spec.Image, short).
 			WithNext(e.NextCluster(finding.Read, "Check the disk usage of the node", "nodeinfo", p.Spec.NodeName))
 	case plain.ContainsAny(text, "pull access denied", "insufficient_scope"), plain.ContainsAny(text, wordsAuth...) &&
 		!plain.ContainsAny(text, "no such host", "connection refused", "i/o timeout", "429 too many"):
-		c := e.Cause(p, model.StageImage, codes.ImagePullUnauthorized, report.LikelyFatal, "registry %s denies access to image %q of container %q: %s",
-			registry, spec.Image, spec.Name, short)
+		c := e.Cause(p, model.StageImage, codes.ImagePullUnauthorized, report.LikelyFatal,
+			"registry %s denies access to image %q of container %q: %s", registry, spec.Image, spec.Name, short)
 		names := make([]string, 0, len(p.Spec.ImagePullSecrets))
 		for _, s := range p.Spec.ImagePullSecrets {
 			names = append(names, s.Name)
@@ -108,13 +108,14 @@ func pullError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev
 		if plain.ContainsAny(text, "does not exist") {
 			c.Message += "; some registries return this for an image that does not exist"
 		}
-		return c.WithNext(e.Next(w, finding.Read, "List the image pull secrets of the ServiceAccount", "get", "serviceaccount", accountOf(p), "-o",
-			"custom-columns=NAME:.metadata.name,PULLSECRETS:.imagePullSecrets[*].name"))
+		return c.WithNext(e.Next(w, finding.Read, "List the image pull secrets of the ServiceAccount",
+			"get", "serviceaccount", accountOf(p), "-o", "custom-columns=NAME:.metadata.name,PULLSECRETS:.imagePullSecrets[*].name"))
 	case plain.ContainsAny(text, "lookup ", "dial tcp", "no such host") || plain.ContainsAny(text, wordsNetwork...) &&
 		!plain.ContainsAny(text, "manifest unknown", "no match for platform"):
 		return e.Cause(p, model.StageImage, codes.RegistryUnavailable, report.Transient,
 			"registry %s is unavailable for image %q of container %q: %s", registry, spec.Image, spec.Name, short).
-			WithNext(e.NextCluster(finding.Read, "Check whether the node can reach the registry: other pods on the node, DNS, proxy", "nodeinfo", p.Spec.NodeName))
+			WithNext(e.NextCluster(finding.Read, "Check whether the node can reach the registry: other pods on the node, DNS, proxy",
+				"nodeinfo", p.Spec.NodeName))
 	case plain.ContainsAny(text, wordsMissing...):
 		c := e.Cause(p, model.StageImage, codes.ImageNotFound, report.LikelyFatal, "image %q of container %q does not exist in the registry: %s",
 			spec.Image, spec.Name, short)

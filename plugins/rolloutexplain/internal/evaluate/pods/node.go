@@ -96,7 +96,8 @@ func nodeAbsent(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cau
 	if !read || state != source.OK && state != source.Absent {
 		return nil
 	}
-	c := e.Cause(p, model.StageNode, codes.NodeNotFound, report.Transient, "the pod is bound to node %s, which does not exist", p.Spec.NodeName).
+	c := e.Cause(p, model.StageNode, codes.NodeNotFound, report.Transient,
+		"the pod is bound to node %s, which does not exist", p.Spec.NodeName).
 		WithKey(p.Spec.NodeName).Since(p.CreationTimestamp.Time).
 		WithEvidence(plain.Evidence("Pod "+p.Name, "spec.nodeName", p.Spec.NodeName, p.CreationTimestamp.Time))
 	if w.Template != nil && w.Template.Spec.NodeName == p.Spec.NodeName {

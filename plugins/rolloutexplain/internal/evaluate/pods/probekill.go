@@ -50,10 +50,11 @@ func probeKilled(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *cor
 	if strings.Contains(kill.Message, "startup probe") {
 		word, code, probe = "startup", codes.StartupProbeFailed, spec.StartupProbe
 	}
-	c := e.Cause(p, model.StageRun, code, report.LikelyFatal, "the kubelet kills %s because its %s probe fails; the container does not exit on its own",
-		p.Called(spec.Name), word)
+	c := e.Cause(p, model.StageRun, code, report.LikelyFatal,
+		"the kubelet kills %s because its %s probe fails; the container does not exit on its own", p.Called(spec.Name), word)
 	if probe != nil {
-		c.Message += fmt.Sprintf(" (the probe allows %s from the start; the container ran for %s)", plain.Age(budgetOf(probe)), plain.Age(podfact.Ran(end)))
+		c.Message += fmt.Sprintf(" (the probe allows %s from the start; the container ran for %s)",
+			plain.Age(budgetOf(probe)), plain.Age(podfact.Ran(end)))
 		c.WithEvidence(plain.Evidence("Pod "+p.Name, p.SpecPath(spec.Name)+"."+word+"Probe", describeProbe(probe), plain.NoTime))
 	}
 	titled := strings.ToUpper(word[:1]) + word[1:]

@@ -51,12 +51,13 @@ func minReadyWait(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.C
 	if flaps := flapping(e, w, p); flaps != nil {
 		return flaps
 	}
-	c := e.Cause(p, model.StageAvailable, codes.MinReadySecondsNotElapsed, report.Transient, "the pod is ready and becomes available in %[2]s, after %[1]ds of readiness (minReadySeconds)",
-		w.MinReady,
+	c := e.Cause(p, model.StageAvailable, codes.MinReadySecondsNotElapsed, report.Transient,
+		"the pod is ready and becomes available in %[2]s, after %[1]ds of readiness (minReadySeconds)", w.MinReady,
 		plain.Age(p.ReadySince.Add(time.Duration(w.MinReady)*time.Second).Sub(e.Now))).MarkSelfHealing()
 	c.Severity = finding.Info
 	return c.Since(p.ReadySince).
-		WithEvidence(plain.Evidence("Pod "+p.Name, "status.conditions[Ready].lastTransitionTime", p.ReadySince.UTC().Format(time.RFC3339), p.ReadySince))
+		WithEvidence(plain.Evidence("Pod "+p.Name, "status.conditions[Ready].lastTransitionTime",
+			p.ReadySince.UTC().Format(time.RFC3339), p.ReadySince))
 }
 
 // wasReady says whether a pod that is not ready now has been: its Ready condition changed after its containers started.
@@ -79,11 +80,12 @@ func flapping(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause
 	if ev == nil || ev.Count < 3 || e.Now.Sub(ev.Last) > 2*time.Duration(w.MinReady)*time.Second {
 		return nil
 	}
+	changed := lastTransition(p)
 	return e.Cause(p, model.StageAvailable, codes.PodReadinessFlapping, report.LikelyFatal,
-		"readiness is flapping: never ready for %ds (minReadySeconds) in %s; each time the pod becomes ready restarts the progress deadline", w.MinReady,
-		plain.Age(e.Now.Sub(p.CreationTimestamp.Time))).
-		ByEvent(ev).WithEvidence(plain.Evidence("Pod "+p.Name, "status.conditions[Ready].lastTransitionTime", lastTransition(p).UTC().Format(time.RFC3339),
-		lastTransition(p))).
+		"readiness is flapping: never ready for %ds (minReadySeconds) in %s; each time the pod becomes ready restarts the progress deadline",
+		w.MinReady, plain.Age(e.Now.Sub(p.CreationTimestamp.Time))).ByEvent(ev).
+		WithEvidence(plain.Evidence("Pod "+p.Name, "status.conditions[Ready].lastTransitionTime",
+			changed.UTC().Format(time.RFC3339), changed)).
 		WithNext(e.Next(w, finding.Read, "Read what the containers log when the probe fails", "logs", p.Name, "--all-containers", "--tail=50"))
 }
 
@@ -130,7 +132,8 @@ func readiness(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev
 	switch {
 	case ev != nil:
 		words := probeWords(ev.Message)
-		c.Message = fmt.Sprintf("%s is running but its readiness probe (%s) fails: %s", p.Called(spec.Name), describeProbe(spec.ReadinessProbe), words)
+		c.Message = fmt.Sprintf("%s is running but its readiness probe (%s) fails: %s",
+			p.Called(spec.Name), describeProbe(spec.ReadinessProbe), words)
 		c.WithKey(probeKind(words))
 		c.ByEvent(ev)
 		c.Message += probeHint(words, spec)
@@ -161,7 +164,8 @@ func readinessGate(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.
 			state, at = fmt.Sprintf("%s %s", c.Status, plain.OneLine(c.Message)), c.LastTransitionTime.Time
 		}
 		found := e.Cause(p, model.StageReady, codes.ReadinessGatesNotReady, report.Transient,
-			"the containers are ready, but readiness gate %q is not True (%s); the controller that owns the gate sets it", gate.ConditionType, state).
+			"the containers are ready, but readiness gate %q is not True (%s); the controller that owns the gate sets it",
+			gate.ConditionType, state).
 			WithKey(string(gate.ConditionType)).Since(p.CreationTimestamp.Time)
 		return found.WithEvidence(plain.Evidence("Pod "+p.Name, "status.conditions["+string(gate.ConditionType)+"]", state, at)).
 			WithNext(e.Next(w, finding.Read, "Read the readiness gates and the conditions of the pod", "get", "pod", p.Name, "-o",

@@ -38,7 +38,8 @@ func notStarted(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cau
 	}
 	waited := e.Now.Sub(p.CreationTimestamp.Time)
 	if len(p.Status.ContainerStatuses) == 0 && waited > 30*time.Second {
-		return e.Cause(p, model.StageNode, codes.PodStatusNotReported, report.Transient, "the kubelet of node %s has reported no status for the pod for %s, and %s", p.Spec.NodeName,
+		return e.Cause(p, model.StageNode, codes.PodStatusNotReported, report.Transient,
+			"the kubelet of node %s has reported no status for the pod for %s, and %s", p.Spec.NodeName,
 			plain.Age(waited), e.MissingEventText("left no event")).
 			Since(p.CreationTimestamp.Time).WithKey(p.Spec.NodeName).
 			WithEvidence(plain.Evidence("Pod "+p.Name, "status.containerStatuses", "none", p.CreationTimestamp.Time)).
@@ -61,14 +62,15 @@ func beforeSandbox(e *model.Evaluation, w *model.Workload, p *model.Pod, events 
 				WithNext(e.NextCluster(finding.Read, "Read the handler and the node selector of the RuntimeClass", "get", "runtimeclass",
 					plain.Or(p.Spec.RuntimeClassName, ""), "-o", "yaml"))
 		}
-		return e.Cause(p, model.StageSandbox, codes.FailedCreatePodSandBox, report.Transient, "the pod sandbox cannot be created on node %s: %s", p.Spec.NodeName,
-			plain.Innermost(ev.Message)).
-			ByEvent(ev).WithKey(p.Spec.NodeName).WithNext(
-			e.NextCluster(finding.Read, "Check the network plugin, the container runtime and the free pod addresses of the node", "nodeinfo", p.Spec.NodeName))
+		return e.Cause(p, model.StageSandbox, codes.FailedCreatePodSandBox, report.Transient,
+			"the pod sandbox cannot be created on node %s: %s", p.Spec.NodeName, plain.Innermost(ev.Message)).
+			ByEvent(ev).WithKey(p.Spec.NodeName).
+			WithNext(e.NextCluster(finding.Read, "Check the network plugin, the container runtime and the free pod addresses of the node",
+				"nodeinfo", p.Spec.NodeName))
 	}
 	if ev := eventfact.Newest(events, "FailedPrepareDynamicResources"); ev != nil {
-		return e.Cause(p, model.StageVolume, codes.FailedPrepareDynamicResources, report.Transient, "the dynamic resources of the pod cannot be prepared: %s",
-			plain.OneLine(ev.Message)).ByEvent(ev).
+		return e.Cause(p, model.StageVolume, codes.FailedPrepareDynamicResources, report.Transient,
+			"the dynamic resources of the pod cannot be prepared: %s", plain.OneLine(ev.Message)).ByEvent(ev).
 			WithNext(e.Next(w, finding.Read, "List the ResourceClaims of the namespace", "get", "resourceclaims"))
 	}
 	return nil

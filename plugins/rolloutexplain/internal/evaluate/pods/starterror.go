@@ -63,5 +63,6 @@ func postStart(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev
 	c.In(spec.Name).WithEvidence(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name)+".state.waiting", message, plain.NoTime))
 	c.ByEvent(eventfact.Newest(e.PodEvents(p), "FailedPostStartHook"))
 	c.Attempts = max(c.Attempts, s.RestartCount+1)
-	return c.Since(p.CreationTimestamp.Time).WithNext(e.Next(w, finding.Read, "Read the complete hook error in the events of the pod", "describe", "pod", p.Name))
+	return c.Since(p.CreationTimestamp.Time).
+		WithNext(e.Next(w, finding.Read, "Read the complete hook error in the events of the pod", "describe", "pod", p.Name))
 }

@@ -39,7 +39,8 @@ func volumeCause(e *model.Evaluation, w *model.Workload, p *model.Pod, events []
 	if m := driverAbsent.FindStringSubmatch(ev.Message); m != nil {
 		return e.Cause(p, model.StageVolume, codes.FailedMount, report.Transient, "CSI driver %s is not registered on node %s", m[1],
 			p.Spec.NodeName).WithKey(m[1]).ByEvent(ev).
-			WithNext(e.NextCluster(finding.Read, "List the CSI drivers that are registered on the node", "get", "csinode", p.Spec.NodeName, "-o", "yaml"))
+			WithNext(e.NextCluster(finding.Read, "List the CSI drivers that are registered on the node",
+				"get", "csinode", p.Spec.NodeName, "-o", "yaml"))
 	}
 	if plain.ContainsAny(ev.Message, "failed to sync configmap cache", "failed to sync secret cache", "not registered") {
 		return e.Cause(p, model.StageVolume, codes.FailedMount, report.Transient, "a volume waits for the cache of the kubelet: %s",
@@ -48,8 +49,8 @@ func volumeCause(e *model.Evaluation, w *model.Workload, p *model.Pod, events []
 	describe := e.Next(w, finding.Read, "Read the mount error in the events of the pod", "describe", "pod", p.Name)
 	if m := hostPathType.FindStringSubmatch(ev.Message); m != nil {
 		return e.Cause(p, model.StageVolume, codes.FailedMount, report.LikelyFatal,
-			"a volume cannot be mounted: hostPath %s on node %s does not exist or is not a %s", m[1], p.Spec.NodeName, m[2]).WithKey(m[1]).ByEvent(ev).
-			WithNext(describe)
+			"a volume cannot be mounted: hostPath %s on node %s does not exist or is not a %s", m[1], p.Spec.NodeName, m[2]).
+			WithKey(m[1]).ByEvent(ev).WithNext(describe)
 	}
 	c := e.Cause(p, model.StageVolume, codes.FailedMount, report.Transient, "a volume cannot be mounted: %s",
 		plain.Innermost(ev.Message)).WithKey(plain.FirstWords(ev.Message, 6)).ByEvent(ev).WithNext(describe)
@@ -79,8 +80,8 @@ func attachCause(e *model.Evaluation, w *model.Workload, p *model.Pod, ev *event
 		c.Class, c.Severity, c.SelfHealing = report.LikelyFatal, finding.Critical, "no"
 		c.Message += fmt.Sprintf("; old pod %s uses the volume, and the rollout keeps that pod until the new one is available: a deadlock",
 			held[0].Name)
-		c.WithNext(e.Next(w, finding.Change, "Set strategy Recreate, so that the old pod is deleted before the new one is created", "patch", w.Slash(), "-p",
-			`{"spec":{"strategy":{"type":"Recreate","rollingUpdate":null}}}`))
+		c.WithNext(e.Next(w, finding.Change, "Set strategy Recreate, so that the old pod is deleted before the new one is created",
+			"patch", w.Slash(), "-p", `{"spec":{"strategy":{"type":"Recreate","rollingUpdate":null}}}`))
 	}
 	return c.WithNext(e.NextCluster(finding.Read, "Find the node to which the volume is attached", "get", "volumeattachments"))
 }

@@ -76,8 +76,8 @@ func rollback(e *model.Evaluation, w *model.Workload, root *report.Finding, shar
 		return
 	}
 	if manager := managerOf(w); manager != "" {
-		u.Why = fmt.Sprintf("%s manages this %s and would apply its own template again: revert the change in %[1]s, to the template of %[3]s", manager, w.Kind,
-			model.Label(to))
+		u.Why = fmt.Sprintf("%s manages this %s and would apply its own template again: revert the change in %[1]s, to the template of %[3]s",
+			manager, w.Kind, model.Label(to))
 		return
 	}
 	adviseRollback(e, w, root, to, relevant)
@@ -88,11 +88,13 @@ func rollbackPossible(e *model.Evaluation, w *model.Workload, root *report.Findi
 	if w.Kind == "Job" || w.Kind == model.KindArgo {
 		return false
 	}
-	ofController := root.Code == codes.ReplicaSetCreateError || root.Code == codes.ProgressDeadlineExceeded || root.Code == codes.StatefulSetPodNotReplaced
+	ofController := root.Code == codes.ReplicaSetCreateError || root.Code == codes.ProgressDeadlineExceeded ||
+		root.Code == codes.StatefulSetPodNotReplaced
 	if !diff.Bears(root.Code) && !ofController {
 		return false
 	}
-	if !codes.IsPersistent(root) && root.Code != codes.ReadinessProbeFailing && root.Code != codes.PodReadinessFlapping && w.Report.Verdict != report.Degraded {
+	unready := root.Code == codes.ReadinessProbeFailing || root.Code == codes.PodReadinessFlapping
+	if !codes.IsPersistent(root) && !unready && w.Report.Verdict != report.Degraded {
 		return false
 	}
 	return root.Code == codes.StatefulSetPodNotReplaced || w.RevisionsKnown(e)

@@ -25,8 +25,8 @@ func podTimers(e *model.Evaluation, w *model.Workload) {
 	if !ready.IsZero() {
 		w.Report.Timers = append(w.Report.Timers, report.Timer{
 			Name: "minReadySeconds", Ends: plain.TimePtr(ready), State: report.TimerRunning,
-			Message: fmt.Sprintf("the last ready pod becomes available in %[2]s, after %[1]ds of readiness; a pod that becomes unready starts again", w.MinReady,
-				plain.Age(ready.Sub(e.Now))),
+			Message: fmt.Sprintf("the last ready pod becomes available in %[2]s, after %[1]ds of readiness; a pod that becomes unready starts again",
+				w.MinReady, plain.Age(ready.Sub(e.Now))),
 		})
 	}
 	if ending.After(e.Now) {

@@ -27,7 +27,8 @@ func judge(e *model.Evaluation, w *model.Workload) *report.Finding {
 			fmt.Sprintf("revision %d is no longer the updated revision: that is now %s", e.Opts.Revision, model.Label(w.Target))
 		return nil
 	case !e.In.Sources.Get(model.SourcePods).Readable() && !w.Settled && root == nil:
-		r.Verdict, r.Summary = report.Unknown, "the rollout is not complete, and the pods cannot be read: "+e.In.Sources.Get(model.SourcePods).Gap()
+		r.Verdict = report.Unknown
+		r.Summary = "the rollout is not complete, and the pods cannot be read: " + e.In.Sources.Get(model.SourcePods).Gap()
 		return nil
 	case w.Settled:
 		return judgeSettled(e, w, root)
@@ -130,8 +131,9 @@ func judgeWithoutCause(e *model.Evaluation, w *model.Workload) *report.Finding {
 		f := e.Finding(codes.NoCauseFound, report.Transient, finding.Warning,
 			"the rollout is not complete, and no check explains why (no progress for %s)", plain.Age(quiet))
 		f.Confidence, f.SelfHealing, f.FirstSeen, f.Pods = "low", "maybe", plain.TimePtr(since), model.Names(waiting)
-		f.Evidence = []finding.Evidence{plain.Evidence(w.Kind+" "+w.Meta.Name, "status",
-			fmt.Sprintf("%d of %d replicas updated, %d available", plain.Or(r.Counts.Updated, 0), w.Desired, plain.Or(r.Counts.Available, 0)), plain.NoTime)}
+		counts := fmt.Sprintf("%d of %d replicas updated, %d available",
+			plain.Or(r.Counts.Updated, 0), w.Desired, plain.Or(r.Counts.Available, 0))
+		f.Evidence = []finding.Evidence{plain.Evidence(w.Kind+" "+w.Meta.Name, "status", counts, plain.NoTime)}
 		f.Next = []finding.Next{e.Next(w, finding.Read, "Read the status and the events of the workload", "describe", w.Slash())}
 		w.Findings = append([]report.Finding{f}, w.Findings...)
 		r.Verdict, r.Summary = report.Unknown, f.Message
@@ -142,7 +144,8 @@ func judgeWithoutCause(e *model.Evaluation, w *model.Workload) *report.Finding {
 	case w.Moving != "":
 		r.Summary = w.Moving
 	case len(waiting) > 0:
-		r.Summary = fmt.Sprintf("%s been starting for %s", plain.Plural(len(waiting), "pod has", "pods have"), plain.Age(e.Now.Sub(oldest(waiting))))
+		r.Summary = fmt.Sprintf("%s been starting for %s",
+			plain.Plural(len(waiting), "pod has", "pods have"), plain.Age(e.Now.Sub(oldest(waiting))))
 	default:
 		r.Summary = fmt.Sprintf("%d of %d replicas updated, %d available", plain.Or(r.Counts.Updated, 0), plain.Or(r.Counts.Desired, 0),
 			plain.Or(r.Counts.Available, 0))
