@@ -34,7 +34,7 @@ func Run(ctx context.Context, env *Env, command *cobra.Command, args []string) i
 	return exitCode(env, context.Cause(ctx), err)
 }
 
-// interrupted is the cause of a context that a signal has cancelled.
+// interrupted is the cause of a context that a signal has canceled.
 type interrupted struct{ code int }
 
 func (i interrupted) Error() string { return "interrupted" }

@@ -46,7 +46,7 @@ func (b Brief) RunPod(ctx context.Context, pod *corev1.Pod, container string) (s
 		background := metav1.DeletePropagationBackground
 		_ = jobs.Delete(ctx, pod.Name, metav1.DeleteOptions{PropagationPolicy: &background})
 	}()
-	// A create that is cancelled on its way may still happen after its delete: let it finish.
+	// A create that is canceled on its way may still happen after its delete: let it finish.
 	creating, created := context.WithTimeout(context.WithoutCancel(ctx), farewell)
 	job, err := jobs.Create(creating, b.job(pod), metav1.CreateOptions{})
 	created()

@@ -115,7 +115,7 @@ func (h *Helper) Kind() string {
 }
 
 func (h *Helper) create(ctx context.Context, spec Spec) error {
-	// A create that is cancelled on its way may still happen after its delete: let it finish.
+	// A create that is canceled on its way may still happen after its delete: let it finish.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
 	defer cancel()
 	options := metav1.CreateOptions{}
@@ -333,7 +333,7 @@ func (h *Helper) Outlived(ctx context.Context) error {
 	return why()
 }
 
-// Close says goodbye to the holder and deletes the objects, with a context of its own: the run's may be cancelled. It
+// Close says goodbye to the holder and deletes the objects, with a context of its own: the run's may be canceled. It
 // does not wait until they are gone; spec and holder see to that.
 func (h *Helper) Close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)

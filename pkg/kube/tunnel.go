@@ -45,15 +45,15 @@ func (c *Cluster) OpenTunnel(ctx context.Context, namespace, pod string) (*Tunne
 	}
 	dialer := portforward.NewFallbackDialer(websocket, spdy.NewDialer(upgrader, &http.Client{Transport: transport}, http.MethodPost, url),
 		func(err error) bool { return httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err) })
-	type dialled struct {
+	type dialed struct {
 		conn httpstream.Connection
 		err  error
 	}
 	// Dial takes no context: a late connection is closed when it comes.
-	result := make(chan dialled, 1)
+	result := make(chan dialed, 1)
 	go func() {
 		conn, _, err := dialer.Dial(portforward.PortForwardProtocolV1Name)
-		result <- dialled{conn, err}
+		result <- dialed{conn, err}
 	}()
 	select {
 	case d := <-result:

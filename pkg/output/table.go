@@ -175,7 +175,7 @@ func protect(text string) string {
 	return strings.Repeat(string(blank), len(text)-len(trimmed)) + trimmed
 }
 
-// strayReset matches the colour reset that tablewriter writes once more after the padding of a coloured cell.
+// strayReset matches the color reset that tablewriter writes once more after the padding of a colored cell.
 var strayReset = regexp.MustCompile(`(\x1b\[0m *| +)\x1b\[0m`)
 
 func writeTrimmed(w io.Writer, text, indent string) error {

@@ -1,17 +1,17 @@
-// Package output turns reports into bytes: formats, tables, findings, bars, colour and ages. It alone imports
+// Package output turns reports into bytes: formats, tables, findings, bars, color and ages. It alone imports
 // tablewriter. It knows nothing of plugins, and takes the terminal as a value so that tests can have any.
 package output
 
 import "fmt"
 
-// Terminal describes where text goes. The zero value is a pipe: no colour, no bars, no wrapping.
+// Terminal describes where text goes. The zero value is a pipe: no color, no bars, no wrapping.
 type Terminal struct {
 	TTY   bool // a person looks at it
 	Width int  // columns; 0 is unknown or unlimited
 	Color bool // escape sequences for verdicts and breached cells
 }
 
-// Style is the meaning of a cell or word; colour repeats it and never carries it alone.
+// Style is the meaning of a cell or word; color repeats it and never carries it alone.
 type Style int
 
 // The styles.
@@ -26,7 +26,7 @@ const (
 
 var styleCodes = map[Style]string{Good: "32", Warn: "33", Bad: "31", Dim: "2", Bold: "1"}
 
-// Paint wraps text in the style's colour where the terminal wants colour.
+// Paint wraps text in the style's color where the terminal wants color.
 func (t Terminal) Paint(text string, style Style) string {
 	code, ok := styleCodes[style]
 	if !t.Color || !ok || text == "" {
@@ -38,7 +38,7 @@ func (t Terminal) Paint(text string, style Style) string {
 // ColorMode is the value of --color.
 type ColorMode string
 
-// The colour modes.
+// The color modes.
 const (
 	ColorAuto   ColorMode = "auto"
 	ColorAlways ColorMode = "always"
@@ -59,7 +59,7 @@ func ParseColorMode(s string) (ColorMode, error) {
 	return "", fmt.Errorf("--color %q: unknown value; valid values: auto, always, never", s)
 }
 
-// Use decides on colour: the flag first, then NO_COLOR (present even if empty, https://no-color.org asks for non-empty
+// Use decides on color: the flag first, then NO_COLOR (present even if empty, https://no-color.org asks for non-empty
 // and many tools for presence; presence is the kinder reading), then TERM=dumb, then whether a person looks.
 func (m ColorMode) Use(tty bool, lookupEnv func(string) (string, bool)) bool {
 	switch m {

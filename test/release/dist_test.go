@@ -311,7 +311,7 @@ func completes(t *testing.T, program string) {
 
 func TestArchivesHoldTheProgramAndTheLicenceAndNoTraceOfTheBuilder(t *testing.T) {
 	b := built(t)
-	licence, err := os.ReadFile("../../LICENSE")
+	license, err := os.ReadFile("../../LICENSE")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -338,7 +338,7 @@ func TestArchivesHoldTheProgramAndTheLicenceAndNoTraceOfTheBuilder(t *testing.T)
 				if f.owner != "" && f.owner != "root:root" {
 					t.Errorf("%s: %s belongs to %s", file, f.name, f.owner)
 				}
-				if f.name == "LICENSE" && string(f.data) != string(licence) {
+				if f.name == "LICENSE" && string(f.data) != string(license) {
 					t.Errorf("%s holds another LICENSE", file)
 				}
 			}

@@ -57,7 +57,7 @@ var pairs = strings.Fields("windows/386 windows/amd64 windows/arm64 linux/386 li
 var (
 	safeName   = regexp.MustCompile(`^[\w-]+$`)
 	lowerSHA   = regexp.MustCompile(`^[a-f0-9]{64}$`)
-	licence    = regexp.MustCompile(`(?i)^(licenses?(\.txt|\.md)?|copying(\.txt)?)$`)
+	license    = regexp.MustCompile(`(?i)^(licenses?(\.txt|\.md)?|copying(\.txt)?)$`)
 	apiVersion = "krew.googlecontainertools.github.com/v1alpha2"
 )
 
@@ -147,7 +147,7 @@ func (p Platform) pairs() []string {
 }
 
 // Install does what `kubectl krew install` does for a platform ("linux/amd64"): it picks the archive, downloads it,
-// compares its checksum, unpacks it below root, demands a licence as krew-index does, and links the program into
+// compares its checksum, unpacks it below root, demands a license as krew-index does, and links the program into
 // root/bin under the name that kubectl looks for. It gives the link.
 func Install(ctx context.Context, client *http.Client, m Manifest, pair, root string) (link string, err error) {
 	i := slices.IndexFunc(m.Spec.Platforms, func(p Platform) bool { return slices.Contains(p.pairs(), pair) })
@@ -172,8 +172,8 @@ func Install(ctx context.Context, client *http.Client, m Manifest, pair, root st
 			return "", err
 		}
 	}
-	if !slices.ContainsFunc(files, func(f entry) bool { return licence.MatchString(filepath.Base(f.name)) }) {
-		return "", fmt.Errorf("no licence in %s", p.URI)
+	if !slices.ContainsFunc(files, func(f entry) bool { return license.MatchString(filepath.Base(f.name)) }) {
+		return "", fmt.Errorf("no license in %s", p.URI)
 	}
 	program := filepath.Join(store, filepath.FromSlash(p.Bin))
 	if info, err := os.Stat(program); err != nil || info.Mode()&0o111 == 0 {

@@ -110,7 +110,7 @@ func TestWhatKrewRefuses(t *testing.T) {
 		{"a selector on something else", "", data, func(m *Manifest) { m.Spec.Platforms[0].Selector.MatchLabels["libc"] = "musl" }, `selector key "libc"`},
 		{"a raw binary", "", []byte("#!/bin/sh\n"), func(m *Manifest) { m.Spec.Platforms[0].URI = strings.TrimSuffix(m.Spec.Platforms[0].URI, ".tar.gz") }, "uri"},
 		{"two lines of short description", "", data, func(m *Manifest) { m.Spec.ShortDescription = "a\nb" }, "not one line"},
-		{"no licence", "", archive(t, "README.md", "kubectl-roll_out"), func(*Manifest) {}, "no licence"},
+		{"no license", "", archive(t, "README.md", "kubectl-roll_out"), func(*Manifest) {}, "no license"},
 		{"another archive than was summed", "", data, func(m *Manifest) { m.Spec.Platforms[0].SHA256 = strings.Repeat("0", 64) }, "checksum of"},
 		{"bin that is not inside", "", data, func(m *Manifest) { m.Spec.Platforms[0].Bin = "kubectl-rollout-explain" }, "is not a program"},
 		{"an entry that climbs out", "", archive(t, "LICENSE", "../kubectl-roll_out"), func(*Manifest) {}, "suspicious entry"},

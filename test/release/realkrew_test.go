@@ -125,7 +125,7 @@ func TestTheValidatorOfKrewIndexAcceptsTheManifestsInTheRepository(t *testing.T)
 	}
 }
 
-// What krew-index's CI does with a submission: it installs every platform of the manifest and looks for the licence.
+// What krew-index's CI does with a submission: it installs every platform of the manifest and looks for the license.
 func TestTheValidatorOfKrewIndexInstallsWhatIsBuilt(t *testing.T) {
 	b := built(t)
 	_, folder := loopback(t, b)

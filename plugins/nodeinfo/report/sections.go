@@ -82,7 +82,7 @@ type Proxy struct {
 	ModeEvidence string `json:"modeEvidence,omitempty"`
 }
 
-// Component is a program on the node, by what it was recognised, and its pod there.
+// Component is a program on the node, by what it was recognized, and its pod there.
 type Component struct {
 	Name     string `json:"name"`
 	Version  string `json:"version,omitempty"`

@@ -319,7 +319,7 @@ func TestTwoFilesInKubeconfig(t *testing.T) {
 	}
 }
 
-// On a terminal (script makes one), as colour is never used off it.
+// On a terminal (script makes one), as color is never used off it.
 func TestNoColorHoldsEvenWhenEmpty(t *testing.T) {
 	c := harness.Shared(t)
 	_, path := installed(t, c)
@@ -330,8 +330,8 @@ func TestNoColorHoldsEvenWhenEmpty(t *testing.T) {
 		if plain.Code != 0 || strings.Contains(plain.Stdout, escape) {
 			t.Errorf("%s with NO_COLOR=: exit %d, escapes: %v\n%.500q", name, plain.Code, strings.Contains(plain.Stdout, escape), plain.Stdout)
 		}
-		if coloured := c.Sh(t, "unset NO_COLOR; "+line, path, harness.Env("TERM=xterm-256color")); !strings.Contains(coloured.Stdout, escape) {
-			t.Errorf("%s has no colour on a terminal, so the above shows nothing:\n%.500q", name, coloured.Stdout)
+		if colored := c.Sh(t, "unset NO_COLOR; "+line, path, harness.Env("TERM=xterm-256color")); !strings.Contains(colored.Stdout, escape) {
+			t.Errorf("%s has no color on a terminal, so the above shows nothing:\n%.500q", name, colored.Stdout)
 		}
 	}
 }

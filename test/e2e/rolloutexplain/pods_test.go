@@ -62,7 +62,7 @@ func starting() []scenario {
 	}
 	missingKey := change("key-missing", "a key that the ConfigMap does not have", 1, app{extra: env("configMapKeyRef: {name: settings, key: nope}")}, "ConfigKeyNotFound", stuck, "describe configmap settings", soon, 3, `"nope"`)
 	missingKey.steps = append([]step{run("create", "configmap", "settings", "--from-literal=a=1")}, missingKey.steps...)
-	similar := change("configmap-misspelt", "a ConfigMap with a slip in its name", 1, app{extra: env("configMapKeyRef: {name: setings, key: a}")}, "ConfigMapNotFound", stuck, "get configmaps", nil, 0, `closest existing name: "settings"`)
+	similar := change("configmap-misspelled", "a ConfigMap with a slip in its name", 1, app{extra: env("configMapKeyRef: {name: setings, key: a}")}, "ConfigMapNotFound", stuck, "get configmaps", nil, 0, `closest existing name: "settings"`)
 	similar.steps = append([]step{run("create", "configmap", "settings", "--from-literal=a=1")}, similar.steps...)
 	healed := change("configmap-created-later", "a ConfigMap that is created while --wait waits", 1, app{extra: env("configMapKeyRef: {name: settings, key: a}")}, "ConfigMapNotFound", stuck, "", nil, 0)
 	healed.during = run("create", "configmap", "settings", "--from-literal=a=1")

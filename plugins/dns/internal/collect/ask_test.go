@@ -94,7 +94,7 @@ func TestAnswersStandInTheOrderOfTheQuestions(t *testing.T) {
 func TestQuestionsArePipelinedOnOneConnection(t *testing.T) {
 	var (
 		held    []*dns.Msg
-		dialled int
+		dialed int
 	)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -125,7 +125,7 @@ func TestQuestionsArePipelinedOnOneConnection(t *testing.T) {
 		}
 	}()
 	s := Stream{Dial: func(ctx context.Context) (net.Conn, error) {
-		dialled++
+		dialed++
 		return (&net.Dialer{}).DialContext(ctx, "tcp", listener.Addr().String())
 	}, Timeout: 5 * time.Second}
 	for _, a := range s.Exchange(context.Background(), many(1000)) {
@@ -133,8 +133,8 @@ func TestQuestionsArePipelinedOnOneConnection(t *testing.T) {
 			t.Fatalf("%s: %s", a.Name, a.Error)
 		}
 	}
-	if got := <-rounds; dialled != 1 || got != 10 {
-		t.Errorf("%d connections and %d round trips for 1,000 questions, want 1 and 10", dialled, got)
+	if got := <-rounds; dialed != 1 || got != 10 {
+		t.Errorf("%d connections and %d round trips for 1,000 questions, want 1 and 10", dialed, got)
 	}
 }
 

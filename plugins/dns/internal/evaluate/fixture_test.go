@@ -48,18 +48,18 @@ const kubeadmCorefile = `.:53 {
 
 func ptr[T any](v T) *T { return &v }
 
-func labelled(namespace, name string, labels map[string]string) metav1.ObjectMeta {
+func labeled(namespace, name string, labels map[string]string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: labels, CreationTimestamp: ago(24 * time.Hour)}
 }
 
 func service(namespace, name, ip string, selector map[string]string, ports ...corev1.ServicePort) corev1.Service {
-	s := corev1.Service{ObjectMeta: labelled(namespace, name, nil), Spec: corev1.ServiceSpec{ClusterIP: ip, ClusterIPs: []string{ip}, Selector: selector, Ports: ports}}
+	s := corev1.Service{ObjectMeta: labeled(namespace, name, nil), Spec: corev1.ServiceSpec{ClusterIP: ip, ClusterIPs: []string{ip}, Selector: selector, Ports: ports}}
 	return s
 }
 
 func slice(namespace, service string, endpoints ...discoveryv1.Endpoint) discoveryv1.EndpointSlice {
 	return discoveryv1.EndpointSlice{
-		ObjectMeta: labelled(namespace, service+"-x", map[string]string{discoveryv1.LabelServiceName: service}), AddressType: discoveryv1.AddressTypeIPv4,
+		ObjectMeta: labeled(namespace, service+"-x", map[string]string{discoveryv1.LabelServiceName: service}), AddressType: discoveryv1.AddressTypeIPv4,
 		Ports: []discoveryv1.EndpointPort{{Name: ptr("http"), Port: ptr(int32(8080)), Protocol: ptr(corev1.ProtocolTCP)}}, Endpoints: endpoints,
 	}
 }
@@ -70,7 +70,7 @@ func endpointAt(ip string, ready bool) discoveryv1.Endpoint {
 
 func dnsPod(name, node, ip string) corev1.Pod {
 	return corev1.Pod{
-		ObjectMeta: labelled("kube-system", name, map[string]string{"k8s-app": "kube-dns"}),
+		ObjectMeta: labeled("kube-system", name, map[string]string{"k8s-app": "kube-dns"}),
 		Spec: corev1.PodSpec{
 			NodeName: node, ServiceAccountName: "coredns", DNSPolicy: corev1.DNSDefault,
 			Containers: []corev1.Container{{Name: "coredns", Image: "registry.k8s.io/coredns/coredns:v1.14.2", Args: []string{"-conf", "/etc/coredns/Corefile"}, Ports: []corev1.ContainerPort{{Name: "dns", ContainerPort: 53, Protocol: "UDP"}, {Name: "dns-tcp", ContainerPort: 53, Protocol: "TCP"}}, VolumeMounts: []corev1.VolumeMount{{Name: "config-volume", MountPath: "/etc/coredns"}}}},
@@ -98,18 +98,18 @@ func healthy() Input {
 			slice("shop", "api", endpointAt("10.244.1.9", true)),
 		},
 		Pods: []corev1.Pod{dnsPod("coredns-a", "n1", "10.244.1.2"), dnsPod("coredns-b", "n2", "10.244.2.2")},
-		Deployments: []appsv1.Deployment{{ObjectMeta: labelled("kube-system", "coredns", nil), Spec: appsv1.DeploymentSpec{
+		Deployments: []appsv1.Deployment{{ObjectMeta: labeled("kube-system", "coredns", nil), Spec: appsv1.DeploymentSpec{
 			Replicas: ptr(int32(2)), Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"k8s-app": "kube-dns"}}, Spec: corev1.PodSpec{ServiceAccountName: "coredns"}},
 		}}},
-		ConfigMaps: []corev1.ConfigMap{{ObjectMeta: labelled("kube-system", "coredns", nil), Data: map[string]string{"Corefile": kubeadmCorefile}}},
+		ConfigMaps: []corev1.ConfigMap{{ObjectMeta: labeled("kube-system", "coredns", nil), Data: map[string]string{"Corefile": kubeadmCorefile}}},
 		Kubelets:   []Kubelet{{ClusterDNS: []string{"10.96.0.10"}, ClusterDomain: "cluster.local"}},
 		External:   "kubectl-dns-x.example.com.",
 	}
 	for _, ns := range []string{"default", "kube-system", "shop"} {
-		in.Namespaces = append(in.Namespaces, corev1.Namespace{ObjectMeta: labelled("", ns, map[string]string{corev1.LabelMetadataName: ns})})
+		in.Namespaces = append(in.Namespaces, corev1.Namespace{ObjectMeta: labeled("", ns, map[string]string{corev1.LabelMetadataName: ns})})
 	}
 	for _, n := range []string{"n1", "n2"} {
-		in.Nodes = append(in.Nodes, corev1.Node{ObjectMeta: labelled("", n, nil), Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}}})
+		in.Nodes = append(in.Nodes, corev1.Node{ObjectMeta: labeled("", n, nil), Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}}})
 	}
 	for _, name := range []string{"services", "endpointslices", "namespaces", "nodes", "pods", "deployments", "daemonsets", "configmaps", "networkpolicies", "access", "logs", "port-forward", "statefulsets", "targets", "kubelet-config"} {
 		in.Sources = append(in.Sources, source.Source{Name: name, State: source.OK})
@@ -121,7 +121,7 @@ func healthy() Input {
 		in.Logs = append(in.Logs, Log{Pod: pod.Name, Text: "2026-06-01T11:00:00.000000000Z [INFO] plugin/reload: Running configuration SHA512 = abcdef\n"})
 		in.Probes = append(in.Probes, Probe{Namespace: "kube-system", Pod: pod.Name})
 	}
-	in.From = &FromPod{Wanted: true, Method: "exec nc", Pod: corev1.Pod{ObjectMeta: labelled("shop", "web", map[string]string{"app": "web"}), Spec: corev1.PodSpec{NodeName: "n1", DNSPolicy: corev1.DNSClusterFirst, Containers: []corev1.Container{{Name: "c"}}}, Status: corev1.PodStatus{PodIP: "10.244.1.7"}}, Files: map[string]string{"/etc/resolv.conf": "search shop.svc.cluster.local svc.cluster.local cluster.local\nnameserver 10.96.0.10\noptions ndots:5\n"}}
+	in.From = &FromPod{Wanted: true, Method: "exec nc", Pod: corev1.Pod{ObjectMeta: labeled("shop", "web", map[string]string{"app": "web"}), Spec: corev1.PodSpec{NodeName: "n1", DNSPolicy: corev1.DNSClusterFirst, Containers: []corev1.Container{{Name: "c"}}}, Status: corev1.PodStatus{PodIP: "10.244.1.7"}}, Files: map[string]string{"/etc/resolv.conf": "search shop.svc.cluster.local svc.cluster.local cluster.local\nnameserver 10.96.0.10\noptions ndots:5\n"}}
 	return in
 }
 

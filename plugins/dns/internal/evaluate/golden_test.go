@@ -259,7 +259,7 @@ func TestALineOfALogIsClassified(t *testing.T) {
 	}
 }
 
-// A name that the API has is not misspelt, whatever the servers say.
+// A name that the API has is not misspelled, whatever the servers say.
 func TestANameThatExistsIsNotSuggestedToItself(t *testing.T) {
 	resolve := func(in Input, name string) report.Resolution {
 		for i := range in.Probes {

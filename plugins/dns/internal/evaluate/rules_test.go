@@ -58,7 +58,7 @@ func from(in *Input, f func(*report.Answer)) {
 func silent(a *report.Answer) { a.Rcode, a.Records, a.Error = "", nil, "no answer in time" }
 
 func policy(egress bool, ports ...networkingv1.NetworkPolicyPort) networkingv1.NetworkPolicy {
-	p := networkingv1.NetworkPolicy{ObjectMeta: labelled("shop", "locked", nil), Spec: networkingv1.NetworkPolicySpec{PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeEgress}}}
+	p := networkingv1.NetworkPolicy{ObjectMeta: labeled("shop", "locked", nil), Spec: networkingv1.NetworkPolicySpec{PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeEgress}}}
 	if egress {
 		p.Spec.Egress = []networkingv1.NetworkPolicyEgressRule{{Ports: ports}}
 	}
@@ -70,11 +70,11 @@ func port53(protocol corev1.Protocol) networkingv1.NetworkPolicyPort {
 }
 
 func externalName(name, target string) corev1.Service {
-	return corev1.Service{ObjectMeta: labelled("shop", name, nil), Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: target}}
+	return corev1.Service{ObjectMeta: labeled("shop", name, nil), Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: target}}
 }
 
 func statefulSet(serviceName string) appsv1.StatefulSet {
-	return appsv1.StatefulSet{ObjectMeta: labelled("shop", "db", nil), Spec: appsv1.StatefulSetSpec{ServiceName: serviceName, Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": "db"}}}}}
+	return appsv1.StatefulSet{ObjectMeta: labeled("shop", "db", nil), Spec: appsv1.StatefulSetSpec{ServiceName: serviceName, Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": "db"}}}}}
 }
 
 func headless(name string, selector map[string]string) corev1.Service {
@@ -189,7 +189,7 @@ func serverFaults() []fault {
 }
 
 func nodeCacheSet(ready int32) appsv1.DaemonSet {
-	return appsv1.DaemonSet{ObjectMeta: labelled("kube-system", "node-local-dns", nil), Status: appsv1.DaemonSetStatus{DesiredNumberScheduled: 2, NumberReady: ready}, Spec: appsv1.DaemonSetSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{{Args: []string{"-localip", "169.254.20.10,10.96.0.10"}}}}}}}
+	return appsv1.DaemonSet{ObjectMeta: labeled("kube-system", "node-local-dns", nil), Status: appsv1.DaemonSetStatus{DesiredNumberScheduled: 2, NumberReady: ready}, Spec: appsv1.DaemonSetSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{{Args: []string{"-localip", "169.254.20.10,10.96.0.10"}}}}}}}
 }
 
 func replicaFaults() []fault {
@@ -398,7 +398,7 @@ func dataFaults() []fault {
 }
 
 func subdomainPod(subdomain string) corev1.Pod {
-	return corev1.Pod{ObjectMeta: labelled("shop", "p", map[string]string{"app": "db"}), Spec: corev1.PodSpec{Hostname: "p", Subdomain: subdomain}}
+	return corev1.Pod{ObjectMeta: labeled("shop", "p", map[string]string{"app": "db"}), Spec: corev1.PodSpec{Hostname: "p", Subdomain: subdomain}}
 }
 
 func faults() []fault {

@@ -31,7 +31,7 @@ func strange(in *Input) {
 	pod := dnsPod("metrics-server-x", "n1", "10.244.1.50")
 	pod.Labels, pod.Spec = l, spec
 	in.Pods = append(in.Pods, pod)
-	in.Deployments = append([]appsv1.Deployment{{ObjectMeta: labelled("kube-system", "a-metrics-server", nil), Spec: appsv1.DeploymentSpec{
+	in.Deployments = append([]appsv1.Deployment{{ObjectMeta: labeled("kube-system", "a-metrics-server", nil), Spec: appsv1.DeploymentSpec{
 		Selector: &metav1.LabelSelector{MatchLabels: l}, Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: l}, Spec: spec},
 	}}}, in.Deployments...)
 	in.Slices[0].Endpoints = in.Slices[0].Endpoints[:0:0]
@@ -97,7 +97,7 @@ func TestServersOfAnotherMakeAreNotForeign(t *testing.T) {
 		in.Pods[i].Labels = l
 		in.Pods[i].Spec.Containers = []corev1.Container{{Name: "unbound", Image: "unbound:1"}}
 	}
-	in.Deployments = append(in.Deployments, appsv1.Deployment{ObjectMeta: labelled("kube-system", "unbound", nil), Spec: appsv1.DeploymentSpec{
+	in.Deployments = append(in.Deployments, appsv1.Deployment{ObjectMeta: labeled("kube-system", "unbound", nil), Spec: appsv1.DeploymentSpec{
 		Replicas: ptr(int32(2)), Selector: &metav1.LabelSelector{MatchLabels: l}, Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: l}},
 	}})
 	in.Deployments[0].Spec.Replicas = ptr(int32(0)) // the CoreDNS that it replaced

@@ -98,7 +98,7 @@ func TestColourRepeatsTheWord(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !strings.Contains(b.String(), "\x1b[31mUnhealthy\x1b[0m") {
-		t.Error("the verdict has no colour")
+		t.Error("the verdict has no color")
 	}
 }
 

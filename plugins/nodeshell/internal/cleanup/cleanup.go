@@ -1,5 +1,5 @@
 // Package cleanup finds and removes what sessions have left: Jobs, pods and namespaces that are finished, or past their
-// own deadline. It knows by which marks a session's objects are recognised, and when nobody holds one any more.
+// own deadline. It knows by which marks a session's objects are recognized, and when nobody holds one any more.
 package cleanup
 
 import (

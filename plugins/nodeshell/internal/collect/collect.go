@@ -333,8 +333,8 @@ func (r Reader) Try(ctx context.Context, pod *corev1.Pod, namespace string) (eva
 // NamespaceLabel marks a namespace that an administrator has made for nodeshell.
 const NamespaceLabel = "kubectl-runbooks.github.io/nodeshell"
 
-// Candidates lists the namespaces to try after the first one has refused: labelled for nodeshell, then kube-system; and
-// those that are labelled privileged, for the advice.
+// Candidates lists the namespaces to try after the first one has refused: labeled for nodeshell, then kube-system; and
+// those that are labeled privileged, for the advice.
 func (r Reader) Candidates(ctx context.Context) (candidates, usable []string) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

@@ -54,7 +54,7 @@ func (r *Runner) Place(ctx context.Context, visits []Visit, creates bool) error 
 	return r.openWatch(ctx, placed.Namespace)
 }
 
-// askAdmission tries namespaces until one admits the pod. Usable are those that are labelled for privileged pods, for the
+// askAdmission tries namespaces until one admits the pod. Usable are those that are labeled for privileged pods, for the
 // advice where the first refuses.
 func (r *Runner) askAdmission(ctx context.Context, pod *corev1.Pod) (tries []evaluate.Try, usable []string, err error) {
 	first := r.namespace()

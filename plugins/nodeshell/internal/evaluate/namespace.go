@@ -25,7 +25,7 @@ type Try struct {
 const EnforceLabel = "pod-security.kubernetes.io/enforce"
 
 // Place puts the plan into the first namespace that admitted it, or says why none did. Usable are namespaces that are
-// labelled privileged.
+// labeled privileged.
 func Place(plan report.Plan, tries []Try, usable []string, o Options) report.Plan {
 	for _, try := range tries {
 		if try.Denied != "" {

@@ -40,7 +40,7 @@ func (r *running) single(ctx context.Context, v enter.Visit) error {
 	return nil
 }
 
-// closeAll waits until everything is written, or the run is cancelled.
+// closeAll waits until everything is written, or the run is canceled.
 func closeAll(ctx context.Context, spools ...*helperpod.Spool) error {
 	var first error
 	for _, s := range spools {

@@ -46,16 +46,16 @@ func FindService(services []corev1.Service, clusterDNS []string) (*corev1.Servic
 func serviceScore(svc *corev1.Service, clusterDNS []string) int {
 	port53 := slices.ContainsFunc(svc.Spec.Ports, func(p corev1.ServicePort) bool { return p.Port == 53 })
 	system := svc.Namespace == metav1.NamespaceSystem
-	labelled := svc.Labels["k8s-app"] == "kube-dns"
+	labeled := svc.Labels["k8s-app"] == "kube-dns"
 	score := 0
 	switch {
 	case svc.Spec.Type == corev1.ServiceTypeExternalName, strings.Contains(svc.Name, "metrics"):
 		return 0
 	case svc.Name == "kube-dns-upstream": // NodeLocal DNSCache's way to the real servers
 		return 0
-	case labelled && system && svc.Name == "kube-dns":
+	case labeled && system && svc.Name == "kube-dns":
 		score = 90
-	case labelled && port53:
+	case labeled && port53:
 		score = 80
 	case svc.Namespace == "openshift-dns" && svc.Name == "dns-default":
 		score = 80

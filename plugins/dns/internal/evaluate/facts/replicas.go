@@ -87,8 +87,9 @@ func (w *Snapshot) NodeDown(name string) (string, finding.Evidence, bool) {
 	case r.Condition == nil, r.State == nodefact.Ready:
 		return "", finding.Evidence{}, false
 	case r.Condition.Status == corev1.ConditionTrue: // and yet silent
-		return "has sent no heartbeat for " + AgeWords(r.Heartbeat.Age.Seconds()), NewEvidence("Lease kube-node-lease/"+name, "spec.renewTime",
-			"renewed %s ago, valid for %s; Ready=True of the node may be out of date", AgeWords(r.Heartbeat.Age.Seconds()), AgeWords(r.Heartbeat.Duration.Seconds())), true
+		age, valid := AgeWords(r.Heartbeat.Age.Seconds()), AgeWords(r.Heartbeat.Duration.Seconds())
+		return "has sent no heartbeat for " + age, NewEvidence("Lease kube-node-lease/"+name, "spec.renewTime",
+			"renewed %s ago, valid for %s; Ready=True of the node may be out of date", age, valid), true
 	}
 	c := r.Condition
 	return "is not Ready", NewEvidence("Node "+name, "Ready", "%s (%s): %s", c.Status, c.Reason, c.Message), true

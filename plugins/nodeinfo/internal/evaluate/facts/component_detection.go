@@ -18,7 +18,7 @@ const (
 	ControlPlanePart
 )
 
-// Component is a program that makes the node or the cluster work, by what it was recognised, and its pod here; without a pod
+// Component is a program that makes the node or the cluster work, by what it was recognized, and its pod here; without a pod
 // it shows by the node alone.
 type Component struct {
 	Role     Role

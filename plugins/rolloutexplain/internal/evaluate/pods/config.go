@@ -56,7 +56,7 @@ func configError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *cor
 	return c
 }
 
-// missingObject recognises a ConfigMap, a Secret or a key in one that is not there.
+// missingObject recognizes a ConfigMap, a Secret or a key in one that is not there.
 func missingObject(e *model.Evaluation, w *model.Workload, p *model.Pod, text string) *model.Cause {
 	if m := keyAbsent.FindStringSubmatch(text); m != nil {
 		name := m[3][strings.LastIndex(m[3], "/")+1:]

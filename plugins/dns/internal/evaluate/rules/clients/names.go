@@ -67,7 +67,7 @@ var NameRules = []finding.Rule[facts.Snapshot]{
 
 // ExplainNoAddress makes the finding for a name that gave no address: one that the servers deny (NXDOMAIN), or know without an
 // address (NODATA). The first that holds is the cause: a zone that CoreDNS does not serve; servers that differ from the
-// API; what is wrong with the Service behind the name; the target of its CNAME. Only then it may be misspelt.
+// API; what is wrong with the Service behind the name; the target of its CNAME. Only then it may be misspelled.
 func ExplainNoAddress(w *facts.Snapshot, fqdn string, denied bool) finding.Finding {
 	fqdn = corefile.Fqdn(fqdn)
 	if f := servers.ZoneElsewhere(w, fqdn); f != nil {
@@ -94,7 +94,7 @@ func ExplainNoAddress(w *facts.Snapshot, fqdn string, denied bool) finding.Findi
 	case svc != nil:
 		return withoutRecords(w, fqdn, svc, len(labels) > 2)
 	case labels != nil:
-		return misspelt(w, fqdn, labels)
+		return misspelled(w, fqdn, labels)
 	}
 	return deniedOutside(w, fqdn)
 }
@@ -161,8 +161,8 @@ func withoutRecords(w *facts.Snapshot, fqdn string, svc *corev1.Service, below b
 	return w.Make(NameNotFound, finding.Warning, serviceRef(svc), message, evidence, next)
 }
 
-// misspelt: no Service has the name.
-func misspelt(w *facts.Snapshot, fqdn string, labels []string) finding.Finding {
+// misspelled: no Service has the name.
+func misspelled(w *facts.Snapshot, fqdn string, labels []string) finding.Finding {
 	service, namespace := labels[len(labels)-2], labels[len(labels)-1]
 	evidence := []finding.Evidence{facts.NewEvidence("Service", namespace+"/"+service, "does not exist")}
 	switch {
