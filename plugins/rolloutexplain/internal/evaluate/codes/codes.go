@@ -135,10 +135,11 @@ const (
 	LayerNote       Layer = "note"       // explains, blocks nothing
 )
 
-// entry is a code of the catalog and its layer.
+// entry is a code of the catalog with what a verdict and a wait ask of it besides.
 type entry struct {
 	finding.Entry
-	layer Layer
+	layer   Layer
+	crashes bool // it counts only when it repeats: a container may fail twice while what it needs comes up
 }
 
 // All lists every code that a finding can have, in the order in which a rollout lives.
