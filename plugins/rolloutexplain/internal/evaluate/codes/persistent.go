@@ -9,7 +9,7 @@ import (
 const Repeats = 3
 
 // Crashes says whether a cause of a code counts only when it repeats.
-func Crashes(code finding.Code) bool { return catalog[code].crashes }
+func Crashes(code finding.Code) bool { return byCode[code].crashes }
 
 // IsPersistent reports whether a cause is past the point where waiting is reasonable.
 func IsPersistent(f *report.Finding) bool {
