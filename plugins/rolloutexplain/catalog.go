@@ -6,4 +6,4 @@ import (
 )
 
 // Catalog lists every finding that a report can hold.
-func Catalog() []finding.Entry { return codes.All() }
+func Catalog() []finding.Entry { return codes.Book.Catalog() }

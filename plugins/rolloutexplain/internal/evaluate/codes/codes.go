@@ -135,35 +135,37 @@ const (
 	LayerNote       Layer = "note"       // explains, blocks nothing
 )
 
-// entry is a code of the catalog and its layer.
+// entry is a code of the catalog with what a verdict and a wait ask of it besides.
 type entry struct {
 	finding.Entry
-	layer Layer
+	layer   Layer
+	crashes bool // it counts only when it repeats: a container may fail twice while what it needs comes up
 }
 
-// All lists every code that a finding can have, in the order in which a rollout lives.
-func All() []finding.Entry {
-	list := make([]finding.Entry, 0, len(entries))
+// entries are in the order in which a rollout lives.
+var entries = slices.Concat(controllerEntries, createEntries, startEntries, runEntries)
+
+// Book is the catalog. No rule has a check, a cause or a consequence: what a finding explains hangs on which pods have it and
+// on what their controller waits for, not on codes alone.
+var Book = finding.NewBook(rules()...)
+
+func rules() []finding.Rule[struct{}] {
+	list := make([]finding.Rule[struct{}], 0, len(entries))
 	for _, e := range entries {
-		list = append(list, e.Entry)
+		list = append(list, finding.Rule[struct{}]{Entry: e.Entry})
 	}
 	return list
 }
 
-var entries = slices.Concat(controllerEntries, createEntries, startEntries, runEntries)
+var byCode = index()
 
-var catalog = byCode(entries)
-
-func byCode(list []entry) map[finding.Code]entry {
-	m := make(map[finding.Code]entry, len(list))
-	for _, c := range list {
-		m[c.Code] = c
+func index() map[finding.Code]entry {
+	m := make(map[finding.Code]entry, len(entries))
+	for _, e := range entries {
+		m[e.Code] = e
 	}
 	return m
 }
 
-// Title is a code's title.
-func Title(code finding.Code) string { return catalog[code].Title }
-
 // LayerOf is where in a rollout a code's causes sit.
-func LayerOf(code finding.Code) Layer { return catalog[code].layer }
+func LayerOf(code finding.Code) Layer { return byCode[code].layer }

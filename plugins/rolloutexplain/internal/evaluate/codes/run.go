@@ -6,53 +6,53 @@ import (
 
 // runEntries are the codes of containers that run, pods that end, Jobs and Argo Rollouts.
 var runEntries = []entry{
-	{layer: LayerPod, Entry: finding.Entry{
+	{layer: LayerPod, crashes: true, Entry: finding.Entry{
 		Code: ContainerStartError, Severity: finding.Critical, Title: "Container cannot be started",
 		Meaning: "The container runtime cannot start the process of the container, such as because the command does " +
 			"not exist in the image.",
 		Evidence: "Container state RunContainerError, StartError or CreateContainerError.",
 		Next:     "Check the command, arguments and mounts of the container.",
 	}},
-	{layer: LayerPod, Entry: finding.Entry{
+	{layer: LayerPod, crashes: true, Entry: finding.Entry{
 		Code: ContainerCrashing, Severity: finding.Critical, Title: "Container crashes",
 		Meaning:  "The program of the container exits with an error each time the kubelet starts it.",
 		Evidence: "Exit code in state.terminated or lastState.terminated, restartCount, and the log of the last run.",
 		Next:     "Read the log of the previous run.",
 	}},
-	{layer: LayerPod, Entry: finding.Entry{
+	{layer: LayerPod, crashes: true, Entry: finding.Entry{
 		Code: OOMKilled, Severity: finding.Critical, Title: "Container was OOM killed",
 		Meaning: "The kernel killed the container because its memory limit was reached, or because the node ran out of " +
 			"memory.",
 		Evidence: "Reason OOMKilled in state.terminated or lastState.terminated.",
 		Next:     "Raise the memory limit, or check what changed the memory use.",
 	}},
-	{layer: LayerPod, Entry: finding.Entry{
+	{layer: LayerPod, crashes: true, Entry: finding.Entry{
 		Code: ContainerCompleted, Severity: finding.Critical, Title: "Container exits with code 0",
 		Meaning: "The program of the container exits with code 0, but the workload requires a container that keeps " +
 			"running.",
 		Evidence: "Exit code 0 in state.terminated or lastState.terminated.",
 		Next:     "Check the command of the container, or use a Job instead.",
 	}},
-	{layer: LayerPod, Entry: finding.Entry{
+	{layer: LayerPod, crashes: true, Entry: finding.Entry{
 		Code: ExecFormatError, Severity: finding.Critical, Title: "Image is built for another CPU architecture",
 		Meaning:  "The image contains a program for another CPU architecture than that of the node.",
 		Evidence: "\"exec format error\" in the log of the container.",
 		Next:     "Use an image for the CPU architecture of the node.",
 	}},
-	{layer: LayerPod, Entry: finding.Entry{
+	{layer: LayerPod, crashes: true, Entry: finding.Entry{
 		Code: LivenessProbeFailed, Severity: finding.Critical, Title: "Container was killed after a failed liveness probe",
 		Meaning: "The kubelet kills the container because its liveness probe fails. The program is running but does " +
 			"not pass the probe.",
 		Evidence: "Killing and Unhealthy events of the container.",
 		Next:     "Check the target and the timing of the liveness probe.",
 	}},
-	{layer: LayerPod, Entry: finding.Entry{
+	{layer: LayerPod, crashes: true, Entry: finding.Entry{
 		Code: StartupProbeFailed, Severity: finding.Critical, Title: "Container was killed after a failed startup probe",
 		Meaning:  "The kubelet kills the container because its startup probe does not succeed within the allowed time.",
 		Evidence: "Killing and Unhealthy events of the container.",
 		Next:     "Raise failureThreshold or periodSeconds of the startup probe, or check why the start is slow.",
 	}},
-	{layer: LayerPod, Entry: finding.Entry{
+	{layer: LayerPod, crashes: true, Entry: finding.Entry{
 		Code: FailedPostStartHook, Severity: finding.Critical, Title: "Container postStart hook failed",
 		Meaning:  "The postStart hook of the container fails, so the kubelet kills the container.",
 		Evidence: "FailedPostStartHook events, or container state PostStartHookError.",
@@ -65,7 +65,7 @@ var runEntries = []entry{
 		Evidence: "Started event of a container that is still shown as ContainerCreating.",
 		Next:     "Check what the hook waits for.",
 	}},
-	{layer: LayerPod, Entry: finding.Entry{
+	{layer: LayerPod, crashes: true, Entry: finding.Entry{
 		Code: InitContainerFailing, Severity: finding.Critical, Title: "Init container fails",
 		Meaning:  "An init container exits with an error. The containers after it do not start until it succeeds.",
 		Evidence: "Exit code and restartCount of the init container, and the log of its last run.",

@@ -87,7 +87,7 @@ func argoPhase(e *model.Evaluation, o map[string]any, w *model.Workload) {
 	}
 	switch {
 	case aborted:
-		f := e.Finding(codes.ArgoAborted, report.Fatal, finding.Critical, "the rollout was aborted and runs the stable version: %s",
+		f := e.Finding(codes.ArgoAborted, report.Fatal, "the rollout was aborted and runs the stable version: %s",
 			plain.OneLine(message))
 		f.Confidence, f.SelfHealing, f.Evidence = "high", "no", []finding.Evidence{seen}
 		f.Next = []finding.Next{
@@ -102,7 +102,7 @@ func argoPhase(e *model.Evaluation, o map[string]any, w *model.Workload) {
 		if plain.ContainsAny(message, "InvalidSpec", "invalid") {
 			code = codes.ArgoInvalidSpec
 		}
-		f := e.Finding(code, report.Fatal, finding.Critical, "the Argo Rollouts controller reports the phase Degraded: %s",
+		f := e.Finding(code, report.Fatal, "the Argo Rollouts controller reports the phase Degraded: %s",
 			plain.OneLine(message))
 		f.Confidence, f.SelfHealing, f.Evidence = "high", "no", []finding.Evidence{seen}
 		f.Next = []finding.Next{e.Next(w, finding.Read, "Show the rollout as Argo Rollouts reports it", "argo", "rollouts", "get",
@@ -118,7 +118,7 @@ func argoPhase(e *model.Evaluation, o map[string]any, w *model.Workload) {
 }
 
 func argoController(e *model.Evaluation, w *model.Workload) {
-	f := e.Finding(codes.SpecUpdateNotObserved, report.Transient, finding.Critical,
+	f := e.Finding(codes.SpecUpdateNotObserved, report.Transient,
 		"the Argo Rollouts controller has not observed the latest change")
 	f.Confidence, f.SelfHealing = "medium", "maybe"
 	f.Evidence = []finding.Evidence{plain.Evidence("Rollout "+w.Meta.Name, "status.observedGeneration",
@@ -140,7 +140,7 @@ func argoPaused(e *model.Evaluation, w *model.Workload, pauses []any, user bool,
 			}
 		}
 	}
-	f := e.Finding(codes.ArgoPaused, report.PausedClass, finding.Warning, "the rollout is paused (%s) until it is promoted",
+	f := e.Finding(codes.ArgoPaused, report.PausedClass, "the rollout is paused (%s) until it is promoted",
 		reason)
 	f.Confidence, f.SelfHealing, f.FirstSeen = "high", "no", plain.TimePtr(since)
 	f.Evidence = []finding.Evidence{seen}

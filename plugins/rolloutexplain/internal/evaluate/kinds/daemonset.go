@@ -136,7 +136,7 @@ func daemonHolders(e *model.Evaluation, ds *appsv1.DaemonSet, w *model.Workload,
 	if len(nodes) > 1 {
 		which = "nodes " + plain.List(nodes, 4) + " have"
 	}
-	f := e.Finding(codes.DaemonSetMaxUnavailableReached, report.Transient, finding.Warning,
+	f := e.Finding(codes.DaemonSetMaxUnavailableReached, report.Transient,
 		"no other node is updated: %s no available pod (%s), and maxUnavailable is %s",
 		which, plain.List(model.Names(holders), 4), b.MaxUnavailable.Spec)
 	f.Role, f.Confidence, f.SelfHealing, f.Pods = report.Consequence, "high", "maybe", model.Names(holders)

@@ -64,7 +64,7 @@ func setRejected(e *model.Evaluation, w *model.Workload, progress *appsv1.Deploy
 		return false
 	}
 	inner := refusal.Read(e, text, w)
-	f := e.Finding(codes.ReplicaSetCreateError, report.LikelyFatal, finding.Critical,
+	f := e.Finding(codes.ReplicaSetCreateError, report.LikelyFatal,
 		"the API server rejects the new ReplicaSet because %s; the progress deadline never starts", strings.TrimSuffix(inner.What, "."))
 	f.SelfHealing, f.Confidence = inner.SelfHealing, "high"
 	if inner.Class == report.Fatal {
@@ -99,7 +99,7 @@ func paused(e *model.Evaluation, d *appsv1.Deployment, w *model.Workload) {
 	if w.Target == nil && e.In.Sources.Get(model.SourceRevisions).Readable() {
 		what = "no ReplicaSet exists for the new template"
 	}
-	f := e.Finding(codes.DeploymentPaused, report.PausedClass, finding.Warning,
+	f := e.Finding(codes.DeploymentPaused, report.PausedClass,
 		"the Deployment is paused: %s; only scaling still works", what)
 	f.Confidence, f.SelfHealing = "high", "no"
 	f.Evidence = []finding.Evidence{plain.Evidence("Deployment "+w.Meta.Name, "spec.paused", "true", time.Time{})}
@@ -121,7 +121,7 @@ func recreateWaits(e *model.Evaluation, w *model.Workload) {
 		}
 		return
 	}
-	f := e.Finding(codes.RecreateWaitingForOldPods, report.Transient, finding.Warning,
+	f := e.Finding(codes.RecreateWaitingForOldPods, report.Transient,
 		"strategy Recreate creates no new pod until %s terminated; the progress deadline does not run meanwhile",
 		plain.Plural(len(left), "old pod has", "old pods have"))
 	f.Confidence, f.SelfHealing, f.Role, f.Pods = "high", "maybe", report.Consequence, model.Names(left)
@@ -133,7 +133,7 @@ func recreateWaits(e *model.Evaluation, w *model.Workload) {
 // selectingAll: an empty selector stops the controller.
 func selectingAll(e *model.Evaluation, w *model.Workload) {
 	if ev := eventfact.Newest(e.EventsOf(w.Meta), "SelectingAll"); ev != nil {
-		f := e.Finding(codes.SelectorMatchesAllPods, report.Fatal, finding.Critical,
+		f := e.Finding(codes.SelectorMatchesAllPods, report.Fatal,
 			"the controller does not act because the selector matches every pod: %s",
 			ev.Message)
 		f.SelfHealing, f.Confidence = "no", "high"
@@ -153,7 +153,7 @@ func belowMinimum(e *model.Evaluation, w *model.Workload) {
 	if len(sick) == 0 || plain.Or(w.Report.Counts.Available, 0) >= *b.MinAvailable {
 		return
 	}
-	f := e.Finding(codes.MaxUnavailableExceeded, report.Transient, finding.Warning,
+	f := e.Finding(codes.MaxUnavailableExceeded, report.Transient,
 		"%s not available: fewer than the required %d pods are available, so no old pod can be removed before new ones are available",
 		plain.Plural(len(sick), "old pod is", "old pods are"), *b.MinAvailable)
 	f.Role, f.Pods, f.SelfHealing, f.Confidence = report.Contributing, model.Names(sick), "maybe", "high"

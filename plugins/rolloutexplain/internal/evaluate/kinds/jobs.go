@@ -83,7 +83,7 @@ func jobConditions(e *model.Evaluation, j *batchv1.Job, w *model.Workload, compl
 
 // jobSuspended: whoever runs the Job resumes it.
 func jobSuspended(e *model.Evaluation, j *batchv1.Job, w *model.Workload, by string) {
-	f := e.Finding(codes.JobSuspended, report.PausedClass, finding.Warning, "spec.suspend is set: no pod runs until the Job is resumed")
+	f := e.Finding(codes.JobSuspended, report.PausedClass, "spec.suspend is set: no pod runs until the Job is resumed")
 	f.Confidence, f.SelfHealing = "high", "no"
 	f.Evidence = []finding.Evidence{plain.Evidence("Job "+j.Name, "spec.suspend", "true", plain.NoTime)}
 	f.Next = []finding.Next{e.Next(w, finding.Change, "Resume the Job", "patch", w.Slash(), "-p", `{"spec":{"suspend":false}}`)}
@@ -147,7 +147,7 @@ func jobFailed(e *model.Evaluation, j *batchv1.Job, w *model.Workload, c batchv1
 	if w.Has(codes.JobFailed) {
 		return
 	}
-	f := e.Finding(codes.JobFailed, report.Fatal, finding.Critical, "the Job failed with %s: %s", c.Reason, plain.OneLine(c.Message))
+	f := e.Finding(codes.JobFailed, report.Fatal, "the Job failed with %s: %s", c.Reason, plain.OneLine(c.Message))
 	f.Confidence, f.SelfHealing, f.FirstSeen = "high", "no", plain.TimePtr(c.LastTransitionTime.Time)
 	f.Evidence = []finding.Evidence{plain.Evidence("Job "+j.Name, "status.conditions["+string(c.Type)+"]", c.Reason+": "+c.Message,
 		c.LastTransitionTime.Time)}

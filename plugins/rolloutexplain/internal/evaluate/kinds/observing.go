@@ -21,7 +21,7 @@ func notObserving(e *model.Evaluation, w *model.Workload, what string) {
 		w.Moving = "the controller has not observed the latest change yet"
 		return
 	}
-	f := e.Finding(codes.SpecUpdateNotObserved, report.Transient, finding.Critical, "the controller has not acted: %s", what)
+	f := e.Finding(codes.SpecUpdateNotObserved, report.Transient, "the controller has not acted: %s", what)
 	f.SelfHealing, f.Confidence, f.FirstSeen = "maybe", "medium", plain.TimePtr(e.Now.Add(-since))
 	f.Evidence = []finding.Evidence{plain.Evidence(w.Kind+" "+w.Meta.Name, "metadata.generation", what, templateWritten(w.Meta))}
 	if refusal.NamespaceTerminating(e, w) {

@@ -20,7 +20,7 @@ import (
 func heldByOnDelete(e *model.Evaluation, w *model.Workload, old []*model.Pod) {
 	ordered := slices.Clone(old)
 	slices.SortStableFunc(ordered, func(a, b *model.Pod) int { return cmp.Compare(plain.Int(a.Available), plain.Int(b.Available)) })
-	f := e.Finding(codes.OnDelete, report.PausedClass, finding.Warning,
+	f := e.Finding(codes.OnDelete, report.PausedClass,
 		"%s: %s",
 		plain.Plural(len(old), "pod keeps the old template until it is deleted", "pods keep the old template until they are deleted"),
 		plain.List(model.Names(ordered), 6))
@@ -44,7 +44,7 @@ func partitioned(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workload, 
 		code, what = codes.PartitionExcludesAllPods,
 			fmt.Sprintf("partition %d is not below %d replicas: no pod is ever updated", partition, w.Desired)
 	}
-	f := e.Finding(code, report.PausedClass, finding.Warning, "%s", what)
+	f := e.Finding(code, report.PausedClass, "%s", what)
 	f.Confidence, f.SelfHealing, f.Pods = "high", "no", model.Names(old)
 	f.Evidence = []finding.Evidence{plain.Evidence("StatefulSet "+s.Name, "spec.updateStrategy.rollingUpdate.partition", fmt.Sprint(partition),
 		plain.NoTime)}
@@ -75,7 +75,7 @@ func orderedWait(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workload) 
 		if behind <= 0 && outdated == 0 {
 			return
 		}
-		f := e.Finding(codes.OrderedReadyWait, report.Transient, finding.Info,
+		f := e.Finding(codes.OrderedReadyWait, report.Transient,
 			"all other pods wait for pod %s (podManagementPolicy OrderedReady)", p.Name)
 		f.Role, f.Confidence, f.SelfHealing, f.Pods = report.Consequence, "high", "maybe", []string{p.Name}
 		f.Evidence = []finding.Evidence{plain.Evidence("StatefulSet "+s.Name, "spec.podManagementPolicy", "OrderedReady", plain.NoTime)}
@@ -89,7 +89,7 @@ func statefulUpdateError(e *model.Evaluation, w *model.Workload) {
 	if ev == nil || ev.Count < 3 || e.Now.Sub(ev.Last) > 5*time.Minute {
 		return
 	}
-	f := e.Finding(codes.StatefulSetUpdateFailed, report.Fatal, finding.Critical, "updates of a pod fail repeatedly: %s",
+	f := e.Finding(codes.StatefulSetUpdateFailed, report.Fatal, "updates of a pod fail repeatedly: %s",
 		plain.OneLine(ev.Message))
 	f.Attempts, f.FirstSeen, f.SelfHealing, f.Confidence = ev.Count, plain.TimePtr(ev.First), "no", "high"
 	f.Evidence = []finding.Evidence{plain.Evidence("Event", ev.Reason, ev.Message, ev.Last)}

@@ -64,7 +64,7 @@ func deadlineExceeded(e *model.Evaluation, w *model.Workload, deadline int32, pr
 	}
 	c.Message = fmt.Sprintf("%ds, expired %s ago without progress; the controller continues to try", deadline,
 		plain.Age(e.Now.Sub(ended)))
-	f := e.Finding(codes.ProgressDeadlineExceeded, report.Fatal, finding.Critical, "ReplicaSet %s has made no progress within %ds",
+	f := e.Finding(codes.ProgressDeadlineExceeded, report.Fatal, "ReplicaSet %s has made no progress within %ds",
 		w.Target.Name, deadline)
 	f.Role, f.Confidence, f.SelfHealing, f.FirstSeen = report.Consequence, "high", "maybe", plain.TimePtr(ended)
 	f.Evidence = []finding.Evidence{plain.Evidence("Deployment "+w.Meta.Name, "status.conditions[Progressing]", progress.Message, ended)}

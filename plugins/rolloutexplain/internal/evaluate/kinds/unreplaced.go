@@ -68,7 +68,7 @@ func unreplacedFinding(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Work
 		format = "pods %s have %s and are broken (%s); the controller does not replace a pod that is not ready, " +
 			"so the current template is not applied to them"
 	}
-	f := e.Finding(codes.StatefulSetPodNotReplaced, class, finding.Critical,
+	f := e.Finding(codes.StatefulSetPodNotReplaced, class,
 		format, plain.List(model.Names(broken), 5), which, inner.Sentence())
 	f.Confidence, f.SelfHealing, f.Pods, f.FirstSeen, f.Log = "high", "no", model.Names(broken), plain.TimePtr(w.Started), inner.Log
 	p := broken[0]

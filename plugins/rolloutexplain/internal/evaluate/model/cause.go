@@ -6,6 +6,7 @@ import (
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -55,13 +56,18 @@ func (c *Cause) Says(format string, args ...any) {
 
 // Cause makes a cause of one pod, with the severity and the confidence that are usual for its class.
 func (e *Evaluation) Cause(p *Pod, stage int, code finding.Code, class report.Class, format string, args ...any) *Cause {
-	severity := finding.Critical
+	c := &Cause{Finding: e.Finding(code, class, format, args...), Stage: stage, Pod: p}
+	c.Severity = finding.Critical
 	if class == report.Transient || class == report.PausedClass {
-		severity = finding.Warning
+		c.Severity = finding.Warning
 	}
-	c := &Cause{Finding: e.Finding(code, class, severity, format, args...), Stage: stage, Pod: p}
 	c.Confidence, c.SelfHealing = "high", healsOf(class)
 	return c
+}
+
+// Recode makes the same cause one of another code; the severity is the class's, and stays.
+func (c *Cause) Recode(code finding.Code) {
+	c.Code, c.Title = code, codes.Book.New(code, c.Message).Title
 }
 
 func healsOf(c report.Class) string {

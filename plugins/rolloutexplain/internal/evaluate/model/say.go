@@ -8,18 +8,15 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
-// Finding makes a cause of a catalogd code.
-func (e *Evaluation) Finding(code finding.Code, class report.Class, severity finding.Severity, format string, args ...any) report.Finding {
-	return report.Finding{
-		Finding: finding.Finding{Code: code, Severity: severity, Title: codes.Title(code), Message: fmt.Sprintf(format, args...)},
-		Role:    report.RootCause, Class: class,
-	}
+// Finding makes a cause of a code, with the catalog's title and severity.
+func (e *Evaluation) Finding(code finding.Code, class report.Class, format string, args ...any) report.Finding {
+	return report.Finding{Finding: codes.Book.New(code, fmt.Sprintf(format, args...)), Role: report.RootCause, Class: class}
 }
 
 // Note makes a remark that explains and blocks nothing.
 func (e *Evaluation) Note(code finding.Code, format string, args ...any) report.Finding {
-	f := e.Finding(code, report.Info, finding.Info, format, args...)
-	f.Role = report.Unrelated
+	f := e.Finding(code, report.Info, format, args...)
+	f.Severity, f.Role = finding.Info, report.Unrelated
 	return f
 }
 

@@ -193,7 +193,7 @@ func decodeScheduling(e *model.Evaluation, w *model.Workload, p *model.Pod, c *c
 	}
 	if p.Status.NominatedNodeName != "" {
 		found.Target, found.Class, found.SelfHealing = "", report.Transient, "yes"
-		found.Code, found.Title = codes.PreemptionInProgress, codes.Title(codes.PreemptionInProgress)
+		found.Recode(codes.PreemptionInProgress)
 		found.Says("the scheduler is preempting other pods on node %s", p.Status.NominatedNodeName)
 	}
 	return found.WithNext(e.Next(w, finding.Read, "Read the message of the scheduler and the requests of the pod", "describe", "pod", p.Name))

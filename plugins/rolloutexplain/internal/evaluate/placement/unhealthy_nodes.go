@@ -49,5 +49,6 @@ func absentTopology(p *model.Pod, fits []nodeFit) string {
 }
 
 func recode(c *model.Cause, code finding.Code) {
-	c.Code, c.Title, c.Key = code, codes.Title(code), string(code)
+	c.Recode(code)
+	c.Key = string(code)
 }

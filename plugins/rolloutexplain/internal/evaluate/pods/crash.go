@@ -41,7 +41,7 @@ func crash(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Co
 	if init {
 		c.Stage = model.StageInit
 		if c.Code == codes.ContainerCrashing && !sidecar {
-			c.Code, c.Title = codes.InitContainerFailing, codes.Title(codes.InitContainerFailing)
+			c.Recode(codes.InitContainerFailing)
 		}
 	}
 	c.Attempts = max(c.Attempts, exits)
@@ -82,7 +82,7 @@ func quoteEnd(p *model.Pod, name string, s *corev1.ContainerStatus, end *corev1.
 func readLog(e *model.Evaluation, w *model.Workload, p *model.Pod, name string, previous bool, c *model.Cause) {
 	attachLog(e, p, name, previous, c)
 	if c.Log != nil && c.Code == codes.ContainerCrashing && plain.ContainsAny(strings.Join(c.Log.Lines, " "), "exec format error") {
-		c.Code, c.Title = codes.ExecFormatError, codes.Title(codes.ExecFormatError)
+		c.Recode(codes.ExecFormatError)
 		c.Message = fmt.Sprintf("the program of %s is built for another CPU architecture than that of node %s (exec format error)",
 			p.Called(name), p.Spec.NodeName)
 	}

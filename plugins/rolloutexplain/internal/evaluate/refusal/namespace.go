@@ -23,7 +23,7 @@ func NamespaceTerminating(e *model.Evaluation, w *model.Workload) bool {
 		if w.Has(codes.NamespaceTerminating) {
 			return true
 		}
-		f := e.Finding(codes.NamespaceTerminating, report.Fatal, finding.Critical,
+		f := e.Finding(codes.NamespaceTerminating, report.Fatal,
 			"namespace %q is being deleted: no new object can be created", ns.Name)
 		f.SelfHealing, f.Confidence = "no", "high"
 		if ns.DeletionTimestamp != nil {

@@ -48,7 +48,7 @@ func MissingPods(e *model.Evaluation, w *model.Workload) {
 	if r.Code == codes.NamespaceTerminating && w.Has(codes.NamespaceTerminating) {
 		return
 	}
-	f := e.Finding(r.Code, r.Class, finding.Critical, "%s cannot create %s because %s", owner,
+	f := e.Finding(r.Code, r.Class, "%s cannot create %s because %s", owner,
 		plain.Plural(int(w.Missing), "pod", "pods"), r.What)
 	f.SelfHealing, f.Confidence, f.Attempts, f.Next = r.SelfHealing, confidence, attempts, r.Next
 	f.FirstSeen = plain.TimePtr(at)
@@ -125,7 +125,7 @@ func missingWithoutTrace(e *model.Evaluation, w *model.Workload, owner string) {
 	if NamespaceTerminating(e, w) {
 		return
 	}
-	f := e.Finding(codes.PodsNotCreated, report.Transient, finding.Critical, "%s has not created %s; %s", owner,
+	f := e.Finding(codes.PodsNotCreated, report.Transient, "%s has not created %s; %s", owner,
 		plain.Plural(int(w.Missing), "desired pod", "desired pods"), e.MissingEventText("no event explains why"))
 	f.SelfHealing, f.Confidence, f.FirstSeen = "maybe", "low", plain.TimePtr(w.Started)
 	f.Evidence = []finding.Evidence{plain.Evidence(owner, "spec.replicas",

@@ -128,7 +128,7 @@ func judgeWithoutCause(e *model.Evaluation, w *model.Workload) *report.Finding {
 		}
 	}
 	if quiet := e.Now.Sub(since); quiet > unexplainedAfter && w.Moving == "" {
-		f := e.Finding(codes.NoCauseFound, report.Transient, finding.Warning,
+		f := e.Finding(codes.NoCauseFound, report.Transient,
 			"the rollout is not complete, and no check explains why (no progress for %s)", plain.Age(quiet))
 		f.Confidence, f.SelfHealing, f.FirstSeen, f.Pods = "low", "maybe", plain.TimePtr(since), model.Names(waiting)
 		counts := fmt.Sprintf("%d of %d replicas updated, %d available",
