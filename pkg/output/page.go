@@ -29,15 +29,31 @@ type Page struct {
 	Now      time.Time // turns the times of evidence into ages
 
 	said string // the message of the verdict line
+	rest string // the end of it, for which that line had no room
 }
 
-// Verdict writes the first line, "VERDICT: OBJECT: message". The block of a finding that has the same message leaves it out.
+// lineWidth is how long a verdict line should be.
+const lineWidth = 120
+
+// Verdict writes the first line, "VERDICT: OBJECT: message". The block of a finding that has the same message leaves out
+// what this line says. Of a message "SUBJECT problem: detail; consequence" that is too long for the line, the
+// consequence is said in the block; problem and detail are the cause, which the first line tells whatever its length.
 func (p *Page) Verdict(word string, style Style, object, message string) {
 	used := Width(word) + len(": ")
 	p.WriteString(p.Terminal.Paint(word, style) + ": ")
-	text := Sanitize(object) + ": " + Sanitize(message)
+	first, rest := parts(message, lineWidth-used-Width(object)-len(": "))
+	text := Sanitize(object) + ": " + Sanitize(first)
 	p.WriteString(Wrap(text, p.Terminal, used, "  ") + "\n")
-	p.said = message
+	p.said, p.rest = message, rest
+}
+
+// parts parts the consequence from a message that is wider than this.
+func parts(message string, width int) (cause, consequence string) {
+	if Width(message) > width {
+		cause, consequence, _ = strings.Cut(message, "; ")
+		return cause, consequence
+	}
+	return message, ""
 }
 
 // Line writes one line of text under an indent, wrapped under itself with two columns more.
@@ -113,8 +129,12 @@ func (p *Page) block(f *Block) {
 	if len(f.Notes) > 0 {
 		head += " (" + strings.Join(f.Notes, "; ") + ")"
 	}
-	if f.Message != "" && f.Message != p.said {
-		head += ": " + f.Message
+	message := f.Message
+	if message == p.said {
+		message = p.rest
+	}
+	if message != "" {
+		head += ": " + message
 	}
 	severity := strings.ToUpper(string(f.Severity))
 	p.WriteString(p.Terminal.Paint(severity, SeverityStyle(f.Severity)) + " " + Wrap(Sanitize(head), p.Terminal, len(severity)+1, "  ") + "\n")

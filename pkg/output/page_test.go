@@ -1,6 +1,7 @@
 package output
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -121,6 +122,27 @@ CRITICAL ContainerCrashing (for 45s;
 `
 	if d := cmp.Diff(want, p.String()); d != "" {
 		t.Error(d)
+	}
+}
+
+// What the first line has no room for stands in the block; nothing is lost, and nothing is said twice.
+func TestALongMessageIsPartedBetweenVerdictAndBlock(t *testing.T) {
+	for _, tt := range []struct{ name, message, first, rest string }{
+		{"it fits", "the disk is full: 99%; pods are evicted", "the disk is full: 99%; pods are evicted", ""},
+		{"it does not", "the disk is full: 99%; pods are evicted; more", "the disk is full: 99%", "pods are evicted; more"},
+		{"no consequence", "the disk of the node is full: /var/lib/containerd has 0 bytes", "the disk of the node is full: /var/lib/containerd has 0 bytes", ""},
+		{"wide characters", "磁盘已满磁盘已满磁盘已满; 磁盘已满磁盘已满", "磁盘已满磁盘已满磁盘已满", "磁盘已满磁盘已满"},
+	} {
+		if first, rest := parts(tt.message, 40); first != tt.first || rest != tt.rest {
+			t.Errorf("%s: %q, %q; want %q, %q", tt.name, first, rest, tt.first, tt.rest)
+		}
+	}
+	p := Page{Now: noon}
+	long := Block{Finding: finding.Finding{Code: "DiskFull", Severity: finding.Critical, Message: "the disk of the node is full; " + strings.Repeat("x", 80)}}
+	p.Verdict("Unhealthy", Bad, "node/w1", long.Message)
+	p.Findings(long)
+	if got, want := p.String(), "Unhealthy: node/w1: the disk of the node is full\n\nCRITICAL DiskFull: "+strings.Repeat("x", 80)+"\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

@@ -3,7 +3,6 @@
 package report
 
 import (
-	"strings"
 	"time"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
@@ -76,10 +75,4 @@ type Node struct {
 	Events       *Events               `json:"events,omitempty"`
 	Lifecycle    *Lifecycle            `json:"lifecycle,omitempty"`
 	Sources      source.List           `json:"sources"`
-}
-
-// Headline splits a message, "SUBJECT problem: detail; consequence", at its semicolon: what fits a headline, and the rest.
-func Headline(message string) (headline, rest string) {
-	headline, rest, _ = strings.Cut(message, "; ")
-	return headline, rest
 }

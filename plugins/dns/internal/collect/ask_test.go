@@ -93,7 +93,7 @@ func TestAnswersStandInTheOrderOfTheQuestions(t *testing.T) {
 // turn would get no answer at all.
 func TestQuestionsArePipelinedOnOneConnection(t *testing.T) {
 	var (
-		held    []*dns.Msg
+		held   []*dns.Msg
 		dialed int
 	)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

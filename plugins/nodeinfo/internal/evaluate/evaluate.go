@@ -84,8 +84,7 @@ func summary(n *facts.Node, out *report.Node) string {
 	var causes []string
 	for _, f := range out.Findings {
 		if f.Severity != finding.Info {
-			headline, _ := report.Headline(f.Message)
-			causes = append(causes, headline)
+			causes = append(causes, f.Message)
 		}
 	}
 	switch {

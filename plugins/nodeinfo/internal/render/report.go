@@ -36,9 +36,7 @@ func Report(w io.Writer, n report.Node, now time.Time, o ReportOptions) error {
 	if len(causes) == 0 {
 		p.Verdict(string(n.Verdict), verdictStyle(n.Verdict), object, n.Summary)
 	} else {
-		headline, rest := report.Headline(causes[0].Message)
-		p.Verdict(string(n.Verdict), verdictStyle(n.Verdict), object, headline)
-		causes[0].Message = rest
+		p.Verdict(string(n.Verdict), verdictStyle(n.Verdict), object, causes[0].Message)
 	}
 	p.Findings(causes...)
 	p.Consequences(n.Consequences)

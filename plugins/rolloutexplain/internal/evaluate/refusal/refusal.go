@@ -89,12 +89,18 @@ func refusalByQuota(e *model.Evaluation, a *admission.Refusal, w *model.Workload
 	return Refused{}
 }
 
+// remedies are what each violation of a Pod Security Standard says in brackets: which container must set what.
+var remedies = regexp.MustCompile(` \([^()]*\)`)
+
+// violations are the controls that a pod violates, without their remedies, which the evidence tells.
+func violations(reason string) string { return remedies.ReplaceAllString(reason, "") }
+
 func refusalByPolicy(e *model.Evaluation, a *admission.Refusal, w *model.Workload) Refused {
 	switch a.Kind {
 	case admission.PodSecurity:
 		return Refused{
 			Code: codes.PodSecurityViolated, Class: report.Fatal, SelfHealing: "no",
-			What: fmt.Sprintf("the namespace enforces Pod Security %q: %s", a.Name, a.Reason),
+			What: fmt.Sprintf("the namespace enforces Pod Security %q: %s", a.Name, violations(a.Reason)),
 			Next: []finding.Next{
 				e.NextCluster(finding.Read, "Show the level that the namespace enforces, then change the securityContext in the template",
 					"get", "namespace",

@@ -150,7 +150,7 @@ func ServiceRules(w *facts.Snapshot, svc *corev1.Service) []finding.Finding {
 	}
 	if records.Headless(svc) {
 		return []finding.Finding{w.Make(HeadlessServiceWithoutEndpoints, finding.Warning, object,
-			fmt.Sprintf("headless Service %s has no ready endpoints: its name does not exist (NXDOMAIN) until a pod is ready",
+			fmt.Sprintf("headless Service %s has no ready endpoints; the name does not exist (NXDOMAIN) until a pod is ready",
 				name), evidence, next...)}
 	}
 	severity := finding.Info // in a check of DNS it is a side note; for a query of this name it is the answer
@@ -181,7 +181,7 @@ func externalNameRules(w *facts.Snapshot, svc *corev1.Service, object *finding.O
 	edit := w.Change("Correct spec.externalName", svc.Namespace, "edit", "service", svc.Name)
 	if _, err := netip.ParseAddr(svc.Spec.ExternalName); err == nil {
 		return []finding.Finding{w.Make(ExternalNameIsAddress, finding.Warning, object,
-			fmt.Sprintf("ExternalName Service %s refers to address %s: a CNAME cannot point to an address, so DNS answers NXDOMAIN", name,
+			fmt.Sprintf("ExternalName Service %s refers to address %s; a CNAME cannot point to an address, so DNS answers NXDOMAIN", name,
 				svc.Spec.ExternalName),
 			[]finding.Evidence{facts.NewEvidence("Service", "spec.externalName", "%s", svc.Spec.ExternalName)}, edit)}
 	}
@@ -189,7 +189,7 @@ func externalNameRules(w *facts.Snapshot, svc *corev1.Service, object *finding.O
 	for range 12 {
 		if slices.Contains(chain, target) {
 			return []finding.Finding{w.Make(ExternalNameLoop, finding.Warning, object,
-				fmt.Sprintf("ExternalName Service %s refers back to itself: DNS answers NOERROR without an address", name),
+				fmt.Sprintf("ExternalName Service %s refers back to itself; DNS answers NOERROR without an address", name),
 				[]finding.Evidence{facts.NewEvidence("Service", "spec.externalName", "%s", strings.Join(append(chain, target), " -> "))}, edit)}
 		}
 		if !corefile.InZone(target, w.Zone) {
@@ -199,7 +199,7 @@ func externalNameRules(w *facts.Snapshot, svc *corev1.Service, object *finding.O
 		x := ask.Expect(w, target, "CNAME")
 		if x.Outcome == records.NXDomain {
 			return []finding.Finding{w.Make(ExternalNameTargetNotFound, finding.Warning, object,
-				fmt.Sprintf("ExternalName Service %s refers to %s, which does not exist: DNS answers NOERROR without an address", name,
+				fmt.Sprintf("ExternalName Service %s refers to %s, which does not exist; DNS answers NOERROR without an address", name,
 					strings.TrimSuffix(target, ".")),
 				[]finding.Evidence{facts.NewEvidence("Service", "spec.externalName", "%s", svc.Spec.ExternalName)}, edit)}
 		}

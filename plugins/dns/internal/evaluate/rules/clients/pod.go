@@ -130,7 +130,7 @@ func policyOf(w *facts.Snapshot, computed resolver.Computed, show finding.Next) 
 	switch {
 	case usesCluster && !spec.HostNetwork:
 	case spec.HostNetwork && spec.DNSPolicy == corev1.DNSClusterFirst && !usesCluster:
-		add(HostNetworkClusterFirst, finding.Warning, fmt.Sprintf("pod %s/%s has hostNetwork and dnsPolicy ClusterFirst: it uses the "+
+		add(HostNetworkClusterFirst, finding.Warning, fmt.Sprintf("pod %s/%s has hostNetwork and dnsPolicy ClusterFirst; the pod uses the "+
 			"node's resolver, which does not know cluster names", pod.Namespace, pod.Name),
 			facts.NewEvidence("Pod", "spec.hostNetwork", "true"), facts.NewEvidence("Pod", "spec.dnsPolicy",
 				"ClusterFirst; ClusterFirstWithHostNet would use cluster DNS"))
@@ -140,7 +140,7 @@ func policyOf(w *facts.Snapshot, computed resolver.Computed, show finding.Next) 
 			facts.NewEvidence("Pod", "spec.dnsConfig.nameservers", "%s", facts.OrNone(strings.Join(computed.Nameservers, ", "))),
 			facts.NewEvidence("Service", "spec.clusterIPs", "%s", strings.Join(discover.ClusterIPs(w.Service), ", ")))
 	case spec.DNSPolicy == corev1.DNSDefault && !usesCluster:
-		add(DNSPolicyDefault, finding.Warning, fmt.Sprintf("pod %s/%s has dnsPolicy Default: it uses the node's resolver, which does "+
+		add(DNSPolicyDefault, finding.Warning, fmt.Sprintf("pod %s/%s has dnsPolicy Default; the pod uses the node's resolver, which does "+
 			"not know cluster names", pod.Namespace, pod.Name), facts.NewEvidence("Pod", "spec.dnsPolicy", "Default"))
 	}
 	return list
@@ -207,7 +207,7 @@ func limitRules(w *facts.Snapshot, pod *corev1.Pod, computed resolver.Computed, 
 	}
 	if len(conf.SearchLine()) >= resolver.MuslSearchLine && (w.From.Musl == nil || *w.From.Musl) {
 		list = append(list, w.Make(MuslSearchListTooLong, finding.Warning, object,
-			fmt.Sprintf("the search line of pod %s/%s has %d characters: images with musl (Alpine) ignore it, so short names do not resolve",
+			fmt.Sprintf("the search line of pod %s/%s has %d characters; images with musl (Alpine) ignore it, so short names do not resolve",
 				pod.Namespace, pod.Name, len(conf.SearchLine())),
 			[]finding.Evidence{facts.NewEvidence("resolv.conf", "search", "%d characters; musl reads fewer than %d", len(conf.SearchLine()),
 				resolver.MuslSearchLine)}, show))
@@ -215,7 +215,7 @@ func limitRules(w *facts.Snapshot, pod *corev1.Pod, computed resolver.Computed, 
 	foreign := slices.DeleteFunc(slices.Clone(conf.Nameservers), func(v string) bool { return ask.Serves(w, v) })
 	if len(foreign) > 0 && len(foreign) < len(conf.Nameservers) {
 		list = append(list, w.Make(MixedNameservers, finding.Warning, object,
-			fmt.Sprintf("pod %s/%s queries cluster DNS and %s: the first answer wins, and the other server does not know cluster names",
+			fmt.Sprintf("pod %s/%s queries cluster DNS and %s; the first answer wins, and the other server does not know cluster names",
 				pod.Namespace, pod.Name, strings.Join(foreign, ", ")),
 			[]finding.Evidence{facts.NewEvidence("resolv.conf", "nameserver", "%s", strings.Join(conf.Nameservers, ", "))}, show))
 	}
@@ -240,7 +240,7 @@ func wildcards(w *facts.Snapshot, pod *corev1.Pod) []finding.Finding {
 				continue
 			}
 			f := w.Make(WildcardSearchDomain, finding.Warning, facts.Ref("Pod", pod.Namespace, pod.Name),
-				fmt.Sprintf("search domain %s resolves every name: pod %s/%s gets its address instead of that of an external name",
+				fmt.Sprintf("search domain %s resolves every name; pod %s/%s gets its address instead of that of an external name",
 					strings.TrimSuffix(domain, "."), pod.Namespace, pod.Name),
 				[]finding.Evidence{facts.NewEvidence("answer of DNS", a.Name+" "+a.Type, "%s", ask.AnswerText(a))},
 				w.Read("Check which lookup step answers a name", pod.Namespace, "dns", "explain", "www.example.com", "--from", pod.Name))

@@ -69,7 +69,7 @@ func CheckForbidden(w *facts.Snapshot) []finding.Finding {
 		subject = "ServiceAccount " + account
 	}
 	return []finding.Finding{w.Make(DNSServerForbidden, finding.Critical, w.WorkloadRef(),
-		fmt.Sprintf("%s %s: names become outdated now and fail after the next restart", subject, lack),
+		fmt.Sprintf("%s %s; names become outdated now and fail after the next restart", subject, lack),
 		evidence, restoreAccess(w, account, all)...)}
 }
 

@@ -187,7 +187,7 @@ func lintOf(w *facts.Snapshot, block corefile.Block, d corefile.Directive) []fin
 	serves := len(block.Find("kubernetes")) > 0
 	switch {
 	case d.Name == "template" && serves && coversZone(w, block, d.Args[min(2, len(d.Args)):]) && len(d.Find("fallthrough")) == 0 && broad(d):
-		return lint(w, TemplateOverridesCluster, finding.Critical, d, fmt.Sprintf("the template in line %d answers every cluster name: "+
+		return lint(w, TemplateOverridesCluster, finding.Critical, d, fmt.Sprintf("the template in line %d answers every cluster name; "+
 			"template runs before the kubernetes plugin, wherever it is written", d.Line))
 	case d.Name == "hosts" && serves && len(d.Find("fallthrough")) == 0 && coversZone(w, block, hostsZones(d)):
 		return lint(w, HostsWithoutFallthrough, finding.Critical, d, fmt.Sprintf("the hosts plugin in line %d has no fallthrough: "+

@@ -103,7 +103,7 @@ func ZoneElsewhere(w *facts.Snapshot, fqdn string) *finding.Finding {
 			return nil // another plugin or another server may have the names
 		}
 		f := w.Make(ZoneNotServed, finding.Critical, w.ConfRef,
-			fmt.Sprintf("%s uses domain %s, but CoreDNS serves %s: short names do not resolve", d.From, strings.TrimSuffix(d.Value, "."),
+			fmt.Sprintf("%s uses domain %s, but CoreDNS serves %s; short names do not resolve", d.From, strings.TrimSuffix(d.Value, "."),
 				strings.TrimSuffix(w.Zone, ".")),
 			[]finding.Evidence{
 				facts.NewEvidence(d.From, "", "%s", d.Value),
@@ -245,7 +245,7 @@ func zoneDiffers(w *facts.Snapshot) []finding.Finding {
 			where = "the kubelet of node " + k.Node
 		}
 		return []finding.Finding{w.Make(ZoneNotServed, finding.Critical, w.ConfRef,
-			fmt.Sprintf("pods get domain %s from %s, but CoreDNS serves %s: short names do not resolve", domain, where,
+			fmt.Sprintf("pods get domain %s from %s, but CoreDNS serves %s; short names do not resolve", domain, where,
 				strings.TrimSuffix(w.Zone, ".")),
 			[]finding.Evidence{
 				facts.NewEvidence("kubelet configuration", "clusterDomain", "%s", domain),

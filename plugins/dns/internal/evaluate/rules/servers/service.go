@@ -291,7 +291,7 @@ func checkServiceTarget(w *facts.Snapshot) []finding.Finding {
 		evidence = append(evidence, facts.NewEvidence("Corefile", "server blocks", "DNS is served on port %d", port))
 	}
 	return []finding.Finding{w.Make(DNSServiceTargetPortMismatch, severity, facts.Ref("Service", w.Service.Namespace, w.Service.Name),
-		fmt.Sprintf("Service %s sends %s, where the DNS pods serve no DNS: %s", w.Service.Name, strings.Join(wrong, " and "),
+		fmt.Sprintf("Service %s sends %s, where the DNS pods serve no DNS; %s", w.Service.Name, strings.Join(wrong, " and "),
 			meaning), evidence,
 		w.Change("Correct targetPort of the Service", w.Service.Namespace, "edit", "service", w.Service.Name))}
 }
