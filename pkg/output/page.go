@@ -37,11 +37,15 @@ const lineWidth = 120
 
 // Verdict writes the first line, "VERDICT: OBJECT: message". The block of a finding that has the same message leaves out
 // what this line says. Of a message "SUBJECT problem: detail; consequence" that is too long for the line, the
-// consequence is said in the block; problem and detail are the cause, which the first line tells whatever its length.
-func (p *Page) Verdict(word string, style Style, object, message string) {
+// consequence is said in the block, where one of blocks, which follow, has the message; problem and detail are the cause,
+// which the first line tells whatever its length.
+func (p *Page) Verdict(word string, style Style, object, message string, blocks ...Block) {
 	used := Width(word) + len(": ")
 	p.WriteString(p.Terminal.Paint(word, style) + ": ")
-	first, rest := parts(message, lineWidth-used-Width(object)-len(": "))
+	first, rest := message, ""
+	if slices.ContainsFunc(blocks, func(b Block) bool { return b.Message == message }) {
+		first, rest = parts(message, lineWidth-used-Width(object)-len(": "))
+	}
 	text := Sanitize(object) + ": " + Sanitize(first)
 	p.WriteString(Wrap(text, p.Terminal, used, "  ") + "\n")
 	p.said, p.rest = message, rest

@@ -139,9 +139,18 @@ func TestALongMessageIsPartedBetweenVerdictAndBlock(t *testing.T) {
 	}
 	p := Page{Now: noon}
 	long := Block{Finding: finding.Finding{Code: "DiskFull", Severity: finding.Critical, Message: "the disk of the node is full; " + strings.Repeat("x", 80)}}
-	p.Verdict("Unhealthy", Bad, "node/w1", long.Message)
+	p.Verdict("Unhealthy", Bad, "node/w1", long.Message, long)
 	p.Findings(long)
 	if got, want := p.String(), "Unhealthy: node/w1: the disk of the node is full\n\nCRITICAL DiskFull: "+strings.Repeat("x", 80)+"\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestAMessageOfNoBlockIsNotParted(t *testing.T) {
+	p := Page{Now: noon}
+	message := "the disk of the node is full; " + strings.Repeat("x", 80)
+	p.Verdict("Unhealthy", Bad, "node/w1", message, crash())
+	if got, want := p.String(), "Unhealthy: node/w1: "+message+"\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -65,7 +65,7 @@ const clusterDNS = "cluster DNS"
 
 // verdict writes the first line.
 func (p *page) verdict(h report.Header, object string) {
-	p.Verdict(string(h.Verdict), verdictStyle[h.Verdict], object, h.Summary)
+	p.Verdict(string(h.Verdict), verdictStyle[h.Verdict], object, h.Summary, output.Blocks(h.Findings)...)
 }
 
 // findings writes the first cause, and the others under their own heading.

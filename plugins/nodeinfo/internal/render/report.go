@@ -36,7 +36,7 @@ func Report(w io.Writer, n report.Node, now time.Time, o ReportOptions) error {
 	if len(causes) == 0 {
 		p.Verdict(string(n.Verdict), verdictStyle(n.Verdict), object, n.Summary)
 	} else {
-		p.Verdict(string(n.Verdict), verdictStyle(n.Verdict), object, causes[0].Message)
+		p.Verdict(string(n.Verdict), verdictStyle(n.Verdict), object, causes[0].Message, causes...)
 	}
 	p.Findings(causes...)
 	p.Consequences(n.Consequences)

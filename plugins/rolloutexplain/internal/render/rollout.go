@@ -25,7 +25,11 @@ type page struct {
 // Rollout writes one rollout in full.
 func Rollout(out io.Writer, r *report.Rollout, o Options) error {
 	p := &page{Page: output.Page{Terminal: o.Terminal, Now: r.Time}, o: o}
-	p.Verdict(string(r.Verdict), VerdictStyle(r.Verdict), slash(r.Object), r.Summary)
+	var blocks []output.Block
+	for _, f := range causesOf(r) {
+		blocks = append(blocks, output.Block{Finding: f.Finding})
+	}
+	p.Verdict(string(r.Verdict), VerdictStyle(r.Verdict), slash(r.Object), r.Summary, blocks...)
 	p.counts(r)
 	p.causes(r)
 	p.others(r)
@@ -94,11 +98,7 @@ func (p *page) bar(r *report.Rollout) string {
 
 // causes writes what blocks, the root cause first.
 func (p *page) causes(r *report.Rollout) {
-	for i := range r.Findings {
-		f := &r.Findings[i]
-		if f.Role != report.RootCause && f.Role != report.Contributing {
-			continue
-		}
+	for _, f := range causesOf(r) {
 		block := output.Block{Finding: f.Finding, Notes: p.notes(f)}
 		if l := f.Log; l != nil {
 			block.Log = &output.Log{Pod: l.Pod, Container: l.Container, Previous: l.Previous, Lines: l.Lines}
@@ -108,6 +108,17 @@ func (p *page) causes(r *report.Rollout) {
 			p.Line(2, "Pods: "+several(f.Pods, 4))
 		}
 	}
+}
+
+// causesOf are the findings with a block of their own.
+func causesOf(r *report.Rollout) []*report.Finding {
+	var list []*report.Finding
+	for i := range r.Findings {
+		if f := &r.Findings[i]; f.Role == report.RootCause || f.Role == report.Contributing {
+			list = append(list, f)
+		}
+	}
+	return list
 }
 
 // notes are the age of a cause, its next attempt, whether it recovers without a change, and how certain it is.
