@@ -79,7 +79,7 @@ func morePlaces() []scenario {
 	}, "", good, "", nil, 0)
 	evicted.also, evicted.limit = []string{"Evicted"}, 4*time.Minute
 	return []scenario{
-		change("sched-mixed", "one node is too small, the others are not wanted", 1, app{pod: mixed, extra: "\n        resources: {requests: {cpu: \"500\"}}"}, "InsufficientResources", stuck, "rollout undo", soon, 3, "Insufficient cpu", "even if it were empty"),
+		change("sched-mixed", "one node is too small, the others are not wanted", 1, app{pod: mixed, extra: "\n        resources: {requests: {cpu: \"500\"}}"}, "InsufficientResources", stuck, "rollout undo", soon, 3, "Insufficient cpu", "even without other pods"),
 		scaling,
 		change("sched-affinity-nobody", "affinity to pods that are nowhere", 1, app{pod: "\n      affinity: {podAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: kubernetes.io/hostname, labelSelector: {matchLabels: {app: cache}}}]}}"},
 			"PodAffinityUnsatisfied", stuck, "rollout undo", soon, 3, "beside pods with app=cache"),
