@@ -19,10 +19,10 @@ func (s scenario) over(within time.Duration) scenario { s.within = within; retur
 
 func scheduling() []scenario {
 	return []scenario{
-		change("sched-selector", "a node selector that no node has", 1, app{pod: "\n      nodeSelector: {disk: nvme}"}, "NodeAffinityUnsatisfied", stuck, "rollout undo", soon, 3, "disk=nvme", "no node has the label"),
+		change("sched-selector", "a node selector that no node has", 1, app{pod: "\n      nodeSelector: {disk: nvme}"}, "NodeAffinityUnsatisfied", stuck, "rollout undo", soon, 3, "disk=nvme", "no node has label"),
 		change("sched-selector-value", "a node selector with a wrong value", 1, app{pod: "\n      nodeSelector: {kubernetes.io/os: plan9}"}, "NodeAffinityUnsatisfied", stuck, "rollout undo", soon, 3, "nodes have linux"),
 		change("sched-cpu-never", "a request larger than any node", 1, app{extra: "\n        resources: {requests: {cpu: \"500\"}}"}, "InsufficientResources", stuck, "rollout undo", soon, 3, "even without other pods"),
-		change("sched-taint", "only the control plane's node is selected", 1, app{pod: "\n      nodeSelector: {node-role.kubernetes.io/control-plane: \"\"}"}, "NodeAffinityUnsatisfied", stuck, "rollout undo", soon, 3, "no node"),
+		change("sched-taint", "only the control plane's node is selected", 1, app{pod: "\n      nodeSelector: {node-role.kubernetes.io/control-plane: \"\"}"}, "NodeAffinityUnsatisfied", stuck, "rollout undo", soon, 3, "node affinity/selector"),
 		change("sched-spread", "a spread constraint over a label that nodes lack", 1, app{pod: "\n      topologySpreadConstraints: [{maxSkew: 1, topologyKey: rack, whenUnsatisfiable: DoNotSchedule, labelSelector: {matchLabels: {app: api}}}]"}, "TopologySpreadUnsatisfied", stuck, "rollout undo", soon, 3, "topology spread", "no node has label rack"),
 		change("sched-gate", "a scheduling gate", 1, app{pod: "\n      schedulingGates: [{name: example.com/wait}]"}, "SchedulingGated", held, "schedulingGates", soon, 6, "example.com/wait"),
 		change("sched-unknown", "a scheduler that does not run", 1, app{pod: "\n      schedulerName: nobody"}, "NamedSchedulerNotActing", stuck, "rollout undo", soon, 3, "nobody"),

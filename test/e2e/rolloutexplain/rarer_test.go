@@ -82,7 +82,7 @@ func morePlaces() []scenario {
 		change("sched-mixed", "one node is too small, the others are not wanted", 1, app{pod: mixed, extra: "\n        resources: {requests: {cpu: \"500\"}}"}, "InsufficientResources", stuck, "rollout undo", soon, 3, "Insufficient cpu", "even without other pods"),
 		scaling,
 		change("sched-affinity-nobody", "affinity to pods that are nowhere", 1, app{pod: "\n      affinity: {podAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: kubernetes.io/hostname, labelSelector: {matchLabels: {app: cache}}}]}}"},
-			"PodAffinityUnsatisfied", stuck, "rollout undo", soon, 3, "beside pods with app=cache"),
+			"PodAffinityUnsatisfied", stuck, "rollout undo", soon, 3, "next to pods with app=cache"),
 		change("hostpath-absent", "a hostPath that is not on the node", 1, app{pod: "\n      volumes: [{name: v, hostPath: {path: /no/such/dir, type: Directory}}]", extra: "\n        volumeMounts: [{name: v, mountPath: /v}]"},
 			"FailedMount", stuck, "rollout undo", soon, 3, "hostPath /no/such/dir"),
 		{
