@@ -127,11 +127,11 @@ func TestTheShellScriptTellsTheEndsApart(t *testing.T) {
 		says   string
 	}{
 		"complete": {func(s string) string { return s }, nil, 0, "deployed"},
-		"failed":   {func(s string) string { return strings.Replace(s, "busybox:1.36", "BUSYBOX", 1) }, nil, 1, "failed: the cause is above"},
+		"failed":   {func(s string) string { return strings.Replace(s, "busybox:1.36", "BUSYBOX", 1) }, nil, 1, "failed, see the cause above"},
 		"in time": {func(s string) string {
 			return strings.Replace(s, "replicas: 2", "replicas: 2\n  minReadySeconds: 600\n  progressDeadlineSeconds: 900", 1)
-		}, nil, 1, "not finished in time"},
-		"held": {func(s string) string { return s }, []string{"rollout", "pause", "deployment/web"}, 0, "waits for a person"},
+		}, nil, 1, "timed out"},
+		"on hold": {func(s string) string { return s }, []string{"rollout", "pause", "deployment/web"}, 0, "on hold until a person acts"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
