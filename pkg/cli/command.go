@@ -54,7 +54,8 @@ func Dress(env *Env, root *cobra.Command) {
 	root.Annotations[cobra.CommandDisplayNameAnnotation] = env.Program
 	root.SetHelpFunc(func(c *cobra.Command, _ []string) { printHelp(env, c) })
 	root.SetUsageFunc(func(c *cobra.Command) error { printHelp(env, c); return nil })
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return Usage(err) })
+	explained := root.FlagErrorFunc() // the plugin's own, where it has one
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return Usage(explained(c, err)) })
 	root.SetHelpCommand(&cobra.Command{Use: "no-help", Hidden: true})
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.PersistentPreRun = func(*cobra.Command, []string) {

@@ -40,3 +40,12 @@ func missingDash(connection *kube.Flags, words, flags []string, err error) error
 	call := slices.Concat([]string{"nodeshell"}, words[:at], flags, []string{"--"}, words[at:])
 	return fmt.Errorf("%q is not a node; a command needs \"--\" before it: %s", noNode, kubectl.Command(namespace, call...))
 }
+
+// optionOfCommand explains an unknown flag such as that of `kubectl nodeshell w1 uname -a`: words are those before it, of
+// which the first is a node and the second may begin a command.
+func optionOfCommand(program string, words []string, err error) error {
+	if len(words) < 2 {
+		return err
+	}
+	return fmt.Errorf("%w; a command and its options come after \"--\": %s %s -- %s …", err, program, words[0], strings.Join(words[1:], " "))
+}

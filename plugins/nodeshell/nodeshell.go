@@ -94,6 +94,12 @@ func newCommand(env *cli.Env, runF runFunc) *cobra.Command {
 			return err
 		},
 	}
+	command.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		if c != command {
+			return err
+		}
+		return optionOfCommand(env.Program, c.Flags().Args(), err)
+	})
 	f.connection = cli.AddConnectionFlags(env, command)
 	f.add(command.Flags())
 	command.ValidArgsFunction = targets(f.connection)

@@ -92,6 +92,8 @@ func TestUsageErrors(t *testing.T) {
 		want []string
 	}{
 		{"", []string{"no node given"}},
+		{"w1 uname -a", []string{`unknown shorthand flag: 'a' in -a; a command and its options come after "--": kubectl nodeshell w1 -- uname …`}},
+		{"w1 -a", []string{"unknown shorthand flag: 'a' in -a\n"}},
 		{"a --all", []string{"exclude each other"}},
 		{"a -l x=y", []string{"exclude each other"}},
 		{"a --tty=maybe", []string{`--tty "maybe"`}},

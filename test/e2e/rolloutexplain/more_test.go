@@ -125,10 +125,13 @@ func TestWaitIsSuperseded(t *testing.T) {
 	c := cluster(t)
 	ns := c.Namespace(t)
 	all(app{replicas: 1}.up(), app{replicas: 1, extra: never(5)}.apply())(t, c, ns)
-	eventually(t, time.Minute, func() (string, bool) { // a busy controller may take up two changes at once
-		got := c.MustKubectl(t, "get", "deployment", "api", "-n", ns, "-o", `jsonpath={.metadata.annotations.deployment\.kubernetes\.io/revision}`)
-		return got, got == "2"
-	})
+	taken := func(revision string) { // a busy controller may take up two changes at once, and none for some seconds
+		eventually(t, time.Minute, func() (string, bool) {
+			got := c.MustKubectl(t, "get", "deployment", "api", "-n", ns, "-o", `jsonpath={.metadata.annotations.deployment\.kubernetes\.io/revision}`)
+			return got, got == revision
+		})
+	}
+	taken("2")
 	done := make(chan harness.Result, 1)
 	go func() {
 		done <- c.Run(t, 90*time.Second, nil, "kubectl", "rollout-explain", "-n", ns, "deployment/api", "--wait", "--timeout=80s")
@@ -138,6 +141,7 @@ func TestWaitIsSuperseded(t *testing.T) {
 	if r := <-done; r.Code != 7 || !strings.Contains(r.Stderr, "Superseded: deployment/") {
 		t.Errorf("exit %d, want 7: %s", r.Code, r.Stderr)
 	}
+	taken("3")
 	if r := c.Kubectl(t, "rollout-explain", "-n", ns, "deployment/api", "--revision=2"); !strings.HasPrefix(r.Stdout, "Superseded: ") {
 		t.Errorf("--revision=2: %s", r.Stdout)
 	}

@@ -129,16 +129,16 @@ func Moves(b *report.UpdateStrategy, n int32, fresh Set, old []Set) {
 	case create > 0:
 		b.CreateReason = fmt.Sprintf("%d of at most %d pods are requested", total, n+surge)
 	case total > n+surge:
-		b.CreateReason = fmt.Sprintf("%d pods are requested, more than the maximum of %d (%s + %d maxSurge)", total, n+surge,
+		b.CreateReason = fmt.Sprintf("%s requested, more than the maximum of %d (%s + %d maxSurge)", pods(total, "is", "are"), n+surge,
 			replicas(n), surge)
 	default:
-		b.CreateReason = fmt.Sprintf("%d pods is the maximum (%s + %d maxSurge)", total, replicas(n), surge)
+		b.CreateReason = fmt.Sprintf("%s the maximum (%s + %d maxSurge)", pods(total, "is", "is"), replicas(n), surge)
 	}
 	switch {
 	case oldPods == 0:
 		b.RemoveReason = "no old pods are left"
 	case remove > 0:
-		b.RemoveReason = fmt.Sprintf("%d pods are available, at least %d must stay available", available, n-unavailable)
+		b.RemoveReason = fmt.Sprintf("%s available, at least %d must stay available", pods(available, "is", "are"), n-unavailable)
 	case available < n-unavailable:
 		b.RemoveReason = fmt.Sprintf("%d available is below the minimum of %d", available, n-unavailable)
 	default:
@@ -148,6 +148,11 @@ func Moves(b *report.UpdateStrategy, n int32, fresh Set, old []Set) {
 }
 
 func replicas(n int32) string { return plain.Plural(int(n), "replica", "replicas") }
+
+// pods are so many, with the verb for one and for several.
+func pods(n int32, one, several string) string {
+	return plain.Plural(int(n), "pod "+one, "pods "+several)
+}
 
 func intOrEmpty(v *intstr.IntOrString) string {
 	if v == nil {

@@ -154,8 +154,8 @@ func belowMinimum(e *model.Evaluation, w *model.Workload) {
 		return
 	}
 	f := e.Finding(codes.MaxUnavailableExceeded, report.Transient,
-		"%s not available: fewer than the required %d pods are available, so no old pod can be removed before new ones are available",
-		plain.Plural(len(sick), "old pod is", "old pods are"), *b.MinAvailable)
+		"%s not available: fewer than the required %s available, so no old pod can be removed before new ones are available",
+		plain.Plural(len(sick), "old pod is", "old pods are"), plain.Plural(int(*b.MinAvailable), "pod is", "pods are"))
 	f.Role, f.Pods, f.SelfHealing, f.Confidence = report.Contributing, model.Names(sick), "maybe", "high"
 	f.Evidence = []finding.Evidence{plain.Evidence(w.Kind+" "+w.Meta.Name, "status.availableReplicas",
 		fmt.Sprint(plain.Or(w.Report.Counts.Available, 0)), time.Time{})}
