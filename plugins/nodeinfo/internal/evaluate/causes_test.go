@@ -154,3 +154,19 @@ func TestAFailedStartIsNoQuestionOfPatience(t *testing.T) {
 		}
 	}
 }
+
+// Two causes of one severity stand in the order of the book, the deeper one first, which is not that of their names.
+func TestCausesStandInTheOrderOfTheBook(t *testing.T) {
+	in := load(t, "DiskPressure")
+	for i := range in.Nodes {
+		for k := range in.Nodes[i].Status.Conditions {
+			if c := &in.Nodes[i].Status.Conditions[k]; in.Nodes[i].Name == "fires" && c.Type == corev1.NodeReady {
+				c.Status, c.Reason, c.Message = corev1.ConditionFalse, "KubeletNotReady", "failed to initialize a part of the kubelet"
+			}
+		}
+	}
+	got := codes(node(t, judge(in), "fires"))
+	if len(got) < 2 || got[0] != rules.NodeNotReady || got[1] != rules.DiskPressure {
+		t.Errorf("causes %v, want NodeNotReady before DiskPressure", got)
+	}
+}

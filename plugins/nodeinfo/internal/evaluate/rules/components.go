@@ -25,7 +25,7 @@ const (
 // (https://kubernetes.io/releases/version-skew-policy/).
 const maxMinors = 3
 
-var kubeletNewerThanServer = rule{
+var kubeletNewerThanAPIServer = rule{
 	Entry: finding.Entry{
 		Code:     KubeletNewerThanAPIServer,
 		Severity: finding.Warning,
@@ -34,10 +34,10 @@ var kubeletNewerThanServer = rule{
 		Evidence: "Node status.nodeInfo.kubeletVersion against /version of the API server.",
 		Next:     "Upgrade the control plane first.",
 	},
-	Check: giving(KubeletNewerThanAPIServer, checkKubeletNewerThanServer),
+	Check: giving(KubeletNewerThanAPIServer, checkKubeletNewerThanAPIServer),
 }
 
-func checkKubeletNewerThanServer(c *Case) []finding.Finding {
+func checkKubeletNewerThanAPIServer(c *Case) []finding.Finding {
 	v := &c.Components
 	if behind, known := v.Behind(v.Kubelet); !known || behind >= 0 {
 		return nil
@@ -82,7 +82,7 @@ func (c *Case) kubeletVersions() []finding.Evidence {
 	}
 }
 
-var proxyVersionSkew = rule{
+var kubeProxyVersionSkew = rule{
 	Entry: finding.Entry{
 		Code:     KubeProxyVersionSkew,
 		Severity: finding.Warning,
@@ -91,10 +91,10 @@ var proxyVersionSkew = rule{
 		Evidence: "Image tag of the kube-proxy pod on the node against /version of the API server.",
 		Next:     "Update the kube-proxy DaemonSet.",
 	},
-	Check: giving(KubeProxyVersionSkew, checkProxyVersionSkew),
+	Check: giving(KubeProxyVersionSkew, checkKubeProxyVersionSkew),
 }
 
-func checkProxyVersionSkew(c *Case) []finding.Finding {
+func checkKubeProxyVersionSkew(c *Case) []finding.Finding {
 	v := &c.Components
 	behind, known := v.Behind(v.ProxyVersion)
 	if !known || behind >= 0 && behind <= maxMinors {
@@ -107,7 +107,7 @@ func checkProxyVersionSkew(c *Case) []finding.Finding {
 		c.look("Check the image of the kube-proxy DaemonSet", "kube-system", "get", "daemonset", "kube-proxy", "-o", "wide"))
 }
 
-var runtimeDeprecated = rule{
+var containerRuntimeDeprecated = rule{
 	Entry: finding.Entry{
 		Code:     ContainerRuntimeDeprecated,
 		Severity: finding.Info,
@@ -116,12 +116,12 @@ var runtimeDeprecated = rule{
 		Evidence: "Node status.nodeInfo.containerRuntimeVersion.",
 		Next:     "Upgrade the container runtime with the next node image.",
 	},
-	Check: giving(ContainerRuntimeDeprecated, checkRuntimeDeprecated),
+	Check: giving(ContainerRuntimeDeprecated, checkContainerRuntimeDeprecated),
 }
 
-// checkRuntimeDeprecated: containerd 1.7 ends with the removal of the kubelet's fallbacks for it in 1.37
+// checkContainerRuntimeDeprecated: containerd 1.7 ends with the removal of the kubelet's fallbacks for it in 1.37
 // (https://github.com/kubernetes/kubernetes/pull/136846); docker:// after 1.24 is cri-dockerd and fine.
-func checkRuntimeDeprecated(c *Case) []finding.Finding {
+func checkContainerRuntimeDeprecated(c *Case) []finding.Finding {
 	kubelet, runtime := c.Components.Kubelet, c.Components.Runtime
 	if !kubelet.Known || kubelet.Minor < 36 || runtime.Name != "containerd" || !strings.HasPrefix(runtime.Version, "1.") {
 		return nil
@@ -175,7 +175,7 @@ func checkIPVSDeprecated(c *Case) []finding.Finding {
 		[]finding.Evidence{{Source: mode.Evidence, Value: "mode: ipvs"}})
 }
 
-var networkPodNotReady = rule{
+var networkPluginPodNotReady = rule{
 	Entry: finding.Entry{
 		Code:     NetworkPluginPodNotReady,
 		Severity: finding.Warning,
@@ -185,10 +185,10 @@ var networkPodNotReady = rule{
 		Next:     "Read the log of the pod.",
 	},
 	CausedBy: pressureCodes,
-	Check:    giving(NetworkPluginPodNotReady, checkNetworkPodNotReady),
+	Check:    giving(NetworkPluginPodNotReady, checkNetworkPluginPodNotReady),
 }
 
-func checkNetworkPodNotReady(c *Case) []finding.Finding { return c.unready(c.Components.Network) }
+func checkNetworkPluginPodNotReady(c *Case) []finding.Finding { return c.unready(c.Components.Network) }
 
 var kubeProxyNotReady = rule{
 	Entry: finding.Entry{
@@ -205,7 +205,7 @@ var kubeProxyNotReady = rule{
 
 func checkKubeProxyNotReady(c *Case) []finding.Finding { return c.unready(c.Components.Proxies) }
 
-var storageDriverNotReady = rule{
+var csiDriverPodNotReady = rule{
 	Entry: finding.Entry{
 		Code:     CSIDriverPodNotReady,
 		Severity: finding.Warning,
@@ -215,10 +215,10 @@ var storageDriverNotReady = rule{
 		Next:     "Read the log of the pod.",
 	},
 	CausedBy: pressureCodes,
-	Check:    giving(CSIDriverPodNotReady, checkStorageDriverNotReady),
+	Check:    giving(CSIDriverPodNotReady, checkCSIDriverPodNotReady),
 }
 
-func checkStorageDriverNotReady(c *Case) []finding.Finding { return c.unready(c.Components.Storage) }
+func checkCSIDriverPodNotReady(c *Case) []finding.Finding { return c.unready(c.Components.Storage) }
 
 // unready are the components that crash again and again, cannot be started, or are not ready for two minutes. A pod that is
 // just starting on a joining node is not a problem yet.

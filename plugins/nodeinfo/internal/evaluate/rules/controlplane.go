@@ -18,7 +18,7 @@ const (
 	APIServerNotReady             finding.Code = "APIServerNotReady"
 )
 
-var controlPlaneDown = rule{
+var controlPlaneComponentNotReady = rule{
 	Entry: finding.Entry{
 		Code:     ControlPlaneComponentNotReady,
 		Severity: finding.Critical,
@@ -28,10 +28,10 @@ var controlPlaneDown = rule{
 		Next:     "Read the log of the pod; the manifest is in /etc/kubernetes/manifests on the node.",
 	},
 	CausedBy: stoppedCodes,
-	Check:    giving(ControlPlaneComponentNotReady, checkControlPlaneDown),
+	Check:    giving(ControlPlaneComponentNotReady, checkControlPlaneComponentNotReady),
 }
 
-func checkControlPlaneDown(c *Case) []finding.Finding {
+func checkControlPlaneComponentNotReady(c *Case) []finding.Finding {
 	var list []finding.Finding
 	for _, component := range c.ControlPlane.StaticPods {
 		p := component.Pod

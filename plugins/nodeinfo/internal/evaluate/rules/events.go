@@ -164,7 +164,7 @@ func checkRebooted(c *Case) []finding.Finding {
 	}, c.nodeEvents())
 }
 
-var readyFlapping = rule{
+var nodeReadinessFlapping = rule{
 	Entry: finding.Entry{
 		Code:     NodeReadinessFlapping,
 		Severity: finding.Warning,
@@ -173,10 +173,10 @@ var readyFlapping = rule{
 		Evidence: "NodeNotReady events within the last hour.",
 		Next:     "Check the kubelet log and the network between the node and the API server.",
 	},
-	Check: giving(NodeReadinessFlapping, checkReadyFlapping),
+	Check: giving(NodeReadinessFlapping, checkNodeReadinessFlapping),
 }
 
-func checkReadyFlapping(c *Case) []finding.Finding {
+func checkNodeReadinessFlapping(c *Case) []finding.Finding {
 	falls := c.Events.Falls
 	if falls < flaps {
 		return nil

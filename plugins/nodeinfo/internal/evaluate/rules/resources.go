@@ -23,7 +23,7 @@ const (
 // memoryFull is the share of memory from which eviction or the OOM killer is near.
 const memoryFull = 0.95
 
-var devicePluginLost = rule{
+var devicesNotAllocatable = rule{
 	Entry: finding.Entry{
 		Code:     DevicesNotAllocatable,
 		Severity: finding.Warning,
@@ -34,12 +34,12 @@ var devicePluginLost = rule{
 		Next:     "Check the device plugin pod on the node.",
 	},
 	CausedBy: stoppedCodes,
-	Check:    giving(DevicesNotAllocatable, checkDevicePluginLost),
+	Check:    giving(DevicesNotAllocatable, checkDevicesNotAllocatable),
 }
 
-// checkDevicePluginLost: a kubelet sets the allocatable count of a device plugin that went away to zero
+// checkDevicesNotAllocatable: a kubelet sets the allocatable count of a device plugin that went away to zero
 // (https://github.com/kubernetes/kubernetes/blob/v1.36.0/pkg/kubelet/cm/devicemanager/manager.go, GetCapacity).
-func checkDevicePluginLost(c *Case) []finding.Finding {
+func checkDevicesNotAllocatable(c *Case) []finding.Finding {
 	var list []finding.Finding
 	for _, r := range c.Resources {
 		if r.Unit != facts.UnitCount || !strings.Contains(r.Name, "/") || r.Capacity == nil || r.Allocatable == nil {
@@ -91,7 +91,7 @@ func checkOvercommitted(c *Case) []finding.Finding {
 	return list
 }
 
-var memoryAlmostFull = rule{
+var highMemoryUsage = rule{
 	Entry: finding.Entry{
 		Code:     HighMemoryUsage,
 		Severity: finding.Warning,
@@ -101,10 +101,10 @@ var memoryAlmostFull = rule{
 		Next:     "Find the pods that use the most memory.",
 	},
 	CausedBy: append([]finding.Code{MemoryPressure}, notReportingCodes...),
-	Check:    giving(HighMemoryUsage, checkMemoryAlmostFull),
+	Check:    giving(HighMemoryUsage, checkHighMemoryUsage),
 }
 
-func checkMemoryAlmostFull(c *Case) []finding.Finding {
+func checkHighMemoryUsage(c *Case) []finding.Finding {
 	r := c.resource(corev1.ResourceMemory)
 	if r == nil || r.Usage == nil || r.Capacity == nil || r.Capacity.Value <= 0 {
 		return nil
@@ -131,7 +131,7 @@ func (c *Case) biggestUsers() finding.Next {
 	return c.look("List the pods of the cluster by memory usage", "", "top", "pods", "-A", "--sort-by=memory")
 }
 
-var podSlotsFull = rule{
+var maxPodsReached = rule{
 	Entry: finding.Entry{
 		Code:     MaxPodsReached,
 		Severity: finding.Info,
@@ -140,10 +140,10 @@ var podSlotsFull = rule{
 		Evidence: "Number of non-terminated pods against Node status.allocatable.pods.",
 		Next:     "Do nothing if other nodes have free capacity; otherwise raise maxPods or add nodes.",
 	},
-	Check: giving(MaxPodsReached, checkPodSlotsFull),
+	Check: giving(MaxPodsReached, checkMaxPodsReached),
 }
 
-func checkPodSlotsFull(c *Case) []finding.Finding {
+func checkMaxPodsReached(c *Case) []finding.Finding {
 	r := c.resource(corev1.ResourcePods)
 	if r == nil || r.Requests == nil || r.Allocatable == nil || r.Allocatable.Value <= 0 || r.Requests.Value < r.Allocatable.Value {
 		return nil

@@ -31,21 +31,21 @@ var (
 // What keeps the pods of a node from getting a network or a volume.
 var (
 	noSandbox = []finding.Code{NetworkPluginPodNotReady, PodIPsExhausted}
-	noVolume  = []finding.Code{CSIDriverPodNotReady, VolumeLimit, VolumeAttachmentError}
+	noVolume  = []finding.Code{CSIDriverPodNotReady, VolumeLimitReached, VolumeAttachmentError}
 )
 
 // book is the rules: the deeper the layer, the earlier it is named.
 var book = finding.NewBook(
-	kubeletNotReporting, readyStale, heartbeatLate, neverReported, statusStale, clockSkew,
+	kubeletNotReporting, readyConditionStale, heartbeatLate, kubeletNeverReported, nodeStatusStale, clockSkew,
 	containerRuntimeDown, networkPluginNotReady, nodeShuttingDown, nodeNotReady, nodeJoining,
 	diskPressure, pidPressure, memoryPressure, networkUnavailable, conditionProblem,
-	systemOOM, kubeletUnreachable, kubeletError, warningEvents, rebooted, readyFlapping,
-	controlPlaneDown, leaderLeaseExpired, apiServerNotReady,
-	kubeletNewerThanServer, kubeletTooOld, proxyVersionSkew, runtimeDeprecated, cgroupV1, ipvsDeprecated,
-	networkPodNotReady, kubeProxyNotReady, storageDriverNotReady,
-	devicePluginLost, overcommitted, memoryAlmostFull, podSlotsFull, podIPsExhausted, volumeLimit, volumeAttachError,
+	systemOOM, kubeletUnreachable, kubeletError, warningEvents, rebooted, nodeReadinessFlapping,
+	controlPlaneComponentNotReady, leaderLeaseExpired, apiServerNotReady,
+	kubeletNewerThanAPIServer, kubeletTooOld, kubeProxyVersionSkew, containerRuntimeDeprecated, cgroupV1, ipvsDeprecated,
+	networkPluginPodNotReady, kubeProxyNotReady, csiDriverPodNotReady,
+	devicesNotAllocatable, overcommitted, highMemoryUsage, maxPodsReached, podIPsExhausted, volumeLimitReached, volumeAttachmentError,
 	podCrashLooping, podNotStarting, podStuckTerminating, podsEvicted, daemonSetPodMissing,
-	cordoned, cloudNotInitialized, autoscalerDeleting, autoscalerDeletionStuck, outOfService,
+	cordoned, nodeNotInitialized, nodeRemovalInProgress, nodeRemovalStuck, outOfService,
 )
 
 // Check gives the findings that stand by themselves, worst first and within a severity the deeper cause, and those that one

@@ -54,7 +54,7 @@ func checkCordoned(c *Case) []finding.Finding {
 		c.change("Uncordon the node when the work on it is done", "uncordon", c.Object.Name))
 }
 
-var cloudNotInitialized = rule{
+var nodeNotInitialized = rule{
 	Entry: finding.Entry{
 		Code:     NodeNotInitialized,
 		Severity: finding.Warning,
@@ -65,10 +65,10 @@ var cloudNotInitialized = rule{
 		Next:     "Check the cloud-controller-manager.",
 	},
 	CausedBy: notReportingCodes,
-	Check:    giving(NodeNotInitialized, checkCloudNotInitialized),
+	Check:    giving(NodeNotInitialized, checkNodeNotInitialized),
 }
 
-func checkCloudNotInitialized(c *Case) []finding.Finding {
+func checkNodeNotInitialized(c *Case) []finding.Finding {
 	old := c.Age(c.Object.CreationTimestamp.Time)
 	if old <= initializing {
 		return nil
@@ -81,7 +81,7 @@ func checkCloudNotInitialized(c *Case) []finding.Finding {
 	})
 }
 
-var autoscalerDeleting = rule{
+var nodeRemovalInProgress = rule{
 	Entry: finding.Entry{
 		Code:     NodeRemovalInProgress,
 		Severity: finding.Info,
@@ -90,10 +90,10 @@ var autoscalerDeleting = rule{
 		Evidence: "Taint of Cluster Autoscaler or Karpenter in Node spec.taints.",
 		Next:     "Do nothing; the removal is in progress.",
 	},
-	Check: giving(NodeRemovalInProgress, checkAutoscalerDeleting),
+	Check: giving(NodeRemovalInProgress, checkNodeRemovalInProgress),
 }
 
-func checkAutoscalerDeleting(c *Case) []finding.Finding {
+func checkNodeRemovalInProgress(c *Case) []finding.Finding {
 	var list []finding.Finding
 	for _, t := range c.Scheduling.Taints {
 		if t.Remover == "" || c.removalStuck(&t) {
@@ -104,7 +104,7 @@ func checkAutoscalerDeleting(c *Case) []finding.Finding {
 	return list
 }
 
-var autoscalerDeletionStuck = rule{
+var nodeRemovalStuck = rule{
 	Entry: finding.Entry{
 		Code:     NodeRemovalStuck,
 		Severity: finding.Warning,
@@ -113,10 +113,10 @@ var autoscalerDeletionStuck = rule{
 		Evidence: "Age of the autoscaler's taint above 30 minutes.",
 		Next:     "Read the log of the autoscaler; remove the taint if the removal was abandoned.",
 	},
-	Check: giving(NodeRemovalStuck, checkAutoscalerDeletionStuck),
+	Check: giving(NodeRemovalStuck, checkNodeRemovalStuck),
 }
 
-func checkAutoscalerDeletionStuck(c *Case) []finding.Finding {
+func checkNodeRemovalStuck(c *Case) []finding.Finding {
 	var list []finding.Finding
 	for _, t := range c.Scheduling.Taints {
 		if t.Remover == "" || !c.removalStuck(&t) {

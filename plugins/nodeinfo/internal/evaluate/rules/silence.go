@@ -54,7 +54,7 @@ func checkKubeletNotReporting(c *Case) []finding.Finding {
 	return c.one(message+c.notReportingDetail(), c.readyEvidence(), c.askKubelet()...)
 }
 
-var readyStale = rule{
+var readyConditionStale = rule{
 	Entry: finding.Entry{
 		Code:     ReadyConditionStale,
 		Severity: finding.Critical,
@@ -64,10 +64,10 @@ var readyStale = rule{
 		Evidence: "Age of the Lease in kube-node-lease, with Node condition Ready=True; the Lease of kube-controller-manager if readable.",
 		Next:     "Check the Lease of kube-controller-manager, and query the kubelet.",
 	},
-	Check: giving(ReadyConditionStale, checkReadyStale),
+	Check: giving(ReadyConditionStale, checkReadyConditionStale),
 }
 
-func checkReadyStale(c *Case) []finding.Finding {
+func checkReadyConditionStale(c *Case) []finding.Finding {
 	r := c.Readiness
 	if r.State != nodefact.Silent || r.Condition.Status == corev1.ConditionUnknown {
 		return nil
@@ -110,7 +110,7 @@ func checkHeartbeatLate(c *Case) []finding.Finding {
 	return c.one(message, c.readyEvidence(), append([]finding.Next{c.recheckStep()}, c.askKubelet()...)...)
 }
 
-var neverReported = rule{
+var kubeletNeverReported = rule{
 	Entry: finding.Entry{
 		Code:     KubeletNeverReported,
 		Severity: finding.Critical,
@@ -119,11 +119,11 @@ var neverReported = rule{
 		Evidence: "Node condition Ready=Unknown with reason NodeStatusNeverUpdated, or no Ready condition and no Lease.",
 		Next:     "Read the kubelet log on the machine; delete the Node object if the machine no longer exists.",
 	},
-	Check: giving(KubeletNeverReported, checkNeverReported),
+	Check: giving(KubeletNeverReported, checkKubeletNeverReported),
 }
 
-// checkNeverReported gives a node without any condition a minute, and reports it only if there is no Lease.
-func checkNeverReported(c *Case) []finding.Finding {
+// checkKubeletNeverReported gives a node without any condition a minute, and reports it only if there is no Lease.
+func checkKubeletNeverReported(c *Case) []finding.Finding {
 	r := c.Readiness
 	if r.State != nodefact.NeverHeard {
 		return nil
@@ -135,7 +135,7 @@ func checkNeverReported(c *Case) []finding.Finding {
 	return c.one("no kubelet has ever reported for this Node object", c.readyEvidence(), c.describe("Check where the Node object comes from"))
 }
 
-var statusStale = rule{
+var nodeStatusStale = rule{
 	Entry: finding.Entry{
 		Code:     NodeStatusStale,
 		Severity: finding.Warning,
@@ -146,10 +146,10 @@ var statusStale = rule{
 		Next:     "Read the kubelet log for failed node status updates.",
 	},
 	CausedBy: notReportingCodes,
-	Check:    giving(NodeStatusStale, checkStatusStale),
+	Check:    giving(NodeStatusStale, checkNodeStatusStale),
 }
 
-func checkStatusStale(c *Case) []finding.Finding {
+func checkNodeStatusStale(c *Case) []finding.Finding {
 	r := c.Readiness
 	if r.State == nodefact.Returning {
 		message := fmt.Sprintf("the kubelet sends heartbeats again (%s ago), but has posted no status yet: Ready is still Unknown",

@@ -9,23 +9,23 @@ import (
 
 // Volumes that cannot be attached.
 const (
-	VolumeLimit           finding.Code = "VolumeLimitReached"
+	VolumeLimitReached    finding.Code = "VolumeLimitReached"
 	VolumeAttachmentError finding.Code = "VolumeAttachmentError"
 )
 
-var volumeLimit = rule{
+var volumeLimitReached = rule{
 	Entry: finding.Entry{
-		Code:     VolumeLimit,
+		Code:     VolumeLimitReached,
 		Severity: finding.Warning,
 		Title:    "Volume limit is reached",
 		Meaning:  "A CSI driver has as many volumes attached as it allows on the node.",
 		Evidence: "Number of attached VolumeAttachments against CSINode spec.drivers.allocatable.count.",
 		Next:     "Move pods with volumes to other nodes.",
 	},
-	Check: giving(VolumeLimit, checkVolumeLimit),
+	Check: giving(VolumeLimitReached, checkVolumeLimitReached),
 }
 
-func checkVolumeLimit(c *Case) []finding.Finding {
+func checkVolumeLimitReached(c *Case) []finding.Finding {
 	var list []finding.Finding
 	for _, d := range c.Storage.Drivers {
 		if d.Limit == nil || d.Attached == nil || *d.Attached < *d.Limit {
@@ -39,7 +39,7 @@ func checkVolumeLimit(c *Case) []finding.Finding {
 	return list
 }
 
-var volumeAttachError = rule{
+var volumeAttachmentError = rule{
 	Entry: finding.Entry{
 		Code:     VolumeAttachmentError,
 		Severity: finding.Warning,
@@ -48,10 +48,10 @@ var volumeAttachError = rule{
 		Evidence: "VolumeAttachment status.attachError, or status.detachError of one that is deleted.",
 		Next:     "Follow the error message; read the log of the CSI controller.",
 	},
-	Check: giving(VolumeAttachmentError, checkVolumeAttachError),
+	Check: giving(VolumeAttachmentError, checkVolumeAttachmentError),
 }
 
-func checkVolumeAttachError(c *Case) []finding.Finding {
+func checkVolumeAttachmentError(c *Case) []finding.Finding {
 	var list []finding.Finding
 	for _, a := range c.Storage.Failed {
 		problem, verb, volume := facts.VolumeError(a), "attached to", a.Name
