@@ -2,6 +2,7 @@ package evaluate
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -168,5 +169,21 @@ func TestCausesStandInTheOrderOfTheBook(t *testing.T) {
 	got := codes(node(t, judge(in), "fires"))
 	if len(got) < 2 || got[0] != rules.NodeNotReady || got[1] != rules.DiskPressure {
 		t.Errorf("causes %v, want NodeNotReady before DiskPressure", got)
+	}
+}
+
+// The step on the node names the runtime's own unit, and none that does not exist.
+func TestTheRuntimeIsCheckedByTheNameOfItsUnit(t *testing.T) {
+	for version, want := range map[string]string{
+		"containerd://2.4.2": "systemctl status containerd; ", "cri-o://1.36.0": "systemctl status crio; ", "": "journalctl -u kubelet ",
+	} {
+		in := load(t, "ContainerRuntimeDown")
+		for i := range in.Nodes {
+			in.Nodes[i].Status.NodeInfo.ContainerRuntimeVersion = version
+		}
+		n := node(t, judge(in), "fires")
+		if len(n.Findings) == 0 || !strings.HasPrefix(n.Findings[0].Next[0].Command, want) {
+			t.Errorf("%q: %+v, want %s", version, n.Findings, want)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -35,19 +36,19 @@ func checkContainerRuntimeDown(c *Case) []finding.Finding {
 	if c.Cause != facts.RuntimeDown {
 		return nil
 	}
-	runtime, subject := c.Components.Runtime.Name, "the container runtime"
-	if runtime == "" {
-		runtime = "container runtime"
-	} else {
+	subject, check := "the container runtime", onNode("journalctl -u kubelet -n 50 --no-pager",
+		"On the node (console or SSH; no pod can start there), read the kubelet log, which names the runtime")
+	if runtime := c.Components.Runtime.Name; runtime != "" {
 		subject += " (" + runtime + ")"
+		unit := cmp.Or(map[string]string{"cri-o": "crio", "docker": "cri-docker"}[runtime], runtime) // what its packages call it
+		check = onNode("systemctl status "+unit+"; journalctl -u "+unit+" -n 50 --no-pager",
+			"On the node (console or SSH; no pod can start there), check the runtime and read its log")
 	}
 	message := subject + " is not responding to the kubelet"
 	if age := c.notReadyFor(); age != "" {
 		message = subject + " has not responded to the kubelet for " + age
 	}
-	return c.one(message, c.readyEvidence(),
-		onNode("systemctl status "+runtime+"; journalctl -u "+runtime+" -n 50 --no-pager",
-			"On the node (console or SSH; no pod can start there), check the runtime and read its log"),
+	return c.one(message, c.readyEvidence(), check,
 		c.podsHere("List the pods on the node; their containers may keep running without the runtime"))
 }
 
