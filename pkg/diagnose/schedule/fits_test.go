@@ -108,3 +108,25 @@ func TestDaemonFitsLeavesTheTemplateAlone(t *testing.T) {
 		t.Errorf("wrote %+v", got)
 	}
 }
+
+func TestADaemonPodIsForTheNodeThatItsAffinityNames(t *testing.T) {
+	field := func(key string, values ...string) *corev1.Affinity {
+		return &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{
+			NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchFields: []corev1.NodeSelectorRequirement{{Key: key, Operator: corev1.NodeSelectorOpIn, Values: values}}}},
+		}}}
+	}
+	for name, tt := range map[string]struct {
+		spec corev1.PodSpec
+		want string
+	}{
+		"bound":         {corev1.PodSpec{NodeName: "w1", Affinity: field("metadata.name", "w2")}, "w1"},
+		"not bound":     {corev1.PodSpec{Affinity: field("metadata.name", "w2")}, "w2"},
+		"several nodes": {corev1.PodSpec{Affinity: field("metadata.name", "w2", "w3")}, ""},
+		"another field": {corev1.PodSpec{Affinity: field("metadata.uid", "w2")}, ""},
+		"no affinity":   {corev1.PodSpec{}, ""},
+	} {
+		if got := DaemonNode(&tt.spec); got != tt.want {
+			t.Errorf("%s: %q, want %q", name, got, tt.want)
+		}
+	}
+}

@@ -179,7 +179,7 @@ func (c *collector) named(ctx context.Context) error {
 		c.oneNode(ctx, c.in.Nodes[i].Name)
 	}
 	c.wg.Wait()
-	c.podEvents(ctx)
+	c.details(ctx)
 	c.withoutKubelet()
 	return nil
 }

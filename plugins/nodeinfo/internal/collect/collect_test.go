@@ -8,9 +8,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
@@ -274,5 +277,50 @@ func TestForbiddenKubeletIsNotADeadOne(t *testing.T) {
 	}
 	if got := result.Input.NodeSources["w2"].Get(evaluate.SourceKubelet); got.State != source.Forbidden || got.Resource != "nodes/proxy" {
 		t.Errorf("%+v", got)
+	}
+}
+
+// Why a DaemonSet lacks a pod is read of those that lack one, and nothing of the others; of a pod without a node, what tells
+// for which it is and why it has none is kept, and no more.
+func TestDetailsAreReadOfDaemonSetsThatLackPods(t *testing.T) {
+	s := fleet(t, 2)
+	daemons := func(name string, current, ready int32) appsv1.DaemonSet {
+		return appsv1.DaemonSet{
+			ObjectMeta: metav1.ObjectMeta{Namespace: name + "-ns", Name: name, UID: types.UID(name)},
+			Status:     appsv1.DaemonSetStatus{DesiredNumberScheduled: 2, CurrentNumberScheduled: current, NumberReady: ready},
+		}
+	}
+	s.Answer("/apis/apps/v1/daemonsets", appsv1.DaemonSetList{Items: []appsv1.DaemonSet{daemons("whole", 2, 2), daemons("pending", 2, 1), daemons("refused", 1, 1)}})
+	for _, ns := range []string{"pending-ns", "refused-ns"} {
+		free, owned := secretive("free", ""), secretive("owned", "")
+		controller := true
+		owned.OwnerReferences = []metav1.OwnerReference{{Kind: "DaemonSet", Controller: &controller}}
+		s.Answer("/api/v1/namespaces/"+ns+"/pods", corev1.PodList{Items: []corev1.Pod{free, owned}})
+	}
+	s.Answer("/api/v1/namespaces/refused-ns/events", corev1.EventList{Items: []corev1.Event{{Reason: "FailedCreate"}}})
+	result, err := gather(t, s, Request{Names: []string{"w1"}, Depth: evaluate.Full})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var details []string
+	for _, r := range s.Requests() {
+		if strings.Contains(r, "-ns/") {
+			path, _, _ := strings.Cut(r, "&")
+			details = append(details, path)
+		}
+	}
+	slices.Sort(details)
+	want := []string{
+		"GET /api/v1/namespaces/pending-ns/pods?fieldSelector=spec.nodeName%3D", "GET /api/v1/namespaces/refused-ns/events?fieldSelector=involvedObject.uid%3Drefused",
+		"GET /api/v1/namespaces/refused-ns/pods?fieldSelector=spec.nodeName%3D",
+	}
+	if d := cmp.Diff(want, details); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	if in := result.Input; len(in.Unscheduled) != 2 || in.Unscheduled[0].Name != "owned" || len(in.Unscheduled[0].Spec.Containers) > 0 || len(in.Unscheduled[0].Annotations) > 0 {
+		t.Errorf("kept %+v", in.Unscheduled)
+	}
+	if !slices.ContainsFunc(result.Input.Events, func(e corev1.Event) bool { return e.Reason == "FailedCreate" }) {
+		t.Error("the event is lost")
 	}
 }

@@ -220,32 +220,67 @@ func (c *collector) keepSelected() {
 	c.in.Pods = slices.DeleteFunc(c.in.Pods, func(p corev1.Pod) bool { return !selected[p.Spec.NodeName] })
 }
 
-// podEvents reads the events of pods that are not Ready, of a few: they say why a pod does not start. Events are matched
-// by UID, because a recreated pod may have its predecessor's name.
-func (c *collector) podEvents(ctx context.Context) {
-	const most = 8
-	type target struct {
-		namespace string
-		uid       types.UID
-	}
-	var targets []target
+// most is of how many objects the details are read.
+const most = 8
+
+// details reads why pods do not start, of a few: the events of pods that are not Ready and of DaemonSets that lack pods, and
+// the pods of DaemonSets that have no node. What cannot be read takes a detail from a message, nothing from a verdict.
+func (c *collector) details(ctx context.Context) {
+	pending := 0
 	for i := range c.in.Pods {
-		p := &c.in.Pods[i]
-		if p.Status.Phase == corev1.PodPending && p.DeletionTimestamp == nil && len(targets) < most {
-			targets = append(targets, target{p.Namespace, p.UID})
+		if p := &c.in.Pods[i]; p.Status.Phase == corev1.PodPending && p.DeletionTimestamp == nil && pending < most {
+			pending++
+			c.spawn(func() { c.eventsAbout(ctx, p.Namespace, p.UID) })
 		}
 	}
-	for _, t := range targets {
-		c.spawn(func() {
-			list, err := c.client.CoreV1().Events(t.namespace).List(ctx, metav1.ListOptions{FieldSelector: "involvedObject.uid=" + string(t.uid)})
-			if err == nil { // their absence takes a detail from a message, nothing from a verdict
-				c.mu.Lock()
-				defer c.mu.Unlock()
-				c.in.Events = append(c.in.Events, trimEvents(list.Items)...)
-			}
-		})
+	lacking, unready := 0, map[string]bool{}
+	for i := range c.in.DaemonSets {
+		d := &c.in.DaemonSets[i]
+		if d.Status.CurrentNumberScheduled < d.Status.DesiredNumberScheduled && lacking < most {
+			lacking++
+			c.spawn(func() { c.eventsAbout(ctx, d.Namespace, d.UID) })
+		}
+		if d.Status.NumberReady < d.Status.DesiredNumberScheduled && len(unready) < most && !unready[d.Namespace] {
+			unready[d.Namespace] = true
+			c.spawn(func() { c.unscheduled(ctx, d.Namespace) })
+		}
 	}
 	c.wg.Wait()
+}
+
+// eventsAbout reads the events of an object. They are matched by UID, because one that was recreated may have its
+// predecessor's name.
+func (c *collector) eventsAbout(ctx context.Context, namespace string, uid types.UID) {
+	list, err := c.client.CoreV1().Events(namespace).List(ctx, metav1.ListOptions{FieldSelector: "involvedObject.uid=" + string(uid)})
+	if err == nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.in.Events = append(c.in.Events, trimEvents(list.Items)...)
+	}
+}
+
+// unscheduled reads the pods of a namespace that have no node, keeping of a DaemonSet's what tells for which node it is and
+// why the scheduler does not bind it.
+func (c *collector) unscheduled(ctx context.Context, namespace string) {
+	list, err := c.client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{FieldSelector: "spec.nodeName=", Limit: pageSize})
+	if err != nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range list.Items {
+		p := &list.Items[i]
+		if owner := metav1.GetControllerOf(p); owner == nil || owner.Kind != "DaemonSet" {
+			continue
+		}
+		c.in.Unscheduled = append(c.in.Unscheduled, corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{
+				Namespace: p.Namespace, Name: p.Name, UID: p.UID, CreationTimestamp: p.CreationTimestamp, OwnerReferences: p.OwnerReferences,
+			},
+			Spec:   corev1.PodSpec{Affinity: p.Spec.Affinity},
+			Status: corev1.PodStatus{Phase: p.Status.Phase, Conditions: p.Status.Conditions},
+		})
+	}
 }
 
 // patience with one kubelet: a black-holed one must not stall the run.

@@ -24,7 +24,7 @@ type Cluster struct {
 	metrics     map[string]*NodeMetrics
 	pods        map[string][]*corev1.Pod
 	events      map[string][]eventfact.Event // by node name, newest first
-	podEvents   map[string][]eventfact.Event // by pod UID, newest first
+	byObject    map[string][]eventfact.Event // of pods and DaemonSets, by UID, newest first
 	csi         map[string]*storagev1.CSINode
 	attachments map[string][]*storagev1.VolumeAttachment
 	daemonSets  []*appsv1.DaemonSet
@@ -36,7 +36,7 @@ func Of(in *Input, now time.Time, patience time.Duration, bad map[string]string)
 	c := &Cluster{
 		in: in, now: now, patience: patience, bad: bad,
 		leases: map[string]*coordinationv1.Lease{}, metrics: map[string]*NodeMetrics{}, pods: map[string][]*corev1.Pod{},
-		events: map[string][]eventfact.Event{}, podEvents: map[string][]eventfact.Event{}, csi: map[string]*storagev1.CSINode{},
+		events: map[string][]eventfact.Event{}, byObject: map[string][]eventfact.Event{}, csi: map[string]*storagev1.CSINode{},
 		attachments: map[string][]*storagev1.VolumeAttachment{},
 	}
 	for i := range in.Leases {
@@ -59,8 +59,8 @@ func Of(in *Input, now time.Time, patience time.Duration, bad map[string]string)
 		switch e.About.Kind {
 		case "Node":
 			c.events[e.About.Name] = append(c.events[e.About.Name], e)
-		case "Pod":
-			c.podEvents[string(e.About.UID)] = append(c.podEvents[string(e.About.UID)], e)
+		case "Pod", "DaemonSet":
+			c.byObject[string(e.About.UID)] = append(c.byObject[string(e.About.UID)], e)
 		}
 	}
 	for i := range in.CSINodes {

@@ -1,13 +1,27 @@
 package facts
 
 import (
-	appsv1 "k8s.io/api/apps/v1"
+	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/schedule"
 )
 
+// MissingDaemon is a DaemonSet whose pod should be on the node and is not, and what is known of the reason.
+type MissingDaemon struct {
+	*appsv1.DaemonSet
+
+	Unscheduled *corev1.Pod      // the pod for this node, which the scheduler cannot bind; nil: there is none, or it was not read
+	Rejected    *eventfact.Event // the newest rejection of a pod within the last hour; nil: there is none, or it was not read
+}
+
 // missingDaemons are the DaemonSets whose pod should be here and is not.
-func (c *Cluster) missingDaemons(n *Node) []*appsv1.DaemonSet {
+func (c *Cluster) missingDaemons(n *Node) []MissingDaemon {
 	young := n.Age(n.Object.CreationTimestamp.Time) < Starting
 	if !n.Read(SourcePods) || !n.Read(SourceDaemonSets) || young || n.Object.DeletionTimestamp != nil {
 		return nil
@@ -18,15 +32,40 @@ func (c *Cluster) missingDaemons(n *Node) []*appsv1.DaemonSet {
 			here[string(o.UID)] = here[string(o.UID)] || !p.Finished()
 		}
 	}
-	var missing []*appsv1.DaemonSet
+	var missing []MissingDaemon
 	for _, d := range c.daemonSets {
 		settled := d.Status.ObservedGeneration == d.Generation && n.Age(d.CreationTimestamp.Time) > Starting && d.DeletionTimestamp == nil
 		if here[string(d.UID)] || !settled {
 			continue
 		}
 		if _, fits := schedule.DaemonFits(&d.Spec.Template.Spec, n.Object); fits {
-			missing = append(missing, d)
+			missing = append(missing, MissingDaemon{d, c.unscheduled(d, n), c.rejected(d, n)})
 		}
 	}
 	return missing
+}
+
+// unscheduled is the pod of a DaemonSet that is for this node and has none.
+func (c *Cluster) unscheduled(d *appsv1.DaemonSet, n *Node) *corev1.Pod {
+	for i := range c.in.Unscheduled {
+		p := &c.in.Unscheduled[i]
+		if schedule.DaemonNode(&p.Spec) != n.Object.Name || !metav1.IsControlledBy(p, d) {
+			continue
+		}
+		if s := podfact.Condition(p, corev1.PodScheduled); s != nil && s.Status == corev1.ConditionFalse {
+			return p
+		}
+	}
+	return nil
+}
+
+// rejected is the newest event of a DaemonSet that says why a pod was not created. The controller tries again within minutes.
+func (c *Cluster) rejected(d *appsv1.DaemonSet, n *Node) *eventfact.Event {
+	newest := eventfact.Newest(c.byObject[string(d.UID)], "FailedCreate")
+	if newest == nil || n.Age(newest.Last) > Recently {
+		return nil
+	}
+	e := *newest
+	e.Message = strings.TrimPrefix(e.Message, "Error creating: ")
+	return &e
 }

@@ -51,6 +51,7 @@ type Input struct {
 	Pods              []corev1.Pod                 `json:"pods,omitempty"`
 	Events            []corev1.Event               `json:"events,omitempty"`
 	DaemonSets        []appsv1.DaemonSet           `json:"daemonSets,omitempty"`
+	Unscheduled       []corev1.Pod                 `json:"unscheduled,omitempty"` // pods of DaemonSets that have no node
 	CSINodes          []storagev1.CSINode          `json:"csiNodes,omitempty"`
 	VolumeAttachments []storagev1.VolumeAttachment `json:"volumeAttachments,omitempty"`
 	SystemLeases      []coordinationv1.Lease       `json:"systemLeases,omitempty"`

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
@@ -31,8 +30,8 @@ type Node struct {
 	Scheduling    Scheduling
 	Components    Components
 	Resources     []report.Resource
-	Pods          []*Pod              // by namespace and name
-	Missing       []*appsv1.DaemonSet // whose pod should be here
+	Pods          []*Pod // by namespace and name
+	Missing       []MissingDaemon
 	Network       Network
 	Storage       Storage
 	ControlPlane  ControlPlane

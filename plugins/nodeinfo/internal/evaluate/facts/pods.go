@@ -216,7 +216,7 @@ func (c *Cluster) waiting(p *Pod, list []corev1.ContainerStatus) *Wait {
 
 // lastWarning is the newest since the pod was bound to the node.
 func (c *Cluster) lastWarning(p *corev1.Pod) *eventfact.Event {
-	for _, e := range c.podEvents[string(p.UID)] {
+	for _, e := range c.byObject[string(p.UID)] {
 		if e.Warning() && !e.Last.Before(boundAt(p)) && e.Reason != "FailedScheduling" { // the scheduler's, and over
 			return &e
 		}

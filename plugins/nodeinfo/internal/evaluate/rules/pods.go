@@ -6,6 +6,9 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/admission"
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
@@ -134,11 +137,27 @@ func checkDaemonSetPodMissing(c *Case) []finding.Finding {
 		name := d.Namespace + "/" + d.Name
 		counted := fmt.Sprintf("the controller counts %d of %d pods, including unscheduled ones",
 			d.Status.CurrentNumberScheduled, d.Status.DesiredNumberScheduled)
-		f := c.found("DaemonSet "+name+" has no pod on this node but should have one",
-			[]finding.Evidence{{Source: "DaemonSet " + name, Path: "status", Value: counted}},
-			c.look("Check whether the pod was created and waits for free capacity on the node", d.Namespace,
-				"get", "pods", "--field-selector=status.phase=Pending", "-o", "wide"),
-			c.look("If the pod was not created, read the events of the DaemonSet (quota, admission)", d.Namespace, "describe", "daemonset", d.Name))
+		evidence := []finding.Evidence{{Source: "DaemonSet " + name, Path: "status", Value: counted}}
+		message := "DaemonSet " + name + " has no pod on this node but should have one"
+		pending := c.look("Check whether the pod was created and waits for free capacity on the node", d.Namespace,
+			"get", "pods", "--field-selector=status.phase=Pending", "-o", "wide")
+		events := c.look("If the pod was not created, read the events of the DaemonSet (quota, admission)", d.Namespace,
+			"describe", "daemonset", d.Name)
+		var f finding.Finding
+		switch p, e := d.Unscheduled, d.Rejected; {
+		case p != nil:
+			s := podfact.Condition(p, corev1.PodScheduled)
+			f = c.found(message+": pod "+p.Name+" cannot be scheduled: "+s.Message, append(evidence, finding.Evidence{
+				Source: "Pod " + p.Namespace + "/" + p.Name, Path: "status.conditions[PodScheduled]", Value: s.Reason,
+				Time: facts.Time(s.LastTransitionTime.Time),
+			}), c.look("Read the events of the pod", p.Namespace, "describe", "pod", p.Name))
+		case e != nil:
+			f = c.found(message+": the API server rejects the pod: "+rejection(e.Message), append(evidence, finding.Evidence{
+				Source: "Event " + e.Reason, Value: e.Message, Time: facts.Time(e.Last),
+			}), c.look("Read the events of the DaemonSet", d.Namespace, "describe", "daemonset", d.Name))
+		default:
+			f = c.found(message, evidence, pending, events)
+		}
 		f.Object = &finding.ObjectRef{Kind: "DaemonSet", Namespace: d.Namespace, Name: d.Name}
 		if c.ControlPlane.Leads(facts.ControllerManager) && c.ControlPlane.Leads(facts.Scheduler) {
 			f.Causes = pressureCodes // the controllers of a cloud make no pods
@@ -146,6 +165,14 @@ func checkDaemonSetPodMissing(c *Case) []finding.Finding {
 		list = append(list, f)
 	}
 	return list
+}
+
+// rejection is the reason of a rejection, without the name of the pod that was never created.
+func rejection(text string) string {
+	if _, reason, ok := admission.Forbidden(text); ok {
+		return reason
+	}
+	return text
 }
 
 // causesOf narrows what may explain a pod that does not start: a volume is not missing for want of a network, and an image or

@@ -6,28 +6,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
-
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/schedule"
 )
 
-// TargetNode is the node that a daemon pod is for, bound or not: its affinity names it.
-func TargetNode(p *Pod) string {
-	if p.Spec.NodeName != "" {
-		return p.Spec.NodeName
-	}
-	a := p.Spec.Affinity
-	if a == nil || a.NodeAffinity == nil || a.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution == nil {
-		return ""
-	}
-	for _, t := range a.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution.NodeSelectorTerms {
-		for _, f := range t.MatchFields {
-			if f.Key == "metadata.name" && len(f.Values) == 1 {
-				return f.Values[0]
-			}
-		}
-	}
-	return ""
-}
+// TargetNode is the node that a daemon pod is for, bound or not.
+func TargetNode(p *Pod) string { return schedule.DaemonNode(&p.Spec) }
 
 // NeverReady says whether a pod has not been ready so far: its Ready condition is as old as the pod.
 func NeverReady(p *Pod) bool {
