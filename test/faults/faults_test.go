@@ -66,7 +66,7 @@ func faults() []fault {
 }
 
 // verdicts are the words that must not be said of what was not read.
-var verdicts = []string{"Healthy", "Degraded", "Unhealthy", "Failing", "Complete", "Progressing", "Stuck", "Failed"}
+var verdicts = []string{"Healthy", "Degraded", "Unhealthy", "Complete", "Progressing", "Stuck", "Failed"}
 
 // command is one run of a plugin.
 type command struct {
