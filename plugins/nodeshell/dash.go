@@ -27,6 +27,12 @@ func missingDash(connection *kube.Flags, words, flags []string, err error) error
 	if path {
 		at = 1 // the command begins somewhere before its path
 	}
+	call := rightCall(connection, slices.Concat(words[:at], flags), words[at:])
+	return fmt.Errorf("%q is not a node; a command needs \"--\" before it: %s", noNode, call)
+}
+
+// rightCall is a call to paste, with the connection flags that were given and every word quoted for a shell.
+func rightCall(connection *kube.Flags, before, command []string) string {
 	var (
 		kubectl   finding.Kubectl
 		namespace string
@@ -37,15 +43,14 @@ func missingDash(connection *kube.Flags, words, flags []string, err error) error
 			namespace = cluster.Namespace
 		}
 	}
-	call := slices.Concat([]string{"nodeshell"}, words[:at], flags, []string{"--"}, words[at:])
-	return fmt.Errorf("%q is not a node; a command needs \"--\" before it: %s", noNode, kubectl.Command(namespace, call...))
+	return kubectl.Command(namespace, slices.Concat([]string{"nodeshell"}, before, []string{"--"}, command)...)
 }
 
 // optionOfCommand explains an unknown flag such as that of `kubectl nodeshell w1 uname -a`: words are those before it, of
 // which the first is a node and the second may begin a command.
-func optionOfCommand(program string, words []string, err error) error {
+func optionOfCommand(connection *kube.Flags, words []string, err error) error {
 	if len(words) < 2 {
 		return err
 	}
-	return fmt.Errorf("%w; a command and its options come after \"--\": %s %s -- %s …", err, program, words[0], strings.Join(words[1:], " "))
+	return fmt.Errorf("%w; a command and its options come after \"--\": %s …", err, rightCall(connection, words[:1], words[1:]))
 }

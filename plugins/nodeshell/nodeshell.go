@@ -98,7 +98,7 @@ func newCommand(env *cli.Env, runF runFunc) *cobra.Command {
 		if c != command {
 			return err
 		}
-		return optionOfCommand(env.Program, c.Flags().Args(), err)
+		return optionOfCommand(f.connection, c.Flags().Args(), err)
 	})
 	f.connection = cli.AddConnectionFlags(env, command)
 	f.add(command.Flags())

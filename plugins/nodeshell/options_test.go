@@ -93,6 +93,7 @@ func TestUsageErrors(t *testing.T) {
 	}{
 		{"", []string{"no node given"}},
 		{"w1 uname -a", []string{`unknown shorthand flag: 'a' in -a; a command and its options come after "--": kubectl nodeshell w1 -- uname …`}},
+		{"w1 $(id) -a", []string{"kubectl nodeshell w1 -- '$(id)' …"}},
 		{"w1 -a", []string{"unknown shorthand flag: 'a' in -a\n"}},
 		{"a --all", []string{"exclude each other"}},
 		{"a -l x=y", []string{"exclude each other"}},

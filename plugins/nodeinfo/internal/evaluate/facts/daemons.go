@@ -45,18 +45,22 @@ func (c *Cluster) missingDaemons(n *Node) []MissingDaemon {
 	return missing
 }
 
-// unscheduled is the pod of a DaemonSet that is for this node and has none.
+// unscheduled is the pod of a DaemonSet that is for this node and has none; of several, the first by name, so that the order
+// in which they were read does not matter.
 func (c *Cluster) unscheduled(d *appsv1.DaemonSet, n *Node) *corev1.Pod {
+	var first *corev1.Pod
 	for i := range c.in.Unscheduled {
 		p := &c.in.Unscheduled[i]
 		if schedule.DaemonNode(&p.Spec) != n.Object.Name || !metav1.IsControlledBy(p, d) {
 			continue
 		}
 		if s := podfact.Condition(p, corev1.PodScheduled); s != nil && s.Status == corev1.ConditionFalse {
-			return p
+			if first == nil || p.Name < first.Name {
+				first = p
+			}
 		}
 	}
-	return nil
+	return first
 }
 
 // rejected is the newest event of a DaemonSet that says why a pod was not created. The controller tries again within minutes.
