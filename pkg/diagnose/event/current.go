@@ -1,0 +1,54 @@
+package event
+
+import (
+	"slices"
+	"time"
+)
+
+// Repeat is within which time the reporter of a trouble that lasts says it again. The kubelet backs off to 5 minutes at
+// most (https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#container-restarts), the scheduler tries a pod
+// again after 5 (https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/scheduler/backend/queue/scheduling_queue.go,
+// DefaultPodMaxInUnschedulablePodsDuration), volumes are tried every 2 minutes and 3 seconds. Twice the longest of them.
+const Repeat = 10 * time.Minute
+
+// Current says whether what a Warning event told may still be so: it was seen within Repeat, and after what it is about
+// was last seen to be well (zero: never, or unknown).
+func (e *Event) Current(wellSince, now time.Time) bool {
+	return e.Warning() && now.Sub(e.Last) <= Repeat && e.Last.After(wellSince)
+}
+
+// harmless are reasons of Warning events that speak against nothing by themselves, each with why.
+var harmless = map[string]string{
+	"InvalidDiskCapacity":               "every start of a kubelet brings it, before it knows its disks (https://github.com/kubernetes/kubernetes/issues/109241)",
+	"PossibleMemoryBackedVolumesOnDisk": "every start of a kubelet brings it on a node with swap",
+	"CheckLimitsForResolvConf":          "the node's resolv.conf has more entries than a resolver reads; a pod whose names fail of that is judged by its own file",
+	"DNSConfigForming":                  "a pod's search list or nameservers were cut to what a resolver reads; names that fail of that are judged by kubectl dns",
+	"CIDRAssignmentFailed":              "it is tried again; a node that keeps no range has no network, and its Ready condition says so",
+	"CIDRNotAvailable":                  "it is tried again; a node that keeps no range has no network, and its Ready condition says so",
+	"CgroupV1":                          "a notice for later versions",
+	"IPVSDeprecation":                   "a notice for later versions",
+	"FailedToRetrieveImagePullSecret":   "the image may need no secret; one that does is not pulled, and the container's state says so",
+	"Unhealthy":                         "one failed probe is what the failure threshold is for; when it is reached the pod is not ready or its container restarts",
+	"ProbeWarning":                      "the probe succeeded",
+	"ProbeError":                        "as Unhealthy: the threshold counts it",
+	"ResizeDeferred":                    "the pod runs on with the resources it has",
+	"ResizeInfeasible":                  "the pod runs on with the resources it has",
+	"FailedToUpdateEndpoint":            "a conflicting write is tried again; what is published is compared with the pods",
+	"FailedToUpdateEndpointSlices":      "a conflicting write is tried again; what is published is compared with the pods",
+}
+
+// Harmless says why a Warning event of this reason speaks against nothing by itself; false: it may.
+func Harmless(reason string) (why string, ok bool) {
+	why, ok = harmless[reason]
+	return why, ok
+}
+
+// HarmlessReasons lists the reasons of Harmless, sorted.
+func HarmlessReasons() []string {
+	list := make([]string, 0, len(harmless))
+	for reason := range harmless {
+		list = append(list, reason)
+	}
+	slices.Sort(list)
+	return list
+}
