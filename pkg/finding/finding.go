@@ -93,6 +93,9 @@ type Finding struct {
 
 	// Covers are further objects that the finding speaks of, whose facts it accounts for (Ledger). No part of a report.
 	Covers []ObjectRef `json:"-"`
+
+	// Stance is what its rule knows of its part beyond codes (Arrange). It is no part of a report.
+	Stance Stance `json:"-"`
 }
 
 // Sort orders findings worst first, then by code, object and message, so that equal inputs print equal reports. Book.Settle
