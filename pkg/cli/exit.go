@@ -37,6 +37,10 @@ func (e Exit) Error() string {
 
 func (e Exit) Unwrap() error { return e.Err }
 
+// ErrEnded is the end of a command that only an interrupt ends, such as a capture: all of its work is done, and the exit
+// code is 0.
+var ErrEnded = errors.New("ended by an interrupt")
+
 // usageError is wrong input; the hint to --help follows it.
 type usageError struct{ err error }
 
@@ -59,6 +63,9 @@ func exitCode(env *Env, cause, err error) int {
 		usage  usageError
 	)
 	if errors.As(cause, &signal) {
+		if signal.code == ExitInterrupted && errors.Is(err, ErrEnded) {
+			return ExitOK
+		}
 		return signal.code
 	}
 	if errors.Is(cause, errClosedPipe) && (err == nil || errors.Is(err, context.Canceled)) {

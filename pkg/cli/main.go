@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -39,7 +40,11 @@ type interrupted struct{ code int }
 
 func (i interrupted) Error() string { return "interrupted" }
 
-// catchSignals cancels the run at the first signal, so that cleanup can run; from then on signals have their default
+// together is within how much of each other two signals are one: timeout(1) sends its signal to the process and then to
+// the whole group, and both arrive.
+const together = 500 * time.Millisecond
+
+// catchSignals cancels the run at the first signal, so that cleanup can run; after a moment signals have their default
 // effect, so that a second one ends the process at once.
 func catchSignals(cancel context.CancelCauseFunc) (stop func()) {
 	codes := map[os.Signal]int{os.Interrupt: ExitInterrupted, syscall.SIGTERM: ExitTerminated, syscall.SIGHUP: 129}
@@ -49,8 +54,12 @@ func catchSignals(cancel context.CancelCauseFunc) (stop func()) {
 	go func() {
 		select {
 		case s := <-caught:
-			signal.Stop(caught)
 			cancel(interrupted{codes[s]})
+			select {
+			case <-time.After(together):
+				signal.Stop(caught)
+			case <-done:
+			}
 		case <-done:
 		}
 	}()

@@ -59,8 +59,7 @@ func (g *Group) StartEphemeral(ctx context.Context, spec Ephemeral) (*Helper, er
 		return h, err
 	}
 	h.Pod = pod
-	h.holdLease(ctx)
-	return h, nil
+	return h, h.holdLease(ctx)
 }
 
 func liveEphemeral(spec Ephemeral) string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -190,7 +191,13 @@ func (c Container) spdy(ctx context.Context, subresource string, u *url.URL, loc
 	if err != nil {
 		return ended{}, err
 	}
-	options := remotecommand.StreamOptions{Stdin: local.In, Stdout: local.Out, Stderr: local.Err, Tty: local.TTY}
+	options := remotecommand.StreamOptions{Stdin: local.In, Tty: local.TTY}
+	if local.Out != nil {
+		options.Stdout = patient{ctx, local, local.Out}
+	}
+	if local.Err != nil {
+		options.Stderr = patient{ctx, local, local.Err}
+	}
 	if local.Sizes != nil {
 		options.TerminalSizeQueue = sizeQueue(local.Sizes)
 	}
@@ -210,7 +217,25 @@ func (c Container) spdy(ctx context.Context, subresource string, u *url.URL, loc
 	if httpstream.IsUpgradeFailure(err) || apierrors.ReasonForError(err) != metav1.StatusReasonUnknown {
 		return ended{}, explainStream(subresource, err)
 	}
-	return ended{err: err, heard: time.Now()}, nil
+	return ended{err: inWords(err), heard: time.Now()}, nil
+}
+
+// patient waits for room before it writes.
+type patient struct {
+	ctx   context.Context //nolint:containedctx // of one stream, for as long as it lives
+	local Streams
+	to    io.Writer
+}
+
+func (p patient) Write(b []byte) (int, error) {
+	if room := p.local.room(); room != nil {
+		select {
+		case <-room:
+		case <-p.ctx.Done():
+			return 0, context.Cause(p.ctx)
+		}
+	}
+	return p.to.Write(b)
 }
 
 type sizeQueue <-chan Size

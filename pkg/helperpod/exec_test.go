@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -379,5 +380,95 @@ func TestSpoolTellsThatItsReaderIsGone(t *testing.T) {
 	s.Write([]byte("x"))
 	if err := s.Close(nil); !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("err %v", err)
+	}
+}
+
+// A reader that pauses for longer than the line may be silent stops the command at last, and loses nothing. The line is
+// not cut for that, and an end of the run is not held up.
+func TestAReaderThatPausesStopsTheCommandAtLast(t *testing.T) {
+	const size = 64 << 20 // more than the spool and all buffers of the connection hold
+	block := bytes.Repeat([]byte("x"), 32<<10)
+	var sent atomic.Int64
+	c := execServer(t, func(conn *gorilla.Conn, n string) {
+		for range size / len(block) {
+			if conn.WriteMessage(gorilla.BinaryMessage, append([]byte{channelOut}, block...)) != nil {
+				return
+			}
+			sent.Add(int64(len(block)))
+		}
+		say(conn, channelErr, trailerOf(n, 0))
+		say(conn, channelStatus, success)
+		bye(conn)
+	})
+	c.silence = 500 * time.Millisecond
+	pipeReader, pipeWriter := io.Pipe()
+	spool := NewSpool(pipeWriter)
+	spool.bound = 1 << 20
+	var held, n int64
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		time.Sleep(1500 * time.Millisecond)
+		held = sent.Load()
+		n, _ = io.Copy(io.Discard, pipeReader)
+	}()
+	code, err := c.Exec(t.Context(), []string{"cmd"}, Streams{Out: spool})
+	if err != nil || code != 0 {
+		t.Fatalf("code %d, err %v", code, err)
+	}
+	if err := spool.Close(nil); err != nil {
+		t.Fatal(err)
+	}
+	pipeWriter.Close()
+	if <-read; n != size || held >= size {
+		t.Errorf("read %d of %d, sent %d before the first byte was read", n, size, held)
+	}
+}
+
+func TestAReaderThatPausesHoldsUpNoEnd(t *testing.T) {
+	c := execServer(t, func(conn *gorilla.Conn, _ string) {
+		for conn.WriteMessage(gorilla.BinaryMessage, append([]byte{channelOut}, make([]byte, 32<<10)...)) == nil {
+		}
+	})
+	_, pipeWriter := io.Pipe() // nobody reads
+	spool := NewSpool(pipeWriter)
+	spool.bound = 1 << 20
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	began := time.Now()
+	if _, err := c.Exec(ctx, []string{"cmd"}, Streams{Out: spool, Behind: []*Spool{spool}}); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > 4*time.Second {
+		t.Errorf("err %v after %s", err, time.Since(began))
+	}
+}
+
+// A disk that is full loses nothing, and keeps the order.
+func TestASpoolWithoutADiskIsFullAndLosesNothing(t *testing.T) {
+	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "no-such-directory"))
+	reader, writer := io.Pipe()
+	s := NewSpool(writer)
+	var want bytes.Buffer
+	for i := range 2000 {
+		p := bytes.Repeat([]byte{byte(i)}, 7000) // 14 MB: beyond memory
+		want.Write(p)
+		if _, err := s.Write(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	room := s.Room()
+	if room == nil {
+		t.Fatal("there is room")
+	}
+	got := make(chan []byte)
+	go func() {
+		data, _ := io.ReadAll(reader)
+		got <- data
+	}()
+	<-room
+	if err := s.Close(nil); err != nil {
+		t.Fatal(err)
+	}
+	writer.Close()
+	if data := <-got; !bytes.Equal(data, want.Bytes()) {
+		t.Errorf("%d bytes of %d, or another order", len(data), want.Len())
 	}
 }

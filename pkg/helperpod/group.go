@@ -30,6 +30,7 @@ type Group struct {
 	pods    map[string]*corev1.Pod // by helper label
 	changed chan struct{}          // closed and replaced at every change
 	broken  error
+	removed bool // the foreign pod is gone
 }
 
 // Watch opens the watch. It returns when the API server has accepted it, so that a create afterwards cannot be missed.
@@ -91,7 +92,7 @@ func (g *Group) see(pod *corev1.Pod, deleted bool) {
 	defer g.mu.Unlock()
 	name := pod.Labels[podspec.HelperLabel]
 	if g.field != "" {
-		name = pod.Name
+		name, g.removed = pod.Name, deleted
 	}
 	if deleted {
 		pod = pod.DeepCopy()

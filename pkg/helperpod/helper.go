@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"time"
 
@@ -46,6 +45,7 @@ type Helper struct {
 
 	mu       sync.Mutex
 	lost     error // why the lease was given up
+	fixed    error // why the Job's deadline stays as it is, where it could not be extended
 	lostOnce sync.Once
 	lostC    chan struct{}
 	voice    *voice
@@ -88,8 +88,7 @@ func (g *Group) Start(ctx context.Context, spec Spec) (*Helper, error) {
 	if err != nil {
 		return h, err
 	}
-	h.holdLease(ctx)
-	return h, nil
+	return h, h.holdLease(ctx)
 }
 
 func renamed(pod *corev1.Pod, name string) *corev1.Pod {
@@ -219,120 +218,6 @@ func (h *Helper) patchDeadline(ctx context.Context, job string, until time.Durat
 	return err
 }
 
-// Lost is closed when the lease cannot be held any more: the helper ends by itself, and what it ran with it.
-func (h *Helper) Lost() (<-chan struct{}, func() error) {
-	return h.lostC, func() error {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		return h.lost
-	}
-}
-
-// holdLease starts the heartbeats.
-func (h *Helper) holdLease(ctx context.Context) {
-	ctx, h.quiet = context.WithCancel(ctx)
-	h.voice = newVoice()
-	go h.speak(ctx)
-	go h.watchEnd(ctx)
-	if h.guarded && h.Asked.Spec.ActiveDeadlineSeconds != nil {
-		// From here on the holder keeps the lease; the Job only bounds the whole.
-		h.renewing()
-		go func() {
-			err := h.patchDeadline(ctx, h.name, time.Duration(*h.Asked.Spec.ActiveDeadlineSeconds)*time.Second)
-			for i := 0; err != nil && i < 4 && ctx.Err() == nil; i++ {
-				time.Sleep(time.Second)
-				err = h.patchDeadline(ctx, h.name, time.Duration(*h.Asked.Spec.ActiveDeadlineSeconds)*time.Second)
-			}
-			if err != nil && ctx.Err() == nil {
-				h.warn(fmt.Sprintf("the session ends within 30s: the deadline of the Job cannot be extended (%v); --no-job needs no Job", err))
-			}
-		}()
-	}
-}
-
-// speak keeps a control stream to the holder open and opens it again when it breaks (a kubelet restart), for as long as
-// the lease lasts.
-func (h *Helper) speak(ctx context.Context) {
-	c := h.Container()
-	c.silence = podspec.Lease * 2 / 3
-	last := time.Now() // when the holder was heard of for certain
-	for ctx.Err() == nil {
-		h.voice.reset()
-		end, err := c.stream(ctx, "attach", nil, Streams{In: h.voice})
-		if ctx.Err() != nil {
-			return
-		}
-		if err == nil {
-			last = end.heard
-			err = end.err
-		}
-		if apierrors.IsForbidden(err) || apierrors.IsNotFound(err) || time.Since(last) > podspec.Lease || h.ended() {
-			h.giveUp(err)
-			return
-		}
-		klog.V(2).InfoS("the control stream broke, opening it again", "pod", c.Pod, "err", err)
-		time.Sleep(500 * time.Millisecond)
-	}
-}
-
-// watchEnd gives the lease up as soon as the pod is seen to have ended: deleted by someone, evicted, past its deadline.
-func (h *Helper) watchEnd(ctx context.Context) {
-	for {
-		_, changed, broken := h.group.get(h.name)
-		if h.ended() {
-			h.giveUp(nil)
-			return
-		}
-		if broken != nil {
-			return // the streams tell
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-changed:
-		}
-	}
-}
-
-func (h *Helper) ended() bool {
-	pod, _, _ := h.group.get(h.name)
-	return pod != nil && !podspec.Running(pod, h.container)
-}
-
-func (h *Helper) giveUp(err error) {
-	h.lostOnce.Do(func() {
-		h.mu.Lock()
-		h.lost = err
-		if pod, _, _ := h.group.get(h.name); pod != nil && h.ended() {
-			h.lost = errors.New(podspec.Diagnose(pod, h.container, nil, 0).Text)
-		}
-		if h.lost == nil {
-			h.lost = errors.New("the connection to the helper pod was lost")
-		}
-		h.mu.Unlock()
-		close(h.lostC)
-	})
-}
-
-// Outlived says why a command's code 137 is not its own: the runtime kills what runs in a helper that ends, and the shell
-// around the command may still come to report that. A container that is gone takes no other exec.
-func (h *Helper) Outlived(ctx context.Context) error {
-	lost, why := h.Lost()
-	ctx, cancel := context.WithTimeout(ctx, beat)
-	defer cancel()
-	if !h.ended() {
-		if _, err := h.Container().Exec(ctx, []string{"true"}, Streams{}); err == nil {
-			return nil
-		}
-	}
-	select { // the watch knows the reason
-	case <-lost:
-	case <-ctx.Done():
-		h.giveUp(nil)
-	}
-	return why()
-}
-
 // Close says goodbye to the holder and deletes the objects, with a context of its own: the run's may be canceled. It
 // does not wait until they are gone; spec and holder see to that.
 func (h *Helper) Close(ctx context.Context) error {
@@ -401,49 +286,4 @@ func (h *Helper) removeJob(ctx context.Context) error {
 		return nil
 	}
 	return err
-}
-
-// voice is the endless input of the control stream: a line every few seconds.
-type voice struct {
-	mu    sync.Mutex
-	first bool
-	words chan string
-}
-
-func newVoice() *voice { return &voice{words: make(chan string, 1)} }
-
-func (v *voice) reset() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.first = true
-}
-
-// Read gives the next line when it is due.
-func (v *voice) Read(p []byte) (int, error) {
-	v.mu.Lock()
-	first := v.first
-	v.first = false
-	v.mu.Unlock()
-	word := "beat\n"
-	if !first {
-		timer := time.NewTimer(beat)
-		defer timer.Stop()
-		select {
-		case w, ok := <-v.words:
-			if !ok {
-				return 0, io.EOF
-			}
-			word = w
-		case <-timer.C:
-		}
-	}
-	return copy(p, word), nil
-}
-
-func (v *voice) bye() {
-	select {
-	case v.words <- "bye\n":
-		time.Sleep(moment) // let the word leave before the stream is closed
-	default:
-	}
 }

@@ -6,9 +6,12 @@ import (
 	"testing"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/rest"
 	k8stesting "k8s.io/client-go/testing"
@@ -110,7 +113,121 @@ func TestACodeOfAHelperThatEndedIsNotTheCommands(t *testing.T) {
 	g.see(pod, false)
 	h := &Helper{group: g, name: "h", container: "c", Pod: pod, lostC: make(chan struct{})}
 	go h.watchEnd(t.Context())
-	if err := h.Outlived(t.Context()); err == nil || !strings.Contains(err.Error(), "75") {
+	if err := h.Outlived(t.Context()); err == nil || !strings.Contains(err.Error(), "sign of life") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// An API server that is being restarted takes no delete: it is asked again until it does.
+func TestADeleteThatFailsIsRepeated(t *testing.T) {
+	t.Parallel()
+	client := fake.NewClientset(&batchv1.Job{ObjectMeta: metav1.ObjectMeta{Name: "h", Namespace: "x"}})
+	refused := 0
+	client.PrependReactor("delete", "jobs", func(k8stesting.Action) (bool, runtime.Object, error) {
+		if refused++; refused <= 3 {
+			return true, nil, errors.New("dial tcp 10.0.0.1:6443: connect: connection refused")
+		}
+		return false, nil, nil
+	})
+	g := &Group{Client: client, Namespace: "x", pods: map[string]*corev1.Pod{}, changed: make(chan struct{})}
+	h := &Helper{group: g, name: "h", container: "c", guarded: true, perhaps: true, quiet: func() {}, renewing: func() {}}
+	if err := h.Close(t.Context()); err != nil || refused != 4 {
+		t.Errorf("%v after %d deletes", err, refused)
+	}
+	if list, err := client.BatchV1().Jobs("x").List(t.Context(), metav1.ListOptions{}); err != nil || len(list.Items) > 0 {
+		t.Errorf("left: %v, %v", list, err)
+	}
+}
+
+// lapsedPod is a helper whose holder has heard nothing for its lease.
+func lapsedPod() *corev1.Pod {
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "h", Namespace: "x", UID: "1", Labels: map[string]string{podspec.HelperLabel: "h"}}}
+	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "c", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 75, Reason: "Error"}}}}
+	pod.Status.Phase = corev1.PodFailed
+	return pod
+}
+
+func runningPod() *corev1.Pod {
+	pod := lapsedPod()
+	pod.Status.Phase = corev1.PodRunning
+	pod.Status.ContainerStatuses[0].State = corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}
+	return pod
+}
+
+// The end of a helper has one cause, and it is named: the client's own pause, a deadline that could not be extended, the
+// line. A pod that the watch has missed is asked for.
+func TestTheEndOfALeaseIsExplained(t *testing.T) {
+	t.Parallel()
+	fixed := errors.New("the deadline of the Job cannot be extended")
+	long := podspec.Lease + 15*time.Second
+	for name, test := range map[string]struct {
+		seen, now *corev1.Pod // by the watch, and by the API server; nil is gone
+		pause     time.Duration
+		fixed     error
+		want      string
+	}{
+		"no sign of life":                     {seen: lapsedPod(), want: "it ended after 30s without a sign of life from this client"},
+		"this process was paused":             {seen: lapsedPod(), pause: long, want: "this process was paused for 45s"},
+		"paused, and the Job has removed all": {seen: runningPod(), pause: long, want: "this process was paused for 45s"},
+		"a pause that was short enough":       {seen: lapsedPod(), pause: 5 * time.Second, want: "without a sign of life"},
+		"a deadline that stays":               {seen: runningPod(), fixed: fixed, want: fixed.Error()},
+		"deleted":                             {seen: runningPod(), want: "was deleted by another client or a controller"},
+		"it lives":                            {seen: runningPod(), now: runningPod(), pause: long},
+	} {
+		client := fake.NewClientset()
+		if test.now != nil {
+			client = fake.NewClientset(test.now)
+		}
+		g := &Group{Client: client, Namespace: "x", pods: map[string]*corev1.Pod{"h": test.seen}, changed: make(chan struct{})}
+		h := &Helper{group: g, name: "h", container: "c", fixed: test.fixed, voice: newVoice()}
+		h.voice.mute = test.pause
+		if err := h.fate(t.Context()); (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v; want %s", name, err, test.want)
+		}
+	}
+}
+
+// A policy answers 422 where a role answers 403; neither lets the stream in later.
+func TestWhatIsRefusedIsNotAskedAgain(t *testing.T) {
+	t.Parallel()
+	pods := schema.GroupResource{Resource: "pods"}
+	policy := `pods "h" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no`
+	for text, test := range map[string]struct {
+		err  error
+		want bool
+	}{
+		"a role":      {apierrors.NewForbidden(pods, "h", errors.New("no")), true},
+		"a policy":    {&apierrors.StatusError{ErrStatus: metav1.Status{Reason: metav1.StatusReasonInvalid, Code: 422, Message: policy}}, true},
+		"a restart":   {errors.New("websocket: close 1006 (abnormal closure): unexpected EOF"), false},
+		"not started": {apierrors.NewInternalError(errors.New("container not found")), false},
+		"nothing":     {nil, false},
+	} {
+		if got := forbids(test.err); got != test.want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+}
+
+// A pod that is not a helper lives through the restart of a container, and through the time it takes to end.
+func TestThePodOfACaptureIsFollowedToItsEnd(t *testing.T) {
+	t.Parallel()
+	old := runningPod()
+	ending1 := runningPod()
+	ending1.DeletionTimestamp = &metav1.Time{Time: time.Now()}
+	other := runningPod()
+	other.UID = "2"
+	restarted := runningPod()
+	restarted.Status.ContainerStatuses[0].RestartCount = 3
+	for name, test := range map[string]struct {
+		now     *corev1.Pod
+		removed bool
+		want    string
+	}{
+		"nothing is known": {nil, false, ""}, "it runs": {runningPod(), false, ""}, "a container was restarted": {restarted, false, ""},
+		"it is ending": {ending1, false, ""}, "gone": {ending1, true, wasDeleted}, "another one": {other, false, wasReplaced}, "terminated": {lapsedPod(), false, hasEnded},
+	} {
+		if got := ending(old, test.now, test.removed); got != test.want {
+			t.Errorf("%s: %q; want %q", name, got, test.want)
+		}
 	}
 }

@@ -48,13 +48,16 @@ type Size struct {
 	Height uint16
 }
 
-// Streams are the local ends of a remote command. Out and Err must not block: see Spool.
+// Streams are the local ends of a remote command. Out and Err must not block: see Spool. Those that are a Spool, and those
+// Behind them, are waited for where they are full.
 type Streams struct {
 	In    io.Reader // nil: none; its end is passed on
 	Out   io.Writer
 	Err   io.Writer // nil with TTY
 	TTY   bool
 	Sizes <-chan Size
+
+	Behind []*Spool
 
 	over func() bool // the command has said that it ended; nil: it says nothing
 }
@@ -68,6 +71,7 @@ type stream struct {
 	ending  atomic.Bool  // the read deadline is no longer that of a line's silence
 	quiet   atomic.Int64 // since the command's own word that it ended: when something came last, in Unix nanoseconds
 	let     atomic.Bool  // the line works, and nothing more comes
+	paused  atomic.Bool  // nothing is read until the local reader has made room
 }
 
 // dial opens a stream. The error keeps its type, so that the caller can decide on the SPDY fallback.
@@ -114,7 +118,7 @@ func (s *stream) run(ctx context.Context, local Streams) ended {
 	if local.Sizes != nil {
 		go s.sendSizes(local.Sizes, stop)
 	}
-	end := s.receive(local)
+	end := s.receive(ctx, local)
 	if cause := context.Cause(ctx); cause != nil && !end.clean {
 		end.err = cause
 	}
@@ -130,7 +134,7 @@ func (s *stream) closeOn(ctx context.Context, stop <-chan struct{}) {
 	s.conn.Close()
 }
 
-func (s *stream) receive(local Streams) ended {
+func (s *stream) receive(ctx context.Context, local Streams) ended {
 	var (
 		end    ended
 		raw    []byte
@@ -145,11 +149,17 @@ func (s *stream) receive(local Streams) ended {
 	s.conn.SetPongHandler(extend)
 	_ = extend("") // an error of the connection comes back from the next read
 	for {
+		if room := local.room(); room != nil {
+			s.waitFor(ctx, room)
+			if !s.ending.Load() {
+				_ = extend("")
+			}
+		}
 		kind, message, err := s.conn.ReadMessage()
 		if err != nil {
 			end.clean = gorilla.IsCloseError(err, gorilla.CloseNormalClosure)
 			if !end.clean {
-				end.err = err
+				end.err = inWords(err)
 			}
 			end.let = s.let.Load() && end.status == nil && os.IsTimeout(err)
 			return end
@@ -180,6 +190,46 @@ func (s *stream) receive(local Streams) ended {
 	}
 }
 
+// inWords keeps no more than the text of what broke a line that was open: one that fell silent is no API server that does
+// not answer.
+func inWords(err error) error { return errors.New(err.Error()) }
+
+// waitFor reads nothing until there is room. What the line was silent in the meantime does not count: nobody listened.
+func (s *stream) waitFor(ctx context.Context, room <-chan struct{}) {
+	s.paused.Store(true)
+	defer s.paused.Store(false)
+	select {
+	case <-room:
+	case <-ctx.Done():
+	}
+	if s.quiet.Load() != 0 {
+		s.quiet.Store(time.Now().UnixNano())
+	}
+	if s.ending.Load() {
+		s.expectEnd(drain)
+	}
+}
+
+// room gives what a full reader has to be waited for with; nil is nothing.
+func (local Streams) room() <-chan struct{} {
+	for _, w := range []io.Writer{local.Out, local.Err} {
+		if f, ok := w.(*trailerFilter); ok {
+			w = f.to
+		}
+		if s, ok := w.(*Spool); ok {
+			if room := s.Room(); room != nil {
+				return room
+			}
+		}
+	}
+	for _, s := range local.Behind {
+		if room := s.Room(); room != nil {
+			return room
+		}
+	}
+	return nil
+}
+
 // take writes what came for one of the local streams.
 func (local Streams) take(message []byte) error {
 	switch message[0] {
@@ -204,7 +254,7 @@ func statusOf(raw []byte) *metav1.Status {
 // proves that the line works, and where a ping cannot be sent because unread input stands in its way.
 func (s *stream) letGo() bool {
 	at := s.quiet.Load()
-	if at == 0 || s.ending.Load() || time.Since(time.Unix(0, at)) < letGo {
+	if at == 0 || s.ending.Load() || s.paused.Load() || time.Since(time.Unix(0, at)) < letGo {
 		return false
 	}
 	s.let.Store(true)

@@ -38,6 +38,7 @@ const (
 	WaitTaint        = "TaintRefused"
 	WaitRejected     = "KubeletRejected"
 	WaitEnded        = "EndedAtOnce"
+	WaitLapsed       = "LeaseLapsed"
 	WaitDeleted      = "DeletedMeanwhile"
 	WaitOverdue      = "GuardOverdue"
 	WaitCreateDenied = "CreateDenied"
@@ -157,6 +158,10 @@ func died(pod *corev1.Pod, container string, w Wait) Wait {
 		return w
 	}
 	end := status.State.Terminated
+	if end.ExitCode == lapsed {
+		w.Code, w.Text = WaitLapsed, fmt.Sprintf("it ended after %s without a sign of life from this client", Lease)
+		return w
+	}
 	w.Text = fmt.Sprintf("the container terminated with exit code %d (%s)%s", end.ExitCode, end.Reason, colon(strings.TrimSpace(end.Message)))
 	if podfact.NeverRan(end) {
 		w.Code = archOr(WaitRuntime, end.Message)

@@ -135,9 +135,9 @@ func TestOnlyWhatNeverStartedMayBeForgottenAtOnce(t *testing.T) {
 func TestAContainerThatEndedIsNotBeingCreated(t *testing.T) {
 	t.Parallel()
 	pod := &corev1.Pod{Spec: corev1.PodSpec{NodeName: "a"}, Status: corev1.PodStatus{Phase: corev1.PodRunning, ContainerStatuses: []corev1.ContainerStatus{
-		{Name: "c", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 75, Reason: "Error"}}},
+		{Name: "c", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 3, Reason: "Error"}}},
 	}}}
-	if w := Diagnose(pod, "c", nil, 0); w.Code != WaitEnded || !w.Final || w.Text != "the container terminated with exit code 75 (Error)" {
+	if w := Diagnose(pod, "c", nil, 0); w.Code != WaitEnded || !w.Final || w.Text != "the container terminated with exit code 3 (Error)" {
 		t.Errorf("%+v", w)
 	}
 }

@@ -44,6 +44,9 @@ while read -r l; do [ "$l" = bye ] && exit 0; kill -USR1 $w; done
 exit 75
 `
 
+// lapsed is the holder's exit code at the end of its lease.
+const lapsed = 75
+
 // HolderCommand is the command of a helper's container, run by sh (a path, or a name in the image).
 func HolderCommand(sh string) []string {
 	return []string{sh, "-c", holder, "lease", strconv.Itoa(int(Lease.Seconds()))}

@@ -37,7 +37,9 @@ type Plan struct {
 	Command         []string          `json:"command,omitempty"` // exec'd in the container
 	InContainer     bool              `json:"inContainer,omitempty"`
 	Findings        []finding.Finding `json:"findings,omitempty"`
-	Sources         source.List       `json:"sources,omitempty"`
+	// Consequences are findings that another one explains.
+	Consequences []finding.Consequence `json:"consequences,omitempty"`
+	Sources      source.List           `json:"sources,omitempty"`
 }
 
 // Outcomes is the result of a command on one or more nodes.
@@ -47,16 +49,21 @@ type Outcomes struct {
 	Items           []Outcome `json:"items"`
 }
 
-// Outcome is the result of a command on one node. Without an exit code the command's end is unknown or it never began;
+// Outcome is the result of a command on one node. Output that is not UTF-8 stands in the field that names its encoding,
+// as a whole, and the other one is empty. Without an exit code the command's end is unknown or it never began;
 // Error says which.
 type Outcome struct {
-	Node     string            `json:"node"`
-	ExitCode *int              `json:"exitCode"`
-	Error    string            `json:"error,omitempty"`
-	Started  *time.Time        `json:"started,omitempty"`
-	Ended    *time.Time        `json:"ended,omitempty"`
-	Stdout   string            `json:"stdout"`
-	Stderr   string            `json:"stderr"`
+	Node     string     `json:"node"`
+	ExitCode *int       `json:"exitCode"`
+	Error    string     `json:"error,omitempty"`
+	Started  *time.Time `json:"started,omitempty"`
+	Ended    *time.Time `json:"ended,omitempty"`
+	Stdout   string     `json:"stdout"`
+	Stderr   string     `json:"stderr"`
+
+	StdoutBase64 []byte `json:"stdoutBase64,omitempty"`
+	StderrBase64 []byte `json:"stderrBase64,omitempty"`
+
 	Files    []string          `json:"files,omitempty"` // with --output-dir
 	Findings []finding.Finding `json:"findings,omitempty"`
 }

@@ -31,6 +31,7 @@ type capturing struct {
 	nodes   *enter.Runner
 	o       Options
 	out     packets
+	behind  []*helperpod.Spool // what the packets pass through
 	text    *lines.Shared
 	several bool
 	seen    progress
@@ -67,6 +68,7 @@ func Run(ctx context.Context, env *cli.Env, connection *kube.Flags, o Options) e
 		return err
 	}
 	stdout := helperpod.NewSpool(env.Streams.Out)
+	c.behind = append(c.behind, stdout)
 	closeSinks, err := c.openSinks(ctx, stdout, len(found))
 	if err != nil {
 		return err
@@ -76,13 +78,22 @@ func Run(ctx context.Context, env *cli.Env, connection *kube.Flags, o Options) e
 	c.all(ctx, targets, ephemeral)
 	stopProgress()
 	err = closeSinks()
-	if closeErr := stdout.Close(ctx.Done()); closeErr != nil && err == nil && ctx.Err() == nil {
+	if closeErr := stdout.Close(soonAfter(ctx)); closeErr != nil && err == nil && ctx.Err() == nil {
 		err = closeErr
 	}
 	if err != nil {
 		return fmt.Errorf("the capture is incomplete: %w", err)
 	}
 	return c.conclude(ctx, targets)
+}
+
+// lastBytes is how long standard output may take for the rest after a signal, which is the usual way to end a capture.
+const lastBytes = 2 * time.Second
+
+func soonAfter(ctx context.Context) <-chan struct{} {
+	over := make(chan struct{})
+	context.AfterFunc(ctx, func() { time.AfterFunc(lastBytes, func() { close(over) }) })
+	return over
 }
 
 // plan gives every target the plan of its node.

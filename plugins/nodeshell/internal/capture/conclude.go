@@ -3,6 +3,7 @@ package capture
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -47,11 +48,16 @@ func (c *capturing) conclude(ctx context.Context, targets []*one) error {
 	switch {
 	case failed > 0:
 		return cli.Exit{Code: c.env.FailureCode}
-	case ctx.Err() != nil:
+	case ctx.Err() != nil && slices.ContainsFunc(results, notWhole):
 		return ctx.Err()
+	case ctx.Err() != nil:
+		return cli.ErrEnded
 	}
 	return nil
 }
+
+// notWhole says that nothing was captured, or not all of it: tcpdump has not come to count.
+func notWhole(r report.Capture) bool { return !r.Complete || r.Captured == nil }
 
 func (c *capturing) tell(results []report.Capture) {
 	for _, r := range results {
@@ -61,9 +67,8 @@ func (c *capturing) tell(results []report.Capture) {
 		}
 		if r.Error != "" {
 			c.nodes.Error(name, r.Error, r.Findings)
-			continue
 		}
-		if c.o.Pod.Quiet {
+		if c.o.Pod.Quiet || r.Error != "" && r.Packets == 0 && r.Captured == nil {
 			continue
 		}
 		line := fmt.Sprintf("%s: captured %s, received %s, dropped %s", name, count(r.Captured), count(r.Received), count(r.Dropped))

@@ -46,6 +46,7 @@ func (c *capturing) openViewer(ctx context.Context, targets int) (closeAll func(
 		c.finish()
 	}()
 	spool := helperpod.NewSpool(pipe)
+	c.behind = append(c.behind, spool)
 	o := c.o
 	o.Write = "-"
 	if c.out, err = newPackets(o, targets, spool); err != nil {

@@ -35,7 +35,7 @@ func (c *capturing) onNode(ctx context.Context, members []*one) {
 		err = c.upload(ctx, helper.Container())
 	}
 	if err != nil {
-		failed(err)
+		failed(enter.Denied(first.Visit, err))
 		return
 	}
 	var wg sync.WaitGroup

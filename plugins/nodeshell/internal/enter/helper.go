@@ -66,9 +66,9 @@ func (r *Runner) start(ctx context.Context, v Visit) (*helperpod.Helper, error) 
 		spec.Tell = func(w podspec.Wait) { r.env.Warn("node %s: %s…", v.Node, output.Sanitize(w.Text)) }
 	}
 	spec.Check = func(made *corev1.Pod) error {
-		for _, f := range evaluate.Changed(v.Pod, made, v.Options) {
+		for _, f := range evaluate.Changed(v.Pod, made, nil, v.Options) {
 			if f.Severity == finding.Critical {
-				return notStarted(v, f)
+				return NotStarted(v, f)
 			}
 		}
 		return nil
@@ -82,12 +82,22 @@ func (r *Runner) start(ctx context.Context, v Visit) (*helperpod.Helper, error) 
 	case errors.As(err, &refused):
 		return helper, refused
 	case errors.As(err, &not):
-		return helper, notStarted(v, evaluate.NotStarted(v.Plan, not.Wait, v.Options))
+		return helper, NotStarted(v, evaluate.NotStarted(v.Plan, not.Wait, v.Options))
 	case err != nil:
-		return helper, kube.Explain(err)
+		return helper, Denied(v, kube.Explain(err))
 	}
-	r.Notices(evaluate.Changed(v.Pod, helper.Pod, v.Options))
+	r.Notices(evaluate.Changed(v.Pod, helper.Pod, nil, v.Options))
 	return helper, nil
+}
+
+// Gone gives, once, how the pod of a capture has ended: its network is gone with it.
+func (r *Runner) Gone(ctx context.Context, pod *corev1.Pod) <-chan string {
+	return r.newGroup(pod.Namespace).Gone(ctx, pod)
+}
+
+// Ending asks how the pod of a capture has ended; empty is that it lives.
+func (r *Runner) Ending(ctx context.Context, pod *corev1.Pod) string {
+	return r.newGroup(pod.Namespace).Ending(ctx, pod)
 }
 
 // close removes a helper. Where that takes more than a moment, it tells a person how to do it by hand: a second Ctrl-C

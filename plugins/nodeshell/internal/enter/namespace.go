@@ -3,6 +3,7 @@ package enter
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -54,8 +55,12 @@ func (r *Runner) Place(ctx context.Context, visits []Visit, creates bool) error 
 	return r.openWatch(ctx, placed.Namespace)
 }
 
-// askAdmission tries namespaces until one admits the pod. Usable are those that are labeled for privileged pods, for the
-// advice where the first refuses.
+// mostTries bounds the namespaces that are asked for the advice where none is found to place the pod.
+const mostTries = 4
+
+// askAdmission tries namespaces until one admits the pod. Usable is one that admits it and is only advised: a namespace that
+// the user has chosen is not exchanged for another one silently, and one that is labeled for privileged pods is not
+// nodeshell's to take.
 func (r *Runner) askAdmission(ctx context.Context, pod *corev1.Pod) (tries []evaluate.Try, usable []string, err error) {
 	first := r.namespace()
 	try, err := r.tryFirst(ctx, pod, first)
@@ -63,25 +68,34 @@ func (r *Runner) askAdmission(ctx context.Context, pod *corev1.Pod) (tries []eva
 		return nil, nil, err
 	}
 	tries = append(tries, try)
-	if try.Denied == "" {
+	if try.Admits() || r.made != "" {
 		return tries, nil, nil
 	}
-	candidates, usable := r.reader.Candidates(ctx)
-	if r.cluster.NamespaceGiven && !r.free || r.made != "" {
-		return tries, usable, nil // a namespace the user has chosen is not exchanged for another one silently
+	candidates, labeled := r.reader.Candidates(ctx)
+	chosen := r.cluster.NamespaceGiven && !r.free
+	if chosen {
+		own := append(without(candidates, metav1.NamespaceSystem), labeled...)
+		labeled, candidates = append(own[:min(len(own), mostTries)], metav1.NamespaceSystem), nil
 	}
-	for _, candidate := range candidates {
-		if candidate == first {
-			continue
-		}
+	for _, candidate := range without(candidates, first) {
 		if try, err = r.reader.Try(ctx, pod, candidate); err != nil {
 			return nil, nil, err
 		}
-		if tries = append(tries, try); try.Denied == "" {
-			break
+		if tries = append(tries, try); try.Admits() {
+			return tries, nil, nil
 		}
 	}
-	return tries, usable, nil
+	labeled = without(labeled, first)
+	for _, candidate := range labeled[:min(len(labeled), mostTries+1)] {
+		if try, err = r.reader.Try(ctx, pod, candidate); err == nil && try.Admits() {
+			return tries, []string{candidate}, nil
+		}
+	}
+	return tries, nil, nil
+}
+
+func without(list []string, name string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return s == name })
 }
 
 // tryFirst asks admission; a namespace that was just made has no service account yet.

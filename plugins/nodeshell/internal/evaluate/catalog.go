@@ -19,7 +19,9 @@ const (
 	QuotaOrLimitRangeViolated finding.Code = "QuotaOrLimitRangeViolated"
 	AdmissionDenied           finding.Code = "AdmissionDenied"
 	PodMutatedByAdmission     finding.Code = "PodMutatedByAdmission"
+	MemoryLimitReached        finding.Code = "MemoryLimitReached"
 	HostNetworkPod            finding.Code = "HostNetworkPod"
+	CaptureTargetGone         finding.Code = "CaptureTargetGone"
 	PacketsDropped            finding.Code = "PacketsDropped"
 )
 
@@ -42,7 +44,7 @@ const (
 // Catalog describes every code, sorted by code.
 func Catalog() []finding.Entry { return book.Catalog() }
 
-// book is the catalog. No rule has a check: a session finds these one by one, and none explains another.
+// book is the catalog. No rule has a check: a session finds these one by one.
 var book = finding.NewBook(
 	finding.Rule[Input]{Entry: finding.Entry{
 		Code: PodMutatedByAdmission, Severity: finding.Critical, Title: "Admission removed required pod settings",
@@ -169,13 +171,13 @@ var book = finding.NewBook(
 		Evidence: "Lease of the node older than its duration, or without a Lease, node condition Ready with status Unknown.",
 		Next:     "Reach the node by its console, SSH or the cloud's session manager; --force tries to start the pod anyway.",
 		Source:   "https://kubernetes.io/docs/concepts/architecture/nodes/#node-heartbeats",
-	}},
+	}, Explains: []finding.Code{NodeNotReady, NodePressure}},
 	finding.Rule[Input]{Entry: finding.Entry{
 		Code: VirtualNode, Severity: finding.Critical, Title: "Node is virtual and has no host",
 		Meaning:  "A virtual kubelet, Fargate or kwok node has no host to enter.",
 		Evidence: "Labels, annotations or taints of the node.",
 		Next:     "Use kubectl exec in the pod itself.",
-	}},
+	}, Explains: []finding.Code{KubeletNotReporting, NodeNotReady, NodePressure, NoPullUnavailable, PodSecurityViolated, QuotaOrLimitRangeViolated}},
 	finding.Rule[Input]{Entry: finding.Entry{
 		Code: PacketsDropped, Severity: finding.Warning, Title: "Kernel dropped packets",
 		Meaning:  "The traffic was faster than tcpdump, so packets are missing from the capture.",
@@ -194,6 +196,21 @@ var book = finding.NewBook(
 		Meaning:  "A ResourceQuota of the namespace is exhausted or requires requests and limits, or a LimitRange does not allow the pod.",
 		Evidence: "Response 403 to a dry-run create that names the quota or the limit.",
 		Next:     "Use another namespace with -n.",
+	}},
+	finding.Rule[Input]{Entry: finding.Entry{
+		Code: MemoryLimitReached, Severity: finding.Critical, Title: "Memory limit of the helper pod was reached",
+		Meaning: "nodeshell sets no memory limit. A LimitRange or a webhook of the namespace added one, and what runs in the session counts " +
+			"against the limit: the kernel kills the command with exit code 137, or the whole helper pod.",
+		Evidence: "Exit code 137, the memory limit in the created pod, and the kernel's count of killed processes.",
+		Next:     "Use a namespace without a default memory limit, or --create-namespace.",
+		Source:   "https://kubernetes.io/docs/concepts/policy/limit-range/",
+	}},
+	finding.Rule[Input]{Entry: finding.Entry{
+		Code: CaptureTargetGone, Severity: finding.Critical, Title: "Captured pod is gone",
+		Meaning: "The pod was deleted, replaced or terminated during the capture. Its network went with it, and its packets end there; " +
+			"a new pod has another network. The restart of a container keeps the network.",
+		Evidence: "Watch on the pod: deleted, another UID, or a terminated phase.",
+		Next:     "Start another capture of the new pod.",
 	}},
 	finding.Rule[Input]{Entry: finding.Entry{
 		Code: FailedCreatePodSandBox, Severity: finding.Critical, Title: "Pod sandbox cannot be created",

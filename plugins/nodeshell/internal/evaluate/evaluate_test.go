@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
@@ -33,6 +34,8 @@ type fixture struct {
 	Wait    *podspec.Wait    `json:"wait"`
 	Pod     *corev1.Pod      `json:"pod"`
 	Dropped int64            `json:"dropped"`
+	Killed  *string          `json:"killed"` // with code 137; the memory limit that admission has set, or nothing
+	Gone    string           `json:"gone"`   // how the pod of a capture ended
 }
 
 func healthy() fixture {
@@ -98,6 +101,18 @@ func (f fixture) plan() report.Plan {
 	}
 	if f.Pod != nil && f.Pod.Spec.HostNetwork {
 		plan.Findings = append(plan.Findings, evaluate.HostNetwork(f.Pod)...)
+	}
+	if f.Killed != nil {
+		made := plan.Pod.DeepCopy()
+		if *f.Killed != "" {
+			made.Spec.Containers[0].Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse(*f.Killed)}
+		}
+		if limit := evaluate.MemoryLimit(plan.Pod, made); limit != nil {
+			plan.Findings = append(plan.Findings, evaluate.OutOfMemory(plan, limit, true, f.Options))
+		}
+	}
+	if f.Gone != "" {
+		plan.Findings = append(plan.Findings, evaluate.Gone(f.Pod, f.Gone, f.Options))
 	}
 	if f.Dropped > 0 {
 		plan.Findings = append(plan.Findings, evaluate.Dropped(f.Input.Node.Name, f.Dropped, f.Options))

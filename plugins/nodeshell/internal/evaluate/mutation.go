@@ -6,15 +6,45 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/report"
 )
 
 // Changed reports what admission changed in the pod that was sent. Without hostPID process 1 is the image's own, and
 // nsenter would show the image's root as the node's: with that, or with another image, nothing must run.
-func Changed(asked, made *corev1.Pod, o Options) []finding.Finding {
-	var fatal, lost []string
+// Usable are other namespaces that admit the pod as it is.
+func Changed(asked, made *corev1.Pod, usable []string, o Options) []finding.Finding {
+	fatal, lost := changes(asked, made)
+	if len(fatal)+len(lost) == 0 {
+		return nil
+	}
+	message := "admission changed the pod: " + strings.Join(append(slices.Clone(fatal), lost...), ", ")
+	if len(fatal) > 0 {
+		message += "; nothing was run"
+	}
+	f := book.New(PodMutatedByAdmission, message)
+	f.Object = &finding.ObjectRef{Kind: "Pod", Namespace: made.Namespace, Name: made.Name}
+	if len(fatal) == 0 {
+		f.Severity = finding.Warning
+		return []finding.Finding{mask.Copy(f)}
+	}
+	f.Next = elsewhere(usable, asked.Spec.NodeName, o)
+	if want, got := shellOf(asked), shellOf(made); got != nil && want != nil && got.Image != want.Image && len(fatal) == 1 {
+		f.Next = append(f.Next, rerunStep(o, asked.Spec.NodeName, o.CallNamespace,
+			"Use the image that admission sets, if it has sh and nsenter", finding.Change, "--image="+got.Image))
+	}
+	f.Next = append(f.Next, finding.Next{
+		Command: o.Kubectl.Command("", "get", "mutatingwebhookconfigurations"),
+		Why:     "Find the webhook; on Kubernetes 1.36 and later, a mutatingadmissionpolicy can change the pod, too", Risk: finding.Read,
+	})
+	return []finding.Finding{mask.Copy(f)}
+}
+
+// changes are those that make the pod another one, and those that are only to be told.
+func changes(asked, made *corev1.Pod) (fatal, lost []string) {
 	check := func(to *[]string, text string, wrong bool) {
 		if wrong {
 			*to = append(*to, text)
@@ -37,30 +67,38 @@ func Changed(asked, made *corev1.Pod, o Options) []finding.Finding {
 		}
 	}
 	check(&lost, "removed hostIPC", asked.Spec.HostIPC && !made.Spec.HostIPC)
-	if len(fatal)+len(lost) == 0 {
+	return fatal, lost
+}
+
+// MemoryLimit is what admission has bounded the memory of the helper with; nil is nothing.
+func MemoryLimit(asked, made *corev1.Pod) *resource.Quantity {
+	want, got := shellOf(asked), shellOf(made)
+	if want == nil || got == nil {
 		return nil
 	}
-	message := "admission changed the pod: " + strings.Join(append(slices.Clone(fatal), lost...), ", ")
-	if len(fatal) > 0 {
-		message += "; nothing was run"
+	limit := got.Resources.Limits.Memory()
+	if limit.IsZero() || limit.Equal(*want.Resources.Limits.Memory()) {
+		return nil
 	}
-	f := book.New(PodMutatedByAdmission, message)
-	switch {
-	case len(fatal) == 0:
-		f.Severity = finding.Warning
-	case got != nil && want != nil && got.Image != want.Image && len(fatal) == 1:
-		f.Next = []finding.Next{{
-			Command: rerunCommand(o, asked.Spec.NodeName, o.CallNamespace, "--image="+got.Image),
-			Why:     "Use the image that admission sets", Risk: finding.Change,
-		}}
-	default:
-		f.Next = []finding.Next{{
-			Command: o.Kubectl.Command("", "get", "mutatingwebhookconfigurations"),
-			Why:     "Find the webhook, and use -n with a namespace that it does not change", Risk: finding.Read,
-		}}
+	return limit
+}
+
+// OutOfMemory explains a command, or a helper, that was killed for its memory. Sure says that the kernel has counted it.
+func OutOfMemory(plan report.Plan, limit *resource.Quantity, sure bool, o Options) finding.Finding {
+	message := fmt.Sprintf("the command was killed on node %s: the helper pod has a memory limit of %s, which a LimitRange or webhook of namespace %q set",
+		plan.Node, limit, plan.Namespace)
+	if !sure {
+		message = fmt.Sprintf("the command was killed on node %s, perhaps by the memory limit of %s that a LimitRange or webhook of namespace %q set on the helper pod",
+			plan.Node, limit, plan.Namespace)
 	}
-	f.Object = &finding.ObjectRef{Kind: "Pod", Namespace: made.Namespace, Name: made.Name}
-	return []finding.Finding{mask.Copy(f)}
+	f := book.New(MemoryLimitReached, message)
+	f.Object = &finding.ObjectRef{Kind: "Pod", Namespace: plan.Namespace, Name: plan.Pod.Name}
+	f.Evidence = []finding.Evidence{{Source: "Pod", Path: "spec.containers[" + Container + "].resources.limits.memory", Value: limit.String()}}
+	f.Next = append(f.Next, ownNamespace(plan.Node, o), finding.Next{
+		Command: o.Kubectl.Command(plan.Namespace, "describe", "limitranges"),
+		Why:     "Read the default limits of the namespace", Risk: finding.Read,
+	})
+	return mask.Copy(f)
 }
 
 func shellOf(pod *corev1.Pod) *corev1.Container {

@@ -38,7 +38,7 @@ func TestWhatAdmissionChangedIsNamed(t *testing.T) {
 	} {
 		made := test.asked.DeepCopy()
 		test.change(&made.Spec)
-		found := evaluate.Changed(test.asked, made, healthy().Options)
+		found := evaluate.Changed(test.asked, made, nil, healthy().Options)
 		switch {
 		case test.named == "" && len(found) > 0:
 			t.Errorf("%s: %v", name, found)

@@ -6,9 +6,11 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/admission"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/report"
 )
 
@@ -24,32 +26,71 @@ type Try struct {
 // EnforceLabel is Pod Security's: https://kubernetes.io/docs/concepts/security/pod-security-standards/
 const EnforceLabel = "pod-security.kubernetes.io/enforce"
 
-// Place puts the plan into the first namespace that admitted it, or says why none did. Usable are namespaces that are
-// labeled privileged.
+// Admits says that a pod made in the namespace is the one that was asked for, in all that matters.
+func (t Try) Admits() bool {
+	if t.Denied != "" {
+		return false
+	}
+	return t.Pod == nil || t.Asked == nil || !slices.ContainsFunc(Changed(t.Asked, t.Pod, nil, Options{}), critical)
+}
+
+func critical(f finding.Finding) bool { return f.Severity == finding.Critical }
+
+// Place puts the plan into the first namespace that admits it, or says why none does. Usable are other namespaces that
+// admit it, for the advice.
 func Place(plan report.Plan, tries []Try, usable []string, o Options) report.Plan {
 	for _, try := range tries {
-		if try.Denied != "" {
+		if !try.Admits() {
 			continue
 		}
 		plan.Namespace = try.Namespace
 		plan.Pod.Namespace = try.Namespace
 		if try.Pod != nil && try.Asked != nil {
-			plan.Findings = append(plan.Findings, Changed(try.Asked, try.Pod, o)...)
+			plan.Findings = append(plan.Findings, Changed(try.Asked, try.Pod, usable, o)...)
 			finding.Sort(plan.Findings)
 		}
 		setVerdict(&plan)
 		return plan
 	}
 	if len(tries) > 0 {
-		f := denial(tries[0], usable, plan, o)
+		f := refusal(tries[0], usable, plan, o)
 		for _, try := range tries[1:] {
-			f.Evidence = append(f.Evidence, finding.Evidence{Source: "Namespace " + try.Namespace, Path: dryRun, Value: try.Denied})
+			f.Evidence = append(f.Evidence, finding.Evidence{Source: "Namespace " + try.Namespace, Path: dryRun, Value: try.answer()})
 		}
 		plan.Findings = append(plan.Findings, f)
 	}
 	finding.Sort(plan.Findings)
 	setVerdict(&plan)
 	return plan
+}
+
+// answer is what admission in the namespace does to the pod, in words.
+func (t Try) answer() string {
+	if t.Denied != "" {
+		return t.Denied
+	}
+	fatal, _ := changes(t.Asked, t.Pod)
+	return "the pod is changed: " + strings.Join(fatal, ", ")
+}
+
+// refusal is the finding of a namespace that does not admit the pod.
+func refusal(try Try, usable []string, plan report.Plan, o Options) finding.Finding {
+	if try.Denied != "" {
+		return denial(try, usable, plan, o)
+	}
+	f := Changed(try.Asked, try.Pod, usable, o)[0]
+	f.Object = &finding.ObjectRef{Kind: "Namespace", Name: try.Namespace}
+	return f
+}
+
+// Denied is the finding of a request on the pod of a plan that the API server refuses after all, or nil where the text
+// names neither a quota, a limit nor a policy: what is created, and a stream, have their own admission.
+func Denied(plan report.Plan, text string, o Options) []finding.Finding {
+	switch kind := admission.Parse(text).Kind; kind {
+	case admission.Unknown, admission.NotPermitted:
+		return nil
+	}
+	return mask.Copy([]finding.Finding{denial(Try{Namespace: plan.Namespace, Denied: text}, nil, plan, o)})
 }
 
 // denial sorts a denied dry-run create by what denied it.
@@ -63,15 +104,15 @@ func denial(try Try, usable []string, plan report.Plan, o Options) finding.Findi
 	case admission.WebhookDenied, admission.WebhookFailed, admission.WebhookNoDryRun,
 		admission.ValidatingPolicy, admission.MutatingPolicy:
 		f = book.New(AdmissionDenied, fmt.Sprintf("admission in namespace %q denies the pod: %s", try.Namespace, text))
-		f.Next = admissionSteps(refusal, o)
+		f.Next = append(elsewhere(usable, plan.Node, o), admissionSteps(refusal, o)...)
 	case admission.QuotaExceeded, admission.QuotaUnspecified:
 		f = book.New(QuotaOrLimitRangeViolated,
 			fmt.Sprintf("ResourceQuota %q in namespace %q rejects the pod: %s", refusal.Name, try.Namespace, text))
-		f.Next = quotaSteps(try.Namespace, o)
+		f.Next = quotaSteps(try.Namespace, usable, plan, o)
 	case admission.LimitRange:
 		f = book.New(QuotaOrLimitRangeViolated,
 			fmt.Sprintf("a LimitRange in namespace %q rejects the pod: %s", try.Namespace, text))
-		f.Next = quotaSteps(try.Namespace, o)
+		f.Next = quotaSteps(try.Namespace, usable, plan, o)
 	case admission.NotPermitted:
 		f = book.New(PodCreationForbidden,
 			fmt.Sprintf("not allowed: needs %s %s in namespace %q", refusal.Permission.Verb, refusal.Permission.Resource, try.Namespace))
@@ -93,24 +134,40 @@ const dryRun = "dry-run create"
 // podSecurity is the finding of a namespace that enforces a level, and the way to one that does not.
 func podSecurity(level, namespace string, usable []string, plan report.Plan, o Options) finding.Finding {
 	message := fmt.Sprintf("namespace %q enforces Pod Security Standard %q, which forbids a root shell", namespace, level)
+	usable = notSystem(usable)
 	slices.Sort(usable)
 	if len(usable) > 0 && !o.Free {
 		f := book.New(PodSecurityViolated, message+"; namespaces that allow it: "+strings.Join(usable, ", "))
-		f.Next = []finding.Next{{
-			Command: rerunCommand(o, plan.Node, usable[0]), Why: "Use a namespace that allows privileged pods", Risk: finding.Change,
-		}}
+		f.Next = elsewhere(usable, plan.Node, o)
 		return f
 	}
-	pods := "" // -n names the pods of the call, or else the namespace that has just denied the pod
+	f := book.New(PodSecurityViolated, message)
+	f.Next = []finding.Next{ownNamespace(plan.Node, o)}
+	return f
+}
+
+// elsewhere is the call in another namespace that admits the pod; nothing where none is known, or where -n names the
+// pods of the call.
+func elsewhere(usable []string, node string, o Options) []finding.Next {
+	if len(usable) == 0 || o.Free {
+		return nil
+	}
+	return []finding.Next{rerunStep(o, node, usable[0], "Use a namespace that admits the pod as it is", finding.Change)}
+}
+
+// notSystem leaves out kube-system where a namespace of the session's own is the better advice.
+func notSystem(usable []string) []string {
+	return slices.DeleteFunc(slices.Clone(usable), func(name string) bool { return name == metav1.NamespaceSystem })
+}
+
+// ownNamespace is the call with a namespace that has no quota, no limits and no Pod Security Standard in the way.
+func ownNamespace(node string, o Options) finding.Next {
+	pods := "" // -n names the pods of the call, or else the namespace that is in the way
 	if o.Free {
 		pods = o.CallNamespace
 	}
-	f := book.New(PodSecurityViolated, message)
-	f.Next = []finding.Next{{
-		Command: rerunCommand(o, plan.Node, pods, "--create-namespace"),
-		Why:     "Create a privileged namespace for this session, deleted with the session", Risk: finding.Change,
-	}}
-	return f
+	why := "Create a privileged namespace for this session, deleted with the session"
+	return rerunStep(o, node, pods, why, finding.Change, "--create-namespace")
 }
 
 // admissionSteps show the policy or webhook that denied the pod.
@@ -136,11 +193,29 @@ func admissionSteps(refusal admission.Refusal, o Options) []finding.Next {
 	return append(steps, show("Read the rules of the policy", kind, refusal.Name, "-o", "yaml"))
 }
 
-func quotaSteps(namespace string, o Options) []finding.Next {
-	return []finding.Next{{
+func quotaSteps(namespace string, usable []string, plan report.Plan, o Options) []finding.Next {
+	way := elsewhere(notSystem(usable), plan.Node, o)
+	if way == nil {
+		way = []finding.Next{ownNamespace(plan.Node, o)}
+	}
+	return append(way, finding.Next{
 		Command: o.Kubectl.Command(namespace, "describe", "resourcequotas,limitranges"),
 		Why:     "Read the used and hard quota and the limits of the namespace", Risk: finding.Read,
-	}}
+	})
+}
+
+// rerunStep is the call itself once more as a step. A call that holds a secret is not printed: with the secret it must not
+// be, and without it it would run something else.
+func rerunStep(o Options, node, namespace, why string, risk finding.Risk, more ...string) finding.Next {
+	command := rerunCommand(o, node, namespace, more...)
+	if mask.Text(command) == command {
+		return finding.Next{Command: command, Why: why, Risk: risk}
+	}
+	with := strings.Join(more, " ")
+	if namespace != o.CallNamespace {
+		with = strings.TrimSpace("-n " + finding.Quote(namespace) + " " + with)
+	}
+	return finding.Next{Why: why + "; the call holds a secret and is not printed: repeat it with " + with, Risk: risk}
 }
 
 // rerunCommand is the call itself once more, with more flags. They replace flags of the call that they exclude.

@@ -28,6 +28,7 @@ func Evaluate(in Input, now time.Time, o Options) report.Plan {
 	plan.Findings = append(plan.Findings, conditions(node, o)...)
 	plan.Findings = append(plan.Findings, wishes(in, o, inContainer)...)
 	finding.Sort(plan.Findings)
+	plan.Findings, plan.Consequences = book.Fold(plan.Findings)
 	plan.Pod = buildPod(in, o, now)
 	plan.Command = remoteCommand(o, windows(node), inContainer)
 	if o.NoPull {
@@ -38,6 +39,7 @@ func Evaluate(in Input, now time.Time, o Options) report.Plan {
 }
 
 func setVerdict(plan *report.Plan) {
+	plan.Consequences = mask.Copy(plan.Consequences)
 	plan.Findings = mask.Copy(plan.Findings) // they quote kubelets, webhooks and the call; the pod and the command stay
 	plan.Verdict, plan.Summary = report.Ready, fmt.Sprintf("a pod in namespace %q enters node %s as root", plan.Namespace, plan.Node)
 	for _, f := range plan.Findings {
@@ -126,7 +128,7 @@ func conditions(node *corev1.Node, o Options) []finding.Finding {
 		f := book.New(NodePressure, fmt.Sprintf("node %s is under %s and admits only critical pods", node.Name, kind))
 		f.Object = nodeRef(node.Name)
 		f.Evidence = []finding.Evidence{{Source: "Node", Path: "status.conditions[" + string(kind) + "]", Value: "True: " + c.Message}}
-		f.Next = []finding.Next{{Command: rerunCommand(o, node.Name, o.CallNamespace, "--critical"), Why: criticalWhy, Risk: finding.Destructive}}
+		f.Next = []finding.Next{rerunStep(o, node.Name, o.CallNamespace, criticalWhy, finding.Destructive, "--critical")}
 		if o.Force {
 			f.Severity = finding.Warning
 		}
@@ -159,10 +161,8 @@ func wishes(in Input, o Options, inContainer bool) []finding.Finding {
 			add(NoPullUnavailable, reason)
 			own := o
 			own.NoPull = false
-			found[len(found)-1].Next = []finding.Next{{
-				Command: rerunCommand(o, in.Node.Name, o.CallNamespace, "--image="+Image(in.Node, own)),
-				Why:     "Use this image, or another one, in place of --no-pull", Risk: finding.Read,
-			}}
+			found[len(found)-1].Next = []finding.Next{rerunStep(o, in.Node.Name, o.CallNamespace,
+				"Use this image, or another one, in place of --no-pull", finding.Read, "--image="+Image(in.Node, own))}
 		}
 	}
 	return found
@@ -204,9 +204,19 @@ func Dropped(node string, n int64, o Options) finding.Finding {
 	f := book.New(PacketsDropped, fmt.Sprintf("the kernel of node %s dropped %d packets before tcpdump read them", node, n))
 	f.Object = nodeRef(node)
 	f.Evidence = []finding.Evidence{{Source: "tcpdump", Path: "dropped by kernel", Value: fmt.Sprint(n)}}
+	f.Next = []finding.Next{rerunStep(o, node, o.CallNamespace,
+		"Capture fewer bytes of each packet, or use a narrower filter", finding.Read, "--snaplen=128")}
+	return f
+}
+
+// Gone explains a capture whose pod is no longer there.
+func Gone(pod *corev1.Pod, how string, o Options) finding.Finding {
+	f := book.New(CaptureTargetGone, fmt.Sprintf("pod %s/%s %s during the capture; its packets end there", pod.Namespace, pod.Name, how))
+	f.Object = &finding.ObjectRef{Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name}
+	f.Evidence = []finding.Evidence{{Source: "Pod " + pod.Namespace + "/" + pod.Name, Path: "metadata.uid", Value: string(pod.UID) + " " + how}}
 	f.Next = []finding.Next{{
-		Command: rerunCommand(o, node, o.CallNamespace, "--snaplen=128"),
-		Why:     "Capture fewer bytes of each packet, or use a narrower filter", Risk: finding.Read,
+		Command: o.Kubectl.Command(pod.Namespace, "get", "pods", "-o", "wide"),
+		Why:     "Find the pod that replaced it, and capture that one", Risk: finding.Read,
 	}}
 	return f
 }

@@ -37,6 +37,7 @@ var failures = map[string]struct {
 	podspec.WaitAffinity:    {PlacementRejected, start.changeNamespace},
 	podspec.WaitTaint:       {PlacementRejected, start.changeNamespace},
 	podspec.WaitRejected:    {PodRejected, start.reachNode},
+	podspec.WaitLapsed:      {HelperPodEnded, start.reachNode},
 	podspec.WaitEnded:       {HelperPodEnded, anotherImage("Use an image with sh, such as this one")},
 	podspec.WaitDeleted:     {HelperPodEnded, start.findDeletion},
 	podspec.WaitOverdue:     {HelperPodEnded, start.withoutJob},
@@ -70,7 +71,7 @@ func NotStarted(plan report.Plan, w podspec.Wait, o Options) finding.Finding {
 
 // rerun is the call itself once more, with one more flag.
 func (s start) rerun(flag, why string, risk finding.Risk) finding.Next {
-	return finding.Next{Command: rerunCommand(s.o, s.plan.Node, s.o.CallNamespace, flag), Why: why, Risk: risk}
+	return rerunStep(s.o, s.plan.Node, s.o.CallNamespace, why, risk, flag)
 }
 
 // show is a kubectl command that changes nothing.
@@ -131,8 +132,8 @@ func (s start) becomeCritical() []finding.Next {
 }
 
 func (s start) changeNamespace() []finding.Next {
-	return s.show("", "Read the default node selector and tolerations, and use -n with a namespace without them",
-		"get", "namespace", s.plan.Namespace, "-o", "yaml")
+	return append([]finding.Next{ownNamespace(s.plan.Node, s.o)},
+		s.show("", "Read the default node selector and tolerations of the namespace", "get", "namespace", s.plan.Namespace, "-o", "yaml")...)
 }
 
 func (s start) findDeletion() []finding.Next {

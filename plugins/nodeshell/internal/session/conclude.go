@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"unicode/utf8"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -34,6 +35,10 @@ func (r *running) conclude(outcomes []report.Outcome) error {
 		summary += fmt.Sprintf(", %d failed", failed)
 	}
 	if r.o.Format.Structured() {
+		for i := range outcomes {
+			encode(&outcomes[i].Stdout, &outcomes[i].StdoutBase64)
+			encode(&outcomes[i].Stderr, &outcomes[i].StderrBase64)
+		}
 		doc := report.Outcomes{
 			TypeMeta: metav1.TypeMeta{APIVersion: report.APIVersion, Kind: "NodeShellOutcomes"},
 			Summary:  summary, Items: outcomes,
@@ -48,6 +53,13 @@ func (r *running) conclude(outcomes []report.Outcome) error {
 		return cli.Exit{Code: worst}
 	}
 	return nil
+}
+
+// encode moves what is not UTF-8, and would be changed in JSON, to the field for bytes.
+func encode(text *string, raw *[]byte) {
+	if !utf8.ValidString(*text) {
+		*raw, *text = []byte(*text), ""
+	}
 }
 
 // tell names the nodes that did not end with 0, on standard error.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 )
 
 var errTimeout = errors.New("--timeout has passed")
@@ -24,15 +25,15 @@ func (r *running) exec(ctx context.Context, helper *helperpod.Helper, argv []str
 		timer := time.AfterFunc(r.o.Timeout, func() { cancel(errTimeout) })
 		defer timer.Stop()
 	}
-	lost, why := helper.Lost()
+	gone, why := helper.Lost()
 	go func() {
 		select {
-		case <-lost:
-			cancel(fmt.Errorf("%w; the helper pod was lost: %w", helperpod.ErrStatusUnknown, why()))
+		case <-gone:
+			cancel(lost(why()))
 		case <-ctx.Done():
 		}
 	}()
-	local := helperpod.Streams{In: r.local.in, Out: stdout, Err: stderr, TTY: r.local.tty}
+	local := helperpod.Streams{In: r.local.in, Out: stdout, Err: stderr, TTY: r.local.tty, Behind: r.behind}
 	if r.local.script != nil {
 		local.In = bytes.NewReader(r.local.script)
 	}
@@ -47,12 +48,17 @@ func (r *running) exec(ctx context.Context, helper *helperpod.Helper, argv []str
 	if cause := context.Cause(ctx); cause != nil && err != nil {
 		return 0, cause
 	}
-	if err == nil && code == killed {
+	if err == nil && code == killed || errors.Is(err, helperpod.ErrStatusUnknown) {
 		if why := helper.Outlived(ctx); why != nil {
-			return 0, fmt.Errorf("%w; the helper pod was lost: %w", helperpod.ErrStatusUnknown, why)
+			return 0, lost(why)
 		}
 	}
 	return code, err
+}
+
+// lost is the error of a command whose helper ended under it.
+func lost(why error) error {
+	return fmt.Errorf("%w; the helper pod was lost: %s", helperpod.ErrStatusUnknown, kube.OneLine(why))
 }
 
 // terminal makes the local terminal raw and connects keys, escapes and size.

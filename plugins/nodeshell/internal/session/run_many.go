@@ -32,6 +32,7 @@ func (r *running) many(ctx context.Context, visits []enter.Visit) error {
 		both     = shared{lines.NewShared(out), lines.NewShared(stderr)}
 		wg       sync.WaitGroup
 	)
+	r.behind = []*helperpod.Spool{out, stderr}
 	for i, v := range visits {
 		wg.Go(func() {
 			slots <- struct{}{}

@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/enter"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/evaluate"
@@ -65,10 +66,19 @@ func (r *running) onNode(ctx context.Context, v enter.Visit, stdout, stderr io.W
 	argv := v.Command
 	if r.o.Netns {
 		if argv, err = r.enterNetwork(ctx, v, helper.Container()); err != nil {
-			return 0, err
+			return 0, enter.Denied(v, err)
 		}
 	}
-	return r.exec(ctx, helper, argv, stdout, stderr)
+	code, err := r.exec(ctx, helper, argv, stdout, stderr)
+	if err == nil && code == killed || errors.Is(err, helperpod.ErrStatusUnknown) {
+		if f := enter.Killed(ctx, v, helper, err); f != nil && err == nil {
+			f.Severity = finding.Warning // the code is the command's own
+			r.nodes.Warn(*f)
+		} else if f != nil {
+			return 0, enter.NotStarted(v, *f)
+		}
+	}
+	return code, enter.Denied(v, err)
 }
 
 // enterNetwork gives the command in the pod's network, with the node's files and tools.

@@ -30,6 +30,8 @@ type running struct {
 	nodes *enter.Runner
 	o     Options
 	local *inout
+
+	behind []*helperpod.Spool // what the output of several nodes passes through
 }
 
 // Run is the whole of a call.
