@@ -81,7 +81,7 @@ func expect(t testing.TB, c *harness.Cluster, limit time.Duration, verdict, code
 		return fmt.Sprintf("kubectl dns %s: %s, primary code %q, all %v, exit %d; want %s, %q alone, exit %d\n%s", strings.Join(args, " "), h.Verdict, h.PrimaryCode, h.codes(), r.Code, verdict, code, want, h.Summary), ok
 	})
 	for _, f := range h.Findings {
-		if len(f.Next) == 0 {
+		if len(f.Next) == 0 && args[0] == "check" { // the other reports may be all that there is to see
 			t.Errorf("%s has no next command", f.Code)
 		}
 		for _, dead := range c.Follow(t, f.Next) {

@@ -38,6 +38,7 @@ func conclude(w *facts.Snapshot, h *report.Header, checks ...func(*facts.Snapsho
 func finalizeFindings(w *facts.Snapshot, h *report.Header, all []finding.Finding) {
 	roots, _ := rules.Book.Fold(all)
 	h.Findings = slices.DeleteFunc(roots, func(f finding.Finding) bool { return slices.Contains(w.Options.Skip, f.Code) })
+	leaveOutItself(h)
 	h.Verdict = verdict(h.Findings)
 	if h.Verdict != report.Healthy && len(h.Findings) > 0 {
 		h.PrimaryCode, h.Summary = h.Findings[0].Code, h.Findings[0].Message
@@ -48,6 +49,20 @@ func finalizeFindings(w *facts.Snapshot, h *report.Header, all []finding.Finding
 		return
 	}
 	h.Summary = "no problem found"
+}
+
+// answeredBy are the commands whose report is all that they answer, by the kind of the report: one does not lead to itself.
+var answeredBy = map[string]string{
+	"DNSConfig": "config", "DNSPodResolver": "pod", "DNSExplanation": "explain", "DNSLogs": "logs", "DNSTop": "top", "DNSUpstreams": "upstream",
+}
+
+// leaveOutItself takes the command that prints the report out of its own next steps.
+func leaveOutItself(h *report.Header) {
+	for i, f := range h.Findings {
+		h.Findings[i].Next = slices.DeleteFunc(slices.Clone(f.Next), func(n finding.Next) bool {
+			return strings.HasPrefix(n.Command, "kubectl dns "+answeredBy[h.Kind]+" ") || n.Command == "kubectl dns "+answeredBy[h.Kind]
+		})
+	}
 }
 
 func verdict(list []finding.Finding) report.Verdict {

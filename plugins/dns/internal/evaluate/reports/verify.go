@@ -194,5 +194,5 @@ func differences(w *facts.Snapshot, out *report.Verification, s facts.Scope, sta
 	return []finding.Finding{w.Make(clients.RecordMismatch, finding.Critical, nil,
 		fmt.Sprintf("%d %s of %s %s from the API at %s", count, facts.Plural(count, "name"), scopeText(s),
 			map[bool]string{true: "differs", false: "differ"}[count == 1], where), evidence,
-		w.Read("Check whether the DNS pods receive changes from the API", "", "dns", "check"))}
+		w.Read("Read the errors of the DNS servers, such as a failed list or watch of the API", "", "dns", "logs", "--errors"))}
 }

@@ -82,9 +82,9 @@ func (c *Case) recheckStep() finding.Next {
 	return c.look("Check again in 30 seconds", "", "nodeinfo", c.Object.Name)
 }
 
-func (c *Case) nodeEvents() finding.Next {
-	return c.look("List the events of the node", "default",
-		"get", "events", "--field-selector", "involvedObject.kind=Node,involvedObject.name="+c.Object.Name)
+// kubeletLog leads on where the events of the node, which the report lists, name what the kubelet met.
+func kubeletLog() finding.Next {
+	return onNode("journalctl -u kubelet -n 100 --no-pager", "On the node, read the log of the kubelet")
 }
 
 func (c *Case) podsHere(why string) finding.Next {

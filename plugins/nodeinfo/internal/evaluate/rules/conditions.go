@@ -79,9 +79,9 @@ func (c *Case) pressure(kind corev1.NodeConditionType, message string) []finding
 	if since := condition.LastTransitionTime; !since.IsZero() {
 		message += fmt.Sprintf(": %s=True for %s; the condition stays True for five minutes after the cause is removed", kind, c.ago(since.Time))
 	}
-	return c.one(message, []finding.Evidence{conditionEvidence(condition)}, c.nodeEvents(),
+	return c.one(message, []finding.Evidence{conditionEvidence(condition)},
 		c.look("Show the free space that the kubelet reports (needs get nodes/proxy) and the largest pods",
-			"", "nodeinfo", c.Object.Name, "--kubelet", "--section=storage,pods"))
+			"", "nodeinfo", c.Object.Name, "--kubelet", "--section=storage,pods"), kubeletLog())
 }
 
 // raised is a condition that is True. Only that is a problem: on a node that does not report, all are Unknown.
@@ -135,7 +135,8 @@ func checkConditionProblem(c *Case) []finding.Finding {
 			continue
 		}
 		list = append(list, c.found("condition "+string(condition.Type)+" is "+string(condition.Status)+": "+said(condition.NodeCondition),
-			[]finding.Evidence{conditionEvidence(condition.NodeCondition)}, c.nodeEvents()))
+			[]finding.Evidence{conditionEvidence(condition.NodeCondition)},
+			onNode("journalctl -k -n 100 --no-pager", "On the node, read the log of the kernel")))
 	}
 	return list
 }

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -124,9 +125,14 @@ func checkAPIServerNotReady(c *Case) []finding.Finding {
 	if len(c.ControlPlane.Failed) == 0 {
 		return nil
 	}
+	component := "kube-apiserver"
+	if slices.ContainsFunc(c.ControlPlane.Failed, func(check string) bool { return strings.HasPrefix(check, "etcd") }) {
+		component = "etcd"
+	}
 	evidence := finding.Evidence{Source: "API server", Path: "/readyz", Value: c.ControlPlane.Readyz()}
 	f := c.found("the API server that answered is not ready: "+failed, []finding.Evidence{evidence},
-		c.look("Show the result of every readiness check", "", "get", "--raw", "/readyz?verbose"))
+		onNode("crictl logs --tail 50 $(crictl ps -a -q --name '^"+component+"$' | head -1)",
+			"On a control plane node, read the log of "+component))
 	if c.ControlPlane.StaticPods == nil {
 		f.Severity = finding.Info
 	}

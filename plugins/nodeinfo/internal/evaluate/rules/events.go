@@ -106,7 +106,7 @@ func checkKubeletError(c *Case) []finding.Finding {
 	for _, e := range c.warnings() {
 		if c.ofKubelet(e) {
 			message := fmt.Sprintf("the kubelet %s (%s ago): %s", kubeletErrors[e.Reason], c.ago(e.Last), e.Message)
-			list = append(list, c.found(message, eventEvidence(e), c.nodeEvents()))
+			list = append(list, c.found(message, eventEvidence(e), kubeletLog()))
 		}
 	}
 	return list
@@ -138,7 +138,7 @@ func checkWarningEvents(c *Case) []finding.Finding {
 		return nil
 	}
 	slices.Sort(rest)
-	return c.one("Warning events in the last hour: "+strings.Join(rest, ", "), nil, c.nodeEvents())
+	return c.one("Warning events in the last hour: "+strings.Join(rest, ", "), nil, kubeletLog())
 }
 
 var rebooted = rule{
@@ -161,7 +161,7 @@ func checkRebooted(c *Case) []finding.Finding {
 	last := reboots[len(reboots)-1]
 	return c.one("the node rebooted "+c.ago(last)+" ago", []finding.Evidence{
 		{Source: "Event", Path: facts.Rebooted, Value: "boot ID " + c.Object.Status.NodeInfo.BootID, Time: &last},
-	}, c.nodeEvents())
+	}, onNode("journalctl -b -1 -n 100 --no-pager", "On the node, read the end of the log before the reboot"))
 }
 
 var nodeReadinessFlapping = rule{
@@ -184,5 +184,5 @@ func checkNodeReadinessFlapping(c *Case) []finding.Finding {
 	last := c.Events.NotReady[len(c.Events.NotReady)-1]
 	return c.one(fmt.Sprintf("the node changed to NotReady %d times within the last hour", falls), []finding.Evidence{
 		{Source: "Event", Path: facts.NodeNotReady, Value: fmt.Sprintf("%d times", falls), Time: facts.Time(last)},
-	}, c.nodeEvents())
+	}, kubeletLog())
 }

@@ -110,7 +110,7 @@ func checkNodeShuttingDown(c *Case) []finding.Finding {
 	if age := c.notReadyFor(); age != "" {
 		message = "the node has been shutting down for " + age
 	}
-	return c.one(message, c.readyEvidence(), c.nodeEvents())
+	return c.one(message, c.readyEvidence(), c.podsHere("List the pods that are still on the node"))
 }
 
 var nodeNotReady = rule{
@@ -133,7 +133,7 @@ func checkNodeNotReady(c *Case) []finding.Finding {
 	if age := c.notReadyFor(); age != "" {
 		message = "the kubelet has reported the node as not ready for " + age
 	}
-	return c.one(message+": "+c.Readiness.Condition.Message, c.readyEvidence(), c.describe("Check the conditions and events of the node"))
+	return c.one(message+": "+c.Readiness.Condition.Message, c.readyEvidence(), kubeletLog())
 }
 
 var nodeJoining = rule{

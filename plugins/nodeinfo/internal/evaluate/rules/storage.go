@@ -63,7 +63,7 @@ func checkVolumeAttachmentError(c *Case) []finding.Finding {
 		}
 		f := c.found(fmt.Sprintf("volume %s cannot be %s this node: %s", volume, verb, problem.Message), []finding.Evidence{
 			{Source: "VolumeAttachment " + a.Name, Path: "status", Value: problem.Message, Time: facts.Time(problem.Time.Time)},
-		}, c.look("Show the error of the CSI driver", "", "describe", "volumeattachment", a.Name))
+		}, c.look("Find the other attachments of the volume, and the nodes that hold them", "", "get", "volumeattachments"))
 		f.Object = &finding.ObjectRef{Kind: "VolumeAttachment", Name: a.Name}
 		list = append(list, f)
 	}

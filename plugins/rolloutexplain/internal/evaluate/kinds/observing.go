@@ -33,13 +33,6 @@ func notObserving(e *model.Evaluation, w *model.Workload, what string) {
 		f.Evidence = append(f.Evidence, lease)
 		f.Confidence = "high"
 	}
-	f.Next = []finding.Next{
-		{
-			Command: e.Kubectl.Command("kube-system", "get", "lease", "kube-controller-manager", "-o", "yaml"),
-			Why:     "Check whether kube-controller-manager is running", Risk: finding.Read,
-			Answers: []string{"renewTime more than a few seconds ago: kube-controller-manager is not running"},
-		},
-		e.Next(w, finding.Read, "Read the events of the object for errors of the controller", "describe", w.Slash()),
-	}
+	f.Next = []finding.Next{e.ControllerStep("kube-controller-manager", lease)}
 	w.Add(f)
 }

@@ -93,6 +93,7 @@ func statefulUpdateError(e *model.Evaluation, w *model.Workload) {
 		plain.OneLine(ev.Message))
 	f.Attempts, f.FirstSeen, f.SelfHealing, f.Confidence = ev.Count, plain.TimePtr(ev.First), "no", "high"
 	f.Evidence = []finding.Evidence{plain.Evidence("Event", ev.Reason, ev.Message, ev.Last)}
-	f.Next = []finding.Next{e.Next(w, finding.Read, "Read the errors in full", "describe", w.Slash())}
+	f.Next = []finding.Next{e.Next(w, finding.Read, "Read the pod template that the controller cannot apply",
+		"get", w.Slash(), "-o", "jsonpath={.spec.template}")}
 	w.Add(f)
 }

@@ -68,3 +68,19 @@ func (e *Evaluation) ControllerLease(name string) (string, finding.Evidence) {
 	}
 	return "", finding.Evidence{}
 }
+
+// ControllerStep leads on to a component of the control plane: to its Lease, or where that has expired to its pods.
+func (e *Evaluation) ControllerStep(name string, lease finding.Evidence) finding.Next {
+	if lease.Source != "" {
+		return finding.Next{
+			Command: e.Kubectl.Command("kube-system", "get", "pods", "-l", "component="+name, "-o", "wide"),
+			Why:     "List the static pods of " + name, Risk: finding.Read,
+			Answers: []string{"no pods: the manifest in /etc/kubernetes/manifests is missing or invalid, or a provider runs the control plane"},
+		}
+	}
+	return finding.Next{
+		Command: e.Kubectl.Command("kube-system", "get", "lease", name, "-o", "jsonpath={.spec.renewTime}"),
+		Why:     "Check whether " + name + " is running", Risk: finding.Read,
+		Answers: []string{"renewTime more than a few seconds ago: " + name + " is not running"},
+	}
+}

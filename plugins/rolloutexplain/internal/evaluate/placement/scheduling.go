@@ -44,7 +44,8 @@ func gated(e *model.Evaluation, w *model.Workload, p *model.Pod, c *corev1.PodCo
 		"scheduling gate %s blocks scheduling until the controller that set the gate removes it", plain.List(gates, 5))
 	return found.WithKey(strings.Join(gates, ",")).Since(p.CreationTimestamp.Time).
 		WithEvidence(plain.Evidence("Pod "+p.Name, "spec.schedulingGates", strings.Join(gates, ", "), c.LastTransitionTime.Time)).
-		WithNext(e.Next(w, finding.Read, "List the scheduling gates of the pod", "get", "pod", p.Name, "-o", "jsonpath={.spec.schedulingGates}"))
+		WithNext(e.Next(w, finding.Read, "Find in managedFields who set the scheduling gate",
+			"get", "pod", p.Name, "-o", "yaml", "--show-managed-fields"))
 }
 
 // notScheduled reports a pod on which no scheduler has acted.
@@ -63,15 +64,12 @@ func notScheduled(e *model.Evaluation, w *model.Workload, p *model.Pod, waited t
 	c := e.Cause(p, model.StageSchedule, codes.SchedulerNotActing, report.Transient,
 		"the default scheduler has not acted on the pod for %s", plain.Age(waited)).
 		Since(p.CreationTimestamp.Time).WithEvidence(seen)
-	if text, lease := e.ControllerLease("kube-scheduler"); text != "" {
+	text, lease := e.ControllerLease("kube-scheduler")
+	if text != "" {
 		c.Message += ": " + text
 		c.WithEvidence(lease)
 	}
-	return c.WithNext(finding.Next{
-		Command: e.Kubectl.Command("kube-system", "get", "lease", "kube-scheduler", "-o", "jsonpath={.spec.renewTime}"),
-		Why:     "Check whether kube-scheduler is running", Risk: finding.Read,
-		Answers: []string{"renewTime more than a few seconds ago: kube-scheduler is not running"},
-	})
+	return c.WithNext(e.ControllerStep("kube-scheduler", lease))
 }
 
 // schedulingTerm is one reason of the scheduler and for how many nodes it holds.
@@ -196,7 +194,7 @@ func decodeScheduling(e *model.Evaluation, w *model.Workload, p *model.Pod, c *c
 		found.Recode(codes.PreemptionInProgress)
 		found.Says("the scheduler is preempting other pods on node %s", p.Status.NominatedNodeName)
 	}
-	return found.WithNext(e.Next(w, finding.Read, "Read the message of the scheduler and the requests of the pod", "describe", "pod", p.Name))
+	return found.WithNext(e.Next(w, finding.Read, "Read the requests, the node selector and the tolerations of the pod", "describe", "pod", p.Name))
 }
 
 // decisive gives the term that counts: taints are not the reason while other nodes are excluded for another one.

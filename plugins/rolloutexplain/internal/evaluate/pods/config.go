@@ -20,7 +20,7 @@ var (
 	objectAbsent = regexp.MustCompile(`(configmap|secret)s? "([^"]+)" not found`)
 	keyAbsent    = regexp.MustCompile(`couldn't find key (\S+) in (ConfigMap|Secret) (\S+)`)
 	keyRefAbsent = regexp.MustCompile(`references non-existent (config|secret) key: (\S+)`)
-	multiAttach  = regexp.MustCompile(`Multi-Attach error for volume "([^"]+)"(.*)$`)
+	multiAttach  = regexp.MustCompile(`Multi-Attach error for volume "([^"]+)"(?: Volume is)?(.*)$`)
 	hostPathType = regexp.MustCompile(`hostPath type check failed: (\S+) is not an? (.+)$`)
 	driverAbsent = regexp.MustCompile(`driver name (\S+) not found in the list of registered CSI drivers`)
 )
@@ -45,7 +45,8 @@ func configError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *cor
 	default:
 		c = e.Cause(p, model.StageConfig, codes.CreateContainerConfigError, report.LikelyFatal,
 			"the configuration of %s cannot be created: %s", p.Called(spec.Name), plain.OneLine(wait.Message)).
-			WithNext(e.Next(w, finding.Read, "Read the error in the events of the pod", "describe", "pod", p.Name))
+			WithNext(e.Next(w, finding.Read, "Read the environment and the volumes of the containers", "get", "pod", p.Name, "-o",
+				"jsonpath={.spec}"))
 	}
 	c.In(spec.Name).Since(p.CreationTimestamp.Time)
 	c.Stage = model.StageConfig

@@ -43,8 +43,8 @@ func terminatingCause(e *model.Evaluation, w *model.Workload, p *model.Pod) *mod
 		}
 		held := plain.Evidence("Pod "+p.Name, "metadata.finalizers", strings.Join(p.Finalizers, ", "), began)
 		return c.Since(began).WithEvidence(held).WithEvidence(seen).WithNext(
-			e.Next(w, finding.Read, "Read the finalizers, and check the controller that has to remove them", "get", "pod", p.Name, "-o",
-				"jsonpath={.metadata.finalizers}"),
+			e.Next(w, finding.Read, "Find in managedFields who set the finalizer, and check that controller", "get", "pod", p.Name, "-o", "yaml",
+				"--show-managed-fields"),
 			e.Next(w, finding.Destructive, "Remove the finalizer, only if its controller no longer exists", "patch", "pod", p.Name, "--type=merge",
 				"-p", `{"metadata":{"finalizers":null}}`))
 	}
@@ -116,14 +116,13 @@ func deadPod(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause 
 	if p.Status.Phase != corev1.PodFailed {
 		return nil
 	}
-	describe := e.Next(w, finding.Read, "Read the status and the events of the pod", "describe", "pod", p.Name)
+	node := e.NextCluster(finding.Read, "Check the node, its taints and its free capacity", "nodeinfo", p.Spec.NodeName)
 	when := endOf(p)
 	switch reason := p.Status.Reason; {
 	case reason == "Evicted":
 		c := e.Cause(p, model.StageRun, codes.Evicted, report.LikelyFatal, "the kubelet evicted the pod: %s", plain.OneLine(p.Status.Message))
 		c.Key, c.Attempts = plain.FirstWords(p.Status.Message, 8), 0
-		return c.Since(when).WithEvidence(plain.Evidence("Pod "+p.Name, "status.message", p.Status.Message, when)).WithNext(describe,
-			e.NextCluster(finding.Read, "Check the resource pressure on the node", "describe", "node", p.Spec.NodeName))
+		return c.Since(when).WithEvidence(plain.Evidence("Pod "+p.Name, "status.message", p.Status.Message, when)).WithNext(node)
 	case reason != "" && reason != "NodeShutdown" && reason != "Terminated" && len(p.Status.ContainerStatuses) == 0,
 		strings.HasPrefix(p.Status.Message, "Pod was rejected"):
 		c := e.Cause(p, model.StageNode, codes.PodRejected, report.LikelyFatal,
@@ -133,17 +132,14 @@ func deadPod(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause 
 			c.Message += "; the pod template sets nodeName, which bypasses the scheduler"
 		}
 		c.Since(when).WithEvidence(plain.Evidence("Pod "+p.Name, "status.reason", reason, when))
-		if strings.HasPrefix(reason, "OutOf") {
-			return c.WithNext(e.NextCluster(finding.Read, "Check the free capacity of the node", "describe", "node", p.Spec.NodeName))
-		}
-		return c.WithNext(describe)
+		return c.WithNext(node)
 	}
 	if d := podfact.Condition(p.Pod, corev1.DisruptionTarget); d != nil && d.Status == corev1.ConditionTrue {
 		c := e.Cause(p, model.StageRun, codes.PodDisrupted, report.Transient, "the pod was disrupted (%s): %s", d.Reason,
 			plain.OneLine(d.Message))
 		c.Key = d.Reason
 		at := d.LastTransitionTime.Time
-		return c.Since(at).WithNext(describe).
+		return c.Since(at).WithNext(node).
 			WithEvidence(plain.Evidence("Pod "+p.Name, "status.conditions[DisruptionTarget]", d.Reason, at))
 	}
 	return nil

@@ -24,21 +24,22 @@ func imageCause(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *core
 	events := e.PodEvents(p)
 	path := p.StatusPath(spec.Name) + ".state.waiting"
 	seen := plain.Evidence("Pod "+p.Name, path, wait.Reason+": "+wait.Message, plain.NoTime)
-	describe := e.Next(w, finding.Read, "Read the pull error in the events of the pod", "describe", "pod", p.Name)
+	writer := e.Next(w, finding.Read, "Find in managedFields who set the image, and when", "get", w.Slash(), "-o", "yaml", "--show-managed-fields")
 	switch wait.Reason {
 	case podfact.InvalidImageName:
 		return e.Cause(p, model.StageImage, codes.InvalidImageName, report.Fatal, "image name %q of %s is invalid", spec.Image,
 			p.Called(spec.Name)).
-			In(spec.Name).WithKey(spec.Image).Since(p.CreationTimestamp.Time).WithEvidence(seen).WithNext(describe)
+			In(spec.Name).WithKey(spec.Image).Since(p.CreationTimestamp.Time).WithEvidence(seen).WithNext(writer)
 	case podfact.ErrImageNeverPull:
 		c := e.Cause(p, model.StageImage, codes.ErrImageNeverPull, report.Fatal,
 			"image %q of %s is not on the node, and imagePullPolicy is Never", spec.Image, p.Called(spec.Name)).
 			In(spec.Name).WithKey(spec.Image).Since(p.CreationTimestamp.Time).WithEvidence(seen)
-		return c.WithNext(describe)
+		return c.WithNext(e.NextCluster(finding.Read, "List the images on the node", "get", "node", p.Spec.NodeName, "-o",
+			"jsonpath={.status.images[*].names}"))
 	case podfact.SignatureValidationFailed, podfact.ImageInspectError:
 		return e.Cause(p, model.StageImage, codes.ImageRejected, report.LikelyFatal, "the node rejects image %q of %s: %s", spec.Image,
 			p.Called(spec.Name), plain.Innermost(wait.Message)).
-			In(spec.Name).WithKey(spec.Image).Since(p.CreationTimestamp.Time).WithEvidence(seen).WithNext(describe)
+			In(spec.Name).WithKey(spec.Image).Since(p.CreationTimestamp.Time).WithEvidence(seen).WithNext(writer)
 	}
 	failed := podfact.PullFailure(events, spec.Name, spec.Image)
 	text, says := podfact.PullError(wait)
@@ -59,7 +60,10 @@ func imageCause(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *core
 		c.Next = append([]finding.Next{e.Next(w, finding.Read, "List the image pull secrets of the pod", "get", "pod", p.Name, "-o",
 			"jsonpath={.spec.imagePullSecrets}")}, c.Next...)
 	}
-	return c.WithNext(describe)
+	if len(c.Next) == 0 {
+		c.WithNext(writer)
+	}
+	return c
 }
 
 // The words of containerd, CRI-O and the registries; the first list that matches wins.

@@ -148,8 +148,7 @@ func readiness(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev
 	if hint := portHint(spec); hint != "" {
 		c.Message += "; " + hint
 	}
-	return c.WithNext(e.Next(w, finding.Read, "Read the log of the container", "logs", p.Name, "-c", spec.Name, "--tail=50"),
-		e.Next(w, finding.Read, "Read the probe and its failures in the events of the pod", "describe", "pod", p.Name))
+	return c.WithNext(e.Next(w, finding.Read, "Read the log of the container", "logs", p.Name, "-c", spec.Name, "--tail=50"))
 }
 
 // readinessGate: all containers are ready, and somebody else's condition is not.

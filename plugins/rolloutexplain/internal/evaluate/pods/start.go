@@ -34,7 +34,7 @@ func notStarted(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cau
 	if ev := eventfact.Newest(events, "Pulling"); ev != nil && eventfact.Newest(events, "Pulled") == nil {
 		return e.Cause(p, model.StageImage, codes.ImagePullInProgress, report.Transient, "the kubelet has been pulling the image for %s",
 			plain.Age(e.Now.Sub(ev.First))).ByEvent(ev).MarkSelfHealing().
-			WithNext(e.Next(w, finding.Read, "Read the events of the pod", "describe", "pod", p.Name))
+			WithNext(e.NextCluster(finding.Read, "Check the disk and the other pods of the node", "nodeinfo", p.Spec.NodeName))
 	}
 	waited := e.Now.Sub(p.CreationTimestamp.Time)
 	if len(p.Status.ContainerStatuses) == 0 && waited > 30*time.Second {

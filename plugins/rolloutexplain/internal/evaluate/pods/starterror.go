@@ -35,7 +35,7 @@ func startErrorText(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *
 	}
 	c.WithEvidence(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name), reason+": "+message, plain.NoTime))
 	if !plain.ContainsAny(message, "exec") {
-		return c.WithNext(e.Next(w, finding.Read, "Read the error in the events of the pod", "describe", "pod", p.Name))
+		return c.WithNext(e.NextCluster(finding.Read, "Check the container runtime of the node", "nodeinfo", p.Spec.NodeName))
 	}
 	return c.WithNext(e.Next(w, finding.Read, "Read the command and the arguments of the container", "get", "pod", p.Name, "-o",
 		p.JSONPath(spec.Name, "['command','args']")))
@@ -64,5 +64,6 @@ func postStart(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev
 	c.ByEvent(eventfact.Newest(e.PodEvents(p), "FailedPostStartHook"))
 	c.Attempts = max(c.Attempts, s.RestartCount+1)
 	return c.Since(p.CreationTimestamp.Time).
-		WithNext(e.Next(w, finding.Read, "Read the complete hook error in the events of the pod", "describe", "pod", p.Name))
+		WithNext(e.Next(w, finding.Read, "Read the lifecycle hooks of the container", "get", "pod", p.Name, "-o",
+			p.JSONPath(spec.Name, ".lifecycle")))
 }

@@ -46,14 +46,14 @@ func volumeCause(e *model.Evaluation, w *model.Workload, p *model.Pod, events []
 		return e.Cause(p, model.StageVolume, codes.FailedMount, report.Transient, "a volume waits for the cache of the kubelet: %s",
 			plain.OneLine(ev.Message)).MarkSelfHealing().ByEvent(ev)
 	}
-	describe := e.Next(w, finding.Read, "Read the mount error in the events of the pod", "describe", "pod", p.Name)
+	volumes := e.Next(w, finding.Read, "Read the volumes of the pod", "get", "pod", p.Name, "-o", "jsonpath={.spec.volumes}")
 	if m := hostPathType.FindStringSubmatch(ev.Message); m != nil {
 		return e.Cause(p, model.StageVolume, codes.FailedMount, report.LikelyFatal,
 			"a volume cannot be mounted: hostPath %s on node %s does not exist or is not a %s", m[1], p.Spec.NodeName, m[2]).
-			WithKey(m[1]).ByEvent(ev).WithNext(describe)
+			WithKey(m[1]).ByEvent(ev).WithNext(volumes)
 	}
 	c := e.Cause(p, model.StageVolume, codes.FailedMount, report.Transient, "a volume cannot be mounted: %s",
-		plain.Innermost(ev.Message)).WithKey(plain.FirstWords(ev.Message, 6)).ByEvent(ev).WithNext(describe)
+		plain.Innermost(ev.Message)).WithKey(plain.FirstWords(ev.Message, 6)).ByEvent(ev).WithNext(volumes)
 	if slices.ContainsFunc(p.Spec.Volumes, func(v corev1.Volume) bool { return v.PersistentVolumeClaim != nil || v.Ephemeral != nil }) {
 		c.WithNext(e.Next(w, finding.Read, "List the PersistentVolumeClaims and their state", "get", "pvc"))
 	}
@@ -74,7 +74,7 @@ func attachCause(e *model.Evaluation, w *model.Workload, p *model.Pod, ev *event
 			WithNext(e.NextCluster(finding.Read, "List the volume attachments", "get", "volumeattachments"))
 	}
 	c := e.Cause(p, model.StageVolume, codes.MultiAttachError, report.Transient, "volume %q is attached to another node%s", m[1],
-		plain.OneLine(m[2])).ByEvent(ev)
+		strings.TrimSuffix(": "+plain.OneLine(m[2]), ": ")).ByEvent(ev)
 	held := model.CountedPods(w.OldPods())
 	if w.Kind == "Deployment" && len(held) > 0 && w.Report.UpdateStrategy != nil && plain.Or(w.Report.UpdateStrategy.MayRemove, 0) == 0 {
 		c.Class, c.Severity, c.SelfHealing = report.LikelyFatal, finding.Critical, "no"

@@ -131,18 +131,12 @@ func missingWithoutTrace(e *model.Evaluation, w *model.Workload, owner string) {
 	f.Evidence = []finding.Evidence{plain.Evidence(owner, "spec.replicas",
 		fmt.Sprintf("%s missing; %s", plain.Plural(int(w.Missing), "pod", "pods"),
 			e.MissingEventText("no FailedCreate event in the last hour")), time.Time{})}
-	if text, lease := e.ControllerLease("kube-controller-manager"); text != "" {
+	text, lease := e.ControllerLease("kube-controller-manager")
+	if text != "" {
 		f.Message, f.Confidence = fmt.Sprintf("%s has not created %s: %s", owner, plain.Plural(int(w.Missing), "pod", "pods"), text), "high"
 		f.Evidence = append(f.Evidence, lease)
 	}
-	f.Next = []finding.Next{
-		{
-			Command: e.Kubectl.Command("kube-system", "get", "lease", "kube-controller-manager", "-o", "jsonpath={.spec.renewTime}"),
-			Why:     "Check whether kube-controller-manager is running", Risk: finding.Read,
-			Answers: []string{"renewTime more than a few seconds ago: kube-controller-manager is not running"},
-		},
-		e.Next(w, finding.Read, "Read the events of the object", "describe", w.Slash()),
-	}
+	f.Next = []finding.Next{e.ControllerStep("kube-controller-manager", lease)}
 	w.Add(f)
 }
 

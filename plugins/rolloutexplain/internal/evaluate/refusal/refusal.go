@@ -46,7 +46,7 @@ func Read(e *model.Evaluation, text string, w *model.Workload) Refused {
 		}
 	}
 	if len(r.Next) == 0 {
-		r.Next = []finding.Next{e.Next(w, finding.Read, "Read the errors in full", "describe", w.Slash())}
+		r.Next = []finding.Next{e.Next(w, finding.Read, "Compare the pod template with the error", "get", w.Slash(), "-o", "jsonpath={.spec.template}")}
 	}
 	return r
 }

@@ -135,7 +135,8 @@ func judgeWithoutCause(e *model.Evaluation, w *model.Workload) *report.Finding {
 		counts := fmt.Sprintf("%d of %d replicas updated, %d available",
 			plain.Or(r.Counts.Updated, 0), w.Desired, plain.Or(r.Counts.Available, 0))
 		f.Evidence = []finding.Evidence{plain.Evidence(w.Kind+" "+w.Meta.Name, "status", counts, plain.NoTime)}
-		f.Next = []finding.Next{e.Next(w, finding.Read, "Read the status and the events of the workload", "describe", w.Slash())}
+		f.Next = []finding.Next{e.Next(w, finding.Read, "Read the complete spec and status of the workload",
+			"get", w.Slash(), "-o", "yaml")}
 		w.Add(f)
 		place(w)
 		r.Verdict, r.Summary = report.Unknown, f.Message

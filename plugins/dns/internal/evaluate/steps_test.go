@@ -1,0 +1,47 @@
+package evaluate
+
+import (
+	"testing"
+	"time"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/resolver"
+)
+
+// reportsOfEveryFault are all the reports that a user can ask for about each fault, as the commands name them.
+func reportsOfEveryFault() []testkit.Report {
+	var list []testkit.Report
+	scope := Scope{Namespace: "shop", Kind: "Service", Name: "api"}
+	o := Options{Slow: time.Second}
+	for _, f := range faults() {
+		in := build(f.before, f.after)
+		add := func(command string, findings []finding.Finding) {
+			list = append(list, testkit.Report{Fixture: string(f.code), Command: "kubectl dns " + command, Findings: findings})
+		}
+		add("check", judge(in).Findings)
+		add("status", Status(in, noon, o, "DNSStatus").Findings)
+		add("config", ConfigReport(in, noon, o).Findings)
+		add("pod web -n shop", Pod(in, noon, o).Findings)
+		for _, name := range []string{"api.shop", "apii.shop", "www.example.com"} {
+			add("explain "+name+" --from web -n shop", Explain(in, noon, o, name, resolver.All()).Findings)
+			add("resolve "+name, Resolve(in, noon, o, Qualify(in, name), []string{"A"}, "").Findings)
+		}
+		add("names svc/api -n shop", Names(in, noon, o, scope, "default").Findings)
+		add("verify svc/api -n shop", Verify(in, noon, o, scope).Findings)
+		add("verify -A", Verify(in, noon, o, Scope{}).Findings)
+		add("logs", MergeLogs(in, noon, o, false).Findings)
+		add("logs --errors", MergeLogs(in, noon, o, true).Findings)
+		add("top", Top(in, noon, o).Findings)
+		add("upstream", Upstreams(in, noon, o).Findings)
+	}
+	return list
+}
+
+func TestNextStepsLeadSomewhereNew(t *testing.T) {
+	testkit.CheckSteps(t, reportsOfEveryFault())
+}
+
+func TestFindingsHaveOneForm(t *testing.T) {
+	testkit.CheckWords(t, Catalog(), nil, reportsOfEveryFault())
+}
