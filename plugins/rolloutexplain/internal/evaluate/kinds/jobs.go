@@ -116,6 +116,7 @@ func jobAttempts(e *model.Evaluation, j *batchv1.Job, w *model.Workload) {
 	if w.Moving != "" {
 		w.Moving += "; " + count
 		c.Role, c.SelfHealing = report.Unrelated, "yes"
+		c.Severity = finding.Info
 	}
 	w.Add(c.Finding)
 }
