@@ -51,11 +51,11 @@ func TestAFalseAlarmIsSeen(t *testing.T) {
 func TestThePageHoldsEveryRow(t *testing.T) {
 	page := quietPage("rollout-explain", []Odd{
 		{Situation: "A | B", Why: "It is <none>.", Link: "https://example.com", Verdict: "Complete"},
-		{Situation: "C", Why: "D.", Verdict: "OnHold"},
+		{Situation: "C", Why: "D.", Verdict: "Progressing"},
 	})
 	for _, want := range []string{
 		"kubectl rollout-explain\n", "In each of these 2 situations", "(../../plugins/rolloutexplain/internal/evaluate/quiet_test.go)",
-		`| A \| B | It is &lt;none>. [Source](https://example.com) | Complete |` + "\n", "| C | D. | OnHold |\n",
+		`| A \| B | It is &lt;none>. [Source](https://example.com) | Complete |` + "\n", "| C | D. | Progressing |\n",
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("lacks %q:\n%s", want, page)
