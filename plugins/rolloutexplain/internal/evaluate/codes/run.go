@@ -131,7 +131,7 @@ var runEntries = []entry{
 		Next: "Read the log of the pod from the time when the probe fails.",
 	}},
 	{layer: LayerPod, Entry: finding.Entry{
-		Code: PodTerminating, Severity: finding.Warning, Title: "Pod is terminating within its grace period",
+		Code: PodTerminating, Severity: finding.Info, Title: "Pod is terminating within its grace period",
 		Meaning:  "The pod is being deleted, and its termination grace period is not over.",
 		Evidence: "metadata.deletionTimestamp in the future, or at most 10s ago.",
 		Next:     "Wait until the pod has terminated.",

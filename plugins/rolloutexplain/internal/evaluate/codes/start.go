@@ -147,7 +147,7 @@ var startEntries = []entry{
 		Next:     "Read the error of the pull.",
 	}},
 	{layer: LayerPod, Entry: finding.Entry{
-		Code: ImagePullInProgress, Severity: finding.Warning, Title: "Image is being pulled",
+		Code: ImagePullInProgress, Severity: finding.Info, Title: "Image is being pulled",
 		Meaning:  "The kubelet is pulling the image. The image may be large or the registry slow.",
 		Evidence: "Pulling event without a Pulled event.",
 		Next:     "Wait until the pull has finished.",

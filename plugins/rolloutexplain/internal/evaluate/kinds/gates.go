@@ -2,6 +2,7 @@ package kinds
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -125,6 +126,9 @@ func recreateWaits(e *model.Evaluation, w *model.Workload) {
 		"strategy Recreate creates no new pod until %s terminated; the progress deadline does not run meanwhile",
 		plain.Plural(len(left), "old pod has", "old pods have"))
 	f.Confidence, f.SelfHealing, f.Stance, f.Pods = "high", "maybe", finding.Follows, model.Names(left)
+	if !slices.ContainsFunc(left, func(p *model.Pod) bool { return !p.Terminating || p.DeletionTimestamp.Time.Before(e.Now) }) {
+		f.Severity = finding.Info // all are within their grace periods
+	}
 	f.Evidence = []finding.Evidence{plain.Evidence("Deployment "+w.Meta.Name, "spec.strategy.type", "Recreate", time.Time{})}
 	w.Add(f)
 	w.Moving = "old pods are terminating"

@@ -116,6 +116,7 @@ func jobAttempts(e *model.Evaluation, j *batchv1.Job, w *model.Workload) {
 	if w.Moving != "" {
 		w.Moving += "; " + count
 		c.Stance, c.SelfHealing = finding.Beside, "yes"
+		c.Severity = finding.Info
 	}
 	w.Add(c.Finding)
 }

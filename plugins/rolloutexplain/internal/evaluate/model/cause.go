@@ -110,5 +110,8 @@ func (c *Cause) ByEvent(ev *eventfact.Event) *Cause {
 // WithKey sets what tells it from others of its code and container.
 func (c *Cause) WithKey(key string) *Cause { c.Key = key; return c }
 
-// MarkSelfHealing says that waiting is enough.
-func (c *Cause) MarkSelfHealing() *Cause { c.SelfHealing = "yes"; return c }
+// MarkSelfHealing says that waiting is enough, so that it is no more than information.
+func (c *Cause) MarkSelfHealing() *Cause {
+	c.SelfHealing, c.Severity = "yes", finding.Info
+	return c
+}

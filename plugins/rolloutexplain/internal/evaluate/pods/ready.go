@@ -54,7 +54,6 @@ func minReadyWait(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.C
 	c := e.Cause(p, model.StageAvailable, codes.MinReadySecondsNotElapsed, report.Transient,
 		"the pod is ready and becomes available in %[2]s, after %[1]ds of readiness (minReadySeconds)", w.MinReady,
 		plain.Age(p.ReadySince.Add(time.Duration(w.MinReady)*time.Second).Sub(e.Now))).MarkSelfHealing()
-	c.Severity = finding.Info
 	return c.Since(p.ReadySince).
 		WithEvidence(plain.Evidence("Pod "+p.Name, "status.conditions[Ready].lastTransitionTime",
 			p.ReadySince.UTC().Format(time.RFC3339), p.ReadySince))
@@ -140,7 +139,7 @@ func readiness(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev
 	case up < budget:
 		c.Message = fmt.Sprintf("%s has been running for %s and is not ready yet; its readiness probe (%s) has not failed so far",
 			p.Called(spec.Name), plain.Age(up), describeProbe(spec.ReadinessProbe))
-		c.SelfHealing = "yes"
+		c.MarkSelfHealing()
 	default:
 		c.Message = fmt.Sprintf("%s has been running for %s, but its readiness probe (%s) has not succeeded", p.Called(spec.Name), plain.Age(up),
 			describeProbe(spec.ReadinessProbe))

@@ -68,6 +68,9 @@ func (g *group) merge(c *model.Cause) {
 func (g *group) finding(w *model.Workload) report.Finding {
 	f := g.Finding
 	f.Message, f.Pods = g.Sentence(), model.Names(g.pods)
+	if w.Settled && allDead(g) && !evictedAgain(g) {
+		f.Severity = finding.Info // others have taken their place
+	}
 	slices.Sort(f.Pods)
 	all := model.CountedPods(w.NewPods())
 	which := "new"

@@ -37,6 +37,9 @@ func judge(e *model.Evaluation, w *model.Workload) *report.Finding {
 	}
 	r.Summary = root.Message
 	r.Verdict = verdictOf(e, w, root)
+	if r.Verdict == report.Progressing && takesLong(root.Code) {
+		root.Severity = finding.Info
+	}
 	if r.Verdict == report.Degraded {
 		brokeAfter(e, w)
 	}
@@ -66,8 +69,12 @@ func overdue(e *model.Evaluation, w *model.Workload, root *report.Finding) bool 
 	if root.SelfHealing == "yes" || root.FirstSeen == nil || e.Now.Sub(*root.FirstSeen) < stuckAfter || progressedWithin(e, w, stuckAfter) {
 		return false
 	}
-	return root.Code != codes.StartupProbePending && root.Code != codes.InitContainerRunning && root.Code != codes.SidecarNotStarted ||
-		e.Now.Sub(*root.FirstSeen) > 10*time.Minute
+	return !takesLong(root.Code) || e.Now.Sub(*root.FirstSeen) > 10*time.Minute
+}
+
+// takesLong says whether a cause is a stage of a start that may take minutes by design.
+func takesLong(code finding.Code) bool {
+	return code == codes.StartupProbePending || code == codes.InitContainerRunning || code == codes.SidecarNotStarted
 }
 
 // progressedWithin says whether a pod of the wanted revision has become ready lately.
