@@ -210,11 +210,12 @@ func checkQuestions(in evaluate.Input, now time.Time) []records.Question {
 	return list
 }
 
-// pathQuestions queries one name at the Service's addresses and at each server, over UDP and over TCP.
+// pathQuestions queries one name at the pod's own nameservers, at the Service's addresses and at each server, over UDP and over
+// TCP.
 func pathQuestions(in evaluate.Input, _ time.Time) []collect.InPodQuestion {
 	servers, q := evaluate.ServersOf(in)
 	var list []collect.InPodQuestion
-	for _, server := range servers {
+	for _, server := range append([]string{""}, servers...) {
 		for _, transport := range []string{"UDP", "TCP"} {
 			list = append(list, collect.InPodQuestion{Server: server, Transport: transport, Question: q})
 		}

@@ -73,6 +73,9 @@ func podName(flag, text string, errs *[]error) string {
 	pod, err := podKinds.One(text)
 	if err != nil {
 		*errs = append(*errs, fmt.Errorf("%s: %w", flag, err))
+	} else if _, err := netip.ParseAddr(pod.Name); err == nil {
+		*errs = append(*errs, fmt.Errorf("%s: %q is an IP address; use the name of the pod ('kubectl get pods -A -o wide "+
+			"--field-selector status.podIP=%s' finds it)", flag, pod.Name, pod.Name))
 	}
 	return pod.Name
 }
@@ -178,7 +181,9 @@ func (c *common) explain(ctx context.Context, o ExplainOptions) error {
 	}
 	in, now, err := s.collect(ctx, collect.Wants{
 		Servers: true, Namespaces: true, KubeletMap: true,
-		From:      &collect.From{Namespace: s.namespace(), Pod: o.From, Container: o.Container, Files: true},
+		From: &collect.From{
+			Namespace: s.namespace(), Pod: o.From, Container: o.Container, Files: true, Ask: true, Lookup: true, Questions: o.inPod,
+		},
 		Questions: func(in evaluate.Input, _ time.Time) []records.Question { return evaluate.ExplainQuestions(in, o.Name) },
 	}, 0)
 	if err != nil {
@@ -186,6 +191,15 @@ func (c *common) explain(ctx context.Context, o ExplainOptions) error {
 	}
 	r := evaluate.Explain(in, now, s.judge(), o.Name, o.Libcs)
 	return finish(s, r.Header, r, render.Explain)
+}
+
+// inPod asks every step of the lookup at the pod's own nameservers, over UDP as the libraries do.
+func (o ExplainOptions) inPod(in evaluate.Input, _ time.Time) []collect.InPodQuestion {
+	var list []collect.InPodQuestion
+	for _, q := range evaluate.ExplainQuestions(in, o.Name) {
+		list = append(list, collect.InPodQuestion{Transport: "UDP", Question: q})
+	}
+	return list
 }
 
 // ResolveOptions are those of resolve.
@@ -302,7 +316,9 @@ func (c *common) resolve(ctx context.Context, o ResolveOptions) error {
 	if w.Only != "" && !evaluate.HasReplica(in, w.Only) {
 		return fmt.Errorf("there is no DNS pod %q", w.Only)
 	}
-	r := evaluate.Resolve(in, now, s.judge(), name(in), o.Types, o.Expect)
+	judge := s.judge()
+	judge.Typed = o.Name
+	r := evaluate.Resolve(in, now, judge, name(in), o.Types, o.Expect)
 	err = finish(s, r.Header, r, render.Resolve)
 	if err == nil && r.Met != nil && !*r.Met {
 		return cli.Exit{Code: cli.ExitThreshold}

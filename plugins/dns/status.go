@@ -350,8 +350,12 @@ func (s *session) follow(ctx context.Context, o LogsOptions) error {
 		return err
 	}
 	options := render.Options{Terminal: s.c.env.Out(s.o.Color), Wide: s.o.Format.Kind == output.Wide}
+	keys := map[string]*evaluate.KeyMask{}
 	emit := func(pod, text string) error {
-		line, ok := evaluate.ClassifyLine(pod, text, o.Errors)
+		if keys[pod] == nil {
+			keys[pod] = &evaluate.KeyMask{}
+		}
+		line, ok := evaluate.ClassifyLine(pod, keys[pod].Line(text), o.Errors)
 		if !ok {
 			return nil
 		}

@@ -113,6 +113,8 @@ type Answer struct {
 	Authoritative bool     `json:"authoritative,omitempty"`
 	Milliseconds  *float64 `json:"milliseconds"`
 	Error         string   `json:"error,omitempty"`
+	Asked         int      `json:"asked,omitempty"` // queries that this row stands for, if more than one
+	Lost          int      `json:"lost,omitempty"`  // those of them without an answer
 }
 
 // Record is one resource record of an answer section.

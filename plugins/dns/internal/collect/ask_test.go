@@ -210,14 +210,14 @@ func readScript(out string) evaluate.FromPod {
 }
 
 func TestWhatCannotBeAskedIsNoMissingAnswer(t *testing.T) {
-	f := readScript("@file /etc/resolv.conf\nnameserver 10.0.0.1\n@libc\n/lib/ld-musl-x86_64.so.1\n@tool udp none\n@tool tcp nc\n@answer 1 \n@end\n")
+	f := readScript("@file /etc/resolv.conf\nnameserver 10.0.0.1\n@libc\n/lib/ld-musl-x86_64.so.1\n@tool udp none\n@tool tcp nc\n@answer 1 10.0.0.1 \n@end\n")
 	if len(f.Answers) != 1 || f.Answers[0].Transport != "TCP" || f.Answers[0].Error != "no answer in time" {
 		t.Errorf("%+v", f.Answers)
 	}
 	if !cmp.Equal(f.Unasked, []string{"UDP"}) || !strings.Contains(f.Error, "no tool to query over UDP") || !*f.Musl || *f.Glibc {
 		t.Errorf("%+v", f)
 	}
-	if f = readScript("@tool udp nc\n@tool tcp nc\n@answer 0 \n"); len(f.Answers) != 1 || f.Error == "" {
+	if f = readScript("@tool udp nc\n@tool tcp nc\n@answer 0 10.0.0.1 \n"); len(f.Answers) != 1 || f.Error == "" {
 		t.Errorf("a shell that ended early: %+v", f)
 	}
 }
@@ -233,7 +233,7 @@ func TestTextOfToolsIsUnderstood(t *testing.T) {
 		"dig, silence":              {";; communications error to 10.0.0.1#53: timed out|", "", "", "no answer"},
 	}
 	for name, tt := range tests {
-		a := readScript("@tool udp x\n@tool tcp x\n@answer 0 text " + tt.text + "\n@answer 1 \n").Answers[0]
+		a := readScript("@tool udp x\n@tool tcp x\n@answer 0 10.0.0.1 text " + tt.text + "\n@answer 1 10.0.0.1 \n").Answers[0]
 		data := ""
 		if len(a.Records) > 0 {
 			data = a.Records[0].Data
@@ -247,7 +247,7 @@ func TestTextOfToolsIsUnderstood(t *testing.T) {
 func TestTheScriptSurvivesAsAContainersCommand(t *testing.T) {
 	q := podQuestions()
 	q[0].Server, q[0].Name = "'; touch /tmp/x; '", "$(reboot).test."
-	script := Script(q)
+	script := Script(q, 3, 3)
 	if strings.Contains(script, "$$") {
 		t.Error(`Kubernetes turns "$$" in a command into "$"`)
 	}

@@ -53,6 +53,7 @@ type From struct {
 	Namespace, Pod, Container string
 	Ask                       bool // ask DNS from inside it
 	Files                     bool // read its resolv.conf
+	Lookup                    bool // the questions are those of a lookup, which follow from that file
 	Questions                 func(evaluate.Input, time.Time) []InPodQuestion
 	Probe                     Probe
 }

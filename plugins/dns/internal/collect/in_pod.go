@@ -19,54 +19,82 @@ import (
 	utilexec "k8s.io/client-go/util/exec"
 	"k8s.io/streaming/pkg/httpstream"
 
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/resolver"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
 
 // InPodQuestion is a question that the pod's own network carries to one server over one transport.
 type InPodQuestion struct {
-	Server    string
+	Server    string // empty: each nameserver of the pod's own resolv.conf
 	Transport string // UDP, TCP
 	records.Question
 }
 
-// insidePod reads the pod's files and asks its questions, in one exec with what the image has.
+// How often each question is asked, and when a query counts as lost. A step of a lookup gets what the C libraries give it:
+// two attempts of 5s (https://man7.org/linux/man-pages/man5/resolv.conf.5.html).
+const (
+	pathRounds, pathSeconds     = 3, 3
+	lookupRounds, lookupSeconds = 2, 5
+)
+
+// insidePod reads the pod's files and asks its questions with what the image has: in one exec, or in two where the questions
+// depend on resolv.conf.
 func (c *Collector) insidePod(ctx context.Context, from From) {
-	var questions []InPodQuestion
-	if from.Ask && from.Questions != nil {
-		questions = from.Questions(c.in, c.Cluster.Clock.Now())
-	}
 	if !from.Ask && !from.Files {
 		return
 	}
 	pod := c.in.From.Pod
 	result := evaluate.FromPod{Pod: pod, Wanted: from.Ask}
-	script := Script(questions)
-	out, method, err := c.runInside(ctx, from, pod, script)
+	if from.Probe.Kind == "" && !facts.Runs(&pod) {
+		result.Error = "the pod is not running (" + podfact.Status(&pod) + ")"
+		c.in.From = &result
+		return
+	}
+	rounds, seconds := pathRounds, pathSeconds
+	if from.Lookup {
+		rounds, seconds = lookupRounds, lookupSeconds
+		if c.runScript(ctx, from, &result, nil, Script(nil, 0, 0)); result.Error != "" {
+			c.in.From = &result
+			return
+		}
+		c.in.From = &result
+	}
+	var questions []InPodQuestion
+	if from.Ask && from.Questions != nil {
+		questions = from.Questions(c.in, c.Cluster.Clock.Now())
+	}
+	if !from.Lookup || len(questions) > 0 {
+		c.runScript(ctx, from, &result, questions, Script(questions, rounds, seconds))
+	}
+	c.in.From = &result
+}
+
+// runScript runs a script in the pod and reads what it printed.
+func (c *Collector) runScript(ctx context.Context, from From, result *evaluate.FromPod, questions []InPodQuestion, script string) {
+	out, method, err := c.runInside(ctx, from, result.Pod, script)
 	if err == nil || from.Probe.Kind != "" {
 		result.Method = method
 	}
 	if err != nil {
 		result.Error = kube.OneLine(err)
 	} else {
-		readOutput(&result, out, questions)
+		readOutput(result, out, questions)
 	}
-	if forbiddenErr := err != nil && forbidden(err); forbiddenErr {
-		c.note("exec", "create", "pods/exec in "+pod.Namespace, err)
+	if err != nil && forbidden(err) {
+		c.note("exec", "create", "pods/exec in "+result.Pod.Namespace, err)
 	}
-	c.mu.Lock()
-	c.in.From = &result
-	c.mu.Unlock()
 }
 
 func (c *Collector) runInside(ctx context.Context, from From, pod corev1.Pod, script string) (string, string, error) {
 	if from.Probe.Kind != "" {
 		return c.runProbe(ctx, from, pod, script)
 	}
-	ctx, cancel := context.WithTimeout(ctx, 12*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 25*time.Second)
 	defer cancel()
 	container := from.Container
 	if container == "" {
@@ -118,83 +146,13 @@ func execIn(
 	return executor.StreamWithContext(ctx, remotecommand.StreamOptions{Stdout: stdout, Stderr: stderr})
 }
 
-// Script asks every question at once with the first tool that can carry raw bytes, so that no tool's own idea of DNS
-// comes between: python3, perl, bash, nc; every answer comes back in hexadecimal. Without those dig or nslookup serve,
-// whose text is read. The script holds no "$$": as a container's command Kubernetes would make one "$" of it.
-func Script(questions []InPodQuestion) string {
-	var b strings.Builder
-	b.WriteString(`echo "@file /etc/resolv.conf"; cat /etc/resolv.conf 2>/dev/null
-echo "@file /etc/hosts"; cat /etc/hosts 2>/dev/null
-echo "@file /etc/nsswitch.conf"; cat /etc/nsswitch.conf 2>/dev/null
-echo "@libc"; ls /lib/ld-musl-* /lib*/ld-linux* /lib/*/libc.so.6 2>/dev/null
-`)
-	if len(questions) == 0 {
-		return b.String() + "echo @end\n"
-	}
-	b.WriteString(askFunction)
-	for i, q := range questions {
-		wire, err := message(q.Question, uint16(0x4b00+i)).Pack()
-		if err != nil {
-			continue
-		}
-		if q.Transport == "TCP" {
-			wire = append([]byte{byte(len(wire) >> 8), byte(len(wire))}, wire...)
-		}
-		fmt.Fprintf(&b, "ask %d %s %s %s %s %s &\n", i, strings.ToLower(q.Transport), finding.Quote(q.Server), hex.EncodeToString(wire),
-			finding.Quote(q.Name), q.Type)
-	}
-	b.WriteString("wait\necho @end\n")
-	return b.String()
-}
-
-const askFunction = `py='import sys,socket
-t,s,w=sys.argv[1],sys.argv[2],bytes.fromhex(sys.argv[3])
-k=socket.socket(socket.AF_INET6 if ":" in s else socket.AF_INET, socket.SOCK_DGRAM if t=="udp" else socket.SOCK_STREAM)
-k.settimeout(3)
-try:
-    k.connect((s,53)); k.send(w); r=k.recv(65535)
-    print(r.hex())
-except Exception as e:
-    print("!"+str(e))'
-pl='use IO::Socket::INET; my($t,$s,$w)=@ARGV; $SIG{ALRM}=sub{print "!timed out\n";exit}; alarm 3;
-my $k=IO::Socket::INET->new(PeerAddr=>$s,PeerPort=>53,Proto=>$t) or do{print "!$!\n";exit};
-$k->send(pack("H*",$w)); my $r; defined $k->recv($r,65535) or do{print "!$!\n";exit}; print unpack("H*",$r),"\n";'
-oct() { h=$1; while [ -n "$h" ]; do r=${h#??}; printf '\\x%s' "${h%"$r"}"; h=$r; done; }
-have() { command -v $1 >/dev/null 2>&1; }
-udp=none tcp=none
-if have dig; then udp=dig tcp=dig; fi
-if [ $udp = none ] && have nslookup; then udp=nslookup; fi
-if have nc; then tcp=nc; case "$(nc -u 2>&1 </dev/null)" in *nvalid*|*nrecognized*) ;; *) udp=nc;; esac; fi
-if have bash && have timeout && have dd && have od; then udp=bash tcp=bash; fi
-if have perl && perl -MIO::Socket::INET -e 1 2>/dev/null; then udp=perl tcp=perl; fi
-if have python3; then udp=python3 tcp=python3; fi
-echo "@tool udp $udp"; echo "@tool tcp $tcp"
-ask() {
-  case $2 in udp) tool=$udp;; *) tool=$tcp;; esac
-  case $tool in
-  python3) a=$(python3 -c "$py" $2 $3 $4 2>&1);;
-  perl) a=$(perl -e "$pl" $2 $3 $4 2>&1);;
-  bash) a=$(bash -c 'exec 3<>/dev/'$2'/'$3'/53 || exit; printf "'$(oct $4)'" >&3
-    timeout 3 dd bs=65535 count=1 <&3 2>/dev/null | od -An -v -tx1' 2>/dev/null);;
-  nc) u=; [ $2 = udp ] && u=-u; 
-    a=$(printf "$(oct $4)" | nc $u -w 2 $3 53 2>/dev/null | { dd bs=65535 count=1 2>/dev/null; } | od -An -v -tx1);;
-  dig) t=; [ $2 = tcp ] && t=+tcp
-    a="text $(dig +tries=1 +time=3 +noall +comments +answer $t -t $6 $5 @$3 2>&1 | tr '\n' '|' | tr -s ' \t' ' ')";;
-  nslookup) a="text $(nslookup -type=$6 $5 $3 2>&1 | tr '\n' '|' | tr -s ' \t' ' ')";;
-  *) return;;
-  esac
-  case "$a" in text*) ;; !*) ;; *) a=$(echo $a | tr -d ' \n');; esac
-  echo "@answer $1 $a"
-}
-`
-
 // readOutput takes the script's output apart.
 func readOutput(f *evaluate.FromPod, out string, questions []InPodQuestion) {
 	f.Files = map[string]string{}
 	section, file := "", ""
 	tools := map[string]string{}
 	libc := ""
-	answered := map[int]string{}
+	answered := map[int]map[string][]string{}
 	for line := range strings.Lines(out) {
 		trimmed := strings.TrimRight(line, "\r\n")
 		words := strings.Fields(trimmed)
@@ -207,10 +165,13 @@ func readOutput(f *evaluate.FromPod, out string, questions []InPodQuestion) {
 		case strings.HasPrefix(trimmed, "@tool ") && len(words) == 3:
 			section = ""
 			tools[strings.ToUpper(words[1])] = words[2]
-		case strings.HasPrefix(trimmed, "@answer ") && len(words) >= 2:
+		case strings.HasPrefix(trimmed, "@answer ") && len(words) >= 3:
 			section = ""
 			if i, err := strconv.Atoi(words[1]); err == nil {
-				answered[i] = strings.Join(words[2:], " ")
+				if answered[i] == nil {
+					answered[i] = map[string][]string{}
+				}
+				answered[i][words[2]] = append(answered[i][words[2]], strings.Join(words[3:], " "))
 			}
 		case section == "file":
 			f.Files[file] += line
@@ -232,7 +193,7 @@ func readOutput(f *evaluate.FromPod, out string, questions []InPodQuestion) {
 }
 
 // readAnswers leaves out what could not be asked: a missing tool is no missing answer.
-func readAnswers(f *evaluate.FromPod, questions []InPodQuestion, answered map[int]string, tools map[string]string) {
+func readAnswers(f *evaluate.FromPod, questions []InPodQuestion, answered map[int]map[string][]string, tools map[string]string) {
 	used := []string{}
 	for _, transport := range []string{"UDP", "TCP"} {
 		wanted := slices.ContainsFunc(questions, func(q InPodQuestion) bool { return q.Transport == transport })
@@ -248,17 +209,60 @@ func readAnswers(f *evaluate.FromPod, questions []InPodQuestion, answered map[in
 		f.Error = "the image has a shell but no tool to query over " + strings.Join(f.Unasked, " and ") +
 			" (python3, perl, bash, nc, dig or nslookup)"
 	}
+	own := resolver.Parse(f.Files["/etc/resolv.conf"]).Asked()
 	for i, q := range questions {
 		if slices.Contains(f.Unasked, q.Transport) {
 			continue
 		}
-		text, ran := answered[i]
-		if !ran {
-			f.Error = "the shell exited before all queries were sent"
+		for _, server := range serversFor(q, questions, own) {
+			var got []report.Answer
+			for _, text := range answered[i][server] {
+				got = append(got, inPodAnswer(InPodQuestion{server, q.Transport, q.Question}, f.Pod, text))
+			}
+			if len(got) == 0 {
+				f.Error = "the shell exited before all queries were sent"
+			}
+			f.Answers = append(f.Answers, merged(got)...)
+		}
+	}
+}
+
+// serversFor gives the addresses at which the script asked a question: one that resolv.conf has is not asked a second time.
+func serversFor(q InPodQuestion, questions []InPodQuestion, own []string) []string {
+	asksOwn := slices.ContainsFunc(questions, func(q InPodQuestion) bool { return q.Server == "" })
+	switch {
+	case q.Server == "":
+		return own
+	case asksOwn && slices.Contains(own, q.Server):
+		return nil
+	}
+	return []string{q.Server}
+}
+
+// merged joins what the rounds of one question got: each different answer once, the first of them with the count of those lost.
+func merged(rounds []report.Answer) []report.Answer {
+	var list []report.Answer
+	var silent *report.Answer
+	lost := 0
+	seen := map[string]bool{}
+	for _, a := range rounds {
+		if a.Rcode == "" {
+			lost++
+			silent = &a
 			continue
 		}
-		f.Answers = append(f.Answers, inPodAnswer(q, f.Pod, text))
+		if key := a.Rcode + " " + strings.Join(records.Data(a), " "); !seen[key] {
+			seen[key] = true
+			list = append(list, a)
+		}
 	}
+	if len(list) == 0 && silent != nil {
+		list = append(list, *silent)
+	}
+	if len(list) > 0 && len(rounds) > 1 {
+		list[0].Asked, list[0].Lost = len(rounds), lost
+	}
+	return list
 }
 
 func inPodAnswer(q InPodQuestion, pod corev1.Pod, text string) report.Answer {

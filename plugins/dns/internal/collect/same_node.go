@@ -34,7 +34,7 @@ func (c *Collector) sameNode(ctx context.Context, probe Probe) {
 		own.Nonce = fmt.Sprintf("%s-%d", probe.Nonce, asked)
 		wg.Go(func() {
 			result := evaluate.FromPod{Pod: pod, Wanted: true}
-			out, method, err := c.runProbe(ctx, From{Probe: own}, pod, Script(questions))
+			out, method, err := c.runProbe(ctx, From{Probe: own}, pod, Script(questions, pathRounds, pathSeconds))
 			if err != nil {
 				result.Error = kube.OneLine(err)
 			} else {

@@ -7,6 +7,7 @@
 package evaluate
 
 import (
+	"slices"
 	"time"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
@@ -29,6 +30,7 @@ type (
 	Probe   = facts.Probe
 	Log     = facts.Log
 	FromPod = facts.FromPod
+	KeyMask = facts.KeyMask
 	Metrics = facts.Metrics
 	Sample  = facts.Sample
 	Bucket  = facts.Bucket
@@ -36,6 +38,10 @@ type (
 
 // Masked gives a copy of the input for a file, with the secrets hidden that look like one or stand in a Corefile.
 func Masked(in Input) Input {
+	in.Logs = slices.Clone(in.Logs)
+	for i := range in.Logs {
+		in.Logs[i].Text = facts.HideKeys(in.Logs[i].Text)
+	}
 	in = mask.Copy(in)
 	for _, m := range in.ConfigMaps {
 		for key := range m.Data {

@@ -121,7 +121,7 @@ func healthy() Input {
 		in.Logs = append(in.Logs, Log{Pod: pod.Name, Text: "2026-06-01T11:00:00.000000000Z [INFO] plugin/reload: Running configuration SHA512 = abcdef\n"})
 		in.Probes = append(in.Probes, Probe{Namespace: "kube-system", Pod: pod.Name})
 	}
-	in.From = &FromPod{Wanted: true, Method: "exec nc", Pod: corev1.Pod{ObjectMeta: labeled("shop", "web", map[string]string{"app": "web"}), Spec: corev1.PodSpec{NodeName: "n1", DNSPolicy: corev1.DNSClusterFirst, Containers: []corev1.Container{{Name: "c"}}}, Status: corev1.PodStatus{PodIP: "10.244.1.7"}}, Files: map[string]string{"/etc/resolv.conf": "search shop.svc.cluster.local svc.cluster.local cluster.local\nnameserver 10.96.0.10\noptions ndots:5\n"}}
+	in.From = &FromPod{Wanted: true, Method: "exec nc", Pod: corev1.Pod{ObjectMeta: labeled("shop", "web", map[string]string{"app": "web"}), Spec: corev1.PodSpec{NodeName: "n1", DNSPolicy: corev1.DNSClusterFirst, Containers: []corev1.Container{{Name: "c"}}}, Status: corev1.PodStatus{PodIP: "10.244.1.7", Phase: corev1.PodRunning, ContainerStatuses: []corev1.ContainerStatus{{Name: "c", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: ago(20 * time.Hour)}}}}}}, Files: map[string]string{"/etc/resolv.conf": "search shop.svc.cluster.local svc.cluster.local cluster.local\nnameserver 10.96.0.10\noptions ndots:5\n"}}
 	return in
 }
 

@@ -333,7 +333,12 @@ func TestExplainTellsServersThatFailFromNamesThatAreMissing(t *testing.T) {
 		t.Errorf("next: %s", commands(e.Header))
 	}
 	e = explained(healthy(), "api.shop", resolver.Glibc, func(_ int, a *report.Answer) { silent(a) })
-	says(t, "silence", e.Header, report.Unhealthy, "NoUsableAnswer", "timeout")
+	says(t, "silence of a port-forward, which is never the pod's", e.Header, report.Unknown, "", "unknown whether api.shop is found")
+	in := healthy()
+	for _, q := range ExplainQuestions(in, "api.shop") {
+		in.From.Answers = append(in.From.Answers, report.Answer{Viewpoint: "pod:shop/web", Server: "10.96.0.10", Name: q.Name, Type: q.Type, Transport: "UDP", Error: "no answer in time"})
+	}
+	says(t, "silence in the pod", explained(in, "api.shop", resolver.Glibc, nil).Header, report.Unhealthy, "NoUsableAnswer", "timeout")
 }
 
 func TestTheHostsFileOfThePodComesFirst(t *testing.T) {

@@ -47,11 +47,10 @@ func Qualify(in Input, name string) string { return ask.Qualify(in, name) }
 // ForeignSearches gives the search domains outside the cluster that the suspect pod has, as far as they are known.
 func ForeignSearches(in Input) []string { return ask.ForeignSearches(in) }
 
-// PodServers gives the addresses that a pod asks: those of its resolver settings, or the one chosen by at (an address,
-// the name of a DNS pod).
+// PodServers gives the addresses that a pod asks: the one chosen by at, or an empty one for those of its own resolv.conf.
 func PodServers(in Input, at string) []string { return ask.PodServers(in, at) }
 
-// ServersOf gives the addresses that the suspect is asked to reach, and the question.
+// ServersOf gives the addresses that the suspect is asked to reach besides those of its resolv.conf, and the question.
 func ServersOf(in Input) (servers []string, q records.Question) { return ask.ServersOf(in) }
 
 // UpstreamsOf gives the addresses to which a server forwards on port 53.

@@ -107,6 +107,18 @@ func serverFaults() []fault {
 			in.Access = nil
 			in.Logs[0].Text += "2026-06-01T11:59:00Z User \"system:serviceaccount:x\" is allowed\n"
 		}},
+		{code: "ProbePluginMissing", before: func(in *Input) {
+			corefileOf(in, "    ready\n", "")
+			probes(in)
+			for i := range in.Pods {
+				in.Pods[i].Status.Conditions[0].Status = corev1.ConditionFalse
+			}
+			in.Slices[0].Endpoints = nil
+		}, near: func(in *Input) {
+			corefileOf(in, "    ready\n", "    ready :8181\n")
+			probes(in)
+			in.Pods[1].Status.Conditions[0].Status, in.Slices[0].Endpoints = corev1.ConditionFalse, in.Slices[0].Endpoints[:1]
+		}},
 		{code: "DNSPodsNotReady", before: func(in *Input) {
 			for i := range in.Pods {
 				in.Pods[i].Status.Conditions[0].Status = corev1.ConditionFalse
@@ -185,6 +197,17 @@ func serverFaults() []fault {
 			in.Deployments[0].Spec.Replicas, in.Pods, in.Probes, in.Slices[0].Endpoints, in.Nodes = ptr(int32(1)), in.Pods[:1], in.Probes[:1], in.Slices[0].Endpoints[:1], in.Nodes[:1]
 		}},
 		{code: "NodeLocalDNSCacheMissing", before: func(in *Input) { in.DaemonSets = []appsv1.DaemonSet{nodeCacheSet(1)} }, near: func(in *Input) { in.DaemonSets = []appsv1.DaemonSet{nodeCacheSet(2)} }},
+	}
+}
+
+// probes are those of kubeadm's Deployment.
+func probes(in *Input) {
+	for i := range in.Pods {
+		get := func(path string, port int32) *corev1.Probe {
+			return &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: path, Port: intstr.FromInt32(port)}}}
+		}
+		c := &in.Pods[i].Spec.Containers[0]
+		c.ReadinessProbe, c.LivenessProbe = get("/ready", 8181), get("/health", 8080)
 	}
 }
 
@@ -304,6 +327,21 @@ func pathFaults() []fault {
 			in.Pods[1].Status.Conditions[0].Status, in.Pods[1].CreationTimestamp = corev1.ConditionFalse, ago(time.Second)
 			when(func(a report.Answer) bool { return a.Server == "10.244.2.2" })(in)
 		}},
+		{code: "DNSQueriesLost", after: func(in *Input) { from(in, lostSome(2)) }, nearly: func(in *Input) { from(in, lostSome(0)) }},
+		{code: "PodResolvConfMismatch", before: func(in *Input) {
+			in.From.Files["/etc/resolv.conf"] = "search shop.svc.cluster.local svc.cluster.local cluster.local\nnameserver 10.96.0.99\noptions ndots:5\n"
+		}, after: func(in *Input) {
+			for _, transport := range []string{"UDP", "TCP"} {
+				in.From.Answers = append(in.From.Answers, report.Answer{Viewpoint: "pod:shop/web", Server: "10.96.0.99", Name: "kubernetes.default.svc.cluster.local.", Type: "A", Transport: transport, Error: "no answer in time", Asked: 3, Lost: 3})
+			}
+		}, near: func(in *Input) {
+			in.From.Files["/etc/resolv.conf"] = "search shop.svc.cluster.local svc.cluster.local cluster.local lan.test\nnameserver 10.96.0.10\noptions ndots:5 edns0\n"
+		}},
+		{code: "HostsFileOverridesDNS", before: func(in *Input) {
+			in.From.Pod.Spec.HostAliases = []corev1.HostAlias{{IP: "10.9.9.9", Hostnames: []string{"api"}}}
+		}, near: func(in *Input) {
+			in.From.Files["/etc/hosts"] = "127.0.0.1 localhost\n10.244.1.7 web\n192.0.2.7 api.example.com\n"
+		}},
 		{code: "NetworkPolicyBlocksDNS", before: func(in *Input) { in.Policies = []networkingv1.NetworkPolicy{policy(false)} }, after: func(in *Input) { from(in, silent) }, near: func(in *Input) {
 			in.Policies = []networkingv1.NetworkPolicy{policy(false), policy(true, port53("UDP"), port53("TCP"))}
 		}},
@@ -344,6 +382,15 @@ func pathFaults() []fault {
 		{code: "MuslSearchListTooLong", before: func(in *Input) { in.From.Musl = ptr(true); longSearch(in, 250) }, near: func(in *Input) { in.From.Musl = ptr(false); longSearch(in, 250) }},
 		{code: "ResolverLimitsExceeded", before: func(in *Input) { in.From.Musl = ptr(false); manySearches(in, 33) }, near: func(in *Input) { in.From.Musl = ptr(false); manySearches(in, 29) }},
 		{code: "WildcardSearchDomain", after: func(in *Input) { wildcard(in, "NOERROR") }, nearly: func(in *Input) { wildcard(in, "NXDOMAIN") }},
+	}
+}
+
+func lostSome(n int) func(*report.Answer) {
+	return func(a *report.Answer) {
+		a.Asked = 3
+		if a.Transport == "UDP" {
+			a.Lost = n
+		}
 	}
 }
 

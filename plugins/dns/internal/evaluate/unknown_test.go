@@ -146,10 +146,10 @@ func TestAnAddressOfTheNodeIsNoWrongAddress(t *testing.T) {
 	if got := judge(in); got.PrimaryCode != "KubeletClusterDNSMismatch" || got.Verdict != report.Unhealthy {
 		t.Errorf("it does not answer: %s %s", got.PrimaryCode, got.Summary)
 	}
-	if got := judge(answered(local("169.254.169.253"))); got.PrimaryCode != "KubeletClusterDNSMismatch" || got.Verdict != report.Unhealthy {
+	if got := judge(answered(local("169.254.169.253"))); got.PrimaryCode != "PodResolvConfMismatch" || got.Verdict != report.Unhealthy {
 		t.Errorf("a cloud's resolver: %s %s", got.PrimaryCode, got.Summary)
 	}
-	if got := judge(answered(local("192.0.2.53"))); got.PrimaryCode != "KubeletClusterDNSMismatch" || got.Verdict != report.Unhealthy {
+	if got := judge(answered(local("192.0.2.53"))); got.PrimaryCode != "PodResolvConfMismatch" || got.Verdict != report.Unhealthy {
 		t.Errorf("an ordinary wrong address: %s %s", got.PrimaryCode, got.Summary)
 	}
 }

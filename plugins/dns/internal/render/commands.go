@@ -45,6 +45,7 @@ func Config(w io.Writer, c report.Config, o Options) error {
 
 // Pod prints a pod's resolver settings.
 func Pod(w io.Writer, r report.PodResolver, o Options) error {
+	r.Header = about(r.Header, "pod "+r.Namespace+"/"+r.Name)
 	p := newPage(o, r.Header)
 	p.verdict(r.Header, "pod/"+r.Name)
 	p.findings(r.Header)
@@ -73,6 +74,7 @@ func Pod(w io.Writer, r report.PodResolver, o Options) error {
 
 // Explain prints the lookup of a name by each C library.
 func Explain(w io.Writer, e report.Explanation, o Options) error {
+	e.Header = about(e.Header, strings.TrimSuffix(e.Name, "."))
 	p := newPage(o, e.Header)
 	p.verdict(e.Header, e.Name)
 	p.findings(e.Header)
@@ -98,6 +100,7 @@ func Explain(w io.Writer, e report.Explanation, o Options) error {
 
 // Resolve prints the answers from each point of view.
 func Resolve(w io.Writer, r report.Resolution, o Options) error {
+	r.Header = about(r.Header, strings.TrimSuffix(r.Name, "."))
 	p := newPage(o, r.Header)
 	p.verdict(r.Header, strings.TrimSuffix(r.Name, "."))
 	p.findings(r.Header)

@@ -68,6 +68,22 @@ func (p *page) verdict(h report.Header, object string) {
 	p.Verdict(string(h.Verdict), verdictStyle[h.Verdict], object, h.Summary, output.Blocks(h.Findings)...)
 }
 
+// about gives a header whose messages leave out the object, which the first line names before them.
+func about(h report.Header, subject string) report.Header {
+	trim := func(text string) string {
+		if rest, ok := strings.CutPrefix(text, subject+" "); ok {
+			return rest
+		}
+		return strings.Replace(text, " of "+subject, "", 1)
+	}
+	h.Summary = trim(h.Summary)
+	h.Findings = slices.Clone(h.Findings)
+	for i := range h.Findings {
+		h.Findings[i].Message = trim(h.Findings[i].Message)
+	}
+	return h
+}
+
 // findings writes the first cause, and the others under their own heading.
 func (p *page) findings(h report.Header) {
 	blocks := output.Blocks(h.Findings)
@@ -252,6 +268,9 @@ func (p *page) answers(list []report.Answer) {
 		text := strings.Join(data, ", ")
 		if a.Error != "" {
 			text = a.Error
+		}
+		if a.Lost > 0 {
+			text = fmt.Sprintf("%s (%d of %d queries lost)", blank(text), a.Lost, a.Asked)
 		}
 		rows = append(rows, []output.Cell{
 			{Text: a.Viewpoint},

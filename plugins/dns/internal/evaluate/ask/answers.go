@@ -1,6 +1,7 @@
 package ask
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,8 +15,12 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
 
-// Outcome of a question: what a replica said, or else what the API says it must.
+// Outcome of a question: what the suspect's own nameservers said to it, or else a replica, or else what the API says that they
+// must. A port-forward that brings no answer says nothing about what the pod gets.
 func Outcome(w *facts.Snapshot, fqdn, typ string) (resolver.Outcome, string) {
+	if outcome, viewpoint := ownOutcome(w, fqdn, typ); viewpoint != "" {
+		return outcome, viewpoint
+	}
 	silent := ""
 	for _, p := range w.Probes {
 		for _, a := range p.Answers {
@@ -29,7 +34,7 @@ func Outcome(w *facts.Snapshot, fqdn, typ string) (resolver.Outcome, string) {
 		}
 	}
 	if silent != "" {
-		return resolver.Timeout, silent
+		return resolver.Unknown, silent
 	}
 	switch x := Expect(w, fqdn, typ); {
 	case x.Open != "":
@@ -40,6 +45,25 @@ func Outcome(w *facts.Snapshot, fqdn, typ string) (resolver.Outcome, string) {
 		return resolver.NoData, "computed"
 	}
 	return resolver.NXDomain, "computed"
+}
+
+// ownOutcome goes through the nameservers in their order, as the libraries do: the next one is asked where one gives no usable
+// answer.
+func ownOutcome(w *facts.Snapshot, fqdn, typ string) (outcome resolver.Outcome, viewpoint string) {
+	for _, server := range w.OwnServers() {
+		for _, a := range w.OwnAnswers(server, fqdn, typ, "") {
+			if !Unusable(a) {
+				return outcomeOf(a), a.Viewpoint
+			}
+			if viewpoint == "" {
+				outcome, viewpoint = resolver.Timeout, a.Viewpoint
+			}
+			if a.Rcode != "" {
+				outcome = outcomeOf(a)
+			}
+		}
+	}
+	return outcome, viewpoint
 }
 
 func outcomeOf(a report.Answer) resolver.Outcome {
@@ -56,11 +80,9 @@ func AnswerData(w *facts.Snapshot, fqdn string) []string {
 	var data []string
 	for _, typ := range []string{"A", "AAAA"} {
 		found := false
-		for _, p := range w.Probes {
-			for _, a := range p.Answers {
-				if !found && strings.EqualFold(a.Name, fqdn) && a.Type == typ && a.Rcode != "" {
-					data, found = append(data, records.Data(a)...), true
-				}
+		for _, a := range AllAnswers(w) {
+			if !found && strings.EqualFold(a.Name, fqdn) && a.Type == typ && a.Rcode != "" {
+				data, found = append(data, records.Data(a)...), true
 			}
 		}
 		if !found {
@@ -96,8 +118,9 @@ func Address(w *facts.Snapshot, fqdn string) (records.Expected, string) {
 func Answers(w *facts.Snapshot, fqdn string) []finding.Evidence {
 	var list []finding.Evidence
 	types := map[string]bool{}
-	for _, a := range AllAnswers(w) {
-		if strings.EqualFold(a.Name, fqdn) && a.Rcode != "" && !types[a.Type] {
+	for i, a := range AllAnswers(w) {
+		own := w.From != nil && i < len(w.From.Answers) // silence counts too: it is what the pod gets
+		if strings.EqualFold(a.Name, fqdn) && (own || a.Rcode != "") && !types[a.Type] {
 			types[a.Type] = true
 			list = append(list, facts.NewEvidence("answer of "+a.Viewpoint, a.Name+" "+a.Type, "%s", AnswerText(Sorted(a))))
 		}
@@ -107,11 +130,11 @@ func Answers(w *facts.Snapshot, fqdn string) []finding.Evidence {
 
 func AllAnswers(w *facts.Snapshot) []report.Answer {
 	var list []report.Answer
+	if w.From != nil { // first: they are what counts for the pod
+		list = append(list, w.From.Answers...)
+	}
 	for _, p := range w.Probes {
 		list = append(list, p.Answers...)
-	}
-	if w.From != nil {
-		list = append(list, w.From.Answers...)
 	}
 	return list
 }
@@ -196,6 +219,11 @@ func Right(w *facts.Snapshot, a report.Answer) bool {
 }
 
 func AnswerText(a report.Answer) string {
+	if a.Lost > 0 {
+		all := a
+		all.Lost = 0
+		return fmt.Sprintf("%s (%d of %d queries lost)", AnswerText(all), a.Lost, a.Asked)
+	}
 	if a.Error != "" {
 		return a.Error
 	}
@@ -217,7 +245,7 @@ func WrongAnswers(w *facts.Snapshot, p facts.Probe, settledOnly bool) []report.A
 	changed := w.Changes()
 	var list []report.Answer
 	for _, a := range p.Answers {
-		if a.Rcode == "" || a.Type == "SOA" || a.Name == w.External {
+		if Unusable(a) || a.Rcode == "" || a.Type == "SOA" || a.Name == w.External { // a failure is no other answer
 			continue
 		}
 		x := w.Engine.Lookup(a.Name, a.Type)
@@ -300,6 +328,21 @@ const (
 	clockTolerance = 5 * time.Second
 	LagTolerance   = 60 * time.Second
 )
+
+// Failures lists the answers of a probe for cluster names by which a server says that it cannot answer, unless a rule of the
+// Corefile does.
+func Failures(w *facts.Snapshot, p facts.Probe) []report.Answer {
+	var list []report.Answer
+	for _, a := range p.Answers {
+		if a.Rcode == "" || !Unusable(a) || !corefile.InZone(corefile.Fqdn(a.Name), w.Zone) || w.Engine.Lookup(a.Name, a.Type).Open != "" {
+			continue
+		}
+		if _, altered := w.Records.AlteredBy(a.Name, records.Outcome(a)); !altered {
+			list = append(list, a)
+		}
+	}
+	return list
+}
 
 func Unusable(a report.Answer) bool {
 	return a.Error != "" || a.Rcode == "SERVFAIL" || a.Rcode == "REFUSED"

@@ -15,8 +15,8 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
 )
 
-// PodServers gives the addresses that a pod asks: those of its resolver settings, or the one chosen by at (an address,
-// the name of a DNS pod).
+// PodServers gives the addresses that a pod asks: the one chosen by at (an address, the name of a DNS pod), or an empty one,
+// which stands for those of its own resolv.conf.
 func PodServers(in facts.Input, at string) []string {
 	if _, err := netip.ParseAddr(at); err == nil {
 		return []string{at}
@@ -26,15 +26,10 @@ func PodServers(in facts.Input, at string) []string {
 			return []string{in.Pods[i].Status.PodIP}
 		}
 	}
-	w := facts.New(in, in.Timeless(), facts.Options{})
-	if w.From == nil {
-		return nil
-	}
-	servers := w.ResolvConf().Nameservers
-	return servers[:min(3, len(servers))]
+	return []string{""}
 }
 
-// ServersOf gives the addresses that the suspect is asked to reach, and the question.
+// ServersOf gives the addresses that the suspect is asked to reach besides those of its own resolv.conf, and the question.
 func ServersOf(in facts.Input) (servers []string, q records.Question) {
 	w := facts.New(in, in.Timeless(), facts.Options{})
 	q = records.Question{Name: w.Control(), Type: "A"}
@@ -97,10 +92,10 @@ func localSilent(w *facts.Snapshot, ip string) bool {
 	return w.Sources.Get("daemonsets").Readable() && asked && !answered
 }
 
-// LocalUnseen says whether nothing shows what answers at a link-local address, and the pod got no answer from it.
+// LocalUnseen says whether nothing shows what answers at a link-local address, and the pod was not made to query it.
 func LocalUnseen(w *facts.Snapshot, ip string) bool {
-	_, answered := answeredAt(w, ip)
-	return facts.LinkLocal(ip) && !answered && !slices.Contains(w.ClusterServers(), ip)
+	asked, _ := answeredAt(w, ip)
+	return facts.LinkLocal(ip) && !asked && !slices.Contains(w.ClusterServers(), ip)
 }
 
 // Zone gives the cluster's zone as far as the Input says.

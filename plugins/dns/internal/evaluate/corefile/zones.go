@@ -87,6 +87,16 @@ func (f File) BlockFor(name, port string) (Block, bool) {
 	return best, length >= 0
 }
 
+// Port is where a block serves plain DNS.
+func (b Block) Port() string {
+	for _, z := range b.Zones {
+		if z.Scheme == "dns" {
+			return z.Port
+		}
+	}
+	return "53"
+}
+
 // Find gives the directives of a block with a name.
 func (b Block) Find(name string) []Directive { return find(b.Directives, name) }
 

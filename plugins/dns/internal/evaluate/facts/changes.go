@@ -49,6 +49,31 @@ func (w *Snapshot) SettleTime() time.Duration {
 	return time.Duration(w.Records.TTL)*time.Second + 5*time.Second
 }
 
+// CacheLine is the line of the cache plugin that keeps answers for cluster names; 0: none does
+// (https://coredns.io/plugins/cache/).
+func (w *Snapshot) CacheLine() int {
+	for _, b := range w.Conf.Blocks {
+		if len(b.Find("kubernetes")) == 0 {
+			continue
+		}
+		for _, d := range b.Find("cache") {
+			zones := d.Args
+			if len(zones) > 0 && strings.Trim(zones[0], "0123456789") == "" {
+				zones = zones[1:]
+			}
+			covers := len(zones) == 0 || slices.ContainsFunc(zones, func(z string) bool { return corefile.InZone(w.Zone, corefile.Fqdn(z)) })
+			disabled := slices.ContainsFunc(d.Find("disable"), func(o corefile.Directive) bool {
+				return len(o.Args) > 0 && o.Args[0] == "success" && (len(o.Args) == 1 ||
+					slices.ContainsFunc(o.Args[1:], func(z string) bool { return corefile.InZone(w.Zone, corefile.Fqdn(z)) }))
+			})
+			if covers && !disabled {
+				return d.Line
+			}
+		}
+	}
+	return 0
+}
+
 // Settling says whether the object behind a name changed so lately that a wrong answer proves nothing.
 func (w *Snapshot) Settling(name string, changed map[string]time.Time) bool {
 	key, ok := w.serviceKey(name)

@@ -101,6 +101,7 @@ type Options struct {
 	Skip       []finding.Code
 	Slow       time.Duration // an upstream that needs longer is slow
 	Prober     string        // the command that runs a probe, for next steps
+	Typed      string        // the name as the user gave it, before it was completed
 	Standalone bool          // a data command: the server's own state is not its subject
 }
 

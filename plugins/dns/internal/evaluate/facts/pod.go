@@ -2,10 +2,15 @@ package facts
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/discover"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/resolver"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
 
 // Libc is what the image's files tell; empty when nothing was read or nothing was found.
@@ -75,4 +80,47 @@ func (w *Snapshot) ActualConf() (resolver.Conf, bool) {
 	}
 	text, ok := w.From.Files["/etc/resolv.conf"]
 	return resolver.Parse(text), ok
+}
+
+// OwnServers are the nameservers that the suspect's programs query, by the file itself; none where it was not read.
+func (w *Snapshot) OwnServers() []string {
+	conf, _ := w.ActualConf()
+	return conf.Asked()
+}
+
+// OwnAnswers gives what the suspect got from one server for a name and a type over one transport; an empty type or transport is any.
+func (w *Snapshot) OwnAnswers(server, name, typ, transport string) []report.Answer {
+	var list []report.Answer
+	if w.From == nil {
+		return nil
+	}
+	for _, a := range w.From.Answers {
+		if a.Server == server && strings.EqualFold(a.Name, name) && (typ == "" || a.Type == typ) &&
+			(transport == "" || a.Transport == transport) {
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
+// IsServer says whether a pod is one of the DNS servers, which use the resolver of their node by design.
+func (w *Snapshot) IsServer(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(w.Pods, func(p corev1.Pod) bool { return p.Namespace == pod.Namespace && p.Name == pod.Name })
+}
+
+// Runs says whether a pod has a running container, in which something can be executed.
+func Runs(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodRunning &&
+		slices.ContainsFunc(podfact.Containers(pod), func(s corev1.ContainerStatus) bool { return s.State.Running != nil })
+}
+
+// HostsFile is /etc/hosts of the suspect: the file itself, or what the kubelet is told to write into it.
+func (w *Snapshot) HostsFile() string {
+	text := w.From.Files["/etc/hosts"]
+	if strings.TrimSpace(text) == "" {
+		for _, a := range w.From.Pod.Spec.HostAliases {
+			text += a.IP + " " + strings.Join(a.Hostnames, " ") + "\n"
+		}
+	}
+	return text
 }

@@ -52,16 +52,42 @@ func Default(zone string) Options {
 	}
 }
 
-// FromCorefile reads the options of the first kubernetes plugin that serves a forward zone, and false without one.
+// FromCorefile reads the options of the kubernetes plugin that serves a forward zone, and false without one. Of several, it is
+// the one in the server block that CoreDNS chooses for the names of Services, or else the first.
 func FromCorefile(f corefile.File) (Options, bool) {
 	for _, block := range f.Blocks {
 		for _, d := range block.Find("kubernetes") {
-			if o := fromDirective(block, d); o.Primary() != "" {
-				return o, true
+			o := fromDirective(block, d)
+			if o.Primary() == "" {
+				continue
 			}
+			if chosen, ok := f.BlockFor("svc."+o.Primary(), block.Port()); ok {
+				for _, d := range chosen.Find("kubernetes") {
+					if other := fromDirective(chosen, d); other.Primary() == o.Primary() {
+						return other, true
+					}
+				}
+			}
+			return o, true
 		}
 	}
 	return Options{}, false
+}
+
+// TakenBy gives the server block that CoreDNS chooses for the names of Services, where that block lacks the kubernetes plugin
+// which another block has for them.
+func TakenBy(f corefile.File) (corefile.Block, bool) {
+	for _, block := range f.Blocks {
+		for _, d := range block.Find("kubernetes") {
+			o := fromDirective(block, d)
+			if o.Primary() == "" {
+				continue
+			}
+			chosen, ok := f.BlockFor("svc."+o.Primary(), block.Port())
+			return chosen, ok && len(chosen.Find("kubernetes")) == 0
+		}
+	}
+	return corefile.Block{}, false
 }
 
 // Serves says whether any kubernetes plugin of the Corefile serves this very zone.

@@ -45,6 +45,10 @@ func Explain(in facts.Input, now time.Time, o facts.Options, name string, libcs 
 	all := clients.CheckPodConfig(w)
 	failure := walkFailure(w, name, first)
 	all = append(all, failure...)
+	if first.Outcome == Answered && first.Queries == 0 {
+		w.Options.Typed = name
+		all = append(all, clients.HostsOf(w, ask.Complete(w, name))...)
+	}
 	if first.Outcome == Answered {
 		all = append(all, servers.AlteredAnswers(w, func(asked string) bool {
 			return slices.ContainsFunc(first.Steps, func(s report.Step) bool { return strings.EqualFold(s.Name, asked) })
@@ -214,11 +218,5 @@ func hostsFile(w *facts.Snapshot, name string, l resolver.Libc) []string {
 	if l == resolver.Go {
 		name = strings.TrimSuffix(name, ".")
 	}
-	text := w.From.Files["/etc/hosts"]
-	if strings.TrimSpace(text) == "" {
-		for _, a := range w.From.Pod.Spec.HostAliases {
-			text += a.IP + " " + strings.Join(a.Hostnames, " ") + "\n"
-		}
-	}
-	return resolver.HostsFile(text, name)
+	return resolver.HostsFile(w.HostsFile(), name)
 }

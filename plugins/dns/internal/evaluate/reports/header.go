@@ -107,12 +107,17 @@ func unknownReason(w *facts.Snapshot) string {
 
 // wayUnknown says why it is not known whether the pod reaches the servers.
 func wayUnknown(w *facts.Snapshot) string {
+	pod := &w.From.Pod
+	if w.IsServer(pod) {
+		return fmt.Sprintf("pod %s/%s is a DNS server, which uses the resolver of its node by design: query DNS from a client pod (%s)",
+			pod.Namespace, pod.Name, w.From.Error)
+	}
 	servers := "the DNS pods, which answer correctly"
 	if !w.AnyReached() {
 		servers = "the DNS pods, which could not be queried"
 	}
-	text := fmt.Sprintf("unknown whether pod %s/%s can reach %s: %s", w.From.Pod.Namespace, w.From.Pod.Name, servers, w.From.Error)
-	if w.From.Method == "" { // a probe that was asked for and failed is no advice
+	text := fmt.Sprintf("unknown whether pod %s/%s can reach %s: %s", pod.Namespace, pod.Name, servers, w.From.Error)
+	if w.From.Method == "" && facts.Runs(pod) { // a probe that was asked for and failed is no advice
 		text += "; --probe ephemeral or --probe pod can query from the pod's network"
 	}
 	return text

@@ -79,16 +79,17 @@ func Logs(in facts.Input, now time.Time, o facts.Options, errorsOnly bool) repor
 	out := report.Logs{Header: header(w, "DNSLogs"), Items: []report.LogLine{}}
 	at := map[string]int{}
 	for _, l := range w.Logs {
+		var key facts.KeyMask
 		for line := range strings.Lines(l.Text) {
-			one, ok := ClassifyLine(l.Pod, line, errorsOnly)
+			one, ok := ClassifyLine(l.Pod, key.Line(line), errorsOnly)
 			if !ok {
 				continue
 			}
-			key := one.Class + "|" + numbers.ReplaceAllString(one.Text, "#")
-			i, ok := at[key]
+			kind := one.Class + "|" + numbers.ReplaceAllString(one.Text, "#")
+			i, ok := at[kind]
 			if !ok {
 				i = len(out.Items)
-				at[key] = i
+				at[kind] = i
 				out.Items = append(out.Items, one)
 				continue
 			}

@@ -35,6 +35,8 @@ func Resolve(in facts.Input, now time.Time, o facts.Options, name string, types 
 			all = append(all, clients.CannotAskInside(w))
 		}
 	}
+	all = append(all, clients.HostsOf(w, name)...)
+	all = append(all, clients.CheckLoss(w)...)
 	all = append(all, clients.ResolveFindings(w, ask.AllAnswers(w), name)...)
 	if expect != "" {
 		met := Meets(out.Answers, expect)

@@ -87,6 +87,9 @@ func verifyOne(w *facts.Snapshot, r *report.VerifyReplica, merged map[string]*re
 	case isAltered:
 		r.Overridden++
 		state, why = "overridden", fmt.Sprintf("%s in line %d of the Corefile runs before the kubernetes plugin", altered.Plugin, altered.Line)
+	case ask.Unusable(a):
+		r.Unanswered++
+		state, why = string(records.None), a.Rcode
 	case w.Settling(a.Name, changed):
 		r.Settling++
 		state, why = "settling", fmt.Sprintf("changed less than %s ago", w.SettleTime())
@@ -126,6 +129,7 @@ func verifyVerdict(w *facts.Snapshot, out *report.Verification, s facts.Scope) {
 	stale := servers.CheckReplicaStale(w)
 	all = append(all, stale...)
 	all = append(all, differences(w, out, s, stale)...)
+	all = append(all, servers.CheckReplicaSilent(w)...)
 	all = append(all, servers.CheckAltered(w)...)
 	all = append(all, servers.CheckReplicaUnreachable(w)...)
 	finalizeFindings(w, &out.Header, all)

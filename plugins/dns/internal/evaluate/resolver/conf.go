@@ -39,6 +39,9 @@ func Parse(text string) Conf {
 	return c
 }
 
+// Asked gives the nameservers that the C libraries query: the first three.
+func (c Conf) Asked() []string { return c.Nameservers[:min(MaxNameservers, len(c.Nameservers))] }
+
 // HostsFile gives the addresses that an /etc/hosts has for a name, in the order of its lines.
 func HostsFile(text, name string) []string {
 	var list []string
@@ -50,6 +53,24 @@ func HostsFile(text, name string) []string {
 		}
 		if slices.ContainsFunc(words[1:], func(word string) bool { return strings.EqualFold(word, name) }) {
 			list = append(list, words[0])
+		}
+	}
+	return list
+}
+
+// HostsNames gives the names that an /etc/hosts has, but for those that every file has.
+func HostsNames(text string) []string {
+	var list []string
+	for line := range strings.Lines(text) {
+		line, _, _ = strings.Cut(line, "#")
+		words := strings.Fields(line)
+		if len(words) < 2 || strings.HasPrefix(words[0], "127.") || strings.Contains(words[0], "::") {
+			continue
+		}
+		for _, name := range words[1:] {
+			if !slices.Contains(list, name) {
+				list = append(list, name)
+			}
 		}
 	}
 	return list

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/ask"
@@ -147,6 +148,8 @@ func withoutRecords(w *facts.Snapshot, fqdn string, svc *corev1.Service, below b
 	switch {
 	case !readable && (below || records.Headless(svc)):
 		message += what + " exists, but its endpoints could not be read"
+	case below && podElsewhere(w, fqdn, svc) != nil:
+		return *podElsewhere(w, fqdn, svc)
 	case below:
 		message += what + " has no ready endpoint or port of that name"
 	case records.Headless(svc):
@@ -159,6 +162,49 @@ func withoutRecords(w *facts.Snapshot, fqdn string, svc *corev1.Service, below b
 		evidence = append(evidence, facts.NewEvidence("EndpointSlice", "endpoints", "%s", endpointWords(w, svc)))
 	}
 	return w.Make(NameNotFound, finding.Warning, serviceRef(svc), message, evidence, next)
+}
+
+// podElsewhere: the name begins with that of a pod, which has its name under another Service: spec.subdomain of the pod decides,
+// which a StatefulSet sets to its serviceName
+// (https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#stable-network-id).
+func podElsewhere(w *facts.Snapshot, fqdn string, svc *corev1.Service) *finding.Finding {
+	label, _, _ := strings.Cut(fqdn, ".")
+	behind, named := false, ""
+	for i := range w.Slices {
+		slice := &w.Slices[i]
+		service := slice.Labels[discoveryv1.LabelServiceName]
+		if slice.Namespace != svc.Namespace {
+			continue
+		}
+		for _, e := range slice.Endpoints {
+			isPod := e.TargetRef != nil && e.TargetRef.Kind == "Pod" && e.TargetRef.Name == label
+			behind = behind || isPod && service == svc.Name
+			if e.Hostname != nil && *e.Hostname == label && service != svc.Name && (named == "" || service < named) {
+				named = service
+			}
+		}
+	}
+	evidence := append(ask.Evidence(w, fqdn), facts.NewEvidence("EndpointSlices of Service "+svc.Name, "endpoints[].hostname",
+		"none is %s", label))
+	message := fmt.Sprintf("%s does not exist: ", strings.TrimSuffix(fqdn, "."))
+	var next finding.Next
+	switch {
+	case named != "":
+		name := fmt.Sprintf("%s.%s.%s.svc.%s", label, named, svc.Namespace, w.Zone)
+		message += fmt.Sprintf("pod %s has its name under Service %s (serviceName of its StatefulSet), not under Service %s", label, named,
+			svc.Name)
+		evidence = append(evidence, facts.NewEvidence("EndpointSlices of Service "+named, "endpoints[].hostname", "%s", label))
+		next = resolveNext(w, "Query the name that the pod has", strings.TrimSuffix(name, "."))
+	case behind:
+		message += fmt.Sprintf("pod %s belongs to Service %s, but spec.subdomain of the pod (serviceName of a StatefulSet) is not %s", label,
+			svc.Name, svc.Name)
+		next = w.Read("Read the host name and the subdomain of the pod", svc.Namespace, "get", "pod", label, "-o",
+			"jsonpath={.spec.hostname}{\" \"}{.spec.subdomain}{\"\\n\"}")
+	default:
+		return nil
+	}
+	f := w.Make(NameNotFound, finding.Warning, serviceRef(svc), message, evidence, next)
+	return &f
 }
 
 // misspelled: no Service has the name.
@@ -233,6 +279,9 @@ func existsInAPI(w *facts.Snapshot, fqdn, typ string, x records.Expected, denied
 		return servers.Altered(w, fmt.Sprintf("%s exists in the API, but %s in line %d of the Corefile overrides its answer", short, a.Plugin,
 			a.Line), a, evidence)
 	}
+	if f := servers.ZoneTaken(w); f != nil {
+		return *f
+	}
 	next := w.Read("Check whether the servers receive changes from the API", "", "dns", "check")
 	if w.Settling(fqdn, w.Changes()) {
 		return w.Make(NameNotFound, finding.Warning, nil, fmt.Sprintf("%s was created or changed less than %s ago: DNS may need that "+
@@ -244,16 +293,21 @@ func existsInAPI(w *facts.Snapshot, fqdn, typ string, x records.Expected, denied
 
 // CannotAskInside is no verdict: the image or a permission prevents the queries, which says nothing about DNS.
 func CannotAskInside(w *facts.Snapshot) finding.Finding {
-	pod := w.From.Pod
+	pod := &w.From.Pod
+	next := []finding.Next{w.Read("Read the state and the events of the pod", pod.Namespace, "describe", "pod", pod.Name)}
+	if facts.Runs(pod) {
+		next = []finding.Next{
+			w.Change("Query from an ephemeral container in the pod (its entry stays in the pod)", pod.Namespace, "dns", "check", "--from",
+				pod.Name, "--probe", "ephemeral"),
+			w.Change("Query from a temporary pod on the same node, which is deleted afterwards", pod.Namespace, "dns", "check", "--from",
+				pod.Name, "--probe", "pod"),
+			w.Read("Show the queries that the pod would send, without sending them", pod.Namespace, "dns", "explain", "kubernetes.default",
+				"--from", pod.Name),
+		}
+	}
 	return w.Make(NoUsableAnswer, finding.Info, facts.Ref("Pod", pod.Namespace, pod.Name),
 		fmt.Sprintf("DNS could not be queried from inside pod %s/%s: %s", pod.Namespace, pod.Name, w.From.Error),
-		[]finding.Evidence{facts.NewEvidence("exec", pod.Name, "%s", w.From.Error)},
-		w.Change("Query from an ephemeral container in the pod (its entry stays in the pod)", pod.Namespace, "dns", "check", "--from", pod.Name,
-			"--probe", "ephemeral"),
-		w.Change("Query from a temporary pod on the same node, which is deleted "+
-			"afterwards", pod.Namespace, "dns", "check", "--from", pod.Name, "--probe", "pod"),
-		w.Read("Show the queries that the pod would send, without sending "+
-			"them", pod.Namespace, "dns", "explain", "kubernetes.default", "--from", pod.Name))
+		[]finding.Evidence{facts.NewEvidence("exec", pod.Name, "%s", w.From.Error)}, next...)
 }
 
 // ResolveFindings judges the answers at every viewpoint to one query.
@@ -261,8 +315,8 @@ func ResolveFindings(w *facts.Snapshot, answers []report.Answer, name string) []
 	var all []finding.Finding
 	g := gather(answers)
 	if len(g.silent) > 0 {
-		all = append(all, w.Make(NoUsableAnswer, finding.Critical, nil, fmt.Sprintf("%d of %d queries for %s got no usable answer", len(g.silent),
-			len(answers), strings.TrimSuffix(name, ".")), g.silent, CheckNext(w)))
+		all = append(all, w.Make(NoUsableAnswer, finding.Critical, nil, fmt.Sprintf("%d of %d queries for %s got no usable answer", g.failed,
+			g.asked, strings.TrimSuffix(name, ".")), g.silent, CheckNext(w)))
 	}
 	if g.missing && !g.exists {
 		all = append(all, ExplainNoAddress(w, name, true))
@@ -274,6 +328,7 @@ func ResolveFindings(w *facts.Snapshot, answers []report.Answer, name string) []
 	if g.exists && !g.missing {
 		// the same rules as for the answers of a check: what a plugin changes, and what differs from the API
 		all = append(all, servers.CheckAltered(w)...)
+		all = append(all, differing(w, answers, name)...)
 	}
 	if g.missing && g.exists {
 		var evidence []finding.Evidence
@@ -290,6 +345,7 @@ func ResolveFindings(w *facts.Snapshot, answers []report.Answer, name string) []
 type gathered struct {
 	exists, missing, address bool
 	silent                   []finding.Evidence
+	asked, failed            int                 // queries
 	empty                    map[string]bool     // types that some answer had nothing of
 	outcomes                 map[string][]string // what was said, by whom of the replicas
 }
@@ -297,9 +353,13 @@ type gathered struct {
 func gather(answers []report.Answer) gathered {
 	g := gathered{empty: map[string]bool{}, outcomes: map[string][]string{}}
 	for _, a := range answers {
+		g.asked += max(1, a.Asked)
+		if ask.Unusable(a) {
+			g.failed += max(1, a.Asked)
+		}
 		switch {
 		case a.Error != "":
-			g.silent = append(g.silent, facts.NewEvidence(a.Viewpoint, a.Server+" "+a.Transport, "%s", a.Error))
+			g.silent = append(g.silent, facts.NewEvidence(a.Viewpoint, a.Server+" "+a.Transport, "%s", ask.AnswerText(a)))
 		case a.Rcode == "NXDOMAIN":
 			g.missing = true
 		case a.Rcode == "NOERROR":

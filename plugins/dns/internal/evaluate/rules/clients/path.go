@@ -33,7 +33,7 @@ var PathRules = []finding.Rule[facts.Snapshot]{
 			Source:   servers.DebugPage,
 		},
 		CausedBy: []finding.Code{
-			servers.DNSScaledToZero, servers.DNSPodsNotReady, servers.ForwardingLoop, servers.CorefileInvalid,
+			servers.DNSScaledToZero, servers.DNSPodsNotReady, servers.ProbePluginMissing, servers.ForwardingLoop, servers.CorefileInvalid,
 			servers.DNSServiceTargetPortMismatch, servers.DNSServerForbidden,
 		},
 		Check: checkPath,
@@ -78,7 +78,7 @@ var PathRules = []finding.Rule[facts.Snapshot]{
 			Source:   "https://kubernetes.io/docs/tasks/debug/debug-application/debug-service/",
 		},
 		CausedBy: []finding.Code{
-			servers.DNSScaledToZero, servers.DNSPodsNotReady, servers.ForwardingLoop, servers.CorefileInvalid,
+			servers.DNSScaledToZero, servers.DNSPodsNotReady, servers.ProbePluginMissing, servers.ForwardingLoop, servers.CorefileInvalid,
 			servers.DNSServiceWithoutDNSPods, servers.DNSServicePortMissing, servers.DNSServiceTargetPortMismatch,
 			servers.DNSServiceEndpointsMismatch,
 			servers.DNSServerForbidden,
@@ -139,10 +139,28 @@ func paths(w *facts.Snapshot) map[string]path {
 	return out
 }
 
+// checkPath measures first what the pod's own nameservers give it, and then the ways to the Service and to each replica.
+// Random loss says nothing about one of them.
 func checkPath(w *facts.Snapshot) []finding.Finding {
-	if w.From == nil || len(w.From.Answers) == 0 {
+	if w.From == nil || len(w.From.Answers) == 0 || len(lossy(w)) > 0 {
 		return nil
 	}
+	own := ownOf(w)
+	list := servicePath(w)
+	if len(own.asked) > 0 && len(own.right) == len(w.OwnServers()) { // the pod does not use the Service address, and is served
+		for i := range list {
+			list[i].Severity = finding.Info
+			list[i].Message += "; its nameserver " + strings.Join(own.right, ", ") + " answers it"
+		}
+	}
+	if w.IsServer(&w.From.Pod) || slices.ContainsFunc(list, func(f finding.Finding) bool { return f.Code == DNSUnavailableFromPod }) {
+		return list
+	}
+	return append(checkOwn(w, own, pathEvidence(w)), list...)
+}
+
+// servicePath judges the ways to the DNS Service and to each replica.
+func servicePath(w *facts.Snapshot) []finding.Finding {
 	paths := paths(w)
 	udp, tcp := paths["UDP"], paths["TCP"]
 	dead := func(p path) bool {
@@ -153,9 +171,7 @@ func checkPath(w *facts.Snapshot) []finding.Finding {
 	object := facts.Ref("Pod", pod.Namespace, pod.Name)
 	node := "node " + pod.Spec.NodeName
 	evidence := pathEvidence(w)
-	other := facts.WithAnswers(w.Read("Choose a pod on another node, and query DNS from there (kubectl dns check --from POD)", "", "get",
-		"pods", "-A", "-o", "wide", "--field-selector", "spec.nodeName!="+pod.Spec.NodeName),
-		"DNS works from there: the fault is on "+node)
+	other := otherPod(w)
 	rules := w.Read("List the packet filter rules of the node for port 53", "", "nodeshell", pod.Spec.NodeName, "--", "sh", "-c",
 		"nft list ruleset | grep -n 'dport 53'")
 	switch {

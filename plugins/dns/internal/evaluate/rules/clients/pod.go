@@ -106,6 +106,12 @@ var PodRules = []finding.Rule[facts.Snapshot]{
 	},
 }
 
+// ShowPod is the next step that shows the suspect's resolver settings.
+func ShowPod(w *facts.Snapshot) finding.Next {
+	pod := &w.From.Pod
+	return w.Read("Read resolv.conf of the pod, with the source of each line", pod.Namespace, "dns", "pod", pod.Name)
+}
+
 // CheckPodConfig judges the suspect pod's resolver settings: computed ones, and the real file where it was read.
 func CheckPodConfig(w *facts.Snapshot) []finding.Finding {
 	if w.From == nil || w.Service == nil {
@@ -113,7 +119,7 @@ func CheckPodConfig(w *facts.Snapshot) []finding.Finding {
 	}
 	pod := &w.From.Pod
 	computed := resolver.Compute(pod.Namespace, pod.Spec, w.KubeletFor(pod.Spec.NodeName))
-	show := w.Read("Read resolv.conf of the pod, with the source of each line", pod.Namespace, "dns", "pod", pod.Name)
+	show := ShowPod(w)
 	actual, read := w.ActualConf()
 	return slices.Concat(policyOf(w, computed, show), serversOf(w, computed, show), limitRules(w, pod, computed, actual, read, show))
 }
@@ -125,6 +131,9 @@ func policyOf(w *facts.Snapshot, computed resolver.Computed, show finding.Next) 
 	var list []finding.Finding
 	add := func(code finding.Code, severity finding.Severity, message string, evidence ...finding.Evidence) {
 		list = append(list, w.Make(code, severity, facts.Ref("Pod", pod.Namespace, pod.Name), message, evidence, show))
+	}
+	if w.IsServer(pod) { // which must not query itself
+		return nil
 	}
 	usesCluster := slices.ContainsFunc(computed.Nameservers, func(v string) bool { return ask.Serves(w, v) })
 	switch {
@@ -142,48 +151,6 @@ func policyOf(w *facts.Snapshot, computed resolver.Computed, show finding.Next) 
 	case spec.DNSPolicy == corev1.DNSDefault && !usesCluster:
 		add(DNSPolicyDefault, finding.Warning, fmt.Sprintf("pod %s/%s has dnsPolicy Default; the pod uses the node's resolver, which does "+
 			"not know cluster names", pod.Namespace, pod.Name), facts.NewEvidence("Pod", "spec.dnsPolicy", "Default"))
-	}
-	return list
-}
-
-// serversOf judges the nameservers that stand in the pod's file.
-func serversOf(w *facts.Snapshot, computed resolver.Computed, show finding.Next) []finding.Finding {
-	pod := &w.From.Pod
-	spec := pod.Spec
-	actual, read := w.ActualConf()
-	var list []finding.Finding
-	add := func(code finding.Code, severity finding.Severity, message string, evidence ...finding.Evidence) {
-		list = append(list, w.Make(code, severity, facts.Ref("Pod", pod.Namespace, pod.Name), message, evidence, show))
-	}
-	serves := func(ip string) bool { return ask.Serves(w, ip) }
-	told := slices.ContainsFunc(w.Kubelets, func(k facts.Kubelet) bool {
-		return (k.Node == spec.NodeName || k.Node == "") && len(k.ClusterDNS) > 0
-	})
-	cloud := func(ip string) bool {
-		return ask.CloudMayServe(w, ip) && (!told || slices.Contains(w.KubeletFor(spec.NodeName).ClusterDNS, ip))
-	}
-	if read && computed.Policy == corev1.DNSClusterFirst && len(actual.Nameservers) > 0 &&
-		!slices.ContainsFunc(actual.Nameservers, serves) &&
-		!slices.ContainsFunc(actual.Nameservers, cloud) {
-		list = append(list, w.Make(KubeletClusterDNSMismatch, finding.Critical, facts.Ref("Node", "", spec.NodeName),
-			fmt.Sprintf("the kubelet of node %s gave pod %s/%s nameserver %s, which is not a DNS Service of this cluster", spec.NodeName,
-				pod.Namespace, pod.Name, strings.Join(actual.Nameservers, ", ")),
-			[]finding.Evidence{
-				facts.NewEvidence("file in the pod", "/etc/resolv.conf", "nameserver %s", strings.Join(actual.Nameservers, ", ")),
-				facts.NewEvidence("Service", w.Service.Namespace+"/"+w.Service.Name, "%s", strings.Join(discover.ClusterIPs(w.Service), ", ")),
-			},
-			w.Read("Compare the configuration of all kubelets (needs get nodes/proxy)", "", "dns", "check", "--profile", "full"), show))
-	}
-	if i := slices.IndexFunc(actual.Nameservers, cloud); i >= 0 && !told && computed.Policy == corev1.DNSClusterFirst &&
-		!slices.ContainsFunc(actual.Nameservers, serves) {
-		add(KubeletClusterDNSMismatch, finding.Info, fmt.Sprintf("pod %s/%s queries %s, the cloud resolver, which knows cluster names "+
-			"only if the cloud provides cluster DNS there", pod.Namespace, pod.Name, actual.Nameservers[i]),
-			facts.NewEvidence("file in the pod", "/etc/resolv.conf", "nameserver %s", strings.Join(actual.Nameservers, ", ")))
-	}
-	if i := slices.IndexFunc(actual.Nameservers, func(v string) bool { return ask.LocalUnseen(w, v) }); i >= 0 {
-		add(KubeletClusterDNSMismatch, finding.Info, fmt.Sprintf("pod %s/%s queries %s, an address of its node; unknown what answers "+
-			"there: no DaemonSet that could be read has it", pod.Namespace, pod.Name, actual.Nameservers[i]),
-			facts.NewEvidence("file in the pod", "/etc/resolv.conf", "nameserver %s", strings.Join(actual.Nameservers, ", ")))
 	}
 	return list
 }

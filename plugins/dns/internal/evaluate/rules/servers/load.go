@@ -9,6 +9,7 @@ import (
 
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/ask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/corefile"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
@@ -60,9 +61,10 @@ var ZoneRules = []finding.Rule[facts.Snapshot]{
 	{
 		Entry: finding.Entry{
 			Code: ZoneNotServed, Severity: finding.Critical, Title: "CoreDNS does not serve the cluster domain",
-			Meaning: "No server block has the kubernetes plugin for the domain that pods search.",
-			Evidence: "The zones of the kubernetes plugin in the Corefile, compared with clusterDomain of the kubelets and the search " +
-				"list of the pod.",
+			Meaning: "No server block has the kubernetes plugin for the domain that pods search, or another block has a longer zone that " +
+				"the names lie in: CoreDNS chooses the block with the longest matching zone.",
+			Evidence: "The zones of the server blocks and of the kubernetes plugin in the Corefile, compared with clusterDomain of the " +
+				"kubelets, the search list of the pod, and the answers.",
 			Next:   "Correct the Corefile or clusterDomain.",
 			Source: "https://coredns.io/plugins/kubernetes/",
 		},
@@ -220,6 +222,9 @@ func CheckZoneNotServed(w *facts.Snapshot) []finding.Finding {
 		return nil
 	}
 	if _, ok := records.FromCorefile(w.Conf); ok {
+		if f := ZoneTaken(w); f != nil {
+			return []finding.Finding{*f}
+		}
 		return zoneDiffers(w)
 	}
 	if w.Provider() != "CoreDNS" {
@@ -231,6 +236,49 @@ func CheckZoneNotServed(w *facts.Snapshot) []finding.Finding {
 		w.Read("Read the configuration of CoreDNS", "", "dns", "config"), w.Change("Add the kubernetes plugin for the cluster "+
 			"domain", w.ConfRef.Namespace, "edit", "configmap",
 			w.ConfRef.Name))}
+}
+
+// ZoneTaken reports another server block with a longer zone that the cluster's names lie in, so that CoreDNS chooses it
+// (https://coredns.io/manual/configuration/#server-blocks). What the servers answer decides: the block may lead to the names, or
+// not be loaded yet.
+func ZoneTaken(w *facts.Snapshot) *finding.Finding {
+	block, taken := records.TakenBy(w.Conf)
+	if !taken {
+		return nil
+	}
+	for _, p := range w.Probes {
+		if bad, ok := ask.ControlFailure(w, p); ok && bad == nil {
+			return nil
+		}
+	}
+	zone := strings.TrimSuffix(w.Zone, ".")
+	evidence := []finding.Evidence{
+		facts.NewEvidence("Corefile", fmt.Sprintf("line %d", block.Line), "%s: no kubernetes plugin", zonesOf(block)),
+		facts.NewEvidence("Corefile", fmt.Sprintf("line %d", w.Records.Line), "kubernetes %s", strings.Join(w.Records.Zones, " ")),
+	}
+	for _, p := range w.Probes {
+		if bad, ok := ask.ControlFailure(w, p); ok && bad != nil {
+			evidence = append(evidence, *bad)
+		}
+	}
+	next := []finding.Next{w.Read("Read the server blocks", "", "dns", "config")}
+	if w.ConfRef != nil {
+		next = append(next, w.Change("Give the block a zone that the cluster domain does not lie in", w.ConfRef.Namespace, "edit", "configmap",
+			w.ConfRef.Name))
+	}
+	f := w.Make(ZoneNotServed, finding.Critical, w.ConfRef,
+		fmt.Sprintf("server block %s in line %d of the Corefile takes %s from the kubernetes plugin in line %d: the longest matching zone wins",
+			zonesOf(block), block.Line, zone, w.Records.Line), evidence, next...)
+	return &f
+}
+
+// zonesOf gives the keys of a server block as they are written.
+func zonesOf(b corefile.Block) string {
+	var list []string
+	for _, z := range b.Zones {
+		list = append(list, strings.TrimSuffix(z.Name, ".")+":"+z.Port)
+	}
+	return strings.Join(list, " ")
 }
 
 // zoneDiffers: kubelets give pods a search list under their own clusterDomain.

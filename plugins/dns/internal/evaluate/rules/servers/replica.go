@@ -11,6 +11,7 @@ import (
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/ask"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/corefile"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
@@ -36,7 +37,7 @@ var ClusterNameRules = []finding.Rule[facts.Snapshot]{
 			Next:     "Read the logs and the configuration of the DNS servers.",
 			Source:   DebugPage,
 		},
-		Explains: []finding.Code{ReplicaWrongAnswer, ReplicaStale},
+		Explains: []finding.Code{ReplicaWrongAnswer, ReplicaStale, ReplicaNotAnswering},
 		Check:    checkClusterNames,
 	},
 }
@@ -78,13 +79,14 @@ var ReplicaRules = []finding.Rule[facts.Snapshot]{
 	},
 	{
 		Entry: finding.Entry{
-			Code: ReplicaNotAnswering, Severity: finding.Critical, Title: "Ready DNS replica does not answer queries",
-			Meaning:  "The readiness probe of the pod succeeds, but its DNS port returns no answer.",
-			Evidence: "Queries over a port-forward to the pod, all of them without an answer.",
+			Code: ReplicaNotAnswering, Severity: finding.Critical, Title: "Ready DNS replica does not serve cluster names",
+			Meaning: "The readiness probe of the pod succeeds, but its DNS port returns no answer, or SERVFAIL or REFUSED for cluster " +
+				"names.",
+			Evidence: "Queries over a port-forward to the pod: all without an answer, or cluster names with SERVFAIL or REFUSED.",
 			Next:     "Read the log of the pod.",
 			Source:   DebugPage,
 		},
-		Check: checkReplicaSilent,
+		Check: CheckReplicaSilent,
 	},
 	{
 		Entry: finding.Entry{
@@ -225,7 +227,7 @@ func CheckReplicaStale(w *facts.Snapshot) []finding.Finding {
 		lag, known := ask.Lag(w, serial)
 		wrong := ask.WrongAnswers(w, p, true)
 		behind := len(wrong) > 0 && ask.OtherReplicaIsNewer(w, p, serial, wrong[0])
-		if (!known || lag < ask.LagTolerance) && !behind {
+		if (!known || lag < max(ask.LagTolerance, w.SettleTime())) && !behind {
 			continue
 		}
 		evidence := []finding.Evidence{facts.NewEvidence("answer of "+p.Pod, w.Zone+" SOA", "last change received at %s (%s ago)",
@@ -270,8 +272,43 @@ func checkReplicaWrong(w *facts.Snapshot) []finding.Finding {
 	return list
 }
 
-func checkReplicaSilent(w *facts.Snapshot) []finding.Finding {
+// replicaFails: a server that says SERVFAIL or REFUSED has no other answer than the API; it cannot answer.
+func replicaFails(w *facts.Snapshot, p facts.Probe) *finding.Finding {
+	failed := ask.Failures(w, p)
+	if len(failed) == 0 {
+		return nil
+	}
+	asked := 0
+	var rcodes []string
+	var evidence []finding.Evidence
+	for _, a := range p.Answers {
+		if a.Rcode != "" && corefile.InZone(corefile.Fqdn(a.Name), w.Zone) {
+			asked++
+		}
+	}
+	for _, a := range failed {
+		if !slices.Contains(rcodes, a.Rcode) {
+			rcodes = append(rcodes, a.Rcode)
+		}
+		if len(evidence) < 4 {
+			evidence = append(evidence, facts.NewEvidence("answer of "+p.Pod, a.Name+" "+a.Type, "%s", ask.AnswerText(a)))
+		}
+	}
+	slices.Sort(rcodes)
+	f := w.Make(ReplicaNotAnswering, finding.Critical, facts.Ref("Pod", p.Namespace, p.Pod),
+		fmt.Sprintf("DNS pod %s answers %s for %d of %d queried cluster names", p.Pod, strings.Join(rcodes, " and "), len(failed), asked),
+		evidence, w.Read("Read the log of the pod", p.Namespace, "logs", p.Pod, "--tail=20"))
+	return &f
+}
+
+// CheckReplicaSilent reports Ready servers that give no answer, or none that can be used.
+func CheckReplicaSilent(w *facts.Snapshot) []finding.Finding {
 	var list []finding.Finding
+	for _, p := range w.Probes {
+		if f := replicaFails(w, p); f != nil {
+			list = append(list, *f)
+		}
+	}
 	for _, p := range w.Probes {
 		if p.Error != "" || len(p.Answers) == 0 || slices.ContainsFunc(p.Answers, func(a report.Answer) bool { return a.Rcode != "" }) {
 			continue

@@ -1,0 +1,75 @@
+package clients
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/ask"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/corefile"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
+)
+
+// differing compares the answers to one name with the API. An older answer may stand in the cache of the servers until its TTL
+// ends; that is no server that stopped to follow the API.
+func differing(w *facts.Snapshot, answers []report.Answer, name string) []finding.Finding {
+	if !w.Sources.Get("services").Readable() || !w.Sources.Get("endpointslices").Readable() ||
+		!corefile.InZone(corefile.Fqdn(name), "svc."+w.Zone) {
+		return nil
+	}
+	var evidence []finding.Evidence
+	var got, want []string
+	seconds, cached := uint32(0), true
+	for _, a := range answers {
+		x := w.Engine.Lookup(a.Name, a.Type)
+		if !strings.EqualFold(a.Name, name) || ask.Unusable(a) || len(records.Data(a)) == 0 || records.Compare(x, a) == records.Same {
+			continue
+		}
+		if _, altered := w.Records.AlteredBy(a.Name, records.Outcome(a)); altered {
+			continue
+		}
+		for _, r := range a.Records {
+			seconds = max(seconds, r.TTL)
+			cached = cached && r.TTL > 0 && r.TTL <= w.Records.TTL
+		}
+		got, want = append(got, records.Data(a)...), append(want, x.String())
+		evidence = append(evidence, facts.NewEvidence("answer of "+a.Viewpoint, a.Name+" "+a.Type, "%s%s; expected from the API: %s",
+			ask.AnswerText(ask.Sorted(a)), ttlWords(a), x))
+	}
+	if len(evidence) == 0 {
+		return nil
+	}
+	message := fmt.Sprintf("%s is answered with %s, but the API has %s", strings.TrimSuffix(name, "."), joined(got), joined(want))
+	severity := finding.Critical
+	next := w.Read("Compare every name with the API", "", "dns", "verify", "-A")
+	// a Service that is gone leaves no time of its change: the TTL alone tells
+	recent := w.Settling(name, w.Changes()) || w.ChangedAt(name).IsZero()
+	if line := w.CacheLine(); line > 0 && cached && recent {
+		severity = finding.Warning
+		message += fmt.Sprintf(": the earlier answer is in the cache of CoreDNS for another %ds at most", seconds)
+		evidence = append(evidence, facts.NewEvidence("Corefile", fmt.Sprintf("line %d", line), "cache"))
+		next = w.Read("Read the cache and ttl settings of the Corefile", "", "dns", "config")
+	} else if recent && !w.ChangedAt(name).IsZero() {
+		severity = finding.Warning
+		message += fmt.Sprintf(", which changed less than %s ago: DNS may need that long to return it", w.SettleTime())
+	}
+	return []finding.Finding{w.Make(RecordMismatch, severity, nil, message, evidence, next)}
+}
+
+func ttlWords(a report.Answer) string {
+	for _, r := range a.Records {
+		if r.Type == a.Type && r.TTL > 0 {
+			return fmt.Sprintf(", TTL %ds", r.TTL)
+		}
+	}
+	return ""
+}
+
+func joined(list []string) string {
+	list = slices.Clone(list)
+	slices.Sort(list)
+	return strings.Join(slices.Compact(list), ", ")
+}
