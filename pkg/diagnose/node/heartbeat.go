@@ -93,6 +93,62 @@ func WrittenAt(entries []metav1.ManagedFieldsEntry, field string) (entry metav1.
 	return entry, ok
 }
 
+// renewals is how many times the kubelet renews its lease within the time that a renewal lasts; onTheWay is what a renewal may
+// take, and the server's times are whole seconds.
+// https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/kubelet/kubelet.go (nodeLeaseRenewIntervalFraction)
+const (
+	renewals = 4
+	onTheWay = 2 * time.Second
+)
+
+// Missed is how many renewals in a row did not come.
+func (h *Heartbeat) Missed() int {
+	if h.Beat == NoBeat || h.Duration < renewals*time.Second {
+		return 0
+	}
+	return int(max(0, h.Age-onTheWay) / h.Interval())
+}
+
+// Interval is the time between two renewals.
+func (h *Heartbeat) Interval() time.Duration { return h.Duration / renewals }
+
+// together is how far apart the last renewals of a node (one every 10 s) and of a component (one every 2 s) lie where the
+// same moment ended all of them.
+const together = 15 * time.Second
+
+// StoppedTogether says whether the leases of nodes and those of components ended in one moment, and when the newest of them
+// was renewed: none is held any longer, there are three or more, of both kinds, and all were last renewed within 15 s. What
+// they have in common is where they are written.
+func StoppedTogether(nodes, components []*coordinationv1.Lease, now time.Time) (at time.Time, stopped bool) {
+	if len(nodes) == 0 || len(components) == 0 || len(nodes)+len(components) < 3 {
+		return time.Time{}, false
+	}
+	var first time.Time
+	see := func(renewed time.Time) {
+		if first.IsZero() || renewed.Before(first) {
+			first = renewed
+		}
+		if renewed.After(at) {
+			at = renewed
+		}
+	}
+	for _, l := range nodes {
+		h := HeartbeatOf(l, now, Patience)
+		if h.Beat != Late && h.Beat != Expired {
+			return time.Time{}, false
+		}
+		see(h.Received)
+	}
+	for _, l := range components {
+		leader := LeaderOf(l, now)
+		if !leader.Expired {
+			return time.Time{}, false
+		}
+		see(leader.Renewed)
+	}
+	return at, at.Sub(first) <= together
+}
+
 func duration(lease *coordinationv1.Lease, unless time.Duration) time.Duration {
 	if s := lease.Spec.LeaseDurationSeconds; s != nil && *s > 0 {
 		return time.Duration(*s) * time.Second

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"slices"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -40,4 +41,11 @@ func LeaderOf(lease *coordinationv1.Lease, now time.Time) Leader {
 // LeaseOfComponent says whether a lease is the leader's of that component: others may have the same name elsewhere.
 func LeaseOfComponent(lease *coordinationv1.Lease, component string) bool {
 	return lease.Namespace == metav1.NamespaceSystem && lease.Name == component
+}
+
+// ElectsNone says whether a component was told not to elect a leader: it works without a lease, and one that is there is of
+// another time.
+// https://kubernetes.io/docs/reference/command-line-tools-reference/kube-scheduler/ (--leader-elect)
+func ElectsNone(arguments []string) bool {
+	return slices.Contains(arguments, "--leader-elect=false")
 }

@@ -26,19 +26,34 @@ type Readiness struct {
 	State     State
 	Condition *corev1.NodeCondition // Ready as it is posted; nil: never
 	Heartbeat Heartbeat
+
+	// Posting says that the kubelet runs and posts its status, though it has not renewed its lease for longer than that lasts:
+	// it writes to the API server, and its renewals are refused. Posted is when it last did, by the server's clock as far as
+	// the lease tells how the node's differs.
+	Posting bool
+	Posted  time.Time
 }
+
+// A kubelet posts its status every 5 min (nodeStatusReportFrequency), and looks every 10 s (nodeStatusUpdateFrequency)
+// whether the object still says what it posted: Ready is not Unknown for longer where it runs. Both with room for one miss.
+// https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/
+const (
+	postsWithin   = 6 * time.Minute
+	returnsWithin = 30 * time.Second
+)
 
 // ReadinessOf is the order of belief: what the heartbeat says about Ready, then Ready itself. With the controller-manager
 // gone, the Ready of a dead node stays True for ever; and a fresh lease overrules a Ready that is still Unknown. A nil
 // lease (there is none, or it could not be read) says nothing: then Ready alone has to do.
 func ReadinessOf(n *corev1.Node, lease *coordinationv1.Lease, now time.Time, patience time.Duration) Readiness {
 	r := Readiness{Condition: ReadyCondition(n), Heartbeat: HeartbeatOf(lease, now, patience)}
+	r.posting(now)
 	switch {
 	case r.Condition == nil, r.Condition.Status == corev1.ConditionUnknown && r.Condition.Reason == "NodeStatusNeverUpdated":
 		r.State = NeverHeard
 	case r.Condition.Status == corev1.ConditionUnknown && r.Heartbeat.Beat == Fresh:
 		r.State = Returning
-	case r.Condition.Status == corev1.ConditionUnknown, r.Heartbeat.Beat == Expired:
+	case r.Condition.Status == corev1.ConditionUnknown, r.Heartbeat.Beat == Expired && !r.Posting:
 		r.State = Silent
 	case r.Condition.Status == corev1.ConditionTrue:
 		r.State = Ready
@@ -46,6 +61,25 @@ func ReadinessOf(n *corev1.Node, lease *coordinationv1.Lease, now time.Time, pat
 		r.State = NotReady
 	}
 	return r
+}
+
+// posting compares two times of the node's own clock: when it last posted its status, and when it last renewed its lease.
+func (r *Readiness) posting(now time.Time) {
+	c, h := r.Condition, &r.Heartbeat
+	if c == nil || c.LastHeartbeatTime.IsZero() {
+		return
+	}
+	if r.Posted = c.LastHeartbeatTime.Time; h.Skew != nil {
+		r.Posted = r.Posted.Add(-*h.Skew)
+	}
+	if h.Beat != Late && h.Beat != Expired || c.LastHeartbeatTime.Sub(h.Renewed) <= h.Duration {
+		return
+	}
+	if c.Status == corev1.ConditionUnknown {
+		r.Posting = now.Sub(c.LastTransitionTime.Time) <= returnsWithin
+		return
+	}
+	r.Posting = now.Sub(r.Posted) <= postsWithin
 }
 
 // ReadyCondition is condition Ready as it is posted, nil where it never was.

@@ -209,6 +209,9 @@ type Leader struct {
 	RenewTime  *time.Time `json:"renewTime,omitempty"`
 	AgeSeconds *int64     `json:"ageSeconds,omitempty"`
 	Expired    bool       `json:"expired"`
+
+	// ElectionOff says that the lease has expired because the component works without one (--leader-elect=false).
+	ElectionOff bool `json:"electionOff,omitempty"`
 }
 
 // Scheduling says what keeps pods off the node.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -43,7 +44,7 @@ func Collect(ctx context.Context, cluster *kube.Cluster, r Request) (Result, err
 	if err != nil {
 		return Result{}, err
 	}
-	c := &collector{client: client, request: r, slots: make(chan struct{}, atOnce)}
+	c := &collector{client: client, request: r, slots: make(chan struct{}, atOnce), now: cluster.Clock.Now}
 	c.in.Depth = r.Depth
 	c.in.NodeSources = map[string]source.List{}
 	if len(r.Names) > 0 {
@@ -66,6 +67,7 @@ type collector struct {
 	client  kube.Clients
 	request Request
 	slots   chan struct{}
+	now     func() time.Time // by the API server's clock
 	wg      sync.WaitGroup
 
 	mu    sync.Mutex

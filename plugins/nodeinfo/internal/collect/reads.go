@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
 
+	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate"
@@ -245,7 +247,26 @@ func (c *collector) details(ctx context.Context) {
 			c.spawn(func() { c.unscheduled(ctx, d.Namespace) })
 		}
 	}
+	if slices.ContainsFunc(c.in.SystemLeases, c.leaderless) {
+		c.spawn(func() { c.components(ctx) })
+	}
 	c.wg.Wait()
+}
+
+// leaderless says whether a lease is that of a component which nobody leads by it.
+func (c *collector) leaderless(l coordinationv1.Lease) bool {
+	named := slices.ContainsFunc(evaluate.Electing(), func(name string) bool { return nodefact.LeaseOfComponent(&l, name) })
+	return named && nodefact.LeaderOf(&l, c.now()).Expired
+}
+
+// components reads the static pods of the control plane, which may work without a leader.
+func (c *collector) components(ctx context.Context) {
+	list, err := c.client.CoreV1().Pods(metav1.NamespaceSystem).List(ctx, metav1.ListOptions{LabelSelector: "tier=control-plane", Limit: pageSize})
+	if err == nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.in.Components = trimPods(list.Items)
+	}
 }
 
 // eventsAbout reads the events of an object. They are matched by UID, because one that was recreated may have its

@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"slices"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -9,7 +10,8 @@ import (
 )
 
 // What is read may be saved and sent to somebody (--save-input), and a fleet's objects fill a machine's memory. So only
-// what is judged is kept: no environment, no commands but kube-proxy's, no annotations but those judged.
+// what is judged is kept: no environment, no arguments but kube-proxy's and those of leader election, no annotations but those
+// judged.
 
 func trimNodes(nodes []corev1.Node) []corev1.Node {
 	for i := range nodes {
@@ -38,10 +40,16 @@ func trimPods(pods []corev1.Pod) []corev1.Pod {
 		p := &pods[i]
 		p.ManagedFields, p.Spec.Volumes = nil, nil
 		p.Annotations = keepKeys(p.Annotations, corev1.MirrorPodAnnotationKey, "kubernetes.io/config.source")
-		proxy := strings.Contains(p.Name, "kube-proxy")
+		arguments := ""
+		switch {
+		case strings.Contains(p.Name, "kube-proxy"):
+			arguments = "-"
+		case p.Namespace == metav1.NamespaceSystem && p.Labels["tier"] == "control-plane":
+			arguments = "--leader-elect"
+		}
 		for _, list := range [][]corev1.Container{p.Spec.InitContainers, p.Spec.Containers} {
 			for j := range list {
-				trimContainer(&list[j], proxy)
+				trimContainer(&list[j], arguments)
 			}
 		}
 		p.Spec.EphemeralContainers, p.Spec.Affinity, p.Spec.TopologySpreadConstraints = nil, nil, nil
@@ -54,10 +62,15 @@ func trimPods(pods []corev1.Pod) []corev1.Pod {
 	return pods
 }
 
-func trimContainer(c *corev1.Container, keepArguments bool) {
+// trimContainer keeps the arguments that begin like that; of an empty beginning, none.
+func trimContainer(c *corev1.Container, arguments string) {
 	kept := corev1.Container{Name: c.Name, Image: c.Image, Resources: c.Resources, RestartPolicy: c.RestartPolicy}
-	if keepArguments {
-		kept.Command, kept.Args = c.Command, c.Args
+	if arguments != "" {
+		for _, arg := range slices.Concat(c.Command, c.Args) {
+			if strings.HasPrefix(arg, arguments) {
+				kept.Args = append(kept.Args, arg)
+			}
+		}
 	}
 	*c = kept
 }

@@ -165,13 +165,21 @@ func fleetSummary(list report.List, where string) string {
 // within a minute, and at least half of those that do not report.
 func commonCauses(items []report.Node) []string {
 	var times []time.Time
+	unrenewed := 0
 	for _, n := range items {
+		if slices.ContainsFunc(n.Findings, func(f finding.Finding) bool { return f.Code == rules.LeaseNotRenewed }) {
+			unrenewed++
+		}
 		for _, f := range n.Findings {
 			silent := f.Code == rules.KubeletNotReporting || f.Code == rules.ReadyConditionStale
 			if h := n.Health.Heartbeat; silent && h != nil && h.ReceivedAt != nil {
 				times = append(times, *h.ReceivedAt)
 			}
 		}
+	}
+	if unrenewed > 1 {
+		return []string{fmt.Sprintf("Lease renewals of %d of %d nodes fail while their kubelets are running: check first which admission "+
+			"policy or webhook rejects writes to Leases in kube-node-lease", unrenewed, len(items))}
 	}
 	slices.SortFunc(times, time.Time.Compare)
 	best, from := 0, 0
@@ -186,7 +194,10 @@ func commonCauses(items []report.Node) []string {
 	if best < 3 || best*2 < len(times) {
 		return nil
 	}
-	return []string{fmt.Sprintf("%d of %d nodes stopped reporting within one minute of %s: check first what they share "+
-		"(network, load balancer in front of the API server, zone), not each node",
-		best, len(items), times[from].UTC().Format(time.RFC3339))}
+	shared := "network, load balancer in front of the API server, zone"
+	if best == len(items) {
+		shared = "the API server and etcd, which may store no writes; network, load balancer"
+	}
+	return []string{fmt.Sprintf("%d of %d nodes stopped reporting within one minute of %s: check first what they share (%s), not each node",
+		best, len(items), times[from].UTC().Format(time.RFC3339), shared)}
 }

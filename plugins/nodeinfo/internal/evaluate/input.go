@@ -34,3 +34,6 @@ const (
 	SourceProxyConfig   = facts.SourceProxyConfig
 	SourceKubelet       = facts.SourceKubelet
 )
+
+// Electing are the components of the control plane that elect a leader.
+func Electing() []string { return facts.Electing() }

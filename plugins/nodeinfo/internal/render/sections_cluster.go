@@ -117,6 +117,8 @@ func (p *page) controlPlane(n report.Node) {
 func leaderText(l *report.Leader) string {
 	text, renewed := l.Name+": leader on ", "renewed"
 	switch host, _, _ := strings.Cut(l.Holder, "_"); {
+	case l.ElectionOff:
+		text, renewed = l.Name+": runs without leader election", "old Lease last renewed"
 	case l.Expired:
 		text, renewed = l.Name+": no leader", "last renewed"
 	case l.OnThisNode:

@@ -1,9 +1,15 @@
 package facts
 
 import (
+	"cmp"
+	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 )
 
 // Condition is a condition with its polarity: Problem says whether its status is a problem; nil when its meaning is unknown.
@@ -69,4 +75,99 @@ func guessProblemStatus(kind string) (status string, known bool) {
 		}
 	}
 	return "", false
+}
+
+// What a disk has too little of.
+const (
+	Inodes = "inodes"
+	Space  = "ephemeral-storage"
+)
+
+// The kubelet's default thresholds for hard eviction: the share that must be free. Of a filesystem's own thresholds nothing
+// is known here.
+// https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/#hard-eviction-thresholds
+const (
+	freeInodes = 0.05
+	freeSpace  = 0.10
+)
+
+// Scarcity is what the kubelet says that a disk is short of, and where it says so. Figures are the threshold and what is
+// left; empty: not told.
+type Scarcity struct {
+	Resource, Figures  string
+	Source, Path, Text string
+	At                 time.Time
+}
+
+// ScarceOf says whether one of them is short.
+func (n *Node) ScarceOf(resource string) bool {
+	return slices.ContainsFunc(n.Scarce, func(s Scarcity) bool { return s.Resource == resource })
+}
+
+// scarcity finds what lacks while DiskPressure lasts: by the kubelet's events since then, by what it wrote into the pods that it
+// evicted, and by its own figures.
+// https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/kubelet/eviction/helpers.go (nodeLowMessageFmt, thresholdMetMessageFmt)
+func (c *Cluster) scarcity(n *Node) []Scarcity {
+	pressure := nodefact.Condition(n.Object, corev1.NodeDiskPressure)
+	if pressure == nil || pressure.Status != corev1.ConditionTrue {
+		return nil
+	}
+	since := pressure.LastTransitionTime.Add(-time.Minute) // the node tells its status a moment later
+	var out []Scarcity
+	add := func(s Scarcity) {
+		same := func(o Scarcity) bool { return o.Resource == s.Resource && o.Source[:3] == s.Source[:3] }
+		if (s.Resource == Inodes || s.Resource == Space) && !slices.ContainsFunc(out, same) {
+			out = append(out, s)
+		}
+	}
+	for _, p := range n.Pods {
+		resource, rest, ok := strings.Cut(strings.TrimPrefix(p.Status.Message, "The node was low on resource: "), ". ")
+		if p.Status.Reason != "Evicted" || !ok || evictedAt(p).Before(since) {
+			continue
+		}
+		figures, _, _ := strings.Cut(rest, ". ")
+		if !strings.HasPrefix(figures, "Threshold quantity: ") {
+			figures = ""
+		}
+		figures = strings.Replace(strings.TrimSuffix(figures, "."), "Threshold quantity: ", "threshold ", 1)
+		add(Scarcity{resource, figures, "Pod " + p.Namespace + "/" + p.Name, "status.message", p.Status.Message, evictedAt(p)})
+	}
+	for _, e := range c.events[n.Object.Name] {
+		if resource, ok := strings.CutPrefix(e.Message, "Attempting to reclaim "); ok && n.concernsNode(&e) && !e.Last.Before(since) {
+			add(Scarcity{Resource: resource, Source: "Event", Path: e.Reason, Text: e.Message, At: e.Last})
+		}
+	}
+	if n.Kubelet != nil {
+		for _, f := range n.Kubelet.Filesystems {
+			for _, s := range f.short() {
+				add(s)
+			}
+		}
+	}
+	slices.SortStableFunc(out, func(a, b Scarcity) int {
+		figures := func(s Scarcity) int { return -cmp.Compare(s.Figures, "") } // the pods' words, which have the threshold, first
+		return cmp.Or(cmp.Compare(b.Resource, a.Resource), figures(a)-figures(b), cmp.Compare(b.Path, a.Path))
+	})
+	return out
+}
+
+func evictedAt(p *Pod) time.Time {
+	if c := podCondition(p.Pod, corev1.DisruptionTarget); c != nil {
+		return c.LastTransitionTime.Time
+	}
+	return p.CreationTimestamp.Time
+}
+
+// short is what a filesystem has less of than the kubelet's defaults require.
+func (f *KubeletFilesystem) short() []Scarcity {
+	var out []Scarcity
+	look := func(resource, path string, free, all *uint64, threshold float64) {
+		if free != nil && all != nil && *all > 0 && float64(*free) < threshold*float64(*all) {
+			text := fmt.Sprintf("%d of %d %s free on the %s filesystem", *free, *all, map[string]string{Inodes: "inodes", Space: "bytes"}[resource], f.Name)
+			out = append(out, Scarcity{Resource: resource, Figures: text, Source: "kubelet", Path: path, Text: text})
+		}
+	}
+	look(Inodes, "/stats/summary "+f.Name+" inodesFree", f.InodesFree, f.Inodes, freeInodes)
+	look(Space, "/stats/summary "+f.Name+" availableBytes", f.Available, f.Capacity, freeSpace)
+	return out
 }

@@ -4,10 +4,13 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
 
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
 
@@ -18,6 +21,11 @@ const (
 	CloudControllers  = "cloud-controller-manager"
 )
 
+var electing = []string{ControllerManager, Scheduler, CloudControllers}
+
+// Electing are the components that elect a leader.
+func Electing() []string { return slices.Clone(electing) }
+
 // ControlPlane is what of the control plane lives here, and who leads.
 type ControlPlane struct {
 	StaticPods []Component     // static pods on this node that are not finished
@@ -25,6 +33,8 @@ type ControlPlane struct {
 	Leaders    []report.Leader // of those that have a lease
 	Asked      bool            // /readyz was
 	Failed     []string        // its checks that fail
+
+	WritesStopped time.Time // when the leases of nodes and components ended together; zero: they did not
 }
 
 // Hosts says whether the node has a pod of the component.
@@ -45,7 +55,7 @@ func (c *ControlPlane) Leader(component string) *report.Leader {
 // Leads says that nothing speaks against a leader of the component: its lease is held, or not known.
 func (c *ControlPlane) Leads(component string) bool {
 	l := c.Leader(component)
-	return l == nil || !l.Expired
+	return l == nil || !l.Expired || l.ElectionOff
 }
 
 // Readyz is what /readyz says: "ok", or the checks that fail; empty: it was not asked.
@@ -73,12 +83,13 @@ func (c *Cluster) controlPlane(n *Node) ControlPlane {
 	}
 	slices.SortFunc(out.StaticPods, func(a, b Component) int { return cmp.Compare(a.Name+a.PodName(), b.Name+b.PodName()) })
 	if n.Read(SourceSystemLeases) {
-		for _, name := range []string{ControllerManager, Scheduler, CloudControllers} {
+		for _, name := range electing {
 			if leader := c.leader(n, name); leader != nil {
 				out.Leaders = append(out.Leaders, *leader)
 			}
 		}
 	}
+	out.WritesStopped = c.writesStopped(n)
 	if out.Asked = n.Read(SourceReadyz); out.Asked {
 		out.Failed = failedChecks(c.in.Readyz)
 	}
@@ -93,6 +104,7 @@ func (c *Cluster) leader(n *Node, name string) *report.Leader {
 	}
 	held := nodefact.LeaderOf(&c.in.SystemLeases[at], c.now)
 	l := &report.Leader{Name: name, Holder: held.Holder, Expired: held.Expired}
+	l.ElectionOff = l.Expired && c.worksAlone(name)
 	host, _, _ := strings.Cut(l.Holder, "_")
 	l.OnThisNode = host != "" && (host == n.Object.Name || host == hostname(n.Object))
 	if !held.Renewed.IsZero() {
@@ -100,6 +112,42 @@ func (c *Cluster) leader(n *Node, name string) *report.Leader {
 		l.RenewTime, l.AgeSeconds = Time(held.Renewed), &age
 	}
 	return l
+}
+
+// worksAlone says whether a ready pod of a component was told not to elect a leader.
+func (c *Cluster) worksAlone(name string) bool {
+	for _, pods := range [][]corev1.Pod{c.in.Pods, c.in.Components} {
+		for i := range pods {
+			p := &pods[i]
+			if controlPlanePart(p) == name && !podfact.Finished(p) && podfact.Ready(p) && nodefact.ElectsNone(containerArgs(p)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// writesStopped is when the leases of the nodes that were read and of the components that elect a leader ended together.
+func (c *Cluster) writesStopped(n *Node) time.Time {
+	if !n.Read(SourceSystemLeases) || !n.Read(SourceLeases) {
+		return time.Time{}
+	}
+	var nodes, components []*coordinationv1.Lease
+	for i := range c.in.Leases {
+		nodes = append(nodes, &c.in.Leases[i])
+	}
+	for i := range c.in.SystemLeases {
+		for _, name := range electing {
+			if l := &c.in.SystemLeases[i]; nodefact.LeaseOfComponent(l, name) {
+				components = append(components, l)
+			}
+		}
+	}
+	at, stopped := nodefact.StoppedTogether(nodes, components, c.now)
+	if !stopped {
+		return time.Time{}
+	}
+	return at
 }
 
 // failedChecks reads /readyz?verbose ("[-]etcd failed: reason withheld").

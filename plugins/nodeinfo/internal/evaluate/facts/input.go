@@ -55,6 +55,7 @@ type Input struct {
 	CSINodes          []storagev1.CSINode          `json:"csiNodes,omitempty"`
 	VolumeAttachments []storagev1.VolumeAttachment `json:"volumeAttachments,omitempty"`
 	SystemLeases      []coordinationv1.Lease       `json:"systemLeases,omitempty"`
+	Components        []corev1.Pod                 `json:"components,omitempty"` // of the control plane, where a leader's lease is old
 	ServerVersion     string                       `json:"serverVersion,omitempty"`
 	Readyz            string                       `json:"readyz,omitempty"`    // the text of /readyz?verbose
 	ProxyMode         string                       `json:"proxyMode,omitempty"` // "mode" in kube-proxy's ConfigMap

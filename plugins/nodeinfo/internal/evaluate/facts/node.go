@@ -25,6 +25,7 @@ type Node struct {
 	Readiness     nodefact.Readiness
 	Conditions    []Condition // Ready first
 	Cause         Cause       // of a Ready that is False
+	Scarce        []Scarcity  // what the disk is short of, while it has pressure
 	Kubelet       *Kubelet    // nil: not asked
 	KubeletsAsked bool        // any was
 	Scheduling    Scheduling
@@ -60,6 +61,7 @@ func (c *Cluster) Node(object *corev1.Node) *Node {
 	n.Storage = c.storage(n)
 	n.ControlPlane = c.controlPlane(n)
 	n.Events = c.eventsOf(n)
+	n.Scarce = c.scarcity(n)
 	n.Sources.Sort()
 	return n
 }

@@ -8,6 +8,7 @@ import (
 
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
 )
 
 // Conditions other than Ready whose status is a problem.
@@ -24,17 +25,42 @@ var diskPressure = rule{
 		Code:     DiskPressure,
 		Severity: finding.Critical,
 		Title:    "Node has disk pressure",
-		Meaning: "Free space or inodes of the node or image filesystem are below an eviction threshold: the kubelet deletes images, evicts " +
-			"pods and rejects new pods. The condition stays set for five minutes after the space is free again.",
-		Evidence: "Node condition DiskPressure=True.",
-		Next:     "Find what fills the disk.",
+		Meaning: "Free space or free inodes of the node or image filesystem are below an eviction threshold: the kubelet deletes images, evicts " +
+			"pods and rejects new pods. The condition stays set for five minutes after the cause is removed. Which of the two is short, " +
+			"events, evicted pods and the kubelet (--kubelet) tell; df shows free space when inodes are short (df -i shows inodes).",
+		Evidence: "Node condition DiskPressure=True; EvictionThresholdMet events, messages of evicted pods, and inodes in /stats/summary.",
+		Next:     "Find what fills the disk, or the directory with very many files.",
 	},
 	CausedBy: notReportingCodes,
 	Check:    giving(DiskPressure, checkDiskPressure),
 }
 
 func checkDiskPressure(c *Case) []finding.Finding {
-	return c.pressure(corev1.NodeDiskPressure, "the node has disk pressure")
+	list := c.pressure(corev1.NodeDiskPressure, "the node has disk pressure")
+	if len(list) == 0 || len(c.Scarce) == 0 {
+		return list
+	}
+	f := &list[0]
+	words := map[string]string{facts.Inodes: "the node is out of inodes (DiskPressure)", facts.Space: "the node is low on disk space (DiskPressure)"}
+	subject := words[c.Scarce[0].Resource]
+	if c.ScarceOf(facts.Inodes) && c.ScarceOf(facts.Space) {
+		subject = "the node is low on disk space and inodes (DiskPressure)"
+	}
+	for _, s := range c.Scarce {
+		if s.Figures != "" {
+			subject += ": " + s.Figures
+			break
+		}
+	}
+	f.Message = subject
+	if c.ScarceOf(facts.Inodes) {
+		f.Next = append([]finding.Next{onNode("df -i; du --inodes -xd3 / 2>/dev/null | sort -n | tail -15",
+			"On the node, list inode usage and the directories with the most files")}, f.Next...)
+	}
+	for _, s := range c.Scarce {
+		f.Evidence = append(f.Evidence, finding.Evidence{Source: s.Source, Path: s.Path, Value: s.Text, Time: facts.Time(s.At)})
+	}
+	return list
 }
 
 var pidPressure = rule{

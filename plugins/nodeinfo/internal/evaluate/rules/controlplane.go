@@ -17,7 +17,42 @@ const (
 	ControlPlaneComponentNotReady finding.Code = "ControlPlaneComponentNotReady"
 	LeaderLeaseExpired            finding.Code = "LeaderLeaseExpired"
 	APIServerNotReady             finding.Code = "APIServerNotReady"
+	APIWritesStopped              finding.Code = "APIWritesStopped"
 )
+
+var apiWritesStopped = rule{
+	Entry: finding.Entry{
+		Code:     APIWritesStopped,
+		Severity: finding.Critical,
+		Title:    "API server stores no writes",
+		Meaning: "The Leases of nodes and of control plane components were last renewed within 15 seconds of each other and have all expired: " +
+			"what they share is the API server and etcd behind it, which answer reads but store no writes (etcd out of space or without " +
+			"quorum, or an admission policy for all Leases). The nodes themselves may be healthy; nothing is scheduled, updated or created.",
+		Evidence: "Time of the last renewal of every Lease that was read, in kube-node-lease and kube-system.",
+		Next:     "Check etcd (alarms, space, quorum), then admission policies for Leases.",
+	},
+	Explains: []finding.Code{KubeletNotReporting, ReadyConditionStale, HeartbeatLate, LeaderLeaseExpired, NodeReadinessFlapping},
+	Check:    giving(APIWritesStopped, checkAPIWritesStopped),
+}
+
+func checkAPIWritesStopped(c *Case) []finding.Finding {
+	at := c.ControlPlane.WritesStopped
+	if at.IsZero() || c.Readiness.Posting || c.Readiness.Heartbeat.Received.IsZero() {
+		return nil
+	}
+	evidence := c.leaseEvidence()
+	for i := range c.ControlPlane.Leaders {
+		evidence = append(evidence, leaderEvidence(&c.ControlPlane.Leaders[i]))
+	}
+	return c.one(fmt.Sprintf("the API server has stored no Lease for %s: the renewals of nodes and control plane components stopped together",
+		c.ago(at)), evidence,
+		c.look("Show the result of every readiness check of the API server", "", "get", "--raw", "/readyz?verbose"),
+		answered(c.look("Read the etcd log (space, quorum, slow disk)", "kube-system", "logs", "-l", "component=etcd", "--tail=50"),
+			"no space: compact and defragment etcd, then disarm the alarm",
+			"no leader: restore the quorum of etcd"),
+		c.look("List admission policies and webhooks, which can reject every Lease", "", "get",
+			"validatingadmissionpolicies,validatingwebhookconfigurations,mutatingwebhookconfigurations"))
+}
 
 var controlPlaneComponentNotReady = rule{
 	Entry: finding.Entry{
@@ -57,8 +92,9 @@ var leaderLeaseExpired = rule{
 		Meaning: "The leader election Lease of the scheduler or controller manager has expired and no replica took over: no pod is " +
 			"scheduled, or no controller acts (node conditions, replicas and endpoints are not updated). Critical on control plane " +
 			"nodes, info on other nodes.",
-		Evidence: "Age of the component's Lease in kube-system above its duration plus 10s.",
-		Next:     "Check the static pods of the component.",
+		Evidence: "Age of the component's Lease in kube-system above its duration plus 10s, unless a ready pod of the component runs with " +
+			"--leader-elect=false.",
+		Next: "Check the static pods of the component.",
 	},
 	CausedBy:     []finding.Code{ControlPlaneComponentNotReady, KubeletNotReporting, ContainerRuntimeDown},
 	ExplainsInfo: true, // on a node that does not hold the control plane, too
@@ -77,7 +113,7 @@ var leaderWork = map[string]string{
 func checkLeaderLeaseExpired(c *Case) []finding.Finding {
 	var list []finding.Finding
 	for _, l := range c.ControlPlane.Leaders {
-		if !l.Expired {
+		if !l.Expired || l.ElectionOff {
 			continue
 		}
 		message := fmt.Sprintf("%s has had no leader for %s: %s", l.Name, c.ago(*l.RenewTime), leaderWork[l.Name])

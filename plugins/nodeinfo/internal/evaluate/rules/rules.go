@@ -22,7 +22,7 @@ func giving(code finding.Code, check func(*Case) []finding.Finding) func(*Case) 
 
 // What makes everything else on a node unknown, or follow from it.
 var (
-	notReportingCodes = []finding.Code{KubeletNotReporting, ReadyConditionStale, KubeletNeverReported}
+	notReportingCodes = []finding.Code{APIWritesStopped, KubeletNotReporting, ReadyConditionStale, KubeletNeverReported}
 	stoppedCodes      = slices.Concat(notReportingCodes, []finding.Code{ContainerRuntimeDown, NodeShuttingDown})
 	offlineCodes      = slices.Concat(stoppedCodes, []finding.Code{NetworkPluginNotReady, NetworkUnavailable})
 	pressureCodes     = slices.Concat(offlineCodes, []finding.Code{DiskPressure, MemoryPressure, PIDPressure, NodeNotReady, NodeJoining})
@@ -36,7 +36,7 @@ var (
 
 // book is the rules: the deeper the layer, the earlier it is named.
 var book = finding.NewBook(
-	kubeletNotReporting, readyConditionStale, heartbeatLate, kubeletNeverReported, nodeStatusStale, clockSkew,
+	apiWritesStopped, kubeletNotReporting, readyConditionStale, leaseNotRenewed, heartbeatLate, kubeletNeverReported, nodeStatusStale, clockSkew,
 	containerRuntimeDown, networkPluginNotReady, nodeShuttingDown, nodeNotReady, nodeJoining,
 	diskPressure, pidPressure, memoryPressure, networkUnavailable, conditionProblem,
 	systemOOM, kubeletUnreachable, kubeletError, warningEvents, rebooted, nodeReadinessFlapping,

@@ -21,7 +21,45 @@ const (
 	NodeStatusStale      finding.Code = "NodeStatusStale"
 	ClockSkew            finding.Code = "ClockSkew"
 	KubeletUnreachable   finding.Code = "KubeletUnreachable"
+	LeaseNotRenewed      finding.Code = "LeaseNotRenewed"
 )
+
+var leaseNotRenewed = rule{
+	Entry: finding.Entry{
+		Code:     LeaseNotRenewed,
+		Severity: finding.Critical,
+		Title:    "Lease is not renewed although the kubelet is running",
+		Meaning: "The kubelet is running and posts its status, but has not renewed its Lease for longer than the Lease is valid: most " +
+			"likely an admission policy, a webhook or a missing permission rejects the renewals. The node controller sets Ready to " +
+			"Unknown whenever no status arrives for its grace period, and the node flaps.",
+		Evidence: "Node condition Ready posted later than the last renewal of the Lease, by more than the Lease is valid.",
+		Next:     "Try the renewal as the kubelet, without storing anything: the API server returns the reason of the rejection.",
+	},
+	Explains: []finding.Code{NodeReadinessFlapping},
+	Check:    giving(LeaseNotRenewed, checkLeaseNotRenewed),
+}
+
+func checkLeaseNotRenewed(c *Case) []finding.Finding {
+	r := c.Readiness
+	if !r.Posting {
+		return nil
+	}
+	message := fmt.Sprintf("Lease renewals have failed for %s, but the kubelet is running (status posted %s ago)",
+		c.ago(r.Heartbeat.Received), c.ago(r.Posted))
+	evidence := append(c.readyEvidence(), finding.Evidence{
+		Source: "Node", Path: "status.conditions[Ready].lastHeartbeatTime", Time: facts.Time(r.Posted),
+		Value: "posted " + output.Age(r.Condition.LastHeartbeatTime.Sub(r.Heartbeat.Renewed)) + " after the last renewal of the Lease",
+	})
+	return c.one(message, evidence,
+		answered(c.look("Try a write to the Lease as the kubelet (needs impersonate); --dry-run=server stores nothing", corev1.NamespaceNodeLease,
+			"annotate", "lease", c.Object.Name, "runbooks.test=renewal", "--dry-run=server",
+			"--as=system:node:"+c.Object.Name, "--as-group=system:nodes", "--as-group=system:authenticated"),
+			"an error: the policy, webhook or permission that it names rejects the renewals",
+			"annotated: the API server accepts the write now; read the kubelet log"),
+		c.look("List the admission policies and webhooks that can reject writes", "", "get",
+			"validatingadmissionpolicies,validatingwebhookconfigurations,mutatingwebhookconfigurations"),
+		onNode("journalctl -u kubelet -n 200 --no-pager | grep -i lease", "On the node, read why the kubelet cannot renew its Lease"))
+}
 
 var kubeletNotReporting = rule{
 	Entry: finding.Entry{
@@ -40,7 +78,7 @@ var kubeletNotReporting = rule{
 
 func checkKubeletNotReporting(c *Case) []finding.Finding {
 	r := c.Readiness
-	if r.State != nodefact.Silent || r.Condition.Status != corev1.ConditionUnknown {
+	if r.State != nodefact.Silent || r.Posting || r.Condition.Status != corev1.ConditionUnknown {
 		return nil
 	}
 	last := r.Condition.LastHeartbeatTime.Time
@@ -91,10 +129,10 @@ var heartbeatLate = rule{
 		Code:     HeartbeatLate,
 		Severity: finding.Warning,
 		Title:    "Node heartbeat is late",
-		Meaning: "The kubelet renews its Lease every 10s; this Lease has expired. Either the kubelet has just stopped, or the node or the " +
-			"API server is overloaded.",
+		Meaning: "The kubelet renews its Lease every 10s; this Lease has expired (info: two renewals or more are missing). Either the kubelet " +
+			"has just stopped, or the node or the API server is overloaded.",
 		Evidence: "Age of the Lease against spec.leaseDurationSeconds.",
-		Next:     "Check again in 20 seconds.",
+		Next:     "Check again in 30 seconds.",
 	},
 	CausedBy: notReportingCodes,
 	Check:    giving(HeartbeatLate, checkHeartbeatLate),
@@ -102,7 +140,16 @@ var heartbeatLate = rule{
 
 func checkHeartbeatLate(c *Case) []finding.Finding {
 	h := c.Readiness.Heartbeat
-	if c.Readiness.State != nodefact.Ready || h.Beat != nodefact.Late {
+	if c.Readiness.State != nodefact.Ready || c.Readiness.Posting {
+		return nil
+	}
+	if missed := h.Missed(); h.Beat == nodefact.Fresh && missed >= 2 {
+		f := c.found(fmt.Sprintf("the last %d heartbeats are missing: none for %s (sent every %s)", missed, c.ago(h.Received),
+			output.Age(h.Interval())), c.readyEvidence(), c.recheckStep())
+		f.Severity = finding.Info
+		return []finding.Finding{f}
+	}
+	if h.Beat != nodefact.Late {
 		return nil
 	}
 	message := fmt.Sprintf("no heartbeat for %s (sent every 10s, valid for %ds): Ready=True may be out of date",
