@@ -92,6 +92,17 @@ func quietServers() []testkit.Odd {
 			}, nil),
 		},
 		{
+			Situation: "Both CoreDNS containers exited with code 255 an hour ago", Why: "Their nodes were rebooted for an update, and both replicas have been ready since then.", Verdict: "Healthy",
+			Judge: odd(func(in *Input) {
+				for i := range in.Pods {
+					s := &in.Pods[i].Status.ContainerStatuses[0]
+					s.RestartCount, s.State.Running.StartedAt = 1, ago(59*time.Minute)
+					s.LastTerminationState.Terminated = &corev1.ContainerStateTerminated{ExitCode: 255, Reason: "Unknown", StartedAt: ago(20 * time.Hour), FinishedAt: ago(time.Hour)}
+					in.Pods[i].Status.Conditions[0].LastTransitionTime = ago(58 * time.Minute)
+				}
+			}, nil),
+		},
+		{
 			Situation: "The log of CoreDNS has a reload that failed", Why: "A later reload succeeded, after the Corefile was corrected.", Verdict: "Healthy",
 			Judge: odd(func(in *Input) {
 				in.Logs[0].Text += "2026-06-01T11:20:00Z [ERROR] Restart failed: /etc/coredns/Corefile:3 - Error during parsing: Unknown directive 'x'\n" +
@@ -199,6 +210,16 @@ func quietNames() []testkit.Odd {
 			Judge: odd(func(in *Input) {
 				in.Services = append(in.Services, service("shop", "nightly", "10.96.1.7", map[string]string{"app": "nightly"}, corev1.ServicePort{Name: "http", Port: 80, Protocol: "TCP"}))
 				in.Slices = append(in.Slices, slice("shop", "nightly"))
+			}, nil),
+		},
+		{
+			Situation: "The name of a headless Service does not exist", Why: "Its StatefulSet is scaled to 0, and a headless Service without pods has no addresses.",
+			Link: "https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/", Verdict: "Healthy",
+			Judge: odd(func(in *Input) {
+				db := statefulSet("db")
+				db.Spec.Replicas = ptr(int32(0))
+				in.StatefulSet, in.Services = []appsv1.StatefulSet{db}, append(in.Services, headless("db", map[string]string{"app": "db"}))
+				in.Slices = append(in.Slices, slice("shop", "db"))
 			}, nil),
 		},
 		{

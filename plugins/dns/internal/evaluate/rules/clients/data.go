@@ -149,7 +149,11 @@ func ServiceRules(w *facts.Snapshot, svc *corev1.Service) []finding.Finding {
 		facts.NewEvidence("Service", "spec.selector", "%s", selector),
 	}
 	if records.Headless(svc) {
-		return []finding.Finding{w.Make(HeadlessServiceWithoutEndpoints, finding.Warning, object,
+		severity := finding.Warning
+		if !w.Options.Standalone && scaledToZero(w, svc) {
+			severity = finding.Info
+		}
+		return []finding.Finding{w.Make(HeadlessServiceWithoutEndpoints, severity, object,
 			fmt.Sprintf("headless Service %s has no ready endpoints; the name does not exist (NXDOMAIN) until a pod is ready",
 				name), evidence, next...)}
 	}
@@ -160,6 +164,13 @@ func ServiceRules(w *facts.Snapshot, svc *corev1.Service) []finding.Finding {
 	return []finding.Finding{w.Make(ServiceWithoutEndpoints, severity, object,
 		fmt.Sprintf("Service %s has no ready endpoints: DNS still returns its address, but connections fail; DNS is not the cause",
 			name), evidence, next...)}
+}
+
+// scaledToZero says whether the StatefulSet whose pods get their names from a Service is meant to have no pods.
+func scaledToZero(w *facts.Snapshot, svc *corev1.Service) bool {
+	return slices.ContainsFunc(w.StatefulSet, func(s appsv1.StatefulSet) bool {
+		return s.Namespace == svc.Namespace && s.Spec.ServiceName == svc.Name && s.Spec.Replicas != nil && *s.Spec.Replicas == 0
+	})
 }
 
 func endpointWords(w *facts.Snapshot, svc *corev1.Service) string {
