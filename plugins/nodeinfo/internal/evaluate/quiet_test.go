@@ -165,6 +165,28 @@ func joined(in *Input) {
 	}
 }
 
+// soleControlPlane makes w1 the only control plane node, whose scheduler and controller manager were told to elect no leader.
+func soleControlPlane(in *Input) {
+	for _, name := range []string{"kube-scheduler", "kube-controller-manager"} {
+		p := in.Pods[2].DeepCopy()
+		p.Name, p.UID, p.OwnerReferences = name+"-w1", types.UID("pod-"+name), []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: "w1", UID: "uid-w1", Controller: yes()}}
+		p.Labels = map[string]string{"component": name, "tier": "control-plane"}
+		p.Annotations = map[string]string{corev1.MirrorPodAnnotationKey: "c0ffee", "kubernetes.io/config.source": "file"}
+		p.Spec.Containers[0].Image, p.Spec.Containers[0].Command = "registry.k8s.io/"+name+":v1.36.3", []string{name, "--leader-elect=false", "--kubeconfig=/etc/kubernetes/k.conf"}
+		in.Pods = append(in.Pods, *p)
+		old := metav1.NewMicroTime(in.Now.Add(-480 * time.Hour))
+		l := in.SystemLeases[0].DeepCopy()
+		l.Name, l.Spec.RenewTime, l.ManagedFields = name, &old, []metav1.ManagedFieldsEntry{{
+			Manager: name, Operation: metav1.ManagedFieldsOperationUpdate, Time: &metav1.Time{Time: old.Time}, FieldsType: "FieldsV1",
+			FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:renewTime":{}}}`),
+		}}
+		if name == "kube-scheduler" {
+			in.SystemLeases = nil
+		}
+		in.SystemLeases = append(in.SystemLeases, *l)
+	}
+}
+
 func TestQuiet(t *testing.T) {
 	testkit.Quiet(t, "nodeinfo", slices.Concat(quietMaintenance(), quietPods(), quietSignals(), quietKinds()))
 }
@@ -364,6 +386,11 @@ func quietSignals() []testkit.Odd {
 				nodeEvent(in, corev1.EventTypeNormal, "NodeReady", "kubelet", "Node w1 status is now: NodeReady", 3*time.Minute)
 				readySince(in, 3*time.Minute)
 			}),
+		},
+		{
+			Situation: "The leases of kube-scheduler and kube-controller-manager expired weeks ago",
+			Why:       "Both run on the only control plane node with --leader-elect=false, and renew no lease.",
+			Link:      "https://github.com/kubernetes/minikube/issues/8431", Verdict: "Healthy", Judge: odd(soleControlPlane),
 		},
 		{
 			Situation: "metrics-server is not installed", Why: "Usage figures are missing, and no verdict depends on them.", Verdict: "Healthy", Judge: recorded("no-metrics"),
