@@ -23,18 +23,24 @@ type scenario struct {
 	target string
 	steps  []step
 
-	root    string   // code of the root; empty: there must be none
-	verdict []string // any of; nil: it is only waited for
-	says    []string // the summary, which is the first line of the text, holds all of these
-	next    string   // a next command of the root holds this
-	not     []string // codes that must never be the root, at any look
-	also    []string // codes that must be among the findings, whatever their role
+	root    string           // code of the root; empty: there must be none
+	verdict []string         // any of; nil: it is only waited for
+	says    []string         // the summary, which is the first line of the text, holds all of these
+	next    string           // a next command of the root holds this
+	shows   []harness.Marker // what next commands show
+	not     []string         // codes that must never be the root, at any look
+	also    []string         // codes that must be among the findings, whatever their role
 
 	wait   []string // flags for --wait; nil: not waited for
 	exit   int
 	within time.Duration // of --wait
 	during step          // happens while --wait waits, a few seconds after it began
 	limit  time.Duration // until the root is there; default 150 s
+}
+
+// marked says what the next commands that hold these words show.
+func marked(command, shows string) []harness.Marker {
+	return []harness.Marker{{Command: command, Shows: shows}}
 }
 
 type step func(t *testing.T, c *harness.Cluster, ns string)
@@ -193,7 +199,7 @@ func (s scenario) proveLook(t *testing.T, c *harness.Cluster, ns string, outcome
 		t.Errorf("no next command holds %q:\n%s", s.next, commands(got))
 	}
 	for _, f := range got.Findings {
-		for _, dead := range c.Follow(t, f.Next) {
+		for _, dead := range c.Follow(t, f.Next, nil, s.shows...) {
 			t.Errorf("a next command of %s leads nowhere: %s", f.Code, dead)
 		}
 	}

@@ -192,7 +192,7 @@ func podSecurity() scenario {
 	return scenario{
 		name: "pod-security", fault: "the namespace enforces Pod Security restricted", target: "deployment/api",
 		steps: []step{app{replicas: 2}.up(), run("label", "namespace", "NAMESPACE", "pod-security.kubernetes.io/enforce=restricted"), run("set", "env", "deployment/api", "V=2")},
-		root:  "PodSecurityViolated", verdict: failed, says: []string{"restricted", "allowPrivilegeEscalation"}, next: "get namespace NAMESPACE", wait: soon, exit: 3, within: 20 * time.Second,
+		root:  "PodSecurityViolated", verdict: failed, says: []string{"restricted", "allowPrivilegeEscalation"}, next: "get namespace NAMESPACE", shows: marked("get namespace", "enforce=restricted"), wait: soon, exit: 3, within: 20 * time.Second,
 	}
 }
 
