@@ -111,7 +111,7 @@ func same(a, b []string) bool {
 }
 
 // connection are the flags that say which cluster is asked and as whom, not what.
-var connection = regexp.MustCompile(`^--(context|kubeconfig|cluster|user|as|as-group|as-uid|server|token|request-timeout)=`)
+var connection = regexp.MustCompile(`^--(context|kubeconfig|cluster|user|as|as-group|as-uid|server|request-timeout)=`)
 
 // Call gives the words of a command after "kubectl", up to a pipe, without connection flags.
 func Call(command string) []string {

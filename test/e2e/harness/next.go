@@ -158,9 +158,12 @@ func verdictAbout(words []string, output string) string {
 	return ""
 }
 
-// connection are the flags that say which cluster is asked and as whom; a next command that lacks one goes elsewhere.
-var connection = []string{"--context", "--kubeconfig", "--cluster", "--user", "--as", "--as-group", "--as-uid", "--server", "--token",
-	"--insecure-skip-tls-verify", "--tls-server-name", "--certificate-authority"}
+// connection are the flags that say which cluster is asked and as whom; a next command that lacks one goes elsewhere. What
+// is secret (--token) is never printed.
+var connection = []string{
+	"--context", "--kubeconfig", "--cluster", "--user", "--as", "--as-group", "--as-uid", "--server",
+	"--insecure-skip-tls-verify", "--tls-server-name", "--certificate-authority",
+}
 
 // NotCarried names a connection flag with which the report was asked for and that a kubectl command lacks.
 func NotCarried(command string, asked []string) string {

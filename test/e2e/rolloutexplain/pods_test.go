@@ -145,7 +145,7 @@ func jobs() []scenario {
 	return []scenario{
 		{name: "job-backoff", fault: "a Job whose pods fail", target: "job/once", steps: []step{job("backoffLimit: 0", "echo no rows; exit 2")}, root: "JobFailed", verdict: failed, says: []string{"BackoffLimitExceeded", "exit code 2"}, next: "logs", shows: marked("logs", "no rows"), wait: soon, exit: 3, within: 10 * time.Second},
 		{name: "job-deadline", fault: "a Job that runs too long", target: "job/once", steps: []step{job("activeDeadlineSeconds: 5", "sleep 600")}, root: "JobFailed", verdict: failed, says: []string{"DeadlineExceeded"}, wait: soon, exit: 3, within: 10 * time.Second},
-		{name: "job-suspended", fault: "a suspended Job", target: "job/once", steps: []step{job("suspend: true", "true")}, root: "JobSuspended", verdict: held, next: `"suspend":false`, wait: soon, exit: 6, within: 10 * time.Second},
+		{name: "job-suspended", fault: "a suspended Job", target: "job/once", steps: []step{job("suspend: true", "true")}, root: "JobSuspended", verdict: held, next: `"suspend":false`, heals: `"suspend":false`, wait: soon, exit: 6, within: 10 * time.Second},
 		{name: "job-complete", fault: "a Job that succeeds", target: "job/once", steps: []step{job("completions: 2", "true")}, root: "", verdict: good, says: []string{"2 of 2 pods succeeded"}, wait: soon, exit: 0, within: 10 * time.Second},
 	}
 }
