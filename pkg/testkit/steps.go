@@ -48,16 +48,16 @@ func Loops(reports []Report) []string {
 	for _, r := range reports {
 		for _, f := range r.Findings {
 			for _, n := range f.Next {
-				switch words := plain(n.Command); {
+				switch words := Call(n.Command); {
 				case n.Risk != finding.Read || workflow(words) == "":
 				case waits.MatchString(n.Why):
-				case same(words, plain(r.Command)):
+				case same(words, Call(r.Command)):
 					complaints = append(complaints, fmt.Sprintf("%s: %s of %q leads back to itself", r.Fixture, f.Code, r.Command))
-				case depth(words) < depth(plain(r.Command)):
+				case depth(words) < depth(Call(r.Command)):
 					complaints = append(complaints, fmt.Sprintf("%s: %s of %q leads up to %q", r.Fixture, f.Code, r.Command, n.Command))
 				default:
 					for _, other := range reports {
-						if other.Fixture == r.Fixture && workflow(plain(other.Command)) == workflow(words) && leads(other, r.Command) {
+						if other.Fixture == r.Fixture && workflow(Call(other.Command)) == workflow(words) && leads(other, r.Command) {
 							complaints = append(complaints, fmt.Sprintf("%s: %s of %q leads to %q and back", r.Fixture, f.Code, r.Command, n.Command))
 						}
 					}
@@ -96,7 +96,7 @@ func workflow(words []string) string {
 func leads(r Report, command string) bool {
 	for _, f := range r.Findings {
 		for _, n := range f.Next {
-			if n.Risk == finding.Read && !waits.MatchString(n.Why) && same(plain(n.Command), plain(command)) {
+			if n.Risk == finding.Read && !waits.MatchString(n.Why) && same(Call(n.Command), Call(command)) {
 				return true
 			}
 		}
@@ -111,10 +111,10 @@ func same(a, b []string) bool {
 }
 
 // connection are the flags that say which cluster is asked and as whom, not what.
-var connection = regexp.MustCompile(`^--(context|kubeconfig|cluster|user|as|as-group|as-uid|server|token|request-timeout)=`)
+var connection = regexp.MustCompile(`^--(context|kubeconfig|cluster|user|as|as-group|as-uid|server|request-timeout)=`)
 
-// plain are the words of a command after "kubectl", up to a pipe, without connection flags.
-func plain(command string) []string {
+// Call gives the words of a command after "kubectl", up to a pipe, without connection flags.
+func Call(command string) []string {
 	words := shellWords(command)
 	if len(words) == 0 || words[0] != "kubectl" {
 		return nil
@@ -194,8 +194,8 @@ var (
 
 // known says by what the report already holds the answer of a command; empty where it does not.
 func known(r Report, f finding.Finding, n finding.Next) string {
-	words := plain(n.Command)
-	kind, name := object(words)
+	words := Call(n.Command)
+	kind, name := Object(words)
 	switch {
 	case promisesEvents.MatchString(n.Why) && (slices.Contains(r.Events, kind+"/"+name) || slices.Contains(r.Events, kind+"/")):
 		return "all events of " + kind + "/" + name + " were read"
@@ -261,9 +261,9 @@ func quoted(f finding.Finding, name string) (finding.Evidence, bool) {
 	return finding.Evidence{}, false
 }
 
-// object is what a describe or a get names, as kind and name in lower case and singular; a list of events names the object
+// Object is what a describe or a get names, as kind and name in lower case and singular; a list of events names the object
 // of its field selector. The name is empty where a command names none.
-func object(words []string) (kind, name string) {
+func Object(words []string) (kind, name string) {
 	for _, w := range words {
 		if _, selector, ok := strings.Cut(w, "involvedObject.name="); ok {
 			kind = "node"

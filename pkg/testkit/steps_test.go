@@ -142,3 +142,41 @@ func TestAFindingOfTheWrongFormIsFound(t *testing.T) {
 		}
 	}
 }
+
+func TestAChangeThatNobodyExecutesIsFound(t *testing.T) {
+	change := func(code finding.Code, command string) Report {
+		return Report{Findings: []finding.Finding{{Code: code, Next: []finding.Next{{Command: command, Risk: finding.Change}}}}}
+	}
+	const tests = "func TestHelp(t *testing.T) {\n\troot: \"A\",\n\troot: \"B\",\n"
+	for _, tt := range []struct {
+		name    string
+		changes Changes
+		reports []Report
+		want    string
+	}{
+		{"executed", Changes{Executed: map[finding.Code]string{"A": "TestHelp"}}, []Report{change("A", "kubectl uncordon w1")}, ""},
+		{"with a reason", Changes{Reasons: map[finding.Code]string{"C": "needs a cloud"}}, []Report{change("C", "kubectl uncordon w1")}, ""},
+		{"an editor", Changes{}, []Report{change("A", "kubectl edit configmap coredns")}, ""},
+		{"neither", Changes{}, []Report{change("A", "kubectl uncordon w1")}, "no reason"},
+		{"a test that is gone", Changes{Executed: map[finding.Code]string{"A": "TestGone"}}, []Report{change("A", "kubectl uncordon w1")}, "no end-to-end test TestGone"},
+		{"a test of other codes", Changes{Executed: map[finding.Code]string{"C": "TestHelp"}}, []Report{change("C", "kubectl uncordon w1")}, "names the code"},
+		{"a code that changes nothing", Changes{Executed: map[finding.Code]string{"B": "TestHelp"}}, nil, "changes anything"},
+		{"a reason for nothing", Changes{Reasons: map[finding.Code]string{"B": "needs a cloud"}}, nil, "needs no reason"},
+	} {
+		got := strings.Join(tt.changes.complaints(tt.reports, tests), "\n")
+		if (got == "") != (tt.want == "") || !strings.Contains(got, tt.want) {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestAFlagThatGetsLostIsFound(t *testing.T) {
+	for command, want := range map[string]bool{
+		"kubectl get pods --as=jane": true, "kubectl nodeshell w1 --as=jane -- ls": true, "dmesg": true,
+		"kubectl get pods": false, "kubectl nodeshell w1 -- kubectl get pods --as=jane": false, "kubectl get pods --as=janet": false,
+	} {
+		if carried(command) != want {
+			t.Errorf("%s: %v", command, !want)
+		}
+	}
+}

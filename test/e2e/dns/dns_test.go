@@ -84,7 +84,7 @@ func expect(t testing.TB, c *harness.Cluster, limit time.Duration, verdict, code
 		if len(f.Next) == 0 && args[0] == "check" { // the other reports may be all that there is to see
 			t.Errorf("%s has no next command", f.Code)
 		}
-		for _, dead := range c.Follow(t, f.Next) {
+		for _, dead := range c.Follow(t, f.Next, args) {
 			t.Errorf("a next command of %s leads nowhere: %s", f.Code, dead)
 		}
 	}

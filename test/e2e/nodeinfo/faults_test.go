@@ -125,7 +125,9 @@ func cordoned(t *testing.T, c *harness.Cluster, node string) {
 	if line := row(t, c, node); !strings.Contains(line, "SchedulingDisabled") {
 		t.Error(line)
 	}
-	c.MustKubectl(t, "uncordon", node)
+	if line := n.Findings[0].Next[0].Command; !strings.Contains(line, "uncordon") || c.Sh(t, line).Code != 0 {
+		t.Errorf("the next command does not open the node: %s", line)
+	}
 	healthy(t, c, node)
 }
 

@@ -89,7 +89,7 @@ func becomes(t *testing.T, c *harness.Cluster, limit time.Duration, w want) repo
 		for _, next := range f.Next {
 			steps = append(steps, harness.Step{Command: next.Command, Why: next.Why, Risk: string(next.Risk)})
 		}
-		for _, dead := range c.Follow(t, steps) {
+		for _, dead := range c.Follow(t, steps, w.flags) {
 			t.Errorf("a next command of %s leads nowhere: %s", f.Code, dead)
 		}
 	}

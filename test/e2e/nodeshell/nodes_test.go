@@ -12,6 +12,7 @@ import (
 )
 
 // Not in parallel: it looks at the namespaces of every session.
+// PodSecurityViolated: the next command makes a namespace for the session.
 func TestPodSecurity(t *testing.T) {
 	c := cluster(t)
 	ns := c.Namespace(t)
@@ -101,6 +102,7 @@ func TestANodeWithoutPodNetwork(t *testing.T) {
 	}
 }
 
+// NodePressure: the next command enters as a critical pod.
 func TestANodeUnderPressure(t *testing.T) {
 	c := cluster(t)
 	broken(t, c, "pid-pressure")

@@ -56,7 +56,7 @@ func placesPhase() phase {
 				before: []step{app{replicas: 1, pod: onW2}.apply()}, ready: []step{complete("deployment/api")},
 				scenario: scenario{
 					name: "sched-cordoned", fault: "the only selected node is cordoned and tainted", target: "deployment/api", steps: []step{run("set", "env", "deployment/api", "V=2")},
-					root: "NodesCordoned", verdict: late, says: []string{"w2 (cordoned"}, next: "nodeinfo w2", wait: brief, exit: 5, within: 40 * time.Second,
+					root: "NodesCordoned", verdict: late, says: []string{"w2 (cordoned"}, next: "nodeinfo w2", shows: marked("nodeinfo w2", "ordoned"), wait: brief, exit: 5, within: 40 * time.Second,
 				},
 			},
 		},

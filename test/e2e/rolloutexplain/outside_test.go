@@ -93,7 +93,7 @@ func webhooks() []scenario {
 		{
 			name: "webhook-denies", fault: "a validating webhook that denies pods", target: "deployment/api",
 			steps: []step{app{replicas: 2}.up(), unhook, denyingWebhook, pause(2 * time.Second), changed},
-			root:  "AdmissionWebhookDenied", verdict: stuck, says: []string{"guard.example.com", "no pods before the audit"}, next: "webhookconfigurations", wait: soon, exit: 3, within: 40 * time.Second,
+			root:  "AdmissionWebhookDenied", verdict: stuck, says: []string{"guard.example.com", "no pods before the audit"}, next: "webhookconfigurations", shows: marked("webhookconfigurations", "guard.example.com"), wait: soon, exit: 3, within: 40 * time.Second,
 		},
 		{
 			name: "webhook-service-absent", fault: "a fail-closed webhook whose Service does not exist", target: "deployment/api",

@@ -24,7 +24,7 @@ func scheduling() []scenario {
 		change("sched-cpu-never", "a request larger than any node", 1, app{extra: "\n        resources: {requests: {cpu: \"500\"}}"}, "InsufficientResources", stuck, "rollout undo", soon, 3, "even without other pods"),
 		change("sched-taint", "only the control plane's node is selected", 1, app{pod: "\n      nodeSelector: {node-role.kubernetes.io/control-plane: \"\"}"}, "NodeAffinityUnsatisfied", stuck, "rollout undo", soon, 3, "node affinity/selector"),
 		change("sched-spread", "a spread constraint over a label that nodes lack", 1, app{pod: "\n      topologySpreadConstraints: [{maxSkew: 1, topologyKey: rack, whenUnsatisfiable: DoNotSchedule, labelSelector: {matchLabels: {app: api}}}]"}, "TopologySpreadUnsatisfied", stuck, "rollout undo", soon, 3, "topology spread", "no node has label rack"),
-		change("sched-gate", "a scheduling gate", 1, app{pod: "\n      schedulingGates: [{name: example.com/wait}]"}, "SchedulingGated", held, "schedulingGates", soon, 6, "example.com/wait"),
+		change("sched-gate", "a scheduling gate", 1, app{pod: "\n      schedulingGates: [{name: example.com/wait}]"}, "SchedulingGated", held, "--show-managed-fields", soon, 6, "example.com/wait"),
 		change("sched-unknown", "a scheduler that does not run", 1, app{pod: "\n      schedulerName: nobody"}, "NamedSchedulerNotActing", stuck, "rollout undo", soon, 3, "nobody"),
 		change("claim-missing", "a volume claim that does not exist", 1, app{pod: "\n      volumes: [{name: data, persistentVolumeClaim: {claimName: nope}}]", extra: "\n        volumeMounts: [{name: data, mountPath: /data}]"}, "PVCNotFound", stuck, "get pvc", soon, 3, "nope"),
 		{
@@ -33,7 +33,7 @@ func scheduling() []scenario {
 				app{replicas: 1}.up(), apply(`{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: data}, spec: {storageClassName: nope, accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}`),
 				app{replicas: 1, pod: "\n      volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]", extra: "\n        volumeMounts: [{name: data, mountPath: /data}]"}.apply(),
 			},
-			root: "PVCNotBound", verdict: stuck, says: []string{"StorageClass", "nope"}, next: "describe pvc data", wait: soon, exit: 3, within: 30 * time.Second,
+			root: "PVCNotBound", verdict: stuck, says: []string{"StorageClass", "nope"}, next: "describe pvc data", shows: marked("describe pvc data", "nope"), wait: soon, exit: 3, within: 30 * time.Second,
 		},
 		{
 			name: "one-replica-anti-affinity", fault: "anti-affinity to itself on every node, surge 1", target: "deployment/api",
@@ -143,9 +143,9 @@ func jobs() []scenario {
 		return apply("apiVersion: batch/v1\nkind: Job\nmetadata: {name: once}\nspec:\n  " + spec + "\n  template:\n    spec:\n      restartPolicy: Never\n      containers: [{name: main, image: " + image + ", command: [sh, -c, \"" + command + "\"]}]\n")
 	}
 	return []scenario{
-		{name: "job-backoff", fault: "a Job whose pods fail", target: "job/once", steps: []step{job("backoffLimit: 0", "echo no rows; exit 2")}, root: "JobFailed", verdict: failed, says: []string{"BackoffLimitExceeded", "exit code 2"}, next: "logs", wait: soon, exit: 3, within: 10 * time.Second},
+		{name: "job-backoff", fault: "a Job whose pods fail", target: "job/once", steps: []step{job("backoffLimit: 0", "echo no rows; exit 2")}, root: "JobFailed", verdict: failed, says: []string{"BackoffLimitExceeded", "exit code 2"}, next: "logs", shows: marked("logs", "no rows"), wait: soon, exit: 3, within: 10 * time.Second},
 		{name: "job-deadline", fault: "a Job that runs too long", target: "job/once", steps: []step{job("activeDeadlineSeconds: 5", "sleep 600")}, root: "JobFailed", verdict: failed, says: []string{"DeadlineExceeded"}, wait: soon, exit: 3, within: 10 * time.Second},
-		{name: "job-suspended", fault: "a suspended Job", target: "job/once", steps: []step{job("suspend: true", "true")}, root: "JobSuspended", verdict: held, next: `"suspend":false`, wait: soon, exit: 6, within: 10 * time.Second},
+		{name: "job-suspended", fault: "a suspended Job", target: "job/once", steps: []step{job("suspend: true", "true")}, root: "JobSuspended", verdict: held, next: `"suspend":false`, heals: `"suspend":false`, wait: soon, exit: 6, within: 10 * time.Second},
 		{name: "job-complete", fault: "a Job that succeeds", target: "job/once", steps: []step{job("completions: 2", "true")}, root: "", verdict: good, says: []string{"2 of 2 pods succeeded"}, wait: soon, exit: 0, within: 10 * time.Second},
 	}
 }

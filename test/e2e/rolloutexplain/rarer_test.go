@@ -56,7 +56,7 @@ func moreStatefulSets() []scenario {
 				},
 				run("delete", "pvc", "data-db-0", "--wait=false"), app{kind: "StatefulSet", name: "db", replicas: 1, spec: claims}.apply(),
 			},
-			root: "PVCTerminating", verdict: stuck, says: []string{"data-db-0"}, next: "get pvc", wait: soon, exit: 3, within: 40 * time.Second,
+			root: "PVCTerminating", verdict: stuck, says: []string{"data-db-0"}, next: "get pvc", shows: marked("get pvc", "data-db-0"), wait: soon, exit: 3, within: 40 * time.Second,
 		},
 		{
 			name: "statefulset-adopted", fault: "adopted pods without the volumes of the claim templates: it runs, and the controller cannot put it right", target: "statefulset/db",

@@ -23,18 +23,25 @@ type scenario struct {
 	target string
 	steps  []step
 
-	root    string   // code of the root; empty: there must be none
-	verdict []string // any of; nil: it is only waited for
-	says    []string // the summary, which is the first line of the text, holds all of these
-	next    string   // a next command of the root holds this
-	not     []string // codes that must never be the root, at any look
-	also    []string // codes that must be among the findings, whatever their role
+	root    string           // code of the root; empty: there must be none
+	verdict []string         // any of; nil: it is only waited for
+	says    []string         // the summary, which is the first line of the text, holds all of these
+	next    string           // a next command of the root holds this
+	heals   string           // words of the changing next command that heals, where it is no rollback
+	shows   []harness.Marker // what next commands show
+	not     []string         // codes that must never be the root, at any look
+	also    []string         // codes that must be among the findings, whatever their role
 
 	wait   []string // flags for --wait; nil: not waited for
 	exit   int
 	within time.Duration // of --wait
 	during step          // happens while --wait waits, a few seconds after it began
 	limit  time.Duration // until the root is there; default 150 s
+}
+
+// marked says what the next commands that hold these words show.
+func marked(command, shows string) []harness.Marker {
+	return []harness.Marker{{Command: command, Shows: shows}}
 }
 
 type step func(t *testing.T, c *harness.Cluster, ns string)
@@ -167,6 +174,44 @@ func (s scenario) proveIn(t *testing.T, c *harness.Cluster, ns string) {
 	if s.wait != nil {
 		s.proveWait(t, c, ns, outcome)
 	}
+	if s.verdict != nil && s.root != "" && s.during == nil {
+		s.proveHeals(t, c, ns)
+	}
+}
+
+var healedCodes sync.Map // the codes whose changing next command has been run
+
+// proveHeals runs the changing next command of the root, a rollback where the scenario names no other, and the root must
+// go: once for each code. A StatefulSet's rollback does not replace a broken pod, which TestNextCommandsHelp shows.
+func (s scenario) proveHeals(t *testing.T, c *harness.Cluster, ns string) {
+	t.Helper()
+	words := s.heals
+	if words == "" && strings.HasPrefix(s.target, "deployment/") {
+		words = "rollout undo"
+	}
+	got := explain(t, c, ns, s.target)
+	if words == "" || got.root() != s.root {
+		return // the fault may have passed
+	}
+	for _, n := range got.Findings[0].Next {
+		if n.Risk == "read" || !strings.Contains(n.Command, words) {
+			continue
+		}
+		if _, done := healedCodes.LoadOrStore(s.root, true); done {
+			return
+		}
+		if r := c.Sh(t, n.Command); r.Code != 0 {
+			t.Fatalf("%s: exit %d: %s", n.Command, r.Code, r.Stderr)
+		}
+		harness.Eventually(t, 60*time.Second, func() (string, bool) {
+			after := explain(t, c, ns, s.target)
+			return n.Command + ": still " + after.Verdict + ": " + after.Summary, after.root() != s.root && (s.heals != "" || after.Verdict == "Complete")
+		})
+		return
+	}
+	if s.heals != "" {
+		t.Errorf("no next command that changes something holds %q:\n%s", s.heals, commands(got))
+	}
 }
 
 // proveLook looks until the root is there and the first line says why, and reads the text.
@@ -193,7 +238,7 @@ func (s scenario) proveLook(t *testing.T, c *harness.Cluster, ns string, outcome
 		t.Errorf("no next command holds %q:\n%s", s.next, commands(got))
 	}
 	for _, f := range got.Findings {
-		for _, dead := range c.Follow(t, f.Next) {
+		for _, dead := range c.Follow(t, f.Next, nil, s.shows...) {
 			t.Errorf("a next command of %s leads nowhere: %s", f.Code, dead)
 		}
 	}

@@ -192,7 +192,7 @@ func podSecurity() scenario {
 	return scenario{
 		name: "pod-security", fault: "the namespace enforces Pod Security restricted", target: "deployment/api",
 		steps: []step{app{replicas: 2}.up(), run("label", "namespace", "NAMESPACE", "pod-security.kubernetes.io/enforce=restricted"), run("set", "env", "deployment/api", "V=2")},
-		root:  "PodSecurityViolated", verdict: failed, says: []string{"restricted", "allowPrivilegeEscalation"}, next: "get namespace NAMESPACE", wait: soon, exit: 3, within: 20 * time.Second,
+		root:  "PodSecurityViolated", verdict: failed, says: []string{"restricted", "allowPrivilegeEscalation"}, next: "get namespace NAMESPACE", shows: marked("get namespace", "enforce=restricted"), wait: soon, exit: 3, within: 20 * time.Second,
 	}
 }
 
@@ -260,7 +260,7 @@ func statefulSets() []scenario {
 		{
 			name: "statefulset-finalizer", fault: "a finalizer on the pod that is to be replaced", target: "statefulset/db",
 			steps: []step{two(app{}).up(), finalizer("app=db"), run("set", "env", "statefulset/db", "V=2")},
-			root:  "FinalizerBlocksDeletion", verdict: stuck, says: []string{"example.com/hold"}, next: "finalizers", wait: soon, exit: 3, within: 40 * time.Second,
+			root:  "FinalizerBlocksDeletion", verdict: stuck, says: []string{"example.com/hold"}, next: "finalizers", heals: `"finalizers":null`, wait: soon, exit: 3, within: 40 * time.Second,
 		},
 		{
 			name: "statefulset-bad-update", fault: "a command that is not in the image", target: "statefulset/db",
@@ -275,7 +275,7 @@ func statefulSets() []scenario {
 		{
 			name: "statefulset-partition-never", fault: "partition 5 of 2", target: "statefulset/db",
 			steps: []step{two(app{spec: "\n  updateStrategy: {rollingUpdate: {partition: 5}}"}).up(), run("set", "env", "statefulset/db", "V=2")},
-			root:  "PartitionExcludesAllPods", verdict: held, says: []string{"no pod is ever updated"}, next: `"partition":0`, wait: soon, exit: 6, within: 10 * time.Second,
+			root:  "PartitionExcludesAllPods", verdict: held, says: []string{"no pod is ever updated"}, next: `"partition":0`, heals: `"partition":0`, wait: soon, exit: 6, within: 10 * time.Second,
 		},
 		{
 			name: "statefulset-ondelete", fault: "update strategy OnDelete", target: "statefulset/db",

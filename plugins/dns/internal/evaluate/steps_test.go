@@ -1,6 +1,7 @@
 package evaluate
 
 import (
+	"sync"
 	"testing"
 	"time"
 
@@ -10,16 +11,16 @@ import (
 )
 
 // reportsOfEveryFault are all the reports that a user can ask for about each fault, as the commands name them.
-func reportsOfEveryFault() []testkit.Report {
+var reportsOfEveryFault = sync.OnceValue(func() []testkit.Report {
 	var list []testkit.Report
 	scope := Scope{Namespace: "shop", Kind: "Service", Name: "api"}
-	o := Options{Slow: time.Second}
+	o := Options{Slow: time.Second, Kubectl: testkit.AsUser()}
 	for _, f := range faults() {
 		in := build(f.before, f.after)
 		add := func(command string, findings []finding.Finding) {
 			list = append(list, testkit.Report{Fixture: string(f.code), Command: "kubectl dns " + command, Findings: findings})
 		}
-		add("check", judge(in).Findings)
+		add("check", Status(in, noon, o, "DNSCheck").Findings)
 		add("status", Status(in, noon, o, "DNSStatus").Findings)
 		add("config", ConfigReport(in, noon, o).Findings)
 		add("pod web -n shop", Pod(in, noon, o).Findings)
@@ -36,7 +37,7 @@ func reportsOfEveryFault() []testkit.Report {
 		add("upstream", Upstreams(in, noon, o).Findings)
 	}
 	return list
-}
+})
 
 func TestNextStepsLeadSomewhereNew(t *testing.T) {
 	testkit.CheckSteps(t, reportsOfEveryFault())
@@ -44,4 +45,18 @@ func TestNextStepsLeadSomewhereNew(t *testing.T) {
 
 func TestFindingsHaveOneForm(t *testing.T) {
 	testkit.CheckWords(t, Catalog(), nil, reportsOfEveryFault())
+}
+
+func TestNextStepsKeepTheUser(t *testing.T) {
+	testkit.CheckCarried(t, reportsOfEveryFault())
+}
+
+func TestChangesAreExecuted(t *testing.T) {
+	testkit.CheckChanges(t, "../../../../test/e2e/dns", testkit.Changes{
+		Executed: map[finding.Code]string{"DNSScaledToZero": "TestServers", "DNSServiceWithoutDNSPods": "TestServers", "ReplicaStale": "TestServers"},
+		Reasons: map[finding.Code]string{
+			"AllReplicasOnOneNode": "the fault of the end-to-end test is a node selector, which a restart leaves",
+			"SingleReplica":        "the command is that of DNSScaledToZero, and one replica is no fault that a test waits for",
+		},
+	}, reportsOfEveryFault())
 }

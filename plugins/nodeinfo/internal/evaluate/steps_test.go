@@ -13,7 +13,8 @@ import (
 func reportsOfEveryFixture(t *testing.T) []testkit.Report {
 	var list []testkit.Report
 	for _, name := range fixtures(t) {
-		for _, n := range judge(load(t, name)).Items {
+		in := load(t, name)
+		for _, n := range Evaluate(in, in.Now, Options{Kubectl: testkit.AsUser()}).Items {
 			r := testkit.Report{Fixture: name, Command: "kubectl nodeinfo " + n.Name, Findings: n.Findings}
 			if n.Events != nil {
 				r.Events = []string{"node/" + n.Name}
@@ -34,4 +35,18 @@ func TestFindingsHaveOneForm(t *testing.T) {
 		return r.Fixture == "hostile-text" // what it quotes is made harmless where it is printed
 	})
 	testkit.CheckWords(t, Catalog(), long, reports)
+}
+
+func TestNextStepsKeepTheUser(t *testing.T) {
+	testkit.CheckCarried(t, reportsOfEveryFixture(t))
+}
+
+func TestChangesAreExecuted(t *testing.T) {
+	testkit.CheckChanges(t, "../../../../test/e2e/nodeinfo", testkit.Changes{
+		Executed: map[finding.Code]string{rules.Cordoned: "TestNodeFaults"},
+		Reasons: map[finding.Code]string{
+			rules.KubeletTooOld: "the embedded cluster has one version of the kubelet",
+			rules.OutOfService:  "the taint is for machines that are powered off",
+		},
+	}, reportsOfEveryFixture(t))
 }

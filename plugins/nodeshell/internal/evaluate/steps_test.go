@@ -4,6 +4,7 @@ import (
 	"os"
 	"testing"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/evaluate"
 )
@@ -16,7 +17,9 @@ func plansOfEveryFixture(t *testing.T) []testkit.Report {
 	var list []testkit.Report
 	for _, folder := range folders {
 		if folder.IsDir() {
-			p := load(t, folder.Name()).plan()
+			f := load(t, folder.Name())
+			f.Options.Kubectl = testkit.AsUser()
+			p := f.plan()
 			list = append(list, testkit.Report{Fixture: folder.Name(), Command: "kubectl nodeshell " + p.Node, Findings: p.Findings})
 		}
 	}
@@ -29,4 +32,15 @@ func TestNextStepsLeadSomewhereNew(t *testing.T) {
 
 func TestFindingsHaveOneForm(t *testing.T) {
 	testkit.CheckWords(t, evaluate.Catalog(), nil, plansOfEveryFixture(t))
+}
+
+func TestNextStepsKeepTheUser(t *testing.T) {
+	testkit.CheckCarried(t, plansOfEveryFixture(t))
+}
+
+func TestChangesAreExecuted(t *testing.T) {
+	testkit.CheckChanges(t, "../../../../test/e2e/nodeshell", testkit.Changes{
+		Executed: map[finding.Code]string{"PodSecurityViolated": "TestPodSecurity", "NodePressure": "TestANodeUnderPressure"},
+		Reasons:  map[finding.Code]string{"NodeOutOfResources": "the command is that of NodePressure"},
+	}, plansOfEveryFixture(t))
 }

@@ -53,7 +53,8 @@ func finalizeFindings(w *facts.Snapshot, h *report.Header, all []finding.Finding
 
 // answeredBy are the commands whose report is all that they answer, by the kind of the report: one does not lead to itself.
 var answeredBy = map[string]string{
-	"DNSConfig": "config", "DNSPodResolver": "pod", "DNSExplanation": "explain", "DNSLogs": "logs", "DNSTop": "top", "DNSUpstreams": "upstream",
+	"DNSConfig": "config", "DNSPodResolver": "pod", "DNSExplanation": "explain", "DNSLogs": "logs",
+	"DNSTop": "top", "DNSUpstreams": "upstream",
 }
 
 // leaveOutItself takes the command that prints the report out of its own next steps.

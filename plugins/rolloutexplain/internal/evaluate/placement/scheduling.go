@@ -194,7 +194,8 @@ func decodeScheduling(e *model.Evaluation, w *model.Workload, p *model.Pod, c *c
 		found.Recode(codes.PreemptionInProgress)
 		found.Says("the scheduler is preempting other pods on node %s", p.Status.NominatedNodeName)
 	}
-	return found.WithNext(e.Next(w, finding.Read, "Read the requests, the node selector and the tolerations of the pod", "describe", "pod", p.Name))
+	return found.WithNext(e.Next(w, finding.Read, "Read the requests, the node selector and the tolerations of the pod",
+		"describe", "pod", p.Name))
 }
 
 // decisive gives the term that counts: taints are not the reason while other nodes are excluded for another one.

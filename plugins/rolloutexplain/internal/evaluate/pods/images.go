@@ -24,7 +24,8 @@ func imageCause(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *core
 	events := e.PodEvents(p)
 	path := p.StatusPath(spec.Name) + ".state.waiting"
 	seen := plain.Evidence("Pod "+p.Name, path, wait.Reason+": "+wait.Message, plain.NoTime)
-	writer := e.Next(w, finding.Read, "Find in managedFields who set the image, and when", "get", w.Slash(), "-o", "yaml", "--show-managed-fields")
+	writer := e.Next(w, finding.Read, "Find in managedFields who set the image, and when",
+		"get", w.Slash(), "-o", "yaml", "--show-managed-fields")
 	switch wait.Reason {
 	case podfact.InvalidImageName:
 		return e.Cause(p, model.StageImage, codes.InvalidImageName, report.Fatal, "image name %q of %s is invalid", spec.Image,

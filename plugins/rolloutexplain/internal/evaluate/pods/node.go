@@ -71,7 +71,8 @@ func troubleOf(e *model.Evaluation, name string) *nodeTrouble {
 		}
 	}
 	return &nodeTrouble{
-		text: fmt.Sprintf("is not ready (%s)", c.Reason), detail: ": " + strings.TrimSuffix(plain.OneLine(c.Message), "."), since: c.LastTransitionTime.Time,
+		text: fmt.Sprintf("is not ready (%s)", c.Reason), detail: ": " + strings.TrimSuffix(plain.OneLine(c.Message), "."),
+		since:    c.LastTransitionTime.Time,
 		evidence: plain.Evidence("Node "+name, "status.conditions[Ready]", string(c.Status)+" "+c.Reason, c.LastTransitionTime.Time),
 	}
 }

@@ -46,7 +46,8 @@ func Read(e *model.Evaluation, text string, w *model.Workload) Refused {
 		}
 	}
 	if len(r.Next) == 0 {
-		r.Next = []finding.Next{e.Next(w, finding.Read, "Compare the pod template with the error", "get", w.Slash(), "-o", "jsonpath={.spec.template}")}
+		r.Next = []finding.Next{e.Next(w, finding.Read, "Compare the pod template with the error",
+			"get", w.Slash(), "-o", "jsonpath={.spec.template}")}
 	}
 	return r
 }
