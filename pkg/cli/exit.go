@@ -55,6 +55,12 @@ func Usage(err error) error {
 	return usageError{err}
 }
 
+// IsUsage says that an error is one of wrong input.
+func IsUsage(err error) bool {
+	var usage usageError
+	return errors.As(err, &usage)
+}
+
 // exitCode prints what has to be said about the end of a run, and gives its code.
 func exitCode(env *Env, cause, err error) int {
 	var (

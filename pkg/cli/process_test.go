@@ -58,6 +58,16 @@ func TestMain(m *testing.M) {
 				return c.Context().Err()
 			}}
 		}))
+	case "capture": // only an interrupt ends it, and it has last words
+		os.Exit(Main(func(env *Env) *cobra.Command {
+			return &cobra.Command{Use: "capture", RunE: func(c *cobra.Command, _ []string) error {
+				env.Warn("running")
+				<-c.Context().Done()
+				time.Sleep(200 * time.Millisecond)
+				env.Warn("3 packets")
+				return ErrEnded
+			}}
+		}))
 	case "log":
 		os.Exit(Main(func(env *Env) *cobra.Command {
 			command := &cobra.Command{Use: "log", RunE: func(*cobra.Command, []string) error {
@@ -115,6 +125,34 @@ func TestSignalsEndARunAfterCleanup(t *testing.T) {
 		_ = command.Wait() // its code is looked at next
 		if got := command.ProcessState.ExitCode(); got != want {
 			t.Errorf("%s: got %d, want %d", signal, got, want)
+		}
+	}
+}
+
+// timeout(1) sends its signal twice at once: that is one interrupt, and a command that only an interrupt ends has ended well.
+func TestTwoSignalsTogetherAreOne(t *testing.T) {
+	for signal, want := range map[syscall.Signal]int{syscall.SIGINT: 0, syscall.SIGTERM: 143} {
+		command := exec.CommandContext(t.Context(), os.Args[0])
+		command.Env = append(os.Environ(), "CLI_TEST_PLAY=capture")
+		stderr, err := command.StderrPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := command.Start(); err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewScanner(stderr)
+		lines.Scan()
+		for range 2 {
+			if err := command.Process.Signal(signal); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		lines.Scan()
+		_ = command.Wait() // its code is looked at next
+		if got := command.ProcessState.ExitCode(); lines.Text() != "3 packets" || got != want {
+			t.Errorf("%s: said %q, code %d, want %d", signal, lines.Text(), got, want)
 		}
 	}
 }

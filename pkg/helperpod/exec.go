@@ -248,8 +248,20 @@ func (q sizeQueue) Next() *remotecommand.TerminalSize {
 	return &remotecommand.TerminalSize{Width: size.Width, Height: size.Height}
 }
 
-// explainStream names the permission that a refused stream needs.
+// explainStream names the permission that a refused stream needs, or the proxy that stands in its way: kubectl proxy forbids
+// exec and attach by default, without a Status of the API server
+// (https://kubernetes.io/docs/reference/kubectl/generated/kubectl_proxy/), and others do not pass an upgrade on.
 func explainStream(subresource string, err error) error {
+	if err == nil {
+		return nil
+	}
+	switch text := err.Error(); {
+	case strings.Contains(text, "(403 Forbidden): Forbidden"):
+		return fmt.Errorf("a proxy in front of the API server forbids %s; kubectl proxy allows it with: kubectl proxy --reject-paths='^$'", subresource)
+	case strings.Contains(text, "Upgrade request required"):
+		return fmt.Errorf("a proxy in front of the API server does not pass on the upgrade to a WebSocket or SPDY stream that %s needs; "+
+			"pass the address of the API server itself: --server=https://HOST:6443", subresource)
+	}
 	if apierrors.IsForbidden(err) {
 		return fmt.Errorf("not allowed: needs create pods/%s (and get, for API servers before 1.35): %w", subresource, err)
 	}

@@ -321,6 +321,27 @@ func TestForbiddenStreamNamesThePermission(t *testing.T) {
 	}
 }
 
+// A proxy that stands in the way is named, and what to do about it.
+func TestAProxyThatRefusesStreamsIsNamed(t *testing.T) {
+	for want, answer := range map[string]http.HandlerFunc{
+		"kubectl proxy --reject-paths='^$'": func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "Forbidden", http.StatusForbidden)
+		},
+		"does not pass on the upgrade": func(w http.ResponseWriter, _ *http.Request) { // it drops the headers, and the API server says so
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusBadRequest)
+			io.WriteString(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"BadRequest","message":"Upgrade request required","code":400}`)
+		},
+	} {
+		server := httptest.NewServer(answer)
+		defer server.Close()
+		c := Container{Config: &rest.Config{Host: server.URL}, Namespace: "ns", Pod: "p", Name: "c"}
+		if _, err := c.Exec(t.Context(), []string{"cmd"}, Streams{}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("err %v; want %s", err, want)
+		}
+	}
+}
+
 func TestTrailerIsTakenOutHoweverItIsCut(t *testing.T) {
 	const nonce = "abc"
 	text := "one\x1etwo" + trailerOf(nonce, 42) + "three\x1e" + "\x1eabx:1\x1e"

@@ -55,7 +55,7 @@ func ending(pod, now *corev1.Pod, removed bool) string {
 		return ""
 	case now.UID != pod.UID:
 		return wasReplaced
-	case removed:
+	case removed, podfact.Finished(now) && now.DeletionTimestamp != nil:
 		return wasDeleted
 	case podfact.Finished(now):
 		return hasEnded

@@ -185,7 +185,9 @@ func (f *Flags) given(context string) []string {
 		}
 		for _, value := range values {
 			if u, err := url.Parse(value); err == nil && u.User != nil {
-				value = u.Redacted() // a proxy's password
+				if _, secret := u.User.Password(); secret {
+					continue // as --token: hidden, it would be another address
+				}
 			}
 			flags = append(flags, "--"+name+"="+value)
 		}

@@ -165,15 +165,21 @@ func captureCommand(env *cli.Env, connection *kube.Flags, runF captureFunc) *cob
 		Args:    func(*cobra.Command, []string) error { return nil },
 		RunE: func(c *cobra.Command, args []string) error {
 			names, filter := split(c, args)
+			if hint := tcpdumpOption(connection, names, given(c), filter); hint != nil {
+				return cli.Usage(hint)
+			}
 			if err := fromEnvironment(env, c.Flags()); err != nil {
 				return err
 			}
 			o, err := f.toOptions(names, filter)
-			if err != nil {
-				return err
+			if err == nil {
+				o.Given = given(c, "selector")
+				err = runF(c.Context(), env, connection, o)
 			}
-			o.Given = given(c, "selector")
-			return runF(c.Context(), env, connection, o)
+			if hint := filterWithoutDash(connection, names, given(c), filter, err); hint != nil {
+				return hint
+			}
+			return err
 		},
 	}
 	f.add(command.Flags())

@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strings"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/collect"
@@ -31,6 +34,86 @@ func missingDash(connection *kube.Flags, words, flags []string, err error) error
 	return fmt.Errorf("%q is not a node; a command needs \"--\" before it: %s", noNode, call)
 }
 
+// podForNode explains the name of a pod in the place of a node's.
+func podForNode(f *flags, names, flags, remote []string, err error) error {
+	var unknown collect.UnknownNode
+	if !errors.As(err, &unknown) || !unknown.Pod {
+		return nil
+	}
+	words := slices.Clone(names)
+	if at := slices.Index(words, unknown.Name); at >= 0 {
+		words[at] = "pod/" + unknown.Name
+	}
+	words = append(words, flags...)
+	for _, given := range [][2]string{{"--eval", f.eval}, {"--script", f.script}} {
+		if given[1] != "" {
+			words = append(words, given[:]...)
+		}
+	}
+	return fmt.Errorf("%q is a pod, not a node; to run on the node of the pod: %s", unknown.Name, rightCall(f.connection, words, remote))
+}
+
+// filterWords begin a filter of tcpdump, or stand at its start (https://www.tcpdump.org/manpages/pcap-filter.7.html).
+var filterWords = []string{
+	"host", "port", "portrange", "net", "src", "dst", "tcp", "udp", "icmp", "icmp6", "arp", "ip", "ip6", "ether", "vlan", "not", "sctp", "less",
+	"greater", "proto", "broadcast", "multicast", "(",
+}
+
+// filterWithoutDash explains a call such as `kubectl nodeshell capture web port 80`, whose filter is taken for pods.
+func filterWithoutDash(connection *kube.Flags, names, flags, filter []string, err error) error {
+	at := slices.IndexFunc(names, func(word string) bool { return slices.Contains(filterWords, word) })
+	if err == nil || filter != nil || at < 1 {
+		return nil
+	}
+	var status apierrors.APIStatus
+	if named := errors.As(err, &status); named && (status.Status().Details == nil || status.Status().Details.Name != names[at]) {
+		return nil // something else is wrong
+	} else if !named && !cli.IsUsage(err) {
+		return nil
+	}
+	call := rightCall(connection, slices.Concat([]string{"capture"}, names[:at], flags), names[at:])
+	return fmt.Errorf("%q is not a pod; a filter needs \"--\" before it: %s", names[at], call)
+}
+
+// tcpdumpOption explains options of tcpdump after the "--", where a filter alone is meant: those that capture has are moved,
+// and the others, which choose how packets are printed, are left out.
+func tcpdumpOption(connection *kube.Flags, names, flags, filter []string) error {
+	first := slices.IndexFunc(filter, isOption)
+	if first < 0 {
+		return nil
+	}
+	own := map[byte]string{'i': "--interface", 'c': "--count", 's': "--snaplen", 'w': "--write"}
+	const valued = "BCEFGMQTVWjmryzZ" // these have a value, and no place here
+	before, rest := slices.Concat([]string{"capture"}, names, flags), []string(nil)
+	for i := 0; i < len(filter); i++ {
+		if !isOption(filter[i]) {
+			rest = append(rest, filter[i])
+			continue
+		}
+		for j := 1; j < len(filter[i]); j++ {
+			letter := filter[i][j]
+			if own[letter] == "" && !strings.ContainsRune(valued, rune(letter)) {
+				continue
+			}
+			value := filter[i][j+1:]
+			if value == "" && i+1 < len(filter) {
+				i++
+				value = filter[i]
+			}
+			if own[letter] != "" {
+				before = append(before, own[letter]+"="+value)
+			}
+			break
+		}
+	}
+	return fmt.Errorf("%q is an option; only a filter comes after \"--\": %s", filter[first], rightCall(connection, before, rest))
+}
+
+// isOption tells an option of tcpdump from the words of a filter.
+func isOption(word string) bool {
+	return len(word) > 1 && word[0] == '-' && (word[1] >= 'a' && word[1] <= 'z' || word[1] >= 'A' && word[1] <= 'Z')
+}
+
 // rightCall is a call to paste, with the connection flags that were given and every word quoted for a shell.
 func rightCall(connection *kube.Flags, before, command []string) string {
 	var (
@@ -43,7 +126,10 @@ func rightCall(connection *kube.Flags, before, command []string) string {
 			namespace = cluster.Namespace
 		}
 	}
-	return kubectl.Command(namespace, slices.Concat([]string{"nodeshell"}, before, []string{"--"}, command)...)
+	if len(command) > 0 {
+		command = slices.Concat([]string{"--"}, command)
+	}
+	return kubectl.Command(namespace, slices.Concat([]string{"nodeshell"}, before, command)...)
 }
 
 // optionOfCommand explains an unknown flag such as that of `kubectl nodeshell w1 uname -a`: words are those before it, of

@@ -86,6 +86,9 @@ func newCommand(env *cli.Env, runF runFunc) *cobra.Command {
 			if err == nil {
 				err = runF(c.Context(), env, f.connection, o)
 			}
+			if hint := podForNode(f, names, o.Given, remote, err); hint != nil {
+				return hint
+			}
 			if err != nil && remote == nil && f.script == "" && f.eval == "" {
 				if hint := missingDash(f.connection, names, o.Given, err); hint != nil {
 					return hint

@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
@@ -58,15 +60,47 @@ func TestACommandWithoutItsDash(t *testing.T) {
 		{"w1 deploy/x", "nosuch", `error: "deploy": unknown type; valid types: node, pod` + "\nSee 'kubectl nodeshell --help'.\n"},
 		{"nosuch", "nosuch", `error: no node has the name, address or provider ID "nosuch"` + "\n"},
 		{"w1 nosuch -- df", "nosuch", `error: no node has the name, address or provider ID "nosuch"` + "\n"},
+		{"web-0 --timeout 5s -- df -h", "pod:web-0", `error: "web-0" is a pod, not a node; to run on the node of the pod: kubectl nodeshell pod/web-0 --timeout=5s -- df -h` + "\n"},
+		{"web-0", "pod:web-0", `error: "web-0" is a pod, not a node; to run on the node of the pod: kubectl nodeshell pod/web-0` + "\n"},
 		{"w1 nosuch --eval df", "nosuch", `error: no node has the name, address or provider ID "nosuch"` + "\n"},
 	} {
 		env := testkit.NewEnv("kubectl nodeshell", now)
 		code := env.Run(t, func(e *cli.Env) *cobra.Command {
 			return newCommand(e, func(context.Context, *cli.Env, *kube.Flags, session.Options) error {
-				return collect.UnknownNode{Name: test.unknown}
+				name, pod := strings.CutPrefix(test.unknown, "pod:")
+				return collect.UnknownNode{Name: name, Pod: pod}
 			})
 		}, strings.Fields(test.args)...)
 		if code != ownFailure || env.Stderr.String() != test.want {
+			t.Errorf("%s: code %d\n got %swant %s", test.args, code, env.Stderr, test.want)
+		}
+	}
+}
+
+// A filter stands after "--", and nothing else does: one line gives the right call.
+func TestAFilterAndItsDash(t *testing.T) {
+	notFound := func(name string) error { return apierrors.NewNotFound(schema.GroupResource{Resource: "pods"}, name) }
+	for _, test := range []struct {
+		args string
+		err  error
+		want string
+	}{
+		{"web port 80", notFound("port"), `error: "port" is not a pod; a filter needs "--" before it: kubectl nodeshell capture web -- port 80` + "\n"},
+		{"web -w x tcp and net 10.0.0.0/8", nil, `error: "tcp" is not a pod; a filter needs "--" before it: kubectl nodeshell capture web --write=x -- tcp and net 10.0.0.0/8` + "\n"},
+		{"web db", notFound("db"), `error: pods "db" not found` + "\n"},
+		{"nosuch port 80", notFound("nosuch"), `error: pods "nosuch" not found` + "\n"},
+		{"web -- port 80", notFound("web"), `error: pods "web" not found` + "\n"},
+		{"web -- -nni eth0 -c5 -s 96 -vv port 80", nil, `error: "-nni" is an option; only a filter comes after "--": kubectl nodeshell capture web --interface=eth0 --count=5 --snaplen=96 -- port 80` + "\nSee 'kubectl nodeshell --help'.\n"},
+		{"web -- -w /tmp/x", nil, `error: "-w" is an option; only a filter comes after "--": kubectl nodeshell capture web --write=/tmp/x` + "\nSee 'kubectl nodeshell --help'.\n"},
+		{"web -- tcp[13] - 1 = 2", nil, ""},
+	} {
+		env := testkit.NewEnv("kubectl nodeshell", now)
+		code := env.Run(t, func(e *cli.Env) *cobra.Command {
+			e.FailureCode = ownFailure
+			fails := func(context.Context, *cli.Env, *kube.Flags, capture.Options) error { return test.err }
+			return captureCommand(e, cli.AddConnectionFlags(e, &cobra.Command{}), fails)
+		}, strings.Fields(test.args)...)
+		if (code == ownFailure) != (test.want != "") || env.Stderr.String() != test.want {
 			t.Errorf("%s: code %d\n got %swant %s", test.args, code, env.Stderr, test.want)
 		}
 	}

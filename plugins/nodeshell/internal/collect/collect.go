@@ -4,6 +4,7 @@ package collect
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod/podspec"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
@@ -120,10 +122,21 @@ func (r Reader) Targets(ctx context.Context, s Selection) ([]Target, error) {
 	wg.Wait()
 	for _, err := range failures {
 		if err != nil {
-			return nil, err
+			return nil, r.perhapsPod(ctx, s.Namespace, err)
 		}
 	}
 	return unique(targets), nil
+}
+
+// perhapsPod tells the name of a pod, given in the place of a node's, from one that nothing has.
+func (r Reader) perhapsPod(ctx context.Context, namespace string, err error) error {
+	var unknown UnknownNode
+	if errors.As(err, &unknown) && len(validation.IsDNS1123Subdomain(unknown.Name)) == 0 {
+		_, podErr := r.Client.CoreV1().Pods(namespace).Get(ctx, unknown.Name, metav1.GetOptions{})
+		unknown.Pod = podErr == nil
+		return unknown
+	}
+	return err
 }
 
 func unique(targets []Target) []Target {
@@ -194,7 +207,7 @@ func (r Reader) node(ctx context.Context, name string) (*corev1.Node, error) {
 		return nil, fmt.Errorf("%q is an address of %d nodes; use a node name", name, len(found))
 	case len(near) > 0:
 		slices.Sort(near)
-		return nil, UnknownNode{name, near[:min(len(near), 5)]}
+		return nil, UnknownNode{Name: name, Near: near[:min(len(near), 5)]}
 	}
 	return nil, UnknownNode{Name: name}
 }
@@ -203,6 +216,7 @@ func (r Reader) node(ctx context.Context, name string) (*corev1.Node, error) {
 type UnknownNode struct {
 	Name string
 	Near []string // names of nodes that are similar
+	Pod  bool     // a pod of the namespace has the name
 }
 
 func (e UnknownNode) Error() string {

@@ -2,6 +2,7 @@ package session
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"io"
 	"strings"
@@ -9,6 +10,8 @@ import (
 	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/report"
 )
 
 func TestEscape(t *testing.T) {
@@ -81,6 +84,31 @@ func TestInterpreter(t *testing.T) {
 		}
 		if got := strings.Join(argv, " "); err != nil || got != test.want {
 			t.Errorf("%q: %q, %v; want %q", test.script, got, err, test.want)
+		}
+	}
+}
+
+// Bytes that are no text are not changed on their way into JSON: they stand in a field that names its encoding.
+func TestOutputThatIsNoTextIsEncoded(t *testing.T) {
+	for text, want := range map[string]string{"plain ü": "", "\xff\x00\x1e": "/wAe", "": ""} {
+		o := report.Outcome{Stdout: text}
+		encode(&o.Stdout, &o.StdoutBase64)
+		data, err := json.Marshal(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var back struct {
+			Stdout       string  `json:"stdout"`
+			StdoutBase64 *string `json:"stdoutBase64"`
+		}
+		if err := json.Unmarshal(data, &back); err != nil {
+			t.Fatal(err)
+		}
+		switch {
+		case want == "" && (back.StdoutBase64 != nil || back.Stdout != text):
+			t.Errorf("%q: %s", text, data)
+		case want != "" && (back.StdoutBase64 == nil || *back.StdoutBase64 != want || back.Stdout != ""):
+			t.Errorf("%q: %s", text, data)
 		}
 	}
 }
