@@ -279,7 +279,9 @@ func quietJobs() []testkit.Odd {
 		{
 			Situation: "A Job has been running for nine minutes with two of five completions", Why: "Its pod is ready, and a Job has no deadline unless one is set.", Verdict: "Progressing",
 			Judge: odd(func() *builder {
-				b := jobCase(func(j *batchv1.Job) { j.Spec.Completions, j.Status.Succeeded, j.Status.Active = plain.Ptr(int32(5)), 2, 1 })
+				b := jobCase(func(j *batchv1.Job) {
+					j.Spec.Completions, j.Status.Succeeded, j.Status.Active = plain.Ptr(int32(5)), 2, 1
+				})
 				b.in.Pods = nil
 				ended(b, "once-1", 0, 30*time.Minute)
 				ended(b, "once-2", 0, 20*time.Minute)
