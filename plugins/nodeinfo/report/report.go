@@ -29,6 +29,9 @@ const (
 // Verdicts lists the words, worst first.
 func Verdicts() []Verdict { return []Verdict{Unhealthy, Degraded, Unknown, Healthy} }
 
+// NotFound is the Status of a named node that does not exist, of which something is left; its sections are empty.
+const NotFound = "NotFound"
+
 // List is the report on a fleet or on named nodes, worst first.
 type List struct {
 	APIVersion   string      `json:"apiVersion"`

@@ -255,6 +255,12 @@ type Lifecycle struct {
 	BootID       string      `json:"bootID,omitempty"`
 	Reboots      []time.Time `json:"reboots,omitempty"`    // by the kubelet's Rebooted events
 	NotReady     []time.Time `json:"notReadyAt,omitempty"` // by the node controller's NodeNotReady events
-	Removal      string      `json:"removal,omitempty"`    // what is about to remove the node
-	RemovalSince *time.Time  `json:"removalSince,omitempty"`
+
+	// NotReadyCount is how often the node changed to NotReady within the last hour, as far as events tell; NotReadySince is the
+	// first of those.
+	NotReadyCount *int64     `json:"notReadyCount,omitempty"`
+	NotReadySince *time.Time `json:"notReadySince,omitempty"`
+
+	Removal      string     `json:"removal,omitempty"` // what is about to remove the node
+	RemovalSince *time.Time `json:"removalSince,omitempty"`
 }

@@ -58,6 +58,9 @@ func Collect(ctx context.Context, cluster *kube.Cluster, r Request) (Result, err
 	if r.Kubelet {
 		c.kubelets(ctx)
 	}
+	if len(r.Names) > 0 {
+		c.requests(ctx)
+	}
 	c.in.Now = cluster.Clock.Now().UTC()
 	c.in.Sources.Sort()
 	return Result{Input: c.in, Notes: c.notes}, nil
@@ -242,7 +245,9 @@ func (c *collector) resolve(ctx context.Context, missing []string) {
 			c.notes = append(c.notes, fmt.Sprintf("%q matches %d nodes: pass a node name", name, len(matches)))
 		}
 		c.in.NotFound = append(c.in.NotFound, name)
+		c.gone(ctx, name)
 	}
+	c.wg.Wait()
 }
 
 func alias(n *corev1.Node, name string) string {

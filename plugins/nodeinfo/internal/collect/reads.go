@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,9 +16,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/yaml"
 
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate"
@@ -30,7 +33,11 @@ const pageSize = 500
 
 // getJSON reads a path that has no typed client here. Metrics come as JSON: their types are not worth a dependency.
 func (c *collector) getJSON(ctx context.Context, path string, into any) error {
-	result := c.client.Discovery().RESTClient().Get().AbsPath(path).SetHeader("Accept", "application/json").Do(ctx)
+	return c.askJSON(ctx, c.client.Discovery().RESTClient().Get().AbsPath(path), into)
+}
+
+func (c *collector) askJSON(ctx context.Context, request *rest.Request, into any) error {
+	result := request.SetHeader("Accept", "application/json").Do(ctx)
 	if err := result.Error(); err != nil { // Raw's own error would leave out what the server said, such as the object's name
 		return err
 	}
@@ -96,19 +103,20 @@ func (c *collector) shared(ctx context.Context) {
 	c.spawn(func() { c.proxyMode(ctx) })
 }
 
-// proxyMode reads kube-proxy's configuration where kubeadm keeps it. Only the mode is kept.
+// proxyMode reads kube-proxy's configuration where kubeadm keeps it. Only the mode and the health port are kept.
 func (c *collector) proxyMode(ctx context.Context) {
 	config, err := c.client.CoreV1().ConfigMaps(metav1.NamespaceSystem).Get(ctx, "kube-proxy", metav1.GetOptions{})
 	s := kube.SourceOf(evaluate.SourceProxyConfig, "get", "configmaps/kube-proxy in kube-system", err)
 	var file struct {
-		Mode string `json:"mode"`
+		Mode    string `json:"mode"`
+		Healthz string `json:"healthzBindAddress"`
 	}
 	if s.Readable() {
 		if err := yaml.Unmarshal([]byte(config.Data["config.conf"]), &file); err != nil || config.Data["config.conf"] == "" {
 			s = source.Source{Name: s.Name, State: source.Absent, Message: "ConfigMap kube-system/kube-proxy has no readable config.conf"}
 		}
 	}
-	c.put(s, func(in *evaluate.Input) { in.ProxyMode = file.Mode })
+	c.put(s, func(in *evaluate.Input) { in.ProxyMode, in.ProxyHealthz = file.Mode, file.Healthz })
 }
 
 func (c *collector) attachments(ctx context.Context) {
@@ -130,17 +138,7 @@ func (c *collector) readyz(ctx context.Context) {
 
 // oneNode reads what concerns one node.
 func (c *collector) oneNode(ctx context.Context, name string) {
-	c.spawn(func() {
-		lease, err := c.client.CoordinationV1().Leases(corev1.NamespaceNodeLease).Get(ctx, name, metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
-			c.putFor(name, source.Source{Name: evaluate.SourceLeases, State: source.OK}, nil) // read: there is none
-			return
-		}
-		s := kube.SourceOf(evaluate.SourceLeases, "get", "leases.coordination.k8s.io in kube-node-lease", err)
-		c.putFor(name, s, func(in *evaluate.Input) {
-			in.Leases = append(in.Leases, *lease)
-		})
-	})
+	c.spawn(func() { c.leaseOf(ctx, name) })
 	c.spawn(func() {
 		ctx, cancel := context.WithTimeout(ctx, metricsPatience)
 		defer cancel()
@@ -163,13 +161,25 @@ func (c *collector) oneNode(ctx context.Context, name string) {
 		})
 	})
 	c.spawn(func() { c.podsOf(ctx, name) })
-	c.spawn(func() {
-		// Without a UID: the kubelet's own events carry none (https://github.com/kubernetes/kubectl/issues/1838).
-		selector := fields.Set{"involvedObject.kind": "Node", "involvedObject.name": name}.AsSelector().String()
-		list, err := c.client.CoreV1().Events(metav1.NamespaceDefault).List(ctx, metav1.ListOptions{FieldSelector: selector})
-		c.putFor(name, kube.SourceOf(evaluate.SourceEvents, "list", "events in default", err), func(in *evaluate.Input) {
-			in.Events = append(in.Events, trimEvents(list.Items)...)
-		})
+	c.spawn(func() { c.eventsOfNode(ctx, name) })
+}
+
+func (c *collector) leaseOf(ctx context.Context, name string) {
+	lease, err := c.client.CoordinationV1().Leases(corev1.NamespaceNodeLease).Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		c.putFor(name, source.Source{Name: evaluate.SourceLeases, State: source.OK}, nil) // read: there is none
+		return
+	}
+	s := kube.SourceOf(evaluate.SourceLeases, "get", "leases.coordination.k8s.io in kube-node-lease", err)
+	c.putFor(name, s, func(in *evaluate.Input) { in.Leases = append(in.Leases, *lease) })
+}
+
+// eventsOfNode reads without a UID: the kubelet's own events carry none (https://github.com/kubernetes/kubectl/issues/1838).
+func (c *collector) eventsOfNode(ctx context.Context, name string) {
+	selector := fields.Set{"involvedObject.kind": "Node", "involvedObject.name": name}.AsSelector().String()
+	list, err := c.client.CoreV1().Events(metav1.NamespaceDefault).List(ctx, metav1.ListOptions{FieldSelector: selector})
+	c.putFor(name, kube.SourceOf(evaluate.SourceEvents, "list", "events in default", err), func(in *evaluate.Input) {
+		in.Events = append(in.Events, trimEvents(list.Items)...)
 	})
 }
 
@@ -230,7 +240,10 @@ const most = 8
 func (c *collector) details(ctx context.Context) {
 	pending := 0
 	for i := range c.in.Pods {
-		if p := &c.in.Pods[i]; p.Status.Phase == corev1.PodPending && p.DeletionTimestamp == nil && pending < most {
+		p := &c.in.Pods[i]
+		unwell := p.Status.Phase == corev1.PodPending ||
+			p.Status.Phase == corev1.PodRunning && p.Namespace == metav1.NamespaceSystem && !podfact.Ready(p)
+		if unwell && p.DeletionTimestamp == nil && pending < most {
 			pending++
 			c.spawn(func() { c.eventsAbout(ctx, p.Namespace, p.UID) })
 		}
@@ -246,6 +259,9 @@ func (c *collector) details(ctx context.Context) {
 			unready[d.Namespace] = true
 			c.spawn(func() { c.unscheduled(ctx, d.Namespace) })
 		}
+	}
+	for i := range c.in.Nodes {
+		c.askProxy(ctx, &c.in.Nodes[i])
 	}
 	if slices.ContainsFunc(c.in.SystemLeases, c.leaderless) {
 		c.spawn(func() { c.components(ctx) })
@@ -345,7 +361,7 @@ func (c *collector) kubelet(ctx context.Context, node string) (evaluate.Kubelet,
 		return answer, nil
 	}
 	answer := evaluate.Kubelet{
-		Message: kube.OneLine(kube.Explain(err)), Refused: strings.Contains(string(body)+err.Error(), "connect: connection refused"),
+		Message: cmp.Or(unreached(body), kube.OneLine(kube.Explain(err))), Refused: strings.Contains(string(body)+err.Error(), "connect: connection refused"),
 	}
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
@@ -358,6 +374,20 @@ func (c *collector) kubelet(ctx context.Context, node string) (evaluate.Kubelet,
 		answer.MachineAnswers = answer.Refused || proxyErr == nil
 	}
 	return answer, err
+}
+
+// unreached is what the API server says of a connection that it could not make, which is more than its status says; empty: it
+// says nothing of that.
+func unreached(body []byte) string {
+	text := string(body)
+	var status metav1.Status
+	if json.Unmarshal(body, &status) == nil {
+		text = status.Message
+	}
+	if _, reason, ok := strings.Cut(text, "error trying to reach service: "); ok {
+		return strings.Join(strings.Fields(reason), " ")
+	}
+	return ""
 }
 
 func filesystems(body []byte) []evaluate.KubeletFilesystem {

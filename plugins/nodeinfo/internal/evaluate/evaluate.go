@@ -12,6 +12,8 @@ import (
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/account"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/sections"
@@ -45,12 +47,29 @@ func Evaluate(in Input, now time.Time, o Options) report.List {
 	for i := range in.Nodes {
 		list.Items = append(list.Items, of(cluster.Node(&in.Nodes[i]), o.Kubectl))
 	}
+	for _, name := range list.NotFound {
+		if g := cluster.Gone(name); g != nil {
+			list.Items = append(list.Items, gone(g, slices.Concat(in.NodeSources[name], in.Sources), o.Kubectl))
+		}
+	}
 	slices.SortFunc(list.Items, WorstFirst)
 	list.Counts = count(list.Items)
 	list.CommonCauses = commonCauses(list.Items)
 	list.Summary = fleetSummary(list, "")
 	hideSecrets(&list)
 	return list
+}
+
+// gone is the report on a node that does not exist: what is left of it, without sections.
+func gone(g *facts.Gone, sources source.List, kubectl finding.Kubectl) report.Node {
+	out := report.Node{
+		Name: g.Name, Verdict: report.Unhealthy, Status: report.NotFound, Findings: rules.Gone(g, kubectl), Sources: sources,
+		Health: &report.Health{Conditions: []report.Condition{}}, Components: &report.Components{}, Scheduling: &report.Scheduling{},
+		Network: &report.Network{}, Storage: &report.Storage{}, Lifecycle: &report.Lifecycle{},
+	}
+	out.Summary = out.Findings[0].Message
+	out.Sources.Sort()
+	return out
 }
 
 // of puts together what is printed of a node, and what is concluded about it.
@@ -61,6 +80,13 @@ func of(n *facts.Node, kubectl finding.Kubectl) report.Node {
 		out.Pods.Problems = c.Problems()
 	}
 	out.Findings, out.Consequences = rules.Check(c)
+	if f, left := account.Unexplained(c, out.Findings, out.Consequences); left {
+		at := slices.IndexFunc(out.Findings, func(f finding.Finding) bool { return f.Severity == finding.Info })
+		if at < 0 {
+			at = len(out.Findings)
+		}
+		out.Findings = slices.Insert(out.Findings, at, f)
+	}
 	out.Verdict = verdict(n, out.Findings)
 	out.Summary = summary(n, &out)
 	return out

@@ -1,6 +1,10 @@
 package evaluate
 
-import "github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
+import (
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
+)
 
 // What is read of a cluster.
 type (
@@ -9,6 +13,7 @@ type (
 	NodeMetrics       = facts.NodeMetrics
 	Kubelet           = facts.Kubelet
 	KubeletFilesystem = facts.KubeletFilesystem
+	ProxyHealth       = facts.ProxyHealth
 )
 
 // The depths.
@@ -33,7 +38,15 @@ const (
 	SourceReadyz        = facts.SourceReadyz
 	SourceProxyConfig   = facts.SourceProxyConfig
 	SourceKubelet       = facts.SourceKubelet
+	SourceProxyHealth   = facts.SourceProxyHealth
+	SourceRequests      = facts.SourceRequests
 )
+
+// IsProxy says whether the pod is kube-proxy's and runs.
+func IsProxy(p *corev1.Pod) bool { return facts.IsProxy(p) }
+
+// ProxyPort is where kube-proxy serves its health; 0: not for others to reach.
+func ProxyPort(p *corev1.Pod, configured string) int { return facts.ProxyPort(p, configured) }
 
 // Electing are the components of the control plane that elect a leader.
 func Electing() []string { return facts.Electing() }

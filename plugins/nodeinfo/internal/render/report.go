@@ -42,7 +42,7 @@ func Report(w io.Writer, n report.Node, now time.Time, o ReportOptions) error {
 	p.Findings(notes...)
 	p.Gap()
 	for _, name := range Sections() {
-		if len(o.Sections) == 0 || slices.Contains(o.Sections, name) {
+		if n.Status != report.NotFound && (len(o.Sections) == 0 || slices.Contains(o.Sections, name)) {
 			p.section(name, n)
 		}
 	}

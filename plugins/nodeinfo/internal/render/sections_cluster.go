@@ -3,6 +3,7 @@ package render
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -135,6 +136,9 @@ func leaderText(l *report.Leader) string {
 func (p *page) scheduling(n report.Node) {
 	s := n.Scheduling
 	text, taints := "schedulable", ""
+	if slices.ContainsFunc(s.Taints, func(t report.Taint) bool { return t.Effect == "NoSchedule" || t.Effect == "NoExecute" }) {
+		text = "schedulable for pods that tolerate the taints"
+	}
 	if s.Cordoned {
 		text = "cordoned"
 		if s.CordonedBy != "" {
@@ -146,6 +150,11 @@ func (p *page) scheduling(n report.Node) {
 	}
 	if len(s.Taints) == 0 {
 		taints = "no taints"
+	}
+	for _, r := range n.Resources {
+		if (r.Name == "cpu" || r.Name == "memory") && r.RequestsPercent != nil && *r.RequestsPercent >= 95 && r.Free != nil {
+			taints = strings.TrimPrefix(taints+fmt.Sprintf("; %s left for new pods: %s", r.Name, r.Free.Quantity), "; ")
+		}
 	}
 	p.facts("Scheduling", text, taints)
 	t := output.TableText{Columns: []output.Column{
@@ -206,8 +215,15 @@ func (p *page) lifecycle(n report.Node) {
 	if gap := unread(n, "events", "reboots and changes to NotReady"); gap != "" {
 		parts = append(parts, gap)
 	} else {
-		parts = append(parts, fmt.Sprintf("retained events: %s, %s",
-			output.Plural(len(l.Reboots), "reboot"), output.Plural(len(l.NotReady), "change to NotReady", "changes to NotReady")))
+		falls, since := int64(0), ""
+		if l.NotReadyCount != nil {
+			falls = *l.NotReadyCount
+		}
+		if l.NotReadySince != nil {
+			since = " within " + p.since(l.NotReadySince)
+		}
+		parts = append(parts, fmt.Sprintf("events of the last hour: %s, %s%s",
+			output.Plural(len(l.Reboots), "reboot"), output.Plural(int(falls), "change to NotReady", "changes to NotReady"), since))
 	}
 	if l.Removal != "" {
 		parts = append(parts, "removal in progress: "+l.Removal)

@@ -17,6 +17,25 @@ type Condition struct {
 	*corev1.NodeCondition
 
 	Problem *bool
+	Silent  bool // its reporter posted it again and again, and no longer does: whatever it says is old
+}
+
+// silent says whether a condition was posted more than once, or by node-problem-detector, which posts each of its own every
+// 5 min, and not within twice that time and a minute.
+// https://github.com/kubernetes/node-problem-detector/blob/v1.36.0/cmd/options/options.go (k8s-exporter-heartbeat-period)
+func (c *Cluster) silent(condition *corev1.NodeCondition) bool {
+	posted := condition.LastHeartbeatTime.Time
+	if posted.IsZero() || c.now.Sub(posted) <= StatusOld {
+		return false
+	}
+	return posted.Sub(condition.LastTransitionTime.Time) > time.Minute || detected[string(condition.Type)] || strings.HasPrefix(string(condition.Type), "Frequent")
+}
+
+// detected are conditions of node-problem-detector.
+// https://github.com/kubernetes/node-problem-detector/tree/master/config
+var detected = map[string]bool{
+	"KernelDeadlock": true, "ReadonlyFilesystem": true, "CorruptDockerOverlay2": true, "DockerHung": true, "XfsShutdown": true,
+	"KubeletUnhealthy": true, "ContainerRuntimeUnhealthy": true, "KubeProxyUnhealthy": true,
 }
 
 // problemStatus maps conditions to the status that is a problem: the built-in ones, node-problem-detector's
@@ -122,15 +141,15 @@ func (c *Cluster) scarcity(n *Node) []Scarcity {
 	}
 	for _, p := range n.Pods {
 		resource, rest, ok := strings.Cut(strings.TrimPrefix(p.Status.Message, "The node was low on resource: "), ". ")
-		if p.Status.Reason != "Evicted" || !ok || evictedAt(p).Before(since) {
+		if p.Status.Reason != "Evicted" || !ok || p.FailedAt().Before(since) {
 			continue
 		}
 		figures, _, _ := strings.Cut(rest, ". ")
 		if !strings.HasPrefix(figures, "Threshold quantity: ") {
 			figures = ""
 		}
-		figures = strings.Replace(strings.TrimSuffix(figures, "."), "Threshold quantity: ", "threshold ", 1)
-		add(Scarcity{resource, figures, "Pod " + p.Namespace + "/" + p.Name, "status.message", p.Status.Message, evictedAt(p)})
+		figures = strings.NewReplacer("Threshold quantity: ", "threshold ", "available: ", "available ").Replace(strings.TrimSuffix(figures, "."))
+		add(Scarcity{resource, figures, "Pod " + p.Namespace + "/" + p.Name, "status.message", p.Status.Message, p.FailedAt()})
 	}
 	for _, e := range c.events[n.Object.Name] {
 		if resource, ok := strings.CutPrefix(e.Message, "Attempting to reclaim "); ok && n.concernsNode(&e) && !e.Last.Before(since) {
@@ -149,13 +168,6 @@ func (c *Cluster) scarcity(n *Node) []Scarcity {
 		return cmp.Or(cmp.Compare(b.Resource, a.Resource), figures(a)-figures(b), cmp.Compare(b.Path, a.Path))
 	})
 	return out
-}
-
-func evictedAt(p *Pod) time.Time {
-	if c := podCondition(p.Pod, corev1.DisruptionTarget); c != nil {
-		return c.LastTransitionTime.Time
-	}
-	return p.CreationTimestamp.Time
 }
 
 // short is what a filesystem has less of than the kubelet's defaults require.

@@ -12,17 +12,6 @@ import (
 // Recently is the time an event counts for: the API server keeps events an hour by default.
 const Recently = time.Hour
 
-// harmless are warnings that every start of a kubelet or a cluster brings, or that a check of its own judges.
-var harmless = map[string]bool{
-	"InvalidDiskCapacity":               true, // https://github.com/kubernetes/kubernetes/issues/109241
-	"CIDRAssignmentFailed":              true,
-	"CIDRNotAvailable":                  true,
-	CgroupV1:                            true, // the check of that name
-	"PossibleMemoryBackedVolumesOnDisk": true,
-	"CheckLimitsForResolvConf":          true,
-	"IPVSDeprecation":                   true,
-}
-
 // Reasons of events that say more than their text.
 const (
 	CgroupV1     = "CgroupV1" // the kubelet found cgroup v1 when it started
@@ -32,10 +21,12 @@ const (
 
 // Events are the node's own.
 type Events struct {
-	Folded   []report.Event // by type, reason and reporter; newest first; nil: not read
-	Reboots  []time.Time    // oldest first
-	NotReady []time.Time    // when the node became NotReady, oldest first
-	Falls    int64          // how often that was within the last hour, as far as is known
+	Current  []eventfact.Event // warnings that may still be so; newest first
+	Folded   []report.Event    // by type, reason and reporter; newest first; nil: not read
+	Reboots  []time.Time       // oldest first
+	NotReady []time.Time       // when the node became NotReady, oldest first
+	Falls    int64             // how often that was within the last hour, as far as is known
+	Fell     time.Time         // the first of those; zero: there was none
 }
 
 // Newest gives the newest of a reason; nil: there is none.
@@ -69,7 +60,13 @@ func (c *Cluster) eventsOf(n *Node) Events {
 			mine = append(mine, e)
 		}
 	}
-	out := Events{Folded: folded(mine), Falls: n.falls(mine)}
+	out := Events{Folded: folded(mine)}
+	out.Falls, out.Fell = n.falls(mine)
+	for _, e := range mine {
+		if e.Current(time.Time{}, n.Now) {
+			out.Current = append(out.Current, e)
+		}
+	}
 	for _, e := range slices.Backward(mine) {
 		switch e.Reason {
 		case Rebooted:
@@ -87,8 +84,9 @@ func folded(mine []eventfact.Event) []report.Event {
 		key := [3]string{e.Type, e.Reason, e.From}
 		f := byKind[key]
 		if f == nil { // the newest of its kind
+			_, harmless := eventfact.Harmless(e.Reason)
 			f = &report.Event{
-				Type: e.Type, Reason: e.Reason, From: e.From, Harmless: harmless[e.Reason], Last: e.Last.UTC(), Message: e.Message,
+				Type: e.Type, Reason: e.Reason, From: e.From, Harmless: harmless, Last: e.Last.UTC(), Message: e.Message,
 			}
 			byKind[key] = f
 		}
@@ -105,18 +103,25 @@ func folded(mine []eventfact.Event) []report.Event {
 }
 
 // falls counts what one reporter saw: the kubelet and the node controller may both report the same fall.
-func (n *Node) falls(mine []eventfact.Event) int64 {
-	counts, most := map[string]int64{}, int64(0)
+func (n *Node) falls(mine []eventfact.Event) (most int64, since time.Time) {
+	counts, firsts := map[string]int64{}, map[string]time.Time{}
 	for _, e := range mine {
 		if e.Reason != NodeNotReady || n.Age(e.Last) >= Recently {
 			continue
 		}
-		count := int64(e.Count)
+		count, first := int64(e.Count), e.First
 		if n.Age(e.First) > Recently {
-			count = 1 // of the earlier ones the time is not known
+			count, first = 1, e.Last // of the earlier ones the time is not known
 		}
 		counts[e.From] += count
-		most = max(most, counts[e.From])
+		if firsts[e.From].IsZero() || first.Before(firsts[e.From]) {
+			firsts[e.From] = first
+		}
 	}
-	return most
+	for from, count := range counts {
+		if count > most || count == most && firsts[from].Before(since) {
+			most, since = count, firsts[from]
+		}
+	}
+	return most, since
 }

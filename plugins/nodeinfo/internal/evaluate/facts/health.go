@@ -11,9 +11,9 @@ import (
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 )
 
-// statusOld is twice the kubelet's nodeStatusReportFrequency of 5 min, and a minute
+// StatusOld is twice the kubelet's nodeStatusReportFrequency of 5 min, and a minute
 // (https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/).
-const statusOld = 11 * time.Minute
+const StatusOld = 11 * time.Minute
 
 // joining is the age up to which a node that was never Ready is joining rather than broken; neverReady is how soon after
 // its birth its Ready last changed.
@@ -65,7 +65,7 @@ func (c *Cluster) health(n *Node) {
 	}
 	n.Readiness = nodefact.ReadinessOf(n.Object, lease, c.now, c.patience)
 	for _, condition := range nodefact.Conditions(n.Object) {
-		n.Conditions = append(n.Conditions, Condition{condition, c.problemCondition(condition)})
+		n.Conditions = append(n.Conditions, Condition{condition, c.problemCondition(condition), c.silent(condition)})
 	}
 	if n.Readiness.State == nodefact.NotReady {
 		n.Cause = n.cause(n.Readiness.Condition)
@@ -97,7 +97,7 @@ func (n *Node) cause(ready *corev1.NodeCondition) Cause {
 // StatusOld says whether the kubelet's last status is older than its conditions can be believed.
 func (n *Node) StatusOld() bool {
 	posted := n.Readiness.Condition.LastHeartbeatTime.Time
-	return !posted.IsZero() && n.Age(posted) > statusOld
+	return !posted.IsZero() && n.Age(posted) > StatusOld
 }
 
 // ClockSkew is how far the node's clock is ahead of the API server's; 0 where it is not known, or within what is believed.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	certificatesv1 "k8s.io/api/certificates/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
@@ -37,31 +38,36 @@ const (
 	SourceReadyz        = "readyz"
 	SourceProxyConfig   = "kube-proxy configuration"
 	SourceKubelet       = "kubelet"
+	SourceProxyHealth   = "kube-proxy health"
+	SourceRequests      = "certificate requests"
 )
 
 // Input is everything that was read, as API objects: a fixture is what `kubectl get -o yaml` prints, and --save-input can
 // be replayed. Now is the API server's clock at the end of the reading.
 type Input struct {
-	Now               time.Time                    `json:"now"`
-	Depth             Depth                        `json:"depth"`
-	Nodes             []corev1.Node                `json:"nodes"`
-	NotFound          []string                     `json:"notFound,omitempty"`
-	Leases            []coordinationv1.Lease       `json:"leases,omitempty"`
-	Metrics           []NodeMetrics                `json:"metrics,omitempty"`
-	Pods              []corev1.Pod                 `json:"pods,omitempty"`
-	Events            []corev1.Event               `json:"events,omitempty"`
-	DaemonSets        []appsv1.DaemonSet           `json:"daemonSets,omitempty"`
-	Unscheduled       []corev1.Pod                 `json:"unscheduled,omitempty"` // pods of DaemonSets that have no node
-	CSINodes          []storagev1.CSINode          `json:"csiNodes,omitempty"`
-	VolumeAttachments []storagev1.VolumeAttachment `json:"volumeAttachments,omitempty"`
-	SystemLeases      []coordinationv1.Lease       `json:"systemLeases,omitempty"`
-	Components        []corev1.Pod                 `json:"components,omitempty"` // of the control plane, where a leader's lease is old
-	ServerVersion     string                       `json:"serverVersion,omitempty"`
-	Readyz            string                       `json:"readyz,omitempty"`    // the text of /readyz?verbose
-	ProxyMode         string                       `json:"proxyMode,omitempty"` // "mode" in kube-proxy's ConfigMap
-	Kubelets          map[string]Kubelet           `json:"kubelets,omitempty"`  // answers of the kubelets themselves
-	Sources           source.List                  `json:"sources"`             // reads for all nodes
-	NodeSources       map[string]source.List       `json:"nodeSources,omitempty"`
+	Now               time.Time                                  `json:"now"`
+	Depth             Depth                                      `json:"depth"`
+	Nodes             []corev1.Node                              `json:"nodes"`
+	NotFound          []string                                   `json:"notFound,omitempty"`
+	Leases            []coordinationv1.Lease                     `json:"leases,omitempty"`
+	Metrics           []NodeMetrics                              `json:"metrics,omitempty"`
+	Pods              []corev1.Pod                               `json:"pods,omitempty"`
+	Events            []corev1.Event                             `json:"events,omitempty"`
+	DaemonSets        []appsv1.DaemonSet                         `json:"daemonSets,omitempty"`
+	Unscheduled       []corev1.Pod                               `json:"unscheduled,omitempty"` // pods of DaemonSets that have no node
+	CSINodes          []storagev1.CSINode                        `json:"csiNodes,omitempty"`
+	VolumeAttachments []storagev1.VolumeAttachment               `json:"volumeAttachments,omitempty"`
+	SystemLeases      []coordinationv1.Lease                     `json:"systemLeases,omitempty"`
+	Components        []corev1.Pod                               `json:"components,omitempty"` // of the control plane, where a leader's lease is old
+	ServerVersion     string                                     `json:"serverVersion,omitempty"`
+	Readyz            string                                     `json:"readyz,omitempty"`          // the text of /readyz?verbose
+	ProxyMode         string                                     `json:"proxyMode,omitempty"`       // "mode" in kube-proxy's ConfigMap
+	ProxyHealthz      string                                     `json:"proxyHealthz,omitempty"`    // and "healthzBindAddress"
+	ProxyHealth       map[string]ProxyHealth                     `json:"proxyHealth,omitempty"`     // by node: where it was asked and answered, or was refused
+	ServingRequests   []certificatesv1.CertificateSigningRequest `json:"servingRequests,omitempty"` // of kubelets, where one has no certificate
+	Kubelets          map[string]Kubelet                         `json:"kubelets,omitempty"`        // answers of the kubelets themselves
+	Sources           source.List                                `json:"sources"`                   // reads for all nodes
+	NodeSources       map[string]source.List                     `json:"nodeSources,omitempty"`
 }
 
 // NodeMetrics is an object of metrics.k8s.io.

@@ -37,6 +37,8 @@ type Node struct {
 	Storage       Storage
 	ControlPlane  ControlPlane
 	Events        Events
+	ProxyHealth   *ProxyHealth    // nil: not asked, or it did not answer
+	Serving       *ServingRequest // nil: not read, or there is none
 }
 
 // Read says whether a source could be read.
@@ -62,6 +64,10 @@ func (c *Cluster) Node(object *corev1.Node) *Node {
 	n.ControlPlane = c.controlPlane(n)
 	n.Events = c.eventsOf(n)
 	n.Scarce = c.scarcity(n)
+	n.Serving = c.servingRequest(n)
+	if h, asked := c.in.ProxyHealth[object.Name]; asked {
+		n.ProxyHealth = &h
+	}
 	n.Sources.Sort()
 	return n
 }

@@ -2,6 +2,7 @@ package facts
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -48,10 +49,50 @@ const (
 	WaitsSilently            // nobody says so
 )
 
-// Wait is why a bound pod does not start: by whose word, the reason, and the message.
+// Wait is why a bound pod does not start: by whose word, the reason, the message, and its innermost cause.
 type Wait struct {
 	By              int
 	Reason, Message string
+	Cause           string
+	Image           string // of the container that waits for it
+}
+
+// NoAddress says whether the network plugin has no address for the pod.
+func (w *Wait) NoAddress() bool {
+	return w != nil && w.By == WaitsByEvent && eventfact.NoAddress(w.Message)
+}
+
+// cause is the innermost part of a message, and the image where a pull failed. A volume's message names the volume.
+func (w *Wait) cause() {
+	w.Cause = eventfact.Innermost(w.Message)
+	if w.Reason == failedMount || w.Reason == "FailedAttachVolume" {
+		w.Cause = w.Message
+	}
+}
+
+const failedMount = "FailedMount"
+
+// transient are words of a mount that fails because something is about to come.
+var transient = []string{"timed out waiting", "failed to sync", "not registered", "context deadline exceeded"}
+
+// stated says whether a warning states an error that waiting does not cure: no address is left, or a volume that refers to
+// something which is not there, tried at least twice.
+func stated(e *eventfact.Event) bool {
+	if e == nil {
+		return false
+	}
+	coming := slices.ContainsFunc(transient, func(w string) bool { return strings.Contains(e.Message, w) })
+	return eventfact.NoAddress(e.Message) || e.Reason == failedMount && e.Count > 1 && !coming
+}
+
+// crashing is the first container of a pod that keeps ending.
+func (c *Cluster) crashing(p *corev1.Pod, list []corev1.ContainerStatus) *Crash {
+	for i := range list {
+		if s := &list[i]; podfact.Looping(p, s, c.now) {
+			return &Crash{Container: s.Name, Restarts: int64(s.RestartCount), End: podfact.End(s)}
+		}
+	}
+	return nil
 }
 
 func (c *Cluster) podsOf(n *Node) []*Pod {
@@ -127,6 +168,33 @@ func podCondition(p *corev1.Pod, kind corev1.PodConditionType) *corev1.PodCondit
 	return nil
 }
 
+// FailedAt is when the pod failed, as far as it tells: of one that was rejected before it ran, when it was made.
+func (p *Pod) FailedAt() time.Time {
+	at := p.CreationTimestamp.Time
+	for _, c := range p.Status.Conditions {
+		if c.Type == corev1.DisruptionTarget && c.LastTransitionTime.After(at) {
+			at = c.LastTransitionTime.Time
+		}
+	}
+	for _, s := range podfact.Containers(p.Pod) {
+		if end := s.State.Terminated; end != nil && end.FinishedAt.After(at) {
+			at = end.FinishedAt.Time
+		}
+	}
+	return at
+}
+
+// StartedAt is when the last of its containers started that run, or when the pod was made.
+func (p *Pod) StartedAt() time.Time {
+	last := p.CreationTimestamp.Time
+	for _, s := range p.Status.ContainerStatuses {
+		if s.State.Running != nil && s.State.Running.StartedAt.After(last) {
+			last = s.State.Running.StartedAt.Time
+		}
+	}
+	return last
+}
+
 // ReadySince is when Ready last changed, or when the pod was made.
 func (p *Pod) ReadySince() time.Time {
 	if c := podfact.ReadyCondition(p.Pod); c != nil && !c.LastTransitionTime.IsZero() {
@@ -189,10 +257,14 @@ func (c *Cluster) waiting(p *Pod, list []corev1.ContainerStatus) *Wait {
 	for i := range list {
 		if stage := podfact.Waiting(&list[i]); stage.Failed() || !young && stage != podfact.NotWaiting && stage != podfact.Coming {
 			w := list[i].State.Waiting
-			return &Wait{WaitsForContainer, w.Reason, w.Message}
+			wait := &Wait{By: WaitsForContainer, Reason: w.Reason, Message: w.Message}
+			if wait.cause(); stage == podfact.Image {
+				wait.Image = list[i].Image
+			}
+			return wait
 		}
 	}
-	if young {
+	if young && !stated(p.Warning) {
 		return nil
 	}
 	if p.Status.Phase != corev1.PodPending {
@@ -207,7 +279,9 @@ func (c *Cluster) waiting(p *Pod, list []corev1.ContainerStatus) *Wait {
 	case p.Warning != nil && p.Warning.Reason == "":
 		return nil
 	case p.Warning != nil:
-		return &Wait{WaitsByEvent, p.Warning.Reason, p.Warning.Message}
+		wait := &Wait{By: WaitsByEvent, Reason: p.Warning.Reason, Message: p.Warning.Message}
+		wait.cause()
+		return wait
 	case len(list) == 0:
 		return &Wait{By: WaitsForKubelet}
 	}

@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
 
 // Taints of those that bring a node in and take it away.
@@ -46,6 +48,35 @@ type Taint struct {
 	Key, Value, Effect string
 	Since              *time.Time
 	Remover            string
+}
+
+// OfUser says whether nobody but a user sets the taint: no part of Kubernetes, no cloud, no autoscaler. It keeps new pods off.
+func (t *Taint) OfUser() bool {
+	if t.Remover != "" || t.Effect == string(corev1.TaintEffectPreferNoSchedule) {
+		return false
+	}
+	prefix, _, ok := strings.Cut(t.Key, "/")
+	for _, domain := range []string{"kubernetes.io", "k8s.io", "karpenter.sh", "cilium.io", "virtual-kubelet.io"} {
+		if ok && (prefix == domain || strings.HasSuffix(prefix, "."+domain)) {
+			return false
+		}
+	}
+	return t.Key != TaintCandidate && t.Key != TaintAutoscaler
+}
+
+// nearlyAll is the share of a resource from which few pods find what they request.
+const nearlyAll = 95.0
+
+// Full are CPU and memory where nearly all of what can be allocated is requested, and not more than that.
+func (n *Node) Full() []report.Resource {
+	var list []report.Resource
+	for _, r := range n.Resources {
+		named := r.Name == string(corev1.ResourceCPU) || r.Name == string(corev1.ResourceMemory)
+		if named && r.RequestsPercent != nil && *r.RequestsPercent >= nearlyAll && r.Free != nil && r.Free.Value >= 0 {
+			list = append(list, r)
+		}
+	}
+	return list
 }
 
 func scheduling(n *corev1.Node) Scheduling {

@@ -40,7 +40,8 @@ func about(f finding.Finding, p *facts.Pod) finding.Finding {
 // ago is the age of a moment, as "3m".
 func (c *Case) ago(t time.Time) string { return output.Age(c.Age(t)) }
 
-func conditionEvidence(c *corev1.NodeCondition) finding.Evidence {
+// ConditionEvidence is a condition as it is posted.
+func ConditionEvidence(c *corev1.NodeCondition) finding.Evidence {
 	value := string(c.Status)
 	if c.Reason != "" {
 		value += " (" + c.Reason + ")"

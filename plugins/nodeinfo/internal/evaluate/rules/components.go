@@ -195,15 +195,36 @@ var kubeProxyNotReady = rule{
 		Code:     KubeProxyNotReady,
 		Severity: finding.Warning,
 		Title:    "kube-proxy is not ready",
-		Meaning:  "kube-proxy on the node is not ready: rules for Service addresses are not updated there.",
-		Evidence: "Pod status.containerStatuses: crash looping, failed to start, or not ready for two minutes.",
-		Next:     "Read the log of the pod.",
+		Meaning: "kube-proxy on the node is not ready, or is running and serves no health: rules for Service addresses are not updated " +
+			"there, for example because the API server rejects its requests.",
+		Evidence: "Pod status.containerStatuses: crash looping, failed to start, or not ready for two minutes; answer of its health port " +
+			"10256 through the pod (get pods/proxy).",
+		Next: "Read the log of the pod.",
 	},
 	CausedBy: pressureCodes,
 	Check:    giving(KubeProxyNotReady, checkKubeProxyNotReady),
 }
 
-func checkKubeProxyNotReady(c *Case) []finding.Finding { return c.unready(c.Components.Proxies) }
+func checkKubeProxyNotReady(c *Case) []finding.Finding {
+	list := c.unready(c.Components.Proxies)
+	h, proxy := c.ProxyHealth, c.Components.Proxy
+	if len(list) > 0 || h == nil || h.Healthy || proxy == nil || proxy.Pod == nil || c.Age(proxy.Pod.StartedAt()) < facts.Starting {
+		return list
+	}
+	message := fmt.Sprintf("kube-proxy (%s) on this node is running but does not work: its health port %d refuses connections", proxy.PodName(), h.Port)
+	if !h.Refused {
+		message = fmt.Sprintf("kube-proxy (%s) on this node reports that it does not update its rules", proxy.PodName())
+	}
+	evidence := []finding.Evidence{{Source: "kube-proxy " + proxy.PodName(), Path: fmt.Sprintf(":%d/livez", h.Port), Value: h.Message}}
+	next := []finding.Next{
+		answered(c.look("Read the log of kube-proxy", proxy.Pod.Namespace, "logs", proxy.Pod.Name, "--tail=50"),
+			`"forbidden": its ClusterRoleBinding (system:node-proxier for the ServiceAccount kube-proxy) is missing`,
+			`"connection refused", "timeout": kube-proxy cannot reach the API server`),
+		onNode(fmt.Sprintf("curl -s -m5 http://127.0.0.1:%d/livez; ss -ltn", h.Port), "On the node, query the health port, and list what listens",
+			"an answer here: a firewall rejects the API server, and kube-proxy works"),
+	}
+	return append(list, about(c.found(message, evidence, next...), proxy.Pod))
+}
 
 var csiDriverPodNotReady = rule{
 	Entry: finding.Entry{
@@ -230,6 +251,9 @@ func (c *Case) unready(list []facts.Component) []finding.Finding {
 			continue
 		}
 		message := fmt.Sprintf("%s (%s) on this node is not ready: %s", component.Name, component.PodName(), p.State)
+		if p.Wait != nil && p.Wait.Cause != "" {
+			message += ": " + waitCause(p.Wait)
+		}
 		if p.Crash != nil {
 			message = fmt.Sprintf("%s (%s): %s", component.Name, component.PodName(), c.crashText(p.Crash))
 		}

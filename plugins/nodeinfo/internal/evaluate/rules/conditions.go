@@ -105,7 +105,7 @@ func (c *Case) pressure(kind corev1.NodeConditionType, message string) []finding
 	if since := condition.LastTransitionTime; !since.IsZero() {
 		message += fmt.Sprintf(": %s=True for %s; the condition stays True for five minutes after the cause is removed", kind, c.ago(since.Time))
 	}
-	return c.one(message, []finding.Evidence{conditionEvidence(condition)},
+	return c.one(message, []finding.Evidence{ConditionEvidence(condition)},
 		c.look("Show the free space that the kubelet reports (needs get nodes/proxy) and the largest pods",
 			"", "nodeinfo", c.Object.Name, "--kubelet", "--section=storage,pods"), kubeletLog())
 }
@@ -136,7 +136,7 @@ func checkNetworkUnavailable(c *Case) []finding.Finding {
 	if condition == nil {
 		return nil
 	}
-	return c.one("the pod network of the node is not configured: "+said(condition), []finding.Evidence{conditionEvidence(condition)},
+	return c.one("the pod network of the node is not configured: "+said(condition), []finding.Evidence{ConditionEvidence(condition)},
 		c.podsHere("Find the network plugin pod on the node"))
 }
 
@@ -145,7 +145,8 @@ var conditionProblem = rule{
 		Code:     ConditionProblem,
 		Severity: finding.Warning,
 		Title:    "Node condition reports a problem",
-		Meaning:  "A condition that another program sets (node-problem-detector, a cloud agent) has the status that means a problem.",
+		Meaning: "A condition that another program sets (node-problem-detector, a cloud agent) has the status that means a problem. Info if " +
+			"its reporter used to post it regularly and no longer does: what it said is out of date.",
 		Evidence: "Status, reason and message of the condition.",
 		Next:     "Follow the message of the condition.",
 	},
@@ -160,9 +161,17 @@ func checkConditionProblem(c *Case) []finding.Finding {
 		if nodefact.Standard(condition.Type) || condition.Problem == nil || !*condition.Problem {
 			continue
 		}
-		list = append(list, c.found("condition "+string(condition.Type)+" is "+string(condition.Status)+": "+said(condition.NodeCondition),
-			[]finding.Evidence{conditionEvidence(condition.NodeCondition)},
-			onNode("journalctl -k -n 100 --no-pager", "On the node, read the log of the kernel")))
+		f := c.found("condition "+string(condition.Type)+" is "+string(condition.Status)+": "+said(condition.NodeCondition),
+			[]finding.Evidence{ConditionEvidence(condition.NodeCondition)}, onNode("journalctl -k -n 100 --no-pager", "On the node, read the log of the kernel"))
+		if posted := condition.LastHeartbeatTime; !posted.IsZero() && c.Age(posted.Time) > facts.StatusOld {
+			f.Message = fmt.Sprintf("condition %s was %s when it was last posted, %s ago: %s",
+				condition.Type, condition.Status, c.ago(posted.Time), said(condition.NodeCondition))
+			if condition.Silent {
+				f.Message += "; its reporter has posted nothing since"
+				f.Severity = finding.Info
+			}
+		}
+		list = append(list, f)
 	}
 	return list
 }

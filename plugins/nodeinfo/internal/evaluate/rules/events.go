@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
@@ -55,12 +56,23 @@ func eventEvidence(e report.Event) []finding.Evidence {
 
 // ofSystemOOM says whether the node as a whole ran out of memory: a container's own limit is the container's affair.
 func ofSystemOOM(e report.Event) bool {
-	return e.Reason == "SystemOOM" || e.Reason == "OOMKilling" && !strings.HasPrefix(e.Message, "Memory cgroup out of memory")
+	return e.Reason == "SystemOOM" || e.Reason == "OOMKilling" && !OfOneContainer(e.Reason, e.Message)
+}
+
+// OfOneContainer says whether an event tells that a container reached a memory limit of its own.
+func OfOneContainer(reason, message string) bool {
+	return reason == "OOMKilling" && strings.HasPrefix(message, "Memory cgroup out of memory")
 }
 
 // ofKubelet says whether the kubelet has an error of its own that still lasts.
 func (c *Case) ofKubelet(e report.Event) bool {
-	return kubeletErrors[e.Reason] != "" && c.Age(e.Last) < ongoing && !c.RecoveredSince(e.Last)
+	over, judged := c.ErrorIsOver(e.Reason, e.Last)
+	return judged && !over
+}
+
+// ErrorIsOver says whether an error of the kubelet's own work is over, by its last event; judged: the reason is one of those.
+func (c *Case) ErrorIsOver(reason string, last time.Time) (over, judged bool) {
+	return c.Age(last) >= ongoing || c.RecoveredSince(last), kubeletErrors[reason] != ""
 }
 
 var systemOOM = rule{
@@ -116,9 +128,10 @@ var warningEvents = rule{
 	Entry: finding.Entry{
 		Code:     WarningEvents,
 		Severity: finding.Info,
-		Title:    "Node has other Warning events",
-		Meaning:  "The node has events of type Warning that no other finding covers.",
-		Evidence: "Warning events within the last hour, grouped by reason.",
+		Title:    "Node had other Warning events",
+		Meaning: "The node had events of type Warning that no other finding covers and that did not repeat for ten minutes. Those that may " +
+			"still be so are UnexplainedEvidence.",
+		Evidence: "Warning events within the last hour and older than ten minutes, grouped by reason.",
 		Next:     "Read the events.",
 	},
 	CausedBy: pressureCodes,
@@ -129,7 +142,7 @@ var warningEvents = rule{
 func checkWarningEvents(c *Case) []finding.Finding {
 	var rest []string
 	for _, e := range c.warnings() {
-		judged := e.Reason == "EvictionThresholdMet" || e.Reason == facts.Rebooted || e.Reason == facts.NodeNotReady
+		judged := c.Age(e.Last) <= event.Repeat || e.Reason == "EvictionThresholdMet" || e.Reason == facts.Rebooted || e.Reason == facts.NodeNotReady
 		if !judged && !ofSystemOOM(e) && !c.ofKubelet(e) {
 			rest = append(rest, fmt.Sprintf("%s (%d)", e.Reason, e.Count))
 		}
@@ -138,7 +151,7 @@ func checkWarningEvents(c *Case) []finding.Finding {
 		return nil
 	}
 	slices.Sort(rest)
-	return c.one("Warning events in the last hour: "+strings.Join(rest, ", "), nil, kubeletLog())
+	return c.one("earlier Warning events in the last hour: "+strings.Join(rest, ", "), nil, kubeletLog())
 }
 
 var rebooted = rule{
@@ -182,7 +195,7 @@ func checkNodeReadinessFlapping(c *Case) []finding.Finding {
 		return nil
 	}
 	last := c.Events.NotReady[len(c.Events.NotReady)-1]
-	return c.one(fmt.Sprintf("the node changed to NotReady %d times within the last hour", falls), []finding.Evidence{
+	return c.one(fmt.Sprintf("the node changed to NotReady %d times within %s", falls, c.ago(c.Events.Fell)), []finding.Evidence{
 		{Source: "Event", Path: facts.NodeNotReady, Value: fmt.Sprintf("%d times", falls), Time: facts.Time(last)},
 	}, kubeletLog())
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/admission"
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
@@ -40,7 +41,11 @@ var podCrashLooping = rule{
 }
 
 func checkPodCrashLooping(c *Case) []finding.Finding {
-	return c.podFindings(PodCrashLooping, func(p *facts.Pod, t *report.PodProblem) finding.Finding {
+	return c.podFindings(PodCrashLooping, func(pods []*facts.Pod, t *report.PodProblem) finding.Finding {
+		p := pods[0]
+		if len(pods) > 1 {
+			return c.found(fmt.Sprintf("%s of one controller: %s in %s", output.Plural(len(pods), "pod"), t.Message, named(pods)), podEvidence(p), c.podNext(p)...)
+		}
 		return c.found("pod "+name(p)+": "+t.Message, podEvidence(p), c.podNext(p)...)
 	})
 }
@@ -50,7 +55,8 @@ var podNotStarting = rule{
 		Code:     PodNotStarting,
 		Severity: finding.Warning,
 		Title:    "Pod is not starting",
-		Meaning:  "The pod was bound to the node more than two minutes ago, but a container does not start; a failed start is reported at once.",
+		Meaning: "The pod was bound to the node more than two minutes ago, but a container does not start; a failed start and a mount that " +
+			"refers to something missing are reported at once. Pods with the same cause are one finding.",
 		Evidence: "Waiting reason of the container, or the newest Warning event of the pod.",
 		Next:     "Run kubectl describe for the pod.",
 	},
@@ -59,13 +65,21 @@ var podNotStarting = rule{
 }
 
 func checkPodNotStarting(c *Case) []finding.Finding {
-	return c.podFindings(PodNotStarting, func(p *facts.Pod, t *report.PodProblem) finding.Finding {
-		text := "pod " + name(p) + " does not start: " + t.Reason
-		if t.Message != "" {
-			text = "pod " + name(p) + " does not start (" + t.Reason + "): " + t.Message
+	return c.podFindings(PodNotStarting, func(pods []*facts.Pod, t *report.PodProblem) finding.Finding {
+		p := pods[0]
+		text, why, where := "pod "+name(p)+" does not start", t.Message, ""
+		if len(pods) > 1 {
+			text, why, where = output.Plural(len(pods), "pod")+" do not start", p.Wait.Cause, " ("+named(pods)+")"
 		}
-		f := c.found(text, podEvidence(p), c.describePod(p))
-		f.Causes = causesOf(p.Wait)
+		if why != "" {
+			text += " (" + t.Reason + "): " + why
+		} else {
+			text += ": " + t.Reason
+		}
+		f := c.found(text+where, podEvidence(p), c.describePod(p))
+		if f.Causes = causesOf(p.Wait); f.Causes != nil {
+			f.Causes = append(f.Causes, c.sameCause(p)...)
+		}
 		return f
 	})
 }
@@ -84,9 +98,14 @@ var podStuckTerminating = rule{
 }
 
 func checkPodStuckTerminating(c *Case) []finding.Finding {
-	return c.podFindings(PodStuckTerminating, func(p *facts.Pod, t *report.PodProblem) finding.Finding {
+	return c.podFindings(PodStuckTerminating, func(pods []*facts.Pod, t *report.PodProblem) finding.Finding {
+		p := pods[0]
 		due := p.DeletionTimestamp.UTC().Format(time.RFC3339)
-		f := c.found("pod "+name(p)+" "+t.Message, []finding.Evidence{
+		subject := "pod " + name(p)
+		if len(pods) > 1 {
+			subject = output.Plural(len(pods), "pod") + " (" + named(pods) + ")"
+		}
+		f := c.found(subject+" "+t.Message, []finding.Evidence{
 			{Source: "Pod " + name(p), Path: "metadata.deletionTimestamp", Value: due, Time: t.Since},
 		}, c.describePod(p))
 		if p.Finished() {
@@ -123,7 +142,8 @@ var daemonSetPodMissing = rule{
 		Code:     DaemonSetPodMissing,
 		Severity: finding.Warning,
 		Title:    "DaemonSet pod is missing on the node",
-		Meaning:  "The node selector, affinity and tolerations of the DaemonSet match the node, but the DaemonSet has no pod on it.",
+		Meaning: "The node selector, affinity and tolerations of the DaemonSet match the node, but the DaemonSet has no pod on it; or the node " +
+			"lost a label of the node selector that it should have (one that every kubelet sets, or any label for kube-proxy).",
 		Evidence: "DaemonSet pod template, node labels and taints, and the pods on the node.",
 		Next:     "Run kubectl describe for the DaemonSet: a quota, admission or its controller can prevent the pod.",
 	},
@@ -145,6 +165,12 @@ func checkDaemonSetPodMissing(c *Case) []finding.Finding {
 			"describe", "daemonset", d.Name)
 		var f finding.Finding
 		switch p, e := d.Unscheduled, d.Rejected; {
+		case d.Lacks != nil:
+			lacks := strings.Join(d.Lacks, ", ")
+			f = c.found("DaemonSet "+name+" has no pod on this node: the node lacks the label "+lacks+" of its node selector", append(evidence, finding.Evidence{
+				Source: "DaemonSet " + name, Path: "spec.template.spec.nodeSelector", Value: lacks,
+			}), c.look("Show the labels of the node", "", "get", "node", c.Object.Name, "--show-labels"),
+				c.change("Set the label again, unless the node is to run without this pod", append([]string{"label", "node", c.Object.Name}, d.Lacks...)...))
 		case p != nil:
 			s := podfact.Condition(p, corev1.PodScheduled)
 			f = c.found(message+": pod "+p.Name+" cannot be scheduled: "+s.Message, append(evidence, finding.Evidence{
@@ -200,16 +226,94 @@ func (c *Case) Problems() []report.PodProblem {
 	return list
 }
 
-// podFindings makes a finding of each pod whose problem has the code and that no other rule reports. A deletion that does not
-// finish is reported here alone.
-func (c *Case) podFindings(code finding.Code, of func(*facts.Pod, *report.PodProblem) finding.Finding) []finding.Finding {
-	var list []finding.Finding
+// podFindings makes one finding of the pods whose problem has the code and the same cause, and that no other rule reports. A
+// deletion that does not finish is reported here alone.
+func (c *Case) podFindings(code finding.Code, of func([]*facts.Pod, *report.PodProblem) finding.Finding) []finding.Finding {
+	var groups [][]*facts.Pod
+	at := map[string]int{}
 	for _, p := range c.Pods {
-		if t := c.podProblem(p); t != nil && t.Code == code && (p.Stuck || p.Ordinary()) {
-			list = append(list, about(of(p, t), p))
+		if t := c.podProblem(p); t == nil || t.Code != code || !p.Stuck && !p.Ordinary() {
+			continue
+		}
+		key := cause(p)
+		if i, known := at[key]; known && key != "" {
+			groups[i] = append(groups[i], p)
+			continue
+		}
+		at[key] = len(groups)
+		groups = append(groups, []*facts.Pod{p})
+	}
+	var list []finding.Finding
+	for _, pods := range groups {
+		f := about(of(pods, c.podProblem(pods[0])), pods[0])
+		for _, p := range pods[1:] {
+			f.Covers = append(f.Covers, finding.ObjectRef{Kind: "Pod", Namespace: p.Namespace, Name: p.Name})
+		}
+		if len(pods) > 1 {
+			f.Evidence = append(f.Evidence, finding.Evidence{Source: "Pods on the node", Value: fmt.Sprintf("%d with this cause: %s", len(pods), named(pods))})
+		}
+		list = append(list, f)
+	}
+	return list
+}
+
+// cause is equal for pods whose problem has the same cause; empty: it has none that is known.
+func cause(p *facts.Pod) string {
+	switch {
+	case p.Stuck:
+		if len(p.Finalizers) == 0 {
+			return ""
+		}
+		return fmt.Sprint("finalizers ", p.Finalizers, p.Finished())
+	case p.Crash != nil:
+		owner := metav1.GetControllerOf(p.Pod)
+		if owner == nil || p.Crash.End == nil {
+			return ""
+		}
+		return fmt.Sprint("crash ", owner.UID, p.Crash.Container, p.Crash.End.ExitCode)
+	case p.Wait != nil && p.Wait.Cause != "":
+		return "wait " + strings.ReplaceAll(p.Wait.Cause, p.Name, "POD")
+	}
+	return ""
+}
+
+// sameCause are the codes of the node's components that do not start for the same cause as a pod.
+func (c *Case) sameCause(p *facts.Pod) []finding.Code {
+	var list []finding.Code
+	for _, parts := range []struct {
+		code finding.Code
+		list []facts.Component
+	}{
+		{ControlPlaneComponentNotReady, c.ControlPlane.StaticPods},
+		{NetworkPluginPodNotReady, c.Components.Network},
+		{KubeProxyNotReady, c.Components.Proxies},
+		{CSIDriverPodNotReady, c.Components.Storage},
+	} {
+		if slices.ContainsFunc(parts.list, func(o facts.Component) bool { return o.Pod != nil && o.Pod.FailedStart() && cause(o.Pod) == cause(p) }) {
+			list = append(list, parts.code)
 		}
 	}
 	return list
+}
+
+// named lists the names of at most three pods and counts the others.
+func named(pods []*facts.Pod) string {
+	var names []string
+	for i, p := range pods {
+		if i == 3 {
+			return strings.Join(names, ", ") + fmt.Sprintf(" and %d more", len(pods)-i)
+		}
+		names = append(names, name(p))
+	}
+	return strings.Join(names, ", ")
+}
+
+// waitCause is why a pod waits, with the image that a pull failed for.
+func waitCause(w *facts.Wait) string {
+	if w.Image != "" && w.Cause != "" && !strings.Contains(w.Cause, w.Image) && !strings.HasPrefix(w.Cause, "Back-off pulling") {
+		return "image " + w.Image + ": " + w.Cause
+	}
+	return w.Cause
 }
 
 // podProblem puts the problem of a pod into words; nil: it has none.
@@ -235,7 +339,7 @@ func (c *Case) podProblem(p *facts.Pod) *report.PodProblem {
 			t.Since = facts.Time(p.Crash.End.FinishedAt.Time)
 		}
 	default:
-		t.Code, t.Reason, t.Message, t.Since = PodNotStarting, c.waitText(p), p.Wait.Message, facts.Time(p.BoundAt())
+		t.Code, t.Reason, t.Message, t.Since = PodNotStarting, c.waitText(p), waitCause(p.Wait), facts.Time(p.BoundAt())
 	}
 	return t
 }

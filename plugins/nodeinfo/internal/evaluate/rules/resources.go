@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
@@ -157,21 +158,48 @@ var podIPsExhausted = rule{
 	Entry: finding.Entry{
 		Code:     PodIPsExhausted,
 		Severity: finding.Warning,
-		Title:    "Pod CIDR has no free addresses",
-		Meaning: "Every address of the pod CIDR of the node is in use: further pods stay in ContainerCreating, although the maximum " +
-			"number of pods is not reached.",
-		Evidence: "Number of pod IPs within Node spec.podCIDR.",
-		Next:     "Lower maxPods to the size of the CIDR, or configure larger CIDRs for nodes.",
+		Title:    "No address is free for new pods",
+		Meaning: "The network plugin has no address left for pods of the node: new pods stay in ContainerCreating. Either every address of " +
+			"the pod CIDR belongs to a pod, or addresses are still reserved on the node for pods that no longer exist.",
+		Evidence: "FailedCreatePodSandBox event of a pod in which the network plugin says so, or the number of pod IPs within Node spec.podCIDR.",
+		Next: "If few pods have an address, remove the leaked reservations on the node (/var/lib/cni/networks for host-local); otherwise lower " +
+			"maxPods to the size of the CIDR, or configure larger CIDRs for nodes.",
 	},
 	Check: giving(PodIPsExhausted, checkPodIPsExhausted),
 }
 
 func checkPodIPsExhausted(c *Case) []finding.Finding {
 	n := &c.Network
+	for _, p := range c.Pods {
+		if p.Wait.NoAddress() {
+			return []finding.Finding{c.noAddress(p)}
+		}
+	}
 	if !n.Exhausted() {
 		return nil
 	}
 	return c.one(fmt.Sprintf("pod CIDR %s has no free address: %d of %d are in use", n.First, *n.Used, *n.Total),
 		[]finding.Evidence{{Source: "Node", Path: "spec.podCIDR", Value: n.First.String()}},
 		c.podsHere("List the pods on the node and their addresses"))
+}
+
+// noAddress goes by the words of the network plugin; where the pods that are listed have few addresses, the others are reserved
+// for pods that are gone.
+func (c *Case) noAddress(p *facts.Pod) finding.Finding {
+	n, evidence := &c.Network, podEvidence(p)
+	message := "the node has no free address for new pods: " + p.Wait.Cause
+	next := []finding.Next{c.podsHere("List the pods on the node and their addresses")}
+	leaked := n.Used != nil && n.Total != nil && *n.Used < *n.Total
+	if leaked {
+		message = fmt.Sprintf("the node has no free pod address, but only %d of %d are in use by pods: %s", *n.Used, *n.Total, p.Wait.Cause)
+		evidence = append(evidence, finding.Evidence{
+			Source: "Pods on the node", Path: "status.podIP", Value: fmt.Sprintf("%d addresses of %s; others are reserved for pods that no longer exist", *n.Used, n.First),
+		})
+	}
+	if event.HostLocal(p.Wait.Message) {
+		next = append(next, onNode("ls /var/lib/cni/networks/*/ | grep -c '^[0-9]'; crictl pods -q | wc -l; head -n1 /var/lib/cni/networks/*/*.*.*.* | tail -20",
+			"On the node, count the reserved addresses and the pod sandboxes, and show which sandbox holds each address",
+			"more addresses than sandboxes: a file whose sandbox does not exist (crictl pods) is a leaked reservation; remove that file"))
+	}
+	return c.found(message, evidence, next...)
 }

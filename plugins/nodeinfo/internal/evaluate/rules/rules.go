@@ -39,14 +39,18 @@ var book = finding.NewBook(
 	apiWritesStopped, kubeletNotReporting, readyConditionStale, leaseNotRenewed, heartbeatLate, kubeletNeverReported, nodeStatusStale, clockSkew,
 	containerRuntimeDown, networkPluginNotReady, nodeShuttingDown, nodeNotReady, nodeJoining,
 	diskPressure, pidPressure, memoryPressure, networkUnavailable, conditionProblem,
-	systemOOM, kubeletUnreachable, kubeletError, warningEvents, rebooted, nodeReadinessFlapping,
+	systemOOM, kubeletServingCertificateMissing, kubeletUnreachable, kubeletError, warningEvents, rebooted, nodeReadinessFlapping,
 	controlPlaneComponentNotReady, leaderLeaseExpired, apiServerNotReady,
 	kubeletNewerThanAPIServer, kubeletTooOld, kubeProxyVersionSkew, containerRuntimeDeprecated, cgroupV1, ipvsDeprecated,
 	networkPluginPodNotReady, kubeProxyNotReady, csiDriverPodNotReady,
 	devicesNotAllocatable, overcommitted, highMemoryUsage, maxPodsReached, podIPsExhausted, volumeLimitReached, volumeAttachmentError,
 	podCrashLooping, podNotStarting, podStuckTerminating, podsEvicted, daemonSetPodMissing,
-	cordoned, nodeNotInitialized, nodeRemovalInProgress, nodeRemovalStuck, outOfService,
+	nodeDeleted, cordoned, newPodsKeptOff, nodeNotInitialized, nodeRemovalInProgress, nodeRemovalStuck, outOfService,
+	rule{Entry: finding.UnexplainedEntry()}, // of package account
 )
+
+// Encompassing are the codes of what makes everything else on a node follow or unknown.
+func Encompassing() []finding.Code { return slices.Clone(pressureCodes) }
 
 // Check gives the findings that stand by themselves, worst first and within a severity the deeper cause, and those that one
 // of them explains.

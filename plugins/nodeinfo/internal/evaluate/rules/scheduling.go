@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
@@ -17,7 +18,99 @@ const (
 	NodeRemovalInProgress finding.Code = "NodeRemovalInProgress"
 	NodeRemovalStuck      finding.Code = "NodeRemovalStuck"
 	OutOfService          finding.Code = "OutOfService"
+	NewPodsKeptOff        finding.Code = "NewPodsKeptOff"
+	NodeDeleted           finding.Code = "NodeDeleted"
 )
+
+var newPodsKeptOff = rule{
+	Entry: finding.Entry{
+		Code:     NewPodsKeptOff,
+		Severity: finding.Info,
+		Title:    "Most new pods are kept off the node",
+		Meaning: "The node has a taint that a user set, or nearly all of its allocatable CPU or memory is requested. New pods that lack the " +
+			"toleration, or request more than is free, are not scheduled to it; the node itself is healthy.",
+		Evidence: "Node spec.taints with effect NoSchedule or NoExecute that no component sets, or requests above 95% of allocatable.",
+		Next:     "Nothing, if that is intended; otherwise remove the taint or move pods.",
+	},
+	Check: giving(NewPodsKeptOff, checkNewPodsKeptOff),
+}
+
+func checkNewPodsKeptOff(c *Case) []finding.Finding {
+	var reasons []string
+	var evidence []finding.Evidence
+	var next []finding.Next
+	for i := range c.Scheduling.Taints {
+		if t := &c.Scheduling.Taints[i]; t.OfUser() {
+			e := taintEvidence(t)
+			reasons, evidence = append(reasons, "taint "+e[0].Value), append(evidence, e...)
+			next = append(next, c.change("Remove the taint, if the node is to take all pods", "taint", "node", c.Object.Name, e[0].Value+"-"))
+		}
+	}
+	for _, r := range c.Full() {
+		reasons = append(reasons, fmt.Sprintf("%.0f%% of %s is requested (%s free)", *r.RequestsPercent, r.Name, r.Free.Quantity))
+		evidence = append(evidence, finding.Evidence{
+			Source: "Pods on the node", Path: "requests." + r.Name, Value: r.Requests.Quantity + " of " + r.Allocatable.Quantity + " allocatable",
+		})
+	}
+	if len(reasons) == 0 {
+		return nil
+	}
+	return c.one("most new pods are kept off the node: "+strings.Join(reasons, "; "), evidence, next...)
+}
+
+var nodeDeleted = rule{
+	Entry: finding.Entry{
+		Code:     NodeDeleted,
+		Severity: finding.Critical,
+		Title:    "Node object was deleted",
+		Meaning: "The Node object does not exist any more, but pods are still bound to it or events and a Lease of it remain. A kubelet that is " +
+			"still running does not register itself again until it is restarted; the control plane deletes the pods after a while.",
+		Evidence: "RemovingNode event of the node controller, pods with this spec.nodeName, and the Lease in kube-node-lease.",
+		Next:     "If the machine is to stay in the cluster, restart its kubelet; otherwise shut the machine down.",
+	},
+}
+
+// Gone is the finding about a Node object that does not exist any more.
+func Gone(g *facts.Gone, kubectl finding.Kubectl) []finding.Finding {
+	message, evidence := "the Node object does not exist", []finding.Evidence(nil)
+	if e := g.Removed; e != nil {
+		message = fmt.Sprintf("the Node object was deleted %s ago (event %s)", output.Age(g.Now.Sub(e.Last)), e.Reason)
+		evidence = append(evidence, finding.Evidence{Source: "Event", Path: e.Reason, Value: e.Message, Time: facts.Time(e.Last)})
+	}
+	if len(g.Pods) > 0 {
+		message += fmt.Sprintf("; %s still bound to it", output.Plural(len(g.Pods), "pod is", "pods are"))
+		var names []string
+		for i, p := range g.Pods {
+			if i == 5 {
+				names = append(names, fmt.Sprintf("%d more", len(g.Pods)-i))
+				break
+			}
+			names = append(names, p.Namespace+"/"+p.Name)
+		}
+		evidence = append(evidence, finding.Evidence{Source: "Pods", Path: "spec.nodeName", Value: strings.Join(names, ", ")})
+	}
+	if !g.Beat.Received.IsZero() {
+		age := output.Age(g.Now.Sub(g.Beat.Received))
+		if g.Beat.Beat == nodefact.Fresh {
+			message += fmt.Sprintf("; its Lease was renewed %s ago", age)
+		}
+		evidence = append(evidence, finding.Evidence{
+			Source: "Lease kube-node-lease/" + g.Name, Path: "spec.renewTime", Value: "renewed " + age + " ago", Time: facts.Time(g.Beat.Received),
+		})
+	}
+	c := &Case{Kubectl: kubectl}
+	f := book.New(NodeDeleted, message)
+	f.Object, f.Evidence = &finding.ObjectRef{Kind: "Node", Name: g.Name}, evidence
+	f.Next = []finding.Next{
+		c.look("List the pods that are still bound to the node", "", "get", "pods", "-A", "-o", "wide", "--field-selector", "spec.nodeName="+g.Name),
+		{
+			Command: "systemctl restart kubelet; journalctl -u kubelet -n 50 --no-pager", Risk: finding.Change,
+			Why:     "On the node, restart the kubelet if the machine is to stay in the cluster",
+			Answers: []string{"kubectl get nodes lists the node again: its labels, taints and cordon are those of the kubelet's configuration, not the former ones"},
+		},
+	}
+	return []finding.Finding{f}
+}
 
 // Timeouts for the programs that should remove a taint again.
 const (

@@ -58,6 +58,9 @@ func lifecycle(n *facts.Node) *report.Lifecycle {
 		Reboots:      n.Events.Reboots, NotReady: n.Events.NotReady,
 		Removal: n.Scheduling.RemovedBy, RemovalSince: n.Scheduling.RemovedAt,
 	}
+	if n.Read(facts.SourceEvents) {
+		l.NotReadyCount, l.NotReadySince = ptr(n.Events.Falls), facts.Time(n.Events.Fell)
+	}
 	if o.DeletionTimestamp != nil {
 		l.Removal, l.RemovalSince = "the Node object is being deleted", facts.Time(o.DeletionTimestamp.Time)
 	}

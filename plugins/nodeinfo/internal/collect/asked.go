@@ -1,0 +1,118 @@
+package collect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	certificatesv1 "k8s.io/api/certificates/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/fields"
+
+	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate"
+)
+
+// What is asked only of whom it concerns: kube-proxy, kubelets without a certificate, nodes that are gone.
+
+// askProxy asks kube-proxy of a node that is Ready, through its pod, whether it works: Ready says that its process runs. The
+// right to do so (get pods/proxy) reaches the ports of every pod, so that the published role is without it, and who has it not
+// lacks nothing that was promised.
+func (c *collector) askProxy(ctx context.Context, n *corev1.Node) {
+	at := slices.IndexFunc(c.in.Pods, func(p corev1.Pod) bool { return p.Spec.NodeName == n.Name && evaluate.IsProxy(&p) })
+	if at < 0 || !nodefact.PostedReady(n) {
+		return
+	}
+	p, skipped := &c.in.Pods[at], source.Source{Name: evaluate.SourceProxyHealth, State: source.Skipped}
+	port := evaluate.ProxyPort(p, c.in.ProxyHealthz)
+	switch {
+	case port == 0:
+		skipped.Message = "kube-proxy serves its health on the loopback address only"
+	case c.in.Sources.Get(evaluate.SourceProxyConfig).State == source.Forbidden:
+		skipped.Message = "needs " + "get configmaps/kube-proxy in kube-system (health port)"
+	default:
+		name, node := fmt.Sprintf("http:%s:%d", p.Name, port), n.Name
+		c.spawn(func() { c.proxyHealth(ctx, p.Namespace, name, node, port) })
+		return
+	}
+	c.putFor(n.Name, skipped, nil)
+}
+
+// proxyHealth takes for an answer that kube-proxy is well, that it says it is not, or that nothing listens. Everything else
+// may be between here and there.
+func (c *collector) proxyHealth(ctx context.Context, namespace, pod, node string, port int) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	body, err := c.client.CoreV1().RESTClient().Get().Namespace(namespace).Resource("pods").Name(pod).SubResource("proxy").Suffix("livez").
+		SetHeader("Accept", "application/json, */*").Do(ctx).Raw()
+	answer, s := evaluate.ProxyHealth{Port: port}, source.Source{Name: evaluate.SourceProxyHealth, State: source.OK}
+	text := strings.TrimSpace(string(body))
+	switch {
+	case err == nil:
+		answer.Healthy = true
+	case apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err):
+		s.State, s.Message = source.Skipped, "needs get pods/proxy in "+namespace
+	case strings.Contains(text+err.Error(), "connect: connection refused"):
+		answer.Refused, answer.Message = true, "connection refused"
+	case strings.Contains(text, `"lastUpdated"`): // its own words: https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/proxy/healthcheck/proxy_health.go
+		answer.Message = text
+	default:
+		s.State, s.Message = source.Skipped, "port "+fmt.Sprint(port)+" of kube-proxy gives no answer through the API server"
+		if !errors.Is(err, context.DeadlineExceeded) {
+			s.Message += ": " + kube.OneLine(kube.Explain(err))
+		}
+	}
+	c.putFor(node, s, func(in *evaluate.Input) {
+		if in.ProxyHealth == nil {
+			in.ProxyHealth = map[string]evaluate.ProxyHealth{}
+		}
+		in.ProxyHealth[node] = answer
+	})
+}
+
+// sampleAge is how old a sample of metrics-server may be: it reads every kubelet every 15 s to 1 min.
+const sampleAge = 3 * time.Minute
+
+// requests reads the certificate requests of kubelets where one of the named nodes shows that it has no certificate to serve
+// with: it says so itself, or metrics-server has no figures of it.
+func (c *collector) requests(ctx context.Context) {
+	needed := false
+	for i := range c.in.Nodes {
+		name := c.in.Nodes[i].Name
+		k := c.in.Kubelets[name]
+		sampled := slices.ContainsFunc(c.in.Metrics, func(m evaluate.NodeMetrics) bool {
+			return m.Metadata.Name == name && c.now().Sub(m.Timestamp) < sampleAge
+		})
+		needed = needed || k.NoServingCertificate() || !sampled && c.in.NodeSources[name].Get(evaluate.SourceMetrics).Readable()
+	}
+	if !needed {
+		return
+	}
+	var list certificatesv1.CertificateSigningRequestList
+	selector := fields.Set{"spec.signerName": certificatesv1.KubeletServingSignerName}.AsSelector().String()
+	err := c.askJSON(ctx, c.client.Discovery().RESTClient().Get().AbsPath("/apis/certificates.k8s.io/v1/certificatesigningrequests").
+		Param("fieldSelector", selector), &list)
+	c.put(kube.SourceOf(evaluate.SourceRequests, "list", "certificatesigningrequests.certificates.k8s.io", err), func(in *evaluate.Input) {
+		for i := range list.Items {
+			r := &list.Items[i]
+			r.ManagedFields, r.Spec.Request, r.Spec.Extra = nil, nil, nil
+			if len(r.Status.Certificate) > 0 {
+				r.Status.Certificate = []byte("issued")
+			}
+		}
+		in.ServingRequests = list.Items
+	})
+}
+
+// gone reads what is left of a node that does not exist: the event of its removal, the pods bound to it, its lease.
+func (c *collector) gone(ctx context.Context, name string) {
+	c.spawn(func() { c.eventsOfNode(ctx, name) })
+	c.spawn(func() { c.podsOf(ctx, name) })
+	c.spawn(func() { c.leaseOf(ctx, name) })
+}
