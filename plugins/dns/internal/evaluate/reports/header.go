@@ -38,6 +38,7 @@ func conclude(w *facts.Snapshot, h *report.Header, checks ...func(*facts.Snapsho
 func finalizeFindings(w *facts.Snapshot, h *report.Header, all []finding.Finding) {
 	roots, _ := rules.Book.Fold(all)
 	h.Findings = slices.DeleteFunc(roots, func(f finding.Finding) bool { return slices.Contains(w.Options.Skip, f.Code) })
+	withoutItself(w, h)
 	h.Verdict = verdict(h.Findings)
 	if h.Verdict != report.Healthy && len(h.Findings) > 0 {
 		h.PrimaryCode, h.Summary = h.Findings[0].Code, h.Findings[0].Message
@@ -48,6 +49,23 @@ func finalizeFindings(w *facts.Snapshot, h *report.Header, all []finding.Finding
 		return
 	}
 	h.Summary = "no problem found"
+}
+
+// itself is the command that a kind of report is of.
+var itself = map[string][]string{
+	"DNSConfig": {"dns", "config"}, "DNSUpstreams": {"dns", "upstream"}, "DNSCheck": {"dns", "check"}, "DNSVerification": {"dns", "verify", "-A"},
+	"DNSLogs": {"dns", "logs", "--errors"},
+}
+
+// withoutItself takes out next steps that lead to the report in which they stand.
+func withoutItself(w *facts.Snapshot, h *report.Header) {
+	own := w.Options.Kubectl.Command("", itself[h.Kind]...)
+	if h.Kind == "DNSPodResolver" {
+		own = clients.ShowPod(w).Command
+	}
+	for i, f := range h.Findings {
+		h.Findings[i].Next = slices.DeleteFunc(slices.Clone(f.Next), func(n finding.Next) bool { return n.Command == own })
+	}
 }
 
 func verdict(list []finding.Finding) report.Verdict {

@@ -33,7 +33,7 @@ func differing(w *facts.Snapshot, answers []report.Answer, name string) []findin
 		}
 		for _, r := range a.Records {
 			seconds = max(seconds, r.TTL)
-			cached = cached && r.TTL > 0 && r.TTL <= w.Records.TTL
+			cached = cached && r.TTL <= w.Records.TTL
 		}
 		got, want = append(got, records.Data(a)...), append(want, x.String())
 		evidence = append(evidence, facts.NewEvidence("answer of "+a.Viewpoint, a.Name+" "+a.Type, "%s%s; expected from the API: %s",
@@ -49,6 +49,9 @@ func differing(w *facts.Snapshot, answers []report.Answer, name string) []findin
 	recent := w.Settling(name, w.Changes()) || w.ChangedAt(name).IsZero()
 	if line := w.CacheLine(); line > 0 && cached && recent {
 		severity = finding.Warning
+		if left := w.SettleTime() - w.Now.Sub(w.ChangedAt(name)); seconds == 0 && left > 0 { // a tool that shows no TTL
+			seconds = uint32(left.Seconds())
+		}
 		message += fmt.Sprintf(": the earlier answer is in the cache of CoreDNS for another %ds at most", seconds)
 		evidence = append(evidence, facts.NewEvidence("Corefile", fmt.Sprintf("line %d", line), "cache"))
 		next = w.Read("Read the cache and ttl settings of the Corefile", "", "dns", "config")
