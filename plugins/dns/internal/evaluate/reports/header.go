@@ -53,8 +53,8 @@ func finalizeFindings(w *facts.Snapshot, h *report.Header, all []finding.Finding
 
 // itself is the command that a kind of report is of.
 var itself = map[string][]string{
-	"DNSConfig": {"dns", "config"}, "DNSUpstreams": {"dns", "upstream"}, "DNSCheck": {"dns", "check"}, "DNSVerification": {"dns", "verify", "-A"},
-	"DNSLogs": {"dns", "logs", "--errors"},
+	"DNSConfig": {"dns", "config"}, "DNSUpstreams": {"dns", "upstream"}, "DNSCheck": {"dns", "check"},
+	"DNSVerification": {"dns", "verify", "-A"}, "DNSLogs": {"dns", "logs", "--errors"},
 }
 
 // withoutItself takes out next steps that lead to the report in which they stand.
@@ -151,7 +151,7 @@ func checked(w *facts.Snapshot, found []finding.Finding) []string {
 		"no failed reload and no forwarding loop in the logs")
 	add(w.Sources.Get("networkpolicies").Readable() && clean(clients.NetworkPolicyBlocksDNS), "no NetworkPolicy blocks DNS")
 	add(w.From != nil && len(w.From.Answers) > 0 && clean(clients.DNSUnavailableFromPod, clients.DNSOverUDPBlocked, clients.DNSOverTCPBlocked,
-		clients.DNSServiceUnreachableFromPod, clients.ReplicaUnreachableFromPod),
+		clients.DNSServiceUnreachableFromPod, clients.ReplicaUnreachableFromPod, clients.DNSQueriesLost, clients.PodResolvConfMismatch),
 		"the pod reaches the DNS Service and each replica over UDP and TCP")
 	return list
 }
