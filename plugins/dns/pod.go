@@ -303,6 +303,7 @@ func (c *common) resolve(ctx context.Context, o ResolveOptions) error {
 			w.Only = o.At
 		}
 		w.Questions = func(in evaluate.Input, _ time.Time) []records.Question { return questionsFor(name(in), o.Types) }
+		w.Outside = func(in evaluate.Input) bool { return evaluate.Outside(in, name(in)) }
 	} else {
 		w.From = &collect.From{
 			Namespace: s.namespace(), Pod: o.From, Container: o.Container, Ask: true, Files: true, Probe: s.probe(o.Probe),

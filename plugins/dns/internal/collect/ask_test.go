@@ -290,3 +290,21 @@ func TestMetricsAreRead(t *testing.T) {
 		t.Error("a page of HTML passes for metrics")
 	}
 }
+
+// A question for the pod's own nameservers is asked at each of them; the rounds of one become one answer with its losses.
+func TestRoundsBecomeOneAnswer(t *testing.T) {
+	q := records.Question{Name: "a.test.", Type: "A"}
+	questions := []InPodQuestion{{"", "UDP", q}, {"10.0.0.1", "UDP", q}, {"10.0.0.2", "UDP", q}}
+	good := " text Server: x|Name: a.test|Address: 192.0.2.1|\n"
+	f := evaluate.FromPod{Pod: corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "n", Name: "p"}}}
+	readOutput(&f, "@file /etc/resolv.conf\nnameserver 10.0.0.1\nnameserver 10.0.0.9\n@tool udp nslookup\n@answer 0 10.0.0.1"+good+"@answer 0 10.0.0.1 \n@answer 0 10.0.0.1"+good+
+		"@answer 0 10.0.0.9 \n@answer 0 10.0.0.9 \n@answer 2 10.0.0.2"+good+"@answer 2 10.0.0.2 text Server: x|Name: a.test|Address: 192.0.2.7|\n@end\n", questions)
+	var got []string
+	for _, a := range f.Answers {
+		got = append(got, fmt.Sprintf("%s %s%s %d/%d", a.Server, a.Rcode, a.Error, a.Lost, a.Asked))
+	}
+	want := []string{"10.0.0.1 NOERROR 1/3", "10.0.0.9 no answer in time 2/2", "10.0.0.2 NOERROR 0/2", "10.0.0.2 NOERROR 0/0"}
+	if !cmp.Equal(got, want) || f.Error != "" {
+		t.Errorf("%q, want %q; %s", got, want, f.Error)
+	}
+}

@@ -36,6 +36,8 @@ type Wants struct {
 	LogSince     time.Duration
 	LogLines     int64
 	Metrics      bool
+	// Outside says that what is asked lies outside the cluster: then the metrics are read as well, and again after a failure.
+	Outside func(evaluate.Input) bool
 	Interval     time.Duration // between two readings of the metrics; 0: one reading
 	StatefulSets bool
 	Scope        string // namespace of the pods and StatefulSets below

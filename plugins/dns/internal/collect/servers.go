@@ -37,6 +37,9 @@ func (c *Collector) replicas(ctx context.Context, wg *sync.WaitGroup, w Wants) {
 	if w.Questions != nil {
 		questions = w.Questions(c.in, c.Cluster.Clock.Now())
 	}
+	outside := w.Outside != nil && w.Outside(c.in)
+	w.Metrics = w.Metrics || outside
+	w.Outside = func(evaluate.Input) bool { return outside }
 	if w.External != "" {
 		c.in.External = "kubectl-dns-" + c.Nonce + "." + strings.Trim(w.External, ".") + "."
 	}
@@ -128,6 +131,9 @@ func (c *Collector) probe(
 	ask := Stream{Dial: dial(dnsPort), Viewpoint: "port-forward:" + pod.Name, Server: pod.Status.PodIP, Timeout: 3 * time.Second}
 	slow := ask
 	slow.Timeout = c.Slow
+	if w.Outside(c.in) {
+		ask.Timeout = 4500 * time.Millisecond // forward tries more than one connection
+	}
 	var wg sync.WaitGroup
 	var inside, outside []report.Answer
 	if len(questions) > 0 {
@@ -141,16 +147,60 @@ func (c *Collector) probe(
 	}
 	wg.Wait()
 	p.Answers = slices.Concat(inside, outside)
-	if w.Metrics && len(outside) > 0 && (outside[0].Error != "" || outside[0].Rcode == "SERVFAIL") && p.Metrics != nil {
-		// forward checks a failed upstream every half second
+	suspects := outside
+	if w.Outside(c.in) {
+		suspects = inside
+	}
+	if w.Metrics && p.Metrics != nil {
+		p.After = c.afterFailure(ctx, dial(metricsPort), p.Metrics, suspects)
+	}
+}
+
+// How long forward takes to notice an upstream that failed: it checks one whose connection failed every half second, over UDP. A
+// connection over TCP to an address that drops packets fails only after its dial timeout: 30s before the first success, and
+// twice the usual time later (https://github.com/coredns/coredns/blob/master/plugin/pkg/proxy/connect.go, limitTimeout). A
+// report does not wait as long as the first of them takes.
+const (
+	checkTime = 1200 * time.Millisecond
+	dialTime  = 10 * time.Second
+)
+
+// afterFailure reads the metrics again after a query for a name outside failed, and gives nothing where none did: until a health
+// check failed, or one should have.
+func (c *Collector) afterFailure(
+	ctx context.Context, dial func(context.Context) (net.Conn, error), before evaluate.Metrics, asked []report.Answer,
+) evaluate.Metrics {
+	silent := slices.ContainsFunc(asked, func(a report.Answer) bool { return a.Error != "" })
+	if !silent && !slices.ContainsFunc(asked, func(a report.Answer) bool { return a.Rcode == "SERVFAIL" }) {
+		return nil
+	}
+	end := time.Now().Add(checkTime)
+	if silent {
+		end = end.Add(dialTime)
+	}
+	for {
 		select {
 		case <-ctx.Done():
-		case <-time.After(1200 * time.Millisecond):
+			return nil
+		case <-time.After(checkTime):
 		}
 		again := evaluate.Probe{}
-		c.metrics(ctx, Wants{}, dial(metricsPort), &again)
-		p.After = again.Metrics
+		c.metrics(ctx, Wants{}, dial, &again)
+		if failures(again.Metrics) > failures(before) || !time.Now().Before(end) {
+			return again.Metrics
+		}
 	}
+}
+
+// failures counts the health checks of forward that failed.
+func failures(m evaluate.Metrics) float64 {
+	total := 0.0
+	for _, name := range []string{"coredns_proxy_healthcheck_failures_total", "coredns_forward_healthcheck_failures_total"} {
+		if n := m.Sum(name); n != nil {
+			total += *n
+		}
+	}
+	return total
 }
 
 // noTunnel says why a replica cannot be asked. One that is not ready, or goes, is no gap in what was wanted.

@@ -58,3 +58,6 @@ func UpstreamsOf(in Input, pod string) []string { return ask.UpstreamsOf(in, pod
 
 // Ports gives, for each DNS pod of an Input, where it answers DNS over TCP, and where its metrics are.
 func Ports(in Input) func(corev1.Pod) (dns, metrics int32) { return ask.Ports(in) }
+
+// Outside says whether a name lies outside the cluster, so that an upstream answers it.
+func Outside(in Input, name string) bool { return ask.Outside(in, name) }

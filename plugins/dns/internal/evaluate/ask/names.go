@@ -17,6 +17,12 @@ func Qualify(in facts.Input, name string) string {
 	return Complete(facts.New(in, in.Timeless(), facts.Options{}), name)
 }
 
+// Outside says whether a name lies outside the zones that the kubernetes plugin serves.
+func Outside(in facts.Input, name string) bool {
+	w := facts.New(in, in.Timeless(), facts.Options{})
+	return !slices.ContainsFunc(w.Records.Zones, func(z string) bool { return corefile.InZone(corefile.Fqdn(name), z) })
+}
+
 func Complete(w *facts.Snapshot, name string) string {
 	zone := strings.TrimSuffix(w.Zone, ".")
 	if strings.HasSuffix(name, ".") || name == zone || strings.HasSuffix(strings.ToLower(name), "."+zone) {

@@ -38,7 +38,7 @@ func conclude(w *facts.Snapshot, h *report.Header, checks ...func(*facts.Snapsho
 func finalizeFindings(w *facts.Snapshot, h *report.Header, all []finding.Finding) {
 	roots, _ := rules.Book.Fold(all)
 	h.Findings = slices.DeleteFunc(roots, func(f finding.Finding) bool { return slices.Contains(w.Options.Skip, f.Code) })
-	leaveOutItself(h)
+	leaveOutItself(w, h)
 	h.Verdict = verdict(h.Findings)
 	if h.Verdict != report.Healthy && len(h.Findings) > 0 {
 		h.PrimaryCode, h.Summary = h.Findings[0].Code, h.Findings[0].Message
@@ -57,11 +57,16 @@ var answeredBy = map[string]string{
 	"DNSTop": "top", "DNSUpstreams": "upstream",
 }
 
+// asked are the commands of the reports that the same command with other flags does not give.
+var asked = map[string][]string{"DNSCheck": {"dns", "check"}, "DNSVerification": {"dns", "verify", "-A"}}
+
 // leaveOutItself takes the command that prints the report out of its own next steps.
-func leaveOutItself(h *report.Header) {
+func leaveOutItself(w *facts.Snapshot, h *report.Header) {
+	self := "kubectl dns " + answeredBy[h.Kind]
+	own := w.Options.Kubectl.Command("", asked[h.Kind]...)
 	for i, f := range h.Findings {
 		h.Findings[i].Next = slices.DeleteFunc(slices.Clone(f.Next), func(n finding.Next) bool {
-			return strings.HasPrefix(n.Command, "kubectl dns "+answeredBy[h.Kind]+" ") || n.Command == "kubectl dns "+answeredBy[h.Kind]
+			return n.Command == own || n.Command == self || strings.HasPrefix(n.Command, self+" ")
 		})
 	}
 }
@@ -149,7 +154,7 @@ func checked(w *facts.Snapshot, found []finding.Finding) []string {
 		"no failed reload and no forwarding loop in the logs")
 	add(w.Sources.Get("networkpolicies").Readable() && clean(clients.NetworkPolicyBlocksDNS), "no NetworkPolicy blocks DNS")
 	add(w.From != nil && len(w.From.Answers) > 0 && clean(clients.DNSUnavailableFromPod, clients.DNSOverUDPBlocked, clients.DNSOverTCPBlocked,
-		clients.DNSServiceUnreachableFromPod, clients.ReplicaUnreachableFromPod),
+		clients.DNSServiceUnreachableFromPod, clients.ReplicaUnreachableFromPod, clients.DNSQueriesLost, clients.PodResolvConfMismatch),
 		"the pod reaches the DNS Service and each replica over UDP and TCP")
 	return list
 }

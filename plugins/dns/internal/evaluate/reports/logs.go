@@ -71,6 +71,18 @@ func ClassifyLine(pod, line string, errorsOnly bool) (report.LogLine, bool) {
 	}, true
 }
 
+// linesOf classifies the lines of a log, with keys hidden.
+func linesOf(l facts.Log) []report.LogLine {
+	var list []report.LogLine
+	var key facts.KeyMask
+	for line := range strings.Lines(l.Text) {
+		if one, ok := ClassifyLine(l.Pod, key.Line(line), false); ok {
+			list = append(list, one)
+		}
+	}
+	return list
+}
+
 var numbers = regexp.MustCompile(`\d[\d.:]*\d|\d`)
 
 // Logs joins the logs of all replicas, oldest first, with lines that differ in numbers alone put together.
@@ -79,10 +91,8 @@ func Logs(in facts.Input, now time.Time, o facts.Options, errorsOnly bool) repor
 	out := report.Logs{Header: header(w, "DNSLogs"), Items: []report.LogLine{}}
 	at := map[string]int{}
 	for _, l := range w.Logs {
-		var key facts.KeyMask
-		for line := range strings.Lines(l.Text) {
-			one, ok := ClassifyLine(l.Pod, key.Line(line), errorsOnly)
-			if !ok {
+		for _, one := range linesOf(l) {
+			if errorsOnly && one.Severity == string(finding.Info) {
 				continue
 			}
 			kind := one.Class + "|" + numbers.ReplaceAllString(one.Text, "#")

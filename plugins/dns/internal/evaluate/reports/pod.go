@@ -2,11 +2,9 @@ package reports
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/resolver"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/rules/clients"
@@ -52,11 +50,6 @@ func Pod(in facts.Input, now time.Time, o facts.Options) report.PodResolver {
 		out.Differences = c.Differences(actual)
 	}
 	conclude(w, &out.Header, clients.CheckPodConfig, clients.CheckPolicy)
-	for i, f := range out.Findings { // this report is where that step leads
-		out.Findings[i].Next = slices.DeleteFunc(slices.Clone(f.Next), func(n finding.Next) bool {
-			return n.Command == clients.ShowPod(w).Command
-		})
-	}
 	switch {
 	case len(out.Findings) > 0:
 	case c.AnyServers && out.Actual == nil:

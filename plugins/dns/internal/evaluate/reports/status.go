@@ -37,6 +37,7 @@ func Status(in facts.Input, now time.Time, o facts.Options, kind string) report.
 		s.From = fromReport(w)
 	}
 	all := rules.Book.Check(w)
+	all = append(all, unexplained(w, all)...)
 	finalizeFindings(w, &s.Header, all)
 	s.PassedChecks = checked(w, all)
 	if s.Verdict == report.Healthy {

@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/rules/clients"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/rules/servers"
 )
@@ -42,4 +43,5 @@ var Book = finding.NewBook(slices.Concat(
 	servers.CorefileRules,
 	servers.PlacementRules,
 	clients.NameRules,
+	[]finding.Rule[facts.Snapshot]{{Entry: finding.UnexplainedEntry()}},
 )...)

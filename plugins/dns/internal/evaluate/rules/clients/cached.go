@@ -24,17 +24,14 @@ func differing(w *facts.Snapshot, answers []report.Answer, name string) []findin
 	var got, want []string
 	seconds, cached := uint32(0), true
 	for _, a := range answers {
-		x := w.Engine.Lookup(a.Name, a.Type)
-		if !strings.EqualFold(a.Name, name) || ask.Unusable(a) || len(records.Data(a)) == 0 || records.Compare(x, a) == records.Same {
-			continue
-		}
-		if _, altered := w.Records.AlteredBy(a.Name, records.Outcome(a)); altered {
+		if !strings.EqualFold(a.Name, name) || !differs(w, a) {
 			continue
 		}
 		for _, r := range a.Records {
 			seconds = max(seconds, r.TTL)
-			cached = cached && r.TTL > 0 && r.TTL <= w.Records.TTL
+			cached = cached && r.TTL <= w.Records.TTL
 		}
+		x := w.Engine.Lookup(a.Name, a.Type)
 		got, want = append(got, records.Data(a)...), append(want, x.String())
 		evidence = append(evidence, facts.NewEvidence("answer of "+a.Viewpoint, a.Name+" "+a.Type, "%s%s; expected from the API: %s",
 			ask.AnswerText(ask.Sorted(a)), ttlWords(a), x))
@@ -43,20 +40,35 @@ func differing(w *facts.Snapshot, answers []report.Answer, name string) []findin
 		return nil
 	}
 	message := fmt.Sprintf("%s is answered with %s, but the API has %s", strings.TrimSuffix(name, "."), joined(got), joined(want))
-	severity := finding.Critical
-	next := w.Read("Compare every name with the API", "", "dns", "verify", "-A")
+	changed := w.ChangedAt(name)
 	// a Service that is gone leaves no time of its change: the TTL alone tells
-	recent := w.Settling(name, w.Changes()) || w.ChangedAt(name).IsZero()
-	if line := w.CacheLine(); line > 0 && cached && recent {
-		severity = finding.Warning
-		message += fmt.Sprintf(": the earlier answer is in the cache of CoreDNS for another %ds at most", seconds)
+	recent := changed.IsZero() || w.Settling(name, w.Changes())
+	line := w.CacheLine()
+	switch {
+	case line > 0 && cached && recent:
+		if left := w.SettleTime() - w.Now.Sub(changed); seconds == 0 && left > 0 { // a tool that shows no TTL
+			seconds = uint32(left.Seconds())
+		}
 		evidence = append(evidence, facts.NewEvidence("Corefile", fmt.Sprintf("line %d", line), "cache"))
-		next = w.Read("Read the cache and ttl settings of the Corefile", "", "dns", "config")
-	} else if recent && !w.ChangedAt(name).IsZero() {
-		severity = finding.Warning
-		message += fmt.Sprintf(", which changed less than %s ago: DNS may need that long to return it", w.SettleTime())
+		return []finding.Finding{w.Make(RecordMismatch, finding.Warning, nil,
+			message+fmt.Sprintf(": the earlier answer is in the cache of CoreDNS for another %ds at most", seconds), evidence,
+			w.Read("Read the cache and ttl settings of the Corefile", "", "dns", "config"))}
+	case recent && !changed.IsZero():
+		return []finding.Finding{w.Make(RecordMismatch, finding.Warning, nil,
+			message+fmt.Sprintf(", which changed less than %s ago: DNS may need that long to return it", w.SettleTime()), evidence,
+			w.Read("Compare every name with the API", "", "dns", "verify", "-A"))}
 	}
-	return []finding.Finding{w.Make(RecordMismatch, severity, nil, message, evidence, next)}
+	return []finding.Finding{w.Make(RecordMismatch, finding.Critical, nil, message, evidence,
+		w.Read("Compare every name with the API", "", "dns", "verify", "-A"))}
+}
+
+// differs says whether an answer has other data than the API, for which no rule of the Corefile stands.
+func differs(w *facts.Snapshot, a report.Answer) bool {
+	if ask.Unusable(a) || len(records.Data(a)) == 0 || records.Compare(w.Engine.Lookup(a.Name, a.Type), a) == records.Same {
+		return false
+	}
+	_, altered := w.Records.AlteredBy(a.Name, records.Outcome(a))
+	return !altered
 }
 
 func ttlWords(a report.Answer) string {

@@ -314,7 +314,9 @@ func CannotAskInside(w *facts.Snapshot) finding.Finding {
 func ResolveFindings(w *facts.Snapshot, answers []report.Answer, name string) []finding.Finding {
 	var all []finding.Finding
 	g := gather(answers)
-	if len(g.silent) > 0 {
+	if f := servers.ByTCPAlone(w, name, g.silent); len(g.silent) > 0 && f != nil {
+		all = append(all, *f)
+	} else if len(g.silent) > 0 {
 		all = append(all, w.Make(NoUsableAnswer, finding.Critical, nil, fmt.Sprintf("%d of %d queries for %s got no usable answer", g.failed,
 			g.asked, strings.TrimSuffix(name, ".")), g.silent, CheckNext(w)))
 	}

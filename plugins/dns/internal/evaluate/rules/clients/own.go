@@ -90,6 +90,7 @@ func CheckLoss(w *facts.Snapshot) []finding.Finding {
 	if len(words) == 0 {
 		return nil
 	}
+	slices.SortStableFunc(evidence, func(a, b finding.Evidence) int { return strings.Compare(a.Path, b.Path) })
 	pod := w.From.Pod
 	return []finding.Finding{w.Make(DNSQueriesLost, severity, facts.Ref("Pod", pod.Namespace, pod.Name),
 		fmt.Sprintf("pod %s/%s on node %s loses %s at random", pod.Namespace, pod.Name, pod.Spec.NodeName, strings.Join(words, " and ")),

@@ -109,9 +109,13 @@ func wrongServers(w *facts.Snapshot, actual resolver.Conf, told []string, show f
 		now = strings.TrimPrefix(w.KubeletFor(node).From, "ConfigMap kube-system/") + " now has " + strings.Join(told, ", ")
 	}
 	evidence = append(evidence, fileEvidence(w, actual))
+	steps := recreate(w)
+	if len(told) == 0 { // what the kubelet writes is not known yet
+		steps = append(steps, compare)
+	}
 	return w.Make(PodResolvConfMismatch, finding.Critical, facts.Ref("Pod", pod.Namespace, pod.Name),
 		fmt.Sprintf("resolv.conf of pod %s has nameserver %s, but %s: %s", name, have, now, writtenBy(w, actual)), evidence,
-		append(recreate(w), compare, show)...)
+		append(steps, show)...)
 }
 
 // asKubelet says whether a file has the form that the kubelet writes for ClusterFirst: a search list with svc.DOMAIN, and ndots.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/ask"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/corefile"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
 )
 
@@ -100,8 +101,8 @@ func CheckUpstream(w *facts.Snapshot) []finding.Finding {
 	switch {
 	case len(failed) > 0 && upstreamByTCPAlone(w):
 		return []finding.Finding{w.Make(UpstreamTCPFailing, finding.Warning, w.ConfRef,
-			fmt.Sprintf("no answer over TCP from %s at %d of %d replicas, but UDP health checks pass; answers too large for UDP are lost", to,
-				len(failed), asked), failed, next...)}
+			fmt.Sprintf("no answer over TCP from %s at %d of %d replicas, but %s; answers too large for UDP are lost", to,
+				len(failed), asked, overUDP(failed)), failed, append(next, directNext(w, failed)...)...)}
 	case len(failed) > 0:
 		failed = append(failed, upstreamMetrics(w)...)
 		return []finding.Finding{w.Make(UpstreamFailing, finding.Critical, w.ConfRef,
@@ -113,6 +114,47 @@ func CheckUpstream(w *facts.Snapshot) []finding.Finding {
 				w.Options.Slow.Milliseconds(), len(slow), asked, to), slow, next...)}
 	}
 	return nil
+}
+
+// ByTCPAlone reports upstreams that gave a port-forward no usable answer for a name outside the cluster, where what CoreDNS counts
+// shows that they answer over UDP; nil: nothing shows that.
+func ByTCPAlone(w *facts.Snapshot, name string, failed []finding.Evidence) *finding.Finding {
+	if corefile.InZone(corefile.Fqdn(name), w.Zone) || !upstreamByTCPAlone(w) {
+		return nil
+	}
+	f := w.Make(UpstreamTCPFailing, finding.Warning, w.ConfRef,
+		fmt.Sprintf("no answer over TCP (port-forward) from %s, but %s; answers too large for UDP are lost", upstreamWords(w),
+			overUDP(failed)), failed,
+		w.Read("List each upstream with its failures and response times", "", "dns", "upstream"),
+		w.Read("Choose a pod, to query over UDP from there (kubectl dns resolve NAME --from POD)", "", "get", "pods", "-A", "-o", "wide",
+			"--field-selector", "status.phase=Running"))
+	f.Next = append(f.Next, directNext(w, failed)...)
+	return &f
+}
+
+// silentOne says whether one of the queries got no answer at all. Then the connection over TCP may still be tried, and forward
+// checks the upstream only when that has failed.
+func silentOne(failed []finding.Evidence) bool {
+	return slices.ContainsFunc(failed, func(e finding.Evidence) bool {
+		return !strings.Contains(e.Value, "SERVFAIL") && !strings.Contains(e.Value, "REFUSED")
+	})
+}
+
+// overUDP says what is known of UDP.
+func overUDP(failed []finding.Evidence) string {
+	if silentOne(failed) {
+		return "no UDP health check of CoreDNS failed meanwhile"
+	}
+	return "UDP health checks pass"
+}
+
+// directNext is how to know it for certain.
+func directNext(w *facts.Snapshot, failed []finding.Evidence) []finding.Next {
+	if !silentOne(failed) {
+		return nil
+	}
+	return []finding.Next{w.Change("Query each upstream over UDP and TCP, from a pod on the node of each server", "", "dns", "upstream",
+		"--direct")}
 }
 
 // upstreamByTCPAlone: port-forward sends a query over TCP, and forward passes it on over TCP. When that fails, forward checks the
