@@ -188,6 +188,9 @@ func (c *Collector) askNodePods(ctx context.Context) answer {
 				Node: p.Spec.NodeName, Namespace: p.Namespace, Name: p.Name, Terminating: p.DeletionTimestamp != nil,
 				Requests: schedule.Requests(p),
 			}
+			if p.DeletionTimestamp != nil {
+				np.Ends = &p.DeletionTimestamp.Time
+			}
 			if o := metav1.GetControllerOfNoCopy(p); o != nil {
 				np.Owner = string(o.UID)
 			}

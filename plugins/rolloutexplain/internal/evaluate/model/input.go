@@ -55,6 +55,7 @@ type NodePod struct {
 	Requests    corev1.ResourceList `json:"requests,omitempty"`
 	HostPorts   []int32             `json:"hostPorts,omitempty"`
 	Terminating bool                `json:"terminating,omitempty"`
+	Ends        *time.Time          `json:"ends,omitempty"` // end of the grace period of a terminating pod
 }
 
 // PodLog is the tail of a container's log.

@@ -19,8 +19,7 @@ func judge(e *model.Evaluation, w *model.Workload) *report.Finding {
 	r := w.Report
 	switch {
 	case w.Meta.DeletionTimestamp != nil && w.Kind != "Pod":
-		r.Verdict = report.Superseded
-		r.Summary = fmt.Sprintf("%s has been terminating for %s", w.Kind, plain.Age(e.Now.Sub(w.Meta.DeletionTimestamp.Time)))
+		beingDeleted(e, w)
 		return nil
 	case e.Opts.Revision != 0 && w.Target != nil && w.Target.Number != e.Opts.Revision:
 		r.Verdict, r.Summary = report.Superseded,
@@ -51,7 +50,7 @@ func verdictOf(e *model.Evaluation, w *model.Workload, root *report.Finding) rep
 	switch {
 	case root.Class == report.PausedClass:
 		return report.OnHold
-	case w.Completed && (codes.IsPersistent(root) && codes.Crashes(root.Code) || wasUp(e, w)):
+	case w.Completed && root.Code != codes.ExecFormatError && (codes.IsPersistent(root) && codes.Crashes(root.Code) || wasUp(e, w)):
 		return report.Degraded
 	case root.Class == report.Fatal, w.Has(codes.ProgressDeadlineExceeded):
 		return report.Failed
