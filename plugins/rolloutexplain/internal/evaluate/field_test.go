@@ -193,3 +193,74 @@ func TestNoRollbackToWhatCrashedAlike(t *testing.T) {
 		}
 	}
 }
+
+// What speaks against a complete rollout is explained or told; what is harmless, over, of old pods or already a finding is not.
+func TestCompleteIsNotSaidOverUnexplainedEvidence(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		event func(b *builder)
+		want  report.Verdict
+	}{
+		{"nothing", func(*builder) {}, report.Complete},
+		{"a volume that cannot be mounted again", func(b *builder) { b.podEvent("FailedMount", "configmap not found", 3) }, report.Degraded},
+		{"of the ReplicaSet", func(b *builder) { b.event("rs2", "FailedDelete", "cannot delete", 3) }, report.Degraded},
+		{"of the Deployment", func(b *builder) { b.event("d", "Odd", "odd", 1) }, report.Degraded},
+		{"a pull secret that does not exist", func(b *builder) { b.podEvent("FailedToRetrieveImagePullSecret", "missing", 9) }, report.Complete},
+		{"one failed probe", func(b *builder) { b.podEvent("Unhealthy", "Readiness probe failed: x", 1) }, report.Complete},
+		{"an audit of a policy", func(b *builder) { b.event("d", "PolicyViolation", "no limits", 9) }, report.Complete},
+		{"before the pod was ready", func(b *builder) {
+			b.podEvent("FailedMount", "configmap not found", 3)
+			b.x().Status.Conditions[2].LastTransitionTime = ago(time.Second)
+		}, report.Complete},
+		{"a refusal before the last pod was ready", func(b *builder) {
+			b.event("rs2", "FailedCreate", "webhook not reachable", 3)
+			b.in.Pods[1].Status.Conditions[2].LastTransitionTime = ago(time.Second)
+		}, report.Complete},
+		{"older than what is said again", func(b *builder) {
+			b.podEvent("FailedMount", "configmap not found", 3)
+			b.in.Events[0].FirstTimestamp, b.in.Events[0].LastTimestamp = ago(20*time.Minute), ago(11*time.Minute)
+		}, report.Complete},
+		{"of a Normal event", func(b *builder) { b.podEvent("Pulling", "pulling", 1) }, report.Complete},
+		{"a resize that waits", func(b *builder) {
+			b.x().Status.Conditions = append(b.x().Status.Conditions, corev1.PodCondition{Type: "PodResizePending", Status: corev1.ConditionTrue, Reason: "Deferred"})
+			b.podEvent("ResizeDeferred", "node has too little", 2)
+		}, report.Complete},
+		{"of a pod that is being deleted", func(b *builder) {
+			b.podEvent("FailedKillPod", "cannot kill", 3)
+			at := ago(time.Second)
+			b.x().DeletionTimestamp = &at
+		}, report.Complete},
+		{"a failed pod that has been replaced, and is a finding", func(b *builder) {
+			p := b.addPod("api-2-z", "rs2", "api:2", "w2", time.Hour, crashed(1, 0, "Error"))
+			p.Status.Phase, p.Status.Reason, p.Status.Message = corev1.PodFailed, "Evicted", "The node was low on resource: memory."
+		}, report.Complete},
+		{"a failed pod that no check knows", func(b *builder) {
+			b.addPod("api-2-z", "rs2", "api:2", "w2", time.Hour, crashed(1, 0, "Error")).Status.Phase = corev1.PodFailed
+		}, report.Degraded},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := deploymentCase().done()
+			tt.event(b)
+			r := Evaluate(b.in, now, model.Options{}).Items[0]
+			if r.Verdict != tt.want || (r.Verdict == report.Degraded) != (len(r.Findings) > 0 && r.Findings[0].Code == finding.UnexplainedEvidence) {
+				t.Errorf("%s: %s %+v", r.Verdict, r.Summary, r.Findings)
+			}
+		})
+	}
+}
+
+// One call reads the warnings of all pods; a table of many has them.
+func TestWarningsAreAskedForOnce(t *testing.T) {
+	needs := func(wide bool) (n int) {
+		b := deploymentCase().done()
+		for _, need := range Needs(b.in, now, model.Options{Wide: wide}) {
+			if need.Kind == model.NeedWarnings {
+				n++
+			}
+		}
+		return n
+	}
+	if named, table := needs(false), needs(true); named != 1 || table != 0 {
+		t.Errorf("asked for warnings %d times for one rollout, %d times for many", named, table)
+	}
+}

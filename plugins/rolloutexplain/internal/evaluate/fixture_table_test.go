@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/kinds"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
@@ -425,7 +426,13 @@ func otherFixtures() []fixture {
 		b.in.Nodes[1].Spec.Taints = []corev1.Taint{{Key: "dedicated", Value: "db", Effect: corev1.TaintEffectNoSchedule}}
 		return b
 	}
+	unexplained := func() *builder {
+		b := deploymentCase().done()
+		b.podEvent("FailedMount", `MountVolume.SetUp failed for volume "d" : configmap "later" not found`, 3)
+		return b
+	}
 	return []fixture{
+		{finding.UnexplainedEvidence, unexplained, func(b *builder) { b.in.Events[0].Reason = "Unhealthy" }},
 		{codes.JobFailed, failedJob, func(b *builder) { b.in.Jobs[0].Status.Conditions = nil }},
 		{codes.JobPodNotEnding, twoContainers, func(b *builder) { b.x().Status.ContainerStatuses[0] = running(time.Minute) }},
 		{codes.JobSuspended, func() *builder { return jobCase(func(j *batchv1.Job) { j.Spec.Suspend = plain.Ptr(true) }) }, func(b *builder) { b.in.Jobs[0].Spec.Suspend = nil }},

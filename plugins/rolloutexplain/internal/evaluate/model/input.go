@@ -72,6 +72,7 @@ type NeedKind string
 // The lookups.
 const (
 	NeedEvents         NeedKind = "events"         // of one object by UID, or of a namespace with the reason Name
+	NeedWarnings       NeedKind = "warnings"       // Warning events of a namespace
 	NeedNamespace      NeedKind = "namespace"      // its phase and labels
 	NeedNodes          NeedKind = "nodes"          // all of them
 	NeedNode           NeedKind = "node"           // one

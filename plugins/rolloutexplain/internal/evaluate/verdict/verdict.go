@@ -102,21 +102,30 @@ func judgeSettled(e *model.Evaluation, w *model.Workload, root *report.Finding) 
 		}
 	}
 	place(w)
+	if f := unexplained(e, w); f != nil {
+		r.Verdict, r.Summary = report.Degraded, f.Message
+		return f
+	}
+	r.Summary = settledWords(w)
+	return nil
+}
+
+// settledWords says what a rollout has come to whose counters say complete.
+func settledWords(w *model.Workload) string {
+	r := w.Report
 	of := ""
 	if w.Target != nil {
 		of = ", " + model.Label(w.Target)
 	}
 	switch {
 	case w.Kind == "Job":
-		r.Summary = fmt.Sprintf("the Job is complete: %d of %d pods succeeded", plain.Or(r.Counts.Updated, 0), plain.Or(r.Counts.Desired, 0))
+		return fmt.Sprintf("the Job is complete: %d of %d pods succeeded", plain.Or(r.Counts.Updated, 0), plain.Or(r.Counts.Desired, 0))
 	case w.Kind == "Pod":
-		r.Summary = "the pod is available"
+		return "the pod is available"
 	case w.Desired == 0:
-		r.Summary = "scaled to 0 replicas" + of
-	default:
-		r.Summary = fmt.Sprintf("all %d replicas are updated and available%s", w.Desired, of)
+		return "scaled to 0 replicas" + of
 	}
-	return nil
+	return fmt.Sprintf("all %d replicas are updated and available%s", w.Desired, of)
 }
 
 // judgeWithoutCause: young, it moves; old, nothing that is checked explains it, and that is said.
