@@ -2,7 +2,6 @@ package verdict
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -46,6 +45,9 @@ func unexplained(e *model.Evaluation, w *model.Workload) *report.Finding {
 	known := make([]finding.Finding, 0, len(w.Findings))
 	for i := range w.Findings {
 		f := w.Findings[i].Finding
+		if w.Findings[i].Class != report.Info {
+			f.Severity = finding.Warning // information is only that the rollout does not wait for it: the cause is found
+		}
 		for _, name := range w.Findings[i].Pods {
 			f.Covers = append(f.Covers, finding.ObjectRef{Kind: "Pod", Namespace: w.Meta.Namespace, Name: name})
 		}
@@ -55,10 +57,11 @@ func unexplained(e *model.Evaluation, w *model.Workload) *report.Finding {
 	if len(left) == 0 {
 		return nil
 	}
-	about := left[0].Object
-	f, _ := finding.Unexplained(left, finding.ObjectRef{Kind: w.Kind, Namespace: w.Meta.Namespace, Name: w.Meta.Name},
-		e.Next(w, finding.Read, "Read the object that the evidence names, with its events", "describe",
-			strings.ToLower(about.Kind), about.Name))
+	var next []finding.Next
+	if about := left[0].Object; about.Kind == "Pod" {
+		next = append(next, e.Next(w, finding.Read, "Check whether the containers log a problem", "logs", about.Name, "--all-containers", "--tail=50"))
+	}
+	f, _ := finding.Unexplained(left, finding.ObjectRef{Kind: w.Kind, Namespace: w.Meta.Namespace, Name: w.Meta.Name}, next...)
 	w.Add(report.Finding{Finding: f, Class: report.Transient, Confidence: "low", SelfHealing: "maybe", FirstSeen: left[0].Evidence.Time})
 	place(w)
 	return w.Root()
