@@ -65,14 +65,14 @@ func ask(t *testing.T, s *testkit.Server, args ...string) (report.Rollout, testk
 	return r, env, code
 }
 
-// Four calls for a healthy rollout, whatever the size of the cluster.
-func TestHealthyRolloutTakesFourCalls(t *testing.T) {
+// Five calls for a healthy rollout, whatever the size of the cluster: the last reads the warnings of its pods.
+func TestHealthyRolloutTakesFiveCalls(t *testing.T) {
 	s := serve(t)
 	r, env, code := ask(t, s)
 	if code != 0 || r.Verdict != report.Complete {
 		t.Fatalf("exit %d, %s: %s %s", code, r.Verdict, r.Summary, env.Stderr)
 	}
-	if got := s.Requests(); len(got) != 4 {
+	if got := s.Requests(); len(got) != 5 {
 		t.Errorf("%d calls:\n%s", len(got), strings.Join(got, "\n"))
 	}
 	for _, request := range s.Requests() {

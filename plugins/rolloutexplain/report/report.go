@@ -23,7 +23,7 @@ type Verdict string
 const (
 	Failed      Verdict = "Failed"      // will not finish: a fatal cause, or this revision exceeded its deadline
 	Stuck       Verdict = "Stuck"       // makes no progress, and nothing seen shows that it will without a change
-	Degraded    Verdict = "Degraded"    // was complete, and pods of it failed afterwards
+	Degraded    Verdict = "Degraded"    // was complete, and pods of it failed afterwards or unexplained evidence stands against it
 	OnHold      Verdict = "OnHold"      // waits for an action by a user: spec.paused, a partition, OnDelete, a gate, spec.suspend
 	Superseded  Verdict = "Superseded"  // a newer change has replaced the updated revision
 	Unknown     Verdict = "Unknown"     // what can be read does not show the state

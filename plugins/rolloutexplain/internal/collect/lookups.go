@@ -94,10 +94,13 @@ func (c *Collector) ask(ctx context.Context, n model.Need) answer {
 	core := c.Typed.CoreV1()
 	get := metav1.GetOptions{}
 	switch n.Kind {
-	case model.NeedEvents:
+	case model.NeedEvents, model.NeedWarnings:
 		var items []corev1.Event
 		selector := fields.OneTermEqualSelector("involvedObject.uid", n.UID).String()
-		if n.UID == "" {
+		switch {
+		case n.Kind == model.NeedWarnings:
+			selector = fields.OneTermEqualSelector("type", corev1.EventTypeWarning).String()
+		case n.UID == "":
 			selector = fields.OneTermEqualSelector("reason", n.Name).String()
 		}
 		err := pages(ctx, metav1.ListOptions{FieldSelector: selector}, core.Events(n.Namespace).List, func(l *corev1.EventList) {
@@ -187,6 +190,9 @@ func (c *Collector) askNodePods(ctx context.Context) answer {
 			np := model.NodePod{
 				Node: p.Spec.NodeName, Namespace: p.Namespace, Name: p.Name, Terminating: p.DeletionTimestamp != nil,
 				Requests: schedule.Requests(p),
+			}
+			if p.DeletionTimestamp != nil {
+				np.Ends = &p.DeletionTimestamp.Time
 			}
 			if o := metav1.GetControllerOfNoCopy(p); o != nil {
 				np.Owner = string(o.UID)

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/kinds"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
@@ -73,6 +74,7 @@ func controllerFixtures() []fixture {
 		{codes.ReplicaSetCreateError, createError, func(b *builder) {
 			b.d.Status.Conditions[0].Reason, b.d.Status.Conditions[0].Message = "ReplicaSetUpdated", ""
 		}},
+		{codes.ReplicaSetMutated, mutatedSets, func(b *builder) { b.in.ReplicaSets[1].CreationTimestamp = ago(3 * time.Hour) }},
 		{codes.DeploymentPaused, with(func(b *builder) { b.d.Spec.Paused = true }), func(b *builder) { b.d.Spec.Paused = false }},
 		{codes.PartitionedRollout, partitioned(1), func(b *builder) { *b.in.StatefulSets[0].Spec.UpdateStrategy.RollingUpdate.Partition = 0 }},
 		{codes.PartitionExcludesAllPods, partitioned(5), func(b *builder) { *b.in.StatefulSets[0].Spec.UpdateStrategy.RollingUpdate.Partition = 1 }},
@@ -215,8 +217,9 @@ func schedulingFixtures() []fixture {
 		}},
 		{codes.VolumeNodeAffinityConflict, unscheduledFor(two("node(s) had volume node affinity conflict")), otherWords},
 		{codes.VolumeLimitReached, unscheduledFor(two("node(s) exceed max volume count")), otherWords},
+		{codes.VolumeInUse, unscheduledFor(two("node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod access mode already in-use by another pod")), otherWords},
 		{codes.ResourceClaimUnsatisfied, unscheduledFor(two("cannot allocate all claims")), otherWords},
-		{codes.Unschedulable, unscheduledFor("0/2 nodes are available: 1 Insufficient cpu, 1 node(s) didn't match Pod's node affinity/selector."), func(b *builder) { b.x().Status.Conditions[0].Message = two("Insufficient cpu") }},
+		{codes.Unschedulable, unscheduledFor("0/2 nodes are available: 1 Insufficient cpu, 1 node(s) exceed max volume count."), func(b *builder) { b.x().Status.Conditions[0].Message = two("Insufficient cpu") }},
 		{codes.SchedulingGated, with(gatedBy), func(b *builder) { b.x().Status.Conditions[0].Reason = "Unschedulable" }},
 		{codes.NamedSchedulerNotActing, unknown, func(b *builder) { b.x().Spec.SchedulerName = "default-scheduler" }},
 		{codes.SchedulerNotActing, with(func(b *builder) {
@@ -423,8 +426,15 @@ func otherFixtures() []fixture {
 		b.in.Nodes[1].Spec.Taints = []corev1.Taint{{Key: "dedicated", Value: "db", Effect: corev1.TaintEffectNoSchedule}}
 		return b
 	}
+	unexplained := func() *builder {
+		b := deploymentCase().done()
+		b.podEvent("FailedMount", `MountVolume.SetUp failed for volume "d" : configmap "later" not found`, 3)
+		return b
+	}
 	return []fixture{
+		{finding.UnexplainedEvidence, unexplained, func(b *builder) { b.in.Events[0].Reason = "Unhealthy" }},
 		{codes.JobFailed, failedJob, func(b *builder) { b.in.Jobs[0].Status.Conditions = nil }},
+		{codes.JobPodNotEnding, twoContainers, func(b *builder) { b.x().Status.ContainerStatuses[0] = running(time.Minute) }},
 		{codes.JobSuspended, func() *builder { return jobCase(func(j *batchv1.Job) { j.Spec.Suspend = plain.Ptr(true) }) }, func(b *builder) { b.in.Jobs[0].Spec.Suspend = nil }},
 		{codes.DaemonSetNodesExcluded, leftOut, func(b *builder) { b.in.Nodes[1].Spec.Taints[0].Effect = corev1.TaintEffectPreferNoSchedule }},
 		{codes.ArgoPaused, argoCase(map[string]any{"phase": "Paused", "pauseConditions": []any{map[string]any{"reason": "CanaryPauseStep", "startTime": "2026-03-01T11:00:00Z"}}}), argoHealthy},

@@ -13,6 +13,7 @@ import (
 const (
 	SpecUpdateNotObserved          finding.Code = "SpecUpdateNotObserved"
 	ReplicaSetCreateError          finding.Code = "ReplicaSetCreateError"
+	ReplicaSetMutated              finding.Code = "ReplicaSetMutated"
 	DeploymentPaused               finding.Code = "DeploymentPaused"
 	PartitionedRollout             finding.Code = "PartitionedRollout"
 	PartitionExcludesAllPods       finding.Code = "PartitionExcludesAllPods"
@@ -63,6 +64,7 @@ const (
 	NoPersistentVolumeAvailable    finding.Code = "NoPersistentVolumeAvailable"
 	VolumeNodeAffinityConflict     finding.Code = "VolumeNodeAffinityConflict"
 	VolumeLimitReached             finding.Code = "VolumeLimitReached"
+	VolumeInUse                    finding.Code = "VolumeInUse"
 	ResourceClaimUnsatisfied       finding.Code = "ResourceClaimUnsatisfied"
 	Unschedulable                  finding.Code = "Unschedulable"
 	SchedulingGated                finding.Code = "SchedulingGated"
@@ -116,6 +118,7 @@ const (
 	TerminatingOnNotReadyNode      finding.Code = "TerminatingOnNotReadyNode"
 	PodStuckTerminating            finding.Code = "PodStuckTerminating"
 	JobFailed                      finding.Code = "JobFailed"
+	JobPodNotEnding                finding.Code = "JobPodNotEnding"
 	JobSuspended                   finding.Code = "JobSuspended"
 	ArgoPaused                     finding.Code = "ArgoPaused"
 	ArgoAborted                    finding.Code = "ArgoAborted"
@@ -154,7 +157,7 @@ func rules() []finding.Rule[struct{}] {
 	for _, e := range entries {
 		list = append(list, finding.Rule[struct{}]{Entry: e.Entry})
 	}
-	return list
+	return append(list, finding.Rule[struct{}]{Entry: finding.UnexplainedEntry()}) // last: it explains nothing
 }
 
 var byCode = index()

@@ -22,6 +22,13 @@ var controllerEntries = []entry{
 		Next:     "Correct what the error names, such as a quota on ReplicaSets, an invalid template or a policy.",
 	}},
 	{layer: LayerController, Entry: finding.Entry{
+		Code: ReplicaSetMutated, Severity: finding.Critical, Title: "Admission changes each new ReplicaSet",
+		Meaning: "A mutating webhook or policy changes the template of each new ReplicaSet. The Deployment controller recognizes none " +
+			"as its own and creates another one.",
+		Evidence: "status.collisionCount of the Deployment; ReplicaSets younger than the template that differ from it.",
+		Next:     "Exclude ReplicaSets from the webhook or policy, or make it change the Deployment, too.",
+	}},
+	{layer: LayerController, Entry: finding.Entry{
 		Code: DeploymentPaused, Severity: finding.Warning, Title: "Deployment is paused",
 		Meaning: "spec.paused is set, so the Deployment controller does not roll out template changes. Scaling still " +
 			"works, in proportion over all revisions; kubectl rollout undo is rejected.",
@@ -43,8 +50,8 @@ var controllerEntries = []entry{
 	}},
 	{layer: LayerController, Entry: finding.Entry{
 		Code: OnDelete, Severity: finding.Warning, Title: "Update strategy is OnDelete",
-		Meaning:  "The controller replaces a pod only after the pod is deleted by hand.",
-		Evidence: "spec.updateStrategy.type OnDelete; the revision labels of the pods.",
+		Meaning:  "The controller replaces a pod only after the pod is deleted by hand. A ReplicaSet without a Deployment never does otherwise.",
+		Evidence: "spec.updateStrategy.type OnDelete and the revision labels of the pods; pods that differ from the template of their ReplicaSet.",
 		Next:     "Delete the listed pods one at a time.",
 	}},
 	{layer: LayerController, Entry: finding.Entry{

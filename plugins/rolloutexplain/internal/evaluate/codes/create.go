@@ -188,6 +188,12 @@ var createEntries = []entry{
 		Next:     "Add nodes, or remove pods with volumes from the nodes.",
 	}},
 	{layer: LayerPod, Entry: finding.Entry{
+		Code: VolumeInUse, Severity: finding.Critical, Title: "Volume is in use by another pod",
+		Meaning:  "A PersistentVolumeClaim of the pod has access mode ReadWriteOncePod, and another pod uses it.",
+		Evidence: "\"ReadWriteOncePod\" in the pod condition PodScheduled; pods with the same PersistentVolumeClaim.",
+		Next:     "Let the old pod terminate first (strategy Recreate).",
+	}},
+	{layer: LayerPod, Entry: finding.Entry{
 		Code: ResourceClaimUnsatisfied, Severity: finding.Critical, Title: "No node can satisfy the ResourceClaim",
 		Meaning:  "No node can allocate the devices that the ResourceClaims of the pod request.",
 		Evidence: "\"resourceclaim\" or \"cannot allocate all claims\" in the pod condition PodScheduled.",

@@ -34,10 +34,11 @@ var runEntries = []entry{
 		Next:     "Check the command of the container, or use a Job instead.",
 	}},
 	{layer: LayerPod, crashes: true, Entry: finding.Entry{
-		Code: ExecFormatError, Severity: finding.Critical, Title: "Image is built for another CPU architecture",
-		Meaning:  "The image contains a program for another CPU architecture than that of the node.",
-		Evidence: "\"exec format error\" in the log of the container.",
-		Next:     "Use an image for the CPU architecture of the node.",
+		Code: ExecFormatError, Severity: finding.Critical, Title: "Program cannot be executed (exec format error)",
+		Meaning: "The kernel cannot execute the program: it is a script without an interpreter line (#!), or a program " +
+			"for another CPU architecture than that of the node.",
+		Evidence: "\"exec format error\" in the log or the status of the container.",
+		Next:     "Check the first line of a script; else use an image for the CPU architecture of the node.",
 	}},
 	{layer: LayerPod, crashes: true, Entry: finding.Entry{
 		Code: LivenessProbeFailed, Severity: finding.Critical, Title: "Container was killed after a failed liveness probe",
@@ -137,10 +138,10 @@ var runEntries = []entry{
 		Next:     "Wait until the pod has terminated.",
 	}},
 	{layer: LayerPod, Entry: finding.Entry{
-		Code: FinalizerBlocksDeletion, Severity: finding.Critical, Title: "Finalizer blocks deletion of the pod",
-		Meaning: "The containers of the pod have terminated, but the pod object stays until a controller removes its " +
-			"finalizer.",
-		Evidence: "metadata.finalizers more than 10s after metadata.deletionTimestamp.",
+		Code: FinalizerBlocksDeletion, Severity: finding.Critical, Title: "Finalizer blocks deletion",
+		Meaning: "The object is being deleted, and for a pod the containers have terminated, but it stays until a controller removes " +
+			"its finalizer.",
+		Evidence: "metadata.finalizers after metadata.deletionTimestamp; of a pod, more than 10s after it.",
 		Next:     "Check the controller that owns the finalizer.",
 	}},
 	{layer: LayerPod, Entry: finding.Entry{
@@ -159,15 +160,23 @@ var runEntries = []entry{
 	}},
 	{layer: LayerPod, Entry: finding.Entry{
 		Code: JobFailed, Severity: finding.Critical, Title: "Job failed",
-		Meaning:  "The Job has failed and does not start another pod. Another attempt requires a new Job.",
-		Evidence: "Job condition Failed=True or FailureTarget=True.",
+		Meaning: "The Job has failed, or one of its indexes has failed finally, so that the Job cannot succeed. Another attempt " +
+			"requires a new Job.",
+		Evidence: "Job condition Failed=True or FailureTarget=True; status.failedIndexes.",
 		Next:     "Check how the last pod terminated.",
 	}},
 	{layer: LayerPod, Entry: finding.Entry{
+		Code: JobPodNotEnding, Severity: finding.Warning, Title: "A container keeps a Job's pod from ending",
+		Meaning: "One container of the pod has ended with exit code 0, and another one runs on. The pod ends only when all of its " +
+			"containers have ended; only sidecars (init containers with restartPolicy Always) are ended by the kubelet.",
+		Evidence: "Container states of the pod of a Job: one terminated with exit code 0, another one running.",
+		Next:     "End the other container by itself, or make it a sidecar.",
+	}},
+	{layer: LayerPod, Entry: finding.Entry{
 		Code: JobSuspended, Severity: finding.Warning, Title: "Job is suspended",
-		Meaning:  "spec.suspend is set, so the Job controller runs no pod until the Job is resumed.",
-		Evidence: "spec.suspend true.",
-		Next:     "Resume the Job.",
+		Meaning:  "spec.suspend is set or spec.parallelism is 0, so the Job controller runs no pod until that is changed.",
+		Evidence: "spec.suspend true, or spec.parallelism 0.",
+		Next:     "Resume the Job, or raise spec.parallelism.",
 	}},
 	{layer: LayerController, Entry: finding.Entry{
 		Code: ArgoPaused, Severity: finding.Warning, Title: "Argo Rollout is paused",

@@ -14,7 +14,7 @@ var bearing = map[finding.Code][]string{
 	codes.ImageNotFound: {".image"}, codes.ImagePullUnauthorized: {".image", "imagePullSecrets", "serviceAccount"},
 	codes.RegistryUnavailable: {".image"}, codes.InvalidImageName: {".image"},
 	codes.ErrImageNeverPull: {".image", "imagePullPolicy"}, codes.ErrImagePull: {".image"}, codes.ImageRejected: {".image"},
-	codes.ExecFormatError:   {".image"},
+	codes.ExecFormatError:   {".image", ".command", ".args", "olume"},
 	codes.OOMKilled:         {".resources", ".image", ".env", ".args", ".command"},
 	codes.ContainerCrashing: {""}, codes.InitContainerFailing: {""},
 	codes.ContainerCompleted:  {".command", ".args", ".image"},
@@ -49,9 +49,32 @@ var bearing = map[finding.Code][]string{
 // Bears says whether a cause may come of a template at all.
 func Bears(code finding.Code) bool { return bearing[code] != nil }
 
+// crashBearing is what bears on a crash whose own words say its kind; nil: they do not. An added variable has nothing to do with
+// a program that is not there, nor, unless it names a port, with a port in use.
+func crashBearing(f *report.Finding) []string {
+	if f.Code != codes.ContainerCrashing && f.Code != codes.InitContainerFailing {
+		return nil
+	}
+	text := f.Message
+	if f.Log != nil {
+		text += " " + strings.Join(f.Log.Lines, " ")
+	}
+	text = strings.ToLower(text)
+	switch {
+	case strings.Contains(text, "address already in use"):
+		return []string{".ports", ".command", ".args", ".image", "hostNetwork", "PORT", "ADDR", "LISTEN"}
+	case strings.Contains(text, "exit code 127"), strings.Contains(text, "exit code 126"):
+		return []string{".command", ".args", ".image", "olume", "workingDir", "env[PATH]"}
+	}
+	return nil
+}
+
 // Mark flags the changes that bear on a cause, those in the cause's own container first.
 func Mark(changes []report.Change, f *report.Finding) (relevant []report.Change) {
 	words := bearing[f.Code]
+	if narrower := crashBearing(f); narrower != nil {
+		words = narrower
+	}
 	for i := range changes {
 		path := changes[i].Path
 		if strings.HasPrefix(path, "metadata.") || !slices.ContainsFunc(words, func(w string) bool { return strings.Contains(path, w) }) {

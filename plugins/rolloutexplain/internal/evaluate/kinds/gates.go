@@ -50,6 +50,9 @@ func deploymentGates(e *model.Evaluation, d *appsv1.Deployment, w *model.Workloa
 // setRejected reports that the API server rejects the new ReplicaSet itself. The controller then never counts the
 // generation as observed and the progress deadline never fires.
 func setRejected(e *model.Evaluation, w *model.Workload, progress *appsv1.DeploymentCondition) bool {
+	if setsMutated(e, w) {
+		return true
+	}
 	text, at := "", time.Time{}
 	ev := eventfact.Newest(e.EventsOf(w.Meta), "ReplicaSetCreateError")
 	if ev != nil && (ev.Last.Before(w.Meta.CreationTimestamp.Time) || ev.Last.Before(templateWritten(w.Meta))) {

@@ -46,6 +46,8 @@ func job(e *model.Evaluation, j *batchv1.Job) *model.Workload {
 	switch {
 	case plain.Or(j.Spec.Suspend, false):
 		jobSuspended(e, j, w, by)
+	case parallelism == 0 && j.Status.Active == 0:
+		jobWithoutParallelism(e, j, w)
 	case managed:
 		w.Moving = by + " runs the Job: " + done
 	default:
@@ -58,7 +60,10 @@ func job(e *model.Evaluation, j *batchv1.Job) *model.Workload {
 			func(p *model.Pod) bool { return p.Ready })); up > 0 { // it may run for days: that is no standstill
 			w.Moving = plain.Plural(up, "pod is running", "pods are running") + ", " + done
 		}
-		jobAttempts(e, j, w)
+		if !jobIndexFailed(e, j, w) {
+			jobAttempts(e, j, w)
+		}
+		jobPodNotEnding(e, w)
 	}
 	return w
 }
@@ -155,6 +160,9 @@ func jobFailed(e *model.Evaluation, j *batchv1.Job, w *model.Workload, c batchv1
 	failed := model.Select(w.Pods, func(p *model.Pod) bool { return p.Status.Phase == corev1.PodFailed || p.Terminating })
 	f.Next = []finding.Next{e.Next(w, finding.Read, "List the pods of the Job and how they terminated",
 		"get", "pods", "-l", "batch.kubernetes.io/job-name="+j.Name)}
+	if len(failed) == 0 && e.In.Sources.Get(model.SourcePods).Readable() {
+		podsGone(e, j, w, &f)
+	}
 	if len(failed) > 0 {
 		p := newestPod(failed)
 		if inner := pods.Failed(e, w, p); inner != nil {

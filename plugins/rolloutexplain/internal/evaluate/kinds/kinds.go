@@ -88,6 +88,10 @@ func replicaSet(e *model.Evaluation, i int) *model.Workload {
 		w.Missing, w.MissingOf = w.Desired-counted, rs.UID
 	}
 	w.Settled = rs.Status.ObservedGeneration >= rs.Generation && rs.Status.Replicas == w.Desired && rs.Status.AvailableReplicas == w.Desired
+	if old := outdated(w, rs); len(old) > 0 {
+		w.Settled = false
+		setKeepsPods(e, w, old)
+	}
 	return w
 }
 

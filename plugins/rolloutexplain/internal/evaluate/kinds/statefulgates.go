@@ -72,11 +72,16 @@ func orderedWait(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workload) 
 		behind := int(w.Desired) - 1 - (ordinalOf(p.Name) - start(s))
 		w.FindOrdered = p
 		outdated := len(model.Select(model.CountedPods(w.Pods), func(q *model.Pod) bool { return !q.IsNew && q != p }))
-		if behind <= 0 && outdated == 0 {
+		surplus := model.Select(model.CountedPods(w.Pods), func(q *model.Pod) bool { return q != p && ordinalOf(q.Name)-start(s) >= int(w.Desired) })
+		if behind <= 0 && outdated == 0 && len(surplus) == 0 {
 			return
 		}
 		f := e.Finding(codes.OrderedReadyWait, report.Transient,
 			"all other pods wait for pod %s (podManagementPolicy OrderedReady)", p.Name)
+		if len(surplus) > 0 {
+			f.Message = fmt.Sprintf("the scale-down to %s does not continue before pod %s is available (podManagementPolicy OrderedReady): %s left",
+				plain.Plural(int(w.Desired), "replica", "replicas"), p.Name, plain.Plural(len(surplus), "pod is", "pods are"))
+		}
 		f.Stance, f.Confidence, f.SelfHealing, f.Pods = finding.Follows, "high", "maybe", []string{p.Name}
 		f.Evidence = []finding.Evidence{plain.Evidence("StatefulSet "+s.Name, "spec.podManagementPolicy", "OrderedReady", plain.NoTime)}
 		w.Add(f)

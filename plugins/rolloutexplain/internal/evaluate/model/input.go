@@ -55,6 +55,7 @@ type NodePod struct {
 	Requests    corev1.ResourceList `json:"requests,omitempty"`
 	HostPorts   []int32             `json:"hostPorts,omitempty"`
 	Terminating bool                `json:"terminating,omitempty"`
+	Ends        *time.Time          `json:"ends,omitempty"` // end of the grace period of a terminating pod
 }
 
 // PodLog is the tail of a container's log.
@@ -71,6 +72,7 @@ type NeedKind string
 // The lookups.
 const (
 	NeedEvents         NeedKind = "events"         // of one object by UID, or of a namespace with the reason Name
+	NeedWarnings       NeedKind = "warnings"       // Warning events of a namespace
 	NeedNamespace      NeedKind = "namespace"      // its phase and labels
 	NeedNodes          NeedKind = "nodes"          // all of them
 	NeedNode           NeedKind = "node"           // one

@@ -2,9 +2,11 @@ package model
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
@@ -51,6 +53,15 @@ func (e *Evaluation) EventsOfUID(namespace, uid string) []eventfact.Event {
 		}
 	}
 	return nil
+}
+
+// Warnings gives the Warning events of one object that may still be so: of the last minutes, and newer than when the object
+// was last seen to be well. It asks once for those of all objects of the namespace; a table of many has them.
+func (e *Evaluation) Warnings(namespace string, uid types.UID, wellSince time.Time) []eventfact.Event {
+	if !e.Opts.Wide {
+		e.Asks.Have(Need{Kind: NeedWarnings, Namespace: namespace})
+	}
+	return slices.DeleteFunc(slices.Clone(e.events[uid]), func(ev eventfact.Event) bool { return !ev.Current(wellSince, e.Now) })
 }
 
 // ControllerLease says so when a control-plane component has stopped renewing its lease.

@@ -2,6 +2,7 @@ package placement
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -71,12 +72,40 @@ func oneClaim(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.Cau
 	return false
 }
 
+// noProvisioner is the provisioner of a class whose volumes are made by hand.
+// https://kubernetes.io/docs/concepts/storage/storage-classes/#local
+const noProvisioner = "kubernetes.io/no-provisioner"
+
+// volumeInUse: a claim that one pod alone may use.
+func volumeInUse(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.Cause) {
+	users := model.Select(model.CountedPods(w.OldPods()), func(q *model.Pod) bool {
+		return slices.ContainsFunc(claimNames(p), func(name string) bool { return slices.Contains(claimNames(q), name) })
+	})
+	if len(users) == 0 {
+		c.Says("another pod uses its PersistentVolumeClaim, which one pod alone may use (ReadWriteOncePod)")
+		return
+	}
+	c.Says("pod %s uses its PersistentVolumeClaim, which one pod alone may use (ReadWriteOncePod)", users[0].Name)
+	heldByOld(e, w, c)
+}
+
+func claimNames(p *model.Pod) []string {
+	var names []string
+	for i := range p.Spec.Volumes {
+		if claim := p.Spec.Volumes[i].PersistentVolumeClaim; claim != nil {
+			names = append(names, claim.ClaimName)
+		}
+	}
+	return names
+}
+
 // whyUnbound reads the claim's class and events. WaitForFirstConsumer is how it should be, and never a cause.
 func whyUnbound(e *model.Evaluation, c *model.Cause, claim *corev1.PersistentVolumeClaim) {
 	class, reason := plain.Or(claim.Spec.StorageClassName, ""), ""
 	if e.Asks.Have(model.Need{Kind: model.NeedStorageClasses}) && e.In.Sources.Get("storageclasses").Readable() {
-		known, defaults := false, false
+		known, defaults, manual := false, false, false
 		for i := range e.In.StorageClasses {
+			manual = manual || e.In.StorageClasses[i].Name == class && e.In.StorageClasses[i].Provisioner == noProvisioner
 			known = known || e.In.StorageClasses[i].Name == class
 			defaults = defaults || e.In.StorageClasses[i].Annotations["storageclass.kubernetes.io/is-default-class"] == "true"
 		}
@@ -87,6 +116,9 @@ func whyUnbound(e *model.Evaluation, c *model.Cause, claim *corev1.PersistentVol
 		case class != "" && !known:
 			c.Class, c.SelfHealing = report.LikelyFatal, "no"
 			reason = fmt.Sprintf("StorageClass %q does not exist", class)
+		case manual:
+			c.Class, c.SelfHealing = report.LikelyFatal, "no"
+			reason = fmt.Sprintf("StorageClass %q has no provisioner, so that a PersistentVolume must be created by hand", class)
 		}
 	}
 	if ev := eventfact.Newest(e.EventsOfUID(claim.Namespace, string(claim.UID)), "ProvisioningFailed", "ExternalProvisioning",

@@ -20,6 +20,9 @@ func schedulingDetail(e *model.Evaluation, w *model.Workload, p *model.Pod, c *m
 		return
 	case codes.ResourceClaimUnsatisfied, codes.VolumeLimitReached:
 		return
+	case codes.VolumeInUse:
+		volumeInUse(e, w, p, c)
+		return
 	}
 	if len(terms) == 0 || !e.Asks.Have(model.Need{Kind: model.NeedNodes}) || len(e.In.Nodes) == 0 {
 		classWithoutNodes(e, w, p, c)
@@ -59,10 +62,11 @@ func classWithoutNodes(e *model.Evaluation, w *model.Workload, p *model.Pod, c *
 	c.Confidence = "medium"
 }
 
-// heldByOld: what the new pod lacks is used by an old pod that the rollout keeps until the new one is available.
+// heldByOld: what the new pod lacks is used by an old pod that the rollout keeps until the new one is available. While another
+// new pod is on its way, an old one may still go.
 func heldByOld(e *model.Evaluation, w *model.Workload, c *model.Cause) bool {
 	b, old := w.Report.UpdateStrategy, model.CountedPods(w.OldPods())
-	if b == nil || len(old) == 0 || b.MaxSurge == nil || b.MaxSurge.Pods == 0 || plain.Or(b.MayRemove, 0) > 0 || w.Kind == "StatefulSet" {
+	if b == nil || len(old) == 0 || b.MaxSurge == nil || b.MaxSurge.Pods == 0 || !cannotMove(w) || w.Kind == "StatefulSet" {
 		return false
 	}
 	c.Class, c.Severity, c.SelfHealing = report.LikelyFatal, finding.Critical, "no"
@@ -79,6 +83,17 @@ func heldByOld(e *model.Evaluation, w *model.Workload, c *model.Cause) bool {
 	c.WithNext(e.Next(w, finding.Change, "Remove an old pod before a new pod is created", "patch", w.Slash(), "-p",
 		`{"spec":{"strategy":{"rollingUpdate":{"maxSurge":0,"maxUnavailable":1}}}}`))
 	return true
+}
+
+// cannotMove says whether the controller's own arithmetic lets it remove no old pod, now and when the new pods that have a
+// node are available.
+func cannotMove(w *model.Workload) bool {
+	if b := w.Report.UpdateStrategy; b == nil || plain.Or(b.MayRemove, 0) > 0 {
+		return false
+	}
+	return w.Kind == "DaemonSet" || !slices.ContainsFunc(model.CountedPods(w.NewPods()), func(p *model.Pod) bool {
+		return p.Spec.NodeName != "" && !p.Available
+	})
 }
 
 // classByNodes decides whether waiting can help.
@@ -101,7 +116,9 @@ func classByNodes(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model
 		if key := absentTopology(p, fits); key != "" {
 			c.Class, c.SelfHealing = report.LikelyFatal, "no"
 			c.Message += fmt.Sprintf("; no node has label %s, by which the pods must be spread", key)
+			return
 		}
+		classBySpread(e, w, p, c, fits)
 	case c.Code == codes.InsufficientResources || c.Code == codes.TooManyPods || c.Code == codes.Unschedulable:
 		if c.Code == codes.Unschedulable && room && !slices.ContainsFunc(open, func(f nodeFit) bool { return f.lacks == "" }) {
 			recode(c, codes.InsufficientResources) // each eligible node lacks capacity: the others do not matter
@@ -110,7 +127,24 @@ func classByNodes(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model
 	}
 }
 
+// freedSoon: what an ending pod is about to free is not missing.
+func freedSoon(c *model.Cause, open []nodeFit, room bool) bool {
+	i := slices.IndexFunc(open, func(f nodeFit) bool { return f.ending != "" })
+	if i < 0 || !room {
+		return false
+	}
+	c.Class, c.Severity, c.SelfHealing = report.Transient, finding.Warning, "maybe"
+	if open[i].due {
+		c.SelfHealing = "yes"
+	}
+	c.Says("node %s has enough room only after terminating pods are gone (%s): the pod %s", open[i].node.Name, open[i].ending, open[i].lacks)
+	return true
+}
+
 func classByRoom(e *model.Evaluation, w *model.Workload, c *model.Cause, open []nodeFit, room, faults bool) {
+	if freedSoon(c, open, room) {
+		return
+	}
 	best := open[0]
 	if best.free != "" {
 		which := "the closest node"

@@ -143,6 +143,8 @@ func schedulingCode(text string) finding.Code {
 		return codes.NoPersistentVolumeAvailable
 	case plain.ContainsAny(text, "volume zone", "no available volume zone"):
 		return codes.VolumeNodeAffinityConflict
+	case plain.ContainsAny(text, "ReadWriteOncePod"):
+		return codes.VolumeInUse
 	case plain.ContainsAny(text, "resourceclaim", "cannot allocate all claims"):
 		return codes.ResourceClaimUnsatisfied
 	}
@@ -198,21 +200,24 @@ func decodeScheduling(e *model.Evaluation, w *model.Workload, p *model.Pod, c *c
 		"describe", "pod", p.Name))
 }
 
-// decisive gives the term that counts: taints are not the reason while other nodes are excluded for another one.
+// decisive gives the term that counts: that some nodes are not for the pod is not the reason while others, which are, are
+// excluded for another one.
 func decisive(terms []schedulingTerm) schedulingTerm {
-	for _, t := range terms {
-		if schedulingCode(t.text) != codes.UntoleratedTaint {
-			return t
+	for _, without := range [][]finding.Code{{codes.UntoleratedTaint, codes.NodeAffinityUnsatisfied}, {codes.UntoleratedTaint}} {
+		for _, t := range terms {
+			if !slices.Contains(without, schedulingCode(t.text)) {
+				return t
+			}
 		}
 	}
 	return terms[0]
 }
 
-// mixed reports whether, taints aside, nodes are excluded for different reasons.
+// mixed reports whether the nodes that are for the pod are excluded for different reasons.
 func mixed(terms []schedulingTerm) bool {
 	reasons := map[finding.Code]bool{}
 	for _, t := range terms {
-		if code := schedulingCode(t.text); code != codes.UntoleratedTaint {
+		if code := schedulingCode(t.text); code != codes.UntoleratedTaint && code != codes.NodeAffinityUnsatisfied {
 			reasons[code] = true
 		}
 	}

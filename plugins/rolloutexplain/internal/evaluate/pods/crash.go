@@ -83,8 +83,8 @@ func readLog(e *model.Evaluation, w *model.Workload, p *model.Pod, name string, 
 	attachLog(e, p, name, previous, c)
 	if c.Log != nil && c.Code == codes.ContainerCrashing && plain.ContainsAny(strings.Join(c.Log.Lines, " "), "exec format error") {
 		c.Recode(codes.ExecFormatError)
-		c.Message = fmt.Sprintf("the program of %s is built for another CPU architecture than that of node %s (exec format error)",
-			p.Called(name), p.Spec.NodeName)
+		c.Message = fmt.Sprintf("exec format error: the program of %s is a script without an interpreter line (#!), or is built for another "+
+			"CPU architecture than that of node %s", p.Called(name), p.Spec.NodeName)
 	}
 	args := []string{"logs", p.Name, "-c", name}
 	if previous {
@@ -92,6 +92,10 @@ func readLog(e *model.Evaluation, w *model.Workload, p *model.Pod, name string, 
 	}
 	c.WithNext(e.Next(w, finding.Read, "Read the log of the previous run", args...))
 }
+
+// limitRanger is the annotation in which the API server notes what LimitRanges have set.
+// https://github.com/kubernetes/kubernetes/blob/v1.36.3/plugin/pkg/admission/limitranger/admission.go (limitRangerAnnotation)
+const limitRanger = "kubernetes.io/limit-ranger"
 
 // firstEnd is when the failing began, as well as one status tells: the ends before the last are reckoned back by its run
 // and the back-off. A run that outlasts the back-off's memory came after whatever had been before.
@@ -121,6 +125,9 @@ func crashCause(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *core
 		limit := "no memory limit: the node ran out of memory"
 		if q, ok := spec.Resources.Limits[corev1.ResourceMemory]; ok {
 			limit = "memory limit " + q.String()
+			if strings.Contains(p.Annotations[limitRanger], "memory limit for container "+spec.Name) {
+				limit += ", a default of a LimitRange"
+			}
 		}
 		return e.Cause(p, model.StageRun, codes.OOMKilled, report.LikelyFatal, "%s was OOM killed (%s)", p.Called(spec.Name),
 			limit).

@@ -68,6 +68,9 @@ func probeKind(words string) string {
 // probeHint says what the usual probe errors mean.
 func probeHint(words string, spec *corev1.Container) string {
 	switch {
+	case elsewhere(spec.ReadinessProbe) != "":
+		return fmt.Sprintf(" (the probe sets host %s: the kubelet connects to that address from the node, not to the pod)",
+			elsewhere(spec.ReadinessProbe))
 	case plain.ContainsAny(words, "connection refused"):
 		return " (no process listens on that port)"
 	case plain.ContainsAny(words, "statuscode: 404"):
@@ -78,6 +81,19 @@ func probeHint(words string, spec *corev1.Container) string {
 		return fmt.Sprintf(" (no response within timeoutSeconds %d)", max(1, spec.ReadinessProbe.TimeoutSeconds))
 	case plain.ContainsAny(words, "executable file not found", "OCI runtime exec failed"): // the command's own words may name a file too
 		return " (the probe command is not in the image)"
+	}
+	return ""
+}
+
+// elsewhere is the host of a probe that does not ask the pod's own address.
+func elsewhere(p *corev1.Probe) string {
+	switch {
+	case p == nil:
+		return ""
+	case p.HTTPGet != nil:
+		return p.HTTPGet.Host
+	case p.TCPSocket != nil:
+		return p.TCPSocket.Host
 	}
 	return ""
 }

@@ -30,6 +30,10 @@ func startErrorText(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *
 	c := e.Cause(p, model.StageRun, codes.ContainerStartError, report.LikelyFatal, "%s cannot be started: %s", p.Called(spec.Name), short).
 		WithKey(short)
 	c.In(spec.Name)
+	if plain.ContainsAny(message, "exec format error") {
+		c.Recode(codes.ExecFormatError)
+		c.Message += " (a script without an interpreter line (#!), or a program for another CPU architecture)"
+	}
 	if plain.ContainsAny(message, "context deadline exceeded", "is reserved for container", "context canceled") {
 		c.Class, c.Severity, c.SelfHealing = report.Transient, finding.Warning, "maybe"
 	}

@@ -6,7 +6,10 @@ import (
 	"cmp"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
+
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/admission"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
@@ -197,6 +200,30 @@ func refusalByReference(e *model.Evaluation, a *admission.Refusal, w *model.Work
 // https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/controller/statefulset/stateful_pod_control.go (createPersistentVolumeClaims)
 var claimEnds = regexp.MustCompile(`\bpvc \S+ is being deleted`)
 
+// aboveLimit is a request above its limit.
+// https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/apis/core/validation/validation.go (validateContainerResources)
+var aboveLimit = regexp.MustCompile(`spec\.(c|initC)ontainers\[(\d+)\]\.resources\.requests: .* must be less than or equal to (\S+) limit`)
+
+// defaultedLimit names the resource whose limit a request exceeds although the template sets none.
+func defaultedLimit(reason string, w *model.Workload) string {
+	m := aboveLimit.FindStringSubmatch(reason)
+	if m == nil || w.Template == nil {
+		return ""
+	}
+	containers := w.Template.Spec.Containers
+	if m[1] == "initC" {
+		containers = w.Template.Spec.InitContainers
+	}
+	i, err := strconv.Atoi(m[2])
+	if err != nil || i >= len(containers) { // a webhook's own container
+		return ""
+	}
+	if _, set := containers[i].Resources.Limits[corev1.ResourceName(m[3])]; set {
+		return ""
+	}
+	return m[3]
+}
+
 // refusalByState is for what is there already, or is about to go.
 func refusalByState(e *model.Evaluation, a *admission.Refusal, text string, w *model.Workload) Refused {
 	switch {
@@ -212,10 +239,15 @@ func refusalByState(e *model.Evaluation, a *admission.Refusal, text string, w *m
 				"custom-columns=NAME:.metadata.name,DELETED:.metadata.deletionTimestamp,FINALIZERS:.metadata.finalizers")},
 		}
 	case a.Kind == admission.Invalid:
-		return Refused{
+		r := Refused{
 			Code: codes.PodInvalid, Class: report.Fatal, SelfHealing: "no",
 			What: "the API server rejects the pod as invalid: " + a.Reason,
 		}
+		if resource := defaultedLimit(a.Reason, w); resource != "" {
+			r.What += fmt.Sprintf("; the template sets no %s limit, so a LimitRange default or a webhook does", resource)
+			r.Next = []finding.Next{e.Next(w, finding.Read, "Show the defaults of the LimitRanges of the namespace", "describe", "limitrange")}
+		}
+		return r
 	case a.Kind == admission.Exists, a.Kind == admission.StillDeleting:
 		return Refused{
 			Code: codes.NameAlreadyExists, Class: report.LikelyFatal, SelfHealing: "no",

@@ -75,7 +75,12 @@ func stanceOfNew(w *model.Workload, g *group) finding.Stance {
 // stanceOfOld: old pods matter where the controller waits for them.
 func stanceOfOld(w *model.Workload, g *group) finding.Stance {
 	switch {
-	case w.FindOrdered != nil && slices.Contains(g.pods, w.FindOrdered), w.Has(codes.MaxUnavailableExceeded):
+	case w.FindOrdered != nil && slices.Contains(g.pods, w.FindOrdered):
+		return finding.Blocks
+	case w.Has(codes.MaxUnavailableExceeded): // they go as soon as new pods are available: what these lack is the cause
+		if len(model.CountedPods(w.NewPods())) > 0 {
+			return finding.Adds
+		}
 		return finding.Blocks
 	case w.Has(codes.DaemonSetMaxUnavailableReached) && slices.ContainsFunc(g.pods, func(p *model.Pod) bool { return holds(w, p) }):
 		return finding.Blocks

@@ -5,10 +5,14 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/diff"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -60,7 +64,7 @@ func rollback(e *model.Evaluation, w *model.Workload, root *report.Finding, shar
 		return
 	}
 	u.Revision, u.Name = to.Number, to.Name
-	if u.Why = rollbackInVain(w, to, shared); u.Why != "" {
+	if u.Why = rollbackInVain(w, root, to, shared); u.Why != "" {
 		return
 	}
 	if to != w.Previous() {
@@ -101,7 +105,7 @@ func rollbackPossible(e *model.Evaluation, w *model.Workload, root *report.Findi
 }
 
 // rollbackInVain is why a rollback to a revision would not help, whatever changed since; empty: nothing says so.
-func rollbackInVain(w *model.Workload, to *model.Revision, shared bool) string {
+func rollbackInVain(w *model.Workload, root *report.Finding, to *model.Revision, shared bool) string {
 	switch {
 	case w.Has(codes.DeploymentPaused):
 		return "a paused Deployment cannot be rolled back"
@@ -111,7 +115,37 @@ func rollbackInVain(w *model.Workload, to *model.Revision, shared bool) string {
 		return fmt.Sprintf("no pod of %s is ready either: both revisions share the cause (such as a dependency, a node or a ConfigMap)",
 			model.Label(to))
 	}
+	if p, times := crashedAlike(w, root, to); p != nil {
+		return fmt.Sprintf("pod %s of %s ended in the same way before (%s): a rollback would not fix it", p.Name, model.Label(to),
+			plain.Plural(int(times), "restart", "restarts"))
+	}
 	return ""
+}
+
+// crashedAlike gives a pod of an older revision whose container of the same name ended as those of the root cause do: with
+// their exit code and reason, however ready it is now.
+func crashedAlike(w *model.Workload, root *report.Finding, to *model.Revision) (*model.Pod, int32) {
+	if !codes.Crashes(root.Code) || root.Container == "" {
+		return nil, 0
+	}
+	ends := func(p *model.Pod) (*corev1.ContainerStateTerminated, int32) {
+		for _, s := range podfact.Containers(p.Pod) {
+			if s.Name == root.Container {
+				return podfact.End(&s), s.RestartCount
+			}
+		}
+		return nil, 0
+	}
+	for _, p := range model.Select(w.NewPods(), func(p *model.Pod) bool { return slices.Contains(root.Pods, p.Name) }) {
+		end, _ := ends(p)
+		for _, q := range model.Select(w.Pods, func(q *model.Pod) bool { return q.Revision == to }) {
+			before, times := ends(q)
+			if end != nil && before != nil && before.ExitCode == end.ExitCode && before.Reason == end.Reason && times > 0 {
+				return q, times
+			}
+		}
+	}
+	return nil, 0
 }
 
 func adviseRollback(e *model.Evaluation, w *model.Workload, root *report.Finding, to *model.Revision, relevant []report.Change) {

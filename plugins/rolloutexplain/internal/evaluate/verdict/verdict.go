@@ -19,8 +19,7 @@ func judge(e *model.Evaluation, w *model.Workload) *report.Finding {
 	r := w.Report
 	switch {
 	case w.Meta.DeletionTimestamp != nil && w.Kind != "Pod":
-		r.Verdict = report.Superseded
-		r.Summary = fmt.Sprintf("%s has been terminating for %s", w.Kind, plain.Age(e.Now.Sub(w.Meta.DeletionTimestamp.Time)))
+		beingDeleted(e, w)
 		return nil
 	case e.Opts.Revision != 0 && w.Target != nil && w.Target.Number != e.Opts.Revision:
 		r.Verdict, r.Summary = report.Superseded,
@@ -51,7 +50,7 @@ func verdictOf(e *model.Evaluation, w *model.Workload, root *report.Finding) rep
 	switch {
 	case root.Class == report.PausedClass:
 		return report.OnHold
-	case w.Completed && (codes.IsPersistent(root) && codes.Crashes(root.Code) || wasUp(e, w)):
+	case w.Completed && root.Code != codes.ExecFormatError && (codes.IsPersistent(root) && codes.Crashes(root.Code) || wasUp(e, w)):
 		return report.Degraded
 	case root.Class == report.Fatal, w.Has(codes.ProgressDeadlineExceeded):
 		return report.Failed
@@ -103,21 +102,30 @@ func judgeSettled(e *model.Evaluation, w *model.Workload, root *report.Finding) 
 		}
 	}
 	place(w)
+	if f := unexplained(e, w); f != nil {
+		r.Verdict, r.Summary = report.Degraded, f.Message
+		return f
+	}
+	r.Summary = settledWords(w)
+	return nil
+}
+
+// settledWords says what a rollout has come to whose counters say complete.
+func settledWords(w *model.Workload) string {
+	r := w.Report
 	of := ""
 	if w.Target != nil {
 		of = ", " + model.Label(w.Target)
 	}
 	switch {
 	case w.Kind == "Job":
-		r.Summary = fmt.Sprintf("the Job is complete: %d of %d pods succeeded", plain.Or(r.Counts.Updated, 0), plain.Or(r.Counts.Desired, 0))
+		return fmt.Sprintf("the Job is complete: %d of %d pods succeeded", plain.Or(r.Counts.Updated, 0), plain.Or(r.Counts.Desired, 0))
 	case w.Kind == "Pod":
-		r.Summary = "the pod is available"
+		return "the pod is available"
 	case w.Desired == 0:
-		r.Summary = "scaled to 0 replicas" + of
-	default:
-		r.Summary = fmt.Sprintf("all %d replicas are updated and available%s", w.Desired, of)
+		return "scaled to 0 replicas" + of
 	}
-	return nil
+	return fmt.Sprintf("all %d replicas are updated and available%s", w.Desired, of)
 }
 
 // judgeWithoutCause: young, it moves; old, nothing that is checked explains it, and that is said.

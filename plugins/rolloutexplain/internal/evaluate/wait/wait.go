@@ -97,7 +97,7 @@ func (w *Wait) Observe(r *report.Rollout, now time.Time) (Outcome, string) {
 	if why := w.superseded(r); why != "" {
 		return Superseded, why
 	}
-	if r.Verdict == report.Complete {
+	if r.Verdict == report.Complete || onlyUnexplained(r) {
 		return w.success(r, now)
 	}
 	if w.succeeded && r.Verdict == report.Degraded && w.confirmed("degraded", now, confirmAfter) {
@@ -111,6 +111,13 @@ func (w *Wait) Observe(r *report.Rollout, now time.Time) (Outcome, string) {
 		return Failed, why
 	}
 	return Waiting, ""
+}
+
+// onlyUnexplained says that the rollout is complete but for evidence that nothing explains: it is told, and no deployment
+// waits for an event to grow old.
+func onlyUnexplained(r *report.Rollout) bool {
+	root := RootOf(r)
+	return root != nil && root.Code == finding.UnexplainedEvidence
 }
 
 // success must last: minReadySeconds are in the counters already, so only restarts within the window can spoil it.

@@ -167,3 +167,14 @@ func TestWaitSaysWhatWasWrong(t *testing.T) {
 		t.Errorf("%s: %s", got, why)
 	}
 }
+
+// Evidence that nothing explains is told and delays no deployment; what is explained does.
+func TestUnexplainedEvidenceDelaysNoWait(t *testing.T) {
+	for code, want := range map[finding.Code]Outcome{finding.UnexplainedEvidence: Complete, codes.ContainerCrashing: Waiting} {
+		w := New(Patience{FailFast: FailAuto, FailAfter: time.Minute})
+		r := seen(report.Degraded, because(code, report.Transient, 0))
+		if got, why := w.Observe(&r, time.Now()); got != want {
+			t.Errorf("%s: %q (%s), want %q", code, got, why, want)
+		}
+	}
+}

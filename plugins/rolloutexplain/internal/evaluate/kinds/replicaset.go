@@ -1,0 +1,61 @@
+package kinds
+
+import (
+	"slices"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
+)
+
+// outdated gives the pods of a ReplicaSet that were created with another template than it has now. Its status does not tell:
+// it counts pods by their labels. A pod that admission has changed differs, too, so only pods older than the last write of
+// the template count; where that is unknown, a ReplicaSet that has never been written again has none.
+// https://kubernetes.io/docs/concepts/workloads/controllers/replicaset/#how-a-replicaset-works
+func outdated(w *model.Workload, rs *appsv1.ReplicaSet) []*model.Pod {
+	written := templateWritten(&rs.ObjectMeta)
+	if written.IsZero() && rs.Generation < 2 {
+		return nil
+	}
+	old := model.Select(model.CountedPods(w.Pods), func(p *model.Pod) bool {
+		return (written.IsZero() || p.CreationTimestamp.Time.Before(written)) && !madeFrom(p.Pod, &rs.Spec.Template)
+	})
+	for _, p := range old {
+		p.IsNew = false
+	}
+	return old
+}
+
+// madeFrom compares what admission seldom changes: image, command and arguments of each container of the template, and its
+// own environment.
+func madeFrom(p *corev1.Pod, t *corev1.PodTemplateSpec) bool {
+	return !slices.ContainsFunc(t.Spec.Containers, func(c corev1.Container) bool {
+		return !slices.ContainsFunc(p.Spec.Containers, func(q corev1.Container) bool {
+			return q.Name == c.Name && q.Image == c.Image && slices.Equal(q.Command, c.Command) && slices.Equal(q.Args, c.Args) &&
+				!slices.ContainsFunc(c.Env, func(v corev1.EnvVar) bool { return !hasVariable(q.Env, v) })
+		})
+	})
+}
+
+func hasVariable(list []corev1.EnvVar, v corev1.EnvVar) bool {
+	return slices.ContainsFunc(list, func(o corev1.EnvVar) bool { return o.Name == v.Name && o.Value == v.Value })
+}
+
+// setKeepsPods: a ReplicaSet makes new pods of its template and never replaces others.
+func setKeepsPods(e *model.Evaluation, w *model.Workload, old []*model.Pod) {
+	f := e.Finding(codes.OnDelete, report.PausedClass, "%s: a ReplicaSet never replaces its pods (%s)",
+		plain.Plural(len(old), "pod has an older template until it is deleted", "pods have an older template until they are deleted"),
+		plain.List(model.Names(old), 4))
+	f.Confidence, f.SelfHealing, f.Pods = "high", "no", model.Names(old)
+	written := templateWritten(w.Meta)
+	f.Evidence = []finding.Evidence{plain.Evidence("ReplicaSet "+w.Meta.Name, "spec.template", "differs from the listed pods", written)}
+	f.Next = []finding.Next{e.Next(w, finding.Destructive, "Delete one pod, and check its replacement before the next", "delete", "pod", old[0].Name)}
+	w.Add(f)
+	w.Report.Counts.Updated = plain.Ptr(plain.Or(w.Report.Counts.Updated, 0) - int32(len(old))) //nolint:gosec // pods
+	w.CountPods(e)
+}

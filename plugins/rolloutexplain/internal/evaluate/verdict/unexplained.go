@@ -1,0 +1,112 @@
+package verdict
+
+import (
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
+)
+
+// harmless are kinds of facts that speak against no rollout by themselves, beside event.Harmless.
+var harmless = map[string]string{
+	"Event PolicyViolation": "an audit of a policy engine about what exists; what it refuses does not exist, and that is found",
+	"Event FailedAdmission": "as PolicyViolation: the request that was refused is tried again by its controller, and what is missing is found",
+}
+
+// unexplained adds what speaks against a rollout whose counters say complete and that no finding accounts for; nil: nothing is
+// left. A Job has ended, whatever its attempts came to; nothing runs of what is scaled to zero.
+func unexplained(e *model.Evaluation, w *model.Workload) *report.Finding {
+	if w.Kind == "Job" || w.Desired == 0 {
+		return nil
+	}
+	ledger := finding.Ledger{Harmless: harmless}
+	var newest time.Time
+	for _, p := range w.NewPods() {
+		if p.ReadySince.After(newest) {
+			newest = p.ReadySince
+		}
+		notePod(e, &ledger, p)
+	}
+	if w.Kind != "Pod" && !newest.IsZero() {
+		ref := finding.ObjectRef{Kind: w.Kind, Namespace: w.Meta.Namespace, Name: w.Meta.Name}
+		noteEvents(e, &ledger, ref, w.Meta.UID, newest)
+		if w.Target != nil && w.Target.Set != nil && w.Target.UID != w.Meta.UID {
+			noteEvents(e, &ledger, finding.ObjectRef{Kind: "ReplicaSet", Namespace: w.Meta.Namespace, Name: w.Target.Name}, w.Target.UID, newest)
+		}
+	}
+	known := make([]finding.Finding, 0, len(w.Findings))
+	for i := range w.Findings {
+		f := w.Findings[i].Finding
+		if w.Findings[i].Class != report.Info {
+			f.Severity = finding.Warning // information is only that the rollout does not wait for it: the cause is found
+		}
+		for _, name := range w.Findings[i].Pods {
+			f.Covers = append(f.Covers, finding.ObjectRef{Kind: "Pod", Namespace: w.Meta.Namespace, Name: name})
+		}
+		known = append(known, f)
+	}
+	left := ledger.Unexplained(known, nil)
+	if len(left) == 0 {
+		return nil
+	}
+	var next []finding.Next
+	if about := left[0].Object; about.Kind == "Pod" {
+		next = append(next, e.Next(w, finding.Read, "Check whether the containers log a problem", "logs", about.Name, "--all-containers", "--tail=50"))
+	}
+	f, _ := finding.Unexplained(left, finding.ObjectRef{Kind: w.Kind, Namespace: w.Meta.Namespace, Name: w.Meta.Name}, next...)
+	w.Add(report.Finding{Finding: f, Class: report.Transient, Confidence: "low", SelfHealing: "maybe", FirstSeen: left[0].Evidence.Time})
+	place(w)
+	return w.Root()
+}
+
+func notePod(e *model.Evaluation, ledger *finding.Ledger, p *model.Pod) {
+	ref := finding.ObjectRef{Kind: "Pod", Namespace: p.Namespace, Name: p.Name}
+	switch {
+	case p.Terminating:
+		return
+	case p.Status.Phase == corev1.PodFailed:
+		if at := ended(p); e.Now.Sub(at) <= eventfact.Repeat {
+			ledger.Note(finding.Contrary{Kind: "Pod Failed", Object: ref, Evidence: plain.Evidence("Pod", "status.phase",
+				fmt.Sprintf("Failed %s %s", p.Status.Reason, plain.OneLine(p.Status.Message)), at)})
+		}
+		return
+	case p.Dead:
+		return
+	}
+	for _, s := range podfact.Containers(p.Pod) {
+		if podfact.Waiting(&s).Failed() {
+			ledger.Note(finding.Contrary{Kind: "Container " + s.State.Waiting.Reason, Object: ref, Evidence: plain.Evidence("Pod",
+				p.StatusPath(s.Name)+".state.waiting", s.State.Waiting.Reason+": "+plain.Innermost(s.State.Waiting.Message), plain.NoTime)})
+		}
+	}
+	if p.Ready {
+		noteEvents(e, ledger, ref, p.UID, p.ReadySince)
+	}
+}
+
+// ended is when the last container of a pod ended, or the pod's creation where none tells.
+func ended(p *model.Pod) time.Time {
+	at := p.CreationTimestamp.Time
+	for _, s := range podfact.Containers(p.Pod) {
+		if end := s.State.Terminated; end != nil && end.FinishedAt.After(at) {
+			at = end.FinishedAt.Time
+		}
+	}
+	return at
+}
+
+func noteEvents(e *model.Evaluation, ledger *finding.Ledger, about finding.ObjectRef, uid types.UID, wellSince time.Time) {
+	for _, ev := range e.Warnings(about.Namespace, uid, wellSince) {
+		if _, ok := eventfact.Harmless(ev.Reason); !ok {
+			ledger.Note(finding.Contrary{Kind: "Event " + ev.Reason, Object: about, Evidence: plain.Evidence("Event", ev.Reason, plain.Innermost(ev.Message), ev.Last)})
+		}
+	}
+}
