@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// Each file of testdata/requests holds what a plugin asked of a real API server: one "METHOD URL" a line, of every command and
+// Each file of docs/gen/testdata/requests holds what a plugin asked of a real API server: one "METHOD URL" a line, of every command and
 // option, with a run that lasts longer than a minute. `kubectl PLUGIN … -v=6` prints them.
 //
 // The role of the plugin is exactly that: it forbids nothing that was asked, and allows nothing that nobody asks for.
@@ -18,7 +18,7 @@ func TestRolesFollowFromRecordedRequests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, err := filepath.Glob("testdata/requests/*.txt")
+	files, err := filepath.Glob("docs/gen/testdata/requests/*.txt")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no records: %v", err)
 	}

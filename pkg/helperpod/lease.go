@@ -134,14 +134,14 @@ func (h *Helper) ended() bool {
 func (h *Helper) giveUp(err error) {
 	h.lostOnce.Do(func() {
 		h.mu.Lock()
-		h.lost = cmp.Or(err, errNoWord)
+		h.lost = cmp.Or(err, ErrLineLost)
 		h.mu.Unlock()
 		close(h.lostC)
 	})
 }
 
-// errNoWord is the reason of a loss of which nothing is known.
-var errNoWord = errors.New("the connection to the helper pod was lost")
+// ErrLineLost is the reason of a loss of which nothing is known.
+var ErrLineLost = errors.New("the connection to the helper pod was lost")
 
 // fate says how the helper ended; nil where it may still run. The API server is asked where the watch knows of no end: one
 // that broke while this process was paused has missed a pod that is gone by now.

@@ -130,7 +130,15 @@ func (r Reader) Targets(ctx context.Context, s Selection) ([]Target, error) {
 
 // perhapsPod tells the name of a pod, given in the place of a node's, from one that nothing has.
 func (r Reader) perhapsPod(ctx context.Context, namespace string, err error) error {
-	var unknown UnknownNode
+	var (
+		unknown UnknownNode
+		status  apierrors.APIStatus
+	)
+	if apierrors.IsNotFound(err) && errors.As(err, &status) && status.Status().Details != nil && status.Status().Details.Kind == "nodes" {
+		if _, podErr := r.Client.CoreV1().Pods(namespace).Get(ctx, status.Status().Details.Name, metav1.GetOptions{}); podErr == nil {
+			return UnknownNode{Name: status.Status().Details.Name, Pod: true} // nodes may not be listed
+		}
+	}
 	if errors.As(err, &unknown) && len(validation.IsDNS1123Subdomain(unknown.Name)) == 0 {
 		_, podErr := r.Client.CoreV1().Pods(namespace).Get(ctx, unknown.Name, metav1.GetOptions{})
 		unknown.Pod = podErr == nil

@@ -2,14 +2,18 @@ package collect
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"testing"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
+	k8stesting "k8s.io/client-go/testing"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod/podspec"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
@@ -64,6 +68,26 @@ func TestANodeIsFoundByWhatIsUnique(t *testing.T) {
 		}
 		if got != want {
 			t.Errorf("%s: %q, %v; want %q", name, got, err, want)
+		}
+	}
+}
+
+// A pod's name in the place of a node's is told from a word that nothing is called by, also where nodes may not be listed.
+func TestAPodInThePlaceOfANodeIsKnown(t *testing.T) {
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web-0"}}
+	for _, listed := range []bool{true, false} {
+		client := fake.NewClientset(node("a", ""), pod)
+		if !listed {
+			client.PrependReactor("list", "nodes", func(k8stesting.Action) (bool, runtime.Object, error) {
+				return true, nil, apierrors.NewForbidden(corev1.Resource("nodes"), "", nil)
+			})
+		}
+		for name, want := range map[string]bool{"web-0": true, "nosuch": false} {
+			_, err := Reader{Client: client}.Targets(t.Context(), Selection{Namespace: "shop", Nodes: []string{name}})
+			var unknown UnknownNode
+			if got := errors.As(err, &unknown) && unknown.Pod; err == nil || got != want {
+				t.Errorf("%s, nodes listed %v: %v", name, listed, err)
+			}
 		}
 	}
 }

@@ -49,7 +49,9 @@ func (r *running) exec(ctx context.Context, helper *helperpod.Helper, argv []str
 		return 0, cause
 	}
 	if err == nil && code == killed || errors.Is(err, helperpod.ErrStatusUnknown) {
-		if why := helper.Outlived(ctx); why != nil {
+		switch why := helper.Outlived(ctx); {
+		case why == nil, err != nil && errors.Is(why, helperpod.ErrLineLost): // the broken line says more
+		default:
 			return 0, lost(why)
 		}
 	}
