@@ -133,3 +133,62 @@ func TestLeaderGoesByTheServersClock(t *testing.T) {
 		t.Error("a lease of a team is taken for the scheduler's")
 	}
 }
+
+func TestMissedCountsWholeIntervals(t *testing.T) {
+	for age, want := range map[time.Duration]int{0: 0, 11 * time.Second: 0, 12 * time.Second: 1, 21 * time.Second: 1, 22 * time.Second: 2, 39 * time.Second: 3} {
+		if h := HeartbeatOf(lease(age, 0, 40, true), now, Patience); h.Missed() != want {
+			t.Errorf("%s: %d, want %d", age, h.Missed(), want)
+		}
+	}
+	if none := (Heartbeat{Beat: NoBeat}); none.Missed() != 0 {
+		t.Error("no lease, and renewals are missed")
+	}
+}
+
+func TestAKubeletThatPostsAndDoesNotRenewRuns(t *testing.T) {
+	for name, tt := range map[string]struct {
+		renewed, posted, changed time.Duration // ago
+		status                   corev1.ConditionStatus
+		want                     bool
+		state                    State
+	}{
+		"it posts":                          {4 * time.Minute, 20 * time.Second, 20 * time.Second, corev1.ConditionTrue, true, Ready},
+		"marked a moment ago, it will post": {4 * time.Minute, 55 * time.Second, 5 * time.Second, corev1.ConditionUnknown, true, Silent},
+		"marked, and it did not post":       {4 * time.Minute, 85 * time.Second, 35 * time.Second, corev1.ConditionUnknown, false, Silent},
+		"it stopped after both":             {50 * time.Second, 45 * time.Second, time.Hour, corev1.ConditionTrue, false, Ready},
+		"it stopped long ago":               {20 * time.Minute, 15 * time.Minute, time.Hour, corev1.ConditionTrue, false, Silent},
+		"it renews":                         {5 * time.Second, 4 * time.Minute, time.Hour, corev1.ConditionTrue, false, Ready},
+	} {
+		n := &corev1.Node{Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{
+			Type: corev1.NodeReady, Status: tt.status, LastHeartbeatTime: metav1.NewTime(now.Add(-tt.posted)), LastTransitionTime: metav1.NewTime(now.Add(-tt.changed)),
+		}}}}
+		if r := ReadinessOf(n, lease(tt.renewed, 0, 40, true), now, Patience); r.Posting != tt.want || r.State != tt.state {
+			t.Errorf("%s: posting %t, %s", name, r.Posting, r.State)
+		}
+	}
+}
+
+func TestClocksThatStopTogetherHaveOneCause(t *testing.T) {
+	all := func(ages ...time.Duration) []*coordinationv1.Lease {
+		var list []*coordinationv1.Lease
+		for _, age := range ages {
+			list = append(list, lease(age, 0, 0, true))
+		}
+		return list
+	}
+	for name, tt := range map[string]struct {
+		nodes, components []*coordinationv1.Lease
+		want              bool
+	}{
+		"a node and two components":      {all(128 * time.Second), all(120*time.Second, 121*time.Second), true},
+		"a component goes on":            {all(128 * time.Second), all(120*time.Second, 2*time.Second), false},
+		"another node goes on":           {all(128*time.Second, 5*time.Second), all(120*time.Second, 121*time.Second), false},
+		"one stopped long before":        {all(128 * time.Second), all(120*time.Second, time.Hour), false},
+		"nodes alone may share a switch": {all(128*time.Second, 127*time.Second, 126*time.Second), nil, false},
+		"two are a coincidence":          {all(128 * time.Second), all(120 * time.Second), false},
+	} {
+		if _, got := StoppedTogether(tt.nodes, tt.components, now); got != tt.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
