@@ -114,7 +114,7 @@ func wrongServers(w *facts.Snapshot, actual resolver.Conf, told []string, show f
 	}
 	evidence = append(evidence, fileEvidence(w, actual))
 	steps := recreate(w)
-	if len(told) == 0 { // what the kubelet writes is not known yet
+	if !w.KubeletFor(node).Node { // what the kubelet writes is unknown yet
 		steps = append(steps, compare)
 	}
 	return w.Make(PodResolvConfMismatch, finding.Critical, facts.Ref("Pod", pod.Namespace, pod.Name),
