@@ -238,7 +238,8 @@ func TestPods(t *testing.T) {
 		expect(t, c, 20*time.Second, "Degraded", "HostNetworkClusterFirst", "pod", "host", "-n", ns)
 	})
 	t.Run("dnsPolicy None", func(t *testing.T) {
-		expect(t, c, 20*time.Second, "Degraded", "DNSPolicyNone", "check", "--from", "none", "-n", ns)
+		expect(t, c, 20*time.Second, "Unhealthy", "DNSUnavailableFromPod", "check", "--from", "none", "-n", ns) // nothing is there
+		expect(t, c, 20*time.Second, "Degraded", "DNSPolicyNone", "pod", "none", "-n", ns)
 	})
 	t.Run("a wildcard search domain", func(t *testing.T) {
 		expect(t, c, 20*time.Second, "Degraded", "WildcardSearchDomain", "check", "--from", "wild", "-n", ns)

@@ -37,7 +37,8 @@ func TestPaths(t *testing.T) {
 		heal := c.Fault(t, "wrong-cluster-dns", nodes[0])
 		c.Apply(t, pod("wrong", nodes[0], ""), "-n", ns)
 		running(t, c, ns, "wrong")
-		expect(t, c, 30*time.Second, "Unhealthy", "KubeletClusterDNSMismatch", "check", "--from", "wrong", "-n", ns)
+		expect(t, c, 30*time.Second, "Unhealthy", "PodResolvConfMismatch", "check", "--from", "wrong", "-n", ns)
+		expect(t, c, 30*time.Second, "Unhealthy", "KubeletClusterDNSMismatch", "pod", "wrong", "-n", ns, "--kubelet-config")
 		expect(t, c, 30*time.Second, "Healthy", "", "check", "--from", "there", "-n", ns)
 		h := expect(t, c, 60*time.Second, "Unhealthy", "KubeletClusterDNSMismatch", "check", "--profile", "full", "--ignore-findings", "ServiceWithoutEndpoints")
 		if !strings.Contains(h.Summary, nodes[0]) {

@@ -26,18 +26,18 @@ import (
 
 // Wants says what a command needs to know; what it does not need is not read.
 type Wants struct {
-	Servers      bool // the DNS pods' workload and configuration
-	Namespaces   bool
-	Policies     bool
-	Access       bool
-	KubeletMap   bool // the cluster-wide kubelet-config ConfigMap
-	Kubelets     bool // each kubelet's own configuration: needs get nodes/proxy
-	Logs         bool
-	LogSince     time.Duration
-	LogLines     int64
-	Metrics      bool
+	Servers    bool // the DNS pods' workload and configuration
+	Namespaces bool
+	Policies   bool
+	Access     bool
+	KubeletMap bool // the cluster-wide kubelet-config ConfigMap
+	Kubelets   bool // each kubelet's own configuration: needs get nodes/proxy
+	Logs       bool
+	LogSince   time.Duration
+	LogLines   int64
+	Metrics    bool
 	// Outside says that what is asked lies outside the cluster: then the metrics are read as well, and again after a failure.
-	Outside func(evaluate.Input) bool
+	Outside      func(evaluate.Input) bool
 	Interval     time.Duration // between two readings of the metrics; 0: one reading
 	StatefulSets bool
 	Scope        string // namespace of the pods and StatefulSets below

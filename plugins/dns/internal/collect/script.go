@@ -97,4 +97,3 @@ ask() {
   echo "@answer $1 $3 $a"
 }
 `
-

@@ -46,7 +46,7 @@ func TestTheOnlyNameserverOfThePodIsGone(t *testing.T) {
 // A file that no known setting gives is not the kubelet's work for certain.
 func TestTheKubeletIsNotAccusedOfAnOldFile(t *testing.T) {
 	for file, want := range map[string]string{
-		"nameserver 10.96.0.99\nsearch shop.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n": "the pod was created before the change, or a container rewrote the file",
+		"nameserver 10.96.0.99\nsearch shop.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n": "the pod is older, a container rewrote the file, or the kubelet of node n1 has other settings",
 		"nameserver 10.96.0.99\n": "but kubelet-config now has 10.96.0.10: a container of the pod rewrote the file",
 		"nameserver 10.96.0.10\n": "lacks the search list of the cluster",
 	} {
@@ -56,11 +56,19 @@ func TestTheKubeletIsNotAccusedOfAnOldFile(t *testing.T) {
 		if got.PrimaryCode != "PodResolvConfMismatch" || !strings.Contains(got.Summary, want) {
 			t.Errorf("%q: %s %s", file, got.PrimaryCode, got.Summary)
 		}
-		if r := Pod(in, noon, Options{}); r.PrimaryCode != "PodResolvConfMismatch" || strings.Contains(commands(r.Header), "dns pod") {
+		if r := Pod(in, noon, Options{}); r.PrimaryCode != "PodResolvConfMismatch" || strings.Contains(commands(r.Header), "dns pod web -n") {
 			t.Errorf("%q: %s %s", file, r.PrimaryCode, commands(r.Header))
 		}
 	}
 	in := answered(healthy())
+	in.From.Files["/etc/resolv.conf"] = "nameserver 10.96.0.99\nsearch svc.cluster.local\noptions ndots:5\n"
+	for clusterDNS, want := range map[string]string{"10.96.0.10": "PodResolvConfMismatch", "10.96.0.99": "KubeletClusterDNSMismatch"} {
+		in.Kubelets = append(in.Kubelets[:1:1], Kubelet{Node: "n1", ClusterDNS: []string{clusterDNS}, ClusterDomain: "cluster.local"})
+		if got := Pod(in, noon, Options{}); string(got.PrimaryCode) != want || strings.Contains(got.Summary, "has other settings") {
+			t.Errorf("the kubelet has %s: %s %s", clusterDNS, got.PrimaryCode, got.Summary)
+		}
+	}
+	in = answered(healthy())
 	in.From.Files["/etc/resolv.conf"] = "nameserver 10.96.0.10\nsearch shop.svc.cluster.local svc.cluster.local cluster.local corp.test\noptions ndots:2 edns0\n"
 	if got := judge(in); got.Verdict != report.Healthy {
 		t.Errorf("an edited copy: %s %s", got.PrimaryCode, got.Summary)

@@ -46,7 +46,7 @@ func (k *KeyMask) Line(line string) string {
 
 // HideKeys does the same for a whole log.
 func HideKeys(log string) string {
-	if !strings.Contains(log, "PRIVATE KEY-----") {
+	if !strings.Contains(log, "-----BEGIN") {
 		return log
 	}
 	var b strings.Builder

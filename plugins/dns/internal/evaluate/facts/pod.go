@@ -53,7 +53,7 @@ func (w *Snapshot) KubeletFor(node string) resolver.Kubelet {
 	for i := range w.Kubelets {
 		k := &w.Kubelets[i]
 		if k.Node == node && node != "" {
-			return resolver.Kubelet{ClusterDNS: k.ClusterDNS, Domain: k.ClusterDomain, From: "the kubelet of node " + node}
+			return resolver.Kubelet{ClusterDNS: k.ClusterDNS, Domain: k.ClusterDomain, From: "the kubelet of node " + node, Node: true}
 		}
 		if k.Node == "" && len(k.ClusterDNS) > 0 {
 			general = k

@@ -124,6 +124,7 @@ type Kubelet struct {
 	ClusterDNS []string
 	Domain     string
 	From       string // where this is known from
+	Node       bool   // its own configuration was read
 	Unknown    bool   // neither it nor the DNS Service could be asked: no ClusterDNS is then no knowledge
 }
 

@@ -99,6 +99,10 @@ func wrongServers(w *facts.Snapshot, actual resolver.Conf, told []string, show f
 		}
 	}
 	compare := w.Read("Compare the configuration of all kubelets (needs get nodes/proxy)", "", "dns", "check", "--profile", "full")
+	if !w.KubeletFor(node).Node {
+		compare = w.Read("Read the configuration of the kubelet (needs get nodes/proxy)", pod.Namespace, "dns", "pod", pod.Name,
+			"--kubelet-config")
+	}
 	if slices.ContainsFunc(actual.Nameservers, func(ip string) bool { return slices.Contains(told, ip) }) {
 		return w.Make(KubeletClusterDNSMismatch, finding.Critical, facts.Ref("Node", "", node),
 			fmt.Sprintf("the kubelet of node %s gave pod %s nameserver %s, which is not a DNS Service of this cluster", node, name, have),
@@ -110,7 +114,7 @@ func wrongServers(w *facts.Snapshot, actual resolver.Conf, told []string, show f
 	}
 	evidence = append(evidence, fileEvidence(w, actual))
 	steps := recreate(w)
-	if len(told) == 0 { // what the kubelet writes is not known yet
+	if !w.KubeletFor(node).Node { // what the kubelet writes is unknown yet
 		steps = append(steps, compare)
 	}
 	return w.Make(PodResolvConfMismatch, finding.Critical, facts.Ref("Pod", pod.Namespace, pod.Name),
@@ -128,7 +132,11 @@ func writtenBy(w *facts.Snapshot, actual resolver.Conf) string {
 	if !asKubelet(actual) {
 		return "a container of the pod rewrote the file"
 	}
-	return "the pod was created before the change, or a container rewrote the file"
+	if k := w.KubeletFor(w.From.Pod.Spec.NodeName); k.Node {
+		return "the pod was created before the change, or a container rewrote the file"
+	}
+	return fmt.Sprintf("the pod is older, a container rewrote the file, or the kubelet of node %s has other settings",
+		w.From.Pod.Spec.NodeName)
 }
 
 func fileEvidence(w *facts.Snapshot, actual resolver.Conf) finding.Evidence {

@@ -2,7 +2,6 @@ package servers
 
 import (
 	"fmt"
-	"net"
 	"strconv"
 	"strings"
 
@@ -141,11 +140,7 @@ func pluginPort(d corefile.Directive, usual int) int {
 	if len(d.Args) == 0 {
 		return usual
 	}
-	_, text, err := net.SplitHostPort(d.Args[0])
-	if err != nil {
-		return 0
-	}
-	port, err := strconv.Atoi(text)
+	port, err := strconv.Atoi(d.Args[0][strings.LastIndex(d.Args[0], ":")+1:])
 	if err != nil {
 		return 0
 	}
