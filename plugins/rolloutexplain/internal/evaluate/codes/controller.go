@@ -50,9 +50,10 @@ var controllerEntries = []entry{
 	}},
 	{layer: LayerController, Entry: finding.Entry{
 		Code: OnDelete, Severity: finding.Warning, Title: "Update strategy is OnDelete",
-		Meaning:  "The controller replaces a pod only after the pod is deleted by hand. A ReplicaSet without a Deployment never does otherwise.",
-		Evidence: "spec.updateStrategy.type OnDelete and the revision labels of the pods; pods that differ from the template of their ReplicaSet.",
-		Next:     "Delete the listed pods one at a time.",
+		Meaning: "The controller replaces a pod only after the pod is deleted by hand. A ReplicaSet without a Deployment never does otherwise.",
+		Evidence: "spec.updateStrategy.type OnDelete and the revision labels of the pods; pods that differ from the " +
+			"template of their ReplicaSet.",
+		Next: "Delete the listed pods one at a time.",
 	}},
 	{layer: LayerController, Entry: finding.Entry{
 		Code: RecreateWaitingForOldPods, Severity: finding.Warning, Title: "Recreate strategy waits for old pods to terminate",

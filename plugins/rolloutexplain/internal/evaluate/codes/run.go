@@ -166,7 +166,7 @@ var runEntries = []entry{
 		Next:     "Check how the last pod terminated.",
 	}},
 	{layer: LayerPod, Entry: finding.Entry{
-		Code: JobPodNotEnding, Severity: finding.Warning, Title: "A container keeps a Job's pod from ending",
+		Code: JobPodNotEnding, Severity: finding.Warning, Title: "Container keeps the pod of a Job from ending",
 		Meaning: "One container of the pod has ended with exit code 0, and another one runs on. The pod ends only when all of its " +
 			"containers have ended; only sidecars (init containers with restartPolicy Always) are ended by the kubelet.",
 		Evidence: "Container states of the pod of a Job: one terminated with exit code 0, another one running.",

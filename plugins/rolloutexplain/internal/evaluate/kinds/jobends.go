@@ -95,7 +95,8 @@ func podsGone(e *model.Evaluation, j *batchv1.Job, w *model.Workload, f *report.
 	f.Next = []finding.Next{e.Next(w, finding.Read, "Read what the Job created and deleted", "describe", w.Slash())}
 	if ev := eventfact.Newest(e.EventsOf(w.Meta), "SuccessfulCreate"); ev != nil {
 		if _, name, ok := strings.Cut(ev.Message, "Created pod: "); ok {
-			f.Next = []finding.Next{e.Next(w, finding.Read, "Read the events of the last pod", "get", "events", "--field-selector", "involvedObject.name="+name)}
+			f.Next = []finding.Next{e.Next(w, finding.Read, "Read the events of the last pod", "get", "events", "--field-selector",
+				"involvedObject.name="+name)}
 		}
 	}
 }

@@ -72,7 +72,9 @@ func orderedWait(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workload) 
 		behind := int(w.Desired) - 1 - (ordinalOf(p.Name) - start(s))
 		w.FindOrdered = p
 		outdated := len(model.Select(model.CountedPods(w.Pods), func(q *model.Pod) bool { return !q.IsNew && q != p }))
-		surplus := model.Select(model.CountedPods(w.Pods), func(q *model.Pod) bool { return q != p && ordinalOf(q.Name)-start(s) >= int(w.Desired) })
+		surplus := model.Select(model.CountedPods(w.Pods), func(q *model.Pod) bool {
+			return q != p && ordinalOf(q.Name)-start(s) >= int(w.Desired)
+		})
 		if behind <= 0 && outdated == 0 && len(surplus) == 0 {
 			return
 		}

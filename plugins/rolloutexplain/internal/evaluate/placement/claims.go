@@ -101,25 +101,9 @@ func claimNames(p *model.Pod) []string {
 
 // whyUnbound reads the claim's class and events. WaitForFirstConsumer is how it should be, and never a cause.
 func whyUnbound(e *model.Evaluation, c *model.Cause, claim *corev1.PersistentVolumeClaim) {
-	class, reason := plain.Or(claim.Spec.StorageClassName, ""), ""
-	if e.Asks.Have(model.Need{Kind: model.NeedStorageClasses}) && e.In.Sources.Get("storageclasses").Readable() {
-		known, defaults, manual := false, false, false
-		for i := range e.In.StorageClasses {
-			manual = manual || e.In.StorageClasses[i].Name == class && e.In.StorageClasses[i].Provisioner == noProvisioner
-			known = known || e.In.StorageClasses[i].Name == class
-			defaults = defaults || e.In.StorageClasses[i].Annotations["storageclass.kubernetes.io/is-default-class"] == "true"
-		}
-		switch {
-		case claim.Spec.StorageClassName == nil && !defaults:
-			c.Class, c.SelfHealing = report.LikelyFatal, "no"
-			reason = "no StorageClass is set, and no default StorageClass exists"
-		case class != "" && !known:
-			c.Class, c.SelfHealing = report.LikelyFatal, "no"
-			reason = fmt.Sprintf("StorageClass %q does not exist", class)
-		case manual:
-			c.Class, c.SelfHealing = report.LikelyFatal, "no"
-			reason = fmt.Sprintf("StorageClass %q has no provisioner, so that a PersistentVolume must be created by hand", class)
-		}
+	class, reason := plain.Or(claim.Spec.StorageClassName, ""), whyClass(e, claim)
+	if reason != "" {
+		c.Class, c.SelfHealing = report.LikelyFatal, "no"
 	}
 	if ev := eventfact.Newest(e.EventsOfUID(claim.Namespace, string(claim.UID)), "ProvisioningFailed", "ExternalProvisioning",
 		"FailedBinding"); ev != nil {
@@ -138,4 +122,28 @@ func whyUnbound(e *model.Evaluation, c *model.Cause, claim *corev1.PersistentVol
 	if reason != "" {
 		c.Message += ": " + reason
 	}
+}
+
+// whyClass is what is wrong with a claim's class; empty: nothing, or its classes cannot be read.
+func whyClass(e *model.Evaluation, claim *corev1.PersistentVolumeClaim) string {
+	if !e.Asks.Have(model.Need{Kind: model.NeedStorageClasses}) || !e.In.Sources.Get("storageclasses").Readable() {
+		return ""
+	}
+	class := plain.Or(claim.Spec.StorageClassName, "")
+	known, defaults, manual := false, false, false
+	for i := range e.In.StorageClasses {
+		s := &e.In.StorageClasses[i]
+		known = known || s.Name == class
+		manual = manual || s.Name == class && s.Provisioner == noProvisioner
+		defaults = defaults || s.Annotations["storageclass.kubernetes.io/is-default-class"] == "true"
+	}
+	switch {
+	case claim.Spec.StorageClassName == nil && !defaults:
+		return "no StorageClass is set, and no default StorageClass exists"
+	case class != "" && !known:
+		return fmt.Sprintf("StorageClass %q does not exist", class)
+	case manual:
+		return fmt.Sprintf("StorageClass %q has no provisioner, so that a PersistentVolume must be created by hand", class)
+	}
+	return ""
 }

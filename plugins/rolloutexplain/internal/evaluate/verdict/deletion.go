@@ -40,7 +40,8 @@ func beingDeleted(e *model.Evaluation, w *model.Workload) {
 		f := e.Finding(codes.FinalizerBlocksDeletion, report.Transient, "%s", words)
 		f.SelfHealing, f.Confidence, f.FirstSeen = "maybe", "high", plain.TimePtr(since)
 		f.Evidence = []finding.Evidence{plain.Evidence(w.Kind+" "+w.Meta.Name, "metadata.finalizers", strings.Join(held, ", "), since)}
-		f.Next = []finding.Next{e.Next(w, finding.Read, "Show which client set the finalizer", "get", w.Slash(), "-o", "yaml", "--show-managed-fields")}
+		f.Next = []finding.Next{e.Next(w, finding.Read, "Show which client set the finalizer", "get", w.Slash(), "-o", "yaml",
+			"--show-managed-fields")}
 		w.Add(f)
 	}
 	place(w)

@@ -59,7 +59,8 @@ func unexplained(e *model.Evaluation, w *model.Workload) *report.Finding {
 	}
 	var next []finding.Next
 	if about := left[0].Object; about.Kind == "Pod" {
-		next = append(next, e.Next(w, finding.Read, "Check whether the containers log a problem", "logs", about.Name, "--all-containers", "--tail=50"))
+		next = append(next, e.Next(w, finding.Read, "Check whether the containers log a problem", "logs", about.Name,
+			"--all-containers", "--tail=50"))
 	}
 	f, _ := finding.Unexplained(left, finding.ObjectRef{Kind: w.Kind, Namespace: w.Meta.Namespace, Name: w.Meta.Name}, next...)
 	w.Add(report.Finding{Finding: f, Class: report.Transient, Confidence: "low", SelfHealing: "maybe", FirstSeen: left[0].Evidence.Time})
@@ -106,7 +107,8 @@ func ended(p *model.Pod) time.Time {
 func noteEvents(e *model.Evaluation, ledger *finding.Ledger, about finding.ObjectRef, uid types.UID, wellSince time.Time) {
 	for _, ev := range e.Warnings(about.Namespace, uid, wellSince) {
 		if _, ok := eventfact.Harmless(ev.Reason); !ok {
-			ledger.Note(finding.Contrary{Kind: "Event " + ev.Reason, Object: about, Evidence: plain.Evidence("Event", ev.Reason, plain.Innermost(ev.Message), ev.Last)})
+			ledger.Note(finding.Contrary{Kind: "Event " + ev.Reason, Object: about,
+				Evidence: plain.Evidence("Event", ev.Reason, plain.Innermost(ev.Message), ev.Last)})
 		}
 	}
 }
