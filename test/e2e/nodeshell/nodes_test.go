@@ -39,7 +39,7 @@ func TestAnImageThatCannotBePulledIsSaidAtOnce(t *testing.T) {
 	if r.Code != 125 || !strings.Contains(r.Stderr, "cannot use image") || !strings.Contains(r.Stderr, "connection refused") || !strings.Contains(r.Stderr, "--no-pull") {
 		t.Errorf("code %d: %s", r.Code, r.Stderr)
 	}
-	if took := time.Since(began); took > 30*time.Second {
+	if took := time.Since(began); took > time.Minute { // a second on an idle machine; a pull that is waited for takes minutes
 		t.Errorf("it took %s", took)
 	}
 	if r = run(t, c, "w2", "-n", ns, "--image", "docker.io/library/testapp:1", "--", "true"); r.Code != 125 || !strings.Contains(r.Stderr, "busybox") {
@@ -168,7 +168,7 @@ func TestADeadNode(t *testing.T) {
 		t.Errorf("code %d: %s", r.Code, r.Stderr)
 	}
 	t.Logf("refused in %s", took)
-	if took > 5*time.Second { // under a second on an idle machine
+	if took > 20*time.Second { // under a second on an idle machine; a kubelet that is waited for takes 30
 		t.Errorf("it took %s", took)
 	}
 	r = run(t, c, "--all", "--", "hostname")

@@ -30,7 +30,7 @@ func TestArithmeticGrid(t *testing.T) {
 	}
 	markReady(t, c, ns, 55*len(pairs))
 	c.MustKubectl(t, "set", "env", "deployments", "--all", "V=2", "-n", ns)
-	eventually(t, 2*time.Minute, func() (string, bool) {
+	harness.Eventually(t, 2*time.Minute, func() (string, bool) {
 		list := explain(t, c, ns)
 		open := 0
 		for _, r := range list.Items {
@@ -82,7 +82,7 @@ func markReady(t *testing.T, c *harness.Cluster, ns string, want int) {
 	t.Helper()
 	patch := `{"status":{"conditions":[{"type":"Ready","status":"True","lastTransitionTime":"2026-01-01T00:00:00Z"}]}}`
 	var pods []string
-	eventually(t, 2*time.Minute, func() (string, bool) {
+	harness.Eventually(t, 2*time.Minute, func() (string, bool) {
 		pods = strings.Fields(c.MustKubectl(t, "get", "pods", "-n", ns, "-o", "name"))
 		return fmt.Sprintf("%d of %d pods", len(pods), want), len(pods) == want
 	})
@@ -91,7 +91,7 @@ func markReady(t *testing.T, c *harness.Cluster, ns string, want int) {
 		pods = pods[len(batch):]
 		c.MustKubectl(t, append([]string{"patch", "-n", ns, "--subresource=status", "--type=strategic", "-p", patch}, batch...)...)
 	}
-	eventually(t, time.Minute, func() (string, bool) {
+	harness.Eventually(t, time.Minute, func() (string, bool) {
 		out := c.MustKubectl(t, "get", "deployments", "-n", ns, "-o", `jsonpath={range .items[*]}{.status.availableReplicas}/{.spec.replicas} {end}`)
 		for _, pair := range strings.Fields(out) {
 			if a, b, _ := strings.Cut(pair, "/"); a != b {

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/e2e/harness"
 )
 
 // A next command is worth something only if it helps: each is run as it was printed, and the rollout must get complete.
@@ -28,7 +30,7 @@ func TestNextCommandsHelp(t *testing.T) {
 			ns := c.Namespace(t)
 			all(tt.steps...)(t, c, ns)
 			var got report
-			eventually(t, 90*time.Second, func() (string, bool) {
+			harness.Eventually(t, 90*time.Second, func() (string, bool) {
 				got = explain(t, c, ns, tt.target)
 				return got.Summary, got.root() == tt.root
 			})

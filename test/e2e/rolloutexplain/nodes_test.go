@@ -108,7 +108,7 @@ func nodeDownPhase() phase {
 func nodeDown(t *testing.T, c *harness.Cluster, _ string) {
 	t.Helper()
 	c.Fault(t, "stop-kubelet", "w2")
-	eventually(t, 2*time.Minute, func() (string, bool) {
+	harness.Eventually(t, 2*time.Minute, func() (string, bool) {
 		state := c.MustKubectl(t, "get", "node", "w2", "-o", `jsonpath={.status.conditions[?(@.type=="Ready")].status}`)
 		return "w2 is Ready " + state, state == "Unknown"
 	})
@@ -202,7 +202,7 @@ func TestFaultsOfTheCluster(t *testing.T) {
 // healthyNodes waits after a phase, so that the next test does not meet its fault.
 func healthyNodes(t *testing.T, c *harness.Cluster) {
 	t.Helper()
-	eventually(t, 3*time.Minute, func() (string, bool) {
+	harness.Eventually(t, 3*time.Minute, func() (string, bool) {
 		states := c.Kubectl(t, "get", "nodes", "-o", `jsonpath={range .items[*]}{.status.conditions[?(@.type=="Ready")].status}{.spec.taints[*].key}{" "}{end}`)
 		return states.Stdout, states.Code == 0 && states.Stdout == "Truenode-role.kubernetes.io/control-plane True True "
 	})

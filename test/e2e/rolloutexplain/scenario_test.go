@@ -80,7 +80,7 @@ func once(do step) step {
 func complete(target string) step {
 	return func(t *testing.T, c *harness.Cluster, ns string) {
 		t.Helper()
-		if r := c.Run(t, 3*time.Minute, nil, "kubectl", "rollout", "status", target, "-n", ns, "--timeout=170s"); r.Code != 0 {
+		if r := c.Run(t, 3*time.Minute, nil, "kubectl", "rollout", "status", target, "-n", ns, "--timeout=10m"); r.Code != 0 {
 			t.Fatalf("%s does not get complete: %s%s", target, r.Stdout, r.Stderr)
 		}
 	}
@@ -177,7 +177,7 @@ func (s scenario) proveLook(t *testing.T, c *harness.Cluster, ns string, outcome
 		limit = 150 * time.Second // three crashes take 30 s of back-off, and on two busy cores a container minutes to start
 	}
 	var got report
-	eventually(t, limit, func() (string, bool) {
+	harness.Eventually(t, limit, func() (string, bool) {
 		got = explain(t, c, ns, s.target)
 		outcome.root, outcome.verdict = got.root(), got.Verdict
 		if slices.Contains(s.not, got.root()) {
@@ -221,20 +221,6 @@ func (s scenario) others(r *report) string {
 		}
 	}
 	return ""
-}
-
-// eventually polls as harness.Eventually does, more slowly: each look starts kubectl and the plugin.
-func eventually(t *testing.T, limit time.Duration, done func() (string, bool)) {
-	t.Helper()
-	for deadline := time.Now().Add(limit); ; time.Sleep(2 * time.Second) {
-		complaint, ok := done()
-		if ok {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %s: %s", limit, complaint)
-		}
-	}
 }
 
 func commands(r report) string {
