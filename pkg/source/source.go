@@ -71,6 +71,18 @@ func (l List) Get(name string) Source {
 	return Source{Name: name, State: Skipped, Message: name + " was not read"}
 }
 
+// Gaps lists what was not read and why, a line "NAME: REASON" for each source, but for those in a state that is no gap to
+// this report: where an absent API is an answer, it is none.
+func (l List) Gaps(answers ...State) []string {
+	var list []string
+	for _, s := range l {
+		if !s.Readable() && !slices.Contains(answers, s.State) {
+			list = append(list, s.Name+": "+s.Reason())
+		}
+	}
+	return list
+}
+
 // Incomplete says whether a source was wanted and not read: what --require-complete turns into exit code 4. An absent
 // API or object is an answer, and a skipped source was not wanted.
 func (l List) Incomplete() bool {

@@ -1,6 +1,9 @@
 package source
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestGapNamesThePermissionOrTheReason(t *testing.T) {
 	tests := []struct {
@@ -36,5 +39,15 @@ func TestGetOfAnUnknownSourceIsNotData(t *testing.T) {
 	}
 	if !list.Get("a").Readable() || list.Get("pods").Readable() {
 		t.Error("an unknown source must not be readable, a known one must")
+	}
+}
+
+func TestGapsListsWhatWasNotReadAndWhy(t *testing.T) {
+	list := List{{Name: "a", State: OK}, {Name: "b", State: Forbidden, Verb: "list", Resource: "pods"}, {Name: "c", State: Absent, Message: "no such API"}}
+	if got := strings.Join(list.Gaps(), "; "); got != "b: needs list pods; c: no such API" {
+		t.Error(got)
+	}
+	if got := strings.Join(list.Gaps(Absent), "; "); got != "b: needs list pods" {
+		t.Error(got)
 	}
 }

@@ -80,15 +80,7 @@ func (p *page) findings(h report.Header) {
 }
 
 // gaps lists what could not be read.
-func (p *page) gaps(sources source.List) {
-	var list []string
-	for _, s := range sources {
-		if s.State != source.OK && s.State != source.Absent {
-			list = append(list, s.Name+": "+s.Reason())
-		}
-	}
-	p.Section("Not checked", list...)
-}
+func (p *page) gaps(sources source.List) { p.Section("Not checked", sources.Gaps(source.Absent)...) }
 
 func num(v *float64, format string) string {
 	if v == nil {

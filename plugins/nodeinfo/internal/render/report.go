@@ -9,7 +9,6 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
 
@@ -47,7 +46,7 @@ func Report(w io.Writer, n report.Node, now time.Time, o ReportOptions) error {
 			p.section(name, n)
 		}
 	}
-	p.Section("Not checked", notChecked(n.Sources)...)
+	p.Section("Not checked", n.Sources.Gaps()...)
 	_, err := io.WriteString(w, p.String())
 	return err
 }
@@ -69,17 +68,6 @@ func (p *page) blocks(n report.Node) (causes, notes []output.Block) {
 		}
 	}
 	return causes, notes
-}
-
-// notChecked lists the sources without data, and why. Whole sections of them say so in their place.
-func notChecked(list source.List) []string {
-	var gaps []string
-	for _, s := range list {
-		if !s.Readable() {
-			gaps = append(gaps, s.Name+": "+s.Reason())
-		}
-	}
-	return gaps
 }
 
 // fieldOfStart is the field whose recorded time is the moment from which a finding is true. Others have no such moment.

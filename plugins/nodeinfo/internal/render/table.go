@@ -121,7 +121,7 @@ func Footer(w io.Writer, list report.List, term output.Terminal) error {
 		p.Line(0, s)
 	}
 	asked := slices.DeleteFunc(slices.Clone(list.Sources), func(s source.Source) bool { return s.State == source.Skipped })
-	p.Section("Not checked", notChecked(asked)...)
+	p.Section("Not checked", asked.Gaps()...)
 	_, err := io.WriteString(w, p.String())
 	return err
 }
