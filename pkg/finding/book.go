@@ -164,38 +164,45 @@ type Consequence struct {
 
 // Settle parts roots from consequences and ranks the roots: worst first, then the deeper rule, then Sort's order.
 func (b *Book[F]) Settle(list []Finding) (roots []Finding, consequences []Consequence) {
-	roots, consequences = b.Fold(list)
-	Sort(roots)
-	slices.SortStableFunc(roots, func(x, y Finding) int {
-		return cmp.Or(cmp.Compare(x.Severity.rank(), y.Severity.rank()), cmp.Compare(b.depth(x.Code), b.depth(y.Code)))
-	})
-	return roots, consequences
+	list = slices.Clone(list)
+	for i := range list {
+		list[i] = b.titled(list[i])
+	}
+	Sort(list)
+	return b.part(list, b.depth)
 }
 
 // Fold is Settle for a list whose order within a severity has a meaning of its own, such as what answers the question of
 // the one who asked: the roots are ranked worst first alone. Both give every finding the catalog's title.
 //
 // A finding is a consequence where a cause of it is in the list: one that it names itself (Causes), or else one that the
-// book has. What is a consequence explains all the same; what is found as information does not, but by its rule's word.
+// book has. What is found as information explains nothing, but by its rule's word.
 func (b *Book[F]) Fold(list []Finding) (roots []Finding, consequences []Consequence) {
-	explaining := map[Code]bool{}
+	return b.part(list, func(Code) int { return 0 })
+}
+
+// part tells Arrange what the book knows of each finding.
+func (b *Book[F]) part(list []Finding, depth func(Code) int) (roots []Finding, consequences []Consequence) {
+	relations := make([]Relation, 0, len(list))
 	for _, f := range list {
 		at, ok := b.at[f.Code]
-		explaining[f.Code] = explaining[f.Code] || f.Severity != Info || ok && b.rules[at].ExplainsInfo
+		severity := b.titled(f).Severity
+		r := Relation{Code: f.Code, Causes: f.Causes, Stance: f.Stance, Rank: severity.rank(), Depth: depth(f.Code)}
+		r.Mute = severity == Info && (!ok || !b.rules[at].ExplainsInfo)
+		if r.Causes == nil {
+			r.Causes = b.causes(f.Code)
+		}
+		relations = append(relations, r)
 	}
 	roots = []Finding{}
-	for _, f := range list {
-		causes := f.Causes
-		if causes == nil {
-			causes = b.causes(f.Code)
-		}
-		if i := slices.IndexFunc(causes, func(c Code) bool { return c != f.Code && explaining[c] }); i >= 0 {
-			consequences = append(consequences, Consequence{Code: f.Code, CausedBy: causes[i], Message: f.Message, Object: f.Object})
+	for _, p := range Arrange(relations) {
+		f := list[p.At]
+		if p.Role == RoleConsequence {
+			consequences = append(consequences, Consequence{Code: f.Code, CausedBy: p.By, Message: f.Message, Object: f.Object})
 			continue
 		}
 		roots = append(roots, b.titled(f))
 	}
-	slices.SortStableFunc(roots, func(x, y Finding) int { return cmp.Compare(x.Severity.rank(), y.Severity.rank()) })
 	slices.SortFunc(consequences, func(x, y Consequence) int {
 		return cmp.Or(cmp.Compare(x.Code, y.Code), cmp.Compare(objectName(x.Object), objectName(y.Object)), cmp.Compare(x.Message, y.Message))
 	})

@@ -90,6 +90,9 @@ type Finding struct {
 	// Causes are the codes that may explain this one finding, where that is less than its rule says (Book.Settle): nil
 	// leaves it to the rule, an empty list says that nothing does. It is no part of a report.
 	Causes []Code `json:"-"`
+
+	// Stance is what its rule knows of its part beyond codes (Arrange). It is no part of a report.
+	Stance Stance `json:"-"`
 }
 
 // Sort orders findings worst first, then by code, object and message, so that equal inputs print equal reports. Book.Settle

@@ -144,14 +144,14 @@ type Rollback struct {
 }
 
 // Role is what a finding is to the rollout.
-type Role string
+type Role = finding.Role
 
 // The roles.
 const (
-	RootCause    Role = "rootCause"    // why the rollout is not finished
-	Contributing Role = "contributing" // another cause next to the root cause
-	Consequence  Role = "consequence"  // follows from the root cause
-	Unrelated    Role = "unrelated"    // true, but the rollout does not wait for it
+	RootCause    = finding.RoleRoot         // why the rollout is not finished
+	Contributing = finding.RoleContributing // another cause next to the root cause
+	Consequence  = finding.RoleConsequence  // follows from the root cause
+	Unrelated    = finding.RoleUnrelated    // true, but the rollout does not wait for it
 )
 
 // Class says how --wait treats a finding.

@@ -146,7 +146,7 @@ type entry struct {
 var entries = slices.Concat(controllerEntries, createEntries, startEntries, runEntries)
 
 // Book is the catalog. No rule has a check, a cause or a consequence: what a finding explains hangs on which pods have it and
-// on what their controller waits for, not on codes alone.
+// on what their controller waits for. Each finding states that itself (finding.Stance), and finding.Arrange judges.
 var Book = finding.NewBook(rules()...)
 
 func rules() []finding.Rule[struct{}] {

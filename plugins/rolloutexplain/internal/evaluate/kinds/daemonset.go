@@ -139,7 +139,7 @@ func daemonHolders(e *model.Evaluation, ds *appsv1.DaemonSet, w *model.Workload,
 	f := e.Finding(codes.DaemonSetMaxUnavailableReached, report.Transient,
 		"no other node is updated: %s no available pod (%s), and maxUnavailable is %s",
 		which, plain.List(model.Names(holders), 4), b.MaxUnavailable.Spec)
-	f.Role, f.Confidence, f.SelfHealing, f.Pods = report.Consequence, "high", "maybe", model.Names(holders)
+	f.Stance, f.Confidence, f.SelfHealing, f.Pods = finding.Follows, "high", "maybe", model.Names(holders)
 	f.Evidence = []finding.Evidence{plain.Evidence("DaemonSet "+ds.Name, "status.updatedNumberScheduled",
 		fmt.Sprintf("%d of %d", ds.Status.UpdatedNumberScheduled, ds.Status.DesiredNumberScheduled), plain.NoTime)}
 	w.Add(f)

@@ -124,7 +124,7 @@ func recreateWaits(e *model.Evaluation, w *model.Workload) {
 	f := e.Finding(codes.RecreateWaitingForOldPods, report.Transient,
 		"strategy Recreate creates no new pod until %s terminated; the progress deadline does not run meanwhile",
 		plain.Plural(len(left), "old pod has", "old pods have"))
-	f.Confidence, f.SelfHealing, f.Role, f.Pods = "high", "maybe", report.Consequence, model.Names(left)
+	f.Confidence, f.SelfHealing, f.Stance, f.Pods = "high", "maybe", finding.Follows, model.Names(left)
 	f.Evidence = []finding.Evidence{plain.Evidence("Deployment "+w.Meta.Name, "spec.strategy.type", "Recreate", time.Time{})}
 	w.Add(f)
 	w.Moving = "old pods are terminating"
@@ -156,7 +156,7 @@ func belowMinimum(e *model.Evaluation, w *model.Workload) {
 	f := e.Finding(codes.MaxUnavailableExceeded, report.Transient,
 		"%s not available: fewer than the required %s available, so no old pod can be removed before new ones are available",
 		plain.Plural(len(sick), "old pod is", "old pods are"), plain.Plural(int(*b.MinAvailable), "pod is", "pods are"))
-	f.Role, f.Pods, f.SelfHealing, f.Confidence = report.Contributing, model.Names(sick), "maybe", "high"
+	f.Stance, f.Pods, f.SelfHealing, f.Confidence = finding.Adds, model.Names(sick), "maybe", "high"
 	f.Evidence = []finding.Evidence{plain.Evidence(w.Kind+" "+w.Meta.Name, "status.availableReplicas",
 		fmt.Sprint(plain.Or(w.Report.Counts.Available, 0)), time.Time{})}
 	f.Next = []finding.Next{e.Next(w, finding.Read, "Check why the old pod is not available", "describe", "pod", sick[0].Name)}

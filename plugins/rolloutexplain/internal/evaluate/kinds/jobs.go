@@ -115,7 +115,7 @@ func jobAttempts(e *model.Evaluation, j *batchv1.Job, w *model.Workload) {
 	c.Class, c.Severity, c.SelfHealing, c.Pods, c.Attempts = report.Transient, finding.Warning, "maybe", model.Names(failed), j.Status.Failed
 	if w.Moving != "" {
 		w.Moving += "; " + count
-		c.Role, c.SelfHealing = report.Unrelated, "yes"
+		c.Stance, c.SelfHealing = finding.Beside, "yes"
 	}
 	w.Add(c.Finding)
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
 // flappingWithin is how far back scaling counts.
@@ -44,7 +43,6 @@ func replicasFlapping(e *model.Evaluation, w *model.Workload) {
 			r.Name, plain.Plural(int(ups[r.Name]), "time", "times"), plain.Plural(int(downs[r.Name]), "time", "times"),
 			plain.Age(flappingWithin), replicasBy(w))
 		f.Evidence = append(f.Evidence, plain.Evidence("Event", latest.Reason, latest.Message, latest.Last))
-		f.Role = report.Unrelated
 		w.Add(f)
 		return
 	}

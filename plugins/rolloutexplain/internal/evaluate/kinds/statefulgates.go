@@ -77,7 +77,7 @@ func orderedWait(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workload) 
 		}
 		f := e.Finding(codes.OrderedReadyWait, report.Transient,
 			"all other pods wait for pod %s (podManagementPolicy OrderedReady)", p.Name)
-		f.Role, f.Confidence, f.SelfHealing, f.Pods = report.Consequence, "high", "maybe", []string{p.Name}
+		f.Stance, f.Confidence, f.SelfHealing, f.Pods = finding.Follows, "high", "maybe", []string{p.Name}
 		f.Evidence = []finding.Evidence{plain.Evidence("StatefulSet "+s.Name, "spec.podManagementPolicy", "OrderedReady", plain.NoTime)}
 		w.Add(f)
 		return

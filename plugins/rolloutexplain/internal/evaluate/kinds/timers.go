@@ -66,7 +66,7 @@ func deadlineExceeded(e *model.Evaluation, w *model.Workload, deadline int32, pr
 		plain.Age(e.Now.Sub(ended)))
 	f := e.Finding(codes.ProgressDeadlineExceeded, report.Fatal, "ReplicaSet %s has made no progress within %ds",
 		w.Target.Name, deadline)
-	f.Role, f.Confidence, f.SelfHealing, f.FirstSeen = report.Consequence, "high", "maybe", plain.TimePtr(ended)
+	f.Stance, f.Confidence, f.SelfHealing, f.FirstSeen = finding.Follows, "high", "maybe", plain.TimePtr(ended)
 	f.Evidence = []finding.Evidence{plain.Evidence("Deployment "+w.Meta.Name, "status.conditions[Progressing]", progress.Message, ended)}
 	w.Add(f)
 	return c

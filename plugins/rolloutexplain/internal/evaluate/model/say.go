@@ -10,13 +10,13 @@ import (
 
 // Finding makes a cause of a code, with the catalog's title and severity.
 func (e *Evaluation) Finding(code finding.Code, class report.Class, format string, args ...any) report.Finding {
-	return report.Finding{Finding: codes.Book.New(code, fmt.Sprintf(format, args...)), Role: report.RootCause, Class: class}
+	return report.Finding{Finding: codes.Book.New(code, fmt.Sprintf(format, args...)), Class: class}
 }
 
 // Note makes a remark that explains and blocks nothing.
 func (e *Evaluation) Note(code finding.Code, format string, args ...any) report.Finding {
 	f := e.Finding(code, report.Info, format, args...)
-	f.Severity, f.Role = finding.Info, report.Unrelated
+	f.Severity, f.Stance = finding.Info, finding.Beside
 	return f
 }
 

@@ -12,10 +12,10 @@ import (
 func Give(e *model.Evaluation, w *model.Workload, causes []*model.Cause) {
 	r := w.Report
 	groups := groupCauses(causes)
-	shared := assignRoles(w, groups)
+	shared := addGroups(w, groups)
 	podTimers(e, w)
 	r.Changes = changes(w, w.Previous())
-	rank(w)
+	place(w)
 	root := judge(e, w)
 	if root != nil {
 		root = w.Root() // judging may have added findings, which moves the list

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
@@ -20,8 +19,8 @@ type group struct {
 	isNew bool
 }
 
-// groupCauses joins equal causes, the gravest and widest first. New and old pods stay apart: only pods of the wanted
-// revision can be what the rollout fails of.
+// groupCauses joins equal causes, the widest first. New and old pods stay apart: only pods of the wanted revision can be
+// what the rollout fails of.
 func groupCauses(causes []*model.Cause) []*group {
 	byKey := map[string]*group{}
 	var groups []*group
@@ -40,7 +39,6 @@ func groupCauses(causes []*model.Cause) []*group {
 	slices.SortFunc(groups, func(a, b *group) int {
 		return cmp.Or(
 			plain.Int(b.isNew)-plain.Int(a.isNew),
-			causeRank(&a.Finding)-causeRank(&b.Finding),
 			len(b.pods)-len(a.pods),
 			a.Stage-b.Stage,
 			cmp.Compare(a.Code, b.Code), cmp.Compare(a.Finding.Container, b.Finding.Container), cmp.Compare(a.Key, b.Key),
@@ -48,23 +46,6 @@ func groupCauses(causes []*model.Cause) []*group {
 		)
 	})
 	return groups
-}
-
-// causeRank orders causes within a rollout: what cannot heal before what can.
-func causeRank(f *report.Finding) int {
-	switch {
-	case f.Class == report.Fatal:
-		return 0
-	case codes.IsPersistent(f):
-		return 1
-	case f.Class == report.PausedClass:
-		return 2
-	case f.Class == report.LikelyFatal:
-		return 3
-	case f.Class == report.Transient && f.SelfHealing != "yes":
-		return 4
-	}
-	return 5
 }
 
 // merge keeps the example that has been tried most, with a log if any has one.

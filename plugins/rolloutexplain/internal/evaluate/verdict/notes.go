@@ -1,8 +1,7 @@
 package verdict
 
 import (
-	"slices"
-
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
@@ -12,13 +11,9 @@ import (
 // brokeAfter says that the rollout had finished before: no deadline runs any more.
 func brokeAfter(e *model.Evaluation, w *model.Workload) {
 	f := e.Note(codes.DegradedAfterCompletion, "the rollout was complete before its pods failed; no progress deadline is running")
-	f.Role = report.Consequence
+	f.Stance = finding.Follows
 	w.Findings = append(w.Findings, f)
-	rankKeepingRoot(w)
-}
-
-func rankKeepingRoot(w *model.Workload) {
-	slices.SortStableFunc(w.Findings, func(a, b report.Finding) int { return roleRank(a.Role) - roleRank(b.Role) })
+	place(w)
 }
 
 // afterwards adds what is worth knowing beside the cause.
@@ -41,7 +36,7 @@ func afterwards(e *model.Evaluation, w *model.Workload, root *report.Finding) {
 				plain.OneLine(w.Target.ChangeLog), model.Label(p)))
 		}
 	}
-	rankKeepingRoot(w)
+	place(w)
 }
 
 func historyOff(e *model.Evaluation, w *model.Workload) bool {

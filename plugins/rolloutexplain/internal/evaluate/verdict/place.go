@@ -1,7 +1,6 @@
 package verdict
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
@@ -11,8 +10,8 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
-// assignRoles decides what each group of pods is to the rollout.
-func assignRoles(w *model.Workload, groups []*group) (shared bool) {
+// addGroups adds a finding for each group of pods, and what the group is to the rollout.
+func addGroups(w *model.Workload, groups []*group) (shared bool) {
 	fresh := map[string]bool{}
 	for _, g := range groups {
 		if g.isNew {
@@ -26,14 +25,14 @@ func assignRoles(w *model.Workload, groups []*group) (shared bool) {
 		f := g.finding(w)
 		switch {
 		case g.Stage == model.StageEnd:
-			f.Role = roleOfEnding(w, g)
+			f.Stance = stanceOfEnding(w, g)
 		case g.isNew:
-			if f.Role = roleOfNew(w, g); keepsComing(w, g) {
+			if f.Stance = stanceOfNew(w, g); keepsComing(w, g) {
 				f.Attempts = int32(len(g.pods)) //nolint:gosec // pods
 			}
 		default:
-			f.Role = roleOfOld(w, g)
-			shared = shared || w.Target != nil && f.Role == report.Unrelated && fresh[string(g.Code)+g.Finding.Container] && codes.IsPersistent(&f)
+			f.Stance = stanceOfOld(w, g)
+			shared = shared || w.Target != nil && f.Stance == finding.Beside && fresh[string(g.Code)+g.Finding.Container] && codes.IsPersistent(&f)
 		}
 		w.Add(f)
 	}
@@ -62,28 +61,28 @@ func evictedAgain(g *group) bool {
 // keepsComing says whether each pod of a group was an attempt that ended like the one before.
 func keepsComing(w *model.Workload, g *group) bool { return evictedAgain(g) || rejectedInALoop(w, g) }
 
-// roleOfNew: what pods of the wanted revision suffer is what the rollout fails of, unless they have been replaced.
-func roleOfNew(w *model.Workload, g *group) report.Role {
+// stanceOfNew: what pods of the wanted revision suffer is what the rollout fails of, unless they have been replaced.
+func stanceOfNew(w *model.Workload, g *group) finding.Stance {
 	switch {
 	case g.Code == codes.MinReadySecondsNotElapsed && g.SelfHealing == "yes", keepsComing(w, g):
-		return report.RootCause
+		return finding.Blocks
 	case allDead(g) && len(model.CountedPods(w.NewPods())) >= int(w.Desired):
-		return report.Unrelated // corpses that have been replaced
+		return finding.Beside // corpses that have been replaced
 	}
-	return report.RootCause
+	return finding.Blocks
 }
 
-// roleOfOld: old pods matter where the controller waits for them.
-func roleOfOld(w *model.Workload, g *group) report.Role {
+// stanceOfOld: old pods matter where the controller waits for them.
+func stanceOfOld(w *model.Workload, g *group) finding.Stance {
 	switch {
 	case w.FindOrdered != nil && slices.Contains(g.pods, w.FindOrdered), w.Has(codes.MaxUnavailableExceeded):
-		return report.RootCause
+		return finding.Blocks
 	case w.Has(codes.DaemonSetMaxUnavailableReached) && slices.ContainsFunc(g.pods, func(p *model.Pod) bool { return holds(w, p) }):
-		return report.RootCause
+		return finding.Blocks
 	case w.Target == nil && !w.Has(codes.RecreateWaitingForOldPods):
-		return report.Contributing
+		return finding.Adds
 	}
-	return report.Unrelated
+	return finding.Beside
 }
 
 // overLimit says whether pods were evicted for what they themselves use: their successors will be, too.
@@ -115,49 +114,59 @@ func holds(w *model.Workload, p *model.Pod) bool {
 	})
 }
 
-// roleOfEnding: a pod that is being deleted matters where the controller waits for it to be gone.
-func roleOfEnding(w *model.Workload, g *group) report.Role {
+// stanceOfEnding: a pod that is being deleted matters where the controller waits for it to be gone.
+func stanceOfEnding(w *model.Workload, g *group) finding.Stance {
 	switch {
 	case w.Settled:
-		return report.Unrelated
+		return finding.Beside
 	case w.Kind == "StatefulSet": // the next pod needs the name, so the object itself must be gone
-		return report.RootCause
+		return finding.Blocks
 	case w.Has(codes.RecreateWaitingForOldPods) && !allDead(g):
-		return report.RootCause
+		return finding.Blocks
 	case w.AwaitsEnd && g.SelfHealing != "yes":
-		return report.RootCause
+		return finding.Blocks
 	case w.Kind == "DaemonSet" && slices.ContainsFunc(g.pods, func(p *model.Pod) bool { return holds(w, p) }):
-		return report.RootCause
+		return finding.Blocks
 	}
-	return report.Unrelated
+	return finding.Beside
 }
 
-// rank puts the root first: what blocks the controller itself, then missing pods, then sick ones.
-func rank(w *model.Workload) {
-	slices.SortStableFunc(w.Findings, func(a, b report.Finding) int {
-		return cmp.Or(
-			roleRank(a.Role)-roleRank(b.Role),
-			causeRank(&a)-causeRank(&b),
-			layer(a.Code)-layer(b.Code),
-		)
-	})
-	seen := false
+// place lets pkg/finding make roles and order of what is known of each finding.
+func place(w *model.Workload) {
+	relations := make([]finding.Relation, 0, len(w.Findings))
 	for i := range w.Findings {
-		if w.Findings[i].Role != report.RootCause {
-			continue
-		}
-		if seen {
-			w.Findings[i].Role = report.Contributing
-		}
-		seen = true
+		f := &w.Findings[i]
+		relations = append(relations, finding.Relation{
+			Code: f.Code, Causes: f.Causes, Mute: f.Class == report.Info, Stance: f.Stance, Rank: gravity(f), Depth: layer(f.Code),
+		})
 	}
+	placed := make([]report.Finding, 0, len(w.Findings))
+	for _, p := range finding.Arrange(relations) {
+		f := w.Findings[p.At]
+		f.Role = p.Role
+		placed = append(placed, f)
+	}
+	w.Findings = placed
 }
 
-func roleRank(r report.Role) int {
-	return slices.Index([]report.Role{report.RootCause, report.Contributing, report.Consequence, report.Unrelated}, r)
+// gravity is how grave a finding is within a rollout: what cannot heal comes before what can.
+func gravity(f *report.Finding) int {
+	switch {
+	case f.Class == report.Fatal:
+		return 0
+	case codes.IsPersistent(f):
+		return 1
+	case f.Class == report.PausedClass:
+		return 2
+	case f.Class == report.LikelyFatal:
+		return 3
+	case f.Class == report.Transient && f.SelfHealing != "yes":
+		return 4
+	}
+	return 5
 }
 
-// layer orders causes of equal rank: what keeps the controller from acting, then pods that do not exist, then pods.
+// layer is how near to the cause a code sits: what keeps the controller from acting, then pods that do not exist, then pods.
 func layer(code finding.Code) int {
 	switch codes.LayerOf(code) {
 	case codes.LayerController:

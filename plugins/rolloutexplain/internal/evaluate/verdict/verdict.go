@@ -91,10 +91,11 @@ func judgeSettled(e *model.Evaluation, w *model.Workload, root *report.Finding) 
 	}
 	r.Verdict = report.Complete
 	for i := range w.Findings {
-		if w.Findings[i].Role == report.RootCause {
-			w.Findings[i].Role = report.Unrelated
+		if w.Findings[i].Stance == finding.Blocks {
+			w.Findings[i].Stance = finding.Beside // nothing waits any more
 		}
 	}
+	place(w)
 	of := ""
 	if w.Target != nil {
 		of = ", " + model.Label(w.Target)
@@ -135,7 +136,8 @@ func judgeWithoutCause(e *model.Evaluation, w *model.Workload) *report.Finding {
 			plain.Or(r.Counts.Updated, 0), w.Desired, plain.Or(r.Counts.Available, 0))
 		f.Evidence = []finding.Evidence{plain.Evidence(w.Kind+" "+w.Meta.Name, "status", counts, plain.NoTime)}
 		f.Next = []finding.Next{e.Next(w, finding.Read, "Read the status and the events of the workload", "describe", w.Slash())}
-		w.Findings = append([]report.Finding{f}, w.Findings...)
+		w.Add(f)
+		place(w)
 		r.Verdict, r.Summary = report.Unknown, f.Message
 		return &w.Findings[0]
 	}
