@@ -297,7 +297,8 @@ func Eventually(t testing.TB, limit time.Duration, done func() (complaint string
 		if time.Now().After(deadline) {
 			t.Fatalf("not within %s: %s", limit, complaint)
 		}
-		time.Sleep(max(500*time.Millisecond, 2*time.Since(asked))) // asking is work too, and others share the cores
+		// Asking is work too, and others share the cores; but what lasts for seconds only must not be missed.
+		time.Sleep(min(2*time.Second, max(500*time.Millisecond, time.Since(asked))))
 	}
 }
 
