@@ -116,6 +116,26 @@ func Stdin(r io.Reader) Option { return func(c *exec.Cmd) { c.Stdin = r } }
 // Env adds KEY=VALUE pairs; a later one wins.
 func Env(pairs ...string) Option { return func(c *exec.Cmd) { c.Env = append(c.Env, pairs...) } }
 
+// OnSpeech calls f once, when the command first writes to stderr: then it is up and at work.
+func OnSpeech(f func()) Option {
+	once := sync.OnceFunc(f)
+	return func(c *exec.Cmd) { c.Stderr = &listened{to: c.Stderr, heard: once} }
+}
+
+type listened struct {
+	to    io.Writer
+	heard func()
+}
+
+func (l *listened) Write(p []byte) (int, error) {
+	l.heard()
+	return l.to.Write(p)
+}
+
+// AwaitFile is a shell function for Sh: `await PATTERN FILE` returns when the file holds the pattern, or fails after five
+// minutes. A machine that is busy needs more than the seconds that a sleep would guess.
+const AwaitFile = `await() { local i; for i in $(seq 1500); do grep -qe "$1" "$2" 2>/dev/null && return; sleep 0.2; done; echo "no $1 in $2" >&2; return 1; }; `
+
 // Command prepares a command with kubectl and the plugins on its PATH and the cluster as its KUBECONFIG, not started.
 func (c *Cluster) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, c.lookup(name), args...)

@@ -127,7 +127,8 @@ func TestWatchPrintsAChange(t *testing.T) {
 	c := cluster(t)
 	healthy(t, c, "w1")
 	t.Cleanup(func() { c.Kubectl(t, "uncordon", "w1") })
-	r := c.Sh(t, "timeout -s INT 60 kubectl nodeinfo w1 -w -o jsonpath='{.items[0].status}' & sleep 12; kubectl cordon w1 >/dev/null; sleep 15; kill -INT %1 2>/dev/null; wait; true")
+	line := harness.AwaitFile + `kubectl nodeinfo w1 -w -o jsonpath='{.items[0].status}{"\n"}' >"$OUT" & pid=$!; await Ready "$OUT"; kubectl cordon w1 >/dev/null; await SchedulingDisabled "$OUT"; kill -INT $pid; wait; cat "$OUT"`
+	r := c.Sh(t, line, harness.Env("OUT="+filepath.Join(t.TempDir(), "out")))
 	lines := strings.Fields(r.Stdout)
 	if len(lines) < 2 || lines[0] != "Ready" || lines[1] != "Ready,SchedulingDisabled" {
 		t.Errorf("%q %s", r.Stdout, r.Stderr)

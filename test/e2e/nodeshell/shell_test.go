@@ -151,8 +151,8 @@ func TestAHelperThatEndsIsNoExitCodeOfTheCommand(t *testing.T) {
 	t.Parallel()
 	c := cluster(t)
 	ns := c.Namespace(t)
-	line := `kubectl nodeshell w1 -n "$NS" -- sleep 120 & pid=$!; sleep 8; kubectl delete pod -n "$NS" -l app.kubernetes.io/managed-by=kubectl-nodeshell --wait=false >/dev/null; wait $pid; echo $?`
-	if r := c.Sh(t, line, harness.Env("NS="+ns)); strings.TrimSpace(r.Stdout) != "125" || !strings.Contains(r.Stderr, "helper pod was lost") {
+	line := harness.AwaitFile + `kubectl nodeshell w1 -n "$NS" -- sh -c 'echo up; sleep 1200' >"$OUT" & pid=$!; await up "$OUT"; kubectl delete pod -n "$NS" -l app.kubernetes.io/managed-by=kubectl-nodeshell --wait=false >/dev/null; wait $pid; echo $?`
+	if r := c.Sh(t, line, harness.Env("NS="+ns, "OUT="+filepath.Join(t.TempDir(), "out"))); strings.TrimSpace(r.Stdout) != "125" || !strings.Contains(r.Stderr, "helper pod was lost") {
 		t.Errorf("code %q: %s", r.Stdout, r.Stderr)
 	}
 	nothingLeft(t, c, ns)
@@ -284,7 +284,7 @@ func TestTerminal(t *testing.T) {
 	c := cluster(t)
 	ns := c.Namespace(t)
 	log := filepath.Join(t.TempDir(), "typescript")
-	line := fmt.Sprintf(`{ sleep 6; printf 'tty; stty size; echo secret-$((1+1)); hostname\n'; sleep 3; kubectl -n %[1]s logs -l app.kubernetes.io/managed-by=kubectl-nodeshell >%[2]s.logs; printf 'exit 5\n'; sleep 3; } | script -qefc 'stty rows 31 cols 97; kubectl nodeshell w1 -n %[1]s' %[2]s >/dev/null; echo $?`, ns, log)
+	line := harness.AwaitFile + fmt.Sprintf(`{ await '# ' %[2]s; printf 'tty; stty size; echo secret-$((1+1)); hostname\n'; await secret-2 %[2]s; kubectl -n %[1]s logs -l app.kubernetes.io/managed-by=kubectl-nodeshell >%[2]s.logs; printf 'exit 5\n'; sleep 3; } | script -qefc 'stty rows 31 cols 97; kubectl nodeshell w1 -n %[1]s' %[2]s >/dev/null; echo $?`, ns, log)
 	r := c.Run(t, 2*time.Minute, nil, "bash", "-c", line)
 	text, err := os.ReadFile(log)
 	if err != nil {
@@ -308,7 +308,8 @@ func TestEscapeLeavesAndEndsWhatRan(t *testing.T) {
 	t.Parallel()
 	c := cluster(t)
 	ns := c.Namespace(t)
-	line := fmt.Sprintf(`{ sleep 6; printf 'setsid nohup sleep 765432 &\n'; sleep 2; printf '~.'; sleep 5; } | script -qefc 'kubectl nodeshell w1 -n %s' /dev/null >/dev/null; echo $?`, ns)
+	log := filepath.Join(t.TempDir(), "typescript")
+	line := harness.AwaitFile + fmt.Sprintf(`{ await '# ' %[2]s; printf 'setsid nohup sleep 765432 & echo up-$((1+1))\n'; await up-2 %[2]s; printf '~.'; sleep 5; } | script -qefc 'kubectl nodeshell w1 -n %[1]s' %[2]s >/dev/null; echo $?`, ns, log)
 	r := c.Run(t, 2*time.Minute, nil, "bash", "-c", line)
 	if strings.TrimSpace(r.Stdout) != "125" {
 		t.Errorf("exit %q", r.Stdout)

@@ -132,11 +132,11 @@ func TestWaitIsSuperseded(t *testing.T) {
 		})
 	}
 	taken("2")
-	done := make(chan harness.Result, 1)
+	done, up := make(chan harness.Result, 1), make(chan struct{})
 	go func() {
-		done <- c.Run(t, 90*time.Second, nil, "kubectl", "rollout-explain", "-n", ns, "deployment/api", "--wait", "--timeout=80s")
+		done <- c.Run(t, 90*time.Second, []harness.Option{harness.OnSpeech(func() { close(up) })}, "kubectl", "rollout-explain", "-n", ns, "deployment/api", "--wait", "--timeout=80s")
 	}()
-	time.Sleep(8 * time.Second)
+	<-up
 	c.MustKubectl(t, "set", "env", "deployment/api", "V=3", "-n", ns)
 	if r := <-done; r.Code != 7 || !strings.Contains(r.Stderr, "Superseded: deployment/") {
 		t.Errorf("exit %d, want 7: %s", r.Code, r.Stderr)

@@ -1,6 +1,7 @@
 package rolloutexplain
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -109,10 +110,9 @@ func nodeDown(t *testing.T, c *harness.Cluster, _ string) {
 	t.Helper()
 	c.Fault(t, "stop-kubelet", "w2")
 	harness.Eventually(t, 2*time.Minute, func() (string, bool) {
-		state := c.MustKubectl(t, "get", "node", "w2", "-o", `jsonpath={.status.conditions[?(@.type=="Ready")].status}`)
-		return "w2 is Ready " + state, state == "Unknown"
+		state := c.MustKubectl(t, "get", "node", "w2", "-o", `jsonpath={.status.conditions[?(@.type=="Ready")].status} {.spec.taints[*].effect}`)
+		return "w2 is Ready " + state, strings.HasPrefix(state, "Unknown ") && strings.Contains(state, "NoExecute")
 	})
-	time.Sleep(5 * time.Second) // the taints and the evictions follow
 }
 
 func controlPlanePhase() phase {

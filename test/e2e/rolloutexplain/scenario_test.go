@@ -284,18 +284,23 @@ func commands(r report) string {
 func (s scenario) proveWait(t *testing.T, c *harness.Cluster, ns string, outcome *seen) {
 	t.Helper()
 	begun, done := time.Now(), make(chan struct{})
-	if s.during != nil {
+	began := false
+	during := harness.OnSpeech(func() {
+		began = true
 		go func() {
 			defer close(done)
-			time.Sleep(6 * time.Second)
-			s.during(t, c, ns)
+			if s.during != nil {
+				s.during(t, c, ns)
+			}
 		}()
-	} else {
-		close(done)
-	}
+	})
 	args := append([]string{"rollout-explain", "-n", ns, s.target, "--wait"}, s.wait...)
-	r := c.Run(t, s.within+30*time.Second, nil, "kubectl", args...)
-	<-done
+	r := c.Run(t, s.within+30*time.Second, []harness.Option{during}, "kubectl", args...)
+	if began {
+		<-done
+	} else if s.during != nil {
+		t.Errorf("--wait said nothing while it waited")
+	}
 	took := time.Since(begun).Round(100 * time.Millisecond)
 	outcome.waited, outcome.exit, outcome.took = true, r.Code, took
 	if r.Code != s.exit {
