@@ -8,7 +8,7 @@ import (
 // Beginnings and endings of what the layers put before an error on its way up: kubelet, CRI, runtime, CNI, OCI.
 var (
 	wrapping = []string{
-		"failed to ", "unable to ", "error ", "Error", "rpc error", "code = ", "plugin type=", "Back-off pulling image", "ErrImagePull", "Head ", "Get ",
+		"failed to ", "unable to ", "error ", "Err", "rpc error", "code = ", "plugin type=", "Back-off pulling image", "Head ", "Get ",
 		"networkPlugin cni failed",
 	}
 	wrapped = []string{" failed", " failed (add)", " failed (delete)", "dial tcp"}

@@ -21,6 +21,7 @@ func TestNodeFaults(t *testing.T) {
 		t.Run("CutFromTheAPI", func(t *testing.T) { cutFromTheAPI(t, c, "w1") })
 		t.Run("KubeletsPortCut", func(t *testing.T) { kubeletsPortCut(t, c, "w1") })
 		t.Run("Cordoned", func(t *testing.T) { cordoned(t, c, "w1") })
+		t.Run("TaintedByAUser", func(t *testing.T) { taintedByAUser(t, c, "w1") })
 		t.Run("CrashLoopingPod", func(t *testing.T) { crashLoopingPod(t, c, "w1") })
 		t.Run("StuckTerminatingPod", func(t *testing.T) { stuckTerminatingPod(t, c, "w1") })
 	})
@@ -131,6 +132,16 @@ func cordoned(t *testing.T, c *harness.Cluster, node string) {
 	healthy(t, c, node)
 }
 
+func taintedByAUser(t *testing.T, c *harness.Cluster, node string) {
+	c.MustKubectl(t, "taint", "node", node, "team=a:NoSchedule")
+	t.Cleanup(func() { c.Kubectl(t, "taint", "node", node, "team-") })
+	n := becomes(t, c, time.Minute, want{node: node, verdict: report.Healthy, code: "NewPodsKeptOff", text: "team=a:NoSchedule"})
+	if line := n.Findings[0].Next[0].Command; c.Sh(t, line).Code != 0 {
+		t.Errorf("the next command does not remove the taint: %s", line)
+	}
+	healthy(t, c, node)
+}
+
 func crashLoopingPod(t *testing.T, c *harness.Cluster, node string) {
 	namespace := c.Namespace(t)
 	c.Apply(t, fmt.Sprintf(`
@@ -206,4 +217,18 @@ func wrongClusterDNS(t *testing.T, c *harness.Cluster, node string) {
 	healthy(t, c, node)
 	heal()
 	healthy(t, c, node)
+}
+
+// A Node object that somebody deletes: its pods are still there, and a restart of the kubelet brings it back, as the
+// finding says.
+func TestADeletedNodeComesBack(t *testing.T) {
+	c := cluster(t)
+	healthy(t, c, "w2")
+	c.MustKubectl(t, "delete", "node", "w2")
+	n := becomes(t, c, time.Minute, want{node: "w2", verdict: report.Unhealthy, code: "NodeDeleted", exit: 3})
+	if len(n.Findings[0].Next) < 2 || !strings.Contains(n.Findings[0].Next[1].Command, "restart kubelet") {
+		t.Errorf("next: %+v", n.Findings[0].Next)
+	}
+	c.Fault(t, "stop-kubelet", "w2")()
+	healthy(t, c, "w2")
 }

@@ -3,6 +3,7 @@ package nodeshell
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
@@ -28,6 +29,75 @@ func TestPodSecurity(t *testing.T) {
 		rest := c.MustKubectl(t, "get", "namespaces", "-l", "app.kubernetes.io/managed-by=kubectl-nodeshell", "-o", "name")
 		return rest, rest == ""
 	})
+}
+
+// What a namespace bounds, changes or rejects: the finding's own way out of it, pasted, runs the same call. The codes:
+// QuotaOrLimitRangeViolated: a quota without room; MemoryLimitReached: a default limit that the command passes;
+// PodMutatedByAdmission: another image; PlacementRejected: a node selector that admission adds.
+func TestTheWayOutOfANamespaceRunsTheCall(t *testing.T) {
+	t.Parallel()
+	c := cluster(t)
+	policy := func(expression string) func(ns string) string {
+		return func(ns string) string {
+			return fmt.Sprintf(`apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicy
+metadata: {name: %[1]s}
+spec:
+  matchConstraints:
+    namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: %[1]s}}
+    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}]
+  reinvocationPolicy: Never
+  mutations: [{patchType: JSONPatch, jsonPatch: {expression: '[%[2]s]'}}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicyBinding
+metadata: {name: %[1]s}
+spec: {policyName: %[1]s}
+`, ns, expression)
+		}
+	}
+	for _, tt := range []struct {
+		code  string
+		bound func(ns string) string
+		call  []string
+		want  string
+	}{
+		{"QuotaOrLimitRangeViolated", func(ns string) string {
+			return fmt.Sprintf("apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: none, namespace: %s}\nspec: {hard: {pods: 0}}\n", ns)
+		}, []string{"hostname"}, "w1\n"},
+		{"MemoryLimitReached", func(ns string) string {
+			return fmt.Sprintf("apiVersion: v1\nkind: LimitRange\nmetadata: {name: small, namespace: %s}\nspec: {limits: [{type: Container, default: {memory: 32Mi}, defaultRequest: {memory: 16Mi}}]}\n", ns)
+		}, []string{"sh", "-c", "head -c 100000000 /dev/zero | tail -c 90000000 | wc -c"}, "90000000\n"},
+		{"PodMutatedByAdmission", policy(`JSONPatch{op: "replace", path: "/spec/containers/0/image", value: "docker.io/library/testapp:1"}`), []string{"hostname"}, "w1\n"},
+		{"PlacementRejected", policy(`JSONPatch{op: "add", path: "/spec/nodeSelector", value: {"no-such-label": "x"}}`), []string{"hostname"}, "w1\n"},
+	} {
+		t.Run(tt.code, func(t *testing.T) {
+			ns := c.Namespace(t)
+			manifest := tt.bound(ns)
+			c.Apply(t, manifest)
+			if strings.Contains(manifest, "MutatingAdmissionPolicy") {
+				t.Cleanup(func() {
+					c.Kubectl(t, "delete", "mutatingadmissionpolicy,mutatingadmissionpolicybinding", ns, "--ignore-not-found")
+				})
+			}
+			var said string
+			harness.Eventually(t, time.Minute, func() (string, bool) { // quotas are counted and policies compiled a moment later
+				r := run(t, c, append([]string{"w1", "-n", ns, "--"}, tt.call...)...)
+				said = r.Stderr
+				return fmt.Sprintf("code %d: %s%s", r.Code, r.Stdout, r.Stderr), r.Code != 0 && strings.Contains(r.Stderr, tt.code)
+			})
+			line := ""
+			for l := range strings.Lines(said) {
+				if l = strings.TrimSpace(l); line == "" && strings.HasPrefix(l, "kubectl nodeshell ") {
+					line = l
+				}
+			}
+			if r := c.Sh(t, line); r.Code != 0 || r.Stdout != tt.want {
+				t.Errorf("%q: code %d: %q %s\nof %s", line, r.Code, r.Stdout, r.Stderr, said)
+			}
+			nothingLeft(t, c, ns)
+		})
+	}
 }
 
 func TestAnImageThatCannotBePulledIsSaidAtOnce(t *testing.T) {

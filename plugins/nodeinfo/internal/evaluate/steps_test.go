@@ -43,10 +43,12 @@ func TestNextStepsKeepTheUser(t *testing.T) {
 
 func TestChangesAreExecuted(t *testing.T) {
 	testkit.CheckChanges(t, "../../../../test/e2e/nodeinfo", testkit.Changes{
-		Executed: map[finding.Code]string{rules.Cordoned: "TestNodeFaults"},
+		Executed: map[finding.Code]string{rules.Cordoned: "TestNodeFaults", rules.NewPodsKeptOff: "TestNodeFaults"},
 		Reasons: map[finding.Code]string{
-			rules.KubeletTooOld: "the embedded cluster has one version of the kubelet",
-			rules.OutOfService:  "the taint is for machines that are powered off",
+			rules.NodeDeleted:                      "nodes of the embedded cluster have no systemd; TestADeletedNodeComesBack restarts the kubelet in its way",
+			rules.KubeletServingCertificateMissing: "kubelets of the embedded cluster sign their own serving certificate",
+			rules.KubeletTooOld:                    "the embedded cluster has one version of the kubelet",
+			rules.OutOfService:                     "the taint is for machines that are powered off",
 		},
 	}, reportsOfEveryFixture(t))
 }

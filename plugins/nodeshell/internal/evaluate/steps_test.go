@@ -40,7 +40,11 @@ func TestNextStepsKeepTheUser(t *testing.T) {
 
 func TestChangesAreExecuted(t *testing.T) {
 	testkit.CheckChanges(t, "../../../../test/e2e/nodeshell", testkit.Changes{
-		Executed: map[finding.Code]string{"PodSecurityViolated": "TestPodSecurity", "NodePressure": "TestANodeUnderPressure"},
+		Executed: map[finding.Code]string{
+			"PodSecurityViolated": "TestPodSecurity", "NodePressure": "TestANodeUnderPressure",
+			"QuotaOrLimitRangeViolated": "TestTheWayOutOfANamespaceRunsTheCall", "MemoryLimitReached": "TestTheWayOutOfANamespaceRunsTheCall",
+			"PodMutatedByAdmission": "TestTheWayOutOfANamespaceRunsTheCall", "PlacementRejected": "TestTheWayOutOfANamespaceRunsTheCall",
+		},
 		Reasons:  map[finding.Code]string{"NodeOutOfResources": "the command is that of NodePressure"},
 	}, plansOfEveryFixture(t))
 }

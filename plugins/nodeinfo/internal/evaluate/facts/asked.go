@@ -1,8 +1,7 @@
 package facts
 
 import (
-	"net"
-	"strconv"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -38,15 +37,18 @@ func ProxyPort(p *corev1.Pod, configured string) int {
 	if address == "" {
 		return proxyPort
 	}
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		host, port = address, strconv.Itoa(proxyPort)
+	if strings.HasPrefix(address, ":") {
+		address = "0.0.0.0" + address
 	}
-	if ip := net.ParseIP(host); ip != nil && ip.IsLoopback() {
+	at, err := netip.ParseAddrPort(address)
+	if err != nil {
+		ip, _ := netip.ParseAddr(address) // the zero address is no loopback
+		at = netip.AddrPortFrom(ip, proxyPort)
+	}
+	if at.Addr().IsLoopback() {
 		return 0
 	}
-	n, _ := strconv.Atoi(port)
-	return n
+	return int(at.Port())
 }
 
 // IsProxy says whether the pod is kube-proxy's and runs.

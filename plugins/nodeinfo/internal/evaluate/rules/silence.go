@@ -313,7 +313,7 @@ func checkKubeletServingCertificateMissing(c *Case) []finding.Finding {
 	list := c.look("List the requests of kubelets for a serving certificate", "", "get", "csr", "--field-selector=spec.signerName=kubernetes.io/kubelet-serving")
 	if r == nil {
 		if gap := c.Sources.Get(facts.SourceRequests); !gap.Readable() {
-			message += "; whether a request for one waits is not known: " + gap.Reason()
+			message += "; whether a request for one waits is unknown: " + gap.Reason()
 		}
 		f := c.found(message, evidence, list, onNode("journalctl -u kubelet -n 200 --no-pager | grep -i -E 'certificate|csr'",
 			"On the node, read why the kubelet has no certificate"))
@@ -326,7 +326,7 @@ func checkKubeletServingCertificateMissing(c *Case) []finding.Finding {
 	}
 	switch {
 	case r.Denied:
-		state, next = "was denied", []finding.Next{c.look("Read who denied the request and why", "", "describe", "csr", r.Name)}
+		state, next = "was denied", []finding.Next{c.look("Read why the request was denied, and by whom", "", "describe", "csr", r.Name)}
 	case r.Failed:
 		state, next = "failed", []finding.Next{c.look("Read why the signer failed", "", "describe", "csr", r.Name)}
 	}
