@@ -67,7 +67,8 @@ func (l *Ledger) Unexplained(findings []Finding, consequences []Consequence) []C
 		}
 	}
 	slices.SortFunc(left, func(a, b Contrary) int {
-		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Object.String(), b.Object.String()), cmp.Compare(a.Evidence.Value, b.Evidence.Value))
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Object.String(), b.Object.String()),
+			cmp.Compare(a.Evidence.Value, b.Evidence.Value))
 	})
 	return left
 }

@@ -257,7 +257,8 @@ func explainStream(subresource string, err error) error {
 	}
 	switch text := err.Error(); {
 	case strings.Contains(text, "(403 Forbidden): Forbidden"):
-		return fmt.Errorf("a proxy in front of the API server forbids %s; kubectl proxy allows it with: kubectl proxy --reject-paths='^$'", subresource)
+		return fmt.Errorf("a proxy in front of the API server forbids %s; kubectl proxy allows it with: kubectl proxy --reject-paths='^$'",
+			subresource)
 	case strings.Contains(text, "Upgrade request required"):
 		return fmt.Errorf("a proxy in front of the API server does not pass on the upgrade to a WebSocket or SPDY stream that %s needs; "+
 			"pass the address of the API server itself: --server=https://HOST:6443", subresource)

@@ -19,16 +19,16 @@ func (e *Event) Current(wellSince, now time.Time) bool {
 
 // harmless are reasons of Warning events that speak against nothing by themselves, each with why.
 var harmless = map[string]string{
-	"InvalidDiskCapacity":               "every start of a kubelet brings it, before it knows its disks (https://github.com/kubernetes/kubernetes/issues/109241)",
+	"InvalidDiskCapacity":               "every kubelet sends it at its start (https://github.com/kubernetes/kubernetes/issues/109241)",
 	"PossibleMemoryBackedVolumesOnDisk": "every start of a kubelet brings it on a node with swap",
-	"CheckLimitsForResolvConf":          "the node's resolv.conf has more entries than a resolver reads; a pod whose names fail of that is judged by its own file",
-	"DNSConfigForming":                  "a pod's search list or nameservers were cut to what a resolver reads; names that fail of that are judged by kubectl dns",
+	"CheckLimitsForResolvConf":          "more entries than a resolver reads; names of a pod that fail of that are judged by its own file",
+	"DNSConfigForming":                  "cut to what a resolver reads; names of a pod that fail of that are judged by its own file",
 	"CIDRAssignmentFailed":              "it is tried again; a node that keeps no range has no network, and its Ready condition says so",
 	"CIDRNotAvailable":                  "it is tried again; a node that keeps no range has no network, and its Ready condition says so",
 	"CgroupV1":                          "a notice for later versions",
 	"IPVSDeprecation":                   "a notice for later versions",
 	"FailedToRetrieveImagePullSecret":   "the image may need no secret; one that does is not pulled, and the container's state says so",
-	"Unhealthy":                         "one failed probe is what the failure threshold is for; when it is reached the pod is not ready or its container restarts",
+	"Unhealthy":                         "below the failure threshold it is nothing; at it the pod is not ready or its container restarts",
 	"ProbeWarning":                      "the probe succeeded",
 	"ProbeError":                        "as Unhealthy: the threshold counts it",
 	"ResizeDeferred":                    "the pod runs on with the resources it has",

@@ -60,7 +60,8 @@ func (c *collector) proxyHealth(ctx context.Context, namespace, pod, node string
 		s.State, s.Message = source.Skipped, "needs get pods/proxy in "+namespace
 	case strings.Contains(text+err.Error(), "connect: connection refused"):
 		answer.Refused, answer.Message = true, "connection refused"
-	case strings.Contains(text, `"lastUpdated"`): // its own words: https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/proxy/healthcheck/proxy_health.go
+	// Its own words: https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/proxy/healthcheck/proxy_health.go
+	case strings.Contains(text, `"lastUpdated"`):
 		answer.Message = text
 	default:
 		s.State, s.Message = source.Skipped, "port "+fmt.Sprint(port)+" of kube-proxy gives no answer through the API server"

@@ -277,7 +277,8 @@ func (c *collector) leaderless(l coordinationv1.Lease) bool {
 
 // components reads the static pods of the control plane, which may work without a leader.
 func (c *collector) components(ctx context.Context) {
-	list, err := c.client.CoreV1().Pods(metav1.NamespaceSystem).List(ctx, metav1.ListOptions{LabelSelector: "tier=control-plane", Limit: pageSize})
+	list, err := c.client.CoreV1().Pods(metav1.NamespaceSystem).List(ctx,
+		metav1.ListOptions{LabelSelector: "tier=control-plane", Limit: pageSize})
 	if err == nil {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -361,7 +362,8 @@ func (c *collector) kubelet(ctx context.Context, node string) (evaluate.Kubelet,
 		return answer, nil
 	}
 	answer := evaluate.Kubelet{
-		Message: cmp.Or(unreached(body), kube.OneLine(kube.Explain(err))), Refused: strings.Contains(string(body)+err.Error(), "connect: connection refused"),
+		Message: cmp.Or(unreached(body), kube.OneLine(kube.Explain(err))),
+		Refused: strings.Contains(string(body)+err.Error(), "connect: connection refused"),
 	}
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):

@@ -74,7 +74,7 @@ func (r *Runner) askAdmission(ctx context.Context, pod *corev1.Pod) (tries []eva
 	candidates, labeled := r.reader.Candidates(ctx)
 	chosen := r.cluster.NamespaceGiven && !r.free
 	if chosen {
-		own := append(without(candidates, metav1.NamespaceSystem), labeled...)
+		own := slices.Concat(without(candidates, metav1.NamespaceSystem), labeled)
 		labeled, candidates = append(own[:min(len(own), mostTries)], metav1.NamespaceSystem), nil
 	}
 	for _, candidate := range without(candidates, first) {

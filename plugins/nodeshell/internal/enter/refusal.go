@@ -81,8 +81,8 @@ func Killed(ctx context.Context, v Visit, helper *helperpod.Helper, ended error)
 // (https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files). The host's mount is the one that has the
 // whole path.
 const oomKills = `p=$(sed -n 's/^[0-9]*:memory://p' /proc/self/cgroup | head -1); q=$(sed -n 's/^0:://p' /proc/self/cgroup | head -1)
-for f in /sys/fs/cgroup/memory$p/memory.oom_control /proc/1/root/sys/fs/cgroup/memory$p/memory.oom_control /sys/fs/cgroup/memory/memory.oom_control \
-  /proc/1/root/sys/fs/cgroup$q/memory.events /sys/fs/cgroup$q/memory.events; do
+for f in /sys/fs/cgroup/memory$p/memory.oom_control /proc/1/root/sys/fs/cgroup/memory$p/memory.oom_control \
+  /sys/fs/cgroup/memory/memory.oom_control /proc/1/root/sys/fs/cgroup$q/memory.events /sys/fs/cgroup$q/memory.events; do
   n=$(sed -n 's/^oom_kill //p' "$f" 2>/dev/null); [ -z "$n" ] || { echo "$n"; exit 0; }
 done; exit 1`
 

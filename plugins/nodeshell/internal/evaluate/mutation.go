@@ -85,11 +85,11 @@ func MemoryLimit(asked, made *corev1.Pod) *resource.Quantity {
 
 // OutOfMemory explains a command, or a helper, that was killed for its memory. Sure says that the kernel has counted it.
 func OutOfMemory(plan report.Plan, limit *resource.Quantity, sure bool, o Options) finding.Finding {
-	message := fmt.Sprintf("the command was killed on node %s: the helper pod has a memory limit of %s, which a LimitRange or webhook of namespace %q set",
-		plan.Node, limit, plan.Namespace)
+	message := fmt.Sprintf("the command was killed on node %s: the helper pod has a memory limit of %s, which a LimitRange or webhook "+
+		"of namespace %q set", plan.Node, limit, plan.Namespace)
 	if !sure {
-		message = fmt.Sprintf("the command was killed on node %s, perhaps by the memory limit of %s that a LimitRange or webhook of namespace %q set on the helper pod",
-			plan.Node, limit, plan.Namespace)
+		message = fmt.Sprintf("the command was killed on node %s, perhaps by the memory limit of %s that a LimitRange or webhook "+
+			"of namespace %q set on the helper pod", plan.Node, limit, plan.Namespace)
 	}
 	f := book.New(MemoryLimitReached, message)
 	f.Object = &finding.ObjectRef{Kind: "Pod", Namespace: plan.Namespace, Name: plan.Pod.Name}

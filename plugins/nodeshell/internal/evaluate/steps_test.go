@@ -45,6 +45,6 @@ func TestChangesAreExecuted(t *testing.T) {
 			"QuotaOrLimitRangeViolated": "TestTheWayOutOfANamespaceRunsTheCall", "MemoryLimitReached": "TestTheWayOutOfANamespaceRunsTheCall",
 			"PodMutatedByAdmission": "TestTheWayOutOfANamespaceRunsTheCall", "PlacementRejected": "TestTheWayOutOfANamespaceRunsTheCall",
 		},
-		Reasons:  map[finding.Code]string{"NodeOutOfResources": "the command is that of NodePressure"},
+		Reasons: map[finding.Code]string{"NodeOutOfResources": "the command is that of NodePressure"},
 	}, plansOfEveryFixture(t))
 }

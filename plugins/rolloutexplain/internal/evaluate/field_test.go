@@ -99,7 +99,7 @@ func TestSituationsOfTheField(t *testing.T) {
 		verdict report.Verdict
 		says    string
 	}{
-		{"a bare ReplicaSet with another template", bareSet(func(*appsv1.ReplicaSet, *corev1.Pod) {}), report.OnHold, "never replaces its pods"},
+		{"a bare ReplicaSet with another template", bareSet(func(*appsv1.ReplicaSet, *corev1.Pod) {}), report.OnHold, "replaces no pods"},
 		{"the same before its pods", bareSet(func(rs *appsv1.ReplicaSet, _ *corev1.Pod) { rs.ManagedFields = wrote(2 * time.Minute) }), report.Complete, "all 1 replicas"},
 		{"the same with pods of that template", bareSet(func(_ *appsv1.ReplicaSet, p *corev1.Pod) { p.Spec.Containers[0].Image = "api:2" }), report.Complete, "all 1 replicas"},
 		{"a ReplicaSet never written again, of a dump", bareSet(func(rs *appsv1.ReplicaSet, _ *corev1.Pod) { rs.ManagedFields, rs.Generation = nil, 1 }), report.Complete, "all 1 replicas"},
@@ -111,7 +111,7 @@ func TestSituationsOfTheField(t *testing.T) {
 		{"held by a finalizer", with(func(b *builder) {
 			at := ago(time.Minute)
 			b.d.DeletionTimestamp, b.d.Finalizers = &at, []string{"example.com/hold"}
-		})(), report.Superseded, "it stays until finalizer example.com/hold is removed"},
+		})(), report.Superseded, "finalizer example.com/hold remains"},
 		{"a Job's container that runs on", twoContainers(), report.Progressing, "container main has ended with exit code 0, but container proxy still runs"},
 		{"a Job without parallelism", jobCase(func(j *batchv1.Job) { j.Spec.Parallelism = plain.Ptr(int32(0)) }), report.OnHold, "spec.parallelism is 0"},
 		{"a failed index", jobCase(func(j *batchv1.Job) { j.Status.FailedIndexes = plain.Ptr("1") }), report.Failed, "index 1 has failed finally"},

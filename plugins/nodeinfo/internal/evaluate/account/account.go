@@ -62,7 +62,8 @@ func Unexplained(c *rules.Case, findings []finding.Finding, consequences []findi
 	if i := slices.IndexFunc(left, func(e finding.Contrary) bool { return e.Object.Kind == "Pod" }); i >= 0 {
 		o := left[i].Object
 		next = append(next, finding.Next{
-			Command: c.Kubectl.Command(o.Namespace, "describe", "pod", o.Name), Why: "Read the containers, conditions and events of the pod", Risk: finding.Read,
+			Command: c.Kubectl.Command(o.Namespace, "describe", "pod", o.Name), Why: "Read the containers, conditions and events of the pod",
+			Risk: finding.Read,
 		})
 	}
 	return finding.Unexplained(left, l.node, next...)
@@ -150,7 +151,10 @@ func (l *ledger) pod(p *facts.Pod) {
 		if at := p.FailedAt(); l.Age(at) <= eventfact.Repeat {
 			c := finding.Contrary{
 				Kind: "Pod " + p.Status.Reason, Object: o, Beside: []finding.ObjectRef{l.node},
-				Evidence: finding.Evidence{Source: "Pod " + p.Namespace + "/" + p.Name, Path: "status.message", Value: cmp.Or(p.Status.Message, p.Status.Reason), Time: facts.Time(at)},
+				Evidence: finding.Evidence{
+					Source: "Pod " + p.Namespace + "/" + p.Name, Path: "status.message", Value: cmp.Or(p.Status.Message, p.Status.Reason),
+					Time: facts.Time(at),
+				},
 			}
 			if p.Status.Reason == "Evicted" {
 				c.By = []finding.Code{rules.PodsEvicted, rules.DiskPressure, rules.MemoryPressure, rules.PIDPressure}

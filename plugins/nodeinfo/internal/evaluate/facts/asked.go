@@ -79,7 +79,8 @@ func (c *Cluster) servingRequest(n *Node) *ServingRequest {
 		if r.Spec.SignerName != certificatesv1.KubeletServingSignerName || r.Spec.Username != "system:node:"+n.Object.Name {
 			continue
 		}
-		if newest == nil || newest.CreationTimestamp.Before(&r.CreationTimestamp) || newest.CreationTimestamp.Equal(&r.CreationTimestamp) && r.Name < newest.Name {
+		if newest == nil || newest.CreationTimestamp.Before(&r.CreationTimestamp) ||
+			newest.CreationTimestamp.Equal(&r.CreationTimestamp) && r.Name < newest.Name {
 			newest = r
 		}
 	}

@@ -28,7 +28,8 @@ func (c *Cluster) silent(condition *corev1.NodeCondition) bool {
 	if posted.IsZero() || c.now.Sub(posted) <= StatusOld {
 		return false
 	}
-	return posted.Sub(condition.LastTransitionTime.Time) > time.Minute || detected[string(condition.Type)] || strings.HasPrefix(string(condition.Type), "Frequent")
+	return posted.Sub(condition.LastTransitionTime.Time) > time.Minute || detected[string(condition.Type)] ||
+		strings.HasPrefix(string(condition.Type), "Frequent")
 }
 
 // detected are conditions of node-problem-detector.
@@ -175,7 +176,8 @@ func (f *KubeletFilesystem) short() []Scarcity {
 	var out []Scarcity
 	look := func(resource, path string, free, all *uint64, threshold float64) {
 		if free != nil && all != nil && *all > 0 && float64(*free) < threshold*float64(*all) {
-			text := fmt.Sprintf("%d of %d %s free on the %s filesystem", *free, *all, map[string]string{Inodes: "inodes", Space: "bytes"}[resource], f.Name)
+			text := fmt.Sprintf("%d of %d %s free on the %s filesystem", *free, *all,
+				map[string]string{Inodes: "inodes", Space: "bytes"}[resource], f.Name)
 			out = append(out, Scarcity{Resource: resource, Figures: text, Source: "kubelet", Path: path, Text: text})
 		}
 	}

@@ -55,9 +55,12 @@ func (c *Cluster) missingDaemons(n *Node) []MissingDaemon {
 // https://kubernetes.io/docs/reference/labels-annotations-taints/#kubernetes-io-os
 func (c *Cluster) lost(d *appsv1.DaemonSet, n *Node) []string {
 	info := n.Object.Status.NodeInfo
-	own := map[string]string{corev1.LabelOSStable: info.OperatingSystem, corev1.LabelArchStable: info.Architecture, corev1.LabelHostname: hostname(n.Object)}
+	own := map[string]string{
+		corev1.LabelOSStable: info.OperatingSystem, corev1.LabelArchStable: info.Architecture, corev1.LabelHostname: hostname(n.Object),
+	}
 	parts := &n.Components
-	proxy := d.Namespace == metav1.NamespaceSystem && d.Name == "kube-proxy" && len(parts.Proxies) == 0 && parts.Instead == "" && !parts.BuiltIn &&
+	proxy := d.Namespace == metav1.NamespaceSystem && d.Name == "kube-proxy" && len(parts.Proxies) == 0 && parts.Instead == "" &&
+		!parts.BuiltIn &&
 		info.OperatingSystem == "linux" && d.Status.CurrentNumberScheduled > 0 && parts.Runtime.Name != ""
 	var lost []string
 	restored := n.Object.DeepCopy()

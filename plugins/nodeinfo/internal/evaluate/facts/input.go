@@ -58,13 +58,13 @@ type Input struct {
 	CSINodes          []storagev1.CSINode                        `json:"csiNodes,omitempty"`
 	VolumeAttachments []storagev1.VolumeAttachment               `json:"volumeAttachments,omitempty"`
 	SystemLeases      []coordinationv1.Lease                     `json:"systemLeases,omitempty"`
-	Components        []corev1.Pod                               `json:"components,omitempty"` // of the control plane, where a leader's lease is old
+	Components        []corev1.Pod                               `json:"components,omitempty"` // control plane, where a leader's lease is old
 	ServerVersion     string                                     `json:"serverVersion,omitempty"`
 	Readyz            string                                     `json:"readyz,omitempty"`          // the text of /readyz?verbose
 	ProxyMode         string                                     `json:"proxyMode,omitempty"`       // "mode" in kube-proxy's ConfigMap
 	ProxyHealthz      string                                     `json:"proxyHealthz,omitempty"`    // and "healthzBindAddress"
-	ProxyHealth       map[string]ProxyHealth                     `json:"proxyHealth,omitempty"`     // by node: where it was asked and answered, or was refused
-	ServingRequests   []certificatesv1.CertificateSigningRequest `json:"servingRequests,omitempty"` // of kubelets, where one has no certificate
+	ProxyHealth       map[string]ProxyHealth                     `json:"proxyHealth,omitempty"`     // by node, where it answered or refused
+	ServingRequests   []certificatesv1.CertificateSigningRequest `json:"servingRequests,omitempty"` // where a kubelet has no certificate
 	Kubelets          map[string]Kubelet                         `json:"kubelets,omitempty"`        // answers of the kubelets themselves
 	Sources           source.List                                `json:"sources"`                   // reads for all nodes
 	NodeSources       map[string]source.List                     `json:"nodeSources,omitempty"`

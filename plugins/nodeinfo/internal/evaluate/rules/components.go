@@ -211,7 +211,8 @@ func checkKubeProxyNotReady(c *Case) []finding.Finding {
 	if len(list) > 0 || h == nil || h.Healthy || proxy == nil || proxy.Pod == nil || c.Age(proxy.Pod.StartedAt()) < facts.Starting {
 		return list
 	}
-	message := fmt.Sprintf("kube-proxy (%s) on this node is running but does not work: its health port %d refuses connections", proxy.PodName(), h.Port)
+	message := fmt.Sprintf("kube-proxy (%s) on this node is running but does not work: its health port %d refuses connections",
+		proxy.PodName(), h.Port)
 	if !h.Refused {
 		message = fmt.Sprintf("kube-proxy (%s) on this node reports that it does not update its rules", proxy.PodName())
 	}

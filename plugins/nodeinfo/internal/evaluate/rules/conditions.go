@@ -25,8 +25,8 @@ var diskPressure = rule{
 		Code:     DiskPressure,
 		Severity: finding.Critical,
 		Title:    "Node has disk pressure",
-		Meaning: "Free space or free inodes of the node or image filesystem are below an eviction threshold: the kubelet deletes images, evicts " +
-			"pods and rejects new pods. The condition stays set for five minutes after the cause is removed. Which of the two is short, " +
+		Meaning: "Free space or free inodes of the node or image filesystem are below an eviction threshold: the kubelet deletes images, " +
+			"evicts pods and rejects new pods. The condition stays set for five minutes after the cause is removed. Which of the two is short, " +
 			"events, evicted pods and the kubelet (--kubelet) tell; df shows free space when inodes are short (df -i shows inodes).",
 		Evidence: "Node condition DiskPressure=True; EvictionThresholdMet events, messages of evicted pods, and inodes in /stats/summary.",
 		Next:     "Find what fills the disk, or the directory with very many files.",
@@ -41,7 +41,10 @@ func checkDiskPressure(c *Case) []finding.Finding {
 		return list
 	}
 	f := &list[0]
-	words := map[string]string{facts.Inodes: "the node is out of inodes (DiskPressure)", facts.Space: "the node is low on disk space (DiskPressure)"}
+	words := map[string]string{
+		facts.Inodes: "the node is out of inodes (DiskPressure)",
+		facts.Space:  "the node is low on disk space (DiskPressure)",
+	}
 	subject := words[c.Scarce[0].Resource]
 	if c.ScarceOf(facts.Inodes) && c.ScarceOf(facts.Space) {
 		subject = "the node is low on disk space and inodes (DiskPressure)"
@@ -162,7 +165,8 @@ func checkConditionProblem(c *Case) []finding.Finding {
 			continue
 		}
 		f := c.found("condition "+string(condition.Type)+" is "+string(condition.Status)+": "+said(condition.NodeCondition),
-			[]finding.Evidence{ConditionEvidence(condition.NodeCondition)}, onNode("journalctl -k -n 100 --no-pager", "On the node, read the log of the kernel"))
+			[]finding.Evidence{ConditionEvidence(condition.NodeCondition)},
+			onNode("journalctl -k -n 100 --no-pager", "On the node, read the log of the kernel"))
 		if posted := condition.LastHeartbeatTime; !posted.IsZero() && c.Age(posted.Time) > facts.StatusOld {
 			f.Message = fmt.Sprintf("condition %s was %s when it was last posted, %s ago: %s",
 				condition.Type, condition.Status, c.ago(posted.Time), said(condition.NodeCondition))

@@ -142,7 +142,8 @@ var warningEvents = rule{
 func checkWarningEvents(c *Case) []finding.Finding {
 	var rest []string
 	for _, e := range c.warnings() {
-		judged := c.Age(e.Last) <= event.Repeat || e.Reason == "EvictionThresholdMet" || e.Reason == facts.Rebooted || e.Reason == facts.NodeNotReady
+		judged := c.Age(e.Last) <= event.Repeat || e.Reason == "EvictionThresholdMet" || e.Reason == facts.Rebooted ||
+			e.Reason == facts.NodeNotReady
 		if !judged && !ofSystemOOM(e) && !c.ofKubelet(e) {
 			rest = append(rest, fmt.Sprintf("%s (%d)", e.Reason, e.Count))
 		}

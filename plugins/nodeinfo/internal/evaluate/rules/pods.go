@@ -44,7 +44,8 @@ func checkPodCrashLooping(c *Case) []finding.Finding {
 	return c.podFindings(PodCrashLooping, func(pods []*facts.Pod, t *report.PodProblem) finding.Finding {
 		p := pods[0]
 		if len(pods) > 1 {
-			return c.found(fmt.Sprintf("%s of one controller: %s in %s", output.Plural(len(pods), "pod"), t.Message, named(pods)), podEvidence(p), c.podNext(p)...)
+			return c.found(fmt.Sprintf("%s of one controller: %s in %s", output.Plural(len(pods), "pod"), t.Message, named(pods)),
+				podEvidence(p), c.podNext(p)...)
 		}
 		return c.found("pod "+name(p)+": "+t.Message, podEvidence(p), c.podNext(p)...)
 	})
@@ -167,10 +168,13 @@ func checkDaemonSetPodMissing(c *Case) []finding.Finding {
 		switch p, e := d.Unscheduled, d.Rejected; {
 		case d.Lacks != nil:
 			lacks := strings.Join(d.Lacks, ", ")
-			f = c.found("DaemonSet "+name+" has no pod on this node: the node lacks the label "+lacks+" of its node selector", append(evidence, finding.Evidence{
+			evidence = append(evidence, finding.Evidence{
 				Source: "DaemonSet " + name, Path: "spec.template.spec.nodeSelector", Value: lacks,
-			}), c.look("Show the labels of the node", "", "get", "node", c.Object.Name, "--show-labels"),
-				c.change("Set the label again, unless the node is to run without this pod", append([]string{"label", "node", c.Object.Name}, d.Lacks...)...))
+			})
+			f = c.found("DaemonSet "+name+" has no pod on this node: the node lacks the label "+lacks+" of its node selector", evidence,
+				c.look("Show the labels of the node", "", "get", "node", c.Object.Name, "--show-labels"),
+				c.change("Set the label again, unless the node is to run without this pod",
+					append([]string{"label", "node", c.Object.Name}, d.Lacks...)...))
 		case p != nil:
 			s := podfact.Condition(p, corev1.PodScheduled)
 			f = c.found(message+": pod "+p.Name+" cannot be scheduled: "+s.Message, append(evidence, finding.Evidence{
@@ -250,7 +254,8 @@ func (c *Case) podFindings(code finding.Code, of func([]*facts.Pod, *report.PodP
 			f.Covers = append(f.Covers, finding.ObjectRef{Kind: "Pod", Namespace: p.Namespace, Name: p.Name})
 		}
 		if len(pods) > 1 {
-			f.Evidence = append(f.Evidence, finding.Evidence{Source: "Pods on the node", Value: fmt.Sprintf("%d with this cause: %s", len(pods), named(pods))})
+			f.Evidence = append(f.Evidence, finding.Evidence{Source: "Pods on the node",
+				Value: fmt.Sprintf("%d with this cause: %s", len(pods), named(pods))})
 		}
 		list = append(list, f)
 	}
@@ -289,7 +294,9 @@ func (c *Case) sameCause(p *facts.Pod) []finding.Code {
 		{KubeProxyNotReady, c.Components.Proxies},
 		{CSIDriverPodNotReady, c.Components.Storage},
 	} {
-		if slices.ContainsFunc(parts.list, func(o facts.Component) bool { return o.Pod != nil && o.Pod.FailedStart() && cause(o.Pod) == cause(p) }) {
+		if slices.ContainsFunc(parts.list, func(o facts.Component) bool {
+			return o.Pod != nil && o.Pod.FailedStart() && cause(o.Pod) == cause(p)
+		}) {
 			list = append(list, parts.code)
 		}
 	}

@@ -193,11 +193,13 @@ func (c *Case) noAddress(p *facts.Pod) finding.Finding {
 	if leaked {
 		message = fmt.Sprintf("the node has no free pod address, but only %d of %d are in use by pods: %s", *n.Used, *n.Total, p.Wait.Cause)
 		evidence = append(evidence, finding.Evidence{
-			Source: "Pods on the node", Path: "status.podIP", Value: fmt.Sprintf("%d addresses of %s; others are reserved for pods that no longer exist", *n.Used, n.First),
+			Source: "Pods on the node", Path: "status.podIP",
+			Value: fmt.Sprintf("%d addresses of %s; others are reserved for pods that no longer exist", *n.Used, n.First),
 		})
 	}
 	if event.HostLocal(p.Wait.Message) {
-		next = append(next, onNode("ls /var/lib/cni/networks/*/ | grep -c '^[0-9]'; crictl pods -q | wc -l; head -n1 /var/lib/cni/networks/*/*.*.*.* | tail -20",
+		next = append(next, onNode("ls /var/lib/cni/networks/*/ | grep -c '^[0-9]'; crictl pods -q | wc -l; "+
+			"head -n1 /var/lib/cni/networks/*/*.*.*.* | tail -20",
 			"On the node, count the reserved addresses and the pod sandboxes, and show which sandbox holds each address",
 			"more addresses than sandboxes: a file whose sandbox does not exist (crictl pods) is a leaked reservation; remove that file"))
 	}

@@ -36,7 +36,8 @@ var (
 
 // book is the rules: the deeper the layer, the earlier it is named.
 var book = finding.NewBook(
-	apiWritesStopped, kubeletNotReporting, readyConditionStale, leaseNotRenewed, heartbeatLate, kubeletNeverReported, nodeStatusStale, clockSkew,
+	apiWritesStopped, kubeletNotReporting, readyConditionStale, leaseNotRenewed, heartbeatLate, kubeletNeverReported, nodeStatusStale,
+	clockSkew,
 	containerRuntimeDown, networkPluginNotReady, nodeShuttingDown, nodeNotReady, nodeJoining,
 	diskPressure, pidPressure, memoryPressure, networkUnavailable, conditionProblem,
 	systemOOM, kubeletServingCertificateMissing, kubeletUnreachable, kubeletError, warningEvents, rebooted, nodeReadinessFlapping,

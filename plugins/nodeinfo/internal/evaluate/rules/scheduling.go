@@ -102,11 +102,13 @@ func Gone(g *facts.Gone, kubectl finding.Kubectl) []finding.Finding {
 	f := book.New(NodeDeleted, message)
 	f.Object, f.Evidence = &finding.ObjectRef{Kind: "Node", Name: g.Name}, evidence
 	f.Next = []finding.Next{
-		c.look("List the pods that are still bound to the node", "", "get", "pods", "-A", "-o", "wide", "--field-selector", "spec.nodeName="+g.Name),
+		c.look("List the pods that are still bound to the node", "", "get", "pods", "-A", "-o", "wide", "--field-selector",
+			"spec.nodeName="+g.Name),
 		{
 			Command: "systemctl restart kubelet; journalctl -u kubelet -n 50 --no-pager", Risk: finding.Change,
-			Why:     "On the node, restart the kubelet if the machine is to stay in the cluster",
-			Answers: []string{"kubectl get nodes lists the node again: its labels, taints and cordon are those of the kubelet's configuration, not the former ones"},
+			Why: "On the node, restart the kubelet if the machine is to stay in the cluster",
+			Answers: []string{"kubectl get nodes lists the node again: its labels, taints and cordon are those of the kubelet's " +
+				"configuration, not the former ones"},
 		},
 	}
 	return []finding.Finding{f}

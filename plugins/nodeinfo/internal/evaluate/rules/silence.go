@@ -310,7 +310,8 @@ func checkKubeletServingCertificateMissing(c *Case) []finding.Finding {
 		message = "the kubelet has no serving certificate"
 		evidence = append(evidence, finding.Evidence{Source: "kubelet " + c.Object.Name, Path: "/healthz", Value: k.Message})
 	}
-	list := c.look("List the requests of kubelets for a serving certificate", "", "get", "csr", "--field-selector=spec.signerName=kubernetes.io/kubelet-serving")
+	list := c.look("List the requests of kubelets for a serving certificate", "", "get", "csr",
+		"--field-selector=spec.signerName=kubernetes.io/kubelet-serving")
 	if r == nil {
 		if gap := c.Sources.Get(facts.SourceRequests); !gap.Readable() {
 			message += "; whether a request for one waits is unknown: " + gap.Reason()
@@ -332,7 +333,9 @@ func checkKubeletServingCertificateMissing(c *Case) []finding.Finding {
 	}
 	message += fmt.Sprintf(": CertificateSigningRequest %s %s (made %s ago)", r.Name, state, c.ago(r.Made))
 	value := strings.TrimSuffix(state+": "+r.Reason+" "+r.Message, ":  ")
-	evidence = append(evidence, finding.Evidence{Source: "CertificateSigningRequest " + r.Name, Path: "status.conditions", Value: value, Time: facts.Time(r.Made)})
+	evidence = append(evidence, finding.Evidence{
+		Source: "CertificateSigningRequest " + r.Name, Path: "status.conditions", Value: value, Time: facts.Time(r.Made),
+	})
 	return c.one(message, evidence, next...)
 }
 

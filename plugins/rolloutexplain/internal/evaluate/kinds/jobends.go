@@ -71,7 +71,7 @@ func jobPodNotEnding(e *model.Evaluation, w *model.Workload) {
 			continue
 		}
 		f := e.Finding(codes.JobPodNotEnding, report.Transient,
-			"pod %s does not end: container %s has ended with exit code 0, but container %s still runs",
+			"pod %s does not end: container %s has ended (exit code 0), but %s still runs",
 			p.Name, plain.List(done, 3), plain.List(on, 3))
 		f.Confidence, f.SelfHealing, f.FirstSeen, f.Pods = "high", "maybe", plain.TimePtr(end.FinishedAt.Time), []string{p.Name}
 		f.Evidence = []finding.Evidence{

@@ -53,7 +53,7 @@ func hasVariable(list []corev1.EnvVar, v corev1.EnvVar) bool {
 
 // setKeepsPods: a ReplicaSet makes new pods of its template and never replaces others.
 func setKeepsPods(e *model.Evaluation, w *model.Workload, old []*model.Pod) {
-	f := e.Finding(codes.OnDelete, report.PausedClass, "%s: a ReplicaSet never replaces its pods (%s)",
+	f := e.Finding(codes.OnDelete, report.PausedClass, "%s: a ReplicaSet replaces no pods (%s)",
 		plain.Plural(len(old), "pod has an older template until it is deleted", "pods have an older template until they are deleted"),
 		plain.List(model.Names(old), 4))
 	f.Confidence, f.SelfHealing, f.Pods = "high", "no", model.Names(old)

@@ -143,7 +143,7 @@ func whyClass(e *model.Evaluation, claim *corev1.PersistentVolumeClaim) string {
 	case class != "" && !known:
 		return fmt.Sprintf("StorageClass %q does not exist", class)
 	case manual:
-		return fmt.Sprintf("StorageClass %q has no provisioner, so that a PersistentVolume must be created by hand", class)
+		return fmt.Sprintf("StorageClass %q has no provisioner: create a PersistentVolume by hand", class)
 	}
 	return ""
 }

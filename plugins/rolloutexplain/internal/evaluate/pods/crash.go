@@ -83,8 +83,8 @@ func readLog(e *model.Evaluation, w *model.Workload, p *model.Pod, name string, 
 	attachLog(e, p, name, previous, c)
 	if c.Log != nil && c.Code == codes.ContainerCrashing && plain.ContainsAny(strings.Join(c.Log.Lines, " "), "exec format error") {
 		c.Recode(codes.ExecFormatError)
-		c.Message = fmt.Sprintf("exec format error: the program of %s is a script without an interpreter line (#!), or is built for another "+
-			"CPU architecture than that of node %s", p.Called(name), p.Spec.NodeName)
+		c.Message = fmt.Sprintf("exec format error: the program of %s is a script without #!, or is for another CPU architecture "+
+			"than node %s", p.Called(name), p.Spec.NodeName)
 	}
 	args := []string{"logs", p.Name, "-c", name}
 	if previous {

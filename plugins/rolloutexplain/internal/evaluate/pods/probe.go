@@ -69,8 +69,7 @@ func probeKind(words string) string {
 func probeHint(words string, spec *corev1.Container) string {
 	switch {
 	case elsewhere(spec.ReadinessProbe) != "":
-		return fmt.Sprintf(" (the probe sets host %s: the kubelet connects to that address from the node, not to the pod)",
-			elsewhere(spec.ReadinessProbe))
+		return fmt.Sprintf(" (the probe sets host %s, which the kubelet reads as the node's)", elsewhere(spec.ReadinessProbe))
 	case plain.ContainsAny(words, "connection refused"):
 		return " (no process listens on that port)"
 	case plain.ContainsAny(words, "statuscode: 404"):

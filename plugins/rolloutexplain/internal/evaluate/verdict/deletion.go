@@ -30,7 +30,7 @@ func beingDeleted(e *model.Evaluation, w *model.Workload) {
 	})
 	switch {
 	case len(held) > 0:
-		words = fmt.Sprintf("the %s is being deleted (for %s): it stays until finalizer %s is removed", w.Kind,
+		words = fmt.Sprintf("the %s is being deleted (for %s), and finalizer %s remains", w.Kind,
 			plain.Age(e.Now.Sub(since)), plain.List(held, 3))
 	case foreground:
 		words += "; it goes after the objects that it owns (foreground deletion)"
