@@ -55,7 +55,8 @@ func podForNode(f *flags, names, flags, remote []string, err error) error {
 
 // filterWords begin a filter of tcpdump, or stand at its start (https://www.tcpdump.org/manpages/pcap-filter.7.html).
 var filterWords = []string{
-	"host", "port", "portrange", "net", "src", "dst", "tcp", "udp", "icmp", "icmp6", "arp", "ip", "ip6", "ether", "vlan", "not", "sctp", "less",
+	"host", "port", "portrange", "net", "src", "dst", "tcp", "udp", "icmp", "icmp6", "arp", "ip", "ip6", "ether", "vlan", "not",
+	"sctp", "less",
 	"greater", "proto", "broadcast", "multicast", "(",
 }
 

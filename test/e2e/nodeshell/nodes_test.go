@@ -67,7 +67,7 @@ spec: {policyName: %[1]s}
 		}, []string{"hostname"}, "w1\n"},
 		{"MemoryLimitReached", func(ns string) string {
 			return fmt.Sprintf("apiVersion: v1\nkind: LimitRange\nmetadata: {name: small, namespace: %s}\nspec: {limits: [{type: Container, default: {memory: 32Mi}, defaultRequest: {memory: 16Mi}}]}\n", ns)
-		}, []string{"sh", "-c", "head -c 100000000 /dev/zero | tail -c 90000000 | wc -c"}, "90000000\n"},
+		}, []string{"bash", "-c", "set -o pipefail; head -c 100000000 /dev/zero | tail -c 90000000 | wc -c"}, "90000000\n"},
 		{"PodMutatedByAdmission", policy(`JSONPatch{op: "replace", path: "/spec/containers/0/image", value: "docker.io/library/testapp:1"}`), []string{"hostname"}, "w1\n"},
 		{"PlacementRejected", policy(`JSONPatch{op: "add", path: "/spec/nodeSelector", value: {"no-such-label": "x"}}`), []string{"hostname"}, "w1\n"},
 	} {

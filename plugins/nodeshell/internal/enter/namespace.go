@@ -75,7 +75,7 @@ func (r *Runner) askAdmission(ctx context.Context, pod *corev1.Pod) (tries []eva
 	chosen := r.cluster.NamespaceGiven && !r.free
 	if chosen {
 		own := slices.Concat(without(candidates, metav1.NamespaceSystem), labeled)
-		labeled, candidates = append(own[:min(len(own), mostTries)], metav1.NamespaceSystem), nil
+		labeled, candidates = slices.Concat(own[:min(len(own), mostTries)], []string{metav1.NamespaceSystem}), nil
 	}
 	for _, candidate := range without(candidates, first) {
 		if try, err = r.reader.Try(ctx, pod, candidate); err != nil {

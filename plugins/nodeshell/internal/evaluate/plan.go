@@ -213,7 +213,9 @@ func Dropped(node string, n int64, o Options) finding.Finding {
 func Gone(pod *corev1.Pod, how string, o Options) finding.Finding {
 	f := book.New(CaptureTargetGone, fmt.Sprintf("pod %s/%s %s during the capture; its packets end there", pod.Namespace, pod.Name, how))
 	f.Object = &finding.ObjectRef{Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name}
-	f.Evidence = []finding.Evidence{{Source: "Pod " + pod.Namespace + "/" + pod.Name, Path: "metadata.uid", Value: string(pod.UID) + " " + how}}
+	f.Evidence = []finding.Evidence{{
+		Source: "Pod " + pod.Namespace + "/" + pod.Name, Path: "metadata.uid", Value: string(pod.UID) + " " + how,
+	}}
 	f.Next = []finding.Next{{
 		Command: o.Kubectl.Command(pod.Namespace, "get", "pods", "-o", "wide"),
 		Why:     "Find the pod that replaced it, and capture that one", Risk: finding.Read,

@@ -63,8 +63,8 @@ var nodeDeleted = rule{
 		Code:     NodeDeleted,
 		Severity: finding.Critical,
 		Title:    "Node object was deleted",
-		Meaning: "The Node object does not exist any more, but pods are still bound to it or events and a Lease of it remain. A kubelet that is " +
-			"still running does not register itself again until it is restarted; the control plane deletes the pods after a while.",
+		Meaning: "The Node object does not exist any more, but pods are still bound to it or events and a Lease of it remain. A kubelet that " +
+			"is still running does not register itself again until it is restarted; the control plane deletes the pods after a while.",
 		Evidence: "RemovingNode event of the node controller, pods with this spec.nodeName, and the Lease in kube-node-lease.",
 		Next:     "If the machine is to stay in the cluster, restart its kubelet; otherwise shut the machine down.",
 	},

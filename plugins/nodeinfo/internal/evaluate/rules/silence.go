@@ -284,8 +284,8 @@ var kubeletServingCertificateMissing = rule{
 		Code:     KubeletServingCertificateMissing,
 		Severity: finding.Warning,
 		Title:    "Kubelet has no serving certificate",
-		Meaning: "The kubelet requests its serving certificate from the cluster (serverTLSBootstrap), and the request is not approved. Until it " +
-			"is, logs, exec, port-forward and usage metrics of the node's pods fail with a TLS error; the pods keep running.",
+		Meaning: "The kubelet requests its serving certificate from the cluster (serverTLSBootstrap), and the request is not approved. Until " +
+			"it is, logs, exec, port-forward and usage metrics of the node's pods fail with a TLS error; the pods keep running.",
 		Evidence: "Answer \"remote error: tls: internal error\" of the kubelet (--kubelet), or no usage metrics of the node, and the newest " +
 			"CertificateSigningRequest of the signer kubernetes.io/kubelet-serving from the node.",
 		Next:   "Check that the request comes from the node, then approve it; install an approver for the next ones.",
