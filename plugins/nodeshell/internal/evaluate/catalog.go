@@ -177,8 +177,10 @@ var book = finding.NewBook(
 		Meaning:  "A virtual kubelet, Fargate or kwok node has no host to enter.",
 		Evidence: "Labels, annotations or taints of the node.",
 		Next:     "Use kubectl exec in the pod itself.",
-	}, Explains: []finding.Code{KubeletNotReporting, NodeNotReady, NodePressure, NoPullUnavailable, PodSecurityViolated,
-		QuotaOrLimitRangeViolated}},
+	}, Explains: []finding.Code{
+		KubeletNotReporting, NodeNotReady, NodePressure, NoPullUnavailable, PodSecurityViolated,
+		QuotaOrLimitRangeViolated,
+	}},
 	finding.Rule[Input]{Entry: finding.Entry{
 		Code: PacketsDropped, Severity: finding.Warning, Title: "Kernel dropped packets",
 		Meaning:  "The traffic was faster than tcpdump, so packets are missing from the capture.",

@@ -254,8 +254,10 @@ func (c *Case) podFindings(code finding.Code, of func([]*facts.Pod, *report.PodP
 			f.Covers = append(f.Covers, finding.ObjectRef{Kind: "Pod", Namespace: p.Namespace, Name: p.Name})
 		}
 		if len(pods) > 1 {
-			f.Evidence = append(f.Evidence, finding.Evidence{Source: "Pods on the node",
-				Value: fmt.Sprintf("%d with this cause: %s", len(pods), named(pods))})
+			f.Evidence = append(f.Evidence, finding.Evidence{
+				Source: "Pods on the node",
+				Value:  fmt.Sprintf("%d with this cause: %s", len(pods), named(pods)),
+			})
 		}
 		list = append(list, f)
 	}

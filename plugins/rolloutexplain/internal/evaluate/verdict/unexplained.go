@@ -107,8 +107,10 @@ func ended(p *model.Pod) time.Time {
 func noteEvents(e *model.Evaluation, ledger *finding.Ledger, about finding.ObjectRef, uid types.UID, wellSince time.Time) {
 	for _, ev := range e.Warnings(about.Namespace, uid, wellSince) {
 		if _, ok := eventfact.Harmless(ev.Reason); !ok {
-			ledger.Note(finding.Contrary{Kind: "Event " + ev.Reason, Object: about,
-				Evidence: plain.Evidence("Event", ev.Reason, plain.Innermost(ev.Message), ev.Last)})
+			ledger.Note(finding.Contrary{
+				Kind: "Event " + ev.Reason, Object: about,
+				Evidence: plain.Evidence("Event", ev.Reason, plain.Innermost(ev.Message), ev.Last),
+			})
 		}
 	}
 }
