@@ -126,7 +126,7 @@ func cordoned(t *testing.T, c *harness.Cluster, node string) {
 	if line := row(t, c, node); !strings.Contains(line, "SchedulingDisabled") {
 		t.Error(line)
 	}
-	if line := n.Findings[0].Next[0].Command; !strings.Contains(line, "uncordon") || c.Sh(t, line).Code != 0 {
+	if line := firstStep(t, n, "Cordoned"); !strings.Contains(line, "uncordon") || c.Sh(t, line).Code != 0 {
 		t.Errorf("the next command does not open the node: %s", line)
 	}
 	healthy(t, c, node)
@@ -136,7 +136,7 @@ func taintedByAUser(t *testing.T, c *harness.Cluster, node string) {
 	c.MustKubectl(t, "taint", "node", node, "team=a:NoSchedule")
 	t.Cleanup(func() { c.Kubectl(t, "taint", "node", node, "team-") })
 	n := becomes(t, c, time.Minute, want{node: node, verdict: report.Healthy, code: "NewPodsKeptOff", text: "team=a:NoSchedule"})
-	if line := n.Findings[0].Next[0].Command; c.Sh(t, line).Code != 0 {
+	if line := firstStep(t, n, "NewPodsKeptOff"); c.Sh(t, line).Code != 0 {
 		t.Errorf("the next command does not remove the taint: %s", line)
 	}
 	healthy(t, c, node)
@@ -226,8 +226,8 @@ func TestADeletedNodeComesBack(t *testing.T) {
 	healthy(t, c, "w2")
 	c.MustKubectl(t, "delete", "node", "w2")
 	n := becomes(t, c, time.Minute, want{node: "w2", verdict: report.Unhealthy, code: "NodeDeleted", exit: 3})
-	if len(n.Findings[0].Next) < 2 || !strings.Contains(n.Findings[0].Next[1].Command, "restart kubelet") {
-		t.Errorf("next: %+v", n.Findings[0].Next)
+	if f := of(t, n, "NodeDeleted"); len(f.Next) < 2 || !strings.Contains(f.Next[1].Command, "restart kubelet") {
+		t.Errorf("next: %+v", f.Next)
 	}
 	c.Fault(t, "stop-kubelet", "w2")()
 	healthy(t, c, "w2")

@@ -96,6 +96,26 @@ func becomes(t *testing.T, c *harness.Cluster, limit time.Duration, w want) repo
 	return n
 }
 
+// of gives the finding with a code.
+func of(t *testing.T, n report.Node, code finding.Code) finding.Finding {
+	t.Helper()
+	i := slices.IndexFunc(n.Findings, func(f finding.Finding) bool { return f.Code == code })
+	if i < 0 {
+		t.Fatalf("%s: no %s: %+v", n.Name, code, n.Findings)
+	}
+	return n.Findings[i]
+}
+
+// firstStep gives the first next command of a code.
+func firstStep(t *testing.T, n report.Node, code finding.Code) string {
+	t.Helper()
+	f := of(t, n, code)
+	if len(f.Next) == 0 {
+		t.Fatalf("%s has no next step", code)
+	}
+	return f.Next[0].Command
+}
+
 // healthy waits until nothing is wrong with a node any more.
 func healthy(t *testing.T, c *harness.Cluster, nodes ...string) {
 	t.Helper()

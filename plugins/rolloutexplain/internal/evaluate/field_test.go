@@ -112,7 +112,7 @@ func TestSituationsOfTheField(t *testing.T) {
 			at := ago(time.Minute)
 			b.d.DeletionTimestamp, b.d.Finalizers = &at, []string{"example.com/hold"}
 		})(), report.Superseded, "finalizer example.com/hold remains"},
-		{"a Job's container that runs on", twoContainers(), report.Progressing, "container main has ended with exit code 0, but container proxy still runs"},
+		{"a Job's container that runs on", twoContainers(), report.Progressing, "container main has ended (exit code 0), but proxy still runs"},
 		{"a Job without parallelism", jobCase(func(j *batchv1.Job) { j.Spec.Parallelism = plain.Ptr(int32(0)) }), report.OnHold, "spec.parallelism is 0"},
 		{"a failed index", jobCase(func(j *batchv1.Job) { j.Status.FailedIndexes = plain.Ptr("1") }), report.Failed, "index 1 has failed finally"},
 		{"a failed index and a success policy", jobCase(func(j *batchv1.Job) {

@@ -37,16 +37,14 @@ var (
 // book is the rules: the deeper the layer, the earlier it is named.
 var book = finding.NewBook(
 	apiWritesStopped, kubeletNotReporting, readyConditionStale, leaseNotRenewed, heartbeatLate, kubeletNeverReported, nodeStatusStale,
-	clockSkew,
-	containerRuntimeDown, networkPluginNotReady, nodeShuttingDown, nodeNotReady, nodeJoining,
-	diskPressure, pidPressure, memoryPressure, networkUnavailable, conditionProblem,
-	systemOOM, kubeletServingCertificateMissing, kubeletUnreachable, kubeletError, warningEvents, rebooted, nodeReadinessFlapping,
-	controlPlaneComponentNotReady, leaderLeaseExpired, apiServerNotReady,
+	clockSkew, containerRuntimeDown, networkPluginNotReady, nodeShuttingDown, nodeNotReady, nodeJoining, diskPressure, pidPressure,
+	memoryPressure, networkUnavailable, conditionProblem, systemOOM, kubeletServingCertificateMissing, kubeletUnreachable, kubeletError,
+	warningEvents, rebooted, nodeReadinessFlapping, controlPlaneComponentNotReady, leaderLeaseExpired, apiServerNotReady,
 	kubeletNewerThanAPIServer, kubeletTooOld, kubeProxyVersionSkew, containerRuntimeDeprecated, cgroupV1, ipvsDeprecated,
-	networkPluginPodNotReady, kubeProxyNotReady, csiDriverPodNotReady,
-	devicesNotAllocatable, overcommitted, highMemoryUsage, maxPodsReached, podIPsExhausted, volumeLimitReached, volumeAttachmentError,
-	podCrashLooping, podNotStarting, podStuckTerminating, podsEvicted, daemonSetPodMissing,
-	nodeDeleted, cordoned, newPodsKeptOff, nodeNotInitialized, nodeRemovalInProgress, nodeRemovalStuck, outOfService,
+	networkPluginPodNotReady, kubeProxyNotReady, csiDriverPodNotReady, devicesNotAllocatable, overcommitted, highMemoryUsage,
+	maxPodsReached, podIPsExhausted, volumeLimitReached, volumeAttachmentError, podCrashLooping, podNotStarting, podStuckTerminating,
+	podsEvicted, daemonSetPodMissing, nodeDeleted, cordoned, newPodsKeptOff, nodeNotInitialized, nodeRemovalInProgress, nodeRemovalStuck,
+	outOfService,
 	rule{Entry: finding.UnexplainedEntry()}, // of package account
 )
 
