@@ -75,6 +75,14 @@ func quietComplete() []testkit.Odd {
 			}),
 		},
 		{
+			Situation: "A quota refused a new ReplicaSet and new pods three minutes ago", Why: "The change was undone, and all pods of the template that holds again are available.",
+			Link: "https://kubernetes.io/docs/concepts/policy/resource-quotas/", Verdict: "Complete",
+			Judge: complete(func(b *builder) {
+				b.event(string(b.d.UID), "ReplicaSetCreateError", `Failed to create new replica set "api-5b5fff559d": replicasets.apps "api-5b5fff559d" is forbidden: exceeded quota: sets, requested: count/replicasets.apps=1, used: count/replicasets.apps=1, limited: count/replicasets.apps=1`, 3).seen(3*time.Minute, 3*time.Minute)
+				b.event("rs2", "FailedCreate", `pods "api-2-" is forbidden: exceeded quota: two, requested: pods=1, used: pods=2, limited: pods=2`, 3).seen(3*time.Minute, 3*time.Minute)
+			}),
+		},
+		{
 			Situation: "A pod has the condition PodResizePending with reason Deferred", Why: "A resize waits for free capacity, and the pod runs on with the resources that it has.",
 			Link: "https://kubernetes.io/docs/tasks/configure-pod-container/resize-container-resources/", Verdict: "Complete",
 			Judge: complete(func(b *builder) {
