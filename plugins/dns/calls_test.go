@@ -88,7 +88,7 @@ func TestReportsAskLittleOfTheAPIServer(t *testing.T) {
 	}
 	reviews := slices.Repeat([]string{"/apis/authorization.k8s.io/v1/subjectaccessreviews"}, 6) // list and watch of three kinds
 	check := slices.Concat(objects, reviews, []string{
-		kubeletConfig, "/api/v1/namespaces", dnsPods + "/a/log", dnsPods + "/b/log", "/apis/networking.k8s.io/v1/networkpolicies",
+		kubeletConfig, "/api/v1/namespaces", "/api/v1/namespaces/kube-system/events", dnsPods + "/a/log", dnsPods + "/b/log", "/apis/networking.k8s.io/v1/networkpolicies",
 	})
 	slices.Sort(check)
 	for name, tt := range map[string]struct{ args, want []string }{

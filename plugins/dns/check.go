@@ -175,8 +175,8 @@ func (c *common) check(ctx context.Context, o CheckOptions) error {
 	judge.Slow = o.Slow
 	full := o.Profile == profileFull
 	w := collect.Wants{
-		Servers: true, Namespaces: true, Policies: true, Access: true, KubeletMap: true, Kubelets: full, Logs: true, LogLines: 300,
-		Metrics: true, External: o.External, Questions: checkQuestions,
+		Servers: true, Namespaces: true, Policies: true, Access: true, Events: true, KubeletMap: true, Kubelets: full, Logs: true,
+		LogLines: 300, Metrics: true, External: o.External, Questions: checkQuestions,
 	}
 	switch {
 	case full:

@@ -30,6 +30,7 @@ type Wants struct {
 	Namespaces bool
 	Policies   bool
 	Access     bool
+	Events     bool // warnings about the DNS pods
 	KubeletMap bool // the cluster-wide kubelet-config ConfigMap
 	Kubelets   bool // each kubelet's own configuration: needs get nodes/proxy
 	Logs       bool
@@ -289,13 +290,28 @@ func (c *Collector) servers(ctx context.Context, w Wants, service *corev1.Servic
 			c.in.DaemonSets = trimmed(list.Items)
 		}
 	})
+	if w.Events {
+		wg.Go(func() { c.warnings(ctx, namespace) })
+	}
 	wg.Wait()
 	workload := discover.FindWorkload(service, c.in.Deployments, c.in.DaemonSets)
 	c.misselected(ctx, service, workload)
+	c.in.Events = slices.DeleteFunc(c.in.Events, func(e corev1.Event) bool {
+		return !slices.ContainsFunc(c.in.Pods, func(p corev1.Pod) bool { return p.UID == e.InvolvedObject.UID })
+	})
 	if w.Access {
 		c.access(ctx, workload)
 	}
 	return workload
+}
+
+// warnings reads the Warning events about pods of a namespace.
+func (c *Collector) warnings(ctx context.Context, namespace string) {
+	list, err := c.client.CoreV1().Events(namespace).List(ctx, metav1.ListOptions{FieldSelector: "type=Warning,involvedObject.kind=Pod"})
+	c.note("events", "list", "events in "+namespace, err)
+	if err == nil {
+		c.in.Events = trimmed(list.Items)
+	}
 }
 
 // orphans looks for DNS servers without a Service.

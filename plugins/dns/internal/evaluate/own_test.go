@@ -1,6 +1,7 @@
 package evaluate
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -210,12 +211,28 @@ func TestAKeyOverSeveralLinesIsHidden(t *testing.T) {
 	}
 }
 
+// warn adds a warning about the first DNS pod, which has been ready for 19 hours.
+func warn(in *Input, reason string, age time.Duration) {
+	in.Pods = slices.Clone(in.Pods)
+	in.Pods[0].UID = "coredns-a"
+	in.Pods[0].Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: ago(19 * time.Hour)}}
+	in.Events = append(in.Events, corev1.Event{
+		ObjectMeta: labeled("kube-system", reason, nil), Type: corev1.EventTypeWarning, Reason: reason, Message: "said by the kubelet",
+		InvolvedObject: corev1.ObjectReference{Kind: "Pod", Namespace: "kube-system", Name: in.Pods[0].Name, UID: in.Pods[0].UID}, LastTimestamp: ago(age),
+	})
+}
+
 // Nothing that speaks against health is dropped.
 func TestWhatNoRuleKnowsIsUnexplained(t *testing.T) {
 	in := answered(healthy())
 	in.Logs[1].Text += "2026-06-01T11:58:00Z [PANIC] runtime error: index out of range\n"
 	got := judge(in)
 	if got.Verdict != report.Degraded || got.PrimaryCode != finding.UnexplainedEvidence || !strings.Contains(got.Summary, "Log panic") {
+		t.Errorf("%s %s: %s", got.Verdict, got.PrimaryCode, got.Summary)
+	}
+	in = answered(healthy())
+	warn(&in, "NodeShutdown", 2*time.Minute)
+	if got := judge(in); got.PrimaryCode != finding.UnexplainedEvidence || !strings.Contains(got.Summary, "Event NodeShutdown") {
 		t.Errorf("%s %s: %s", got.Verdict, got.PrimaryCode, got.Summary)
 	}
 	in = answered(healthy())

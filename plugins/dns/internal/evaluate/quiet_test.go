@@ -51,6 +51,14 @@ func quietServers() []testkit.Odd {
 			}, nil),
 		},
 		{
+			Situation: "A DNS pod has Warning events: a probe failed once, and it could not be scheduled at first",
+			Why:       "The failure threshold of the probe was not reached, and the other event is older than the pod's readiness.", Verdict: "Healthy",
+			Judge: odd(func(in *Input) {
+				warn(in, "Unhealthy", time.Minute)
+				warn(in, "FailedScheduling", 20*time.Hour)
+			}, nil),
+		},
+		{
 			Situation: "A rolling update of CoreDNS: one pod is terminating, and one is not ready yet",
 			Why:       "The terminating pod is out of the Service, the new one has existed for five seconds, and two others answer.",
 			Link:      "https://coredns.io/plugins/health/", Verdict: "Healthy",
@@ -241,11 +249,11 @@ func quietNames() []testkit.Odd {
 func quietGaps() []testkit.Odd {
 	return []testkit.Odd{
 		{
-			Situation: "kubectl may read neither the logs of CoreDNS nor NetworkPolicies nor the kubelet configuration",
+			Situation: "kubectl may read neither the logs and events of CoreDNS nor NetworkPolicies nor the kubelet configuration",
 			Why:       "Every replica answers correctly, and the report lists what was not checked.", Verdict: "Healthy",
 			Judge: odd(func(in *Input) {
 				in.Logs, in.Kubelets = nil, nil
-				forbid(in, "logs", "networkpolicies", "kubelet-config")
+				forbid(in, "logs", "events", "networkpolicies", "kubelet-config")
 			}, nil),
 		},
 		{

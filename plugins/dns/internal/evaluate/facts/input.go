@@ -34,14 +34,15 @@ type Input struct {
 	ConfigMaps  []corev1.ConfigMap           `json:"configMaps,omitempty"`
 	Policies    []networkingv1.NetworkPolicy `json:"networkPolicies,omitempty"`
 	// NAMESPACE/NAME of the servers' service account, whose access was asked
-	Account  string    `json:"account,omitempty"`
-	Access   []Access  `json:"access,omitempty"`
-	Kubelets []Kubelet `json:"kubelets,omitempty"`
-	Probes   []Probe   `json:"probes,omitempty"`
-	Logs     []Log     `json:"logs,omitempty"`
-	From     *FromPod  `json:"from,omitempty"`
-	Beside   []FromPod `json:"beside,omitempty"`   // DNS pods, with what a pod on the node of each got from the upstreams
-	External string    `json:"external,omitempty"` // the random name outside the cluster that was asked
+	Account  string         `json:"account,omitempty"`
+	Access   []Access       `json:"access,omitempty"`
+	Events   []corev1.Event `json:"events,omitempty"` // warnings about the DNS pods
+	Kubelets []Kubelet      `json:"kubelets,omitempty"`
+	Probes   []Probe        `json:"probes,omitempty"`
+	Logs     []Log          `json:"logs,omitempty"`
+	From     *FromPod       `json:"from,omitempty"`
+	Beside   []FromPod      `json:"beside,omitempty"`   // DNS pods, with what a pod on the node of each got from the upstreams
+	External string         `json:"external,omitempty"` // the random name outside the cluster that was asked
 }
 
 // Access is one permission of the DNS server's own service account.
@@ -127,6 +128,8 @@ func sortInput(in *Input) {
 	sortByName(in.DaemonSets)
 	sortByName(in.StatefulSet)
 	sortByName(in.ConfigMaps)
+	in.Events = slices.Clone(in.Events)
+	sortByName(in.Events)
 	sort.Slice(in.Probes, func(i, j int) bool { return in.Probes[i].Pod < in.Probes[j].Pod })
 	slices.SortFunc(in.Logs, func(a, b Log) int {
 		return cmp.Or(cmp.Compare(a.Pod, b.Pod), BoolOrder(b.Previous, a.Previous))

@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/ask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
@@ -39,6 +42,7 @@ func unexplained(w *facts.Snapshot, found []finding.Finding) []finding.Finding {
 	for _, p := range w.Probes {
 		noteProbe(w, &l, p, servers)
 	}
+	noteEvents(w, &l, servers)
 	noteLogs(w, &l, servers)
 	noteOwn(w, &l)
 	if w.Service == nil {
@@ -73,6 +77,25 @@ func noteProbe(w *facts.Snapshot, l *finding.Ledger, p facts.Probe, beside []fin
 		if a.Error != "" && a.Name != w.External && w.Reached(p) {
 			note("Answer", a.Name+" "+a.Type, a.Error)
 		}
+	}
+}
+
+// noteEvents registers warnings about DNS pods that are newer than their readiness. What keeps a pod from being ready is its
+// state, which is judged; the event of one that is ready tells what its state does not.
+func noteEvents(w *facts.Snapshot, l *finding.Ledger, beside []finding.ObjectRef) {
+	for _, e := range event.ReadAll(w.Events) {
+		i := podOf(w, e.About.Name)
+		if _, harmless := event.Harmless(e.Reason); harmless || i < 0 || w.Pods[i].UID != e.About.UID {
+			continue
+		}
+		ready := podfact.ReadyCondition(&w.Pods[i])
+		if ready == nil || ready.Status != corev1.ConditionTrue || !e.Current(ready.LastTransitionTime.Time, w.Now) {
+			continue
+		}
+		l.Note(finding.Contrary{
+			Kind: "Event " + e.Reason, Object: *facts.Ref("Pod", w.Pods[i].Namespace, w.Pods[i].Name), Beside: beside,
+			Evidence: finding.Evidence{Source: "Event", Path: e.Reason, Value: event.Innermost(e.Message)},
+		})
 	}
 }
 

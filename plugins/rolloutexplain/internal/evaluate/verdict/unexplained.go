@@ -20,7 +20,7 @@ var harmless = map[string]string{
 	"Event PolicyViolation":       "an audit of a policy engine about what exists; what it refuses does not exist, and that is found",
 	"Event FailedCreate":          "an attempt of the controller: where its counters are complete, it has all pods that it wants",
 	"Event ReplicaSetCreateError": "an attempt, too: where the counters are complete, the ReplicaSet of the template exists",
-	"Event FailedAdmission":       "as PolicyViolation: the request that was refused is tried again by its controller, and what is missing is found",
+	"Event FailedAdmission":       "as PolicyViolation: the refused request is tried again by its controller, and what is missing is found",
 }
 
 // unexplained adds what speaks against a rollout whose counters say complete and that no finding accounts for; nil: nothing is
