@@ -225,7 +225,7 @@ func TestADeletedNodeComesBack(t *testing.T) {
 	c := cluster(t)
 	healthy(t, c, "w2")
 	c.MustKubectl(t, "delete", "node", "w2")
-	n := becomes(t, c, time.Minute, want{node: "w2", verdict: report.Unhealthy, code: "NodeDeleted", exit: 3})
+	n := becomes(t, c, time.Minute, want{node: "w2", verdict: report.Unhealthy, code: "NodeDeleted", exit: 1})
 	if f := of(t, n, "NodeDeleted"); len(f.Next) < 2 || !strings.Contains(f.Next[1].Command, "restart kubelet") {
 		t.Errorf("next: %+v", f.Next)
 	}

@@ -58,18 +58,19 @@ spec: {policyName: %[1]s}
 	}
 	for _, tt := range []struct {
 		code  string
+		says  string
 		bound func(ns string) string
 		call  []string
 		want  string
 	}{
-		{"QuotaOrLimitRangeViolated", func(ns string) string {
+		{"QuotaOrLimitRangeViolated", "QuotaOrLimitRangeViolated", func(ns string) string {
 			return fmt.Sprintf("apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: none, namespace: %s}\nspec: {hard: {pods: 0}}\n", ns)
 		}, []string{"hostname"}, "w1\n"},
-		{"MemoryLimitReached", func(ns string) string {
+		{"MemoryLimitReached", "has a memory limit of 32Mi", func(ns string) string {
 			return fmt.Sprintf("apiVersion: v1\nkind: LimitRange\nmetadata: {name: small, namespace: %s}\nspec: {limits: [{type: Container, default: {memory: 32Mi}, defaultRequest: {memory: 16Mi}}]}\n", ns)
 		}, []string{"bash", "-c", "set -o pipefail; head -c 100000000 /dev/zero | tail -c 90000000 | wc -c"}, "90000000\n"},
-		{"PodMutatedByAdmission", policy(`JSONPatch{op: "replace", path: "/spec/containers/0/image", value: "docker.io/library/testapp:1"}`), []string{"hostname"}, "w1\n"},
-		{"PlacementRejected", policy(`JSONPatch{op: "add", path: "/spec/nodeSelector", value: {"no-such-label": "x"}}`), []string{"hostname"}, "w1\n"},
+		{"PodMutatedByAdmission", "PodMutatedByAdmission", policy(`JSONPatch{op: "replace", path: "/spec/containers/0/image", value: "docker.io/library/testapp:1"}`), []string{"hostname"}, "w1\n"},
+		{"PlacementRejected", "PlacementRejected", policy(`JSONPatch{op: "add", path: "/spec/nodeSelector", value: {"no-such-label": "x"}}`), []string{"hostname"}, "w1\n"},
 	} {
 		t.Run(tt.code, func(t *testing.T) {
 			ns := c.Namespace(t)
@@ -84,7 +85,7 @@ spec: {policyName: %[1]s}
 			harness.Eventually(t, time.Minute, func() (string, bool) { // quotas are counted and policies compiled a moment later
 				r := run(t, c, append([]string{"w1", "-n", ns, "--"}, tt.call...)...)
 				said = r.Stderr
-				return fmt.Sprintf("code %d: %s%s", r.Code, r.Stdout, r.Stderr), r.Code != 0 && strings.Contains(r.Stderr, tt.code)
+				return fmt.Sprintf("code %d: %s%s", r.Code, r.Stdout, r.Stderr), r.Code != 0 && strings.Contains(r.Stderr, tt.says)
 			})
 			line := ""
 			for l := range strings.Lines(said) {
