@@ -8,10 +8,10 @@ import (
 // Beginnings and endings of what the layers put before an error on its way up: kubelet, CRI, runtime, CNI, OCI.
 var (
 	wrapping = []string{
-		"failed to ", "unable to ", "error ", "Err", "rpc error", "code = ", "plugin type=", "Back-off pulling image", "Head ", "Get ",
-		"networkPlugin cni failed",
+		"failed to ", "failed open", "unable to ", "error ", "Err", "rpc error", "code = ", "plugin type=", "Back-off pulling image", "Head ",
+		"Get ", "add cmd", "httpReadSeeker", "networkPlugin cni failed",
 	}
-	wrapped = []string{" failed", " failed (add)", " failed (delete)", "dial tcp"}
+	wrapped = []string{" failed", " internal error", " failed (add)", " failed (delete)", "dial tcp"}
 )
 
 // Innermost cuts an error to what its innermost layer said: the layers above name themselves, separated by colons. What is not
@@ -24,7 +24,7 @@ func Innermost(text string) string {
 	for {
 		layer, rest, more := strings.Cut(text, ": ")
 		layer = strings.TrimLeft(layer, `"`)
-		begins := func(w string) bool { return strings.HasPrefix(layer, w) }
+		begins := func(w string) bool { return len(layer) >= len(w) && strings.EqualFold(layer[:len(w)], w) }
 		ends := func(w string) bool { return strings.HasSuffix(layer, w) }
 		if !more || rest == "" || !slices.ContainsFunc(wrapping, begins) && !slices.ContainsFunc(wrapped, ends) {
 			break

@@ -119,9 +119,10 @@ func (w Wait) pull(status *corev1.ContainerStatus, events []eventfact.Event) Wai
 			w.Text = oneLine(failed.Message)
 		}
 	}
-	if strings.Contains(w.Text, "no match for platform") {
+	if podfact.WhyPull(w.Text, "") == podfact.PullNoPlatform {
 		w.Code = WaitArch
 	}
+	w.Text = eventfact.Innermost(w.Text)
 	return w
 }
 

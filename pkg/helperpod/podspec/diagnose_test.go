@@ -82,7 +82,7 @@ func TestDiagnoseDoesNotDependOnTheOrderOfEvents(t *testing.T) {
 	pod := waitingPod("ImagePullBackOff", "Back-off")
 	first := Diagnose(pod, "shell", []corev1.Event{a, b}, 0)
 	second := Diagnose(pod, "shell", []corev1.Event{b, a}, 0)
-	if first != second || first.Text != "Failed to pull image: new" {
+	if first != second || first.Text != "new" {
 		t.Errorf("%+v and %+v", first, second)
 	}
 }

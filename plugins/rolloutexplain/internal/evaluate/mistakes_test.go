@@ -153,7 +153,7 @@ func deployerMistakes() []mistake {
 			b.status(waiting("CreateContainerConfigError", `secret "creds" not found`))
 			b.fetch(model.Need{Kind: model.NeedNames, Namespace: "shop", Name: "secrets"})
 			b.in.Names = append(b.in.Names, finding.ObjectRef{Kind: "Secret", Namespace: "shop", Name: "creds"})
-		}), report.Progressing, codes.SecretNotFound, "the object exists now", wait.Waiting, nil},
+		}), report.Progressing, codes.SecretNotFound, "which exists now", wait.Waiting, nil},
 		{"krane takes the kubelet's late cache for a missing ConfigMap", waits("CreateContainerConfigError", "failed to sync configmap cache: timed out waiting for the condition"), report.Progressing, codes.CreateContainerConfigError, "", wait.Waiting, nil},
 		{"skaffold fails when a container ends once while what it needs comes up", with(func(b *builder) { b.status(crashed(1, 0, "Error")) }), report.Progressing, codes.ContainerCrashing, "(1 time)", wait.Waiting, nil},
 		{"skaffold fails on a registry that is away", pull(`failed to do request: Head "https://r.test/v2/api/manifests/2": dial tcp 10.0.0.1:443: i/o timeout`, 9), report.Progressing, codes.RegistryUnavailable, "i/o timeout", wait.Waiting, nil},

@@ -73,15 +73,15 @@ func heldByOld(e *model.Evaluation, w *model.Workload, c *model.Cause) bool {
 	if w.Kind == "DaemonSet" {
 		c.Message += fmt.Sprintf("; a deadlock with the old pod, which stays until the new pod is available (maxSurge %s)",
 			b.MaxSurge.Spec)
-		c.WithNext(e.Next(w, finding.Change, "Remove the old pod before the new pod is created", "patch", w.Slash(), "-p",
-			`{"spec":{"updateStrategy":{"rollingUpdate":{"maxSurge":0,"maxUnavailable":1}}}}`))
+		c.Next = append([]finding.Next{e.Next(w, finding.Change, "Remove the old pod before the new pod is created", "patch", w.Slash(),
+			"-p", `{"spec":{"updateStrategy":{"rollingUpdate":{"maxSurge":0,"maxUnavailable":1}}}}`)}, c.Next...)
 		return true
 	}
 	c.Message += fmt.Sprintf("; a deadlock with the old pods, which stay until a new pod is available "+
 		"(maxSurge %s = %d, maxUnavailable %s = %d of %d)", b.MaxSurge.Spec, b.MaxSurge.Pods,
 		b.MaxUnavailable.Spec, b.MaxUnavailable.Pods, w.Desired)
-	c.WithNext(e.Next(w, finding.Change, "Remove an old pod before a new pod is created", "patch", w.Slash(), "-p",
-		`{"spec":{"strategy":{"rollingUpdate":{"maxSurge":0,"maxUnavailable":1}}}}`))
+	c.Next = append([]finding.Next{e.Next(w, finding.Change, "Remove an old pod before a new pod is created", "patch", w.Slash(), "-p",
+		`{"spec":{"strategy":{"rollingUpdate":{"maxSurge":0,"maxUnavailable":1}}}}`)}, c.Next...)
 	return true
 }
 

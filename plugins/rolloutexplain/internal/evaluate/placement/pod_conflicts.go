@@ -18,8 +18,7 @@ import (
 // purpose, or those of another workload.
 func classByOthers(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.Cause) {
 	switch {
-	case oldHolds(w, p, c.Code):
-		heldByOld(e, w, c)
+	case oldHolds(w, p, c.Code) && heldByOld(e, w, c):
 	case c.Code == codes.HostPortConflict:
 		if holder := portHolder(e, p); holder != "" {
 			c.Message += "; " + holder
@@ -90,5 +89,9 @@ func portHolder(e *model.Evaluation, p *model.Pod) string {
 	if best == nil {
 		return ""
 	}
-	return fmt.Sprintf("host port %d on node %s is in use by pod %s/%s", taken, best.Node, best.Namespace, best.Name)
+	words := fmt.Sprintf("host port %d on node %s is in use by pod %s/%s", taken, best.Node, best.Namespace, best.Name)
+	if best.Terminating {
+		words += ", which is terminating"
+	}
+	return words
 }

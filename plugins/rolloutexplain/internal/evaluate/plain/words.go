@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
@@ -25,11 +26,7 @@ func ContainsAny(text string, words ...string) bool {
 
 // Innermost keeps the last part of a chain of wrapped errors, where the reason is.
 func Innermost(text string) string {
-	text = OneLine(text)
-	if i := strings.LastIndex(text, "desc = "); i >= 0 {
-		text = text[i+len("desc = "):]
-	}
-	return strings.TrimSuffix(text, `"`)
+	return OneLine(event.Innermost(text))
 }
 
 // FirstWords gives at most n words of a text.

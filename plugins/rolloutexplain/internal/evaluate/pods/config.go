@@ -126,7 +126,7 @@ func likeNamed(e *model.Evaluation, namespace, kind, name string, c *model.Cause
 			continue
 		}
 		if n.Name == name {
-			c.Message += "; the object exists now, and the kubelet detects it within 1 to 2 minutes"
+			c.Message = fmt.Sprintf("the kubelet does not find %s %q, which exists now: it looks again within 1 to 2 minutes", kind, name)
 			c.Class, c.SelfHealing = report.Transient, "yes"
 			return
 		}

@@ -2,7 +2,6 @@ package pods
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -67,75 +66,70 @@ func imageCause(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *core
 	return c
 }
 
-// The words of containerd, CRI-O and the registries; the first list that matches wins.
-var (
-	wordsMissing = []string{
-		"not found", "manifest unknown", "manifest_unknown", "name unknown", "no match for platform",
-		"no matching manifest", "does not exist", "not exist",
-	}
-	wordsNetwork = []string{
-		"i/o timeout", "connection refused", "no such host", "tls: ", "x509", "429 too many", "too many requests", "toomanyrequests",
-		"500 internal", "502 bad", "503 service", "504 gateway",
-		"connection reset", ": eof", "unexpected eof", "no route to host", "network is unreachable", "deadline exceeded", "server misbehaving",
-		"temporary failure in name resolution", "context canceled", "gave http response to https client",
-	}
-	wordsAuth = []string{
-		"unauthorized", "forbidden", "pull access denied", "insufficient_scope", "authorization failed",
-		"authentication required", "denied",
-	}
-	wordsDisk = []string{"no space left on device"}
-)
+// unavailable are the words for a registry that the node does not get an answer from, or not the image; with the node, the
+// registry, the image and the container.
+var unavailable = map[podfact.Pull]string{
+	podfact.PullLookup:      "node %[1]s cannot resolve the host of registry %[2]s for image %[3]q of container %[4]q: %[5]s",
+	podfact.PullConnection:  "node %[1]s gets no answer from registry %[2]s for image %[3]q of container %[4]q: %[5]s",
+	podfact.PullTLS:         "node %[1]s makes no TLS connection to registry %[2]s for image %[3]q of container %[4]q: %[5]s",
+	podfact.PullRateLimit:   "registry %[2]s limits the requests of node %[1]s for image %[3]q of container %[4]q: %[5]s",
+	podfact.PullServerError: "registry %[2]s fails for image %[3]q of container %[4]q on node %[1]s: %[5]s",
+}
 
-// pullError reads why a pull failed. "pull access denied, repository does not exist or may require authorization" is a
-// registry's way to say either.
+// pullError reads why a pull failed.
 func pullError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, text string) *model.Cause {
-	short := pullReason(text)
-	registry := registryOf(spec.Image)
-	text = withoutName(text, spec.Image) // "geofence" is not an EOF, and a digest is no status code
-	switch {
-	case plain.ContainsAny(text, wordsDisk...):
-		return e.Cause(p, model.StageImage, codes.NoDiskSpaceForImage, report.Transient,
-			"node %s has no disk space for image %q: %s", p.Spec.NodeName, spec.Image, short).
-			WithNext(e.NextCluster(finding.Read, "Check the disk usage of the node", "nodeinfo", p.Spec.NodeName))
-	case plain.ContainsAny(text, "pull access denied", "insufficient_scope"), plain.ContainsAny(text, wordsAuth...) &&
-		!plain.ContainsAny(text, "no such host", "connection refused", "i/o timeout", "429 too many"):
-		c := e.Cause(p, model.StageImage, codes.ImagePullUnauthorized, report.LikelyFatal,
-			"registry %s denies access to image %q of container %q: %s", registry, spec.Image, spec.Name, short)
-		names := make([]string, 0, len(p.Spec.ImagePullSecrets))
-		for _, s := range p.Spec.ImagePullSecrets {
-			names = append(names, s.Name)
+	short, registry, why := plain.Innermost(text), registryOf(spec.Image), podfact.WhyPull(text, spec.Image)
+	cause := func(code finding.Code, class report.Class, format string, args ...any) *model.Cause {
+		return e.Cause(p, model.StageImage, code, class, format, args...)
+	}
+	if words, ok := unavailable[why]; ok {
+		class := report.Transient
+		if why == podfact.PullTLS { // settings of the node or the registry, which no repetition changes
+			class = report.LikelyFatal
 		}
-		if len(names) == 0 {
-			c.Message += "; the pod has no image pull secret"
-		} else {
-			c.Message += fmt.Sprintf("; image pull secrets of the pod: %s", plain.List(names, 5))
-		}
-		if plain.ContainsAny(text, "does not exist") {
-			c.Message += "; some registries return this for an image that does not exist"
-		}
-		return c.WithNext(e.Next(w, finding.Read, "List the image pull secrets of the ServiceAccount",
-			"get", "serviceaccount", accountOf(p), "-o", "custom-columns=NAME:.metadata.name,PULLSECRETS:.imagePullSecrets[*].name"))
-	case plain.ContainsAny(text, "lookup ", "dial tcp", "no such host") || plain.ContainsAny(text, wordsNetwork...) &&
-		!plain.ContainsAny(text, "manifest unknown", "no match for platform"):
-		return e.Cause(p, model.StageImage, codes.RegistryUnavailable, report.Transient,
-			"registry %s is unavailable for image %q of container %q: %s", registry, spec.Image, spec.Name, short).
+		return cause(codes.RegistryUnavailable, class, words, p.Spec.NodeName, registry, spec.Image, spec.Name, short).
 			WithNext(e.NextCluster(finding.Read, "Check whether the node can reach the registry: other pods on the node, DNS, proxy",
 				"nodeinfo", p.Spec.NodeName))
-	case plain.ContainsAny(text, wordsMissing...):
-		c := e.Cause(p, model.StageImage, codes.ImageNotFound, report.LikelyFatal, "image %q of container %q does not exist in the registry: %s",
-			spec.Image, spec.Name, short)
-		if plain.ContainsAny(text, "no match for platform", "no matching manifest") {
-			c.Message = fmt.Sprintf("image %q of container %q has no variant for the platform of node %s", spec.Image, spec.Name, p.Spec.NodeName)
-		}
-		return c
+	}
+	switch why {
+	case podfact.PullNoSpace:
+		return cause(codes.NoDiskSpaceForImage, report.Transient, "node %s has no disk space for image %q: %s", p.Spec.NodeName, spec.Image,
+			short).WithNext(e.NextCluster(finding.Read, "Check the disk usage of the node", "nodeinfo", p.Spec.NodeName))
+	case podfact.PullDenied:
+		return pullDenied(e, w, p, cause(codes.ImagePullUnauthorized, report.LikelyFatal,
+			"registry %s denies access to image %q of container %q: %s", registry, spec.Image, spec.Name, short), text)
+	case podfact.PullNoPlatform:
+		return cause(codes.ImageNotFound, report.LikelyFatal, "image %q of container %q has no variant for the platform of node %s", spec.Image,
+			spec.Name, p.Spec.NodeName)
+	case podfact.PullNotFound:
+		return cause(codes.ImageNotFound, report.LikelyFatal, "image %q of container %q does not exist in the registry: %s", spec.Image,
+			spec.Name, short)
 	}
 	if short == "" {
 		short = "the kubelet reports no reason"
 	}
-	c := e.Cause(p, model.StageImage, codes.ErrImagePull, report.LikelyFatal, "image %q of container %q cannot be pulled: %s", spec.Image,
-		spec.Name, short)
+	c := cause(codes.ErrImagePull, report.LikelyFatal, "image %q of container %q cannot be pulled: %s", spec.Image, spec.Name, short)
 	c.Confidence = "medium"
 	return c
+}
+
+// pullDenied tells which credentials the pull had. "pull access denied, repository does not exist or may require
+// authorization" is a registry's way to say either.
+func pullDenied(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.Cause, text string) *model.Cause {
+	names := make([]string, 0, len(p.Spec.ImagePullSecrets))
+	for _, s := range p.Spec.ImagePullSecrets {
+		names = append(names, s.Name)
+	}
+	if len(names) == 0 {
+		c.Message += "; the pod has no image pull secret"
+	} else {
+		c.Message += fmt.Sprintf("; image pull secrets of the pod: %s", plain.List(names, 5))
+	}
+	if plain.ContainsAny(text, "does not exist") {
+		c.Message += "; some registries return this for an image that does not exist"
+	}
+	return c.WithNext(e.Next(w, finding.Read, "List the image pull secrets of the ServiceAccount",
+		"get", "serviceaccount", accountOf(p), "-o", "custom-columns=NAME:.metadata.name,PULLSECRETS:.imagePullSecrets[*].name"))
 }
 
 func accountOf(p *model.Pod) string {
@@ -143,42 +137,6 @@ func accountOf(p *model.Pod) string {
 		return "default"
 	}
 	return p.Spec.ServiceAccountName
-}
-
-var digest = regexp.MustCompile(`sha256:[0-9a-f]+`)
-
-// withoutName takes the image's own name out of an error's text.
-func withoutName(text, image string) string {
-	repository, _, _ := strings.Cut(image, "@")
-	if i := strings.LastIndex(repository, ":"); i > strings.LastIndex(repository, "/") {
-		repository = repository[:i]
-	}
-	path := repository
-	if host, rest, ok := strings.Cut(repository, "/"); ok && strings.ContainsAny(host, ".:") {
-		path = rest
-	}
-	for _, part := range []string{image, repository, path, path[strings.LastIndex(path, "/")+1:]} {
-		if len(part) > 2 {
-			text = strings.ReplaceAll(text, part, "IMAGE")
-		}
-	}
-	return digest.ReplaceAllString(text, "DIGEST")
-}
-
-// pullReason keeps the registry's own words.
-func pullReason(text string) string {
-	text = plain.Innermost(text)
-	for _, prefix := range []string{"failed to pull and unpack image ", "failed to resolve reference ", "failed to resolve image: "} {
-		if i := strings.LastIndex(text, prefix); i >= 0 {
-			text = text[i+len(prefix):]
-			if strings.HasPrefix(text, `"`) {
-				if _, after, ok := strings.Cut(text[1:], `": `); ok {
-					text = after
-				}
-			}
-		}
-	}
-	return text
 }
 
 // registryOf is the registry of an image name: the part before the first slash when it looks like a host.
