@@ -41,14 +41,11 @@ func checkDiskPressure(c *Case) []finding.Finding {
 		return list
 	}
 	f := &list[0]
-	words := map[string]string{
-		facts.Inodes: "the node is out of inodes (DiskPressure)",
-		facts.Space:  "the node is low on disk space (DiskPressure)",
-	}
-	subject := words[c.Scarce[0].Resource]
+	subject := map[string]string{facts.Inodes: "the node is out of inodes", facts.Space: "the node is low on disk space"}[c.Scarce[0].Resource]
 	if c.ScarceOf(facts.Inodes) && c.ScarceOf(facts.Space) {
-		subject = "the node is low on disk space and inodes (DiskPressure)"
+		subject = "the node is low on disk space and inodes"
 	}
+	subject += " (DiskPressure)"
 	for _, s := range c.Scarce {
 		if s.Figures != "" {
 			subject += ": " + s.Figures

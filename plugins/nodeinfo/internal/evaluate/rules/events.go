@@ -116,7 +116,10 @@ var kubeletError = rule{
 func checkKubeletError(c *Case) []finding.Finding {
 	var list []finding.Finding
 	for _, e := range c.warnings() {
-		if c.ofKubelet(e) {
+		same := func(f finding.Finding) bool { return strings.HasSuffix(f.Message, e.Message) }
+		if i := slices.IndexFunc(list, same); i >= 0 && c.ofKubelet(e) {
+			list[i].Evidence = append(list[i].Evidence, eventEvidence(e)...) // one failure that two of its parts report
+		} else if c.ofKubelet(e) {
 			message := fmt.Sprintf("the kubelet %s (%s ago): %s", kubeletErrors[e.Reason], c.ago(e.Last), e.Message)
 			list = append(list, c.found(message, eventEvidence(e), kubeletLog()))
 		}
