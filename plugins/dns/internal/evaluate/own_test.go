@@ -48,7 +48,7 @@ func TestTheOnlyNameserverOfThePodIsGone(t *testing.T) {
 func TestTheKubeletIsNotAccusedOfAnOldFile(t *testing.T) {
 	for file, want := range map[string]string{
 		"nameserver 10.96.0.99\nsearch shop.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n": "the pod is older, a container rewrote the file, or the kubelet of node n1 has other settings",
-		"nameserver 10.96.0.99\n": "but kubelet-config now has 10.96.0.10: a container of the pod rewrote the file",
+		"nameserver 10.96.0.99\n": "but kubelet-config now has 10.96.0.10: a container rewrote the file, or the runtime mounted that of the node",
 		"nameserver 10.96.0.10\n": "lacks the search list of the cluster",
 	} {
 		in := answered(healthy())

@@ -130,7 +130,7 @@ func asKubelet(c resolver.Conf) bool {
 
 func writtenBy(w *facts.Snapshot, actual resolver.Conf) string {
 	if !asKubelet(actual) {
-		return "a container of the pod rewrote the file"
+		return "a container rewrote the file, or the runtime mounted that of the node"
 	}
 	if k := w.KubeletFor(w.From.Pod.Spec.NodeName); k.Node {
 		return "the pod was created before the change, or a container rewrote the file"
