@@ -6,11 +6,13 @@ import (
 	"testing"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
@@ -56,6 +58,22 @@ func TestPublicReports(t *testing.T) {
 					ObjectMeta: metav1.ObjectMeta{Namespace: "shop"}, InvolvedObject: corev1.ObjectReference{Kind: "Pod", Namespace: "shop", Name: name, UID: types.UID(name)},
 					Type: corev1.EventTypeWarning, Reason: "FailedCreatePodSandBox", LastTimestamp: metav1.NewTime(in.Now.Add(-time.Minute)), Count: 9,
 					Message: `Failed to create pod sandbox: rpc error: code = Unknown desc = failed to set up sandbox container "92" network for pod "a": networkPlugin cni failed to set up pod "a_shop" network: add cmd: failed to assign an IP address to container`,
+				})
+			}
+		}},
+		{"https://github.com/kubernetes/kubernetes/issues/94029", report.Unhealthy, rules.APIWritesStopped, "", func(in *Input, _ *corev1.Node) {
+			unrenewed(in, "")
+			stopped := in.Now.Add(-5 * time.Minute)
+			for i := range in.Nodes {
+				for k := range in.Nodes[i].Status.Conditions {
+					in.Nodes[i].Status.Conditions[k].LastHeartbeatTime = metav1.NewTime(stopped)
+				}
+			}
+			in.SystemLeases = nil
+			for _, name := range []string{facts.Scheduler, facts.ControllerManager} {
+				in.SystemLeases = append(in.SystemLeases, coordinationv1.Lease{
+					ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "kube-system", ManagedFields: []metav1.ManagedFieldsEntry{{Time: new(metav1.NewTime(stopped))}}},
+					Spec:       coordinationv1.LeaseSpec{RenewTime: new(metav1.NewMicroTime(stopped)), HolderIdentity: new("cp1_x")},
 				})
 			}
 		}},

@@ -114,6 +114,32 @@ func TestPublicReports(t *testing.T) {
 			b.fetch(model.Need{Kind: model.NeedNames, Namespace: "shop", Name: "configmaps"})
 			b.in.Names = append(b.in.Names, finding.ObjectRef{Kind: "ConfigMap", Namespace: "shop", Name: "kube-apiserver"})
 		})},
+		{"https://github.com/wireapp/wire-server-deploy/issues/143", report.Stuck, codes.ContainerCrashing, "exit code 3", "", "logs", with(func(b *builder) {
+			b.status(crashed(3, 5, "Error"))
+			s := crashed(3, 2, "Error")
+			s.Name = "api"
+			b.in.Pods[0].Status.ContainerStatuses[0], b.in.Pods[0].Status.Conditions[2].Status = s, corev1.ConditionFalse
+		})},
+		{"https://github.com/vmware-archive/octant/issues/929", report.Stuck, codes.SecretNotFound, `Secret "octant-kubeconfig" does not exist`, "", "get secrets", with(func(b *builder) {
+			b.podEvent("FailedMount", `MountVolume.SetUp failed for volume "kubeconfig" : secret "octant-kubeconfig" not found`, 9)
+		})},
+		{"https://github.com/k3s-io/helm-controller/issues/250", report.Progressing, codes.ContainerStartError, `exec: "entry": executable file not found in $PATH`, "shim task", "", with(func(b *builder) {
+			b.status(waiting("RunContainerError", `failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: exec: "entry": executable file not found in $PATH: unknown`))
+		})},
+		{"https://github.com/delimitrou/DeathStarBench/issues/358", report.Stuck, codes.ContainerStartError, `exec: "./user": stat ./user: no such file or directory`, "shim task", "", with(func(b *builder) {
+			b.status(waiting("RunContainerError", `failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: error during container init: exec: "./user": stat ./user: no such file or directory: unknown`))
+			b.s().RestartCount = 6
+		})},
+		{"https://github.com/kubernetes/kubernetes/issues/88896", report.Stuck, codes.StatefulSetPodNotReplaced, "db-1", "", "", func() *builder {
+			b := statefulCase(func(s *appsv1.StatefulSet) {
+				s.Status.CurrentRevision, s.Status.UpdateRevision, s.Generation, s.Status.ObservedGeneration = "db-r2", "db-r3", 3, 3
+				s.Spec.Template = template("db:3")
+				s.Status.UpdatedReplicas = 0
+			})
+			b.in.ControllerRevisions = append(b.in.ControllerRevisions, controllerRevision("db-r3", "StatefulSet", "db", "sts", 3, time.Minute, "db:3"))
+			b.status(waiting("ImagePullBackOff", `Back-off pulling image "db:2"`))
+			return b
+		}},
 	} {
 		t.Run(tt.link, func(t *testing.T) {
 			got := Evaluate(tt.make().in, now, model.Options{}).Items[0]
