@@ -83,6 +83,10 @@ e2e: build $(GOTEST) ## Plugins through the real kubectl, on the embedded cluste
 bench: build ## Measure nodeshell beside kubectl debug node on the embedded cluster
 	E2E_PACKAGES=nodeshell E2E_ARGS='-run ^$$ -bench . -benchtime 10x -v' ./test/e2e/run.sh
 
+.PHONY: compare
+compare: build ## Measure size and time of the plugins beside those of another commit: make compare OLD=COMMIT
+	./test/e2e/compare.sh "$(OLD)"
+
 .PHONY: cluster-e2e
 cluster-e2e: ## The embedded cluster's own faults, repairs and traces (about 15 minutes)
 	@E2E_PACKAGES=cluster $(MAKE) --no-print-directory e2e

@@ -2,12 +2,11 @@ package mask
 
 import (
 	"reflect"
-	"regexp"
 	"strings"
 )
 
 // secretName is the name of a variable, header or flag whose value is a secret.
-var secretName = regexp.MustCompile(`(?i)^` + secretWord + `$`)
+var secretName = lazy(`(?i)^` + secretWord + `$`)
 
 // lastApplied is kubectl's copy of a whole manifest, in which names and values are text:
 // https://kubernetes.io/docs/reference/labels-annotations-taints/#kubectl-kubernetes-io-last-applied-configuration
@@ -65,7 +64,7 @@ func copyElements(out, v reflect.Value) {
 		if i == 0 || v.Index(i).Kind() != reflect.String || strings.HasPrefix(v.Index(i).String(), "-") {
 			continue
 		}
-		if flag := v.Index(i - 1).String(); strings.HasPrefix(flag, "-") && secretName.MatchString(strings.TrimLeft(flag, "-")) {
+		if flag := v.Index(i - 1).String(); strings.HasPrefix(flag, "-") && secretName().MatchString(strings.TrimLeft(flag, "-")) {
 			out.Index(i).SetString(Hidden)
 		}
 	}
@@ -88,7 +87,7 @@ func copyFields(out, v reflect.Value) {
 		}
 	}
 	name, value := v.FieldByName("Name"), out.FieldByName("Value")
-	if name.Kind() == reflect.String && value.Kind() == reflect.String && value.String() != "" && secretName.MatchString(name.String()) {
+	if name.Kind() == reflect.String && value.Kind() == reflect.String && value.String() != "" && secretName().MatchString(name.String()) {
 		value.SetString(Hidden)
 	}
 }

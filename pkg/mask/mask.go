@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Hidden stands in the place of a secret.
@@ -20,26 +21,31 @@ const secretWord = `[\w.-]*(?:password|passwd|passphrase|secret|api[_-]?key|acce
 // pattern finds a secret in the second of its three groups. Most texts lack the mark, and cost no more than the search
 // for it.
 type pattern struct {
-	mark string
-	*regexp.Regexp
+	mark    string
+	pattern func() *regexp.Regexp
+}
+
+// lazy compiles an expression when a text has its mark: a start that compiles all of them is a millisecond longer.
+func lazy(expression string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expression) })
 }
 
 var patterns = []pattern{
 	// https://www.rfc-editor.org/rfc/rfc3986#section-3.2.1, also in connection strings
-	{"@", regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://[^\s:/@]*:)([^\s@/]+)(@)`)},
+	{"@", lazy(`([A-Za-z][A-Za-z0-9+.-]*://[^\s:/@]*:)([^\s@/]+)(@)`)},
 	// https://www.rfc-editor.org/rfc/rfc7519: header and claims are JSON objects, so both begin with eyJ
-	{"eyJ", regexp.MustCompile(`()(\beyJ[\w-]{6,}\.eyJ[\w-]{6,}(?:\.[\w-]*)?)()`)},
+	{"eyJ", lazy(`()(\beyJ[\w-]{6,}\.eyJ[\w-]{6,}(?:\.[\w-]*)?)()`)},
 	// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids
-	{"IA", regexp.MustCompile(`()(\b(?:AKIA|ASIA)[0-9A-Z]{16}\b)()`)},
+	{"IA", lazy(`()(\b(?:AKIA|ASIA)[0-9A-Z]{16}\b)()`)},
 	// https://www.rfc-editor.org/rfc/rfc7468; a log may be cut before the end
-	{"PRIVATE KEY", regexp.MustCompile(`(-----BEGIN [A-Z ]*PRIVATE KEY-----)([^-]+)((?:-----END [A-Z ]*PRIVATE KEY-----)?)`)},
-	{"=", regexp.MustCompile(`(?i)(\b` + secretWord + `=)("[^"]*"|'[^']*'|[^\s&;,"']+)()`)},
-	{`"`, regexp.MustCompile(`(?i)("` + secretWord + `"\s*:\s*")([^"]+)(")`)},
+	{"PRIVATE KEY", lazy(`(-----BEGIN [A-Z ]*PRIVATE KEY-----)([^-]+)((?:-----END [A-Z ]*PRIVATE KEY-----)?)`)},
+	{"=", lazy(`(?i)(\b` + secretWord + `=)("[^"]*"|'[^']*'|[^\s&;,"']+)()`)},
+	{`"`, lazy(`(?i)("` + secretWord + `"\s*:\s*")([^"]+)(")`)},
 }
 
 // scheme finds credentials of HTTP (https://www.rfc-editor.org/rfc/rfc9110#section-11.4). "Bearer authentication" is none:
 // they have digits.
-var scheme = regexp.MustCompile(`(?i)(\b(?:bearer|basic)\s+)([A-Za-z0-9._~+/=-]{8,})()`)
+var scheme = lazy(`(?i)(\b(?:bearer|basic)\s+)([A-Za-z0-9._~+/=-]{8,})()`)
 
 // schemeMarks are what stands in every text that scheme finds, as programs write it.
 var schemeMarks = []string{"earer", "EARER", "asic", "ASIC"}
@@ -49,13 +55,13 @@ func Text(text string) string {
 	for _, p := range patterns {
 		if strings.Contains(text, p.mark) {
 			// docker-pullable://nginx:1.27@sha256:… is an image, and 1.27 no password.
-			text = replace(p.Regexp, text, func(_, after string) bool { return !strings.HasPrefix(after, "sha256:") })
+			text = replace(p.pattern(), text, func(_, after string) bool { return !strings.HasPrefix(after, "sha256:") })
 		}
 	}
 	if !slices.ContainsFunc(schemeMarks, func(mark string) bool { return strings.Contains(text, mark) }) {
 		return text
 	}
-	return replace(scheme, text, func(secret, _ string) bool { return strings.ContainsAny(secret, "0123456789") })
+	return replace(scheme(), text, func(secret, _ string) bool { return strings.ContainsAny(secret, "0123456789") })
 }
 
 // Lines does the same for lines of a log, among which a secret may go on.

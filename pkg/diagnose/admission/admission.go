@@ -80,12 +80,12 @@ func parse(text string) Refusal {
 		if !strings.Contains(text, f.mark) {
 			continue
 		}
-		m := f.pattern.FindStringSubmatchIndex(text)
+		m := f.pattern().FindStringSubmatchIndex(text)
 		if m == nil || m[0] >= at {
 			continue
 		}
 		first, at = Refusal{Kind: f.kind}, m[0]
-		for k, group := range f.pattern.SubexpNames() {
+		for k, group := range f.pattern().SubexpNames() {
 			if to := first.field(group); to != nil && m[2*k] >= 0 {
 				*to = strings.TrimSpace(text[m[2*k]:m[2*k+1]])
 			}

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Measures the plugins of this tree beside those of another commit, in turns, on one embedded cluster: their size, and the
+# median of wall and processor time. A ratio below 1 means that this tree is smaller or faster.
+# Usage: compare.sh COMMIT [ROUNDS]
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+old=${1:?usage: compare.sh COMMIT [ROUNDS]} rounds=${2:-20} name=compare
+dir=$(mktemp -d)
+cleanup() {
+  bin/cluster down --name "$name" >/dev/null 2>&1 || true
+  git worktree remove --force "$dir/tree" >/dev/null 2>&1 || true
+  rm -rf "$dir"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+git worktree add --quiet --detach "$dir/tree" "$old"
+make --no-print-directory -C "$dir/tree" build >/dev/null
+KUBECONFIG=$(bin/cluster up --name "$name")
+export KUBECONFIG
+PATH=$(bin/cluster bin):$PATH
+kubectl wait --for=condition=Available deployment --all -A --timeout=300s >/dev/null
+
+TIMEFORMAT='%R %U %S'
+# measure runs a command once and appends its wall and its processor time to a file.
+measure() {
+  local to=$1
+  shift
+  { time "$@" >/dev/null 2>"$dir/stderr"; } 2>"$dir/time" || { cat "$dir/stderr" >&2; return 1; }
+  awk '{ print $1, $2 + $3 }' "$dir/time" >>"$to"
+}
+# middle gives the median of a column.
+middle() { awk -v c="$2" '{ print $c }' "$1" | sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
+
+printf '%-40s %8s %8s %6s   %6s %6s\n' COMMAND OLD-MB NEW-MB RATIO WALL CPU
+while read -r command arguments; do
+  for _ in $(seq "$rounds"); do
+    # shellcheck disable=SC2086 # several words
+    measure "$dir/old" "$dir/tree/bin/$command" $arguments
+    # shellcheck disable=SC2086
+    measure "$dir/new" "bin/$command" $arguments
+  done
+  size() { stat -c %s "$1/$command"; }
+  awk -v name="$command $arguments" -v os="$(size "$dir/tree/bin")" -v ns="$(size bin)" \
+    -v ow="$(middle "$dir/old" 1)" -v nw="$(middle "$dir/new" 1)" -v oc="$(middle "$dir/old" 2)" -v nc="$(middle "$dir/new" 2)" \
+    'BEGIN { printf "%-40s %8.1f %8.1f %6.2f   %6.2f %6.2f\n", name, os / 1e6, ns / 1e6, ns / os, nw / ow, nc / oc }'
+  rm "$dir/old" "$dir/new"
+done <<'LIST'
+kubectl-nodeinfo
+kubectl-nodeinfo w1
+kubectl-dns check
+kubectl-rollout_explain -n kube-system
+kubectl-nodeshell --help
+LIST
