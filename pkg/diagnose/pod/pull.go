@@ -46,7 +46,7 @@ func WhyPull(text, image string) Pull {
 	has := func(words []string) bool {
 		return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(text, word) })
 	}
-	lookup, connected := has(lookupWords), !strings.Contains(text, "dial tcp")
+	lookup, dialing := has(lookupWords), strings.Contains(text, "dial tcp")
 	switch {
 	case has(noSpaceWords):
 		return PullNoSpace
@@ -54,7 +54,7 @@ func WhyPull(text, image string) Pull {
 		return PullDenied
 	case lookup:
 		return PullLookup
-	case has(platformWords) && connected:
+	case has(platformWords) && !dialing:
 		return PullNoPlatform
 	case has(tlsWords):
 		return PullTLS
@@ -62,7 +62,7 @@ func WhyPull(text, image string) Pull {
 		return PullRateLimit
 	case has(serverWords):
 		return PullServerError
-	case has(connectionWords) && (!connected || !strings.Contains(text, "manifest unknown")):
+	case has(connectionWords) && (dialing || !strings.Contains(text, "manifest unknown")):
 		return PullConnection
 	case has(notFoundWords):
 		return PullNotFound

@@ -116,7 +116,7 @@ var kubeletError = rule{
 func checkKubeletError(c *Case) []finding.Finding {
 	var list []finding.Finding
 	for _, e := range c.warnings() {
-		same := func(f finding.Finding) bool { return strings.HasSuffix(f.Message, e.Message) }
+		same := func(f finding.Finding) bool { return e.Message != "" && strings.HasSuffix(f.Message, e.Message) }
 		if i := slices.IndexFunc(list, same); i >= 0 && c.ofKubelet(e) {
 			list[i].Evidence = append(list[i].Evidence, eventEvidence(e)...) // one failure that two of its parts report
 		} else if c.ofKubelet(e) {
