@@ -152,7 +152,7 @@ func (f *follower) judge(list report.List, now time.Time) bool {
 		r := &list.Items[i]
 		w := f.waits[r.Object]
 		if w == nil {
-			w = wait.New(f.o.Patience)
+			w = wait.New(evaluate.Rules, f.o.Patience)
 			f.waits[r.Object] = w
 		}
 		outcome, why := w.Observe(r, now)

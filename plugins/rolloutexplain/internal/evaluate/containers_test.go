@@ -9,9 +9,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/pods"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -37,22 +37,22 @@ func TestInitContainersAreCalledAndFoundAsSuch(t *testing.T) {
 		code   finding.Code
 		says   []string // of the whole finding
 	}{
-		{"a program that is not there", first(noStart), codes.ContainerStartError, []string{`init container "first" cannot be started`, "status.initContainerStatuses[first]", `jsonpath={.spec.initContainers[?(@.name=="first")]`}},
-		{"a program of a sidecar", sidecar(noStart), codes.ContainerStartError, []string{`sidecar "first" cannot be started`, ".spec.initContainers["}},
-		{"a Secret that is not there", first(waiting("CreateContainerConfigError", `secret "creds" not found`)), codes.SecretNotFound, []string{`init container "first" cannot start`, "status.initContainerStatuses[first]"}},
-		{"an image that is not there", first(waiting("ErrImageNeverPull", "not present")), codes.ErrImageNeverPull, []string{`of init container "first"`, "status.initContainerStatuses[first]"}},
-		{"too much memory", first(crashed(137, 4, "OOMKilled")), codes.OOMKilled, []string{`init container "first" was OOM killed`, "spec.initContainers[first].resources"}},
-		{"a sidecar that crashes", sidecar(crashed(3, 4, "Error")), codes.ContainerCrashing, []string{`sidecar "first" crashes`, "status.initContainerStatuses[first].state.terminated"}},
+		{"a program that is not there", first(noStart), pods.ContainerStartError, []string{`init container "first" cannot be started`, "status.initContainerStatuses[first]", `jsonpath={.spec.initContainers[?(@.name=="first")]`}},
+		{"a program of a sidecar", sidecar(noStart), pods.ContainerStartError, []string{`sidecar "first" cannot be started`, ".spec.initContainers["}},
+		{"a Secret that is not there", first(waiting("CreateContainerConfigError", `secret "creds" not found`)), pods.SecretNotFound, []string{`init container "first" cannot start`, "status.initContainerStatuses[first]"}},
+		{"an image that is not there", first(waiting("ErrImageNeverPull", "not present")), pods.ErrImageNeverPull, []string{`of init container "first"`, "status.initContainerStatuses[first]"}},
+		{"too much memory", first(crashed(137, 4, "OOMKilled")), pods.OOMKilled, []string{`init container "first" was OOM killed`, "spec.initContainers[first].resources"}},
+		{"a sidecar that crashes", sidecar(crashed(3, 4, "Error")), pods.ContainerCrashing, []string{`sidecar "first" crashes`, "status.initContainerStatuses[first].state.terminated"}},
 		{"a sidecar that is not ready", func(b *builder) {
 			sidecar(notReadyYet(40 * time.Second))(b)
 			b.status(running(40 * time.Second))
 			b.x().Spec.InitContainers[0].ReadinessProbe = probe(1, 2)
-		}, codes.ReadinessProbeFailing, []string{`sidecar "first" has been running`, "spec.initContainers[first].readinessProbe"}},
+		}, pods.ReadinessProbeFailing, []string{`sidecar "first" has been running`, "spec.initContainers[first].readinessProbe"}},
 		{"a sidecar that has not started", func(b *builder) {
 			sidecar(notReadyYet(20 * time.Second))(b)
 			b.x().Status.InitContainerStatuses[0].Started = plain.Ptr(false)
-		}, codes.SidecarNotStarted, []string{`sidecar "first", for which all later`, "status.initContainerStatuses[first].started"}},
-		{"a container beside", func(b *builder) { b.status(noStart) }, codes.ContainerStartError, []string{`container "api" cannot be started`, "status.containerStatuses[api]", `.spec.containers[?(@.name=="api")]`}},
+		}, pods.SidecarNotStarted, []string{`sidecar "first", for which all later`, "status.initContainerStatuses[first].started"}},
+		{"a container beside", func(b *builder) { b.status(noStart) }, pods.ContainerStartError, []string{`container "api" cannot be started`, "status.containerStatuses[api]", `.spec.containers[?(@.name=="api")]`}},
 	} {
 		b := with(tt.change)()
 		list := Evaluate(b.in, now, model.Options{})
@@ -86,7 +86,7 @@ func TestAProbeKillOfASidecarIsNoCrash(t *testing.T) {
 		b.in.Events[1].InvolvedObject.FieldPath = "spec.containers{api}"
 		b.in.Events[2].InvolvedObject.FieldPath = "spec.initContainers{first}"
 		b.in.Events[2].LastTimestamp = ago(9 * time.Second)
-		return findingOf(Evaluate(b.in, now, model.Options{}), codes.LivenessProbeFailed)
+		return findingOf(Evaluate(b.in, now, model.Options{}), pods.LivenessProbeFailed)
 	}
 	f := kill("Init container first failed liveness probe")
 	if f == nil {
@@ -125,7 +125,7 @@ func TestFailingIsDatedByTheEndsNotByThePodsAge(t *testing.T) {
 		b.status(s)
 		start := ago(tt.up)
 		b.x().CreationTimestamp, b.x().Status.StartTime = start, &start
-		f := findingOf(Evaluate(b.in, now, model.Options{}), codes.ContainerCrashing)
+		f := findingOf(Evaluate(b.in, now, model.Options{}), pods.ContainerCrashing)
 		if f == nil || f.FirstSeen == nil || now.Sub(*f.FirstSeen) != tt.want {
 			t.Errorf("%s: want since %s, got %+v", tt.name, tt.want, f)
 		}
@@ -136,7 +136,7 @@ func TestFailingIsDatedByTheEndsNotByThePodsAge(t *testing.T) {
 func TestRunAsUserZeroRunsAsRoot(t *testing.T) {
 	b := waits("CreateContainerConfigError", `container's runAsUser breaks non-root policy (pod: "api-2-x", container: api)`)()
 	got := Evaluate(b.in, now, model.Options{}).Items[0]
-	if got.Verdict != report.Failed || got.Findings[0].Code != codes.RunAsNonRootCheckFailed || strings.Contains(got.Summary, "does or does not") {
+	if got.Verdict != report.Failed || got.Findings[0].Code != pods.RunAsNonRootCheckFailed || strings.Contains(got.Summary, "does or does not") {
 		t.Errorf("%s %s", got.Verdict, got.Summary)
 	}
 }
@@ -147,11 +147,11 @@ func TestAMountThatSucceededIsNoCause(t *testing.T) {
 		b := deploymentCase()
 		b.podEvent(reason, `MountVolume.SetUp failed for volume "v" : configmap references non-existent config key: k`, 6)
 		b.podEvent("Pulling", `Pulling image "api:2"`, 1)
-		if findingOf(Evaluate(b.in, now, model.Options{}), codes.ImagePullInProgress) != nil {
+		if findingOf(Evaluate(b.in, now, model.Options{}), pods.ImagePullInProgress) != nil {
 			t.Fatalf("%s: the fixture shows nothing: pulling wins without a sandbox", reason)
 		}
 		b.x().Status.Conditions = append(b.x().Status.Conditions, corev1.PodCondition{Type: corev1.PodReadyToStartContainers, Status: corev1.ConditionTrue, LastTransitionTime: ago(4 * time.Second)})
-		if got := Evaluate(b.in, now, model.Options{}).Items[0]; got.Verdict != report.Progressing || got.Findings[0].Code != codes.ImagePullInProgress {
+		if got := Evaluate(b.in, now, model.Options{}).Items[0]; got.Verdict != report.Progressing || got.Findings[0].Code != pods.ImagePullInProgress {
 			t.Errorf("%s: %s %s", reason, got.Verdict, got.Summary)
 		}
 	}
@@ -191,7 +191,7 @@ func TestAnEndThatIsAheadHasNoAge(t *testing.T) {
 	b := statefulCase(keepSet)
 	at := metav1.NewTime(now.Add(3 * time.Minute))
 	b.x().DeletionTimestamp, b.x().DeletionGracePeriodSeconds = &at, plain.Ptr(int64(200))
-	f := findingOf(Evaluate(b.in, now, model.Options{}), codes.PodTerminating)
+	f := findingOf(Evaluate(b.in, now, model.Options{}), pods.PodTerminating)
 	if f == nil {
 		t.Fatal("not told")
 	}

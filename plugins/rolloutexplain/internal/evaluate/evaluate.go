@@ -15,19 +15,23 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/kinds"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/placement"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/pods"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/refusal"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/rule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/verdict"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
+// Rules are all findings that a report can hold.
+var Rules = rule.NewBook(kinds.Rules, refusal.Rules, placement.Rules, pods.Rules, verdict.Rules)
+
 // Evaluate explains every workload of the snapshot that was asked for, worst first. Now is the server's time.
 func Evaluate(in *model.Input, now time.Time, opts model.Options) report.List {
-	e := model.New(in, now, opts, model.NewAsks(in.Fetched, opts.Wide))
+	e := model.New(Rules, in, now, opts, model.NewAsks(in.Fetched, opts.Wide))
 	list := report.List{APIVersion: report.APIVersion, Kind: report.KindList, Items: []report.Rollout{}, Sources: sortedSources(in.Sources)}
 	for _, w := range kinds.Workloads(e) {
 		list.Items = append(list.Items, finish(e, w))
@@ -46,7 +50,7 @@ func Evaluate(in *model.Input, now time.Time, opts model.Options) report.List {
 // Needs tells which lookups the causes at hand ask for and that have not been made.
 func Needs(in *model.Input, now time.Time, opts model.Options) []model.Need {
 	asks := model.NewAsks(in.Fetched, opts.Wide)
-	e := model.New(in, now, opts, asks)
+	e := model.New(Rules, in, now, opts, asks)
 	for _, w := range kinds.Workloads(e) {
 		finish(e, w)
 	}
@@ -103,7 +107,7 @@ func finish(e *model.Evaluation, w *model.Workload) report.Rollout {
 		d := w.Describe(w.Target)
 		r.Revision = &d
 	}
-	if !w.Has(codes.DeploymentPaused) || w.Target != nil {
+	if !w.Has(kinds.DeploymentPaused) || w.Target != nil {
 		refusal.MissingPods(e, w)
 	}
 	verdict.Give(e, w, pods.Causes(e, w))

@@ -11,9 +11,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/pods"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/refusal"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -154,7 +155,7 @@ func TestSituationsOfTheField(t *testing.T) {
 			}
 			if r.Verdict == report.Superseded {
 				for _, f := range r.Findings {
-					if f.Role == report.RootCause && f.Code != codes.FinalizerBlocksDeletion {
+					if f.Role == report.RootCause && f.Code != pods.FinalizerBlocksDeletion {
 						t.Errorf("%s is told as the cause of a deletion", f.Code)
 					}
 				}
@@ -172,7 +173,7 @@ func TestDefaultedLimitIsNamed(t *testing.T) {
 			b.d.Spec.Template.Spec.Containers[0].Resources.Limits = corev1.ResourceList{"memory": quantity("64Mi")}
 			b.rs.Spec.Template = *b.d.Spec.Template.DeepCopy()
 		}
-		f := findingOf(Evaluate(b.in, now, model.Options{}), codes.PodInvalid)
+		f := findingOf(Evaluate(b.in, now, model.Options{}), refusal.PodInvalid)
 		if f == nil || strings.Contains(f.Message, "LimitRange") != want {
 			t.Errorf("limit in the template: %t: %+v", set, f)
 		}

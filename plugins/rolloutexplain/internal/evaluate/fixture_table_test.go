@@ -11,10 +11,13 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/kinds"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/placement"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/pods"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/refusal"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/verdict"
 )
 
 func fixtures() []fixture {
@@ -70,41 +73,41 @@ func controllerFixtures() []fixture {
 		return b
 	}
 	return []fixture{
-		{codes.SpecUpdateNotObserved, unobserved, func(b *builder) { b.d.Generation = 2 }},
-		{codes.ReplicaSetCreateError, createError, func(b *builder) {
+		{kinds.SpecUpdateNotObserved, unobserved, func(b *builder) { b.d.Generation = 2 }},
+		{kinds.ReplicaSetCreateError, createError, func(b *builder) {
 			b.d.Status.Conditions[0].Reason, b.d.Status.Conditions[0].Message = "ReplicaSetUpdated", ""
 		}},
-		{codes.ReplicaSetMutated, mutatedSets, func(b *builder) { b.in.ReplicaSets[1].CreationTimestamp = ago(3 * time.Hour) }},
-		{codes.DeploymentPaused, with(func(b *builder) { b.d.Spec.Paused = true }), func(b *builder) { b.d.Spec.Paused = false }},
-		{codes.PartitionedRollout, partitioned(1), func(b *builder) { *b.in.StatefulSets[0].Spec.UpdateStrategy.RollingUpdate.Partition = 0 }},
-		{codes.PartitionExcludesAllPods, partitioned(5), func(b *builder) { *b.in.StatefulSets[0].Spec.UpdateStrategy.RollingUpdate.Partition = 1 }},
-		{codes.OnDelete, onDelete, func(b *builder) {
+		{kinds.ReplicaSetMutated, mutatedSets, func(b *builder) { b.in.ReplicaSets[1].CreationTimestamp = ago(3 * time.Hour) }},
+		{kinds.DeploymentPaused, with(func(b *builder) { b.d.Spec.Paused = true }), func(b *builder) { b.d.Spec.Paused = false }},
+		{kinds.PartitionedRollout, partitioned(1), func(b *builder) { *b.in.StatefulSets[0].Spec.UpdateStrategy.RollingUpdate.Partition = 0 }},
+		{kinds.PartitionExcludesAllPods, partitioned(5), func(b *builder) { *b.in.StatefulSets[0].Spec.UpdateStrategy.RollingUpdate.Partition = 1 }},
+		{kinds.OnDelete, onDelete, func(b *builder) {
 			b.in.DaemonSets[0].Spec.UpdateStrategy.Type = appsv1.RollingUpdateDaemonSetStrategyType
 		}},
-		{codes.RecreateWaitingForOldPods, with(func(b *builder) { b.recreate() }), func(b *builder) { b.in.Pods[0].Status.Phase = corev1.PodSucceeded }},
-		{codes.MaxUnavailableExceeded, with(func(b *builder) {
+		{kinds.RecreateWaitingForOldPods, with(func(b *builder) { b.recreate() }), func(b *builder) { b.in.Pods[0].Status.Phase = corev1.PodSucceeded }},
+		{kinds.MaxUnavailableExceeded, with(func(b *builder) {
 			b.d.Status.AvailableReplicas, b.old.Status.AvailableReplicas = 1, 1
 			b.in.Pods[0].Status.ContainerStatuses[0].Ready = false
 			b.in.Pods[0].Status.Conditions[2].Status = corev1.ConditionFalse
 		}), func(b *builder) { b.d.Status.AvailableReplicas, b.old.Status.AvailableReplicas = 2, 2 }},
-		{codes.StatefulSetPodNotReplaced, trap, func(b *builder) { b.status(notReadyYet(5 * time.Second)) }},
-		{codes.OrderedReadyWait, func() *builder { return statefulCase(keepSet) }, func(b *builder) { b.in.StatefulSets[0].Spec.PodManagementPolicy = appsv1.ParallelPodManagement }},
-		{codes.StatefulSetUpdateFailed, func() *builder {
+		{kinds.StatefulSetPodNotReplaced, trap, func(b *builder) { b.status(notReadyYet(5 * time.Second)) }},
+		{kinds.OrderedReadyWait, func() *builder { return statefulCase(keepSet) }, func(b *builder) { b.in.StatefulSets[0].Spec.PodManagementPolicy = appsv1.ParallelPodManagement }},
+		{kinds.StatefulSetUpdateFailed, func() *builder {
 			return statefulCase(keepSet).event("sts", "FailedUpdate", "update Pod db-1 in StatefulSet db failed error: pod updates may not change fields", 12)
 		}, func(b *builder) { b.in.Events[0].Count = 1 }},
-		{codes.DaemonSetMaxUnavailableReached, func() *builder { return daemonCase(keepDaemon) }, func(b *builder) {
+		{kinds.DaemonSetMaxUnavailableReached, func() *builder { return daemonCase(keepDaemon) }, func(b *builder) {
 			two := intstr.FromInt32(2)
 			b.in.DaemonSets[0].Spec.UpdateStrategy.RollingUpdate.MaxUnavailable = &two
 		}},
-		{codes.SelectorMatchesAllPods, with(func(b *builder) {
+		{kinds.SelectorMatchesAllPods, with(func(b *builder) {
 			b.event("d", "SelectingAll", "This deployment is selecting all pods. A non-empty selector is required.", 3)
 		}), func(b *builder) { b.in.Events[0].InvolvedObject.UID = "another" }},
-		{codes.NamespaceTerminating, namespace, func(b *builder) {
+		{refusal.NamespaceTerminating, namespace, func(b *builder) {
 			b.in.Namespaces[0].Status.Phase = corev1.NamespaceActive
 			otherRefusal(b)
 		}},
-		{codes.ProgressDeadlineExceeded, deadline, func(b *builder) { b.d.Status.Conditions[0].Message = `ReplicaSet "api-1" has timed out progressing.` }},
-		{codes.StaleProgressDeadline, func() *builder {
+		{kinds.ProgressDeadlineExceeded, deadline, func(b *builder) { b.d.Status.Conditions[0].Message = `ReplicaSet "api-1" has timed out progressing.` }},
+		{kinds.StaleProgressDeadline, func() *builder {
 			b := deadline()
 			b.d.Status.Conditions[0].Message = `ReplicaSet "api-1" has timed out progressing.`
 			return b
@@ -130,27 +133,27 @@ func noteFixtures() []fixture {
 		}
 	})
 	return []fixture{
-		{codes.ScaledToZero, with(func(b *builder) {
+		{kinds.ScaledToZero, with(func(b *builder) {
 			b.done()
 			b.d.Spec.Replicas, b.in.ReplicaSets[1].Spec.Replicas, b.in.Pods = plain.Ptr(int32(0)), plain.Ptr(int32(0)), nil
 			b.d.Status = appsv1.DeploymentStatus{ObservedGeneration: 2}
 		}), func(b *builder) { b.d.Spec.Replicas = plain.Ptr(int32(1)) }},
-		{codes.ReplicasFlapping, writers, func(b *builder) { b.in.Events[1].Message = "Scaled down replica set api-1 from 2 to 1" }},
-		{codes.OldPodsTerminating, with(func(b *builder) {
+		{kinds.ReplicasFlapping, writers, func(b *builder) { b.in.Events[1].Message = "Scaled down replica set api-1 from 2 to 1" }},
+		{verdict.OldPodsTerminating, with(func(b *builder) {
 			b.done()
 			b.addPod("api-1-a", "rs1", "api:1", "w1", time.Hour, running(time.Hour))
 			at := metav1.NewTime(now.Add(20 * time.Second))
 			b.in.Pods[2].DeletionTimestamp = &at
 		}), func(b *builder) { b.in.Pods = b.in.Pods[:2] }},
-		{codes.NoRevisionHistory, noHistory, func(b *builder) { b.d.Spec.RevisionHistoryLimit = plain.Ptr(int32(10)) }},
-		{codes.StaleChangeCause, stale, func(b *builder) { b.rs.Annotations[kinds.CauseAnnotation] = "release 2" }},
-		{codes.DegradedAfterCompletion, with(func(b *builder) {
+		{verdict.NoRevisionHistory, noHistory, func(b *builder) { b.d.Spec.RevisionHistoryLimit = plain.Ptr(int32(10)) }},
+		{verdict.StaleChangeCause, stale, func(b *builder) { b.rs.Annotations[kinds.CauseAnnotation] = "release 2" }},
+		{verdict.DegradedAfterCompletion, with(func(b *builder) {
 			b.done()
 			b.d.Status.AvailableReplicas = 1
 			b.status(crashed(9, 4, "Error"))
 			b.x().Status.Conditions[2].Status = corev1.ConditionFalse
 		}), func(b *builder) { b.d.Status.AvailableReplicas = 2; healthy(b) }},
-		{codes.JobManagedExternally, func() *builder {
+		{kinds.JobManagedExternally, func() *builder {
 			return jobCase(func(j *batchv1.Job) { j.Spec.ManagedBy = plain.Ptr("kueue.x-k8s.io/multikueue") })
 		}, func(b *builder) { b.in.Jobs[0].Spec.ManagedBy = nil }},
 	}
@@ -168,21 +171,21 @@ func createFixtures() []fixture {
 		return b
 	}
 	return []fixture{
-		{codes.PodsNotCreated, with(func(b *builder) { b.missing("") }), func(b *builder) { b.rs.CreationTimestamp = ago(3 * time.Second) }},
-		{codes.QuotaExceeded, refusedBy(`pods "api-2-" is forbidden: exceeded quota: two, requested: pods=1, used: pods=2, limited: pods=2`), otherRefusal},
-		{codes.QuotaRequiresResources, refusedBy(`pods "api-2-" is forbidden: failed quota: cpu: must specify requests.cpu for: api`), otherRefusal},
-		{codes.LimitRangeViolated, refusedBy(`pods "api-2-" is forbidden: maximum memory usage per Container is 1Gi, but limit is 2Gi`), otherRefusal},
-		{codes.PodSecurityViolated, refusedBy(`pods "api-2-" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot != true`), otherRefusal},
-		{codes.AdmissionPolicyDenied, refusedBy(`pods "api-2-" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no`), otherRefusal},
-		{codes.AdmissionWebhookDenied, refusedBy(`admission webhook "v.example.com" denied the request: no`), otherRefusal},
-		{codes.AdmissionWebhookCallFailed, refusedBy(`Internal error occurred: failed calling webhook "v.example.com": failed to call webhook: Post "https://v": connection refused`), otherRefusal},
-		{codes.ServiceAccountNotFound, refusedBy(`pods "api-2-" is forbidden: error looking up service account shop/nope: serviceaccount "nope" not found`), otherRefusal},
-		{codes.PriorityClassNotFound, refusedBy(`pods "api-2-" is forbidden: no PriorityClass with name nope was found`), otherRefusal},
-		{codes.RuntimeClassNotFound, refusedBy(`pods "api-2-" is forbidden: pod rejected: RuntimeClass "nope" not found`), otherRefusal},
-		{codes.PodInvalid, refusedBy(`Pod "api-2-x" is invalid: spec.containers[0].name: Invalid value: "A"`), otherRefusal},
-		{codes.PVCTerminating, deleting, otherRefusal},
-		{codes.NameAlreadyExists, conflict, otherRefusal},
-		{codes.PodCreationRejected, refusedBy("a reason of tomorrow"), func(b *builder) {
+		{refusal.PodsNotCreated, with(func(b *builder) { b.missing("") }), func(b *builder) { b.rs.CreationTimestamp = ago(3 * time.Second) }},
+		{refusal.QuotaExceeded, refusedBy(`pods "api-2-" is forbidden: exceeded quota: two, requested: pods=1, used: pods=2, limited: pods=2`), otherRefusal},
+		{refusal.QuotaRequiresResources, refusedBy(`pods "api-2-" is forbidden: failed quota: cpu: must specify requests.cpu for: api`), otherRefusal},
+		{refusal.LimitRangeViolated, refusedBy(`pods "api-2-" is forbidden: maximum memory usage per Container is 1Gi, but limit is 2Gi`), otherRefusal},
+		{refusal.PodSecurityViolated, refusedBy(`pods "api-2-" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot != true`), otherRefusal},
+		{refusal.AdmissionPolicyDenied, refusedBy(`pods "api-2-" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no`), otherRefusal},
+		{refusal.AdmissionWebhookDenied, refusedBy(`admission webhook "v.example.com" denied the request: no`), otherRefusal},
+		{refusal.AdmissionWebhookCallFailed, refusedBy(`Internal error occurred: failed calling webhook "v.example.com": failed to call webhook: Post "https://v": connection refused`), otherRefusal},
+		{refusal.ServiceAccountNotFound, refusedBy(`pods "api-2-" is forbidden: error looking up service account shop/nope: serviceaccount "nope" not found`), otherRefusal},
+		{refusal.PriorityClassNotFound, refusedBy(`pods "api-2-" is forbidden: no PriorityClass with name nope was found`), otherRefusal},
+		{refusal.RuntimeClassNotFound, refusedBy(`pods "api-2-" is forbidden: pod rejected: RuntimeClass "nope" not found`), otherRefusal},
+		{refusal.PodInvalid, refusedBy(`Pod "api-2-x" is invalid: spec.containers[0].name: Invalid value: "A"`), otherRefusal},
+		{refusal.PVCTerminating, deleting, otherRefusal},
+		{refusal.NameAlreadyExists, conflict, otherRefusal},
+		{refusal.PodCreationRejected, refusedBy("a reason of tomorrow"), func(b *builder) {
 			b.in.Events[0].Message = `Error creating: pods "x" is forbidden: no PriorityClass with name nope was found`
 		}},
 	}
@@ -198,36 +201,36 @@ func schedulingFixtures() []fixture {
 		b.x().Status.Conditions, b.x().Spec.SchedulerName = nil, "nobody"
 	})
 	return []fixture{
-		{codes.InsufficientResources, unscheduledFor(two("Insufficient cpu")), otherWords},
-		{codes.TooManyPods, unscheduledFor(two("Too many pods")), otherWords},
-		{codes.UntoleratedTaint, unscheduledFor(two("node(s) had untolerated taint(s)")), otherWords},
-		{codes.NodeAffinityUnsatisfied, unscheduledFor(two("node(s) didn't match Pod's node affinity/selector")), otherWords},
-		{codes.PodAffinityUnsatisfied, unscheduledFor(two("node(s) didn't match pod anti-affinity rules")), otherWords},
-		{codes.TopologySpreadUnsatisfied, unscheduledFor(two("node(s) didn't match pod topology spread constraints")), otherWords},
-		{codes.HostPortConflict, unscheduledFor(two("node(s) didn't have free ports for the requested pod ports")), otherWords},
-		{codes.NodesCordoned, unscheduledFor(two("node(s) were unschedulable")), otherWords},
-		{codes.PVCNotFound, unscheduledFor(`0/2 nodes are available: persistentvolumeclaim "data" not found. not found`), otherWords},
-		{codes.PVCNotBound, with(func(b *builder) { claimed(b, plain.Ptr("nope")) }), otherWords},
-		{codes.NoPersistentVolumeAvailable, with(func(b *builder) {
+		{placement.InsufficientResources, unscheduledFor(two("Insufficient cpu")), otherWords},
+		{placement.TooManyPods, unscheduledFor(two("Too many pods")), otherWords},
+		{placement.UntoleratedTaint, unscheduledFor(two("node(s) had untolerated taint(s)")), otherWords},
+		{placement.NodeAffinityUnsatisfied, unscheduledFor(two("node(s) didn't match Pod's node affinity/selector")), otherWords},
+		{placement.PodAffinityUnsatisfied, unscheduledFor(two("node(s) didn't match pod anti-affinity rules")), otherWords},
+		{placement.TopologySpreadUnsatisfied, unscheduledFor(two("node(s) didn't match pod topology spread constraints")), otherWords},
+		{placement.HostPortConflict, unscheduledFor(two("node(s) didn't have free ports for the requested pod ports")), otherWords},
+		{placement.NodesCordoned, unscheduledFor(two("node(s) were unschedulable")), otherWords},
+		{placement.PVCNotFound, unscheduledFor(`0/2 nodes are available: persistentvolumeclaim "data" not found. not found`), otherWords},
+		{placement.PVCNotBound, with(func(b *builder) { claimed(b, plain.Ptr("nope")) }), otherWords},
+		{placement.NoPersistentVolumeAvailable, with(func(b *builder) {
 			claimed(b, plain.Ptr("local"))
 			b.in.StorageClasses = []storagev1.StorageClass{{ObjectMeta: metav1.ObjectMeta{Name: "local"}}}
 			b.x().Status.Conditions[0].Message = two("node(s) didn't find available persistent volumes to bind")
 		}), func(b *builder) {
 			b.x().Status.Conditions[0].Message = two("node(s) had volume node affinity conflict")
 		}},
-		{codes.VolumeNodeAffinityConflict, unscheduledFor(two("node(s) had volume node affinity conflict")), otherWords},
-		{codes.VolumeLimitReached, unscheduledFor(two("node(s) exceed max volume count")), otherWords},
-		{codes.VolumeInUse, unscheduledFor(two("node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod access mode already in-use by another pod")), otherWords},
-		{codes.ResourceClaimUnsatisfied, unscheduledFor(two("cannot allocate all claims")), otherWords},
-		{codes.Unschedulable, unscheduledFor("0/2 nodes are available: 1 Insufficient cpu, 1 node(s) exceed max volume count."), func(b *builder) { b.x().Status.Conditions[0].Message = two("Insufficient cpu") }},
-		{codes.SchedulingGated, with(gatedBy), func(b *builder) { b.x().Status.Conditions[0].Reason = "Unschedulable" }},
-		{codes.NamedSchedulerNotActing, unknown, func(b *builder) { b.x().Spec.SchedulerName = "default-scheduler" }},
-		{codes.SchedulerNotActing, with(func(b *builder) {
+		{placement.VolumeNodeAffinityConflict, unscheduledFor(two("node(s) had volume node affinity conflict")), otherWords},
+		{placement.VolumeLimitReached, unscheduledFor(two("node(s) exceed max volume count")), otherWords},
+		{placement.VolumeInUse, unscheduledFor(two("node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod access mode already in-use by another pod")), otherWords},
+		{placement.ResourceClaimUnsatisfied, unscheduledFor(two("cannot allocate all claims")), otherWords},
+		{placement.Unschedulable, unscheduledFor("0/2 nodes are available: 1 Insufficient cpu, 1 node(s) exceed max volume count."), func(b *builder) { b.x().Status.Conditions[0].Message = two("Insufficient cpu") }},
+		{placement.SchedulingGated, with(gatedBy), func(b *builder) { b.x().Status.Conditions[0].Reason = "Unschedulable" }},
+		{placement.NamedSchedulerNotActing, unknown, func(b *builder) { b.x().Spec.SchedulerName = "default-scheduler" }},
+		{placement.SchedulerNotActing, with(func(b *builder) {
 			b.unscheduled("")
 			b.x().Status.Conditions = nil
 			b.lease("kube-scheduler", time.Hour)
 		}), func(b *builder) { b.x().CreationTimestamp = ago(2 * time.Second) }},
-		{codes.PreemptionInProgress, preempting, func(b *builder) { b.x().Status.NominatedNodeName = "" }},
+		{placement.PreemptionInProgress, preempting, func(b *builder) { b.x().Status.NominatedNodeName = "" }},
 	}
 }
 
@@ -240,24 +243,24 @@ func nodeFixtures() []fixture {
 	}
 	drop := func(b *builder) { b.in.Events = nil }
 	return []fixture{
-		{codes.PodRejected, with(func(b *builder) {
+		{pods.PodRejected, with(func(b *builder) {
 			stopped(b, corev1.PodFailed, "OutOfcpu", "Pod was rejected: Node didn't have enough resource: cpu")
 		}), func(b *builder) { b.x().Status.Phase = corev1.PodSucceeded }},
-		{codes.NodeNotReady, nodeDown, func(b *builder) { b.in.Nodes[0].Status.Conditions[0].Status = corev1.ConditionTrue }},
-		{codes.NodeNotFound, with(func(b *builder) {
+		{pods.NodeNotReady, nodeDown, func(b *builder) { b.in.Nodes[0].Status.Conditions[0].Status = corev1.ConditionTrue }},
+		{pods.NodeNotFound, with(func(b *builder) {
 			b.x().Spec.NodeName, b.x().Status.ContainerStatuses = "w9", nil
 			b.fetch(model.Need{Kind: model.NeedNode, Name: "w9"})
 		}), func(b *builder) { b.x().Spec.NodeName = "w1" }},
-		{codes.PodStatusNotReported, with(func(b *builder) { b.x().Status.ContainerStatuses = nil }), func(b *builder) { b.x().CreationTimestamp = ago(10 * time.Second) }},
-		{codes.FailedCreatePodSandBox, creating("FailedCreatePodSandBox", `Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox: no IP addresses available`), drop},
-		{codes.FailedPrepareDynamicResources, creating("FailedPrepareDynamicResources", "Failed to prepare dynamic resources: driver gpu.example.com is not registered"), drop},
-		{codes.FailedMount, creating("FailedMount", `MountVolume.SetUp failed for volume "v": mount failed: exit status 32`), drop},
-		{codes.FailedAttachVolume, creating("FailedAttachVolume", `AttachVolume.Attach failed for volume "pv1": rpc error: code = Internal desc = disk is on fire`), drop},
-		{codes.MultiAttachError, creating("FailedAttachVolume", `Multi-Attach error for volume "pv1" Volume is already used by pod(s) api-1-a`), drop},
-		{codes.Evicted, with(func(b *builder) {
+		{pods.PodStatusNotReported, with(func(b *builder) { b.x().Status.ContainerStatuses = nil }), func(b *builder) { b.x().CreationTimestamp = ago(10 * time.Second) }},
+		{pods.FailedCreatePodSandBox, creating("FailedCreatePodSandBox", `Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox: no IP addresses available`), drop},
+		{pods.FailedPrepareDynamicResources, creating("FailedPrepareDynamicResources", "Failed to prepare dynamic resources: driver gpu.example.com is not registered"), drop},
+		{pods.FailedMount, creating("FailedMount", `MountVolume.SetUp failed for volume "v": mount failed: exit status 32`), drop},
+		{pods.FailedAttachVolume, creating("FailedAttachVolume", `AttachVolume.Attach failed for volume "pv1": rpc error: code = Internal desc = disk is on fire`), drop},
+		{pods.MultiAttachError, creating("FailedAttachVolume", `Multi-Attach error for volume "pv1" Volume is already used by pod(s) api-1-a`), drop},
+		{pods.Evicted, with(func(b *builder) {
 			stopped(b, corev1.PodFailed, "Evicted", "The node was low on resource: ephemeral-storage.")
 		}), func(b *builder) { b.x().Status.Reason = "NodeShutdown" }},
-		{codes.PodDisrupted, with(disruption), func(b *builder) { b.x().Status.Conditions = nil }},
+		{pods.PodDisrupted, with(disruption), func(b *builder) { b.x().Status.Conditions = nil }},
 	}
 }
 
@@ -270,15 +273,15 @@ func imageFixtures() []fixture {
 	}
 	other := func(b *builder) { b.in.Events[0].Message = `Failed to pull image "api:2": a reason of tomorrow` }
 	return []fixture{
-		{codes.InvalidImageName, waits("InvalidImageName", "couldn't parse image name"), healthy},
-		{codes.ErrImageNeverPull, waits("ErrImageNeverPull", "Container image is not present with pull policy of Never"), healthy},
-		{codes.ImageNotFound, pull(`rpc error: code = NotFound desc = failed to resolve reference "api:2": api:2: not found`), other},
-		{codes.ImagePullUnauthorized, pull(`failed to resolve reference "api:2": unexpected status from HEAD request: 401 Unauthorized`), other},
-		{codes.RegistryUnavailable, pull(`failed to do request: Head "https://r/v2": dial tcp 10.0.0.1:443: i/o timeout`), other},
-		{codes.NoDiskSpaceForImage, pull("write /var/lib/containerd: no space left on device"), other},
-		{codes.ImageRejected, waits("SignatureValidationFailed", "signature is not valid"), healthy},
-		{codes.ErrImagePull, pull("a reason of tomorrow"), func(b *builder) { b.in.Events[0].Message = `Failed to pull image "api:2": api:2: not found` }},
-		{codes.ImagePullInProgress, with(func(b *builder) { b.podEvent("Pulling", `Pulling image "api:2"`, 1) }), func(b *builder) { b.podEvent("Pulled", "Successfully pulled image", 1) }},
+		{pods.InvalidImageName, waits("InvalidImageName", "couldn't parse image name"), healthy},
+		{pods.ErrImageNeverPull, waits("ErrImageNeverPull", "Container image is not present with pull policy of Never"), healthy},
+		{pods.ImageNotFound, pull(`rpc error: code = NotFound desc = failed to resolve reference "api:2": api:2: not found`), other},
+		{pods.ImagePullUnauthorized, pull(`failed to resolve reference "api:2": unexpected status from HEAD request: 401 Unauthorized`), other},
+		{pods.RegistryUnavailable, pull(`failed to do request: Head "https://r/v2": dial tcp 10.0.0.1:443: i/o timeout`), other},
+		{pods.NoDiskSpaceForImage, pull("write /var/lib/containerd: no space left on device"), other},
+		{pods.ImageRejected, waits("SignatureValidationFailed", "signature is not valid"), healthy},
+		{pods.ErrImagePull, pull("a reason of tomorrow"), func(b *builder) { b.in.Events[0].Message = `Failed to pull image "api:2": api:2: not found` }},
+		{pods.ImagePullInProgress, with(func(b *builder) { b.podEvent("Pulling", `Pulling image "api:2"`, 1) }), func(b *builder) { b.podEvent("Pulled", "Successfully pulled image", 1) }},
 	}
 }
 
@@ -286,11 +289,11 @@ func configFixtures() []fixture {
 	config := func(message string) func() *builder { return waits("CreateContainerConfigError", message) }
 	other := func(b *builder) { b.s().State.Waiting.Message = "a reason of tomorrow" }
 	return []fixture{
-		{codes.ConfigMapNotFound, config(`configmap "settings" not found`), other},
-		{codes.SecretNotFound, config(`secret "creds" not found`), other},
-		{codes.ConfigKeyNotFound, config(`couldn't find key nope in ConfigMap shop/settings`), other},
-		{codes.RunAsNonRootCheckFailed, config("container has runAsNonRoot and image will run as root"), other},
-		{codes.CreateContainerConfigError, config("a reason of tomorrow"), func(b *builder) { b.s().State.Waiting.Message = `secret "creds" not found` }},
+		{pods.ConfigMapNotFound, config(`configmap "settings" not found`), other},
+		{pods.SecretNotFound, config(`secret "creds" not found`), other},
+		{pods.ConfigKeyNotFound, config(`couldn't find key nope in ConfigMap shop/settings`), other},
+		{pods.RunAsNonRootCheckFailed, config("container has runAsNonRoot and image will run as root"), other},
+		{pods.CreateContainerConfigError, config("a reason of tomorrow"), func(b *builder) { b.s().State.Waiting.Message = `secret "creds" not found` }},
 	}
 }
 
@@ -320,29 +323,29 @@ func crashFixtures() []fixture {
 	}
 	firstFails := with(func(b *builder) { initContainer(b, crashed(4, 4, "Error"), false) })
 	return []fixture{
-		{codes.ContainerStartError, waits("RunContainerError", `failed to create containerd task: OCI runtime create failed: unable to start container process: exec: "/nope": no such file`), healthy},
-		{codes.ContainerCrashing, loop(1, "Error"), longAgo},
-		{codes.OOMKilled, loop(137, "OOMKilled"), longAgo},
-		{codes.ContainerCompleted, loop(0, "Completed"), longAgo},
-		{codes.ExecFormatError, loop(255, "Error", func(b *builder) {
+		{pods.ContainerStartError, waits("RunContainerError", `failed to create containerd task: OCI runtime create failed: unable to start container process: exec: "/nope": no such file`), healthy},
+		{pods.ContainerCrashing, loop(1, "Error"), longAgo},
+		{pods.OOMKilled, loop(137, "OOMKilled"), longAgo},
+		{pods.ContainerCompleted, loop(0, "Completed"), longAgo},
+		{pods.ExecFormatError, loop(255, "Error", func(b *builder) {
 			b.in.Logs = []model.PodLog{{UID: string(b.x().UID), Container: "api", Lines: []string{"exec /app: exec format error"}}}
 		}), func(b *builder) { b.in.Logs[0].Lines = []string{"bye"} }},
-		{codes.LivenessProbeFailed, loop(137, "Error", killed("liveness")), func(b *builder) { b.in.Events = nil }},
-		{codes.StartupProbeFailed, loop(137, "Error", killed("startup")), func(b *builder) { b.in.Events = nil }},
-		{codes.PostStartHookRunning, with(func(b *builder) {
+		{pods.LivenessProbeFailed, loop(137, "Error", killed("liveness")), func(b *builder) { b.in.Events = nil }},
+		{pods.StartupProbeFailed, loop(137, "Error", killed("startup")), func(b *builder) { b.in.Events = nil }},
+		{pods.PostStartHookRunning, with(func(b *builder) {
 			b.c().Lifecycle = &corev1.Lifecycle{PostStart: &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: []string{"sleep", "3600"}}}}
 			b.podEvent("Started", "Container started", 1)
 			b.in.Events[0].LastTimestamp = ago(40 * time.Second)
 		}), func(b *builder) { b.in.Events[0].LastTimestamp = ago(3 * time.Second) }},
-		{codes.FailedPostStartHook, waits("PostStartHookError", "PostStartHook failed"), healthy},
-		{codes.InitContainerFailing, firstFails, func(b *builder) {
+		{pods.FailedPostStartHook, waits("PostStartHookError", "PostStartHook failed"), healthy},
+		{pods.InitContainerFailing, firstFails, func(b *builder) {
 			b.x().Status.InitContainerStatuses[0].State.Terminated.ExitCode = 0
 			b.x().Status.InitContainerStatuses[0].LastTerminationState.Terminated = nil
 		}},
-		{codes.InitContainerRunning, with(func(b *builder) { initContainer(b, running(40*time.Second), false) }), func(b *builder) {
+		{pods.InitContainerRunning, with(func(b *builder) { initContainer(b, running(40*time.Second), false) }), func(b *builder) {
 			b.x().Status.InitContainerStatuses[0].State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}
 		}},
-		{codes.SidecarNotStarted, with(func(b *builder) {
+		{pods.SidecarNotStarted, with(func(b *builder) {
 			initContainer(b, notReadyYet(20*time.Second), true)
 			b.x().Status.InitContainerStatuses[0].Started = plain.Ptr(false)
 		}), func(b *builder) { b.x().Status.InitContainerStatuses[0].Started = plain.Ptr(true) }},
@@ -361,25 +364,25 @@ func readyFixtures() []fixture {
 		})
 	}
 	return []fixture{
-		{codes.ReadinessProbeFailing, with(func(b *builder) {
+		{pods.ReadinessProbeFailing, with(func(b *builder) {
 			b.status(notReadyYet(50 * time.Second))
 			b.c().ReadinessProbe = probe(2, 3)
 			b.podEvent("Unhealthy", `Readiness probe failed: Get "http://10.0.0.1:8080/healthz": dial tcp 10.0.0.1:8080: connect: connection refused`, 20)
 		}), healthy},
-		{codes.StartupProbePending, with(func(b *builder) {
+		{pods.StartupProbePending, with(func(b *builder) {
 			s := notReadyYet(10 * time.Second)
 			s.Started = plain.Ptr(false)
 			b.status(s)
 			b.c().StartupProbe = probe(5, 30)
 		}), healthy},
-		{codes.ReadinessGatesNotReady, with(func(b *builder) {
+		{pods.ReadinessGatesNotReady, with(func(b *builder) {
 			b.status(running(time.Minute))
 			b.x().Spec.ReadinessGates = []corev1.PodReadinessGate{{ConditionType: "example.com/traffic"}}
 		}), func(b *builder) {
 			b.x().Status.Conditions = append(b.x().Status.Conditions, corev1.PodCondition{Type: "example.com/traffic", Status: corev1.ConditionTrue})
 		}},
-		{codes.MinReadySecondsNotElapsed, minReady(0), func(b *builder) { b.x().Status.Conditions[2].LastTransitionTime = ago(30 * time.Second) }},
-		{codes.PodReadinessFlapping, minReady(9), func(b *builder) { b.in.Events[0].Count = 1 }},
+		{pods.MinReadySecondsNotElapsed, minReady(0), func(b *builder) { b.x().Status.Conditions[2].LastTransitionTime = ago(30 * time.Second) }},
+		{pods.PodReadinessFlapping, minReady(9), func(b *builder) { b.in.Events[0].Count = 1 }},
 	}
 }
 
@@ -399,19 +402,19 @@ func endFixtures() []fixture {
 		b.status(running(time.Hour))
 	}
 	return []fixture{
-		{codes.PodTerminating, stateful(20*time.Second, func(*builder, *corev1.Pod) {}), func(b *builder) { at := ago(time.Hour); b.x().DeletionTimestamp = &at }},
-		{codes.FinalizerBlocksDeletion, stateful(-time.Minute, func(b *builder, p *corev1.Pod) {
+		{pods.PodTerminating, stateful(20*time.Second, func(*builder, *corev1.Pod) {}), func(b *builder) { at := ago(time.Hour); b.x().DeletionTimestamp = &at }},
+		{pods.FinalizerBlocksDeletion, stateful(-time.Minute, func(b *builder, p *corev1.Pod) {
 			b.status(crashed(137, 0, "Error"))
 			p.Finalizers = []string{"example.com/hold"}
 		}), past},
-		{codes.TerminatingOnNotReadyNode, stateful(-time.Minute, func(b *builder, _ *corev1.Pod) {
+		{pods.TerminatingOnNotReadyNode, stateful(-time.Minute, func(b *builder, _ *corev1.Pod) {
 			b.in.Nodes[0].Status.Conditions[0].Status = corev1.ConditionUnknown
 		}), func(b *builder) { b.in.Nodes[0].Status.Conditions[0].Status = corev1.ConditionTrue }},
-		{codes.TerminatingOnNotReadyNode, stateful(-time.Minute, func(b *builder, _ *corev1.Pod) { b.nodeLease("w1", 3*time.Minute) }), func(b *builder) {
+		{pods.TerminatingOnNotReadyNode, stateful(-time.Minute, func(b *builder, _ *corev1.Pod) { b.nodeLease("w1", 3*time.Minute) }), func(b *builder) {
 			b.in.Leases = nil
 			b.nodeLease("w1", 3*time.Second)
 		}},
-		{codes.PodStuckTerminating, stateful(-time.Minute, func(b *builder, _ *corev1.Pod) { b.podEvent("FailedKillPod", "error killing pod", 3) }), past},
+		{pods.PodStuckTerminating, stateful(-time.Minute, func(b *builder, _ *corev1.Pod) { b.podEvent("FailedKillPod", "error killing pod", 3) }), past},
 	}
 }
 
@@ -433,15 +436,15 @@ func otherFixtures() []fixture {
 	}
 	return []fixture{
 		{finding.UnexplainedEvidence, unexplained, func(b *builder) { b.in.Events[0].Reason = "Unhealthy" }},
-		{codes.JobFailed, failedJob, func(b *builder) { b.in.Jobs[0].Status.Conditions = nil }},
-		{codes.JobPodNotEnding, twoContainers, func(b *builder) { b.x().Status.ContainerStatuses[0] = running(time.Minute) }},
-		{codes.JobSuspended, func() *builder { return jobCase(func(j *batchv1.Job) { j.Spec.Suspend = plain.Ptr(true) }) }, func(b *builder) { b.in.Jobs[0].Spec.Suspend = nil }},
-		{codes.DaemonSetNodesExcluded, leftOut, func(b *builder) { b.in.Nodes[1].Spec.Taints[0].Effect = corev1.TaintEffectPreferNoSchedule }},
-		{codes.ArgoPaused, argoCase(map[string]any{"phase": "Paused", "pauseConditions": []any{map[string]any{"reason": "CanaryPauseStep", "startTime": "2026-03-01T11:00:00Z"}}}), argoHealthy},
-		{codes.ArgoAborted, argoCase(map[string]any{"phase": "Degraded", "message": "RolloutAborted: metric failed", "abort": true}), argoHealthy},
-		{codes.ArgoDegraded, argoCase(map[string]any{"phase": "Degraded", "message": "ProgressDeadlineExceeded"}), argoHealthy},
-		{codes.ArgoInvalidSpec, argoCase(map[string]any{"phase": "Degraded", "message": "InvalidSpec: no strategy"}), argoHealthy},
-		{codes.NoCauseFound, with(func(b *builder) {
+		{kinds.JobFailed, failedJob, func(b *builder) { b.in.Jobs[0].Status.Conditions = nil }},
+		{kinds.JobPodNotEnding, twoContainers, func(b *builder) { b.x().Status.ContainerStatuses[0] = running(time.Minute) }},
+		{kinds.JobSuspended, func() *builder { return jobCase(func(j *batchv1.Job) { j.Spec.Suspend = plain.Ptr(true) }) }, func(b *builder) { b.in.Jobs[0].Spec.Suspend = nil }},
+		{kinds.DaemonSetNodesExcluded, leftOut, func(b *builder) { b.in.Nodes[1].Spec.Taints[0].Effect = corev1.TaintEffectPreferNoSchedule }},
+		{kinds.ArgoPaused, argoCase(map[string]any{"phase": "Paused", "pauseConditions": []any{map[string]any{"reason": "CanaryPauseStep", "startTime": "2026-03-01T11:00:00Z"}}}), argoHealthy},
+		{kinds.ArgoAborted, argoCase(map[string]any{"phase": "Degraded", "message": "RolloutAborted: metric failed", "abort": true}), argoHealthy},
+		{kinds.ArgoDegraded, argoCase(map[string]any{"phase": "Degraded", "message": "ProgressDeadlineExceeded"}), argoHealthy},
+		{kinds.ArgoInvalidSpec, argoCase(map[string]any{"phase": "Degraded", "message": "InvalidSpec: no strategy"}), argoHealthy},
+		{verdict.NoCauseFound, with(func(b *builder) {
 			b.status(notReadyYet(10 * time.Minute))
 			b.rs.CreationTimestamp, b.x().CreationTimestamp = ago(10*time.Minute), ago(10*time.Minute)
 		}), func(b *builder) {

@@ -13,7 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -131,7 +130,7 @@ func TestEveryCodeHasAFixtureAndANearMiss(t *testing.T) {
 			}
 		})
 	}
-	for _, c := range codes.Book.Catalog() {
+	for _, c := range Rules.Catalog() {
 		if !have[c.Code] {
 			t.Errorf("%s has no fixture", c.Code)
 		}

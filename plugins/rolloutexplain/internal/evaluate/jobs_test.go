@@ -10,9 +10,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/kinds"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/pods"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/refusal"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/verdict"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/wait"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -54,24 +57,24 @@ func TestJobsAreJudgedByWhatRuns(t *testing.T) {
 			b.in.Pods = nil
 			b.jobPod("once-2", 9*time.Minute, notReadyYet(9*time.Minute))
 			return b
-		}, report.Unknown, codes.NoCauseFound, "no check explains why", "runs"},
+		}, report.Unknown, verdict.NoCauseFound, "no check explains why", "runs"},
 		{"a retry that runs well is no crash loop", func() *builder {
 			b := jobCase(failedOnce)
 			b.in.Pods[0].Status.StartTime = plain.Ptr(ago(9 * time.Minute))
 			b.jobPod("once-2", 5*time.Minute, running(5*time.Minute))
 			return b
 		}, report.Progressing, "", "1 pod is running, 0 of 1 succeeded; 1 of 7 attempts have failed", "crashes"},
-		{"between two attempts the failed one is the root", func() *builder { return jobCase(failedOnce) }, report.Progressing, codes.ContainerCrashing, "1 of 7 attempts have failed", ""},
+		{"between two attempts the failed one is the root", func() *builder { return jobCase(failedOnce) }, report.Progressing, pods.ContainerCrashing, "1 of 7 attempts have failed", ""},
 		{"no limit is not a negative one", func() *builder {
 			return jobCase(func(j *batchv1.Job) { failedOnce(j); j.Spec.BackoffLimit = plain.Ptr(int32(math.MaxInt32)) })
-		}, report.Progressing, codes.ContainerCrashing, "; 1 attempt has failed", " of "},
+		}, report.Progressing, pods.ContainerCrashing, "; 1 attempt has failed", " of "},
 		{"a limit per index", func() *builder {
 			return jobCase(func(j *batchv1.Job) {
 				failedOnce(j)
 				j.Spec.BackoffLimit, j.Spec.BackoffLimitPerIndex = plain.Ptr(int32(math.MaxInt32)), plain.Ptr(int32(2))
 			})
-		}, report.Progressing, codes.ContainerCrashing, "1 attempt has failed (per index, up to 3)", "-21"},
-		{"a failure that the policy ignores is a failure before a back-off", func() *builder { return jobCase(ignoring) }, report.Progressing, codes.ContainerCrashing, "1 failed pod is ignored by podFailurePolicy", "has not created"},
+		}, report.Progressing, pods.ContainerCrashing, "1 attempt has failed (per index, up to 3)", "-21"},
+		{"a failure that the policy ignores is a failure before a back-off", func() *builder { return jobCase(ignoring) }, report.Progressing, pods.ContainerCrashing, "1 failed pod is ignored by podFailurePolicy", "has not created"},
 		{"the pod before must be gone first", func() *builder {
 			b := jobCase(func(j *batchv1.Job) { j.Spec.PodReplacementPolicy = plain.Ptr(batchv1.Failed) })
 			b.in.Pods = nil
@@ -82,7 +85,7 @@ func TestJobsAreJudgedByWhatRuns(t *testing.T) {
 			b := jobCase(func(*batchv1.Job) {})
 			b.in.Pods = nil
 			return b
-		}, report.Progressing, codes.PodsNotCreated, "has not created 1 desired pod", ""},
+		}, report.Progressing, refusal.PodsNotCreated, "has not created 1 desired pod", ""},
 		{"the count of a Job that has reached its completions comes later", func() *builder {
 			return jobCase(func(j *batchv1.Job) {
 				j.Spec.Completions, j.Status.Succeeded = plain.Ptr(int32(2)), 1
@@ -106,7 +109,7 @@ func TestJobsAreJudgedByWhatRuns(t *testing.T) {
 			return jobCase(func(j *batchv1.Job) {
 				j.Spec.ManagedBy, j.Spec.Suspend = plain.Ptr("kueue.x-k8s.io/multikueue"), plain.Ptr(true)
 			})
-		}, report.OnHold, codes.JobSuspended, "spec.suspend is set", "no check explains why"},
+		}, report.OnHold, kinds.JobSuspended, "spec.suspend is set", "no check explains why"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -131,7 +134,7 @@ func TestAFailureOfAJobIsToldOnce(t *testing.T) {
 	b := jobCase(failedOnce)
 	b.jobPod("once-2", time.Minute, crashed(2, 0, "Error"))
 	got := Evaluate(b.in, now, model.Options{}).Items[0]
-	if len(got.Findings) != 1 || got.Findings[0].Code != codes.ContainerCrashing {
+	if len(got.Findings) != 1 || got.Findings[0].Code != pods.ContainerCrashing {
 		t.Errorf("%s", codesOf(report.List{Items: []report.Rollout{got}}))
 	}
 }
@@ -142,10 +145,10 @@ func TestResumingIsNotAdvisedForAnotherControllersJob(t *testing.T) {
 		j.Spec.ManagedBy, j.Spec.Suspend = plain.Ptr("kueue.x-k8s.io/multikueue"), plain.Ptr(true)
 	})
 	got := Evaluate(b.in, now, model.Options{})
-	if f := findingOf(got, codes.JobSuspended); f == nil || len(f.Next) != 1 || strings.Contains(f.Next[0].Command, "patch") {
+	if f := findingOf(got, kinds.JobSuspended); f == nil || len(f.Next) != 1 || strings.Contains(f.Next[0].Command, "patch") {
 		t.Errorf("%+v", f)
 	}
-	if findingOf(got, codes.JobManagedExternally) == nil {
+	if findingOf(got, kinds.JobManagedExternally) == nil {
 		t.Errorf("it does not say who runs it: %s", codesOf(got))
 	}
 }

@@ -12,9 +12,12 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/kinds"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/placement"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/pods"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/refusal"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/wait"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -79,18 +82,18 @@ func pull(text string, attempts int32) func() *builder {
 
 func kubedogMistakes() []mistake {
 	return []mistake{
-		{"kubedog adds up the failures of all pods: ten that crashed once count as a loop", with(tenPods), report.Progressing, codes.ContainerCrashing, "all 10 new pods", wait.Waiting, nil},
+		{"kubedog adds up the failures of all pods: ten that crashed once count as a loop", with(tenPods), report.Progressing, pods.ContainerCrashing, "all 10 new pods", wait.Waiting, nil},
 		{"kubedog counts the crash loop of an old revision's pod", with(oldPodCrashes), report.Progressing, "", "", wait.Waiting, nil},
-		{"kubedog does not read the ReplicaSet's events: a quota stays silent", refusedBy(`pods "api-2-" is forbidden: exceeded quota: two, requested: pods=1, used: pods=2, limited: pods=2`), report.Stuck, codes.QuotaExceeded, `ResourceQuota "two"`, wait.Failed, nil},
+		{"kubedog does not read the ReplicaSet's events: a quota stays silent", refusedBy(`pods "api-2-" is forbidden: exceeded quota: two, requested: pods=1, used: pods=2, limited: pods=2`), report.Stuck, refusal.QuotaExceeded, `ResourceQuota "two"`, wait.Failed, nil},
 		{"kubedog does not know volumes: a missing Secret in a mount gives a generic timeout", with(func(b *builder) {
 			b.podEvent("FailedMount", `MountVolume.SetUp failed for volume "v" : secret "tls" not found`, 6)
-		}), report.Stuck, codes.SecretNotFound, `"tls"`, wait.Failed, nil},
+		}), report.Stuck, pods.SecretNotFound, `"tls"`, wait.Failed, nil},
 		{"kubedog never reads the progress deadline", with(func(b *builder) {
 			b.status(notReadyYet(10 * time.Minute))
 			c := &b.d.Status.Conditions[0]
 			c.Status, c.Reason, c.Message = corev1.ConditionFalse, "ProgressDeadlineExceeded", `ReplicaSet "api-2" has timed out progressing.`
 			b.x().Spec.Containers[0].ReadinessProbe = probe(5, 3)
-		}), report.Failed, codes.ReadinessProbeFailing, "", wait.Failed, nil},
+		}), report.Failed, pods.ReadinessProbeFailing, "", wait.Failed, nil},
 		{"kubedog fails on any event whose reason holds Failed", with(func(b *builder) {
 			b.status(notReadyYet(5 * time.Second))
 			b.event("d", "FailedToUpdateEndpointSlices", "Error updating Endpoint Slices for Service shop/api", 9)
@@ -100,7 +103,7 @@ func kubedogMistakes() []mistake {
 			return daemonCase(func(ds *appsv1.DaemonSet) {
 				ds.Spec.UpdateStrategy = appsv1.DaemonSetUpdateStrategy{Type: appsv1.OnDeleteDaemonSetStrategyType}
 			})
-		}, report.OnHold, codes.OnDelete, "agent-a", wait.OnHold, nil},
+		}, report.OnHold, kinds.OnDelete, "agent-a", wait.OnHold, nil},
 	}
 }
 
@@ -110,20 +113,20 @@ func kstatusMistakes() []mistake {
 		{"kstatus fails a pod that is unschedulable for 15 s while an autoscaler adds a node", with(func(b *builder) {
 			b.unscheduled("0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector.")
 			b.podEvent("TriggeredScaleUp", "pod triggered scale-up", 1)
-		}), report.Progressing, codes.NodeAffinityUnsatisfied, "the autoscaler is adding a node", wait.Waiting, nil},
+		}), report.Progressing, placement.NodeAffinityUnsatisfied, "the autoscaler is adding a node", wait.Waiting, nil},
 		{"kstatus fails a pod that is unschedulable for 15 s on a cluster that is full for a moment", with(func(b *builder) {
 			b.unscheduled("0/2 nodes are available: 2 Insufficient cpu.")
 			b.in.NodePods = []model.NodePod{{Node: "w1", Requests: corev1.ResourceList{"cpu": quantity("2")}}}
 			b.x().Status.Conditions[0].LastTransitionTime = ago(20 * time.Second)
-		}), report.Progressing, codes.InsufficientResources, "", wait.Waiting, nil},
-		{"kstatus does not see an init container's crash loop", with(func(b *builder) { initContainer(b, crashed(4, 5, "Error"), false) }), report.Stuck, codes.InitContainerFailing, "exit code 4", wait.Failed, nil},
-		{"kstatus can never fail a StatefulSet", func() *builder { return statefulCase(keepSet) }, report.Stuck, codes.ContainerCrashing, "db-1", wait.Failed, nil},
+		}), report.Progressing, placement.InsufficientResources, "", wait.Waiting, nil},
+		{"kstatus does not see an init container's crash loop", with(func(b *builder) { initContainer(b, crashed(4, 5, "Error"), false) }), report.Stuck, pods.InitContainerFailing, "exit code 4", wait.Failed, nil},
+		{"kstatus can never fail a StatefulSet", func() *builder { return statefulCase(keepSet) }, report.Stuck, pods.ContainerCrashing, "db-1", wait.Failed, nil},
 		{"kstatus calls a StatefulSet with OnDelete current", func() *builder {
 			return statefulCase(func(s *appsv1.StatefulSet) {
 				s.Spec.UpdateStrategy.Type = appsv1.OnDeleteStatefulSetStrategyType
 				s.Status.ReadyReplicas, s.Status.AvailableReplicas, s.Status.UpdatedReplicas = 2, 2, 0
 			}).allOld()
-		}, report.OnHold, codes.OnDelete, "db-0", wait.OnHold, nil},
+		}, report.OnHold, kinds.OnDelete, "db-0", wait.OnHold, nil},
 	}
 }
 
@@ -137,59 +140,59 @@ func (b *builder) allOld() *builder {
 
 func deployerMistakes() []mistake {
 	return []mistake{
-		{"helm skips a paused Deployment: its release is a success", with(func(b *builder) { b.d.Spec.Paused = true }), report.OnHold, codes.DeploymentPaused, "paused", wait.OnHold, nil},
+		{"helm skips a paused Deployment: its release is a success", with(func(b *builder) { b.d.Spec.Paused = true }), report.OnHold, kinds.DeploymentPaused, "paused", wait.OnHold, nil},
 		{"helm 3 is content with n minus maxUnavailable: one replica that may be away and has a broken image", with(func(b *builder) {
 			one := intstr.FromInt32(1)
 			b.d.Spec.Replicas, b.d.Spec.Strategy.RollingUpdate.MaxUnavailable = plain.Ptr(int32(1)), &one
 			b.status(waiting("InvalidImageName", "couldn't parse image name"))
-		}), report.Failed, codes.InvalidImageName, "", wait.Failed, nil},
+		}), report.Failed, pods.InvalidImageName, "", wait.Failed, nil},
 		{"helm retries a Job that has failed for good", func() *builder {
 			return jobCase(func(j *batchv1.Job) {
 				j.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobFailed, Status: corev1.ConditionTrue, Reason: "BackoffLimitExceeded", Message: "Job has reached the specified backoff limit"}}
 			})
-		}, report.Failed, codes.JobFailed, "BackoffLimitExceeded", wait.Failed, nil},
-		{"krane fails at one look at ErrImagePull", pull("api:2: not found", 1), report.Stuck, codes.ImageNotFound, "does not exist", wait.Waiting, nil},
+		}, report.Failed, kinds.JobFailed, "BackoffLimitExceeded", wait.Failed, nil},
+		{"krane fails at one look at ErrImagePull", pull("api:2: not found", 1), report.Stuck, pods.ImageNotFound, "does not exist", wait.Waiting, nil},
 		{"krane fails on a Secret that is created a moment later", with(func(b *builder) {
 			b.status(waiting("CreateContainerConfigError", `secret "creds" not found`))
 			b.fetch(model.Need{Kind: model.NeedNames, Namespace: "shop", Name: "secrets"})
 			b.in.Names = append(b.in.Names, finding.ObjectRef{Kind: "Secret", Namespace: "shop", Name: "creds"})
-		}), report.Progressing, codes.SecretNotFound, "which exists now", wait.Waiting, nil},
-		{"krane takes the kubelet's late cache for a missing ConfigMap", waits("CreateContainerConfigError", "failed to sync configmap cache: timed out waiting for the condition"), report.Progressing, codes.CreateContainerConfigError, "", wait.Waiting, nil},
-		{"skaffold fails when a container ends once while what it needs comes up", with(func(b *builder) { b.status(crashed(1, 0, "Error")) }), report.Progressing, codes.ContainerCrashing, "(1 time)", wait.Waiting, nil},
-		{"skaffold fails on a registry that is away", pull(`failed to do request: Head "https://r.test/v2/api/manifests/2": dial tcp 10.0.0.1:443: i/o timeout`, 9), report.Progressing, codes.RegistryUnavailable, "i/o timeout", wait.Waiting, nil},
-		{"rollout-status knows pull failures by one word: 429 is not a missing image", pull("unexpected status from HEAD request to https://r.test/v2/api/manifests/2: 429 Too Many Requests", 9), report.Progressing, codes.RegistryUnavailable, "429", wait.Waiting, nil},
+		}), report.Progressing, pods.SecretNotFound, "which exists now", wait.Waiting, nil},
+		{"krane takes the kubelet's late cache for a missing ConfigMap", waits("CreateContainerConfigError", "failed to sync configmap cache: timed out waiting for the condition"), report.Progressing, pods.CreateContainerConfigError, "", wait.Waiting, nil},
+		{"skaffold fails when a container ends once while what it needs comes up", with(func(b *builder) { b.status(crashed(1, 0, "Error")) }), report.Progressing, pods.ContainerCrashing, "(1 time)", wait.Waiting, nil},
+		{"skaffold fails on a registry that is away", pull(`failed to do request: Head "https://r.test/v2/api/manifests/2": dial tcp 10.0.0.1:443: i/o timeout`, 9), report.Progressing, pods.RegistryUnavailable, "i/o timeout", wait.Waiting, nil},
+		{"rollout-status knows pull failures by one word: 429 is not a missing image", pull("unexpected status from HEAD request to https://r.test/v2/api/manifests/2: 429 Too Many Requests", 9), report.Progressing, pods.RegistryUnavailable, "429", wait.Waiting, nil},
 	}
 }
 
 func watcherMistakes() []mistake {
 	return []mistake{
-		{"safe-rollout hangs on a ReplicaSet that cannot be created", with(setRefusal), report.Stuck, codes.ReplicaSetCreateError, `ResourceQuota "sets"`, wait.Failed, nil},
-		{"kubectl-why calls it healthy when the new ReplicaSet cannot be created", with(setRefusal), report.Stuck, codes.ReplicaSetCreateError, "rejects the new ReplicaSet", wait.Failed, nil},
-		{"kubectl rollout status says that it waits for the change to be observed, for ever", with(setRefusal), report.Stuck, codes.ReplicaSetCreateError, "the progress deadline never starts", wait.Failed, nil},
-		{"watch-rollout takes the highest revision for the new one where none exists", with(setRefusal), report.Stuck, codes.ReplicaSetCreateError, "", wait.Failed, nil},
-		{"safe-rollout hangs on a paused Deployment", with(func(b *builder) { b.d.Spec.Paused = true }), report.OnHold, codes.DeploymentPaused, "", wait.OnHold, nil},
-		{"safe-rollout hangs on a scheduling gate", with(gatedBy), report.OnHold, codes.SchedulingGated, "example.com/wait", wait.OnHold, nil},
+		{"safe-rollout hangs on a ReplicaSet that cannot be created", with(setRefusal), report.Stuck, kinds.ReplicaSetCreateError, `ResourceQuota "sets"`, wait.Failed, nil},
+		{"kubectl-why calls it healthy when the new ReplicaSet cannot be created", with(setRefusal), report.Stuck, kinds.ReplicaSetCreateError, "rejects the new ReplicaSet", wait.Failed, nil},
+		{"kubectl rollout status says that it waits for the change to be observed, for ever", with(setRefusal), report.Stuck, kinds.ReplicaSetCreateError, "the progress deadline never starts", wait.Failed, nil},
+		{"watch-rollout takes the highest revision for the new one where none exists", with(setRefusal), report.Stuck, kinds.ReplicaSetCreateError, "", wait.Failed, nil},
+		{"safe-rollout hangs on a paused Deployment", with(func(b *builder) { b.d.Spec.Paused = true }), report.OnHold, kinds.DeploymentPaused, "", wait.OnHold, nil},
+		{"safe-rollout hangs on a scheduling gate", with(gatedBy), report.OnHold, placement.SchedulingGated, "example.com/wait", wait.OnHold, nil},
 		{"safe-rollout hangs on a scheduler that does not exist", with(func(b *builder) {
 			b.unscheduled("")
 			b.x().Status.Conditions, b.x().Spec.SchedulerName = nil, "nobody"
-		}), report.Stuck, codes.NamedSchedulerNotActing, "nobody", wait.Failed, nil},
-		{"safe-rollout has no verdict for a PriorityClass that does not exist", refusedBy(`pods "api-2-" is forbidden: no PriorityClass with name nope was found`), report.Stuck, codes.PriorityClassNotFound, "nope", wait.Failed, nil},
-		{"safe-rollout lumps LimitRange and quota together", refusedBy(`pods "api-2-" is forbidden: maximum memory usage per Container is 1Gi, but limit is 2Gi`), report.Failed, codes.LimitRangeViolated, "1Gi", wait.Failed, nil},
+		}), report.Stuck, placement.NamedSchedulerNotActing, "nobody", wait.Failed, nil},
+		{"safe-rollout has no verdict for a PriorityClass that does not exist", refusedBy(`pods "api-2-" is forbidden: no PriorityClass with name nope was found`), report.Stuck, refusal.PriorityClassNotFound, "nope", wait.Failed, nil},
+		{"safe-rollout lumps LimitRange and quota together", refusedBy(`pods "api-2-" is forbidden: maximum memory usage per Container is 1Gi, but limit is 2Gi`), report.Failed, refusal.LimitRangeViolated, "1Gi", wait.Failed, nil},
 		{"safe-rollout ends its watch at an old pod's fault", with(oldPodCrashes), report.Progressing, "", "", wait.Waiting, nil},
-		{"kubectl-why says nothing of Pod Security", refusedBy(`pods "api-2-" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot != true`), report.Failed, codes.PodSecurityViolated, "restricted", wait.Failed, nil},
-		{"waiting for CrashLoopBackOff as the reason misses a container that ends at once", with(func(b *builder) { b.status(crashed(1, 3, "Error")) }), report.Stuck, codes.ContainerCrashing, "exit code 1", wait.Failed, nil},
+		{"kubectl-why says nothing of Pod Security", refusedBy(`pods "api-2-" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot != true`), report.Failed, refusal.PodSecurityViolated, "restricted", wait.Failed, nil},
+		{"waiting for CrashLoopBackOff as the reason misses a container that ends at once", with(func(b *builder) { b.status(crashed(1, 3, "Error")) }), report.Stuck, pods.ContainerCrashing, "exit code 1", wait.Failed, nil},
 		{"a liveness kill is reported as a crash", with(func(b *builder) {
 			b.status(crashed(137, 4, "Error"))
 			b.podEvent("Killing", "Container api failed liveness probe, will be restarted", 4)
-		}), report.Stuck, codes.LivenessProbeFailed, "the container does not exit on its own", wait.Failed, nil},
+		}), report.Stuck, pods.LivenessProbeFailed, "the container does not exit on its own", wait.Failed, nil},
 		{"a pod's trouble is told in place of its node's", with(func(b *builder) {
 			b.status(notReadyYet(10 * time.Minute))
 			b.in.Nodes[0].Status.Conditions[0] = corev1.NodeCondition{Type: corev1.NodeReady, Status: corev1.ConditionUnknown, Reason: "NodeStatusUnknown", Message: "Kubelet stopped posting node status.", LastTransitionTime: ago(time.Minute)}
-		}), report.Progressing, codes.NodeNotReady, "w1", wait.Waiting, nil},
+		}), report.Progressing, pods.NodeNotReady, "w1", wait.Waiting, nil},
 		{"Ready is believed of a node whose controllers died before it", with(func(b *builder) {
 			b.status(notReadyYet(10 * time.Minute))
 			b.nodeLease("w1", 90*time.Second)
-		}), report.Progressing, codes.NodeNotReady, "has not reported for 90s, but its Ready condition is still True", wait.Waiting, nil},
+		}), report.Progressing, pods.NodeNotReady, "has not reported for 90s, but its Ready condition is still True", wait.Waiting, nil},
 	}
 }
 
@@ -203,13 +206,13 @@ func controllerMistakes() []mistake {
 		}
 	}
 	return []mistake{
-		{"kubectl rollout status ends with 0 for a partition that no pod will ever pass", partition(5), report.OnHold, codes.PartitionExcludesAllPods, "no pod is ever updated", wait.OnHold, nil},
+		{"kubectl rollout status ends with 0 for a partition that no pod will ever pass", partition(5), report.OnHold, kinds.PartitionExcludesAllPods, "no pod is ever updated", wait.OnHold, nil},
 		{"kubectl rollout status waits for ever for a StatefulSet's abandoned broken pod", func() *builder {
 			b := statefulCase(func(s *appsv1.StatefulSet) { s.Status.UpdateRevision = "db-r1" })
 			b.in.ControllerRevisions[0].Revision, b.in.ControllerRevisions[1].Revision = 3, 2
 			return b
-		}, report.Failed, codes.StatefulSetPodNotReplaced, "db-1", wait.Failed, nil},
-		{"all call it a success when the pods crash after the counters were complete", with(func(b *builder) { b.done(); b.status(crashed(1, 4, "Error")) }), report.Degraded, codes.ContainerCrashing, "crashes", wait.Failed, nil},
+		}, report.Failed, kinds.StatefulSetPodNotReplaced, "db-1", wait.Failed, nil},
+		{"all call it a success when the pods crash after the counters were complete", with(func(b *builder) { b.done(); b.status(crashed(1, 4, "Error")) }), report.Degraded, pods.ContainerCrashing, "crashes", wait.Failed, nil},
 		{"all wait for ever when readiness comes and goes within minReadySeconds", with(func(b *builder) {
 			b.d.Spec.MinReadySeconds = 12
 			s := running(10 * time.Minute)
@@ -217,14 +220,14 @@ func controllerMistakes() []mistake {
 			b.x().CreationTimestamp = ago(10 * time.Minute)
 			b.x().Status.Conditions[2] = corev1.PodCondition{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: ago(4 * time.Second)}
 			b.podEvent("Unhealthy", "Readiness probe failed: ", 40)
-		}), report.Stuck, codes.PodReadinessFlapping, "readiness is flapping", wait.Failed, func(b *builder, at time.Time) {
+		}), report.Stuck, pods.PodReadinessFlapping, "readiness is flapping", wait.Failed, func(b *builder, at time.Time) {
 			b.x().Status.Conditions[2].LastTransitionTime = metav1.NewTime(at.Add(-4 * time.Second))
 			b.in.Events[0].LastTimestamp = metav1.NewTime(at.Add(-5 * time.Second))
 		}},
 		{"all quote the ReplicaFailure condition, which keeps its first text for ever", with(func(b *builder) {
 			b.missing(`Error creating: pods "api-2-" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot != true`)
 			b.rs.Status.Conditions = []appsv1.ReplicaSetCondition{{Type: "ReplicaFailure", Status: corev1.ConditionTrue, Reason: "FailedCreate", Message: `pods "api-2-" is forbidden: exceeded quota: two, requested: pods=1, used: pods=2, limited: pods=2`}}
-		}), report.Failed, codes.PodSecurityViolated, "restricted", wait.Failed, nil},
+		}), report.Failed, refusal.PodSecurityViolated, "restricted", wait.Failed, nil},
 		{"kubectl rollout status keeps silent on old pods that still run", with(func(b *builder) {
 			b.done()
 			b.addPod("api-1-a", "rs1", "api:1", "w1", time.Hour, running(time.Hour))
@@ -269,7 +272,7 @@ func TestMistakesOfOtherTools(t *testing.T) {
 
 // watchFor looks at a snapshot every second, as --wait does with its default patience.
 func watchFor(b *builder, later func(*builder, time.Time), limit time.Duration) (wait.Outcome, time.Duration, string) {
-	w := wait.New(wait.Patience{FailFast: wait.FailAuto, FailAfter: 2 * time.Minute, Stable: 10 * time.Second})
+	w := wait.New(Rules, wait.Patience{FailFast: wait.FailAuto, FailAfter: 2 * time.Minute, Stable: 10 * time.Second})
 	for passed := time.Duration(0); passed <= limit; passed += time.Second {
 		at := now.Add(passed)
 		if later != nil {

@@ -11,10 +11,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/diff"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/placement"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/pods"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/wait"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -85,7 +86,7 @@ func TestOnlyNodesThatAreWantedAreBlamed(t *testing.T) {
 		return b
 	}
 	got := Evaluate(ill(1).in, now, model.Options{}).Items[0]
-	if r := wait.RootOf(&got); r == nil || r.Code != codes.UntoleratedTaint || r.Class != report.Transient || !strings.Contains(got.Summary, "w2 (taint node.kubernetes.io/unreachable:NoSchedule)") {
+	if r := wait.RootOf(&got); r == nil || r.Code != placement.UntoleratedTaint || r.Class != report.Transient || !strings.Contains(got.Summary, "w2 (taint node.kubernetes.io/unreachable:NoSchedule)") {
 		t.Errorf("the wanted node is ill: %s", codesOf(report.List{Items: []report.Rollout{got}}))
 	}
 	got = Evaluate(ill(0).in, now, model.Options{}).Items[0]
@@ -153,7 +154,7 @@ func TestUndoIsNotAdvisedForOldPods(t *testing.T) {
 	b.in.Pods[0].Spec.Containers[0].ReadinessProbe = probe(1, 3)
 	b.event(string(b.in.Pods[0].UID), "Unhealthy", "Readiness probe failed: cat: can't open '/tmp/ready': No such file or directory", 9)
 	got := Evaluate(b.in, now, model.Options{}).Items[0]
-	if r := wait.RootOf(&got); r == nil || r.Code != codes.ReadinessProbeFailing || !strings.Contains(got.Summary, "old pod db-0") || strings.Contains(got.Summary, "not in the image") {
+	if r := wait.RootOf(&got); r == nil || r.Code != pods.ReadinessProbeFailing || !strings.Contains(got.Summary, "old pod db-0") || strings.Contains(got.Summary, "not in the image") {
 		t.Fatalf("%s", codesOf(report.List{Items: []report.Rollout{got}}))
 	}
 	if got.Rollback == nil || got.Rollback.Advised || !strings.Contains(got.Rollback.Why, "old revision") {
@@ -172,7 +173,7 @@ func TestPodsThatKeepBeingEvictedAreNotComplete(t *testing.T) {
 		return Evaluate(b.in, now, model.Options{}).Items[0]
 	}
 	const own = `Usage of EmptyDir volume "s" exceeds the limit "2Mi". `
-	if got := evicted(own, 2); got.Verdict != report.Degraded || wait.RootOf(&got) == nil || wait.RootOf(&got).Code != codes.Evicted {
+	if got := evicted(own, 2); got.Verdict != report.Degraded || wait.RootOf(&got) == nil || wait.RootOf(&got).Code != pods.Evicted {
 		t.Errorf("twice: %s", codesOf(report.List{Items: []report.Rollout{got}}))
 	}
 	if got := evicted(own, 1); got.Verdict != report.Complete {
@@ -192,26 +193,26 @@ func TestTriedByHand(t *testing.T) {
 		class     report.Class
 		make      func() *builder
 	}{
-		{"a hostPath that is not on the node", codes.FailedMount, "hostPath /data on node w1", "may heal", report.LikelyFatal, with(func(b *builder) {
+		{"a hostPath that is not on the node", pods.FailedMount, "hostPath /data on node w1", "may heal", report.LikelyFatal, with(func(b *builder) {
 			b.podEvent("FailedMount", `MountVolume.SetUp failed for volume "v" : hostPath type check failed: /data is not a directory`, 5)
 		})},
-		{"a runtime handler that the node lacks", codes.FailedCreatePodSandBox, `no runtime handler "gvisor"`, "", report.LikelyFatal, with(func(b *builder) {
+		{"a runtime handler that the node lacks", pods.FailedCreatePodSandBox, `no runtime handler "gvisor"`, "", report.LikelyFatal, with(func(b *builder) {
 			b.x().Spec.RuntimeClassName = plain.Ptr("sandboxed")
 			b.podEvent("FailedCreatePodSandBox", `Failed to create pod sandbox: rpc error: code = Unknown desc = unable to get OCI runtime for sandbox "b9": no runtime for "gvisor" is configured`, 5)
 		})},
-		{"a sysctl that the kubelet forbids", codes.PodRejected, "SysctlForbidden", "nothing that changed", report.LikelyFatal, with(func(b *builder) {
+		{"a sysctl that the kubelet forbids", pods.PodRejected, "SysctlForbidden", "nothing that changed", report.LikelyFatal, with(func(b *builder) {
 			stopped(b, corev1.PodFailed, "SysctlForbidden", `Pod was rejected: forbidden sysctl: "kernel.msgmax" not allowlisted`)
 		})},
-		{"a seccomp profile that is not there", codes.ContainerStartError, "cannot load seccomp profile", "failed to create containerd container", report.LikelyFatal, with(func(b *builder) {
+		{"a seccomp profile that is not there", pods.ContainerStartError, "cannot load seccomp profile", "failed to create containerd container", report.LikelyFatal, with(func(b *builder) {
 			b.status(waiting("CreateContainerError", `failed to create containerd container: cannot load seccomp profile "/x.json": open /x.json: no such file or directory`))
 			b.s().RestartCount = 3
 		})},
-		{"a nodeName that no node has", codes.NodeNotFound, "node w9, which does not exist; the pod template sets nodeName", "", report.LikelyFatal, with(func(b *builder) {
+		{"a nodeName that no node has", pods.NodeNotFound, "node w9, which does not exist; the pod template sets nodeName", "", report.LikelyFatal, with(func(b *builder) {
 			b.d.Spec.Template.Spec.NodeName, b.rs.Spec.Template.Spec.NodeName, b.x().Spec.NodeName = "w9", "w9", "w9"
 			b.x().CreationTimestamp, b.x().Status.ContainerStatuses = ago(5*time.Second), nil
 			b.fetch(model.Need{Kind: model.NeedNode, Name: "w9"})
 		})},
-		{"a postStart hook that does not end", codes.PostStartHookRunning, "postStart hook", "", report.Transient, with(func(b *builder) {
+		{"a postStart hook that does not end", pods.PostStartHookRunning, "postStart hook", "", report.Transient, with(func(b *builder) {
 			b.c().Lifecycle = &corev1.Lifecycle{PostStart: &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: []string{"sleep", "3600"}}}}
 			b.podEvent("Started", "Container started", 1)
 			b.in.Events[0].LastTimestamp = ago(40 * time.Second)
@@ -296,7 +297,7 @@ func TestSpreadingOverALabelThatNoNodeHasDoesNotHeal(t *testing.T) {
 	spread := func(key string) *report.Finding {
 		b := unscheduledFor("0/2 nodes are available: 2 node(s) didn't match pod topology spread constraints (missing required label).")()
 		b.x().Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: key, WhenUnsatisfiable: corev1.DoNotSchedule}}
-		return findingOf(Evaluate(b.in, now, model.Options{}), codes.TopologySpreadUnsatisfied)
+		return findingOf(Evaluate(b.in, now, model.Options{}), placement.TopologySpreadUnsatisfied)
 	}
 	if f := spread("rack"); f.SelfHealing != "no" || f.Class != report.LikelyFatal || !strings.Contains(f.Message, "no node has label rack") {
 		t.Errorf("%+v", f)

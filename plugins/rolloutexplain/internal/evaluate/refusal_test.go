@@ -5,9 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/pods"
 )
 
 // Ten pods of one state are one cause, though only some are asked for their events.
@@ -23,8 +23,8 @@ func TestManyPodsOfOneStateAreOneCause(t *testing.T) {
 		}
 	}
 	list := Evaluate(b.in, now, model.Options{})
-	got := findingOf(list, codes.LivenessProbeFailed)
-	if got == nil || len(got.Pods) != 10 || findingOf(list, codes.ContainerCrashing) != nil {
+	got := findingOf(list, pods.LivenessProbeFailed)
+	if got == nil || len(got.Pods) != 10 || findingOf(list, pods.ContainerCrashing) != nil {
 		t.Errorf("%s", codesOf(list))
 	}
 	events := 0

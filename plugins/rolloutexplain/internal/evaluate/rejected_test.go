@@ -7,8 +7,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/pods"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/wait"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -30,7 +30,7 @@ func TestPodsThatAreRejectedInALoopAreTheRoot(t *testing.T) {
 		}
 		return Evaluate(b.in, now, model.Options{}).Items[0]
 	}
-	if got := loop(1, 5, waiting("ContainerCreating", "")); got.Verdict != report.Stuck || wait.RootOf(&got) == nil || wait.RootOf(&got).Code != codes.PodRejected {
+	if got := loop(1, 5, waiting("ContainerCreating", "")); got.Verdict != report.Stuck || wait.RootOf(&got) == nil || wait.RootOf(&got).Code != pods.PodRejected {
 		t.Errorf("in a loop: %s", codesOf(report.List{Items: []report.Rollout{got}}))
 	}
 	if got := loop(1, 5, running(time.Second)); wait.RootOf(&got) != nil {

@@ -9,9 +9,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/kinds"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/pods"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/refusal"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/wait"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -45,20 +47,20 @@ func TestOnlyPodsThatAreDueAreMissing(t *testing.T) {
 			b := firstRollout(ordered, notReadyYet(time.Minute))
 			b.c().ReadinessProbe = probe(1, 3)
 			return b.podEvent("Unhealthy", "Readiness probe failed: connection refused", 30)
-		}(), codes.ReadinessProbeFailing, "db-0"},
-		{"the others wait for a pod that pulls", firstRollout(ordered, waiting("ContainerCreating", "")).podEvent("Pulling", `Pulling image "db:2"`, 1), codes.ImagePullInProgress, "pulling"},
-		{"the next one is due", firstRollout(ordered, running(time.Minute)), codes.PodsNotCreated, "has not created 2 desired pods"},
+		}(), pods.ReadinessProbeFailing, "db-0"},
+		{"the others wait for a pod that pulls", firstRollout(ordered, waiting("ContainerCreating", "")).podEvent("Pulling", `Pulling image "db:2"`, 1), pods.ImagePullInProgress, "pulling"},
+		{"the next one is due", firstRollout(ordered, running(time.Minute)), refusal.PodsNotCreated, "has not created 2 desired pods"},
 		{"a lower one is due before what is above", func() *builder {
 			b := firstRollout(ordered, running(time.Minute), notReadyYet(time.Minute))
 			b.in.Pods = b.in.Pods[1:]
 			return ghost(b, "db-0", 9)
-		}(), codes.ServiceAccountNotFound, "cannot create 2 pods"},
+		}(), refusal.ServiceAccountNotFound, "cannot create 2 pods"},
 		{"what is too many does not stand for what is too few", func() *builder {
 			b := firstRollout(ordered, running(time.Minute), running(time.Minute), running(time.Minute), running(time.Minute))
 			b.in.Pods = append(b.in.Pods[:1:1], b.in.Pods[2:]...)
 			return ghost(b, "db-1", 9)
-		}(), codes.ServiceAccountNotFound, "cannot create 1 pod"},
-		{"Parallel waits for nothing", ghost(firstRollout(parallel, notReadyYet(time.Minute)), "db-1", 9), codes.ServiceAccountNotFound, "cannot create 2 pods"},
+		}(), refusal.ServiceAccountNotFound, "cannot create 1 pod"},
+		{"Parallel waits for nothing", ghost(firstRollout(parallel, notReadyYet(time.Minute)), "db-1", 9), refusal.ServiceAccountNotFound, "cannot create 2 pods"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -81,13 +83,13 @@ func TestARefusalThatWasAnsweredIsNotTold(t *testing.T) {
 		}
 		return b
 	}
-	refusal := func(text string) *builder {
+	refused := func(text string) *builder {
 		b := deploymentCase()
 		b.in.Pods, b.d.Spec.Replicas, b.rs.Spec.Replicas = b.in.Pods[:2], plain.Ptr(int32(4)), plain.Ptr(int32(2))
 		b.addPod("api-2-x", "rs2", "api:2", "w1", time.Minute, running(time.Second))
 		return b.event("rs2", "FailedCreate", "Error creating: "+text, 5)
 	}
-	failing := later(refusal(`pods "api-2-" is forbidden: no PriorityClass with name nope was found`), "api-2-x")
+	failing := later(refused(`pods "api-2-" is forbidden: no PriorityClass with name nope was found`), "api-2-x")
 	failing.rs.Status.Conditions = []appsv1.ReplicaSetCondition{{Type: "ReplicaFailure", Status: corev1.ConditionTrue, Reason: "FailedCreate", Message: "of old"}}
 	tests := []struct {
 		name string
@@ -95,13 +97,13 @@ func TestARefusalThatWasAnsweredIsNotTold(t *testing.T) {
 		code finding.Code
 		told bool
 	}{
-		{"the pod came", later(ghost(firstRollout(parallel, running(time.Second)), "db-0", 9), "db-0"), codes.ServiceAccountNotFound, false},
-		{"the pod was there before", ghost(firstRollout(parallel, running(time.Minute)), "db-0", 9), codes.ServiceAccountNotFound, true},
-		{"another pod came", later(ghost(firstRollout(parallel, running(time.Second)), "db-1", 9), "db-0"), codes.ServiceAccountNotFound, true},
-		{"a pod of the ReplicaSet came", later(refusal(`pods "api-2-" is forbidden: no PriorityClass with name nope was found`), "api-2-x"), codes.PriorityClassNotFound, false},
-		{"a pod of the old ReplicaSet came", later(refusal(`pods "api-2-" is forbidden: no PriorityClass with name nope was found`), "api-1-a"), codes.PriorityClassNotFound, true},
-		{"a pod came, and the ReplicaSet says that its last attempt failed", failing, codes.PriorityClassNotFound, true},
-		{"under a quota some come and some do not", later(refusal(`pods "api-2-" is forbidden: exceeded quota: two, requested: pods=1, used: pods=2, limited: pods=2`), "api-2-x"), codes.QuotaExceeded, true},
+		{"the pod came", later(ghost(firstRollout(parallel, running(time.Second)), "db-0", 9), "db-0"), refusal.ServiceAccountNotFound, false},
+		{"the pod was there before", ghost(firstRollout(parallel, running(time.Minute)), "db-0", 9), refusal.ServiceAccountNotFound, true},
+		{"another pod came", later(ghost(firstRollout(parallel, running(time.Second)), "db-1", 9), "db-0"), refusal.ServiceAccountNotFound, true},
+		{"a pod of the ReplicaSet came", later(refused(`pods "api-2-" is forbidden: no PriorityClass with name nope was found`), "api-2-x"), refusal.PriorityClassNotFound, false},
+		{"a pod of the old ReplicaSet came", later(refused(`pods "api-2-" is forbidden: no PriorityClass with name nope was found`), "api-1-a"), refusal.PriorityClassNotFound, true},
+		{"a pod came, and the ReplicaSet says that its last attempt failed", failing, refusal.PriorityClassNotFound, true},
+		{"under a quota some come and some do not", later(refused(`pods "api-2-" is forbidden: exceeded quota: two, requested: pods=1, used: pods=2, limited: pods=2`), "api-2-x"), refusal.QuotaExceeded, true},
 	}
 	for _, tt := range tests {
 		if got := Evaluate(tt.b.in, now, model.Options{}); (findingOf(got, tt.code) != nil) != tt.told {
@@ -153,7 +155,7 @@ func TestOnDeleteSparesThePodsThatServe(t *testing.T) {
 	}
 	b := statefulCase(onDelete)
 	got := Evaluate(b.in, now, model.Options{})
-	if f := findingOf(got, codes.OnDelete); f == nil || deletes(f, "db-0") || len(f.Next) == 0 {
+	if f := findingOf(got, kinds.OnDelete); f == nil || deletes(f, "db-0") || len(f.Next) == 0 {
 		t.Errorf("the new pod crashes: %+v", f)
 	}
 	r := got.Items[0]
@@ -162,12 +164,12 @@ func TestOnDeleteSparesThePodsThatServe(t *testing.T) {
 	}
 	b = statefulCase(onDelete)
 	healthy(b)
-	if f := findingOf(Evaluate(b.in, now, model.Options{}), codes.OnDelete); f == nil || !deletes(f, "db-0") {
+	if f := findingOf(Evaluate(b.in, now, model.Options{}), kinds.OnDelete); f == nil || !deletes(f, "db-0") {
 		t.Errorf("the new pod works: %+v", f)
 	}
 	b = statefulCase(onDelete)
 	b.in.Pods[0].Status.Conditions[2].Status = corev1.ConditionFalse
-	if f := findingOf(Evaluate(b.in, now, model.Options{}), codes.OnDelete); f == nil || !deletes(f, "db-0") {
+	if f := findingOf(Evaluate(b.in, now, model.Options{}), kinds.OnDelete); f == nil || !deletes(f, "db-0") {
 		t.Errorf("the old pod serves nothing either: %+v", f)
 	}
 }
@@ -177,7 +179,7 @@ func TestUpdateErrorIsSeenBesideOtherEvents(t *testing.T) {
 	b := statefulCase(keepSet).event("sts", "FailedUpdate", "update Pod db-1 in StatefulSet db failed error: pod updates may not change fields", 12)
 	b.event("sts", "RecreatingFailedPod", "StatefulSet shop/db is recreating failed Pod db-1", 2)
 	b.in.Events[1].LastTimestamp = ago(time.Second)
-	if got := Evaluate(b.in, now, model.Options{}); findingOf(got, codes.StatefulSetUpdateFailed) == nil {
+	if got := Evaluate(b.in, now, model.Options{}); findingOf(got, kinds.StatefulSetUpdateFailed) == nil {
 		t.Errorf("%s", codesOf(got))
 	}
 }

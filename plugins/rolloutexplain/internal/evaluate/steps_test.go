@@ -6,8 +6,10 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/kinds"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/pods"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/refusal"
 )
 
 // reportsOfEveryFixture are the rollouts of all fixtures. The events of a workload, of what it owns and of its claims are
@@ -35,13 +37,13 @@ func TestNextStepsLeadSomewhereNew(t *testing.T) {
 
 func TestFindingsHaveOneForm(t *testing.T) {
 	long := map[finding.Code]string{
-		codes.ReadinessProbeFailing:     "names the probe and quotes its failure",
-		codes.LivenessProbeFailed:       "names the times of the probe and quotes its failure",
-		codes.ReplicaSetCreateError:     "quotes the figures of the quota",
-		codes.StatefulSetPodNotReplaced: "holds the fault of the pod and that of the controller",
-		codes.TerminatingOnNotReadyNode: "names the risk to the data before a command that takes it",
+		pods.ReadinessProbeFailing:      "names the probe and quotes its failure",
+		pods.LivenessProbeFailed:        "names the times of the probe and quotes its failure",
+		kinds.ReplicaSetCreateError:     "quotes the figures of the quota",
+		kinds.StatefulSetPodNotReplaced: "holds the fault of the pod and that of the controller",
+		pods.TerminatingOnNotReadyNode:  "names the risk to the data before a command that takes it",
 	}
-	testkit.CheckWords(t, codes.Book.Catalog(), long, reportsOfEveryFixture())
+	testkit.CheckWords(t, Rules.Catalog(), long, reportsOfEveryFixture())
 }
 
 func TestNextStepsKeepTheUser(t *testing.T) {
@@ -52,12 +54,12 @@ func TestNextStepsKeepTheUser(t *testing.T) {
 func TestChangesAreExecuted(t *testing.T) {
 	executed := map[finding.Code]string{}
 	for test, list := range map[string][]finding.Code{
-		"TestNextCommandsHelp": {codes.DeploymentPaused, codes.QuotaExceeded, codes.StatefulSetPodNotReplaced, codes.PartitionedRollout},
+		"TestNextCommandsHelp": {kinds.DeploymentPaused, refusal.QuotaExceeded, kinds.StatefulSetPodNotReplaced, kinds.PartitionedRollout},
 		"TestScenarios": {
-			codes.AdmissionPolicyDenied, codes.AdmissionWebhookDenied, codes.ContainerCompleted, codes.ContainerCrashing, codes.ErrImageNeverPull,
-			codes.Evicted, codes.FinalizerBlocksDeletion, codes.ImageNotFound, codes.ImagePullUnauthorized, codes.InvalidImageName,
-			codes.JobSuspended, codes.LivenessProbeFailed, codes.OOMKilled, codes.PartitionExcludesAllPods, codes.PodReadinessFlapping,
-			codes.ReadinessProbeFailing, codes.ReplicaSetCreateError, codes.RunAsNonRootCheckFailed, codes.StartupProbeFailed,
+			refusal.AdmissionPolicyDenied, refusal.AdmissionWebhookDenied, pods.ContainerCompleted, pods.ContainerCrashing, pods.ErrImageNeverPull,
+			pods.Evicted, pods.FinalizerBlocksDeletion, pods.ImageNotFound, pods.ImagePullUnauthorized, pods.InvalidImageName,
+			kinds.JobSuspended, pods.LivenessProbeFailed, pods.OOMKilled, kinds.PartitionExcludesAllPods, pods.PodReadinessFlapping,
+			pods.ReadinessProbeFailing, kinds.ReplicaSetCreateError, pods.RunAsNonRootCheckFailed, pods.StartupProbeFailed,
 		},
 	} {
 		for _, code := range list {
@@ -66,12 +68,12 @@ func TestChangesAreExecuted(t *testing.T) {
 	}
 	const undo = "the fault cannot be shown on the embedded cluster; the rollback is that of InvalidImageName"
 	testkit.CheckChanges(t, "../../../../test/e2e/rolloutexplain", testkit.Changes{Executed: executed, Reasons: map[finding.Code]string{
-		codes.CreateContainerConfigError: undo, codes.ErrImagePull: undo, codes.ExecFormatError: undo, codes.ImageRejected: undo,
-		codes.PodInvalid: undo, codes.PodRejected: undo,
-		codes.ArgoAborted:               "the embedded cluster has no controller of Argo Rollouts",
-		codes.ArgoPaused:                "the embedded cluster has no controller of Argo Rollouts",
-		codes.MultiAttachError:          "the embedded cluster has no volumes that one node holds",
-		codes.ServiceAccountNotFound:    "the controller retries after its back-off, which takes minutes",
-		codes.TerminatingOnNotReadyNode: "the command is for a machine that is powered off; force is no cure to be shown",
+		pods.CreateContainerConfigError: undo, pods.ErrImagePull: undo, pods.ExecFormatError: undo, pods.ImageRejected: undo,
+		refusal.PodInvalid: undo, pods.PodRejected: undo,
+		kinds.ArgoAborted:              "the embedded cluster has no controller of Argo Rollouts",
+		kinds.ArgoPaused:               "the embedded cluster has no controller of Argo Rollouts",
+		pods.MultiAttachError:          "the embedded cluster has no volumes that one node holds",
+		refusal.ServiceAccountNotFound: "the controller retries after its back-off, which takes minutes",
+		pods.TerminatingOnNotReadyNode: "the command is for a machine that is powered off; force is no cure to be shown",
 	}}, reportsOfEveryFixture())
 }

@@ -8,7 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/kinds"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
@@ -124,10 +124,10 @@ func TestARefusalOfAnOlderTemplateIsNotTheReason(t *testing.T) {
 		b.in.Events[0].FirstTimestamp, b.in.Events[0].LastTimestamp = ago(5*time.Minute), ago(5*time.Minute)
 		return Evaluate(b.in, now, model.Options{}).Items[0]
 	}
-	if got := make(10 * time.Minute); got.Findings[0].Code != codes.ReplicaSetCreateError {
+	if got := make(10 * time.Minute); got.Findings[0].Code != kinds.ReplicaSetCreateError {
 		t.Errorf("refused after it was written: %s", words(got))
 	}
-	if got := make(time.Minute); got.Findings[0].Code != codes.SpecUpdateNotObserved {
+	if got := make(time.Minute); got.Findings[0].Code != kinds.SpecUpdateNotObserved {
 		t.Errorf("refused before it was written: %s", words(got))
 	}
 }

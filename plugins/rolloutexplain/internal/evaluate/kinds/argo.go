@@ -11,11 +11,45 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/rule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
+
+const (
+	ArgoPaused      finding.Code = "ArgoPaused"
+	ArgoAborted     finding.Code = "ArgoAborted"
+	ArgoDegraded    finding.Code = "ArgoDegraded"
+	ArgoInvalidSpec finding.Code = "ArgoInvalidSpec"
+)
+
+var argoRules = []rule.Rule{
+	{Layer: rule.LayerController, Entry: finding.Entry{
+		Code: ArgoPaused, Severity: finding.Warning, Title: "Argo Rollout is paused",
+		Meaning:  "The Argo Rollout waits at a pause step, or is paused by a user.",
+		Evidence: "status.pauseConditions, or spec.paused true.",
+		Next:     "Promote the rollout.",
+	}},
+	{Layer: rule.LayerController, Entry: finding.Entry{
+		Code: ArgoAborted, Severity: finding.Critical, Title: "Argo Rollout was aborted",
+		Meaning:  "The Argo Rollout was aborted, so its controller runs the stable version.",
+		Evidence: "status.abort true.",
+		Next:     "Retry or undo the rollout.",
+	}},
+	{Layer: rule.LayerController, Entry: finding.Entry{
+		Code: ArgoDegraded, Severity: finding.Critical, Title: "Argo Rollout is degraded",
+		Meaning:  "The Argo Rollouts controller reports the phase Degraded.",
+		Evidence: "status.phase Degraded; status.message.",
+		Next:     "Run kubectl argo rollouts get rollout.",
+	}},
+	{Layer: rule.LayerController, Entry: finding.Entry{
+		Code: ArgoInvalidSpec, Severity: finding.Critical, Title: "Argo Rollout spec is invalid",
+		Meaning:  "The Argo Rollouts controller rejects the spec of the Rollout.",
+		Evidence: "status.phase Degraded, and \"InvalidSpec\" or \"invalid\" in status.message.",
+		Next:     "Correct the spec.",
+	}},
+}
 
 // argo judges an Argo Rollout by its own phase machine; its pods are judged like a Deployment's.
 // https://argo-rollouts.readthedocs.io/en/stable/features/specification/
@@ -87,7 +121,7 @@ func argoPhase(e *model.Evaluation, o map[string]any, w *model.Workload) {
 	}
 	switch {
 	case aborted:
-		f := e.Finding(codes.ArgoAborted, report.Fatal, "the rollout was aborted and runs the stable version: %s",
+		f := e.Finding(ArgoAborted, report.Fatal, "the rollout was aborted and runs the stable version: %s",
 			plain.OneLine(message))
 		f.Confidence, f.SelfHealing, f.Evidence = "high", "no", []finding.Evidence{seen}
 		f.Next = []finding.Next{
@@ -98,9 +132,9 @@ func argoPhase(e *model.Evaluation, o map[string]any, w *model.Workload) {
 	case len(pauses) > 0 || user:
 		argoPaused(e, w, pauses, user, seen)
 	case phase == "Degraded":
-		code := codes.ArgoDegraded
+		code := ArgoDegraded
 		if plain.ContainsAny(message, "InvalidSpec", "invalid") {
-			code = codes.ArgoInvalidSpec
+			code = ArgoInvalidSpec
 		}
 		f := e.Finding(code, report.Fatal, "the Argo Rollouts controller reports the phase Degraded: %s",
 			plain.OneLine(message))
@@ -118,7 +152,7 @@ func argoPhase(e *model.Evaluation, o map[string]any, w *model.Workload) {
 }
 
 func argoController(e *model.Evaluation, w *model.Workload) {
-	f := e.Finding(codes.SpecUpdateNotObserved, report.Transient,
+	f := e.Finding(SpecUpdateNotObserved, report.Transient,
 		"the Argo Rollouts controller has not observed the latest change")
 	f.Confidence, f.SelfHealing = "medium", "maybe"
 	f.Evidence = []finding.Evidence{plain.Evidence("Rollout "+w.Meta.Name, "status.observedGeneration",
@@ -140,7 +174,7 @@ func argoPaused(e *model.Evaluation, w *model.Workload, pauses []any, user bool,
 			}
 		}
 	}
-	f := e.Finding(codes.ArgoPaused, report.PausedClass, "the rollout is paused (%s) until it is promoted",
+	f := e.Finding(ArgoPaused, report.PausedClass, "the rollout is paused (%s) until it is promoted",
 		reason)
 	f.Confidence, f.SelfHealing, f.FirstSeen = "high", "no", plain.TimePtr(since)
 	f.Evidence = []finding.Evidence{seen}

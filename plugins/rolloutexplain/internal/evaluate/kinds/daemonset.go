@@ -10,12 +10,34 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/budget"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/placement"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/rule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
+
+const (
+	DaemonSetMaxUnavailableReached finding.Code = "DaemonSetMaxUnavailableReached"
+	DaemonSetNodesExcluded         finding.Code = "DaemonSetNodesExcluded"
+)
+
+var daemonSetRules = []rule.Rule{
+	{Layer: rule.LayerController, Entry: finding.Entry{
+		Code: DaemonSetMaxUnavailableReached, Severity: finding.Warning, Title: "DaemonSet has reached maxUnavailable",
+		Meaning: "A node whose daemon pod is terminating or not available counts against maxUnavailable, even when the " +
+			"status shows all pods ready. The controller does not update other nodes meanwhile.",
+		Evidence: "Nodes without an available daemon pod, at least as many as maxUnavailable.",
+		Next:     "Check why the pod on that node does not terminate or start.",
+	}},
+	{Layer: rule.LayerController, Entry: finding.Entry{
+		Code: DaemonSetNodesExcluded, Severity: finding.Info, Title: "DaemonSet does not run on some nodes",
+		Meaning: "Taints, labels or nodeName exclude these nodes. The DaemonSet does not run on them, and its rollout " +
+			"is complete without them.",
+		Evidence: "Taints and labels of the nodes against the pod template.",
+		Next:     "Add a toleration or a label if these nodes should run the DaemonSet.",
+	}},
+}
 
 func daemonSet(e *model.Evaluation, ds *appsv1.DaemonSet) *model.Workload {
 	desired := ds.Status.DesiredNumberScheduled
@@ -87,7 +109,7 @@ func daemonNodes(e *model.Evaluation, ds *appsv1.DaemonSet, w *model.Workload) {
 	if len(left) == 0 {
 		return
 	}
-	f := e.Note(codes.DaemonSetNodesExcluded, "%d of %s eligible; excluded: %s", eligible,
+	f := e.Note(DaemonSetNodesExcluded, "%d of %s eligible; excluded: %s", eligible,
 		plain.Plural(len(e.In.Nodes), "node is", "nodes are"), plain.List(left, 6))
 	f.Evidence = []finding.Evidence{plain.Evidence("DaemonSet "+ds.Name, "status.numberMisscheduled", fmt.Sprint(ds.Status.NumberMisscheduled),
 		plain.NoTime)}
@@ -136,7 +158,7 @@ func daemonHolders(e *model.Evaluation, ds *appsv1.DaemonSet, w *model.Workload,
 	if len(nodes) > 1 {
 		which = "nodes " + plain.List(nodes, 4) + " have"
 	}
-	f := e.Finding(codes.DaemonSetMaxUnavailableReached, report.Transient,
+	f := e.Finding(DaemonSetMaxUnavailableReached, report.Transient,
 		"no other node is updated: %s no available pod (%s), and maxUnavailable is %s",
 		which, plain.List(model.Names(holders), 4), b.MaxUnavailable.Spec)
 	f.Stance, f.Confidence, f.SelfHealing, f.Pods = finding.Follows, "high", "maybe", model.Names(holders)
@@ -151,7 +173,7 @@ func daemonAction(e *model.Evaluation, ds *appsv1.DaemonSet, w *model.Workload, 
 	case w.Settled, !e.In.Sources.Get(model.SourcePods).Readable(), !w.RevisionsKnown(e):
 	case onDelete && len(old) > 0:
 		w.Report.NextAction = []string{"replace a pod only after the pod is deleted (OnDelete)"}
-	case w.Has(codes.DaemonSetMaxUnavailableReached):
+	case w.Has(DaemonSetMaxUnavailableReached):
 		w.Report.NextAction = []string{fmt.Sprintf("nothing: the maximum of %d of %d nodes without an available pod is reached",
 			b.MaxUnavailable.Pods, w.Desired)}
 	case len(old) > 0 && b.MaxSurge != nil && b.MaxSurge.Pods > 0:

@@ -6,7 +6,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/budget"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
@@ -94,7 +93,7 @@ func deploymentAction(e *model.Evaluation, d *appsv1.Deployment, w *model.Worklo
 		return
 	case d.Spec.Paused:
 		w.Report.NextAction = []string{"nothing while the Deployment is paused"}
-	case w.Has(codes.SpecUpdateNotObserved):
+	case w.Has(SpecUpdateNotObserved):
 		w.Report.NextAction = []string{"nothing until the controller has observed the latest change"}
 	case d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType:
 		switch old := len(model.Select(w.OldPods(), func(p *model.Pod) bool { return !p.Dead })); {

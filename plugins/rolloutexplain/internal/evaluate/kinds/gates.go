@@ -11,12 +11,64 @@ import (
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/refusal"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/rule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
+
+const (
+	ReplicaSetCreateError     finding.Code = "ReplicaSetCreateError"
+	DeploymentPaused          finding.Code = "DeploymentPaused"
+	RecreateWaitingForOldPods finding.Code = "RecreateWaitingForOldPods"
+	MaxUnavailableExceeded    finding.Code = "MaxUnavailableExceeded"
+	SelectorMatchesAllPods    finding.Code = "SelectorMatchesAllPods"
+	ScaledToZero              finding.Code = "ScaledToZero"
+)
+
+var gateRules = []rule.Rule{
+	{Layer: rule.LayerController, Entry: finding.Entry{
+		Code: ReplicaSetCreateError, Severity: finding.Critical, Title: "New ReplicaSet cannot be created",
+		Meaning: "The API server rejects the ReplicaSet of the current pod template, so no new pod is requested. The " +
+			"progress deadline never starts.",
+		Evidence: "Deployment condition Progressing=False with reason ReplicaSetCreateError, or the event of that name.",
+		Next:     "Correct what the error names, such as a quota on ReplicaSets, an invalid template or a policy.",
+	}},
+	{Layer: rule.LayerController, Entry: finding.Entry{
+		Code: DeploymentPaused, Severity: finding.Warning, Title: "Deployment is paused",
+		Meaning: "spec.paused is set, so the Deployment controller does not roll out template changes. Scaling still " +
+			"works, in proportion over all revisions; kubectl rollout undo is rejected.",
+		Evidence: "spec.paused.",
+		Next:     "Run kubectl rollout resume.",
+	}},
+	{Layer: rule.LayerController, Entry: finding.Entry{
+		Code: RecreateWaitingForOldPods, Severity: finding.Warning, Title: "Recreate strategy waits for old pods to terminate",
+		Meaning: "With strategy Recreate, the controller creates no new pod until every old pod is deleted. The " +
+			"progress deadline does not run meanwhile.",
+		Evidence: "Old pods that still exist, and no ReplicaSet for the current pod template.",
+		Next:     "Check why the old pods do not terminate.",
+	}},
+	{Layer: rule.LayerController, Entry: finding.Entry{
+		Code: MaxUnavailableExceeded, Severity: finding.Warning, Title: "Unavailable old pods exceed maxUnavailable",
+		Meaning: "Fewer pods are available than the strategy requires, because old pods are not available. The " +
+			"controller cannot remove any old pod.",
+		Evidence: "status.availableReplicas below spec.replicas minus maxUnavailable.",
+		Next:     "Repair the old pods, or raise maxUnavailable.",
+	}},
+	{Layer: rule.LayerController, Entry: finding.Entry{
+		Code: SelectorMatchesAllPods, Severity: finding.Critical, Title: "Selector matches every pod",
+		Meaning:  "The label selector matches every pod, so the controller does not act.",
+		Evidence: "SelectingAll events.",
+		Next:     "Correct the selector so that it matches only the pods of this workload.",
+	}},
+	{Layer: rule.LayerNote, Entry: finding.Entry{
+		Code: ScaledToZero, Severity: finding.Info, Title: "Workload is scaled to zero",
+		Meaning:  "A workload with 0 replicas is complete by definition. This does not prove that the pod template works.",
+		Evidence: "spec.replicas 0.",
+		Next:     "Scale the workload up if it should run.",
+	}},
+}
 
 // deploymentGates finds what keeps the controller itself from acting, whatever the pods do.
 func deploymentGates(e *model.Evaluation, d *appsv1.Deployment, w *model.Workload, observed bool, progress *appsv1.DeploymentCondition) {
@@ -40,7 +92,7 @@ func deploymentGates(e *model.Evaluation, d *appsv1.Deployment, w *model.Workloa
 			notObserving(e, w, "no ReplicaSet exists for the current pod template")
 		}
 	case w.Desired == 0:
-		w.Add(e.Note(codes.ScaledToZero, "spec.replicas is 0: complete by definition, which does not prove that the pod template works"))
+		w.Add(e.Note(ScaledToZero, "spec.replicas is 0: complete by definition, which does not prove that the pod template works"))
 	}
 	selectingAll(e, w)
 	belowMinimum(e, w)
@@ -68,7 +120,7 @@ func setRejected(e *model.Evaluation, w *model.Workload, progress *appsv1.Deploy
 		return false
 	}
 	inner := refusal.Read(e, text, w)
-	f := e.Finding(codes.ReplicaSetCreateError, report.LikelyFatal,
+	f := e.Finding(ReplicaSetCreateError, report.LikelyFatal,
 		"the API server rejects the new ReplicaSet because %s; the progress deadline never starts", strings.TrimSuffix(inner.What, "."))
 	f.SelfHealing, f.Confidence = inner.SelfHealing, "high"
 	if inner.Class == report.Fatal {
@@ -96,14 +148,14 @@ func attemptsOf(ev *eventfact.Event) int32 {
 
 func paused(e *model.Evaluation, d *appsv1.Deployment, w *model.Workload) {
 	if w.Settled && w.Target != nil {
-		w.Add(e.Note(codes.DeploymentPaused, "template changes are not rolled out until the Deployment is resumed"))
+		w.Add(e.Note(DeploymentPaused, "template changes are not rolled out until the Deployment is resumed"))
 		return
 	}
 	what := "the rollout is stopped"
 	if w.Target == nil && e.In.Sources.Get(model.SourceRevisions).Readable() {
 		what = "no ReplicaSet exists for the new template"
 	}
-	f := e.Finding(codes.DeploymentPaused, report.PausedClass,
+	f := e.Finding(DeploymentPaused, report.PausedClass,
 		"the Deployment is paused: %s; only scaling still works", what)
 	f.Confidence, f.SelfHealing = "high", "no"
 	f.Evidence = []finding.Evidence{plain.Evidence("Deployment "+w.Meta.Name, "spec.paused", "true", time.Time{})}
@@ -125,7 +177,7 @@ func recreateWaits(e *model.Evaluation, w *model.Workload) {
 		}
 		return
 	}
-	f := e.Finding(codes.RecreateWaitingForOldPods, report.Transient,
+	f := e.Finding(RecreateWaitingForOldPods, report.Transient,
 		"strategy Recreate creates no new pod until %s terminated; the progress deadline does not run meanwhile",
 		plain.Plural(len(left), "old pod has", "old pods have"))
 	f.Confidence, f.SelfHealing, f.Stance, f.Pods = "high", "maybe", finding.Follows, model.Names(left)
@@ -140,7 +192,7 @@ func recreateWaits(e *model.Evaluation, w *model.Workload) {
 // selectingAll: an empty selector stops the controller.
 func selectingAll(e *model.Evaluation, w *model.Workload) {
 	if ev := eventfact.Newest(e.EventsOf(w.Meta), "SelectingAll"); ev != nil {
-		f := e.Finding(codes.SelectorMatchesAllPods, report.Fatal,
+		f := e.Finding(SelectorMatchesAllPods, report.Fatal,
 			"the controller does not act because the selector matches every pod: %s",
 			ev.Message)
 		f.SelfHealing, f.Confidence = "no", "high"
@@ -160,7 +212,7 @@ func belowMinimum(e *model.Evaluation, w *model.Workload) {
 	if len(sick) == 0 || plain.Or(w.Report.Counts.Available, 0) >= *b.MinAvailable {
 		return
 	}
-	f := e.Finding(codes.MaxUnavailableExceeded, report.Transient,
+	f := e.Finding(MaxUnavailableExceeded, report.Transient,
 		"%s not available: fewer than the required %s available, so no old pod can be removed before new ones are available",
 		plain.Plural(len(sick), "old pod is", "old pods are"), plain.Plural(int(*b.MinAvailable), "pod is", "pods are"))
 	f.Stance, f.Pods, f.SelfHealing, f.Confidence = finding.Adds, model.Names(sick), "maybe", "high"

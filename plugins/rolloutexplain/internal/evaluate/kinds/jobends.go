@@ -9,17 +9,46 @@ import (
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/pods"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/rule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
+
+const (
+	JobFailed       finding.Code = "JobFailed"
+	JobPodNotEnding finding.Code = "JobPodNotEnding"
+	JobSuspended    finding.Code = "JobSuspended"
+)
+
+var jobEndRules = []rule.Rule{
+	{Layer: rule.LayerPod, Entry: finding.Entry{
+		Code: JobFailed, Severity: finding.Critical, Title: "Job failed",
+		Meaning: "The Job has failed, or one of its indexes has failed finally, so that the Job cannot succeed. Another attempt " +
+			"requires a new Job.",
+		Evidence: "Job condition Failed=True or FailureTarget=True; status.failedIndexes.",
+		Next:     "Check how the last pod terminated.",
+	}},
+	{Layer: rule.LayerPod, Entry: finding.Entry{
+		Code: JobPodNotEnding, Severity: finding.Warning, Title: "Container keeps the pod of a Job from ending",
+		Meaning: "One container of the pod has ended with exit code 0, and another one runs on. The pod ends only when all of its " +
+			"containers have ended; only sidecars (init containers with restartPolicy Always) are ended by the kubelet.",
+		Evidence: "Container states of the pod of a Job: one terminated with exit code 0, another one running.",
+		Next:     "End the other container by itself, or make it a sidecar.",
+	}},
+	{Layer: rule.LayerPod, Entry: finding.Entry{
+		Code: JobSuspended, Severity: finding.Warning, Title: "Job is suspended",
+		Meaning:  "spec.suspend is set or spec.parallelism is 0, so the Job controller runs no pod until that is changed.",
+		Evidence: "spec.suspend true, or spec.parallelism 0.",
+		Next:     "Resume the Job, or raise spec.parallelism.",
+	}},
+}
 
 // jobWithoutParallelism: a Job of no pods at once is stopped by whoever set it so.
 func jobWithoutParallelism(e *model.Evaluation, j *batchv1.Job, w *model.Workload) {
 	w.Report.Counts.Desired = j.Spec.Completions
-	f := e.Finding(codes.JobSuspended, report.PausedClass, "spec.parallelism is 0: no pod runs until it is raised")
+	f := e.Finding(JobSuspended, report.PausedClass, "spec.parallelism is 0: no pod runs until it is raised")
 	f.Confidence, f.SelfHealing = "high", "no"
 	f.Evidence = []finding.Evidence{plain.Evidence("Job "+j.Name, "spec.parallelism", "0", plain.NoTime)}
 	f.Next = []finding.Next{e.Next(w, finding.Change, "Let one pod run at a time", "patch", w.Slash(), "-p", `{"spec":{"parallelism":1}}`)}
@@ -34,7 +63,7 @@ func jobIndexFailed(e *model.Evaluation, j *batchv1.Job, w *model.Workload) bool
 	if indexes == "" || j.Spec.SuccessPolicy != nil {
 		return false
 	}
-	f := e.Finding(codes.JobFailed, report.Fatal, "index %s has failed finally: the Job fails when its other indexes have ended", indexes)
+	f := e.Finding(JobFailed, report.Fatal, "index %s has failed finally: the Job fails when its other indexes have ended", indexes)
 	f.Confidence, f.SelfHealing = "high", "no"
 	failed := model.Select(w.Pods, func(p *model.Pod) bool { return p.Status.Phase == corev1.PodFailed })
 	if len(failed) > 0 {
@@ -70,7 +99,7 @@ func jobPodNotEnding(e *model.Evaluation, w *model.Workload) {
 		if len(done) == 0 || len(on) == 0 || len(done)+len(on) < len(p.Status.ContainerStatuses) {
 			continue
 		}
-		f := e.Finding(codes.JobPodNotEnding, report.Transient,
+		f := e.Finding(JobPodNotEnding, report.Transient,
 			"pod %s does not end: container %s has ended (exit code 0), but %s still runs",
 			p.Name, plain.List(done, 3), plain.List(on, 3))
 		f.Confidence, f.SelfHealing, f.FirstSeen, f.Pods = "high", "maybe", plain.TimePtr(end.FinishedAt.Time), []string{p.Name}

@@ -10,12 +10,23 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/pods"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/rule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
+
+const JobManagedExternally finding.Code = "JobManagedExternally"
+
+var jobRules = []rule.Rule{
+	{Layer: rule.LayerNote, Entry: finding.Entry{
+		Code: JobManagedExternally, Severity: finding.Info, Title: "Job is managed by another controller",
+		Meaning:  "A controller other than the Job controller runs this Job. Only the status that it writes is reported.",
+		Evidence: "spec.managedBy other than kubernetes.io/job-controller.",
+		Next:     "Check the controller that spec.managedBy names.",
+	}},
+}
 
 // job judges a Job: its end is final, and a new attempt is a new Job.
 func job(e *model.Evaluation, j *batchv1.Job) *model.Workload {
@@ -37,11 +48,11 @@ func job(e *model.Evaluation, j *batchv1.Job) *model.Workload {
 	done := fmt.Sprintf("%d of %d succeeded", j.Status.Succeeded, completions)
 	by := plain.Or(j.Spec.ManagedBy, batchv1.JobControllerName)
 	managed := by != batchv1.JobControllerName
-	if w.Settled || w.Has(codes.JobFailed) {
+	if w.Settled || w.Has(JobFailed) {
 		return w
 	}
 	if managed {
-		w.Add(e.Note(codes.JobManagedExternally, "controller %s runs this Job; only the status that it writes is reported", by))
+		w.Add(e.Note(JobManagedExternally, "controller %s runs this Job; only the status that it writes is reported", by))
 	}
 	switch {
 	case plain.Or(j.Spec.Suspend, false):
@@ -88,7 +99,7 @@ func jobConditions(e *model.Evaluation, j *batchv1.Job, w *model.Workload, compl
 
 // jobSuspended: whoever runs the Job resumes it.
 func jobSuspended(e *model.Evaluation, j *batchv1.Job, w *model.Workload, by string) {
-	f := e.Finding(codes.JobSuspended, report.PausedClass, "spec.suspend is set: no pod runs until the Job is resumed")
+	f := e.Finding(JobSuspended, report.PausedClass, "spec.suspend is set: no pod runs until the Job is resumed")
 	f.Confidence, f.SelfHealing = "high", "no"
 	f.Evidence = []finding.Evidence{plain.Evidence("Job "+j.Name, "spec.suspend", "true", plain.NoTime)}
 	f.Next = []finding.Next{e.Next(w, finding.Change, "Resume the Job", "patch", w.Slash(), "-p", `{"spec":{"suspend":false}}`)}
@@ -150,10 +161,10 @@ func newestPod(pods []*model.Pod) *model.Pod {
 }
 
 func jobFailed(e *model.Evaluation, j *batchv1.Job, w *model.Workload, c batchv1.JobCondition) {
-	if w.Has(codes.JobFailed) {
+	if w.Has(JobFailed) {
 		return
 	}
-	f := e.Finding(codes.JobFailed, report.Fatal, "the Job failed with %s: %s", c.Reason, plain.OneLine(c.Message))
+	f := e.Finding(JobFailed, report.Fatal, "the Job failed with %s: %s", c.Reason, plain.OneLine(c.Message))
 	f.Confidence, f.SelfHealing, f.FirstSeen = "high", "no", plain.TimePtr(c.LastTransitionTime.Time)
 	f.Evidence = []finding.Evidence{plain.Evidence("Job "+j.Name, "status.conditions["+string(c.Type)+"]", c.Reason+": "+c.Message,
 		c.LastTransitionTime.Time)}

@@ -14,6 +14,10 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 )
 
+// Rules are the findings about what a controller itself does or waits for.
+var Rules = slices.Concat(observingRules, gateRules, replicaSetRules, statefulSetRules, unreplacedRules, daemonSetRules, timerRules,
+	replicasFlappingRules, jobRules, jobEndRules, argoRules)
+
 // Workloads judges the controllers' side of every requested workload.
 func Workloads(e *model.Evaluation) []*model.Workload {
 	var all []*model.Workload

@@ -6,10 +6,24 @@ import (
 	"time"
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/rule"
 )
+
+const ReplicasFlapping finding.Code = "ReplicasFlapping"
+
+var replicasFlappingRules = []rule.Rule{
+	{Layer: rule.LayerNote, Entry: finding.Entry{
+		Code: ReplicasFlapping, Severity: finding.Info, Title: "Replica count is scaled up and down repeatedly",
+		Meaning: "One ReplicaSet is scaled up and down in turn without a new pod template. Probably two clients set " +
+			"spec.replicas, such as an applied manifest and an autoscaler.",
+		Evidence: "At least 2 ScalingReplicaSet events up and 2 down for one ReplicaSet within 10m; the last manager of " +
+			"spec.replicas in metadata.managedFields.",
+		Next: "Remove spec.replicas from the manifest if an autoscaler sets the field.",
+	}},
+}
 
 // flappingWithin is how far back scaling counts.
 const flappingWithin = 10 * time.Minute
@@ -38,7 +52,7 @@ func replicasFlapping(e *model.Evaluation, w *model.Workload) {
 		if ups[r.Name] < 2 || downs[r.Name] < 2 {
 			continue
 		}
-		f := e.Note(codes.ReplicasFlapping,
+		f := e.Note(ReplicasFlapping,
 			"ReplicaSet %s was scaled up %s and down %s within %s%s",
 			r.Name, plain.Plural(int(ups[r.Name]), "time", "times"), plain.Plural(int(downs[r.Name]), "time", "times"),
 			plain.Age(flappingWithin), replicasBy(w))

@@ -11,12 +11,24 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/diff"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/rule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
+
+const ReplicaSetMutated finding.Code = "ReplicaSetMutated"
+
+var replicaSetRules = []rule.Rule{
+	{Layer: rule.LayerController, Entry: finding.Entry{
+		Code: ReplicaSetMutated, Severity: finding.Critical, Title: "Admission changes each new ReplicaSet",
+		Meaning: "A mutating webhook or policy changes the template of each new ReplicaSet. The Deployment controller recognizes none " +
+			"as its own and creates another one.",
+		Evidence: "status.collisionCount of the Deployment; ReplicaSets younger than the template that differ from it.",
+		Next:     "Exclude ReplicaSets from the webhook or policy, or make it change the Deployment, too.",
+	}},
+}
 
 // outdated gives the pods of a ReplicaSet that were created with another template than it has now. Its status does not tell:
 // it counts pods by their labels. A pod that admission has changed differs, too, so only pods older than the last write of
@@ -53,7 +65,7 @@ func hasVariable(list []corev1.EnvVar, v corev1.EnvVar) bool {
 
 // setKeepsPods: a ReplicaSet makes new pods of its template and never replaces others.
 func setKeepsPods(e *model.Evaluation, w *model.Workload, old []*model.Pod) {
-	f := e.Finding(codes.OnDelete, report.PausedClass, "%s: a ReplicaSet replaces no pods (%s)",
+	f := e.Finding(OnDelete, report.PausedClass, "%s: a ReplicaSet replaces no pods (%s)",
 		plain.Plural(len(old), "pod has an older template until it is deleted", "pods have an older template until they are deleted"),
 		plain.List(model.Names(old), 4))
 	f.Confidence, f.SelfHealing, f.Pods = "high", "no", model.Names(old)
@@ -91,7 +103,7 @@ func setsMutated(e *model.Evaluation, w *model.Workload) bool {
 	for _, c := range changes {
 		paths = append(paths, c.Path)
 	}
-	f := e.Finding(codes.ReplicaSetMutated, report.LikelyFatal,
+	f := e.Finding(ReplicaSetMutated, report.LikelyFatal,
 		"admission changes each new ReplicaSet, so that none has the template of the Deployment (%s): %s so far, %s",
 		plain.List(paths, 3), plain.Plural(len(sets), "ReplicaSet", "ReplicaSets"),
 		plain.Plural(int(collisions), "hash collision", "hash collisions"))

@@ -8,7 +8,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/budget"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 )
@@ -79,7 +78,7 @@ func statefulGates(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workload
 	switch {
 	case w.Settled && len(old) == 0:
 		if w.Desired == 0 {
-			w.Add(e.Note(codes.ScaledToZero, "spec.replicas is 0: complete by definition, which does not prove that the pod template works"))
+			w.Add(e.Note(ScaledToZero, "spec.replicas is 0: complete by definition, which does not prove that the pod template works"))
 		}
 		return
 	case onDelete && len(old) > 0:
@@ -95,7 +94,7 @@ func statefulGates(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workload
 func statefulAction(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workload, old []*model.Pod, partition int32, onDelete bool) {
 	switch {
 	case !e.In.Sources.Get(model.SourcePods).Readable():
-	case w.Has(codes.StatefulSetPodNotReplaced):
+	case w.Has(StatefulSetPodNotReplaced):
 		w.Report.NextAction = []string{"nothing: the controller waits for a broken pod that it does not replace"}
 	case onDelete:
 		w.Report.NextAction = []string{"replace a pod only after the pod is deleted (OnDelete)"}
@@ -103,7 +102,7 @@ func statefulAction(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workloa
 		w.Report.NextAction = []string{fmt.Sprintf("nothing until pod %s is available", w.FindOrdered.Name)}
 	case w.Missing > 0:
 		w.Report.NextAction = []string{fmt.Sprintf("create %s", plain.Plural(int(w.Missing), "pod", "pods"))}
-	case len(old) > 0 && w.Has(codes.PartitionedRollout), w.Has(codes.PartitionExcludesAllPods):
+	case len(old) > 0 && w.Has(PartitionedRollout), w.Has(PartitionExcludesAllPods):
 		w.Report.NextAction = []string{"nothing: the partition keeps the remaining pods on the old template"}
 	case len(old) > 0:
 		next, lowest := old[len(old)-1], int(partition)+start(s)

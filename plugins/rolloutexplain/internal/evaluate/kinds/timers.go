@@ -8,11 +8,34 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/rule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
+
+const (
+	ProgressDeadlineExceeded finding.Code = "ProgressDeadlineExceeded"
+	StaleProgressDeadline    finding.Code = "StaleProgressDeadline"
+)
+
+var timerRules = []rule.Rule{
+	{Layer: rule.LayerController, Entry: finding.Entry{
+		Code: ProgressDeadlineExceeded, Severity: finding.Critical, Title: "Deployment exceeded its progress deadline",
+		Meaning: "The current ReplicaSet has made no progress within progressDeadlineSeconds. The controller still " +
+			"continues to try.",
+		Evidence: "Deployment condition Progressing=False with reason ProgressDeadlineExceeded that names the current " +
+			"ReplicaSet.",
+		Next: "Correct the root cause of the report.",
+	}},
+	{Layer: rule.LayerNote, Entry: finding.Entry{
+		Code: StaleProgressDeadline, Severity: finding.Info, Title: "Expired deadline belongs to another ReplicaSet",
+		Meaning: "ProgressDeadlineExceeded names a ReplicaSet other than the current one. The condition is left over " +
+			"from an earlier rollout.",
+		Evidence: "ReplicaSet name in the message of the Deployment condition Progressing.",
+		Next:     "Ignore the condition; it does not concern this rollout.",
+	}},
+}
 
 var timedOutSet = regexp.MustCompile(`ReplicaSet "([^"]+)" has timed out progressing`)
 
@@ -56,7 +79,7 @@ func deadlineExceeded(e *model.Evaluation, w *model.Workload, deadline int32, pr
 	if m := timedOutSet.FindStringSubmatch(progress.Message); m != nil && m[1] != w.Target.Name {
 		c.Message, c.State = fmt.Sprintf("ignored (the expired deadline belongs to ReplicaSet %s, not to the current %s)", m[1], w.Target.Name),
 			report.TimerOff
-		f := e.Note(codes.StaleProgressDeadline, "ProgressDeadlineExceeded is left over from ReplicaSet %s and does not concern %s", m[1],
+		f := e.Note(StaleProgressDeadline, "ProgressDeadlineExceeded is left over from ReplicaSet %s and does not concern %s", m[1],
 			w.Target.Name)
 		f.Evidence = []finding.Evidence{plain.Evidence("Deployment "+w.Meta.Name, "status.conditions[Progressing]", progress.Message, ended)}
 		w.Add(f)
@@ -64,7 +87,7 @@ func deadlineExceeded(e *model.Evaluation, w *model.Workload, deadline int32, pr
 	}
 	c.Message = fmt.Sprintf("%ds, expired %s ago without progress; the controller continues to try", deadline,
 		plain.Age(e.Now.Sub(ended)))
-	f := e.Finding(codes.ProgressDeadlineExceeded, report.Fatal, "ReplicaSet %s has made no progress within %ds",
+	f := e.Finding(ProgressDeadlineExceeded, report.Fatal, "ReplicaSet %s has made no progress within %ds",
 		w.Target.Name, deadline)
 	f.Stance, f.Confidence, f.SelfHealing, f.FirstSeen = finding.Follows, "high", "maybe", plain.TimePtr(ended)
 	f.Evidence = []finding.Evidence{plain.Evidence("Deployment "+w.Meta.Name, "status.conditions[Progressing]", progress.Message, ended)}

@@ -7,12 +7,24 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/pods"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/rule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
+
+const StatefulSetPodNotReplaced finding.Code = "StatefulSetPodNotReplaced"
+
+var unreplacedRules = []rule.Rule{
+	{Layer: rule.LayerController, Entry: finding.Entry{
+		Code: StatefulSetPodNotReplaced, Severity: finding.Critical, Title: "StatefulSet controller does not replace a broken pod",
+		Meaning: "The StatefulSet controller does not replace a pod that is not ready. After a correction or a " +
+			"rollback, the broken pod therefore stays.",
+		Evidence: "Pod label controller-revision-hash different from status.updateRevision, and the pod not Ready.",
+		Next:     "Delete that pod; its PersistentVolumeClaims stay.",
+	}},
+}
 
 // unreplacedPods: the controller does not replace a pod of a superseded template while that pod is broken. After a
 // correction or a rollback it waits indefinitely. https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback
@@ -34,7 +46,7 @@ func unreplacedPods(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workloa
 		}
 		// A pod that only needs time becomes ready and is replaced then: it is not broken.
 		c := pods.Diagnose(e, w, p)
-		if c == nil || !codes.IsPersistent(&c.Finding) && e.Now.Sub(p.CreationTimestamp.Time) < brokenAfter {
+		if c == nil || !e.Rules.IsPersistent(&c.Finding) && e.Now.Sub(p.CreationTimestamp.Time) < brokenAfter {
 			continue
 		}
 		broken = append(broken, p)
@@ -56,10 +68,10 @@ func unreplacedFinding(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Work
 	inner *model.Cause, superseded bool,
 ) {
 	class, which := report.LikelyFatal, "the old template"
-	if superseded && codes.IsPersistent(&inner.Finding) {
+	if superseded && e.Rules.IsPersistent(&inner.Finding) {
 		class, which = report.Fatal, "a superseded template"
 	}
-	if !codes.IsPersistent(&inner.Finding) {
+	if !e.Rules.IsPersistent(&inner.Finding) {
 		class = report.Transient
 	}
 	format := "pod %s has %s and is broken (%s); the controller does not replace a pod that is not ready, " +
@@ -68,7 +80,7 @@ func unreplacedFinding(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Work
 		format = "pods %s have %s and are broken (%s); the controller does not replace a pod that is not ready, " +
 			"so the current template is not applied to them"
 	}
-	f := e.Finding(codes.StatefulSetPodNotReplaced, class,
+	f := e.Finding(StatefulSetPodNotReplaced, class,
 		format, plain.List(model.Names(broken), 5), which, inner.Sentence())
 	f.Confidence, f.SelfHealing, f.Pods, f.FirstSeen, f.Log = "high", "no", model.Names(broken), plain.TimePtr(w.Started), inner.Log
 	p := broken[0]

@@ -6,7 +6,6 @@ import (
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -65,9 +64,9 @@ func (e *Evaluation) Cause(p *Pod, stage int, code finding.Code, class report.Cl
 	return c
 }
 
-// Recode makes the same cause one of another code; the severity is the class's, and stays.
-func (c *Cause) Recode(code finding.Code) {
-	c.Code, c.Title = code, codes.Book.New(code, c.Message).Title
+// Recode makes a cause the same one of another code; the severity is the class's, and stays.
+func (e *Evaluation) Recode(c *Cause, code finding.Code) {
+	c.Code, c.Title = code, e.Rules.Of(code).Title
 }
 
 func healsOf(c report.Class) string {

@@ -13,6 +13,7 @@ import (
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/rule"
 )
 
 // Evaluation is one run.
@@ -21,6 +22,7 @@ type Evaluation struct {
 	Now     time.Time
 	Opts    Options
 	Kubectl finding.Kubectl
+	Rules   *rule.Book
 	events  map[types.UID][]eventfact.Event
 	owned   map[types.UID][]*corev1.Pod
 	nodes   map[string]*corev1.Node
@@ -37,10 +39,10 @@ func (e *Evaluation) Quiet() *Evaluation {
 // Node is a node that has been read; nil: it has not, or does not exist.
 func (e *Evaluation) Node(name string) *corev1.Node { return e.nodes[name] }
 
-// New reads a snapshot as of now; what it lacks is noted in asks.
-func New(in *Input, now time.Time, opts Options, asks *Asks) *Evaluation {
+// New reads a snapshot as of now; what it lacks is noted in asks. The rules are those of all rooms.
+func New(rules *rule.Book, in *Input, now time.Time, opts Options, asks *Asks) *Evaluation {
 	e := &Evaluation{
-		In: in, Now: now, Opts: opts, Kubectl: finding.Kubectl{Flags: in.Context}, Asks: asks,
+		In: in, Now: now, Opts: opts, Kubectl: finding.Kubectl{Flags: in.Context}, Asks: asks, Rules: rules,
 		events: map[types.UID][]eventfact.Event{}, owned: map[types.UID][]*corev1.Pod{}, nodes: map[string]*corev1.Node{},
 	}
 	for i := range in.Events {

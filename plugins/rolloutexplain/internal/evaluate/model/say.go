@@ -4,13 +4,12 @@ import (
 	"fmt"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
 // Finding makes a cause of a code, with the catalog's title and severity.
 func (e *Evaluation) Finding(code finding.Code, class report.Class, format string, args ...any) report.Finding {
-	return report.Finding{Finding: codes.Book.New(code, fmt.Sprintf(format, args...)), Class: class}
+	return report.Finding{Finding: e.Rules.New(code, fmt.Sprintf(format, args...)), Class: class}
 }
 
 // Note makes a remark that explains and blocks nothing.

@@ -9,16 +9,75 @@ import (
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/rule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
+
+const (
+	PVCNotFound                 finding.Code = "PVCNotFound"
+	PVCNotBound                 finding.Code = "PVCNotBound"
+	NoPersistentVolumeAvailable finding.Code = "NoPersistentVolumeAvailable"
+	VolumeNodeAffinityConflict  finding.Code = "VolumeNodeAffinityConflict"
+	VolumeLimitReached          finding.Code = "VolumeLimitReached"
+	VolumeInUse                 finding.Code = "VolumeInUse"
+	ResourceClaimUnsatisfied    finding.Code = "ResourceClaimUnsatisfied"
+)
+
+var claimsRules = []rule.Rule{
+	{Layer: rule.LayerPod, Place: true, Bears: []string{"olume"}, Entry: finding.Entry{
+		Code: PVCNotFound, Severity: finding.Critical, Title: "PersistentVolumeClaim does not exist",
+		Meaning:  "The pod references a PersistentVolumeClaim that does not exist.",
+		Evidence: "\"persistentvolumeclaim … not found\" in the pod condition PodScheduled.",
+		Next:     "Create the PersistentVolumeClaim, or correct its name in the pod template.",
+	}},
+	{Layer: rule.LayerPod, Place: true, Bears: []string{"olume"}, Entry: finding.Entry{
+		Code: PVCNotBound, Severity: finding.Critical, Title: "PersistentVolumeClaim is not bound",
+		Meaning: "A PersistentVolumeClaim of the pod is not bound to a PersistentVolume.",
+		Evidence: "\"unbound immediate PersistentVolumeClaims\" in the pod condition PodScheduled; phase and events of " +
+			"the claim.",
+		Next: "Check the events and the StorageClass of the PersistentVolumeClaim.",
+	}},
+	{Layer: rule.LayerPod, Entry: finding.Entry{
+		Code: NoPersistentVolumeAvailable, Severity: finding.Critical, Title: "No PersistentVolume is available to bind",
+		Meaning: "A PersistentVolumeClaim of the pod is bound only when the pod is scheduled. On the nodes that are " +
+			"left, no existing PersistentVolume matches the claim, and its StorageClass cannot provision one, " +
+			"such as for local volumes.",
+		Evidence: "\"didn't find available persistent volumes to bind\" in the pod condition PodScheduled.",
+		Next: "Compare the PersistentVolumes (size, access mode, StorageClass, node affinity) with the " +
+			"PersistentVolumeClaim, and create one that matches.",
+	}},
+	{Layer: rule.LayerPod, Bears: []string{"olume"}, Entry: finding.Entry{
+		Code: VolumeNodeAffinityConflict, Severity: finding.Critical, Title: "No eligible node can reach the volume",
+		Meaning:  "The bound volume is restricted to a zone or node, and no node there can run the pod.",
+		Evidence: "\"volume node affinity conflict\" or \"volume zone\" in the pod condition PodScheduled.",
+		Next:     "Compare the node affinity of the volume with the zones and names of the nodes.",
+	}},
+	{Layer: rule.LayerPod, Entry: finding.Entry{
+		Code: VolumeLimitReached, Severity: finding.Critical, Title: "Volume limit is reached",
+		Meaning:  "The nodes that are left have reached the number of volumes that can be attached to them.",
+		Evidence: "\"exceed max volume count\" in the pod condition PodScheduled.",
+		Next:     "Add nodes, or remove pods with volumes from the nodes.",
+	}},
+	{Layer: rule.LayerPod, Entry: finding.Entry{
+		Code: VolumeInUse, Severity: finding.Critical, Title: "Volume is in use by another pod",
+		Meaning:  "A PersistentVolumeClaim of the pod has access mode ReadWriteOncePod, and another pod uses it.",
+		Evidence: "\"ReadWriteOncePod\" in the pod condition PodScheduled; pods with the same PersistentVolumeClaim.",
+		Next:     "Let the old pod terminate first (strategy Recreate).",
+	}},
+	{Layer: rule.LayerPod, Bears: []string{"resourceClaims"}, Entry: finding.Entry{
+		Code: ResourceClaimUnsatisfied, Severity: finding.Critical, Title: "No node can satisfy the ResourceClaim",
+		Meaning:  "No node can allocate the devices that the ResourceClaims of the pod request.",
+		Evidence: "\"resourceclaim\" or \"cannot allocate all claims\" in the pod condition PodScheduled.",
+		Next:     "Check the ResourceClaims of the pod and the DRA driver that offers the devices.",
+	}},
+}
 
 // claimDetail follows a pod's claims to the reason why one is not bound.
 func claimDetail(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.Cause, message string) {
 	c.WithNext(e.Next(w, finding.Read, "List the PersistentVolumeClaims and their StorageClasses", "get", "pvc"))
-	if c.Code == codes.PVCNotFound {
+	if c.Code == PVCNotFound {
 		c.Class, c.SelfHealing = report.LikelyFatal, "no"
 		if m := quoted(message); m != "" {
 			c.Says("PersistentVolumeClaim %q does not exist", m)
@@ -54,14 +113,14 @@ func oneClaim(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.Cau
 			continue
 		}
 		if claim.Status.Phase == corev1.ClaimBound {
-			if c.Code == codes.VolumeNodeAffinityConflict && e.Asks.Have(model.Need{Kind: model.NeedVolume, Name: claim.Spec.VolumeName}) {
+			if c.Code == VolumeNodeAffinityConflict && e.Asks.Have(model.Need{Kind: model.NeedVolume, Name: claim.Spec.VolumeName}) {
 				c.Message += fmt.Sprintf("; PersistentVolumeClaim %q is bound to PersistentVolume %q", name, claim.Spec.VolumeName)
 			}
 			continue
 		}
 		c.Key = name
 		c.Says("PersistentVolumeClaim %q is %s", name, claim.Status.Phase)
-		if c.Code == codes.NoPersistentVolumeAvailable {
+		if c.Code == NoPersistentVolumeAvailable {
 			c.Message += " and no PersistentVolume is available to bind"
 		}
 		c.WithEvidence(plain.Evidence("PersistentVolumeClaim "+name, "status.phase", string(claim.Status.Phase), claim.CreationTimestamp.Time))

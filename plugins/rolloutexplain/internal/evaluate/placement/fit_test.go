@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/rule"
 )
 
 // The sentences of both judgements, where Kubernetes' rule is not the obvious one.
@@ -39,7 +40,7 @@ func TestNodesAreLeftOutByKubernetesRules(t *testing.T) {
 			if got := DaemonExcluded(ds, n); got != tt.daemon {
 				t.Errorf("the DaemonSet: %q, want %q", got, tt.daemon)
 			}
-			e := model.New(&model.Input{}, time.Now(), model.Options{}, model.NewAsks(nil, false))
+			e := model.New(rule.NewBook(Rules), &model.Input{}, time.Now(), model.Options{}, model.NewAsks(nil, false))
 			w := e.NewWorkload("DaemonSet", &ds.ObjectMeta, nil, nil, 0)
 			if got := fit(e, w, &model.Pod{Pod: &corev1.Pod{Spec: tt.spec}}, n, false); got.static != tt.static {
 				t.Errorf("the scheduler: %q, want %q", got.static, tt.static)

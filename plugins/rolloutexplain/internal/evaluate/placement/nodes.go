@@ -6,21 +6,59 @@ import (
 	"slices"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/rule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
+
+const (
+	InsufficientResources   finding.Code = "InsufficientResources"
+	TooManyPods             finding.Code = "TooManyPods"
+	NodeAffinityUnsatisfied finding.Code = "NodeAffinityUnsatisfied"
+	Unschedulable           finding.Code = "Unschedulable"
+)
+
+var nodesRules = []rule.Rule{
+	{Layer: rule.LayerPod, Place: true, Bears: []string{".resources", "nodeSelector", "affinity", "overhead"}, Entry: finding.Entry{
+		Code: InsufficientResources, Severity: finding.Critical, Title: "No node has enough free resources",
+		Meaning: "Each node that is otherwise eligible has too little of a resource free.",
+		Evidence: "\"Insufficient\" in the pod condition PodScheduled; requests on each node against its allocatable " +
+			"resources.",
+		Next: "Lower the request, or free or add node capacity.",
+	}},
+	{Layer: rule.LayerPod, Place: true, Entry: finding.Entry{
+		Code: TooManyPods, Severity: finding.Critical, Title: "Nodes have reached their maximum number of pods",
+		Meaning:  "The nodes that are left have reached the number of pods that their kubelets allow.",
+		Evidence: "\"Too many pods\" in the pod condition PodScheduled.",
+		Next:     "Add nodes, or remove pods from the nodes.",
+	}},
+	{Layer: rule.LayerPod, Place: true, Bears: []string{"nodeSelector", "affinity"}, Entry: finding.Entry{
+		Code: NodeAffinityUnsatisfied, Severity: finding.Critical, Title: "No node matches the node selector or affinity",
+		Meaning:  "The node selector or the required node affinity of the pod matches no node.",
+		Evidence: "\"node affinity/selector\" in the pod condition PodScheduled; labels of the nodes.",
+		Next:     "Correct the selector or affinity, or label a node.",
+	}},
+	{
+		Layer: rule.LayerPod, Place: true, Bears: []string{".resources", "nodeSelector", "affinity", "tolerations", "olume"},
+		Entry: finding.Entry{
+			Code: Unschedulable, Severity: finding.Critical, Title: "No node can run the pod",
+			Meaning:  "The nodes are excluded for different reasons, or for one reason without a code of its own.",
+			Evidence: "Pod condition PodScheduled=False with reason Unschedulable.",
+			Next:     "Read the reasons in the message one by one.",
+		},
+	},
+}
 
 // schedulingDetail checks what each node lacks to run the pod, and whether waiting can help.
 func schedulingDetail(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.Cause, terms []schedulingTerm, message string) {
 	switch c.Code {
-	case codes.PVCNotFound, codes.PVCNotBound, codes.NoPersistentVolumeAvailable, codes.VolumeNodeAffinityConflict:
+	case PVCNotFound, PVCNotBound, NoPersistentVolumeAvailable, VolumeNodeAffinityConflict:
 		claimDetail(e, w, p, c, message)
 		return
-	case codes.ResourceClaimUnsatisfied, codes.VolumeLimitReached:
+	case ResourceClaimUnsatisfied, VolumeLimitReached:
 		return
-	case codes.VolumeInUse:
+	case VolumeInUse:
 		volumeInUse(e, w, p, c)
 		return
 	}
@@ -52,9 +90,9 @@ func schedulingDetail(e *model.Evaluation, w *model.Workload, p *model.Pod, c *m
 // classWithoutNodes judges by the text alone.
 func classWithoutNodes(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.Cause) {
 	switch c.Code {
-	case codes.NodeAffinityUnsatisfied:
+	case NodeAffinityUnsatisfied:
 		c.Class, c.SelfHealing = report.LikelyFatal, "no"
-	case codes.HostPortConflict, codes.PodAffinityUnsatisfied:
+	case HostPortConflict, PodAffinityUnsatisfied:
 		if oldHolds(w, p, c.Code) {
 			heldByOld(e, w, c)
 		}
@@ -110,18 +148,18 @@ func classByNodes(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model
 		}
 		c.WithNext(e.NextCluster(finding.Read, "List the labels and taints of the nodes", "get", "nodes", "-o",
 			"custom-columns=NAME:.metadata.name,TAINTS:.spec.taints[*].key,UNSCHEDULABLE:.spec.unschedulable,LABELS:.metadata.labels"))
-	case c.Code == codes.HostPortConflict || c.Code == codes.PodAffinityUnsatisfied:
+	case c.Code == HostPortConflict || c.Code == PodAffinityUnsatisfied:
 		classByOthers(e, w, p, c)
-	case c.Code == codes.TopologySpreadUnsatisfied:
+	case c.Code == TopologySpreadUnsatisfied:
 		if key := absentTopology(p, fits); key != "" {
 			c.Class, c.SelfHealing = report.LikelyFatal, "no"
 			c.Message += fmt.Sprintf("; no node has label %s, by which the pods must be spread", key)
 			return
 		}
 		classBySpread(e, w, p, c, fits)
-	case c.Code == codes.InsufficientResources || c.Code == codes.TooManyPods || c.Code == codes.Unschedulable:
-		if c.Code == codes.Unschedulable && room && !slices.ContainsFunc(open, func(f nodeFit) bool { return f.lacks == "" }) {
-			recode(c, codes.InsufficientResources) // each eligible node lacks capacity: the others do not matter
+	case c.Code == InsufficientResources || c.Code == TooManyPods || c.Code == Unschedulable:
+		if c.Code == Unschedulable && room && !slices.ContainsFunc(open, func(f nodeFit) bool { return f.lacks == "" }) {
+			recode(e, c, InsufficientResources) // each eligible node lacks capacity: the others do not matter
 		}
 		classByRoom(e, w, c, open, room, faults)
 	}

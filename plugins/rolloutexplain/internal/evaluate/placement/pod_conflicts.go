@@ -9,21 +9,41 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/rule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
+
+const (
+	PodAffinityUnsatisfied finding.Code = "PodAffinityUnsatisfied"
+	HostPortConflict       finding.Code = "HostPortConflict"
+)
+
+var podConflictsRules = []rule.Rule{
+	{Layer: rule.LayerPod, Place: true, Bears: []string{"affinity"}, Entry: finding.Entry{
+		Code: PodAffinityUnsatisfied, Severity: finding.Critical, Title: "Pod affinity or anti-affinity excludes every node",
+		Meaning:  "The required pod affinity or anti-affinity, of this pod or of running ones, excludes every node.",
+		Evidence: "\"pod affinity\" or \"anti-affinity\" in the pod condition PodScheduled.",
+		Next:     "Let an old pod terminate first (maxSurge 0), or change the affinity.",
+	}},
+	{Layer: rule.LayerPod, Place: true, Bears: []string{".ports", "hostNetwork"}, Entry: finding.Entry{
+		Code: HostPortConflict, Severity: finding.Critical, Title: "Host port is in use on every eligible node",
+		Meaning:  "On each node that is left, another pod uses the host port that the pod requests.",
+		Evidence: "\"didn't have free ports\" in the pod condition PodScheduled.",
+		Next:     "Let an old pod terminate first (maxSurge 0), or change the host port.",
+	}},
+}
 
 // classByOthers judges a pod that other pods keep off every node: those of the old revision, which the rollout keeps on
 // purpose, or those of another workload.
 func classByOthers(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.Cause) {
 	switch {
 	case oldHolds(w, p, c.Code) && heldByOld(e, w, c):
-	case c.Code == codes.HostPortConflict:
+	case c.Code == HostPortConflict:
 		if holder := portHolder(e, p); holder != "" {
 			c.Message += "; " + holder
 		}
-	case c.Code == codes.PodAffinityUnsatisfied && requiredNeighbors(p) != "":
+	case c.Code == PodAffinityUnsatisfied && requiredNeighbors(p) != "":
 		c.Class, c.SelfHealing = report.LikelyFatal, "no"
 		c.Message += "; the pod must run next to pods with " + requiredNeighbors(p)
 	}
@@ -32,7 +52,7 @@ func classByOthers(e *model.Evaluation, w *model.Workload, p *model.Pod, c *mode
 // oldHolds says whether it is old pods of the workload itself that keep a pod off.
 func oldHolds(w *model.Workload, p *model.Pod, code finding.Code) bool {
 	return slices.ContainsFunc(model.CountedPods(w.OldPods()), func(old *model.Pod) bool {
-		if code == codes.HostPortConflict {
+		if code == HostPortConflict {
 			return slices.ContainsFunc(hostPorts(p.Pod), func(port int32) bool { return slices.Contains(hostPorts(old.Pod), port) })
 		}
 		return repels(p.Pod, old.Pod) || repels(old.Pod, p.Pod)

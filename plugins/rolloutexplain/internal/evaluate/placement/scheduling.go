@@ -16,11 +16,49 @@ import (
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/rule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
+
+// Rules are the findings about pods that no node takes.
+var Rules = slices.Concat(schedulingRules, nodesRules, unhealthyNodesRules, podConflictsRules, spreadRules, claimsRules)
+
+const (
+	SchedulingGated         finding.Code = "SchedulingGated"
+	NamedSchedulerNotActing finding.Code = "NamedSchedulerNotActing"
+	SchedulerNotActing      finding.Code = "SchedulerNotActing"
+	PreemptionInProgress    finding.Code = "PreemptionInProgress"
+)
+
+var schedulingRules = []rule.Rule{
+	{Layer: rule.LayerPod, Bears: []string{"schedulingGates"}, Entry: finding.Entry{
+		Code: SchedulingGated, Severity: finding.Warning, Title: "Pod has a scheduling gate",
+		Meaning:  "A scheduling gate keeps the pod from being scheduled until the controller that set the gate removes it.",
+		Evidence: "spec.schedulingGates.",
+		Next:     "Check the controller that owns the gate.",
+	}},
+	{Layer: rule.LayerPod, Place: true, Bears: []string{"schedulerName"}, Entry: finding.Entry{
+		Code: NamedSchedulerNotActing, Severity: finding.Critical, Title: "Scheduler named by the pod has not acted",
+		Meaning: "The scheduler that spec.schedulerName names has not acted on the pod. The scheduler may not exist, " +
+			"or may not be running.",
+		Evidence: "No pod condition PodScheduled after 10s; spec.schedulerName other than default-scheduler.",
+		Next:     "Correct spec.schedulerName, or start that scheduler.",
+	}},
+	{Layer: rule.LayerPod, Entry: finding.Entry{
+		Code: SchedulerNotActing, Severity: finding.Warning, Title: "Default scheduler has not acted",
+		Meaning:  "The default scheduler has not acted on the pod. The scheduler may be down or delayed.",
+		Evidence: "No pod condition PodScheduled after 10s; the Lease kube-scheduler in kube-system.",
+		Next:     "Check whether kube-scheduler is running and renews its Lease.",
+	}},
+	{Layer: rule.LayerPod, Entry: finding.Entry{
+		Code: PreemptionInProgress, Severity: finding.Critical, Title: "Scheduler is preempting other pods",
+		Meaning:  "The scheduler is preempting pods of lower priority to free capacity on a node.",
+		Evidence: "status.nominatedNodeName.",
+		Next:     "Wait until the preempted pods have terminated.",
+	}},
+}
 
 // Unscheduled explains a pod without a node.
 func Unscheduled(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause {
@@ -40,7 +78,7 @@ func gated(e *model.Evaluation, w *model.Workload, p *model.Pod, c *corev1.PodCo
 	for _, g := range p.Spec.SchedulingGates {
 		gates = append(gates, g.Name)
 	}
-	found := e.Cause(p, model.StageSchedule, codes.SchedulingGated, report.PausedClass,
+	found := e.Cause(p, model.StageSchedule, SchedulingGated, report.PausedClass,
 		"scheduling gate %s blocks scheduling until the controller that set the gate removes it", plain.List(gates, 5))
 	return found.WithKey(strings.Join(gates, ",")).Since(p.CreationTimestamp.Time).
 		WithEvidence(plain.Evidence("Pod "+p.Name, "spec.schedulingGates", strings.Join(gates, ", "), c.LastTransitionTime.Time)).
@@ -55,13 +93,13 @@ func notScheduled(e *model.Evaluation, w *model.Workload, p *model.Pod, waited t
 	}
 	seen := plain.Evidence("Pod "+p.Name, "status.conditions[PodScheduled]", "absent after "+plain.Age(waited), p.CreationTimestamp.Time)
 	if name := p.Spec.SchedulerName; name != "" && name != corev1.DefaultSchedulerName {
-		return e.Cause(p, model.StageSchedule, codes.NamedSchedulerNotActing, report.LikelyFatal,
+		return e.Cause(p, model.StageSchedule, NamedSchedulerNotActing, report.LikelyFatal,
 			"scheduler %q has not acted on the pod for %s", name,
 			plain.Age(waited)).WithKey(name).Since(p.CreationTimestamp.Time).
 			WithEvidence(seen).WithEvidence(plain.Evidence("Pod "+p.Name, "spec.schedulerName", name, plain.NoTime)).
 			WithNext(e.NextCluster(finding.Read, "Check whether a scheduler of that name is running", "get", "pods,leases", "-A"))
 	}
-	c := e.Cause(p, model.StageSchedule, codes.SchedulerNotActing, report.Transient,
+	c := e.Cause(p, model.StageSchedule, SchedulerNotActing, report.Transient,
 		"the default scheduler has not acted on the pod for %s", plain.Age(waited)).
 		Since(p.CreationTimestamp.Time).WithEvidence(seen)
 	text, lease := e.ControllerLease("kube-scheduler")
@@ -115,40 +153,40 @@ func parseScheduling(message string) (total int, terms []schedulingTerm) {
 func schedulingCode(text string) finding.Code {
 	switch {
 	case plain.ContainsAny(text, "didn't have free ports"):
-		return codes.HostPortConflict
+		return HostPortConflict
 	case plain.ContainsAny(text, "Insufficient "):
-		return codes.InsufficientResources
+		return InsufficientResources
 	case plain.ContainsAny(text, "Too many pods"):
-		return codes.TooManyPods
+		return TooManyPods
 	case plain.ContainsAny(text, "untolerated taint", "that the pod didn't tolerate"):
-		return codes.UntoleratedTaint
+		return UntoleratedTaint
 	case plain.ContainsAny(text, "topology spread"):
-		return codes.TopologySpreadUnsatisfied
+		return TopologySpreadUnsatisfied
 	case plain.ContainsAny(text, "pod anti-affinity", "anti-affinity rules", "pod affinity rules"):
-		return codes.PodAffinityUnsatisfied
+		return PodAffinityUnsatisfied
 	case plain.ContainsAny(text, "node affinity", "node selector", "node(s) didn't match the requested node name"):
 		if plain.ContainsAny(text, "volume node affinity") {
-			return codes.VolumeNodeAffinityConflict
+			return VolumeNodeAffinityConflict
 		}
-		return codes.NodeAffinityUnsatisfied
+		return NodeAffinityUnsatisfied
 	case plain.ContainsAny(text, "were unschedulable"):
-		return codes.NodesCordoned
+		return NodesCordoned
 	case plain.ContainsAny(text, "exceed max volume count"):
-		return codes.VolumeLimitReached
+		return VolumeLimitReached
 	case plain.ContainsAny(text, "unbound immediate", "waiting for ephemeral volume controller"):
-		return codes.PVCNotBound
+		return PVCNotBound
 	case plain.ContainsAny(text, "persistentvolumeclaim") && plain.ContainsAny(text, "not found"):
-		return codes.PVCNotFound
+		return PVCNotFound
 	case plain.ContainsAny(text, "persistent volumes to bind"):
-		return codes.NoPersistentVolumeAvailable
+		return NoPersistentVolumeAvailable
 	case plain.ContainsAny(text, "volume zone", "no available volume zone"):
-		return codes.VolumeNodeAffinityConflict
+		return VolumeNodeAffinityConflict
 	case plain.ContainsAny(text, "ReadWriteOncePod"):
-		return codes.VolumeInUse
+		return VolumeInUse
 	case plain.ContainsAny(text, "resourceclaim", "cannot allocate all claims"):
-		return codes.ResourceClaimUnsatisfied
+		return ResourceClaimUnsatisfied
 	}
-	return codes.Unschedulable
+	return Unschedulable
 }
 
 // decodeScheduling turns the scheduler's sentence into a cause. The condition outlives the event.
@@ -171,7 +209,7 @@ func decodeScheduling(e *model.Evaluation, w *model.Workload, p *model.Pod, c *c
 		chosen := decisive(terms)
 		code = schedulingCode(chosen.text)
 		if len(terms) > 1 && mixed(terms) {
-			code = codes.Unschedulable
+			code = Unschedulable
 		}
 		what = describeTerms(terms)
 		if pinned != "" {
@@ -193,7 +231,7 @@ func decodeScheduling(e *model.Evaluation, w *model.Workload, p *model.Pod, c *c
 	}
 	if p.Status.NominatedNodeName != "" {
 		found.Target, found.Class, found.SelfHealing = "", report.Transient, "yes"
-		found.Recode(codes.PreemptionInProgress)
+		e.Recode(found, PreemptionInProgress)
 		found.Says("the scheduler is preempting other pods on node %s", p.Status.NominatedNodeName)
 	}
 	return found.WithNext(e.Next(w, finding.Read, "Read the requests, the node selector and the tolerations of the pod",
@@ -203,7 +241,7 @@ func decodeScheduling(e *model.Evaluation, w *model.Workload, p *model.Pod, c *c
 // decisive gives the term that counts: that some nodes are not for the pod is not the reason while others, which are, are
 // excluded for another one.
 func decisive(terms []schedulingTerm) schedulingTerm {
-	for _, without := range [][]finding.Code{{codes.UntoleratedTaint, codes.NodeAffinityUnsatisfied}, {codes.UntoleratedTaint}} {
+	for _, without := range [][]finding.Code{{UntoleratedTaint, NodeAffinityUnsatisfied}, {UntoleratedTaint}} {
 		for _, t := range terms {
 			if !slices.Contains(without, schedulingCode(t.text)) {
 				return t
@@ -217,7 +255,7 @@ func decisive(terms []schedulingTerm) schedulingTerm {
 func mixed(terms []schedulingTerm) bool {
 	reasons := map[finding.Code]bool{}
 	for _, t := range terms {
-		if code := schedulingCode(t.text); code != codes.UntoleratedTaint && code != codes.NodeAffinityUnsatisfied {
+		if code := schedulingCode(t.text); code != UntoleratedTaint && code != NodeAffinityUnsatisfied {
 			reasons[code] = true
 		}
 	}

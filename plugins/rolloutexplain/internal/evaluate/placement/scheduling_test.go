@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 )
 
 // What the scheduler of 1.36 and those before it write.
@@ -49,13 +48,13 @@ func TestSchedulingMessagesAreSplitIntoTheirTerms(t *testing.T) {
 
 func TestSchedulingReasonsHaveTheirCodes(t *testing.T) {
 	for text, want := range map[string]finding.Code{
-		"Insufficient cpu": codes.InsufficientResources, "Insufficient nvidia.com/gpu": codes.InsufficientResources, "Too many pods": codes.TooManyPods,
-		"node(s) had untolerated taint(s)": codes.UntoleratedTaint, "node(s) had taint {a: b}, that the pod didn't tolerate": codes.UntoleratedTaint,
-		"node(s) didn't match Pod's node affinity/selector": codes.NodeAffinityUnsatisfied, "node(s) didn't match pod anti-affinity rules": codes.PodAffinityUnsatisfied,
-		"node(s) didn't match pod topology spread constraints (missing required label)": codes.TopologySpreadUnsatisfied, "node(s) didn't have free ports for the requested pod ports": codes.HostPortConflict,
-		"node(s) were unschedulable": codes.NodesCordoned, "node(s) had volume node affinity conflict": codes.VolumeNodeAffinityConflict, "node(s) exceed max volume count": codes.VolumeLimitReached,
-		"pod has unbound immediate PersistentVolumeClaims": codes.PVCNotBound, `persistentvolumeclaim "x" not found`: codes.PVCNotFound,
-		"node(s) didn't find available persistent volumes to bind": codes.NoPersistentVolumeAvailable, "node(s) had no available volume zone": codes.VolumeNodeAffinityConflict, "cannot allocate all claims": codes.ResourceClaimUnsatisfied, "a reason of tomorrow": codes.Unschedulable,
+		"Insufficient cpu": InsufficientResources, "Insufficient nvidia.com/gpu": InsufficientResources, "Too many pods": TooManyPods,
+		"node(s) had untolerated taint(s)": UntoleratedTaint, "node(s) had taint {a: b}, that the pod didn't tolerate": UntoleratedTaint,
+		"node(s) didn't match Pod's node affinity/selector": NodeAffinityUnsatisfied, "node(s) didn't match pod anti-affinity rules": PodAffinityUnsatisfied,
+		"node(s) didn't match pod topology spread constraints (missing required label)": TopologySpreadUnsatisfied, "node(s) didn't have free ports for the requested pod ports": HostPortConflict,
+		"node(s) were unschedulable": NodesCordoned, "node(s) had volume node affinity conflict": VolumeNodeAffinityConflict, "node(s) exceed max volume count": VolumeLimitReached,
+		"pod has unbound immediate PersistentVolumeClaims": PVCNotBound, `persistentvolumeclaim "x" not found`: PVCNotFound,
+		"node(s) didn't find available persistent volumes to bind": NoPersistentVolumeAvailable, "node(s) had no available volume zone": VolumeNodeAffinityConflict, "cannot allocate all claims": ResourceClaimUnsatisfied, "a reason of tomorrow": Unschedulable,
 	} {
 		if got := schedulingCode(text); got != want {
 			t.Errorf("%s: got %s, want %s", text, got, want)

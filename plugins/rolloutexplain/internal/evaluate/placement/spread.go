@@ -12,8 +12,20 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/rule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
+
+const TopologySpreadUnsatisfied finding.Code = "TopologySpreadUnsatisfied"
+
+var spreadRules = []rule.Rule{
+	{Layer: rule.LayerPod, Bears: []string{"topologySpread"}, Entry: finding.Entry{
+		Code: TopologySpreadUnsatisfied, Severity: finding.Critical, Title: "Topology spread constraints exclude every node",
+		Meaning:  "The topology spread constraints with whenUnsatisfiable DoNotSchedule exclude every node.",
+		Evidence: "\"topology spread\" in the pod condition PodScheduled.",
+		Next:     "Check the node labels of the topology key and the skew of its domains.",
+	}},
+}
 
 // classBySpread counts again what the scheduler counts for a hard spread. A node whose taint the pod does not tolerate is a
 // domain all the same, and an empty one, unless nodeTaintsPolicy is Honor; old pods count as well as new ones.

@@ -6,10 +6,30 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/rule"
 )
+
+const (
+	UntoleratedTaint finding.Code = "UntoleratedTaint"
+	NodesCordoned    finding.Code = "NodesCordoned"
+)
+
+var unhealthyNodesRules = []rule.Rule{
+	{Layer: rule.LayerPod, Place: true, Bears: []string{"tolerations", "nodeSelector", "affinity"}, Entry: finding.Entry{
+		Code: UntoleratedTaint, Severity: finding.Critical, Title: "Pod does not tolerate the node taints",
+		Meaning:  "Each node that is left has a taint that the pod does not tolerate.",
+		Evidence: "\"untolerated taint\" in the pod condition PodScheduled; taints of the nodes.",
+		Next:     "Add a toleration, or repair the nodes that are not ready.",
+	}},
+	{Layer: rule.LayerPod, Entry: finding.Entry{
+		Code: NodesCordoned, Severity: finding.Critical, Title: "Eligible nodes are cordoned",
+		Meaning:  "The nodes that could run the pod are cordoned (spec.unschedulable).",
+		Evidence: "\"were unschedulable\" in the pod condition PodScheduled; spec.unschedulable of the nodes.",
+		Next:     "Run kubectl uncordon for a node once its maintenance is done.",
+	}},
+}
 
 // unhealthyNodes: every eligible node is cordoned or unhealthy, so the pod waits for those, whatever the others lack.
 func unhealthyNodes(e *model.Evaluation, c *model.Cause, fits []nodeFit) {
@@ -21,9 +41,9 @@ func unhealthyNodes(e *model.Evaluation, c *model.Cause, fits []nodeFit) {
 			cordoned = cordoned && f.node.Spec.Unschedulable
 		}
 	}
-	recode(c, codes.UntoleratedTaint)
+	recode(e, c, UntoleratedTaint)
 	if cordoned {
-		recode(c, codes.NodesCordoned)
+		recode(e, c, NodesCordoned)
 	}
 	if c.Target != "" {
 		c.Message += "; cordoned or unhealthy is " + plain.List(names, 5)
@@ -48,7 +68,7 @@ func absentTopology(p *model.Pod, fits []nodeFit) string {
 	return ""
 }
 
-func recode(c *model.Cause, code finding.Code) {
-	c.Recode(code)
+func recode(e *model.Evaluation, c *model.Cause, code finding.Code) {
+	e.Recode(c, code)
 	c.Key = string(code)
 }

@@ -10,11 +10,54 @@ import (
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/rule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
+
+const (
+	ConfigMapNotFound          finding.Code = "ConfigMapNotFound"
+	SecretNotFound             finding.Code = "SecretNotFound"
+	ConfigKeyNotFound          finding.Code = "ConfigKeyNotFound"
+	RunAsNonRootCheckFailed    finding.Code = "RunAsNonRootCheckFailed"
+	CreateContainerConfigError finding.Code = "CreateContainerConfigError"
+)
+
+var configRules = []rule.Rule{
+	{Layer: rule.LayerPod, Bears: []string{"configMap", "olume", ".env", "nodeName"}, Entry: finding.Entry{
+		Code: ConfigMapNotFound, Severity: finding.Critical, Title: "ConfigMap does not exist",
+		Meaning: "The pod template references a ConfigMap that does not exist. The pods start without a change once it " +
+			"is created.",
+		Evidence: "Container state CreateContainerConfigError, or FailedMount events.",
+		Next:     "Create the ConfigMap, or correct its name in the pod template.",
+	}},
+	{Layer: rule.LayerPod, Bears: []string{"secret", "olume", ".env"}, Entry: finding.Entry{
+		Code: SecretNotFound, Severity: finding.Critical, Title: "Secret does not exist",
+		Meaning: "The pod template references a Secret that does not exist. The pods start without a change once it is " +
+			"created.",
+		Evidence: "Container state CreateContainerConfigError, or FailedMount events.",
+		Next:     "Create the Secret, or correct its name in the pod template.",
+	}},
+	{Layer: rule.LayerPod, Bears: []string{".env", "olume"}, Entry: finding.Entry{
+		Code: ConfigKeyNotFound, Severity: finding.Critical, Title: "ConfigMap or Secret lacks a referenced key",
+		Meaning:  "The ConfigMap or Secret exists but does not contain the key that the pod template references.",
+		Evidence: "Container state CreateContainerConfigError, or FailedMount events.",
+		Next:     "Add the key, or correct its name in the pod template.",
+	}},
+	{Layer: rule.LayerPod, Bears: []string{"securityContext", ".image"}, Entry: finding.Entry{
+		Code: RunAsNonRootCheckFailed, Severity: finding.Critical, Title: "Container fails the runAsNonRoot check",
+		Meaning:  "runAsNonRoot is set, and runAsUser is 0, or the user of the image is root or not a number.",
+		Evidence: "Container state CreateContainerConfigError with a message about runAsNonRoot.",
+		Next:     "Set runAsUser to a number other than 0, or use an image with a numeric user other than 0.",
+	}},
+	{Layer: rule.LayerPod, Bears: []string{""}, Entry: finding.Entry{
+		Code: CreateContainerConfigError, Severity: finding.Critical, Title: "Container configuration cannot be created",
+		Meaning:  "The kubelet cannot create the configuration of the container.",
+		Evidence: "Container state CreateContainerConfigError.",
+		Next:     "Read the error in the container state.",
+	}},
+}
 
 var (
 	objectAbsent = regexp.MustCompile(`(configmap|secret)s? "([^"]+)" not found`)
@@ -35,15 +78,15 @@ func configError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *cor
 		c.Message = fmt.Sprintf("%s cannot start: %s", p.Called(spec.Name), c.Message)
 	case plain.ContainsAny(wait.Message, "failed to sync configmap cache", "failed to sync secret cache", "not registered"):
 		// The kubelet's own cache is late: https://github.com/kubernetes/kubernetes/issues/74412
-		c = e.Cause(p, model.StageConfig, codes.CreateContainerConfigError, report.Transient, "%s waits for the cache of the kubelet: %s",
+		c = e.Cause(p, model.StageConfig, CreateContainerConfigError, report.Transient, "%s waits for the cache of the kubelet: %s",
 			p.Called(spec.Name), plain.OneLine(wait.Message)).MarkSelfHealing()
 	case plain.ContainsAny(wait.Message, "runAsNonRoot", "run as root", "breaks non-root policy"):
-		c = e.Cause(p, model.StageConfig, codes.RunAsNonRootCheckFailed, report.Fatal, "%s fails the runAsNonRoot check: %s",
+		c = e.Cause(p, model.StageConfig, RunAsNonRootCheckFailed, report.Fatal, "%s fails the runAsNonRoot check: %s",
 			p.Called(spec.Name), plain.OneLine(wait.Message)).
 			WithNext(e.Next(w, finding.Read, "Read the securityContext; set runAsUser, or use an image with a numeric non-root user",
 				"get", w.Slash(), "-o", "jsonpath={.spec.template.spec}"))
 	default:
-		c = e.Cause(p, model.StageConfig, codes.CreateContainerConfigError, report.LikelyFatal,
+		c = e.Cause(p, model.StageConfig, CreateContainerConfigError, report.LikelyFatal,
 			"the configuration of %s cannot be created: %s", p.Called(spec.Name), plain.OneLine(wait.Message)).
 			WithNext(e.Next(w, finding.Read, "Read the environment and the volumes of the containers", "get", "pod", p.Name, "-o",
 				"jsonpath={.spec}"))
@@ -61,13 +104,13 @@ func configError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *cor
 func missingObject(e *model.Evaluation, w *model.Workload, p *model.Pod, text string) *model.Cause {
 	if m := keyAbsent.FindStringSubmatch(text); m != nil {
 		name := m[3][strings.LastIndex(m[3], "/")+1:]
-		return e.Cause(p, model.StageConfig, codes.ConfigKeyNotFound, report.LikelyFatal, "%s %q has no key %q", m[2], name, m[1]).
+		return e.Cause(p, model.StageConfig, ConfigKeyNotFound, report.LikelyFatal, "%s %q has no key %q", m[2], name, m[1]).
 			WithKey(m[2] + name + m[1]).
 			WithNext(e.Next(w, finding.Read, "List the existing keys", "describe", strings.ToLower(m[2]), name))
 	}
 	if m := keyRefAbsent.FindStringSubmatch(text); m != nil {
 		kind := map[string]string{"config": "ConfigMap", "secret": "Secret"}[m[1]]
-		c := e.Cause(p, model.StageConfig, codes.ConfigKeyNotFound, report.LikelyFatal, "a mounted %s has no key %q", kind, m[2]).
+		c := e.Cause(p, model.StageConfig, ConfigKeyNotFound, report.LikelyFatal, "a mounted %s has no key %q", kind, m[2]).
 			WithKey(kind + m[2])
 		if name := volumeSourceOf(p, kind, m[2]); name != "" {
 			c.Message = fmt.Sprintf("%s %q has no key %q, which a volume mounts", kind, name, m[2])
@@ -79,9 +122,9 @@ func missingObject(e *model.Evaluation, w *model.Workload, p *model.Pod, text st
 	if m == nil {
 		return nil
 	}
-	kind, code := "ConfigMap", codes.ConfigMapNotFound
+	kind, code := "ConfigMap", ConfigMapNotFound
 	if m[1] == "secret" {
-		kind, code = "Secret", codes.SecretNotFound
+		kind, code = "Secret", SecretNotFound
 	}
 	c := e.Cause(p, model.StageConfig, code, report.LikelyFatal, "%s %q does not exist", kind, m[2]).WithKey(m[2])
 	c.SelfHealing = "no"

@@ -8,11 +8,22 @@ import (
 
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/rule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
+
+const InitContainerRunning finding.Code = "InitContainerRunning"
+
+var containersRules = []rule.Rule{
+	{Layer: rule.LayerPod, Slow: true, Bears: []string{"initContainers"}, Entry: finding.Entry{
+		Code: InitContainerRunning, Severity: finding.Warning, Title: "Init container is still running",
+		Meaning:  "An init container is running. The containers after it wait until it exits.",
+		Evidence: "State running of the init container.",
+		Next:     "Check what the init container waits for.",
+	}},
+}
 
 // containerCause looks at the containers in the order in which they start.
 func containerCause(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause {
@@ -68,7 +79,7 @@ func initRunning(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *cor
 	if r == nil {
 		return nil
 	}
-	c := e.Cause(p, model.StageInit, codes.InitContainerRunning, report.Transient,
+	c := e.Cause(p, model.StageInit, InitContainerRunning, report.Transient,
 		"%s has been running for %s; the next containers start after it exits",
 		p.Called(spec.Name), plain.Age(e.Now.Sub(r.StartedAt.Time)))
 	c.In(spec.Name).Since(r.StartedAt.Time)

@@ -10,11 +10,47 @@ import (
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/rule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
+
+const (
+	ContainerCrashing    finding.Code = "ContainerCrashing"
+	OOMKilled            finding.Code = "OOMKilled"
+	ContainerCompleted   finding.Code = "ContainerCompleted"
+	InitContainerFailing finding.Code = "InitContainerFailing"
+)
+
+var crashRules = []rule.Rule{
+	{Layer: rule.LayerPod, Crashes: true, Bears: []string{""}, Entry: finding.Entry{
+		Code: ContainerCrashing, Severity: finding.Critical, Title: "Container crashes",
+		Meaning:  "The program of the container exits with an error each time the kubelet starts it.",
+		Evidence: "Exit code in state.terminated or lastState.terminated, restartCount, and the log of the last run.",
+		Next:     "Read the log of the previous run.",
+	}},
+	{Layer: rule.LayerPod, Crashes: true, Bears: []string{".resources", ".image", ".env", ".args", ".command"}, Entry: finding.Entry{
+		Code: OOMKilled, Severity: finding.Critical, Title: "Container was OOM killed",
+		Meaning: "The kernel killed the container because its memory limit was reached, or because the node ran out of " +
+			"memory.",
+		Evidence: "Reason OOMKilled in state.terminated or lastState.terminated.",
+		Next:     "Raise the memory limit, or check what changed the memory use.",
+	}},
+	{Layer: rule.LayerPod, Crashes: true, Bears: []string{".command", ".args", ".image"}, Entry: finding.Entry{
+		Code: ContainerCompleted, Severity: finding.Critical, Title: "Container exits with code 0",
+		Meaning: "The program of the container exits with code 0, but the workload requires a container that keeps " +
+			"running.",
+		Evidence: "Exit code 0 in state.terminated or lastState.terminated.",
+		Next:     "Check the command of the container, or use a Job instead.",
+	}},
+	{Layer: rule.LayerPod, Crashes: true, Bears: []string{""}, Entry: finding.Entry{
+		Code: InitContainerFailing, Severity: finding.Critical, Title: "Init container fails",
+		Meaning:  "An init container exits with an error. The containers after it do not start until it succeeds.",
+		Evidence: "Exit code and restartCount of the init container, and the log of its last run.",
+		Next:     "Read the log of the previous run.",
+	}},
+}
 
 // crash judges a container that ended. The waiting reason CrashLoopBackOff can be absent through the whole back-off (a
 // container that exits at once shows terminated), so restarts and the last end are what counts.
@@ -40,14 +76,14 @@ func crash(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Co
 	c.In(spec.Name)
 	if init {
 		c.Stage = model.StageInit
-		if c.Code == codes.ContainerCrashing && !sidecar {
-			c.Recode(codes.InitContainerFailing)
+		if c.Code == ContainerCrashing && !sidecar {
+			e.Recode(c, InitContainerFailing)
 		}
 	}
 	c.Attempts = max(c.Attempts, exits)
 	c.Message += fmt.Sprintf(" (%s)", plain.Plural(int(exits), "time", "times"))
 	c.Since(firstEnd(p, end, exits))
-	if len(c.Evidence) == 0 || c.Code != codes.ContainerStartError {
+	if len(c.Evidence) == 0 || c.Code != ContainerStartError {
 		quoteEnd(p, spec.Name, s, end, c)
 	}
 	if !running && again {
@@ -81,8 +117,8 @@ func quoteEnd(p *model.Pod, name string, s *corev1.ContainerStatus, end *corev1.
 // readLog adds the log of the run that ended, where it may say more than the end does.
 func readLog(e *model.Evaluation, w *model.Workload, p *model.Pod, name string, previous bool, c *model.Cause) {
 	attachLog(e, p, name, previous, c)
-	if c.Log != nil && c.Code == codes.ContainerCrashing && plain.ContainsAny(strings.Join(c.Log.Lines, " "), "exec format error") {
-		c.Recode(codes.ExecFormatError)
+	if c.Log != nil && c.Code == ContainerCrashing && plain.ContainsAny(strings.Join(c.Log.Lines, " "), "exec format error") {
+		e.Recode(c, ExecFormatError)
 		c.Message = fmt.Sprintf("exec format error: the program of %s is a script without #!, or is for another CPU architecture "+
 			"than node %s", p.Called(name), p.Spec.NodeName)
 	}
@@ -129,7 +165,7 @@ func crashCause(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *core
 				limit += ", a default of a LimitRange"
 			}
 		}
-		return e.Cause(p, model.StageRun, codes.OOMKilled, report.LikelyFatal, "%s was OOM killed (%s)", p.Called(spec.Name),
+		return e.Cause(p, model.StageRun, OOMKilled, report.LikelyFatal, "%s was OOM killed (%s)", p.Called(spec.Name),
 			limit).
 			WithEvidence(plain.Evidence("Pod "+p.Name, p.SpecPath(spec.Name)+".resources.limits.memory", limit, plain.NoTime))
 	}
@@ -138,16 +174,36 @@ func crashCause(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *core
 	}
 	if hook := eventfact.Newest(events, "FailedPostStartHook"); hook != nil &&
 		strings.Contains(hook.About.FieldPath+hook.Message, spec.Name) && near(hook.Last, end.FinishedAt.Time) {
-		return e.Cause(p, model.StageRun, codes.FailedPostStartHook, report.LikelyFatal,
+		return e.Cause(p, model.StageRun, FailedPostStartHook, report.LikelyFatal,
 			"the kubelet kills %s because its postStart hook fails: %s", p.Called(spec.Name), plain.OneLine(hook.Message)).ByEvent(hook)
 	}
 	ran := podfact.Ran(end)
 	if end.ExitCode == 0 && !sidecar {
-		return e.Cause(p, model.StageRun, codes.ContainerCompleted, report.LikelyFatal,
+		return e.Cause(p, model.StageRun, ContainerCompleted, report.LikelyFatal,
 			"%s exits with code 0 after %s, but the containers of a %s must keep running", p.Called(spec.Name),
 			plain.Age(ran), w.Kind)
 	}
-	return e.Cause(p, model.StageRun, codes.ContainerCrashing, report.LikelyFatal, "%s crashes: exit code %s after %s", p.Called(spec.Name),
+	return e.Cause(p, model.StageRun, ContainerCrashing, report.LikelyFatal, "%s crashes: exit code %s after %s", p.Called(spec.Name),
 		exitMeaning(end.ExitCode, end.Signal), plain.Age(ran)).
 		WithKey(fmt.Sprint(end.ExitCode))
+}
+
+// CrashBears is what bears on a crash whose own words say its kind; nil: they do not. An added variable has nothing to do with
+// a program that is not there, nor, unless it names a port, with a port in use.
+func CrashBears(f *report.Finding) []string {
+	if f.Code != ContainerCrashing && f.Code != InitContainerFailing {
+		return nil
+	}
+	text := f.Message
+	if f.Log != nil {
+		text += " " + strings.Join(f.Log.Lines, " ")
+	}
+	text = strings.ToLower(text)
+	switch {
+	case strings.Contains(text, "address already in use"):
+		return []string{".ports", ".command", ".args", ".image", "hostNetwork", "PORT", "ADDR", "LISTEN"}
+	case strings.Contains(text, "exit code 127"), strings.Contains(text, "exit code 126"):
+		return []string{".command", ".args", ".image", "olume", "workingDir", "env[PATH]"}
+	}
+	return nil
 }

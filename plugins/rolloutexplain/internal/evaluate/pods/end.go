@@ -10,11 +10,72 @@ import (
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/rule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
+
+const (
+	PodRejected               finding.Code = "PodRejected"
+	Evicted                   finding.Code = "Evicted"
+	PodDisrupted              finding.Code = "PodDisrupted"
+	PodTerminating            finding.Code = "PodTerminating"
+	FinalizerBlocksDeletion   finding.Code = "FinalizerBlocksDeletion"
+	TerminatingOnNotReadyNode finding.Code = "TerminatingOnNotReadyNode"
+	PodStuckTerminating       finding.Code = "PodStuckTerminating"
+)
+
+var endRules = []rule.Rule{
+	{Layer: rule.LayerPod, Bears: []string{""}, Entry: finding.Entry{
+		Code: PodRejected, Severity: finding.Critical, Title: "Pod was rejected",
+		Meaning: "The pod was assigned to a node whose kubelet rejected it, such as for lack of resources or a node " +
+			"selector that does not match.",
+		Evidence: "Pod phase Failed with status.reason and no containers started, or a status.message that begins with " +
+			"\"Pod was rejected\".",
+		Next: "Check why the pod was assigned to that node; spec.nodeName in the template bypasses the scheduler.",
+	}},
+	{Layer: rule.LayerPod, Bears: []string{".resources", "olume", ".image"}, Entry: finding.Entry{
+		Code: Evicted, Severity: finding.Critical, Title: "Pod was evicted by the kubelet",
+		Meaning: "The kubelet evicted the pod: the node is short of a resource, or the pod exceeded its ephemeral " +
+			"storage limit.",
+		Evidence: "Pod status.reason Evicted.",
+		Next:     "Check the limits of the pod and the pressure conditions of the node.",
+	}},
+	{Layer: rule.LayerPod, Entry: finding.Entry{
+		Code: PodDisrupted, Severity: finding.Warning, Title: "Pod was disrupted",
+		Meaning:  "The pod was preempted, drained, or evicted because of a taint.",
+		Evidence: "Pod condition DisruptionTarget=True.",
+		Next:     "Wait for the replacement pod.",
+	}},
+	{Layer: rule.LayerPod, Entry: finding.Entry{
+		Code: PodTerminating, Severity: finding.Info, Title: "Pod is terminating within its grace period",
+		Meaning:  "The pod is being deleted, and its termination grace period is not over.",
+		Evidence: "metadata.deletionTimestamp in the future, or at most 10s ago.",
+		Next:     "Wait until the pod has terminated.",
+	}},
+	{Layer: rule.LayerPod, Place: true, Entry: finding.Entry{
+		Code: FinalizerBlocksDeletion, Severity: finding.Critical, Title: "Finalizer blocks deletion",
+		Meaning: "The object is being deleted, and for a pod the containers have terminated, but it stays until a controller removes " +
+			"its finalizer.",
+		Evidence: "metadata.finalizers after metadata.deletionTimestamp; of a pod, more than 10s after it.",
+		Next:     "Check the controller that owns the finalizer.",
+	}},
+	{Layer: rule.LayerPod, Place: true, Entry: finding.Entry{
+		Code: TerminatingOnNotReadyNode, Severity: finding.Critical, Title: "Pod cannot terminate because its node is not ready",
+		Meaning: "The pod is being deleted, but its node is not ready. Only the kubelet of that node can confirm " +
+			"termination.",
+		Evidence: "Node condition Ready not True, or the node Lease in kube-node-lease not renewed.",
+		Next:     "Run kubectl nodeinfo for the node.",
+	}},
+	{Layer: rule.LayerPod, Entry: finding.Entry{
+		Code: PodStuckTerminating, Severity: finding.Warning, Title: "Pod is stuck terminating",
+		Meaning: "The termination grace period of the pod is over, and the kubelet has not terminated the pod.",
+		Evidence: "metadata.deletionTimestamp more than 10s ago, or a FailedKillPod, FailedPreStopHook or " +
+			"ExceededGracePeriod event.",
+		Next: "Run kubectl nodeinfo for the node.",
+	}},
+}
 
 // terminatingCause explains a pod that is being deleted. Its deletionTimestamp is the moment at which its grace period ends.
 func terminatingCause(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause {
@@ -35,7 +96,7 @@ func terminatingCause(e *model.Evaluation, w *model.Workload, p *model.Pod) *mod
 	// but a StatefulSet's.
 	if len(p.Finalizers) > 0 && !running && e.Now.Sub(due) > plain.Seconds(10) {
 		set := fmt.Sprintf(": finalizer %s is set", plain.List(p.Finalizers, 5))
-		c := endCause(e, p, codes.FinalizerBlocksDeletion, report.LikelyFatal,
+		c := endCause(e, p, FinalizerBlocksDeletion, report.LikelyFatal,
 			"is deleted but still exists"+set, "are deleted but still exist"+set)
 		c.Key = strings.Join(p.Finalizers, ",")
 		if strings.HasPrefix(p.Finalizers[0], "batch.kubernetes.io/") {
@@ -50,7 +111,7 @@ func terminatingCause(e *model.Evaluation, w *model.Workload, p *model.Pod) *mod
 	}
 	if due.After(e.Now) {
 		left := fmt.Sprintf("terminating: %s of the termination grace period are left", plain.Age(due.Sub(e.Now)))
-		c := endCause(e, p, codes.PodTerminating, report.Transient, "is "+left, "are "+left).MarkSelfHealing()
+		c := endCause(e, p, PodTerminating, report.Transient, "is "+left, "are "+left).MarkSelfHealing()
 		return c.Since(began).WithEvidence(seen)
 	}
 	if c := terminatingOnNotReadyNode(e, w, p); c != nil {
@@ -59,15 +120,15 @@ func terminatingCause(e *model.Evaluation, w *model.Workload, p *model.Pod) *mod
 	events := e.PodEvents(p)
 	if ev := eventfact.Newest(events, "FailedKillPod", "FailedPreStopHook", "ExceededGracePeriod"); ev != nil {
 		text := " not terminate: " + plain.OneLine(ev.Message)
-		return endCause(e, p, codes.PodStuckTerminating, report.Transient, "does"+text, "do"+text).ByEvent(ev).WithEvidence(seen).
+		return endCause(e, p, PodStuckTerminating, report.Transient, "does"+text, "do"+text).ByEvent(ev).WithEvidence(seen).
 			WithNext(e.NextCluster(finding.Read, "Check the kubelet and the container runtime of the node", "nodeinfo", p.Spec.NodeName))
 	}
 	if e.Now.Sub(due) <= plain.Seconds(10) {
 		over := "terminating: the termination grace period has just ended"
-		return endCause(e, p, codes.PodTerminating, report.Transient, "is "+over, "are "+over).MarkSelfHealing().Since(began).WithEvidence(seen)
+		return endCause(e, p, PodTerminating, report.Transient, "is "+over, "are "+over).MarkSelfHealing().Since(began).WithEvidence(seen)
 	}
 	text := fmt.Sprintf("grace period %s ago, and no event says why", plain.Age(e.Now.Sub(due)))
-	return endCause(e, p, codes.PodStuckTerminating, report.Transient, "exceeded its "+text, "exceeded their "+text).
+	return endCause(e, p, PodStuckTerminating, report.Transient, "exceeded its "+text, "exceeded their "+text).
 		Since(began).WithEvidence(seen).
 		WithNext(e.NextCluster(finding.Read, "Check the kubelet and the container runtime of the node", "nodeinfo", p.Spec.NodeName))
 }
@@ -92,7 +153,7 @@ func terminatingOnNotReadyNode(e *model.Evaluation, w *model.Workload, p *model.
 	if w.Kind == "StatefulSet" {
 		text += "; the pod may still be running there, and a second pod of the same name could damage its data"
 	}
-	found := endCause(e, p, codes.TerminatingOnNotReadyNode, report.LikelyFatal, text, text)
+	found := endCause(e, p, TerminatingOnNotReadyNode, report.LikelyFatal, text, text)
 	found.Key, found.SelfHealing = p.Spec.NodeName, "maybe"
 	found.WithEvidence(t.evidence).WithNext(
 		e.NextCluster(finding.Read, "Find out why the node is not ready", "nodeinfo", p.Spec.NodeName),
@@ -120,12 +181,12 @@ func deadPod(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause 
 	when := endOf(p)
 	switch reason := p.Status.Reason; {
 	case reason == "Evicted":
-		c := e.Cause(p, model.StageRun, codes.Evicted, report.LikelyFatal, "the kubelet evicted the pod: %s", plain.OneLine(p.Status.Message))
+		c := e.Cause(p, model.StageRun, Evicted, report.LikelyFatal, "the kubelet evicted the pod: %s", plain.OneLine(p.Status.Message))
 		c.Key, c.Attempts = plain.FirstWords(p.Status.Message, 8), 0
 		return c.Since(when).WithEvidence(plain.Evidence("Pod "+p.Name, "status.message", p.Status.Message, when)).WithNext(node)
 	case reason != "" && reason != "NodeShutdown" && reason != "Terminated" && len(p.Status.ContainerStatuses) == 0,
 		strings.HasPrefix(p.Status.Message, "Pod was rejected"):
-		c := e.Cause(p, model.StageNode, codes.PodRejected, report.LikelyFatal,
+		c := e.Cause(p, model.StageNode, PodRejected, report.LikelyFatal,
 			"the kubelet of node %s rejected the pod (%s): %s", p.Spec.NodeName, reason, plain.OneLine(p.Status.Message))
 		c.Key = reason
 		if w.Template != nil && w.Template.Spec.NodeName != "" {
@@ -135,7 +196,7 @@ func deadPod(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause 
 		return c.WithNext(node)
 	}
 	if d := podfact.Condition(p.Pod, corev1.DisruptionTarget); d != nil && d.Status == corev1.ConditionTrue {
-		c := e.Cause(p, model.StageRun, codes.PodDisrupted, report.Transient, "the pod was disrupted (%s): %s", d.Reason,
+		c := e.Cause(p, model.StageRun, PodDisrupted, report.Transient, "the pod was disrupted (%s): %s", d.Reason,
 			plain.OneLine(d.Message))
 		c.Key = d.Reason
 		at := d.LastTransitionTime.Time

@@ -9,12 +9,24 @@ import (
 
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/masking"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/rule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
+
+const PostStartHookRunning finding.Code = "PostStartHookRunning"
+
+var hookRules = []rule.Rule{
+	{Layer: rule.LayerPod, Bears: []string{"lifecycle", ".image"}, Entry: finding.Entry{
+		Code: PostStartHookRunning, Severity: finding.Warning, Title: "Container postStart hook has not finished",
+		Meaning: "The container is running, and so is its postStart hook. Until the hook finishes, the kubelet does " +
+			"not count the container as started and runs no probe.",
+		Evidence: "Started event of a container that is still shown as ContainerCreating.",
+		Next:     "Check what the hook waits for.",
+	}},
+}
 
 // hookPending: a container whose postStart hook runs is shown as being created, though the runtime has started it.
 // https://kubernetes.io/docs/concepts/containers/container-lifecycle-hooks/#hook-handler-execution
@@ -34,7 +46,7 @@ func hookPending(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Ca
 				e.Now.Sub(ev.Last) < hookTime {
 				continue
 			}
-			return e.Cause(p, model.StageRun, codes.PostStartHookRunning, report.Transient,
+			return e.Cause(p, model.StageRun, PostStartHookRunning, report.Transient,
 				"%s is running, but its postStart hook (%s) has not finished for %s: the kubelet does not report it as started before",
 				p.Called(spec.Name), describeHook(spec.Lifecycle.PostStart), plain.Age(e.Now.Sub(ev.Last))).
 				In(spec.Name).Since(ev.Last).WithEvidence(plain.Evidence("Event", ev.Reason, ev.Message, ev.Last)).

@@ -9,11 +9,73 @@ import (
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/rule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
+
+const (
+	InvalidImageName      finding.Code = "InvalidImageName"
+	ErrImageNeverPull     finding.Code = "ErrImageNeverPull"
+	ImageNotFound         finding.Code = "ImageNotFound"
+	ImagePullUnauthorized finding.Code = "ImagePullUnauthorized"
+	RegistryUnavailable   finding.Code = "RegistryUnavailable"
+	NoDiskSpaceForImage   finding.Code = "NoDiskSpaceForImage"
+	ImageRejected         finding.Code = "ImageRejected"
+	ErrImagePull          finding.Code = "ErrImagePull"
+)
+
+var imageRules = []rule.Rule{
+	{Layer: rule.LayerPod, Bears: []string{".image"}, Entry: finding.Entry{
+		Code: InvalidImageName, Severity: finding.Critical, Title: "Image name is invalid",
+		Meaning:  "The image name does not follow the syntax of image references, so no registry can be queried for it.",
+		Evidence: "Container state InvalidImageName.",
+		Next:     "Correct the image name.",
+	}},
+	{Layer: rule.LayerPod, Bears: []string{".image", "imagePullPolicy"}, Entry: finding.Entry{
+		Code: ErrImageNeverPull, Severity: finding.Critical, Title: "Image is not available on the node",
+		Meaning:  "imagePullPolicy is Never, and the image is not on the node.",
+		Evidence: "Container state ErrImageNeverPull.",
+		Next:     "Change imagePullPolicy, or load the image onto the node.",
+	}},
+	{Layer: rule.LayerPod, Bears: []string{".image"}, Entry: finding.Entry{
+		Code: ImageNotFound, Severity: finding.Critical, Title: "Image or platform variant does not exist",
+		Meaning:  "The registry responds but does not have the image, the tag, or a variant for the platform of the node.",
+		Evidence: "Container state ErrImagePull or ImagePullBackOff; Failed events of the pull.",
+		Next:     "Correct the image name, push the image, or roll back.",
+	}},
+	{Layer: rule.LayerPod, Bears: []string{".image", "imagePullSecrets", "serviceAccount"}, Entry: finding.Entry{
+		Code: ImagePullUnauthorized, Severity: finding.Critical, Title: "Registry denies access to the image",
+		Meaning:  "The registry denies the pull: the credentials are missing, wrong, or do not permit the image.",
+		Evidence: "Container state ErrImagePull or ImagePullBackOff; Failed events of the pull.",
+		Next:     "Check imagePullSecrets of the pod and of its ServiceAccount.",
+	}},
+	{Layer: rule.LayerPod, Bears: []string{".image"}, Entry: finding.Entry{
+		Code: RegistryUnavailable, Severity: finding.Warning, Title: "Image registry is unavailable",
+		Meaning:  "The registry is unreachable from the node, returns an error, or limits the request rate.",
+		Evidence: "Container state ErrImagePull or ImagePullBackOff; Failed events of the pull.",
+		Next:     "Check the network path from the node to the registry, and the state of the registry.",
+	}},
+	{Layer: rule.LayerPod, Entry: finding.Entry{
+		Code: NoDiskSpaceForImage, Severity: finding.Warning, Title: "Node has no disk space for the image",
+		Meaning:  "The file system of the node that holds images is full.",
+		Evidence: "\"no space left on device\" in the container state or in Failed events of the pull.",
+		Next:     "Free disk space on the node.",
+	}},
+	{Layer: rule.LayerPod, Bears: []string{".image"}, Entry: finding.Entry{
+		Code: ImageRejected, Severity: finding.Critical, Title: "Node rejects the image",
+		Meaning:  "The image fails a check on the node, such as signature validation or image inspection.",
+		Evidence: "Container state SignatureValidationFailed or ImageInspectError.",
+		Next:     "Check the image policy of the container runtime on the node.",
+	}},
+	{Layer: rule.LayerPod, Bears: []string{".image"}, Entry: finding.Entry{
+		Code: ErrImagePull, Severity: finding.Critical, Title: "Image cannot be pulled",
+		Meaning:  "The pull fails for a reason without a code of its own.",
+		Evidence: "Container state ErrImagePull or ImagePullBackOff; Failed events of the pull.",
+		Next:     "Read the error of the pull.",
+	}},
+}
 
 // imageCause classes an image that does not come. A registry that is away comes back; a name that it does not know stays
 // unknown until somebody pushes it.
@@ -27,17 +89,17 @@ func imageCause(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *core
 		"get", w.Slash(), "-o", "yaml", "--show-managed-fields")
 	switch wait.Reason {
 	case podfact.InvalidImageName:
-		return e.Cause(p, model.StageImage, codes.InvalidImageName, report.Fatal, "image name %q of %s is invalid", spec.Image,
+		return e.Cause(p, model.StageImage, InvalidImageName, report.Fatal, "image name %q of %s is invalid", spec.Image,
 			p.Called(spec.Name)).
 			In(spec.Name).WithKey(spec.Image).Since(p.CreationTimestamp.Time).WithEvidence(seen).WithNext(writer)
 	case podfact.ErrImageNeverPull:
-		c := e.Cause(p, model.StageImage, codes.ErrImageNeverPull, report.Fatal,
+		c := e.Cause(p, model.StageImage, ErrImageNeverPull, report.Fatal,
 			"image %q of %s is not on the node, and imagePullPolicy is Never", spec.Image, p.Called(spec.Name)).
 			In(spec.Name).WithKey(spec.Image).Since(p.CreationTimestamp.Time).WithEvidence(seen)
 		return c.WithNext(e.NextCluster(finding.Read, "List the images on the node", "get", "node", p.Spec.NodeName, "-o",
 			"jsonpath={.status.images[*].names}"))
 	case podfact.SignatureValidationFailed, podfact.ImageInspectError:
-		return e.Cause(p, model.StageImage, codes.ImageRejected, report.LikelyFatal, "the node rejects image %q of %s: %s", spec.Image,
+		return e.Cause(p, model.StageImage, ImageRejected, report.LikelyFatal, "the node rejects image %q of %s: %s", spec.Image,
 			p.Called(spec.Name), plain.Innermost(wait.Message)).
 			In(spec.Name).WithKey(spec.Image).Since(p.CreationTimestamp.Time).WithEvidence(seen).WithNext(writer)
 	}
@@ -87,28 +149,28 @@ func pullError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev
 		if why == podfact.PullTLS { // settings of the node or the registry, which no repetition changes
 			class = report.LikelyFatal
 		}
-		return cause(codes.RegistryUnavailable, class, words, p.Spec.NodeName, registry, spec.Image, spec.Name, short).
+		return cause(RegistryUnavailable, class, words, p.Spec.NodeName, registry, spec.Image, spec.Name, short).
 			WithNext(e.NextCluster(finding.Read, "Check whether the node can reach the registry: other pods on the node, DNS, proxy",
 				"nodeinfo", p.Spec.NodeName))
 	}
 	switch why {
 	case podfact.PullNoSpace:
-		return cause(codes.NoDiskSpaceForImage, report.Transient, "node %s has no disk space for image %q: %s", p.Spec.NodeName, spec.Image,
+		return cause(NoDiskSpaceForImage, report.Transient, "node %s has no disk space for image %q: %s", p.Spec.NodeName, spec.Image,
 			short).WithNext(e.NextCluster(finding.Read, "Check the disk usage of the node", "nodeinfo", p.Spec.NodeName))
 	case podfact.PullDenied:
-		return pullDenied(e, w, p, cause(codes.ImagePullUnauthorized, report.LikelyFatal,
+		return pullDenied(e, w, p, cause(ImagePullUnauthorized, report.LikelyFatal,
 			"registry %s denies access to image %q of container %q: %s", registry, spec.Image, spec.Name, short), text)
 	case podfact.PullNoPlatform:
-		return cause(codes.ImageNotFound, report.LikelyFatal, "image %q of container %q has no variant for the platform of node %s", spec.Image,
+		return cause(ImageNotFound, report.LikelyFatal, "image %q of container %q has no variant for the platform of node %s", spec.Image,
 			spec.Name, p.Spec.NodeName)
 	case podfact.PullNotFound:
-		return cause(codes.ImageNotFound, report.LikelyFatal, "image %q of container %q does not exist in the registry: %s", spec.Image,
+		return cause(ImageNotFound, report.LikelyFatal, "image %q of container %q does not exist in the registry: %s", spec.Image,
 			spec.Name, short)
 	}
 	if short == "" {
 		short = "the kubelet reports no reason"
 	}
-	c := cause(codes.ErrImagePull, report.LikelyFatal, "image %q of container %q cannot be pulled: %s", spec.Image, spec.Name, short)
+	c := cause(ErrImagePull, report.LikelyFatal, "image %q of container %q cannot be pulled: %s", spec.Image, spec.Name, short)
 	c.Confidence = "medium"
 	return c
 }

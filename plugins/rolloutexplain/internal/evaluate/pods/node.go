@@ -11,11 +11,33 @@ import (
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/rule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
+
+const (
+	NodeNotReady finding.Code = "NodeNotReady"
+	NodeNotFound finding.Code = "NodeNotFound"
+)
+
+var nodeRules = []rule.Rule{
+	{Layer: rule.LayerPod, Bears: []string{"nodeName"}, Entry: finding.Entry{
+		Code: NodeNotReady, Severity: finding.Warning, Title: "Node is not ready",
+		Meaning: "The node of the pod is not ready or has not reported. This does not indicate a fault of the " +
+			"application.",
+		Evidence: "Node condition Ready not True, or the node Lease in kube-node-lease not renewed.",
+		Next:     "Run kubectl nodeinfo for the node.",
+	}},
+	{Layer: rule.LayerPod, Bears: []string{"nodeName"}, Entry: finding.Entry{
+		Code: NodeNotFound, Severity: finding.Warning, Title: "Node of the pod does not exist",
+		Meaning: "The pod is bound to a node that does not exist. Such a pod never starts and is deleted by the control " +
+			"plane; where spec.nodeName in the pod template names the node, each new pod meets the same problem.",
+		Evidence: "Pod spec.nodeName, and no Node of that name.",
+		Next:     "Correct or remove spec.nodeName in the pod template, or wait until the pod is replaced.",
+	}},
+}
 
 // askNode asks for one node; a table of many asks for all of them once.
 func askNode(e *model.Evaluation, name string) {
@@ -36,7 +58,7 @@ func nodeCause(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Caus
 	if t == nil {
 		return nil
 	}
-	found := e.Cause(p, model.StageNode, codes.NodeNotReady, report.Transient, "node %s %s%s", p.Spec.NodeName, t.text, t.detail)
+	found := e.Cause(p, model.StageNode, NodeNotReady, report.Transient, "node %s %s%s", p.Spec.NodeName, t.text, t.detail)
 	return found.WithKey(p.Spec.NodeName).Since(t.since).WithEvidence(t.evidence).
 		WithNext(e.NextCluster(finding.Read, "Find out why the node is not ready", "nodeinfo", p.Spec.NodeName))
 }
@@ -98,7 +120,7 @@ func nodeAbsent(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cau
 	if !read || state != source.OK && state != source.Absent {
 		return nil
 	}
-	c := e.Cause(p, model.StageNode, codes.NodeNotFound, report.Transient,
+	c := e.Cause(p, model.StageNode, NodeNotFound, report.Transient,
 		"the pod is bound to node %s, which does not exist", p.Spec.NodeName).
 		WithKey(p.Spec.NodeName).Since(p.CreationTimestamp.Time).
 		WithEvidence(plain.Evidence("Pod "+p.Name, "spec.nodeName", p.Spec.NodeName, p.CreationTimestamp.Time))

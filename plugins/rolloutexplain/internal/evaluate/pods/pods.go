@@ -15,6 +15,10 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/placement"
 )
 
+// Rules are the findings about pods that have a node, in the order of a pod's life.
+var Rules = slices.Concat(nodeRules, startRules, volumesRules, imageRules, configRules, containersRules, hookRules, startErrorRules,
+	crashRules, probeKillRules, readyRules, endRules)
+
 // Causes diagnoses the pods. Of pods in an equal state only some are asked for events and logs.
 func Causes(e *model.Evaluation, w *model.Workload) []*model.Cause {
 	seen, example := map[string]int{}, map[string]*model.Cause{}

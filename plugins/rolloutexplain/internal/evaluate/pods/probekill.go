@@ -9,11 +9,39 @@ import (
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/rule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
+
+const (
+	LivenessProbeFailed finding.Code = "LivenessProbeFailed"
+	StartupProbeFailed  finding.Code = "StartupProbeFailed"
+)
+
+var probeKillRules = []rule.Rule{
+	{
+		Layer: rule.LayerPod, Crashes: true, Bears: []string{"livenessProbe", ".ports", ".image", ".env", ".command", ".args", ".resources"},
+		Entry: finding.Entry{
+			Code: LivenessProbeFailed, Severity: finding.Critical, Title: "Container was killed after a failed liveness probe",
+			Meaning: "The kubelet kills the container because its liveness probe fails. The program is running but does " +
+				"not pass the probe.",
+			Evidence: "Killing and Unhealthy events of the container.",
+			Next:     "Check the target and the timing of the liveness probe.",
+		},
+	},
+	{
+		Layer: rule.LayerPod, Crashes: true, Bears: []string{"startupProbe", ".ports", ".image", ".env", ".command", ".args", ".resources"},
+		Entry: finding.Entry{
+			Code: StartupProbeFailed, Severity: finding.Critical, Title: "Container was killed after a failed startup probe",
+			Meaning:  "The kubelet kills the container because its startup probe does not succeed within the allowed time.",
+			Evidence: "Killing and Unhealthy events of the container.",
+			Next:     "Raise failureThreshold or periodSeconds of the startup probe, or check why the start is slow.",
+		},
+	},
+}
 
 func near(a, b time.Time) bool {
 	d := a.Sub(b)
@@ -46,9 +74,9 @@ func probeKill(e *model.Evaluation, p *model.Pod, container string, end *corev1.
 func probeKilled(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, kill *eventfact.Event,
 	end *corev1.ContainerStateTerminated, events []eventfact.Event,
 ) *model.Cause {
-	word, code, probe := "liveness", codes.LivenessProbeFailed, spec.LivenessProbe
+	word, code, probe := "liveness", LivenessProbeFailed, spec.LivenessProbe
 	if strings.Contains(kill.Message, "startup probe") {
-		word, code, probe = "startup", codes.StartupProbeFailed, spec.StartupProbe
+		word, code, probe = "startup", StartupProbeFailed, spec.StartupProbe
 	}
 	c := e.Cause(p, model.StageRun, code, report.LikelyFatal,
 		"the kubelet kills %s because its %s probe fails; the container does not exit on its own", p.Called(spec.Name), word)

@@ -8,11 +8,63 @@ import (
 
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/rule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
+
+const (
+	SidecarNotStarted         finding.Code = "SidecarNotStarted"
+	ReadinessProbeFailing     finding.Code = "ReadinessProbeFailing"
+	StartupProbePending       finding.Code = "StartupProbePending"
+	ReadinessGatesNotReady    finding.Code = "ReadinessGatesNotReady"
+	MinReadySecondsNotElapsed finding.Code = "MinReadySecondsNotElapsed"
+	PodReadinessFlapping      finding.Code = "PodReadinessFlapping"
+)
+
+var readyRules = []rule.Rule{
+	{Layer: rule.LayerPod, Slow: true, Bears: []string{"initContainers"}, Entry: finding.Entry{
+		Code: SidecarNotStarted, Severity: finding.Warning, Title: "Sidecar container has not started",
+		Meaning:  "The startup probe of a sidecar container has not succeeded. The containers after it wait for this.",
+		Evidence: "status.initContainerStatuses[].started false.",
+		Next:     "Check the startup probe of the sidecar container.",
+	}},
+	{Layer: rule.LayerPod, Bears: []string{"readinessProbe", ".ports", ".image", ".env", ".command", ".args"}, Entry: finding.Entry{
+		Code: ReadinessProbeFailing, Severity: finding.Warning, Title: "Readiness probe is failing",
+		Meaning:  "The container is running, but its readiness probe fails or has not succeeded.",
+		Evidence: "Unhealthy events of the readiness probe; ready false in the container status.",
+		Next:     "Read the log of the container, and check the target of the probe.",
+	}},
+	{Layer: rule.LayerPod, Slow: true, Bears: []string{"startupProbe", ".image"}, Entry: finding.Entry{
+		Code: StartupProbePending, Severity: finding.Warning, Title: "Startup probe has not succeeded yet",
+		Meaning: "The container is running, and its startup probe has not succeeded yet. The time that the probe " +
+			"allows is not over.",
+		Evidence: "The field started is false in the container status.",
+		Next:     "Wait, and read the log of the container if the start takes unusually long.",
+	}},
+	{Layer: rule.LayerPod, Bears: []string{"readinessGates"}, Entry: finding.Entry{
+		Code: ReadinessGatesNotReady, Severity: finding.Warning, Title: "Pod readiness gate is not true",
+		Meaning: "The containers of the pod are ready, but another controller has not set the condition of a readiness " +
+			"gate to True.",
+		Evidence: "Condition of a readiness gate in spec.readinessGates absent or not True.",
+		Next:     "Check the controller that sets the condition.",
+	}},
+	{Layer: rule.LayerPod, Entry: finding.Entry{
+		Code: MinReadySecondsNotElapsed, Severity: finding.Info, Title: "Pod is ready but not yet available",
+		Meaning:  "The pod is ready, and counts as available after minReadySeconds of readiness.",
+		Evidence: "Time of the last transition of the pod condition Ready, less than minReadySeconds ago.",
+		Next:     "Wait until minReadySeconds have passed.",
+	}},
+	{Layer: rule.LayerPod, Bears: []string{"readinessProbe", ".image", ".env", ".resources"}, Entry: finding.Entry{
+		Code: PodReadinessFlapping, Severity: finding.Critical, Title: "Pod readiness is flapping",
+		Meaning: "The pod becomes ready and not ready in turn and never stays ready for minReadySeconds. Each return " +
+			"to ready restarts the progress deadline, so the deadline never expires.",
+		Evidence: "At least 3 Unhealthy events of the readiness probe, and the last transition of the pod condition " +
+			"Ready.",
+		Next: "Read the log of the pod from the time when the probe fails.",
+	}},
+}
 
 // notReady explains a pod whose containers run.
 func notReady(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause {
@@ -51,7 +103,7 @@ func minReadyWait(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.C
 	if flaps := flapping(e, w, p); flaps != nil {
 		return flaps
 	}
-	c := e.Cause(p, model.StageAvailable, codes.MinReadySecondsNotElapsed, report.Transient,
+	c := e.Cause(p, model.StageAvailable, MinReadySecondsNotElapsed, report.Transient,
 		"the pod is ready and becomes available in %[2]s, after %[1]ds of readiness (minReadySeconds)", w.MinReady,
 		plain.Age(p.ReadySince.Add(time.Duration(w.MinReady)*time.Second).Sub(e.Now))).MarkSelfHealing()
 	return c.Since(p.ReadySince).
@@ -80,7 +132,7 @@ func flapping(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause
 		return nil
 	}
 	changed := lastTransition(p)
-	return e.Cause(p, model.StageAvailable, codes.PodReadinessFlapping, report.LikelyFatal,
+	return e.Cause(p, model.StageAvailable, PodReadinessFlapping, report.LikelyFatal,
 		"readiness is flapping: never ready for %ds (minReadySeconds) in %s; each time the pod becomes ready restarts the progress deadline",
 		w.MinReady, plain.Age(e.Now.Sub(p.CreationTimestamp.Time))).ByEvent(ev).
 		WithEvidence(plain.Evidence("Pod "+p.Name, "status.conditions[Ready].lastTransitionTime",
@@ -101,9 +153,9 @@ func startupPending(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *
 ) *model.Cause {
 	since, left := s.State.Running.StartedAt.Time, time.Duration(0)
 	left = budgetOf(spec.StartupProbe) - e.Now.Sub(since)
-	code, stage, what := codes.StartupProbePending, model.StageReady, p.Called(spec.Name)
+	code, stage, what := StartupProbePending, model.StageReady, p.Called(spec.Name)
 	if sidecar {
-		code, stage, what = codes.SidecarNotStarted, model.StageInit, p.Called(spec.Name)+", for which all later containers wait,"
+		code, stage, what = SidecarNotStarted, model.StageInit, p.Called(spec.Name)+", for which all later containers wait,"
 	}
 	c := e.Cause(p, stage, code, report.Transient, "%s has not passed its startup probe (%s), which allows %s more", what,
 		describeProbe(spec.StartupProbe), plain.Age(left))
@@ -125,7 +177,7 @@ func readiness(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev
 	}
 	ev := unhealthy(e.PodEvents(p), spec.Name, "Readiness probe failed", "Readiness probe errored")
 	budget := budgetOf(spec.ReadinessProbe)
-	c := e.Cause(p, model.StageReady, codes.ReadinessProbeFailing, report.Transient, "%s is running but not ready", p.Called(spec.Name))
+	c := e.Cause(p, model.StageReady, ReadinessProbeFailing, report.Transient, "%s is running but not ready", p.Called(spec.Name))
 	c.In(spec.Name).Since(since)
 	c.WithEvidence(plain.Evidence("Pod "+p.Name, p.SpecPath(spec.Name)+".readinessProbe", describeProbe(spec.ReadinessProbe), plain.NoTime))
 	switch {
@@ -161,7 +213,7 @@ func readinessGate(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.
 		if c != nil {
 			state, at = fmt.Sprintf("%s %s", c.Status, plain.OneLine(c.Message)), c.LastTransitionTime.Time
 		}
-		found := e.Cause(p, model.StageReady, codes.ReadinessGatesNotReady, report.Transient,
+		found := e.Cause(p, model.StageReady, ReadinessGatesNotReady, report.Transient,
 			"the containers are ready, but readiness gate %q is not True (%s); the controller that owns the gate sets it",
 			gate.ConditionType, state).
 			WithKey(string(gate.ConditionType)).Since(p.CreationTimestamp.Time)

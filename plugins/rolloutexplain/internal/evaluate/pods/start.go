@@ -9,11 +9,47 @@ import (
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/rule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
+
+const (
+	PodStatusNotReported          finding.Code = "PodStatusNotReported"
+	FailedCreatePodSandBox        finding.Code = "FailedCreatePodSandBox"
+	FailedPrepareDynamicResources finding.Code = "FailedPrepareDynamicResources"
+	ImagePullInProgress           finding.Code = "ImagePullInProgress"
+)
+
+var startRules = []rule.Rule{
+	{Layer: rule.LayerPod, Entry: finding.Entry{
+		Code: PodStatusNotReported, Severity: finding.Warning, Title: "Kubelet has not reported a status for the pod",
+		Meaning:  "The pod is assigned to a node, and the kubelet of that node has reported no status for it.",
+		Evidence: "No status.containerStatuses for more than 30s after the pod was created.",
+		Next:     "Run kubectl nodeinfo for the node.",
+	}},
+	{Layer: rule.LayerPod, Bears: []string{"runtimeClassName"}, Entry: finding.Entry{
+		Code: FailedCreatePodSandBox, Severity: finding.Warning, Title: "Pod sandbox cannot be created",
+		Meaning: "The container runtime or the network plugin (CNI) of the node fails to create the pod sandbox, or " +
+			"the node has no handler of the RuntimeClass.",
+		Evidence: "FailedCreatePodSandBox events, and the pod condition PodReadyToStartContainers not True.",
+		Next:     "Check the network plugin, the container runtime and the free pod IP addresses of the node.",
+	}},
+	{Layer: rule.LayerPod, Entry: finding.Entry{
+		Code: FailedPrepareDynamicResources, Severity: finding.Warning, Title: "Dynamic resources cannot be prepared",
+		Meaning: "The kubelet cannot prepare the devices of the pod, because the DRA driver on the node fails or is " +
+			"not registered.",
+		Evidence: "FailedPrepareDynamicResources events.",
+		Next:     "Check the DRA driver on the node and the ResourceClaims of the pod.",
+	}},
+	{Layer: rule.LayerPod, Entry: finding.Entry{
+		Code: ImagePullInProgress, Severity: finding.Info, Title: "Image is being pulled",
+		Meaning:  "The kubelet is pulling the image. The image may be large or the registry slow.",
+		Evidence: "Pulling event without a Pulled event.",
+		Next:     "Wait until the pull has finished.",
+	}},
+}
 
 // notStarted explains a scheduled pod of which no container has run yet.
 func notStarted(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause {
@@ -32,13 +68,13 @@ func notStarted(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cau
 		}
 	}
 	if ev := eventfact.Newest(events, "Pulling"); ev != nil && eventfact.Newest(events, "Pulled") == nil {
-		return e.Cause(p, model.StageImage, codes.ImagePullInProgress, report.Transient, "the kubelet has been pulling the image for %s",
+		return e.Cause(p, model.StageImage, ImagePullInProgress, report.Transient, "the kubelet has been pulling the image for %s",
 			plain.Age(e.Now.Sub(ev.First))).ByEvent(ev).MarkSelfHealing().
 			WithNext(e.NextCluster(finding.Read, "Check the disk and the other pods of the node", "nodeinfo", p.Spec.NodeName))
 	}
 	waited := e.Now.Sub(p.CreationTimestamp.Time)
 	if len(p.Status.ContainerStatuses) == 0 && waited > 30*time.Second {
-		return e.Cause(p, model.StageNode, codes.PodStatusNotReported, report.Transient,
+		return e.Cause(p, model.StageNode, PodStatusNotReported, report.Transient,
 			"the kubelet of node %s has reported no status for the pod for %s, and %s", p.Spec.NodeName,
 			plain.Age(waited), e.MissingEventText("left no event")).
 			Since(p.CreationTimestamp.Time).WithKey(p.Spec.NodeName).
@@ -56,20 +92,20 @@ func beforeSandbox(e *model.Evaluation, w *model.Workload, p *model.Pod, events 
 	}
 	if ev := eventfact.Newest(events, "FailedCreatePodSandBox"); ev != nil {
 		if m := handlerAbsent.FindStringSubmatch(ev.Message); m != nil {
-			return e.Cause(p, model.StageSandbox, codes.FailedCreatePodSandBox, report.LikelyFatal,
+			return e.Cause(p, model.StageSandbox, FailedCreatePodSandBox, report.LikelyFatal,
 				"node %s has no runtime handler %q, which RuntimeClass %q requires", p.Spec.NodeName, m[1], plain.Or(p.Spec.RuntimeClassName, "")).
 				ByEvent(ev).WithKey(m[1]).
 				WithNext(e.NextCluster(finding.Read, "Read the handler and the node selector of the RuntimeClass", "get", "runtimeclass",
 					plain.Or(p.Spec.RuntimeClassName, ""), "-o", "yaml"))
 		}
-		return e.Cause(p, model.StageSandbox, codes.FailedCreatePodSandBox, report.Transient,
+		return e.Cause(p, model.StageSandbox, FailedCreatePodSandBox, report.Transient,
 			"the pod sandbox cannot be created on node %s: %s", p.Spec.NodeName, plain.Innermost(ev.Message)).
 			ByEvent(ev).WithKey(p.Spec.NodeName).
 			WithNext(e.NextCluster(finding.Read, "Check the network plugin, the container runtime and the free pod addresses of the node",
 				"nodeinfo", p.Spec.NodeName))
 	}
 	if ev := eventfact.Newest(events, "FailedPrepareDynamicResources"); ev != nil {
-		return e.Cause(p, model.StageVolume, codes.FailedPrepareDynamicResources, report.Transient,
+		return e.Cause(p, model.StageVolume, FailedPrepareDynamicResources, report.Transient,
 			"the dynamic resources of the pod cannot be prepared: %s", plain.OneLine(ev.Message)).ByEvent(ev).
 			WithNext(e.Next(w, finding.Read, "List the ResourceClaims of the namespace", "get", "resourceclaims"))
 	}

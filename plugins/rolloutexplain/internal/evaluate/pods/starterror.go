@@ -7,11 +7,43 @@ import (
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/rule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
+
+const (
+	ContainerStartError finding.Code = "ContainerStartError"
+	ExecFormatError     finding.Code = "ExecFormatError"
+	FailedPostStartHook finding.Code = "FailedPostStartHook"
+)
+
+var startErrorRules = []rule.Rule{
+	{
+		Layer: rule.LayerPod, Crashes: true, Bears: []string{".command", ".args", ".image", "workingDir", "olumeMounts", "securityContext"},
+		Entry: finding.Entry{
+			Code: ContainerStartError, Severity: finding.Critical, Title: "Container cannot be started",
+			Meaning: "The container runtime cannot start the process of the container, such as because the command does " +
+				"not exist in the image.",
+			Evidence: "Container state RunContainerError, StartError or CreateContainerError.",
+			Next:     "Check the command, arguments and mounts of the container.",
+		},
+	},
+	{Layer: rule.LayerPod, Crashes: true, Bears: []string{".image", ".command", ".args", "olume"}, Entry: finding.Entry{
+		Code: ExecFormatError, Severity: finding.Critical, Title: "Program cannot be executed (exec format error)",
+		Meaning: "The kernel cannot execute the program: it is a script without an interpreter line (#!), or a program " +
+			"for another CPU architecture than that of the node.",
+		Evidence: "\"exec format error\" in the log or the status of the container.",
+		Next:     "Check the first line of a script; else use an image for the CPU architecture of the node.",
+	}},
+	{Layer: rule.LayerPod, Crashes: true, Bears: []string{"lifecycle", ".image"}, Entry: finding.Entry{
+		Code: FailedPostStartHook, Severity: finding.Critical, Title: "Container postStart hook failed",
+		Meaning:  "The postStart hook of the container fails, so the kubelet kills the container.",
+		Evidence: "FailedPostStartHook events, or container state PostStartHookError.",
+		Next:     "Check the command of the hook.",
+	}},
+}
 
 // startError: the runtime cannot run the command.
 func startError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, reason, message string,
@@ -27,11 +59,11 @@ func startError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *core
 
 func startErrorText(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, reason, message string) *model.Cause {
 	short := runtimeWords(message)
-	c := e.Cause(p, model.StageRun, codes.ContainerStartError, report.LikelyFatal, "%s cannot be started: %s", p.Called(spec.Name), short).
+	c := e.Cause(p, model.StageRun, ContainerStartError, report.LikelyFatal, "%s cannot be started: %s", p.Called(spec.Name), short).
 		WithKey(short)
 	c.In(spec.Name)
 	if plain.ContainsAny(message, "exec format error") {
-		c.Recode(codes.ExecFormatError)
+		e.Recode(c, ExecFormatError)
 		c.Message += " (a script without an interpreter line (#!), or a program for another CPU architecture)"
 	}
 	if plain.ContainsAny(message, "context deadline exceeded", "is reserved for container", "context canceled") {
@@ -62,7 +94,7 @@ func runtimeWords(text string) string {
 func postStart(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, message string,
 	s *corev1.ContainerStatus,
 ) *model.Cause {
-	c := e.Cause(p, model.StageRun, codes.FailedPostStartHook, report.LikelyFatal, "the kubelet kills %s because its postStart hook fails: %s",
+	c := e.Cause(p, model.StageRun, FailedPostStartHook, report.LikelyFatal, "the kubelet kills %s because its postStart hook fails: %s",
 		p.Called(spec.Name), plain.OneLine(message))
 	c.In(spec.Name).WithEvidence(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name)+".state.waiting", message, plain.NoTime))
 	c.ByEvent(eventfact.Newest(e.PodEvents(p), "FailedPostStartHook"))

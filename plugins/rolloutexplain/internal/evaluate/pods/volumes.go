@@ -9,11 +9,38 @@ import (
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/rule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
+
+const (
+	FailedMount        finding.Code = "FailedMount"
+	FailedAttachVolume finding.Code = "FailedAttachVolume"
+	MultiAttachError   finding.Code = "MultiAttachError"
+)
+
+var volumesRules = []rule.Rule{
+	{Layer: rule.LayerPod, Bears: []string{"olume"}, Entry: finding.Entry{
+		Code: FailedMount, Severity: finding.Warning, Title: "Volume cannot be mounted",
+		Meaning:  "The kubelet fails to mount a volume of the pod.",
+		Evidence: "FailedMount events.",
+		Next:     "Read the mount error of the event.",
+	}},
+	{Layer: rule.LayerPod, Entry: finding.Entry{
+		Code: FailedAttachVolume, Severity: finding.Warning, Title: "Volume cannot be attached",
+		Meaning:  "A volume of the pod cannot be attached to the node.",
+		Evidence: "FailedAttachVolume events.",
+		Next:     "Read the error, and check the VolumeAttachment and the CSI driver.",
+	}},
+	{Layer: rule.LayerPod, Place: true, Entry: finding.Entry{
+		Code: MultiAttachError, Severity: finding.Critical, Title: "Volume is attached to another node",
+		Meaning:  "A volume that only one node can use at a time is still attached to another node.",
+		Evidence: "\"Multi-Attach error\" in a FailedAttachVolume event.",
+		Next:     "Let the old pod terminate before the new one starts (strategy Recreate or maxSurge 0).",
+	}},
+}
 
 // volumeCause explains a pod that waits for its volumes.
 func volumeCause(e *model.Evaluation, w *model.Workload, p *model.Pod, events []eventfact.Event) *model.Cause {
@@ -37,22 +64,22 @@ func volumeCause(e *model.Evaluation, w *model.Workload, p *model.Pod, events []
 		return c.ByEvent(ev)
 	}
 	if m := driverAbsent.FindStringSubmatch(ev.Message); m != nil {
-		return e.Cause(p, model.StageVolume, codes.FailedMount, report.Transient, "CSI driver %s is not registered on node %s", m[1],
+		return e.Cause(p, model.StageVolume, FailedMount, report.Transient, "CSI driver %s is not registered on node %s", m[1],
 			p.Spec.NodeName).WithKey(m[1]).ByEvent(ev).
 			WithNext(e.NextCluster(finding.Read, "List the CSI drivers that are registered on the node",
 				"get", "csinode", p.Spec.NodeName, "-o", "yaml"))
 	}
 	if plain.ContainsAny(ev.Message, "failed to sync configmap cache", "failed to sync secret cache", "not registered") {
-		return e.Cause(p, model.StageVolume, codes.FailedMount, report.Transient, "a volume waits for the cache of the kubelet: %s",
+		return e.Cause(p, model.StageVolume, FailedMount, report.Transient, "a volume waits for the cache of the kubelet: %s",
 			plain.OneLine(ev.Message)).MarkSelfHealing().ByEvent(ev)
 	}
 	volumes := e.Next(w, finding.Read, "Read the volumes of the pod", "get", "pod", p.Name, "-o", "jsonpath={.spec.volumes}")
 	if m := hostPathType.FindStringSubmatch(ev.Message); m != nil {
-		return e.Cause(p, model.StageVolume, codes.FailedMount, report.LikelyFatal,
+		return e.Cause(p, model.StageVolume, FailedMount, report.LikelyFatal,
 			"a volume cannot be mounted: hostPath %s on node %s does not exist or is not a %s", m[1], p.Spec.NodeName, m[2]).
 			WithKey(m[1]).ByEvent(ev).WithNext(volumes)
 	}
-	c := e.Cause(p, model.StageVolume, codes.FailedMount, report.Transient, "a volume cannot be mounted: %s",
+	c := e.Cause(p, model.StageVolume, FailedMount, report.Transient, "a volume cannot be mounted: %s",
 		plain.Innermost(ev.Message)).WithKey(plain.FirstWords(ev.Message, 6)).ByEvent(ev).WithNext(volumes)
 	if slices.ContainsFunc(p.Spec.Volumes, func(v corev1.Volume) bool { return v.PersistentVolumeClaim != nil || v.Ephemeral != nil }) {
 		c.WithNext(e.Next(w, finding.Read, "List the PersistentVolumeClaims and their state", "get", "pvc"))
@@ -69,11 +96,11 @@ func attachedSince(events []eventfact.Event, failed *eventfact.Event) bool {
 func attachCause(e *model.Evaluation, w *model.Workload, p *model.Pod, ev *eventfact.Event) *model.Cause {
 	m := multiAttach.FindStringSubmatch(ev.Message)
 	if m == nil {
-		return e.Cause(p, model.StageVolume, codes.FailedAttachVolume, report.Transient, "a volume cannot be attached to node %s: %s",
+		return e.Cause(p, model.StageVolume, FailedAttachVolume, report.Transient, "a volume cannot be attached to node %s: %s",
 			p.Spec.NodeName, plain.Innermost(ev.Message)).ByEvent(ev).
 			WithNext(e.NextCluster(finding.Read, "List the volume attachments", "get", "volumeattachments"))
 	}
-	c := e.Cause(p, model.StageVolume, codes.MultiAttachError, report.Transient, "volume %q is attached to another node%s", m[1],
+	c := e.Cause(p, model.StageVolume, MultiAttachError, report.Transient, "volume %q is attached to another node%s", m[1],
 		strings.TrimSuffix(": "+plain.OneLine(m[2]), ": ")).ByEvent(ev)
 	held := model.CountedPods(w.OldPods())
 	if w.Kind == "Deployment" && len(held) > 0 && w.Report.UpdateStrategy != nil && plain.Or(w.Report.UpdateStrategy.MayRemove, 0) == 0 {

@@ -11,11 +11,24 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/admission"
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/rule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
+
+const PodsNotCreated finding.Code = "PodsNotCreated"
+
+var podCreationRules = []rule.Rule{
+	{Layer: rule.LayerCreate, Entry: finding.Entry{
+		Code: PodsNotCreated, Severity: finding.Critical, Title: "Pods are not created for an unknown reason",
+		Meaning: "The controller should have created pods that do not exist, and no FailedCreate event of the last " +
+			"hour explains why.",
+		Evidence: "Desired pods above existing pods for at least 10s, no FailedCreate event in the last hour, and no " +
+			"ReplicaFailure condition.",
+		Next: "Check whether kube-controller-manager is running and renews its Lease.",
+	}},
+}
 
 // MissingPods explains pods that the controller should have created and that do not exist. The newest event counts: the
 // ReplicaFailure condition keeps the text of the first rejection indefinitely.
@@ -45,7 +58,7 @@ func MissingPods(e *model.Evaluation, w *model.Workload) {
 		return
 	}
 	r := Read(e, text, w)
-	if r.Code == codes.NamespaceTerminating && w.Has(codes.NamespaceTerminating) {
+	if r.Code == NamespaceTerminating && w.Has(NamespaceTerminating) {
 		return
 	}
 	f := e.Finding(r.Code, r.Class, "%s cannot create %s because %s", owner,
@@ -56,7 +69,7 @@ func MissingPods(e *model.Evaluation, w *model.Workload) {
 		f.FirstSeen = plain.TimePtr(ev.First)
 	}
 	f.Evidence = []finding.Evidence{plain.Evidence(owner, path, text, at)}
-	if r.Code == codes.QuotaExceeded {
+	if r.Code == QuotaExceeded {
 		quotaOutlook(e, w, &f, text, r.Quota)
 	}
 	w.Add(f)
@@ -122,10 +135,10 @@ func missingWithoutTrace(e *model.Evaluation, w *model.Workload, owner string) {
 		w.Moving = "pods are being created"
 		return
 	}
-	if NamespaceTerminating(e, w) {
+	if EndingNamespace(e, w) {
 		return
 	}
-	f := e.Finding(codes.PodsNotCreated, report.Transient, "%s has not created %s; %s", owner,
+	f := e.Finding(PodsNotCreated, report.Transient, "%s has not created %s; %s", owner,
 		plain.Plural(int(w.Missing), "desired pod", "desired pods"), e.MissingEventText("no event explains why"))
 	f.SelfHealing, f.Confidence, f.FirstSeen = "maybe", "low", plain.TimePtr(w.Started)
 	f.Evidence = []finding.Evidence{plain.Evidence(owner, "spec.replicas",

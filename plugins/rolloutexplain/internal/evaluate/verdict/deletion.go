@@ -8,9 +8,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/pods"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -37,12 +37,12 @@ func beingDeleted(e *model.Evaluation, w *model.Workload) {
 	}
 	w.Report.Verdict, w.Report.Summary = report.Superseded, words
 	if len(held) > 0 {
-		f := e.Finding(codes.FinalizerBlocksDeletion, report.Transient, "%s", words)
+		f := e.Finding(pods.FinalizerBlocksDeletion, report.Transient, "%s", words)
 		f.SelfHealing, f.Confidence, f.FirstSeen = "maybe", "high", plain.TimePtr(since)
 		f.Evidence = []finding.Evidence{plain.Evidence(w.Kind+" "+w.Meta.Name, "metadata.finalizers", strings.Join(held, ", "), since)}
 		f.Next = []finding.Next{e.Next(w, finding.Read, "Show which client set the finalizer", "get", w.Slash(), "-o", "yaml",
 			"--show-managed-fields")}
 		w.Add(f)
 	}
-	place(w)
+	place(e, w)
 }

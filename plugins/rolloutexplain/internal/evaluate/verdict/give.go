@@ -3,19 +3,24 @@
 package verdict
 
 import (
+	"slices"
+
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
+
+// Rules are the findings about a rollout as a whole.
+var Rules = slices.Concat(noteRules, verdictRules)
 
 // Give puts into a workload's report what it comes to: the findings in their order, the verdict, what changed, and whether
 // to go back. Causes are those of its pods.
 func Give(e *model.Evaluation, w *model.Workload, causes []*model.Cause) {
 	r := w.Report
 	groups := groupCauses(causes)
-	shared := addGroups(w, groups)
+	shared := addGroups(e, w, groups)
 	podTimers(e, w)
 	r.Changes = changes(w, w.Previous())
-	place(w)
+	place(e, w)
 	root := judge(e, w)
 	if root != nil {
 		root = w.Root() // judging may have added findings, which moves the list

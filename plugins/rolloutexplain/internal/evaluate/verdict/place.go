@@ -4,14 +4,16 @@ import (
 	"slices"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/kinds"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/pods"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/rule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
 // addGroups adds a finding for each group of pods, and what the group is to the rollout.
-func addGroups(w *model.Workload, groups []*group) (shared bool) {
+func addGroups(e *model.Evaluation, w *model.Workload, groups []*group) (shared bool) {
 	fresh := map[string]bool{}
 	for _, g := range groups {
 		if g.isNew {
@@ -19,7 +21,7 @@ func addGroups(w *model.Workload, groups []*group) (shared bool) {
 		}
 	}
 	for _, g := range groups {
-		if toldAlready(w, g) {
+		if toldAlready(e, w, g) {
 			continue
 		}
 		f := g.finding(w)
@@ -32,7 +34,7 @@ func addGroups(w *model.Workload, groups []*group) (shared bool) {
 			}
 		default:
 			f.Stance = stanceOfOld(w, g)
-			shared = shared || w.Target != nil && f.Stance == finding.Beside && fresh[string(g.Code)+g.Finding.Container] && codes.IsPersistent(&f)
+			shared = shared || w.Target != nil && f.Stance == finding.Beside && fresh[string(g.Code)+g.Finding.Container] && e.Rules.IsPersistent(&f)
 		}
 		w.Add(f)
 	}
@@ -40,22 +42,22 @@ func addGroups(w *model.Workload, groups []*group) (shared bool) {
 }
 
 // toldAlready says whether the controller's side has its own finding for a group.
-func toldAlready(w *model.Workload, g *group) bool {
+func toldAlready(e *model.Evaluation, w *model.Workload, g *group) bool {
 	switch {
 	case g.Stage == model.StageEnd:
 		return w.Settled && g.SelfHealing == "yes" // OldPodsTerminating says it
-	case w.Has(codes.StatefulSetPodNotReplaced) && !g.isNew:
+	case w.Has(kinds.StatefulSetPodNotReplaced) && !g.isNew:
 		return true // that finding reports them
-	case g.isNew && (g.Code == codes.MinReadySecondsNotElapsed && g.SelfHealing == "yes" || evictedAgain(g)):
+	case g.isNew && (g.Code == pods.MinReadySecondsNotElapsed && g.SelfHealing == "yes" || evictedAgain(g)):
 		return false
 	}
 	// jobAttempts counts it among the failed
-	return w.Kind == "Job" && (allDead(g) || !codes.IsPersistent(&g.Finding)) && alreadyReported(w, g)
+	return w.Kind == "Job" && (allDead(g) || !e.Rules.IsPersistent(&g.Finding)) && alreadyReported(w, g)
 }
 
 // evictedAgain: pods that used too much are made again and evicted again.
 func evictedAgain(g *group) bool {
-	return g.Code == codes.Evicted && len(g.pods) >= 2 && overLimit(g.pods)
+	return g.Code == pods.Evicted && len(g.pods) >= 2 && overLimit(g.pods)
 }
 
 // keepsComing says whether each pod of a group was an attempt that ended like the one before.
@@ -64,7 +66,7 @@ func keepsComing(w *model.Workload, g *group) bool { return evictedAgain(g) || r
 // stanceOfNew: what pods of the wanted revision suffer is what the rollout fails of, unless they have been replaced.
 func stanceOfNew(w *model.Workload, g *group) finding.Stance {
 	switch {
-	case g.Code == codes.MinReadySecondsNotElapsed && g.SelfHealing == "yes", keepsComing(w, g):
+	case g.Code == pods.MinReadySecondsNotElapsed && g.SelfHealing == "yes", keepsComing(w, g):
 		return finding.Blocks
 	case allDead(g) && len(model.CountedPods(w.NewPods())) >= int(w.Desired):
 		return finding.Beside // corpses that have been replaced
@@ -77,14 +79,14 @@ func stanceOfOld(w *model.Workload, g *group) finding.Stance {
 	switch {
 	case w.FindOrdered != nil && slices.Contains(g.pods, w.FindOrdered):
 		return finding.Blocks
-	case w.Has(codes.MaxUnavailableExceeded): // they go as soon as new pods are available: what these lack is the cause
+	case w.Has(kinds.MaxUnavailableExceeded): // they go as soon as new pods are available: what these lack is the cause
 		if len(model.CountedPods(w.NewPods())) > 0 {
 			return finding.Adds
 		}
 		return finding.Blocks
-	case w.Has(codes.DaemonSetMaxUnavailableReached) && slices.ContainsFunc(g.pods, func(p *model.Pod) bool { return holds(w, p) }):
+	case w.Has(kinds.DaemonSetMaxUnavailableReached) && slices.ContainsFunc(g.pods, func(p *model.Pod) bool { return holds(w, p) }):
 		return finding.Blocks
-	case w.Target == nil && !w.Has(codes.RecreateWaitingForOldPods):
+	case w.Target == nil && !w.Has(kinds.RecreateWaitingForOldPods):
 		return finding.Adds
 	}
 	return finding.Beside
@@ -100,7 +102,7 @@ func overLimit(pods []*model.Pod) bool {
 // rejectedInALoop: a rejected pod is replaced within milliseconds, so that a replacement always seems to start well. It
 // proves something once a new pod has been ready. Pods that a node turned away together, once, are no loop.
 func rejectedInALoop(w *model.Workload, g *group) bool {
-	return g.Code == codes.PodRejected && allDead(g) && len(g.pods) >= codes.Repeats*int(max(1, w.Desired)) &&
+	return g.Code == pods.PodRejected && allDead(g) && len(g.pods) >= rule.Repeats*int(max(1, w.Desired)) &&
 		!slices.ContainsFunc(model.CountedPods(w.NewPods()), func(p *model.Pod) bool { return !model.NeverReady(p) })
 }
 
@@ -115,7 +117,7 @@ func allDead(g *group) bool {
 
 func holds(w *model.Workload, p *model.Pod) bool {
 	return slices.ContainsFunc(w.Findings, func(f report.Finding) bool {
-		return f.Code == codes.DaemonSetMaxUnavailableReached && slices.Contains(f.Pods, p.Name)
+		return f.Code == kinds.DaemonSetMaxUnavailableReached && slices.Contains(f.Pods, p.Name)
 	})
 }
 
@@ -126,7 +128,7 @@ func stanceOfEnding(w *model.Workload, g *group) finding.Stance {
 		return finding.Beside
 	case w.Kind == "StatefulSet": // the next pod needs the name, so the object itself must be gone
 		return finding.Blocks
-	case w.Has(codes.RecreateWaitingForOldPods) && !allDead(g):
+	case w.Has(kinds.RecreateWaitingForOldPods) && !allDead(g):
 		return finding.Blocks
 	case w.AwaitsEnd && g.SelfHealing != "yes":
 		return finding.Blocks
@@ -137,12 +139,12 @@ func stanceOfEnding(w *model.Workload, g *group) finding.Stance {
 }
 
 // place lets pkg/finding make roles and order of what is known of each finding.
-func place(w *model.Workload) {
+func place(e *model.Evaluation, w *model.Workload) {
 	relations := make([]finding.Relation, 0, len(w.Findings))
 	for i := range w.Findings {
 		f := &w.Findings[i]
 		relations = append(relations, finding.Relation{
-			Code: f.Code, Causes: f.Causes, Mute: f.Class == report.Info, Stance: f.Stance, Rank: gravity(f), Depth: layer(f.Code),
+			Code: f.Code, Causes: f.Causes, Mute: f.Class == report.Info, Stance: f.Stance, Rank: gravity(e, f), Depth: layer(e, f.Code),
 		})
 	}
 	placed := make([]report.Finding, 0, len(w.Findings))
@@ -155,11 +157,11 @@ func place(w *model.Workload) {
 }
 
 // gravity is how grave a finding is within a rollout: what cannot heal comes before what can.
-func gravity(f *report.Finding) int {
+func gravity(e *model.Evaluation, f *report.Finding) int {
 	switch {
 	case f.Class == report.Fatal:
 		return 0
-	case codes.IsPersistent(f):
+	case e.Rules.IsPersistent(f):
 		return 1
 	case f.Class == report.PausedClass:
 		return 2
@@ -172,11 +174,11 @@ func gravity(f *report.Finding) int {
 }
 
 // layer is how near to the cause a code sits: what keeps the controller from acting, then pods that do not exist, then pods.
-func layer(code finding.Code) int {
-	switch codes.LayerOf(code) {
-	case codes.LayerController:
+func layer(e *model.Evaluation, code finding.Code) int {
+	switch e.Rules.Of(code).Layer {
+	case rule.LayerController:
 		return 0
-	case codes.LayerCreate:
+	case rule.LayerCreate:
 		return 1
 	}
 	return 2

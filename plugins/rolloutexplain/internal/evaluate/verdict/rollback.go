@@ -9,10 +9,11 @@ import (
 
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/diff"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/kinds"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/pods"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -50,7 +51,7 @@ func rollback(e *model.Evaluation, w *model.Workload, root *report.Finding, shar
 	}
 	u := &report.Rollback{}
 	w.Report.Rollback = u
-	if root.Code == codes.StatefulSetPodNotReplaced {
+	if root.Code == kinds.StatefulSetPodNotReplaced {
 		u.Why = "a rollback alone has no effect: the broken pod must be deleted"
 		return
 	}
@@ -64,7 +65,7 @@ func rollback(e *model.Evaluation, w *model.Workload, root *report.Finding, shar
 		return
 	}
 	u.Revision, u.Name = to.Number, to.Name
-	if u.Why = rollbackInVain(w, root, to, shared); u.Why != "" {
+	if u.Why = rollbackInVain(e, w, root, to, shared); u.Why != "" {
 		return
 	}
 	if to != w.Previous() {
@@ -73,9 +74,9 @@ func rollback(e *model.Evaluation, w *model.Workload, root *report.Finding, shar
 	d := w.Report.Changes
 	var relevant []report.Change
 	if d != nil {
-		relevant = diff.Mark(d.Changes, root)
+		relevant = diff.Mark(d.Changes, root, bears(e, root))
 	}
-	if d != nil && len(relevant) == 0 && root.Code != codes.ReplicaSetCreateError && root.Code != codes.ProgressDeadlineExceeded {
+	if d != nil && len(relevant) == 0 && root.Code != kinds.ReplicaSetCreateError && root.Code != kinds.ProgressDeadlineExceeded {
 		u.Why = fmt.Sprintf("no change since %s is related: after a rollback, the next rollout would meet the same problem", model.Label(to))
 		return
 	}
@@ -92,22 +93,30 @@ func rollbackPossible(e *model.Evaluation, w *model.Workload, root *report.Findi
 	if w.Kind == "Job" || w.Kind == model.KindArgo {
 		return false
 	}
-	ofController := root.Code == codes.ReplicaSetCreateError || root.Code == codes.ProgressDeadlineExceeded ||
-		root.Code == codes.StatefulSetPodNotReplaced
-	if !diff.Bears(root.Code) && !ofController {
+	ofController := root.Code == kinds.ReplicaSetCreateError || root.Code == kinds.ProgressDeadlineExceeded ||
+		root.Code == kinds.StatefulSetPodNotReplaced
+	if e.Rules.Of(root.Code).Bears == nil && !ofController {
 		return false
 	}
-	unready := root.Code == codes.ReadinessProbeFailing || root.Code == codes.PodReadinessFlapping
-	if !codes.IsPersistent(root) && !unready && w.Report.Verdict != report.Degraded {
+	unready := root.Code == pods.ReadinessProbeFailing || root.Code == pods.PodReadinessFlapping
+	if !e.Rules.IsPersistent(root) && !unready && w.Report.Verdict != report.Degraded {
 		return false
 	}
-	return root.Code == codes.StatefulSetPodNotReplaced || w.RevisionsKnown(e)
+	return root.Code == kinds.StatefulSetPodNotReplaced || w.RevisionsKnown(e)
+}
+
+// bears names the parts of a template that may have brought a cause about.
+func bears(e *model.Evaluation, root *report.Finding) []string {
+	if words := pods.CrashBears(root); words != nil {
+		return words
+	}
+	return e.Rules.Of(root.Code).Bears
 }
 
 // rollbackInVain is why a rollback to a revision would not help, whatever changed since; empty: nothing says so.
-func rollbackInVain(w *model.Workload, root *report.Finding, to *model.Revision, shared bool) string {
+func rollbackInVain(e *model.Evaluation, w *model.Workload, root *report.Finding, to *model.Revision, shared bool) string {
 	switch {
-	case w.Has(codes.DeploymentPaused):
+	case w.Has(kinds.DeploymentPaused):
 		return "a paused Deployment cannot be rolled back"
 	case shared:
 		return "old pods have the same problem, so this change is not the cause: a rollback would not help"
@@ -115,7 +124,7 @@ func rollbackInVain(w *model.Workload, root *report.Finding, to *model.Revision,
 		return fmt.Sprintf("no pod of %s is ready either: both revisions share the cause (such as a dependency, a node or a ConfigMap)",
 			model.Label(to))
 	}
-	if p, times := crashedAlike(w, root, to); p != nil {
+	if p, times := crashedAlike(e, w, root, to); p != nil {
 		return fmt.Sprintf("pod %s of %s ended in the same way before (%s): a rollback would not fix it", p.Name, model.Label(to),
 			plain.Plural(int(times), "restart", "restarts"))
 	}
@@ -124,8 +133,8 @@ func rollbackInVain(w *model.Workload, root *report.Finding, to *model.Revision,
 
 // crashedAlike gives a pod of an older revision whose container of the same name ended as those of the root cause do: with
 // their exit code and reason, however ready it is now.
-func crashedAlike(w *model.Workload, root *report.Finding, to *model.Revision) (*model.Pod, int32) {
-	if !codes.Crashes(root.Code) || root.Container == "" {
+func crashedAlike(e *model.Evaluation, w *model.Workload, root *report.Finding, to *model.Revision) (*model.Pod, int32) {
+	if !e.Rules.Of(root.Code).Crashes || root.Container == "" {
 		return nil, 0
 	}
 	ends := func(p *model.Pod) (*corev1.ContainerStateTerminated, int32) {

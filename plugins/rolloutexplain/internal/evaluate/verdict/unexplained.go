@@ -66,7 +66,7 @@ func unexplained(e *model.Evaluation, w *model.Workload) *report.Finding {
 	}
 	f, _ := finding.Unexplained(left, finding.ObjectRef{Kind: w.Kind, Namespace: w.Meta.Namespace, Name: w.Meta.Name}, next...)
 	w.Add(report.Finding{Finding: f, Class: report.Transient, Confidence: "low", SelfHealing: "maybe", FirstSeen: left[0].Evidence.Time})
-	place(w)
+	place(e, w)
 	return w.Root()
 }
 

@@ -7,11 +7,24 @@ import (
 	"time"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/kinds"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/pods"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/rule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
+
+const NoCauseFound finding.Code = "NoCauseFound"
+
+var verdictRules = []rule.Rule{
+	{Layer: rule.LayerController, Entry: finding.Entry{
+		Code: NoCauseFound, Severity: finding.Warning, Title: "Rollout is not complete and no cause was found",
+		Meaning:  "The rollout is not complete and has made no progress, and no check of this command explains why.",
+		Evidence: "Updated and available replicas below the desired number, without progress for more than 60s.",
+		Next:     "Run kubectl describe for the object.",
+	}},
+}
 
 // judge gives the verdict, and a root cause to each rollout that makes no progress.
 func judge(e *model.Evaluation, w *model.Workload) *report.Finding {
@@ -36,7 +49,7 @@ func judge(e *model.Evaluation, w *model.Workload) *report.Finding {
 	}
 	r.Summary = root.Message
 	r.Verdict = verdictOf(e, w, root)
-	if r.Verdict == report.Progressing && takesLong(root.Code) {
+	if r.Verdict == report.Progressing && e.Rules.Of(root.Code).Slow {
 		root.Severity = finding.Info
 	}
 	if r.Verdict == report.Degraded {
@@ -50,11 +63,11 @@ func verdictOf(e *model.Evaluation, w *model.Workload, root *report.Finding) rep
 	switch {
 	case root.Class == report.PausedClass:
 		return report.OnHold
-	case w.Completed && root.Code != codes.ExecFormatError && (codes.IsPersistent(root) && codes.Crashes(root.Code) || wasUp(e, w)):
+	case w.Completed && root.Code != pods.ExecFormatError && (e.Rules.IsPersistent(root) && e.Rules.Of(root.Code).Crashes || wasUp(e, w)):
 		return report.Degraded
-	case root.Class == report.Fatal, w.Has(codes.ProgressDeadlineExceeded):
+	case root.Class == report.Fatal, w.Has(kinds.ProgressDeadlineExceeded):
 		return report.Failed
-	case codes.IsPersistent(root), overdue(e, w, root):
+	case e.Rules.IsPersistent(root), overdue(e, w, root):
 		return report.Stuck
 	}
 	return report.Progressing
@@ -68,12 +81,7 @@ func overdue(e *model.Evaluation, w *model.Workload, root *report.Finding) bool 
 	if root.SelfHealing == "yes" || root.FirstSeen == nil || e.Now.Sub(*root.FirstSeen) < stuckAfter || progressedWithin(e, w, stuckAfter) {
 		return false
 	}
-	return !takesLong(root.Code) || e.Now.Sub(*root.FirstSeen) > 10*time.Minute
-}
-
-// takesLong says whether a cause is a stage of a start that may take minutes by design.
-func takesLong(code finding.Code) bool {
-	return code == codes.StartupProbePending || code == codes.InitContainerRunning || code == codes.SidecarNotStarted
+	return !e.Rules.Of(root.Code).Slow || e.Now.Sub(*root.FirstSeen) > 10*time.Minute
 }
 
 // progressedWithin says whether a pod of the wanted revision has become ready lately.
@@ -90,7 +98,7 @@ func wasUp(e *model.Evaluation, w *model.Workload) bool {
 // judgeSettled: the counters say complete; a container that keeps crashing behind them says otherwise.
 func judgeSettled(e *model.Evaluation, w *model.Workload, root *report.Finding) *report.Finding {
 	r := w.Report
-	if root != nil && (codes.Crashes(root.Code) || root.Code == codes.Evicted) && (root.Attempts >= 2 || w.Kind == "Job") {
+	if root != nil && (e.Rules.Of(root.Code).Crashes || root.Code == pods.Evicted) && (root.Attempts >= 2 || w.Kind == "Job") {
 		r.Verdict, r.Summary = report.Degraded, root.Message
 		brokeAfter(e, w)
 		return root
@@ -101,7 +109,7 @@ func judgeSettled(e *model.Evaluation, w *model.Workload, root *report.Finding) 
 			w.Findings[i].Stance = finding.Beside // nothing waits any more
 		}
 	}
-	place(w)
+	place(e, w)
 	if f := unexplained(e, w); f != nil {
 		r.Verdict, r.Summary = report.Degraded, f.Message
 		return f
@@ -144,7 +152,7 @@ func judgeWithoutCause(e *model.Evaluation, w *model.Workload) *report.Finding {
 		}
 	}
 	if quiet := e.Now.Sub(since); quiet > unexplainedAfter && w.Moving == "" {
-		f := e.Finding(codes.NoCauseFound, report.Transient,
+		f := e.Finding(NoCauseFound, report.Transient,
 			"the rollout is not complete, and no check explains why (no progress for %s)", plain.Age(quiet))
 		f.Confidence, f.SelfHealing, f.FirstSeen, f.Pods = "low", "maybe", plain.TimePtr(since), model.Names(waiting)
 		counts := fmt.Sprintf("%d of %d replicas updated, %d available",
@@ -153,7 +161,7 @@ func judgeWithoutCause(e *model.Evaluation, w *model.Workload) *report.Finding {
 		f.Next = []finding.Next{e.Next(w, finding.Read, "Read the complete spec and status of the workload",
 			"get", w.Slash(), "-o", "yaml")}
 		w.Add(f)
-		place(w)
+		place(e, w)
 		r.Verdict, r.Summary = report.Unknown, f.Message
 		return &w.Findings[0]
 	}

@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/codes"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/kinds"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/pods"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/rule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -64,6 +66,7 @@ const flipLimit = 5
 
 // Wait remembers what has been seen of one rollout over time. It is fed with reports and knows no clock.
 type Wait struct {
+	rules    *rule.Book
 	patience Patience
 
 	template string               // first one seen, also one that the controller has not come to see
@@ -84,8 +87,8 @@ type Wait struct {
 }
 
 // New begins a wait.
-func New(p Patience) *Wait {
-	return &Wait{patience: p, first: map[string]time.Time{}}
+func New(rules *rule.Book, p Patience) *Wait {
+	return &Wait{rules: rules, patience: p, first: map[string]time.Time{}}
 }
 
 // Observe takes one look and says whether the wait is over, and why.
@@ -153,7 +156,7 @@ func (w *Wait) remember(r *report.Rollout, now time.Time) {
 	}
 	w.lastReady = ready
 	root := RootOf(r)
-	crashing := root != nil && codes.Crashes(root.Code)
+	crashing := root != nil && w.rules.Of(root.Code).Crashes
 	switch {
 	case ready == 0 || crashing:
 		w.readySince = time.Time{}
@@ -223,7 +226,7 @@ func (w *Wait) superseded(r *report.Rollout) string {
 func (w *Wait) failed(r *report.Rollout, now time.Time) string {
 	for i := range r.Findings {
 		f := &r.Findings[i]
-		gaveUp := f.Code == codes.ProgressDeadlineExceeded && f.Class == report.Fatal || f.Code == codes.JobFailed
+		gaveUp := f.Code == kinds.ProgressDeadlineExceeded && f.Class == report.Fatal || f.Code == kinds.JobFailed
 		if gaveUp && w.confirmed(causeKey(f), now, confirmAfter) {
 			return f.Message
 		}
@@ -247,28 +250,20 @@ func (w *Wait) failedBy(r *report.Rollout, root *report.Finding, now time.Time) 
 			return root.Message
 		}
 	case report.LikelyFatal:
-		if w.patience.FailFast == FailStrict && codes.IsPersistent(root) {
+		if w.patience.FailFast == FailStrict && w.rules.IsPersistent(root) {
 			return root.Message
 		}
 		since := w.first[causeKey(root)]
 		if root.FirstSeen != nil && root.FirstSeen.Before(since) {
 			since = *root.FirstSeen
 		}
-		enough := root.Attempts == 0 || root.Attempts >= codes.Repeats
-		template := codes.LayerOf(root.Code) == codes.LayerPod && !placed[root.Code] && root.Code != codes.PodReadinessFlapping
+		enough := root.Attempts == 0 || root.Attempts >= rule.Repeats
+		template := w.rules.Of(root.Code).Layer == rule.LayerPod && !w.rules.Of(root.Code).Place && root.Code != pods.PodReadinessFlapping
 		if enough && now.Sub(since) >= w.patience.FailAfter && w.confirmed(causeKey(root), now, confirmAfter) && !(template && w.everReady) {
 			return fmt.Sprintf("%s (for %s)", root.Message, plain.Age(now.Sub(since)))
 		}
 	}
 	return ""
-}
-
-// placed are causes of where a pod is, not of what its template holds: that another pod became ready proves nothing.
-var placed = map[finding.Code]bool{
-	codes.InsufficientResources: true, codes.UntoleratedTaint: true, codes.NodeAffinityUnsatisfied: true, codes.PodAffinityUnsatisfied: true,
-	codes.HostPortConflict: true, codes.PVCNotFound: true, codes.PVCNotBound: true,
-	codes.Unschedulable: true, codes.MultiAttachError: true, codes.FinalizerBlocksDeletion: true, codes.TerminatingOnNotReadyNode: true,
-	codes.NamedSchedulerNotActing: true, codes.TooManyPods: true,
 }
 
 // stalled is the clock of kinds without a deadline of their own. A Job makes no progress between its start and its end,
@@ -277,7 +272,7 @@ func (w *Wait) stalled(r *report.Rollout, root *report.Finding, now time.Time) s
 	limit := w.patience.ProgressTimeout
 	if limit == 0 {
 		if r.Object.Kind == "Job" &&
-			(root == nil || !placed[root.Code] && codes.LayerOf(root.Code) != codes.LayerCreate ||
+			(root == nil || !w.rules.Of(root.Code).Place && w.rules.Of(root.Code).Layer != rule.LayerCreate ||
 				now.Sub(w.first[causeKey(root)]) < 10*time.Minute) {
 			return ""
 		}
