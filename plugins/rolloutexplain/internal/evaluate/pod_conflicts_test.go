@@ -51,11 +51,11 @@ func TestOldPodsAreBlamedOnlyForWhatTheyHold(t *testing.T) {
 		deadlock bool
 		says     string
 	}{
-		{"anti-affinity to itself", refused(anti, func(b *builder) { b.x().Spec.Affinity = antiAffinityTo("api") }), true, "a deadlock with the old pods"},
+		{"anti-affinity to itself", refused(anti, func(b *builder) { b.x().Spec.Affinity = antiAffinityTo("api") }), true, "deadlock with old pod"},
 		{"anti-affinity to somebody else", refused(anti, func(b *builder) { b.x().Spec.Affinity = antiAffinityTo("cache") }), false, "anti-affinity"},
-		{"anti-affinity of an old pod to new ones", refused(anti, func(b *builder) { b.in.Pods[0].Spec.Affinity = antiAffinityTo("api") }), true, "a deadlock with the old pods"},
+		{"anti-affinity of an old pod to new ones", refused(anti, func(b *builder) { b.in.Pods[0].Spec.Affinity = antiAffinityTo("api") }), true, "deadlock with old pod"},
 		{"affinity to pods that are nowhere", refused(with, func(b *builder) { b.x().Spec.Affinity = affinityTo("cache") }), false, "next to pods with app=cache"},
-		{"a host port that the old pods have", refused(port, func(b *builder) { b.c().Ports, b.in.Pods[0].Spec.Containers[0].Ports = wanted, wanted }), true, "a deadlock with the old pods"},
+		{"a host port that the old pods have", refused(port, func(b *builder) { b.c().Ports, b.in.Pods[0].Spec.Containers[0].Ports = wanted, wanted }), true, "deadlock with old pod"},
 		{"a host port that somebody else has", refused(port, func(b *builder) {
 			b.c().Ports = wanted
 			b.in.NodePods = []model.NodePod{{Node: "w2", Namespace: "edge", Name: "ingress", HostPorts: []int32{80}}}

@@ -33,14 +33,14 @@ func TestPublicReports(t *testing.T) {
 		next    string // in the first next command
 		make    func() *builder
 	}{
-		{"https://github.com/kubernetes/kubernetes/issues/116891", report.Stuck, placement.PodAffinityUnsatisfied, "a deadlock with the old pods", "", "maxSurge", with(func(b *builder) {
+		{"https://github.com/kubernetes/kubernetes/issues/116891", report.Stuck, placement.PodAffinityUnsatisfied, "deadlock with old pod", "", "maxSurge", with(func(b *builder) {
 			b.unscheduled("0/2 nodes are available: 2 node(s) didn't match pod anti-affinity rules.")
 			for i := range b.in.Pods {
 				b.in.Pods[i].Labels = map[string]string{"app": "api"}
 				b.in.Pods[i].Spec.Affinity = antiAffinityTo("api")
 			}
 		})},
-		{"https://github.com/kubernetes/kubernetes/issues/106417", report.Stuck, placement.HostPortConflict, "a deadlock with the old pod", "", "maxSurge", func() *builder {
+		{"https://github.com/kubernetes/kubernetes/issues/106417", report.Stuck, placement.HostPortConflict, "deadlock with old pod", "", "maxSurge", func() *builder {
 			none, two := intstr.FromInt32(0), intstr.FromInt32(2)
 			b := daemonCase(func(d *appsv1.DaemonSet) {
 				d.Spec.UpdateStrategy.RollingUpdate = &appsv1.RollingUpdateDaemonSet{MaxUnavailable: &none, MaxSurge: &two}
@@ -62,7 +62,7 @@ func TestPublicReports(t *testing.T) {
 			}
 			return b
 		}},
-		{"https://github.com/JiRaska/open-bank-oss/issues/3545", report.Stuck, placement.InsufficientResources, "a deadlock with the old pods", "", "maxSurge", with(func(b *builder) {
+		{"https://github.com/JiRaska/open-bank-oss/issues/3545", report.Stuck, placement.InsufficientResources, "deadlock with old pod", "", "maxSurge", with(func(b *builder) {
 			b.d.Spec.Replicas, b.d.Status = ptr32(1), appsv1.DeploymentStatus{ObservedGeneration: 2, Replicas: 2, UpdatedReplicas: 1, ReadyReplicas: 1, AvailableReplicas: 1, UnavailableReplicas: 1, Conditions: b.d.Status.Conditions}
 			b.in.ReplicaSets[0].Spec.Replicas, b.in.ReplicaSets[0].Status = ptr32(1), appsv1.ReplicaSetStatus{Replicas: 1, ReadyReplicas: 1, AvailableReplicas: 1}
 			b.in.Pods = append(b.in.Pods[:1], b.in.Pods[2])

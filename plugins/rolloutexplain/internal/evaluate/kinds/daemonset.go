@@ -176,6 +176,9 @@ func daemonAction(e *model.Evaluation, ds *appsv1.DaemonSet, w *model.Workload, 
 	case w.Has(DaemonSetMaxUnavailableReached):
 		w.Report.NextAction = []string{fmt.Sprintf("nothing: the maximum of %d of %d nodes without an available pod is reached",
 			b.MaxUnavailable.Pods, w.Desired)}
+	case len(old) > 0 && b.MaxSurge != nil && b.MaxSurge.Pods > 0 && len(surging(w)) >= int(b.MaxSurge.Pods):
+		w.Report.NextAction = []string{fmt.Sprintf("nothing until a new pod is available: the surge of %s is used by %s",
+			plain.Plural(int(b.MaxSurge.Pods), "node", "nodes"), plain.List(surging(w), 4))}
 	case len(old) > 0 && b.MaxSurge != nil && b.MaxSurge.Pods > 0:
 		w.Report.NextAction = []string{fmt.Sprintf("create new pods next to old ones on up to %s, and remove an old pod when the new one "+
 			"is available",
@@ -186,4 +189,16 @@ func daemonAction(e *model.Evaluation, ds *appsv1.DaemonSet, w *model.Workload, 
 	case w.Missing > 0:
 		w.Report.NextAction = []string{fmt.Sprintf("create %s", plain.Plural(int(w.Missing), "pod", "pods"))}
 	}
+}
+
+// surging names the new pods next to an old one that wait to become available, each of which uses up a pod of maxSurge.
+// https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/controller/daemon/update.go (rollingUpdate)
+func surging(w *model.Workload) []string {
+	beside := func(node string) bool {
+		return slices.ContainsFunc(model.CountedPods(w.OldPods()), func(p *model.Pod) bool { return p.Spec.NodeName == node })
+	}
+	waiting := model.Select(model.CountedPods(w.NewPods()), func(p *model.Pod) bool { return !p.Available && beside(model.TargetNode(p)) })
+	names := model.Names(waiting)
+	slices.Sort(names)
+	return names
 }

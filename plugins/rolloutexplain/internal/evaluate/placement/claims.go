@@ -145,7 +145,7 @@ func volumeInUse(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.
 		return
 	}
 	c.Says("pod %s uses its PersistentVolumeClaim, which one pod alone may use (ReadWriteOncePod)", users[0].Name)
-	heldByOld(e, w, c)
+	heldByOld(e, w, c, users, "a ReadWriteOncePod PersistentVolumeClaim")
 }
 
 func claimNames(p *model.Pod) []string {

@@ -80,7 +80,7 @@ func schedulingDetail(e *model.Evaluation, w *model.Workload, p *model.Pod, c *m
 			words = f.lacks
 		}
 		if words == "" {
-			words = "passes the checked filters"
+			words = holderWords(w, p, c, f.node.Name)
 		}
 		c.WithEvidence(plain.Evidence("Node "+f.node.Name, "", words, plain.NoTime))
 	}
@@ -93,45 +93,10 @@ func classWithoutNodes(e *model.Evaluation, w *model.Workload, p *model.Pod, c *
 	case NodeAffinityUnsatisfied:
 		c.Class, c.SelfHealing = report.LikelyFatal, "no"
 	case HostPortConflict, PodAffinityUnsatisfied:
-		if oldHolds(w, p, c.Code) {
-			heldByOld(e, w, c)
-		}
+		holders, over := heldBy(w, p, c)
+		heldByOld(e, w, c, holders, over)
 	}
 	c.Confidence = "medium"
-}
-
-// heldByOld: what the new pod lacks is used by an old pod that the rollout keeps until the new one is available. While another
-// new pod is on its way, an old one may still go.
-func heldByOld(e *model.Evaluation, w *model.Workload, c *model.Cause) bool {
-	b, old := w.Report.UpdateStrategy, model.CountedPods(w.OldPods())
-	if b == nil || len(old) == 0 || b.MaxSurge == nil || b.MaxSurge.Pods == 0 || !cannotMove(w) || w.Kind == "StatefulSet" {
-		return false
-	}
-	c.Class, c.Severity, c.SelfHealing = report.LikelyFatal, finding.Critical, "no"
-	if w.Kind == "DaemonSet" {
-		c.Message += fmt.Sprintf("; a deadlock with the old pod, which stays until the new pod is available (maxSurge %s)",
-			b.MaxSurge.Spec)
-		c.Next = append([]finding.Next{e.Next(w, finding.Change, "Remove the old pod before the new pod is created", "patch", w.Slash(),
-			"-p", `{"spec":{"updateStrategy":{"rollingUpdate":{"maxSurge":0,"maxUnavailable":1}}}}`)}, c.Next...)
-		return true
-	}
-	c.Message += fmt.Sprintf("; a deadlock with the old pods, which stay until a new pod is available "+
-		"(maxSurge %s = %d, maxUnavailable %s = %d of %d)", b.MaxSurge.Spec, b.MaxSurge.Pods,
-		b.MaxUnavailable.Spec, b.MaxUnavailable.Pods, w.Desired)
-	c.Next = append([]finding.Next{e.Next(w, finding.Change, "Remove an old pod before a new pod is created", "patch", w.Slash(), "-p",
-		`{"spec":{"strategy":{"rollingUpdate":{"maxSurge":0,"maxUnavailable":1}}}}`)}, c.Next...)
-	return true
-}
-
-// cannotMove says whether the controller's own arithmetic lets it remove no old pod, now and when the new pods that have a
-// node are available.
-func cannotMove(w *model.Workload) bool {
-	if b := w.Report.UpdateStrategy; b == nil || plain.Or(b.MayRemove, 0) > 0 {
-		return false
-	}
-	return w.Kind == "DaemonSet" || !slices.ContainsFunc(model.CountedPods(w.NewPods()), func(p *model.Pod) bool {
-		return p.Spec.NodeName != "" && !p.Available
-	})
 }
 
 // classByNodes decides whether waiting can help.
@@ -198,6 +163,8 @@ func classByRoom(e *model.Evaluation, w *model.Workload, c *model.Cause, open []
 		c.Class, c.SelfHealing = report.LikelyFatal, "no"
 		c.Message += ", and no eligible node has enough even without other pods"
 	case room && slices.ContainsFunc(open, func(f nodeFit) bool { return f.ifOldGo }):
-		heldByOld(e, w, c)
+		node := open[slices.IndexFunc(open, func(f nodeFit) bool { return f.ifOldGo })].node.Name
+		holders := model.Select(model.CountedPods(w.OldPods()), func(q *model.Pod) bool { return q.Spec.NodeName == node })
+		heldByOld(e, w, c, holders, "room on node "+node)
 	}
 }

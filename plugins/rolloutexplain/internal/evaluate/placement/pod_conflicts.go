@@ -37,8 +37,9 @@ var podConflictsRules = []rule.Rule{
 // classByOthers judges a pod that other pods keep off every node: those of the old revision, which the rollout keeps on
 // purpose, or those of another workload.
 func classByOthers(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.Cause) {
+	holders, over := heldBy(w, p, c)
 	switch {
-	case oldHolds(w, p, c.Code) && heldByOld(e, w, c):
+	case heldByOld(e, w, c, holders, over):
 	case c.Code == HostPortConflict:
 		if holder := portHolder(e, p); holder != "" {
 			c.Message += "; " + holder
@@ -47,16 +48,6 @@ func classByOthers(e *model.Evaluation, w *model.Workload, p *model.Pod, c *mode
 		c.Class, c.SelfHealing = report.LikelyFatal, "no"
 		c.Message += "; the pod must run next to pods with " + requiredNeighbors(p)
 	}
-}
-
-// oldHolds says whether it is old pods of the workload itself that keep a pod off.
-func oldHolds(w *model.Workload, p *model.Pod, code finding.Code) bool {
-	return slices.ContainsFunc(model.CountedPods(w.OldPods()), func(old *model.Pod) bool {
-		if code == HostPortConflict {
-			return slices.ContainsFunc(hostPorts(p.Pod), func(port int32) bool { return slices.Contains(hostPorts(old.Pod), port) })
-		}
-		return repels(p.Pod, old.Pod) || repels(old.Pod, p.Pod)
-	})
 }
 
 // repels says whether one pod's required anti-affinity names the other. Other namespaces are not checked.

@@ -49,7 +49,7 @@ func classBySpread(e *model.Evaluation, w *model.Workload, p *model.Pod, c *mode
 			return
 		}
 		if !spreadExcludes(t, p, model.CountedPods(w.NewPods()), fits) {
-			heldByOld(e, w, c)
+			heldByOld(e, w, c, model.CountedPods(w.OldPods()), "topology spread by "+t.TopologyKey)
 		}
 		return
 	}
