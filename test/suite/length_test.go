@@ -42,7 +42,6 @@ var longByTheirCause = map[string]bool{
 	"rolloutexplain/testdata/job-failed-index/text.golden":                  true,
 	"rolloutexplain/testdata/limitrange-default-limit/text.golden":          true,
 	"rolloutexplain/testdata/minready-countdown/text.golden":                true,
-	"rolloutexplain/testdata/one-replica-anti-affinity/text.golden":         true,
 	"rolloutexplain/testdata/pod-security/text.golden":                      true,
 	"rolloutexplain/testdata/probe-host/text.golden":                        true,
 	"rolloutexplain/testdata/quota-pods-surge/text.golden":                  true,

@@ -81,6 +81,8 @@ func deploymentCase() *builder {
 	b.addPod("api-1-b", "rs1", "api:1", "w2", 48*time.Hour, running(48*time.Hour))
 	b.addPod("api-2-x", "rs2", "api:2", "w1", time.Minute, waiting("ContainerCreating", ""))
 	b.pod = 2
+	b.rs.Spec.Template.Spec.Containers = b.x().Spec.Containers // what a fixture does to the container of the pod, the templates have, too
+	b.d.Spec.Template.Spec.Containers = b.x().Spec.Containers
 	b.node("w1")
 	b.node("w2")
 	return b

@@ -56,7 +56,7 @@ func bareSet(change func(*appsv1.ReplicaSet, *corev1.Pod)) *builder {
 	s := running(time.Minute)
 	s.Name = "api"
 	p.Status.ContainerStatuses[0], p.Status.Conditions[2].Status = s, corev1.ConditionTrue
-	p.Spec.Containers[0].Image = "api:1"
+	p.Spec.Containers = template("api:1").Spec.Containers
 	b.in.Targets = []finding.ObjectRef{{Kind: "ReplicaSet", Namespace: "shop", Name: rs.Name}}
 	change(rs, p)
 	return b

@@ -104,6 +104,9 @@ func initContainer(b *builder, s corev1.ContainerStatus, sidecar bool) {
 	}
 	s.Name = "first"
 	b.x().Spec.InitContainers, b.x().Status.InitContainerStatuses = []corev1.Container{c}, []corev1.ContainerStatus{s}
+	for _, spec := range []*corev1.PodSpec{&b.old.Spec.Template.Spec, &b.rs.Spec.Template.Spec, &b.d.Spec.Template.Spec} {
+		spec.InitContainers = b.x().Spec.InitContainers
+	}
 	b.status(waiting("PodInitializing", ""))
 }
 

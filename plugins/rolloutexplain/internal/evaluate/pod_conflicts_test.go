@@ -251,7 +251,7 @@ func TestDaemonPodsThatNoNodeTakesNameAllTheirNodes(t *testing.T) {
 	}{
 		{"Insufficient cpu", "900", []string{"all 2 pods cannot run on nodes w1, w2: Insufficient cpu; on node w1 the pod requires 900 cpu"}},
 		{"Insufficient memory", "900", []string{"pod agent-w1 cannot run on node w1: Insufficient cpu", "pod agent-w2 cannot run on node w2: Insufficient memory"}},
-		{"Insufficient cpu", "1", []string{"pod agent-w1 cannot run on node w1: Insufficient cpu", "pod agent-w2 cannot run on node w2: Insufficient cpu\n"}},
+		{"Insufficient cpu", "1", []string{"pod agent-w1 cannot run on node w1: Insufficient cpu", "pod agent-w2 cannot run on node w2: Insufficient cpu; the pod is not as its template: api resources.requests.cpu added 1"}},
 	} {
 		b := daemonCase(func(ds *appsv1.DaemonSet) { ds.Status.NumberAvailable, ds.Status.NumberReady = 0, 0 })
 		b.in.Pods = nil

@@ -40,7 +40,7 @@ func TestPublicReports(t *testing.T) {
 				b.in.Pods[i].Spec.Affinity = antiAffinityTo("api")
 			}
 		})},
-		{"https://github.com/kubernetes/kubernetes/issues/106417", report.Stuck, placement.HostPortConflict, "deadlock with old pod", "", "maxSurge", func() *builder {
+		{"https://github.com/kubernetes/kubernetes/issues/106417", report.Stuck, placement.HostPortConflict, "deadlock with the node's old pod", "", "maxSurge", func() *builder {
 			none, two := intstr.FromInt32(0), intstr.FromInt32(2)
 			b := daemonCase(func(d *appsv1.DaemonSet) {
 				d.Spec.UpdateStrategy.RollingUpdate = &appsv1.RollingUpdateDaemonSet{MaxUnavailable: &none, MaxSurge: &two}
@@ -71,6 +71,7 @@ func TestPublicReports(t *testing.T) {
 			for i := range b.in.Pods {
 				b.in.Pods[i].Spec.Containers[0].Resources.Requests = corev1.ResourceList{"cpu": quantity("1")}
 			}
+			b.old.Spec.Template.Spec.Containers[0].Resources.Requests = corev1.ResourceList{"cpu": quantity("1")}
 			b.in.NodePods = []model.NodePod{
 				{Node: "w1", Namespace: "shop", Name: "api-1-a", Requests: corev1.ResourceList{"cpu": quantity("1")}},
 				{Node: "w1", Namespace: "other", Name: "o1", Requests: corev1.ResourceList{"cpu": quantity("500m")}},

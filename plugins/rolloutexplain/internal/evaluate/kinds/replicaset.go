@@ -112,10 +112,7 @@ func setsMutated(e *model.Evaluation, w *model.Workload) bool {
 		plain.Evidence("Deployment "+w.Meta.Name, "status.collisionCount", fmt.Sprint(collisions), time.Time{}),
 		plain.Evidence("ReplicaSet "+newest.Name, "spec.template", "differs in "+strings.Join(paths, ", "), newest.Created),
 	}
-	f.Next = []finding.Next{e.NextCluster(finding.Read, "Find the webhook or policy that changes ReplicaSets", "get",
-		"mutatingwebhookconfigurations,mutatingadmissionpolicies", "-o",
-		"custom-columns=KIND:.kind,NAME:.metadata.name,HOOKS:.webhooks[*].rules[*].resources,"+
-			"POLICY:.spec.matchConstraints.resourceRules[*].resources")}
+	f.Next = []finding.Next{e.Mutators("ReplicaSets")}
 	w.Add(f)
 	return true
 }

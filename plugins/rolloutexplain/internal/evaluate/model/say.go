@@ -28,3 +28,11 @@ func (e *Evaluation) Next(w *Workload, risk finding.Risk, why string, args ...st
 func (e *Evaluation) NextCluster(risk finding.Risk, why string, args ...string) finding.Next {
 	return finding.Next{Command: e.Kubectl.Command("", args...), Why: why, Risk: risk}
 }
+
+// Mutators lists what may change objects as they are created, with the resources that each is asked about.
+func (e *Evaluation) Mutators(objects string) finding.Next {
+	return e.NextCluster(finding.Read, "Find the webhook or policy that changes "+objects, "get",
+		"mutatingwebhookconfigurations,mutatingadmissionpolicies", "-o",
+		"custom-columns=KIND:.kind,NAME:.metadata.name,HOOKS:.webhooks[*].rules[*].resources,"+
+			"POLICY:.spec.matchConstraints.resourceRules[*].resources")
+}

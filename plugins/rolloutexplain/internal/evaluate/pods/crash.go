@@ -188,9 +188,9 @@ func crashCause(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *core
 		WithKey(fmt.Sprint(end.ExitCode))
 }
 
-// CrashBears is what bears on a crash whose own words say its kind; nil: they do not. An added variable has nothing to do with
+// crashBears is what bears on a crash whose own words say its kind; nil: they do not. An added variable has nothing to do with
 // a program that is not there, nor, unless it names a port, with a port in use.
-func CrashBears(f *report.Finding) []string {
+func crashBears(f *report.Finding) []string {
 	if f.Code != ContainerCrashing && f.Code != InitContainerFailing {
 		return nil
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 // Rules are the findings about pods that have a node, in the order of a pod's life.
-var Rules = slices.Concat(nodeRules, startRules, volumesRules, imageRules, configRules, containersRules, hookRules, startErrorRules,
+var Rules = slices.Concat(nodeRules, startRules, volumesRules, imageRules, configRules, containersRules, startErrorRules,
 	crashRules, probeKillRules, readyRules, endRules)
 
 // Causes diagnoses the pods. Of pods in an equal state only some are asked for events and logs.
@@ -38,6 +38,7 @@ func Causes(e *model.Evaluation, w *model.Workload) []*model.Cause {
 			look = e.Quiet()
 		}
 		if c := Diagnose(look, w, p); c != nil {
+			admitted(e, w, c)
 			example[key] = c
 			causes = append(causes, c)
 		}

@@ -74,7 +74,7 @@ func rollback(e *model.Evaluation, w *model.Workload, root *report.Finding, shar
 	d := w.Report.Changes
 	var relevant []report.Change
 	if d != nil {
-		relevant = diff.Mark(d.Changes, root, bears(e, root))
+		relevant = diff.Mark(d.Changes, root, pods.Bears(e, root))
 	}
 	if d != nil && len(relevant) == 0 && root.Code != kinds.ReplicaSetCreateError && root.Code != kinds.ProgressDeadlineExceeded {
 		u.Why = fmt.Sprintf("no change since %s is related: after a rollback, the next rollout would meet the same problem", model.Label(to))
@@ -103,14 +103,6 @@ func rollbackPossible(e *model.Evaluation, w *model.Workload, root *report.Findi
 		return false
 	}
 	return root.Code == kinds.StatefulSetPodNotReplaced || w.RevisionsKnown(e)
-}
-
-// bears names the parts of a template that may have brought a cause about.
-func bears(e *model.Evaluation, root *report.Finding) []string {
-	if words := pods.CrashBears(root); words != nil {
-		return words
-	}
-	return e.Rules.Of(root.Code).Bears
 }
 
 // rollbackInVain is why a rollback to a revision would not help, whatever changed since; empty: nothing says so.
