@@ -117,6 +117,51 @@ func BackOffAt(n int32) time.Duration {
 	return min(wait, BackOffMost)
 }
 
+// FirstEnd is when a container's failing began, as well as one status tells: the ends before the last are reckoned back by
+// its run and the back-off. A run that outlasts the back-off's memory came after whatever had been before. Ends is how often
+// it has ended.
+func FirstEnd(p *corev1.Pod, end *corev1.ContainerStateTerminated, ends int32) time.Time {
+	first, known := reckonedBack(end, ends)
+	if start := p.Status.StartTime; start != nil && known && first.Before(start.Time) {
+		return start.Time
+	}
+	return first
+}
+
+// reckonedBack is FirstEnd without a look at the pod; false: the last run tells nothing of those before. Each end is taken to
+// have had its wait. The first had none, which makes up for what the kubelet takes beyond each wait.
+func reckonedBack(end *corev1.ContainerStateTerminated, ends int32) (first time.Time, known bool) {
+	ran, first := Ran(end), end.FinishedAt.Time
+	if ran > BackOffMemory {
+		return first, false
+	}
+	for i := int32(1); i < ends; i++ {
+		first = first.Add(-ran - BackOffAt(i))
+	}
+	return first, ends > 1
+}
+
+// FailedFromStart says whether a container of a pod has fallen again and again ever since the pod started. Without a
+// readiness probe such a pod is ready for a moment after each restart, which proves nothing. The reckoning may be wrong by its
+// last wait, and by one check of the kubelet (10 s) for each restart; where the pod's life differs from it by more, the runs
+// before were other than the last, and nothing is known.
+// https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/kubelet/kubelet.go (backOffPeriod)
+func FailedFromStart(p *corev1.Pod) bool {
+	start := started(p)
+	return slices.ContainsFunc(Containers(p), func(s corev1.ContainerStatus) bool {
+		end, ends := End(&s), s.RestartCount
+		if end == nil || end.ExitCode == 0 {
+			return false
+		}
+		if s.State.Running == nil {
+			ends++
+		}
+		first, known := reckonedBack(end, ends)
+		late := first.Sub(start)
+		return known && late >= -BackOffAt(ends-1)-BackOffFirst && late <= Ran(end)+time.Duration(ends)*10*time.Second
+	})
+}
+
 // Recovered says whether a container that ended before runs longer now than it would in a loop: than three of its last
 // runs, and than the wait before this one. One that has fallen often has to prove more. The first restart is without a
 // wait, so that the nth comes after the wait of the end before.

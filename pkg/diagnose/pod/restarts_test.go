@@ -117,3 +117,37 @@ func TestTheBackOffDoublesToFiveMinutes(t *testing.T) {
 		t.Error("one that runs waits for no start")
 	}
 }
+
+// Pods that have never worked, and pods that fell after they had.
+func TestWhatHasFailedFromTheStart(t *testing.T) {
+	const short = time.Second
+	for _, tt := range []struct {
+		name     string
+		restarts int32
+		state    corev1.ContainerState
+		last     corev1.ContainerState
+		age      time.Duration // of the pod
+		want     bool
+	}{
+		{"never ended", 0, runs(time.Minute), corev1.ContainerState{}, time.Minute, false},
+		{"ended once", 0, ended(1, short, short), corev1.ContainerState{}, 2 * short, false}, // one fall may be a dependency
+		{"four falls in its 35 seconds", 3, ended(1, short, 0), corev1.ContainerState{}, 35 * time.Second, true},
+		{"the same in the back-off", 3, waits(CrashLoopBackOff), ended(1, 10*time.Second, 0), 45 * time.Second, true},
+		{"runs between two falls", 3, runs(short), ended(1, 20*time.Second, 0), 40 * time.Second, true},
+		{"ten falls in half an hour", 9, waits(CrashLoopBackOff), ended(1, time.Minute, 5*time.Second), 23 * time.Minute, true},
+		{"four falls after an hour of work", 3, waits(CrashLoopBackOff), ended(1, 10*time.Second, 0), time.Hour, false},
+		{"a last run of a quarter of an hour", 3, waits(CrashLoopBackOff), ended(1, 10*time.Second, 15*time.Minute), time.Hour, false},
+		{"a last run that does not fit four times into its life", 3, waits(CrashLoopBackOff), ended(1, 10*time.Second, time.Minute), 2 * time.Minute, false},
+		{"a container that is done", 3, waits(CrashLoopBackOff), ended(0, 10*time.Second, 0), 45 * time.Second, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "app"}}}}
+			start := ago(tt.age)
+			p.Status.StartTime = &start
+			p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "app", RestartCount: tt.restarts, State: tt.state, LastTerminationState: tt.last}}
+			if got := FailedFromStart(p); got != tt.want {
+				t.Errorf("got %t", got)
+			}
+		})
+	}
+}

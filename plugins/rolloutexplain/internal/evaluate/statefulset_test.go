@@ -183,3 +183,30 @@ func TestUpdateErrorIsSeenBesideOtherEvents(t *testing.T) {
 		t.Errorf("%s", codesOf(got))
 	}
 }
+
+// A first rollout counts as completed from the start, and a pod without a readiness probe is ready between its falls: neither
+// means that it has ever worked.
+func TestAFirstRolloutThatCrashesIsNotCalledDegraded(t *testing.T) {
+	fallen := func(age, revision time.Duration) report.Rollout {
+		b := firstRollout(appsv1.OrderedReadyPodManagement, crashed(1, 3, "Error"))
+		b.in.StatefulSets[0].Status.UpdatedReplicas = 3
+		b.in.ControllerRevisions[1].CreationTimestamp = ago(revision)
+		start := ago(age)
+		b.x().Status.StartTime, b.x().CreationTimestamp = &start, start
+		b.x().Status.Conditions[2].LastTransitionTime = ago(10 * time.Second)
+		return Evaluate(b.in, now, model.Options{}).Items[0]
+	}
+	for _, tt := range []struct {
+		name          string
+		age, revision time.Duration
+		want          report.Verdict
+	}{
+		{"from the start", 48 * time.Second, 49 * time.Second, report.Stuck},
+		{"after an hour of work", time.Hour, time.Hour, report.Degraded},
+		{"from the start, in the place of a pod of the same revision", 48 * time.Second, time.Hour, report.Degraded},
+	} {
+		if got := fallen(tt.age, tt.revision); got.Verdict != tt.want {
+			t.Errorf("%s: %s: %s", tt.name, got.Verdict, got.Summary)
+		}
+	}
+}

@@ -13,13 +13,15 @@ import (
 // TargetNode is the node that a daemon pod is for, bound or not.
 func TargetNode(p *Pod) string { return schedule.DaemonNode(&p.Spec) }
 
-// NeverReady says whether a pod has not been ready so far: its Ready condition is as old as the pod.
+// NeverReady says whether a pod has not been ready so far: its Ready condition is as old as the pod, or it was ready only in
+// the moments between the falls of a container that has fallen from the start.
 func NeverReady(p *Pod) bool {
 	c, began := podfact.Condition(p.Pod, "Ready"), podfact.Condition(p.Pod, "Initialized")
 	if p.Ready {
 		return false
 	}
-	return c == nil || began == nil || c.LastTransitionTime.Sub(began.LastTransitionTime.Time) <= time.Second ||
+	return podfact.FailedFromStart(p.Pod) || c == nil || began == nil ||
+		c.LastTransitionTime.Sub(began.LastTransitionTime.Time) <= time.Second ||
 		!c.LastTransitionTime.After(p.CreationTimestamp.Time)
 }
 

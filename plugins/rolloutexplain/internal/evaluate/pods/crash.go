@@ -3,7 +3,6 @@ package pods
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -82,7 +81,7 @@ func crash(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Co
 	}
 	c.Attempts = max(c.Attempts, exits)
 	c.Message += fmt.Sprintf(" (%s)", plain.Plural(int(exits), "time", "times"))
-	c.Since(firstEnd(p, end, exits))
+	c.Since(podfact.FirstEnd(p.Pod, end, exits))
 	if len(c.Evidence) == 0 || c.Code != ContainerStartError {
 		quoteEnd(p, spec.Name, s, end, c)
 	}
@@ -132,22 +131,6 @@ func readLog(e *model.Evaluation, w *model.Workload, p *model.Pod, name string, 
 // limitRanger is the annotation in which the API server notes what LimitRanges have set.
 // https://github.com/kubernetes/kubernetes/blob/v1.36.3/plugin/pkg/admission/limitranger/admission.go (limitRangerAnnotation)
 const limitRanger = "kubernetes.io/limit-ranger"
-
-// firstEnd is when the failing began, as well as one status tells: the ends before the last are reckoned back by its run
-// and the back-off. A run that outlasts the back-off's memory came after whatever had been before.
-func firstEnd(p *model.Pod, end *corev1.ContainerStateTerminated, exits int32) time.Time {
-	ran, first := podfact.Ran(end), end.FinishedAt.Time
-	if ran > podfact.BackOffMemory {
-		return first
-	}
-	for i := int32(1); i < exits; i++ {
-		first = first.Add(-ran - podfact.BackOffAt(i))
-	}
-	if start := p.Status.StartTime; start != nil && exits > 1 && first.Before(start.Time) {
-		return start.Time
-	}
-	return first
-}
 
 // crashCause names the kind of end.
 func crashCause(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, end *corev1.ContainerStateTerminated,

@@ -63,7 +63,7 @@ func verdictOf(e *model.Evaluation, w *model.Workload, root *report.Finding) rep
 	switch {
 	case root.Class == report.PausedClass:
 		return report.OnHold
-	case w.Completed && root.Code != pods.ExecFormatError && (e.Rules.IsPersistent(root) && e.Rules.Of(root.Code).Crashes || wasUp(e, w)):
+	case w.Completed && root.Code != pods.ExecFormatError && (crashes(e, root) && begun(w) || wasUp(e, w)):
 		return report.Degraded
 	case root.Class == report.Fatal, w.Has(kinds.ProgressDeadlineExceeded):
 		return report.Failed
@@ -72,6 +72,22 @@ func verdictOf(e *model.Evaluation, w *model.Workload, root *report.Finding) rep
 	}
 	return report.Progressing
 }
+
+func crashes(e *model.Evaluation, root *report.Finding) bool {
+	return e.Rules.IsPersistent(root) && e.Rules.Of(root.Code).Crashes
+}
+
+// begun says whether a rollout that its counters call completed was. The condition of a Deployment says so. The other kinds
+// have none, and their first rollout counts as completed before any pod has worked: there a pod must have been ready, or be so
+// much younger than its revision that another has been in its place.
+func begun(w *model.Workload) bool {
+	return w.Kind == "Deployment" || slices.ContainsFunc(model.CountedPods(w.NewPods()), func(p *model.Pod) bool {
+		return !model.NeverReady(p) || w.Target != nil && p.CreationTimestamp.Sub(w.Target.Created) > replacedAfter
+	})
+}
+
+// replacedAfter is how much younger than its revision a pod may be and still be the first of it.
+const replacedAfter = 10 * time.Minute
 
 // stuckAfter is how long a cause that may heal by itself can last before the rollout is called stuck. --wait does not
 // fail on it: it only stops calling it progress.
