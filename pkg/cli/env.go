@@ -65,10 +65,16 @@ func (e *Env) terminal(tty bool, mode output.ColorMode) output.Terminal {
 	return t
 }
 
+// longestLine and mostLines bound what an error may write: more than a screen is hostile or broken.
+const (
+	longestLine = 2000 // columns
+	mostLines   = 50
+)
+
 // Warn writes one line to standard error, where errors of registries, webhooks and drivers are quoted, too: without what
-// looks like a secret.
+// looks like a secret, and not without end.
 func (e *Env) Warn(format string, args ...any) {
-	fmt.Fprintln(e.Streams.ErrOut, mask.Text(fmt.Sprintf(format, args...)))
+	fmt.Fprintln(e.Streams.ErrOut, output.Truncate(mask.Text(fmt.Sprintf(format, args...)), longestLine))
 }
 
 // UserAgent names the binary to the API server, e.g. "kubectl-nodeinfo/v0.1.0 (linux/amd64)".

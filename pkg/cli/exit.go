@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
@@ -105,9 +106,11 @@ func failureCode(env *Env, code int) int {
 }
 
 func printError(env *Env, err error) {
-	for line := range strings.Lines(err.Error()) {
-		if line = strings.TrimSpace(line); line != "" {
-			env.Warn("error: %s", sanitize(line))
-		}
+	lines := slices.DeleteFunc(strings.Split(err.Error(), "\n"), func(line string) bool { return strings.TrimSpace(line) == "" })
+	for _, line := range lines[:min(len(lines), mostLines)] {
+		env.Warn("error: %s", sanitize(strings.TrimSpace(line)))
+	}
+	if more := len(lines) - mostLines; more > 0 {
+		env.Warn("error: … and %d more lines", more)
 	}
 }

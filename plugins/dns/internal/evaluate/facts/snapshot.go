@@ -76,12 +76,12 @@ func (w *Snapshot) ClusterDNS() []string {
 
 // readCorefile takes the Corefile from the volumes of a DNS pod, or failing that from the workload's template.
 func (w *Snapshot) readCorefile() {
-	specs := make([]corev1.PodSpec, 0, len(w.Pods)+1)
+	specs, namespace := make([]corev1.PodSpec, 0, len(w.Pods)+1), ""
 	for i := range w.Pods {
-		specs = append(specs, w.Pods[i].Spec)
+		specs, namespace = append(specs, w.Pods[i].Spec), w.Pods[i].Namespace
 	}
 	if w.Workload != nil {
-		specs = append(specs, w.Workload.Template.Spec)
+		specs, namespace = append(specs, w.Workload.Template.Spec), w.Workload.Ref.Namespace
 	}
 	w.Zone, w.Records = "cluster.local.", records.Default("cluster.local")
 	for _, k := range w.Kubelets {
@@ -95,7 +95,7 @@ func (w *Snapshot) readCorefile() {
 		if ref == nil {
 			continue
 		}
-		ref.Namespace = w.Service.Namespace
+		ref.Namespace = namespace
 		w.Conf, w.ConfRef, w.ConfRead = corefile.Parse(files, main), ref, true
 		if o, ok := records.FromCorefile(w.Conf); ok {
 			w.Records, w.Zone = o, o.Primary()
