@@ -46,6 +46,7 @@ type Helper struct {
 	mu       sync.Mutex
 	lost     error // why the lease was given up
 	fixed    error // why the Job's deadline stays as it is, where it could not be extended
+	broke    bool  // a control stream that was open has broken
 	lostOnce sync.Once
 	lostC    chan struct{}
 	voice    *voice
@@ -233,7 +234,7 @@ func (h *Helper) Close(ctx context.Context) error {
 	}
 	var err error
 	for {
-		if err = h.remove(ctx); err == nil || ctx.Err() != nil || apierrors.IsForbidden(err) {
+		if err = h.remove(ctx); err == nil || ctx.Err() != nil || apierrors.IsForbidden(err) && !h.hasBroken() {
 			return err
 		}
 		select {

@@ -1,8 +1,13 @@
 package helperpod
 
 import (
+	"context"
 	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,6 +21,7 @@ import (
 	"k8s.io/client-go/rest"
 	k8stesting "k8s.io/client-go/testing"
 
+	gorilla "github.com/gorilla/websocket"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod/podspec"
 )
 
@@ -136,6 +142,80 @@ func TestADeleteThatFailsIsRepeated(t *testing.T) {
 	}
 	if list, err := client.BatchV1().Jobs("x").List(t.Context(), metav1.ListOptions{}); err != nil || len(list.Items) > 0 {
 		t.Errorf("left: %v, %v", list, err)
+	}
+}
+
+// An API server that has just started refuses everybody until it has read its roles: after a broken line that is no answer.
+// A role that lacks the delete is one, at once.
+func TestARefusalAfterARestartIsAskedAgain(t *testing.T) {
+	t.Parallel()
+	for _, broke := range []bool{true, false} {
+		client := fake.NewClientset(&batchv1.Job{ObjectMeta: metav1.ObjectMeta{Name: "h", Namespace: "x"}})
+		refused := 0
+		client.PrependReactor("delete", "jobs", func(k8stesting.Action) (bool, runtime.Object, error) {
+			if refused++; refused <= 3 {
+				return true, nil, apierrors.NewForbidden(schema.GroupResource{Group: "batch", Resource: "jobs"}, "h", errors.New("no"))
+			}
+			return false, nil, nil
+		})
+		g := &Group{Client: client, Namespace: "x", pods: map[string]*corev1.Pod{}, changed: make(chan struct{})}
+		h := &Helper{group: g, name: "h", container: "c", guarded: true, perhaps: true, broke: broke, quiet: func() {}, renewing: func() {}}
+		err := h.Close(t.Context())
+		if (err == nil) != broke || refused != map[bool]int{true: 4, false: 1}[broke] {
+			t.Errorf("broken before: %v: %v after %d deletes", broke, err, refused)
+		}
+	}
+}
+
+// The control stream breaks with the API server, and what that refuses while it starts does not end the lease; a refusal of
+// the first stream does.
+func TestALeaseOutlivesTheStartOfAnAPIServer(t *testing.T) {
+	t.Parallel()
+	for name, broken := range map[string]bool{"a restart": true, "a role": false} {
+		pod := runningPod()
+		asked := make(chan int, 10)
+		var requests atomic.Int32
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			n := 0
+			if r.Method == http.MethodGet { // a refused WebSocket is tried as SPDY once more
+				n = int(requests.Add(1))
+				asked <- n
+			}
+			if n == 1 && broken || n == 3 {
+				if conn, err := (&gorilla.Upgrader{Subprotocols: []string{"v5.channel.k8s.io"}}).Upgrade(w, r, nil); err == nil && n == 1 {
+					_ = conn.Close() // as a process that is killed
+				}
+				return
+			}
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusForbidden)
+			io.WriteString(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","message":"no","code":403}`)
+		}))
+		g := &Group{Config: &rest.Config{Host: server.URL}, Client: fake.NewClientset(pod), Namespace: "x", pods: map[string]*corev1.Pod{"h": pod}, changed: make(chan struct{})}
+		h := &Helper{Pod: pod, group: g, name: "h", container: "c", voice: newVoice(), lostC: make(chan struct{}), quiet: func() {}, renewing: func() {}}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { h.speak(ctx); close(done) }()
+		lost, why := h.Lost()
+		for third := false; !third; {
+			select {
+			case at := <-asked:
+				third = at == 3
+				if third && !broken {
+					t.Errorf("%s: asked again after a refusal", name)
+				}
+			case <-lost:
+				if third = true; broken || !strings.Contains(why().Error(), "create pods/attach") {
+					t.Errorf("%s: given up: %v", name, why())
+				}
+			case <-time.After(20 * time.Second):
+				third = true
+				t.Errorf("%s: nothing happens", name)
+			}
+		}
+		cancel()
+		<-done
+		server.Close()
 	}
 }
 

@@ -79,7 +79,7 @@ func forbids(err error) bool {
 }
 
 // speak keeps a control stream to the holder open and opens it again when it breaks (a kubelet restart), for as long as
-// the lease lasts.
+// the lease lasts. A refusal ends it at once only while no stream was open before.
 func (h *Helper) speak(ctx context.Context) {
 	c := h.Container()
 	c.silence = podspec.Lease * 2 / 3
@@ -93,10 +93,14 @@ func (h *Helper) speak(ctx context.Context) {
 		if err == nil {
 			last = end.heard
 			err = end.err
+			h.setBroke()
+		}
+		if forbids(err) {
+			err = fmt.Errorf("the stream that keeps it alive is refused: %w", err)
 		}
 		switch {
-		case forbids(err):
-			h.giveUp(fmt.Errorf("the stream that keeps it alive is refused: %w", err))
+		case forbids(err) && !h.hasBroken():
+			h.giveUp(err)
 			return
 		case apierrors.IsNotFound(err), time.Since(last) > podspec.Lease, h.ended():
 			h.giveUp(cmp.Or(h.fate(ctx), err))
@@ -105,6 +109,20 @@ func (h *Helper) speak(ctx context.Context) {
 		klog.V(2).InfoS("the control stream broke, opening it again", "pod", c.Pod, "err", err)
 		time.Sleep(500 * time.Millisecond)
 	}
+}
+
+// setBroke notes that a stream which was open has broken. What is refused from then on may be allowed again: an API server
+// that has just started refuses everybody until it has read its roles (https://github.com/kubernetes/kubernetes/issues/121635).
+func (h *Helper) setBroke() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.broke = true
+}
+
+func (h *Helper) hasBroken() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.broke
 }
 
 // watchEnd gives the lease up as soon as the pod is seen to have ended: deleted by someone, evicted, past its deadline.

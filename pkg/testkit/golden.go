@@ -15,6 +15,9 @@ import (
 
 var update = flag.Bool("update", false, "write golden files anew")
 
+// Updating says that the test writes its golden files: what it would compare may not be there yet.
+func Updating() bool { return *update }
+
 // Golden compares got with the file testdata/name, or writes it with -update. Every golden text obeys the rules of text
 // off a terminal: no trailing blanks, no control characters, a newline at the end.
 func Golden(t testing.TB, name, got string) {

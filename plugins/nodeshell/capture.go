@@ -176,6 +176,9 @@ func captureCommand(env *cli.Env, connection *kube.Flags, runF captureFunc) *cob
 				o.Given = given(c, "selector")
 				err = runF(c.Context(), env, connection, o)
 			}
+			if hint := nodeForPod(connection, names, given(c), filter, err); hint != nil {
+				return hint
+			}
 			if hint := filterWithoutDash(connection, names, given(c), filter, err); hint != nil {
 				return hint
 			}

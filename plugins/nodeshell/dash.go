@@ -18,6 +18,9 @@ import (
 // call without "--", flags its other flags, and err why it failed. It gives nil where "--" would not help.
 func missingDash(connection *kube.Flags, words, flags []string, err error) error {
 	var unknown collect.UnknownNode
+	if errors.Is(err, errTwoWays) && len(words) > 1 {
+		return optionOfCommand(connection, words, err) // "ls -la", of which -l is taken
+	}
 	at := slices.IndexFunc(words, func(word string) bool { return strings.HasPrefix(word, "/") || strings.HasPrefix(word, ".") })
 	path := !errors.As(err, &unknown)
 	if !path {
@@ -43,6 +46,9 @@ func podForNode(f *flags, names, flags, remote []string, err error) error {
 	words := slices.Clone(names)
 	if at := slices.Index(words, unknown.Name); at >= 0 {
 		words[at] = "pod/" + unknown.Name
+		if len(remote) == 0 && f.script == "" && f.eval == "" {
+			words, remote = slices.Clip(words[:at+1]), words[at+1:] // a shell has one node: what follows is a command without its "--"
+		}
 	}
 	words = append(words, flags...)
 	for _, given := range [][2]string{{"--eval", f.eval}, {"--script", f.script}} {
@@ -51,6 +57,20 @@ func podForNode(f *flags, names, flags, remote []string, err error) error {
 		}
 	}
 	return fmt.Errorf("%q is a pod, not a node; to run on the node of the pod: %s", unknown.Name, rightCall(f.connection, words, remote))
+}
+
+// nodeForPod explains the name of a node in the place of a pod's.
+func nodeForPod(connection *kube.Flags, names, flags, filter []string, err error) error {
+	var node collect.NodeForPod
+	if !errors.As(err, &node) {
+		return nil
+	}
+	words := slices.Clone(names)
+	if at := slices.Index(words, node.Name); at >= 0 {
+		words[at] = "node/" + node.Name
+	}
+	call := rightCall(connection, slices.Concat([]string{"capture"}, words, flags), filter)
+	return fmt.Errorf("%q is a node, not a pod; to capture on the node: %s", node.Name, call)
 }
 
 // filterWords begin a filter of tcpdump, or stand at its start (https://www.tcpdump.org/manpages/pcap-filter.7.html).

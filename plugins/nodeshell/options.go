@@ -200,6 +200,9 @@ var kinds = target.Kinds{Default: "Node", Words: map[string]string{
 	"node": "Node", "nodes": "Node", "no": "Node", "pod": "Pod", "pods": "Pod", "po": "Pod",
 }}
 
+// errTwoWays is also what a command without its "--" meets, one of whose options is taken for -l.
+var errTwoWays = errors.New("names, -l and --all exclude each other")
+
 func (f *flags) toOptions(args, command []string) (session.Options, error) {
 	errs := f.pod.check()
 	fail := func(format string, a ...any) { errs = append(errs, fmt.Errorf(format, a...)) }
@@ -234,7 +237,7 @@ func (f *flags) toOptions(args, command []string) (session.Options, error) {
 	case ways == 0:
 		fail("no node given; name a node, node/NAME, pod/NAME or an address, or use -l or --all")
 	case ways > 1:
-		fail("names, -l and --all exclude each other")
+		errs = append(errs, errTwoWays)
 	}
 	if f.selector != "" {
 		if _, err := labels.Parse(f.selector); err != nil {

@@ -62,6 +62,9 @@ func TestACommandWithoutItsDash(t *testing.T) {
 		{"w1 nosuch -- df", "nosuch", `error: no node has the name, address or provider ID "nosuch"` + "\n"},
 		{"web-0 --timeout 5s -- df -h", "pod:web-0", `error: "web-0" is a pod, not a node; to run on the node of the pod: kubectl nodeshell pod/web-0 --timeout=5s -- df -h` + "\n"},
 		{"web-0", "pod:web-0", `error: "web-0" is a pod, not a node; to run on the node of the pod: kubectl nodeshell pod/web-0` + "\n"},
+		{"web-0 uname", "pod:web-0", `error: "web-0" is a pod, not a node; to run on the node of the pod: kubectl nodeshell pod/web-0 -- uname` + "\n"},
+		{"w1 ls -la", "", `error: names, -l and --all exclude each other; a command and its options come after "--": kubectl nodeshell w1 -- ls …` + "\nSee 'kubectl nodeshell --help'.\n"},
+		{"w1 -l a", "", "error: names, -l and --all exclude each other\nSee 'kubectl nodeshell --help'.\n"},
 		{"w1 nosuch --eval df", "nosuch", `error: no node has the name, address or provider ID "nosuch"` + "\n"},
 	} {
 		env := testkit.NewEnv("kubectl nodeshell", now)
@@ -93,6 +96,7 @@ func TestAFilterAndItsDash(t *testing.T) {
 		{"web -- -nni eth0 -c5 -s 96 -vv port 80", nil, `error: "-nni" is an option; only a filter comes after "--": kubectl nodeshell capture web --interface=eth0 --count=5 --snaplen=96 -- port 80` + "\nSee 'kubectl nodeshell --help'.\n"},
 		{"web -- -w /tmp/x", nil, `error: "-w" is an option; only a filter comes after "--": kubectl nodeshell capture web --write=/tmp/x` + "\nSee 'kubectl nodeshell --help'.\n"},
 		{"web -- tcp[13] - 1 = 2", nil, ""},
+		{"w1 --count 5 -- port 80", collect.NodeForPod{Name: "w1"}, `error: "w1" is a node, not a pod; to capture on the node: kubectl nodeshell capture node/w1 --count=5 -- port 80` + "\n"},
 	} {
 		env := testkit.NewEnv("kubectl nodeshell", now)
 		code := env.Run(t, func(e *cli.Env) *cobra.Command {

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs the end-to-end tests: on the cluster of E2E_KUBECONFIG, or on embedded clusters named E2E_CLUSTER (default e2e)
-# and E2E_CLUSTER-PACKAGE, which are removed at the end. E2E_PACKAGES and E2E_ARGS narrow the run.
+# and E2E_CLUSTER-PACKAGE, which are removed at the end. E2E_PACKAGES and E2E_ARGS narrow the run. What the plugins asked of
+# the API servers is held against docs/gen/testdata/requests, from which the published roles follow; E2E_RECORD=1 adds to it.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export E2E_BIN=$PWD/bin E2E_CLUSTER=${E2E_CLUSTER:-e2e}
@@ -25,9 +26,17 @@ remove_clusters() {
   done
 }
 
-trap 'remove_clusters "$E2E_CLUSTER"; remove_clusters "$E2E_CLUSTER-*"' EXIT
+trap 'rm -f "$E2E_REQUESTS"; remove_clusters "$E2E_CLUSTER"; remove_clusters "$E2E_CLUSTER-*"' EXIT
 trap 'exit 130' INT TERM
 failed=()
+E2E_REQUESTS=$(mktemp)
+export E2E_REQUESTS
+
+# keep_requests appends what the plugins asked of a cluster's API server, which its audit log names by their user agents.
+keep_requests() {
+  bin/cluster list | grep -qxF "$1" || return 0
+  bin/cluster exec --name "$1" cp1 -- sh -c 'cat /etc/kubernetes/audit/*.log' | grep -F '"userAgent":"kubectl-' >>"$E2E_REQUESTS" || true
+}
 
 # run_package runs the tests of one package, and notes if they failed.
 run_package() {
@@ -36,6 +45,7 @@ run_package() {
   # shellcheck disable=SC2086 # the arguments are several words
   (cd $where && "$E2E_BIN/gotest" -count=1 -timeout 45m ${E2E_ARGS:-} "$tests") || failed+=("$package")
   echo "e2e: $package: $((SECONDS - began)) s" >&2
+  [ -n "${E2E_KUBECONFIG:-}" ] || keep_requests "$E2E_CLUSTER-$package"
   remove_clusters "$E2E_CLUSTER-$package"
 }
 
@@ -47,6 +57,14 @@ if [ -z "$packages" ]; then
 fi
 # One after another: on two cores a second cluster starves the control plane of the first for ten seconds and more.
 for package in $packages; do run_package "$package"; done
+
+if [ -z "${E2E_KUBECONFIG:-}" ]; then
+  keep_requests "$E2E_CLUSTER"
+  # A part of the tests may ask nothing; all of them do.
+  if [ -s "$E2E_REQUESTS" ] || [ -z "${E2E_PACKAGES:-}" ]; then
+    "$E2E_BIN/gotest" -count=1 -run TestTheRunAskedWhatIsRecorded ./docs/gen ${E2E_RECORD:+-update} || failed+=(requests)
+  fi
+fi
 
 if [ ${#failed[@]} -gt 0 ]; then
   echo "e2e: failed: ${failed[*]}" >&2

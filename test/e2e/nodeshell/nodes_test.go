@@ -31,15 +31,10 @@ func TestPodSecurity(t *testing.T) {
 	})
 }
 
-// What a namespace bounds, changes or rejects: the finding's own way out of it, pasted, runs the same call. The codes:
-// QuotaOrLimitRangeViolated: a quota without room; MemoryLimitReached: a default limit that the command passes;
-// PodMutatedByAdmission: another image; PlacementRejected: a node selector that admission adds.
-func TestTheWayOutOfANamespaceRunsTheCall(t *testing.T) {
-	t.Parallel()
-	c := cluster(t)
-	policy := func(expression string) func(ns string) string {
-		return func(ns string) string {
-			return fmt.Sprintf(`apiVersion: admissionregistration.k8s.io/v1
+// mutating gives the manifest of a policy that patches every pod made in a namespace, as a CEL expression of JSONPatch says.
+func mutating(expression string) func(ns string) string {
+	return func(ns string) string {
+		return fmt.Sprintf(`apiVersion: admissionregistration.k8s.io/v1
 kind: MutatingAdmissionPolicy
 metadata: {name: %[1]s}
 spec:
@@ -54,8 +49,26 @@ kind: MutatingAdmissionPolicyBinding
 metadata: {name: %[1]s}
 spec: {policyName: %[1]s}
 `, ns, expression)
-		}
 	}
+}
+
+// bind applies what bounds or changes the pods of a namespace; policies, which are not of the namespace, go with the test.
+func bind(t *testing.T, c *harness.Cluster, ns, manifest string) {
+	t.Helper()
+	c.Apply(t, manifest)
+	if strings.Contains(manifest, "MutatingAdmissionPolicy") {
+		t.Cleanup(func() {
+			c.Kubectl(t, "delete", "mutatingadmissionpolicy,mutatingadmissionpolicybinding", ns, "--ignore-not-found")
+		})
+	}
+}
+
+// What a namespace bounds, changes or rejects: the finding's own way out of it, pasted, runs the same call. The codes:
+// QuotaOrLimitRangeViolated: a quota without room; MemoryLimitReached: a default limit that the command passes;
+// PodMutatedByAdmission: another image; PlacementRejected: a node selector that admission adds.
+func TestTheWayOutOfANamespaceRunsTheCall(t *testing.T) {
+	t.Parallel()
+	c := cluster(t)
 	for _, tt := range []struct {
 		code  string
 		says  string
@@ -69,18 +82,12 @@ spec: {policyName: %[1]s}
 		{"MemoryLimitReached", "has a memory limit of 32Mi", func(ns string) string {
 			return fmt.Sprintf("apiVersion: v1\nkind: LimitRange\nmetadata: {name: small, namespace: %s}\nspec: {limits: [{type: Container, default: {memory: 32Mi}, defaultRequest: {memory: 16Mi}}]}\n", ns)
 		}, []string{"bash", "-c", "set -o pipefail; head -c 100000000 /dev/zero | tail -c 90000000 | wc -c"}, "90000000\n"},
-		{"PodMutatedByAdmission", "PodMutatedByAdmission", policy(`JSONPatch{op: "replace", path: "/spec/containers/0/image", value: "docker.io/library/testapp:1"}`), []string{"hostname"}, "w1\n"},
-		{"PlacementRejected", "PlacementRejected", policy(`JSONPatch{op: "add", path: "/spec/nodeSelector", value: {"no-such-label": "x"}}`), []string{"hostname"}, "w1\n"},
+		{"PodMutatedByAdmission", "PodMutatedByAdmission", mutating(`JSONPatch{op: "replace", path: "/spec/containers/0/image", value: "docker.io/library/testapp:1"}`), []string{"hostname"}, "w1\n"},
+		{"PlacementRejected", "PlacementRejected", mutating(`JSONPatch{op: "add", path: "/spec/nodeSelector", value: {"no-such-label": "x"}}`), []string{"hostname"}, "w1\n"},
 	} {
 		t.Run(tt.code, func(t *testing.T) {
 			ns := c.Namespace(t)
-			manifest := tt.bound(ns)
-			c.Apply(t, manifest)
-			if strings.Contains(manifest, "MutatingAdmissionPolicy") {
-				t.Cleanup(func() {
-					c.Kubectl(t, "delete", "mutatingadmissionpolicy,mutatingadmissionpolicybinding", ns, "--ignore-not-found")
-				})
-			}
+			bind(t, c, ns, tt.bound(ns))
 			var said string
 			harness.Eventually(t, time.Minute, func() (string, bool) { // quotas are counted and policies compiled a moment later
 				r := run(t, c, append([]string{"w1", "-n", ns, "--"}, tt.call...)...)

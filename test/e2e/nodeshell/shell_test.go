@@ -118,26 +118,7 @@ func TestAPodThatAdmissionChangedRunsNothing(t *testing.T) {
 	t.Parallel()
 	c := cluster(t)
 	ns := c.Namespace(t)
-	policy := fmt.Sprintf(`apiVersion: admissionregistration.k8s.io/v1
-kind: MutatingAdmissionPolicy
-metadata: {name: %[1]s}
-spec:
-  matchConstraints:
-    namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: %[1]s}}
-    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}]
-  matchConditions: [{name: host, expression: "has(object.spec.hostPID) && object.spec.hostPID"}]
-  reinvocationPolicy: Never
-  mutations: [{patchType: JSONPatch, jsonPatch: {expression: '[JSONPatch{op: "remove", path: "/spec/hostPID"}]'}}]
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: MutatingAdmissionPolicyBinding
-metadata: {name: %[1]s}
-spec: {policyName: %[1]s}
-`, ns)
-	c.Apply(t, policy)
-	t.Cleanup(func() {
-		c.Kubectl(t, "delete", "mutatingadmissionpolicy,mutatingadmissionpolicybinding", ns, "--ignore-not-found")
-	})
+	bind(t, c, ns, mutating(`JSONPatch{op: "remove", path: "/spec/hostPID"}`)(ns))
 	// A policy is compiled a moment after it was made.
 	harness.Eventually(t, time.Minute, func() (string, bool) {
 		r := run(t, c, "w1", "-n", ns, "--", "echo", "ran")

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -52,6 +53,26 @@ func (r Reader) CaptureTargets(ctx context.Context, namespace string, refs []tar
 	return targets, nil
 }
 
+// NodeForPod is the error of a node's name in the place of a pod's.
+type NodeForPod struct {
+	Name string
+	err  error
+}
+
+func (e NodeForPod) Error() string { return e.err.Error() }
+func (e NodeForPod) Unwrap() error { return e.err }
+
+// perhapsNode tells the name of a node, given in the place of a pod's, from one that nothing has.
+func (r Reader) perhapsNode(ctx context.Context, name string, err error) error {
+	if !apierrors.IsNotFound(err) {
+		return err
+	}
+	if _, nodeErr := r.Client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{}); nodeErr != nil {
+		return err
+	}
+	return NodeForPod{Name: name, err: err}
+}
+
 func (r Reader) captureTarget(ctx context.Context, namespace string, ref target.Ref) ([]Target, error) {
 	what := fmt.Sprintf("%s %q", ref.Kind, ref.Name)
 	var selector *metav1.LabelSelector
@@ -62,7 +83,7 @@ func (r Reader) captureTarget(ctx context.Context, namespace string, ref target.
 	case "Pod":
 		pod, err := r.Client.CoreV1().Pods(namespace).Get(ctx, ref.Name, metav1.GetOptions{})
 		if err != nil {
-			return nil, err
+			return nil, r.perhapsNode(ctx, ref.Name, err)
 		}
 		if pod.Spec.NodeName == "" {
 			return nil, nowhere(pod)

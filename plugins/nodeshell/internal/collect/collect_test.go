@@ -18,6 +18,8 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod/podspec"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/evaluate"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/target"
 )
 
 func node(name, ip string) *corev1.Node {
@@ -88,6 +90,17 @@ func TestAPodInThePlaceOfANodeIsKnown(t *testing.T) {
 			if got := errors.As(err, &unknown) && unknown.Pod; err == nil || got != want {
 				t.Errorf("%s, nodes listed %v: %v", name, listed, err)
 			}
+		}
+	}
+}
+
+func TestANodeInThePlaceOfAPodIsKnown(t *testing.T) {
+	r := Reader{Client: fake.NewClientset(node("a", ""))}
+	for name, want := range map[string]bool{"a": true, "nosuch": false} {
+		_, err := r.CaptureTargets(t.Context(), "shop", []target.Ref{{Kind: "Pod", Name: name}}, "")
+		var known NodeForPod
+		if got := errors.As(err, &known) && known.Name == name; !apierrors.IsNotFound(err) || got != want {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

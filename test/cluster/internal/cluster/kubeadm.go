@@ -30,7 +30,21 @@ const (
 	initConfigPath = "/etc/kubernetes/kubeadm-init.yaml"
 	joinConfigPath = "/etc/kubernetes/kubeadm-join.yaml"
 	patchesDir     = "/etc/kubernetes/patches"
+	// The API server writes down who asked it for what: the published roles are held against that.
+	auditDir        = "/etc/kubernetes/audit"
+	auditPolicyPath = auditDir + "/policy.yaml"
 )
+
+// auditPolicy leaves out the cluster's own parts, which are most of the requests.
+var auditPolicy = object{
+	"apiVersion": "audit.k8s.io/v1", "kind": "Policy",
+	"omitStages": []string{"RequestReceived"},
+	"rules": []object{
+		{"level": "None", "users": []string{"system:apiserver", "system:kube-controller-manager", "system:kube-scheduler"}},
+		{"level": "None", "userGroups": []string{"system:nodes", "system:serviceaccounts:kube-system", "system:unauthenticated"}},
+		{"level": "Metadata"},
+	},
+}
 
 // initConfig is what `kubeadm init` is told.
 func initConfig(spec Spec, plan netplan.Plan, token string, cgroupV1 bool) (string, error) {
@@ -49,6 +63,13 @@ func initConfig(spec Spec, plan netplan.Plan, token string, cgroupV1 bool) (stri
 			"controlPlaneEndpoint": plan.ControlPlane() + ":6443",
 			"networking":           object{"podSubnet": plan.Pods, "serviceSubnet": plan.Services},
 			"dns":                  object{"imageTag": build.CoreDNSVersion},
+			"apiServer": object{
+				"extraArgs": []object{
+					{"name": "audit-policy-file", "value": auditPolicyPath},
+					{"name": "audit-log-path", "value": auditDir + "/requests.log"},
+				},
+				"extraVolumes": []object{{"name": "audit", "hostPath": auditDir, "mountPath": auditDir, "pathType": "Directory"}},
+			},
 			"etcd": object{"local": object{
 				"imageTag": etcdTag,
 				// Nothing here has to survive a power cut, and the sync of every
@@ -163,6 +184,13 @@ func (c *Cluster) initControlPlane(ctx context.Context, token string) error {
 	}
 	config, err := initConfig(c.State.Spec, c.State.Plan, token, n.CgroupV1)
 	if err != nil {
+		return err
+	}
+	policy, err := documents(auditPolicy)
+	if err != nil {
+		return err
+	}
+	if err := c.WriteInNode("cp1", auditPolicyPath, policy); err != nil {
 		return err
 	}
 	if err := c.WriteInNode("cp1", initConfigPath, config); err != nil {

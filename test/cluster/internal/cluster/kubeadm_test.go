@@ -69,6 +69,10 @@ func TestInitConfig(t *testing.T) {
 			t.Errorf("%s %s: got %v, want %v", test.kind, test.path, got, test.want)
 		}
 	}
+	audit := field(found["ClusterConfiguration"], "apiServer.extraArgs").([]any)
+	if path := audit[0].(object)["value"]; path != auditPolicyPath || !strings.HasPrefix(audit[1].(object)["value"].(string), auditDir+"/") {
+		t.Errorf("requests are written down as %v", audit)
+	}
 	text, err = initConfig(Spec{Name: "x"}, netplan.For(0), "t", false)
 	if err != nil {
 		t.Fatal(err)

@@ -51,7 +51,7 @@ var claimsRules = []rule.Rule{
 	{Layer: rule.LayerPod, Bears: []string{"olume"}, Entry: finding.Entry{
 		Code: VolumeNodeAffinityConflict, Severity: finding.Critical, Title: "No eligible node can reach the volume",
 		Meaning:  "The bound volume is restricted to a zone or node, and no node there can run the pod.",
-		Evidence: "\"volume node affinity conflict\" or \"volume zone\" in the pod condition PodScheduled.",
+		Evidence: "\"PersistentVolume's node affinity\", \"volume node affinity conflict\" or \"volume zone\" in the pod condition PodScheduled.",
 		Next:     "Compare the node affinity of the volume with the zones and names of the nodes.",
 	}},
 	{Layer: rule.LayerPod, Entry: finding.Entry{

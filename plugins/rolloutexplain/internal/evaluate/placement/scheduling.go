@@ -165,7 +165,7 @@ func schedulingCode(text string) finding.Code {
 	case plain.ContainsAny(text, "pod anti-affinity", "anti-affinity rules", "pod affinity rules"):
 		return PodAffinityUnsatisfied
 	case plain.ContainsAny(text, "node affinity", "node selector", "node(s) didn't match the requested node name"):
-		if plain.ContainsAny(text, "volume node affinity") {
+		if plain.ContainsAny(text, "volume node affinity", "PersistentVolume's node affinity") {
 			return VolumeNodeAffinityConflict
 		}
 		return NodeAffinityUnsatisfied

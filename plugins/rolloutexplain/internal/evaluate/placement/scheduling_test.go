@@ -52,7 +52,7 @@ func TestSchedulingReasonsHaveTheirCodes(t *testing.T) {
 		"node(s) had untolerated taint(s)": UntoleratedTaint, "node(s) had taint {a: b}, that the pod didn't tolerate": UntoleratedTaint,
 		"node(s) didn't match Pod's node affinity/selector": NodeAffinityUnsatisfied, "node(s) didn't match pod anti-affinity rules": PodAffinityUnsatisfied,
 		"node(s) didn't match pod topology spread constraints (missing required label)": TopologySpreadUnsatisfied, "node(s) didn't have free ports for the requested pod ports": HostPortConflict,
-		"node(s) were unschedulable": NodesCordoned, "node(s) had volume node affinity conflict": VolumeNodeAffinityConflict, "node(s) exceed max volume count": VolumeLimitReached,
+		"node(s) were unschedulable": NodesCordoned, "node(s) had volume node affinity conflict": VolumeNodeAffinityConflict, "node(s) didn't match PersistentVolume's node affinity": VolumeNodeAffinityConflict, "node(s) exceed max volume count": VolumeLimitReached,
 		"pod has unbound immediate PersistentVolumeClaims": PVCNotBound, `persistentvolumeclaim "x" not found`: PVCNotFound,
 		"node(s) didn't find available persistent volumes to bind": NoPersistentVolumeAvailable, "node(s) had no available volume zone": VolumeNodeAffinityConflict, "cannot allocate all claims": ResourceClaimUnsatisfied, "a reason of tomorrow": Unschedulable,
 	} {
