@@ -1,44 +1,55 @@
 package publish
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 )
 
-// prose gives text as one line of Markdown that reads as written. Words that Markdown or GitHub may take for something else
-// (emphasis, links, HTML, tables, mentions, references to issues, formulas, emoji) are set as code, where nothing has a meaning:
-// backslashes do not stop mentions and references, which GitHub looks for in the finished page
+// prose gives text as one line of Markdown that reads as written. From the first to the last word that Markdown or GitHub may
+// take for something else (emphasis, links, HTML, tables, mentions, references to issues, formulas, emoji) it is set as code,
+// where nothing has a meaning: backslashes do not stop mentions and references, which GitHub looks for in the finished page
 // (https://github.github.com/gfm/, https://docs.github.com/get-started/writing-on-github).
 func prose(text string) string {
-	var parts, run []string
-	flush := func() {
-		if len(run) > 0 {
-			parts, run = append(parts, code(strings.Join(run, " "))), nil
-		}
-	}
-	for i, word := range strings.Fields(output.Sanitize(text)) {
+	words := strings.Fields(output.Sanitize(text))
+	first, last := -1, -1
+	for i, word := range words {
 		if !plain(word) || i == 0 && marker(word) {
-			run = append(run, word)
-			continue
+			last = i
+			if first < 0 {
+				first = i
+			}
 		}
-		flush()
-		parts = append(parts, word)
 	}
-	flush()
-	return strings.Join(parts, " ")
+	if first < 0 {
+		return strings.Join(words, " ")
+	}
+	parts := append(slices.Clone(words[:first]), code(strings.Join(words[first:last+1], " ")))
+	return strings.Join(append(parts, words[last+1:]...), " ")
 }
 
 // plain says whether a word is nothing but text in Markdown.
 func plain(word string) bool {
 	lower := strings.ToLower(word)
-	if strings.Contains(lower, "://") || strings.Contains(lower, "www.") || strings.Contains(lower, "gh-") || strings.Count(word, ":") > 1 {
+	if strings.Contains(lower, "://") || strings.Contains(lower, "www.") || strings.Contains(lower, "gh-") || emoji(word) {
 		return false
 	}
 	return strings.IndexFunc(word, func(r rune) bool {
 		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r < unicode.MaxASCII && !strings.ContainsRune(`.,;:()'"/%=-+?!`, r)
 	}) < 0
+}
+
+// emoji says whether a word holds a name between colons, which a time of day does not.
+func emoji(word string) bool {
+	parts := strings.Split(word, ":")
+	for i := 1; i < len(parts)-1; i++ {
+		if rest := strings.TrimLeft(parts[i], "0123456789"); len(parts[i])-len(rest) != 2 || rest != "" && rest != "Z" {
+			return true
+		}
+	}
+	return false
 }
 
 // marker says whether a word at the beginning of a line makes it an item of a list, a rule or the underline of a heading.

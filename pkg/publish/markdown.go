@@ -51,7 +51,11 @@ func (p *page) list(r Report) {
 	} else {
 		p.line("**%s**: %s", prose(r.Verdict), prose(r.Summary))
 	}
-	p.bullets("", r.Notes)
+	notes := make([]string, 0, len(r.Notes))
+	for _, n := range r.Notes {
+		notes = append(notes, prose(n))
+	}
+	p.bullets("", notes)
 	for _, e := range r.Errors {
 		p.line("**%s**: %s: %s", prose(e.Type), code(e.Title), prose(e.Message))
 	}
@@ -134,7 +138,11 @@ func (p *page) cause(s *Subject, f *Finding) {
 		p.line("%s", prose(f.Message))
 	}
 	if l := f.Log; l != nil && len(l.Lines) > 0 {
-		p.line("Last log of pod %s, container %s:\n\n%s", code(l.Pod), code(l.Container), strings.TrimRight(fenced("", "text", append([]string{}, l.Lines...)...), "\n"))
+		lines := make([]string, len(l.Lines))
+		for i, line := range l.Lines {
+			lines[i] = "| " + line // no line that begins with "::" is a command to the runner of GitHub Actions
+		}
+		p.line("Last log of pod %s, container %s:\n\n%s", code(l.Pod), code(l.Container), strings.TrimRight(fenced("", "text", lines...), "\n"))
 	}
 	var facts []string
 	for _, e := range f.Facts() {

@@ -2,6 +2,7 @@ package publish
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -15,25 +16,31 @@ type label struct{ name, value string }
 // reads (https://github.com/prometheus/node_exporter#textfile-collector), so it does not speak of a plugin.
 type family struct {
 	name, help string
-	series     []string
+	series     map[string]int64
 }
 
-func (f *family) add(value int64, labels ...label) {
+// set gives a series its value.
+func (f *family) set(value int64, labels ...label) { f.series[f.key(labels)] = value }
+
+// count adds one to a series, which may stand in a text but once.
+func (f *family) count(labels ...label) { f.series[f.key(labels)]++ }
+
+func (f *family) key(labels []label) string {
 	var words []string
 	for _, l := range labels {
 		words = append(words, l.name+`="`+labelValue(l.value)+`"`)
 	}
-	f.series = append(f.series, fmt.Sprintf("%s{%s} %d", f.name, strings.Join(words, ","), value))
+	return f.name + "{" + strings.Join(words, ",") + "}"
 }
+
+func gauge(name, help string) *family { return &family{name, help, map[string]int64{}} }
 
 // prometheus writes the text format (https://prometheus.io/docs/instrumenting/exposition_formats/), series sorted.
 func prometheus(r Report) string {
-	verdict := &family{name: "kubectl_runbooks_verdict", help: "The verdict on an object, as a label; the value is 1."}
-	findings := &family{name: "kubectl_runbooks_findings", help: "Number of findings about an object by code and severity."}
-	unread := &family{name: "kubectl_runbooks_sources_unread", help: "Number of data sources that were wanted and could not be read."}
-	checked := &family{
-		name: "kubectl_runbooks_report_timestamp_seconds", help: "When the report was made, by the clock of the API server, in Unix time.",
-	}
+	verdict := gauge("kubectl_runbooks_verdict", "The verdict on an object, as a label; the value is 1.")
+	findings := gauge("kubectl_runbooks_findings", "Number of findings about an object by code and severity.")
+	unread := gauge("kubectl_runbooks_sources_unread", "Number of data sources that were wanted and could not be read.")
+	checked := gauge("kubectl_runbooks_report_timestamp_seconds", "When the report was made, by the clock of the API server, in Unix time.")
 	contexts := slices.ContainsFunc(r.Subjects, func(s Subject) bool { return s.Context != "" })
 	for i := range r.Subjects {
 		s := &r.Subjects[i]
@@ -42,25 +49,24 @@ func prometheus(r Report) string {
 			of = append(of, label{"context", s.Context})
 		}
 		of = append(of, label{"kind", s.Object.Kind}, label{"namespace", s.Object.Namespace}, label{"name", s.Object.Name})
-		verdict.add(1, append(slices.Clone(of), label{"verdict", s.Verdict})...)
-		counted := map[[2]string]int64{}
+		verdict.set(1, append(slices.Clone(of), label{"verdict", s.Verdict})...)
 		for j := range s.Findings {
-			counted[[2]string{string(s.Findings[j].Code), string(s.Findings[j].Severity)}]++
-		}
-		for key, n := range counted {
-			findings.add(n, append(slices.Clone(of), label{"code", key[0]}, label{"severity", key[1]})...)
+			f := &s.Findings[j]
+			findings.count(append(slices.Clone(of), label{"code", string(f.Code)}, label{"severity", string(f.Severity)})...)
 		}
 	}
 	run := []label{{"plugin", r.Plugin}, {"report", r.Kind}} // reports of two commands may lie in one directory
-	unread.add(int64(r.unread()), run...)
-	checked.add(r.Time.Unix(), run...)
+	unread.set(int64(r.unread()), run...)
+	checked.set(r.Time.Unix(), run...)
 	var b strings.Builder
 	for _, f := range []*family{verdict, findings, unread, checked} {
 		if len(f.series) == 0 {
 			continue
 		}
-		slices.Sort(f.series)
-		fmt.Fprintf(&b, "# HELP %s %s\n# TYPE %s gauge\n%s\n", f.name, f.help, f.name, strings.Join(f.series, "\n"))
+		fmt.Fprintf(&b, "# HELP %s %s\n# TYPE %s gauge\n", f.name, f.help, f.name)
+		for _, series := range slices.Sorted(maps.Keys(f.series)) {
+			fmt.Fprintf(&b, "%s %d\n", series, f.series[series])
+		}
 	}
 	return b.String()
 }
