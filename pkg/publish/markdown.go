@@ -123,7 +123,8 @@ func (p *page) subject(s *Subject) {
 	p.folded(output.Plural(len(consequences), "consequence"), consequences)
 	p.folded(output.Plural(len(rest), "further finding"), rest)
 	if s.Text != "" {
-		p.line("<details><summary>Full report</summary>\n\n%s\n</details>", fenced("", "text", strings.Split(strings.TrimRight(s.Text, "\n"), "\n")...))
+		lines := strings.Split(strings.TrimRight(s.Text, "\n"), "\n")
+		p.line("<details><summary>Full report</summary>\n\n%s\n</details>", fenced("", "text", lines...))
 	}
 }
 

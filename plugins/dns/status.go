@@ -318,7 +318,8 @@ func logsCommand(c *common) *cobra.Command {
 		if o.Since < 0 {
 			errs = append(errs, errors.New("--since must not be negative"))
 		}
-		report := o.Format.Structured() || o.Format.Published() || o.FromInput != "" || o.SaveInput != "" || o.RequireComplete || o.FailOn != finding.ThresholdNever
+		report := o.Format.Structured() || o.Format.Published() || o.FromInput != "" || o.SaveInput != "" ||
+			o.RequireComplete || o.FailOn != finding.ThresholdNever
 		if o.Follow && report {
 			errs = append(errs, errors.New("--follow prints lines, not a report: it cannot be used with "+
 				"-o json, yaml, jsonpath, markdown, junit or prometheus, --from-input, --save-input, --fail-on or --require-complete"))

@@ -62,7 +62,8 @@ var sortKeys = []string{"verdict", "name", "age", "heartbeat", "cpu", "memory", 
 
 func (v *flagValues) register(set *pflag.FlagSet) {
 	set.StringVarP(&v.output, "output", "o", "",
-		"Output format: wide, json, yaml, name, jsonpath=TEMPLATE, markdown, junit or prometheus. All but name also read pods, for requests and limits.")
+		"Output format: wide, json, yaml, name, jsonpath=TEMPLATE, markdown, junit or prometheus. "+
+			"All but name also read pods, for requests and limits.")
 	set.StringVarP(&v.selector, "selector", "l", "", "Select nodes by label, for example -l node-role.kubernetes.io/control-plane.")
 	set.StringVar(&v.fieldSelector, "field-selector", "", "Select nodes by field, for example spec.unschedulable=true.")
 	set.StringSliceVarP(&v.labelColumns, "label-columns", "L", nil, "Node labels to print as table columns.")
@@ -173,7 +174,8 @@ func (o Options) depth() evaluate.Depth {
 	switch {
 	case len(o.Names) > 0:
 		return evaluate.Full
-	case o.Format.Kind == output.Wide || o.Format.Structured() || o.Format.Published() || strings.HasSuffix(o.SortBy, "-requests") || o.SortBy == "pods":
+	case o.Format.Kind == output.Wide || o.Format.Structured() || o.Format.Published(),
+		strings.HasSuffix(o.SortBy, "-requests"), o.SortBy == "pods":
 		return evaluate.Pods
 	}
 	return evaluate.Fleet

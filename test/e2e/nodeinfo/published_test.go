@@ -1,6 +1,7 @@
 package nodeinfo
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -12,7 +13,9 @@ import (
 func TestReportsForOtherTools(t *testing.T) {
 	c := harness.Shared(t)
 	nodes := strings.Fields(c.MustKubectl(t, "get", "nodes", "-o", "jsonpath={.items[*].metadata.name}"))
-	p := testkit.ReadPublished(t, "", func(format string) string { return c.MustKubectl(t, "nodeinfo", "-o", format) })
+	saved := filepath.Join(t.TempDir(), "input.json") // one look for all formats
+	c.MustKubectl(t, "nodeinfo", "--save-input", saved)
+	p := testkit.ReadPublished(t, "", func(format string) string { return c.MustKubectl(t, "nodeinfo", "--from-input", saved, "-o", format) })
 	if cases := p.JUnit.Suites[0].Cases; len(cases) != len(nodes) {
 		t.Errorf("%d cases for the nodes %v", len(cases), nodes)
 	}

@@ -1,6 +1,7 @@
 package rolloutexplain
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -16,11 +17,12 @@ func TestReportsForOtherTools(t *testing.T) {
 	namespace := c.Namespace(t)
 	log := "::error::# <b>@everyone</b> | [x](https://evil.example) </details> </failure> ]]> & *boom*"
 	c.Apply(t, app{replicas: 1, command: "echo '" + log + "'; exit 1"}.yaml(), "-n", namespace)
+	saved := filepath.Join(t.TempDir(), "input.json") // one look for all formats
 	read := func(format string) string {
-		return c.Kubectl(t, "rollout-explain", "deployment/api", "-n", namespace, "-o", format).Stdout
+		return c.Kubectl(t, "rollout-explain", "--from-input", saved, "-o", format).Stdout
 	}
 	harness.Eventually(t, 60*time.Second, func() (string, bool) {
-		text := read("junit")
+		text := c.Kubectl(t, "rollout-explain", "deployment/api", "-n", namespace, "-o", "junit", "--save-input", saved).Stdout
 		return text, strings.Contains(text, `type="ContainerCrashing"`) && strings.Contains(text, "everyone")
 	})
 	p := testkit.ReadPublished(t, "", read)

@@ -12,12 +12,16 @@ import (
 
 // Published puts a list into the shape of the formats that other tools read; full adds the text of each report.
 func Published(list report.List, full bool, o ReportOptions) (publish.Report, error) {
-	r := publish.Report{Plugin: "nodeinfo", Kind: list.Kind, Time: list.Time, Summary: list.Summary, Notes: list.CommonCauses, Sources: list.Sources}
+	r := publish.Report{
+		Plugin: "nodeinfo", Kind: list.Kind, Time: list.Time, Summary: list.Summary, Notes: list.CommonCauses, Sources: list.Sources,
+	}
 	for _, name := range list.NotFound {
 		r.Errors = append(r.Errors, publish.Error{Title: "node/" + name, Type: publish.NotFound, Message: "this node does not exist"})
 	}
 	for _, s := range unreadClusters(list) {
-		r.Errors = append(r.Errors, publish.Error{Title: "context/" + s.Name, Type: publish.Unreachable, Message: "the cluster was not read: " + s.Reason()})
+		r.Errors = append(r.Errors, publish.Error{
+			Title: "context/" + s.Name, Type: publish.Unreachable, Message: "the cluster was not read: " + s.Reason(),
+		})
 	}
 	for _, n := range list.Items {
 		s, err := subject(n, list, full, o)
