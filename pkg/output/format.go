@@ -30,6 +30,10 @@ const (
 	YAML     FormatKind = "yaml"
 	Name     FormatKind = "name"
 	JSONPath FormatKind = "jsonpath"
+
+	Markdown   FormatKind = "markdown"
+	JUnit      FormatKind = "junit"
+	Prometheus FormatKind = "prometheus"
 )
 
 // ParseFormat reads a -o value, of which the command supports allowed (Table always; "table" is its name in words).
@@ -71,6 +75,35 @@ func formatWords(allowed []FormatKind) string {
 
 // Structured says whether the format prints the report itself rather than text about it.
 func (f Format) Structured() bool { return f.Kind == JSON || f.Kind == YAML || f.Kind == JSONPath }
+
+// PublishedKinds lists the formats of Published.
+func PublishedKinds() []FormatKind { return []FormatKind{Markdown, JUnit, Prometheus} }
+
+// FormatWords lists the words that complete -o.
+func FormatWords(kinds ...FormatKind) []string {
+	words := make([]string, 0, len(kinds))
+	for _, k := range kinds {
+		word := string(k)
+		if k == JSONPath {
+			word += "="
+		}
+		words = append(words, word)
+	}
+	return words
+}
+
+// Published says whether the format is one that other tools read: markdown, junit or prometheus, which pkg/publish prints.
+func (f Format) Published() bool {
+	return slices.Contains(PublishedKinds(), f.Kind)
+}
+
+// ForbidRepeated refuses the published formats for flag, with which a report is printed again and again.
+func (f Format) ForbidRepeated(flag string) error {
+	if !f.Published() {
+		return nil
+	}
+	return fmt.Errorf("-o %s prints one report and cannot be combined with %s", f.Kind, flag)
+}
 
 // Print writes a report in a structured format, as kubectl would: JSON indented by four, YAML, or a JSONPath result.
 func (f Format) Print(w io.Writer, report any) error {

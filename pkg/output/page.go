@@ -110,6 +110,18 @@ type Block struct {
 	Log   *Log
 }
 
+// Facts are the evidence without what only repeats the message or an earlier fact.
+func (b *Block) Facts() []finding.Evidence {
+	var facts []finding.Evidence
+	var told []string
+	for _, e := range b.Evidence {
+		if !repeats(e, b.Message, told) {
+			facts, told = append(facts, e), append(told, e.Value)
+		}
+	}
+	return facts
+}
+
 // Blocks wraps findings that have neither notes nor logs.
 func Blocks(list []finding.Finding) []Block {
 	blocks := make([]Block, 0, len(list))
@@ -165,15 +177,10 @@ func (p *Page) log(l *Log) {
 const beside = 60
 
 func (p *Page) evidence(f *Block) {
-	var told []string
-	for _, e := range f.Evidence {
-		if repeats(e, f.Message, told) {
-			continue
-		}
-		if len(told) == 0 {
+	for i, e := range f.Facts() {
+		if i == 0 {
 			p.WriteString("  Evidence:\n")
 		}
-		told = append(told, e.Value)
 		subject, under := e.Source, ""
 		switch {
 		case e.Path == "":

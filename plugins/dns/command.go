@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,6 +20,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/publish"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/collect"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/render"
@@ -93,7 +95,7 @@ type Common struct {
 
 func (f *flagSet) add(c *cobra.Command) {
 	set := c.Flags()
-	set.StringVarP(&f.output, "output", "o", "", "Output format: table, wide, json, yaml or jsonpath=TEMPLATE.")
+	set.StringVarP(&f.output, "output", "o", "", "Output format: table, wide, json, yaml, jsonpath=TEMPLATE, markdown, junit or prometheus.")
 	set.BoolVar(&f.noHeaders, "no-headers", false, "Print tables without headers.")
 	cli.AddColorFlag(set, &f.color)
 	set.StringVar(&f.failOn, "fail-on", string(finding.ThresholdNever),
@@ -102,9 +104,13 @@ func (f *flagSet) add(c *cobra.Command) {
 	set.StringVar(&f.saveInput, "save-input", "", "Write the collected data to this file (- is standard output).")
 	set.StringVar(&f.fromInput, "from-input", "", "Report on the data in this file of --save-input, without a cluster.")
 	set.DurationVar(&f.timeout, "timeout", 10*time.Second, "Time limit of each read.")
-	register(c, "output", complete.Words("wide", "json", "yaml", "jsonpath="))
+	register(c, "output", complete.Words(output.FormatWords(formats()...)...))
 	register(c, "color", complete.Words(output.ColorModes()...))
 	register(c, "fail-on", complete.Words(finding.Thresholds()...))
+}
+
+func formats() []output.FormatKind {
+	return append([]output.FormatKind{output.Wide, output.JSON, output.YAML, output.JSONPath}, output.PublishedKinds()...)
 }
 
 func register(c *cobra.Command, flag string, f complete.Func) {
@@ -120,7 +126,7 @@ func (f *flagSet) options(errs *[]error) Common {
 		Timeout: f.timeout,
 	}
 	var err error
-	if o.Format, err = output.ParseFormat(f.output, output.Wide, output.JSON, output.YAML, output.JSONPath); err != nil {
+	if o.Format, err = output.ParseFormat(f.output, formats()...); err != nil {
 		*errs = append(*errs, err)
 	}
 	if o.Color, err = output.ParseColorMode(f.color); err != nil {
@@ -220,6 +226,14 @@ func finish[R any](s *session, h report.Header, r R, text func(io.Writer, R, ren
 		if err := s.o.Format.Print(env.Streams.Out, r); err != nil {
 			return err
 		}
+	case s.o.Format.Published():
+		var plain strings.Builder
+		if err := text(&plain, r, render.Options{}); err != nil {
+			return err
+		}
+		if err := s.publish(render.Published(mask.Copy(h), r, plain.String())); err != nil {
+			return err
+		}
 	default:
 		o := render.Options{Terminal: env.Out(s.o.Color), Wide: s.o.Format.Kind == output.Wide, NoHeaders: s.o.NoHeaders}
 		if err := text(env.Streams.Out, r, o); err != nil {
@@ -233,6 +247,11 @@ func finish[R any](s *session, h report.Header, r R, text func(io.Writer, R, ren
 		return cli.Exit{Code: cli.ExitIncomplete}
 	}
 	return nil
+}
+
+// publish prints a report in a format that other tools read.
+func (s *session) publish(r publish.Report) error {
+	return publish.Print(s.c.env.Streams.Out, s.o.Format.Kind, r, publish.Options{FailOn: s.o.FailOn, RequireComplete: s.o.RequireComplete})
 }
 
 // act runs options, or hands them to the seam.

@@ -237,6 +237,9 @@ func topCommand(c *common) *cobra.Command {
 		if o.Watch && (o.FromInput != "" || o.SaveInput != "") {
 			errs = append(errs, errors.New("--watch cannot be used with --from-input or --save-input"))
 		}
+		if err := o.Format.ForbidRepeated("--watch"); o.Watch && err != nil {
+			errs = append(errs, err)
+		}
 		if len(errs) > 0 {
 			return usage(errs)
 		}
@@ -315,10 +318,11 @@ func logsCommand(c *common) *cobra.Command {
 		if o.Since < 0 {
 			errs = append(errs, errors.New("--since must not be negative"))
 		}
-		report := o.Format.Structured() || o.FromInput != "" || o.SaveInput != "" || o.RequireComplete || o.FailOn != finding.ThresholdNever
+		report := o.Format.Structured() || o.Format.Published() || o.FromInput != "" || o.SaveInput != "" ||
+			o.RequireComplete || o.FailOn != finding.ThresholdNever
 		if o.Follow && report {
 			errs = append(errs, errors.New("--follow prints lines, not a report: it cannot be used with "+
-				"-o json, yaml or jsonpath, --from-input, --save-input, --fail-on or --require-complete"))
+				"-o json, yaml, jsonpath, markdown, junit or prometheus, --from-input, --save-input, --fail-on or --require-complete"))
 		}
 		if len(errs) > 0 {
 			return usage(errs)

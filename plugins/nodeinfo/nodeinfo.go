@@ -15,6 +15,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/publish"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/render"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
@@ -68,6 +69,9 @@ func newCommand(env *cli.Env, runF func(context.Context, *cli.Env, Options) erro
 
 			# Exit with 3 if a node is Unhealthy
 			PROGRAM --fail-on=critical
+
+			# Write the report on a node for a ticket
+			PROGRAM worker-1 -o markdown
 
 			# Print the names of the nodes that are not Healthy
 			PROGRAM --only-problems -o name`),
@@ -141,6 +145,12 @@ func (o Options) print(env *cli.Env, list report.List) error {
 	switch {
 	case o.Format.Structured():
 		return o.Format.Print(out, o.cut(list))
+	case o.Format.Published():
+		published, err := render.Published(list, len(o.Names) > 0, render.ReportOptions{Sections: o.Sections})
+		if err != nil {
+			return err
+		}
+		return publish.Print(out, o.Format.Kind, published, publish.Options{FailOn: o.FailOn, RequireComplete: o.RequireComplete})
 	case o.Format.Kind == output.Name:
 		for _, n := range list.Items {
 			fmt.Fprintln(out, "node/"+n.Name)

@@ -54,15 +54,16 @@ type Options struct {
 	Connection *kube.Flags
 }
 
-var formats = []output.FormatKind{output.Wide, output.JSON, output.YAML, output.Name, output.JSONPath}
+var formats = append([]output.FormatKind{output.Wide, output.JSON, output.YAML, output.Name, output.JSONPath}, output.PublishedKinds()...)
 
-func formatWords() []string { return []string{"wide", "json", "yaml", "name", "jsonpath="} }
+func formatWords() []string { return output.FormatWords(formats...) }
 
 var sortKeys = []string{"verdict", "name", "age", "heartbeat", "cpu", "memory", "cpu-requests", "memory-requests", "pods"}
 
 func (v *flagValues) register(set *pflag.FlagSet) {
 	set.StringVarP(&v.output, "output", "o", "",
-		"Output format: wide, json, yaml, name or jsonpath=TEMPLATE. All but name also read pods, for requests and limits.")
+		"Output format: wide, json, yaml, name, jsonpath=TEMPLATE, markdown, junit or prometheus. "+
+			"All but name also read pods, for requests and limits.")
 	set.StringVarP(&v.selector, "selector", "l", "", "Select nodes by label, for example -l node-role.kubernetes.io/control-plane.")
 	set.StringVar(&v.fieldSelector, "field-selector", "", "Select nodes by field, for example spec.unschedulable=true.")
 	set.StringSliceVarP(&v.labelColumns, "label-columns", "L", nil, "Node labels to print as table columns.")
@@ -159,6 +160,9 @@ func (v *flagValues) conflicts(o Options) error {
 	if v.saveInput == "-" && o.Format.Kind == output.Table && v.watch {
 		errs = append(errs, errors.New("--save-input=- cannot be combined with -w"))
 	}
+	if v.watch {
+		errs = append(errs, o.Format.ForbidRepeated("--watch"))
+	}
 	if v.timeout <= 0 || v.staleAfter <= 0 {
 		errs = append(errs, errors.New("--timeout and --stale-after must be positive"))
 	}
@@ -170,7 +174,8 @@ func (o Options) depth() evaluate.Depth {
 	switch {
 	case len(o.Names) > 0:
 		return evaluate.Full
-	case o.Format.Kind == output.Wide || o.Format.Structured() || strings.HasSuffix(o.SortBy, "-requests") || o.SortBy == "pods":
+	case o.Format.Kind == output.Wide || o.Format.Structured() || o.Format.Published(),
+		strings.HasSuffix(o.SortBy, "-requests"), o.SortBy == "pods":
 		return evaluate.Pods
 	}
 	return evaluate.Fleet

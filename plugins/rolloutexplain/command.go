@@ -84,8 +84,8 @@ func (f *flags) register(c *cobra.Command) {
 	s := c.Flags()
 	s.BoolVarP(&f.allNamespaces, "all-namespaces", "A", false, "List the rollouts of all namespaces.")
 	s.StringVarP(&f.selector, "selector", "l", "", "List only the rollouts with these labels, as in kubectl get -l.")
-	s.StringVarP(&f.output, "output", "o", "", "Output format: table, wide, json, yaml, name, jsonpath=TEMPLATE. "+
-		"With -w or --wait, json and yaml print one document per change.")
+	s.StringVarP(&f.output, "output", "o", "", "Output format: table, wide, json, yaml, name, jsonpath=TEMPLATE, "+
+		"markdown, junit or prometheus. With -w or --wait, json and yaml print one document per change.")
 	s.BoolVar(&f.noHeaders, "no-headers", false, "Omit table headers.")
 	cli.AddColorFlag(s, &f.color)
 
@@ -119,7 +119,7 @@ func (f *flags) register(c *cobra.Command) {
 
 func (f *flags) completions(c *cobra.Command) {
 	offer := map[string]complete.Func{
-		"output":    complete.Words("table", "wide", "json", "yaml", "name", "jsonpath="),
+		"output":    complete.Words(append([]string{"table"}, output.FormatWords(formats()...)...)...),
 		"color":     complete.Words(output.ColorModes()...),
 		"fail-fast": complete.Words(failFastWords()...),
 		"fail-on":   complete.Words(finding.Thresholds()...),

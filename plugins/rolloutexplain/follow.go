@@ -128,6 +128,7 @@ func (f *follower) look(ctx context.Context) (bool, error) {
 		return false, ctx.Err() // half an answer is none
 	}
 	in.Collected = f.now()
+	f.judged = in.Collected
 	list := evaluate.Evaluate(in, in.Collected, opts)
 	f.mark(&list)
 	f.last = list

@@ -110,7 +110,7 @@ func (f *flags) toOptions(args []string) (*Options, error) {
 	var err error
 	o.Targets, err = f.targets(args)
 	note(err)
-	o.Format, err = output.ParseFormat(f.output, output.Wide, output.JSON, output.YAML, output.Name, output.JSONPath)
+	o.Format, err = output.ParseFormat(f.output, formats()...)
 	note(err)
 	o.Color, err = output.ParseColorMode(f.color)
 	note(err)
@@ -127,6 +127,10 @@ func (f *flags) toOptions(args []string) (*Options, error) {
 		return nil, cli.Usage(errors.Join(errs...))
 	}
 	return o, nil
+}
+
+func formats() []output.FormatKind {
+	return append([]output.FormatKind{output.Wide, output.JSON, output.YAML, output.Name, output.JSONPath}, output.PublishedKinds()...)
 }
 
 func (f *flags) targets(args []string) ([]target.Ref, error) {
@@ -181,6 +185,9 @@ func (f *flags) conflicts(o *Options) error {
 	say(f.watch && f.wait, "--watch cannot be combined with --wait")
 	say(f.revision != 0 && len(o.Targets) != 1, "--revision needs the name of one rollout")
 	say((f.watch || f.wait) && o.Format.Kind == output.JSONPath, "-o jsonpath prints one report and cannot be combined with --watch or --wait")
+	if f.watch {
+		errs = append(errs, o.Format.ForbidRepeated("--watch"))
+	}
 	for _, d := range []struct {
 		name  string
 		value time.Duration

@@ -11,6 +11,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/publish"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/collect"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/load"
@@ -29,6 +30,7 @@ type runner struct {
 	collector *collect.Collector
 	scope     collect.Scope
 	asked     map[finding.ObjectRef]finding.ObjectRef // named object by the rollout it stands for
+	judged    time.Time                               // when what is printed was judged, by the server's clock
 }
 
 func (r *runner) run(ctx context.Context) error {
@@ -64,6 +66,7 @@ func (r *runner) run(ctx context.Context) error {
 			return nil
 		}
 	}
+	r.judged = in.Collected
 	return r.finish(evaluate.Evaluate(in, in.Collected, r.evaluateOptions()))
 }
 
@@ -136,6 +139,7 @@ func (r *runner) offline() error {
 			return err
 		}
 	}
+	r.judged = in.Collected
 	return r.finish(evaluate.Evaluate(in, in.Collected, o))
 }
 
@@ -199,6 +203,12 @@ func (r *runner) print(list report.List) error {
 	switch {
 	case r.o.Format.Structured():
 		return r.o.Format.Print(out, r.document(list))
+	case r.o.Format.Published():
+		p, err := render.Published(list, r.judged, r.full(list))
+		if err != nil {
+			return err
+		}
+		return publish.Print(out, r.o.Format.Kind, p, publish.Options{FailOn: r.o.FailOn, RequireComplete: r.o.RequireComplete})
 	case r.o.Format.Kind == output.Name:
 		for i := range list.Items {
 			if _, err := fmt.Fprintln(out, names(list.Items[i].Object)); err != nil {
@@ -227,9 +237,14 @@ func names(o finding.ObjectRef) string {
 	return strings.ToLower(o.Kind) + group[o.Kind] + "/" + o.Name
 }
 
+// full says whether rollouts are explained rather than listed: those that were named, and the only one of a file.
+func (r *runner) full(list report.List) bool {
+	return len(r.o.Targets) > 0 || r.o.offline() && len(list.Items) == 1
+}
+
 func (r *runner) text(out io.Writer, list report.List, term output.Terminal) error {
 	o := render.Options{Terminal: term, Wide: r.o.Format.Kind == output.Wide, NoHeaders: r.o.NoHeaders, Namespace: r.o.AllNamespaces}
-	if len(r.o.Targets) == 0 && !(r.o.offline() && len(list.Items) == 1) {
+	if !r.full(list) {
 		if len(list.Items) == 0 {
 			r.env.Warn("No rollouts found%s.", inNamespace(r.scope.Namespace))
 			return nil

@@ -220,3 +220,24 @@ func localName(file *ast.File, imported string) string {
 	}
 	return ""
 }
+
+// What reads reports in tests only must reach no binary.
+func TestBinariesLinkNoTestOnlyModule(t *testing.T) {
+	only := []string{"github.com/yuin/goldmark", "github.com/google/go-cmp", "github.com/santhosh-tekuri/jsonschema", module + "/pkg/testkit"}
+	for _, p := range packages(t) {
+		if from, _ := layer(p.ImportPath); from != "cmd" {
+			continue
+		}
+		if !slices.Contains(p.Deps, "github.com/spf13/cobra") {
+			t.Errorf("%s does not seem to link anything", p.ImportPath)
+		}
+		for _, path := range p.Deps {
+			if slices.ContainsFunc(only, func(m string) bool { return path == m || strings.HasPrefix(path, m+"/") }) {
+				t.Errorf("%s links %s, which is for tests", p.ImportPath, path)
+			}
+		}
+		if p.ImportPath != "cmd/kubectl-dns" && slices.Contains(p.Deps, "github.com/prometheus/common/expfmt") {
+			t.Errorf("%s links the parser of Prometheus: what is printed is written by pkg/publish", p.ImportPath)
+		}
+	}
+}

@@ -99,15 +99,19 @@ func (p *page) bar(r *report.Rollout) string {
 // causes writes what blocks, the root cause first.
 func (p *page) causes(r *report.Rollout) {
 	for _, f := range causesOf(r) {
-		block := output.Block{Finding: f.Finding, Notes: p.notes(f)}
-		if l := f.Log; l != nil {
-			block.Log = &output.Log{Pod: l.Pod, Container: l.Container, Previous: l.Previous, Lines: l.Lines}
-		}
-		p.Findings(block)
+		p.Findings(p.blockOf(f))
 		if len(f.Pods) > 1 {
 			p.Line(2, "Pods: "+several(f.Pods, 4))
 		}
 	}
+}
+
+func (p *page) blockOf(f *report.Finding) output.Block {
+	block := output.Block{Finding: f.Finding, Notes: p.notes(f)}
+	if l := f.Log; l != nil {
+		block.Log = &output.Log{Pod: l.Pod, Container: l.Container, Previous: l.Previous, Lines: l.Lines}
+	}
+	return block
 }
 
 // causesOf are the findings with a block of their own.
