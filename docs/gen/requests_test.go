@@ -65,7 +65,7 @@ func TestRolesFollowFromRecordedRequests(t *testing.T) {
 }
 
 // TestTheRunAskedWhatIsRecorded holds the requests of an end-to-end run, of which E2E_REQUESTS has the audit events, against
-// the records; with -update it adds them.
+// the records and the roles; with -update it adds them to the records.
 func TestTheRunAskedWhatIsRecorded(t *testing.T) {
 	path := os.Getenv("E2E_REQUESTS")
 	if path == "" {
@@ -77,6 +77,10 @@ func TestTheRunAskedWhatIsRecorded(t *testing.T) {
 	}
 	defer file.Close() //nolint:errcheck // it was read
 	asked, err := requestsOf(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roles, err := readRoles(table)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,10 +98,14 @@ func TestTheRunAskedWhatIsRecorded(t *testing.T) {
 			testkit.GoldenFile(t, records+plugin+".txt", strings.Join(all, "\n")+"\n")
 			continue
 		}
+		granted := roles[slices.IndexFunc(roles, func(r role) bool { return r.plugin == plugin })]
 		for _, request := range asked[plugin] {
-			if !slices.Contains(known, request) {
-				t.Errorf("kubectl %s asked %q, which %s%s.txt does not hold: add it there, and to rbac.txt where a role needs it",
-					plugin, request, records, plugin)
+			switch missing, _ := compare(granted, []string{request}); {
+			case slices.Contains(known, request):
+			case len(missing) == 0: // seldom sent, such as after a broken stream
+				t.Logf("kubectl %s asked %q, which its role grants and %s%s.txt does not hold", plugin, request, records, plugin)
+			default:
+				t.Errorf("kubectl %s asked %q, which neither %s%s.txt nor its role in rbac.txt holds", plugin, request, records, plugin)
 			}
 		}
 	}
