@@ -16,6 +16,9 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/account"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/machine"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/subject"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/workload"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/sections"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
@@ -74,10 +77,10 @@ func gone(g *facts.Gone, sources source.List, kubectl finding.Kubectl) report.No
 
 // of puts together what is printed of a node, and what is concluded about it.
 func of(n *facts.Node, kubectl finding.Kubectl) report.Node {
-	c := &rules.Case{Node: n, Kubectl: kubectl}
+	c := &subject.Case{Node: n, Kubectl: kubectl}
 	out := sections.Of(n)
 	if out.Pods != nil {
-		out.Pods.Problems = c.Problems()
+		out.Pods.Problems = workload.Problems(c)
 	}
 	out.Findings, out.Consequences = rules.Check(c)
 	if f, left := account.Unexplained(c, out.Findings, out.Consequences); left {
@@ -193,11 +196,11 @@ func commonCauses(items []report.Node) []string {
 	var times []time.Time
 	unrenewed := 0
 	for _, n := range items {
-		if slices.ContainsFunc(n.Findings, func(f finding.Finding) bool { return f.Code == rules.LeaseNotRenewed }) {
+		if slices.ContainsFunc(n.Findings, func(f finding.Finding) bool { return f.Code == machine.LeaseNotRenewed }) {
 			unrenewed++
 		}
 		for _, f := range n.Findings {
-			silent := f.Code == rules.KubeletNotReporting || f.Code == rules.ReadyConditionStale
+			silent := f.Code == machine.KubeletNotReporting || f.Code == machine.ReadyConditionStale
 			if h := n.Health.Heartbeat; silent && h != nil && h.ReceivedAt != nil {
 				times = append(times, *h.ReceivedAt)
 			}
