@@ -46,6 +46,11 @@ func newCommand(env *cli.Env, runF func(context.Context, *cli.Env, Options) erro
 			then health, components, resources, pods, network, storage, control plane, scheduling, events and lifecycle. The
 			report lists what it is not allowed to read as "not checked"; nothing is guessed.
 
+			With --drain, the command previews the drain of the named nodes and changes nothing: which PodDisruptionBudgets
+			block it, which pods and data are lost, whether the other nodes have room for the pods that move, by the
+			scheduler's rules, and the kubectl drain command with the flags that it needs. Verdicts: Drainable, Risky (pods
+			are lost or find no room), Blocked (the drain would not end), Unknown (something that decides cannot be read).
+
 			--context accepts several contexts or patterns; the clusters are read in parallel.
 
 			Verdicts: Healthy, Degraded (the worst finding is a warning), Unhealthy (one finding is critical), Unknown. A
@@ -63,6 +68,9 @@ func newCommand(env *cli.Env, runF func(context.Context, *cli.Env, Options) erro
 
 			# List requests, limits, runtime, network plugin and more of the control plane nodes
 			PROGRAM -l node-role.kubernetes.io/control-plane -o wide
+
+			# Preview the drain of two nodes at once
+			PROGRAM --drain worker-1 worker-2
 
 			# List the nodes of all contexts whose name begins with prod-
 			PROGRAM --context='prod-*'
@@ -105,10 +113,16 @@ func completeFlags(command *cobra.Command) {
 }
 
 func run(ctx context.Context, env *cli.Env, o Options) error {
+	if o.Drain {
+		return o.runDrain(ctx, env)
+	}
 	if o.FromInput != "" {
 		var input evaluate.Input
 		if err := env.LoadInput(o.FromInput, &input); err != nil {
 			return err
+		}
+		if input.Depth == evaluate.Drain {
+			return errors.New("the file was saved with --drain: pass --drain and the name of the node")
 		}
 		input.Select(o.Names)
 		list := o.evaluate(input, finding.Kubectl{})

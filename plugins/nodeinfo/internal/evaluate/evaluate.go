@@ -1,5 +1,6 @@
 // Package evaluate turns what was read about nodes into a report: pure, without clock, network or environment. It is the
-// door of three rooms: facts (what is true of a node), rules (what follows from that), sections (what is printed of it).
+// door of four rooms: facts (what is true of a node), rules (what follows from that), sections (what is printed of it), and
+// drain (what a drain of nodes would do).
 package evaluate
 
 import (
@@ -14,6 +15,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/account"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/drain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/machine"
@@ -34,7 +36,11 @@ type Options struct {
 const DefaultStaleAfter = nodefact.Patience
 
 // Catalog is every finding code, sorted.
-func Catalog() []finding.Entry { return rules.Catalog() }
+func Catalog() []finding.Entry {
+	list := slices.Concat(rules.Catalog(), drain.Catalog())
+	slices.SortFunc(list, func(a, b finding.Entry) int { return cmp.Compare(a.Code, b.Code) })
+	return list
+}
 
 // Evaluate judges every node of the input. It reads each list once: the work grows with nodes plus pods.
 func Evaluate(in Input, now time.Time, o Options) report.List {

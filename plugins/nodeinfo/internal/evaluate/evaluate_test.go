@@ -19,6 +19,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/machine"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/workload"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
@@ -92,7 +93,7 @@ func TestEveryCodeFiresAndItsNearMissDoesNot(t *testing.T) {
 	besides := map[finding.Code][]finding.Code{
 		machine.ReadyConditionStale: {machine.LeaderLeaseExpired}, // why nobody has marked the node
 	}
-	for _, entry := range Catalog() {
+	for _, entry := range rules.Catalog() {
 		t.Run(string(entry.Code), func(t *testing.T) {
 			list := judge(load(t, string(entry.Code)))
 			fires := node(t, list, "fires")
@@ -171,7 +172,7 @@ func running(since metav1.Time) corev1.ContainerState {
 }
 
 func TestVerdictFollowsTheWorstFinding(t *testing.T) {
-	for _, entry := range Catalog() {
+	for _, entry := range rules.Catalog() {
 		fires := node(t, judge(load(t, string(entry.Code))), "fires")
 		want := map[finding.Severity]report.Verdict{finding.Critical: report.Unhealthy, finding.Warning: report.Degraded, finding.Info: report.Healthy}[entry.Severity]
 		if fires.Verdict != want {

@@ -36,7 +36,7 @@ func TestFindingsHaveOneForm(t *testing.T) {
 	reports := slices.DeleteFunc(reportsOfEveryFixture(t), func(r testkit.Report) bool {
 		return r.Fixture == "hostile-text" // what it quotes is made harmless where it is printed
 	})
-	testkit.CheckWords(t, Catalog(), long, reports)
+	testkit.CheckWords(t, rules.Catalog(), long, reports)
 }
 
 func TestNextStepsKeepTheUser(t *testing.T) {

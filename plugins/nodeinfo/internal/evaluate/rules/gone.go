@@ -69,4 +69,3 @@ func Gone(g *facts.Gone, kubectl finding.Kubectl) []finding.Finding {
 	}
 	return []finding.Finding{f}
 }
-

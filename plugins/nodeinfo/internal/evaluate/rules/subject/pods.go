@@ -60,4 +60,3 @@ func (c *Case) PodNext(p *facts.Pod) []finding.Next {
 func (c *Case) BiggestUsers() finding.Next {
 	return c.Look("List the pods of the cluster by memory usage", "", "top", "pods", "-A", "--sort-by=memory")
 }
-
