@@ -92,13 +92,15 @@ func (p *Plan) summary(out *report.Drain) string {
 		return fmt.Sprintf("%s (and %d more)", causes[0], len(causes)-1)
 	}
 	stays := output.Plural(out.Counts.Stays, "pod stays", "pods stay")
-	switch {
-	case out.Counts.Moves == 0:
+	if out.Counts.Moves == 0 {
 		return "nothing blocks the drain; no pod moves, " + stays
-	case p.Tight:
-		return fmt.Sprintf("nothing blocks the drain; %s and just fit elsewhere, %s", output.Plural(out.Counts.Moves, "pod moves", "pods move"), stays)
 	}
-	return fmt.Sprintf("nothing blocks the drain; %s and fit elsewhere, %s", output.Plural(out.Counts.Moves, "pod moves", "pods move"), stays)
+	just := ""
+	if p.Tight {
+		just = "just "
+	}
+	return "nothing blocks the drain; " + output.Plural(out.Counts.Moves, "pod moves and "+just+"fits elsewhere", "pods move and "+just+"fit elsewhere") +
+		", " + stays
 }
 
 // fates are the words of the report.
