@@ -29,13 +29,8 @@ func New(env *cli.Env) *cobra.Command {
 // Catalog is every finding code of this plugin, sorted.
 func Catalog() []finding.Entry { return evaluate.Catalog() }
 
-func newCommand(env *cli.Env, runF func(context.Context, *cli.Env, Options) error) *cobra.Command {
-	var values flagValues
-	var connection *kube.Flags
-	command := &cobra.Command{
-		Use:   "nodeinfo [NODE...]",
-		Short: "Report whether nodes are healthy, why not, and what to do next",
-		Long: cli.Long(`
+const (
+	long = `
 			Report whether nodes are healthy, why not, and what to do next.
 
 			Without node names, the command prints a table of all nodes, worst first, from three API calls whatever the
@@ -58,8 +53,8 @@ func newCommand(env *cli.Env, runF func(context.Context, *cli.Env, Options) erro
 
 			Exit codes: 0 the report was printed, whatever the verdict; 1 an error, or a named node does not exist; 3 a
 			finding reached --fail-on; 4 --require-complete is set and something could not be read; 5 the cluster did not
-			respond in time.`),
-		Example: cli.Example(env, `
+			respond in time.`
+	examples = `
 			# List all nodes, worst first
 			PROGRAM
 
@@ -82,8 +77,18 @@ func newCommand(env *cli.Env, runF func(context.Context, *cli.Env, Options) erro
 			PROGRAM worker-1 -o markdown
 
 			# Print the names of the nodes that are not Healthy
-			PROGRAM --only-problems -o name`),
-		Args: cobra.ArbitraryArgs,
+			PROGRAM --only-problems -o name`
+)
+
+func newCommand(env *cli.Env, runF func(context.Context, *cli.Env, Options) error) *cobra.Command {
+	var values flagValues
+	var connection *kube.Flags
+	command := &cobra.Command{
+		Use:     "nodeinfo [NODE...]",
+		Short:   "Report whether nodes are healthy, why not, and what to do next",
+		Long:    cli.Long(long),
+		Example: cli.Example(env, examples),
+		Args:    cobra.ArbitraryArgs,
 		RunE: func(command *cobra.Command, args []string) error {
 			options, err := values.toOptions(args, connection)
 			if err != nil {

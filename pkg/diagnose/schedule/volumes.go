@@ -27,8 +27,8 @@ func Reaches(v *corev1.PersistentVolume, n *corev1.Node) bool {
 	}
 	zoned := slices.ContainsFunc(zoneLabels, func(key string) bool { return n.Labels[key] != "" })
 	for _, key := range zoneLabels {
-		zone, labelled := v.Labels[key]
-		if labelled && zoned && !slices.Contains(strings.Split(zone, "__"), n.Labels[key]) {
+		zone, labeled := v.Labels[key]
+		if labeled && zoned && !slices.Contains(strings.Split(zone, "__"), n.Labels[key]) {
 			return false
 		}
 	}

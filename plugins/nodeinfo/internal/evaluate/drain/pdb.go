@@ -24,8 +24,8 @@ var drainBlockedByPDB = rule{
 		Meaning: "The API server refuses the eviction of a pod: its PodDisruptionBudget allows no disruption, or fewer than pods go without a " +
 			"replacement, or more than one PodDisruptionBudget matches the pod. kubectl drain tries again until its timeout; in the last case " +
 			"it ends with an error.",
-		Evidence: "PodDisruptionBudget status (currentHealthy, desiredHealthy, disruptionsAllowed) and unhealthyPodEvictionPolicy, with the pods " +
-			"on the node whose evictions it counts.",
+		Evidence: "PodDisruptionBudget status (currentHealthy, desiredHealthy, disruptionsAllowed) and unhealthyPodEvictionPolicy, with the " +
+			"pods on the node whose evictions it counts.",
 		Next:   "Make the pods of the budget ready, scale the workload up, or change the budget.",
 		Source: "https://kubernetes.io/docs/concepts/scheduling-eviction/api-eviction/",
 	},
@@ -55,7 +55,8 @@ func checkBudgets(p *Plan) []finding.Finding {
 		}
 		list = append(list, about(fmt.Sprintf("pod %s matches %d PodDisruptionBudgets (%s): the API server refuses its eviction", name(pod),
 			len(names), strings.Join(names, ", ")), []*Pod{pod}, []finding.Evidence{{
-			Source: "PodDisruptionBudgets in " + pod.Namespace, Path: "spec.selector", Value: strings.Join(names, ", ") + " match the labels of the pod",
+			Source: "PodDisruptionBudgets in " + pod.Namespace, Path: "spec.selector",
+			Value: strings.Join(names, ", ") + " match the labels of the pod",
 		}}, p.look("Compare the selectors: one budget alone may match a pod", pod.Namespace, "get", "pdb",
 			"-o", "custom-columns=NAME:.metadata.name,SELECTOR:.spec.selector")))
 	}
@@ -69,7 +70,8 @@ func noneAllowed(b *Budget) string {
 	s := &b.Status
 	text := fmt.Sprintf("PodDisruptionBudget %s allows no disruption: ", budgetName(b))
 	if s.CurrentHealthy < s.ExpectedPods && !eviction.Never(b.PodDisruptionBudget) {
-		text += fmt.Sprintf("%d of %s healthy, %d required", s.CurrentHealthy, output.Plural(int(s.ExpectedPods), "pod is", "pods are"), s.DesiredHealthy)
+		text += fmt.Sprintf("%d of %s healthy, %d required", s.CurrentHealthy, output.Plural(int(s.ExpectedPods), "pod is", "pods are"),
+			s.DesiredHealthy)
 	} else {
 		text += fmt.Sprintf("%s requires %d of %d healthy", limit(b.PodDisruptionBudget), s.DesiredHealthy, s.ExpectedPods)
 	}
@@ -119,8 +121,8 @@ func (p *Plan) blocked(b *Budget, message string) finding.Finding {
 
 // scaleUp is one pod more, where that gives the budget room: it wants a number, all its pods are there and are one workload's.
 func (p *Plan) scaleUp(b *Budget) (finding.Next, bool) {
-	min := b.Spec.MinAvailable
-	if min == nil || min.Type != intstr.Int || b.Status.ExpectedPods != b.Status.CurrentHealthy || b.Status.DesiredHealthy != b.Status.ExpectedPods {
+	wanted, s := b.Spec.MinAvailable, &b.Status
+	if wanted == nil || wanted.Type != intstr.Int || s.ExpectedPods != s.CurrentHealthy || s.DesiredHealthy != s.ExpectedPods {
 		return finding.Next{}, false
 	}
 	workload := ""

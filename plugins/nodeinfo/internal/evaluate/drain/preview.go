@@ -99,8 +99,8 @@ func (p *Plan) summary(out *report.Drain) string {
 	if p.Tight {
 		just = "just "
 	}
-	return "nothing blocks the drain; " + output.Plural(out.Counts.Moves, "pod moves and "+just+"fits elsewhere", "pods move and "+just+"fit elsewhere") +
-		", " + stays
+	moves := output.Plural(out.Counts.Moves, "pod moves and "+just+"fits elsewhere", "pods move and "+just+"fit elsewhere")
+	return "nothing blocks the drain; " + moves + ", " + stays
 }
 
 // fates are the words of the report.
@@ -228,7 +228,8 @@ func (p *Plan) notModeled() []string {
 		list = append(list, "preemption of pods with a lower priority")
 	}
 	if p.Waiting > 0 && len(p.moving()) > 0 {
-		list = append(list, output.Plural(p.Waiting, "pod that already waits", "pods that already wait")+" for a node and may take the room first")
+		waiting := output.Plural(p.Waiting, "pod that already waits", "pods that already wait")
+		list = append(list, waiting+" for a node and may take the room first")
 	}
 	return list
 }
@@ -244,9 +245,9 @@ func (p *Plan) command() *finding.Next {
 		flags.DeleteEmptyDir = flags.DeleteEmptyDir || pod.Flags.DeleteEmptyDir
 		flags.Force = flags.Force || pod.Flags.Force
 	}
-	next := &finding.Next{
-		Why:  "Cordon " + map[bool]string{true: "the node", false: "the nodes"}[len(p.Targets) == 1] + " and evict the pods; kubectl uncordon opens again",
-		Risk: finding.Change,
+	next := &finding.Next{Why: "Cordon the node and evict the pods; kubectl uncordon opens it again", Risk: finding.Change}
+	if len(p.Targets) > 1 {
+		next.Why = "Cordon the nodes and evict the pods; kubectl uncordon opens them again"
 	}
 	if flags.IgnoreDaemonSets {
 		args = append(args, "--ignore-daemonsets")

@@ -96,8 +96,8 @@ func each(pods []*Pod, of func(*Pod) (path, value string)) []finding.Evidence {
 var drainNodeNotReporting = rule{
 	Entry: finding.Entry{
 		Code: DrainNodeNotReporting, Severity: finding.Critical, Title: "Drain waits for a kubelet that does not report",
-		Meaning: "The node's condition Ready is Unknown: its kubelet does not report, so that nothing confirms that evicted pods have stopped. They " +
-			"stay in Terminating, and kubectl drain waits for them.",
+		Meaning: "The node's condition Ready is Unknown: its kubelet does not report, so that nothing confirms that evicted pods have stopped. " +
+			"They stay in Terminating, and kubectl drain waits for them.",
 		Evidence: "Node condition Ready=Unknown, and pods on the node that would be evicted.",
 		Next:     "Find out why the kubelet does not report. If the machine is gone, delete the Node or mark it out of service.",
 		Source:   "https://kubernetes.io/docs/concepts/cluster-administration/node-shutdown/#non-graceful-node-shutdown",
@@ -128,8 +128,8 @@ var drainNodeNotReporting = rule{
 var drainWaitsForPod = rule{
 	Entry: finding.Entry{
 		Code: DrainWaitsForPod, Severity: finding.Warning, Title: "Drain waits for a pod that does not end",
-		Meaning: "A pod was deleted before the drain and has exceeded its grace period by more than a minute. kubectl drain waits until the Pod " +
-			"object is gone. Info for pods with a finalizer, which stay until its controller removes it.",
+		Meaning: "A pod was deleted before the drain and has exceeded its grace period by more than a minute. kubectl drain waits until the " +
+			"Pod object is gone. Info for pods with a finalizer, which stay until its controller removes it.",
 		Evidence: "Pod metadata.deletionTimestamp and metadata.finalizers, without the finalizer of Jobs.",
 		Next:     "Find what holds the pod: a finalizer, a volume, or the container runtime.",
 	},

@@ -55,7 +55,8 @@ func checkLeaseNotRenewed(c *subject.Case) []finding.Finding {
 		Value: "posted " + output.Age(r.Condition.LastHeartbeatTime.Sub(r.Heartbeat.Renewed)) + " after the last renewal of the Lease",
 	})
 	return c.One(message, evidence,
-		subject.Answered(c.Look("Try a write to the Lease as the kubelet (needs impersonate); --dry-run=server stores nothing", corev1.NamespaceNodeLease,
+		subject.Answered(c.Look("Try a write to the Lease as the kubelet (needs impersonate); --dry-run=server stores nothing",
+			corev1.NamespaceNodeLease,
 			"annotate", "lease", c.Object.Name, "runbooks.test=renewal", "--dry-run=server",
 			"--as=system:node:"+c.Object.Name, "--as-group=system:nodes", "--as-group=system:authenticated"),
 			"an error: the policy, webhook or permission that it names rejects the renewals",
@@ -217,7 +218,8 @@ func checkNodeStatusStale(c *subject.Case) []finding.Finding {
 		text = "the heartbeat is current, but the kubelet last posted its status %s ago (usual: every 5m); the conditions are not reliable"
 	}
 	return c.One(fmt.Sprintf(text, c.Ago(r.Condition.LastHeartbeatTime.Time)), readyEvidence(c),
-		subject.OnNode("journalctl -u kubelet -n 200 --no-pager | grep -i 'node status'", "On the node, read the kubelet log for failed status updates"))
+		subject.OnNode("journalctl -u kubelet -n 200 --no-pager | grep -i 'node status'",
+			"On the node, read the kubelet log for failed status updates"))
 }
 
 var clockSkew = rule{

@@ -225,7 +225,8 @@ func checkKubeProxyNotReady(c *subject.Case) []finding.Finding {
 		subject.Answered(c.Look("Read the log of kube-proxy", proxy.Pod.Namespace, "logs", proxy.Pod.Name, "--tail=50"),
 			`"forbidden": its ClusterRoleBinding (system:node-proxier for the ServiceAccount kube-proxy) is missing`,
 			`"connection refused", "timeout": kube-proxy cannot reach the API server`),
-		subject.OnNode(fmt.Sprintf("curl -s -m5 http://127.0.0.1:%d/livez; ss -ltn", h.Port), "On the node, query the health port, and list what listens",
+		subject.OnNode(fmt.Sprintf("curl -s -m5 http://127.0.0.1:%d/livez; ss -ltn", h.Port),
+			"On the node, query the health port, and list what listens",
 			"an answer here: a firewall rejects the API server, and kube-proxy works"),
 	}
 	return append(list, subject.About(c.Found(message, evidence, next...), proxy.Pod))
