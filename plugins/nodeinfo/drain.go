@@ -30,7 +30,7 @@ func (v *flagValues) drainConflicts(o Options) error {
 	others := map[string]bool{
 		"-l": v.selector != "", "--field-selector": v.fieldSelector != "", "-w": v.watch, "--kubelet": v.kubelet, "-L": len(v.labelColumns) > 0,
 		"--section": len(v.sections) > 0, "--only-problems": v.onlyProblems, "--no-headers": v.noHeaders,
-		"-o " + v.output: o.Format.Kind == output.Wide || o.Format.Kind == output.Name,
+		"-o " + v.output: o.Format.Kind != output.Table && !o.Format.Structured(),
 	}
 	for flag, given := range others {
 		if given {

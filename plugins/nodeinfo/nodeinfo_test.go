@@ -332,6 +332,7 @@ func TestDrainTakesNamesAndNothingThatItDoesNotHeed(t *testing.T) {
 		"--drain w1 -w --kubelet":           "--drain cannot be combined with --kubelet\n",
 		"--drain w1 -o wide":                "--drain cannot be combined with -o wide\n",
 		"--drain w1 -o name":                "--drain cannot be combined with -o name\n",
+		"--drain w1 -o junit":               "--drain cannot be combined with -o junit\n",
 		"--drain w1 --section=pods -L zone": "--drain cannot be combined with --section\n",
 	} {
 		if _, code, stderr := parse(t, strings.Fields(args)...); code != cli.ExitError || !strings.Contains(stderr, want) {
