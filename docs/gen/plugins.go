@@ -30,7 +30,7 @@ func plugins() []plugin {
 		},
 		{
 			name: "nodeinfo", command: nodeinfo.New, catalog: nodeinfo.Catalog, chinese: nodeinfo.ChineseCatalog,
-			reports: []any{nodereport.List{}},
+			reports: []any{nodereport.List{}, nodereport.Drain{}},
 		},
 		{
 			name: "nodeshell", command: nodeshell.New, catalog: nodeshell.Catalog, chinese: nodeshell.ChineseCatalog,

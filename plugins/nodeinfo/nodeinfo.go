@@ -29,13 +29,8 @@ func New(env *cli.Env) *cobra.Command {
 // Catalog is every finding code of this plugin, sorted.
 func Catalog() []finding.Entry { return evaluate.Catalog() }
 
-func newCommand(env *cli.Env, runF func(context.Context, *cli.Env, Options) error) *cobra.Command {
-	var values flagValues
-	var connection *kube.Flags
-	command := &cobra.Command{
-		Use:   "nodeinfo [NODE...]",
-		Short: "Report whether nodes are healthy, why not, and what to do next",
-		Long: cli.Long(`
+const (
+	long = `
 			Report whether nodes are healthy, why not, and what to do next.
 
 			Without node names, the command prints a table of all nodes, worst first, from three API calls whatever the
@@ -46,6 +41,11 @@ func newCommand(env *cli.Env, runF func(context.Context, *cli.Env, Options) erro
 			then health, components, resources, pods, network, storage, control plane, scheduling, events and lifecycle. The
 			report lists what it is not allowed to read as "not checked"; nothing is guessed.
 
+			With --drain, the command previews the drain of the named nodes and changes nothing: which PodDisruptionBudgets
+			block it, which pods and data are lost, whether the other nodes have room for the pods that move, by the
+			scheduler's rules, and the kubectl drain command with the flags that it needs. Verdicts: Drainable, Risky (pods
+			are lost or find no room), Blocked (the drain would not end), Unknown (something that decides cannot be read).
+
 			--context accepts several contexts or patterns; the clusters are read in parallel.
 
 			Verdicts: Healthy, Degraded (the worst finding is a warning), Unhealthy (one finding is critical), Unknown. A
@@ -53,8 +53,8 @@ func newCommand(env *cli.Env, runF func(context.Context, *cli.Env, Options) erro
 
 			Exit codes: 0 the report was printed, whatever the verdict; 1 an error, or a named node does not exist; 3 a
 			finding reached --fail-on; 4 --require-complete is set and something could not be read; 5 the cluster did not
-			respond in time.`),
-		Example: cli.Example(env, `
+			respond in time.`
+	examples = `
 			# List all nodes, worst first
 			PROGRAM
 
@@ -63,6 +63,9 @@ func newCommand(env *cli.Env, runF func(context.Context, *cli.Env, Options) erro
 
 			# List requests, limits, runtime, network plugin and more of the control plane nodes
 			PROGRAM -l node-role.kubernetes.io/control-plane -o wide
+
+			# Preview the drain of two nodes at once
+			PROGRAM --drain worker-1 worker-2
 
 			# List the nodes of all contexts whose name begins with prod-
 			PROGRAM --context='prod-*'
@@ -74,8 +77,18 @@ func newCommand(env *cli.Env, runF func(context.Context, *cli.Env, Options) erro
 			PROGRAM worker-1 -o markdown
 
 			# Print the names of the nodes that are not Healthy
-			PROGRAM --only-problems -o name`),
-		Args: cobra.ArbitraryArgs,
+			PROGRAM --only-problems -o name`
+)
+
+func newCommand(env *cli.Env, runF func(context.Context, *cli.Env, Options) error) *cobra.Command {
+	var values flagValues
+	var connection *kube.Flags
+	command := &cobra.Command{
+		Use:     "nodeinfo [NODE...]",
+		Short:   "Report whether nodes are healthy, why not, and what to do next",
+		Long:    cli.Long(long),
+		Example: cli.Example(env, examples),
+		Args:    cobra.ArbitraryArgs,
 		RunE: func(command *cobra.Command, args []string) error {
 			options, err := values.toOptions(args, connection)
 			if err != nil {
@@ -105,10 +118,16 @@ func completeFlags(command *cobra.Command) {
 }
 
 func run(ctx context.Context, env *cli.Env, o Options) error {
+	if o.Drain {
+		return o.runDrain(ctx, env)
+	}
 	if o.FromInput != "" {
 		var input evaluate.Input
 		if err := env.LoadInput(o.FromInput, &input); err != nil {
 			return err
+		}
+		if input.Depth == evaluate.Drain {
+			return errors.New("the file was saved with --drain: pass --drain and the name of the node")
 		}
 		input.Select(o.Names)
 		list := o.evaluate(input, finding.Kubectl{})

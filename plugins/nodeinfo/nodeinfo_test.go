@@ -59,7 +59,11 @@ func TestEveryFlagChangesTheOptions(t *testing.T) {
 			t.Errorf("--%s: give this test a value for it", f.Name)
 			return
 		}
-		got, code, stderr := parse(t, "--"+f.Name+"="+value)
+		plain, args := plain, []string{"--" + f.Name + "=" + value}
+		if f.Name == "drain" { // needs a node
+			plain.Names, args = []string{"w1"}, append(args, "w1")
+		}
+		got, code, stderr := parse(t, args...)
 		got.Connection = nil
 		if code != 0 {
 			t.Errorf("--%s=%s: exit %d: %s", f.Name, value, code, stderr)
@@ -317,6 +321,79 @@ func TestFormatWordsAreThoseThatParse(t *testing.T) {
 	for _, word := range formatWords() {
 		if _, err := output.ParseFormat(strings.TrimSuffix(word, "=")+map[bool]string{true: "={.items}"}[strings.HasSuffix(word, "=")], formats...); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+func TestDrainTakesNamesAndNothingThatItDoesNotHeed(t *testing.T) {
+	for args, want := range map[string]string{
+		"--drain":                           "--drain requires the name of a node",
+		"--drain -l a=b":                    "--drain cannot be combined with -l\n",
+		"--drain w1 -w --kubelet":           "--drain cannot be combined with --kubelet\n",
+		"--drain w1 -o wide":                "--drain cannot be combined with -o wide\n",
+		"--drain w1 -o name":                "--drain cannot be combined with -o name\n",
+		"--drain w1 -o junit":               "--drain cannot be combined with -o junit\n",
+		"--drain w1 --section=pods -L zone": "--drain cannot be combined with --section\n",
+	} {
+		if _, code, stderr := parse(t, strings.Fields(args)...); code != cli.ExitError || !strings.Contains(stderr, want) {
+			t.Errorf("%s: exit %d: %s", args, code, stderr)
+		}
+	}
+	if o, code, stderr := parse(t, "--drain", "node/w1", "w2", "-o", "json"); code != 0 || !o.Drain || !slices.Equal(o.Names, []string{"w1", "w2"}) {
+		t.Errorf("%+v, exit %d: %s", o, code, stderr)
+	}
+}
+
+// drainServer has what a drain asks for: a bare pod on good, and budgets that may not be read.
+func drainServer(t *testing.T) *testkit.Server {
+	t.Helper()
+	s := server(t)
+	s.Answer("/api/v1/pods", corev1.PodList{TypeMeta: metav1.TypeMeta{Kind: "PodList", APIVersion: "v1"}, Items: []corev1.Pod{{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "alone"}, Spec: corev1.PodSpec{NodeName: "good"}, Status: corev1.PodStatus{Phase: corev1.PodRunning},
+	}}})
+	s.Answer("/apis/apps/v1/daemonsets", map[string]any{"kind": "DaemonSetList", "apiVersion": "apps/v1"})
+	s.Answer("/apis/policy/v1/poddisruptionbudgets", map[string]any{"kind": "PodDisruptionBudgetList", "apiVersion": "policy/v1"})
+	return s
+}
+
+func TestExitCodesOfADrain(t *testing.T) {
+	s := drainServer(t)
+	for args, want := range map[string]int{
+		"good": 0, "bad": 0, "good --fail-on=warning": cli.ExitThreshold, "good --fail-on=critical": 0, "good nope": cli.ExitError, "good --require-complete": 0,
+	} {
+		stdout, stderr, code := runOn(t, s, append([]string{"--drain"}, strings.Fields(args)...)...)
+		if code != want || (code == cli.ExitError) != (stdout == "") {
+			t.Errorf("%q: exit %d, want %d: %s%s", args, code, want, stdout, stderr)
+		}
+	}
+	s.Refuse("/apis/policy/v1/poddisruptionbudgets", http.StatusForbidden)
+	stdout, stderr, code := runOn(t, s, "--drain", "good", "--require-complete")
+	if code != cli.ExitIncomplete || !strings.HasPrefix(stdout, "Unknown: node/good: ") || !strings.Contains(stdout, "poddisruptionbudgets: needs list poddisruptionbudgets.policy") {
+		t.Errorf("exit %d: %s%s", code, stdout, stderr)
+	}
+	for _, r := range s.Requests() {
+		if !strings.HasPrefix(r, "GET ") {
+			t.Errorf("a preview changes something: %s", r)
+		}
+	}
+}
+
+func TestASavedDrainIsPreviewedWithoutACluster(t *testing.T) {
+	s := drainServer(t)
+	file := filepath.Join(t.TempDir(), "input.json")
+	live, _, _ := runOn(t, s, "--drain", "good", "--save-input", file)
+	asked := len(s.Requests())
+	again, stderr, code := runOn(t, s, "--drain", "good", "--from-input", file)
+	if strip := strings.ReplaceAll(live, " --kubeconfig="+s.Kubeconfig(t), ""); code != 0 || len(s.Requests()) != asked || !strings.HasPrefix(strip, strings.SplitAfter(again, "\n")[0]) {
+		t.Errorf("exit %d: %s\nlive %s\nagain %s", code, stderr, live, again)
+	}
+	for args, want := range map[string]string{
+		"good":         "was saved with --drain: pass --drain",
+		"--drain bad":  "saved for the drain of good",
+		"--drain nope": `node "nope" not found`,
+	} {
+		if _, stderr, code := runOn(t, s, append(strings.Fields(args), "--from-input", file)...); code != cli.ExitError || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, want) {
+			t.Errorf("%s: exit %d: %s", args, code, stderr)
 		}
 	}
 }

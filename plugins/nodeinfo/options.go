@@ -25,7 +25,7 @@ import (
 type flagValues struct {
 	output, selector, fieldSelector, sortBy, color, failOn, saveInput, fromInput string
 	labelColumns, sections, problemConditions                                    []string
-	noHeaders, onlyProblems, watch, requireComplete, kubelet                     bool
+	noHeaders, onlyProblems, watch, requireComplete, kubelet, drain              bool
 	timeout, staleAfter                                                          time.Duration
 }
 
@@ -44,6 +44,7 @@ type Options struct {
 	OnlyProblems      bool
 	Watch             bool
 	Kubelet           bool
+	Drain             bool
 	FailOn            finding.Threshold
 	RequireComplete   bool
 	Timeout           time.Duration
@@ -76,6 +77,9 @@ func (v *flagValues) register(set *pflag.FlagSet) {
 	set.BoolVar(&v.kubelet, "kubelet", false,
 		"Also query the kubelets for their health and disk usage. Needs get nodes/proxy, which also allows running commands in "+
 			"every pod of the node: grant it with care.")
+	set.BoolVar(&v.drain, "drain", false,
+		"Preview the drain of the named nodes, all at once: what blocks it, what is lost, whether the other nodes have room, and the "+
+			"kubectl drain command. Changes nothing.")
 	set.StringSliceVar(&v.problemConditions, "problem-condition", nil,
 		"Custom node condition and the status that means a problem: TYPE=STATUS, or TYPE= for none.")
 	set.StringVar(&v.failOn, "fail-on", string(finding.ThresholdNever),
@@ -95,6 +99,7 @@ func (v *flagValues) register(set *pflag.FlagSet) {
 func (v *flagValues) toOptions(args []string, connection *kube.Flags) (Options, error) {
 	o := Options{
 		LabelColumns: v.labelColumns, SortBy: v.sortBy, NoHeaders: v.noHeaders, OnlyProblems: v.onlyProblems, Watch: v.watch, Kubelet: v.kubelet,
+		Drain:           v.drain,
 		RequireComplete: v.requireComplete, Timeout: v.timeout, StaleAfter: v.staleAfter, SaveInput: v.saveInput, FromInput: v.fromInput,
 		Sections: v.sections, Connection: connection,
 	}
@@ -129,6 +134,7 @@ func (v *flagValues) toOptions(args []string, connection *kube.Flags) (Options, 
 	o.ProblemConditions, err = problemConditions(v.problemConditions)
 	check(err)
 	check(v.conflicts(o))
+	check(v.drainConflicts(o))
 	return o, cli.Usage(errors.Join(errs...))
 }
 

@@ -47,9 +47,12 @@ func Collect(ctx context.Context, cluster *kube.Cluster, r Request) (Result, err
 	c := &collector{client: client, request: r, slots: make(chan struct{}, atOnce), now: cluster.Clock.Now}
 	c.in.Depth = r.Depth
 	c.in.NodeSources = map[string]source.List{}
-	if len(r.Names) > 0 {
+	switch {
+	case r.Depth == evaluate.Drain:
+		err = c.drain(ctx)
+	case len(r.Names) > 0:
 		err = c.named(ctx)
-	} else {
+	default:
 		err = c.fleet(ctx)
 	}
 	if err != nil {
@@ -58,7 +61,7 @@ func Collect(ctx context.Context, cluster *kube.Cluster, r Request) (Result, err
 	if r.Kubelet {
 		c.kubelets(ctx)
 	}
-	if len(r.Names) > 0 {
+	if len(r.Names) > 0 && r.Depth != evaluate.Drain {
 		c.requests(ctx)
 	}
 	c.in.Now = cluster.Clock.Now().UTC()
@@ -143,7 +146,7 @@ func (c *collector) fleet(ctx context.Context) error {
 	})
 	if c.request.Depth != evaluate.Fleet {
 		c.shared(ctx)
-		c.spawn(func() { c.allPods(ctx) })
+		c.spawn(func() { c.allPods(ctx, trimPods) })
 	}
 	c.wg.Wait()
 	if nodeErr != nil {
@@ -228,26 +231,36 @@ func (c *collector) addNode(n *corev1.Node) {
 func (c *collector) resolve(ctx context.Context, missing []string) {
 	list, err := c.client.CoreV1().Nodes().List(ctx, cached())
 	for _, name := range missing {
-		var matches []*corev1.Node
-		var how string
-		for i := 0; err == nil && i < len(list.Items); i++ {
-			if h := alias(&list.Items[i], name); h != "" {
-				matches, how = append(matches, &list.Items[i]), h
+		if err == nil {
+			if n := c.byAlias(list.Items, name); n != nil {
+				c.addNode(n)
+				continue
 			}
-		}
-		switch len(matches) {
-		case 1:
-			c.notes = append(c.notes, fmt.Sprintf("%q is the %s of node %q", name, how, matches[0].Name))
-			c.addNode(matches[0])
-			continue
-		case 0:
-		default:
-			c.notes = append(c.notes, fmt.Sprintf("%q matches %d nodes: pass a node name", name, len(matches)))
 		}
 		c.in.NotFound = append(c.in.NotFound, name)
 		c.gone(ctx, name)
 	}
 	c.wg.Wait()
+}
+
+// byAlias gives the one node that has the name as an alias, and notes that; nil: none, or several.
+func (c *collector) byAlias(nodes []corev1.Node, name string) *corev1.Node {
+	var matches []*corev1.Node
+	var how string
+	for i := range nodes {
+		if h := alias(&nodes[i], name); h != "" {
+			matches, how = append(matches, &nodes[i]), h
+		}
+	}
+	switch len(matches) {
+	case 1:
+		c.notes = append(c.notes, fmt.Sprintf("%q is the %s of node %q", name, how, matches[0].Name))
+		return matches[0]
+	case 0:
+	default:
+		c.notes = append(c.notes, fmt.Sprintf("%q matches %d nodes: pass a node name", name, len(matches)))
+	}
+	return nil
 }
 
 func alias(n *corev1.Node, name string) string {

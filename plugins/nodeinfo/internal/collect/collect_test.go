@@ -2,6 +2,7 @@ package collect
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -322,5 +324,57 @@ func TestDetailsAreReadOfDaemonSetsThatLackPods(t *testing.T) {
 	}
 	if !slices.ContainsFunc(result.Input.Events, func(e corev1.Event) bool { return e.Reason == "FailedCreate" }) {
 		t.Error("the event is lost")
+	}
+}
+
+// drained adds to the fleet what a drain asks for.
+func drained(t *testing.T, volumes bool) *testkit.Server {
+	t.Helper()
+	s := fleet(t, 3)
+	on, off := secretive("on", "w1"), secretive("off", "w2")
+	on.Annotations = map[string]string{"token": "s3cret", "karpenter.sh/do-not-disrupt": "true"}
+	on.Labels, on.Spec.Tolerations = map[string]string{"app": "x"}, []corev1.Toleration{{Key: "a"}}
+	on.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "r", Controller: new(true)}}
+	if volumes {
+		on.Spec.Volumes = []corev1.Volume{{Name: "d", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "data"}}}}
+	}
+	off.Labels = on.Labels
+	off.Spec.Containers[0].Ports = []corev1.ContainerPort{{HostPort: 80}, {ContainerPort: 81}}
+	s.Answer(pods, corev1.PodList{TypeMeta: metav1.TypeMeta{Kind: "PodList", APIVersion: "v1"}, Items: []corev1.Pod{on, off}})
+	s.Answer("/apis/apps/v1/daemonsets", appsv1.DaemonSetList{TypeMeta: metav1.TypeMeta{Kind: "DaemonSetList", APIVersion: "apps/v1"}})
+	s.Answer("/apis/policy/v1/poddisruptionbudgets", policyv1.PodDisruptionBudgetList{Items: []policyv1.PodDisruptionBudget{{ObjectMeta: metav1.ObjectMeta{Name: "b", Annotations: map[string]string{"a": "s3cret"}}}}})
+	s.Answer("/api/v1/persistentvolumeclaims", corev1.PersistentVolumeClaimList{TypeMeta: metav1.TypeMeta{Kind: "PersistentVolumeClaimList", APIVersion: "v1"}, Items: []corev1.PersistentVolumeClaim{{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "data"}}}})
+	s.Refuse("/api/v1/persistentvolumes", http.StatusForbidden)
+	return s
+}
+
+func TestADrainTakesFourCallsAndTwoForVolumes(t *testing.T) {
+	for volumes, want := range map[bool]int{false: 4, true: 6} {
+		s := drained(t, volumes)
+		result, err := gather(t, s, Request{Names: []string{"w1"}, Depth: evaluate.Drain})
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := result.Input
+		if got := s.Requests(); len(got) != want {
+			t.Errorf("%d calls: %v", len(got), got)
+		}
+		if len(in.Nodes) != 3 || !slices.Equal(in.Targets, []string{"w1"}) || len(in.Budgets) != 1 || in.Sources.Get(evaluate.SourceVolumes).State == source.Forbidden != volumes {
+			t.Errorf("%d nodes, %v, %v", len(in.Nodes), in.Targets, in.Sources)
+		}
+		if p := in.Pods[0]; len(p.Labels) != 1 || len(p.Spec.Tolerations) != 1 || p.Annotations["token"] != "" || len(p.Annotations) != 1 || p.Spec.Containers[0].Env != nil {
+			t.Errorf("%+v", p)
+		}
+		if p := in.Pods[1]; p.Labels != nil || p.Annotations != nil || p.Spec.NodeName != "w2" || len(p.Spec.Containers[0].Ports) != 1 {
+			t.Errorf("%+v", p)
+		}
+		if data, err := json.Marshal(in); err != nil || strings.Contains(string(data), "s3cret") {
+			t.Error("a secret is kept", err)
+		}
+	}
+	s := drained(t, false)
+	result, err := gather(t, s, Request{Names: []string{"nope", "10.0.0.1"}, Depth: evaluate.Drain})
+	if err != nil || !slices.Equal(result.Input.NotFound, []string{"nope"}) || !slices.Equal(result.Input.Targets, []string{"w1"}) || len(s.Requests()) != 1 || len(result.Notes) != 1 {
+		t.Errorf("%v: %v, %v, %v", err, result.Input.NotFound, result.Input.Targets, s.Requests())
 	}
 }

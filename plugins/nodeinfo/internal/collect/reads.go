@@ -206,7 +206,7 @@ func (c *collector) podsOf(ctx context.Context, name string) {
 }
 
 // allPods lists every pod in pages, keeping of each what is judged.
-func (c *collector) allPods(ctx context.Context) {
+func (c *collector) allPods(ctx context.Context, trim func([]corev1.Pod) []corev1.Pod) {
 	var pods []corev1.Pod
 	options := metav1.ListOptions{Limit: pageSize}
 	for {
@@ -215,7 +215,7 @@ func (c *collector) allPods(ctx context.Context) {
 			c.put(kube.SourceOf(evaluate.SourcePods, "list", "pods", err), nil)
 			return
 		}
-		pods = append(pods, trimPods(page.Items)...)
+		pods = append(pods, trim(page.Items)...)
 		if options.Continue = page.Continue; options.Continue == "" {
 			break
 		}

@@ -13,7 +13,8 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/machine"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/workload"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
 
@@ -32,15 +33,15 @@ func TestWhatACauseCannotBringAboutStandsByItself(t *testing.T) {
 		also    func(in *Input)
 		stands  bool
 	}{
-		"an image that is not there, beside a volume that is not attached": {rules.PodNotStarting, func(in *Input) {
+		"an image that is not there, beside a volume that is not attached": {workload.PodNotStarting, func(in *Input) {
 			in.VolumeAttachments = append(in.VolumeAttachments, storagev1.VolumeAttachment{
 				ObjectMeta: metav1.ObjectMeta{Name: "other", CreationTimestamp: metav1.NewTime(in.Now.Add(-time.Hour))},
 				Spec:       storagev1.VolumeAttachmentSpec{NodeName: "fires", Attacher: "csi.example.com"},
 				Status:     storagev1.VolumeAttachmentStatus{AttachError: &storagev1.VolumeError{Message: "no such disk", Time: metav1.NewTime(in.Now.Add(-time.Minute))}},
 			})
 		}, true},
-		"a DaemonSet, where the cloud's controllers are gone": {rules.DaemonSetPodMissing, without(facts.CloudControllers), true},
-		"a DaemonSet, where the controllers are gone":         {rules.DaemonSetPodMissing, without(facts.ControllerManager), false},
+		"a DaemonSet, where the cloud's controllers are gone": {workload.DaemonSetPodMissing, without(facts.CloudControllers), true},
+		"a DaemonSet, where the controllers are gone":         {workload.DaemonSetPodMissing, without(facts.ControllerManager), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := load(t, string(c.fixture))
@@ -78,7 +79,7 @@ func TestAContainerThatHasDoneItsWorkDoesNotCrash(t *testing.T) {
 			p.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: "wait", RestartCount: 2, State: corev1.ContainerState{
 				Terminated: &corev1.ContainerStateTerminated{ExitCode: c.code, StartedAt: metav1.NewTime(end.Add(-time.Second)), FinishedAt: end},
 			}}}
-			if got := slices.Contains(codes(node(t, judge(in), in.Nodes[0].Name)), rules.PodCrashLooping); got != c.loops {
+			if got := slices.Contains(codes(node(t, judge(in), in.Nodes[0].Name)), workload.PodCrashLooping); got != c.loops {
 				t.Errorf("crash loop: %t, want %t", got, c.loops)
 			}
 		})
@@ -87,7 +88,7 @@ func TestAContainerThatHasDoneItsWorkDoesNotCrash(t *testing.T) {
 
 // Before a pod is bound the scheduler warns; after that its words explain nothing.
 func TestTheSchedulersWordsDoNotExplainABoundPod(t *testing.T) {
-	in := load(t, string(rules.PodNotStarting))
+	in := load(t, string(workload.PodNotStarting))
 	for i := range in.Pods {
 		p := &in.Pods[i]
 		in.Events = append(in.Events, corev1.Event{
@@ -105,14 +106,14 @@ func TestTheSchedulersWordsDoNotExplainABoundPod(t *testing.T) {
 }
 
 func TestAContainersOwnLimitIsNoSystemOOM(t *testing.T) {
-	in := load(t, string(rules.SystemOOM))
+	in := load(t, string(machine.SystemOOM))
 	for i := range in.Events {
 		if in.Events[i].Reason == "SystemOOM" {
 			in.Events[i].Reason = "OOMKilling"
 		}
 		in.Events[i].Message = "Memory cgroup out of memory: Killed process 4711 (java) total-vm:1kB"
 	}
-	if n := node(t, judge(in), "fires"); slices.Contains(codes(n), rules.SystemOOM) || n.Verdict != report.Healthy {
+	if n := node(t, judge(in), "fires"); slices.Contains(codes(n), machine.SystemOOM) || n.Verdict != report.Healthy {
 		t.Errorf("%s: %v", n.Verdict, codes(n))
 	}
 }
@@ -128,7 +129,7 @@ func TestASeriesOfFallsCountsWithinTheHourAlone(t *testing.T) {
 			ReportingController: "node-controller", EventTime: metav1.NewMicroTime(in.Now.Add(-began)),
 			Series: &corev1.EventSeries{Count: 12, LastObservedTime: metav1.NewMicroTime(in.Now.Add(-time.Minute))},
 		}}
-		if got := slices.Contains(codes(node(t, judge(in), n.Name)), rules.NodeReadinessFlapping); got != flapping {
+		if got := slices.Contains(codes(node(t, judge(in), n.Name)), machine.NodeReadinessFlapping); got != flapping {
 			t.Errorf("12 times since %s: flapping %t, want %t", began, got, flapping)
 		}
 	}
@@ -140,7 +141,7 @@ func TestAFailedStartIsNoQuestionOfPatience(t *testing.T) {
 		"ImagePullBackOff": true, "ErrImagePull": true, "CreateContainerConfigError": true, "RunContainerError": true,
 		"ContainerCreating": false, "PodInitializing": false, "AReasonOfTomorrow": false,
 	} {
-		for code, labels := range map[finding.Code]map[string]string{rules.KubeProxyNotReady: {"k8s-app": "kube-proxy"}, rules.PodNotStarting: nil} {
+		for code, labels := range map[finding.Code]map[string]string{workload.KubeProxyNotReady: {"k8s-app": "kube-proxy"}, workload.PodNotStarting: nil} {
 			in := load(t, "healthy")
 			p := &in.Pods[0]
 			*p = corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "p", Namespace: "kube-system", Labels: labels, CreationTimestamp: metav1.NewTime(in.Now.Add(-20 * time.Second))}}
@@ -167,7 +168,7 @@ func TestCausesStandInTheOrderOfTheBook(t *testing.T) {
 		}
 	}
 	got := codes(node(t, judge(in), "fires"))
-	if len(got) < 2 || got[0] != rules.NodeNotReady || got[1] != rules.DiskPressure {
+	if len(got) < 2 || got[0] != machine.NodeNotReady || got[1] != machine.DiskPressure {
 		t.Errorf("causes %v, want NodeNotReady before DiskPressure", got)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/workload"
 )
 
 // daemonPod is a pod of DaemonSet agent that is for a node and has none.
@@ -58,7 +58,9 @@ func TestAMissingDaemonPodCarriesItsReason(t *testing.T) {
 			in := load(t, "DaemonSetPodMissing")
 			tt.change(&in)
 			list := node(t, judge(in), "fires").Findings
-			at := slices.IndexFunc(list, func(f finding.Finding) bool { return f.Code == rules.DaemonSetPodMissing && f.Object.Name == "agent" })
+			at := slices.IndexFunc(list, func(f finding.Finding) bool {
+				return f.Code == workload.DaemonSetPodMissing && f.Object.Name == "agent"
+			})
 			if at < 0 {
 				t.Fatalf("found %+v", list)
 			}

@@ -1,5 +1,6 @@
 // Package evaluate turns what was read about nodes into a report: pure, without clock, network or environment. It is the
-// door of three rooms: facts (what is true of a node), rules (what follows from that), sections (what is printed of it).
+// door of four rooms: facts (what is true of a node), rules (what follows from that), sections (what is printed of it), and
+// drain (what a drain of nodes would do).
 package evaluate
 
 import (
@@ -14,8 +15,12 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/account"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/drain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/machine"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/subject"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/workload"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/sections"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
@@ -31,7 +36,11 @@ type Options struct {
 const DefaultStaleAfter = nodefact.Patience
 
 // Catalog is every finding code, sorted.
-func Catalog() []finding.Entry { return rules.Catalog() }
+func Catalog() []finding.Entry {
+	list := slices.Concat(rules.Catalog(), drain.Catalog())
+	slices.SortFunc(list, func(a, b finding.Entry) int { return cmp.Compare(a.Code, b.Code) })
+	return list
+}
 
 // Evaluate judges every node of the input. It reads each list once: the work grows with nodes plus pods.
 func Evaluate(in Input, now time.Time, o Options) report.List {
@@ -74,10 +83,10 @@ func gone(g *facts.Gone, sources source.List, kubectl finding.Kubectl) report.No
 
 // of puts together what is printed of a node, and what is concluded about it.
 func of(n *facts.Node, kubectl finding.Kubectl) report.Node {
-	c := &rules.Case{Node: n, Kubectl: kubectl}
+	c := &subject.Case{Node: n, Kubectl: kubectl}
 	out := sections.Of(n)
 	if out.Pods != nil {
-		out.Pods.Problems = c.Problems()
+		out.Pods.Problems = workload.Problems(c)
 	}
 	out.Findings, out.Consequences = rules.Check(c)
 	if f, left := account.Unexplained(c, out.Findings, out.Consequences); left {
@@ -193,11 +202,11 @@ func commonCauses(items []report.Node) []string {
 	var times []time.Time
 	unrenewed := 0
 	for _, n := range items {
-		if slices.ContainsFunc(n.Findings, func(f finding.Finding) bool { return f.Code == rules.LeaseNotRenewed }) {
+		if slices.ContainsFunc(n.Findings, func(f finding.Finding) bool { return f.Code == machine.LeaseNotRenewed }) {
 			unrenewed++
 		}
 		for _, f := range n.Findings {
-			silent := f.Code == rules.KubeletNotReporting || f.Code == rules.ReadyConditionStale
+			silent := f.Code == machine.KubeletNotReporting || f.Code == machine.ReadyConditionStale
 			if h := n.Health.Heartbeat; silent && h != nil && h.ReceivedAt != nil {
 				times = append(times, *h.ReceivedAt)
 			}

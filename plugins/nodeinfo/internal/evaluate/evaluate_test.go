@@ -20,6 +20,8 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/machine"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/workload"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
 
@@ -89,9 +91,9 @@ func TestReportsAreAsRecorded(t *testing.T) {
 // Every code fires where its fixture shows it, alone (but for what that fixture is about besides), and not at the near miss.
 func TestEveryCodeFiresAndItsNearMissDoesNot(t *testing.T) {
 	besides := map[finding.Code][]finding.Code{
-		rules.ReadyConditionStale: {rules.LeaderLeaseExpired}, // why nobody has marked the node
+		machine.ReadyConditionStale: {machine.LeaderLeaseExpired}, // why nobody has marked the node
 	}
-	for _, entry := range Catalog() {
+	for _, entry := range rules.Catalog() {
 		t.Run(string(entry.Code), func(t *testing.T) {
 			list := judge(load(t, string(entry.Code)))
 			fires := node(t, list, "fires")
@@ -105,7 +107,7 @@ func TestEveryCodeFiresAndItsNearMissDoesNot(t *testing.T) {
 			}
 			near := node(t, nearMiss(t, entry.Code, list), "near-miss")
 			at := slices.IndexFunc(near.Findings, func(f finding.Finding) bool { return f.Code == entry.Code })
-			if at >= 0 && (entry.Code != rules.LeaderLeaseExpired || near.Findings[at].Severity != finding.Info) {
+			if at >= 0 && (entry.Code != machine.LeaderLeaseExpired || near.Findings[at].Severity != finding.Info) {
 				t.Errorf("the near miss fires: %s", near.Findings[at].Message)
 			}
 			for _, c := range near.Consequences {
@@ -158,7 +160,7 @@ func TestACrashLoopIsOneBetweenItsBackOffsToo(t *testing.T) {
 					ExitCode: 7, StartedAt: metav1.NewTime(end.Add(-c.lastRun)), FinishedAt: end,
 				}},
 			}}
-			if got := slices.Contains(codes(node(t, judge(in), in.Nodes[0].Name)), rules.PodCrashLooping); got != c.loops {
+			if got := slices.Contains(codes(node(t, judge(in), in.Nodes[0].Name)), workload.PodCrashLooping); got != c.loops {
 				t.Errorf("crash loop: %t, want %t", got, c.loops)
 			}
 		})
@@ -170,7 +172,7 @@ func running(since metav1.Time) corev1.ContainerState {
 }
 
 func TestVerdictFollowsTheWorstFinding(t *testing.T) {
-	for _, entry := range Catalog() {
+	for _, entry := range rules.Catalog() {
 		fires := node(t, judge(load(t, string(entry.Code))), "fires")
 		want := map[finding.Severity]report.Verdict{finding.Critical: report.Unhealthy, finding.Warning: report.Degraded, finding.Info: report.Healthy}[entry.Severity]
 		if fires.Verdict != want {
@@ -317,20 +319,20 @@ func TestUnknownIsNeverZero(t *testing.T) {
 }
 
 func TestStaleAfterIsTheUsersChoice(t *testing.T) {
-	in := load(t, string(rules.ReadyConditionStale))
+	in := load(t, string(machine.ReadyConditionStale))
 	list := Evaluate(in, in.Now, Options{StaleAfter: 2 * time.Minute})
-	if got := codes(node(t, list, "fires")); !slices.Equal(got, []finding.Code{rules.HeartbeatLate, rules.LeaderLeaseExpired}) {
+	if got := codes(node(t, list, "fires")); !slices.Equal(got, []finding.Code{machine.HeartbeatLate, machine.LeaderLeaseExpired}) {
 		t.Errorf("95 s with a patience of 2 min: %v", got)
 	}
 }
 
 func TestBadConditionIsTheUsersChoice(t *testing.T) {
-	in := load(t, string(rules.ConditionProblem))
+	in := load(t, string(machine.ConditionProblem))
 	list := Evaluate(in, in.Now, Options{ProblemConditions: map[string]string{"KernelDeadlock": "", "StorageReady": "", "FrobnicatorEngaged": "True"}})
 	if got := node(t, list, "fires"); got.Verdict != report.Healthy {
 		t.Errorf("conditions declared harmless: %v", codes(got))
 	}
-	if got := codes(node(t, list, "near-miss")); !slices.Equal(got, []finding.Code{rules.ConditionProblem}) {
+	if got := codes(node(t, list, "near-miss")); !slices.Equal(got, []finding.Code{machine.ConditionProblem}) {
 		t.Errorf("a condition declared bad: %v", got)
 	}
 }

@@ -21,6 +21,7 @@ const (
 	Fleet = facts.Fleet
 	Pods  = facts.Pods
 	Full  = facts.Full
+	Drain = facts.Drain
 )
 
 // The names of the sources.
@@ -40,6 +41,9 @@ const (
 	SourceKubelet       = facts.SourceKubelet
 	SourceProxyHealth   = facts.SourceProxyHealth
 	SourceRequests      = facts.SourceRequests
+	SourceBudgets       = facts.SourceBudgets
+	SourceClaims        = facts.SourceClaims
+	SourceVolumes       = facts.SourceVolumes
 )
 
 // IsProxy says whether the pod is kube-proxy's and runs.

@@ -15,7 +15,8 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/machine"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/workload"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
 
@@ -53,7 +54,7 @@ func TestAComponentThatElectsNoLeaderWorksWithoutALease(t *testing.T) {
 				Status: corev1.PodStatus{Phase: corev1.PodRunning, Conditions: []corev1.PodCondition{{Type: "Ready", Status: corev1.ConditionTrue}}},
 			}}
 		})
-		if got := !slices.Contains(codes(n), rules.LeaderLeaseExpired); got != works {
+		if got := !slices.Contains(codes(n), machine.LeaderLeaseExpired); got != works {
 			t.Errorf("%s: works %t, want %t: %v", argument, got, works, codes(n))
 		}
 	}
@@ -185,7 +186,7 @@ func TestAFailedMountIsToldAtOnceWhenItStatesItsReason(t *testing.T) {
 				Reason: "FailedMount", Message: message, Count: 4, LastTimestamp: metav1.NewTime(in.Now.Add(-2 * time.Second)),
 			})
 		})
-		if got := slices.Contains(codes(n), rules.PodNotStarting); got != want {
+		if got := slices.Contains(codes(n), workload.PodNotStarting); got != want {
 			t.Errorf("%s: %t", message, got)
 		}
 	}
@@ -231,7 +232,7 @@ func TestKubeProxyIsHeldAgainstItsHealthPort(t *testing.T) {
 			}}
 			in.ProxyHealth = map[string]facts.ProxyHealth{n.Name: tt.health}
 		})
-		if got := slices.Contains(codes(n), rules.KubeProxyNotReady); got != tt.want {
+		if got := slices.Contains(codes(n), workload.KubeProxyNotReady); got != tt.want {
 			t.Errorf("%s: %v", name, codes(n))
 		}
 	}

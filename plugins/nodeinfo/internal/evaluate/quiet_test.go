@@ -9,6 +9,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -188,7 +189,7 @@ func soleControlPlane(in *Input) {
 }
 
 func TestQuiet(t *testing.T) {
-	testkit.Quiet(t, "nodeinfo", slices.Concat(quietMaintenance(), quietPods(), quietSignals(), quietKinds()))
+	testkit.Quiet(t, "nodeinfo", slices.Concat(quietMaintenance(), quietPods(), quietSignals(), quietKinds(), quietDrains()))
 }
 
 func quietMaintenance() []testkit.Odd {
@@ -435,6 +436,48 @@ func quietKinds() []testkit.Odd {
 				for i := range in.Pods {
 					in.Pods[i].Status.PodIP = strings.Replace(in.Pods[i].Status.PodIP, "10.1.", "10.0.", 1)
 				}
+			}),
+		},
+	}
+}
+
+// undrained previews the drain of w2 after a change.
+func undrained(change func(in *Input)) func(testing.TB) (string, []finding.Finding) {
+	return func(t testing.TB) (string, []finding.Finding) {
+		in := shop(t)
+		change(&in)
+		d := preview(in)
+		return string(d.Verdict), d.Findings
+	}
+}
+
+func quietDrains() []testkit.Odd {
+	return []testkit.Odd{
+		{
+			Situation: "A drain is previewed, and a PodDisruptionBudget allows one of two pods on the node to go",
+			Why:       "The second pod follows when the replacement of the first is ready, and another node has room for both.",
+			Link:      "https://kubernetes.io/docs/concepts/workloads/pods/disruptions/", Verdict: "Drainable", Judge: undrained(func(*Input) {}),
+		},
+		{
+			Situation: "A drain is previewed, and a PodDisruptionBudget allows nothing because its pods are not ready",
+			Why:       "Its policy for unhealthy pods is AlwaysAllow: they are evicted whatever the budget has left.",
+			Link:      "https://kubernetes.io/docs/tasks/run-application/configure-pdb/#unhealthy-pod-eviction-policy", Verdict: "Drainable",
+			Judge: undrained(func(in *Input) {
+				in.Budgets[0].Status.CurrentHealthy, in.Budgets[0].Status.DisruptionsAllowed = 0, 0
+				in.Budgets[0].Spec.UnhealthyPodEvictionPolicy = new(policyv1.AlwaysAllow)
+				for _, p := range web(in) {
+					setReady(p, corev1.ConditionFalse)
+				}
+			}),
+		},
+		{
+			Situation: "A drain is previewed, and a pod without a controller and with an emptyDir has completed",
+			Why:       "It runs no more and asks no node for room; kubectl drain needs no flag to delete it.",
+			Link:      "https://kubernetes.io/docs/tasks/administer-cluster/safely-drain-node/", Verdict: "Drainable",
+			Judge: undrained(func(in *Input) {
+				p := web(in)[0]
+				p.Status.Phase, p.OwnerReferences, p.Spec.Volumes = corev1.PodSucceeded, nil, emptyDir("")
+				request(p, "64")
 			}),
 		},
 	}

@@ -13,7 +13,8 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/machine"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/workload"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
 
@@ -41,14 +42,14 @@ func TestPublicReports(t *testing.T) {
 		says    string
 		make    func(in *Input, n *corev1.Node)
 	}{
-		{"https://github.com/llmos-ai/llmos/issues/21", report.Degraded, rules.KubeletError, "only found 0 bytes eligible to free", func(in *Input, n *corev1.Node) {
+		{"https://github.com/llmos-ai/llmos/issues/21", report.Degraded, machine.KubeletError, "only found 0 bytes eligible to free", func(in *Input, n *corev1.Node) {
 			for _, reason := range []string{"FreeDiskSpaceFailed", "ImageGCFailed"} {
 				in.Events = append(in.Events, warning(n, reason, "Failed to garbage collect required amount of images. Attempted to free 4783028633 bytes, but only found 0 bytes eligible to free.", in.Now.Add(-2*time.Minute)))
 			}
 		}},
-		{"https://github.com/clastix/kamaji/issues/232", report.Unhealthy, rules.LeaseNotRenewed, "the kubelet is running (status posted 8s ago)", func(in *Input, _ *corev1.Node) { unrenewed(in, "") }},
-		{"https://github.com/kubesphere/kubesphere/issues/1657", report.Unhealthy, rules.LeaseNotRenewed, "the kubelet is running (status posted 8s ago)", func(in *Input, n *corev1.Node) { unrenewed(in, n.Name) }},
-		{"https://github.com/aws/amazon-vpc-cni-k8s/issues/668", report.Degraded, rules.PodIPsExhausted, "failed to assign an IP address to container", func(in *Input, n *corev1.Node) {
+		{"https://github.com/clastix/kamaji/issues/232", report.Unhealthy, machine.LeaseNotRenewed, "the kubelet is running (status posted 8s ago)", func(in *Input, _ *corev1.Node) { unrenewed(in, "") }},
+		{"https://github.com/kubesphere/kubesphere/issues/1657", report.Unhealthy, machine.LeaseNotRenewed, "the kubelet is running (status posted 8s ago)", func(in *Input, n *corev1.Node) { unrenewed(in, n.Name) }},
+		{"https://github.com/aws/amazon-vpc-cni-k8s/issues/668", report.Degraded, workload.PodIPsExhausted, "failed to assign an IP address to container", func(in *Input, n *corev1.Node) {
 			for _, name := range []string{"a", "b"} {
 				meta := metav1.ObjectMeta{Name: name, Namespace: "shop", UID: types.UID(name), CreationTimestamp: metav1.NewTime(in.Now.Add(-6 * time.Minute))}
 				in.Pods = append(in.Pods, corev1.Pod{ObjectMeta: meta, Spec: corev1.PodSpec{NodeName: n.Name, Containers: []corev1.Container{{Name: "c"}}}, Status: corev1.PodStatus{
@@ -61,7 +62,7 @@ func TestPublicReports(t *testing.T) {
 				})
 			}
 		}},
-		{"https://github.com/kubernetes/kubernetes/issues/94029", report.Unhealthy, rules.APIWritesStopped, "", func(in *Input, _ *corev1.Node) {
+		{"https://github.com/kubernetes/kubernetes/issues/94029", report.Unhealthy, machine.APIWritesStopped, "", func(in *Input, _ *corev1.Node) {
 			unrenewed(in, "")
 			stopped := in.Now.Add(-5 * time.Minute)
 			for i := range in.Nodes {

@@ -7,6 +7,8 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/machine"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/workload"
 )
 
 // reportsOfEveryFixture are the nodes of all fixtures. A report of a node lists the events of the node itself.
@@ -30,11 +32,11 @@ func TestNextStepsLeadSomewhereNew(t *testing.T) {
 }
 
 func TestFindingsHaveOneForm(t *testing.T) {
-	long := map[finding.Code]string{rules.ReadyConditionStale: "names what the API alone cannot tell apart"}
+	long := map[finding.Code]string{machine.ReadyConditionStale: "names what the API alone cannot tell apart"}
 	reports := slices.DeleteFunc(reportsOfEveryFixture(t), func(r testkit.Report) bool {
 		return r.Fixture == "hostile-text" // what it quotes is made harmless where it is printed
 	})
-	testkit.CheckWords(t, Catalog(), long, reports)
+	testkit.CheckWords(t, rules.Catalog(), long, reports)
 }
 
 func TestNextStepsKeepTheUser(t *testing.T) {
@@ -43,12 +45,12 @@ func TestNextStepsKeepTheUser(t *testing.T) {
 
 func TestChangesAreExecuted(t *testing.T) {
 	testkit.CheckChanges(t, "../../../../test/e2e/nodeinfo", testkit.Changes{
-		Executed: map[finding.Code]string{rules.Cordoned: "TestNodeFaults", rules.NewPodsKeptOff: "TestNodeFaults"},
+		Executed: map[finding.Code]string{workload.Cordoned: "TestNodeFaults", workload.NewPodsKeptOff: "TestNodeFaults"},
 		Reasons: map[finding.Code]string{
-			rules.NodeDeleted:                      "nodes of the embedded cluster have no systemd; TestADeletedNodeComesBack restarts the kubelet in its way",
-			rules.KubeletServingCertificateMissing: "kubelets of the embedded cluster sign their own serving certificate",
-			rules.KubeletTooOld:                    "the embedded cluster has one version of the kubelet",
-			rules.OutOfService:                     "the taint is for machines that are powered off",
+			rules.NodeDeleted:                        "nodes of the embedded cluster have no systemd; TestADeletedNodeComesBack restarts the kubelet in its way",
+			machine.KubeletServingCertificateMissing: "kubelets of the embedded cluster sign their own serving certificate",
+			workload.KubeletTooOld:                   "the embedded cluster has one version of the kubelet",
+			workload.OutOfService:                    "the taint is for machines that are powered off",
 		},
 	}, reportsOfEveryFixture(t))
 }

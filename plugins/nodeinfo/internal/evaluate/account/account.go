@@ -16,6 +16,9 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/machine"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/subject"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/workload"
 )
 
 // harmless are kinds that speak against no node by themselves; reasons of events that are harmless everywhere stand in
@@ -38,15 +41,15 @@ var harmless = map[string]string{
 // about says which findings account for an event of the node, besides one that has it as evidence: those of its cause. What makes
 // everything else follow accounts for every event.
 var about = map[string][]finding.Code{
-	"EvictionThresholdMet": {rules.DiskPressure, rules.MemoryPressure, rules.PIDPressure},
-	"SystemOOM":            {rules.SystemOOM, rules.MemoryPressure},
-	"OOMKilling":           {rules.SystemOOM, rules.MemoryPressure},
-	facts.Rebooted:         {rules.Rebooted},
-	facts.NodeNotReady:     {rules.NodeReadinessFlapping, rules.Rebooted, rules.LeaseNotRenewed, rules.NodeNotReady},
+	"EvictionThresholdMet": {machine.DiskPressure, machine.MemoryPressure, machine.PIDPressure},
+	"SystemOOM":            {machine.SystemOOM, machine.MemoryPressure},
+	"OOMKilling":           {machine.SystemOOM, machine.MemoryPressure},
+	facts.Rebooted:         {machine.Rebooted},
+	facts.NodeNotReady:     {machine.NodeReadinessFlapping, machine.Rebooted, machine.LeaseNotRenewed, machine.NodeNotReady},
 }
 
 // Unexplained is the finding of what none of the others accounts for; false: nothing is left.
-func Unexplained(c *rules.Case, findings []finding.Finding, consequences []finding.Consequence) (finding.Finding, bool) {
+func Unexplained(c *subject.Case, findings []finding.Finding, consequences []finding.Consequence) (finding.Finding, bool) {
 	l := &ledger{Ledger: finding.Ledger{Harmless: harmless}, Case: c, node: finding.ObjectRef{Kind: "Node", Name: c.Object.Name}}
 	l.nodeEvents()
 	l.conditions()
@@ -71,7 +74,7 @@ func Unexplained(c *rules.Case, findings []finding.Finding, consequences []findi
 
 type ledger struct {
 	finding.Ledger
-	*rules.Case
+	*subject.Case
 
 	node finding.ObjectRef
 }
@@ -81,15 +84,15 @@ type ledger struct {
 func (l *ledger) nodeEvents() {
 	for i := range l.Events.Current {
 		e := &l.Events.Current[i]
-		if _, ok := eventfact.Harmless(e.Reason); ok || rules.OfOneContainer(e.Reason, e.Message) {
+		if _, ok := eventfact.Harmless(e.Reason); ok || machine.OfOneContainer(e.Reason, e.Message) {
 			continue
 		}
 		by, known := about[e.Reason]
-		switch over, judged := l.ErrorIsOver(e.Reason, e.Last); {
+		switch over, judged := machine.ErrorIsOver(l.Case, e.Reason, e.Last); {
 		case judged && over:
 			continue
 		case judged:
-			by, known = []finding.Code{rules.KubeletError}, true
+			by, known = []finding.Code{machine.KubeletError}, true
 		case e.Reason == "EvictionThresholdMet" && !l.underPressure() && e.Last.Before(l.relieved()):
 			continue
 		}
@@ -127,7 +130,7 @@ func (l *ledger) conditions() {
 	for _, c := range l.Conditions {
 		if c.Problem != nil && *c.Problem {
 			l.Note(finding.Contrary{
-				Kind: "Condition " + string(c.Type), Object: l.node, Evidence: rules.ConditionEvidence(c.NodeCondition),
+				Kind: "Condition " + string(c.Type), Object: l.node, Evidence: subject.ConditionEvidence(c.NodeCondition),
 			})
 		}
 	}
@@ -157,7 +160,7 @@ func (l *ledger) pod(p *facts.Pod) {
 				},
 			}
 			if p.Status.Reason == "Evicted" {
-				c.By = []finding.Code{rules.PodsEvicted, rules.DiskPressure, rules.MemoryPressure, rules.PIDPressure}
+				c.By = []finding.Code{workload.PodsEvicted, machine.DiskPressure, machine.MemoryPressure, machine.PIDPressure}
 			}
 			l.Note(c)
 		}

@@ -1,13 +1,17 @@
 package facts
 
 import (
+	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	certificatesv1 "k8s.io/api/certificates/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	storagev1 "k8s.io/api/storage/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
@@ -21,6 +25,7 @@ const (
 	Fleet Depth = "fleet" // nodes, leases, metrics: three calls whatever the fleet's size
 	Pods  Depth = "pods"  // and every pod: the figures of -o wide, json and yaml
 	Full  Depth = "full"  // everything about named nodes
+	Drain Depth = "drain" // what decides about a drain: all nodes and pods, budgets, volumes
 )
 
 // The names of the sources.
@@ -40,6 +45,9 @@ const (
 	SourceKubelet       = "kubelet"
 	SourceProxyHealth   = "kube-proxy health"
 	SourceRequests      = "certificate requests"
+	SourceBudgets       = "poddisruptionbudgets"
+	SourceClaims        = "persistentvolumeclaims"
+	SourceVolumes       = "persistentvolumes"
 )
 
 // Input is everything that was read, as API objects: a fixture is what `kubectl get -o yaml` prints, and --save-input can
@@ -66,7 +74,11 @@ type Input struct {
 	ProxyHealth       map[string]ProxyHealth                     `json:"proxyHealth,omitempty"`     // by node, where it answered or refused
 	ServingRequests   []certificatesv1.CertificateSigningRequest `json:"servingRequests,omitempty"` // where a kubelet has no certificate
 	Kubelets          map[string]Kubelet                         `json:"kubelets,omitempty"`        // answers of the kubelets themselves
-	Sources           source.List                                `json:"sources"`                   // reads for all nodes
+	Targets           []string                                   `json:"targets,omitempty"`         // the nodes to drain
+	Budgets           []policyv1.PodDisruptionBudget             `json:"budgets,omitempty"`
+	Claims            []corev1.PersistentVolumeClaim             `json:"claims,omitempty"`
+	Volumes           []corev1.PersistentVolume                  `json:"volumes,omitempty"`
+	Sources           source.List                                `json:"sources"` // reads for all nodes
 	NodeSources       map[string]source.List                     `json:"nodeSources,omitempty"`
 }
 
@@ -115,4 +127,18 @@ func (in *Input) Select(names []string) {
 		kept = append(kept, in.Nodes[at])
 	}
 	in.Nodes = kept
+}
+
+// Aim chooses the nodes to drain of an input that was saved for that.
+func (in *Input) Aim(names []string) error {
+	if in.Depth != Drain {
+		return errors.New("the file was not saved with --drain: it lacks the pods of the other nodes")
+	}
+	for _, name := range names {
+		if !slices.Contains(in.Targets, name) && slices.ContainsFunc(in.Nodes, func(n corev1.Node) bool { return n.Name == name }) {
+			return fmt.Errorf("node %q: the file was saved for the drain of %s", name, strings.Join(in.Targets, ", "))
+		}
+	}
+	in.Targets = slices.Clone(names)
+	return nil
 }

@@ -15,7 +15,7 @@ import (
 // Timeouts of pods: a slow image pull and an orderly shutdown are no problem.
 const (
 	Starting    = 2 * time.Minute
-	terminating = time.Minute // beyond the end of the grace period
+	Terminating = time.Minute // beyond the end of the grace period
 )
 
 // Pod is a pod bound to the node. Of a finished one little is asked: it takes nothing of the node.
@@ -245,7 +245,7 @@ func restarts(list []corev1.ContainerStatus) int64 {
 }
 
 func (c *Cluster) stuck(p *corev1.Pod) bool {
-	return p.DeletionTimestamp != nil && c.now.Sub(p.DeletionTimestamp.Time) >= terminating
+	return p.DeletionTimestamp != nil && c.now.Sub(p.DeletionTimestamp.Time) >= Terminating
 }
 
 // waiting gives why a bound pod does not start: at once where a start failed, else after two minutes.

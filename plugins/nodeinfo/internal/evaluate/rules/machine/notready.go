@@ -1,4 +1,4 @@
-package rules
+package machine
 
 import (
 	"cmp"
@@ -7,6 +7,7 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/subject"
 )
 
 // The cause that a kubelet gives for its Ready=False.
@@ -28,28 +29,28 @@ var containerRuntimeDown = rule{
 		Evidence: "Node condition Ready=False whose message has RuntimeReady=false, PLEG or container runtime is down.",
 		Next:     "Check the container runtime on the node, read its log and restart it.",
 	},
-	CausedBy: notReportingCodes,
-	Check:    giving(ContainerRuntimeDown, checkContainerRuntimeDown),
+	CausedBy: NotReportingCodes,
+	Check:    subject.Giving(ContainerRuntimeDown, checkContainerRuntimeDown),
 }
 
-func checkContainerRuntimeDown(c *Case) []finding.Finding {
+func checkContainerRuntimeDown(c *subject.Case) []finding.Finding {
 	if c.Cause != facts.RuntimeDown {
 		return nil
 	}
-	subject, check := "the container runtime", onNode("journalctl -u kubelet -n 50 --no-pager",
+	what, check := "the container runtime", subject.OnNode("journalctl -u kubelet -n 50 --no-pager",
 		"On the node (console or SSH; no pod can start there), read the kubelet log, which names the runtime")
 	if runtime := c.Components.Runtime.Name; runtime != "" {
-		subject += " (" + runtime + ")"
+		what += " (" + runtime + ")"
 		unit := cmp.Or(map[string]string{"cri-o": "crio", "docker": "cri-docker"}[runtime], runtime) // what its packages call it
-		check = onNode("systemctl status "+unit+"; journalctl -u "+unit+" -n 50 --no-pager",
+		check = subject.OnNode("systemctl status "+unit+"; journalctl -u "+unit+" -n 50 --no-pager",
 			"On the node (console or SSH; no pod can start there), check the runtime and read its log")
 	}
-	message := subject + " is not responding to the kubelet"
-	if age := c.notReadyFor(); age != "" {
-		message = subject + " has not responded to the kubelet for " + age
+	message := what + " is not responding to the kubelet"
+	if age := notReadyFor(c); age != "" {
+		message = what + " has not responded to the kubelet for " + age
 	}
-	return c.one(message, c.readyEvidence(), check,
-		c.podsHere("List the pods on the node; their containers may keep running without the runtime"))
+	return c.One(message, readyEvidence(c), check,
+		c.PodsHere("List the pods on the node; their containers may keep running without the runtime"))
 }
 
 var networkPluginNotReady = rule{
@@ -61,21 +62,21 @@ var networkPluginNotReady = rule{
 		Evidence: "Node condition Ready=False with NetworkReady=false or NetworkPluginNotReady.",
 		Next:     "Check the network plugin pod on the node, which writes the configuration in /etc/cni/net.d.",
 	},
-	CausedBy: append([]finding.Code{ContainerRuntimeDown}, notReportingCodes...),
-	Check:    giving(NetworkPluginNotReady, checkNetworkPluginNotReady),
+	CausedBy: append([]finding.Code{ContainerRuntimeDown}, NotReportingCodes...),
+	Check:    subject.Giving(NetworkPluginNotReady, checkNetworkPluginNotReady),
 }
 
-func checkNetworkPluginNotReady(c *Case) []finding.Finding {
+func checkNetworkPluginNotReady(c *subject.Case) []finding.Finding {
 	if c.Cause != facts.NetworkDown {
 		return nil
 	}
 	message := "the network plugin (CNI) is not ready"
-	if age := c.notReadyFor(); age != "" {
+	if age := notReadyFor(c); age != "" {
 		message = "the network plugin (CNI) has not been ready for " + age
 	}
-	return c.one(message+": "+networkCause(c.Readiness.Condition.Message), c.readyEvidence(),
-		c.podsHere("Find the network plugin pod, which writes the configuration in /etc/cni/net.d"),
-		onNode("ls -l /etc/cni/net.d /opt/cni/bin", "On the node, check that a CNI configuration and the plugins that it names exist"))
+	return c.One(message+": "+networkCause(c.Readiness.Condition.Message), readyEvidence(c),
+		c.PodsHere("Find the network plugin pod, which writes the configuration in /etc/cni/net.d"),
+		subject.OnNode("ls -l /etc/cni/net.d /opt/cni/bin", "On the node, check that a CNI configuration and the plugins that it names exist"))
 }
 
 func networkCause(message string) string {
@@ -98,19 +99,19 @@ var nodeShuttingDown = rule{
 		Evidence: "Node condition Ready=False with the message \"node is shutting down\".",
 		Next:     "Do nothing if the shutdown is intended; otherwise find its origin.",
 	},
-	CausedBy: notReportingCodes,
-	Check:    giving(NodeShuttingDown, checkNodeShuttingDown),
+	CausedBy: NotReportingCodes,
+	Check:    subject.Giving(NodeShuttingDown, checkNodeShuttingDown),
 }
 
-func checkNodeShuttingDown(c *Case) []finding.Finding {
+func checkNodeShuttingDown(c *subject.Case) []finding.Finding {
 	if c.Cause != facts.Stopping {
 		return nil
 	}
 	message := "the node is shutting down"
-	if age := c.notReadyFor(); age != "" {
+	if age := notReadyFor(c); age != "" {
 		message = "the node has been shutting down for " + age
 	}
-	return c.one(message, c.readyEvidence(), c.podsHere("List the pods that are still on the node"))
+	return c.One(message, readyEvidence(c), c.PodsHere("List the pods that are still on the node"))
 }
 
 var nodeNotReady = rule{
@@ -122,18 +123,18 @@ var nodeNotReady = rule{
 		Evidence: "Message of Node condition Ready=False.",
 		Next:     "Read the message, then the kubelet log.",
 	},
-	Check: giving(NodeNotReady, checkNodeNotReady),
+	Check: subject.Giving(NodeNotReady, checkNodeNotReady),
 }
 
-func checkNodeNotReady(c *Case) []finding.Finding {
+func checkNodeNotReady(c *subject.Case) []finding.Finding {
 	if c.Cause != facts.OtherCause {
 		return nil
 	}
 	message := "the kubelet reports the node as not ready"
-	if age := c.notReadyFor(); age != "" {
+	if age := notReadyFor(c); age != "" {
 		message = "the kubelet has reported the node as not ready for " + age
 	}
-	return c.one(message+": "+c.Readiness.Condition.Message, c.readyEvidence(), kubeletLog())
+	return c.One(message+": "+c.Readiness.Condition.Message, readyEvidence(c), subject.KubeletLog())
 }
 
 var nodeJoining = rule{
@@ -145,23 +146,23 @@ var nodeJoining = rule{
 		Evidence: "Node metadata.creationTimestamp, and Ready=False since then.",
 		Next:     "Wait for the node to become ready; check again after five minutes.",
 	},
-	Check: giving(NodeJoining, checkNodeJoining),
+	Check: subject.Giving(NodeJoining, checkNodeJoining),
 }
 
-func checkNodeJoining(c *Case) []finding.Finding {
+func checkNodeJoining(c *subject.Case) []finding.Finding {
 	if c.Cause != facts.Joining {
 		return nil
 	}
 	born := c.Object.CreationTimestamp.Time
-	message := fmt.Sprintf("the node joined %s ago and is not ready yet: %s", c.ago(born), c.Readiness.Condition.Message)
-	return c.one(message, c.readyEvidence(), c.recheckStep())
+	message := fmt.Sprintf("the node joined %s ago and is not ready yet: %s", c.Ago(born), c.Readiness.Condition.Message)
+	return c.One(message, readyEvidence(c), c.RecheckStep())
 }
 
 // notReadyFor is how long Ready has had its status; empty where that is unknown.
-func (c *Case) notReadyFor() string {
+func notReadyFor(c *subject.Case) string {
 	at := c.Readiness.Condition.LastTransitionTime
 	if at.IsZero() {
 		return ""
 	}
-	return c.ago(at.Time)
+	return c.Ago(at.Time)
 }

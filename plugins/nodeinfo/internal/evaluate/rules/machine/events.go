@@ -1,4 +1,4 @@
-package rules
+package machine
 
 import (
 	"fmt"
@@ -12,6 +12,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/subject"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
 
@@ -44,7 +45,7 @@ var kubeletErrors = map[string]string{
 }
 
 // warnings are the events that are no known noise, of the last hour.
-func (c *Case) warnings() []report.Event {
+func warnings(c *subject.Case) []report.Event {
 	return slices.DeleteFunc(slices.Clone(c.Events.Folded), func(e report.Event) bool {
 		return e.Type != corev1.EventTypeWarning || e.Harmless || c.Age(e.Last) > facts.Recently
 	})
@@ -65,13 +66,13 @@ func OfOneContainer(reason, message string) bool {
 }
 
 // ofKubelet says whether the kubelet has an error of its own that still lasts.
-func (c *Case) ofKubelet(e report.Event) bool {
-	over, judged := c.ErrorIsOver(e.Reason, e.Last)
+func ofKubelet(c *subject.Case, e report.Event) bool {
+	over, judged := ErrorIsOver(c, e.Reason, e.Last)
 	return judged && !over
 }
 
 // ErrorIsOver says whether an error of the kubelet's own work is over, by its last event; judged: the reason is one of those.
-func (c *Case) ErrorIsOver(reason string, last time.Time) (over, judged bool) {
+func ErrorIsOver(c *subject.Case, reason string, last time.Time) (over, judged bool) {
 	return c.Age(last) >= ongoing || c.RecoveredSince(last), kubeletErrors[reason] != ""
 }
 
@@ -84,17 +85,17 @@ var systemOOM = rule{
 		Evidence: "SystemOOM or OOMKilling events of the node within the last hour.",
 		Next:     "Find the pods that use the most memory; set memory requests.",
 	},
-	CausedBy: append([]finding.Code{MemoryPressure}, notReportingCodes...),
-	Check:    giving(SystemOOM, checkSystemOOM),
+	CausedBy: append([]finding.Code{MemoryPressure}, NotReportingCodes...),
+	Check:    subject.Giving(SystemOOM, checkSystemOOM),
 }
 
-func checkSystemOOM(c *Case) []finding.Finding {
+func checkSystemOOM(c *subject.Case) []finding.Finding {
 	var list []finding.Finding
-	for _, e := range c.warnings() {
+	for _, e := range warnings(c) {
 		if ofSystemOOM(e) {
 			message := fmt.Sprintf("the node ran out of memory %s ago, process killed (%s): %s",
-				c.ago(e.Last), output.Plural(int(e.Count), "time"), e.Message)
-			list = append(list, c.found(message, eventEvidence(e), c.biggestUsers()))
+				c.Ago(e.Last), output.Plural(int(e.Count), "time"), e.Message)
+			list = append(list, c.Found(message, eventEvidence(e), c.BiggestUsers()))
 		}
 	}
 	return list
@@ -109,19 +110,19 @@ var kubeletError = rule{
 		Evidence: "Warning events of the kubelet about the node, such as ImageGCFailed or ContainerGCFailed.",
 		Next:     "Read the kubelet log.",
 	},
-	CausedBy: pressureCodes,
-	Check:    giving(KubeletError, checkKubeletError),
+	CausedBy: PressureCodes,
+	Check:    subject.Giving(KubeletError, checkKubeletError),
 }
 
-func checkKubeletError(c *Case) []finding.Finding {
+func checkKubeletError(c *subject.Case) []finding.Finding {
 	var list []finding.Finding
-	for _, e := range c.warnings() {
+	for _, e := range warnings(c) {
 		same := func(f finding.Finding) bool { return e.Message != "" && strings.HasSuffix(f.Message, e.Message) }
-		if i := slices.IndexFunc(list, same); i >= 0 && c.ofKubelet(e) {
+		if i := slices.IndexFunc(list, same); i >= 0 && ofKubelet(c, e) {
 			list[i].Evidence = append(list[i].Evidence, eventEvidence(e)...) // one failure that two of its parts report
-		} else if c.ofKubelet(e) {
-			message := fmt.Sprintf("the kubelet %s (%s ago): %s", kubeletErrors[e.Reason], c.ago(e.Last), e.Message)
-			list = append(list, c.found(message, eventEvidence(e), kubeletLog()))
+		} else if ofKubelet(c, e) {
+			message := fmt.Sprintf("the kubelet %s (%s ago): %s", kubeletErrors[e.Reason], c.Ago(e.Last), e.Message)
+			list = append(list, c.Found(message, eventEvidence(e), subject.KubeletLog()))
 		}
 	}
 	return list
@@ -137,17 +138,17 @@ var warningEvents = rule{
 		Evidence: "Warning events within the last hour and older than ten minutes, grouped by reason.",
 		Next:     "Read the events.",
 	},
-	CausedBy: pressureCodes,
-	Check:    giving(WarningEvents, checkWarningEvents),
+	CausedBy: PressureCodes,
+	Check:    subject.Giving(WarningEvents, checkWarningEvents),
 }
 
 // checkWarningEvents raises what no other check judges: pressure, falls and reboots have codes of their own.
-func checkWarningEvents(c *Case) []finding.Finding {
+func checkWarningEvents(c *subject.Case) []finding.Finding {
 	var rest []string
-	for _, e := range c.warnings() {
+	for _, e := range warnings(c) {
 		judged := c.Age(e.Last) <= event.Repeat || e.Reason == "EvictionThresholdMet" || e.Reason == facts.Rebooted ||
 			e.Reason == facts.NodeNotReady
-		if !judged && !ofSystemOOM(e) && !c.ofKubelet(e) {
+		if !judged && !ofSystemOOM(e) && !ofKubelet(c, e) {
 			rest = append(rest, fmt.Sprintf("%s (%d)", e.Reason, e.Count))
 		}
 	}
@@ -155,7 +156,7 @@ func checkWarningEvents(c *Case) []finding.Finding {
 		return nil
 	}
 	slices.Sort(rest)
-	return c.one("earlier Warning events in the last hour: "+strings.Join(rest, ", "), nil, kubeletLog())
+	return c.One("earlier Warning events in the last hour: "+strings.Join(rest, ", "), nil, subject.KubeletLog())
 }
 
 var rebooted = rule{
@@ -167,18 +168,18 @@ var rebooted = rule{
 		Evidence: "Rebooted event of the kubelet.",
 		Next:     "Find the origin of the reboot if it was not intended.",
 	},
-	Check: giving(Rebooted, checkRebooted),
+	Check: subject.Giving(Rebooted, checkRebooted),
 }
 
-func checkRebooted(c *Case) []finding.Finding {
+func checkRebooted(c *subject.Case) []finding.Finding {
 	reboots := c.Events.Reboots
 	if len(reboots) == 0 || c.Age(reboots[len(reboots)-1]) >= facts.Recently {
 		return nil
 	}
 	last := reboots[len(reboots)-1]
-	return c.one("the node rebooted "+c.ago(last)+" ago", []finding.Evidence{
+	return c.One("the node rebooted "+c.Ago(last)+" ago", []finding.Evidence{
 		{Source: "Event", Path: facts.Rebooted, Value: "boot ID " + c.Object.Status.NodeInfo.BootID, Time: &last},
-	}, onNode("journalctl -b -1 -n 100 --no-pager", "On the node, read the end of the log before the reboot"))
+	}, subject.OnNode("journalctl -b -1 -n 100 --no-pager", "On the node, read the end of the log before the reboot"))
 }
 
 var nodeReadinessFlapping = rule{
@@ -190,16 +191,16 @@ var nodeReadinessFlapping = rule{
 		Evidence: "NodeNotReady events within the last hour.",
 		Next:     "Check the kubelet log and the network between the node and the API server.",
 	},
-	Check: giving(NodeReadinessFlapping, checkNodeReadinessFlapping),
+	Check: subject.Giving(NodeReadinessFlapping, checkNodeReadinessFlapping),
 }
 
-func checkNodeReadinessFlapping(c *Case) []finding.Finding {
+func checkNodeReadinessFlapping(c *subject.Case) []finding.Finding {
 	falls := c.Events.Falls
 	if falls < flaps {
 		return nil
 	}
 	last := c.Events.NotReady[len(c.Events.NotReady)-1]
-	return c.one(fmt.Sprintf("the node changed to NotReady %d times within %s", falls, c.ago(c.Events.Fell)), []finding.Evidence{
+	return c.One(fmt.Sprintf("the node changed to NotReady %d times within %s", falls, c.Ago(c.Events.Fell)), []finding.Evidence{
 		{Source: "Event", Path: facts.NodeNotReady, Value: fmt.Sprintf("%d times", falls), Time: facts.Time(last)},
-	}, kubeletLog())
+	}, subject.KubeletLog())
 }

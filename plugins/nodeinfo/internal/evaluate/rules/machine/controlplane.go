@@ -1,4 +1,4 @@
-package rules
+package machine
 
 import (
 	"fmt"
@@ -9,6 +9,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/subject"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
 
@@ -32,25 +33,25 @@ var apiWritesStopped = rule{
 		Next:     "Check etcd (alarms, space, quorum), then admission policies for Leases.",
 	},
 	Explains: []finding.Code{KubeletNotReporting, ReadyConditionStale, HeartbeatLate, LeaderLeaseExpired, NodeReadinessFlapping},
-	Check:    giving(APIWritesStopped, checkAPIWritesStopped),
+	Check:    subject.Giving(APIWritesStopped, checkAPIWritesStopped),
 }
 
-func checkAPIWritesStopped(c *Case) []finding.Finding {
+func checkAPIWritesStopped(c *subject.Case) []finding.Finding {
 	at := c.ControlPlane.WritesStopped
 	if at.IsZero() || c.Readiness.Posting || c.Readiness.Heartbeat.Received.IsZero() {
 		return nil
 	}
-	evidence := c.leaseEvidence()
+	evidence := leaseEvidence(c)
 	for i := range c.ControlPlane.Leaders {
 		evidence = append(evidence, leaderEvidence(&c.ControlPlane.Leaders[i]))
 	}
-	return c.one(fmt.Sprintf("the API server has stored no Lease for %s: the renewals of nodes and control plane components stopped together",
-		c.ago(at)), evidence,
-		c.look("Show the result of every readiness check of the API server", "", "get", "--raw", "/readyz?verbose"),
-		answered(c.look("Read the etcd log (space, quorum, slow disk)", "kube-system", "logs", "-l", "component=etcd", "--tail=50"),
+	return c.One(fmt.Sprintf("the API server has stored no Lease for %s: the renewals of nodes and control plane components stopped together",
+		c.Ago(at)), evidence,
+		c.Look("Show the result of every readiness check of the API server", "", "get", "--raw", "/readyz?verbose"),
+		subject.Answered(c.Look("Read the etcd log (space, quorum, slow disk)", "kube-system", "logs", "-l", "component=etcd", "--tail=50"),
 			"no space: compact and defragment etcd, then disarm the alarm",
 			"no leader: restore the quorum of etcd"),
-		c.look("List admission policies and webhooks, which can reject every Lease", "", "get",
+		c.Look("List admission policies and webhooks, which can reject every Lease", "", "get",
 			"validatingadmissionpolicies,validatingwebhookconfigurations,mutatingwebhookconfigurations"))
 }
 
@@ -63,11 +64,11 @@ var controlPlaneComponentNotReady = rule{
 		Evidence: "Pod status.containerStatuses.",
 		Next:     "Read the log of the pod; the manifest is in /etc/kubernetes/manifests on the node.",
 	},
-	CausedBy: stoppedCodes,
-	Check:    giving(ControlPlaneComponentNotReady, checkControlPlaneComponentNotReady),
+	CausedBy: StoppedCodes,
+	Check:    subject.Giving(ControlPlaneComponentNotReady, checkControlPlaneComponentNotReady),
 }
 
-func checkControlPlaneComponentNotReady(c *Case) []finding.Finding {
+func checkControlPlaneComponentNotReady(c *subject.Case) []finding.Finding {
 	var list []finding.Finding
 	for _, component := range c.ControlPlane.StaticPods {
 		p := component.Pod
@@ -76,10 +77,10 @@ func checkControlPlaneComponentNotReady(c *Case) []finding.Finding {
 		}
 		message := fmt.Sprintf("%s on this node is not ready: %s", component.Name, p.State)
 		if p.Crash != nil {
-			message = fmt.Sprintf("%s: %s", component.Name, c.crashText(p.Crash))
+			message = fmt.Sprintf("%s: %s", component.Name, c.CrashText(p.Crash))
 		}
-		f := c.found(message, podEvidence(p), c.podNext(p)...)
-		list = append(list, about(f, p))
+		f := c.Found(message, subject.PodEvidence(p), c.PodNext(p)...)
+		list = append(list, subject.About(f, p))
 	}
 	return list
 }
@@ -98,7 +99,7 @@ var leaderLeaseExpired = rule{
 	},
 	CausedBy:     []finding.Code{ControlPlaneComponentNotReady, KubeletNotReporting, ContainerRuntimeDown},
 	ExplainsInfo: true, // on a node that does not hold the control plane, too
-	Check:        giving(LeaderLeaseExpired, checkLeaderLeaseExpired),
+	Check:        subject.Giving(LeaderLeaseExpired, checkLeaderLeaseExpired),
 }
 
 var leaderWork = map[string]string{
@@ -110,15 +111,15 @@ var leaderWork = map[string]string{
 // checkLeaderLeaseExpired is critical on the nodes that hold the control plane, where it is repaired; on others it is for
 // information, as their own health is not touched. A component that was stopped in order gives its lease back: no holder is
 // left.
-func checkLeaderLeaseExpired(c *Case) []finding.Finding {
+func checkLeaderLeaseExpired(c *subject.Case) []finding.Finding {
 	var list []finding.Finding
 	for _, l := range c.ControlPlane.Leaders {
 		if !l.Expired || l.ElectionOff {
 			continue
 		}
-		message := fmt.Sprintf("%s has had no leader for %s: %s", l.Name, c.ago(*l.RenewTime), leaderWork[l.Name])
-		f := c.found(message, []finding.Evidence{leaderEvidence(&l)},
-			answered(c.look("List the static pods of the component",
+		message := fmt.Sprintf("%s has had no leader for %s: %s", l.Name, c.Ago(*l.RenewTime), leaderWork[l.Name])
+		f := c.Found(message, []finding.Evidence{leaderEvidence(&l)},
+			subject.Answered(c.Look("List the static pods of the component",
 				"kube-system", "get", "pods", "-l", "component="+l.Name, "-o", "wide"),
 				"no pods: the manifest in /etc/kubernetes/manifests is missing or invalid"))
 		f.Object = &finding.ObjectRef{Kind: "Lease", Namespace: "kube-system", Name: l.Name}
@@ -153,10 +154,10 @@ var apiServerNotReady = rule{
 		Evidence: "Failed checks of the /readyz endpoint, read with verbose.",
 		Next:     "Check the failed component, etcd first.",
 	},
-	Check: giving(APIServerNotReady, checkAPIServerNotReady),
+	Check: subject.Giving(APIServerNotReady, checkAPIServerNotReady),
 }
 
-func checkAPIServerNotReady(c *Case) []finding.Finding {
+func checkAPIServerNotReady(c *subject.Case) []finding.Finding {
 	failed := strings.Join(c.ControlPlane.Failed, ", ")
 	if len(c.ControlPlane.Failed) == 0 {
 		return nil
@@ -166,8 +167,8 @@ func checkAPIServerNotReady(c *Case) []finding.Finding {
 		component = "etcd"
 	}
 	evidence := finding.Evidence{Source: "API server", Path: "/readyz", Value: c.ControlPlane.Readyz()}
-	f := c.found("the API server that answered is not ready: "+failed, []finding.Evidence{evidence},
-		onNode("crictl logs --tail 50 $(crictl ps -a -q --name '^"+component+"$' | head -1)",
+	f := c.Found("the API server that answered is not ready: "+failed, []finding.Evidence{evidence},
+		subject.OnNode("crictl logs --tail 50 $(crictl ps -a -q --name '^"+component+"$' | head -1)",
 			"On a control plane node, read the log of "+component))
 	if c.ControlPlane.StaticPods == nil {
 		f.Severity = finding.Info

@@ -1,10 +1,11 @@
-package rules
+package workload
 
 import (
 	"fmt"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/subject"
 )
 
 // Volumes that cannot be attached.
@@ -22,19 +23,19 @@ var volumeLimitReached = rule{
 		Evidence: "Number of attached VolumeAttachments against CSINode spec.drivers.allocatable.count.",
 		Next:     "Move pods with volumes to other nodes.",
 	},
-	Check: giving(VolumeLimitReached, checkVolumeLimitReached),
+	Check: subject.Giving(VolumeLimitReached, checkVolumeLimitReached),
 }
 
-func checkVolumeLimitReached(c *Case) []finding.Finding {
+func checkVolumeLimitReached(c *subject.Case) []finding.Finding {
 	var list []finding.Finding
 	for _, d := range c.Storage.Drivers {
 		if d.Limit == nil || d.Attached == nil || *d.Attached < *d.Limit {
 			continue
 		}
 		message := fmt.Sprintf("CSI driver %s has reached its volume limit: %d of %d are attached", d.Name, *d.Attached, *d.Limit)
-		list = append(list, c.found(message, []finding.Evidence{
+		list = append(list, c.Found(message, []finding.Evidence{
 			{Source: "CSINode " + c.Object.Name, Path: "spec.drivers[" + d.Name + "].allocatable.count", Value: fmt.Sprint(*d.Limit)},
-		}, c.look("List the volume attachments", "", "get", "volumeattachments")))
+		}, c.Look("List the volume attachments", "", "get", "volumeattachments")))
 	}
 	return list
 }
@@ -48,10 +49,10 @@ var volumeAttachmentError = rule{
 		Evidence: "VolumeAttachment status.attachError, or status.detachError of one that is deleted.",
 		Next:     "Follow the error message; read the log of the CSI controller.",
 	},
-	Check: giving(VolumeAttachmentError, checkVolumeAttachmentError),
+	Check: subject.Giving(VolumeAttachmentError, checkVolumeAttachmentError),
 }
 
-func checkVolumeAttachmentError(c *Case) []finding.Finding {
+func checkVolumeAttachmentError(c *subject.Case) []finding.Finding {
 	var list []finding.Finding
 	for _, a := range c.Storage.Failed {
 		problem, verb, volume := facts.VolumeError(a), "attached to", a.Name
@@ -61,9 +62,9 @@ func checkVolumeAttachmentError(c *Case) []finding.Finding {
 		if a.Spec.Source.PersistentVolumeName != nil {
 			volume = *a.Spec.Source.PersistentVolumeName
 		}
-		f := c.found(fmt.Sprintf("volume %s cannot be %s this node: %s", volume, verb, problem.Message), []finding.Evidence{
+		f := c.Found(fmt.Sprintf("volume %s cannot be %s this node: %s", volume, verb, problem.Message), []finding.Evidence{
 			{Source: "VolumeAttachment " + a.Name, Path: "status", Value: problem.Message, Time: facts.Time(problem.Time.Time)},
-		}, c.look("Find the other attachments of the volume, and the nodes that hold them", "", "get", "volumeattachments"))
+		}, c.Look("Find the other attachments of the volume, and the nodes that hold them", "", "get", "volumeattachments"))
 		f.Object = &finding.ObjectRef{Kind: "VolumeAttachment", Name: a.Name}
 		list = append(list, f)
 	}

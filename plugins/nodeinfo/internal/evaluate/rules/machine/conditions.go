@@ -1,4 +1,4 @@
-package rules
+package machine
 
 import (
 	"cmp"
@@ -9,6 +9,7 @@ import (
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/subject"
 )
 
 // Conditions other than Ready whose status is a problem.
@@ -31,30 +32,30 @@ var diskPressure = rule{
 		Evidence: "Node condition DiskPressure=True; EvictionThresholdMet events, messages of evicted pods, and inodes in /stats/summary.",
 		Next:     "Find what fills the disk, or the directory with very many files.",
 	},
-	CausedBy: notReportingCodes,
-	Check:    giving(DiskPressure, checkDiskPressure),
+	CausedBy: NotReportingCodes,
+	Check:    subject.Giving(DiskPressure, checkDiskPressure),
 }
 
-func checkDiskPressure(c *Case) []finding.Finding {
-	list := c.pressure(corev1.NodeDiskPressure, "the node has disk pressure")
+func checkDiskPressure(c *subject.Case) []finding.Finding {
+	list := pressure(c, corev1.NodeDiskPressure, "the node has disk pressure")
 	if len(list) == 0 || len(c.Scarce) == 0 {
 		return list
 	}
 	f := &list[0]
-	subject := map[string]string{facts.Inodes: "the node is out of inodes", facts.Space: "the node is low on disk space"}[c.Scarce[0].Resource]
+	what := map[string]string{facts.Inodes: "the node is out of inodes", facts.Space: "the node is low on disk space"}[c.Scarce[0].Resource]
 	if c.ScarceOf(facts.Inodes) && c.ScarceOf(facts.Space) {
-		subject = "the node is low on disk space and inodes"
+		what = "the node is low on disk space and inodes"
 	}
-	subject += " (DiskPressure)"
+	what += " (DiskPressure)"
 	for _, s := range c.Scarce {
 		if s.Figures != "" {
-			subject += ": " + s.Figures
+			what += ": " + s.Figures
 			break
 		}
 	}
-	f.Message = subject
+	f.Message = what
 	if c.ScarceOf(facts.Inodes) {
-		f.Next = append([]finding.Next{onNode("df -i; du --inodes -xd3 / 2>/dev/null | sort -n | tail -15",
+		f.Next = append([]finding.Next{subject.OnNode("df -i; du --inodes -xd3 / 2>/dev/null | sort -n | tail -15",
 			"On the node, list inode usage and the directories with the most files")}, f.Next...)
 	}
 	for _, s := range c.Scarce {
@@ -72,12 +73,12 @@ var pidPressure = rule{
 		Evidence: "Node condition PIDPressure=True.",
 		Next:     "Find the pod that creates processes without limit.",
 	},
-	CausedBy: notReportingCodes,
-	Check:    giving(PIDPressure, checkPIDPressure),
+	CausedBy: NotReportingCodes,
+	Check:    subject.Giving(PIDPressure, checkPIDPressure),
 }
 
-func checkPIDPressure(c *Case) []finding.Finding {
-	return c.pressure(corev1.NodePIDPressure, "the node has PID pressure")
+func checkPIDPressure(c *subject.Case) []finding.Finding {
+	return pressure(c, corev1.NodePIDPressure, "the node has PID pressure")
 }
 
 var memoryPressure = rule{
@@ -89,29 +90,29 @@ var memoryPressure = rule{
 		Evidence: "Node condition MemoryPressure=True.",
 		Next:     "Find the pods that use the most memory.",
 	},
-	CausedBy: notReportingCodes,
-	Check:    giving(MemoryPressure, checkMemoryPressure),
+	CausedBy: NotReportingCodes,
+	Check:    subject.Giving(MemoryPressure, checkMemoryPressure),
 }
 
-func checkMemoryPressure(c *Case) []finding.Finding {
-	return c.pressure(corev1.NodeMemoryPressure, "the node has memory pressure")
+func checkMemoryPressure(c *subject.Case) []finding.Finding {
+	return pressure(c, corev1.NodeMemoryPressure, "the node has memory pressure")
 }
 
-func (c *Case) pressure(kind corev1.NodeConditionType, message string) []finding.Finding {
-	condition := c.raised(kind)
+func pressure(c *subject.Case, kind corev1.NodeConditionType, message string) []finding.Finding {
+	condition := raised(c, kind)
 	if condition == nil {
 		return nil
 	}
 	if since := condition.LastTransitionTime; !since.IsZero() {
-		message += fmt.Sprintf(": %s=True for %s; the condition stays True for five minutes after the cause is removed", kind, c.ago(since.Time))
+		message += fmt.Sprintf(": %s=True for %s; the condition stays True for five minutes after the cause is removed", kind, c.Ago(since.Time))
 	}
-	return c.one(message, []finding.Evidence{ConditionEvidence(condition)},
-		c.look("Show the free space that the kubelet reports (needs get nodes/proxy) and the largest pods",
-			"", "nodeinfo", c.Object.Name, "--kubelet", "--section=storage,pods"), kubeletLog())
+	return c.One(message, []finding.Evidence{subject.ConditionEvidence(condition)},
+		c.Look("Show the free space that the kubelet reports (needs get nodes/proxy) and the largest pods",
+			"", "nodeinfo", c.Object.Name, "--kubelet", "--section=storage,pods"), subject.KubeletLog())
 }
 
 // raised is a condition that is True. Only that is a problem: on a node that does not report, all are Unknown.
-func (c *Case) raised(kind corev1.NodeConditionType) *corev1.NodeCondition {
+func raised(c *subject.Case, kind corev1.NodeConditionType) *corev1.NodeCondition {
 	condition := nodefact.Condition(c.Object, kind)
 	if condition == nil || condition.Status != corev1.ConditionTrue {
 		return nil
@@ -128,16 +129,16 @@ var networkUnavailable = rule{
 		Evidence: "Node condition NetworkUnavailable=True.",
 		Next:     "Check the network plugin pod on the node, or the routes of the cloud controller.",
 	},
-	Check: giving(NetworkUnavailable, checkNetworkUnavailable),
+	Check: subject.Giving(NetworkUnavailable, checkNetworkUnavailable),
 }
 
-func checkNetworkUnavailable(c *Case) []finding.Finding {
-	condition := c.raised(corev1.NodeNetworkUnavailable)
+func checkNetworkUnavailable(c *subject.Case) []finding.Finding {
+	condition := raised(c, corev1.NodeNetworkUnavailable)
 	if condition == nil {
 		return nil
 	}
-	return c.one("the pod network of the node is not configured: "+said(condition), []finding.Evidence{ConditionEvidence(condition)},
-		c.podsHere("Find the network plugin pod on the node"))
+	return c.One("the pod network of the node is not configured: "+said(condition), []finding.Evidence{subject.ConditionEvidence(condition)},
+		c.PodsHere("Find the network plugin pod on the node"))
 }
 
 var conditionProblem = rule{
@@ -150,23 +151,23 @@ var conditionProblem = rule{
 		Evidence: "Status, reason and message of the condition.",
 		Next:     "Follow the message of the condition.",
 	},
-	CausedBy: notReportingCodes,
-	Check:    giving(ConditionProblem, checkConditionProblem),
+	CausedBy: NotReportingCodes,
+	Check:    subject.Giving(ConditionProblem, checkConditionProblem),
 }
 
 // checkConditionProblem reports the conditions of add-ons: those of the kubelet have codes of their own.
-func checkConditionProblem(c *Case) []finding.Finding {
+func checkConditionProblem(c *subject.Case) []finding.Finding {
 	var list []finding.Finding
 	for _, condition := range c.Conditions {
 		if nodefact.Standard(condition.Type) || condition.Problem == nil || !*condition.Problem {
 			continue
 		}
-		f := c.found("condition "+string(condition.Type)+" is "+string(condition.Status)+": "+said(condition.NodeCondition),
-			[]finding.Evidence{ConditionEvidence(condition.NodeCondition)},
-			onNode("journalctl -k -n 100 --no-pager", "On the node, read the log of the kernel"))
+		f := c.Found("condition "+string(condition.Type)+" is "+string(condition.Status)+": "+said(condition.NodeCondition),
+			[]finding.Evidence{subject.ConditionEvidence(condition.NodeCondition)},
+			subject.OnNode("journalctl -k -n 100 --no-pager", "On the node, read the log of the kernel"))
 		if posted := condition.LastHeartbeatTime; !posted.IsZero() && c.Age(posted.Time) > facts.StatusOld {
 			f.Message = fmt.Sprintf("condition %s was %s when it was last posted, %s ago: %s",
-				condition.Type, condition.Status, c.ago(posted.Time), said(condition.NodeCondition))
+				condition.Type, condition.Status, c.Ago(posted.Time), said(condition.NodeCondition))
 			if condition.Silent {
 				f.Message += "; its reporter has posted nothing since"
 				f.Severity = finding.Info

@@ -1,4 +1,4 @@
-package rules
+package subject
 
 import (
 	"testing"
@@ -16,7 +16,7 @@ func TestAContainerThatNeverRanHasNoLog(t *testing.T) {
 	again.RestartCount = 1
 	for want, status := range map[int]corev1.ContainerStatus{1: never, 2: again} {
 		p.Status.ContainerStatuses = []corev1.ContainerStatus{status}
-		if got := (&Case{}).podNext(&facts.Pod{Pod: &p}); len(got) != want {
+		if got := (&Case{}).PodNext(&facts.Pod{Pod: &p}); len(got) != want {
 			t.Errorf("%d restarts: %+v", status.RestartCount, got)
 		}
 	}

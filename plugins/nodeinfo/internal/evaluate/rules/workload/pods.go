@@ -1,4 +1,4 @@
-package rules
+package workload
 
 import (
 	"fmt"
@@ -14,6 +14,8 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/machine"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/subject"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
 
@@ -36,18 +38,18 @@ var podCrashLooping = rule{
 			podfact.CrashLoopBackOff + " can be absent.",
 		Next: "Read the log of the previous run.",
 	},
-	CausedBy: pressureCodes,
-	Check:    giving(PodCrashLooping, checkPodCrashLooping),
+	CausedBy: machine.PressureCodes,
+	Check:    subject.Giving(PodCrashLooping, checkPodCrashLooping),
 }
 
-func checkPodCrashLooping(c *Case) []finding.Finding {
-	return c.podFindings(PodCrashLooping, func(pods []*facts.Pod, t *report.PodProblem) finding.Finding {
+func checkPodCrashLooping(c *subject.Case) []finding.Finding {
+	return podFindings(c, PodCrashLooping, func(pods []*facts.Pod, t *report.PodProblem) finding.Finding {
 		p := pods[0]
 		if len(pods) > 1 {
-			return c.found(fmt.Sprintf("%s of one controller: %s in %s", output.Plural(len(pods), "pod"), t.Message, named(pods)),
-				podEvidence(p), c.podNext(p)...)
+			return c.Found(fmt.Sprintf("%s of one controller: %s in %s", output.Plural(len(pods), "pod"), t.Message, named(pods)),
+				subject.PodEvidence(p), c.PodNext(p)...)
 		}
-		return c.found("pod "+name(p)+": "+t.Message, podEvidence(p), c.podNext(p)...)
+		return c.Found("pod "+subject.Name(p)+": "+t.Message, subject.PodEvidence(p), c.PodNext(p)...)
 	})
 }
 
@@ -61,14 +63,14 @@ var podNotStarting = rule{
 		Evidence: "Waiting reason of the container, or the newest Warning event of the pod.",
 		Next:     "Run kubectl describe for the pod.",
 	},
-	CausedBy: slices.Concat(noSandbox, noVolume, pressureCodes),
-	Check:    giving(PodNotStarting, checkPodNotStarting),
+	CausedBy: slices.Concat(noSandbox, noVolume, machine.PressureCodes),
+	Check:    subject.Giving(PodNotStarting, checkPodNotStarting),
 }
 
-func checkPodNotStarting(c *Case) []finding.Finding {
-	return c.podFindings(PodNotStarting, func(pods []*facts.Pod, t *report.PodProblem) finding.Finding {
+func checkPodNotStarting(c *subject.Case) []finding.Finding {
+	return podFindings(c, PodNotStarting, func(pods []*facts.Pod, t *report.PodProblem) finding.Finding {
 		p := pods[0]
-		text, why, where := "pod "+name(p)+" does not start", t.Message, ""
+		text, why, where := "pod "+subject.Name(p)+" does not start", t.Message, ""
 		if len(pods) > 1 {
 			text, why, where = output.Plural(len(pods), "pod")+" do not start", p.Wait.Cause, " ("+named(pods)+")"
 		}
@@ -77,9 +79,9 @@ func checkPodNotStarting(c *Case) []finding.Finding {
 		} else {
 			text += ": " + t.Reason
 		}
-		f := c.found(text+where, podEvidence(p), c.describePod(p))
+		f := c.Found(text+where, subject.PodEvidence(p), c.DescribePod(p))
 		if f.Causes = causesOf(p.Wait); f.Causes != nil {
-			f.Causes = append(f.Causes, c.sameCause(p)...)
+			f.Causes = append(f.Causes, sameCause(c, p)...)
 		}
 		return f
 	})
@@ -94,21 +96,21 @@ var podStuckTerminating = rule{
 		Evidence: "Pod metadata.deletionTimestamp and metadata.finalizers.",
 		Next:     "Find what blocks the deletion: a finalizer, a volume, or the container runtime.",
 	},
-	CausedBy: append([]finding.Code{CSIDriverPodNotReady, VolumeAttachmentError}, pressureCodes...),
-	Check:    giving(PodStuckTerminating, checkPodStuckTerminating),
+	CausedBy: append([]finding.Code{CSIDriverPodNotReady, VolumeAttachmentError}, machine.PressureCodes...),
+	Check:    subject.Giving(PodStuckTerminating, checkPodStuckTerminating),
 }
 
-func checkPodStuckTerminating(c *Case) []finding.Finding {
-	return c.podFindings(PodStuckTerminating, func(pods []*facts.Pod, t *report.PodProblem) finding.Finding {
+func checkPodStuckTerminating(c *subject.Case) []finding.Finding {
+	return podFindings(c, PodStuckTerminating, func(pods []*facts.Pod, t *report.PodProblem) finding.Finding {
 		p := pods[0]
 		due := p.DeletionTimestamp.UTC().Format(time.RFC3339)
-		subject := "pod " + name(p)
+		what := "pod " + subject.Name(p)
 		if len(pods) > 1 {
-			subject = output.Plural(len(pods), "pod") + " (" + named(pods) + ")"
+			what = output.Plural(len(pods), "pod") + " (" + named(pods) + ")"
 		}
-		f := c.found(subject+" "+t.Message, []finding.Evidence{
-			{Source: "Pod " + name(p), Path: "metadata.deletionTimestamp", Value: due, Time: t.Since},
-		}, c.describePod(p))
+		f := c.Found(what+" "+t.Message, []finding.Evidence{
+			{Source: "Pod " + subject.Name(p), Path: "metadata.deletionTimestamp", Value: due, Time: t.Since},
+		}, c.DescribePod(p))
 		if p.Finished() {
 			f.Severity = finding.Info // its containers are gone: it takes nothing of the node, and what holds it is elsewhere
 		}
@@ -125,16 +127,16 @@ var podsEvicted = rule{
 		Evidence: "Pods with status.reason Evicted.",
 		Next:     "Read the message of one of the pods.",
 	},
-	CausedBy: pressureCodes,
-	Check:    giving(PodsEvicted, checkPodsEvicted),
+	CausedBy: machine.PressureCodes,
+	Check:    subject.Giving(PodsEvicted, checkPodsEvicted),
 }
 
-func checkPodsEvicted(c *Case) []finding.Finding {
+func checkPodsEvicted(c *subject.Case) []finding.Finding {
 	evicted := facts.Evicted(c.Pods)
 	if evicted == 0 {
 		return nil
 	}
-	return c.one(output.Plural(evicted, "pod")+" evicted from this node", nil, c.look("List the failed pods of the node", "",
+	return c.One(output.Plural(evicted, "pod")+" evicted from this node", nil, c.Look("List the failed pods of the node", "",
 		"get", "pods", "-A", "--field-selector", "spec.nodeName="+c.Object.Name+",status.phase=Failed"))
 }
 
@@ -148,11 +150,11 @@ var daemonSetPodMissing = rule{
 		Evidence: "DaemonSet pod template, node labels and taints, and the pods on the node.",
 		Next:     "Run kubectl describe for the DaemonSet: a quota, admission or its controller can prevent the pod.",
 	},
-	CausedBy: append([]finding.Code{LeaderLeaseExpired}, pressureCodes...),
-	Check:    giving(DaemonSetPodMissing, checkDaemonSetPodMissing),
+	CausedBy: append([]finding.Code{machine.LeaderLeaseExpired}, machine.PressureCodes...),
+	Check:    subject.Giving(DaemonSetPodMissing, checkDaemonSetPodMissing),
 }
 
-func checkDaemonSetPodMissing(c *Case) []finding.Finding {
+func checkDaemonSetPodMissing(c *subject.Case) []finding.Finding {
 	var list []finding.Finding
 	for _, d := range c.Missing {
 		name := d.Namespace + "/" + d.Name
@@ -160,9 +162,9 @@ func checkDaemonSetPodMissing(c *Case) []finding.Finding {
 			d.Status.CurrentNumberScheduled, d.Status.DesiredNumberScheduled)
 		evidence := []finding.Evidence{{Source: "DaemonSet " + name, Path: "status", Value: counted}}
 		message := "DaemonSet " + name + " has no pod on this node but should have one"
-		pending := c.look("Check whether the pod was created and waits for free capacity on the node", d.Namespace,
+		pending := c.Look("Check whether the pod was created and waits for free capacity on the node", d.Namespace,
 			"get", "pods", "--field-selector=status.phase=Pending", "-o", "wide")
-		events := c.look("If the pod was not created, read the events of the DaemonSet (quota, admission)", d.Namespace,
+		events := c.Look("If the pod was not created, read the events of the DaemonSet (quota, admission)", d.Namespace,
 			"describe", "daemonset", d.Name)
 		var f finding.Finding
 		switch p, e := d.Unscheduled, d.Rejected; {
@@ -171,26 +173,26 @@ func checkDaemonSetPodMissing(c *Case) []finding.Finding {
 			evidence = append(evidence, finding.Evidence{
 				Source: "DaemonSet " + name, Path: "spec.template.spec.nodeSelector", Value: lacks,
 			})
-			f = c.found("DaemonSet "+name+" has no pod on this node: the node lacks the label "+lacks+" of its node selector", evidence,
-				c.look("Show the labels of the node", "", "get", "node", c.Object.Name, "--show-labels"),
-				c.change("Set the label again, unless the node is to run without this pod",
+			f = c.Found("DaemonSet "+name+" has no pod on this node: the node lacks the label "+lacks+" of its node selector", evidence,
+				c.Look("Show the labels of the node", "", "get", "node", c.Object.Name, "--show-labels"),
+				c.Change("Set the label again, unless the node is to run without this pod",
 					append([]string{"label", "node", c.Object.Name}, d.Lacks...)...))
 		case p != nil:
 			s := podfact.Condition(p, corev1.PodScheduled)
-			f = c.found(message+": pod "+p.Name+" cannot be scheduled: "+s.Message, append(evidence, finding.Evidence{
+			f = c.Found(message+": pod "+p.Name+" cannot be scheduled: "+s.Message, append(evidence, finding.Evidence{
 				Source: "Pod " + p.Namespace + "/" + p.Name, Path: "status.conditions[PodScheduled]", Value: s.Reason,
 				Time: facts.Time(s.LastTransitionTime.Time),
-			}), c.look("Read the events of the pod", p.Namespace, "describe", "pod", p.Name))
+			}), c.Look("Read the events of the pod", p.Namespace, "describe", "pod", p.Name))
 		case e != nil:
-			f = c.found(message+": the API server rejects the pod: "+rejection(e.Message), append(evidence, finding.Evidence{
+			f = c.Found(message+": the API server rejects the pod: "+rejection(e.Message), append(evidence, finding.Evidence{
 				Source: "Event " + e.Reason, Value: e.Message, Time: facts.Time(e.Last),
-			}), c.look("Read the events of the DaemonSet", d.Namespace, "describe", "daemonset", d.Name))
+			}), c.Look("Read the events of the DaemonSet", d.Namespace, "describe", "daemonset", d.Name))
 		default:
-			f = c.found(message, evidence, pending, events)
+			f = c.Found(message, evidence, pending, events)
 		}
 		f.Object = &finding.ObjectRef{Kind: "DaemonSet", Namespace: d.Namespace, Name: d.Name}
 		if c.ControlPlane.Leads(facts.ControllerManager) && c.ControlPlane.Leads(facts.Scheduler) {
-			f.Causes = pressureCodes // the controllers of a cloud make no pods
+			f.Causes = machine.PressureCodes // the controllers of a cloud make no pods
 		}
 		list = append(list, f)
 	}
@@ -210,20 +212,20 @@ func rejection(text string) string {
 func causesOf(wait *facts.Wait) []finding.Code {
 	switch {
 	case wait.Reason == "FailedMount", wait.Reason == "FailedAttachVolume":
-		return slices.Concat(noVolume, pressureCodes)
+		return slices.Concat(noVolume, machine.PressureCodes)
 	case wait.Reason == "FailedCreatePodSandBox", wait.Reason == "NetworkNotReady":
-		return slices.Concat(noSandbox, pressureCodes)
+		return slices.Concat(noSandbox, machine.PressureCodes)
 	case wait.By == facts.WaitsSilently:
 		return nil
 	}
-	return pressureCodes
+	return machine.PressureCodes
 }
 
 // Problems are the pods with a problem, whichever rule reports them.
-func (c *Case) Problems() []report.PodProblem {
+func Problems(c *subject.Case) []report.PodProblem {
 	var list []report.PodProblem
 	for _, p := range c.Pods {
-		if t := c.podProblem(p); t != nil {
+		if t := podProblem(c, p); t != nil {
 			list = append(list, *t)
 		}
 	}
@@ -232,11 +234,11 @@ func (c *Case) Problems() []report.PodProblem {
 
 // podFindings makes one finding of the pods whose problem has the code and the same cause, and that no other rule reports. A
 // deletion that does not finish is reported here alone.
-func (c *Case) podFindings(code finding.Code, of func([]*facts.Pod, *report.PodProblem) finding.Finding) []finding.Finding {
+func podFindings(c *subject.Case, code finding.Code, of func([]*facts.Pod, *report.PodProblem) finding.Finding) []finding.Finding {
 	var groups [][]*facts.Pod
 	at := map[string]int{}
 	for _, p := range c.Pods {
-		if t := c.podProblem(p); t == nil || t.Code != code || !p.Stuck && !p.Ordinary() {
+		if t := podProblem(c, p); t == nil || t.Code != code || !p.Stuck && !p.Ordinary() {
 			continue
 		}
 		key := cause(p)
@@ -249,7 +251,7 @@ func (c *Case) podFindings(code finding.Code, of func([]*facts.Pod, *report.PodP
 	}
 	var list []finding.Finding
 	for _, pods := range groups {
-		f := about(of(pods, c.podProblem(pods[0])), pods[0])
+		f := subject.About(of(pods, podProblem(c, pods[0])), pods[0])
 		for _, p := range pods[1:] {
 			f.Covers = append(f.Covers, finding.ObjectRef{Kind: "Pod", Namespace: p.Namespace, Name: p.Name})
 		}
@@ -285,13 +287,13 @@ func cause(p *facts.Pod) string {
 }
 
 // sameCause are the codes of the node's components that do not start for the same cause as a pod.
-func (c *Case) sameCause(p *facts.Pod) []finding.Code {
+func sameCause(c *subject.Case, p *facts.Pod) []finding.Code {
 	var list []finding.Code
 	for _, parts := range []struct {
 		code finding.Code
 		list []facts.Component
 	}{
-		{ControlPlaneComponentNotReady, c.ControlPlane.StaticPods},
+		{machine.ControlPlaneComponentNotReady, c.ControlPlane.StaticPods},
 		{NetworkPluginPodNotReady, c.Components.Network},
 		{KubeProxyNotReady, c.Components.Proxies},
 		{CSIDriverPodNotReady, c.Components.Storage},
@@ -312,7 +314,7 @@ func named(pods []*facts.Pod) string {
 		if i == 3 {
 			return strings.Join(names, ", ") + fmt.Sprintf(" and %d more", len(pods)-i)
 		}
-		names = append(names, name(p))
+		names = append(names, subject.Name(p))
 	}
 	return strings.Join(names, ", ")
 }
@@ -326,7 +328,7 @@ func waitCause(w *facts.Wait) string {
 }
 
 // podProblem puts the problem of a pod into words; nil: it has none.
-func (c *Case) podProblem(p *facts.Pod) *report.PodProblem {
+func podProblem(c *subject.Case, p *facts.Pod) *report.PodProblem {
 	if !p.Stuck && (p.Ends() || p.Crash == nil && p.Wait == nil) {
 		return nil
 	}
@@ -334,7 +336,7 @@ func (c *Case) podProblem(p *facts.Pod) *report.PodProblem {
 	switch {
 	case p.Stuck:
 		t.Code, t.Reason, t.Since = PodStuckTerminating, "Terminating", facts.Time(p.DeletionTimestamp.Time)
-		t.Message = "exceeded its grace period " + c.ago(p.DeletionTimestamp.Time) + " ago"
+		t.Message = "exceeded its grace period " + c.Ago(p.DeletionTimestamp.Time) + " ago"
 		switch len(p.Finalizers) {
 		case 0:
 		case 1:
@@ -343,66 +345,22 @@ func (c *Case) podProblem(p *facts.Pod) *report.PodProblem {
 			t.Message += "; finalizers " + strings.Join(p.Finalizers, ", ") + " are set"
 		}
 	case p.Crash != nil:
-		t.Code, t.Reason, t.Message = PodCrashLooping, "crash loop", c.crashText(p.Crash)
+		t.Code, t.Reason, t.Message = PodCrashLooping, "crash loop", c.CrashText(p.Crash)
 		if p.Crash.End != nil {
 			t.Since = facts.Time(p.Crash.End.FinishedAt.Time)
 		}
 	default:
-		t.Code, t.Reason, t.Message, t.Since = PodNotStarting, c.waitText(p), waitCause(p.Wait), facts.Time(p.BoundAt())
+		t.Code, t.Reason, t.Message, t.Since = PodNotStarting, waitText(c, p), waitCause(p.Wait), facts.Time(p.BoundAt())
 	}
 	return t
 }
 
-func (c *Case) waitText(p *facts.Pod) string {
+func waitText(c *subject.Case, p *facts.Pod) string {
 	switch p.Wait.By {
 	case facts.WaitsForKubelet:
 		return "no status from the kubelet"
 	case facts.WaitsSilently:
-		return "ContainerCreating for " + c.ago(p.BoundAt())
+		return "ContainerCreating for " + c.Ago(p.BoundAt())
 	}
 	return p.Wait.Reason
-}
-
-func (c *Case) crashText(crash *facts.Crash) string {
-	text := fmt.Sprintf("container %q keeps exiting, %s", crash.Container, output.Plural(int(crash.Restarts), "restart"))
-	end := crash.End
-	if end == nil {
-		return text
-	}
-	text += fmt.Sprintf(", last %s ago with exit code %d", c.ago(end.FinishedAt.Time), end.ExitCode)
-	if end.Reason != "" && end.Reason != "Error" && end.Reason != "Completed" {
-		text += " (" + end.Reason + ")"
-	}
-	return text
-}
-
-func name(p *facts.Pod) string { return p.Namespace + "/" + p.Name }
-
-func podEvidence(p *facts.Pod) []finding.Evidence {
-	evidence := []finding.Evidence{{
-		Source: "Pod " + name(p), Path: "status.containerStatuses", Value: p.State + ", " + output.Plural(int(p.Restarts), "restart"),
-	}}
-	if e := p.Warning; e != nil {
-		evidence = append(evidence, finding.Evidence{Source: "Event", Path: e.Reason, Value: e.Message, Time: facts.Time(e.Last)})
-	}
-	return evidence
-}
-
-func (c *Case) describePod(p *facts.Pod) finding.Next {
-	return c.look("Check the containers, conditions and events of the pod", p.Namespace, "describe", "pod", p.Name)
-}
-
-// podNext looks into a pod: its log first, unless no container of it has ever run.
-func (c *Case) podNext(p *facts.Pod) []finding.Next {
-	if p.NeverRan() {
-		return []finding.Next{c.describePod(p)}
-	}
-	args, why := []string{"logs", p.Name}, "Read the log of the pod"
-	if p.Crash != nil {
-		args = append(args, "-c", p.Crash.Container)
-		if p.Crash.Restarts > 0 {
-			args, why = append(args, "--previous"), "Read the log of the previous run"
-		}
-	}
-	return []finding.Next{c.look(why, p.Namespace, append(args, "--tail=50")...), c.describePod(p)}
 }

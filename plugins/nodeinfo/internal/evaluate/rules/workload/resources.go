@@ -1,4 +1,4 @@
-package rules
+package workload
 
 import (
 	"fmt"
@@ -9,6 +9,8 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/machine"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/subject"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
 
@@ -34,13 +36,13 @@ var devicesNotAllocatable = rule{
 		Evidence: "Node status.allocatable of a device at 0, or below what pods on the node request.",
 		Next:     "Check the device plugin pod on the node.",
 	},
-	CausedBy: stoppedCodes,
-	Check:    giving(DevicesNotAllocatable, checkDevicesNotAllocatable),
+	CausedBy: machine.StoppedCodes,
+	Check:    subject.Giving(DevicesNotAllocatable, checkDevicesNotAllocatable),
 }
 
 // checkDevicesNotAllocatable: a kubelet sets the allocatable count of a device plugin that went away to zero
 // (https://github.com/kubernetes/kubernetes/blob/v1.36.0/pkg/kubelet/cm/devicemanager/manager.go, GetCapacity).
-func checkDevicesNotAllocatable(c *Case) []finding.Finding {
+func checkDevicesNotAllocatable(c *subject.Case) []finding.Finding {
 	var list []finding.Finding
 	for _, r := range c.Resources {
 		if r.Unit != facts.UnitCount || !strings.Contains(r.Name, "/") || r.Capacity == nil || r.Allocatable == nil {
@@ -55,10 +57,10 @@ func checkDevicesNotAllocatable(c *Case) []finding.Finding {
 		if r.Requests != nil && r.Requests.Value > 0 {
 			message += fmt.Sprintf(", pods hold %s", r.Requests.Quantity)
 		}
-		list = append(list, c.found(message+": no running device plugin, or unhealthy devices", []finding.Evidence{
+		list = append(list, c.Found(message+": no running device plugin, or unhealthy devices", []finding.Evidence{
 			{Source: "Node", Path: "status.allocatable[" + r.Name + "]", Value: r.Allocatable.Quantity},
 			{Source: "Node", Path: "status.capacity[" + r.Name + "]", Value: r.Capacity.Quantity},
-		}, c.podsHere("Find the device plugin pod on the node")))
+		}, c.PodsHere("Find the device plugin pod on the node")))
 	}
 	return list
 }
@@ -73,10 +75,10 @@ var overcommitted = rule{
 		Evidence: "Sum of the pod requests, as the scheduler counts, against Node status.allocatable.",
 		Next:     "Find the largest requests.",
 	},
-	Check: giving(Overcommitted, checkOvercommitted),
+	Check: subject.Giving(Overcommitted, checkOvercommitted),
 }
 
-func checkOvercommitted(c *Case) []finding.Finding {
+func checkOvercommitted(c *subject.Case) []finding.Finding {
 	var list []finding.Finding
 	for _, r := range c.Resources {
 		if r.Unit == facts.UnitCount || r.Free == nil || r.Free.Value >= 0 {
@@ -84,10 +86,10 @@ func checkOvercommitted(c *Case) []finding.Finding {
 		}
 		message := fmt.Sprintf("pods request %s %s, but %s is allocatable: the scheduler places no more pods on the node",
 			r.Requests.Quantity, r.Name, r.Allocatable.Quantity)
-		list = append(list, c.found(message, []finding.Evidence{
+		list = append(list, c.Found(message, []finding.Evidence{
 			{Source: "Pods on the node", Path: "requests." + r.Name, Value: r.Requests.Quantity},
 			{Source: "Node", Path: "status.allocatable." + r.Name, Value: r.Allocatable.Quantity},
-		}, c.look("Show the largest requests", "", "nodeinfo", c.Object.Name, "--section=resources,pods")))
+		}, c.Look("Show the largest requests", "", "nodeinfo", c.Object.Name, "--section=resources,pods")))
 	}
 	return list
 }
@@ -101,35 +103,31 @@ var highMemoryUsage = rule{
 		Evidence: "NodeMetrics usage.memory above 95% of Node status.capacity.memory.",
 		Next:     "Find the pods that use the most memory.",
 	},
-	CausedBy: append([]finding.Code{MemoryPressure}, notReportingCodes...),
-	Check:    giving(HighMemoryUsage, checkHighMemoryUsage),
+	CausedBy: append([]finding.Code{machine.MemoryPressure}, machine.NotReportingCodes...),
+	Check:    subject.Giving(HighMemoryUsage, checkHighMemoryUsage),
 }
 
-func checkHighMemoryUsage(c *Case) []finding.Finding {
-	r := c.resource(corev1.ResourceMemory)
+func checkHighMemoryUsage(c *subject.Case) []finding.Finding {
+	r := resource(c, corev1.ResourceMemory)
 	if r == nil || r.Usage == nil || r.Capacity == nil || r.Capacity.Value <= 0 {
 		return nil
 	}
 	if float64(r.Usage.Value) <= memoryFull*float64(r.Capacity.Value) {
 		return nil
 	}
-	return c.one(fmt.Sprintf("memory usage is %.1f%%: eviction or an out-of-memory kill is near", *r.UsagePercent), []finding.Evidence{
+	return c.One(fmt.Sprintf("memory usage is %.1f%%: eviction or an out-of-memory kill is near", *r.UsagePercent), []finding.Evidence{
 		{Source: "NodeMetrics", Path: "usage.memory", Value: r.Usage.Quantity},
 		{Source: "Node", Path: "status.capacity.memory", Value: r.Capacity.Quantity},
-	}, c.biggestUsers())
+	}, c.BiggestUsers())
 }
 
-func (c *Case) resource(name corev1.ResourceName) *report.Resource {
+func resource(c *subject.Case, name corev1.ResourceName) *report.Resource {
 	for i := range c.Resources {
 		if c.Resources[i].Name == string(name) {
 			return &c.Resources[i]
 		}
 	}
 	return nil
-}
-
-func (c *Case) biggestUsers() finding.Next {
-	return c.look("List the pods of the cluster by memory usage", "", "top", "pods", "-A", "--sort-by=memory")
 }
 
 var maxPodsReached = rule{
@@ -141,17 +139,17 @@ var maxPodsReached = rule{
 		Evidence: "Number of non-terminated pods against Node status.allocatable.pods.",
 		Next:     "Do nothing if other nodes have free capacity; otherwise raise maxPods or add nodes.",
 	},
-	Check: giving(MaxPodsReached, checkMaxPodsReached),
+	Check: subject.Giving(MaxPodsReached, checkMaxPodsReached),
 }
 
-func checkMaxPodsReached(c *Case) []finding.Finding {
-	r := c.resource(corev1.ResourcePods)
+func checkMaxPodsReached(c *subject.Case) []finding.Finding {
+	r := resource(c, corev1.ResourcePods)
 	if r == nil || r.Requests == nil || r.Allocatable == nil || r.Allocatable.Value <= 0 || r.Requests.Value < r.Allocatable.Value {
 		return nil
 	}
-	return c.one(fmt.Sprintf("the node has reached its maximum number of pods: %d of %d", r.Requests.Value, r.Allocatable.Value),
+	return c.One(fmt.Sprintf("the node has reached its maximum number of pods: %d of %d", r.Requests.Value, r.Allocatable.Value),
 		[]finding.Evidence{{Source: "Node", Path: "status.allocatable.pods", Value: r.Allocatable.Quantity}},
-		c.podsHere("List the pods on the node"))
+		c.PodsHere("List the pods on the node"))
 }
 
 var podIPsExhausted = rule{
@@ -165,30 +163,30 @@ var podIPsExhausted = rule{
 		Next: "If few pods have an address, remove the leaked reservations on the node (/var/lib/cni/networks for host-local); otherwise lower " +
 			"maxPods to the size of the CIDR, or configure larger CIDRs for nodes.",
 	},
-	Check: giving(PodIPsExhausted, checkPodIPsExhausted),
+	Check: subject.Giving(PodIPsExhausted, checkPodIPsExhausted),
 }
 
-func checkPodIPsExhausted(c *Case) []finding.Finding {
+func checkPodIPsExhausted(c *subject.Case) []finding.Finding {
 	n := &c.Network
 	for _, p := range c.Pods {
 		if p.Wait.NoAddress() {
-			return []finding.Finding{c.noAddress(p)}
+			return []finding.Finding{noAddress(c, p)}
 		}
 	}
 	if !n.Exhausted() {
 		return nil
 	}
-	return c.one(fmt.Sprintf("pod CIDR %s has no free address: %d of %d are in use", n.First, *n.Used, *n.Total),
+	return c.One(fmt.Sprintf("pod CIDR %s has no free address: %d of %d are in use", n.First, *n.Used, *n.Total),
 		[]finding.Evidence{{Source: "Node", Path: "spec.podCIDR", Value: n.First.String()}},
-		c.podsHere("List the pods on the node and their addresses"))
+		c.PodsHere("List the pods on the node and their addresses"))
 }
 
 // noAddress goes by the words of the network plugin; where the pods that are listed have few addresses, the others are reserved
 // for pods that are gone.
-func (c *Case) noAddress(p *facts.Pod) finding.Finding {
-	n, evidence := &c.Network, podEvidence(p)
+func noAddress(c *subject.Case, p *facts.Pod) finding.Finding {
+	n, evidence := &c.Network, subject.PodEvidence(p)
 	message := "the node has no free address for new pods: " + p.Wait.Cause
-	next := []finding.Next{c.podsHere("List the pods on the node and their addresses")}
+	next := []finding.Next{c.PodsHere("List the pods on the node and their addresses")}
 	leaked := n.Used != nil && n.Total != nil && *n.Used < *n.Total
 	if leaked {
 		message = fmt.Sprintf("the node has no free pod address, but only %d of %d are in use by pods: %s", *n.Used, *n.Total, p.Wait.Cause)
@@ -198,10 +196,10 @@ func (c *Case) noAddress(p *facts.Pod) finding.Finding {
 		})
 	}
 	if event.HostLocal(p.Wait.Message) {
-		next = append(next, onNode("ls /var/lib/cni/networks/*/ | grep -c '^[0-9]'; crictl pods -q | wc -l; "+
+		next = append(next, subject.OnNode("ls /var/lib/cni/networks/*/ | grep -c '^[0-9]'; crictl pods -q | wc -l; "+
 			"head -n1 /var/lib/cni/networks/*/*.*.*.* | tail -20",
 			"On the node, count the reserved addresses and the pod sandboxes, and show which sandbox holds each address",
 			"more addresses than sandboxes: a file whose sandbox does not exist (crictl pods) is a leaked reservation; remove that file"))
 	}
-	return c.found(message, evidence, next...)
+	return c.Found(message, evidence, next...)
 }

@@ -1,4 +1,4 @@
-package rules
+package workload
 
 import (
 	"fmt"
@@ -6,6 +6,8 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/machine"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/subject"
 )
 
 // The programs that make the node work: their versions, and their pods.
@@ -34,17 +36,17 @@ var kubeletNewerThanAPIServer = rule{
 		Evidence: "Node status.nodeInfo.kubeletVersion against /version of the API server.",
 		Next:     "Upgrade the control plane first.",
 	},
-	Check: giving(KubeletNewerThanAPIServer, checkKubeletNewerThanAPIServer),
+	Check: subject.Giving(KubeletNewerThanAPIServer, checkKubeletNewerThanAPIServer),
 }
 
-func checkKubeletNewerThanAPIServer(c *Case) []finding.Finding {
+func checkKubeletNewerThanAPIServer(c *subject.Case) []finding.Finding {
 	v := &c.Components
 	if behind, known := v.Behind(v.Kubelet); !known || behind >= 0 {
 		return nil
 	}
 	message := fmt.Sprintf("the kubelet (%s) is newer than the API server (%s), which is not supported", v.Kubelet.Text, v.Server.Text)
-	return c.one(message, c.kubeletVersions(),
-		c.look("List the kubelet versions of all nodes; upgrade the control plane first", "",
+	return c.One(message, kubeletVersions(c),
+		c.Look("List the kubelet versions of all nodes; upgrade the control plane first", "",
 			"get", "nodes", "-L", "kubernetes.io/os", "-o", "wide"))
 }
 
@@ -57,10 +59,10 @@ var kubeletTooOld = rule{
 		Evidence: "Node status.nodeInfo.kubeletVersion against /version of the API server.",
 		Next:     "Upgrade or replace the node.",
 	},
-	Check: giving(KubeletTooOld, checkKubeletTooOld),
+	Check: subject.Giving(KubeletTooOld, checkKubeletTooOld),
 }
 
-func checkKubeletTooOld(c *Case) []finding.Finding {
+func checkKubeletTooOld(c *subject.Case) []finding.Finding {
 	v, allowed := &c.Components, maxMinors
 	if v.Kubelet.Minor < 25 {
 		allowed = 2
@@ -71,11 +73,11 @@ func checkKubeletTooOld(c *Case) []finding.Finding {
 	}
 	message := fmt.Sprintf("the kubelet (%s) is %d minor versions older than the API server (%s): %d are supported",
 		v.Kubelet.Text, behind, v.Server.Text, allowed)
-	return c.one(message, c.kubeletVersions(),
-		c.change("Drain the node before you upgrade the kubelet", "drain", c.Object.Name, "--ignore-daemonsets"))
+	return c.One(message, kubeletVersions(c),
+		c.Change("Drain the node before you upgrade the kubelet", "drain", c.Object.Name, "--ignore-daemonsets"))
 }
 
-func (c *Case) kubeletVersions() []finding.Evidence {
+func kubeletVersions(c *subject.Case) []finding.Evidence {
 	return []finding.Evidence{
 		{Source: "Node", Path: "status.nodeInfo.kubeletVersion", Value: c.Components.Kubelet.Text},
 		{Source: "API server", Path: "/version", Value: c.Components.Server.Text},
@@ -91,10 +93,10 @@ var kubeProxyVersionSkew = rule{
 		Evidence: "Image tag of the kube-proxy pod on the node against /version of the API server.",
 		Next:     "Update the kube-proxy DaemonSet.",
 	},
-	Check: giving(KubeProxyVersionSkew, checkKubeProxyVersionSkew),
+	Check: subject.Giving(KubeProxyVersionSkew, checkKubeProxyVersionSkew),
 }
 
-func checkKubeProxyVersionSkew(c *Case) []finding.Finding {
+func checkKubeProxyVersionSkew(c *subject.Case) []finding.Finding {
 	v := &c.Components
 	behind, known := v.Behind(v.ProxyVersion)
 	if !known || behind >= 0 && behind <= maxMinors {
@@ -103,8 +105,8 @@ func checkKubeProxyVersionSkew(c *Case) []finding.Finding {
 	message := fmt.Sprintf("kube-proxy %s does not match API server %s: only 0 to %d minor versions older is supported",
 		v.ProxyVersion.Text, v.Server.Text, maxMinors)
 	evidence := finding.Evidence{Source: "Pod " + v.Proxy.PodName(), Path: "spec.containers[0].image", Value: v.ProxyVersion.Text}
-	return c.one(message, []finding.Evidence{evidence},
-		c.look("Check the image of the kube-proxy DaemonSet", "kube-system", "get", "daemonset", "kube-proxy", "-o", "wide"))
+	return c.One(message, []finding.Evidence{evidence},
+		c.Look("Check the image of the kube-proxy DaemonSet", "kube-system", "get", "daemonset", "kube-proxy", "-o", "wide"))
 }
 
 var containerRuntimeDeprecated = rule{
@@ -116,17 +118,17 @@ var containerRuntimeDeprecated = rule{
 		Evidence: "Node status.nodeInfo.containerRuntimeVersion.",
 		Next:     "Upgrade the container runtime with the next node image.",
 	},
-	Check: giving(ContainerRuntimeDeprecated, checkContainerRuntimeDeprecated),
+	Check: subject.Giving(ContainerRuntimeDeprecated, checkContainerRuntimeDeprecated),
 }
 
 // checkContainerRuntimeDeprecated: containerd 1.7 ends with the removal of the kubelet's fallbacks for it in 1.37
 // (https://github.com/kubernetes/kubernetes/pull/136846); docker:// after 1.24 is cri-dockerd and fine.
-func checkContainerRuntimeDeprecated(c *Case) []finding.Finding {
+func checkContainerRuntimeDeprecated(c *subject.Case) []finding.Finding {
 	kubelet, runtime := c.Components.Kubelet, c.Components.Runtime
 	if !kubelet.Known || kubelet.Minor < 36 || runtime.Name != "containerd" || !strings.HasPrefix(runtime.Version, "1.") {
 		return nil
 	}
-	return c.one(fmt.Sprintf("containerd %s is deprecated: kubelets from 1.37 require containerd 2", runtime.Version),
+	return c.One(fmt.Sprintf("containerd %s is deprecated: kubelets from 1.37 require containerd 2", runtime.Version),
 		[]finding.Evidence{{Source: "Node", Path: "status.nodeInfo.containerRuntimeVersion", Value: "containerd://" + runtime.Version}})
 }
 
@@ -139,14 +141,14 @@ var cgroupV1 = rule{
 		Evidence: "CgroupV1 event of the kubelet.",
 		Next:     "Plan a node image with cgroup v2.",
 	},
-	Check: giving(CgroupV1, checkCgroupV1),
+	Check: subject.Giving(CgroupV1, checkCgroupV1),
 }
 
-func checkCgroupV1(c *Case) []finding.Finding {
+func checkCgroupV1(c *subject.Case) []finding.Finding {
 	var list []finding.Finding
 	for _, e := range c.Events.Folded {
 		if e.Reason == facts.CgroupV1 {
-			list = append(list, c.found("the node uses cgroup v1, which is deprecated", []finding.Evidence{
+			list = append(list, c.Found("the node uses cgroup v1, which is deprecated", []finding.Evidence{
 				{Source: "Event", Path: e.Reason, Value: "the kubelet detected cgroup v1 when it started", Time: &e.Last},
 			}))
 		}
@@ -163,15 +165,15 @@ var ipvsDeprecated = rule{
 		Evidence: "Mode in the arguments or the configuration of kube-proxy.",
 		Next:     "Plan the change to nftables mode.",
 	},
-	Check: giving(IPVSDeprecated, checkIPVSDeprecated),
+	Check: subject.Giving(IPVSDeprecated, checkIPVSDeprecated),
 }
 
-func checkIPVSDeprecated(c *Case) []finding.Finding {
+func checkIPVSDeprecated(c *subject.Case) []finding.Finding {
 	mode := c.Components.Mode
 	if mode.Name != "ipvs" {
 		return nil
 	}
-	return c.one("kube-proxy uses ipvs mode, which is deprecated since 1.35",
+	return c.One("kube-proxy uses ipvs mode, which is deprecated since 1.35",
 		[]finding.Evidence{{Source: mode.Evidence, Value: "mode: ipvs"}})
 }
 
@@ -184,11 +186,13 @@ var networkPluginPodNotReady = rule{
 		Evidence: "Pod status.containerStatuses: crash looping, failed to start, or not ready for two minutes.",
 		Next:     "Read the log of the pod.",
 	},
-	CausedBy: pressureCodes,
-	Check:    giving(NetworkPluginPodNotReady, checkNetworkPluginPodNotReady),
+	CausedBy: machine.PressureCodes,
+	Check:    subject.Giving(NetworkPluginPodNotReady, checkNetworkPluginPodNotReady),
 }
 
-func checkNetworkPluginPodNotReady(c *Case) []finding.Finding { return c.unready(c.Components.Network) }
+func checkNetworkPluginPodNotReady(c *subject.Case) []finding.Finding {
+	return unready(c, c.Components.Network)
+}
 
 var kubeProxyNotReady = rule{
 	Entry: finding.Entry{
@@ -201,12 +205,12 @@ var kubeProxyNotReady = rule{
 			"10256 through the pod (get pods/proxy).",
 		Next: "Read the log of the pod.",
 	},
-	CausedBy: pressureCodes,
-	Check:    giving(KubeProxyNotReady, checkKubeProxyNotReady),
+	CausedBy: machine.PressureCodes,
+	Check:    subject.Giving(KubeProxyNotReady, checkKubeProxyNotReady),
 }
 
-func checkKubeProxyNotReady(c *Case) []finding.Finding {
-	list := c.unready(c.Components.Proxies)
+func checkKubeProxyNotReady(c *subject.Case) []finding.Finding {
+	list := unready(c, c.Components.Proxies)
 	h, proxy := c.ProxyHealth, c.Components.Proxy
 	if len(list) > 0 || h == nil || h.Healthy || proxy == nil || proxy.Pod == nil || c.Age(proxy.Pod.StartedAt()) < facts.Starting {
 		return list
@@ -218,13 +222,14 @@ func checkKubeProxyNotReady(c *Case) []finding.Finding {
 	}
 	evidence := []finding.Evidence{{Source: "kube-proxy " + proxy.PodName(), Path: fmt.Sprintf(":%d/livez", h.Port), Value: h.Message}}
 	next := []finding.Next{
-		answered(c.look("Read the log of kube-proxy", proxy.Pod.Namespace, "logs", proxy.Pod.Name, "--tail=50"),
+		subject.Answered(c.Look("Read the log of kube-proxy", proxy.Pod.Namespace, "logs", proxy.Pod.Name, "--tail=50"),
 			`"forbidden": its ClusterRoleBinding (system:node-proxier for the ServiceAccount kube-proxy) is missing`,
 			`"connection refused", "timeout": kube-proxy cannot reach the API server`),
-		onNode(fmt.Sprintf("curl -s -m5 http://127.0.0.1:%d/livez; ss -ltn", h.Port), "On the node, query the health port, and list what listens",
+		subject.OnNode(fmt.Sprintf("curl -s -m5 http://127.0.0.1:%d/livez; ss -ltn", h.Port),
+			"On the node, query the health port, and list what listens",
 			"an answer here: a firewall rejects the API server, and kube-proxy works"),
 	}
-	return append(list, about(c.found(message, evidence, next...), proxy.Pod))
+	return append(list, subject.About(c.Found(message, evidence, next...), proxy.Pod))
 }
 
 var csiDriverPodNotReady = rule{
@@ -236,15 +241,17 @@ var csiDriverPodNotReady = rule{
 		Evidence: "Pod status.containerStatuses: crash looping, failed to start, or not ready for two minutes.",
 		Next:     "Read the log of the pod.",
 	},
-	CausedBy: pressureCodes,
-	Check:    giving(CSIDriverPodNotReady, checkCSIDriverPodNotReady),
+	CausedBy: machine.PressureCodes,
+	Check:    subject.Giving(CSIDriverPodNotReady, checkCSIDriverPodNotReady),
 }
 
-func checkCSIDriverPodNotReady(c *Case) []finding.Finding { return c.unready(c.Components.Storage) }
+func checkCSIDriverPodNotReady(c *subject.Case) []finding.Finding {
+	return unready(c, c.Components.Storage)
+}
 
 // unready are the components that crash again and again, cannot be started, or are not ready for two minutes. A pod that is
 // just starting on a joining node is not a problem yet.
-func (c *Case) unready(list []facts.Component) []finding.Finding {
+func unready(c *subject.Case, list []facts.Component) []finding.Finding {
 	var out []finding.Finding
 	for _, component := range list {
 		p := component.Pod
@@ -256,9 +263,9 @@ func (c *Case) unready(list []facts.Component) []finding.Finding {
 			message += ": " + waitCause(p.Wait)
 		}
 		if p.Crash != nil {
-			message = fmt.Sprintf("%s (%s): %s", component.Name, component.PodName(), c.crashText(p.Crash))
+			message = fmt.Sprintf("%s (%s): %s", component.Name, component.PodName(), c.CrashText(p.Crash))
 		}
-		out = append(out, about(c.found(message, podEvidence(p), c.podNext(p)...), p))
+		out = append(out, subject.About(c.Found(message, subject.PodEvidence(p), c.PodNext(p)...), p))
 	}
 	return out
 }

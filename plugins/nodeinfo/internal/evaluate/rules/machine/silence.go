@@ -1,4 +1,4 @@
-package rules
+package machine
 
 import (
 	"fmt"
@@ -11,6 +11,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/subject"
 )
 
 // Whether the kubelet reports, and whether its last report is current.
@@ -39,29 +40,30 @@ var leaseNotRenewed = rule{
 		Next:     "Try the renewal as the kubelet, without storing anything: the API server returns the reason of the rejection.",
 	},
 	Explains: []finding.Code{NodeReadinessFlapping},
-	Check:    giving(LeaseNotRenewed, checkLeaseNotRenewed),
+	Check:    subject.Giving(LeaseNotRenewed, checkLeaseNotRenewed),
 }
 
-func checkLeaseNotRenewed(c *Case) []finding.Finding {
+func checkLeaseNotRenewed(c *subject.Case) []finding.Finding {
 	r := c.Readiness
 	if !r.Posting {
 		return nil
 	}
 	message := fmt.Sprintf("Lease renewals have failed for %s, but the kubelet is running (status posted %s ago)",
-		c.ago(r.Heartbeat.Received), c.ago(r.Posted))
-	evidence := append(c.readyEvidence(), finding.Evidence{
+		c.Ago(r.Heartbeat.Received), c.Ago(r.Posted))
+	evidence := append(readyEvidence(c), finding.Evidence{
 		Source: "Node", Path: "status.conditions[Ready].lastHeartbeatTime", Time: facts.Time(r.Posted),
 		Value: "posted " + output.Age(r.Condition.LastHeartbeatTime.Sub(r.Heartbeat.Renewed)) + " after the last renewal of the Lease",
 	})
-	return c.one(message, evidence,
-		answered(c.look("Try a write to the Lease as the kubelet (needs impersonate); --dry-run=server stores nothing", corev1.NamespaceNodeLease,
+	return c.One(message, evidence,
+		subject.Answered(c.Look("Try a write to the Lease as the kubelet (needs impersonate); --dry-run=server stores nothing",
+			corev1.NamespaceNodeLease,
 			"annotate", "lease", c.Object.Name, "runbooks.test=renewal", "--dry-run=server",
 			"--as=system:node:"+c.Object.Name, "--as-group=system:nodes", "--as-group=system:authenticated"),
 			"an error: the policy, webhook or permission that it names rejects the renewals",
 			"annotated: the API server accepts the write now; read the kubelet log"),
-		c.look("List the admission policies and webhooks that can reject writes", "", "get",
+		c.Look("List the admission policies and webhooks that can reject writes", "", "get",
 			"validatingadmissionpolicies,validatingwebhookconfigurations,mutatingwebhookconfigurations"),
-		onNode("journalctl -u kubelet -n 200 --no-pager | grep -i lease", "On the node, read why the kubelet cannot renew its Lease"))
+		subject.OnNode("journalctl -u kubelet -n 200 --no-pager | grep -i lease", "On the node, read why the kubelet cannot renew its Lease"))
 }
 
 var kubeletNotReporting = rule{
@@ -76,10 +78,10 @@ var kubeletNotReporting = rule{
 		Next: "Query the kubelet through the API server; an answer means that the node is up, but the kubelet cannot reach the API " +
 			"server or is refused by it.",
 	},
-	Check: giving(KubeletNotReporting, checkKubeletNotReporting),
+	Check: subject.Giving(KubeletNotReporting, checkKubeletNotReporting),
 }
 
-func checkKubeletNotReporting(c *Case) []finding.Finding {
+func checkKubeletNotReporting(c *subject.Case) []finding.Finding {
 	r := c.Readiness
 	if r.State != nodefact.Silent || r.Posting || r.Condition.Status != corev1.ConditionUnknown {
 		return nil
@@ -90,9 +92,9 @@ func checkKubeletNotReporting(c *Case) []finding.Finding {
 	}
 	message := "the kubelet is not reporting"
 	if !last.IsZero() {
-		message = fmt.Sprintf("the kubelet has not reported for %s", c.ago(last))
+		message = fmt.Sprintf("the kubelet has not reported for %s", c.Ago(last))
 	}
-	return c.one(message+c.notReportingDetail(), c.readyEvidence(), c.askKubelet()...)
+	return c.One(message+notReportingDetail(c), readyEvidence(c), askKubelet(c)...)
 }
 
 var readyConditionStale = rule{
@@ -105,26 +107,26 @@ var readyConditionStale = rule{
 		Evidence: "Age of the Lease in kube-node-lease, with Node condition Ready=True; the Lease of kube-controller-manager if readable.",
 		Next:     "Check the Lease of kube-controller-manager, and query the kubelet.",
 	},
-	Check: giving(ReadyConditionStale, checkReadyConditionStale),
+	Check: subject.Giving(ReadyConditionStale, checkReadyConditionStale),
 }
 
-func checkReadyConditionStale(c *Case) []finding.Finding {
+func checkReadyConditionStale(c *subject.Case) []finding.Finding {
 	r := c.Readiness
 	if r.State != nodefact.Silent || r.Condition.Status == corev1.ConditionUnknown {
 		return nil
 	}
-	evidence, next := c.readyEvidence(), c.askKubelet()
-	message := fmt.Sprintf("the kubelet has not reported for %s, but Ready is still %s", c.ago(r.Heartbeat.Received), r.Condition.Status)
+	evidence, next := readyEvidence(c), askKubelet(c)
+	message := fmt.Sprintf("the kubelet has not reported for %s, but Ready is still %s", c.Ago(r.Heartbeat.Received), r.Condition.Status)
 	cause := ": the node controller has not updated the condition"
 	switch leader := c.ControlPlane.Leader(facts.ControllerManager); {
 	case leader == nil:
-		next = append(next, c.look("Check the Lease of kube-controller-manager, which updates Ready within a minute", "kube-system",
+		next = append(next, c.Look("Check the Lease of kube-controller-manager, which updates Ready within a minute", "kube-system",
 			"get", "lease", facts.ControllerManager))
 	case leader.Expired:
 		cause = ": kube-controller-manager has no leader"
 		evidence = append(evidence, leaderEvidence(leader))
 	}
-	return c.one(message+cause+c.notReportingDetail(), evidence, next...)
+	return c.One(message+cause+notReportingDetail(c), evidence, next...)
 }
 
 var heartbeatLate = rule{
@@ -137,18 +139,18 @@ var heartbeatLate = rule{
 		Evidence: "Age of the Lease against spec.leaseDurationSeconds.",
 		Next:     "Check again in 30 seconds.",
 	},
-	CausedBy: notReportingCodes,
-	Check:    giving(HeartbeatLate, checkHeartbeatLate),
+	CausedBy: NotReportingCodes,
+	Check:    subject.Giving(HeartbeatLate, checkHeartbeatLate),
 }
 
-func checkHeartbeatLate(c *Case) []finding.Finding {
+func checkHeartbeatLate(c *subject.Case) []finding.Finding {
 	h := c.Readiness.Heartbeat
 	if c.Readiness.State != nodefact.Ready || c.Readiness.Posting {
 		return nil
 	}
 	if missed := h.Missed(); h.Beat == nodefact.Fresh && missed >= 2 {
-		f := c.found(fmt.Sprintf("the last %d heartbeats are missing: none for %s (sent every %s)", missed, c.ago(h.Received),
-			output.Age(h.Interval())), c.readyEvidence(), c.recheckStep())
+		f := c.Found(fmt.Sprintf("the last %d heartbeats are missing: none for %s (sent every %s)", missed, c.Ago(h.Received),
+			output.Age(h.Interval())), readyEvidence(c), c.RecheckStep())
 		f.Severity = finding.Info
 		return []finding.Finding{f}
 	}
@@ -156,8 +158,8 @@ func checkHeartbeatLate(c *Case) []finding.Finding {
 		return nil
 	}
 	message := fmt.Sprintf("no heartbeat for %s (sent every 10s, valid for %ds): Ready=True may be out of date",
-		c.ago(h.Received), int64(h.Duration.Seconds()))
-	return c.one(message, c.readyEvidence(), append([]finding.Next{c.recheckStep()}, c.askKubelet()...)...)
+		c.Ago(h.Received), int64(h.Duration.Seconds()))
+	return c.One(message, readyEvidence(c), append([]finding.Next{c.RecheckStep()}, askKubelet(c)...)...)
 }
 
 var kubeletNeverReported = rule{
@@ -169,11 +171,11 @@ var kubeletNeverReported = rule{
 		Evidence: "Node condition Ready=Unknown with reason NodeStatusNeverUpdated, or no Ready condition and no Lease.",
 		Next:     "Read the kubelet log on the machine; delete the Node object if the machine no longer exists.",
 	},
-	Check: giving(KubeletNeverReported, checkKubeletNeverReported),
+	Check: subject.Giving(KubeletNeverReported, checkKubeletNeverReported),
 }
 
 // checkKubeletNeverReported gives a node without any condition a minute, and reports it only if there is no Lease.
-func checkKubeletNeverReported(c *Case) []finding.Finding {
+func checkKubeletNeverReported(c *subject.Case) []finding.Finding {
 	r := c.Readiness
 	if r.State != nodefact.NeverHeard {
 		return nil
@@ -182,7 +184,7 @@ func checkKubeletNeverReported(c *Case) []finding.Finding {
 	if r.Condition == nil && (young || !c.Read(facts.SourceLeases) || r.Heartbeat.Beat != nodefact.NoBeat) {
 		return nil
 	}
-	return c.one("no kubelet has ever reported for this Node object", c.readyEvidence(), c.describe("Check where the Node object comes from"))
+	return c.One("no kubelet has ever reported for this Node object", readyEvidence(c), c.Describe("Check where the Node object comes from"))
 }
 
 var nodeStatusStale = rule{
@@ -195,16 +197,16 @@ var nodeStatusStale = rule{
 		Evidence: "A current Lease, and lastHeartbeatTime of Ready older than 11m.",
 		Next:     "Read the kubelet log for failed node status updates.",
 	},
-	CausedBy: notReportingCodes,
-	Check:    giving(NodeStatusStale, checkNodeStatusStale),
+	CausedBy: NotReportingCodes,
+	Check:    subject.Giving(NodeStatusStale, checkNodeStatusStale),
 }
 
-func checkNodeStatusStale(c *Case) []finding.Finding {
+func checkNodeStatusStale(c *subject.Case) []finding.Finding {
 	r := c.Readiness
 	if r.State == nodefact.Returning {
 		message := fmt.Sprintf("the kubelet sends heartbeats again (%s ago), but has posted no status yet: Ready is still Unknown",
-			c.ago(r.Heartbeat.Received))
-		f := c.found(message, c.readyEvidence(), c.recheckStep())
+			c.Ago(r.Heartbeat.Received))
+		f := c.Found(message, readyEvidence(c), c.RecheckStep())
 		f.Severity = finding.Critical
 		return []finding.Finding{f}
 	}
@@ -215,8 +217,9 @@ func checkNodeStatusStale(c *Case) []finding.Finding {
 	if r.Heartbeat.Beat == nodefact.Fresh {
 		text = "the heartbeat is current, but the kubelet last posted its status %s ago (usual: every 5m); the conditions are not reliable"
 	}
-	return c.one(fmt.Sprintf(text, c.ago(r.Condition.LastHeartbeatTime.Time)), c.readyEvidence(),
-		onNode("journalctl -u kubelet -n 200 --no-pager | grep -i 'node status'", "On the node, read the kubelet log for failed status updates"))
+	return c.One(fmt.Sprintf(text, c.Ago(r.Condition.LastHeartbeatTime.Time)), readyEvidence(c),
+		subject.OnNode("journalctl -u kubelet -n 200 --no-pager | grep -i 'node status'",
+			"On the node, read the kubelet log for failed status updates"))
 }
 
 var clockSkew = rule{
@@ -229,11 +232,11 @@ var clockSkew = rule{
 		Evidence: "Lease spec.renewTime (node clock) against metadata.managedFields time (API server clock).",
 		Next:     "Check time synchronization (chrony, timesyncd) on the node.",
 	},
-	CausedBy: notReportingCodes,
-	Check:    giving(ClockSkew, checkClockSkew),
+	CausedBy: NotReportingCodes,
+	Check:    subject.Giving(ClockSkew, checkClockSkew),
 }
 
-func checkClockSkew(c *Case) []finding.Finding {
+func checkClockSkew(c *subject.Case) []finding.Finding {
 	skew, h := c.ClockSkew(), c.Readiness.Heartbeat
 	if skew == 0 {
 		return nil
@@ -246,8 +249,8 @@ func checkClockSkew(c *Case) []finding.Finding {
 		Source: "Lease kube-node-lease/" + c.Object.Name, Path: "spec.renewTime",
 		Value: h.Renewed.UTC().Format(time.RFC3339) + " by the node clock", Time: facts.Time(h.Received),
 	}}
-	return c.one(fmt.Sprintf("the node clock is %s %s the API server clock", output.Age(skew.Abs()), word), evidence,
-		onNode("timedatectl; chronyc tracking", "On the node, check whether the clock is synchronized"))
+	return c.One(fmt.Sprintf("the node clock is %s %s the API server clock", output.Age(skew.Abs()), word), evidence,
+		subject.OnNode("timedatectl; chronyc tracking", "On the node, check whether the clock is synchronized"))
 }
 
 var kubeletUnreachable = rule{
@@ -261,20 +264,20 @@ var kubeletUnreachable = rule{
 		Next: "On the node, query the kubelet on the loopback address; if it answers there, a firewall or a route blocks the API " +
 			"server.",
 	},
-	CausedBy: notReportingCodes,
-	Check:    giving(KubeletUnreachable, checkKubeletUnreachable),
+	CausedBy: NotReportingCodes,
+	Check:    subject.Giving(KubeletUnreachable, checkKubeletUnreachable),
 }
 
 // checkKubeletUnreachable reports a kubelet that sends heartbeats but did not answer the query of --kubelet.
-func checkKubeletUnreachable(c *Case) []finding.Finding {
+func checkKubeletUnreachable(c *subject.Case) []finding.Finding {
 	k := c.Kubelet
 	if k == nil || k.Healthy || k.NoServingCertificate() || c.Readiness.Heartbeat.Beat != nodefact.Fresh {
 		return nil
 	}
-	evidence := append([]finding.Evidence{{Source: "kubelet " + c.Object.Name, Path: "/healthz", Value: k.Message}}, c.leaseEvidence()...)
+	evidence := append([]finding.Evidence{{Source: "kubelet " + c.Object.Name, Path: "/healthz", Value: k.Message}}, leaseEvidence(c)...)
 	message := "the API server cannot reach the kubelet, although its heartbeat is current: " + k.Message +
 		"; logs, exec and usage metrics of the node's pods fail"
-	return c.one(message, evidence, onNode("curl -sk -m5 https://127.0.0.1:10250/healthz; nft list ruleset | grep -n 10250",
+	return c.One(message, evidence, subject.OnNode("curl -sk -m5 https://127.0.0.1:10250/healthz; nft list ruleset | grep -n 10250",
 		"On the node, query the kubelet on the loopback address, and list firewall rules for its port",
 		"any answer, even Unauthorized: the kubelet is serving, and a firewall or a route blocks the API server"))
 }
@@ -291,14 +294,14 @@ var kubeletServingCertificateMissing = rule{
 		Next:   "Check that the request comes from the node, then approve it; install an approver for the next ones.",
 		Source: "https://kubernetes.io/docs/reference/access-authn-authz/kubelet-tls-bootstrapping/#certificate-rotation",
 	},
-	CausedBy: notReportingCodes,
-	Check:    giving(KubeletServingCertificateMissing, checkKubeletServingCertificateMissing),
+	CausedBy: NotReportingCodes,
+	Check:    subject.Giving(KubeletServingCertificateMissing, checkKubeletServingCertificateMissing),
 }
 
 // servingWait is how long a request may wait for an approver before it counts where the kubelet was not asked.
 const servingWait = 2 * time.Minute
 
-func checkKubeletServingCertificateMissing(c *Case) []finding.Finding {
+func checkKubeletServingCertificateMissing(c *subject.Case) []finding.Finding {
 	k, r := c.Kubelet, c.Serving
 	said := k != nil && k.NoServingCertificate()
 	if !said && (k != nil || r == nil || c.Age(r.Made) < servingWait) {
@@ -310,57 +313,57 @@ func checkKubeletServingCertificateMissing(c *Case) []finding.Finding {
 		message = "the kubelet has no serving certificate"
 		evidence = append(evidence, finding.Evidence{Source: "kubelet " + c.Object.Name, Path: "/healthz", Value: k.Message})
 	}
-	list := c.look("List the requests of kubelets for a serving certificate", "", "get", "csr",
+	list := c.Look("List the requests of kubelets for a serving certificate", "", "get", "csr",
 		"--field-selector=spec.signerName=kubernetes.io/kubelet-serving")
 	if r == nil {
 		if gap := c.Sources.Get(facts.SourceRequests); !gap.Readable() {
 			message += "; whether a request for one waits is unknown: " + gap.Reason()
 		}
-		f := c.found(message, evidence, list, onNode("journalctl -u kubelet -n 200 --no-pager | grep -i -E 'certificate|csr'",
+		f := c.Found(message, evidence, list, subject.OnNode("journalctl -u kubelet -n 200 --no-pager | grep -i -E 'certificate|csr'",
 			"On the node, read why the kubelet has no certificate"))
 		return []finding.Finding{f}
 	}
 	state, next := "waits for approval", []finding.Next{
-		answered(c.look("Check who made the request and for which names", "", "describe", "csr", r.Name),
+		subject.Answered(c.Look("Check who made the request and for which names", "", "describe", "csr", r.Name),
 			"requesting user system:node:"+c.Object.Name+" and the names and addresses of the node: approve it"),
-		c.change("Approve the request", "certificate", "approve", r.Name),
+		c.Change("Approve the request", "certificate", "approve", r.Name),
 	}
 	switch {
 	case r.Denied:
-		state, next = "was denied", []finding.Next{c.look("Read why the request was denied, and by whom", "", "describe", "csr", r.Name)}
+		state, next = "was denied", []finding.Next{c.Look("Read why the request was denied, and by whom", "", "describe", "csr", r.Name)}
 	case r.Failed:
-		state, next = "failed", []finding.Next{c.look("Read why the signer failed", "", "describe", "csr", r.Name)}
+		state, next = "failed", []finding.Next{c.Look("Read why the signer failed", "", "describe", "csr", r.Name)}
 	}
-	message += fmt.Sprintf(": CertificateSigningRequest %s %s (made %s ago)", r.Name, state, c.ago(r.Made))
+	message += fmt.Sprintf(": CertificateSigningRequest %s %s (made %s ago)", r.Name, state, c.Ago(r.Made))
 	value := strings.TrimSuffix(state+": "+r.Reason+" "+r.Message, ":  ")
 	evidence = append(evidence, finding.Evidence{
 		Source: "CertificateSigningRequest " + r.Name, Path: "status.conditions", Value: value, Time: facts.Time(r.Made),
 	})
-	return c.one(message, evidence, next...)
+	return c.One(message, evidence, next...)
 }
 
 // readyEvidence is condition Ready as it is posted, and the heartbeat; nothing where Ready was never posted.
-func (c *Case) readyEvidence() []finding.Evidence {
+func readyEvidence(c *subject.Case) []finding.Evidence {
 	if c.Readiness.Condition == nil {
 		return nil
 	}
-	return append([]finding.Evidence{ConditionEvidence(c.Readiness.Condition)}, c.leaseEvidence()...)
+	return append([]finding.Evidence{subject.ConditionEvidence(c.Readiness.Condition)}, leaseEvidence(c)...)
 }
 
-func (c *Case) leaseEvidence() []finding.Evidence {
+func leaseEvidence(c *subject.Case) []finding.Evidence {
 	h := c.Readiness.Heartbeat
 	if h.Received.IsZero() {
 		return nil
 	}
 	return []finding.Evidence{{
 		Source: "Lease kube-node-lease/" + c.Object.Name, Path: "spec.renewTime",
-		Value: fmt.Sprintf("renewed %s ago, valid for %ds", c.ago(h.Received), int64(h.Duration.Seconds())), Time: facts.Time(h.Received),
+		Value: fmt.Sprintf("renewed %s ago, valid for %ds", c.Ago(h.Received), int64(h.Duration.Seconds())), Time: facts.Time(h.Received),
 	}}
 }
 
 // notReportingDetail is what the API can and cannot tell: a dead machine, a stopped kubelet and a network failure look the
 // same until the node itself is queried.
-func (c *Case) notReportingDetail() string {
+func notReportingDetail(c *subject.Case) string {
 	switch k := c.Kubelet; {
 	case k == nil:
 		return "; from the API alone, a dead machine, a stopped kubelet, a network failure and refused credentials look the same"
@@ -378,17 +381,17 @@ func (c *Case) notReportingDetail() string {
 
 // askKubelet are the commands that tell what the object of a node that does not report cannot. A kubelet that is cut off may
 // hang, because it queries the API server to authorize requests; the health port of kube-proxy does not.
-func (c *Case) askKubelet() []finding.Next {
+func askKubelet(c *subject.Case) []finding.Next {
 	if c.Kubelet != nil {
 		return []finding.Next{checkKubeletOnNode()}
 	}
 	return []finding.Next{
-		answered(c.look("Query the kubelet through the API server (needs get nodes/proxy)",
+		subject.Answered(c.Look("Query the kubelet through the API server (needs get nodes/proxy)",
 			"", "get", "--raw", "/api/v1/nodes/"+c.Object.Name+"/proxy/healthz", "--request-timeout=8s"),
 			`"ok": the kubelet is running, but cannot reach the API server or is refused by it`,
 			`"connection refused": the machine is up, but the kubelet is not running`,
 			"no answer: query kube-proxy, as the next step does (nodeinfo --kubelet queries both)"),
-		answered(c.look("Query the health port of kube-proxy through the API server (needs get nodes/proxy)",
+		subject.Answered(c.Look("Query the health port of kube-proxy through the API server (needs get nodes/proxy)",
 			"", "get", "--raw", "/api/v1/nodes/http:"+c.Object.Name+":10256/proxy/livez", "--request-timeout=8s"),
 			"any answer: the machine is up, and the kubelet hangs or is cut off",
 			"no answer: the machine or its network is down"),
@@ -397,7 +400,7 @@ func (c *Case) askKubelet() []finding.Next {
 }
 
 func checkKubeletOnNode() finding.Next {
-	return onNode("systemctl status kubelet; journalctl -u kubelet -n 50 --no-pager",
+	return subject.OnNode("systemctl status kubelet; journalctl -u kubelet -n 50 --no-pager",
 		"On the node (console or SSH; no pod can start there), check the kubelet and read its log",
 		"expired certificate: the kubelet exits at once")
 }

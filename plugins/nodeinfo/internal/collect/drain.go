@@ -1,0 +1,164 @@
+package collect
+
+import (
+	"context"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate"
+)
+
+// drain reads what decides about a drain of the named nodes: all nodes and pods, DaemonSets and budgets; claims and volumes
+// where a pod that moves has one.
+func (c *collector) drain(ctx context.Context) error {
+	list, err := c.client.CoreV1().Nodes().List(ctx, cached())
+	if err != nil {
+		return err
+	}
+	c.in.Nodes = trimNodes(list.Items)
+	c.in.Sources = append(c.in.Sources, source.Source{Name: evaluate.SourceNodes, State: source.OK})
+	for _, name := range c.request.Names {
+		if !slices.ContainsFunc(c.in.Nodes, func(n corev1.Node) bool { return n.Name == name }) {
+			n := c.byAlias(c.in.Nodes, name)
+			if n == nil {
+				c.in.NotFound = append(c.in.NotFound, name)
+				continue
+			}
+			name = n.Name
+		}
+		c.in.Targets = append(c.in.Targets, name)
+	}
+	if len(c.in.NotFound) > 0 {
+		return nil
+	}
+	c.spawn(func() { c.allPods(ctx, c.trimDrained) })
+	c.spawn(func() {
+		list, err := c.client.AppsV1().DaemonSets("").List(ctx, cached())
+		c.put(kube.SourceOf(evaluate.SourceDaemonSets, "list", "daemonsets.apps", err), func(in *evaluate.Input) {
+			in.DaemonSets = trimDaemonSets(list.Items)
+		})
+	})
+	c.spawn(func() {
+		var list policyv1.PodDisruptionBudgetList
+		err := c.getJSON(ctx, "/apis/policy/v1/poddisruptionbudgets", &list) // a typed client of policy is not worth its size
+		c.put(kube.SourceOf(evaluate.SourceBudgets, "list", "poddisruptionbudgets.policy", err), func(in *evaluate.Input) {
+			for i := range list.Items {
+				list.Items[i].ManagedFields, list.Items[i].Annotations = nil, nil
+			}
+			in.Budgets = list.Items
+		})
+	})
+	c.wg.Wait()
+	if evaluate.DrainNeedsVolumes(&c.in) {
+		c.volumes(ctx)
+	}
+	return nil
+}
+
+func (c *collector) volumes(ctx context.Context) {
+	c.spawn(func() {
+		list, err := c.client.CoreV1().PersistentVolumeClaims("").List(ctx, cached())
+		c.put(kube.SourceOf(evaluate.SourceClaims, "list", "persistentvolumeclaims", err), func(in *evaluate.Input) {
+			for _, claim := range list.Items {
+				in.Claims = append(in.Claims, corev1.PersistentVolumeClaim{
+					ObjectMeta: metav1.ObjectMeta{Namespace: claim.Namespace, Name: claim.Name},
+					Spec:       corev1.PersistentVolumeClaimSpec{VolumeName: claim.Spec.VolumeName},
+				})
+			}
+		})
+	})
+	c.spawn(func() {
+		list, err := c.client.CoreV1().PersistentVolumes().List(ctx, cached())
+		c.put(kube.SourceOf(evaluate.SourceVolumes, "list", "persistentvolumes", err), func(in *evaluate.Input) {
+			for _, v := range list.Items {
+				in.Volumes = append(in.Volumes, corev1.PersistentVolume{
+					ObjectMeta: metav1.ObjectMeta{Name: v.Name, Labels: v.Labels}, Spec: corev1.PersistentVolumeSpec{NodeAffinity: v.Spec.NodeAffinity},
+				})
+			}
+		})
+	})
+	c.wg.Wait()
+}
+
+// trimDrained keeps of a pod what it is charged; of those that are to be drained and those that wait for a node also what
+// decides whether it goes, and where to. No environment, no arguments, no images.
+func (c *collector) trimDrained(pods []corev1.Pod) []corev1.Pod {
+	for i := range pods {
+		p := &pods[i]
+		kept := corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Name, UID: p.UID},
+			Spec: corev1.PodSpec{
+				NodeName: p.Spec.NodeName, Overhead: p.Spec.Overhead, Resources: p.Spec.Resources,
+				InitContainers: sizes(p.Spec.InitContainers), Containers: sizes(p.Spec.Containers),
+			},
+			Status: corev1.PodStatus{
+				Phase: p.Status.Phase, Resources: p.Status.Resources, AllocatedResources: p.Status.AllocatedResources,
+				Resize: p.Status.Resize, NodeAllocatableResourceClaimStatuses: p.Status.NodeAllocatableResourceClaimStatuses,
+				InitContainerStatuses: granted(p.Status.InitContainerStatuses), ContainerStatuses: granted(p.Status.ContainerStatuses),
+			},
+		}
+		for _, condition := range p.Status.Conditions {
+			if condition.Type == corev1.PodResizePending || condition.Type == corev1.PodResizeInProgress {
+				kept.Status.Conditions = append(kept.Status.Conditions, condition)
+			}
+		}
+		if slices.Contains(c.in.Targets, p.Spec.NodeName) || p.Spec.NodeName == "" {
+			keepWhole(&kept, p)
+		}
+		for j := range kept.Status.Conditions {
+			kept.Status.Conditions[j].Message = "" // may quote what a container wrote
+		}
+		*p = kept
+	}
+	return pods
+}
+
+func keepWhole(kept, p *corev1.Pod) {
+	m := &kept.ObjectMeta
+	m.Labels, m.OwnerReferences, m.Finalizers = p.Labels, p.OwnerReferences, p.Finalizers
+	m.DeletionTimestamp, m.DeletionGracePeriodSeconds = p.DeletionTimestamp, p.DeletionGracePeriodSeconds
+	m.Annotations = keepKeys(p.Annotations, evaluate.DrainAnnotations()...)
+	s, small := &kept.Spec, kept.Spec
+	*s = p.Spec
+	s.InitContainers, s.Containers, s.EphemeralContainers, s.Volumes = small.InitContainers, small.Containers, nil, nil
+	s.ImagePullSecrets, s.SecurityContext, s.HostAliases, s.DNSConfig = nil, nil, nil, nil
+	kept.Status.Conditions = p.Status.Conditions
+	for _, v := range p.Spec.Volumes {
+		if v.EmptyDir != nil || v.PersistentVolumeClaim != nil {
+			s.Volumes = append(s.Volumes, corev1.Volume{Name: v.Name, VolumeSource: corev1.VolumeSource{
+				EmptyDir: v.EmptyDir, PersistentVolumeClaim: v.PersistentVolumeClaim,
+			}})
+		}
+	}
+}
+
+// sizes keeps of containers what they request, and the ports that they take of the node.
+func sizes(list []corev1.Container) []corev1.Container {
+	var kept []corev1.Container
+	for _, c := range list {
+		small := corev1.Container{Name: c.Name, Resources: c.Resources, RestartPolicy: c.RestartPolicy}
+		for _, p := range c.Ports {
+			if p.HostPort > 0 {
+				small.Ports = append(small.Ports, p)
+			}
+		}
+		kept = append(kept, small)
+	}
+	return kept
+}
+
+// granted keeps of container statuses what a resize changes; nothing where they say nothing of that.
+func granted(list []corev1.ContainerStatus) []corev1.ContainerStatus {
+	var kept []corev1.ContainerStatus
+	for _, s := range list {
+		if s.Resources != nil || s.AllocatedResources != nil {
+			kept = append(kept, corev1.ContainerStatus{Name: s.Name, Resources: s.Resources, AllocatedResources: s.AllocatedResources})
+		}
+	}
+	return kept
+}
