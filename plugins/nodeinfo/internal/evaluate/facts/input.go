@@ -118,6 +118,7 @@ func (in *Input) Select(names []string) {
 		return
 	}
 	var kept []corev1.Node
+	in.NotFound = nil // those of the saved run, which may have named others
 	for _, name := range names {
 		at := slices.IndexFunc(in.Nodes, func(n corev1.Node) bool { return n.Name == name })
 		if at < 0 {
