@@ -277,7 +277,8 @@ var drainUnwanted = rule{
 		if len(pods) == 0 {
 			return nil
 		}
-		return []finding.Finding{about(output.Plural(len(pods), "pod is", "pods are")+" marked as not to be evicted, which kubectl drain does not heed: "+
+		return []finding.Finding{about(output.Plural(len(pods), "pod is", "pods are")+
+			" marked as not to be evicted, which kubectl drain does not heed: "+
 			named(pods), pods, each(pods, func(pod *Pod) (string, string) { return "metadata.annotations", unwantedBy(pod) }))}
 	}),
 }
