@@ -268,3 +268,31 @@ func TestLogsWithErrorsAreNotCalledClean(t *testing.T) {
 		t.Errorf("%s", got.Summary)
 	}
 }
+
+// What many kubelets give to pods is one cause, with the ConfigMap that they have it from.
+func TestKubeletsThatAgreeAreOneFinding(t *testing.T) {
+	wrong, right := []string{"10.96.0.99"}, []string{"10.96.0.10"}
+	for _, tt := range []struct {
+		name     string
+		kubelets []Kubelet
+		want     []string
+	}{
+		{"one", []Kubelet{{ClusterDNS: right}, {Node: "n1", ClusterDNS: right}, {Node: "n2", ClusterDNS: wrong}}, []string{"the kubelet of node n2 gives pods nameserver 10.96.0.99, which"}},
+		{"two", []Kubelet{{ClusterDNS: right}, {Node: "n1", ClusterDNS: wrong}, {Node: "n2", ClusterDNS: wrong}}, []string{"the kubelets of 2 nodes (n1, n2) give pods nameserver 10.96.0.99, which"}},
+		{"all", []Kubelet{{ClusterDNS: wrong}, {Node: "n1", ClusterDNS: wrong}, {Node: "n2", ClusterDNS: wrong}}, []string{"the configuration of all kubelets, like that of n1, n2, gives pods nameserver 10.96.0.99, which"}},
+		{"each its own", []Kubelet{{ClusterDNS: right}, {Node: "n1", ClusterDNS: wrong}, {Node: "n2"}}, []string{"the kubelet of node n1 gives pods nameserver 10.96.0.99, which", "the kubelet of node n2 has no clusterDNS: pods"}},
+		{"none", []Kubelet{{ClusterDNS: right}, {Node: "n1", ClusterDNS: right}}, nil},
+	} {
+		in := healthy()
+		in.Kubelets = tt.kubelets
+		var got []string
+		for _, f := range judge(in).Findings {
+			if f.Code == "KubeletClusterDNSMismatch" {
+				got = append(got, f.Message)
+			}
+		}
+		if len(got) != len(tt.want) || len(got) > 0 && !strings.HasPrefix(got[0], tt.want[0]) || len(got) > 1 && !strings.HasPrefix(got[1], tt.want[1]) {
+			t.Errorf("%s: %q", tt.name, got)
+		}
+	}
+}
