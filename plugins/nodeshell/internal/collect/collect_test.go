@@ -17,9 +17,8 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod/podspec"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/evaluate"
-
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/target"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/evaluate"
 )
 
 func node(name, ip string) *corev1.Node {

@@ -13,6 +13,30 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/report"
 )
 
+const (
+	PodMutatedByAdmission finding.Code = "PodMutatedByAdmission"
+	MemoryLimitReached    finding.Code = "MemoryLimitReached"
+)
+
+var mutationRules = []finding.Rule[Input]{
+	{Entry: finding.Entry{
+		Code: PodMutatedByAdmission, Severity: finding.Critical, Title: "Admission removed required pod settings",
+		Meaning: "A mutating webhook or admission plugin changed the pod that was sent. nodeshell runs nothing in a pod that would show the " +
+			"image or another node as the node; a removed hostIPC or an additional image pull is only a warning.",
+		Evidence: "A difference between the sent and the created pod in hostPID, hostNetwork, hostIPC, nodeName, " +
+			"container, image, pull policy or privileged.",
+		Next: "Use a namespace that the webhook does not change, or the image that admission sets.",
+	}},
+	{Entry: finding.Entry{
+		Code: MemoryLimitReached, Severity: finding.Critical, Title: "Memory limit of the helper pod was reached",
+		Meaning: "nodeshell sets no memory limit. A LimitRange or a webhook of the namespace added one, and what runs in the session counts " +
+			"against the limit: the kernel kills the command with exit code 137, or the whole helper pod.",
+		Evidence: "Exit code 137, the memory limit in the created pod, and the kernel's count of killed processes.",
+		Next:     "Use a namespace without a default memory limit, or --create-namespace.",
+		Source:   "https://kubernetes.io/docs/concepts/policy/limit-range/",
+	}},
+}
+
 // Changed reports what admission changed in the pod that was sent. Without hostPID process 1 is the image's own, and
 // nsenter would show the image's root as the node's: with that, or with another image, nothing must run.
 // Usable are other namespaces that admit the pod as it is.

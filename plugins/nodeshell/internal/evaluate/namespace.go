@@ -14,6 +14,51 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/report"
 )
 
+const (
+	PodSecurityViolated       finding.Code = "PodSecurityViolated"
+	PodCreationForbidden      finding.Code = "PodCreationForbidden"
+	QuotaOrLimitRangeViolated finding.Code = "QuotaOrLimitRangeViolated"
+	AdmissionDenied           finding.Code = "AdmissionDenied"
+	PodRejected               finding.Code = "PodRejected"
+)
+
+var namespaceRules = []finding.Rule[Input]{
+	{Entry: finding.Entry{
+		Code: PodSecurityViolated, Severity: finding.Critical, Title: "Pod violates the enforced Pod Security Standard",
+		Meaning: "The namespace enforces a Pod Security Standard that forbids privileged pods. nodeshell never " +
+			"changes the labels of a namespace.",
+		Evidence: "Response 403 to a dry-run create that names PodSecurity.",
+		Next:     "Use -n with a namespace that allows privileged pods, or --create-namespace.",
+		Source:   "https://kubernetes.io/docs/concepts/security/pod-security-admission/",
+	}},
+	{Entry: finding.Entry{
+		Code: PodCreationForbidden, Severity: finding.Critical, Title: "User is not allowed to create the pod",
+		Meaning:  "RBAC does not allow this user to create pods in the namespace.",
+		Evidence: "Response 403 to a dry-run create, with the text of the API server.",
+		Next:     "Request the permissions in docs/nodeshell.md, which equal root on every node.",
+	}},
+	{Entry: finding.Entry{
+		Code: QuotaOrLimitRangeViolated, Severity: finding.Critical, Title: "ResourceQuota or LimitRange rejects the pod",
+		Meaning:  "A ResourceQuota of the namespace is exhausted or requires requests and limits, or a LimitRange does not allow the pod.",
+		Evidence: "Response 403 to a dry-run create that names the quota or the limit.",
+		Next:     "Use another namespace with -n.",
+	}},
+	{Entry: finding.Entry{
+		Code: AdmissionDenied, Severity: finding.Critical, Title: "Admission webhook or policy denies the pod",
+		Meaning:  "An admission webhook or an admission policy denies the pod, or the webhook cannot be called.",
+		Evidence: "Name of the webhook or policy and its message, from the response to a dry-run create.",
+		Next:     "Request an exception for one namespace.",
+	}},
+	{Entry: finding.Entry{
+		Code: PodRejected, Severity: finding.Critical, Title: "Pod was rejected",
+		Meaning: "The API server rejected the pod for a reason other than Pod Security, an admission webhook or policy, a quota " +
+			"or a missing permission, " +
+			"or the kubelet rejected it for a reason other than resources, pressure, affinity or a taint.",
+		Evidence: "Text of the response to a dry-run create, or pod status reason and message.",
+		Next:     "Read the reason; --critical helps only against limits on pods, CPU and memory.",
+	}},
+}
+
 // Try is the answer of the API server to a dry-run create of the very pod in one namespace. Denied is its text; empty
 // means admitted.
 type Try struct {

@@ -15,6 +15,67 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/report"
 )
 
+const (
+	KubeletNotReporting finding.Code = "KubeletNotReporting"
+	VirtualNode         finding.Code = "VirtualNode"
+	NodeNotReady        finding.Code = "NodeNotReady"
+	NodePressure        finding.Code = "NodePressure"
+	CriticalMayPreempt  finding.Code = "CriticalMayPreempt"
+	ShellInContainer    finding.Code = "ShellInContainer"
+	NoPullUnavailable   finding.Code = "NoPullUnavailable"
+)
+
+var planRules = []finding.Rule[Input]{
+	{Entry: finding.Entry{
+		Code: KubeletNotReporting, Severity: finding.Critical, Title: "Kubelet is not reporting",
+		Meaning:  "No pod can start on a node whose kubelet does not report.",
+		Evidence: "Lease of the node older than its duration, or without a Lease, node condition Ready with status Unknown.",
+		Next:     "Reach the node by its console, SSH or the cloud's session manager; --force tries to start the pod anyway.",
+		Source:   "https://kubernetes.io/docs/concepts/architecture/nodes/#node-heartbeats",
+	}, Explains: []finding.Code{NodeNotReady, NodePressure}},
+	{Entry: finding.Entry{
+		Code: VirtualNode, Severity: finding.Critical, Title: "Node is virtual and has no host",
+		Meaning:  "A virtual kubelet, Fargate or kwok node has no host to enter.",
+		Evidence: "Labels, annotations or taints of the node.",
+		Next:     "Use kubectl exec in the pod itself.",
+	}, Explains: []finding.Code{
+		KubeletNotReporting, NodeNotReady, NodePressure, NoPullUnavailable, PodSecurityViolated,
+		QuotaOrLimitRangeViolated,
+	}},
+	{Entry: finding.Entry{
+		Code: NodeNotReady, Severity: finding.Warning, Title: "Node is not ready",
+		Meaning:  "The kubelet is running and reports a problem. A shell needs no pod network and usually still starts.",
+		Evidence: "Node condition Ready with status False.",
+		Next:     "Continue, or run kubectl nodeinfo to find the cause.",
+	}},
+	{Entry: finding.Entry{
+		Code: NodePressure, Severity: finding.Critical, Title: "Node under pressure admits only critical pods",
+		Meaning:  "Under DiskPressure and PIDPressure the kubelet admits only critical pods. Under MemoryPressure the helper pod is admitted.",
+		Evidence: "Node condition DiskPressure or PIDPressure with status True, or pod status reason Evicted.",
+		Next:     "Use --critical, which may stop a workload.",
+		Source:   "https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/",
+	}},
+	{Entry: finding.Entry{
+		Code: CriticalMayPreempt, Severity: finding.Warning, Title: "Critical helper pod may preempt a workload",
+		Meaning:  "If the node is full, the kubelet preempts other pods for a pod of priority system-node-critical.",
+		Evidence: "Flag --critical.",
+		Next:     "Use --critical only where the node rejects normal pods.",
+		Source:   "https://kubernetes.io/docs/tasks/administer-cluster/guaranteed-scheduling-critical-addon-pods/",
+	}},
+	{Entry: finding.Entry{
+		Code: ShellInContainer, Severity: finding.Info, Title: "Shell runs in the container image",
+		Meaning:  "The host has no usable shell (Talos, Bottlerocket), or -x was given. The files of the node are at /host.",
+		Evidence: "Node field status.nodeInfo.osImage.",
+		Next:     "Use the tools of the image; /host is the root directory of the node.",
+	}},
+	{Entry: finding.Entry{
+		Code: NoPullUnavailable, Severity: finding.Critical, Title: "Option --no-pull is not possible on the node",
+		Meaning:  "Option --no-pull needs the image of a running pod without pull secrets, and a host with /usr/bin/sh.",
+		Evidence: "No such pod on the node, or a node operating system without /usr/bin/sh.",
+		Next:     "Name an image with --image.",
+	}},
+}
+
 // Evaluate plans the session on one node.
 func Evaluate(in Input, now time.Time, o Options) report.Plan {
 	node := in.Node
@@ -189,36 +250,3 @@ func hostless(node *corev1.Node) bool {
 }
 
 func round(d time.Duration) time.Duration { return d.Round(time.Second) }
-
-// HostNetwork warns of a pod whose network is the node's.
-func HostNetwork(pod *corev1.Pod) []finding.Finding {
-	f := book.New(HostNetworkPod, fmt.Sprintf("pod %s/%s uses the network of node %s: the traffic is the node's, not only the pod's",
-		pod.Namespace, pod.Name, pod.Spec.NodeName))
-	f.Object = &finding.ObjectRef{Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name}
-	f.Evidence = []finding.Evidence{{Source: "Pod", Path: "spec.hostNetwork", Value: "true"}}
-	return []finding.Finding{f}
-}
-
-// Dropped warns of packets that are missing from a capture.
-func Dropped(node string, n int64, o Options) finding.Finding {
-	f := book.New(PacketsDropped, fmt.Sprintf("the kernel of node %s dropped %d packets before tcpdump read them", node, n))
-	f.Object = nodeRef(node)
-	f.Evidence = []finding.Evidence{{Source: "tcpdump", Path: "dropped by kernel", Value: fmt.Sprint(n)}}
-	f.Next = []finding.Next{rerunStep(o, node, o.CallNamespace,
-		"Capture fewer bytes of each packet, or use a narrower filter", finding.Read, "--snaplen=128")}
-	return f
-}
-
-// Gone explains a capture whose pod is no longer there.
-func Gone(pod *corev1.Pod, how string, o Options) finding.Finding {
-	f := book.New(CaptureTargetGone, fmt.Sprintf("pod %s/%s %s during the capture; its packets end there", pod.Namespace, pod.Name, how))
-	f.Object = &finding.ObjectRef{Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name}
-	f.Evidence = []finding.Evidence{{
-		Source: "Pod " + pod.Namespace + "/" + pod.Name, Path: "metadata.uid", Value: string(pod.UID) + " " + how,
-	}}
-	f.Next = []finding.Next{{
-		Command: o.Kubectl.Command(pod.Namespace, "get", "pods", "-o", "wide"),
-		Why:     "Find the pod that replaced it, and capture that one", Risk: finding.Read,
-	}}
-	return f
-}

@@ -6,11 +6,99 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod/podspec"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/report"
 )
+
+const (
+	PodStatusNotReported   finding.Code = "PodStatusNotReported"
+	ErrImagePull           finding.Code = "ErrImagePull"
+	ImagePullTimeout       finding.Code = "ImagePullTimeout"
+	ErrImageNeverPull      finding.Code = "ErrImageNeverPull"
+	UnusableImage          finding.Code = "UnusableImage"
+	ContainerStartError    finding.Code = "ContainerStartError"
+	FailedCreatePodSandBox finding.Code = "FailedCreatePodSandBox"
+	NodeOutOfResources     finding.Code = "NodeOutOfResources"
+	PlacementRejected      finding.Code = "PlacementRejected"
+	HelperPodEnded         finding.Code = "HelperPodEnded"
+	HelperPodStartTimeout  finding.Code = "HelperPodStartTimeout"
+)
+
+var startRules = []finding.Rule[Input]{
+	{Entry: finding.Entry{
+		Code: PodStatusNotReported, Severity: finding.Critical, Title: "Kubelet has not reported a status for the pod",
+		Meaning: "The pod is bound to the node, and the kubelet has reported no status for it. The kubelet hangs or " +
+			"cannot reach the API server.",
+		Evidence: "Pod without status.startTime for more than 5s.",
+		Next:     "Run kubectl nodeinfo for the node, and reach the node by its console or the cloud's session manager.",
+	}},
+	{Entry: finding.Entry{
+		Code: ErrImagePull, Severity: finding.Critical, Title: "Image cannot be pulled",
+		Meaning:  "The registry denies the pull or cannot be reached: a wrong name, missing credentials, a rate limit, no route.",
+		Evidence: "Container status " + podfact.ErrImagePull + " or " + podfact.ImagePullBackOff + ", and the message of the registry.",
+		Next:     "Use --no-pull for an image that is on the node, --image for another image, or --pull-secret for credentials.",
+	}},
+	{Entry: finding.Entry{
+		Code: ImagePullTimeout, Severity: finding.Critical, Title: "Image pull did not finish in time",
+		Meaning:  "The image pull is still running without an error, and the timeout has passed.",
+		Evidence: "Event Pulling without event Pulled.",
+		Next:     "Use --no-pull or a smaller --image, or wait longer with --start-timeout.",
+	}},
+	{Entry: finding.Entry{
+		Code: ErrImageNeverPull, Severity: finding.Critical, Title: "Image is not available on the node",
+		Meaning:  "The pull policy forbids a pull, and the image is not on the node or was pulled there with a secret.",
+		Evidence: "Container status ErrImageNeverPull.",
+		Next:     "Use an image that is on the node.",
+	}},
+	{Entry: finding.Entry{
+		Code: UnusableImage, Severity: finding.Critical, Title: "Image name is invalid or its platform does not match",
+		Meaning:  "The image name is not valid, or the image is built for another CPU architecture.",
+		Evidence: "InvalidImageName, \"no match for platform\" or \"exec format error\".",
+		Next:     "Choose an image with a valid name that is built for several platforms.",
+	}},
+	{Entry: finding.Entry{
+		Code: ContainerStartError, Severity: finding.Critical, Title: "Container cannot be started",
+		Meaning:  "The image is on the node, but the container runtime cannot start the container; usually the image has no sh.",
+		Evidence: "Container status CreateContainerError, RunContainerError or StartError with the text of the runtime, or event FailedMount.",
+		Next:     "Choose an image with sh and nsenter, such as busybox.",
+	}},
+	{Entry: finding.Entry{
+		Code: FailedCreatePodSandBox, Severity: finding.Critical, Title: "Pod sandbox cannot be created",
+		Meaning: "The container runtime fails to create the pod sandbox. nodeshell uses no pod network, so the " +
+			"network plugin (CNI) is not the cause.",
+		Evidence: "Event FailedCreatePodSandBox.",
+		Next:     "Check the container runtime on the node, by its console or SSH.",
+	}},
+	{Entry: finding.Entry{
+		Code: NodeOutOfResources, Severity: finding.Critical, Title: "Node has no capacity for the pod",
+		Meaning:  "The kubelet counts pods, CPU and memory. nodeshell requests no CPU and no memory, so the pod capacity is usually exhausted.",
+		Evidence: "Pod status reason OutOfpods, OutOfcpu or OutOfmemory.",
+		Next:     "Use --critical, which may stop a workload.",
+	}},
+	{Entry: finding.Entry{
+		Code: PlacementRejected, Severity: finding.Critical, Title: "Kubelet rejected the pod for node affinity or a taint",
+		Meaning: "The helper pod itself has neither a node selector nor an affinity and tolerates every taint: the namespace or " +
+			"a webhook added one or removed the tolerations.",
+		Evidence: "Pod status reason NodeAffinity, or one that names a taint.",
+		Next:     "Use -n with a namespace that has no default node selector.",
+		Source:   "https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/lifecycle/predicate.go",
+	}},
+	{Entry: finding.Entry{
+		Code: HelperPodEnded, Severity: finding.Critical, Title: "Helper pod ended unexpectedly",
+		Meaning:  "The helper pod started and terminated at once, or was deleted by another client or a controller.",
+		Evidence: "Exit code and message of the container, or the pod's deletion timestamp.",
+		Next:     "Check whether a policy controller deletes privileged pods, and whether the image has sh.",
+	}},
+	{Entry: finding.Entry{
+		Code: HelperPodStartTimeout, Severity: finding.Critical, Title: "Helper pod did not start in time",
+		Meaning:  "The pod did not start within --start-timeout, and no error was seen.",
+		Evidence: "Last status of the pod.",
+		Next:     "Wait longer with --start-timeout, or run kubectl nodeinfo for the node.",
+	}},
+}
 
 // start is the failed start of a helper pod.
 type start struct {
