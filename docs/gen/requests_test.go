@@ -88,6 +88,10 @@ func TestTheRunAskedWhatIsRecorded(t *testing.T) {
 		t.Errorf("no plugin asked anything: %s holds no request", path)
 	}
 	for _, plugin := range slices.Sorted(maps.Keys(asked)) {
+		at := slices.IndexFunc(roles, func(r role) bool { return r.plugin == plugin })
+		if at < 0 {
+			continue // the tests of the installation run plugins under other names, too
+		}
 		known, err := recorded(plugin)
 		if err != nil {
 			t.Error(err)
@@ -98,9 +102,8 @@ func TestTheRunAskedWhatIsRecorded(t *testing.T) {
 			testkit.GoldenFile(t, records+plugin+".txt", strings.Join(all, "\n")+"\n")
 			continue
 		}
-		granted := roles[slices.IndexFunc(roles, func(r role) bool { return r.plugin == plugin })]
 		for _, request := range asked[plugin] {
-			switch missing, _ := compare(granted, []string{request}); {
+			switch missing, _ := compare(roles[at], []string{request}); {
 			case slices.Contains(known, request):
 			case len(missing) == 0: // seldom sent, such as after a broken stream
 				t.Logf("kubectl %s asked %q, which its role grants and %s%s.txt does not hold", plugin, request, records, plugin)
