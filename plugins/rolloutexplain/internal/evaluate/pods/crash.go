@@ -115,11 +115,16 @@ func quoteEnd(p *model.Pod, name string, s *corev1.ContainerStatus, end *corev1.
 
 // readLog adds the log of the run that ended, where it may say more than the end does.
 func readLog(e *model.Evaluation, w *model.Workload, p *model.Pod, name string, previous bool, c *model.Cause) {
-	attachLog(e, p, name, previous, c)
+	none := attachLog(e, p, name, previous, c)
 	if c.Log != nil && c.Code == ContainerCrashing && plain.ContainsAny(strings.Join(c.Log.Lines, " "), "exec format error") {
 		e.Recode(c, ExecFormatError)
 		c.Message = fmt.Sprintf("exec format error: the program of %s is a script without #!, or is for another CPU architecture "+
 			"than node %s", p.Called(name), p.Spec.NodeName)
+	}
+	if none { // kubectl logs would get no more
+		c.WithEvidence(plain.Evidence("Pod "+p.Name, "log of "+p.Called(name), "nothing to read: empty, removed or forbidden", plain.NoTime)).
+			WithNext(e.Next(w, finding.Read, "Check the command, the mounts and the events of the pod", "describe", "pod", p.Name))
+		return
 	}
 	args := []string{"logs", p.Name, "-c", name}
 	if previous {

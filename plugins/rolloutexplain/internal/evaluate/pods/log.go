@@ -10,12 +10,13 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
-// attachLog adds the last lines of a container, and asks for them.
-func attachLog(e *model.Evaluation, p *model.Pod, container string, previous bool, c *model.Cause) {
+// attachLog adds the last lines of a container, and asks for them. It says whether they were asked for and there are none: the
+// log is empty, gone or forbidden.
+func attachLog(e *model.Evaluation, p *model.Pod, container string, previous bool, c *model.Cause) (none bool) {
 	if e.Opts.LogLines <= 0 || e.Opts.Wide {
-		return
+		return false
 	}
-	e.Asks.Have(model.Need{
+	asked := e.Asks.Have(model.Need{
 		Kind: model.NeedLog, Namespace: p.Namespace, Name: p.Name, UID: string(p.UID), Container: container,
 		Previous: previous,
 	})
@@ -33,8 +34,9 @@ func attachLog(e *model.Evaluation, p *model.Pod, container string, previous boo
 			kept = append(kept, plain.OneLine(line))
 		}
 		c.Log = &report.Log{Pod: p.Name, Container: container, Previous: previous, Lines: kept}
-		return
+		return false
 	}
+	return asked
 }
 
 // logGone tells the kubelet's answer for a log that it has already removed from the application's own words.
