@@ -89,6 +89,25 @@ func NeverRan(end *corev1.ContainerStateTerminated) bool {
 	return end.Reason == StartError || end.Reason == ContainerCannotRun
 }
 
+// HasLog says whether the kubelet has a log of a container to show: it runs or has run. An end without the ID of a container is
+// one of a container that was never made.
+// https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/kubelet/kubelet_pods.go (validateContainerLogStatus)
+func HasLog(s *corev1.ContainerStatus) bool {
+	ran := func(end *corev1.ContainerStateTerminated) bool { return end != nil && end.ContainerID != "" }
+	return s.State.Running != nil || ran(s.State.Terminated) || ran(s.LastTerminationState.Terminated)
+}
+
+// Logged gives the containers of a pod that have a log, in the order in which they start, and whether these are all that the
+// pod has: "kubectl logs --all-containers" fails at the first that has none.
+func Logged(p *corev1.Pod) (names []string, all bool) {
+	for _, s := range slices.Concat(Containers(p), p.Status.EphemeralContainerStatuses) {
+		if HasLog(&s) {
+			names = append(names, s.Name)
+		}
+	}
+	return names, len(names) == len(p.Spec.InitContainers)+len(p.Spec.Containers)+len(p.Spec.EphemeralContainers)
+}
+
 // PullError gives the message of a container that waits for its image, and whether it says why the pull failed. A
 // back-off names the image alone, unless the kubelet still knows what the pull ended with: then that stands behind.
 // https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/kubelet/images/image_manager.go (pullImage)

@@ -228,7 +228,7 @@ func waiting(reason, message string) corev1.ContainerStatus {
 
 // crashed has ended restarts+1 times with a code; it waits for its next start.
 func crashed(code, restarts int32, reason string) corev1.ContainerStatus {
-	end := corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code, Reason: reason, StartedAt: ago(12 * time.Second), FinishedAt: ago(10 * time.Second)}}
+	end := corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code, Reason: reason, ContainerID: "containerd://5f0c", StartedAt: ago(12 * time.Second), FinishedAt: ago(10 * time.Second)}}
 	return corev1.ContainerStatus{RestartCount: restarts, State: end, LastTerminationState: end}
 }
 

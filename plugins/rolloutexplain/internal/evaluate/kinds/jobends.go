@@ -72,7 +72,7 @@ func jobIndexFailed(e *model.Evaluation, j *batchv1.Job, w *model.Workload) bool
 			f.Message = fmt.Sprintf("index %s has failed finally (%s): the Job fails when its other indexes have ended", indexes, inner.Message)
 			f.Evidence, f.Log, f.Container, f.Pods = inner.Evidence, inner.Log, inner.Finding.Container, []string{p.Name}
 		}
-		f.Next = append(f.Next, e.Next(w, finding.Read, "Read the log of the last attempt", "logs", p.Name, "--all-containers"))
+		f.Next = append(f.Next, pods.ReadLog(e, w, p, "Read the log of the last attempt"))
 	}
 	f.Evidence = append(f.Evidence, plain.Evidence("Job "+j.Name, "status.failedIndexes", indexes, plain.NoTime))
 	w.Add(f)

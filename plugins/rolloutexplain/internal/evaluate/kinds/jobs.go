@@ -181,7 +181,7 @@ func jobFailed(e *model.Evaluation, j *batchv1.Job, w *model.Workload, c batchv1
 			f.Evidence = append(f.Evidence, inner.Evidence...)
 			f.Log, f.Container, f.Pods = inner.Log, inner.Finding.Container, []string{p.Name}
 		}
-		f.Next = append(f.Next, e.Next(w, finding.Read, "Read the log of the last attempt", "logs", p.Name, "--all-containers"))
+		f.Next = append(f.Next, pods.ReadLog(e, w, p, "Read the log of the last attempt"))
 	}
 	if j.Status.FailedIndexes != nil && *j.Status.FailedIndexes != "" {
 		f.Evidence = append(f.Evidence, plain.Evidence("Job "+j.Name, "status.failedIndexes", *j.Status.FailedIndexes, plain.NoTime))

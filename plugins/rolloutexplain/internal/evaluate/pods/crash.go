@@ -67,10 +67,7 @@ func crash(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Co
 	if running && isPast(e, p, s, end) {
 		return nil
 	}
-	exits := s.RestartCount
-	if !running {
-		exits++
-	}
+	exits := podfact.Ends(s)
 	c := crashCause(e, w, p, spec, end, sidecar)
 	c.In(spec.Name)
 	if init {

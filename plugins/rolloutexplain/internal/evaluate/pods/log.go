@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
@@ -37,6 +39,19 @@ func attachLog(e *model.Evaluation, p *model.Pod, container string, previous boo
 		return false
 	}
 	return asked
+}
+
+// ReadLog is the step to the log of a pod: of all containers, or of the last that has run where others have not; where none has
+// run, there is nothing to read but why.
+func ReadLog(e *model.Evaluation, w *model.Workload, p *model.Pod, why string, more ...string) finding.Next {
+	names, all := podfact.Logged(p.Pod)
+	switch {
+	case all:
+		return e.Next(w, finding.Read, why, append([]string{"logs", p.Name, "--all-containers"}, more...)...)
+	case len(names) > 0:
+		return e.Next(w, finding.Read, why, append([]string{"logs", p.Name, "-c", names[len(names)-1]}, more...)...)
+	}
+	return e.Next(w, finding.Read, "Check why no container of the pod has run", "describe", "pod", p.Name)
 }
 
 // logGone tells the kubelet's answer for a log that it has already removed from the application's own words.

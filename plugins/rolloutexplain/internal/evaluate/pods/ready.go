@@ -137,7 +137,7 @@ func flapping(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause
 		w.MinReady, plain.Age(e.Now.Sub(p.CreationTimestamp.Time))).ByEvent(ev).
 		WithEvidence(plain.Evidence("Pod "+p.Name, "status.conditions[Ready].lastTransitionTime",
 			changed.UTC().Format(time.RFC3339), changed)).
-		WithNext(e.Next(w, finding.Read, "Read what the containers log when the probe fails", "logs", p.Name, "--all-containers", "--tail=50"))
+		WithNext(ReadLog(e, w, p, "Read what the containers log when the probe fails", "--tail=50"))
 }
 
 func lastTransition(p *model.Pod) time.Time {

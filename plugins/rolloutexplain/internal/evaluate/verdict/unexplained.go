@@ -12,6 +12,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/pods"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -60,9 +61,10 @@ func unexplained(e *model.Evaluation, w *model.Workload) *report.Finding {
 		return nil
 	}
 	var next []finding.Next
-	if about := left[0].Object; about.Kind == "Pod" {
-		next = append(next, e.Next(w, finding.Read, "Check whether the containers log a problem", "logs", about.Name,
-			"--all-containers", "--tail=50"))
+	for _, p := range w.NewPods() {
+		if about := left[0].Object; about.Kind == "Pod" && about.Name == p.Name {
+			next = append(next, pods.ReadLog(e, w, p, "Check whether the containers log a problem", "--tail=50"))
+		}
 	}
 	f, _ := finding.Unexplained(left, finding.ObjectRef{Kind: w.Kind, Namespace: w.Meta.Namespace, Name: w.Meta.Name}, next...)
 	w.Add(report.Finding{Finding: f, Class: report.Transient, Confidence: "low", SelfHealing: "maybe", FirstSeen: left[0].Evidence.Time})

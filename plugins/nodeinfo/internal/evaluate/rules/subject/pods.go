@@ -3,6 +3,7 @@ package subject
 import (
 	"fmt"
 
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
@@ -41,17 +42,21 @@ func (c *Case) DescribePod(p *facts.Pod) finding.Next {
 	return c.Look("Check the containers, conditions and events of the pod", p.Namespace, "describe", "pod", p.Name)
 }
 
-// PodNext looks into a pod: its log first, unless no container of it has ever run.
+// PodNext looks into a pod: its log first, unless no container of it has one.
 func (c *Case) PodNext(p *facts.Pod) []finding.Next {
-	if p.NeverRan() {
+	logged, all := podfact.Logged(p.Pod)
+	if len(logged) == 0 {
 		return []finding.Next{c.DescribePod(p)}
 	}
 	args, why := []string{"logs", p.Name}, "Read the log of the pod"
-	if p.Crash != nil {
+	switch {
+	case p.Crash != nil:
 		args = append(args, "-c", p.Crash.Container)
 		if p.Crash.Restarts > 0 {
 			args, why = append(args, "--previous"), "Read the log of the previous run"
 		}
+	case !all:
+		args = append(args, "-c", logged[len(logged)-1])
 	}
 	return []finding.Next{c.Look(why, p.Namespace, append(args, "--tail=50")...), c.DescribePod(p)}
 }

@@ -1,6 +1,7 @@
 package subject
 
 import (
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -9,15 +10,33 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
 )
 
-func TestAContainerThatNeverRanHasNoLog(t *testing.T) {
-	p := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "p", Namespace: "n"}}
-	never := corev1.ContainerStatus{Name: "c", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff"}}}
-	again := never
-	again.RestartCount = 1
-	for want, status := range map[int]corev1.ContainerStatus{1: never, 2: again} {
-		p.Status.ContainerStatuses = []corev1.ContainerStatus{status}
-		if got := (&Case{}).PodNext(&facts.Pod{Pod: &p}); len(got) != want {
-			t.Errorf("%d restarts: %+v", status.RestartCount, got)
+func TestNextStepReadsALogThatExists(t *testing.T) {
+	waits := corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff"}}
+	ended := corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ContainerID: "containerd://1"}}
+	runs := corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}
+	for name, c := range map[string]struct {
+		states map[string]corev1.ContainerState
+		last   corev1.ContainerState
+		want   string
+	}{
+		"nothing has started": {want: "describe"},
+		"no image":            {states: map[string]corev1.ContainerState{"a": waits}, want: "describe"},
+		"never made":          {states: map[string]corev1.ContainerState{"a": {Terminated: &corev1.ContainerStateTerminated{}}}, want: "describe"},
+		"waits again":         {states: map[string]corev1.ContainerState{"a": waits}, last: ended, want: "logs p --tail"},
+		"runs":                {states: map[string]corev1.ContainerState{"a": runs}, want: "logs p --tail"},
+		"one of two runs":     {states: map[string]corev1.ContainerState{"a": waits, "b": runs}, want: "logs p -c b"},
+	} {
+		p := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "p", Namespace: "n"}}
+		for _, container := range []string{"a", "b"} {
+			if state, ok := c.states[container]; ok {
+				p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: container})
+				p.Status.ContainerStatuses = append(p.Status.ContainerStatuses, corev1.ContainerStatus{
+					Name: container, State: state, LastTerminationState: c.last,
+				})
+			}
+		}
+		if got := (&Case{}).PodNext(&facts.Pod{Pod: &p})[0].Command; !strings.Contains(got, c.want) {
+			t.Errorf("%s: %s, want %q", name, got, c.want)
 		}
 	}
 }
