@@ -187,7 +187,7 @@ func (b *Book[F]) part(list []Finding, depth func(Code) int) (roots []Finding, c
 	for _, f := range list {
 		at, ok := b.at[f.Code]
 		severity := b.titled(f).Severity
-		r := Relation{Code: f.Code, Causes: f.Causes, Stance: f.Stance, Rank: severity.rank(), Depth: depth(f.Code)}
+		r := Relation{Code: f.Code, Began: f.Began, Causes: f.Causes, Stance: f.Stance, Rank: severity.rank(), Depth: depth(f.Code)}
 		r.Mute = severity == Info && (!ok || !b.rules[at].ExplainsInfo)
 		if r.Causes == nil {
 			r.Causes = b.causes(f.Code)

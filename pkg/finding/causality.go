@@ -3,6 +3,7 @@ package finding
 import (
 	"cmp"
 	"slices"
+	"time"
 )
 
 // Role is what a finding is to the question that its report answers. The words are part of the JSON contract.
@@ -37,9 +38,11 @@ const (
 )
 
 // Relation is all that causality asks of a finding: which codes explain it (nearest first), whether it explains nothing
-// itself, how it stands to what is asked about, how grave it is (0 is the worst), how near to the cause (0 is the nearest).
+// itself, when it began (zero: not known), how it stands to what is asked about, how grave it is (0 is the worst), how near to
+// the cause (0 is the nearest).
 type Relation struct {
 	Code   Code
+	Began  time.Time
 	Causes []Code
 	Mute   bool
 	Stance Stance
@@ -54,18 +57,26 @@ type Place struct {
 	By   Code
 }
 
-// Arrange gives roles and order, for all plugins alike. A finding is a consequence where a cause of it is in the list, and
-// what is a consequence explains all the same. What is left is ordered by role, then rank, then depth, then as it stood; the
-// first of the causes is the root, and the others contribute.
+// Unrecorded is how long a cause can have been there before the cluster recorded it: the kubelet judges memory, disk and network
+// every 10 s, and a busy one later. A rule whose cause takes longer dates its finding back.
+// https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/
+const Unrecorded = time.Minute
+
+// explains says whether one finding can explain another, by their codes and by when they began.
+func (r *Relation) explains(other *Relation) bool {
+	return !r.Mute && r.Code != other.Code && (r.Began.IsZero() || other.Began.IsZero() || r.Began.Sub(other.Began) <= Unrecorded)
+}
+
+// Arrange gives roles and order, for all plugins alike. A finding is a consequence where a cause of it is in the list that is
+// not younger than itself, and what is a consequence explains all the same. What is left is ordered by role, then rank, then
+// depth, then as it stood; the first of the causes is the root, and the others contribute.
 func Arrange(list []Relation) []Place {
-	explaining := map[Code]bool{}
-	for _, r := range list {
-		explaining[r.Code] = explaining[r.Code] || !r.Mute
-	}
 	places := make([]Place, 0, len(list))
 	for i, r := range list {
 		p := Place{At: i, Role: RoleRoot}
-		cause := slices.IndexFunc(r.Causes, func(c Code) bool { return c != r.Code && explaining[c] })
+		cause := slices.IndexFunc(r.Causes, func(c Code) bool {
+			return slices.ContainsFunc(list, func(by Relation) bool { return by.Code == c && by.explains(&r) })
+		})
 		switch {
 		case r.Stance == Beside:
 			p.Role = RoleUnrelated

@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestArrangeGivesRolesAndOrder(t *testing.T) {
+	at := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 	for _, tt := range []struct {
 		name string
 		list []Relation
@@ -25,6 +27,11 @@ func TestArrangeGivesRolesAndOrder(t *testing.T) {
 		{"what only adds is never the root", []Relation{{Code: "A", Stance: Adds}}, "contributing A"},
 		{"roots come before what adds, whatever its rank", []Relation{{Code: "A", Stance: Adds}, {Code: "B", Rank: 4}, {Code: "C", Rank: 5}}, "rootCause B, contributing C, contributing A"},
 		{"what adds and is explained follows", []Relation{{Code: "A", Stance: Adds, Causes: []Code{"B"}}, {Code: "B"}}, "rootCause B, consequence A by B"},
+		{"an older one is no consequence", []Relation{{Code: "A", Began: at.Add(-time.Hour), Causes: []Code{"B"}}, {Code: "B", Began: at}}, "rootCause A, contributing B"},
+		{"what is recorded a little later may be the cause", []Relation{{Code: "A", Began: at.Add(-Unrecorded), Causes: []Code{"B"}}, {Code: "B", Began: at}}, "rootCause B, consequence A by B"},
+		{"a farther cause that is old enough", []Relation{{Code: "A", Began: at.Add(-time.Hour), Causes: []Code{"B", "C"}}, {Code: "B", Began: at}, {Code: "C"}}, "rootCause B, contributing C, consequence A by C"},
+		{"one of two of a code is old enough", []Relation{{Code: "A", Began: at, Causes: []Code{"B"}}, {Code: "B", Began: at.Add(time.Hour)}, {Code: "B", Began: at}}, "rootCause B, contributing B, consequence A by B"},
+		{"a begin that is not known tells nothing", []Relation{{Code: "A", Causes: []Code{"B"}}, {Code: "B", Began: at}}, "rootCause B, consequence A by B"},
 		{"what stands beside is last, even with a cause", []Relation{{Code: "A", Stance: Beside, Causes: []Code{"B"}}, {Code: "C", Stance: Follows, Rank: 3}, {Code: "B", Rank: 5}}, "rootCause B, consequence C, unrelated A"},
 	} {
 		var words []string

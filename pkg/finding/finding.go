@@ -91,6 +91,10 @@ type Finding struct {
 	// leaves it to the rule, an empty list says that nothing does. It is no part of a report.
 	Causes []Code `json:"-"`
 
+	// Began is when it began, at the earliest, by what the cluster recorded; the zero time: not known. A finding explains
+	// nothing that is older than itself (Arrange). It is no part of a report.
+	Began time.Time `json:"-"`
+
 	// Covers are further objects that the finding speaks of, whose facts it accounts for (Ledger). No part of a report.
 	Covers []ObjectRef `json:"-"`
 

@@ -34,6 +34,14 @@ func End(s *corev1.ContainerStatus) *corev1.ContainerStateTerminated {
 	return s.LastTerminationState.Terminated
 }
 
+// Ends is how often a container has ended: once before each restart, and now, if it does not run.
+func Ends(s *corev1.ContainerStatus) int32 {
+	if s.State.Running != nil {
+		return s.RestartCount
+	}
+	return s.RestartCount + 1
+}
+
 // Ran is how long a container ran that has ended. A start that fails is dated to 1970 by the runtimes: no time at all.
 func Ran(end *corev1.ContainerStateTerminated) time.Duration {
 	if end.StartedAt.Unix() <= 0 {
@@ -149,12 +157,9 @@ func reckonedBack(end *corev1.ContainerStateTerminated, ends int32) (first time.
 func FailedFromStart(p *corev1.Pod) bool {
 	start := started(p)
 	return slices.ContainsFunc(Containers(p), func(s corev1.ContainerStatus) bool {
-		end, ends := End(&s), s.RestartCount
+		end, ends := End(&s), Ends(&s)
 		if end == nil || end.ExitCode == 0 {
 			return false
-		}
-		if s.State.Running == nil {
-			ends++
 		}
 		first, known := reckonedBack(end, ends)
 		late := first.Sub(start)

@@ -39,6 +39,7 @@ type Crash struct {
 	Container string
 	Restarts  int64
 	End       *corev1.ContainerStateTerminated // the last; nil: not told
+	Began     time.Time                        // the first end in a row, reckoned back from the last; zero: not told
 }
 
 // Why a pod does not start.
@@ -89,7 +90,11 @@ func stated(e *eventfact.Event) bool {
 func (c *Cluster) crashing(p *corev1.Pod, list []corev1.ContainerStatus) *Crash {
 	for i := range list {
 		if s := &list[i]; podfact.Looping(p, s, c.now) {
-			return &Crash{Container: s.Name, Restarts: int64(s.RestartCount), End: podfact.End(s)}
+			crash := &Crash{Container: s.Name, Restarts: int64(s.RestartCount), End: podfact.End(s)}
+			if crash.End != nil {
+				crash.Began = podfact.FirstEnd(p, crash.End, podfact.Ends(s))
+			}
+			return crash
 		}
 	}
 	return nil
@@ -212,14 +217,6 @@ func boundAt(p *corev1.Pod) time.Time {
 		return c.LastTransitionTime.Time
 	}
 	return p.CreationTimestamp.Time
-}
-
-// NeverRan says whether the kubelet has containers of the pod, and none of them has ever run: there is no log.
-func (p *Pod) NeverRan() bool {
-	list := podfact.Containers(p.Pod)
-	return len(list) > 0 && !slices.ContainsFunc(list, func(s corev1.ContainerStatus) bool {
-		return s.State.Waiting == nil || s.RestartCount > 0 || s.LastTerminationState.Terminated != nil
-	})
 }
 
 // FailedStart says whether the last try to start a container of the pod failed. That is no question of patience.

@@ -106,9 +106,9 @@ func pressure(c *subject.Case, kind corev1.NodeConditionType, message string) []
 	if since := condition.LastTransitionTime; !since.IsZero() {
 		message += fmt.Sprintf(": %s=True for %s; the condition stays True for five minutes after the cause is removed", kind, c.Ago(since.Time))
 	}
-	return c.One(message, []finding.Evidence{subject.ConditionEvidence(condition)},
+	return subject.Beginning(condition.LastTransitionTime.Time, c.One(message, []finding.Evidence{subject.ConditionEvidence(condition)},
 		c.Look("Show the free space that the kubelet reports (needs get nodes/proxy) and the largest pods",
-			"", "nodeinfo", c.Object.Name, "--kubelet", "--section=storage,pods"), subject.KubeletLog())
+			"", "nodeinfo", c.Object.Name, "--kubelet", "--section=storage,pods"), subject.KubeletLog()))
 }
 
 // raised is a condition that is True. Only that is a problem: on a node that does not report, all are Unknown.
@@ -137,8 +137,8 @@ func checkNetworkUnavailable(c *subject.Case) []finding.Finding {
 	if condition == nil {
 		return nil
 	}
-	return c.One("the pod network of the node is not configured: "+said(condition), []finding.Evidence{subject.ConditionEvidence(condition)},
-		c.PodsHere("Find the network plugin pod on the node"))
+	return subject.Beginning(condition.LastTransitionTime.Time, c.One("the pod network of the node is not configured: "+said(condition),
+		[]finding.Evidence{subject.ConditionEvidence(condition)}, c.PodsHere("Find the network plugin pod on the node")))
 }
 
 var conditionProblem = rule{

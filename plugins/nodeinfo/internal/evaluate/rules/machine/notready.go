@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
@@ -30,7 +31,7 @@ var containerRuntimeDown = rule{
 		Next:     "Check the container runtime on the node, read its log and restart it.",
 	},
 	CausedBy: NotReportingCodes,
-	Check:    subject.Giving(ContainerRuntimeDown, checkContainerRuntimeDown),
+	Check:    subject.Giving(ContainerRuntimeDown, sinceNotReady(relist, checkContainerRuntimeDown)),
 }
 
 func checkContainerRuntimeDown(c *subject.Case) []finding.Finding {
@@ -63,7 +64,7 @@ var networkPluginNotReady = rule{
 		Next:     "Check the network plugin pod on the node, which writes the configuration in /etc/cni/net.d.",
 	},
 	CausedBy: append([]finding.Code{ContainerRuntimeDown}, NotReportingCodes...),
-	Check:    subject.Giving(NetworkPluginNotReady, checkNetworkPluginNotReady),
+	Check:    subject.Giving(NetworkPluginNotReady, sinceNotReady(0, checkNetworkPluginNotReady)),
 }
 
 func checkNetworkPluginNotReady(c *subject.Case) []finding.Finding {
@@ -100,7 +101,7 @@ var nodeShuttingDown = rule{
 		Next:     "Do nothing if the shutdown is intended; otherwise find its origin.",
 	},
 	CausedBy: NotReportingCodes,
-	Check:    subject.Giving(NodeShuttingDown, checkNodeShuttingDown),
+	Check:    subject.Giving(NodeShuttingDown, sinceNotReady(0, checkNodeShuttingDown)),
 }
 
 func checkNodeShuttingDown(c *subject.Case) []finding.Finding {
@@ -123,7 +124,7 @@ var nodeNotReady = rule{
 		Evidence: "Message of Node condition Ready=False.",
 		Next:     "Read the message, then the kubelet log.",
 	},
-	Check: subject.Giving(NodeNotReady, checkNodeNotReady),
+	Check: subject.Giving(NodeNotReady, sinceNotReady(relist, checkNodeNotReady)),
 }
 
 func checkNodeNotReady(c *subject.Case) []finding.Finding {
@@ -156,6 +157,22 @@ func checkNodeJoining(c *subject.Case) []finding.Finding {
 	born := c.Object.CreationTimestamp.Time
 	message := fmt.Sprintf("the node joined %s ago and is not ready yet: %s", c.Ago(born), c.Readiness.Condition.Message)
 	return c.One(message, readyEvidence(c), c.RecheckStep())
+}
+
+// relist is how long the runtime may fail to list its containers until the kubelet says so.
+// https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/kubelet/kubelet.go (genericPlegRelistThreshold)
+const relist = 3 * time.Minute
+
+// sinceNotReady dates what a check finds to when Ready went away, and as far before as the kubelet may have been patient. Where
+// Ready went away again and again, the begin is not known.
+func sinceNotReady(patience time.Duration, check func(*subject.Case) []finding.Finding) func(*subject.Case) []finding.Finding {
+	return func(c *subject.Case) []finding.Finding {
+		list := check(c)
+		if len(list) == 0 || len(checkNodeReadinessFlapping(c)) > 0 {
+			return list
+		}
+		return subject.Beginning(c.Readiness.Condition.LastTransitionTime.Add(-patience), list)
+	}
 }
 
 // notReadyFor is how long Ready has had its status; empty where that is unknown.

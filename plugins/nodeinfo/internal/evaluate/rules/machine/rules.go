@@ -19,6 +19,11 @@ var (
 	PressureCodes     = slices.Concat(offlineCodes, []finding.Code{DiskPressure, MemoryPressure, PIDPressure, NodeNotReady, NodeJoining})
 )
 
+// PressureBut are the PressureCodes without some.
+func PressureBut(but ...finding.Code) []finding.Code {
+	return slices.DeleteFunc(slices.Clone(PressureCodes), func(c finding.Code) bool { return slices.Contains(but, c) })
+}
+
 // Rules are those about the node itself, the deepest first.
 var Rules = []rule{
 	apiWritesStopped, kubeletNotReporting, readyConditionStale, leaseNotRenewed, heartbeatLate, kubeletNeverReported, nodeStatusStale,

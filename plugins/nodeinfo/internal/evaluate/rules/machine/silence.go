@@ -94,7 +94,7 @@ func checkKubeletNotReporting(c *subject.Case) []finding.Finding {
 	if !last.IsZero() {
 		message = fmt.Sprintf("the kubelet has not reported for %s", c.Ago(last))
 	}
-	return c.One(message+notReportingDetail(c), readyEvidence(c), askKubelet(c)...)
+	return subject.Beginning(last, c.One(message+notReportingDetail(c), readyEvidence(c), askKubelet(c)...))
 }
 
 var readyConditionStale = rule{
@@ -126,7 +126,7 @@ func checkReadyConditionStale(c *subject.Case) []finding.Finding {
 		cause = ": kube-controller-manager has no leader"
 		evidence = append(evidence, leaderEvidence(leader))
 	}
-	return c.One(message+cause+notReportingDetail(c), evidence, next...)
+	return subject.Beginning(r.Heartbeat.Received, c.One(message+cause+notReportingDetail(c), evidence, next...))
 }
 
 var heartbeatLate = rule{

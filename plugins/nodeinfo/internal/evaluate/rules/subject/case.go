@@ -67,6 +67,14 @@ func ConditionEvidence(c *corev1.NodeCondition) finding.Evidence {
 	}
 }
 
+// Beginning dates findings.
+func Beginning(at time.Time, list []finding.Finding) []finding.Finding {
+	for i := range list {
+		list[i].Began = at
+	}
+	return list
+}
+
 // Look is a command that changes nothing.
 func (c *Case) Look(why, namespace string, args ...string) finding.Next {
 	return finding.Next{Command: c.Kubectl.Command(namespace, args...), Why: why, Risk: finding.Read}

@@ -177,21 +177,32 @@ func checkIPVSDeprecated(c *subject.Case) []finding.Finding {
 		[]finding.Evidence{{Source: mode.Evidence, Value: "mode: ipvs"}})
 }
 
+// withoutNetwork is what a node says that has no network plugin. Its agent runs in the node's own network, and needs none.
+var withoutNetwork = []finding.Code{machine.NetworkPluginNotReady, machine.NetworkUnavailable}
+
 var networkPluginPodNotReady = rule{
 	Entry: finding.Entry{
 		Code:     NetworkPluginPodNotReady,
 		Severity: finding.Warning,
 		Title:    "Network plugin pod is not ready",
-		Meaning:  "The network plugin agent on the node is not ready: new pods may get no network, and routes and policies may be out of date.",
+		Meaning: "The network plugin agent on the node is not ready: new pods may get no network, and routes and policies may be out of date. " +
+			"Critical if the node itself is not ready for want of a network plugin.",
 		Evidence: "Pod status.containerStatuses: crash looping, failed to start, or not ready for two minutes.",
 		Next:     "Read the log of the pod.",
 	},
-	CausedBy: machine.PressureCodes,
+	CausedBy: machine.PressureBut(withoutNetwork...),
+	Explains: withoutNetwork,
 	Check:    subject.Giving(NetworkPluginPodNotReady, checkNetworkPluginPodNotReady),
 }
 
 func checkNetworkPluginPodNotReady(c *subject.Case) []finding.Finding {
-	return unready(c, c.Components.Network)
+	list := unready(c, c.Components.Network)
+	if c.Cause == facts.NetworkDown {
+		for i := range list { // it is why the node is not ready
+			list[i].Severity, list[i].Message = finding.Critical, "the node has no pod network: "+list[i].Message
+		}
+	}
+	return list
 }
 
 var kubeProxyNotReady = rule{
@@ -265,7 +276,9 @@ func unready(c *subject.Case, list []facts.Component) []finding.Finding {
 		if p.Crash != nil {
 			message = fmt.Sprintf("%s (%s): %s", component.Name, component.PodName(), c.CrashText(p.Crash))
 		}
-		out = append(out, subject.About(c.Found(message, subject.PodEvidence(p), c.PodNext(p)...), p))
+		f := subject.About(c.Found(message, subject.PodEvidence(p), c.PodNext(p)...), p)
+		f.Began = began([]*facts.Pod{p})
+		out = append(out, f)
 	}
 	return out
 }

@@ -38,7 +38,7 @@ var podCrashLooping = rule{
 			podfact.CrashLoopBackOff + " can be absent.",
 		Next: "Read the log of the previous run.",
 	},
-	CausedBy: machine.PressureCodes,
+	CausedBy: machine.PressureBut(machine.NetworkPluginNotReady), // running containers keep their network
 	Check:    subject.Giving(PodCrashLooping, checkPodCrashLooping),
 }
 
@@ -252,6 +252,7 @@ func podFindings(c *subject.Case, code finding.Code, of func([]*facts.Pod, *repo
 	var list []finding.Finding
 	for _, pods := range groups {
 		f := subject.About(of(pods, podProblem(c, pods[0])), pods[0])
+		f.Began = began(pods)
 		for _, p := range pods[1:] {
 			f.Covers = append(f.Covers, finding.ObjectRef{Kind: "Pod", Namespace: p.Namespace, Name: p.Name})
 		}
@@ -264,6 +265,31 @@ func podFindings(c *subject.Case, code finding.Code, of func([]*facts.Pod, *repo
 		list = append(list, f)
 	}
 	return list
+}
+
+// began is when the trouble of the first of some pods began, where their status tells: a container that waits after it has run may
+// have run until just now.
+func began(pods []*facts.Pod) time.Time {
+	var first time.Time
+	for _, p := range pods {
+		var at time.Time
+		logged, _ := podfact.Logged(p.Pod)
+		switch {
+		case p.Stuck:
+			at = p.DeletionTimestamp.Time
+		case p.Crash != nil:
+			at = p.Crash.Began
+		case len(logged) == 0:
+			at = p.BoundAt()
+		}
+		if at.IsZero() {
+			return at
+		}
+		if first.IsZero() || at.Before(first) {
+			first = at
+		}
+	}
+	return first
 }
 
 // cause is equal for pods whose problem has the same cause; empty: it has none that is known.
