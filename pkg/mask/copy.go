@@ -73,11 +73,22 @@ func copyElements(out, v reflect.Value) {
 func copyMap(out, v reflect.Value) {
 	for _, key := range v.MapKeys() {
 		value := copied(v.MapIndex(key))
-		if value.Kind() == reflect.String && key.Kind() == reflect.String && key.String() == lastApplied {
+		if value.Kind() == reflect.String && key.Kind() == reflect.String && secretAnnotation(key.String()) {
 			value.SetString(Hidden)
 		}
 		out.SetMapIndex(key, value)
 	}
+}
+
+func fieldOf(v reflect.Value, name string) any {
+	if f := v.FieldByName(name); f.IsValid() {
+		return f.Interface()
+	}
+	return nil
+}
+
+func secretAnnotation(key string) bool {
+	return key == lastApplied || strings.Contains(key, "/") && LooksSecret(key)
 }
 
 func copyFields(out, v reflect.Value) {
@@ -86,8 +97,19 @@ func copyFields(out, v reflect.Value) {
 			out.Field(i).Set(copied(v.Field(i)))
 		}
 	}
+	secret := secretName().MatchString
+	switch v.Type().String() {
+	case "v1.EnvVar", "v1.HTTPHeader": // elsewhere a name may be that of a host or a Service
+		secret = LooksSecret
+	case "v1.Container", "v1.EphemeralContainerCommon", "v1.ExecAction":
+		for _, field := range []string{"Command", "Args"} {
+			if words, ok := fieldOf(out, field).([]string); ok {
+				Words(words, hidden)
+			}
+		}
+	}
 	name, value := v.FieldByName("Name"), out.FieldByName("Value")
-	if name.Kind() == reflect.String && value.Kind() == reflect.String && value.String() != "" && secretName().MatchString(name.String()) {
+	if name.Kind() == reflect.String && value.Kind() == reflect.String && value.String() != "" && secret(name.String()) {
 		value.SetString(Hidden)
 	}
 }

@@ -1,9 +1,13 @@
 package mask
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 func TestACopyHidesAndTheOriginalStays(t *testing.T) {
@@ -26,5 +30,28 @@ func TestACopyHidesAndTheOriginalStays(t *testing.T) {
 	}
 	if after := fmt.Sprintf("%+v", planted); after != before {
 		t.Errorf("the original became %s", after)
+	}
+}
+
+// A pod is saved as it is, without the values of what its template names a secret.
+func TestACopyOfAPodHidesByItsPlaces(t *testing.T) {
+	get := &corev1.HTTPGetAction{HTTPHeaders: []corev1.HTTPHeader{{Name: "X-Auth", Value: "canary1"}}}
+	pod := corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "auth", Labels: map[string]string{"auth": "basic"}, Annotations: map[string]string{"example.com/auth-token": "canary2"}},
+		Spec: corev1.PodSpec{Containers: []corev1.Container{{
+			Name: "auth", Command: []string{"mysql", "-p", "canary3"}, Args: []string{"--dsn=canary4", "--port", "80"},
+			Env:            []corev1.EnvVar{{Name: "AUTH", Value: "canary5"}, {Name: "MODE", Value: "fast"}},
+			ReadinessProbe: &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: get}},
+			LivenessProbe:  &corev1.Probe{ProbeHandler: corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"redis-cli", "-a", "canary6"}}}},
+		}}},
+	}
+	got := fmt.Sprintf("%+v", Copy(pod))
+	for _, kept := range []string{"auth", "basic", "--port 80", "fast", "mysql"} {
+		if !strings.Contains(got, kept) {
+			t.Errorf("%q is gone: %s", kept, got)
+		}
+	}
+	if data, err := json.Marshal(Copy(pod)); err != nil || strings.Contains(string(data), "canary") {
+		t.Errorf("%v: %s", err, data)
 	}
 }

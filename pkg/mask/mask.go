@@ -18,12 +18,46 @@ var kept = regexp.MustCompile(`^["']?(\*\*\*|masked-\d+)`)
 // secretWord ends the name of what is assigned a secret. "tokens" (max_tokens=1) and "secretName" are no such names.
 const secretWord = `[\w.-]*(?:password|passwd|passphrase|secret|api[_-]?key|access[_-]?key|private[_-]?key|token)`
 
+// tokens are what services give out, with a beginning that they chose so that it can be found. Lengths are the least that their
+// makers give out.
+const tokens =
+// https://github.blog/engineering/platform-security/behind-githubs-new-authentication-token-formats/
+`gh[pousr]_[A-Za-z0-9]{36,}|github_pat_\w{22,}|` +
+	// https://docs.gitlab.com/security/tokens/
+	`gl(?:pat|dt|rt|cbt|ptt|ft|soat|agent)-[\w-]{20,}|` +
+	// https://docs.slack.dev/authentication/tokens
+	`xox[abceoprs]-[\w-]{10,}|` +
+	// https://docs.stripe.com/keys
+	`[sr]k_(?:live|test)_[A-Za-z0-9]{16,}|` +
+	// https://docs.npmjs.com/about-access-tokens, https://pypi.org/help/#apitoken, https://docs.docker.com/security/access-tokens/
+	`npm_[A-Za-z0-9]{36}|pypi-[\w-]{50,}|dckr_[po]at_[\w-]{20,}|` +
+	// https://huggingface.co/docs/hub/security-tokens, https://platform.openai.com/docs/api-reference/authentication
+	`hf_[A-Za-z0-9]{30,}|sk-[A-Za-z0-9][\w-]{30,}|` +
+	// https://docs.digitalocean.com/reference/api/create-personal-access-token/
+	`do[opr]_v1_[a-f0-9]{64}|` +
+	// https://docs.cloud.google.com/docs/authentication/api-keys
+	`AIza[\w-]{35}|` +
+	// https://developer.hashicorp.com/vault/docs/concepts/tokens, https://www.twilio.com/docs/sendgrid/ui/account-and-settings/api-keys
+	`hv[sbr]\.[\w-]{24,}|SG\.[\w-]{16,}\.[\w-]{16,}`
+
+// tokenMarks are in every text in which tokens finds something.
+var tokenMarks = []string{
+	"ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "gldt-", "glrt-", "glcbt-", "glptt-", "glft-", "glsoat-", "glagent-",
+	"xox", "_live_", "_test_", "npm_", "pypi-", "dckr_", "hf_", "sk-", "_v1_", "AIza", "hvs.", "hvb.", "hvr.", "SG.",
+}
+
 // pattern finds a secret in the second of its three groups. Most texts lack the mark, and cost no more than the search
 // for it.
 type pattern struct {
-	mark    string
+	marks   []string // one of them is in every text that has one
 	pattern func() *regexp.Regexp
+	random  bool // a secret has a digit, where a word of the same form has none
 }
+
+const digits = "0123456789"
+
+// header names what a header or a line of YAML has a secret for; "Secret: shop/creds-2" is an object.
+const header = `[\w.-]*(?:password|passwd|passphrase|api[_-]?key|access[_-]?key|private[_-]?key|token)|[\w.-]+[_-]secret`
 
 // lazy compiles an expression when a text has its mark: a start that compiles all of them is a millisecond longer.
 func lazy(expression string) func() *regexp.Regexp {
@@ -32,15 +66,28 @@ func lazy(expression string) func() *regexp.Regexp {
 
 var patterns = []pattern{
 	// https://www.rfc-editor.org/rfc/rfc3986#section-3.2.1, also in connection strings
-	{"@", lazy(`([A-Za-z][A-Za-z0-9+.-]*://[^\s:/@]*:)([^\s@/]+)(@)`)},
+	{marks: []string{"@"}, pattern: lazy(`([A-Za-z][A-Za-z0-9+.-]*://[^\s:/@]*:)([^\s@/]+)(@)`)},
 	// https://www.rfc-editor.org/rfc/rfc7519: header and claims are JSON objects, so both begin with eyJ
-	{"eyJ", lazy(`()(\beyJ[\w-]{6,}\.eyJ[\w-]{6,}(?:\.[\w-]*)?)()`)},
+	{marks: []string{"eyJ"}, pattern: lazy(`()(\beyJ[\w-]{6,}\.eyJ[\w-]{6,}(?:\.[\w-]*)?)()`)},
 	// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids
-	{"IA", lazy(`()(\b(?:AKIA|ASIA)[0-9A-Z]{16}\b)()`)},
+	{marks: []string{"AKIA", "ASIA"}, pattern: lazy(`()(\b(?:AKIA|ASIA)[0-9A-Z]{16}\b)()`)},
 	// https://www.rfc-editor.org/rfc/rfc7468; a log may be cut before the end
-	{"PRIVATE KEY", lazy(`(-----BEGIN [A-Z ]*PRIVATE KEY-----)([^-]+)((?:-----END [A-Z ]*PRIVATE KEY-----)?)`)},
-	{"=", lazy(`(?i)(\b` + secretWord + `=)("[^"]*"|'[^']*'|[^\s&;,"']+)()`)},
-	{`"`, lazy(`(?i)("` + secretWord + `"\s*:\s*")([^"]+)(")`)},
+	{
+		marks:   []string{"PRIVATE KEY"},
+		pattern: lazy(`(-----BEGIN [A-Z ]*PRIVATE KEY-----)([^-]+)((?:-----END [A-Z ]*PRIVATE KEY-----)?)`),
+	},
+	{marks: tokenMarks, random: true, pattern: lazy(`((?:^|[^\w-]))((?:` + tokens + `)\b)()`)},
+	{
+		marks: []string{"uthorization", "UTHORIZATION"}, random: true,
+		pattern: lazy(`(?i)(\bauthorization["']?[:=][ \t]*["']?(?:[a-z]+[ \t]+)?)([^\s"',;]{3,})()`),
+	},
+	// A header or a line of YAML. What has no digit is a word about the secret: "token: expired".
+	{
+		marks: []string{": ", ":\t"}, random: true,
+		pattern: lazy(`(?i)(\b(?:` + header + `)["']?:[ \t]+["']?)([^\s"',;]{3,})()`),
+	},
+	{marks: []string{"="}, pattern: lazy(`(?i)(\b` + secretWord + `=)("[^"]*"|'[^']*'|[^\s&;,"']+)()`)},
+	{marks: []string{`"`}, pattern: lazy(`(?i)("` + secretWord + `"\s*:\s*")([^"]+)(")`)},
 }
 
 // scheme finds credentials of HTTP (https://www.rfc-editor.org/rfc/rfc9110#section-11.4). "Bearer authentication" is none:
@@ -53,15 +100,17 @@ var schemeMarks = []string{"earer", "EARER", "asic", "ASIC"}
 // Text hides secrets in a text; all else stays as it is.
 func Text(text string) string {
 	for _, p := range patterns {
-		if strings.Contains(text, p.mark) {
+		if slices.ContainsFunc(p.marks, func(mark string) bool { return strings.Contains(text, mark) }) {
 			// docker-pullable://nginx:1.27@sha256:… is an image, and 1.27 no password.
-			text = replace(p.pattern(), text, func(_, after string) bool { return !strings.HasPrefix(after, "sha256:") })
+			text = replace(p.pattern(), text, func(value, after string) bool {
+				return !strings.HasPrefix(after, "sha256:") && (!p.random || strings.ContainsAny(value, digits))
+			})
 		}
 	}
 	if !slices.ContainsFunc(schemeMarks, func(mark string) bool { return strings.Contains(text, mark) }) {
 		return text
 	}
-	return replace(scheme(), text, func(secret, _ string) bool { return strings.ContainsAny(secret, "0123456789") })
+	return replace(scheme(), text, func(secret, _ string) bool { return strings.ContainsAny(secret, digits) })
 }
 
 // Lines does the same for lines of a log, among which a secret may go on.

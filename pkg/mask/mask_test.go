@@ -14,6 +14,15 @@ func TestText(t *testing.T) {
 		"redis://u:p@a,redis://u:q@b":                                      "redis://u:***@a,redis://u:***@b",
 		"Authorization: Bearer abcdef123456":                               "Authorization: Bearer ***",
 		"got eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln for sub":            "got *** for sub",
+		"push with ghp_" + strings.Repeat("a1", 18) + " failed":            "push with *** failed",
+		"github_pat_" + strings.Repeat("b2", 12) + ": bad":                 "***: bad",
+		"key=glpat-" + strings.Repeat("c3", 10):                            "key=***",
+		"xoxb-1234567890-abc posted":                                       "*** posted",
+		"AIza" + strings.Repeat("x1y2z", 7) + " is over quota":             "*** is over quota",
+		"hvs." + strings.Repeat("y7", 12):                                  "***",
+		"X-Api-Key: 12ab34":                                                "X-Api-Key: ***",
+		"Authorization: 12ab34":                                            "Authorization: ***",
+		"db_password: 'hunter2'":                                           "db_password: '***'",
 		"key AKIAIOSFODNN7EXAMPLE is not active":                           "key *** is not active",
 		"user=app password=pw host=db":                                     "user=app password=*** host=db",
 		`DB_PASSWORD="two words" next`:                                     "DB_PASSWORD=*** next",
@@ -35,7 +44,8 @@ func TestWhatIsNoSecretStays(t *testing.T) {
 	for _, text := range []string{
 		"http://api.shop:8080/healthz", "password authentication failed for user \"app\"", "max_tokens=1", "secretName=creds",
 		"secret \"creds\" not found", "docker-pullable://nginx:1.27@sha256:0123456789abcdef", "no basic auth credentials", "Bearer authentication required", "image@sha256:0123456789abcdef",
-		"mailto:a@b.example", "token is expired", "--token masked-1", "password=masked-2", "WWW-Authenticate: Basic realm=\"registry\"",
+		"secret: not found", "token: expired", "authorization: denied by policy", "my-sk-deployment-with-a-long-name-of-an-application-x",
+		"pod api_ghp_x", "npm_config_cache", "password: ", "the token:\n2026-11-20 expired", "secret:default/creds-2", "Secret: shop/creds-2", "token: 3 of 5 are left", "mailto:a@b.example", "token is expired", "--token masked-1", "password=masked-2", "WWW-Authenticate: Basic realm=\"registry\"",
 	} {
 		if got := Text(text); got != text {
 			t.Errorf("%q became %q", text, got)

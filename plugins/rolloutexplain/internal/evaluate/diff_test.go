@@ -2,11 +2,14 @@ package evaluate
 
 import (
 	"encoding/json"
+	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/diff"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/load"
@@ -76,7 +79,24 @@ func TestNoSecretIsQuotedOrSaved(t *testing.T) {
 		c.Env = []corev1.EnvVar{{Name: "DB", Value: planted}}
 		c.ReadinessProbe = &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/", HTTPHeaders: []corev1.HTTPHeader{{Name: "X-Api-Key", Value: "canary3"}}}}}
 	}
-	b.x().Annotations = map[string]string{"example.com/dsn": planted}
+	shape := "ghp_" + strings.Repeat("canary1", 6)
+	for _, c := range []*corev1.Container{b.c(), &b.d.Spec.Template.Spec.Containers[0], &b.in.ReplicaSets[1].Spec.Template.Spec.Containers[0]} {
+		c.Env = append(c.Env, corev1.EnvVar{Name: "SETTINGS", Value: `{"user":"a","password":"canary5"}`}, corev1.EnvVar{Name: "GIT", Value: shape},
+			corev1.EnvVar{Name: "CERT", Value: "-----BEGIN PRIVATE KEY-----\ncanary6\n-----END PRIVATE KEY-----"})
+		c.Command = []string{"mysql", "-u", "app", "-p", "canary7", "--header=Authorization: Token canary8", "http://app:canary9@api:80/v1"}
+		c.Args = []string{"-H", "X-Auth-Token: canary10", "--user", "app:canary11"}
+		c.LivenessProbe = &corev1.Probe{ProbeHandler: corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"sh", "-c", "redis-cli -a canary12 ping; curl -u app:canary13 x"}}}}
+		c.Lifecycle = &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/stop?token=canary14"}}}
+	}
+	for _, meta := range []*metav1.ObjectMeta{&b.d.ObjectMeta, &b.in.ReplicaSets[0].ObjectMeta, &b.in.ReplicaSets[1].ObjectMeta} {
+		meta.Annotations = maps.Clone(meta.Annotations)
+		if meta.Annotations == nil {
+			meta.Annotations = map[string]string{}
+		}
+		meta.Annotations["kubernetes.io/change-cause"] = "kubectl set env deployment/api TOKEN=canary15"
+		meta.Annotations["example.com/api-token"] = "canary16"
+	}
+	b.x().Annotations = map[string]string{"example.com/dsn": planted, "vault.example.com/token": "canary17"}
 	b.x().Spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: "d", Env: []corev1.EnvVar{{Name: "TOKEN", Value: "canary4"}}}}}
 	saved, err := load.Masked(b.in)
 	if err != nil {
@@ -91,8 +111,10 @@ func TestNoSecretIsQuotedOrSaved(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if i := strings.Index(string(data), "canary"); i >= 0 {
-			t.Errorf("%s: …%s…", name, data[max(0, i-120):min(len(data), i+60)])
+		for n := range 18 {
+			if i := strings.Index(string(data), fmt.Sprintf("canary%d", n)); i >= 0 {
+				t.Errorf("%s: …%s…", name, data[max(0, i-90):min(len(data), i+30)])
+			}
 		}
 	}
 }

@@ -13,7 +13,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/masking"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -87,13 +86,16 @@ func weight(path string) int {
 
 func show(path string, v leaf) string {
 	value := v.text
-	if name, ok := envName(path); ok && masking.LooksSecret(name) && !v.reference {
+	if name, ok := envName(path); ok && mask.LooksSecret(name) && !v.reference {
 		return mask.Hidden
 	}
 	if _, after, ok := strings.Cut(path, ".httpHeaders["); ok {
-		if name, rest, _ := strings.Cut(after, "]"); rest == ".value" && masking.LooksSecret(name) {
+		if name, rest, _ := strings.Cut(after, "]"); rest == ".value" && mask.LooksSecret(name) {
 			return mask.Hidden
 		}
+	}
+	if _, key, ok := strings.Cut(path, "annotations."); ok && mask.LooksSecret(key) {
+		return mask.Hidden
 	}
 	if v.shown != "" {
 		value = v.shown
@@ -156,7 +158,7 @@ func walk(path string, value any, leaves map[string]leaf) {
 		}
 	case []any:
 		if words, ok := plainWords(v); ok {
-			leaves[path] = leaf{text: strings.Join(words, " "), shown: masking.CommandLine(words)}
+			leaves[path] = leaf{text: strings.Join(words, " "), shown: mask.CommandLine(words)}
 			return
 		}
 		named := map[string]int{}

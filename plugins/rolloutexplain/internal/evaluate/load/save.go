@@ -55,11 +55,11 @@ func Masked(in *model.Input) (*model.Input, error) {
 		m.Tree(o)
 	}
 	dropManifests(out)
-	return withoutSecrets(out)
+	return withoutSecrets(out, m)
 }
 
 // withoutSecrets hides what looks like a secret in every text of the input: logs, events, statuses, annotations, headers.
-func withoutSecrets(in *model.Input) (*model.Input, error) {
+func withoutSecrets(in *model.Input, m masking.Masker) (*model.Input, error) {
 	data, err := json.Marshal(in)
 	if err != nil {
 		return nil, err
@@ -70,6 +70,7 @@ func withoutSecrets(in *model.Input) (*model.Input, error) {
 	if err := decoder.Decode(&tree); err != nil {
 		return nil, err
 	}
+	m.Annotations(tree)
 	if data, err = json.Marshal(mask.Tree(tree)); err != nil {
 		return nil, err
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
 )
 
 // Masker numbers the values that it hides.
@@ -42,13 +44,13 @@ func (m Masker) container(c *corev1.Container) {
 		m.words(words)
 	}
 	for k := range c.Env {
-		if v := &c.Env[k]; LooksSecret(v.Name) {
+		if v := &c.Env[k]; mask.LooksSecret(v.Name) {
 			v.Value = m.hide(v.Value)
 		}
 	}
 	for _, get := range gets(c) {
 		for k := range get.HTTPHeaders {
-			if h := &get.HTTPHeaders[k]; LooksSecret(h.Name) {
+			if h := &get.HTTPHeaders[k]; mask.LooksSecret(h.Name) {
 				h.Value = m.hide(h.Value)
 			}
 		}
@@ -89,14 +91,35 @@ func execs(c *corev1.Container) (lines [][]string) {
 	return lines
 }
 
-func (m Masker) words(list []string) { maskLine(list, m.hide) }
+// Annotations hides, in what encoding/json decodes into an any, the values of annotations whose names look secret.
+func (m Masker) Annotations(v any) {
+	switch v := v.(type) {
+	case map[string]any:
+		if list, ok := v["annotations"].(map[string]any); ok {
+			for key, value := range list {
+				if text, ok := value.(string); ok && mask.LooksSecret(key) {
+					list[key] = m.hide(text)
+				}
+			}
+		}
+		for _, inner := range v {
+			m.Annotations(inner)
+		}
+	case []any:
+		for _, inner := range v {
+			m.Annotations(inner)
+		}
+	}
+}
+
+func (m Masker) words(list []string) { mask.Words(list, m.hide) }
 
 // Tree hides the same in a template without a type: {"name": "DB_PASSWORD", "value": "…"}.
 func (m Masker) Tree(v any) {
 	switch v := v.(type) {
 	case map[string]any:
 		name, named := v["name"].(string)
-		if value, ok := v["value"].(string); ok && named && LooksSecret(name) {
+		if value, ok := v["value"].(string); ok && named && mask.LooksSecret(name) {
 			v["value"] = m.hide(value)
 		}
 		if meta, ok := v["metadata"].(map[string]any); ok {

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -35,7 +36,7 @@ func (w *Workload) byNumber() []*Revision {
 
 // Describe is a revision as it is reported: its images, its pods, whether any of them works now.
 func (w *Workload) Describe(r *Revision) report.Revision {
-	out := report.Revision{Number: r.Number, Name: r.Name, CreatedAt: plain.TimePtr(r.Created), Cause: r.ChangeLog, Role: "old"}
+	out := report.Revision{Number: r.Number, Name: r.Name, CreatedAt: plain.TimePtr(r.Created), Cause: mask.Text(r.ChangeLog), Role: "old"}
 	if r == w.Target {
 		out.Role = "updated"
 	}

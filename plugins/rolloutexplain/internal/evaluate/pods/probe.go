@@ -9,7 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/masking"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 )
 
@@ -124,7 +124,7 @@ func describeProbe(p *corev1.Probe) string {
 	case p.GRPC != nil:
 		what = fmt.Sprintf("gRPC port %d", p.GRPC.Port)
 	case p.Exec != nil:
-		what = "command " + plain.OneLine(masking.CommandLine(p.Exec.Command))
+		what = "command " + plain.OneLine(mask.CommandLine(p.Exec.Command))
 	default:
 		what = "probe"
 	}

@@ -11,7 +11,7 @@ import (
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/masking"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/rule"
@@ -166,7 +166,7 @@ const hookTime = 10 * time.Second
 func describeHook(h *corev1.LifecycleHandler) string {
 	switch {
 	case h.Exec != nil:
-		return "command " + plain.OneLine(masking.CommandLine(h.Exec.Command))
+		return "command " + plain.OneLine(mask.CommandLine(h.Exec.Command))
 	case h.HTTPGet != nil:
 		return fmt.Sprintf("GET %s on port %s", h.HTTPGet.Path, h.HTTPGet.Port.String())
 	case h.Sleep != nil:

@@ -1,4 +1,4 @@
-package masking
+package mask
 
 import (
 	"strings"
@@ -12,6 +12,13 @@ func TestACommandLineIsShownWithoutItsSecrets(t *testing.T) {
 		"app|--password=two words|--port=1":    "app --password=*** --port=1",
 		"app|--no-auth|server2|--skip-token|a": "app --no-auth server2 --skip-token a",
 		"sh|-c|PGPASSWORD=x psql --no-auth db": "sh -c PGPASSWORD=*** psql --no-auth db",
+		"mysql|-u|app|-p|x1|db":                "mysql -u app -p *** db",
+		"sh|-c|redis-cli -a x1 ping && echo 1": "sh -c redis-cli -a *** ping && echo 1",
+		"curl|-u|app:x1|http://api":            "curl -u app:*** http://api",
+		"sh|-c|mkdir -p data && app -p 8080":   "sh -c mkdir -p data && app -p 8080",
+		"mkdir|-p|data":                        "mkdir -p data",
+		"app|-p|80:8080|-p|/etc/app|-a|-v":     "app -p 80:8080 -p /etc/app -a -v",
+		"ps|-u|root":                           "ps -u root",
 		"app|--url=http://api:80/v1|key=value": "app --url=http://api:80/v1 key=value",
 	} {
 		if got := CommandLine(strings.Split(line, "|")); got != want {
