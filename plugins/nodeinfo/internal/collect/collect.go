@@ -60,9 +60,7 @@ func Collect(ctx context.Context, cluster *kube.Cluster, r Request) (Result, err
 	}
 	if r.Kubelet {
 		c.kubelets(ctx)
-	}
-	if len(r.Names) > 0 && r.Depth != evaluate.Drain {
-		c.requests(ctx)
+		c.certificates(ctx, cluster.Config.Proxy == nil && cluster.Config.Dial == nil)
 	}
 	c.in.Now = cluster.Clock.Now().UTC()
 	c.in.Sources.Sort()
@@ -181,6 +179,7 @@ func (c *collector) named(ctx context.Context) error {
 		return nil
 	}
 	c.shared(ctx)
+	c.spawn(func() { c.requests(ctx) })
 	c.spawn(func() { c.attachments(ctx) })
 	c.spawn(func() { c.readyz(ctx) })
 	for i := range c.in.Nodes {
