@@ -26,6 +26,7 @@ func TestKubeletCertificates(t *testing.T) {
 	t.Run("w1", func(t *testing.T) {
 		t.Parallel()
 		t.Run("PendingServingRequest", func(t *testing.T) { pendingServingRequest(t, c, "w1") })
+		t.Run("MachineThatJoins", func(t *testing.T) { machineThatJoins(t, c) })
 	})
 	t.Run("w2", func(t *testing.T) {
 		t.Parallel()
@@ -52,6 +53,34 @@ func pendingServingRequest(t *testing.T, c *harness.Cluster, node string) {
 func requestNobodyApproves(t *testing.T, c *harness.Cluster, node string) {
 	ip := strings.TrimSpace(c.MustKubectl(t, "get", "node", node, "-o", `jsonpath={.status.addresses[?(@.type=="InternalIP")].address}`))
 	name := "e2e-" + node
+	asks(t, c, name, "kubelet-serving", "server auth", request(t, node, ip), "--as=system:node:"+node, "--as-group=system:nodes")
+	n := becomes(t, c, 4*time.Minute, want{
+		node: node, verdict: report.Degraded, code: "KubeletCertificateNotIssued", text: name + " waits for approval",
+	})
+	approveAndRecover(t, c, of(t, n, "KubeletCertificateNotIssued"))
+	healthy(t, c, node)
+}
+
+// A machine with credentials that nothing approves by itself has no Node before a person does.
+func machineThatJoins(t *testing.T, c *harness.Cluster) {
+	const name, node = "e2e-joins", "w9"
+	t.Cleanup(func() { c.Kubectl(t, "delete", "clusterrole,clusterrolebinding", name) })
+	c.MustKubectl(t, "create", "clusterrole", name, "--verb=create", "--resource=certificatesigningrequests.certificates.k8s.io")
+	c.MustKubectl(t, "create", "clusterrolebinding", name, "--clusterrole="+name, "--user="+name)
+	asks(t, c, name, "kube-apiserver-client-kubelet", "client auth", request(t, node, ""), "--as="+name)
+	n := becomes(t, c, time.Minute, want{
+		node: node, verdict: report.Unhealthy, code: "KubeletCertificateNotIssued", text: "a machine requests to join as this node", exit: 1,
+	})
+	approveAndRecover(t, c, of(t, n, "KubeletCertificateNotIssued"))
+	harness.Eventually(t, time.Minute, func() (string, bool) {
+		r := c.Kubectl(t, "nodeinfo", node)
+		return r.Stdout + r.Stderr, r.Code == 1 && r.Stderr == "error: node \"w9\" not found\n" && r.Stdout == ""
+	})
+}
+
+// asks creates a certificate request as another user.
+func asks(t *testing.T, c *harness.Cluster, name, signer, usage, request string, as ...string) {
+	t.Helper()
 	t.Cleanup(func() { c.Kubectl(t, "delete", "csr", name) })
 	c.Create(t, fmt.Sprintf(`
 apiVersion: certificates.k8s.io/v1
@@ -59,14 +88,9 @@ kind: CertificateSigningRequest
 metadata: {name: %s}
 spec:
   request: %s
-  signerName: kubernetes.io/kubelet-serving
-  usages: [digital signature, server auth]
-`, name, request(t, node, ip)), "--as=system:node:"+node, "--as-group=system:nodes", "--as-group=system:authenticated")
-	n := becomes(t, c, 4*time.Minute, want{
-		node: node, verdict: report.Degraded, code: "KubeletCertificateNotIssued", text: name + " waits for approval",
-	})
-	approveAndRecover(t, c, of(t, n, "KubeletCertificateNotIssued"))
-	healthy(t, c, node)
+  signerName: kubernetes.io/%s
+  usages: [digital signature, %s]
+`, name, request, signer, usage), append(as, "--as-group=system:authenticated")...)
 }
 
 // What the kubelet presents is read from here, and tells that it ends.
@@ -108,17 +132,18 @@ func served(t *testing.T, n report.Node, subject string, selfSigned bool) {
 	t.Errorf("%s: no serving certificate: %+v, %+v", n.Name, n.Health.Certificates, n.Sources)
 }
 
-// request is what a kubelet sends to have its serving certificate signed.
+// request is what a kubelet sends to have a certificate signed: with an address one to serve with.
 func request(t *testing.T, node, ip string) string {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{
-		Subject:  pkix.Name{Organization: []string{"system:nodes"}, CommonName: "system:node:" + node},
-		DNSNames: []string{node}, IPAddresses: []net.IP{net.ParseIP(ip)},
-	}, key)
+	template := &x509.CertificateRequest{Subject: pkix.Name{Organization: []string{"system:nodes"}, CommonName: "system:node:" + node}}
+	if ip != "" {
+		template.DNSNames, template.IPAddresses = []string{node}, []net.IP{net.ParseIP(ip)}
+	}
+	der, err := x509.CreateCertificateRequest(rand.Reader, template, key)
 	if err != nil {
 		t.Fatal(err)
 	}

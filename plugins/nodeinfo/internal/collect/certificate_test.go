@@ -180,6 +180,9 @@ func TestRequestsOfKubeletsAreKept(t *testing.T) {
 	if len(kept) != 2 || kept[0].Annotations != nil || kept[0].Spec.Extra != nil || string(kept[0].Spec.Request) != "pem" || string(kept[0].Status.Certificate) != "issued" {
 		t.Errorf("%+v", kept)
 	}
+	if result, err = gather(t, s, Request{Names: []string{"w9"}, Depth: evaluate.Full}); err != nil || len(result.Input.Requests) != 2 {
+		t.Errorf("%v: a machine that joins has no Node, and its request is not read", err)
+	}
 	s.Refuse(path, http.StatusForbidden)
 	if result, err = gather(t, s, Request{Names: []string{"w1"}, Depth: evaluate.Full}); err != nil {
 		t.Fatal(err)

@@ -176,6 +176,7 @@ func (c *collector) named(ctx context.Context) error {
 		return err
 	}
 	if len(c.in.Nodes) == 0 {
+		c.requests(ctx) // a machine that joins has no Node before its request is approved
 		return nil
 	}
 	c.shared(ctx)

@@ -81,6 +81,31 @@ func TestAnUnansweredRequestIsPutByWhatBecameOfIt(t *testing.T) {
 	}
 }
 
+// A machine that joins is no node before it has a certificate: whoever names it reads what it waits for.
+func TestAMachineThatJoinsIsFoundByItsRequest(t *testing.T) {
+	in := load(t, string(machine.KubeletCertificateNotIssued))
+	in.Nodes, in.Leases, in.NotFound = in.Nodes[1:], in.Leases[1:], []string{"fires", "other"}
+	list := judge(in)
+	n := node(t, list, "fires")
+	if len(n.Findings) != 1 || n.Findings[0].Code != machine.KubeletCertificateNotIssued || n.Findings[0].Severity != finding.Critical ||
+		!strings.Contains(n.Summary, "a machine requests to join as this node") || !strings.Contains(n.Summary, "csr-bn2sl waits for approval") {
+		t.Errorf("%s: %+v", n.Summary, n.Findings)
+	}
+	if len(list.Items) != 2 {
+		t.Errorf("%d nodes: a name of which nothing is known is no node", len(list.Items))
+	}
+	in.Requests[1].Status.Certificate = []byte("issued")
+	if list := judge(in); len(list.Items) != 1 {
+		t.Errorf("the request was answered: %+v", list.Items)
+	}
+	gone := load(t, "NodeDeleted")
+	gone.Requests = in.Requests
+	gone.Requests[1].Status.Certificate = nil
+	if n := node(t, judge(gone), "fires"); len(n.Findings) != 2 {
+		t.Errorf("deleted, and joins again: %+v", n.Findings)
+	}
+}
+
 // A request that has just been made or was answered says nothing, and none of another node does.
 func TestARequestThatIsAnsweredInTimeIsQuiet(t *testing.T) {
 	found := certified(t, func(in *Input, s, c *certificatesv1.CertificateSigningRequest) {

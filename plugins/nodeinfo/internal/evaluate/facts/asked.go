@@ -135,16 +135,22 @@ func (c *Cluster) unsampled(n *Node) bool {
 	return n.Read(SourceMetrics) && !current && n.Age(n.Object.CreationTimestamp.Time) >= sampleAge
 }
 
-// Gone is a Node object that was named and does not exist, though something of it is left.
+// Gone is a Node object that was named and does not exist, though something of it is left, or a machine requests to be it.
 type Gone struct {
 	Now     time.Time
 	Name    string
 	Removed *eventfact.Event // the newest that says so; nil: there is none, or it was not read
 	Pods    []*corev1.Pod    // bound to it, not finished
 	Beat    nodefact.Heartbeat
+	Request *certificate.Request // for a client certificate, not answered with one: a machine joins under that name
 }
 
-// Gone gives what is left of a node that does not exist; nil: nothing.
+// Left says whether something is left of an object that was there once.
+func (g *Gone) Left() bool {
+	return g.Removed != nil || len(g.Pods) > 0 || g.Beat.Beat != nodefact.NoBeat
+}
+
+// Gone gives what there is of a node that does not exist; nil: nothing.
 func (c *Cluster) Gone(name string) *Gone {
 	g := &Gone{Now: c.now, Name: name, Beat: nodefact.HeartbeatOf(c.leases[name], c.now, c.patience)}
 	g.Removed = eventfact.Newest(c.events[name], "RemovingNode", "DeletingNode", "NodeDeleted")
@@ -153,7 +159,8 @@ func (c *Cluster) Gone(name string) *Gone {
 			g.Pods = append(g.Pods, p)
 		}
 	}
-	if g.Removed == nil && len(g.Pods) == 0 && g.Beat.Beat == nodefact.NoBeat {
+	g.Request = certificate.Newest(c.requests, name, certificate.Client)
+	if !g.Left() && g.Request == nil {
 		return nil
 	}
 	return g

@@ -84,7 +84,8 @@ var kubeletCertificateNotIssued = rule{
 		Title:    "Kubelet has not received a requested certificate",
 		Meaning: "The kubelet has requested a certificate, and the request was not approved, was denied, or was approved without a signer " +
 			"issuing the certificate. The kubelet keeps its old certificate, if it has one. When a client certificate expires, the node " +
-			"stops reporting; when a serving certificate expires, logs, exec and usage metrics of the node's pods can fail.",
+			"stops reporting; when a serving certificate expires, logs, exec and usage metrics of the node's pods can fail. Critical: a " +
+			"machine that joins has no Node object before its request is answered.",
 		Evidence: "The newest CertificateSigningRequest of the node for the signer kubernetes.io/kubelet-serving or " +
 			"kubernetes.io/kube-apiserver-client-kubelet, without a certificate 2m after it was created.",
 		Next:   "Check who created the request and for which names, then approve it.",
@@ -110,6 +111,12 @@ func checkKubeletCertificateNotIssued(c *subject.Case) []finding.Finding {
 		list = append(list, c.Found(message, []finding.Evidence{evidence}, next...))
 	}
 	return list
+}
+
+// Joins puts the request of a machine that is not a node before it has an answer.
+func Joins(c *subject.Case, r *certificate.Request) (string, finding.Evidence, []finding.Next) {
+	text, evidence, next := requested(c, r)
+	return "a machine requests to join as this node, and has not received its client certificate: " + text, evidence, next
 }
 
 // requested puts what became of a request, the evidence for that, and what to do.
