@@ -14,6 +14,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/host"
@@ -91,8 +92,8 @@ func standIn(path string, content []byte) error {
 	return host.WriteFile(path, content, 0o600)
 }
 
-// forgetServing removes what the cluster may have signed in the meantime: the
-// kubelet would serve with it the next time.
+// forgetServing removes what the cluster may have signed in the meantime, with
+// which the kubelet would serve the next time, and what it was asked to sign.
 func forgetServing(ctx context.Context, t Target, o Options) error {
 	root, err := t.Cluster.NodeRoot(t.Node.Name)
 	if err != nil {
@@ -107,7 +108,18 @@ func forgetServing(ctx context.Context, t Target, o Options) error {
 			return err
 		}
 	}
-	return reconfigure(ctx, t, o)
+	if err := reconfigure(ctx, t, o); err != nil {
+		return err
+	}
+	// Where another fault has the API server down, the controller manager
+	// removes the requests after a day.
+	names, err := t.Cluster.Kubectl(ctx, "", "get", "csr", "--field-selector=spec.signerName=kubernetes.io/kubelet-serving", "-o",
+		fmt.Sprintf(`jsonpath={.items[?(@.spec.username=="system:node:%s")].metadata.name}`, t.Node.Name))
+	if list := strings.Fields(names); err == nil && len(list) > 0 {
+		_, err = t.Cluster.Kubectl(ctx, "", append([]string{"delete", "csr", "--ignore-not-found"}, list...)...)
+		return err
+	}
+	return nil
 }
 
 // expired makes a certificate that the cluster's authority signed a year before
