@@ -3,6 +3,7 @@ package testkit
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -36,6 +37,9 @@ func NewServer(t testing.TB) *Server {
 	t.Cleanup(s.Close)
 	return s
 }
+
+// Text is an answer that is no JSON, such as metrics.
+type Text string
 
 // Answer serves object as JSON at path ("/api/v1/nodes").
 func (s *Server) Answer(path string, object any) { s.set(path, answer{http.StatusOK, object}) }
@@ -80,6 +84,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"},
 			Status:   metav1.StatusFailure, Code: http.StatusNotFound, Reason: metav1.StatusReasonNotFound, Message: "not found",
 		}}
+	}
+	if text, ok := a.object.(Text); ok {
+		w.WriteHeader(a.status)
+		_, _ = io.WriteString(w, string(text))
+		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(a.status)

@@ -75,8 +75,9 @@ func (v *flagValues) register(set *pflag.FlagSet) {
 		"Sections of the report to print: "+strings.Join(render.Sections(), ", ")+". Default: all.")
 	set.BoolVarP(&v.watch, "watch", "w", false, "Check every 5s and print again after a change.")
 	set.BoolVar(&v.kubelet, "kubelet", false,
-		"Also query the kubelets for their health and disk usage. Needs get nodes/proxy, which also allows running commands in "+
-			"every pod of the node: grant it with care.")
+		"Also query the kubelets for their health, disk usage and certificates. Needs get nodes/proxy, which also allows running "+
+			"commands in every pod of the node: grant it with care. Of named nodes, a TLS handshake from here with the kubelet's "+
+			"port reads its certificate; no request and no credentials are sent.")
 	set.BoolVar(&v.drain, "drain", false,
 		"Preview the drain of the named nodes, all at once: what blocks it, what is lost, whether the other nodes have room, and the "+
 			"kubectl drain command. Changes nothing.")

@@ -34,6 +34,10 @@ var judges = []judge{
 		fact: "what a container waits for, and whether it loops", allowed: "pkg/diagnose/pod",
 		texts: []string{"CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "CreateContainerConfigError"},
 	},
+	{
+		fact: "what became of a certificate request", allowed: "pkg/diagnose/certificate",
+		selectors: []string{"certificatesv1.CertificateDenied", "certificatesv1.CertificateFailed", "certificatesv1.CertificateApproved"},
+	},
 	{fact: "condition Ready of a pod", allowed: "pkg/diagnose/pod", selectors: []string{"corev1.PodReady"}},
 	{fact: "condition Ready of a node", allowed: "pkg/diagnose/node", selectors: []string{"corev1.NodeReady"}},
 	{

@@ -11,6 +11,20 @@ type Health struct {
 	Conditions []Condition `json:"conditions"`
 	Heartbeat  *Heartbeat  `json:"heartbeat,omitempty"`
 	Kubelet    string      `json:"kubelet,omitempty"` // what the kubelet answered, where it was queried (--kubelet)
+
+	// Certificates are those of the kubelet whose end is known (--kubelet).
+	Certificates []Certificate `json:"certificates,omitempty"`
+}
+
+// Certificate is one of the kubelet's: "serving", with which others reach it, or "client", with which it reaches the API server.
+// Address is where the kubelet presented it; absent: the end is known from its metrics.
+type Certificate struct {
+	Use        string    `json:"use"`
+	NotAfter   time.Time `json:"notAfter"`
+	Subject    string    `json:"subject,omitempty"`
+	Names      []string  `json:"names,omitempty"`
+	SelfSigned *bool     `json:"selfSigned,omitempty"`
+	Address    string    `json:"address,omitempty"`
 }
 
 // Condition is a condition with its polarity judged: problem says whether this status is a problem, and is absent for a

@@ -108,6 +108,12 @@ func nodeFaults() map[string][]faultTest {
 				return out, silent && !udpToo
 			}},
 			{fault: "wrong-cluster-dns", seen: wrongDNS},
+			{fault: "pending-serving-csr", seen: func(h *harness, node string) (string, bool) {
+				out, err := h.k("get", "csr", "--field-selector=spec.signerName=kubernetes.io/kubelet-serving")
+				_, tlsErr := servingEnd(h, node)
+				waits := err == nil && strings.Contains(out, "system:node:"+node) && strings.Contains(out, "Pending")
+				return fmt.Sprint(out, tlsErr), waits && tlsErr != nil && strings.Contains(tlsErr.Error(), "internal error")
+			}},
 			{fault: "expire-kubelet-cert", seen: shows("Ready", "Unknown")},
 		},
 		"w2": {
@@ -119,6 +125,10 @@ func nodeFaults() map[string][]faultTest {
 			{fault: "cut-pods", seen: fails("ping -c1 -W2 $(dig +time=2 +tries=1 +short metrics-server.kube-system.svc.cluster.local) >/dev/null 2>&1; ! dig +time=2 +tries=1 kubernetes.default.svc.cluster.local | grep -q 'timed out'")},
 			{fault: "slow-link", flags: []string{"--rate", "32kbit"}, seen: slow},
 			{fault: "expire-kubelet-cert", flags: []string{"--serving"}, seen: expiredServing},
+			{fault: "expire-kubelet-cert", flags: []string{"--serving", "--left", "120h"}, seen: func(h *harness, node string) (string, bool) {
+				end, err := servingEnd(h, node)
+				return fmt.Sprint(end, err), err == nil && end.After(time.Now()) && end.Before(time.Now().Add(120*time.Hour))
+			}},
 			{fault: "fill-disk", seen: shows("DiskPressure", "True")},
 		},
 	}
@@ -147,17 +157,21 @@ func wrongDNS(h *harness, node string) (string, bool) {
 
 // expiredServing looks at the certificate that a kubelet shows.
 func expiredServing(h *harness, node string) (string, bool) {
+	end, err := servingEnd(h, node)
+	return fmt.Sprint(end, err), err == nil && end.Before(time.Now())
+}
+
+func servingEnd(h *harness, node string) (time.Time, error) {
 	ip, err := h.k("get", "node", node, "-o", `jsonpath={.status.addresses[?(@.type=="InternalIP")].address}`)
 	if err != nil {
-		return ip, false
+		return time.Time{}, err
 	}
 	connection, err := tls.Dial("tcp", ip+":10250", &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // to look at it
 	if err != nil {
-		return err.Error(), false
+		return time.Time{}, err
 	}
 	defer connection.Close() //nolint:errcheck // nothing was sent
-	end := connection.ConnectionState().PeerCertificates[0].NotAfter
-	return end.String(), end.Before(time.Now())
+	return connection.ConnectionState().PeerCertificates[0].NotAfter, nil
 }
 
 // controlPlaneFaults lists what is tested on the control plane.

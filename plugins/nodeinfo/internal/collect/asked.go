@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/fields"
 
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
@@ -77,37 +75,27 @@ func (c *collector) proxyHealth(ctx context.Context, namespace, pod, node string
 	})
 }
 
-// sampleAge is how old a sample of metrics-server may be: it reads every kubelet every 15 s to 1 min.
-const sampleAge = 3 * time.Minute
+var kubeletSigners = []string{certificatesv1.KubeletServingSignerName, certificatesv1.KubeAPIServerClientKubeletSignerName}
 
-// requests reads the certificate requests of kubelets where one of the named nodes shows that it has no certificate to serve
-// with: it says so itself, or metrics-server has no figures of it.
+// requests reads the certificate requests of kubelets: those that wait are few, and the controller manager deletes the others
+// after an hour, and these after a day
+// (https://kubernetes.io/docs/reference/access-authn-authz/certificate-signing-requests/#request-signing-process).
 func (c *collector) requests(ctx context.Context) {
-	needed := false
-	for i := range c.in.Nodes {
-		name := c.in.Nodes[i].Name
-		k := c.in.Kubelets[name]
-		sampled := slices.ContainsFunc(c.in.Metrics, func(m evaluate.NodeMetrics) bool {
-			return m.Metadata.Name == name && c.now().Sub(m.Timestamp) < sampleAge
-		})
-		needed = needed || k.NoServingCertificate() || !sampled && c.in.NodeSources[name].Get(evaluate.SourceMetrics).Readable()
-	}
-	if !needed {
-		return
-	}
 	var list certificatesv1.CertificateSigningRequestList
-	selector := fields.Set{"spec.signerName": certificatesv1.KubeletServingSignerName}.AsSelector().String()
 	err := c.askJSON(ctx, c.client.Discovery().RESTClient().Get().AbsPath("/apis/certificates.k8s.io/v1/certificatesigningrequests").
-		Param("fieldSelector", selector), &list)
+		Param("resourceVersion", "0"), &list)
 	c.put(kube.SourceOf(evaluate.SourceRequests, "list", "certificatesigningrequests.certificates.k8s.io", err), func(in *evaluate.Input) {
 		for i := range list.Items {
 			r := &list.Items[i]
-			r.ManagedFields, r.Spec.Request, r.Spec.Extra = nil, nil, nil
+			if !slices.Contains(kubeletSigners, r.Spec.SignerName) {
+				continue
+			}
+			r.ManagedFields, r.Annotations, r.Spec.Extra = nil, nil, nil
 			if len(r.Status.Certificate) > 0 {
 				r.Status.Certificate = []byte("issued")
 			}
+			in.Requests = append(in.Requests, *r)
 		}
-		in.ServingRequests = list.Items
 	})
 }
 

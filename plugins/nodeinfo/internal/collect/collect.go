@@ -60,9 +60,7 @@ func Collect(ctx context.Context, cluster *kube.Cluster, r Request) (Result, err
 	}
 	if r.Kubelet {
 		c.kubelets(ctx)
-	}
-	if len(r.Names) > 0 && r.Depth != evaluate.Drain {
-		c.requests(ctx)
+		c.certificates(ctx, cluster.Config.Proxy == nil && cluster.Config.Dial == nil)
 	}
 	c.in.Now = cluster.Clock.Now().UTC()
 	c.in.Sources.Sort()
@@ -178,9 +176,11 @@ func (c *collector) named(ctx context.Context) error {
 		return err
 	}
 	if len(c.in.Nodes) == 0 {
+		c.requests(ctx) // a machine that joins has no Node before its request is approved
 		return nil
 	}
 	c.shared(ctx)
+	c.spawn(func() { c.requests(ctx) })
 	c.spawn(func() { c.attachments(ctx) })
 	c.spawn(func() { c.readyz(ctx) })
 	for i := range c.in.Nodes {

@@ -133,7 +133,7 @@ func TestANamedNodeTakesAFewCallsInParallel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := len(s.Requests()); got > 12 {
+	if got := len(s.Requests()); got > 13 {
 		t.Errorf("%d calls: %v", got, s.Requests())
 	}
 	if len(result.Input.Nodes) != 1 || result.Input.Nodes[0].Name != "w1" {

@@ -41,6 +41,7 @@ const (
 	SourceKubelet       = facts.SourceKubelet
 	SourceProxyHealth   = facts.SourceProxyHealth
 	SourceRequests      = facts.SourceRequests
+	SourceCertificate   = facts.SourceCertificate
 	SourceBudgets       = facts.SourceBudgets
 	SourceClaims        = facts.SourceClaims
 	SourceVolumes       = facts.SourceVolumes

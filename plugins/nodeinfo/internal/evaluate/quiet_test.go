@@ -8,12 +8,14 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/certificate"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
@@ -189,7 +191,7 @@ func soleControlPlane(in *Input) {
 }
 
 func TestQuiet(t *testing.T) {
-	testkit.Quiet(t, "nodeinfo", slices.Concat(quietMaintenance(), quietPods(), quietSignals(), quietKinds(), quietDrains()))
+	testkit.Quiet(t, "nodeinfo", slices.Concat(quietMaintenance(), quietPods(), quietSignals(), quietCertificates(), quietKinds(), quietDrains()))
 }
 
 func quietMaintenance() []testkit.Odd {
@@ -345,6 +347,41 @@ func quietPods() []testkit.Odd {
 					p.CreationTimestamp = before(in, 8*time.Hour)
 					p.Status = corev1.PodStatus{Phase: corev1.PodFailed, Reason: "Evicted", Message: "The node was low on resource: ephemeral-storage."}
 				})
+			}),
+		},
+	}
+}
+
+func quietCertificates() []testkit.Odd {
+	serving := func(life, left time.Duration, selfSigned bool) func(testing.TB) (string, []finding.Finding) {
+		return odd(func(in *Input) {
+			end := in.Now.Add(left)
+			in.Kubelets = map[string]Kubelet{"w1": {Healthy: true, Served: &certificate.Served{
+				Subject: "system:node:w1", SelfSigned: selfSigned, Names: []string{"w1"}, NotBefore: end.Add(-life), NotAfter: end,
+			}}}
+		})
+	}
+	const day = 24 * time.Hour
+	return []testkit.Odd{
+		{
+			Situation: "The serving certificate of a kubelet expires in 20 days, and is one of 45 days",
+			Why:       "The kubelet renews it when 70% to 90% of its time has passed, and 56% has.",
+			Link:      "https://kubernetes.io/docs/tasks/tls/certificate-rotation/", Verdict: "Healthy", Judge: serving(45*day, 20*day, false),
+		},
+		{
+			Situation: "The serving certificate of a kubelet has expired, and lacks the IP address of the node",
+			Why:       "It is self-signed: no client can verify it, and those that there are do not try.",
+			Link:      "https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-certs/#kubelet-serving-certs", Verdict: "Healthy",
+			Judge: serving(365*day, -day, true),
+		},
+		{
+			Situation: "A kubelet requested a serving certificate a minute ago, and the request is not approved",
+			Why:       "An approver is a controller, and takes seconds to a minute.", Verdict: "Healthy",
+			Judge: odd(func(in *Input) {
+				in.Requests = []certificatesv1.CertificateSigningRequest{{
+					ObjectMeta: metav1.ObjectMeta{Name: "csr-1", CreationTimestamp: before(in, time.Minute)},
+					Spec:       certificatesv1.CertificateSigningRequestSpec{SignerName: certificatesv1.KubeletServingSignerName, Username: "system:node:w1"},
+				}}
 			}),
 		},
 	}

@@ -45,12 +45,14 @@ func TestNextStepsKeepTheUser(t *testing.T) {
 
 func TestChangesAreExecuted(t *testing.T) {
 	testkit.CheckChanges(t, "../../../../test/e2e/nodeinfo", testkit.Changes{
-		Executed: map[finding.Code]string{workload.Cordoned: "TestNodeFaults", workload.NewPodsKeptOff: "TestNodeFaults"},
+		Executed: map[finding.Code]string{
+			workload.Cordoned: "TestNodeFaults", workload.NewPodsKeptOff: "TestNodeFaults",
+			machine.KubeletServingCertificateMissing: "TestKubeletCertificates", machine.KubeletCertificateNotIssued: "TestKubeletCertificates",
+		},
 		Reasons: map[finding.Code]string{
-			rules.NodeDeleted:                        "nodes of the embedded cluster have no systemd; TestADeletedNodeComesBack restarts the kubelet in its way",
-			machine.KubeletServingCertificateMissing: "kubelets of the embedded cluster sign their own serving certificate",
-			workload.KubeletTooOld:                   "the embedded cluster has one version of the kubelet",
-			workload.OutOfService:                    "the taint is for machines that are powered off",
+			rules.NodeDeleted:      "nodes of the embedded cluster have no systemd; TestADeletedNodeComesBack restarts the kubelet in its way",
+			workload.KubeletTooOld: "the embedded cluster has one version of the kubelet",
+			workload.OutOfService:  "the taint is for machines that are powered off",
 		},
 	}, reportsOfEveryFixture(t))
 }

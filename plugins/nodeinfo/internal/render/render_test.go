@@ -90,6 +90,26 @@ func TestTablesReadAsRecorded(t *testing.T) {
 	}
 }
 
+// A column of which nothing is known is left out; one of which something is known says where it is not.
+func TestPodsThatWereNotCountedHaveNoColumn(t *testing.T) {
+	table := func(list report.List) string {
+		var b bytes.Buffer
+		if err := Table(&b, list, TableOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	list := recorded(t, "healthy")
+	list.Items[0].Pods = nil
+	if text := table(list); !strings.Contains(text, "PODS") || !strings.Contains(text, "   2/110   ") || !strings.Contains(text, "   "+output.Unknown+"   ") {
+		t.Errorf("one of two was counted:\n%s", text)
+	}
+	list.Items[1].Pods = nil
+	if text := table(list); strings.Contains(text, "PODS") || strings.Contains(text, "110") {
+		t.Errorf("none was counted:\n%s", text)
+	}
+}
+
 // On a narrow terminal only the reason gives way: names and verdicts are never cut.
 func TestANarrowTerminalCutsTheReason(t *testing.T) {
 	list := recorded(t, "all-silent")
@@ -152,7 +172,7 @@ func TestBarsAreForWideTerminalsOnly(t *testing.T) {
 
 func TestUnknownIsWrittenAsSuch(t *testing.T) {
 	n := recorded(t, "only-nodes").Items[0]
-	if got := podsCell(n).Text; got != "?/110" {
+	if got := podsCell(n).Text; got != output.Unknown {
 		t.Errorf("pods that were not counted: %s", got)
 	}
 	if got := percentText(nil); got != output.Unknown {

@@ -38,6 +38,9 @@ func (p *page) health(n report.Node) {
 	if h.Kubelet != "" {
 		parts = append(parts, "kubelet "+h.Kubelet)
 	}
+	for _, c := range h.Certificates {
+		parts = append(parts, certificateText(c, p.Now))
+	}
 	if len(silent) > 0 {
 		parts = append(parts, strings.Join(silent, ", ")+": Unknown")
 	} else if len(problems) == 0 && ready == "True" {
@@ -45,6 +48,17 @@ func (p *page) health(n report.Node) {
 	}
 	p.facts("Health", parts...)
 	p.conditions(append(problems, unclear...))
+}
+
+func certificateText(c report.Certificate, now time.Time) string {
+	text := c.Use + " certificate"
+	if c.SelfSigned != nil && *c.SelfSigned {
+		text += " (self-signed)"
+	}
+	if left := c.NotAfter.Sub(now); left > 0 {
+		return text + " valid for " + output.Age(left)
+	}
+	return text + " expired " + output.Age(now.Sub(c.NotAfter)) + " ago"
 }
 
 func heartbeatText(n report.Node) string {

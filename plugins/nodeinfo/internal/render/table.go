@@ -28,6 +28,7 @@ type column struct {
 	wide     bool
 	flexible bool
 	cell     func(n report.Node, now time.Time) output.Cell
+	known    func(n report.Node) bool // nil: always; a column that is known of no node is left out
 }
 
 func plain(text func(n report.Node) string) func(report.Node, time.Time) output.Cell {
@@ -49,7 +50,10 @@ func columns() []column {
 		{header: "VERSION", cell: plain(func(n report.Node) string { return orUnknown(n.Components.Kubelet) })},
 		{header: "CPU%", cell: usageCell("cpu")},
 		{header: "MEM%", cell: usageCell("memory")},
-		{header: "PODS", cell: func(n report.Node, _ time.Time) output.Cell { return podsCell(n) }},
+		{
+			header: "PODS", cell: func(n report.Node, _ time.Time) output.Cell { return podsCell(n) },
+			known: func(n report.Node) bool { return n.Pods != nil }, // the three calls of the plain table count none
+		},
 	}
 	for _, r := range []struct{ name, short string }{{"cpu", "CPU"}, {"memory", "MEM"}} {
 		c = append(c,
@@ -93,6 +97,7 @@ func Table(w io.Writer, list report.List, o TableOptions) error {
 	if slices.ContainsFunc(list.Items, func(n report.Node) bool { return n.Context != "" }) {
 		all = slices.Insert(all, 0, column{header: "CONTEXT", cell: plain(func(n report.Node) string { return n.Context })})
 	}
+	all = slices.DeleteFunc(all, func(c column) bool { return c.known != nil && !slices.ContainsFunc(list.Items, c.known) })
 	for _, c := range all {
 		t.Columns = append(t.Columns, output.Column{Header: c.header, Wide: c.wide, Flexible: c.flexible})
 	}
@@ -199,16 +204,16 @@ func amountText(unit string, a *report.Amount) string {
 	return strconv.FormatInt(a.Value, 10)
 }
 
-// podsCell is taken/max; the three calls of the plain table do not count pods, and ? says so.
+// podsCell is taken/max, or the number alone where the node does not say how many it takes.
 func podsCell(n report.Node) output.Cell {
-	taken, most := "?", "?"
-	if n.Pods != nil {
-		taken = strconv.Itoa(n.Pods.NonTerminated)
+	if n.Pods == nil {
+		return output.Cell{Text: output.Unknown}
 	}
+	text := strconv.Itoa(n.Pods.NonTerminated)
 	if r := find(n, "pods"); r.Allocatable != nil {
-		most = strconv.FormatInt(r.Allocatable.Value, 10)
+		text += "/" + strconv.FormatInt(r.Allocatable.Value, 10)
 	}
-	return output.Cell{Text: taken + "/" + most}
+	return output.Cell{Text: text}
 }
 
 // reason is the worst finding in words that fit a cell, since when, and how many more there are.

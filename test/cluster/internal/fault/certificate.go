@@ -14,6 +14,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/host"
@@ -40,7 +41,13 @@ func expire(_ context.Context, t Target, o Options) error {
 	if err != nil {
 		return err
 	}
-	certPEM, keyPEM, err := t.expired(o.Serving, time.Now())
+	left := -time.Hour
+	if o.Left != "" {
+		if left, err = time.ParseDuration(o.Left); err != nil {
+			return err
+		}
+	}
+	certPEM, keyPEM, err := t.expired(o.Serving, left, time.Now())
 	if err != nil {
 		return err
 	}
@@ -85,9 +92,39 @@ func standIn(path string, content []byte) error {
 	return host.WriteFile(path, content, 0o600)
 }
 
-// expired makes a certificate that the cluster's authority signed and that
-// ended an hour ago.
-func (t Target) expired(serving bool, now time.Time) (certPEM, keyPEM []byte, err error) {
+// forgetServing removes what the cluster may have signed in the meantime, with
+// which the kubelet would serve the next time, and what it was asked to sign.
+func forgetServing(ctx context.Context, t Target, o Options) error {
+	root, err := t.Cluster.NodeRoot(t.Node.Name)
+	if err != nil {
+		return err
+	}
+	signed, err := filepath.Glob(filepath.Join(root, pkiDir, "kubelet-server-*.pem"))
+	if err != nil {
+		return err
+	}
+	for _, file := range signed {
+		if err := os.Remove(file); err != nil {
+			return err
+		}
+	}
+	if err := reconfigure(ctx, t, o); err != nil {
+		return err
+	}
+	// Where another fault has the API server down, the controller manager
+	// removes the requests after a day.
+	names, err := t.Cluster.Kubectl(ctx, "", "get", "csr", "--field-selector=spec.signerName=kubernetes.io/kubelet-serving", "-o",
+		fmt.Sprintf(`jsonpath={.items[?(@.spec.username=="system:node:%s")].metadata.name}`, t.Node.Name))
+	if list := strings.Fields(names); err == nil && len(list) > 0 {
+		_, err = t.Cluster.Kubectl(ctx, "", append([]string{"delete", "csr", "--ignore-not-found"}, list...)...)
+		return err
+	}
+	return nil
+}
+
+// expired makes a certificate that the cluster's authority signed a year before
+// it ends; one that has ended is of a day.
+func (t Target) expired(serving bool, left time.Duration, now time.Time) (certPEM, keyPEM []byte, err error) {
 	controlPlane, err := t.Cluster.NodeRoot("cp1")
 	if err != nil {
 		return nil, nil, err
@@ -105,10 +142,14 @@ func (t Target) expired(serving bool, now time.Time) (certPEM, keyPEM []byte, er
 	if err != nil {
 		return nil, nil, err
 	}
+	life := 24 * time.Hour
+	if left > 0 {
+		life = 365 * 24 * time.Hour
+	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(now.UnixNano()),
 		Subject:      pkix.Name{Organization: []string{"system:nodes"}, CommonName: "system:node:" + t.Node.Name},
-		NotBefore:    now.Add(-25 * time.Hour), NotAfter: now.Add(-time.Hour),
+		NotBefore:    now.Add(left - life), NotAfter: now.Add(left),
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}

@@ -23,6 +23,7 @@ type Options struct {
 	IP      string `json:"ip,omitempty"`
 	Rate    string `json:"rate,omitempty"`
 	Serving bool   `json:"serving,omitempty"`
+	Left    string `json:"left,omitempty"`
 	Evict   bool   `json:"evict,omitempty"`
 }
 

@@ -38,8 +38,15 @@ func kubeletFaults() []Fault {
 		{
 			Name:    "expire-kubelet-cert",
 			Summary: "the kubelet's client certificate has expired and it restarts; --serving: its serving certificate instead",
-			Symptom: "the kubelet ends at once, again and again: as stop-kubelet; --serving: TLS to port 10250 shows an expired certificate",
-			Inject:  expire, Heal: unexpire,
+			Symptom: "the kubelet ends at once, again and again: as stop-kubelet; --serving: TLS to port 10250 shows an expired certificate; " +
+				"--left: a certificate of a year that is valid for that long",
+			Inject: expire, Heal: unexpire,
+		},
+		{
+			Name:    "pending-serving-csr",
+			Summary: "the kubelet requests its serving certificate from the cluster (serverTLSBootstrap), where nothing approves it",
+			Symptom: "a pending request of signer kubernetes.io/kubelet-serving; TLS to port 10250 ends in an internal error until it is approved",
+			Inject:  reconfigure, Heal: forgetServing,
 		},
 	}
 }
@@ -71,6 +78,8 @@ func patch(name string, t Target, o Options) settings {
 			ip = t.Cluster.State.Plan.DeadServiceIP()
 		}
 		return settings{"clusterDNS": []any{ip}}
+	case "pending-serving-csr":
+		return settings{"serverTLSBootstrap": true}
 	}
 	return nil
 }

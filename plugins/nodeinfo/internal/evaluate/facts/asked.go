@@ -2,12 +2,13 @@ package facts
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
-	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/certificate"
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
@@ -64,51 +65,92 @@ func (k *Kubelet) NoServingCertificate() bool {
 	return strings.Contains(k.Message, "remote error: tls: internal error")
 }
 
-// ServingRequest is a kubelet's newest request for a serving certificate that has not been answered with one.
-type ServingRequest struct {
-	Name            string
-	Made            time.Time
-	Denied, Failed  bool
-	Reason, Message string // of the denial or the failure
+// ServedElsewhere are parts of what an API server says of a serving certificate that it does not accept for the address by which
+// it reaches the kubelet, and ServedExpired of one that has ended (https://pkg.go.dev/crypto/x509#HostnameError).
+var (
+	servedElsewhere = []string{
+		"x509: certificate is valid for ", "because it doesn't contain any IP SANs", "x509: certificate is not valid for any names",
+	}
+	servedExpired = "x509: certificate has expired"
+)
+
+// OtherNames says whether the API server does not accept the serving certificate for the address by which it reaches the kubelet.
+func (k *Kubelet) OtherNames() bool {
+	return slices.ContainsFunc(servedElsewhere, func(part string) bool { return strings.Contains(k.Message, part) })
 }
 
-func (c *Cluster) servingRequest(n *Node) *ServingRequest {
-	var newest *certificatesv1.CertificateSigningRequest
-	for i := range c.in.ServingRequests {
-		r := &c.in.ServingRequests[i]
-		if r.Spec.SignerName != certificatesv1.KubeletServingSignerName || r.Spec.Username != "system:node:"+n.Object.Name {
-			continue
-		}
-		if newest == nil || newest.CreationTimestamp.Before(&r.CreationTimestamp) ||
-			newest.CreationTimestamp.Equal(&r.CreationTimestamp) && r.Name < newest.Name {
-			newest = r
-		}
-	}
-	if newest == nil || len(newest.Status.Certificate) > 0 {
+// CertificateEnded says whether the API server does not accept the serving certificate because its time is over.
+func (k *Kubelet) CertificateEnded() bool { return strings.Contains(k.Message, servedExpired) }
+
+// CertificateBad says whether the kubelet does not answer because of its serving certificate.
+func (k *Kubelet) CertificateBad() bool {
+	return k.NoServingCertificate() || k.OtherNames() || k.CertificateEnded()
+}
+
+// Certificate is one of the kubelet's, as far as it is known from here.
+type Certificate struct {
+	Use    certificate.Use
+	Ends   time.Time
+	Left   time.Duration
+	Life   time.Duration       // 0: not known
+	Served *certificate.Served // as presented in a handshake; nil: known by the kubelet's metrics alone
+	Errors int64               // how often the kubelet failed to renew it, since it was started
+}
+
+// Urgency is how soon the certificate ends.
+func (c *Certificate) Urgency() certificate.Urgency { return certificate.UrgencyOf(c.Left, c.Life) }
+
+// certificates are what the kubelet presented or, where it could not be reached from here, its metrics.
+func (c *Cluster) certificates(n *Node) []Certificate {
+	k := n.Kubelet
+	if k == nil {
 		return nil
 	}
-	out := &ServingRequest{Name: newest.Name, Made: newest.CreationTimestamp.Time}
-	for _, condition := range newest.Status.Conditions {
-		switch condition.Type {
-		case certificatesv1.CertificateDenied:
-			out.Denied, out.Reason, out.Message = true, condition.Reason, condition.Message
-		case certificatesv1.CertificateFailed:
-			out.Failed, out.Reason, out.Message = true, condition.Reason, condition.Message
+	var list []Certificate
+	byMetrics := func(use certificate.Use, ttl *float64, errors int64) {
+		if ttl != nil {
+			left := time.Duration(*ttl * float64(time.Second))
+			list = append(list, Certificate{Use: use, Left: left, Ends: c.now.Add(left), Errors: errors})
 		}
 	}
-	return out
+	if s := k.Served; s != nil {
+		list = append(list, Certificate{
+			Use: certificate.Serving, Ends: s.NotAfter, Left: s.NotAfter.Sub(c.now), Life: s.NotAfter.Sub(s.NotBefore), Served: s,
+			Errors: k.ServerRenewErrors,
+		})
+	} else {
+		byMetrics(certificate.Serving, k.ServerTTL, k.ServerRenewErrors)
+	}
+	byMetrics(certificate.Client, k.ClientTTL, k.ClientRenewErrors)
+	return list
 }
 
-// Gone is a Node object that was named and does not exist, though something of it is left.
+// sampleAge is how old a sample of metrics-server may be: it reads every kubelet every 15 s to 1 min, and a node that has just
+// joined has none yet.
+const sampleAge = 3 * time.Minute
+
+func (c *Cluster) unsampled(n *Node) bool {
+	m := c.metrics[n.Object.Name]
+	current := m != nil && n.Age(m.Timestamp) < sampleAge
+	return n.Read(SourceMetrics) && !current && n.Age(n.Object.CreationTimestamp.Time) >= sampleAge
+}
+
+// Gone is a Node object that was named and does not exist, though something of it is left, or a machine requests to be it.
 type Gone struct {
 	Now     time.Time
 	Name    string
 	Removed *eventfact.Event // the newest that says so; nil: there is none, or it was not read
 	Pods    []*corev1.Pod    // bound to it, not finished
 	Beat    nodefact.Heartbeat
+	Request *certificate.Request // for a client certificate, not answered with one: a machine joins under that name
 }
 
-// Gone gives what is left of a node that does not exist; nil: nothing.
+// Left says whether something is left of an object that was there once.
+func (g *Gone) Left() bool {
+	return g.Removed != nil || len(g.Pods) > 0 || g.Beat.Beat != nodefact.NoBeat
+}
+
+// Gone gives what there is of a node that does not exist; nil: nothing.
 func (c *Cluster) Gone(name string) *Gone {
 	g := &Gone{Now: c.now, Name: name, Beat: nodefact.HeartbeatOf(c.leases[name], c.now, c.patience)}
 	g.Removed = eventfact.Newest(c.events[name], "RemovingNode", "DeletingNode", "NodeDeleted")
@@ -117,7 +159,8 @@ func (c *Cluster) Gone(name string) *Gone {
 			g.Pods = append(g.Pods, p)
 		}
 	}
-	if g.Removed == nil && len(g.Pods) == 0 && g.Beat.Beat == nodefact.NoBeat {
+	g.Request = certificate.Newest(c.requests, name, certificate.Client)
+	if !g.Left() && g.Request == nil {
 		return nil
 	}
 	return g

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/certificate"
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 )
 
@@ -28,6 +29,7 @@ type Cluster struct {
 	csi         map[string]*storagev1.CSINode
 	attachments map[string][]*storagev1.VolumeAttachment
 	daemonSets  []*appsv1.DaemonSet
+	requests    []certificate.Request
 }
 
 // Of reads each list of the input once. patience is the age of a heartbeat from which Ready=True is not believed; bad says
@@ -69,6 +71,11 @@ func Of(in *Input, now time.Time, patience time.Duration, bad map[string]string)
 	for i := range in.VolumeAttachments {
 		node := in.VolumeAttachments[i].Spec.NodeName
 		c.attachments[node] = append(c.attachments[node], &in.VolumeAttachments[i])
+	}
+	for i := range in.Requests {
+		if r, ok := certificate.RequestOf(&in.Requests[i]); ok {
+			c.requests = append(c.requests, r)
+		}
 	}
 	for i := range in.DaemonSets {
 		c.daemonSets = append(c.daemonSets, &in.DaemonSets[i])

@@ -14,6 +14,7 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	storagev1 "k8s.io/api/storage/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/certificate"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 )
 
@@ -45,6 +46,7 @@ const (
 	SourceKubelet       = "kubelet"
 	SourceProxyHealth   = "kube-proxy health"
 	SourceRequests      = "certificate requests"
+	SourceCertificate   = "kubelet certificate"
 	SourceBudgets       = "poddisruptionbudgets"
 	SourceClaims        = "persistentvolumeclaims"
 	SourceVolumes       = "persistentvolumes"
@@ -68,13 +70,13 @@ type Input struct {
 	SystemLeases      []coordinationv1.Lease                     `json:"systemLeases,omitempty"`
 	Components        []corev1.Pod                               `json:"components,omitempty"` // control plane, where a leader's lease is old
 	ServerVersion     string                                     `json:"serverVersion,omitempty"`
-	Readyz            string                                     `json:"readyz,omitempty"`          // the text of /readyz?verbose
-	ProxyMode         string                                     `json:"proxyMode,omitempty"`       // "mode" in kube-proxy's ConfigMap
-	ProxyHealthz      string                                     `json:"proxyHealthz,omitempty"`    // and "healthzBindAddress"
-	ProxyHealth       map[string]ProxyHealth                     `json:"proxyHealth,omitempty"`     // by node, where it answered or refused
-	ServingRequests   []certificatesv1.CertificateSigningRequest `json:"servingRequests,omitempty"` // where a kubelet has no certificate
-	Kubelets          map[string]Kubelet                         `json:"kubelets,omitempty"`        // answers of the kubelets themselves
-	Targets           []string                                   `json:"targets,omitempty"`         // the nodes to drain
+	Readyz            string                                     `json:"readyz,omitempty"`              // the text of /readyz?verbose
+	ProxyMode         string                                     `json:"proxyMode,omitempty"`           // "mode" in kube-proxy's ConfigMap
+	ProxyHealthz      string                                     `json:"proxyHealthz,omitempty"`        // and "healthzBindAddress"
+	ProxyHealth       map[string]ProxyHealth                     `json:"proxyHealth,omitempty"`         // by node, where it answered
+	Requests          []certificatesv1.CertificateSigningRequest `json:"certificateRequests,omitempty"` // of kubelets
+	Kubelets          map[string]Kubelet                         `json:"kubelets,omitempty"`            // answers of the kubelets themselves
+	Targets           []string                                   `json:"targets,omitempty"`             // the nodes to drain
 	Budgets           []policyv1.PodDisruptionBudget             `json:"budgets,omitempty"`
 	Claims            []corev1.PersistentVolumeClaim             `json:"claims,omitempty"`
 	Volumes           []corev1.PersistentVolume                  `json:"volumes,omitempty"`
@@ -100,6 +102,12 @@ type Kubelet struct {
 	MachineAnswers bool                `json:"machineAnswers,omitempty"` // kube-proxy answered
 	Message        string              `json:"message,omitempty"`        // why not healthy
 	Filesystems    []KubeletFilesystem `json:"filesystems,omitempty"`
+
+	Served            *certificate.Served `json:"served,omitempty"`           // its serving certificate, by a handshake from here
+	ServerTTL         *float64            `json:"serverTTLSeconds,omitempty"` // by its metrics; absent: it does not manage one
+	ClientTTL         *float64            `json:"clientTTLSeconds,omitempty"`
+	ServerRenewErrors int64               `json:"serverRenewErrors,omitempty"`
+	ClientRenewErrors int64               `json:"clientRenewErrors,omitempty"`
 }
 
 // KubeletFilesystem is a filesystem of /stats/summary.

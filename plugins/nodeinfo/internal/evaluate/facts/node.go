@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/certificate"
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
@@ -37,8 +38,12 @@ type Node struct {
 	Storage       Storage
 	ControlPlane  ControlPlane
 	Events        Events
-	ProxyHealth   *ProxyHealth    // nil: not asked, or it did not answer
-	Serving       *ServingRequest // nil: not read, or there is none
+	ProxyHealth   *ProxyHealth  // nil: not asked, or it did not answer
+	Unsampled     bool          // metrics-server has no current figures of the node, though it could be read
+	Certificates  []Certificate // of the kubelet, as far as they are known
+
+	// Requests of the kubelet that were not answered with a certificate; nil: not read, or there is none.
+	ServingRequest, ClientRequest *certificate.Request
 }
 
 // Read says whether a source could be read.
@@ -53,6 +58,7 @@ func (c *Cluster) Node(object *corev1.Node) *Node {
 		Now: c.now, Object: object, Status: status(object), Roles: roles(object),
 		Sources: append(slices.Clone(c.in.NodeSources[object.Name]), c.in.Sources...),
 	}
+	n.Unsampled = c.unsampled(n) // before what lacks a sample is called unread
 	c.health(n)
 	n.Scheduling = scheduling(object)
 	n.Pods = c.podsOf(n)
@@ -64,7 +70,9 @@ func (c *Cluster) Node(object *corev1.Node) *Node {
 	n.ControlPlane = c.controlPlane(n)
 	n.Events = c.eventsOf(n)
 	n.Scarce = c.scarcity(n)
-	n.Serving = c.servingRequest(n)
+	n.ServingRequest = certificate.Newest(c.requests, object.Name, certificate.Serving)
+	n.ClientRequest = certificate.Newest(c.requests, object.Name, certificate.Client)
+	n.Certificates = c.certificates(n)
 	if h, asked := c.in.ProxyHealth[object.Name]; asked {
 		n.ProxyHealth = &h
 	}

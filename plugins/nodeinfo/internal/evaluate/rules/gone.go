@@ -4,10 +4,14 @@ import (
 	"fmt"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/machine"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/subject"
 )
 
@@ -26,8 +30,24 @@ var nodeDeleted = subject.Rule{
 	},
 }
 
-// Gone is the finding about a Node object that does not exist any more.
+// Gone are the findings about a Node object that does not exist: what is left of it, and the request of a machine that joins.
 func Gone(g *facts.Gone, kubectl finding.Kubectl) []finding.Finding {
+	var list []finding.Finding
+	if g.Left() {
+		list = append(list, deleted(g, kubectl))
+	}
+	if g.Request != nil {
+		object := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: g.Name}}
+		message, evidence, next := machine.Joins(&subject.Case{Node: &facts.Node{Now: g.Now, Object: object}, Kubectl: kubectl}, g.Request)
+		f := book.New(machine.KubeletCertificateNotIssued, message)
+		f.Severity, f.Object = finding.Critical, &finding.ObjectRef{Kind: "Node", Name: g.Name}
+		f.Evidence, f.Next = []finding.Evidence{evidence}, next
+		list = append(list, f)
+	}
+	return list
+}
+
+func deleted(g *facts.Gone, kubectl finding.Kubectl) finding.Finding {
 	message, evidence := "the Node object does not exist", []finding.Evidence(nil)
 	if e := g.Removed; e != nil {
 		message = fmt.Sprintf("the Node object was deleted %s ago (event %s)", output.Age(g.Now.Sub(e.Last)), e.Reason)
@@ -67,5 +87,5 @@ func Gone(g *facts.Gone, kubectl finding.Kubectl) []finding.Finding {
 				"configuration, not the former ones"},
 		},
 	}
-	return []finding.Finding{f}
+	return f
 }

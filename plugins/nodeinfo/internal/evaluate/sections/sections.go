@@ -3,6 +3,8 @@
 package sections
 
 import (
+	"time"
+
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
@@ -34,6 +36,13 @@ func health(n *facts.Node) *report.Health {
 		h.Kubelet = "does not answer, but kube-proxy on the same machine does: " + k.Message
 	default:
 		h.Kubelet = "does not answer: " + k.Message
+	}
+	for _, c := range n.Certificates {
+		r := report.Certificate{Use: string(c.Use), NotAfter: c.Ends.UTC().Truncate(time.Second)}
+		if s := c.Served; s != nil {
+			r.Subject, r.Names, r.SelfSigned, r.Address = s.Subject, s.Names, &s.SelfSigned, s.Address
+		}
+		h.Certificates = append(h.Certificates, r)
 	}
 	return h
 }

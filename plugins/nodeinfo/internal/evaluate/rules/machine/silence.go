@@ -2,7 +2,6 @@ package machine
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -24,8 +23,6 @@ const (
 	ClockSkew            finding.Code = "ClockSkew"
 	KubeletUnreachable   finding.Code = "KubeletUnreachable"
 	LeaseNotRenewed      finding.Code = "LeaseNotRenewed"
-
-	KubeletServingCertificateMissing finding.Code = "KubeletServingCertificateMissing"
 )
 
 var leaseNotRenewed = rule{
@@ -271,7 +268,7 @@ var kubeletUnreachable = rule{
 // checkKubeletUnreachable reports a kubelet that sends heartbeats but did not answer the query of --kubelet.
 func checkKubeletUnreachable(c *subject.Case) []finding.Finding {
 	k := c.Kubelet
-	if k == nil || k.Healthy || k.NoServingCertificate() || c.Readiness.Heartbeat.Beat != nodefact.Fresh {
+	if k == nil || k.Healthy || k.CertificateBad() || c.Readiness.Heartbeat.Beat != nodefact.Fresh {
 		return nil
 	}
 	evidence := append([]finding.Evidence{{Source: "kubelet " + c.Object.Name, Path: "/healthz", Value: k.Message}}, leaseEvidence(c)...)
@@ -280,66 +277,6 @@ func checkKubeletUnreachable(c *subject.Case) []finding.Finding {
 	return c.One(message, evidence, subject.OnNode("curl -sk -m5 https://127.0.0.1:10250/healthz; nft list ruleset | grep -n 10250",
 		"On the node, query the kubelet on the loopback address, and list firewall rules for its port",
 		"any answer, even Unauthorized: the kubelet is serving, and a firewall or a route blocks the API server"))
-}
-
-var kubeletServingCertificateMissing = rule{
-	Entry: finding.Entry{
-		Code:     KubeletServingCertificateMissing,
-		Severity: finding.Warning,
-		Title:    "Kubelet has no serving certificate",
-		Meaning: "The kubelet requests its serving certificate from the cluster (serverTLSBootstrap), and the request is not approved. Until " +
-			"it is, logs, exec, port-forward and usage metrics of the node's pods fail with a TLS error; the pods keep running.",
-		Evidence: "Answer \"remote error: tls: internal error\" of the kubelet (--kubelet), or no usage metrics of the node, and the newest " +
-			"CertificateSigningRequest of the signer kubernetes.io/kubelet-serving from the node.",
-		Next:   "Check that the request comes from the node, then approve it; install an approver for the next ones.",
-		Source: "https://kubernetes.io/docs/reference/access-authn-authz/kubelet-tls-bootstrapping/#certificate-rotation",
-	},
-	CausedBy: NotReportingCodes,
-	Check:    subject.Giving(KubeletServingCertificateMissing, checkKubeletServingCertificateMissing),
-}
-
-// servingWait is how long a request may wait for an approver before it counts where the kubelet was not asked.
-const servingWait = 2 * time.Minute
-
-func checkKubeletServingCertificateMissing(c *subject.Case) []finding.Finding {
-	k, r := c.Kubelet, c.Serving
-	said := k != nil && k.NoServingCertificate()
-	if !said && (k != nil || r == nil || c.Age(r.Made) < servingWait) {
-		return nil
-	}
-	var evidence []finding.Evidence
-	message := "the kubelet probably has no serving certificate (metrics-server has no figures of the node)"
-	if said {
-		message = "the kubelet has no serving certificate"
-		evidence = append(evidence, finding.Evidence{Source: "kubelet " + c.Object.Name, Path: "/healthz", Value: k.Message})
-	}
-	list := c.Look("List the requests of kubelets for a serving certificate", "", "get", "csr",
-		"--field-selector=spec.signerName=kubernetes.io/kubelet-serving")
-	if r == nil {
-		if gap := c.Sources.Get(facts.SourceRequests); !gap.Readable() {
-			message += "; whether a request for one waits is unknown: " + gap.Reason()
-		}
-		f := c.Found(message, evidence, list, subject.OnNode("journalctl -u kubelet -n 200 --no-pager | grep -i -E 'certificate|csr'",
-			"On the node, read why the kubelet has no certificate"))
-		return []finding.Finding{f}
-	}
-	state, next := "waits for approval", []finding.Next{
-		subject.Answered(c.Look("Check who made the request and for which names", "", "describe", "csr", r.Name),
-			"requesting user system:node:"+c.Object.Name+" and the names and addresses of the node: approve it"),
-		c.Change("Approve the request", "certificate", "approve", r.Name),
-	}
-	switch {
-	case r.Denied:
-		state, next = "was denied", []finding.Next{c.Look("Read why the request was denied, and by whom", "", "describe", "csr", r.Name)}
-	case r.Failed:
-		state, next = "failed", []finding.Next{c.Look("Read why the signer failed", "", "describe", "csr", r.Name)}
-	}
-	message += fmt.Sprintf(": CertificateSigningRequest %s %s (made %s ago)", r.Name, state, c.Ago(r.Made))
-	value := strings.TrimSuffix(state+": "+r.Reason+" "+r.Message, ":  ")
-	evidence = append(evidence, finding.Evidence{
-		Source: "CertificateSigningRequest " + r.Name, Path: "status.conditions", Value: value, Time: facts.Time(r.Made),
-	})
-	return c.One(message, evidence, next...)
 }
 
 // readyEvidence is condition Ready as it is posted, and the heartbeat; nothing where Ready was never posted.
