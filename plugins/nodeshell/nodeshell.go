@@ -3,8 +3,8 @@
 package nodeshell
 
 import (
-	"errors"
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/spf13/cobra"
