@@ -186,14 +186,19 @@ func (s *stream) receive(ctx context.Context, local Streams) ended {
 		}
 		end.err = local.take(message)
 		if end.status == nil && local.In != nil && local.over != nil && local.over() {
-			s.quiet.Store(time.Now().UnixNano()) // anew after each message: what comes late still comes
-			if !s.enough.Swap(true) {
-				go s.endInput(true) // it may have to wait until what is on its way has been read
-			}
+			s.commandEnded()
 		}
 		if end.err != nil {
 			return end
 		}
+	}
+}
+
+// commandEnded is for the command's own word, and what comes after it.
+func (s *stream) commandEnded() {
+	s.quiet.Store(time.Now().UnixNano()) // anew after each message: what comes late still comes
+	if !s.enough.Swap(true) {
+		go s.endInput(true) // it may have to wait until what is on its way has been read
 	}
 }
 
