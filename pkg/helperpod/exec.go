@@ -73,7 +73,8 @@ func (c Container) exec(ctx context.Context, argv []string, local Streams) (int,
 		filters = append(filters, stderr)
 		remote.Err = stderr
 	}
-	end, err := c.stream(ctx, "exec", withTrailer(sh, nonce, argv), remote)
+	remote.plain = withTrailer(sh, nonce, argv, false)
+	end, err := c.stream(ctx, "exec", withTrailer(sh, nonce, argv, local.In != nil && !local.TTY), remote)
 	for _, f := range filters {
 		f.flush()
 	}
@@ -154,7 +155,11 @@ func (c Container) stream(ctx context.Context, subresource string, argv []string
 		return ended{}, explainStream(subresource, err)
 	}
 	klog.V(4).InfoS("falling back to SPDY", "pod", c.Pod, "subresource", subresource, "reason", err.Error())
-	end, spdyErr := c.spdy(ctx, subresource, u, local)
+	plain, urlErr := c.url(subresource, local.plain, local)
+	if urlErr != nil {
+		return ended{}, urlErr
+	}
+	end, spdyErr := c.spdy(ctx, subresource, plain, local)
 	var refusal *httpstream.UpgradeFailureError
 	if end.err != nil && strings.Contains(end.err.Error(), "unable to upgrade connection") && errors.As(err, &refusal) {
 		// Both were refused, so nothing ran; the first answer says why in the API server's own terms.

@@ -233,6 +233,43 @@ func TestUnreadInputDoesNotHoldTheEndBack(t *testing.T) {
 	}
 }
 
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) { return len(p), nil }
+
+// The input ends when the command has, though nobody ends it here: what the command has left is read over there until then.
+func TestTheInputEndsWithTheCommand(t *testing.T) {
+	t.Parallel()
+	waiting, never := io.Pipe()
+	defer never.Close()
+	for name, in := range map[string]io.Reader{"more than it reads": endless{}, "a pipe that nobody fills": waiting} {
+		c := execServer(t, func(conn *gorilla.Conn, n string) {
+			say(conn, channelErr, trailerOf(n, 3))
+			for {
+				_, message, err := conn.ReadMessage()
+				if err != nil {
+					return
+				}
+				if message[0] == 255 && message[1] == channelIn {
+					say(conn, channelStatus, failure("3"))
+					bye(conn)
+					return
+				}
+			}
+		})
+		began := time.Now()
+		code, err := c.Exec(t.Context(), []string{"head", "-1"}, Streams{In: in})
+		if took := time.Since(began); code != 3 || err != nil || took > letGo {
+			t.Errorf("%s: code %d, err %v after %s", name, code, err, took)
+		}
+	}
+	for drained, want := range map[bool]bool{true: true, false: false} { // SPDY cannot end its input, and a terminal is not drained
+		if got := strings.Contains(strings.Join(withTrailer("sh", "n", nil, drained), " "), "cat >/dev/null"); got != want {
+			t.Errorf("drained %t: reads what is left: %t", drained, got)
+		}
+	}
+}
+
 // A line that stalls is no end: what comes after the command's own word still counts.
 func TestAStalledLineAfterTheTrailerLosesNothing(t *testing.T) {
 	t.Parallel()

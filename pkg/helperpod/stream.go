@@ -59,7 +59,8 @@ type Streams struct {
 
 	Behind []*Spool
 
-	over func() bool // the command has said that it ended; nil: it says nothing
+	over  func() bool // the command has said that it ended; nil: it says nothing
+	plain []string    // the command for a transport that cannot end its input before its reader has
 }
 
 // stream is one WebSocket connection of the v5 protocol. It is written for one purpose: to know whether a Status
@@ -72,6 +73,9 @@ type stream struct {
 	quiet   atomic.Int64 // since the command's own word that it ended: when something came last, in Unix nanoseconds
 	let     atomic.Bool  // the line works, and nothing more comes
 	paused  atomic.Bool  // nothing is read until the local reader has made room
+	fed     sync.Once    // the end of the input is sent once
+	enough  atomic.Bool  // the command has ended: no more of its input is sent
+	cut     atomic.Bool  // its input had not
 }
 
 // dial opens a stream. The error keeps its type, so that the caller can decide on the SPDY fallback.
@@ -182,11 +186,19 @@ func (s *stream) receive(ctx context.Context, local Streams) ended {
 		}
 		end.err = local.take(message)
 		if end.status == nil && local.In != nil && local.over != nil && local.over() {
-			s.quiet.Store(time.Now().UnixNano()) // anew after each message: what comes late still comes
+			s.commandEnded()
 		}
 		if end.err != nil {
 			return end
 		}
+	}
+}
+
+// commandEnded is for the command's own word, and what comes after it.
+func (s *stream) commandEnded() {
+	s.quiet.Store(time.Now().UnixNano()) // anew after each message: what comes late still comes
+	if !s.enough.Swap(true) {
+		go s.endInput(true) // it may have to wait until what is on its way has been read
 	}
 }
 
@@ -278,7 +290,8 @@ func write(w io.Writer, p []byte) error {
 }
 
 // ping keeps the line known to be alive. A ping that cannot be sent because a data frame waits for the remote side to
-// read its stdin says nothing about the line, so it extends the deadline itself.
+// read its stdin says nothing about the line, so it extends the deadline itself; nor does one that stands behind input which
+// the command has left, where nothing over there takes that.
 func (s *stream) ping(stop <-chan struct{}) {
 	tick := time.NewTicker(pingEvery)
 	defer tick.Stop()
@@ -290,8 +303,13 @@ func (s *stream) ping(stop <-chan struct{}) {
 		}
 		err := s.conn.WriteControl(gorilla.PingMessage, nil, time.Now().Add(time.Second))
 		var timeout interface{ Timeout() bool }
-		if errors.As(err, &timeout) && timeout.Timeout() && !s.ending.Load() && !s.letGo() {
-			_ = s.conn.SetReadDeadline(time.Now().Add(s.silence))
+		switch {
+		case errors.As(err, &timeout) && timeout.Timeout():
+			if !s.ending.Load() && !s.letGo() {
+				_ = s.conn.SetReadDeadline(time.Now().Add(s.silence))
+			}
+		case s.cut.Load() && time.Since(time.Unix(0, s.quiet.Load())) > 2*letGo:
+			s.letGo()
 		}
 	}
 }
@@ -318,16 +336,27 @@ func (s *stream) sendInput(in io.Reader) {
 	block := make([]byte, 32<<10)
 	for {
 		n, err := in.Read(block)
+		if s.enough.Load() {
+			return
+		}
 		if n > 0 {
 			if s.send(channelIn, block[:n]) != nil {
 				return
 			}
 		}
 		if err != nil {
-			_ = s.send(remotecommand.StreamClose, []byte{channelIn}) // the reading side sees what broke it
+			s.endInput(false) // the reading side sees what broke it
 			return
 		}
 	}
+}
+
+// endInput sends the end of the input, once; cut is before its end was reached here.
+func (s *stream) endInput(cut bool) {
+	s.fed.Do(func() {
+		s.cut.Store(cut)
+		_ = s.send(remotecommand.StreamClose, []byte{channelIn})
+	})
 }
 
 func (s *stream) sendSizes(sizes <-chan Size, stop <-chan struct{}) {

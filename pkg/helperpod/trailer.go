@@ -13,11 +13,21 @@ import (
 // (https://github.com/kubernetes/kubectl/issues/1726). So the command's shell writes its exit code on stderr, between
 // two record separators and behind a nonce, and success counts only with that trailer.
 // The shell's own stderr is set aside: it would print "Killed" for a command that a signal has ended.
-const trailerScript = `trap : INT QUIT; exec 3>&2 2>/dev/null; ( exec "$@" 2>&3 3>&- ); r=$?; printf '\036%s:%d\036' "$0" $r >&3; exit $r`
+const (
+	trailerScript = `trap : INT QUIT; exec 3>&2 2>/dev/null; ( exec "$@" 2>&3 3>&- ); r=$?; printf '\036%s:%d\036' "$0" $r >&3; `
+	trailerEnd    = `exit $r`
+	// drainedEnd takes the rest of the input, until the client, who reads the trailer, ends it: input that nobody reads makes the
+	// connection break when the command ends, and the end of the output with it.
+	drainedEnd = `cat >/dev/null; exit $r`
+)
 
-// withTrailer wraps a command.
-func withTrailer(sh, nonce string, argv []string) []string {
-	return append([]string{sh, "-c", trailerScript, nonce}, argv...)
+// withTrailer wraps a command; drained is for a stream whose input the client ends once it has the trailer.
+func withTrailer(sh, nonce string, argv []string, drained bool) []string {
+	end := trailerEnd
+	if drained {
+		end = drainedEnd
+	}
+	return append([]string{sh, "-c", trailerScript + end, nonce}, argv...)
 }
 
 // trailer is what several filters of one exec find.

@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
 )
 
@@ -103,5 +105,43 @@ func TestReportsAskLittleOfTheAPIServer(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A kubelet that may not be asked is forbidden, with the right that is missing and the API server's own words.
+func TestAKubeletThatMayNotBeAskedIsForbidden(t *testing.T) {
+	const configz = "/api/v1/nodes/n0/proxy/configz"
+	const denied = `nodes "n0" is forbidden: User "jane" cannot get resource "nodes/proxy" in API group "" at the cluster scope`
+	for name, tt := range map[string]struct {
+		prepare func(*testkit.Server)
+		want    source.Source
+	}{
+		"a role": {func(s *testkit.Server) {
+			s.Fail(configz, metav1.Status{Code: 403, Reason: metav1.StatusReasonForbidden, Message: denied})
+		}, source.Source{Name: "kubelets", State: source.Forbidden, Verb: "get", Resource: "nodes/proxy", Message: denied}},
+		"a kubelet that is away": {func(s *testkit.Server) {
+			s.Fail(configz, metav1.Status{Code: 503, Reason: metav1.StatusReasonServiceUnavailable, Message: "error trying to reach service: EOF"})
+		}, source.Source{Name: "kubelets", State: source.Unreachable, Message: "error trying to reach service: EOF"}},
+		"an answer": {func(s *testkit.Server) {
+			s.Answer(configz, map[string]any{"kubeletconfig": map[string]any{"clusterDNS": []string{"10.96.0.10"}}})
+		}, source.Source{Name: "kubelets", State: source.OK}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := fleet(t, 1, 1)
+			server.Answer("/api/v1/nodes", corev1.NodeList{Items: []corev1.Node{{
+				ObjectMeta: metav1.ObjectMeta{Name: "n0"},
+				Status:     corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}},
+			}}})
+			tt.prepare(server)
+			env := testkit.NewEnv("kubectl dns", noon)
+			env.Run(t, New, "check", "--profile", "full", "-o", "json", "--kubeconfig", server.Kubeconfig(t))
+			var got struct{ Sources source.List }
+			if err := json.Unmarshal(env.Stdout.Bytes(), &got); err != nil {
+				t.Fatalf("%v: %s", err, env.Stderr)
+			}
+			if d := cmp.Diff(tt.want, got.Sources.Get("kubelets")); d != "" {
+				t.Error(d)
+			}
+		})
 	}
 }

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
+	"github.com/spf13/pflag"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
@@ -152,6 +154,32 @@ func rightCall(connection *kube.Flags, before, command []string) string {
 	}
 	return kubectl.Command(namespace, slices.Concat([]string{"nodeshell"}, before, command)...)
 }
+
+// errHelpOfCommand is -h after the words of a command, such as that of `kubectl nodeshell w1 df -h`.
+var errHelpOfCommand = errors.New("the option -h after a command is the command's own")
+
+// helpFlag is -h and --help, as cobra has it, but for what stands before it.
+type helpFlag struct {
+	flags *pflag.FlagSet
+	set   bool
+}
+
+// helpIsFirst gives a command a help flag that is not taken for one after a node and another word.
+func helpIsFirst(flags *pflag.FlagSet, program string) {
+	flags.VarPF(&helpFlag{flags: flags}, "help", "h", "help for "+program).NoOptDefVal = "true"
+}
+
+func (h *helpFlag) Set(value string) error {
+	set, err := strconv.ParseBool(value)
+	if err == nil && set && len(h.flags.Args()) > 1 {
+		return errHelpOfCommand
+	}
+	h.set = set
+	return err
+}
+
+func (h *helpFlag) String() string { return strconv.FormatBool(h.set) }
+func (h *helpFlag) Type() string   { return "bool" }
 
 // optionOfCommand explains an unknown flag such as that of `kubectl nodeshell w1 uname -a`: words are those before it, of
 // which the first is a node and the second may begin a command.

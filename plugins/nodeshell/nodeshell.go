@@ -4,6 +4,7 @@ package nodeshell
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -101,10 +102,14 @@ func newCommand(env *cli.Env, runF runFunc) *cobra.Command {
 		if c != command {
 			return err
 		}
+		if errors.Is(err, errHelpOfCommand) {
+			err = errHelpOfCommand // without pflag's words about a value
+		}
 		return optionOfCommand(f.connection, c.Flags().Args(), err)
 	})
 	f.connection = cli.AddConnectionFlags(env, command)
 	f.add(command.Flags())
+	helpIsFirst(command.Flags(), env.Program)
 	command.ValidArgsFunction = targets(f.connection)
 	completeWords(command, map[string][]string{
 		"tty": {"auto", "true", "false"}, "stdin": {"auto", "true", "false"}, "dry-run": {"none", "client", "server"},

@@ -24,6 +24,8 @@ func TestNodeFaults(t *testing.T) {
 		t.Run("TaintedByAUser", func(t *testing.T) { taintedByAUser(t, c, "w1") })
 		t.Run("CrashLoopingPod", func(t *testing.T) { crashLoopingPod(t, c, "w1") })
 		t.Run("StuckTerminatingPod", func(t *testing.T) { stuckTerminatingPod(t, c, "w1") })
+		t.Run("KubeProxyRefuses", func(t *testing.T) { kubeProxyRefuses(t, c, "w1") })
+		t.Run("LeaseDenied", func(t *testing.T) { leaseDenied(t, c, "w1") })
 	})
 	t.Run("w2", func(t *testing.T) {
 		t.Parallel()
@@ -31,6 +33,8 @@ func TestNodeFaults(t *testing.T) {
 		t.Run("CNIBroken", func(t *testing.T) { cniBroken(t, c, "w2") })
 		t.Run("DiskPressure", func(t *testing.T) { diskPressure(t, c, "w2") })
 		t.Run("TaintedByAutoscaler", func(t *testing.T) { taintedByAutoscaler(t, c, "w2") })
+		t.Run("LeakedAddresses", func(t *testing.T) { leakedAddresses(t, c, "w2") })
+		t.Run("KubeProxyLosesItsNode", func(t *testing.T) { kubeProxyLosesItsNode(t, c, "w2") })
 		t.Run("WrongClusterDNSIsNotTheNodesHealth", func(t *testing.T) { wrongClusterDNS(t, c, "w2") })
 	})
 }
@@ -225,9 +229,9 @@ func TestADeletedNodeComesBack(t *testing.T) {
 	c := cluster(t)
 	healthy(t, c, "w2")
 	c.MustKubectl(t, "delete", "node", "w2")
-	n := becomes(t, c, time.Minute, want{node: "w2", verdict: report.Unhealthy, code: "NodeDeleted", exit: 1})
-	if f := of(t, n, "NodeDeleted"); len(f.Next) < 2 || !strings.Contains(f.Next[1].Command, "restart kubelet") {
-		t.Errorf("next: %+v", f.Next)
+	n := becomes(t, c, time.Minute, want{node: "w2", verdict: report.Unhealthy, code: "NodeDeleted", exit: 1, text: "(event RemovingNode); "})
+	if f := of(t, n, "NodeDeleted"); !strings.Contains(f.Message, "still bound to it") || len(f.Next) < 2 || !strings.Contains(f.Next[1].Command, "restart kubelet") {
+		t.Errorf("%s, next: %+v", f.Message, f.Next)
 	}
 	c.Fault(t, "stop-kubelet", "w2")()
 	healthy(t, c, "w2")

@@ -107,7 +107,7 @@ func never(seconds int) string {
 
 func scenarios() []scenario {
 	var list []scenario
-	for _, part := range [][]scenario{refusals(), controllers(), statefulSets(), daemonSets(), scheduling(), starting(), running(), readiness(), ending(), jobs(), fine(), registries(), webhooks(), moreControllers(), moreStatefulSets(), morePlaces(), argo()} {
+	for _, part := range [][]scenario{refusals(), controllers(), statefulSets(), daemonSets(), scheduling(), starting(), running(), readiness(), ending(), jobs(), fine(), registries(), webhooks(), moreControllers(), moreStatefulSets(), morePlaces(), argo(), field()} {
 		list = append(list, part...)
 	}
 	return list

@@ -423,11 +423,14 @@ func (c *Collector) kubelets(ctx context.Context, wg *sync.WaitGroup) {
 			defer func() { <-gate }()
 			ctx, cancel := c.deadline(ctx)
 			defer cancel()
-			data, err := c.client.CoreV1().RESTClient().Get().Resource("nodes").Name(node).SubResource("proxy").Suffix("configz").DoRaw(ctx)
+			result := c.client.CoreV1().RESTClient().Get().Resource("nodes").Name(node).SubResource("proxy").Suffix("configz").
+				SetHeader("Accept", "application/json, */*").Do(ctx)
+			err := result.Error() // Raw's own leaves out what the API server said, such as who may not do what
 			c.note("kubelets", "get", "nodes/proxy", err)
 			if err != nil {
 				return
 			}
+			data, _ := result.Raw()
 			var configz struct {
 				KubeletConfig kubeletConfig `json:"kubeletconfig"`
 			}

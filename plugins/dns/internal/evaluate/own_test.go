@@ -140,6 +140,32 @@ func TestAnOldAnswerInTheCacheIsNoDeadWatch(t *testing.T) {
 	says(t, "old", resolve(cache, 30, time.Hour).Header, report.Unhealthy, "RecordMismatch", "but the API has 10.96.1.1", "!cache of CoreDNS")
 }
 
+// A tunnel asks over TCP: that an upstream answers over UDP alone is told by resolve, and is no missing name.
+func TestResolveTellsThatTCPAloneFails(t *testing.T) {
+	resolve := func(name string, before, after float64) report.Resolution {
+		in := healthy()
+		deadUpstream(&in, before, after)
+		for i := range in.Probes {
+			in.Probes[i].Answers = []report.Answer{{
+				Viewpoint: "port-forward:" + in.Probes[i].Pod, Name: name, Type: "A", Rcode: "SERVFAIL", Milliseconds: ptr(4000.0),
+			}}
+		}
+		return Resolve(in, noon, Options{}, name, []string{"A"}, "")
+	}
+	tcp := resolve("www.example.com.", 3, 3)
+	says(t, "over TCP alone", tcp.Header, report.Degraded, "UpstreamTCPFailing", "no answer over TCP (port-forward) from", "UDP health checks pass")
+	if !strings.Contains(commands(tcp.Header), "dns upstream") {
+		t.Errorf("next: %s", commands(tcp.Header))
+	}
+	for name, r := range map[string]report.Resolution{
+		"the upstream is dead": resolve("www.example.com.", 3, 5), "a name of the cluster": resolve("api.shop.svc.cluster.local.", 3, 3),
+	} {
+		if r.PrimaryCode == "UpstreamTCPFailing" || r.Verdict == report.Healthy {
+			t.Errorf("%s: %s %s: %s", name, r.Verdict, r.PrimaryCode, r.Summary)
+		}
+	}
+}
+
 // A pod of a StatefulSet has its name under the Service that is its serviceName alone.
 func TestAHostNameUnderAnotherServiceIsTold(t *testing.T) {
 	endpoint := func(hostname string) discoveryv1.Endpoint {

@@ -11,10 +11,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/kinds"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/pods"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/refusal"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/wait"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -263,5 +265,27 @@ func TestWarningsAreAskedForOnce(t *testing.T) {
 	}
 	if named, table := needs(false), needs(true); named != 1 || table != 0 {
 		t.Errorf("asked for warnings %d times for one rollout, %d times for many", named, table)
+	}
+}
+
+// A quota that is used up by ReplicaSets which differ by what admission writes into them is the end of that loop, not its cause.
+func TestAQuotaThatAMutationUsedUpIsNotTheRoot(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(b *builder)
+		root   finding.Code
+	}{
+		"admission changes each ReplicaSet": {func(*builder) {}, kinds.ReplicaSetMutated},
+		"the ReplicaSets are those of other templates": {func(b *builder) {
+			b.in.ReplicaSets[1].CreationTimestamp, b.d.Status.CollisionCount = ago(3*time.Hour), nil
+		}, kinds.ReplicaSetCreateError},
+	} {
+		b := mutatedSets()
+		b.d.Status.Conditions[0].Status, b.d.Status.Conditions[0].Reason = corev1.ConditionFalse, "ReplicaSetCreateError"
+		b.d.Status.Conditions[0].Message = `Failed to create new replica set "api-5": replicasets.apps "api-5" is forbidden: exceeded quota: sets, requested: count/replicasets.apps=1, used: count/replicasets.apps=2, limited: count/replicasets.apps=2`
+		tt.change(b)
+		got := Evaluate(b.in, now, model.Options{}).Items[0]
+		if r := wait.RootOf(&got); r == nil || r.Code != tt.root || got.Verdict == report.Complete {
+			t.Errorf("%s: %s", name, words(got))
+		}
 	}
 }

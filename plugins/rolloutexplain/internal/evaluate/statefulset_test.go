@@ -7,6 +7,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/kinds"
@@ -207,6 +208,52 @@ func TestAFirstRolloutThatCrashesIsNotCalledDegraded(t *testing.T) {
 	} {
 		if got := fallen(tt.age, tt.revision); got.Verdict != tt.want {
 			t.Errorf("%s: %s: %s", tt.name, got.Verdict, got.Summary)
+		}
+	}
+}
+
+// The template is as it was again, and the broken pod of the other one stays: of Parallel pods only where maxUnavailable makes
+// the controller wait for them.
+func TestABrokenPodStaysThoughTheTemplateIsReverted(t *testing.T) {
+	reverted := func(policy appsv1.PodManagementPolicyType, unavailable *intstr.IntOrString, change func(b *builder)) report.Rollout {
+		b := statefulCase(func(s *appsv1.StatefulSet) {
+			s.Status.UpdateRevision, s.Spec.Template = "db-r1", template("db:1")
+			s.Spec.PodManagementPolicy = policy
+			s.Spec.UpdateStrategy.RollingUpdate = &appsv1.RollingUpdateStatefulSetStrategy{MaxUnavailable: unavailable}
+		})
+		b.in.ControllerRevisions[0].Revision, b.in.ControllerRevisions[1].Revision = 3, 2
+		change(b)
+		return Evaluate(b.in, now, model.Options{}).Items[0]
+	}
+	nothing, one := func(*builder) {}, intstr.FromInt32(1)
+	for _, tt := range []struct {
+		name string
+		got  report.Rollout
+		trap bool
+	}{
+		{"Parallel with maxUnavailable", reverted(appsv1.ParallelPodManagement, &one, nothing), true},
+		{"ordered", reverted(appsv1.OrderedReadyPodManagement, nil, nothing), true},
+		{"Parallel alone: the controller deletes it", reverted(appsv1.ParallelPodManagement, nil, nothing), false},
+		{"a pod that only needs time", reverted(appsv1.ParallelPodManagement, &one, func(b *builder) { b.status(notReadyYet(5 * time.Second)) }), false},
+	} {
+		r := wait.RootOf(&tt.got)
+		if trap := r != nil && r.Code == kinds.StatefulSetPodNotReplaced && tt.got.Verdict == report.Failed; trap != tt.trap {
+			t.Errorf("%s: %s", tt.name, words(tt.got))
+		}
+		if tt.trap && (len(r.Next) == 0 || !strings.Contains(r.Next[0].Command, "delete pod db-1")) {
+			t.Errorf("%s: next %+v", tt.name, r.Next)
+		}
+	}
+}
+
+// A refusal is told of the object that it befell, whose events hold it: a Deployment's pods are made by its ReplicaSet.
+func TestARefusalIsOfTheObjectThatMakesThePods(t *testing.T) {
+	deployment := refusedBy(`pods "api-2-" is forbidden: exceeded quota: two, requested: pods=1, used: pods=2, limited: pods=2`)()
+	stateful := ghost(firstRollout(appsv1.ParallelPodManagement, running(time.Minute)), "db-1", 9)
+	for owner, b := range map[string]*builder{"ReplicaSet api-2": deployment, "StatefulSet db": stateful} {
+		got := Evaluate(b.in, now, model.Options{}).Items[0]
+		if !strings.HasPrefix(got.Summary, owner+" cannot create ") || got.Findings[0].Evidence[0].Source != owner {
+			t.Errorf("%s: %s; %+v", owner, got.Summary, got.Findings[0].Evidence)
 		}
 	}
 }

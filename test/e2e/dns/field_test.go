@@ -1,0 +1,77 @@
+package dns
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestReportedPods: what users reported of one pod or name, each beside what is nearly the same and well.
+func TestReportedPods(t *testing.T) {
+	c := cluster(t)
+	node := workers(t, c)[0]
+	ns := c.Namespace(t)
+	writes := func(name, line string) string {
+		return strings.Replace(pod(name, node, ""), `["sleep","100000"]`, fmt.Sprintf(`["sh","-c",%q]`, line+"; exec sleep 100000"), 1)
+	}
+	for _, p := range []string{
+		pod("alias", node, `"hostAliases":[{"ip":"192.0.2.7","hostnames":["kubernetes.default"]}],`),
+		pod("elsewhere", node, `"hostAliases":[{"ip":"192.0.2.7","hostnames":["db.example.test"]}],`),
+		pod("cache", node, `"dnsPolicy":"None","dnsConfig":{"nameservers":["169.254.25.10"],"searches":["`+ns+`.svc.cluster.local","svc.cluster.local","cluster.local"],"options":[{"name":"ndots","value":"5"}]},`),
+		writes("rewritten", "echo nameserver 192.0.2.53 >/etc/resolv.conf"),
+		writes("edited", "echo options edns0 >>/etc/resolv.conf"),
+		strings.NewReplacer("busybox:1.36", "no-such-image:1", "IfNotPresent", "Never").Replace(pod("absent", node, "")),
+		`{"apiVersion":"v1","kind":"List","items":[
+			{"apiVersion":"v1","kind":"Service","metadata":{"name":"set"},"spec":{"clusterIP":"None","selector":{"app":"set"},"ports":[{"name":"sql","port":5432}]}},
+			{"apiVersion":"v1","kind":"Service","metadata":{"name":"set-hl"},"spec":{"clusterIP":"None","selector":{"app":"set"},"ports":[{"name":"sql","port":5432}]}},
+			{"apiVersion":"apps/v1","kind":"StatefulSet","metadata":{"name":"set"},"spec":{"serviceName":"set-hl","replicas":1,"selector":{"matchLabels":{"app":"set"}},"template":{"metadata":{"labels":{"app":"set"}},"spec":{"terminationGracePeriodSeconds":0,"containers":[{"name":"c","image":"busybox:1.36","imagePullPolicy":"IfNotPresent","command":["sleep","100000"]}]}}}}]}`,
+	} {
+		c.Apply(t, p, "-n", ns)
+	}
+	running(t, c, ns, "alias", "elsewhere", "cache", "rewritten", "edited", "set-0")
+	server := strings.TrimPrefix(strings.Fields(c.MustKubectl(t, "-n", "kube-system", "get", "pods", "-l", "k8s-app=kube-dns", "-o", "name"))[0], "pod/")
+	for _, tt := range []struct {
+		name, verdict, code, says string
+		args                      []string
+	}{
+		{"an alias of the cluster's own name", "Degraded", "HostsFileOverridesDNS", "/etc/hosts of pod " + ns + "/alias (hostAliases) has 192.0.2.7", []string{"check", "--from", "alias", "-n", ns}},
+		{"resolve tells it too", "Degraded", "HostsFileOverridesDNS", "programs read it before DNS", []string{"resolve", "kubernetes.default", "--from", "alias", "-n", ns}},
+		{"an alias of another name", "Healthy", "", "", []string{"check", "--from", "elsewhere", "-n", ns}},
+		{"another name of that pod", "Healthy", "", "", []string{"resolve", "kubernetes.default", "--from", "elsewhere", "-n", ns}},
+		{"a node cache that is gone", "Unhealthy", "DNSUnavailableFromPod", "its only nameserver 169.254.25.10", []string{"check", "--from", "cache", "-n", ns, "--ignore-findings", "DNSPolicyNone"}},
+		{"a resolv.conf that the container wrote", "Unhealthy", "PodResolvConfMismatch", "a container rewrote the file", []string{"check", "--from", "rewritten", "-n", ns}},
+		{"one with another option", "Healthy", "", "", []string{"check", "--from", "edited", "-n", ns}},
+		{"a host name under another Service", "Degraded", "NameNotFound", "pod set-0 has its name under Service set-hl", []string{"resolve", "set-0.set." + ns}},
+		{"the same under its serviceName", "Healthy", "", "", []string{"resolve", "set-0.set-hl." + ns}},
+		{"a pod that does not run", "Unknown", "", "the pod is not running (ErrImageNeverPull)", []string{"check", "--from", "pod/absent", "-n", ns}},
+		{"a DNS pod itself", "Unknown", "", "is a DNS server, which uses the resolver of its node by design", []string{"check", "--from", "pod/" + server, "-n", "kube-system"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if h := expect(t, c, 30*time.Second, tt.verdict, tt.code, tt.args...); !strings.Contains(h.Summary, tt.says) {
+				t.Errorf("%s; want %s", h.Summary, tt.says)
+			}
+		})
+	}
+}
+
+// TestAServiceThatIsMadeAgain: with the cluster's names in the cache of CoreDNS, the old address is told against the API.
+func TestAServiceThatIsMadeAgain(t *testing.T) {
+	c := cluster(t)
+	ns := c.Namespace(t)
+	heal := corefile(t, c, "    cache 30 {\n       disable success cluster.local\n", "    cache 30 {\n")
+	restart(t, c)
+	service := `{"apiVersion":"v1","kind":"Service","metadata":{"name":"api"},"spec":{"ports":[{"name":"http","port":80}]}}`
+	c.Apply(t, service, "-n", ns)
+	expect(t, c, 60*time.Second, "Healthy", "", "resolve", "api."+ns, "--type", "A")
+	c.MustKubectl(t, "delete", "service", "api", "-n", ns)
+	c.Apply(t, service, "-n", ns)
+	h := expect(t, c, 20*time.Second, "Degraded", "RecordMismatch", "resolve", "api."+ns, "--type", "A")
+	if !strings.Contains(h.Summary, "the earlier answer is in the cache of CoreDNS for another ") {
+		t.Errorf("%s", h.Summary)
+	}
+	expect(t, c, 60*time.Second, "Healthy", "", "resolve", "api."+ns, "--type", "A") // its time is over
+	heal()
+	restart(t, c)
+	healthy(t, c)
+}

@@ -1,0 +1,116 @@
+package nodeinfo
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/e2e/harness"
+)
+
+// What users reported in public. Each ends as what is nearly the same and well.
+
+// leaseDenied: the kubelet posts its status, and a policy denies the renewal of its Lease. What the node controller makes of
+// that in a minute would count as flapping for an hour, and is deleted.
+func leaseDenied(t *testing.T, c *harness.Cluster, node string) {
+	heal := func() {
+		c.Kubectl(t, "delete", "validatingadmissionpolicy,validatingadmissionpolicybinding", "e2e-leases", "--ignore-not-found")
+	}
+	t.Cleanup(heal)
+	c.Apply(t, fmt.Sprintf(`
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: e2e-leases}
+spec:
+  matchConstraints:
+    namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-node-lease}}
+    resourceRules: [{apiGroups: [coordination.k8s.io], apiVersions: [v1], operations: [UPDATE], resources: [leases], resourceNames: [%s]}]
+  validations: [{expression: "false", message: "no leases on Fridays"}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: e2e-leases}
+spec: {policyName: e2e-leases, validationActions: [Deny]}
+`, node))
+	var n report.Node
+	harness.Eventually(t, 3*time.Minute, func() (string, bool) {
+		w := want{node: node, verdict: report.Unhealthy, code: "LeaseNotRenewed", exit: 3, text: "the kubelet is running"}
+		found, r, err := look(t, c, w)
+		if err == nil {
+			n, err = found, check(found, r, w)
+		}
+		return fmt.Sprint(err), err == nil
+	})
+	// The first step fails by design, and names what rejects the renewals; with what heals it the same step succeeds.
+	step := firstStep(t, n, "LeaseNotRenewed")
+	if r := c.Sh(t, step); r.Code == 0 || !strings.Contains(r.Stderr, "ValidatingAdmissionPolicy 'e2e-leases'") {
+		t.Errorf("%s: exit %d %s%s", step, r.Code, r.Stdout, r.Stderr)
+	}
+	heal()
+	harness.Eventually(t, time.Minute, func() (string, bool) {
+		r := c.Sh(t, step)
+		return r.Stderr, r.Code == 0 && strings.Contains(r.Stdout, "annotated")
+	})
+	harness.Eventually(t, time.Minute, func() (string, bool) {
+		c.MustKubectl(t, "delete", "events", "-n", "default", "--field-selector", "involvedObject.name="+node+",reason=NodeNotReady")
+		n, _, err := look(t, c, want{node: node})
+		return fmt.Sprint(n.Summary, err), err == nil && n.Verdict == report.Healthy
+	})
+	healthy(t, c, node)
+}
+
+// leakedAddresses: every address of the node is reserved, most of them for pods that do not exist.
+func leakedAddresses(t *testing.T, c *harness.Cluster, node string) {
+	const mark = "e2e-no-such-sandbox"
+	heal := func() {
+		c.OnNode(t, node, "sh", "-c", "grep -l "+mark+" /var/lib/cni/networks/*/* | xargs -r rm -f")
+	}
+	t.Cleanup(heal)
+	const fill = `cd /var/lib/cni/networks/*/ && net=$(ls | grep -m1 '^[0-9]' | cut -d. -f1-3) && for i in $(seq 1 254); do [ -e $net.$i ] || printf '%s\neth0' "$1" >$net.$i; done`
+	if r := c.OnNode(t, node, "sh", "-c", fill, "fill", mark); r.Code != 0 {
+		t.Fatalf("exit %d: %s", r.Code, r.Stderr)
+	}
+	namespace := c.Namespace(t)
+	c.Apply(t, fmt.Sprintf(`
+apiVersion: v1
+kind: Pod
+metadata: {name: waits, namespace: %s}
+spec:
+  nodeName: %s
+  terminationGracePeriodSeconds: 1
+  containers: [{name: app, image: "busybox:1.36", imagePullPolicy: IfNotPresent, command: [sleep, "1000"]}]
+`, namespace, node))
+	n := becomes(t, c, 2*time.Minute, want{node: node, verdict: report.Degraded, code: "PodIPsExhausted", text: "the node has no free pod address, but only "})
+	if f := of(t, n, "PodIPsExhausted"); !strings.Contains(f.Message, "no IP addresses available in range set") || !strings.Contains(f.Next[len(f.Next)-1].Command, "/var/lib/cni/networks/") {
+		t.Errorf("%s, next %+v", f.Message, f.Next)
+	}
+	heal()
+	c.MustKubectl(t, "wait", "pod/waits", "-n", namespace, "--for=condition=Ready", "--timeout=120s")
+	healthy(t, c, node)
+}
+
+// kubeProxyRefuses: its pod is ready, and nothing listens on its health port for whoever asks from elsewhere.
+func kubeProxyRefuses(t *testing.T, c *harness.Cluster, node string) {
+	heal := func() { c.OnNode(t, node, "nft", "delete", "table", "ip", "e2eproxy") }
+	t.Cleanup(heal)
+	if r := c.OnNode(t, node, "sh", "-c", "nft add table ip e2eproxy; nft add chain ip e2eproxy i '{ type filter hook input priority -5; }'; nft add rule ip e2eproxy i tcp dport 10256 reject with tcp reset"); r.Code != 0 {
+		t.Fatalf("nft: %s", r.Stderr)
+	}
+	becomes(t, c, 3*time.Minute, want{node: node, verdict: report.Degraded, code: "KubeProxyNotReady", text: "is running but does not work: its health port 10256 refuses connections"})
+	heal()
+	healthy(t, c, node)
+}
+
+// kubeProxyLosesItsNode: without the label of the DaemonSet's selector the controller takes the pod away. The next command heals it.
+func kubeProxyLosesItsNode(t *testing.T, c *harness.Cluster, node string) {
+	t.Cleanup(func() { c.Kubectl(t, "label", "node", node, "kubernetes.io/os=linux", "--overwrite") })
+	c.MustKubectl(t, "label", "node", node, "kubernetes.io/os-")
+	n := becomes(t, c, time.Minute, want{node: node, verdict: report.Degraded, code: "DaemonSetPodMissing", text: "DaemonSet kube-system/kube-proxy has no pod on this node: the node lacks the label kubernetes.io/os=linux"})
+	f := of(t, n, "DaemonSetPodMissing")
+	if line := f.Next[len(f.Next)-1].Command; !strings.Contains(line, "label node") || c.Sh(t, line).Code != 0 {
+		t.Errorf("the last step does not set the label: %s", line)
+	}
+	healthy(t, c, node)
+}
