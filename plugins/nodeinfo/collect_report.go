@@ -63,6 +63,7 @@ func (o Options) collectCluster(env *cli.Env, cluster *kube.Cluster, result coll
 	}
 	warn(env, result.Notes)
 	if o.SaveInput != "" {
+		result.Input.Unpack()
 		if err := env.SaveInput(o.SaveInput, mask.Copy(result.Input)); err != nil {
 			return report.List{}, err
 		}
@@ -79,6 +80,7 @@ func warn(env *cli.Env, notes []string) {
 func (o Options) evaluate(input evaluate.Input, kubectl finding.Kubectl) report.List {
 	list := evaluate.Evaluate(input, input.Now, evaluate.Options{
 		StaleAfter: o.StaleAfter, ProblemConditions: o.ProblemConditions, Kubectl: kubectl,
+		NoPodItems: len(o.Names) == 0 && !o.Format.Structured(),
 	})
 	slices.SortStableFunc(list.Items, order(o.SortBy))
 	return list

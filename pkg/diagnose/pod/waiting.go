@@ -97,15 +97,18 @@ func HasLog(s *corev1.ContainerStatus) bool {
 	return s.State.Running != nil || ran(s.State.Terminated) || ran(s.LastTerminationState.Terminated)
 }
 
-// Logged gives the containers of a pod that have a log, in the order in which they start, and whether these are all that the
-// pod has: "kubectl logs --all-containers" fails at the first that has none.
+// Logged gives the containers of a pod that have a log, those of its template last and in the order in which they start, and
+// whether these are all that it has: "kubectl logs --all-containers" fails at the first that has none.
 func Logged(p *corev1.Pod) (names []string, all bool) {
-	for _, s := range slices.Concat(Containers(p), p.Status.EphemeralContainerStatuses) {
+	all = len(Containers(p)) == len(p.Spec.InitContainers)+len(p.Spec.Containers)
+	for _, s := range slices.Concat(p.Status.EphemeralContainerStatuses, Containers(p)) {
 		if HasLog(&s) {
 			names = append(names, s.Name)
+		} else {
+			all = false
 		}
 	}
-	return names, len(names) == len(p.Spec.InitContainers)+len(p.Spec.Containers)+len(p.Spec.EphemeralContainers)
+	return names, all
 }
 
 // PullError gives the message of a container that waits for its image, and whether it says why the pull failed. A

@@ -13,7 +13,7 @@ import (
 
 // BenchmarkBesideKubectlDebug measures nodeshell and `kubectl debug node` in turns on one cluster, with the image on the
 // node: from the start of the process to the first byte of output, and to its end. Only the ratio means something on a
-// machine that is shared. `make bench` runs it.
+// machine that is shared. `make bench-nodeshell` runs it.
 func BenchmarkBesideKubectlDebug(b *testing.B) {
 	c := harness.Own(b, "nodeshell", 2)
 	ns := c.Namespace(b)

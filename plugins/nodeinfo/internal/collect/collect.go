@@ -144,7 +144,10 @@ func (c *collector) fleet(ctx context.Context) error {
 	})
 	if c.request.Depth != evaluate.Fleet {
 		c.shared(ctx)
-		c.spawn(func() { c.allPods(ctx, trimPods) })
+		c.spawn(func() {
+			pods := &packed{}
+			c.allPods(ctx, pods, func(in *evaluate.Input) { in.Packed = pods })
+		})
 	}
 	c.wg.Wait()
 	if nodeErr != nil {
@@ -156,8 +159,6 @@ func (c *collector) fleet(ctx context.Context) error {
 		c.skip(why, evaluate.SourcePods, evaluate.SourceDaemonSets, evaluate.SourceServerVersion, evaluate.SourceSystemLeases,
 			evaluate.SourceProxyConfig)
 		why = "not read for the table of all nodes; name the node"
-	} else {
-		c.keepSelected()
 	}
 	c.skip(why, evaluate.SourceEvents, evaluate.SourceCSINodes, evaluate.SourceAttachments, evaluate.SourceReadyz)
 	c.withoutKubelet()

@@ -89,7 +89,9 @@ func gather(t *testing.T, s *testkit.Server, r Request) (Result, error) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	return Collect(ctx, cluster, r)
+	result, err := Collect(ctx, cluster, r)
+	result.Input.Unpack()
+	return result, err
 }
 
 func TestTheFleetTakesThreeCallsWhateverItsSize(t *testing.T) {

@@ -36,7 +36,10 @@ func (c *collector) drain(ctx context.Context) error {
 	if len(c.in.NotFound) > 0 {
 		return nil
 	}
-	c.spawn(func() { c.allPods(ctx, c.trimDrained) })
+	c.spawn(func() {
+		pods := &drainList{trim: c.trimDrained}
+		c.allPods(ctx, pods, func(in *evaluate.Input) { in.Pods = pods.pods })
+	})
 	c.spawn(func() {
 		list, err := c.client.AppsV1().DaemonSets("").List(ctx, cached())
 		c.put(kube.SourceOf(evaluate.SourceDaemonSets, "list", "daemonsets.apps", err), func(in *evaluate.Input) {

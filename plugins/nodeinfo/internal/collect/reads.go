@@ -205,31 +205,11 @@ func (c *collector) podsOf(ctx context.Context, name string) {
 	})
 }
 
-// allPods lists every pod in pages, keeping of each what is judged.
-func (c *collector) allPods(ctx context.Context, trim func([]corev1.Pod) []corev1.Pod) {
-	var pods []corev1.Pod
-	options := metav1.ListOptions{Limit: pageSize}
-	for {
-		page, err := c.client.CoreV1().Pods("").List(ctx, options)
-		if err != nil {
-			c.put(kube.SourceOf(evaluate.SourcePods, "list", "pods", err), nil)
-			return
-		}
-		pods = append(pods, trim(page.Items)...)
-		if options.Continue = page.Continue; options.Continue == "" {
-			break
-		}
-	}
-	c.put(source.Source{Name: evaluate.SourcePods, State: source.OK}, func(in *evaluate.Input) { in.Pods = pods })
-}
-
-// keepSelected drops the pods of nodes that a selector left out.
-func (c *collector) keepSelected() {
-	selected := map[string]bool{}
-	for i := range c.in.Nodes {
-		selected[c.in.Nodes[i].Name] = true
-	}
-	c.in.Pods = slices.DeleteFunc(c.in.Pods, func(p corev1.Pod) bool { return !selected[p.Spec.NodeName] })
+// allPods hands every pod to sink, as it arrives; store puts what that kept into the input.
+func (c *collector) allPods(ctx context.Context, sink kube.PodSink, store func(*evaluate.Input)) {
+	sink.Restart()
+	err := kube.EachPod(ctx, c.client.CoreV1(), sink)
+	c.put(kube.SourceOf(evaluate.SourcePods, "list", "pods", err), store)
 }
 
 // most is of how many objects the details are read.

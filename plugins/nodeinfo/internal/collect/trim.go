@@ -35,11 +35,17 @@ func keepManagers(entries []metav1.ManagedFieldsEntry, field string) []metav1.Ma
 	return kept
 }
 
+// podAnnotations are the annotations of pods that are judged.
+var podAnnotations = []string{corev1.MirrorPodAnnotationKey, "kubernetes.io/config.source"}
+
 func trimPods(pods []corev1.Pod) []corev1.Pod {
 	for i := range pods {
 		p := &pods[i]
-		p.ManagedFields, p.Spec.Volumes = nil, nil
-		p.Annotations = keepKeys(p.Annotations, corev1.MirrorPodAnnotationKey, "kubernetes.io/config.source")
+		p.ManagedFields, p.GenerateName, p.ResourceVersion = nil, "", ""
+		s := &p.Spec
+		s.Volumes, s.Tolerations, s.SecurityContext, s.ImagePullSecrets, s.HostAliases, s.DNSConfig = nil, nil, nil, nil, nil, nil
+		s.ServiceAccountName, s.DeprecatedServiceAccount, s.SchedulerName = "", "", ""
+		p.Annotations = keepKeys(p.Annotations, podAnnotations...)
 		arguments := ""
 		switch {
 		case strings.Contains(p.Name, "kube-proxy"):
@@ -75,8 +81,9 @@ func trimContainer(c *corev1.Container, arguments string) {
 	*c = kept
 }
 
-// trimStatus drops the messages that a container's own process wrote.
+// trimStatus drops the messages that a container's own process wrote, and what nobody judges.
 func trimStatus(s *corev1.ContainerStatus) {
+	s.ImageID, s.ContainerID, s.VolumeMounts, s.User = "", "", nil, nil
 	for _, t := range []*corev1.ContainerStateTerminated{s.State.Terminated, s.LastTerminationState.Terminated} {
 		if t != nil {
 			t.Message = ""

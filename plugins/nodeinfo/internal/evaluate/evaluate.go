@@ -30,6 +30,7 @@ type Options struct {
 	StaleAfter        time.Duration     // the age of a heartbeat from which Ready=True is not believed
 	ProblemConditions map[string]string // custom condition -> the status that is a problem; "" for none
 	Kubectl           finding.Kubectl   // builds next commands
+	NoPodItems        bool              // the pods are not listed one by one: where nobody prints that
 }
 
 // DefaultStaleAfter is the node controller's patience.
@@ -54,7 +55,11 @@ func Evaluate(in Input, now time.Time, o Options) report.List {
 	}
 	list.Sources.Sort()
 	for i := range in.Nodes {
-		list.Items = append(list.Items, of(cluster.Node(&in.Nodes[i]), o.Kubectl))
+		node := of(cluster.Node(&in.Nodes[i]), o.Kubectl)
+		if o.NoPodItems && node.Pods != nil {
+			node.Pods.Items = nil
+		}
+		list.Items = append(list.Items, node)
 	}
 	for _, name := range list.NotFound {
 		if g := cluster.Gone(name); g != nil {

@@ -30,6 +30,7 @@ type Cluster struct {
 	attachments map[string][]*storagev1.VolumeAttachment
 	daemonSets  []*appsv1.DaemonSet
 	requests    []certificate.Request
+	alone       map[string]bool // components that a ready pod runs without a leader; nil: not asked yet
 }
 
 // Of reads each list of the input once. patience is the age of a heartbeat from which Ready=True is not believed; bad says

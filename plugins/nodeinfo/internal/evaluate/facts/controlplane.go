@@ -116,15 +116,28 @@ func (c *Cluster) leader(n *Node, name string) *report.Leader {
 
 // worksAlone says whether a ready pod of a component was told not to elect a leader.
 func (c *Cluster) worksAlone(name string) bool {
-	for _, pods := range [][]corev1.Pod{c.in.Pods, c.in.Components} {
-		for i := range pods {
-			p := &pods[i]
-			if controlPlanePart(p) == name && !podfact.Finished(p) && podfact.Ready(p) && nodefact.ElectsNone(containerArgs(p)) {
-				return true
+	if c.alone == nil {
+		c.alone = map[string]bool{}
+		for _, pods := range [][]corev1.Pod{c.in.Pods, c.in.Components} {
+			for i := range pods {
+				c.noteAlone(&pods[i])
+			}
+		}
+		if c.in.Packed != nil {
+			for i := range c.in.Nodes {
+				for _, p := range c.on(c.in.Nodes[i].Name) {
+					c.noteAlone(p)
+				}
 			}
 		}
 	}
-	return false
+	return c.alone[name]
+}
+
+func (c *Cluster) noteAlone(p *corev1.Pod) {
+	if name := controlPlanePart(p); name != "" && !podfact.Finished(p) && podfact.Ready(p) && nodefact.ElectsNone(containerArgs(p)) {
+		c.alone[name] = true
+	}
 }
 
 // writesStopped is when the leases of the nodes that were read and of the components that elect a leader ended together.

@@ -62,6 +62,7 @@ type Input struct {
 	Leases            []coordinationv1.Lease                     `json:"leases,omitempty"`
 	Metrics           []NodeMetrics                              `json:"metrics,omitempty"`
 	Pods              []corev1.Pod                               `json:"pods,omitempty"`
+	Packed            Packed                                     `json:"-"` // pods that are not in Pods; nil: none
 	Events            []corev1.Event                             `json:"events,omitempty"`
 	DaemonSets        []appsv1.DaemonSet                         `json:"daemonSets,omitempty"`
 	Unscheduled       []corev1.Pod                               `json:"unscheduled,omitempty"` // pods of DaemonSets that have no node
@@ -82,6 +83,23 @@ type Input struct {
 	Volumes           []corev1.PersistentVolume                  `json:"volumes,omitempty"`
 	Sources           source.List                                `json:"sources"` // reads for all nodes
 	NodeSources       map[string]source.List                     `json:"nodeSources,omitempty"`
+}
+
+// Packed are the pods of a fleet, of which the decoded objects would fill the memory: those of a node are decoded when it is
+// judged.
+type Packed interface {
+	On(node string) []corev1.Pod // trimmed, by namespace and name
+}
+
+// Unpack puts the packed pods of the nodes into Pods, for a file.
+func (in *Input) Unpack() {
+	if in.Packed == nil {
+		return
+	}
+	for i := range in.Nodes {
+		in.Pods = append(in.Pods, in.Packed.On(in.Nodes[i].Name)...)
+	}
+	in.Packed = nil
 }
 
 // NodeMetrics is an object of metrics.k8s.io.

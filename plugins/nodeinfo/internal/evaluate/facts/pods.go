@@ -104,12 +104,25 @@ func (c *Cluster) podsOf(n *Node) []*Pod {
 	if !n.Read(SourcePods) {
 		return nil
 	}
-	objects := c.pods[n.Object.Name]
+	objects := c.on(n.Object.Name)
 	pods, all := make([]*Pod, 0, len(objects)), make([]Pod, len(objects))
 	for i, object := range objects {
 		all[i].Pod = object
 		c.fill(&all[i])
 		pods = append(pods, &all[i])
+	}
+	return pods
+}
+
+// on gives the pods of a node, by namespace and name.
+func (c *Cluster) on(node string) []*corev1.Pod {
+	if c.in.Packed == nil {
+		return c.pods[node]
+	}
+	objects := c.in.Packed.On(node)
+	pods := make([]*corev1.Pod, len(objects))
+	for i := range objects {
+		pods[i] = &objects[i]
 	}
 	return pods
 }
