@@ -199,6 +199,16 @@ func TestNoRollbackToWhatCrashedAlike(t *testing.T) {
 
 // What speaks against a complete rollout is explained or told; what is harmless, over, of old pods or already a finding is not.
 func TestCompleteIsNotSaidOverUnexplainedEvidence(t *testing.T) {
+	condition := func(kind corev1.PodConditionType, status corev1.ConditionStatus) func(*builder) {
+		return func(b *builder) {
+			b.x().Status.Conditions = append(b.x().Status.Conditions, corev1.PodCondition{Type: kind, Status: status, LastTransitionTime: ago(time.Second)})
+		}
+	}
+	deployed := func(kind appsv1.DeploymentConditionType, status corev1.ConditionStatus) func(*builder) {
+		return func(b *builder) {
+			b.d.Status.Conditions = []appsv1.DeploymentCondition{{Type: kind, Status: status, LastTransitionTime: ago(time.Second)}}
+		}
+	}
 	for _, tt := range []struct {
 		name  string
 		event func(b *builder)
@@ -228,6 +238,18 @@ func TestCompleteIsNotSaidOverUnexplainedEvidence(t *testing.T) {
 			b.x().Status.Conditions = append(b.x().Status.Conditions, corev1.PodCondition{Type: "PodResizePending", Status: corev1.ConditionTrue, Reason: "Deferred"})
 			b.podEvent("ResizeDeferred", "node has too little", 2)
 		}, report.Complete},
+		{"a ready pod that is to be evicted", condition(corev1.DisruptionTarget, corev1.ConditionTrue), report.Degraded},
+		{"a ready pod that is no more to be evicted", condition(corev1.DisruptionTarget, corev1.ConditionFalse), report.Complete},
+		{"a ready pod without a sandbox", condition(corev1.PodReadyToStartContainers, corev1.ConditionFalse), report.Degraded},
+		{"a condition of somebody else's", condition("example.com/Drained", corev1.ConditionFalse), report.Complete},
+		{"a readiness gate that went while the kubelet has not looked", func(b *builder) {
+			b.x().Spec.ReadinessGates = []corev1.PodReadinessGate{{ConditionType: "example.com/Drained"}}
+			condition("example.com/Drained", corev1.ConditionFalse)(b)
+		}, report.Degraded},
+		{"a Deployment that is said to be unavailable", deployed(appsv1.DeploymentAvailable, corev1.ConditionFalse), report.Degraded},
+		{"a Deployment that is available", deployed(appsv1.DeploymentAvailable, corev1.ConditionTrue), report.Complete},
+		{"a Deployment that was resumed", deployed(appsv1.DeploymentProgressing, corev1.ConditionUnknown), report.Complete},
+		{"a failure to make a pod, that is over", deployed(appsv1.DeploymentReplicaFailure, corev1.ConditionTrue), report.Complete},
 		{"of a pod that is being deleted", func(b *builder) {
 			b.podEvent("FailedKillPod", "cannot kill", 3)
 			at := ago(time.Second)

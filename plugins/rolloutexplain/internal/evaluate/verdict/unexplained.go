@@ -2,8 +2,10 @@ package verdict
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -21,6 +23,7 @@ var harmless = map[string]string{
 	"Event PolicyViolation":       "an audit of a policy engine about what exists; what it refuses does not exist, and that is found",
 	"Event FailedCreate":          "an attempt of the controller: where its counters are complete, it has all pods that it wants",
 	"Event ReplicaSetCreateError": "an attempt, too: where the counters are complete, the ReplicaSet of the template exists",
+	"Condition ReplicaFailure":    "stays for as long as no pod is created: where the counters are complete, none has to be",
 	"Event FailedAdmission":       "as PolicyViolation: the refused request is tried again by its controller, and what is missing is found",
 }
 
@@ -41,6 +44,7 @@ func unexplained(e *model.Evaluation, w *model.Workload) *report.Finding {
 	if w.Kind != "Pod" && !newest.IsZero() {
 		ref := finding.ObjectRef{Kind: w.Kind, Namespace: w.Meta.Namespace, Name: w.Meta.Name}
 		noteEvents(e, &ledger, ref, w.Meta.UID, newest)
+		noteConditions(e, &ledger, ref, w.Meta.UID)
 		if w.Target != nil && w.Target.Set != nil && w.Target.UID != w.Meta.UID {
 			noteEvents(e, &ledger, finding.ObjectRef{Kind: "ReplicaSet", Namespace: w.Meta.Namespace, Name: w.Target.Name}, w.Target.UID, newest)
 		}
@@ -94,7 +98,48 @@ func notePod(e *model.Evaluation, ledger *finding.Ledger, p *model.Pod) {
 	}
 	if p.Ready {
 		noteEvents(e, ledger, ref, p.UID, p.ReadySince)
+		notePodConditions(ledger, ref, p)
 	}
+}
+
+// wanted are the conditions that are True for a pod that is well; readiness gates are more of them. Of others only their makers
+// know what they mean.
+// https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-conditions
+var wanted = []corev1.PodConditionType{corev1.PodScheduled, corev1.PodReadyToStartContainers, corev1.PodInitialized, corev1.ContainersReady}
+
+// notePodConditions notes what is not as it should be of a pod that is ready, and that it is about to be evicted or preempted.
+func notePodConditions(ledger *finding.Ledger, ref finding.ObjectRef, p *model.Pod) {
+	for _, c := range p.Status.Conditions {
+		due := slices.Contains(wanted, c.Type) ||
+			slices.ContainsFunc(p.Spec.ReadinessGates, func(g corev1.PodReadinessGate) bool { return g.ConditionType == c.Type })
+		if due && c.Status == corev1.ConditionFalse || c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue {
+			noteCondition(ledger, ref, string(c.Type), string(c.Status), c.Reason, c.Message, c.LastTransitionTime.Time)
+		}
+	}
+}
+
+// noteConditions notes what the Deployment's controller says against it.
+// https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#deployment-status
+func noteConditions(e *model.Evaluation, ledger *finding.Ledger, ref finding.ObjectRef, uid types.UID) {
+	for i := range e.In.Deployments {
+		if e.In.Deployments[i].UID != uid {
+			continue
+		}
+		for _, c := range e.In.Deployments[i].Status.Conditions {
+			bad := corev1.ConditionFalse // Unknown is that it is paused
+			if c.Type == appsv1.DeploymentReplicaFailure {
+				bad = corev1.ConditionTrue
+			}
+			if c.Status == bad {
+				noteCondition(ledger, ref, string(c.Type), string(c.Status), c.Reason, c.Message, c.LastTransitionTime.Time)
+			}
+		}
+	}
+}
+
+func noteCondition(ledger *finding.Ledger, ref finding.ObjectRef, kind, status, reason, message string, at time.Time) {
+	ledger.Note(finding.Contrary{Kind: "Condition " + kind, Object: ref, Evidence: plain.Evidence(ref.Kind, "status.conditions["+kind+"]",
+		status+" ("+reason+"): "+plain.OneLine(message), at)})
 }
 
 // ended is when the last container of a pod ended, or the pod's creation where none tells.
