@@ -53,7 +53,7 @@ const (
 
 			Exit codes: 0 the report was printed, whatever the verdict; 1 an error, or a named node does not exist; 3 a
 			finding reached --fail-on; 4 --require-complete is set and something could not be read; 5 the cluster did not
-			respond in time.`
+			respond in time, or --wait-for timed out.`
 	examples = `
 			# List all nodes, worst first
 			PROGRAM
@@ -73,6 +73,9 @@ const (
 			# Exit with 3 if a node is Unhealthy
 			PROGRAM --fail-on=critical
 
+			# Wait until a node that joins or reboots is there and Healthy
+			PROGRAM worker-4 --wait-for=healthy --timeout=5m
+
 			# Write the report on a node for a ticket
 			PROGRAM worker-1 -o markdown
 
@@ -90,7 +93,7 @@ func newCommand(env *cli.Env, runF func(context.Context, *cli.Env, Options) erro
 		Example: cli.Example(env, examples),
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(command *cobra.Command, args []string) error {
-			options, err := values.toOptions(args, connection)
+			options, err := values.toOptions(args, connection, command.Flags().Changed("timeout"))
 			if err != nil {
 				return err
 			}
@@ -108,6 +111,7 @@ func completeFlags(command *cobra.Command) {
 	for name, f := range map[string]complete.Func{
 		"output": complete.Words(formatWords()...), "sort-by": complete.Words(sortKeys...), "section": complete.Words(render.Sections()...),
 		"color": complete.Words(output.ColorModes()...), "fail-on": complete.Words(finding.Thresholds()...),
+		"wait-for": complete.Words(waitHealthy),
 		"selector": cobra.NoFileCompletions, "field-selector": cobra.NoFileCompletions, "label-columns": cobra.NoFileCompletions,
 		"problem-condition": cobra.NoFileCompletions, "timeout": cobra.NoFileCompletions, "stale-after": cobra.NoFileCompletions,
 	} {
@@ -139,6 +143,9 @@ func run(ctx context.Context, env *cli.Env, o Options) error {
 	}
 	if len(clusters) > 1 && o.SaveInput != "" {
 		return cli.Usage(fmt.Errorf("--save-input requires a single cluster; --context matches %d", len(clusters)))
+	}
+	if o.WaitLimit > 0 {
+		return o.waitFor(ctx, env, clusters)
 	}
 	if o.Watch {
 		return o.watch(ctx, env, clusters)

@@ -23,10 +23,10 @@ import (
 
 // flagValues are the flags as typed.
 type flagValues struct {
-	output, selector, fieldSelector, sortBy, color, failOn, saveInput, fromInput string
-	labelColumns, sections, problemConditions                                    []string
-	noHeaders, onlyProblems, watch, requireComplete, kubelet, drain              bool
-	timeout, staleAfter                                                          time.Duration
+	output, selector, fieldSelector, sortBy, color, failOn, saveInput, fromInput, waitFor string
+	labelColumns, sections, problemConditions                                             []string
+	noHeaders, onlyProblems, watch, requireComplete, kubelet, drain                       bool
+	timeout, staleAfter                                                                   time.Duration
 }
 
 // Options are the flags understood: no string is left to be parsed.
@@ -47,7 +47,9 @@ type Options struct {
 	Drain             bool
 	FailOn            finding.Threshold
 	RequireComplete   bool
-	Timeout           time.Duration
+	Timeout           time.Duration // of one reading
+	WaitLimit         time.Duration // of --wait-for; 0: no wait
+	Interval          time.Duration // between two looks of --watch and --wait-for
 	StaleAfter        time.Duration
 	SaveInput         string
 	FromInput         string
@@ -74,6 +76,9 @@ func (v *flagValues) register(set *pflag.FlagSet) {
 	set.StringSliceVar(&v.sections, "section", nil,
 		"Sections of the report to print: "+strings.Join(render.Sections(), ", ")+". Default: all.")
 	set.BoolVarP(&v.watch, "watch", "w", false, "Check every 5s and print again after a change.")
+	set.StringVar(&v.waitFor, "wait-for", "",
+		"Wait until the nodes are "+waitHealthy+" and, if named, exist: after a join, a reboot or an upgrade. Waits for --timeout, "+
+			"which then is 10m by default.")
 	set.BoolVar(&v.kubelet, "kubelet", false,
 		"Also query the kubelets for their health, disk usage and certificates. Needs get nodes/proxy, which also allows running "+
 			"commands in every pod of the node: grant it with care. Of named nodes, a TLS handshake from here with the kubelet's "+
@@ -86,7 +91,7 @@ func (v *flagValues) register(set *pflag.FlagSet) {
 	set.StringVar(&v.failOn, "fail-on", string(finding.ThresholdNever),
 		"Exit with 3 if a finding has at least this severity: "+strings.Join(finding.Thresholds(), ", ")+".")
 	set.BoolVar(&v.requireComplete, "require-complete", false, "Exit with 4 if requested data could not be read.")
-	set.DurationVar(&v.timeout, "timeout", 15*time.Second, "Maximum time to wait for the cluster.")
+	set.DurationVar(&v.timeout, "timeout", readLimit, "Maximum time to wait for the cluster, or for what --wait-for names.")
 	set.DurationVar(&v.staleAfter, "stale-after", evaluate.DefaultStaleAfter,
 		"Report Ready=True as out of date when the heartbeat is older than this: the grace period of the node controller plus 10s.")
 	set.StringVar(&v.saveInput, "save-input", "",
@@ -96,13 +101,19 @@ func (v *flagValues) register(set *pflag.FlagSet) {
 	cli.AddColorFlag(set, &v.color)
 }
 
-// toOptions reads the flags and arguments, and reports everything that is wrong at once.
-func (v *flagValues) toOptions(args []string, connection *kube.Flags) (Options, error) {
+// toOptions reads the flags and arguments, and reports everything that is wrong at once. timed says that --timeout was given.
+func (v *flagValues) toOptions(args []string, connection *kube.Flags, timed bool) (Options, error) {
 	o := Options{
 		LabelColumns: v.labelColumns, SortBy: v.sortBy, NoHeaders: v.noHeaders, OnlyProblems: v.onlyProblems, Watch: v.watch, Kubelet: v.kubelet,
 		Drain:           v.drain,
 		RequireComplete: v.requireComplete, Timeout: v.timeout, StaleAfter: v.staleAfter, SaveInput: v.saveInput, FromInput: v.fromInput,
-		Sections: v.sections, Connection: connection,
+		Sections: v.sections, Connection: connection, Interval: watchInterval,
+	}
+	if v.waitFor != "" {
+		o.Timeout, o.WaitLimit = readLimit, waitLimit
+		if timed {
+			o.WaitLimit = v.timeout
+		}
 	}
 	var errs []error
 	check := func(err error) { errs = append(errs, err) }
@@ -135,6 +146,7 @@ func (v *flagValues) toOptions(args []string, connection *kube.Flags) (Options, 
 	o.ProblemConditions, err = problemConditions(v.problemConditions)
 	check(err)
 	check(v.conflicts(o))
+	check(v.waitConflicts())
 	check(v.drainConflicts(o))
 	return o, cli.Usage(errors.Join(errs...))
 }
@@ -174,6 +186,18 @@ func (v *flagValues) conflicts(o Options) error {
 		errs = append(errs, errors.New("--timeout and --stale-after must be positive"))
 	}
 	return errors.Join(errs...)
+}
+
+func (v *flagValues) waitConflicts() error {
+	switch {
+	case v.waitFor == "":
+		return nil
+	case v.waitFor != waitHealthy:
+		return fmt.Errorf("--wait-for %q: unknown state; use %s", v.waitFor, waitHealthy)
+	case v.watch || v.drain || v.fromInput != "" || v.saveInput != "":
+		return errors.New("--wait-for cannot be combined with -w, --drain, --from-input or --save-input")
+	}
+	return nil
 }
 
 // depth is how much has to be read for what is printed.

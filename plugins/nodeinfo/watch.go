@@ -39,7 +39,7 @@ func (o Options) watch(ctx context.Context, env *cli.Env, clusters []*kube.Clust
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(watchInterval):
+		case <-time.After(o.Interval):
 		}
 	}
 }

@@ -233,6 +233,20 @@ func TestADeletedNodeComesBack(t *testing.T) {
 	if f := of(t, n, "NodeDeleted"); !strings.Contains(f.Message, "still bound to it") || len(f.Next) < 2 || !strings.Contains(f.Next[1].Command, "restart kubelet") {
 		t.Errorf("%s, next: %+v", f.Message, f.Next)
 	}
-	c.Fault(t, "stop-kubelet", "w2")()
+	back := make(chan struct{})
+	starts := harness.OnSpeech(func() {
+		go func() {
+			defer close(back)
+			c.Fault(t, "stop-kubelet", "w2")()
+		}()
+	})
+	r := c.Run(t, 5*time.Minute, []harness.Option{starts}, "kubectl", "nodeinfo", "w2", "--wait-for=healthy")
+	if !strings.Contains(r.Stderr, "waiting: node w2 is Unhealthy (NodeDeleted)") {
+		t.Fatalf("it does not wait: exit %d\n%s%s", r.Code, r.Stdout, r.Stderr)
+	}
+	<-back
+	if r.Code != 0 || !strings.HasPrefix(r.Stdout, "Healthy: node/w2: ") {
+		t.Errorf("exit %d\n%s%s", r.Code, r.Stdout, r.Stderr)
+	}
 	healthy(t, c, "w2")
 }
