@@ -188,6 +188,14 @@ type Storage struct {
 	Drivers     []Driver     `json:"drivers,omitempty"`
 	Attached    *int         `json:"attached,omitempty"`
 	Filesystems []Filesystem `json:"filesystems,omitempty"` // from the kubelet itself (--kubelet)
+	DiskUsers   []DiskUser   `json:"diskUsers,omitempty"`   // likewise: the pods that use most of the disk, the largest first
+}
+
+// DiskUser is what a pod has on the disk: the writable layers and logs of its containers, and its emptyDirs.
+type DiskUser struct {
+	Namespace string `json:"namespace"`
+	Pod       string `json:"pod"`
+	Used      int64  `json:"usedBytes"`
 }
 
 // Driver is a CSI driver registered on the node.

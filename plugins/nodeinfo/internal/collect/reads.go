@@ -337,7 +337,10 @@ func (c *collector) kubelet(ctx context.Context, node string) (evaluate.Kubelet,
 	if err == nil {
 		answer := evaluate.Kubelet{Healthy: true}
 		if body, err := c.proxied(ctx, node, "stats/summary"); err == nil {
-			answer.Filesystems = filesystems(body)
+			readSummary(body, &answer)
+		}
+		if body, err := c.proxied(ctx, node, "configz"); err == nil {
+			readThresholds(body, &answer)
 		}
 		return answer, nil
 	}
@@ -372,7 +375,12 @@ func unreached(body []byte) string {
 	return ""
 }
 
-func filesystems(body []byte) []evaluate.KubeletFilesystem {
+// diskUsers is how many pods are told by their use of the disk.
+const diskUsers = 5
+
+// readSummary reads what the kubelet measures of its node.
+// https://github.com/kubernetes/kubernetes/blob/v1.36.3/staging/src/k8s.io/kubelet/pkg/apis/stats/v1alpha1/types.go
+func readSummary(body []byte, k *evaluate.Kubelet) {
 	type fs = evaluate.KubeletFilesystem
 	var summary struct {
 		Node struct {
@@ -381,20 +389,55 @@ func filesystems(body []byte) []evaluate.KubeletFilesystem {
 				Image     *fs `json:"imageFs"`
 				Container *fs `json:"containerFs"`
 			} `json:"runtime"`
+			Memory struct {
+				Available *uint64 `json:"availableBytes"`
+			} `json:"memory"`
+			Processes struct {
+				Max     *uint64 `json:"maxpid"`
+				Running *uint64 `json:"curproc"`
+			} `json:"rlimit"`
 		} `json:"node"`
+		Pods []struct {
+			Pod struct {
+				Name      string `json:"name"`
+				Namespace string `json:"namespace"`
+			} `json:"podRef"`
+			Disk *fs `json:"ephemeral-storage"`
+		} `json:"pods"`
 	}
 	if err := json.Unmarshal(body, &summary); err != nil {
-		return nil
+		return
 	}
-	var all []fs
 	for _, f := range []struct {
 		name string
 		fs   *fs
 	}{{"root", summary.Node.Root}, {"image", summary.Node.Runtime.Image}, {"container", summary.Node.Runtime.Container}} {
 		if f.fs != nil {
 			f.fs.Name = f.name
-			all = append(all, *f.fs)
+			k.Filesystems = append(k.Filesystems, *f.fs)
 		}
 	}
-	return all
+	k.Memory, k.MaxPIDs, k.PIDs = summary.Node.Memory.Available, summary.Node.Processes.Max, summary.Node.Processes.Running
+	for _, p := range summary.Pods {
+		if p.Disk != nil && p.Disk.Used != nil && *p.Disk.Used > 0 {
+			k.DiskUsers = append(k.DiskUsers, evaluate.DiskUser{Namespace: p.Pod.Namespace, Name: p.Pod.Name, Used: *p.Disk.Used})
+		}
+	}
+	slices.SortFunc(k.DiskUsers, func(a, b evaluate.DiskUser) int {
+		return cmp.Or(cmp.Compare(b.Used, a.Used), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+	k.DiskUsers = k.DiskUsers[:min(len(k.DiskUsers), diskUsers)]
+}
+
+// readThresholds reads from which shortage on the kubelet evicts.
+func readThresholds(body []byte, k *evaluate.Kubelet) {
+	var config struct {
+		Kubelet struct {
+			Hard map[string]string `json:"evictionHard"`
+			Soft map[string]string `json:"evictionSoft"`
+		} `json:"kubeletconfig"`
+	}
+	if json.Unmarshal(body, &config) == nil {
+		k.EvictionHard, k.EvictionSoft = config.Kubelet.Hard, config.Kubelet.Soft
+	}
 }

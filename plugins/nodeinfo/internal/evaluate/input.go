@@ -13,6 +13,7 @@ type (
 	NodeMetrics       = facts.NodeMetrics
 	Kubelet           = facts.Kubelet
 	KubeletFilesystem = facts.KubeletFilesystem
+	DiskUser          = facts.DiskUser
 	ProxyHealth       = facts.ProxyHealth
 )
 

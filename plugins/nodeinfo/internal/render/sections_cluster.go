@@ -59,6 +59,11 @@ func (p *page) storage(n report.Node) {
 			share(f.Available, f.Capacity), share(f.InodesFree, f.Inodes)))
 	}
 	p.table(fs)
+	users := output.TableText{Columns: []output.Column{{Header: "NAMESPACE"}, {Header: "POD"}, {Header: "DISK-USED"}}}
+	for _, u := range s.DiskUsers {
+		users.Rows = append(users.Rows, output.Text(u.Namespace, u.Pod, output.Bytes(u.Used)))
+	}
+	p.table(users)
 }
 
 func number(n *int64, absent string) string {

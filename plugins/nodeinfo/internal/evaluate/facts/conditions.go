@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 )
@@ -184,4 +186,83 @@ func (f *KubeletFilesystem) short() []Scarcity {
 	look(Inodes, "/stats/summary "+f.Name+" inodesFree", f.InodesFree, f.Inodes, freeInodes)
 	look(Space, "/stats/summary "+f.Name+" availableBytes", f.Available, f.Capacity, freeSpace)
 	return out
+}
+
+// Margin is how far a node is from an eviction: what is left of a signal, and the least that the kubelet requires of it.
+type Margin struct {
+	Signal, Threshold       string // as the kubelet's configuration has them
+	Soft                    bool
+	Available, Least, Whole uint64
+}
+
+// Near says that little more has to be used until the kubelet acts: a tenth of its threshold, or a hundredth of the whole. What is
+// below the threshold is the kubelet's to tell, by a condition.
+func (m *Margin) Near() bool {
+	return m.Available >= m.Least && m.Available-m.Least <= max(m.Least/10, m.Whole/100)
+}
+
+// Margins are those of which the kubelet told both sides, the hard ones first.
+// https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/#eviction-signals
+func (k *Kubelet) Margins(memory uint64) []Margin {
+	var out []Margin
+	for _, soft := range []bool{false, true} {
+		list := k.EvictionHard
+		if soft {
+			list = k.EvictionSoft
+		}
+		for _, signal := range signals {
+			left, whole := k.signal(signal, memory)
+			if left == nil || whole == nil {
+				continue
+			}
+			if least, ok := threshold(list[signal], *whole); ok {
+				out = append(out, Margin{signal, list[signal], soft, *left, least, *whole})
+			}
+		}
+	}
+	return out
+}
+
+var signals = []string{
+	"memory.available", "nodefs.available", "nodefs.inodesFree", "imagefs.available", "imagefs.inodesFree", "containerfs.available",
+	"containerfs.inodesFree", "pid.available",
+}
+
+// signal is what is left of a signal, and the whole of it; nil: not told.
+func (k *Kubelet) signal(name string, memory uint64) (left, whole *uint64) {
+	switch name {
+	case "memory.available":
+		return k.Memory, &memory
+	case "pid.available":
+		if k.MaxPIDs == nil || k.PIDs == nil || *k.PIDs > *k.MaxPIDs {
+			return nil, nil
+		}
+		left := *k.MaxPIDs - *k.PIDs
+		return &left, k.MaxPIDs
+	}
+	fs, what, _ := strings.Cut(name, ".")
+	for i := range k.Filesystems {
+		f := &k.Filesystems[i]
+		if f.Name != map[string]string{"nodefs": "root", "imagefs": "image", "containerfs": "container"}[fs] {
+			continue
+		}
+		if what == "inodesFree" {
+			return f.InodesFree, f.Inodes
+		}
+		return f.Available, f.Capacity
+	}
+	return nil, nil
+}
+
+// threshold reads a share ("10%") or a quantity ("100Mi").
+func threshold(text string, whole uint64) (uint64, bool) {
+	if share, ok := strings.CutSuffix(text, "%"); ok {
+		percent, err := strconv.ParseFloat(share, 64)
+		return uint64(percent / 100 * float64(whole)), err == nil && percent > 0 && percent < 100
+	}
+	q, err := resource.ParseQuantity(text)
+	if err != nil || q.Sign() <= 0 {
+		return 0, false
+	}
+	return uint64(q.Value()), true
 }

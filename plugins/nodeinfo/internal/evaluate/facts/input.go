@@ -120,6 +120,12 @@ type Kubelet struct {
 	MachineAnswers bool                `json:"machineAnswers,omitempty"` // kube-proxy answered
 	Message        string              `json:"message,omitempty"`        // why not healthy
 	Filesystems    []KubeletFilesystem `json:"filesystems,omitempty"`
+	Memory         *uint64             `json:"memoryAvailableBytes,omitempty"`
+	MaxPIDs        *uint64             `json:"maxPIDs,omitempty"`
+	PIDs           *uint64             `json:"pids,omitempty"`
+	DiskUsers      []DiskUser          `json:"diskUsers,omitempty"`    // the pods that use most of the disk, the largest first
+	EvictionHard   map[string]string   `json:"evictionHard,omitempty"` // its thresholds by signal, by its configuration
+	EvictionSoft   map[string]string   `json:"evictionSoft,omitempty"`
 
 	Served            *certificate.Served `json:"served,omitempty"`           // its serving certificate, by a handshake from here
 	ServerTTL         *float64            `json:"serverTTLSeconds,omitempty"` // by its metrics; absent: it does not manage one
@@ -136,6 +142,13 @@ type KubeletFilesystem struct {
 	Available  *uint64 `json:"availableBytes,omitempty"`
 	Inodes     *uint64 `json:"inodes,omitempty"`
 	InodesFree *uint64 `json:"inodesFree,omitempty"`
+}
+
+// DiskUser is a pod and the bytes of its writable layers, logs and emptyDirs.
+type DiskUser struct {
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	Used      uint64 `json:"usedBytes"`
 }
 
 // Select keeps the named nodes of a saved input; without names all stay. A name that it does not have is missing.

@@ -43,6 +43,9 @@ func storage(n *facts.Node) *report.Storage {
 			Inodes: signed(f.Inodes), InodesFree: signed(f.InodesFree),
 		})
 	}
+	for _, u := range n.Kubelet.DiskUsers {
+		out.DiskUsers = append(out.DiskUsers, report.DiskUser{Namespace: u.Namespace, Pod: u.Name, Used: *signed(&u.Used)})
+	}
 	slices.SortFunc(out.Filesystems, func(a, b report.Filesystem) int { return cmp.Compare(a.Name, b.Name) })
 	return out
 }

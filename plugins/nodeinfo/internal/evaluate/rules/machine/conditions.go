@@ -38,10 +38,14 @@ var diskPressure = rule{
 
 func checkDiskPressure(c *subject.Case) []finding.Finding {
 	list := pressure(c, corev1.NodeDiskPressure, "the node has disk pressure")
-	if len(list) == 0 || len(c.Scarce) == 0 {
-		return list
+	if len(list) == 0 {
+		return nil
 	}
 	f := &list[0]
+	f.Evidence = append(f.Evidence, diskUsers(c)...)
+	if len(c.Scarce) == 0 {
+		return list
+	}
 	what := map[string]string{facts.Inodes: "the node is out of inodes", facts.Space: "the node is low on disk space"}[c.Scarce[0].Resource]
 	if c.ScarceOf(facts.Inodes) && c.ScarceOf(facts.Space) {
 		what = "the node is low on disk space and inodes"

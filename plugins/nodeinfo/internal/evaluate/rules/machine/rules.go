@@ -28,7 +28,7 @@ func PressureBut(but ...finding.Code) []finding.Code {
 var Rules = []rule{
 	apiWritesStopped, kubeletNotReporting, readyConditionStale, leaseNotRenewed, heartbeatLate, kubeletNeverReported, nodeStatusStale,
 	clockSkew, containerRuntimeDown, networkPluginNotReady, nodeShuttingDown, nodeNotReady, nodeJoining, diskPressure, pidPressure,
-	memoryPressure, networkUnavailable, conditionProblem, systemOOM, kubeletServingCertificateMissing, kubeletCertificateExpired,
+	memoryPressure, evictionNear, networkUnavailable, conditionProblem, systemOOM, kubeletServingCertificateMissing, kubeletCertificateExpired,
 	kubeletServingCertificateMismatch, kubeletCertificateNotIssued, kubeletCertificateExpiring, kubeletUnreachable, kubeletError,
 	warningEvents, rebooted, nodeReadinessFlapping, controlPlaneComponentNotReady, leaderLeaseExpired, apiServerNotReady,
 }

@@ -1,0 +1,113 @@
+package machine
+
+import (
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/subject"
+)
+
+// EvictionNear is what a pressure condition will be.
+const EvictionNear finding.Code = "EvictionNear"
+
+var evictionNear = rule{
+	Entry: finding.Entry{
+		Code:     EvictionNear,
+		Severity: finding.Warning,
+		Title:    "Kubelet is about to evict pods",
+		Meaning: "Memory, disk space, inodes or process IDs are left just above a threshold of the kubelet: a tenth of the threshold or 1% of " +
+			"the whole more, and it evicts pods (soft threshold: after its grace period). Information for the image filesystem, of which " +
+			"the kubelet deletes unused images first.",
+		Evidence: "Available amounts of the kubelet (/stats/summary) against the thresholds of its configuration (/configz); --kubelet.",
+		Next:     "Find what uses most, and free some of it or move pods away.",
+		Source:   "https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/",
+	},
+	CausedBy: []finding.Code{DiskPressure, MemoryPressure, PIDPressure},
+	Check:    subject.Giving(EvictionNear, checkEvictionNear),
+}
+
+// what the signals are of, in words.
+var signalWords = map[string]string{
+	"memory.available": "of memory", "pid.available": "process IDs", "nodefs.available": "of disk space", "nodefs.inodesFree": "inodes",
+	"imagefs.available": "of disk space for images", "imagefs.inodesFree": "inodes for images",
+	"containerfs.available": "of disk space for containers", "containerfs.inodesFree": "inodes for containers",
+}
+
+func checkEvictionNear(c *subject.Case) []finding.Finding {
+	if c.Kubelet == nil {
+		return nil
+	}
+	var list []finding.Finding
+	told := map[string]bool{}
+	for _, m := range c.Kubelet.Margins(memoryOf(c)) {
+		if !m.Near() || told[m.Signal] {
+			continue
+		}
+		told[m.Signal] = true
+		kind, amount := "hard", amountOf(&m)
+		if m.Soft {
+			kind = "soft"
+		}
+		message := fmt.Sprintf("only %s %s left: the kubelet evicts pods below %s (%s threshold %s)", amount(m.Available),
+			signalWords[m.Signal], amount(m.Least), kind, m.Threshold)
+		evidence := []finding.Evidence{{
+			Source: "kubelet " + c.Object.Name, Path: "eviction" + strings.ToUpper(kind[:1]) + kind[1:] + "[" + m.Signal + "]",
+			Value: fmt.Sprintf("%s; available %s of %s", m.Threshold, amount(m.Available), amount(m.Whole)),
+		}}
+		next := []finding.Next{c.BiggestUsers()}
+		if strings.Contains(m.Signal, "fs.") {
+			evidence, next = append(evidence, diskUsers(c)...), diskSteps(c)
+		} else if m.Signal == "pid.available" {
+			next = []finding.Next{c.PodsHere("List the pods of the node: one of them runs very many processes")}
+		}
+		f := c.Found(message, evidence, next...)
+		if strings.HasPrefix(m.Signal, "imagefs.") {
+			f.Severity = finding.Info
+		}
+		list = append(list, f)
+	}
+	return list
+}
+
+// amountOf writes amounts of a margin: bytes, or a number of inodes or processes.
+func amountOf(m *facts.Margin) func(uint64) string {
+	if strings.HasSuffix(m.Signal, "inodesFree") || m.Signal == "pid.available" {
+		return func(n uint64) string { return fmt.Sprint(n) }
+	}
+	return func(n uint64) string { return output.Bytes(int64(min(n, 1<<62))) }
+}
+
+func memoryOf(c *subject.Case) uint64 {
+	q := c.Object.Status.Capacity[corev1.ResourceMemory]
+	return uint64(max(0, q.Value()))
+}
+
+// diskSteps lead to what fills the disk: the pod that uses most of it, and what is no pod's.
+func diskSteps(c *subject.Case) []finding.Next {
+	var next []finding.Next
+	if len(c.Kubelet.DiskUsers) > 0 {
+		u := c.Kubelet.DiskUsers[0]
+		next = append(next, c.Look("Check the owner and the volumes of the pod that uses most", u.Namespace, "describe", "pod", u.Name))
+	}
+	return append(next, subject.OnNode("du -xhd3 /var/log /var/lib/kubelet /var/lib/containerd 2>/dev/null | sort -h | tail -15",
+		"On the node, list the largest directories of logs, volumes and images"))
+}
+
+// diskUsers are the pods that use most of the disk, as evidence for a disk that is short.
+func diskUsers(c *subject.Case) []finding.Evidence {
+	if c.Kubelet == nil || len(c.Kubelet.DiskUsers) == 0 {
+		return nil
+	}
+	var users []string
+	for _, u := range c.Kubelet.DiskUsers[:min(3, len(c.Kubelet.DiskUsers))] {
+		users = append(users, fmt.Sprintf("%s/%s %s", u.Namespace, u.Name, output.Bytes(int64(min(u.Used, 1<<62)))))
+	}
+	return []finding.Evidence{{
+		Source: "kubelet " + c.Object.Name, Path: "/stats/summary pods", Value: "most disk used by " + strings.Join(users, ", "),
+	}}
+}
