@@ -25,6 +25,7 @@ func TestNodeFaults(t *testing.T) {
 		t.Run("CrashLoopingPod", func(t *testing.T) { crashLoopingPod(t, c, "w1") })
 		t.Run("StuckTerminatingPod", func(t *testing.T) { stuckTerminatingPod(t, c, "w1") })
 		t.Run("KubeProxyRefuses", func(t *testing.T) { kubeProxyRefuses(t, c, "w1") })
+		t.Run("EvictionNear", func(t *testing.T) { evictionNear(t, c, "w1") })
 		t.Run("LeaseDenied", func(t *testing.T) { leaseDenied(t, c, "w1") })
 	})
 	t.Run("w2", func(t *testing.T) {

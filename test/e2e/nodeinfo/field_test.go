@@ -1,7 +1,9 @@
 package nodeinfo
 
 import (
+	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -113,4 +115,36 @@ func kubeProxyLosesItsNode(t *testing.T, c *harness.Cluster, node string) {
 		t.Errorf("the last step does not set the label: %s", line)
 	}
 	healthy(t, c, node)
+}
+
+// A soft threshold just below what is left: the kubelet is content, and the next few hundred MiB are one too many. The pod that
+// uses the disk is told beside it.
+func evictionNear(t *testing.T, c *harness.Cluster, node string) {
+	var stats struct {
+		Node struct {
+			Memory struct {
+				Available int64 `json:"availableBytes"`
+			} `json:"memory"`
+		} `json:"node"`
+	}
+	if err := json.Unmarshal([]byte(c.MustKubectl(t, "get", "--raw", "/api/v1/nodes/"+node+"/proxy/stats/summary")), &stats); err != nil {
+		t.Fatal(err)
+	}
+	ns := c.Namespace(t)
+	c.Apply(t, fmt.Sprintf(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"filler"},"spec":{"nodeName":%q,"terminationGracePeriodSeconds":0,`+
+		`"volumes":[{"name":"d","emptyDir":{}}],"containers":[{"name":"c","image":"busybox:1.36","imagePullPolicy":"IfNotPresent",`+
+		`"command":["sh","-c","dd if=/dev/zero of=/d/fill bs=1M count=256 && sleep 100000"],"volumeMounts":[{"name":"d","mountPath":"/d"}]}]}}`, node), "-n", ns)
+	becomes(t, c, 2*time.Minute, want{node: node, verdict: report.Healthy, flags: []string{"--kubelet"}})
+	heal := c.Fault(t, "memory-pressure", node, "--threshold", fmt.Sprintf("%dMi", stats.Node.Memory.Available>>20-1024))
+	n := becomes(t, c, 2*time.Minute, want{node: node, verdict: report.Degraded, code: "EvictionNear", text: "of memory left: the kubelet evicts pods below", flags: []string{"--kubelet"}})
+	if f := of(t, n, "EvictionNear"); !strings.Contains(f.Message, "soft threshold") {
+		t.Error(f.Message)
+	}
+	becomes(t, c, time.Minute, want{node: node, verdict: report.Healthy}) // without the right to ask the kubelet nothing is claimed
+	harness.Eventually(t, 2*time.Minute, func() (string, bool) {          // the kubelet measures volumes once a minute
+		r := c.Kubectl(t, "nodeinfo", node, "--kubelet", "--section=storage")
+		return r.Stdout, regexp.MustCompile(`DISK-USED\n *` + ns + ` +filler +25[0-9](\.[0-9])?Mi`).MatchString(r.Stdout)
+	})
+	heal()
+	becomes(t, c, 2*time.Minute, want{node: node, verdict: report.Healthy, flags: []string{"--kubelet"}})
 }

@@ -3,7 +3,9 @@ package collect
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -378,5 +380,34 @@ func TestADrainTakesFourCallsAndTwoForVolumes(t *testing.T) {
 	result, err := gather(t, s, Request{Names: []string{"nope", "10.0.0.1"}, Depth: evaluate.Drain})
 	if err != nil || !slices.Equal(result.Input.NotFound, []string{"nope"}) || !slices.Equal(result.Input.Targets, []string{"w1"}) || len(s.Requests()) != 1 || len(result.Notes) != 1 {
 		t.Errorf("%v: %v, %v, %v", err, result.Input.NotFound, result.Input.Targets, s.Requests())
+	}
+}
+
+func TestWhatTheKubeletMeasuresIsRead(t *testing.T) {
+	pod := func(name string, used uint64) string {
+		return fmt.Sprintf(`{"podRef":{"name":%q,"namespace":"shop"},"ephemeral-storage":{"usedBytes":%d}}`, name, used)
+	}
+	var k evaluate.Kubelet
+	readSummary([]byte(`{"node":{"fs":{"availableBytes":5},"runtime":{"imageFs":{"capacityBytes":9}},"memory":{"availableBytes":7},"rlimit":{"maxpid":30,"curproc":4}},"pods":[`+
+		strings.Join([]string{pod("b", 3), pod("empty", 0), pod("big", 9), pod("a", 3), pod("c", 2), pod("d", 1), pod("e", 1), `{"podRef":{"name":"untold"}}`}, ",")+`]}`), &k)
+	readThresholds([]byte(`{"kubeletconfig":{"evictionHard":{"memory.available":"100Mi"},"evictionSoft":{"nodefs.available":"15%"}}}`), &k)
+	var users []string
+	for _, u := range k.DiskUsers {
+		users = append(users, u.Name)
+	}
+	if !slices.Equal(users, []string{"big", "a", "b", "c", "d"}) || k.DiskUsers[0].Used != 9 || k.DiskUsers[0].Namespace != "shop" {
+		t.Errorf("%+v", k.DiskUsers)
+	}
+	if len(k.Filesystems) != 2 || k.Filesystems[0].Name != "root" || *k.Filesystems[0].Available != 5 || k.Filesystems[1].Name != "image" {
+		t.Errorf("%+v", k.Filesystems)
+	}
+	if *k.Memory != 7 || *k.MaxPIDs != 30 || *k.PIDs != 4 || k.EvictionHard["memory.available"] != "100Mi" || k.EvictionSoft["nodefs.available"] != "15%" {
+		t.Errorf("%+v", k)
+	}
+	before := k
+	readSummary([]byte("no JSON"), &k)
+	readThresholds([]byte("no JSON"), &k)
+	if !reflect.DeepEqual(before, k) {
+		t.Errorf("what is no JSON changed it: %+v", k)
 	}
 }

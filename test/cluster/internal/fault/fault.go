@@ -18,13 +18,14 @@ import (
 
 // Options are what some faults can be told; each documents which it reads.
 type Options struct {
-	Proto   string `json:"proto,omitempty"`
-	Dest    string `json:"dest,omitempty"`
-	IP      string `json:"ip,omitempty"`
-	Rate    string `json:"rate,omitempty"`
-	Serving bool   `json:"serving,omitempty"`
-	Left    string `json:"left,omitempty"`
-	Evict   bool   `json:"evict,omitempty"`
+	Proto     string `json:"proto,omitempty"`
+	Dest      string `json:"dest,omitempty"`
+	IP        string `json:"ip,omitempty"`
+	Rate      string `json:"rate,omitempty"`
+	Serving   bool   `json:"serving,omitempty"`
+	Left      string `json:"left,omitempty"`
+	Evict     bool   `json:"evict,omitempty"`
+	Threshold string `json:"threshold,omitempty"`
 }
 
 // Fault is one way to break a node. Both functions may be called again, and

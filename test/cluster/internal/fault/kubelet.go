@@ -1,6 +1,7 @@
 package fault
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -69,7 +70,7 @@ func patch(name string, t Target, o Options) settings {
 	}
 	switch name {
 	case "memory-pressure":
-		return pressure("memory.available", "100Ti")
+		return pressure("memory.available", cmp.Or(o.Threshold, "100Ti"))
 	case "pid-pressure":
 		return pressure("pid.available", "100G")
 	case "wrong-cluster-dns":
