@@ -13,6 +13,7 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/rbac"
 )
 
 // The generator reads the sources of this module, so its tests run where it runs.
@@ -127,24 +128,8 @@ func TestSchemaKnowsNullWordsAndComments(t *testing.T) {
 	}
 }
 
-func TestRolesAreReadFromTheTable(t *testing.T) {
-	got, err := readRoles("How to read this: a | b\n\n# demo: Reads: all.\nget,list | apps deployments,daemonsets | replicas\nget | /version | skew; more | `--skew`\n")
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := []role{{plugin: "demo", about: "Reads: all.", permissions: []permission{
-		{group: "apps", resources: "deployments,daemonsets", verbs: "get,list", use: "replicas"},
-		{resources: "/version", verbs: "get", use: "skew; more", option: "`--skew`"},
-	}}}
-	if d := cmp.Diff(want, got, cmp.AllowUnexported(role{}, permission{})); d != "" {
-		t.Error(d)
-	}
-	for _, bad := range []string{"get | nodes", "get | nodes | a | b | c", "get nodes"} {
-		if _, err := readRoles("# demo: x\n" + bad); err == nil {
-			t.Errorf("%q is let through", bad)
-		}
-	}
-	if roles, err := readRoles(table); err != nil || len(roles) != len(plugins()) {
+func TestEachPluginHasARole(t *testing.T) {
+	if roles, err := rbac.Roles(); err != nil || len(roles) != len(plugins()) {
 		t.Errorf("%d roles for %d plugins: %v", len(roles), len(plugins()), err)
 	}
 }

@@ -92,7 +92,7 @@ func run(check bool) error {
 
 // render gives every page by its path.
 func render(plugins []plugin) (map[string][]byte, error) {
-	permissions, err := rbac(plugins)
+	permissions, err := permissionsPage(plugins)
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/rbac"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
 )
 
@@ -38,27 +39,27 @@ var everybody = []string{"create authentication.k8s.io/selfsubjectreviews"}
 
 // The role of a plugin is exactly what it asked: it forbids nothing that was asked, and allows nothing that nobody asks for.
 func TestRolesFollowFromRecordedRequests(t *testing.T) {
-	roles, err := readRoles(table)
+	roles, err := rbac.Roles()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, r := range roles {
-		asked, err := recorded(r.plugin)
+		asked, err := recorded(r.Plugin)
 		if err != nil {
 			t.Fatal(err)
 		}
 		missing, idle := compare(r, asked)
 		for _, m := range missing {
-			t.Errorf("%s: the role in rbac.txt lacks %q", r.plugin, m)
+			t.Errorf("%s: the role in roles.txt lacks %q", r.Plugin, m)
 		}
 		for _, i := range idle {
-			if unshown[r.plugin][i] == "" {
-				t.Errorf("%s: the role in rbac.txt allows %q, which nobody asks for", r.plugin, i)
+			if unshown[r.Plugin][i] == "" {
+				t.Errorf("%s: the role in roles.txt allows %q, which nobody asks for", r.Plugin, i)
 			}
 		}
-		for p := range unshown[r.plugin] {
+		for p := range unshown[r.Plugin] {
 			if !slices.Contains(idle, p) {
-				t.Errorf("%s: %q is asked or not allowed, and needs no reason", r.plugin, p)
+				t.Errorf("%s: %q is asked or not allowed, and needs no reason", r.Plugin, p)
 			}
 		}
 	}
@@ -80,7 +81,7 @@ func TestTheRunAskedWhatIsRecorded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	roles, err := readRoles(table)
+	roles, err := rbac.Roles()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +89,7 @@ func TestTheRunAskedWhatIsRecorded(t *testing.T) {
 		t.Errorf("no plugin asked anything: %s holds no request", path)
 	}
 	for _, plugin := range slices.Sorted(maps.Keys(asked)) {
-		at := slices.IndexFunc(roles, func(r role) bool { return r.plugin == plugin })
+		at := slices.IndexFunc(roles, func(r rbac.Role) bool { return r.Plugin == plugin })
 		if at < 0 {
 			continue // the tests of the installation run plugins under other names, too
 		}
@@ -108,7 +109,7 @@ func TestTheRunAskedWhatIsRecorded(t *testing.T) {
 			case len(missing) == 0: // seldom sent, such as after a broken stream
 				t.Logf("kubectl %s asked %q, which its role grants and %s%s.txt does not hold", plugin, request, records, plugin)
 			default:
-				t.Errorf("kubectl %s asked %q, which neither %s%s.txt nor its role in rbac.txt holds", plugin, request, records, plugin)
+				t.Errorf("kubectl %s asked %q, which neither %s%s.txt nor its role in roles.txt holds", plugin, request, records, plugin)
 			}
 		}
 	}
@@ -127,7 +128,7 @@ func recorded(plugin string) ([]string, error) {
 }
 
 func TestRecordsAreSortedAndOfPlugins(t *testing.T) {
-	roles, err := readRoles(table)
+	roles, err := rbac.Roles()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,19 +137,19 @@ func TestRecordsAreSortedAndOfPlugins(t *testing.T) {
 		t.Errorf("%v: records %q for %d roles", err, files, len(roles))
 	}
 	for _, r := range roles {
-		list, err := recorded(r.plugin)
+		list, err := recorded(r.Plugin)
 		if err != nil || !slices.Equal(list, slices.Compact(slices.Sorted(slices.Values(list)))) {
-			t.Errorf("%s: %v: not sorted, or twice: %q", r.plugin, err, list)
+			t.Errorf("%s: %v: not sorted, or twice: %q", r.Plugin, err, list)
 		}
 	}
 }
 
 func TestARoleIsHeldAgainstItsRequests(t *testing.T) {
-	r := role{permissions: []permission{
-		{resources: "pods", verbs: "get,list"},
-		{group: "batch", resources: "jobs", verbs: "patch"},
-		{resources: "/readyz", verbs: "get"},
-		{resources: "namespaces", verbs: "create", option: "--x"},
+	r := rbac.Role{Permissions: []rbac.Permission{
+		{Resources: "pods", Verbs: "get,list"},
+		{Group: "batch", Resources: "jobs", Verbs: "patch"},
+		{Resources: "/readyz", Verbs: "get"},
+		{Resources: "namespaces", Verbs: "create", Option: "--x"},
 	}}
 	missing, idle := compare(r, []string{
 		"list pods", "watch pods", "patch batch/jobs", "get /readyz", "create authentication.k8s.io/selfsubjectreviews", "create namespaces",
@@ -162,12 +163,12 @@ func TestARoleIsHeldAgainstItsRequests(t *testing.T) {
 }
 
 // compare gives what was asked and is not allowed, and what is allowed and was not asked.
-func compare(r role, requests []string) (missing, idle []string) {
+func compare(r rbac.Role, requests []string) (missing, idle []string) {
 	allowed := map[string]bool{}
-	for _, p := range r.permissions {
-		for resource := range strings.SplitSeq(p.resources, ",") {
-			for verb := range strings.SplitSeq(p.verbs, ",") {
-				allowed[verb+" "+strings.TrimPrefix(p.group+"/"+resource, "/")] = false
+	for _, p := range r.Permissions {
+		for resource := range strings.SplitSeq(p.Resources, ",") {
+			for verb := range strings.SplitSeq(p.Verbs, ",") {
+				allowed[verb+" "+strings.TrimPrefix(p.Group+"/"+resource, "/")] = false
 			}
 		}
 	}

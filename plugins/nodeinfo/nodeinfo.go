@@ -111,7 +111,7 @@ func completeFlags(command *cobra.Command) {
 	for name, f := range map[string]complete.Func{
 		"output": complete.Words(formatWords()...), "sort-by": complete.Words(sortKeys...), "section": complete.Words(render.Sections()...),
 		"color": complete.Words(output.ColorModes()...), "fail-on": complete.Words(finding.Thresholds()...),
-		"wait-for": complete.Words(waitHealthy),
+		"wait-for": complete.Words(waitHealthy), "rbac-manifest": complete.Words(roleNames...),
 		"selector": cobra.NoFileCompletions, "field-selector": cobra.NoFileCompletions, "label-columns": cobra.NoFileCompletions,
 		"problem-condition": cobra.NoFileCompletions, "timeout": cobra.NoFileCompletions, "stale-after": cobra.NoFileCompletions,
 	} {
@@ -122,6 +122,9 @@ func completeFlags(command *cobra.Command) {
 }
 
 func run(ctx context.Context, env *cli.Env, o Options) error {
+	if o.RBACManifest != "" {
+		return printRole(env.Streams.Out, o.RBACManifest)
+	}
 	if o.Drain {
 		return o.runDrain(ctx, env)
 	}

@@ -23,10 +23,10 @@ import (
 
 // flagValues are the flags as typed.
 type flagValues struct {
-	output, selector, fieldSelector, sortBy, color, failOn, saveInput, fromInput, waitFor string
-	labelColumns, sections, problemConditions                                             []string
-	noHeaders, onlyProblems, watch, requireComplete, kubelet, drain                       bool
-	timeout, staleAfter                                                                   time.Duration
+	output, selector, fieldSelector, sortBy, color, failOn, saveInput, fromInput, waitFor, rbacManifest string
+	labelColumns, sections, problemConditions                                                           []string
+	noHeaders, onlyProblems, watch, requireComplete, kubelet, drain                                     bool
+	timeout, staleAfter                                                                                 time.Duration
 }
 
 // Options are the flags understood: no string is left to be parsed.
@@ -51,6 +51,7 @@ type Options struct {
 	WaitLimit         time.Duration // of --wait-for; 0: no wait
 	Interval          time.Duration // between two looks of --watch and --wait-for
 	StaleAfter        time.Duration
+	RBACManifest      string
 	SaveInput         string
 	FromInput         string
 
@@ -97,6 +98,8 @@ func (v *flagValues) register(set *pflag.FlagSet) {
 	set.StringVar(&v.saveInput, "save-input", "",
 		"Write the data that was read to this file (- for standard output), for use with --from-input. It contains no "+
 			"environment variables, commands or secrets.")
+	set.StringVar(&v.rbacManifest, "rbac-manifest", "", "Print a ClusterRole for this command and exit: minimal (the table alone), full "+
+		"(all that is read without --kubelet and --drain) or kubelet (full, and get nodes/proxy).")
 	set.StringVar(&v.fromInput, "from-input", "", "Report on a file written by --save-input, without a cluster.")
 	cli.AddColorFlag(set, &v.color)
 }
@@ -109,6 +112,7 @@ func (v *flagValues) toOptions(args []string, connection *kube.Flags, timed bool
 		RequireComplete: v.requireComplete, Timeout: v.timeout, StaleAfter: v.staleAfter, SaveInput: v.saveInput, FromInput: v.fromInput,
 		Sections: v.sections, Connection: connection, Interval: watchInterval,
 	}
+	o.RBACManifest = v.rbacManifest
 	if v.waitFor != "" {
 		o.Timeout, o.WaitLimit = readLimit, waitLimit
 		if timed {
@@ -147,6 +151,9 @@ func (v *flagValues) toOptions(args []string, connection *kube.Flags, timed bool
 	check(err)
 	check(v.conflicts(o))
 	check(v.waitConflicts())
+	if v.rbacManifest != "" && !slices.Contains(roleNames, v.rbacManifest) {
+		check(fmt.Errorf("--rbac-manifest %q: unknown role; use %s", v.rbacManifest, strings.Join(roleNames, ", ")))
+	}
 	check(v.drainConflicts(o))
 	return o, cli.Usage(errors.Join(errs...))
 }
