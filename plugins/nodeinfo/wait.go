@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -74,7 +75,9 @@ func awaited(list report.List, err error) string {
 	}
 	var missing []string
 	for _, name := range list.NotFound {
-		missing = append(missing, fmt.Sprintf("node %q does not exist", name))
+		if !slices.ContainsFunc(list.Items, func(n report.Node) bool { return n.Name == name }) { // one that was deleted has a report
+			missing = append(missing, fmt.Sprintf("node %q does not exist", name))
+		}
 	}
 	for _, n := range list.Items {
 		if n.Verdict == report.Healthy {
@@ -89,7 +92,7 @@ func awaited(list report.List, err error) string {
 	if len(missing) > manyNodes {
 		missing = append(missing[:manyNodes], fmt.Sprintf("and %d more", len(missing)-manyNodes))
 	}
-	if len(missing) == 0 && len(list.Items) == 0 {
+	if len(missing)+len(list.Items) == 0 {
 		return "no node is selected"
 	}
 	return strings.Join(missing, ", ")
