@@ -17,7 +17,7 @@ import (
 )
 
 // waitOn runs a wait that looks every few milliseconds; then changes the cluster after its first word.
-func waitOn(t *testing.T, s *testkit.Server, then func(), args ...string) (stdout, stderr string, code int) {
+func waitOn(t *testing.T, s *testkit.Server, then func(*testkit.Server), args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	env := testkit.NewEnv("kubectl nodeinfo", time.Now())
 	env.Now = time.Now
@@ -31,7 +31,7 @@ func waitOn(t *testing.T, s *testkit.Server, then func(), args ...string) (stdou
 					time.Sleep(time.Millisecond)
 				}
 				if then != nil {
-					then()
+					then(s)
 				}
 			}()
 			err := run(ctx, e, o)
@@ -44,7 +44,6 @@ func waitOn(t *testing.T, s *testkit.Server, then func(), args ...string) (stdou
 }
 
 func TestAWaitEndsWhenTheNodesAreHealthy(t *testing.T) {
-	s := server(t)
 	born := metav1.Time{Time: time.Now().Add(-time.Hour)}
 	well := func(name string) corev1.Node {
 		n := corev1.Node{TypeMeta: metav1.TypeMeta{Kind: "Node", APIVersion: "v1"}, ObjectMeta: metav1.ObjectMeta{Name: name, CreationTimestamp: born}}
@@ -55,26 +54,27 @@ func TestAWaitEndsWhenTheNodesAreHealthy(t *testing.T) {
 		return corev1.NodeList{TypeMeta: metav1.TypeMeta{Kind: "NodeList", APIVersion: "v1"}, Items: nodes}
 	}
 	for name, c := range map[string]struct {
-		before, then func()
+		before, then func(*testkit.Server)
 		args         string
 		says, prints string
 		code         int
 	}{
 		"all are":       {nil, nil, "good --wait-for=healthy", "", "Healthy: node/good", 0},
-		"one gets well": {nil, func() { s.Answer("/api/v1/nodes/bad", well("bad")) }, "bad --wait-for=healthy", "waiting: node bad is Unhealthy (ContainerRuntimeDown)", "Healthy: node/bad", 0},
-		"one joins":     {nil, func() { s.Answer("/api/v1/nodes/new", well("new")) }, "new --wait-for=healthy", `waiting: node "new" does not exist`, "Healthy: node/new", 0},
-		"the cluster comes back": {func() { s.Refuse("/api/v1/nodes", http.StatusServiceUnavailable) }, func() { s.Answer("/api/v1/nodes", list(well("a"), well("b"))) },
+		"one gets well": {nil, func(s *testkit.Server) { s.Answer("/api/v1/nodes/bad", well("bad")) }, "bad --wait-for=healthy", "waiting: node bad is Unhealthy (ContainerRuntimeDown)", "Healthy: node/bad", 0},
+		"one joins":     {nil, func(s *testkit.Server) { s.Answer("/api/v1/nodes/new", well("new")) }, "new --wait-for=healthy", `waiting: node "new" does not exist`, "Healthy: node/new", 0},
+		"the cluster comes back": {func(s *testkit.Server) { s.Refuse("/api/v1/nodes", http.StatusServiceUnavailable) }, func(s *testkit.Server) { s.Answer("/api/v1/nodes", list(well("a"), well("b"))) },
 			"--wait-for=healthy", "waiting: the cluster cannot be read", "2 nodes: 2 Healthy", 0},
-		"none is selected, then one": {func() { s.Answer("/api/v1/nodes", list()) }, func() { s.Answer("/api/v1/nodes", list(well("a"))) },
+		"none is selected, then one": {func(s *testkit.Server) { s.Answer("/api/v1/nodes", list()) }, func(s *testkit.Server) { s.Answer("/api/v1/nodes", list(well("a"))) },
 			"-l pool=new --wait-for=healthy", "waiting: no node is selected", "1 node: 1 Healthy", 0},
 		"in vain":                   {nil, nil, "bad --wait-for=healthy --timeout=100ms", "error: timed out after 100ms: node bad is Unhealthy (ContainerRuntimeDown)", "Unhealthy: node/bad", cli.ExitTimeout},
 		"one that never comes":      {nil, nil, "nope --wait-for=healthy --timeout=100ms", `error: timed out after 100ms: node "nope" does not exist`, "", cli.ExitTimeout},
-		"not allowed to read nodes": {func() { s.Refuse("/api/v1/nodes", http.StatusForbidden) }, nil, "--wait-for=healthy", "error: not allowed", "", cli.ExitError},
+		"not allowed to read nodes": {func(s *testkit.Server) { s.Refuse("/api/v1/nodes", http.StatusForbidden) }, nil, "--wait-for=healthy", "error: not allowed", "", cli.ExitError},
 	} {
 		t.Run(name, func(t *testing.T) {
+			s := server(t)
 			s.Answer("/api/v1/nodes", list(well("good")))
 			if c.before != nil {
-				c.before()
+				c.before(s)
 			}
 			stdout, stderr, code := waitOn(t, s, c.then, strings.Fields(c.args)...)
 			if code != c.code || !strings.Contains(stderr, c.says) || !strings.Contains(stdout, c.prints) || c.prints == "" && stdout != "" {
