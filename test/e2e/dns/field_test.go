@@ -2,6 +2,7 @@ package dns
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -74,4 +75,54 @@ func TestAServiceThatIsMadeAgain(t *testing.T) {
 	heal()
 	restart(t, c)
 	healthy(t, c)
+}
+
+// TestReportedServers: what users reported of the servers, each beside what is nearly the same and well.
+func TestReportedServers(t *testing.T) {
+	c := cluster(t)
+	spread(t, c)
+	t.Run("an upstream that answers over UDP alone", func(t *testing.T) {
+		nodes := strings.Fields(c.MustKubectl(t, "-n", "kube-system", "get", "pods", "-l", "k8s-app=kube-dns", "-o", "jsonpath={.items[*].spec.nodeName}"))
+		slices.Sort(nodes)
+		var heals []func()
+		for _, node := range slices.Compact(nodes) {
+			heals = append(heals, c.Fault(t, "block-dns", node, "--proto", "tcp", "--dest", "all"))
+		}
+		h := expect(t, c, 60*time.Second, "Degraded", "UpstreamTCPFailing", "resolve", "www.example.test", "--type", "A")
+		if !strings.Contains(h.Summary, "over TCP") {
+			t.Errorf("%s", h.Summary)
+		}
+		expect(t, c, 30*time.Second, "Healthy", "", "resolve", "kubernetes.default", "--type", "A")
+		for _, heal := range heals {
+			heal()
+		}
+		expect(t, c, 60*time.Second, "Healthy", "", "resolve", "www.example.test", "--type", "A")
+	})
+	t.Run("a server block that is longer than the cluster's", func(t *testing.T) {
+		heal := corefile(t, c, ".:53 {\n", "corp.local:53 {\n    forward . 192.0.2.1\n}\n.:53 {\n")
+		restart(t, c)
+		healthy(t, c)
+		heal()
+		heal = corefile(t, c, ".:53 {\n", "local:53 {\n    forward . 192.0.2.1\n}\n.:53 {\n")
+		restart(t, c)
+		for _, report := range []string{"check", "config"} {
+			if h := expect(t, c, 60*time.Second, "Unhealthy", "ZoneNotServed", report); !strings.Contains(h.Summary, "the longest matching zone wins") {
+				t.Errorf("%s: %s", report, h.Summary)
+			}
+		}
+		heal()
+		restart(t, c)
+		healthy(t, c)
+	})
+	t.Run("a Corefile without ready", func(t *testing.T) {
+		heal := corefile(t, c, "    ready\n", "")
+		c.MustKubectl(t, "-n", "kube-system", "delete", "pods", "-l", "k8s-app=kube-dns", "--wait=false")
+		h := expect(t, c, 120*time.Second, "Unhealthy", "ProbePluginMissing", "check")
+		if !strings.Contains(h.Summary, "8181") {
+			t.Errorf("%s", h.Summary)
+		}
+		heal()
+		restart(t, c)
+		healthy(t, c)
+	})
 }

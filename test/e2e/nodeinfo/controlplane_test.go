@@ -72,3 +72,31 @@ func TestMetricsServerRemoved(t *testing.T) {
 		}
 	}
 }
+
+// A scheduler that elects no leader works without a Lease: the old one says nothing of it.
+func TestASchedulerWithoutElectionIsWell(t *testing.T) {
+	c := cluster(t)
+	healthy(t, c, "cp1")
+	set := func(from, to string) {
+		t.Helper()
+		if r := c.OnNode(t, "cp1", "sed", "-i", "s/--leader-elect="+from+"/--leader-elect="+to+"/", "/etc/kubernetes/manifests/kube-scheduler.yaml"); r.Code != 0 {
+			t.Fatalf("exit %d: %s", r.Code, r.Stderr)
+		}
+		harness.Eventually(t, 3*time.Minute, func() (string, bool) {
+			args := c.Kubectl(t, "-n", "kube-system", "get", "pod", "kube-scheduler-cp1", "-o", "jsonpath={.spec.containers[0].command} {.status.containerStatuses[0].ready}").Stdout
+			return args, strings.Contains(args, "--leader-elect="+to) && strings.HasSuffix(args, " true")
+		})
+	}
+	t.Cleanup(func() {
+		c.OnNode(t, "cp1", "sed", "-i", "s/--leader-elect=false/--leader-elect=true/", "/etc/kubernetes/manifests/kube-scheduler.yaml")
+	})
+	set("true", "false")
+	harness.Eventually(t, 3*time.Minute, func() (string, bool) { // a Lease that is this old is a scheduler that is gone
+		at := strings.TrimSpace(c.MustKubectl(t, "-n", "kube-system", "get", "lease", "kube-scheduler", "-o", "jsonpath={.spec.renewTime}"))
+		renewed, err := time.Parse(time.RFC3339, at)
+		return "renewed at " + at, err == nil && time.Since(renewed) > time.Minute
+	})
+	healthy(t, c, "cp1", "w1")
+	set("false", "true")
+	healthy(t, c, "cp1", "w1")
+}

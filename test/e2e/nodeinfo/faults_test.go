@@ -25,8 +25,6 @@ func TestNodeFaults(t *testing.T) {
 		t.Run("CrashLoopingPod", func(t *testing.T) { crashLoopingPod(t, c, "w1") })
 		t.Run("StuckTerminatingPod", func(t *testing.T) { stuckTerminatingPod(t, c, "w1") })
 		t.Run("KubeProxyRefuses", func(t *testing.T) { kubeProxyRefuses(t, c, "w1") })
-		t.Run("EvictionNear", func(t *testing.T) { evictionNear(t, c, "w1") })
-		t.Run("LeaseDenied", func(t *testing.T) { leaseDenied(t, c, "w1") })
 	})
 	t.Run("w2", func(t *testing.T) {
 		t.Parallel()
@@ -37,6 +35,8 @@ func TestNodeFaults(t *testing.T) {
 		t.Run("LeakedAddresses", func(t *testing.T) { leakedAddresses(t, c, "w2") })
 		t.Run("KubeProxyLosesItsNode", func(t *testing.T) { kubeProxyLosesItsNode(t, c, "w2") })
 		t.Run("WrongClusterDNSIsNotTheNodesHealth", func(t *testing.T) { wrongClusterDNS(t, c, "w2") })
+		t.Run("EvictionNear", func(t *testing.T) { evictionNear(t, c, "w2") })
+		t.Run("LeaseDenied", func(t *testing.T) { leaseDenied(t, c, "w2") })
 	})
 }
 
