@@ -62,10 +62,14 @@ func TestAWaitEndsWhenTheNodesAreHealthy(t *testing.T) {
 		"all are":       {nil, nil, "good --wait-for=healthy", "", "Healthy: node/good", 0},
 		"one gets well": {nil, func(s *testkit.Server) { s.Answer("/api/v1/nodes/bad", well("bad")) }, "bad --wait-for=healthy", "waiting: node bad is Unhealthy (ContainerRuntimeDown)", "Healthy: node/bad", 0},
 		"one joins":     {nil, func(s *testkit.Server) { s.Answer("/api/v1/nodes/new", well("new")) }, "new --wait-for=healthy", `waiting: node "new" does not exist`, "Healthy: node/new", 0},
-		"the cluster comes back": {func(s *testkit.Server) { s.Refuse("/api/v1/nodes", http.StatusServiceUnavailable) }, func(s *testkit.Server) { s.Answer("/api/v1/nodes", list(well("a"), well("b"))) },
-			"--wait-for=healthy", "waiting: the cluster cannot be read", "2 nodes: 2 Healthy", 0},
-		"none is selected, then one": {func(s *testkit.Server) { s.Answer("/api/v1/nodes", list()) }, func(s *testkit.Server) { s.Answer("/api/v1/nodes", list(well("a"))) },
-			"-l pool=new --wait-for=healthy", "waiting: no node is selected", "1 node: 1 Healthy", 0},
+		"the cluster comes back": {
+			func(s *testkit.Server) { s.Refuse("/api/v1/nodes", http.StatusServiceUnavailable) }, func(s *testkit.Server) { s.Answer("/api/v1/nodes", list(well("a"), well("b"))) },
+			"--wait-for=healthy", "waiting: the cluster cannot be read", "2 nodes: 2 Healthy", 0,
+		},
+		"none is selected, then one": {
+			func(s *testkit.Server) { s.Answer("/api/v1/nodes", list()) }, func(s *testkit.Server) { s.Answer("/api/v1/nodes", list(well("a"))) },
+			"-l pool=new --wait-for=healthy", "waiting: no node is selected", "1 node: 1 Healthy", 0,
+		},
 		"in vain":                   {nil, nil, "bad --wait-for=healthy --timeout=100ms", "error: timed out after 100ms: node bad is Unhealthy (ContainerRuntimeDown)", "Unhealthy: node/bad", cli.ExitTimeout},
 		"one that never comes":      {nil, nil, "nope --wait-for=healthy --timeout=100ms", `error: timed out after 100ms: node "nope" does not exist`, "", cli.ExitTimeout},
 		"not allowed to read nodes": {func(s *testkit.Server) { s.Refuse("/api/v1/nodes", http.StatusForbidden) }, nil, "--wait-for=healthy", "error: not allowed", "", cli.ExitError},

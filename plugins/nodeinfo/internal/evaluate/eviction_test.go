@@ -21,18 +21,26 @@ func TestAnEvictionIsToldBeforeItHappens(t *testing.T) {
 		says     string // empty: nothing
 		severity finding.Severity
 	}{
-		"disk at a hard threshold": {facts.Kubelet{Filesystems: disk("root", 105), EvictionHard: map[string]string{"nodefs.available": "10%"}},
-			"only 105Mi of disk space left: the kubelet evicts pods below 100Mi (hard threshold 10%)", finding.Warning},
+		"disk at a hard threshold": {
+			facts.Kubelet{Filesystems: disk("root", 105), EvictionHard: map[string]string{"nodefs.available": "10%"}},
+			"only 105Mi of disk space left: the kubelet evicts pods below 100Mi (hard threshold 10%)", finding.Warning,
+		},
 		"disk a little farther":     {facts.Kubelet{Filesystems: disk("root", 115), EvictionHard: map[string]string{"nodefs.available": "10%"}}, "", ""},
 		"disk below: the condition": {facts.Kubelet{Filesystems: disk("root", 95), EvictionHard: map[string]string{"nodefs.available": "10%"}}, "", ""},
-		"disk at a soft threshold": {facts.Kubelet{Filesystems: disk("root", 205), EvictionHard: map[string]string{"nodefs.available": "10%"}, EvictionSoft: map[string]string{"nodefs.available": "200Mi"}},
-			"evicts pods below 200Mi (soft threshold 200Mi)", finding.Warning},
+		"disk at a soft threshold": {
+			facts.Kubelet{Filesystems: disk("root", 205), EvictionHard: map[string]string{"nodefs.available": "10%"}, EvictionSoft: map[string]string{"nodefs.available": "200Mi"}},
+			"evicts pods below 200Mi (soft threshold 200Mi)", finding.Warning,
+		},
 		"images": {facts.Kubelet{Filesystems: disk("image", 152), EvictionHard: map[string]string{"imagefs.available": "15%"}}, "disk space for images", finding.Info},
-		"inodes": {facts.Kubelet{Filesystems: []facts.KubeletFilesystem{{Name: "root", Inodes: n(1000), InodesFree: n(52)}}, EvictionHard: map[string]string{"nodefs.inodesFree": "5%"}},
-			"only 52 inodes left: the kubelet evicts pods below 50", finding.Warning},
+		"inodes": {
+			facts.Kubelet{Filesystems: []facts.KubeletFilesystem{{Name: "root", Inodes: n(1000), InodesFree: n(52)}}, EvictionHard: map[string]string{"nodefs.inodesFree": "5%"}},
+			"only 52 inodes left: the kubelet evicts pods below 50", finding.Warning,
+		},
 		"memory": {facts.Kubelet{Memory: n(105 << 20), EvictionHard: map[string]string{"memory.available": "100Mi"}}, "105Mi of memory left", finding.Warning},
-		"process IDs": {facts.Kubelet{MaxPIDs: n(1000), PIDs: n(895), EvictionHard: map[string]string{"pid.available": "10%"}},
-			"105 process IDs left", finding.Warning},
+		"process IDs": {
+			facts.Kubelet{MaxPIDs: n(1000), PIDs: n(895), EvictionHard: map[string]string{"pid.available": "10%"}},
+			"105 process IDs left", finding.Warning,
+		},
 		"thresholds that were not read": {facts.Kubelet{Memory: n(105 << 20)}, "", ""},
 		"figures that were not read":    {facts.Kubelet{EvictionHard: map[string]string{"memory.available": "100Mi", "nodefs.available": "10%", "pid.available": "5%"}}, "", ""},
 		"an eviction that is off":       {facts.Kubelet{Filesystems: disk("image", 1), EvictionHard: map[string]string{"imagefs.available": "0%"}}, "", ""},
