@@ -74,9 +74,7 @@ func TestMetricsServerRemoved(t *testing.T) {
 }
 
 // A scheduler that elects no leader works without a Lease: the old one says nothing of it.
-func TestASchedulerWithoutElectionIsWell(t *testing.T) {
-	c := cluster(t)
-	healthy(t, c, "cp1")
+func schedulerWithoutElection(t *testing.T, c *harness.Cluster) {
 	set := func(from, to string) {
 		t.Helper()
 		if r := c.OnNode(t, "cp1", "sed", "-i", "s/--leader-elect="+from+"/--leader-elect="+to+"/", "/etc/kubernetes/manifests/kube-scheduler.yaml"); r.Code != 0 {
@@ -96,7 +94,7 @@ func TestASchedulerWithoutElectionIsWell(t *testing.T) {
 		renewed, err := time.Parse(time.RFC3339, at)
 		return "renewed at " + at, err == nil && time.Since(renewed) > time.Minute
 	})
-	healthy(t, c, "cp1", "w1")
+	healthy(t, c, "cp1")
 	set("false", "true")
-	healthy(t, c, "cp1", "w1")
+	healthy(t, c, "cp1")
 }

@@ -15,6 +15,10 @@ import (
 func TestNodeFaults(t *testing.T) {
 	c := cluster(t)
 	healthy(t, c, "cp1", "w1", "w2")
+	t.Run("cp1", func(t *testing.T) {
+		t.Parallel()
+		t.Run("SchedulerWithoutElection", func(t *testing.T) { schedulerWithoutElection(t, c) })
+	})
 	t.Run("w1", func(t *testing.T) {
 		t.Parallel()
 		t.Run("KubeletStopped", func(t *testing.T) { kubeletStopped(t, c, "w1") })

@@ -70,20 +70,25 @@ func leakedAddresses(t *testing.T, c *harness.Cluster, node string) {
 		c.OnNode(t, node, "sh", "-c", "grep -l "+mark+" /var/lib/cni/networks/*/* | xargs -r rm -f")
 	}
 	t.Cleanup(heal)
-	const fill = `cd /var/lib/cni/networks/*/ && net=$(ls | grep -m1 '^[0-9]' | cut -d. -f1-3) && for i in $(seq 1 254); do [ -e $net.$i ] || printf '%s\neth0' "$1" >$net.$i; done`
-	if r := c.OnNode(t, node, "sh", "-c", fill, "fill", mark); r.Code != 0 {
-		t.Fatalf("exit %d: %s", r.Code, r.Stderr)
-	}
 	namespace := c.Namespace(t)
-	c.Apply(t, fmt.Sprintf(`
+	sleeper := func(name string) {
+		c.Apply(t, fmt.Sprintf(`
 apiVersion: v1
 kind: Pod
-metadata: {name: waits, namespace: %s}
+metadata: {name: %s, namespace: %s}
 spec:
   nodeName: %s
   terminationGracePeriodSeconds: 1
   containers: [{name: app, image: "busybox:1.36", imagePullPolicy: IfNotPresent, command: [sleep, "1000"]}]
-`, namespace, node))
+`, name, namespace, node))
+	}
+	sleeper("holds") // one address is taken, whatever else runs here: its file says how the others are called
+	c.MustKubectl(t, "wait", "pod/holds", "-n", namespace, "--for=condition=Ready", "--timeout=120s")
+	const fill = `cd /var/lib/cni/networks/*/ && net=$(ls | grep -m1 '^[0-9]' | cut -d. -f1-3) && for i in $(seq 1 254); do [ -e $net.$i ] || printf '%s\neth0' "$1" >$net.$i; done`
+	if r := c.OnNode(t, node, "sh", "-c", fill, "fill", mark); r.Code != 0 {
+		t.Fatalf("exit %d: %s", r.Code, r.Stderr)
+	}
+	sleeper("waits")
 	n := becomes(t, c, 2*time.Minute, want{node: node, verdict: report.Degraded, code: "PodIPsExhausted", text: "the node has no free pod address, but only "})
 	if f := of(t, n, "PodIPsExhausted"); !strings.Contains(f.Message, "no IP addresses available in range set") || !strings.Contains(f.Next[len(f.Next)-1].Command, "/var/lib/cni/networks/") {
 		t.Errorf("%s, next %+v", f.Message, f.Next)
