@@ -228,11 +228,23 @@ func wrongClusterDNS(t *testing.T, c *harness.Cluster, node string) {
 	healthy(t, c, node)
 }
 
+// settled waits until the kubelet has renewed its Lease twice: one that an earlier test has restarted may not have registered
+// its node yet, and would make the Node anew after it was deleted.
+func settled(t *testing.T, c *harness.Cluster, node string) {
+	t.Helper()
+	renewals := map[string]bool{}
+	harness.Eventually(t, 2*time.Minute, func() (string, bool) {
+		renewals[c.MustKubectl(t, "-n", "kube-node-lease", "get", "lease", node, "-o", "jsonpath={.spec.renewTime}")] = true
+		return fmt.Sprintf("%d renewals of the Lease", len(renewals)-1), len(renewals) > 2
+	})
+}
+
 // A Node object that somebody deletes: its pods are still there, and a restart of the kubelet brings it back, as the
 // finding says.
 func TestADeletedNodeComesBack(t *testing.T) {
 	c := cluster(t)
 	healthy(t, c, "w2")
+	settled(t, c, "w2")
 	c.MustKubectl(t, "delete", "node", "w2")
 	n := becomes(t, c, time.Minute, want{node: "w2", verdict: report.Unhealthy, code: "NodeDeleted", exit: 1, text: "(event RemovingNode); "})
 	if f := of(t, n, "NodeDeleted"); !strings.Contains(f.Message, "still bound to it") || len(f.Next) < 2 || !strings.Contains(f.Next[1].Command, "restart kubelet") {

@@ -385,7 +385,7 @@ func TestADrainTakesFourCallsAndTwoForVolumes(t *testing.T) {
 
 func TestWhatTheKubeletMeasuresIsRead(t *testing.T) {
 	pod := func(name string, used uint64) string {
-		return fmt.Sprintf(`{"podRef":{"name":%q,"namespace":"shop"},"ephemeral-storage":{"usedBytes":%d}}`, name, used)
+		return fmt.Sprintf(`{"podRef":{"name":%q,"namespace":"shop"},"ephemeral-storage":{"usedBytes":%d},"memory":{"workingSetBytes":%d}}`, name, used, 10-used)
 	}
 	var k evaluate.Kubelet
 	readSummary([]byte(`{"node":{"fs":{"availableBytes":5},"runtime":{"imageFs":{"capacityBytes":9}},"memory":{"availableBytes":7},"rlimit":{"maxpid":30,"curproc":4}},"pods":[`+
@@ -397,6 +397,9 @@ func TestWhatTheKubeletMeasuresIsRead(t *testing.T) {
 	}
 	if !slices.Equal(users, []string{"big", "a", "b", "c", "d"}) || k.DiskUsers[0].Used != 9 || k.DiskUsers[0].Namespace != "shop" {
 		t.Errorf("%+v", k.DiskUsers)
+	}
+	if len(k.MemoryUsers) != 5 || k.MemoryUsers[0].Name != "empty" || k.MemoryUsers[0].Used != 10 {
+		t.Errorf("%+v", k.MemoryUsers)
 	}
 	if len(k.Filesystems) != 2 || k.Filesystems[0].Name != "root" || *k.Filesystems[0].Available != 5 || k.Filesystems[1].Name != "image" {
 		t.Errorf("%+v", k.Filesystems)

@@ -375,8 +375,8 @@ func unreached(body []byte) string {
 	return ""
 }
 
-// diskUsers is how many pods are told by their use of the disk.
-const diskUsers = 5
+// mostUsers is how many pods are told by their use of the disk or the memory.
+const mostUsers = 5
 
 // readSummary reads what the kubelet measures of its node.
 // https://github.com/kubernetes/kubernetes/blob/v1.36.3/staging/src/k8s.io/kubelet/pkg/apis/stats/v1alpha1/types.go
@@ -402,7 +402,10 @@ func readSummary(body []byte, k *evaluate.Kubelet) {
 				Name      string `json:"name"`
 				Namespace string `json:"namespace"`
 			} `json:"podRef"`
-			Disk *fs `json:"ephemeral-storage"`
+			Disk   *fs `json:"ephemeral-storage"`
+			Memory struct {
+				WorkingSet *uint64 `json:"workingSetBytes"`
+			} `json:"memory"`
 		} `json:"pods"`
 	}
 	if err := json.Unmarshal(body, &summary); err != nil {
@@ -419,14 +422,25 @@ func readSummary(body []byte, k *evaluate.Kubelet) {
 	}
 	k.Memory, k.MaxPIDs, k.PIDs = summary.Node.Memory.Available, summary.Node.Processes.Max, summary.Node.Processes.Running
 	for _, p := range summary.Pods {
+		use := evaluate.PodUse{Namespace: p.Pod.Namespace, Name: p.Pod.Name}
 		if p.Disk != nil && p.Disk.Used != nil && *p.Disk.Used > 0 {
-			k.DiskUsers = append(k.DiskUsers, evaluate.DiskUser{Namespace: p.Pod.Namespace, Name: p.Pod.Name, Used: *p.Disk.Used})
+			use.Used = *p.Disk.Used
+			k.DiskUsers = append(k.DiskUsers, use)
+		}
+		if used := p.Memory.WorkingSet; used != nil && *used > 0 {
+			use.Used = *used
+			k.MemoryUsers = append(k.MemoryUsers, use)
 		}
 	}
-	slices.SortFunc(k.DiskUsers, func(a, b evaluate.DiskUser) int {
+	k.DiskUsers, k.MemoryUsers = greatest(k.DiskUsers), greatest(k.MemoryUsers)
+}
+
+// greatest are those that use most, the largest first.
+func greatest(users []evaluate.PodUse) []evaluate.PodUse {
+	slices.SortFunc(users, func(a, b evaluate.PodUse) int {
 		return cmp.Or(cmp.Compare(b.Used, a.Used), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
-	k.DiskUsers = k.DiskUsers[:min(len(k.DiskUsers), diskUsers)]
+	return users[:min(len(users), mostUsers)]
 }
 
 // readThresholds reads from which shortage on the kubelet evicts.

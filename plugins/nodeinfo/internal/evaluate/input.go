@@ -13,7 +13,7 @@ type (
 	NodeMetrics       = facts.NodeMetrics
 	Kubelet           = facts.Kubelet
 	KubeletFilesystem = facts.KubeletFilesystem
-	DiskUser          = facts.DiskUser
+	PodUse            = facts.PodUse
 	ProxyHealth       = facts.ProxyHealth
 )
 

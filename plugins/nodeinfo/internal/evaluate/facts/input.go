@@ -123,7 +123,8 @@ type Kubelet struct {
 	Memory         *uint64             `json:"memoryAvailableBytes,omitempty"`
 	MaxPIDs        *uint64             `json:"maxPIDs,omitempty"`
 	PIDs           *uint64             `json:"pids,omitempty"`
-	DiskUsers      []DiskUser          `json:"diskUsers,omitempty"`    // the pods that use most of the disk, the largest first
+	DiskUsers      []PodUse            `json:"diskUsers,omitempty"`    // the pods that use most of the disk, the largest first
+	MemoryUsers    []PodUse            `json:"memoryUsers,omitempty"`  // and of the memory, by their working sets
 	EvictionHard   map[string]string   `json:"evictionHard,omitempty"` // its thresholds by signal, by its configuration
 	EvictionSoft   map[string]string   `json:"evictionSoft,omitempty"`
 
@@ -144,8 +145,8 @@ type KubeletFilesystem struct {
 	InodesFree *uint64 `json:"inodesFree,omitempty"`
 }
 
-// DiskUser is a pod and the bytes of its writable layers, logs and emptyDirs.
-type DiskUser struct {
+// PodUse is a pod and the bytes that it uses: of the disk its writable layers, logs and emptyDirs.
+type PodUse struct {
 	Namespace string `json:"namespace"`
 	Name      string `json:"name"`
 	Used      uint64 `json:"usedBytes"`

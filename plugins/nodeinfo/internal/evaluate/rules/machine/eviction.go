@@ -59,11 +59,17 @@ func checkEvictionNear(c *subject.Case) []finding.Finding {
 			Source: "kubelet " + c.Object.Name, Path: "eviction" + strings.ToUpper(kind[:1]) + kind[1:] + "[" + m.Signal + "]",
 			Value: fmt.Sprintf("%s; available %s of %s", m.Threshold, amount(m.Available), amount(m.Whole)),
 		}}
-		next := []finding.Next{c.BiggestUsers()}
-		if strings.Contains(m.Signal, "fs.") {
-			evidence, next = append(evidence, diskUsers(c)...), diskSteps(c)
-		} else if m.Signal == "pid.available" {
-			next = []finding.Next{c.PodsHere("List the pods of the node: one of them runs very many processes")}
+		var next []finding.Next
+		switch m.Signal {
+		case "memory.available":
+			evidence, next = append(evidence, users(c, "memory", c.Kubelet.MemoryUsers)...), largest(c, c.Kubelet.MemoryUsers)
+			if next == nil {
+				next = append(next, c.BiggestUsers())
+			}
+		case "pid.available":
+			next = append(next, c.PodsHere("List the pods of the node: one of them runs very many processes"))
+		default:
+			evidence, next = append(evidence, diskUsers(c)...), append(largest(c, c.Kubelet.DiskUsers), directories())
 		}
 		f := c.Found(message, evidence, next...)
 		if strings.HasPrefix(m.Signal, "imagefs.") {
@@ -87,27 +93,39 @@ func memoryOf(c *subject.Case) uint64 {
 	return uint64(max(0, q.Value()))
 }
 
-// diskSteps lead to what fills the disk: the pod that uses most of it, and what is no pod's.
-func diskSteps(c *subject.Case) []finding.Next {
-	var next []finding.Next
-	if len(c.Kubelet.DiskUsers) > 0 {
-		u := c.Kubelet.DiskUsers[0]
-		next = append(next, c.Look("Check the owner and the volumes of the pod that uses most", u.Namespace, "describe", "pod", u.Name))
-	}
-	return append(next, subject.OnNode("du -xhd3 /var/log /var/lib/kubelet /var/lib/containerd 2>/dev/null | sort -h | tail -15",
-		"On the node, list the largest directories of logs, volumes and images"))
-}
-
-// diskUsers are the pods that use most of the disk, as evidence for a disk that is short.
-func diskUsers(c *subject.Case) []finding.Evidence {
-	if c.Kubelet == nil || len(c.Kubelet.DiskUsers) == 0 {
+// largest leads to the pod that uses most.
+func largest(c *subject.Case, pods []facts.PodUse) []finding.Next {
+	if len(pods) == 0 {
 		return nil
 	}
-	var users []string
-	for _, u := range c.Kubelet.DiskUsers[:min(3, len(c.Kubelet.DiskUsers))] {
-		users = append(users, fmt.Sprintf("%s/%s %s", u.Namespace, u.Name, output.Bytes(int64(min(u.Used, 1<<62)))))
+	return []finding.Next{c.Look("Check the owner, the limits and the volumes of the pod that uses most", pods[0].Namespace,
+		"describe", "pod", pods[0].Name)}
+}
+
+// directories leads to what fills a disk and is no pod's.
+func directories() finding.Next {
+	return subject.OnNode("du -xhd3 /var/log /var/lib/kubelet /var/lib/containerd 2>/dev/null | sort -h | tail -15",
+		"On the node, list the largest directories of logs, volumes and images")
+}
+
+// diskUsers are evidence for a disk that is short.
+func diskUsers(c *subject.Case) []finding.Evidence {
+	if c.Kubelet == nil {
+		return nil
+	}
+	return users(c, "disk", c.Kubelet.DiskUsers)
+}
+
+// users names the pods that use most of something.
+func users(c *subject.Case, what string, pods []facts.PodUse) []finding.Evidence {
+	if len(pods) == 0 {
+		return nil
+	}
+	var list []string
+	for _, u := range pods[:min(3, len(pods))] {
+		list = append(list, fmt.Sprintf("%s/%s %s", u.Namespace, u.Name, output.Bytes(int64(min(u.Used, 1<<62)))))
 	}
 	return []finding.Evidence{{
-		Source: "kubelet " + c.Object.Name, Path: "/stats/summary pods", Value: "most disk used by " + strings.Join(users, ", "),
+		Source: "kubelet " + c.Object.Name, Path: "/stats/summary pods", Value: "most " + what + " used by " + strings.Join(list, ", "),
 	}}
 }
