@@ -73,7 +73,7 @@ func copyElements(out, v reflect.Value) {
 func copyMap(out, v reflect.Value) {
 	for _, key := range v.MapKeys() {
 		value := copied(v.MapIndex(key))
-		if value.Kind() == reflect.String && key.Kind() == reflect.String && secretAnnotation(key.String()) {
+		if value.Kind() == reflect.String && key.Kind() == reflect.String && key.String() == lastApplied {
 			value.SetString(Hidden)
 		}
 		out.SetMapIndex(key, value)
@@ -85,10 +85,6 @@ func fieldOf(v reflect.Value, name string) any {
 		return f.Interface()
 	}
 	return nil
-}
-
-func secretAnnotation(key string) bool {
-	return key == lastApplied || strings.Contains(key, "/") && LooksSecret(key)
 }
 
 func copyFields(out, v reflect.Value) {
@@ -105,6 +101,13 @@ func copyFields(out, v reflect.Value) {
 		for _, field := range []string{"Command", "Args"} {
 			if words, ok := fieldOf(out, field).([]string); ok {
 				Words(words, hidden)
+			}
+		}
+	}
+	if annotations, ok := fieldOf(out, "Annotations").(map[string]string); ok { // a copy by now
+		for key := range annotations {
+			if LooksSecret(key) {
+				annotations[key] = Hidden
 			}
 		}
 	}

@@ -37,7 +37,7 @@ func TestACopyHidesAndTheOriginalStays(t *testing.T) {
 func TestACopyOfAPodHidesByItsPlaces(t *testing.T) {
 	get := &corev1.HTTPGetAction{HTTPHeaders: []corev1.HTTPHeader{{Name: "X-Auth", Value: "canary1"}}}
 	pod := corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: "auth", Labels: map[string]string{"auth": "basic"}, Annotations: map[string]string{"example.com/auth-token": "canary2"}},
+		ObjectMeta: metav1.ObjectMeta{Name: "auth", Labels: map[string]string{"example.com/auth": "basic"}, Annotations: map[string]string{"example.com/auth-token": "canary2"}},
 		Spec: corev1.PodSpec{Containers: []corev1.Container{{
 			Name: "auth", Command: []string{"mysql", "-p", "canary3"}, Args: []string{"--dsn=canary4", "--port", "80"},
 			Env:            []corev1.EnvVar{{Name: "AUTH", Value: "canary5"}, {Name: "MODE", Value: "fast"}},

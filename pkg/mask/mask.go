@@ -51,13 +51,28 @@ var tokenMarks = []string{
 type pattern struct {
 	marks   []string // one of them is in every text that has one
 	pattern func() *regexp.Regexp
-	random  bool // a secret has a digit, where a word of the same form has none
+	likely  func(string) bool // tells a secret from a word of the same form; nil: all are secrets
 }
 
 const digits = "0123456789"
 
 // header names what a header or a line of YAML has a secret for; "Secret: shop/creds-2" is an object.
-const header = `[\w.-]*(?:password|passwd|passphrase|api[_-]?key|access[_-]?key|private[_-]?key|token)|[\w.-]+[_-]secret`
+const header = `[\w.-]*(?:password|passwd|passphrase|api[_-]?key|access[_-]?key|private[_-]?key|token)`
+
+// random says whether a token is none of Kubernetes' names, which may begin alike: those that join words by "-" have no capitals.
+func random(value string) bool {
+	return strings.ContainsAny(value, digits) && (!strings.Contains(value, "-") || strings.ToLower(value) != value)
+}
+
+// measure is a number, an address or a quantity: what a status, a peer or a quota is told by.
+var measure = lazy(`^[0-9][0-9.:]*[A-Za-z]{0,2}$`)
+
+// credential says whether what stands behind a name can be its secret. A word about it has no digit ("token: expired"), and an
+// object of Kubernetes a namespace before a "/" and no capitals.
+func credential(value string) bool {
+	return strings.ContainsAny(value, digits) && !measure().MatchString(value) &&
+		(!strings.Contains(value, "/") || strings.ToLower(value) != value)
+}
 
 // lazy compiles an expression when a text has its mark: a start that compiles all of them is a millisecond longer.
 func lazy(expression string) func() *regexp.Regexp {
@@ -76,15 +91,15 @@ var patterns = []pattern{
 		marks:   []string{"PRIVATE KEY"},
 		pattern: lazy(`(-----BEGIN [A-Z ]*PRIVATE KEY-----)([^-]+)((?:-----END [A-Z ]*PRIVATE KEY-----)?)`),
 	},
-	{marks: tokenMarks, random: true, pattern: lazy(`((?:^|[^\w-]))((?:` + tokens + `)\b)()`)},
+	{marks: tokenMarks, likely: random, pattern: lazy(`((?:^|[^\w-]))((?:` + tokens + `)\b)()`)},
 	{
-		marks: []string{"uthorization", "UTHORIZATION"}, random: true,
+		marks: []string{"uthorization", "UTHORIZATION"}, likely: credential,
 		pattern: lazy(`(?i)(\bauthorization["']?[:=][ \t]*["']?(?:[a-z]+[ \t]+)?)([^\s"',;]{3,})()`),
 	},
 	// A header or a line of YAML. What has no digit is a word about the secret: "token: expired".
 	{
-		marks: []string{": ", ":\t"}, random: true,
-		pattern: lazy(`(?i)(\b(?:` + header + `)["']?:[ \t]+["']?)([^\s"',;]{3,})()`),
+		marks: []string{": ", ":\t"}, likely: credential,
+		pattern: lazy(`(?i)((?:^|[^\w./-])(?:` + header + `)["']?:[ \t]+["']?)([^\s"',;]{3,})()`),
 	},
 	{marks: []string{"="}, pattern: lazy(`(?i)(\b` + secretWord + `=)("[^"]*"|'[^']*'|[^\s&;,"']+)()`)},
 	{marks: []string{`"`}, pattern: lazy(`(?i)("` + secretWord + `"\s*:\s*")([^"]+)(")`)},
@@ -103,7 +118,7 @@ func Text(text string) string {
 		if slices.ContainsFunc(p.marks, func(mark string) bool { return strings.Contains(text, mark) }) {
 			// docker-pullable://nginx:1.27@sha256:… is an image, and 1.27 no password.
 			text = replace(p.pattern(), text, func(value, after string) bool {
-				return !strings.HasPrefix(after, "sha256:") && (!p.random || strings.ContainsAny(value, digits))
+				return !strings.HasPrefix(after, "sha256:") && (p.likely == nil || p.likely(value))
 			})
 		}
 	}

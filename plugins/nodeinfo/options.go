@@ -114,10 +114,11 @@ func (v *flagValues) toOptions(args []string, connection *kube.Flags, timed bool
 	}
 	o.RBACManifest = v.rbacManifest
 	if v.waitFor != "" {
-		o.Timeout, o.WaitLimit = readLimit, waitLimit
+		o.WaitLimit = waitLimit
 		if timed {
 			o.WaitLimit = v.timeout
 		}
+		o.Timeout = min(o.WaitLimit, waitReadLimit)
 	}
 	var errs []error
 	check := func(err error) { errs = append(errs, err) }

@@ -2,6 +2,7 @@ package nodeinfo
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"slices"
@@ -21,8 +22,9 @@ const (
 	waitHealthy = "healthy"
 	// waitLimit is how long --wait-for waits where --timeout does not say.
 	waitLimit = 10 * time.Minute
-	// readLimit is how long one reading may take.
-	readLimit = 15 * time.Second
+	// readLimit is how long one reading may take, and waitReadLimit of a wait, which has the time.
+	readLimit     = 15 * time.Second
+	waitReadLimit = time.Minute
 	// manyNodes is how many nodes a line on the wait names.
 	manyNodes = 5
 )
@@ -38,11 +40,14 @@ func (o Options) waitFor(ctx context.Context, env *cli.Env, clusters []*kube.Clu
 	said, last := "", report.List{}
 	for {
 		list, err := o.collectReport(ctx, env, clusters)
-		if said == "" && (apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err)) {
+		interrupted := ctx.Err() != nil && !errors.Is(context.Cause(ctx), errWaited)
+		if interrupted || said == "" && final(err) {
 			return err
 		}
 		if ctx.Err() == nil || said == "" { // a reading that was cut says nothing
-			last = list
+			if err == nil || len(list.Items) > 0 {
+				last = list
+			}
 			missing := awaited(list, err)
 			if missing == "" {
 				return errors.Join(o.print(env, list), o.decide(list))
@@ -66,6 +71,12 @@ func (o Options) waitFor(ctx context.Context, env *cli.Env, clusters []*kube.Clu
 		case <-time.After(o.Interval):
 		}
 	}
+}
+
+// final says that another reading would fail in the same way.
+func final(err error) bool {
+	var unknown x509.UnknownAuthorityError
+	return apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) || apierrors.IsBadRequest(err) || errors.As(err, &unknown)
 }
 
 // awaited says what is missing until all nodes are Healthy; empty: nothing.

@@ -100,10 +100,10 @@ func TestAWaitForWhatIsNoState(t *testing.T) {
 			t.Errorf("%s: exit %d: %s", args, code, stderr)
 		}
 	}
-	if o, _, _ := parse(t, "--wait-for=healthy"); o.WaitLimit != waitLimit || o.Timeout != readLimit {
+	if o, _, _ := parse(t, "--wait-for=healthy"); o.WaitLimit != waitLimit || o.Timeout != waitReadLimit {
 		t.Errorf("it waits for %s, %s each", o.WaitLimit, o.Timeout)
 	}
-	if o, _, _ := parse(t, "--wait-for=healthy", "--timeout=3s"); o.WaitLimit != 3*time.Second || o.Timeout != readLimit {
+	if o, _, _ := parse(t, "--wait-for=healthy", "--timeout=3s"); o.WaitLimit != 3*time.Second || o.Timeout != 3*time.Second {
 		t.Errorf("it waits for %s, %s each", o.WaitLimit, o.Timeout)
 	}
 }

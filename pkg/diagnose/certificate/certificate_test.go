@@ -120,15 +120,27 @@ func TestTheNewestRequestCounts(t *testing.T) {
 	at := func(name string, minute int, state State) Request {
 		return Request{Name: name, Node: "w1", Use: Serving, Made: time.Unix(int64(minute)*60, 0), State: state}
 	}
+	noon := time.Unix(300, 0)
 	list := []Request{at("old", 1, Denied), at("b", 3, Pending), at("a", 3, Pending), {Name: "c", Node: "w1", Use: Client}, {Name: "d", Node: "w2", Use: Serving}}
-	if r := Newest(list, "w1", Serving); r == nil || r.Name != "a" {
+	if r := Newest(list, "w1", Serving, noon); r == nil || r.Name != "a" {
 		t.Errorf("%+v", r)
 	}
-	if r := Newest(append(list, at("z", 4, Issued)), "w1", Serving); r != nil {
+	if r := Newest(append(list, at("z", 4, Issued)), "w1", Serving, noon); r != nil {
 		t.Errorf("answered by the last, and %+v counts", r)
 	}
-	if r := Newest(list, "w3", Serving); r != nil {
+	if r := Newest(list, "w3", Serving, noon); r != nil {
 		t.Errorf("%+v", r)
+	}
+	own := Request{Name: "own", Node: "w4", Use: Serving, Requestor: nodeUser + "w4", Made: time.Unix(0, 0), State: Pending}
+	if r := Newest([]Request{own}, "w4", Serving, own.Made.Add(time.Hour)); r == nil {
+		t.Error("a request of an hour ago does not count")
+	}
+	if r := Newest([]Request{own}, "w4", Serving, own.Made.Add(time.Hour+time.Second)); r != nil {
+		t.Error("a kubelet that waits has made another by now")
+	}
+	own.Requestor = "system:bootstrap:abcdef" // a machine that joins waits with the same one
+	if r := Newest([]Request{own}, "w4", Serving, own.Made.Add(20*time.Hour)); r == nil {
+		t.Error("a machine that joins is forgotten")
 	}
 }
 

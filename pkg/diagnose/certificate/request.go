@@ -111,14 +111,21 @@ func (r *Request) Foreign() bool {
 	return isNode && maker != r.Node
 }
 
+// superseded is how long a kubelet's request can be its last one: four times what it takes to make another.
+const superseded = time.Hour
+
 // Newest is a node's last request for a use; nil: there is none, or it was answered with a certificate. A kubelet that waits in
 // vain makes a new one every quarter of an hour or so, and takes the answer to the last alone.
 // https://github.com/kubernetes/kubernetes/blob/v1.36.3/staging/src/k8s.io/client-go/util/certificate/certificate_manager.go
-func Newest(list []Request, node string, use Use) *Request {
+//
+// One of a kubelet itself that has waited for longer than superseded belongs to a kubelet that has its certificate by now: the
+// controller manager deletes answered requests after an hour, and those that wait only after a day.
+func Newest(list []Request, node string, use Use, now time.Time) *Request {
 	var newest *Request
 	for i := range list {
 		r := &list[i]
-		if r.Node != node || r.Use != use {
+		waits := r.State == Pending || r.State == Unsigned
+		if r.Node != node || r.Use != use || waits && r.Requestor == nodeUser+node && now.Sub(r.Made) > superseded {
 			continue
 		}
 		if newest == nil || newest.Made.Before(r.Made) || newest.Made.Equal(r.Made) && r.Name < newest.Name {

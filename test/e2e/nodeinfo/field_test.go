@@ -132,15 +132,16 @@ func evictionNear(t *testing.T, c *harness.Cluster, node string) {
 			} `json:"memory"`
 		} `json:"node"`
 	}
-	if err := json.Unmarshal([]byte(c.MustKubectl(t, "get", "--raw", "/api/v1/nodes/"+node+"/proxy/stats/summary")), &stats); err != nil {
-		t.Fatal(err)
-	}
+	harness.Eventually(t, time.Minute, func() (string, bool) { // an earlier test may have restarted the kubelet
+		r := c.Kubectl(t, "get", "--raw", "/api/v1/nodes/"+node+"/proxy/stats/summary")
+		return r.Stderr, json.Unmarshal([]byte(r.Stdout), &stats) == nil && stats.Node.Memory.Available > 0
+	})
 	ns := c.Namespace(t)
 	c.Apply(t, fmt.Sprintf(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"filler"},"spec":{"nodeName":%q,"terminationGracePeriodSeconds":0,`+
 		`"volumes":[{"name":"d","emptyDir":{}}],"containers":[{"name":"c","image":"busybox:1.36","imagePullPolicy":"IfNotPresent",`+
 		`"command":["sh","-c","dd if=/dev/zero of=/d/fill bs=1M count=256 && sleep 100000"],"volumeMounts":[{"name":"d","mountPath":"/d"}]}]}}`, node), "-n", ns)
 	becomes(t, c, 2*time.Minute, want{node: node, verdict: report.Healthy, flags: []string{"--kubelet"}})
-	heal := c.Fault(t, "memory-pressure", node, "--threshold", fmt.Sprintf("%dMi", stats.Node.Memory.Available>>20-1024))
+	heal := c.Fault(t, "memory-pressure", node, "--threshold", fmt.Sprintf("%dMi", (stats.Node.Memory.Available>>20)*95/100))
 	n := becomes(t, c, 2*time.Minute, want{node: node, verdict: report.Degraded, code: "EvictionNear", text: "of memory left: the kubelet evicts pods below", flags: []string{"--kubelet"}})
 	if f := of(t, n, "EvictionNear"); !strings.Contains(f.Message, "soft threshold") {
 		t.Error(f.Message)

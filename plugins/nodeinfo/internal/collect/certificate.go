@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"net"
 	"slices"
@@ -38,9 +39,10 @@ func (c *collector) certificates(ctx context.Context, direct bool) {
 		c.skip("read for named nodes only", evaluate.SourceCertificate)
 		return
 	}
+	kubelets := maps.Clone(c.in.Kubelets)
 	for i := range c.in.Nodes {
 		n := &c.in.Nodes[i]
-		if k, asked := c.in.Kubelets[n.Name]; asked {
+		if k, asked := kubelets[n.Name]; asked {
 			c.spawn(func() { c.certificateOf(ctx, n, k, direct) })
 		}
 	}

@@ -52,7 +52,7 @@ func TestWhatIsOlderThanACauseStandsByItself(t *testing.T) {
 		code    finding.Code
 		stands  bool
 	}{
-		"crashes since long before the memory was short":     {machine.MemoryPressure, crashing(8, time.Second), workload.PodCrashLooping, true},
+		"crashes since long before the memory was short":     {machine.MemoryPressure, crashing(5, time.Second), workload.PodCrashLooping, true},
 		"crashes since the memory is short":                  {machine.MemoryPressure, crashing(3, time.Second), workload.PodCrashLooping, false},
 		"crashes again after a long run":                     {machine.MemoryPressure, crashing(8, time.Hour), workload.PodCrashLooping, false},
 		"stuck before the kubelet fell silent":               {machine.KubeletNotReporting, deleted(10 * time.Minute), workload.PodStuckTerminating, true},
@@ -88,11 +88,18 @@ func TestWhatIsOlderThanACauseStandsByItself(t *testing.T) {
 
 // The agent of the network plugin runs in the node's own network: where it fails, that is why the node has no network.
 func TestTheAgentOfTheNetworkPluginIsTheCause(t *testing.T) {
+	for _, restarts := range []int32{2, 6} { // on a new node its image comes first, and the crashes later
+		agentFails(t, restarts)
+	}
+}
+
+func agentFails(t *testing.T, restarts int32) {
+	t.Helper()
 	in := load(t, string(machine.NetworkPluginNotReady))
 	at := slices.IndexFunc(in.Pods, func(p corev1.Pod) bool { return p.Name == "calico-node-x" })
 	s := &in.Pods[at].Status.ContainerStatuses[0]
 	end := metav1.NewTime(in.Now.Add(-20 * time.Second))
-	s.Ready, s.RestartCount = false, 6
+	s.Ready, s.RestartCount = false, restarts
 	s.State = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}}
 	s.LastTerminationState.Terminated = &corev1.ContainerStateTerminated{ExitCode: 2, StartedAt: metav1.NewTime(end.Add(-time.Second)), FinishedAt: end}
 	n := node(t, judge(in), "fires")

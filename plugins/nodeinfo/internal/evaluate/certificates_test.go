@@ -142,7 +142,7 @@ func TestHowMuchTheEndOfACertificateMatters(t *testing.T) {
 		"expired, self-signed":        {Kubelet{Healthy: true, Served: own(-day)}, expired, finding.Info},
 		"by the API server's word":    {Kubelet{Message: "tls: failed to verify certificate: x509: certificate has expired or is not yet valid"}, expired, finding.Critical},
 		"by metrics, 5 days":          {Kubelet{Healthy: true, ClientTTL: new(5 * day)}, expiring, finding.Info},
-		"by metrics, renewals fail":   {Kubelet{Healthy: true, ClientTTL: new(5 * day), ClientRenewErrors: 3}, expiring, finding.Critical},
+		"by metrics, renewals fail":   {Kubelet{Healthy: true, ClientTTL: new(5 * day), ClientRenewErrors: 3}, expiring, finding.Warning},
 		"by metrics, 20 days":         {Kubelet{Healthy: true, ServerTTL: new(20 * day), ServerRenewErrors: 1}, expiring, finding.Warning},
 		"by metrics, over":            {Kubelet{Healthy: true, ClientTTL: new(-1.0)}, expired, finding.Critical},
 		"by metrics, 40 days":         {Kubelet{Healthy: true, ClientTTL: new(40 * day), ServerTTL: new(40 * day)}, "", none},

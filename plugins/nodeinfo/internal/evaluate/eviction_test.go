@@ -41,10 +41,11 @@ func TestAnEvictionIsToldBeforeItHappens(t *testing.T) {
 			facts.Kubelet{MaxPIDs: n(1000), PIDs: n(895), EvictionHard: map[string]string{"pid.available": "10%"}},
 			"105 process IDs left", finding.Warning,
 		},
-		"thresholds that were not read": {facts.Kubelet{Memory: n(105 << 20)}, "", ""},
-		"figures that were not read":    {facts.Kubelet{EvictionHard: map[string]string{"memory.available": "100Mi", "nodefs.available": "10%", "pid.available": "5%"}}, "", ""},
-		"an eviction that is off":       {facts.Kubelet{Filesystems: disk("image", 1), EvictionHard: map[string]string{"imagefs.available": "0%"}}, "", ""},
-		"what is no threshold":          {facts.Kubelet{Filesystems: disk("image", 1), EvictionHard: map[string]string{"imagefs.available": "much"}}, "", ""},
+		"thresholds that were not read":      {facts.Kubelet{Memory: n(105 << 20)}, "", ""},
+		"figures that were not read":         {facts.Kubelet{EvictionHard: map[string]string{"memory.available": "100Mi", "nodefs.available": "10%", "pid.available": "5%"}}, "", ""},
+		"a filesystem that counts no inodes": {facts.Kubelet{Filesystems: []facts.KubeletFilesystem{{Name: "root", Inodes: n(0), InodesFree: n(0)}}, EvictionHard: map[string]string{"nodefs.inodesFree": "5%"}}, "", ""},
+		"an eviction that is off":            {facts.Kubelet{Filesystems: disk("image", 1), EvictionHard: map[string]string{"imagefs.available": "0%"}}, "", ""},
+		"what is no threshold":               {facts.Kubelet{Filesystems: disk("image", 1), EvictionHard: map[string]string{"imagefs.available": "much"}}, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := load(t, string(machine.EvictionNear))

@@ -159,7 +159,7 @@ func (c *Cluster) Gone(name string) *Gone {
 			g.Pods = append(g.Pods, p)
 		}
 	}
-	g.Request = certificate.Newest(c.requests, name, certificate.Client)
+	g.Request = certificate.Newest(c.requests, name, certificate.Client, c.now)
 	if !g.Left() && g.Request == nil {
 		return nil
 	}

@@ -212,7 +212,7 @@ func (k *Kubelet) Margins(memory uint64) []Margin {
 		}
 		for _, signal := range signals {
 			left, whole := k.signal(signal, memory)
-			if left == nil || whole == nil {
+			if left == nil || whole == nil || *whole == 0 { // a filesystem without a number of inodes has none to count
 				continue
 			}
 			if least, ok := threshold(list[signal], *whole); ok {

@@ -34,12 +34,15 @@ type Pod struct {
 	Warning  *eventfact.Event // the newest since it was bound to the node
 }
 
+// fewRestarts take the kubelet's back-off some five minutes: they are of one trouble.
+const fewRestarts = 5
+
 // Crash is a container that keeps ending.
 type Crash struct {
 	Container string
 	Restarts  int64
 	End       *corev1.ContainerStateTerminated // the last; nil: not told
-	Began     time.Time                        // the first end in a row, reckoned back from the last; zero: not told
+	Began     time.Time                        // the first end in a row, reckoned back from the last; zero: not known
 }
 
 // Why a pod does not start.
@@ -91,7 +94,8 @@ func (c *Cluster) crashing(p *corev1.Pod, list []corev1.ContainerStatus) *Crash 
 	for i := range list {
 		if s := &list[i]; podfact.Looping(p, s, c.now) {
 			crash := &Crash{Container: s.Name, Restarts: int64(s.RestartCount), End: podfact.End(s)}
-			if crash.End != nil {
+			// Of many restarts some may be of another time, unless they reach back to the pod's start.
+			if crash.End != nil && (s.RestartCount <= fewRestarts || podfact.FailedFromStart(p)) {
 				crash.Began = podfact.FirstEnd(p, crash.End, podfact.Ends(s))
 			}
 			return crash

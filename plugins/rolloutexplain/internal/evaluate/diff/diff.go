@@ -94,8 +94,8 @@ func show(path string, v leaf) string {
 			return mask.Hidden
 		}
 	}
-	if _, key, ok := strings.Cut(path, "annotations."); ok && mask.LooksSecret(key) {
-		return mask.Hidden
+	if _, key, ok := strings.Cut(path, "annotations."); ok && mask.LooksSecret(key) && !strings.ContainsAny(v.text, "/:") && !strings.Contains(key, "checksum") {
+		return mask.Hidden // a path, an address or a fingerprint is none
 	}
 	if v.shown != "" {
 		value = v.shown

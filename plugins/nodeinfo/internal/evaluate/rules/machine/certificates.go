@@ -305,7 +305,8 @@ var kubeletCertificateExpiring = rule{
 		Title:    "Kubelet certificate expires soon",
 		Meaning: "A certificate of the kubelet expires within 30 days (critical: 7 days), although a kubelet renews its certificates when 70% " +
 			"to 90% of their time has passed. A certificate that lives for less than a year counts within its last tenth (critical: last " +
-			"fortieth). Info: it is self-signed, and no client can verify it, or its lifetime is unknown and no renewal has failed.",
+			"fortieth). Info: it is self-signed, and no client can verify it, or its lifetime is unknown and no renewal has failed; of an " +
+			"unknown lifetime it is never critical.",
 		Evidence: "The certificate that the kubelet presents (--kubelet) or, where no connection from here reaches the kubelet, its metrics " +
 			"kubelet_certificate_manager_server_ttl_seconds and kubelet_certificate_manager_client_ttl_seconds.",
 		Next:   "Read the kubelet log for failed renewals, and check the certificate requests of the node.",
@@ -321,7 +322,9 @@ func checkKubeletCertificateExpiring(c *subject.Case) []finding.Finding {
 		severity := finding.Warning
 		switch k.Urgency() {
 		case certificate.VerySoon:
-			severity = finding.Critical
+			if k.Life > 0 { // what is a short time depends on it
+				severity = finding.Critical
+			}
 		case certificate.Soon:
 		default:
 			continue

@@ -171,7 +171,11 @@ func sinceNotReady(patience time.Duration, check func(*subject.Case) []finding.F
 		if len(list) == 0 || len(checkNodeReadinessFlapping(c)) > 0 {
 			return list
 		}
-		return subject.Beginning(c.Readiness.Condition.LastTransitionTime.Add(-patience), list)
+		at := c.Readiness.Condition.LastTransitionTime.Time
+		if fell := c.Events.Fell; !fell.IsZero() && fell.Before(at) { // Ready may have been Unknown before it was False
+			at = fell
+		}
+		return subject.Beginning(at.Add(-patience), list)
 	}
 }
 

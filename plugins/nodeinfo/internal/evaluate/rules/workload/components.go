@@ -3,6 +3,7 @@ package workload
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
@@ -196,7 +197,7 @@ var networkPluginPodNotReady = rule{
 }
 
 func checkNetworkPluginPodNotReady(c *subject.Case) []finding.Finding {
-	list := unready(c, c.Components.Network)
+	list := subject.Beginning(time.Time{}, unready(c, c.Components.Network)) // its crashes are later than what it did not do
 	if c.Cause == facts.NetworkDown {
 		for i := range list { // it is why the node is not ready
 			list[i].Severity, list[i].Message = finding.Critical, "the node has no pod network: "+list[i].Message
