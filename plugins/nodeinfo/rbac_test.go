@@ -26,7 +26,7 @@ func TestARoleIsPrintedWithoutACluster(t *testing.T) {
 			t.Fatalf("%s: exit %d: %s", name, code, env.Stderr.String())
 		}
 		var role rbacv1.ClusterRole
-		if err := yaml.UnmarshalStrict([]byte(env.Stdout.String()), &role); err != nil || role.Kind != "ClusterRole" || role.Name != c.object {
+		if err := yaml.UnmarshalStrict(env.Stdout.Bytes(), &role); err != nil || role.Kind != "ClusterRole" || role.Name != c.object {
 			t.Errorf("%s: %v: %s", name, err, env.Stdout.String())
 		}
 		granted := map[string]bool{}

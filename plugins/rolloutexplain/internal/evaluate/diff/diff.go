@@ -94,8 +94,9 @@ func show(path string, v leaf) string {
 			return mask.Hidden
 		}
 	}
-	if _, key, ok := strings.Cut(path, "annotations."); ok && mask.LooksSecret(key) && !strings.ContainsAny(v.text, "/:") && !strings.Contains(key, "checksum") {
-		return mask.Hidden // a path, an address or a fingerprint is none
+	if _, key, ok := strings.Cut(path, "annotations."); ok && mask.LooksSecret(key) && !strings.ContainsAny(v.text, "/:") &&
+		!strings.Contains(key, "checksum") { // a path, an address or a fingerprint is no secret
+		return mask.Hidden
 	}
 	if v.shown != "" {
 		value = v.shown
