@@ -267,3 +267,22 @@ func TestWhatNoRuleKnowsIsUnexplained(t *testing.T) {
 		t.Errorf("%s %s: %s", got.Verdict, got.PrimaryCode, got.Summary)
 	}
 }
+
+// A pod that asks other servers proves nothing against those of the cluster.
+func TestAPodThatAsksElsewhereDoesNotAccuseClusterDNS(t *testing.T) {
+	const name = "kubernetes.default.svc.cluster.local."
+	for policy, want := range map[corev1.DNSPolicy]string{corev1.DNSDefault: "DNSPolicyDefault", corev1.DNSNone: "DNSPolicyNone", corev1.DNSClusterFirst: "RecordMismatch"} {
+		in := healthy()
+		in.From.Pod.Spec.DNSPolicy = policy
+		in.From.Pod.Spec.DNSConfig = &corev1.PodDNSConfig{}
+		if policy == corev1.DNSNone {
+			in.From.Pod.Spec.DNSConfig.Nameservers = []string{"192.0.2.53"}
+		}
+		in.Probes = nil
+		in.From.Answers = []report.Answer{{Viewpoint: "pod:" + in.From.Pod.Namespace + "/" + in.From.Pod.Name, Name: name, Type: "A", Rcode: "NXDOMAIN"}}
+		r := Resolve(in, noon, Options{}, name, []string{"A"}, "")
+		if r.PrimaryCode != finding.Code(want) || len(r.Findings) != 1 {
+			t.Errorf("%s: %s: %s: %+v", policy, r.PrimaryCode, r.Summary, r.Findings)
+		}
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/corefile"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/resolver"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/rules/servers"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
@@ -275,6 +276,10 @@ func existsInAPI(w *facts.Snapshot, fqdn, typ string, x records.Expected, denied
 	}
 	short := strings.TrimSuffix(fqdn, ".")
 	evidence := append([]finding.Evidence{facts.NewEvidence("API", fqdn+" "+typ, "%s", x)}, ask.Answers(w, fqdn)...)
+	if f := asksElsewhere(w); f != nil {
+		f.Evidence = append(f.Evidence, evidence...)
+		return *f
+	}
 	if a, ok := w.Records.AlteredBy(fqdn, outcome); ok {
 		return servers.Altered(w, fmt.Sprintf("%s exists in the API, but %s in line %d of the Corefile overrides its answer", short, a.Plugin,
 			a.Line), a, evidence)
@@ -289,6 +294,19 @@ func existsInAPI(w *facts.Snapshot, fqdn, typ string, x records.Expected, denied
 	}
 	return w.Make(RecordMismatch, finding.Critical, nil, fmt.Sprintf("%s exists in the API, but the DNS servers %s", short, result), evidence,
 		next)
+}
+
+// asksElsewhere is why the pod that asked did not ask cluster DNS, of which its answers then say nothing; nil: it did.
+func asksElsewhere(w *facts.Snapshot) *finding.Finding {
+	if w.From == nil {
+		return nil
+	}
+	pod := &w.From.Pod
+	list := policyOf(w, resolver.Compute(pod.Namespace, pod.Spec, w.KubeletFor(pod.Spec.NodeName)), ShowPod(w))
+	if len(list) == 0 {
+		return nil
+	}
+	return &list[0]
 }
 
 // CannotAskInside is no verdict: the image or a permission prevents the queries, which says nothing about DNS.
