@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/balancer"
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/build"
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/cluster"
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/host"
@@ -86,6 +87,7 @@ func (a *app) command() *cobra.Command {
 		a.faultCommand(), a.healCommand(), a.registryCommand(),
 		hidden(cluster.NodeInitCommand, func(args []string) error { return node.Run(args[0]) }),
 		hidden(cluster.HelperCommand, cluster.RunHelper),
+		hidden(cluster.BalancerCommand, func(args []string) error { return balancer.Serve(args[0], args[1:]) }),
 		hidden(cluster.RegistryCommand, func(args []string) error { return registry.Serve(args[0], args[1]) }),
 	)
 	return root

@@ -49,7 +49,9 @@ func (a *app) upCommand() *cobra.Command {
 			return nil
 		},
 	})
-	c.Flags().IntVar(&spec.Workers, "workers", 2, "number of workers beside the control plane cp1: w1, w2, …")
+	c.Flags().IntVar(&spec.ControlPlanes, "control-planes", 1,
+		"number of nodes of the control plane: cp1, cp2, …, each with a member of etcd; with several a balancer stands in front of their API servers")
+	c.Flags().IntVar(&spec.Workers, "workers", 2, "number of workers beside the control plane: w1, w2, …")
 	c.Flags().StringVar(&spec.ProxyMode, "proxy-mode", "iptables", "how kube-proxy does Services: iptables or nftables")
 	c.Flags().StringVar(&spec.Mode, "mode", "", "nodes (real ones; Linux and root) or plain (kwok plays them); empty chooses")
 	c.Flags().DurationVar(&patience, "wait", 3*time.Minute, "how long the cluster may take to get ready, once everything is built")
@@ -81,6 +83,9 @@ func complete(spec *cluster.Spec, report func(string, ...any)) error {
 	if spec.ProxyMode != "iptables" && spec.ProxyMode != "nftables" {
 		return fmt.Errorf("--proxy-mode %q: iptables or nftables", spec.ProxyMode)
 	}
+	if spec.ControlPlanes < 1 || spec.ControlPlanes > 7 {
+		return fmt.Errorf("--control-planes %d: 1 to 7", spec.ControlPlanes)
+	}
 	if spec.Workers < 0 || spec.Workers > 50 {
 		return fmt.Errorf("--workers %d: 0 to 50", spec.Workers)
 	}
@@ -98,6 +103,9 @@ func complete(spec *cluster.Spec, report func(string, ...any)) error {
 	case cluster.ModePlain:
 	default:
 		return fmt.Errorf("--mode %q: nodes or plain", spec.Mode)
+	}
+	if spec.Mode == cluster.ModePlain && spec.ControlPlanes > 1 {
+		return fmt.Errorf("--control-planes %d: a plain cluster has one", spec.ControlPlanes)
 	}
 	if spec.Mode == cluster.ModePlain {
 		spec.ProxyMode = "" // nothing proxies there

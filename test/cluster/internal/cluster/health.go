@@ -108,6 +108,9 @@ func (c *Cluster) checkProcesses() error {
 	var dead []string
 	if c.State.Mode == ModeNodes {
 		helpers = []string{"dns"}
+		if c.State.ControlPlanes > 1 {
+			helpers = append(helpers, balancerHelper)
+		}
 		for _, name := range c.State.NodeNames() {
 			if _, err := c.NodeProcess(name); err != nil {
 				dead = append(dead, name)

@@ -46,21 +46,29 @@ var auditPolicy = object{
 	},
 }
 
+// secrets let a node join.
+type secrets struct {
+	token string
+	// certificateKey is 32 bytes in hex, with which the control plane's keys are encrypted on their way to its other nodes.
+	certificateKey string
+}
+
 // initConfig is what `kubeadm init` is told.
-func initConfig(spec Spec, plan netplan.Plan, token string, cgroupV1 bool) (string, error) {
+func initConfig(spec Spec, plan netplan.Plan, s secrets, cgroupV1 bool) (string, error) {
 	return documents(
 		object{
 			"apiVersion": kubeadmAPI, "kind": "InitConfiguration",
-			"localAPIEndpoint": object{"advertiseAddress": plan.ControlPlane(), "bindPort": 6443},
-			"bootstrapTokens":  []object{{"token": token, "ttl": "24h0m0s"}},
+			"localAPIEndpoint": object{"advertiseAddress": plan.ControlPlane(), "bindPort": apiPort},
+			"bootstrapTokens":  []object{{"token": s.token, "ttl": "24h0m0s"}},
 			"nodeRegistration": object{"name": "cp1", "criSocket": criSocket},
 			"patches":          object{"directory": patchesDir},
+			"certificateKey":   s.certificateKey,
 		},
 		object{
 			"apiVersion": kubeadmAPI, "kind": "ClusterConfiguration",
 			"kubernetesVersion":    build.Version,
 			"clusterName":          spec.Name,
-			"controlPlaneEndpoint": plan.ControlPlane() + ":6443",
+			"controlPlaneEndpoint": endpoint(spec, plan),
 			"networking":           object{"podSubnet": plan.Pods, "serviceSubnet": plan.Services},
 			"dns":                  object{"imageTag": build.CoreDNSVersion},
 			"apiServer": object{
@@ -111,16 +119,23 @@ func kubeletPatch(n node.Config) (string, error) {
 	return string(data), err
 }
 
-// joinConfig is what `kubeadm join` is told on a worker.
-func joinConfig(name, endpoint, token, caHash string) (string, error) {
-	return documents(object{
+// joinConfig is what `kubeadm join` is told on a worker, or on another node of the control plane.
+func joinConfig(n node.Config, controlPlane bool, endpoint string, s secrets, caHash string) (string, error) {
+	config := object{
 		"apiVersion": kubeadmAPI, "kind": "JoinConfiguration",
 		"discovery": object{"bootstrapToken": object{
-			"token": token, "apiServerEndpoint": endpoint, "caCertHashes": []string{caHash},
+			"token": s.token, "apiServerEndpoint": endpoint, "caCertHashes": []string{caHash},
 		}},
-		"nodeRegistration": object{"name": name, "criSocket": criSocket},
+		"nodeRegistration": object{"name": n.Name, "criSocket": criSocket},
 		"patches":          object{"directory": patchesDir},
-	})
+	}
+	if controlPlane {
+		config["controlPlane"] = object{
+			"localAPIEndpoint": object{"advertiseAddress": n.IP, "bindPort": apiPort},
+			"certificateKey":   s.certificateKey,
+		}
+	}
+	return documents(config)
 }
 
 func documents(objects ...object) (string, error) {
@@ -135,14 +150,12 @@ func documents(objects ...object) (string, error) {
 	return strings.Join(parts, "---\n"), nil
 }
 
-// newToken makes a bootstrap token.
-func newToken() (string, error) {
-	random := make([]byte, 11)
-	if _, err := rand.Read(random); err != nil {
-		return "", err
-	}
-	text := hex.EncodeToString(random)
-	return text[:6] + "." + text[6:22], nil
+// newSecrets makes a bootstrap token and a key for certificates.
+func newSecrets() secrets {
+	random := make([]byte, 11+32)
+	rand.Read(random) //nolint:errcheck // it never fails
+	token := hex.EncodeToString(random[:11])
+	return secrets{token: token[:6] + "." + token[6:22], certificateKey: hex.EncodeToString(random[11:])}
 }
 
 // hashCA is the form in which a joining node is told whom to trust.
@@ -176,21 +189,26 @@ func (c *Cluster) patchKubelet(n node.Config) error {
 	return c.WriteInNode(n.Name, filepath.Join(patchesDir, "kubeletconfiguration0+merge.yaml"), patch)
 }
 
-// initControlPlane turns cp1 into the control plane, all but its DNS.
-func (c *Cluster) initControlPlane(ctx context.Context, token string) error {
-	n, err := c.Node("cp1")
-	if err != nil {
-		return err
-	}
-	config, err := initConfig(c.State.Spec, c.State.Plan, token, n.CgroupV1)
-	if err != nil {
-		return err
-	}
+// writeAuditPolicy lays out what a node's API server is to write down.
+func (c *Cluster) writeAuditPolicy(name string) error {
 	policy, err := documents(auditPolicy)
 	if err != nil {
 		return err
 	}
-	if err := c.WriteInNode("cp1", auditPolicyPath, policy); err != nil {
+	return c.WriteInNode(name, auditPolicyPath, policy)
+}
+
+// initControlPlane turns cp1 into the control plane, all but its DNS.
+func (c *Cluster) initControlPlane(ctx context.Context, s secrets) error {
+	n, err := c.Node("cp1")
+	if err != nil {
+		return err
+	}
+	config, err := initConfig(c.State.Spec, c.State.Plan, s, n.CgroupV1)
+	if err != nil {
+		return err
+	}
+	if err := c.writeAuditPolicy("cp1"); err != nil {
 		return err
 	}
 	if err := c.WriteInNode("cp1", initConfigPath, config); err != nil {
@@ -202,8 +220,11 @@ func (c *Cluster) initControlPlane(ctx context.Context, token string) error {
 	// The checks look for an init system, a clean machine and a reachable
 	// registry, none of which is here. DNS follows when the workers are there,
 	// or both its replicas would be put on the only node.
-	if err := c.kubeadm(ctx, "cp1", "init", "--config", initConfigPath,
-		"--ignore-preflight-errors=all", "--skip-token-print", "--skip-phases=addon/coredns"); err != nil {
+	arguments := []string{"init", "--config", initConfigPath, "--ignore-preflight-errors=all", "--skip-token-print", "--skip-phases=addon/coredns"}
+	if c.State.ControlPlanes > 1 {
+		arguments = append(arguments, "--upload-certs", "--skip-certificate-key-print")
+	}
+	if err := c.kubeadm(ctx, "cp1", arguments...); err != nil {
 		return err
 	}
 	root, err := c.NodeRoot("cp1")
@@ -250,8 +271,8 @@ func ownUser(kubeconfig []byte) ([]byte, error) {
 	return yaml.Marshal(config)
 }
 
-// join makes a worker a member.
-func (c *Cluster) join(ctx context.Context, name, token string) error {
+// join makes a worker, or another node of the control plane, a member.
+func (c *Cluster) join(ctx context.Context, name string, s secrets) error {
 	root, err := c.NodeRoot("cp1")
 	if err != nil {
 		return err
@@ -268,9 +289,15 @@ func (c *Cluster) join(ctx context.Context, name, token string) error {
 	if err != nil {
 		return err
 	}
-	config, err := joinConfig(name, c.State.Plan.ControlPlane()+":6443", token, hash)
+	controlPlane := c.State.IsControlPlane(name)
+	config, err := joinConfig(n, controlPlane, endpoint(c.State.Spec, c.State.Plan), s, hash)
 	if err != nil {
 		return err
+	}
+	if controlPlane {
+		if err := c.writeAuditPolicy(name); err != nil {
+			return err
+		}
 	}
 	if err := c.WriteInNode(name, joinConfigPath, config); err != nil {
 		return err

@@ -41,7 +41,7 @@ func field(o object, path string) any {
 }
 
 func TestInitConfig(t *testing.T) {
-	text, err := initConfig(Spec{Name: "x", ProxyMode: "nftables"}, netplan.For(2), "abcdef.0123456789abcdef", true)
+	text, err := initConfig(Spec{Name: "x", ProxyMode: "nftables"}, netplan.For(2), secrets{token: "abcdef.0123456789abcdef"}, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func TestInitConfig(t *testing.T) {
 	if path := audit[0].(object)["value"]; path != auditPolicyPath || !strings.HasPrefix(audit[1].(object)["value"].(string), auditDir+"/") {
 		t.Errorf("requests are written down as %v", audit)
 	}
-	text, err = initConfig(Spec{Name: "x"}, netplan.For(0), "t", false)
+	text, err = initConfig(Spec{Name: "x"}, netplan.For(0), secrets{token: "t"}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func TestInitConfig(t *testing.T) {
 }
 
 func TestJoinConfig(t *testing.T) {
-	text, err := joinConfig("w1", "10.64.0.11:6443", "abcdef.0123456789abcdef", "sha256:00")
+	text, err := joinConfig(node.Config{Name: "w1"}, false, "10.64.0.11:6443", secrets{token: "abcdef.0123456789abcdef", certificateKey: "00"}, "sha256:00")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,6 +96,45 @@ func TestJoinConfig(t *testing.T) {
 		if got := field(join, path); got != want {
 			t.Errorf("%s: got %v, want %v", path, got, want)
 		}
+	}
+}
+
+func TestSeveralControlPlanes(t *testing.T) {
+	spec := Spec{Name: "x", ControlPlanes: 3, Workers: 1}
+	if got, want := fmt.Sprint(spec.NodeNames()), "[cp1 cp2 cp3 w1]"; got != want {
+		t.Errorf("nodes: got %s, want %s", got, want)
+	}
+	if !spec.IsControlPlane("cp3") || spec.IsControlPlane("w1") || spec.IsControlPlane("cp4") {
+		t.Error("cp3 alone of the three belongs to the control plane")
+	}
+	c := Cluster{State: State{Spec: spec, Plan: netplan.For(2)}}
+	if got, want := fmt.Sprint(c.APIAddresses()), "[10.64.2.11 10.64.2.12 10.64.2.13 10.64.2.1]"; got != want {
+		t.Errorf("addresses: got %s, want %s", got, want)
+	}
+	s := secrets{token: "abcdef.0123456789abcdef", certificateKey: "00"}
+	text, err := initConfig(spec, c.State.Plan, s, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := documentsOf(t, text)
+	for _, test := range []struct {
+		kind, path string
+		want       any
+	}{
+		{"ClusterConfiguration", "controlPlaneEndpoint", "10.64.2.1:6443"},
+		{"InitConfiguration", "localAPIEndpoint.advertiseAddress", "10.64.2.11"},
+		{"InitConfiguration", "certificateKey", "00"},
+	} {
+		if got := field(found[test.kind], test.path); got != test.want {
+			t.Errorf("%s %s: got %v, want %v", test.kind, test.path, got, test.want)
+		}
+	}
+	if text, err = joinConfig(node.Config{Name: "cp2", IP: "10.64.2.12"}, true, "10.64.2.1:6443", s, "sha256:00"); err != nil {
+		t.Fatal(err)
+	}
+	join := documentsOf(t, text)["JoinConfiguration"]
+	if field(join, "controlPlane.localAPIEndpoint.advertiseAddress") != "10.64.2.12" || field(join, "controlPlane.certificateKey") != "00" {
+		t.Errorf("cp2 joins with %v", join["controlPlane"])
 	}
 }
 
@@ -116,15 +155,11 @@ func TestEveryNodeHasAGroupOfItsOwn(t *testing.T) {
 	}
 }
 
-func TestNewToken(t *testing.T) {
-	form := regexp.MustCompile(`^[a-z0-9]{6}\.[a-z0-9]{16}$`)
-	first, err := newToken()
-	if err != nil {
-		t.Fatal(err)
-	}
-	second, err := newToken()
-	if err != nil || first == second || !form.MatchString(first) {
-		t.Errorf("got %q and %q, %v", first, second, err)
+func TestNewSecrets(t *testing.T) {
+	token, key := regexp.MustCompile(`^[a-z0-9]{6}\.[a-z0-9]{16}$`), regexp.MustCompile(`^[a-f0-9]{64}$`)
+	first, second := newSecrets(), newSecrets()
+	if first == second || !token.MatchString(first.token) || !key.MatchString(first.certificateKey) {
+		t.Errorf("got %q and %q", first, second)
 	}
 }
 

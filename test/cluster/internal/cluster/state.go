@@ -27,10 +27,11 @@ const (
 
 // Spec is what was asked for.
 type Spec struct {
-	Name      string `json:"name"`
-	Mode      string `json:"mode"`
-	Workers   int    `json:"workers"`
-	ProxyMode string `json:"proxyMode,omitempty"`
+	Name          string `json:"name"`
+	Mode          string `json:"mode"`
+	ControlPlanes int    `json:"controlPlanes"`
+	Workers       int    `json:"workers"`
+	ProxyMode     string `json:"proxyMode,omitempty"`
 }
 
 // State is what down has to know; it is written before anything is made.
@@ -144,9 +145,21 @@ func (c *Cluster) lock(ctx context.Context) (func(), error) {
 	})
 }
 
-// NodeNames lists the nodes, the control plane first.
-func (s Spec) NodeNames() []string {
+// ControlPlaneNames lists the nodes of the control plane.
+func (s Spec) ControlPlaneNames() []string {
 	names := []string{"cp1"}
+	for i := 1; i < s.ControlPlanes; i++ {
+		names = append(names, fmt.Sprintf("cp%d", i+1))
+	}
+	return names
+}
+
+// IsControlPlane says whether a node belongs to the control plane.
+func (s Spec) IsControlPlane(name string) bool { return slices.Contains(s.ControlPlaneNames(), name) }
+
+// NodeNames lists the nodes, those of the control plane first.
+func (s Spec) NodeNames() []string {
+	names := s.ControlPlaneNames()
 	for i := range s.Workers {
 		names = append(names, fmt.Sprintf("w%d", i+1))
 	}

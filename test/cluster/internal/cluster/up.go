@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/build"
@@ -73,14 +74,13 @@ func (c *Cluster) makeNodes(ctx context.Context, bin build.Binaries) error {
 	if err := c.choosePlan(ctx); err != nil {
 		return err
 	}
-	token, err := newToken()
-	if err != nil {
-		return err
-	}
 	if err := c.makeBridge(ctx); err != nil {
 		return err
 	}
 	if err := c.startUpstreamDNS(); err != nil {
+		return err
+	}
+	if err := c.startBalancer(); err != nil {
 		return err
 	}
 	sets, err := c.packAll(ctx, bin)
@@ -88,16 +88,37 @@ func (c *Cluster) makeNodes(ctx context.Context, bin build.Binaries) error {
 		return err
 	}
 	c.Report("starting %d nodes", len(c.State.NodeNames()))
-	// Workers get ready while the control plane comes up; they wait for it
+	// The others get ready while the control plane comes up; they wait for it
 	// before they join.
-	controlPlane, tests := make(chan struct{}), make(chan error, 1)
-	names := c.State.NodeNames()
+	first, tests := make(chan struct{}), make(chan error, 1)
+	names, secrets := c.State.NodeNames(), newSecrets()
+	var etcd sync.Mutex
 	err = inParallel(names, func(name string) error {
 		if name == "cp1" {
-			defer close(controlPlane)
-			return c.bootControlPlane(ctx, sets, token)
+			defer close(first)
+			return c.bootControlPlane(ctx, sets, secrets)
 		}
-		return c.bootWorker(ctx, name, sets, token, controlPlane)
+		set := sets.worker
+		if c.State.IsControlPlane(name) {
+			set = sets.controlPlane
+		}
+		if err := c.prepareNode(ctx, name, sets.common, set); err != nil {
+			return err
+		}
+		select {
+		case <-first:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if !host.Exists(c.Kubeconfig()) {
+			return nil // the control plane's own error tells why
+		}
+		if c.State.IsControlPlane(name) {
+			// etcd takes one new member at a time.
+			etcd.Lock()
+			defer etcd.Unlock()
+		}
+		return c.join(ctx, name, secrets)
 	})
 	if err != nil {
 		return err
@@ -170,37 +191,24 @@ func (c *Cluster) startNode(ctx context.Context, name string) error {
 	})
 }
 
-func (c *Cluster) bootControlPlane(ctx context.Context, sets imageSets, token string) error {
-	if err := c.startNode(ctx, "cp1"); err != nil {
+// prepareNode starts a node and loads what its own pods need.
+func (c *Cluster) prepareNode(ctx context.Context, name string, archives ...string) error {
+	if err := c.startNode(ctx, name); err != nil {
 		return err
 	}
-	if err := c.LoadImages(ctx, "cp1", sets.common, sets.controlPlane); err != nil {
+	return c.LoadImages(ctx, name, archives...)
+}
+
+func (c *Cluster) bootControlPlane(ctx context.Context, sets imageSets, s secrets) error {
+	if err := c.prepareNode(ctx, "cp1", sets.common, sets.controlPlane); err != nil {
 		return err
 	}
 	c.Report("control plane: images loaded")
-	if err := c.initControlPlane(ctx, token); err != nil {
+	if err := c.initControlPlane(ctx, s); err != nil {
 		return err
 	}
 	c.Report("control plane: runs")
 	return nil
-}
-
-func (c *Cluster) bootWorker(ctx context.Context, name string, sets imageSets, token string, controlPlane <-chan struct{}) error {
-	if err := c.startNode(ctx, name); err != nil {
-		return err
-	}
-	if err := c.LoadImages(ctx, name, sets.common, sets.worker); err != nil {
-		return err
-	}
-	select {
-	case <-controlPlane:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	if !host.Exists(c.Kubeconfig()) {
-		return nil // the control plane's own error tells why
-	}
-	return c.join(ctx, name, token)
 }
 
 // networkPods gives every node its pod network as soon as the cluster has

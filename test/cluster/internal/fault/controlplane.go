@@ -66,11 +66,17 @@ func (t Target) endAPIServer(ctx context.Context) error {
 }
 
 // awaitAPI waits until the API server is ready again. It needs etcd as well, so
-// while one of the two is still broken there is nothing to wait for.
+// while one of the two is still broken, on any node, there is nothing to wait for.
 func (t Target) awaitAPI(ctx context.Context) error {
-	for _, other := range []string{"stop-apiserver", "stop-etcd"} {
-		if _, active, err := t.record(other); err != nil || active {
+	for _, name := range t.Cluster.State.ControlPlaneNames() {
+		n, err := t.Cluster.Node(name)
+		if err != nil {
 			return err
+		}
+		for _, other := range []string{"stop-apiserver", "stop-etcd"} {
+			if _, active, err := (Target{Cluster: t.Cluster, Node: n}).record(other); err != nil || active {
+				return err
+			}
 		}
 	}
 	return t.await(ctx, podPatience, "the API server is not ready", func() bool {

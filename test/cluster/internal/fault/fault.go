@@ -34,7 +34,7 @@ type Fault struct {
 	Name         string
 	Summary      string
 	Symptom      string
-	ControlPlane bool // breaks cp1, wherever it is asked to
+	ControlPlane bool // breaks a node of the control plane, cp1 if none is named
 	Inject       func(context.Context, Target, Options) error
 	Heal         func(context.Context, Target, Options) error
 }
@@ -65,10 +65,13 @@ func Find(name string) (Fault, error) {
 // target finds the node that a fault is for.
 func target(c *cluster.Cluster, f Fault, name string) (Target, error) {
 	if f.ControlPlane {
-		if name != "" && name != "cp1" {
-			return Target{}, fmt.Errorf("fault %q breaks the control plane: node %q has none", f.Name, name)
+		if name == "" {
+			name = "cp1"
 		}
-		name = "cp1"
+		if !c.State.IsControlPlane(name) {
+			return Target{}, fmt.Errorf("fault %q breaks the control plane: node %q has none; one of %s",
+				f.Name, name, strings.Join(c.State.ControlPlaneNames(), ", "))
+		}
 	}
 	if name == "" {
 		return Target{}, fmt.Errorf("fault %q needs a node: one of %s", f.Name, strings.Join(c.State.NodeNames(), ", "))
@@ -155,7 +158,7 @@ func HealAll(ctx context.Context, c *cluster.Cluster, name string) error {
 	slices.Reverse(all)
 	for _, f := range all {
 		for _, n := range c.State.NodeNames() {
-			if (name == "" || name == n) && (!f.ControlPlane || n == "cp1") {
+			if (name == "" || name == n) && (!f.ControlPlane || c.State.IsControlPlane(n)) {
 				fails = append(fails, Heal(ctx, c, f, n))
 			}
 		}

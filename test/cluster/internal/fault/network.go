@@ -29,7 +29,7 @@ func networkFaults() []Fault {
 			Summary: "what the node and its pods send to the API server is dropped; all else works",
 			Symptom: "looks like a dead node (Ready Unknown after about 50 s), yet its kubelet's healthz is ok",
 			Inject: rules("cut-api", func(t Target, _ Options) (string, error) {
-				rule := fmt.Sprintf("ip daddr %s tcp dport 6443 drop", t.Cluster.State.Plan.ControlPlane())
+				rule := fmt.Sprintf("ip daddr { %s } tcp dport 6443 drop", strings.Join(t.Cluster.APIAddresses(), ", "))
 				return chain("output", 0, rule) + chain("forward", 0, rule), nil
 			}), Heal: noRules("cut-api"),
 		},
