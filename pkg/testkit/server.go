@@ -61,6 +61,11 @@ func (s *Server) Fail(path string, status metav1.Status) {
 	s.set(path, answer{int(status.Code), status})
 }
 
+// NotReady answers GETs of a path as an API server does that is not ready: with a plain text, and 500.
+func (s *Server) NotReady(path, text string) {
+	s.set(path, answer{http.StatusInternalServerError, Text(text)})
+}
+
 func (s *Server) set(path string, a answer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -2,6 +2,7 @@
 # Runs the end-to-end tests: on the cluster of E2E_KUBECONFIG, or on embedded clusters named E2E_CLUSTER (default e2e)
 # and E2E_CLUSTER-PACKAGE, which are removed at the end. E2E_PACKAGES and E2E_ARGS narrow the run. What the plugins asked of
 # the API servers is held against docs/gen/testdata/requests, from which the published roles follow; E2E_RECORD=1 adds to it.
+# E2E_ALL=1 adds the packages whose clusters are of another make.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export E2E_BIN=$PWD/bin E2E_CLUSTER=${E2E_CLUSTER:-e2e}
@@ -35,7 +36,10 @@ export E2E_REQUESTS
 # keep_requests appends what the plugins asked of a cluster's API server, which its audit log names by their user agents.
 keep_requests() {
   bin/cluster list | grep -qxF "$1" || return 0
-  bin/cluster exec --name "$1" cp1 -- sh -c 'cat /etc/kubernetes/audit/*.log' | grep -F '"userAgent":"kubectl-' >>"$E2E_REQUESTS" || true
+  local node
+  for node in $(bin/cluster status --name "$1" | grep -oE '\bcp[0-9]+\b' | sort -u); do
+    bin/cluster exec --name "$1" "$node" -- sh -c 'cat /etc/kubernetes/audit/*.log' | grep -F '"userAgent":"kubectl-' >>"$E2E_REQUESTS" || true
+  done
 }
 
 # run_package runs the tests of one package, and notes if they failed.
@@ -49,9 +53,10 @@ run_package() {
   remove_clusters "$E2E_CLUSTER-$package"
 }
 
-packages=${E2E_PACKAGES:-}
+packages=${E2E_PACKAGES:-} makes=controlplanes
 if [ -z "$packages" ]; then
-  packages=$(cd test/e2e && printf '%s\n' */ | grep -v harness | tr -d /)
+  packages=$(cd test/e2e && printf '%s\n' */ | tr -d / | grep -vxF -e harness -e "$makes")
+  [ -z "${E2E_ALL:-}" ] || packages+=" $makes"
   # The embedded cluster's own faults, repairs and traces come last: they look for what a cluster leaves on the machine.
   [ -n "${E2E_KUBECONFIG:-}" ] || packages+=" cluster"
 fi

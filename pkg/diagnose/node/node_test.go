@@ -154,7 +154,7 @@ func TestAKubeletThatPostsAndDoesNotRenewRuns(t *testing.T) {
 	}{
 		"it posts":                          {4 * time.Minute, 20 * time.Second, 20 * time.Second, corev1.ConditionTrue, true, Ready},
 		"marked a moment ago, it will post": {4 * time.Minute, 55 * time.Second, 5 * time.Second, corev1.ConditionUnknown, true, Silent},
-		"marked, and it did not post":       {4 * time.Minute, 85 * time.Second, 35 * time.Second, corev1.ConditionUnknown, false, Silent},
+		"marked, and it did not post":       {4 * time.Minute, 63 * time.Second, 13 * time.Second, corev1.ConditionUnknown, false, Silent},
 		"it stopped after both":             {50 * time.Second, 45 * time.Second, time.Hour, corev1.ConditionTrue, false, Ready},
 		"it stopped long ago":               {20 * time.Minute, 15 * time.Minute, time.Hour, corev1.ConditionTrue, false, Silent},
 		"it renews":                         {5 * time.Second, 4 * time.Minute, time.Hour, corev1.ConditionTrue, false, Ready},

@@ -34,12 +34,12 @@ type Readiness struct {
 	Posted  time.Time
 }
 
-// A kubelet posts its status every 5 min (nodeStatusReportFrequency), and looks every 10 s (nodeStatusUpdateFrequency)
-// whether the object still says what it posted: Ready is not Unknown for longer where it runs. Both with room for one miss.
+// A kubelet posts its status every 5 min (nodeStatusReportFrequency), with room for one miss, and looks every 10 s
+// (nodeStatusUpdateFrequency) whether the object still says what it posted: Ready is not Unknown for longer where it runs.
 // https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/
 const (
 	postsWithin   = 6 * time.Minute
-	returnsWithin = 30 * time.Second
+	returnsWithin = 10*time.Second + onTheWay
 )
 
 // ReadinessOf is the order of belief: what the heartbeat says about Ready, then Ready itself. With the controller-manager

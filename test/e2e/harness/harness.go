@@ -53,17 +53,18 @@ func Shared(t testing.TB) *Cluster {
 	if kubeconfig := os.Getenv(envKubeconfig); kubeconfig != "" {
 		return &Cluster{Kubeconfig: kubeconfig, bin: bin(t), path: searchPath(t)}
 	}
-	return embedded(t, os.Getenv(envCluster), 2)
+	return embedded(t, os.Getenv(envCluster), "--workers", "2")
 }
 
-// Own gives the embedded cluster of one package, whose tests may break its nodes; run.sh takes it down.
-func Own(t testing.TB, of string, workers int) *Cluster {
+// Own gives the embedded cluster of one package, whose tests may break its nodes; run.sh takes it down. flags are what
+// `cluster up` is told besides.
+func Own(t testing.TB, of string, workers int, flags ...string) *Cluster {
 	t.Helper()
-	return embedded(t, os.Getenv(envCluster)+"-"+of, workers)
+	return embedded(t, os.Getenv(envCluster)+"-"+of, append(flags, "--workers", fmt.Sprint(workers))...)
 }
 
 // embedded gives the embedded cluster of this name, and makes it if it is not there.
-func embedded(t testing.TB, name string, workers int) *Cluster {
+func embedded(t testing.TB, name string, flags ...string) *Cluster {
 	t.Helper()
 	if os.Getenv(envKubeconfig) != "" {
 		Skip(t, "needs the embedded cluster: it breaks nodes")
@@ -74,7 +75,7 @@ func embedded(t testing.TB, name string, workers int) *Cluster {
 		return c
 	}
 	c := &Cluster{Name: name, bin: bin(t), path: searchPath(t)}
-	r := c.program(t, 15*time.Minute, nil, "up", "--name", name, "--workers", fmt.Sprint(workers))
+	r := c.program(t, 15*time.Minute, nil, append([]string{"up", "--name", name}, flags...)...)
 	if r.Code != 0 {
 		t.Fatalf("cluster up: exit %d\n%s", r.Code, tail(r.Stderr))
 	}

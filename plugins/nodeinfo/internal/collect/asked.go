@@ -10,6 +10,7 @@ import (
 	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
@@ -73,6 +74,55 @@ func (c *collector) proxyHealth(ctx context.Context, namespace, pod, node string
 		}
 		in.ProxyHealth[node] = answer
 	})
+}
+
+// askAPIServer asks an API server that is late with its Lease, through its pod, what ails it. Others of the same cluster answer
+// the requests of this run. The right is that of askProxy; without it the Lease alone speaks.
+func (c *collector) askAPIServer(ctx context.Context, n *corev1.Node) {
+	pod, port := evaluate.LateAPIServer(&c.in, n, c.now())
+	if pod == nil {
+		return
+	}
+	namespace, name, node := pod.Namespace, "https:"+pod.Name+":"+port, n.Name
+	c.spawn(func() {
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		body, err := c.client.CoreV1().RESTClient().Get().Namespace(namespace).Resource("pods").Name(name).SubResource("proxy").
+			Suffix("readyz").Param("verbose", "").SetHeader("Accept", "application/json, */*").Do(ctx).Raw()
+		var answer evaluate.APIAnswer
+		s := source.Source{Name: evaluate.SourceAPIServer, State: source.OK}
+		switch text := textOf(body, err); {
+		case err == nil, strings.Contains(text, "[-]"):
+			answer.Readyz = text
+		case apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err):
+			s.State, s.Message = source.Skipped, "needs get pods/proxy in "+namespace
+		case strings.Contains(text+err.Error(), "connect: connection refused"):
+			answer.Refused = true
+		default:
+			s.State, s.Message = source.Skipped, "port "+port+" gives no answer through another API server"
+		}
+		c.putFor(node, s, func(in *evaluate.Input) {
+			if in.APIServers == nil {
+				in.APIServers = map[string]evaluate.APIAnswer{}
+			}
+			in.APIServers[node] = answer
+		})
+	})
+}
+
+// textOf is what was answered in plain text, also where that came with an error: then client-go keeps 2,048 bytes of it, in the
+// details of the error alone.
+func textOf(body []byte, err error) string {
+	var status apierrors.APIStatus
+	if len(body) > 0 || !errors.As(err, &status) || status.Status().Details == nil {
+		return string(body)
+	}
+	for _, cause := range status.Status().Details.Causes {
+		if cause.Type == metav1.CauseTypeUnexpectedServerResponse {
+			return cause.Message
+		}
+	}
+	return ""
 }
 
 var kubeletSigners = []string{certificatesv1.KubeletServingSignerName, certificatesv1.KubeAPIServerClientKubeletSignerName}

@@ -414,3 +414,72 @@ func TestWhatTheKubeletMeasuresIsRead(t *testing.T) {
 		t.Errorf("what is no JSON changed it: %+v", k)
 	}
 }
+
+func TestWhatAnAPIServerLacksIsReadOfItsError(t *testing.T) {
+	s := fleet(t, 1)
+	s.NotReady("/readyz", "[+]ping ok\n[-]etcd failed: reason withheld\nreadyz check failed\n")
+	result, err := gather(t, s, Request{Depth: evaluate.Full, Names: []string{"w0"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := result.Input.Sources.Get(evaluate.SourceReadyz); got.State != source.OK || !strings.Contains(result.Input.Readyz, "[-]etcd failed") {
+		t.Errorf("%+v: %q", got, result.Input.Readyz)
+	}
+}
+
+func TestAnAPIServerIsAskedOnlyWhenItIsLate(t *testing.T) {
+	const ask = "/api/v1/namespaces/kube-system/pods/https:kube-apiserver-w0:8443/proxy/readyz"
+	for name, tt := range map[string]struct {
+		own, other time.Duration // since the API servers renewed
+		answer     any
+		want       *evaluate.APIAnswer
+		state      source.State // of its source; empty: none
+	}{
+		"it renews":                {5 * time.Second, 5 * time.Second, nil, nil, ""},
+		"all are late":             {time.Minute, time.Minute, nil, nil, ""},
+		"it is late, and says why": {time.Minute, 5 * time.Second, "[-]etcd failed: reason withheld\n", &evaluate.APIAnswer{Readyz: "[-]etcd failed: reason withheld"}, source.OK},
+		"it may not be asked":      {time.Minute, 5 * time.Second, http.StatusForbidden, nil, source.Skipped},
+		"nobody answers":           {time.Minute, 5 * time.Second, http.StatusServiceUnavailable, nil, source.Skipped},
+	} {
+		s := fleet(t, 2)
+		identity := func(host string, age time.Duration) coordinationv1.Lease {
+			renewed := metav1.NewMicroTime(time.Now().Add(-age))
+			return coordinationv1.Lease{
+				ObjectMeta: metav1.ObjectMeta{
+					Name: "apiserver-" + host, Namespace: metav1.NamespaceSystem,
+					Labels: map[string]string{"apiserver.kubernetes.io/identity": "kube-apiserver", corev1.LabelHostname: host},
+				},
+				Spec: coordinationv1.LeaseSpec{RenewTime: &renewed},
+			}
+		}
+		s.Answer(systemLease, coordinationv1.LeaseList{
+			TypeMeta: metav1.TypeMeta{Kind: "LeaseList", APIVersion: "coordination.k8s.io/v1"},
+			Items:    []coordinationv1.Lease{identity("w0", tt.own), identity("w1", tt.other)},
+		})
+		own := secretive("kube-apiserver-w0", "w0")
+		own.Namespace, own.Labels = metav1.NamespaceSystem, map[string]string{"component": "kube-apiserver", "tier": "control-plane"}
+		own.Spec.Containers[0].Command = []string{"kube-apiserver", "--secure-port=8443"}
+		s.Answer(pods, corev1.PodList{TypeMeta: metav1.TypeMeta{Kind: "PodList", APIVersion: "v1"}, Items: []corev1.Pod{own}})
+		switch answer := tt.answer.(type) {
+		case int:
+			s.Refuse(ask, answer)
+		case string:
+			s.NotReady(ask, answer)
+		}
+		result, err := gather(t, s, Request{Depth: evaluate.Full, Names: []string{"w0"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		asked := slices.ContainsFunc(s.Requests(), func(r string) bool { return strings.Contains(r, ask) })
+		if asked != (tt.state != "") {
+			t.Errorf("%s: asked %t", name, asked)
+		}
+		got, answered := result.Input.APIServers["w0"]
+		if answered != (tt.want != nil) || answered && got != *tt.want {
+			t.Errorf("%s: %+v", name, result.Input.APIServers)
+		}
+		if s := result.Input.NodeSources["w0"].Get(evaluate.SourceAPIServer); tt.state != "" && s.State != tt.state {
+			t.Errorf("%s: %+v", name, s)
+		}
+	}
+}

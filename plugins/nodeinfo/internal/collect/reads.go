@@ -130,10 +130,11 @@ func (c *collector) attachments(ctx context.Context) {
 func (c *collector) readyz(ctx context.Context) {
 	result := c.client.Discovery().RESTClient().Get().AbsPath("/readyz").Param("verbose", "").Do(ctx)
 	body, err := result.Raw()
-	if err != nil && strings.Contains(string(body), "[-]") {
+	text := textOf(body, err)
+	if err != nil && strings.Contains(text, "[-]") {
 		err = nil
 	}
-	c.put(kube.SourceOf(evaluate.SourceReadyz, "get", "/readyz", err), func(in *evaluate.Input) { in.Readyz = string(body) })
+	c.put(kube.SourceOf(evaluate.SourceReadyz, "get", "/readyz", err), func(in *evaluate.Input) { in.Readyz = text })
 }
 
 // oneNode reads what concerns one node.
@@ -242,6 +243,7 @@ func (c *collector) details(ctx context.Context) {
 	}
 	for i := range c.in.Nodes {
 		c.askProxy(ctx, &c.in.Nodes[i])
+		c.askAPIServer(ctx, &c.in.Nodes[i])
 	}
 	if slices.ContainsFunc(c.in.SystemLeases, c.leaderless) {
 		c.spawn(func() { c.components(ctx) })

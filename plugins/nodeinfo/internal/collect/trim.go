@@ -46,12 +46,12 @@ func trimPods(pods []corev1.Pod) []corev1.Pod {
 		s.Volumes, s.Tolerations, s.SecurityContext, s.ImagePullSecrets, s.HostAliases, s.DNSConfig = nil, nil, nil, nil, nil, nil
 		s.ServiceAccountName, s.DeprecatedServiceAccount, s.SchedulerName = "", "", ""
 		p.Annotations = keepKeys(p.Annotations, podAnnotations...)
-		arguments := ""
+		var arguments []string
 		switch {
 		case strings.Contains(p.Name, "kube-proxy"):
-			arguments = "-"
+			arguments = []string{"-"}
 		case p.Namespace == metav1.NamespaceSystem && p.Labels["tier"] == "control-plane":
-			arguments = "--leader-elect"
+			arguments = []string{"--leader-elect", "--secure-port"}
 		}
 		for _, list := range [][]corev1.Container{p.Spec.InitContainers, p.Spec.Containers} {
 			for j := range list {
@@ -68,14 +68,12 @@ func trimPods(pods []corev1.Pod) []corev1.Pod {
 	return pods
 }
 
-// trimContainer keeps the arguments that begin like that; of an empty beginning, none.
-func trimContainer(c *corev1.Container, arguments string) {
+// trimContainer keeps the arguments that begin like one of these.
+func trimContainer(c *corev1.Container, arguments []string) {
 	kept := corev1.Container{Name: c.Name, Image: c.Image, Resources: c.Resources, RestartPolicy: c.RestartPolicy}
-	if arguments != "" {
-		for _, arg := range slices.Concat(c.Command, c.Args) {
-			if strings.HasPrefix(arg, arguments) {
-				kept.Args = append(kept.Args, arg)
-			}
+	for _, arg := range slices.Concat(c.Command, c.Args) {
+		if slices.ContainsFunc(arguments, func(beginning string) bool { return strings.HasPrefix(arg, beginning) }) {
+			kept.Args = append(kept.Args, arg)
 		}
 	}
 	*c = kept

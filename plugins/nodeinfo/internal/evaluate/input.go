@@ -1,6 +1,8 @@
 package evaluate
 
 import (
+	"time"
+
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
@@ -15,6 +17,7 @@ type (
 	KubeletFilesystem = facts.KubeletFilesystem
 	PodUse            = facts.PodUse
 	ProxyHealth       = facts.ProxyHealth
+	APIAnswer         = facts.APIAnswer
 )
 
 // The depths.
@@ -43,6 +46,7 @@ const (
 	SourceProxyHealth   = facts.SourceProxyHealth
 	SourceRequests      = facts.SourceRequests
 	SourceCertificate   = facts.SourceCertificate
+	SourceAPIServer     = facts.SourceAPIServer
 	SourceBudgets       = facts.SourceBudgets
 	SourceClaims        = facts.SourceClaims
 	SourceVolumes       = facts.SourceVolumes
@@ -53,6 +57,11 @@ func IsProxy(p *corev1.Pod) bool { return facts.IsProxy(p) }
 
 // ProxyPort is where kube-proxy serves its health; 0: not for others to reach.
 func ProxyPort(p *corev1.Pod, configured string) int { return facts.ProxyPort(p, configured) }
+
+// LateAPIServer is the pod of a node's API server and its port, if that server is late with its Lease while another one is not.
+func LateAPIServer(in *Input, n *corev1.Node, now time.Time) (pod *corev1.Pod, port string) {
+	return facts.LateAPIServer(in, n, now)
+}
 
 // Electing are the components of the control plane that elect a leader.
 func Electing() []string { return facts.Electing() }

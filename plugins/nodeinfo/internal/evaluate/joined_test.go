@@ -237,3 +237,69 @@ func TestKubeProxyIsHeldAgainstItsHealthPort(t *testing.T) {
 		}
 	}
 }
+
+// A control plane node whose kubelet and API server fell silent together: only what its API server answers tells whether the
+// machine is gone, or the API server that the kubelet uses.
+func TestALocalAPIServerExplainsAKubeletThatIsSilent(t *testing.T) {
+	const silent = 2 * time.Minute
+	for name, tt := range map[string]struct {
+		answer *APIAnswer
+		others time.Duration // since the other API server renewed
+		root   finding.Code
+		folded []finding.Code
+		says   string
+	}{
+		"it answers that it lost etcd": {
+			&APIAnswer{Readyz: "[+]ping ok\n[-]etcd failed: reason withheld\nreadyz check failed\n"}, 3 * time.Second,
+			machine.LocalAPIServerNotReady,
+			[]finding.Code{machine.KubeletNotReporting, machine.LocalAPIServerNotReporting},
+			"has lost its etcd (etcd failed); the API server of cp9 works",
+		},
+		"nothing listens": {
+			&APIAnswer{Refused: true}, 3 * time.Second,
+			machine.LocalAPIServerNotReady,
+			[]finding.Code{machine.KubeletNotReporting, machine.LocalAPIServerNotReporting},
+			"does not run (connection refused)",
+		},
+		"it does not answer": {
+			nil, 3 * time.Second, machine.KubeletNotReporting, []finding.Code{machine.LocalAPIServerNotReporting}, "has not reported for 2m",
+		},
+		"no API server stores anything": {nil, silent, machine.KubeletNotReporting, nil, "has not reported for 2m"},
+	} {
+		n := one(t, func(in *Input, n *corev1.Node) {
+			identity := func(host string, age time.Duration) coordinationv1.Lease {
+				renewed := metav1.NewMicroTime(in.Now.Add(-age))
+				return coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{
+					Name: "apiserver-" + host, Namespace: "kube-system",
+					Labels: map[string]string{"apiserver.kubernetes.io/identity": "kube-apiserver", corev1.LabelHostname: host},
+				}, Spec: coordinationv1.LeaseSpec{RenewTime: &renewed}}
+			}
+			in.SystemLeases = []coordinationv1.Lease{identity(n.Name, silent), identity("cp9", tt.others)}
+			for i := range in.Leases {
+				if in.Leases[i].Name == n.Name {
+					in.Leases[i].Spec.RenewTime, in.Leases[i].ManagedFields = &metav1.MicroTime{Time: in.Now.Add(-silent)}, nil
+				}
+			}
+			for i := range n.Status.Conditions {
+				if c := &n.Status.Conditions[i]; c.Type == corev1.NodeReady {
+					c.Status, c.Reason = corev1.ConditionUnknown, "NodeStatusUnknown"
+					c.LastHeartbeatTime, c.LastTransitionTime = metav1.NewTime(in.Now.Add(-silent)), metav1.NewTime(in.Now.Add(-time.Minute))
+				}
+			}
+			if tt.answer != nil {
+				in.APIServers = map[string]APIAnswer{n.Name: *tt.answer}
+			}
+		})
+		if len(n.Findings) != 1 || n.Findings[0].Code != tt.root || !strings.Contains(n.Summary, tt.says) {
+			t.Errorf("%s: %v, %s", name, codes(n), n.Summary)
+		}
+		var folded []finding.Code
+		for _, c := range n.Consequences {
+			folded = append(folded, c.Code)
+		}
+		slices.Sort(folded)
+		if !slices.Equal(folded, tt.folded) {
+			t.Errorf("%s: it explains %v, want %v", name, folded, tt.folded)
+		}
+	}
+}

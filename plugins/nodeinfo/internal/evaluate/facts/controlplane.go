@@ -33,6 +33,7 @@ type ControlPlane struct {
 	Leaders    []report.Leader // of those that have a lease
 	Asked      bool            // /readyz was
 	Failed     []string        // its checks that fail
+	API        *APIServer      // of this node, beside others; nil: none, it is alone, or that is not known
 
 	WritesStopped time.Time // when the leases of nodes and components ended together; zero: they did not
 }
@@ -90,6 +91,7 @@ func (c *Cluster) controlPlane(n *Node) ControlPlane {
 		}
 	}
 	out.WritesStopped = c.writesStopped(n)
+	out.API = apiServer(c.in, n.Object, c.now)
 	if out.Asked = n.Read(SourceReadyz); out.Asked {
 		out.Failed = failedChecks(c.in.Readyz)
 	}
@@ -174,4 +176,63 @@ func failedChecks(readyz string) []string {
 	}
 	slices.Sort(failed)
 	return failed
+}
+
+// APIServer is what the API server of a node says of itself, and which others do.
+type APIServer struct {
+	nodefact.Identity
+	Others []string   // hosts whose API servers renew their leases
+	Answer *APIAnswer // nil: not asked, or not answered
+}
+
+// APIAnswer is what the port of an API server answered through its pod.
+type APIAnswer struct {
+	Readyz  string `json:"readyz,omitempty"`  // the text of /readyz?verbose
+	Refused bool   `json:"refused,omitempty"` // the machine refused the connection: nothing listens there
+}
+
+// Failed are the checks that fail.
+func (a *APIAnswer) Failed() []string { return failedChecks(a.Readyz) }
+
+// apiServer is nil where the node has no API server that says so, or the only one: a lease that is late because nothing is
+// stored for anybody says nothing of this node.
+func apiServer(in *Input, n *corev1.Node, now time.Time) *APIServer {
+	var own *APIServer
+	var others []string
+	for i := range in.SystemLeases {
+		switch identity, ok := nodefact.IdentityOf(&in.SystemLeases[i], now); {
+		case !ok:
+		case identity.Host == n.Name || identity.Host == hostname(n):
+			// A machine that was set up anew under the same name may have left one.
+			if own == nil || identity.Age < own.Age {
+				own = &APIServer{Identity: identity}
+			}
+		case !identity.Late():
+			others = append(others, identity.Host)
+		}
+	}
+	if own == nil || len(others) == 0 {
+		return nil
+	}
+	slices.Sort(others)
+	own.Others = slices.Compact(others)
+	if answer, asked := in.APIServers[n.Name]; asked {
+		own.Answer = &answer
+	}
+	return own
+}
+
+// LateAPIServer is the pod of a node's API server and its port, if that server is late with its lease while another one is not.
+func LateAPIServer(in *Input, n *corev1.Node, now time.Time) (pod *corev1.Pod, port string) {
+	api := apiServer(in, n, now)
+	if api == nil || !api.Late() {
+		return nil, ""
+	}
+	at := slices.IndexFunc(in.Pods, func(p corev1.Pod) bool {
+		return p.Spec.NodeName == n.Name && controlPlanePart(&p) == "kube-apiserver"
+	})
+	if at < 0 {
+		return nil, ""
+	}
+	return &in.Pods[at], nodefact.SecurePort(containerArgs(&in.Pods[at]))
 }

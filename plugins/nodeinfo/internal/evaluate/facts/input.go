@@ -47,6 +47,7 @@ const (
 	SourceProxyHealth   = "kube-proxy health"
 	SourceRequests      = "certificate requests"
 	SourceCertificate   = "kubelet certificate"
+	SourceAPIServer     = "API server of the node"
 	SourceBudgets       = "poddisruptionbudgets"
 	SourceClaims        = "persistentvolumeclaims"
 	SourceVolumes       = "persistentvolumes"
@@ -72,6 +73,7 @@ type Input struct {
 	Components        []corev1.Pod                               `json:"components,omitempty"` // control plane, where a leader's lease is old
 	ServerVersion     string                                     `json:"serverVersion,omitempty"`
 	Readyz            string                                     `json:"readyz,omitempty"`              // the text of /readyz?verbose
+	APIServers        map[string]APIAnswer                       `json:"apiServers,omitempty"`          // by node, where one was asked and answered
 	ProxyMode         string                                     `json:"proxyMode,omitempty"`           // "mode" in kube-proxy's ConfigMap
 	ProxyHealthz      string                                     `json:"proxyHealthz,omitempty"`        // and "healthzBindAddress"
 	ProxyHealth       map[string]ProxyHealth                     `json:"proxyHealth,omitempty"`         // by node, where it answered

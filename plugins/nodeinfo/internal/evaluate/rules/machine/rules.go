@@ -26,9 +26,10 @@ func PressureBut(but ...finding.Code) []finding.Code {
 
 // Rules are those about the node itself, the deepest first.
 var Rules = []rule{
-	apiWritesStopped, kubeletNotReporting, readyConditionStale, leaseNotRenewed, heartbeatLate, kubeletNeverReported, nodeStatusStale,
+	apiWritesStopped, localAPIServerNotReady, kubeletNotReporting, readyConditionStale, leaseNotRenewed, heartbeatLate, kubeletNeverReported, nodeStatusStale,
 	clockSkew, containerRuntimeDown, networkPluginNotReady, nodeShuttingDown, nodeNotReady, nodeJoining, diskPressure, pidPressure,
 	memoryPressure, evictionNear, networkUnavailable, conditionProblem, systemOOM, kubeletServingCertificateMissing, kubeletCertificateExpired,
 	kubeletServingCertificateMismatch, kubeletCertificateNotIssued, kubeletCertificateExpiring, kubeletUnreachable, kubeletError,
-	warningEvents, rebooted, nodeReadinessFlapping, controlPlaneComponentNotReady, leaderLeaseExpired, apiServerNotReady,
+	warningEvents, rebooted, nodeReadinessFlapping, controlPlaneComponentNotReady, localAPIServerNotReporting,
+	leaderLeaseExpired, apiServerNotReady,
 }
