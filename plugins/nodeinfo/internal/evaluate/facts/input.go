@@ -73,7 +73,7 @@ type Input struct {
 	Components        []corev1.Pod                               `json:"components,omitempty"` // control plane, where a leader's lease is old
 	ServerVersion     string                                     `json:"serverVersion,omitempty"`
 	Readyz            string                                     `json:"readyz,omitempty"`              // the text of /readyz?verbose
-	APIServers        map[string]APIAnswer                       `json:"apiServers,omitempty"`          // by node, where one was asked and answered
+	APIServers        map[string]APIAnswer                       `json:"apiServers,omitempty"`          // by node, where one answered
 	ProxyMode         string                                     `json:"proxyMode,omitempty"`           // "mode" in kube-proxy's ConfigMap
 	ProxyHealthz      string                                     `json:"proxyHealthz,omitempty"`        // and "healthzBindAddress"
 	ProxyHealth       map[string]ProxyHealth                     `json:"proxyHealth,omitempty"`         // by node, where it answered
