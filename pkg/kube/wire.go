@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"bytes"
 	"encoding/binary"
 	"slices"
 )
@@ -18,6 +19,7 @@ type Cut struct {
 	Drop []uint64        // fields with a length that are left out
 	Into map[uint64]*Cut // fields that are messages, of which a part is left out
 	Keys []string        // not nil: the message is an entry of a map, and left out whole unless its key is one of these
+	With string          // not empty: the message is left out whole unless these bytes are in it
 }
 
 // Apply appends the message to out without what is cut. Not ok: the message is not as expected, and nothing was appended.
@@ -37,6 +39,10 @@ func (c *Cut) Apply(out, message []byte) (result []byte, ok bool) {
 			if key, _ := Field(value, 1); slices.Contains(inner.Keys, string(key)) {
 				out = append(out, whole...)
 			}
+		case wire == wireBytes && inner != nil && inner.With != "":
+			if bytes.Contains(value, []byte(inner.With)) {
+				out = append(out, whole...)
+			}
 		case wire == wireBytes && inner != nil:
 			out = binary.AppendUvarint(out, number<<3|wireBytes)
 			body := len(out)
@@ -53,6 +59,24 @@ func (c *Cut) Apply(out, message []byte) (result []byte, ok bool) {
 	return out, true
 }
 
+// Smaller is a Sink that cuts each item before another takes it. What is not as expected is handed on whole.
+type Smaller struct {
+	Sink
+
+	Cut     *Cut
+	scratch []byte
+}
+
+// Add cuts an item and hands it on.
+func (s *Smaller) Add(encoded []byte) error {
+	small, ok := s.Cut.Apply(s.scratch[:0], encoded)
+	if !ok {
+		return s.Sink.Add(encoded)
+	}
+	s.scratch = small
+	return s.Sink.Add(small)
+}
+
 // Field gives the value of a field with a length, the last where there are several, as a decoder does.
 func Field(message []byte, number uint64) (value []byte, ok bool) {
 	for rest := message; len(rest) > 0; {
@@ -61,6 +85,21 @@ func Field(message []byte, number uint64) (value []byte, ok bool) {
 			return nil, false
 		}
 		if n == number && wire == wireBytes {
+			value, ok = rest[head:size], true
+		}
+		rest = rest[size:]
+	}
+	return value, ok
+}
+
+// Only gives the value of a field with a length that the message has once; else a decoder would join several, or give nothing.
+func Only(message []byte, number uint64) (value []byte, ok bool) {
+	for rest := message; len(rest) > 0; {
+		n, wire, head, size := field(rest)
+		if size <= 0 || n == number && (ok || wire != wireBytes) {
+			return nil, false
+		}
+		if n == number {
 			value, ok = rest[head:size], true
 		}
 		rest = rest[size:]

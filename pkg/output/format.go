@@ -1,10 +1,12 @@
 package output
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -107,20 +109,15 @@ func (f Format) ForbidRepeated(flag string) error {
 
 // Print writes a report in a structured format, as kubectl would: JSON indented by four, YAML, or a JSONPath result.
 func (f Format) Print(w io.Writer, report any) error {
-	data, err := json.Marshal(report)
+	if f.Kind == JSON {
+		return printJSON(w, report)
+	}
+	data, err := json.Marshal(whole(report))
 	if err != nil {
 		return err
 	}
 	data = escapeHostile(data)
 	switch f.Kind {
-	case JSON:
-		var b bytes.Buffer
-		if err := json.Indent(&b, data, "", "    "); err != nil {
-			return err
-		}
-		b.WriteByte('\n')
-		_, err = w.Write(b.Bytes())
-		return err
 	case YAML:
 		text, err := yaml.JSONToYAML(data)
 		if err != nil {
@@ -132,6 +129,109 @@ func (f Format) Print(w io.Writer, report any) error {
 		return f.printJSONPath(w, data)
 	}
 	return fmt.Errorf("format %q prints no report", f.Kind)
+}
+
+// Deferred is an item of a list that is complete only when it is printed, because all items together would fill the memory.
+type Deferred interface {
+	Complete() any // a copy
+}
+
+// whole is a report whose items are complete.
+func whole(report any) any {
+	head, items := withoutItems(report)
+	if !items.IsValid() || !items.Type().Elem().Implements(reflect.TypeFor[Deferred]()) {
+		return report
+	}
+	all := reflect.MakeSlice(items.Type(), 0, items.Len())
+	for i := range items.Len() {
+		all = reflect.Append(all, reflect.ValueOf(items.Index(i).Interface().(Deferred).Complete()))
+	}
+	out := reflect.New(reflect.TypeOf(head)).Elem()
+	out.Set(reflect.ValueOf(head))
+	for i := range out.NumField() {
+		if out.Type().Field(i).Tag.Get("json") == "items" {
+			out.Field(i).Set(all)
+		}
+	}
+	return out.Interface()
+}
+
+// printJSON writes the items of a list one by one: the text of thousands would take many times the memory of the report.
+func printJSON(w io.Writer, report any) error {
+	head, items := withoutItems(report)
+	text, err := indented(nil, head, "")
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriterSize(w, 64<<10)
+	before, after, found := bytes.Cut(text, []byte("\n    \"items\": []")) // no text holds a line break
+	if !found {
+		if text, err = indented(text[:0], whole(report), ""); err != nil {
+			return err
+		}
+		before, after, items = text, nil, reflect.Value{}
+	}
+	out.Write(before) //nolint:errcheck // the writer keeps the first error until Flush
+	if found {
+		out.WriteString("\n    \"items\": [") //nolint:errcheck // as above
+		if err := printItems(out, items); err != nil {
+			return err
+		}
+	}
+	out.Write(after)    //nolint:errcheck // as above
+	out.WriteByte('\n') //nolint:errcheck // as above
+	return out.Flush()
+}
+
+func printItems(out *bufio.Writer, items reflect.Value) error {
+	var text []byte
+	for i := range items.Len() {
+		if i > 0 {
+			out.WriteByte(',') //nolint:errcheck // the writer keeps the first error until Flush
+		}
+		out.WriteString("\n        ") //nolint:errcheck // as above
+		item := items.Index(i).Interface()
+		if deferred, ok := item.(Deferred); ok {
+			item = deferred.Complete()
+		}
+		var err error
+		if text, err = indented(text[:0], item, "        "); err != nil {
+			return err
+		}
+		out.Write(text) //nolint:errcheck // as above
+	}
+	if items.Len() > 0 {
+		out.WriteString("\n    ") //nolint:errcheck // as above
+	}
+	return out.WriteByte(']')
+}
+
+// withoutItems gives a copy of a list that has no items, and these; a report that is no list as it is.
+func withoutItems(report any) (head any, items reflect.Value) {
+	v := reflect.Indirect(reflect.ValueOf(report))
+	if v.Kind() != reflect.Struct {
+		return report, items
+	}
+	for i := range v.NumField() {
+		if field := v.Type().Field(i); field.Tag.Get("json") == "items" && field.Type.Kind() == reflect.Slice && !v.Field(i).IsNil() {
+			bare := reflect.New(v.Type()).Elem()
+			bare.Set(v)
+			bare.Field(i).Set(reflect.MakeSlice(field.Type, 0, 0))
+			return bare.Interface(), v.Field(i)
+		}
+	}
+	return report, items
+}
+
+// indented appends a value as JSON, each line but the first after the prefix.
+func indented(to []byte, value any, prefix string) ([]byte, error) {
+	data, err := json.Marshal(value)
+	if err != nil {
+		return nil, err
+	}
+	b := bytes.NewBuffer(to)
+	err = json.Indent(b, escapeHostile(data), prefix, "    ")
+	return b.Bytes(), err
 }
 
 // escapeHostile writes what a terminal would obey as \uXXXX: the same JSON, harmless to look at. YAML refuses DEL and C1

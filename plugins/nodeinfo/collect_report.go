@@ -30,7 +30,7 @@ func (o Options) collectReport(ctx context.Context, env *cli.Env, clusters []*ku
 		all.Go(func() {
 			results[i], errs[i] = collect.Collect(ctx, cluster, collect.Request{
 				Names: o.Names, LabelSelector: o.LabelSelector.String(), FieldSelector: o.FieldSelector.String(),
-				Depth: o.depth(), Kubelet: o.Kubelet,
+				Depth: o.depth(), Kubelet: o.Kubelet, Whole: o.SaveInput != "",
 			})
 		})
 	}
@@ -80,7 +80,7 @@ func warn(env *cli.Env, notes []string) {
 func (o Options) evaluate(input evaluate.Input, kubectl finding.Kubectl) report.List {
 	list := evaluate.Evaluate(input, input.Now, evaluate.Options{
 		StaleAfter: o.StaleAfter, ProblemConditions: o.ProblemConditions, Kubectl: kubectl,
-		NoPodItems: len(o.Names) == 0 && !o.Format.Structured(),
+		NoPodItems: len(o.Names) == 0 && !o.Format.Structured(), LatePodItems: len(o.Names) == 0,
 	})
 	slices.SortStableFunc(list.Items, order(o.SortBy))
 	return list

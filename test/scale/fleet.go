@@ -20,7 +20,8 @@ import (
 const batch = 100
 
 // write puts a fleet into etcd, as the API server stores it.
-func write(ctx context.Context, etcd string, nodes, pods int, now time.Time) error {
+func write(ctx context.Context, etcd string, size size, now time.Time) error {
+	nodes, pods := size.nodes, size.pods
 	w := &writer{ctx: ctx, etcd: etcd}
 	for i := range nodes {
 		name := nodeName(i)
@@ -31,9 +32,13 @@ func write(ctx context.Context, etcd string, nodes, pods int, now time.Time) err
 		p := pod(i, nodeName(i%nodes), now)
 		w.put("/registry/pods/"+p.Namespace+"/"+p.Name, "v1", "Pod", p)
 	}
+	w.workloads(pods, size.services, now)
 	w.flush()
 	return w.err
 }
+
+// size is that of a fleet.
+type size struct{ nodes, pods, services int }
 
 type message interface{ Marshal() ([]byte, error) }
 

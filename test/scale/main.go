@@ -27,8 +27,10 @@ func main() {
 }
 
 type options struct {
-	nodes, pods, runs int
-	plugins           string
+	size
+	runs    int
+	plugins string
+	hold    bool
 }
 
 func run(ctx context.Context, args []string, out io.Writer) error {
@@ -39,6 +41,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	set := flag.NewFlagSet("scale", flag.ContinueOnError)
 	set.IntVar(&o.nodes, "nodes", 1000, "how many nodes")
 	set.IntVar(&o.pods, "pods", 30000, "how many pods")
+	set.IntVar(&o.services, "services", 5000, "how many Services")
+	set.BoolVar(&o.hold, "hold", false, "serve the fleet until interrupted, and measure nothing")
 	set.IntVar(&o.runs, "runs", 5, "how many runs a median is of")
 	set.StringVar(&o.plugins, "bin", "bin", "where the plugins and the program cluster are")
 	if err := set.Parse(args); err != nil {
@@ -60,14 +64,20 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	defer s.stop()
 	from := time.Now()
-	if err := write(ctx, s.etcd, o.nodes, o.pods, from); err != nil {
+	if err := write(ctx, s.etcd, o.size, from); err != nil {
 		return err
 	}
 	if err := s.serve(ctx, bin); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "%d nodes and %d pods are served after %.1f s; medians of %d runs\n\n",
-		o.nodes, o.pods, time.Since(from).Seconds(), o.runs)
+	fmt.Fprintf(out, "%d nodes, %d pods and %d Services are served after %.1f s; medians of %d runs\n\n",
+		o.nodes, o.pods, o.services, time.Since(from).Seconds(), o.runs)
+	if o.hold {
+		path, err := s.kubeconfig("kubeconfig", s.api)
+		fmt.Fprintln(out, "export KUBECONFIG="+path)
+		<-ctx.Done()
+		return err
+	}
 	return table(ctx, out, s, o)
 }
 

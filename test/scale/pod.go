@@ -38,19 +38,22 @@ func managed(manager, fields string, created, changed metav1.Time) []metav1.Mana
 	}
 }
 
-// pod is one of a Deployment: an application with a sidecar.
+func podName(i int) string { return fmt.Sprintf("%s-%s-%05x", appName(i/replicas), hash, i) }
+
+// pod is one of a Deployment: an application with a sidecar. One in a thousand is in a crash loop.
 func pod(i int, node string, now time.Time) *corev1.Pod {
 	created, changed := times(now)
-	app := fmt.Sprintf("service-%04d", i/10)
+	created = metav1.NewTime(created.Add(-time.Duration(i%7200) * time.Second)) // a fleet was not made in one second
+	app := appName(i / replicas)
 	controls, seconds := true, int64(300)
 	p := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: fmt.Sprintf("team-%03d", i/10%200), Name: fmt.Sprintf("%s-7d9c5b6f4d-%05x", app, i), GenerateName: app + "-7d9c5b6f4d-",
+			Namespace: namespaceOf(i / replicas), Name: podName(i), GenerateName: app + "-" + hash + "-",
 			UID: uid(4, i), CreationTimestamp: created,
-			Labels:      map[string]string{"app": app, "pod-template-hash": "7d9c5b6f4d", "app.kubernetes.io/part-of": "shop"},
+			Labels:      map[string]string{"app": app, "pod-template-hash": hash, "app.kubernetes.io/part-of": "shop"},
 			Annotations: map[string]string{"prometheus.io/scrape": "true", "checksum/config": fmt.Sprintf("%064x", i)},
 			OwnerReferences: []metav1.OwnerReference{{
-				APIVersion: "apps/v1", Kind: "ReplicaSet", Name: app + "-7d9c5b6f4d", UID: uid(5, i/10), Controller: &controls, BlockOwnerDeletion: &controls,
+				APIVersion: "apps/v1", Kind: "ReplicaSet", Name: app + "-" + hash, UID: uid(5, i/replicas), Controller: &controls, BlockOwnerDeletion: &controls,
 			}},
 			ManagedFields: managed("kubelet", podFields, created, changed),
 		},
@@ -67,7 +70,7 @@ func pod(i int, node string, now time.Time) *corev1.Pod {
 		},
 		Status: corev1.PodStatus{
 			Phase: corev1.PodRunning, QOSClass: corev1.PodQOSBurstable, HostIP: "10.200.0.1", StartTime: &created,
-			PodIP: fmt.Sprintf("10.%d.%d.%d", 64+i>>16&63, i>>8&255, i&255),
+			PodIP: podIP(i),
 		},
 	}
 	p.Status.PodIPs = []corev1.PodIP{{IP: p.Status.PodIP}}
@@ -94,10 +97,27 @@ func pod(i int, node string, now time.Time) *corev1.Pod {
 		p.Spec.Containers = append(p.Spec.Containers, container)
 		p.Status.ContainerStatuses = append(p.Status.ContainerStatuses, corev1.ContainerStatus{
 			Name: name, Ready: true, Started: &started, Image: container.Image,
-			ImageID:     fmt.Sprintf("registry.example.internal/shop/%s-%s@sha256:%064x", app, name, i/10),
+			ImageID:     fmt.Sprintf("registry.example.internal/shop/%s-%s@sha256:%064x", app, name, i/replicas),
 			ContainerID: fmt.Sprintf("containerd://%064x", i*2+k), State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: created}},
 			Resources: &container.Resources, AllocatedResources: container.Resources.Requests,
 		})
 	}
+	if i%1000 == 999 {
+		crash(p, now)
+	}
 	return p
+}
+
+func crash(p *corev1.Pod, now time.Time) {
+	s := &p.Status.ContainerStatuses[0]
+	s.Ready, s.RestartCount = false, 7
+	s.State = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff", Message: "back-off 5m0s restarting failed container"}}
+	s.LastTerminationState.Terminated = &corev1.ContainerStateTerminated{
+		ExitCode: 1, Reason: "Error", StartedAt: metav1.NewTime(now.Add(-2 * time.Minute)), FinishedAt: metav1.NewTime(now.Add(-time.Minute)),
+	}
+	for i := range p.Status.Conditions {
+		if c := &p.Status.Conditions[i]; c.Type == corev1.PodReady || c.Type == corev1.ContainersReady {
+			c.Status = corev1.ConditionFalse
+		}
+	}
 }

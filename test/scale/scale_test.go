@@ -27,10 +27,10 @@ func TestAFleetIsWrittenWhole(t *testing.T) {
 		}
 	}))
 	defer etcd.Close()
-	if err := write(t.Context(), etcd.URL, 20, 333, time.Unix(1e9, 0)); err != nil {
+	if err := write(t.Context(), etcd.URL, size{20, 333, 7}, time.Unix(1e9, 0)); err != nil {
 		t.Fatal(err)
 	}
-	if len(stored) != 20+20+333 {
+	if len(stored) != 20+20+333+namespaces+33+33+7+7 {
 		t.Errorf("%d objects are stored", len(stored))
 	}
 	p := pod(332, nodeName(12), time.Unix(1e9, 0))

@@ -79,3 +79,13 @@ type Node struct {
 	Lifecycle    *Lifecycle            `json:"lifecycle,omitempty"`
 	Sources      source.List           `json:"sources"`
 }
+
+// Complete is the node with its pods, where these are left for later; output.Deferred.
+func (n Node) Complete() any {
+	if n.Pods != nil && n.Pods.Later != nil {
+		pods := *n.Pods
+		pods.Items = pods.Later()
+		n.Pods = &pods
+	}
+	return n
+}

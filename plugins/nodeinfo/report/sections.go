@@ -139,6 +139,8 @@ type Pods struct {
 	Evicted       int          `json:"evicted,omitempty"`
 	Problems      []PodProblem `json:"problems,omitempty"`
 	Items         []PodUse     `json:"items,omitempty"`
+
+	Later func() []PodUse `json:"-"` // not nil: gives Items, which a fleet has too many of to be held
 }
 
 // PhaseCount counts pods of one phase.

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -30,6 +31,7 @@ type Request struct {
 	FieldSelector string
 	Depth         evaluate.Depth
 	Kubelet       bool // ask the kubelets themselves, which needs get nodes/proxy
+	Whole         bool // what is read is saved: nothing that is judged is reduced to less
 }
 
 // Result is the input of evaluate, and what a person should be told about how names were understood.
@@ -125,17 +127,18 @@ func (c *collector) fleet(ctx context.Context) error {
 	c.spawn(func() {
 		options := cached()
 		options.LabelSelector, options.FieldSelector = c.request.LabelSelector, c.request.FieldSelector
-		list, err := c.client.CoreV1().Nodes().List(ctx, options)
+		nodes, err := c.eachNode(ctx, options)
 		if err != nil {
 			nodeErr = err
 			return
 		}
-		c.put(source.Source{Name: evaluate.SourceNodes, State: source.OK}, func(in *evaluate.Input) { in.Nodes = trimNodes(list.Items) })
+		c.put(source.Source{Name: evaluate.SourceNodes, State: source.OK}, func(in *evaluate.Input) { in.Nodes = nodes })
 	})
 	c.spawn(func() {
-		list, err := c.client.CoordinationV1().Leases(corev1.NamespaceNodeLease).List(ctx, cached())
+		api, leases := c.client.CoordinationV1(), &kube.Items[coordinationv1.Lease, *coordinationv1.Lease]{}
+		err := kube.Each(ctx, api.RESTClient(), "leases", corev1.NamespaceNodeLease, cached(), api.Leases(corev1.NamespaceNodeLease).List, leases)
 		c.put(kube.SourceOf(evaluate.SourceLeases, "list", "leases.coordination.k8s.io in kube-node-lease", err), func(in *evaluate.Input) {
-			in.Leases = list.Items
+			in.Leases = leases.Kept
 		})
 	})
 	c.spawn(func() {
@@ -145,7 +148,7 @@ func (c *collector) fleet(ctx context.Context) error {
 	if c.request.Depth != evaluate.Fleet {
 		c.shared(ctx)
 		c.spawn(func() {
-			pods := &packed{}
+			pods := &packed{whole: c.request.Whole}
 			c.allPods(ctx, pods, func(in *evaluate.Input) { in.Packed = pods })
 		})
 	}
@@ -163,6 +166,13 @@ func (c *collector) fleet(ctx context.Context) error {
 	c.skip(why, evaluate.SourceEvents, evaluate.SourceCSINodes, evaluate.SourceAttachments, evaluate.SourceReadyz)
 	c.withoutKubelet()
 	return nil
+}
+
+// eachNode lists nodes, of which what nobody judges is never held: images, and the fields that managers own.
+func (c *collector) eachNode(ctx context.Context, options metav1.ListOptions) ([]corev1.Node, error) {
+	api, nodes := c.client.CoreV1(), &kube.Items[corev1.Node, *corev1.Node]{Keep: trimNode}
+	err := kube.Each(ctx, api.RESTClient(), "nodes", "", options, api.Nodes().List, &kube.Smaller{Sink: nodes, Cut: nodeCut})
+	return nodes.Kept, err
 }
 
 func (c *collector) withoutKubelet() {

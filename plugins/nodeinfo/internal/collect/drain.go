@@ -16,11 +16,10 @@ import (
 // drain reads what decides about a drain of the named nodes: all nodes and pods, DaemonSets and budgets; claims and volumes
 // where a pod that moves has one.
 func (c *collector) drain(ctx context.Context) error {
-	list, err := c.client.CoreV1().Nodes().List(ctx, cached())
-	if err != nil {
+	var err error
+	if c.in.Nodes, err = c.eachNode(ctx, cached()); err != nil {
 		return err
 	}
-	c.in.Nodes = trimNodes(list.Items)
 	c.in.Sources = append(c.in.Sources, source.Source{Name: evaluate.SourceNodes, State: source.OK})
 	for _, name := range c.request.Names {
 		if !slices.ContainsFunc(c.in.Nodes, func(n corev1.Node) bool { return n.Name == name }) {

@@ -116,7 +116,7 @@ func typed(data []byte) *corev1.Pod {
 // samePacked packs one pod and compares what comes out with what the typed decoder gives.
 func samePacked(t *testing.T, data []byte) {
 	t.Helper()
-	want, s := typed(data), &packed{}
+	want, s := typed(data), &packed{whole: true}
 	s.Restart()
 	err := s.Add(data)
 	switch {
@@ -132,7 +132,7 @@ func samePacked(t *testing.T, data []byte) {
 		}
 		return
 	}
-	if len(got) != 1 || !equality.Semantic.DeepEqual(got[0], *want) {
+	if len(got) != 1 || !equality.Semantic.DeepEqual(got[0].Pod, *want) {
 		t.Fatalf("packed:\n%+v\ntyped:\n%+v", got, *want)
 	}
 }
@@ -217,4 +217,34 @@ func FuzzPackedPods(f *testing.F) {
 	p := full(f, 5)
 	f.Add(encode(f, &p))
 	f.Fuzz(func(t *testing.T, data []byte) { samePacked(t, data) })
+}
+
+// What is cut of an encoded node is what trimNode drops.
+func TestACutNodeIsWhatTheTypedDecoderGives(t *testing.T) {
+	for i := range 20 {
+		var node corev1.Node
+		seed := i * 31
+		fill(t, reflect.ValueOf(&node).Elem(), &seed)
+		if i%2 == 0 {
+			node.ManagedFields[0].FieldsV1 = metav1.NewFieldsV1(`{"f:spec":{"f:unschedulable":{}}}`)
+		}
+		data, err := node.Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		node.TypeMeta = metav1.TypeMeta{} // is not encoded
+		small, ok := nodeCut.Apply(nil, data)
+		if !ok || len(small) > len(data)*9/10 {
+			t.Fatalf("%t, %d bytes of %d", ok, len(small), len(data))
+		}
+		var got corev1.Node
+		if err := got.Unmarshal(small); err != nil {
+			t.Fatal(err)
+		}
+		trimNode(&node)
+		trimNode(&got)
+		if !equality.Semantic.DeepEqual(got, node) {
+			t.Errorf("cut:\n%+v\nwhole:\n%+v", got, node)
+		}
+	}
 }

@@ -207,9 +207,9 @@ func (c *collector) podsOf(ctx context.Context, name string) {
 }
 
 // allPods hands every pod to sink, as it arrives; store puts what that kept into the input.
-func (c *collector) allPods(ctx context.Context, sink kube.PodSink, store func(*evaluate.Input)) {
-	sink.Restart()
-	err := kube.EachPod(ctx, c.client.CoreV1(), sink)
+func (c *collector) allPods(ctx context.Context, sink kube.Sink, store func(*evaluate.Input)) {
+	core := c.client.CoreV1()
+	err := kube.Each(ctx, core.RESTClient(), "pods", "", cached(), core.Pods("").List, sink)
 	c.put(kube.SourceOf(evaluate.SourcePods, "list", "pods", err), store)
 }
 

@@ -7,6 +7,8 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 )
 
 // What is read may be saved and sent to somebody (--save-input), and a fleet's objects fill a machine's memory. So only
@@ -15,13 +17,25 @@ import (
 
 func trimNodes(nodes []corev1.Node) []corev1.Node {
 	for i := range nodes {
-		n := &nodes[i]
-		n.Status.Images, n.Status.VolumesInUse, n.Status.VolumesAttached, n.Status.Config = nil, nil, nil, nil
-		delete(n.Annotations, corev1.LastAppliedConfigAnnotation)
-		n.ManagedFields = keepManagers(n.ManagedFields, "unschedulable")
+		trimNode(&nodes[i])
 	}
 	return nodes
 }
+
+func trimNode(n *corev1.Node) {
+	n.Status.Images, n.Status.VolumesInUse, n.Status.VolumesAttached, n.Status.Config = nil, nil, nil, nil
+	delete(n.Annotations, corev1.LastAppliedConfigAnnotation)
+	n.ManagedFields = keepManagers(n.ManagedFields, unschedulable)
+}
+
+const unschedulable = "unschedulable"
+
+// nodeCut leaves out of an encoded node what trimNode would; by the field numbers of
+// https://github.com/kubernetes/api/blob/v0.37.2/core/v1/generated.proto.
+var nodeCut = &kube.Cut{Into: map[uint64]*kube.Cut{
+	1: {Into: map[uint64]*kube.Cut{17: {With: `"f:` + unschedulable + `"`}}},
+	3: {Drop: []uint64{8, 9, 10, 11}},
+}}
 
 // keepManagers keeps the entries that own a field, cut to that field.
 func keepManagers(entries []metav1.ManagedFieldsEntry, field string) []metav1.ManagedFieldsEntry {
@@ -40,32 +54,35 @@ var podAnnotations = []string{corev1.MirrorPodAnnotationKey, "kubernetes.io/conf
 
 func trimPods(pods []corev1.Pod) []corev1.Pod {
 	for i := range pods {
-		p := &pods[i]
-		p.ManagedFields, p.GenerateName, p.ResourceVersion = nil, "", ""
-		s := &p.Spec
-		s.Volumes, s.Tolerations, s.SecurityContext, s.ImagePullSecrets, s.HostAliases, s.DNSConfig = nil, nil, nil, nil, nil, nil
-		s.ServiceAccountName, s.DeprecatedServiceAccount, s.SchedulerName = "", "", ""
-		p.Annotations = keepKeys(p.Annotations, podAnnotations...)
-		var arguments []string
-		switch {
-		case strings.Contains(p.Name, "kube-proxy"):
-			arguments = []string{"-"}
-		case p.Namespace == metav1.NamespaceSystem && p.Labels["tier"] == "control-plane":
-			arguments = []string{"--leader-elect", "--secure-port"}
-		}
-		for _, list := range [][]corev1.Container{p.Spec.InitContainers, p.Spec.Containers} {
-			for j := range list {
-				trimContainer(&list[j], arguments)
-			}
-		}
-		p.Spec.EphemeralContainers, p.Spec.Affinity, p.Spec.TopologySpreadConstraints = nil, nil, nil
-		for _, list := range [][]corev1.ContainerStatus{p.Status.InitContainerStatuses, p.Status.ContainerStatuses} {
-			for j := range list {
-				trimStatus(&list[j])
-			}
-		}
+		trimPod(&pods[i])
 	}
 	return pods
+}
+
+func trimPod(p *corev1.Pod) {
+	p.ManagedFields, p.GenerateName, p.ResourceVersion = nil, "", ""
+	s := &p.Spec
+	s.Volumes, s.Tolerations, s.SecurityContext, s.ImagePullSecrets, s.HostAliases, s.DNSConfig = nil, nil, nil, nil, nil, nil
+	s.ServiceAccountName, s.DeprecatedServiceAccount, s.SchedulerName = "", "", ""
+	p.Annotations = keepKeys(p.Annotations, podAnnotations...)
+	var arguments []string
+	switch {
+	case strings.Contains(p.Name, "kube-proxy"):
+		arguments = []string{"-"}
+	case p.Namespace == metav1.NamespaceSystem && p.Labels["tier"] == "control-plane":
+		arguments = []string{"--leader-elect", "--secure-port"}
+	}
+	for _, list := range [][]corev1.Container{p.Spec.InitContainers, p.Spec.Containers} {
+		for j := range list {
+			trimContainer(&list[j], arguments)
+		}
+	}
+	p.Spec.EphemeralContainers, p.Spec.Affinity, p.Spec.TopologySpreadConstraints = nil, nil, nil
+	for _, list := range [][]corev1.ContainerStatus{p.Status.InitContainerStatuses, p.Status.ContainerStatuses} {
+		for j := range list {
+			trimStatus(&list[j])
+		}
+	}
 }
 
 // trimContainer keeps the arguments that begin like one of these.

@@ -31,6 +31,7 @@ type Options struct {
 	ProblemConditions map[string]string // custom condition -> the status that is a problem; "" for none
 	Kubectl           finding.Kubectl   // builds next commands
 	NoPodItems        bool              // the pods are not listed one by one: where nobody prints that
+	LatePodItems      bool              // they are listed when a node is printed (report.Pods.Later)
 }
 
 // DefaultStaleAfter is the node controller's patience.
@@ -55,9 +56,14 @@ func Evaluate(in Input, now time.Time, o Options) report.List {
 	}
 	list.Sources.Sort()
 	for i := range in.Nodes {
-		node := of(cluster.Node(&in.Nodes[i]), o.Kubectl)
-		if o.NoPodItems && node.Pods != nil {
-			node.Pods.Items = nil
+		found := cluster.Node(&in.Nodes[i])
+		node := of(found, o.Kubectl)
+		switch {
+		case node.Pods == nil || o.NoPodItems:
+		case o.LatePodItems:
+			node.Pods.Later = func() []report.PodUse { return sections.PodItems(cluster.PodsOf(&in.Nodes[i])) }
+		default:
+			node.Pods.Items = sections.PodItems(found.Pods)
 		}
 		list.Items = append(list.Items, node)
 	}

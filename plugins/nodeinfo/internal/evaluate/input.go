@@ -12,6 +12,7 @@ import (
 type (
 	Input             = facts.Input
 	Depth             = facts.Depth
+	Bound             = facts.Bound
 	NodeMetrics       = facts.NodeMetrics
 	Kubelet           = facts.Kubelet
 	KubeletFilesystem = facts.KubeletFilesystem
@@ -65,3 +66,6 @@ func LateAPIServer(in *Input, n *corev1.Node, now time.Time) (pod *corev1.Pod, p
 
 // Electing are the components of the control plane that elect a leader.
 func Electing() []string { return facts.Electing() }
+
+// Settled reduces a pod of which nothing is to be said but what it takes of its node; false: it is to be judged whole.
+func Settled(p *corev1.Pod) (corev1.Pod, bool) { return facts.Settled(p) }

@@ -154,7 +154,8 @@ func (g *Gone) Left() bool {
 func (c *Cluster) Gone(name string) *Gone {
 	g := &Gone{Now: c.now, Name: name, Beat: nodefact.HeartbeatOf(c.leases[name], c.now, c.patience)}
 	g.Removed = eventfact.Newest(c.events[name], "RemovingNode", "DeletingNode", "NodeDeleted")
-	for _, p := range c.on(name) {
+	pods, _ := c.on(name)
+	for _, p := range pods {
 		if !podfact.Finished(p) {
 			g.Pods = append(g.Pods, p)
 		}

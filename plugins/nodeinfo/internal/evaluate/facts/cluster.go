@@ -30,6 +30,7 @@ type Cluster struct {
 	attachments map[string][]*storagev1.VolumeAttachment
 	daemonSets  []*appsv1.DaemonSet
 	requests    []certificate.Request
+	charges     map[int]charge  // by shape
 	alone       map[string]bool // components that a ready pod runs without a leader; nil: not asked yet
 }
 
@@ -40,7 +41,7 @@ func Of(in *Input, now time.Time, patience time.Duration, bad map[string]string)
 		in: in, now: now, patience: patience, bad: bad,
 		leases: map[string]*coordinationv1.Lease{}, metrics: map[string]*NodeMetrics{}, pods: map[string][]*corev1.Pod{},
 		events: map[string][]eventfact.Event{}, byObject: map[string][]eventfact.Event{}, csi: map[string]*storagev1.CSINode{},
-		attachments: map[string][]*storagev1.VolumeAttachment{},
+		attachments: map[string][]*storagev1.VolumeAttachment{}, charges: map[int]charge{},
 	}
 	for i := range in.Leases {
 		c.leases[in.Leases[i].Name] = &in.Leases[i]

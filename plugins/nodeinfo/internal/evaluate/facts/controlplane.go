@@ -127,7 +127,8 @@ func (c *Cluster) worksAlone(name string) bool {
 		}
 		if c.in.Packed != nil {
 			for i := range c.in.Nodes {
-				for _, p := range c.on(c.in.Nodes[i].Name) {
+				pods, _ := c.on(c.in.Nodes[i].Name)
+				for _, p := range pods {
 					c.noteAlone(p)
 				}
 			}

@@ -90,7 +90,14 @@ type Input struct {
 // Packed are the pods of a fleet, of which the decoded objects would fill the memory: those of a node are decoded when it is
 // judged.
 type Packed interface {
-	On(node string) []corev1.Pod // trimmed, by namespace and name
+	On(node string) []Bound // trimmed, by namespace and name
+}
+
+// Bound is a pod of a node. Those of one shape, which is not 0, take the same.
+type Bound struct {
+	corev1.Pod
+
+	Shape int
 }
 
 // Unpack puts the packed pods of the nodes into Pods, for a file.
@@ -99,7 +106,9 @@ func (in *Input) Unpack() {
 		return
 	}
 	for i := range in.Nodes {
-		in.Pods = append(in.Pods, in.Packed.On(in.Nodes[i].Name)...)
+		for _, p := range in.Packed.On(in.Nodes[i].Name) {
+			in.Pods = append(in.Pods, p.Pod)
+		}
 	}
 	in.Packed = nil
 }

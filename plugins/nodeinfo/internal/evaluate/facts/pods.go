@@ -32,6 +32,8 @@ type Pod struct {
 	Crash    *Crash           // nil: no container keeps ending
 	Wait     *Wait            // nil: it starts, or runs
 	Warning  *eventfact.Event // the newest since it was bound to the node
+
+	shape int // of a packed pod
 }
 
 // fewRestarts take the kubelet's back-off some five minutes: they are of one trouble.
@@ -108,27 +110,48 @@ func (c *Cluster) podsOf(n *Node) []*Pod {
 	if !n.Read(SourcePods) {
 		return nil
 	}
-	objects := c.on(n.Object.Name)
+	return c.PodsOf(n.Object)
+}
+
+// PodsOf gives the pods of a node, where they were read.
+func (c *Cluster) PodsOf(object *corev1.Node) []*Pod {
+	objects, shapes := c.on(object.Name)
 	pods, all := make([]*Pod, 0, len(objects)), make([]Pod, len(objects))
 	for i, object := range objects {
 		all[i].Pod = object
+		if shapes != nil {
+			all[i].shape = shapes[i]
+		}
 		c.fill(&all[i])
 		pods = append(pods, &all[i])
 	}
 	return pods
 }
 
-// on gives the pods of a node, by namespace and name.
-func (c *Cluster) on(node string) []*corev1.Pod {
+// on gives the pods of a node, by namespace and name, and of packed ones their shapes.
+func (c *Cluster) on(node string) (pods []*corev1.Pod, shapes []int) {
 	if c.in.Packed == nil {
-		return c.pods[node]
+		return c.pods[node], nil
 	}
 	objects := c.in.Packed.On(node)
-	pods := make([]*corev1.Pod, len(objects))
+	pods, shapes = make([]*corev1.Pod, len(objects)), make([]int, len(objects))
 	for i := range objects {
-		pods[i] = &objects[i]
+		pods[i], shapes[i] = &objects[i].Pod, objects[i].Shape
 	}
-	return pods
+	return pods, shapes
+}
+
+// charge is what a pod takes.
+type charge struct{ requests, limits corev1.ResourceList }
+
+// charge gives what a pod takes: of one shape it is the same list, which is read only.
+func (c *Cluster) charge(p *Pod) charge {
+	taken, known := c.charges[p.shape]
+	if !known || p.shape == 0 {
+		taken = charge{schedule.Requests(p.Pod), schedule.Limits(p.Pod)}
+		c.charges[p.shape] = taken
+	}
+	return taken
 }
 
 func (c *Cluster) fill(p *Pod) {
@@ -139,7 +162,8 @@ func (c *Cluster) fill(p *Pod) {
 		}
 		return
 	}
-	p.Requests, p.Limits = schedule.Requests(p.Pod), schedule.Limits(p.Pod)
+	taken := c.charge(p)
+	p.Requests, p.Limits = taken.requests, taken.limits
 	if p.Component = detectComponent(p.Pod); p.Component != nil {
 		p.Component.Pod = p
 	}

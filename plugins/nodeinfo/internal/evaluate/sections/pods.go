@@ -22,7 +22,6 @@ func pods(n *facts.Node) *report.Pods {
 		if !p.Finished() {
 			out.NonTerminated++
 		}
-		out.Items = append(out.Items, podUse(p))
 	}
 	for phase, n := range phases {
 		out.Phases = append(out.Phases, report.PhaseCount{Phase: phase, Count: n})
@@ -32,6 +31,15 @@ func pods(n *facts.Node) *report.Pods {
 		out.MaxPods = ptr(q.Value())
 	}
 	return out
+}
+
+// PodItems is what each pod takes.
+func PodItems(pods []*facts.Pod) []report.PodUse {
+	items := make([]report.PodUse, 0, len(pods))
+	for _, p := range pods {
+		items = append(items, podUse(p))
+	}
+	return items
 }
 
 func podUse(p *facts.Pod) report.PodUse {

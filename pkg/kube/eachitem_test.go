@@ -80,7 +80,8 @@ func eachPod(t *testing.T, status int, contentType string, body []byte) (*podsSe
 		t.Fatal(err)
 	}
 	seen := &podsSeen{}
-	err = EachPod(t.Context(), client.CoreV1(), seen)
+	core := client.CoreV1()
+	err = Each(t.Context(), core.RESTClient(), "pods", "", metav1.ListOptions{ResourceVersion: "0"}, core.Pods("").List, seen)
 	return seen, asked, err
 }
 
@@ -125,7 +126,7 @@ func TestABrokenListIsReadAgainInPages(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if want := podList(3).Items; !equality.Semantic.DeepEqual(seen.pods, want) || seen.restarts != 1 {
+		if want := podList(3).Items; !equality.Semantic.DeepEqual(seen.pods, want) || seen.restarts != 2 {
 			t.Errorf("%s: %d pods after %d restarts", name, len(seen.pods), seen.restarts)
 		}
 		if want := []string{cachedPods, "/api/v1/pods?limit=500"}; !slices.Equal(asked, want) {
@@ -154,7 +155,7 @@ func FuzzReadPods(f *testing.F) {
 	f.Add(binary.AppendUvarint(slices.Clone(whole), 3<<3|wireBytes))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		seen := &podsSeen{}
-		if err := readPods(bytes.NewReader(body), seen); err != nil || !bytes.HasPrefix(body, protobufMagic) {
+		if err := readList[corev1.PodList](bytes.NewReader(body), "v1", seen); err != nil || !bytes.HasPrefix(body, protobufMagic) {
 			return
 		}
 		var envelope runtime.Unknown
