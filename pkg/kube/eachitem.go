@@ -91,7 +91,7 @@ func Each[T any, L listed[T]](
 		return err
 	}
 	if ctx.Err() != nil {
-		return err
+		return ctx.Err()
 	}
 	sink.Restart()
 	options.Limit, options.ResourceVersion = fallbackPage, ""
@@ -139,13 +139,21 @@ func readList[T any, L listed[T]](body io.Reader, version string, sink Sink) err
 	if start, err := in.Peek(len(protobufMagic)); err == nil && bytes.Equal(start, protobufMagic) {
 		return (&wireReader{in: in}).unknown(want, sink)
 	}
-	list := L(new(T))
-	if err := json.NewDecoder(in).Decode(list); err != nil {
+	data, err := io.ReadAll(in)
+	if err != nil {
 		return err
 	}
-	got := list.GetObjectKind().GroupVersionKind()
-	if got.Kind != want.Kind || list.GetContinue() != "" {
-		return fmt.Errorf("unexpected answer of kind %q", got.Kind)
+	var head struct {
+		Kind  string          `json:"kind"`
+		Items json.RawMessage `json:"items"`
+	}
+	list := L(new(T))
+	if err := errors.Join(json.Unmarshal(data, &head), json.Unmarshal(data, list)); err != nil {
+		return err
+	}
+	unnamed := head.Kind == "" && head.Items != nil // the typed client takes that, too
+	if head.Kind != want.Kind && !unnamed || list.GetContinue() != "" {
+		return fmt.Errorf("unexpected answer of kind %q", head.Kind)
 	}
 	return addItems(list, sink)
 }

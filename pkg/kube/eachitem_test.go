@@ -104,10 +104,12 @@ func TestPodsArriveOneByOneInOneCall(t *testing.T) {
 }
 
 func TestAnAnswerInJSONIsRead(t *testing.T) {
-	body := []byte(`{"kind":"PodList","apiVersion":"v1","metadata":{},"items":[{"metadata":{"name":"a","namespace":"b"}}]}`)
-	seen, asked, err := eachPod(t, http.StatusOK, "application/json", body)
-	if err != nil || len(asked) != 1 || len(seen.pods) != 1 || seen.pods[0].Name != "a" {
-		t.Errorf("%v, asked %v, pods %v", err, asked, seen.pods)
+	for _, head := range []string{`"kind":"PodList","apiVersion":"v1",`, ""} {
+		body := []byte(`{` + head + `"metadata":{},"items":[{"metadata":{"name":"a","namespace":"b"}}]}`)
+		seen, asked, err := eachPod(t, http.StatusOK, "application/json", body)
+		if err != nil || len(asked) != 1 || len(seen.pods) != 1 || seen.pods[0].Name != "a" {
+			t.Errorf("%q: %v, asked %v, pods %v", head, err, asked, seen.pods)
+		}
 	}
 }
 
@@ -120,7 +122,7 @@ func TestABrokenListIsReadAgainInPages(t *testing.T) {
 	for name, body := range map[string][]byte{
 		"cut in a pod": whole[:len(whole)-5], "cut in the middle": whole[:len(whole)/2], "cut in the head": whole[:6], "nothing": {},
 		"not whole": encoded(t, partial), "another kind": other, "an absurd length": append(slices.Clone(whole[:20]), bytes.Repeat([]byte{0xff}, 40)...),
-		"no list": []byte(`{"kind":"Status","apiVersion":"v1"}`), "half of JSON": []byte(`{"kind":"PodList","items":[{"metadata":`),
+		"no list": []byte(`{"kind":"Status","apiVersion":"v1"}`), "no items": []byte(`{}`), "half of JSON": []byte(`{"kind":"PodList","items":[{"metadata":`),
 	} {
 		seen, asked, err := eachPod(t, http.StatusOK, runtime.ContentTypeProtobuf, body)
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"reflect"
@@ -138,45 +139,64 @@ type Deferred interface {
 
 // whole is a report whose items are complete.
 func whole(report any) any {
-	head, items := withoutItems(report)
-	if !items.IsValid() || !items.Type().Elem().Implements(reflect.TypeFor[Deferred]()) {
+	v, field := itemsOf(report)
+	if field < 0 || !v.Field(field).Type().Elem().Implements(reflect.TypeFor[Deferred]()) {
 		return report
 	}
+	items := v.Field(field)
 	all := reflect.MakeSlice(items.Type(), 0, items.Len())
 	for i := range items.Len() {
 		all = reflect.Append(all, reflect.ValueOf(items.Index(i).Interface().(Deferred).Complete()))
 	}
-	out := reflect.New(reflect.TypeOf(head)).Elem()
-	out.Set(reflect.ValueOf(head))
-	for i := range out.NumField() {
-		if out.Type().Field(i).Tag.Get("json") == "items" {
-			out.Field(i).Set(all)
+	return with(v, field, all)
+}
+
+// itemsOf finds the items of a list; -1: it is no list, or its items are null.
+func itemsOf(report any) (v reflect.Value, field int) {
+	if v = reflect.Indirect(reflect.ValueOf(report)); v.Kind() != reflect.Struct {
+		return v, -1
+	}
+	for i := range v.NumField() {
+		if f := v.Type().Field(i); f.Tag.Get("json") == "items" && f.Type.Kind() == reflect.Slice && !v.Field(i).IsNil() {
+			return v, i
 		}
 	}
-	return out.Interface()
+	return v, -1
+}
+
+// with is a copy of a list with other items.
+func with(v reflect.Value, field int, items reflect.Value) any {
+	list := reflect.New(v.Type()).Elem()
+	list.Set(v)
+	list.Field(field).Set(items)
+	return list.Interface()
 }
 
 // printJSON writes the items of a list one by one: the text of thousands would take many times the memory of the report.
 func printJSON(w io.Writer, report any) error {
-	head, items := withoutItems(report)
-	text, err := indented(nil, head, "")
+	out := bufio.NewWriterSize(w, 64<<10)
+	v, field := itemsOf(report)
+	if field < 0 {
+		text, err := indented(nil, report, "")
+		if err != nil {
+			return err
+		}
+		out.Write(text)     //nolint:errcheck // the writer keeps the first error until Flush
+		out.WriteByte('\n') //nolint:errcheck // as above
+		return out.Flush()
+	}
+	text, err := indented(nil, with(v, field, reflect.MakeSlice(v.Field(field).Type(), 0, 0)), "")
 	if err != nil {
 		return err
 	}
-	out := bufio.NewWriterSize(w, 64<<10)
 	before, after, found := bytes.Cut(text, []byte("\n    \"items\": []")) // no text holds a line break
 	if !found {
-		if text, err = indented(text[:0], whole(report), ""); err != nil {
-			return err
-		}
-		before, after, items = text, nil, reflect.Value{}
+		return errors.New("a list has no items") // its type has them by their tag
 	}
-	out.Write(before) //nolint:errcheck // the writer keeps the first error until Flush
-	if found {
-		out.WriteString("\n    \"items\": [") //nolint:errcheck // as above
-		if err := printItems(out, items); err != nil {
-			return err
-		}
+	out.Write(before)                     //nolint:errcheck // the writer keeps the first error until Flush
+	out.WriteString("\n    \"items\": [") //nolint:errcheck // as above
+	if err := printItems(out, v.Field(field)); err != nil {
+		return err
 	}
 	out.Write(after)    //nolint:errcheck // as above
 	out.WriteByte('\n') //nolint:errcheck // as above
@@ -204,23 +224,6 @@ func printItems(out *bufio.Writer, items reflect.Value) error {
 		out.WriteString("\n    ") //nolint:errcheck // as above
 	}
 	return out.WriteByte(']')
-}
-
-// withoutItems gives a copy of a list that has no items, and these; a report that is no list as it is.
-func withoutItems(report any) (head any, items reflect.Value) {
-	v := reflect.Indirect(reflect.ValueOf(report))
-	if v.Kind() != reflect.Struct {
-		return report, items
-	}
-	for i := range v.NumField() {
-		if field := v.Type().Field(i); field.Tag.Get("json") == "items" && field.Type.Kind() == reflect.Slice && !v.Field(i).IsNil() {
-			bare := reflect.New(v.Type()).Elem()
-			bare.Set(v)
-			bare.Field(i).Set(reflect.MakeSlice(field.Type, 0, 0))
-			return bare.Interface(), v.Field(i)
-		}
-	}
-	return report, items
 }
 
 // indented appends a value as JSON, each line but the first after the prefix.

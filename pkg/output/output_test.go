@@ -2,6 +2,7 @@ package output
 
 import (
 	"bytes"
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -157,6 +158,49 @@ func TestStructuredOutputSurvivesHostileText(t *testing.T) {
 		}
 		if d := cmp.Diff(want, b.String()); d != "" {
 			t.Errorf("%s (-want +got):\n%s", format, d)
+		}
+	}
+}
+
+type deferredItem struct {
+	Name string `json:"name"`
+	More []int  `json:"more,omitempty"`
+}
+
+func (i deferredItem) Complete() any {
+	i.More = []int{1, 2}
+	return i
+}
+
+// A list is printed item by item, and looks like one that is printed at once.
+func TestItemsArePrintedOneByOne(t *testing.T) {
+	type list struct {
+		Kind  string         `json:"kind"`
+		Items []deferredItem `json:"items"`
+		Nil   []int          `json:"nil"`
+	}
+	for _, items := range [][]deferredItem{nil, {}, {{Name: "a"}}, {{Name: "\n    \"items\": []"}, {Name: "\u202e"}}} {
+		var complete []deferredItem
+		if items != nil {
+			complete = []deferredItem{}
+		}
+		for _, i := range items {
+			complete = append(complete, i.Complete().(deferredItem))
+		}
+		data, err := json.MarshalIndent(list{Kind: "\n    \"items\": []", Items: complete}, "", "    ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := strings.ReplaceAll(string(data), "\u202e", `\u202e`) + "\n"
+		for _, report := range []any{list{Kind: "\n    \"items\": []", Items: items}, &list{Kind: "\n    \"items\": []", Items: items}} {
+			var b strings.Builder
+			if err := (Format{Kind: JSON}).Print(&b, report); err != nil || b.String() != want {
+				t.Errorf("%v, got\n%s\nwant\n%s", err, b.String(), want)
+			}
+		}
+		var y strings.Builder
+		if err := (Format{Kind: YAML}).Print(&y, list{Items: items}); err != nil || strings.Count(y.String(), "more:") != len(items) {
+			t.Errorf("%v, yaml\n%s", err, y.String())
 		}
 	}
 }

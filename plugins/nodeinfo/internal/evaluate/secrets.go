@@ -10,12 +10,21 @@ import (
 // say. It is the last step, so that everything is judged by the real text. Only fields that quote are looked at: a fleet
 // has millions of texts.
 func hideSecrets(list *report.List) {
+	known := map[string]string{} // the nodes of a fleet say the same
+	hide := func(text string) string {
+		hidden, ok := known[text]
+		if !ok {
+			hidden = mask.Text(text)
+			known[text] = hidden
+		}
+		return hidden
+	}
 	for i := range list.Sources {
 		list.Sources[i].Message = mask.Text(list.Sources[i].Message)
 	}
 	for i := range list.Items {
 		n := &list.Items[i]
-		n.Summary = mask.Text(n.Summary)
+		n.Summary = hide(n.Summary)
 		for k := range n.Findings {
 			hideFinding(&n.Findings[k])
 		}
@@ -30,7 +39,7 @@ func hideSecrets(list *report.List) {
 		if n.Health != nil {
 			n.Health.Kubelet = mask.Text(n.Health.Kubelet)
 			for k := range n.Health.Conditions {
-				n.Health.Conditions[k].Message = mask.Text(n.Health.Conditions[k].Message)
+				n.Health.Conditions[k].Message = hide(n.Health.Conditions[k].Message)
 			}
 		}
 		if n.Pods != nil {
@@ -39,7 +48,7 @@ func hideSecrets(list *report.List) {
 			}
 		}
 		for k := range n.Sources {
-			n.Sources[k].Message = mask.Text(n.Sources[k].Message)
+			n.Sources[k].Message = hide(n.Sources[k].Message)
 		}
 	}
 }
