@@ -18,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/metadata"
 
@@ -75,6 +76,7 @@ type Scope struct {
 	Namespace string
 	Selector  string
 	Targets   []finding.ObjectRef
+	Whole     bool // what is read is saved: pods are not packed
 }
 
 // Collect reads a scope once.
@@ -278,7 +280,12 @@ func (c *Collector) all(ctx context.Context, in *model.Input, scope Scope) error
 	r.run(ctx, model.SourceRevisions, "list", "controllerrevisions.apps", func(ctx context.Context) error {
 		return c.controllerRevisions(ctx, in, mu, ns, everything)
 	})
-	r.run(ctx, model.SourcePods, "list", "pods", func(ctx context.Context) error { return c.pods(ctx, in, mu, ns, everything) })
+	r.run(ctx, model.SourcePods, "list", "pods", func(ctx context.Context) error {
+		if scope.Whole {
+			return c.pods(ctx, in, mu, ns, everything)
+		}
+		return c.packedPods(ctx, in, mu, ns)
+	})
 	r.run(ctx, model.SourceEvents, "list", "events", func(ctx context.Context) error {
 		warnings := metav1.ListOptions{FieldSelector: "type=Warning"}
 		return pages(ctx, warnings, c.Typed.CoreV1().Events(ns).List, func(l *corev1.EventList) {
@@ -318,14 +325,20 @@ func (c *Collector) pods(ctx context.Context, in *model.Input, mu *sync.Mutex, n
 }
 
 func (c *Collector) replicaSets(ctx context.Context, in *model.Input, mu *sync.Mutex, ns string, o metav1.ListOptions) error {
-	return pages(ctx, o, c.Typed.AppsV1().ReplicaSets(ns).List, func(l *appsv1.ReplicaSetList) {
-		for i := range l.Items {
-			slimMeta(&l.Items[i].ObjectMeta)
-			if !slices.ContainsFunc(in.ReplicaSets, func(rs appsv1.ReplicaSet) bool { return rs.UID == l.Items[i].UID }) {
-				in.ReplicaSets = append(in.ReplicaSets, l.Items[i])
-			}
-		}
-	}, mu)
+	api, sets := c.Typed.AppsV1(), &kube.Items[appsv1.ReplicaSet, *appsv1.ReplicaSet]{}
+	sets.Keep = func(r *appsv1.ReplicaSet) { slimMeta(&r.ObjectMeta) }
+	sink := &kube.Smaller{Sink: sets, Cut: managedCut}
+	if err := kube.Each(ctx, api.RESTClient(), "replicasets", ns, o, api.ReplicaSets(ns).List, sink); err != nil {
+		return err
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	have := map[types.UID]bool{} // there is one already where selectors of named rollouts overlap
+	for i := range in.ReplicaSets {
+		have[in.ReplicaSets[i].UID] = true
+	}
+	in.ReplicaSets = append(in.ReplicaSets, slices.DeleteFunc(sets.Kept, func(r appsv1.ReplicaSet) bool { return have[r.UID] })...)
+	return nil
 }
 
 func (c *Collector) controllerRevisions(ctx context.Context, in *model.Input, mu *sync.Mutex, ns string, o metav1.ListOptions) error {

@@ -33,7 +33,7 @@ var Rules = rule.NewBook(kinds.Rules, refusal.Rules, placement.Rules, pods.Rules
 func Evaluate(in *model.Input, now time.Time, opts model.Options) report.List {
 	e := model.New(Rules, in, now, opts, model.NewAsks(in.Fetched, opts.Wide))
 	list := report.List{APIVersion: report.APIVersion, Kind: report.KindList, Items: []report.Rollout{}, Sources: sortedSources(in.Sources)}
-	for _, w := range kinds.Workloads(e) {
+	for w := range kinds.Workloads(e) {
 		list.Items = append(list.Items, finish(e, w))
 	}
 	slices.SortStableFunc(list.Items, func(a, b report.Rollout) int {
@@ -51,7 +51,7 @@ func Evaluate(in *model.Input, now time.Time, opts model.Options) report.List {
 func Needs(in *model.Input, now time.Time, opts model.Options) []model.Need {
 	asks := model.NewAsks(in.Fetched, opts.Wide)
 	e := model.New(Rules, in, now, opts, asks)
-	for _, w := range kinds.Workloads(e) {
+	for w := range kinds.Workloads(e) {
 		finish(e, w)
 	}
 	return asks.Open()

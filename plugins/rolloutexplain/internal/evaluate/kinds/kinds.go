@@ -3,6 +3,7 @@
 package kinds
 
 import (
+	"iter"
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -18,64 +19,65 @@ import (
 var Rules = slices.Concat(observingRules, gateRules, replicaSetRules, statefulSetRules, unreplacedRules, daemonSetRules, timerRules,
 	replicasFlappingRules, jobRules, jobEndRules, argoRules)
 
-// Workloads judges the controllers' side of every requested workload.
-func Workloads(e *model.Evaluation) []*model.Workload {
-	var all []*model.Workload
-	in := e.In
-	for i := range in.Deployments {
-		if d := &in.Deployments[i]; requested(e, "Deployment", &d.ObjectMeta) {
-			all = append(all, deployment(e, d))
-		}
+// Workloads judges the controllers' side of every requested workload, one at a time: the pods of all would fill the memory.
+func Workloads(e *model.Evaluation) iter.Seq[*model.Workload] {
+	return func(yield func(*model.Workload) bool) {
+		in := e.In
+		_ = each(e, in.Deployments, "Deployment", deployment, yield) && each(e, in.StatefulSets, "StatefulSet", statefulSet, yield) &&
+			each(e, in.DaemonSets, "DaemonSet", daemonSet, yield) && each(e, in.Jobs, "Job", job, yield) && rollouts(e, yield) &&
+			ownerless(e, yield)
 	}
-	for i := range in.StatefulSets {
-		if s := &in.StatefulSets[i]; requested(e, "StatefulSet", &s.ObjectMeta) {
-			all = append(all, statefulSet(e, s))
-		}
-	}
-	for i := range in.DaemonSets {
-		if d := &in.DaemonSets[i]; requested(e, "DaemonSet", &d.ObjectMeta) {
-			all = append(all, daemonSet(e, d))
-		}
-	}
-	for i := range in.Jobs {
-		if j := &in.Jobs[i]; requested(e, "Job", &j.ObjectMeta) {
-			all = append(all, job(e, j))
-		}
-	}
-	for _, o := range in.Rollouts {
-		u := unstructured.Unstructured{Object: o}
-		meta := &metav1.ObjectMeta{Name: u.GetName(), Namespace: u.GetNamespace()}
-		if requested(e, model.KindArgo, meta) {
-			all = append(all, argo(e, o))
-		}
-	}
-	return append(all, ownerlessWorkloads(e)...)
 }
 
-// ownerlessWorkloads judges ReplicaSets and pods that were named and that no rollout owns.
-func ownerlessWorkloads(e *model.Evaluation) []*model.Workload {
-	var all []*model.Workload
+// each judges the requested ones of a list; false: no more are wanted.
+func each[T any, P interface {
+	*T
+	metav1.Object
+}](e *model.Evaluation, list []T, kind string, judge func(*model.Evaluation, P) *model.Workload, yield func(*model.Workload) bool) bool {
+	for i := range list {
+		if o := P(&list[i]); requested(e, kind, o) && !yield(judge(e, o)) {
+			return false
+		}
+	}
+	return true
+}
+
+func rollouts(e *model.Evaluation, yield func(*model.Workload) bool) bool {
+	for _, o := range e.In.Rollouts {
+		u := unstructured.Unstructured{Object: o}
+		meta := &metav1.ObjectMeta{Name: u.GetName(), Namespace: u.GetNamespace()}
+		if requested(e, model.KindArgo, meta) && !yield(argo(e, o)) {
+			return false
+		}
+	}
+	return true
+}
+
+// ownerless judges ReplicaSets and pods that were named and that no rollout owns.
+func ownerless(e *model.Evaluation, yield func(*model.Workload) bool) bool {
+	if len(e.In.Targets) == 0 {
+		return true
+	}
 	for i := range e.In.ReplicaSets {
-		rs := &e.In.ReplicaSets[i]
-		if len(e.In.Targets) > 0 && requested(e, "ReplicaSet", &rs.ObjectMeta) {
-			all = append(all, replicaSet(e, i))
+		if requested(e, "ReplicaSet", &e.In.ReplicaSets[i]) && !yield(replicaSet(e, i)) {
+			return false
 		}
 	}
 	for i := range e.In.Pods {
-		if p := &e.In.Pods[i]; len(e.In.Targets) > 0 && requested(e, "Pod", &p.ObjectMeta) {
-			all = append(all, ownerlessPod(e, i))
+		if requested(e, "Pod", &e.In.Pods[i]) && !yield(ownerlessPod(e, i)) {
+			return false
 		}
 	}
-	return all
+	return true
 }
 
-func requested(e *model.Evaluation, kind string, meta *metav1.ObjectMeta) bool {
+func requested(e *model.Evaluation, kind string, meta metav1.Object) bool {
 	if len(e.In.Targets) == 0 {
 		// Jobs of a CronJob and finished Jobs belong to the table as much as any; owned workloads are their owner's.
 		return metav1.GetControllerOfNoCopy(meta) == nil || kind == "Job"
 	}
 	return slices.ContainsFunc(e.In.Targets, func(t finding.ObjectRef) bool {
-		return t.Kind == kind && t.Name == meta.Name && (t.Namespace == "" || t.Namespace == meta.Namespace)
+		return t.Kind == kind && t.Name == meta.GetName() && (t.Namespace == "" || t.Namespace == meta.GetNamespace())
 	})
 }
 

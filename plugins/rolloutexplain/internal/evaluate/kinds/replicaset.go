@@ -118,10 +118,8 @@ func setsMutated(e *model.Evaluation, w *model.Workload) bool {
 }
 
 func collisionsOf(e *model.Evaluation, w *model.Workload) int32 {
-	for i := range e.In.Deployments {
-		if d := &e.In.Deployments[i]; d.UID == w.Meta.UID {
-			return plain.Or(d.Status.CollisionCount, 0)
-		}
+	if d := e.Deployments[w.Meta.UID]; len(d) > 0 {
+		return plain.Or(d[0].Status.CollisionCount, 0)
 	}
 	return 0
 }

@@ -19,13 +19,8 @@ import (
 )
 
 // replicaSetsOf gives the ReplicaSets that an owner controls, oldest first.
-func replicaSetsOf(e *model.Evaluation, owner any) []*appsv1.ReplicaSet {
-	var sets []*appsv1.ReplicaSet
-	for i := range e.In.ReplicaSets {
-		if ref := metav1.GetControllerOfNoCopy(&e.In.ReplicaSets[i]); ref != nil && ref.UID == owner {
-			sets = append(sets, &e.In.ReplicaSets[i])
-		}
-	}
+func replicaSetsOf(e *model.Evaluation, owner types.UID) []*appsv1.ReplicaSet {
+	sets := slices.Clone(e.ReplicaSets[owner])
 	slices.SortFunc(sets, func(a, b *appsv1.ReplicaSet) int {
 		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
 	})
@@ -60,11 +55,7 @@ func matching(list []*model.Revision, template *corev1.PodTemplateSpec) *model.R
 // controllerRevisions gives the templates that an owner has had, oldest first.
 func controllerRevisions(e *model.Evaluation, owner types.UID, base *corev1.PodTemplateSpec) []*model.Revision {
 	var list []*model.Revision
-	for i := range e.In.ControllerRevisions {
-		cr := &e.In.ControllerRevisions[i]
-		if ref := metav1.GetControllerOfNoCopy(cr); ref == nil || ref.UID != owner {
-			continue
-		}
+	for _, cr := range e.Controlled[owner] {
 		list = append(list, &model.Revision{
 			Number: cr.Revision, Name: cr.Name, UID: cr.UID, Hash: cr.Name, Created: cr.CreationTimestamp.Time,
 			Template: templateOf(cr.Data.Raw), ChangeLog: cr.Annotations[CauseAnnotation],

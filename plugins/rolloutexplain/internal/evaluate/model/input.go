@@ -8,6 +8,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
@@ -28,6 +29,7 @@ type Input struct {
 	Jobs                []batchv1.Job               `json:"jobs,omitempty"`
 	Rollouts            []map[string]any            `json:"rollouts,omitempty"` // argoproj.io
 	Pods                []corev1.Pod                `json:"pods,omitempty"`
+	Packed              Packed                      `json:"-"` // pods that are not in Pods; nil: none
 	Events              []corev1.Event              `json:"events,omitempty"`
 
 	// Read only when a cause asks for it (see Needs).
@@ -44,6 +46,11 @@ type Input struct {
 
 	Fetched []Need      `json:"fetched,omitempty"` // needs that were asked for, answered or not
 	Sources source.List `json:"sources"`
+}
+
+// Packed are the pods of many workloads, which would fill the memory together.
+type Packed interface {
+	Of(owner types.UID) []corev1.Pod // those that it controls
 }
 
 // NodePod is what a pod takes of its node, for the room that is left.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -27,6 +28,10 @@ type Evaluation struct {
 	owned   map[types.UID][]*corev1.Pod
 	nodes   map[string]*corev1.Node
 	Asks    *Asks
+
+	Deployments map[types.UID][]*appsv1.Deployment
+	ReplicaSets map[types.UID][]*appsv1.ReplicaSet         // by the UID of their controller
+	Controlled  map[types.UID][]*appsv1.ControllerRevision // as well
 }
 
 // Quiet is the same with nothing asked.
@@ -63,10 +68,33 @@ func New(rules *rule.Book, in *Input, now time.Time, opts Options, asks *Asks) *
 			e.owned[owner.UID] = append(e.owned[owner.UID], &in.Pods[i])
 		}
 	}
+	e.Deployments = by(in.Deployments, func(d *appsv1.Deployment) types.UID { return d.UID })
+	e.ReplicaSets = by(in.ReplicaSets, func(r *appsv1.ReplicaSet) types.UID { return controllerOf(r) })
+	e.Controlled = by(in.ControllerRevisions, func(r *appsv1.ControllerRevision) types.UID { return controllerOf(r) })
 	for i := range in.Nodes {
 		e.nodes[in.Nodes[i].Name] = &in.Nodes[i]
 	}
 	return e
+}
+
+// by indexes a list: to search it for each of thousands of workloads would take the square of their number.
+func by[T any](list []T, key func(*T) types.UID) map[types.UID][]*T {
+	index := map[types.UID][]*T{}
+	for i := range list {
+		k := key(&list[i])
+		index[k] = append(index[k], &list[i])
+	}
+	return index
+}
+
+// uncontrolled is no UID.
+const uncontrolled types.UID = "\x00"
+
+func controllerOf(o metav1.Object) types.UID {
+	if ref := metav1.GetControllerOfNoCopy(o); ref != nil {
+		return ref.UID
+	}
+	return uncontrolled
 }
 
 // PodsOf gives the pods that an owner controls, as judged views sorted by name.
@@ -74,6 +102,12 @@ func (e *Evaluation) PodsOf(uid types.UID, minReady int32) []*Pod {
 	var pods []*Pod
 	for _, p := range e.owned[uid] {
 		pods = append(pods, e.PodView(p, minReady))
+	}
+	if e.In.Packed != nil {
+		objects := e.In.Packed.Of(uid)
+		for i := range objects {
+			pods = append(pods, e.PodView(&objects[i], minReady))
+		}
 	}
 	slices.SortFunc(pods, func(a, b *Pod) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.UID, b.UID)) })
 	return pods

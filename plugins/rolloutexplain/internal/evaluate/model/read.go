@@ -47,12 +47,7 @@ func (e *Evaluation) EventsOf(meta *metav1.ObjectMeta) []eventfact.Event {
 // EventsOfUID gives the events of one object, newest first, and asks for them.
 func (e *Evaluation) EventsOfUID(namespace, uid string) []eventfact.Event {
 	e.Asks.Have(Need{Kind: NeedEvents, Namespace: namespace, UID: uid})
-	for id, list := range e.events {
-		if string(id) == uid {
-			return list
-		}
-	}
-	return nil
+	return e.events[types.UID(uid)]
 }
 
 // Warnings gives the Warning events of one object that may still be so: of the last minutes, and newer than when the object

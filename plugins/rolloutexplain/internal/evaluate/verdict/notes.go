@@ -77,10 +77,6 @@ func afterwards(e *model.Evaluation, w *model.Workload, root *report.Finding) {
 }
 
 func historyOff(e *model.Evaluation, w *model.Workload) bool {
-	for i := range e.In.Deployments {
-		if d := &e.In.Deployments[i]; d.UID == w.Meta.UID {
-			return d.Spec.RevisionHistoryLimit != nil && *d.Spec.RevisionHistoryLimit == 0
-		}
-	}
-	return false
+	d := e.Deployments[w.Meta.UID]
+	return len(d) > 0 && d[0].Spec.RevisionHistoryLimit != nil && *d[0].Spec.RevisionHistoryLimit == 0
 }

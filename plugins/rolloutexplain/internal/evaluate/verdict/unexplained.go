@@ -121,11 +121,8 @@ func notePodConditions(ledger *finding.Ledger, ref finding.ObjectRef, p *model.P
 // noteConditions notes what the Deployment's controller says against it.
 // https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#deployment-status
 func noteConditions(e *model.Evaluation, ledger *finding.Ledger, ref finding.ObjectRef, uid types.UID) {
-	for i := range e.In.Deployments {
-		if e.In.Deployments[i].UID != uid {
-			continue
-		}
-		for _, c := range e.In.Deployments[i].Status.Conditions {
+	for _, d := range e.Deployments[uid] {
+		for _, c := range d.Status.Conditions {
 			bad := corev1.ConditionFalse // Unknown is that it is paused
 			if c.Type == appsv1.DeploymentReplicaFailure {
 				bad = corev1.ConditionTrue
