@@ -34,8 +34,8 @@ type options struct {
 }
 
 func run(ctx context.Context, args []string, out io.Writer) error {
-	if len(args) > 1 && args[0] == "floor" {
-		return floor(ctx, args[1], args[2:])
+	if len(args) > 0 && args[0] == "floor" {
+		return floor(ctx, args[1:])
 	}
 	var o options
 	set := flag.NewFlagSet("scale", flag.ContinueOnError)
@@ -81,12 +81,12 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	return table(ctx, out, s, o)
 }
 
-// floor downloads paths at once and throws them away.
-func floor(ctx context.Context, api string, paths []string) error {
-	errs := make(chan error, len(paths))
-	for _, path := range paths {
+// floor downloads addresses at once and throws them away.
+func floor(ctx context.Context, urls []string) error {
+	errs := make(chan error, len(urls))
+	for _, url := range urls {
 		go func() {
-			response, err := request(ctx, api+path)
+			response, err := request(ctx, url)
 			if err == nil {
 				_, err = io.Copy(io.Discard, response.Body)
 				err = errors.Join(err, response.Body.Close())
@@ -95,7 +95,7 @@ func floor(ctx context.Context, api string, paths []string) error {
 		}()
 	}
 	var all error
-	for range paths {
+	for range urls {
 		all = errors.Join(all, <-errs)
 	}
 	return all

@@ -25,13 +25,20 @@ type usage struct {
 	memory     int64 // its peak, in bytes
 }
 
-// Paths of what the table of a fleet takes, and what -o wide adds to it.
+// Paths of what the table of a fleet takes, what -o wide adds to it, and what the other commands read.
 var (
 	fewPaths = []string{"/api/v1/nodes?resourceVersion=0", "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases?resourceVersion=0"}
 	podPaths = append(slices.Clone(fewPaths), "/api/v1/pods?resourceVersion=0")
+	setPaths = []string{"/apis/apps/v1/deployments", "/apis/apps/v1/replicasets", "/api/v1/pods"}
+	dnsPaths = []string{
+		"/api/v1/services?resourceVersion=0", "/apis/discovery.k8s.io/v1/endpointslices?resourceVersion=0", "/api/v1/nodes?resourceVersion=0",
+		"/api/v1/namespaces?resourceVersion=0", "/apis/apps/v1/statefulsets?resourceVersion=0",
+	}
+	// appPaths are those of one Deployment, one after the other as it must be asked: its pods follow from it.
+	appPaths = []string{"/apis/apps/v1/namespaces/" + namespaceOf(0) + "/deployments/" + appName(0)}
 )
 
-// measured are the commands, each with what its floor downloads.
+// measured are the commands, each with what its floor downloads. Without contexts the one of the fleet is meant.
 var measured = []struct {
 	name, program string
 	args, floor   []string
@@ -40,6 +47,11 @@ var measured = []struct {
 	{"nodeinfo -o wide", "kubectl-nodeinfo", []string{"-o", "wide"}, podPaths},
 	{"nodeinfo -o json", "kubectl-nodeinfo", []string{"-o", "json"}, podPaths},
 	{"nodeinfo NODE", "kubectl-nodeinfo", []string{nodeName(0)}, []string{"/api/v1/nodes/" + nodeName(0)}},
+	{"nodeinfo, 20 contexts", "kubectl-nodeinfo", []string{"--context=fleet-*"}, slices.Repeat(fewPaths, 20)},
+	{"rollout-explain -A", "kubectl-rollout_explain", []string{"-A"}, setPaths},
+	{"rollout-explain ONE", "kubectl-rollout_explain", []string{"deploy/" + appName(0), "-n", namespaceOf(0)}, appPaths},
+	{"dns verify -A", "kubectl-dns", []string{"verify", "-A"}, dnsPaths},
+	{"nodeinfo version", "kubectl-nodeinfo", []string{"version"}, nil},
 }
 
 // table measures every command and its floor in turns.
@@ -58,7 +70,11 @@ func table(ctx context.Context, out io.Writer, s *server, o options) error {
 		program := filepath.Join(o.plugins, m.program)
 		var ours, floors []usage
 		for range o.runs + 1 {
-			f, err := measure(exec.CommandContext(ctx, self, append([]string{"floor", s.api}, m.floor...)...), "")
+			download := []string{"floor"}
+			for _, path := range m.floor {
+				download = append(download, s.api+path)
+			}
+			f, err := measure(exec.CommandContext(ctx, self, download...), "")
 			if err != nil {
 				return fmt.Errorf("the floor of %s: %w", m.name, err)
 			}

@@ -73,13 +73,18 @@ func (s *server) serve(ctx context.Context, bin string) error {
 // kubeconfig writes a kubeconfig for an address and gives its path.
 func (s *server) kubeconfig(name, address string) (string, error) {
 	path := filepath.Join(s.dir, name)
-	return path, os.WriteFile(path, fmt.Appendf(nil, `apiVersion: v1
+	text := fmt.Appendf(nil, `apiVersion: v1
 kind: Config
 current-context: scale
 clusters: [{name: scale, cluster: {server: %q, insecure-skip-tls-verify: true}}]
 users: [{name: admin, user: {token: %s}}]
-contexts: [{name: scale, context: {cluster: scale, user: admin}}]
-`, address, token), 0o600)
+contexts:
+- {name: scale, context: {cluster: scale, user: admin}}
+`, address, token)
+	for i := range 20 {
+		text = fmt.Appendf(text, "- {name: fleet-%02d, context: {cluster: scale, user: admin}}\n", i)
+	}
+	return path, os.WriteFile(path, text, 0o600)
 }
 
 func (s *server) run(program string, args ...string) error {
