@@ -30,7 +30,7 @@ func plugins() []plugin {
 		},
 		{
 			name: "nodeinfo", command: nodeinfo.New, catalog: nodeinfo.Catalog, chinese: nodeinfo.ChineseCatalog,
-			reports: []any{nodereport.List{}, nodereport.Drain{}},
+			reports: []any{nodereport.List{}, nodereport.Drain{}, nodereport.Paths{}},
 		},
 		{
 			name: "nodeshell", command: nodeshell.New, catalog: nodeshell.Catalog, chinese: nodeshell.ChineseCatalog,

@@ -46,6 +46,10 @@ const (
 			scheduler's rules, and the kubectl drain command with the flags that it needs. Verdicts: Drainable, Risky (pods
 			are lost or find no room), Blocked (the drain would not end), Unknown (something that decides cannot be read).
 
+			With --paths, the command reports who must reach whom in the cluster and whether that works, each path with what was
+			looked at and what was seen, and one cause where several break together. A path that was not measured is "unknown",
+			with the reason.
+
 			--context accepts several contexts or patterns; the clusters are read in parallel.
 
 			Verdicts: Healthy, Degraded (the worst finding is a warning), Unhealthy (one finding is critical), Unknown. A
@@ -66,6 +70,9 @@ const (
 
 			# Preview the drain of two nodes at once
 			PROGRAM --drain worker-1 worker-2
+
+			# Report who cannot reach whom: webhooks, aggregated APIs, kubelets, control plane
+			PROGRAM --paths
 
 			# List the nodes of all contexts whose name begins with prod-
 			PROGRAM --context='prod-*'
@@ -128,6 +135,9 @@ func run(ctx context.Context, env *cli.Env, o Options) error {
 	if o.Drain {
 		return o.runDrain(ctx, env)
 	}
+	if o.Paths {
+		return o.runPaths(ctx, env)
+	}
 	if o.FromInput != "" {
 		var input evaluate.Input
 		if err := env.LoadInput(o.FromInput, &input); err != nil {
@@ -135,6 +145,9 @@ func run(ctx context.Context, env *cli.Env, o Options) error {
 		}
 		if input.Depth == evaluate.Drain {
 			return errors.New("the file was saved with --drain: pass --drain and the name of the node")
+		}
+		if input.Depth == evaluate.Paths {
+			return errors.New("the file was saved with --paths: pass --paths")
 		}
 		input.Select(o.Names)
 		list := o.evaluate(input, finding.Kubectl{})

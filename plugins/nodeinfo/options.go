@@ -25,7 +25,7 @@ import (
 type flagValues struct {
 	output, selector, fieldSelector, sortBy, color, failOn, saveInput, fromInput, waitFor, rbacManifest string
 	labelColumns, sections, problemConditions                                                           []string
-	noHeaders, onlyProblems, watch, requireComplete, kubelet, drain                                     bool
+	noHeaders, onlyProblems, watch, requireComplete, kubelet, drain, paths                              bool
 	timeout, staleAfter                                                                                 time.Duration
 }
 
@@ -45,6 +45,7 @@ type Options struct {
 	Watch             bool
 	Kubelet           bool
 	Drain             bool
+	Paths             bool
 	FailOn            finding.Threshold
 	RequireComplete   bool
 	Timeout           time.Duration // of one reading
@@ -87,6 +88,9 @@ func (v *flagValues) register(set *pflag.FlagSet) {
 	set.BoolVar(&v.drain, "drain", false,
 		"Preview the drain of the named nodes, all at once: what blocks it, what is lost, whether the other nodes have room, and the "+
 			"kubectl drain command. Changes nothing.")
+	set.BoolVar(&v.paths, "paths", false,
+		"Report who must reach whom, and whether that works: control plane, kubelets, kube-proxy, network plugin, DNS, metrics, webhooks "+
+			"and aggregated APIs; of the named nodes, or of all. With --kubelet, kubelets and kube-proxy are queried, too.")
 	set.StringSliceVar(&v.problemConditions, "problem-condition", nil,
 		"Custom node condition and the status that means a problem: TYPE=STATUS, or TYPE= for none.")
 	set.StringVar(&v.failOn, "fail-on", string(finding.ThresholdNever),
@@ -99,7 +103,7 @@ func (v *flagValues) register(set *pflag.FlagSet) {
 		"Write the data that was read to this file (- for standard output), for use with --from-input. It contains no "+
 			"environment variables, commands or secrets.")
 	set.StringVar(&v.rbacManifest, "rbac-manifest", "", "Print a ClusterRole for this command and exit: minimal (the table alone), full "+
-		"(all that is read without --kubelet and --drain) or kubelet (full, and get nodes/proxy).")
+		"(all that is read without --kubelet, --drain and --paths) or kubelet (full, and get nodes/proxy).")
 	set.StringVar(&v.fromInput, "from-input", "", "Report on a file written by --save-input, without a cluster.")
 	cli.AddColorFlag(set, &v.color)
 }
@@ -108,7 +112,7 @@ func (v *flagValues) register(set *pflag.FlagSet) {
 func (v *flagValues) toOptions(args []string, connection *kube.Flags, timed bool) (Options, error) {
 	o := Options{
 		LabelColumns: v.labelColumns, SortBy: v.sortBy, NoHeaders: v.noHeaders, OnlyProblems: v.onlyProblems, Watch: v.watch, Kubelet: v.kubelet,
-		Drain:           v.drain,
+		Drain: v.drain, Paths: v.paths,
 		RequireComplete: v.requireComplete, Timeout: v.timeout, StaleAfter: v.staleAfter, SaveInput: v.saveInput, FromInput: v.fromInput,
 		Sections: v.sections, Connection: connection, Interval: watchInterval,
 	}
@@ -156,6 +160,7 @@ func (v *flagValues) toOptions(args []string, connection *kube.Flags, timed bool
 		check(fmt.Errorf("--rbac-manifest %q: unknown role; use %s", v.rbacManifest, strings.Join(roleNames, ", ")))
 	}
 	check(v.drainConflicts(o))
+	check(v.pathsConflicts(o))
 	return o, cli.Usage(errors.Join(errs...))
 }
 
@@ -202,8 +207,8 @@ func (v *flagValues) waitConflicts() error {
 		return nil
 	case v.waitFor != waitHealthy:
 		return fmt.Errorf("--wait-for %q: unknown state; use %s", v.waitFor, waitHealthy)
-	case v.watch || v.drain || v.fromInput != "" || v.saveInput != "":
-		return errors.New("--wait-for cannot be combined with -w, --drain, --from-input or --save-input")
+	case v.watch || v.drain || v.paths || v.fromInput != "" || v.saveInput != "":
+		return errors.New("--wait-for cannot be combined with -w, --drain, --paths, --from-input or --save-input")
 	}
 	return nil
 }

@@ -106,6 +106,10 @@ func kubeProxyRefuses(t *testing.T, c *harness.Cluster, node string) {
 		t.Fatalf("nft: %s", r.Stderr)
 	}
 	becomes(t, c, 3*time.Minute, want{node: node, verdict: report.Degraded, code: "KubeProxyNotReady", text: "is running but does not work: its health port 10256 refuses connections"})
+	r := c.Kubectl(t, "nodeinfo", "--paths", node, "--kubelet", "--timeout=40s")
+	if !strings.HasPrefix(r.Stdout, "Degraded: paths of node/"+node+": "+node+": kube-proxy (kube-system/kube-proxy-") {
+		t.Errorf("exit %d: %s%s", r.Code, r.Stdout, r.Stderr)
+	}
 	heal()
 	healthy(t, c, node)
 }

@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -52,6 +51,8 @@ func Collect(ctx context.Context, cluster *kube.Cluster, r Request) (Result, err
 	switch {
 	case r.Depth == evaluate.Drain:
 		err = c.drain(ctx)
+	case r.Depth == evaluate.Paths:
+		err = c.paths(ctx)
 	case len(r.Names) > 0:
 		err = c.named(ctx)
 	default:
@@ -60,7 +61,11 @@ func Collect(ctx context.Context, cluster *kube.Cluster, r Request) (Result, err
 	if err != nil {
 		return Result{}, err
 	}
-	if r.Kubelet {
+	switch {
+	case !r.Kubelet:
+	case r.Depth == evaluate.Paths:
+		c.askPaths(ctx)
+	default:
 		c.kubelets(ctx)
 		c.certificates(ctx, cluster.Config.Proxy == nil && cluster.Config.Dial == nil)
 	}
@@ -134,13 +139,7 @@ func (c *collector) fleet(ctx context.Context) error {
 		}
 		c.put(source.Source{Name: evaluate.SourceNodes, State: source.OK}, func(in *evaluate.Input) { in.Nodes = nodes })
 	})
-	c.spawn(func() {
-		api, leases := c.client.CoordinationV1(), &kube.Items[coordinationv1.Lease, *coordinationv1.Lease]{}
-		err := kube.Each(ctx, api.RESTClient(), "leases", corev1.NamespaceNodeLease, cached(), api.Leases(corev1.NamespaceNodeLease).List, leases)
-		c.put(kube.SourceOf(evaluate.SourceLeases, "list", "leases.coordination.k8s.io in kube-node-lease", err), func(in *evaluate.Input) {
-			in.Leases = leases.Kept
-		})
-	})
+	c.spawn(func() { c.nodeLeases(ctx) })
 	c.spawn(func() {
 		items, err := c.metricsOfAll(ctx)
 		c.put(metricsSource(err), func(in *evaluate.Input) { in.Metrics = items })

@@ -21,18 +21,7 @@ func (c *collector) drain(ctx context.Context) error {
 		return err
 	}
 	c.in.Sources = append(c.in.Sources, source.Source{Name: evaluate.SourceNodes, State: source.OK})
-	for _, name := range c.request.Names {
-		if !slices.ContainsFunc(c.in.Nodes, func(n corev1.Node) bool { return n.Name == name }) {
-			n := c.byAlias(c.in.Nodes, name)
-			if n == nil {
-				c.in.NotFound = append(c.in.NotFound, name)
-				continue
-			}
-			name = n.Name
-		}
-		c.in.Targets = append(c.in.Targets, name)
-	}
-	if len(c.in.NotFound) > 0 {
+	if c.target(c.request.Names); len(c.in.NotFound) > 0 {
 		return nil
 	}
 	c.spawn(func() {

@@ -88,12 +88,7 @@ func (c *collector) shared(ctx context.Context) {
 			in.ServerVersion = version.GitVersion
 		})
 	})
-	c.spawn(func() {
-		list, err := c.client.CoordinationV1().Leases(metav1.NamespaceSystem).List(ctx, cached())
-		c.put(kube.SourceOf(evaluate.SourceSystemLeases, "list", "leases.coordination.k8s.io in kube-system", err), func(in *evaluate.Input) {
-			in.SystemLeases = list.Items
-		})
-	})
+	c.spawn(func() { c.systemLeases(ctx) })
 	c.spawn(func() {
 		list, err := c.client.AppsV1().DaemonSets("").List(ctx, cached())
 		c.put(kube.SourceOf(evaluate.SourceDaemonSets, "list", "daemonsets.apps", err), func(in *evaluate.Input) {
@@ -101,6 +96,21 @@ func (c *collector) shared(ctx context.Context) {
 		})
 	})
 	c.spawn(func() { c.proxyMode(ctx) })
+}
+
+func (c *collector) nodeLeases(ctx context.Context) {
+	api, leases := c.client.CoordinationV1(), &kube.Items[coordinationv1.Lease, *coordinationv1.Lease]{}
+	err := kube.Each(ctx, api.RESTClient(), "leases", corev1.NamespaceNodeLease, cached(), api.Leases(corev1.NamespaceNodeLease).List, leases)
+	c.put(kube.SourceOf(evaluate.SourceLeases, "list", "leases.coordination.k8s.io in kube-node-lease", err), func(in *evaluate.Input) {
+		in.Leases = leases.Kept
+	})
+}
+
+func (c *collector) systemLeases(ctx context.Context) {
+	list, err := c.client.CoordinationV1().Leases(metav1.NamespaceSystem).List(ctx, cached())
+	c.put(kube.SourceOf(evaluate.SourceSystemLeases, "list", "leases.coordination.k8s.io in kube-system", err), func(in *evaluate.Input) {
+		in.SystemLeases = list.Items
+	})
 }
 
 // proxyMode reads kube-proxy's configuration where kubeadm keeps it. Only the mode and the health port are kept.

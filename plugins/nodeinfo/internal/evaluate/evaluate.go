@@ -1,6 +1,6 @@
 // Package evaluate turns what was read about nodes into a report: pure, without clock, network or environment. It is the
-// door of four rooms: facts (what is true of a node), rules (what follows from that), sections (what is printed of it), and
-// drain (what a drain of nodes would do).
+// door of five rooms: facts (what is true of a node), rules (what follows from that), sections (what is printed of it), drain
+// (what a drain of nodes would do), and paths (who must reach whom).
 package evaluate
 
 import (
@@ -17,6 +17,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/account"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/drain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/paths"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/machine"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/subject"
@@ -39,7 +40,7 @@ const DefaultStaleAfter = nodefact.Patience
 
 // Catalog is every finding code, sorted.
 func Catalog() []finding.Entry {
-	list := slices.Concat(rules.Catalog(), drain.Catalog())
+	list := slices.Concat(rules.Catalog(), drain.Catalog(), paths.Catalog())
 	slices.SortFunc(list, func(a, b finding.Entry) int { return cmp.Compare(a.Code, b.Code) })
 	return list
 }

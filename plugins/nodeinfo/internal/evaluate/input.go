@@ -27,6 +27,7 @@ const (
 	Pods  = facts.Pods
 	Full  = facts.Full
 	Drain = facts.Drain
+	Paths = facts.Paths
 )
 
 // The names of the sources.
@@ -51,6 +52,12 @@ const (
 	SourceBudgets       = facts.SourceBudgets
 	SourceClaims        = facts.SourceClaims
 	SourceVolumes       = facts.SourceVolumes
+	SourceMutating      = facts.SourceMutating
+	SourceValidating    = facts.SourceValidating
+	SourceAPIServices   = facts.SourceAPIServices
+	SourceServices      = facts.SourceServices
+	SourceEndpoints     = facts.SourceEndpoints
+	SourceAPIAddress    = facts.SourceAPIAddress
 )
 
 // IsProxy says whether the pod is kube-proxy's and runs.
@@ -63,6 +70,9 @@ func ProxyPort(p *corev1.Pod, configured string) int { return facts.ProxyPort(p,
 func LateAPIServer(in *Input, n *corev1.Node, now time.Time) (pod *corev1.Pod, port string) {
 	return facts.LateAPIServer(in, n, now)
 }
+
+// EachNode says whether the pods of a DaemonSet, by their labels, are the network plugin or kube-proxy.
+func EachNode(labels map[string]string) bool { return facts.EachNode(labels) }
 
 // Electing are the components of the control plane that elect a leader.
 func Electing() []string { return facts.Electing() }

@@ -191,7 +191,7 @@ func soleControlPlane(in *Input) {
 }
 
 func TestQuiet(t *testing.T) {
-	testkit.Quiet(t, "nodeinfo", slices.Concat(quietMaintenance(), quietPods(), quietSignals(), quietCertificates(), quietKinds(), quietDrains()))
+	testkit.Quiet(t, "nodeinfo", slices.Concat(quietMaintenance(), quietPods(), quietSignals(), quietCertificates(), quietKinds(), quietDrains(), quietPaths()))
 }
 
 func quietMaintenance() []testkit.Odd {
@@ -516,6 +516,45 @@ func quietDrains() []testkit.Odd {
 				p.Status.Phase, p.OwnerReferences, p.Spec.Volumes = corev1.PodSucceeded, nil, emptyDir("")
 				request(p, "64")
 			}),
+		},
+	}
+}
+
+// quietly reports on the paths of a cluster after a change.
+func quietly(change func(in *Input)) func(testing.TB) (string, []finding.Finding) {
+	return func(t testing.TB) (string, []finding.Finding) {
+		in := ways(t)
+		change(&in)
+		r := reportPaths(in)
+		return string(r.Verdict), r.Findings
+	}
+}
+
+func quietPaths() []testkit.Odd {
+	return []testkit.Odd{
+		{
+			Situation: "The only endpoint of a webhook is terminating and still serves",
+			Why:       "While no endpoint is ready, kube-proxy sends connections to endpoints that terminate and still serve.",
+			Link:      "https://kubernetes.io/docs/concepts/services-networking/endpoint-slices/#conditions", Verdict: "Healthy",
+			Judge: quietly(func(in *Input) {
+				unready(in, "w1", "w2")
+				c := &in.Endpoints[len(in.Endpoints)-1].Endpoints[0].Conditions
+				c.Serving, c.Terminating = new(true), new(true)
+			}),
+		},
+		{
+			Situation: "The Service of a webhook has no endpoint, and the webhook has no rules",
+			Why:       "A webhook without rules is never called: controllers that write their rules at start leave it so.",
+			Link:      "https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#matching-requests-rules", Verdict: "Healthy",
+			Judge: quietly(func(in *Input) {
+				in.Webhooks[0].Rules = nil
+				unready(in, "w1", "w2")
+			}),
+		},
+		{
+			Situation: "The pod of an aggregated API is replaced, and the API is not available for some seconds",
+			Why:       "The API server looks every 30 seconds, and the new pod takes over within a minute.", Verdict: "Healthy",
+			Judge: quietly(unavailable(20 * time.Second)),
 		},
 	}
 }

@@ -188,3 +188,49 @@ func TestUnknownIsWrittenAsSuch(t *testing.T) {
 		t.Errorf("a node without a lease: %s", got)
 	}
 }
+
+// pathsRecorded is a report on paths that evaluate's tests have recorded.
+func pathsRecorded(t *testing.T) report.Paths {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("..", "evaluate", "testdata", "paths", "broken.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var p report.Paths
+	if err := yaml.UnmarshalStrict(data, &p); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestPathsReadAsRecorded(t *testing.T) {
+	p := pathsRecorded(t)
+	var b bytes.Buffer
+	if err := Paths(&b, p, output.Terminal{}); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Golden(t, "paths.txt", b.String())
+	published, err := PublishedPaths(p)
+	if err != nil || len(published.Subjects) != 1 || len(published.Subjects[0].Findings) != len(p.Findings) || published.Subjects[0].Text != b.String() {
+		t.Errorf("%v: %+v", err, published)
+	}
+}
+
+// Paths of a kind and state that are more than three are one row; those that differ in what is wrong are not.
+func TestManyPathsThatAreAlikeAreOneRow(t *testing.T) {
+	p := pathsRecorded(t)
+	p.Paths, p.Findings, p.Checks = nil, nil, nil
+	for _, name := range []string{"a", "b", "c", "d", "e"} {
+		p.Paths = append(p.Paths,
+			report.Path{Group: report.PathHeartbeat, From: "kubelet/" + name, To: "kube-apiserver", State: report.PathOK, Evidence: "renewed by " + name, Node: name},
+			report.Path{Group: report.PathWebhook, From: "kube-apiserver", To: "webhook " + name, State: report.PathCritical, Evidence: "broken by " + name})
+	}
+	var b bytes.Buffer
+	if err := Paths(&b, p, output.Terminal{}); err != nil {
+		t.Fatal(err)
+	}
+	text := b.String()
+	if strings.Count(text, "kubelet") != 1 || !strings.Contains(text, "kubelet (5)") || !strings.Contains(text, "such as: renewed by a") || strings.Count(text, "broken by") != 5 {
+		t.Error(text)
+	}
+}

@@ -1,6 +1,7 @@
 package facts
 
 import (
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -27,12 +28,14 @@ type Component struct {
 	Pod      *Pod
 }
 
-// labels that the published manifests of components carry.
-var byLabel = []struct {
+type labeled struct {
 	key, value string
 	role       Role
 	name       string
-}{
+}
+
+// labels that the published manifests of components carry.
+var byLabel = []labeled{
 	{"k8s-app", "kube-proxy", ServiceProxy, "kube-proxy"},
 	{"component", "kube-proxy", ServiceProxy, "kube-proxy"}, // GKE's static pod
 	{"k8s-app", "calico-node", NetworkPlugin, "calico"},
@@ -84,6 +87,13 @@ func detectComponent(p *corev1.Pod) *Component {
 		}
 	}
 	return nil
+}
+
+// EachNode says whether the pods of a DaemonSet, by their labels, are the network plugin or kube-proxy.
+func EachNode(labels map[string]string) bool {
+	return slices.ContainsFunc(byLabel, func(l labeled) bool {
+		return labels[l.key] == l.value && (l.role == NetworkPlugin || l.role == ServiceProxy)
+	})
 }
 
 // controlPlanePart is the component that a static pod of kubeadm, k3s or a cloud is; empty for others.

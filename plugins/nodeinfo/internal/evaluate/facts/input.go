@@ -11,9 +11,11 @@ import (
 	certificatesv1 "k8s.io/api/certificates/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	storagev1 "k8s.io/api/storage/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/backend"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/certificate"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 )
@@ -27,6 +29,7 @@ const (
 	Pods  Depth = "pods"  // and every pod: the figures of -o wide, json and yaml
 	Full  Depth = "full"  // everything about named nodes
 	Drain Depth = "drain" // what decides about a drain: all nodes and pods, budgets, volumes
+	Paths Depth = "paths" // what tells who reaches whom: all nodes, the system's pods, webhooks and aggregated APIs
 )
 
 // The names of the sources.
@@ -51,6 +54,12 @@ const (
 	SourceBudgets       = "poddisruptionbudgets"
 	SourceClaims        = "persistentvolumeclaims"
 	SourceVolumes       = "persistentvolumes"
+	SourceMutating      = "mutating webhooks"
+	SourceValidating    = "validating webhooks"
+	SourceAPIServices   = "apiservices"
+	SourceServices      = "services"       // " in NAMESPACE" follows
+	SourceEndpoints     = "endpointslices" // " in NAMESPACE" follows
+	SourceAPIAddress    = "service kubernetes"
 )
 
 // Input is everything that was read, as API objects: a fixture is what `kubectl get -o yaml` prints, and --save-input can
@@ -79,11 +88,16 @@ type Input struct {
 	ProxyHealth       map[string]ProxyHealth                     `json:"proxyHealth,omitempty"`         // by node, where it answered
 	Requests          []certificatesv1.CertificateSigningRequest `json:"certificateRequests,omitempty"` // of kubelets
 	Kubelets          map[string]Kubelet                         `json:"kubelets,omitempty"`            // answers of the kubelets themselves
-	Targets           []string                                   `json:"targets,omitempty"`             // the nodes to drain
+	Targets           []string                                   `json:"targets,omitempty"`             // nodes to drain, or of --paths
 	Budgets           []policyv1.PodDisruptionBudget             `json:"budgets,omitempty"`
 	Claims            []corev1.PersistentVolumeClaim             `json:"claims,omitempty"`
 	Volumes           []corev1.PersistentVolume                  `json:"volumes,omitempty"`
-	Sources           source.List                                `json:"sources"` // reads for all nodes
+	Webhooks          []backend.Webhook                          `json:"webhooks,omitempty"`
+	APIs              []backend.API                              `json:"apiServices,omitempty"` // aggregated ones
+	Services          []corev1.Service                           `json:"services,omitempty"`    // of the namespaces of those
+	Endpoints         []discoveryv1.EndpointSlice                `json:"endpointSlices,omitempty"`
+	APIAddress        string                                     `json:"apiAddress,omitempty"` // of Service default/kubernetes
+	Sources           source.List                                `json:"sources"`              // reads for all nodes
 	NodeSources       map[string]source.List                     `json:"nodeSources,omitempty"`
 }
 
@@ -179,6 +193,22 @@ func (in *Input) Select(names []string) {
 		kept = append(kept, in.Nodes[at])
 	}
 	in.Nodes = kept
+}
+
+// AimPaths chooses the nodes whose paths are told, of an input that was saved for that; without names, all.
+func (in *Input) AimPaths(names []string) error {
+	if in.Depth != Paths {
+		return errors.New("the file was not saved with --paths")
+	}
+	in.Targets, in.NotFound = nil, nil
+	for _, name := range names {
+		if slices.ContainsFunc(in.Nodes, func(n corev1.Node) bool { return n.Name == name }) {
+			in.Targets = append(in.Targets, name)
+		} else {
+			in.NotFound = append(in.NotFound, name)
+		}
+	}
+	return nil
 }
 
 // Aim chooses the nodes to drain of an input that was saved for that.
