@@ -194,3 +194,20 @@ func fixtureDaemonSets() []appsv1.DaemonSet {
 		Status:     appsv1.DaemonSetStatus{DesiredNumberScheduled: 1},
 	}}
 }
+
+// What is held of settled pods grows with their names alone, at any number.
+func TestSettledPodsTakeFewBytes(t *testing.T) {
+	for _, n := range []int{100, 1000, 4000} {
+		s := &packed{}
+		s.Restart()
+		for i := range n {
+			p := settledPod(i)
+			if err := s.Add(encode(t, &p)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if held := len(s.byNode["w1"].settled); held > 30*n || len(s.shapes) != 1 || len(s.seen) != 1 || len(s.chunks) > 0 {
+			t.Errorf("%d pods: %d bytes, %d shapes of %d, %d chunks", n, held, len(s.shapes), len(s.seen), len(s.chunks))
+		}
+	}
+}
