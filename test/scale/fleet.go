@@ -139,7 +139,8 @@ func node(i int, now time.Time) *corev1.Node {
 		Status: corev1.NodeStatus{
 			Capacity:    amounts("cpu", "16", "memory", "64Gi", "pods", "110", "ephemeral-storage", "200Gi"),
 			Allocatable: amounts("cpu", "15800m", "memory", "61Gi", "pods", "110", "ephemeral-storage", "180Gi"),
-			Addresses:   []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: fmt.Sprintf("10.200.%d.%d", i/250, i%250+1)}},
+			// A kubelet that is asked for a log refuses at once there.
+			Addresses: []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: fmt.Sprintf("127.200.%d.%d", i/250, i%250+1)}},
 			NodeInfo: corev1.NodeSystemInfo{
 				KubeletVersion: "v1.36.3", ContainerRuntimeVersion: "containerd://2.1.4", OSImage: "Debian GNU/Linux 13",
 				KernelVersion: "6.12.0", OperatingSystem: "linux", Architecture: "amd64", MachineID: string(uid(2, i)), BootID: string(uid(3, i)),

@@ -158,7 +158,7 @@ func get(ctx context.Context, url string) error {
 }
 
 func poll(ctx context.Context, try func() error) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute) // a busy machine takes its time
 	defer cancel()
 	for {
 		err := try()

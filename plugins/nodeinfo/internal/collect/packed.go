@@ -85,8 +85,9 @@ func (s *packed) Restart() {
 var settledCut = func() *kube.Cut {
 	container := &kube.Cut{Drop: []uint64{2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 19, 20, 21, 22, 23, 25}}
 	status := &kube.Cut{
-		Drop: []uint64{6, 7, 8, 12, 13},                                                                                      // image, imageID, containerID, volumeMounts, user
-		Into: map[uint64]*kube.Cut{2: {Into: map[uint64]*kube.Cut{2: {Drop: []uint64{1}}, 3: {Drop: []uint64{4, 5, 6, 7}}}}}, // its times
+		// image, imageID, containerID, volumeMounts, user; of the state its times
+		Drop: []uint64{6, 7, 8, 12, 13},
+		Into: map[uint64]*kube.Cut{2: {Into: map[uint64]*kube.Cut{2: {Drop: []uint64{1}}, 3: {Drop: []uint64{4, 5, 6, 7}}}}},
 	}
 	return &kube.Cut{Into: map[uint64]*kube.Cut{
 		1: {

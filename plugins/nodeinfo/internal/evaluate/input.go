@@ -6,6 +6,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/settled"
 )
 
 // What is read of a cluster.
@@ -78,4 +79,4 @@ func EachNode(labels map[string]string) bool { return facts.EachNode(labels) }
 func Electing() []string { return facts.Electing() }
 
 // Settled reduces a pod of which nothing is to be said but what it takes of its node; false: it is to be judged whole.
-func Settled(p *corev1.Pod) (corev1.Pod, bool) { return facts.Settled(p) }
+func Settled(p *corev1.Pod) (corev1.Pod, bool) { return settled.Reduce(p) }
