@@ -153,24 +153,20 @@ func (c *Collector) objects(ctx context.Context, w Wants) error {
 	var servicesErr error
 	wg.Go(func() { servicesErr = c.services(ctx, cached) })
 	wg.Go(func() {
-		api, slices := c.client.DiscoveryV1(), &kube.Items[discoveryv1.EndpointSlice, *discoveryv1.EndpointSlice]{}
-		slices.Keep = func(s *discoveryv1.EndpointSlice) { trim(s) }
-		err := kube.Each(ctx, api.RESTClient(), "endpointslices", "", cached, api.EndpointSlices("").List, slices)
+		list, err := c.client.DiscoveryV1().EndpointSlices("").List(ctx, cached)
 		c.note("endpointslices", "list", "endpointslices.discovery.k8s.io", err)
 		if err == nil {
-			c.in.Slices = slices.Kept
+			c.in.Slices = trimmed(list.Items)
 		}
 	})
 	wg.Go(func() {
-		api, nodes := c.client.CoreV1(), &kube.Items[corev1.Node, *corev1.Node]{}
-		nodes.Keep = func(n *corev1.Node) {
-			trim(n)
-			n.Status.Images = nil
-		}
-		err := kube.Each(ctx, api.RESTClient(), "nodes", "", cached, api.Nodes().List, nodes)
+		list, err := c.client.CoreV1().Nodes().List(ctx, cached)
 		c.note("nodes", "list", "nodes", err)
 		if err == nil {
-			c.in.Nodes = nodes.Kept
+			c.in.Nodes = trimmed(list.Items)
+			for i := range c.in.Nodes {
+				c.in.Nodes[i].Status.Images = nil
+			}
 		}
 	})
 	c.optional(ctx, &wg, w, cached)
@@ -187,12 +183,10 @@ func (c *Collector) anyAnswer() bool {
 }
 
 func (c *Collector) services(ctx context.Context, o metav1.ListOptions) error {
-	api, services := c.client.CoreV1(), &kube.Items[corev1.Service, *corev1.Service]{}
-	services.Keep = func(s *corev1.Service) { trim(s) }
-	err := kube.Each(ctx, api.RESTClient(), "services", "", o, api.Services("").List, services)
+	list, err := c.client.CoreV1().Services("").List(ctx, o)
 	c.note("services", "list", "services", err)
 	if err == nil {
-		c.in.Services = services.Kept
+		c.in.Services = trimmed(list.Items)
 		return nil
 	}
 	// with rights in kube-system alone the usual Service can still be found by its name
@@ -388,22 +382,20 @@ func (c *Collector) configs(ctx context.Context, service *corev1.Service, worklo
 // trimmed drops what is large and never judged: of managedFields the times alone stay, since they date changes.
 func trimmed[T any](list []T) []T {
 	for i := range list {
-		if object, ok := any(&list[i]).(metav1.Object); ok {
-			trim(object)
+		object, ok := any(&list[i]).(metav1.Object)
+		if !ok {
+			continue
+		}
+		fields := object.GetManagedFields()
+		for f := range fields {
+			fields[f] = metav1.ManagedFieldsEntry{Time: fields[f].Time}
+		}
+		object.SetManagedFields(fields)
+		if annotations := object.GetAnnotations(); annotations != nil {
+			delete(annotations, corev1.LastAppliedConfigAnnotation)
 		}
 	}
 	return list
-}
-
-func trim(object metav1.Object) {
-	fields := object.GetManagedFields()
-	for f := range fields {
-		fields[f] = metav1.ManagedFieldsEntry{Time: fields[f].Time}
-	}
-	object.SetManagedFields(fields)
-	if annotations := object.GetAnnotations(); annotations != nil {
-		delete(annotations, corev1.LastAppliedConfigAnnotation)
-	}
 }
 
 // the kinds that trimmed is used with
