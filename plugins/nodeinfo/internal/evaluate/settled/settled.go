@@ -18,8 +18,7 @@ func Reduce(p *corev1.Pod) (reduced corev1.Pod, ok bool) {
 	if !quiet(p) {
 		return corev1.Pod{}, false
 	}
-	s, ready := &p.Status, *podfact.ReadyCondition(p)
-	ready.LastProbeTime, ready.LastTransitionTime = metav1.Time{}, metav1.Time{}
+	s, ready := &p.Status, podfact.ReadyCondition(p)
 	init, all := len(s.InitContainerStatuses), podfact.Containers(p)
 	for i := range all {
 		if all[i], ok = settledContainer(&all[i], i < init); !ok {
@@ -32,7 +31,7 @@ func Reduce(p *corev1.Pod) (reduced corev1.Pod, ok bool) {
 			HostNetwork: p.Spec.HostNetwork, Overhead: p.Spec.Overhead, Resources: p.Spec.Resources,
 		},
 		Status: corev1.PodStatus{
-			Phase: s.Phase, Conditions: []corev1.PodCondition{ready},
+			Phase: s.Phase, Conditions: []corev1.PodCondition{{Type: ready.Type, Status: ready.Status}},
 			InitContainerStatuses: all[:init:init], ContainerStatuses: all[init:],
 			Resources: s.Resources, AllocatedResources: s.AllocatedResources,
 		},
