@@ -74,6 +74,12 @@ func credential(value string) bool {
 		(!strings.Contains(value, "/") || strings.ToLower(value) != value)
 }
 
+// told are the words that say of a password how it is, and not what it is.
+var told = lazy(`(?i)^["']?(missing|required|expired|invalid|incorrect|wrong|empty|unset|none|null|nil|true|false|yes|no|ok|denied` +
+	`|rejected|changed|unchanged|set|not|unknown|mismatch|<[\w ]*>|\$.*|\{\{.*)["']?[.,;!]?$`)
+
+func word(value string) bool { return !told().MatchString(value) }
+
 // lazy compiles an expression when a text has its mark: a start that compiles all of them is a millisecond longer.
 func lazy(expression string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expression) })
@@ -101,6 +107,15 @@ var patterns = []pattern{
 		marks: []string{": ", ":\t"}, likely: credential,
 		pattern: lazy(`(?i)((?:^|[^\w./-])(?:` + header + `)["']?:[ \t]+["']?)([^\s"',;]{3,})()`),
 	},
+	// A line of YAML or of a file of variables that holds nothing but a password: of such a line a word is no sentence.
+	{
+		marks: []string{": ", ":\t"}, likely: word,
+		pattern: lazy(`(?im)(^[ \t-]*[\w.-]*(?:password|passwd|passphrase)["']?:[ \t]+)(\S+)([ \t]*$)`),
+	},
+	// The logins of a container registry, a user and a password in base64:
+	// https://kubernetes.io/docs/tasks/configure-pod-container/pull-image-private-registry/
+	{marks: []string{`"auth"`}, pattern: lazy(`("auth"\s*:\s*")([^"]+)(")`)},
+	{marks: []string{`"auths"`, `\"auth\"`}, pattern: lazy(`(\\"auth\\"\s*:\s*\\")([^"\\]+)(\\")`)},
 	{marks: []string{"="}, pattern: lazy(`(?i)(\b` + secretWord + `=)("[^"]*"|'[^']*'|[^\s&;,"']+)()`)},
 	{marks: []string{`"`}, pattern: lazy(`(?i)("` + secretWord + `"\s*:\s*")([^"]+)(")`)},
 }

@@ -23,6 +23,10 @@ func TestText(t *testing.T) {
 		"X-Api-Key: 12ab34":                                                "X-Api-Key: ***",
 		"Authorization: 12ab34":                                            "Authorization: ***",
 		"db_password: 'hunter2'":                                           "db_password: '***'",
+		"password: hunter":                                                 "password: ***",
+		"a: b\n  db_password: hunter\nc: d":                                "a: b\n  db_password: ***\nc: d",
+		`{"auths":{"r.test":{"auth":"dXNlcjpwYXNz"}}}`:                     `{"auths":{"r.test":{"auth":"***"}}}`,
+		`"{\"auths\":{\"r.test\":{\"auth\":\"dXNlcjpwYXNz\"}}}"`:           `"{\"auths\":{\"r.test\":{\"auth\":\"***\"}}}"`,
 		"key AKIAIOSFODNN7EXAMPLE is not active":                           "key *** is not active",
 		"user=app password=pw host=db":                                     "user=app password=*** host=db",
 		`DB_PASSWORD="two words" next`:                                     "DB_PASSWORD=*** next",
@@ -47,7 +51,8 @@ func TestWhatIsNoSecretStays(t *testing.T) {
 		"secret: not found", "kubectl describe pod -n shop sk-payments-api-gateway-7d9f8b6c5d-abcde", "registry/sk-learn-model-server-for-inference-2024:1.0",
 		"unexpected status from POST request to https://auth.docker.io/token: 401 Unauthorized", "failed to request token: 10.43.0.1:443 connection refused",
 		"missing node-stage-secret: pvc-7b3c not found", "external-secret: store/prod-1 not ready", "exceeded quota: compute-token: 10.5Gi", "Authorization: user/app-1 is not allowed",
-		"token: expired", "authorization: denied by policy", "my-sk-deployment-with-a-long-name-of-an-application-x",
+		"token: expired", "password: expired", "password: incorrect.", "login failed: password: wrong", `{"auth":{"enabled":true}}`, "password: must be longer",
+		"authorization: denied by policy", "my-sk-deployment-with-a-long-name-of-an-application-x",
 		"pod api_ghp_x", "npm_config_cache", "password: ", "the token:\n2026-11-20 expired", "secret:default/creds-2", "Secret: shop/creds-2", "token: 3 of 5 are left", "mailto:a@b.example", "token is expired", "--token masked-1", "password=masked-2", "WWW-Authenticate: Basic realm=\"registry\"",
 	} {
 		if got := Text(text); got != text {
