@@ -61,6 +61,8 @@ func (f *Flags) adjust(config *rest.Config, clock *Clock) {
 	config.QPS = -1
 	config.UserAgent = f.agent
 	config.Wrap(clock.Wrap)
+	limit := config.Timeout
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return patientTransport{next: next, limit: limit} })
 	for _, wrap := range f.wrap {
 		config.Wrap(wrap)
 	}
