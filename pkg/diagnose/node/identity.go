@@ -43,6 +43,24 @@ func IdentityOf(lease *coordinationv1.Lease, now time.Time) (i Identity, ok bool
 	return i, i.Host != "" && !i.Renewed.IsZero()
 }
 
+// IdentityAmong finds the API server of a machine, by the names that the machine has, and the hosts of the others that renew their
+// leases. A machine that was set up anew under its old name may have left a lease: the newest counts.
+func IdentityAmong(leases []coordinationv1.Lease, names []string, now time.Time) (own *Identity, others []string) {
+	for at := range leases {
+		switch i, ok := IdentityOf(&leases[at], now); {
+		case !ok:
+		case slices.Contains(names, i.Host):
+			if own == nil || i.Age < own.Age {
+				own = &i
+			}
+		case !i.Late():
+			others = append(others, i.Host)
+		}
+	}
+	slices.Sort(others)
+	return own, slices.Compact(others)
+}
+
 // Silent says that the API server is gone, cut off, or stores nothing.
 func (i *Identity) Silent() bool { return i.Age > identitySilent }
 

@@ -92,11 +92,11 @@ func (c *collector) askAPIServer(ctx context.Context, n *corev1.Node) {
 		var answer evaluate.APIAnswer
 		s := source.Source{Name: evaluate.SourceAPIServer, State: source.OK}
 		switch text := textOf(body, err); {
-		case err == nil, strings.Contains(text, "[-]"):
+		case strings.Contains(text, readyzEnd), strings.Contains(text, "[-]"):
 			answer.Readyz = text
 		case apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err):
 			s.State, s.Message = source.Skipped, "needs get pods/proxy in "+namespace
-		case strings.Contains(text+err.Error(), "connect: connection refused"):
+		case err != nil && strings.Contains(text+err.Error(), "connect: connection refused"):
 			answer.Refused = true
 		default:
 			s.State, s.Message = source.Skipped, "port "+port+" gives no answer through another API server"

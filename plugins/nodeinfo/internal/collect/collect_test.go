@@ -150,6 +150,24 @@ func TestANamedNodeTakesAFewCallsInParallel(t *testing.T) {
 	}
 }
 
+// A login page, or half an answer, is not the API server's word that it is ready.
+func TestOnlyAWholeAnswerOfReadyzIsOne(t *testing.T) {
+	for text, want := range map[string]source.State{
+		"[+]ping ok\n[+]etcd ok\nreadyz check passed\n": source.OK, "[+]ping ok\n[+]et": source.Unreachable, "": source.Unreachable,
+		"<html><body>Please log in</body></html>": source.Unreachable,
+	} {
+		s := fleet(t, 1)
+		s.Answer("/readyz", testkit.Text(text))
+		result, err := gather(t, s, Request{Names: []string{"w0"}, Depth: evaluate.Full})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := result.Input.Sources.Get(evaluate.SourceReadyz); got.State != want {
+			t.Errorf("%q: %+v", text, got)
+		}
+	}
+}
+
 func TestWhatCannotBeReadIsStatedAndNotFatal(t *testing.T) {
 	tests := []struct {
 		path, name string

@@ -136,13 +136,20 @@ func (c *collector) attachments(ctx context.Context) {
 	})
 }
 
+// readyzEnd stands in the last line of each answer of /readyz?verbose: "readyz check passed" or failed. Without it, the answer is
+// cut, or somebody else's.
+const readyzEnd = "readyz check "
+
 // readyz keeps the text also when the API server says that it is not ready (500).
 func (c *collector) readyz(ctx context.Context) {
 	result := c.client.Discovery().RESTClient().Get().AbsPath("/readyz").Param("verbose", "").Do(ctx)
 	body, err := result.Raw()
 	text := textOf(body, err)
-	if err != nil && strings.Contains(text, "[-]") {
+	switch {
+	case err != nil && strings.Contains(text, "[-]"): // of an error the end may be cut
 		err = nil
+	case err == nil && !strings.Contains(text, readyzEnd):
+		err = errors.New("the answer of /readyz is cut, or not the API server's")
 	}
 	c.put(kube.SourceOf(evaluate.SourceReadyz, "get", "/readyz", err), func(in *evaluate.Input) { in.Readyz = text })
 }

@@ -198,29 +198,15 @@ func (a *APIAnswer) Failed() []string { return failedChecks(a.Readyz) }
 // apiServer is nil where the node has no API server that says so, or the only one: a lease that is late because nothing is
 // stored for anybody says nothing of this node.
 func apiServer(in *Input, n *corev1.Node, now time.Time) *APIServer {
-	var own *APIServer
-	var others []string
-	for i := range in.SystemLeases {
-		switch identity, ok := nodefact.IdentityOf(&in.SystemLeases[i], now); {
-		case !ok:
-		case identity.Host == n.Name || identity.Host == hostname(n):
-			// A machine that was set up anew under the same name may have left one.
-			if own == nil || identity.Age < own.Age {
-				own = &APIServer{Identity: identity}
-			}
-		case !identity.Late():
-			others = append(others, identity.Host)
-		}
-	}
+	own, others := nodefact.IdentityAmong(in.SystemLeases, []string{n.Name, hostname(n)}, now)
 	if own == nil || len(others) == 0 {
 		return nil
 	}
-	slices.Sort(others)
-	own.Others = slices.Compact(others)
+	s := &APIServer{Identity: *own, Others: others}
 	if answer, asked := in.APIServers[n.Name]; asked {
-		own.Answer = &answer
+		s.Answer = &answer
 	}
-	return own
+	return s
 }
 
 // LateAPIServer is the pod of a node's API server and its port, if that server is late with its lease while another one is not.
