@@ -76,7 +76,7 @@ func (r *runner) connect(ctx context.Context) error {
 	if r.cluster, err = r.flags.Cluster(); err != nil {
 		return err
 	}
-	c := collect.Clients{Now: r.cluster.Clock.Now}
+	c := collect.Clients{Now: r.cluster.Clock.Now, Timeout: r.cluster.Config.Timeout}
 	if c.Typed, err = r.cluster.Typed(); err != nil {
 		return err
 	}

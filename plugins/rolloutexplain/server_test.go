@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -83,6 +84,16 @@ func TestHealthyRolloutTakesFiveCalls(t *testing.T) {
 }
 
 // A part that cannot be read is a stated gap; only the named object itself is worth an error.
+// That the API server denies a built-in kind is no answer: without the ReplicaSets, a Deployment would seem not to be observed.
+func TestABuiltInKindThatIsNotServedIsAGap(t *testing.T) {
+	s := serve(t)
+	s.Refuse(setsPath, http.StatusNotFound)
+	r, env, code := ask(t, s)
+	if got := r.Sources.Get("revisions"); code != 0 || got.State != source.Unreachable || !strings.Contains(got.Message, "does not serve replicasets.apps") {
+		t.Errorf("exit %d, %+v\n%s", code, got, env.Stderr)
+	}
+}
+
 func TestUnreadableSourcesAreSaid(t *testing.T) {
 	for _, tt := range []struct {
 		path, source string

@@ -39,11 +39,14 @@ const (
 	KindRollout     = "Rollout"
 )
 
+const argoResource = "rollouts.argoproj.io"
+
 // ArgoRollouts is the resource of Argo Rollouts, read where its CRD is.
 var ArgoRollouts = schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "rollouts"}
 
 const (
-	// perCall bounds each read: a stuck server costs one source, not the answer.
+	// perCall bounds each read, all of its tries together: a stuck server costs one source, not the answer. --request-timeout may
+	// be shorter.
 	perCall = 20 * time.Second
 	// page is how many objects one answer holds.
 	page = 500
@@ -55,6 +58,7 @@ type Clients struct {
 	Dynamic  dynamic.Interface
 	Metadata metadata.Interface
 	Now      func() time.Time // the server's clock
+	Timeout  time.Duration    // --request-timeout; 0: none
 }
 
 // Collector reads one cluster.
@@ -95,8 +99,16 @@ func (c *Collector) Collect(ctx context.Context, scope Scope) (*model.Input, err
 	return in, nil
 }
 
+func (c *Collector) limit() time.Duration {
+	if c.Timeout > 0 {
+		return min(c.Timeout, perCall)
+	}
+	return perCall
+}
+
 // reader gathers the outcomes of parallel reads.
 type reader struct {
+	limit   time.Duration // of each
 	mu      sync.Mutex
 	wg      sync.WaitGroup
 	sources map[string]source.Source
@@ -104,9 +116,14 @@ type reader struct {
 
 func (r *reader) run(ctx context.Context, name, verb, resource string, read func(context.Context) error) {
 	r.wg.Go(func() {
-		ctx, cancel := context.WithTimeout(ctx, perCall)
+		ctx, cancel := context.WithTimeout(ctx, r.limit)
 		defer cancel()
-		r.note(kube.SourceOf(name, verb, resource, read(ctx)))
+		s := kube.SourceOf(name, verb, resource, read(ctx))
+		if s.State == source.Absent && resource != argoResource {
+			// Every API server has the kinds that are built in: that this one denies it is no answer.
+			s.State, s.Message = source.Unreachable, "the API server does not serve "+resource+" (404)"
+		}
+		r.note(s)
 	})
 }
 
@@ -136,7 +153,7 @@ func (r *reader) into(in *model.Input) {
 
 // named reads the objects that were named, and what belongs to them.
 func (c *Collector) named(ctx context.Context, in *model.Input, scope Scope) error {
-	r := &reader{}
+	r := &reader{limit: c.limit()}
 	var mu sync.Mutex
 	for _, t := range scope.Targets {
 		sel, uid, err := c.one(ctx, in, t)
@@ -176,7 +193,7 @@ func (c *Collector) belongings(ctx context.Context, r *reader, in *model.Input, 
 
 // one gets a named object and tells the selector of its pods.
 func (c *Collector) one(ctx context.Context, in *model.Input, t finding.ObjectRef) (selector, uid string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, perCall)
+	ctx, cancel := context.WithTimeout(ctx, c.limit())
 	defer cancel()
 	get := metav1.GetOptions{}
 	var sel *metav1.LabelSelector
@@ -242,7 +259,7 @@ func (c *Collector) argoRollout(ctx context.Context, in *model.Input, t finding.
 
 // all lists every rollout of a namespace, or of all, and what belongs to them: as many calls for a hundred as for one.
 func (c *Collector) all(ctx context.Context, in *model.Input, scope Scope) error {
-	r, mu, ns := &reader{}, &sync.Mutex{}, scope.Namespace
+	r, mu, ns := &reader{limit: c.limit()}, &sync.Mutex{}, scope.Namespace
 	chosen := metav1.ListOptions{LabelSelector: scope.Selector}
 	apps, everything := c.Typed.AppsV1(), metav1.ListOptions{}
 	var primary [4]error
@@ -273,7 +290,7 @@ func (c *Collector) all(ctx context.Context, in *model.Input, scope Scope) error
 		name, _, _ := strings.Cut(l.resource, ".")
 		r.run(ctx, name, "list", l.resource, func(ctx context.Context) error { primary[i] = l.read(ctx); return primary[i] })
 	}
-	r.run(ctx, "rollouts", "list", "rollouts.argoproj.io", func(ctx context.Context) error { return c.argoRollouts(ctx, in, mu, ns, chosen) })
+	r.run(ctx, "rollouts", "list", argoResource, func(ctx context.Context) error { return c.argoRollouts(ctx, in, mu, ns, chosen) })
 	r.run(ctx, model.SourceRevisions, "list", "replicasets.apps", func(ctx context.Context) error {
 		return c.replicaSets(ctx, in, mu, ns, everything)
 	})

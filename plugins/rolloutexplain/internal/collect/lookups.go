@@ -40,7 +40,7 @@ func (c *Collector) Fill(ctx context.Context, in *model.Input, opts model.Option
 			return
 		}
 		var mu sync.Mutex
-		r := &reader{}
+		r := &reader{limit: c.limit()}
 		limit := make(chan struct{}, 16)
 		for _, n := range needs {
 			if old, ok := c.cached(n, fresh); ok {
@@ -72,7 +72,7 @@ func (c *Collector) cached(n model.Need, fresh time.Duration) (answer, bool) {
 }
 
 func (c *Collector) answerInto(ctx context.Context, in *model.Input, mu *sync.Mutex, r *reader, n model.Need) {
-	ctx, cancel := context.WithTimeout(ctx, perCall)
+	ctx, cancel := context.WithTimeout(ctx, c.limit())
 	defer cancel()
 	a := c.ask(ctx, n)
 	a.at = c.Now()

@@ -18,7 +18,7 @@ import (
 func (c *Collector) Resolve(ctx context.Context, named []finding.ObjectRef) (
 	targets []finding.ObjectRef, asked map[finding.ObjectRef]finding.ObjectRef, err error,
 ) {
-	ctx, cancel := context.WithTimeout(ctx, perCall)
+	ctx, cancel := context.WithTimeout(ctx, c.limit())
 	defer cancel()
 	asked = map[finding.ObjectRef]finding.ObjectRef{}
 	for _, n := range named {

@@ -132,7 +132,7 @@ func (w *Watcher) settle(ctx context.Context) {
 // Snapshot gives the present state, as Collect would.
 func (w *Watcher) Snapshot(ctx context.Context) (*model.Input, error) {
 	in := &model.Input{Targets: w.scope.Targets}
-	r := &reader{}
+	r := &reader{limit: w.collector.limit()}
 	for _, p := range w.parts {
 		for _, o := range p.informer.GetStore().List() {
 			if object, ok := o.(runtime.Object); ok {
