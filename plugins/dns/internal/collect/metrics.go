@@ -40,8 +40,7 @@ func get(ctx context.Context, dial func(context.Context) (net.Conn, error), path
 
 // ParseMetrics reads Prometheus text into the samples that the plugin judges: those of CoreDNS and of the process.
 func ParseMetrics(text string) (evaluate.Metrics, error) {
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(strings.NewReader(text))
+	families, err := parseFamilies(text)
 	if err != nil && len(families) == 0 {
 		return nil, fmt.Errorf("/metrics did not return Prometheus metrics: %w", err)
 	}
@@ -57,6 +56,18 @@ func ParseMetrics(text string) (evaluate.Metrics, error) {
 	}
 	out.Sort()
 	return out, nil
+}
+
+// parseFamilies turns a crash of the parser into an error: it dereferences nil where samples without a name follow the type of a
+// histogram, and what answers on the metrics port may be anything.
+func parseFamilies(text string) (families map[string]*dto.MetricFamily, err error) {
+	defer func() {
+		if crash := recover(); crash != nil {
+			families, err = nil, fmt.Errorf("not readable: %v", crash)
+		}
+	}()
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	return parser.TextToMetricFamilies(strings.NewReader(text))
 }
 
 func sample(name string, m *dto.Metric) evaluate.Sample {
