@@ -22,8 +22,8 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain"
 )
 
-// fault is what a server answers every request with.
-type fault struct {
+// breakage is what a server answers every request with.
+type breakage struct {
 	name   string
 	answer http.HandlerFunc
 	says   string // in the line on stderr, where one wording is right for every command
@@ -31,7 +31,7 @@ type fault struct {
 	partial bool
 }
 
-func faults() []fault {
+func faults() []breakage {
 	status := func(code int, reason, message string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
@@ -39,7 +39,7 @@ func faults() []fault {
 			fmt.Fprintf(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","code":%d,"reason":%q,"message":%q}`, code, reason, message)
 		}
 	}
-	return []fault{
+	return []breakage{
 		{name: "hangs", answer: func(_ http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body) // or the client's going would not be seen
 			<-r.Context().Done()
@@ -105,7 +105,7 @@ func TestAServerThatMisbehavesIsNamedAndNothingIsJudged(t *testing.T) {
 	all.Wait()
 }
 
-func answers(t *testing.T, f fault, c command, kubeconfig string) {
+func answers(t *testing.T, f breakage, c command, kubeconfig string) {
 	env := testkit.NewEnv(c.program, time.Now())
 	env.Now = time.Now
 	args := append([]string{"--kubeconfig", kubeconfig, "--request-timeout=2s"}, strings.Fields(c.args)...)

@@ -14,6 +14,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/apiserver"
 )
 
 // batch is how many objects are written at once: etcd takes 128 operations in a transaction.
@@ -94,7 +96,7 @@ func (w *writer) flush() {
 		w.err = err
 		return
 	}
-	response, err := client.Do(r)
+	response, err := apiserver.Client.Do(r)
 	if err != nil {
 		w.err = err
 		return

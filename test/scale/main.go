@@ -15,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/apiserver"
 )
 
 func main() {
@@ -62,18 +64,18 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer s.stop()
+	defer s.Stop()
 	from := time.Now()
 	if err := write(ctx, s.etcd, o.size, from); err != nil {
 		return err
 	}
-	if err := s.serve(ctx, bin); err != nil {
+	if err := s.Serve(ctx, bin); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "%d nodes, %d pods and %d Services are served after %.1f s; medians of %d runs\n\n",
 		o.nodes, o.pods, o.services, time.Since(from).Seconds(), o.runs)
 	if o.hold {
-		path, err := s.kubeconfig("kubeconfig", s.api)
+		path, err := s.Kubeconfig("kubeconfig", s.api, contexts()...)
 		fmt.Fprintln(out, "export KUBECONFIG="+path)
 		<-ctx.Done()
 		return err
@@ -86,7 +88,7 @@ func floor(ctx context.Context, urls []string) error {
 	errs := make(chan error, len(urls))
 	for _, url := range urls {
 		go func() {
-			response, err := request(ctx, url)
+			response, err := apiserver.Request(ctx, url)
 			if err == nil {
 				_, err = io.Copy(io.Discard, response.Body)
 				err = errors.Join(err, response.Body.Close())

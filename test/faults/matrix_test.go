@@ -1,0 +1,268 @@
+package faults
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain"
+)
+
+// runs are the commands of the matrix. Each prints JSON: it holds all that the text says.
+var runs = []command{
+	{"kubectl nodeinfo", nodeinfo.New, "--timeout=4s -o json", cli.ExitError},
+	{"kubectl nodeinfo", nodeinfo.New, "w1 --timeout=4s -o json", cli.ExitError},
+	{"kubectl nodeinfo", nodeinfo.New, "w3 --timeout=4s -o json", cli.ExitError},
+	{"kubectl nodeinfo", nodeinfo.New, "--drain w1 --timeout=4s -o json", cli.ExitError},
+	{"kubectl dns", dns.New, "status --timeout=3s -o json", cli.ExitError},
+	{"kubectl dns", dns.New, "verify -A --timeout=3s -o json", cli.ExitError},
+	{"kubectl dns", dns.New, "resolve web.default.svc.cluster.local --timeout=3s -o json", cli.ExitError},
+	{"kubectl rollout-explain", rolloutexplain.New, "deployment/web --request-timeout=3s -o json", cli.ExitError},
+	{"kubectl rollout-explain", rolloutexplain.New, "deployment/broken --request-timeout=3s -o json", cli.ExitError},
+	{"kubectl rollout-explain", rolloutexplain.New, "-A --request-timeout=3s -o json", cli.ExitError},
+	{"kubectl rollout-explain", rolloutexplain.New, "deployment/web --wait --stable-for=0s --timeout=6s --request-timeout=3s -o json", cli.ExitError},
+}
+
+// said is what a report says, by what a wrong verdict is told.
+type said struct {
+	code     int
+	report   bool
+	stderr   string
+	raw      string
+	verdicts map[string]string // by where they stand in the report
+	findings map[string]bool   // code and object of what is critical or a warning
+	gaps     map[string]string // sources that were not read, and their state
+	took     time.Duration
+}
+
+func do(t testing.TB, c command, f *front) said {
+	t.Helper()
+	env := testkit.NewEnv(c.program, time.Now())
+	env.Now = time.Now
+	kubeconfig := testkit.Kubeconfig(t, f.URL, "administrator")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	began := time.Now()
+	out := said{verdicts: map[string]string{}, findings: map[string]bool{}, gaps: map[string]string{}}
+	out.code = cli.Run(ctx, env.Env, c.plugin(env.Env), append([]string{"--kubeconfig", kubeconfig}, strings.Fields(c.args)...))
+	out.took, out.stderr, out.raw = time.Since(began), env.Stderr.String(), env.Stdout.String()
+	var report any
+	if err := json.Unmarshal(env.Stdout.Bytes(), &report); err == nil {
+		out.report = true
+		out.read("", report)
+	}
+	return out
+}
+
+// read gathers what is told by name in every report of the suite.
+func (s *said) read(at string, v any) {
+	switch v := v.(type) {
+	case map[string]any:
+		text := func(key string) string { word, _ := v[key].(string); return word }
+		if text("verdict") != "" {
+			s.verdicts[at] = text("verdict")
+		}
+		if text("code") != "" && (text("severity") == "critical" || text("severity") == "warning") {
+			object, _ := v["object"].(map[string]any)
+			s.findings[fmt.Sprintf("%s %v/%v", text("code"), object["kind"], object["name"])] = true
+		}
+		if state := text("state"); text("name") != "" && slices.Contains([]string{"forbidden", "absent", "unreachable", "skipped"}, state) {
+			s.gaps[at[:strings.LastIndex(at, "/")]+"/"+text("name")] = state
+		}
+		for key, inner := range v {
+			s.read(at+"/"+key, inner)
+		}
+	case []any:
+		for i, inner := range v {
+			key := fmt.Sprint(i)
+			if o, ok := inner.(map[string]any); ok {
+				ref, _ := o["object"].(map[string]any)
+				if name := cmp.Or(o["name"], ref["name"]); name != nil {
+					key = fmt.Sprint(name)
+				}
+			}
+			s.read(at+"/"+key, inner)
+		}
+	}
+}
+
+// The ways in which a run under a fault may end right.
+const (
+	asClean  = "as without a fault"
+	otherWay = "read in another way"
+	answered = "404 is an answer"
+	partly   = "report with the gap stated"
+	failed   = "error, exit 1"
+	timedOut = "error, exit 5"
+	wrong    = "wrong"
+)
+
+// outcomes in the order of the page.
+var outcomes = []string{asClean, otherWay, answered, partly, failed, timedOut, wrong}
+
+// silent are faults that a report need not state, with the reason.
+var silent = map[string]string{
+	"404 | list rollouts": "it is the real answer, too: the kind is not installed",
+	"403 | list rollouts": "who may not list a kind that may not exist learns nothing of it: its state is absent without a fault, too",
+}
+
+// judge says how a run under a fault ended, held against the one without. It is wrong that
+//   - it takes longer than its limits allow, or crashes;
+//   - a fault that does no harm changes anything;
+//   - there is neither a report nor an error with the exit code of one;
+//   - a finding comes up that the clean run has not, unless it speaks of an object of which the clean run has one, too, and a gap
+//     is stated, or that an object is not there (404) was the answer: the same fault, told with less knowledge;
+//   - the verdict is another one, or anything is reported as before, and no gap is stated.
+func judge(clean, broken said, f *front) (outcome, why string) {
+	gaps := broken.newGaps(clean, f.source)
+	switch {
+	case broken.took > longest:
+		return wrong, fmt.Sprintf("took %s", broken.took)
+	case strings.Contains(broken.stderr, "goroutine "):
+		return wrong, "crashed"
+	case f.fault.harmless && !broken.equals(clean):
+		return wrong, fmt.Sprintf("does no harm, but: exit %d, gaps %v, %s", broken.code, gaps, broken.stderr)
+	case f.fault.harmless:
+		return asClean, ""
+	case !broken.report && (broken.code != cli.ExitError && broken.code != cli.ExitTimeout || broken.stderr == ""):
+		return wrong, fmt.Sprintf("no report, exit %d, stderr %q", broken.code, broken.stderr)
+	case broken.code == cli.ExitTimeout:
+		return timedOut, ""
+	case !broken.report:
+		return failed, ""
+	case broken.code != clean.code:
+		return wrong, fmt.Sprintf("exit %d: %s", broken.code, broken.stderr)
+	}
+	isAnswer := f.fault.name == "404" && strings.HasPrefix(f.source, "get ")
+	for x := range broken.findings {
+		_, object, _ := strings.Cut(x, " ")
+		known := func(y string) bool { return strings.HasSuffix(y, " "+object) }
+		if !clean.findings[x] && (len(gaps) == 0 && !isAnswer || !slices.ContainsFunc(slices.Collect(maps.Keys(clean.findings)), known)) {
+			return wrong, "finds " + x
+		}
+	}
+	switch {
+	case len(gaps) > 0:
+		return partly, fmt.Sprint(gaps)
+	case isAnswer:
+		return answered, ""
+	case !broken.equals(clean):
+		return wrong, fmt.Sprintf("another verdict, and no gap is stated: %v", broken.verdicts)
+	case f.readOtherwise():
+		return otherWay, ""
+	case silent[f.fault.name+" | "+f.source] != "":
+		return asClean, ""
+	}
+	return wrong, fmt.Sprintf("no gap is stated: %v", broken.verdicts)
+}
+
+// longest is more than the limits of any command come to, one after the other, on a machine that is busy.
+const longest = 15 * time.Second
+
+// newGaps are the sources that were not read, beside those of the clean run; of connections to pods, that one stands there, too.
+func (s said) newGaps(clean said, source string) map[string]string {
+	gaps := map[string]string{}
+	for name, state := range s.gaps {
+		if clean.gaps[name] != state || strings.HasPrefix(source, "connect ") && strings.HasSuffix(name, "/port-forward") {
+			gaps[name] = state
+		}
+	}
+	return gaps
+}
+
+func (s said) equals(clean said) bool {
+	return s.code == clean.code && maps.Equal(s.verdicts, clean.verdicts) && maps.Equal(s.findings, clean.findings) && maps.Equal(s.gaps, clean.gaps)
+}
+
+// readOtherwise says whether what a broken watch would have told was listed.
+func (s *front) readOtherwise() bool {
+	resource, watch := strings.CutPrefix(s.source, "watch ")
+	return watch && (s.asked["list "+resource] > 0 || s.asked[s.source] > 1)
+}
+
+func TestUnderEachFaultOfEachSourceNoVerdictIsWrong(t *testing.T) {
+	p := newProxy(realServer(t))
+	gate := make(chan struct{}, 96)
+	var all sync.WaitGroup
+	m := &matrix{counts: map[string]map[string]map[string]int{}, sources: map[string][]string{}}
+	for _, c := range runs {
+		f := p.front(t, fault{}, "")
+		clean := do(t, c, f)
+		if len(clean.verdicts) == 0 {
+			t.Fatalf("%s %s: exit %d: %s", c.program, c.args, clean.code, clean.stderr)
+		}
+		m.sources[c.name()] = f.sources()
+		if testing.Verbose() {
+			t.Logf("%s: %s; %v %v", c.name(), strings.Join(f.sources(), ", "), clean.verdicts, clean.findings)
+		}
+		for _, x := range worldFaults() {
+			for _, source := range f.sources() {
+				if only := os.Getenv("FAULT"); !strings.Contains(c.name()+" | "+x.name+" | "+source, only) {
+					continue
+				}
+				all.Go(func() {
+					gate <- struct{}{}
+					defer func() { <-gate }()
+					front := p.front(t, x, source)
+					broken := do(t, c, front)
+					front.end()
+					if !front.hit {
+						return
+					}
+					outcome, why := judge(clean, broken, front)
+					m.count(c.name(), x.name, outcome)
+					if outcome == wrong {
+						t.Errorf("%s | %s | %s: %s", c.name(), x.name, source, why)
+					}
+				})
+			}
+		}
+	}
+	all.Wait()
+	leaks(t)
+	if os.Getenv("FAULT") == "" {
+		testkit.GoldenFile(t, "../../docs/reliability.md", m.page())
+	}
+}
+
+// name is the command without what only a test passes.
+func (c command) name() string {
+	words := slices.DeleteFunc(strings.Fields(c.args), func(word string) bool {
+		return strings.Contains(word, "time") || strings.HasPrefix(word, "--stable") || word == "-o" || word == "json"
+	})
+	return strings.TrimSpace(c.program + " " + strings.Join(words, " "))
+}
+
+// leaks requires that nothing of the product still runs.
+func leaks(t testing.TB) {
+	t.Helper()
+	var left []string
+	for range 50 {
+		buffer := make([]byte, 16<<20)
+		buffer = buffer[:runtime.Stack(buffer, true)]
+		left = nil
+		for stack := range strings.SplitSeq(string(buffer), "\n\n") {
+			if !strings.Contains(stack, "test/faults") && (strings.Contains(stack, "kubectl-runbooks/pkg/") || strings.Contains(stack, "kubectl-runbooks/plugins/")) {
+				left = append(left, stack)
+			}
+		}
+		if len(left) == 0 {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	t.Errorf("%d goroutines are left, such as\n%s", len(left), left[0])
+}
