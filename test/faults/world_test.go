@@ -219,7 +219,8 @@ func (w *world) dns() {
 		c := &spec.Containers[0]
 		c.Args = []string{"-conf", "/etc/coredns/Corefile"}
 		c.Ports = []corev1.ContainerPort{
-			{Name: "dns", ContainerPort: 53, Protocol: corev1.ProtocolUDP}, {Name: "dns-tcp", ContainerPort: 53, Protocol: corev1.ProtocolTCP},
+			{Name: "dns", ContainerPort: 53, Protocol: corev1.ProtocolUDP},
+			{Name: "dns-tcp", ContainerPort: 53, Protocol: corev1.ProtocolTCP},
 			{Name: "metrics", ContainerPort: 9153, Protocol: corev1.ProtocolTCP},
 		}
 		c.VolumeMounts = []corev1.VolumeMount{{Name: "config-volume", MountPath: "/etc/coredns"}}

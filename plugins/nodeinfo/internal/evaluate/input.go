@@ -5,6 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/component"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/settled"
 )
@@ -73,7 +74,7 @@ func LateAPIServer(in *Input, n *corev1.Node, now time.Time) (pod *corev1.Pod, p
 }
 
 // EachNode says whether the pods of a DaemonSet, by their labels, are the network plugin or kube-proxy.
-func EachNode(labels map[string]string) bool { return facts.EachNode(labels) }
+func EachNode(labels map[string]string) bool { return component.EachNode(labels) }
 
 // Electing are the components of the control plane that elect a leader.
 func Electing() []string { return facts.Electing() }

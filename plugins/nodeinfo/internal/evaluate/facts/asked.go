@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/certificate"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/component"
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
@@ -54,8 +55,8 @@ func ProxyPort(p *corev1.Pod, configured string) int {
 
 // IsProxy says whether the pod is kube-proxy's and runs.
 func IsProxy(p *corev1.Pod) bool {
-	component := detectComponent(p)
-	return component != nil && component.Role == ServiceProxy && p.Status.Phase == corev1.PodRunning && p.DeletionTimestamp == nil
+	known, ok := component.Of(p)
+	return ok && known.Role == component.ServiceProxy && p.Status.Phase == corev1.PodRunning && p.DeletionTimestamp == nil
 }
 
 // NoServingCertificate says whether a kubelet answers that it has no certificate to serve with: its TLS library turns that

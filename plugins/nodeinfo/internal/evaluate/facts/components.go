@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/component"
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 )
 
@@ -36,6 +37,13 @@ type Components struct {
 	BuiltIn      bool   // kube-proxy is part of the k3s or rke2 process
 }
 
+// Component is a program that makes the node or the cluster work, and its pod here; without a pod it shows by the node alone.
+type Component struct {
+	component.Known
+
+	Pod *Pod
+}
+
 // ProxyMode is kube-proxy's mode and what tells it; empty when it cannot be known.
 type ProxyMode struct{ Name, Evidence string }
 
@@ -53,15 +61,15 @@ func (c *Cluster) components(n *Node) Components {
 		if p.Component == nil || p.Ends() {
 			continue
 		}
-		switch component := *p.Component; component.Role {
-		case NetworkPlugin:
-			out.Network = append(out.Network, component)
-		case ServiceProxy:
-			out.Proxies = append(out.Proxies, component)
-		case VolumeDriver:
-			out.Storage = append(out.Storage, component)
-		case DNSCache:
-			out.DNSCache = append(out.DNSCache, component)
+		switch found := *p.Component; found.Role {
+		case component.NetworkPlugin:
+			out.Network = append(out.Network, found)
+		case component.ServiceProxy:
+			out.Proxies = append(out.Proxies, found)
+		case component.VolumeDriver:
+			out.Storage = append(out.Storage, found)
+		case component.DNSCache:
+			out.DNSCache = append(out.DNSCache, found)
 		}
 	}
 	out.networkByNode(n.Object)
@@ -88,14 +96,18 @@ func (c *Components) networkByNode(n *corev1.Node) {
 	}
 	for _, name := range []string{"calico", "cilium", "flannel", "ovn-kubernetes", "antrea"} {
 		for key := range n.Annotations {
-			if strings.HasPrefix(key, networkAnnotations[name]) && !known(name) {
-				c.Network = append(c.Network, Component{Name: name, Evidence: "node annotations " + networkAnnotations[name] + "*"})
+			if strings.HasPrefix(key, component.NetworkAnnotations[name]) && !known(name) {
+				c.Network = append(c.Network, Component{Known: component.Known{
+					Name: name, Evidence: "node annotations " + component.NetworkAnnotations[name] + "*",
+				}})
 			}
 		}
 	}
 	if unavailable := nodefact.Condition(n, corev1.NodeNetworkUnavailable); unavailable != nil {
-		if name, ok := networkReasons[unavailable.Reason]; ok && !known(name) {
-			c.Network = append(c.Network, Component{Name: name, Evidence: "node condition NetworkUnavailable: " + unavailable.Reason})
+		if name, ok := component.NetworkReasons[unavailable.Reason]; ok && !known(name) {
+			c.Network = append(c.Network, Component{Known: component.Known{
+				Name: name, Evidence: "node condition NetworkUnavailable: " + unavailable.Reason,
+			}})
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/component"
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
@@ -79,7 +80,7 @@ func (c *Cluster) controlPlane(n *Node) ControlPlane {
 		}
 		out.Here = true
 		if !p.Finished() {
-			out.StaticPods = append(out.StaticPods, Component{Role: ControlPlanePart, Name: name, Evidence: "static pod", Pod: p})
+			out.StaticPods = append(out.StaticPods, Component{Known: component.Known{Role: component.ControlPlanePart, Name: name, Evidence: "static pod"}, Pod: p})
 		}
 	}
 	slices.SortFunc(out.StaticPods, func(a, b Component) int { return cmp.Compare(a.Name+a.PodName(), b.Name+b.PodName()) })
@@ -138,7 +139,7 @@ func (c *Cluster) worksAlone(name string) bool {
 }
 
 func (c *Cluster) noteAlone(p *corev1.Pod) {
-	if name := controlPlanePart(p); name != "" && !podfact.Finished(p) && podfact.Ready(p) && nodefact.ElectsNone(containerArgs(p)) {
+	if name := component.ControlPlane(p); name != "" && !podfact.Finished(p) && podfact.Ready(p) && nodefact.ElectsNone(containerArgs(p)) {
 		c.alone[name] = true
 	}
 }
@@ -216,7 +217,7 @@ func LateAPIServer(in *Input, n *corev1.Node, now time.Time) (pod *corev1.Pod, p
 		return nil, ""
 	}
 	at := slices.IndexFunc(in.Pods, func(p corev1.Pod) bool {
-		return p.Spec.NodeName == n.Name && controlPlanePart(&p) == "kube-apiserver"
+		return p.Spec.NodeName == n.Name && component.ControlPlane(&p) == "kube-apiserver"
 	})
 	if at < 0 {
 		return nil, ""

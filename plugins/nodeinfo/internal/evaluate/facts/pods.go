@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/component"
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/schedule"
@@ -164,10 +165,10 @@ func (c *Cluster) fill(p *Pod) {
 	}
 	taken := c.charge(p)
 	p.Requests, p.Limits = taken.requests, taken.limits
-	if p.Component = detectComponent(p.Pod); p.Component != nil {
-		p.Component.Pod = p
+	if known, ok := component.Of(p.Pod); ok {
+		p.Component = &Component{Known: known, Pod: p}
 	}
-	p.ControlPlane = controlPlanePart(p.Pod)
+	p.ControlPlane = component.ControlPlane(p.Pod)
 	list := podfact.Containers(p.Pod)
 	p.State, p.Restarts = state(p.Pod), restarts(list)
 	p.Stuck = c.stuck(p.Pod)
@@ -199,7 +200,7 @@ func phase(p *corev1.Pod) string {
 // Ordinary says whether nobody else judges the pod: those of the node's components and of the control plane are judged as
 // such. A DNS cache is not.
 func (p *Pod) Ordinary() bool {
-	return (p.Component == nil || p.Component.Role == DNSCache) && p.ControlPlane == ""
+	return (p.Component == nil || p.Component.Role == component.DNSCache) && p.ControlPlane == ""
 }
 
 // Ready is condition Ready.

@@ -1,4 +1,5 @@
-package facts
+// Package component says what program a pod is, of those that make a node or the cluster work.
+package component
 
 import (
 	"slices"
@@ -19,13 +20,11 @@ const (
 	ControlPlanePart
 )
 
-// Component is a program that makes the node or the cluster work, by what it was recognized, and its pod here; without a pod
-// it shows by the node alone.
-type Component struct {
+// Known is a program that was recognized, and by what.
+type Known struct {
 	Role     Role
 	Name     string
 	Evidence string
-	Pod      *Pod
 }
 
 type labeled struct {
@@ -55,7 +54,8 @@ var byLabel = []labeled{
 	{"k8s-app", "node-local-dns", DNSCache, "node-local-dns"},
 }
 
-var networkAnnotations = map[string]string{
+// NetworkAnnotations are the beginnings of the annotations that network plugins put on nodes, by their names.
+var NetworkAnnotations = map[string]string{
 	"calico":         "projectcalico.org/",
 	"cilium":         "network.cilium.io/",
 	"flannel":        "flannel.alpha.coreos.com/",
@@ -63,30 +63,31 @@ var networkAnnotations = map[string]string{
 	"antrea":         "node.antrea.io/",
 }
 
-var networkReasons = map[string]string{
+// NetworkReasons are reasons of condition NetworkUnavailable, and which network plugin gives them.
+var NetworkReasons = map[string]string{
 	"CalicoIsUp": "calico", "FlannelIsUp": "flannel", "CiliumIsUp": "cilium", "WeaveIsUp": "weave-net", "RouteCreated": "cloud routes",
 }
 
-// detectComponent finds what a pod does for its node; nil: nothing that is known. Agents of networks run one pod a node; their
-// controllers (antrea-controller, calico-kube-controllers) share labels and are not this node's network.
-func detectComponent(p *corev1.Pod) *Component {
+// Of finds what a pod does for its node. Agents of networks run one pod a node; their controllers (antrea-controller,
+// calico-kube-controllers) share labels and are not this node's network.
+func Of(p *corev1.Pod) (known Known, ok bool) {
 	daemon := owner(p) == "DaemonSet" || static(p)
 	if !daemon {
-		return nil
+		return Known{}, false
 	}
 	for _, l := range byLabel {
 		if p.Labels[l.key] == l.value {
-			return &Component{Role: l.role, Name: l.name, Evidence: "pod label " + l.key + "=" + l.value}
+			return Known{Role: l.role, Name: l.name, Evidence: "pod label " + l.key + "=" + l.value}, true
 		}
 	}
 	// The registrar stands beside every CSI driver's node plugin and registers it with the kubelet
 	// (https://kubernetes-csi.github.io/docs/node-driver-registrar.html).
 	for i := range p.Spec.Containers {
 		if strings.Contains(p.Spec.Containers[i].Image, "csi-node-driver-registrar") {
-			return &Component{Role: VolumeDriver, Name: p.Name, Evidence: "pod container csi-node-driver-registrar"}
+			return Known{Role: VolumeDriver, Name: p.Name, Evidence: "pod container csi-node-driver-registrar"}, true
 		}
 	}
-	return nil
+	return Known{}, false
 }
 
 // EachNode says whether the pods of a DaemonSet, by their labels, are the network plugin or kube-proxy.
@@ -96,13 +97,13 @@ func EachNode(labels map[string]string) bool {
 	})
 }
 
-// controlPlanePart is the component that a static pod of kubeadm, k3s or a cloud is; empty for others.
-func controlPlanePart(p *corev1.Pod) string {
+// ControlPlane is the component that a static pod of kubeadm, k3s or a cloud is; empty for others.
+func ControlPlane(p *corev1.Pod) string {
 	if p.Namespace != "kube-system" || !static(p) {
 		return ""
 	}
 	switch name := p.Labels["component"]; name {
-	case "kube-apiserver", "etcd", "kube-scheduler", "kube-controller-manager", CloudControllers:
+	case "kube-apiserver", "etcd", "kube-scheduler", "kube-controller-manager", "cloud-controller-manager":
 		return name
 	}
 	return ""
