@@ -30,7 +30,7 @@ func TestAFleetIsWrittenWhole(t *testing.T) {
 	if err := write(t.Context(), etcd.URL, size{20, 333, 7}, time.Unix(1e9, 0)); err != nil {
 		t.Fatal(err)
 	}
-	if len(stored) != 20+20+333+namespaces+33+33+7+7 {
+	if len(stored) != 20+20+333+namespaces+33+33+7+7+7 {
 		t.Errorf("%d objects are stored", len(stored))
 	}
 	p := pod(332, nodeName(12), time.Unix(1e9, 0))

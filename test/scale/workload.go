@@ -7,6 +7,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -41,7 +42,20 @@ func (w *writer) workloads(pods, services int, now time.Time) {
 	for i := range services {
 		s, slice := service(i, now)
 		w.put("/registry/services/specs/"+s.Namespace+"/"+s.Name, "v1", "Service", s)
+		if ip := s.Spec.ClusterIP; ip != corev1.ClusterIPNone {
+			w.put("/registry/ipaddresses/"+ip, "networking.k8s.io/v1", "IPAddress", address(s))
+		}
 		w.put("/registry/endpointslices/"+s.Namespace+"/"+slice.Name, "discovery.k8s.io/v1", "EndpointSlice", slice)
+	}
+}
+
+// address is what the API server has of each cluster IP: it does not start before thousands that lack it are repaired.
+func address(s *corev1.Service) *networkingv1.IPAddress {
+	return &networkingv1.IPAddress{
+		ObjectMeta: metav1.ObjectMeta{Name: s.Spec.ClusterIP, Labels: map[string]string{
+			networkingv1.LabelIPAddressFamily: string(corev1.IPv4Protocol), networkingv1.LabelManagedBy: "ipallocator.k8s.io",
+		}},
+		Spec: networkingv1.IPAddressSpec{ParentRef: &networkingv1.ParentReference{Resource: "services", Namespace: s.Namespace, Name: s.Name}},
 	}
 }
 
