@@ -35,6 +35,7 @@ func (c *Cluster) OpenTunnel(ctx context.Context, namespace, pod string) (*Tunne
 	}
 	url := client.CoreV1().RESTClient().Post().Resource("pods").Namespace(namespace).Name(pod).SubResource("portforward").URL()
 	config := rest.CopyConfig(c.Config)
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return within{ctx, next} })
 	websocket, err := portforward.NewSPDYOverWebsocketDialer(url, config)
 	if err != nil {
 		return nil, err
@@ -70,6 +71,19 @@ func (c *Cluster) OpenTunnel(ctx context.Context, namespace, pod string) (*Tunne
 		return nil, ctx.Err()
 	}
 }
+
+// within gives requests the context that their dialer does not take: its deadline ends a handshake that nobody answers.
+type within struct {
+	ctx  context.Context
+	next http.RoundTripper
+}
+
+func (w within) RoundTrip(r *http.Request) (*http.Response, error) {
+	return w.next.RoundTrip(r.WithContext(w.ctx))
+}
+
+// WrappedRoundTripper lets client-go find the transport below.
+func (w within) WrappedRoundTripper() http.RoundTripper { return w.next }
 
 // Close ends the session and every connection in it.
 func (t *Tunnel) Close() error { return t.conn.Close() }

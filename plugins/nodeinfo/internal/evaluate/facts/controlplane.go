@@ -80,7 +80,8 @@ func (c *Cluster) controlPlane(n *Node) ControlPlane {
 		}
 		out.Here = true
 		if !p.Finished() {
-			out.StaticPods = append(out.StaticPods, Component{Known: component.Known{Role: component.ControlPlanePart, Name: name, Evidence: "static pod"}, Pod: p})
+			known := component.Known{Role: component.ControlPlanePart, Name: name, Evidence: "static pod"}
+			out.StaticPods = append(out.StaticPods, Component{Known: known, Pod: p})
 		}
 	}
 	slices.SortFunc(out.StaticPods, func(a, b Component) int { return cmp.Compare(a.Name+a.PodName(), b.Name+b.PodName()) })

@@ -27,7 +27,8 @@ func PressureBut(but ...finding.Code) []finding.Code {
 // Rules are those about the node itself, the deepest first.
 var Rules = []rule{
 	apiWritesStopped, localAPIServerNotReady, kubeletNotReporting, readyConditionStale, leaseNotRenewed, heartbeatLate,
-	kubeletNeverReported, nodeStatusStale, clockSkew, containerRuntimeDown, networkPluginNotReady, nodeShuttingDown, nodeNotReady, nodeJoining, diskPressure, pidPressure,
+	kubeletNeverReported, nodeStatusStale, clockSkew, containerRuntimeDown, networkPluginNotReady, nodeShuttingDown,
+	nodeNotReady, nodeJoining, diskPressure, pidPressure,
 	memoryPressure, evictionNear, networkUnavailable, conditionProblem, systemOOM, kubeletServingCertificateMissing, kubeletCertificateExpired,
 	kubeletServingCertificateMismatch, kubeletCertificateNotIssued, kubeletCertificateExpiring, kubeletUnreachable, kubeletError,
 	warningEvents, rebooted, nodeReadinessFlapping, controlPlaneComponentNotReady, localAPIServerNotReporting,
