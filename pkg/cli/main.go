@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -15,15 +14,8 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 )
 
-// garbage is how much of it may lie beside what is in use, in percent, before it is collected. A fleet of 30,000 pods peaks at 58 MB
-// with 50 and at 68 MB with Go's default of 100, for a tenth more processor time (docs/performance.md).
-const garbage = 50
-
 // Main runs a plugin's command and gives the process's exit code.
 func Main(newCommand func(*Env) *cobra.Command) int {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(garbage)
-	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	// A reader that went away ends the run quietly, through an error from Write rather than by the signal.

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"runtime/debug"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -51,6 +52,31 @@ func (s *Items[T, P]) Add(encoded []byte) error {
 	return nil
 }
 
+// garbage is how much of it may lie next to what is in use, in percent, before it is collected, once a list has many items. A
+// fleet of 30,000 pods peaks at 58 MB with 50 and at 68 MB with Go's default of 100, for a tenth more processor time
+// (docs/performance.md); a run that reads little took 40 % more with it.
+const (
+	garbage     = 50
+	goesDefault = 100
+	many        = 2000
+)
+
+// counted is a Sink for which garbage is collected earlier once it has many items, unless the user chose otherwise (GOGC).
+type counted struct {
+	Sink
+
+	items int
+}
+
+func (s *counted) Add(encoded []byte) error {
+	if s.items++; s.items == many {
+		if chosen := debug.SetGCPercent(garbage); chosen != goesDefault {
+			debug.SetGCPercent(chosen)
+		}
+	}
+	return s.Sink.Add(encoded)
+}
+
 // fallbackPage is the size of the pages that are read where one answer cannot be.
 const fallbackPage = 500
 
@@ -78,6 +104,7 @@ func Each[T any, L listed[T]](
 			request.Param(name, value)
 		}
 	}
+	sink = &counted{Sink: sink}
 	sink.Restart()
 	body, err := request.Stream(ctx)
 	switch {
