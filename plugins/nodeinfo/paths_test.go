@@ -51,7 +51,7 @@ func pathServer(t *testing.T) *testkit.Server {
 		version, _, _ := strings.Cut(strings.TrimPrefix(path, "/apis/"), "/v1/")
 		s.Answer(path, map[string]string{"kind": kind, "apiVersion": version + "/v1"})
 	}
-	s.Answer("/readyz", "[+]etcd ok")
+	s.Answer("/readyz", testkit.Text("[+]etcd ok\nreadyz check passed\n"))
 	s.Answer("/api/v1/namespaces/kube-system/pods", corev1.PodList{TypeMeta: metav1.TypeMeta{Kind: "PodList", APIVersion: "v1"}})
 	s.Answer("/api/v1/namespaces/hooks/services", corev1.ServiceList{TypeMeta: metav1.TypeMeta{Kind: "ServiceList", APIVersion: "v1"}})
 	s.Answer("/apis/apiregistration.k8s.io/v1/apiservices", empty)
