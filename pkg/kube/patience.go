@@ -31,7 +31,7 @@ func (t patientTransport) RoundTrip(request *http.Request) (*http.Response, erro
 	return response, nil
 }
 
-// longestWait is how long a server may ask for where nothing else bounds a request: nobody waits longer for one of its answers.
+// longestWait is how long a server may ask for at most: nobody waits longer for one answer.
 const longestWait = time.Minute
 
 // WrappedRoundTripper lets client-go find the transport below (k8s.io/apimachinery/pkg/util/net.RoundTripperWrapper).

@@ -54,7 +54,8 @@ const limits = `
 There is no --qps: requests are not delayed on this side, because the API server queues them by its own priority and fairness. nodeinfo
 has at most 16 requests in flight, and so have the further lookups of rollout-explain; dns and the first lists of rollout-explain send
 their lists at once. A refusal with Retry-After (429, 503) is repeated after that time, up to ten times, as far as the limit of the read
-allows (--timeout, --request-timeout): a wait that would outlast it is not begun, and the refusal is the answer. rollout-explain gives each read 20 s, or --request-timeout if that is shorter.
+allows (--timeout, --request-timeout): a wait that would outlast it, or a minute, is not begun, and the refusal is the answer.
+rollout-explain gives each read 20 s, or --request-timeout if that is shorter.
 `
 
 // waits says whether how many of a command's requests are reached, and how its runs end, depends on timing.

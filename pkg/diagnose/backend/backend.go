@@ -5,6 +5,7 @@ package backend
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -116,7 +117,8 @@ func Of(ref Ref, services []corev1.Service, endpoints []discoveryv1.EndpointSlic
 	ending := 0
 	for i := range endpoints {
 		s := &endpoints[i]
-		if s.Namespace != ref.Namespace || s.Labels[discoveryv1.LabelServiceName] != ref.Name || !serves(s, service.Spec.Ports[port].Name) {
+		if s.Namespace != ref.Namespace || s.Labels[discoveryv1.LabelServiceName] != ref.Name || !serves(s, service.Spec.Ports[port].Name) ||
+			s.AddressType != "" && s.AddressType != family(service.Spec.ClusterIP) {
 			continue
 		}
 		for j := range s.Endpoints {
@@ -138,6 +140,14 @@ func Of(ref Ref, services []corev1.Service, endpoints []discoveryv1.EndpointSlic
 		b.State = NoEndpoints
 	}
 	return b
+}
+
+// family is that of the address which is called: a Service of two families has a slice of each with the same pods.
+func family(address string) discoveryv1.AddressType {
+	if strings.Contains(address, ":") {
+		return discoveryv1.AddressTypeIPv6
+	}
+	return discoveryv1.AddressTypeIPv4
 }
 
 // add counts an endpoint, and says whether it ends and still serves.

@@ -65,6 +65,21 @@ func TestWhatStandsBehindAReference(t *testing.T) {
 	}
 }
 
+func TestASliceOfTheOtherFamilyHoldsTheSamePods(t *testing.T) {
+	services := []corev1.Service{{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "hook"}}}
+	services[0].Spec.ClusterIP, services[0].Spec.Ports = "fd00::9", []corev1.ServicePort{{Port: 443}}
+	var list []discoveryv1.EndpointSlice
+	for _, family := range []discoveryv1.AddressType{discoveryv1.AddressTypeIPv4, discoveryv1.AddressTypeIPv6} {
+		list = append(list, discoveryv1.EndpointSlice{
+			ObjectMeta:  metav1.ObjectMeta{Namespace: "a", Labels: map[string]string{discoveryv1.LabelServiceName: "hook"}},
+			AddressType: family, Endpoints: []discoveryv1.Endpoint{endpoint(new(false))}, Ports: []discoveryv1.EndpointPort{{Name: new("")}},
+		})
+	}
+	if b := Of(*RefOf("a", "hook", nil), services, list); b.State != NoneReady || len(b.Unready) != 1 {
+		t.Errorf("%+v", b)
+	}
+}
+
 func TestAReferenceHasADefaultPort(t *testing.T) {
 	if RefOf("a", "b", nil).Port != 443 || RefOf("a", "b", new(int32(1))).Port != 1 {
 		t.Error("the port is not the reference's, or 443")

@@ -94,8 +94,10 @@ func (c *collector) askAPIServer(ctx context.Context, n *corev1.Node) {
 		switch text := textOf(body, err); {
 		case strings.Contains(text, readyzEnd), strings.Contains(text, "[-]"):
 			answer.Readyz = text
-		case apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err):
+		case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "pods/proxy"):
 			s.State, s.Message = source.Skipped, "needs get pods/proxy in "+namespace
+		case apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err): // the request arrives there without credentials
+			s.State, s.Message = source.Skipped, "the API server on the node does not answer anonymous requests"
 		case err != nil && strings.Contains(text+err.Error(), "connect: connection refused"):
 			answer.Refused = true
 		default:

@@ -17,7 +17,7 @@ import (
 )
 
 // paths reads what tells who reaches whom: a number of calls that grows with the namespaces of webhooks and aggregated APIs, and not
-// with the nodes. With --kubelet, each node that is asked about takes two more.
+// with the nodes. With --kubelet, each node that is asked about takes up to four more.
 func (c *collector) paths(ctx context.Context) error {
 	list, err := c.client.CoreV1().Nodes().List(ctx, cached())
 	if err != nil {
@@ -47,6 +47,9 @@ func (c *collector) paths(ctx context.Context) error {
 	c.spawn(func() { c.systemPods(ctx) })
 	c.wg.Wait()
 	c.backends(ctx)
+	for i := range c.in.Nodes {
+		c.askAPIServer(ctx, &c.in.Nodes[i])
+	}
 	c.wg.Wait()
 	return nil
 }
@@ -94,16 +97,21 @@ func (c *collector) systemPods(ctx context.Context) {
 			in.DaemonSets = append(in.DaemonSets, trimDaemonSets([]appsv1.DaemonSet{d})...)
 		}
 	})
-	var pods []corev1.Pod
 	for _, namespace := range namespaces {
-		list, err := c.client.CoreV1().Pods(namespace).List(ctx, cached())
-		if err != nil {
-			c.put(kube.SourceOf(evaluate.SourcePods, "list", "pods in "+namespace, err), nil)
-			return
+		name := evaluate.SourcePods
+		if namespace != metav1.NamespaceSystem {
+			name += " in " + namespace
 		}
-		pods = append(pods, trimPods(list.Items)...)
+		list, err := c.client.CoreV1().Pods(namespace).List(ctx, cached())
+		c.put(kube.SourceOf(name, "list", "pods in "+namespace, err), func(in *evaluate.Input) {
+			in.Pods = append(in.Pods, trimPods(list.Items)...)
+		})
+		if err != nil { // of what was not read no pod is missing
+			c.mu.Lock()
+			c.in.DaemonSets = slices.DeleteFunc(c.in.DaemonSets, func(d appsv1.DaemonSet) bool { return d.Namespace == namespace })
+			c.mu.Unlock()
+		}
 	}
-	c.put(source.Source{Name: evaluate.SourcePods, State: source.OK}, func(in *evaluate.Input) { in.Pods = pods })
 }
 
 // apiAddress reads the address by which pods reach the API server.

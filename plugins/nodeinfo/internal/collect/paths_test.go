@@ -125,12 +125,15 @@ func TestPodsOfPathsThatMayNotBeRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, resource := range map[string]string{evaluate.SourcePods: "pods in calico-system", evaluate.SourceEndpoints + " in hooks": "endpointslices.discovery.k8s.io in hooks"} {
+	for name, resource := range map[string]string{evaluate.SourcePods + " in calico-system": "pods in calico-system", evaluate.SourceEndpoints + " in hooks": "endpointslices.discovery.k8s.io in hooks"} {
 		if s := result.Input.Sources.Get(name); s.State != source.Forbidden || s.Resource != resource {
 			t.Errorf("%+v", s)
 		}
 	}
-	if len(result.Input.Pods) > 0 {
-		t.Error("a part of the pods is taken for all")
+	if len(result.Input.Pods) == 0 || result.Input.Sources.Get(evaluate.SourcePods).State != source.OK {
+		t.Errorf("of kube-system %d pods are kept", len(result.Input.Pods))
+	}
+	if slices.ContainsFunc(result.Input.DaemonSets, func(d appsv1.DaemonSet) bool { return d.Namespace == "calico-system" }) {
+		t.Error("the pods of a DaemonSet that were not read would be missing")
 	}
 }

@@ -264,6 +264,12 @@ func TestALocalAPIServerExplainsAKubeletThatIsSilent(t *testing.T) {
 		"it does not answer": {
 			nil, 3 * time.Second, machine.KubeletNotReporting, []finding.Code{machine.LocalAPIServerNotReporting}, "has not reported for 2m",
 		},
+		"it answers that it is ready": {
+			&APIAnswer{Readyz: "[+]ping ok\nreadyz check passed\n"}, 3 * time.Second,
+			machine.KubeletNotReporting,
+			[]finding.Code{machine.LocalAPIServerNotReporting},
+			"has not reported for 2m",
+		},
 		"no API server stores anything": {nil, silent, machine.KubeletNotReporting, nil, "has not reported for 2m"},
 	} {
 		n := one(t, func(in *Input, n *corev1.Node) {

@@ -569,3 +569,65 @@ func TestASavedReportOnPathsIsForItsNodes(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What a fault of the node explains, which bears on no path by itself, is no reason to call the paths healthy.
+func TestAPathIsBrokenByWhatTheNodeSuffers(t *testing.T) {
+	in := ways(t)
+	n := nodeOf(&in, "w1")
+	for i := range n.Status.Conditions {
+		if c := &n.Status.Conditions[i]; c.Type == corev1.NodeDiskPressure {
+			c.Status, c.Reason, c.LastTransitionTime = corev1.ConditionTrue, "KubeletHasDiskPressure", metav1.NewTime(in.Now.Add(-time.Hour))
+		}
+	}
+	for _, p := range podsOf(&in, "k8s-app", "kube-proxy") {
+		if p.Spec.NodeName == "w1" {
+			since := metav1.NewTime(in.Now.Add(-10 * time.Minute))
+			for i := range p.Status.Conditions {
+				if c := &p.Status.Conditions[i]; c.Type == corev1.PodReady || c.Type == corev1.ContainersReady {
+					c.Status, c.LastTransitionTime = corev1.ConditionFalse, since
+				}
+			}
+			s := &p.Status.ContainerStatuses[0]
+			s.Ready, s.RestartCount = false, 9
+			s.State = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}}
+		}
+	}
+	delete(in.ProxyHealth, "w1")
+	r := paths.MapOf(&in, in.Now, finding.Kubectl{}).Report()
+	if r.Verdict != report.Unhealthy || !slices.ContainsFunc(r.Findings, func(f finding.Finding) bool { return f.Code == machine.DiskPressure }) {
+		t.Errorf("%s: %s: %+v", r.Verdict, r.Summary, r.Findings)
+	}
+	if !slices.ContainsFunc(r.Paths, func(p report.Path) bool { return p.Node == "w1" && p.Code == workload.KubeProxyNotReady }) {
+		t.Errorf("the row does not tell: %+v", r.Paths)
+	}
+}
+
+// A passing condition over a Service without endpoints, and agents that were not looked for, are unknown.
+func TestAPathOverContraryEvidenceIsUnknown(t *testing.T) {
+	state := func(in Input, group report.PathGroup) (report.PathState, report.Verdict) {
+		r := paths.MapOf(&in, in.Now, finding.Kubectl{}).Report()
+		at := slices.IndexFunc(r.Paths, func(p report.Path) bool { return p.Group == group && (p.Node == "" || p.Node == "w1") })
+		return r.Paths[at].State, r.Verdict
+	}
+	in := ways(t)
+	if s, v := state(in, report.PathAggregated); s != report.PathOK || v != report.Healthy {
+		t.Fatalf("as it is: %s, %s", s, v)
+	}
+	for i := range in.Endpoints {
+		if in.Endpoints[i].Namespace == in.APIs[0].Service.Namespace {
+			in.Endpoints[i].Endpoints = nil
+		}
+	}
+	if s, _ := state(in, report.PathAggregated); s != report.PathUnknown {
+		t.Errorf("condition True over no endpoints: %s", s)
+	}
+	in = ways(t)
+	for i := range in.Sources {
+		if in.Sources[i].Name == SourceDaemonSets {
+			in.Sources[i].State = source.Forbidden
+		}
+	}
+	if s, v := state(in, report.PathNetwork); s != report.PathUnknown || v != report.Unknown {
+		t.Errorf("agents that were not looked for: %s, %s", s, v)
+	}
+}

@@ -98,8 +98,11 @@ func foldedPath(path report.Path, n int) report.Path {
 			*side = fmt.Sprintf("%s (%d)", name, n)
 		}
 	}
-	if path.Group == report.PathWebhook {
+	switch path.Group {
+	case report.PathWebhook:
 		path.To = fmt.Sprintf("webhooks (%d)", n)
+	case report.PathAggregated:
+		path.To = fmt.Sprintf("aggregated APIs (%d)", n)
 	}
 	if path.State == report.PathOK {
 		path.Evidence = "such as: " + path.Evidence

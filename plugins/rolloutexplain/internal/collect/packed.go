@@ -99,6 +99,9 @@ func (s *packed) Of(owner types.UID) []corev1.Pod {
 		data, err := io.ReadAll(flate.NewReader(bytes.NewReader(block)))
 		for err == nil && len(data) > 0 {
 			size, n := binary.Uvarint(data)
+			if n <= 0 || size > uint64(len(data)-n) {
+				break // flush writes no such length
+			}
 			var pod corev1.Pod
 			if err = pod.Unmarshal(data[n : n+int(size)]); err == nil { //nolint:gosec // its length
 				pods = append(pods, *slimPod(&pod))

@@ -54,14 +54,15 @@ func MapOf(in *facts.Input, now time.Time, kubectl finding.Kubectl) *Map {
 	for i := range in.Nodes {
 		n := &Node{Case: &subject.Case{Node: cluster.Node(&in.Nodes[i]), Kubectl: kubectl}}
 		roots, consequences := rules.Check(n.Case)
-		for _, f := range roots {
-			if onPath(&f) {
-				n.roots = append(n.roots, f)
-			}
-		}
+		causes := map[finding.Code]bool{}
 		for _, c := range consequences {
 			if slices.Contains(borrowed, c.Code) {
-				n.consequences = append(n.consequences, c)
+				n.consequences, causes[c.CausedBy] = append(n.consequences, c), true
+			}
+		}
+		for _, f := range roots {
+			if onPath(&f) || causes[f.Code] {
+				n.roots = append(n.roots, f)
 			}
 		}
 		m.Nodes = append(m.Nodes, n)

@@ -189,16 +189,27 @@ const alike = 3
 
 // fold makes one finding of those that more nodes have.
 func fold(list []finding.Finding) []finding.Finding {
+	type kind struct {
+		code     finding.Code
+		severity finding.Severity
+	}
+	groups, told := map[kind][]finding.Finding{}, map[kind]bool{}
+	for _, f := range list {
+		k := kind{f.Code, f.Severity}
+		groups[k] = append(groups[k], f)
+	}
 	var out []finding.Finding
 	for _, f := range list {
-		same := slices.DeleteFunc(slices.Clone(list), func(o finding.Finding) bool { return o.Code != f.Code || o.Severity != f.Severity })
+		k := kind{f.Code, f.Severity}
+		same := groups[k]
 		if len(same) <= alike || f.Object == nil || !slices.Contains(borrowed, f.Code) || slices.Contains(shared, f.Code) {
 			out = append(out, f)
 			continue
 		}
-		if slices.ContainsFunc(out, func(o finding.Finding) bool { return o.Code == f.Code && o.Severity == f.Severity }) {
+		if told[k] {
 			continue
 		}
+		told[k] = true
 		f.Message = fmt.Sprintf("%d nodes, such as %s", len(same), f.Message)
 		for _, o := range same[1:] {
 			f.Covers = append(f.Covers, *o.Object)
@@ -212,8 +223,8 @@ func fold(list []finding.Finding) []finding.Finding {
 // decides says whether a source that could not be read leaves paths unknown that a clean verdict would speak of.
 func decides(s source) bool {
 	kinds := []string{
-		facts.SourceLeases, facts.SourceSystemLeases, facts.SourceReadyz, facts.SourcePods, facts.SourceMutating, facts.SourceValidating,
-		facts.SourceAPIServices, facts.SourceServices, facts.SourceEndpoints,
+		facts.SourceLeases, facts.SourceSystemLeases, facts.SourceReadyz, facts.SourcePods, facts.SourceDaemonSets, facts.SourceMutating,
+		facts.SourceValidating, facts.SourceAPIServices, facts.SourceServices, facts.SourceEndpoints,
 	}
 	name, _, _ := strings.Cut(s.Name, " in ")
 	return (sources.List{s}).Incomplete() && slices.Contains(kinds, name)
@@ -225,6 +236,10 @@ func verdict(p *report.Paths) report.Verdict {
 	case any && worst == finding.Critical:
 		return report.Unhealthy
 	case any && worst == finding.Warning:
+		return report.Degraded
+	case slices.ContainsFunc(p.Paths, func(path report.Path) bool { return path.State == report.PathCritical }):
+		return report.Unhealthy
+	case slices.ContainsFunc(p.Paths, func(path report.Path) bool { return path.State == report.PathWarning }):
 		return report.Degraded
 	case slices.ContainsFunc(p.Sources, decides):
 		return report.Unknown
@@ -258,6 +273,9 @@ func summary(p *report.Paths) string {
 	return text
 }
 
+// kubeletConfigs are the files in which kubeadm, clouds, and k3s and rke2 keep how the kubelet reaches the API server.
+const kubeletConfigs = "/etc/kubernetes/kubelet.conf /var/lib/kubelet/kubeconfig /var/lib/rancher/*/agent/kubelet.kubeconfig"
+
 // checks are commands that try the paths of the named nodes from there.
 func (m *Map) checks() []report.PathCheck {
 	var list []report.PathCheck
@@ -273,17 +291,17 @@ func (m *Map) checks() []report.PathCheck {
 			list = append(list, report.PathCheck{Node: name, From: from, To: to, Next: next})
 		}
 		try("kubelet", "kube-apiserver", "Query the API server at the address that the kubelet uses",
-			`curl -sk -m5 "$(cat /etc/kubernetes/kubelet.conf /var/lib/kubelet/kubeconfig 2>/dev/null | sed -n 's/^ *server: //p' | head -1)/livez"`,
-			`"ok": the API server answers; an error of the kubelet is then about its credentials`,
+			`curl -sk -m5 "$(cat `+kubeletConfigs+` 2>/dev/null | sed -n 's/^ *server: //p' | head -1)/livez"`,
+			`"ok" or any other answer of HTTP, such as 401: the API server is reached; an error of the kubelet is about its credentials`,
 			"no answer: a route, a firewall or the load balancer is in the way")
 		if m.in.APIAddress != "" {
 			try("pods and agents", "kube-apiserver", "Query the API server at the address that pods use",
 				"curl -sk -m5 https://"+bracketed(m.in.APIAddress)+"/livez",
 				`"ok": the rules for Service addresses work on the node`, "no answer: kube-proxy or the network plugin does not do its work there")
 		}
-		if p := n.Components.Proxy; p != nil {
+		if p := n.Components.Proxy; p != nil && facts.ProxyPort(p.Pod.Pod, m.in.ProxyHealthz) > 0 {
 			try("kube-proxy", "Service rules", "Query the health port of kube-proxy on the node itself",
-				fmt.Sprintf("curl -s -m5 http://127.0.0.1:%d/livez", max(facts.ProxyPort(p.Pod.Pod, m.in.ProxyHealthz), 0)),
+				fmt.Sprintf("curl -s -m5 http://127.0.0.1:%d/livez", facts.ProxyPort(p.Pod.Pod, m.in.ProxyHealthz)),
 				`"lastUpdated" is close to "currentTime": kube-proxy has applied all that it received`)
 		}
 	}

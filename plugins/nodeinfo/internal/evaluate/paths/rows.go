@@ -85,6 +85,8 @@ func (m *Map) members(part string) (report.Path, bool) {
 		p.To, p.How = "itself", "static pods"
 	}
 	total, ready, failed, starts := 0, 0, "", ""
+	var silent []string // nodes whose API server says that it is not ready, or says nothing
+	var worst finding.Code
 	for _, n := range m.Nodes {
 		for _, c := range n.ControlPlane.StaticPods {
 			if c.Name != part {
@@ -92,7 +94,11 @@ func (m *Map) members(part string) (report.Path, bool) {
 			}
 			total++
 			code, _, _ := n.found(machine.ControlPlaneComponentNotReady)
+			local, _, _ := n.found(servers...)
 			switch {
+			case part == apiServer && local != "":
+				silent = append(silent, n.Object.Name)
+				worst = local
 			case c.Pod.Ready():
 				ready++
 			case code != "":
@@ -106,6 +112,8 @@ func (m *Map) members(part string) (report.Path, bool) {
 	switch {
 	case total == 0, part == apiServer && total == 1:
 		return p, false // one that answers says all that its pod could
+	case len(silent) > 0:
+		return broken(p, worst, severityOf(worst), text+"; not on "+named(silent)), true
 	case failed != "":
 		return broken(p, machine.ControlPlaneComponentNotReady, finding.Critical, text+"; not "+failed), true
 	case starts != "":
@@ -277,10 +285,22 @@ func (m *Map) network(n *Node) (report.Path, bool) {
 		return unknown(p, "the node is not Ready"), true
 	case !m.read(facts.SourcePods):
 		return unknown(p, "the kubelet reports a ready network; the agent is not checked: "+m.why(facts.SourcePods)), true
+	case len(agents) == 0 && m.agentsUnread() != "":
+		return unknown(p, "the kubelet reports a ready network; the agent is not checked: "+m.agentsUnread()), true
 	case len(agents) == 0:
 		return ok(p, "the kubelet reports a ready network; no agent of a known plugin"), true
 	}
 	return ok(p, "the kubelet reports a ready network; agent "+strings.Join(agents, ", ")+" has no problem"), true
+}
+
+// agentsUnread is why agents of network plugins may run unseen: it is not known in which namespace, or that was not read.
+func (m *Map) agentsUnread() string {
+	for _, s := range m.in.Sources {
+		if (s.Name == facts.SourceDaemonSets || strings.HasPrefix(s.Name, facts.SourcePods+" in ")) && !s.Readable() {
+			return s.Reason()
+		}
+	}
+	return ""
 }
 
 // ofServices is the way to what serves the cluster: DNS, metrics, aggregated APIs and webhooks.
@@ -369,6 +389,8 @@ func (m *Map) api(s *Service, api *backend.API) report.Path {
 	switch {
 	case m.apiFails(api):
 		return broken(p, AggregatedAPIUnavailable, finding.Warning, api.Reason+" (Service "+s.name()+")")
+	case api.Available == "True" && s.Unread == "" && s.State.Fails():
+		return unknown(p, "condition True, but "+s.trouble())
 	case api.Available == "True":
 		return ok(p, "the API server reaches Service "+s.name())
 	case api.Available == "False":

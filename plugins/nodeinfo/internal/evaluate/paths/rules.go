@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/backend"
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
@@ -31,6 +33,7 @@ var (
 	stopping = slices.Concat(machine.NotReportingCodes, []finding.Code{
 		machine.ContainerRuntimeDown, machine.NodeShuttingDown, machine.NetworkPluginNotReady, machine.NetworkUnavailable, machine.NodeNotReady,
 	})
+	servers      = []finding.Code{machine.LocalAPIServerNotReady, machine.LocalAPIServerNotReporting}
 	heartbeat    = slices.Concat(machine.NotReportingCodes, []finding.Code{machine.LeaseNotRenewed, machine.HeartbeatLate})
 	certificates = []finding.Code{
 		machine.KubeletServingCertificateMissing, machine.KubeletCertificateExpired, machine.KubeletServingCertificateMismatch,
@@ -39,7 +42,7 @@ var (
 	network = []finding.Code{
 		workload.NetworkPluginPodNotReady, machine.NetworkPluginNotReady, machine.NetworkUnavailable, machine.ContainerRuntimeDown,
 	}
-	borrowed = slices.Concat(shared, stopping, heartbeat, kubelet, network, []finding.Code{
+	borrowed = slices.Concat(shared, servers, stopping, heartbeat, kubelet, network, []finding.Code{
 		machine.ControlPlaneComponentNotReady, workload.KubeProxyNotReady, workload.DaemonSetPodMissing, machine.NodeJoining,
 	})
 )
@@ -54,14 +57,17 @@ var own = []rule{aggregatedAPIUnavailable, webhookUnavailable, dnsPodsNotReady, 
 
 var book = finding.NewBook(append(lent(), own...)...)
 
-// lent are the entries of the codes of nodes, in the order of their book.
+// lent are the entries of the codes of nodes: first those that bear on paths, then the others, which stand here where they explain one.
 func lent() []rule {
+	codes := slices.Clone(borrowed)
+	for _, entry := range rules.Catalog() {
+		codes = append(codes, entry.Code)
+	}
 	var list []rule
-	for _, code := range borrowed {
-		if slices.ContainsFunc(list, func(r rule) bool { return r.Code == code }) {
-			continue
+	for _, code := range codes {
+		if !slices.ContainsFunc(list, func(r rule) bool { return r.Code == code }) {
+			list = append(list, rule{Entry: entryOf(code)})
 		}
-		list = append(list, rule{Entry: entryOf(code)})
 	}
 	return list
 }
@@ -269,13 +275,26 @@ func (m *Map) uncallable(s *Service, called []*backend.Webhook) finding.Finding 
 		f.Severity = finding.Warning
 		return f
 	}
-	f.Next = append(f.Next, finding.Next{
+	f.Next = append(f.Next, m.letPass(first, called))
+	return f
+}
+
+// letPass lets pass what the webhooks of the first one's configuration reject. The names are tested: the configuration may have been
+// written anew since it was read.
+func (m *Map) letPass(first *backend.Webhook, called []*backend.Webhook) finding.Next {
+	var patch []string
+	for _, w := range called {
+		if w.Kind == first.Kind && w.Configuration == first.Configuration && !w.Ignored {
+			patch = append(patch, fmt.Sprintf(`{"op":"test","path":"/webhooks/%[1]d/name","value":%[2]q},`+
+				`{"op":"replace","path":"/webhooks/%[1]d/failurePolicy","value":"Ignore"}`, w.Index, w.Name))
+		}
+	}
+	return finding.Next{
 		Command: m.Kubectl.Command("", "patch", strings.ToLower(first.Kind), first.Configuration, "--type=json", "-p",
-			fmt.Sprintf(`[{"op":"replace","path":"/webhooks/%d/failurePolicy","value":"Ignore"}]`, first.Index)),
+			"["+strings.Join(patch, ",")+"]"),
 		Why: "Let the requests pass until the webhook is back", Risk: finding.Change,
 		Answers: []string{"patched: what the webhook checks or sets is not checked or set; set failurePolicy to Fail again afterwards"},
-	})
-	return f
+	}
 }
 
 // unreadyLong is how long pods may be not ready without a finding: they start.
@@ -307,7 +326,7 @@ var dnsPodsNotReady = rule{
 			}
 			f.Evidence = append(f.Evidence, finding.Evidence{
 				Source: "Pod " + p.Namespace + "/" + p.Name, Path: "status.conditions[Ready]",
-				Value: "False, on node " + cmp.Or(p.Spec.NodeName, "none"),
+				Value: readiness(p) + ", on node " + cmp.Or(p.Spec.NodeName, "none"),
 			})
 		}
 		if len(pods) == 0 {
@@ -317,6 +336,16 @@ var dnsPodsNotReady = rule{
 		f.Causes = m.causes(nodes)
 		return []finding.Finding{f}
 	}),
+}
+
+// readiness is condition Ready as it is posted.
+func readiness(p *corev1.Pod) string {
+	for _, c := range p.Status.Conditions {
+		if c.Type == corev1.PodReady {
+			return string(c.Status)
+		}
+	}
+	return "absent, phase " + string(p.Status.Phase)
 }
 
 var nodeMetricsMissing = rule{

@@ -64,13 +64,15 @@ func requests(w *backend.Webhook) string {
 // https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#matching-requests-namespaceselector
 func clusterScoped(w *backend.Webhook) bool {
 	return len(w.Rules) > 0 && !slices.ContainsFunc(w.Rules, func(r admissionv1.RuleWithOperations) bool {
-		return r.Scope == nil || *r.Scope != admissionv1.ClusterScope
+		return r.Scope == nil || *r.Scope != admissionv1.ClusterScope || slices.Contains(r.Resources, "namespaces")
 	})
 }
 
-// inNamespaces are resources of Kubernetes' own that every reader knows to be in namespaces.
+// inNamespaces are resources of Kubernetes' own that every reader knows to be in namespaces. Of a Namespace itself a selector of
+// namespaces reads its own labels.
 var inNamespaces = []string{
-	"pods", "services", "configmaps", "secrets", "persistentvolumeclaims", "serviceaccounts", "deployments", "statefulsets", "daemonsets",
+	"namespaces", "pods", "services", "configmaps", "secrets", "persistentvolumeclaims", "serviceaccounts", "deployments", "statefulsets",
+	"daemonsets",
 	"replicasets", "jobs", "cronjobs", "ingresses", "networkpolicies", "roles", "rolebindings",
 }
 

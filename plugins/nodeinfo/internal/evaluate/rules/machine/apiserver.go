@@ -63,11 +63,11 @@ func checkLocalAPIServerNotReady(c *subject.Case) []finding.Finding {
 var localAPIServerNotReporting = rule{
 	Entry: finding.Entry{
 		Code:     LocalAPIServerNotReporting,
-		Severity: finding.Critical,
+		Severity: finding.Warning,
 		Title:    "API server on this node is not reporting",
 		Meaning: "Each API server renews a Lease of its own in kube-system every 10s. The one on this control plane node has not done so " +
 			"for 40s or more, while another one has: it does not run, is cut off, or has lost its etcd. Clients that reach it through a " +
-			"load balancer without health checks get errors.",
+			"load balancer without health checks get errors. Info if the API server answers that it is ready.",
 		Evidence: "Age of the Lease with the label apiserver.kubernetes.io/identity whose host is this node.",
 		Next:     "On the node, check the etcd member first, then the API server.",
 	},
@@ -82,8 +82,12 @@ func checkLocalAPIServerNotReporting(c *subject.Case) []finding.Finding {
 	}
 	message := fmt.Sprintf("the API server on this node has not renewed its Lease for %s; the API server of %s has",
 		c.Ago(api.Renewed), strings.Join(api.Others, ", "))
-	return subject.Beginning(api.Renewed, c.One(message, []finding.Evidence{identityEvidence(api)},
-		onControlPlane("etcd"), onControlPlane("kube-apiserver"), membersStep(c)))
+	f := c.Found(message, []finding.Evidence{identityEvidence(api)}, onControlPlane("etcd"), onControlPlane("kube-apiserver"), membersStep(c))
+	if a := api.Answer; a != nil && !a.Refused && len(a.Failed()) == 0 {
+		f.Severity = finding.Info
+		f.Message += "; it answers that it is ready: compare the clocks of the nodes"
+	}
+	return subject.Beginning(api.Renewed, []finding.Finding{f})
 }
 
 func identityEvidence(api *facts.APIServer) finding.Evidence {
