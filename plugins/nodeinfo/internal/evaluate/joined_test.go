@@ -261,6 +261,12 @@ func TestALocalAPIServerExplainsAKubeletThatIsSilent(t *testing.T) {
 			[]finding.Code{machine.KubeletNotReporting, machine.LocalAPIServerNotReporting},
 			"does not run (connection refused)",
 		},
+		"it was stopped in order, and its Lease removed": {
+			&APIAnswer{Refused: true}, 3 * time.Second,
+			machine.LocalAPIServerNotReady,
+			[]finding.Code{machine.KubeletNotReporting},
+			"does not run (connection refused)",
+		},
 		"it does not answer": {
 			nil, 3 * time.Second, machine.KubeletNotReporting, []finding.Code{machine.LocalAPIServerNotReporting}, "has not reported for 2m",
 		},
@@ -281,6 +287,17 @@ func TestALocalAPIServerExplainsAKubeletThatIsSilent(t *testing.T) {
 				}, Spec: coordinationv1.LeaseSpec{RenewTime: &renewed}}
 			}
 			in.SystemLeases = []coordinationv1.Lease{identity(n.Name, silent), identity("cp9", tt.others)}
+			if strings.Contains(name, "Lease removed") {
+				in.SystemLeases = in.SystemLeases[1:]
+				in.Pods = append(in.Pods, corev1.Pod{
+					ObjectMeta: metav1.ObjectMeta{
+						Name: "kube-apiserver-x", Namespace: "kube-system", CreationTimestamp: metav1.NewTime(in.Now.Add(-time.Hour)),
+						Labels: map[string]string{"component": "kube-apiserver"}, Annotations: map[string]string{corev1.MirrorPodAnnotationKey: "x"},
+					},
+					Spec:   corev1.PodSpec{NodeName: n.Name, Containers: []corev1.Container{{Name: "kube-apiserver"}}},
+					Status: corev1.PodStatus{Phase: corev1.PodRunning, Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}},
+				})
+			}
 			for i := range in.Leases {
 				if in.Leases[i].Name == n.Name {
 					in.Leases[i].Spec.RenewTime, in.Leases[i].ManagedFields = &metav1.MicroTime{Time: in.Now.Add(-silent)}, nil

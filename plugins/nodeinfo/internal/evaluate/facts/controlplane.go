@@ -184,6 +184,8 @@ func failedChecks(readyz string) []string {
 // APIServer is what the API server of a node says of itself, and which others do.
 type APIServer struct {
 	nodefact.Identity
+
+	Gone   bool       // it has no lease, as one that was stopped in order
 	Others []string   // hosts whose API servers renew their leases
 	Answer *APIAnswer // nil: not asked, or not answered
 }
@@ -201,27 +203,56 @@ func (a *APIAnswer) Failed() []string { return failedChecks(a.Readyz) }
 // stored for anybody says nothing of this node.
 func apiServer(in *Input, n *corev1.Node, now time.Time) *APIServer {
 	own, others := nodefact.IdentityAmong(in.SystemLeases, []string{n.Name, hostname(n)}, now)
-	if own == nil || len(others) == 0 {
+	if len(others) == 0 {
 		return nil
 	}
-	s := &APIServer{Identity: *own, Others: others}
+	s := &APIServer{Others: others}
+	if own != nil {
+		s.Identity = *own
+	} else if p := apiServerPod(in, n); p == nil || now.Sub(started(p)) < starting {
+		return nil
+	} else {
+		s.Gone = true
+	}
 	if answer, asked := in.APIServers[n.Name]; asked {
 		s.Answer = &answer
 	}
 	return s
 }
 
-// LateAPIServer is the pod of a node's API server and its port, if that server is late with its lease while another one is not.
-func LateAPIServer(in *Input, n *corev1.Node, now time.Time) (pod *corev1.Pod, port string) {
-	api := apiServer(in, n, now)
-	if api == nil || !api.Late() {
-		return nil, ""
+// starting is how long an API server may take until it says that it is there.
+const starting = 2 * time.Minute
+
+// started is when the newest container of the pod was.
+func started(p *corev1.Pod) time.Time {
+	at := p.CreationTimestamp.Time
+	for _, s := range p.Status.ContainerStatuses {
+		if r := s.State.Running; r != nil && r.StartedAt.After(at) {
+			at = r.StartedAt.Time
+		}
 	}
+	return at
+}
+
+func apiServerPod(in *Input, n *corev1.Node) *corev1.Pod {
 	at := slices.IndexFunc(in.Pods, func(p corev1.Pod) bool {
 		return p.Spec.NodeName == n.Name && component.ControlPlane(&p) == "kube-apiserver"
 	})
 	if at < 0 {
+		return nil
+	}
+	return &in.Pods[at]
+}
+
+// LateAPIServer is the pod of a node's API server and its port, if that server is late with its lease, or has none, while another
+// one is not.
+func LateAPIServer(in *Input, n *corev1.Node, now time.Time) (pod *corev1.Pod, port string) {
+	api := apiServer(in, n, now)
+	if api == nil || !api.Gone && !api.Late() {
 		return nil, ""
 	}
-	return &in.Pods[at], nodefact.SecurePort(containerArgs(&in.Pods[at]))
+	if pod = apiServerPod(in, n); pod == nil {
+		return nil, ""
+	}
+	return pod, nodefact.SecurePort(containerArgs(pod))
 }

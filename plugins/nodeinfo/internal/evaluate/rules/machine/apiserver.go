@@ -91,6 +91,9 @@ func checkLocalAPIServerNotReporting(c *subject.Case) []finding.Finding {
 }
 
 func identityEvidence(api *facts.APIServer) finding.Evidence {
+	if api.Gone {
+		return finding.Evidence{Source: "Leases of kube-system", Value: "none of the API server on this node"}
+	}
 	return finding.Evidence{
 		Source: "Lease kube-system/" + api.Lease, Path: "spec.renewTime",
 		Value: "renewed " + api.Age.Round(1e9).String() + " ago (every 10s)", Time: facts.Time(api.Renewed),
