@@ -195,7 +195,7 @@ func (s *front) readOtherwise() bool {
 
 func TestUnderEachFaultOfEachSourceNoVerdictIsWrong(t *testing.T) {
 	p := newProxy(realServer(t))
-	gate := make(chan struct{}, 96)
+	gate := make(chan struct{}, 48)
 	var all sync.WaitGroup
 	m := &matrix{counts: map[string]map[string]map[string]int{}, sources: map[string][]string{}}
 	for _, c := range runs {

@@ -167,7 +167,7 @@ func (w *world) node(i int, name string, broken bool) {
 	}
 	stated(w, w.client.CoreV1().Nodes().UpdateStatus, n)
 	made(w, w.client.StorageV1().CSINodes().Create, &storagev1.CSINode{ObjectMeta: metav1.ObjectMeta{Name: name}})
-	renewed, seconds := metav1.NewMicroTime(w.now), int32(40)
+	renewed, seconds := metav1.NewMicroTime(w.now), int32(3600) // it outlasts a slow run
 	made(w, w.client.CoordinationV1().Leases("kube-node-lease").Create, &coordinationv1.Lease{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec:       coordinationv1.LeaseSpec{HolderIdentity: &name, RenewTime: &renewed, LeaseDurationSeconds: &seconds},
@@ -332,7 +332,7 @@ func (w *world) pod(rs *appsv1.ReplicaSet, i int, node, waits string) {
 		},
 		Spec: spec,
 	})
-	at := metav1.NewTime(w.now.Add(-time.Minute))
+	at := metav1.NewTime(w.now.Add(-5 * time.Minute))
 	ready := corev1.ConditionTrue
 	state := corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: at}}
 	phase := corev1.PodRunning
