@@ -340,10 +340,8 @@ var dnsPodsNotReady = rule{
 
 // readiness is condition Ready as it is posted.
 func readiness(p *corev1.Pod) string {
-	for _, c := range p.Status.Conditions {
-		if c.Type == corev1.PodReady {
-			return string(c.Status)
-		}
+	if c := podfact.ReadyCondition(p); c != nil {
+		return string(c.Status)
 	}
 	return "absent, phase " + string(p.Status.Phase)
 }
