@@ -2,7 +2,8 @@
 # Runs the end-to-end tests: on the cluster of E2E_KUBECONFIG, or on embedded clusters named E2E_CLUSTER (default e2e)
 # and E2E_CLUSTER-PACKAGE, which are removed at the end. E2E_PACKAGES and E2E_ARGS narrow the run. What the plugins asked of
 # the API servers is held against docs/gen/testdata/requests, from which the published roles follow; E2E_RECORD=1 adds to it.
-# E2E_ALL=1 adds the packages whose clusters are of another make.
+# E2E_ALL=1 adds the packages whose clusters are of another make. Two packages run at a time (E2E_LANES): most of the time one waits
+# for what a cluster does by its own clocks, and needs a third of two processors.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export E2E_BIN=$PWD/bin E2E_CLUSTER=${E2E_CLUSTER:-e2e}
@@ -27,18 +28,24 @@ remove_clusters() {
   done
 }
 
-trap 'rm -f "$E2E_REQUESTS"; remove_clusters "$E2E_CLUSTER"; remove_clusters "$E2E_CLUSTER-*"' EXIT
+work=$(mktemp -d)
+export E2E_REQUESTS=$work/requests
+running=() # process groups of the lanes
+trap 'stop_lanes; rm -rf "$work"; remove_clusters "$E2E_CLUSTER"; remove_clusters "$E2E_CLUSTER-*"' EXIT
 trap 'exit 130' INT TERM
-failed=()
-E2E_REQUESTS=$(mktemp)
-export E2E_REQUESTS
 
-# keep_requests appends what the plugins asked of a cluster's API server, which its audit log names by their user agents.
+stop_lanes() {
+  local group
+  for group in "${running[@]}"; do kill -- "-$group" 2>/dev/null || true; done
+  wait
+}
+
+# keep_requests appends what the plugins asked of a cluster's API server, which its audit log names by their user agents, to a file.
 keep_requests() {
   bin/cluster list | grep -qxF "$1" || return 0
   local node
   for node in $(bin/cluster status --name "$1" | grep -oE '\bcp[0-9]+\b' | sort -u); do
-    bin/cluster exec --name "$1" "$node" -- sh -c 'cat /etc/kubernetes/audit/*.log' | grep -F '"userAgent":"kubectl-' >>"$E2E_REQUESTS" || true
+    bin/cluster exec --name "$1" "$node" -- sh -c 'cat /etc/kubernetes/audit/*.log' | grep -F '"userAgent":"kubectl-' >>"$2" || true
   done
 }
 
@@ -47,31 +54,62 @@ run_package() {
   local package=$1 began=$SECONDS where=. tests=./test/e2e/$1
   [ "$package" != cluster ] || { where=test/cluster tests=./e2e; }
   # shellcheck disable=SC2086 # the arguments are several words
-  (cd $where && "$E2E_BIN/gotest" -count=1 -timeout 45m ${E2E_ARGS:-} "$tests") || failed+=("$package")
+  (cd $where && "$E2E_BIN/gotest" -count=1 -timeout 45m ${E2E_ARGS:-} "$tests") || touch "$work/$package.failed"
   echo "e2e: $package: $((SECONDS - began)) s" >&2
-  [ -n "${E2E_KUBECONFIG:-}" ] || keep_requests "$E2E_CLUSTER-$package"
+  [ -n "${E2E_KUBECONFIG:-}" ] || keep_requests "$E2E_CLUSTER-$package" "$work/$package.requests"
   remove_clusters "$E2E_CLUSTER-$package"
 }
 
-packages=${E2E_PACKAGES:-} makes=controlplanes
+# lane runs packages, each as soon as it is free, and prints what one said when it has ended. Its shared cluster is its own.
+lane() {
+  local package
+  export E2E_SHARED=$E2E_CLUSTER-lane$1
+  while package=$(flock "$work/queue" sh -c 'head -n 1 "$1" && sed -i 1d "$1"' - "$work/queue") && [ -n "$package" ]; do
+    run_package "$package" >"$work/$package.log" 2>&1
+    flock "$work/printing" cat "$work/$package.log"
+  done
+  keep_requests "$E2E_SHARED" "$work/lane$1.requests"
+  remove_clusters "$E2E_SHARED"
+}
+
+packages=${E2E_PACKAGES:-} makes=controlplanes alone=
 if [ -z "$packages" ]; then
-  packages=$(cd test/e2e && printf '%s\n' */ | tr -d / | grep -vxF -e harness -e "$makes")
-  [ -z "${E2E_ALL:-}" ] || packages+=" $makes"
-  # The embedded cluster's own faults, repairs and traces come last: they look for what a cluster leaves on the machine.
-  [ -n "${E2E_KUBECONFIG:-}" ] || packages+=" cluster"
+  # Those that take longest come first.
+  packages="rolloutexplain nodeinfo nodeshell dns"
+  packages+=" $(cd test/e2e && printf '%s\n' */ | tr -d / | grep -vxF -e harness -e "$makes" $(printf -- '-e %s ' $packages) | tr '\n' ' ')"
+  # These come last and one after another: three nodes' control planes need both processors, and the embedded cluster's own
+  # faults, repairs and traces look for what a cluster leaves on the machine.
+  [ -n "${E2E_KUBECONFIG:-}" ] || alone="${E2E_ALL:+$makes} cluster"
 fi
-# One after another: on two cores a second cluster starves the control plane of the first for ten seconds and more.
-for package in $packages; do run_package "$package"; done
+read -ra packages <<<"$packages"
+read -ra alone <<<"$alone"
+lanes=${E2E_LANES:-2}
+if [ -n "${E2E_KUBECONFIG:-}" ] || [ ${#packages[@]} -eq 1 ] || [ "$lanes" -lt 2 ]; then
+  alone=("${packages[@]}" "${alone[@]}")
+else
+  printf '%s\n' "${packages[@]}" >"$work/queue"
+  set -m # each lane is a process group, which an interrupt ends as a whole
+  for i in $(seq "$lanes"); do
+    lane "$i" &
+    running+=($!)
+  done
+  set +m
+  for i in "${!running[@]}"; do wait "${running[i]}" || touch "$work/lane$((i + 1)).failed"; done
+  running=()
+fi
+for package in "${alone[@]}"; do run_package "$package"; done
 
 if [ -z "${E2E_KUBECONFIG:-}" ]; then
-  keep_requests "$E2E_CLUSTER"
+  keep_requests "$E2E_CLUSTER" "$work/shared.requests"
+  cat "$work"/*.requests >"$E2E_REQUESTS" 2>/dev/null || true
   # A part of the tests may ask nothing; all of them do.
   if [ -s "$E2E_REQUESTS" ] || [ -z "${E2E_PACKAGES:-}" ]; then
-    "$E2E_BIN/gotest" -count=1 -run TestTheRunAskedWhatIsRecorded ./docs/gen ${E2E_RECORD:+-update} || failed+=(requests)
+    "$E2E_BIN/gotest" -count=1 -run TestTheRunAskedWhatIsRecorded ./docs/gen ${E2E_RECORD:+-update} || touch "$work/requests.failed"
   fi
 fi
 
-if [ ${#failed[@]} -gt 0 ]; then
-  echo "e2e: failed: ${failed[*]}" >&2
+failed=$(cd "$work" && ls -- *.failed 2>/dev/null | sed 's/\.failed$//' | tr '\n' ' ') || true
+if [ -n "$failed" ]; then
+  echo "e2e: failed: $failed" >&2
   exit 1
 fi

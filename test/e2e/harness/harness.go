@@ -4,6 +4,7 @@ package harness
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,7 +23,8 @@ const (
 	envBin        = "E2E_BIN"        // directory of the plugins and the cluster program
 	envKubectl    = "E2E_KUBECTL"    // directory of kubectl
 	envKubeconfig = "E2E_KUBECONFIG" // a cluster of the user's; the embedded one where empty
-	envCluster    = "E2E_CLUSTER"    // name of the embedded clusters: NAME is shared, NAME-PACKAGE is a package's own
+	envCluster    = "E2E_CLUSTER"    // name of the embedded clusters: NAME-PACKAGE is a package's own
+	envShared     = "E2E_SHARED"     // name of the one that packages share; E2E_CLUSTER where empty
 )
 
 // Result is what one command printed and how it ended.
@@ -53,7 +55,7 @@ func Shared(t testing.TB) *Cluster {
 	if kubeconfig := os.Getenv(envKubeconfig); kubeconfig != "" {
 		return &Cluster{Kubeconfig: kubeconfig, bin: bin(t), path: searchPath(t)}
 	}
-	return embedded(t, os.Getenv(envCluster), "--workers", "2")
+	return embedded(t, cmp.Or(os.Getenv(envShared), os.Getenv(envCluster)), "--workers", "2")
 }
 
 // Own gives the embedded cluster of one package, whose tests may break its nodes; run.sh takes it down. flags are what
