@@ -133,10 +133,10 @@ func run(ctx context.Context, env *cli.Env, o Options) error {
 		return printRole(env.Streams.Out, o.RBACManifest)
 	}
 	if o.Drain {
-		return o.runDrain(ctx, env)
+		return drainReport.run(ctx, o, env)
 	}
 	if o.Paths {
-		return o.runPaths(ctx, env)
+		return pathsReport.run(ctx, o, env)
 	}
 	if o.FromInput != "" {
 		var input evaluate.Input

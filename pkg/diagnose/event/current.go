@@ -17,6 +17,17 @@ func (e *Event) Current(wellSince, now time.Time) bool {
 	return e.Warning() && now.Sub(e.Last) <= Repeat && e.Last.After(wellSince)
 }
 
+// RetryMost is the longest that a controller waits before it tries to create a pod again: the rate limiters of its queue double the
+// wait to this. https://github.com/kubernetes/client-go/blob/v0.37.2/util/workqueue/default_rate_limiters.go
+const RetryMost = 1000 * time.Second
+
+// Due says when a controller that could not create something has tried again at the latest: its waits double, so that the next one
+// is about as long as all before it.
+func (e *Event) Due() time.Time {
+	const slack = 10 * time.Second
+	return e.Last.Add(min(e.Last.Sub(e.First), RetryMost) + slack)
+}
+
 // harmless are reasons of Warning events that speak against nothing by themselves, each with why.
 var harmless = map[string]string{
 	"InvalidDiskCapacity":               "every kubelet sends it at its start (https://github.com/kubernetes/kubernetes/issues/109241)",

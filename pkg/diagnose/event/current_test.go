@@ -48,3 +48,15 @@ func TestHarmlessReasonsSayWhy(t *testing.T) {
 		}
 	}
 }
+
+func TestARefusedControllerIsDueAgain(t *testing.T) {
+	first := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for lasted, wait := range map[time.Duration]time.Duration{
+		0: 10 * time.Second, 40 * time.Second: 50 * time.Second, 2 * time.Hour: RetryMost + 10*time.Second,
+	} {
+		e := Event{First: first, Last: first.Add(lasted)}
+		if got := e.Due().Sub(e.Last); got != wait {
+			t.Errorf("after %s: %s, want %s", lasted, got, wait)
+		}
+	}
+}

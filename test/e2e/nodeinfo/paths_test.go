@@ -139,4 +139,45 @@ webhooks:
 		!strings.Contains(r.Stdout, "needs list validatingwebhookconfigurations.admissionregistration.k8s.io") {
 		t.Errorf("exit %d: %s%s", r.Code, r.Stdout, r.Stderr)
 	}
+	speaksPlain(t, c, ns)
+}
+
+// speaksPlain has a webhook whose Service has a ready endpoint that speaks HTTP: controllers alone tell that calls of it fail.
+func speaksPlain(t *testing.T, c *harness.Cluster, ns string) {
+	const pod = `{containers: [{name: c, image: docker.io/library/busybox:latest, imagePullPolicy: Never, command: [httpd, -f, -p, "8443"]}]}`
+	c.Apply(t, fmt.Sprintf(`apiVersion: v1
+kind: Pod
+metadata: {name: guard, namespace: %s, labels: {app: guard}}
+spec: %s
+`, ns, pod))
+	c.MustKubectl(t, "wait", "-n", ns, "--for=condition=Ready", "pod/guard", "--timeout=120s")
+	c.Apply(t, fmt.Sprintf(`apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: {name: e2e-guard}
+webhooks:
+- name: pods.guard.test
+  clientConfig: {service: {namespace: %[1]s, name: guard}}
+  namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: %[1]s}}
+  rules: [{operations: [CREATE], apiGroups: [""], apiVersions: [v1], resources: [pods]}]
+  failurePolicy: Fail
+  sideEffects: None
+  admissionReviewVersions: [v1]
+  timeoutSeconds: 2
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: %[1]s}
+spec:
+  selector: {matchLabels: {app: web}}
+  template: {metadata: {labels: {app: web}}, spec: %[2]s}
+`, ns, pod))
+	f := paths(t, c, report.Unhealthy, []finding.Code{"WebhookUnavailable"}).Findings[0]
+	if want := "pods.guard.test cannot be called: http: server gave HTTP response to HTTPS client; the API server rejects CREATE of pods in namespace " + ns; !strings.Contains(f.Message, want) {
+		t.Errorf("%q, want %q", f.Message, want)
+	}
+	if step := f.Next[len(f.Next)-1]; step.Risk != finding.Change || c.Sh(t, step.Command).Code != 0 {
+		t.Errorf("%+v", step)
+	}
+	paths(t, c, report.Healthy, nil)
+	c.MustKubectl(t, "rollout", "status", "-n", ns, "deployment/web", "--timeout=120s")
 }

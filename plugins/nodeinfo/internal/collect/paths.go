@@ -9,7 +9,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/admission"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/backend"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
@@ -45,6 +47,7 @@ func (c *collector) paths(ctx context.Context) error {
 		c.webhooks(ctx, evaluate.SourceValidating, "validatingwebhookconfigurations", "ValidatingWebhookConfiguration")
 	})
 	c.spawn(func() { c.systemPods(ctx) })
+	c.spawn(func() { c.refused(ctx) })
 	c.wg.Wait()
 	c.backends(ctx)
 	for i := range c.in.Nodes {
@@ -173,6 +176,21 @@ func (c *collector) webhooks(ctx context.Context, name, resource, kind string) {
 		}
 	})
 }
+
+// refused keeps the events of controllers whose pods were rejected because a webhook could not be called.
+func (c *collector) refused(ctx context.Context) {
+	selector := fields.Set{"reason": "FailedCreate", "type": corev1.EventTypeWarning}.AsSelector().String()
+	list, err := c.client.CoreV1().Events("").List(ctx, metav1.ListOptions{FieldSelector: selector, Limit: mostRefused})
+	c.put(kube.SourceOf(evaluate.SourceRefused, "list", "events", err), func(in *evaluate.Input) {
+		in.Refused = slices.DeleteFunc(trimEvents(list.Items), func(e corev1.Event) bool {
+			return admission.Parse(e.Message).Kind != admission.WebhookFailed
+		})
+	})
+}
+
+// mostRefused bounds the events that are read: a webhook that is down in a large cluster fails thousands of controllers, and a few of
+// them tell it.
+const mostRefused = 500
 
 // backends reads the Services and endpoints of the namespaces that webhooks and aggregated APIs name.
 func (c *collector) backends(ctx context.Context) {

@@ -66,7 +66,7 @@ func TestPathsTakeTheSameCallsWhateverTheNumberOfNodes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := s.Requests(); len(got) != 17 {
+		if got := s.Requests(); len(got) != 18 {
 			t.Errorf("%d nodes: %d calls: %s", n, len(got), strings.Join(got, "\n"))
 		}
 		in := result.Input

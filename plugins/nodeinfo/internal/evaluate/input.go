@@ -60,6 +60,7 @@ const (
 	SourceServices      = facts.SourceServices
 	SourceEndpoints     = facts.SourceEndpoints
 	SourceAPIAddress    = facts.SourceAPIAddress
+	SourceRefused       = facts.SourceRefused
 )
 
 // IsProxy says whether the pod is kube-proxy's and runs.

@@ -144,6 +144,21 @@ type way struct {
 	change  func(in *Input)
 }
 
+// guard is how the API server begins to tell that a call of the webhook failed.
+const guard = `Post "https://guard.guard.svc:443/pods?timeout=10s": `
+
+// refusedBy adds an event of a controller whose pods are rejected since some time, and were last some time ago.
+func refusedBy(why string, first, last time.Duration) func(in *Input) {
+	return func(in *Input) {
+		in.Refused = append(in.Refused, corev1.Event{
+			Type: corev1.EventTypeWarning, Reason: "FailedCreate", Count: 17,
+			Message:        `Error creating: Internal error occurred: failed calling webhook "pods.guard.test": failed to call webhook: ` + why,
+			InvolvedObject: corev1.ObjectReference{Kind: "ReplicaSet", Namespace: "shop", Name: "shop-5d"},
+			FirstTimestamp: before(in, first), LastTimestamp: before(in, last),
+		})
+	}
+}
+
 func waysOfServices() []way {
 	const hook, api = paths.WebhookUnavailable, paths.AggregatedAPIUnavailable
 	return []way{
@@ -169,6 +184,22 @@ func waysOfServices() []way {
 		{"one of two pods of a webhook is on a dead node", machine.KubeletNotReporting + " " + hook, "", report.Unhealthy, "", func(in *Input) {
 			down(in, "w1")
 			unready(in, "w1", "w2")
+		}},
+		{"a webhook whose endpoint answers without TLS", hook, "", report.Unhealthy, "webhook pods.guard.test cannot be called: http: server gave HTTP response to HTTPS client; the API server rejects CREATE/UPDATE of pods in all namespaces", refusedBy(guard+`http: server gave HTTP response to HTTPS client`, 4*time.Minute, time.Minute)},
+		{"a webhook with a URL whose calls fail", hook, "", report.Unhealthy, "x509: certificate has expired", func(in *Input) {
+			in.Webhooks[0].Service = nil
+			refusedBy(`Post "https://guard.example.com/pods": tls: x509: certificate has expired`, 4*time.Minute, time.Minute)(in)
+		}},
+		{"near: the calls of a webhook failed for ten seconds", "", "", report.Healthy, "", refusedBy(guard+`EOF`, 12*time.Second, 2*time.Second)},
+		{"near: the calls of a webhook failed, and the controller was due again", "", "", report.Healthy, "", refusedBy(guard+`EOF`, 9*time.Minute, 6*time.Minute)},
+		{"near: calls of another Service's webhook of that name fail", "", "", report.Healthy, "", refusedBy(`Post "https://other.guard.svc:443/": EOF`, 4*time.Minute, time.Minute)},
+		{"near: the failing webhook may fail now", "", "", report.Healthy, "", func(in *Input) {
+			in.Webhooks[0].Ignored = true
+			refusedBy(guard+`EOF`, 4*time.Minute, time.Minute)(in)
+		}},
+		{"near: a webhook that denies", "", "", report.Healthy, "", func(in *Input) {
+			refusedBy("", 4*time.Minute, time.Minute)(in)
+			in.Refused[0].Message = `Error creating: admission webhook "pods.guard.test" denied the request: failed to call webhook`
 		}},
 		{"near: one endpoint is ready", "", "", report.Healthy, "", func(in *Input) { unready(in, "w1") }},
 		{"near: a webhook that is never called", "", "", report.Healthy, "", func(in *Input) {

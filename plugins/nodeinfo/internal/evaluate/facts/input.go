@@ -60,6 +60,7 @@ const (
 	SourceServices      = "services"       // " in NAMESPACE" follows
 	SourceEndpoints     = "endpointslices" // " in NAMESPACE" follows
 	SourceAPIAddress    = "service kubernetes"
+	SourceRefused       = "events of refused pods"
 )
 
 // Input is everything that was read, as API objects: a fixture is what `kubectl get -o yaml` prints, and --save-input can
@@ -97,6 +98,7 @@ type Input struct {
 	Services          []corev1.Service                           `json:"services,omitempty"`    // of the namespaces of those
 	Endpoints         []discoveryv1.EndpointSlice                `json:"endpointSlices,omitempty"`
 	APIAddress        string                                     `json:"apiAddress,omitempty"` // of Service default/kubernetes
+	Refused           []corev1.Event                             `json:"refused,omitempty"`    // whose webhook could not be called
 	Sources           source.List                                `json:"sources"`              // reads for all nodes
 	NodeSources       map[string]source.List                     `json:"nodeSources,omitempty"`
 }

@@ -28,6 +28,7 @@ type Map struct {
 	now      time.Time
 	shown    []*Node // those that the report is about
 	services []*Service
+	failures []failure
 }
 
 // Node is a node, and what its own rules found that bears on a path.
@@ -38,7 +39,7 @@ type Node struct {
 	consequences []finding.Consequence
 }
 
-// Service is what stands behind webhooks and aggregated APIs that call the same port.
+// Service is what stands behind webhooks and aggregated APIs that call the same port, or behind one webhook that is called by a URL.
 type Service struct {
 	backend.Backend
 
@@ -49,7 +50,7 @@ type Service struct {
 
 // MapOf builds the map.
 func MapOf(in *facts.Input, now time.Time, kubectl finding.Kubectl) *Map {
-	m := &Map{Kubectl: kubectl, in: in, now: now}
+	m := &Map{Kubectl: kubectl, in: in, now: now, failures: failuresOf(in)}
 	cluster := facts.Of(in, now, nodefact.Patience, nil)
 	for i := range in.Nodes {
 		n := &Node{Case: &subject.Case{Node: cluster.Node(&in.Nodes[i]), Kubectl: kubectl}}
@@ -108,22 +109,31 @@ func (m *Map) backends() {
 		return s
 	}
 	for i := range m.in.Webhooks {
-		if w := &m.in.Webhooks[i]; w.Service != nil {
-			s := get(*w.Service)
-			s.Webhooks = append(s.Webhooks, w)
+		w := &m.in.Webhooks[i]
+		if w.Service == nil {
+			m.services = append(m.services, &Service{Unread: "it is called by a URL, not by a Service", Webhooks: []*backend.Webhook{w}})
+			continue
 		}
+		s := get(*w.Service)
+		s.Webhooks = append(s.Webhooks, w)
 	}
 	for i := range m.in.APIs {
 		s := get(m.in.APIs[i].Service)
 		s.API = append(s.API, &m.in.APIs[i])
 	}
-	slices.SortFunc(m.services, func(a, b *Service) int { return a.Compare(b.Ref) })
 	for _, s := range m.services {
 		slices.SortFunc(s.Webhooks, func(a, b *backend.Webhook) int {
 			return cmp.Or(cmp.Compare(a.Configuration, b.Configuration), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Index, b.Index))
 		})
 		slices.SortFunc(s.API, func(a, b *backend.API) int { return cmp.Compare(a.Name, b.Name) })
 	}
+	slices.SortFunc(m.services, func(a, b *Service) int {
+		if order := a.Compare(b.Ref); order != 0 || a.Name != "" {
+			return order
+		}
+		x, y := a.Webhooks[0], b.Webhooks[0]
+		return cmp.Or(cmp.Compare(x.Configuration, y.Configuration), cmp.Compare(x.Kind, y.Kind), cmp.Compare(x.Index, y.Index))
+	})
 }
 
 // found is the worst that was found of a node under one of these codes; nil: nothing.

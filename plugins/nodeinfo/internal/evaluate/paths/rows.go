@@ -326,11 +326,6 @@ func (m *Map) ofServices() []report.Path {
 			list = append(list, m.webhook(s, w))
 		}
 	}
-	for i := range m.in.Webhooks {
-		if w := &m.in.Webhooks[i]; w.Service == nil {
-			list = append(list, unknown(webhookPath(w), "it is called by a URL, not by a Service"))
-		}
-	}
 	slices.SortStableFunc(list, func(a, b report.Path) int {
 		if a.Group == report.PathWebhook && b.Group == report.PathWebhook {
 			return strings.Compare(a.To, b.To)
@@ -400,16 +395,21 @@ func (m *Map) api(s *Service, api *backend.API) report.Path {
 }
 
 func webhookPath(w *backend.Webhook) report.Path {
-	return report.Path{Group: report.PathWebhook, From: apiServer, To: "webhook " + w.Configuration + "/" + w.Name, How: "Service, endpoints"}
+	return report.Path{Group: report.PathWebhook, From: apiServer, To: "webhook " + w.Configuration + "/" + w.Name, How: "endpoints, events"}
 }
 
 func (m *Map) webhook(s *Service, w *backend.Webhook) report.Path {
 	p := webhookPath(w)
+	last := m.failure(w)
 	switch {
+	case m.fails(last) && (s.Unread != "" || !s.State.Fails()):
+		return broken(p, WebhookUnavailable, finding.Critical, last.why(m.now))
 	case s.Unread != "":
 		return unknown(p, s.Unread)
 	case s.State == backend.Elsewhere:
 		return unknown(p, "the Service has no cluster IP: its endpoints do not tell")
+	case !s.State.Fails() && last != nil:
+		return unknown(p, last.why(m.now))
 	case !s.State.Fails():
 		return ok(p, "Service "+s.name()+" has "+output.Plural(s.Ready, "ready endpoint"))
 	case len(w.Rules) == 0:

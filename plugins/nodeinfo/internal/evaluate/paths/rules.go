@@ -217,9 +217,10 @@ func (m *Map) behind(s *Service) []finding.Next {
 var webhookUnavailable = rule{
 	Entry: finding.Entry{
 		Code: WebhookUnavailable, Severity: finding.Critical, Title: "Admission webhook cannot be called",
-		Meaning: "A webhook names a Service that does not exist or has no endpoint that takes calls. With failurePolicy Fail the API server " +
-			"rejects every request that the webhook is called for; with Ignore (a warning) such requests pass unchecked, after a timeout.",
-		Evidence: "Webhook configuration, the Service that it names, and the endpoints of that Service.",
+		Meaning: "A webhook names a Service that does not exist or has no endpoint that takes calls, or controllers report that calls of it " +
+			"fail. With failurePolicy Fail the API server rejects every request that the webhook is called for; with Ignore (a warning) such " +
+			"requests pass unchecked, after a timeout.",
+		Evidence: "Webhook configuration, the Service that it names, the endpoints of that Service; events with reason FailedCreate.",
 		Next:     "Check the pods behind the Service. If what served the webhook was removed, remove its configuration, too.",
 		Source:   "https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#failure-policy",
 	},
@@ -227,6 +228,9 @@ var webhookUnavailable = rule{
 		var list []finding.Finding
 		for _, s := range m.services {
 			if s.Unread != "" || !s.State.Fails() {
+				if failing := m.failing(s); len(failing) > 0 {
+					list = append(list, m.callsFail(s, failing))
+				}
 				continue
 			}
 			called := slices.DeleteFunc(slices.Clone(s.Webhooks), func(w *backend.Webhook) bool { return len(w.Rules) == 0 })
@@ -250,16 +254,18 @@ func order(a, b bool) int {
 	return -1
 }
 
-func (m *Map) uncallable(s *Service, called []*backend.Webhook) finding.Finding {
-	first := called[0]
-	whose := "webhook " + first.Name
+// whose names the first of webhooks and counts the others.
+func whose(called []*backend.Webhook) string {
+	text := "webhook " + called[0].Name
 	if len(called) > 1 {
-		whose += fmt.Sprintf(" (and %d more)", len(called)-1)
+		text += fmt.Sprintf(" (and %d more)", len(called)-1)
 	}
-	f := finding.Finding{
-		Object: &finding.ObjectRef{Kind: first.Kind, Name: first.Configuration}, Causes: m.causesOf(s),
-		Message: fmt.Sprintf("%s cannot be called: %s; %s", whose, s.trouble(), effect(first)), Next: m.behind(s),
-	}
+	return text
+}
+
+// ofWebhooks is a finding of webhooks, with what each is called for.
+func (m *Map) ofWebhooks(called []*backend.Webhook) finding.Finding {
+	f := finding.Finding{Object: &finding.ObjectRef{Kind: called[0].Kind, Name: called[0].Configuration}, Causes: []finding.Code{}}
 	for i, w := range called {
 		if i > 0 {
 			f.Covers = append(f.Covers, finding.ObjectRef{Kind: w.Kind, Name: w.Configuration})
@@ -270,7 +276,14 @@ func (m *Map) uncallable(s *Service, called []*backend.Webhook) finding.Finding 
 			})
 		}
 	}
-	f.Evidence = append(f.Evidence, s.evidence()...)
+	return f
+}
+
+func (m *Map) uncallable(s *Service, called []*backend.Webhook) finding.Finding {
+	first := called[0]
+	f := m.ofWebhooks(called)
+	f.Message = fmt.Sprintf("%s cannot be called: %s; %s", whose(called), s.trouble(), effect(first))
+	f.Causes, f.Next, f.Evidence = m.causesOf(s), m.behind(s), append(f.Evidence, s.evidence()...)
 	if first.Ignored {
 		f.Severity = finding.Warning
 		return f

@@ -89,7 +89,7 @@ func refusalByPolicy(e *model.Evaluation, a *admission.Refusal, w *model.Workloa
 		return Refused{
 			Code: AdmissionWebhookCallFailed, Class: report.Transient, SelfHealing: "maybe",
 			What: fmt.Sprintf("admission webhook %q cannot be called: %s", a.Name, cmp.Or(a.Reason, "no details reported")),
-			Next: webhookService(e, a.Reason),
+			Next: webhookService(e, a),
 		}
 	case admission.NotPermitted:
 		may := a.Permission
@@ -102,20 +102,21 @@ func refusalByPolicy(e *model.Evaluation, a *admission.Refusal, w *model.Workloa
 	return Refused{}
 }
 
-// webhookTarget is the URL of a webhook that names a Service.
-var webhookTarget = regexp.MustCompile(`https://([a-z0-9-]+)\.([a-z0-9-]+)\.svc[:/]`)
-
-// webhookService leads to what should answer the call: the Service's endpoints where the URL names a Service.
-func webhookService(e *model.Evaluation, text string) []finding.Next {
-	all := webhooks(e, "Show the Service or URL of the webhook and its failurePolicy")
-	m := webhookTarget.FindStringSubmatch(text)
-	if m == nil {
-		return []finding.Next{all}
+// webhookService leads to what should answer the call: the Service, where the refusal names one, and the log of what answered.
+func webhookService(e *model.Evaluation, a *admission.Refusal) (list []finding.Next) {
+	if call := a.FailedCall(); call.Service != "" {
+		list = append(list, finding.Next{
+			Command: e.Kubectl.Command(call.Namespace, "describe", "service", call.Service),
+			Why:     fmt.Sprintf("Check the ports, the endpoints and the pods of Service %s/%s", call.Namespace, call.Service), Risk: finding.Read,
+		})
+		if call.Reached {
+			list = append(list, finding.Next{
+				Command: e.Kubectl.Command(call.Namespace, "logs", "service/"+call.Service, "--tail=20"),
+				Why:     "Read the log of what answered", Risk: finding.Read,
+			})
+		}
 	}
-	return []finding.Next{{
-		Command: e.Kubectl.Command(m[2], "get", "endpointslices", "-l", "kubernetes.io/service-name="+m[1]),
-		Why:     fmt.Sprintf("Check whether Service %s/%s of the webhook has endpoints", m[2], m[1]), Risk: finding.Read,
-	}, all}
+	return append(list, webhooks(e, "Show the Service or URL of the webhook and its failurePolicy"))
 }
 
 func webhooks(e *model.Evaluation, why string) finding.Next {
