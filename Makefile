@@ -93,8 +93,8 @@ bench-nodeshell: build ## Measure nodeshell beside kubectl debug node on the emb
 	E2E_PACKAGES=nodeshell E2E_ARGS='-run ^$$ -bench . -benchtime 10x -v' ./test/e2e/run.sh
 
 .PHONY: compare
-compare: build ## Measure size and time of the plugins beside those of another commit: make compare OLD=COMMIT
-	./test/e2e/compare.sh "$(OLD)"
+compare: build ## Measure size and time of the plugins beside those of another commit: make compare OLD=COMMIT [NEW=COMMIT]
+	./test/e2e/compare.sh "$(OLD)" "$(NEW)"
 
 .PHONY: cluster-e2e
 cluster-e2e: ## The embedded cluster's own faults, repairs and traces (about 15 minutes)

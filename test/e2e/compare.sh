@@ -1,20 +1,26 @@
 #!/usr/bin/env bash
-# Measures the plugins of this tree beside those of another commit, in turns, on one embedded cluster: their size, and the
-# median of wall and processor time. A ratio below 1 means that this tree is smaller or faster.
-# Usage: compare.sh COMMIT [ROUNDS]
+# Measures the plugins of this tree, or of the commit NEW, beside those of an older commit, in turns, on one embedded cluster: their
+# size, and the median of wall and processor time. A ratio below 1 means that the new ones are smaller or faster.
+# Usage: compare.sh OLD [NEW] (ROUNDS=20)
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-old=${1:?usage: compare.sh COMMIT [ROUNDS]} rounds=${2:-20} name=compare
+old=${1:?usage: compare.sh OLD [NEW]} new=${2:-} rounds=${ROUNDS:-20} name=compare
 dir=$(mktemp -d)
 cleanup() {
   bin/cluster down --name "$name" >/dev/null 2>&1 || true
-  git worktree remove --force "$dir/tree" >/dev/null 2>&1 || true
+  for tree in "$dir/old-tree" "$dir/new-tree"; do git worktree remove --force "$tree" >/dev/null 2>&1 || true; done
   rm -rf "$dir"
 }
 trap cleanup EXIT
 trap 'exit 130' INT TERM
-git worktree add --quiet --detach "$dir/tree" "$old"
-make --no-print-directory -C "$dir/tree" build >/dev/null
+# plugins_of builds those of a commit and gives their directory.
+plugins_of() {
+  git worktree add --quiet --detach "$dir/$1-tree" "$2"
+  make --no-print-directory -C "$dir/$1-tree" build >/dev/null
+  echo "$dir/$1-tree/bin"
+}
+old_bin=$(plugins_of old "$old") new_bin=$PWD/bin
+[ -z "$new" ] || new_bin=$(plugins_of new "$new")
 KUBECONFIG=$(bin/cluster up --name "$name")
 export KUBECONFIG
 PATH=$(bin/cluster bin):$PATH
@@ -35,12 +41,12 @@ printf '%-40s %8s %8s %6s   %6s %6s\n' COMMAND OLD-MB NEW-MB RATIO WALL CPU
 while read -r command arguments; do
   for _ in $(seq "$rounds"); do
     # shellcheck disable=SC2086 # several words
-    measure "$dir/old" "$dir/tree/bin/$command" $arguments
+    measure "$dir/old" "$old_bin/$command" $arguments
     # shellcheck disable=SC2086
-    measure "$dir/new" "bin/$command" $arguments
+    measure "$dir/new" "$new_bin/$command" $arguments
   done
   size() { stat -c %s "$1/$command"; }
-  awk -v name="$command $arguments" -v os="$(size "$dir/tree/bin")" -v ns="$(size bin)" \
+  awk -v name="$command $arguments" -v os="$(size "$old_bin")" -v ns="$(size "$new_bin")" \
     -v ow="$(middle "$dir/old" 1)" -v nw="$(middle "$dir/new" 1)" -v oc="$(middle "$dir/old" 2)" -v nc="$(middle "$dir/new" 2)" \
     'BEGIN { printf "%-40s %8.1f %8.1f %6.2f   %6.2f %6.2f\n", name, os / 1e6, ns / 1e6, ns / os, nw / ow, nc / oc }'
   rm "$dir/old" "$dir/new"
