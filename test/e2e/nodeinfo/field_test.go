@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -115,9 +116,10 @@ func kubeProxyRefuses(t *testing.T, c *harness.Cluster, node string) {
 }
 
 // kubeProxyLosesItsNode: without the label of the DaemonSet's selector the controller takes the pod away. The next command heals it.
+// The node controller would set the label again, from its older name: https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/controller/nodelifecycle/node_lifecycle_controller.go (labelReconcileInfo)
 func kubeProxyLosesItsNode(t *testing.T, c *harness.Cluster, node string) {
-	t.Cleanup(func() { c.Kubectl(t, "label", "node", node, "kubernetes.io/os=linux", "--overwrite") })
-	c.MustKubectl(t, "label", "node", node, "kubernetes.io/os-")
+	t.Cleanup(func() { c.Kubectl(t, "label", "node", node, "kubernetes.io/os=linux", "beta.kubernetes.io/os=linux", "--overwrite") })
+	c.MustKubectl(t, "label", "node", node, "kubernetes.io/os-", "beta.kubernetes.io/os-")
 	n := becomes(t, c, time.Minute, want{node: node, verdict: report.Degraded, code: "DaemonSetPodMissing", text: "DaemonSet kube-system/kube-proxy has no pod on this node: the node lacks the label kubernetes.io/os=linux"})
 	f := of(t, n, "DaemonSetPodMissing")
 	if line := f.Next[len(f.Next)-1].Command; !strings.Contains(line, "label node") || c.Sh(t, line).Code != 0 {
@@ -126,27 +128,29 @@ func kubeProxyLosesItsNode(t *testing.T, c *harness.Cluster, node string) {
 	healthy(t, c, node)
 }
 
-// A soft threshold just below what is left: the kubelet is content, and the next few hundred MiB are one too many. The pod that
-// uses the disk is told beside it.
+// A soft threshold just below the process IDs that are left: the kubelet is content, and the next two thousand are one too many. (Of
+// memory, clusters of other tests take more than that at any time.) The pod that uses the disk is told beside it.
 func evictionNear(t *testing.T, c *harness.Cluster, node string) {
 	var stats struct {
 		Node struct {
-			Memory struct {
-				Available int64 `json:"availableBytes"`
-			} `json:"memory"`
+			Processes struct {
+				Most int64 `json:"maxpid"`
+				Run  int64 `json:"curproc"`
+			} `json:"rlimit"`
 		} `json:"node"`
 	}
 	harness.Eventually(t, time.Minute, func() (string, bool) { // an earlier test may have restarted the kubelet
 		r := c.Kubectl(t, "get", "--raw", "/api/v1/nodes/"+node+"/proxy/stats/summary")
-		return r.Stderr, json.Unmarshal([]byte(r.Stdout), &stats) == nil && stats.Node.Memory.Available > 0
+		return r.Stderr, json.Unmarshal([]byte(r.Stdout), &stats) == nil && stats.Node.Processes.Most > 0
 	})
 	ns := c.Namespace(t)
 	c.Apply(t, fmt.Sprintf(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"filler"},"spec":{"nodeName":%q,"terminationGracePeriodSeconds":0,`+
 		`"volumes":[{"name":"d","emptyDir":{}}],"containers":[{"name":"c","image":"busybox:1.36","imagePullPolicy":"IfNotPresent",`+
 		`"command":["sh","-c","dd if=/dev/zero of=/d/fill bs=1M count=256 && sleep 100000"],"volumeMounts":[{"name":"d","mountPath":"/d"}]}]}}`, node), "-n", ns)
 	becomes(t, c, 2*time.Minute, want{node: node, verdict: report.Healthy, flags: []string{"--kubelet"}})
-	heal := c.Fault(t, "memory-pressure", node, "--threshold", fmt.Sprintf("%dMi", (stats.Node.Memory.Available>>20)*95/100))
-	n := becomes(t, c, 2*time.Minute, want{node: node, verdict: report.Degraded, code: "EvictionNear", text: "of memory left: the kubelet evicts pods below", flags: []string{"--kubelet"}})
+	left := stats.Node.Processes.Most - stats.Node.Processes.Run
+	heal := c.Fault(t, "pid-pressure", node, "--threshold", strconv.FormatInt(left*93/100, 10))
+	n := becomes(t, c, 2*time.Minute, want{node: node, verdict: report.Degraded, code: "EvictionNear", text: "process IDs left: the kubelet evicts pods below", flags: []string{"--kubelet"}})
 	if f := of(t, n, "EvictionNear"); !strings.Contains(f.Message, "soft threshold") {
 		t.Error(f.Message)
 	}

@@ -42,7 +42,7 @@ func (a *app) faultCommand() *cobra.Command {
 	c.Flags().BoolVar(&options.Serving, "serving", false, "expire-kubelet-cert: the serving certificate")
 	c.Flags().StringVar(&options.Left, "left", "", "expire-kubelet-cert: how long the certificate of a year is still valid, as 120h")
 	c.Flags().BoolVar(&options.Evict, "evict", false, "memory-pressure, pid-pressure: evict pods too")
-	c.Flags().StringVar(&options.Threshold, "threshold", "", "memory-pressure: the threshold instead of one that nothing satisfies, as 10Gi")
+	c.Flags().StringVar(&options.Threshold, "threshold", "", "memory-pressure, pid-pressure: the threshold instead of one that nothing satisfies, as 10Gi")
 	return c
 }
 

@@ -72,7 +72,7 @@ func patch(name string, t Target, o Options) settings {
 	case "memory-pressure":
 		return pressure("memory.available", cmp.Or(o.Threshold, "100Ti"))
 	case "pid-pressure":
-		return pressure("pid.available", "100G")
+		return pressure("pid.available", cmp.Or(o.Threshold, "100G"))
 	case "wrong-cluster-dns":
 		ip := o.IP
 		if ip == "" {
