@@ -18,7 +18,15 @@ if ! git remote get-url origin >/dev/null 2>&1; then
   GIT_CONFIG_VALUE_0=https://github.com/kubectl-runbooks/kubectl-runbooks.git
 fi
 PATH=$work:$PATH
+RELEASE_COMPLETION=$work/completion
 set +a
+# The files that kubectl completes the arguments of a plugin with.
+mkdir "$RELEASE_COMPLETION"
+for folder in cmd/kubectl-*; do
+  name=${folder#cmd/kubectl-}
+  printf '#!/bin/sh\nexec kubectl %s __complete "$@"\n' "$name" >"$RELEASE_COMPLETION/kubectl_complete-${name//-/_}"
+  chmod 0755 "$RELEASE_COMPLETION/kubectl_complete-${name//-/_}"
+done
 CGO_ENABLED=0 go build -trimpath -o "$work/runbooks-sbom" ./test/release/sbom
 out=${SNAPSHOT_DIR:-.}
 config=.goreleaser.yaml
