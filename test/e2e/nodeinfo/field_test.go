@@ -118,7 +118,9 @@ func kubeProxyRefuses(t *testing.T, c *harness.Cluster, node string) {
 // kubeProxyLosesItsNode: without the label of the DaemonSet's selector the controller takes the pod away. The next command heals it.
 // The node controller would set the label again, from its older name: https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/controller/nodelifecycle/node_lifecycle_controller.go (labelReconcileInfo)
 func kubeProxyLosesItsNode(t *testing.T, c *harness.Cluster, node string) {
-	t.Cleanup(func() { c.Kubectl(t, "label", "node", node, "kubernetes.io/os=linux", "beta.kubernetes.io/os=linux", "--overwrite") })
+	t.Cleanup(func() {
+		c.Kubectl(t, "label", "node", node, "kubernetes.io/os=linux", "beta.kubernetes.io/os=linux", "--overwrite")
+	})
 	c.MustKubectl(t, "label", "node", node, "kubernetes.io/os-", "beta.kubernetes.io/os-")
 	n := becomes(t, c, time.Minute, want{node: node, verdict: report.Degraded, code: "DaemonSetPodMissing", text: "DaemonSet kube-system/kube-proxy has no pod on this node: the node lacks the label kubernetes.io/os=linux"})
 	f := of(t, n, "DaemonSetPodMissing")

@@ -93,7 +93,9 @@ func (m *Map) callsFail(s *Service, called []*backend.Webhook) finding.Finding {
 		f.Next = []finding.Next{m.look("Read the address and the certificate authority with which the webhook is called", "",
 			"get", strings.ToLower(first.Kind), first.Configuration, "-o", "yaml")}
 	} else {
-		f.Next = []finding.Next{m.look("Check the ports, the endpoints and the pods of the Service", s.Namespace, "describe", "service", s.Ref.Name)}
+		f.Next = []finding.Next{
+			m.look("Check the ports, the endpoints and the pods of the Service", s.Namespace, "describe", "service", s.Ref.Name),
+		}
 		if last.Reached {
 			f.Next = append(f.Next, m.look("Read the log of what answered", s.Namespace, "logs", "service/"+s.Ref.Name, "--tail=20"))
 		}
