@@ -116,17 +116,41 @@ func kubeProxyRefuses(t *testing.T, c *harness.Cluster, node string) {
 }
 
 // kubeProxyLosesItsNode: without the label of the DaemonSet's selector the controller takes the pod away. The next command heals it.
-// The node controller would set the label again, from its older name: https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/controller/nodelifecycle/node_lifecycle_controller.go (labelReconcileInfo)
+// Kubelet and node controller would set the label again, some time within minutes: a policy denies it to them.
 func kubeProxyLosesItsNode(t *testing.T, c *harness.Cluster, node string) {
 	t.Cleanup(func() {
-		c.Kubectl(t, "label", "node", node, "kubernetes.io/os=linux", "beta.kubernetes.io/os=linux", "--overwrite")
+		c.Kubectl(t, "delete", "validatingadmissionpolicy,validatingadmissionpolicybinding", "e2e-labels", "--ignore-not-found")
+		c.Kubectl(t, "label", "node", node, "kubernetes.io/os=linux", "--overwrite")
 	})
-	c.MustKubectl(t, "label", "node", node, "kubernetes.io/os-", "beta.kubernetes.io/os-")
+	c.Apply(t, fmt.Sprintf(`
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: e2e-labels}
+spec:
+  matchConstraints:
+    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [UPDATE], resources: [nodes, nodes/status], resourceNames: [%[1]s]}]
+  matchConditions:
+  - {name: others, expression: "request.userInfo.username != 'kubernetes-admin' || 'e2e-probe' in object.metadata.?annotations.orValue({})"}
+  - {name: without, expression: "!('kubernetes.io/os' in oldObject.metadata.labels) || 'e2e-probe' in object.metadata.?annotations.orValue({})"}
+  validations:
+  - {expression: "!('kubernetes.io/os' in object.metadata.labels)", message: "no label"}
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: e2e-labels}
+spec: {policyName: e2e-labels, validationActions: [Deny]}
+`, node))
+	harness.Eventually(t, time.Minute, func() (string, bool) { // a policy is not in force at once
+		r := c.Kubectl(t, "annotate", "node", node, "e2e-probe=1", "--dry-run=server")
+		return r.Stdout, r.Code != 0 && strings.Contains(r.Stderr, "'e2e-labels'")
+	})
+	c.MustKubectl(t, "label", "node", node, "kubernetes.io/os-")
 	n := becomes(t, c, time.Minute, want{node: node, verdict: report.Degraded, code: "DaemonSetPodMissing", text: "DaemonSet kube-system/kube-proxy has no pod on this node: the node lacks the label kubernetes.io/os=linux"})
 	f := of(t, n, "DaemonSetPodMissing")
 	if line := f.Next[len(f.Next)-1].Command; !strings.Contains(line, "label node") || c.Sh(t, line).Code != 0 {
 		t.Errorf("the last step does not set the label: %s", line)
 	}
+	c.MustKubectl(t, "delete", "validatingadmissionpolicy,validatingadmissionpolicybinding", "e2e-labels")
 	healthy(t, c, node)
 }
 
