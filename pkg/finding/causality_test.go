@@ -47,3 +47,40 @@ func TestArrangeGivesRolesAndOrder(t *testing.T) {
 		}
 	}
 }
+
+func TestACauseExplainsOnlyWhatItIsAbout(t *testing.T) {
+	node := func(names ...string) []ObjectRef {
+		var list []ObjectRef
+		for _, n := range names {
+			list = append(list, ObjectRef{Kind: "Node", Name: n})
+		}
+		return list
+	}
+	lease := ObjectRef{Kind: "Lease", Namespace: "kube-system", Name: "kube-scheduler"}
+	dead, cut := []Code{"Dead"}, []Code{"Dead", "Cut"}
+	for _, tt := range []struct {
+		name string
+		list []Relation
+		want string // of the first, by where its cause stands
+	}{
+		{"about the same object", []Relation{{Code: "A", Causes: dead, At: node("w1")}, {Code: "Dead", About: node("w1")}}, "consequence 1"},
+		{"about another", []Relation{{Code: "A", Causes: dead, At: node("w2")}, {Code: "Dead", About: node("w1")}}, "contributing -1"},
+		{"about none", []Relation{{Code: "A", Causes: dead}, {Code: "Dead", About: node("w1")}}, "contributing -1"},
+		{"of two of a code the one about the object", []Relation{{Code: "A", Causes: dead, At: node("w2")}, {Code: "Dead", About: node("w1")}, {Code: "Dead", About: node("w2")}}, "consequence 2"},
+		{"one of two objects is not enough", []Relation{{Code: "A", Causes: dead, At: node("w1", "w2")}, {Code: "Dead", About: node("w1")}}, "contributing -1"},
+		{"both are", []Relation{{Code: "A", Causes: dead, At: node("w1", "w2")}, {Code: "Dead", About: node("w1")}, {Code: "Dead", About: node("w2")}}, "consequence 1"},
+		{"each by its own code", []Relation{{Code: "A", Causes: cut, At: node("w1", "w2")}, {Code: "Cut", About: node("w2")}, {Code: "Dead", About: node("w1")}}, "consequence 2"},
+		{"one of them too young", []Relation{{Code: "A", Causes: dead, At: node("w1", "w2"), Began: time.Unix(0, 0)}, {Code: "Dead", About: node("w1")}, {Code: "Dead", About: node("w2"), Began: time.Unix(3600, 0)}}, "contributing -1"},
+		{"objects of another kind do not count", []Relation{{Code: "A", Causes: dead, At: append(node("w1"), lease)}, {Code: "Dead", About: []ObjectRef{lease}}}, "consequence 1"},
+		{"a cause about everything", []Relation{{Code: "A", Causes: dead, At: node("w1")}, {Code: "Dead"}}, "consequence 1"},
+	} {
+		for _, p := range Arrange(tt.list) {
+			if p.At != 0 {
+				continue
+			}
+			if got := fmt.Sprintf("%s %d", p.Role, p.Of); got != tt.want && (p.Of >= 0 || !strings.HasSuffix(tt.want, "-1")) {
+				t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
+			}
+		}
+	}
+}

@@ -98,6 +98,10 @@ type Finding struct {
 	// Covers are further objects that the finding speaks of, whose facts it accounts for (Ledger). No part of a report.
 	Covers []ObjectRef `json:"-"`
 
+	// At are objects beside Object on which it depends, such as the nodes of the pods that it speaks of (Relation.At). No part
+	// of a report.
+	At []ObjectRef `json:"-"`
+
 	// Stance is what its rule knows of its part beyond codes (Arrange). It is no part of a report.
 	Stance Stance `json:"-"`
 }

@@ -13,7 +13,6 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/complete"
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/collect"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate"
@@ -24,14 +23,13 @@ import (
 // CheckOptions are those of check.
 type CheckOptions struct {
 	Common
-	From           string
-	Container      string
-	Profile        string
-	Ignore         []string
-	External       string
-	Slow           time.Duration
-	Probe          ProbeOptions
-	NamespaceGiven bool
+	From      string
+	Container string
+	Profile   string
+	Ignore    []string
+	External  string
+	Slow      time.Duration
+	Probe     ProbeOptions
 }
 
 // ProbeOptions say what may be created to look from inside a pod.
@@ -116,7 +114,7 @@ func checkCommand(c *common) *cobra.Command {
 	set.StringSliceVar(&o.Ignore, "ignore-findings", nil, "Finding codes to leave out of the report; the checks still run.")
 	set.StringVar(&o.External, "external-domain", defaultExternal,
 		"Domain outside the cluster in which a random name is queried; empty queries none.")
-	set.DurationVar(&o.Slow, "slow-threshold", 500*time.Millisecond, "Report an upstream as slow above this latency.")
+	set.DurationVar(&o.Slow, "slow-threshold", slowUpstream, "Report an upstream as slow above this latency.")
 	register(command, "from", completePods(c.flags))
 	register(command, "profile", complete.Words(profiles...))
 	register(command, "ignore-findings", complete.Words(codes()...))
@@ -168,33 +166,19 @@ func (c *common) check(ctx context.Context, o CheckOptions) error {
 	if err != nil {
 		return err
 	}
-	judge := s.judge()
-	for _, code := range o.Ignore {
-		judge.Skip = append(judge.Skip, finding.Code(code))
+	namespace := ""
+	if o.From != "" || s.namespaceGiven() {
+		namespace = s.namespace()
 	}
-	judge.Slow = o.Slow
-	full := o.Profile == profileFull
-	w := collect.Wants{
-		Servers: true, Namespaces: true, Policies: true, Access: true, Events: true, KubeletMap: true, Kubelets: full, Logs: true,
-		LogLines: 300, Metrics: true, External: o.External, Questions: checkQuestions,
+	w, judge := o.plan(namespace, s.judge())
+	if w.From != nil {
+		w.From.Probe = s.probe(o.Probe)
 	}
-	switch {
-	case full:
-		judge.All, w.StatefulSets, w.Pods = true, true, true
-	case o.From != "" || s.namespaceGiven():
-		judge.Namespace, w.StatefulSets, w.Pods, w.Scope = s.namespace(), true, true, s.namespace()
-	}
-	if o.From != "" {
-		w.From = &collect.From{
-			Namespace: s.namespace(), Pod: o.From, Container: o.Container, Ask: true, Files: true, Probe: s.probe(o.Probe),
-			Questions: pathQuestions,
-		}
-	}
-	in, now, err := s.collect(ctx, w, 4500*time.Millisecond)
+	in, now, err := s.collect(ctx, w, slowestExternal)
 	if err != nil {
 		return err
 	}
-	r := evaluate.Status(in, now, judge, "DNSCheck")
+	r := evaluate.Status(in, now, judge, checkKind)
 	return finish(s, r.Header, r, render.Check)
 }
 

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"time"
 
@@ -103,7 +102,7 @@ func (f *flagSet) add(c *cobra.Command) {
 	set.BoolVar(&f.requireComplete, "require-complete", false, "Exit with code 4 if required data could not be read.")
 	set.StringVar(&f.saveInput, "save-input", "", "Write the collected data to this file (- is standard output).")
 	set.StringVar(&f.fromInput, "from-input", "", "Report on the data in this file of --save-input, without a cluster.")
-	set.DurationVar(&f.timeout, "timeout", 10*time.Second, "Time limit of each read.")
+	set.DurationVar(&f.timeout, "timeout", readLimit, "Time limit of each read.")
 	register(c, "output", complete.Words(output.FormatWords(formats()...)...))
 	register(c, "color", complete.Words(output.ColorModes()...))
 	register(c, "fail-on", complete.Words(finding.Thresholds()...))
@@ -201,14 +200,11 @@ func (s *session) collect(ctx context.Context, w collect.Wants, slow time.Durati
 }
 
 func (s *session) collector(slow time.Duration) *collect.Collector {
-	return &collect.Collector{
-		Cluster: s.cluster, Timeout: s.o.Timeout, Slow: slow,
-		Nonce: strconv.FormatInt(s.c.env.Now().UnixNano()%1_000_000_000, 36),
-	}
+	return newCollector(s.cluster, s.o.Timeout, slow, s.c.env.Now())
 }
 
 func (s *session) judge() evaluate.Options {
-	o := evaluate.Options{Slow: 500 * time.Millisecond}
+	o := evaluate.Options{Slow: slowUpstream}
 	if s.cluster != nil {
 		o.Kubectl = s.cluster.Kubectl
 	}

@@ -8,11 +8,9 @@ import (
 	"sync"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/collect"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
@@ -24,15 +22,10 @@ func (o Options) collectReport(ctx context.Context, env *cli.Env, clusters []*ku
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
-	results, errs := make([]collect.Result, len(clusters)), make([]error, len(clusters))
+	results, errs := make([]Reading, len(clusters)), make([]error, len(clusters))
 	var all sync.WaitGroup
 	for i, cluster := range clusters {
-		all.Go(func() {
-			results[i], errs[i] = collect.Collect(ctx, cluster, collect.Request{
-				Names: o.Names, LabelSelector: o.LabelSelector.String(), FieldSelector: o.FieldSelector.String(),
-				Depth: o.depth(), Kubelet: o.Kubelet, Whole: o.SaveInput != "",
-			})
-		})
+		all.Go(func() { results[i], errs[i] = Read(ctx, cluster, o) })
 	}
 	all.Wait()
 	stop()
@@ -49,7 +42,7 @@ func (o Options) collectReport(ctx context.Context, env *cli.Env, clusters []*ku
 			continue
 		}
 		warn(env, results[i].Notes)
-		fleets[i].List = o.evaluate(results[i].Input, cluster.Kubectl)
+		fleets[i].List = o.Evaluate(results[i], cluster.Kubectl)
 	}
 	list := evaluate.Join(fleets)
 	slices.SortStableFunc(list.Items, order(o.SortBy))
@@ -57,31 +50,21 @@ func (o Options) collectReport(ctx context.Context, env *cli.Env, clusters []*ku
 }
 
 // collectCluster is collectReport for one cluster, whose input can be saved.
-func (o Options) collectCluster(env *cli.Env, cluster *kube.Cluster, result collect.Result, err error) (report.List, error) {
+func (o Options) collectCluster(env *cli.Env, cluster *kube.Cluster, result Reading, err error) (report.List, error) {
 	if err != nil {
 		return report.List{}, err
 	}
 	warn(env, result.Notes)
 	if o.SaveInput != "" {
-		result.Input.Unpack()
-		if err := env.SaveInput(o.SaveInput, mask.Copy(result.Input)); err != nil {
+		if err := env.SaveInput(o.SaveInput, &result); err != nil {
 			return report.List{}, err
 		}
 	}
-	return o.evaluate(result.Input, cluster.Kubectl), nil
+	return o.Evaluate(result, cluster.Kubectl), nil
 }
 
 func warn(env *cli.Env, notes []string) {
 	for _, note := range notes {
 		env.Warn("note: %s", output.Sanitize(mask.Text(note)))
 	}
-}
-
-func (o Options) evaluate(input evaluate.Input, kubectl finding.Kubectl) report.List {
-	list := evaluate.Evaluate(input, input.Now, evaluate.Options{
-		StaleAfter: o.StaleAfter, ProblemConditions: o.ProblemConditions, Kubectl: kubectl,
-		NoPodItems: len(o.Names) == 0 && !o.Format.Structured(), LatePodItems: len(o.Names) == 0,
-	})
-	slices.SortStableFunc(list.Items, order(o.SortBy))
-	return list
 }

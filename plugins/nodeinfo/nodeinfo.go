@@ -139,18 +139,18 @@ func run(ctx context.Context, env *cli.Env, o Options) error {
 		return pathsReport.run(ctx, o, env)
 	}
 	if o.FromInput != "" {
-		var input evaluate.Input
-		if err := env.LoadInput(o.FromInput, &input); err != nil {
+		var saved Reading
+		if err := env.LoadInput(o.FromInput, &saved); err != nil {
 			return err
 		}
-		if input.Depth == evaluate.Drain {
+		if saved.input.Depth == evaluate.Drain {
 			return errors.New("the file was saved with --drain: pass --drain and the name of the node")
 		}
-		if input.Depth == evaluate.Paths {
+		if saved.input.Depth == evaluate.Paths {
 			return errors.New("the file was saved with --paths: pass --paths")
 		}
-		input.Select(o.Names)
-		list := o.evaluate(input, finding.Kubectl{})
+		saved.input.Select(o.Names)
+		list := o.Evaluate(saved, finding.Kubectl{})
 		return errors.Join(o.print(env, list), o.decide(list))
 	}
 	clusters, err := o.Connection.Clusters()

@@ -47,34 +47,41 @@ func (r *runner) run(ctx context.Context) error {
 		stop()
 		return r.follow(ctx)
 	}
-	in, err := r.collector.Collect(ctx, r.scope)
+	reading, err := r.read(ctx)
 	if err != nil {
 		return err
 	}
-	in.Context = r.cluster.Kubectl.Flags
-	r.collector.Fill(ctx, in, r.evaluateOptions(), 0)
 	stop()
 	if r.o.SaveInput != "" {
-		masked, err := load.Masked(in)
-		if err != nil {
-			return err
-		}
-		if err := r.env.SaveInput(r.o.SaveInput, masked); err != nil {
+		if err := r.env.SaveInput(r.o.SaveInput, reading); err != nil {
 			return err
 		}
 		if r.o.SaveInput == "-" {
 			return nil
 		}
 	}
-	r.judged = in.Collected
-	return r.finish(evaluate.Evaluate(in, in.Collected, r.evaluateOptions()))
+	r.judged = reading.in.Collected
+	return r.finish(reading.explain(r.evaluateOptions()))
+}
+
+// read reads the scope once, and what its causes ask for.
+func (r *runner) read(ctx context.Context) (Reading, error) {
+	in, err := r.collector.Collect(ctx, r.scope)
+	if err != nil {
+		return Reading{}, err
+	}
+	in.Context = r.cluster.Kubectl.Flags
+	r.collector.Fill(ctx, in, r.evaluateOptions(), 0)
+	return Reading{in}, nil
 }
 
 // connect resolves the cluster and the targets.
 func (r *runner) connect(ctx context.Context) error {
 	var err error
-	if r.cluster, err = r.flags.Cluster(); err != nil {
-		return err
+	if r.cluster == nil {
+		if r.cluster, err = r.flags.Cluster(); err != nil {
+			return err
+		}
 	}
 	c := collect.Clients{Now: r.cluster.Clock.Now, Timeout: r.cluster.Config.Timeout}
 	if c.Typed, err = r.cluster.Typed(); err != nil {

@@ -56,7 +56,7 @@ var measured = []struct {
 
 // table measures every command and its floor in turns.
 func table(ctx context.Context, out io.Writer, s *server, o options) error {
-	direct, err := s.Kubeconfig("kubeconfig", s.api)
+	direct, err := s.Kubeconfig("kubeconfig", s.api, contexts()...)
 	if err != nil {
 		return err
 	}
@@ -163,7 +163,7 @@ func counted(ctx context.Context, s *server, program string, args []string) (cal
 	}
 	front := httptest.NewTLSServer(proxy)
 	defer front.Close()
-	path, err := s.Kubeconfig("counted", front.URL)
+	path, err := s.Kubeconfig("counted", front.URL, contexts()...)
 	if err != nil {
 		return 0, 0, err
 	}

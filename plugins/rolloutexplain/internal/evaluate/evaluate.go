@@ -31,7 +31,7 @@ var Rules = rule.NewBook(kinds.Rules, refusal.Rules, placement.Rules, pods.Rules
 
 // Evaluate explains every workload of the snapshot that was asked for, worst first. Now is the server's time.
 func Evaluate(in *model.Input, now time.Time, opts model.Options) report.List {
-	e := model.New(Rules, in, now, opts, model.NewAsks(in.Fetched, opts.Wide))
+	e := model.New(Rules, in, now, opts, model.NewAsks(in.Fetched, opts))
 	list := report.List{APIVersion: report.APIVersion, Kind: report.KindList, Items: []report.Rollout{}, Sources: sortedSources(in.Sources)}
 	for w := range kinds.Workloads(e) {
 		list.Items = append(list.Items, finish(e, w))
@@ -49,7 +49,7 @@ func Evaluate(in *model.Input, now time.Time, opts model.Options) report.List {
 
 // Needs tells which lookups the causes at hand ask for and that have not been made.
 func Needs(in *model.Input, now time.Time, opts model.Options) []model.Need {
-	asks := model.NewAsks(in.Fetched, opts.Wide)
+	asks := model.NewAsks(in.Fetched, opts)
 	e := model.New(Rules, in, now, opts, asks)
 	for w := range kinds.Workloads(e) {
 		finish(e, w)

@@ -11,15 +11,18 @@ import (
 // back those that have not. What was read is never changed by a question.
 type Asks struct {
 	wide  bool // a table of many
+	logs  bool // which reads logs, too
 	quiet bool // nothing is asked
 	made  map[Need]bool
 	open  map[Need]bool
 }
 
-// NewAsks knows the lookups that have been made. Wide is for a table of many, which makes only those that all rollouts
-// share.
-func NewAsks(made []Need, wide bool) *Asks {
-	a := &Asks{wide: wide, made: map[Need]bool{}, open: map[Need]bool{}}
+// mostLogs is of how many containers a table of many reads the log: enough to see what failing rollouts have in common.
+const mostLogs = 20
+
+// NewAsks knows the lookups that have been made. A table of many (Wide) makes only those that all rollouts share.
+func NewAsks(made []Need, o Options) *Asks {
+	a := &Asks{wide: o.Wide, logs: o.WideLogs, made: map[Need]bool{}, open: map[Need]bool{}}
 	for _, n := range made {
 		a.made[n] = true
 	}
@@ -47,7 +50,22 @@ func (a *Asks) Quiet() *Asks {
 
 // shared leaves out, for a table of many, the lookups that each rollout would make for itself.
 func (a *Asks) shared(n Need) bool {
+	if n.Kind == NeedLog {
+		return !a.wide || a.logs && a.countLogs() < mostLogs
+	}
 	return !a.wide || n.UID == "" && n.Kind != NeedNames && n.Kind != NeedClaim && n.Kind != NeedVolume && n.Kind != NeedNode
+}
+
+func (a *Asks) countLogs() int {
+	count := 0
+	for _, needs := range []map[Need]bool{a.made, a.open} {
+		for n := range needs {
+			if n.Kind == NeedLog {
+				count++
+			}
+		}
+	}
+	return count
 }
 
 // Open gives the lookups that were asked for and have not been made, in a fixed order.

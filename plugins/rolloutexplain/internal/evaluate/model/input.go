@@ -107,6 +107,7 @@ type Need struct {
 type Options struct {
 	Wide     bool  // a table of many: only lookups that all rollouts share
 	LogLines int   // last log lines to show; 0: none
+	WideLogs bool  // a table of many reads logs, too: of the first failing containers
 	History  bool  // list revisions
 	DiffFrom int64 // revisions of --diff; 0: the one before the wanted
 	DiffTo   int64 // 0: the wanted one

@@ -40,7 +40,7 @@ func TestNodesAreLeftOutByKubernetesRules(t *testing.T) {
 			if got := DaemonExcluded(ds, n); got != tt.daemon {
 				t.Errorf("the DaemonSet: %q, want %q", got, tt.daemon)
 			}
-			e := model.New(rule.NewBook(Rules), &model.Input{}, time.Now(), model.Options{}, model.NewAsks(nil, false))
+			e := model.New(rule.NewBook(Rules), &model.Input{}, time.Now(), model.Options{}, model.NewAsks(nil, model.Options{}))
 			w := e.NewWorkload("DaemonSet", &ds.ObjectMeta, nil, nil, 0)
 			if got := fit(e, w, &model.Pod{Pod: &corev1.Pod{Spec: tt.spec}}, n, false); got.static != tt.static {
 				t.Errorf("the scheduler: %q, want %q", got.static, tt.static)

@@ -38,6 +38,7 @@ func unhealthyNodes(e *model.Evaluation, c *model.Cause, fits []nodeFit) {
 	for _, f := range fits {
 		if f.fault {
 			names = append(names, f.node.Name+" ("+f.static+")")
+			c.At = append(c.At, finding.ObjectRef{Kind: "Node", Name: f.node.Name})
 			cordoned = cordoned && f.node.Spec.Unschedulable
 		}
 	}

@@ -149,9 +149,10 @@ func pullError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev
 		if why == podfact.PullTLS { // settings of the node or the registry, which no repetition changes
 			class = report.LikelyFatal
 		}
-		return cause(RegistryUnavailable, class, words, p.Spec.NodeName, registry, spec.Image, spec.Name, short).
-			WithNext(e.NextCluster(finding.Read, "Check whether the node can reach the registry: other pods on the node, DNS, proxy",
-				"nodeinfo", p.Spec.NodeName))
+		c := cause(RegistryUnavailable, class, words, p.Spec.NodeName, registry, spec.Image, spec.Name, short)
+		c.At = []finding.ObjectRef{{Kind: "Registry", Name: registry}}
+		return c.WithNext(e.NextCluster(finding.Read, "Check whether the node can reach the registry: other pods on the node, DNS, proxy",
+			"nodeinfo", p.Spec.NodeName))
 	}
 	switch why {
 	case podfact.PullNoSpace:

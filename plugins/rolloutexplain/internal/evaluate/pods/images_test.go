@@ -37,7 +37,7 @@ func TestPullErrorsAreClassed(t *testing.T) {
 		`Failed to pull image "r.test/a:1": write /var/lib/containerd/x: no space left on device`:                                                               NoDiskSpaceForImage,
 		`Failed to pull image "r.test/a:1": the moon is in the wrong phase`:                                                                                     ErrImagePull,
 	} {
-		e := model.New(rule.NewBook(Rules), &model.Input{}, time.Now(), model.Options{}, model.NewAsks(nil, false))
+		e := model.New(rule.NewBook(Rules), &model.Input{}, time.Now(), model.Options{}, model.NewAsks(nil, model.Options{}))
 		w := e.NewWorkload("Deployment", &(&appsv1.Deployment{}).ObjectMeta, nil, nil, 0)
 		if got := pullError(e, w, samplePod(), &sampleContainer, text); got.Code != want {
 			t.Errorf("%s\n got %s, want %s (%s)", text, got.Code, want, got.Message)
@@ -48,7 +48,7 @@ func TestPullErrorsAreClassed(t *testing.T) {
 // The name of an image is not the reason why it does not come.
 func TestImageNamesAreNotTakenForReasons(t *testing.T) {
 	for _, image := range []string{"r.test/geofence:1", "r.test/unauthorized-audit:401", "r.test/a@sha256:4010000000000000000000000000000000000000000000000000000000000429", "denied/app"} {
-		e := model.New(rule.NewBook(Rules), &model.Input{}, time.Now(), model.Options{}, model.NewAsks(nil, false))
+		e := model.New(rule.NewBook(Rules), &model.Input{}, time.Now(), model.Options{}, model.NewAsks(nil, model.Options{}))
 		w := e.NewWorkload("Deployment", &(&appsv1.Deployment{}).ObjectMeta, nil, nil, 0)
 		c := sampleContainer
 		c.Image = image

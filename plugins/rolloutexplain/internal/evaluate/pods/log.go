@@ -15,7 +15,7 @@ import (
 // attachLog adds the last lines of a container, and asks for them. It says whether they were asked for and there are none: the
 // log is empty, gone or forbidden.
 func attachLog(e *model.Evaluation, p *model.Pod, container string, previous bool, c *model.Cause) (none bool) {
-	if e.Opts.LogLines <= 0 || e.Opts.Wide {
+	if e.Opts.LogLines <= 0 || e.Opts.Wide && !e.Opts.WideLogs {
 		return false
 	}
 	asked := e.Asks.Have(model.Need{

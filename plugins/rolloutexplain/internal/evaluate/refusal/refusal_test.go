@@ -49,7 +49,7 @@ func TestRefusalsAreRecognized(t *testing.T) {
 		{`Error creating: pods is forbidden: User "system:serviceaccount:kube-system:replicaset-controller" cannot create resource "pods" in API group "" in the namespace "x"`, PodCreationRejected, `lacks a permission`, report.LikelyFatal},
 	}
 	for _, tt := range tests {
-		e := model.New(rule.NewBook(Rules), &model.Input{}, time.Now(), model.Options{}, model.NewAsks(nil, false))
+		e := model.New(rule.NewBook(Rules), &model.Input{}, time.Now(), model.Options{}, model.NewAsks(nil, model.Options{}))
 		w := e.NewWorkload("Deployment", &(&appsv1.Deployment{}).ObjectMeta, nil, nil, 0)
 		got := Read(e, tt.text, w)
 		if got.Code != tt.code || got.Class != tt.class || !strings.Contains(got.What, tt.says) {

@@ -94,11 +94,29 @@ func (g *group) finding(w *model.Workload) report.Finding {
 	if node := onlyNode(g.pods, all); node != "" && !strings.Contains(f.Message, node) {
 		f.Message += "; all of these pods are on node " + node
 	}
+	if len(f.At) == 0 {
+		f.At = nodesOf(g.pods)
+	}
 	if len(g.pods) > 0 {
 		p := g.Cause.Pod
 		f.Object = &finding.ObjectRef{Kind: "Pod", Namespace: p.Namespace, Name: p.Name}
 	}
 	return f
+}
+
+// nodesOf are the nodes of pods, each once; none where a pod has no node yet.
+func nodesOf(pods []*model.Pod) []finding.ObjectRef {
+	var list []finding.ObjectRef
+	for _, p := range pods {
+		if p.Spec.NodeName == "" {
+			return nil
+		}
+		if node := (finding.ObjectRef{Kind: "Node", Name: p.Spec.NodeName}); !slices.Contains(list, node) {
+			list = append(list, node)
+		}
+	}
+	slices.SortFunc(list, func(a, b finding.ObjectRef) int { return cmp.Compare(a.Name, b.Name) })
+	return list
 }
 
 // onNodes names the only nodes on which the pods can run.

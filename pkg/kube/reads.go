@@ -1,0 +1,137 @@
+package kube
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+)
+
+// Reads makes several workflows read a cluster once: for the length of a run, an object or a list that one has read is answered
+// to the others from memory, and what several ask for at once is asked once. Whole lists are one however they are asked for, in
+// pages or from the API server's memory, and are then read from that memory (resourceVersion=0) in one answer: never older than a
+// moment (https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions).
+type Reads struct {
+	ctx context.Context //nolint:containedctx // of the run: a read must not end with the first of those who wait for it
+
+	mu     sync.Mutex
+	shared map[string]*sharedRead
+	asked  map[string]int
+}
+
+// sharedRead is one request and its answer.
+type sharedRead struct {
+	done   chan struct{}
+	status int
+	header http.Header
+	body   []byte
+	err    error
+}
+
+// ShareReads makes this connection share what is read, until ctx ends. It is called before the first client is made.
+func (c *Cluster) ShareReads(ctx context.Context) *Reads {
+	r := &Reads{ctx: ctx, shared: map[string]*sharedRead{}, asked: map[string]int{}}
+	c.Config.Wrap(func(next http.RoundTripper) http.RoundTripper { return sharedTransport{reads: r, next: next} })
+	return r
+}
+
+// Sent is how often each path was sent to the API server, by path and query.
+func (r *Reads) Sent() map[string]int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	sent := make(map[string]int, len(r.asked))
+	for key, n := range r.asked {
+		sent[key] = n
+	}
+	return sent
+}
+
+type sharedTransport struct {
+	reads *Reads
+	next  http.RoundTripper
+}
+
+// WrappedRoundTripper lets client-go find the transport below.
+func (t sharedTransport) WrappedRoundTripper() http.RoundTripper { return t.next }
+
+func (t sharedTransport) RoundTrip(request *http.Request) (*http.Response, error) {
+	whole, ok := canonical(request)
+	if !ok {
+		t.reads.count(request.URL)
+		return t.next.RoundTrip(request)
+	}
+	key := whole.String() + "\x00" + request.Header.Get("Accept")
+	t.reads.mu.Lock()
+	read := t.reads.shared[key]
+	if read == nil {
+		read = &sharedRead{done: make(chan struct{})}
+		t.reads.shared[key] = read
+		go t.fetch(request, whole, read)
+	}
+	t.reads.mu.Unlock()
+	select {
+	case <-read.done:
+	case <-request.Context().Done():
+		return nil, request.Context().Err()
+	}
+	if !read.whole() {
+		// Each asks for itself, in its own way, such as in pages: what failed once may be too large for one answer.
+		t.reads.count(request.URL)
+		return t.next.RoundTrip(request)
+	}
+	return &http.Response{
+		Status: fmt.Sprintf("%d %s", read.status, http.StatusText(read.status)), StatusCode: read.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: read.header.Clone(), Body: io.NopCloser(bytes.NewReader(read.body)), ContentLength: int64(len(read.body)), Request: request,
+	}, nil
+}
+
+// whole says whether others can have the answer: data, or that there is none, or that it is forbidden.
+func (s *sharedRead) whole() bool {
+	return s.err == nil && (s.status == http.StatusOK || s.status == http.StatusForbidden || s.status == http.StatusNotFound)
+}
+
+func (r *Reads) count(u *url.URL) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.asked[u.RequestURI()]++
+}
+
+func (t sharedTransport) fetch(request *http.Request, whole *url.URL, read *sharedRead) {
+	defer close(read.done)
+	own := request.Clone(t.reads.ctx)
+	own.URL = whole
+	t.reads.count(whole)
+	response, err := t.next.RoundTrip(own)
+	if err != nil {
+		read.err = err
+		return
+	}
+	defer response.Body.Close()
+	read.status, read.header = response.StatusCode, response.Header
+	read.body, read.err = io.ReadAll(response.Body)
+}
+
+// canonical is the request that stands for all that ask for the same; false: it is answered to one alone, such as a watch, a log,
+// what a proxy forwards, or one page after another.
+func canonical(request *http.Request) (*url.URL, bool) {
+	query := request.URL.Query()
+	apart := request.Method != http.MethodGet || request.Body != nil && request.Body != http.NoBody ||
+		request.Header.Get("Upgrade") != "" || query.Has("watch") || query.Has("continue") || query.Has("follow")
+	for _, part := range strings.Split(request.URL.Path, "/") {
+		apart = apart || part == "proxy" || part == "log" || part == "exec" || part == "portforward"
+	}
+	if apart {
+		return nil, false
+	}
+	whole := *request.URL
+	if query.Has("limit") || query.Has("resourceVersion") {
+		query.Del("limit")
+		query.Set("resourceVersion", "0")
+		whole.RawQuery = query.Encode()
+	}
+	return &whole, true
+}

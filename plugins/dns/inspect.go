@@ -1,0 +1,97 @@
+package dns
+
+import (
+	"context"
+	"encoding/json"
+	"strconv"
+	"time"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/collect"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
+)
+
+// Reading is what the command check reads of a cluster: it is judged by CheckOptions.Evaluate, and its JSON is the file of
+// --save-input, masked.
+type Reading struct{ savedInput }
+
+// DefaultCheck are the options of the command check without flags.
+func DefaultCheck() CheckOptions {
+	return CheckOptions{
+		Common: Common{Timeout: readLimit}, Profile: profileQuick, External: defaultExternal, Slow: slowUpstream,
+	}
+}
+
+// Check reads a cluster and reports on its DNS, as the command check does without --from: it creates nothing and prints nothing.
+func Check(ctx context.Context, cluster *kube.Cluster, o CheckOptions) (report.Status, error) {
+	reading, err := ReadCheck(ctx, cluster, o)
+	if err != nil {
+		return report.Status{}, err
+	}
+	return o.Evaluate(reading, cluster.Kubectl), nil
+}
+
+// ReadCheck reads what Check reports on. Only an API server that answers nothing is an error.
+func ReadCheck(ctx context.Context, cluster *kube.Cluster, o CheckOptions) (Reading, error) {
+	w, _ := o.plan("", evaluate.Options{})
+	in, err := newCollector(cluster, o.Timeout, slowestExternal, cluster.Clock.Now()).Collect(ctx, w)
+	return Reading{savedInput{Time: cluster.Clock.Now(), Input: in}}, err
+}
+
+// Evaluate judges what was read.
+func (o CheckOptions) Evaluate(r Reading, kubectl finding.Kubectl) report.Status {
+	_, judge := o.plan("", evaluate.Options{Kubectl: kubectl})
+	return mask.Copy(evaluate.Status(r.Input, r.Time, judge, checkKind))
+}
+
+// MarshalJSON writes the file of --save-input.
+func (r Reading) MarshalJSON() ([]byte, error) {
+	return json.Marshal(savedInput{r.Time, evaluate.Masked(r.Input)})
+}
+
+// UnmarshalJSON reads the file of --save-input.
+func (r *Reading) UnmarshalJSON(data []byte) error { return json.Unmarshal(data, &r.savedInput) }
+
+const (
+	checkKind = "DNSCheck"
+	// readLimit and slowUpstream are the defaults of --timeout and --slow-threshold.
+	readLimit    = 10 * time.Second
+	slowUpstream = 500 * time.Millisecond
+	// slowestExternal is how long the name outside the cluster may take.
+	slowestExternal = 4500 * time.Millisecond
+)
+
+// plan is what check reads, and how it judges that. Namespace is the one whose names are checked; empty: none was chosen.
+func (o CheckOptions) plan(namespace string, judge evaluate.Options) (collect.Wants, evaluate.Options) {
+	for _, code := range o.Ignore {
+		judge.Skip = append(judge.Skip, finding.Code(code))
+	}
+	judge.Slow = o.Slow
+	full := o.Profile == profileFull
+	w := collect.Wants{
+		Servers: true, Namespaces: true, Policies: true, Access: true, Events: true, KubeletMap: true, Kubelets: full, Logs: true,
+		LogLines: 300, Metrics: true, External: o.External, Questions: checkQuestions,
+	}
+	switch {
+	case full:
+		judge.All, w.StatefulSets, w.Pods = true, true, true
+	case namespace != "":
+		judge.Namespace, w.StatefulSets, w.Pods, w.Scope = namespace, true, true, namespace
+	}
+	if o.From != "" {
+		w.From = &collect.From{
+			Namespace: namespace, Pod: o.From, Container: o.Container, Ask: true, Files: true, Questions: pathQuestions,
+		}
+	}
+	return w, judge
+}
+
+// newCollector makes the one that reads a cluster; now makes names that no cache knows.
+func newCollector(cluster *kube.Cluster, timeout, slow time.Duration, now time.Time) *collect.Collector {
+	return &collect.Collector{
+		Cluster: cluster, Timeout: timeout, Slow: slow, Nonce: strconv.FormatInt(now.UnixNano()%1_000_000_000, 36),
+	}
+}
