@@ -69,23 +69,32 @@ func manPages(p plugin, pages map[string][]byte) error {
 }
 
 // words are the fixed words of a findings page.
-type words struct{ title, intro, head, evidence, next, rule, fixture, root string }
+type words struct{ title, intro, head, evidence, next, rule, fixture, root, none string }
 
 var (
 	english = words{
 		"Findings of kubectl %s", "Generated from the catalog in the code. A code is stable: scripts may match it. `kubectl %s --explain CODE` prints an entry.",
 		"| code | severity | what it says |", "Evidence", "Next", "Rule", "Fixture", "../../",
+		"It has no codes of its own: each finding has the code of the plugin that made it, " +
+			"of [nodeinfo](nodeinfo.md), [dns](dns.md) or [rollout-explain](rollout-explain.md).",
 	}
 	chinese = words{
 		"kubectl %s 的诊断代码", "由代码中的目录生成。代码保持稳定，脚本可以据此匹配。`kubectl %s --explain CODE --lang zh` 打印其中一条。",
 		"| 代码 | 严重程度 | 含义 |", "依据", "下一步", "规则", "测试数据", "../../../",
+		"它没有自己的代码：每个诊断结果都使用产生它的插件的代码，" +
+			"即 [nodeinfo](nodeinfo.md)、[dns](dns.md) 或 [rollout-explain](rollout-explain.md)。",
 	}
 )
 
 // findings is the catalog of a plugin's codes.
 func findings(name string, entries []finding.Entry, w words) []byte {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "# "+w.title+"\n\n"+w.intro+"\n\n%s\n|---|---|---|\n", name, name, w.head)
+	fmt.Fprintf(&b, "# "+w.title+"\n\n"+w.intro+"\n", name, name)
+	if len(entries) == 0 {
+		fmt.Fprintf(&b, "\n%s\n", w.none)
+		return b.Bytes()
+	}
+	fmt.Fprintf(&b, "\n%s\n|---|---|---|\n", w.head)
 	for _, e := range entries {
 		fmt.Fprintf(&b, "| [%s](#%s) | %s | %s |\n", e.Code, strings.ToLower(string(e.Code)), e.Severity, cell(e.Title))
 	}

@@ -9,6 +9,8 @@ import (
 	shellreport "github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/report"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain"
 	rolloutreport "github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/runbooks"
+	runbooksreport "github.com/kubectl-runbooks/kubectl-runbooks/plugins/runbooks/report"
 )
 
 func plugins() []plugin {
@@ -39,6 +41,10 @@ func plugins() []plugin {
 		{
 			name: "rollout-explain", command: rolloutexplain.New, catalog: rolloutexplain.Catalog, chinese: rolloutexplain.ChineseCatalog,
 			reports: []any{rolloutreport.Rollout{}, rolloutreport.List{}},
+		},
+		{
+			name: "runbooks", command: runbooks.New, catalog: runbooks.Catalog, chinese: runbooks.ChineseCatalog,
+			reports: []any{runbooksreport.Triage{}},
 		},
 	}
 }

@@ -28,6 +28,7 @@ var unshown = map[string]map[string]string{
 		"create pods/exec":        openedByGET,
 		"create pods/portforward": openedByGET,
 	},
+	"runbooks": {"create pods/portforward": openedByGET},
 }
 
 // (https://github.com/kubernetes/kubernetes/pull/134577)

@@ -16,7 +16,7 @@ import (
 
 // Report is what one run concluded.
 type Report struct {
-	Plugin   string    // nodeinfo, dns, rollout-explain
+	Plugin   string    // nodeinfo, dns, rollout-explain, runbooks
 	Kind     string    // of the report, as in its JSON: a plugin may have several
 	Time     time.Time // by the API server's clock
 	Verdict  string    // the worst of the subjects

@@ -72,7 +72,7 @@ func Loops(reports []Report) []string {
 var waits = regexp.MustCompile(`^Check again (in|after) \d+ `)
 
 // order are the plugins in the order in which one may lead to the next; a session on a node reads there and is no report.
-var order = []string{"rollout-explain", "dns", "nodeshell", "nodeinfo"}
+var order = []string{"runbooks", "rollout-explain", "dns", "nodeshell", "nodeinfo"}
 
 func depth(words []string) int {
 	if slices.Contains(words, "nodeshell") && slices.Contains(words, "--") {

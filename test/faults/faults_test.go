@@ -20,6 +20,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/runbooks"
 )
 
 // breakage is what a server answers every request with.
@@ -88,6 +89,7 @@ func TestAServerThatMisbehavesIsNamedAndNothingIsJudged(t *testing.T) {
 		{"kubectl rollout-explain", rolloutexplain.New, "", cli.ExitError},
 		{"kubectl rollout-explain", rolloutexplain.New, "deployment/web", cli.ExitError},
 		{"kubectl rollout-explain", rolloutexplain.New, "deployment/web --wait --timeout=4s", cli.ExitError},
+		{"kubectl runbooks", runbooks.New, "", cli.ExitError},
 		{"kubectl nodeshell", nodeshell.New, "w1 -- true", 125},
 		{"kubectl nodeshell", nodeshell.New, "capture pod/web -w -", 125},
 	}

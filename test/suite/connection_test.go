@@ -27,6 +27,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/runbooks"
 )
 
 const canary = "canary-of-a-secret"
@@ -97,6 +98,7 @@ func TestEveryConnectionFlagReachesEveryNextCommand(t *testing.T) {
 		{"kubectl nodeinfo", nodeinfo.New, []string{"w1", "w1 -o json", "-o json"}},
 		{"kubectl dns", dns.New, []string{"check", "check -o json", "status", "check --from api-1-x -o json"}},
 		{"kubectl rollout-explain", rolloutexplain.New, []string{"deployment/api", "deployment/api -o json", "-o json"}},
+		{"kubectl runbooks", runbooks.New, []string{"-A", "-o wide", "-o json"}},
 		{"kubectl nodeshell", nodeshell.New, []string{"w1 -- true", "w1 -o json -- true", "w1 uname -a", "w1 ls /", "api-1-x", "capture api-1-x port 80", "capture api-1-x -- -nn port 80"}},
 	} {
 		for _, call := range plugin.calls {

@@ -31,6 +31,7 @@ func reads(t *testing.T, c *harness.Cluster) map[string][]string {
 		"nodeshell":       {"nodeshell", node, "--dry-run=client"},
 		"dns":             {"dns", "check"},
 		"rollout-explain": {"rollout-explain", workload[0], "-n", "kube-system"},
+		"runbooks":        {"runbooks"},
 	}
 	commands := map[string][]string{}
 	for _, name := range plugins(t) {

@@ -64,6 +64,7 @@ func TestTheDocumentedRolesAreEnough(t *testing.T) {
 		"nodeshell":       {{"nodeshell", node, "--", "sleep", "70"}}, // outlives the guard's first deadline
 		"dns":             {{"dns", "check", "-o", "json"}, {"dns", "verify", "-A", "-o", "json"}},
 		"rollout-explain": {{"rollout-explain", "-A", "-o", "json"}, {"rollout-explain", "deployment/coredns", "-n", "kube-system", "-o", "json"}},
+		"runbooks":        {{"runbooks", "-o", "json"}, {"runbooks", "-n", "kube-system", "-o", "json"}},
 	}
 	for _, name := range plugins(t) {
 		t.Run(name, func(t *testing.T) {

@@ -1,0 +1,120 @@
+package runbooks
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/runbooks/internal/evaluate"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/runbooks/report"
+)
+
+// reading is what the three workflows read. A part that could not be read is nil.
+type reading struct {
+	Time     time.Time
+	Scope    report.Scope
+	Unread   map[report.Workflow]source.Source
+	Nodes    *nodeinfo.Reading
+	DNS      *dns.Reading
+	Rollouts *rolloutexplain.Reading
+}
+
+func nodeOptions() nodeinfo.Options {
+	return nodeinfo.Options{Format: output.Format{Kind: output.Wide}, SortBy: "verdict"}
+}
+
+func rolloutOptions(scope report.Scope) rolloutexplain.Options {
+	o := rolloutexplain.Options{AllNamespaces: scope.Namespace == "", Selector: scope.Selector}
+	o.Evaluate.LogLines, o.Evaluate.WideLogs = 5, true
+	return o
+}
+
+// scope is whose rollouts are read.
+func (o Options) scope(cluster *kube.Cluster) report.Scope {
+	s := report.Scope{Selector: o.Selector}
+	if cluster.NamespaceGiven && !o.AllNamespaces {
+		s.Namespace = cluster.Namespace
+	}
+	return s
+}
+
+// read runs the workflows at once over one set of reads. The error is the first one's where none could read anything.
+func (o Options) read(ctx context.Context, cluster *kube.Cluster) (*reading, error) {
+	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
+	defer cancel()
+	cluster.ShareReads(ctx)
+	r := &reading{Scope: o.scope(cluster), Unread: map[report.Workflow]source.Source{}}
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	errs := map[report.Workflow]error{}
+	run := func(w report.Workflow, read func() error) {
+		all.Go(func() {
+			err := read()
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				errs[w] = err
+				r.Unread[w] = kube.SourceOf("the workflow", "list", needs[w], err)
+			}
+		})
+	}
+	run(report.Nodes, func() error {
+		nodes, err := nodeinfo.Read(ctx, cluster, nodeOptions())
+		if err == nil {
+			r.Nodes = &nodes
+		}
+		return err
+	})
+	run(report.DNS, func() error {
+		checked, err := dns.ReadCheck(ctx, cluster, dns.DefaultCheck())
+		if err == nil {
+			r.DNS = &checked
+		}
+		return err
+	})
+	run(report.Rollouts, func() error {
+		rollouts, err := rolloutexplain.Read(ctx, cluster, rolloutOptions(r.Scope))
+		if err == nil {
+			r.Rollouts = &rollouts
+		}
+		return err
+	})
+	all.Wait()
+	r.Time = cluster.Clock.Now().UTC()
+	if len(errs) == len(report.Workflows()) {
+		return nil, errs[report.Nodes]
+	}
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.DeadlineExceeded) {
+		return nil, cause
+	}
+	return r, nil
+}
+
+// needs is the list without which a workflow reports nothing.
+var needs = map[report.Workflow]string{report.Nodes: "nodes", report.DNS: "services", report.Rollouts: "deployments.apps"}
+
+// evaluate judges each part by its own workflow, and joins the findings.
+func (r *reading) evaluate(kubectl finding.Kubectl) report.Triage {
+	in := &evaluate.Input{Unread: r.Unread, Scope: r.Scope, Kubectl: kubectl}
+	if r.Nodes != nil {
+		list := nodeOptions().Evaluate(*r.Nodes, kubectl)
+		in.Nodes = &list
+	}
+	if r.DNS != nil {
+		status := dns.DefaultCheck().Evaluate(*r.DNS, kubectl)
+		in.DNS = &status
+	}
+	if r.Rollouts != nil {
+		list := rolloutOptions(r.Scope).Explain(*r.Rollouts, kubectl)
+		in.Rollouts = &list
+	}
+	return evaluate.Evaluate(in, r.Time)
+}

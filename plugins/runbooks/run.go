@@ -1,0 +1,151 @@
+package runbooks
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/publish"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/runbooks/internal/render"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/runbooks/report"
+)
+
+func run(ctx context.Context, env *cli.Env, o Options) error {
+	switch {
+	case o.FromInput != "":
+		r, err := load(env, o.FromInput)
+		if err != nil {
+			return err
+		}
+		t := r.evaluate(finding.Kubectl{})
+		return o.finish(env, &t)
+	case o.Watch:
+		return o.watch(ctx, env)
+	}
+	r, kubectl, err := o.collect(ctx, env)
+	if err != nil {
+		return err
+	}
+	if o.Snapshot != "" {
+		return save(env, o.Snapshot, r)
+	}
+	t := r.evaluate(kubectl)
+	return o.finish(env, &t)
+}
+
+// collect reads the cluster once, over a connection of its own.
+func (o Options) collect(ctx context.Context, env *cli.Env) (*reading, finding.Kubectl, error) {
+	cluster, err := o.Connection.Cluster()
+	if err != nil {
+		return nil, finding.Kubectl{}, err
+	}
+	stop := output.StartProgress(env.Streams.ErrOut, env.Err(o.Color), "reading the cluster")
+	defer stop()
+	r, err := o.read(ctx, cluster)
+	return r, cluster.Kubectl, err
+}
+
+// watch looks again and again, and prints when what matters has changed: not on every second of an age.
+func (o Options) watch(ctx context.Context, env *cli.Env) error {
+	last, complaints := "", env.Complaints()
+	for {
+		r, kubectl, err := o.collect(ctx, env)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil && last == "" {
+			return err
+		}
+		complaints.Say("", err)
+		if err == nil {
+			t := r.evaluate(kubectl)
+			if now := fingerprint(&t); now != last {
+				if last != "" && !o.Format.Structured() && o.Format.Kind != output.Name {
+					fmt.Fprintf(env.Streams.Out, "\n%s\n", t.Time.Format(time.RFC3339))
+				}
+				last = now
+				if err := o.print(env, &t); err != nil {
+					return err
+				}
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(o.Interval):
+		}
+	}
+}
+
+// fingerprint is what a change in is worth printing.
+func fingerprint(t *report.Triage) string {
+	var b strings.Builder
+	fmt.Fprintln(&b, t.Verdict)
+	for i := range t.Causes {
+		c := &t.Causes[i]
+		fmt.Fprintf(&b, "%s/%s %s %s\n", c.Workflow, c.Code, c.Subjects[0].Object, c.ExplainsSummary)
+	}
+	for _, r := range t.Workflows {
+		fmt.Fprintf(&b, "%s %s %s\n", r.Workflow, r.Verdict, r.Unread)
+	}
+	return b.String()
+}
+
+// finish prints the report and decides the exit code from it.
+func (o Options) finish(env *cli.Env, t *report.Triage) error {
+	if err := o.print(env, t); err != nil {
+		return err
+	}
+	all := make([]finding.Finding, 0, len(t.Causes))
+	for i := range t.Causes {
+		all = append(all, t.Causes[i].Finding)
+	}
+	switch {
+	case o.FailOn.Reached(all):
+		return cli.Exit{Code: cli.ExitThreshold}
+	case o.RequireComplete && t.Sources.Incomplete():
+		return cli.Exit{Code: cli.ExitIncomplete}
+	}
+	return nil
+}
+
+func (o Options) print(env *cli.Env, t *report.Triage) error {
+	out := env.Streams.Out
+	switch {
+	case o.Format.Structured():
+		return o.Format.Print(out, t)
+	case o.Format.Published():
+		return publish.Print(out, o.Format.Kind, render.Published(t), publish.Options{FailOn: o.FailOn, RequireComplete: o.RequireComplete})
+	case o.Format.Kind == output.Name:
+		for _, name := range names(t) {
+			if _, err := fmt.Fprintln(out, name); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return render.Triage(out, t, render.Options{Terminal: env.Out(o.Color), Wide: o.Format.Kind == output.Wide})
+}
+
+// names are the objects at which the causes begin, as kubectl get -o name prints them.
+func names(t *report.Triage) []string {
+	group := map[string]string{
+		"Deployment": ".apps", "StatefulSet": ".apps", "DaemonSet": ".apps", "Job": ".batch", "Rollout": ".argoproj.io",
+	}
+	var list []string
+	for i := range t.Causes {
+		for _, s := range t.Causes[i].Subjects {
+			o := s.Object
+			name := strings.ToLower(o.Kind) + group[o.Kind] + "/" + o.Name
+			if !slices.Contains(list, name) {
+				list = append(list, name)
+			}
+		}
+	}
+	return list
+}
