@@ -11,16 +11,15 @@ import (
 	"sync"
 )
 
-// Reads makes several workflows read a cluster once: for the length of a run, an object or a list that one has read is answered
+// sharedReads makes several workflows read a cluster once: for the length of a run, an object or a list that one has read is answered
 // to the others from memory, and what several ask for at once is asked once. Whole lists are one however they are asked for, in
 // pages or from the API server's memory, and are then read from that memory (resourceVersion=0) in one answer: never older than a
 // moment (https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions).
-type Reads struct {
+type sharedReads struct {
 	ctx context.Context //nolint:containedctx // of the run: a read must not end with the first of those who wait for it
 
 	mu     sync.Mutex
 	shared map[string]*sharedRead
-	asked  map[string]int
 }
 
 // sharedRead is one request and its answer.
@@ -33,25 +32,13 @@ type sharedRead struct {
 }
 
 // ShareReads makes this connection share what is read, until ctx ends. It is called before the first client is made.
-func (c *Cluster) ShareReads(ctx context.Context) *Reads {
-	r := &Reads{ctx: ctx, shared: map[string]*sharedRead{}, asked: map[string]int{}}
-	c.Config.Wrap(func(next http.RoundTripper) http.RoundTripper { return sharedTransport{reads: r, next: next} })
-	return r
-}
-
-// Sent is how often each path was sent to the API server, by path and query.
-func (r *Reads) Sent() map[string]int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	sent := make(map[string]int, len(r.asked))
-	for key, n := range r.asked {
-		sent[key] = n
-	}
-	return sent
+func (c *Cluster) ShareReads(ctx context.Context) {
+	reads := &sharedReads{ctx: ctx, shared: map[string]*sharedRead{}}
+	c.Config.Wrap(func(next http.RoundTripper) http.RoundTripper { return sharedTransport{reads: reads, next: next} })
 }
 
 type sharedTransport struct {
-	reads *Reads
+	reads *sharedReads
 	next  http.RoundTripper
 }
 
@@ -61,7 +48,6 @@ func (t sharedTransport) WrappedRoundTripper() http.RoundTripper { return t.next
 func (t sharedTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 	whole, ok := canonical(request)
 	if !ok {
-		t.reads.count(request.URL)
 		return t.next.RoundTrip(request)
 	}
 	key := whole.String() + "\x00" + request.Header.Get("Accept")
@@ -80,7 +66,6 @@ func (t sharedTransport) RoundTrip(request *http.Request) (*http.Response, error
 	}
 	if !read.whole() {
 		// Each asks for itself, in its own way, such as in pages: what failed once may be too large for one answer.
-		t.reads.count(request.URL)
 		return t.next.RoundTrip(request)
 	}
 	return &http.Response{
@@ -94,17 +79,10 @@ func (s *sharedRead) whole() bool {
 	return s.err == nil && (s.status == http.StatusOK || s.status == http.StatusForbidden || s.status == http.StatusNotFound)
 }
 
-func (r *Reads) count(u *url.URL) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.asked[u.RequestURI()]++
-}
-
 func (t sharedTransport) fetch(request *http.Request, whole *url.URL, read *sharedRead) {
 	defer close(read.done)
 	own := request.Clone(t.reads.ctx)
 	own.URL = whole
-	t.reads.count(whole)
 	response, err := t.next.RoundTrip(own)
 	if err != nil {
 		read.err = err

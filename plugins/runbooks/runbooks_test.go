@@ -1,0 +1,261 @@
+package runbooks
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	appsv1 "k8s.io/api/apps/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/runbooks/report"
+)
+
+var now = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+
+// parse runs the command up to its options.
+func parse(t *testing.T, args ...string) (Options, int, string) {
+	t.Helper()
+	var got Options
+	env := testkit.NewEnv("kubectl runbooks", now)
+	code := env.Run(t, func(e *cli.Env) *cobra.Command {
+		return newCommand(e, func(_ context.Context, _ *cli.Env, o Options) error { got = o; return nil })
+	}, args...)
+	got.Connection = nil
+	return got, code, env.Stderr.String()
+}
+
+// A flag that changes no option is a promise that nobody keeps.
+func TestEveryFlagChangesTheOptions(t *testing.T) {
+	values := map[string]string{"output": "wide", "selector": "a=b", "fail-on": "warning", "timeout": "3s", "from-input": "f", "color": "always"}
+	root := newCommand(testkit.NewEnv("kubectl runbooks", now).Env, nil)
+	for _, command := range append([]*cobra.Command{root}, root.Commands()...) {
+		var words []string
+		if command != root {
+			words = []string{command.Name(), "file"}
+		}
+		plain, _, _ := parse(t, words...)
+		command.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
+			if f.Name == "help" {
+				return
+			}
+			value, ok := values[f.Name]
+			if f.Value.Type() == "bool" {
+				value, ok = "true", true
+			}
+			if !ok {
+				t.Errorf("--%s: give this test a value for it", f.Name)
+				return
+			}
+			got, code, stderr := parse(t, append(slices.Clone(words), "--"+f.Name+"="+value)...)
+			if code != 0 || reflect.DeepEqual(plain, got) {
+				t.Errorf("%v --%s=%s changes nothing, or fails: exit %d: %s", words, f.Name, value, code, stderr)
+			}
+			if complete, found := command.GetFlagCompletionFunc(f.Name); !found && f.Value.Type() != "bool" && f.Name != "from-input" {
+				t.Errorf("--%s has no completion (%v)", f.Name, complete)
+			}
+		})
+	}
+}
+
+func TestUsageErrors(t *testing.T) {
+	for args, want := range map[string]string{
+		"extra": `"extra" is not a command`, "-o nonsense": `-o "nonsense": unknown format`, "-l a==b==c": "invalid selector", "--timeout=0s": "must be positive",
+		"--fail-on=bad": "unknown severity", "-w -o junit": "prints one report", "--from-input=f -A": "cannot be combined", "snapshot": "the name of one file",
+		"snapshot a b": "the name of one file", "snapshot a --timeout=-1s": "must be positive", "snapshot a -l ,=": "invalid selector",
+	} {
+		if _, code, stderr := parse(t, strings.Fields(args)...); code != cli.ExitError || !strings.Contains(stderr, want) {
+			t.Errorf("%s: exit %d: %s", args, code, stderr)
+		}
+	}
+}
+
+func list[T any](kind, version string, items ...T) map[string]any {
+	return map[string]any{"kind": kind, "apiVersion": version, "metadata": map[string]any{"resourceVersion": "1"}, "items": append([]T{}, items...)}
+}
+
+// server is a small cluster: a node that stopped reporting, and a Deployment with a pod on it.
+func server(t *testing.T) *testkit.Server {
+	s := testkit.NewServer(t)
+	at := func(ago time.Duration) metav1.Time { return metav1.NewTime(time.Now().Add(-ago).Truncate(time.Second)) }
+	renewed := metav1.NewMicroTime(at(5 * time.Minute).Time)
+	seconds, holder := int32(40), "w1"
+	s.Answer("/api/v1/nodes", list("NodeList", "v1", corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{Name: "w1", CreationTimestamp: at(time.Hour)},
+		Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{
+			Type: corev1.NodeReady, Status: corev1.ConditionUnknown, Reason: "NodeStatusUnknown", Message: "Kubelet stopped posting node status.",
+			LastHeartbeatTime: at(5 * time.Minute), LastTransitionTime: at(4 * time.Minute),
+		}}},
+	}))
+	s.Answer("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases", list("LeaseList", "coordination.k8s.io/v1", coordinationv1.Lease{
+		ObjectMeta: metav1.ObjectMeta{Name: "w1", Namespace: "kube-node-lease"},
+		Spec:       coordinationv1.LeaseSpec{RenewTime: &renewed, LeaseDurationSeconds: &seconds, HolderIdentity: &holder},
+	}))
+	replicas, app := int32(1), map[string]string{"app": "api"}
+	controller := true
+	template := corev1.PodTemplateSpec{
+		ObjectMeta: metav1.ObjectMeta{Labels: app},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "x", Env: []corev1.EnvVar{{Name: "API_TOKEN", Value: "hunter2"}}}}},
+	}
+	deployment := appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Name: "api", Namespace: "shop", UID: "d", Generation: 1, CreationTimestamp: at(time.Hour), Annotations: map[string]string{"deployment.kubernetes.io/revision": "1"}},
+		Spec:       appsv1.DeploymentSpec{Replicas: &replicas, Selector: &metav1.LabelSelector{MatchLabels: app}, Template: template},
+		Status: appsv1.DeploymentStatus{
+			ObservedGeneration: 1, Replicas: 1, UpdatedReplicas: 1, UnavailableReplicas: 1,
+			Conditions: []appsv1.DeploymentCondition{{Type: appsv1.DeploymentProgressing, Status: corev1.ConditionTrue, Reason: "NewReplicaSetAvailable"}},
+		},
+	}
+	set := appsv1.ReplicaSet{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: "api-1", Namespace: "shop", UID: "r", Labels: app, CreationTimestamp: at(time.Hour), Annotations: map[string]string{"deployment.kubernetes.io/revision": "1"},
+			OwnerReferences: []metav1.OwnerReference{{Kind: "Deployment", Name: "api", UID: "d", Controller: &controller, APIVersion: "apps/v1"}},
+		},
+		Spec:   appsv1.ReplicaSetSpec{Replicas: &replicas, Selector: deployment.Spec.Selector, Template: template},
+		Status: appsv1.ReplicaSetStatus{Replicas: 1},
+	}
+	started := at(time.Hour)
+	pod := corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: "api-1-x", Namespace: "shop", UID: "p", Labels: app, CreationTimestamp: at(time.Hour),
+			OwnerReferences: []metav1.OwnerReference{{Kind: "ReplicaSet", Name: "api-1", UID: "r", Controller: &controller, APIVersion: "apps/v1"}},
+		},
+		Spec: template.Spec,
+		Status: corev1.PodStatus{
+			Phase: corev1.PodRunning, StartTime: &started, Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionFalse, LastTransitionTime: at(4 * time.Minute)}},
+			ContainerStatuses: []corev1.ContainerStatus{{Name: "c", Ready: true, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: started}}}},
+		},
+	}
+	pod.Spec.NodeName = "w1"
+	s.Answer("/apis/apps/v1/deployments", list("DeploymentList", "apps/v1", deployment))
+	s.Answer("/apis/apps/v1/replicasets", list("ReplicaSetList", "apps/v1", set))
+	s.Answer("/api/v1/pods", list("PodList", "v1", pod))
+	for path, kind := range map[string]string{
+		"/apis/apps/v1/statefulsets": "StatefulSetList", "/apis/apps/v1/daemonsets": "DaemonSetList", "/apis/apps/v1/controllerrevisions": "ControllerRevisionList",
+	} {
+		s.Answer(path, list[string](kind, "apps/v1"))
+	}
+	s.Answer("/apis/batch/v1/jobs", list[string]("JobList", "batch/v1"))
+	for path, kind := range map[string]string{"/api/v1/events": "EventList", "/api/v1/services": "ServiceList", "/api/v1/namespaces": "NamespaceList"} {
+		s.Answer(path, list[string](kind, "v1"))
+	}
+	s.Answer("/apis/discovery.k8s.io/v1/endpointslices", list[string]("EndpointSliceList", "discovery.k8s.io/v1"))
+	s.Answer("/apis/networking.k8s.io/v1/networkpolicies", list[string]("NetworkPolicyList", "networking.k8s.io/v1"))
+	return s
+}
+
+func run0(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	env := testkit.NewEnv("kubectl runbooks", now)
+	env.Now = time.Now
+	code = env.Run(t, New, args...)
+	return code, env.Stdout.String(), env.Stderr.String()
+}
+
+func TestEachListIsAskedOnce(t *testing.T) {
+	s := server(t)
+	code, stdout, stderr := run0(t, "--kubeconfig", s.Kubeconfig(t), "-o", "json")
+	var got report.Triage
+	if err := json.Unmarshal([]byte(stdout), &got); code != 0 || err != nil {
+		t.Fatalf("exit %d: %v\n%s%s", code, err, stdout, stderr)
+	}
+	asked := map[string]int{}
+	for _, r := range s.Requests() {
+		path, _, _ := strings.Cut(r, "?")
+		asked[path]++
+	}
+	for _, path := range []string{"/api/v1/nodes", "/api/v1/pods", "/apis/apps/v1/daemonsets", "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases", "/api/v1/events"} {
+		if asked["GET "+path] != 1 {
+			t.Errorf("%s is asked %d times", path, asked["GET "+path])
+		}
+	}
+	for path, n := range asked {
+		if n > 1 {
+			t.Errorf("%s is asked %d times", path, n)
+		}
+	}
+	i := slices.IndexFunc(got.Causes, func(c report.Cause) bool { return c.Code == "KubeletNotReporting" })
+	if i < 0 || !strings.Contains(got.Causes[i].ExplainsSummary, "1 rollout") {
+		t.Errorf("%+v", got.Causes)
+	}
+}
+
+func TestAPartThatCannotBeReadIsStatedAndTheOthersAnswer(t *testing.T) {
+	s := server(t)
+	s.Refuse("/api/v1/nodes", http.StatusForbidden)
+	code, stdout, stderr := run0(t, "--kubeconfig", s.Kubeconfig(t))
+	if code != 0 || !strings.Contains(stdout, "\nNot read:\n  nodeinfo: needs list nodes\n") || !strings.Contains(stdout, "DNSServiceNotFound") {
+		t.Errorf("exit %d\n%s%s", code, stdout, stderr)
+	}
+	if code, _, _ := run0(t, "--kubeconfig", s.Kubeconfig(t), "--require-complete"); code != cli.ExitIncomplete {
+		t.Errorf("--require-complete: exit %d", code)
+	}
+	if code, _, _ := run0(t, "--kubeconfig", s.Kubeconfig(t), "--fail-on=critical"); code != cli.ExitThreshold {
+		t.Errorf("--fail-on: exit %d", code)
+	}
+}
+
+func TestASnapshotIsExplainedAsTheClusterWas(t *testing.T) {
+	s := server(t)
+	file := filepath.Join(t.TempDir(), "s.tar.gz")
+	if code, stdout, stderr := run0(t, "snapshot", file, "--kubeconfig", s.Kubeconfig(t)); code != 0 || stdout+stderr != "" {
+		t.Fatalf("exit %d\n%s%s", code, stdout, stderr)
+	}
+	_, live, _ := run0(t, "--kubeconfig", s.Kubeconfig(t), "-o", "name")
+	code, saved, stderr := run0(t, "--from-input", file, "-o", "name")
+	if code != 0 || saved != live || !strings.Contains(live, "node/w1") {
+		t.Errorf("exit %d: %q, live %q\n%s", code, saved, live, stderr)
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := unpack(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(r.Rollouts)
+	if err != nil || strings.Contains(string(text), "hunter2") {
+		t.Errorf("a secret is saved, or %v", err)
+	}
+	for name, bad := range map[string][]byte{"no archive": []byte("{}"), "cut": data[:len(data)/2], "empty": nil} {
+		path := filepath.Join(t.TempDir(), "bad")
+		if err := os.WriteFile(path, bad, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if code, _, stderr := run0(t, "--from-input", path); code != cli.ExitError || !strings.Contains(stderr, "not a file that the command snapshot wrote") {
+			t.Errorf("%s: exit %d: %s", name, code, stderr)
+		}
+	}
+	testkit.ReadPublished(t, "", func(format string) string {
+		_, stdout, _ := run0(t, "--from-input", file, "-o", format)
+		return stdout
+	})
+	for _, format := range []string{"table", "wide", "yaml", "json"} {
+		if _, stdout, _ := run0(t, "--from-input", file, "-o", format); testkit.Unsafe(stdout) != "" || stdout == "" {
+			t.Errorf("-o %s: %s", format, stdout)
+		}
+	}
+}
+
+func TestExplainKnowsTheCodesOfAllWorkflows(t *testing.T) {
+	for _, code := range []string{"KubeletNotReporting", "CorefileInvalid", "QuotaExceeded", "NodeNotReady"} {
+		for _, language := range []string{"en", "zh"} {
+			if exit, stdout, stderr := run0(t, "--explain", code, "--lang", language); exit != 0 || !strings.HasPrefix(stdout, code+" (") {
+				t.Errorf("%s %s: exit %d: %s%s", code, language, exit, stdout, stderr)
+			}
+		}
+	}
+}
