@@ -69,7 +69,8 @@ func (t sharedTransport) RoundTrip(request *http.Request) (*http.Response, error
 		return t.next.RoundTrip(request)
 	}
 	return &http.Response{
-		Status: fmt.Sprintf("%d %s", read.status, http.StatusText(read.status)), StatusCode: read.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Status: fmt.Sprintf("%d %s", read.status, http.StatusText(read.status)), StatusCode: read.status,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: read.header.Clone(), Body: io.NopCloser(bytes.NewReader(read.body)), ContentLength: int64(len(read.body)), Request: request,
 	}, nil
 }

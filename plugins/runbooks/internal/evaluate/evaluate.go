@@ -138,7 +138,8 @@ func (in *Input) own(i *item) []finding.Next {
 
 // fold counts what a cause explains: "3 rollouts in 2 namespaces, 1 DNS replica".
 func (in *Input) fold(c *report.Cause) string {
-	rollouts, namespaces, replicas, pods, nodes := map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
+	type set = map[string]bool
+	rollouts, namespaces, replicas, pods, nodes := set{}, set{}, set{}, set{}, set{}
 	dns := false
 	rollout := func(o finding.ObjectRef) {
 		rollouts[o.String()], namespaces[o.Namespace] = true, true
@@ -221,14 +222,14 @@ func summary(t *report.Triage) string {
 		}
 		return text
 	}
-	var unread []string
+	var unknown []string
 	for _, r := range t.Workflows {
-		if r.Unread != "" {
-			unread = append(unread, what[r.Workflow])
+		if r.Unread != "" || r.Verdict == "Unknown" {
+			unknown = append(unknown, what[r.Workflow])
 		}
 	}
-	if len(unread) > 0 {
-		return "no problem was found; not read: " + strings.Join(unread, ", ")
+	if len(unknown) > 0 {
+		return "no problem was found in what could be read; unknown: " + strings.Join(unknown, ", ")
 	}
 	return "no workflow found a problem"
 }

@@ -53,7 +53,10 @@ func (in *Input) items() []*item {
 		}
 	}
 	slices.SortStableFunc(list, func(a, b *item) int {
-		return cmp.Or(cmp.Compare(order(a.workflow), order(b.workflow)), cmp.Compare(a.subjects[0].Object.String(), b.subjects[0].Object.String()))
+		return cmp.Or(
+			cmp.Compare(order(a.workflow), order(b.workflow)),
+			cmp.Compare(a.subjects[0].Object.String(), b.subjects[0].Object.String()),
+		)
 	})
 	return join(list)
 }
@@ -131,7 +134,9 @@ func dnsItems(s *dnsreport.Status) []*item {
 		i := newItem(report.DNS, f, report.ClusterDNS, string(s.Verdict))
 		replicas := slices.Clone(s.Replicas)
 		if f.Object != nil && f.Object.Kind == "Pod" {
-			replicas = slices.DeleteFunc(replicas, func(r dnsreport.Replica) bool { return r.Namespace != f.Object.Namespace || r.Name != f.Object.Name })
+			replicas = slices.DeleteFunc(replicas, func(r dnsreport.Replica) bool {
+				return r.Namespace != f.Object.Namespace || r.Name != f.Object.Name
+			})
 		}
 		placed := !slices.ContainsFunc(replicas, func(r dnsreport.Replica) bool { return r.Node == "" })
 		for _, r := range replicas {

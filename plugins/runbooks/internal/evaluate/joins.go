@@ -16,7 +16,7 @@ type rule struct {
 	of      report.Workflow // whose findings are explained
 	effects []finding.Code  // nil: each
 	by      report.Workflow
-	causes  []finding.Code // nil: each; nearest first
+	causes  []finding.Code // nil: each that says why a pod is as it is; nearest first
 	// when is what the finding itself must say; nil: the code is enough.
 	when func(i *item, c *context) bool
 	// itself says that the finding states its cause, so that it need not have begun after it: "node w1 is not ready".
@@ -31,7 +31,8 @@ type context struct {
 
 // The codes of a node on which nothing can be started, ended or reported.
 var nodeDown = []finding.Code{
-	"KubeletNotReporting", "ReadyConditionStale", "ContainerRuntimeDown", "NetworkPluginNotReady", "NetworkUnavailable", "KubeletNeverReported",
+	"KubeletNotReporting", "ReadyConditionStale", "ContainerRuntimeDown", "NetworkPluginNotReady", "NetworkUnavailable",
+	"KubeletNeverReported",
 	"KubeletCertificateExpired", "NodeShuttingDown", "NodeNotReady", "NodeJoining", "NodeDeleted",
 }
 
@@ -56,15 +57,25 @@ var crashes = []finding.Code{
 	"ContainerCrashing", "InitContainerFailing", "ContainerCompleted", "StartupProbeFailed", "LivenessProbeFailed", "JobFailed",
 }
 
+// vague are findings of a rollout that say that pods are not well, and not why.
+var vague = []finding.Code{
+	"ReadinessProbeFailing", "DegradedAfterCompletion", "NoCauseFound", "UnexplainedEvidence", "PodReadinessFlapping",
+}
+
+// dnsPods are findings about the DNS pods themselves.
+var dnsPods = []finding.Code{
+	"CorefileInvalid", "ForwardingLoop", "DNSServerForbidden", "ProbePluginMissing", "DNSPodsNotReady", "ReplicaNotReady",
+}
+
 // rules are all joins.
 var rules = []rule{
 	{
-		name: "a node that does not work explains pods that say so", of: report.Rollouts, effects: onNode, by: report.Nodes, causes: nodeDown,
-		itself: true,
+		name: "a node that does not work explains pods that say so", of: report.Rollouts, effects: onNode, by: report.Nodes,
+		causes: nodeDown, itself: true,
 	},
 	{
-		name: "a node that does not work explains pods on it that do not start or end", of: report.Rollouts, by: report.Nodes, causes: nodeDown,
-		effects: []finding.Code{"PodStuckTerminating", "PodStatusNotReported", "FailedCreatePodSandBox"},
+		name: "a node that does not work explains pods on it that do not start or end", of: report.Rollouts, by: report.Nodes,
+		causes: nodeDown, effects: []finding.Code{"PodStuckTerminating", "PodStatusNotReported", "FailedCreatePodSandBox"},
 	},
 	{
 		name: "a node without disk space explains pods evicted for that and images that find no room", of: report.Rollouts,
@@ -117,8 +128,11 @@ var rules = []rule{
 	},
 	{
 		name: "a configuration that DNS pods do not start with explains their rollout", of: report.Rollouts, by: report.DNS,
-		effects: append([]finding.Code{"ReadinessProbeFailing", "DegradedAfterCompletion", "NoCauseFound"}, crashes...),
-		causes:  []finding.Code{"CorefileInvalid", "ForwardingLoop", "DNSServerForbidden", "ProbePluginMissing"},
+		effects: crashes, causes: dnsPods[:4],
+	},
+	{
+		name: "what is wrong with DNS pods explains a rollout that only says that they are not ready", of: report.Rollouts, by: report.DNS,
+		effects: vague, causes: dnsPods,
 	},
 	{
 		name: "what keeps DNS pods from running explains DNS", of: report.DNS, by: report.Rollouts,
@@ -129,7 +143,8 @@ var rules = []rule{
 		effects: podsOfNode,
 	},
 	{
-		name: "what is wrong with DNS pods explains what their nodes say of them", of: report.Nodes, by: report.DNS, effects: podsOfNode,
+		name: "what is wrong with DNS pods explains what their nodes say of them", of: report.Nodes, by: report.DNS,
+		effects: podsOfNode, causes: dnsPods,
 	},
 }
 
@@ -180,7 +195,7 @@ func relations(items []*item, c *context) []finding.Relation {
 			}
 			causes := rules[k].causes
 			if causes == nil {
-				causes = codes[rules[k].by]
+				causes = slices.DeleteFunc(slices.Clone(codes[rules[k].by]), func(c finding.Code) bool { return slices.Contains(vague, c) })
 			}
 			for _, code := range causes {
 				r.Causes = append(r.Causes, named(rules[k].by, code))

@@ -12,8 +12,11 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns"
 	dnsreport "github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo"
 	nodereport "github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain"
 	rolloutreport "github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/runbooks/report"
 )
@@ -292,6 +295,15 @@ var cases = []ruleCase{
 		nearWant: []string{"ContainerCrashing CorefileInvalid"},
 	},
 	{
+		rule: "what is wrong with DNS pods explains a rollout that only says that they are not ready", want: "ReplicaNotReady(ReadinessProbeFailing)",
+		fault: []change{inDNS("ReplicaNotReady", "c1"), rollout("kube-system", "c1", "ReadinessProbeFailing", at("w1"))},
+		near: [][]change{
+			{inDNS("ReplicaNotReady", "c2"), rollout("kube-system", "c1", "ReadinessProbeFailing", at("w1"))},
+			{inDNS("SingleReplica"), rollout("kube-system", "c1", "ReadinessProbeFailing", at("w1"))},
+		},
+		nearWant: []string{"ReadinessProbeFailing ReplicaNotReady", "ReadinessProbeFailing SingleReplica"},
+	},
+	{
 		rule: "what keeps DNS pods from running explains DNS", want: "ImageNotFound(ReplicaNotReady)",
 		fault:    []change{inDNS("ReplicaNotReady", "c1"), rollout("kube-system", "c1", "ImageNotFound", at("w1"))},
 		near:     [][]change{{inDNS("ReplicaNotReady", "c2"), rollout("kube-system", "c1", "ImageNotFound", at("w1"))}},
@@ -304,14 +316,20 @@ var cases = []ruleCase{
 			{rollout("shop", "api", "ContainerCrashing", at("w9")), nodePod("PodCrashLooping", podRef("pay", "api"))},
 			{rollout("shop", "api", "ContainerCrashing", at("w9")), nodePod("PodCrashLooping", podRef("shop", "api"), podRef("shop", "bare"))},
 			{rollout("shop", "api", "ContainerCrashing", at("w9")), node("w9", "DiskPressure")},
+			{rollout("shop", "api", "NoCauseFound", at("w9")), nodePod("PodCrashLooping", podRef("shop", "api"))},
 		},
-		nearWant: []string{"ContainerCrashing PodCrashLooping", "ContainerCrashing PodCrashLooping", "ContainerCrashing DiskPressure"},
+		nearWant: []string{
+			"ContainerCrashing PodCrashLooping", "ContainerCrashing PodCrashLooping", "ContainerCrashing DiskPressure", "NoCauseFound PodCrashLooping",
+		},
 	},
 	{
 		rule: "what is wrong with DNS pods explains what their nodes say of them", want: "CorefileInvalid(PodCrashLooping)",
-		fault:    []change{inDNS("CorefileInvalid"), nodePod("PodCrashLooping", podRef("kube-system", "c1"))},
-		near:     [][]change{{inDNS("CorefileInvalid"), nodePod("PodCrashLooping", podRef("kube-system", "other"))}},
-		nearWant: []string{"CorefileInvalid PodCrashLooping"},
+		fault: []change{inDNS("CorefileInvalid"), nodePod("PodCrashLooping", podRef("kube-system", "c1"))},
+		near: [][]change{
+			{inDNS("CorefileInvalid"), nodePod("PodCrashLooping", podRef("kube-system", "other"))},
+			{inDNS("UpstreamFailing"), nodePod("PodCrashLooping", podRef("kube-system", "c1"))},
+		},
+		nearWant: []string{"CorefileInvalid PodCrashLooping", "PodCrashLooping UpstreamFailing"},
 	},
 }
 
@@ -417,15 +435,15 @@ func TestWhatCouldNotBeReadIsNoHealth(t *testing.T) {
 	unread.Nodes = nil
 	unread.Unread[report.Nodes] = source.Source{Name: "the workflow", State: source.Forbidden, Verb: "list", Resource: "nodes"}
 	got := Evaluate(unread, now)
-	if got.Verdict != report.Unknown || got.Summary != "no problem was found; not read: nodes" || !slices.Contains(got.NotChecked, "nodes: the workflow: needs list nodes") {
+	if got.Verdict != report.Unknown || got.Summary != "no problem was found in what could be read; unknown: nodes" || len(got.NotChecked) > 0 {
 		t.Errorf("%s: %s, %q", got.Verdict, got.Summary, got.NotChecked)
 	}
 	if got.Workflows[0].Unread != "needs list nodes" || !got.Sources.Incomplete() {
 		t.Errorf("%+v", got.Workflows[0])
 	}
-	dns := input()
-	dns.DNS.Verdict = dnsreport.Unknown
-	if got := Evaluate(dns, now); got.Verdict != report.Unknown {
+	silent := input()
+	silent.DNS.Verdict = dnsreport.Unknown
+	if got := Evaluate(silent, now); got.Verdict != report.Unknown {
 		t.Errorf("DNS is unknown: %s", got.Verdict)
 	}
 	info := input()
@@ -443,5 +461,24 @@ func TestWhatCouldNotBeReadIsNoHealth(t *testing.T) {
 	stuck.Rollouts.Items[0].Findings[0].Severity = finding.Info
 	if got := Evaluate(stuck, now); got.Verdict != report.Degraded || tree(got) != "ScaledToZero" {
 		t.Errorf("a rollout is stuck, and its cause is dropped: %s, %s", got.Verdict, tree(got))
+	}
+}
+
+// A rule that names a code which no workflow has joins nothing.
+func TestRulesNameCodesThatThereAre(t *testing.T) {
+	catalogs := map[report.Workflow][]finding.Entry{report.Nodes: nodeinfo.Catalog(), report.DNS: dns.Catalog(), report.Rollouts: rolloutexplain.Catalog()}
+	codes := map[report.Workflow][]finding.Code{
+		report.Nodes: append(slices.Clone(clusterWide), "HeartbeatLate"), report.Rollouts: append(slices.Clone(vague), "RegistryUnavailable"), report.DNS: dnsPods,
+	}
+	for _, r := range rules {
+		codes[r.of] = append(slices.Clone(codes[r.of]), r.effects...)
+		codes[r.by] = append(slices.Clone(codes[r.by]), r.causes...)
+	}
+	for w, list := range codes {
+		for _, code := range list {
+			if !slices.ContainsFunc(catalogs[w], func(e finding.Entry) bool { return e.Code == code }) {
+				t.Errorf("%s has no code %s", w, code)
+			}
+		}
 	}
 }

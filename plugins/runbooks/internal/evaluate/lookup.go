@@ -21,7 +21,7 @@ func (l lookup) failed() bool { return l.unanswered || l.notFound || l.unclear }
 // https://man7.org/linux/man-pages/man3/gai_strerror.3.html, https://pkg.go.dev/net#DNSError
 var (
 	unansweredWords = []string{
-		"temporary failure in name resolution", "server misbehaving", "eai_again", "try again later: lookup", "servfail",
+		"temporary failure in name resolution", "server misbehaving", "eai_again", "servfail",
 		"no servers could be reached",
 	}
 	notFoundWords = []string{
@@ -36,8 +36,8 @@ var (
 )
 
 // nameIn finds the name that was looked up, in the words of Go, Node.js, busybox, curl and others.
-var nameIn = regexp.MustCompile(`(?i)(?:lookup |getaddrinfo (?:enotfound|eai_again) |bad address '|resolve host:? ['"]?|resolve '|host name "|` +
-	`unknownhostexception: )([a-z0-9]([a-z0-9._-]*[a-z0-9])?)`)
+var nameIn = regexp.MustCompile(`(?i)(?:lookup |getaddrinfo (?:enotfound|eai_again) |bad address '|resolve host:? ['"]?|resolve '|` +
+	`host name "|unknownhostexception: )([a-z0-9]([a-z0-9._-]*[a-z0-9])?)`)
 
 func lookupIn(lines []string) lookup {
 	var l lookup

@@ -117,9 +117,6 @@ func (in *Input) lists() map[report.Workflow]source.List {
 	if in.Rollouts != nil {
 		lists[report.Rollouts] = in.Rollouts.Sources
 	}
-	for w, s := range in.Unread {
-		lists[w] = append(lists[w], s)
-	}
 	return lists
 }
 
@@ -127,6 +124,9 @@ func (in *Input) sources() source.List {
 	list := source.List{}
 	lists := in.lists()
 	for _, w := range report.Workflows() {
+		if s, unread := in.Unread[w]; unread {
+			lists[w] = append(lists[w], s)
+		}
 		for _, s := range lists[w] {
 			s.Name = string(w) + ": " + s.Name
 			list = append(list, s)
@@ -136,7 +136,8 @@ func (in *Input) sources() source.List {
 	return list
 }
 
-// gaps are what was not checked, those with one reason on one line. What a cluster does not have is no gap.
+// gaps are what was not checked, those with one reason on one line. What a cluster does not have is no gap, and a workflow that
+// could not be read is stated as such.
 func (in *Input) gaps() []string {
 	var list []string
 	lists := in.lists()

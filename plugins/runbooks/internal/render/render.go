@@ -23,6 +23,9 @@ const (
 	mostSubjects = 3
 )
 
+// factsWidth is the column in which facts begin beside their label.
+const factsWidth = 10
+
 var styles = map[report.Verdict]output.Style{
 	report.Healthy: output.Good, report.Degraded: output.Warn, report.Unhealthy: output.Bad, report.Unknown: output.Warn,
 }
@@ -36,11 +39,9 @@ func Triage(w io.Writer, t *report.Triage, o Options) error {
 	} else {
 		first := &t.Causes[0]
 		p.Verdict(string(t.Verdict), styles[t.Verdict], Title(first.Subjects[0].Object), first.Message, output.Block{Finding: first.Finding})
-		p.Line(0, "Causes:   "+counts(t))
+		p.Facts(factsWidth, "Causes", counts(t))
 	}
-	for _, note := range t.Notes {
-		p.Line(0, "Note:     "+note)
-	}
+	p.Facts(factsWidth, "Notes", t.Notes...)
 	p.causes(t)
 	p.Section("Healthy", healthy(t)...)
 	p.Section("Not read", unread(t)...)
@@ -85,7 +86,7 @@ func (p *page) causes(t *report.Triage) {
 	for i := range t.Causes {
 		c := &t.Causes[i]
 		if i >= mostBlocks && !p.wide {
-			rest = append(rest, fmt.Sprintf("%s %s (%s): %s", strings.ToUpper(string(c.Severity)), c.Code, Title(c.Subjects[0].Object), c.Message))
+			rest = append(rest, fmt.Sprintf("%s %s (%s): %s", strings.ToUpper(string(c.Severity)), c.Code, subjects(c), c.Message))
 			continue
 		}
 		p.Findings(Block(t, c))
