@@ -31,7 +31,7 @@ func Inspect(ctx context.Context, cluster *kube.Cluster, o Options) (report.List
 
 // Read reads what the options ask for. The error is that of the nodes; every other failure is a source of the report.
 func Read(ctx context.Context, cluster *kube.Cluster, o Options) (Reading, error) {
-	request := collect.Request{Names: o.Names, Depth: o.depth(), Kubelet: o.Kubelet, Whole: o.SaveInput != ""}
+	request := collect.Request{Names: o.Names, Depth: o.depth(), Kubelet: o.Kubelet, Whole: o.Whole || o.SaveInput != ""}
 	if o.LabelSelector != nil {
 		request.LabelSelector = o.LabelSelector.String()
 	}

@@ -54,6 +54,7 @@ type Options struct {
 	StaleAfter        time.Duration
 	RBACManifest      string
 	SaveInput         string
+	Whole             bool // what is read can be saved (Reading): it is not reduced to what is judged
 	FromInput         string
 
 	Connection *kube.Flags

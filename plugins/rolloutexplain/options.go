@@ -67,6 +67,7 @@ type Options struct {
 
 	File      string // explain a dump
 	SaveInput string
+	Whole     bool // what is read can be saved (Reading): it is not packed
 	FromInput string
 }
 

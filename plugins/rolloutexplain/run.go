@@ -94,7 +94,7 @@ func (r *runner) connect(ctx context.Context) error {
 		return err
 	}
 	r.collector = collect.New(c, r.o.Evaluate.LogLines)
-	r.scope = collect.Scope{Namespace: r.cluster.Namespace, Selector: r.o.Selector, Whole: r.o.SaveInput != ""}
+	r.scope = collect.Scope{Namespace: r.cluster.Namespace, Selector: r.o.Selector, Whole: r.o.Whole || r.o.SaveInput != ""}
 	if r.o.AllNamespaces {
 		r.scope.Namespace = ""
 	}

@@ -67,7 +67,9 @@ func (o Options) read(ctx context.Context, cluster *kube.Cluster) (*reading, err
 		})
 	}
 	run(report.Nodes, func() error {
-		nodes, err := nodeinfo.Read(ctx, cluster, nodeOptions())
+		options := nodeOptions()
+		options.Whole = o.Snapshot != ""
+		nodes, err := nodeinfo.Read(ctx, cluster, options)
 		if err == nil {
 			r.Nodes = &nodes
 		}
@@ -81,7 +83,9 @@ func (o Options) read(ctx context.Context, cluster *kube.Cluster) (*reading, err
 		return err
 	})
 	run(report.Rollouts, func() error {
-		rollouts, err := rolloutexplain.Read(ctx, cluster, rolloutOptions(r.Scope))
+		options := rolloutOptions(r.Scope)
+		options.Whole = o.Snapshot != ""
+		rollouts, err := rolloutexplain.Read(ctx, cluster, options)
 		if err == nil {
 			r.Rollouts = &rollouts
 		}

@@ -22,7 +22,7 @@ func TestATableOfManyReadsAFewLogsWhereItIsToldTo(t *testing.T) {
 		a := NewAsks(made, tt.o)
 		for i := range 30 {
 			n := Need{Kind: NeedLog, UID: fmt.Sprint(i), Container: "c"}
-			if a.Have(n) || a.Have(n) {
+			if first, again := a.Have(n), a.Have(n); first || again {
 				t.Errorf("%s: has %v", tt.name, n)
 			}
 		}
