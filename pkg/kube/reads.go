@@ -46,11 +46,10 @@ type sharedTransport struct {
 func (t sharedTransport) WrappedRoundTripper() http.RoundTripper { return t.next }
 
 func (t sharedTransport) RoundTrip(request *http.Request) (*http.Response, error) {
-	whole, ok := canonical(request)
+	whole, key, ok := canonical(request)
 	if !ok {
 		return t.next.RoundTrip(request)
 	}
-	key := whole.String() + "\x00" + request.Header.Get("Accept")
 	t.reads.mu.Lock()
 	read := t.reads.shared[key]
 	if read == nil {
@@ -94,9 +93,9 @@ func (t sharedTransport) fetch(request *http.Request, whole *url.URL, read *shar
 	read.body, read.err = io.ReadAll(response.Body)
 }
 
-// canonical is the request that stands for all that ask for the same; false: it is answered to one alone, such as a watch, a log,
-// what a proxy forwards, or one page after another.
-func canonical(request *http.Request) (*url.URL, bool) {
+// canonical is the request that stands for all that ask for the same, and what these have in common; false: it is answered to one
+// alone, such as a watch, a log, what a proxy forwards, or one page after another.
+func canonical(request *http.Request) (whole *url.URL, key string, ok bool) {
 	query := request.URL.Query()
 	apart := request.Method != http.MethodGet || request.Body != nil && request.Body != http.NoBody ||
 		request.Header.Get("Upgrade") != "" || query.Has("watch") || query.Has("continue") || query.Has("follow")
@@ -104,13 +103,17 @@ func canonical(request *http.Request) (*url.URL, bool) {
 		apart = apart || part == "proxy" || part == "log" || part == "exec" || part == "portforward"
 	}
 	if apart {
-		return nil, false
+		return nil, "", false
 	}
-	whole := *request.URL
-	if query.Has("limit") || query.Has("resourceVersion") {
-		query.Del("limit")
+	copied := *request.URL
+	whole = &copied
+	fromMemory := query.Has("limit") || query.Has("resourceVersion")
+	query.Del("limit")
+	query.Del("resourceVersion")
+	key = whole.Path + "?" + query.Encode() + "\x00" + request.Header.Get("Accept")
+	if fromMemory {
 		query.Set("resourceVersion", "0")
 		whole.RawQuery = query.Encode()
 	}
-	return &whole, true
+	return whole, key, true
 }
