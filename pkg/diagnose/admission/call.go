@@ -12,6 +12,7 @@ type Call struct {
 	Namespace string // of the Service; empty: the webhook is called by another URL, or the address is not told
 	Service   string
 	Port      int32
+	URL       bool   // another URL is told
 	Why       string // what failed, without the address
 	Reached   bool   // something answered, but not as a webhook does
 }
@@ -40,7 +41,7 @@ func (r Refusal) FailedCall() *Call {
 		}
 	}
 	if _, rest, ok := strings.Cut(why, `": `); ok && strings.HasPrefix(why, `Post "`) {
-		c.Why = rest
+		c.Why, c.URL = rest, c.Service == ""
 	}
 	c.Reached = c.Why != ""
 	for _, words := range unreached {

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"time"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -50,6 +51,7 @@ type Webhook struct {
 	Namespaces      *metav1.LabelSelector            `json:"namespaceSelector,omitempty"`
 	Objects         *metav1.LabelSelector            `json:"objectSelector,omitempty"`
 	MatchConditions int                              `json:"matchConditions,omitempty"`
+	Changed         *metav1.Time                     `json:"changed,omitempty"` // when the configuration was written last; nil: unknown
 }
 
 // API is an aggregated API and what the API server itself says of its availability.
@@ -140,6 +142,23 @@ func Of(ref Ref, services []corev1.Service, endpoints []discoveryv1.EndpointSlic
 		b.State = NoEndpoints
 	}
 	return b
+}
+
+// Changed is when the endpoints of a Service changed last, through their pods or the Service: by the controller's word, and zero where it
+// has not left one. https://kubernetes.io/docs/reference/labels-annotations-taints/#endpoints-kubernetes-io-last-change-trigger-time
+func Changed(ref Ref, endpoints []discoveryv1.EndpointSlice) time.Time {
+	var last time.Time
+	for i := range endpoints {
+		s := &endpoints[i]
+		if s.Namespace != ref.Namespace || s.Labels[discoveryv1.LabelServiceName] != ref.Name {
+			continue
+		}
+		at, err := time.Parse(time.RFC3339Nano, s.Annotations[corev1.EndpointsLastChangeTriggerTime])
+		if err == nil && at.After(last) {
+			last = at
+		}
+	}
+	return last
 }
 
 // family is that of the address which is called: a Service of two families has a slice of each with the same pods.

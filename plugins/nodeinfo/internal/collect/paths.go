@@ -163,9 +163,11 @@ func (c *collector) webhooks(ctx context.Context, name, resource, kind string) {
 	err := c.getJSON(ctx, "/apis/admissionregistration.k8s.io/v1/"+resource, &list)
 	c.put(kube.SourceOf(name, "list", resource+".admissionregistration.k8s.io", err), func(in *evaluate.Input) {
 		for i := range list.Items {
+			changed := written(list.Items[i].ManagedFields)
 			for j, w := range list.Items[i].Webhooks {
 				kept := backend.Webhook{
-					Kind: kind, Configuration: list.Items[i].Name, Index: j, Name: w.Name, Rules: w.Rules, MatchConditions: len(w.MatchConditions),
+					Changed: changed,
+					Kind:    kind, Configuration: list.Items[i].Name, Index: j, Name: w.Name, Rules: w.Rules, MatchConditions: len(w.MatchConditions),
 					Ignored: w.FailurePolicy != nil && *w.FailurePolicy == admissionv1.Ignore, Namespaces: w.NamespaceSelector, Objects: w.ObjectSelector,
 				}
 				if s := w.ClientConfig.Service; s != nil {
@@ -175,6 +177,16 @@ func (c *collector) webhooks(ctx context.Context, name, resource, kind string) {
 			}
 		}
 	})
+}
+
+// written is when an object was written last.
+func written(fields []metav1.ManagedFieldsEntry) (last *metav1.Time) {
+	for _, f := range fields {
+		if f.Time != nil && (last == nil || last.Before(f.Time)) {
+			last = f.Time
+		}
+	}
+	return last
 }
 
 // refused keeps the events of controllers whose pods were rejected because a webhook could not be called.
@@ -232,6 +244,7 @@ func trimEndpoints(list []discoveryv1.EndpointSlice) []discoveryv1.EndpointSlice
 		s := &list[i]
 		s.ObjectMeta = metav1.ObjectMeta{
 			Namespace: s.Namespace, Name: s.Name, Labels: keepKeys(s.Labels, discoveryv1.LabelServiceName),
+			Annotations: keepKeys(s.Annotations, corev1.EndpointsLastChangeTriggerTime),
 		}
 		for j := range s.Endpoints {
 			e := s.Endpoints[j]

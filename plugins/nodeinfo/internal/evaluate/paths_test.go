@@ -185,7 +185,7 @@ func waysOfServices() []way {
 			down(in, "w1")
 			unready(in, "w1", "w2")
 		}},
-		{"a webhook whose endpoint answers without TLS", hook, "", report.Unhealthy, "webhook pods.guard.test cannot be called: http: server gave HTTP response to HTTPS client; the API server rejects CREATE/UPDATE of pods in all namespaces", refusedBy(guard+`http: server gave HTTP response to HTTPS client`, 4*time.Minute, time.Minute)},
+		{"a webhook whose endpoint answers without TLS", hook, "", report.Unhealthy, "webhook pods.guard.test cannot be called: http: server gave HTTP response to HTTPS client, last 60s ago; the API server rejects CREATE/UPDATE of pods in all namespaces", refusedBy(guard+`http: server gave HTTP response to HTTPS client`, 4*time.Minute, time.Minute)},
 		{"a webhook with a URL whose calls fail", hook, "", report.Unhealthy, "x509: certificate has expired", func(in *Input) {
 			in.Webhooks[0].Service = nil
 			refusedBy(`Post "https://guard.example.com/pods": tls: x509: certificate has expired`, 4*time.Minute, time.Minute)(in)
@@ -193,6 +193,15 @@ func waysOfServices() []way {
 		{"near: the calls of a webhook failed for ten seconds", "", "", report.Healthy, "", refusedBy(guard+`EOF`, 12*time.Second, 2*time.Second)},
 		{"near: the calls of a webhook failed, and the controller was due again", "", "", report.Healthy, "", refusedBy(guard+`EOF`, 9*time.Minute, 6*time.Minute)},
 		{"near: calls of another Service's webhook of that name fail", "", "", report.Healthy, "", refusedBy(`Post "https://other.guard.svc:443/": EOF`, 4*time.Minute, time.Minute)},
+		{"near: the configuration was written since", "", "", report.Healthy, "", func(in *Input) {
+			refusedBy(guard+`x509: certificate signed by unknown authority`, 4*time.Minute, time.Minute)(in)
+			in.Webhooks[0].Changed = new(before(in, 50*time.Second))
+		}},
+		{"near: the endpoints changed since", "", "", report.Healthy, "", func(in *Input) {
+			refusedBy(guard+`EOF`, 4*time.Minute, time.Minute)(in)
+			in.Endpoints[len(in.Endpoints)-1].Annotations = map[string]string{corev1.EndpointsLastChangeTriggerTime: in.Now.Add(-50 * time.Second).Format(time.RFC3339)}
+		}},
+		{"near: calls of a URL with that webhook's name fail", "", "", report.Healthy, "", refusedBy(`Post "https://guard.example.com/pods": EOF`, 4*time.Minute, time.Minute)},
 		{"near: the failing webhook may fail now", "", "", report.Healthy, "", func(in *Input) {
 			in.Webhooks[0].Ignored = true
 			refusedBy(guard+`EOF`, 4*time.Minute, time.Minute)(in)

@@ -1,6 +1,7 @@
 package paths
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -41,19 +42,32 @@ func (m *Map) failure(w *backend.Webhook) *failure {
 		return nil
 	}
 	for i := range m.failures {
-		f := &m.failures[i]
-		at := w.Service
-		if f.Webhook == w.Name && (f.Service == "" || at != nil && *at == (backend.Ref{Namespace: f.Namespace, Name: f.Service, Port: f.Port})) {
+		if f := &m.failures[i]; f.Webhook == w.Name && f.of(w.Service) {
 			return f
 		}
 	}
 	return nil
 }
 
-// fails says whether calls fail now, as far as the events tell: they have failed for a while, and the controller has not been due to
-// try again since.
-func (m *Map) fails(f *failure) bool {
-	return f != nil && m.now.Sub(f.event.First) >= failedLong && m.now.Before(f.event.Due())
+// of says whether the call may have been to this Service; nil: to a URL.
+func (f *failure) of(service *backend.Ref) bool {
+	if service == nil {
+		return f.Service == ""
+	}
+	return f.Service == "" && !f.URL || *service == backend.Ref{Namespace: f.Namespace, Name: f.Service, Port: f.Port}
+}
+
+// fails says whether calls of a webhook fail now, as far as the events tell: they have failed for a while, the controller has not been
+// due to try again since, and neither the configuration nor what stands behind the Service has changed since.
+func (m *Map) fails(w *backend.Webhook) bool {
+	f := m.failure(w)
+	if f == nil || m.now.Sub(f.event.First) < failedLong || !m.now.Before(f.event.Due()) {
+		return false
+	}
+	if w.Changed != nil && w.Changed.After(f.event.Last) {
+		return false
+	}
+	return w.Service == nil || !backend.Changed(*w.Service, m.in.Endpoints).After(f.event.Last)
 }
 
 // why is what failed and when, for a row.
@@ -68,7 +82,7 @@ func (f *failure) why(now time.Time) string {
 // failing are the webhooks behind a Service whose calls fail, although the Service looks as if it took them.
 func (m *Map) failing(s *Service) (list []*backend.Webhook) {
 	for _, w := range s.Webhooks {
-		if m.fails(m.failure(w)) {
+		if m.fails(w) {
 			list = append(list, w)
 		}
 	}
@@ -79,9 +93,9 @@ func (m *Map) failing(s *Service) (list []*backend.Webhook) {
 func (m *Map) callsFail(s *Service, called []*backend.Webhook) finding.Finding {
 	first := called[0]
 	last := m.failure(first)
-	why := last.Why
-	if why == "" {
-		why = "the API server tells no more"
+	why := cmp.Or(last.Why, "the API server tells no more")
+	if age := m.now.Sub(last.event.Last); age >= time.Minute {
+		why += ", last " + output.Age(age) + " ago"
 	}
 	f := m.ofWebhooks(called)
 	f.Message = fmt.Sprintf("%s cannot be called: %s; %s", whose(called), why, effect(first))

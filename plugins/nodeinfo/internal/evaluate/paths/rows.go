@@ -402,7 +402,7 @@ func (m *Map) webhook(s *Service, w *backend.Webhook) report.Path {
 	p := webhookPath(w)
 	last := m.failure(w)
 	switch {
-	case m.fails(last) && (s.Unread != "" || !s.State.Fails()):
+	case m.fails(w) && (s.Unread != "" || !s.State.Fails()):
 		return broken(p, WebhookUnavailable, finding.Critical, last.why(m.now))
 	case s.Unread != "":
 		return unknown(p, s.Unread)
