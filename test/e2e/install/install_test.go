@@ -177,9 +177,14 @@ func TestKubectlCompletesEveryPlugin(t *testing.T) {
 	}
 }
 
-// codes are the finding codes that a plugin's page lists.
+// codes are the finding codes that a plugin's page lists; runbooks has those of the workflows that it runs.
 func codes(t *testing.T, plugin string) []string {
 	t.Helper()
+	if plugin == "runbooks" {
+		list := slices.Concat(codes(t, "nodeinfo"), codes(t, "dns"), codes(t, "rollout-explain"))
+		slices.Sort(list)
+		return slices.Compact(list)
+	}
 	page, err := os.ReadFile(root + "/docs/findings/" + plugin + ".md")
 	if err != nil {
 		t.Fatal(err)
