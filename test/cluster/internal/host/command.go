@@ -11,9 +11,11 @@ import (
 )
 
 // Run executes a command and gives its standard output; what it says on
-// standard error becomes part of the error.
+// standard error becomes part of the error. On Linux it ends with this
+// program, also when that is killed.
 func Run(ctx context.Context, input string, command ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	tie(cmd)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if input != "" {

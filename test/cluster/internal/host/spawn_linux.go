@@ -1,6 +1,9 @@
 package host
 
-import "syscall"
+import (
+	"os/exec"
+	"syscall"
+)
 
 // Self is this very program, also when its file has been replaced or removed
 // since it started.
@@ -10,3 +13,6 @@ func Self() (string, error) { return "/proc/self/exe", nil }
 func attributes(clone uintptr) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setsid: true, Cloneflags: clone}
 }
+
+// tie ends a command with this program.
+func tie(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }
