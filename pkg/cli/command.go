@@ -60,6 +60,7 @@ func Dress(env *Env, root *cobra.Command) {
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.PersistentPreRun = func(*cobra.Command, []string) {
 		if env.ownsProcess {
+			klog.SetLogFilter(maskedLog{})
 			quietLog()
 		}
 	}

@@ -23,6 +23,10 @@ func maskWords(words string, hide func(string) string) string {
 			return m[1] + m[2] + hide(m[3])
 		})
 	}
+	words = attached().ReplaceAllStringFunc(words, func(word string) string {
+		m := attached().FindStringSubmatch(word)
+		return m[1] + hide(m[2])
+	})
 	return short().ReplaceAllStringFunc(words, func(word string) string {
 		m := short().FindStringSubmatch(word)
 		if m[1] != "" || plainValue().MatchString(m[4]) {
@@ -35,6 +39,15 @@ func maskWords(words string, hide func(string) string) string {
 // short finds one-letter flags that programs take credentials by: -p and -a a password (mysql, sshpass, redis-cli), -u and --user
 // a user with one (curl).
 var short = lazy(`(\b(?:mkdir|cp|scp|ssh|install)\s+)?(\B-[pau]|\B--user)(\s+|=)([^\s;|&"'-][^\s;|&"']*)`)
+
+// attached finds the password that follows -p without a blank, as these programs take it:
+// https://dev.mysql.com/doc/refman/8.4/en/connecting.html
+var attached = lazy(`((?:^|[\s/;&|("'])(?:` + takesPassword + `)\s(?:[^|;&]*\s)?-p)([^\s;|&"'-][^\s;|&"']*)`)
+
+const takesPassword = `mysql\w*|mariadb[\w-]*|sshpass`
+
+// passwordProgram is one of them in a word of its own.
+var passwordProgram = lazy(`^(\S*/)?(` + takesPassword + `)$`)
 
 // plainValue is no password: a port, a mapping of ports, a path.
 var plainValue = lazy(`^(\d[\d:./]*|[./~$].*)$`)
@@ -68,7 +81,12 @@ func CommandLine(words []string) string {
 // Words hides flags' values in the words of a command line: a flag may stand before its value in a word of its own,
 // and a value may hold blanks.
 func Words(list []string, hide func(string) string) {
+	program := len(list) > 0 && passwordProgram().MatchString(list[0])
 	for i := range list {
+		if value, ok := strings.CutPrefix(list[i], "-p"); ok && program && value != "" {
+			list[i] = "-p" + hide(value)
+			continue
+		}
 		if i > 0 && secretFlag(list[i-1]) && !strings.HasPrefix(list[i], "-") {
 			list[i] = hide(list[i])
 			continue

@@ -68,6 +68,29 @@ func copyElements(out, v reflect.Value) {
 			out.Index(i).SetString(Hidden)
 		}
 	}
+	if v.Type().Elem().Kind() == reflect.String {
+		copyWords(out)
+	}
+}
+
+// copyWords hides what is a secret by the words before it: "Authorization:", "Bearer", "…".
+func copyWords(out reflect.Value) {
+	words := make([]string, out.Len())
+	for i := range words {
+		words[i] = out.Index(i).String()
+	}
+	line := strings.Join(words, " ")
+	text := Text(line)
+	if text == line || strings.Count(line, " ")+1 != len(words) {
+		return
+	}
+	hidden := strings.Split(text, " ")
+	for i := range words { // fewer, if a secret was more than one of them
+		out.Index(i).SetString(Hidden)
+		if i < len(hidden) {
+			out.Index(i).SetString(hidden[i])
+		}
+	}
 }
 
 func copyMap(out, v reflect.Value) {

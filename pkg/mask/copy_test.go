@@ -55,3 +55,17 @@ func TestACopyOfAPodHidesByItsPlaces(t *testing.T) {
 		t.Errorf("%v: %s", err, data)
 	}
 }
+
+// The arguments of a plugin in a Corefile are words of one line.
+func TestACopyHidesWhatTheWordBeforeMakesASecret(t *testing.T) {
+	for words, want := range map[string]string{
+		"header|Authorization:|Bearer|canary7|then": "header|Authorization:|Bearer|***|then",
+		"a|-----BEGIN|PRIVATE|KEY-----|MIIE|b":      "a|-----BEGIN|PRIVATE|KEY-----***|***|***",
+		"two words|password:|canary":                "two words|password:|canary", // words of several lines
+		"password:|required":                        "password:|required",
+	} {
+		if got := strings.Join(Copy(strings.Split(words, "|")), "|"); got != want {
+			t.Errorf("%s: %s", words, got)
+		}
+	}
+}

@@ -76,18 +76,30 @@ func credential(value string) bool {
 
 // told are the words that say of a password how it is, and not what it is.
 var told = lazy(`(?i)^["']?(missing|required|expired|invalid|incorrect|wrong|empty|unset|none|null|nil|true|false|yes|no|ok|denied` +
-	`|rejected|changed|unchanged|set|not|unknown|mismatch|<[\w ]*>|\$.*|\{\{.*)["']?[.,;!]?$`)
+	`|rejected|accepted|changed|unchanged|set|not|unknown|mismatch|weak|short|failed|failure|error|timeout|unauthorized|forbidden` +
+	`|mandatory|optional|hidden|redacted|undefined|absent|blank|valid|<[\w ]*>|\$.*|\{\{.*|\S+:)["']?[.,;!]?$`)
 
 func word(value string) bool { return !told().MatchString(value) }
 
-// lazy compiles an expression when a text has its mark: a start that compiles all of them is a millisecond longer.
+// lazy compiles an expression when a text has its mark: a start that compiles all of them is a millisecond longer. Inlined, each
+// call of it would add half a kilobyte to the binaries.
+//
+//go:noinline
 func lazy(expression string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expression) })
 }
 
+var passwordLine = lazy(`(?im)((?:^|[\s-])[\w.-]*(?:password|passwd|passphrase)["']?:[ \t]+)([^\s*]\S*)([ \t]*$|[ \t]+[\w.-]+:(?:\s|$))`)
+
 var patterns = []pattern{
 	// https://www.rfc-editor.org/rfc/rfc3986#section-3.2.1, also in connection strings
 	{marks: []string{"@"}, pattern: lazy(`([A-Za-z][A-Za-z0-9+.-]*://[^\s:/@]*:)([^\s@/]+)(@)`)},
+	// A token alone, as git and error trackers take it. Names of users are shorter, or have no digits.
+	{marks: []string{"@"}, likely: random, pattern: lazy(`([A-Za-z][A-Za-z0-9+.-]*://)([\w.~-]{16,})(@)`)},
+	// Signed addresses: https://learn.microsoft.com/en-us/rest/api/storageservices/create-service-sas,
+	// https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
+	{marks: []string{"ig="}, pattern: lazy(`([?&]sig=)([^\s&"']+)()`)},
+	{marks: []string{"ignature="}, pattern: lazy(`([?&][\w-]*[sS]ignature=)([^\s&"']+)()`)},
 	// https://www.rfc-editor.org/rfc/rfc7519: header and claims are JSON objects, so both begin with eyJ
 	{marks: []string{"eyJ"}, pattern: lazy(`()(\beyJ[\w-]{6,}\.eyJ[\w-]{6,}(?:\.[\w-]*)?)()`)},
 	// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids
@@ -107,17 +119,19 @@ var patterns = []pattern{
 		marks: []string{": ", ":\t"}, likely: credential,
 		pattern: lazy(`(?i)((?:^|[^\w./-])(?:` + header + `)["']?:[ \t]+["']?)([^\s"',;]{3,})()`),
 	},
-	// A line of YAML or of a file of variables that holds nothing but a password: of such a line a word is no sentence.
-	{
-		marks: []string{": ", ":\t"}, likely: word,
-		pattern: lazy(`(?im)(^[ \t-]*[\w.-]*(?:password|passwd|passphrase)["']?:[ \t]+)(\S+)([ \t]*$)`),
-	},
+	// A line of YAML or of a file of variables, also one that was joined with the next: before another name, or an end, a word is
+	// no sentence. Every other of a row is found at once, so there are two of it.
+	{marks: []string{": ", ":\t"}, likely: word, pattern: passwordLine},
+	{marks: []string{": ", ":\t"}, likely: word, pattern: passwordLine},
 	// The logins of a container registry, a user and a password in base64:
 	// https://kubernetes.io/docs/tasks/configure-pod-container/pull-image-private-registry/
 	{marks: []string{`"auth"`}, pattern: lazy(`("auth"\s*:\s*")([^"]+)(")`)},
-	{marks: []string{`"auths"`, `\"auth\"`}, pattern: lazy(`(\\"auth\\"\s*:\s*\\")([^"\\]+)(\\")`)},
+	{marks: []string{`auth\`}, pattern: lazy(`(\\+"auth\\+"\s*:\s*\\+")([^"\\]+)(\\+")`)},
 	{marks: []string{"="}, pattern: lazy(`(?i)(\b` + secretWord + `=)("[^"]*"|'[^']*'|[^\s&;,"']+)()`)},
 	{marks: []string{`"`}, pattern: lazy(`(?i)("` + secretWord + `"\s*:\s*")([^"]+)(")`)},
+	{marks: []string{`\"`}, pattern: lazy(`(?i)(\\+"` + secretWord + `\\+"\s*:\s*\\+")([^"\\]+)(\\+")`)},
+	// A command line that an error quotes.
+	{marks: []string{"--"}, likely: credential, pattern: lazy(`(?i)((?:^|[\s"'\[])--` + secretWord + `[ \t]+["']?)([^\s"',;]{3,})()`)},
 }
 
 // scheme finds credentials of HTTP (https://www.rfc-editor.org/rfc/rfc9110#section-11.4). "Bearer authentication" is none:

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/masking"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
@@ -54,7 +52,6 @@ func Masked(in *model.Input) (*model.Input, error) {
 	for _, o := range out.Rollouts {
 		m.Tree(o)
 	}
-	dropManifests(out)
 	return withoutSecrets(out, m)
 }
 
@@ -76,29 +73,4 @@ func withoutSecrets(in *model.Input, m masking.Masker) (*model.Input, error) {
 	}
 	out := &model.Input{}
 	return out, json.Unmarshal(data, out)
-}
-
-// dropManifests drops kubectl's copies of whole manifests.
-func dropManifests(in *model.Input) {
-	for i := range in.Deployments {
-		delete(in.Deployments[i].Annotations, corev1.LastAppliedConfigAnnotation)
-	}
-	for i := range in.StatefulSets {
-		delete(in.StatefulSets[i].Annotations, corev1.LastAppliedConfigAnnotation)
-	}
-	for i := range in.DaemonSets {
-		delete(in.DaemonSets[i].Annotations, corev1.LastAppliedConfigAnnotation)
-	}
-	for i := range in.Jobs {
-		delete(in.Jobs[i].Annotations, corev1.LastAppliedConfigAnnotation)
-	}
-	for i := range in.ReplicaSets {
-		delete(in.ReplicaSets[i].Annotations, corev1.LastAppliedConfigAnnotation)
-	}
-	for i := range in.ControllerRevisions {
-		delete(in.ControllerRevisions[i].Annotations, corev1.LastAppliedConfigAnnotation)
-	}
-	for i := range in.Pods {
-		delete(in.Pods[i].Annotations, corev1.LastAppliedConfigAnnotation)
-	}
 }

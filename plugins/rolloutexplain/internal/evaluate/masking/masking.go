@@ -91,11 +91,13 @@ func execs(c *corev1.Container) (lines [][]string) {
 	return lines
 }
 
-// Annotations hides, in what encoding/json decodes into an any, the values of annotations whose names look secret.
+// Annotations hides, in what encoding/json decodes into an any, the values of annotations whose names look secret, and drops
+// kubectl's copies of whole manifests.
 func (m Masker) Annotations(v any) {
 	switch v := v.(type) {
 	case map[string]any:
 		if list, ok := v["annotations"].(map[string]any); ok {
+			delete(list, corev1.LastAppliedConfigAnnotation)
 			for key, value := range list {
 				if text, ok := value.(string); ok && mask.LooksSecret(key) {
 					list[key] = m.hide(text)
@@ -121,11 +123,6 @@ func (m Masker) Tree(v any) {
 		name, named := v["name"].(string)
 		if value, ok := v["value"].(string); ok && named && mask.LooksSecret(name) {
 			v["value"] = m.hide(value)
-		}
-		if meta, ok := v["metadata"].(map[string]any); ok {
-			if a, ok := meta["annotations"].(map[string]any); ok {
-				delete(a, corev1.LastAppliedConfigAnnotation)
-			}
 		}
 		for key, inner := range v {
 			if list, ok := inner.([]any); ok && (key == "args" || key == "command") {
