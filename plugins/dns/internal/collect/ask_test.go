@@ -2,6 +2,7 @@ package collect
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -306,5 +307,17 @@ func TestRoundsBecomeOneAnswer(t *testing.T) {
 	want := []string{"10.0.0.1 NOERROR 1/3", "10.0.0.9 no answer in time 2/2", "10.0.0.2 NOERROR 0/2", "10.0.0.2 NOERROR 0/0"}
 	if !cmp.Equal(got, want) || f.Error != "" {
 		t.Errorf("%q, want %q; %s", got, want, f.Error)
+	}
+}
+
+func TestAPortIsNoRefusal(t *testing.T) {
+	for text, want := range map[string]bool{
+		"read tcp 127.0.0.1:54034->127.0.0.1:6443: connection reset": false,
+		"unable to upgrade connection: 403 Forbidden":                true,
+		`pods "x" is forbidden: User "u" cannot`:                     true,
+	} {
+		if forbidden(errors.New(text)) != want {
+			t.Error(text)
+		}
 	}
 }

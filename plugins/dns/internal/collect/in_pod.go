@@ -74,9 +74,16 @@ func (c *Collector) insidePod(ctx context.Context, from From) {
 	c.in.From = &result
 }
 
+// longestExec is what questions may take that are asked from inside a pod.
+const longestExec = 25 * time.Second
+
 // runScript runs a script in the pod and reads what it printed.
 func (c *Collector) runScript(ctx context.Context, from From, result *evaluate.FromPod, questions []InPodQuestion, script string) {
-	out, method, err := c.runInside(ctx, from, result.Pod, script)
+	limit := longestExec
+	if len(questions) == 0 { // of files there is nothing to wait for
+		limit = min(limit, c.Timeout)
+	}
+	out, method, err := c.runInside(ctx, from, result.Pod, script, limit)
 	if err == nil || from.Probe.Kind != "" {
 		result.Method = method
 	}
@@ -85,16 +92,17 @@ func (c *Collector) runScript(ctx context.Context, from From, result *evaluate.F
 	} else {
 		readOutput(result, out, questions)
 	}
-	if err != nil && forbidden(err) {
+	var told containerError
+	if err != nil && !errors.As(err, &told) && (from.Probe.Kind == "" || forbidden(err)) {
 		c.note("exec", "create", "pods/exec in "+result.Pod.Namespace, err)
 	}
 }
 
-func (c *Collector) runInside(ctx context.Context, from From, pod corev1.Pod, script string) (string, string, error) {
+func (c *Collector) runInside(ctx context.Context, from From, pod corev1.Pod, script string, limit time.Duration) (string, string, error) {
 	if from.Probe.Kind != "" {
 		return c.runProbe(ctx, from, pod, script)
 	}
-	ctx, cancel := context.WithTimeout(ctx, 25*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	container := from.Container
 	if container == "" {
@@ -108,14 +116,19 @@ func (c *Collector) runInside(ctx context.Context, from From, pod corev1.Pod, sc
 	return stdout.String(), "exec", nil
 }
 
+// containerError is what the container itself answered: it was reached.
+type containerError string
+
+func (e containerError) Error() string { return string(e) }
+
 func explainExec(err error, stderr, container string) error {
 	text := err.Error() + " " + stderr
 	if strings.Contains(text, "no such file") || strings.Contains(text, "executable file not found") || strings.Contains(text, "not found") {
-		return fmt.Errorf("container %q has no shell", container)
+		return containerError(fmt.Sprintf("container %q has no shell", container))
 	}
 	var code utilexec.CodeExitError
 	if errors.As(err, &code) {
-		return fmt.Errorf("the shell in container %q exited with code %d: %s", container, code.Code, strings.TrimSpace(stderr))
+		return containerError(fmt.Sprintf("the shell in container %q exited with code %d: %s", container, code.Code, strings.TrimSpace(stderr)))
 	}
 	return kube.Explain(err)
 }

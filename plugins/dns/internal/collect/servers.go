@@ -252,8 +252,9 @@ func faster(a, b report.Answer) bool {
 	return a.Milliseconds != nil && b.Milliseconds != nil && *a.Milliseconds < *b.Milliseconds
 }
 
+// forbidden reads the word: the number 403 may be a part of a port.
 func forbidden(err error) bool {
-	return apierrors.IsForbidden(err) || strings.Contains(err.Error(), "forbidden") || strings.Contains(err.Error(), "403")
+	return apierrors.IsForbidden(err) || strings.Contains(strings.ToLower(err.Error()), "forbidden")
 }
 
 func (c *Collector) metrics(ctx context.Context, w Wants, dial func(context.Context) (net.Conn, error), p *evaluate.Probe) {
