@@ -98,3 +98,23 @@ func TestATreeIsMaskedInEveryText(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+// What was masked is masked: again it stays as it is. Without a secret, bytes stay as they are; with one, none is made of nothing.
+func FuzzText(f *testing.F) {
+	for _, text := range []string{
+		"password: hunter c: d password: x", `{"auths":{"r":{"auth":"dXNl"}}}`, "redis://u:p@a,redis://u:q@b", "Authorization: Bearer abc123456",
+		"-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----", `\"token\":\"a1b2c3\"`, "https://h/x?sig=a1&token=b2", "exec --password hunter2 -p x",
+		"key=glpat-aaaaaaaaaaaaaaaaaaaaa1 AKIAIOSFODNN7EXAMPLE", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln", "https://9f8e7d6c5b4a39281706@git.test",
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		once := Text(text)
+		if twice := Text(once); twice != once {
+			t.Errorf("%q became %q, and again %q", text, once, twice)
+		}
+		if !strings.Contains(once, Hidden) && once != text {
+			t.Errorf("%q became %q, where nothing is hidden", text, once)
+		}
+	})
+}
