@@ -86,6 +86,10 @@ const (
 			# Write the report on a node for a ticket
 			PROGRAM worker-1 -o markdown
 
+			# Report on a dump, without a cluster
+			kubectl get nodes,leases,pods,events,daemonsets -A -o yaml --show-managed-fields >dump.yaml
+			PROGRAM -f dump.yaml worker-1
+
 			# Print the names of the nodes that are not Healthy
 			PROGRAM --only-problems -o name`
 )
@@ -137,6 +141,9 @@ func run(ctx context.Context, env *cli.Env, o Options) error {
 	}
 	if o.Paths {
 		return pathsReport.run(ctx, o, env)
+	}
+	if len(o.Files) > 0 {
+		return o.dump(env)
 	}
 	if o.FromInput != "" {
 		var saved Reading

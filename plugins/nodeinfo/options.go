@@ -24,7 +24,7 @@ import (
 // flagValues are the flags as typed.
 type flagValues struct {
 	output, selector, fieldSelector, sortBy, color, failOn, saveInput, fromInput, waitFor, rbacManifest string
-	labelColumns, sections, problemConditions                                                           []string
+	labelColumns, sections, problemConditions, files                                                    []string
 	noHeaders, onlyProblems, watch, requireComplete, kubelet, drain, paths                              bool
 	timeout, staleAfter                                                                                 time.Duration
 }
@@ -56,6 +56,7 @@ type Options struct {
 	SaveInput         string
 	Whole             bool // what is read can be saved (Reading): it is not reduced to what is judged
 	FromInput         string
+	Files             []string // dumps
 
 	Connection *kube.Flags
 }
@@ -105,6 +106,9 @@ func (v *flagValues) register(set *pflag.FlagSet) {
 			"environment variables, commands or secrets.")
 	set.StringVar(&v.rbacManifest, "rbac-manifest", "", "Print a ClusterRole for this command and exit: minimal (the table alone), full "+
 		"(all that is read without --kubelet, --drain and --paths) or kubelet (full, and get nodes/proxy).")
+	set.StringArrayVarP(&v.files, "filename", "f", nil,
+		"Report on the nodes in a dump, without a cluster: the output of kubectl get nodes,leases,pods,events,daemonsets -A -o yaml "+
+			"--show-managed-fields, or json; - is standard input. Repeatable. Without --show-managed-fields, heartbeats are unknown.")
 	set.StringVar(&v.fromInput, "from-input", "", "Report on a file written by --save-input, without a cluster.")
 	cli.AddColorFlag(set, &v.color)
 }
@@ -117,7 +121,7 @@ func (v *flagValues) toOptions(args []string, connection *kube.Flags, timed bool
 		RequireComplete: v.requireComplete, Timeout: v.timeout, StaleAfter: v.staleAfter, SaveInput: v.saveInput, FromInput: v.fromInput,
 		Sections: v.sections, Connection: connection, Interval: watchInterval,
 	}
-	o.RBACManifest = v.rbacManifest
+	o.RBACManifest, o.Files = v.rbacManifest, v.files
 	if v.waitFor != "" {
 		o.WaitLimit = waitLimit
 		if timed {
@@ -156,6 +160,7 @@ func (v *flagValues) toOptions(args []string, connection *kube.Flags, timed bool
 	o.ProblemConditions, err = problemConditions(v.problemConditions)
 	check(err)
 	check(v.conflicts(o))
+	check(v.dumpConflicts())
 	check(v.waitConflicts())
 	if v.rbacManifest != "" && !slices.Contains(roleNames, v.rbacManifest) {
 		check(fmt.Errorf("--rbac-manifest %q: unknown role; use %s", v.rbacManifest, strings.Join(roleNames, ", ")))
@@ -200,6 +205,39 @@ func (v *flagValues) conflicts(o Options) error {
 		errs = append(errs, errors.New("--timeout and --stale-after must be positive"))
 	}
 	return errors.Join(errs...)
+}
+
+// dumpConflicts are the flags that mean nothing to a dump.
+func (v *flagValues) dumpConflicts() error {
+	if len(v.files) == 0 {
+		return nil
+	}
+	var given []string
+	for _, other := range []struct {
+		flag string
+		is   bool
+	}{
+		{"--from-input", v.fromInput != ""},
+		{"--save-input", v.saveInput != ""},
+		{"-l", v.selector != ""},
+		{"--field-selector", v.fieldSelector != ""},
+		{"-w", v.watch},
+		{"--wait-for", v.waitFor != ""},
+		{"--kubelet", v.kubelet},
+		{"--drain", v.drain},
+		{"--paths", v.paths},
+	} {
+		if other.is {
+			given = append(given, other.flag)
+		}
+	}
+	if at := slices.Index(v.files, "-"); at >= 0 && slices.Contains(v.files[at+1:], "-") {
+		return errors.New("-f - can be given only once")
+	}
+	if len(given) > 0 {
+		return fmt.Errorf("-f cannot be combined with %s", strings.Join(given, ", "))
+	}
+	return nil
 }
 
 func (v *flagValues) waitConflicts() error {

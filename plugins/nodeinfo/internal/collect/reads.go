@@ -310,13 +310,18 @@ func (c *collector) unscheduled(ctx context.Context, namespace string) {
 		if owner := metav1.GetControllerOf(p); owner == nil || owner.Kind != "DaemonSet" {
 			continue
 		}
-		c.in.Unscheduled = append(c.in.Unscheduled, corev1.Pod{
-			ObjectMeta: metav1.ObjectMeta{
-				Namespace: p.Namespace, Name: p.Name, UID: p.UID, CreationTimestamp: p.CreationTimestamp, OwnerReferences: p.OwnerReferences,
-			},
-			Spec:   corev1.PodSpec{Affinity: p.Spec.Affinity},
-			Status: corev1.PodStatus{Phase: p.Status.Phase, Conditions: p.Status.Conditions},
-		})
+		c.in.Unscheduled = append(c.in.Unscheduled, unbound(p))
+	}
+}
+
+// unbound keeps of a pod without a node what is judged.
+func unbound(p *corev1.Pod) corev1.Pod {
+	return corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: p.Namespace, Name: p.Name, UID: p.UID, CreationTimestamp: p.CreationTimestamp, OwnerReferences: p.OwnerReferences,
+		},
+		Spec:   corev1.PodSpec{Affinity: p.Spec.Affinity},
+		Status: corev1.PodStatus{Phase: p.Status.Phase, Conditions: p.Status.Conditions},
 	}
 }
 
