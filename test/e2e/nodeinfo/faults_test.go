@@ -1,11 +1,14 @@
 package nodeinfo
 
 import (
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/e2e/harness"
 )
@@ -56,8 +59,29 @@ func kubeletStopped(t *testing.T, c *harness.Cluster, node string) {
 		t.Errorf("the fleet's row: %s", line)
 	}
 	becomes(t, c, time.Minute, want{node: node, verdict: report.Unhealthy, code: "KubeletNotReporting", exit: 3, text: "the kubelet is not running", flags: []string{"--kubelet"}})
+	dumped(t, c, node)
 	heal()
 	healthy(t, c, node)
+}
+
+// dumped reads the silent node from dumps, without the cluster: only with the times of the API server is the heartbeat known.
+func dumped(t *testing.T, c *harness.Cluster, node string) {
+	for flag, known := range map[string]bool{"": false, " --show-managed-fields": true} {
+		r := c.Sh(t, "kubectl get nodes,leases,pods,events,daemonsets -A -o yaml"+flag+" | KUBECONFIG=/dev/null kubectl nodeinfo -f - -o json")
+		var list report.List
+		if err := json.Unmarshal([]byte(r.Stdout), &list); err != nil || len(list.Items) != 3 {
+			t.Fatalf("exit %d, %d nodes: %s", r.Code, len(list.Items), r.Stderr)
+		}
+		for _, n := range list.Items {
+			silent := slices.ContainsFunc(n.Findings, func(f finding.Finding) bool { return f.Code == "KubeletNotReporting" })
+			if silent != (n.Name == node) || n.Pods == nil {
+				t.Errorf("kubectl get%s: %s is %s: %s", flag, n.Name, n.Verdict, n.Summary)
+			}
+			if h := n.Health.Heartbeat; (h != nil && h.AgeSeconds != nil) != known {
+				t.Errorf("kubectl get%s: the heartbeat of %s is %+v", flag, n.Name, h)
+			}
+		}
+	}
 }
 
 // A node that is cut off looks dead, until it is asked itself: its kubelet may hang, for it asks the API server who may
