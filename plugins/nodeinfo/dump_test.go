@@ -86,7 +86,7 @@ func TestADumpShowsNoSecret(t *testing.T) {
 }
 
 func TestBadDumps(t *testing.T) {
-	cut := dumped[:strings.Index(dumped, "kind: List")]
+	cut, _, _ := strings.Cut(dumped, "kind: List")
 	for _, c := range []struct{ text, args, want string }{
 		{"garbage", "-f DUMP", "error: -f DUMP: the file contains no Kubernetes objects\n"},
 		{"a: b: c", "-f DUMP", "error: -f DUMP: the file is neither YAML nor JSON: "},

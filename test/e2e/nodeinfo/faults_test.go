@@ -66,8 +66,8 @@ func kubeletStopped(t *testing.T, c *harness.Cluster, node string) {
 
 // dumped reads the silent node from dumps, without the cluster: only with the times of the API server is the heartbeat known.
 func dumped(t *testing.T, c *harness.Cluster, node string) {
-	for flag, known := range map[string]bool{"": false, " --show-managed-fields": true} {
-		r := c.Sh(t, "kubectl get nodes,leases,pods,events,daemonsets -A -o yaml"+flag+" | KUBECONFIG=/dev/null kubectl nodeinfo -f - -o json")
+	for flag, known := range map[string]bool{"--show-managed-fields=false": false, "--show-managed-fields": true} {
+		r := c.Sh(t, "kubectl get nodes,leases,pods,events,daemonsets -A -o yaml "+flag+" | KUBECONFIG=/dev/null kubectl nodeinfo -f - -o json")
 		var list report.List
 		if err := json.Unmarshal([]byte(r.Stdout), &list); err != nil || len(list.Items) != 3 {
 			t.Fatalf("exit %d, %d nodes: %s", r.Code, len(list.Items), r.Stderr)
@@ -75,10 +75,10 @@ func dumped(t *testing.T, c *harness.Cluster, node string) {
 		for _, n := range list.Items {
 			silent := slices.ContainsFunc(n.Findings, func(f finding.Finding) bool { return f.Code == "KubeletNotReporting" })
 			if silent != (n.Name == node) || n.Pods == nil {
-				t.Errorf("kubectl get%s: %s is %s: %s", flag, n.Name, n.Verdict, n.Summary)
+				t.Errorf("kubectl get %s: %s is %s: %s", flag, n.Name, n.Verdict, n.Summary)
 			}
 			if h := n.Health.Heartbeat; (h != nil && h.AgeSeconds != nil) != known {
-				t.Errorf("kubectl get%s: the heartbeat of %s is %+v", flag, n.Name, h)
+				t.Errorf("kubectl get %s: the heartbeat of %s is %+v", flag, n.Name, h)
 			}
 		}
 	}
