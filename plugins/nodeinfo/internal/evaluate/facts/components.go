@@ -179,6 +179,17 @@ func (p *Pod) ImageVersion() string {
 	return tag
 }
 
+// Version is a Kubernetes component's, by the tag of its image; not known for an image of another name or without a tag.
+func (c *Component) Version() Version {
+	if c.Pod == nil || len(c.Pod.Spec.Containers) == 0 {
+		return Version{}
+	}
+	if image := c.Pod.Spec.Containers[0].Image; !strings.Contains(image[strings.LastIndex(image, "/")+1:], "kube") {
+		return Version{}
+	}
+	return version(c.Pod.ImageVersion())
+}
+
 // version reads "v1.34.2-eks-113cf36" and "v1.33.1+k3s1" as 34 and 33; only major version 1 exists.
 func version(text string) Version {
 	v := Version{Text: text}

@@ -32,5 +32,5 @@ var Rules = []rule{
 	memoryPressure, evictionNear, networkUnavailable, conditionProblem, systemOOM, kubeletServingCertificateMissing, kubeletCertificateExpired,
 	kubeletServingCertificateMismatch, kubeletCertificateNotIssued, kubeletCertificateExpiring, kubeletUnreachable, kubeletError,
 	warningEvents, rebooted, nodeReadinessFlapping, controlPlaneComponentNotReady, localAPIServerNotReporting,
-	leaderLeaseExpired, apiServerNotReady,
+	leaderLeaseExpired, apiServerNotReady, controlPlaneVersionSkew,
 }

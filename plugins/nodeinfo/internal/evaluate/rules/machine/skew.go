@@ -1,0 +1,68 @@
+package machine
+
+import (
+	"fmt"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/component"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/subject"
+)
+
+// ControlPlaneVersionSkew is about the versions of the control plane's own programs.
+const ControlPlaneVersionSkew finding.Code = "ControlPlaneVersionSkew"
+
+var controlPlaneVersionSkew = rule{
+	Entry: finding.Entry{
+		Code:     ControlPlaneVersionSkew,
+		Severity: finding.Warning,
+		Title:    "Control plane version skew is not supported",
+		Meaning: "kube-controller-manager and kube-scheduler must not be newer than the API server that they use, and may be at most one " +
+			"minor version older; API servers may be at most one minor version apart.",
+		Evidence: "Image tags of the static pods on the node against kube-apiserver on the same node; if there is none, and for " +
+			"kube-apiserver, against /version of the API server.",
+		Next:   "Upgrade the control plane one minor version at a time, on each node the API server first.",
+		Source: "https://kubernetes.io/releases/version-skew-policy/",
+	},
+	Check: subject.Giving(ControlPlaneVersionSkew, checkControlPlaneVersionSkew),
+}
+
+// checkControlPlaneVersionSkew compares with the API server of the same node, which kubeadm makes its neighbors use. During an
+// upgrade they are newer than the API servers of nodes whose turn has not come; that is no fault.
+func checkControlPlaneVersionSkew(c *subject.Case) []finding.Finding {
+	answering := finding.Evidence{Source: "API server", Path: "/version", Value: c.Components.Server.Text}
+	beside, besideEvidence, name := c.Components.Server, answering, "the API server"
+	for _, part := range c.ControlPlane.StaticPods {
+		if part.Name == "kube-apiserver" {
+			beside, besideEvidence, name = part.Version(), imageEvidence(&part), "kube-apiserver on this node"
+		}
+	}
+	var list []finding.Finding
+	for _, part := range c.ControlPlane.StaticPods {
+		server, evidence, of := beside, besideEvidence, name
+		if part.Name == "kube-apiserver" {
+			server, evidence, of = c.Components.Server, answering, "the API server that answered"
+		}
+		own := part.Version()
+		behind := server.Minor - own.Minor
+		if supported, ok := component.Skew(part.Name, behind); !ok || supported || !own.Known || !server.Known {
+			continue
+		}
+		message := fmt.Sprintf("%s %s is newer than %s (%s), which is not supported", part.Name, own.Text, of, server.Text)
+		switch {
+		case behind > 0:
+			message = fmt.Sprintf("%s %s is %d minor versions older than %s (%s): 1 is supported", part.Name, own.Text, behind, of, server.Text)
+		case part.Name == "kube-apiserver":
+			message = fmt.Sprintf("%s %s is %d minor versions newer than %s (%s): 1 is supported", part.Name, own.Text, -behind, of, server.Text)
+		}
+		f := c.Found(message, []finding.Evidence{imageEvidence(&part), evidence},
+			c.Look("List the images of the control plane pods on all nodes", "kube-system", "get", "pods", "-l", "tier=control-plane",
+				"-o", "custom-columns=NODE:.spec.nodeName,POD:.metadata.name,IMAGE:.spec.containers[*].image"))
+		list = append(list, subject.About(f, part.Pod))
+	}
+	return list
+}
+
+func imageEvidence(part *facts.Component) finding.Evidence {
+	return finding.Evidence{Source: "Pod " + part.PodName(), Path: "spec.containers[0].image", Value: part.Version().Text}
+}
