@@ -17,7 +17,7 @@ var controlPlaneVersionSkew = rule{
 		Code:     ControlPlaneVersionSkew,
 		Severity: finding.Warning,
 		Title:    "Control plane version skew is not supported",
-		Meaning: "kube-controller-manager and kube-scheduler must not be newer than the API server that they use, and may be at most one " +
+		Meaning: "A kube-controller-manager or kube-scheduler must not be newer than its API server, and may be at most one " +
 			"minor version older; API servers may be at most one minor version apart.",
 		Evidence: "Image tags of the static pods on the node against kube-apiserver on the same node; if there is none, and for " +
 			"kube-apiserver, against /version of the API server.",
