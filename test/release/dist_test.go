@@ -33,6 +33,7 @@ var dist = flag.String("dist", "", "folder that `make snapshot` filled")
 const (
 	archiveBudget = 13_000_000
 	binaryBudget  = 34_000_000
+	suiteBudget   = 50_000_000 // of runbooks, which holds three of the others
 )
 
 const committed = "../../krew-manifests"
@@ -243,7 +244,11 @@ func TestEveryPlatformInstalls(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if pair == "linux/amd64" && info.Size() > binaryBudget {
+				budget := int64(binaryBudget)
+				if name == "runbooks" {
+					budget = suiteBudget
+				}
+				if pair == "linux/amd64" && info.Size() > budget {
 					t.Errorf("the binary has %.1f MB", float64(info.Size())/1e6)
 				}
 				if pair == here {
