@@ -15,6 +15,7 @@ type Call struct {
 	URL       bool   // another URL is told
 	Why       string // what failed, without the address
 	Reached   bool   // something answered, but not as a webhook does
+	NoService bool   // the Service does not exist
 }
 
 // address is how the API server writes the address of a Service that it calls.
@@ -43,6 +44,7 @@ func (r Refusal) FailedCall() *Call {
 	if _, rest, ok := strings.Cut(why, `": `); ok && strings.HasPrefix(why, `Post "`) {
 		c.Why, c.URL = rest, c.Service == ""
 	}
+	c.NoService = c.Service != "" && c.Why == `service "`+c.Service+`" not found`
 	c.Reached = c.Why != ""
 	for _, words := range unreached {
 		c.Reached = c.Reached && !strings.Contains(c.Why, words)

@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -21,8 +22,9 @@ type Step struct {
 	Risk    string `json:"risk"`
 }
 
-// stepLimit is how long a reading next command may take: somebody waits for it at night.
-const stepLimit = 10 * time.Second
+// stepLimit is how long a reading next command may take: somebody waits for it at night, though not on two processors that two
+// packages of tests share.
+const stepLimit = 20 * time.Second
 
 // Marker says what a next command must show in one scenario: a regular expression for the output of the commands that
 // hold these words.
@@ -45,13 +47,10 @@ func (c *Cluster) Follow(t testing.TB, steps []Step, asked []string, markers ...
 		if s.Risk != "read" || !strings.HasPrefix(s.Command, "kubectl ") || strings.Contains(s.Command, " get --raw ") {
 			continue
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), stepLimit)
-		cmd := c.Command(ctx, "bash", "-c", s.Command)
-		out, err := cmd.CombinedOutput()
-		cancel()
+		out, late, err := c.follow(s.Command)
 		var exit *exec.ExitError
 		switch {
-		case ctx.Err() != nil && err != nil:
+		case late:
 			dead = append(dead, fmt.Sprintf("%s: not ended after %s (%s)", s.Command, stepLimit, s.Why))
 			continue
 		case errors.As(err, &exit):
@@ -67,6 +66,22 @@ func (c *Cluster) Follow(t testing.TB, steps []Step, asked []string, markers ...
 		}
 	}
 	return dead
+}
+
+// follow runs a next command. late says that it was ended at its limit. Where the container of a run was removed a moment ago, and the
+// status of its pod still names it, there is no log for that moment.
+func (c *Cluster) follow(command string) (out []byte, late bool, err error) {
+	for range 5 {
+		ctx, cancel := context.WithTimeout(context.Background(), stepLimit)
+		out, err = c.Command(ctx, "bash", "-c", command).CombinedOutput()
+		late = ctx.Err() != nil && err != nil
+		cancel()
+		if !bytes.HasPrefix(out, []byte("unable to retrieve container logs for ")) {
+			break
+		}
+		time.Sleep(time.Second)
+	}
+	return out, late, err
 }
 
 // Unmarked lists the markers of a command that its output does not hold.

@@ -98,7 +98,7 @@ func webhooks() []scenario {
 		{
 			name: "webhook-service-absent", fault: "a fail-closed webhook whose Service does not exist", target: "deployment/api",
 			steps: []step{app{replicas: 2}.up(), unhook, apply(fmt.Sprintf(webhook, "{service: {namespace: NAMESPACE, name: guard, path: /x}}")), pause(2 * time.Second), changed},
-			root:  "AdmissionWebhookCallFailed", verdict: late, says: []string{"guard.example.com", `service "guard" not found`}, next: "kubernetes.io/service-name=guard", wait: brief, exit: 5, within: 40 * time.Second,
+			root:  "AdmissionWebhookCallFailed", verdict: late, says: []string{"guard.example.com", `service "guard" not found`}, next: "get deployments,services,pods", wait: brief, exit: 5, within: 40 * time.Second,
 		},
 	}
 }

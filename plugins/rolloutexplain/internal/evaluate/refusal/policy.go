@@ -104,17 +104,25 @@ func refusalByPolicy(e *model.Evaluation, a *admission.Refusal, w *model.Workloa
 
 // webhookService leads to what should answer the call: the Service, where the refusal names one, and the log of what answered.
 func webhookService(e *model.Evaluation, a *admission.Refusal) (list []finding.Next) {
-	if call := a.FailedCall(); call.Service != "" {
+	call := a.FailedCall()
+	switch {
+	case call.Service == "":
+	case call.NoService:
+		list = append(list, finding.Next{
+			Command: e.Kubectl.Command(call.Namespace, "get", "deployments,services,pods"),
+			Why:     "List what is left in the namespace of the Service, which does not exist", Risk: finding.Read,
+		})
+	default:
 		list = append(list, finding.Next{
 			Command: e.Kubectl.Command(call.Namespace, "describe", "service", call.Service),
 			Why:     fmt.Sprintf("Check the ports, the endpoints and the pods of Service %s/%s", call.Namespace, call.Service), Risk: finding.Read,
 		})
-		if call.Reached {
-			list = append(list, finding.Next{
-				Command: e.Kubectl.Command(call.Namespace, "logs", "service/"+call.Service, "--tail=20"),
-				Why:     "Read the log of what answered", Risk: finding.Read,
-			})
-		}
+	}
+	if call.Service != "" && call.Reached {
+		list = append(list, finding.Next{
+			Command: e.Kubectl.Command(call.Namespace, "logs", "service/"+call.Service, "--tail=20"),
+			Why:     "Read the log of what answered", Risk: finding.Read,
+		})
 	}
 	return append(list, webhooks(e, "Show the Service or URL of the webhook and its failurePolicy"))
 }
