@@ -1,7 +1,6 @@
 package admission
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
 )
@@ -20,7 +19,7 @@ type Call struct {
 
 // address is how the API server writes the address of a Service that it calls.
 // https://github.com/kubernetes/kubernetes/blob/v1.36.3/staging/src/k8s.io/apiserver/pkg/util/webhook/client.go (hookClientConfig)
-var address = regexp.MustCompile(`^Post "https://([a-z0-9-]+)\.([a-z0-9-]+)\.svc(?::(\d+))?[/?"]`)
+var address = lazy(`^Post "https://([a-z0-9-]+)\.([a-z0-9-]+)\.svc(?::(\d+))?[/?"]`)
 
 // unreached are what calls end with that nothing answered.
 var unreached = []string{
@@ -35,7 +34,7 @@ func (r Refusal) FailedCall() *Call {
 	}
 	why := strings.TrimPrefix(r.Reason, "failed to call webhook: ")
 	c := &Call{Webhook: r.Name, Why: why}
-	if m := address.FindStringSubmatch(why); m != nil {
+	if m := address().FindStringSubmatch(why); m != nil {
 		c.Service, c.Namespace, c.Port = m[1], m[2], 443
 		if port, err := strconv.ParseInt(m[3], 10, 32); err == nil {
 			c.Port = int32(port)

@@ -60,7 +60,7 @@ var book = finding.NewBook(append(lent(), own...)...)
 // lent are the entries of the codes of nodes: first those that bear on paths, then the others, which stand here where they explain one.
 func lent() []rule {
 	codes := slices.Clone(borrowed)
-	for _, entry := range rules.Catalog() {
+	for _, entry := range ofNodes {
 		codes = append(codes, entry.Code)
 	}
 	var list []rule
@@ -72,9 +72,11 @@ func lent() []rule {
 	return list
 }
 
+// ofNodes are the entries of the codes of nodes.
+var ofNodes = rules.Catalog()
+
 func entryOf(code finding.Code) finding.Entry {
-	all := rules.Catalog()
-	return all[slices.IndexFunc(all, func(e finding.Entry) bool { return e.Code == code })]
+	return ofNodes[slices.IndexFunc(ofNodes, func(e finding.Entry) bool { return e.Code == code })]
 }
 
 func severityOf(code finding.Code) finding.Severity { return entryOf(code).Severity }
