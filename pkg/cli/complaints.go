@@ -1,6 +1,15 @@
 package cli
 
-import "github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
+import (
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+)
+
+// Line is an error in the one line that a command prints of it: explained, without what looks like a secret, and not without end.
+func Line(err error) string {
+	return output.Truncate(mask.Text(output.Sanitize(kube.OneLine(kube.Explain(err)))), longestLine)
+}
 
 // Complaints tells what fails while a command goes on looking. What fails again in the same words is told once.
 type Complaints struct {
@@ -16,10 +25,10 @@ func (e *Env) Complaints() *Complaints { return &Complaints{env: e, last: map[st
 func (c *Complaints) Say(of string, err error) {
 	text := ""
 	if err != nil {
-		text = kube.OneLine(kube.Explain(err))
+		text = Line(err)
 	}
 	if text != "" && text != c.last[of] {
-		c.env.Warn("error: %s", sanitize(text))
+		c.env.Warn("error: %s", text)
 	}
 	c.last[of] = text
 }

@@ -79,9 +79,9 @@ func explain(env *Env, c *cobra.Command, catalog Catalog, code, language string)
 	if err != nil {
 		return Usage(err)
 	}
-	entry, ok := find(catalog.Entries, code)
-	if !ok {
-		return Usage(unknownCode(catalog.Entries, code))
+	entry, err := catalog.Entry(code)
+	if err != nil {
+		return Usage(fmt.Errorf("--explain %w", err))
 	}
 	if translated, ok := find(catalog.Chinese, string(entry.Code)); ok && language == chinese {
 		// Codes, severities and links have no language.
@@ -118,6 +118,15 @@ func explainLanguage(env *Env, flag string) (string, error) {
 	return english, nil
 }
 
+// Entry finds a code, forgiving its case. The error names those that are near.
+func (c Catalog) Entry(code string) (finding.Entry, error) {
+	entry, ok := find(c.Entries, code)
+	if !ok {
+		return entry, unknownCode(c.Entries, code)
+	}
+	return entry, nil
+}
+
 // find looks a code up, forgiving its case.
 func find(entries []finding.Entry, code string) (finding.Entry, bool) {
 	i := slices.IndexFunc(entries, func(e finding.Entry) bool { return strings.EqualFold(string(e.Code), code) })
@@ -139,7 +148,7 @@ func unknownCode(entries []finding.Entry, code string) error {
 			near = append(near, string(e.Code))
 		}
 	}
-	return fmt.Errorf("--explain %q: unknown finding code; valid codes: %s", code, strings.Join(near, ", "))
+	return fmt.Errorf("%q: unknown finding code; valid codes: %s", code, strings.Join(near, ", "))
 }
 
 func printEntry(w io.Writer, e finding.Entry, language string) error {

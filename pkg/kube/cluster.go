@@ -98,6 +98,32 @@ func (f *Flags) Clusters() ([]*Cluster, error) {
 	return clusters, nil
 }
 
+// Named resolves the flags into a connection to one context, by its exact name, which --context has to allow where it is given.
+// Without a name it is the one that --context names, or the current context.
+func (f *Flags) Named(context string) (*Cluster, error) {
+	allowed, err := f.contextNames()
+	if err != nil {
+		return nil, err
+	}
+	list := strings.Join(allowed, ", ")
+	switch {
+	case context == "" && len(allowed) == 1:
+		return f.connect(allowed[0])
+	case context == "":
+		return nil, fmt.Errorf("a context is required; allowed contexts: %s", list)
+	case len(f.contexts) > 0 && !slices.Contains(allowed, context):
+		return nil, fmt.Errorf("context %q is not allowed; allowed contexts: %s", context, list)
+	}
+	raw, err := f.Loader().RawConfig()
+	if err != nil {
+		return nil, Explain(err)
+	}
+	if raw.Contexts[context] == nil {
+		return nil, fmt.Errorf("context %q: not found in the kubeconfig", context)
+	}
+	return f.connect(context)
+}
+
 // contextNames expands --context; a single empty name stands for the current context.
 func (f *Flags) contextNames() ([]string, error) {
 	if len(f.contexts) == 0 {
@@ -176,7 +202,7 @@ func (f *Flags) given(context string) []string {
 	var flags []string
 	for _, name := range repeated {
 		flag := f.set.Lookup(name)
-		if flag == nil || !flag.Changed {
+		if flag == nil || !flag.Changed && (name != "context" || context == "") {
 			continue
 		}
 		values := []string{flag.Value.String()}

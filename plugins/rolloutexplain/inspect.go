@@ -6,6 +6,7 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/target"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/load"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
@@ -24,6 +25,9 @@ func Inspect(ctx context.Context, cluster *kube.Cluster, o Options) (report.List
 	}
 	return o.Explain(reading, cluster.Kubectl), nil
 }
+
+// Targets reads the names of rollouts as the command does: NAME, TYPE/NAME or TYPE NAME.
+func Targets(words ...string) ([]target.Ref, error) { return (&flags{}).targets(words) }
 
 // Read reads what the options ask for. The error is that of a named object, or of every list; other failures are sources.
 func Read(ctx context.Context, cluster *kube.Cluster, o Options) (Reading, error) {

@@ -39,7 +39,9 @@ type Options struct {
 	RequireComplete bool
 	Timeout         time.Duration
 	FromInput       string
-	Snapshot        string // the file to write instead of a report
+	Snapshot        string   // the file to write instead of a report
+	MCP             bool     // serve calls instead
+	Namespaces      []string // of which rollouts may be read by a call; none: all
 
 	Connection *kube.Flags
 }

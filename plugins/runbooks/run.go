@@ -17,6 +17,8 @@ import (
 
 func run(ctx context.Context, env *cli.Env, o Options) error {
 	switch {
+	case o.MCP:
+		return serve(ctx, env, o)
 	case o.FromInput != "":
 		r, err := load(env, o.FromInput)
 		if err != nil {

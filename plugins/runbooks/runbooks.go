@@ -23,10 +23,15 @@ import (
 // New makes the command.
 func New(env *cli.Env) *cobra.Command {
 	root := newCommand(env, run)
-	return cli.Explained(env, root, cli.Catalog{
+	return cli.Explained(env, root, catalog())
+}
+
+// catalog is what all workflows may find.
+func catalog() cli.Catalog {
+	return cli.Catalog{
 		Entries: union(nodeinfo.Catalog(), dns.Catalog(), rolloutexplain.Catalog()),
 		Chinese: union(nodeinfo.ChineseCatalog(), dns.ChineseCatalog(), rolloutexplain.ChineseCatalog()),
-	})
+	}
 }
 
 // Catalog is empty: each finding is one of another plugin, under its code.
@@ -108,7 +113,7 @@ func newCommand(env *cli.Env, run runF) *cobra.Command {
 	}
 	values.register(command)
 	connection = cli.AddConnectionFlags(env, command)
-	command.AddCommand(snapshotCommand(env, connection, run))
+	command.AddCommand(snapshotCommand(env, connection, run), mcpCommand(env, connection, run))
 	return command
 }
 

@@ -40,12 +40,15 @@ func parse(t *testing.T, args ...string) (Options, int, string) {
 
 // A flag that changes no option is a promise that nobody keeps.
 func TestEveryFlagChangesTheOptions(t *testing.T) {
-	values := map[string]string{"output": "wide", "selector": "a=b", "fail-on": "warning", "timeout": "3s", "from-input": "f", "color": "always"}
+	values := map[string]string{"output": "wide", "selector": "a=b", "fail-on": "warning", "timeout": "3s", "from-input": "f", "color": "always", "namespaces": "a,b"}
 	root := newCommand(testkit.NewEnv("kubectl runbooks", now).Env, nil)
 	for _, command := range append([]*cobra.Command{root}, root.Commands()...) {
 		var words []string
 		if command != root {
-			words = []string{command.Name(), "file"}
+			words = []string{command.Name()}
+		}
+		if command.Name() == "snapshot" {
+			words = append(words, "file")
 		}
 		plain, _, _ := parse(t, words...)
 		command.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
@@ -76,6 +79,7 @@ func TestUsageErrors(t *testing.T) {
 		"extra": `"extra" is not a command`, "-o nonsense": `-o "nonsense": unknown format`, "-l a==b==c": "invalid selector", "--timeout=0s": "must be positive",
 		"--fail-on=bad": "unknown severity", "-w -o junit": "prints one report", "--from-input=f -A": "cannot be combined", "snapshot": "the name of one file",
 		"snapshot a b": "the name of one file", "snapshot a --timeout=-1s": "must be positive", "snapshot a -l ,=": "invalid selector",
+		"mcp extra": "is not a command", "mcp --timeout=0s": "must be positive", "mcp --namespaces=a,,b": "a name is empty",
 	} {
 		if _, code, stderr := parse(t, strings.Fields(args)...); code != cli.ExitError || !strings.Contains(stderr, want) {
 			t.Errorf("%s: exit %d: %s", args, code, stderr)
