@@ -42,7 +42,7 @@ const (
 )
 
 // measures are tried until the answer fits: how many elements of a list, and how many characters of a text.
-var measures = []struct{ elements, text int }{{100, 2000}, {30, 1000}, {10, 500}, {5, 300}, {3, 200}, {2, 120}, {1, 80}}
+var measures = []struct{ elements, text int }{{100, 2010}, {30, 1000}, {10, 500}, {5, 300}, {3, 200}, {2, 120}, {1, 80}}
 
 // brief is how far a list is folded before fewer items of it are shown.
 const brief = 4
@@ -60,7 +60,12 @@ func fold[T any](whole T, list string, p paging, summary bool) (answer, error) {
 			return a, fmt.Errorf("offset %d is behind the end of the list, which has %d", p.Offset, total)
 		}
 		show = min(p.Limit, total-p.Offset)
+		field := items(reflect.ValueOf(&whole), list)
+		field.Set(field.Slice(p.Offset, p.Offset+show))
 	}
+	whole = mask.Copy(whole)                                                // before texts are cut: half a secret looks like none
+	long := folder{elements: 1 << 30, text: 2000, counts: map[string]int{}} // what is copied below is small
+	long.walk(reflect.ValueOf(&whole).Elem(), "")
 	for {
 		for i, m := range measures {
 			if show > 1 && i > brief {
@@ -71,7 +76,7 @@ func fold[T any](whole T, list string, p paging, summary bool) (answer, error) {
 			if list != "" {
 				field := items(reflect.ValueOf(&copied), list)
 				window := reflect.MakeSlice(field.Type(), 0, show)
-				field.Set(reflect.AppendSlice(window, field.Slice(p.Offset, p.Offset+show)))
+				field.Set(reflect.AppendSlice(window, field.Slice(0, show)))
 				f.list = list
 				a.Page = pageOf(p.Offset, show, total)
 			}
@@ -255,7 +260,7 @@ func (f *folder) note(path string, n int) {
 func (f *folder) cut(text string) string {
 	text = plain(text)
 	if letters := []rune(text); len(letters) > f.text {
-		return fmt.Sprintf("%s… (%d more characters)", string(letters[:f.text]), len(letters)-f.text)
+		return string(letters[:f.text]) + "… (cut)"
 	}
 	return text
 }
