@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
@@ -45,6 +46,29 @@ func ReadCheck(ctx context.Context, cluster *kube.Cluster, o CheckOptions) (Read
 func (o CheckOptions) Evaluate(r Reading, kubectl finding.Kubectl) report.Status {
 	_, judge := o.plan("", evaluate.Options{Kubectl: kubectl})
 	return mask.Copy(evaluate.Status(r.Input, r.Time, judge, checkKind))
+}
+
+// Resolve queries a name at every DNS pod, as the command resolve does without --from: it creates nothing and prints nothing.
+// Without types, A and AAAA are queried.
+func Resolve(ctx context.Context, cluster *kube.Cluster, name string, types ...string) (report.Resolution, error) {
+	o := ResolveOptions{Name: name, At: "all", Types: []string{"A", "AAAA"}}
+	if len(types) > 0 {
+		o.Types = nil
+	}
+	for _, typ := range types {
+		o.Types = append(o.Types, strings.ToUpper(typ))
+	}
+	for _, question := range questionsFor(name, o.Types) {
+		if err := collect.CheckQuestion(question); err != nil {
+			return report.Resolution{}, err
+		}
+	}
+	in, err := newCollector(cluster, readLimit, 0, cluster.Clock.Now()).Collect(ctx, o.atServers())
+	if err != nil {
+		return report.Resolution{}, err
+	}
+	judge := evaluate.Options{Kubectl: cluster.Kubectl, Slow: slowUpstream, Typed: name}
+	return mask.Copy(evaluate.Resolve(in, cluster.Clock.Now(), judge, evaluate.Qualify(in, name), o.Types, "")), nil
 }
 
 // MarshalJSON writes the file of --save-input.

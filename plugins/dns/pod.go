@@ -297,13 +297,8 @@ func (c *common) resolve(ctx context.Context, o ResolveOptions) error {
 		return err
 	}
 	w := collect.Wants{Servers: true, Namespaces: true, KubeletMap: true}
-	name := func(in evaluate.Input) string { return evaluate.Qualify(in, o.Name) }
 	if o.From == "" {
-		if o.At != "all" {
-			w.Only = o.At
-		}
-		w.Questions = func(in evaluate.Input, _ time.Time) []records.Question { return questionsFor(name(in), o.Types) }
-		w.Outside = func(in evaluate.Input) bool { return evaluate.Outside(in, name(in)) }
+		w = o.atServers()
 	} else {
 		w.From = &collect.From{
 			Namespace: s.namespace(), Pod: o.From, Container: o.Container, Ask: true, Files: true, Probe: s.probe(o.Probe),
@@ -319,12 +314,25 @@ func (c *common) resolve(ctx context.Context, o ResolveOptions) error {
 	}
 	judge := s.judge()
 	judge.Typed = o.Name
-	r := evaluate.Resolve(in, now, judge, name(in), o.Types, o.Expect)
+	r := evaluate.Resolve(in, now, judge, evaluate.Qualify(in, o.Name), o.Types, o.Expect)
 	err = finish(s, r.Header, r, render.Resolve)
 	if err == nil && r.Met != nil && !*r.Met {
 		return cli.Exit{Code: cli.ExitThreshold}
 	}
 	return err
+}
+
+// atServers is what resolve reads without --from: the answer of each DNS pod.
+func (o ResolveOptions) atServers() collect.Wants {
+	w := collect.Wants{Servers: true, Namespaces: true, KubeletMap: true}
+	if o.At != "all" {
+		w.Only = o.At
+	}
+	w.Questions = func(in evaluate.Input, _ time.Time) []records.Question {
+		return questionsFor(evaluate.Qualify(in, o.Name), o.Types)
+	}
+	w.Outside = func(in evaluate.Input) bool { return evaluate.Outside(in, evaluate.Qualify(in, o.Name)) }
+	return w
 }
 
 func questionsFor(name string, types []string) []records.Question {
