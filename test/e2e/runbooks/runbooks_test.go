@@ -155,6 +155,8 @@ func TestTriage(t *testing.T) {
 			}
 		})
 
+		t.Run("served to a client of the Model Context Protocol", func(t *testing.T) { served(t, c) })
+
 		t.Run("saved, it is explained without a cluster", func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "cluster.tar.gz")
 			c.MustKubectl(t, "runbooks", "snapshot", file)
