@@ -27,7 +27,7 @@ func mcpCommand(env *cli.Env, connection *kube.Flags, run runF) *cobra.Command {
 		Use:   "mcp",
 		Short: "Serve the workflows to an AI client over the Model Context Protocol",
 		Long: cli.Long(`Serve nodeinfo, dns check, dns resolve, rollout-explain, the triage of all three and the meaning of finding codes as
-			tools of the Model Context Protocol, over standard input and output. An MCP client starts this command; nobody types into it.
+			tools of the Model Context Protocol, over standard input and output. An MCP client starts this command.
 
 			All tools read; none creates or changes anything, and nodeshell is not offered. Answers have the shape of -o json, are
 			cut to 24 KiB, and say what was left out and what was not checked. Secrets and the kubeconfig are never returned.
