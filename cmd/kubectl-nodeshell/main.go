@@ -7,6 +7,7 @@ import (
 	_ "k8s.io/client-go/plugin/pkg/client/auth"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
+	_ "github.com/kubectl-runbooks/kubectl-runbooks/pkg/garbage/late" // first of all that is initialized
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell"
 )
 

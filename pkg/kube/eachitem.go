@@ -10,13 +10,14 @@ import (
 	"fmt"
 	"io"
 	"reflect"
-	"runtime/debug"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/garbage"
 )
 
 // Sink takes the items of a list, one at a time, so that a list of any length needs the memory of one item.
@@ -52,16 +53,7 @@ func (s *Items[T, P]) Add(encoded []byte) error {
 	return nil
 }
 
-// garbage is how much of it may lie next to what is in use, in percent, before it is collected, once a list has many items. A
-// fleet of 30,000 pods peaks at 58 MB with 50 and at 68 MB with Go's default of 100, for a tenth more processor time
-// (docs/performance.md); a run that reads little took 40 % more with it.
-const (
-	garbage     = 50
-	goesDefault = 100
-	many        = 2000
-)
-
-// counted is a Sink for which garbage is collected earlier once it has many items, unless the user chose otherwise (GOGC).
+// counted is a Sink for which garbage is collected earlier once it has many items.
 type counted struct {
 	Sink
 
@@ -69,11 +61,8 @@ type counted struct {
 }
 
 func (s *counted) Add(encoded []byte) error {
-	if s.items++; s.items == many {
-		if chosen := debug.SetGCPercent(garbage); chosen != goesDefault {
-			debug.SetGCPercent(chosen)
-		}
-	}
+	s.items++
+	garbage.Read(s.items)
 	return s.Sink.Add(encoded)
 }
 

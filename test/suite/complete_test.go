@@ -1,10 +1,12 @@
 package suite
 
 import (
+	"bytes"
 	"cmp"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -91,6 +93,20 @@ func TestBinariesStaySmall(t *testing.T) {
 		if info.Size() > budget {
 			t.Errorf("%s has %.1f MB of %.1f: look for what executes text templates, or for kubectl's factory", name, float64(info.Size())/1e6, float64(budget)/1e6)
 		}
+		if runtime.GOOS == "linux" && runtime.GOARCH == "amd64" {
+			collectsNothing(t, out)
+		}
+	}
+}
+
+// A program that prints a line does not collect garbage: that was a quarter of its time (pkg/garbage).
+func collectsNothing(t *testing.T, program string) {
+	t.Helper()
+	command := exec.Command(program, "version")
+	command.Env = append(os.Environ(), "GODEBUG=gctrace=1", "GOGC=")
+	text, err := command.CombinedOutput()
+	if err != nil || bytes.Contains(text, []byte("gc 1 ")) {
+		t.Errorf("%s version: %v\n%s", filepath.Base(program), err, text)
 	}
 }
 
