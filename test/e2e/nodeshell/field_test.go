@@ -87,7 +87,7 @@ func TestAPodThatIsReplacedDuringACapture(t *testing.T) {
 	c := cluster(t)
 	ns := c.Namespace(t)
 	pods(t, c, ns)
-	line := harness.AwaitFile + `kubectl nodeshell capture web client -n "$NS" -w "$DIR/all.pcapng" --duration 20s FORMAT >"$DIR/out" 2>"$DIR/err" & pid=$!; await . "$DIR/all.pcapng"; sleep 4
+	line := harness.AwaitFile + `kubectl nodeshell capture web client -n "$NS" -w "$DIR/all.pcapng" --duration 40s FORMAT >"$DIR/out" 2>"$DIR/err" & pid=$!; await . "$DIR/all.pcapng"; sleep 4
 kubectl delete pod web -n "$NS" --wait >/dev/null; kubectl apply -f - -n "$NS" <<<"$WEB" >/dev/null; wait $pid; echo $?; cat "$DIR/out" "$DIR/err" >&2`
 	for name, format := range map[string]string{"text": "", "json": "-o json"} {
 		c.Apply(t, web, "-n", ns)

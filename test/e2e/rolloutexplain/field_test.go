@@ -30,6 +30,13 @@ func await(object, path, value string) step {
 	return run("wait", object, "--for=jsonpath={"+path+"}="+value, "--timeout=90s")
 }
 
+// created waits until a controller has made an object.
+func created(object string) step { return run("wait", object, "--for=create", "--timeout=90s") }
+
+// brokenAtDB1 waits until the last of the two pods of the StatefulSet db has the new, broken template.
+var brokenAtDB1 = all(await("statefulset/db", ".status.updatedReplicas", "1"),
+	run("wait", "pod/db-1", "--for=jsonpath={.status.containerStatuses[0].state.waiting.reason}", "--timeout=90s"), pause(3*time.Second))
+
 func field() []scenario {
 	var list []scenario
 	for _, part := range [][]scenario{bareReplicaSets(), moreJobs(), goingObjects(), handMadeVolumes(), defaulted(), mutated(), scaledDown()} {

@@ -21,7 +21,7 @@ func TestNextCommandsHelp(t *testing.T) {
 		{"undo", "deployment/api", "InvalidImageName", []step{app{replicas: 2}.up(), app{replicas: 2, image: "'Foo:::'"}.apply()}, []string{"rollout undo"}},
 		{"resume", "deployment/api", "DeploymentPaused", []step{app{replicas: 1}.up(), run("rollout", "pause", "deployment/api"), run("set", "env", "deployment/api", "V=2")}, []string{"rollout resume"}},
 		{"quota", "deployment/api", "QuotaExceeded", []step{app{replicas: 2}.up(), apply(`{apiVersion: v1, kind: ResourceQuota, metadata: {name: two}, spec: {hard: {pods: "2"}}}`), run("set", "env", "deployment/api", "V=2")}, []string{`"maxSurge":0`, "annotate replicaset"}},
-		{"trap", "statefulset/db", "StatefulSetPodNotReplaced", []step{db.up(), db.withCommand(`["/nope"]`).apply(), pause(20 * time.Second), db.apply()}, []string{"delete pod db-1"}},
+		{"trap", "statefulset/db", "StatefulSetPodNotReplaced", []step{db.up(), db.withCommand(`["/nope"]`).apply(), brokenAtDB1, db.apply()}, []string{"delete pod db-1"}},
 		{"partition", "statefulset/db", "PartitionedRollout", []step{app{kind: "StatefulSet", name: "db", replicas: 2, spec: "\n  updateStrategy: {rollingUpdate: {partition: 1}}"}.up(), run("set", "env", "statefulset/db", "V=2")}, []string{`"partition":0`}},
 		{"anti-affinity", "deployment/api", "PodAffinityUnsatisfied", []step{app{replicas: 1, pod: antiAffinity}.up(), run("set", "env", "deployment/api", "V=2")}, []string{`"maxSurge":0`}},
 	} {

@@ -306,11 +306,14 @@ func (s scenario) proveWait(t *testing.T, c *harness.Cluster, ns string, outcome
 	if r.Code != s.exit {
 		t.Errorf("--wait ends with %d after %s, want %d\n%s\n%s", r.Code, took, s.exit, r.Stdout, r.Stderr)
 	}
-	if took > s.within {
-		t.Errorf("--wait took %s, more than %s", took, s.within)
+	if took > s.within+reserve {
+		t.Errorf("--wait took %s, more than %s", took, s.within+reserve)
 	}
 	t.Logf("--wait %s: exit %d after %s", strings.Join(s.wait, " "), r.Code, took)
 }
+
+// reserve is what a machine may add on which another package's cluster runs, too.
+const reserve = 10 * time.Second
 
 func TestScenarios(t *testing.T) {
 	c := cluster(t)

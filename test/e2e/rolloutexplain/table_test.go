@@ -254,7 +254,7 @@ func statefulSets() []scenario {
 	return []scenario{
 		{
 			name: "statefulset-trap", fault: "a bad template, then the old one again", target: "statefulset/db",
-			steps: []step{two(app{}).up(), two(app{}).withCommand(`["/nope"]`).apply(), pause(15 * time.Second), two(app{}).apply()},
+			steps: []step{two(app{}).up(), two(app{}).withCommand(`["/nope"]`).apply(), brokenAtDB1, two(app{}).apply()},
 			root:  "StatefulSetPodNotReplaced", verdict: []string{"Failed"}, says: []string{"db-1"}, next: "delete pod db-1", wait: soon, exit: 3, within: 15 * time.Second,
 		},
 		{
@@ -280,7 +280,7 @@ func statefulSets() []scenario {
 		{
 			name: "statefulset-ondelete", fault: "update strategy OnDelete", target: "statefulset/db",
 			// kubectl rollout status refuses OnDelete, so the pods are waited for
-			steps: []step{two(app{spec: "\n  updateStrategy: {type: OnDelete}"}).apply(), pause(2 * time.Second), run("wait", "pod/db-0", "--for=condition=Ready", "--timeout=90s"), pause(2 * time.Second), run("wait", "pod/db-1", "--for=condition=Ready", "--timeout=90s"), run("set", "env", "statefulset/db", "V=2")},
+			steps: []step{two(app{spec: "\n  updateStrategy: {type: OnDelete}"}).apply(), created("pod/db-0"), run("wait", "pod/db-0", "--for=condition=Ready", "--timeout=90s"), created("pod/db-1"), run("wait", "pod/db-1", "--for=condition=Ready", "--timeout=90s"), run("set", "env", "statefulset/db", "V=2")},
 			root:  "OnDelete", verdict: held, says: []string{"db-0"}, next: "delete pod db-", wait: soon, exit: 6, within: 10 * time.Second,
 		},
 	}
