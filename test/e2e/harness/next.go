@@ -71,7 +71,7 @@ func (c *Cluster) Follow(t testing.TB, steps []Step, asked []string, markers ...
 // follow runs a next command. late says that it was ended at its limit. Where the container of a run was removed a moment ago, and the
 // status of its pod still names it, there is no log for that moment.
 func (c *Cluster) follow(command string) (out []byte, late bool, err error) {
-	for range 5 {
+	for range 20 {
 		ctx, cancel := context.WithTimeout(context.Background(), stepLimit)
 		out, err = c.Command(ctx, "bash", "-c", command).CombinedOutput()
 		late = ctx.Err() != nil && err != nil
