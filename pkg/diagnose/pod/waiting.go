@@ -90,10 +90,12 @@ func NeverRan(end *corev1.ContainerStateTerminated) bool {
 }
 
 // HasLog says whether the kubelet has a log of a container to show: it runs or has run. An end without the ID of a container is
-// one of a container that was never made.
+// one of a container that was never made; one before the process began has an empty log.
 // https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/kubelet/kubelet_pods.go (validateContainerLogStatus)
 func HasLog(s *corev1.ContainerStatus) bool {
-	ran := func(end *corev1.ContainerStateTerminated) bool { return end != nil && end.ContainerID != "" }
+	ran := func(end *corev1.ContainerStateTerminated) bool {
+		return end != nil && end.ContainerID != "" && !NeverRan(end)
+	}
 	return s.State.Running != nil || ran(s.State.Terminated) || ran(s.LastTerminationState.Terminated)
 }
 

@@ -2,6 +2,7 @@ package subject
 
 import (
 	"fmt"
+	"slices"
 
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
@@ -42,10 +43,10 @@ func (c *Case) DescribePod(p *facts.Pod) finding.Next {
 	return c.Look("Check the containers, conditions and events of the pod", p.Namespace, "describe", "pod", p.Name)
 }
 
-// PodNext looks into a pod: its log first, unless no container of it has one.
+// PodNext looks into a pod: its log first, unless no container of it, or not the one that crashes, has one.
 func (c *Case) PodNext(p *facts.Pod) []finding.Next {
 	logged, all := podfact.Logged(p.Pod)
-	if len(logged) == 0 {
+	if len(logged) == 0 || p.Crash != nil && !slices.Contains(logged, p.Crash.Container) {
 		return []finding.Next{c.DescribePod(p)}
 	}
 	args, why := []string{"logs", p.Name}, "Read the log of the pod"

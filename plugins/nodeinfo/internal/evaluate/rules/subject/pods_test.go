@@ -13,15 +13,20 @@ import (
 func TestNextStepReadsALogThatExists(t *testing.T) {
 	waits := corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff"}}
 	ended := corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ContainerID: "containerd://1"}}
+	unstarted := corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ContainerID: "containerd://1", Reason: "StartError"}}
 	runs := corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}
 	for name, c := range map[string]struct {
 		states map[string]corev1.ContainerState
 		last   corev1.ContainerState
+		crash  string
 		want   string
 	}{
 		"nothing has started": {want: "describe"},
 		"no image":            {states: map[string]corev1.ContainerState{"a": waits}, want: "describe"},
 		"never made":          {states: map[string]corev1.ContainerState{"a": {Terminated: &corev1.ContainerStateTerminated{}}}, want: "describe"},
+		"never started":       {states: map[string]corev1.ContainerState{"a": waits}, last: unstarted, want: "describe"},
+		"one never started":   {states: map[string]corev1.ContainerState{"a": unstarted, "b": runs}, crash: "a", want: "describe"},
+		"the other crashes":   {states: map[string]corev1.ContainerState{"a": unstarted, "b": ended}, crash: "b", want: "logs p -c b --previous"},
 		"waits again":         {states: map[string]corev1.ContainerState{"a": waits}, last: ended, want: "logs p --tail"},
 		"runs":                {states: map[string]corev1.ContainerState{"a": runs}, want: "logs p --tail"},
 		"one of two runs":     {states: map[string]corev1.ContainerState{"a": waits, "b": runs}, want: "logs p -c b"},
@@ -35,7 +40,11 @@ func TestNextStepReadsALogThatExists(t *testing.T) {
 				})
 			}
 		}
-		if got := (&Case{}).PodNext(&facts.Pod{Pod: &p})[0].Command; !strings.Contains(got, c.want) {
+		pod := facts.Pod{Pod: &p}
+		if c.crash != "" {
+			pod.Crash = &facts.Crash{Container: c.crash, Restarts: 3}
+		}
+		if got := (&Case{}).PodNext(&pod)[0].Command; !strings.Contains(got, c.want) {
 			t.Errorf("%s: %s, want %q", name, got, c.want)
 		}
 	}
