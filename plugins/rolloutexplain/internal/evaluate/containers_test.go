@@ -212,3 +212,39 @@ func TestATableKnowsANodeThatDoesNotExist(t *testing.T) {
 		t.Errorf("%s %s", got.Verdict, got.Summary)
 	}
 }
+
+// What a container cannot be started for decides what is to be read: https://github.com/rootsongjc/kubernetes-handbook/issues/218
+// mounts a ConfigMap, a directory, onto a file.
+func TestWhatCannotBeStartedIsReadNext(t *testing.T) {
+	const runc = "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: " +
+		"unable to start container process: error during container init: "
+	mount := func(at, reason string) string {
+		return runc + `error mounting "/var/lib/kubelet/pods/1/volumes/kubernetes.io~configmap/settings" to rootfs at "` + at + `": mount ` +
+			`/var/lib/kubelet/pods/1/volumes/kubernetes.io~configmap/settings:` + at + ` (via /proc/self/fd/6), flags: 0x5001: ` + reason
+	}
+	for _, tt := range []struct{ message, says, next string }{
+		{mount("/etc/passwd", "not a directory"), `volume "settings" cannot be mounted at /etc/passwd: not a directory`, ".volumeMounts"},
+		{mount("/etc/passwd", "permission denied: unknown"), `volume "settings" cannot be mounted at /etc/passwd: permission denied`, ".volumeMounts"},
+		{mount("/etc/hosts", "not a directory"), "not a directory", ".volumeMounts"}, // a mount of the kubelet's own
+		{runc + `chdir to cwd ("/data") set in config.json failed: permission denied`, "its working directory /data cannot be entered: permission denied", ".workingDir"},
+		{runc + `exec: "/nope": no such file`, `exec: "/nope"`, "command"},
+		{"failed to create containerd container: no space left on device", "no space left", "nodeinfo"},
+	} {
+		b := with(func(b *builder) {
+			b.x().Spec.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "settings", MountPath: "/etc/passwd/"}}
+			b.status(waiting("RunContainerError", tt.message))
+		})()
+		list := Evaluate(b.in, now, model.Options{})
+		f := findingOf(list, pods.ContainerStartError)
+		if f == nil || len(f.Next) == 0 {
+			t.Errorf("%s: no finding with a next command: %s", tt.message, codesOf(list))
+			continue
+		}
+		if !strings.Contains(f.Message, tt.says) {
+			t.Errorf("message %q; want %q", f.Message, tt.says)
+		}
+		if last := f.Next[len(f.Next)-1].Command; !strings.Contains(last, tt.next) {
+			t.Errorf("%s: next %q; want %q", tt.message, last, tt.next)
+		}
+	}
+}

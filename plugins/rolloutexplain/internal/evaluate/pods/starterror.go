@@ -1,6 +1,11 @@
 package pods
 
 import (
+	"cmp"
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -58,7 +63,7 @@ func startError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *core
 }
 
 func startErrorText(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, reason, message string) *model.Cause {
-	short := runtimeWords(message)
+	short := cmp.Or(mountFailed(spec, message), directoryFailed(message), runtimeWords(message))
 	c := e.Cause(p, model.StageRun, ContainerStartError, report.LikelyFatal, "%s cannot be started: %s", p.Called(spec.Name), short).
 		WithKey(short)
 	c.In(spec.Name)
@@ -70,11 +75,51 @@ func startErrorText(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *
 		c.Class, c.Severity, c.SelfHealing = report.Transient, finding.Warning, "maybe"
 	}
 	c.WithEvidence(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name), reason+": "+message, plain.NoTime))
-	if !plain.ContainsAny(message, "exec") {
-		return c.WithNext(e.NextCluster(finding.Read, "Check the container runtime of the node", "nodeinfo", p.Spec.NodeName))
+	for _, part := range startParts {
+		if strings.Contains(message, part.mark) {
+			return c.WithNext(e.Next(w, finding.Read, part.why, "get", "pod", p.Name, "-o",
+				p.JSONPath(spec.Name, part.path)))
+		}
 	}
-	return c.WithNext(e.Next(w, finding.Read, "Read the command and the arguments of the container", "get", "pod", p.Name, "-o",
-		p.JSONPath(spec.Name, "['command','args']")))
+	return c.WithNext(e.NextCluster(finding.Read, "Check the container runtime of the node", "nodeinfo", p.Spec.NodeName))
+}
+
+// startParts are the parts of a container that runc's errors are about, by its words:
+// https://github.com/opencontainers/runc/blob/v1.3.0/libcontainer/rootfs_linux.go and init_linux.go beside it.
+var startParts = []struct{ mark, why, path string }{
+	{
+		"error mounting ",
+		"Read the volume mounts of the container: a volume without subPath is a directory, and cannot replace a file",
+		".volumeMounts",
+	},
+	{"chdir to cwd ", "Read the working directory of the container", ".workingDir"},
+	{"exec", "Read the command and the arguments of the container", "['command','args']"},
+}
+
+var chdir = regexp.MustCompile(`chdir to cwd \("([^"]+)"\) .*: ([a-z ]+)$`)
+
+// directoryFailed says which working directory cannot be entered; empty: the error speaks of something else.
+func directoryFailed(message string) string {
+	parts := chdir.FindStringSubmatch(strings.TrimSuffix(message, ": unknown"))
+	if parts == nil {
+		return ""
+	}
+	return fmt.Sprintf("its working directory %s cannot be entered: %s", plain.OneLine(parts[1]), parts[2])
+}
+
+var mountedAt = regexp.MustCompile(`error mounting ".*" to rootfs at "([^"]+)": .*: ([a-z ]+)$`)
+
+// mountFailed says which volume cannot be mounted where, of the runtime's error; empty: it speaks of something else.
+func mountFailed(spec *corev1.Container, message string) string {
+	parts := mountedAt.FindStringSubmatch(strings.TrimSuffix(message, ": unknown"))
+	if parts == nil {
+		return ""
+	}
+	at := slices.IndexFunc(spec.VolumeMounts, func(m corev1.VolumeMount) bool { return path.Clean(m.MountPath) == parts[1] })
+	if at < 0 {
+		return ""
+	}
+	return fmt.Sprintf("volume %q cannot be mounted at %s: %s", spec.VolumeMounts[at].Name, plain.OneLine(parts[1]), parts[2])
 }
 
 // runtimeWords keeps the part of a runtime's error that names the file or the reason.
