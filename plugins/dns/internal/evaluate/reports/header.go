@@ -145,7 +145,7 @@ func checked(w *facts.Snapshot, found []finding.Finding) []string {
 	add(w.ConfRead && clean(servers.CorefileInvalid, servers.ZoneNotServed, servers.TemplateOverridesCluster, servers.HostsWithoutFallthrough),
 		"the Corefile loads and serves "+strings.TrimSuffix(w.Zone, "."))
 	add(reached && clean(servers.ZoneNotServed, servers.ClusterNamesFailing, servers.ReplicaStale, servers.ReplicaWrongAnswer,
-		servers.ReplicaNotAnswering, servers.ReplicaPortForwardFailed),
+		servers.AnswersOverridden, servers.ReplicaNotAnswering, servers.ReplicaPortForwardFailed),
 		"every replica answers cluster names, and the newest Services match the API")
 	add(outside && clean(servers.UpstreamFailing, servers.UpstreamSlow, servers.UpstreamTCPFailing), "names outside the cluster are answered")
 	add(w.Sources.Get("access").Readable() && w.Provider() == "CoreDNS" && len(w.Access) > 0 && clean(servers.DNSServerForbidden),
