@@ -33,11 +33,11 @@ func registries() []scenario {
 		}
 		return s
 	}
-	patient := []string{"--timeout=240s", "--stable-for=1s"}
+	patient := []string{"--timeout=110s", "--stable-for=1s"}
 	later := pulls("image-pushed-later", "an image that is pushed while --wait waits", "shop/NAMESPACE-later", "ImageNotFound", stuck, "", patient, 0, nil)
-	later.during, later.within = push("shop/NAMESPACE-later:1.5"), 240*time.Second
+	later.during, later.within = push("shop/NAMESPACE-later:1.5"), 110*time.Second
 	back := pulls("registry-limits-for-a-while", "a registry that answers 429, and serves while --wait waits", "shop/NAMESPACE-limits", "RegistryUnavailable", late, "", patient, 0, all(push("shop/NAMESPACE-limits:1.5"), respond("shop/NAMESPACE-limits", "429")))
-	back.during, back.within = respond("shop/NAMESPACE-limits", "200"), 240*time.Second
+	back.during, back.within = respond("shop/NAMESPACE-limits", "200"), 110*time.Second
 	return []scenario{
 		pulls("image-not-found", "a tag that the registry does not have", "shop/absent", "ImageNotFound", stuck, "rollout undo", soon, 3, nil, "shop/absent:1.5", "does not exist"),
 		pulls("image-unauthorized", "a registry that answers 401", "shop/secret", "ImagePullUnauthorized", stuck, "imagePullSecrets", soon, 3, respond("shop/secret", "401"), "has no image pull secret"),
