@@ -1,6 +1,7 @@
 package mask
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -99,6 +100,23 @@ func TestATreeIsMaskedInEveryText(t *testing.T) {
 	}
 }
 
+// Most texts have no name of a secret, and are not searched for what would stand behind it: with the same result.
+func TestATextIsSearchedOnceItHasAName(t *testing.T) {
+	for _, text := range []string{"PASSWORD=x1", "Passwd: x1", "pa\u017fsword=x1", "to\u212aen=x1", "API_KEY=x1", `"Secret": "x1"`, "--ToKen x1y", "passphrase: x1"} {
+		if got := Text(text); !strings.Contains(got, Hidden) || got != unfiltered(text) {
+			t.Errorf("%q became %q, and %q where all is searched", text, got, unfiltered(text))
+		}
+	}
+}
+
+func unfiltered(text string) string {
+	all := slices.Clone(patterns)
+	for i := range all {
+		all[i].names = nil
+	}
+	return hide(text, all)
+}
+
 // What was masked is masked: again it stays as it is. Without a secret, bytes stay as they are; with one, none is made of nothing.
 func FuzzText(f *testing.F) {
 	for _, text := range []string{
@@ -112,6 +130,9 @@ func FuzzText(f *testing.F) {
 		once := Text(text)
 		if twice := Text(once); twice != once {
 			t.Errorf("%q became %q, and again %q", text, once, twice)
+		}
+		if all := unfiltered(text); all != once {
+			t.Errorf("%q became %q, and %q where all is searched", text, once, all)
 		}
 		if !strings.Contains(once, Hidden) && once != text {
 			t.Errorf("%q became %q, where nothing is hidden", text, once)
