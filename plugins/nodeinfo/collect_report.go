@@ -15,35 +15,36 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
 
-// collectReport reads every cluster once, in parallel, and judges them. Of several clusters the error names those that could not
+// collectReport reads and judges every cluster once, in parallel. Of several clusters the error names those that could not
 // be read; the list holds the others.
 func (o Options) collectReport(ctx context.Context, env *cli.Env, clusters []*kube.Cluster) (report.List, error) {
 	stop := output.StartProgress(env.Streams.ErrOut, env.Err(o.Color), "reading the cluster")
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
-	results, errs := make([]Reading, len(clusters)), make([]error, len(clusters))
+	if len(clusters) == 1 {
+		result, err := Read(ctx, clusters[0], o)
+		stop()
+		return o.collectCluster(env, clusters[0], result, err)
+	}
+	fleets, notes, errs := make([]evaluate.Cluster, len(clusters)), make([][]string, len(clusters)), make([]error, len(clusters))
 	var all sync.WaitGroup
 	for i, cluster := range clusters {
-		all.Go(func() { results[i], errs[i] = Read(ctx, cluster, o) })
+		all.Go(func() {
+			fleets[i].Context = cluster.Context
+			result, err := Read(ctx, cluster, o)
+			if err != nil {
+				unread := kube.SourceOf(cluster.Context, "list", "nodes", err)
+				fleets[i].Unread, errs[i] = &unread, fmt.Errorf("context %q: %w", cluster.Context, kube.Explain(err))
+				return
+			}
+			// At once, so that of many clusters the reports are held, and not what they were made from.
+			fleets[i].List, notes[i] = o.Evaluate(result, cluster.Kubectl), result.Notes
+		})
 	}
 	all.Wait()
 	stop()
-	if len(clusters) == 1 {
-		return o.collectCluster(env, clusters[0], results[0], errs[0])
-	}
-	fleets := make([]evaluate.Cluster, len(clusters))
-	for i, cluster := range clusters {
-		fleets[i].Context = cluster.Context
-		if errs[i] != nil {
-			unread := kube.SourceOf(cluster.Context, "list", "nodes", errs[i])
-			fleets[i].Unread = &unread
-			errs[i] = fmt.Errorf("context %q: %w", cluster.Context, kube.Explain(errs[i]))
-			continue
-		}
-		warn(env, results[i].Notes)
-		fleets[i].List = o.Evaluate(results[i], cluster.Kubectl)
-	}
+	warn(env, slices.Concat(notes...))
 	list := evaluate.Join(fleets)
 	slices.SortStableFunc(list.Items, order(o.SortBy))
 	return list, errors.Join(errs...)

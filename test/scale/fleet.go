@@ -176,8 +176,18 @@ func node(i int, now time.Time) *corev1.Node {
 	return n
 }
 
+// renew writes the Leases anew, as kubelets do every ten seconds: nodes that stopped reporting take more to judge.
+func renew(ctx context.Context, etcd string, nodes int, now time.Time) error {
+	w := &writer{ctx: ctx, etcd: etcd}
+	for i := range nodes {
+		name := nodeName(i)
+		w.put("/registry/leases/kube-node-lease/"+name, "coordination.k8s.io/v1", "Lease", lease(name, now))
+	}
+	w.flush()
+	return w.err
+}
+
 func lease(name string, now time.Time) *coordinationv1.Lease {
-	// The lease does not age while the fleet is measured.
 	renewed, seconds := metav1.NewMicroTime(now), int32(40)
 	return &coordinationv1.Lease{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "kube-node-lease", CreationTimestamp: metav1.NewTime(now)},
