@@ -56,6 +56,10 @@ const (
 	gap     = 3
 )
 
+// The cells of a fleet do not fit into the cache of widths: to look there and to throw out the oldest takes longer than to
+// count. A table of 1,000 rows and 14 columns took 60 ms with it, and takes 33 ms without.
+func init() { twwidth.SetCacheCapacity(0) }
+
 // Fprint writes the table.
 func (t TableText) Fprint(w io.Writer, o TableOptions) error {
 	shown := t.shown(o.Wide)
@@ -181,7 +185,10 @@ var strayReset = regexp.MustCompile(`(\x1b\[0m *| +)\x1b\[0m`)
 func writeTrimmed(w io.Writer, text, indent string) error {
 	var b strings.Builder
 	for line := range strings.Lines(text) {
-		line = strayReset.ReplaceAllString(strings.TrimRight(line, "\n"), "$1")
+		line = strings.TrimRight(line, "\n")
+		if strings.Contains(line, "\x1b") {
+			line = strayReset.ReplaceAllString(line, "$1")
+		}
 		line = strings.ReplaceAll(strings.TrimRight(line, " "), string(blank), " ")
 		b.WriteString(indent)
 		b.WriteString(line)
