@@ -90,7 +90,11 @@ func TestAServerThatMisbehavesIsNamedAndNothingIsJudged(t *testing.T) {
 		{"kubectl rollout-explain", rolloutexplain.New, "deployment/web", cli.ExitError},
 		{"kubectl rollout-explain", rolloutexplain.New, "deployment/web --wait --timeout=4s", cli.ExitError},
 		{"kubectl runbooks", runbooks.New, "", cli.ExitError},
+		{"kubectl nodeinfo", nodeinfo.New, "--paths", cli.ExitError},
+		{"kubectl nodeinfo", nodeinfo.New, "--drain w1", cli.ExitError},
 		{"kubectl nodeshell", nodeshell.New, "w1 -- true", 125},
+		{"kubectl nodeshell", nodeshell.New, "w1 --dry-run", 125},
+		{"kubectl nodeshell", nodeshell.New, "cleanup -A --dry-run", 125},
 		{"kubectl nodeshell", nodeshell.New, "capture pod/web -w -", 125},
 	}
 	var all sync.WaitGroup // not t.Parallel: it runs as many at a time as there are processors, and these wait

@@ -27,7 +27,10 @@ var runs = []command{
 	{"kubectl nodeinfo", nodeinfo.New, "w1 --timeout=4s -o json", cli.ExitError},
 	{"kubectl nodeinfo", nodeinfo.New, "w3 --timeout=4s -o json", cli.ExitError},
 	{"kubectl nodeinfo", nodeinfo.New, "--drain w1 --timeout=4s -o json", cli.ExitError},
+	{"kubectl nodeinfo", nodeinfo.New, "--paths --timeout=4s -o json", cli.ExitError},
 	{"kubectl dns", dns.New, "status --timeout=3s -o json", cli.ExitError},
+	{"kubectl dns", dns.New, "check --timeout=5s -o json", cli.ExitError},
+	{"kubectl dns", dns.New, "pod web-5d4f-0 --timeout=3s -o json", cli.ExitError},
 	{"kubectl dns", dns.New, "verify -A --timeout=3s -o json", cli.ExitError},
 	{"kubectl dns", dns.New, "resolve web.default.svc.cluster.local --timeout=3s -o json", cli.ExitError},
 	{"kubectl rollout-explain", rolloutexplain.New, "deployment/web --request-timeout=3s -o json", cli.ExitError},
@@ -116,7 +119,12 @@ var outcomes = []string{asClean, otherWay, answered, partly, failed, timedOut, w
 // silent are faults that a report need not state, with the reason.
 var silent = map[string]string{
 	"404 | list rollouts": "it is the real answer, too: the kind is not installed",
-	"403 | list rollouts": "who may not list a kind that may not exist learns nothing of it: its state is absent without a fault, too",
+	// A log is any text, and nothing in it says where it ends.
+	"cut in the middle | get pods/log in kube-system": "it is a shorter log",
+	"corrupt bytes | get pods/log in kube-system":     "it is a log with such bytes",
+	"empty answer | get pods/log in kube-system":      "it is an empty log",
+	"a login page | get pods/log in kube-system":      "it is a log with such lines",
+	"403 | list rollouts":                             "who may not list a kind that may not exist learns nothing of it: its state is absent without a fault, too",
 }
 
 // judge says how a run under a fault ended, held against the one without. It is wrong that
@@ -172,11 +180,12 @@ func judge(clean, broken said, f *front) (outcome, why string) {
 // longest is more than the limits of any command come to, one after the other, on a machine that is busy.
 const longest = 15 * time.Second
 
-// newGaps are the sources that were not read, beside those of the clean run; of connections to pods, that one stands there, too.
+// newGaps are the sources that were not read, beside those of the clean run; of connections to pods, that one stands there, too:
+// no kubelet answers here.
 func (s said) newGaps(clean said, source string) map[string]string {
 	gaps := map[string]string{}
 	for name, state := range s.gaps {
-		if clean.gaps[name] != state || strings.HasPrefix(source, "connect ") && strings.HasSuffix(name, "/port-forward") {
+		if clean.gaps[name] != state || strings.HasPrefix(source, "connect ") && (strings.HasSuffix(name, "/port-forward") || strings.HasSuffix(name, "/exec")) {
 			gaps[name] = state
 		}
 	}

@@ -93,6 +93,7 @@ func (s *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.asked[name]++
 	times := s.asked[name]
 	s.mu.Unlock()
+	w.Header().Set("Date", s.started.UTC().Format(http.TimeFormat)) // of refusals, too
 	broken := s.source != "" && s.source == name
 	if broken && s.fault.before != nil {
 		s.struck()
@@ -106,6 +107,10 @@ func (s *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			s.fault.stream(w, r)
 			return
 		}
+		if strings.HasPrefix(name, "connect pods/exec") { // no kubelet is there that runs anything
+			refuse(500, "InternalError", "error dialing backend: no kubelet")(w, r, times)
+			return
+		}
 		s.forward(w, r)
 		return
 	}
@@ -113,7 +118,6 @@ func (s *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
-	w.Header().Set("Date", s.started.UTC().Format(http.TimeFormat))
 	for _, key := range []string{"Content-Type", "Warning"} {
 		if value := a.header.Get(key); value != "" {
 			w.Header().Set(key, value)
@@ -150,6 +154,10 @@ func (p *proxy) answer(r *http.Request) (*answer, error) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return nil, err
+	}
+	if strings.HasSuffix(r.URL.Path, "/log") { // no kubelet is there that has one
+		header := http.Header{"Content-Type": {"text/plain"}}
+		return &answer{status: http.StatusOK, header: header, body: []byte("[INFO] plugin/reload: Running\n")}, nil
 	}
 	key := r.URL.RequestURI() + " " + r.Header.Get("Accept")
 	keeps := r.Method == http.MethodGet && !strings.Contains(key, "kubectl-runbooks") && !strings.Contains(key, "/pods/nodeshell")
