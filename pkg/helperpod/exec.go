@@ -20,6 +20,8 @@ import (
 	utilexec "k8s.io/client-go/util/exec"
 	"k8s.io/klog/v2"
 	"k8s.io/streaming/pkg/httpstream"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 )
 
 // Container addresses one container, always by name: an index would hit an injected sidecar.
@@ -192,7 +194,13 @@ func (c Container) url(subresource string, argv []string, local Streams) (*url.U
 // spdy streams through client-go. Its nil error is no proof of success: it becomes a Status of success, which Exec
 // believes only with the trailer.
 func (c Container) spdy(ctx context.Context, subresource string, u *url.URL, local Streams) (ended, error) {
-	executor, err := remotecommand.NewSPDYExecutor(c.Config, http.MethodPost, u)
+	opening, cancel := context.WithTimeout(ctx, dialPatience)
+	defer cancel()
+	transport, upgrader, err := kube.SPDY(opening, c.Config)
+	if err != nil {
+		return ended{}, err
+	}
+	executor, err := remotecommand.NewSPDYExecutorForTransports(transport, upgrader, http.MethodPost, u)
 	if err != nil {
 		return ended{}, err
 	}

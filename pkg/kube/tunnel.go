@@ -40,7 +40,7 @@ func (c *Cluster) OpenTunnel(ctx context.Context, namespace, pod string) (*Tunne
 	if err != nil {
 		return nil, err
 	}
-	transport, upgrader, err := spdy.RoundTripperFor(config)
+	transport, upgrader, err := SPDY(ctx, config)
 	if err != nil {
 		return nil, err
 	}
@@ -98,14 +98,15 @@ func (t *Tunnel) Dial(ctx context.Context, port int32) (net.Conn, error) {
 	headers.Set(corev1.PortHeader, strconv.Itoa(int(port)))
 	headers.Set(corev1.PortForwardRequestIDHeader, id)
 	headers.Set(corev1.StreamType, corev1.StreamTypeError)
-	errorStream, err := t.conn.CreateStream(headers)
+	errorStream, err := createStream(ctx.Done(), t.conn, headers)
 	if err != nil {
 		return nil, fmt.Errorf("port %d: %w", port, err)
 	}
 	errorStream.Close() // nothing is written to it
 	headers.Set(corev1.StreamType, corev1.StreamTypeData)
-	data, err := t.conn.CreateStream(headers)
+	data, err := createStream(ctx.Done(), t.conn, headers)
 	if err != nil {
+		t.conn.RemoveStreams(errorStream)
 		return nil, fmt.Errorf("port %d: %w", port, err)
 	}
 	c := &tunnelConn{data: data, refused: make(chan error, 1), port: port}

@@ -148,7 +148,11 @@ func execIn(
 	if err != nil {
 		return err
 	}
-	spdy, err := remotecommand.NewSPDYExecutor(config, "POST", request.URL())
+	transport, upgrader, err := kube.SPDY(ctx, config)
+	if err != nil {
+		return err
+	}
+	spdy, err := remotecommand.NewSPDYExecutorForTransports(transport, upgrader, "POST", request.URL())
 	if err != nil {
 		return err
 	}
