@@ -106,6 +106,11 @@ func (p prompt) Close() error {
 
 // createStream opens a stream, and gives up when the connection has ended, or done.
 func createStream(done <-chan struct{}, conn httpstream.Connection, headers http.Header) (httpstream.Stream, error) {
+	select {
+	case <-conn.CloseChan():
+		return nil, io.ErrUnexpectedEOF
+	default:
+	}
 	type opened struct {
 		stream httpstream.Stream
 		err    error

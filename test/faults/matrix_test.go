@@ -2,7 +2,6 @@ package faults
 
 import (
 	"cmp"
-	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -23,20 +22,36 @@ import (
 
 // runs are the commands of the matrix. Each prints JSON: it holds all that the text says.
 var runs = []command{
-	{"kubectl nodeinfo", nodeinfo.New, "--timeout=4s -o json", cli.ExitError},
-	{"kubectl nodeinfo", nodeinfo.New, "w1 --timeout=4s -o json", cli.ExitError},
-	{"kubectl nodeinfo", nodeinfo.New, "w3 --timeout=4s -o json", cli.ExitError},
-	{"kubectl nodeinfo", nodeinfo.New, "--drain w1 --timeout=4s -o json", cli.ExitError},
-	{"kubectl nodeinfo", nodeinfo.New, "--paths --timeout=4s -o json", cli.ExitError},
-	{"kubectl dns", dns.New, "status --timeout=3s -o json", cli.ExitError},
-	{"kubectl dns", dns.New, "check --timeout=5s -o json", cli.ExitError},
-	{"kubectl dns", dns.New, "pod web-5d4f-0 --timeout=3s -o json", cli.ExitError},
-	{"kubectl dns", dns.New, "verify -A --timeout=3s -o json", cli.ExitError},
-	{"kubectl dns", dns.New, "resolve web.default.svc.cluster.local --timeout=3s -o json", cli.ExitError},
-	{"kubectl rollout-explain", rolloutexplain.New, "deployment/web --request-timeout=3s -o json", cli.ExitError},
-	{"kubectl rollout-explain", rolloutexplain.New, "deployment/broken --request-timeout=3s -o json", cli.ExitError},
-	{"kubectl rollout-explain", rolloutexplain.New, "-A --request-timeout=3s -o json", cli.ExitError},
-	{"kubectl rollout-explain", rolloutexplain.New, "deployment/web --wait --stable-for=0s --timeout=6s --request-timeout=3s -o json", cli.ExitError},
+	{"kubectl nodeinfo", nodeinfo.New, "", cli.ExitError},
+	{"kubectl nodeinfo", nodeinfo.New, "w1", cli.ExitError},
+	{"kubectl nodeinfo", nodeinfo.New, "w3", cli.ExitError},
+	{"kubectl nodeinfo", nodeinfo.New, "--drain w1", cli.ExitError},
+	{"kubectl nodeinfo", nodeinfo.New, "--paths", cli.ExitError},
+	{"kubectl dns", dns.New, "status", cli.ExitError},
+	{"kubectl dns", dns.New, "check", cli.ExitError},
+	{"kubectl dns", dns.New, "pod web-5d4f-0", cli.ExitError},
+	{"kubectl dns", dns.New, "verify -A", cli.ExitError},
+	{"kubectl dns", dns.New, "resolve web.default.svc.cluster.local", cli.ExitError},
+	{"kubectl rollout-explain", rolloutexplain.New, "deployment/web", cli.ExitError},
+	{"kubectl rollout-explain", rolloutexplain.New, "deployment/broken", cli.ExitError},
+	{"kubectl rollout-explain", rolloutexplain.New, "-A", cli.ExitError},
+	{"kubectl rollout-explain", rolloutexplain.New, "deployment/web --wait", cli.ExitError},
+}
+
+// limited gives a command the time limit of its reads, and says after how long it must have ended by its own word: nodeinfo and a
+// wait have one limit for all, dns and rollout-explain one for each read, of which at most three wait for each other.
+func (c command) limited(limit time.Duration) (args []string, ends time.Duration) {
+	flag, ends := "--timeout="+limit.String(), limit
+	switch {
+	case waits(c.args):
+		ends = 2 * (limit + time.Second) // a second is what a refusal asks to wait
+		flag = fmt.Sprintf("--timeout=%s --stable-for=0s --request-timeout=%s", ends, limit+time.Second)
+	case c.program == "kubectl rollout-explain":
+		flag, ends = "--request-timeout="+limit.String(), 3*limit
+	case c.program == "kubectl dns":
+		ends = 3 * limit
+	}
+	return strings.Fields(c.args + " " + flag + " -o json"), ends
 }
 
 // said is what a report says, by what a wrong verdict is told.
@@ -49,18 +64,18 @@ type said struct {
 	findings map[string]bool   // code and object of what is critical or a warning
 	gaps     map[string]string // sources that were not read, and their state
 	took     time.Duration
+	ends     time.Duration // by its own word
 }
 
-func do(t testing.TB, c command, f *front) said {
+func do(t testing.TB, c command, f *front, limit time.Duration) said {
 	t.Helper()
 	env := testkit.NewEnv(c.program, time.Now())
 	env.Now = time.Now
 	kubeconfig := testkit.Kubeconfig(t, f.URL, "administrator")
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
+	args, ends := c.limited(limit)
 	began := time.Now()
-	out := said{verdicts: map[string]string{}, findings: map[string]bool{}, gaps: map[string]string{}}
-	out.code = cli.Run(ctx, env.Env, c.plugin(env.Env), append([]string{"--kubeconfig", kubeconfig}, strings.Fields(c.args)...))
+	out := said{ends: ends, verdicts: map[string]string{}, findings: map[string]bool{}, gaps: map[string]string{}}
+	out.code = cli.Run(t.Context(), env.Env, c.plugin(env.Env), append([]string{"--kubeconfig", kubeconfig}, args...))
 	out.took, out.stderr, out.raw = time.Since(began), env.Stderr.String(), env.Stdout.String()
 	var report any
 	if err := json.Unmarshal(env.Stdout.Bytes(), &report); err == nil {
@@ -128,17 +143,17 @@ var silent = map[string]string{
 }
 
 // judge says how a run under a fault ended, held against the one without. It is wrong that
-//   - it takes longer than its limits allow, or crashes;
+//   - it takes longer than its limits and a reserve, or crashes;
 //   - a fault that does no harm changes anything;
 //   - there is neither a report nor an error with the exit code of one;
 //   - a finding comes up that the clean run has not, unless it speaks of an object of which the clean run has one, too, and a gap
 //     is stated, or that an object is not there (404) was the answer: the same fault, told with less knowledge;
 //   - the verdict is another one, or anything is reported as before, and no gap is stated.
-func judge(clean, broken said, f *front) (outcome, why string) {
+func judge(clean, broken said, f *front, reserve time.Duration) (outcome, why string) {
 	gaps := broken.newGaps(clean, f.source)
 	switch {
-	case broken.took > longest:
-		return wrong, fmt.Sprintf("took %s", broken.took)
+	case broken.took > broken.ends+reserve:
+		return wrong, fmt.Sprintf("took %s of %s, with a reserve of %s", broken.took, broken.ends, reserve)
 	case strings.Contains(broken.stderr, "goroutine "):
 		return wrong, "crashed"
 	case f.fault.harmless && !broken.equals(clean):
@@ -177,8 +192,37 @@ func judge(clean, broken said, f *front) (outcome, why string) {
 	return wrong, fmt.Sprintf("no gap is stated: %v", broken.verdicts)
 }
 
-// longest is more than the limits of any command come to, one after the other, on a machine that is busy.
-const longest = 15 * time.Second
+// pace is how fast the machine is: how long the runs take that wait for nothing, lately.
+type pace struct {
+	mu     sync.Mutex
+	lately [32]time.Duration
+	next   int
+}
+
+func (p *pace) note(took time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lately[p.next%len(p.lately)] = took
+	p.next++
+}
+
+// limit is enough for a command to read all that is not broken, ten times over.
+func (p *pace) limit() time.Duration { return max(shortest, 10*p.slowest()) }
+
+// reserve is what a run may take beside its limits: to start, and to say what it has.
+func (p *pace) reserve() time.Duration { return max(shortest, 10*p.slowest()) }
+
+func (p *pace) slowest() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Max(p.lately[:])
+}
+
+const (
+	shortest = 1500 * time.Millisecond
+	// plenty is the limit of runs that wait for nothing, or for a second at most. Nothing comes near it but what is wrong.
+	plenty = 20 * time.Second
+)
 
 // newGaps are the sources that were not read, beside those of the clean run; of connections to pods, that one stands there, too:
 // no kubelet answers here.
@@ -204,41 +248,38 @@ func (s *front) readOtherwise() bool {
 
 func TestUnderEachFaultOfEachSourceNoVerdictIsWrong(t *testing.T) {
 	p := newProxy(realServer(t))
-	gate := make(chan struct{}, 48)
-	var all sync.WaitGroup
 	m := &matrix{counts: map[string]map[string]map[string]int{}, sources: map[string][]string{}}
+	speed := &pace{}
+	var cells []cell
 	for _, c := range runs {
 		f := p.front(t, fault{}, "")
-		clean := do(t, c, f)
+		clean := do(t, c, f, plenty)
 		if len(clean.verdicts) == 0 {
 			t.Fatalf("%s %s: exit %d: %s", c.program, c.args, clean.code, clean.stderr)
 		}
+		speed.note(clean.took)
 		m.sources[c.name()] = f.sources()
 		if testing.Verbose() {
-			t.Logf("%s: %s; %v %v", c.name(), strings.Join(f.sources(), ", "), clean.verdicts, clean.findings)
+			t.Logf("%s: %s; %s; %v %v", c.name(), clean.took, strings.Join(f.sources(), ", "), clean.verdicts, clean.findings)
 		}
 		for _, x := range worldFaults() {
 			for _, source := range f.sources() {
-				if only := os.Getenv("FAULT"); !strings.Contains(c.name()+" | "+x.name+" | "+source, only) {
-					continue
+				if only := os.Getenv("FAULT"); strings.Contains(c.name()+" | "+x.name+" | "+source, only) {
+					cells = append(cells, cell{c, clean, x, source})
 				}
-				all.Go(func() {
-					gate <- struct{}{}
-					defer func() { <-gate }()
-					front := p.front(t, x, source)
-					broken := do(t, c, front)
-					front.end()
-					if !front.hit {
-						return
-					}
-					outcome, why := judge(clean, broken, front)
-					m.count(c.name(), x.name, outcome)
-					if outcome == wrong {
-						t.Errorf("%s | %s | %s: %s", c.name(), x.name, source, why)
-					}
-				})
 			}
 		}
+	}
+	// What waits takes no processor: it runs beside what does not, many at a time. Fewer than all, so that not all start at once.
+	var all sync.WaitGroup
+	gates := map[bool]chan struct{}{true: make(chan struct{}, 64), false: make(chan struct{}, 4)}
+	for _, x := range cells {
+		gate := gates[x.fault.waits || x.fault.harmless]
+		all.Go(func() {
+			gate <- struct{}{}
+			defer func() { <-gate }()
+			x.run(t, p, m, speed)
+		})
 	}
 	all.Wait()
 	leaks(t)
@@ -247,15 +288,45 @@ func TestUnderEachFaultOfEachSourceNoVerdictIsWrong(t *testing.T) {
 	}
 }
 
-// name is the command without what only a test passes.
-func (c command) name() string {
-	words := slices.DeleteFunc(strings.Fields(c.args), func(word string) bool {
-		return strings.Contains(word, "time") || strings.HasPrefix(word, "--stable") || word == "-o" || word == "json"
-	})
-	return strings.TrimSpace(c.program + " " + strings.Join(words, " "))
+// cell is one run under a fault.
+type cell struct {
+	command command
+	clean   said
+	fault   fault
+	source  string
 }
 
-// leaks requires that nothing of the product still runs.
+func (x cell) run(t *testing.T, p *proxy, m *matrix, speed *pace) {
+	front := p.front(t, x.fault, x.source)
+	limit := plenty
+	if x.fault.waits || waits(x.command.args) {
+		limit = speed.limit()
+	}
+	broken := do(t, x.command, front, limit)
+	front.end()
+	if !front.hit {
+		return
+	}
+	if limit == plenty && !x.fault.harmless {
+		speed.note(broken.took)
+	}
+	outcome, why := judge(x.clean, broken, front, speed.reserve())
+	m.count(x.command.name(), x.fault.name, outcome)
+	if outcome == wrong {
+		t.Errorf("%s | %s | %s: %s", x.command.name(), x.fault.name, x.source, why)
+	}
+	if testing.Verbose() && broken.took > time.Second {
+		t.Logf("%s | %s | %s: %s of %s, limit %s: %s", x.command.name(), x.fault.name, x.source, broken.took, broken.ends, limit, outcome)
+	}
+}
+
+// name is the command without what only a test passes.
+func (c command) name() string {
+	return strings.TrimSpace(c.program + " " + c.args)
+}
+
+// leaks requires that nothing of the product still runs. Not counted is a stream that was asked for on a connection that ended: nobody
+// waits for it any more, and client-go's library gives it up after 30 s.
 func leaks(t testing.TB) {
 	t.Helper()
 	var left []string
@@ -264,7 +335,7 @@ func leaks(t testing.TB) {
 		buffer = buffer[:runtime.Stack(buffer, true)]
 		left = nil
 		for stack := range strings.SplitSeq(string(buffer), "\n\n") {
-			if !strings.Contains(stack, "test/faults") && (strings.Contains(stack, "kubectl-runbooks/pkg/") || strings.Contains(stack, "kubectl-runbooks/plugins/")) {
+			if !strings.Contains(stack, "test/faults") && !strings.Contains(stack, "spdystream.(*Stream).WaitTimeout") && (strings.Contains(stack, "kubectl-runbooks/pkg/") || strings.Contains(stack, "kubectl-runbooks/plugins/")) {
 				left = append(left, stack)
 			}
 		}

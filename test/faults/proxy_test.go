@@ -107,7 +107,7 @@ func (s *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			s.fault.stream(w, r)
 			return
 		}
-		if strings.HasPrefix(name, "connect pods/exec") { // no kubelet is there that runs anything
+		if strings.HasPrefix(name, "connect pods/") { // no kubelet is there
 			refuse(500, "InternalError", "error dialing backend: no kubelet")(w, r, times)
 			return
 		}
@@ -237,6 +237,8 @@ type fault struct {
 	stream func(w http.ResponseWriter, r *http.Request)              // spoils a watch or an upgrade
 	// The outcome must be that of a run without a fault.
 	harmless bool
+	// The run waits until a limit of its own ends it.
+	waits bool
 }
 
 func refuse(code int, reason, message string, header ...string) func(http.ResponseWriter, *http.Request, int) bool {
@@ -303,8 +305,8 @@ func worldFaults() []fault {
 		{name: "429 once, with Retry-After", harmless: true, before: func(w http.ResponseWriter, r *http.Request, times int) bool {
 			return times > 1 || refuse(429, "TooManyRequests", "slow down", "Retry-After", "1")(w, r, times)
 		}},
-		{name: "hangs", before: hang},
-		{name: "drops the connection", before: func(http.ResponseWriter, *http.Request, int) bool { abort(); return false }},
+		{name: "hangs", waits: true, before: hang},
+		{name: "drops the connection", waits: true, before: func(http.ResponseWriter, *http.Request, int) bool { abort(); return false }},
 		{name: "reset in the middle", answer: func(w http.ResponseWriter, _ *http.Request, body []byte) { part(w, body); abort() }, stream: switched},
 		{name: "cut in the middle", answer: func(w http.ResponseWriter, _ *http.Request, body []byte) {
 			flush(w) // without a length: the end looks like one
@@ -324,7 +326,7 @@ func worldFaults() []fault {
 			fmt.Fprint(w, "<html>\n<body>Please log in</body>\n</html>")
 			return false
 		}},
-		{name: "one byte at a time", answer: func(w http.ResponseWriter, r *http.Request, body []byte) {
+		{name: "one byte at a time", waits: true, answer: func(w http.ResponseWriter, r *http.Request, body []byte) {
 			w.Header().Set("Content-Length", fmt.Sprint(len(body)+1000))
 			for i := range body {
 				_, _ = w.Write(body[i : i+1])
@@ -342,7 +344,7 @@ func worldFaults() []fault {
 		{name: "404", before: refuse(404, "NotFound", "the server could not find the requested resource")},
 		{name: "409", before: refuse(409, "Conflict", "the object has been modified")},
 		{name: "410", before: refuse(410, "Expired", "the provided continue parameter is too old")},
-		{name: "429 for ever, with Retry-After", before: refuse(429, "TooManyRequests", "slow down", "Retry-After", "1")},
+		{name: "429 for ever, with Retry-After", waits: true, before: refuse(429, "TooManyRequests", "slow down", "Retry-After", "1")},
 		{name: "429 for ever, Retry-After an hour", before: refuse(429, "TooManyRequests", "slow down", "Retry-After", "3600")},
 		{name: "500", before: refuse(500, "InternalError", "etcdserver: leader changed")},
 		{name: "503", before: refuse(503, "ServiceUnavailable", "the server is currently unable to handle the request")},
