@@ -86,11 +86,13 @@ func TestHealthyRolloutTakesFiveCalls(t *testing.T) {
 // A part that cannot be read is a stated gap; only the named object itself is worth an error.
 // That the API server denies a built-in kind is no answer: without the ReplicaSets, a Deployment would seem not to be observed.
 func TestABuiltInKindThatIsNotServedIsAGap(t *testing.T) {
-	s := serve(t)
-	s.Refuse(setsPath, http.StatusNotFound)
-	r, env, code := ask(t, s)
-	if got := r.Sources.Get("revisions"); code != 0 || got.State != source.Unreachable || !strings.Contains(got.Message, "does not serve replicasets.apps") {
-		t.Errorf("exit %d, %+v\n%s", code, got, env.Stderr)
+	for path, name := range map[string]string{setsPath: "revisions", podsPath: "pods", eventsPath: "events"} {
+		s := serve(t)
+		s.Refuse(path, http.StatusNotFound)
+		r, env, code := ask(t, s)
+		if got := r.Sources.Get(name); code != 0 || got.State != source.Unreachable || !strings.Contains(got.Message, "does not serve ") {
+			t.Errorf("exit %d, %+v\n%s", code, got, env.Stderr)
+		}
 	}
 }
 
@@ -111,6 +113,9 @@ func TestUnreadableSourcesAreSaid(t *testing.T) {
 		r, env, code := ask(t, s)
 		if code != 0 || r.Verdict != tt.verdict {
 			t.Errorf("%s %d: exit %d, %s: %s %s", tt.path, tt.status, code, r.Verdict, r.Summary, env.Stderr)
+		}
+		if tt.verdict == report.Complete && !strings.HasSuffix(r.Summary, "; not checked: "+tt.source) {
+			t.Errorf("%s %d: %s", tt.path, tt.status, r.Summary)
 		}
 		if got := string(r.Sources.Get(tt.source).State); got != tt.state {
 			t.Errorf("%s %d: source %s is %s, want %s", tt.path, tt.status, tt.source, got, tt.state)

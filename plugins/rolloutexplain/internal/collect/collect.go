@@ -119,12 +119,19 @@ func (r *reader) run(ctx context.Context, name, verb, resource string, read func
 		ctx, cancel := context.WithTimeout(ctx, r.limit)
 		defer cancel()
 		s := kube.SourceOf(name, verb, resource, read(ctx))
-		if s.State == source.Absent && resource != argoResource {
-			// Every API server has the kinds that are built in: that this one denies it is no answer.
-			s.State, s.Message = source.Unreachable, "the API server does not serve "+resource+" (404)"
+		if resource != argoResource {
+			s = denied(s, resource)
 		}
 		r.note(s)
 	})
+}
+
+// denied: every API server has the kinds that are built in. That this one denies it is no answer.
+func denied(s source.Source, resource string) source.Source {
+	if s.State == source.Absent {
+		s.State, s.Message = source.Unreachable, "the API server does not serve "+resource+" (404)"
+	}
+	return s
 }
 
 // note keeps the worst state of a source that several reads make up.

@@ -75,6 +75,9 @@ func (c *Collector) answerInto(ctx context.Context, in *model.Input, mu *sync.Mu
 	ctx, cancel := context.WithTimeout(ctx, c.limit())
 	defer cancel()
 	a := c.ask(ctx, n)
+	if n.Lists() {
+		a.state = denied(a.state, string(n.Kind))
+	}
 	a.at = c.Now()
 	if a.apply == nil {
 		a.apply = func(*model.Input) {}
@@ -113,22 +116,26 @@ func (c *Collector) ask(ctx context.Context, n model.Need) answer {
 		return answer{state: state, apply: func(in *model.Input) { in.Events = append(in.Events, items...) }}
 	case model.NeedNamespace:
 		o, err := core.Namespaces().Get(ctx, n.Name, get)
-		return found(kube.SourceOf("namespace", "get", "namespaces", err), func(in *model.Input) { in.Namespaces = append(in.Namespaces, *o) })
+		return found(kube.SourceOf(model.SourceNamespace, "get", "namespaces", err), func(in *model.Input) {
+			in.Namespaces = append(in.Namespaces, *o)
+		})
 	case model.NeedNode:
 		o, err := core.Nodes().Get(ctx, n.Name, get)
-		return found(kube.SourceOf("nodes", "get", "nodes", err), func(in *model.Input) { addNodes(in, *o) })
+		return found(kube.SourceOf(model.SourceNodes, "get", "nodes", err), func(in *model.Input) { addNodes(in, *o) })
 	case model.NeedNodes:
 		var items []corev1.Node
 		err := pages(ctx, metav1.ListOptions{}, core.Nodes().List, func(l *corev1.NodeList) { items = append(items, l.Items...) }, &sync.Mutex{})
-		return found(kube.SourceOf("nodes", "list", "nodes", err), func(in *model.Input) { addNodes(in, items...) })
+		return found(kube.SourceOf(model.SourceNodes, "list", "nodes", err), func(in *model.Input) { addNodes(in, items...) })
 	case model.NeedNodePods:
 		return c.askNodePods(ctx)
 	case model.NeedQuotas:
 		l, err := core.ResourceQuotas(n.Namespace).List(ctx, metav1.ListOptions{})
-		return found(kube.SourceOf("quotas", "list", "resourcequotas", err), func(in *model.Input) { in.Quotas = append(in.Quotas, l.Items...) })
+		return found(kube.SourceOf(model.SourceQuotas, "list", "resourcequotas", err), func(in *model.Input) {
+			in.Quotas = append(in.Quotas, l.Items...)
+		})
 	case model.NeedLease:
 		o, err := c.Typed.CoordinationV1().Leases(n.Namespace).Get(ctx, n.Name, get)
-		return found(kube.SourceOf("leases", "get", "leases.coordination.k8s.io", err), func(in *model.Input) {
+		return found(kube.SourceOf(model.SourceLeases, "get", "leases.coordination.k8s.io", err), func(in *model.Input) {
 			in.Leases = append(in.Leases, *o)
 		})
 	case model.NeedLog:
@@ -144,14 +151,18 @@ func (c *Collector) askStorage(ctx context.Context, n model.Need) answer {
 	switch n.Kind {
 	case model.NeedClaim:
 		o, err := core.PersistentVolumeClaims(n.Namespace).Get(ctx, n.Name, get)
-		return found(kube.SourceOf("claims", "get", "persistentvolumeclaims", err), func(in *model.Input) { in.Claims = append(in.Claims, *o) })
+		return found(kube.SourceOf(model.SourceClaims, "get", "persistentvolumeclaims", err), func(in *model.Input) {
+			in.Claims = append(in.Claims, *o)
+		})
 	case model.NeedVolume:
 		o, err := core.PersistentVolumes().Get(ctx, n.Name, get)
-		return found(kube.SourceOf("volumes", "get", "persistentvolumes", err), func(in *model.Input) { in.Volumes = append(in.Volumes, *o) })
+		return found(kube.SourceOf(model.SourceVolumes, "get", "persistentvolumes", err), func(in *model.Input) {
+			in.Volumes = append(in.Volumes, *o)
+		})
 	case model.NeedStorageClasses:
 		var l *storagev1.StorageClassList
 		l, err := c.Typed.StorageV1().StorageClasses().List(ctx, metav1.ListOptions{})
-		return found(kube.SourceOf("storageclasses", "list", "storageclasses.storage.k8s.io", err), func(in *model.Input) {
+		return found(kube.SourceOf(model.SourceStorageClasses, "list", "storageclasses.storage.k8s.io", err), func(in *model.Input) {
 			in.StorageClasses = append(in.StorageClasses, l.Items...)
 		})
 	}
@@ -207,14 +218,14 @@ func (c *Collector) askNodePods(ctx context.Context) answer {
 			pods = append(pods, np)
 		}
 	}, &sync.Mutex{})
-	return found(kube.SourceOf("pods of all nodes", "list", "pods (all namespaces)", err), func(in *model.Input) {
+	return found(kube.SourceOf(model.SourceNodePods, "list", "pods (all namespaces)", err), func(in *model.Input) {
 		in.NodePods = append(in.NodePods, pods...)
 	})
 }
 
 func (c *Collector) askLog(ctx context.Context, n model.Need) answer {
 	if c.LogLines <= 0 {
-		return answer{state: source.Source{Name: "logs", State: source.OK}}
+		return answer{state: source.Source{Name: model.SourceLogs, State: source.OK}}
 	}
 	tail, limit := int64(c.LogLines), int64(64<<10)
 	o := &corev1.PodLogOptions{Container: n.Container, Previous: n.Previous, TailLines: &tail, LimitBytes: &limit}
@@ -224,7 +235,7 @@ func (c *Collector) askLog(ctx context.Context, n model.Need) answer {
 		defer stream.Close()
 		text, err = io.ReadAll(io.LimitReader(stream, limit))
 	}
-	s := kube.SourceOf("logs", "get", "pods/log", err)
+	s := kube.SourceOf(model.SourceLogs, "get", "pods/log", err)
 	if s.State == source.Unreachable && len(s.Message) > 0 || s.State == source.Absent {
 		// The container of the last run may be gone: that is no gap in the cause.
 		s.State = source.Absent

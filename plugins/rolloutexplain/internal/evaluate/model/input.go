@@ -121,4 +121,30 @@ const (
 	SourceRevisions = "revisions"
 	SourcePods      = "pods"
 	SourceEvents    = "events"
+
+	// Lookups.
+	SourceNamespace      = "namespace"
+	SourceNodes          = "nodes"
+	SourceNodePods       = "pods of all nodes"
+	SourceQuotas         = "quotas"
+	SourceLeases         = "leases"
+	SourceClaims         = "claims"
+	SourceVolumes        = "volumes"
+	SourceStorageClasses = "storageclasses"
+	SourceLogs           = "logs"
 )
+
+// lookups are the sources of lookups in which a cause may be found.
+var lookups = map[string]bool{
+	SourceNamespace: true, SourceNodes: true, SourceNodePods: true, SourceQuotas: true, SourceLeases: true, SourceClaims: true,
+	SourceVolumes: true, SourceStorageClasses: true, SourceLogs: true,
+}
+
+// Lists says whether a lookup lists a kind that every API server has: "not found" is no answer to it.
+func (n Need) Lists() bool {
+	switch n.Kind {
+	case NeedNamespace, NeedNode, NeedClaim, NeedVolume, NeedLease, NeedLog:
+		return false
+	}
+	return true
+}

@@ -2,6 +2,7 @@ package model
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -142,4 +144,48 @@ func (w *Workload) CountPods(e *Evaluation) {
 // name, and one of them may be forbidden; a target that was found has been read.
 func (w *Workload) RevisionsKnown(e *Evaluation) bool {
 	return w.Target != nil || e.In.Sources.Get(SourceRevisions).Readable()
+}
+
+// Unread says what was not read and could hold a cause; nothing: no check lacked anything. Without pods, events and revisions no
+// check has looked at the whole; of the rest, a source is listed only if a check asked for it.
+func (w *Workload) Unread(e *Evaluation) string {
+	gaps := w.unreadLists(e)
+	for _, s := range e.In.Sources {
+		if lookups[s.Name] && (s.State == source.Forbidden || s.State == source.Unreachable) {
+			gaps = append(gaps, s)
+		}
+	}
+	gaps.Sort()
+	switch len(gaps) {
+	case 0:
+		return ""
+	case 1:
+		return fmt.Sprintf("%s cannot be read (%s)", gaps[0].Name, gaps[0].Reason())
+	}
+	return gapNames(gaps) + " cannot be read"
+}
+
+// UnreadOfSettled says what of a rollout whose counters say complete was not looked at for what speaks against that.
+func (w *Workload) UnreadOfSettled(e *Evaluation) string { return gapNames(w.unreadLists(e)) }
+
+func (w *Workload) unreadLists(e *Evaluation) source.List {
+	names := []string{SourceEvents, SourcePods}
+	if w.Kind != "Job" && w.Kind != "Pod" && !w.RevisionsKnown(e) { // these two have none
+		names = append(names, SourceRevisions)
+	}
+	var gaps source.List
+	for _, name := range names {
+		if s := e.In.Sources.Get(name); !s.Readable() {
+			gaps = append(gaps, s)
+		}
+	}
+	return gaps
+}
+
+func gapNames(gaps source.List) string {
+	names := make([]string, 0, len(gaps))
+	for _, s := range gaps {
+		names = append(names, s.Name)
+	}
+	return strings.Join(names, ", ")
 }

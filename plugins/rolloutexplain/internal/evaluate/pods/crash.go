@@ -168,9 +168,19 @@ func crashCause(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *core
 			"%s exits with code 0 after %s, but the containers of a %s must keep running", p.Called(spec.Name),
 			plain.Age(ran), w.Kind)
 	}
-	return e.Cause(p, model.StageRun, ContainerCrashing, report.LikelyFatal, "%s crashes: exit code %s after %s", p.Called(spec.Name),
+	c := e.Cause(p, model.StageRun, ContainerCrashing, report.LikelyFatal, "%s crashes: exit code %s after %s", p.Called(spec.Name),
 		exitMeaning(end.ExitCode, end.Signal), plain.Age(ran)).
 		WithKey(fmt.Sprint(end.ExitCode))
+	if mayBeKilled(spec, end) && e.MissingEventText("") != "" {
+		c.Message = fmt.Sprintf("%s ends: exit code %s after %s; unknown whether a probe fails: Events cannot be read",
+			p.Called(spec.Name), exitMeaning(end.ExitCode, end.Signal), plain.Age(ran))
+	}
+	return c
+}
+
+// mayBeKilled says whether the kubelet may have ended a container by a signal because a probe failed: only an event tells.
+func mayBeKilled(spec *corev1.Container, end *corev1.ContainerStateTerminated) bool {
+	return (spec.LivenessProbe != nil || spec.StartupProbe != nil) && (end.ExitCode == 128+9 || end.ExitCode == 128+15)
 }
 
 // crashBears is what bears on a crash whose own words say its kind; nil: they do not. An added variable has nothing to do with

@@ -127,7 +127,8 @@ func terminatingCause(e *model.Evaluation, w *model.Workload, p *model.Pod) *mod
 		over := "terminating: the termination grace period has just ended"
 		return endCause(e, p, PodTerminating, report.Transient, "is "+over, "are "+over).MarkSelfHealing().Since(began).WithEvidence(seen)
 	}
-	text := fmt.Sprintf("grace period %s ago, and no event says why", plain.Age(e.Now.Sub(due)))
+	text := fmt.Sprintf("grace period %s ago, and %s", plain.Age(e.Now.Sub(due)),
+		e.MissingEventText("no event says why"))
 	return endCause(e, p, PodStuckTerminating, report.Transient, "exceeded its "+text, "exceeded their "+text).
 		Since(began).WithEvidence(seen).
 		WithNext(e.NextCluster(finding.Read, "Check the kubelet and the container runtime of the node", "nodeinfo", p.Spec.NodeName))

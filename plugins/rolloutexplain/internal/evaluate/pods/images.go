@@ -109,6 +109,9 @@ func imageCause(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *core
 		text = failed.Message
 	}
 	c := pullError(e, w, p, spec, text)
+	if unread := e.MissingEventText(""); unread != "" && failed == nil && !says && text != "" {
+		c.Message += "; " + unread
+	}
 	c.In(spec.Name).WithKey(spec.Image)
 	c.WithEvidence(seen)
 	if failed != nil {
@@ -169,7 +172,7 @@ func pullError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev
 			spec.Name, short)
 	}
 	if short == "" {
-		short = "the kubelet reports no reason"
+		short = e.MissingEventText("the kubelet reports no reason")
 	}
 	c := cause(ErrImagePull, report.LikelyFatal, "image %q of container %q cannot be pulled: %s", spec.Image, spec.Name, short)
 	c.Confidence = "medium"

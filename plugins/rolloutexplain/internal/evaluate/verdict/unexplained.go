@@ -27,10 +27,13 @@ var harmless = map[string]string{
 	"Event FailedAdmission":       "as PolicyViolation: the refused request is tried again by its controller, and what is missing is found",
 }
 
-// unexplained adds what speaks against a rollout whose counters say complete and that no finding accounts for; nil: nothing is
-// left. A Job has ended, whatever its attempts came to; nothing runs of what is scaled to zero.
+// looksBehind says whether anything can speak against counters that say complete. A Job has ended, whatever its attempts came to;
+// nothing runs of what is scaled to zero.
+func looksBehind(w *model.Workload) bool { return w.Kind != "Job" && w.Desired != 0 }
+
+// unexplained adds what speaks against a rollout whose counters say complete and that no finding accounts for; nil: nothing is left.
 func unexplained(e *model.Evaluation, w *model.Workload) *report.Finding {
-	if w.Kind == "Job" || w.Desired == 0 {
+	if !looksBehind(w) {
 		return nil
 	}
 	ledger := finding.Ledger{Harmless: harmless}

@@ -39,8 +39,7 @@ func judge(e *model.Evaluation, w *model.Workload) *report.Finding {
 			fmt.Sprintf("revision %d is no longer the updated revision: that is now %s", e.Opts.Revision, model.Label(w.Target))
 		return nil
 	case !e.In.Sources.Get(model.SourcePods).Readable() && !w.Settled && root == nil:
-		r.Verdict = report.Unknown
-		r.Summary = "the rollout is not complete, and the pods cannot be read: " + e.In.Sources.Get(model.SourcePods).Gap()
+		unread(e, w)
 		return nil
 	case w.Settled:
 		return judgeSettled(e, w, root)
@@ -131,6 +130,9 @@ func judgeSettled(e *model.Evaluation, w *model.Workload, root *report.Finding) 
 		return f
 	}
 	r.Summary = settledWords(w)
+	if gaps := w.UnreadOfSettled(e); gaps != "" && looksBehind(w) {
+		r.Summary += "; not checked: " + gaps
+	}
 	return nil
 }
 
@@ -168,6 +170,12 @@ func judgeWithoutCause(e *model.Evaluation, w *model.Workload) *report.Finding {
 		}
 	}
 	if quiet := e.Now.Sub(since); quiet > unexplainedAfter && w.Moving == "" {
+		for _, p := range waiting {
+			e.PodEvents(p)
+		}
+		if unread(e, w) {
+			return nil
+		}
 		f := e.Finding(NoCauseFound, report.Transient,
 			"the rollout is not complete, and no check explains why (no progress for %s)", plain.Age(quiet))
 		f.Confidence, f.SelfHealing, f.FirstSeen, f.Pods = "low", "maybe", plain.TimePtr(since), model.Names(waiting)
@@ -193,6 +201,16 @@ func judgeWithoutCause(e *model.Evaluation, w *model.Workload) *report.Finding {
 			plain.Or(r.Counts.Available, 0))
 	}
 	return nil
+}
+
+// unread says so where a cause may be in what was not read; false: no check lacked anything.
+func unread(e *model.Evaluation, w *model.Workload) bool {
+	gaps := w.Unread(e)
+	if gaps == "" {
+		return false
+	}
+	w.Report.Verdict, w.Report.Summary = report.Unknown, "the rollout is not complete; unknown why: "+gaps
+	return true
 }
 
 // unexplainedAfter is how long a rollout may stand still without a cause before that is called unknown.
