@@ -138,17 +138,15 @@ func (b *Builder) compile(ctx context.Context, c Component, source, final string
 	}
 	defer os.RemoveAll(temp) //nolint:errcheck // gone after the rename
 	for _, pkg := range c.Packages {
-		output := filepath.Join(temp, path.Base(pkg))
-		if pkg == "." {
-			output = filepath.Join(temp, c.Name)
-		}
-		cmd := exec.CommandContext(ctx, "go", "build", "-ldflags", strings.TrimSpace(c.LDFlags+" -s -w"), "-o", output, pkg)
-		cmd.Dir = source
-		// The build must not depend on a workspace or on flags that the caller
-		// happens to have set; no C compiler is on a new machine.
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-buildvcs=false")
+		output := filepath.Join(temp, programName(c, pkg))
+		cmd := goCommand(ctx, source, "build", "-ldflags", strings.TrimSpace(c.LDFlags+" -s -w"), "-o", output, pkg)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("go build %s: %w\n%s", pkg, err, tail(string(out), 20))
+		}
+	}
+	if c.Manifest.Path != "" {
+		if err := keep(ctx, source, c.Manifest, filepath.Join(temp, c.Name+".yaml")); err != nil {
+			return err
 		}
 	}
 	for _, link := range c.Links {
@@ -160,6 +158,36 @@ func (b *Builder) compile(ctx context.Context, c Component, source, final string
 		return err
 	}
 	return os.Rename(temp, final)
+}
+
+// programName is the last element of a package's path, unless that says nothing.
+func programName(c Component, pkg string) string {
+	if name := path.Base(pkg); name != "." && name != "cmd" {
+		return name
+	}
+	return c.Name
+}
+
+// goCommand runs go in a component's module. The build must not depend on a workspace or on flags that the
+// caller happens to have set; no C compiler is on a new machine.
+func goCommand(ctx context.Context, source string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = source
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-buildvcs=false")
+	return cmd
+}
+
+// keep copies a file of a module: the module itself may go from the machine, and what was built of it stays.
+func keep(ctx context.Context, source string, file ModuleFile, target string) error {
+	dir, err := goCommand(ctx, source, "list", "-m", "-f", "{{.Dir}}", file.Module).Output()
+	if err != nil {
+		return fmt.Errorf("find module %q: %w", file.Module, err)
+	}
+	data, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(dir)), file.Path))
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(target, data, 0o644)
 }
 
 func tail(text string, lines int) string {

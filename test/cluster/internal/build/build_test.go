@@ -43,10 +43,13 @@ func TestKeyFollowsContent(t *testing.T) {
 	flags, packages := base, base
 	flags.LDFlags = "-X a=c"
 	packages.Packages = []string{"./sub"}
+	manifest := base
+	manifest.Manifest = ModuleFile{"x", "sub/main.go"}
 	for name, got := range map[string]string{
 		"another toolchain": key(base, "go2", nil),
 		"another flag":      key(flags, "go1", nil),
 		"another package":   key(packages, "go1", nil),
+		"a manifest":        key(manifest, "go1", nil),
 		"a changed file":    key(base, "go1", func(d string) { write(t, filepath.Join(d, "sub", "main.go"), "package mine\n") }),
 		"a new file":        key(base, "go1", func(d string) { write(t, filepath.Join(d, "go.sum"), "") }),
 		"a renamed file": key(base, "go1", func(d string) {
@@ -114,6 +117,35 @@ func TestBuildTellsWhatFailed(t *testing.T) {
 	}
 }
 
+func TestAManifestIsKeptBesideThePrograms(t *testing.T) {
+	b, _ := builder(t, "package main\n\nfunc main() {}\n")
+	source, final := filepath.Join(b.Source, "components", Pause), filepath.Join(t.TempDir(), "made")
+	write(t, filepath.Join(source, "deploy", "install.yaml"), "kind: Deployment\n")
+	c := Component{Name: "tool", Packages: []string{"."}, Manifest: ModuleFile{"pause", "deploy/install.yaml"}}
+	if err := b.compile(t.Context(), c, source, final); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := os.ReadFile(filepath.Join(final, "tool.yaml")); err != nil || string(data) != "kind: Deployment\n" {
+		t.Errorf("got %q, %v", data, err)
+	}
+	if !host.Exists(filepath.Join(final, "tool")) {
+		t.Error("no program")
+	}
+	c.Manifest.Path = "deploy/other.yaml"
+	if err := b.compile(t.Context(), c, source, filepath.Join(t.TempDir(), "made")); err == nil {
+		t.Error("a manifest that is not there is not missed")
+	}
+}
+
+func TestProgramsAreNamedAfterTheirPackages(t *testing.T) {
+	c := Component{Name: "tool"}
+	for pkg, want := range map[string]string{".": "tool", "example.test/tool/cmd": "tool", "example.test/tool/cmd/ctl": "ctl", "./queue": "queue"} {
+		if got := programName(c, pkg); got != want {
+			t.Errorf("%s: got %q, want %q", pkg, got, want)
+		}
+	}
+}
+
 func TestComponentsAreWhole(t *testing.T) {
 	source, err := FindSource()
 	if err != nil {
@@ -138,6 +170,8 @@ func TestComponentsAreWhole(t *testing.T) {
 		Kube:          "k8s.io/kubernetes " + Version,
 		CoreDNS:       "github.com/coredns/coredns " + CoreDNSVersion,
 		MetricsServer: "sigs.k8s.io/metrics-server " + MetricsServerVersion,
+		NetworkPolicy: "sigs.k8s.io/kube-network-policies " + NetworkPolicyVersion,
+		ArgoRollouts:  "github.com/argoproj/argo-rollouts " + ArgoRolloutsVersion,
 	} {
 		data, err := os.ReadFile(filepath.Join(source, "components", name, "go.mod"))
 		if err != nil || !strings.Contains(string(data), want) {

@@ -11,7 +11,13 @@ type Component struct {
 	// Links are further names for the first binary, which looks at the name it
 	// is called under.
 	Links []string
+	// Manifest is upstream's own way to install it: a file of its module, kept as
+	// NAME.yaml beside the programs.
+	Manifest ModuleFile
 }
+
+// ModuleFile is a file of a module that a component requires.
+type ModuleFile struct{ Module, Path string }
 
 // Version is the Kubernetes version of every cluster.
 const Version = "v1.36.3"
@@ -31,6 +37,8 @@ const (
 	Kwok          = "kwok"
 	Pause         = "pause"
 	TestApp       = "testapp"
+	NetworkPolicy = "network-policy"
+	ArgoRollouts  = "argo-rollouts"
 )
 
 // CoreDNSVersion is the version that components/coredns requires. The image
@@ -39,6 +47,13 @@ const CoreDNSVersion = "v1.15.0"
 
 // MetricsServerVersion is the version that components/metrics-server requires.
 const MetricsServerVersion = "v0.9.0"
+
+// Versions of the parts that only some clusters have.
+const (
+	NetworkPolicyVersion = "v0.8.0"
+	// v1.10.2 needs a Go that was not to be had when this was pinned.
+	ArgoRolloutsVersion = "v1.10.1"
+)
 
 // Components lists every component, the slowest to build first.
 func Components() []Component {
@@ -61,6 +76,15 @@ func Components() []Component {
 		{Name: CoreDNS, Packages: []string{"."}},
 		{Name: TestApp, Packages: []string{"."}},
 		{Name: Pause, Packages: []string{"."}},
+		{
+			Name: ArgoRollouts, Packages: []string{"github.com/argoproj/argo-rollouts/cmd/rollouts-controller"},
+			LDFlags:  "-X github.com/argoproj/argo-rollouts/utils/version.version=" + ArgoRolloutsVersion,
+			Manifest: ModuleFile{"github.com/argoproj/argo-rollouts", "manifests/install.yaml"},
+		},
+		{
+			Name: NetworkPolicy, Packages: []string{"sigs.k8s.io/kube-network-policies/cmd", "./queue"},
+			Manifest: ModuleFile{"sigs.k8s.io/kube-network-policies", "install.yaml"},
+		},
 		{Name: Kwok, Packages: []string{"sigs.k8s.io/kwok/cmd/kwok", "./kwok-stages"}},
 	}
 }

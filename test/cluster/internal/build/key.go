@@ -20,6 +20,9 @@ const keyLength = 16
 func Key(dir string, c Component, toolchain string) (string, error) {
 	sum := sha256.New()
 	field(sum, toolchain, c.LDFlags, strings.Join(c.Packages, " "), strings.Join(c.Links, " "))
+	if c.Manifest.Path != "" {
+		field(sum, c.Manifest.Module, c.Manifest.Path)
+	}
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -42,6 +43,9 @@ func (a *app) statusCommand() *cobra.Command {
 
 func printStatus(out io.Writer, s cluster.Status) {
 	fmt.Fprintf(out, "cluster %s (%s): %s\nkubeconfig %s\n", s.Name, s.Mode, s.State, s.Kubeconfig)
+	if len(s.With) > 0 {
+		fmt.Fprintln(out, "with", strings.Join(s.With, ", "))
+	}
 	w := tabwriter.NewWriter(out, 0, 4, 3, ' ', 0)
 	fmt.Fprintln(w, "NODE\tRUNS\tREADY\tIP\tKUBELET\tCONTAINERD\tFAULTS")
 	for _, n := range s.Nodes {

@@ -18,6 +18,7 @@ import (
 func (a *app) upCommand() *cobra.Command {
 	var (
 		spec     cluster.Spec
+		with     []string
 		patience time.Duration
 	)
 	c := a.nameFlag(&cobra.Command{
@@ -26,12 +27,16 @@ func (a *app) upCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			spec.Name = a.name
+			var err error
+			if spec.With, err = cluster.ParseParts(with); err != nil {
+				return err
+			}
 			if err := complete(&spec, a.report); err != nil {
 				return err
 			}
 			components := build.ForPlain()
 			if spec.Mode == cluster.ModeNodes {
-				components = build.ForNodes()
+				components = append(build.ForNodes(), spec.Parts()...)
 				if err := host.InstallPackages(cmd.Context(), a.report); err != nil {
 					return err
 				}
@@ -53,6 +58,7 @@ func (a *app) upCommand() *cobra.Command {
 		"number of nodes of the control plane: cp1, cp2, …, each with a member of etcd; with several a balancer stands in front of their API servers")
 	c.Flags().IntVar(&spec.Workers, "workers", 2, "number of workers beside the control plane: w1, w2, …")
 	c.Flags().StringVar(&spec.ProxyMode, "proxy-mode", "iptables", "how kube-proxy does Services: iptables or nftables")
+	c.Flags().StringSliceVar(&with, "with", nil, "parts that the cluster has besides, built on first use: "+strings.Join(cluster.PartNames(), ", "))
 	c.Flags().StringVar(&spec.Mode, "mode", "", "nodes (real ones; Linux and root) or plain (kwok plays them); empty chooses")
 	c.Flags().DurationVar(&patience, "wait", 3*time.Minute, "how long the cluster may take to get ready, once everything is built")
 	return c
@@ -106,6 +112,12 @@ func complete(spec *cluster.Spec, report func(string, ...any)) error {
 	}
 	if spec.Mode == cluster.ModePlain && spec.ControlPlanes > 1 {
 		return fmt.Errorf("--control-planes %d: a plain cluster has one", spec.ControlPlanes)
+	}
+	if spec.With != "" && spec.Mode == cluster.ModePlain {
+		return fmt.Errorf("--with %s: a plain cluster runs no pods", spec.With)
+	}
+	if spec.With != "" && spec.Workers == 0 {
+		return fmt.Errorf("--with %s: the parts need a worker to run on", spec.With)
 	}
 	if spec.Mode == cluster.ModePlain {
 		spec.ProxyMode = "" // nothing proxies there

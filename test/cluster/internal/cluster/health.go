@@ -89,7 +89,7 @@ func (c *Cluster) awaitReady(ctx context.Context) error {
 		return err
 	}
 	c.Report("DNS and metrics ready")
-	return nil
+	return c.awaitParts(ctx)
 }
 
 // checkHealth says what a finished cluster lacks, giving it some time.

@@ -32,6 +32,8 @@ type Spec struct {
 	ControlPlanes int    `json:"controlPlanes"`
 	Workers       int    `json:"workers"`
 	ProxyMode     string `json:"proxyMode,omitempty"`
+	// With is the list of parts as ParseParts writes it: one string, so that specs can be compared.
+	With string `json:"with,omitempty"`
 }
 
 // State is what down has to know; it is written before anything is made.

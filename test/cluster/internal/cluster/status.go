@@ -23,6 +23,7 @@ type Status struct {
 	ClusterDNS string       `json:"clusterDNS,omitempty"`
 	Gateway    string       `json:"gateway,omitempty"`
 	ProxyMode  string       `json:"proxyMode,omitempty"`
+	With       []string     `json:"with,omitempty"`
 	Created    time.Time    `json:"created"`
 	Nodes      []NodeStatus `json:"nodes"`
 }
@@ -44,7 +45,7 @@ type NodeStatus struct {
 func (c *Cluster) Status(ctx context.Context) Status {
 	s := Status{
 		Name: c.State.Name, Mode: c.State.Mode, State: "ready", Kubeconfig: c.Kubeconfig(), Bin: c.State.Bin,
-		ProxyMode: c.State.ProxyMode, Created: c.State.Created, Nodes: []NodeStatus{},
+		ProxyMode: c.State.ProxyMode, With: c.State.Parts(), Created: c.State.Created, Nodes: []NodeStatus{},
 	}
 	if !c.State.Ready {
 		s.State, s.Message = "unfinished", "up did not come to its end; up again makes it anew"

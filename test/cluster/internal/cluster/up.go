@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -102,7 +103,7 @@ func (c *Cluster) makeNodes(ctx context.Context, bin build.Binaries) error {
 		if c.State.IsControlPlane(name) {
 			set = sets.controlPlane
 		}
-		if err := c.prepareNode(ctx, name, sets.common, set); err != nil {
+		if err := c.prepareNode(ctx, name, slices.Concat(sets.parts, []string{sets.common, set})...); err != nil {
 			return err
 		}
 		select {
@@ -134,6 +135,9 @@ func (c *Cluster) makeNodes(ctx context.Context, bin build.Binaries) error {
 	if err := c.installAddons(ctx); err != nil {
 		return err
 	}
+	if err := c.installParts(ctx); err != nil {
+		return err
+	}
 	if err := <-tests; err != nil {
 		return err
 	}
@@ -142,7 +146,10 @@ func (c *Cluster) makeNodes(ctx context.Context, bin build.Binaries) error {
 }
 
 // imageSets is where the image archives are.
-type imageSets struct{ controlPlane, worker, common, test string }
+type imageSets struct {
+	controlPlane, worker, common, test string
+	parts                              []string
+}
 
 func (c *Cluster) packAll(ctx context.Context, bin build.Binaries) (imageSets, error) {
 	controlPlane, worker, common, test, err := archives(bin)
@@ -158,7 +165,8 @@ func (c *Cluster) packAll(ctx context.Context, bin build.Binaries) (imageSets, e
 			return imageSets{}, err
 		}
 	}
-	return sets, nil
+	sets.parts, err = c.packParts(ctx, bin)
+	return sets, err
 }
 
 // startNode makes a node whose runtime answers.
@@ -200,7 +208,7 @@ func (c *Cluster) prepareNode(ctx context.Context, name string, archives ...stri
 }
 
 func (c *Cluster) bootControlPlane(ctx context.Context, sets imageSets, s secrets) error {
-	if err := c.prepareNode(ctx, "cp1", sets.common, sets.controlPlane); err != nil {
+	if err := c.prepareNode(ctx, "cp1", slices.Concat(sets.parts, []string{sets.common, sets.controlPlane})...); err != nil {
 		return err
 	}
 	c.Report("control plane: images loaded")

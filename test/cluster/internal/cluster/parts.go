@@ -1,0 +1,148 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/build"
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/image"
+)
+
+// part is a program of the field that a cluster has if it is asked for. Its component bears its name, and it is
+// installed by upstream's own manifest.
+type part struct {
+	name      string
+	namespace string
+	workload  string // that has to become ready
+	ref       string // of the image
+	user      string // that the image names
+	programs  []program
+	edits     []edit
+}
+
+// program is one of the component's, at its place in the image; the first one is the entry point.
+type program struct{ name, path string }
+
+// edit is what a manifest says otherwise here.
+type edit struct{ old, now string }
+
+// knownParts lists the parts in the order of their installation.
+func knownParts() []part {
+	policies := "registry.k8s.io/networking/kube-network-policies:"
+	rollouts := "quay.io/argoproj/argo-rollouts:"
+	return []part{
+		{
+			name: build.NetworkPolicy, namespace: "kube-system", workload: "daemonset/kube-network-policies",
+			ref:      policies + build.NetworkPolicyVersion,
+			programs: []program{{"queue", "/bin/queue"}, {build.NetworkPolicy, "/bin/netpol"}},
+			// The manifest of a release names the image of the one before it.
+			edits: []edit{{policies + "v0.7.0", policies + build.NetworkPolicyVersion}},
+		},
+		{
+			name: build.ArgoRollouts, namespace: "argo-rollouts", workload: "deployment/argo-rollouts",
+			ref: rollouts + build.ArgoRolloutsVersion, user: "999", programs: []program{{"rollouts-controller", "/bin/rollouts-controller"}},
+			edits: []edit{{
+				"image: " + rollouts + "latest\n        imagePullPolicy: Always",
+				"image: " + rollouts + build.ArgoRolloutsVersion,
+			}},
+		},
+	}
+}
+
+// PartNames lists what --with knows.
+func PartNames() []string {
+	var names []string
+	for _, p := range knownParts() {
+		names = append(names, p.name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// ParseParts checks the names of parts and writes them in one form, whatever their order.
+func ParseParts(names []string) (string, error) {
+	for _, name := range names {
+		if !slices.Contains(PartNames(), name) {
+			return "", fmt.Errorf("--with %q: no such part; there are %s", name, strings.Join(PartNames(), ", "))
+		}
+	}
+	sorted := slices.Sorted(slices.Values(names))
+	return strings.Join(slices.Compact(sorted), ","), nil
+}
+
+// Parts lists the names of the parts that the cluster has.
+func (s Spec) Parts() []string {
+	if s.With == "" {
+		return nil
+	}
+	return strings.Split(s.With, ",")
+}
+
+func (s Spec) parts() []part {
+	return slices.DeleteFunc(knownParts(), func(p part) bool { return !slices.Contains(s.Parts(), p.name) })
+}
+
+// packParts writes the archives with the images of the parts.
+func (c *Cluster) packParts(ctx context.Context, bin build.Binaries) ([]string, error) {
+	var paths []string
+	for _, p := range c.State.parts() {
+		spec := image.Spec{Refs: []string{p.ref}, User: p.user, Entrypoint: []string{p.programs[0].path}}
+		for _, program := range p.programs {
+			spec.Layers = append(spec.Layers, []image.File{{Path: program.path, Source: bin.Path(program.name)}, {Path: "/tmp/"}, {Path: "/etc/"}})
+		}
+		path, err := c.pack(ctx, archive{name: p.name, specs: []image.Spec{spec}})
+		if err != nil {
+			return nil, err
+		}
+		paths = append(paths, path)
+	}
+	return paths, nil
+}
+
+// manifest is upstream's, with the edits.
+func (p part) manifest(upstream string) (string, error) {
+	for _, e := range p.edits {
+		if !strings.Contains(upstream, e.old) {
+			return "", fmt.Errorf("the manifest of %q has no longer %q", p.name, e.old)
+		}
+		upstream = strings.ReplaceAll(upstream, e.old, e.now)
+	}
+	return upstream, nil
+}
+
+// installParts applies the manifests.
+func (c *Cluster) installParts(ctx context.Context) error {
+	for _, p := range c.State.parts() {
+		upstream, err := os.ReadFile(c.Bin(p.name + ".yaml"))
+		if err != nil {
+			return err
+		}
+		manifest, err := p.manifest(string(upstream))
+		if err != nil {
+			return err
+		}
+		namespace := "apiVersion: v1\nkind: Namespace\nmetadata: {name: " + p.namespace + "}\n"
+		if _, err := c.Kubectl(ctx, namespace, "apply", "--server-side", "-f", "-"); err != nil {
+			return err
+		}
+		// On the server's side: some definitions are too long for the annotation of the other way.
+		if _, err := c.Kubectl(ctx, manifest, "apply", "--server-side", "-n", p.namespace, "-f", "-"); err != nil {
+			return fmt.Errorf("install %q: %w", p.name, err)
+		}
+	}
+	return nil
+}
+
+// awaitParts waits until the parts are ready.
+func (c *Cluster) awaitParts(ctx context.Context) error {
+	for _, p := range c.State.parts() {
+		if _, err := c.Kubectl(ctx, "", "-n", p.namespace, "rollout", "status", p.workload, "--timeout=120s"); err != nil {
+			return fmt.Errorf("part %q: %w", p.name, err)
+		}
+		c.Report("%s ready", p.name)
+	}
+	return nil
+}
