@@ -166,7 +166,7 @@ func (e *Env) ReadFile(path string) ([]byte, error) {
 	if path == "-" {
 		return readAll(e.Streams.In)
 	}
-	return os.ReadFile(path)
+	return os.ReadFile(path) //nolint:gosec // the file that the user names
 }
 
 // SaveInput writes a collected Input for --save-input: what --from-input replays.

@@ -260,7 +260,7 @@ func (r *wireReader) take(size uint64) ([]byte, error) {
 	}
 	r.buffer = r.buffer[:size]
 	n, err := io.ReadFull(r.in, r.buffer)
-	r.read += uint64(n)
+	r.read += uint64(n) //nolint:gosec // bytes that were read
 	if err != nil {
 		return nil, io.ErrUnexpectedEOF
 	}

@@ -50,7 +50,7 @@ func (c *Cut) Apply(out, message []byte) (result []byte, ok bool) {
 				return out[:from], false
 			}
 			// The length stands before what it counts: its own bytes are moved there.
-			length := binary.AppendUvarint(nil, uint64(len(out)-body))
+			length := binary.AppendUvarint(nil, uint64(len(out)-body)) //nolint:gosec // out only grows
 			out = slices.Insert(out, body, length...)
 		default:
 			out = append(out, whole...)
@@ -127,11 +127,11 @@ func field(message []byte) (number, wire uint64, head, size int) {
 		size = n + 4
 	case wireBytes:
 		length, m := binary.Uvarint(message[n:])
-		if m <= 0 || length > uint64(len(message)-n-m) {
+		if m <= 0 || length > uint64(len(message)-n-m) { //nolint:gosec // n and m are of the message
 			return 0, 0, 0, 0
 		}
 		head = n + m
-		size = head + int(length)
+		size = head + int(length) //nolint:gosec // less than the message
 	}
 	if size > len(message) {
 		return 0, 0, 0, 0

@@ -44,7 +44,7 @@ var short = lazy(`(\b(?:mkdir|cp|scp|ssh|install)\s+)?(\B-[pau]|\B--user)(\s+|=)
 // https://dev.mysql.com/doc/refman/8.4/en/connecting.html
 var attached = lazy(`((?:^|[\s/;&|("'])(?:` + takesPassword + `)\s(?:[^|;&]*\s)?-p)([^\s;|&"'-][^\s;|&"']*)`)
 
-const takesPassword = `mysql\w*|mariadb[\w-]*|sshpass`
+const takesPassword = `mysql\w*|mariadb[\w-]*|sshpass` //nolint:gosec // names of programs
 
 // passwordProgram is one of them in a word of its own.
 var passwordProgram = lazy(`^(\S*/)?(` + takesPassword + `)$`)

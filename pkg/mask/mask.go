@@ -16,6 +16,8 @@ const Hidden = "***"
 var kept = regexp.MustCompile(`^["']?(\*\*\*|masked-\d+)`)
 
 // secretWord ends the name of what is assigned a secret. "tokens" (max_tokens=1) and "secretName" are no such names.
+//
+//nolint:gosec // what secrets are called
 const secretWord = `[\w.-]*(?:password|passwd|passphrase|secret|api[_-]?key|access[_-]?key|private[_-]?key|token)`
 
 // tokens are what services give out, with a beginning that they chose so that it can be found. Lengths are the least that their

@@ -29,7 +29,7 @@ func (e *Event) Due() time.Time {
 }
 
 // harmless are reasons of Warning events that speak against nothing by themselves, each with why.
-var harmless = map[string]string{
+var harmless = map[string]string{ //nolint:gosec // reasons of events
 	"InvalidDiskCapacity":               "every kubelet sends it at its start (https://github.com/kubernetes/kubernetes/issues/109241)",
 	"PossibleMemoryBackedVolumesOnDisk": "every start of a kubelet brings it on a node with swap",
 	"CheckLimitsForResolvConf":          "more entries than a resolver reads; names of a pod that fail of that are judged by its own file",

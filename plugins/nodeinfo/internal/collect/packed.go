@@ -129,7 +129,7 @@ func (s *packed) Add(encoded []byte) error {
 	}
 	from := len(s.chunks[last])
 	s.chunks[last] = append(s.chunks[last], small...)
-	on.whole = append(on.whole, span{uint32(last), uint32(from), uint32(from + len(small))})
+	on.whole = append(on.whole, span{uint32(last), uint32(from), uint32(from + len(small))}) //nolint:gosec // within a chunk
 	return nil
 }
 
@@ -172,8 +172,8 @@ func (s *packed) settle(encoded []byte) bool {
 	}
 	on := s.on(string(node))
 	on.count++
-	on.settled = binary.AppendUvarint(on.settled, uint64(number))
-	on.settled = binary.AppendUvarint(on.settled, uint64(len(s.spaces)-1))
+	on.settled = binary.AppendUvarint(on.settled, uint64(number))          //nolint:gosec // an index
+	on.settled = binary.AppendUvarint(on.settled, uint64(len(s.spaces)-1)) //nolint:gosec // an index
 	for _, text := range [][]byte{name, address} {
 		on.settled = append(binary.AppendUvarint(on.settled, uint64(len(text))), text...)
 	}
@@ -228,7 +228,7 @@ func (s *packed) On(node string) []evaluate.Bound {
 	}
 	for len(rest) > 0 {
 		shape := number()
-		pod := evaluate.Bound{Pod: s.shapes[shape], Shape: int(shape) + 1}
+		pod := evaluate.Bound{Pod: s.shapes[shape], Shape: int(shape) + 1} //nolint:gosec // an index
 		pod.Namespace, pod.Name, pod.Status.PodIP = s.spaces[number()], text(), text()
 		pod.Spec.NodeName = node
 		pods = append(pods, pod)

@@ -83,7 +83,7 @@ var errFull = errors.New("--max-size reached")
 func newPackets(o Options, targets int, stdout io.Writer) (packets, error) {
 	switch {
 	case o.dir():
-		return directory{o}, os.MkdirAll(o.Write, 0o755)
+		return directory{o}, os.MkdirAll(o.Write, 0o700)
 	case targets == 1:
 		return single{o, stdout}, nil
 	case o.Write == "-":
@@ -100,7 +100,7 @@ func newPackets(o Options, targets int, stdout io.Writer) (packets, error) {
 
 // create makes a file that only its owner reads: packets hold secrets.
 func create(path string) (*os.File, error) {
-	return os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	return os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600) //nolint:gosec // the file that the user names
 }
 
 // title names a target: namespace/pod, or the node.

@@ -53,7 +53,7 @@ func (m *Merged) Add(h Header, name, description string) (write func(Record) (in
 	if h.Nano {
 		resolution = 9
 	}
-	body := order.AppendUint16(nil, uint16(h.LinkType))
+	body := order.AppendUint16(nil, uint16(h.LinkType&0xffff)) // the upper half is the length of checksums
 	body = order.AppendUint16(body, 0)
 	body = order.AppendUint32(body, h.SnapLen)
 	body = options(body, option{optionName, []byte(name)}, option{optionDescription, []byte(description)},
@@ -76,8 +76,8 @@ func (m *Merged) packet(id uint32, unit uint64, r Record) (int, error) {
 	body := make([]byte, 0, 20+len(data)+4)
 	body = order.AppendUint32(body, id)
 	body = order.AppendUint32(body, uint32(at>>32))
-	body = order.AppendUint32(body, uint32(at))
-	body = order.AppendUint32(body, uint32(len(data)))
+	body = order.AppendUint32(body, uint32(at))        //nolint:gosec // the lower half
+	body = order.AppendUint32(body, uint32(len(data))) //nolint:gosec // at most a record
 	body = order.AppendUint32(body, r.Original)
 	body = pad(append(body, data...))
 	m.mu.Lock()
@@ -87,7 +87,7 @@ func (m *Merged) packet(id uint32, unit uint64, r Record) (int, error) {
 
 // block writes a whole block at once, so that a file never ends inside one.
 func (m *Merged) block(kind uint32, body []byte) (int, error) {
-	total := uint32(12 + len(body))
+	total := uint32(12 + len(body)) //nolint:gosec // at most a record
 	b := make([]byte, 0, total)
 	b = order.AppendUint32(b, kind)
 	b = order.AppendUint32(b, total)
@@ -104,7 +104,7 @@ type option struct {
 func options(body []byte, list ...option) []byte {
 	for _, o := range list {
 		body = order.AppendUint16(body, o.code)
-		body = order.AppendUint16(body, uint16(len(o.value)))
+		body = order.AppendUint16(body, uint16(len(o.value))) //nolint:gosec // names of Kubernetes
 		body = pad(append(body, o.value...))
 	}
 	return order.AppendUint32(body, optionEnd)

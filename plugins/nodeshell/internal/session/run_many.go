@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod"
@@ -20,7 +21,7 @@ import (
 // many runs on several nodes at once, or on one whose result is kept.
 func (r *running) many(ctx context.Context, visits []enter.Visit) error {
 	if r.o.OutputDir != "" {
-		if err := os.MkdirAll(r.o.OutputDir, 0o755); err != nil {
+		if err := os.MkdirAll(r.o.OutputDir, 0o700); err != nil {
 			return err
 		}
 	}
@@ -127,12 +128,16 @@ func (r *running) keeper(node string, result *report.Outcome, local shared) (kee
 	return keeper{a, b, func() error { return errors.Join(a.Flush(), b.Flush()) }}, nil
 }
 
+// separators of paths are in no name of a node; an API server that makes some up gets no file outside the directory.
+var separators = strings.NewReplacer("/", "_", `\`, "_")
+
 func filesFor(dir, node string, result *report.Outcome) (keeper, error) {
+	node = separators.Replace(node)
 	result.Files = []string{filepath.Join(dir, node+".out"), filepath.Join(dir, node+".err")}
 	var spools []*helperpod.Spool
 	var files []*os.File
 	for _, name := range result.Files {
-		f, err := os.OpenFile(name, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+		f, err := os.OpenFile(name, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600) //nolint:gosec // a node in the directory that the user names
 		if err != nil {
 			return keeper{}, err
 		}

@@ -99,7 +99,7 @@ func (s *packed) Of(owner types.UID) []corev1.Pod {
 		data, err := io.ReadAll(flate.NewReader(bytes.NewReader(block)))
 		for err == nil && len(data) > 0 {
 			size, n := binary.Uvarint(data)
-			if n <= 0 || size > uint64(len(data)-n) {
+			if n <= 0 || size > uint64(len(data)-n) { //nolint:gosec // n is of the data
 				break // flush writes no such length
 			}
 			var pod corev1.Pod

@@ -264,5 +264,5 @@ func threshold(text string, whole uint64) (uint64, bool) {
 	if err != nil || q.Sign() <= 0 {
 		return 0, false
 	}
-	return uint64(q.Value()), true
+	return uint64(q.Value()), true //nolint:gosec // above 0
 }

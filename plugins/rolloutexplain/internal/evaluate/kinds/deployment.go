@@ -46,8 +46,9 @@ func deployment(e *model.Evaluation, d *appsv1.Deployment) *model.Workload {
 		d.Status.UpdatedReplicas == d.Status.Replicas
 	if w.Target != nil && w.Target.Set != nil {
 		w.Begun = true
-		if counted := int32(len(model.CountedPods(w.NewPods()))); counted < plain.Or(w.Target.Set.Spec.Replicas, 0) &&
-			e.In.Sources.Get(model.SourcePods).Readable() { //nolint:gosec // pods of one workload
+		counted := int32(len(model.CountedPods(w.NewPods()))) //nolint:gosec // pods of one workload
+		if counted < plain.Or(w.Target.Set.Spec.Replicas, 0) &&
+			e.In.Sources.Get(model.SourcePods).Readable() {
 			w.Missing, w.MissingOf = plain.Or(w.Target.Set.Spec.Replicas, 0)-counted, w.Target.UID
 		}
 	}

@@ -33,8 +33,8 @@ func statefulSet(e *model.Evaluation, s *appsv1.StatefulSet) *model.Workload {
 	}
 	all := s.Status.ReadyReplicas == w.Desired && available == w.Desired && s.Status.Replicas == w.Desired
 	w.Settled = observed && all &&
-		(s.Status.UpdateRevision == s.Status.CurrentRevision && !onDelete || int32(len(current)) >= w.Desired ||
-			s.Status.UpdatedReplicas >= w.Desired) //nolint:gosec // pods
+		(s.Status.UpdateRevision == s.Status.CurrentRevision && !onDelete || int32(len(current)) >= w.Desired || //nolint:gosec // pods
+			s.Status.UpdatedReplicas >= w.Desired)
 	w.Completed = observed && s.Status.UpdatedReplicas == w.Desired && !onDelete && s.Status.CurrentRevision == s.Status.UpdateRevision
 	w.Begun = true
 	if e.In.Sources.Get(model.SourcePods).Readable() {

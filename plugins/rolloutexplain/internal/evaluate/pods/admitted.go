@@ -71,7 +71,7 @@ func foreign(changes []report.Change, template *corev1.PodTemplateSpec) []report
 
 const (
 	// https://github.com/kubernetes/kubernetes/blob/v1.36.3/plugin/pkg/admission/serviceaccount/admission.go (DefaultAPITokenMountPath)
-	tokenMount = "/var/run/secrets/kubernetes.io/serviceaccount"
+	tokenMount = "/var/run/secrets/kubernetes.io/serviceaccount" //nolint:gosec // a path
 	// https://kubernetes.io/docs/concepts/workloads/controllers/job/#completion-mode
 	jobIndex = "JOB_COMPLETION_INDEX"
 )
