@@ -96,7 +96,11 @@ func render(plugins []plugin) (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	pages := map[string][]byte{"docs/rbac.md": permissions}
+	scheduled, err := cronJob()
+	if err != nil {
+		return nil, err
+	}
+	pages := map[string][]byte{"docs/rbac.md": permissions, "docs/cronjob.yaml": scheduled}
 	for _, p := range plugins {
 		pages["docs/reference/"+p.name+".md"] = reference(p)
 		if err := manPages(p, pages); err != nil {

@@ -2,9 +2,11 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -159,6 +161,31 @@ func (e *Env) WriteFile(path string, data []byte) error {
 		return err
 	}
 	return os.WriteFile(path, data, 0o600)
+}
+
+// WriteWhole saves data under path, so that who reads the file at any time finds what was there before or all of data: by a file
+// beside it that takes its name. All may read it. What is no file, such as a pipe, is written to; "-" is standard output.
+func (e *Env) WriteWhole(path string, data []byte) (err error) {
+	if at, err := os.Stat(path); path == "-" || err == nil && !at.Mode().IsRegular() {
+		return e.WriteFile(path, data)
+	}
+	if linked, err := filepath.EvalSymlinks(path); err == nil {
+		path = linked
+	}
+	beside, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(beside.Name())
+		}
+	}()
+	_, err = beside.Write(data)
+	if err := errors.Join(err, beside.Chmod(0o644), beside.Close()); err != nil {
+		return err
+	}
+	return os.Rename(beside.Name(), path)
 }
 
 // ReadFile reads path, or standard input for "-".

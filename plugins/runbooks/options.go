@@ -22,9 +22,9 @@ const (
 
 // flagValues are the flags as typed.
 type flagValues struct {
-	output, selector, color, failOn, fromInput string
-	allNamespaces, watch, requireComplete      bool
-	timeout                                    time.Duration
+	output, outputFile, selector, color, failOn, fromInput string
+	allNamespaces, watch, requireComplete                  bool
+	timeout                                                time.Duration
 }
 
 // Options are the flags understood.
@@ -32,6 +32,7 @@ type Options struct {
 	AllNamespaces   bool
 	Selector        string
 	Format          output.Format
+	OutputFile      string // written whole, instead of standard output
 	Color           output.ColorMode
 	Watch           bool
 	Interval        time.Duration
@@ -52,7 +53,7 @@ var formats = append([]output.FormatKind{output.Wide, output.JSON, output.YAML, 
 func (v *flagValues) toOptions(connection *kube.Flags) (Options, error) {
 	o := Options{
 		AllNamespaces: v.allNamespaces, Selector: v.selector, Watch: v.watch, Interval: watchInterval, RequireComplete: v.requireComplete,
-		Timeout: v.timeout, FromInput: v.fromInput, Connection: connection,
+		Timeout: v.timeout, FromInput: v.fromInput, OutputFile: v.outputFile, Connection: connection,
 	}
 	var errs []error
 	check := func(err error) { errs = append(errs, err) }
@@ -66,6 +67,9 @@ func (v *flagValues) toOptions(connection *kube.Flags) (Options, error) {
 	check(v.checkScope())
 	if v.watch {
 		check(o.Format.ForbidRepeated("--watch"))
+	}
+	if v.watch && v.outputFile != "" {
+		check(errors.New("--output-file cannot be combined with -w: it holds one report"))
 	}
 	if v.fromInput != "" && (v.watch || v.selector != "" || v.allNamespaces) {
 		check(errors.New("--from-input cannot be combined with -A, -l or -w"))

@@ -1,8 +1,10 @@
 package runbooks
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -117,7 +119,22 @@ func (o Options) finish(env *cli.Env, t *report.Triage) error {
 }
 
 func (o Options) print(env *cli.Env, t *report.Triage) error {
-	out := env.Streams.Out
+	if o.OutputFile == "" {
+		return o.printTo(env.Streams.Out, env.Out(o.Color), t)
+	}
+	var b bytes.Buffer
+	file := *env
+	file.OutTTY = false
+	if err := o.printTo(&b, file.Out(o.Color), t); err != nil {
+		return err
+	}
+	if err := env.WriteWhole(o.OutputFile, b.Bytes()); err != nil {
+		return fmt.Errorf("--output-file: %w", err)
+	}
+	return nil
+}
+
+func (o Options) printTo(out io.Writer, terminal output.Terminal, t *report.Triage) error {
 	switch {
 	case o.Format.Structured():
 		return o.Format.Print(out, t)
@@ -131,7 +148,7 @@ func (o Options) print(env *cli.Env, t *report.Triage) error {
 		}
 		return nil
 	}
-	return render.Triage(out, t, render.Options{Terminal: env.Out(o.Color), Wide: o.Format.Kind == output.Wide})
+	return render.Triage(out, t, render.Options{Terminal: terminal, Wide: o.Format.Kind == output.Wide})
 }
 
 // names are the objects at which the causes begin, as kubectl get -o name prints them.

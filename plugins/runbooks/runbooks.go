@@ -128,6 +128,8 @@ func (v *flagValues) register(command *cobra.Command) {
 	set := command.Flags()
 	set.StringVarP(&v.output, "output", "o", "",
 		"Output format: table, wide, json, yaml, name, jsonpath=TEMPLATE, markdown, junit or prometheus.")
+	set.StringVar(&v.outputFile, "output-file", "",
+		"Write the report to this file instead of standard output. The file is replaced as a whole, and only by a report.")
 	v.addScope(command)
 	set.BoolVarP(&v.watch, "watch", "w", false, "Check every 15s and print again after a change.")
 	set.StringVar(&v.failOn, "fail-on", string(finding.ThresholdNever),

@@ -40,7 +40,7 @@ func parse(t *testing.T, args ...string) (Options, int, string) {
 
 // A flag that changes no option is a promise that nobody keeps.
 func TestEveryFlagChangesTheOptions(t *testing.T) {
-	values := map[string]string{"output": "wide", "selector": "a=b", "fail-on": "warning", "timeout": "3s", "from-input": "f", "color": "always", "namespaces": "a,b"}
+	values := map[string]string{"output": "wide", "selector": "a=b", "fail-on": "warning", "timeout": "3s", "from-input": "f", "color": "always", "namespaces": "a,b", "output-file": "f"}
 	root := newCommand(testkit.NewEnv("kubectl runbooks", now).Env, nil)
 	for _, command := range append([]*cobra.Command{root}, root.Commands()...) {
 		var words []string
@@ -67,7 +67,7 @@ func TestEveryFlagChangesTheOptions(t *testing.T) {
 			if code != 0 || reflect.DeepEqual(plain, got) {
 				t.Errorf("%v --%s=%s changes nothing, or fails: exit %d: %s", words, f.Name, value, code, stderr)
 			}
-			if complete, found := command.GetFlagCompletionFunc(f.Name); !found && f.Value.Type() != "bool" && f.Name != "from-input" {
+			if complete, found := command.GetFlagCompletionFunc(f.Name); !found && f.Value.Type() != "bool" && f.Name != "from-input" && f.Name != "output-file" {
 				t.Errorf("--%s has no completion (%v)", f.Name, complete)
 			}
 		})
@@ -77,7 +77,7 @@ func TestEveryFlagChangesTheOptions(t *testing.T) {
 func TestUsageErrors(t *testing.T) {
 	for args, want := range map[string]string{
 		"extra": `"extra" is not a command`, "-o nonsense": `-o "nonsense": unknown format`, "-l a==b==c": "invalid selector", "--timeout=0s": "must be positive",
-		"--fail-on=bad": "unknown severity", "-w -o junit": "prints one report", "--from-input=f -A": "cannot be combined", "snapshot": "the name of one file",
+		"--fail-on=bad": "unknown severity", "-w -o junit": "prints one report", "--from-input=f -A": "cannot be combined", "-w --output-file=f": "holds one report", "snapshot": "the name of one file",
 		"snapshot a b": "the name of one file", "snapshot a --timeout=-1s": "must be positive", "snapshot a -l ,=": "invalid selector",
 		"mcp extra": "is not a command", "mcp --timeout=0s": "must be positive", "mcp --namespaces=a,,b": "a name is empty",
 	} {
@@ -251,6 +251,52 @@ func TestASnapshotIsExplainedAsTheClusterWas(t *testing.T) {
 		if _, stdout, _ := run0(t, "--from-input", file, "-o", format); testkit.Unsafe(stdout) != "" || stdout == "" {
 			t.Errorf("-o %s: %s", format, stdout)
 		}
+	}
+}
+
+// A file of a report is that of the last report as a whole, whatever comes after.
+func TestAReportIsWrittenWhole(t *testing.T) {
+	s := server(t)
+	dir := t.TempDir()
+	file, link := filepath.Join(dir, "runbooks.prom"), filepath.Join(dir, "link")
+	if err := os.Symlink("runbooks.prom", link); err != nil {
+		t.Fatal(err)
+	}
+	ask := func(path string, args ...string) (int, string) {
+		code, stdout, stderr := run0(t, append([]string{"--kubeconfig", s.Kubeconfig(t), "-o", "prometheus", "--output-file", path}, args...)...)
+		if stdout != "" {
+			t.Errorf("it is printed, too: %s", stdout)
+		}
+		return code, stderr
+	}
+	if code, stderr := ask(file, "--fail-on=critical"); code != cli.ExitThreshold {
+		t.Fatalf("exit %d: %s", code, stderr)
+	}
+	first, err := os.ReadFile(file)
+	if err != nil || len(testkit.ReadPrometheus(t, string(first))) == 0 {
+		t.Fatalf("%v: %s", err, first)
+	}
+	if at, err := os.Stat(file); err != nil || at.Mode() != 0o644 {
+		t.Errorf("%v, %v: the collector runs as another user", at.Mode(), err)
+	}
+	if err := os.WriteFile(file, []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, stderr := ask(link); code != 0 {
+		t.Fatalf("exit %d: %s", code, stderr)
+	}
+	if again, err := os.ReadFile(file); err != nil || len(again) != len(first) {
+		t.Errorf("%v: %s", err, again)
+	}
+	// What fails leaves the report of before, and nothing beside it.
+	if code, _ := ask(file, "--kubeconfig", filepath.Join(dir, "none")); code != cli.ExitError {
+		t.Errorf("exit %d", code)
+	}
+	if code, stderr := ask(filepath.Join(dir, "no", "file")); code != cli.ExitError || !strings.Contains(stderr, "no such file or directory") {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 2 {
+		t.Errorf("%v, %v", left, err)
 	}
 }
 

@@ -41,6 +41,12 @@ if [ $# = 0 ]; then
   set -- release --snapshot --clean --skip=sign --timeout=2h
 fi
 $GORELEASER "$@" --config "$config"
+# The container image, of the programs for Linux that were built.
+if compgen -G "$out/dist/runbooks_linux_*" >/dev/null; then
+  CGO_ENABLED=0 go -C test/release/image build -trimpath -o "$work/image" .
+  "$work/image" -dist "$out/dist" -version "$RELEASE_VERSION" -commit "$RELEASE_COMMIT" -epoch "$RELEASE_EPOCH" \
+    -out "$out/dist/kubectl-runbooks_${RELEASE_VERSION}_image.tar"
+fi
 # A manifest says in its first line where its checksums come from.
 mkdir -p "$out/krew-manifests"
 for manifest in "$out"/dist/krew/*.yaml; do

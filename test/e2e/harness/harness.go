@@ -269,6 +269,12 @@ func (c *Cluster) Registry(t testing.TB, command string, args ...string) string 
 	return strings.TrimSpace(c.mustProgram(t, append([]string{"registry", command, "--name", c.Name}, args...)...))
 }
 
+// LoadImage puts the images of an archive onto every node.
+func (c *Cluster) LoadImage(t testing.TB, archive string) {
+	t.Helper()
+	c.mustProgram(t, "load-image", "--name", c.Name, archive)
+}
+
 func (c *Cluster) mustProgram(t testing.TB, args ...string) string {
 	t.Helper()
 	if c.Name == "" {
