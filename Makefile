@@ -46,7 +46,7 @@ demo: build ## Describe a real cluster: the embedded one, or yours with USE_CURR
 	@./test/demo.sh
 
 .PHONY: test
-test: programs race package e2e ## Everything that can run here: unit tests, then all on the embedded cluster
+test: programs race package browser e2e ## Everything that can run here: unit tests, then all on the embedded cluster
 
 .PHONY: test-all
 test-all: ## The same, and on clusters of other makes: a control plane of three nodes
@@ -60,7 +60,7 @@ programs: cluster
 .PHONY: unit
 unit: $(GOTEST) ## Tests that need no cluster
 	@./test/deps.sh
-	$(GOTEST) $(RACE) -count=1 $$(go list ./... | grep -v -e /test/e2e/ -e /test/release$$)
+	$(GOTEST) $(RACE) -count=1 $$(go list ./... | grep -v -e /test/e2e/ -e /test/release$$ -e /test/browser$$)
 	cd test/cluster && $(GOTEST) -count=1 $$(go list ./... | grep -v /e2e$$)
 
 .PHONY: race
@@ -73,6 +73,11 @@ race: ## The same with the race detector, which takes several times as long
 package: $(GOTEST) ## Build this machine's archives as a release does, and install them with krew
 	@$(GORELEASER) --version >/dev/null
 	$(GOTEST) -count=1 ./test/release
+
+.PHONY: browser
+browser: $(GOTEST) ## Look at the HTML reports in a headless Chromium, which is installed on Debian as root
+	@./test/deps.sh chromium
+	$(GOTEST) -count=1 ./test/browser
 
 .PHONY: $(GOTEST)
 $(GOTEST):

@@ -37,6 +37,8 @@ const (
 	Markdown   FormatKind = "markdown"
 	JUnit      FormatKind = "junit"
 	Prometheus FormatKind = "prometheus"
+
+	HTML FormatKind = "html" // of kubectl runbooks alone, which makes pages of the reports of all plugins
 )
 
 // ParseFormat reads a -o value, of which the command supports allowed (Table always; "table" is its name in words).
@@ -47,7 +49,11 @@ func ParseFormat(s string, allowed ...FormatKind) (Format, error) {
 		f.Kind = Table
 	}
 	if f.Kind != Table && !slices.Contains(allowed, f.Kind) {
-		return Format{}, fmt.Errorf("-o %q: unknown format; valid values: %s", s, formatWords(allowed))
+		hint := ""
+		if f.Kind == HTML {
+			hint = "; for a page, pass the output of -o json to kubectl runbooks html -"
+		}
+		return Format{}, fmt.Errorf("-o %q: unknown format; valid values: %s%s", s, formatWords(allowed), hint)
 	}
 	if f.Kind != JSONPath {
 		if hasArg {
@@ -100,9 +106,9 @@ func (f Format) Published() bool {
 	return slices.Contains(PublishedKinds(), f.Kind)
 }
 
-// ForbidRepeated refuses the published formats for flag, with which a report is printed again and again.
+// ForbidRepeated refuses the formats of one document for flag, with which a report is printed again and again.
 func (f Format) ForbidRepeated(flag string) error {
-	if !f.Published() {
+	if !f.Published() && f.Kind != HTML {
 		return nil
 	}
 	return fmt.Errorf("-o %s prints one report and cannot be combined with %s", f.Kind, flag)

@@ -41,13 +41,16 @@ type Options struct {
 	Timeout         time.Duration
 	FromInput       string
 	Snapshot        string   // the file to write instead of a report
+	Page            string   // the saved report to make a page of instead
 	MCP             bool     // serve calls instead
 	Namespaces      []string // of which rollouts may be read by a call; none: all
 
 	Connection *kube.Flags
 }
 
-var formats = append([]output.FormatKind{output.Wide, output.JSON, output.YAML, output.Name, output.JSONPath}, output.PublishedKinds()...)
+var formats = append([]output.FormatKind{
+	output.Wide, output.JSON, output.YAML, output.Name, output.JSONPath, output.HTML,
+}, output.PublishedKinds()...)
 
 // toOptions reads the flags, and reports everything that is wrong at once.
 func (v *flagValues) toOptions(connection *kube.Flags) (Options, error) {

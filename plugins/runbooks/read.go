@@ -14,6 +14,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/runbooks/internal/evaluate"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/runbooks/internal/webpage"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/runbooks/report"
 )
 
@@ -105,8 +106,14 @@ func (o Options) read(ctx context.Context, cluster *kube.Cluster) (*reading, err
 // needs is the list without which a workflow reports nothing.
 var needs = map[report.Workflow]string{report.Nodes: "nodes", report.DNS: "services", report.Rollouts: "deployments.apps"}
 
+// judged is a triage and the reports that it was made of.
+type judged struct {
+	triage report.Triage
+	parts  webpage.Parts
+}
+
 // evaluate judges each part by its own workflow, and joins the findings.
-func (r *reading) evaluate(kubectl finding.Kubectl) report.Triage {
+func (r *reading) evaluate(kubectl finding.Kubectl) judged {
 	in := &evaluate.Input{Unread: r.Unread, Scope: r.Scope, Kubectl: kubectl}
 	if r.Nodes != nil {
 		list := nodeOptions().Evaluate(*r.Nodes, kubectl)
@@ -120,5 +127,5 @@ func (r *reading) evaluate(kubectl finding.Kubectl) report.Triage {
 		list := rolloutOptions(r.Scope).Explain(*r.Rollouts, kubectl)
 		in.Rollouts = &list
 	}
-	return evaluate.Evaluate(in, r.Time)
+	return judged{evaluate.Evaluate(in, r.Time), webpage.Parts{Nodes: in.Nodes, DNS: in.DNS, Rollouts: in.Rollouts}}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/publish"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/runbooks/internal/render"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/runbooks/internal/webpage"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/runbooks/report"
 )
 
@@ -21,13 +22,14 @@ func run(ctx context.Context, env *cli.Env, o Options) error {
 	switch {
 	case o.MCP:
 		return serve(ctx, env, o)
+	case o.Page != "":
+		return writePage(env, o.Page)
 	case o.FromInput != "":
 		r, err := load(env, o.FromInput)
 		if err != nil {
 			return err
 		}
-		t := r.evaluate(finding.Kubectl{})
-		return o.finish(env, &t)
+		return o.finish(env, r.evaluate(finding.Kubectl{}))
 	case o.Watch:
 		return o.watch(ctx, env)
 	}
@@ -38,8 +40,7 @@ func run(ctx context.Context, env *cli.Env, o Options) error {
 	if o.Snapshot != "" {
 		return save(env, o.Snapshot, r)
 	}
-	t := r.evaluate(kubectl)
-	return o.finish(env, &t)
+	return o.finish(env, r.evaluate(kubectl))
 }
 
 // collect reads the cluster once, over a connection of its own.
@@ -68,12 +69,12 @@ func (o Options) watch(ctx context.Context, env *cli.Env) error {
 		complaints.Say("", err)
 		if err == nil {
 			t := r.evaluate(kubectl)
-			if now := fingerprint(&t); now != last {
+			if now := fingerprint(&t.triage); now != last {
 				if last != "" && !o.Format.Structured() && o.Format.Kind != output.Name {
-					fmt.Fprintf(env.Streams.Out, "\n%s\n", t.Time.Format(time.RFC3339))
+					fmt.Fprintf(env.Streams.Out, "\n%s\n", t.triage.Time.Format(time.RFC3339))
 				}
 				last = now
-				if err := o.print(env, &t); err != nil {
+				if err := o.print(env, t); err != nil {
 					return err
 				}
 			}
@@ -101,10 +102,11 @@ func fingerprint(t *report.Triage) string {
 }
 
 // finish prints the report and decides the exit code from it.
-func (o Options) finish(env *cli.Env, t *report.Triage) error {
-	if err := o.print(env, t); err != nil {
+func (o Options) finish(env *cli.Env, j judged) error {
+	if err := o.print(env, j); err != nil {
 		return err
 	}
+	t := &j.triage
 	all := make([]finding.Finding, 0, len(t.Causes))
 	for i := range t.Causes {
 		all = append(all, t.Causes[i].Finding)
@@ -118,14 +120,14 @@ func (o Options) finish(env *cli.Env, t *report.Triage) error {
 	return nil
 }
 
-func (o Options) print(env *cli.Env, t *report.Triage) error {
+func (o Options) print(env *cli.Env, j judged) error {
 	if o.OutputFile == "" {
-		return o.printTo(env.Streams.Out, env.Out(o.Color), t)
+		return o.printTo(env.Streams.Out, env.Out(o.Color), j)
 	}
 	var b bytes.Buffer
 	file := *env
 	file.OutTTY = false
-	if err := o.printTo(&b, file.Out(o.Color), t); err != nil {
+	if err := o.printTo(&b, file.Out(o.Color), j); err != nil {
 		return err
 	}
 	if err := env.WriteWhole(o.OutputFile, b.Bytes()); err != nil {
@@ -134,8 +136,12 @@ func (o Options) print(env *cli.Env, t *report.Triage) error {
 	return nil
 }
 
-func (o Options) printTo(out io.Writer, terminal output.Terminal, t *report.Triage) error {
+func (o Options) printTo(out io.Writer, terminal output.Terminal, j judged) error {
+	t := &j.triage
 	switch {
+	case o.Format.Kind == output.HTML:
+		_, err := io.WriteString(out, webpage.Triage(t, j.parts))
+		return err
 	case o.Format.Structured():
 		return o.Format.Print(out, t)
 	case o.Format.Published():

@@ -86,6 +86,10 @@ const (
 			# Write the report for a ticket
 			PROGRAM -o markdown
 
+			# Write a page for a browser, of this report or of a saved one of another plugin
+			PROGRAM -o html > cluster.html
+			kubectl nodeinfo -o json | PROGRAM html - > nodes.html
+
 			# Save what was read, and explain it elsewhere, without a cluster
 			PROGRAM snapshot cluster.tar.gz
 			PROGRAM --from-input cluster.tar.gz`
@@ -113,7 +117,7 @@ func newCommand(env *cli.Env, run runF) *cobra.Command {
 	}
 	values.register(command)
 	connection = cli.AddConnectionFlags(env, command)
-	command.AddCommand(snapshotCommand(env, connection, run), mcpCommand(env, connection, run))
+	command.AddCommand(snapshotCommand(env, connection, run), htmlCommand(env, run), mcpCommand(env, connection, run))
 	return command
 }
 
@@ -127,7 +131,7 @@ func noArgs(_ *cobra.Command, args []string) error {
 func (v *flagValues) register(command *cobra.Command) {
 	set := command.Flags()
 	set.StringVarP(&v.output, "output", "o", "",
-		"Output format: table, wide, json, yaml, name, jsonpath=TEMPLATE, markdown, junit or prometheus.")
+		"Output format: table, wide, json, yaml, name, jsonpath=TEMPLATE, html, markdown, junit or prometheus.")
 	set.StringVar(&v.outputFile, "output-file", "",
 		"Write the report to this file instead of standard output. The file is replaced as a whole, and only by a report.")
 	v.addScope(command)

@@ -47,7 +47,7 @@ func TestEveryFlagChangesTheOptions(t *testing.T) {
 		if command != root {
 			words = []string{command.Name()}
 		}
-		if command.Name() == "snapshot" {
+		if command.Name() == "snapshot" || command.Name() == "html" {
 			words = append(words, "file")
 		}
 		plain, _, _ := parse(t, words...)
@@ -79,6 +79,7 @@ func TestUsageErrors(t *testing.T) {
 		"extra": `"extra" is not a command`, "-o nonsense": `-o "nonsense": unknown format`, "-l a==b==c": "invalid selector", "--timeout=0s": "must be positive",
 		"--fail-on=bad": "unknown severity", "-w -o junit": "prints one report", "--from-input=f -A": "cannot be combined", "-w --output-file=f": "holds one report", "snapshot": "the name of one file",
 		"snapshot a b": "the name of one file", "snapshot a --timeout=-1s": "must be positive", "snapshot a -l ,=": "invalid selector",
+		"html": "the name of one file", "html a b": "the name of one file", "-w -o html": "prints one report",
 		"mcp extra": "is not a command", "mcp --timeout=0s": "must be positive", "mcp --namespaces=a,,b": "a name is empty",
 	} {
 		if _, code, stderr := parse(t, strings.Fields(args)...); code != cli.ExitError || !strings.Contains(stderr, want) {
@@ -306,6 +307,34 @@ func TestExplainKnowsTheCodesOfAllWorkflows(t *testing.T) {
 			if exit, stdout, stderr := run0(t, "--explain", code, "--lang", language); exit != 0 || !strings.HasPrefix(stdout, code+" (") {
 				t.Errorf("%s %s: exit %d: %s%s", code, language, exit, stdout, stderr)
 			}
+		}
+	}
+}
+
+func TestPages(t *testing.T) {
+	s := server(t)
+	code, stdout, stderr := run0(t, "--kubeconfig", s.Kubeconfig(t), "-o", "html", "--fail-on=critical")
+	if code != cli.ExitThreshold || stderr != "" {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+	for _, want := range []string{"<!DOCTYPE html>\n", "KubeletNotReporting", `<a href="#o1">w1</a>`, `<a href="#o2">deployment/api</a>`, "DNSServiceNotFound"} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("no %s:\n%s", want, stdout)
+		}
+	}
+	if strings.Contains(stdout, "hunter2") {
+		t.Error("a secret is on the page")
+	}
+	for _, format := range []string{"json", "yaml"} {
+		_, report, _ := run0(t, "--kubeconfig", s.Kubeconfig(t), "-o", format)
+		env := testkit.NewEnv("kubectl runbooks", now).Stdin(strings.NewReader(report))
+		if code := env.Run(t, New, "html", "-"); code != 0 || !strings.Contains(env.Stdout.String(), "KubeletNotReporting") {
+			t.Errorf("%s: exit %d: %s", format, code, env.Stderr)
+		}
+	}
+	for file, want := range map[string]string{"nope.json": "no such file", "options.go": "is not a report that -o json printed"} {
+		if code, stdout, stderr := run0(t, "html", file); code != cli.ExitError || stdout != "" || !strings.Contains(stderr, want) {
+			t.Errorf("%s: exit %d: %s%s", file, code, stdout, stderr)
 		}
 	}
 }
