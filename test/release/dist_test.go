@@ -38,7 +38,7 @@ const (
 	suiteBudget        = 50_000_000
 )
 
-const committed = "../../krew-manifests"
+const committed = "../../plugins"
 
 var (
 	platforms = strings.Fields("darwin/amd64 darwin/arm64 linux/amd64 linux/arm64 windows/amd64 windows/arm64")
@@ -90,7 +90,7 @@ func built(t *testing.T) snapshot {
 	if own.err != nil {
 		t.Fatal(own.err)
 	}
-	return snapshot{dist: filepath.Join(own.folder, "dist"), manifests: filepath.Join(own.folder, "krew-manifests"), platforms: []string{here}}
+	return snapshot{dist: filepath.Join(own.folder, "dist"), manifests: filepath.Join(own.folder, "plugins"), platforms: []string{here}}
 }
 
 // plugins lists cmd/kubectl-NAME as NAME.
@@ -193,7 +193,7 @@ func TestManifestsInTheRepositoryHoldTheChecksumsOfWhatIsBuilt(t *testing.T) {
 		for _, p := range m.Spec.Platforms {
 			i := slices.IndexFunc(inGit[name].Spec.Platforms, func(other Platform) bool { return other.URI == p.URI })
 			if i < 0 || inGit[name].Spec.Platforms[i].SHA256 != p.SHA256 {
-				t.Errorf("%s has the checksum %s, and krew-manifests/%s.yaml does not say so: run `make snapshot` and commit krew-manifests/", p.URI, p.SHA256, name)
+				t.Errorf("%s has the checksum %s, and plugins/%s.yaml does not say so: run `make snapshot` and commit plugins/*.yaml", p.URI, p.SHA256, name)
 			}
 		}
 	}

@@ -71,7 +71,7 @@ func writeManifest(t *testing.T, m Manifest, name string) string {
 
 func TestAGoodManifestInstallsUnderTheNameThatKubectlLooksFor(t *testing.T) {
 	m, server := good(t, archive(t, "LICENSE", "kubectl-roll_out"))
-	if err := m.Validate("krew-manifests/roll-out.yaml"); err != nil {
+	if err := m.Validate("plugins/roll-out.yaml"); err != nil {
 		t.Fatal(err)
 	}
 	if out, err := offline(t, t.TempDir(), "linux/amd64", "validate-krew-manifest", "-manifest", writeManifest(t, m, "roll-out.yaml")); err != nil {

@@ -1,13 +1,13 @@
 package release
 
 import (
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -180,32 +180,63 @@ func TestKrewRefusesAnotherArchive(t *testing.T) {
 	}
 }
 
-// From an index krew also upgrades.
-func TestKrewUpgradesFromAnIndex(t *testing.T) {
+// This repository is an index: krew clones it, and reads the files plugins/*.yaml and nothing in the folders there.
+func TestKrewInstallsAndUpgradesFromThisRepositoryAsAnIndex(t *testing.T) {
 	b := built(t)
 	_, folder := loopback(t, b)
-	const name = "rollout-explain"
 	root, repository := t.TempDir(), t.TempDir()
-	text, err := os.ReadFile(filepath.Join(folder, name+".yaml"))
-	if err != nil {
+	if err := os.CopyFS(repository+"/plugins", os.DirFS(committed)); err != nil {
 		t.Fatal(err)
 	}
-	was := "\n  version: " + manifests(t, b.manifests)[name].Spec.Version + "\n"
-	if strings.Count(string(text), was) != 1 {
-		t.Fatalf("no %q in\n%s", was, text)
-	}
-	for version, steps := range [][][]string{
-		{{"index", "add", "runbooks", repository}, {"install", "runbooks/" + name}},
-		{{"upgrade", name}},
-	} {
-		version := fmt.Sprintf("v0.0.%d", version)
-		index(t, repository, map[string]string{name: strings.Replace(string(text), was, "\n  version: "+version+"\n", 1)})
-		for _, step := range steps {
-			krew(t, root, here, step...)
+	released := func(version string) {
+		t.Helper()
+		changed := map[string]string{}
+		for name, m := range manifests(t, b.manifests) {
+			text, err := os.ReadFile(filepath.Join(folder, name+".yaml"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			was := "\n  version: " + m.Spec.Version + "\n"
+			if strings.Count(string(text), was) != 1 {
+				t.Fatalf("no %q in\n%s", was, text)
+			}
+			changed[name] = strings.Replace(string(text), was, "\n  version: "+version+"\n", 1)
 		}
-		target, err := filepath.EvalSymlinks(filepath.Join(root, "bin", linkName(name, here)))
-		if err != nil || filepath.Base(filepath.Dir(target)) != version {
-			t.Errorf("after %v there is %s, not %s (%v)", steps, target, version, err)
+		index(t, repository, changed)
+	}
+	installed := func(version string) {
+		t.Helper()
+		for _, name := range plugins(t) {
+			link := filepath.Join(root, "bin", linkName(name, here))
+			target, err := filepath.EvalSymlinks(link)
+			if err != nil || filepath.Base(filepath.Dir(target)) != version {
+				t.Errorf("%s: there is %s, not %s (%v)", name, target, version, err)
+			}
+			runs(t, link, name, manifests(t, b.manifests)[name].Spec.Version)
 		}
 	}
+	var all []string
+	for _, name := range plugins(t) {
+		all = append(all, "runbooks/"+name)
+	}
+	released("v0.0.1")
+	krew(t, root, here, "index", "add", "runbooks", repository)
+	found := krew(t, root, here, "search")
+	for _, name := range all {
+		if !regexp.MustCompile(`(?m)^` + name + ` .* no *$`).MatchString(found) {
+			t.Errorf("krew search does not list %s as one to install:\n%s", name, found)
+		}
+	}
+	if n := strings.Count(found, "\nrunbooks/"); n != len(all) || strings.Contains(found, "failed") {
+		t.Errorf("%d plugins, want %d, and no complaints:\n%s", n, len(all), found)
+	}
+	krew(t, root, here, append([]string{"install"}, all...)...)
+	installed("v0.0.1")
+	released("v0.0.2")
+	if out := krew(t, root, here, "upgrade"); !strings.Contains(out, "runbooks") {
+		t.Error(out)
+	}
+	installed("v0.0.2")
+	krew(t, root, here, append([]string{"uninstall"}, plugins(t)...)...)
+	krew(t, root, here, "index", "remove", "runbooks")
 }

@@ -8,7 +8,7 @@ trap 'rm -rf "$work"' EXIT
 build() { # folder umask zone
   (cd "$work/$1" && umask "$2" && TZ=$3 make --no-print-directory snapshot >"$work/$(basename "$1").log" 2>&1) ||
     { tail -30 "$work/$(basename "$1").log"; exit 1; }
-  (cd "$work/$1" && sha256sum krew-manifests/*.yaml && cd dist && find . -maxdepth 1 \( -name '*.tar.gz' -o -name '*.zip' -o -name '*.cdx.json' -o -name checksums.txt \) -print0 | sort -z | xargs -0 sha256sum) >"$work/$(basename "$1").sums"
+  (cd "$work/$1" && sha256sum plugins/*.yaml && cd dist && find . -maxdepth 1 \( -name '*.tar.gz' -o -name '*.zip' -o -name '*.cdx.json' -o -name checksums.txt \) -print0 | sort -z | xargs -0 sha256sum) >"$work/$(basename "$1").sums"
 }
 git clone -q . "$work/one"
 build one 022 UTC

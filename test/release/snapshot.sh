@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds what a release publishes: dist/ and krew-manifests/. GORELEASER is the command to run; arguments are
+# Builds what a release publishes: dist/ and plugins/. GORELEASER is the command to run; arguments are
 # goreleaser's (none: a snapshot). SNAPSHOT_DIR puts both folders elsewhere, and SNAPSHOT_PLATFORM (linux/amd64) builds
 # for one platform: by the same configuration, for the tests.
 set -euo pipefail
@@ -48,13 +48,13 @@ if compgen -G "$out/dist/runbooks_linux_*" >/dev/null; then
     -out "$out/dist/kubectl-runbooks_${RELEASE_VERSION}_image.tar"
 fi
 # A manifest says in its first line where its checksums come from.
-mkdir -p "$out/krew-manifests"
+mkdir -p "$out/plugins"
 for manifest in "$out"/dist/krew/*.yaml; do
   {
     echo "# Checksums of what \`make snapshot\` builds from commit $RELEASE_COMMIT with $(go env GOVERSION). See docs/releasing.md."
     grep -v '^#' "$manifest"
   } >"$work/manifest"
   cp "$work/manifest" "$manifest"
-  cp "$work/manifest" "$out/krew-manifests/$(basename "$manifest")"
+  cp "$work/manifest" "$out/plugins/$(basename "$manifest")"
 done
-echo "built $RELEASE_VERSION: $(find "$out/dist" -maxdepth 1 \( -name '*.tar.gz' -o -name '*.zip' \) | wc -l) archives in $out/dist/, manifests in $out/krew-manifests/" >&2
+echo "built $RELEASE_VERSION: $(find "$out/dist" -maxdepth 1 \( -name '*.tar.gz' -o -name '*.zip' \) | wc -l) archives in $out/dist/, manifests in $out/plugins/" >&2

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Prints what a build of this tree is called, as shell assignments:
 #   RELEASE_VERSION  the newest heading of docs/CHANGELOG.md, with -dirty where the tree differs from its commit
-#   RELEASE_COMMIT   the last commit that changed anything but krew-manifests/: those hold the archives' checksums, so
+#   RELEASE_COMMIT   the last commit that changed anything but plugins/*.yaml: those hold the archives' checksums, so
 #                    a commit that only writes them must not change the archives
 #   RELEASE_DATE, RELEASE_EPOCH   that commit's time, for every time stamp inside an archive
 # Outside a git repository all of them must be set by the caller.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-built=(. ':(exclude)krew-manifests')
+built=(. ':(exclude,glob)plugins/*.yaml')
 if git rev-parse --git-dir >/dev/null 2>&1; then
   if [ "$(git rev-parse --is-shallow-repository)" = true ]; then
     echo "version: a shallow clone may name the wrong commit: fetch the whole history for a release" >&2
