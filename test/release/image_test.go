@@ -171,7 +171,7 @@ func checkConfig(t *testing.T, data []byte) {
 
 func starts(t *testing.T, program []byte) {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "program")
+	file := filepath.Join(t.TempDir(), "kubectl-runbooks")
 	if err := os.WriteFile(file, program, 0o700); err != nil {
 		t.Fatal(err)
 	}
