@@ -33,6 +33,7 @@ var longByTheirCause = map[string]bool{
 	"dns/internal/evaluate/testdata/commands/explain.txt":                   true,
 	"nodeinfo/internal/render/testdata/DevicesNotAllocatable.txt":           true,
 	"rolloutexplain/testdata/admission-policy/text.golden":                  true,
+	"rolloutexplain/testdata/argo-bluegreen-not-ready/text.golden":          true,
 	"rolloutexplain/testdata/claim-no-provisioner/text.golden":              true,
 	"rolloutexplain/testdata/claim-unbound/text.golden":                     true,
 	"rolloutexplain/testdata/configmap-lost-while-running/text.golden":      true,

@@ -102,7 +102,7 @@ func fingerprint(template *corev1.PodTemplateSpec) string {
 func finish(e *model.Evaluation, w *model.Workload) report.Rollout {
 	r := w.Report
 	r.ObservedGeneration = w.Observed
-	r.Template = fingerprint(w.Template)
+	r.Template = fingerprint(cmp.Or(w.Given, w.Template))
 	if w.Target != nil {
 		d := w.Describe(w.Target)
 		r.Revision = &d

@@ -16,10 +16,14 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
+// ArgoHash is the label that Argo Rollouts tells its revisions by.
+const ArgoHash = "rollouts-pod-template-hash"
+
 // WithoutHash gives a template without the label that the controller itself adds.
 func WithoutHash(t *corev1.PodTemplateSpec) *corev1.PodTemplateSpec {
 	c := t.DeepCopy()
 	delete(c.Labels, appsv1.DefaultDeploymentUniqueLabelKey)
+	delete(c.Labels, ArgoHash)
 	if len(c.Labels) == 0 {
 		c.Labels = nil
 	}

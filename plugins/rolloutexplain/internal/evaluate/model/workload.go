@@ -36,7 +36,8 @@ type Workload struct {
 	ref      finding.ObjectRef
 	Desired  int32
 	Observed int64
-	Template *corev1.PodTemplateSpec
+	Template *corev1.PodTemplateSpec // with the API server's defaults
+	Given    *corev1.PodTemplateSpec // as the object has it, where nobody fills in defaults; nil: Template
 	MinReady int32
 
 	Revisions []*Revision // oldest first

@@ -64,7 +64,7 @@ func verdictOf(e *model.Evaluation, w *model.Workload, root *report.Finding) rep
 		return report.OnHold
 	case w.Completed && root.Code != pods.ExecFormatError && (crashes(e, root) && begun(w) || wasUp(e, w)):
 		return report.Degraded
-	case root.Class == report.Fatal, w.Has(kinds.ProgressDeadlineExceeded):
+	case root.Class == report.Fatal, w.Has(kinds.ProgressDeadlineExceeded), w.Has(kinds.ArgoDegraded):
 		return report.Failed
 	case e.Rules.IsPersistent(root), overdue(e, w, root):
 		return report.Stuck

@@ -226,7 +226,8 @@ func (w *Wait) superseded(r *report.Rollout) string {
 func (w *Wait) failed(r *report.Rollout, now time.Time) string {
 	for i := range r.Findings {
 		f := &r.Findings[i]
-		gaveUp := f.Code == kinds.ProgressDeadlineExceeded && f.Class == report.Fatal || f.Code == kinds.JobFailed
+		late := f.Code == kinds.ProgressDeadlineExceeded || f.Code == kinds.ArgoDegraded
+		gaveUp := late && f.Class == report.Fatal || f.Code == kinds.JobFailed
 		if gaveUp && w.confirmed(causeKey(f), now, confirmAfter) {
 			return f.Message
 		}
