@@ -116,6 +116,20 @@ func TestAnAnswerOfTheNodesCacheIsNoProofAgainstAPolicy(t *testing.T) {
 	}
 }
 
+// Seen on kube-network-policies v0.8.0: a name is of a port with its protocol.
+func TestANamedPortOfAPolicyIsOfOneProtocol(t *testing.T) {
+	in := healthy()
+	swapped := func(protocol corev1.Protocol, name string) networkingv1.NetworkPolicyPort {
+		return networkingv1.NetworkPolicyPort{Protocol: &protocol, Port: ptr(intstr.FromString(name))}
+	}
+	in.Policies = []networkingv1.NetworkPolicy{policy(true, swapped("TCP", "dns"), swapped("UDP", "dns-tcp"))}
+	in = answered(in)
+	from(&in, silent)
+	if got := judge(in); got.PrimaryCode != "NetworkPolicyBlocksDNS" || got.Verdict != report.Unhealthy {
+		t.Errorf("%s: %s", got.PrimaryCode, got.Summary)
+	}
+}
+
 func TestAnotherSearchDomainIsNotTheClusters(t *testing.T) {
 	in := healthy()
 	in.ConfigMaps[0].Data["Corefile"] = kubeadmCorefile + "\nclusterset.local:53 {\n forward . 10.96.7.7\n}\n"

@@ -1,6 +1,7 @@
 package facts
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -20,14 +21,20 @@ type Endpoint struct {
 	Labels    map[string]string
 	IP        string
 	node      bool // on the host's network: no policy selects it
-	ports     map[string]int32
+	ports     map[namedPort]int32
+}
+
+// namedPort is what a policy means by a port's name: it does not match a port of that name and another protocol.
+type namedPort struct {
+	name     string
+	protocol corev1.Protocol
 }
 
 func PodEndpoint(pod *corev1.Pod) Endpoint {
-	e := Endpoint{Namespace: pod.Namespace, Labels: pod.Labels, IP: pod.Status.PodIP, node: pod.Spec.HostNetwork, ports: map[string]int32{}}
+	e := Endpoint{Namespace: pod.Namespace, Labels: pod.Labels, IP: pod.Status.PodIP, node: pod.Spec.HostNetwork, ports: map[namedPort]int32{}}
 	for _, c := range pod.Spec.Containers {
 		for _, p := range c.Ports {
-			e.ports[p.Name] = p.ContainerPort
+			e.ports[namedPort{p.Name, cmp.Or(p.Protocol, corev1.ProtocolTCP)}] = p.ContainerPort
 		}
 	}
 	return e
@@ -152,7 +159,7 @@ func PortMatches(ports []networkingv1.NetworkPolicyPort, to Endpoint, protocol c
 		case p.Port == nil:
 			return true
 		case p.Port.Type == intstr.String:
-			if to.ports[p.Port.StrVal] == port {
+			if to.ports[namedPort{p.Port.StrVal, protocol}] == port {
 				return true
 			}
 		case p.EndPort != nil && port >= p.Port.IntVal && port <= *p.EndPort, p.Port.IntVal == port:
