@@ -72,13 +72,13 @@ lane() {
   remove_clusters "$E2E_SHARED"
 }
 
-packages=${E2E_PACKAGES:-} makes=controlplanes alone=
+packages=${E2E_PACKAGES:-} makes="controlplanes makes" alone=
 if [ -z "$packages" ]; then
   # Those that take longest come first.
   packages="rolloutexplain nodeinfo nodeshell dns"
-  packages+=" $(cd test/e2e && printf '%s\n' */ | tr -d / | grep -vxF -e harness -e "$makes" $(printf -- '-e %s ' $packages) | tr '\n' ' ')"
-  # These come last and one after another: three nodes' control planes need both processors, and the embedded cluster's own
-  # faults, repairs and traces look for what a cluster leaves on the machine.
+  packages+=" $(cd test/e2e && printf '%s\n' */ | tr -d / | grep -vxF -e harness $(printf -- '-e %s ' $makes $packages) | tr '\n' ' ')"
+  # These come last and one after another: three nodes' control planes need both processors, parts are built first, and the
+  # embedded cluster's own faults, repairs and traces look for what a cluster leaves on the machine.
   [ -n "${E2E_KUBECONFIG:-}" ] || alone="${E2E_ALL:+$makes} cluster"
 fi
 read -ra packages <<<"$packages"
