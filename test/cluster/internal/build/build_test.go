@@ -172,6 +172,7 @@ func TestComponentsAreWhole(t *testing.T) {
 		MetricsServer: "sigs.k8s.io/metrics-server " + MetricsServerVersion,
 		NetworkPolicy: "sigs.k8s.io/kube-network-policies " + NetworkPolicyVersion,
 		ArgoRollouts:  "github.com/argoproj/argo-rollouts " + ArgoRolloutsVersion,
+		LocalPath:     "github.com/rancher/local-path-provisioner " + LocalPathVersion,
 	} {
 		data, err := os.ReadFile(filepath.Join(source, "components", name, "go.mod"))
 		if err != nil || !strings.Contains(string(data), want) {

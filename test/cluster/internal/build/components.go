@@ -39,6 +39,7 @@ const (
 	TestApp       = "testapp"
 	NetworkPolicy = "network-policy"
 	ArgoRollouts  = "argo-rollouts"
+	LocalPath     = "local-path"
 )
 
 // CoreDNSVersion is the version that components/coredns requires. The image
@@ -53,6 +54,7 @@ const (
 	NetworkPolicyVersion = "v0.8.0"
 	// v1.10.2 needs a Go that was not to be had when this was pinned.
 	ArgoRolloutsVersion = "v1.10.1"
+	LocalPathVersion    = "v0.0.30"
 )
 
 // Components lists every component, the slowest to build first.
@@ -84,6 +86,11 @@ func Components() []Component {
 		{
 			Name: NetworkPolicy, Packages: []string{"sigs.k8s.io/kube-network-policies/cmd", "./queue"},
 			Manifest: ModuleFile{"sigs.k8s.io/kube-network-policies", "install.yaml"},
+		},
+		{
+			Name: LocalPath, Packages: []string{"github.com/rancher/local-path-provisioner"},
+			LDFlags:  "-X main.VERSION=" + LocalPathVersion,
+			Manifest: ModuleFile{"github.com/rancher/local-path-provisioner", "deploy/local-path-storage.yaml"},
 		},
 		{Name: Kwok, Packages: []string{"sigs.k8s.io/kwok/cmd/kwok", "./kwok-stages"}},
 	}

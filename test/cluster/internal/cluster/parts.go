@@ -49,6 +49,11 @@ func knownParts() []part {
 				"image: " + rollouts + build.ArgoRolloutsVersion,
 			}},
 		},
+		{
+			name: build.LocalPath, namespace: "local-path-storage", workload: "deployment/local-path-provisioner",
+			ref:      "docker.io/rancher/local-path-provisioner:" + build.LocalPathVersion,
+			programs: []program{{"local-path-provisioner", "/usr/bin/local-path-provisioner"}},
+		},
 	}
 }
 
