@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/schedule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
@@ -95,6 +96,41 @@ func claimDetail(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.
 			return
 		}
 	}
+}
+
+// volumesOf gives the volumes that a pod's claims are bound to, where the scheduler says that one keeps it off some nodes.
+func volumesOf(e *model.Evaluation, p *model.Pod, terms []schedulingTerm) []*corev1.PersistentVolume {
+	if !slices.ContainsFunc(terms, func(t schedulingTerm) bool { return schedulingCode(t.text) == VolumeNodeAffinityConflict }) {
+		return nil
+	}
+	var list []*corev1.PersistentVolume
+	for _, name := range claimNames(p) {
+		if !e.Asks.Have(model.Need{Kind: model.NeedClaim, Namespace: p.Namespace, Name: name}) {
+			continue
+		}
+		i := slices.IndexFunc(e.In.Claims, func(c corev1.PersistentVolumeClaim) bool { return c.Namespace == p.Namespace && c.Name == name })
+		if i < 0 || e.In.Claims[i].Spec.VolumeName == "" {
+			continue
+		}
+		volume := e.In.Claims[i].Spec.VolumeName
+		if !e.Asks.Have(model.Need{Kind: model.NeedVolume, Name: volume}) {
+			continue
+		}
+		if i := slices.IndexFunc(e.In.Volumes, func(v corev1.PersistentVolume) bool { return v.Name == volume }); i >= 0 {
+			list = append(list, &e.In.Volumes[i])
+		}
+	}
+	return list
+}
+
+// unreachable names a volume that cannot be used on a node; empty: all can, as far as they are known.
+func unreachable(volumes []*corev1.PersistentVolume, n *corev1.Node) string {
+	for _, v := range volumes {
+		if !schedule.Reaches(v, n) {
+			return v.Name
+		}
+	}
+	return ""
 }
 
 func quoted(s string) string {

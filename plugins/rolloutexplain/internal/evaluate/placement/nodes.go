@@ -68,8 +68,13 @@ func schedulingDetail(e *model.Evaluation, w *model.Workload, p *model.Pod, c *m
 	}
 	room := e.Asks.Have(model.Need{Kind: model.NeedNodePods})
 	fits := make([]nodeFit, 0, len(e.In.Nodes))
+	volumes := volumesOf(e, p, terms)
 	for i := range e.In.Nodes {
-		fits = append(fits, fit(e, w, p, &e.In.Nodes[i], room))
+		f := fit(e, w, p, &e.In.Nodes[i], room)
+		if v := unreachable(volumes, f.node); v != "" && f.static == "" {
+			f.static = "cannot reach PersistentVolume " + v
+		}
+		fits = append(fits, f)
 	}
 	slices.SortFunc(fits, func(a, b nodeFit) int {
 		return cmp.Or(cmp.Compare(fitRank(a), fitRank(b)), cmp.Compare(a.node.Name, b.node.Name))
