@@ -8,7 +8,7 @@ import (
 
 // Line is an error in the one line that a command prints of it: explained, without what looks like a secret, and not without end.
 func Line(err error) string {
-	return output.Truncate(mask.Text(output.Sanitize(kube.OneLine(kube.Explain(err)))), longestLine)
+	return output.Truncate(mask.Short(output.Sanitize(kube.OneLine(kube.Explain(err))), longestLine), longestLine)
 }
 
 // Complaints tells what fails while a command goes on looking. What fails again in the same words is told once.

@@ -74,7 +74,7 @@ const (
 // Warn writes one line to standard error, where errors of registries, webhooks and drivers are quoted, too: without what
 // looks like a secret, and not without end.
 func (e *Env) Warn(format string, args ...any) {
-	fmt.Fprintln(e.Streams.ErrOut, output.Truncate(mask.Text(fmt.Sprintf(format, args...)), longestLine))
+	fmt.Fprintln(e.Streams.ErrOut, output.Truncate(mask.Short(fmt.Sprintf(format, args...), longestLine), longestLine))
 }
 
 // UserAgent names the binary to the API server, e.g. "kubectl-nodeinfo/v0.1.0 (linux/amd64)".

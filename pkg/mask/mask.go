@@ -52,19 +52,12 @@ var tokenMarks = []string{
 // for it.
 type pattern struct {
 	marks   []string // one of them is in every text that has one
-	names   []string // and so is one of these, whatever its case; nil: none need be
+	named   bool     // so is the name of a secret, in any case of letters
 	pattern func() *regexp.Regexp
 	likely  func(string) bool // tells a secret from a word of the same form; nil: all are secrets
 }
 
 const digits = "0123456789"
-
-// Parts of every name in header, in secretWord, and in that of a password.
-var (
-	headerNames   = []string{"pass", "key", "token"}
-	secretNames   = append(headerNames, "secret")
-	passwordNames = []string{"pass"}
-)
 
 // header names what a header or a line of YAML has a secret for; "Secret: shop/creds-2" is an object.
 const header = `[\w.-]*(?:password|passwd|passphrase|api[_-]?key|access[_-]?key|private[_-]?key|token)`
@@ -126,23 +119,23 @@ var patterns = []pattern{
 	},
 	// A header or a line of YAML. What has no digit is a word about the secret: "token: expired".
 	{
-		marks: []string{": ", ":\t"}, names: headerNames, likely: credential,
+		marks: []string{": ", ":\t"}, named: true, likely: credential,
 		pattern: lazy(`(?i)((?:^|[^\w./-])(?:` + header + `)["']?:[ \t]+["']?)([^\s"',;]{3,})()`),
 	},
 	// A line of YAML or of a file of variables, also one that was joined with the next: before another name, or an end, a word is
 	// no sentence. Every other of a row is found at once, so there are two of it.
-	{marks: []string{": ", ":\t"}, names: passwordNames, likely: word, pattern: passwordLine},
-	{marks: []string{": ", ":\t"}, names: passwordNames, likely: word, pattern: passwordLine},
+	{marks: []string{": ", ":\t"}, named: true, likely: word, pattern: passwordLine},
+	{marks: []string{": ", ":\t"}, named: true, likely: word, pattern: passwordLine},
 	// The logins of a container registry, a user and a password in base64:
 	// https://kubernetes.io/docs/tasks/configure-pod-container/pull-image-private-registry/
 	{marks: []string{`"auth"`}, pattern: lazy(`("auth"\s*:\s*")([^"]+)(")`)},
 	{marks: []string{`auth\`}, pattern: lazy(`(\\+"auth\\+"\s*:\s*\\+")([^"\\]+)(\\+")`)},
-	{marks: []string{"="}, names: secretNames, pattern: lazy(`(?i)(\b` + secretWord + `=)("[^"]*"|'[^']*'|[^\s&;,"']+)()`)},
-	{marks: []string{`"`}, names: secretNames, pattern: lazy(`(?i)("` + secretWord + `"\s*:\s*")([^"]+)(")`)},
-	{marks: []string{`\"`}, names: secretNames, pattern: lazy(`(?i)(\\+"` + secretWord + `\\+"\s*:\s*\\+")([^"\\]+)(\\+")`)},
+	{marks: []string{"="}, named: true, pattern: lazy(`(?i)(\b` + secretWord + `=)("[^"]*"|'[^']*'|[^\s&;,"']+)()`)},
+	{marks: []string{`"`}, named: true, pattern: lazy(`(?i)("` + secretWord + `"\s*:\s*")([^"]+)(")`)},
+	{marks: []string{`\"`}, named: true, pattern: lazy(`(?i)(\\+"` + secretWord + `\\+"\s*:\s*\\+")([^"\\]+)(\\+")`)},
 	// A command line that an error quotes.
 	{
-		marks: []string{"--"}, names: secretNames, likely: credential,
+		marks: []string{"--"}, named: true, likely: credential,
 		pattern: lazy(`(?i)((?:^|[\s"'\[])--` + secretWord + `[ \t]+["']?)([^\s"',;]{3,})()`),
 	},
 }
@@ -154,33 +147,33 @@ var scheme = lazy(`(?i)(\b(?:bearer|basic)\s+)([A-Za-z0-9._~+/=-]{8,})()`)
 // schemeMarks are what stands in every text that scheme finds, as programs write it.
 var schemeMarks = []string{"earer", "EARER", "asic", "ASIC"}
 
+// stems are what the names of secrets have in common.
+var stems = []string{"passw", "passphrase", "secret", "key", "token"}
+
+// names says whether a name of a secret may be in a text: a search for words takes a fiftieth of that for a pattern.
+func names(text string) bool {
+	folded := strings.ToLower(text)
+	return slices.ContainsFunc(stems, func(stem string) bool { return strings.Contains(folded, stem) }) ||
+		strings.Contains(folded, "\u017f") // a long s, which patterns take for an s
+}
+
 // Text hides secrets in a text; all else stays as it is.
 func Text(text string) string { return hide(text, patterns) }
 
 func hide(text string, patterns []pattern) string {
-	lower := ""
-	named := func(names []string) bool {
-		if lower == "" { // a long s is an s to an expression that ignores the case
-			lower = strings.ReplaceAll(strings.ToLower(text), "ſ", "s")
-		}
-		return containsOne(lower, names)
-	}
+	named := sync.OnceValue(func() bool { return names(text) })
 	for _, p := range patterns {
-		if containsOne(text, p.marks) && (p.names == nil || named(p.names)) {
+		if slices.ContainsFunc(p.marks, func(mark string) bool { return strings.Contains(text, mark) }) && (!p.named || named()) {
 			// docker-pullable://nginx:1.27@sha256:… is an image, and 1.27 no password.
 			text = replace(p.pattern(), text, func(value, after string) bool {
 				return !strings.HasPrefix(after, "sha256:") && (p.likely == nil || p.likely(value))
 			})
 		}
 	}
-	if !containsOne(text, schemeMarks) {
+	if !slices.ContainsFunc(schemeMarks, func(mark string) bool { return strings.Contains(text, mark) }) {
 		return text
 	}
 	return replace(scheme(), text, func(secret, _ string) bool { return strings.ContainsAny(secret, digits) })
-}
-
-func containsOne(text string, marks []string) bool {
-	return slices.ContainsFunc(marks, func(mark string) bool { return strings.Contains(text, mark) })
 }
 
 // Lines does the same for lines of a log, among which a secret may go on.

@@ -112,7 +112,7 @@ func TestATextIsSearchedOnceItHasAName(t *testing.T) {
 func unfiltered(text string) string {
 	all := slices.Clone(patterns)
 	for i := range all {
-		all[i].names = nil
+		all[i].named = false
 	}
 	return hide(text, all)
 }

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/drain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
@@ -12,12 +11,12 @@ import (
 // PreviewDrain judges the drain of the input's targets.
 func PreviewDrain(in Input, now time.Time, kubectl finding.Kubectl) report.Drain {
 	out := drain.PlanOf(&in, now, kubectl).Preview()
-	out.Summary = mask.Text(out.Summary)
+	out.Summary = short(out.Summary)
 	for i := range out.Findings {
 		hideFinding(&out.Findings[i])
 	}
 	for i := range out.Sources {
-		out.Sources[i].Message = mask.Text(out.Sources[i].Message)
+		out.Sources[i].Message = short(out.Sources[i].Message)
 	}
 	return out
 }

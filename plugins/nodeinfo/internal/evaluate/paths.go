@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/paths"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
@@ -12,18 +11,18 @@ import (
 // ReportPaths judges who reaches whom.
 func ReportPaths(in Input, now time.Time, kubectl finding.Kubectl) report.Paths {
 	out := paths.MapOf(&in, now, kubectl).Report()
-	out.Summary = mask.Text(out.Summary)
+	out.Summary = short(out.Summary)
 	for i := range out.Findings {
 		hideFinding(&out.Findings[i])
 	}
 	for i := range out.Consequences {
-		out.Consequences[i].Message = mask.Text(out.Consequences[i].Message)
+		out.Consequences[i].Message = short(out.Consequences[i].Message)
 	}
 	for i := range out.Paths {
-		out.Paths[i].Evidence = mask.Text(out.Paths[i].Evidence)
+		out.Paths[i].Evidence = short(out.Paths[i].Evidence)
 	}
 	for i := range out.Sources {
-		out.Sources[i].Message = mask.Text(out.Sources[i].Message)
+		out.Sources[i].Message = short(out.Sources[i].Message)
 	}
 	return out
 }

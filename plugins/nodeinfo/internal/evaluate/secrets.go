@@ -14,13 +14,13 @@ func hideSecrets(list *report.List) {
 	hide := func(text string) string {
 		hidden, ok := known[text]
 		if !ok {
-			hidden = mask.Text(text)
+			hidden = short(text)
 			known[text] = hidden
 		}
 		return hidden
 	}
 	for i := range list.Sources {
-		list.Sources[i].Message = mask.Text(list.Sources[i].Message)
+		list.Sources[i].Message = short(list.Sources[i].Message)
 	}
 	for i := range list.Items {
 		n := &list.Items[i]
@@ -29,22 +29,22 @@ func hideSecrets(list *report.List) {
 			hideFinding(&n.Findings[k])
 		}
 		for k := range n.Consequences {
-			n.Consequences[k].Message = mask.Text(n.Consequences[k].Message)
+			n.Consequences[k].Message = short(n.Consequences[k].Message)
 		}
 		if n.Events != nil {
 			for k := range n.Events.Items {
-				n.Events.Items[k].Message = mask.Text(n.Events.Items[k].Message)
+				n.Events.Items[k].Message = short(n.Events.Items[k].Message)
 			}
 		}
 		if n.Health != nil {
-			n.Health.Kubelet = mask.Text(n.Health.Kubelet)
+			n.Health.Kubelet = short(n.Health.Kubelet)
 			for k := range n.Health.Conditions {
 				n.Health.Conditions[k].Message = hide(n.Health.Conditions[k].Message)
 			}
 		}
 		if n.Pods != nil {
 			for k := range n.Pods.Problems {
-				n.Pods.Problems[k].Message = mask.Text(n.Pods.Problems[k].Message)
+				n.Pods.Problems[k].Message = short(n.Pods.Problems[k].Message)
 			}
 		}
 		for k := range n.Sources {
@@ -53,10 +53,12 @@ func hideSecrets(list *report.List) {
 	}
 }
 
+func short(text string) string { return mask.Short(text, mask.Longest) }
+
 func hideFinding(f *finding.Finding) {
-	f.Message = mask.Text(f.Message)
+	f.Message = short(f.Message)
 	for i := range f.Evidence {
-		f.Evidence[i].Value = mask.Text(f.Evidence[i].Value)
+		f.Evidence[i].Value = short(f.Evidence[i].Value)
 	}
 	for i := range f.Next {
 		f.Next[i].Command = mask.Text(f.Next[i].Command)

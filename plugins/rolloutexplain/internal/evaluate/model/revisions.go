@@ -36,7 +36,8 @@ func (w *Workload) byNumber() []*Revision {
 
 // Describe is a revision as it is reported: its images, its pods, whether any of them works now.
 func (w *Workload) Describe(r *Revision) report.Revision {
-	out := report.Revision{Number: r.Number, Name: r.Name, CreatedAt: plain.TimePtr(r.Created), Cause: mask.Text(r.ChangeLog), Role: "old"}
+	out := report.Revision{Number: r.Number, Name: r.Name, CreatedAt: plain.TimePtr(r.Created), Role: "old"}
+	out.Cause = mask.Short(r.ChangeLog, mask.Longest)
 	if r == w.Target {
 		out.Role = "updated"
 	}

@@ -44,11 +44,7 @@ const longest = 600
 
 // OneLine puts a text into one line of at most 600 letters and hides what looks secret.
 func OneLine(s string) string {
-	s = mask.Text(strings.Join(strings.Fields(s), " "))
-	if r := []rune(s); len(r) > longest {
-		return string(r[:longest]) + "…"
-	}
-	return s
+	return mask.Short(strings.Join(strings.Fields(s), " "), longest)
 }
 
 // Age is a duration as kubectl prints ages.
