@@ -119,6 +119,8 @@ spec:
 func TestRolloutsOfTheRealArgo(t *testing.T) {
 	c := cluster(t)
 	ns := c.Namespace(t)
+	// Names that go while the next test asks for them would be its faults.
+	t.Cleanup(func() { c.MustKubectl(t, "delete", "services", "--all", "-n", ns) })
 	c.Apply(t, analyses, "-n", ns)
 	cases := rolloutCases()
 	for _, r := range cases {
