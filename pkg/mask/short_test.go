@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // planted are secrets of every form, in what tells that they are; the letters of the secret itself occur nowhere else.
@@ -105,4 +106,23 @@ func BenchmarkText(b *testing.B) {
 			}
 		})
 	}
+}
+
+// However a text is cut, no more is shown than was asked for.
+func FuzzShort(f *testing.F) {
+	for i, text := range planted {
+		f.Add(text, 10*i)
+	}
+	f.Fuzz(func(t *testing.T, text string, most int) {
+		most = max(0, most%(1<<13))
+		for _, long := range []string{text, strings.Repeat(text+" ", 1+12000/(len(text)+1))} {
+			got := Short(long, most)
+			if n := utf8.RuneCountInString(got); n > most+1 {
+				t.Errorf("%d characters of %d", n, most)
+			}
+			if utf8.ValidString(long) && !utf8.ValidString(got) {
+				t.Errorf("%q is cut within a character", got)
+			}
+		}
+	})
 }
