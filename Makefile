@@ -109,7 +109,7 @@ cluster-e2e: ## The embedded cluster's own faults, repairs and traces (about 15 
 fuzz: ## Each fuzz target for FUZZTIME (30s), and each value of the saved inputs replaced by each hostile one (20 minutes)
 	@grep -rl '^func Fuzz' --include='*_test.go' pkg plugins | while read -r file; do \
 		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z]*\)(.*/\1/p' "$$file"); do \
-			go test "./$$(dirname "$$file")" -run '^$$' -fuzz "^$$target$$" -fuzztime $${FUZZTIME:-30s} || exit 1; \
+			go test "./$$(dirname "$$file")" -run '^$$' -fuzz "^$$target$$" -fuzztime $${FUZZTIME:-30s} -fuzzminimizetime 1s || exit 1; \
 		done; \
 	done
 	HOSTILE=all go test ./plugins/... -run Hostile -timeout 60m
