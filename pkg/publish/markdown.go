@@ -31,6 +31,11 @@ func markdown(r Report) string {
 	} else {
 		p.list(r)
 	}
+	changes := make([]string, 0, len(r.Changes))
+	for _, c := range r.Changes {
+		changes = append(changes, prose(c))
+	}
+	p.bullets("**Changes**, newest last:", changes)
 	p.gaps(r)
 	p.line("Checked with %s at %s, by the clock of the API server.", code("kubectl "+r.Plugin), r.Time.UTC().Format(time.RFC3339))
 	return p.String()

@@ -22,6 +22,7 @@ type Report struct {
 	Verdict  string    // the worst of the subjects
 	Summary  string    // of all subjects in one sentence
 	Notes    []string  // what the problems of several subjects have in common
+	Changes  []string  // what changed lately, a line each, newest last; Markdown alone tells it
 	Subjects []Subject // worst first
 	Errors   []Error
 	Sources  source.List // of the report as a whole; those of a subject stand there

@@ -7,9 +7,11 @@ import (
 	"strings"
 	"time"
 
+	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/collect"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
@@ -69,6 +71,26 @@ func Resolve(ctx context.Context, cluster *kube.Cluster, name string, types ...s
 	}
 	judge := evaluate.Options{Kubectl: cluster.Kubectl, Slow: slowUpstream, Typed: name}
 	return mask.Copy(evaluate.Resolve(in, cluster.Clock.Now(), judge, evaluate.Qualify(in, name), o.Types, "")), nil
+}
+
+// Written says when, and by which field manager, a configuration of DNS servers was written last.
+type Written struct {
+	Object finding.ObjectRef
+	Time   time.Time
+	By     string
+}
+
+// Corefiles says it of each ConfigMap that the DNS servers mount, where its managedFields tell, and the state of that read.
+func (r Reading) Corefiles() ([]Written, source.Source) {
+	var list []Written
+	for i := range r.Input.ConfigMaps {
+		cm := &r.Input.ConfigMaps[i]
+		if m, known := nodefact.WrittenAt(cm.ManagedFields, "data"); known {
+			of := finding.ObjectRef{Kind: "ConfigMap", Namespace: cm.Namespace, Name: cm.Name}
+			list = append(list, Written{of, m.Time.Time, m.Manager})
+		}
+	}
+	return list, r.Input.Sources.Get("configmaps")
 }
 
 // MarshalJSON writes the file of --save-input.

@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/target"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/load"
@@ -49,6 +51,14 @@ func (o Options) Explain(r Reading, kubectl finding.Kubectl) report.List {
 
 func (r Reading) explain(o model.Options) report.List {
 	return evaluate.Evaluate(r.in, r.in.Collected, o)
+}
+
+// Events are those that were read, each once, and the state of that read.
+func (r Reading) Events() ([]event.Event, source.Source) {
+	if r.in == nil {
+		return nil, source.Source{Name: model.SourceEvents, State: source.Skipped}
+	}
+	return event.ReadAll(r.in.Events), r.in.Sources.Get(model.SourceEvents)
 }
 
 // MarshalJSON writes the file of --save-input.

@@ -238,7 +238,7 @@ func (s *caller) triage(ctx context.Context, in triageCall) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return fold(r.evaluate(cluster.Kubectl).triage, "causes", in.paging, false)
+	return fold(r.evaluate(cluster.Kubectl, 0).triage, "causes", in.paging, false)
 }
 
 type nodesCall struct {

@@ -24,7 +24,7 @@ const (
 type flagValues struct {
 	output, outputFile, selector, color, failOn, fromInput string
 	allNamespaces, watch, requireComplete                  bool
-	timeout                                                time.Duration
+	timeout, since                                         time.Duration
 }
 
 // Options are the flags understood.
@@ -39,6 +39,7 @@ type Options struct {
 	FailOn          finding.Threshold
 	RequireComplete bool
 	Timeout         time.Duration
+	Since           time.Duration // of the changes that are reported; 0: none are
 	FromInput       string
 	Snapshot        string   // the file to write instead of a report
 	Page            string   // the saved report to make a page of instead
@@ -56,7 +57,7 @@ var formats = append([]output.FormatKind{
 func (v *flagValues) toOptions(connection *kube.Flags) (Options, error) {
 	o := Options{
 		AllNamespaces: v.allNamespaces, Selector: v.selector, Watch: v.watch, Interval: watchInterval, RequireComplete: v.requireComplete,
-		Timeout: v.timeout, FromInput: v.fromInput, OutputFile: v.outputFile, Connection: connection,
+		Timeout: v.timeout, Since: v.since, FromInput: v.fromInput, OutputFile: v.outputFile, Connection: connection,
 	}
 	var errs []error
 	check := func(err error) { errs = append(errs, err) }
@@ -68,6 +69,9 @@ func (v *flagValues) toOptions(connection *kube.Flags) (Options, error) {
 	o.FailOn, err = finding.ParseThreshold(v.failOn)
 	check(err)
 	check(v.checkScope())
+	if v.since < 0 {
+		check(errors.New("--since must be positive"))
+	}
 	if v.watch {
 		check(o.Format.ForbidRepeated("--watch"))
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns"
@@ -34,7 +35,7 @@ func nodeOptions() nodeinfo.Options {
 
 func rolloutOptions(scope report.Scope) rolloutexplain.Options {
 	o := rolloutexplain.Options{AllNamespaces: scope.Namespace == "", Selector: scope.Selector}
-	o.Evaluate.LogLines, o.Evaluate.WideLogs = 5, true
+	o.Evaluate.LogLines, o.Evaluate.WideLogs, o.Evaluate.History = 5, true, true
 	return o
 }
 
@@ -113,8 +114,8 @@ type judged struct {
 }
 
 // evaluate judges each part by its own workflow, and joins the findings.
-func (r *reading) evaluate(kubectl finding.Kubectl) judged {
-	in := &evaluate.Input{Unread: r.Unread, Scope: r.Scope, Kubectl: kubectl}
+func (r *reading) evaluate(kubectl finding.Kubectl, since time.Duration) judged {
+	in := &evaluate.Input{Unread: r.Unread, Scope: r.Scope, Kubectl: kubectl, Lately: evaluate.Lately{Since: since}}
 	if r.Nodes != nil {
 		list := nodeOptions().Evaluate(*r.Nodes, kubectl)
 		in.Nodes = &list
@@ -122,10 +123,21 @@ func (r *reading) evaluate(kubectl finding.Kubectl) judged {
 	if r.DNS != nil {
 		status := dns.DefaultCheck().Evaluate(*r.DNS, kubectl)
 		in.DNS = &status
+		var written []dns.Written
+		written, in.Lately.Configs = r.DNS.Corefiles()
+		for _, w := range written {
+			in.Lately.Corefiles = append(in.Lately.Corefiles, report.Change{
+				Time: w.Time, Object: w.Object, Kind: report.ChangeCorefile, Message: "Corefile written by " + w.By,
+			})
+		}
 	}
 	if r.Rollouts != nil {
 		list := rolloutOptions(r.Scope).Explain(*r.Rollouts, kubectl)
 		in.Rollouts = &list
+		in.Lately.Events, in.Lately.EventList = r.Rollouts.Events()
+		for i := range in.Lately.Events {
+			in.Lately.Events[i].Message = mask.Text(in.Lately.Events[i].Message)
+		}
 	}
 	return judged{evaluate.Evaluate(in, r.Time), webpage.Parts{Nodes: in.Nodes, DNS: in.DNS, Rollouts: in.Rollouts}}
 }

@@ -29,7 +29,7 @@ func run(ctx context.Context, env *cli.Env, o Options) error {
 		if err != nil {
 			return err
 		}
-		return o.finish(env, r.evaluate(finding.Kubectl{}))
+		return o.finish(env, r.evaluate(finding.Kubectl{}, o.Since))
 	case o.Watch:
 		return o.watch(ctx, env)
 	}
@@ -40,7 +40,7 @@ func run(ctx context.Context, env *cli.Env, o Options) error {
 	if o.Snapshot != "" {
 		return save(env, o.Snapshot, r)
 	}
-	return o.finish(env, r.evaluate(kubectl))
+	return o.finish(env, r.evaluate(kubectl, o.Since))
 }
 
 // collect reads the cluster once, over a connection of its own.
@@ -68,7 +68,7 @@ func (o Options) watch(ctx context.Context, env *cli.Env) error {
 		}
 		complaints.Say("", err)
 		if err == nil {
-			t := r.evaluate(kubectl)
+			t := r.evaluate(kubectl, o.Since)
 			if now := fingerprint(&t.triage); now != last {
 				if last != "" && !o.Format.Structured() && o.Format.Kind != output.Name {
 					fmt.Fprintf(env.Streams.Out, "\n%s\n", t.triage.Time.Format(time.RFC3339))

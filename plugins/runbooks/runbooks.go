@@ -80,6 +80,9 @@ const (
 			# List everything that each cause explains
 			PROGRAM -o wide
 
+			# Also list what changed within the last hour
+			PROGRAM --since=1h
+
 			# Exit with 3 if a cause is critical
 			PROGRAM --fail-on=critical
 
@@ -138,12 +141,14 @@ func (v *flagValues) register(command *cobra.Command) {
 	set.BoolVarP(&v.watch, "watch", "w", false, "Check every 15s and print again after a change.")
 	set.StringVar(&v.failOn, "fail-on", string(finding.ThresholdNever),
 		"Exit with 3 if a cause has at least this severity: "+strings.Join(finding.Thresholds(), ", ")+".")
+	set.DurationVar(&v.since, "since", 0, "Also report what changed within this time, such as 1h, on one time line.")
 	set.BoolVar(&v.requireComplete, "require-complete", false, "Exit with 4 if data could not be read.")
 	set.StringVar(&v.fromInput, "from-input", "", "Report on a file written by the command snapshot, without a cluster.")
 	cli.AddColorFlag(set, &v.color)
 	offer(command, map[string]complete.Func{
 		"output": complete.Words(append([]string{"table"}, output.FormatWords(formats...)...)...),
 		"color":  complete.Words(output.ColorModes()...), "fail-on": complete.Words(finding.Thresholds()...),
+		"since": complete.Words("10m", "1h", "24h"),
 	})
 }
 

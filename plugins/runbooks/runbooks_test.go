@@ -40,7 +40,7 @@ func parse(t *testing.T, args ...string) (Options, int, string) {
 
 // A flag that changes no option is a promise that nobody keeps.
 func TestEveryFlagChangesTheOptions(t *testing.T) {
-	values := map[string]string{"output": "wide", "selector": "a=b", "fail-on": "warning", "timeout": "3s", "from-input": "f", "color": "always", "namespaces": "a,b", "output-file": "f"}
+	values := map[string]string{"output": "wide", "selector": "a=b", "fail-on": "warning", "timeout": "3s", "since": "1h", "from-input": "f", "color": "always", "namespaces": "a,b", "output-file": "f"}
 	root := newCommand(testkit.NewEnv("kubectl runbooks", now).Env, nil)
 	for _, command := range append([]*cobra.Command{root}, root.Commands()...) {
 		var words []string
@@ -76,7 +76,7 @@ func TestEveryFlagChangesTheOptions(t *testing.T) {
 
 func TestUsageErrors(t *testing.T) {
 	for args, want := range map[string]string{
-		"extra": `"extra" is not a command`, "-o nonsense": `-o "nonsense": unknown format`, "-l a==b==c": "invalid selector", "--timeout=0s": "must be positive",
+		"extra": `"extra" is not a command`, "-o nonsense": `-o "nonsense": unknown format`, "-l a==b==c": "invalid selector", "--timeout=0s": "must be positive", "--since=-1h": "must be positive",
 		"--fail-on=bad": "unknown severity", "-w -o junit": "prints one report", "--from-input=f -A": "cannot be combined", "-w --output-file=f": "holds one report", "snapshot": "the name of one file",
 		"snapshot a b": "the name of one file", "snapshot a --timeout=-1s": "must be positive", "snapshot a -l ,=": "invalid selector",
 		"html": "the name of one file", "html a b": "the name of one file", "-w -o html": "prints one report",

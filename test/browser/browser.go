@@ -67,7 +67,7 @@ func start(t *testing.T) *browser {
 	in.Close()
 	out.Close()
 	b := &browser{t: t, to: to, from: bufio.NewReaderSize(from, 1<<20)}
-	stop := time.AfterFunc(2*time.Minute, func() { command.Process.Kill() }) //nolint:errcheck // it may have ended
+	stop := time.AfterFunc(8*time.Minute, func() { command.Process.Kill() }) //nolint:errcheck // it may have ended
 	t.Cleanup(func() {
 		b.call("Browser.close", nil, nil)
 		to.Close()

@@ -55,9 +55,39 @@ type Triage struct {
 	Causes     []Cause     `json:"causes"`
 	Notes      []string    `json:"notes,omitempty"` // what the problems of several nodes have in common
 	Workflows  []Result    `json:"workflows"`
+	Changes    *Changes    `json:"changes,omitempty"`    // what changed lately, with --since
 	NotChecked []string    `json:"notChecked,omitempty"` // what was not checked and why
 	Sources    source.List `json:"sources"`              // of all workflows, as "WORKFLOW: SOURCE"
 }
+
+// Changes is what changed since a time, on one time line, newest last.
+type Changes struct {
+	Since   time.Time `json:"since"`
+	Items   []Change  `json:"items"`
+	LeftOut int       `json:"leftOut,omitempty"` // older ones that the list has no room for
+	Unknown []string  `json:"unknown,omitempty"` // changes that nothing that was read tells of
+}
+
+// Change is one change of an object.
+type Change struct {
+	Time    time.Time         `json:"time"`
+	Object  finding.ObjectRef `json:"object"`
+	Kind    ChangeKind        `json:"kind"`
+	Message string            `json:"message"`
+}
+
+// ChangeKind says what a change is.
+type ChangeKind string
+
+// The kinds of changes.
+const (
+	ChangeCreated  ChangeKind = "created"  // a node or a workload
+	ChangeRevision ChangeKind = "revision" // of a workload
+	ChangeReady    ChangeKind = "ready"    // of a node, the last one
+	ChangeCordoned ChangeKind = "cordoned" // of a node
+	ChangeCorefile ChangeKind = "corefile" // the ConfigMap was written
+	ChangeEvent    ChangeKind = "event"    // a warning, or any of a node, at its last time
+)
 
 // Scope says whose rollouts were read; nodes and DNS are the cluster's.
 type Scope struct {

@@ -369,7 +369,6 @@ func (c *Collector) configs(ctx context.Context, service *corev1.Service, worklo
 			cm, err := c.client.CoreV1().ConfigMaps(service.Namespace).Get(ctx, name, metav1.GetOptions{})
 			c.note("configmaps", "get", "configmaps in "+service.Namespace, err)
 			if err == nil {
-				cm.ManagedFields = nil
 				c.mu.Lock()
 				c.in.ConfigMaps = append(c.in.ConfigMaps, *cm)
 				c.mu.Unlock()

@@ -26,6 +26,7 @@ type Input struct {
 	Unread   map[report.Workflow]source.Source
 	Scope    report.Scope
 	Kubectl  finding.Kubectl
+	Lately   Lately
 }
 
 // Evaluate joins the reports.
@@ -33,7 +34,7 @@ func Evaluate(in *Input, now time.Time) report.Triage {
 	items := in.items()
 	t := report.Triage{
 		APIVersion: report.APIVersion, Kind: report.Kind, Time: now.UTC(), Scope: in.Scope, Causes: in.causes(items),
-		Workflows: in.results(), Sources: in.sources(), NotChecked: in.gaps(),
+		Workflows: in.results(), Sources: in.sources(), NotChecked: in.gaps(), Changes: in.changes(now),
 	}
 	if in.Nodes != nil {
 		t.Notes = in.Nodes.CommonCauses

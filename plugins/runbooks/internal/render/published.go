@@ -15,6 +15,12 @@ func Published(t *report.Triage) publish.Report {
 	r := publish.Report{
 		Plugin: "runbooks", Kind: t.Kind, Time: t.Time, Verdict: string(t.Verdict), Summary: t.Summary, Notes: t.Notes, Sources: t.Sources,
 	}
+	if t.Changes != nil {
+		r.Changes = changes(t)
+		for _, unknown := range t.Changes.Unknown {
+			r.Changes = append(r.Changes, "unknown: "+unknown)
+		}
+	}
 	for _, result := range t.Workflows {
 		r.Subjects = append(r.Subjects, subject(t, result))
 	}

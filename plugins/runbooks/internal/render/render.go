@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
@@ -43,6 +44,10 @@ func Triage(w io.Writer, t *report.Triage, o Options) error {
 	}
 	p.Facts(factsWidth, "Notes", t.Notes...)
 	p.causes(t)
+	if t.Changes != nil {
+		p.Section("Changes since "+t.Changes.Since.Format(time.RFC3339)+", newest last", changes(t)...)
+		p.Section("Changes that are unknown", t.Changes.Unknown...)
+	}
 	p.Section("Healthy", healthy(t)...)
 	p.Section("Not read", unread(t)...)
 	p.Section("Not checked", t.NotChecked...)
@@ -146,6 +151,22 @@ func Title(o finding.ObjectRef) string {
 		title += " in " + o.Namespace
 	}
 	return title
+}
+
+// changes are a line each.
+func changes(t *report.Triage) []string {
+	var list []string
+	if n := t.Changes.LeftOut; n > 0 {
+		list = append(list, output.Plural(n, "older change")+" left out: choose a shorter --since")
+	}
+	for _, c := range t.Changes.Items {
+		at, age := c.Time.Format(time.RFC3339), output.Age(t.Time.Sub(c.Time))
+		list = append(list, fmt.Sprintf("%s (%s ago) %s: %s", at, age, Title(c.Object), c.Message))
+	}
+	if len(t.Changes.Items) == 0 {
+		list = append(list, "none were found")
+	}
+	return list
 }
 
 func healthy(t *report.Triage) []string {

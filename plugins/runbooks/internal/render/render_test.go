@@ -76,6 +76,21 @@ func TestText(t *testing.T) {
 	}
 }
 
+func TestChanges(t *testing.T) {
+	r := triage(0)
+	r.Changes = &report.Changes{
+		Since: now.Add(-time.Hour), LeftOut: 2, Unknown: []string{"events: needs list events"},
+		Items: []report.Change{{Time: now.Add(-time.Minute), Object: finding.ObjectRef{Kind: "Node", Name: "w1"}, Kind: report.ChangeReady, Message: "Ready became Unknown (NodeStatusUnknown)"}},
+	}
+	got := text(t, r, Options{})
+	testkit.CheckText(t, "changes", got)
+	testkit.Golden(t, "changes.txt", got)
+	var b strings.Builder
+	if err := publish.Print(&b, output.Markdown, Published(r), publish.Options{}); err != nil || !strings.Contains(b.String(), "Ready became Unknown") || !strings.Contains(b.String(), "unknown: events: needs list events") {
+		t.Errorf("%v\n%s", err, b.String())
+	}
+}
+
 func TestOtherTools(t *testing.T) {
 	p := testkit.ReadPublished(t, "", func(format string) string {
 		var b strings.Builder

@@ -165,8 +165,17 @@ func triage() report.Triage {
 			{Workflow: report.DNS, Verdict: "Degraded", Healthy: "cluster DNS: 1 of 2 replicas answered; 5 checks passed", Command: "kubectl dns check"},
 			{Workflow: report.Rollouts, Verdict: "Unknown", Unread: "needs list deployments.apps", Command: "kubectl rollout-explain -A"},
 		},
-		NotChecked: []string{"nodes: events: read for named nodes only"}, Sources: source.List{},
+		NotChecked: []string{"nodes: events: read for named nodes only"}, Sources: source.List{}, Changes: lately(*node.Object, rollout.Object),
 	}
+}
+
+func lately(node, rollout finding.ObjectRef) *report.Changes {
+	c := &report.Changes{Since: now.Add(-time.Hour), LeftOut: 3, Unknown: []string{"events: needs list events"}}
+	for i := range 18 {
+		c.Items = append(c.Items, report.Change{Time: *ago(time.Duration(54-3*i) * time.Minute), Object: rollout, Kind: report.ChangeEvent, Message: fmt.Sprintf("BackOff: back-off %d0s restarting failed container", i+1)})
+	}
+	c.Items = append(c.Items, report.Change{Time: *ago(49 * time.Second), Object: node, Kind: report.ChangeReady, Message: "Ready became Unknown (NodeStatusUnknown)"})
+	return c
 }
 
 // filled is a report of a type in which every string is this text, and every list has one element.

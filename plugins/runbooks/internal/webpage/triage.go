@@ -25,6 +25,7 @@ func Triage(t *report.Triage, parts Parts) string {
 		p.within("main", func() {
 			p.list("Notes", t.Notes)
 			p.causes(t)
+			p.changes(t.Changes)
 			p.workflows(t)
 			p.list("Not checked", t.NotChecked)
 			if parts.Nodes != nil && len(parts.Nodes.Items) > 0 {
@@ -59,6 +60,36 @@ func (p *page) causes(t *report.Triage) {
 			p.cause(&t.Causes[i])
 		}
 		p.timeline("When the causes began", began)
+	})
+}
+
+// changes draws what changed lately, and lists all where the drawing leaves some out.
+func (p *page) changes(c *report.Changes) {
+	if c == nil {
+		return
+	}
+	p.section("Changes since "+stamp(c.Since), func() {
+		var points []point
+		var rows [][]cell
+		for _, x := range c.Items {
+			tone := "quiet"
+			if x.Kind == report.ChangeEvent || x.Kind == report.ChangeReady {
+				tone = "warn"
+			}
+			points = append(points, point{x.Time, nameOf(x.Object) + ": " + x.Message, tone})
+			rows = append(rows, []cell{{text: stamp(x.Time)}, {text: nameOf(x.Object)}, {text: string(x.Kind)}, {text: x.Message}})
+		}
+		p.timeline("Time line", points)
+		if len(points) > mostPoints || len(points) == 1 {
+			p.table("Changes", []string{"Time", "Object", "Kind", "Change"}, rows)
+		}
+		if len(points) == 0 {
+			p.element("p", "None were found.")
+		}
+		if c.LeftOut > 0 {
+			p.element("p", output.Plural(c.LeftOut, "older change")+" left out: choose a shorter --since.")
+		}
+		p.list("Changes that are unknown", c.Unknown)
 	})
 }
 

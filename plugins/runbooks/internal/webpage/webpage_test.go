@@ -126,7 +126,7 @@ func TestPages(t *testing.T) {
 			t.Errorf("the rollout's page lacks %q", want)
 		}
 	}
-	for _, want := range []string{"worker-12.example.internal", "no NetworkPolicy blocks DNS", "may create 0: 4 pods is the maximum", "10 Healthy nodes without a section"} {
+	for _, want := range []string{"worker-12.example.internal", "no NetworkPolicy blocks DNS", "may create 0: 4 pods is the maximum", "10 Healthy nodes without a section", "worker-11.example.internal: Ready became Unknown", "back-off 10s", "3 older not drawn"} {
 		if !strings.Contains(parse(t, pages["cluster"]).text, want) {
 			t.Errorf("the cluster's page lacks %q", want)
 		}
