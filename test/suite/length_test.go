@@ -31,7 +31,6 @@ var longByTheirCause = map[string]bool{
 	"dns/internal/evaluate/testdata/UpstreamSlow/check.txt":                 true,
 	"dns/internal/evaluate/testdata/UpstreamTCPFailing/check.txt":           true,
 	"dns/internal/evaluate/testdata/commands/explain.txt":                   true,
-	"nodeinfo/internal/render/testdata/DevicesNotAllocatable.txt":           true,
 	"rolloutexplain/testdata/admission-policy/text.golden":                  true,
 	"rolloutexplain/testdata/argo-bluegreen-not-ready/text.golden":          true,
 	"rolloutexplain/testdata/claim-no-provisioner/text.golden":              true,

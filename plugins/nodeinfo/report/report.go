@@ -70,6 +70,7 @@ type Node struct {
 	Health       *Health               `json:"health,omitempty"`
 	Components   *Components           `json:"components,omitempty"`
 	Resources    []Resource            `json:"resources,omitempty"`
+	Devices      []Device              `json:"devices,omitempty"`
 	Pods         *Pods                 `json:"pods,omitempty"`
 	Network      *Network              `json:"network,omitempty"`
 	Storage      *Storage              `json:"storage,omitempty"`

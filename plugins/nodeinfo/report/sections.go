@@ -130,6 +130,23 @@ type Resource struct {
 	Free            *Amount  `json:"free,omitempty"`
 }
 
+// Device is an extended resource of the node, such as GPUs, and the pods that request it. A count that is not known is absent: the
+// node lists no such resource, or the pods were not read. What a ResourceClaim serves is not counted.
+type Device struct {
+	Resource    string      `json:"resource"`
+	Capacity    *int64      `json:"capacity,omitempty"`
+	Allocatable *int64      `json:"allocatable,omitempty"` // the healthy ones
+	Requested   *int64      `json:"requested,omitempty"`
+	Pods        []DevicePod `json:"pods,omitempty"`
+}
+
+// DevicePod is a pod that requests devices.
+type DevicePod struct {
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	Requested int64  `json:"requested"`
+}
+
 // Pods are the pods bound to the node. NonTerminated counts all but the finished.
 type Pods struct {
 	Total         int          `json:"total"`

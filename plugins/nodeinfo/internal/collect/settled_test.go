@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -121,6 +122,25 @@ func TestTheReportIsTheSameWhetherAPodIsReduced(t *testing.T) {
 	for i := range pods {
 		pods[i].Spec.NodeName = "w1"
 		sameReport(t, pods[i].Name, encode(t, &pods[i]), data)
+	}
+}
+
+// A pod that requests devices is named by the report, reduced or not; what a ResourceClaim serves is not counted as the node's.
+func TestRequestsOfDevicesOutliveTheReduction(t *testing.T) {
+	device := func(i int) corev1.Pod {
+		p := settledPod(i)
+		p.Spec.Containers[0].Resources.Requests = corev1.ResourceList{"example.com/gpu": resource.MustParse("1")}
+		return p
+	}
+	a, b, claims := device(1), device(2), device(3)
+	claims.Status.ExtendedResourceClaimStatus = &corev1.PodExtendedResourceClaimStatus{
+		ResourceClaimName: "c", RequestMappings: []corev1.ContainerExtendedResourceRequest{{ContainerName: "web", ResourceName: "example.com/gpu", RequestName: "r"}},
+	}
+	if n := sameReport(t, "devices", encode(t, &a), encode(t, &b), encode(t, &claims)); n != 2 {
+		t.Errorf("%d of three pods are settled", n)
+	}
+	if text := judge(t, []corev1.Pod{a, b, claims}, evaluate.Input{}); !strings.Contains(text, `"requested": 2`) {
+		t.Error(text)
 	}
 }
 

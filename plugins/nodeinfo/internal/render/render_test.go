@@ -31,7 +31,7 @@ func recorded(t *testing.T, name string) report.List {
 func TestReportsReadAsRecorded(t *testing.T) {
 	for _, name := range []string{
 		"healthy", "KubeletNotReporting", "NetworkPluginNotReady", "DiskPressure", "Cordoned", "LeaderLeaseExpired", "PodCrashLooping",
-		"only-nodes", "no-metrics", "virtual-kubelet", "windows", "karpenter", "request-arithmetic", "zero-allocatable", "hostile-text", "kubelet-answers", "DevicesNotAllocatable",
+		"only-nodes", "no-metrics", "virtual-kubelet", "windows", "karpenter", "request-arithmetic", "zero-allocatable", "hostile-text", "kubelet-answers", "DevicesNotAllocatable", "devices",
 	} {
 		t.Run(name, func(t *testing.T) {
 			list := recorded(t, name)
@@ -146,7 +146,7 @@ func TestSectionsAreChosen(t *testing.T) {
 			t.Fatal(err)
 		}
 		titles := 0
-		for _, title := range []string{"Health:", "Components:", "Resources:", "Pods:", "Network:", "Storage:", "Control plane:", "Scheduling:", "Events:", "Lifecycle:"} {
+		for _, title := range []string{"Health:", "Components:", "Resources:", "Devices:", "Pods:", "Network:", "Storage:", "Control plane:", "Scheduling:", "Events:", "Lifecycle:"} {
 			if strings.Contains(b.String(), "\n"+title) {
 				titles++
 			}

@@ -14,7 +14,9 @@ import (
 
 // Sections are the names that --section takes, in the order of the report.
 func Sections() []string {
-	return []string{"health", "components", "resources", "pods", "network", "storage", "controlplane", "scheduling", "events", "lifecycle"}
+	return []string{
+		"health", "components", "resources", "devices", "pods", "network", "storage", "controlplane", "scheduling", "events", "lifecycle",
+	}
 }
 
 // ReportOptions choose what of a node's report is written.
@@ -42,6 +44,9 @@ func Report(w io.Writer, n report.Node, now time.Time, o ReportOptions) error {
 	p.Findings(notes...)
 	p.Gap()
 	for _, name := range Sections() {
+		if name == "devices" && len(n.Devices) == 0 && len(o.Sections) == 0 {
+			continue // most nodes have none
+		}
 		if n.Status != report.NotFound && (len(o.Sections) == 0 || slices.Contains(o.Sections, name)) {
 			p.section(name, n)
 		}
@@ -145,6 +150,8 @@ func (p *page) section(name string, n report.Node) {
 		p.components(n)
 	case "resources":
 		p.resources(n)
+	case "devices":
+		p.devices(n)
 	case "pods":
 		p.pods(n)
 	case "network":

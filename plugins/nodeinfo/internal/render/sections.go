@@ -212,6 +212,52 @@ func (p *page) resources(n report.Node) {
 	p.table(t)
 }
 
+// shownHolders bounds the pods that a row names; JSON has them all.
+const shownHolders = 3
+
+// devices are counted by the kubelet: one that is unhealthy is not allocatable.
+func (p *page) devices(n report.Node) {
+	if len(n.Devices) == 0 {
+		p.facts("Devices", "the node lists no extended resource")
+		return
+	}
+	p.facts("Devices", "extended resources; only healthy devices are allocatable", unread(n, "pods", "requests"))
+	t := output.TableText{Columns: []output.Column{
+		{Header: "RESOURCE"}, {Header: "CAPACITY"}, {Header: "ALLOCATABLE"}, {Header: "REQUESTED"}, {Header: "PODS", Flexible: true},
+	}}
+	for _, d := range n.Devices {
+		row := output.Text(d.Resource, deviceCount(d.Capacity, output.None), deviceCount(d.Allocatable, output.None),
+			deviceCount(d.Requested, output.Unknown), holders(d))
+		if d.Capacity != nil && d.Allocatable != nil && *d.Allocatable < *d.Capacity {
+			row[2].Style = output.Warn
+		}
+		t.Rows = append(t.Rows, row)
+	}
+	p.table(t)
+}
+
+func deviceCount(n *int64, without string) string {
+	if n == nil {
+		return without
+	}
+	return strconv.FormatInt(*n, 10)
+}
+
+func holders(d report.Device) string {
+	if d.Requested == nil {
+		return output.Unknown
+	}
+	var names []string
+	for i, pod := range d.Pods {
+		if i == shownHolders {
+			names = append(names, fmt.Sprintf("and %d more", len(d.Pods)-i))
+			break
+		}
+		names = append(names, fmt.Sprintf("%s/%s (%d)", pod.Namespace, pod.Name, pod.Requested))
+	}
+	return orNone(strings.Join(names, ", "))
+}
+
 func value(a *report.Amount) int64 {
 	if a == nil {
 		return 0

@@ -10,7 +10,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/certificate"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/device"
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/schedule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
@@ -32,6 +34,7 @@ type Node struct {
 	Scheduling    Scheduling
 	Components    Components
 	Resources     []report.Resource
+	Devices       []device.Resource
 	Pods          []*Pod // by namespace and name
 	Missing       []MissingDaemon
 	Network       Network
@@ -64,6 +67,7 @@ func (c *Cluster) Node(object *corev1.Node) *Node {
 	n.Pods = c.podsOf(n)
 	n.Components = c.components(n)
 	n.Resources = c.resources(n)
+	n.Devices = device.Of(object.Status.Capacity, schedule.Allocatable(object), n.charged())
 	n.Missing = c.missingDaemons(n)
 	n.Network = network(n)
 	n.Storage = c.storage(n)

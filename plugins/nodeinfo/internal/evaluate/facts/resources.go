@@ -3,6 +3,7 @@ package facts
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"math"
 	"slices"
 	"strings"
@@ -79,6 +80,20 @@ func (c *Cluster) resources(n *Node) []report.Resource {
 		return cmp.Or(cmp.Compare(resourceRank(a.Name), resourceRank(b.Name)), cmp.Compare(a.Name, b.Name))
 	})
 	return out
+}
+
+// charged are the pods that take of the node, with what they request; nil: not read.
+func (n *Node) charged() iter.Seq2[*corev1.Pod, corev1.ResourceList] {
+	if !n.Read(SourcePods) {
+		return nil
+	}
+	return func(yield func(*corev1.Pod, corev1.ResourceList) bool) {
+		for _, p := range n.Pods {
+			if schedule.Charged(p.Pod) && !yield(p.Pod, p.Requests) {
+				return
+			}
+		}
+	}
 }
 
 func resourceRank(name string) int {

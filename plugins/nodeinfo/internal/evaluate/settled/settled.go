@@ -51,7 +51,8 @@ func quiet(p *corev1.Pod) bool {
 		return false
 	}
 	return s.Phase == corev1.PodRunning && s.Reason == "" && s.Message == "" && len(s.ContainerStatuses) > 0 &&
-		len(s.EphemeralContainerStatuses) == 0 && len(s.NodeAllocatableResourceClaimStatuses) == 0
+		len(s.EphemeralContainerStatuses) == 0 && len(s.NodeAllocatableResourceClaimStatuses) == 0 &&
+		s.ExtendedResourceClaimStatus == nil
 }
 
 // settledContainer reduces the status of a container that runs well, or of an init container that is done.

@@ -2,7 +2,6 @@ package workload
 
 import (
 	"fmt"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -16,54 +15,14 @@ import (
 
 // Resources that the node has too little of.
 const (
-	DevicesNotAllocatable finding.Code = "DevicesNotAllocatable"
-	Overcommitted         finding.Code = "Overcommitted"
-	HighMemoryUsage       finding.Code = "HighMemoryUsage"
-	MaxPodsReached        finding.Code = "MaxPodsReached"
-	PodIPsExhausted       finding.Code = "PodIPsExhausted"
+	Overcommitted   finding.Code = "Overcommitted"
+	HighMemoryUsage finding.Code = "HighMemoryUsage"
+	MaxPodsReached  finding.Code = "MaxPodsReached"
+	PodIPsExhausted finding.Code = "PodIPsExhausted"
 )
 
 // memoryFull is the share of memory from which eviction or the OOM killer is near.
 const memoryFull = 0.95
-
-var devicesNotAllocatable = rule{
-	Entry: finding.Entry{
-		Code:     DevicesNotAllocatable,
-		Severity: finding.Warning,
-		Title:    "Node devices are not allocatable",
-		Meaning: "The node has devices (such as GPUs) of which none, or fewer than requested, can be allocated: the device plugin is not " +
-			"running or devices are unhealthy.",
-		Evidence: "Node status.allocatable of a device at 0, or below what pods on the node request.",
-		Next:     "Check the device plugin pod on the node.",
-	},
-	CausedBy: machine.StoppedCodes,
-	Check:    subject.Giving(DevicesNotAllocatable, checkDevicesNotAllocatable),
-}
-
-// checkDevicesNotAllocatable: a kubelet sets the allocatable count of a device plugin that went away to zero
-// (https://github.com/kubernetes/kubernetes/blob/v1.36.0/pkg/kubelet/cm/devicemanager/manager.go, GetCapacity).
-func checkDevicesNotAllocatable(c *subject.Case) []finding.Finding {
-	var list []finding.Finding
-	for _, r := range c.Resources {
-		if r.Unit != facts.UnitCount || !strings.Contains(r.Name, "/") || r.Capacity == nil || r.Allocatable == nil {
-			continue
-		}
-		lost := r.Capacity.Value > 0 && r.Allocatable.Value == 0
-		short := r.Requests != nil && r.Requests.Value > r.Allocatable.Value
-		if !lost && !short {
-			continue
-		}
-		message := fmt.Sprintf("%s of %s %s can be allocated", r.Allocatable.Quantity, r.Capacity.Quantity, r.Name)
-		if r.Requests != nil && r.Requests.Value > 0 {
-			message += fmt.Sprintf(", pods hold %s", r.Requests.Quantity)
-		}
-		list = append(list, c.Found(message+": no running device plugin, or unhealthy devices", []finding.Evidence{
-			{Source: "Node", Path: "status.allocatable[" + r.Name + "]", Value: r.Allocatable.Quantity},
-			{Source: "Node", Path: "status.capacity[" + r.Name + "]", Value: r.Capacity.Quantity},
-		}, c.PodsHere("Find the device plugin pod on the node")))
-	}
-	return list
-}
 
 var overcommitted = rule{
 	Entry: finding.Entry{
