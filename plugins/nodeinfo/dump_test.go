@@ -76,6 +76,28 @@ func TestADumpIsJudgedByItsOwnTime(t *testing.T) {
 	}
 }
 
+// What a kubelet says of the devices of a pod is read from a dump too.
+func TestADumpTellsTheHealthOfDevices(t *testing.T) {
+	for health, want := range map[string]bool{"Healthy": false, "Unhealthy": true} {
+		pod := `- apiVersion: v1
+  kind: Pod
+  metadata: {name: train, namespace: shop, creationTimestamp: "2025-03-01T10:00:00Z"}
+  spec: {nodeName: w1, containers: [{name: app, resources: {requests: {example.com/gpu: "1"}}}]}
+  status:
+    phase: Running
+    containerStatuses:
+    - name: app
+      ready: true
+      allocatedResourcesStatus: [{name: example.com/gpu, resources: [{resourceID: GPU-7, health: ` + health + `}]}]
+kind: List
+`
+		out, note, code := runDump(t, strings.ReplaceAll(dumped, "kind: List\n", pod), "-f DUMP w1")
+		if code != 0 || strings.Contains(out, "device GPU-7 of example.com/gpu is unhealthy") != want || !strings.Contains(out, "shop/train (1)") {
+			t.Errorf("%s: exit %d: %s%s", health, code, out, note)
+		}
+	}
+}
+
 func TestADumpShowsNoSecret(t *testing.T) {
 	for _, args := range []string{"", "w1", "-o json", "-o markdown", "w2 -o yaml", "-o wide"} {
 		out, note, code := runDump(t, dumped, "-f DUMP "+args)

@@ -144,6 +144,36 @@ func TestRequestsOfDevicesOutliveTheReduction(t *testing.T) {
 	}
 }
 
+// The health of a pod's devices is kept as it came, saved, and reported of a whole fleet.
+func TestHealthOfDevicesIsKept(t *testing.T) {
+	with := func(i int, health corev1.ResourceHealthStatus) corev1.Pod {
+		p := settledPod(i)
+		p.Status.ContainerStatuses[0].AllocatedResourcesStatus = []corev1.ResourceStatus{{
+			Name: "example.com/gpu", Resources: []corev1.ResourceHealth{{ResourceID: "GPU-1", Health: health}},
+		}}
+		return p
+	}
+	for health, settled := range map[corev1.ResourceHealthStatus]int{"Healthy": 2, "Unhealthy": 1, "Unknown": 1} {
+		other, p := settledPod(1), with(2, health)
+		if n := sameReport(t, string(health), encode(t, &other), encode(t, &p)); n != settled {
+			t.Errorf("%s: %d of two pods are settled", health, n)
+		}
+		trimmed := trimPods([]corev1.Pod{p})
+		saved, err := json.Marshal(evaluate.Input{Pods: trimmed})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var read evaluate.Input
+		if err := json.Unmarshal(saved, &read); err != nil {
+			t.Fatal(err)
+		}
+		found := strings.Contains(judge(t, read.Pods, evaluate.Input{}), `"DeviceUnhealthy"`)
+		if found != (health != corev1.ResourceHealthStatusHealthy) {
+			t.Errorf("%s: reported %t", health, found)
+		}
+	}
+}
+
 // eachField sets each field below v, one at a time, to some value and to none, and calls visit.
 func eachField(t testing.TB, v reflect.Value, path string, visit func(path string)) {
 	old := reflect.New(v.Type()).Elem()

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/device"
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 )
 
@@ -15,7 +16,7 @@ import (
 // nothing for the node. What is left decides the same about the node as the whole pod, without its names, which are equal for the
 // pods of one workload, and without events, which are not read of a whole fleet. Not ok: it is to be judged whole.
 func Reduce(p *corev1.Pod) (reduced corev1.Pod, ok bool) {
-	if !quiet(p) {
+	if !quiet(p) || len(device.Troubles(p)) > 0 {
 		return corev1.Pod{}, false
 	}
 	s, ready := &p.Status, podfact.ReadyCondition(p)

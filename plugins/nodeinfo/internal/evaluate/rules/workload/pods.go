@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/admission"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/device"
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
@@ -355,7 +356,11 @@ func waitCause(w *facts.Wait) string {
 
 // podProblem puts the problem of a pod into words; nil: it has none.
 func podProblem(c *subject.Case, p *facts.Pod) *report.PodProblem {
-	if !p.Stuck && (p.Ends() || p.Crash == nil && p.Wait == nil) {
+	var unhealthy *device.Trouble
+	if p.Crash == nil && p.Wait == nil && !p.Ends() {
+		unhealthy = unhealthyDevice(p)
+	}
+	if !p.Stuck && (p.Ends() || p.Crash == nil && p.Wait == nil && unhealthy == nil) {
 		return nil
 	}
 	t := &report.PodProblem{Namespace: p.Namespace, Name: p.Name, Restarts: p.Restarts}
@@ -375,6 +380,9 @@ func podProblem(c *subject.Case, p *facts.Pod) *report.PodProblem {
 		if p.Crash.End != nil {
 			t.Since = facts.Time(p.Crash.End.FinishedAt.Time)
 		}
+	case unhealthy != nil:
+		t.Code, t.Reason = DeviceUnhealthy, "unhealthy device"
+		t.Message = fmt.Sprintf("%s of %s (container %s)", unhealthy.ID, unhealthy.Resource, unhealthy.Container)
 	default:
 		t.Code, t.Reason, t.Message, t.Since = PodNotStarting, waitText(c, p), waitCause(p.Wait), facts.Time(p.BoundAt())
 	}
