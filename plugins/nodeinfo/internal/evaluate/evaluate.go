@@ -1,6 +1,6 @@
 // Package evaluate turns what was read about nodes into a report: pure, without clock, network or environment. It is the
-// door of five rooms: facts (what is true of a node), rules (what follows from that), sections (what is printed of it), drain
-// (what a drain of nodes would do), and paths (who must reach whom).
+// door of six rooms: kubelet (what a kubelet answers when it is asked), facts (what is true of a node), rules (what follows from
+// that), sections (what is printed of it), drain (what a drain of nodes would do), and paths (who must reach whom).
 package evaluate
 
 import (

@@ -6,46 +6,46 @@ import (
 	"testing"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/kubelet"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/machine"
 )
 
 // An eviction is near just above a threshold, on any signal of which the kubelet told both sides.
 func TestAnEvictionIsToldBeforeItHappens(t *testing.T) {
 	n := func(value uint64) *uint64 { return &value }
-	disk := func(name string, free uint64) []facts.KubeletFilesystem {
-		return []facts.KubeletFilesystem{{Name: name, Capacity: n(1000 << 20), Available: n(free << 20), Inodes: n(1000), InodesFree: n(900)}}
+	disk := func(name string, free uint64) []kubelet.Filesystem {
+		return []kubelet.Filesystem{{Name: name, Capacity: n(1000 << 20), Available: n(free << 20), Inodes: n(1000), InodesFree: n(900)}}
 	}
 	for name, c := range map[string]struct {
-		kubelet  facts.Kubelet
+		kubelet  kubelet.Answer
 		says     string // empty: nothing
 		severity finding.Severity
 	}{
 		"disk at a hard threshold": {
-			facts.Kubelet{Filesystems: disk("root", 105), EvictionHard: map[string]string{"nodefs.available": "10%"}},
+			kubelet.Answer{Filesystems: disk("root", 105), EvictionHard: map[string]string{"nodefs.available": "10%"}},
 			"only 105Mi of disk space left: the kubelet evicts pods below 100Mi (hard threshold 10%)", finding.Warning,
 		},
-		"disk a little farther":     {facts.Kubelet{Filesystems: disk("root", 115), EvictionHard: map[string]string{"nodefs.available": "10%"}}, "", ""},
-		"disk below: the condition": {facts.Kubelet{Filesystems: disk("root", 95), EvictionHard: map[string]string{"nodefs.available": "10%"}}, "", ""},
+		"disk a little farther":     {kubelet.Answer{Filesystems: disk("root", 115), EvictionHard: map[string]string{"nodefs.available": "10%"}}, "", ""},
+		"disk below: the condition": {kubelet.Answer{Filesystems: disk("root", 95), EvictionHard: map[string]string{"nodefs.available": "10%"}}, "", ""},
 		"disk at a soft threshold": {
-			facts.Kubelet{Filesystems: disk("root", 205), EvictionHard: map[string]string{"nodefs.available": "10%"}, EvictionSoft: map[string]string{"nodefs.available": "200Mi"}},
+			kubelet.Answer{Filesystems: disk("root", 205), EvictionHard: map[string]string{"nodefs.available": "10%"}, EvictionSoft: map[string]string{"nodefs.available": "200Mi"}},
 			"evicts pods below 200Mi (soft threshold 200Mi)", finding.Warning,
 		},
-		"images": {facts.Kubelet{Filesystems: disk("image", 152), EvictionHard: map[string]string{"imagefs.available": "15%"}}, "disk space for images", finding.Info},
+		"images": {kubelet.Answer{Filesystems: disk("image", 152), EvictionHard: map[string]string{"imagefs.available": "15%"}}, "disk space for images", finding.Info},
 		"inodes": {
-			facts.Kubelet{Filesystems: []facts.KubeletFilesystem{{Name: "root", Inodes: n(1000), InodesFree: n(52)}}, EvictionHard: map[string]string{"nodefs.inodesFree": "5%"}},
+			kubelet.Answer{Filesystems: []kubelet.Filesystem{{Name: "root", Inodes: n(1000), InodesFree: n(52)}}, EvictionHard: map[string]string{"nodefs.inodesFree": "5%"}},
 			"only 52 inodes left: the kubelet evicts pods below 50", finding.Warning,
 		},
-		"memory": {facts.Kubelet{Memory: n(105 << 20), EvictionHard: map[string]string{"memory.available": "100Mi"}}, "105Mi of memory left", finding.Warning},
+		"memory": {kubelet.Answer{Memory: n(105 << 20), EvictionHard: map[string]string{"memory.available": "100Mi"}}, "105Mi of memory left", finding.Warning},
 		"process IDs": {
-			facts.Kubelet{MaxPIDs: n(1000), PIDs: n(895), EvictionHard: map[string]string{"pid.available": "10%"}},
+			kubelet.Answer{MaxPIDs: n(1000), PIDs: n(895), EvictionHard: map[string]string{"pid.available": "10%"}},
 			"105 process IDs left", finding.Warning,
 		},
-		"thresholds that were not read":      {facts.Kubelet{Memory: n(105 << 20)}, "", ""},
-		"figures that were not read":         {facts.Kubelet{EvictionHard: map[string]string{"memory.available": "100Mi", "nodefs.available": "10%", "pid.available": "5%"}}, "", ""},
-		"a filesystem that counts no inodes": {facts.Kubelet{Filesystems: []facts.KubeletFilesystem{{Name: "root", Inodes: n(0), InodesFree: n(0)}}, EvictionHard: map[string]string{"nodefs.inodesFree": "5%"}}, "", ""},
-		"an eviction that is off":            {facts.Kubelet{Filesystems: disk("image", 1), EvictionHard: map[string]string{"imagefs.available": "0%"}}, "", ""},
-		"what is no threshold":               {facts.Kubelet{Filesystems: disk("image", 1), EvictionHard: map[string]string{"imagefs.available": "much"}}, "", ""},
+		"thresholds that were not read":      {kubelet.Answer{Memory: n(105 << 20)}, "", ""},
+		"figures that were not read":         {kubelet.Answer{EvictionHard: map[string]string{"memory.available": "100Mi", "nodefs.available": "10%", "pid.available": "5%"}}, "", ""},
+		"a filesystem that counts no inodes": {kubelet.Answer{Filesystems: []kubelet.Filesystem{{Name: "root", Inodes: n(0), InodesFree: n(0)}}, EvictionHard: map[string]string{"nodefs.inodesFree": "5%"}}, "", ""},
+		"an eviction that is off":            {kubelet.Answer{Filesystems: disk("image", 1), EvictionHard: map[string]string{"imagefs.available": "0%"}}, "", ""},
+		"what is no threshold":               {kubelet.Answer{Filesystems: disk("image", 1), EvictionHard: map[string]string{"imagefs.available": "much"}}, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := load(t, string(machine.EvictionNear))

@@ -7,6 +7,7 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/component"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/kubelet"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/settled"
 )
 
@@ -16,9 +17,9 @@ type (
 	Depth             = facts.Depth
 	Bound             = facts.Bound
 	NodeMetrics       = facts.NodeMetrics
-	Kubelet           = facts.Kubelet
-	KubeletFilesystem = facts.KubeletFilesystem
-	PodUse            = facts.PodUse
+	Kubelet           = kubelet.Answer
+	KubeletFilesystem = kubelet.Filesystem
+	PodUse            = kubelet.PodUse
 	ProxyHealth       = facts.ProxyHealth
 	APIAnswer         = facts.APIAnswer
 )

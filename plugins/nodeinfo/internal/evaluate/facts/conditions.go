@@ -2,16 +2,14 @@ package facts
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/kubelet"
 )
 
 // Condition is a condition with its polarity: Problem says whether its status is a problem; nil when its meaning is unknown.
@@ -99,20 +97,6 @@ func guessProblemStatus(kind string) (status string, known bool) {
 	return "", false
 }
 
-// What a disk has too little of.
-const (
-	Inodes = "inodes"
-	Space  = "ephemeral-storage"
-)
-
-// The kubelet's default thresholds for hard eviction: the share that must be free. Of a filesystem's own thresholds nothing
-// is known here.
-// https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/#hard-eviction-thresholds
-const (
-	freeInodes = 0.05
-	freeSpace  = 0.10
-)
-
 // Scarcity is what the kubelet says that a disk is short of, and where it says so. Figures are the threshold and what is
 // left; empty: not told.
 type Scarcity struct {
@@ -138,7 +122,7 @@ func (c *Cluster) scarcity(n *Node) []Scarcity {
 	var out []Scarcity
 	add := func(s Scarcity) {
 		same := func(o Scarcity) bool { return o.Resource == s.Resource && o.Source[:3] == s.Source[:3] }
-		if (s.Resource == Inodes || s.Resource == Space) && !slices.ContainsFunc(out, same) {
+		if (s.Resource == kubelet.Inodes || s.Resource == kubelet.Space) && !slices.ContainsFunc(out, same) {
 			out = append(out, s)
 		}
 	}
@@ -161,8 +145,8 @@ func (c *Cluster) scarcity(n *Node) []Scarcity {
 	}
 	if n.Kubelet != nil {
 		for _, f := range n.Kubelet.Filesystems {
-			for _, s := range f.short() {
-				add(s)
+			for _, s := range f.Short() {
+				add(Scarcity{Resource: s.Resource, Figures: s.Text, Source: "kubelet", Path: s.Path, Text: s.Text})
 			}
 		}
 	}
@@ -171,98 +155,4 @@ func (c *Cluster) scarcity(n *Node) []Scarcity {
 		return cmp.Or(cmp.Compare(b.Resource, a.Resource), figures(a)-figures(b), cmp.Compare(b.Path, a.Path))
 	})
 	return out
-}
-
-// short is what a filesystem has less of than the kubelet's defaults require.
-func (f *KubeletFilesystem) short() []Scarcity {
-	var out []Scarcity
-	look := func(resource, path string, free, all *uint64, threshold float64) {
-		if free != nil && all != nil && *all > 0 && float64(*free) < threshold*float64(*all) {
-			text := fmt.Sprintf("%d of %d %s free on the %s filesystem", *free, *all,
-				map[string]string{Inodes: "inodes", Space: "bytes"}[resource], f.Name)
-			out = append(out, Scarcity{Resource: resource, Figures: text, Source: "kubelet", Path: path, Text: text})
-		}
-	}
-	look(Inodes, "/stats/summary "+f.Name+" inodesFree", f.InodesFree, f.Inodes, freeInodes)
-	look(Space, "/stats/summary "+f.Name+" availableBytes", f.Available, f.Capacity, freeSpace)
-	return out
-}
-
-// Margin is how far a node is from an eviction: what is left of a signal, and the least that the kubelet requires of it.
-type Margin struct {
-	Signal, Threshold       string // as the kubelet's configuration has them
-	Soft                    bool
-	Available, Least, Whole uint64
-}
-
-// Near says that little more has to be used until the kubelet acts: a tenth of its threshold, or a hundredth of the whole. What is
-// below the threshold is the kubelet's to tell, by a condition.
-func (m *Margin) Near() bool {
-	return m.Available >= m.Least && m.Available-m.Least <= max(m.Least/10, m.Whole/100)
-}
-
-// Margins are those of which the kubelet told both sides, the hard ones first.
-// https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/#eviction-signals
-func (k *Kubelet) Margins(memory uint64) []Margin {
-	var out []Margin
-	for _, soft := range []bool{false, true} {
-		list := k.EvictionHard
-		if soft {
-			list = k.EvictionSoft
-		}
-		for _, signal := range signals {
-			left, whole := k.signal(signal, memory)
-			if left == nil || whole == nil || *whole == 0 { // a filesystem without a number of inodes has none to count
-				continue
-			}
-			if least, ok := threshold(list[signal], *whole); ok {
-				out = append(out, Margin{signal, list[signal], soft, *left, least, *whole})
-			}
-		}
-	}
-	return out
-}
-
-var signals = []string{
-	"memory.available", "nodefs.available", "nodefs.inodesFree", "imagefs.available", "imagefs.inodesFree", "containerfs.available",
-	"containerfs.inodesFree", "pid.available",
-}
-
-// signal is what is left of a signal, and the whole of it; nil: not told.
-func (k *Kubelet) signal(name string, memory uint64) (left, whole *uint64) {
-	switch name {
-	case "memory.available":
-		return k.Memory, &memory
-	case "pid.available":
-		if k.MaxPIDs == nil || k.PIDs == nil || *k.PIDs > *k.MaxPIDs {
-			return nil, nil
-		}
-		left := *k.MaxPIDs - *k.PIDs
-		return &left, k.MaxPIDs
-	}
-	fs, what, _ := strings.Cut(name, ".")
-	for i := range k.Filesystems {
-		f := &k.Filesystems[i]
-		if f.Name != map[string]string{"nodefs": "root", "imagefs": "image", "containerfs": "container"}[fs] {
-			continue
-		}
-		if what == "inodesFree" {
-			return f.InodesFree, f.Inodes
-		}
-		return f.Available, f.Capacity
-	}
-	return nil, nil
-}
-
-// threshold reads a share ("10%") or a quantity ("100Mi").
-func threshold(text string, whole uint64) (uint64, bool) {
-	if share, ok := strings.CutSuffix(text, "%"); ok {
-		percent, err := strconv.ParseFloat(share, 64)
-		return uint64(percent / 100 * float64(whole)), err == nil && percent > 0 && percent < 100
-	}
-	q, err := resource.ParseQuantity(text)
-	if err != nil || q.Sign() <= 0 {
-		return 0, false
-	}
-	return uint64(q.Value()), true //nolint:gosec // above 0
 }

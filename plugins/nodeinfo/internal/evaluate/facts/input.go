@@ -16,8 +16,8 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/backend"
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/certificate"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/kubelet"
 )
 
 // Depth is how much was read.
@@ -88,7 +88,7 @@ type Input struct {
 	ProxyHealthz      string                                     `json:"proxyHealthz,omitempty"`        // and "healthzBindAddress"
 	ProxyHealth       map[string]ProxyHealth                     `json:"proxyHealth,omitempty"`         // by node, where it answered
 	Requests          []certificatesv1.CertificateSigningRequest `json:"certificateRequests,omitempty"` // of kubelets
-	Kubelets          map[string]Kubelet                         `json:"kubelets,omitempty"`            // answers of the kubelets themselves
+	Kubelets          map[string]kubelet.Answer                  `json:"kubelets,omitempty"`            // answers of the kubelets themselves
 	Targets           []string                                   `json:"targets,omitempty"`             // nodes to drain, or of --paths
 	Budgets           []policyv1.PodDisruptionBudget             `json:"budgets,omitempty"`
 	Claims            []corev1.PersistentVolumeClaim             `json:"claims,omitempty"`
@@ -137,46 +137,6 @@ type NodeMetrics struct {
 	Timestamp time.Time           `json:"timestamp"`
 	Window    string              `json:"window"`
 	Usage     corev1.ResourceList `json:"usage"`
-}
-
-// Kubelet is what a kubelet answered through the API server's proxy. Where it did not, kube-proxy's health port on the
-// same machine was asked, which needs neither kubelet nor API server.
-type Kubelet struct {
-	Healthy        bool                `json:"healthy"`
-	Refused        bool                `json:"refused,omitempty"`        // the machine refused the connection: no kubelet listens
-	MachineAnswers bool                `json:"machineAnswers,omitempty"` // kube-proxy answered
-	Message        string              `json:"message,omitempty"`        // why not healthy
-	Filesystems    []KubeletFilesystem `json:"filesystems,omitempty"`
-	Memory         *uint64             `json:"memoryAvailableBytes,omitempty"`
-	MaxPIDs        *uint64             `json:"maxPIDs,omitempty"`
-	PIDs           *uint64             `json:"pids,omitempty"`
-	DiskUsers      []PodUse            `json:"diskUsers,omitempty"`    // the pods that use most of the disk, the largest first
-	MemoryUsers    []PodUse            `json:"memoryUsers,omitempty"`  // and of the memory, by their working sets
-	EvictionHard   map[string]string   `json:"evictionHard,omitempty"` // its thresholds by signal, by its configuration
-	EvictionSoft   map[string]string   `json:"evictionSoft,omitempty"`
-
-	Served            *certificate.Served `json:"served,omitempty"`           // its serving certificate, by a handshake from here
-	ServerTTL         *float64            `json:"serverTTLSeconds,omitempty"` // by its metrics; absent: it does not manage one
-	ClientTTL         *float64            `json:"clientTTLSeconds,omitempty"`
-	ServerRenewErrors int64               `json:"serverRenewErrors,omitempty"`
-	ClientRenewErrors int64               `json:"clientRenewErrors,omitempty"`
-}
-
-// KubeletFilesystem is a filesystem of /stats/summary.
-type KubeletFilesystem struct {
-	Name       string  `json:"name"`
-	Capacity   *uint64 `json:"capacityBytes,omitempty"`
-	Used       *uint64 `json:"usedBytes,omitempty"`
-	Available  *uint64 `json:"availableBytes,omitempty"`
-	Inodes     *uint64 `json:"inodes,omitempty"`
-	InodesFree *uint64 `json:"inodesFree,omitempty"`
-}
-
-// PodUse is a pod and the bytes that it uses: of the disk its writable layers, logs and emptyDirs.
-type PodUse struct {
-	Namespace string `json:"namespace"`
-	Name      string `json:"name"`
-	Used      uint64 `json:"usedBytes"`
 }
 
 // Select keeps the named nodes of a saved input; without names all stay. A name that it does not have is missing.

@@ -14,6 +14,7 @@ import (
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/schedule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/kubelet"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
 
@@ -26,11 +27,11 @@ type Node struct {
 	Status        string // as kubectl get nodes prints it
 	Roles         []string
 	Readiness     nodefact.Readiness
-	Conditions    []Condition // Ready first
-	Cause         Cause       // of a Ready that is False
-	Scarce        []Scarcity  // what the disk is short of, while it has pressure
-	Kubelet       *Kubelet    // nil: not asked
-	KubeletsAsked bool        // any was
+	Conditions    []Condition     // Ready first
+	Cause         Cause           // of a Ready that is False
+	Scarce        []Scarcity      // what the disk is short of, while it has pressure
+	Kubelet       *kubelet.Answer // nil: not asked
+	KubeletsAsked bool            // any was
 	Scheduling    Scheduling
 	Components    Components
 	Resources     []report.Resource
@@ -41,9 +42,9 @@ type Node struct {
 	Storage       Storage
 	ControlPlane  ControlPlane
 	Events        Events
-	ProxyHealth   *ProxyHealth  // nil: not asked, or it did not answer
-	Unsampled     bool          // metrics-server has no current figures of the node, though it could be read
-	Certificates  []Certificate // of the kubelet, as far as they are known
+	ProxyHealth   *ProxyHealth          // nil: not asked, or it did not answer
+	Unsampled     bool                  // metrics-server has no current figures of the node, though it could be read
+	Certificates  []kubelet.Certificate // of the kubelet, as far as they are known
 
 	// Requests of the kubelet that were not answered with a certificate; nil: not read, or there is none.
 	ServingRequest, ClientRequest *certificate.Request
@@ -76,7 +77,7 @@ func (c *Cluster) Node(object *corev1.Node) *Node {
 	n.Scarce = c.scarcity(n)
 	n.ServingRequest = certificate.Newest(c.requests, object.Name, certificate.Serving, c.now)
 	n.ClientRequest = certificate.Newest(c.requests, object.Name, certificate.Client, c.now)
-	n.Certificates = c.certificates(n)
+	n.Certificates = n.Kubelet.Certificates(c.now)
 	if h, asked := c.in.ProxyHealth[object.Name]; asked {
 		n.ProxyHealth = &h
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/kubelet"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/subject"
 )
 
@@ -287,7 +288,7 @@ func checkKubeletCertificateExpired(c *subject.Case) []finding.Finding {
 		}
 		list = append(list, expiry(c, k, message, severity))
 	}
-	ofServing := func(k facts.Certificate) bool {
+	ofServing := func(k kubelet.Certificate) bool {
 		return k.Use == certificate.Serving && k.Urgency() == certificate.Ended
 	}
 	if c.Kubelet != nil && c.Kubelet.CertificateEnded() && !slices.ContainsFunc(c.Certificates, ofServing) {
@@ -345,7 +346,7 @@ func checkKubeletCertificateExpiring(c *subject.Case) []finding.Finding {
 	return list
 }
 
-func selfSigned(k *facts.Certificate) bool { return k.Served != nil && k.Served.SelfSigned }
+func selfSigned(k *kubelet.Certificate) bool { return k.Served != nil && k.Served.SelfSigned }
 
 func waiting(c *subject.Case, use certificate.Use) bool {
 	if use == certificate.Serving {
@@ -355,7 +356,7 @@ func waiting(c *subject.Case, use certificate.Use) bool {
 }
 
 // expiry is a finding about the end of a certificate.
-func expiry(c *subject.Case, k *facts.Certificate, message string, severity finding.Severity) finding.Finding {
+func expiry(c *subject.Case, k *kubelet.Certificate, message string, severity finding.Severity) finding.Finding {
 	evidence := finding.Evidence{
 		Source: "kubelet " + c.Object.Name, Path: "/metrics",
 		Value: fmt.Sprintf("%s certificate valid until %s", k.Use, k.Ends.UTC().Format(time.RFC3339)),

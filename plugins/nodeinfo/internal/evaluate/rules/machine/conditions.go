@@ -9,6 +9,7 @@ import (
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/kubelet"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/subject"
 )
 
@@ -46,8 +47,10 @@ func checkDiskPressure(c *subject.Case) []finding.Finding {
 	if len(c.Scarce) == 0 {
 		return list
 	}
-	what := map[string]string{facts.Inodes: "the node is out of inodes", facts.Space: "the node is low on disk space"}[c.Scarce[0].Resource]
-	if c.ScarceOf(facts.Inodes) && c.ScarceOf(facts.Space) {
+	what := map[string]string{
+		kubelet.Inodes: "the node is out of inodes", kubelet.Space: "the node is low on disk space",
+	}[c.Scarce[0].Resource]
+	if c.ScarceOf(kubelet.Inodes) && c.ScarceOf(kubelet.Space) {
 		what = "the node is low on disk space and inodes"
 	}
 	what += " (DiskPressure)"
@@ -58,7 +61,7 @@ func checkDiskPressure(c *subject.Case) []finding.Finding {
 		}
 	}
 	f.Message = what
-	if c.ScarceOf(facts.Inodes) {
+	if c.ScarceOf(kubelet.Inodes) {
 		f.Next = append([]finding.Next{subject.OnNode("df -i; du --inodes -xd3 / 2>/dev/null | sort -n | tail -15",
 			"On the node, list inode usage and the directories with the most files")}, f.Next...)
 	}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/kubelet"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/subject"
 )
 
@@ -81,7 +81,7 @@ func checkEvictionNear(c *subject.Case) []finding.Finding {
 }
 
 // amountOf writes amounts of a margin: bytes, or a number of inodes or processes.
-func amountOf(m *facts.Margin) func(uint64) string {
+func amountOf(m *kubelet.Margin) func(uint64) string {
 	if strings.HasSuffix(m.Signal, "inodesFree") || m.Signal == "pid.available" {
 		return func(n uint64) string { return fmt.Sprint(n) }
 	}
@@ -94,7 +94,7 @@ func memoryOf(c *subject.Case) uint64 {
 }
 
 // largest leads to the pod that uses most.
-func largest(c *subject.Case, pods []facts.PodUse) []finding.Next {
+func largest(c *subject.Case, pods []kubelet.PodUse) []finding.Next {
 	if len(pods) == 0 {
 		return nil
 	}
@@ -117,7 +117,7 @@ func diskUsers(c *subject.Case) []finding.Evidence {
 }
 
 // users names the pods that use most of something.
-func users(c *subject.Case, what string, pods []facts.PodUse) []finding.Evidence {
+func users(c *subject.Case, what string, pods []kubelet.PodUse) []finding.Evidence {
 	if len(pods) == 0 {
 		return nil
 	}
