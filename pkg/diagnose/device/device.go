@@ -1,5 +1,5 @@
-// Package device says what is true of the devices of a node that the kubelet counts as extended resources: how many there are, how
-// many of them can be used, and which pods request them.
+// Package device says what is true of the devices of a node: of those that the kubelet counts as extended resources how many there are, how
+// many can be used, and which pods request them; and which pods have devices by ResourceClaims.
 package device
 
 import (

@@ -57,28 +57,29 @@ type Counts struct {
 
 // Node is the report on one node. A section that was not read is absent; Sources says why.
 type Node struct {
-	Context      string                `json:"context,omitempty"` // of the kubeconfig, where --context names several clusters
-	Name         string                `json:"name"`
-	Verdict      Verdict               `json:"verdict"`
-	Summary      string                `json:"summary"`
-	Findings     []finding.Finding     `json:"findings"`
-	Consequences []finding.Consequence `json:"consequences,omitempty"`
-	Status       string                `json:"status"` // as kubectl get nodes prints it
-	Roles        []string              `json:"roles,omitempty"`
-	Labels       map[string]string     `json:"labels,omitempty"`
-	CreatedAt    *time.Time            `json:"createdAt,omitempty"`
-	Health       *Health               `json:"health,omitempty"`
-	Components   *Components           `json:"components,omitempty"`
-	Resources    []Resource            `json:"resources,omitempty"`
-	Devices      []Device              `json:"devices,omitempty"`
-	Pods         *Pods                 `json:"pods,omitempty"`
-	Network      *Network              `json:"network,omitempty"`
-	Storage      *Storage              `json:"storage,omitempty"`
-	ControlPlane *ControlPlane         `json:"controlPlane,omitempty"`
-	Scheduling   *Scheduling           `json:"scheduling,omitempty"`
-	Events       *Events               `json:"events,omitempty"`
-	Lifecycle    *Lifecycle            `json:"lifecycle,omitempty"`
-	Sources      source.List           `json:"sources"`
+	Context       string                `json:"context,omitempty"` // of the kubeconfig, where --context names several clusters
+	Name          string                `json:"name"`
+	Verdict       Verdict               `json:"verdict"`
+	Summary       string                `json:"summary"`
+	Findings      []finding.Finding     `json:"findings"`
+	Consequences  []finding.Consequence `json:"consequences,omitempty"`
+	Status        string                `json:"status"` // as kubectl get nodes prints it
+	Roles         []string              `json:"roles,omitempty"`
+	Labels        map[string]string     `json:"labels,omitempty"`
+	CreatedAt     *time.Time            `json:"createdAt,omitempty"`
+	Health        *Health               `json:"health,omitempty"`
+	Components    *Components           `json:"components,omitempty"`
+	Resources     []Resource            `json:"resources,omitempty"`
+	Devices       []Device              `json:"devices,omitempty"`
+	ResourcePools []ResourcePool        `json:"resourcePools,omitempty"`
+	Pods          *Pods                 `json:"pods,omitempty"`
+	Network       *Network              `json:"network,omitempty"`
+	Storage       *Storage              `json:"storage,omitempty"`
+	ControlPlane  *ControlPlane         `json:"controlPlane,omitempty"`
+	Scheduling    *Scheduling           `json:"scheduling,omitempty"`
+	Events        *Events               `json:"events,omitempty"`
+	Lifecycle     *Lifecycle            `json:"lifecycle,omitempty"`
+	Sources       source.List           `json:"sources"`
 }
 
 // Complete is the node with its pods, where these are left for later; output.Deferred.

@@ -147,6 +147,41 @@ type DevicePod struct {
 	Requested int64  `json:"requested"`
 }
 
+// ResourcePool is a pool of devices that a driver publishes for the node (dynamic resource allocation). Pools are read where a pod of the
+// node uses a ResourceClaim.
+type ResourcePool struct {
+	Driver         string            `json:"driver"`
+	Pool           string            `json:"pool"`
+	Shared         bool              `json:"shared,omitempty"` // a slice of it is for all nodes, or for some
+	Generation     int64             `json:"generation"`
+	Slices         int64             `json:"slices"` // seen, of the newest generation
+	ExpectedSlices int64             `json:"expectedSlices"`
+	StaleSlices    int64             `json:"staleSlices,omitempty"` // of older generations
+	Devices        int64             `json:"devices"`
+	TaintedDevices int64             `json:"taintedDevices,omitempty"`
+	Allocated      []AllocatedDevice `json:"allocated,omitempty"` // to pods of the node
+}
+
+// AllocatedDevice is a device that pods of the node have by a ResourceClaim.
+type AllocatedDevice struct {
+	Device      string            `json:"device"`
+	Namespace   string            `json:"namespace"` // of the claim and the pods
+	Claim       string            `json:"claim"`
+	Request     string            `json:"request"`
+	AdminAccess bool              `json:"adminAccess,omitempty"` // to watch it
+	Published   bool              `json:"published"`
+	Pods        []string          `json:"pods"`
+	Taints      []string          `json:"taints,omitempty"`
+	Conditions  []DeviceCondition `json:"conditions,omitempty"` // by its driver
+}
+
+// DeviceCondition is what a driver says of a device.
+type DeviceCondition struct {
+	Type   string `json:"type"`
+	Status string `json:"status"`
+	Reason string `json:"reason,omitempty"`
+}
+
 // Pods are the pods bound to the node. NonTerminated counts all but the finished.
 type Pods struct {
 	Total         int          `json:"total"`

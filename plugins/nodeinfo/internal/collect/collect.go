@@ -197,6 +197,7 @@ func (c *collector) named(ctx context.Context) error {
 		c.oneNode(ctx, c.in.Nodes[i].Name)
 	}
 	c.wg.Wait()
+	c.devices(ctx)
 	c.details(ctx)
 	c.withoutKubelet()
 	return nil

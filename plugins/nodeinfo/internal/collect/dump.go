@@ -3,6 +3,7 @@ package collect
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/device"
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/dump"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
@@ -90,6 +92,10 @@ func (l *loader) take(s *scope, o dump.Object) error {
 		return dump.Into(o, &l.in.VolumeAttachments)
 	case "CertificateSigningRequest":
 		return dump.Into(o, &l.in.Requests)
+	case "ResourceSlice":
+		return dump.Into(o, &l.in.Slices)
+	case "ResourceClaim":
+		return dump.Into(o, &l.in.DeviceClaims)
 	}
 	return nil
 }
@@ -146,6 +152,7 @@ func (l *loader) sources() {
 	} {
 		l.note(name, "not part of a dump")
 	}
+	l.claims()
 	why := l.beats()
 	nodes, system := why, why
 	if why == "" {
@@ -154,6 +161,23 @@ func (l *loader) sources() {
 	l.note(evaluate.SourceLeases, nodes)
 	l.note(evaluate.SourceSystemLeases, system)
 	l.in.Sources.Sort()
+}
+
+// claims says what the dump tells of the devices that pods have by ResourceClaims, where one has.
+func (l *loader) claims() {
+	namespaces := map[string]bool{}
+	for i := range l.in.Pods {
+		if device.Claims(&l.in.Pods[i]) {
+			namespaces[l.in.Pods[i].Namespace] = true
+		}
+	}
+	if len(namespaces) == 0 {
+		return
+	}
+	l.note(evaluate.SourceSlices, l.lacks("ResourceSlice", "resourceslices", "-"))
+	for _, namespace := range slices.Sorted(maps.Keys(namespaces)) {
+		l.note(evaluate.SourceDeviceClaims+" in "+namespace, l.lacks("ResourceClaim", "resourceclaims", namespace))
+	}
 }
 
 func (l *loader) note(name, lacks string) {

@@ -62,6 +62,8 @@ const (
 	SourceEndpoints     = facts.SourceEndpoints
 	SourceAPIAddress    = facts.SourceAPIAddress
 	SourceRefused       = facts.SourceRefused
+	SourceSlices        = facts.SourceSlices
+	SourceDeviceClaims  = facts.SourceDeviceClaims
 )
 
 // IsProxy says whether the pod is kube-proxy's and runs.

@@ -44,7 +44,7 @@ func Report(w io.Writer, n report.Node, now time.Time, o ReportOptions) error {
 	p.Findings(notes...)
 	p.Gap()
 	for _, name := range Sections() {
-		if name == "devices" && len(n.Devices) == 0 && len(o.Sections) == 0 {
+		if name == "devices" && len(n.Devices) == 0 && len(n.ResourcePools) == 0 && len(o.Sections) == 0 {
 			continue // most nodes have none
 		}
 		if n.Status != report.NotFound && (len(o.Sections) == 0 || slices.Contains(o.Sections, name)) {

@@ -217,6 +217,9 @@ const shownHolders = 3
 
 // devices are counted by the kubelet: one that is unhealthy is not allocatable.
 func (p *page) devices(n report.Node) {
+	if len(n.ResourcePools) > 0 {
+		defer p.pools(n)
+	}
 	if len(n.Devices) == 0 {
 		p.facts("Devices", "the node lists no extended resource")
 		return

@@ -16,6 +16,7 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/backend"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/device"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/kubelet"
 )
@@ -61,6 +62,8 @@ const (
 	SourceEndpoints     = "endpointslices" // " in NAMESPACE" follows
 	SourceAPIAddress    = "service kubernetes"
 	SourceRefused       = "events of refused pods"
+	SourceSlices        = "resourceslices"
+	SourceDeviceClaims  = "resourceclaims" // " in NAMESPACE" follows
 )
 
 // Input is everything that was read, as API objects: a fixture is what `kubectl get -o yaml` prints, and --save-input can
@@ -89,6 +92,8 @@ type Input struct {
 	ProxyHealth       map[string]ProxyHealth                     `json:"proxyHealth,omitempty"`         // by node, where it answered
 	Requests          []certificatesv1.CertificateSigningRequest `json:"certificateRequests,omitempty"` // of kubelets
 	Kubelets          map[string]kubelet.Answer                  `json:"kubelets,omitempty"`            // answers of the kubelets themselves
+	Slices            []device.Slice                             `json:"resourceSlices,omitempty"`      // where pods use claims
+	DeviceClaims      []device.Claim                             `json:"resourceClaims,omitempty"`      // in their namespaces
 	Targets           []string                                   `json:"targets,omitempty"`             // nodes to drain, or of --paths
 	Budgets           []policyv1.PodDisruptionBudget             `json:"budgets,omitempty"`
 	Claims            []corev1.PersistentVolumeClaim             `json:"claims,omitempty"`

@@ -36,7 +36,9 @@ type Node struct {
 	Components    Components
 	Resources     []report.Resource
 	Devices       []device.Resource
-	Pods          []*Pod // by namespace and name
+	Pools         []device.Pool // of which pods have devices by claims, and the others that were read; nil: not read
+	Needs         []device.Need // the claims of pods, in the namespaces that were read
+	Pods          []*Pod        // by namespace and name
 	Missing       []MissingDaemon
 	Network       Network
 	Storage       Storage
@@ -69,6 +71,7 @@ func (c *Cluster) Node(object *corev1.Node) *Node {
 	n.Components = c.components(n)
 	n.Resources = c.resources(n)
 	n.Devices = device.Of(object.Status.Capacity, schedule.Allocatable(object), n.charged())
+	c.claims(n)
 	n.Missing = c.missingDaemons(n)
 	n.Network = network(n)
 	n.Storage = c.storage(n)

@@ -18,7 +18,8 @@ var (
 // Rules are those about what runs on the node, the deepest first.
 var Rules = []rule{
 	kubeletNewerThanAPIServer, kubeletTooOld, kubeProxyVersionSkew, containerRuntimeDeprecated, cgroupV1, ipvsDeprecated,
-	networkPluginPodNotReady, kubeProxyNotReady, csiDriverPodNotReady, devicesNotAllocatable, deviceUnhealthy, overcommitted, highMemoryUsage,
+	networkPluginPodNotReady, kubeProxyNotReady, csiDriverPodNotReady, devicesNotAllocatable, deviceUnhealthy, deviceDriverNotPublishing,
+	resourceClaimNotReady, claimedDeviceUnusable, overcommitted, highMemoryUsage,
 	maxPodsReached, podIPsExhausted, volumeLimitReached, volumeAttachmentError, podCrashLooping, podNotStarting, podStuckTerminating,
 	podsEvicted, daemonSetPodMissing, cordoned, newPodsKeptOff, nodeNotInitialized, nodeRemovalInProgress, nodeRemovalStuck,
 	outOfService,

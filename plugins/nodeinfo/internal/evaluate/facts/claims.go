@@ -1,0 +1,38 @@
+package facts
+
+import (
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/device"
+)
+
+// claims joins the pods of the node that use ResourceClaims with their claims, and with what drivers publish for the node.
+func (c *Cluster) claims(n *Node) {
+	var pods []*corev1.Pod
+	for _, p := range n.Pods {
+		if !p.Ends() && device.Claims(p.Pod) && n.Read(SourceDeviceClaims+" in "+p.Namespace) {
+			pods = append(pods, p.Pod)
+		}
+	}
+	n.Needs = device.Needs(pods, c.in.DeviceClaims)
+	if !n.Read(SourceSlices) {
+		return
+	}
+	var list []device.Slice
+	for i := range c.in.Slices {
+		if of := c.in.Slices[i].Spec.NodeName; of == "" || of == n.Object.Name {
+			list = append(list, c.in.Slices[i])
+		}
+	}
+	n.Pools = device.Pools(list, pods, c.in.DeviceClaims)
+}
+
+// Bound is the pod of the node that a need is of.
+func (n *Node) Bound(p *corev1.Pod) *Pod {
+	for _, bound := range n.Pods {
+		if bound.Pod == p {
+			return bound
+		}
+	}
+	return nil
+}
