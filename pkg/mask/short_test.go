@@ -30,7 +30,7 @@ func TestNoSecretIsCutInTwo(t *testing.T) {
 			for _, border := range []int{most, most + margin} {
 				step := 1
 				if name != "words" {
-					step = 3
+					step = 7
 				}
 				for at := border - len(secret) - 25; at <= border+25; at += step {
 					text := filler(at)
@@ -69,8 +69,8 @@ func TestALongSecretIsNotShown(t *testing.T) {
 
 // As far as it shows, a text is the masked one.
 func TestShortIsTheBeginningOfText(t *testing.T) {
-	for _, text := range append(planted, "", "plain", strings.Repeat("ä", 700), strings.Repeat("word ", 5000)) {
-		for _, more := range []string{"", strings.Repeat(" and more", 100), strings.Repeat(" and more", 5000)} {
+	for _, text := range append(planted, "", "plain", strings.Repeat("ä", 700), strings.Repeat("word ", 2000)) {
+		for _, more := range []string{"", strings.Repeat(" and more", 100), strings.Repeat(" and more", 1000)} {
 			for _, most := range []int{0, 1, 10, 600, 1 << 20} {
 				got, whole := Short(text+more, most), Text(text+more)
 				if short, ok := strings.CutSuffix(got, "…"); !ok && got != whole || !strings.HasPrefix(whole, short) && ok {
