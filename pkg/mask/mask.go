@@ -4,7 +4,6 @@ package mask
 
 import (
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 )
@@ -153,24 +152,32 @@ var stems = []string{"passw", "passphrase", "secret", "key", "token"}
 // names says whether a name of a secret may be in a text: a search for words takes a fiftieth of that for a pattern.
 func names(text string) bool {
 	folded := strings.ToLower(text)
-	return slices.ContainsFunc(stems, func(stem string) bool { return strings.Contains(folded, stem) }) ||
-		strings.Contains(folded, "\u017f") // a long s, which patterns take for an s
+	return containsOne(folded, stems) || strings.Contains(folded, "\u017f") // a long s, which patterns take for an s
+}
+
+func containsOne(text string, words []string) bool {
+	for _, word := range words {
+		if strings.Contains(text, word) {
+			return true
+		}
+	}
+	return false
 }
 
 // Text hides secrets in a text; all else stays as it is.
 func Text(text string) string { return hide(text, patterns) }
 
 func hide(text string, patterns []pattern) string {
-	named := sync.OnceValue(func() bool { return names(text) })
+	named := names(text)
 	for _, p := range patterns {
-		if slices.ContainsFunc(p.marks, func(mark string) bool { return strings.Contains(text, mark) }) && (!p.named || named()) {
+		if (named || !p.named) && containsOne(text, p.marks) {
 			// docker-pullable://nginx:1.27@sha256:… is an image, and 1.27 no password.
 			text = replace(p.pattern(), text, func(value, after string) bool {
 				return !strings.HasPrefix(after, "sha256:") && (p.likely == nil || p.likely(value))
 			})
 		}
 	}
-	if !slices.ContainsFunc(schemeMarks, func(mark string) bool { return strings.Contains(text, mark) }) {
+	if !containsOne(text, schemeMarks) {
 		return text
 	}
 	return replace(scheme(), text, func(secret, _ string) bool { return strings.ContainsAny(secret, digits) })

@@ -24,7 +24,11 @@ func Short(text string, most int) string {
 	shown := prefix(text, most)
 	window := len(shown) + margin
 	if window >= len(text) {
-		return cut(Text(text), most)
+		whole := Text(text)
+		if shown = prefix(whole, most); len(shown) < len(whole) {
+			shown += "…"
+		}
+		return shown
 	}
 	for !utf8.RuneStart(text[window]) {
 		window--
@@ -38,13 +42,6 @@ func Short(text string, most int) string {
 		hidden = strings.TrimRightFunc(hidden, unicode.IsSpace)
 	}
 	return prefix(hidden, most) + "…"
-}
-
-func cut(text string, most int) string {
-	if short := prefix(text, most); len(short) < len(text) {
-		return short + "…"
-	}
-	return text
 }
 
 // prefix is a text's first characters.

@@ -67,6 +67,13 @@ func TestALongSecretIsNotShown(t *testing.T) {
 	}
 }
 
+func cut(text string, most int) string {
+	if short := prefix(text, most); len(short) < len(text) {
+		return short + "…"
+	}
+	return text
+}
+
 // As far as it shows, a text is the masked one.
 func TestShortIsTheBeginningOfText(t *testing.T) {
 	for _, text := range append(planted, "", "plain", strings.Repeat("ä", 700), strings.Repeat("word ", 2000)) {

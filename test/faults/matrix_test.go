@@ -330,7 +330,7 @@ func (c command) name() string {
 func leaks(t testing.TB) {
 	t.Helper()
 	var left []string
-	for range 50 {
+	for range 400 { // 40 s: what client-go repeats ends with its pause
 		buffer := make([]byte, 16<<20)
 		buffer = buffer[:runtime.Stack(buffer, true)]
 		left = nil

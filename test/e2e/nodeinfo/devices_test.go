@@ -54,7 +54,7 @@ spec:
 	hasFinding(t, c, "ClaimedDeviceUnusable", "is not ready, as its driver reports (ResetFailed) (pod "+ns+"/train)")
 
 	c.MustKubectl(t, "delete", "resourceslice", driver)
-	hasFinding(t, c, "DeviceDriverNotPublishing", driver+" publishes no device for the node, but pods use 1 device of it: "+ns+"/train")
+	hasFinding(t, c, "DeviceDriverNotPublishing", driver+" publishes no device, but pods use 1 device of it: "+ns+"/train")
 	if d := held(t, c, driver); d.Published || d.Claim != "train" || !slices.Equal(d.Pods, []string{"train"}) {
 		t.Errorf("%+v", d)
 	}

@@ -222,7 +222,7 @@ func checkDeviceDriverNotPublishing(c *subject.Case) []finding.Finding {
 			for _, h := range devices[:min(len(devices), 5)] {
 				evidence = append(evidence, allocated(h))
 			}
-			list = append(list, c.Found(fmt.Sprintf("%s publishes no device for the node, but pods use %s of it: %s",
+			list = append(list, c.Found(fmt.Sprintf("%s publishes no device, but pods use %s of it: %s",
 				p.Driver, output.Plural(len(devices), "device"), podsText(users(devices))), evidence,
 				c.PodsHere("Find the pod of the driver on the node"), slicesOf(c)))
 		}
