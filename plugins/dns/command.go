@@ -185,7 +185,7 @@ func (s *session) collect(ctx context.Context, w collect.Wants, slow time.Durati
 		return saved.Input, saved.Time, err
 	}
 	stop := output.StartProgress(s.c.env.Streams.ErrOut, s.c.env.Err(s.o.Color), "querying the cluster")
-	in, err := s.collector(slow).Collect(ctx, w)
+	in, err := confirmed(ctx, func() *collect.Collector { return s.collector(slow) }, w)
 	stop()
 	if err != nil {
 		return in, time.Time{}, err

@@ -14,6 +14,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/collect"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
 
@@ -40,7 +41,9 @@ func Check(ctx context.Context, cluster *kube.Cluster, o CheckOptions) (report.S
 // ReadCheck reads what Check reports on. Only an API server that answers nothing is an error.
 func ReadCheck(ctx context.Context, cluster *kube.Cluster, o CheckOptions) (Reading, error) {
 	w, _ := o.plan("", evaluate.Options{})
-	in, err := newCollector(cluster, o.Timeout, slowestExternal, cluster.Clock.Now()).Collect(ctx, w)
+	in, err := confirmed(ctx, func() *collect.Collector {
+		return newCollector(cluster, o.Timeout, slowestExternal, cluster.Clock.Now())
+	}, w)
 	return Reading{savedInput{Time: cluster.Clock.Now(), Input: in}}, err
 }
 
@@ -65,7 +68,7 @@ func Resolve(ctx context.Context, cluster *kube.Cluster, name string, types ...s
 			return report.Resolution{}, err
 		}
 	}
-	in, err := newCollector(cluster, readLimit, 0, cluster.Clock.Now()).Collect(ctx, o.atServers())
+	in, err := confirmed(ctx, func() *collect.Collector { return newCollector(cluster, readLimit, 0, cluster.Clock.Now()) }, o.atServers())
 	if err != nil {
 		return report.Resolution{}, err
 	}
@@ -133,6 +136,29 @@ func (o CheckOptions) plan(namespace string, judge evaluate.Options) (collect.Wa
 		}
 	}
 	return w, judge
+}
+
+// confirmed reads a cluster. What a server answers otherwise than the API says is read and asked a second time: a change between the
+// two readings is no difference.
+func confirmed(ctx context.Context, collector func() *collect.Collector, w collect.Wants) (evaluate.Input, error) {
+	in, err := collector().Collect(ctx, w)
+	if err != nil || w.Questions == nil {
+		return in, err
+	}
+	differing := evaluate.Mismatched(in)
+	if len(differing) == 0 {
+		return in, nil
+	}
+	second, err := collector().Collect(ctx, collect.Wants{
+		Servers: true, Namespaces: w.Namespaces, StatefulSets: w.StatefulSets, Pods: w.Pods, Scope: w.Scope, Only: w.Only,
+		Questions: func(in evaluate.Input, _ time.Time) []records.Question {
+			return append(differing, evaluate.SOAQuestion(in))
+		},
+	})
+	if err != nil {
+		return in, err
+	}
+	return evaluate.Replace(in, second), nil
 }
 
 // newCollector makes the one that reads a cluster; now makes names that no cache knows.

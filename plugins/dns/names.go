@@ -176,26 +176,6 @@ func (c *common) verify(ctx context.Context, o VerifyOptions) error {
 	if o.At != "" && !evaluate.HasReplica(in, o.At) {
 		return fmt.Errorf("there is no DNS pod %q", o.At)
 	}
-	if again := evaluate.Mismatched(in, now); len(again) > 0 && s.cluster != nil && o.SaveInput == "" {
-		in, now, err = s.again(ctx, w, in, again)
-		if err != nil {
-			return err
-		}
-	}
 	r := evaluate.Verify(in, now, s.judge(), scope)
 	return finish(s, r.Header, r, render.Verify)
-}
-
-// again reads the API and asks what differed a second time: a change between the two readings is no difference.
-func (s *session) again(
-	ctx context.Context, w collect.Wants, first evaluate.Input, questions []records.Question,
-) (evaluate.Input, time.Time, error) {
-	w.Questions = func(in evaluate.Input, _ time.Time) []records.Question {
-		return append(questions, evaluate.SOAQuestion(in))
-	}
-	second, now, err := s.collect(ctx, w, 0)
-	if err != nil {
-		return first, now, err
-	}
-	return evaluate.Replace(first, second), now, nil
 }

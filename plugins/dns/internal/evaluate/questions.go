@@ -30,7 +30,7 @@ func ExplainQuestions(in Input, name string) []records.Question {
 func SOAQuestion(in Input) records.Question { return ask.SOAQuestion(in) }
 
 // Mismatched lists the questions that some replica answers otherwise: what is asked again before it counts.
-func Mismatched(in Input, now time.Time) []records.Question { return ask.Mismatched(in, now) }
+func Mismatched(in Input) []records.Question { return ask.Mismatched(in) }
 
 // Replace puts second's objects and answers over first's: what was asked again counts as it was answered then.
 func Replace(first, second Input) Input { return ask.Replace(first, second) }

@@ -11,6 +11,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/corefile"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
@@ -50,26 +51,35 @@ func Exists(in facts.Input, s facts.Scope) error {
 	return fmt.Errorf("there is no %s %q in namespace %q", s.Kind, s.Name, s.Namespace)
 }
 
-// Replace puts second's objects and answers over first's: what was asked again counts as it was answered then.
+// Replace puts second's objects and answers over first's: what was asked again counts as it was answered then. What is read once is
+// first's.
 func Replace(first, second facts.Input) facts.Input {
-	probes := slices.Clone(second.Probes)
-	for i := range probes {
+	for i := range second.Probes {
+		p := &second.Probes[i]
 		again := map[records.Question]bool{}
-		for _, a := range probes[i].Answers {
+		for _, a := range p.Answers {
 			again[records.Question{Name: a.Name, Type: a.Type}] = true
 		}
 		for _, old := range first.Probes {
-			if old.Pod != probes[i].Pod {
+			if old.Pod != p.Pod {
 				continue
 			}
 			for _, a := range old.Answers {
 				if !again[records.Question{Name: a.Name, Type: a.Type}] {
-					probes[i].Answers = append(probes[i].Answers, a)
+					p.Answers = append(p.Answers, a)
 				}
 			}
+			p.Metrics, p.MetricsError, p.After, p.Earlier, p.Seconds = old.Metrics, old.MetricsError, old.After, old.Earlier, old.Seconds
 		}
 	}
-	second.Probes = probes
+	for _, s := range first.Sources {
+		if !slices.ContainsFunc(second.Sources, func(o source.Source) bool { return o.Name == s.Name }) {
+			second.Sources = append(second.Sources, s)
+		}
+	}
+	second.Sources.Sort()
+	second.Policies, second.Account, second.Access, second.Events = first.Policies, first.Account, first.Access, first.Events
+	second.Kubelets, second.Logs, second.From, second.Beside, second.External = first.Kubelets, first.Logs, first.From, first.Beside, first.External
 	return second
 }
 
@@ -173,8 +183,8 @@ func unique(list []records.Question) []records.Question {
 }
 
 // Mismatched lists the questions that some replica answers otherwise: what is asked again before it counts.
-func Mismatched(in facts.Input, now time.Time) []records.Question {
-	w := facts.New(in, now, facts.Options{})
+func Mismatched(in facts.Input) []records.Question {
+	w := facts.New(in, in.Timeless(), facts.Options{})
 	var list []records.Question
 	for _, p := range w.Probes {
 		for _, a := range WrongAnswers(w, p, false) {
