@@ -155,6 +155,25 @@ func TestTriage(t *testing.T) {
 			}
 		})
 
+		t.Run("what changed lately stands on one time line", func(t *testing.T) {
+			var got report.Triage
+			if err := json.Unmarshal([]byte(c.MustKubectl(t, "runbooks", "--since=10m", "-o", "json")), &got); err != nil || got.Changes == nil {
+				t.Fatalf("%v, changes %+v", err, got.Changes)
+			}
+			var lines []string
+			for _, x := range got.Changes.Items {
+				lines = append(lines, x.Object.String()+": "+x.Message)
+			}
+			for _, want := range []string{"Deployment/three/web: deployment created", "Node/w1: Ready became Unknown (NodeStatusUnknown)"} {
+				if !slices.Contains(lines, want) {
+					t.Errorf("no %q in\n%s", want, strings.Join(lines, "\n"))
+				}
+			}
+			if !slices.IsSortedFunc(got.Changes.Items, func(a, b report.Change) int { return a.Time.Compare(b.Time) }) {
+				t.Errorf("not by time:\n%s", strings.Join(lines, "\n"))
+			}
+		})
+
 		t.Run("served to a client of the Model Context Protocol", func(t *testing.T) { served(t, c) })
 
 		t.Run("saved, it is explained without a cluster", func(t *testing.T) {
