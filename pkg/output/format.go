@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 
 	"k8s.io/client-go/util/jsonpath"
 	"sigs.k8s.io/yaml"
@@ -139,6 +141,7 @@ func (f Format) Print(w io.Writer, report any) error {
 }
 
 // Deferred is an item of a list that is complete only when it is printed, because all items together would fill the memory.
+// Several may be completed at once.
 type Deferred interface {
 	Complete() any // a copy
 }
@@ -209,27 +212,41 @@ func printJSON(w io.Writer, report any) error {
 	return out.Flush()
 }
 
+// printItems makes the texts of some items at once, on all processors, and writes them in order.
 func printItems(out *bufio.Writer, items reflect.Value) error {
-	var text []byte
-	for i := range items.Len() {
-		if i > 0 {
-			out.WriteByte(',') //nolint:errcheck // the writer keeps the first error until Flush
+	some := make([]struct {
+		text []byte
+		err  error
+	}, min(items.Len(), 4*runtime.GOMAXPROCS(0)))
+	for from := 0; from < items.Len(); from += len(some) {
+		here := some[:min(len(some), items.Len()-from)]
+		var all sync.WaitGroup
+		for k := range here {
+			all.Go(func() { here[k].text, here[k].err = itemText(here[k].text[:0], items.Index(from+k).Interface()) })
 		}
-		out.WriteString("\n        ") //nolint:errcheck // as above
-		item := items.Index(i).Interface()
-		if deferred, ok := item.(Deferred); ok {
-			item = deferred.Complete()
+		all.Wait()
+		for k := range here {
+			if here[k].err != nil {
+				return here[k].err
+			}
+			if from+k > 0 {
+				out.WriteByte(',') //nolint:errcheck // the writer keeps the first error until Flush
+			}
+			out.WriteString("\n        ") //nolint:errcheck // as above
+			out.Write(here[k].text)       //nolint:errcheck // as above
 		}
-		var err error
-		if text, err = indented(text[:0], item, "        "); err != nil {
-			return err
-		}
-		out.Write(text) //nolint:errcheck // as above
 	}
 	if items.Len() > 0 {
 		out.WriteString("\n    ") //nolint:errcheck // as above
 	}
 	return out.WriteByte(']')
+}
+
+func itemText(to []byte, item any) ([]byte, error) {
+	if deferred, ok := item.(Deferred); ok {
+		item = deferred.Complete()
+	}
+	return indented(to, item, "        ")
 }
 
 // indented appends a value as JSON, each line but the first after the prefix.
@@ -246,6 +263,9 @@ func indented(to []byte, value any, prefix string) ([]byte, error) {
 // escapeHostile writes what a terminal would obey as \uXXXX: the same JSON, harmless to look at. YAML refuses DEL and C1
 // controls outright, so that a hostile condition message would cost the whole report.
 func escapeHostile(data []byte) []byte {
+	if !slices.ContainsFunc(data, func(b byte) bool { return b >= 0x7f || b < ' ' }) { // as nearly all is
+		return data
+	}
 	structural := func(r rune) bool { return r == '\n' || r == '\t' || r == '\r' || !hostile(r) }
 	if bytes.IndexFunc(data, func(r rune) bool { return !structural(r) }) < 0 {
 		return data

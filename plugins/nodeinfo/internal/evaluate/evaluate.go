@@ -6,8 +6,11 @@ package evaluate
 import (
 	"cmp"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
@@ -56,29 +59,53 @@ func Evaluate(in Input, now time.Time, o Options) report.List {
 		NotFound: slices.Sorted(slices.Values(in.NotFound)), Sources: slices.Clone(in.Sources), Items: []report.Node{},
 	}
 	list.Sources.Sort()
-	for i := range in.Nodes {
-		found := cluster.Node(&in.Nodes[i])
-		node := of(found, o.Kubectl)
-		switch {
-		case node.Pods == nil || o.NoPodItems:
-		case o.LatePodItems:
-			node.Pods.Later = func() []report.PodUse { return sections.PodItems(cluster.PodsOf(&in.Nodes[i])) }
-		default:
-			node.Pods.Items = sections.PodItems(found.Pods)
-		}
-		list.Items = append(list.Items, node)
-	}
+	list.Items = nodes(&in, cluster, o)
 	for _, name := range list.NotFound {
 		if g := cluster.Gone(name); g != nil {
-			list.Items = append(list.Items, gone(g, slices.Concat(in.NodeSources[name], in.Sources), o.Kubectl))
+			node := gone(g, slices.Concat(in.NodeSources[name], in.Sources), o.Kubectl)
+			quoted{}.hideNode(&node)
+			list.Items = append(list.Items, node)
 		}
 	}
 	slices.SortFunc(list.Items, WorstFirst)
 	list.Counts = count(list.Items)
 	list.CommonCauses = commonCauses(list.Items)
 	list.Summary = fleetSummary(list, "")
-	hideSecrets(&list)
+	for i := range list.Sources {
+		list.Sources[i].Message = short(list.Sources[i].Message)
+	}
 	return list
+}
+
+// nodes judges the nodes on all processors.
+func nodes(in *Input, cluster *facts.Cluster, o Options) []report.Node {
+	items := make([]report.Node, len(in.Nodes))
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(items)) {
+		all.Go(func() {
+			hidden := quoted{}
+			for i := int(next.Add(1)) - 1; i < len(items); i = int(next.Add(1)) - 1 {
+				items[i] = judged(in, i, cluster, o)
+				hidden.hideNode(&items[i])
+			}
+		})
+	}
+	all.Wait()
+	return items
+}
+
+func judged(in *Input, i int, cluster *facts.Cluster, o Options) report.Node {
+	found := cluster.Node(&in.Nodes[i])
+	node := of(found, o.Kubectl)
+	switch {
+	case node.Pods == nil || o.NoPodItems:
+	case o.LatePodItems:
+		node.Pods.Later = func() []report.PodUse { return sections.PodItems(cluster.PodsOf(&in.Nodes[i])) }
+	default:
+		node.Pods.Items = sections.PodItems(found.Pods)
+	}
+	return node
 }
 
 // gone is the report on a node that does not exist: what is left of it, without sections.

@@ -6,50 +6,47 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
 
-// hideSecrets masks what a report quotes: kubelets, registries, webhooks and drivers may repeat a password in what they
-// say. It is the last step, so that everything is judged by the real text. Only fields that quote are looked at: a fleet
-// has millions of texts.
-func hideSecrets(list *report.List) {
-	known := map[string]string{} // the nodes of a fleet say the same
-	hide := func(text string) string {
-		hidden, ok := known[text]
-		if !ok {
-			hidden = short(text)
-			known[text] = hidden
-		}
-		return hidden
+// quoted are texts that were masked already, and what is shown of them: the nodes of a fleet say the same.
+type quoted map[string]string
+
+func (q quoted) hide(text string) string {
+	hidden, ok := q[text]
+	if !ok {
+		hidden = short(text)
+		q[text] = hidden
 	}
-	for i := range list.Sources {
-		list.Sources[i].Message = short(list.Sources[i].Message)
+	return hidden
+}
+
+// hideNode masks what a report quotes: kubelets, registries, webhooks and drivers may repeat a password in what they say. It is
+// the last step, so that everything is judged by the real text. Only fields that quote are looked at: a fleet has millions of
+// texts.
+func (q quoted) hideNode(n *report.Node) {
+	n.Summary = q.hide(n.Summary)
+	for k := range n.Findings {
+		hideFinding(&n.Findings[k])
 	}
-	for i := range list.Items {
-		n := &list.Items[i]
-		n.Summary = hide(n.Summary)
-		for k := range n.Findings {
-			hideFinding(&n.Findings[k])
+	for k := range n.Consequences {
+		n.Consequences[k].Message = short(n.Consequences[k].Message)
+	}
+	if n.Events != nil {
+		for k := range n.Events.Items {
+			n.Events.Items[k].Message = short(n.Events.Items[k].Message)
 		}
-		for k := range n.Consequences {
-			n.Consequences[k].Message = short(n.Consequences[k].Message)
+	}
+	if n.Health != nil {
+		n.Health.Kubelet = short(n.Health.Kubelet)
+		for k := range n.Health.Conditions {
+			n.Health.Conditions[k].Message = q.hide(n.Health.Conditions[k].Message)
 		}
-		if n.Events != nil {
-			for k := range n.Events.Items {
-				n.Events.Items[k].Message = short(n.Events.Items[k].Message)
-			}
+	}
+	if n.Pods != nil {
+		for k := range n.Pods.Problems {
+			n.Pods.Problems[k].Message = short(n.Pods.Problems[k].Message)
 		}
-		if n.Health != nil {
-			n.Health.Kubelet = short(n.Health.Kubelet)
-			for k := range n.Health.Conditions {
-				n.Health.Conditions[k].Message = hide(n.Health.Conditions[k].Message)
-			}
-		}
-		if n.Pods != nil {
-			for k := range n.Pods.Problems {
-				n.Pods.Problems[k].Message = short(n.Pods.Problems[k].Message)
-			}
-		}
-		for k := range n.Sources {
-			n.Sources[k].Message = hide(n.Sources[k].Message)
-		}
+	}
+	for k := range n.Sources {
+		n.Sources[k].Message = q.hide(n.Sources[k].Message)
 	}
 }
 

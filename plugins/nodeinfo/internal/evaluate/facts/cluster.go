@@ -3,6 +3,7 @@ package facts
 import (
 	"cmp"
 	"slices"
+	"sync"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -14,7 +15,7 @@ import (
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 )
 
-// Cluster finds what belongs to a node without searching.
+// Cluster finds what belongs to a node without searching. Several nodes may be gathered at once.
 type Cluster struct {
 	in       *Input
 	now      time.Time
@@ -30,8 +31,9 @@ type Cluster struct {
 	attachments map[string][]*storagev1.VolumeAttachment
 	daemonSets  []*appsv1.DaemonSet
 	requests    []certificate.Request
-	charges     map[int]charge  // by shape
-	alone       map[string]bool // components that a ready pod runs without a leader; nil: not asked yet
+	charges     sync.Map        // what a pod of a shape takes: charge by int
+	askAlone    sync.Once       // fills alone
+	alone       map[string]bool // components that a ready pod runs without a leader
 }
 
 // Of reads each list of the input once. patience is the age of a heartbeat from which Ready=True is not believed; bad says
@@ -41,7 +43,7 @@ func Of(in *Input, now time.Time, patience time.Duration, bad map[string]string)
 		in: in, now: now, patience: patience, bad: bad,
 		leases: map[string]*coordinationv1.Lease{}, metrics: map[string]*NodeMetrics{}, pods: map[string][]*corev1.Pod{},
 		events: map[string][]eventfact.Event{}, byObject: map[string][]eventfact.Event{}, csi: map[string]*storagev1.CSINode{},
-		attachments: map[string][]*storagev1.VolumeAttachment{}, charges: map[int]charge{},
+		attachments: map[string][]*storagev1.VolumeAttachment{}, alone: map[string]bool{},
 	}
 	for i := range in.Leases {
 		c.leases[in.Leases[i].Name] = &in.Leases[i]

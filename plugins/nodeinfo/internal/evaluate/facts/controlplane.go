@@ -120,8 +120,7 @@ func (c *Cluster) leader(n *Node, name string) *report.Leader {
 
 // worksAlone says whether a ready pod of a component was told not to elect a leader.
 func (c *Cluster) worksAlone(name string) bool {
-	if c.alone == nil {
-		c.alone = map[string]bool{}
+	c.askAlone.Do(func() {
 		for _, pods := range [][]corev1.Pod{c.in.Pods, c.in.Components} {
 			for i := range pods {
 				c.noteAlone(&pods[i])
@@ -135,7 +134,7 @@ func (c *Cluster) worksAlone(name string) bool {
 				}
 			}
 		}
-	}
+	})
 	return c.alone[name]
 }
 

@@ -147,10 +147,12 @@ type charge struct{ requests, limits corev1.ResourceList }
 
 // charge gives what a pod takes: of one shape it is the same list, which is read only.
 func (c *Cluster) charge(p *Pod) charge {
-	taken, known := c.charges[p.shape]
-	if !known || p.shape == 0 {
-		taken = charge{schedule.Requests(p.Pod), schedule.Limits(p.Pod)}
-		c.charges[p.shape] = taken
+	if known, ok := c.charges.Load(p.shape); ok {
+		return known.(charge)
+	}
+	taken := charge{schedule.Requests(p.Pod), schedule.Limits(p.Pod)}
+	if p.shape != 0 {
+		c.charges.Store(p.shape, taken)
 	}
 	return taken
 }
