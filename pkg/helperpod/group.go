@@ -30,7 +30,8 @@ type Group struct {
 	pods    map[string]*corev1.Pod // by helper label
 	changed chan struct{}          // closed and replaced at every change
 	broken  error
-	removed bool // the foreign pod is gone
+	removed bool  // the foreign pod is gone
+	deaf    error // why the watch tells nothing at present; nil: it does, as far as is known
 }
 
 // Watch opens the watch. It returns when the API server has accepted it, so that a create afterwards cannot be missed.
@@ -56,16 +57,26 @@ func (g *Group) open(ctx context.Context) (watch.Interface, error) {
 	return g.Client.CoreV1().Pods(g.Namespace).Watch(ctx, options)
 }
 
+// errSilent is of a watch that was accepted, and has not told what a list shows; errEnds of one that ended at once.
+var (
+	errSilent = errors.New("it was accepted, but does not report what a list shows: is a proxy in between that holds answers back?")
+	errEnds   = errors.New("the API server, or a proxy before it, accepts it and ends it at once")
+)
+
 // follow keeps the watch open: API servers end one after some minutes, and at their own restart.
 func (g *Group) follow(ctx context.Context, w watch.Interface) {
 	var lost time.Time
 	for {
 		if w != nil {
 			lost = time.Time{}
+			opened := time.Now()
 			for event := range w.ResultChan() {
 				if pod, ok := event.Object.(*corev1.Pod); ok {
 					g.see(pod, event.Type == watch.Deleted)
 				}
+			}
+			if time.Since(opened) < time.Second {
+				g.hearsNothing(errEnds)
 			}
 		}
 		if lost.IsZero() {
@@ -79,6 +90,7 @@ func (g *Group) follow(ctx context.Context, w watch.Interface) {
 		var err error
 		if w, err = g.open(ctx); err != nil {
 			w = nil
+			g.hearsNothing(err)
 			if time.Since(lost) > podspec.Lease {
 				g.fail(fmt.Errorf("the watch on helper pods failed: %w", err))
 				return
@@ -100,9 +112,46 @@ func (g *Group) see(pod *corev1.Pod, deleted bool) {
 			pod.DeletionTimestamp = &metav1.Time{Time: time.Now()}
 		}
 	}
-	g.pods[name] = pod
+	g.pods[name], g.deaf = pod, nil
 	close(g.changed)
 	g.changed = make(chan struct{})
+}
+
+func (g *Group) hearsNothing(why error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.deaf = why
+}
+
+// mute says why the watch tells nothing at present.
+func (g *Group) mute() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.deaf
+}
+
+// look asks for the pods of the run where the watch tells nothing, and says whether that was answered.
+func (g *Group) look(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	list, err := g.Client.CoreV1().Pods(g.Namespace).List(ctx, metav1.ListOptions{LabelSelector: podspec.RunLabel + "=" + g.ID})
+	if err != nil {
+		return false
+	}
+	for i := range list.Items {
+		pod := &list.Items[i]
+		known, _, _ := g.get(pod.Labels[podspec.HelperLabel])
+		if known != nil && known.UID == pod.UID && known.ResourceVersion == pod.ResourceVersion {
+			continue
+		}
+		why := g.mute()
+		if why == nil {
+			why = errSilent
+		}
+		g.see(pod, false)
+		g.hearsNothing(why)
+	}
+	return true
 }
 
 func (g *Group) fail(err error) {
@@ -140,6 +189,9 @@ var errNoPod = errors.New("the Job controller created no pod")
 // waiting for: without it nobody removes the object of a client that was killed.
 const controllerPatience = 10 * time.Second
 
+// watchPatience is how long a watch may be silent about a pod that was asked for before a list is asked.
+const watchPatience = 3 * time.Second
+
 // await blocks until the container runs. Tell is called with every new reason for waiting.
 func (g *Group) await(ctx context.Context, h *Helper, patience Patience, tell func(podspec.Wait)) (*corev1.Pod, error) {
 	w := waiting{group: g, helper: h, patience: patience, tell: tell, start: time.Now()}
@@ -155,7 +207,9 @@ func (g *Group) await(ctx context.Context, h *Helper, patience Patience, tell fu
 			return pod, context.Cause(ctx)
 		case <-changed:
 		case <-look.C:
-			if pod != nil {
+			if pod == nil && time.Since(w.start) > watchPatience || g.mute() != nil {
+				w.listed = g.look(ctx)
+			} else if pod != nil {
 				w.events = g.events(ctx, pod)
 			}
 		}
@@ -171,6 +225,7 @@ type waiting struct {
 	start    time.Time
 	last     podspec.Wait
 	events   []corev1.Event // the pod's, as last listed
+	listed   bool           // the pods, too, because the watch tells nothing
 }
 
 // over says that the wait has come to its end: without an error the container runs.
@@ -179,7 +234,9 @@ func (w *waiting) over(ctx context.Context, pod *corev1.Pod, broken error) (bool
 	switch {
 	case broken != nil:
 		return true, broken
-	case pod == nil && w.helper.guarded && waited > controllerPatience:
+	case pod == nil && waited > w.patience.Start && !w.listed && w.group.mute() != nil:
+		return true, fmt.Errorf("whether the helper pod started is not known: the watch on pods fails: %w", w.group.mute())
+	case pod == nil && w.helper.guarded && waited > controllerPatience && (w.listed || w.group.mute() == nil):
 		return true, errNoPod
 	case pod == nil && waited > w.patience.Start:
 		return true, &NotStarted{Wait: podspec.Wait{Code: podspec.WaitSilent, Text: "the API server returned no pod"}}

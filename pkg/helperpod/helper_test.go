@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/rest"
 	k8stesting "k8s.io/client-go/testing"
@@ -309,5 +310,53 @@ func TestThePodOfACaptureIsFollowedToItsEnd(t *testing.T) {
 		if got := ending(old, test.now, test.removed); got != test.want {
 			t.Errorf("%s: %q; want %q", name, got, test.want)
 		}
+	}
+}
+
+// Where the watch tells nothing of a pod that runs, a list does; where that is refused too, the watch is named, and not the node.
+func TestAWatchThatTellsNothingIsNotTakenForANodeThatDoesNot(t *testing.T) {
+	t.Parallel()
+	pod := runningPod()
+	pod.Labels[podspec.RunLabel] = "run"
+	for name, test := range map[string]struct {
+		watch  func() (watch.Interface, error)
+		listed bool
+		says   string
+	}{
+		"silent":            {func() (watch.Interface, error) { return watch.NewFake(), nil }, true, ""},
+		"ends at once":      {func() (watch.Interface, error) { return watch.NewEmptyWatch(), nil }, true, ""},
+		"ends, no list":     {func() (watch.Interface, error) { return watch.NewEmptyWatch(), nil }, false, "the watch on pods fails: the API server, or a proxy"},
+		"silent, no list":   {func() (watch.Interface, error) { return watch.NewFake(), nil }, false, "the API server returned no pod"},
+		"reopening refused": {nil, false, "the watch on pods fails: no more"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client := fake.NewClientset(pod)
+			opened := 0
+			client.PrependWatchReactor("pods", func(k8stesting.Action) (bool, watch.Interface, error) {
+				if opened++; test.watch == nil && opened > 1 {
+					return true, nil, errors.New("no more")
+				}
+				if test.watch == nil {
+					return true, watch.NewEmptyWatch(), nil
+				}
+				w, err := test.watch()
+				return true, w, err
+			})
+			if !test.listed {
+				client.PrependReactor("list", "pods", func(k8stesting.Action) (bool, runtime.Object, error) {
+					return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "", errors.New("no"))
+				})
+			}
+			g := &Group{Client: client, Namespace: "x", ID: "run"}
+			if err := g.Watch(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			h := &Helper{group: g, name: "h", container: "c"}
+			found, err := g.await(t.Context(), h, Patience{Start: 5 * time.Second, Pull: 5 * time.Second}, nil)
+			if test.says == "" && (err != nil || found == nil) || test.says != "" && (err == nil || !strings.Contains(err.Error(), test.says)) {
+				t.Errorf("%v, %v", found, err)
+			}
+		})
 	}
 }

@@ -18,6 +18,8 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/runbooks"
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/faults/broken"
 )
 
 // runs are the commands of the matrix. Each prints JSON: it holds all that the text says.
@@ -36,6 +38,7 @@ var runs = []command{
 	{"kubectl rollout-explain", rolloutexplain.New, "deployment/broken", cli.ExitError},
 	{"kubectl rollout-explain", rolloutexplain.New, "-A", cli.ExitError},
 	{"kubectl rollout-explain", rolloutexplain.New, "deployment/web --wait", cli.ExitError},
+	{"kubectl runbooks", runbooks.New, "-A", cli.ExitError},
 }
 
 // limited gives a command the time limit of its reads, and says after how long it must have ended by its own word: nodeinfo and a
@@ -46,6 +49,8 @@ func (c command) limited(limit time.Duration) (args []string, ends time.Duration
 	case waits(c.args):
 		ends = 2 * (limit + time.Second) // a second is what a refusal asks to wait
 		flag = fmt.Sprintf("--timeout=%s --stable-for=0s --request-timeout=%s", ends, limit+time.Second)
+	case c.program == "kubectl runbooks": // reads what three commands read
+		flag, ends = "--timeout="+(3*limit).String(), 3*limit
 	case c.program == "kubectl rollout-explain":
 		flag, ends = "--request-timeout="+limit.String(), 3*limit
 	case c.program == "kubectl dns":
@@ -62,19 +67,20 @@ type said struct {
 	raw      string
 	verdicts map[string]string // by where they stand in the report
 	findings map[string]bool   // code and object of what is critical or a warning
+	objects  map[string]bool   // of which anything is told by a code, a consequence or what a cause explains, too
 	gaps     map[string]string // sources that were not read, and their state
 	took     time.Duration
 	ends     time.Duration // by its own word
 }
 
-func do(t testing.TB, c command, f *front, limit time.Duration) said {
+func do(t testing.TB, c command, f *broken.Front, limit time.Duration) said {
 	t.Helper()
 	env := testkit.NewEnv(c.program, time.Now())
 	env.Now = time.Now
 	kubeconfig := testkit.Kubeconfig(t, f.URL, "administrator")
 	args, ends := c.limited(limit)
 	began := time.Now()
-	out := said{ends: ends, verdicts: map[string]string{}, findings: map[string]bool{}, gaps: map[string]string{}}
+	out := said{ends: ends, verdicts: map[string]string{}, findings: map[string]bool{}, objects: map[string]bool{}, gaps: map[string]string{}}
 	out.code = cli.Run(t.Context(), env.Env, c.plugin(env.Env), append([]string{"--kubeconfig", kubeconfig}, args...))
 	out.took, out.stderr, out.raw = time.Since(began), env.Stderr.String(), env.Stdout.String()
 	var report any
@@ -92,6 +98,9 @@ func (s *said) read(at string, v any) {
 		text := func(key string) string { word, _ := v[key].(string); return word }
 		if text("verdict") != "" {
 			s.verdicts[at] = text("verdict")
+		}
+		if object, _ := v["object"].(map[string]any); text("code") != "" {
+			s.objects[fmt.Sprintf("%v/%v", object["kind"], object["name"])] = true
 		}
 		if text("code") != "" && (text("severity") == "critical" || text("severity") == "warning") {
 			object, _ := v["object"].(map[string]any)
@@ -149,31 +158,30 @@ var silent = map[string]string{
 //   - a finding comes up that the clean run has not, unless it speaks of an object of which the clean run has one, too, and a gap
 //     is stated, or that an object is not there (404) was the answer: the same fault, told with less knowledge;
 //   - the verdict is another one, or anything is reported as before, and no gap is stated.
-func judge(clean, broken said, f *front, reserve time.Duration) (outcome, why string) {
-	gaps := broken.newGaps(clean, f.source)
+func judge(clean, ended said, f *broken.Front, reserve time.Duration) (outcome, why string) {
+	gaps := ended.newGaps(clean, f.Source)
 	switch {
-	case broken.took > broken.ends+reserve:
-		return wrong, fmt.Sprintf("took %s of %s, with a reserve of %s", broken.took, broken.ends, reserve)
-	case strings.Contains(broken.stderr, "goroutine "):
+	case ended.took > ended.ends+reserve:
+		return wrong, fmt.Sprintf("took %s of %s, with a reserve of %s", ended.took, ended.ends, reserve)
+	case strings.Contains(ended.stderr, "goroutine "):
 		return wrong, "crashed"
-	case f.fault.harmless && !broken.equals(clean):
-		return wrong, fmt.Sprintf("does no harm, but: exit %d, gaps %v, %s", broken.code, gaps, broken.stderr)
-	case f.fault.harmless:
+	case f.Fault.Harmless && !ended.equals(clean):
+		return wrong, fmt.Sprintf("does no harm, but: exit %d, gaps %v, %s", ended.code, gaps, ended.stderr)
+	case f.Fault.Harmless:
 		return asClean, ""
-	case !broken.report && (broken.code != cli.ExitError && broken.code != cli.ExitTimeout || broken.stderr == ""):
-		return wrong, fmt.Sprintf("no report, exit %d, stderr %q", broken.code, broken.stderr)
-	case broken.code == cli.ExitTimeout:
+	case !ended.report && (ended.code != cli.ExitError && ended.code != cli.ExitTimeout || ended.stderr == ""):
+		return wrong, fmt.Sprintf("no report, exit %d, stderr %q", ended.code, ended.stderr)
+	case ended.code == cli.ExitTimeout:
 		return timedOut, ""
-	case !broken.report:
+	case !ended.report:
 		return failed, ""
-	case broken.code != clean.code:
-		return wrong, fmt.Sprintf("exit %d: %s", broken.code, broken.stderr)
+	case ended.code != clean.code:
+		return wrong, fmt.Sprintf("exit %d: %s", ended.code, ended.stderr)
 	}
-	isAnswer := f.fault.name == "404" && strings.HasPrefix(f.source, "get ")
-	for x := range broken.findings {
+	isAnswer := f.Fault.Name == "404" && strings.HasPrefix(f.Source, "get ")
+	for x := range ended.findings {
 		_, object, _ := strings.Cut(x, " ")
-		known := func(y string) bool { return strings.HasSuffix(y, " "+object) }
-		if !clean.findings[x] && (len(gaps) == 0 && !isAnswer || !slices.ContainsFunc(slices.Collect(maps.Keys(clean.findings)), known)) {
+		if !clean.findings[x] && (len(gaps) == 0 && !isAnswer || !clean.objects[object]) {
 			return wrong, "finds " + x
 		}
 	}
@@ -182,14 +190,14 @@ func judge(clean, broken said, f *front, reserve time.Duration) (outcome, why st
 		return partly, fmt.Sprint(gaps)
 	case isAnswer:
 		return answered, ""
-	case !broken.equals(clean):
-		return wrong, fmt.Sprintf("another verdict, and no gap is stated: %v", broken.verdicts)
-	case f.readOtherwise():
+	case !ended.equals(clean):
+		return wrong, fmt.Sprintf("another verdict, and no gap is stated: %v", ended.verdicts)
+	case readOtherwise(f):
 		return otherWay, ""
-	case silent[f.fault.name+" | "+f.source] != "":
+	case silent[f.Fault.Name+" | "+f.Source] != "":
 		return asClean, ""
 	}
-	return wrong, fmt.Sprintf("no gap is stated: %v", broken.verdicts)
+	return wrong, fmt.Sprintf("no gap is stated: %v", ended.verdicts)
 }
 
 // pace is how fast the machine is: how long the runs take that wait for nothing, lately.
@@ -229,7 +237,7 @@ const (
 func (s said) newGaps(clean said, source string) map[string]string {
 	gaps := map[string]string{}
 	for name, state := range s.gaps {
-		if clean.gaps[name] != state || strings.HasPrefix(source, "connect ") && (strings.HasSuffix(name, "/port-forward") || strings.HasSuffix(name, "/exec")) {
+		if clean.gaps[name] != state || strings.HasPrefix(source, "connect ") && (strings.HasSuffix(name, "port-forward") || strings.HasSuffix(name, "/exec")) {
 			gaps[name] = state
 		}
 	}
@@ -241,9 +249,9 @@ func (s said) equals(clean said) bool {
 }
 
 // readOtherwise says whether what a broken watch would have told was listed.
-func (s *front) readOtherwise() bool {
-	resource, watch := strings.CutPrefix(s.source, "watch ")
-	return watch && (s.asked["list "+resource] > 0 || s.asked[s.source] > 1)
+func readOtherwise(s *broken.Front) bool {
+	resource, watch := strings.CutPrefix(s.Source, "watch ")
+	return watch && (s.Asked("list "+resource) > 0 || s.Asked(s.Source) > 1)
 }
 
 func TestUnderEachFaultOfEachSourceNoVerdictIsWrong(t *testing.T) {
@@ -252,29 +260,36 @@ func TestUnderEachFaultOfEachSourceNoVerdictIsWrong(t *testing.T) {
 	speed := &pace{}
 	var cells []cell
 	for _, c := range runs {
-		f := p.front(t, fault{}, "")
+		f := p.front(t, broken.Fault{}, "")
 		clean := do(t, c, f, plenty)
 		if len(clean.verdicts) == 0 {
 			t.Fatalf("%s %s: exit %d: %s", c.program, c.args, clean.code, clean.stderr)
 		}
 		speed.note(clean.took)
-		m.sources[c.name()] = f.sources()
+		m.sources[c.name()] = f.Sources()
 		if testing.Verbose() {
-			t.Logf("%s: %s; %s; %v %v", c.name(), clean.took, strings.Join(f.sources(), ", "), clean.verdicts, clean.findings)
+			t.Logf("%s: %s; %s; %v %v", c.name(), clean.took, strings.Join(f.Sources(), ", "), clean.verdicts, clean.findings)
 		}
-		for _, x := range worldFaults() {
-			for _, source := range f.sources() {
-				if only := os.Getenv("FAULT"); strings.Contains(c.name()+" | "+x.name+" | "+source, only) {
+		for _, x := range broken.Faults() {
+			for _, source := range f.Sources() {
+				if only := os.Getenv("FAULT"); strings.Contains(c.name()+" | "+x.Name+" | "+source, only) {
 					cells = append(cells, cell{c, clean, x, source})
 				}
 			}
 		}
 	}
-	// What waits takes no processor: it runs beside what does not, many at a time. Fewer than all, so that not all start at once.
+	// What waits takes no processor: it runs beside what does not, many at a time. Fewer than all, so that not all start at once; and
+	// those of which every wait counts, fewer still.
 	var all sync.WaitGroup
-	gates := map[bool]chan struct{}{true: make(chan struct{}, 64), false: make(chan struct{}, 4)}
+	waiting, late, others := make(chan struct{}, 64), make(chan struct{}, 12), make(chan struct{}, 4)
 	for _, x := range cells {
-		gate := gates[x.fault.waits || x.fault.harmless]
+		gate := others
+		switch {
+		case x.fault.Waits:
+			gate = waiting
+		case x.fault.Harmless:
+			gate = late
+		}
 		all.Go(func() {
 			gate <- struct{}{}
 			defer func() { <-gate }()
@@ -292,31 +307,31 @@ func TestUnderEachFaultOfEachSourceNoVerdictIsWrong(t *testing.T) {
 type cell struct {
 	command command
 	clean   said
-	fault   fault
+	fault   broken.Fault
 	source  string
 }
 
 func (x cell) run(t *testing.T, p *proxy, m *matrix, speed *pace) {
 	front := p.front(t, x.fault, x.source)
 	limit := plenty
-	if x.fault.waits || waits(x.command.args) {
+	if x.fault.Waits || waits(x.command.args) {
 		limit = speed.limit()
 	}
-	broken := do(t, x.command, front, limit)
-	front.end()
-	if !front.hit {
+	ended := do(t, x.command, front, limit)
+	front.End()
+	if !front.Hit() {
 		return
 	}
-	if limit == plenty && !x.fault.harmless {
-		speed.note(broken.took)
+	if limit == plenty && !x.fault.Harmless {
+		speed.note(ended.took)
 	}
-	outcome, why := judge(x.clean, broken, front, speed.reserve())
-	m.count(x.command.name(), x.fault.name, outcome)
+	outcome, why := judge(x.clean, ended, front, speed.reserve())
+	m.count(x.command.name(), x.fault.Name, outcome)
 	if outcome == wrong {
-		t.Errorf("%s | %s | %s: %s", x.command.name(), x.fault.name, x.source, why)
+		t.Errorf("%s | %s | %s: %s", x.command.name(), x.fault.Name, x.source, why)
 	}
-	if testing.Verbose() && broken.took > time.Second {
-		t.Logf("%s | %s | %s: %s of %s, limit %s: %s", x.command.name(), x.fault.name, x.source, broken.took, broken.ends, limit, outcome)
+	if testing.Verbose() && ended.took > time.Second {
+		t.Logf("%s | %s | %s: %s of %s, limit %s: %s", x.command.name(), x.fault.Name, x.source, ended.took, ended.ends, limit, outcome)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/faults/broken"
 )
 
 // matrix counts how the runs ended, by command, fault and outcome.
@@ -42,7 +44,8 @@ After all runs, no goroutine of the product is left.
 
 %d runs, %d of them wrong. A cell counts how many sources were broken, and how the runs ended:
 %s.
-A wait sees an answer that is broken once as a gap, or has read it again by then: of it is said only whether all of its runs ended right.
+A wait sees an answer that is broken once as a gap, or has read it again by then, and a triage has one limit for three workflows: of both
+is said only whether all of their runs ended right.
 
 `
 
@@ -58,8 +61,12 @@ allows (--timeout, --request-timeout): a wait that would outlast it, or a minute
 rollout-explain gives each read 20 s, or --request-timeout if that is shorter.
 `
 
-// waits says whether how many of a command's requests are reached, and how its runs end, depends on timing.
+// waits says whether a command waits for a rollout.
 func waits(command string) bool { return strings.Contains(command, "--wait") }
+
+// timed says whether how many of a command's requests are reached, or how its runs end, depends on timing: a triage has one limit for
+// three workflows, and is an error if all of them have missed it.
+func timed(command string) bool { return waits(command) || strings.HasPrefix(command, "kubectl runbooks") }
 
 // page is the matrix as docs/reliability.md. Which of e and t a run ends in may depend on which of two limits is hit first, so they
 // count as one.
@@ -69,7 +76,7 @@ func (m *matrix) page() string {
 	for command, faults := range m.counts {
 		for _, ends := range faults {
 			for outcome, n := range ends {
-				if !waits(command) {
+				if !timed(command) {
 					total += n
 				}
 				if outcome == wrong {
@@ -86,11 +93,11 @@ func (m *matrix) page() string {
 		fmt.Fprintf(&b, " %d |", i+1)
 	}
 	b.WriteString("\n|---|" + strings.Repeat("---|", len(runs)) + "\n")
-	for _, f := range worldFaults() {
-		fmt.Fprintf(&b, "| %s |", f.name)
+	for _, f := range broken.Faults() {
+		fmt.Fprintf(&b, "| %s |", f.Name)
 		for _, c := range runs {
-			ends := m.counts[c.name()][f.name]
-			if waits(c.name()) && ends[wrong] == 0 {
+			ends := m.counts[c.name()][f.Name]
+			if timed(c.name()) && ends[wrong] == 0 {
 				b.WriteString(" right |")
 				continue
 			}

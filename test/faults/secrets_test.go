@@ -24,6 +24,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/faults/broken"
 )
 
 // planter answers like the real API server, in JSON, with a secret in every place that it knows.
@@ -53,14 +54,14 @@ func (p *planter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Set-Cookie", "session="+mark(0, p.number))
 		w.Header().Set("Warning", fmt.Sprintf("299 - %q", strings.ReplaceAll(p.text("warning of the API server"), "\n", " ")))
 	}
-	switch name := sourceOf(r); {
+	switch name := broken.SourceOf(r); {
 	case strings.Contains(name, "pods/log"):
 		w.Header().Set("Content-Type", "text/plain")
 		fmt.Fprintf(w, "starting\n%s\nended\n", p.text("log line"))
 	case strings.HasPrefix(name, "connect "):
-		refuse(500, "InternalError", strings.ReplaceAll(p.text("failure of a connection to a pod"), `\`, ``))(w, r, 1)
+		broken.Refuse(500, "InternalError", strings.ReplaceAll(p.text("failure of a connection to a pod"), `\`, ``))(w, r, 1)
 	case strings.Contains(name, "/proxy"):
-		refuse(500, "InternalError", p.text("failure of a kubelet"))(w, r, 1)
+		broken.Refuse(500, "InternalError", p.text("failure of a kubelet"))(w, r, 1)
 	default:
 		p.object(w, r)
 	}
@@ -68,7 +69,7 @@ func (p *planter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (p *planter) object(w http.ResponseWriter, r *http.Request) {
 	r.Header.Set("Accept", "application/json")
-	a, err := p.answer(r)
+	a, err := p.Answer(r)
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
@@ -77,10 +78,10 @@ func (p *planter) object(w http.ResponseWriter, r *http.Request) {
 	defer p.mu.Unlock()
 	body := p.kept[key]
 	if body == nil {
-		body = p.spoil(a.body)
+		body = p.spoil(a.Body)
 		p.kept[key] = body
 	}
-	w.WriteHeader(a.status)
+	w.WriteHeader(a.Status)
 	_, _ = w.Write(body)
 }
 

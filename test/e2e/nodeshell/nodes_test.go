@@ -152,8 +152,8 @@ func TestCordonedAndTaintedNodes(t *testing.T) {
 	}
 }
 
-// broken breaks w2, and leaves it to the next test as it was: a condition outlives its cause by some seconds.
-func broken(t *testing.T, c *harness.Cluster, fault string) {
+// breakW2 breaks w2, and leaves it to the next test as it was: a condition outlives its cause by some seconds.
+func breakW2(t *testing.T, c *harness.Cluster, fault string) {
 	t.Helper()
 	heal := c.Fault(t, fault, "w2")
 	t.Cleanup(func() {
@@ -173,7 +173,7 @@ func podIn(phase string) func(*testing.T, *harness.Cluster, string) bool {
 
 func TestANodeWithoutPodNetwork(t *testing.T) {
 	c := cluster(t)
-	broken(t, c, "break-cni")
+	breakW2(t, c, "break-cni")
 	nodeBecomes(t, c, "Ready", "False")
 	if r := run(t, c, "w2", "--", "hostname"); r.Code != 0 || r.Stdout != "w2\n" || !strings.Contains(r.Stderr, "not ready") {
 		t.Errorf("code %d: %q %s", r.Code, r.Stdout, r.Stderr)
@@ -183,7 +183,7 @@ func TestANodeWithoutPodNetwork(t *testing.T) {
 // NodePressure: the next command enters as a critical pod.
 func TestANodeUnderPressure(t *testing.T) {
 	c := cluster(t)
-	broken(t, c, "pid-pressure")
+	breakW2(t, c, "pid-pressure")
 	nodeBecomes(t, c, "PIDPressure", "True")
 	if r := run(t, c, "w2", "--", "true"); r.Code != 125 || !strings.Contains(r.Stderr, "--critical") || !strings.Contains(r.Stderr, "PIDPressure") {
 		t.Errorf("code %d: %s", r.Code, r.Stderr)
@@ -236,7 +236,7 @@ func asExit(err error, to **exec.ExitError) bool {
 // One node of three is dead: the others' results, the right codes, in bounded time; and nothing waits for the dead one.
 func TestADeadNode(t *testing.T) {
 	c := cluster(t)
-	broken(t, c, "stop-kubelet")
+	breakW2(t, c, "stop-kubelet")
 	harness.Eventually(t, 90*time.Second, func() (string, bool) {
 		r := run(t, c, "w2", "--dry-run", "--", "true")
 		return r.Stderr, strings.Contains(r.Stderr, "has not reported for")

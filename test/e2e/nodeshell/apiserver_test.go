@@ -1,0 +1,99 @@
+package nodeshell
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/e2e/harness"
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/faults/broken"
+)
+
+// Whatever an API server does to one kind of request of a session: the output is exact or the exit code says that it is not, the
+// session ends, and no helper is left on the node.
+func TestUnderEachFaultOfTheAPIServerASessionEndsAndLeavesNothing(t *testing.T) {
+	t.Parallel()
+	c := cluster(t)
+	server := behind(t, c)
+	clean := broken.NewFront(t, server, broken.Fault{}, "", time.Time{})
+	ns := c.Namespace(t)
+	if r := session(t, c, clean, ns); r.Code != 0 || r.Stdout != "up\n" || r.Stderr != "" {
+		t.Fatalf("without a fault: exit %d, %q, %s", r.Code, r.Stdout, r.Stderr)
+	}
+	nothingLeft(t, c, ns)
+	sources := map[string]bool{}
+	for _, source := range clean.Sources() {
+		sources[strings.ReplaceAll(source, ns, "NAMESPACE")] = true
+	}
+	if len(sources) < 6 {
+		t.Fatalf("asked only %v", clean.Sources())
+	}
+	for source := range sources {
+		t.Run(source, func(t *testing.T) {
+			t.Parallel()
+			ns := c.Namespace(t)
+			for _, f := range broken.Faults() {
+				began := time.Now()
+				front := broken.NewFront(t, server, f, strings.ReplaceAll(source, "NAMESPACE", ns), time.Time{})
+				r := session(t, c, front, ns)
+				front.End()
+				if !front.Hit() {
+					continue
+				}
+				if why := wrong(f, r); why != "" {
+					t.Errorf("%s: %s: exit %d\nstdout: %q\nstderr: %s", f.Name, why, r.Code, r.Stdout, r.Stderr)
+				}
+				took := time.Since(began)
+				nothingLeft(t, c, ns)
+				t.Logf("%s: exit %d after %s, nothing is left after %s: %s", f.Name, r.Code, took.Round(time.Millisecond), time.Since(began).Round(time.Millisecond), r.Stderr)
+			}
+		})
+	}
+}
+
+func session(t *testing.T, c *harness.Cluster, front *broken.Front, ns string) harness.Result {
+	t.Helper()
+	return run(t, c, "w1", "-n", ns, "--kubeconfig", testkit.Kubeconfig(t, front.URL, "none"), "--request-timeout=3s", "--start-timeout=20s", "--timeout=20s", "--", "echo", "up")
+}
+
+// wrong says what is wrong with how a session ended.
+func wrong(f broken.Fault, r harness.Result) string {
+	switch {
+	case strings.Contains(r.Stderr, "goroutine "):
+		return "crashed"
+	case f.Harmless && (r.Code != 0 || r.Stdout != "up\n" || r.Stderr != ""):
+		return "does no harm"
+	case r.Code == 0 && r.Stdout != "up\n":
+		return "success without the output"
+	case r.Code != 0 && r.Code != 124 && r.Code != 125:
+		return "an exit code that the command has not"
+	case r.Code != 0 && (r.Stderr == "" || strings.Count(strings.TrimSpace(r.Stderr), "\n") > 4):
+		return "not said in one line and its next steps"
+	}
+	return ""
+}
+
+// behind is the cluster's API server, asked as its administrator.
+func behind(t *testing.T, c *harness.Cluster) broken.Plain {
+	t.Helper()
+	config, err := clientcmd.BuildConfigFromFlags("", c.Kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.NextProtos = []string{"http/1.1"} // an upgrade needs it
+	transport, err := rest.TransportFor(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	target, err := url.Parse(config.Host)
+	if err != nil {
+		t.Fatal(fmt.Errorf("the kubeconfig: %w", err))
+	}
+	return broken.Plain{Target: target, Transport: transport}
+}
