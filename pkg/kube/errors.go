@@ -12,6 +12,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -64,7 +65,10 @@ func Explain(err error) error {
 }
 
 func explanation(err error) string {
-	var done explained
+	var (
+		done       explained
+		negotiated runtime.NegotiateError
+	)
 	switch {
 	case errors.As(err, &done):
 		return ""
@@ -80,6 +84,8 @@ func explanation(err error) string {
 		return "not allowed: " + text
 	case apierrors.IsTooManyRequests(err):
 		return "the API server is overloaded (429 Too Many Requests); try again later"
+	case errors.As(err, &negotiated):
+		return fmt.Sprintf("the answer is %q, which no API server sends; is a proxy or a login page in between?", negotiated.ContentType)
 	}
 	if text := tlsExplanation(err); text != "" {
 		return text

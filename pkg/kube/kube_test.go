@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -17,6 +18,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
@@ -229,5 +232,21 @@ users: [{name: u, user: {}}]
 		if _, err := flags.Cluster(); (err != nil) != (len(tt.want) > 1) {
 			t.Errorf("%s: one cluster: %v", tt.args, err)
 		}
+	}
+}
+
+func TestAWatchThatALoginPageAnswersSaysSo(t *testing.T) {
+	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		io.WriteString(w, "<html></html>")
+	}))
+	t.Cleanup(page.Close)
+	client, err := kubernetes.NewForConfig(&rest.Config{Host: page.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = client.CoreV1().Pods("x").Watch(t.Context(), metav1.ListOptions{})
+	if got := kube.Explain(err); got == nil || got.Error() != `the answer is "text/html", which no API server sends; is a proxy or a login page in between?` {
+		t.Error(got)
 	}
 }

@@ -3,6 +3,8 @@ package nodeshell
 import (
 	"fmt"
 	"net/url"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +16,9 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/e2e/harness"
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/faults/broken"
 )
+
+// few are the faults of which each stands for others; with E2E_ALL=1 all come.
+var few = []string{"hangs", "drops the connection", "cut in the middle", "403"}
 
 // Whatever an API server does to one kind of request of a session: the output is exact or the exit code says that it is not, the
 // session ends, and no helper is left on the node.
@@ -39,6 +44,9 @@ func TestUnderEachFaultOfTheAPIServerASessionEndsAndLeavesNothing(t *testing.T) 
 			t.Parallel()
 			ns := c.Namespace(t)
 			for _, f := range broken.Faults() {
+				if os.Getenv("E2E_ALL") != "1" && !slices.Contains(few, f.Name) {
+					continue
+				}
 				began := time.Now()
 				front := broken.NewFront(t, server, f, strings.ReplaceAll(source, "NAMESPACE", ns), time.Time{})
 				r := session(t, c, front, ns)
@@ -73,8 +81,8 @@ func wrong(f broken.Fault, r harness.Result) string {
 		return "success without the output"
 	case r.Code != 0 && r.Code != 124 && r.Code != 125:
 		return "an exit code that the command has not"
-	case r.Code != 0 && (r.Stderr == "" || strings.Count(strings.TrimSpace(r.Stderr), "\n") > 4):
-		return "not said in one line and its next steps"
+	case r.Code != 0 && (!strings.HasPrefix(r.Stderr, "error: ") && !strings.HasPrefix(r.Stderr, "warning: ") || strings.Contains(r.Stderr, "PodStatusNotReported")):
+		return "the cause is not said, or is said to be the node" // which is well
 	}
 	return ""
 }
