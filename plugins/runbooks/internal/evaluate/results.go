@@ -74,28 +74,62 @@ func (in *Input) rollouts() report.Result {
 	if in.Rollouts == nil {
 		return r
 	}
-	counts := map[rolloutreport.Verdict]int{}
-	for i := range in.Rollouts.Items {
-		counts[in.Rollouts.Items[i].Verdict]++
-	}
+	c := countRollouts(in.Rollouts.Items)
 	r.Verdict = string(rolloutreport.Complete)
 	for _, v := range rolloutreport.Verdicts() {
-		if counts[v] > 0 {
+		if c.verdicts[v] > 0 {
 			r.Verdict = string(v)
 			break
 		}
 	}
-	all := len(in.Rollouts.Items)
-	switch {
-	case all == 0:
-		r.Healthy = "no rollouts"
-	case counts[rolloutreport.Complete]+counts[rolloutreport.Progressing] > 0:
-		r.Healthy = fmt.Sprintf("%d of %s Complete", counts[rolloutreport.Complete], output.Plural(all, "rollout"))
-		if n := counts[rolloutreport.Progressing]; n > 0 {
-			r.Healthy += fmt.Sprintf("; %d Progressing", n)
+	r.Healthy = c.healthy()
+	return r
+}
+
+// rolloutCounts are how many rollouts there are, by verdict. Jobs that run are counted apart: to run is what a Job is for, and one of
+// them may be that which reads the cluster.
+type rolloutCounts struct {
+	all, jobs, progressing int // progressing: without a problem
+	verdicts               map[rolloutreport.Verdict]int
+}
+
+func countRollouts(items []rolloutreport.Rollout) rolloutCounts {
+	c := rolloutCounts{verdicts: map[rolloutreport.Verdict]int{}}
+	for i := range items {
+		r := &items[i]
+		progressing := r.Verdict == rolloutreport.Progressing && len(rolloutItems(r)) == 0
+		if progressing && r.Object.Kind == "Job" {
+			c.jobs++
+			continue
+		}
+		c.all++
+		c.verdicts[r.Verdict]++
+		if progressing {
+			c.progressing++
 		}
 	}
-	return r
+	return c
+}
+
+// healthy is what is well, in one sentence; empty: nothing is.
+func (c rolloutCounts) healthy() string {
+	var parts []string
+	complete := c.verdicts[rolloutreport.Complete]
+	switch {
+	case c.all == 0 && c.jobs == 0:
+		return "no rollouts"
+	case complete > 0:
+		parts = append(parts, fmt.Sprintf("%d of %s Complete", complete, output.Plural(c.all, "rollout")))
+		if c.progressing > 0 {
+			parts = append(parts, fmt.Sprintf("%d Progressing", c.progressing))
+		}
+	case c.progressing > 0:
+		parts = append(parts, fmt.Sprintf("%d of %s Progressing", c.progressing, output.Plural(c.all, "rollout")))
+	}
+	if c.jobs > 0 {
+		parts = append(parts, output.Plural(c.jobs, "Job")+" running")
+	}
+	return strings.Join(parts, "; ")
 }
 
 // lists are the sources of the workflows, by workflow.
