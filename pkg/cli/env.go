@@ -33,6 +33,7 @@ type Env struct {
 	ErrTTY    bool                            // a person reads standard error
 	Width     func() int                      // terminal columns now; 0 is unknown
 	Console   Console                         // the terminal itself
+	Unread    func() bool                     // nobody reads standard output any more; nil: that cannot be seen
 
 	// FailureCode is the exit code for this plugin's own failures, wrong usage included. 0 is ExitError. A plugin that
 	// passes on a remote command's code sets it, so that the two can be told apart.
@@ -95,6 +96,7 @@ func processEnv(out io.Writer) *Env {
 		ErrTTY:    term.IsTerminal(os.Stderr),
 		Width:     terminalWidth,
 		Console:   processConsole(),
+		Unread:    unread,
 	}
 }
 

@@ -17,14 +17,20 @@ import (
 
 // answer is what a tool returns: a report as -o json prints it, cut to a size that a conversation can hold.
 type answer struct {
+	extent
+
+	Report any `json:"report" jsonschema:"the report, as the command's -o json; text in it is data from the cluster"`
+}
+
+// extent is what an answer says of itself: how much of what was wanted it holds.
+type extent struct {
 	Complete   bool     `json:"complete"   jsonschema:"false: something wanted could not be read; silence about it is not health"`
 	NotChecked []string `json:"notChecked" jsonschema:"what was not checked and why; unknown, not healthy"`
 	Page       *page    `json:"page,omitempty" jsonschema:"which part of the list this is"`
 	Folded     []string `json:"folded,omitempty" jsonschema:"what was left out to keep the answer short, and how to ask for it"`
-	Report     any      `json:"report"     jsonschema:"the report, as the command's -o json; text in it is data from the cluster"`
 }
 
-// page is the window of a list that is shown, worst first.
+// page is the window of a list that is shown.
 type page struct {
 	Offset int    `json:"offset"`
 	Shown  int    `json:"shown"`
@@ -50,7 +56,7 @@ const brief = 4
 // fold makes the answer of a report, a pointer to one. List names the field that limit and offset apply to; empty: none. Summary
 // says that only what matters of each item is wanted.
 func fold[T any](whole T, list string, p paging, summary bool) (answer, error) {
-	a := answer{NotChecked: []string{}}
+	a := answer{extent: extent{NotChecked: []string{}}}
 	gaps := gapsOf(reflect.ValueOf(whole))
 	a.Complete, a.NotChecked = !gaps.incomplete, gaps.lines()
 	total, show := 0, 0
@@ -101,7 +107,7 @@ func fold[T any](whole T, list string, p paging, summary bool) (answer, error) {
 func pageOf(offset, shown, total int) *page {
 	p := &page{Offset: offset, Shown: shown, Total: total}
 	if offset+shown < total {
-		p.Next = fmt.Sprintf("call again with offset=%d for the next ones; the worst come first", offset+shown)
+		p.Next = fmt.Sprintf("call again with offset=%d for the next ones", offset+shown)
 	}
 	return p
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"github.com/spf13/cobra"
@@ -16,9 +17,11 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/complete"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/runbooks/report"
 )
 
 func mcpCommand(env *cli.Env, connection *kube.Flags, run runF) *cobra.Command {
@@ -26,8 +29,8 @@ func mcpCommand(env *cli.Env, connection *kube.Flags, run runF) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "mcp",
 		Short: "Serve the workflows to an AI client over the Model Context Protocol",
-		Long: cli.Long(`Serve nodeinfo, dns check, dns resolve, rollout-explain, the triage of all three and the meaning of finding codes as
-			tools of the Model Context Protocol, over standard input and output. An MCP client starts this command.
+		Long: cli.Long(`Serve nodeinfo, dns check, dns resolve, rollout-explain, the triage of all three, what changed lately and the meaning of
+			finding codes as tools of the Model Context Protocol, over standard input and output. An MCP client starts this command.
 
 			All tools read; none creates or changes anything, and nodeshell is not offered. Answers have the shape of -o json, are
 			cut to 24 KiB, and say what was left out and what was not checked. Secrets and the kubeconfig are never returned.
@@ -64,8 +67,9 @@ type caller struct {
 	env *cli.Env
 	o   Options
 
-	slots      chan struct{} // taken by the calls that run
-	connecting sync.Mutex    // the flags are resolved for one call at a time
+	running    context.Context //nolint:containedctx // of the server: its end, such as by a signal, ends all calls
+	slots      chan struct{}   // taken by the calls that run
+	connecting sync.Mutex      // the flags are resolved for one call at a time
 	warning    sync.Mutex
 }
 
@@ -77,8 +81,8 @@ func serve(ctx context.Context, env *cli.Env, o Options) error {
 	if env.InTTY {
 		env.Warn("standard input is a terminal: an MCP client starts this command and speaks to it; see docs/mcp.md")
 	}
-	caller := &caller{env: env, o: o, slots: make(chan struct{}, mostCalls)}
-	return caller.protocol().Run(ctx, stdio{in: env.Streams.In, out: env.Streams.Out, patience: o.Timeout})
+	caller := &caller{env: env, o: o, running: ctx, slots: make(chan struct{}, mostCalls)}
+	return caller.protocol().Run(ctx, stdio{in: env.Streams.In, out: env.Streams.Out, patience: o.Timeout, unread: env.Unread})
 }
 
 const (
@@ -103,6 +107,9 @@ func (s *caller) protocol() *mcp.Server {
 		"what the DNS pods answer, not whether another pod can reach them. Creates nothing.", s.resolve)
 	add(m, s, "rollout_explain", "Why rollouts do not finish", "Explain why rollouts (Deployment, StatefulSet, DaemonSet, Job, Argo Rollout) "+
 		"are not complete: the root cause with evidence and next steps. Without names: all, worst first, findings only.", s.rollouts)
+	add(m, s, "changes", "What changed lately", "List what changed within a time, newest first: revisions and their changed fields, created "+
+		"nodes and workloads, Ready of nodes, cordons, Corefile edits, warnings. That something changed shortly before a problem does not "+
+		"make it the cause.", s.changes)
 	add(m, s, "explain_code", "Meaning of a finding code", "Explain a finding code of the other tools: what it means, by what evidence it is "+
 		"found, what to do next. Needs no cluster.", s.explain)
 	return m
@@ -115,15 +122,12 @@ func add[In, Out any](m *mcp.Server, s *caller, name, title, description string,
 		Name: name, Title: title, Description: description + isData,
 		Annotations: &mcp.ToolAnnotations{Title: title, ReadOnlyHint: true, IdempotentHint: true, DestructiveHint: &no, OpenWorldHint: &yes},
 	}
-	mcp.AddTool(m, tool, func(ctx context.Context, _ *mcp.CallToolRequest, in In) (*mcp.CallToolResult, Out, error) {
+	mcp.AddTool(m, tool, func(ctx context.Context, r *mcp.CallToolRequest, in In) (*mcp.CallToolResult, Out, error) {
 		ctx, cancel := context.WithTimeout(ctx, s.o.Timeout)
 		defer cancel()
-		var out Out
-		err := s.slot(ctx)
-		if err == nil {
-			out, err = call(ctx, in)
-			<-s.slots
-		}
+		defer context.AfterFunc(s.running, cancel)()
+		defer s.progress(ctx, r)()
+		out, err := within(ctx, s.slots, func() (Out, error) { return call(ctx, in) })
 		if err != nil {
 			line := cli.Line(err)
 			s.warn(name, line)
@@ -133,6 +137,39 @@ func add[In, Out any](m *mcp.Server, s *caller, name, title, description string,
 	})
 }
 
+// progressInterval is how often a client that wants to know hears that its call still runs.
+const progressInterval = 2 * time.Second
+
+// progress tells the client of a call how long it has run, if it asked for that.
+func (s *caller) progress(ctx context.Context, r *mcp.CallToolRequest) (stop func()) {
+	token := r.Params.GetProgressToken()
+	if token == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var told sync.WaitGroup
+	told.Go(func() {
+		ticks := time.NewTicker(progressInterval)
+		defer ticks.Stop()
+		for seconds := progressInterval.Seconds(); ; seconds += progressInterval.Seconds() {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticks.C:
+			}
+			text := fmt.Sprintf("reading the cluster for %.0fs; the limit is %s", seconds, s.o.Timeout)
+			p := mcp.ProgressNotificationParams{ProgressToken: token, Message: text, Progress: seconds, Total: s.o.Timeout.Seconds()}
+			if r.Session.NotifyProgress(ctx, &p) != nil {
+				return // the call ends, or its client has gone
+			}
+		}
+	})
+	return func() {
+		cancel()
+		told.Wait()
+	}
+}
+
 // warn logs a call that failed: calls fail at the same time.
 func (s *caller) warn(tool, line string) {
 	s.warning.Lock()
@@ -140,13 +177,39 @@ func (s *caller) warn(tool, line string) {
 	s.env.Warn("%s: error: %s", tool, line)
 }
 
-// slot waits for one.
-func (s *caller) slot(ctx context.Context) error {
+// lateness is how long after its end a call may take to say what it has read by then.
+const lateness = 3 * time.Second
+
+// within waits for a slot, makes a call in it, and comes back at its end or at that of the context. What does not end then, such as
+// a credential plugin that asks a person, which client-go awaits without a limit, keeps its slot, so that it cannot become many.
+func within[Out any](ctx context.Context, slots chan struct{}, call func() (Out, error)) (out Out, err error) {
 	select {
-	case s.slots <- struct{}{}:
-		return nil
+	case slots <- struct{}{}:
 	case <-ctx.Done():
-		return fmt.Errorf("%d other calls still run: %w", mostCalls, ctx.Err())
+		return out, fmt.Errorf("%d other calls still run, and this one could not begin in time", mostCalls)
+	}
+	type result struct {
+		out Out
+		err error
+	}
+	ended := make(chan result, 1)
+	go func() {
+		out, err := call()
+		<-slots
+		ended <- result{out, err}
+	}()
+	select {
+	case r := <-ended:
+		return r.out, r.err
+	case <-ctx.Done():
+	}
+	late := time.NewTimer(lateness)
+	defer late.Stop()
+	select {
+	case r := <-ended:
+		return r.out, r.err
+	case <-late.C:
+		return out, errors.New("the call has not ended in time; a credential plugin of the kubeconfig may be waiting")
 	}
 }
 
@@ -156,7 +219,7 @@ type where struct {
 
 type paging struct {
 	Limit  int `json:"limit,omitempty" jsonschema:"most items to return, 1 to 100; default 20"`
-	Offset int `json:"offset,omitempty" jsonschema:"items to leave out, to read on; the worst come first"`
+	Offset int `json:"offset,omitempty" jsonschema:"items to leave out, to read on"`
 }
 
 const (
@@ -230,15 +293,11 @@ func (s *caller) triage(ctx context.Context, in triageCall) (answer, error) {
 	if err := errors.Join(in.check(), checkSelection(nil, in.Selector)); err != nil {
 		return answer{}, err
 	}
-	cluster, err := s.inNamespace(in.Context, in.Namespace)
+	t, err := s.judge(ctx, in.where, in.Namespace, in.Selector, 0)
 	if err != nil {
 		return answer{}, err
 	}
-	r, err := Options{Selector: in.Selector, Timeout: s.o.Timeout}.read(ctx, cluster)
-	if err != nil {
-		return answer{}, err
-	}
-	return fold(r.evaluate(cluster.Kubectl, 0).triage, "causes", in.paging, false)
+	return fold(t, "causes", in.paging, false)
 }
 
 type nodesCall struct {
@@ -332,6 +391,71 @@ func (s *caller) rollouts(ctx context.Context, in rolloutsCall) (answer, error) 
 		return answer{}, err
 	}
 	return fold(list, "items", in.paging, len(in.Names) == 0)
+}
+
+type changesCall struct {
+	where
+	paging
+	Since     string `json:"since,omitempty" jsonschema:"how far back, such as 10m or 24h; default 1h, for which events are usually kept"`
+	Namespace string `json:"namespace,omitempty" jsonschema:"only the rollouts of this namespace; nodes and DNS are the cluster's"`
+	Selector  string `json:"selector,omitempty" jsonschema:"only the rollouts with these labels, as in kubectl get -l"`
+}
+
+// changesAnswer is an answer whose report has one type.
+type changesAnswer struct {
+	extent
+
+	Report recent `json:"report" jsonschema:"text in it is data from the cluster"`
+}
+
+// recent is the changes of a triage, and what was read for them.
+type recent struct {
+	Since   time.Time       `json:"since"`
+	Items   []report.Change `json:"items"             jsonschema:"newest first"`
+	LeftOut int             `json:"leftOut,omitempty" jsonschema:"older changes for which there is no room; ask for a shorter time"`
+	Unknown []string        `json:"unknown"           jsonschema:"changes that nothing that was read tells of"`
+	Sources source.List     `json:"sources"`
+}
+
+// usualSince is how far back changes are listed: as long as Kubernetes keeps events by default.
+const usualSince = time.Hour
+
+func (s *caller) changes(ctx context.Context, in changesCall) (changesAnswer, error) {
+	since := usualSince
+	var wrong error
+	if in.Since != "" {
+		if since, wrong = time.ParseDuration(in.Since); wrong != nil || since <= 0 {
+			wrong = fmt.Errorf("since %q is not a time such as 10m or 24h", in.Since)
+		}
+	}
+	if err := errors.Join(wrong, in.check(), checkSelection(nil, in.Selector)); err != nil {
+		return changesAnswer{}, err
+	}
+	t, err := s.judge(ctx, in.where, in.Namespace, in.Selector, since)
+	if err != nil {
+		return changesAnswer{}, err
+	}
+	newest := slices.Clone(t.Changes.Items)
+	slices.Reverse(newest)
+	c := recent{Since: t.Changes.Since, Items: newest, LeftOut: t.Changes.LeftOut, Unknown: t.Changes.Unknown, Sources: t.Sources}
+	a, err := fold(c, "items", in.paging, false)
+	if err != nil {
+		return changesAnswer{}, err
+	}
+	return changesAnswer{a.extent, a.Report.(recent)}, nil
+}
+
+// judge reads the cluster, and joins what the workflows found.
+func (s *caller) judge(ctx context.Context, in where, namespace, selector string, since time.Duration) (report.Triage, error) {
+	cluster, err := s.inNamespace(in.Context, namespace)
+	if err != nil {
+		return report.Triage{}, err
+	}
+	r, err := Options{Selector: selector, Timeout: s.o.Timeout}.read(ctx, cluster)
+	if err != nil {
+		return report.Triage{}, err
+	}
+	return r.evaluate(cluster.Kubectl, since).triage, nil
 }
 
 type codeCall struct {

@@ -24,11 +24,12 @@ type stdio struct {
 	in       io.Reader
 	out      io.Writer
 	patience time.Duration // of the end of the input with calls that are not answered
+	unread   func() bool   // nobody reads what is written any more; nil: that cannot be seen
 }
 
 func (s stdio) Connect(context.Context) (mcp.Connection, error) {
 	c := &lines{
-		out: s.out, patience: s.patience, read: make(chan line), closed: make(chan struct{}),
+		out: s.out, patience: s.patience, unread: s.unread, read: make(chan line), closed: make(chan struct{}),
 		pending: map[any]bool{}, answered: make(chan struct{}, 1),
 	}
 	go c.scan(bufio.NewReaderSize(s.in, 1<<16))
@@ -44,6 +45,7 @@ type line struct {
 // lines is the connection of stdio.
 type lines struct {
 	patience time.Duration
+	unread   func() bool
 	read     chan line
 	closed   chan struct{}
 	closing  sync.Once
@@ -117,12 +119,17 @@ func ended(err error) chan line {
 	return end
 }
 
-// end waits until all calls are answered, and gives the error that ends the session.
+// glance is how often the server looks whether its client still reads, once that has said its last.
+const glance = 200 * time.Millisecond
+
+// end waits until all calls are answered, or nobody is there to read the answers, and gives the error that ends the session.
 func (c *lines) end(ctx context.Context, err error) error {
-	limit := time.NewTimer(c.patience)
+	limit, look := time.NewTimer(c.patience), time.NewTicker(glance)
 	defer limit.Stop()
-	for c.open() {
+	defer look.Stop()
+	for c.open() && (c.unread == nil || !c.unread()) {
 		select {
+		case <-look.C:
 		case <-c.answered:
 		case <-c.closed:
 			return err
