@@ -17,10 +17,11 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Format is a parsed -o value: a kind and, for jsonpath, its template.
+// Format is a parsed -o value: a kind and, for jsonpath and custom-columns, its template.
 type Format struct {
-	Kind     FormatKind
-	Template string
+	Kind      FormatKind
+	Template  string
+	NoHeaders bool // of custom-columns
 }
 
 // FormatKind names an output format.
@@ -35,6 +36,8 @@ const (
 	YAML     FormatKind = "yaml"
 	Name     FormatKind = "name"
 	JSONPath FormatKind = "jsonpath"
+
+	CustomColumns FormatKind = "custom-columns"
 
 	Markdown   FormatKind = "markdown"
 	JUnit      FormatKind = "junit"
@@ -57,6 +60,12 @@ func ParseFormat(s string, allowed ...FormatKind) (Format, error) {
 		}
 		return Format{}, fmt.Errorf("-o %q: unknown format; valid values: %s%s", s, formatWords(allowed), hint)
 	}
+	if f.Kind == CustomColumns {
+		if _, err := parseColumns(arg); err != nil {
+			return Format{}, fmt.Errorf("-o custom-columns=%q: %w; for example -o custom-columns=NAME:.name,VERDICT:.verdict", arg, err)
+		}
+		return f, nil
+	}
 	if f.Kind != JSONPath {
 		if hasArg {
 			return Format{}, fmt.Errorf("-o %s takes no argument", kind)
@@ -76,8 +85,11 @@ func formatWords(allowed []FormatKind) string {
 	words := []string{"table"}
 	for _, k := range allowed {
 		word := string(k)
-		if k == JSONPath {
+		switch k {
+		case JSONPath:
 			word += "=TEMPLATE"
+		case CustomColumns:
+			word += "=HEADER:PATH,..."
 		}
 		words = append(words, word)
 	}
@@ -85,7 +97,9 @@ func formatWords(allowed []FormatKind) string {
 }
 
 // Structured says whether the format prints the report itself rather than text about it.
-func (f Format) Structured() bool { return f.Kind == JSON || f.Kind == YAML || f.Kind == JSONPath }
+func (f Format) Structured() bool {
+	return f.Kind == JSON || f.Kind == YAML || f.Kind == JSONPath || f.Kind == CustomColumns
+}
 
 // PublishedKinds lists the formats of Published.
 func PublishedKinds() []FormatKind { return []FormatKind{Markdown, JUnit, Prometheus} }
@@ -95,7 +109,7 @@ func FormatWords(kinds ...FormatKind) []string {
 	words := make([]string, 0, len(kinds))
 	for _, k := range kinds {
 		word := string(k)
-		if k == JSONPath {
+		if k == JSONPath || k == CustomColumns {
 			word += "="
 		}
 		words = append(words, word)
@@ -116,10 +130,13 @@ func (f Format) ForbidRepeated(flag string) error {
 	return fmt.Errorf("-o %s prints one report and cannot be combined with %s", f.Kind, flag)
 }
 
-// Print writes a report in a structured format, as kubectl would: JSON indented by four, YAML, or a JSONPath result.
+// Print writes a report in a structured format, as kubectl would: JSON indented by four, YAML, a JSONPath result, or columns.
 func (f Format) Print(w io.Writer, report any) error {
-	if f.Kind == JSON {
+	switch f.Kind {
+	case JSON:
 		return printJSON(w, report)
+	case CustomColumns:
+		return f.printColumns(w, report)
 	}
 	data, err := json.Marshal(whole(report))
 	if err != nil {

@@ -111,9 +111,11 @@ func TestStructuredFormats(t *testing.T) {
 		{"jsonpath={.items[*].name}", "w1 w2\n"},
 		{"jsonpath=.items[0].bytes", "4000000000\n"},
 		{"jsonpath={.absent}", "\n"},
+		{"custom-columns=NAME:.name,BYTES:{.bytes}", "NAME   BYTES\nw1     4000000000\nw2     <none>\n"},
+		{"custom-columns=N:name", "N\nw1\nw2\n"},
 	}
 	for _, tt := range tests {
-		format, err := ParseFormat(tt.format, JSON, YAML, JSONPath)
+		format, err := ParseFormat(tt.format, JSON, YAML, JSONPath, CustomColumns)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -124,6 +126,30 @@ func TestStructuredFormats(t *testing.T) {
 		if d := cmp.Diff(tt.want, b.String()); d != "" {
 			t.Errorf("%s:\n%s", tt.format, d)
 		}
+	}
+}
+
+func TestCustomColumnsOfAnyReport(t *testing.T) {
+	report := map[string]any{"name": "a\x1b[31mb", "findings": []any{map[string]any{"code": "A"}, map[string]any{"code": "B"}}, "none": nil, "deep": map[string]any{"x": true}}
+	format, err := ParseFormat("custom-columns=NAME:.name,CODES:.findings[*].code,NONE:.none,DEEP:.deep.x", CustomColumns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	format.NoHeaders = true
+	var b bytes.Buffer
+	if err := format.Print(&b, report); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff("a\\x1b[31mb   A,B   <none>   true\n", b.String()); d != "" {
+		t.Error(d)
+	}
+	for _, wrong := range []string{"custom-columns", "custom-columns=", "custom-columns=NAME", "custom-columns=:.name", "custom-columns=NAME:", "custom-columns=A:{.x", "custom-columns=A:.x,"} {
+		if _, err := ParseFormat(wrong, CustomColumns); err == nil || !strings.Contains(err.Error(), "NAME:.name") {
+			t.Errorf("%s: %v", wrong, err)
+		}
+	}
+	if _, err := ParseFormat("custom-columns=A:.x", JSON); err == nil {
+		t.Error("a command that has none takes it")
 	}
 }
 

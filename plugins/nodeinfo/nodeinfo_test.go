@@ -318,8 +318,9 @@ func TestOnlyAChangeIsPrintedAgain(t *testing.T) {
 }
 
 func TestFormatWordsAreThoseThatParse(t *testing.T) {
+	arguments := map[string]string{"jsonpath=": "{.items}", "custom-columns=": "NAME:.name"}
 	for _, word := range formatWords() {
-		if _, err := output.ParseFormat(strings.TrimSuffix(word, "=")+map[bool]string{true: "={.items}"}[strings.HasSuffix(word, "=")], formats...); err != nil {
+		if _, err := output.ParseFormat(word+arguments[word], formats...); err != nil {
 			t.Error(err)
 		}
 	}

@@ -61,7 +61,9 @@ type Options struct {
 	Connection *kube.Flags
 }
 
-var formats = append([]output.FormatKind{output.Wide, output.JSON, output.YAML, output.Name, output.JSONPath}, output.PublishedKinds()...)
+var formats = append([]output.FormatKind{
+	output.Wide, output.JSON, output.YAML, output.Name, output.JSONPath, output.CustomColumns,
+}, output.PublishedKinds()...)
 
 func formatWords() []string { return output.FormatWords(formats...) }
 
@@ -69,7 +71,7 @@ var sortKeys = []string{"verdict", "name", "age", "heartbeat", "cpu", "memory", 
 
 func (v *flagValues) register(set *pflag.FlagSet) {
 	set.StringVarP(&v.output, "output", "o", "",
-		"Output format: wide, json, yaml, name, jsonpath=TEMPLATE, markdown, junit or prometheus. "+
+		"Output format: wide, json, yaml, name, jsonpath=TEMPLATE, custom-columns=HEADER:PATH,..., markdown, junit or prometheus. "+
 			"All but name also read pods, for requests and limits.")
 	set.StringVarP(&v.selector, "selector", "l", "", "Select nodes by label, for example -l node-role.kubernetes.io/control-plane.")
 	set.StringVar(&v.fieldSelector, "field-selector", "", "Select nodes by field, for example spec.unschedulable=true.")
@@ -138,6 +140,7 @@ func (v *flagValues) toOptions(args []string, connection *kube.Flags, timed bool
 		o.Names = append(o.Names, r.Name)
 	}
 	o.Format, err = output.ParseFormat(v.output, formats...)
+	o.Format.NoHeaders = v.noHeaders
 	check(err)
 	o.Color, err = output.ParseColorMode(v.color)
 	check(err)

@@ -85,7 +85,7 @@ func (f *flags) register(c *cobra.Command) {
 	s.BoolVarP(&f.allNamespaces, "all-namespaces", "A", false, "List the rollouts of all namespaces.")
 	s.StringVarP(&f.selector, "selector", "l", "", "List only the rollouts with these labels, as in kubectl get -l.")
 	s.StringVarP(&f.output, "output", "o", "", "Output format: table, wide, json, yaml, name, jsonpath=TEMPLATE, "+
-		"markdown, junit or prometheus. With -w or --wait, json and yaml print one document per change.")
+		"custom-columns=HEADER:PATH,..., markdown, junit or prometheus. With -w or --wait, json and yaml print one document per change.")
 	s.BoolVar(&f.noHeaders, "no-headers", false, "Omit table headers.")
 	cli.AddColorFlag(s, &f.color)
 

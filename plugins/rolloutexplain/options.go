@@ -112,6 +112,7 @@ func (f *flags) toOptions(args []string) (*Options, error) {
 	o.Targets, err = f.targets(args)
 	note(err)
 	o.Format, err = output.ParseFormat(f.output, formats()...)
+	o.Format.NoHeaders = f.noHeaders
 	note(err)
 	o.Color, err = output.ParseColorMode(f.color)
 	note(err)
@@ -131,7 +132,9 @@ func (f *flags) toOptions(args []string) (*Options, error) {
 }
 
 func formats() []output.FormatKind {
-	return append([]output.FormatKind{output.Wide, output.JSON, output.YAML, output.Name, output.JSONPath}, output.PublishedKinds()...)
+	return append([]output.FormatKind{
+		output.Wide, output.JSON, output.YAML, output.Name, output.JSONPath, output.CustomColumns,
+	}, output.PublishedKinds()...)
 }
 
 func (f *flags) targets(args []string) ([]target.Ref, error) {
@@ -185,7 +188,8 @@ func (f *flags) conflicts(o *Options) error {
 	say((f.watch || f.wait) && f.saveInput != "", "--save-input cannot be combined with --watch or --wait")
 	say(f.watch && f.wait, "--watch cannot be combined with --wait")
 	say(f.revision != 0 && len(o.Targets) != 1, "--revision needs the name of one rollout")
-	say((f.watch || f.wait) && o.Format.Kind == output.JSONPath, "-o jsonpath prints one report and cannot be combined with --watch or --wait")
+	once := o.Format.Kind == output.JSONPath || o.Format.Kind == output.CustomColumns
+	say((f.watch || f.wait) && once, fmt.Sprintf("-o %s prints one report and cannot be combined with --watch or --wait", o.Format.Kind))
 	if f.watch {
 		errs = append(errs, o.Format.ForbidRepeated("--watch"))
 	}

@@ -21,6 +21,7 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/runbooks/report"
 )
 
@@ -77,7 +78,7 @@ func TestEveryFlagChangesTheOptions(t *testing.T) {
 func TestUsageErrors(t *testing.T) {
 	for args, want := range map[string]string{
 		"extra": `"extra" is not a command`, "-o nonsense": `-o "nonsense": unknown format`, "-l a==b==c": "invalid selector", "--timeout=0s": "must be positive", "--since=-1h": "must be positive",
-		"--fail-on=bad": "unknown severity", "-w -o junit": "prints one report", "--from-input=f -A": "cannot be combined", "-w --output-file=f": "holds one report", "snapshot": "the name of one file",
+		"--fail-on=bad": "unknown severity", "-w -o junit": "prints one report", "--from-input=f -A": "cannot be combined", "-w --output-file=f": "holds one report", "snapshot": "the name of one file or directory",
 		"snapshot a b": "the name of one file", "snapshot a --timeout=-1s": "must be positive", "snapshot a -l ,=": "invalid selector",
 		"html": "the name of one file", "html a b": "the name of one file", "-w -o html": "prints one report",
 		"mcp extra": "is not a command", "mcp --timeout=0s": "must be positive", "mcp --namespaces=a,,b": "a name is empty",
@@ -243,14 +244,58 @@ func TestASnapshotIsExplainedAsTheClusterWas(t *testing.T) {
 		if code, _, stderr := run0(t, "--from-input", path); code != cli.ExitError || !strings.Contains(stderr, "not a file that the command snapshot wrote") {
 			t.Errorf("%s: exit %d: %s", name, code, stderr)
 		}
+		if code, stdout, stderr := run0(t, "html", path); code != cli.ExitError || stdout != "" || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("html of %s: exit %d: %s%s", name, code, stdout, stderr)
+		}
 	}
 	testkit.ReadPublished(t, "", func(format string) string {
 		_, stdout, _ := run0(t, "--from-input", file, "-o", format)
 		return stdout
 	})
+	_, page, _ := run0(t, "--from-input", file, "-o", "html")
+	if code, got, stderr := run0(t, "html", file); code != 0 || got != page || !strings.Contains(got, "<table") {
+		t.Errorf("html of a snapshot: exit %d, %d bytes, of -o html %d: %s", code, len(got), len(page), stderr)
+	}
 	for _, format := range []string{"table", "wide", "yaml", "json"} {
 		if _, stdout, _ := run0(t, "--from-input", file, "-o", format); testkit.Unsafe(stdout) != "" || stdout == "" {
 			t.Errorf("-o %s: %s", format, stdout)
+		}
+	}
+}
+
+// A directory holds the same as an archive, as files that each plugin takes for itself.
+func TestASnapshotMayBeADirectory(t *testing.T) {
+	s := server(t)
+	dir := filepath.Join(t.TempDir(), "cluster") + string(filepath.Separator)
+	if code, stdout, stderr := run0(t, "snapshot", dir, "--kubeconfig", s.Kubeconfig(t)); code != 0 || stdout+stderr != "" {
+		t.Fatalf("exit %d\n%s%s", code, stdout, stderr)
+	}
+	_, live, _ := run0(t, "--kubeconfig", s.Kubeconfig(t), "-o", "name")
+	dir = filepath.Clean(dir) // which exists by now
+	if code, saved, stderr := run0(t, "--from-input", dir, "-o", "name"); code != 0 || saved != live {
+		t.Errorf("exit %d: %q, live %q\n%s", code, saved, live, stderr)
+	}
+	_, page, _ := run0(t, "--from-input", dir, "-o", "html")
+	if code, got, stderr := run0(t, "html", dir); code != 0 || got != page || !strings.Contains(got, "<table") {
+		t.Errorf("html: exit %d, %d bytes, of -o html %d: %s", code, len(got), len(page), stderr)
+	}
+	env := testkit.NewEnv("kubectl nodeinfo", now)
+	if code := env.Run(t, nodeinfo.New, "--from-input", filepath.Join(dir, fileNodes), "-o", "name"); code != 0 || env.Stdout.String() != "node/w1\n" {
+		t.Errorf("nodeinfo: exit %d: %s%s", code, env.Stdout, env.Stderr)
+	}
+	s.Refuse("/api/v1/nodes", http.StatusForbidden) // a workflow that can no longer be read leaves no file of before
+	if code, _, stderr := run0(t, "snapshot", dir, "--kubeconfig", s.Kubeconfig(t)); code != 0 {
+		t.Fatalf("exit %d: %s", code, stderr)
+	}
+	if _, text, _ := run0(t, "--from-input", dir); !strings.Contains(text, "nodeinfo: needs list nodes") {
+		t.Error(text)
+	}
+	if err := os.Remove(filepath.Join(dir, fileAbout)); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"--from-input", dir}, {"html", dir}} {
+		if code, _, stderr := run0(t, args...); code != cli.ExitError || !strings.Contains(stderr, "not a directory that the command snapshot wrote: runbooks.json is missing") {
+			t.Errorf("%q: exit %d: %s", args, code, stderr)
 		}
 	}
 }

@@ -16,7 +16,7 @@ func Published(t *report.Triage) publish.Report {
 		Plugin: "runbooks", Kind: t.Kind, Time: t.Time, Verdict: string(t.Verdict), Summary: t.Summary, Notes: t.Notes, Sources: t.Sources,
 	}
 	if t.Changes != nil {
-		r.Changes = changes(t)
+		r.Changes = changes(t, true)
 		for _, unknown := range t.Changes.Unknown {
 			r.Changes = append(r.Changes, "unknown: "+unknown)
 		}

@@ -45,7 +45,7 @@ func Triage(w io.Writer, t *report.Triage, o Options) error {
 	p.Facts(factsWidth, "Notes", t.Notes...)
 	p.causes(t)
 	if t.Changes != nil {
-		p.Section("Changes since "+t.Changes.Since.Format(time.RFC3339)+", newest last", changes(t)...)
+		p.Section("Changes since "+t.Changes.Since.Format(time.RFC3339)+", newest last", changes(t, o.Wide)...)
 		p.Section("Changes that are unknown", t.Changes.Unknown...)
 	}
 	p.Section("Healthy", healthy(t)...)
@@ -153,15 +153,22 @@ func Title(o finding.ObjectRef) string {
 	return title
 }
 
+// longestChange is how many columns the text of a change has, without -o wide: the message of an event may have a thousand.
+const longestChange = 160
+
 // changes are a line each.
-func changes(t *report.Triage) []string {
+func changes(t *report.Triage, whole bool) []string {
 	var list []string
 	if n := t.Changes.LeftOut; n > 0 {
 		list = append(list, output.Plural(n, "older change")+" left out: choose a shorter --since")
 	}
 	for _, c := range t.Changes.Items {
 		at, age := c.Time.Format(time.RFC3339), output.Age(t.Time.Sub(c.Time))
-		list = append(list, fmt.Sprintf("%s (%s ago) %s: %s", at, age, Title(c.Object), c.Message))
+		text := c.Message
+		if !whole {
+			text = output.Truncate(output.Sanitize(text), longestChange)
+		}
+		list = append(list, fmt.Sprintf("%s (%s ago) %s: %s", at, age, Title(c.Object), text))
 	}
 	if len(t.Changes.Items) == 0 {
 		list = append(list, "none were found")

@@ -82,6 +82,11 @@ func TestChanges(t *testing.T) {
 		Since: now.Add(-time.Hour), LeftOut: 2, Unknown: []string{"events: needs list events"},
 		Items: []report.Change{{Time: now.Add(-time.Minute), Object: finding.ObjectRef{Kind: "Node", Name: "w1"}, Kind: report.ChangeReady, Message: "Ready became Unknown (NodeStatusUnknown)"}},
 	}
+	long := strings.Repeat("0123456789", 40)
+	r.Changes.Items = append(r.Changes.Items, report.Change{Time: now, Object: finding.ObjectRef{Kind: "Pod", Namespace: "shop", Name: "api"}, Kind: report.ChangeEvent, Message: "Failed: " + long})
+	if wide := text(t, r, Options{Wide: true}); !strings.Contains(wide, long) {
+		t.Errorf("-o wide cuts: %s", wide)
+	}
 	got := text(t, r, Options{})
 	testkit.CheckText(t, "changes", got)
 	testkit.Golden(t, "changes.txt", got)
