@@ -1,6 +1,6 @@
 // Command gen writes the generated documentation: docs/reference and docs/man (every command and flag), docs/findings
-// (every finding code, in Chinese in docs/zh-CN/findings), docs/schema (what -o json prints) and docs/rbac.md. With
-// -check it writes nothing and fails where a file on disk differs, or where one is left over.
+// (every finding code, in Chinese in docs/zh-CN/findings), docs/schema (what -o json prints), docs/pictures (what a terminal
+// shows) and docs/rbac.md. With -check it writes nothing and fails where a file on disk differs, or where one is left over.
 package main
 
 import (
@@ -33,7 +33,7 @@ type plugin struct {
 var never time.Time
 
 // generated are the folders in which nothing else may lie.
-var generated = []string{"docs/reference", "docs/man", "docs/findings", "docs/schema", "docs/zh-CN/findings"}
+var generated = []string{"docs/reference", "docs/man", "docs/findings", "docs/schema", "docs/pictures", "docs/zh-CN/findings"}
 
 func main() {
 	check := flag.Bool("check", false, "write nothing; fail where a file differs")
@@ -47,6 +47,9 @@ func main() {
 func run(check bool) error {
 	pages, err := render(plugins())
 	if err != nil {
+		return err
+	}
+	if err := pictures(plugins(), pages); err != nil {
 		return err
 	}
 	var stale []string

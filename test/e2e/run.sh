@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs the end-to-end tests: on the cluster of E2E_KUBECONFIG, or on embedded clusters named E2E_CLUSTER (default e2e)
 # and E2E_CLUSTER-PACKAGE, which are removed at the end. E2E_PACKAGES and E2E_ARGS narrow the run. What the plugins asked of
-# the API servers is held against docs/gen/testdata/requests, from which the published roles follow; E2E_RECORD=1 adds to it.
+# the API servers is held against docs/gen/testdata/requests, from which the published roles follow; E2E_RECORD=1 adds to it, and
+# saves what the pictures in docs are made of.
 # E2E_ALL=1 adds the packages whose clusters are of another make. Two packages run at a time (E2E_LANES): most of the time one waits
 # for what a cluster does by its own clocks, and needs a third of two processors.
 set -euo pipefail

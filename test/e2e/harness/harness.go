@@ -331,6 +331,11 @@ func Eventually(t testing.TB, limit time.Duration, done func() (complaint string
 	}
 }
 
+// Recording is where docs/gen finds what the pictures of the pages are made of, and whether this run (E2E_RECORD=1) writes it.
+func Recording(name string) (path string, record bool) {
+	return filepath.Join("..", "..", "..", "docs", "gen", "testdata", "pictures", name), os.Getenv("E2E_RECORD") != ""
+}
+
 func tail(s string) string {
 	const most = 4000
 	if len(s) > most {

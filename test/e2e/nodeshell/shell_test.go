@@ -10,10 +10,13 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/e2e/harness"
 )
@@ -339,6 +342,35 @@ func TestManyNodes(t *testing.T) {
 		}
 	})
 	nothingLeft(t, c, ns)
+}
+
+// The picture in docs/nodeshell.md is of these commands; what differs from run to run are the names of pods.
+func TestThePictureShowsARealSession(t *testing.T) {
+	t.Parallel()
+	c := cluster(t)
+	var b strings.Builder
+	for _, line := range []string{
+		"kubectl nodeshell --all --group-identical -- uname -sm",
+		"kubectl nodeshell w1 w2 -- sh -c 'hostname; test $(hostname) != w2'",
+		"kubectl nodeshell w1 --dry-run -- systemctl restart kubelet",
+	} {
+		r := c.Sh(t, strings.Replace(line, " -- ", " --color=always -- ", 1))
+		fmt.Fprintf(&b, "$ %s\n%s%s\n", line, r.Stdout, r.Stderr)
+	}
+	path, record := harness.Recording("nodeshell.txt")
+	if record {
+		if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	recorded, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	generated := regexp.MustCompile(`nodeshell-[a-z0-9-]+`)
+	if d := cmp.Diff(generated.ReplaceAllString(string(recorded), "POD"), generated.ReplaceAllString(b.String(), "POD")); d != "" {
+		t.Errorf("%s (-recorded +now; E2E_RECORD=1 make e2e writes it):\n%s", path, d)
+	}
 }
 
 func TestWhoEnteredAndWhyIsOnRecord(t *testing.T) {

@@ -54,21 +54,21 @@ func called(t *testing.T, session *mcp.ClientSession, tool string, arguments map
 	return text
 }
 
-// served asks all tools about a cluster whose node w1 is dead and whose Deployment three/web crashes.
+// served asks all tools about a cluster whose node w1 is dead and whose Deployment blog/web crashes.
 func served(t *testing.T, c *harness.Cluster) {
 	t.Helper()
 	session := connected(t, c)
 	var triage report.Triage
 	called(t, session, "triage", nil, &triage)
-	if got := strings.Join(roots(triage), ", "); got != "ContainerCrashing Deployment/three/web, KubeletNotReporting Node/w1" {
+	if got := strings.Join(roots(triage), ", "); got != "ContainerCrashing Deployment/blog/web, KubeletNotReporting Node/w1" {
 		t.Error(got)
 	}
 	for _, call := range []struct {
 		tool, want string
 		arguments  map[string]any
 	}{
-		{"rollout_explain", "config: DB_HOST is required", map[string]any{"namespace": "three", "names": []string{"deployment/web"}}},
-		{"rollout_explain", "ContainerCrashing", map[string]any{"namespace": "three"}},
+		{"rollout_explain", "config: DB_HOST is required", map[string]any{"namespace": "blog", "names": []string{"deployment/web"}}},
+		{"rollout_explain", "ContainerCrashing", map[string]any{"namespace": "blog"}},
 		{"nodeinfo", "KubeletNotReporting", map[string]any{"names": []string{"w1"}}},
 		{"nodeinfo", `"total":3`, map[string]any{"limit": 1}},
 		{"dns_check", `"kind":"DNSCheck"`, nil},
@@ -79,18 +79,18 @@ func served(t *testing.T, c *harness.Cluster) {
 		}
 	}
 	for _, kind := range []string{"daemonset", "statefulset", "job", "pod"} {
-		r, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: "rollout_explain", Arguments: map[string]any{"namespace": "three", "names": []string{kind + "/nope"}}})
+		r, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: "rollout_explain", Arguments: map[string]any{"namespace": "blog", "names": []string{kind + "/nope"}}})
 		if err != nil || !r.IsError || !strings.Contains(r.Content[0].(*mcp.TextContent).Text, "not found") {
 			t.Errorf("a %s that does not exist: %v %+v", kind, err, r)
 		}
 	}
-	pinned := connected(t, c, "--namespaces=one")
-	var one report.Triage
-	called(t, pinned, "triage", nil, &one)
-	if got := strings.Join(roots(one), ", "); got != "KubeletNotReporting Node/w1" {
+	pinned := connected(t, c, "--namespaces=pay")
+	var pay report.Triage
+	called(t, pinned, "triage", nil, &pay)
+	if got := strings.Join(roots(pay), ", "); got != "KubeletNotReporting Node/w1" {
 		t.Errorf("with one namespace: %s", got)
 	}
-	if r, err := pinned.CallTool(t.Context(), &mcp.CallToolParams{Name: "rollout_explain", Arguments: map[string]any{"namespace": "three"}}); err != nil || !r.IsError {
+	if r, err := pinned.CallTool(t.Context(), &mcp.CallToolParams{Name: "rollout_explain", Arguments: map[string]any{"namespace": "blog"}}); err != nil || !r.IsError {
 		t.Errorf("a namespace that is not allowed: %v %+v", err, r)
 	}
 }

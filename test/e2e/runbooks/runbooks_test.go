@@ -107,11 +107,11 @@ func follow(t *testing.T, c *harness.Cluster, cause report.Cause) {
 func TestTriage(t *testing.T) {
 	c := cluster(t)
 	t.Cleanup(func() {
-		c.Kubectl(t, "delete", "namespace", "one", "two", "three", "--ignore-not-found", "--wait=false")
+		c.Kubectl(t, "delete", "namespace", "pay", "shop", "blog", "--ignore-not-found", "--wait=false")
 	})
-	c.Apply(t, app("one", "api", "sleep 10000")+app("two", "api", "sleep 10000"))
-	for _, ns := range []string{"one", "two"} {
-		c.MustKubectl(t, "rollout", "status", "deployment/api", "-n", ns, "--timeout=2m")
+	c.Apply(t, app("pay", "api", "sleep 10000")+app("shop", "api", "sleep 10000")+app("blog", "web", "sleep 10000"))
+	for ns, name := range map[string]string{"pay": "api", "shop": "api", "blog": "web"} {
+		c.MustKubectl(t, "rollout", "status", "deployment/"+name, "-n", ns, "--timeout=2m")
 	}
 
 	t.Run("a healthy cluster is quiet", func(t *testing.T) {
@@ -133,7 +133,7 @@ func TestTriage(t *testing.T) {
 			for _, e := range r.Causes[0].Explains {
 				subjects[e.Subject.Object.String()] = true
 			}
-			for _, s := range []string{"Deployment/one/api", "Deployment/two/api", "DaemonSet/kube-system/kube-proxy"} {
+			for _, s := range []string{"Deployment/pay/api", "Deployment/shop/api", "DaemonSet/kube-system/kube-proxy"} {
 				if !subjects[s] {
 					return fmt.Sprintf("%s is not explained: %v", s, subjects)
 				}
@@ -143,14 +143,14 @@ func TestTriage(t *testing.T) {
 		follow(t, c, got.Causes[0])
 
 		t.Run("and one that has nothing to do with it is a second", func(t *testing.T) {
-			c.Apply(t, app("three", "web", "echo config: DB_HOST is required; exit 1"))
-			got := becomes(t, c, 2*time.Minute, report.Unhealthy, nil, "ContainerCrashing Deployment/three/web", "KubeletNotReporting Node/w1")
+			c.Apply(t, app("blog", "web", "echo config: DB_HOST is required; exit 1"))
+			got := becomes(t, c, 2*time.Minute, report.Unhealthy, nil, "ContainerCrashing Deployment/blog/web", "KubeletNotReporting Node/w1")
 			i := slices.IndexFunc(got.Causes, func(x report.Cause) bool { return x.Code == "ContainerCrashing" })
 			if l := got.Causes[i].Log; l == nil || !slices.Contains(l.Lines, "config: DB_HOST is required") {
 				t.Errorf("the log does not say why: %+v", l)
 			}
 			follow(t, c, got.Causes[i])
-			if r := c.Kubectl(t, "runbooks", "-n", "one", "--fail-on=critical", "-o", "name"); r.Code != 3 || r.Stdout != "node/w1\n" {
+			if r := c.Kubectl(t, "runbooks", "-n", "pay", "--fail-on=critical", "-o", "name"); r.Code != 3 || r.Stdout != "node/w1\n" {
 				t.Errorf("-n one: exit %d: %s", r.Code, r.Stdout)
 			}
 		})
@@ -164,7 +164,7 @@ func TestTriage(t *testing.T) {
 			for _, x := range got.Changes.Items {
 				lines = append(lines, x.Object.String()+": "+x.Message)
 			}
-			for _, want := range []string{"Deployment/three/web: deployment created", "Node/w1: Ready became Unknown (NodeStatusUnknown)"} {
+			for _, want := range []string{"Deployment/blog/web: deployment created", "Node/w1: Ready became Unknown (NodeStatusUnknown)"} {
 				if !slices.Contains(lines, want) {
 					t.Errorf("no %q in\n%s", want, strings.Join(lines, "\n"))
 				}
@@ -188,19 +188,29 @@ func TestTriage(t *testing.T) {
 				t.Errorf("%d cases", len(cases))
 			}
 		})
+		record(t, c, "two-faults.tar.gz")
 	})
-	c.MustKubectl(t, "delete", "namespace", "three", "--wait=false")
+	c.MustKubectl(t, "delete", "namespace", "blog", "--wait=false")
 	becomes(t, c, 3*time.Minute, report.Healthy, nil)
 
 	t.Run("DNS that does not answer explains a crash whose log says so", func(t *testing.T) {
 		c.MustKubectl(t, "scale", "deployment/coredns", "-n", "kube-system", "--replicas=0")
 		defer c.MustKubectl(t, "scale", "deployment/coredns", "-n", "kube-system", "--replicas=2")
-		c.Apply(t, app("two", "web", "ping -c1 db.shop"))
+		c.Apply(t, app("shop", "web", "ping -c1 db.shop"))
 		becomes(t, c, 2*time.Minute, report.Unhealthy, func(r report.Triage) string {
 			if !slices.ContainsFunc(r.Causes[0].Explains, func(e report.Effect) bool { return e.Code == finding.Code("ContainerCrashing") }) {
 				return fmt.Sprintf("explains %+v", r.Causes[0].Explains)
 			}
 			return ""
 		}, "DNSScaledToZero DNS/cluster")
+		record(t, c, "dns-down.tar.gz")
 	})
+}
+
+// record saves the cluster for the pictures in docs, with E2E_RECORD=1.
+func record(t *testing.T, c *harness.Cluster, name string) {
+	t.Helper()
+	if path, record := harness.Recording(name); record {
+		c.MustKubectl(t, "runbooks", "snapshot", path)
+	}
 }
