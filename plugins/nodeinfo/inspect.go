@@ -3,8 +3,10 @@ package nodeinfo
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
@@ -29,6 +31,21 @@ func Inspect(ctx context.Context, cluster *kube.Cluster, o Options) (report.List
 	return o.Evaluate(reading, cluster.Kubectl), nil
 }
 
+// readThresholds reads the file of --thresholds.
+func (o *Options) readThresholds(env *cli.Env) error {
+	if o.ThresholdsFile == "" {
+		return nil
+	}
+	data, err := env.ReadFile(o.ThresholdsFile)
+	if err != nil {
+		return cli.Usage(fmt.Errorf("--thresholds: %w", err))
+	}
+	if o.Thresholds, err = evaluate.ParseThresholds(data); err != nil {
+		return cli.Usage(fmt.Errorf("--thresholds %q: %w", o.ThresholdsFile, err))
+	}
+	return nil
+}
+
 // Read reads what the options ask for. The error is that of the nodes; every other failure is a source of the report.
 func Read(ctx context.Context, cluster *kube.Cluster, o Options) (Reading, error) {
 	request := collect.Request{Names: o.Names, Depth: o.depth(), Kubelet: o.Kubelet, Whole: o.Whole || o.SaveInput != ""}
@@ -45,7 +62,7 @@ func Read(ctx context.Context, cluster *kube.Cluster, o Options) (Reading, error
 // Evaluate judges what was read, by the server's clock at that time.
 func (o Options) Evaluate(r Reading, kubectl finding.Kubectl) report.List {
 	list := evaluate.Evaluate(r.input, r.input.Now, evaluate.Options{
-		StaleAfter: o.StaleAfter, ProblemConditions: o.ProblemConditions, Kubectl: kubectl,
+		StaleAfter: o.StaleAfter, Thresholds: o.Thresholds, ProblemConditions: o.ProblemConditions, Kubectl: kubectl,
 		NoPodItems: len(o.Names) == 0 && !o.Format.Structured(), LatePodItems: len(o.Names) == 0,
 	})
 	slices.SortStableFunc(list.Items, order(o.SortBy))

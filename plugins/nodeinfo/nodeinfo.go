@@ -90,6 +90,9 @@ const (
 			kubectl get nodes,leases,pods,events,daemonsets -A -o yaml --show-managed-fields >dump.yaml
 			PROGRAM -f dump.yaml worker-1
 
+			# Report by the thresholds of a file
+			PROGRAM --thresholds thresholds.yaml
+
 			# Print the names of the nodes that are not Healthy
 			PROGRAM --only-problems -o name`
 )
@@ -107,6 +110,9 @@ func newCommand(env *cli.Env, runF func(context.Context, *cli.Env, Options) erro
 			options, err := values.toOptions(args, connection, command.Flags().Changed("timeout"))
 			if err != nil {
 				return err
+			}
+			if !command.Flags().Changed("stale-after") {
+				options.StaleAfter = 0 // that of --thresholds, or the default
 			}
 			return runF(command.Context(), env, options)
 		},
@@ -133,6 +139,9 @@ func completeFlags(command *cobra.Command) {
 }
 
 func run(ctx context.Context, env *cli.Env, o Options) error {
+	if err := o.readThresholds(env); err != nil {
+		return err
+	}
 	if o.RBACManifest != "" {
 		return printRole(env.Streams.Out, o.RBACManifest)
 	}
@@ -206,11 +215,12 @@ func (o Options) print(env *cli.Env, list report.List) error {
 		}
 		return nil
 	case len(o.Names) > 0 && o.Format.Kind == output.Table:
+		options := render.ReportOptions{Sections: o.Sections, Thresholds: list.Thresholds, Terminal: term}
 		for i, n := range list.Items {
 			if i > 0 {
 				fmt.Fprintln(out)
 			}
-			if err := render.Report(out, n, list.Time, render.ReportOptions{Sections: o.Sections, Terminal: term}); err != nil {
+			if err := render.Report(out, n, list.Time, options); err != nil {
 				return err
 			}
 		}

@@ -44,7 +44,7 @@ func TestEveryFlagChangesTheOptions(t *testing.T) {
 	plain.Connection = nil
 	values := map[string]string{
 		"output": "wide", "selector": "a=b", "field-selector": "spec.unschedulable=true", "label-columns": "zone", "sort-by": "age",
-		"section": "health", "problem-condition": "A=True", "fail-on": "warning", "timeout": "3s", "stale-after": "3m", "save-input": "f", "from-input": "f", "filename": "f", "color": "always", "wait-for": "healthy", "rbac-manifest": "full",
+		"section": "health", "problem-condition": "A=True", "fail-on": "warning", "timeout": "3s", "stale-after": "3m", "save-input": "f", "from-input": "f", "filename": "f", "color": "always", "wait-for": "healthy", "rbac-manifest": "full", "thresholds": "f",
 	}
 	command := newCommand(testkit.NewEnv("kubectl nodeinfo", now).Env, nil) // without --explain, which answers by itself
 	command.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
@@ -71,7 +71,7 @@ func TestEveryFlagChangesTheOptions(t *testing.T) {
 		if reflect.DeepEqual(plain, got) {
 			t.Errorf("--%s changes nothing", f.Name)
 		}
-		if complete, found := command.GetFlagCompletionFunc(f.Name); !found && f.Value.Type() != "bool" && !strings.Contains(f.Name, "input") && f.Name != "filename" {
+		if complete, found := command.GetFlagCompletionFunc(f.Name); !found && f.Value.Type() != "bool" && !strings.Contains(f.Name, "input") && f.Name != "filename" && f.Name != "thresholds" {
 			t.Errorf("--%s has no completion (%v)", f.Name, complete)
 		}
 	})

@@ -23,10 +23,10 @@ import (
 
 // flagValues are the flags as typed.
 type flagValues struct {
-	output, selector, fieldSelector, sortBy, color, failOn, saveInput, fromInput, waitFor, rbacManifest string
-	labelColumns, sections, problemConditions, files                                                    []string
-	noHeaders, onlyProblems, watch, requireComplete, kubelet, drain, paths                              bool
-	timeout, staleAfter                                                                                 time.Duration
+	output, selector, fieldSelector, sortBy, color, failOn, saveInput, fromInput, waitFor, rbacManifest, thresholds string
+	labelColumns, sections, problemConditions, files                                                                []string
+	noHeaders, onlyProblems, watch, requireComplete, kubelet, drain, paths                                          bool
+	timeout, staleAfter                                                                                             time.Duration
 }
 
 // Options are the flags understood: no string is left to be parsed.
@@ -52,6 +52,8 @@ type Options struct {
 	WaitLimit         time.Duration // of --wait-for; 0: no wait
 	Interval          time.Duration // between two looks of --watch and --wait-for
 	StaleAfter        time.Duration
+	ThresholdsFile    string
+	Thresholds        evaluate.Thresholds // of the file
 	RBACManifest      string
 	SaveInput         string
 	Whole             bool // what is read can be saved (Reading): it is not reduced to what is judged
@@ -103,6 +105,9 @@ func (v *flagValues) register(set *pflag.FlagSet) {
 	set.DurationVar(&v.timeout, "timeout", readLimit, "Maximum time to wait for the cluster, or for what --wait-for names.")
 	set.DurationVar(&v.staleAfter, "stale-after", evaluate.DefaultStaleAfter,
 		"Report Ready=True as out of date when the heartbeat is older than this: the grace period of the node controller plus 10s.")
+	set.StringVar(&v.thresholds, "thresholds", "",
+		"Change the numbers behind findings by this YAML file, or - for standard input: for example memoryUsagePercent: 90. Keys that "+
+			"are left out keep their defaults; docs/nodeinfo.md lists them.")
 	set.StringVar(&v.saveInput, "save-input", "",
 		"Write the data that was read to this file (- for standard output), for use with --from-input. It contains no "+
 			"environment variables, commands or secrets.")
@@ -123,7 +128,7 @@ func (v *flagValues) toOptions(args []string, connection *kube.Flags, timed bool
 		RequireComplete: v.requireComplete, Timeout: v.timeout, StaleAfter: v.staleAfter, SaveInput: v.saveInput, FromInput: v.fromInput,
 		Sections: v.sections, Connection: connection, Interval: watchInterval,
 	}
-	o.RBACManifest, o.Files = v.rbacManifest, v.files
+	o.RBACManifest, o.Files, o.ThresholdsFile = v.rbacManifest, v.files, v.thresholds
 	if v.waitFor != "" {
 		o.WaitLimit = waitLimit
 		if timed {
@@ -203,6 +208,9 @@ func (v *flagValues) conflicts(o Options) error {
 	}
 	if v.watch {
 		errs = append(errs, o.Format.ForbidRepeated("--watch"))
+	}
+	if v.thresholds == "-" && (v.fromInput == "-" || slices.Contains(v.files, "-")) {
+		errs = append(errs, errors.New("only one of --thresholds, --from-input and -f can be standard input"))
 	}
 	if v.timeout <= 0 || v.staleAfter <= 0 {
 		errs = append(errs, errors.New("--timeout and --stale-after must be positive"))

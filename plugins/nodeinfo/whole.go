@@ -113,6 +113,7 @@ func (v *flagValues) conflictsOf(flag string, more map[string]bool) error {
 	others := map[string]bool{
 		"-l": v.selector != "", "--field-selector": v.fieldSelector != "", "-w": v.watch, "-L": len(v.labelColumns) > 0,
 		"--section": len(v.sections) > 0, "--only-problems": v.onlyProblems, "--no-headers": v.noHeaders,
+		"--thresholds": v.thresholds != "",
 	}
 	maps.Copy(others, more)
 	var errs []error

@@ -169,8 +169,34 @@ func TestHowSoonACertificateEnds(t *testing.T) {
 		{6 * day, 0, VerySoon},
 	}
 	for _, tt := range tests {
-		if got := UrgencyOf(tt.left, tt.life); got != tt.want {
+		if got := UrgencyOf(tt.left, tt.life, Limits{SoonDays, VerySoonDays}); got != tt.want {
 			t.Errorf("%s of %s: %d, want %d", tt.left, tt.life, got, tt.want)
+		}
+	}
+}
+
+// Whatever the limits, a certificate that the kubelet need not have renewed yet is current.
+func TestTheLimitsAreTheOperators(t *testing.T) {
+	const day = 24 * time.Hour
+	for _, tt := range []struct {
+		left, life     time.Duration
+		soon, verySoon int
+		want           Urgency
+	}{
+		{50 * day, 10 * 365 * day, 60, 14, Soon},
+		{14 * day, 10 * 365 * day, 60, 14, VerySoon},
+		{15 * day, 10 * 365 * day, 60, 14, Soon},
+		{50 * day, 365 * day, 60, 14, Current}, // the kubelet renews it until 36 days before its end
+		{36 * day, 365 * day, 60, 14, Soon},
+		{14 * day, 365 * day, 60, 14, VerySoon},
+		{20 * day, 365 * day, 10, 3, Current},
+		{10 * day, 365 * day, 10, 3, Soon},
+		{2 * day, 365 * day, 10, 3, VerySoon},
+		{50 * day, 0, 60, 14, Soon},
+		{time.Minute, 100 * 365 * day, 3650, 3650, VerySoon},
+	} {
+		if got := UrgencyOf(tt.left, tt.life, Limits{tt.soon, tt.verySoon}); got != tt.want {
+			t.Errorf("%s of %s with %d and %d days: %d, want %d", tt.left, tt.life, tt.soon, tt.verySoon, got, tt.want)
 		}
 	}
 }

@@ -45,30 +45,35 @@ const (
 	Ended
 )
 
-// A certificate ends soon 30 days before its end, and very soon 7 days before. A kubelet renews its certificates when between
-// 70 and 90 percent of their time has passed, so that one that lives for days has to be nearer to its end than that: within the
-// last tenth, or fortieth, of its time.
+// Limits say how long before its end a certificate ends soon, and very soon.
+type Limits struct{ SoonDays, VerySoonDays int }
+
+// The limits, unless an operator says otherwise. A kubelet renews its certificates when between 70 and 90 percent of their time
+// has passed, so that one that lives for days has to be nearer to its end than that: within the last tenth, or fortieth, of its
+// time. The tenth holds for every limit: before, a certificate that was not renewed is none that should have been.
 // https://github.com/kubernetes/kubernetes/blob/v1.36.3/staging/src/k8s.io/client-go/util/certificate/certificate_manager.go
 // (jitteryDuration)
 const (
-	soon, soonPart         = 30 * 24 * time.Hour, 10
-	verySoon, verySoonPart = 7 * 24 * time.Hour, 40
+	SoonDays, soonPart         = 30, 10
+	VerySoonDays, verySoonPart = 7, 40
 )
 
 // UrgencyOf judges what is left of a certificate by how long it lives altogether; 0: not known.
-func UrgencyOf(left, life time.Duration) Urgency {
-	within := func(limit time.Duration, part int) bool {
+func UrgencyOf(left, life time.Duration, limits Limits) Urgency {
+	within := func(days, normal, part int) bool {
+		limit := time.Duration(days) * 24 * time.Hour
 		if life > 0 {
-			limit = min(limit, life/time.Duration(part))
+			scaled := life.Seconds() / float64(part) * float64(days) / float64(normal)
+			limit = min(limit, time.Duration(min(scaled, life.Seconds()/soonPart)*float64(time.Second)))
 		}
 		return left <= limit
 	}
 	switch {
 	case left <= 0:
 		return Ended
-	case within(verySoon, verySoonPart):
+	case within(limits.VerySoonDays, VerySoonDays, verySoonPart):
 		return VerySoon
-	case within(soon, soonPart):
+	case within(limits.SoonDays, SoonDays, soonPart):
 		return Soon
 	}
 	return Current

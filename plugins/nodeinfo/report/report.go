@@ -41,8 +41,16 @@ type List struct {
 	Counts       Counts      `json:"counts"`
 	CommonCauses []string    `json:"commonCauses,omitempty"` // what the problems of several nodes have in common
 	NotFound     []string    `json:"notFound,omitempty"`     // named nodes that do not exist
+	Thresholds   []Threshold `json:"thresholds,omitempty"`   // those that differ from the defaults
 	Items        []Node      `json:"items"`
 	Sources      source.List `json:"sources"` // reads that concern every node
+}
+
+// Threshold is a number behind findings that the user changed (--thresholds, --stale-after).
+type Threshold struct {
+	Name    string `json:"name"`
+	Value   string `json:"value"`
+	Default string `json:"default"`
 }
 
 // Counts counts the nodes by verdict; cordoned ones are counted in their verdict too.

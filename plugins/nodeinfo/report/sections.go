@@ -47,6 +47,7 @@ type Heartbeat struct {
 	AgeSeconds      *int64         `json:"ageSeconds,omitempty"`
 	DurationSeconds *int64         `json:"durationSeconds,omitempty"`
 	ClockSkew       *float64       `json:"clockSkewSeconds,omitempty"` // node's clock minus the server's
+	ClockOff        bool           `json:"clockOff,omitempty"`         // by more than times in requests explain
 	StatusPostedAt  *time.Time     `json:"statusPostedAt,omitempty"`
 }
 
@@ -296,6 +297,7 @@ type Scheduling struct {
 	CordonedSince *time.Time `json:"cordonedSince,omitempty"`
 	CordonedBy    string     `json:"cordonedBy,omitempty"` // the field manager: a program, not a person
 	Taints        []Taint    `json:"taints,omitempty"`
+	Full          []string   `json:"full,omitempty"` // resources of which nearly all, or more, is requested: cpu, memory
 }
 
 // Taint is a taint and what it means.

@@ -29,7 +29,7 @@ func Join(clusters []Cluster) report.List {
 		}
 		read++
 		if out.Time.IsZero() {
-			out.Time = c.List.Time
+			out.Time, out.Thresholds = c.List.Time, c.List.Thresholds // these are the same for all
 		}
 		for _, n := range c.List.Items {
 			n.Context = c.Context

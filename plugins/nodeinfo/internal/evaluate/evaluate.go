@@ -1,6 +1,7 @@
 // Package evaluate turns what was read about nodes into a report: pure, without clock, network or environment. It is the
-// door of six rooms: kubelet (what a kubelet answers when it is asked), facts (what is true of a node), rules (what follows from
-// that), sections (what is printed of it), drain (what a drain of nodes would do), and paths (who must reach whom).
+// door of seven rooms: kubelet (what a kubelet answers when it is asked), thresholds (the numbers that an operator may change), facts
+// (what is true of a node), rules (what follows from that), sections (what is printed of it), drain (what a drain of nodes would
+// do), and paths (who must reach whom).
 package evaluate
 
 import (
@@ -26,12 +27,14 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/subject"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/workload"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/sections"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/thresholds"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
 
 // Options change the judgement.
 type Options struct {
-	StaleAfter        time.Duration     // the age of a heartbeat from which Ready=True is not believed
+	StaleAfter        time.Duration     // the age of a heartbeat from which Ready=True is not believed; 0: that of the thresholds
+	Thresholds        Thresholds        // the zero value: the defaults
 	ProblemConditions map[string]string // custom condition -> the status that is a problem; "" for none
 	Kubectl           finding.Kubectl   // builds next commands
 	NoPodItems        bool              // the pods are not listed one by one: where nobody prints that
@@ -50,13 +53,14 @@ func Catalog() []finding.Entry {
 
 // Evaluate judges every node of the input. It reads each list once: the work grows with nodes plus pods.
 func Evaluate(in Input, now time.Time, o Options) report.List {
-	if o.StaleAfter <= 0 {
-		o.StaleAfter = DefaultStaleAfter
-	}
-	cluster := facts.Of(&in, now, o.StaleAfter, o.ProblemConditions)
+	limits := o.thresholds()
+	cluster := facts.Of(&in, now, limits.StaleAfter, o.ProblemConditions).By(limits)
 	list := report.List{
 		APIVersion: report.APIVersion, Kind: report.Kind, Time: now.UTC(),
 		NotFound: slices.Sorted(slices.Values(in.NotFound)), Sources: slices.Clone(in.Sources), Items: []report.Node{},
+	}
+	for _, c := range limits.Changed() {
+		list.Thresholds = append(list.Thresholds, report.Threshold(c))
 	}
 	list.Sources.Sort()
 	list.Items = nodes(&in, cluster, o)
@@ -106,6 +110,18 @@ func judged(in *Input, i int, cluster *facts.Cluster, o Options) report.Node {
 		node.Pods.Items = sections.PodItems(found.Pods)
 	}
 	return node
+}
+
+// thresholds are the numbers that count: a flag goes before the file.
+func (o *Options) thresholds() Thresholds {
+	limits := o.Thresholds
+	if limits == (Thresholds{}) {
+		limits = thresholds.Default()
+	}
+	if o.StaleAfter > 0 {
+		limits.StaleAfter = o.StaleAfter
+	}
+	return limits
 }
 
 // gone is the report on a node that does not exist: what is left of it, without sections.

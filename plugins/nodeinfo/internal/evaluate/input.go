@@ -9,6 +9,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/kubelet"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/settled"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/thresholds"
 )
 
 // What is read of a cluster.
@@ -23,6 +24,12 @@ type (
 	ProxyHealth       = facts.ProxyHealth
 	APIAnswer         = facts.APIAnswer
 )
+
+// Thresholds are the numbers behind findings that an operator may change.
+type Thresholds = thresholds.Values
+
+// ParseThresholds reads a file of them.
+func ParseThresholds(data []byte) (Thresholds, error) { return thresholds.Parse(data) }
 
 // The depths.
 const (

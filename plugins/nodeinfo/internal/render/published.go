@@ -15,6 +15,9 @@ func Published(list report.List, full bool, o ReportOptions) (publish.Report, er
 	r := publish.Report{
 		Plugin: "nodeinfo", Kind: list.Kind, Time: list.Time, Summary: list.Summary, Notes: list.CommonCauses, Sources: list.Sources,
 	}
+	for _, text := range thresholdTexts(list.Thresholds) {
+		r.Notes = append(slices.Clip(r.Notes), "changed threshold "+text)
+	}
 	for _, name := range list.NotFound {
 		r.Errors = append(r.Errors, publish.Error{Title: "node/" + name, Type: publish.NotFound, Message: "this node does not exist"})
 	}

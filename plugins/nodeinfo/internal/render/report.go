@@ -22,7 +22,9 @@ func Sections() []string {
 // ReportOptions choose what of a node's report is written.
 type ReportOptions struct {
 	Sections []string // empty: all
-	Terminal output.Terminal
+
+	Thresholds []report.Threshold // that differ from the defaults
+	Terminal   output.Terminal
 }
 
 // Report writes the report on one node: the verdict, its causes with evidence and next steps, what follows from them,
@@ -51,9 +53,21 @@ func Report(w io.Writer, n report.Node, now time.Time, o ReportOptions) error {
 			p.section(name, n)
 		}
 	}
+	p.Section(changedThresholds, thresholdTexts(o.Thresholds)...)
 	p.Section("Not checked", n.Sources.Gaps()...)
 	_, err := io.WriteString(w, p.String())
 	return err
+}
+
+const changedThresholds = "Changed thresholds"
+
+// thresholdTexts are the thresholds that differ from their defaults, one a line.
+func thresholdTexts(list []report.Threshold) []string {
+	var texts []string
+	for _, t := range list {
+		texts = append(texts, t.Name+": "+t.Value+" (default: "+t.Default+")")
+	}
+	return texts
 }
 
 // page is a report in the making.

@@ -70,7 +70,7 @@ func heartbeatText(n report.Node) string {
 		return "no heartbeat Lease (virtual kubelets have none)"
 	}
 	text := fmt.Sprintf("heartbeat %s ago", output.Age(time.Duration(*h.AgeSeconds)*time.Second))
-	if h.ClockSkew != nil && (*h.ClockSkew > 3 || *h.ClockSkew < -10) {
+	if h.ClockSkew != nil && h.ClockOff {
 		text += fmt.Sprintf(", node clock off by %.0fs", *h.ClockSkew)
 	}
 	return text

@@ -157,7 +157,7 @@ func (p *page) scheduling(n report.Node) {
 		taints = "no taints"
 	}
 	for _, r := range n.Resources {
-		if (r.Name == "cpu" || r.Name == "memory") && r.RequestsPercent != nil && *r.RequestsPercent >= 95 && r.Free != nil {
+		if slices.Contains(s.Full, r.Name) && r.Free != nil {
 			taints = strings.TrimPrefix(taints+fmt.Sprintf("; %s left for new pods: %s", r.Name, r.Free.Quantity), "; ")
 		}
 	}

@@ -125,6 +125,7 @@ func Footer(w io.Writer, list report.List, term output.Terminal) error {
 	for _, s := range list.CommonCauses {
 		p.Line(0, s)
 	}
+	p.Section(changedThresholds, thresholdTexts(list.Thresholds)...)
 	asked := slices.DeleteFunc(slices.Clone(list.Sources), func(s source.Source) bool { return s.State == source.Skipped })
 	p.Section("Not checked", asked.Gaps()...)
 	_, err := io.WriteString(w, p.String())

@@ -166,7 +166,7 @@ func (l *ledger) pod(p *facts.Pod) {
 		}
 		return
 	}
-	if p.Namespace != "kube-system" || p.Ends() || podfact.Ready(p.Pod) || l.Age(p.BoundAt()) < facts.Starting {
+	if p.Namespace != "kube-system" || p.Ends() || podfact.Ready(p.Pod) || p.Tolerated || l.Age(p.BoundAt()) < l.Limits.PodStart {
 		return
 	}
 	e := p.Warning

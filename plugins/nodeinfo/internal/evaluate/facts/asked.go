@@ -85,7 +85,7 @@ func (g *Gone) Left() bool {
 
 // Gone gives what there is of a node that does not exist; nil: nothing.
 func (c *Cluster) Gone(name string) *Gone {
-	g := &Gone{Now: c.now, Name: name, Beat: nodefact.HeartbeatOf(c.leases[name], c.now, c.patience)}
+	g := &Gone{Now: c.now, Name: name, Beat: nodefact.HeartbeatOf(c.leases[name], c.now, c.limits.StaleAfter)}
 	g.Removed = eventfact.Newest(c.events[name], "RemovingNode", "DeletingNode", "NodeDeleted")
 	pods, _ := c.on(name)
 	for _, p := range pods {

@@ -13,14 +13,15 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/certificate"
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/thresholds"
 )
 
 // Cluster finds what belongs to a node without searching. Several nodes may be gathered at once.
 type Cluster struct {
-	in       *Input
-	now      time.Time
-	patience time.Duration
-	bad      map[string]string
+	in     *Input
+	now    time.Time
+	limits thresholds.Values
+	bad    map[string]string
 
 	leases      map[string]*coordinationv1.Lease
 	metrics     map[string]*NodeMetrics
@@ -36,15 +37,22 @@ type Cluster struct {
 	alone       map[string]bool // components that a ready pod runs without a leader
 }
 
+// By makes other thresholds count.
+func (c *Cluster) By(limits thresholds.Values) *Cluster {
+	c.limits = limits
+	return c
+}
+
 // Of reads each list of the input once. patience is the age of a heartbeat from which Ready=True is not believed; bad says
 // which status of a custom condition is a problem, "" for none.
 func Of(in *Input, now time.Time, patience time.Duration, bad map[string]string) *Cluster {
 	c := &Cluster{
-		in: in, now: now, patience: patience, bad: bad,
+		in: in, now: now, limits: thresholds.Default(), bad: bad,
 		leases: map[string]*coordinationv1.Lease{}, metrics: map[string]*NodeMetrics{}, pods: map[string][]*corev1.Pod{},
 		events: map[string][]eventfact.Event{}, byObject: map[string][]eventfact.Event{}, csi: map[string]*storagev1.CSINode{},
 		attachments: map[string][]*storagev1.VolumeAttachment{}, alone: map[string]bool{},
 	}
+	c.limits.StaleAfter = patience
 	for i := range in.Leases {
 		c.leases[in.Leases[i].Name] = &in.Leases[i]
 	}

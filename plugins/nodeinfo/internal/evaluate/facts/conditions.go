@@ -25,7 +25,7 @@ type Condition struct {
 // https://github.com/kubernetes/node-problem-detector/blob/v1.36.0/cmd/options/options.go (k8s-exporter-heartbeat-period)
 func (c *Cluster) silent(condition *corev1.NodeCondition) bool {
 	posted := condition.LastHeartbeatTime.Time
-	if posted.IsZero() || c.now.Sub(posted) <= StatusOld {
+	if posted.IsZero() || c.now.Sub(posted) <= c.limits.StatusStaleAfter {
 		return false
 	}
 	return posted.Sub(condition.LastTransitionTime.Time) > time.Minute || detected[string(condition.Type)] ||

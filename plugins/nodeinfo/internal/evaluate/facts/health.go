@@ -11,23 +11,8 @@ import (
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 )
 
-// StatusOld is twice the kubelet's nodeStatusReportFrequency of 5 min, and a minute
-// (https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/).
-const StatusOld = 11 * time.Minute
-
-// joining is the age up to which a node that was never Ready is joining rather than broken; neverReady is how soon after
-// its birth its Ready last changed.
-const (
-	joining    = 5 * time.Minute
-	neverReady = 30 * time.Second
-)
-
-// The skews that are believed: a Date and a managedFields time are cut to whole seconds, and a request may be retried
-// for a while after the node wrote its clock into it.
-const (
-	skewAhead  = 3 * time.Second
-	skewBehind = -10 * time.Second
-)
+// neverReady is how soon after the birth of a node that was never Ready its Ready last changed.
+const neverReady = 30 * time.Second
 
 // Cause is why a node's own kubelet says that it is not ready.
 type Cause string
@@ -63,7 +48,7 @@ func (c *Cluster) health(n *Node) {
 	if n.Read(SourceLeases) {
 		lease = c.leases[n.Object.Name]
 	}
-	n.Readiness = nodefact.ReadinessOf(n.Object, lease, c.now, c.patience)
+	n.Readiness = nodefact.ReadinessOf(n.Object, lease, c.now, c.limits.StaleAfter)
 	for _, condition := range nodefact.Conditions(n.Object) {
 		n.Conditions = append(n.Conditions, Condition{condition, c.problemCondition(condition), c.silent(condition)})
 	}
@@ -82,7 +67,7 @@ func (n *Node) cause(ready *corev1.NodeCondition) Cause {
 		return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(ready.Message, w) })
 	}
 	switch {
-	case ready.LastTransitionTime.Sub(born) < neverReady && n.Age(born) < joining:
+	case ready.LastTransitionTime.Sub(born) < neverReady && n.Age(born) < n.Limits.NodeJoin:
 		return Joining
 	case said(shutdownWords):
 		return Stopping
@@ -97,7 +82,7 @@ func (n *Node) cause(ready *corev1.NodeCondition) Cause {
 // StatusOld says whether the kubelet's last status is older than its conditions can be believed.
 func (n *Node) StatusOld() bool {
 	posted := n.Readiness.Condition.LastHeartbeatTime.Time
-	return !posted.IsZero() && n.Age(posted) > StatusOld
+	return !posted.IsZero() && n.Age(posted) > n.Limits.StatusStaleAfter
 }
 
 // ClockSkew is how far the node's clock is ahead of the API server's; 0 where it is not known, or within what is believed.
@@ -112,7 +97,7 @@ func (n *Node) ClockSkew() time.Duration {
 	} else if ahead := h.Renewed.Sub(n.Now); ahead > 0 {
 		skew = ahead // without the server's time of writing only a clock that is ahead shows
 	}
-	if skew <= skewAhead && skew >= skewBehind {
+	if skew <= n.Limits.ClockAhead && skew >= -n.Limits.ClockBehind {
 		return 0
 	}
 	return skew

@@ -15,12 +15,14 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/schedule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/kubelet"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/thresholds"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
 
 // Node is what is true of one node. What was not read is nil: Read says which source lacks.
 type Node struct {
 	Now     time.Time // the API server's clock
+	Limits  thresholds.Values
 	Object  *corev1.Node
 	Sources source.List // the node's own and those of all nodes
 
@@ -61,7 +63,7 @@ func (n *Node) Age(t time.Time) time.Duration { return n.Now.Sub(t) }
 // Node gathers what is true of one node of the input.
 func (c *Cluster) Node(object *corev1.Node) *Node {
 	n := &Node{
-		Now: c.now, Object: object, Status: status(object), Roles: roles(object),
+		Now: c.now, Limits: c.limits, Object: object, Status: status(object), Roles: roles(object),
 		Sources: append(slices.Clone(c.in.NodeSources[object.Name]), c.in.Sources...),
 	}
 	n.Unsampled = c.unsampled(n) // before what lacks a sample is called unread
@@ -80,7 +82,7 @@ func (c *Cluster) Node(object *corev1.Node) *Node {
 	n.Scarce = c.scarcity(n)
 	n.ServingRequest = certificate.Newest(c.requests, object.Name, certificate.Serving, c.now)
 	n.ClientRequest = certificate.Newest(c.requests, object.Name, certificate.Client, c.now)
-	n.Certificates = n.Kubelet.Certificates(c.now)
+	n.Certificates = n.Kubelet.Certificates(c.now, c.limits.Certificates())
 	if h, asked := c.in.ProxyHealth[object.Name]; asked {
 		n.ProxyHealth = &h
 	}

@@ -11,12 +11,13 @@ import (
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/schedule"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/thresholds"
 )
 
-// Timeouts of pods: a slow image pull and an orderly shutdown are no problem.
+// Timeouts of pods where no operator is asked.
 const (
-	Starting    = 2 * time.Minute
-	Terminating = time.Minute // beyond the end of the grace period
+	Starting    = thresholds.PodStart
+	Terminating = thresholds.PodTermination
 )
 
 // Pod is a pod bound to the node. Of a finished one little is asked: it takes nothing of the node.
@@ -27,12 +28,14 @@ type Pod struct {
 	Component        *Component          // what it does for the node; nil: an ordinary pod
 	ControlPlane     string              // the component of the control plane that it is; empty: none
 
-	State    string           // one word for a person
-	Restarts int64            // of all containers
-	Stuck    bool             // its deletion does not end
-	Crash    *Crash           // nil: no container keeps ending
-	Wait     *Wait            // nil: it starts, or runs
-	Warning  *eventfact.Event // the newest since it was bound to the node
+	State    string // one word for a person
+	Restarts int64  // of all containers
+	Stuck    bool   // its deletion does not end
+
+	Tolerated bool             // a container keeps ending, less often than the operator wants to know of
+	Crash     *Crash           // nil: no container keeps ending
+	Wait      *Wait            // nil: it starts, or runs
+	Warning   *eventfact.Event // the newest since it was bound to the node
 
 	shape int // of a packed pod
 }
@@ -175,8 +178,11 @@ func (c *Cluster) fill(p *Pod) {
 	p.State, p.Restarts = state(p.Pod), restarts(list)
 	p.Stuck = c.stuck(p.Pod)
 	p.Warning = c.lastWarning(p.Pod)
-	if p.Crash = c.crashing(p.Pod, list); p.Crash == nil {
+	switch p.Crash = c.crashing(p.Pod, list); {
+	case p.Crash == nil:
 		p.Wait = c.waiting(p, list)
+	case c.limits.PodRestarts > 1 && p.Ordinary() && p.Crash.Restarts < int64(c.limits.PodRestarts):
+		p.Crash, p.Tolerated = nil, true
 	}
 }
 
@@ -286,7 +292,7 @@ func restarts(list []corev1.ContainerStatus) int64 {
 }
 
 func (c *Cluster) stuck(p *corev1.Pod) bool {
-	return p.DeletionTimestamp != nil && c.now.Sub(p.DeletionTimestamp.Time) >= Terminating
+	return p.DeletionTimestamp != nil && c.now.Sub(p.DeletionTimestamp.Time) >= c.limits.PodTermination
 }
 
 // waiting gives why a bound pod does not start: at once where a start failed, else after two minutes.
@@ -294,7 +300,7 @@ func (c *Cluster) waiting(p *Pod, list []corev1.ContainerStatus) *Wait {
 	if p.DeletionTimestamp != nil {
 		return nil
 	}
-	young := c.now.Sub(p.BoundAt()) < Starting
+	young := c.now.Sub(p.BoundAt()) < c.limits.PodStart
 	for i := range list {
 		if stage := podfact.Waiting(&list[i]); stage.Failed() || !young && stage != podfact.NotWaiting && stage != podfact.Coming {
 			w := list[i].State.Waiting

@@ -64,15 +64,12 @@ func (t *Taint) OfUser() bool {
 	return t.Key != TaintCandidate && t.Key != TaintAutoscaler
 }
 
-// nearlyAll is the share of a resource from which few pods find what they request.
-const nearlyAll = 95.0
-
-// Full are CPU and memory where nearly all of what can be allocated is requested, and not more than that.
+// Full are CPU and memory where nearly all of what can be allocated is requested, or more than that.
 func (n *Node) Full() []report.Resource {
 	var list []report.Resource
 	for _, r := range n.Resources {
 		named := r.Name == string(corev1.ResourceCPU) || r.Name == string(corev1.ResourceMemory)
-		if named && r.RequestsPercent != nil && *r.RequestsPercent >= nearlyAll && r.Free != nil && r.Free.Value >= 0 {
+		if named && r.RequestsPercent != nil && *r.RequestsPercent >= float64(n.Limits.RequestsPercent) && r.Free != nil {
 			list = append(list, r)
 		}
 	}

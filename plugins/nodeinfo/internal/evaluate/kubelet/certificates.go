@@ -45,13 +45,12 @@ type Certificate struct {
 	Life   time.Duration       // 0: not known
 	Served *certificate.Served // as presented in a handshake; nil: known by the kubelet's metrics alone
 	Errors int64               // how often the kubelet failed to renew it, since it was started
+
+	Urgency certificate.Urgency // how soon it ends
 }
 
-// Urgency is how soon the certificate ends.
-func (c *Certificate) Urgency() certificate.Urgency { return certificate.UrgencyOf(c.Left, c.Life) }
-
 // Certificates are what the kubelet presented or, where it could not be reached from here, its metrics.
-func (k *Answer) Certificates(now time.Time) []Certificate {
+func (k *Answer) Certificates(now time.Time, limits certificate.Limits) []Certificate {
 	if k == nil {
 		return nil
 	}
@@ -71,5 +70,8 @@ func (k *Answer) Certificates(now time.Time) []Certificate {
 		byMetrics(certificate.Serving, k.ServerTTL, k.ServerRenewErrors)
 	}
 	byMetrics(certificate.Client, k.ClientTTL, k.ClientRenewErrors)
+	for i := range list {
+		list[i].Urgency = certificate.UrgencyOf(list[i].Left, list[i].Life, limits)
+	}
 	return list
 }

@@ -47,10 +47,10 @@ type Margin struct {
 	Available, Least, Whole uint64
 }
 
-// Near says that little more has to be used until the kubelet acts: a tenth of its threshold, or a hundredth of the whole. What is
+// Near says that little more has to be used until the kubelet acts: a tenth of its threshold, or that percentage of the whole. What is
 // below the threshold is the kubelet's to tell, by a condition.
-func (m *Margin) Near() bool {
-	return m.Available >= m.Least && m.Available-m.Least <= max(m.Least/10, m.Whole/100)
+func (m *Margin) Near(percent int) bool {
+	return m.Available >= m.Least && m.Available-m.Least <= max(m.Least/10, m.Whole/100*uint64(max(0, percent))) //nolint:gosec // not below 0
 }
 
 // Margins are those of which the kubelet told both sides, the hard ones first.

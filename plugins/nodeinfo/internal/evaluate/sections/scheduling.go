@@ -46,6 +46,9 @@ func scheduling(n *facts.Node) *report.Scheduling {
 	for _, t := range n.Scheduling.Taints {
 		s.Taints = append(s.Taints, report.Taint{Key: t.Key, Value: t.Value, Effect: t.Effect, Since: t.Since, Meaning: meaning(t.Key)})
 	}
+	for _, r := range n.Full() {
+		s.Full = append(s.Full, r.Name)
+	}
 	return s
 }
 

@@ -64,6 +64,7 @@ func heartbeat(n *facts.Node) *report.Heartbeat {
 	h.RenewTime, h.ReceivedAt = facts.Time(beat.Renewed), facts.Time(beat.Received)
 	if beat.Skew != nil {
 		h.ClockSkew = ptr(float64(beat.Skew.Milliseconds()/100) / 10)
+		h.ClockOff = n.ClockSkew() != 0
 	}
 	h.AgeSeconds, h.DurationSeconds = ptr(int64(beat.Age.Seconds())), ptr(int64(beat.Duration.Seconds()))
 	return h

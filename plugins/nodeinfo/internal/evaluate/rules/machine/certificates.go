@@ -39,9 +39,6 @@ var kubeletServingCertificateMissing = rule{
 	Check:    subject.Giving(KubeletServingCertificateMissing, checkKubeletServingCertificateMissing),
 }
 
-// requestWait is how long a request may wait for its approver and its signer, which are controllers and take seconds.
-const requestWait = 2 * time.Minute
-
 // withoutServing says whether the kubelet has no certificate to serve with: by its own answer or, where it was not queried, by a
 // request that waits while metrics-server has no figures of the node.
 func withoutServing(c *subject.Case) (missing, said bool) {
@@ -52,7 +49,7 @@ func withoutServing(c *subject.Case) (missing, said bool) {
 
 // waited says whether a request has waited for longer than a controller takes; a denial is final.
 func waited(c *subject.Case, r *certificate.Request) bool {
-	return r.State == certificate.Denied || r.State == certificate.Failed || c.Age(r.Made) >= requestWait
+	return r.State == certificate.Denied || r.State == certificate.Failed || c.Age(r.Made) >= c.Limits.CertificateRequestWait
 }
 
 func checkKubeletServingCertificateMissing(c *subject.Case) []finding.Finding {
@@ -272,7 +269,7 @@ func checkKubeletCertificateExpired(c *subject.Case) []finding.Finding {
 	var list []finding.Finding
 	for i := range c.Certificates {
 		k := &c.Certificates[i]
-		if k.Urgency() != certificate.Ended {
+		if k.Urgency != certificate.Ended {
 			continue
 		}
 		message := fmt.Sprintf("the %s certificate of the kubelet expired %s ago", k.Use, output.Age(-k.Left))
@@ -289,7 +286,7 @@ func checkKubeletCertificateExpired(c *subject.Case) []finding.Finding {
 		list = append(list, expiry(c, k, message, severity))
 	}
 	ofServing := func(k kubelet.Certificate) bool {
-		return k.Use == certificate.Serving && k.Urgency() == certificate.Ended
+		return k.Use == certificate.Serving && k.Urgency == certificate.Ended
 	}
 	if c.Kubelet != nil && c.Kubelet.CertificateEnded() && !slices.ContainsFunc(c.Certificates, ofServing) {
 		list = append(list, c.Found("the API server rejects the expired serving certificate of the kubelet: logs, exec and usage metrics of the "+
@@ -321,7 +318,7 @@ func checkKubeletCertificateExpiring(c *subject.Case) []finding.Finding {
 	for i := range c.Certificates {
 		k := &c.Certificates[i]
 		severity := finding.Warning
-		switch k.Urgency() {
+		switch k.Urgency {
 		case certificate.VerySoon:
 			if k.Life > 0 { // what is a short time depends on it
 				severity = finding.Critical

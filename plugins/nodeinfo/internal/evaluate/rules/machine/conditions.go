@@ -172,7 +172,7 @@ func checkConditionProblem(c *subject.Case) []finding.Finding {
 		f := c.Found("condition "+string(condition.Type)+" is "+string(condition.Status)+": "+said(condition.NodeCondition),
 			[]finding.Evidence{subject.ConditionEvidence(condition.NodeCondition)},
 			subject.OnNode("journalctl -k -n 100 --no-pager", "On the node, read the log of the kernel"))
-		if posted := condition.LastHeartbeatTime; !posted.IsZero() && c.Age(posted.Time) > facts.StatusOld {
+		if posted := condition.LastHeartbeatTime; !posted.IsZero() && c.Age(posted.Time) > c.Limits.StatusStaleAfter {
 			f.Message = fmt.Sprintf("condition %s was %s when it was last posted, %s ago: %s",
 				condition.Type, condition.Status, c.Ago(posted.Time), said(condition.NodeCondition))
 			if condition.Silent {

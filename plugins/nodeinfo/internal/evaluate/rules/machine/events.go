@@ -29,10 +29,6 @@ const (
 // every five (https://kubernetes.io/docs/concepts/architecture/garbage-collection/), and repeats the event while it fails.
 const ongoing = 7 * time.Minute
 
-// flaps is how often a node becomes NotReady within an hour before it is said to flap. A reboot is one fall, an update
-// two or three; a link or a kubelet that comes and goes falls every few minutes.
-const flaps = 5
-
 // kubeletErrors are events by which the kubelet says that it cannot do its own work.
 var kubeletErrors = map[string]string{
 	"ImageGCFailed":                    "cannot clean up images",
@@ -196,7 +192,7 @@ var nodeReadinessFlapping = rule{
 
 func checkNodeReadinessFlapping(c *subject.Case) []finding.Finding {
 	falls := c.Events.Falls
-	if falls < flaps {
+	if falls < int64(c.Limits.NotReadyPerHour) {
 		return nil
 	}
 	last := c.Events.NotReady[len(c.Events.NotReady)-1]

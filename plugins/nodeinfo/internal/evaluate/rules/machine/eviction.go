@@ -45,7 +45,7 @@ func checkEvictionNear(c *subject.Case) []finding.Finding {
 	var list []finding.Finding
 	told := map[string]bool{}
 	for _, m := range c.Kubelet.Margins(memoryOf(c)) {
-		if !m.Near() || told[m.Signal] {
+		if !m.Near(c.Limits.EvictionMarginPercent) || told[m.Signal] {
 			continue
 		}
 		told[m.Signal] = true

@@ -224,7 +224,7 @@ var kubeProxyNotReady = rule{
 func checkKubeProxyNotReady(c *subject.Case) []finding.Finding {
 	list := unready(c, c.Components.Proxies)
 	h, proxy := c.ProxyHealth, c.Components.Proxy
-	if len(list) > 0 || h == nil || h.Healthy || proxy == nil || proxy.Pod == nil || c.Age(proxy.Pod.StartedAt()) < facts.Starting {
+	if len(list) > 0 || h == nil || h.Healthy || proxy == nil || proxy.Pod == nil || c.Age(proxy.Pod.StartedAt()) < c.Limits.PodStart {
 		return list
 	}
 	message := fmt.Sprintf("kube-proxy (%s) on this node is running but does not work: its health port %d refuses connections",
@@ -267,7 +267,7 @@ func unready(c *subject.Case, list []facts.Component) []finding.Finding {
 	var out []finding.Finding
 	for _, component := range list {
 		p := component.Pod
-		if p == nil || p.Crash == nil && (p.Ready() || c.Age(p.ReadySince()) < facts.Starting && !p.FailedStart()) {
+		if p == nil || p.Crash == nil && (p.Ready() || c.Age(p.ReadySince()) < c.Limits.PodStart && !p.FailedStart()) {
 			continue
 		}
 		message := fmt.Sprintf("%s (%s) on this node is not ready: %s", component.Name, component.PodName(), p.State)

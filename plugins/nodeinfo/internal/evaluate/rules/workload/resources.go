@@ -10,6 +10,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/machine"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/subject"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/thresholds"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
 
@@ -20,9 +21,6 @@ const (
 	MaxPodsReached  finding.Code = "MaxPodsReached"
 	PodIPsExhausted finding.Code = "PodIPsExhausted"
 )
-
-// memoryFull is the share of memory from which eviction or the OOM killer is near.
-const memoryFull = 0.95
 
 var overcommitted = rule{
 	Entry: finding.Entry{
@@ -57,7 +55,7 @@ var highMemoryUsage = rule{
 	Entry: finding.Entry{
 		Code:     HighMemoryUsage,
 		Severity: finding.Warning,
-		Title:    "Node memory usage is above 95%",
+		Title:    "Node memory usage is high",
 		Meaning:  "The working set is above 95% of the memory capacity: eviction or an out-of-memory kill is near.",
 		Evidence: "NodeMetrics usage.memory above 95% of Node status.capacity.memory.",
 		Next:     "Find the pods that use the most memory.",
@@ -71,10 +69,14 @@ func checkHighMemoryUsage(c *subject.Case) []finding.Finding {
 	if r == nil || r.Usage == nil || r.Capacity == nil || r.Capacity.Value <= 0 {
 		return nil
 	}
-	if float64(r.Usage.Value) <= memoryFull*float64(r.Capacity.Value) {
+	if float64(r.Usage.Value) <= float64(c.Limits.MemoryUsagePercent)/100*float64(r.Capacity.Value) {
 		return nil
 	}
-	return c.One(fmt.Sprintf("memory usage is %.1f%%: eviction or an out-of-memory kill is near", *r.UsagePercent), []finding.Evidence{
+	message := fmt.Sprintf("memory usage is %.1f%%: eviction or an out-of-memory kill is near", *r.UsagePercent)
+	if c.Limits.MemoryUsagePercent < thresholds.Default().MemoryUsagePercent { // the operator's own limit
+		message = fmt.Sprintf("memory usage is %.1f%%, above the threshold of %d%%", *r.UsagePercent, c.Limits.MemoryUsagePercent)
+	}
+	return c.One(message, []finding.Evidence{
 		{Source: "NodeMetrics", Path: "usage.memory", Value: r.Usage.Quantity},
 		{Source: "Node", Path: "status.capacity.memory", Value: r.Capacity.Quantity},
 	}, c.BiggestUsers())

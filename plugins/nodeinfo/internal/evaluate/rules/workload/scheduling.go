@@ -3,7 +3,6 @@ package workload
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
@@ -47,6 +46,9 @@ func checkNewPodsKeptOff(c *subject.Case) []finding.Finding {
 		}
 	}
 	for _, r := range c.Full() {
+		if r.Free.Value < 0 {
+			continue // Overcommitted
+		}
 		reasons = append(reasons, fmt.Sprintf("%.0f%% of %s is requested (%s free)", *r.RequestsPercent, r.Name, r.Free.Quantity))
 		evidence = append(evidence, finding.Evidence{
 			Source: "Pods on the node", Path: "requests." + r.Name, Value: r.Requests.Quantity + " of " + r.Allocatable.Quantity + " allocatable",
@@ -57,12 +59,6 @@ func checkNewPodsKeptOff(c *subject.Case) []finding.Finding {
 	}
 	return c.One("most new pods are kept off the node: "+strings.Join(reasons, "; "), evidence, next...)
 }
-
-// Timeouts for the programs that should remove a taint again.
-const (
-	initializing = 10 * time.Minute
-	removing     = 30 * time.Minute // a drain may take its pods' grace periods and disruption budgets
-)
 
 var cordoned = rule{
 	Entry: finding.Entry{
@@ -109,7 +105,7 @@ var nodeNotInitialized = rule{
 
 func checkNodeNotInitialized(c *subject.Case) []finding.Finding {
 	old := c.Age(c.Object.CreationTimestamp.Time)
-	if old <= initializing {
+	if old <= c.Limits.CloudInitialization {
 		return nil
 	}
 	return tainted(c, facts.TaintUninitialized, func(t *facts.Taint) finding.Finding {
@@ -147,7 +143,7 @@ var nodeRemovalStuck = rule{
 	Entry: finding.Entry{
 		Code:     NodeRemovalStuck,
 		Severity: finding.Warning,
-		Title:    "Node removal has not finished within 30 minutes",
+		Title:    "Node removal has not finished in time",
 		Meaning:  "An autoscaler marked the node for removal more than 30 minutes ago, but the node still exists and takes no new pods.",
 		Evidence: "Age of the autoscaler's taint above 30 minutes.",
 		Next:     "Read the log of the autoscaler; remove the taint if the removal was abandoned.",
@@ -171,7 +167,7 @@ func checkNodeRemovalStuck(c *subject.Case) []finding.Finding {
 }
 
 func removalStuck(c *subject.Case, t *facts.Taint) bool {
-	return t.Since != nil && c.Age(*t.Since) > removing
+	return t.Since != nil && c.Age(*t.Since) > c.Limits.NodeRemoval
 }
 
 var outOfService = rule{
