@@ -78,6 +78,8 @@ type Node struct {
 	Health        *Health               `json:"health,omitempty"`
 	Components    *Components           `json:"components,omitempty"`
 	Resources     []Resource            `json:"resources,omitempty"`
+	Swap          *Swap                 `json:"swap,omitempty"`
+	PSI           *PSI                  `json:"psi,omitempty"`
 	Devices       []Device              `json:"devices,omitempty"`
 	ResourcePools []ResourcePool        `json:"resourcePools,omitempty"`
 	Pods          *Pods                 `json:"pods,omitempty"`

@@ -362,9 +362,11 @@ func (c *collector) kubelet(ctx context.Context, node string) (evaluate.Kubelet,
 		answer := evaluate.Kubelet{Healthy: true}
 		if body, err := c.proxied(ctx, node, "stats/summary"); err == nil {
 			readSummary(body, &answer)
+			readStalls(body, &answer)
 		}
 		if body, err := c.proxied(ctx, node, "configz"); err == nil {
 			readThresholds(body, &answer)
+			readSwapBehavior(body, &answer)
 		}
 		return answer, nil
 	}

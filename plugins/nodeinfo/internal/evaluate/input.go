@@ -21,6 +21,9 @@ type (
 	Kubelet           = kubelet.Answer
 	KubeletFilesystem = kubelet.Filesystem
 	PodUse            = kubelet.PodUse
+	KubeletStall      = kubelet.Stall
+	KubeletShare      = kubelet.Share
+	KubeletSwap       = kubelet.Swap
 	ProxyHealth       = facts.ProxyHealth
 	APIAnswer         = facts.APIAnswer
 )

@@ -183,7 +183,7 @@ func proxyLine(c *report.Components) string {
 // resources is always a table: its figures are what people come for. Empty kinds are left out.
 func (p *page) resources(n report.Node) {
 	p.facts("Resources", "requests and limits relative to allocatable, usage relative to capacity",
-		unread(n, "metrics", "usage"), unread(n, "pods", "requests and limits"))
+		unread(n, "metrics", "usage"), unread(n, "pods", "requests and limits"), swapText(n.Swap), psiText(n.PSI))
 	t := output.TableText{Columns: []output.Column{
 		{Header: "RESOURCE"}, {Header: "CAPACITY"}, {Header: "RESERVED"}, {Header: "ALLOCATABLE"}, {Header: "REQUESTS"}, {Header: "REQ%"},
 	}}
@@ -210,6 +210,7 @@ func (p *page) resources(n report.Node) {
 		t.Rows = append(t.Rows, row)
 	}
 	p.table(t)
+	p.psi(n.PSI)
 }
 
 // shownHolders bounds the pods that a row names; JSON has them all.

@@ -20,6 +20,11 @@ type Answer struct {
 	EvictionHard   map[string]string `json:"evictionHard,omitempty"` // its thresholds by signal, by its configuration
 	EvictionSoft   map[string]string `json:"evictionSoft,omitempty"`
 
+	Measured     bool    `json:"measured,omitempty"` // /stats/summary was read: what is not among its figures is not reported
+	Stalls       []Stall `json:"psi,omitempty"`
+	Swap         *Swap   `json:"swap,omitempty"`
+	SwapBehavior *string `json:"swapBehavior,omitempty"` // by its configuration; empty: its default; nil: not read
+
 	Served            *certificate.Served `json:"served,omitempty"`           // its serving certificate, by a handshake from here
 	ServerTTL         *float64            `json:"serverTTLSeconds,omitempty"` // by its metrics; absent: it does not manage one
 	ClientTTL         *float64            `json:"clientTTLSeconds,omitempty"`

@@ -15,7 +15,8 @@ func Of(n *facts.Node) report.Node {
 	return report.Node{
 		Name: n.Object.Name, Status: n.Status, Roles: n.Roles, Labels: n.Object.Labels,
 		CreatedAt: facts.Time(n.Object.CreationTimestamp.Time),
-		Health:    health(n), Components: components(n), Resources: n.Resources, Devices: devices(n), ResourcePools: pools(n), Pods: pods(n),
+		Health:    health(n), Components: components(n), Resources: n.Resources,
+		Swap: swap(n), PSI: psi(n), Devices: devices(n), ResourcePools: pools(n), Pods: pods(n),
 		Network: network(n), Storage: storage(n),
 		ControlPlane: controlPlane(n), Scheduling: scheduling(n), Events: events(n), Lifecycle: lifecycle(n), Sources: n.Sources,
 	}

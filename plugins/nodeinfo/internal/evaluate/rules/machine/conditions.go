@@ -102,7 +102,11 @@ var memoryPressure = rule{
 }
 
 func checkMemoryPressure(c *subject.Case) []finding.Finding {
-	return pressure(c, corev1.NodeMemoryPressure, "the node has memory pressure")
+	list := pressure(c, corev1.NodeMemoryPressure, "the node has memory pressure")
+	for i := range list {
+		list[i].Evidence = append(list[i].Evidence, Stalls(c, "memory")...)
+	}
+	return list
 }
 
 func pressure(c *subject.Case, kind corev1.NodeConditionType, message string) []finding.Finding {

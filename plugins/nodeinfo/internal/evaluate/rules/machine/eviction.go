@@ -62,7 +62,8 @@ func checkEvictionNear(c *subject.Case) []finding.Finding {
 		var next []finding.Next
 		switch m.Signal {
 		case "memory.available":
-			evidence, next = append(evidence, users(c, "memory", c.Kubelet.MemoryUsers)...), largest(c, c.Kubelet.MemoryUsers)
+			evidence = append(append(evidence, users(c, "memory", c.Kubelet.MemoryUsers)...), Stalls(c, "memory")...)
+			next = largest(c, c.Kubelet.MemoryUsers)
 			if next == nil {
 				next = append(next, c.BiggestUsers())
 			}

@@ -76,10 +76,11 @@ func checkHighMemoryUsage(c *subject.Case) []finding.Finding {
 	if c.Limits.MemoryUsagePercent < thresholds.Default().MemoryUsagePercent { // the operator's own limit
 		message = fmt.Sprintf("memory usage is %.1f%%, above the threshold of %d%%", *r.UsagePercent, c.Limits.MemoryUsagePercent)
 	}
-	return c.One(message, []finding.Evidence{
+	evidence := append([]finding.Evidence{
 		{Source: "NodeMetrics", Path: "usage.memory", Value: r.Usage.Quantity},
 		{Source: "Node", Path: "status.capacity.memory", Value: r.Capacity.Quantity},
-	}, c.BiggestUsers())
+	}, machine.Stalls(c, "memory")...)
+	return c.One(message, evidence, c.BiggestUsers())
 }
 
 func resource(c *subject.Case, name corev1.ResourceName) *report.Resource {
