@@ -111,6 +111,17 @@ func (r *Request) Foreign() bool {
 	return isNode && maker != r.Node
 }
 
+// Unanswered says whether a request has waited in vain for longer than approver and signer take; a denial and a failure are final.
+func Unanswered(r *Request, now time.Time, wait time.Duration) bool {
+	switch r.State {
+	case Issued:
+		return false
+	case Denied, Failed:
+		return true
+	}
+	return now.Sub(r.Made) >= wait
+}
+
 // superseded is how long a kubelet's request can be its last one: four times what it takes to make another.
 const superseded = time.Hour
 

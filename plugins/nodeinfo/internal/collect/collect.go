@@ -151,6 +151,10 @@ func (c *collector) fleet(ctx context.Context) error {
 			c.allPods(ctx, pods, func(in *evaluate.Input) { in.Packed = pods })
 		})
 	}
+	requests := c.request.Depth != evaluate.Fleet || c.request.Kubelet // else the table is three calls
+	if requests {
+		c.spawn(func() { c.requests(ctx) })
+	}
 	c.wg.Wait()
 	if nodeErr != nil {
 		return nodeErr
@@ -160,6 +164,9 @@ func (c *collector) fleet(ctx context.Context) error {
 		why = "not read for the table of all nodes; name the node, or use -o wide"
 		c.skip(why, evaluate.SourcePods, evaluate.SourceDaemonSets, evaluate.SourceServerVersion, evaluate.SourceSystemLeases,
 			evaluate.SourceProxyConfig)
+		if !requests {
+			c.skip(why, evaluate.SourceRequests)
+		}
 		why = "not read for the table of all nodes; name the node"
 	}
 	c.skip(why, evaluate.SourceEvents, evaluate.SourceCSINodes, evaluate.SourceAttachments, evaluate.SourceReadyz)

@@ -120,7 +120,7 @@ func TestWideAddsAFixedNumberOfCalls(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := len(s.Requests()); got != 8 {
+	if got := len(s.Requests()); got != 9 {
 		t.Errorf("%d calls: %v", got, s.Requests())
 	}
 	if len(result.Input.Pods) != 1 || result.Input.Pods[0].Name != "p1" {
@@ -128,6 +128,33 @@ func TestWideAddsAFixedNumberOfCalls(t *testing.T) {
 	}
 	if result.Input.ProxyMode != "nftables" || result.Input.ServerVersion != "v1.36.3" {
 		t.Errorf("proxy mode %q, version %q", result.Input.ProxyMode, result.Input.ServerVersion)
+	}
+}
+
+// One list tells what became of the certificate requests of all kubelets: where the table is more than its three calls anyway.
+func TestCertificateRequestsOfAFleetAreOneCall(t *testing.T) {
+	for _, tt := range []struct {
+		request Request
+		calls   int
+	}{
+		{Request{Depth: evaluate.Fleet}, 0},
+		{Request{Depth: evaluate.Fleet, Kubelet: true}, 1},
+		{Request{Depth: evaluate.Pods}, 1},
+	} {
+		s := fleet(t, 40)
+		result, err := gather(t, s, tt.request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		calls := 0
+		for _, r := range s.Requests() {
+			if strings.Contains(r, "certificatesigningrequests") {
+				calls++
+			}
+		}
+		if state := result.Input.Sources.Get(evaluate.SourceRequests).State; calls != tt.calls || (state == source.Skipped) != (calls == 0) {
+			t.Errorf("%+v: %d calls, %s", tt.request, calls, state)
+		}
 	}
 }
 

@@ -63,7 +63,8 @@ func Evaluate(in Input, now time.Time, o Options) report.List {
 		list.Thresholds = append(list.Thresholds, report.Threshold(c))
 	}
 	list.Sources.Sort()
-	list.Items = nodes(&in, cluster, o)
+	var requests unanswered
+	list.Items, requests = nodes(&in, cluster, o)
 	for _, name := range list.NotFound {
 		if g := cluster.Gone(name); g != nil {
 			node := gone(g, slices.Concat(in.NodeSources[name], in.Sources), o.Kubectl)
@@ -73,7 +74,10 @@ func Evaluate(in Input, now time.Time, o Options) report.List {
 	}
 	slices.SortFunc(list.Items, WorstFirst)
 	list.Counts = count(list.Items)
-	list.CommonCauses = commonCauses(list.Items)
+	list.CommonCauses = append(commonCauses(list.Items), requests.causes(len(list.Items))...)
+	if in.Depth == Fleet || in.Depth == Pods {
+		list.CommonCauses = append(list.CommonCauses, joining(cluster.Joining(), now, limits.CertificateRequestWait)...)
+	}
 	list.Summary = fleetSummary(list, "")
 	for i := range list.Sources {
 		list.Sources[i].Message = short(list.Sources[i].Message)
@@ -81,27 +85,34 @@ func Evaluate(in Input, now time.Time, o Options) report.List {
 	return list
 }
 
-// nodes judges the nodes on all processors.
-func nodes(in *Input, cluster *facts.Cluster, o Options) []report.Node {
-	items := make([]report.Node, len(in.Nodes))
+// nodes judges the nodes on all processors, and counts their requests that were not answered.
+func nodes(in *Input, cluster *facts.Cluster, o Options) ([]report.Node, unanswered) {
+	items, requests := make([]report.Node, len(in.Nodes)), unanswered{}
 	var next atomic.Int64
+	var mu sync.Mutex // of requests
 	var all sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), len(items)) {
 		all.Go(func() {
-			hidden := quoted{}
+			hidden, counted := quoted{}, unanswered{}
 			for i := int(next.Add(1)) - 1; i < len(items); i = int(next.Add(1)) - 1 {
-				items[i] = judged(in, i, cluster, o)
+				items[i] = judged(in, i, cluster, o, counted)
 				hidden.hideNode(&items[i])
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			for what, n := range counted {
+				requests[what] += n
 			}
 		})
 	}
 	all.Wait()
-	return items
+	return items, requests
 }
 
-func judged(in *Input, i int, cluster *facts.Cluster, o Options) report.Node {
+func judged(in *Input, i int, cluster *facts.Cluster, o Options, requests unanswered) report.Node {
 	found := cluster.Node(&in.Nodes[i])
 	node := of(found, o.Kubectl)
+	requests.note(found, &node)
 	switch {
 	case node.Pods == nil || o.NoPodItems:
 	case o.LatePodItems:

@@ -2,6 +2,7 @@ package facts
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -93,9 +94,23 @@ func (c *Cluster) Gone(name string) *Gone {
 			g.Pods = append(g.Pods, p)
 		}
 	}
-	g.Request = certificate.Newest(c.requests, name, certificate.Client, c.now)
+	g.Request = certificate.Newest(c.requests[name], name, certificate.Client, c.now)
 	if !g.Left() && g.Request == nil {
 		return nil
 	}
 	return g
+}
+
+// Joining are the requests of machines for a client certificate, by their names, that are no nodes yet: neither is there a Node, nor a
+// heartbeat of one that was not asked for.
+func (c *Cluster) Joining() []certificate.Request {
+	var list []certificate.Request
+	for name := range c.requests {
+		isNode := slices.ContainsFunc(c.in.Nodes, func(n corev1.Node) bool { return n.Name == name })
+		if r := certificate.Newest(c.requests[name], name, certificate.Client, c.now); r != nil && !isNode && c.leases[name] == nil {
+			list = append(list, *r)
+		}
+	}
+	slices.SortFunc(list, func(a, b certificate.Request) int { return strings.Compare(a.Node, b.Node) })
+	return list
 }

@@ -31,10 +31,10 @@ type Cluster struct {
 	csi         map[string]*storagev1.CSINode
 	attachments map[string][]*storagev1.VolumeAttachment
 	daemonSets  []*appsv1.DaemonSet
-	requests    []certificate.Request
-	charges     sync.Map        // what a pod of a shape takes: charge by int
-	askAlone    sync.Once       // fills alone
-	alone       map[string]bool // components that a ready pod runs without a leader
+	requests    map[string][]certificate.Request // by node
+	charges     sync.Map                         // what a pod of a shape takes: charge by int
+	askAlone    sync.Once                        // fills alone
+	alone       map[string]bool                  // components that a ready pod runs without a leader
 }
 
 // By makes other thresholds count.
@@ -51,6 +51,7 @@ func Of(in *Input, now time.Time, patience time.Duration, bad map[string]string)
 		leases: map[string]*coordinationv1.Lease{}, metrics: map[string]*NodeMetrics{}, pods: map[string][]*corev1.Pod{},
 		events: map[string][]eventfact.Event{}, byObject: map[string][]eventfact.Event{}, csi: map[string]*storagev1.CSINode{},
 		attachments: map[string][]*storagev1.VolumeAttachment{}, alone: map[string]bool{},
+		requests: map[string][]certificate.Request{},
 	}
 	c.limits.StaleAfter = patience
 	for i := range in.Leases {
@@ -86,7 +87,7 @@ func Of(in *Input, now time.Time, patience time.Duration, bad map[string]string)
 	}
 	for i := range in.Requests {
 		if r, ok := certificate.RequestOf(&in.Requests[i]); ok {
-			c.requests = append(c.requests, r)
+			c.requests[r.Node] = append(c.requests[r.Node], r)
 		}
 	}
 	for i := range in.DaemonSets {

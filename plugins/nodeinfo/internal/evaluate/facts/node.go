@@ -80,8 +80,8 @@ func (c *Cluster) Node(object *corev1.Node) *Node {
 	n.ControlPlane = c.controlPlane(n)
 	n.Events = c.eventsOf(n)
 	n.Scarce = c.scarcity(n)
-	n.ServingRequest = certificate.Newest(c.requests, object.Name, certificate.Serving, c.now)
-	n.ClientRequest = certificate.Newest(c.requests, object.Name, certificate.Client, c.now)
+	n.ServingRequest = certificate.Newest(c.requests[object.Name], object.Name, certificate.Serving, c.now)
+	n.ClientRequest = certificate.Newest(c.requests[object.Name], object.Name, certificate.Client, c.now)
 	n.Certificates = n.Kubelet.Certificates(c.now, c.limits.Certificates())
 	if h, asked := c.in.ProxyHealth[object.Name]; asked {
 		n.ProxyHealth = &h

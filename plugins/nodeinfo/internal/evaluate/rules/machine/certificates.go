@@ -47,9 +47,9 @@ func withoutServing(c *subject.Case) (missing, said bool) {
 	return said || k == nil && r != nil && waited(c, r) && c.Unsampled, said
 }
 
-// waited says whether a request has waited for longer than a controller takes; a denial is final.
+// waited says whether a request has waited in vain.
 func waited(c *subject.Case, r *certificate.Request) bool {
-	return r.State == certificate.Denied || r.State == certificate.Failed || c.Age(r.Made) >= c.Limits.CertificateRequestWait
+	return certificate.Unanswered(r, c.Now, c.Limits.CertificateRequestWait)
 }
 
 func checkKubeletServingCertificateMissing(c *subject.Case) []finding.Finding {
