@@ -49,10 +49,10 @@ func checkResourceClaimNotReady(c *subject.Case) []finding.Finding {
 	var list []finding.Finding
 	for i := range c.Needs {
 		n := &c.Needs[i]
-		p := c.Bound(n.Pod)
-		if n.Lacks == device.Ready || p == nil || c.Age(p.BoundAt()) < claimsSettle {
+		if !unreadyClaim(c, n) {
 			continue
 		}
+		p := c.Bound(n.Pod)
 		name := p.Namespace + "/" + n.Claim
 		what := fmt.Sprintf("ResourceClaim %s ", name)
 		path, value := "status.reservedFor", "does not name the pod"
@@ -83,6 +83,39 @@ func checkResourceClaimNotReady(c *subject.Case) []finding.Finding {
 		list = append(list, subject.About(f, p))
 	}
 	return list
+}
+
+// failedPrepare is the kubelet's reason where it cannot prepare what claims give a pod: after its volumes, before its sandbox.
+// https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/kubelet/kuberuntime/kuberuntime_manager.go (PrepareDynamicResources)
+const failedPrepare = "FailedPrepareDynamicResources"
+
+// claimCauses are what explains that pods which wait do not start: a claim of each of them that is not ready, or the driver of their
+// devices. nil: something else, or it is not known what they wait for.
+func claimCauses(c *subject.Case, pods []*facts.Pod) []finding.Code {
+	unready, undriven := true, true
+	for _, p := range pods {
+		w := p.Wait
+		if w.By == facts.WaitsForContainer || w.By == facts.WaitsByEvent && w.Reason != failedPrepare {
+			return nil
+		}
+		unready = unready && slices.ContainsFunc(c.Needs, func(n device.Need) bool { return n.Pod == p.Pod && unreadyClaim(c, &n) })
+		undriven = undriven && slices.ContainsFunc(c.Pools, func(pool device.Pool) bool {
+			return pool.DriverGone && slices.ContainsFunc(pool.Held, func(h device.Held) bool { return slices.Contains(h.Pods, p.Pod) })
+		})
+	}
+	switch {
+	case unready:
+		return []finding.Code{ResourceClaimNotReady}
+	case undriven:
+		return []finding.Code{DeviceDriverNotPublishing}
+	}
+	return nil
+}
+
+// unreadyClaim says whether a pod of the node needs a claim that is not ready, and has for long enough.
+func unreadyClaim(c *subject.Case, n *device.Need) bool {
+	p := c.Bound(n.Pod)
+	return n.Lacks != device.Ready && p != nil && c.Age(p.BoundAt()) >= claimsSettle
 }
 
 var claimedDeviceUnusable = rule{

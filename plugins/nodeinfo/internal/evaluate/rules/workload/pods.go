@@ -84,6 +84,9 @@ func checkPodNotStarting(c *subject.Case) []finding.Finding {
 		if f.Causes = causesOf(p.Wait); f.Causes != nil {
 			f.Causes = append(f.Causes, sameCause(c, p)...)
 		}
+		if claims := claimCauses(c, pods); claims != nil {
+			f.Causes = slices.Concat(claims, f.Causes, machine.PressureCodes)
+		}
 		return f
 	})
 }
