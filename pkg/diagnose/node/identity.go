@@ -1,6 +1,7 @@
 package node
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -59,6 +60,19 @@ func IdentityAmong(leases []coordinationv1.Lease, names []string, now time.Time)
 	}
 	slices.Sort(others)
 	return own, slices.Compact(others)
+}
+
+// Current are the API servers that renew their leases, by host: of a host the newest lease.
+func Current(leases []coordinationv1.Lease, now time.Time) []Identity {
+	newest := map[string]Identity{}
+	for at := range leases {
+		if i, ok := IdentityOf(&leases[at], now); ok && !i.Late() {
+			if known, twice := newest[i.Host]; !twice || i.Age < known.Age {
+				newest[i.Host] = i
+			}
+		}
+	}
+	return slices.SortedFunc(maps.Values(newest), func(a, b Identity) int { return strings.Compare(a.Host, b.Host) })
 }
 
 // Silent says that the API server is gone, cut off, or stores nothing.

@@ -274,6 +274,7 @@ type Filesystem struct {
 type ControlPlane struct {
 	StaticPods []Component `json:"staticPods,omitempty"` // static pods on this node
 	Leases     []Leader    `json:"leases,omitempty"`
+	APIServers []APIServer `json:"apiServers,omitempty"`   // that renew their Leases
 	Readyz     string      `json:"readyz,omitempty"`       // ok, or the failed checks
 	Failed     []string    `json:"failedChecks,omitempty"` // of readyz
 }
@@ -289,6 +290,18 @@ type Leader struct {
 
 	// ElectionOff says that the lease has expired because the component works without one (--leader-elect=false).
 	ElectionOff bool `json:"electionOff,omitempty"`
+
+	// Version is the holder's, by its pod on this node; absent: unknown.
+	Version string `json:"version,omitempty"`
+}
+
+// APIServer is an API server by its identity Lease, which names the host and no version. Version is by the image of its static pod;
+// absent: no such pod was read, or its tag is no version.
+type APIServer struct {
+	Host       string `json:"host"`
+	OnThisNode bool   `json:"onThisNode"`
+	AgeSeconds int64  `json:"ageSeconds"` // of the last renewal
+	Version    string `json:"version,omitempty"`
 }
 
 // Scheduling says what keeps pods off the node.

@@ -98,11 +98,12 @@ func (p *page) controlPlane(n report.Node) {
 		parts[0] = "on this node: " + names(c.StaticPods)
 	}
 	for i := range c.Leases {
-		parts = append(parts, leaderText(&c.Leases[i]))
+		parts = append(parts, leaderText(&c.Leases[i])+versionText(&c.Leases[i]))
 	}
 	if len(c.Leases) == 0 {
 		parts = append(parts, cmp.Or(unread(n, "control-plane leases", "leaders"), "no leader election Lease"))
 	}
+	parts = append(parts, serversText(c.APIServers, n.Components))
 	if c.Readyz == "" {
 		parts = append(parts, unread(n, "readyz", "readiness of the API server"))
 	} else {
@@ -118,6 +119,44 @@ func (p *page) controlPlane(n report.Node) {
 		}
 	}
 	p.table(t)
+}
+
+// versionText is the version of a leader, or that it is unknown: a Lease names none.
+func versionText(l *report.Leader) string {
+	switch {
+	case l.Version != "":
+		return ", " + l.Version
+	case l.Expired || l.Holder == "":
+		return ""
+	case l.OnThisNode:
+		return ", version unknown"
+	}
+	return ", version unknown (no pod of it on this node)"
+}
+
+// serversText names the API servers by their Leases, with the versions that are known.
+func serversText(list []report.APIServer, c *report.Components) string {
+	if len(list) == 0 {
+		return ""
+	}
+	var known, unknown, parts []string
+	for _, s := range list {
+		if s.Version == "" {
+			unknown = append(unknown, s.Host)
+		} else {
+			known = append(known, s.Host+" "+s.Version)
+		}
+	}
+	if len(known) > 0 {
+		parts = append(parts, strings.Join(known, ", "))
+	}
+	if len(unknown) > 0 {
+		parts = append(parts, "version unknown (no pod of it was read): "+strings.Join(unknown, ", "))
+		if c != nil && c.APIServer != "" {
+			parts = append(parts, "the one that answered is "+c.APIServer)
+		}
+	}
+	return "API servers by their Leases: " + strings.Join(parts, "; ")
 }
 
 func leaderText(l *report.Leader) string {

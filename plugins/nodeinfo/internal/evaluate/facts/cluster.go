@@ -35,6 +35,8 @@ type Cluster struct {
 	charges     sync.Map                         // what a pod of a shape takes: charge by int
 	askAlone    sync.Once                        // fills alone
 	alone       map[string]bool                  // components that a ready pod runs without a leader
+	askServers  sync.Once                        // fills servers
+	servers     map[string]Component             // pods of API servers, by the names of their machines
 }
 
 // By makes other thresholds count.
@@ -50,7 +52,7 @@ func Of(in *Input, now time.Time, patience time.Duration, bad map[string]string)
 		in: in, now: now, limits: thresholds.Default(), bad: bad,
 		leases: map[string]*coordinationv1.Lease{}, metrics: map[string]*NodeMetrics{}, pods: map[string][]*corev1.Pod{},
 		events: map[string][]eventfact.Event{}, byObject: map[string][]eventfact.Event{}, csi: map[string]*storagev1.CSINode{},
-		attachments: map[string][]*storagev1.VolumeAttachment{}, alone: map[string]bool{},
+		attachments: map[string][]*storagev1.VolumeAttachment{}, alone: map[string]bool{}, servers: map[string]Component{},
 		requests: map[string][]certificate.Request{},
 	}
 	c.limits.StaleAfter = patience

@@ -35,6 +35,7 @@ type ControlPlane struct {
 	Asked      bool            // /readyz was
 	Failed     []string        // its checks that fail
 	API        *APIServer      // of this node, beside others; nil: none, it is alone, or that is not known
+	Servers    []Server        // all that renew their leases, by host
 
 	WritesStopped time.Time // when the leases of nodes and components ended together; zero: they did not
 }
@@ -94,6 +95,7 @@ func (c *Cluster) controlPlane(n *Node) ControlPlane {
 	}
 	out.WritesStopped = c.writesStopped(n)
 	out.API = apiServer(c.in, n.Object, c.now)
+	out.Servers = c.apiServers(n)
 	if out.Asked = n.Read(SourceReadyz); out.Asked {
 		out.Failed = failedChecks(c.in.Readyz)
 	}
@@ -178,6 +180,46 @@ func failedChecks(readyz string) []string {
 	}
 	slices.Sort(failed)
 	return failed
+}
+
+// Server is an API server by its lease, and its pod; without one, its version is not known.
+type Server struct {
+	nodefact.Identity
+	Component
+
+	OnThisNode bool
+}
+
+// apiServers are those that renew their leases, with their pods as far as these were read: a managed control plane shows none.
+func (c *Cluster) apiServers(n *Node) []Server {
+	if !n.Read(SourceSystemLeases) {
+		return nil
+	}
+	c.askServers.Do(func() {
+		for i := range c.in.Nodes {
+			c.noteServers(&c.in.Nodes[i])
+		}
+	})
+	var list []Server
+	for _, i := range nodefact.Current(c.in.SystemLeases, c.now) {
+		here := i.Host == n.Object.Name || i.Host == hostname(n.Object)
+		list = append(list, Server{Identity: i, Component: c.servers[i.Host], OnThisNode: here})
+	}
+	return list
+}
+
+// noteServers looks for the pod of an API server on a node of the control plane.
+func (c *Cluster) noteServers(object *corev1.Node) {
+	if !slices.Contains(roles(object), "control-plane") {
+		return
+	}
+	pods, _ := c.on(object.Name)
+	for _, p := range pods {
+		if component.ControlPlane(p) == "kube-apiserver" && !podfact.Finished(p) {
+			part := Component{Known: component.Known{Role: component.ControlPlanePart, Name: "kube-apiserver"}, Pod: &Pod{Pod: p}}
+			c.servers[object.Name], c.servers[hostname(object)] = part, part
+		}
+	}
 }
 
 // APIServer is what the API server of a node says of itself, and which others do.

@@ -1,6 +1,8 @@
 package sections
 
 import (
+	"slices"
+
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
@@ -54,9 +56,31 @@ func proxy(c *facts.Components) *report.Proxy {
 
 func controlPlane(n *facts.Node) *report.ControlPlane {
 	c := &n.ControlPlane
-	out := &report.ControlPlane{StaticPods: reported(c.StaticPods), Leases: c.Leaders, Failed: c.Failed, Readyz: c.Readyz()}
-	if out.StaticPods == nil && out.Leases == nil && out.Readyz == "" {
+	out := &report.ControlPlane{StaticPods: reported(c.StaticPods), Leases: slices.Clone(c.Leaders), Failed: c.Failed, Readyz: c.Readyz()}
+	for i := range out.Leases {
+		at := slices.IndexFunc(c.StaticPods, func(p facts.Component) bool { return p.Name == out.Leases[i].Name })
+		if v := version(c.StaticPods, at); out.Leases[i].OnThisNode && v.Known {
+			out.Leases[i].Version = v.Text
+		}
+	}
+	for i := range c.Servers {
+		s := &c.Servers[i]
+		server := report.APIServer{Host: s.Host, OnThisNode: s.OnThisNode, AgeSeconds: int64(s.Age.Seconds())}
+		if v := s.Version(); v.Known {
+			server.Version = v.Text
+		}
+		out.APIServers = append(out.APIServers, server)
+	}
+	if out.StaticPods == nil && out.Leases == nil && out.APIServers == nil && out.Readyz == "" {
 		return nil
 	}
 	return out
+}
+
+// version is that of a component, if there is one at that place.
+func version(list []facts.Component, at int) facts.Version {
+	if at < 0 {
+		return facts.Version{}
+	}
+	return list[at].Version()
 }

@@ -20,7 +20,7 @@ var controlPlaneVersionSkew = rule{
 		Meaning: "A kube-controller-manager or kube-scheduler must not be newer than its API server, and may be at most one " +
 			"minor version older; API servers may be at most one minor version apart.",
 		Evidence: "Image tags of the static pods on the node against kube-apiserver on the same node; if there is none, and for " +
-			"kube-apiserver, against /version of the API server.",
+			"kube-apiserver, against /version of the API server and the static pods of others.",
 		Next:   "Upgrade the control plane one minor version at a time, on each node the API server first.",
 		Source: "https://kubernetes.io/releases/version-skew-policy/",
 	},
@@ -40,10 +40,10 @@ func checkControlPlaneVersionSkew(c *subject.Case) []finding.Finding {
 	var list []finding.Finding
 	for _, part := range c.ControlPlane.StaticPods {
 		server, evidence, of := beside, besideEvidence, name
-		if part.Name == "kube-apiserver" {
-			server, evidence, of = c.Components.Server, answering, "the API server that answered"
-		}
 		own := part.Version()
+		if part.Name == "kube-apiserver" {
+			server, evidence, of = farthest(c, own, answering)
+		}
 		behind := server.Minor - own.Minor
 		if supported, ok := component.Skew(part.Name, behind); !ok || supported || !own.Known || !server.Known {
 			continue
@@ -61,6 +61,20 @@ func checkControlPlaneVersionSkew(c *subject.Case) []finding.Finding {
 		list = append(list, subject.About(f, part.Pod))
 	}
 	return list
+}
+
+// farthest is the API server whose version is farthest from one: the one that answered, or one whose pod was read.
+func farthest(c *subject.Case, own facts.Version, answering finding.Evidence) (server facts.Version, evidence finding.Evidence, of string) {
+	server, evidence, of = c.Components.Server, answering, "the API server that answered"
+	distance := func(v facts.Version) int { return max(v.Minor-own.Minor, own.Minor-v.Minor) }
+	for i := range c.ControlPlane.Servers {
+		s := &c.ControlPlane.Servers[i]
+		v := s.Version()
+		if v.Known && own.Known && !s.OnThisNode && (!server.Known || distance(v) > distance(server)) {
+			server, evidence, of = v, imageEvidence(&s.Component), "kube-apiserver on "+s.Host
+		}
+	}
+	return server, evidence, of
 }
 
 func imageEvidence(part *facts.Component) finding.Evidence {

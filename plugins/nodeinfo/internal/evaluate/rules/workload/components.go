@@ -34,7 +34,7 @@ var kubeletNewerThanAPIServer = rule{
 		Severity: finding.Warning,
 		Title:    "Kubelet is newer than the API server",
 		Meaning:  "A kubelet must not be newer than any API server.",
-		Evidence: "Node status.nodeInfo.kubeletVersion against /version of the API server.",
+		Evidence: "Node status.nodeInfo.kubeletVersion against /version of the API server, and the images of those whose static pods were read.",
 		Next:     "Upgrade the control plane first.",
 	},
 	Check: subject.Giving(KubeletNewerThanAPIServer, checkKubeletNewerThanAPIServer),
@@ -42,11 +42,20 @@ var kubeletNewerThanAPIServer = rule{
 
 func checkKubeletNewerThanAPIServer(c *subject.Case) []finding.Finding {
 	v := &c.Components
-	if behind, known := v.Behind(v.Kubelet); !known || behind >= 0 {
+	evidence := kubeletVersions(c)
+	server, of := v.Server, "the API server"
+	for i := range c.ControlPlane.Servers { // the oldest counts
+		s := &c.ControlPlane.Servers[i]
+		if own := s.Version(); own.Known && (!server.Known || own.Minor < server.Minor) {
+			server, of = own, "kube-apiserver on "+s.Host
+			evidence[1] = finding.Evidence{Source: "Pod " + s.PodName(), Path: "spec.containers[0].image", Value: own.Text}
+		}
+	}
+	if !v.Kubelet.Known || !server.Known || v.Kubelet.Minor <= server.Minor {
 		return nil
 	}
-	message := fmt.Sprintf("the kubelet (%s) is newer than the API server (%s), which is not supported", v.Kubelet.Text, v.Server.Text)
-	return c.One(message, kubeletVersions(c),
+	message := fmt.Sprintf("the kubelet (%s) is newer than %s (%s), which is not supported", v.Kubelet.Text, of, server.Text)
+	return c.One(message, evidence,
 		c.Look("List the kubelet versions of all nodes; upgrade the control plane first", "",
 			"get", "nodes", "-L", "kubernetes.io/os", "-o", "wide"))
 }
