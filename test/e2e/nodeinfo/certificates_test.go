@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,6 +42,9 @@ func pendingServingRequest(t *testing.T, c *harness.Cluster, node string) {
 	n := becomes(t, c, 2*time.Minute, want{
 		node: node, verdict: report.Degraded, code: "KubeletServingCertificateMissing", text: "waits for approval", flags: []string{"--kubelet"},
 	})
+	if list, _ := fleet(t, c, "--kubelet"); !tells(list, node, "KubeletServingCertificateMissing", "waits for approval") {
+		t.Errorf("the report on all nodes does not join the request: %+v", list.Items)
+	}
 	approveAndRecover(t, c, of(t, n, "KubeletServingCertificateMissing"))
 	n = becomes(t, c, 2*time.Minute, want{node: node, verdict: report.Healthy, flags: []string{"--kubelet"}})
 	served(t, n, "system:node:"+node, false)
@@ -57,6 +61,9 @@ func requestNobodyApproves(t *testing.T, c *harness.Cluster, node string) {
 	n := becomes(t, c, 4*time.Minute, want{
 		node: node, verdict: report.Degraded, code: "KubeletCertificateNotIssued", text: name + " waits for approval",
 	})
+	if list, _ := fleet(t, c); !tells(list, node, "KubeletCertificateNotIssued", name+" waits for approval") {
+		t.Errorf("the report on all nodes does not join the request: %+v", list.Items)
+	}
 	approveAndRecover(t, c, of(t, n, "KubeletCertificateNotIssued"))
 	healthy(t, c, node)
 }
@@ -70,6 +77,12 @@ func machineThatJoins(t *testing.T, c *harness.Cluster) {
 	asks(t, c, name, "kube-apiserver-client-kubelet", "client auth", request(t, node, ""), "--as="+name)
 	n := becomes(t, c, time.Minute, want{
 		node: node, verdict: report.Unhealthy, code: "KubeletCertificateNotIssued", text: "a machine requests to join as this node", exit: 1,
+	})
+	soon := thresholds(t, "certificateRequestWait: 10s\n")
+	harness.Eventually(t, 30*time.Second, func() (string, bool) {
+		list, _ := fleet(t, c, soon)
+		return strings.Join(list.CommonCauses, "\n"), slices.Contains(list.CommonCauses,
+			"1 machine requests to join and has received no client certificate: "+node+"; name one as NODE for the reason")
 	})
 	approveAndRecover(t, c, of(t, n, "KubeletCertificateNotIssued"))
 	harness.Eventually(t, time.Minute, func() (string, bool) {

@@ -55,9 +55,22 @@ spec:
 
 	c.MustKubectl(t, "delete", "resourceslice", driver)
 	hasFinding(t, c, "DeviceDriverNotPublishing", driver+" publishes no device, but pods use 1 device of it: "+ns+"/train")
+	waitsForDriver(t, c, ns)
 	if d := held(t, c, driver); d.Published || d.Claim != "train" || !slices.Equal(d.Pods, []string{"train"}) {
 		t.Errorf("%+v", d)
 	}
+}
+
+// waitsForDriver waits until the pod that the kubelet does not start, since its driver is gone, is a consequence of that.
+func waitsForDriver(t *testing.T, c *harness.Cluster, namespace string) {
+	t.Helper()
+	soon := thresholds(t, "podStart: 10s\n")
+	harness.Eventually(t, 30*time.Second, func() (string, bool) {
+		n, _, err := look(t, c, want{node: "w1", flags: []string{soon}})
+		return fmt.Sprintf("%v %+v", err, n.Consequences), slices.ContainsFunc(n.Consequences, func(e finding.Consequence) bool {
+			return e.Code == "PodNotStarting" && e.CausedBy == "DeviceDriverNotPublishing" && e.Object.Namespace == namespace
+		})
+	})
 }
 
 // hasFinding waits until w1 has a finding that ends so, and follows its next commands.
