@@ -251,9 +251,10 @@ func (o Options) cut(list report.List) report.List {
 	for i := range list.Items {
 		n := &list.Items[i]
 		for name, clear := range map[string]func(){
-			"health": func() { n.Health = nil }, "components": func() { n.Components = nil }, "resources": func() { n.Resources, n.Swap, n.PSI = nil, nil, nil },
-			"devices": func() { n.Devices, n.ResourcePools = nil, nil },
-			"pods":    func() { n.Pods = nil }, "network": func() { n.Network = nil }, "storage": func() { n.Storage = nil },
+			"health": func() { n.Health = nil }, "components": func() { n.Components = nil },
+			"resources": func() { n.Resources, n.Swap, n.PSI = nil, nil, nil },
+			"devices":   func() { n.Devices, n.ResourcePools = nil, nil },
+			"pods":      func() { n.Pods = nil }, "network": func() { n.Network = nil }, "storage": func() { n.Storage = nil },
 			"controlplane": func() { n.ControlPlane = nil }, "scheduling": func() { n.Scheduling = nil }, "events": func() { n.Events = nil },
 			"lifecycle": func() { n.Lifecycle = nil },
 		} {
