@@ -3,6 +3,7 @@ package ask
 import (
 	"fmt"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -182,7 +183,7 @@ func Evidence(w *facts.Snapshot, fqdn string) []finding.Evidence {
 
 func Sorted(a report.Answer) report.Answer {
 	a.Records = slices.Clone(a.Records)
-	slices.SortFunc(a.Records, func(x, y report.Record) int { return strings.Compare(x.Data, y.Data) })
+	sort.Slice(a.Records, func(i, j int) bool { return a.Records[i].Data < a.Records[j].Data })
 	return a
 }
 

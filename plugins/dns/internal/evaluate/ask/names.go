@@ -3,6 +3,7 @@ package ask
 import (
 	"cmp"
 	"slices"
+	"sort"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -79,7 +80,9 @@ func Suggest(w *facts.Snapshot, fqdn string) []string {
 			list = append(list, near{w.Engine.ServiceName(svc), rank})
 		}
 	}
-	slices.SortFunc(list, func(a, b near) int { return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.name, b.name)) })
+	sort.Slice(list, func(i, j int) bool {
+		return cmp.Or(cmp.Compare(list[i].rank, list[j].rank), cmp.Compare(list[i].name, list[j].name)) < 0
+	})
 	var names []string
 	for _, n := range list[:min(3, len(list))] {
 		names = append(names, strings.TrimSuffix(n.name, "."))

@@ -79,7 +79,8 @@ func Replace(first, second facts.Input) facts.Input {
 	}
 	second.Sources.Sort()
 	second.Policies, second.Account, second.Access, second.Events = first.Policies, first.Account, first.Access, first.Events
-	second.Kubelets, second.Logs, second.From, second.Beside, second.External = first.Kubelets, first.Logs, first.From, first.Beside, first.External
+	second.Kubelets, second.Logs, second.External = first.Kubelets, first.Logs, first.External
+	second.From, second.Beside = first.From, first.Beside
 	return second
 }
 

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 )
@@ -49,8 +50,8 @@ func (b *Bucket) UnmarshalJSON(data []byte) error {
 
 // Sort orders the samples by name and labels.
 func (m Metrics) Sort() {
-	slices.SortFunc(m, func(a, b Sample) int {
-		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(labelKey(a.Labels), labelKey(b.Labels)))
+	sort.Slice(m, func(i, j int) bool {
+		return cmp.Or(cmp.Compare(m[i].Name, m[j].Name), cmp.Compare(labelKey(m[i].Labels), labelKey(m[j].Labels))) < 0
 	})
 }
 
