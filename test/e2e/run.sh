@@ -52,13 +52,15 @@ keep_requests() {
 
 # run_package runs the tests of one package, and notes if they failed.
 run_package() {
-  local package=$1 began=$SECONDS where=. tests=./test/e2e/$1
+  local package=$1 began=$SECONDS where=. tests=./test/e2e/$1 own
   [ "$package" != cluster ] || { where=test/cluster tests=./e2e; }
   # shellcheck disable=SC2086 # the arguments are several words
   (cd $where && "$E2E_BIN/gotest" -count=1 -timeout 45m ${E2E_ARGS:-} "$tests") || touch "$work/$package.failed"
   echo "e2e: $package: $((SECONDS - began)) s" >&2
-  [ -n "${E2E_KUBECONFIG:-}" ] || keep_requests "$E2E_CLUSTER-$package" "$work/$package.requests"
-  remove_clusters "$E2E_CLUSTER-$package"
+  for own in "$E2E_CLUSTER-$package" "$E2E_CLUSTER-${package}2"; do # a package may have a second one
+    [ -n "${E2E_KUBECONFIG:-}" ] || keep_requests "$own" "$work/$package.requests"
+    remove_clusters "$own"
+  done
 }
 
 # lane runs packages, each as soon as it is free, and prints what one said when it has ended. Its shared cluster is its own.

@@ -98,13 +98,16 @@ type NodeCache struct {
 	IPs     []string `json:"ips"`
 	Nodes   int      `json:"nodes"`
 	Ready   int      `json:"ready"`
-	Missing []string `json:"missing,omitempty"`
+	Missing []string `json:"missing,omitempty"` // nodes whose cache pod is not ready or does not exist
+	// Upstream is the Service of the servers to which the cache forwards what it does not hold.
+	Upstream *Service `json:"upstream,omitempty"`
 }
 
 // Answer is one question and what came back, from one point of view.
 type Answer struct {
 	Viewpoint     string   `json:"viewpoint"` // port-forward:POD, same-node:POD or pod:NAMESPACE/NAME
 	Server        string   `json:"server"`
+	ServedBy      string   `json:"servedBy,omitempty"` // the node cache that answers at the address of Server
 	Transport     string   `json:"transport"`
 	Name          string   `json:"name"`
 	Type          string   `json:"type"`

@@ -1,5 +1,6 @@
 // Package makes holds end-to-end tests on a cluster with parts that not every cluster has: a network that enforces NetworkPolicies,
-// volumes that are provisioned where their first pod is, and the controller of Argo Rollouts. `make test-all` runs them.
+// volumes that are provisioned where their first pod is, and the controller of Argo Rollouts; and on another one, whose nodes have a DNS
+// cache. `make test-all` runs them.
 package makes
 
 import (
@@ -11,4 +12,10 @@ import (
 func cluster(t *testing.T) *harness.Cluster {
 	t.Helper()
 	return harness.Own(t, "makes", 2, "--with", "argo-rollouts,local-path,network-policy")
+}
+
+// other is of yet another make: with what would stand in the way of the first one's tests.
+func other(t *testing.T) *harness.Cluster {
+	t.Helper()
+	return harness.Own(t, "makes2", 2, "--with", "node-cache")
 }

@@ -294,6 +294,7 @@ func (c *Collector) servers(ctx context.Context, w Wants, service *corev1.Servic
 		wg.Go(func() { c.warnings(ctx, namespace) })
 	}
 	wg.Wait()
+	c.cachePods(ctx)
 	workload := discover.FindWorkload(service, c.in.Deployments, c.in.DaemonSets)
 	c.misselected(ctx, service, workload)
 	c.in.Events = slices.DeleteFunc(c.in.Events, func(e corev1.Event) bool {
@@ -303,6 +304,20 @@ func (c *Collector) servers(ctx context.Context, w Wants, service *corev1.Servic
 		c.access(ctx, workload)
 	}
 	return workload
+}
+
+// cachePods reads the pods of NodeLocal DNSCache, if there is one.
+func (c *Collector) cachePods(ctx context.Context) {
+	set := discover.NodeCache(c.in.DaemonSets)
+	if set == nil || set.Spec.Selector == nil {
+		return
+	}
+	selector := metav1.FormatLabelSelector(set.Spec.Selector)
+	list, err := c.client.CoreV1().Pods(set.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+	c.note("cache-pods", "list", "pods in "+set.Namespace, err)
+	if err == nil {
+		c.in.CachePods = trimmed(list.Items)
+	}
 }
 
 // warnings reads the Warning events about pods of a namespace.

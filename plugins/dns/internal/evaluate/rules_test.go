@@ -196,7 +196,7 @@ func serverFaults() []fault {
 		}, near: func(in *Input) {
 			in.Deployments[0].Spec.Replicas, in.Pods, in.Probes, in.Slices[0].Endpoints, in.Nodes = ptr(int32(1)), in.Pods[:1], in.Probes[:1], in.Slices[0].Endpoints[:1], in.Nodes[:1]
 		}},
-		{code: "NodeLocalDNSCacheMissing", before: func(in *Input) { in.DaemonSets = []appsv1.DaemonSet{nodeCacheSet(1)} }, near: func(in *Input) { in.DaemonSets = []appsv1.DaemonSet{nodeCacheSet(2)} }},
+		{code: "NodeLocalDNSCacheMissing", before: func(in *Input) { nodeCache(in, "169.254.20.10", 1) }, near: func(in *Input) { nodeCache(in, "169.254.20.10", 2) }},
 	}
 }
 
@@ -208,6 +208,27 @@ func probes(in *Input) {
 		}
 		c := &in.Pods[i].Spec.Containers[0]
 		c.ReadinessProbe, c.LivenessProbe = get("/ready", 8181), get("/health", 8080)
+	}
+}
+
+// nodeCache adds a node cache to a cluster, which is ready on the first nodes, and whose address the kubelets give to pods.
+func nodeCache(in *Input, localip string, ready int) {
+	set := nodeCacheSet(int32(ready))
+	set.Spec.Template.Spec.Containers[0].Args[1] = localip
+	in.DaemonSets = append(in.DaemonSets, set)
+	for i, n := range in.Nodes {
+		pod := dnsPod("node-local-dns-"+n.Name, n.Name, "192.0.2.1")
+		pod.Labels = map[string]string{"k8s-app": "node-local-dns"}
+		if i >= ready {
+			pod.Status.Phase, pod.Status.Conditions[0].Status = corev1.PodPending, corev1.ConditionFalse
+			pod.Status.ContainerStatuses[0] = corev1.ContainerStatus{Name: "node-cache", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff"}}}
+		}
+		in.CachePods = append(in.CachePods, pod)
+	}
+	in.Sources = append(in.Sources, source.Source{Name: "cache-pods", State: source.OK})
+	if !strings.Contains(localip, "10.96.0.10") {
+		in.Kubelets[0].ClusterDNS = []string{localip}
+		in.From.Files["/etc/resolv.conf"] = strings.Replace(in.From.Files["/etc/resolv.conf"], "10.96.0.10", localip, 1)
 	}
 }
 

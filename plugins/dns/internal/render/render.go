@@ -173,8 +173,21 @@ func (p *page) server(s report.Status) {
 			output.Plural(other.Ready, "ready endpoint", "ready endpoints")))
 	}
 	if c := s.NodeCache; c != nil {
-		p.Facts(width, "Node cache", fmt.Sprintf("%s %s, ready on %d of %d nodes", c.Name, strings.Join(c.IPs, " "), c.Ready, c.Nodes))
+		p.Facts(width, "Node cache", nodeCache(c)...)
 	}
+}
+
+func nodeCache(c *report.NodeCache) []string {
+	ready := fmt.Sprintf("%s %s, ready on %d of %d nodes", c.Name, strings.Join(c.IPs, " "), c.Ready, c.Nodes)
+	if len(c.Missing) > 0 {
+		ready += "; not on " + strings.Join(c.Missing, ", ")
+	}
+	lines := []string{ready}
+	if u := c.Upstream; u != nil {
+		lines = append(lines, fmt.Sprintf("forwards to Service %s/%s %s, %s", u.Namespace, u.Name, strings.Join(u.ClusterIPs, " "),
+			output.Plural(u.Ready, "ready endpoint", "ready endpoints")))
+	}
+	return lines
 }
 
 func (p *page) replicas(s report.Status) {
@@ -249,6 +262,14 @@ func (p *page) routes(s report.Status) {
 	p.table(columns("ZONES", "PLUGIN", "UPSTREAM", "+PORT", "LINE"), rows)
 }
 
+// served is the address that was asked, and what answers there where that is no DNS server of the cluster itself.
+func served(a report.Answer) string {
+	if a.ServedBy == "" {
+		return a.Server
+	}
+	return a.Server + " (node cache)"
+}
+
 func (p *page) answers(list []report.Answer) {
 	var rows [][]output.Cell
 	for _, a := range list {
@@ -274,7 +295,7 @@ func (p *page) answers(list []report.Answer) {
 		}
 		rows = append(rows, []output.Cell{
 			{Text: a.Viewpoint},
-			{Text: a.Server},
+			{Text: served(a)},
 			{Text: a.Transport},
 			{Text: a.Name},
 			{Text: a.Type},

@@ -145,7 +145,7 @@ func (b *Builder) compile(ctx context.Context, c Component, source, final string
 		}
 	}
 	if c.Manifest.Path != "" {
-		if err := keep(ctx, source, c.Manifest, filepath.Join(temp, c.Name+".yaml")); err != nil {
+		if err := keep(ctx, c.Manifest.source(source), c.Manifest, filepath.Join(temp, c.Name+".yaml")); err != nil {
 			return err
 		}
 	}
@@ -175,6 +175,14 @@ func goCommand(ctx context.Context, source string, args ...string) *exec.Cmd {
 	cmd.Dir = source
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-buildvcs=false")
 	return cmd
+}
+
+// source is the directory of the component that requires the module, beside that of the component whose manifest it is.
+func (f ModuleFile) source(own string) string {
+	if f.Of == "" {
+		return own
+	}
+	return filepath.Join(filepath.Dir(own), f.Of)
 }
 
 // keep copies a file of a module: the module itself may go from the machine, and what was built of it stays.

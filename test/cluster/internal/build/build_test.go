@@ -44,7 +44,7 @@ func TestKeyFollowsContent(t *testing.T) {
 	flags.LDFlags = "-X a=c"
 	packages.Packages = []string{"./sub"}
 	manifest := base
-	manifest.Manifest = ModuleFile{"x", "sub/main.go"}
+	manifest.Manifest = ModuleFile{Module: "x", Path: "sub/main.go"}
 	for name, got := range map[string]string{
 		"another toolchain": key(base, "go2", nil),
 		"another flag":      key(flags, "go1", nil),
@@ -121,7 +121,7 @@ func TestAManifestIsKeptBesideThePrograms(t *testing.T) {
 	b, _ := builder(t, "package main\n\nfunc main() {}\n")
 	source, final := filepath.Join(b.Source, "components", Pause), filepath.Join(t.TempDir(), "made")
 	write(t, filepath.Join(source, "deploy", "install.yaml"), "kind: Deployment\n")
-	c := Component{Name: "tool", Packages: []string{"."}, Manifest: ModuleFile{"pause", "deploy/install.yaml"}}
+	c := Component{Name: "tool", Packages: []string{"."}, Manifest: ModuleFile{Module: "pause", Path: "deploy/install.yaml"}}
 	if err := b.compile(t.Context(), c, source, final); err != nil {
 		t.Fatal(err)
 	}
@@ -178,5 +178,29 @@ func TestComponentsAreWhole(t *testing.T) {
 		if err != nil || !strings.Contains(string(data), want) {
 			t.Errorf("go.mod of %q does not require %q (%v)", name, want, err)
 		}
+	}
+}
+
+// A manifest may be of a module that another component requires: then that one's versions belong to the key.
+func TestAManifestOfAnotherComponentsModule(t *testing.T) {
+	b, _ := builder(t, "package main\n\nfunc main() {}\n")
+	source, other := filepath.Join(b.Source, "components", Pause), filepath.Join(b.Source, "components", "other")
+	write(t, filepath.Join(other, "go.mod"), "module other\n\ngo 1.26.0\n")
+	write(t, filepath.Join(other, "install.yaml"), "kind: DaemonSet\n")
+	c := Component{Name: "tool", Packages: []string{"."}, Manifest: ModuleFile{Module: "other", Path: "install.yaml", Of: "other"}}
+	final := filepath.Join(t.TempDir(), "made")
+	if err := b.compile(t.Context(), c, source, final); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := os.ReadFile(filepath.Join(final, "tool.yaml")); err != nil || string(data) != "kind: DaemonSet\n" {
+		t.Errorf("got %q, %v", data, err)
+	}
+	before, err := Key(source, c, "go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(other, "go.mod"), "module other\n\ngo 1.26.1\n")
+	if after, err := Key(source, c, "go"); err != nil || after == before {
+		t.Errorf("another version has the same key: %v", err)
 	}
 }

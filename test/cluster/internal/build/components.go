@@ -16,8 +16,8 @@ type Component struct {
 	Manifest ModuleFile
 }
 
-// ModuleFile is a file of a module that a component requires.
-type ModuleFile struct{ Module, Path string }
+// ModuleFile is a file of a module that a component requires: the component itself, or the one that Of names.
+type ModuleFile struct{ Module, Path, Of string }
 
 // Version is the Kubernetes version of every cluster.
 const Version = "v1.36.3"
@@ -40,6 +40,7 @@ const (
 	NetworkPolicy = "network-policy"
 	ArgoRollouts  = "argo-rollouts"
 	LocalPath     = "local-path"
+	NodeCache     = "node-cache"
 )
 
 // CoreDNSVersion is the version that components/coredns requires. The image
@@ -55,6 +56,8 @@ const (
 	// v1.10.2 needs a Go that was not to be had when this was pinned.
 	ArgoRolloutsVersion = "v1.10.1"
 	LocalPathVersion    = "v0.0.30"
+	// NodeCacheVersion is the version of NodeLocal DNSCache that Kubernetes' own manifest names.
+	NodeCacheVersion = "1.26.7"
 )
 
 // Components lists every component, the slowest to build first.
@@ -81,16 +84,20 @@ func Components() []Component {
 		{
 			Name: ArgoRollouts, Packages: []string{"github.com/argoproj/argo-rollouts/cmd/rollouts-controller"},
 			LDFlags:  "-X github.com/argoproj/argo-rollouts/utils/version.version=" + ArgoRolloutsVersion,
-			Manifest: ModuleFile{"github.com/argoproj/argo-rollouts", "manifests/install.yaml"},
+			Manifest: ModuleFile{Module: "github.com/argoproj/argo-rollouts", Path: "manifests/install.yaml"},
 		},
 		{
 			Name: NetworkPolicy, Packages: []string{"sigs.k8s.io/kube-network-policies/cmd", "./queue"},
-			Manifest: ModuleFile{"sigs.k8s.io/kube-network-policies", "install.yaml"},
+			Manifest: ModuleFile{Module: "sigs.k8s.io/kube-network-policies", Path: "install.yaml"},
 		},
 		{
 			Name: LocalPath, Packages: []string{"github.com/rancher/local-path-provisioner"},
 			LDFlags:  "-X main.VERSION=" + LocalPathVersion,
-			Manifest: ModuleFile{"github.com/rancher/local-path-provisioner", "deploy/local-path-storage.yaml"},
+			Manifest: ModuleFile{Module: "github.com/rancher/local-path-provisioner", Path: "deploy/local-path-storage.yaml"},
+		},
+		{
+			Name: NodeCache, Packages: []string{"."},
+			Manifest: ModuleFile{Module: "k8s.io/kubernetes", Path: "cluster/addons/dns/nodelocaldns/nodelocaldns.yaml", Of: Kube},
 		},
 		{Name: Kwok, Packages: []string{"sigs.k8s.io/kwok/cmd/kwok", "./kwok-stages"}},
 	}

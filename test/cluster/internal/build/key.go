@@ -23,6 +23,13 @@ func Key(dir string, c Component, toolchain string) (string, error) {
 	if c.Manifest.Path != "" {
 		field(sum, c.Manifest.Module, c.Manifest.Path)
 	}
+	if c.Manifest.Of != "" {
+		versions, err := os.ReadFile(filepath.Join(c.Manifest.source(dir), "go.mod"))
+		if err != nil {
+			return "", fmt.Errorf("hash component %q: %w", c.Name, err)
+		}
+		field(sum, string(versions))
+	}
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err

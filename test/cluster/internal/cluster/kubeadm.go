@@ -85,7 +85,7 @@ func initConfig(spec Spec, plan netplan.Plan, s secrets, cgroupV1 bool) (string,
 				"extraArgs": []object{{"name": "unsafe-no-fsync", "value": "true"}},
 			}},
 		},
-		kubeletConfig(cgroupV1),
+		kubeletConfig(spec, cgroupV1),
 		object{
 			"apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration",
 			"mode": spec.ProxyMode,
@@ -97,7 +97,7 @@ func initConfig(spec Spec, plan netplan.Plan, s secrets, cgroupV1 bool) (string,
 
 // kubeletConfig is what all kubelets have in common. Eviction thresholds stay
 // upstream's, since every node has a disk of its own.
-func kubeletConfig(cgroupV1 bool) object {
+func kubeletConfig(spec Spec, cgroupV1 bool) object {
 	config := object{
 		"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
 		"cgroupDriver": "cgroupfs",
@@ -108,6 +108,9 @@ func kubeletConfig(cgroupV1 bool) object {
 	}
 	if cgroupV1 {
 		config["failCgroupV1"] = false
+	}
+	if spec.Has(build.NodeCache) {
+		config["clusterDNS"] = []string{nodeCacheIP}
 	}
 	return config
 }

@@ -17,6 +17,7 @@ type part struct {
 	name      string
 	namespace string
 	workload  string // that has to become ready
+	pods      string // label of its pods, if there is one on each node
 	ref       string // of the image
 	user      string // that the image names
 	programs  []program
@@ -28,6 +29,9 @@ type program struct{ name, path string }
 
 // edit is what a manifest says otherwise here.
 type edit struct{ old, now string }
+
+// nodeCacheIP is the address that NodeLocal DNSCache recommends; pods get it as their only nameserver.
+const nodeCacheIP = "169.254.20.10"
 
 // knownParts lists the parts in the order of their installation.
 func knownParts() []part {
@@ -54,6 +58,18 @@ func knownParts() []part {
 			ref:      "docker.io/rancher/local-path-provisioner:" + build.LocalPathVersion,
 			programs: []program{{"local-path-provisioner", "/usr/bin/local-path-provisioner"}},
 		},
+		{
+			name: build.NodeCache, namespace: "kube-system", workload: "daemonset/node-local-dns", pods: "k8s-app=node-local-dns",
+			ref: "registry.k8s.io/dns/k8s-dns-node-cache:" + build.NodeCacheVersion, programs: []program{{build.NodeCache, "/node-cache"}},
+			// As for IPVS: pods ask the link-local address, since the kubelets say so, and the Service's address stays the servers'
+			// (https://kubernetes.io/docs/tasks/administer-cluster/nodelocaldns/).
+			edits: []edit{
+				{" __PILLAR__DNS__SERVER__", ""},
+				{",__PILLAR__DNS__SERVER__", ""},
+				{"__PILLAR__LOCAL__DNS__", nodeCacheIP},
+				{"__PILLAR__DNS__DOMAIN__", "cluster.local"},
+			},
+		},
 	}
 }
 
@@ -78,6 +94,9 @@ func ParseParts(names []string) (string, error) {
 	return strings.Join(slices.Compact(sorted), ","), nil
 }
 
+// Has says whether the cluster has a part.
+func (s Spec) Has(part string) bool { return slices.Contains(s.Parts(), part) }
+
 // Parts lists the names of the parts that the cluster has.
 func (s Spec) Parts() []string {
 	if s.With == "" {
@@ -87,24 +106,82 @@ func (s Spec) Parts() []string {
 }
 
 func (s Spec) parts() []part {
-	return slices.DeleteFunc(knownParts(), func(p part) bool { return !slices.Contains(s.Parts(), p.name) })
+	return slices.DeleteFunc(knownParts(), func(p part) bool { return !s.Has(p.name) })
 }
 
 // packParts writes the archives with the images of the parts.
 func (c *Cluster) packParts(ctx context.Context, bin build.Binaries) ([]string, error) {
 	var paths []string
 	for _, p := range c.State.parts() {
-		spec := image.Spec{Refs: []string{p.ref}, User: p.user, Entrypoint: []string{p.programs[0].path}}
-		for _, program := range p.programs {
-			spec.Layers = append(spec.Layers, []image.File{{Path: program.path, Source: bin.Path(program.name)}, {Path: "/tmp/"}, {Path: "/etc/"}})
-		}
-		path, err := c.pack(ctx, archive{name: p.name, specs: []image.Spec{spec}})
+		path, err := c.packPart(ctx, p, bin)
 		if err != nil {
 			return nil, err
 		}
 		paths = append(paths, path)
 	}
 	return paths, nil
+}
+
+func (c *Cluster) packPart(ctx context.Context, p part, bin build.Binaries) (string, error) {
+	spec := image.Spec{Refs: []string{p.ref}, User: p.user, Entrypoint: []string{p.programs[0].path}}
+	for _, program := range p.programs {
+		spec.Layers = append(spec.Layers, []image.File{{Path: program.path, Source: bin.Path(program.name)}, {Path: "/tmp/"}, {Path: "/etc/"}})
+	}
+	return c.pack(ctx, archive{name: p.name, specs: []image.Spec{spec}})
+}
+
+// StopPart ends a part that runs on each node on one of them: its image is gone from there, and cannot be pulled. The pods are replaced.
+func (c *Cluster) StopPart(ctx context.Context, name, node string) error {
+	p, err := c.part(name)
+	if err != nil {
+		return err
+	}
+	if _, err := c.inNode(ctx, node, "", "ctr", "--namespace", "k8s.io", "images", "remove", "--sync", p.ref); err != nil {
+		return err
+	}
+	return c.replacePod(ctx, p, node)
+}
+
+// StartPart undoes StopPart.
+func (c *Cluster) StartPart(ctx context.Context, name, node string) error {
+	p, err := c.part(name)
+	if err != nil {
+		return err
+	}
+	path, err := c.packPart(ctx, p, build.Binaries{Dir: c.State.Bin})
+	if err != nil {
+		return err
+	}
+	if err := c.LoadImages(ctx, node, path); err != nil {
+		return err
+	}
+	return c.replacePod(ctx, p, node) // the next try of the present one may be minutes away
+}
+
+func (c *Cluster) part(name string) (part, error) {
+	for _, p := range c.State.parts() {
+		if p.name == name {
+			return p, nil
+		}
+	}
+	return part{}, fmt.Errorf("cluster %q was made without --with %s", c.State.Name, name)
+}
+
+// replacePod deletes the part's pod on a node, and waits until it is gone; the DaemonSet makes another one.
+func (c *Cluster) replacePod(ctx context.Context, p part, node string) error {
+	_, err := c.Kubectl(ctx, "", "-n", p.namespace, "delete", "pod", "-l", p.pods, "--field-selector", "spec.nodeName="+node)
+	return err
+}
+
+// PartReady says whether the part's pod on a node is ready.
+func (c *Cluster) PartReady(ctx context.Context, name, node string) bool {
+	p, err := c.part(name)
+	if err != nil {
+		return false
+	}
+	out, err := c.Kubectl(ctx, "", "-n", p.namespace, "get", "pods", "-l", p.pods, "--field-selector", "spec.nodeName="+node,
+		"-o", `jsonpath={.items[*].status.conditions[?(@.type=="Ready")].status}`)
+	return err == nil && out == "True"
 }
 
 // manifest is upstream's, with the edits.
@@ -114,6 +191,9 @@ func (p part) manifest(upstream string) (string, error) {
 			return "", fmt.Errorf("the manifest of %q has no longer %q", p.name, e.old)
 		}
 		upstream = strings.ReplaceAll(upstream, e.old, e.now)
+	}
+	if !strings.Contains(upstream, p.ref) {
+		return "", fmt.Errorf("the manifest of %q does not run %q", p.name, p.ref)
 	}
 	return upstream, nil
 }

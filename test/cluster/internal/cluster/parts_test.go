@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -54,11 +55,24 @@ func TestPartsAreComponents(t *testing.T) {
 }
 
 func TestAManifestThatChangedIsNotTaken(t *testing.T) {
-	p := part{name: "x", edits: []edit{{"image: a:1\n", "image: a:2\n"}}}
+	p := part{name: "x", ref: "a:2", edits: []edit{{"image: a:1\n", "image: a:2\n"}}}
 	if got, err := p.manifest("- image: a:1\n- image: a:1\n"); err != nil || got != "- image: a:2\n- image: a:2\n" {
 		t.Errorf("got %q, %v", got, err)
 	}
 	if _, err := p.manifest("- image: b:1\n"); err == nil || !strings.Contains(err.Error(), "image: a:1") {
 		t.Errorf("got %v", err)
+	}
+	p.ref = "a:3"
+	if _, err := p.manifest("- image: a:1\n"); err == nil || !strings.Contains(err.Error(), "a:3") {
+		t.Errorf("an image that nothing runs: %v", err)
+	}
+}
+
+func TestKubeletsGiveTheNodeCacheToPods(t *testing.T) {
+	if got := kubeletConfig(Spec{With: "local-path"}, false)["clusterDNS"]; got != nil {
+		t.Errorf("without a cache: %v", got)
+	}
+	if got := kubeletConfig(Spec{With: "local-path,node-cache"}, false)["clusterDNS"]; fmt.Sprint(got) != "["+nodeCacheIP+"]" {
+		t.Errorf("got %v", got)
 	}
 }

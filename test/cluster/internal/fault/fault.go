@@ -34,7 +34,8 @@ type Fault struct {
 	Name         string
 	Summary      string
 	Symptom      string
-	ControlPlane bool // breaks a node of the control plane, cp1 if none is named
+	ControlPlane bool   // breaks a node of the control plane, cp1 if none is named
+	Part         string // that the cluster must have been made with; empty: none
 	Inject       func(context.Context, Target, Options) error
 	Heal         func(context.Context, Target, Options) error
 }
@@ -45,9 +46,9 @@ type Target struct {
 	Node    node.Config
 }
 
-// All lists every fault.
+// All lists every fault. Those of parts come first and are healed last: their pods need all else.
 func All() []Fault {
-	return slices.Concat(unitFaults(), networkFaults(), diskFaults(), kubeletFaults(), controlPlaneFaults())
+	return slices.Concat(partFaults(), unitFaults(), networkFaults(), diskFaults(), kubeletFaults(), controlPlaneFaults())
 }
 
 // Find looks a fault up by its name.
@@ -86,6 +87,9 @@ func Inject(ctx context.Context, c *cluster.Cluster, f Fault, name string, o Opt
 	t, err := target(c, f, name)
 	if err != nil {
 		return err
+	}
+	if f.Part != "" && !c.State.Has(f.Part) {
+		return fmt.Errorf("fault %q: cluster %q was made without --with %s", f.Name, c.State.Name, f.Part)
 	}
 	release, err := t.lock(ctx)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/cluster"
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/host"
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/netplan"
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/node"
 )
@@ -61,6 +62,22 @@ func TestTarget(t *testing.T) {
 				t.Errorf("got %q, %v", got.Node.Name, err)
 			}
 		})
+	}
+}
+
+// What was never injected leaves no record that nothing could heal.
+func TestAFaultOfAPartThatTheClusterLacks(t *testing.T) {
+	c := clusterOf(1)
+	c.Root = host.Root(t.TempDir())
+	f, err := Find("stop-node-cache")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Inject(t.Context(), c, f, "w1", Options{}); err == nil || !strings.Contains(err.Error(), "without --with node-cache") {
+		t.Errorf("got %v", err)
+	}
+	if n, err := c.Node("w1"); err != nil || len(n.Faults()) > 0 {
+		t.Errorf("recorded: %v, %v", n.Faults(), err)
 	}
 }
 

@@ -13,19 +13,44 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 )
 
-func LocalIPs(spec corev1.PodSpec) []string {
-	for _, c := range spec.Containers {
-		args := append(slices.Clone(c.Command), c.Args...)
-		for i, a := range args {
-			if strings.TrimLeft(a, "-") == "localip" && i+1 < len(args) {
-				return strings.Split(args[i+1], ",")
-			}
-			if value, ok := strings.CutPrefix(strings.TrimLeft(a, "-"), "localip="); ok {
-				return strings.Split(value, ",")
-			}
+// NodeCache finds NodeLocal DNSCache: a DaemonSet whose container has -localip.
+func NodeCache(daemonSets []appsv1.DaemonSet) *appsv1.DaemonSet {
+	for i := range daemonSets {
+		if len(LocalIPs(daemonSets[i].Spec.Template.Spec)) > 0 {
+			return &daemonSets[i]
 		}
 	}
 	return nil
+}
+
+// LocalIPs are the addresses at which a node cache answers.
+func LocalIPs(spec corev1.PodSpec) []string {
+	if value := argument(spec, "localip"); value != "" {
+		return strings.Split(value, ",")
+	}
+	return nil
+}
+
+// UpstreamService is the Service whose address a node cache forwards to
+// (https://github.com/kubernetes/dns/blob/master/cmd/node-cache/main.go).
+func UpstreamService(spec corev1.PodSpec) string {
+	return cmp.Or(argument(spec, "upstreamsvc"), "kube-dns")
+}
+
+// argument is the value of a flag of some container.
+func argument(spec corev1.PodSpec, flag string) string {
+	for _, c := range spec.Containers {
+		args := append(slices.Clone(c.Command), c.Args...)
+		for i, a := range args {
+			if strings.TrimLeft(a, "-") == flag && i+1 < len(args) {
+				return args[i+1]
+			}
+			if value, ok := strings.CutPrefix(strings.TrimLeft(a, "-"), flag+"="); ok {
+				return value
+			}
+		}
+	}
+	return ""
 }
 
 // Workload is the Deployment or DaemonSet of the DNS pods.

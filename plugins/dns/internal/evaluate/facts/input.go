@@ -25,9 +25,10 @@ type Input struct {
 	Slices      []discoveryv1.EndpointSlice  `json:"slices,omitempty"`
 	Namespaces  []corev1.Namespace           `json:"namespaces,omitempty"`
 	Nodes       []corev1.Node                `json:"nodes,omitempty"`
-	Leases      []coordinationv1.Lease       `json:"leases,omitempty"`  // heartbeats of the nodes whose DNS pod did not answer
-	Pods        []corev1.Pod                 `json:"pods,omitempty"`    // of the DNS service
-	Targets     []corev1.Pod                 `json:"targets,omitempty"` // that names, verify or explain look at
+	Leases      []coordinationv1.Lease       `json:"leases,omitempty"`    // heartbeats of the nodes whose DNS pod did not answer
+	Pods        []corev1.Pod                 `json:"pods,omitempty"`      // of the DNS service
+	CachePods   []corev1.Pod                 `json:"cachePods,omitempty"` // of NodeLocal DNSCache
+	Targets     []corev1.Pod                 `json:"targets,omitempty"`   // that names, verify or explain look at
 	Deployments []appsv1.Deployment          `json:"deployments,omitempty"`
 	DaemonSets  []appsv1.DaemonSet           `json:"daemonSets,omitempty"`
 	StatefulSet []appsv1.StatefulSet         `json:"statefulSets,omitempty"`
@@ -110,7 +111,7 @@ type Options struct {
 func sortInput(in *Input) {
 	in.Services, in.Slices = slices.Clone(in.Services), slices.Clone(in.Slices)
 	in.Namespaces, in.Nodes, in.Leases = slices.Clone(in.Namespaces), slices.Clone(in.Nodes), slices.Clone(in.Leases)
-	in.Pods, in.Targets = slices.Clone(in.Pods), slices.Clone(in.Targets)
+	in.Pods, in.CachePods, in.Targets = slices.Clone(in.Pods), slices.Clone(in.CachePods), slices.Clone(in.Targets)
 	in.Probes, in.Logs = slices.Clone(in.Probes), slices.Clone(in.Logs)
 	in.Policies, in.Access = slices.Clone(in.Policies), slices.Clone(in.Access)
 	in.Kubelets, in.Beside = slices.Clone(in.Kubelets), slices.Clone(in.Beside)
@@ -122,6 +123,7 @@ func sortInput(in *Input) {
 	sortByName(in.Nodes)
 	sortByName(in.Leases)
 	sortByName(in.Pods)
+	sortByName(in.CachePods)
 	sortByName(in.Targets)
 	sortByName(in.Policies)
 	sortByName(in.Deployments)
@@ -131,14 +133,16 @@ func sortInput(in *Input) {
 	in.Events = slices.Clone(in.Events)
 	sortByName(in.Events)
 	sort.Slice(in.Probes, func(i, j int) bool { return in.Probes[i].Pod < in.Probes[j].Pod })
-	slices.SortFunc(in.Logs, func(a, b Log) int {
-		return cmp.Or(cmp.Compare(a.Pod, b.Pod), BoolOrder(b.Previous, a.Previous))
+	sort.Slice(in.Logs, func(i, j int) bool {
+		a, b := in.Logs[i], in.Logs[j]
+		return cmp.Or(cmp.Compare(a.Pod, b.Pod), BoolOrder(b.Previous, a.Previous)) < 0
 	})
-	slices.SortFunc(in.Access, func(a, b Access) int {
-		return cmp.Or(cmp.Compare(a.Resource, b.Resource), cmp.Compare(a.Verb, b.Verb))
+	sort.Slice(in.Access, func(i, j int) bool {
+		a, b := in.Access[i], in.Access[j]
+		return cmp.Or(cmp.Compare(a.Resource, b.Resource), cmp.Compare(a.Verb, b.Verb)) < 0
 	})
 	sort.Slice(in.Beside, func(i, j int) bool { return in.Beside[i].Pod.Name < in.Beside[j].Pod.Name })
-	slices.SortFunc(in.Kubelets, func(a, b Kubelet) int { return cmp.Compare(a.Node, b.Node) })
+	sort.Slice(in.Kubelets, func(i, j int) bool { return in.Kubelets[i].Node < in.Kubelets[j].Node })
 }
 
 func BoolOrder(a, b bool) int {

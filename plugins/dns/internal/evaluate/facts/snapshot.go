@@ -218,22 +218,6 @@ func (w *Snapshot) Routes() []report.Route {
 	return routes
 }
 
-// NodeCache finds NodeLocal DNSCache: a DaemonSet whose container has -localip.
-func (w *Snapshot) NodeCache() *report.NodeCache {
-	for i := range w.DaemonSets {
-		d := &w.DaemonSets[i]
-		ips := discover.LocalIPs(d.Spec.Template.Spec)
-		if len(ips) == 0 {
-			continue
-		}
-		return &report.NodeCache{
-			Name: d.Namespace + "/" + d.Name, IPs: ips, Nodes: int(d.Status.DesiredNumberScheduled),
-			Ready: int(d.Status.NumberReady),
-		}
-	}
-	return nil
-}
-
 // Control is the name of the Service that every cluster has.
 func (w *Snapshot) Control() string {
 	if svc := w.Engine.Service("default", "kubernetes"); svc != nil || !w.Sources.Get("services").Readable() {

@@ -42,7 +42,7 @@ func Explain(in facts.Input, now time.Time, o facts.Options, name string, libcs 
 		out.Lookups = append(out.Lookups, walk)
 	}
 	first := out.Lookups[0]
-	all := clients.CheckPodConfig(w)
+	all := slices.Concat(clients.CheckPodConfig(w), clients.CheckOwnCache(w))
 	failure := walkFailure(w, name, first)
 	all = append(all, failure...)
 	if first.Outcome == Answered && first.Queries == 0 {
@@ -156,6 +156,7 @@ func walkFailure(w *facts.Snapshot, name string, walk report.Lookup) []finding.F
 		if len(f.Evidence) == 0 {
 			f.Evidence = append(f.Evidence, facts.NewEvidence(step.Source, step.Name, "%s", step.A))
 		}
+		f = clients.BlameCache(w, f, w.OwnServers()...)
 	}
 	if walk.Outcome != Unknown {
 		f.Message = fmt.Sprintf("%s (lookup of %s from pod %s/%s: %s)", f.Message, name, w.From.Pod.Namespace, w.From.Pod.Name, walk.Reason)

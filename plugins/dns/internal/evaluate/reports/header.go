@@ -166,10 +166,13 @@ func header(w *facts.Snapshot, kind string) report.Header {
 func fromReport(w *facts.Snapshot) *report.From {
 	f := &report.From{
 		Namespace: w.From.Pod.Namespace, Name: w.From.Pod.Name, Node: w.From.Pod.Spec.NodeName, Method: w.From.Method,
-		Answers: w.From.Answers,
+		Answers: []report.Answer{},
 	}
-	if f.Answers == nil {
-		f.Answers = []report.Answer{}
+	for _, a := range w.From.Answers {
+		if a.Rcode != "" {
+			a.ServedBy = w.ServedBy(a.Server)
+		}
+		f.Answers = append(f.Answers, a)
 	}
 	return f
 }

@@ -49,7 +49,7 @@ func Pod(in facts.Input, now time.Time, o facts.Options) report.PodResolver {
 		out.Actual = confReport(actual)
 		out.Differences = c.Differences(actual)
 	}
-	conclude(w, &out.Header, clients.CheckPodConfig, clients.CheckPolicy)
+	conclude(w, &out.Header, clients.CheckPodConfig, clients.CheckPolicy, clients.CheckOwnCache)
 	switch {
 	case len(out.Findings) > 0:
 	case c.AnyServers && out.Actual == nil:

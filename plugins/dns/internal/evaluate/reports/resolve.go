@@ -30,7 +30,8 @@ func Resolve(in facts.Input, now time.Time, o facts.Options, name string, types 
 	}
 	all := servers.CheckReplicaUnreachable(w)
 	if w.From != nil {
-		out.Answers = append(out.Answers, w.From.Answers...)
+		all = append(all, clients.CheckOwnCache(w)...)
+		out.Answers = append(out.Answers, fromReport(w).Answers...)
 		if w.From.Error != "" {
 			all = append(all, clients.CannotAskInside(w))
 		}
@@ -50,9 +51,17 @@ func Resolve(in facts.Input, now time.Time, o facts.Options, name string, types 
 	case answered == 0:
 		out.Verdict, out.Summary = report.Unknown, "no server could be queried"+notQueriedReason(w)
 	case len(out.Findings) == 0:
-		out.Summary = fmt.Sprintf("%d of %d queries were answered", answered, len(out.Answers))
+		out.Summary = fmt.Sprintf("%d of %d queries were answered", answered, len(out.Answers)) + servedBy(out.Answers)
 	}
 	return out
+}
+
+// servedBy names the node cache where it gave all answers.
+func servedBy(list []report.Answer) string {
+	if list[0].ServedBy == "" || slices.ContainsFunc(list, func(a report.Answer) bool { return a.ServedBy != list[0].ServedBy }) {
+		return ""
+	}
+	return " by " + list[0].ServedBy
 }
 
 func answeredCount(list []report.Answer) int {

@@ -38,6 +38,7 @@ var Book = finding.NewBook(slices.Concat(
 	clients.PodRules,
 	clients.HostsRules,
 	clients.NodeRules,
+	clients.CacheRules,
 	servers.AlteredRules,
 	clients.DataRules,
 	servers.CorefileRules,

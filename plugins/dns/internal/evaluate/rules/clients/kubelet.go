@@ -14,10 +14,9 @@ import (
 // The codes of this file.
 const (
 	KubeletClusterDNSMismatch finding.Code = "KubeletClusterDNSMismatch"
-	NodeLocalDNSCacheMissing  finding.Code = "NodeLocalDNSCacheMissing"
 )
 
-// NodeRules report nodes whose pods query a wrong DNS address, or a node cache that is not ready.
+// NodeRules report nodes whose pods query a wrong DNS address.
 var NodeRules = []finding.Rule[facts.Snapshot]{
 	{
 		Entry: finding.Entry{
@@ -29,16 +28,6 @@ var NodeRules = []finding.Rule[facts.Snapshot]{
 			Source: "https://github.com/kubernetes/kubeadm/issues/282",
 		},
 		Check: checkKubelets,
-	},
-	{
-		Entry: finding.Entry{
-			Code: NodeLocalDNSCacheMissing, Severity: finding.Critical, Title: "NodeLocal DNSCache is not ready on every node",
-			Meaning:  "On a node without a ready cache pod, the cache address stays configured, so queries there get no answer.",
-			Evidence: "Fewer ready than desired pods in the status of the DaemonSet with -localip.",
-			Next:     "Check the cache pods that are not ready.",
-			Source:   "https://github.com/kubernetes/dns/issues/324",
-		},
-		Check: checkNodeCache,
 	},
 }
 
@@ -132,17 +121,4 @@ func (g *given) who() string {
 		return "the kubelet of node " + names + one
 	}
 	return fmt.Sprintf("the kubelets of %d nodes (%s)%s", len(g.nodes), names, several)
-}
-
-func checkNodeCache(w *facts.Snapshot) []finding.Finding {
-	cache := w.NodeCache()
-	if cache == nil || cache.Ready >= cache.Nodes {
-		return nil
-	}
-	namespace, name, _ := strings.Cut(cache.Name, "/")
-	return []finding.Finding{w.Make(NodeLocalDNSCacheMissing, finding.Critical, facts.Ref("DaemonSet", namespace, name),
-		fmt.Sprintf("NodeLocal DNSCache is ready on %d of %d nodes; pods on the others query an address where no server answers", cache.Ready,
-			cache.Nodes),
-		[]finding.Evidence{facts.NewEvidence("DaemonSet", "status", "%d of %d ready", cache.Ready, cache.Nodes)},
-		w.Read("List the cache pods with their nodes", namespace, "get", "pods", "-o", "wide", "-l", "k8s-app=node-local-dns"))}
 }

@@ -331,12 +331,12 @@ func CannotAskInside(w *facts.Snapshot) finding.Finding {
 // ResolveFindings judges the answers at every viewpoint to one query.
 func ResolveFindings(w *facts.Snapshot, answers []report.Answer, name string) []finding.Finding {
 	var all []finding.Finding
-	g := gather(answers)
+	g := gather(w, answers)
 	if f := servers.ByTCPAlone(w, name, g.silent); len(g.silent) > 0 && f != nil {
 		all = append(all, *f)
 	} else if len(g.silent) > 0 {
-		all = append(all, w.Make(NoUsableAnswer, finding.Critical, nil, fmt.Sprintf("%d of %d queries for %s got no usable answer", g.failed,
-			g.asked, strings.TrimSuffix(name, ".")), g.silent, CheckNext(w)))
+		all = append(all, BlameCache(w, w.Make(NoUsableAnswer, finding.Critical, nil, fmt.Sprintf("%d of %d queries for %s got no usable answer",
+			g.failed, g.asked, strings.TrimSuffix(name, ".")), g.silent, CheckNext(w)), g.servers...))
 	}
 	if g.missing && !g.exists {
 		all = append(all, ExplainNoAddress(w, name, true))
@@ -345,12 +345,12 @@ func ResolveFindings(w *facts.Snapshot, answers []report.Answer, name string) []
 	if !g.missing && !g.address && len(g.silent) == 0 && g.empty["A"] && g.empty["AAAA"] {
 		return append(all, ExplainNoAddress(w, name, false))
 	}
-	if g.exists && !g.missing {
+	if g.exists && (!g.missing || g.cached) {
 		// the same rules as for the answers of a check: what a plugin changes, and what differs from the API
 		all = append(all, servers.CheckAltered(w)...)
 		all = append(all, differing(w, answers, name)...)
 	}
-	if g.missing && g.exists {
+	if g.missing && g.exists && !g.cached {
 		var evidence []finding.Evidence
 		for _, key := range facts.SortedKeys(g.outcomes) {
 			evidence = append(evidence, facts.NewEvidence(strings.Join(g.outcomes[key], ", "), "", "%s", key))
@@ -364,14 +364,16 @@ func ResolveFindings(w *facts.Snapshot, answers []report.Answer, name string) []
 // gathered is what answers from several points of view have in common.
 type gathered struct {
 	exists, missing, address bool
+	cached                   bool // records came from a node cache alone, whose answers are of different ages
 	silent                   []finding.Evidence
+	servers                  []string            // that were silent
 	asked, failed            int                 // queries
 	empty                    map[string]bool     // types that some answer had nothing of
 	outcomes                 map[string][]string // what was said, by whom of the replicas
 }
 
-func gather(answers []report.Answer) gathered {
-	g := gathered{empty: map[string]bool{}, outcomes: map[string][]string{}}
+func gather(w *facts.Snapshot, answers []report.Answer) gathered {
+	g := gathered{cached: true, empty: map[string]bool{}, outcomes: map[string][]string{}}
 	for _, a := range answers {
 		g.asked += max(1, a.Asked)
 		if ask.Unusable(a) {
@@ -380,10 +382,12 @@ func gather(answers []report.Answer) gathered {
 		switch {
 		case a.Error != "":
 			g.silent = append(g.silent, facts.NewEvidence(a.Viewpoint, a.Server+" "+a.Transport, "%s", ask.AnswerText(a)))
+			g.servers = append(g.servers, a.Server)
 		case a.Rcode == "NXDOMAIN":
 			g.missing = true
 		case a.Rcode == "NOERROR":
 			g.exists = g.exists || len(a.Records) > 0
+			g.cached = g.cached && (len(a.Records) == 0 || w.ServedBy(a.Server) != "")
 			g.address = g.address || len(records.Data(a)) > 0 && (a.Type == "A" || a.Type == "AAAA")
 			g.empty[a.Type] = g.empty[a.Type] || len(records.Data(a)) == 0
 		}

@@ -170,8 +170,9 @@ func checkOwn(w *facts.Snapshot, o ownServers, evidence []finding.Evidence) []fi
 		seen = append(seen, facts.NewEvidence("DaemonSets", "", "none is a DNS cache with this address (-localip)"))
 		next = append(next, w.Read("List the DaemonSets, of which one may have served the address", "", "get", "daemonsets", "-A"))
 	}
-	return []finding.Finding{w.Make(DNSUnavailableFromPod, severity, facts.Ref("Pod", pod.Namespace, pod.Name), message,
-		append(seen, evidence...), append(next, otherPod(w))...)}
+	f := w.Make(DNSUnavailableFromPod, severity, facts.Ref("Pod", pod.Namespace, pod.Name), message, append(seen, evidence...),
+		append(next, otherPod(w))...)
+	return []finding.Finding{BlameCache(w, f, failing...)}
 }
 
 // usesClusterDNS says whether the kubelet sets the pod up to query cluster DNS.

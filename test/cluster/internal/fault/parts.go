@@ -1,0 +1,34 @@
+package fault
+
+import (
+	"context"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/build"
+)
+
+// partFaults are those of parts that not every cluster has.
+func partFaults() []Fault {
+	return []Fault{
+		stopPart("stop-node-cache", build.NodeCache, "the node's DNS cache does not run (a cluster made --with node-cache): its image is gone and cannot be pulled",
+			"names fail in the node's pods; the cache pod is in ImagePullBackOff; CoreDNS is well"),
+	}
+}
+
+// stopPart ends the pod of a DaemonSet on the node.
+func stopPart(name, part, summary, symptom string) Fault {
+	return Fault{
+		Name: name, Summary: summary, Symptom: symptom, Part: part,
+		Inject: func(ctx context.Context, t Target, _ Options) error {
+			if err := t.Cluster.StopPart(ctx, part, t.Node.Name); err != nil {
+				return err
+			}
+			return t.await(ctx, podPatience, part+" still runs", func() bool { return !t.Cluster.PartReady(ctx, part, t.Node.Name) })
+		},
+		Heal: func(ctx context.Context, t Target, _ Options) error {
+			if err := t.Cluster.StartPart(ctx, part, t.Node.Name); err != nil {
+				return err
+			}
+			return t.await(ctx, podPatience, part+" is not ready", func() bool { return t.Cluster.PartReady(ctx, part, t.Node.Name) })
+		},
+	}
+}
