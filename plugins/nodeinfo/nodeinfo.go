@@ -46,6 +46,10 @@ const (
 			scheduler's rules, and the kubectl drain command with the flags that it needs. Verdicts: Drainable, Risky (pods
 			are lost or find no room), Blocked (the drain would not end), Unknown (something that decides cannot be read).
 
+			With --remove, the command previews the removal of the named node for good: all of the above, whether the control
+			plane and etcd hold without it, what the Node object leaves behind (volumes, Lease, CSINode), who would bring the
+			node back, and the commands in their order.
+
 			With --paths, the command reports who must reach whom in the cluster and whether that works, each path with what was
 			looked at and what was seen, and one cause where several break together. A path that was not measured is "unknown",
 			with the reason.
@@ -70,6 +74,9 @@ const (
 
 			# Preview the drain of two nodes at once
 			PROGRAM --drain worker-1 worker-2
+
+			# Preview what is left behind when a node is removed for good, and list the commands
+			PROGRAM --remove worker-1
 
 			# Report who cannot reach whom: webhooks, aggregated APIs, kubelets, control plane
 			PROGRAM --paths
@@ -148,6 +155,9 @@ func run(ctx context.Context, env *cli.Env, o Options) error {
 	if o.Drain {
 		return drainReport.run(ctx, o, env)
 	}
+	if o.Remove {
+		return removeReport.run(ctx, o, env)
+	}
 	if o.Paths {
 		return pathsReport.run(ctx, o, env)
 	}
@@ -159,11 +169,11 @@ func run(ctx context.Context, env *cli.Env, o Options) error {
 		if err := env.LoadInput(o.FromInput, &saved); err != nil {
 			return err
 		}
-		if saved.input.Depth == evaluate.Drain {
-			return errors.New("the file was saved with --drain: pass --drain and the name of the node")
-		}
-		if saved.input.Depth == evaluate.Paths {
-			return errors.New("the file was saved with --paths: pass --paths")
+		switch flag := "--" + string(saved.input.Depth); saved.input.Depth {
+		case evaluate.Drain, evaluate.Remove:
+			return fmt.Errorf("the file was saved with %[1]s: pass %[1]s and the name of the node", flag)
+		case evaluate.Paths:
+			return fmt.Errorf("the file was saved with %[1]s: pass %[1]s", flag)
 		}
 		saved.input.Select(o.Names)
 		list := o.Evaluate(saved, finding.Kubectl{})

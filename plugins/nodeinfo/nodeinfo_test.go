@@ -60,7 +60,7 @@ func TestEveryFlagChangesTheOptions(t *testing.T) {
 			return
 		}
 		plain, args := plain, []string{"--" + f.Name + "=" + value}
-		if f.Name == "drain" { // needs a node
+		if f.Name == "drain" || f.Name == "remove" { // needs a node
 			plain.Names, args = []string{"w1"}, append(args, "w1")
 		}
 		got, code, stderr := parse(t, args...)
@@ -335,6 +335,11 @@ func TestDrainTakesNamesAndNothingThatItDoesNotHeed(t *testing.T) {
 		"--drain w1 -o name":                "--drain cannot be combined with -o name\n",
 		"--drain w1 -o junit":               "--drain cannot be combined with -o junit\n",
 		"--drain w1 --section=pods -L zone": "--drain cannot be combined with --section\n",
+		"--remove":                          "--remove requires the name of one node",
+		"--remove w1 w2":                    "--remove requires the name of one node",
+		"--remove w1 --drain":               "--remove cannot be combined with --drain\n",
+		"--remove w1 --paths":               "--paths cannot be combined with --remove\n",
+		"--remove w1 -o wide":               "--remove cannot be combined with -o wide\n",
 	} {
 		if _, code, stderr := parse(t, strings.Fields(args)...); code != cli.ExitError || !strings.Contains(stderr, want) {
 			t.Errorf("%s: exit %d: %s", args, code, stderr)
@@ -389,9 +394,10 @@ func TestASavedDrainIsPreviewedWithoutACluster(t *testing.T) {
 		t.Errorf("exit %d: %s\nlive %s\nagain %s", code, stderr, live, again)
 	}
 	for args, want := range map[string]string{
-		"good":         "was saved with --drain: pass --drain",
-		"--drain bad":  "saved for the drain of good",
-		"--drain nope": `node "nope" not found`,
+		"good":          "was saved with --drain: pass --drain",
+		"--remove good": "not saved with --remove",
+		"--drain bad":   "saved for the drain of good",
+		"--drain nope":  `node "nope" not found`,
 	} {
 		if _, stderr, code := runOn(t, s, append(strings.Fields(args), "--from-input", file)...); code != cli.ExitError || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, want) {
 			t.Errorf("%s: exit %d: %s", args, code, stderr)

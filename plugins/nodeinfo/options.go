@@ -25,7 +25,7 @@ import (
 type flagValues struct {
 	output, selector, fieldSelector, sortBy, color, failOn, saveInput, fromInput, waitFor, rbacManifest, thresholds string
 	labelColumns, sections, problemConditions, files                                                                []string
-	noHeaders, onlyProblems, watch, requireComplete, kubelet, drain, paths                                          bool
+	noHeaders, onlyProblems, watch, requireComplete, kubelet, drain, remove, paths                                  bool
 	timeout, staleAfter                                                                                             time.Duration
 }
 
@@ -45,6 +45,7 @@ type Options struct {
 	Watch             bool
 	Kubelet           bool
 	Drain             bool
+	Remove            bool
 	Paths             bool
 	FailOn            finding.Threshold
 	RequireComplete   bool
@@ -94,6 +95,9 @@ func (v *flagValues) register(set *pflag.FlagSet) {
 	set.BoolVar(&v.drain, "drain", false,
 		"Preview the drain of the named nodes, all at once: what blocks it, what is lost, whether the other nodes have room, and the "+
 			"kubectl drain command. Changes nothing.")
+	set.BoolVar(&v.remove, "remove", false,
+		"Preview the removal of the named node for good: what --drain tells, what the Node leaves behind (etcd member, control plane, "+
+			"volumes, node groups that replace it), and the commands in their order. Changes nothing.")
 	set.BoolVar(&v.paths, "paths", false,
 		"Report who must reach whom, and whether that works: control plane, kubelets, kube-proxy, network plugin, DNS, metrics, webhooks "+
 			"and aggregated APIs; of the named nodes, or of all. With --kubelet, kubelets and kube-proxy are queried, too.")
@@ -112,7 +116,7 @@ func (v *flagValues) register(set *pflag.FlagSet) {
 		"Write the data that was read to this file (- for standard output), for use with --from-input. It contains no "+
 			"environment variables, commands or secrets.")
 	set.StringVar(&v.rbacManifest, "rbac-manifest", "", "Print a ClusterRole for this command and exit: minimal (the table alone), full "+
-		"(all that is read without --kubelet, --drain and --paths) or kubelet (full, and get nodes/proxy).")
+		"(all that is read without --kubelet, --drain, --remove and --paths) or kubelet (full, and get nodes/proxy).")
 	set.StringArrayVarP(&v.files, "filename", "f", nil,
 		"Report on the nodes in a dump, without a cluster: the output of kubectl get nodes,leases,pods,events,daemonsets -A -o yaml "+
 			"--show-managed-fields, or json; - is standard input. Repeatable. Without --show-managed-fields, heartbeats are unknown.")
@@ -124,7 +128,7 @@ func (v *flagValues) register(set *pflag.FlagSet) {
 func (v *flagValues) toOptions(args []string, connection *kube.Flags, timed bool) (Options, error) {
 	o := Options{
 		LabelColumns: v.labelColumns, SortBy: v.sortBy, NoHeaders: v.noHeaders, OnlyProblems: v.onlyProblems, Watch: v.watch, Kubelet: v.kubelet,
-		Drain: v.drain, Paths: v.paths,
+		Drain: v.drain, Remove: v.remove, Paths: v.paths,
 		RequireComplete: v.requireComplete, Timeout: v.timeout, StaleAfter: v.staleAfter, SaveInput: v.saveInput, FromInput: v.fromInput,
 		Sections: v.sections, Connection: connection, Interval: watchInterval,
 	}
@@ -236,6 +240,7 @@ func (v *flagValues) dumpConflicts() error {
 		{"--wait-for", v.waitFor != ""},
 		{"--kubelet", v.kubelet},
 		{"--drain", v.drain},
+		{"--remove", v.remove},
 		{"--paths", v.paths},
 	} {
 		if other.is {
@@ -257,8 +262,8 @@ func (v *flagValues) waitConflicts() error {
 		return nil
 	case v.waitFor != waitHealthy:
 		return fmt.Errorf("--wait-for %q: unknown state; use %s", v.waitFor, waitHealthy)
-	case v.watch || v.drain || v.paths || v.fromInput != "" || v.saveInput != "":
-		return errors.New("--wait-for cannot be combined with -w, --drain, --paths, --from-input or --save-input")
+	case v.watch || v.drain || v.remove || v.paths || v.fromInput != "" || v.saveInput != "":
+		return errors.New("--wait-for cannot be combined with -w, --drain, --remove, --paths, --from-input or --save-input")
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ func (v *flagValues) pathsConflicts(o Options) error {
 		return nil
 	}
 	return v.conflictsOf("--paths", map[string]bool{
-		"--drain": v.drain, "-o " + v.output: o.Format.Kind == output.Wide || o.Format.Kind == output.Name,
+		"--drain": v.drain, "--remove": v.remove, "-o " + v.output: o.Format.Kind == output.Wide || o.Format.Kind == output.Name,
 	})
 }
 

@@ -22,7 +22,7 @@ func TestPathsTakeNothingThatTheyDoNotHeed(t *testing.T) {
 		"--paths -o wide":                      "--paths cannot be combined with -o wide\n",
 		"--paths -o name":                      "--paths cannot be combined with -o name\n",
 		"--paths -w --only-problems":           "--paths cannot be combined with --only-problems\n",
-		"--paths w1 --wait-for=healthy":        "--wait-for cannot be combined with -w, --drain, --paths",
+		"--paths w1 --wait-for=healthy":        "--wait-for cannot be combined with -w, --drain, --remove, --paths",
 		"--paths --section=pods -L zone":       "--paths cannot be combined with --section\n",
 		"--paths --kubelet --from-input saved": "--from-input cannot be combined with",
 	} {

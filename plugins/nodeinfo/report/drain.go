@@ -16,12 +16,13 @@ type DrainVerdict string
 // The verdicts of a drain.
 const (
 	Drainable    DrainVerdict = "Drainable" // it ends, and what moves has room elsewhere
+	Removable    DrainVerdict = "Removable" // the same of a node that is removed for good: nothing is lost with it
 	Risky        DrainVerdict = "Risky"     // it ends, but pods are lost or find no room
 	Undecided    DrainVerdict = "Unknown"   // what decides could not be read
 	DrainBlocked DrainVerdict = "Blocked"   // it does not end
 )
 
-// Drain is the preview of draining nodes, all at once.
+// Drain is the preview of draining nodes, all at once, or of removing one for good.
 type Drain struct {
 	APIVersion string            `json:"apiVersion"`
 	Kind       string            `json:"kind"`
@@ -44,6 +45,7 @@ type Drain struct {
 
 	NotModeled []string      `json:"notModeled,omitempty"` // rules of the scheduler that bear on the pods and were not tried
 	Command    *finding.Next `json:"command,omitempty"`    // kubectl drain with the flags that it needs, and no others
+	Removal    *Removal      `json:"removal,omitempty"`    // of a node that is removed for good
 	Sources    source.List   `json:"sources"`
 }
 

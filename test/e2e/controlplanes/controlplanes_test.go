@@ -118,6 +118,52 @@ func TestALostAPIServer(t *testing.T) {
 	healthy(t, c)
 }
 
+// The printed command removes the etcd member of a node, and no other. The member joins again afterwards.
+func TestARemovedMember(t *testing.T) {
+	c := cluster(t)
+	healthy(t, c)
+	var d report.Drain
+	if r := c.Kubectl(t, "nodeinfo", "--remove", "cp3", "-o", "json"); json.Unmarshal([]byte(r.Stdout), &d) != nil || d.Removal == nil || d.Removal.Etcd == nil {
+		t.Fatalf("exit %d: %s%s", r.Code, r.Stdout, r.Stderr)
+	}
+	at := slices.IndexFunc(d.Findings, func(f finding.Finding) bool { return f.Code == "RemoveEtcdMember" })
+	if e := d.Removal.Etcd; at < 0 || d.Verdict != report.Risky || *e != (report.EtcdMember{Name: "cp3", Members: 3, Ready: 2, Quorum: 2}) {
+		t.Fatalf("%s %+v: %s", d.Verdict, e, d.Summary)
+	}
+	var steps []harness.Step
+	remove := ""
+	for _, next := range slices.Concat(d.Findings[at].Next, d.Removal.Steps) {
+		steps = append(steps, harness.Step{Command: next.Command, Why: next.Why, Risk: string(next.Risk)})
+		if strings.Contains(next.Command, " member remove ") {
+			remove = next.Command
+		}
+	}
+	for _, dead := range c.Follow(t, steps, nil, harness.Marker{Command: "endpoint status", Shows: "(?s)2379.*2379.*2379"}) {
+		t.Errorf("a command leads nowhere: %s", dead)
+	}
+	if r := c.Sh(t, remove); r.Code != 0 || !strings.Contains(r.Stdout, "removed from cluster") {
+		t.Fatalf("%s: exit %d: %s%s", remove, r.Code, r.Stdout, r.Stderr)
+	}
+	ask, _, _ := strings.Cut(remove, " member remove ")
+	heal := c.Fault(t, "stop-etcd", "cp3")
+	harness.Eventually(t, time.Minute, func() (string, bool) { // the balancer may still choose the API server that has no etcd
+		r := c.Sh(t, ask+" member list")
+		ok := strings.Contains(r.Stdout, ", cp1, ") && strings.Contains(r.Stdout, ", cp2, ") && !strings.Contains(r.Stdout, "cp3")
+		return r.Stdout + r.Stderr, ok
+	})
+	c.OnNode(t, "cp3", "rm", "-rf", "/var/lib/etcd/member")
+	ip := strings.TrimSpace(c.MustKubectl(t, "get", "node", "cp3", "-o", `jsonpath={.status.addresses[?(@.type=="InternalIP")].address}`))
+	added := c.Sh(t, ask+" member add cp3 --peer-urls=https://"+ip+":2380")
+	_, members, _ := strings.Cut(added.Stdout, "ETCD_INITIAL_CLUSTER=\"") // its manifest has those of the time when the node joined
+	members, _, found := strings.Cut(members, "\"")
+	if !found {
+		t.Fatalf("the member is not back: %s%s", added.Stdout, added.Stderr)
+	}
+	c.OnNode(t, "cp3", "sed", "-i", "s#--initial-cluster=.*#--initial-cluster="+members+"#", "/etc/kubernetes/removed-manifests/etcd.yaml")
+	heal()
+	healthy(t, c)
+}
+
 // A machine that is gone is the cause, and its API server what follows.
 func TestALostMachine(t *testing.T) {
 	c := cluster(t)

@@ -49,7 +49,7 @@ func Collect(ctx context.Context, cluster *kube.Cluster, r Request) (Result, err
 	c.in.Depth = r.Depth
 	c.in.NodeSources = map[string]source.List{}
 	switch {
-	case r.Depth == evaluate.Drain:
+	case r.Depth == evaluate.Drain, r.Depth == evaluate.Remove:
 		err = c.drain(ctx)
 	case r.Depth == evaluate.Paths:
 		err = c.paths(ctx)

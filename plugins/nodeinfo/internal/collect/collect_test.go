@@ -428,6 +428,41 @@ func TestADrainTakesFourCallsAndTwoForVolumes(t *testing.T) {
 	}
 }
 
+// What a removal reads beside a drain: of parts of the control plane on every node, what they are and how etcd is asked.
+func TestARemovalTakesNineCalls(t *testing.T) {
+	s := drained(t, false)
+	s.Answer("/apis/storage.k8s.io/v1/volumeattachments", map[string]any{"kind": "VolumeAttachmentList", "apiVersion": "storage.k8s.io/v1"})
+	etcd := secretive("etcd-w2", "w2")
+	etcd.Namespace, etcd.Labels = "kube-system", map[string]string{"component": "etcd", "tier": "control-plane", "more": "x"}
+	etcd.Annotations = map[string]string{corev1.MirrorPodAnnotationKey: "x", "token": "s3cret"}
+	etcd.Spec.Containers[0].Command = []string{"etcd", "--name=w2", "--initial-cluster-token=s3cret", "--cert-file=/pki/server.crt"}
+	etcd.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+	s.Answer(pods, corev1.PodList{TypeMeta: metav1.TypeMeta{Kind: "PodList", APIVersion: "v1"}, Items: []corev1.Pod{etcd}})
+	for _, depth := range []evaluate.Depth{evaluate.Remove, evaluate.Drain} {
+		before := len(s.Requests())
+		result, err := gather(t, s, Request{Names: []string{"w1"}, Depth: depth})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, got := result.Input.Pods[0], len(s.Requests())-before
+		if depth == evaluate.Drain {
+			if got != 4 || p.Labels != nil || p.Spec.Containers[0].Args != nil {
+				t.Errorf("a drain: %d calls, %+v", got, p)
+			}
+			continue
+		}
+		if got != 9 {
+			t.Errorf("%d calls: %v", got, s.Requests())
+		}
+		if len(p.Labels) != 2 || len(p.Annotations) != 1 || len(p.Status.Conditions) != 1 || !slices.Equal(p.Spec.Containers[0].Args, []string{"--name=w2", "--cert-file=/pki/server.crt"}) {
+			t.Errorf("%+v", p)
+		}
+		if data, err := json.Marshal(result.Input); err != nil || strings.Contains(string(data), "s3cret") {
+			t.Error("a secret is kept", err)
+		}
+	}
+}
+
 func TestWhatTheKubeletMeasuresIsRead(t *testing.T) {
 	pod := func(name string, used uint64) string {
 		return fmt.Sprintf(`{"podRef":{"name":%q,"namespace":"shop"},"ephemeral-storage":{"usedBytes":%d},"memory":{"workingSetBytes":%d}}`, name, used, 10-used)

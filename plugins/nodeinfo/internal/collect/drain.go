@@ -44,10 +44,14 @@ func (c *collector) drain(ctx context.Context) error {
 			in.Budgets = list.Items
 		})
 	})
+	if c.request.Depth == evaluate.Remove {
+		c.left(ctx, c.in.Targets[0])
+	}
 	c.wg.Wait()
-	if evaluate.DrainNeedsVolumes(&c.in) {
+	if c.request.Depth == evaluate.Drain && evaluate.DrainNeedsVolumes(&c.in) {
 		c.volumes(ctx)
 	}
+	c.wg.Wait()
 	return nil
 }
 
@@ -67,13 +71,24 @@ func (c *collector) volumes(ctx context.Context) {
 		list, err := c.client.CoreV1().PersistentVolumes().List(ctx, cached())
 		c.put(kube.SourceOf(evaluate.SourceVolumes, "list", "persistentvolumes", err), func(in *evaluate.Input) {
 			for _, v := range list.Items {
-				in.Volumes = append(in.Volumes, corev1.PersistentVolume{
-					ObjectMeta: metav1.ObjectMeta{Name: v.Name, Labels: v.Labels}, Spec: corev1.PersistentVolumeSpec{NodeAffinity: v.Spec.NodeAffinity},
-				})
+				in.Volumes = append(in.Volumes, trimVolume(&v))
 			}
 		})
 	})
-	c.wg.Wait()
+}
+
+// trimVolume keeps where a volume can be used, whose it is, and whether its data is on a machine.
+func trimVolume(v *corev1.PersistentVolume) corev1.PersistentVolume {
+	kept := corev1.PersistentVolume{
+		ObjectMeta: metav1.ObjectMeta{Name: v.Name, Labels: v.Labels},
+		Spec:       corev1.PersistentVolumeSpec{NodeAffinity: v.Spec.NodeAffinity, StorageClassName: v.Spec.StorageClassName},
+		Status:     corev1.PersistentVolumeStatus{Phase: v.Status.Phase},
+	}
+	if ref := v.Spec.ClaimRef; ref != nil {
+		kept.Spec.ClaimRef = &corev1.ObjectReference{Kind: ref.Kind, Namespace: ref.Namespace, Name: ref.Name}
+	}
+	kept.Spec.Local, kept.Spec.HostPath = v.Spec.Local, v.Spec.HostPath
+	return kept
 }
 
 // trimDrained keeps of a pod what it is charged; of those that are to be drained and those that wait for a node also what
@@ -100,6 +115,9 @@ func (c *collector) trimDrained(pods []corev1.Pod) []corev1.Pod {
 		}
 		if slices.Contains(c.in.Targets, p.Spec.NodeName) || p.Spec.NodeName == "" {
 			keepWhole(&kept, p)
+		}
+		if c.request.Depth == evaluate.Remove {
+			keepPart(&kept, p)
 		}
 		for j := range kept.Status.Conditions {
 			kept.Status.Conditions[j].Message = "" // may quote what a container wrote

@@ -168,18 +168,20 @@ func (c *collector) oneNode(ctx context.Context, name string) {
 		}
 		c.putFor(name, metricsSource(err), func(in *evaluate.Input) { in.Metrics = append(in.Metrics, metrics) })
 	})
-	c.spawn(func() {
-		csi, err := c.client.StorageV1().CSINodes().Get(ctx, name, metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
-			c.putFor(name, source.Source{Name: evaluate.SourceCSINodes, State: source.OK}, nil) // read: there is none
-			return
-		}
-		c.putFor(name, kube.SourceOf(evaluate.SourceCSINodes, "get", "csinodes.storage.k8s.io", err), func(in *evaluate.Input) {
-			in.CSINodes = append(in.CSINodes, *csi)
-		})
-	})
+	c.spawn(func() { c.csiNodeOf(ctx, name) })
 	c.spawn(func() { c.podsOf(ctx, name) })
 	c.spawn(func() { c.eventsOfNode(ctx, name) })
+}
+
+func (c *collector) csiNodeOf(ctx context.Context, name string) {
+	csi, err := c.client.StorageV1().CSINodes().Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		c.putFor(name, source.Source{Name: evaluate.SourceCSINodes, State: source.OK}, nil) // read: there is none
+		return
+	}
+	c.putFor(name, kube.SourceOf(evaluate.SourceCSINodes, "get", "csinodes.storage.k8s.io", err), func(in *evaluate.Input) {
+		in.CSINodes = append(in.CSINodes, *csi)
+	})
 }
 
 func (c *collector) leaseOf(ctx context.Context, name string) {

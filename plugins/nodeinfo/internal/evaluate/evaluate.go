@@ -46,7 +46,7 @@ const DefaultStaleAfter = nodefact.Patience
 
 // Catalog is every finding code, sorted.
 func Catalog() []finding.Entry {
-	list := slices.Concat(rules.Catalog(), drain.Catalog(), paths.Catalog())
+	list := slices.Concat(rules.Catalog(), drain.Catalog(), drain.RemovalCatalog(), paths.Catalog())
 	slices.SortFunc(list, func(a, b finding.Entry) int { return cmp.Compare(a.Code, b.Code) })
 	return list
 }

@@ -36,11 +36,12 @@ func ParseThresholds(data []byte) (Thresholds, error) { return thresholds.Parse(
 
 // The depths.
 const (
-	Fleet = facts.Fleet
-	Pods  = facts.Pods
-	Full  = facts.Full
-	Drain = facts.Drain
-	Paths = facts.Paths
+	Fleet  = facts.Fleet
+	Pods   = facts.Pods
+	Full   = facts.Full
+	Drain  = facts.Drain
+	Paths  = facts.Paths
+	Remove = facts.Remove
 )
 
 // The names of the sources.

@@ -39,8 +39,11 @@ func Drain(w io.Writer, d report.Drain, term output.Terminal) error {
 	p.drainRooms(d)
 	p.drainTime(d)
 	p.facts("Not modeled", d.NotModeled...)
+	p.left(d.Removal)
 	p.Section("Not checked", d.Sources.Gaps()...)
-	if c := d.Command; c != nil {
+	if d.Removal != nil {
+		p.steps(d.Removal.Steps)
+	} else if c := d.Command; c != nil {
 		facts := []string{"[" + string(c.Risk) + "] " + c.Why, c.Command}
 		for _, a := range c.Answers {
 			facts = append(facts, "→ "+a)
@@ -61,7 +64,7 @@ func Drain(w io.Writer, d report.Drain, term output.Terminal) error {
 
 func drainStyle(v report.DrainVerdict) output.Style {
 	switch v {
-	case report.Drainable:
+	case report.Drainable, report.Removable:
 		return output.Good
 	case report.DrainBlocked:
 		return output.Bad

@@ -45,19 +45,21 @@ func TestReportsReadAsRecorded(t *testing.T) {
 }
 
 func TestAPreviewReadsAsRecorded(t *testing.T) {
-	data, err := os.ReadFile(filepath.Join("..", "evaluate", "testdata", "drain", "report.yaml"))
-	if err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"drain", "remove"} {
+		data, err := os.ReadFile(filepath.Join("..", "evaluate", "testdata", name, "report.yaml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var d report.Drain
+		if err := yaml.UnmarshalStrict(data, &d); err != nil {
+			t.Fatal(err)
+		}
+		var b bytes.Buffer
+		if err := Drain(&b, d, output.Terminal{}); err != nil {
+			t.Fatal(err)
+		}
+		testkit.Golden(t, name+".txt", b.String())
 	}
-	var d report.Drain
-	if err := yaml.UnmarshalStrict(data, &d); err != nil {
-		t.Fatal(err)
-	}
-	var b bytes.Buffer
-	if err := Drain(&b, d, output.Terminal{}); err != nil {
-		t.Fatal(err)
-	}
-	testkit.Golden(t, "drain.txt", b.String())
 }
 
 func TestTablesReadAsRecorded(t *testing.T) {

@@ -32,6 +32,7 @@ const versionFlags = "-X k8s.io/component-base/version.gitVersion=" + Version +
 const (
 	Kube          = "kube"
 	Containerd    = "containerd"
+	Etcdctl       = "etcdctl"
 	CoreDNS       = "coredns"
 	MetricsServer = "metrics-server"
 	Kwok          = "kwok"
@@ -79,6 +80,7 @@ func Components() []Component {
 			LDFlags: "-X github.com/containerd/containerd/v2/version.Version=v2.4.2",
 		},
 		{Name: CoreDNS, Packages: []string{"."}},
+		{Name: Etcdctl, Packages: []string{"."}},
 		{Name: TestApp, Packages: []string{"."}},
 		{Name: Pause, Packages: []string{"."}},
 		{
@@ -105,7 +107,7 @@ func Components() []Component {
 
 // ForNodes names what a cluster of real nodes needs.
 func ForNodes() []string {
-	return []string{Kube, MetricsServer, Containerd, CoreDNS, TestApp, Pause}
+	return []string{Kube, MetricsServer, Containerd, CoreDNS, Etcdctl, TestApp, Pause}
 }
 
 // ForPlain names what a cluster of plain processes needs.

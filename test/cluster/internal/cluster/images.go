@@ -38,7 +38,9 @@ func archives(bin build.Binaries) (controlPlane, worker, common, test archive, e
 	for _, component := range []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler"} {
 		controlPlane.specs = append(controlPlane.specs, kubeImage(bin, component, "registry.k8s.io/"+component+":"+build.Version))
 	}
-	controlPlane.specs = append(controlPlane.specs, kubeImage(bin, "etcd", "registry.k8s.io/etcd:"+etcdTag))
+	etcd := kubeImage(bin, "etcd", "registry.k8s.io/etcd:"+etcdTag)
+	etcd.Layers = append(etcd.Layers, []image.File{{Path: "/usr/local/bin/etcdctl", Source: bin.Path("etcdctl")}})
+	controlPlane.specs = append(controlPlane.specs, etcd)
 	worker = archive{name: "worker", specs: []image.Spec{proxy}}
 	common = archive{name: "common", specs: []image.Spec{
 		single(node.PauseImage, bin.Path("pause"), "/pause"),

@@ -28,7 +28,8 @@ type Plan struct {
 	Rooms   []*Room  // the other nodes, by name
 	Tight   bool     // all fit, but not as the scheduler would try first
 	Budgets []*Budget
-	Waiting int // pods that wait for a node already, and compete for the room
+	Waiting int      // pods that wait for a node already, and compete for the room
+	Removal *Removal // of the one target, for good; nil: it is drained only
 
 	Kubectl finding.Kubectl
 	in      *facts.Input
@@ -79,6 +80,7 @@ func PlanOf(in *facts.Input, now time.Time, kubectl finding.Kubectl) *Plan {
 	p.fill()
 	p.place()
 	p.budgets()
+	p.Removal = p.removal()
 	return p
 }
 

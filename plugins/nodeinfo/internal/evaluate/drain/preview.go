@@ -12,6 +12,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/schedule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
@@ -22,6 +23,12 @@ func (p *Plan) Preview() report.Drain {
 		APIVersion: report.APIVersion, Kind: report.DrainKind, Time: p.Now.UTC(), Nodes: []string{}, NotFound: p.Missing,
 		Findings: []finding.Finding{}, Pods: []report.DrainPod{}, Rooms: []report.DrainRoom{}, Sources: slices.Clone(p.in.Sources),
 	}
+	if p.Removal != nil {
+		out.Sources = append(out.Sources, p.in.NodeSources[p.Removal.Node.Name]...)
+		if why := p.Removal.unseen(); why != "" && p.Read(facts.SourcePods) {
+			out.Sources = append(out.Sources, source.Source{Name: "etcd member", State: source.Skipped, Message: why})
+		}
+	}
 	out.Sources.Sort()
 	for _, n := range p.Targets {
 		out.Nodes = append(out.Nodes, n.Name)
@@ -30,7 +37,8 @@ func (p *Plan) Preview() report.Drain {
 		out.Verdict, out.Summary = report.Undecided, "not found: "+strings.Join(p.Missing, ", ")
 		return out
 	}
-	roots, consequences := book.Settle(book.Check(p))
+	rules := p.book()
+	roots, consequences := rules.Settle(rules.Check(p))
 	out.Findings = append(out.Findings, roots...)
 	for _, pod := range p.Pods {
 		out.Pods = append(out.Pods, p.pod(pod, &out.Counts))
@@ -43,6 +51,9 @@ func (p *Plan) Preview() report.Drain {
 	out.Tight, out.NotModeled = p.Tight, p.notModeled()
 	if p.Read(facts.SourcePods) {
 		out.Command = p.command()
+	}
+	if out.Removal = p.removed(); out.Removal != nil && p.Removal.Silent {
+		out.Command = nil // it would not end
 	}
 	out.Verdict = p.verdict(out.Findings)
 	out.Summary = p.summary(&out)
@@ -58,6 +69,8 @@ func (p *Plan) verdict(findings []finding.Finding) report.DrainVerdict {
 		return report.Undecided
 	case any && worst == finding.Warning:
 		return report.Risky
+	case p.Removal != nil:
+		return report.Removable
 	}
 	return report.Drainable
 }
@@ -67,7 +80,11 @@ func (p *Plan) unread() []string {
 	var list []string
 	for _, name := range []string{facts.SourcePods, facts.SourceBudgets, facts.SourceClaims, facts.SourceVolumes} {
 		volumes := name == facts.SourceClaims || name == facts.SourceVolumes
-		if !p.Read(name) && (!volumes || WithClaims(p.in)) {
+		decides := !volumes || WithClaims(p.in) || p.Removal != nil && name == facts.SourceVolumes
+		if p.Removal != nil && p.Removal.Silent && name == facts.SourceBudgets {
+			decides = false // nothing is evicted
+		}
+		if !p.Read(name) && decides {
 			list = append(list, name)
 		}
 	}
@@ -91,16 +108,20 @@ func (p *Plan) summary(out *report.Drain) string {
 	case len(causes) > 1:
 		return fmt.Sprintf("%s (and %d more)", causes[0], len(causes)-1)
 	}
+	what := "nothing blocks the drain; "
+	if p.Removal != nil {
+		what = "nothing is lost with the node; "
+	}
 	stays := output.Plural(out.Counts.Stays, "pod stays", "pods stay")
 	if out.Counts.Moves == 0 {
-		return "nothing blocks the drain; no pod moves, " + stays
+		return what + "no pod moves, " + stays
 	}
 	just := ""
 	if p.Tight {
 		just = "just "
 	}
 	moves := output.Plural(out.Counts.Moves, "pod moves and "+just+"fits elsewhere", "pods move and "+just+"fit elsewhere")
-	return "nothing blocks the drain; " + moves + ", " + stays
+	return what + moves + ", " + stays
 }
 
 // fates are the words of the report.

@@ -30,7 +30,9 @@ const (
 	Pods  Depth = "pods"  // and every pod: the figures of -o wide, json and yaml
 	Full  Depth = "full"  // everything about named nodes
 	Drain Depth = "drain" // what decides about a drain: all nodes and pods, budgets, volumes
-	Paths Depth = "paths" // what tells who reaches whom: all nodes, the system's pods, webhooks and aggregated APIs
+	// Remove is what decides about taking a node out for good: that, and what its Node leaves behind.
+	Remove Depth = "remove"
+	Paths  Depth = "paths" // what tells who reaches whom: all nodes, the system's pods, webhooks and aggregated APIs
 )
 
 // The names of the sources.
@@ -94,7 +96,7 @@ type Input struct {
 	Kubelets          map[string]kubelet.Answer                  `json:"kubelets,omitempty"`            // answers of the kubelets themselves
 	Slices            []device.Slice                             `json:"resourceSlices,omitempty"`      // where pods use claims
 	DeviceClaims      []device.Claim                             `json:"resourceClaims,omitempty"`      // in their namespaces
-	Targets           []string                                   `json:"targets,omitempty"`             // nodes to drain, or of --paths
+	Targets           []string                                   `json:"targets,omitempty"`             // to drain, to remove, or of --paths
 	Budgets           []policyv1.PodDisruptionBudget             `json:"budgets,omitempty"`
 	Claims            []corev1.PersistentVolumeClaim             `json:"claims,omitempty"`
 	Volumes           []corev1.PersistentVolume                  `json:"volumes,omitempty"`
@@ -179,13 +181,18 @@ func (in *Input) AimPaths(names []string) error {
 }
 
 // Aim chooses the nodes to drain of an input that was saved for that.
-func (in *Input) Aim(names []string) error {
-	if in.Depth != Drain {
-		return errors.New("the file was not saved with --drain: it lacks the pods of the other nodes")
+func (in *Input) Aim(names []string) error { return in.aim(names, Drain, "drain") }
+
+// AimRemove chooses the node to remove of an input that was saved for that.
+func (in *Input) AimRemove(names []string) error { return in.aim(names, Remove, "removal") }
+
+func (in *Input) aim(names []string, depth Depth, what string) error {
+	if in.Depth != depth {
+		return fmt.Errorf("the file was not saved with --%s: it lacks what that reads", depth)
 	}
 	for _, name := range names {
 		if !slices.Contains(in.Targets, name) && slices.ContainsFunc(in.Nodes, func(n corev1.Node) bool { return n.Name == name }) {
-			return fmt.Errorf("node %q: the file was saved for the drain of %s", name, strings.Join(in.Targets, ", "))
+			return fmt.Errorf("node %q: the file was saved for the %s of %s", name, what, strings.Join(in.Targets, ", "))
 		}
 	}
 	in.Targets = slices.Clone(names)
