@@ -234,14 +234,9 @@ func (w *waiting) over(ctx context.Context, pod *corev1.Pod, broken error) (bool
 	switch {
 	case broken != nil:
 		return true, broken
-	case pod == nil && waited > w.patience.Start && !w.listed && w.group.mute() != nil:
-		return true, fmt.Errorf("whether the helper pod started is not known: the watch on pods fails: %w", w.group.mute())
-	case pod == nil && w.helper.guarded && waited > controllerPatience && (w.listed || w.group.mute() == nil):
-		return true, errNoPod
-	case pod == nil && waited > w.patience.Start:
-		return true, &NotStarted{Wait: podspec.Wait{Code: podspec.WaitSilent, Text: "the API server returned no pod"}}
 	case pod == nil:
-		return false, nil
+		err := w.missing(waited)
+		return err != nil, err
 	}
 	if err := w.helper.refuses(pod); err != nil {
 		return true, err
@@ -262,6 +257,21 @@ func (w *waiting) over(ctx context.Context, pod *corev1.Pod, broken error) (bool
 	}
 	w.last = why
 	return false, nil
+}
+
+// missing says that no pod is to be expected any more, and why.
+func (w *waiting) missing(waited time.Duration) error {
+	mute, over := w.group.mute(), waited > w.patience.Start
+	known := w.listed || mute == nil
+	switch {
+	case over && !known:
+		return fmt.Errorf("whether the helper pod started is not known: the watch on pods fails: %w", mute)
+	case known && w.helper.guarded && waited > controllerPatience:
+		return errNoPod
+	case over:
+		return &NotStarted{Wait: podspec.Wait{Code: podspec.WaitSilent, Text: "the API server returned no pod"}}
+	}
+	return nil
 }
 
 // why says what a pod waits for that does not run.

@@ -66,7 +66,9 @@ func waits(command string) bool { return strings.Contains(command, "--wait") }
 
 // timed says whether how many of a command's requests are reached, or how its runs end, depends on timing: a triage has one limit for
 // three workflows, and is an error if all of them have missed it.
-func timed(command string) bool { return waits(command) || strings.HasPrefix(command, "kubectl runbooks") }
+func timed(command string) bool {
+	return waits(command) || strings.HasPrefix(command, "kubectl runbooks")
+}
 
 // page is the matrix as docs/reliability.md. Which of e and t a run ends in may depend on which of two limits is hit first, so they
 // count as one.
