@@ -72,6 +72,7 @@ race: ## The same with the race detector, which takes several times as long
 .PHONY: package
 package: $(GOTEST) ## Build this machine's archives as a release does, and install them with krew
 	@$(GORELEASER) --version >/dev/null
+	@./test/deps.sh ruby
 	$(GOTEST) -count=1 ./test/release
 
 .PHONY: browser

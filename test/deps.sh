@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that the tests compile with (C compilers, for the resolvers of glibc and musl and the race
 # detector). Does nothing where they are there, where this is no Debian, or without root. The embedded cluster installs
-# its own (bin/cluster install-deps). With the argument chromium: the browser, and nothing else.
+# its own (bin/cluster install-deps). With the argument chromium: the browser, and nothing else; with ruby: that alone.
 set -euo pipefail
 missing=()
 pairs=(gcc:gcc musl-gcc:musl-tools curl:curl jq:jq)
@@ -12,6 +12,10 @@ if [ "${1:-}" = chromium ]; then
   done
   pairs=(chromium:chromium)
   libraries=(fonts-dejavu-core)
+fi
+if [ "${1:-}" = ruby ]; then
+  pairs=(ruby:ruby)
+  libraries=()
 fi
 for pair in "${pairs[@]}"; do
   command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
