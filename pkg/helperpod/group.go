@@ -265,7 +265,7 @@ func (w *waiting) missing(waited time.Duration) error {
 	known := w.listed || mute == nil
 	switch {
 	case over && !known:
-		return fmt.Errorf("whether the helper pod started is not known: the watch on pods fails: %w", mute)
+		return fmt.Errorf("whether the helper pod started is unknown: the watch on pods fails: %w", mute)
 	case known && w.helper.guarded && waited > controllerPatience:
 		return errNoPod
 	case over:
