@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -70,6 +71,9 @@ func session(t *testing.T, c *harness.Cluster, front *broken.Front, ns string) h
 	return run(t, c, "w1", "-n", ns, "--kubeconfig", testkit.Kubeconfig(t, front.URL, "none"), "--request-timeout=3s", "--start-timeout=20s", "--timeout=20s", "--", "echo", "up")
 }
 
+// said is how a cause is told: an error, what was not removed, or the verdict on a pod that is not admitted.
+var said = regexp.MustCompile(`^(error|warning|Refused): `)
+
 // wrong says what is wrong with how a session ended.
 func wrong(f broken.Fault, r harness.Result) string {
 	switch {
@@ -81,7 +85,7 @@ func wrong(f broken.Fault, r harness.Result) string {
 		return "success without the output"
 	case r.Code != 0 && r.Code != 124 && r.Code != 125:
 		return "an exit code that the command has not"
-	case r.Code != 0 && (!strings.HasPrefix(r.Stderr, "error: ") && !strings.HasPrefix(r.Stderr, "warning: ") || strings.Contains(r.Stderr, "PodStatusNotReported")):
+	case r.Code != 0 && (!said.MatchString(r.Stderr) || strings.Contains(r.Stderr, "PodStatusNotReported")):
 		return "the cause is not said, or is said to be the node" // which is well
 	}
 	return ""
