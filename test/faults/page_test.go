@@ -52,6 +52,13 @@ is said only whether all of their runs ended right.
 var letters = map[string]string{asClean: "=", otherWay: "~", answered: "a", partly: "g", failed: "e", timedOut: "t", wrong: "WRONG"}
 
 const limits = `
+## Sessions on a node
+
+The same proxy stands before the API server of the embedded cluster while ` + "`" + `kubectl nodeshell` + "`" + ` runs a command on a node
+([apiserver_test.go](../test/e2e/nodeshell/apiserver_test.go)). Whatever becomes of one kind of request, the session ends, the output is exact
+or the exit code says that it is not, the cause is told, and no pod and no Job is left. ` + "`" + `make test` + "`" + ` takes four faults of each source,
+` + "`" + `make test-all` + "`" + ` all of them.
+
 ## Limits of the client
 
 There is no --qps: requests are not delayed on this side, because the API server queues them by its own priority and fairness. nodeinfo

@@ -108,9 +108,9 @@ class Formula
   class << self
     attr_reader :facts
     %w[desc homepage version license url sha256].each { |name| define_method(name) { |value| (@facts ||= {})[name] = value } }
-    def depends_on(what) = raise("wrong system") unless what == OS_NAME.sub("darwin", "macos").to_sym
-    def on_macos = OS_NAME == "darwin" && yield
-    def on_linux = OS_NAME == "linux" && yield
+    def depends_on(what) = (raise("wrong system") unless what == OS_NAME.sub("darwin", "macos").to_sym)
+    def on_macos = (yield if OS_NAME == "darwin")
+    def on_linux = (yield if OS_NAME == "linux")
     def test(&block) = define_method(:try, &block)
   end
   class Target < Pathname

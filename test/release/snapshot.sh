@@ -7,7 +7,9 @@ cd "$(dirname "$0")/../.."
 umask 022
 assignments=$(./test/release/version.sh)
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+mkdir -p bin
+completion=$(mktemp -d bin/completion.XXXXXX) # within the repository: goreleaser archives no other files
+trap 'rm -rf "$work" "$completion"' EXIT
 set -a
 eval "$assignments"
 # goreleaser calls everything v0.0.0 in a repository without a tag or a remote; both are given here and written nowhere.
@@ -18,10 +20,9 @@ if ! git remote get-url origin >/dev/null 2>&1; then
   GIT_CONFIG_VALUE_0=https://github.com/kubectl-runbooks/kubectl-runbooks.git
 fi
 PATH=$work:$PATH
-RELEASE_COMPLETION=$work/completion
+RELEASE_COMPLETION=$completion
 set +a
 # The files that kubectl completes the arguments of a plugin with.
-mkdir "$RELEASE_COMPLETION"
 for folder in cmd/kubectl-*; do
   name=${folder#cmd/kubectl-}
   printf '#!/bin/sh\nexec kubectl %s __complete "$@"\n' "$name" >"$RELEASE_COMPLETION/kubectl_complete-${name//-/_}"
