@@ -105,9 +105,15 @@ func (c *Cluster) Gone(name string) *Gone {
 // heartbeat of one that was not asked for.
 func (c *Cluster) Joining() []certificate.Request {
 	var list []certificate.Request
-	for name := range c.requests {
-		isNode := slices.ContainsFunc(c.in.Nodes, func(n corev1.Node) bool { return n.Name == name })
-		if r := certificate.Newest(c.requests[name], name, certificate.Client, c.now); r != nil && !isNode && c.leases[name] == nil {
+	nodes := map[string]bool{}
+	for i := range c.in.Nodes {
+		nodes[c.in.Nodes[i].Name] = true
+	}
+	for name, requests := range c.requests {
+		if nodes[name] || c.leases[name] != nil {
+			continue
+		}
+		if r := certificate.Newest(requests, name, certificate.Client, c.now); r != nil {
 			list = append(list, *r)
 		}
 	}
