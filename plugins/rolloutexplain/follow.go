@@ -13,6 +13,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/collect"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/wait"
@@ -41,6 +42,7 @@ type follower struct {
 	shown   string            // text of the last picture, without its times
 	lines   map[string]string // last progress line by rollout
 	painted int               // lines of the live picture on the terminal
+	warned  bool              // that nothing is known of the rollout
 	start   time.Time
 }
 
@@ -118,6 +120,11 @@ func (f *follower) look(ctx context.Context) (bool, error) {
 		}
 		return true, cli.Exit{Code: cli.ExitSuperseded, Err: fmt.Errorf("%s/%s was deleted", strings.ToLower(gone.Object.Kind), gone.Object.Name)}
 	}
+	var unknown collect.UnknownError
+	if errors.As(err, &unknown) && unknown.State == source.Unreachable {
+		f.silence(unknown)
+		return false, nil
+	}
 	if err != nil {
 		return false, err
 	}
@@ -144,6 +151,15 @@ func (f *follower) look(ctx context.Context) (bool, error) {
 		return true, err
 	}
 	return true, f.exit()
+}
+
+// silence says once that nothing is known of the rollout: the watch is tried again until the wait ends.
+func (f *follower) silence(unknown collect.UnknownError) {
+	if !f.warned {
+		f.wipe()
+		f.env.Warn("warning: %s; still waiting", unknown)
+	}
+	f.warned = true
 }
 
 // judge feeds the waits; it is over when each has ended, or when one has failed.

@@ -2,7 +2,9 @@ package collect
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,6 +30,7 @@ type Watcher struct {
 	collector *Collector
 	scope     Scope
 	parts     []*part
+	of        map[finding.ObjectRef]*part // that watches a target itself
 	changed   chan struct{}
 }
 
@@ -41,9 +44,10 @@ type part struct {
 	err error // of the last try, until a list succeeds
 }
 
-// Watch starts to watch a scope and returns when every part has been listed once, or has failed.
+// Watch starts to watch a scope and returns when every part has been listed once, has failed, or has said nothing for the time that
+// a read may take.
 func (c *Collector) Watch(ctx context.Context, scope Scope) (*Watcher, error) {
-	w := &Watcher{collector: c, scope: scope, changed: make(chan struct{}, 1)}
+	w := &Watcher{collector: c, scope: scope, of: map[finding.ObjectRef]*part{}, changed: make(chan struct{}, 1)}
 	if len(scope.Targets) == 0 {
 		w.everything(scope)
 	}
@@ -94,11 +98,17 @@ func (p *part) failed(err error) {
 func (p *part) state() source.Source {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.err == nil || p.informer.HasSynced() && !isForbidden(p.err) {
-		return source.Source{Name: p.name, State: source.OK} // listed before; a broken watch is being renewed
+	switch listed := p.informer.HasSynced(); {
+	case listed && (p.err == nil || !isForbidden(p.err)):
+		return source.Source{Name: p.name, State: source.OK} // a broken watch is being renewed
+	case p.err == nil:
+		return kube.SourceOf(p.name, "watch", p.resource, errUnlisted)
 	}
 	return kube.SourceOf(p.name, "watch", p.resource, p.err)
 }
+
+// errUnlisted is of a watch that was accepted or is tried again, and has not said yet what there is: nothing follows from its silence.
+var errUnlisted = errors.New("the API server has not answered the watch yet")
 
 func isForbidden(err error) bool { return kube.SourceOf("", "", "", err).State == source.Forbidden }
 
@@ -106,7 +116,7 @@ func isForbidden(err error) bool { return kube.SourceOf("", "", "", err).State =
 func (w *Watcher) settle(ctx context.Context) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	limit := time.After(perCall)
+	limit := time.After(w.collector.limit())
 	for {
 		open := 0
 		for _, p := range w.parts {
@@ -154,6 +164,16 @@ type GoneError struct{ Object finding.ObjectRef }
 
 func (g GoneError) Error() string { return fmt.Sprintf("%s was deleted", g.Object) }
 
+// UnknownError says that it is unknown whether a named object exists: its watch has said nothing yet.
+type UnknownError struct {
+	Object finding.ObjectRef
+	source.Source
+}
+
+func (u UnknownError) Error() string {
+	return fmt.Sprintf("%s/%s: %s", strings.ToLower(u.Object.Kind), u.Object.Name, u.Reason())
+}
+
 func (w *Watcher) missing(in *model.Input) error {
 	if len(w.scope.Targets) == 0 {
 		return nil
@@ -182,7 +202,11 @@ func (w *Watcher) missing(in *model.Input) error {
 		have[finding.ObjectRef{Kind: KindRollout, Namespace: u.GetNamespace(), Name: u.GetName()}] = true
 	}
 	for _, t := range w.scope.Targets {
-		if !have[t] {
+		switch state := w.of[t].state(); {
+		case have[t]:
+		case !w.of[t].informer.HasSynced():
+			return UnknownError{t, state}
+		default:
 			return GoneError{t}
 		}
 	}
@@ -229,6 +253,7 @@ func (w *Watcher) target(t finding.ObjectRef, selector string) {
 		o.FieldSelector = fields.OneTermEqualSelector("metadata.name", t.Name).String()
 	}
 	w.kind(t.Kind, t.Namespace, named)
+	w.of[t] = w.parts[len(w.parts)-1]
 	if t.Kind == KindPod {
 		return
 	}
