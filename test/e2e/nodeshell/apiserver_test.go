@@ -29,7 +29,7 @@ func TestUnderEachFaultOfTheAPIServerASessionEndsAndLeavesNothing(t *testing.T) 
 	server := behind(t, c)
 	clean := broken.NewFront(t, server, broken.Fault{}, "", time.Time{})
 	ns := c.Namespace(t)
-	if r := session(t, c, clean, ns); r.Code != 0 || r.Stdout != "up\n" || r.Stderr != "" {
+	if r := session(t, c, clean, ns, "--start-timeout=2m"); r.Code != 0 || r.Stdout != "up\n" || r.Stderr != "" {
 		t.Fatalf("without a fault: exit %d, %q, %s", r.Code, r.Stdout, r.Stderr)
 	}
 	nothingLeft(t, c, ns)
@@ -50,7 +50,7 @@ func TestUnderEachFaultOfTheAPIServerASessionEndsAndLeavesNothing(t *testing.T) 
 				}
 				began := time.Now()
 				front := broken.NewFront(t, server, f, strings.ReplaceAll(source, "NAMESPACE", ns), time.Time{})
-				r := session(t, c, front, ns)
+				r := session(t, c, front, ns, "--request-timeout=3s", "--start-timeout=20s", "--timeout=20s")
 				front.End()
 				if !front.Hit() {
 					continue
@@ -66,9 +66,10 @@ func TestUnderEachFaultOfTheAPIServerASessionEndsAndLeavesNothing(t *testing.T) 
 	}
 }
 
-func session(t *testing.T, c *harness.Cluster, front *broken.Front, ns string) harness.Result {
+func session(t *testing.T, c *harness.Cluster, front *broken.Front, ns string, flags ...string) harness.Result {
 	t.Helper()
-	return run(t, c, "w1", "-n", ns, "--kubeconfig", testkit.Kubeconfig(t, front.URL, "none"), "--request-timeout=3s", "--start-timeout=20s", "--timeout=20s", "--", "echo", "up")
+	args := append([]string{"w1", "-n", ns, "--kubeconfig", testkit.Kubeconfig(t, front.URL, "none")}, flags...)
+	return run(t, c, append(args, "--", "echo", "up")...)
 }
 
 // said is how a cause is told: an error, what was not removed, or the verdict on a pod that is not admitted.
