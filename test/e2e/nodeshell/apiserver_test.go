@@ -52,7 +52,10 @@ func TestUnderEachFaultOfTheAPIServerASessionEndsAndLeavesNothing(t *testing.T) 
 				front := broken.NewFront(t, server, f, strings.ReplaceAll(source, "NAMESPACE", ns), time.Time{})
 				r := session(t, c, front, ns, "--request-timeout=3s", "--start-timeout=20s", "--timeout=20s")
 				front.End()
-				if !front.Hit() {
+				if !front.Hit() { // there is nothing to break, such as a body
+					if front.Asked(front.Source) == 0 {
+						t.Errorf("%s: was not asked", f.Name)
+					}
 					continue
 				}
 				if why := wrong(f, r); why != "" {
