@@ -285,6 +285,9 @@ func (o Options) decide(list report.List) error {
 		}
 		return errors.Join(errs...)
 	}
+	if o.FailOn.Reached(list.Findings) {
+		return cli.Exit{Code: cli.ExitThreshold}
+	}
 	for _, n := range list.Items {
 		if o.FailOn.Reached(n.Findings) {
 			return cli.Exit{Code: cli.ExitThreshold}

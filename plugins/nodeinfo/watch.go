@@ -54,5 +54,8 @@ func fingerprint(list report.List) string {
 		}
 		b.WriteByte('\n')
 	}
+	for _, f := range list.Findings {
+		fmt.Fprintf(&b, "%s/%s\n", f.Code, f.Object)
+	}
 	return b.String()
 }

@@ -34,16 +34,17 @@ const NotFound = "NotFound"
 
 // List is the report on a fleet or on named nodes, worst first.
 type List struct {
-	APIVersion   string      `json:"apiVersion"`
-	Kind         string      `json:"kind"`
-	Time         time.Time   `json:"time"` // the API server's clock, by which ages are judged
-	Summary      string      `json:"summary"`
-	Counts       Counts      `json:"counts"`
-	CommonCauses []string    `json:"commonCauses,omitempty"` // what the problems of several nodes have in common
-	NotFound     []string    `json:"notFound,omitempty"`     // named nodes that do not exist
-	Thresholds   []Threshold `json:"thresholds,omitempty"`   // those that differ from the defaults
-	Items        []Node      `json:"items"`
-	Sources      source.List `json:"sources"` // reads that concern every node
+	APIVersion   string            `json:"apiVersion"`
+	Kind         string            `json:"kind"`
+	Time         time.Time         `json:"time"` // the API server's clock, by which ages are judged
+	Summary      string            `json:"summary"`
+	Counts       Counts            `json:"counts"`
+	CommonCauses []string          `json:"commonCauses,omitempty"` // what the problems of several nodes have in common
+	Findings     []finding.Finding `json:"findings,omitempty"`     // about what is no node, and should be: NodeClaims of Karpenter
+	NotFound     []string          `json:"notFound,omitempty"`     // named nodes that do not exist
+	Thresholds   []Threshold       `json:"thresholds,omitempty"`   // those that differ from the defaults
+	Items        []Node            `json:"items"`
+	Sources      source.List       `json:"sources"` // reads that concern every node
 }
 
 // Threshold is a number behind findings that the user changed (--thresholds, --stale-after).
@@ -87,6 +88,7 @@ type Node struct {
 	Storage       *Storage              `json:"storage,omitempty"`
 	ControlPlane  *ControlPlane         `json:"controlPlane,omitempty"`
 	Scheduling    *Scheduling           `json:"scheduling,omitempty"`
+	Autoscaler    *Autoscaler           `json:"autoscaler,omitempty"` // absent: nobody is known to add and remove the machine
 	Events        *Events               `json:"events,omitempty"`
 	Lifecycle     *Lifecycle            `json:"lifecycle,omitempty"`
 	Sources       source.List           `json:"sources"`

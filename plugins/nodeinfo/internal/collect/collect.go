@@ -159,6 +159,7 @@ func (c *collector) fleet(ctx context.Context) error {
 	if nodeErr != nil {
 		return nodeErr
 	}
+	c.nodeClaims(ctx)
 	why := "read for named nodes only"
 	if c.request.Depth == evaluate.Fleet {
 		why = "not read for the table of all nodes; name the node, or use -o wide"
@@ -169,7 +170,7 @@ func (c *collector) fleet(ctx context.Context) error {
 		}
 		why = "not read for the table of all nodes; name the node"
 	}
-	c.skip(why, evaluate.SourceEvents, evaluate.SourceCSINodes, evaluate.SourceAttachments, evaluate.SourceReadyz)
+	c.skip(why, evaluate.SourceEvents, evaluate.SourceAutoscaler, evaluate.SourceCSINodes, evaluate.SourceAttachments, evaluate.SourceReadyz)
 	c.withoutKubelet()
 	return nil
 }
@@ -200,11 +201,13 @@ func (c *collector) named(ctx context.Context) error {
 	c.spawn(func() { c.requests(ctx) })
 	c.spawn(func() { c.attachments(ctx) })
 	c.spawn(func() { c.readyz(ctx) })
+	c.spawn(func() { c.clusterAutoscaler(ctx) })
 	for i := range c.in.Nodes {
 		c.oneNode(ctx, c.in.Nodes[i].Name)
 	}
 	c.wg.Wait()
 	c.devices(ctx)
+	c.scalers(ctx)
 	c.details(ctx)
 	c.withoutKubelet()
 	return nil

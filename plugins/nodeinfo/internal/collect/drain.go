@@ -34,16 +34,7 @@ func (c *collector) drain(ctx context.Context) error {
 			in.DaemonSets = trimDaemonSets(list.Items)
 		})
 	})
-	c.spawn(func() {
-		var list policyv1.PodDisruptionBudgetList
-		err := c.getJSON(ctx, "/apis/policy/v1/poddisruptionbudgets", &list) // a typed client of policy is not worth its size
-		c.put(kube.SourceOf(evaluate.SourceBudgets, "list", "poddisruptionbudgets.policy", err), func(in *evaluate.Input) {
-			for i := range list.Items {
-				list.Items[i].ManagedFields, list.Items[i].Annotations = nil, nil
-			}
-			in.Budgets = list.Items
-		})
-	})
+	c.spawn(func() { c.budgets(ctx) })
 	if c.request.Depth == evaluate.Remove {
 		c.left(ctx, c.in.Targets[0])
 	}
@@ -53,6 +44,18 @@ func (c *collector) drain(ctx context.Context) error {
 	}
 	c.wg.Wait()
 	return nil
+}
+
+// budgets reads PodDisruptionBudgets: a typed client of policy is not worth its size.
+func (c *collector) budgets(ctx context.Context) {
+	var list policyv1.PodDisruptionBudgetList
+	err := c.getJSON(ctx, "/apis/policy/v1/poddisruptionbudgets", &list)
+	c.put(kube.SourceOf(evaluate.SourceBudgets, "list", "poddisruptionbudgets.policy", err), func(in *evaluate.Input) {
+		for i := range list.Items {
+			list.Items[i].ManagedFields, list.Items[i].Annotations = nil, nil
+		}
+		in.Budgets = list.Items
+	})
 }
 
 func (c *collector) volumes(ctx context.Context) {

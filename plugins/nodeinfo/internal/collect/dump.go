@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/autoscaler"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/device"
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/dump"
@@ -53,9 +54,8 @@ func Dump(documents []dump.Document) (evaluate.Input, error) {
 	}
 	l.sources()
 	trimNodes(l.in.Nodes)
-	for _, pods := range [][]corev1.Pod{l.in.Pods, l.in.Components} {
-		trimPods(pods)
-	}
+	trimNamed(l.in.Pods)
+	trimPods(l.in.Components)
 	trimDaemonSets(l.in.DaemonSets)
 	trimEvents(l.in.Events)
 	l.in.Requests = slices.DeleteFunc(l.in.Requests, func(r certificatesv1.CertificateSigningRequest) bool {
@@ -96,6 +96,14 @@ func (l *loader) take(s *scope, o dump.Object) error {
 		return dump.Into(o, &l.in.Slices)
 	case "ResourceClaim":
 		return dump.Into(o, &l.in.DeviceClaims)
+	case "NodeClaim":
+		return dump.Into(o, &l.in.NodeClaims)
+	case "NodePool":
+		return dump.Into(o, &l.in.NodePools)
+	case "PodDisruptionBudget":
+		return dump.Into(o, &l.in.Budgets)
+	case "ConfigMap":
+		return l.takeStatus(o)
 	}
 	return nil
 }
@@ -114,6 +122,19 @@ func (l *loader) takePod(o dump.Object) error {
 	if p.Namespace == metav1.NamespaceSystem && p.Labels["tier"] == "control-plane" && p.Spec.NodeName != "" {
 		l.in.Components = append(l.in.Components, p)
 	}
+	return nil
+}
+
+// takeStatus takes what Cluster Autoscaler reports, of all ConfigMaps.
+func (l *loader) takeStatus(o dump.Object) error {
+	if o.Name() != statusMap || o.Namespace() != metav1.NamespaceSystem {
+		return nil
+	}
+	var maps []corev1.ConfigMap
+	if err := dump.Into(o, &maps); err != nil {
+		return err
+	}
+	l.in.ClusterAutoscaler, _ = autoscaler.Read(&maps[0])
 	return nil
 }
 
@@ -146,6 +167,10 @@ func (l *loader) sources() {
 	l.note(evaluate.SourceEvents, l.lacks("Event", "events", metav1.NamespaceDefault))
 	l.note(evaluate.SourceCSINodes, l.lacks("CSINode", "csinodes", "-"))
 	l.note(evaluate.SourceAttachments, l.lacks("VolumeAttachment", "volumeattachments", "-"))
+	l.note(evaluate.SourceAutoscaler, l.lacks("ConfigMap", "configmaps", metav1.NamespaceSystem))
+	if l.in.ClusterAutoscaler != nil || slices.ContainsFunc(l.in.Nodes, func(n corev1.Node) bool { return autoscaler.OfKarpenter(&n) }) {
+		l.note(evaluate.SourceBudgets, l.lacks("PodDisruptionBudget", "poddisruptionbudgets", ""))
+	}
 	l.note(evaluate.SourceRequests, l.lacks("CertificateSigningRequest", "certificatesigningrequests", "-"))
 	for _, name := range []string{
 		evaluate.SourceMetrics, evaluate.SourceServerVersion, evaluate.SourceReadyz, evaluate.SourceProxyConfig, evaluate.SourceKubelet,

@@ -13,8 +13,8 @@ func FuzzKubelet(f *testing.F) {
 	f.Add([]byte(`{"kubeletconfig":{"evictionHard":{"memory.available":"100Mi","nodefs.available":"10%"},"evictionSoft":{"imagefs.available":"NaN%"}}}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		var k evaluate.Kubelet
-		readSummary(body, &k)
-		readThresholds(body, &k)
+		k.ReadSummary(body)
+		k.ReadThresholds(body)
 		if _, err := json.Marshal(k); err != nil {
 			t.Error(err)
 		}

@@ -221,7 +221,7 @@ func (c *collector) podsOf(ctx context.Context, name string) {
 	options.Limit = pageSize
 	list, err := c.client.CoreV1().Pods("").List(ctx, options)
 	c.putFor(name, kube.SourceOf(evaluate.SourcePods, "list", "pods", err), func(in *evaluate.Input) {
-		in.Pods = append(in.Pods, trimPods(list.Items)...)
+		in.Pods = append(in.Pods, trimNamed(list.Items)...)
 	})
 }
 
@@ -363,12 +363,12 @@ func (c *collector) kubelet(ctx context.Context, node string) (evaluate.Kubelet,
 	if err == nil {
 		answer := evaluate.Kubelet{Healthy: true}
 		if body, err := c.proxied(ctx, node, "stats/summary"); err == nil {
-			readSummary(body, &answer)
-			readStalls(body, &answer)
+			answer.ReadSummary(body)
+			answer.ReadStalls(body)
 		}
 		if body, err := c.proxied(ctx, node, "configz"); err == nil {
-			readThresholds(body, &answer)
-			readSwapBehavior(body, &answer)
+			answer.ReadThresholds(body)
+			answer.ReadSwapBehavior(body)
 		}
 		return answer, nil
 	}
@@ -401,85 +401,4 @@ func unreached(body []byte) string {
 		return strings.Join(strings.Fields(reason), " ")
 	}
 	return ""
-}
-
-// mostUsers is how many pods are told by their use of the disk or the memory.
-const mostUsers = 5
-
-// readSummary reads what the kubelet measures of its node.
-// https://github.com/kubernetes/kubernetes/blob/v1.36.3/staging/src/k8s.io/kubelet/pkg/apis/stats/v1alpha1/types.go
-func readSummary(body []byte, k *evaluate.Kubelet) {
-	type fs = evaluate.KubeletFilesystem
-	var summary struct {
-		Node struct {
-			Root    *fs `json:"fs"`
-			Runtime struct {
-				Image     *fs `json:"imageFs"`
-				Container *fs `json:"containerFs"`
-			} `json:"runtime"`
-			Memory struct {
-				Available *uint64 `json:"availableBytes"`
-			} `json:"memory"`
-			Processes struct {
-				Max     *uint64 `json:"maxpid"`
-				Running *uint64 `json:"curproc"`
-			} `json:"rlimit"`
-		} `json:"node"`
-		Pods []struct {
-			Pod struct {
-				Name      string `json:"name"`
-				Namespace string `json:"namespace"`
-			} `json:"podRef"`
-			Disk   *fs `json:"ephemeral-storage"`
-			Memory struct {
-				WorkingSet *uint64 `json:"workingSetBytes"`
-			} `json:"memory"`
-		} `json:"pods"`
-	}
-	if err := json.Unmarshal(body, &summary); err != nil {
-		return
-	}
-	for _, f := range []struct {
-		name string
-		fs   *fs
-	}{{"root", summary.Node.Root}, {"image", summary.Node.Runtime.Image}, {"container", summary.Node.Runtime.Container}} {
-		if f.fs != nil {
-			f.fs.Name = f.name
-			k.Filesystems = append(k.Filesystems, *f.fs)
-		}
-	}
-	k.Memory, k.MaxPIDs, k.PIDs = summary.Node.Memory.Available, summary.Node.Processes.Max, summary.Node.Processes.Running
-	for _, p := range summary.Pods {
-		use := evaluate.PodUse{Namespace: p.Pod.Namespace, Name: p.Pod.Name}
-		if p.Disk != nil && p.Disk.Used != nil && *p.Disk.Used > 0 {
-			use.Used = *p.Disk.Used
-			k.DiskUsers = append(k.DiskUsers, use)
-		}
-		if used := p.Memory.WorkingSet; used != nil && *used > 0 {
-			use.Used = *used
-			k.MemoryUsers = append(k.MemoryUsers, use)
-		}
-	}
-	k.DiskUsers, k.MemoryUsers = greatest(k.DiskUsers), greatest(k.MemoryUsers)
-}
-
-// greatest are those that use most, the largest first.
-func greatest(users []evaluate.PodUse) []evaluate.PodUse {
-	slices.SortFunc(users, func(a, b evaluate.PodUse) int {
-		return cmp.Or(cmp.Compare(b.Used, a.Used), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
-	})
-	return users[:min(len(users), mostUsers)]
-}
-
-// readThresholds reads from which shortage on the kubelet evicts.
-func readThresholds(body []byte, k *evaluate.Kubelet) {
-	var config struct {
-		Kubelet struct {
-			Hard map[string]string `json:"evictionHard"`
-			Soft map[string]string `json:"evictionSoft"`
-		} `json:"kubeletconfig"`
-	}
-	if json.Unmarshal(body, &config) == nil {
-		k.EvictionHard, k.EvictionSoft = config.Kubelet.Hard, config.Kubelet.Soft
-	}
 }

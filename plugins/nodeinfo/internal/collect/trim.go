@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/autoscaler"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 )
 
@@ -55,6 +56,18 @@ var podAnnotations = []string{corev1.MirrorPodAnnotationKey, "kubernetes.io/conf
 func trimPods(pods []corev1.Pod) []corev1.Pod {
 	for i := range pods {
 		trimPod(&pods[i])
+	}
+	return pods
+}
+
+// trimNamed keeps of the pods of a named node also what an autoscaler heeds: annotations, and which volumes are on the machine.
+func trimNamed(pods []corev1.Pod) []corev1.Pod {
+	for i := range pods {
+		p := &pods[i]
+		annotations := keepKeys(p.Annotations, slices.Concat(podAnnotations, autoscaler.PodAnnotations())...)
+		local := autoscaler.LocalVolumes(p)
+		trimPod(p)
+		p.Annotations, p.Spec.Volumes = annotations, local
 	}
 	return pods
 }

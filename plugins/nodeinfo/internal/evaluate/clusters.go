@@ -42,6 +42,10 @@ func Join(clusters []Cluster) report.List {
 		for _, text := range c.List.CommonCauses {
 			out.CommonCauses = append(out.CommonCauses, c.Context+": "+text)
 		}
+		for _, f := range c.List.Findings {
+			f.Message = c.Context + ": " + f.Message
+			out.Findings = append(out.Findings, f)
+		}
 		for _, name := range c.List.NotFound {
 			missing[name]++
 		}

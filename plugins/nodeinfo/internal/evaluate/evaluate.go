@@ -78,6 +78,10 @@ func Evaluate(in Input, now time.Time, o Options) report.List {
 	if in.Depth == Fleet || in.Depth == Pods {
 		list.CommonCauses = append(list.CommonCauses, joining(cluster.Joining(), now, limits.CertificateRequestWait)...)
 	}
+	list.Findings = rules.Claims(cluster.Claims(), now, o.Kubectl)
+	for i := range list.Findings {
+		hideFinding(&list.Findings[i])
+	}
 	list.Summary = fleetSummary(list, "")
 	for i := range list.Sources {
 		list.Sources[i].Message = short(list.Sources[i].Message)

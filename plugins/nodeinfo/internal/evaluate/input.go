@@ -75,6 +75,10 @@ const (
 	SourceRefused       = facts.SourceRefused
 	SourceSlices        = facts.SourceSlices
 	SourceDeviceClaims  = facts.SourceDeviceClaims
+	SourceAutoscaler    = facts.SourceAutoscaler
+	SourceScaling       = facts.SourceScaling
+	SourceNodeClaims    = facts.SourceNodeClaims
+	SourceNodePools     = facts.SourceNodePools
 )
 
 // IsProxy says whether the pod is kube-proxy's and runs.

@@ -45,8 +45,26 @@ func (q quoted) hideNode(n *report.Node) {
 			n.Pods.Problems[k].Message = short(n.Pods.Problems[k].Message)
 		}
 	}
+	if n.Autoscaler != nil {
+		q.hideAutoscaler(n.Autoscaler)
+	}
 	for k := range n.Sources {
 		n.Sources[k].Message = q.hide(n.Sources[k].Message)
+	}
+}
+
+// hideAutoscaler masks what clouds and controllers say of machines.
+func (q quoted) hideAutoscaler(a *report.Autoscaler) {
+	if a.NodeClaim != nil {
+		for k := range a.NodeClaim.Conditions {
+			a.NodeClaim.Conditions[k].Message = q.hide(a.NodeClaim.Conditions[k].Message)
+		}
+	}
+	if a.NodeGroup != nil {
+		a.NodeGroup.ScaleUp = q.hide(a.NodeGroup.ScaleUp)
+	}
+	if a.Waiting != nil {
+		a.Waiting.Message = q.hide(a.Waiting.Message)
 	}
 }
 

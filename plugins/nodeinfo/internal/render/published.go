@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/publish"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
@@ -32,6 +33,12 @@ func Published(list report.List, full bool, o ReportOptions) (publish.Report, er
 			return r, err
 		}
 		r.Subjects = append(r.Subjects, s)
+	}
+	for _, f := range list.Findings {
+		r.Subjects = append(r.Subjects, publish.Subject{
+			Object: *f.Object, Title: "nodeclaim/" + f.Object.Name, Verdict: string(report.Degraded), Standing: standings[report.Degraded],
+			Summary: f.Message, Findings: []publish.Finding{{Block: output.Block{Finding: f}}},
+		})
 	}
 	r.Verdict = publish.Worst(r.Subjects, report.Verdicts())
 	return r, nil

@@ -31,7 +31,7 @@ func recorded(t *testing.T, name string) report.List {
 func TestReportsReadAsRecorded(t *testing.T) {
 	for _, name := range []string{
 		"healthy", "KubeletNotReporting", "NetworkPluginNotReady", "DiskPressure", "Cordoned", "LeaderLeaseExpired", "PodCrashLooping",
-		"only-nodes", "no-metrics", "virtual-kubelet", "windows", "karpenter", "request-arithmetic", "zero-allocatable", "hostile-text", "kubelet-answers", "kubelet-psi", "DevicesNotAllocatable", "devices", "ClaimedDeviceUnusable", "DeviceDriverNotPublishing",
+		"only-nodes", "no-metrics", "virtual-kubelet", "windows", "karpenter", "request-arithmetic", "zero-allocatable", "hostile-text", "kubelet-answers", "kubelet-psi", "DevicesNotAllocatable", "devices", "ClaimedDeviceUnusable", "DeviceDriverNotPublishing", "autoscaler", "nodeclaim",
 	} {
 		t.Run(name, func(t *testing.T) {
 			list := recorded(t, name)
@@ -148,7 +148,7 @@ func TestSectionsAreChosen(t *testing.T) {
 			t.Fatal(err)
 		}
 		titles := 0
-		for _, title := range []string{"Health:", "Components:", "Resources:", "Devices:", "Pods:", "Network:", "Storage:", "Control plane:", "Scheduling:", "Events:", "Lifecycle:"} {
+		for _, title := range []string{"Health:", "Components:", "Resources:", "Devices:", "Pods:", "Network:", "Storage:", "Control plane:", "Scheduling:", "Autoscaler:", "Events:", "Lifecycle:"} {
 			if strings.Contains(b.String(), "\n"+title) {
 				titles++
 			}

@@ -15,7 +15,8 @@ import (
 // Sections are the names that --section takes, in the order of the report.
 func Sections() []string {
 	return []string{
-		"health", "components", "resources", "devices", "pods", "network", "storage", "controlplane", "scheduling", "events", "lifecycle",
+		"health", "components", "resources", "devices", "pods", "network", "storage", "controlplane", "scheduling", "autoscaler", "events",
+		"lifecycle",
 	}
 }
 
@@ -48,6 +49,9 @@ func Report(w io.Writer, n report.Node, now time.Time, o ReportOptions) error {
 	for _, name := range Sections() {
 		if name == "devices" && len(n.Devices) == 0 && len(n.ResourcePools) == 0 && len(o.Sections) == 0 {
 			continue // most nodes have none
+		}
+		if name == "autoscaler" && n.Autoscaler == nil && len(o.Sections) == 0 {
+			continue
 		}
 		if n.Status != report.NotFound && (len(o.Sections) == 0 || slices.Contains(o.Sections, name)) {
 			p.section(name, n)
@@ -176,6 +180,8 @@ func (p *page) section(name string, n report.Node) {
 		p.controlPlane(n)
 	case "scheduling":
 		p.scheduling(n)
+	case "autoscaler":
+		p.autoscaler(n)
 	case "events":
 		p.events(n)
 	case "lifecycle":

@@ -125,6 +125,12 @@ func Footer(w io.Writer, list report.List, term output.Terminal) error {
 	for _, s := range list.CommonCauses {
 		p.Line(0, s)
 	}
+	if len(list.Findings) > 0 {
+		p.Gap()
+		for i := range list.Findings {
+			p.Findings(output.Block{Finding: list.Findings[i]})
+		}
+	}
 	p.Section(changedThresholds, thresholdTexts(list.Thresholds)...)
 	asked := slices.DeleteFunc(slices.Clone(list.Sources), func(s source.Source) bool { return s.State == source.Skipped })
 	p.Section("Not checked", asked.Gaps()...)

@@ -37,7 +37,10 @@ func Evaluate(in *Input, now time.Time) report.Triage {
 		Workflows: in.results(), Sources: in.sources(), NotChecked: in.gaps(), Changes: in.changes(now),
 	}
 	if in.Nodes != nil {
-		t.Notes = in.Nodes.CommonCauses
+		t.Notes = slices.Clone(in.Nodes.CommonCauses)
+		for i := range in.Nodes.Findings {
+			t.Notes = append(t.Notes, in.Nodes.Findings[i].Message)
+		}
 	}
 	t.Verdict, t.Summary = verdict(&t), summary(&t)
 	return t

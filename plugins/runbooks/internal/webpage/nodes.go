@@ -29,6 +29,11 @@ func nodes(list nodereport.List) string {
 		p.header(title, verdict, list.Summary, "kubectl nodeinfo")
 		p.within("main", func() {
 			p.list("Common causes", list.CommonCauses)
+			var claims []string
+			for i := range list.Findings {
+				claims = append(claims, list.Findings[i].Message)
+			}
+			p.list("Machines that are no nodes", claims)
 			p.list("Nodes that do not exist", list.NotFound)
 			p.fleet(&list)
 			p.gaps(list.Sources)

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/autoscaler"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/certificate"
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/thresholds"
@@ -32,11 +33,12 @@ type Cluster struct {
 	attachments map[string][]*storagev1.VolumeAttachment
 	daemonSets  []*appsv1.DaemonSet
 	requests    map[string][]certificate.Request // by node
-	charges     sync.Map                         // what a pod of a shape takes: charge by int
-	askAlone    sync.Once                        // fills alone
-	alone       map[string]bool                  // components that a ready pod runs without a leader
-	askServers  sync.Once                        // fills servers
-	servers     map[string]Component             // pods of API servers, by the names of their machines
+	scaling     autoscaler.Cluster
+	charges     sync.Map             // what a pod of a shape takes: charge by int
+	askAlone    sync.Once            // fills alone
+	alone       map[string]bool      // components that a ready pod runs without a leader
+	askServers  sync.Once            // fills servers
+	servers     map[string]Component // pods of API servers, by the names of their machines
 }
 
 // By makes other thresholds count.
@@ -56,6 +58,8 @@ func Of(in *Input, now time.Time, patience time.Duration, bad map[string]string)
 		requests: map[string][]certificate.Request{},
 	}
 	c.limits.StaleAfter = patience
+	c.scaling = autoscaler.Cluster{Claims: in.NodeClaims, Pools: in.NodePools, Status: in.ClusterAutoscaler}
+	c.scaling.Budgets = autoscaler.Budgets{List: in.Budgets, Read: in.Sources.Get(SourceBudgets).Readable()}
 	for i := range in.Leases {
 		c.leases[in.Leases[i].Name] = &in.Leases[i]
 	}
@@ -78,6 +82,9 @@ func Of(in *Input, now time.Time, patience time.Duration, bad map[string]string)
 			c.events[e.About.Name] = append(c.events[e.About.Name], e)
 		case "Pod", "DaemonSet":
 			c.byObject[string(e.About.UID)] = append(c.byObject[string(e.About.UID)], e)
+		}
+		if e.Reason == autoscaler.NotTriggered || e.About.Kind == "ConfigMap" {
+			c.scaling.Events = append(c.scaling.Events, e)
 		}
 	}
 	for i := range in.CSINodes {

@@ -15,6 +15,7 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	storagev1 "k8s.io/api/storage/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/autoscaler"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/backend"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/device"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
@@ -66,6 +67,10 @@ const (
 	SourceRefused       = "events of refused pods"
 	SourceSlices        = "resourceslices"
 	SourceDeviceClaims  = "resourceclaims" // " in NAMESPACE" follows
+	SourceAutoscaler    = "cluster autoscaler status"
+	SourceScaling       = "cluster autoscaler events"
+	SourceNodeClaims    = "nodeclaims"
+	SourceNodePools     = "nodepools"
 )
 
 // Input is everything that was read, as API objects: a fixture is what `kubectl get -o yaml` prints, and --save-input can
@@ -96,6 +101,9 @@ type Input struct {
 	Kubelets          map[string]kubelet.Answer                  `json:"kubelets,omitempty"`            // answers of the kubelets themselves
 	Slices            []device.Slice                             `json:"resourceSlices,omitempty"`      // where pods use claims
 	DeviceClaims      []device.Claim                             `json:"resourceClaims,omitempty"`      // in their namespaces
+	ClusterAutoscaler *autoscaler.Status                         `json:"clusterAutoscaler,omitempty"`   // nil: the cluster has none
+	NodeClaims        []autoscaler.NodeClaim                     `json:"nodeClaims,omitempty"`          // of Karpenter
+	NodePools         []autoscaler.NodePool                      `json:"nodePools,omitempty"`           // of the named nodes
 	Targets           []string                                   `json:"targets,omitempty"`             // to drain, to remove, or of --paths
 	Budgets           []policyv1.PodDisruptionBudget             `json:"budgets,omitempty"`
 	Claims            []corev1.PersistentVolumeClaim             `json:"claims,omitempty"`

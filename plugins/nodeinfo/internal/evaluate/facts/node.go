@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/autoscaler"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/certificate"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/device"
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
@@ -38,9 +39,11 @@ type Node struct {
 	Components    Components
 	Resources     []report.Resource
 	Devices       []device.Resource
-	Pools         []device.Pool // of which pods have devices by claims, and the others that were read; nil: not read
-	Needs         []device.Need // the claims of pods, in the namespaces that were read
-	Pods          []*Pod        // by namespace and name
+	Pools         []device.Pool       // of which pods have devices by claims, and the others that were read; nil: not read
+	Needs         []device.Need       // the claims of pods, in the namespaces that were read
+	Scaler        *autoscaler.Scaler  // who adds and removes the machine; nil: nobody that is known
+	Scaling       *autoscaler.Cluster // what was read of the cluster's autoscalers
+	Pods          []*Pod              // by namespace and name
 	Missing       []MissingDaemon
 	Network       Network
 	Storage       Storage
@@ -74,6 +77,7 @@ func (c *Cluster) Node(object *corev1.Node) *Node {
 	n.Resources = c.resources(n)
 	n.Devices = device.Of(object.Status.Capacity, schedule.Allocatable(object), n.charged())
 	c.claims(n)
+	c.scaler(n)
 	n.Missing = c.missingDaemons(n)
 	n.Network = network(n)
 	n.Storage = c.storage(n)

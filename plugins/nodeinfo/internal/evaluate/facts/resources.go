@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/autoscaler"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/schedule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
@@ -177,3 +178,24 @@ func (c *Cluster) usage(n *Node) corev1.ResourceList {
 	}
 	return m.Usage
 }
+
+// scaler is who adds and removes the machine of the node. What keeps it from removing the node is told of a named node alone: of a
+// fleet neither the volumes and annotations of pods are read, nor the budgets.
+func (c *Cluster) scaler(n *Node) {
+	var pods []*corev1.Pod
+	for _, p := range n.Pods {
+		pods = append(pods, p.Pod)
+	}
+	var shares []autoscaler.Share
+	for _, r := range n.Resources {
+		named := r.Name == string(corev1.ResourceCPU) || r.Name == string(corev1.ResourceMemory)
+		if named && r.RequestsPercent != nil && len(n.Devices) == 0 { // of a node with a GPU, the GPU alone decides
+			shares = append(shares, autoscaler.Share{Resource: r.Name, Percent: *r.RequestsPercent})
+		}
+	}
+	n.Scaling = &c.scaling
+	n.Scaler = c.scaling.Of(n.Object, pods, c.in.Depth == Full && n.Read(SourcePods), shares, n.Now)
+}
+
+// Claims are the NodeClaims that were read.
+func (c *Cluster) Claims() []autoscaler.NodeClaim { return c.in.NodeClaims }

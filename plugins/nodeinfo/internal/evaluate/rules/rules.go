@@ -20,7 +20,7 @@ var book = finding.NewBook(slices.Concat(
 	machine.Rules,
 	workload.Rules,
 	[]subject.Rule{
-		nodeDeleted,
+		nodeDeleted, nodeClaimNotLaunched, nodeClaimNotRegistered,
 		{Entry: finding.UnexplainedEntry()}, // of package account
 	},
 )...)

@@ -22,5 +22,5 @@ var Rules = []rule{
 	resourceClaimNotReady, claimedDeviceUnusable, overcommitted, highMemoryUsage,
 	maxPodsReached, podIPsExhausted, volumeLimitReached, volumeAttachmentError, podCrashLooping, podNotStarting, podStuckTerminating,
 	podsEvicted, daemonSetPodMissing, cordoned, newPodsKeptOff, nodeNotInitialized, nodeRemovalInProgress, nodeRemovalStuck,
-	outOfService,
+	outOfService, nodeClaimNotInitialized, clusterAutoscalerNotReporting, nodeGroupScaleUpFailing,
 }

@@ -1,29 +1,27 @@
-package collect
+package kubelet
 
 import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate"
 )
 
 // The forms are upstream's: PSIStats and SwapStats of k8s.io/kubelet/pkg/apis/stats/v1alpha1, and memorySwap of the kubelet's
 // configuration.
 func TestWhatTheKubeletSaysOfStallsAndSwapIsRead(t *testing.T) {
-	var k evaluate.Kubelet
-	readStalls([]byte(`{"node":{"nodeName":"w1",
+	var k Answer
+	k.ReadStalls([]byte(`{"node":{"nodeName":"w1",
 		"cpu":{"time":"2026-11-20T12:00:00Z","usageNanoCores":5,"psi":{"full":{"total":0,"avg10":0,"avg60":0,"avg300":0},"some":{"total":9,"avg10":12.5,"avg60":8.25,"avg300":3}}},
 		"memory":{"time":"2026-11-20T12:00:00Z","availableBytes":7,"psi":{"full":{"total":3,"avg10":1,"avg60":2,"avg300":3},"some":{"total":4,"avg10":4,"avg60":5,"avg300":6}}},
 		"io":{"time":"2026-11-20T12:00:00Z","psi":{"full":{"total":0,"avg10":0,"avg60":0,"avg300":0},"some":{"total":0,"avg10":0,"avg60":0,"avg300":0}}},
-		"swap":{"time":"2026-11-20T12:00:00Z","swapAvailableBytes":100,"swapUsageBytes":20}},"pods":[]}`), &k)
-	readSwapBehavior([]byte(`{"kubeletconfig":{"memorySwap":{"swapBehavior":"LimitedSwap"}}}`), &k)
+		"swap":{"time":"2026-11-20T12:00:00Z","swapAvailableBytes":100,"swapUsageBytes":20}},"pods":[]}`))
+	k.ReadSwapBehavior([]byte(`{"kubeletconfig":{"memorySwap":{"swapBehavior":"LimitedSwap"}}}`))
 	used, available, behavior := uint64(20), uint64(100), "LimitedSwap"
-	want := evaluate.Kubelet{
-		Measured: true, Swap: &evaluate.KubeletSwap{Used: &used, Available: &available}, SwapBehavior: &behavior,
-		Stalls: []evaluate.KubeletStall{
-			{Resource: "cpu", Some: evaluate.KubeletShare{Total: 9, Avg10: 12.5, Avg60: 8.25, Avg300: 3}},
-			{Resource: "memory", Full: evaluate.KubeletShare{Total: 3, Avg10: 1, Avg60: 2, Avg300: 3}, Some: evaluate.KubeletShare{Total: 4, Avg10: 4, Avg60: 5, Avg300: 6}},
+	want := Answer{
+		Measured: true, Swap: &Swap{Used: &used, Available: &available}, SwapBehavior: &behavior,
+		Stalls: []Stall{
+			{Resource: "cpu", Some: Share{Total: 9, Avg10: 12.5, Avg60: 8.25, Avg300: 3}},
+			{Resource: "memory", Full: Share{Total: 3, Avg10: 1, Avg60: 2, Avg300: 3}, Some: Share{Total: 4, Avg10: 4, Avg60: 5, Avg300: 6}},
 			{Resource: "io"},
 		},
 	}
@@ -34,20 +32,20 @@ func TestWhatTheKubeletSaysOfStallsAndSwapIsRead(t *testing.T) {
 
 // What is not there is not zero.
 func TestAKubeletThatSaysNothingOfStallsAndSwap(t *testing.T) {
-	for body, want := range map[string]evaluate.Kubelet{
+	for body, want := range map[string]Answer{
 		"no JSON":                       {},
 		"{}":                            {},
 		`{"node":{"cpu":{},"pods":[]}}`: {Measured: true},
 	} {
-		var k evaluate.Kubelet
-		readStalls([]byte(body), &k)
-		readSwapBehavior([]byte(body), &k)
+		var k Answer
+		k.ReadStalls([]byte(body))
+		k.ReadSwapBehavior([]byte(body))
 		if d := cmp.Diff(want, k); d != "" {
 			t.Errorf("%s: %s", body, d)
 		}
 	}
-	var k evaluate.Kubelet
-	if readSwapBehavior([]byte(`{"kubeletconfig":{"memorySwap":{}}}`), &k); k.SwapBehavior == nil || *k.SwapBehavior != "" {
+	var k Answer
+	if k.ReadSwapBehavior([]byte(`{"kubeletconfig":{"memorySwap":{}}}`)); k.SwapBehavior == nil || *k.SwapBehavior != "" {
 		t.Errorf("the default: %v", k.SwapBehavior)
 	}
 }

@@ -1,0 +1,114 @@
+package collect
+
+import (
+	"context"
+	"slices"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/autoscaler"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate"
+)
+
+const (
+	statusMap     = "cluster-autoscaler-status"
+	karpenterPath = "/apis/karpenter.sh/v1/"
+)
+
+// clusterAutoscaler reads what Cluster Autoscaler reports, where a named node may be its: the one call that a cluster without an
+// autoscaler costs. That there is none is an answer.
+func (c *collector) clusterAutoscaler(ctx context.Context) {
+	if !slices.ContainsFunc(c.in.Nodes, func(n corev1.Node) bool { return !autoscaler.OfKarpenter(&n) }) {
+		return
+	}
+	object, err := c.client.CoreV1().ConfigMaps(metav1.NamespaceSystem).Get(ctx, statusMap, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		c.put(source.Source{Name: evaluate.SourceAutoscaler, State: source.OK}, nil)
+		return
+	}
+	s := kube.SourceOf(evaluate.SourceAutoscaler, "get", "configmaps/"+statusMap+" in kube-system", err)
+	var status *autoscaler.Status
+	if s.Readable() {
+		status, s = scalerStatus(object)
+	}
+	c.put(s, func(in *evaluate.Input) { in.ClusterAutoscaler = status })
+}
+
+func scalerStatus(object *corev1.ConfigMap) (*autoscaler.Status, source.Source) {
+	s := source.Source{Name: evaluate.SourceAutoscaler, State: source.OK}
+	status, err := autoscaler.Read(object)
+	if err != nil {
+		s.State, s.Message = source.Unreachable, err.Error()
+	}
+	return status, s
+}
+
+// scalers reads what decides about the removal of the named nodes, where an autoscaler is known.
+func (c *collector) scalers(ctx context.Context) {
+	pools := map[string]bool{}
+	for i := range c.in.Nodes {
+		n := &c.in.Nodes[i]
+		if pool := n.Labels[autoscaler.NodePoolLabel]; pool != "" && !pools[pool] {
+			pools[pool] = true
+			c.spawn(func() { getEach(ctx, c, evaluate.SourceNodePools, "nodepools", pool, &c.in.NodePools) })
+		}
+		if claim := autoscaler.ClaimOf(n); claim != "" && autoscaler.OfKarpenter(n) {
+			c.spawn(func() { getEach(ctx, c, evaluate.SourceNodeClaims, "nodeclaims", claim, &c.in.NodeClaims) })
+		}
+	}
+	if c.in.ClusterAutoscaler != nil {
+		c.spawn(func() { c.scalingEvents(ctx) })
+	}
+	if c.in.ClusterAutoscaler != nil || len(pools) > 0 {
+		c.spawn(func() { c.budgets(ctx) })
+	}
+	c.wg.Wait()
+}
+
+// getEach gets an object of Karpenter. That there is no such object, or no such API, is an answer.
+func getEach[T any](ctx context.Context, c *collector, name, resource, object string, into *[]T) {
+	var one T
+	err := c.getJSON(ctx, karpenterPath+resource+"/"+object, &one)
+	if apierrors.IsNotFound(err) {
+		c.put(source.Source{Name: name, State: source.OK}, nil)
+		return
+	}
+	c.put(kube.SourceOf(name, "get", resource+".karpenter.sh", err), func(*evaluate.Input) { *into = append(*into, one) })
+}
+
+// nodeClaims reads the NodeClaims of a fleet, of which some may have no node, where Karpenter made a node or has led in kube-system.
+func (c *collector) nodeClaims(ctx context.Context) {
+	led := func(l coordinationv1.Lease) bool { return l.Name == autoscaler.KarpenterLease }
+	made := func(n corev1.Node) bool { return autoscaler.OfKarpenter(&n) }
+	if !slices.ContainsFunc(c.in.SystemLeases, led) && !slices.ContainsFunc(c.in.Nodes, made) {
+		return
+	}
+	var list struct {
+		Items []autoscaler.NodeClaim `json:"items"`
+	}
+	err := c.askJSON(ctx, c.client.Discovery().RESTClient().Get().AbsPath(karpenterPath+"nodeclaims").Param("resourceVersion", "0"), &list)
+	if apierrors.IsNotFound(err) {
+		return
+	}
+	c.put(kube.SourceOf(evaluate.SourceNodeClaims, "list", "nodeclaims.karpenter.sh", err), func(in *evaluate.Input) { in.NodeClaims = list.Items })
+}
+
+// scalingEvents reads why nodes are not added: events of the autoscaler about its node groups, and about pods.
+func (c *collector) scalingEvents(ctx context.Context) {
+	about, err := c.client.CoreV1().Events(metav1.NamespaceSystem).List(ctx, metav1.ListOptions{FieldSelector: "involvedObject.name=" + statusMap})
+	if err == nil {
+		var pods *corev1.EventList
+		options := metav1.ListOptions{FieldSelector: "reason=" + autoscaler.NotTriggered, Limit: pageSize}
+		if pods, err = c.client.CoreV1().Events("").List(ctx, options); err == nil {
+			about.Items = append(about.Items, pods.Items...)
+		}
+	}
+	c.put(kube.SourceOf(evaluate.SourceScaling, "list", "events", err), func(in *evaluate.Input) {
+		in.Events = append(in.Events, trimEvents(about.Items)...)
+	})
+}
