@@ -32,11 +32,17 @@ var unshown = map[string]map[string]string{
 		"create pods/portforward":             openedByGET,
 		"list resource.k8s.io/resourceclaims": claimsInTheRecord,
 		"list resource.k8s.io/resourceslices": claimsInTheRecord,
+		"get karpenter.sh/nodeclaims":         scalersInTheRecord,
+		"get karpenter.sh/nodepools":          scalersInTheRecord,
+		"list karpenter.sh/nodeclaims":        scalersInTheRecord,
+		"list policy/poddisruptionbudgets":    scalersInTheRecord,
 		"get argoproj.io/rollouts":            "a named Argo Rollout is read as by rollout-explain, whose record shows it; no cluster of runbooks has the kind",
 	},
 }
 
 const claimsInTheRecord = "a named node is read as by nodeinfo, whose record shows it; no pod in the clusters of runbooks has a ResourceClaim"
+
+const scalersInTheRecord = "nodes are read as by nodeinfo, whose record shows it; the clusters of runbooks have no autoscaler"
 
 // (https://github.com/kubernetes/kubernetes/pull/134577)
 const openedByGET = `the request that opens a stream is a GET, and the API server from 1.35 on asks for "create", too`

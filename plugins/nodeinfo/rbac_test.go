@@ -18,8 +18,8 @@ func TestARoleIsPrintedWithoutACluster(t *testing.T) {
 		allows, lacks []string
 	}{
 		"minimal": {"kubectl-nodeinfo-minimal", []string{"nodes", "leases"}, []string{"pods", "nodes/proxy", "poddisruptionbudgets"}},
-		"full":    {"kubectl-nodeinfo", []string{"nodes", "leases", "pods", "csinodes"}, []string{"nodes/proxy", "pods/proxy", "poddisruptionbudgets"}},
-		"kubelet": {"kubectl-nodeinfo-kubelet", []string{"nodes", "leases", "pods", "nodes/proxy"}, []string{"pods/proxy", "poddisruptionbudgets"}},
+		"full":    {"kubectl-nodeinfo", []string{"nodes", "leases", "pods", "csinodes", "poddisruptionbudgets", "nodeclaims"}, []string{"nodes/proxy", "pods/proxy", "persistentvolumes"}},
+		"kubelet": {"kubectl-nodeinfo-kubelet", []string{"nodes", "leases", "pods", "nodes/proxy"}, []string{"pods/proxy", "persistentvolumes"}},
 	} {
 		env := testkit.NewEnv("kubectl nodeinfo", now)
 		if code := env.Run(t, New, "--rbac-manifest="+name); code != 0 {

@@ -175,7 +175,7 @@ func (p *page) holds(list []report.RemovalHold) {
 	if len(list) == 0 {
 		return
 	}
-	t := output.TableText{Columns: []output.Column{{Header: "KEPT BY"}, {Header: "WHY", Flexible: true}}}
+	t := output.TableText{Columns: []output.Column{{Header: "KEPT-BY"}, {Header: "WHY", Flexible: true}}}
 	for _, h := range list[:min(len(list), shownHolds)] {
 		what, why := "node", h.Message
 		switch {

@@ -110,8 +110,8 @@ var nodeGroupScaleUpFailing = rule{
 		Severity: finding.Warning,
 		Title:    "Cluster Autoscaler cannot add nodes to a node group",
 		Meaning: "A scale-up of a node group failed (such as quota, no capacity, or machines that did not join in time), and Cluster " +
-			"Autoscaler does not try again for a while. Pods that need a node of the group wait. For information where it is not known " +
-			"that the node is of that group: the node itself is not affected.",
+			"Autoscaler does not try again for a while. Pods that need a node of the group wait. For information where it is unknown whether " +
+			"the node is of that group: the node itself is not affected.",
 		Evidence: "Status Backoff of the group in the ConfigMap kube-system/cluster-autoscaler-status, with the error where it is given " +
 			"there (1.30 and later), and FailedToScaleUpGroup and ScaleUpTimedOut events.",
 		Next:   "Correct what the error names, at the cloud provider or in the configuration of the node group.",
