@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/certificate"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/autoscaler"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
@@ -231,6 +232,25 @@ func quietMaintenance() []testkit.Odd {
 			Situation: "Karpenter has tainted a node and is moving its pods away",
 			Why:       "Removing nodes is the work of Karpenter, and it began 90 seconds ago.",
 			Link:      "https://karpenter.sh/docs/concepts/disruption/", Verdict: "Healthy", Judge: recorded("karpenter"),
+		},
+		{
+			Situation: "Cluster Autoscaler does not remove a node, and another node group is in backoff",
+			Why:       "The node is kept by its annotation, its group's minimum, and pods; the failed scale-up is of another group.",
+			Link:      "https://github.com/kubernetes/autoscaler/blob/master/cluster-autoscaler/FAQ.md", Verdict: "Healthy", Judge: recorded("autoscaler"),
+		},
+		{
+			Situation: "Karpenter is removing a node, and a PodDisruptionBudget and an annotation hold it",
+			Why:       "Budgets are there to be waited for; the removal began 12 minutes ago.",
+			Link:      "https://karpenter.sh/docs/concepts/disruption/#pod-level-controls", Verdict: "Healthy", Judge: recorded("nodeclaim"),
+		},
+		{
+			Situation: "A ConfigMap of Cluster Autoscaler was last written two days ago",
+			Why:       "An autoscaler that was removed leaves its ConfigMap: a status that is older than a day is reported for information.",
+			Verdict:   "Healthy",
+			Judge: odd(func(in *Input) {
+				in.Depth = Full
+				in.ClusterAutoscaler = &autoscaler.Status{State: "Running", Time: before(in, 48*time.Hour).Time}
+			}),
 		},
 		{
 			Situation: "The kubelet and kube-proxy are three minor versions older than the API server",

@@ -126,7 +126,6 @@ func Footer(w io.Writer, list report.List, term output.Terminal) error {
 		p.Line(0, s)
 	}
 	if len(list.Findings) > 0 {
-		p.Gap()
 		for i := range list.Findings {
 			p.Findings(output.Block{Finding: list.Findings[i]})
 		}

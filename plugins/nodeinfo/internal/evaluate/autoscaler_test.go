@@ -1,0 +1,87 @@
+package evaluate
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/machine"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/workload"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
+)
+
+// severity is that of a code's finding; empty: there is none.
+func severity(n report.Node, code finding.Code) finding.Severity {
+	for _, f := range n.Findings {
+		if f.Code == code {
+			return f.Severity
+		}
+	}
+	return ""
+}
+
+func TestClusterAutoscalerIsJudgedForNodesThatMayBeIts(t *testing.T) {
+	stale, backoff := string(workload.ClusterAutoscalerNotReporting), string(workload.NodeGroupScaleUpFailing)
+	for _, tt := range []struct {
+		name, fixture string
+		change        func(*Input)
+		want          finding.Severity
+	}{
+		{"a worker", stale, func(*Input) {}, finding.Warning},
+		{"for two days", stale, func(in *Input) { in.ClusterAutoscaler.Written = in.Now.Add(-48 * time.Hour) }, finding.Info},
+		{"no time is known", stale, func(in *Input) { in.ClusterAutoscaler.Written, in.ClusterAutoscaler.Time = time.Time{}, time.Time{} }, ""},
+		{"the control plane", stale, func(in *Input) { in.Nodes[0].Labels["node-role.kubernetes.io/control-plane"] = "" }, ""},
+		{"a node of Karpenter", stale, func(in *Input) { in.Nodes[0].Labels["karpenter.sh/nodepool"] = "default" }, ""},
+		{"its own group", backoff, func(*Input) {}, finding.Warning},
+		{"another group", backoff, func(in *Input) { in.Nodes[0].Labels["eks.amazonaws.com/nodegroup"] = "web" }, finding.Info},
+		{"a group that is not told", backoff, func(in *Input) { delete(in.Nodes[0].Labels, "eks.amazonaws.com/nodegroup") }, finding.Info},
+		{"what was so before it stopped", backoff, func(in *Input) { in.ClusterAutoscaler.Written = in.Now.Add(-time.Hour) }, ""},
+	} {
+		in := load(t, tt.fixture)
+		tt.change(&in)
+		if got := severity(judge(in).Items[0], finding.Code(tt.fixture)); got != tt.want {
+			t.Errorf("%s: %s is %q, want %q", tt.name, tt.fixture, got, tt.want)
+		}
+	}
+}
+
+// A node that is not Ready is not Initialized either: that is no cause of its own.
+func TestANodeThatIsNotReadyExplainsItsNodeClaim(t *testing.T) {
+	in := load(t, string(workload.NodeClaimNotInitialized))
+	for i := range in.Nodes[0].Status.Conditions {
+		if c := &in.Nodes[0].Status.Conditions[i]; c.Type == corev1.NodeReady {
+			c.Status, c.Reason, c.Message = corev1.ConditionFalse, "KubeletNotReady",
+				"container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:cni plugin not initialized"
+		}
+	}
+	n := node(t, judge(in), "fires")
+	if slices.Contains(codes(n), workload.NodeClaimNotInitialized) || !slices.Contains(codes(n), machine.NetworkPluginNotReady) ||
+		!slices.ContainsFunc(n.Consequences, func(c finding.Consequence) bool { return c.Code == workload.NodeClaimNotInitialized }) {
+		t.Errorf("%v, %+v", codes(n), n.Consequences)
+	}
+}
+
+// What a cloud says may hold a password; and of a fleet in several clusters each NodeClaim says whose it is.
+func TestNodeClaimsWithoutANode(t *testing.T) {
+	in := load(t, "NodeClaimNotLaunched")
+	for i := range in.NodeClaims {
+		for j := range in.NodeClaims[i].Status.Conditions {
+			in.NodeClaims[i].Status.Conditions[j].Message += " password=s3cret"
+		}
+	}
+	list := judge(in)
+	if len(list.Findings) != 1 || strings.Contains(list.Findings[0].Message+list.Findings[0].Evidence[0].Value, "s3cret") {
+		t.Errorf("%+v", list.Findings)
+	}
+	if n := list.Items[0]; n.Autoscaler == nil || n.Autoscaler.NodeClaim == nil || n.Autoscaler.Checked || strings.Contains(n.Autoscaler.NodeClaim.Conditions[0].Message, "s3cret") {
+		t.Errorf("%+v", n.Autoscaler)
+	}
+	joined := Join([]Cluster{{Context: "east", List: list}, {Context: "west", List: list}})
+	if len(joined.Findings) != 2 || !strings.HasPrefix(joined.Findings[1].Message, "west: Karpenter cannot launch") {
+		t.Errorf("%+v", joined.Findings)
+	}
+}
