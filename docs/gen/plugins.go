@@ -32,7 +32,7 @@ func plugins() []plugin {
 		},
 		{
 			name: "nodeinfo", command: nodeinfo.New, catalog: nodeinfo.Catalog, chinese: nodeinfo.ChineseCatalog,
-			reports: []any{nodereport.List{}, nodereport.Drain{}, nodereport.Paths{}},
+			reports: []any{nodereport.List{}, nodereport.Drain{}, nodereport.Paths{}, nodereport.Join{}},
 		},
 		{
 			name: "nodeshell", command: nodeshell.New, catalog: nodeshell.Catalog, chinese: nodeshell.ChineseCatalog,

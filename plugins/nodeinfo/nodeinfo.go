@@ -54,6 +54,11 @@ const (
 			looked at and what was seen, and one cause where several break together. A path that was not measured is "unknown",
 			with the reason.
 
+			With --join, the command reports how far machines have come that become nodes: the named ones, or all nodes that are not
+			Ready, wait for an agent, or are younger than an hour and lack something, and the machines that only a certificate
+			request tells of. Verdicts: Joined, Joining (in progress), Incomplete (a step is missing, and does not come by
+			waiting), Unknown.
+
 			--context accepts several contexts or patterns; the clusters are read in parallel.
 
 			Verdicts: Healthy, Degraded (the worst finding is a warning), Unhealthy (one finding is critical), Unknown. A
@@ -80,6 +85,9 @@ const (
 
 			# Report who cannot reach whom: webhooks, aggregated APIs, kubelets, control plane
 			PROGRAM --paths
+
+			# Report what a machine lacks that joins
+			PROGRAM --join worker-4
 
 			# List the nodes of all contexts whose name begins with prod-
 			PROGRAM --context='prod-*'
@@ -161,6 +169,12 @@ func run(ctx context.Context, env *cli.Env, o Options) error {
 	if o.Paths {
 		return pathsReport.run(ctx, o, env)
 	}
+	if o.Join {
+		if len(o.Files) > 0 {
+			return o.joinDump(env)
+		}
+		return joinReport.run(ctx, o, env)
+	}
 	if len(o.Files) > 0 {
 		return o.dump(env)
 	}
@@ -172,7 +186,7 @@ func run(ctx context.Context, env *cli.Env, o Options) error {
 		switch flag := "--" + string(saved.input.Depth); saved.input.Depth {
 		case evaluate.Drain, evaluate.Remove:
 			return fmt.Errorf("the file was saved with %[1]s: pass %[1]s and the name of the node", flag)
-		case evaluate.Paths:
+		case evaluate.Paths, evaluate.JoinDepth:
 			return fmt.Errorf("the file was saved with %[1]s: pass %[1]s", flag)
 		}
 		saved.input.Select(o.Names)

@@ -25,7 +25,7 @@ import (
 type flagValues struct {
 	output, selector, fieldSelector, sortBy, color, failOn, saveInput, fromInput, waitFor, rbacManifest, thresholds string
 	labelColumns, sections, problemConditions, files                                                                []string
-	noHeaders, onlyProblems, watch, requireComplete, kubelet, drain, remove, paths                                  bool
+	noHeaders, onlyProblems, watch, requireComplete, kubelet, drain, remove, paths, join                            bool
 	timeout, staleAfter                                                                                             time.Duration
 }
 
@@ -47,6 +47,7 @@ type Options struct {
 	Drain             bool
 	Remove            bool
 	Paths             bool
+	Join              bool
 	FailOn            finding.Threshold
 	RequireComplete   bool
 	Timeout           time.Duration // of one reading
@@ -101,6 +102,9 @@ func (v *flagValues) register(set *pflag.FlagSet) {
 	set.BoolVar(&v.paths, "paths", false,
 		"Report who must reach whom, and whether that works: control plane, kubelets, kube-proxy, network plugin, DNS, metrics, webhooks "+
 			"and aggregated APIs; of the named nodes, or of all. With --kubelet, kubelets and kube-proxy are queried, too.")
+	set.BoolVar(&v.join, "join", false,
+		"Report what the named machines, or all that have not joined yet, lack to be nodes that pods can use: client certificate, Node, "+
+			"heartbeat, version, serving certificate, cloud, network plugin, DaemonSets, CSI drivers, taints, labels. Changes nothing.")
 	set.StringSliceVar(&v.problemConditions, "problem-condition", nil,
 		"Custom node condition and the status that means a problem: TYPE=STATUS, or TYPE= for none.")
 	set.StringVar(&v.failOn, "fail-on", string(finding.ThresholdNever),
@@ -116,7 +120,7 @@ func (v *flagValues) register(set *pflag.FlagSet) {
 		"Write the data that was read to this file (- for standard output), for use with --from-input. It contains no "+
 			"environment variables, commands or secrets.")
 	set.StringVar(&v.rbacManifest, "rbac-manifest", "", "Print a ClusterRole for this command and exit: minimal (the table alone), full "+
-		"(all that is read without --kubelet, --drain, --remove and --paths) or kubelet (full, and get nodes/proxy).")
+		"(all that is read without --kubelet, --drain, --remove, --paths and --join) or kubelet (full, and get nodes/proxy).")
 	set.StringArrayVarP(&v.files, "filename", "f", nil,
 		"Report on the nodes in a dump, without a cluster: the output of kubectl get nodes,leases,pods,events,daemonsets -A -o yaml "+
 			"--show-managed-fields, or json; - is standard input. Repeatable. Without --show-managed-fields, heartbeats are unknown.")
@@ -128,7 +132,7 @@ func (v *flagValues) register(set *pflag.FlagSet) {
 func (v *flagValues) toOptions(args []string, connection *kube.Flags, timed bool) (Options, error) {
 	o := Options{
 		LabelColumns: v.labelColumns, SortBy: v.sortBy, NoHeaders: v.noHeaders, OnlyProblems: v.onlyProblems, Watch: v.watch, Kubelet: v.kubelet,
-		Drain: v.drain, Remove: v.remove, Paths: v.paths,
+		Drain: v.drain, Remove: v.remove, Paths: v.paths, Join: v.join,
 		RequireComplete: v.requireComplete, Timeout: v.timeout, StaleAfter: v.staleAfter, SaveInput: v.saveInput, FromInput: v.fromInput,
 		Sections: v.sections, Connection: connection, Interval: watchInterval,
 	}
@@ -179,6 +183,7 @@ func (v *flagValues) toOptions(args []string, connection *kube.Flags, timed bool
 	}
 	check(v.drainConflicts(o))
 	check(v.pathsConflicts(o))
+	check(v.joinConflicts(o))
 	return o, cli.Usage(errors.Join(errs...))
 }
 
@@ -262,8 +267,8 @@ func (v *flagValues) waitConflicts() error {
 		return nil
 	case v.waitFor != waitHealthy:
 		return fmt.Errorf("--wait-for %q: unknown state; use %s", v.waitFor, waitHealthy)
-	case v.watch || v.drain || v.remove || v.paths || v.fromInput != "" || v.saveInput != "":
-		return errors.New("--wait-for cannot be combined with -w, --drain, --remove, --paths, --from-input or --save-input")
+	case v.watch || v.drain || v.remove || v.paths || v.join || v.fromInput != "" || v.saveInput != "":
+		return errors.New("--wait-for cannot be combined with -w, --drain, --remove, --paths, --join, --from-input or --save-input")
 	}
 	return nil
 }

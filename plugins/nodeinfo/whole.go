@@ -27,6 +27,8 @@ type whole[R any] struct {
 	judge func(in evaluate.Input, now time.Time, kubectl finding.Kubectl) R
 	print func(o Options, env *cli.Env, r R) error
 	end   func(r R) outcome
+
+	always bool // it is printed although a node is missing, and says what of it
 }
 
 // outcome is what the exit code follows from.
@@ -80,10 +82,10 @@ func (w whole[R]) collect(ctx context.Context, o Options, env *cli.Env, cluster 
 	return collect.Collect(ctx, cluster, collect.Request{Names: o.Names, Depth: w.depth, Kubelet: o.Kubelet})
 }
 
-// finish prints a report, unless a node is missing: half of what was asked is not what was asked.
+// finish prints a report, unless a node is missing of which the report says nothing: half of what was asked is not what was asked.
 func (w whole[R]) finish(o Options, env *cli.Env, r R) error {
 	end := w.end(r)
-	if len(end.notFound) == 0 {
+	if len(end.notFound) == 0 || w.always {
 		if err := w.print(o, env, r); err != nil {
 			return err
 		}

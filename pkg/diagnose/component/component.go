@@ -97,6 +97,11 @@ func EachNode(labels map[string]string) bool {
 	})
 }
 
+// Network says whether the pods of a DaemonSet, by their labels, are a network plugin.
+func Network(labels map[string]string) bool {
+	return slices.ContainsFunc(byLabel, func(l labeled) bool { return l.role == NetworkPlugin && labels[l.key] == l.value })
+}
+
 // ControlPlane is the component that a static pod of kubeadm, k3s or a cloud is; empty for others.
 func ControlPlane(p *corev1.Pod) string {
 	if p.Namespace != "kube-system" || !static(p) {
@@ -107,6 +112,20 @@ func ControlPlane(p *corev1.Pod) string {
 		return name
 	}
 	return ""
+}
+
+// cloudController ends the names by which clouds label their controllers: aws-cloud-controller-manager, and plain in Azure's, GCP's.
+const cloudController = "cloud-controller-manager"
+
+// CloudController says whether the pod is a cloud-controller-manager, by its name or the labels of the published manifests.
+// https://kubernetes.io/docs/tasks/administer-cluster/running-cloud-controller/
+func CloudController(p *corev1.Pod) bool {
+	for _, key := range []string{"component", "k8s-app", "app", "app.kubernetes.io/name", "name"} {
+		if strings.HasSuffix(p.Labels[key], cloudController) {
+			return true
+		}
+	}
+	return strings.Contains(p.Name, cloudController)
 }
 
 func owner(p *corev1.Pod) string {

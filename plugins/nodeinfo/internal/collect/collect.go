@@ -53,6 +53,8 @@ func Collect(ctx context.Context, cluster *kube.Cluster, r Request) (Result, err
 		err = c.drain(ctx)
 	case r.Depth == evaluate.Paths:
 		err = c.paths(ctx)
+	case r.Depth == evaluate.JoinDepth:
+		err = c.join(ctx)
 	case len(r.Names) > 0:
 		err = c.named(ctx)
 	default:

@@ -133,15 +133,21 @@ func keepKeys(all map[string]string, keys ...string) map[string]string {
 }
 
 // trimDaemonSets keeps of the template what decides where its pods run.
+// componentLabels are those by which a DaemonSet's pods are known as a network plugin (component.Network).
+var componentLabels = []string{"k8s-app", "app", "component", "name"}
+
 func trimDaemonSets(sets []appsv1.DaemonSet) []appsv1.DaemonSet {
 	for i := range sets {
 		d := &sets[i]
 		d.ManagedFields, d.Annotations = nil, nil
 		spec := &d.Spec.Template.Spec
-		d.Spec.Template = corev1.PodTemplateSpec{Spec: corev1.PodSpec{
-			NodeSelector: spec.NodeSelector, Affinity: spec.Affinity, Tolerations: spec.Tolerations,
-			NodeName: spec.NodeName, HostNetwork: spec.HostNetwork,
-		}}
+		d.Spec.Template = corev1.PodTemplateSpec{
+			ObjectMeta: metav1.ObjectMeta{Labels: keepKeys(d.Spec.Template.Labels, componentLabels...)},
+			Spec: corev1.PodSpec{
+				NodeSelector: spec.NodeSelector, Affinity: spec.Affinity, Tolerations: spec.Tolerations,
+				NodeName: spec.NodeName, HostNetwork: spec.HostNetwork,
+			},
+		}
 	}
 	return sets
 }

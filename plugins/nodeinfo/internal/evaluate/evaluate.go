@@ -1,7 +1,7 @@
 // Package evaluate turns what was read about nodes into a report: pure, without clock, network or environment. It is the
-// door of seven rooms: kubelet (what a kubelet answers when it is asked), thresholds (the numbers that an operator may change), facts
+// door of eight rooms: kubelet (what a kubelet answers when it is asked), thresholds (the numbers that an operator may change), facts
 // (what is true of a node), rules (what follows from that), sections (what is printed of it), drain (what a drain of nodes would
-// do), and paths (who must reach whom).
+// do), paths (who must reach whom), and joining (what a machine lacks to be a node).
 package evaluate
 
 import (
@@ -21,6 +21,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/account"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/drain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/joining"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/paths"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/machine"
@@ -46,7 +47,7 @@ const DefaultStaleAfter = nodefact.Patience
 
 // Catalog is every finding code, sorted.
 func Catalog() []finding.Entry {
-	list := slices.Concat(rules.Catalog(), drain.Catalog(), drain.RemovalCatalog(), paths.Catalog())
+	list := slices.Concat(rules.Catalog(), drain.Catalog(), drain.RemovalCatalog(), paths.Catalog(), joining.Catalog())
 	slices.SortFunc(list, func(a, b finding.Entry) int { return cmp.Compare(a.Code, b.Code) })
 	return list
 }
@@ -76,7 +77,7 @@ func Evaluate(in Input, now time.Time, o Options) report.List {
 	list.Counts = count(list.Items)
 	list.CommonCauses = append(commonCauses(list.Items), requests.causes(len(list.Items))...)
 	if in.Depth == Fleet || in.Depth == Pods {
-		list.CommonCauses = append(list.CommonCauses, joining(cluster.Joining(), now, limits.CertificateRequestWait)...)
+		list.CommonCauses = append(list.CommonCauses, requesting(cluster.Joining(), now, limits.CertificateRequestWait)...)
 	}
 	list.Findings = rules.Claims(cluster.Claims(), now, o.Kubectl)
 	for i := range list.Findings {

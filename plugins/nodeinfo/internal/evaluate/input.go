@@ -36,12 +36,13 @@ func ParseThresholds(data []byte) (Thresholds, error) { return thresholds.Parse(
 
 // The depths.
 const (
-	Fleet  = facts.Fleet
-	Pods   = facts.Pods
-	Full   = facts.Full
-	Drain  = facts.Drain
-	Paths  = facts.Paths
-	Remove = facts.Remove
+	Fleet     = facts.Fleet
+	Pods      = facts.Pods
+	Full      = facts.Full
+	Drain     = facts.Drain
+	JoinDepth = facts.Join
+	Paths     = facts.Paths
+	Remove    = facts.Remove
 )
 
 // The names of the sources.
@@ -79,7 +80,12 @@ const (
 	SourceScaling       = facts.SourceScaling
 	SourceNodeClaims    = facts.SourceNodeClaims
 	SourceNodePools     = facts.SourceNodePools
+
+	SourceCloudControllers = facts.SourceCloudControllers
 )
+
+// TaintUninitialized is that of a node which waits for its cloud provider.
+const TaintUninitialized = facts.TaintUninitialized
 
 // IsProxy says whether the pod is kube-proxy's and runs.
 func IsProxy(p *corev1.Pod) bool { return facts.IsProxy(p) }

@@ -69,8 +69,8 @@ func (u unanswered) causes(nodes int) []string {
 	return list
 }
 
-// joining names the machines that wait for a certificate to become nodes.
-func joining(list []certificate.Request, now time.Time, wait time.Duration) []string {
+// requesting names the machines that wait for a certificate to become nodes.
+func requesting(list []certificate.Request, now time.Time, wait time.Duration) []string {
 	var names []string
 	for i := range list {
 		if r := &list[i]; certificate.Unanswered(r, now, wait) {

@@ -176,3 +176,19 @@ func paths(r nodereport.Paths) string {
 		})
 	})
 }
+
+// join is the page of kubectl nodeinfo --join.
+func join(r nodereport.Join) string {
+	return document(string(r.Verdict)+": join", r.Time, func(p *page) {
+		p.header("machines that join", string(r.Verdict), r.Summary, "kubectl nodeinfo --join")
+		p.within("main", func() {
+			for i := range r.Machines {
+				m := &r.Machines[i]
+				p.findings("Findings of node/"+m.Name, m.Findings)
+				p.consequences(m.Consequences)
+			}
+			p.section("Details", func() { p.data(reflect.ValueOf(r), written...) })
+			p.gaps(r.Sources)
+		})
+	})
+}

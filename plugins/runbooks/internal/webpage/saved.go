@@ -23,7 +23,7 @@ func kinds() map[string]func([]byte) (string, error) {
 	return map[string]func([]byte) (string, error){
 		report.Kind: as(func(t report.Triage) string { return Triage(&t, Parts{}) }),
 
-		nodereport.Kind: as(nodes), nodereport.DrainKind: as(drain), nodereport.PathsKind: as(paths),
+		nodereport.Kind: as(nodes), nodereport.DrainKind: as(drain), nodereport.PathsKind: as(paths), nodereport.JoinKind: as(join),
 		rolloutreport.KindList: as(rollouts), rolloutreport.Kind: as(func(r rolloutreport.Rollout) string { return rollout(&r) }),
 
 		"DNSStatus": dns[dnsreport.Status]("status"), "DNSCheck": dns[dnsreport.Status]("check"),

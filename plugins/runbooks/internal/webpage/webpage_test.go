@@ -157,6 +157,11 @@ func TestHostileTextStaysText(t *testing.T) {
 			r.APIVersion, r.Kind = report.APIVersion, nodereport.PathsKind
 			return r
 		},
+		"join": func(s string) any {
+			r := filled[nodereport.Join](s)
+			r.APIVersion, r.Kind = report.APIVersion, nodereport.JoinKind
+			return r
+		},
 		"rollouts": func(s string) any {
 			r := filled[rolloutreport.List](s)
 			r.APIVersion, r.Kind = report.APIVersion, rolloutreport.KindList

@@ -79,6 +79,13 @@ func (n *Node) cause(ready *corev1.NodeCondition) Cause {
 	return OtherCause
 }
 
+// SaysNoNetwork says whether the kubelet itself reports that the runtime has no pod network, however young the node is.
+func (n *Node) SaysNoNetwork() bool {
+	ready := n.Readiness.Condition
+	return ready != nil && n.Readiness.State == nodefact.NotReady &&
+		slices.ContainsFunc(networkWords, func(w string) bool { return strings.Contains(ready.Message, w) })
+}
+
 // StatusOld says whether the kubelet's last status is older than its conditions can be believed.
 func (n *Node) StatusOld() bool {
 	posted := n.Readiness.Condition.LastHeartbeatTime.Time

@@ -3,6 +3,7 @@ package facts
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/autoscaler"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/backend"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/certificate"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/device"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/kubelet"
@@ -33,6 +35,7 @@ const (
 	Drain Depth = "drain" // what decides about a drain: all nodes and pods, budgets, volumes
 	// Remove is what decides about taking a node out for good: that, and what its Node leaves behind.
 	Remove Depth = "remove"
+	Join   Depth = "join"  // what tells how far machines have come that become nodes
 	Paths  Depth = "paths" // what tells who reaches whom: all nodes, the system's pods, webhooks and aggregated APIs
 )
 
@@ -71,6 +74,8 @@ const (
 	SourceScaling       = "cluster autoscaler events"
 	SourceNodeClaims    = "nodeclaims"
 	SourceNodePools     = "nodepools"
+
+	SourceCloudControllers = "cloud-controller-manager pods"
 )
 
 // Input is everything that was read, as API objects: a fixture is what `kubectl get -o yaml` prints, and --save-input can
@@ -98,13 +103,14 @@ type Input struct {
 	ProxyHealthz      string                                     `json:"proxyHealthz,omitempty"`        // and "healthzBindAddress"
 	ProxyHealth       map[string]ProxyHealth                     `json:"proxyHealth,omitempty"`         // by node, where it answered
 	Requests          []certificatesv1.CertificateSigningRequest `json:"certificateRequests,omitempty"` // of kubelets
+	CloudControllers  []corev1.Pod                               `json:"cloudControllers,omitempty"`    // where a node waits for one
 	Kubelets          map[string]kubelet.Answer                  `json:"kubelets,omitempty"`            // answers of the kubelets themselves
 	Slices            []device.Slice                             `json:"resourceSlices,omitempty"`      // where pods use claims
 	DeviceClaims      []device.Claim                             `json:"resourceClaims,omitempty"`      // in their namespaces
 	ClusterAutoscaler *autoscaler.Status                         `json:"clusterAutoscaler,omitempty"`   // nil: the cluster has none
 	NodeClaims        []autoscaler.NodeClaim                     `json:"nodeClaims,omitempty"`          // of Karpenter
 	NodePools         []autoscaler.NodePool                      `json:"nodePools,omitempty"`           // of the named nodes
-	Targets           []string                                   `json:"targets,omitempty"`             // to drain, to remove, or of --paths
+	Targets           []string                                   `json:"targets,omitempty"`             // to drain, to remove, or of --paths or --join
 	Budgets           []policyv1.PodDisruptionBudget             `json:"budgets,omitempty"`
 	Claims            []corev1.PersistentVolumeClaim             `json:"claims,omitempty"`
 	Volumes           []corev1.PersistentVolume                  `json:"volumes,omitempty"`
@@ -186,6 +192,38 @@ func (in *Input) AimPaths(names []string) error {
 		}
 	}
 	return nil
+}
+
+// AimJoin chooses the machines that are told of an input that was saved for that; without names, all that it was saved for. A name
+// that has neither a Node nor a request for a certificate is missing.
+func (in *Input) AimJoin(names []string) error {
+	if in.Depth != Join {
+		return errors.New("the file was not saved with --join: it lacks what that reads")
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	in.Targets, in.NotFound = nil, nil
+	for _, name := range names {
+		exists := slices.ContainsFunc(in.Nodes, func(n corev1.Node) bool { return n.Name == name })
+		if _, read := in.NodeSources[name]; exists && !read && len(in.NodeSources) > 0 {
+			return fmt.Errorf("node %q: the file was saved for other nodes: %s", name, strings.Join(slices.Sorted(maps.Keys(in.NodeSources)), ", "))
+		}
+		if exists || in.requested(name) {
+			in.Targets = append(in.Targets, name)
+		} else {
+			in.NotFound = append(in.NotFound, name)
+		}
+	}
+	return nil
+}
+
+// requested says whether a machine of that name has requested a client certificate.
+func (in *Input) requested(name string) bool {
+	return slices.ContainsFunc(in.Requests, func(c certificatesv1.CertificateSigningRequest) bool {
+		r, ok := certificate.RequestOf(&c)
+		return ok && r.Node == name && r.Use == certificate.Client
+	})
 }
 
 // Aim chooses the nodes to drain of an input that was saved for that.

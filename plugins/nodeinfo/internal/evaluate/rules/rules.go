@@ -34,5 +34,10 @@ func Check(c *subject.Case) ([]finding.Finding, []finding.Consequence) {
 	return book.Settle(book.Check(c))
 }
 
+// CheckBut is Check as if some codes were not found: for a report that has a judgement of its own in their place.
+func CheckBut(c *subject.Case, codes ...finding.Code) ([]finding.Finding, []finding.Consequence) {
+	return book.Settle(slices.DeleteFunc(book.Check(c), func(f finding.Finding) bool { return slices.Contains(codes, f.Code) }))
+}
+
 // Catalog is every finding code, sorted.
 func Catalog() []finding.Entry { return book.Catalog() }

@@ -117,6 +117,11 @@ func Joins(c *subject.Case, r *certificate.Request) (string, finding.Evidence, [
 	return "a machine requests to join as this node, and has not received its client certificate: " + text, evidence, next
 }
 
+// Requested puts what became of a request that was not answered with a certificate, the evidence for that, and what to do.
+func Requested(c *subject.Case, r *certificate.Request) (string, finding.Evidence, []finding.Next) {
+	return requested(c, r)
+}
+
 // requested puts what became of a request, the evidence for that, and what to do.
 func requested(c *subject.Case, r *certificate.Request) (string, finding.Evidence, []finding.Next) {
 	describe := func(why string) finding.Next { return c.Look(why, "", "describe", "csr", r.Name) }
