@@ -12,7 +12,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate"
 )
 
-// join reads what tells how far machines have come that become nodes: eight lists for all of them, then the pods and events of each
+// join reads what tells how far machines have come that become nodes: nine calls for all of them, then the pods and events of each
 // that may not have joined yet, or is named.
 func (c *collector) join(ctx context.Context) error {
 	list, err := c.client.CoreV1().Nodes().List(ctx, cached())

@@ -456,7 +456,13 @@ func TestWhoHasNotJoinedIsFound(t *testing.T) {
 	if got := strings.Join(names, ", "); got != "w3 Incomplete, w9 Incomplete, w8 Joining" || r.Summary != "3 machines: 2 Incomplete, 1 Joining" {
 		t.Errorf("%s; %s", got, r.Summary)
 	}
-	unreadable(SourceRequests)(&in)
+	in = grown(t)
+	in.Targets = nil
+	down(&in, "w2") // and no node controller has noticed it
+	ready(nodeOf(&in, "w2"), corev1.ConditionTrue, "KubeletReady", "", before(&in, time.Hour))
+	if r := reportJoin(in); len(r.Machines) != 1 || r.Machines[0].Name != "w2" || r.Machines[0].Missing != report.JoinReports {
+		t.Errorf("%s: %+v", r.Verdict, r.Machines)
+	}
 	in = grown(t)
 	in.Targets = nil
 	unreadable(SourceRequests)(&in)

@@ -236,3 +236,28 @@ func TestManyPathsThatAreAlikeAreOneRow(t *testing.T) {
 		t.Error(text)
 	}
 }
+
+func TestAJoinReadsAsRecorded(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join("..", "evaluate", "testdata", "join", "report.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r report.Join
+	if err := yaml.UnmarshalStrict(data, &r); err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := Join(&b, r, output.Terminal{}); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Golden(t, "join.txt", b.String())
+	published, err := PublishedJoin(r)
+	if err != nil || len(published.Subjects) != 2 || len(published.Subjects[0].Findings) != 1 || !strings.Contains(published.Subjects[1].Text, "csr-w9") {
+		t.Errorf("%v: %+v", err, published)
+	}
+	r.Machines, r.Verdict, r.Summary = nil, report.Joined, "nothing is missing"
+	b.Reset()
+	if err := Join(&b, r, output.Terminal{}); err != nil || b.String() != "Joined: joining machines: nothing is missing\n" {
+		t.Errorf("%v: %s", err, b.String())
+	}
+}

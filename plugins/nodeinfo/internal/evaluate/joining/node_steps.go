@@ -29,6 +29,8 @@ func (m *Machine) network() report.JoinStep {
 		return step(name, report.JoinUnknown, "the kubelet does not report")
 	case m.Readiness.Condition == nil:
 		return step(name, report.JoinWaiting, "the kubelet has reported no status yet")
+	case m.Cause == facts.RuntimeDown:
+		return step(name, report.JoinUnknown, "the container runtime does not respond to the kubelet")
 	case m.SaysNoNetwork():
 		return step(name, report.JoinWaiting, "the runtime has no CNI configuration yet; %s", m.plugin())
 	case unavailable != nil && unavailable.Status == corev1.ConditionTrue:

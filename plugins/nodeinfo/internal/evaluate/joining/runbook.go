@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -51,10 +52,15 @@ type Machine struct {
 // Candidates are the nodes that may not have joined yet: not Ready, with a taint of those that bring nodes in, or young.
 func Candidates(in *facts.Input, now time.Time) []string {
 	var names []string
+	leases := map[string]*coordinationv1.Lease{}
+	for i := range in.Leases {
+		leases[in.Leases[i].Name] = &in.Leases[i]
+	}
 	for i := range in.Nodes {
 		n := &in.Nodes[i]
+		is := nodefact.ReadinessOf(n, leases[n.Name], now, nodefact.Patience)
 		startup := slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool { return remover(t.Key) != "" })
-		if !nodefact.PostedReady(n) || startup || now.Sub(n.CreationTimestamp.Time) < Young {
+		if is.State != nodefact.Ready || startup || now.Sub(n.CreationTimestamp.Time) < Young {
 			names = append(names, n.Name)
 		}
 	}

@@ -90,8 +90,11 @@ func (m *Machine) clientCertificate() report.JoinStep {
 // next one.
 func (m *Machine) clientOfNode() report.JoinStep {
 	const name = report.JoinClientCertificate
-	if !m.silent() {
+	if m.reports().State == report.JoinDone {
 		return step(name, report.JoinDone, "the kubelet reports with it")
+	}
+	if !m.silent() {
+		return step(name, report.JoinDone, "the kubelet registered with it")
 	}
 	if r := m.ClientRequest; r != nil && certificate.Unanswered(r, m.Now, m.Limits.CertificateRequestWait) {
 		text, _, _ := machine.Requested(m.Case, r)
