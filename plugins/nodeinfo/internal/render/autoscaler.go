@@ -50,6 +50,9 @@ func (p *page) scalerText(a *report.Autoscaler) string {
 	case a.Group != "":
 		return a.Name + ", node group " + a.Group
 	}
+	if a.Status != nil && a.Status.Stopped {
+		return a.Name + "; unknown whether the node is of one of its node groups"
+	}
 	return a.Name + " runs in this cluster; unknown whether the node is of one of its node groups"
 }
 
