@@ -15,8 +15,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/certificate"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/autoscaler"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/certificate"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
