@@ -95,15 +95,17 @@ func (c *collector) nodeClaims(ctx context.Context) {
 	if apierrors.IsNotFound(err) {
 		return
 	}
-	c.put(kube.SourceOf(evaluate.SourceNodeClaims, "list", "nodeclaims.karpenter.sh", err), func(in *evaluate.Input) { in.NodeClaims = list.Items })
+	s := kube.SourceOf(evaluate.SourceNodeClaims, "list", "nodeclaims.karpenter.sh", err)
+	c.put(s, func(in *evaluate.Input) { in.NodeClaims = list.Items })
 }
 
 // scalingEvents reads why nodes are not added: events of the autoscaler about its node groups, and about pods.
 func (c *collector) scalingEvents(ctx context.Context) {
-	about, err := c.client.CoreV1().Events(metav1.NamespaceSystem).List(ctx, metav1.ListOptions{FieldSelector: "involvedObject.name=" + statusMap})
+	options := metav1.ListOptions{FieldSelector: "involvedObject.name=" + statusMap}
+	about, err := c.client.CoreV1().Events(metav1.NamespaceSystem).List(ctx, options)
 	if err == nil {
 		var pods *corev1.EventList
-		options := metav1.ListOptions{FieldSelector: "reason=" + autoscaler.NotTriggered, Limit: pageSize}
+		options = metav1.ListOptions{FieldSelector: "reason=" + autoscaler.NotTriggered, Limit: pageSize}
 		if pods, err = c.client.CoreV1().Events("").List(ctx, options); err == nil {
 			about.Items = append(about.Items, pods.Items...)
 		}

@@ -162,7 +162,8 @@ func (p *page) holdsText(n report.Node) string {
 	case !a.Checked:
 		return "what keeps the node: " + cmp.Or(unread(n, "pods"), "read for named nodes only")
 	case len(a.Holds) == 0:
-		return strings.TrimSuffix("nothing that was read keeps the node; whether other nodes have room for its pods is not judged here ("+gap+")", " ()")
+		text := "nothing that was read keeps the node; whether other nodes have room for its pods is not judged here"
+		return strings.TrimSuffix(text+" ("+gap+")", " ()")
 	}
 	text := output.Plural(len(a.Holds), "reason keeps", "reasons keep") + " the node"
 	if slices.ContainsFunc(a.Holds, func(h report.RemovalHold) bool { return h.ByDefault }) {

@@ -50,7 +50,8 @@ func Claims(claims []autoscaler.NodeClaim, now time.Time, kubectl finding.Kubect
 	for i := range claims {
 		claim := &claims[i]
 		lack, why, since := claim.Lacks(now)
-		code, about, text := NodeClaimNotLaunched, []string{autoscaler.Launched}, "Karpenter cannot launch the machine of NodeClaim %s, made %s ago"
+		code, about := NodeClaimNotLaunched, []string{autoscaler.Launched}
+		text := "Karpenter cannot launch the machine of NodeClaim %s, made %s ago"
 		switch lack {
 		case autoscaler.NotLaunched:
 		case autoscaler.NotRegistered:
@@ -66,8 +67,8 @@ func Claims(claims []autoscaler.NodeClaim, now time.Time, kubectl finding.Kubect
 		f := book.New(code, message)
 		f.Object = &finding.ObjectRef{Kind: "NodeClaim", Name: claim.Metadata.Name}
 		f.Evidence = subject.ClaimEvidence(claim, about...)
-		f.Next = []finding.Next{(&subject.Case{Kubectl: kubectl}).Look("Read the conditions and events of the NodeClaim", "", "describe", "nodeclaim",
-			claim.Metadata.Name)}
+		c := &subject.Case{Kubectl: kubectl}
+		f.Next = []finding.Next{c.Look("Read the conditions and events of the NodeClaim", "", "describe", "nodeclaim", claim.Metadata.Name)}
 		list = append(list, f)
 	}
 	slices.SortFunc(list, func(a, b finding.Finding) int { return cmp.Compare(a.Object.Name, b.Object.Name) })

@@ -139,7 +139,8 @@ func hold(s *autoscaler.Scaler, h *autoscaler.Hold) report.RemovalHold {
 	case autoscaler.PodLocal:
 		out.Message = "local storage (volume " + h.Value + ")"
 	case autoscaler.Utilized:
-		out.Message = fmt.Sprintf("%.0f%% of %s is requested (the default threshold is %d%%)", s.Most.Percent, s.Most.Resource, autoscaler.UtilizationThreshold)
+		out.Message = fmt.Sprintf("%.0f%% of %s is requested (the default threshold is %d%%)", s.Most.Percent, s.Most.Resource,
+			autoscaler.UtilizationThreshold)
 	}
 	return out
 }

@@ -18,7 +18,8 @@ func Of(n *facts.Node) report.Node {
 		Health:    health(n), Components: components(n), Resources: n.Resources,
 		Swap: swap(n), PSI: psi(n), Devices: devices(n), ResourcePools: pools(n), Pods: pods(n),
 		Network: network(n), Storage: storage(n),
-		ControlPlane: controlPlane(n), Scheduling: scheduling(n), Autoscaler: scaler(n), Events: events(n), Lifecycle: lifecycle(n), Sources: n.Sources,
+		ControlPlane: controlPlane(n), Scheduling: scheduling(n), Autoscaler: scaler(n), Events: events(n),
+		Lifecycle: lifecycle(n), Sources: n.Sources,
 	}
 }
 
