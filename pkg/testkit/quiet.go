@@ -21,7 +21,7 @@ type Odd struct {
 }
 
 // quietVerdicts are the verdicts of all plugins by which nothing is wrong.
-var quietVerdicts = []string{"Healthy", "Complete", "Progressing", "Drainable"}
+var quietVerdicts = []string{"Healthy", "Complete", "Progressing", "Drainable", "Joined", "Joining"}
 
 // Quiet requires that a plugin raises no alarm in any of the situations, and that its page holds exactly these rows. It is
 // called from plugins/X/internal/evaluate; -update writes the page.

@@ -192,7 +192,7 @@ func soleControlPlane(in *Input) {
 }
 
 func TestQuiet(t *testing.T) {
-	testkit.Quiet(t, "nodeinfo", slices.Concat(quietMaintenance(), quietPods(), quietSignals(), quietCertificates(), quietKinds(), quietDrains(), quietPaths()))
+	testkit.Quiet(t, "nodeinfo", slices.Concat(quietMaintenance(), quietPods(), quietSignals(), quietCertificates(), quietKinds(), quietJoins(), quietDrains(), quietPaths()))
 }
 
 func quietMaintenance() []testkit.Odd {
@@ -575,6 +575,46 @@ func quietPaths() []testkit.Odd {
 			Situation: "The pod of an aggregated API is replaced, and the API is not available for some seconds",
 			Why:       "The API server looks every 30 seconds, and the new pod takes over within a minute.", Verdict: "Healthy",
 			Judge: quietly(unavailable(20 * time.Second)),
+		},
+	}
+}
+
+// joins reports how far w3 has come, in a cluster in which all is well, after a change.
+func joins(changes ...func(in *Input)) func(testing.TB) (string, []finding.Finding) {
+	return func(t testing.TB) (string, []finding.Finding) {
+		in := grown(t)
+		all(changes...)(&in)
+		m := reportJoin(in).Machines[0]
+		return string(m.Verdict), m.Findings
+	}
+}
+
+func quietJoins() []testkit.Odd {
+	return []testkit.Odd{
+		{
+			Situation: "A node joined a minute ago, and the pods of its DaemonSets start",
+			Why:       "The runtime has no network until the pod of the network plugin has written its configuration.", Verdict: "Joining",
+			Judge: joins(arrives(time.Minute), func(in *Input) { starting(in, "kube-proxy-w3", "kube-flannel-w3") }),
+		},
+		{
+			Situation: "A node that joined a minute ago has the taint of an agent that is not ready yet",
+			Why:       "The taint keeps pods off until the agent has set up the network.", Link: "https://docs.cilium.io/en/stable/installation/taints/",
+			Verdict: "Joining", Judge: joins(newborn(time.Minute), taint("node.cilium.io/agent-not-ready")),
+		},
+		{
+			Situation: "No node of the cluster has a pod CIDR",
+			Why:       "Network plugins with pools of their own, such as Cilium's and Calico's, assign addresses without it.", Verdict: "Joined",
+			Judge: joins(func(in *Input) {
+				for i := range in.Nodes {
+					in.Nodes[i].Spec.PodCIDR, in.Nodes[i].Spec.PodCIDRs = "", nil
+				}
+			}),
+		},
+		{
+			Situation: "A machine requested its certificate ten seconds ago, and the request waits",
+			Why:       "kube-controller-manager approves and signs within seconds.", Verdict: "Joining",
+			Link:  "https://kubernetes.io/docs/reference/access-authn-authz/kubelet-tls-bootstrapping/",
+			Judge: joins(machineOf("w9", asks("w9", client, "system:bootstrap:abcdef", 10*time.Second))),
 		},
 	}
 }

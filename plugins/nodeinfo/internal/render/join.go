@@ -44,7 +44,11 @@ func joinGaps(r report.Join) []string {
 }
 
 func joinObject(r report.Join) string {
-	if len(r.Nodes)+len(r.NotFound) == 0 {
+	switch {
+	case len(r.Nodes)+len(r.NotFound) > 0:
+	case len(r.Machines) == 0:
+		return "all nodes"
+	default:
 		return "joining machines"
 	}
 	names := slices.Sorted(slices.Values(slices.Concat(r.Nodes, r.NotFound)))

@@ -257,7 +257,7 @@ func TestAJoinReadsAsRecorded(t *testing.T) {
 	}
 	r.Machines, r.Verdict, r.Summary = nil, report.Joined, "nothing is missing"
 	b.Reset()
-	if err := Join(&b, r, output.Terminal{}); err != nil || b.String() != "Joined: joining machines: nothing is missing\n" {
+	if err := Join(&b, r, output.Terminal{}); err != nil || b.String() != "Joined: all nodes: nothing is missing\n" {
 		t.Errorf("%v: %s", err, b.String())
 	}
 }

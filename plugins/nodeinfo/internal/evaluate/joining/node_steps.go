@@ -189,9 +189,11 @@ func (m *Machine) taints() report.JoinStep {
 	var startup, others []string
 	for _, t := range m.Scheduling.Taints {
 		text := strings.TrimSuffix(t.Key+"="+t.Value, "=") + ":" + t.Effect
-		switch who := remover(t.Key); {
+		switch who, when := remover(t.Key); {
 		case who != "":
-			startup = append(startup, text+" ("+who+" removes it)")
+			if text = t.Key + " (removed by " + strings.TrimSpace(who+" "+when) + ")"; !slices.Contains(startup, text) { // one for each effect
+				startup = append(startup, text)
+			}
 		case t.Key != corev1.TaintNodeUnschedulable: // the step "ready" has it
 			others = append(others, text)
 		}

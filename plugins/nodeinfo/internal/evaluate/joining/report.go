@@ -51,14 +51,14 @@ func (b *Runbook) machinesUnread() (string, bool) {
 }
 
 func (b *Runbook) all() string {
-	return "nothing is missing: " + output.Plural(len(b.in.Nodes), "node has", "nodes have") + " joined"
+	return "nothing is missing on " + output.Plural(len(b.in.Nodes), "node")
 }
 
 // summary counts the machines by what they lack.
 func (b *Runbook) summary(r *report.Join) string {
 	switch len(r.Machines) {
 	case 0:
-		return b.all() + ", and no machine requests to"
+		return b.all() + ", and no machine requests to join"
 	case 1:
 		return r.Machines[0].Summary
 	}
@@ -74,7 +74,7 @@ func (b *Runbook) summary(r *report.Join) string {
 			parts = append(parts, fmt.Sprintf("%d %s", n, verdict))
 		}
 	}
-	return output.Plural(len(r.Machines), "machine") + ": " + strings.Join(parts, ", ")
+	return strings.Join(parts, ", ")
 }
 
 func (m *Machine) report() report.JoinMachine {
@@ -111,23 +111,29 @@ func (m *Machine) report() report.JoinMachine {
 	return out
 }
 
-// summary is the first step that is not done.
+// summary is the first step that is missing, or which ones are not done.
 func summary(r *report.JoinMachine) string {
-	first := func(state report.JoinState) (text string) {
+	var evidence string
+	steps := func(state report.JoinState) string {
+		var names []string
 		for _, s := range r.Steps {
-			if s.State == state {
-				return string(s.Step) + ": " + s.Evidence
+			if s.State != state {
+				continue
+			}
+			if names = append(names, string(s.Step)); len(names) == 1 {
+				evidence = s.Evidence
 			}
 		}
-		return ""
+		return named(names)
 	}
 	switch r.Verdict {
 	case report.Incomplete:
-		return first(report.JoinMissing)
+		steps(report.JoinMissing)
+		return string(r.Missing) + ": " + evidence
 	case report.Joining:
-		return "in progress, nothing is missing; " + first(report.JoinWaiting)
+		return "in progress, nothing is missing; waits for " + steps(report.JoinWaiting)
 	case report.JoinUndecided:
-		return "nothing is missing in what was read; " + first(report.JoinUnknown)
+		return "nothing is missing in what was read; unknown: " + steps(report.JoinUnknown)
 	}
 	return "nothing is missing"
 }

@@ -162,7 +162,7 @@ func checkJoinRequestMissing(m *Machine) []finding.Finding {
 
 // atMachine is what tells on the machine itself why its kubelet does not arrive.
 func (m *Machine) atMachine() []finding.Next {
-	token := m.Look("List the bootstrap tokens that are valid", "kube-system", "get", "secrets",
+	token := m.Look("List the bootstrap tokens that exist (needs list secrets)", "kube-system", "get", "secrets",
 		"--field-selector=type=bootstrap.kubernetes.io/token")
 	again := finding.Next{
 		Command: "kubeadm token create --print-join-command", Risk: finding.Change,
@@ -369,12 +369,11 @@ func checkStartupTaintStuck(m *Machine) []finding.Finding {
 	}
 	var list []finding.Finding
 	for _, t := range m.Scheduling.Taints {
-		who := remover(t.Key)
+		who, _ := remover(t.Key)
 		if who == "" || t.Key == facts.TaintUninitialized {
 			continue
 		}
 		text := strings.TrimSuffix(t.Key+"="+t.Value, "=") + ":" + t.Effect
-		who, _, _ = strings.Cut(who, ",")
 		list = append(list, m.Found(fmt.Sprintf("the taint %s is still set, though the node joined %s ago and is Ready: %s has not removed it", text,
 			output.Age(m.age()), who), []finding.Evidence{{Source: "Node", Path: "spec.taints", Value: text, Time: t.Since}},
 			m.PodsHere("Check the pod on the node for which the taint waits"),

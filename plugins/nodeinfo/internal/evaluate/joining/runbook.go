@@ -59,7 +59,7 @@ func Candidates(in *facts.Input, now time.Time) []string {
 	for i := range in.Nodes {
 		n := &in.Nodes[i]
 		is := nodefact.ReadinessOf(n, leases[n.Name], now, nodefact.Patience)
-		startup := slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool { return remover(t.Key) != "" })
+		startup := slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool { return startupTaint(t.Key) })
 		if is.State != nodefact.Ready || startup || now.Sub(n.CreationTimestamp.Time) < Young {
 			names = append(names, n.Name)
 		}

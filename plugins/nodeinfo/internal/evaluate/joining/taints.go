@@ -23,12 +23,17 @@ const (
 // https://karpenter.sh/docs/concepts/nodepools/#cilium-startup-taint (karpenter.sh/unregistered is removed at registration)
 // https://cluster-api.sigs.k8s.io/developer/providers/contracts/bootstrap-config#taint-nodes-at-creation
 var removers = map[string]string{
-	corev1.TaintNodeNotReady:           "kube-controller-manager, when the node is Ready,",
-	corev1.TaintNodeNetworkUnavailable: "kube-controller-manager, when the network is configured,",
+	corev1.TaintNodeNotReady:           "kube-controller-manager",
+	corev1.TaintNodeNetworkUnavailable: "kube-controller-manager",
 	facts.TaintUninitialized:           "the cloud-controller-manager",
 	taintCilium:                        "Cilium",
 	taintKarpenter:                     "Karpenter",
 	taintClusterAPI:                    "Cluster API",
+}
+
+// conditions are when kube-controller-manager removes its taints.
+var conditions = map[string]string{
+	corev1.TaintNodeNotReady: "when the node is Ready", corev1.TaintNodeNetworkUnavailable: "when the network is configured",
 }
 
 // prefixes begin the taints that others mark as those of a start.
@@ -39,19 +44,24 @@ var prefixes = map[string]string{
 	"readiness.k8s.io/": "the node readiness controller",
 }
 
-// remover is who removes a taint with which nodes join; empty: it is no such taint.
-func remover(key string) string {
+func startupTaint(key string) bool {
+	who, _ := remover(key)
+	return who != ""
+}
+
+// remover is who removes a taint with which nodes join, and when, if more than that program decides it; empty: it is no such taint.
+func remover(key string) (who, when string) {
 	if who := removers[key]; who != "" {
-		return who
+		return who, conditions[key]
 	}
 	for prefix, who := range prefixes {
 		if strings.HasPrefix(key, prefix) {
-			return who
+			return who, ""
 		}
 	}
 	// CSI drivers of Amazon: https://github.com/kubernetes-sigs/aws-ebs-csi-driver/blob/master/docs/install.md#configure-node-startup-taint
 	if domain, ok := strings.CutSuffix(key, agentNotReady); ok {
-		return domain
+		return domain, ""
 	}
-	return ""
+	return "", ""
 }
