@@ -264,8 +264,10 @@ func everyJoin() []join {
 				}
 			}
 		}), report.Incomplete, report.JoinNetwork, "NetworkPluginPodNotReady", report.JoinNetwork, report.JoinMissing, "ImagePullBackOff"},
-		{"the network does not come", all(arrives(20*time.Minute), func(in *Input) { starting(in, "kube-proxy-w3") }),
-			report.Incomplete, report.JoinNetwork, "NetworkPluginNotReady", report.JoinTaints, report.JoinWaiting, "node.kubernetes.io/not-ready"},
+		{
+			"the network does not come", all(arrives(20*time.Minute), func(in *Input) { starting(in, "kube-proxy-w3") }),
+			report.Incomplete, report.JoinNetwork, "NetworkPluginNotReady", report.JoinTaints, report.JoinWaiting, "node.kubernetes.io/not-ready",
+		},
 		{"no network plugin in a new cluster", all(withoutFlannel, arrives(time.Minute), func(in *Input) {
 			for _, name := range []string{"cp1", "w1", "w2"} {
 				ready(nodeOf(in, name), corev1.ConditionFalse, "KubeletNotReady", noCNI, before(in, time.Minute))
@@ -276,51 +278,83 @@ func everyJoin() []join {
 				ready(nodeOf(in, name), corev1.ConditionFalse, "KubeletNotReady", noCNI, before(in, time.Minute))
 			}
 		}), report.Incomplete, report.JoinNetwork, "NetworkPluginMissing", report.JoinNetwork, report.JoinMissing, "no network plugin is installed"},
-		{"near: an unknown network plugin works on other nodes", all(withoutFlannel, arrives(time.Minute)), report.Joining, "", "",
-			report.JoinNetwork, report.JoinWaiting, "no pod of a network plugin that nodeinfo knows"},
+		{
+			"near: an unknown network plugin works on other nodes", all(withoutFlannel, arrives(time.Minute)), report.Joining, "", "",
+			report.JoinNetwork, report.JoinWaiting, "no pod of a network plugin that nodeinfo knows",
+		},
 		{"the network plugin leaves the node out", all(arrives(time.Minute), func(in *Input) {
 			withoutPods(in, "kube-flannel-w3")
 			in.DaemonSets[1].Spec.Template.Spec.NodeSelector = map[string]string{"pool": "old"}
 		}), report.Incomplete, report.JoinNetwork, "NetworkPluginMissing", report.JoinNetwork, report.JoinMissing, "its node selector or affinity does not match"},
-		{"near: DaemonSets are not read", all(withoutFlannel, arrives(time.Minute), unreadable(SourceDaemonSets)), report.Joining, "", "",
-			report.JoinDaemonSets, report.JoinUnknown, "not checked: needs list daemonsets"},
-		{"near: the routes of a cloud are not there yet", all(newborn(time.Minute), unrouted), report.Joining, "", "", report.JoinNetwork,
-			report.JoinWaiting, "NetworkUnavailable (NoRouteCreated): Node created without a route"},
+		{
+			"near: DaemonSets are not read", all(withoutFlannel, arrives(time.Minute), unreadable(SourceDaemonSets)), report.Joining, "", "",
+			report.JoinDaemonSets, report.JoinUnknown, "not checked: needs list daemonsets",
+		},
+		{
+			"near: the routes of a cloud are not there yet", all(newborn(time.Minute), unrouted), report.Joining, "", "", report.JoinNetwork,
+			report.JoinWaiting, "NetworkUnavailable (NoRouteCreated): Node created without a route",
+		},
 		{"the routes of a cloud do not come", all(newborn(10*time.Minute), unrouted), report.Incomplete, report.JoinNetwork, "NetworkUnavailable", report.JoinNetwork, report.JoinMissing, "without a route"},
-		{"a DaemonSet has no pod", func(in *Input) { withoutPods(in, "kube-proxy-w3") }, report.Incomplete, report.JoinDaemonSets,
-			"DaemonSetPodMissing", report.JoinDaemonSets, report.JoinMissing, "kube-system/kube-proxy has no pod on this node"},
-		{"near: a DaemonSet has no pod yet", all(newborn(time.Minute), func(in *Input) { withoutPods(in, "kube-proxy-w3") }), report.Joining, "", "",
-			report.JoinDaemonSets, report.JoinWaiting, "1 of 2 are ready: kube-system/kube-proxy has no pod"},
-		{"the kubelet stopped", func(in *Input) { down(in, "w3") }, report.Incomplete, report.JoinReports, "KubeletNotReporting", report.JoinNetwork,
-			report.JoinUnknown, "the kubelet does not report"},
+		{
+			"a DaemonSet has no pod", func(in *Input) { withoutPods(in, "kube-proxy-w3") }, report.Incomplete, report.JoinDaemonSets,
+			"DaemonSetPodMissing", report.JoinDaemonSets, report.JoinMissing, "kube-system/kube-proxy has no pod on this node",
+		},
+		{
+			"near: a DaemonSet has no pod yet", all(newborn(time.Minute), func(in *Input) { withoutPods(in, "kube-proxy-w3") }), report.Joining, "", "",
+			report.JoinDaemonSets, report.JoinWaiting, "1 of 2 are ready: kube-system/kube-proxy has no pod",
+		},
+		{
+			"the kubelet stopped", func(in *Input) { down(in, "w3") }, report.Incomplete, report.JoinReports, "KubeletNotReporting", report.JoinNetwork,
+			report.JoinUnknown, "the kubelet does not report",
+		},
 		{"leases are not read", unreadable(SourceLeases), report.JoinUndecided, "", "", report.JoinReports, report.JoinUnknown, "needs list leases"},
-		{"the kubelet is too old", func(in *Input) { nodeOf(in, "w3").Status.NodeInfo.KubeletVersion = "v1.30.1" }, report.Incomplete,
-			report.JoinVersion, "KubeletTooOld", report.JoinVersion, report.JoinMissing, "6 minor versions older"},
-		{"near: three minor versions older", func(in *Input) { nodeOf(in, "w3").Status.NodeInfo.KubeletVersion = "v1.33.1" }, report.Joined, "", "",
-			report.JoinVersion, report.JoinDone, "kubelet v1.33.1"},
-		{"a request for a serving certificate waits", all(newborn(10*time.Minute), asks("w3", server, "system:node:w3", 9*time.Minute)),
+		{
+			"the kubelet is too old", func(in *Input) { nodeOf(in, "w3").Status.NodeInfo.KubeletVersion = "v1.30.1" }, report.Incomplete,
+			report.JoinVersion, "KubeletTooOld", report.JoinVersion, report.JoinMissing, "6 minor versions older",
+		},
+		{
+			"near: three minor versions older", func(in *Input) { nodeOf(in, "w3").Status.NodeInfo.KubeletVersion = "v1.33.1" }, report.Joined, "", "",
+			report.JoinVersion, report.JoinDone, "kubelet v1.33.1",
+		},
+		{
+			"a request for a serving certificate waits", all(newborn(10*time.Minute), asks("w3", server, "system:node:w3", 9*time.Minute)),
 			report.Incomplete, report.JoinServingCertificate, "KubeletCertificateNotIssued", report.JoinServingCertificate, report.JoinMissing,
-			"csr-w3 waits for approval"},
-		{"a request for a serving certificate was denied", all(newborn(10*time.Minute),
-			asks("w3", server, "system:node:w3", time.Minute, certificatesv1.CertificateDenied)),
-			report.Incomplete, report.JoinServingCertificate, "KubeletCertificateNotIssued", report.JoinServingCertificate, report.JoinMissing, "was denied"},
-		{"near: the request is half a minute old", all(newborn(time.Minute), asks("w3", server, "system:node:w3", 30*time.Second)), report.Joining, "", "",
-			report.JoinServingCertificate, report.JoinWaiting, "csr-w3 waits for approval"},
-		{"near: the serving certificate was issued", all(newborn(10*time.Minute),
-			asks("w3", server, "system:node:w3", 9*time.Minute, certificatesv1.CertificateApproved, issued)), report.Joined, "", "",
-			report.JoinServingCertificate, report.JoinDone, "issued: CertificateSigningRequest csr-w3"},
-		{"near: a renewal of the client certificate waits, and the kubelet reports", asks("w3", client, "system:node:w3", 9*time.Minute),
-			report.Joined, "", "KubeletCertificateNotIssued", report.JoinClientCertificate, report.JoinDone, "the kubelet reports with it"},
-		{"requests are not read", unreadable(SourceRequests), report.JoinUndecided, "", "", report.JoinServingCertificate, report.JoinUnknown,
-			"needs list certificate requests"},
-		{"the cloud has not initialized the node", all(newborn(15*time.Minute), taint("node.cloudprovider.kubernetes.io/uninitialized")),
-			report.Incomplete, report.JoinCloud, "NodeNotInitialized", report.JoinCloud, report.JoinMissing, "no pod of one was found"},
+			"csr-w3 waits for approval",
+		},
+		{
+			"a request for a serving certificate was denied", all(newborn(10*time.Minute),
+				asks("w3", server, "system:node:w3", time.Minute, certificatesv1.CertificateDenied)),
+			report.Incomplete, report.JoinServingCertificate, "KubeletCertificateNotIssued", report.JoinServingCertificate, report.JoinMissing, "was denied",
+		},
+		{
+			"near: the request is half a minute old", all(newborn(time.Minute), asks("w3", server, "system:node:w3", 30*time.Second)), report.Joining, "", "",
+			report.JoinServingCertificate, report.JoinWaiting, "csr-w3 waits for approval",
+		},
+		{
+			"near: the serving certificate was issued", all(newborn(10*time.Minute),
+				asks("w3", server, "system:node:w3", 9*time.Minute, certificatesv1.CertificateApproved, issued)), report.Joined, "", "",
+			report.JoinServingCertificate, report.JoinDone, "issued: CertificateSigningRequest csr-w3",
+		},
+		{
+			"near: a renewal of the client certificate waits, and the kubelet reports", asks("w3", client, "system:node:w3", 9*time.Minute),
+			report.Joined, "", "KubeletCertificateNotIssued", report.JoinClientCertificate, report.JoinDone, "the kubelet reports with it",
+		},
+		{
+			"requests are not read", unreadable(SourceRequests), report.JoinUndecided, "", "", report.JoinServingCertificate, report.JoinUnknown,
+			"needs list certificate requests",
+		},
+		{
+			"the cloud has not initialized the node", all(newborn(15*time.Minute), taint("node.cloudprovider.kubernetes.io/uninitialized")),
+			report.Incomplete, report.JoinCloud, "NodeNotInitialized", report.JoinCloud, report.JoinMissing, "no pod of one was found",
+		},
 		{"near: the cloud initializes a node that has just joined", all(newborn(time.Minute),
 			taint("node.cloudprovider.kubernetes.io/uninitialized"), func(in *Input) {
 				in.Pods = append(in.Pods, part("cp1", "cloud-controller-manager", true))
 			}), report.Joining, "", "", report.JoinCloud, report.JoinWaiting, "1 of 1 pods of it are ready: kube-system/cloud-controller-manager-cp1"},
-		{"the kubelet does not know of a cloud", all(newborn(10*time.Minute), provided("w1", "w2")), report.Incomplete, report.JoinCloud,
-			"ProviderIDMissing", report.JoinCloud, report.JoinMissing, "2 of 2 other nodes"},
+		{
+			"the kubelet does not know of a cloud", all(newborn(10*time.Minute), provided("w1", "w2")), report.Incomplete, report.JoinCloud,
+			"ProviderIDMissing", report.JoinCloud, report.JoinMissing, "2 of 2 other nodes",
+		},
 		{"near: one of two others has a providerID", provided("w1"), report.Joined, "", "", report.JoinCloud, report.JoinNotNeeded, "1 of 2 other nodes"},
 		{"near: all have a providerID", provided("w1", "w2", "w3"), report.Joined, "", "", report.JoinCloud, report.JoinDone, "cloud:///zone/w3"},
 		{"no pod CIDR is left", all(newborn(10*time.Minute), func(in *Input) {
@@ -334,29 +368,43 @@ func everyJoin() []join {
 				in.Nodes[i].Spec.PodCIDR, in.Nodes[i].Spec.PodCIDRs = "", nil
 			}
 		}, report.Joined, "", "", report.JoinPodCIDR, report.JoinNotNeeded, "the network plugin assigns addresses itself"},
-		{"the node lacks a CSI driver", all(newborn(10*time.Minute), drivers("w1", "w2")), report.Incomplete, report.JoinCSI, "CSIDriverMissing",
-			report.JoinCSI, report.JoinMissing, "disk.csi"},
-		{"near: the CSI driver is about to register", all(newborn(time.Minute), drivers("w1", "w2")), report.Joining, "", "", report.JoinCSI,
-			report.JoinWaiting, "disk.csi"},
+		{
+			"the node lacks a CSI driver", all(newborn(10*time.Minute), drivers("w1", "w2")), report.Incomplete, report.JoinCSI, "CSIDriverMissing",
+			report.JoinCSI, report.JoinMissing, "disk.csi",
+		},
+		{
+			"near: the CSI driver is about to register", all(newborn(time.Minute), drivers("w1", "w2")), report.Joining, "", "", report.JoinCSI,
+			report.JoinWaiting, "disk.csi",
+		},
 		{"near: one of two others has the driver", drivers("w1"), report.Joined, "", "", report.JoinCSI, report.JoinNotNeeded, "most other nodes have none"},
 		{"near: the driver of control plane nodes", drivers("cp1"), report.Joined, "", "", report.JoinCSI, report.JoinNotNeeded, ""},
-		{"a startup taint stays", all(newborn(30*time.Minute), taint("node.cilium.io/agent-not-ready")), report.Incomplete, report.JoinTaints,
-			"StartupTaintStuck", report.JoinTaints, report.JoinMissing, "Cilium has not removed it"},
-		{"a startup taint of a CSI driver stays", all(newborn(30*time.Minute), taint("ebs.csi.aws.com/agent-not-ready")), report.Incomplete,
-			report.JoinTaints, "StartupTaintStuck", report.JoinTaints, report.JoinMissing, "ebs.csi.aws.com has not removed it"},
-		{"near: a startup taint of a node that has just joined", all(newborn(time.Minute), taint("karpenter.sh/unregistered")), report.Joining, "", "",
-			report.JoinTaints, report.JoinWaiting, "karpenter.sh/unregistered (removed by Karpenter)"},
+		{
+			"a startup taint stays", all(newborn(30*time.Minute), taint("node.cilium.io/agent-not-ready")), report.Incomplete, report.JoinTaints,
+			"StartupTaintStuck", report.JoinTaints, report.JoinMissing, "Cilium has not removed it",
+		},
+		{
+			"a startup taint of a CSI driver stays", all(newborn(30*time.Minute), taint("ebs.csi.aws.com/agent-not-ready")), report.Incomplete,
+			report.JoinTaints, "StartupTaintStuck", report.JoinTaints, report.JoinMissing, "ebs.csi.aws.com has not removed it",
+		},
+		{
+			"near: a startup taint of a node that has just joined", all(newborn(time.Minute), taint("karpenter.sh/unregistered")), report.Joining, "", "",
+			report.JoinTaints, report.JoinWaiting, "karpenter.sh/unregistered (removed by Karpenter)",
+		},
 		{"near: a taint of the cluster", taint("dedicated"), report.Joined, "", "", report.JoinTaints, report.JoinDone, "dedicated:NoSchedule"},
 		{"near: a label that others have", func(in *Input) {
 			nodeOf(in, "w1").Labels[corev1.LabelTopologyZone], nodeOf(in, "w2").Labels[corev1.LabelTopologyZone] = "a", "b"
 		}, report.Joined, "", "", report.JoinLabels, report.JoinInfo, "lacks topology.kubernetes.io/zone (2 of 2 other nodes have it)"},
-		{"the node is cordoned", func(in *Input) { nodeOf(in, "w3").Spec.Unschedulable = true }, report.Incomplete, report.JoinReady, "Cordoned",
-			report.JoinReady, report.JoinMissing, "the node is cordoned"},
+		{
+			"the node is cordoned", func(in *Input) { nodeOf(in, "w3").Spec.Unschedulable = true }, report.Incomplete, report.JoinReady, "Cordoned",
+			report.JoinReady, report.JoinMissing, "the node is cordoned",
+		},
 		{"the runtime does not answer", all(newborn(30*time.Minute), func(in *Input) {
 			ready(nodeOf(in, "w3"), corev1.ConditionFalse, "KubeletNotReady", "container runtime is down", before(in, 4*time.Minute))
 		}), report.Incomplete, report.JoinReady, "ContainerRuntimeDown", report.JoinReady, report.JoinMissing, "has not responded"},
-		{"the Node is being deleted", func(in *Input) { nodeOf(in, "w3").DeletionTimestamp = new(before(in, time.Minute)) }, report.Incomplete,
-			report.JoinNode, "", report.JoinNode, report.JoinMissing, "being deleted"},
+		{
+			"the Node is being deleted", func(in *Input) { nodeOf(in, "w3").DeletionTimestamp = new(before(in, time.Minute)) }, report.Incomplete,
+			report.JoinNode, "", report.JoinNode, report.JoinMissing, "being deleted",
+		},
 		{"near: a pod of nobody's crashes", func(in *Input) {
 			p := podsOf(in, "k8s-app", "kube-dns")[0].DeepCopy()
 			p.Name, p.UID, p.Spec.NodeName = "coredns-w3", "coredns-w3", "w3"
@@ -365,23 +413,39 @@ func everyJoin() []join {
 			in.Pods[len(in.Pods)-1].Status.ContainerStatuses[0].State.Waiting.Reason = "ImagePullBackOff"
 		}, report.Joined, "", "", report.JoinReady, report.JoinDone, ""},
 
-		{"a bootstrap request waits", machineOf("w9", asks("w9", client, w9, 9*time.Minute)), report.Incomplete, report.JoinClientCertificate,
-			"KubeletCertificateNotIssued", report.JoinNode, report.JoinWaiting, "follows the client certificate"},
-		{"a bootstrap request was denied", machineOf("w9", asks("w9", client, w9, time.Minute, certificatesv1.CertificateDenied)), report.Incomplete,
-			report.JoinClientCertificate, "KubeletCertificateNotIssued", report.JoinClientCertificate, report.JoinMissing, "was denied"},
-		{"a bootstrap request failed", machineOf("w9", asks("w9", client, w9, time.Minute, certificatesv1.CertificateApproved, certificatesv1.CertificateFailed)),
-			report.Incomplete, report.JoinClientCertificate, "KubeletCertificateNotIssued", report.JoinClientCertificate, report.JoinMissing, "failed"},
-		{"a bootstrap request is not signed", machineOf("w9", asks("w9", client, w9, 5*time.Minute, certificatesv1.CertificateApproved)),
-			report.Incomplete, report.JoinClientCertificate, "KubeletCertificateNotIssued", report.JoinClientCertificate, report.JoinMissing, "no signer has issued"},
-		{"near: the bootstrap request is ten seconds old", machineOf("w9", asks("w9", client, w9, 10*time.Second)), report.Joining, "", "",
-			report.JoinClientCertificate, report.JoinWaiting, "csr-w9 waits for approval"},
-		{"near: a machine has just received its certificate", machineOf("w9", asks("w9", client, w9, time.Minute, certificatesv1.CertificateApproved, issued)),
-			report.Joining, "", "", report.JoinNode, report.JoinWaiting, "registers the Node after"},
-		{"a machine has its certificate and does not register", machineOf("w9",
-			asks("w9", client, w9, 9*time.Minute, certificatesv1.CertificateApproved, issued)), report.Incomplete, report.JoinNode,
-			"NodeNotRegistered", report.JoinNode, report.JoinMissing, "has not registered a Node"},
-		{"nothing is known of a machine", machineOf("w9", func(in *Input) { in.Targets, in.NotFound = nil, []string{"w9"} }), report.Incomplete,
-			report.JoinClientCertificate, "JoinRequestMissing", report.JoinNode, report.JoinWaiting, ""},
+		{
+			"a bootstrap request waits", machineOf("w9", asks("w9", client, w9, 9*time.Minute)), report.Incomplete, report.JoinClientCertificate,
+			"KubeletCertificateNotIssued", report.JoinNode, report.JoinWaiting, "follows the client certificate",
+		},
+		{
+			"a bootstrap request was denied", machineOf("w9", asks("w9", client, w9, time.Minute, certificatesv1.CertificateDenied)), report.Incomplete,
+			report.JoinClientCertificate, "KubeletCertificateNotIssued", report.JoinClientCertificate, report.JoinMissing, "was denied",
+		},
+		{
+			"a bootstrap request failed", machineOf("w9", asks("w9", client, w9, time.Minute, certificatesv1.CertificateApproved, certificatesv1.CertificateFailed)),
+			report.Incomplete, report.JoinClientCertificate, "KubeletCertificateNotIssued", report.JoinClientCertificate, report.JoinMissing, "failed",
+		},
+		{
+			"a bootstrap request is not signed", machineOf("w9", asks("w9", client, w9, 5*time.Minute, certificatesv1.CertificateApproved)),
+			report.Incomplete, report.JoinClientCertificate, "KubeletCertificateNotIssued", report.JoinClientCertificate, report.JoinMissing, "no signer has issued",
+		},
+		{
+			"near: the bootstrap request is ten seconds old", machineOf("w9", asks("w9", client, w9, 10*time.Second)), report.Joining, "", "",
+			report.JoinClientCertificate, report.JoinWaiting, "csr-w9 waits for approval",
+		},
+		{
+			"near: a machine has just received its certificate", machineOf("w9", asks("w9", client, w9, time.Minute, certificatesv1.CertificateApproved, issued)),
+			report.Joining, "", "", report.JoinNode, report.JoinWaiting, "registers the Node after",
+		},
+		{
+			"a machine has its certificate and does not register", machineOf("w9",
+				asks("w9", client, w9, 9*time.Minute, certificatesv1.CertificateApproved, issued)), report.Incomplete, report.JoinNode,
+			"NodeNotRegistered", report.JoinNode, report.JoinMissing, "has not registered a Node",
+		},
+		{
+			"nothing is known of a machine", machineOf("w9", func(in *Input) { in.Targets, in.NotFound = nil, []string{"w9"} }), report.Incomplete,
+			report.JoinClientCertificate, "JoinRequestMissing", report.JoinNode, report.JoinWaiting, "",
+		},
 		{"near: nothing is known, and requests are not read", machineOf("w9", unreadable(SourceRequests), func(in *Input) {
 			in.Targets, in.NotFound = nil, []string{"w9"}
 		}), report.JoinUndecided, "", "", report.JoinClientCertificate, report.JoinUnknown, "needs list certificate requests"},
