@@ -1,6 +1,7 @@
 package nodeinfo
 
 import (
+	"context"
 	"errors"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
@@ -28,7 +29,8 @@ func (v *flagValues) joinConflicts(o Options) error {
 // joinReport says how far machines have come that become nodes. It is printed although a name is of no machine: it says then what to
 // look at on the machine itself.
 var joinReport = whole[report.Join]{
-	flag: "--join", depth: evaluate.JoinDepth, aim: (*evaluate.Input).AimJoin, judge: evaluate.ReportJoin, print: Options.printJoin, always: true,
+	flag: "--join", depth: evaluate.JoinDepth, aim: (*evaluate.Input).AimJoin, judge: evaluate.ReportJoin, print: Options.printJoin,
+	always: true,
 	end: func(j report.Join) outcome {
 		var findings []finding.Finding
 		sources := append(source.List{}, j.Sources...)
@@ -40,7 +42,7 @@ var joinReport = whole[report.Join]{
 }
 
 // joinDump reports on the nodes of a dump, as of when it was made.
-func (o Options) joinDump(env *cli.Env) error {
+func joinDump(_ context.Context, o Options, env *cli.Env) error {
 	in, err := o.readDump(env)
 	if err != nil {
 		return err

@@ -160,20 +160,8 @@ func run(ctx context.Context, env *cli.Env, o Options) error {
 	if o.RBACManifest != "" {
 		return printRole(env.Streams.Out, o.RBACManifest)
 	}
-	if o.Drain {
-		return drainReport.run(ctx, o, env)
-	}
-	if o.Remove {
-		return removeReport.run(ctx, o, env)
-	}
-	if o.Paths {
-		return pathsReport.run(ctx, o, env)
-	}
-	if o.Join {
-		if len(o.Files) > 0 {
-			return o.joinDump(env)
-		}
-		return joinReport.run(ctx, o, env)
+	if report := o.whole(); report != nil {
+		return report(ctx, o, env)
 	}
 	if len(o.Files) > 0 {
 		return o.dump(env)
@@ -216,6 +204,23 @@ func run(ctx context.Context, env *cli.Env, o Options) error {
 		}
 	}
 	return cmp.Or(err, o.decide(list))
+}
+
+// whole is the report of the cluster as one that is asked for; nil: none is.
+func (o Options) whole() func(context.Context, Options, *cli.Env) error {
+	switch {
+	case o.Drain:
+		return drainReport.run
+	case o.Remove:
+		return removeReport.run
+	case o.Paths:
+		return pathsReport.run
+	case o.Join && len(o.Files) > 0:
+		return joinDump
+	case o.Join:
+		return joinReport.run
+	}
+	return nil
 }
 
 // print writes the list in the chosen format. The counts include what --only-problems leaves out.

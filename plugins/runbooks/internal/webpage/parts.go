@@ -13,7 +13,8 @@ import (
 
 // tones are what the verdicts of all plugins mean, as a class of the style; a word that is not here is a warning.
 var tones = map[string]string{
-	"Healthy": "good", "Complete": "good", "Drainable": "good", "Joined": "good", "Joining": "quiet", "Progressing": "quiet", "Superseded": "quiet", "Unknown": "quiet",
+	"Healthy": "good", "Complete": "good", "Drainable": "good", "Joined": "good", "Joining": "quiet",
+	"Progressing": "quiet", "Superseded": "quiet", "Unknown": "quiet",
 	"Unhealthy": "bad", "Failed": "bad", "Stuck": "bad", "Blocked": "bad", "critical": "bad", "info": "quiet",
 }
 

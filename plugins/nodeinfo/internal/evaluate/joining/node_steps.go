@@ -90,7 +90,8 @@ func (m *Machine) podCIDR() report.JoinStep {
 	case peers.of == 0:
 		return step(name, report.JoinNotNeeded, "none, and there is no other node of this kind to compare with")
 	default:
-		return step(name, report.JoinNotNeeded, "%d of %d other nodes have one: the network plugin assigns addresses itself", peers.have, peers.of)
+		return step(name, report.JoinNotNeeded, "%d of %d other nodes have one: the network plugin assigns addresses itself",
+			peers.have, peers.of)
 	}
 }
 

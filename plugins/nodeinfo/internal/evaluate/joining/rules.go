@@ -36,8 +36,10 @@ const nodeDeleted = rules.NodeDeleted
 
 // The codes of nodes by the step that they are about.
 var (
-	heartbeat = slices.Concat(machine.NotReportingCodes, []finding.Code{machine.LeaseNotRenewed, machine.NodeStatusStale, machine.HeartbeatLate})
-	network   = []finding.Code{
+	heartbeat = slices.Concat(machine.NotReportingCodes, []finding.Code{
+		machine.LeaseNotRenewed, machine.NodeStatusStale, machine.HeartbeatLate,
+	})
+	network = []finding.Code{
 		NetworkPluginMissing, workload.NetworkPluginPodNotReady, machine.NetworkPluginNotReady, machine.NetworkUnavailable,
 	}
 	daemons = []finding.Code{
@@ -89,7 +91,9 @@ func (m *Machine) rewritten(f finding.Finding) finding.Finding {
 type rule = finding.Rule[Machine]
 
 // own are the rules of machines that join; those of nodes have their own book, and stand here as what they explain.
-var own = []rule{joinRequestMissing, nodeNotRegistered, networkPluginMissing, providerIDMissing, podCIDRMissing, csiDriverMissing, startupTaintStuck}
+var own = []rule{
+	joinRequestMissing, nodeNotRegistered, networkPluginMissing, providerIDMissing, podCIDRMissing, csiDriverMissing, startupTaintStuck,
+}
 
 var book = finding.NewBook(append(lent(), own...)...)
 
@@ -201,7 +205,8 @@ func checkNodeNotRegistered(m *Machine) []finding.Finding {
 	if m.Registered || r == nil || r.State != certificate.Issued || m.Age(r.Made) < m.Limits.CertificateRequestWait {
 		return nil
 	}
-	message := fmt.Sprintf("the kubelet received its client certificate (%s, requested %s ago), and has not registered a Node", r.Name, m.Ago(r.Made))
+	message := fmt.Sprintf("the kubelet received its client certificate (%s, requested %s ago), and has not registered a Node",
+		r.Name, m.Ago(r.Made))
 	return m.One(message, []finding.Evidence{{
 		Source: "CertificateSigningRequest " + r.Name, Path: "status.certificate", Value: "issued", Time: facts.Time(r.Made),
 	}}, subject.OnNode("systemctl status kubelet; journalctl -u kubelet -n 50 --no-pager",
@@ -249,7 +254,9 @@ func checkNetworkPluginMissing(m *Machine) []finding.Finding {
 	if m.networked() {
 		return nil // by a plugin that is not known
 	}
-	evidence = append(evidence, finding.Evidence{Source: "DaemonSets", Path: "spec.template.metadata.labels", Value: "none of a known network plugin"})
+	evidence = append(evidence, finding.Evidence{
+		Source: "DaemonSets", Path: "spec.template.metadata.labels", Value: "none of a known network plugin",
+	})
 	return m.One("no network plugin is installed in the cluster: the node stays without pod network until one is", evidence,
 		m.Look("List all DaemonSets: an unknown network plugin may be among them", "", "get", "daemonsets", "-A"),
 		subject.OnNode("ls -l /etc/cni/net.d /opt/cni/bin", "On the node, check whether a CNI configuration exists"))
@@ -283,15 +290,16 @@ func checkProviderIDMissing(m *Machine) []finding.Finding {
 		return nil
 	}
 	return m.One(fmt.Sprintf("the node has no spec.providerID, which %d of %d other nodes have, and waits for none: "+
-		"its kubelet probably runs without --cloud-provider=external", s.have, s.of), []finding.Evidence{{Source: "Node", Path: "spec.providerID", Value: "none"}},
+		"its kubelet probably runs without --cloud-provider=external", s.have, s.of),
+		[]finding.Evidence{{Source: "Node", Path: "spec.providerID", Value: "none"}},
 		subject.OnNode("ps -o args= -C kubelet; cat /var/lib/kubelet/kubeadm-flags.env", "On the node, read the arguments of the kubelet"))
 }
 
 var podCIDRMissing = rule{
 	Entry: finding.Entry{
 		Code: PodCIDRMissing, Severity: finding.Warning, Title: "Node has no pod CIDR, unlike other nodes",
-		Meaning: "Most other nodes of the same kind have a spec.podCIDR, and this node has received none within five minutes: all ranges of the " +
-			"cluster CIDR are in use, or the controller that assigns them is not running. Plugins that use it give no addresses to pods.",
+		Meaning: "Most other nodes of the same kind have a spec.podCIDR, and this node has received none within five minutes: all ranges of " +
+			"the cluster CIDR are in use, or the controller that assigns them is not running. Plugins that use it give no addresses to pods.",
 		Evidence: "Node spec.podCIDR and spec.podCIDRs against the other nodes that are Ready.",
 		Next:     "Read the events of the node (CIDRNotAvailable), and the log of kube-controller-manager.",
 		Source:   "https://kubernetes.io/docs/reference/command-line-tools-reference/kube-controller-manager/",
@@ -318,14 +326,15 @@ func checkPodCIDRMissing(m *Machine) []finding.Finding {
 var csiDriverMissing = rule{
 	Entry: finding.Entry{
 		Code: CSIDriverMissing, Severity: finding.Warning, Title: "Node lacks a CSI driver that other nodes have",
-		Meaning: "A CSI driver is registered on most other nodes of the same kind, and five minutes after the node joined not on this one: pods " +
-			"with volumes of that driver are not scheduled to the node, or wait for their volumes there.",
+		Meaning: "A CSI driver is registered on most other nodes of the same kind, and five minutes after the node joined not on this one: " +
+			"pods with volumes of that driver are not scheduled to the node, or wait for their volumes there.",
 		Evidence: "CSINode spec.drivers against the other nodes that are Ready.",
 		Next:     "Check the pod of the driver on the node: its node selector or tolerations may leave the node out.",
 		Source:   "https://kubernetes-csi.github.io/docs/csi-node-object.html",
 	},
 	CausedBy: slices.Concat(machine.PressureBut(machine.NodeJoining), []finding.Code{
-		NetworkPluginMissing, workload.CSIDriverPodNotReady, workload.DaemonSetPodMissing, workload.PodNotStarting, workload.NetworkPluginPodNotReady,
+		NetworkPluginMissing, workload.CSIDriverPodNotReady, workload.DaemonSetPodMissing, workload.PodNotStarting,
+		workload.NetworkPluginPodNotReady,
 	}),
 	Check: giving(CSIDriverMissing, checkCSIDriverMissing),
 }
@@ -342,14 +351,15 @@ func checkCSIDriverMissing(m *Machine) []finding.Finding {
 	return m.One("CSI driver "+text+" is registered on most other nodes, and not on this one",
 		[]finding.Evidence{{Source: "CSINode " + m.Object.Name, Path: "spec.drivers", Value: "lacks " + text}},
 		m.PodsHere("Find the pod of the driver on the node, which registers it"),
-		m.Look("Compare the drivers of all nodes", "", "get", "csinodes", "-o", "custom-columns=NODE:.metadata.name,DRIVERS:.spec.drivers[*].name"))
+		m.Look("Compare the drivers of all nodes", "", "get", "csinodes", "-o",
+			"custom-columns=NODE:.metadata.name,DRIVERS:.spec.drivers[*].name"))
 }
 
 var startupTaintStuck = rule{
 	Entry: finding.Entry{
 		Code: StartupTaintStuck, Severity: finding.Warning, Title: "Startup taint was not removed",
-		Meaning: "The node has been Ready for two minutes and joined more than five minutes ago, and still has a taint that is to keep pods off " +
-			"only until some program is ready on it. That program is not ready, or no component removes the taint any more.",
+		Meaning: "The node has been Ready for two minutes and joined more than five minutes ago, and still has a taint that is to keep pods " +
+			"off only until some program is ready on it. That program is not ready, or no component removes the taint any more.",
 		Evidence: "Node spec.taints with a key that Kubernetes, Cilium, Karpenter, Cluster API, CSI drivers or Cluster Autoscaler know as a " +
 			"startup taint; node.cloudprovider.kubernetes.io/uninitialized has a code of its own (NodeNotInitialized).",
 		Next:   "Check the program that removes the taint; remove the taint by hand only if that program is no longer installed.",
@@ -374,8 +384,8 @@ func checkStartupTaintStuck(m *Machine) []finding.Finding {
 			continue
 		}
 		text := strings.TrimSuffix(t.Key+"="+t.Value, "=") + ":" + t.Effect
-		list = append(list, m.Found(fmt.Sprintf("the taint %s is still set, though the node joined %s ago and is Ready: %s has not removed it", text,
-			output.Age(m.age()), who), []finding.Evidence{{Source: "Node", Path: "spec.taints", Value: text, Time: t.Since}},
+		list = append(list, m.Found(fmt.Sprintf("the taint %s is still set, though the node joined %s ago and is Ready: %s has not removed it",
+			text, output.Age(m.age()), who), []finding.Evidence{{Source: "Node", Path: "spec.taints", Value: text, Time: t.Since}},
 			m.PodsHere("Check the pod on the node for which the taint waits"),
 			m.Change("Remove the taint, only if nothing that sets it is installed any more", "taint", "node", m.Object.Name, t.Key+"-")))
 	}

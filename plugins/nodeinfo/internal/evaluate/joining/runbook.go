@@ -139,7 +139,9 @@ func (m *Machine) judge() {
 		}
 	} else if m.gone != nil {
 		for _, f := range rules.Gone(m.gone, m.Kubectl) {
-			if m.gone.Request == nil || f.Code != machine.KubeletCertificateNotIssued || certificate.Unanswered(m.gone.Request, m.Now, m.Limits.CertificateRequestWait) {
+			r := m.gone.Request
+			if r == nil || f.Code != machine.KubeletCertificateNotIssued ||
+				certificate.Unanswered(r, m.Now, m.Limits.CertificateRequestWait) {
 				f.Causes = []finding.Code{}
 				list = append(list, f)
 			}
@@ -179,7 +181,8 @@ func (b *Runbook) peersOf(n *corev1.Node) []*corev1.Node {
 	var list []*corev1.Node
 	for i := range b.in.Nodes {
 		o := &b.in.Nodes[i]
-		if o.Name != n.Name && system(o) == system(n) && controlPlane(o) == controlPlane(n) && o.DeletionTimestamp == nil && nodefact.PostedReady(o) {
+		alike := system(o) == system(n) && controlPlane(o) == controlPlane(n)
+		if o.Name != n.Name && alike && o.DeletionTimestamp == nil && nodefact.PostedReady(o) {
 			list = append(list, o)
 		}
 	}

@@ -198,7 +198,8 @@ func (m *Machine) cloud() report.JoinStep {
 	case m.providers().have == 0:
 		return step(name, report.JoinNotNeeded, "no taint of a cloud provider, and no other node has a providerID")
 	}
-	return step(name, report.JoinNotNeeded, "no taint of a cloud provider; %d of %d other nodes have a providerID", m.providers().have, m.providers().of)
+	return step(name, report.JoinNotNeeded, "no taint of a cloud provider; %d of %d other nodes have a providerID",
+		m.providers().have, m.providers().of)
 }
 
 // controllers says which pods of a cloud-controller-manager were found.
