@@ -110,7 +110,7 @@ type Input struct {
 	ClusterAutoscaler *autoscaler.Status                         `json:"clusterAutoscaler,omitempty"`   // nil: the cluster has none
 	NodeClaims        []autoscaler.NodeClaim                     `json:"nodeClaims,omitempty"`          // of Karpenter
 	NodePools         []autoscaler.NodePool                      `json:"nodePools,omitempty"`           // of the named nodes
-	Targets           []string                                   `json:"targets,omitempty"`             // of --drain, --remove, --paths, --join
+	Targets           []string                                   `json:"targets,omitempty"`             // of a preview, --paths or --join
 	Budgets           []policyv1.PodDisruptionBudget             `json:"budgets,omitempty"`
 	Claims            []corev1.PersistentVolumeClaim             `json:"claims,omitempty"`
 	Volumes           []corev1.PersistentVolume                  `json:"volumes,omitempty"`
