@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 )
 
 // Rule is a code with all that belongs to it: its catalog entry, what follows from it, and how it is found. F is what
@@ -109,7 +111,7 @@ func (b *Book[F]) Catalog() []Entry {
 	for _, r := range b.rules {
 		list = append(list, r.Entry)
 	}
-	slices.SortFunc(list, func(a, b Entry) int { return cmp.Compare(a.Code, b.Code) })
+	sorting.Func(list, func(a, b Entry) int { return cmp.Compare(a.Code, b.Code) })
 	return list
 }
 
@@ -203,7 +205,7 @@ func (b *Book[F]) part(list []Finding, depth func(Code) int) (roots []Finding, c
 		}
 		roots = append(roots, b.titled(f))
 	}
-	slices.SortFunc(consequences, func(x, y Consequence) int {
+	sorting.Func(consequences, func(x, y Consequence) int {
 		return cmp.Or(cmp.Compare(x.Code, y.Code), cmp.Compare(objectName(x.Object), objectName(y.Object)), cmp.Compare(x.Message, y.Message))
 	})
 	return roots, consequences

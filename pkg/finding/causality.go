@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 )
 
 // Role is what a finding is to the question that its report answers. The words are part of the JSON contract.
@@ -140,7 +142,7 @@ func Arrange(list []Relation) []Place {
 		}
 		places = append(places, p)
 	}
-	slices.SortStableFunc(places, func(x, y Place) int {
+	sorting.Stable(places, func(x, y Place) int {
 		a, b := list[x.At], list[y.At]
 		return cmp.Or(cmp.Compare(x.Role.rank(), y.Role.rank()), cmp.Compare(a.Rank, b.Rank), cmp.Compare(a.Depth, b.Depth))
 	})

@@ -4,8 +4,9 @@ package finding
 
 import (
 	"cmp"
-	"slices"
 	"time"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 )
 
 // Severity ranks a finding. The words are part of the JSON contract.
@@ -109,7 +110,7 @@ type Finding struct {
 // Sort orders findings worst first, then by code, object and message, so that equal inputs print equal reports. Book.Settle
 // ranks causes within a severity.
 func Sort(list []Finding) {
-	slices.SortStableFunc(list, func(a, b Finding) int {
+	sorting.Stable(list, func(a, b Finding) int {
 		return cmp.Or(
 			cmp.Compare(a.Severity.rank(), b.Severity.rank()),
 			cmp.Compare(a.Code, b.Code),

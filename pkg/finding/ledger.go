@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 )
 
 // UnexplainedEvidence is the code of what no finding accounts for; every plugin that gives a verdict has it in its book.
@@ -66,7 +68,7 @@ func (l *Ledger) Unexplained(findings []Finding, consequences []Consequence) []C
 			left = append(left, c)
 		}
 	}
-	slices.SortFunc(left, func(a, b Contrary) int {
+	sorting.Func(left, func(a, b Contrary) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Object.String(), b.Object.String()),
 			cmp.Compare(a.Evidence.Value, b.Evidence.Value))
 	})

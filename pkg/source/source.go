@@ -6,6 +6,8 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 )
 
 // State is what became of one read. The words are part of the JSON contract.
@@ -58,7 +60,7 @@ type List []Source
 
 // Sort orders the list by name.
 func (l List) Sort() {
-	slices.SortStableFunc(l, func(a, b Source) int { return cmp.Compare(a.Name, b.Name) })
+	sorting.Stable(l, func(a, b Source) int { return cmp.Compare(a.Name, b.Name) })
 }
 
 // Get finds a source by name; an unknown name is Skipped, so that a check never takes silence for data.

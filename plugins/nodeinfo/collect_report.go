@@ -11,6 +11,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
@@ -46,7 +47,7 @@ func (o Options) collectReport(ctx context.Context, env *cli.Env, clusters []*ku
 	stop()
 	warn(env, slices.Concat(notes...))
 	list := evaluate.Join(fleets)
-	slices.SortStableFunc(list.Items, order(o.SortBy))
+	sorting.Stable(list.Items, order(o.SortBy))
 	return list, errors.Join(errs...)
 }
 

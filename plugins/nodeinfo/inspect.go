@@ -4,12 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/collect"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
@@ -65,7 +65,7 @@ func (o Options) Evaluate(r Reading, kubectl finding.Kubectl) report.List {
 		StaleAfter: o.StaleAfter, Thresholds: o.Thresholds, ProblemConditions: o.ProblemConditions, Kubectl: kubectl,
 		NoPodItems: len(o.Names) == 0 && !o.Format.Structured(), LatePodItems: len(o.Names) == 0,
 	})
-	slices.SortStableFunc(list.Items, order(o.SortBy))
+	sorting.Stable(list.Items, order(o.SortBy))
 	return list
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/eviction"
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 )
 
 // Reason is why an autoscaler does not remove a node.
@@ -235,7 +236,7 @@ func ranked(list []Hold) []Hold {
 		}
 		return h.Pod.Namespace + "/" + h.Pod.Name
 	}
-	slices.SortStableFunc(list, func(a, b Hold) int {
+	sorting.Stable(list, func(a, b Hold) int {
 		return cmp.Or(cmp.Compare(slices.Index(ranks, a.Reason), slices.Index(ranks, b.Reason)), cmp.Compare(name(&a), name(&b)))
 	})
 	return list

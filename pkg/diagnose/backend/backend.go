@@ -12,6 +12,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 )
 
 // Ref names the port of a Service.
@@ -132,7 +134,7 @@ func Of(ref Ref, services []corev1.Service, endpoints []discoveryv1.EndpointSlic
 	if b.Ready == 0 {
 		b.Ready = ending
 	}
-	slices.SortFunc(b.Unready, func(x, y Endpoint) int { return cmp.Or(cmp.Compare(x.Pod, y.Pod), cmp.Compare(x.Node, y.Node)) })
+	sorting.Func(b.Unready, func(x, y Endpoint) int { return cmp.Or(cmp.Compare(x.Pod, y.Pod), cmp.Compare(x.Node, y.Node)) })
 	switch {
 	case b.Ready > 0:
 		b.State = Ready

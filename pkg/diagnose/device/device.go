@@ -10,6 +10,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 )
 
 // State is what the counts of a resource come to.
@@ -75,12 +77,12 @@ func Of(capacity, allocatable corev1.ResourceList, pods iter.Seq2[*corev1.Pod, c
 	}
 	var list []Resource
 	for _, r := range found {
-		slices.SortFunc(r.Holders, func(a, b Holder) int {
+		sorting.Func(r.Holders, func(a, b Holder) int {
 			return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 		})
 		list = append(list, *r)
 	}
-	slices.SortFunc(list, func(a, b Resource) int { return cmp.Compare(a.Name, b.Name) })
+	sorting.Func(list, func(a, b Resource) int { return cmp.Compare(a.Name, b.Name) })
 	return list
 }
 

@@ -2,10 +2,11 @@ package device
 
 import (
 	"cmp"
-	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 )
 
 // Trouble is a device of a container that the kubelet does not call healthy.
@@ -31,7 +32,7 @@ func Troubles(p *corev1.Pod) []Trouble {
 			}
 		}
 	}
-	slices.SortFunc(list, func(a, b Trouble) int {
+	sorting.Func(list, func(a, b Trouble) int {
 		return cmp.Or(cmp.Compare(a.Container, b.Container), cmp.Compare(a.Resource, b.Resource), cmp.Compare(a.ID, b.ID))
 	})
 	return list

@@ -6,6 +6,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 )
 
 // Pool is a pool of devices that a driver publishes and pods of the node can use, or one of which pods have devices though nothing
@@ -109,7 +111,7 @@ func Needs(pods []*corev1.Pod, claims []Claim) []Need {
 			list = append(list, n)
 		}
 	}
-	slices.SortFunc(list, func(a, b Need) int {
+	sorting.Func(list, func(a, b Need) int {
 		return cmp.Or(cmp.Compare(a.Pod.Namespace, b.Pod.Namespace), cmp.Compare(a.Pod.Name, b.Pod.Name), cmp.Compare(a.Entry, b.Entry))
 	})
 	return list
@@ -163,13 +165,13 @@ func Pools(list []Slice, pods []*corev1.Pod, claims []Claim) []Pool {
 		if p.Shared && !p.everywhere && len(p.Held) == 0 {
 			continue // it may be for other nodes
 		}
-		slices.SortFunc(p.Held, func(a, b Held) int {
+		sorting.Func(p.Held, func(a, b Held) int {
 			return cmp.Or(cmp.Compare(a.Device, b.Device), cmp.Compare(a.Claim.Namespace, b.Claim.Namespace),
 				cmp.Compare(a.Claim.Name, b.Claim.Name), cmp.Compare(a.Request, b.Request))
 		})
 		out = append(out, *p)
 	}
-	slices.SortFunc(out, func(a, b Pool) int { return cmp.Or(cmp.Compare(a.Driver, b.Driver), cmp.Compare(a.Name, b.Name)) })
+	sorting.Func(out, func(a, b Pool) int { return cmp.Or(cmp.Compare(a.Driver, b.Driver), cmp.Compare(a.Name, b.Name)) })
 	return out
 }
 
@@ -215,7 +217,7 @@ func (d Published) effective() []Taint {
 		list = append(list, d.Basic.Taints...)
 	}
 	list = slices.DeleteFunc(list, func(t Taint) bool { return t.Effect != NoSchedule && t.Effect != NoExecute })
-	slices.SortFunc(list, func(a, b Taint) int { return cmp.Compare(a.String(), b.String()) })
+	sorting.Func(list, func(a, b Taint) int { return cmp.Compare(a.String(), b.String()) })
 	return list
 }
 
@@ -233,7 +235,7 @@ func held(pods []*corev1.Pod, claims []Claim) []Held {
 	}
 	var list []Held
 	for c, pods := range users {
-		slices.SortFunc(pods, func(a, b *corev1.Pod) int { return cmp.Compare(a.Name, b.Name) })
+		sorting.Func(pods, func(a, b *corev1.Pod) int { return cmp.Compare(a.Name, b.Name) })
 		for _, r := range c.Status.Allocation.Devices.Results {
 			h := Held{Result: r, Claim: c.Metadata, Pods: pods}
 			for i := range c.Status.Devices {

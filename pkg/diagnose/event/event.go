@@ -10,6 +10,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 )
 
 // Event is one event, or a series of equal ones.
@@ -60,7 +62,7 @@ func ReadAll(list []corev1.Event) []Event {
 	for i := range list {
 		out = append(out, Read(&list[i]))
 	}
-	slices.SortFunc(out, Compare)
+	sorting.Func(out, Compare)
 	return out
 }
 

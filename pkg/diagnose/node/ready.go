@@ -1,12 +1,13 @@
 package node
 
 import (
-	"slices"
 	"strings"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 )
 
 // State is what can be believed of a node.
@@ -117,7 +118,7 @@ func Conditions(n *corev1.Node) []*corev1.NodeCondition {
 	for i := range n.Status.Conditions {
 		list = append(list, &n.Status.Conditions[i])
 	}
-	slices.SortStableFunc(list, func(a, b *corev1.NodeCondition) int {
+	sorting.Stable(list, func(a, b *corev1.NodeCondition) int {
 		if first := a.Type == corev1.NodeReady; first != (b.Type == corev1.NodeReady) {
 			if first {
 				return -1

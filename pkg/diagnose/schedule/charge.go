@@ -3,11 +3,12 @@ package schedule
 import (
 	"cmp"
 	"maps"
-	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	helpers "k8s.io/component-helpers/resource"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 )
 
 // options are those with which the scheduler charges a pod to its node:
@@ -102,6 +103,6 @@ func Lacks(n *corev1.Node, taken, wanted corev1.ResourceList) []Lack {
 			lacks = append(lacks, l)
 		}
 	}
-	slices.SortFunc(lacks, func(a, b Lack) int { return cmp.Compare(a.Name, b.Name) })
+	sorting.Func(lacks, func(a, b Lack) int { return cmp.Compare(a.Name, b.Name) })
 	return lacks
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/device"
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/dump"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate"
 )
@@ -293,7 +294,7 @@ func (l *loader) estimate() time.Time {
 		}
 		posted = append(posted, own.Newest)
 	}
-	slices.SortFunc(posted, time.Time.Compare)
+	sorting.Func(posted, time.Time.Compare)
 	clock.See(posted[(len(posted)-1)/2])
 	return clock.Newest
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
@@ -57,7 +58,7 @@ func Join(clusters []Cluster) report.List {
 	}
 	slices.Sort(out.NotFound)
 	slices.Sort(out.CommonCauses)
-	slices.SortFunc(out.Items, WorstFirst)
+	sorting.Func(out.Items, WorstFirst)
 	out.Sources.Sort()
 	out.Counts = count(out.Items)
 	out.Summary = fleetSummary(out, " in "+output.Plural(read, "cluster"))

@@ -17,6 +17,7 @@ import (
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/account"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/drain"
@@ -48,7 +49,7 @@ const DefaultStaleAfter = nodefact.Patience
 // Catalog is every finding code, sorted.
 func Catalog() []finding.Entry {
 	list := slices.Concat(rules.Catalog(), drain.Catalog(), drain.RemovalCatalog(), paths.Catalog(), joining.Catalog())
-	slices.SortFunc(list, func(a, b finding.Entry) int { return cmp.Compare(a.Code, b.Code) })
+	sorting.Func(list, func(a, b finding.Entry) int { return cmp.Compare(a.Code, b.Code) })
 	return list
 }
 
@@ -73,7 +74,7 @@ func Evaluate(in Input, now time.Time, o Options) report.List {
 			list.Items = append(list.Items, node)
 		}
 	}
-	slices.SortFunc(list.Items, WorstFirst)
+	sorting.Func(list.Items, WorstFirst)
 	list.Counts = count(list.Items)
 	list.CommonCauses = append(commonCauses(list.Items), requests.causes(len(list.Items))...)
 	if in.Depth == Fleet || in.Depth == Pods {
@@ -287,7 +288,7 @@ func commonCauses(items []report.Node) []string {
 		return []string{fmt.Sprintf("Lease renewals of %d of %d nodes fail while their kubelets are running: check first which admission "+
 			"policy or webhook rejects writes to Leases in kube-node-lease", unrenewed, len(items))}
 	}
-	slices.SortFunc(times, time.Time.Compare)
+	sorting.Func(times, time.Time.Compare)
 	best, from := 0, 0
 	for i, j := 0, 0; j < len(times); j++ {
 		for times[j].Sub(times[i]) > time.Minute {

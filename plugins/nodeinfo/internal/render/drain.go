@@ -9,6 +9,7 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
 
@@ -118,7 +119,7 @@ func (p *page) drainRooms(d report.Drain) {
 		return
 	}
 	rooms := slices.Clone(d.Rooms)
-	slices.SortStableFunc(rooms, func(a, b report.DrainRoom) int { return b.Takes - a.Takes })
+	sorting.Stable(rooms, func(a, b report.DrainRoom) int { return b.Takes - a.Takes })
 	var lines []string
 	for i, r := range rooms {
 		if i == shown {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
 
@@ -322,7 +323,7 @@ func (p *page) largest(items []report.PodUse) {
 	items = slices.DeleteFunc(slices.Clone(items), func(u report.PodUse) bool {
 		return value(u.Requests["memory"]) == 0 && value(u.Requests["cpu"]) == 0
 	})
-	slices.SortFunc(items, func(a, b report.PodUse) int {
+	sorting.Func(items, func(a, b report.PodUse) int {
 		return cmp.Or(
 			cmp.Compare(value(b.Requests["memory"]), value(a.Requests["memory"])),
 			cmp.Compare(value(b.Requests["cpu"]), value(a.Requests["cpu"])),

@@ -15,6 +15,7 @@ import (
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod/podspec"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 )
 
 // cleaner looks into one cluster.
@@ -75,7 +76,7 @@ func (c cleaner) leftovers(ctx context.Context, namespace string, o Options) ([]
 	if o.All {
 		list = append(list, c.emptyNamespaces(ctx, live, o)...)
 	}
-	slices.SortFunc(list, func(a, b leftover) int {
+	sorting.Func(list, func(a, b leftover) int {
 		return cmp.Or(cmp.Compare(order(a.kind), order(b.kind)), cmp.Compare(a.namespace, b.namespace), cmp.Compare(a.name, b.name))
 	})
 	return list, nil

@@ -4,13 +4,13 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/target"
 )
 
@@ -138,6 +138,6 @@ func (r Reader) podsOf(ctx context.Context, namespace, selector, what string) ([
 	if len(targets) == 0 {
 		return nil, fmt.Errorf("no running pod for %s in namespace %q", what, namespace)
 	}
-	slices.SortFunc(targets, func(a, b Target) int { return cmp.Compare(a.Pod.Name, b.Pod.Name) })
+	sorting.Func(targets, func(a, b Target) int { return cmp.Compare(a.Pod.Name, b.Pod.Name) })
 	return targets, nil
 }

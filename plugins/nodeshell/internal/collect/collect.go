@@ -21,6 +21,7 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/helperpod/podspec"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/evaluate"
 )
@@ -104,7 +105,7 @@ func (r Reader) Targets(ctx context.Context, s Selection) ([]Target, error) {
 		for i := range list.Items {
 			targets = append(targets, Target{Node: &list.Items[i]})
 		}
-		slices.SortFunc(targets, func(a, b Target) int { return strings.Compare(a.Node.Name, b.Node.Name) })
+		sorting.Func(targets, func(a, b Target) int { return strings.Compare(a.Node.Name, b.Node.Name) })
 		return targets, nil
 	}
 	targets := make([]Target, len(s.Pods)+len(s.Nodes))

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 )
 
 // nodeOutput is what one node printed, for folding.
@@ -26,7 +28,7 @@ func fold(outputs []nodeOutput) string {
 		slices.Sort(groups[key])
 		keys = append(keys, key)
 	}
-	slices.SortFunc(keys, func(a, b [2]string) int {
+	sorting.Func(keys, func(a, b [2]string) int {
 		return cmp.Or(cmp.Compare(len(groups[b]), len(groups[a])), cmp.Compare(groups[a][0], groups[b][0]))
 	})
 	var b strings.Builder

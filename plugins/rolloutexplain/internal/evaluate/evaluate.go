@@ -14,6 +14,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/kinds"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
@@ -36,7 +37,7 @@ func Evaluate(in *model.Input, now time.Time, opts model.Options) report.List {
 	for w := range kinds.Workloads(e) {
 		list.Items = append(list.Items, finish(e, w))
 	}
-	slices.SortStableFunc(list.Items, func(a, b report.Rollout) int {
+	sorting.Stable(list.Items, func(a, b report.Rollout) int {
 		return cmp.Or(
 			verdictRank(a.Verdict)-verdictRank(b.Verdict),
 			cmp.Compare(a.Object.Namespace, b.Object.Namespace), cmp.Compare(a.Object.Kind, b.Object.Kind),

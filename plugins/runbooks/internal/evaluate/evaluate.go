@@ -11,6 +11,7 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	dnsreport "github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 	nodereport "github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
@@ -80,7 +81,7 @@ func (in *Input) causes(items []*item) []report.Cause {
 		c.ExplainsSummary = in.fold(&c)
 		causes = append(causes, c)
 	}
-	slices.SortStableFunc(causes, func(a, b report.Cause) int {
+	sorting.Stable(causes, func(a, b report.Cause) int {
 		return cmp.Or(
 			cmp.Compare(severity(a.Severity), severity(b.Severity)),
 			cmp.Compare(len(b.Explains)+len(b.Subjects), len(a.Explains)+len(a.Subjects)),

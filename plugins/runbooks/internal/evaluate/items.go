@@ -9,6 +9,7 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/admission"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	dnsreport "github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 	nodereport "github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 	rolloutreport "github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
@@ -52,7 +53,7 @@ func (in *Input) items() []*item {
 			list = append(list, rolloutItems(&in.Rollouts.Items[r])...)
 		}
 	}
-	slices.SortStableFunc(list, func(a, b *item) int {
+	sorting.Stable(list, func(a, b *item) int {
 		return cmp.Or(
 			cmp.Compare(order(a.workflow), order(b.workflow)),
 			cmp.Compare(a.subjects[0].Object.String(), b.subjects[0].Object.String()),

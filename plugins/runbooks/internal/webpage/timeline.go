@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 )
 
 // point is something that happened, or will, at a time.
@@ -24,7 +26,7 @@ const (
 // other stand in lanes above each other.
 func (p *page) timeline(title string, points []point) {
 	points = slices.DeleteFunc(points, func(x point) bool { return x.at.IsZero() })
-	slices.SortStableFunc(points, func(a, b point) int { return a.at.Compare(b.at) })
+	sorting.Stable(points, func(a, b point) int { return a.at.Compare(b.at) })
 	points = slices.CompactFunc(points, func(a, b point) bool { return a.at.Equal(b.at) && a.what == b.what })
 	left := max(0, len(points)-mostPoints)
 	points = points[left:]

@@ -11,6 +11,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/corefile"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
@@ -94,7 +95,7 @@ func ExplainQuestions(in facts.Input, name string) []records.Question {
 			list = append(list, records.Question{Name: step.Name, Type: "A"}, records.Question{Name: step.Name, Type: "AAAA"})
 		}
 	}
-	slices.SortStableFunc(list, func(a, b records.Question) int {
+	sorting.Stable(list, func(a, b records.Question) int {
 		return facts.BoolOrder(!corefile.InZone(corefile.Fqdn(a.Name), w.Zone), !corefile.InZone(corefile.Fqdn(b.Name), w.Zone))
 	})
 	return unique(list)
@@ -160,7 +161,7 @@ func Newest(w *facts.Snapshot, n int) []*corev1.Service {
 			list = append(list, &w.Services[i])
 		}
 	}
-	slices.SortStableFunc(list, func(a, b *corev1.Service) int { return at(b).Compare(at(a)) })
+	sorting.Stable(list, func(a, b *corev1.Service) int { return at(b).Compare(at(a)) })
 	return list[:min(n, len(list))]
 }
 

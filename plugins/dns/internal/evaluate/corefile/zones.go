@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 )
 
 // Fqdn gives a name in lower case with its final dot.
@@ -147,7 +149,7 @@ func (b Block) Effective() []Directive {
 		return len(order)
 	}
 	out := slices.Clone(b.Directives)
-	slices.SortStableFunc(out, func(a, c Directive) int { return rank(a) - rank(c) })
+	sorting.Stable(out, func(a, c Directive) int { return rank(a) - rank(c) })
 	return out
 }
 

@@ -12,6 +12,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 )
 
 // FindService picks the cluster's DNS Service, and names the others that look like one. Installers differ in
@@ -28,7 +30,7 @@ func FindService(services []corev1.Service, clusterDNS []string) (*corev1.Servic
 			found = append(found, candidate{&services[i], score})
 		}
 	}
-	slices.SortStableFunc(found, func(a, b candidate) int {
+	sorting.Stable(found, func(a, b candidate) int {
 		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(a.svc.Namespace, b.svc.Namespace), cmp.Compare(a.svc.Name, b.svc.Name))
 	})
 	if len(found) == 0 {

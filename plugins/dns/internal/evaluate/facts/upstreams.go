@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/corefile"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
@@ -56,7 +57,7 @@ func (w *Snapshot) Upstreams(p Probe) []report.Upstream {
 			})
 		}
 	}
-	slices.SortStableFunc(list, func(a, b report.Upstream) int {
+	sorting.Stable(list, func(a, b report.Upstream) int {
 		return cmp.Or(cmp.Compare(a.Zone, b.Zone), cmp.Compare(a.To, b.To))
 	})
 	return list

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/rules/servers"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
@@ -117,7 +118,7 @@ func Logs(in facts.Input, now time.Time, o facts.Options, errorsOnly bool) repor
 	for i := range out.Items {
 		slices.Sort(out.Items[i].Replicas)
 	}
-	slices.SortStableFunc(out.Items, func(a, b report.LogLine) int {
+	sorting.Stable(out.Items, func(a, b report.LogLine) int {
 		return cmp.Or(cmp.Compare(a.First, b.First), cmp.Compare(a.Text, b.Text))
 	})
 	conclude(w, &out.Header, servers.CheckLoop, servers.CheckCorefileInvalid, servers.CheckForbidden, servers.CheckReload)

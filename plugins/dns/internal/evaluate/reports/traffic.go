@@ -2,9 +2,9 @@ package reports
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/rules/servers"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
@@ -78,7 +78,7 @@ func shares(counts map[string]float64) []report.Share {
 			list = append(list, report.Share{Name: name, Count: n, Percent: n / total * 100})
 		}
 	}
-	slices.SortStableFunc(list, func(a, b report.Share) int {
+	sorting.Stable(list, func(a, b report.Share) int {
 		switch {
 		case a.Count > b.Count:
 			return -1

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/ask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
@@ -57,7 +58,7 @@ func Verify(in facts.Input, now time.Time, o facts.Options, s facts.Scope) repor
 	for _, key := range facts.SortedKeys(merged) {
 		out.Items = append(out.Items, *merged[key])
 	}
-	slices.SortStableFunc(out.Items, func(a, b report.Mismatch) int {
+	sorting.Stable(out.Items, func(a, b report.Mismatch) int {
 		return cmp.Or(cmp.Compare(stateRank(a.State), stateRank(b.State)), cmp.Compare(a.Object, b.Object), cmp.Compare(a.Name, b.Name),
 			cmp.Compare(a.Type, b.Type))
 	})

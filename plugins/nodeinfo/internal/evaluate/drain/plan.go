@@ -16,6 +16,7 @@ import (
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/schedule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
 )
 
@@ -75,7 +76,7 @@ func PlanOf(in *facts.Input, now time.Time, kubectl finding.Kubectl) *Plan {
 			p.Rooms = append(p.Rooms, &Room{Node: n, taken: corev1.ResourceList{}})
 		}
 	}
-	slices.SortFunc(p.Rooms, func(a, b *Room) int { return cmp.Compare(a.Node.Name, b.Node.Name) })
+	sorting.Func(p.Rooms, func(a, b *Room) int { return cmp.Compare(a.Node.Name, b.Node.Name) })
 	p.pods()
 	p.fill()
 	p.place()
@@ -122,7 +123,7 @@ func (p *Plan) pods() {
 		}
 		p.Pods = append(p.Pods, pod)
 	}
-	slices.SortFunc(p.Pods, func(a, b *Pod) int {
+	sorting.Func(p.Pods, func(a, b *Pod) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
 }
@@ -200,7 +201,7 @@ func (p *Plan) budgets() {
 			b.Unreplaced++
 		}
 	}
-	slices.SortFunc(p.Budgets, func(a, b *Budget) int {
+	sorting.Func(p.Budgets, func(a, b *Budget) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
 }

@@ -13,6 +13,7 @@ import (
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/schedule"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
 )
 
@@ -75,7 +76,7 @@ func (p *Plan) removal() *Removal {
 			r.Attached = append(r.Attached, &p.in.VolumeAttachments[i])
 		}
 	}
-	slices.SortFunc(r.Attached, func(a, b *storagev1.VolumeAttachment) int { return cmp.Compare(a.Name, b.Name) })
+	sorting.Func(r.Attached, func(a, b *storagev1.VolumeAttachment) int { return cmp.Compare(a.Name, b.Name) })
 	for i := range p.in.Volumes {
 		v := &p.in.Volumes[i]
 		elsewhere := slices.ContainsFunc(p.Rooms, func(room *Room) bool { return schedule.Reaches(v, room.Node) })
@@ -83,7 +84,7 @@ func (p *Plan) removal() *Removal {
 			r.Pinned = append(r.Pinned, v)
 		}
 	}
-	slices.SortFunc(r.Pinned, func(a, b *corev1.PersistentVolume) int { return cmp.Compare(a.Name, b.Name) })
+	sorting.Func(r.Pinned, func(a, b *corev1.PersistentVolume) int { return cmp.Compare(a.Name, b.Name) })
 	r.controlPlane(p.in)
 	return r
 }
@@ -104,7 +105,7 @@ func (r *Removal) controlPlane(in *facts.Input) {
 	}
 	for name, pod := range here {
 		list := others[name]
-		slices.SortFunc(list, func(a, b *corev1.Pod) int { return cmp.Compare(a.Name, b.Name) })
+		sorting.Func(list, func(a, b *corev1.Pod) int { return cmp.Compare(a.Name, b.Name) })
 		ready := slices.DeleteFunc(slices.Clone(list), func(p *corev1.Pod) bool { return !podfact.Ready(p) })
 		if name == etcd {
 			r.Etcd = &Etcd{Name: argument(pod, "--name="), Pod: pod, Others: list, Ready: ready}
@@ -123,7 +124,7 @@ func (r *Removal) controlPlane(in *facts.Input) {
 		}
 		r.Parts = append(r.Parts, part)
 	}
-	slices.SortFunc(r.Parts, func(a, b Part) int { return cmp.Compare(a.Name, b.Name) })
+	sorting.Func(r.Parts, func(a, b Part) int { return cmp.Compare(a.Name, b.Name) })
 }
 
 // The parts of a control plane, beside those that elect a leader.

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/schedule"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 )
 
 // Room is another node, and what is taken of it.
@@ -63,10 +64,10 @@ func (r *Room) take(p *corev1.Pod) {
 // may fit.
 func (p *Plan) place() {
 	pods := p.moving()
-	slices.SortStableFunc(pods, func(a, b *Pod) int { return cmp.Compare(priority(b), priority(a)) })
+	sorting.Stable(pods, func(a, b *Pod) int { return cmp.Compare(priority(b), priority(a)) })
 	first := p.try(pods, func(share, best float64) bool { return share < best })
 	if first.left > 0 {
-		slices.SortStableFunc(pods, func(a, b *Pod) int { return cmp.Compare(weight(b.Pod), weight(a.Pod)) })
+		sorting.Stable(pods, func(a, b *Pod) int { return cmp.Compare(weight(b.Pod), weight(a.Pod)) })
 		if second := p.try(pods, func(share, best float64) bool { return share > best }); second.left < first.left {
 			first, p.Tight = second, second.left == 0
 		}
@@ -81,7 +82,7 @@ func (p *Plan) place() {
 				pod.Refusals = append(pod.Refusals, why)
 			}
 		}
-		slices.SortStableFunc(pod.Refusals, func(a, b Refusal) int {
+		sorting.Stable(pod.Refusals, func(a, b Refusal) int {
 			return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.short, b.short), cmp.Compare(a.Node, b.Node))
 		})
 	}

@@ -2,7 +2,6 @@ package facts
 
 import (
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 )
 
 // proxyPort is where kube-proxy serves its health unless it is told otherwise.
@@ -117,6 +117,6 @@ func (c *Cluster) Joining() []certificate.Request {
 			list = append(list, *r)
 		}
 	}
-	slices.SortFunc(list, func(a, b certificate.Request) int { return strings.Compare(a.Node, b.Node) })
+	sorting.Func(list, func(a, b certificate.Request) int { return strings.Compare(a.Node, b.Node) })
 	return list
 }

@@ -2,7 +2,6 @@ package facts
 
 import (
 	"cmp"
-	"slices"
 	"sync"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/autoscaler"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/certificate"
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/thresholds"
 )
 
@@ -72,7 +72,7 @@ func Of(in *Input, now time.Time, patience time.Duration, bad map[string]string)
 		}
 	}
 	for _, pods := range c.pods {
-		slices.SortFunc(pods, func(a, b *corev1.Pod) int {
+		sorting.Func(pods, func(a, b *corev1.Pod) int {
 			return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 		})
 	}
@@ -102,7 +102,7 @@ func Of(in *Input, now time.Time, patience time.Duration, bad map[string]string)
 	for i := range in.DaemonSets {
 		c.daemonSets = append(c.daemonSets, &in.DaemonSets[i])
 	}
-	slices.SortFunc(c.daemonSets, func(a, b *appsv1.DaemonSet) int {
+	sorting.Func(c.daemonSets, func(a, b *appsv1.DaemonSet) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
 	return c

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/component"
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 )
 
 // Version is a version and its minor, if it can be read.
@@ -75,7 +76,7 @@ func (c *Cluster) components(n *Node) Components {
 	out.networkByNode(n.Object)
 	c.proxy(n, &out)
 	for _, list := range [][]Component{out.Network, out.Storage, out.DNSCache} {
-		slices.SortFunc(list, func(a, b Component) int { return strings.Compare(a.Name+" "+a.PodName(), b.Name+" "+b.PodName()) })
+		sorting.Func(list, func(a, b Component) int { return strings.Compare(a.Name+" "+a.PodName(), b.Name+" "+b.PodName()) })
 	}
 	return out
 }

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/kubelet"
 )
 
@@ -150,7 +151,7 @@ func (c *Cluster) scarcity(n *Node) []Scarcity {
 			}
 		}
 	}
-	slices.SortStableFunc(out, func(a, b Scarcity) int {
+	sorting.Stable(out, func(a, b Scarcity) int {
 		figures := func(s Scarcity) int { return -cmp.Compare(s.Figures, "") } // the pods' words, which have the threshold, first
 		return cmp.Or(cmp.Compare(b.Resource, a.Resource), figures(a)-figures(b), cmp.Compare(b.Path, a.Path))
 	})

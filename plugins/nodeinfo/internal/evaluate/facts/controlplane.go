@@ -12,6 +12,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/component"
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
 
@@ -85,7 +86,7 @@ func (c *Cluster) controlPlane(n *Node) ControlPlane {
 			out.StaticPods = append(out.StaticPods, Component{Known: known, Pod: p})
 		}
 	}
-	slices.SortFunc(out.StaticPods, func(a, b Component) int { return cmp.Compare(a.Name+a.PodName(), b.Name+b.PodName()) })
+	sorting.Func(out.StaticPods, func(a, b Component) int { return cmp.Compare(a.Name+a.PodName(), b.Name+b.PodName()) })
 	if n.Read(SourceSystemLeases) {
 		for _, name := range electing {
 			if leader := c.leader(n, name); leader != nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
 
@@ -96,7 +97,7 @@ func folded(mine []eventfact.Event) []report.Event {
 	for _, f := range byKind {
 		out = append(out, *f)
 	}
-	slices.SortFunc(out, func(a, b report.Event) int {
+	sorting.Func(out, func(a, b report.Event) int {
 		return cmp.Or(b.Last.Compare(a.Last), cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.From, b.From), cmp.Compare(a.Type, b.Type))
 	})
 	return out

@@ -3,9 +3,10 @@ package facts
 import (
 	"cmp"
 	"net/netip"
-	"slices"
 
 	storagev1 "k8s.io/api/storage/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 )
 
 // Network is the addresses that the node has for pods. Used and Total are of the first CIDR; nil where pods have addresses
@@ -105,7 +106,7 @@ func (c *Cluster) storage(n *Node) Storage {
 		}
 		out.Drivers = append(out.Drivers, driver)
 	}
-	slices.SortFunc(out.Drivers, func(a, b Driver) int { return cmp.Compare(a.Name, b.Name) })
+	sorting.Func(out.Drivers, func(a, b Driver) int { return cmp.Compare(a.Name, b.Name) })
 	return out
 }
 

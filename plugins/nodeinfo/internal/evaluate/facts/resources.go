@@ -15,6 +15,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/autoscaler"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/schedule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
@@ -77,7 +78,7 @@ func (c *Cluster) resources(n *Node) []report.Resource {
 	for name := range names {
 		out = append(out, s.resource(name))
 	}
-	slices.SortFunc(out, func(a, b report.Resource) int {
+	sorting.Func(out, func(a, b report.Resource) int {
 		return cmp.Or(cmp.Compare(resourceRank(a.Name), resourceRank(b.Name)), cmp.Compare(a.Name, b.Name))
 	})
 	return out

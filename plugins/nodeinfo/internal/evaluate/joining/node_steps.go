@@ -13,6 +13,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/component"
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/schedule"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/workload"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
@@ -118,7 +119,7 @@ func (m *Machine) daemons() []daemon {
 		}
 		list = append(list, d)
 	}
-	slices.SortFunc(list, func(a, b daemon) int { return cmp.Compare(a.name(), b.name()) })
+	sorting.Func(list, func(a, b daemon) int { return cmp.Compare(a.name(), b.name()) })
 	return list
 }
 

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 )
 
 // share is how many of the other nodes of the kind have something.
@@ -94,7 +96,7 @@ func (m *Machine) lacksLabels() []lackedLabel {
 		}
 		lacks = append(lacks, lackedLabel{key, s})
 	}
-	slices.SortFunc(lacks, func(a, b lackedLabel) int {
+	sorting.Func(lacks, func(a, b lackedLabel) int {
 		return cmp.Or(cmp.Compare(rank(a.key), rank(b.key)), cmp.Compare(a.key, b.key))
 	})
 	return lacks

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/machine"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
@@ -31,7 +32,7 @@ func (b *Runbook) Report() report.Join {
 		}
 	}
 	order := report.JoinVerdicts()
-	slices.SortStableFunc(out.Machines, func(a, b report.JoinMachine) int {
+	sorting.Stable(out.Machines, func(a, b report.JoinMachine) int {
 		return cmp.Or(cmp.Compare(slices.Index(order, a.Verdict), slices.Index(order, b.Verdict)), cmp.Compare(a.Name, b.Name))
 	})
 	if len(out.Machines) > 0 {

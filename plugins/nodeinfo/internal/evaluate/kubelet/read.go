@@ -3,7 +3,8 @@ package kubelet
 import (
 	"cmp"
 	"encoding/json"
-	"slices"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 )
 
 // psi is what a kubelet reports of a resource for which tasks wait.
@@ -116,7 +117,7 @@ func (k *Answer) ReadSummary(body []byte) {
 
 // greatest are those that use most, the largest first.
 func greatest(users []PodUse) []PodUse {
-	slices.SortFunc(users, func(a, b PodUse) int {
+	sorting.Func(users, func(a, b PodUse) int {
 		return cmp.Or(cmp.Compare(b.Used, a.Used), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
 	return users[:min(len(users), mostUsers)]

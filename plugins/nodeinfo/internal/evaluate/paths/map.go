@@ -14,6 +14,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/backend"
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/subject"
@@ -68,7 +69,7 @@ func MapOf(in *facts.Input, now time.Time, kubectl finding.Kubectl) *Map {
 		}
 		m.Nodes = append(m.Nodes, n)
 	}
-	slices.SortFunc(m.Nodes, func(a, b *Node) int { return cmp.Compare(a.Object.Name, b.Object.Name) })
+	sorting.Func(m.Nodes, func(a, b *Node) int { return cmp.Compare(a.Object.Name, b.Object.Name) })
 	for _, n := range m.Nodes {
 		if len(in.Targets) == 0 || slices.Contains(in.Targets, n.Object.Name) {
 			m.shown = append(m.shown, n)
@@ -122,12 +123,12 @@ func (m *Map) backends() {
 		s.API = append(s.API, &m.in.APIs[i])
 	}
 	for _, s := range m.services {
-		slices.SortFunc(s.Webhooks, func(a, b *backend.Webhook) int {
+		sorting.Func(s.Webhooks, func(a, b *backend.Webhook) int {
 			return cmp.Or(cmp.Compare(a.Configuration, b.Configuration), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Index, b.Index))
 		})
-		slices.SortFunc(s.API, func(a, b *backend.API) int { return cmp.Compare(a.Name, b.Name) })
+		sorting.Func(s.API, func(a, b *backend.API) int { return cmp.Compare(a.Name, b.Name) })
 	}
-	slices.SortFunc(m.services, func(a, b *Service) int {
+	sorting.Func(m.services, func(a, b *Service) int {
 		if order := a.Compare(b.Ref); order != 0 || a.Name != "" {
 			return order
 		}
@@ -193,7 +194,7 @@ func (m *Map) pods(key, value string) []*corev1.Pod {
 			list = append(list, p)
 		}
 	}
-	slices.SortFunc(list, func(a, b *corev1.Pod) int { return cmp.Compare(a.Name, b.Name) })
+	sorting.Func(list, func(a, b *corev1.Pod) int { return cmp.Compare(a.Name, b.Name) })
 	return list
 }
 

@@ -10,6 +10,7 @@ import (
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	sources "github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/machine"
@@ -326,7 +327,7 @@ func (m *Map) ofServices() []report.Path {
 			list = append(list, m.webhook(s, w))
 		}
 	}
-	slices.SortStableFunc(list, func(a, b report.Path) int {
+	sorting.Stable(list, func(a, b report.Path) int {
 		if a.Group == report.PathWebhook && b.Group == report.PathWebhook {
 			return strings.Compare(a.To, b.To)
 		}

@@ -13,6 +13,7 @@ import (
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/machine"
@@ -87,7 +88,7 @@ func Catalog() []finding.Entry {
 	for _, r := range own {
 		list = append(list, r.Entry)
 	}
-	slices.SortFunc(list, func(a, b finding.Entry) int { return cmp.Compare(a.Code, b.Code) })
+	sorting.Func(list, func(a, b finding.Entry) int { return cmp.Compare(a.Code, b.Code) })
 	return list
 }
 
@@ -236,7 +237,7 @@ var webhookUnavailable = rule{
 				continue
 			}
 			called := slices.DeleteFunc(slices.Clone(s.Webhooks), func(w *backend.Webhook) bool { return len(w.Rules) == 0 })
-			slices.SortStableFunc(called, func(a, b *backend.Webhook) int { return order(a.Ignored, b.Ignored) })
+			sorting.Stable(called, func(a, b *backend.Webhook) int { return order(a.Ignored, b.Ignored) })
 			if len(called) > 0 {
 				list = append(list, m.uncallable(s, called))
 			}

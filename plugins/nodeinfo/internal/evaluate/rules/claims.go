@@ -3,12 +3,12 @@ package rules
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/autoscaler"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/subject"
 )
 
@@ -71,6 +71,6 @@ func Claims(claims []autoscaler.NodeClaim, now time.Time, kubectl finding.Kubect
 		f.Next = []finding.Next{c.Look("Read the conditions and events of the NodeClaim", "", "describe", "nodeclaim", claim.Metadata.Name)}
 		list = append(list, f)
 	}
-	slices.SortFunc(list, func(a, b finding.Finding) int { return cmp.Compare(a.Object.Name, b.Object.Name) })
+	sorting.Func(list, func(a, b finding.Finding) int { return cmp.Compare(a.Object.Name, b.Object.Name) })
 	return list
 }

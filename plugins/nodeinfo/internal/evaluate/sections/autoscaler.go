@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/autoscaler"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
@@ -56,7 +57,7 @@ func nodeClaim(c *autoscaler.NodeClaim) *report.NodeClaim {
 			Type: x.Type, Status: string(x.Status), Reason: x.Reason, Message: x.Message, Since: facts.Time(x.LastTransitionTime.Time),
 		})
 	}
-	slices.SortFunc(out.Conditions, func(a, b report.ClaimCondition) int { return cmp.Compare(a.Type, b.Type) })
+	sorting.Func(out.Conditions, func(a, b report.ClaimCondition) int { return cmp.Compare(a.Type, b.Type) })
 	return out
 }
 

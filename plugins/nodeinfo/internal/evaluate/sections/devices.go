@@ -2,9 +2,9 @@ package sections
 
 import (
 	"cmp"
-	"slices"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/device"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
@@ -57,7 +57,7 @@ func heldDevice(h *device.Held) report.AllocatedDevice {
 		for _, c := range h.Status.Conditions {
 			out.Conditions = append(out.Conditions, report.DeviceCondition{Type: c.Type, Status: string(c.Status), Reason: c.Reason})
 		}
-		slices.SortFunc(out.Conditions, func(a, b report.DeviceCondition) int { return cmp.Compare(a.Type, b.Type) })
+		sorting.Func(out.Conditions, func(a, b report.DeviceCondition) int { return cmp.Compare(a.Type, b.Type) })
 	}
 	return out
 }

@@ -2,11 +2,11 @@ package sections
 
 import (
 	"cmp"
-	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
@@ -16,7 +16,7 @@ func network(n *facts.Node) *report.Network {
 	for _, a := range n.Object.Status.Addresses {
 		out.Addresses = append(out.Addresses, report.Address{Type: string(a.Type), Address: a.Address})
 	}
-	slices.SortFunc(out.Addresses, func(a, b report.Address) int {
+	sorting.Func(out.Addresses, func(a, b report.Address) int {
 		return cmp.Or(cmp.Compare(b.Type, a.Type), cmp.Compare(a.Address, b.Address))
 	})
 	if c := nodefact.Condition(n.Object, corev1.NodeNetworkUnavailable); c != nil && c.Status != corev1.ConditionUnknown {
@@ -46,7 +46,7 @@ func storage(n *facts.Node) *report.Storage {
 	for _, u := range n.Kubelet.DiskUsers {
 		out.DiskUsers = append(out.DiskUsers, report.DiskUser{Namespace: u.Namespace, Pod: u.Name, Used: *signed(&u.Used)})
 	}
-	slices.SortFunc(out.Filesystems, func(a, b report.Filesystem) int { return cmp.Compare(a.Name, b.Name) })
+	sorting.Func(out.Filesystems, func(a, b report.Filesystem) int { return cmp.Compare(a.Name, b.Name) })
 	return out
 }
 

@@ -2,11 +2,11 @@ package sections
 
 import (
 	"cmp"
-	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/schedule"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
@@ -26,7 +26,7 @@ func pods(n *facts.Node) *report.Pods {
 	for phase, n := range phases {
 		out.Phases = append(out.Phases, report.PhaseCount{Phase: phase, Count: n})
 	}
-	slices.SortFunc(out.Phases, func(a, b report.PhaseCount) int { return cmp.Compare(a.Phase, b.Phase) })
+	sorting.Func(out.Phases, func(a, b report.PhaseCount) int { return cmp.Compare(a.Phase, b.Phase) })
 	if q, ok := schedule.Allocatable(n.Object)[corev1.ResourcePods]; ok {
 		out.MaxPods = ptr(q.Value())
 	}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 )
 
 // Parse reads a file of thresholds, YAML or JSON: keys that are left out keep their defaults. The error is one line that names the
@@ -38,7 +40,7 @@ func Parse(data []byte) (Values, error) {
 	if len(wrong) == 0 {
 		return v, nil
 	}
-	slices.SortFunc(wrong, func(a, b problem) int { return cmp.Or(cmp.Compare(a.line, b.line), cmp.Compare(a.Error(), b.Error())) })
+	sorting.Func(wrong, func(a, b problem) int { return cmp.Or(cmp.Compare(a.line, b.line), cmp.Compare(a.Error(), b.Error())) })
 	if more := len(wrong) - 1; more > 0 {
 		return v, fmt.Errorf("%w (and %d more)", wrong[0], more)
 	}

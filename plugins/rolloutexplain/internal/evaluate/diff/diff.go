@@ -6,13 +6,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
@@ -51,7 +51,7 @@ func Templates(from, to *corev1.PodTemplateSpec) []report.Change {
 			changes = append(changes, report.Change{Path: path, Kind: "added", To: show(path, now), Part: partOf(path, a)})
 		}
 	}
-	slices.SortFunc(changes, func(x, y report.Change) int {
+	sorting.Func(changes, func(x, y report.Change) int {
 		return cmp.Or(weight(x.Path)-weight(y.Path), cmp.Compare(x.Path, y.Path))
 	})
 	return changes

@@ -9,6 +9,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/budget"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/placement"
@@ -140,7 +141,7 @@ func daemonHolders(e *model.Evaluation, ds *appsv1.DaemonSet, w *model.Workload,
 	var holders []*model.Pod
 	for _, pods := range byNode {
 		if !slices.ContainsFunc(pods, func(p *model.Pod) bool { return p.Available && !p.Terminating }) {
-			slices.SortFunc(pods, func(a, b *model.Pod) int {
+			sorting.Func(pods, func(a, b *model.Pod) int {
 				return cmp.Or(plain.Int(a.IsNew)-plain.Int(b.IsNew), cmp.Compare(a.Name, b.Name))
 			})
 			holders = append(holders, pods[len(pods)-1])
@@ -149,7 +150,7 @@ func daemonHolders(e *model.Evaluation, ds *appsv1.DaemonSet, w *model.Workload,
 	if int32(len(holders)) < b.MaxUnavailable.Pods { //nolint:gosec // pods
 		return
 	}
-	slices.SortFunc(holders, func(a, b *model.Pod) int { return cmp.Compare(a.Name, b.Name) })
+	sorting.Func(holders, func(a, b *model.Pod) int { return cmp.Compare(a.Name, b.Name) })
 	nodes := make([]string, 0, len(holders))
 	for _, p := range holders {
 		nodes = append(nodes, model.TargetNode(p))

@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/diff"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 )
@@ -21,7 +22,7 @@ import (
 // replicaSetsOf gives the ReplicaSets that an owner controls, oldest first.
 func replicaSetsOf(e *model.Evaluation, owner types.UID) []*appsv1.ReplicaSet {
 	sets := slices.Clone(e.ReplicaSets[owner])
-	slices.SortFunc(sets, func(a, b *appsv1.ReplicaSet) int {
+	sorting.Func(sets, func(a, b *appsv1.ReplicaSet) int {
 		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
 	})
 	return sets
@@ -61,7 +62,7 @@ func controllerRevisions(e *model.Evaluation, owner types.UID, base *corev1.PodT
 			Template: templateOf(cr.Data.Raw), ChangeLog: cr.Annotations[CauseAnnotation],
 		})
 	}
-	slices.SortFunc(list, func(a, b *model.Revision) int {
+	sorting.Func(list, func(a, b *model.Revision) int {
 		return cmp.Or(cmp.Compare(a.Number, b.Number), cmp.Compare(a.Name, b.Name))
 	})
 	return list

@@ -10,6 +10,7 @@ import (
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/rule"
@@ -63,7 +64,7 @@ var statefulSetRules = []rule.Rule{
 // heldByOnDelete lists the pods that must be deleted by hand, those first that are not available.
 func heldByOnDelete(e *model.Evaluation, w *model.Workload, old []*model.Pod) {
 	ordered := slices.Clone(old)
-	slices.SortStableFunc(ordered, func(a, b *model.Pod) int { return cmp.Compare(plain.Int(a.Available), plain.Int(b.Available)) })
+	sorting.Stable(ordered, func(a, b *model.Pod) int { return cmp.Compare(plain.Int(a.Available), plain.Int(b.Available)) })
 	f := e.Finding(OnDelete, report.PausedClass,
 		"%s: %s",
 		plain.Plural(len(old), "pod keeps the old template until it is deleted", "pods keep the old template until they are deleted"),
@@ -108,7 +109,7 @@ func orderedWait(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workload) 
 		return
 	}
 	pods := slices.Clone(w.Pods)
-	slices.SortFunc(pods, func(a, b *model.Pod) int { return cmp.Compare(ordinalOf(a.Name), ordinalOf(b.Name)) })
+	sorting.Func(pods, func(a, b *model.Pod) int { return cmp.Compare(ordinalOf(a.Name), ordinalOf(b.Name)) })
 	for _, p := range pods {
 		if p.Available && !p.Terminating || p.Dead {
 			continue

@@ -3,10 +3,10 @@ package kinds
 import (
 	"cmp"
 	"fmt"
-	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/budget"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
@@ -73,7 +73,7 @@ func missingOrdinals(w *model.Workload, first int) int32 {
 // statefulGates explains what the StatefulSet controller itself waits for.
 func statefulGates(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workload, partition, due int32, onDelete, all bool) {
 	old := model.Select(model.CountedPods(w.Pods), func(p *model.Pod) bool { return !p.IsNew })
-	slices.SortFunc(old, func(a, b *model.Pod) int { return cmp.Compare(ordinalOf(a.Name), ordinalOf(b.Name)) })
+	sorting.Func(old, func(a, b *model.Pod) int { return cmp.Compare(ordinalOf(a.Name), ordinalOf(b.Name)) })
 	statefulUpdateError(e, w)
 	switch {
 	case w.Settled && len(old) == 0:

@@ -2,8 +2,8 @@ package model
 
 import (
 	"cmp"
-	"slices"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 )
 
@@ -74,7 +74,7 @@ func (a *Asks) Open() []Need {
 	for n := range a.open {
 		needs = append(needs, n)
 	}
-	slices.SortFunc(needs, func(x, y Need) int {
+	sorting.Func(needs, func(x, y Need) int {
 		return cmp.Or(cmp.Compare(x.Kind, y.Kind), cmp.Compare(x.Namespace, y.Namespace), cmp.Compare(x.Name, y.Name),
 			cmp.Compare(x.UID, y.UID), cmp.Compare(x.Container, y.Container), plain.Int(x.Previous)-plain.Int(y.Previous))
 	})

@@ -14,6 +14,7 @@ import (
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/rule"
 )
 
@@ -55,7 +56,7 @@ func New(rules *rule.Book, in *Input, now time.Time, opts Options, asks *Asks) *
 		e.events[uid] = append(e.events[uid], eventfact.Read(&in.Events[i]))
 	}
 	for uid := range e.events {
-		slices.SortFunc(e.events[uid], eventfact.Compare)
+		sorting.Func(e.events[uid], eventfact.Compare)
 		e.events[uid] = slices.Compact(e.events[uid])
 	}
 	pods := map[types.UID]bool{}
@@ -109,6 +110,6 @@ func (e *Evaluation) PodsOf(uid types.UID, minReady int32) []*Pod {
 			pods = append(pods, e.PodView(&objects[i], minReady))
 		}
 	}
-	slices.SortFunc(pods, func(a, b *Pod) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.UID, b.UID)) })
+	sorting.Func(pods, func(a, b *Pod) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.UID, b.UID)) })
 	return pods
 }

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
@@ -30,7 +31,7 @@ type Revision struct {
 // name stands beside the number everywhere.
 func (w *Workload) byNumber() []*Revision {
 	sorted := slices.Clone(w.Revisions)
-	slices.SortStableFunc(sorted, func(a, b *Revision) int { return int(b.Number - a.Number) })
+	sorting.Stable(sorted, func(a, b *Revision) int { return int(b.Number - a.Number) })
 	return sorted
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/rule"
@@ -76,7 +77,7 @@ func schedulingDetail(e *model.Evaluation, w *model.Workload, p *model.Pod, c *m
 		}
 		fits = append(fits, f)
 	}
-	slices.SortFunc(fits, func(a, b nodeFit) int {
+	sorting.Func(fits, func(a, b nodeFit) int {
 		return cmp.Or(cmp.Compare(fitRank(a), fitRank(b)), cmp.Compare(a.node.Name, b.node.Name))
 	})
 	for _, f := range fits[:min(len(fits), 6)] {

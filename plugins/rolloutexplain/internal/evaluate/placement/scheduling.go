@@ -16,6 +16,7 @@ import (
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/rule"
@@ -145,7 +146,7 @@ func parseScheduling(message string) (total int, terms []schedulingTerm) {
 			terms = append(terms, schedulingTerm{total, part})
 		}
 	}
-	slices.SortStableFunc(terms, func(a, b schedulingTerm) int { return cmp.Or(b.nodes-a.nodes, cmp.Compare(a.text, b.text)) })
+	sorting.Stable(terms, func(a, b schedulingTerm) int { return cmp.Or(b.nodes-a.nodes, cmp.Compare(a.text, b.text)) })
 	return total, terms
 }
 

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/placement"
 )
@@ -43,7 +44,7 @@ func Causes(e *model.Evaluation, w *model.Workload) []*model.Cause {
 			causes = append(causes, c)
 		}
 	}
-	slices.SortFunc(causes, func(a, b *model.Cause) int { return cmp.Compare(a.Pod.Name, b.Pod.Name) })
+	sorting.Func(causes, func(a, b *model.Cause) int { return cmp.Compare(a.Pod.Name, b.Pod.Name) })
 	return causes
 }
 
@@ -53,7 +54,7 @@ const representatives = 3
 // oldestFirst is a fixed order, so that each round of lookups asks for the same pods.
 func oldestFirst(pods []*model.Pod) []*model.Pod {
 	sorted := slices.Clone(pods)
-	slices.SortFunc(sorted, func(a, b *model.Pod) int {
+	sorting.Func(sorted, func(a, b *model.Pod) int {
 		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
 	})
 	return sorted

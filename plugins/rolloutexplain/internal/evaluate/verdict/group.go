@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
@@ -36,7 +37,7 @@ func groupCauses(causes []*model.Cause) []*group {
 		}
 		g.pods = append(g.pods, c.Pod)
 	}
-	slices.SortFunc(groups, func(a, b *group) int {
+	sorting.Func(groups, func(a, b *group) int {
 		return cmp.Or(
 			plain.Int(b.isNew)-plain.Int(a.isNew),
 			len(b.pods)-len(a.pods),
@@ -115,7 +116,7 @@ func nodesOf(pods []*model.Pod) []finding.ObjectRef {
 			list = append(list, node)
 		}
 	}
-	slices.SortFunc(list, func(a, b finding.ObjectRef) int { return cmp.Compare(a.Name, b.Name) })
+	sorting.Func(list, func(a, b finding.ObjectRef) int { return cmp.Compare(a.Name, b.Name) })
 	return list
 }
 

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/ask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/discover"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
@@ -90,7 +91,7 @@ func CheckLoss(w *facts.Snapshot) []finding.Finding {
 	if len(words) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(evidence, func(a, b finding.Evidence) int { return strings.Compare(a.Path, b.Path) })
+	sorting.Stable(evidence, func(a, b finding.Evidence) int { return strings.Compare(a.Path, b.Path) })
 	pod := w.From.Pod
 	return []finding.Finding{w.Make(DNSQueriesLost, severity, facts.Ref("Pod", pod.Namespace, pod.Name),
 		fmt.Sprintf("pod %s/%s on node %s loses %s at random", pod.Namespace, pod.Name, pod.Spec.NodeName, strings.Join(words, " and ")),

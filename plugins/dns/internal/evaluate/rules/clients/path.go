@@ -7,6 +7,7 @@ import (
 
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/ask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/discover"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
@@ -263,6 +264,6 @@ func pathEvidence(w *facts.Snapshot) []finding.Evidence {
 	for _, a := range w.From.Answers {
 		list = append(list, facts.NewEvidence("answer in the pod", a.Server+" "+a.Transport, "%s", ask.AnswerText(a)))
 	}
-	slices.SortStableFunc(list, func(a, b finding.Evidence) int { return strings.Compare(a.Path, b.Path) })
+	sorting.Stable(list, func(a, b finding.Evidence) int { return strings.Compare(a.Path, b.Path) })
 	return list
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/ask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/corefile"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/discover"
@@ -153,7 +154,7 @@ func AlteredAnswers(w *facts.Snapshot, asked func(name string) bool) []finding.F
 			r.names[a.Name+a.Type] = true
 		}
 	}
-	slices.SortFunc(rules, func(a, b *changed) int { return cmp.Compare(a.by.Line, b.by.Line) })
+	sorting.Func(rules, func(a, b *changed) int { return cmp.Compare(a.by.Line, b.by.Line) })
 	var list []finding.Finding
 	for _, r := range rules {
 		list = append(list, Altered(w, fmt.Sprintf("%s in line %d of the Corefile overrides the answers for %d cluster %s",
