@@ -69,9 +69,10 @@ func (c *Cluster) Follow(t testing.TB, steps []Step, asked []string, markers ...
 }
 
 // follow runs a next command. late says that it was ended at its limit. Where the container of a run was removed a moment ago, and the
-// status of its pod still names it, there is no log for that moment.
+// status of its pod still names it, there is no log; the kubelet looks at each pod again within a minute and a half at most
+// (https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/, syncFrequency, and half of it as jitter).
 func (c *Cluster) follow(command string) (out []byte, late bool, err error) {
-	for range 20 {
+	for range 90 {
 		ctx, cancel := context.WithTimeout(context.Background(), stepLimit)
 		out, err = c.Command(ctx, "bash", "-c", command).CombinedOutput()
 		late = ctx.Err() != nil && err != nil
