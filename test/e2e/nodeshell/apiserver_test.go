@@ -37,6 +37,7 @@ func TestUnderEachFaultOfTheAPIServerASessionEndsAndLeavesNothing(t *testing.T) 
 	for _, source := range clean.Sources() {
 		sources[strings.ReplaceAll(source, ns, "NAMESPACE")] = true
 	}
+	delete(sources, events) // asked only of a pod that is slow: the test below
 	if len(sources) < 6 {
 		t.Fatalf("asked only %v", clean.Sources())
 	}
@@ -66,6 +67,32 @@ func TestUnderEachFaultOfTheAPIServerASessionEndsAndLeavesNothing(t *testing.T) 
 				t.Logf("%s: exit %d after %s, nothing is left after %s: %s", f.Name, r.Code, took.Round(time.Millisecond), time.Since(began).Round(time.Millisecond), r.Stderr)
 			}
 		})
+	}
+}
+
+// events is what a session asks of a pod that does not start.
+const events = "list events in NAMESPACE"
+
+// Whatever an API server does to the events of a pod that cannot start: the status tells why, and the session ends with it.
+func TestUnderEachFaultOfEventsAPodThatCannotStartIsExplained(t *testing.T) {
+	t.Parallel()
+	c := cluster(t)
+	server := behind(t, c)
+	ns := c.Namespace(t)
+	for _, f := range broken.Faults() {
+		if os.Getenv("E2E_ALL") != "1" && !slices.Contains(few, f.Name) {
+			continue
+		}
+		front := broken.NewFront(t, server, f, strings.ReplaceAll(events, "NAMESPACE", ns), time.Time{})
+		r := session(t, c, front, ns, "--request-timeout=3s", "--start-timeout=20s", "--timeout=20s", "--image", "127.0.0.1:9/none:1")
+		front.End()
+		if front.Asked(front.Source) == 0 {
+			t.Errorf("%s: was not asked", f.Name)
+		}
+		if r.Code != 125 || r.Stdout != "" || !strings.Contains(r.Stderr, "ErrImagePull") || strings.Contains(r.Stderr, "goroutine ") {
+			t.Errorf("%s: exit %d, %q: %s", f.Name, r.Code, r.Stdout, r.Stderr)
+		}
+		nothingLeft(t, c, ns)
 	}
 }
 
