@@ -73,6 +73,11 @@ func (l List) Get(name string) Source {
 	return Source{Name: name, State: Skipped, Message: name + " was not read"}
 }
 
+// Has says whether a source was to be read at all.
+func (l List) Has(name string) bool {
+	return slices.ContainsFunc(l, func(s Source) bool { return s.Name == name })
+}
+
 // Gaps lists what was not read and why, a line "NAME: REASON" for each source, but for those in a state that is no gap to
 // this report: where an absent API is an answer, it is none.
 func (l List) Gaps(answers ...State) []string {

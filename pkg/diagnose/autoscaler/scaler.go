@@ -40,6 +40,14 @@ type Share struct {
 	Percent  float64
 }
 
+// MayManage says whether a node may be Cluster Autoscaler's, which tells by the provider ID to which node group a node belongs. A node
+// without one is passed over, unless somebody told the autoscaler to keep it.
+// https://github.com/kubernetes/autoscaler/blob/master/cluster-autoscaler/cloudprovider/cloud_provider.go (NodeGroupForNode)
+func MayManage(n *corev1.Node) bool {
+	_, kept := n.Annotations[ScaleDownDisabled]
+	return !OfKarpenter(n) && (n.Spec.ProviderID != "" || kept)
+}
+
 // Of is the scaler of a node; nil: none is known. shares are of CPU and memory; none where something else decides, as it does for
 // nodes with GPUs. pods are those of the node; read says that they were read.
 func (c *Cluster) Of(n *corev1.Node, pods []*corev1.Pod, read bool, shares []Share, now time.Time) *Scaler {

@@ -92,6 +92,16 @@ func PostedReady(n *corev1.Node) bool {
 	return c != nil && c.Status == corev1.ConditionTrue
 }
 
+// controlPlaneLabel is the role that kubeadm and others give a node of the control plane.
+// https://kubernetes.io/docs/reference/labels-annotations-taints/#node-role-kubernetes-io-control-plane
+const controlPlaneLabel = "node-role.kubernetes.io/control-plane"
+
+// ControlPlane says that the node has the role of one of the control plane.
+func ControlPlane(n *corev1.Node) bool {
+	_, is := n.Labels[controlPlaneLabel]
+	return is
+}
+
 // Condition is a condition of the node, nil where it was never posted.
 func Condition(n *corev1.Node, kind corev1.NodeConditionType) *corev1.NodeCondition {
 	for i := range n.Status.Conditions {

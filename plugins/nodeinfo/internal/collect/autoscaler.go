@@ -20,12 +20,8 @@ const (
 	karpenterPath = "/apis/karpenter.sh/v1/"
 )
 
-// clusterAutoscaler reads what Cluster Autoscaler reports, where a named node may be its: the one call that a cluster without an
-// autoscaler costs. That there is none is an answer.
+// clusterAutoscaler reads what Cluster Autoscaler reports. That there is none is an answer.
 func (c *collector) clusterAutoscaler(ctx context.Context) {
-	if !slices.ContainsFunc(c.in.Nodes, func(n corev1.Node) bool { return !autoscaler.OfKarpenter(&n) }) {
-		return
-	}
 	object, err := c.client.CoreV1().ConfigMaps(metav1.NamespaceSystem).Get(ctx, statusMap, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		c.put(source.Source{Name: evaluate.SourceAutoscaler, State: source.OK}, nil)

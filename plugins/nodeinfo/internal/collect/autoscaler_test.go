@@ -53,6 +53,14 @@ func ofKarpenter(s *testkit.Server) {
 	s.Answer(budgetPath, map[string]any{"items": []any{map[string]any{"metadata": map[string]any{"name": "db", "namespace": "shop", "annotations": map[string]any{"token": "s3cret"}}}}})
 }
 
+// ofCloud serves the first node as a machine that an autoscaler may have made.
+func ofCloud(s *testkit.Server) {
+	n := testNode("w1")
+	n.TypeMeta = metav1.TypeMeta{Kind: "Node", APIVersion: "v1"}
+	n.Spec.ProviderID = "aws:///a/i-1"
+	s.Answer(nodes+"/w1", n)
+}
+
 func named(t *testing.T, s *testkit.Server) evaluate.Input {
 	t.Helper()
 	result, err := gather(t, s, Request{Names: []string{"w1"}, Depth: evaluate.Full})
@@ -64,6 +72,7 @@ func named(t *testing.T, s *testkit.Server) evaluate.Input {
 
 func TestAClusterWithoutAnAutoscalerCostsOneCall(t *testing.T) {
 	s := fleet(t, 2)
+	ofCloud(s)
 	in := named(t, s)
 	if got := scaled(s); len(got) != 1 || in.ClusterAutoscaler != nil || !in.Sources.Get(evaluate.SourceAutoscaler).Readable() {
 		t.Errorf("%v, %+v", got, in.Sources)
@@ -81,6 +90,7 @@ func TestAClusterWithoutAnAutoscalerCostsOneCall(t *testing.T) {
 
 func TestWhatClusterAutoscalerReportsIsRead(t *testing.T) {
 	s := fleet(t, 2)
+	ofCloud(s)
 	s.Answer(statusPath, corev1.ConfigMap{
 		TypeMeta: metav1.TypeMeta{Kind: "ConfigMap", APIVersion: "v1"}, ObjectMeta: metav1.ObjectMeta{Name: statusMap, Namespace: "kube-system"},
 		Data: map[string]string{"status": statusTexts},

@@ -45,7 +45,7 @@ func Collect(ctx context.Context, cluster *kube.Cluster, r Request) (Result, err
 	if err != nil {
 		return Result{}, err
 	}
-	c := &collector{client: client, request: r, slots: make(chan struct{}, atOnce), now: cluster.Clock.Now}
+	c := &collector{client: client, request: r, slots: make(chan struct{}, atOnce), now: cluster.Clock.Now, attached: map[string]bool{}}
 	c.in.Depth = r.Depth
 	c.in.NodeSources = map[string]source.List{}
 	switch {
@@ -83,9 +83,10 @@ type collector struct {
 	now     func() time.Time // by the API server's clock
 	wg      sync.WaitGroup
 
-	mu    sync.Mutex
-	in    evaluate.Input
-	notes []string
+	mu       sync.Mutex
+	in       evaluate.Input
+	notes    []string
+	attached map[string]bool // named nodes that may have volumes attached
 }
 
 // spawn runs a read when a slot is free.
@@ -148,6 +149,7 @@ func (c *collector) fleet(ctx context.Context) error {
 	})
 	if c.request.Depth != evaluate.Fleet {
 		c.shared(ctx)
+		c.spawn(func() { c.proxyMode(ctx) })
 		c.spawn(func() {
 			pods := &packed{whole: c.request.Whole}
 			c.allPods(ctx, pods, func(in *evaluate.Input) { in.Packed = pods })
@@ -201,13 +203,11 @@ func (c *collector) named(ctx context.Context) error {
 	}
 	c.shared(ctx)
 	c.spawn(func() { c.requests(ctx) })
-	c.spawn(func() { c.attachments(ctx) })
-	c.spawn(func() { c.readyz(ctx) })
-	c.spawn(func() { c.clusterAutoscaler(ctx) })
 	for i := range c.in.Nodes {
 		c.oneNode(ctx, c.in.Nodes[i].Name)
 	}
 	c.wg.Wait()
+	c.further(ctx)
 	c.devices(ctx)
 	c.scalers(ctx)
 	c.details(ctx)
@@ -245,6 +245,9 @@ func (c *collector) getNodes(ctx context.Context) error {
 
 func (c *collector) addNode(n *corev1.Node) {
 	if !slices.ContainsFunc(c.in.Nodes, func(have corev1.Node) bool { return have.Name == n.Name }) {
+		if len(n.Status.VolumesAttached)+len(n.Status.VolumesInUse) > 0 {
+			c.attached[n.Name] = true
+		}
 		c.in.Nodes = append(c.in.Nodes, trimNodes([]corev1.Node{*n})...)
 	}
 }

@@ -158,22 +158,77 @@ func TestCertificateRequestsOfAFleetAreOneCall(t *testing.T) {
 	}
 }
 
-func TestANamedNodeTakesAFewCallsInParallel(t *testing.T) {
-	s := fleet(t, 3)
-	result, err := gather(t, s, Request{Names: []string{"w1"}, Depth: evaluate.Full})
-	if err != nil {
-		t.Fatal(err)
+// A healthy worker takes ten calls. What concerns only some nodes is asked of those, and of whom nothing is known.
+func TestANamedNodeIsAskedWhatConcernsIt(t *testing.T) {
+	const (
+		readyz      = "GET /readyz?verbose="
+		attachments = "GET /apis/storage.k8s.io/v1/volumeattachments?resourceVersion=0"
+		autoscaler  = "GET " + statusPath
+		proxy       = "GET /api/v1/namespaces/kube-system/configmaps/kube-proxy"
+		proxyHealth = "GET /api/v1/namespaces/kube-system/pods/http:proxy:10256/proxy/livez"
+	)
+	further := []string{readyz, attachments, autoscaler, proxy, proxyHealth}
+	claim := corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "data"}}
+	tests := []struct {
+		name   string
+		change func(n *corev1.Node, p *corev1.Pod)
+		want   []string
+	}{
+		{"a worker", func(*corev1.Node, *corev1.Pod) {}, nil},
+		{"volumes that the kubelet makes by itself", func(_ *corev1.Node, p *corev1.Pod) {
+			p.Spec.Volumes = []corev1.Volume{
+				{VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
+				{VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{}}},
+			}
+		}, nil},
+		{"a claim", func(_ *corev1.Node, p *corev1.Pod) { p.Spec.Volumes = []corev1.Volume{{VolumeSource: claim}} }, []string{attachments}},
+		{"a volume that is attached", func(n *corev1.Node, _ *corev1.Pod) {
+			n.Status.VolumesAttached = []corev1.AttachedVolume{{Name: "v"}}
+		}, []string{attachments}},
+		{"not Ready", func(n *corev1.Node, _ *corev1.Pod) { n.Status.Conditions[0].Status = corev1.ConditionUnknown }, []string{readyz}},
+		{"the role of a control plane", func(n *corev1.Node, _ *corev1.Pod) {
+			n.Labels = map[string]string{"node-role.kubernetes.io/control-plane": ""}
+		}, []string{readyz}},
+		{"a static pod of the control plane", func(_ *corev1.Node, p *corev1.Pod) {
+			p.Namespace, p.Labels = "kube-system", map[string]string{"component": "etcd"}
+			p.OwnerReferences = []metav1.OwnerReference{{Kind: "Node", Name: "w1", Controller: new(true)}}
+		}, []string{readyz}},
+		{"a machine of a cloud", func(n *corev1.Node, _ *corev1.Pod) { n.Spec.ProviderID = "aws:///a/i-1" }, []string{autoscaler}},
+		{"one that the autoscaler is told to keep", func(n *corev1.Node, _ *corev1.Pod) {
+			n.Annotations = map[string]string{"cluster-autoscaler.kubernetes.io/scale-down-disabled": "true"}
+		}, []string{autoscaler}},
+		{"kube-proxy", func(_ *corev1.Node, p *corev1.Pod) {
+			p.Namespace, p.Name, p.Labels = "kube-system", "proxy", map[string]string{"k8s-app": "kube-proxy"}
+		}, []string{proxy, proxyHealth}},
 	}
-	if got := len(s.Requests()); got > 14 {
-		t.Errorf("%d calls: %v", got, s.Requests())
-	}
-	if len(result.Input.Nodes) != 1 || result.Input.Nodes[0].Name != "w1" {
-		t.Errorf("%d nodes", len(result.Input.Nodes))
-	}
-	for _, r := range s.Requests() {
-		if strings.Contains(r, "/proxy/") {
-			t.Errorf("the kubelet was asked without --kubelet: %s", r)
+	for _, tt := range tests {
+		s := fleet(t, 3)
+		n, p := testNode("w1"), secretive("p1", "w1")
+		n.TypeMeta = metav1.TypeMeta{Kind: "Node", APIVersion: "v1"}
+		n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
+		p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+		tt.change(&n, &p)
+		s.Answer(nodes+"/w1", n)
+		s.Answer(pods, corev1.PodList{TypeMeta: metav1.TypeMeta{Kind: "PodList", APIVersion: "v1"}, Items: []corev1.Pod{p}})
+		in := named(t, s)
+		var got []string
+		for _, r := range s.Requests() {
+			if slices.Contains(further, r) {
+				got = append(got, r)
+			}
 		}
+		slices.Sort(tt.want)
+		if asked := len(s.Requests()); !slices.Equal(got, tt.want) || asked != 10+len(tt.want) {
+			t.Errorf("%s: %d calls, of these %v: %v", tt.name, asked, got, s.Requests())
+		}
+		if len(in.Nodes) != 1 || in.Nodes[0].Name != "w1" || (in.Sources.Get(evaluate.SourceAttachments).State == source.OK) == slices.Contains(got, attachments) {
+			t.Errorf("%s: %d nodes, %+v", tt.name, len(in.Nodes), in.Sources) // where it is asked, this server has no such API
+		}
+	}
+	s := fleet(t, 1)
+	s.Refuse(pods, http.StatusForbidden)
+	if result, err := gather(t, s, Request{Names: []string{"w0"}, Depth: evaluate.Full}); err != nil || !slices.Contains(s.Requests(), attachments) {
+		t.Errorf("who may not list pods knows nothing of their volumes: %v, %+v", s.Requests(), result.Input.Sources)
 	}
 }
 

@@ -58,6 +58,7 @@ func (c *collector) joinShared(ctx context.Context) {
 	c.spawn(func() { c.nodeLeases(ctx) })
 	c.spawn(func() { c.requests(ctx) })
 	c.shared(ctx)
+	c.spawn(func() { c.proxyMode(ctx) })
 	c.spawn(func() {
 		items, err := c.metricsOfAll(ctx)
 		c.put(metricsSource(err), func(in *evaluate.Input) { in.Metrics = items })

@@ -17,7 +17,6 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
-	"sigs.k8s.io/yaml"
 
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
@@ -95,7 +94,6 @@ func (c *collector) shared(ctx context.Context) {
 			in.DaemonSets = trimDaemonSets(list.Items)
 		})
 	})
-	c.spawn(func() { c.proxyMode(ctx) })
 }
 
 func (c *collector) nodeLeases(ctx context.Context) {
@@ -111,47 +109,6 @@ func (c *collector) systemLeases(ctx context.Context) {
 	c.put(kube.SourceOf(evaluate.SourceSystemLeases, "list", "leases.coordination.k8s.io in kube-system", err), func(in *evaluate.Input) {
 		in.SystemLeases = list.Items
 	})
-}
-
-// proxyMode reads kube-proxy's configuration where kubeadm keeps it. Only the mode and the health port are kept.
-func (c *collector) proxyMode(ctx context.Context) {
-	config, err := c.client.CoreV1().ConfigMaps(metav1.NamespaceSystem).Get(ctx, "kube-proxy", metav1.GetOptions{})
-	s := kube.SourceOf(evaluate.SourceProxyConfig, "get", "configmaps/kube-proxy in kube-system", err)
-	var file struct {
-		Mode    string `json:"mode"`
-		Healthz string `json:"healthzBindAddress"`
-	}
-	if s.Readable() {
-		if err := yaml.Unmarshal([]byte(config.Data["config.conf"]), &file); err != nil || config.Data["config.conf"] == "" {
-			s = source.Source{Name: s.Name, State: source.Absent, Message: "ConfigMap kube-system/kube-proxy has no readable config.conf"}
-		}
-	}
-	c.put(s, func(in *evaluate.Input) { in.ProxyMode, in.ProxyHealthz = file.Mode, file.Healthz })
-}
-
-func (c *collector) attachments(ctx context.Context) {
-	list, err := c.client.StorageV1().VolumeAttachments().List(ctx, cached())
-	c.put(kube.SourceOf(evaluate.SourceAttachments, "list", "volumeattachments.storage.k8s.io", err), func(in *evaluate.Input) {
-		in.VolumeAttachments = list.Items
-	})
-}
-
-// readyzEnd stands in the last line of each answer of /readyz?verbose: "readyz check passed" or failed. Without it, the answer is
-// cut, or somebody else's.
-const readyzEnd = "readyz check "
-
-// readyz keeps the text also when the API server says that it is not ready (500).
-func (c *collector) readyz(ctx context.Context) {
-	result := c.client.Discovery().RESTClient().Get().AbsPath("/readyz").Param("verbose", "").Do(ctx)
-	body, err := result.Raw()
-	text := textOf(body, err)
-	switch {
-	case err != nil && strings.Contains(text, "[-]"): // of an error the end may be cut
-		err = nil
-	case err == nil && !strings.Contains(text, readyzEnd):
-		err = errors.New("the answer of /readyz is cut, or not the API server's")
-	}
-	c.put(kube.SourceOf(evaluate.SourceReadyz, "get", "/readyz", err), func(in *evaluate.Input) { in.Readyz = text })
 }
 
 // oneNode reads what concerns one node.
@@ -221,6 +178,9 @@ func (c *collector) podsOf(ctx context.Context, name string) {
 	options.Limit = pageSize
 	list, err := c.client.CoreV1().Pods("").List(ctx, options)
 	c.putFor(name, kube.SourceOf(evaluate.SourcePods, "list", "pods", err), func(in *evaluate.Input) {
+		if slices.ContainsFunc(list.Items, attaches) {
+			c.attached[name] = true
+		}
 		in.Pods = append(in.Pods, trimNamed(list.Items)...)
 	})
 }

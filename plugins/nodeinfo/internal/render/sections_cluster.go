@@ -104,10 +104,11 @@ func (p *page) controlPlane(n report.Node) {
 		parts = append(parts, cmp.Or(unread(n, "control-plane leases", "leaders"), "no leader election Lease"))
 	}
 	parts = append(parts, serversText(c.APIServers, n.Components))
-	if c.Readyz == "" {
-		parts = append(parts, unread(n, "readyz", "readiness of the API server"))
-	} else {
+	switch {
+	case c.Readyz != "":
 		parts = append(parts, "readiness of the API server: "+c.Readyz)
+	case n.Sources.Has("readyz"): // of a healthy worker it is not asked
+		parts = append(parts, unread(n, "readyz", "readiness of the API server"))
 	}
 	p.facts("Control plane", parts...)
 	t := output.TableText{Columns: []output.Column{

@@ -115,10 +115,10 @@ func (r *Removal) controlPlane(in *facts.Input) {
 			r.Parts = append(r.Parts, Part{Name: name, Pod: pod, Others: len(ready)})
 		}
 	}
-	if len(here) == 0 && controls(r.Node) {
+	if len(here) == 0 && nodefact.ControlPlane(r.Node) {
 		part := Part{Name: roleOnly}
 		for i := range in.Nodes {
-			if n := &in.Nodes[i]; n.Name != r.Node.Name && controls(n) && nodefact.PostedReady(n) {
+			if n := &in.Nodes[i]; n.Name != r.Node.Name && nodefact.ControlPlane(n) && nodefact.PostedReady(n) {
 				part.Others++
 			}
 		}
@@ -133,11 +133,6 @@ const (
 	apiServer = "kube-apiserver"
 	roleOnly  = "node with the role control-plane" // k3s and hosted control planes show no pods
 )
-
-func controls(n *corev1.Node) bool {
-	_, is := n.Labels["node-role.kubernetes.io/control-plane"]
-	return is
-}
 
 // argument is the value of a container's argument; empty: none has it.
 func argument(p *corev1.Pod, name string) string {

@@ -181,7 +181,7 @@ func (b *Runbook) peersOf(n *corev1.Node) []*corev1.Node {
 	var list []*corev1.Node
 	for i := range b.in.Nodes {
 		o := &b.in.Nodes[i]
-		alike := system(o) == system(n) && controlPlane(o) == controlPlane(n)
+		alike := system(o) == system(n) && nodefact.ControlPlane(o) == nodefact.ControlPlane(n)
 		if o.Name != n.Name && alike && o.DeletionTimestamp == nil && nodefact.PostedReady(o) {
 			list = append(list, o)
 		}
@@ -191,9 +191,4 @@ func (b *Runbook) peersOf(n *corev1.Node) []*corev1.Node {
 
 func system(n *corev1.Node) string {
 	return cmp.Or(n.Status.NodeInfo.OperatingSystem, n.Labels[corev1.LabelOSStable], "linux")
-}
-
-func controlPlane(n *corev1.Node) bool {
-	_, is := n.Labels["node-role.kubernetes.io/control-plane"]
-	return is
 }
