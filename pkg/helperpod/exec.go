@@ -277,7 +277,7 @@ func explainStream(subresource string, err error) error {
 			"pass the address of the API server itself: --server=https://HOST:6443", subresource)
 	}
 	if apierrors.IsForbidden(err) {
-		return fmt.Errorf("not allowed: needs create pods/%s (and get, for API servers before 1.35): %w", subresource, err)
+		return fmt.Errorf("needs create pods/%s (and get, for API servers before 1.35): %w", subresource, err)
 	}
 	return err
 }

@@ -40,7 +40,7 @@ func (g *Group) Watch(ctx context.Context) error {
 	w, err := g.open(ctx)
 	if err != nil {
 		if apierrors.IsForbidden(err) {
-			return fmt.Errorf("not allowed: needs watch pods in namespace %q: %w", g.Namespace, err)
+			return fmt.Errorf("needs watch pods in namespace %q: %w", g.Namespace, err)
 		}
 		return err
 	}

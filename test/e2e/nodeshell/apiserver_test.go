@@ -110,6 +110,8 @@ func wrong(f broken.Fault, r harness.Result) string {
 	switch {
 	case strings.Contains(r.Stderr, "goroutine "):
 		return "crashed"
+	case strings.Contains(r.Stderr, "not allowed: not allowed"), strings.Contains(r.Stderr, "refused: not allowed"):
+		return "says it twice"
 	case f.Harmless && (r.Code != 0 || r.Stdout != "up\n" || r.Stderr != ""):
 		return "does no harm"
 	case r.Code == 0 && r.Stdout != "up\n":
