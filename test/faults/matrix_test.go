@@ -29,6 +29,8 @@ var runs = []command{
 	{"kubectl nodeinfo", nodeinfo.New, "w3", cli.ExitError},
 	{"kubectl nodeinfo", nodeinfo.New, "--drain w1", cli.ExitError},
 	{"kubectl nodeinfo", nodeinfo.New, "--paths", cli.ExitError},
+	{"kubectl nodeinfo", nodeinfo.New, "--remove w1", cli.ExitError},
+	{"kubectl nodeinfo", nodeinfo.New, "--join w3", cli.ExitError},
 	{"kubectl dns", dns.New, "status", cli.ExitError},
 	{"kubectl dns", dns.New, "check", cli.ExitError},
 	{"kubectl dns", dns.New, "pod web-5d4f-0", cli.ExitError},

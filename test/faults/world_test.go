@@ -136,7 +136,7 @@ func (w *world) node(i int, name string, broken bool) {
 		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{
 			corev1.LabelHostname: name, corev1.LabelOSStable: "linux", corev1.LabelArchStable: "amd64",
 		}},
-		Spec: corev1.NodeSpec{PodCIDR: fmt.Sprintf("10.0.%d.0/24", i), PodCIDRs: []string{fmt.Sprintf("10.0.%d.0/24", i)}},
+		Spec: corev1.NodeSpec{ProviderID: "cloud:///a/" + name, PodCIDR: fmt.Sprintf("10.0.%d.0/24", i), PodCIDRs: []string{fmt.Sprintf("10.0.%d.0/24", i)}},
 	})
 	n.Spec.Taints = nil // the server's admission taints what is new
 	if broken {
@@ -147,9 +147,10 @@ func (w *world) node(i int, name string, broken bool) {
 		w.t.Fatal(err)
 	}
 	n.Status = corev1.NodeStatus{
-		Capacity:    amounts("cpu", "4", "memory", "8Gi", "pods", "110", "ephemeral-storage", "100Gi"),
-		Allocatable: amounts("cpu", "4", "memory", "8Gi", "pods", "110", "ephemeral-storage", "100Gi"),
-		Addresses:   []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: fmt.Sprintf("192.0.2.%d", i+1)}},
+		Capacity:        amounts("cpu", "4", "memory", "8Gi", "pods", "110", "ephemeral-storage", "100Gi"),
+		Allocatable:     amounts("cpu", "4", "memory", "8Gi", "pods", "110", "ephemeral-storage", "100Gi"),
+		Addresses:       []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: fmt.Sprintf("192.0.2.%d", i+1)}},
+		VolumesAttached: []corev1.AttachedVolume{{Name: "kubernetes.io/csi/disk.example.com^v-" + corev1.UniqueVolumeName(name)}},
 		NodeInfo: corev1.NodeSystemInfo{
 			KubeletVersion: "v1.36.3", ContainerRuntimeVersion: "containerd://2.1.4", OSImage: "Linux", KernelVersion: "6.12.0",
 			OperatingSystem: "linux", Architecture: "amd64",
