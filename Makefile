@@ -42,8 +42,8 @@ cluster: ## Build the program that runs the embedded cluster into bin/
 	@cd test/cluster && CGO_ENABLED=0 go build -o $(CLUSTER) .
 
 .PHONY: demo
-demo: build ## Describe a real cluster: the embedded one, or yours with USE_CURRENT_CONTEXT=1
-	@./test/demo.sh
+demo: ## All plugins on a recorded cluster, then on a real one: the embedded one, or yours with USE_CURRENT_CONTEXT=1
+	@./test/demo/demo.sh
 
 .PHONY: test
 test: programs race package browser e2e ## Everything that can run here: unit tests, then all on the embedded cluster

@@ -383,3 +383,13 @@ func TestPages(t *testing.T) {
 		}
 	}
 }
+
+// The recorded cluster of `make demo` is explained by this version, and begins with the node that is the cause of all.
+func TestTheDemosRecordedClusterIsExplained(t *testing.T) {
+	code, stdout, stderr := run0(t, "--from-input", "../../test/demo/cluster.tar.gz")
+	for _, want := range []string{"Unhealthy: node/w1: the kubelet has not reported", "Causes:   1 critical; it explains 5 more problems\n", "  Explains: 4 rollouts in 2 namespaces, 1 DNS replica\n"} {
+		if code != 0 || !strings.Contains(stdout, want) {
+			t.Errorf("exit %d, no %q: %s%s", code, want, stdout, stderr)
+		}
+	}
+}
