@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -174,7 +175,32 @@ func goCommand(ctx context.Context, source string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = source
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-buildvcs=false")
+	if os.Getenv("GOGC") == "" && roomy() {
+		cmd.Env = append(cmd.Env, "GOGC=400")
+	}
 	return cmd
+}
+
+// roomy says whether each compiler that runs at once may have 3 GiB. Then they collect their garbage less often: building
+// kubectl-nodeinfo from nothing took 154 s of processor time instead of 182.
+func roomy() bool {
+	data, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return false
+	}
+	return available(string(data)) >= uint64(runtime.NumCPU())*3<<30
+}
+
+// available is MemAvailable of /proc/meminfo, in bytes; 0 where it is not stated.
+// https://docs.kernel.org/filesystems/proc.html#meminfo
+func available(meminfo string) uint64 {
+	for line := range strings.Lines(meminfo) {
+		if rest, ok := strings.CutPrefix(line, "MemAvailable:"); ok {
+			kib, _ := strconv.ParseUint(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
+			return kib << 10
+		}
+	}
+	return 0
 }
 
 // source is the directory of the component that requires the module, beside that of the component whose manifest it is.

@@ -204,3 +204,15 @@ func TestAManifestOfAnotherComponentsModule(t *testing.T) {
 		t.Errorf("another version has the same key: %v", err)
 	}
 }
+
+func TestAvailableMemoryIsRead(t *testing.T) {
+	for text, want := range map[string]uint64{
+		"MemTotal:       24628040 kB\nMemFree:         2001000 kB\nMemAvailable:   20971520 kB\n": 20 << 30,
+		"MemTotal: 1 kB\n":         0,
+		"MemAvailable:   some kB\n": 0,
+	} {
+		if got := available(text); got != want {
+			t.Errorf("%q: %d", text, got)
+		}
+	}
+}
