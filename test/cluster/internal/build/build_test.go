@@ -208,7 +208,7 @@ func TestAManifestOfAnotherComponentsModule(t *testing.T) {
 func TestAvailableMemoryIsRead(t *testing.T) {
 	for text, want := range map[string]uint64{
 		"MemTotal:       24628040 kB\nMemFree:         2001000 kB\nMemAvailable:   20971520 kB\n": 20 << 30,
-		"MemTotal: 1 kB\n":         0,
+		"MemTotal: 1 kB\n":          0,
 		"MemAvailable:   some kB\n": 0,
 	} {
 		if got := available(text); got != want {
