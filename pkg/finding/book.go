@@ -162,6 +162,9 @@ type Consequence struct {
 	CausedBy Code       `json:"causedBy"` // the code of the finding that explains it
 	Message  string     `json:"message"`
 	Object   *ObjectRef `json:"object,omitempty"`
+
+	// Covers are the finding's. No part of a report.
+	Covers []ObjectRef `json:"-"`
 }
 
 // Settle parts roots from consequences and ranks the roots: worst first, then the deeper rule, then Sort's order.
@@ -200,7 +203,7 @@ func (b *Book[F]) part(list []Finding, depth func(Code) int) (roots []Finding, c
 	for _, p := range Arrange(relations) {
 		f := list[p.At]
 		if p.Role == RoleConsequence {
-			consequences = append(consequences, Consequence{Code: f.Code, CausedBy: p.By, Message: f.Message, Object: f.Object})
+			consequences = append(consequences, Consequence{Code: f.Code, CausedBy: p.By, Message: f.Message, Object: f.Object, Covers: f.Covers})
 			continue
 		}
 		roots = append(roots, b.titled(f))
