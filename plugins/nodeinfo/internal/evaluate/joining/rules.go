@@ -14,7 +14,6 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/schedule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/machine"
@@ -96,53 +95,12 @@ var own = []rule{
 	joinRequestMissing, nodeNotRegistered, networkPluginMissing, providerIDMissing, podCIDRMissing, csiDriverMissing, startupTaintStuck,
 }
 
-var book = finding.NewBook(append(lent(), own...)...)
+var book = rules.Lend(own, slices.Concat(borrowed, []finding.Code{machine.NodeJoining})...)
 
-func lent() []rule {
-	var list []rule
-	for _, code := range slices.Concat(borrowed, []finding.Code{machine.NodeJoining}) {
-		if !slices.ContainsFunc(list, func(r rule) bool { return r.Code == code }) {
-			list = append(list, rule{Entry: entryOf(code)})
-		}
-	}
-	return list
-}
-
-// ofNodes are the entries of the codes of nodes.
-var ofNodes = rules.Catalog()
-
-func entryOf(code finding.Code) finding.Entry {
-	return ofNodes[slices.IndexFunc(ofNodes, func(e finding.Entry) bool { return e.Code == code })]
-}
-
-func severityOf(code finding.Code) finding.Severity {
-	for _, r := range own {
-		if r.Code == code {
-			return r.Severity
-		}
-	}
-	return entryOf(code).Severity
-}
+func severityOf(code finding.Code) finding.Severity { return book.Entry(code).Severity }
 
 // Catalog is the codes that joins alone have, sorted.
-func Catalog() []finding.Entry {
-	var list []finding.Entry
-	for _, r := range own {
-		list = append(list, r.Entry)
-	}
-	sorting.Func(list, func(a, b finding.Entry) int { return cmp.Compare(a.Code, b.Code) })
-	return list
-}
-
-func giving(code finding.Code, check func(*Machine) []finding.Finding) func(*Machine) []finding.Finding {
-	return func(m *Machine) []finding.Finding {
-		list := check(m)
-		for i := range list {
-			list[i].Code = code
-		}
-		return list
-	}
-}
+func Catalog() []finding.Entry { return finding.NewBook(own...).Catalog() }
 
 var joinRequestMissing = rule{
 	Entry: finding.Entry{
@@ -153,7 +111,7 @@ var joinRequestMissing = rule{
 		Next:     "On the node, read the log of the kubelet, and repeat kubeadm join with a new token if that has expired.",
 		Source:   "https://kubernetes.io/docs/reference/access-authn-authz/kubelet-tls-bootstrapping/#initialization-process",
 	},
-	Check: giving(JoinRequestMissing, checkJoinRequestMissing),
+	Check: checkJoinRequestMissing,
 }
 
 func checkJoinRequestMissing(m *Machine) []finding.Finding {
@@ -198,7 +156,7 @@ var nodeNotRegistered = rule{
 		Source:   "https://kubernetes.io/docs/concepts/architecture/nodes/#self-registration-of-nodes",
 	},
 	CausedBy: []finding.Code{nodeDeleted},
-	Check:    giving(NodeNotRegistered, checkNodeNotRegistered),
+	Check:    checkNodeNotRegistered,
 }
 
 func checkNodeNotRegistered(m *Machine) []finding.Finding {
@@ -226,7 +184,7 @@ var networkPluginMissing = rule{
 	},
 	Explains: []finding.Code{machine.NetworkPluginNotReady, machine.NetworkUnavailable},
 	CausedBy: machine.NotReportingCodes,
-	Check:    giving(NetworkPluginMissing, checkNetworkPluginMissing),
+	Check:    checkNetworkPluginMissing,
 }
 
 func checkNetworkPluginMissing(m *Machine) []finding.Finding {
@@ -279,7 +237,7 @@ var providerIDMissing = rule{
 		Source:   "https://kubernetes.io/docs/tasks/administer-cluster/running-cloud-controller/#running-cloud-controller-manager",
 	},
 	CausedBy: slices.Concat(machine.NotReportingCodes, []finding.Code{workload.NodeNotInitialized}),
-	Check:    giving(ProviderIDMissing, checkProviderIDMissing),
+	Check:    checkProviderIDMissing,
 }
 
 func checkProviderIDMissing(m *Machine) []finding.Finding {
@@ -306,7 +264,7 @@ var podCIDRMissing = rule{
 		Source:   "https://kubernetes.io/docs/reference/command-line-tools-reference/kube-controller-manager/",
 	},
 	CausedBy: []finding.Code{machine.LeaderLeaseExpired},
-	Check:    giving(PodCIDRMissing, checkPodCIDRMissing),
+	Check:    checkPodCIDRMissing,
 }
 
 func checkPodCIDRMissing(m *Machine) []finding.Finding {
@@ -337,7 +295,7 @@ var csiDriverMissing = rule{
 		NetworkPluginMissing, workload.CSIDriverPodNotReady, workload.DaemonSetPodMissing, workload.PodNotStarting,
 		workload.NetworkPluginPodNotReady,
 	}),
-	Check: giving(CSIDriverMissing, checkCSIDriverMissing),
+	Check: checkCSIDriverMissing,
 }
 
 func checkCSIDriverMissing(m *Machine) []finding.Finding {
@@ -370,7 +328,7 @@ var startupTaintStuck = rule{
 		machine.LeaderLeaseExpired, NetworkPluginMissing, workload.CSIDriverPodNotReady, workload.DaemonSetPodMissing,
 		workload.NetworkPluginPodNotReady, workload.PodNotStarting, workload.PodCrashLooping,
 	}),
-	Check: giving(StartupTaintStuck, checkStartupTaintStuck),
+	Check: checkStartupTaintStuck,
 }
 
 func checkStartupTaintStuck(m *Machine) []finding.Finding {
