@@ -20,7 +20,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/joining"
@@ -579,15 +578,8 @@ func TestAJoinIsAsRecorded(t *testing.T) {
 		starting(in, "kube-proxy-w3")
 	}, taint("node.cilium.io/agent-not-ready"))(&in)
 	want := reportJoin(in)
-	var b strings.Builder
-	if err := (output.Format{Kind: output.YAML}).Print(&b, want); err != nil {
-		t.Fatal(err)
-	}
-	testkit.Golden(t, "join/report.yaml", b.String())
-	r := mathrand.New(mathrand.NewSource(1))
-	r.Shuffle(len(in.Nodes), func(i, j int) { in.Nodes[i], in.Nodes[j] = in.Nodes[j], in.Nodes[i] })
-	r.Shuffle(len(in.Pods), func(i, j int) { in.Pods[i], in.Pods[j] = in.Pods[j], in.Pods[i] })
-	r.Shuffle(len(in.DaemonSets), func(i, j int) { in.DaemonSets[i], in.DaemonSets[j] = in.DaemonSets[j], in.DaemonSets[i] })
+	golden(t, "join/report.yaml", want)
+	disorder(mathrand.New(mathrand.NewSource(1)), &in)
 	if diff := cmp.Diff(want, reportJoin(in)); diff != "" {
 		t.Error(diff)
 	}
