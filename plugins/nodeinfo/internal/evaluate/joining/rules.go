@@ -29,6 +29,7 @@ const (
 	ProviderIDMissing    finding.Code = "ProviderIDMissing"
 	PodCIDRMissing       finding.Code = "PodCIDRMissing"
 	CSIDriverMissing     finding.Code = "CSIDriverMissing"
+	DaemonSetPodNotReady finding.Code = "DaemonSetPodNotReady"
 	StartupTaintStuck    finding.Code = "StartupTaintStuck"
 )
 
@@ -92,7 +93,8 @@ type rule = finding.Rule[Machine]
 
 // own are the rules of machines that join; those of nodes have their own book, and stand here as what they explain.
 var own = []rule{
-	joinRequestMissing, nodeNotRegistered, networkPluginMissing, providerIDMissing, podCIDRMissing, csiDriverMissing, startupTaintStuck,
+	joinRequestMissing, nodeNotRegistered, networkPluginMissing, providerIDMissing, podCIDRMissing, csiDriverMissing, daemonSetPodNotReady,
+	startupTaintStuck,
 }
 
 var book = rules.Lend(own, slices.Concat(borrowed, []finding.Code{machine.NodeJoining})...)
@@ -293,7 +295,7 @@ var csiDriverMissing = rule{
 	},
 	CausedBy: slices.Concat(machine.PressureBut(machine.NodeJoining), []finding.Code{
 		NetworkPluginMissing, workload.CSIDriverPodNotReady, workload.DaemonSetPodMissing, workload.PodNotStarting,
-		workload.NetworkPluginPodNotReady,
+		workload.NetworkPluginPodNotReady, DaemonSetPodNotReady,
 	}),
 	Check: checkCSIDriverMissing,
 }
@@ -314,6 +316,36 @@ func checkCSIDriverMissing(m *Machine) []finding.Finding {
 			"custom-columns=NODE:.metadata.name,DRIVERS:.spec.drivers[*].name"))
 }
 
+var daemonSetPodNotReady = rule{
+	Entry: finding.Entry{
+		Code: DaemonSetPodNotReady, Severity: finding.Warning, Title: "DaemonSet pod on the node is running but not ready",
+		Meaning: "The pod of a DaemonSet has been running for more than five minutes without being ready, on a Ready node that joined more " +
+			"than five minutes ago and has no other problem: what the pod provides to the node may be missing. The pods of network plugins, " +
+			"kube-proxy and CSI drivers have codes of their own.",
+		Evidence: "Pod condition Ready and status.containerStatuses, the newest Warning event of the pod.",
+		Next:     "Read the log of the pod, and check its readiness probe.",
+		Source:   "https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#container-probes",
+	},
+	CausedBy: []finding.Code{PodCIDRMissing},
+	Check:    checkDaemonSetPodNotReady,
+}
+
+func checkDaemonSetPodNotReady(m *Machine) []finding.Finding {
+	if !m.Registered || m.young() || !m.settled() || !m.Read(facts.SourceDaemonSets) || !m.Read(facts.SourcePods) {
+		return nil
+	}
+	var list []finding.Finding
+	for _, d := range m.daemons() {
+		p := d.pod
+		if p == nil || p.Ready() || m.Age(p.ReadySince()) <= m.Limits.NodeJoin {
+			continue
+		}
+		message := fmt.Sprintf("pod %s of DaemonSet %s has not been ready for %s: %s", subject.Name(p), d.name(), m.Ago(p.ReadySince()), p.State)
+		list = append(list, subject.About(m.Found(message, subject.PodEvidence(p), m.PodNext(p)...), p))
+	}
+	return list
+}
+
 var startupTaintStuck = rule{
 	Entry: finding.Entry{
 		Code: StartupTaintStuck, Severity: finding.Warning, Title: "Startup taint was not removed",
@@ -326,7 +358,7 @@ var startupTaintStuck = rule{
 	},
 	CausedBy: slices.Concat(machine.PressureBut(machine.NodeJoining), []finding.Code{
 		machine.LeaderLeaseExpired, NetworkPluginMissing, workload.CSIDriverPodNotReady, workload.DaemonSetPodMissing,
-		workload.NetworkPluginPodNotReady, workload.PodNotStarting, workload.PodCrashLooping,
+		workload.NetworkPluginPodNotReady, workload.PodNotStarting, workload.PodCrashLooping, DaemonSetPodNotReady,
 	}),
 	Check: checkStartupTaintStuck,
 }
