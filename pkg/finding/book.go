@@ -115,6 +115,14 @@ func (b *Book[F]) Catalog() []Entry {
 	return list
 }
 
+// Entry is the entry of a code; of one that the book lacks an empty one.
+func (b *Book[F]) Entry(code Code) (e Entry) {
+	if at, ok := b.at[code]; ok {
+		e = b.rules[at].Entry
+	}
+	return e
+}
+
 // New makes a finding of a code, with the catalog's severity and title.
 func (b *Book[F]) New(code Code, message string) Finding {
 	return b.titled(Finding{Code: code, Message: message})
@@ -130,13 +138,20 @@ func (b *Book[F]) titled(f Finding) Finding {
 	return f
 }
 
-// Check runs every check, in order of depth.
+// Check runs every check, in order of depth. What a check finds without a code has that of its rule.
 func (b *Book[F]) Check(facts *F) []Finding {
 	var checks []func(*F) []Finding
 	for _, r := range b.rules {
-		if r.Check != nil {
-			checks = append(checks, r.Check)
+		if r.Check == nil {
+			continue
 		}
+		checks = append(checks, func(facts *F) []Finding {
+			list := r.Check(facts)
+			for i := range list {
+				list[i].Code = cmp.Or(list[i].Code, r.Code)
+			}
+			return list
+		})
 	}
 	return b.Run(facts, checks...)
 }
@@ -162,6 +177,9 @@ type Consequence struct {
 	CausedBy Code       `json:"causedBy"` // the code of the finding that explains it
 	Message  string     `json:"message"`
 	Object   *ObjectRef `json:"object,omitempty"`
+
+	// Covers are the finding's. No part of a report.
+	Covers []ObjectRef `json:"-"`
 }
 
 // Settle parts roots from consequences and ranks the roots: worst first, then the deeper rule, then Sort's order.
@@ -200,7 +218,7 @@ func (b *Book[F]) part(list []Finding, depth func(Code) int) (roots []Finding, c
 	for _, p := range Arrange(relations) {
 		f := list[p.At]
 		if p.Role == RoleConsequence {
-			consequences = append(consequences, Consequence{Code: f.Code, CausedBy: p.By, Message: f.Message, Object: f.Object})
+			consequences = append(consequences, Consequence{Code: f.Code, CausedBy: p.By, Message: f.Message, Object: f.Object, Covers: f.Covers})
 			continue
 		}
 		roots = append(roots, b.titled(f))

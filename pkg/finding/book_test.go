@@ -20,11 +20,11 @@ func network() *Book[facts] {
 			if !f.down {
 				return nil
 			}
-			return []Finding{{Code: "Link", Severity: Critical, Message: "b"}, {Code: "Cable"}}
+			return []Finding{{Code: "Link", Severity: Critical, Message: "b"}, {}}
 		}},
 		Rule[facts]{Entry: entry("Notice", Info), Explains: []Code{"Link"}, ExplainsInfo: true},
 		Rule[facts]{Entry: entry("Link", Critical), Explains: []Code{"Packets"}},
-		Rule[facts]{Entry: entry("Packets", Warning), CausedBy: []Code{"Cable"}, Check: func(*facts) []Finding { return []Finding{{Code: "Packets"}} }},
+		Rule[facts]{Entry: entry("Packets", Warning), CausedBy: []Code{"Cable"}, Check: func(*facts) []Finding { return []Finding{{}} }},
 	)
 }
 
@@ -93,7 +93,7 @@ func TestSettleRanksBySeverityDepthAndSort(t *testing.T) {
 	}
 }
 
-func TestCheckRunsInOrderOfDepthAndTakesWordsFromTheCatalog(t *testing.T) {
+func TestCheckRunsInOrderOfDepthAndTakesCodesAndWordsFromTheRules(t *testing.T) {
 	b := network()
 	got := b.Check(&facts{down: true})
 	want := []Finding{

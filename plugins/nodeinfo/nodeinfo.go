@@ -215,8 +215,6 @@ func (o Options) whole() func(context.Context, Options, *cli.Env) error {
 		return removeReport.run
 	case o.Paths:
 		return pathsReport.run
-	case o.Join && len(o.Files) > 0:
-		return joinDump
 	case o.Join:
 		return joinReport.run
 	}

@@ -326,8 +326,18 @@ func TestFormatWordsAreThoseThatParse(t *testing.T) {
 	}
 }
 
+// refused are flags and arguments that are wrong, with the line that says so.
+func refused(t *testing.T, lines map[string]string) {
+	t.Helper()
+	for args, want := range lines {
+		if _, code, stderr := parse(t, strings.Fields(args)...); code != cli.ExitError || !strings.Contains(stderr, want) {
+			t.Errorf("%s: exit %d: %s", args, code, stderr)
+		}
+	}
+}
+
 func TestDrainTakesNamesAndNothingThatItDoesNotHeed(t *testing.T) {
-	for args, want := range map[string]string{
+	refused(t, map[string]string{
 		"--drain":                           "--drain requires the name of a node",
 		"--drain -l a=b":                    "--drain cannot be combined with -l\n",
 		"--drain w1 -w --kubelet":           "--drain cannot be combined with --kubelet\n",
@@ -340,11 +350,7 @@ func TestDrainTakesNamesAndNothingThatItDoesNotHeed(t *testing.T) {
 		"--remove w1 --drain":               "--remove cannot be combined with --drain\n",
 		"--remove w1 --paths":               "--paths cannot be combined with --remove\n",
 		"--remove w1 -o wide":               "--remove cannot be combined with -o wide\n",
-	} {
-		if _, code, stderr := parse(t, strings.Fields(args)...); code != cli.ExitError || !strings.Contains(stderr, want) {
-			t.Errorf("%s: exit %d: %s", args, code, stderr)
-		}
-	}
+	})
 	if o, code, stderr := parse(t, "--drain", "node/w1", "w2", "-o", "json"); code != 0 || !o.Drain || !slices.Equal(o.Names, []string{"w1", "w2"}) {
 		t.Errorf("%+v, exit %d: %s", o, code, stderr)
 	}
@@ -362,45 +368,63 @@ func drainServer(t *testing.T) *testkit.Server {
 	return s
 }
 
-func TestExitCodesOfADrain(t *testing.T) {
-	s := drainServer(t)
-	for args, want := range map[string]int{
-		"good": 0, "bad": 0, "good --fail-on=warning": cli.ExitThreshold, "good --fail-on=critical": 0, "good nope": cli.ExitError, "good --require-complete": 0,
-	} {
-		stdout, stderr, code := runOn(t, s, append([]string{"--drain"}, strings.Fields(args)...)...)
+// exits runs a report of the whole cluster. Where a node is missing it prints nothing.
+func exits(t *testing.T, s *testkit.Server, flag string, codes map[string]int) {
+	t.Helper()
+	for args, want := range codes {
+		stdout, stderr, code := runOn(t, s, append([]string{flag}, strings.Fields(args)...)...)
 		if code != want || (code == cli.ExitError) != (stdout == "") {
 			t.Errorf("%q: exit %d, want %d: %s%s", args, code, want, stdout, stderr)
 		}
 	}
+}
+
+func onlyReads(t *testing.T, s *testkit.Server) {
+	t.Helper()
+	for _, r := range s.Requests() {
+		if !strings.HasPrefix(r, "GET ") {
+			t.Errorf("a report changes something: %s", r)
+		}
+	}
+}
+
+// saves runs a report of the whole cluster that saves its input, and again without the cluster; then it is refused what the file was
+// not saved for.
+func saves(t *testing.T, s *testkit.Server, report []string, refused map[string]string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "input.json")
+	live, _, _ := runOn(t, s, append(report, "--save-input", file)...)
+	asked := len(s.Requests())
+	again, stderr, code := runOn(t, s, append(report, "--from-input", file)...)
+	strip := strings.ReplaceAll(live, " --kubeconfig="+s.Kubeconfig(t), "")
+	if code != 0 || len(s.Requests()) != asked || !strings.HasPrefix(strip, strings.SplitAfter(again, "\n")[0]) {
+		t.Errorf("exit %d: %s\nlive %s\nagain %s", code, stderr, live, again)
+	}
+	for args, want := range refused {
+		if _, stderr, code := runOn(t, s, append(strings.Fields(args), "--from-input", file)...); code != cli.ExitError || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, want) {
+			t.Errorf("%s: exit %d: %s", args, code, stderr)
+		}
+	}
+}
+
+func TestExitCodesOfADrain(t *testing.T) {
+	s := drainServer(t)
+	exits(t, s, "--drain", map[string]int{
+		"good": 0, "bad": 0, "good --fail-on=warning": cli.ExitThreshold, "good --fail-on=critical": 0, "good nope": cli.ExitError, "good --require-complete": 0,
+	})
 	s.Refuse("/apis/policy/v1/poddisruptionbudgets", http.StatusForbidden)
 	stdout, stderr, code := runOn(t, s, "--drain", "good", "--require-complete")
 	if code != cli.ExitIncomplete || !strings.HasPrefix(stdout, "Unknown: node/good: ") || !strings.Contains(stdout, "poddisruptionbudgets: needs list poddisruptionbudgets.policy") {
 		t.Errorf("exit %d: %s%s", code, stdout, stderr)
 	}
-	for _, r := range s.Requests() {
-		if !strings.HasPrefix(r, "GET ") {
-			t.Errorf("a preview changes something: %s", r)
-		}
-	}
+	onlyReads(t, s)
 }
 
 func TestASavedDrainIsPreviewedWithoutACluster(t *testing.T) {
-	s := drainServer(t)
-	file := filepath.Join(t.TempDir(), "input.json")
-	live, _, _ := runOn(t, s, "--drain", "good", "--save-input", file)
-	asked := len(s.Requests())
-	again, stderr, code := runOn(t, s, "--drain", "good", "--from-input", file)
-	if strip := strings.ReplaceAll(live, " --kubeconfig="+s.Kubeconfig(t), ""); code != 0 || len(s.Requests()) != asked || !strings.HasPrefix(strip, strings.SplitAfter(again, "\n")[0]) {
-		t.Errorf("exit %d: %s\nlive %s\nagain %s", code, stderr, live, again)
-	}
-	for args, want := range map[string]string{
+	saves(t, drainServer(t), []string{"--drain", "good"}, map[string]string{
 		"good":          "was saved with --drain: pass --drain",
 		"--remove good": "not saved with --remove",
 		"--drain bad":   "saved for the drain of good",
 		"--drain nope":  `node "nope" not found`,
-	} {
-		if _, stderr, code := runOn(t, s, append(strings.Fields(args), "--from-input", file)...); code != cli.ExitError || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, want) {
-			t.Errorf("%s: exit %d: %s", args, code, stderr)
-		}
-	}
+	})
 }

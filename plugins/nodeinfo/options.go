@@ -181,9 +181,7 @@ func (v *flagValues) toOptions(args []string, connection *kube.Flags, timed bool
 	if v.rbacManifest != "" && !slices.Contains(roleNames, v.rbacManifest) {
 		check(fmt.Errorf("--rbac-manifest %q: unknown role; use %s", v.rbacManifest, strings.Join(roleNames, ", ")))
 	}
-	check(v.drainConflicts(o))
-	check(v.pathsConflicts(o))
-	check(v.joinConflicts(o))
+	check(v.wholeConflicts(o))
 	return o, cli.Usage(errors.Join(errs...))
 }
 

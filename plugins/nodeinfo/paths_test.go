@@ -3,7 +3,6 @@ package nodeinfo
 import (
 	"encoding/json"
 	"net/http"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -16,7 +15,7 @@ import (
 )
 
 func TestPathsTakeNothingThatTheyDoNotHeed(t *testing.T) {
-	for args, want := range map[string]string{
+	refused(t, map[string]string{
 		"--paths -l a=b":                       "--paths cannot be combined with -l\n",
 		"--paths --drain w1":                   "--paths cannot be combined with --drain\n",
 		"--paths -o wide":                      "--paths cannot be combined with -o wide\n",
@@ -25,11 +24,7 @@ func TestPathsTakeNothingThatTheyDoNotHeed(t *testing.T) {
 		"--paths w1 --wait-for=healthy":        "--wait-for cannot be combined with -w, --drain, --remove, --paths",
 		"--paths --section=pods -L zone":       "--paths cannot be combined with --section\n",
 		"--paths --kubelet --from-input saved": "--from-input cannot be combined with",
-	} {
-		if _, code, stderr := parse(t, strings.Fields(args)...); code != cli.ExitError || !strings.Contains(stderr, want) {
-			t.Errorf("%s: exit %d: %s", args, code, stderr)
-		}
-	}
+	})
 	if o, code, stderr := parse(t, "--paths", "node/w1", "w2", "--kubelet", "-o", "junit"); code != 0 || !o.Paths || !o.Kubelet || !slices.Equal(o.Names, []string{"w1", "w2"}) {
 		t.Errorf("%+v, exit %d: %s", o, code, stderr)
 	}
@@ -63,15 +58,10 @@ func pathServer(t *testing.T) *testkit.Server {
 
 func TestExitCodesOfPaths(t *testing.T) {
 	s := pathServer(t)
-	for args, want := range map[string]int{
+	exits(t, s, "--paths", map[string]int{
 		"good": 0, "good --fail-on=warning": cli.ExitThreshold, "good --fail-on=critical": 0, "good nope": cli.ExitError, "good --require-complete": 0,
 		"good -o json": 0, "good -o markdown": 0, "good -o junit": 0, "good -o prometheus": 0, "good -o jsonpath={.verdict}": 0,
-	} {
-		stdout, stderr, code := runOn(t, s, append([]string{"--paths"}, strings.Fields(args)...)...)
-		if code != want || (code == cli.ExitError) != (stdout == "") {
-			t.Errorf("%q: exit %d, want %d: %s%s", args, code, want, stdout, stderr)
-		}
-	}
+	})
 	stdout, _, _ := runOn(t, s, "--paths", "good")
 	if !strings.HasPrefix(stdout, "Degraded: paths of node/good: webhook a.guard cannot be called: Service hooks/h does not exist") {
 		t.Error(stdout)
@@ -81,29 +71,13 @@ func TestExitCodesOfPaths(t *testing.T) {
 	if code != cli.ExitIncomplete || !strings.HasPrefix(stdout, "Unknown: paths of node/good: ") || !strings.Contains(stdout, "validating webhooks: needs list validatingwebhookconfigurations.admissionregistration.k8s.io") {
 		t.Errorf("exit %d: %s%s", code, stdout, stderr)
 	}
-	for _, r := range s.Requests() {
-		if !strings.HasPrefix(r, "GET ") {
-			t.Errorf("a report changes something: %s", r)
-		}
-	}
+	onlyReads(t, s)
 }
 
 func TestASavedReportOnPathsNeedsNoCluster(t *testing.T) {
-	s := pathServer(t)
-	file := filepath.Join(t.TempDir(), "input.json")
-	live, _, _ := runOn(t, s, "--paths", "--save-input", file)
-	asked := len(s.Requests())
-	again, stderr, code := runOn(t, s, "--paths", "--from-input", file)
-	if strip := strings.ReplaceAll(live, " --kubeconfig="+s.Kubeconfig(t), ""); code != 0 || len(s.Requests()) != asked || !strings.HasPrefix(strip, strings.SplitAfter(again, "\n")[0]) {
-		t.Errorf("exit %d: %s\nlive %s\nagain %s", code, stderr, live, again)
-	}
-	for args, want := range map[string]string{
+	saves(t, pathServer(t), []string{"--paths"}, map[string]string{
 		"good":         "was saved with --paths: pass --paths",
 		"--paths nope": `node "nope" not found`,
 		"--drain good": "not saved with --drain",
-	} {
-		if _, stderr, code := runOn(t, s, append(strings.Fields(args), "--from-input", file)...); code != cli.ExitError || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, want) {
-			t.Errorf("%s: exit %d: %s", args, code, stderr)
-		}
-	}
+	})
 }

@@ -285,7 +285,7 @@ func (s *caller) inNamespace(context, namespace string) (*kube.Cluster, error) {
 type triageCall struct {
 	where
 	paging
-	Namespace string `json:"namespace,omitempty" jsonschema:"only the rollouts of this namespace; nodes and DNS are the cluster's"`
+	Namespace string `json:"namespace,omitempty" jsonschema:"only the rollouts and pods of this namespace; nodes and DNS are the cluster's"`
 	Selector  string `json:"selector,omitempty" jsonschema:"only the rollouts with these labels, as in kubectl get -l"`
 }
 

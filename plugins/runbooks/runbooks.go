@@ -63,7 +63,8 @@ const (
 			nothing in common stay apart.
 
 			It reads, and queries the DNS pods over port-forward; it creates and changes nothing. Without -n, the rollouts of
-			all namespaces are read; nodes and DNS are those of the cluster in any case.
+			all namespaces are read; with it, what nodes report of pods in other namespaces is left out, unless it explains
+			a problem in this one. Nodes and DNS are those of the cluster in any case.
 
 			Verdicts: Healthy, Degraded (the worst cause is a warning), Unhealthy (a cause is critical), Unknown (no problem
 			was found, but a part could not be read).

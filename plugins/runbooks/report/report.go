@@ -89,7 +89,7 @@ const (
 	ChangeEvent    ChangeKind = "event"    // a warning, or any of a node, at its last time
 )
 
-// Scope says whose rollouts were read; nodes and DNS are the cluster's.
+// Scope says whose rollouts were read, and whose pods nodes are reported to have problems with; nodes and DNS are the cluster's.
 type Scope struct {
 	Namespace string `json:"namespace,omitempty"` // empty: all
 	Selector  string `json:"selector,omitempty"`
@@ -138,5 +138,6 @@ type Result struct {
 	Verdict  string   `json:"verdict"`           // the worst of its subjects, in its own words; Unknown: it could not be read
 	Healthy  string   `json:"healthy,omitempty"` // what is well, in one sentence
 	Unread   string   `json:"unread,omitempty"`  // why it could not be read
+	LeftOut  string   `json:"leftOut,omitempty"` // what it found outside the namespace of the scope
 	Command  string   `json:"command"`           // shows its own report
 }

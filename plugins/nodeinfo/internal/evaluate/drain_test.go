@@ -15,7 +15,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/drain"
@@ -325,11 +324,7 @@ func TestFindingsOfDrainsHaveOneForm(t *testing.T) {
 
 // What a real cluster was read as, with a pod of every kind on the node.
 func TestAPreviewIsAsRecorded(t *testing.T) {
-	var b strings.Builder
-	if err := (output.Format{Kind: output.YAML}).Print(&b, preview(loadFile(t, "drain/everything.json"))); err != nil {
-		t.Fatal(err)
-	}
-	testkit.Golden(t, "drain/report.yaml", b.String())
+	golden(t, "drain/report.yaml", preview(loadFile(t, "drain/everything.json")))
 }
 
 func TestTheCommandHasTheFlagsThatItNeeds(t *testing.T) {
@@ -439,17 +434,7 @@ func TestWhatIsNotModeledIsSaid(t *testing.T) {
 func TestTheOrderOfAnInputMeansNothingToADrain(t *testing.T) {
 	want := preview(loadFile(t, "drain/everything.json"))
 	in := loadFile(t, "drain/everything.json")
-	r := rand.New(rand.NewSource(1))
-	for _, n := range []struct {
-		n    int
-		swap func(i, j int)
-	}{
-		{len(in.Nodes), func(i, j int) { in.Nodes[i], in.Nodes[j] = in.Nodes[j], in.Nodes[i] }},
-		{len(in.Pods), func(i, j int) { in.Pods[i], in.Pods[j] = in.Pods[j], in.Pods[i] }},
-		{len(in.Sources), func(i, j int) { in.Sources[i], in.Sources[j] = in.Sources[j], in.Sources[i] }},
-	} {
-		r.Shuffle(n.n, n.swap)
-	}
+	disorder(rand.New(rand.NewSource(1)), &in)
 	if diff := cmp.Diff(want, preview(in)); diff != "" {
 		t.Error(diff)
 	}

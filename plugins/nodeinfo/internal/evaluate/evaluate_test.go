@@ -79,14 +79,20 @@ func codes(n report.Node) []finding.Code {
 	return list
 }
 
+// golden holds a report against a golden file.
+func golden(t *testing.T, file string, report any) {
+	t.Helper()
+	var b strings.Builder
+	if err := (output.Format{Kind: output.YAML}).Print(&b, report); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Golden(t, file, b.String())
+}
+
 func TestReportsAreAsRecorded(t *testing.T) {
 	for _, name := range fixtures(t) {
 		t.Run(name, func(t *testing.T) {
-			var b strings.Builder
-			if err := (output.Format{Kind: output.YAML}).Print(&b, judge(load(t, name))); err != nil {
-				t.Fatal(err)
-			}
-			testkit.Golden(t, name+"/report.yaml", b.String())
+			golden(t, name+"/report.yaml", judge(load(t, name)))
 		})
 	}
 }
@@ -222,25 +228,34 @@ func TestOrderOfTheInputDoesNotMatter(t *testing.T) {
 		in := load(t, name)
 		want := judge(in)
 		for range 5 {
-			shuffle(random, in.Nodes)
-			shuffle(random, in.Leases)
-			shuffle(random, in.Metrics)
-			shuffle(random, in.Pods)
-			shuffle(random, in.Events)
-			shuffle(random, in.DaemonSets)
-			shuffle(random, in.CSINodes)
-			shuffle(random, in.VolumeAttachments)
-			shuffle(random, in.SystemLeases)
-			shuffle(random, in.Sources)
-			for i := range in.Nodes {
-				shuffle(random, in.Nodes[i].Status.Conditions)
-				shuffle(random, in.Nodes[i].Status.Addresses)
-				shuffle(random, in.Nodes[i].Spec.Taints)
-			}
+			disorder(random, &in)
 			if d := cmp.Diff(want, judge(in)); d != "" {
 				t.Fatalf("%s (-want +got):\n%s", name, d)
 			}
 		}
+	}
+}
+
+// disorder shuffles the lists of an input.
+func disorder(random *rand.Rand, in *Input) {
+	shuffle(random, in.Nodes)
+	shuffle(random, in.Leases)
+	shuffle(random, in.Metrics)
+	shuffle(random, in.Pods)
+	shuffle(random, in.Events)
+	shuffle(random, in.DaemonSets)
+	shuffle(random, in.CSINodes)
+	shuffle(random, in.VolumeAttachments)
+	shuffle(random, in.SystemLeases)
+	shuffle(random, in.Sources)
+	shuffle(random, in.APIs)
+	shuffle(random, in.Services)
+	shuffle(random, in.Endpoints)
+	shuffle(random, in.Targets)
+	for i := range in.Nodes {
+		shuffle(random, in.Nodes[i].Status.Conditions)
+		shuffle(random, in.Nodes[i].Status.Addresses)
+		shuffle(random, in.Nodes[i].Spec.Taints)
 	}
 }
 

@@ -18,9 +18,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/joining"
@@ -144,6 +144,32 @@ func newborn(ago time.Duration) func(in *Input) {
 		n := nodeOf(in, "w3")
 		n.CreationTimestamp = before(in, ago)
 		ready(n, corev1.ConditionTrue, "KubeletReady", "kubelet is posting ready status", before(in, ago-20*time.Second))
+	}
+}
+
+// agent is a third DaemonSet, whose pod on w3 is the last of all.
+func agent(in *Input) {
+	set := in.DaemonSets[1].DeepCopy()
+	set.Name, set.UID, set.Spec.Template.Labels = "agent", "agent", map[string]string{"app": "agent"}
+	in.DaemonSets = append(in.DaemonSets, *set)
+	for _, name := range []string{"cp1", "w1", "w2", "w3"} {
+		p := podsOf(in, "app", "flannel")[0].DeepCopy()
+		p.Name, p.UID, p.Spec.NodeName, p.Labels = "agent-"+name, "agent-"+types.UID(name), name, set.Spec.Template.Labels
+		p.OwnerReferences[0].Name, p.OwnerReferences[0].UID = set.Name, set.UID
+		in.Pods = append(in.Pods, *p)
+	}
+}
+
+// unreadySince makes the last pod run and be not ready.
+func unreadySince(ago time.Duration) func(in *Input) {
+	return func(in *Input) {
+		p := &in.Pods[len(in.Pods)-1]
+		p.CreationTimestamp = before(in, time.Hour)
+		for i := range p.Status.Conditions {
+			if c := &p.Status.Conditions[i]; c.Type == corev1.PodReady {
+				c.Status, c.LastTransitionTime = corev1.ConditionFalse, before(in, ago)
+			}
+		}
 	}
 }
 
@@ -302,6 +328,56 @@ func everyJoin() []join {
 		{
 			"near: a DaemonSet has no pod yet", all(newborn(time.Minute), func(in *Input) { withoutPods(in, "kube-proxy-w3") }), report.Joining, "", "",
 			report.JoinDaemonSets, report.JoinWaiting, "1 of 2 are ready: kube-system/kube-proxy has no pod",
+		},
+		{
+			"the pod of a DaemonSet runs and is not ready", all(newborn(20*time.Minute), agent, unreadySince(6*time.Minute)), report.Incomplete,
+			report.JoinDaemonSets, "DaemonSetPodNotReady", report.JoinDaemonSets, report.JoinMissing,
+			"pod kube-system/agent-w3 of DaemonSet kube-system/agent has not been ready for 6m: Running, not ready",
+		},
+		{
+			"it explains a startup taint", all(newborn(20*time.Minute), agent, unreadySince(6*time.Minute), taint("node.cilium.io/agent-not-ready")),
+			report.Incomplete, report.JoinDaemonSets, "DaemonSetPodNotReady", report.JoinTaints, report.JoinMissing, "Cilium has not removed it",
+		},
+		{
+			"it explains a CSI driver", all(newborn(20*time.Minute), agent, unreadySince(6*time.Minute), drivers("w1", "w2")),
+			report.Incomplete, report.JoinDaemonSets, "DaemonSetPodNotReady", report.JoinCSI, report.JoinMissing, "disk.csi",
+		},
+		{
+			"near: another DaemonSet has no pod, which may be why", all(newborn(20*time.Minute), agent, unreadySince(6*time.Minute), func(in *Input) {
+				withoutPods(in, "kube-proxy-w3")
+			}), report.Incomplete, report.JoinDaemonSets, "DaemonSetPodMissing", report.JoinDaemonSets, report.JoinMissing, "kube-proxy has no pod",
+		},
+		{
+			"it follows from a pod CIDR that is missing", all(newborn(20*time.Minute), agent, unreadySince(6*time.Minute), func(in *Input) {
+				nodeOf(in, "w3").Spec.PodCIDR, nodeOf(in, "w3").Spec.PodCIDRs = "", nil
+			}), report.Incomplete, report.JoinPodCIDR, "PodCIDRMissing", report.JoinDaemonSets, report.JoinMissing, "agent-w3",
+		},
+		{
+			"the node is cordoned, too", all(newborn(20*time.Minute), agent, unreadySince(6*time.Minute), func(in *Input) {
+				nodeOf(in, "w3").Spec.Unschedulable = true
+			}), report.Incomplete, report.JoinDaemonSets, "DaemonSetPodNotReady Cordoned", report.JoinDaemonSets, report.JoinMissing, "agent-w3",
+		},
+		{
+			"near: the pod of a DaemonSet is ready", all(newborn(20*time.Minute), agent), report.Joined, "", "", report.JoinDaemonSets,
+			report.JoinDone, "3 of 3 are ready",
+		},
+		{
+			"near: the pod has not been ready for four minutes", all(newborn(20*time.Minute), agent, unreadySince(4*time.Minute)), report.Joining, "", "",
+			report.JoinDaemonSets, report.JoinWaiting, "2 of 3 are ready: kube-system/agent Running, not ready",
+		},
+		{
+			"near: the node joined four minutes ago", all(newborn(4*time.Minute), agent, unreadySince(6*time.Minute)), report.Joining, "", "",
+			report.JoinDaemonSets, report.JoinWaiting, "2 of 3 are ready",
+		},
+		{
+			"near: the kubelet stopped, and the pod is not ready", all(agent, unreadySince(6*time.Minute), func(in *Input) { down(in, "w3") }),
+			report.Incomplete, report.JoinReports, "KubeletNotReporting", report.JoinDaemonSets, report.JoinUnknown, "the kubelet does not report",
+		},
+		{
+			"near: a pod of no DaemonSet is not ready", all(newborn(20*time.Minute), agent, unreadySince(6*time.Minute), func(in *Input) {
+				in.Pods[len(in.Pods)-1].OwnerReferences = nil
+				in.DaemonSets = in.DaemonSets[:2]
+			}), report.Joined, "", "", report.JoinDaemonSets, report.JoinDone, "2 of 2 are ready",
 		},
 		{
 			"the kubelet stopped", func(in *Input) { down(in, "w3") }, report.Incomplete, report.JoinReports, "KubeletNotReporting", report.JoinNetwork,
@@ -480,6 +556,11 @@ func TestJoinsAreJudged(t *testing.T) {
 			if at < 0 || m.Steps[at].State != tt.state || !strings.Contains(m.Steps[at].Evidence, tt.says) {
 				t.Errorf("step %s is not %s with %q: %+v", tt.step, tt.state, tt.says, m.Steps)
 			}
+			for _, s := range m.Steps { // --fail-on sees codes
+				if s.State == report.JoinMissing && s.Code == "" && s.Step != report.JoinNode {
+					t.Errorf("step %s is missing without a code", s.Step)
+				}
+			}
 			if (m.Verdict == report.Joining || m.Verdict == report.Incomplete && len(m.Findings) == 0) && len(m.Next) == 0 {
 				t.Error("nothing comes next")
 			}
@@ -579,15 +660,8 @@ func TestAJoinIsAsRecorded(t *testing.T) {
 		starting(in, "kube-proxy-w3")
 	}, taint("node.cilium.io/agent-not-ready"))(&in)
 	want := reportJoin(in)
-	var b strings.Builder
-	if err := (output.Format{Kind: output.YAML}).Print(&b, want); err != nil {
-		t.Fatal(err)
-	}
-	testkit.Golden(t, "join/report.yaml", b.String())
-	r := mathrand.New(mathrand.NewSource(1))
-	r.Shuffle(len(in.Nodes), func(i, j int) { in.Nodes[i], in.Nodes[j] = in.Nodes[j], in.Nodes[i] })
-	r.Shuffle(len(in.Pods), func(i, j int) { in.Pods[i], in.Pods[j] = in.Pods[j], in.Pods[i] })
-	r.Shuffle(len(in.DaemonSets), func(i, j int) { in.DaemonSets[i], in.DaemonSets[j] = in.DaemonSets[j], in.DaemonSets[i] })
+	golden(t, "join/report.yaml", want)
+	disorder(mathrand.New(mathrand.NewSource(1)), &in)
 	if diff := cmp.Diff(want, reportJoin(in)); diff != "" {
 		t.Error(diff)
 	}

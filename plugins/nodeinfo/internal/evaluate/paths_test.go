@@ -16,7 +16,6 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/backend"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/paths"
@@ -378,11 +377,7 @@ func TestAHealthyClusterHasNoBrokenPath(t *testing.T) {
 
 func TestPathsAreAsRecorded(t *testing.T) {
 	in := loadFile(t, "paths/broken.json")
-	var b strings.Builder
-	if err := (output.Format{Kind: output.YAML}).Print(&b, ReportPaths(in, in.Now, finding.Kubectl{})); err != nil {
-		t.Fatal(err)
-	}
-	testkit.Golden(t, "paths/broken.yaml", b.String())
+	golden(t, "paths/broken.yaml", ReportPaths(in, in.Now, finding.Kubectl{}))
 }
 
 // What was not read is unknown with the reason, and no verdict stands on it.
@@ -553,21 +548,7 @@ func TestWhatAWebhookIsCalledForIsInWords(t *testing.T) {
 func TestTheOrderOfAnInputMeansNothingToPaths(t *testing.T) {
 	want := reportPaths(loadFile(t, "paths/broken.json"))
 	in := loadFile(t, "paths/broken.json")
-	r := rand.New(rand.NewSource(1))
-	for _, n := range []struct {
-		n    int
-		swap func(i, j int)
-	}{
-		{len(in.Nodes), func(i, j int) { in.Nodes[i], in.Nodes[j] = in.Nodes[j], in.Nodes[i] }},
-		{len(in.Pods), func(i, j int) { in.Pods[i], in.Pods[j] = in.Pods[j], in.Pods[i] }},
-		{len(in.APIs), func(i, j int) { in.APIs[i], in.APIs[j] = in.APIs[j], in.APIs[i] }},
-		{len(in.Services), func(i, j int) { in.Services[i], in.Services[j] = in.Services[j], in.Services[i] }},
-		{len(in.Endpoints), func(i, j int) { in.Endpoints[i], in.Endpoints[j] = in.Endpoints[j], in.Endpoints[i] }},
-		{len(in.Targets), func(i, j int) { in.Targets[i], in.Targets[j] = in.Targets[j], in.Targets[i] }},
-		{len(in.Sources), func(i, j int) { in.Sources[i], in.Sources[j] = in.Sources[j], in.Sources[i] }},
-	} {
-		r.Shuffle(n.n, n.swap)
-	}
+	disorder(rand.New(rand.NewSource(1)), &in)
 	if diff := cmp.Diff(want, reportPaths(in)); diff != "" {
 		t.Error(diff)
 	}

@@ -15,7 +15,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/drain"
@@ -339,14 +338,8 @@ func TestARemovalIsAsRecorded(t *testing.T) {
 		change(&in)
 	}
 	want := preview(in)
-	var b strings.Builder
-	if err := (output.Format{Kind: output.YAML}).Print(&b, want); err != nil {
-		t.Fatal(err)
-	}
-	testkit.Golden(t, "remove/report.yaml", b.String())
-	r := rand.New(rand.NewSource(1))
-	r.Shuffle(len(in.Nodes), func(i, j int) { in.Nodes[i], in.Nodes[j] = in.Nodes[j], in.Nodes[i] })
-	r.Shuffle(len(in.Pods), func(i, j int) { in.Pods[i], in.Pods[j] = in.Pods[j], in.Pods[i] })
+	golden(t, "remove/report.yaml", want)
+	disorder(rand.New(rand.NewSource(1)), &in)
 	if diff := cmp.Diff(want, preview(in)); diff != "" {
 		t.Error(diff)
 	}

@@ -3,6 +3,7 @@ package evaluate
 import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
 
@@ -65,6 +66,20 @@ func (q quoted) hideAutoscaler(a *report.Autoscaler) {
 	}
 	if a.Waiting != nil {
 		a.Waiting.Message = q.hide(a.Waiting.Message)
+	}
+}
+
+// hide is hideNode for what every report of the whole cluster quotes.
+func hide(summary *string, findings []finding.Finding, consequences []finding.Consequence, sources source.List) {
+	*summary = short(*summary)
+	for i := range findings {
+		hideFinding(&findings[i])
+	}
+	for i := range consequences {
+		consequences[i].Message = short(consequences[i].Message)
+	}
+	for i := range sources {
+		sources[i].Message = short(sources[i].Message)
 	}
 }
 

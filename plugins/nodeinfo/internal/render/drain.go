@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
@@ -16,26 +15,16 @@ import (
 // Drain writes the preview of a drain: the verdict, what stops it and what it costs, the pods, the room, and the command.
 func Drain(w io.Writer, d report.Drain, term output.Terminal) error {
 	p := &page{Page: output.Page{Terminal: term, Now: d.Time}}
-	var causes, notes []output.Block
-	for _, b := range output.Blocks(d.Findings) {
-		if b.Severity == finding.Info {
-			notes = append(notes, b)
-		} else {
-			causes = append(causes, b)
-		}
-	}
+	causes, notes := blocks(d.Findings)
 	objects := make([]string, 0, len(d.Nodes))
 	for _, name := range d.Nodes {
 		objects = append(objects, "node/"+name)
 	}
 	message := d.Summary
-	if len(causes) > 0 && d.Verdict != report.Undecided {
-		message = causes[0].Message
+	if d.Verdict != report.Undecided {
+		message = first(causes, message)
 	}
-	p.Verdict(string(d.Verdict), drainStyle(d.Verdict), strings.Join(objects, ", "), message, causes...)
-	p.Findings(causes...)
-	p.Findings(notes...)
-	p.Gap()
+	p.judgement(string(d.Verdict), drainStyle(d.Verdict), strings.Join(objects, ", "), message, causes, nil, notes)
 	p.drainPods(d)
 	p.drainRooms(d)
 	p.drainTime(d)
@@ -43,7 +32,7 @@ func Drain(w io.Writer, d report.Drain, term output.Terminal) error {
 	p.left(d.Removal)
 	p.Section("Not checked", d.Sources.Gaps()...)
 	if d.Removal != nil {
-		p.steps(d.Removal.Steps)
+		p.commands("Commands, in this order (read-only unless marked)", d.Removal.Steps)
 	} else if c := d.Command; c != nil {
 		facts := []string{"[" + string(c.Risk) + "] " + c.Why, c.Command}
 		for _, a := range c.Answers {

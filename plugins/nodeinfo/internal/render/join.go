@@ -1,7 +1,6 @@
 package render
 
 import (
-	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -56,16 +55,12 @@ func joinObject(r report.Join) string {
 }
 
 func (p *page) machine(m *report.JoinMachine) {
-	causes, notes := joinBlocks(m)
+	causes, notes := blocks(m.Findings)
 	message := m.Summary
-	if len(causes) > 0 && m.Verdict == report.Incomplete {
-		message = causes[0].Message
+	if m.Verdict == report.Incomplete {
+		message = first(causes, message)
 	}
-	p.Verdict(string(m.Verdict), joinStyle(m.Verdict), "node/"+m.Name, message, causes...)
-	p.Findings(causes...)
-	p.Consequences(m.Consequences)
-	p.Findings(notes...)
-	p.Gap()
+	p.judgement(string(m.Verdict), joinStyle(m.Verdict), "node/"+m.Name, message, causes, m.Consequences, notes)
 	p.WriteString("Steps:\n")
 	t := output.TableText{Columns: []output.Column{{Header: "STEP"}, {Header: "STATE"}, {Header: "EVIDENCE", Flexible: true}}}
 	for _, s := range m.Steps {
@@ -77,38 +72,7 @@ func (p *page) machine(m *report.JoinMachine) {
 	if !m.Registered {
 		p.Line(2, "The other steps follow when the Node is registered.")
 	}
-	p.nextSteps(m.Next)
-}
-
-// nextSteps prints what to do where no finding says it. The commands are not wrapped: they are pasted.
-func (p *page) nextSteps(list []finding.Next) {
-	if len(list) == 0 {
-		return
-	}
-	p.Gap()
-	p.WriteString("Next steps (read-only unless marked):\n")
-	for i, n := range list {
-		why := n.Why
-		if n.Risk != finding.Read {
-			why = "[" + string(n.Risk) + "] " + why
-		}
-		p.Line(2, fmt.Sprintf("%d. %s", i+1, why))
-		p.WriteString("     " + p.Terminal.Paint(output.Sanitize(n.Command), output.Bold) + "\n")
-		for _, a := range n.Answers {
-			p.Line(5, "→ "+a)
-		}
-	}
-}
-
-func joinBlocks(m *report.JoinMachine) (causes, notes []output.Block) {
-	for _, b := range output.Blocks(m.Findings) {
-		if b.Severity == finding.Info {
-			notes = append(notes, b)
-		} else {
-			causes = append(causes, b)
-		}
-	}
-	return causes, notes
+	p.commands("Next steps (read-only unless marked)", m.Next)
 }
 
 func joinStyle(v report.JoinVerdict) output.Style {
@@ -160,19 +124,11 @@ func PublishedJoin(r report.Join) (publish.Report, error) {
 		m := &r.Machines[i]
 		p := &page{Page: output.Page{Now: r.Time}}
 		p.machine(m)
-		s := publish.Subject{
+		out.Subjects = append(out.Subjects, publish.Subject{
 			Object: finding.ObjectRef{Kind: "Node", Name: m.Name}, Title: "node/" + m.Name, Verdict: string(m.Verdict),
 			Standing: joinStandings[m.Verdict], Summary: m.Summary, Consequences: m.Consequences, Text: p.String(),
-			NotChecked: joinGaps(r), Sources: slices.Concat(m.Sources, r.Sources),
-		}
-		causes, notes := joinBlocks(m)
-		for _, b := range causes {
-			s.Findings = append(s.Findings, publish.Finding{Block: b})
-		}
-		for _, b := range notes {
-			s.Findings = append(s.Findings, publish.Finding{Block: b, Folded: true})
-		}
-		out.Subjects = append(out.Subjects, s)
+			NotChecked: joinGaps(r), Sources: slices.Concat(m.Sources, r.Sources), Findings: published(blocks(m.Findings)),
+		})
 	}
 	return out, nil
 }

@@ -15,19 +15,11 @@ import (
 // Paths writes the verdict, what breaks and what follows from it, the table of paths, and commands that try them from a node.
 func Paths(w io.Writer, r report.Paths, term output.Terminal) error {
 	p := &page{Page: output.Page{Terminal: term, Now: r.Time}}
-	causes, notes := pathBlocks(r)
-	message := r.Summary
-	if len(causes) > 0 {
-		message = causes[0].Message
-	}
-	p.Verdict(string(r.Verdict), verdictStyle(r.Verdict), pathsObject(r), message, causes...)
-	p.Findings(causes...)
-	p.Consequences(r.Consequences)
-	p.Findings(notes...)
-	p.Gap()
+	causes, notes := blocks(r.Findings)
+	p.judgement(string(r.Verdict), verdictStyle(r.Verdict), pathsObject(r), first(causes, r.Summary), causes, r.Consequences, notes)
 	p.WriteString("Paths:\n")
 	p.pathTable(r)
-	p.pathChecks(r)
+	p.commands("From the node (nodeshell starts a helper pod there and deletes it)", pathChecks(r))
 	p.Section("Not checked", r.Sources.Gaps(source.Absent, source.Skipped)...) // the table says the rest
 	_, err := io.WriteString(w, p.String())
 	return err
@@ -38,17 +30,6 @@ func pathsObject(r report.Paths) string {
 		return "cluster paths"
 	}
 	return "paths of node/" + strings.Join(r.Nodes, ", node/")
-}
-
-func pathBlocks(r report.Paths) (causes, notes []output.Block) {
-	for _, b := range output.Blocks(r.Findings) {
-		if b.Severity == finding.Info {
-			notes = append(notes, b)
-		} else {
-			causes = append(causes, b)
-		}
-	}
-	return causes, notes
 }
 
 // alike is how many paths of one kind and state are printed one by one; -o json has all.
@@ -122,20 +103,14 @@ func pathStyle(s report.PathState) output.Style {
 	return output.Plain
 }
 
-// pathChecks prints the commands, which are not wrapped: they are pasted.
-func (p *page) pathChecks(r report.Paths) {
-	if len(r.Checks) == 0 {
-		return
+// pathChecks are the commands, with the path that each tries.
+func pathChecks(r report.Paths) []finding.Next {
+	var list []finding.Next
+	for _, c := range r.Checks {
+		c.Next.Why = fmt.Sprintf("%s: %s to %s: %s", c.Node, c.From, c.To, c.Next.Why)
+		list = append(list, c.Next)
 	}
-	p.Gap()
-	p.WriteString("From the node (nodeshell starts a helper pod there and deletes it):\n")
-	for i, c := range r.Checks {
-		p.Line(2, fmt.Sprintf("%d. %s: %s to %s: %s", i+1, c.Node, c.From, c.To, c.Next.Why))
-		p.WriteString("     " + p.Terminal.Paint(output.Sanitize(c.Next.Command), output.Bold) + "\n")
-		for _, a := range c.Next.Answers {
-			p.Line(5, "→ "+a)
-		}
-	}
+	return list
 }
 
 // PublishedPaths puts a report on paths into the shape of the formats that other tools read.
@@ -144,20 +119,11 @@ func PublishedPaths(r report.Paths) (publish.Report, error) {
 	if err := Paths(&text, r, output.Terminal{}); err != nil {
 		return publish.Report{}, err
 	}
+	causes, notes := blocks(r.Findings)
 	s := publish.Subject{
 		Object: finding.ObjectRef{Kind: r.Kind, Name: "cluster"}, Title: pathsObject(r), Verdict: string(r.Verdict),
-		Standing: standings[r.Verdict], Summary: r.Summary, Consequences: r.Consequences, Text: text.String(),
-		NotChecked: r.Sources.Gaps(source.Absent, source.Skipped), Sources: r.Sources,
-	}
-	causes, notes := pathBlocks(r)
-	for _, b := range causes {
-		s.Findings = append(s.Findings, publish.Finding{Block: b})
-	}
-	for _, b := range notes {
-		s.Findings = append(s.Findings, publish.Finding{Block: b, Folded: true})
-	}
-	if len(causes) > 0 {
-		s.Summary = causes[0].Message
+		Standing: standings[r.Verdict], Summary: first(causes, r.Summary), Consequences: r.Consequences, Text: text.String(),
+		NotChecked: r.Sources.Gaps(source.Absent, source.Skipped), Sources: r.Sources, Findings: published(causes, notes),
 	}
 	return publish.Report{
 		Plugin: "nodeinfo", Kind: r.Kind, Time: r.Time, Verdict: s.Verdict, Summary: r.Summary, Subjects: []publish.Subject{s},

@@ -60,15 +60,7 @@ func subject(n report.Node, list report.List, full bool, o ReportOptions) (publi
 	p := &page{}
 	p.Now = list.Time
 	causes, notes := p.blocks(n)
-	for _, b := range causes {
-		s.Findings = append(s.Findings, publish.Finding{Block: b})
-	}
-	for _, b := range notes {
-		s.Findings = append(s.Findings, publish.Finding{Block: b, Folded: true})
-	}
-	if len(causes) > 0 {
-		s.Summary = causes[0].Message
-	}
+	s.Findings, s.Summary = published(causes, notes), first(causes, s.Summary)
 	if !full {
 		s.NotChecked = n.Sources.Gaps(source.Absent, source.Skipped) // a list reads less than a report, and that is no gap
 		return s, nil

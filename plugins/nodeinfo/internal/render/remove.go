@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
 )
 
@@ -45,24 +43,4 @@ func (p *page) left(r *report.Removal) {
 		lines = []string{"nothing"}
 	}
 	p.facts("Left behind", lines...)
-}
-
-// steps prints commands that follow each other. They are not wrapped: they are pasted.
-func (p *page) steps(list []finding.Next) {
-	if len(list) == 0 {
-		return
-	}
-	p.Gap()
-	p.WriteString("Commands, in this order (read-only unless marked):\n")
-	for i, s := range list {
-		why := s.Why
-		if s.Risk != finding.Read {
-			why = "[" + string(s.Risk) + "] " + why
-		}
-		p.Line(2, fmt.Sprintf("%d. %s", i+1, why))
-		p.WriteString("     " + p.Terminal.Paint(output.Sanitize(s.Command), output.Bold) + "\n")
-		for _, a := range s.Answers {
-			p.Line(5, "→ "+a)
-		}
-	}
 }

@@ -37,15 +37,7 @@ func Report(w io.Writer, n report.Node, now time.Time, o ReportOptions) error {
 		object += " (" + n.Context + ")"
 	}
 	causes, notes := p.blocks(n)
-	if len(causes) == 0 {
-		p.Verdict(string(n.Verdict), verdictStyle(n.Verdict), object, n.Summary)
-	} else {
-		p.Verdict(string(n.Verdict), verdictStyle(n.Verdict), object, causes[0].Message, causes...)
-	}
-	p.Findings(causes...)
-	p.Consequences(n.Consequences)
-	p.Findings(notes...)
-	p.Gap()
+	p.judgement(string(n.Verdict), verdictStyle(n.Verdict), object, first(causes, n.Summary), causes, n.Consequences, notes)
 	for _, name := range Sections() {
 		if name == "devices" && len(n.Devices) == 0 && len(n.ResourcePools) == 0 && len(o.Sections) == 0 {
 			continue // most nodes have none
@@ -77,17 +69,14 @@ func thresholdTexts(list []report.Threshold) []string {
 // page is a report in the making.
 type page struct{ output.Page }
 
-// blocks parts the findings into those that make the verdict and those for information.
+// blocks are the findings of a node, with how long each has been there.
 func (p *page) blocks(n report.Node) (causes, notes []output.Block) {
-	for i := range n.Findings {
-		b := output.Block{Finding: n.Findings[i]}
-		if since := began(n, &b.Finding); since != nil {
-			b.Notes = []string{"for " + output.Age(p.Now.Sub(*since))}
-		}
-		if b.Severity == finding.Info {
-			notes = append(notes, b)
-		} else {
-			causes = append(causes, b)
+	causes, notes = blocks(n.Findings)
+	for _, list := range [][]output.Block{causes, notes} {
+		for i := range list {
+			if since := began(n, &list[i].Finding); since != nil {
+				list[i].Notes = []string{"for " + output.Age(p.Now.Sub(*since))}
+			}
 		}
 	}
 	return causes, notes

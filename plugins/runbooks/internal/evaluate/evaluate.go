@@ -32,11 +32,12 @@ type Input struct {
 
 // Evaluate joins the reports.
 func Evaluate(in *Input, now time.Time) report.Triage {
-	items := in.items()
+	causes, leftOut := in.causes(in.items())
 	t := report.Triage{
-		APIVersion: report.APIVersion, Kind: report.Kind, Time: now.UTC(), Scope: in.Scope, Causes: in.causes(items),
-		Workflows: in.results(), Sources: in.sources(), NotChecked: in.gaps(), Changes: in.changes(now),
+		APIVersion: report.APIVersion, Kind: report.Kind, Time: now.UTC(), Scope: in.Scope, Causes: causes,
+		Workflows: in.results(leftOut), Sources: in.sources(), Changes: in.changes(now),
 	}
+	t.NotChecked = in.gaps(t.Workflows)
 	if in.Nodes != nil {
 		t.Notes = slices.Clone(in.Nodes.CommonCauses)
 		for i := range in.Nodes.Findings {
@@ -47,8 +48,9 @@ func Evaluate(in *Input, now time.Time) report.Triage {
 	return t
 }
 
-// causes are the roots, the worst first; of equal ones that which explains most.
-func (in *Input) causes(items []*item) []report.Cause {
+// causes are the roots, the worst first; of equal ones that which explains most. Left out are those outside the scope that explain
+// nothing.
+func (in *Input) causes(items []*item) (causes []report.Cause, leftOut []*item) {
 	places := finding.Arrange(relations(items, in.context()))
 	cause := make([]int, len(items))
 	for i := range cause {
@@ -68,12 +70,16 @@ func (in *Input) causes(items []*item) []report.Cause {
 		}
 		effects[root] = append(effects[root], items[i].effects(items[by].Code)...)
 	}
-	causes := []report.Cause{}
+	causes = []report.Cause{}
 	for _, p := range places {
 		if p.Of >= 0 {
 			continue
 		}
 		i := items[p.At]
+		if i.outside && len(effects[p.At]) == 0 {
+			leftOut = append(leftOut, i)
+			continue
+		}
 		c := report.Cause{
 			Finding: i.Finding, Workflow: i.workflow, Subjects: i.subjects, Began: i.began(), Log: i.log, Explains: effects[p.At],
 		}
@@ -87,7 +93,7 @@ func (in *Input) causes(items []*item) []report.Cause {
 			cmp.Compare(len(b.Explains)+len(b.Subjects), len(a.Explains)+len(a.Subjects)),
 		)
 	})
-	return causes
+	return causes, leftOut
 }
 
 func severity(s finding.Severity) int {
@@ -235,6 +241,9 @@ func summary(t *report.Triage) string {
 	}
 	if len(unknown) > 0 {
 		return "no problem was found in what could be read; unknown: " + strings.Join(unknown, ", ")
+	}
+	if slices.ContainsFunc(t.Workflows, func(r report.Result) bool { return r.LeftOut != "" }) {
+		return "no workflow found a problem that concerns namespace " + t.Scope.Namespace
 	}
 	return "no workflow found a problem"
 }

@@ -26,6 +26,8 @@ type item struct {
 	log      *report.Log
 	lookup   lookup // what the log says about name resolution
 
+	outside bool // about pods outside the namespace of the scope
+
 	at    []finding.ObjectRef // what it depends on
 	about []finding.ObjectRef // what it is about, as a cause of others
 }
@@ -42,7 +44,7 @@ func (in *Input) items() []*item {
 	var list []*item
 	if in.Nodes != nil {
 		for n := range in.Nodes.Items {
-			list = append(list, nodeItems(&in.Nodes.Items[n])...)
+			list = append(list, nodeItems(&in.Nodes.Items[n], in.Scope.Namespace)...)
 		}
 	}
 	if in.DNS != nil {
@@ -75,14 +77,16 @@ func newItem(w report.Workflow, f finding.Finding, subject finding.ObjectRef, ve
 }
 
 // nodeItems are a node's problems. Those about its pods depend on these, the others are about the node.
-func nodeItems(n *nodereport.Node) []*item {
+func nodeItems(n *nodereport.Node, namespace string) []*item {
 	node := finding.ObjectRef{Kind: "Node", Name: n.Name}
 	var list []*item
 	for _, f := range n.Findings {
 		if f.Severity == finding.Info {
 			continue
 		}
+		f, inside := narrow(f, namespace)
 		i := newItem(report.Nodes, f, node, string(n.Verdict))
+		i.outside = !inside && !matters(n, f.Code, namespace)
 		switch {
 		case f.Object != nil && f.Object.Kind != "Node":
 			i.at = append([]finding.ObjectRef{*f.Object}, f.Covers...)

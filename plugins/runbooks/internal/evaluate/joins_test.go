@@ -468,7 +468,7 @@ func TestWhatCouldNotBeReadIsNoHealth(t *testing.T) {
 func TestRulesNameCodesThatThereAre(t *testing.T) {
 	catalogs := map[report.Workflow][]finding.Entry{report.Nodes: nodeinfo.Catalog(), report.DNS: dns.Catalog(), report.Rollouts: rolloutexplain.Catalog()}
 	codes := map[report.Workflow][]finding.Code{
-		report.Nodes: append(slices.Clone(clusterWide), "HeartbeatLate"), report.Rollouts: append(slices.Clone(vague), "RegistryUnavailable"), report.DNS: dnsPods,
+		report.Nodes: slices.Concat(clusterWide, ofPods, []finding.Code{"HeartbeatLate"}), report.Rollouts: append(slices.Clone(vague), "RegistryUnavailable"), report.DNS: dnsPods,
 	}
 	for _, r := range rules {
 		codes[r.of] = append(slices.Clone(codes[r.of]), r.effects...)

@@ -13,8 +13,8 @@ import (
 )
 
 // results are what each workflow came to, and the command that shows its own report.
-func (in *Input) results() []report.Result {
-	list := []report.Result{in.nodes(), in.dns(), in.rollouts()}
+func (in *Input) results(leftOut []*item) []report.Result {
+	list := []report.Result{in.nodes(leftOut), in.dns(), in.rollouts()}
 	for i := range list {
 		if s, unread := in.Unread[list[i].Workflow]; unread {
 			list[i].Verdict, list[i].Unread = "Unknown", s.Reason()
@@ -23,13 +23,16 @@ func (in *Input) results() []report.Result {
 	return list
 }
 
-func (in *Input) nodes() report.Result {
-	r := report.Result{Workflow: report.Nodes, Verdict: "Unknown", Command: in.Kubectl.Command("", "nodeinfo")}
+func (in *Input) nodes(leftOut []*item) report.Result {
+	r := report.Result{
+		Workflow: report.Nodes, Verdict: "Unknown", Command: in.Kubectl.Command("", "nodeinfo"),
+		LeftOut: leftOutText(leftOut, in.Scope.Namespace),
+	}
 	if in.Nodes == nil {
 		return r
 	}
 	for _, v := range nodereport.Verdicts() {
-		if slices.ContainsFunc(in.Nodes.Items, func(n nodereport.Node) bool { return n.Verdict == v }) {
+		if slices.ContainsFunc(in.Nodes.Items, func(n nodereport.Node) bool { return scoped(&n, leftOut) == v }) {
 			r.Verdict = string(v)
 			break
 		}
@@ -170,12 +173,15 @@ func (in *Input) sources() source.List {
 	return list
 }
 
-// gaps are what was not checked, those with one reason on one line. What a cluster does not have is no gap, and a workflow that
-// could not be read is stated as such.
-func (in *Input) gaps() []string {
+// gaps are what was not checked, those with one reason on one line, and what is left out. What a cluster does not have is no gap, and
+// a workflow that could not be read is stated as such.
+func (in *Input) gaps(results []report.Result) []string {
 	var list []string
 	lists := in.lists()
-	for _, w := range report.Workflows() {
+	for k, w := range report.Workflows() {
+		if out := results[k].LeftOut; out != "" {
+			list = append(list, what[w]+": "+out)
+		}
 		var reasons []string
 		names := map[string][]string{}
 		for _, s := range lists[w] {

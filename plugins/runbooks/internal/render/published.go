@@ -68,6 +68,9 @@ func subject(t *report.Triage, result report.Result) publish.Subject {
 		}
 	}
 	s.NotChecked = gaps(s.Sources)
+	if result.LeftOut != "" {
+		s.NotChecked = append(s.NotChecked, result.LeftOut)
+	}
 	return s
 }
 

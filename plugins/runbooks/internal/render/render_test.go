@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -93,6 +94,14 @@ func TestChanges(t *testing.T) {
 	var b strings.Builder
 	if err := publish.Print(&b, output.Markdown, Published(r), publish.Options{}); err != nil || !strings.Contains(b.String(), "Ready became Unknown") || !strings.Contains(b.String(), "unknown: events: needs list events") {
 		t.Errorf("%v\n%s", err, b.String())
+	}
+}
+
+func TestWhatIsLeftOutIsPublished(t *testing.T) {
+	r := triage(1)
+	r.Workflows = []report.Result{{Workflow: report.Nodes, Verdict: "Healthy", LeftOut: "pods outside namespace pay: 1 finding on w2 left out"}}
+	if got := Published(r).Subjects[0].NotChecked; !slices.Contains(got, r.Workflows[0].LeftOut) {
+		t.Errorf("%q", got)
 	}
 }
 

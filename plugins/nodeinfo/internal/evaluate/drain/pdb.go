@@ -29,7 +29,7 @@ var drainBlockedByPDB = rule{
 		Next:   "Make the pods of the budget ready, scale the workload up, or change the budget.",
 		Source: "https://kubernetes.io/docs/concepts/scheduling-eviction/api-eviction/",
 	},
-	Check: giving(DrainBlockedByPDB, checkBudgets),
+	Check: checkBudgets,
 }
 
 func checkBudgets(p *Plan) []finding.Finding {

@@ -64,7 +64,7 @@ var removeEndsControlPlane = rule{
 		Next:     "Add another control plane node first.",
 		Source:   "https://kubernetes.io/docs/setup/production-environment/tools/kubeadm/high-availability/",
 	},
-	Check: giving(RemoveEndsControlPlane, func(p *Plan) []finding.Finding {
+	Check: func(p *Plan) []finding.Finding {
 		var names []string
 		var evidence []finding.Evidence
 		for _, part := range p.Removal.Parts {
@@ -89,7 +89,7 @@ var removeEndsControlPlane = rule{
 		message := "there is no other ready " + strings.Join(names, ", ") + ": the cluster ends with the node"
 		return []finding.Finding{p.Removal.ofNode(message, evidence,
 			p.look("List the nodes of the control plane", "", "get", "nodes", "-l", "node-role.kubernetes.io/control-plane", "-o", "wide"))}
-	}),
+	},
 }
 
 var removeEtcdMember = rule{
@@ -101,7 +101,7 @@ var removeEtcdMember = rule{
 		Next:     "Remove the member by etcdctl before the machine stops; add another one first if the quorum requires it.",
 		Source:   "https://etcd.io/docs/v3.6/op-guide/runtime-configuration/#remove-a-member",
 	},
-	Check: giving(RemoveEtcdMember, func(p *Plan) []finding.Finding {
+	Check: func(p *Plan) []finding.Finding {
 		e := p.Removal.Etcd
 		if e == nil {
 			return nil
@@ -139,7 +139,7 @@ var removeEtcdMember = rule{
 			}}
 		}
 		return []finding.Finding{f}
-	}),
+	},
 }
 
 var removeNodeNotReporting = rule{
@@ -151,7 +151,7 @@ var removeNodeNotReporting = rule{
 		Next:     "Power the machine off before the Node is deleted.",
 		Source:   "https://kubernetes.io/docs/concepts/cluster-administration/node-shutdown/#non-graceful-node-shutdown",
 	},
-	Check: giving(RemoveNodeNotReporting, func(p *Plan) []finding.Finding {
+	Check: func(p *Plan) []finding.Finding {
 		r := p.Removal
 		if !r.Silent {
 			return nil
@@ -172,7 +172,7 @@ var removeNodeNotReporting = rule{
 		message := "the kubelet of " + r.Node.Name + " does not report: no drain is possible, and the machine may still run its pods"
 		return []finding.Finding{r.ofNode(message, evidence,
 			p.look("Find out whether the machine is up", "", "nodeinfo", r.Node.Name, "--kubelet"))}
-	}),
+	},
 }
 
 var removeLosesVolumes = rule{
@@ -184,7 +184,7 @@ var removeLosesVolumes = rule{
 		Next:     "Copy the data, then delete the claim and its volume, so that a new volume is created elsewhere.",
 		Source:   "https://kubernetes.io/docs/concepts/storage/volumes/#local",
 	},
-	Check: giving(RemoveLosesVolumes, func(p *Plan) []finding.Finding {
+	Check: func(p *Plan) []finding.Finding {
 		var list []*corev1.PersistentVolume
 		for _, v := range p.Removal.Pinned {
 			if v.Spec.ClaimRef != nil { // an unclaimed one holds nothing for anybody
@@ -219,7 +219,7 @@ var removeLosesVolumes = rule{
 		}
 		return []finding.Finding{p.Removal.ofNode(message, evidence,
 			p.look("Check the claim, the path and the reclaim policy of the volume", "", "describe", "pv", list[0].Name))}
-	}),
+	},
 }
 
 func volumeText(v *corev1.PersistentVolume) string {
@@ -244,7 +244,7 @@ var removeManagedNode = rule{
 		Evidence: "Label or annotation of the Node that names the group.",
 		Next:     "Remove the machine where it is managed: scale the group down, or delete its Machine.",
 	},
-	Check: giving(RemoveManagedNode, func(p *Plan) []finding.Finding {
+	Check: func(p *Plan) []finding.Finding {
 		m := p.Removal.Manager
 		if m == nil {
 			return nil
@@ -259,7 +259,7 @@ var removeManagedNode = rule{
 		message := fmt.Sprintf("%s manages the node (%s %s): it comes back, or another in its place, unless it is removed there",
 			m.Name, m.Kind, m.Group)
 		return []finding.Finding{p.Removal.ofNode(message, evidence)}
-	}),
+	},
 }
 
 var removeVolumesAttached = rule{
@@ -270,7 +270,7 @@ var removeVolumesAttached = rule{
 		Evidence: "VolumeAttachments of the node.",
 		Next:     "Wait after the drain until the node has no VolumeAttachment.",
 	},
-	Check: giving(RemoveVolumesAttached, func(p *Plan) []finding.Finding {
+	Check: func(p *Plan) []finding.Finding {
 		list := p.Removal.Attached
 		if len(list) == 0 {
 			return nil
@@ -289,7 +289,7 @@ var removeVolumesAttached = rule{
 		}
 		return []finding.Finding{p.Removal.ofNode(output.Plural(len(list), "volume is", "volumes are")+
 			" attached to the node, and must be detached before the Node is deleted", evidence)}
-	}),
+	},
 }
 
 // collected is how long a pod of a node that does not exist stays before it is deleted: the garbage collector of pods looks every

@@ -35,16 +35,6 @@ var book = finding.NewBook(
 // Catalog is every finding code of a drain, sorted.
 func Catalog() []finding.Entry { return book.Catalog() }
 
-func giving(code finding.Code, check func(*Plan) []finding.Finding) func(*Plan) []finding.Finding {
-	return func(p *Plan) []finding.Finding {
-		list := check(p)
-		for i := range list {
-			list[i].Code = code
-		}
-		return list
-	}
-}
-
 // about is a finding about a pod, and further ones.
 func about(message string, pods []*Pod, evidence []finding.Evidence, next ...finding.Next) finding.Finding {
 	f := finding.Finding{Message: message, Evidence: evidence, Next: next}
@@ -102,7 +92,7 @@ var drainNodeNotReporting = rule{
 		Next:     "Find out why the kubelet does not report. If the machine is gone, delete the Node or mark it out of service.",
 		Source:   "https://kubernetes.io/docs/concepts/cluster-administration/node-shutdown/#non-graceful-node-shutdown",
 	},
-	Check: giving(DrainNodeNotReporting, func(p *Plan) []finding.Finding {
+	Check: func(p *Plan) []finding.Finding {
 		var list []finding.Finding
 		for _, n := range p.Targets {
 			ready := nodefact.ReadyCondition(n)
@@ -122,7 +112,7 @@ var drainNodeNotReporting = rule{
 			list = append(list, f)
 		}
 		return list
-	}),
+	},
 }
 
 var drainWaitsForPod = rule{
@@ -133,7 +123,7 @@ var drainWaitsForPod = rule{
 		Evidence: "Pod metadata.deletionTimestamp and metadata.finalizers, without the finalizer of Jobs.",
 		Next:     "Find what holds the pod: a finalizer, a volume, or the container runtime.",
 	},
-	Check: giving(DrainWaitsForPod, checkWaits),
+	Check: checkWaits,
 }
 
 // jobTracking is a finalizer that the Job controller removes from each pod that ends.
@@ -183,7 +173,7 @@ var drainPodsUnplaced = rule{
 		Evidence: "The nearest miss of each pod: the node that lacks least, and what it lacks.",
 		Next:     "Add or free capacity, or uncordon a node, before the drain.",
 	},
-	Check: giving(DrainPodsUnplaced, checkUnplaced),
+	Check: checkUnplaced,
 }
 
 func checkUnplaced(p *Plan) []finding.Finding {
@@ -223,7 +213,7 @@ var drainDeletesPods = rule{
 		Evidence: "Pods without a controller in metadata.ownerReferences, or with a DaemonSet there that does not exist.",
 		Next:     "Save the manifest of each pod, to create it again elsewhere.",
 	},
-	Check: giving(DrainDeletesPods, func(p *Plan) []finding.Finding {
+	Check: func(p *Plan) []finding.Finding {
 		pods := p.with(eviction.Bare, eviction.Orphan)
 		if len(pods) == 0 {
 			return nil
@@ -238,7 +228,7 @@ var drainDeletesPods = rule{
 			map[bool]string{true: "it", false: "them"}[len(pods) == 1] + " again: " + named(pods)
 		return []finding.Finding{about(message, pods, evidence,
 			p.look("Save the manifest of the pod, to create it again elsewhere", pods[0].Namespace, "get", "pod", pods[0].Name, "-o", "yaml"))}
-	}),
+	},
 }
 
 var drainLosesData = rule{
@@ -249,7 +239,7 @@ var drainLosesData = rule{
 		Evidence: "Pods with a volume of type emptyDir that the drain evicts.",
 		Next:     "Copy what is needed out of the volume first.",
 	},
-	Check: giving(DrainLosesData, func(p *Plan) []finding.Finding {
+	Check: func(p *Plan) []finding.Finding {
 		pods := which(p.Pods, func(pod *Pod) bool { return pod.Flags.DeleteEmptyDir })
 		if len(pods) == 0 {
 			return nil
@@ -258,7 +248,7 @@ var drainLosesData = rule{
 			each(pods, func(pod *Pod) (string, string) {
 				return "spec.volumes", "emptyDir " + strings.Join(eviction.EmptyDirs(pod.Pod), ", ")
 			}))}
-	}),
+	},
 }
 
 var drainUnwanted = rule{
@@ -270,7 +260,7 @@ var drainUnwanted = rule{
 		Next:     "Ask the owner of the pods whether they may be stopped now.",
 		Source:   "https://karpenter.sh/docs/concepts/disruption/#pod-level-controls",
 	},
-	Check: giving(DrainUnwanted, func(p *Plan) []finding.Finding {
+	Check: func(p *Plan) []finding.Finding {
 		pods := which(p.Pods, func(pod *Pod) bool {
 			return unwantedBy(pod) != "" && pod.Fate.Goes() && pod.Fate != eviction.Finished && pod.Fate != eviction.EndsByNow
 		})
@@ -280,7 +270,7 @@ var drainUnwanted = rule{
 		return []finding.Finding{about(output.Plural(len(pods), "pod is", "pods are")+
 			" marked as not to be evicted, which kubectl drain does not heed: "+
 			named(pods), pods, each(pods, func(pod *Pod) (string, string) { return "metadata.annotations", unwantedBy(pod) }))}
-	}),
+	},
 }
 
 // The annotations by which a pod asks not to be moved, and their words.

@@ -13,6 +13,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/component"
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/schedule"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/workload"
@@ -125,14 +126,13 @@ func (m *Machine) daemons() []daemon {
 
 func (m *Machine) daemonSets() report.JoinStep {
 	const name = report.JoinDaemonSets
-	if s, ok := m.judged(name, daemons...); ok {
+	if s, ok := m.judged(name, append(slices.Clip(daemons), DaemonSetPodNotReady)...); ok {
 		return s
 	}
 	if s, ok := m.unread(name, facts.SourceDaemonSets, facts.SourcePods); ok {
 		return s
 	}
 	var ready, lacking []string
-	state := report.JoinWaiting
 	list := m.daemons()
 	for _, d := range list {
 		switch {
@@ -140,9 +140,6 @@ func (m *Machine) daemonSets() report.JoinStep {
 			lacking = append(lacking, d.name()+" has no pod")
 		case !d.pod.Ready():
 			lacking = append(lacking, d.name()+" "+d.pod.State)
-			if !m.silent() && !m.young() && m.Age(d.pod.ReadySince()) > m.Limits.NodeJoin && m.settled() {
-				state = report.JoinMissing
-			}
 		default:
 			ready = append(ready, d.name())
 		}
@@ -153,13 +150,16 @@ func (m *Machine) daemonSets() report.JoinStep {
 	case len(lacking) > 0 && m.silent():
 		return step(name, report.JoinUnknown, "the kubelet does not report")
 	case len(lacking) > 0:
-		return step(name, state, "%d of %d are ready: %s", len(ready), len(list), named(lacking))
+		return step(name, report.JoinWaiting, "%d of %d are ready: %s", len(ready), len(list), named(lacking))
 	}
 	return step(name, report.JoinDone, "%d of %d are ready: %s", len(ready), len(list), named(ready))
 }
 
 // settled says whether nothing before the pods of DaemonSets keeps them from getting ready.
-func (m *Machine) settled() bool { return m.Readiness.State == nodefact.Ready && len(m.roots) == 0 }
+func (m *Machine) settled() bool {
+	return m.Readiness.State == nodefact.Ready &&
+		!slices.ContainsFunc(m.roots, func(f finding.Finding) bool { return f.Severity != finding.Info })
+}
 
 func (m *Machine) csi() report.JoinStep {
 	const name = report.JoinCSI

@@ -153,8 +153,7 @@ func (m *Machine) next(r *report.JoinMachine) []finding.Next {
 		}
 		return list
 	case r.Verdict == report.Incomplete && len(r.Findings) == 0:
-		return []finding.Next{m.Look("Read the pods of DaemonSets on the node", "", "get", "pods", "-A", "-o", "wide", "--field-selector",
-			"spec.nodeName="+r.Name), m.Describe("Read the node and its events")}
+		return []finding.Next{m.Describe("Read the node and its events")}
 	}
 	return nil
 }

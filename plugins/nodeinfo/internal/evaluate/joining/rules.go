@@ -14,7 +14,6 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/schedule"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/machine"
@@ -30,6 +29,7 @@ const (
 	ProviderIDMissing    finding.Code = "ProviderIDMissing"
 	PodCIDRMissing       finding.Code = "PodCIDRMissing"
 	CSIDriverMissing     finding.Code = "CSIDriverMissing"
+	DaemonSetPodNotReady finding.Code = "DaemonSetPodNotReady"
 	StartupTaintStuck    finding.Code = "StartupTaintStuck"
 )
 
@@ -93,56 +93,16 @@ type rule = finding.Rule[Machine]
 
 // own are the rules of machines that join; those of nodes have their own book, and stand here as what they explain.
 var own = []rule{
-	joinRequestMissing, nodeNotRegistered, networkPluginMissing, providerIDMissing, podCIDRMissing, csiDriverMissing, startupTaintStuck,
+	joinRequestMissing, nodeNotRegistered, networkPluginMissing, providerIDMissing, podCIDRMissing, csiDriverMissing, daemonSetPodNotReady,
+	startupTaintStuck,
 }
 
-var book = finding.NewBook(append(lent(), own...)...)
+var book = rules.Lend(own, slices.Concat(borrowed, []finding.Code{machine.NodeJoining})...)
 
-func lent() []rule {
-	var list []rule
-	for _, code := range slices.Concat(borrowed, []finding.Code{machine.NodeJoining}) {
-		if !slices.ContainsFunc(list, func(r rule) bool { return r.Code == code }) {
-			list = append(list, rule{Entry: entryOf(code)})
-		}
-	}
-	return list
-}
-
-// ofNodes are the entries of the codes of nodes.
-var ofNodes = rules.Catalog()
-
-func entryOf(code finding.Code) finding.Entry {
-	return ofNodes[slices.IndexFunc(ofNodes, func(e finding.Entry) bool { return e.Code == code })]
-}
-
-func severityOf(code finding.Code) finding.Severity {
-	for _, r := range own {
-		if r.Code == code {
-			return r.Severity
-		}
-	}
-	return entryOf(code).Severity
-}
+func severityOf(code finding.Code) finding.Severity { return book.Entry(code).Severity }
 
 // Catalog is the codes that joins alone have, sorted.
-func Catalog() []finding.Entry {
-	var list []finding.Entry
-	for _, r := range own {
-		list = append(list, r.Entry)
-	}
-	sorting.Func(list, func(a, b finding.Entry) int { return cmp.Compare(a.Code, b.Code) })
-	return list
-}
-
-func giving(code finding.Code, check func(*Machine) []finding.Finding) func(*Machine) []finding.Finding {
-	return func(m *Machine) []finding.Finding {
-		list := check(m)
-		for i := range list {
-			list[i].Code = code
-		}
-		return list
-	}
-}
+func Catalog() []finding.Entry { return finding.NewBook(own...).Catalog() }
 
 var joinRequestMissing = rule{
 	Entry: finding.Entry{
@@ -153,7 +113,7 @@ var joinRequestMissing = rule{
 		Next:     "On the node, read the log of the kubelet, and repeat kubeadm join with a new token if that has expired.",
 		Source:   "https://kubernetes.io/docs/reference/access-authn-authz/kubelet-tls-bootstrapping/#initialization-process",
 	},
-	Check: giving(JoinRequestMissing, checkJoinRequestMissing),
+	Check: checkJoinRequestMissing,
 }
 
 func checkJoinRequestMissing(m *Machine) []finding.Finding {
@@ -198,7 +158,7 @@ var nodeNotRegistered = rule{
 		Source:   "https://kubernetes.io/docs/concepts/architecture/nodes/#self-registration-of-nodes",
 	},
 	CausedBy: []finding.Code{nodeDeleted},
-	Check:    giving(NodeNotRegistered, checkNodeNotRegistered),
+	Check:    checkNodeNotRegistered,
 }
 
 func checkNodeNotRegistered(m *Machine) []finding.Finding {
@@ -226,7 +186,7 @@ var networkPluginMissing = rule{
 	},
 	Explains: []finding.Code{machine.NetworkPluginNotReady, machine.NetworkUnavailable},
 	CausedBy: machine.NotReportingCodes,
-	Check:    giving(NetworkPluginMissing, checkNetworkPluginMissing),
+	Check:    checkNetworkPluginMissing,
 }
 
 func checkNetworkPluginMissing(m *Machine) []finding.Finding {
@@ -279,7 +239,7 @@ var providerIDMissing = rule{
 		Source:   "https://kubernetes.io/docs/tasks/administer-cluster/running-cloud-controller/#running-cloud-controller-manager",
 	},
 	CausedBy: slices.Concat(machine.NotReportingCodes, []finding.Code{workload.NodeNotInitialized}),
-	Check:    giving(ProviderIDMissing, checkProviderIDMissing),
+	Check:    checkProviderIDMissing,
 }
 
 func checkProviderIDMissing(m *Machine) []finding.Finding {
@@ -306,7 +266,7 @@ var podCIDRMissing = rule{
 		Source:   "https://kubernetes.io/docs/reference/command-line-tools-reference/kube-controller-manager/",
 	},
 	CausedBy: []finding.Code{machine.LeaderLeaseExpired},
-	Check:    giving(PodCIDRMissing, checkPodCIDRMissing),
+	Check:    checkPodCIDRMissing,
 }
 
 func checkPodCIDRMissing(m *Machine) []finding.Finding {
@@ -335,9 +295,9 @@ var csiDriverMissing = rule{
 	},
 	CausedBy: slices.Concat(machine.PressureBut(machine.NodeJoining), []finding.Code{
 		NetworkPluginMissing, workload.CSIDriverPodNotReady, workload.DaemonSetPodMissing, workload.PodNotStarting,
-		workload.NetworkPluginPodNotReady,
+		workload.NetworkPluginPodNotReady, DaemonSetPodNotReady,
 	}),
-	Check: giving(CSIDriverMissing, checkCSIDriverMissing),
+	Check: checkCSIDriverMissing,
 }
 
 func checkCSIDriverMissing(m *Machine) []finding.Finding {
@@ -356,6 +316,36 @@ func checkCSIDriverMissing(m *Machine) []finding.Finding {
 			"custom-columns=NODE:.metadata.name,DRIVERS:.spec.drivers[*].name"))
 }
 
+var daemonSetPodNotReady = rule{
+	Entry: finding.Entry{
+		Code: DaemonSetPodNotReady, Severity: finding.Warning, Title: "DaemonSet pod on the node is running but not ready",
+		Meaning: "The pod of a DaemonSet has been running for more than five minutes without being ready, on a Ready node that joined more " +
+			"than five minutes ago and has no other problem: what the pod provides to the node may be missing. The pods of network plugins, " +
+			"kube-proxy and CSI drivers have codes of their own.",
+		Evidence: "Pod condition Ready and status.containerStatuses, the newest Warning event of the pod.",
+		Next:     "Read the log of the pod, and check its readiness probe.",
+		Source:   "https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#container-probes",
+	},
+	CausedBy: []finding.Code{PodCIDRMissing},
+	Check:    checkDaemonSetPodNotReady,
+}
+
+func checkDaemonSetPodNotReady(m *Machine) []finding.Finding {
+	if !m.Registered || m.young() || !m.settled() || !m.Read(facts.SourceDaemonSets) || !m.Read(facts.SourcePods) {
+		return nil
+	}
+	var list []finding.Finding
+	for _, d := range m.daemons() {
+		p := d.pod
+		if p == nil || p.Ready() || m.Age(p.ReadySince()) <= m.Limits.NodeJoin {
+			continue
+		}
+		message := fmt.Sprintf("pod %s of DaemonSet %s has not been ready for %s: %s", subject.Name(p), d.name(), m.Ago(p.ReadySince()), p.State)
+		list = append(list, subject.About(m.Found(message, subject.PodEvidence(p), m.PodNext(p)...), p))
+	}
+	return list
+}
+
 var startupTaintStuck = rule{
 	Entry: finding.Entry{
 		Code: StartupTaintStuck, Severity: finding.Warning, Title: "Startup taint was not removed",
@@ -368,9 +358,9 @@ var startupTaintStuck = rule{
 	},
 	CausedBy: slices.Concat(machine.PressureBut(machine.NodeJoining), []finding.Code{
 		machine.LeaderLeaseExpired, NetworkPluginMissing, workload.CSIDriverPodNotReady, workload.DaemonSetPodMissing,
-		workload.NetworkPluginPodNotReady, workload.PodNotStarting, workload.PodCrashLooping,
+		workload.NetworkPluginPodNotReady, workload.PodNotStarting, workload.PodCrashLooping, DaemonSetPodNotReady,
 	}),
-	Check: giving(StartupTaintStuck, checkStartupTaintStuck),
+	Check: checkStartupTaintStuck,
 }
 
 func checkStartupTaintStuck(m *Machine) []finding.Finding {

@@ -147,6 +147,7 @@ func (m *Machine) judge() {
 			}
 		}
 	}
+	m.roots = list
 	roots, more := book.Settle(append(list, book.Check(m)...))
 	m.roots = roots
 	explained := map[finding.Code]finding.Code{}

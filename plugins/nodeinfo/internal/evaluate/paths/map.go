@@ -147,7 +147,7 @@ func (n *Node) found(codes ...finding.Code) (code finding.Code, severity finding
 	}
 	for _, c := range n.consequences {
 		if slices.Contains(codes, c.Code) {
-			list = append(list, finding.Finding{Code: c.Code, Severity: severityOf(c.Code), Message: c.Message})
+			list = append(list, finding.Finding{Code: c.Code, Severity: rules.SeverityOf(c.Code), Message: c.Message})
 		}
 	}
 	if finding.Sort(list); len(list) == 0 {

@@ -13,6 +13,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	sources "github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/machine"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/workload"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
@@ -114,7 +115,7 @@ func (m *Map) members(part string) (report.Path, bool) {
 	case total == 0, part == apiServer && total == 1:
 		return p, false // one that answers says all that its pod could
 	case len(silent) > 0:
-		return broken(p, worst, severityOf(worst), text+"; not on "+named(silent)), true
+		return broken(p, worst, rules.SeverityOf(worst), text+"; not on "+named(silent)), true
 	case failed != "":
 		return broken(p, machine.ControlPlaneComponentNotReady, finding.Critical, text+"; not "+failed), true
 	case starts != "":

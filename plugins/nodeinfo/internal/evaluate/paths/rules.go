@@ -56,51 +56,19 @@ type rule = finding.Rule[Map]
 // own are the rules of paths; those of nodes have their own book, and stand here as what they explain.
 var own = []rule{aggregatedAPIUnavailable, webhookUnavailable, dnsPodsNotReady, nodeMetricsMissing}
 
-var book = finding.NewBook(append(lent(), own...)...)
+// book has the codes of nodes that bear on paths, then the others, which stand here where they explain one.
+var book = rules.Lend(own, slices.Concat(borrowed, codesOf(rules.Catalog()))...)
 
-// lent are the entries of the codes of nodes: first those that bear on paths, then the others, which stand here where they explain one.
-func lent() []rule {
-	codes := slices.Clone(borrowed)
-	for _, entry := range ofNodes {
-		codes = append(codes, entry.Code)
+func codesOf(list []finding.Entry) []finding.Code {
+	var codes []finding.Code
+	for _, e := range list {
+		codes = append(codes, e.Code)
 	}
-	var list []rule
-	for _, code := range codes {
-		if !slices.ContainsFunc(list, func(r rule) bool { return r.Code == code }) {
-			list = append(list, rule{Entry: entryOf(code)})
-		}
-	}
-	return list
+	return codes
 }
-
-// ofNodes are the entries of the codes of nodes.
-var ofNodes = rules.Catalog()
-
-func entryOf(code finding.Code) finding.Entry {
-	return ofNodes[slices.IndexFunc(ofNodes, func(e finding.Entry) bool { return e.Code == code })]
-}
-
-func severityOf(code finding.Code) finding.Severity { return entryOf(code).Severity }
 
 // Catalog is the codes that paths alone have, sorted.
-func Catalog() []finding.Entry {
-	var list []finding.Entry
-	for _, r := range own {
-		list = append(list, r.Entry)
-	}
-	sorting.Func(list, func(a, b finding.Entry) int { return cmp.Compare(a.Code, b.Code) })
-	return list
-}
-
-func giving(code finding.Code, check func(*Map) []finding.Finding) func(*Map) []finding.Finding {
-	return func(m *Map) []finding.Finding {
-		list := check(m)
-		for i := range list {
-			list[i].Code = code
-		}
-		return list
-	}
-}
+func Catalog() []finding.Entry { return finding.NewBook(own...).Catalog() }
 
 func (m *Map) look(why, namespace string, args ...string) finding.Next {
 	return finding.Next{Command: m.Kubectl.Command(namespace, args...), Why: why, Risk: finding.Read}
@@ -120,7 +88,7 @@ var aggregatedAPIUnavailable = rule{
 		Next:     "Check the pods behind the Service. If what served the API was removed, remove the APIService, too.",
 		Source:   "https://kubernetes.io/docs/tasks/extend-kubernetes/configure-aggregation-layer/",
 	},
-	Check: giving(AggregatedAPIUnavailable, func(m *Map) []finding.Finding {
+	Check: func(m *Map) []finding.Finding {
 		var list []finding.Finding
 		for _, s := range m.services {
 			for _, api := range s.API {
@@ -130,7 +98,7 @@ var aggregatedAPIUnavailable = rule{
 			}
 		}
 		return list
-	}),
+	},
 }
 
 func (m *Map) apiFails(api *backend.API) bool {
@@ -227,7 +195,7 @@ var webhookUnavailable = rule{
 		Next:     "Check the pods behind the Service. If what served the webhook was removed, remove its configuration, too.",
 		Source:   "https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#failure-policy",
 	},
-	Check: giving(WebhookUnavailable, func(m *Map) []finding.Finding {
+	Check: func(m *Map) []finding.Finding {
 		var list []finding.Finding
 		for _, s := range m.services {
 			if s.Unread != "" || !s.State.Fails() {
@@ -243,7 +211,7 @@ var webhookUnavailable = rule{
 			}
 		}
 		return list
-	}),
+	},
 }
 
 // order puts what is false first.
@@ -324,7 +292,7 @@ var dnsPodsNotReady = rule{
 		Evidence: "Status of the pods with label k8s-app=kube-dns in kube-system.",
 		Next:     "Read the logs of the pods; kubectl dns also queries each of them.",
 	},
-	Check: giving(DNSPodsNotReady, func(m *Map) []finding.Finding {
+	Check: func(m *Map) []finding.Finding {
 		pods := m.pods("k8s-app", "kube-dns")
 		var nodes []string
 		f := finding.Finding{Next: []finding.Next{
@@ -351,7 +319,7 @@ var dnsPodsNotReady = rule{
 		f.Message = fmt.Sprintf("0 of %s ready: Service names do not resolve", output.Plural(len(pods), "DNS pod is", "DNS pods are"))
 		f.Causes = m.causes(nodes)
 		return []finding.Finding{f}
-	}),
+	},
 }
 
 // readiness is condition Ready as it is posted.
@@ -370,7 +338,7 @@ var nodeMetricsMissing = rule{
 		Evidence: "Age of the sample in nodes.metrics.k8s.io.",
 		Next:     "Read the log of metrics-server, and query the kubelet.",
 	},
-	Check: giving(NodeMetricsMissing, func(m *Map) []finding.Finding {
+	Check: func(m *Map) []finding.Finding {
 		var all, unexplained []string
 		causes := []finding.Code{}
 		for _, n := range m.shown {
@@ -404,5 +372,5 @@ var nodeMetricsMissing = rule{
 				m.look("Query the kubelet through the API server (needs get nodes/proxy)", "", "nodeinfo", "--paths", all[0], "--kubelet"),
 			},
 		}}
-	}),
+	},
 }

@@ -41,3 +41,17 @@ func CheckBut(c *subject.Case, codes ...finding.Code) ([]finding.Finding, []find
 
 // Catalog is every finding code, sorted.
 func Catalog() []finding.Entry { return book.Catalog() }
+
+// SeverityOf is that of the entry of a code.
+func SeverityOf(code finding.Code) finding.Severity { return book.Entry(code).Severity }
+
+// Lend makes the book of a report that has rules of its own, and in which codes of nodes stand as what explains their findings.
+func Lend[F any](own []finding.Rule[F], codes ...finding.Code) *finding.Book[F] {
+	var list []finding.Rule[F]
+	for i, code := range codes {
+		if !slices.Contains(codes[:i], code) {
+			list = append(list, finding.Rule[F]{Entry: book.Entry(code)})
+		}
+	}
+	return finding.NewBook(append(list, own...)...)
+}

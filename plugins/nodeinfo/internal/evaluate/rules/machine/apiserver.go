@@ -31,7 +31,7 @@ var localAPIServerNotReady = rule{
 	Explains: []finding.Code{
 		LocalAPIServerNotReporting, KubeletNotReporting, ReadyConditionStale, LeaseNotRenewed, HeartbeatLate, NodeReadinessFlapping,
 	},
-	Check: subject.Giving(LocalAPIServerNotReady, checkLocalAPIServerNotReady),
+	Check: checkLocalAPIServerNotReady,
 }
 
 func checkLocalAPIServerNotReady(c *subject.Case) []finding.Finding {
@@ -72,7 +72,7 @@ var localAPIServerNotReporting = rule{
 		Next:     "On the node, check the etcd member first, then the API server.",
 	},
 	CausedBy: slices.Concat(StoppedCodes, []finding.Code{ControlPlaneComponentNotReady}),
-	Check:    subject.Giving(LocalAPIServerNotReporting, checkLocalAPIServerNotReporting),
+	Check:    checkLocalAPIServerNotReporting,
 }
 
 func checkLocalAPIServerNotReporting(c *subject.Case) []finding.Finding {

@@ -36,7 +36,7 @@ var kubeletServingCertificateMissing = rule{
 		Source: "https://kubernetes.io/docs/reference/access-authn-authz/kubelet-tls-bootstrapping/#certificate-rotation",
 	},
 	CausedBy: NotReportingCodes,
-	Check:    subject.Giving(KubeletServingCertificateMissing, checkKubeletServingCertificateMissing),
+	Check:    checkKubeletServingCertificateMissing,
 }
 
 // withoutServing says whether the kubelet has no certificate to serve with: by its own answer or, where it was not queried, by a
@@ -89,7 +89,7 @@ var kubeletCertificateNotIssued = rule{
 		Next:   "Check who created the request and for which names, then approve it.",
 		Source: "https://kubernetes.io/docs/reference/access-authn-authz/kubelet-tls-bootstrapping/#certificate-rotation",
 	},
-	Check: subject.Giving(KubeletCertificateNotIssued, checkKubeletCertificateNotIssued),
+	Check: checkKubeletCertificateNotIssued,
 }
 
 func checkKubeletCertificateNotIssued(c *subject.Case) []finding.Finding {
@@ -213,7 +213,7 @@ var kubeletServingCertificateMismatch = rule{
 		Source: "https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-certs/#kubelet-serving-certs",
 	},
 	CausedBy: NotReportingCodes,
-	Check:    subject.Giving(KubeletServingCertificateMismatch, checkKubeletServingCertificateMismatch),
+	Check:    checkKubeletServingCertificateMismatch,
 }
 
 func checkKubeletServingCertificateMismatch(c *subject.Case) []finding.Finding {
@@ -267,7 +267,7 @@ var kubeletCertificateExpired = rule{
 		Next:     "Read the kubelet log for failed renewals, and check the certificate requests of the node.",
 		Source:   "https://kubernetes.io/docs/tasks/tls/certificate-rotation/",
 	},
-	Check: subject.Giving(KubeletCertificateExpired, checkKubeletCertificateExpired),
+	Check: checkKubeletCertificateExpired,
 }
 
 func checkKubeletCertificateExpired(c *subject.Case) []finding.Finding {
@@ -315,7 +315,7 @@ var kubeletCertificateExpiring = rule{
 		Next:   "Read the kubelet log for failed renewals, and check the certificate requests of the node.",
 		Source: "https://kubernetes.io/docs/tasks/tls/certificate-rotation/",
 	},
-	Check: subject.Giving(KubeletCertificateExpiring, checkKubeletCertificateExpiring),
+	Check: checkKubeletCertificateExpiring,
 }
 
 func checkKubeletCertificateExpiring(c *subject.Case) []finding.Finding {

@@ -34,7 +34,7 @@ var diskPressure = rule{
 		Next:     "Find what fills the disk, or the directory with very many files.",
 	},
 	CausedBy: NotReportingCodes,
-	Check:    subject.Giving(DiskPressure, checkDiskPressure),
+	Check:    checkDiskPressure,
 }
 
 func checkDiskPressure(c *subject.Case) []finding.Finding {
@@ -81,7 +81,7 @@ var pidPressure = rule{
 		Next:     "Find the pod that creates processes without limit.",
 	},
 	CausedBy: NotReportingCodes,
-	Check:    subject.Giving(PIDPressure, checkPIDPressure),
+	Check:    checkPIDPressure,
 }
 
 func checkPIDPressure(c *subject.Case) []finding.Finding {
@@ -98,7 +98,7 @@ var memoryPressure = rule{
 		Next:     "Find the pods that use the most memory.",
 	},
 	CausedBy: NotReportingCodes,
-	Check:    subject.Giving(MemoryPressure, checkMemoryPressure),
+	Check:    checkMemoryPressure,
 }
 
 func checkMemoryPressure(c *subject.Case) []finding.Finding {
@@ -140,7 +140,7 @@ var networkUnavailable = rule{
 		Evidence: "Node condition NetworkUnavailable=True.",
 		Next:     "Check the network plugin pod on the node, or the routes of the cloud controller.",
 	},
-	Check: subject.Giving(NetworkUnavailable, checkNetworkUnavailable),
+	Check: checkNetworkUnavailable,
 }
 
 func checkNetworkUnavailable(c *subject.Case) []finding.Finding {
@@ -163,7 +163,7 @@ var conditionProblem = rule{
 		Next:     "Follow the message of the condition.",
 	},
 	CausedBy: NotReportingCodes,
-	Check:    subject.Giving(ConditionProblem, checkConditionProblem),
+	Check:    checkConditionProblem,
 }
 
 // checkConditionProblem reports the conditions of add-ons: those of the kubelet have codes of their own.

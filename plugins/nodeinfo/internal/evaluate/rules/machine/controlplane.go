@@ -33,7 +33,7 @@ var apiWritesStopped = rule{
 		Next:     "Check etcd (alarms, space, quorum), then admission policies for Leases.",
 	},
 	Explains: []finding.Code{KubeletNotReporting, ReadyConditionStale, HeartbeatLate, LeaderLeaseExpired, NodeReadinessFlapping},
-	Check:    subject.Giving(APIWritesStopped, checkAPIWritesStopped),
+	Check:    checkAPIWritesStopped,
 }
 
 func checkAPIWritesStopped(c *subject.Case) []finding.Finding {
@@ -65,7 +65,7 @@ var controlPlaneComponentNotReady = rule{
 		Next:     "Read the log of the pod; the manifest is in /etc/kubernetes/manifests on the node.",
 	},
 	CausedBy: StoppedCodes,
-	Check:    subject.Giving(ControlPlaneComponentNotReady, checkControlPlaneComponentNotReady),
+	Check:    checkControlPlaneComponentNotReady,
 }
 
 func checkControlPlaneComponentNotReady(c *subject.Case) []finding.Finding {
@@ -99,7 +99,7 @@ var leaderLeaseExpired = rule{
 	},
 	CausedBy:     []finding.Code{ControlPlaneComponentNotReady, KubeletNotReporting, ContainerRuntimeDown},
 	ExplainsInfo: true, // on a node that does not hold the control plane, too
-	Check:        subject.Giving(LeaderLeaseExpired, checkLeaderLeaseExpired),
+	Check:        checkLeaderLeaseExpired,
 }
 
 var leaderWork = map[string]string{
@@ -154,7 +154,7 @@ var apiServerNotReady = rule{
 		Evidence: "Failed checks of the /readyz endpoint, read with verbose.",
 		Next:     "Check the failed component, etcd first.",
 	},
-	Check: subject.Giving(APIServerNotReady, checkAPIServerNotReady),
+	Check: checkAPIServerNotReady,
 }
 
 func checkAPIServerNotReady(c *subject.Case) []finding.Finding {

@@ -82,7 +82,7 @@ var systemOOM = rule{
 		Next:     "Find the pods that use the most memory; set memory requests.",
 	},
 	CausedBy: append([]finding.Code{MemoryPressure}, NotReportingCodes...),
-	Check:    subject.Giving(SystemOOM, checkSystemOOM),
+	Check:    checkSystemOOM,
 }
 
 func checkSystemOOM(c *subject.Case) []finding.Finding {
@@ -107,7 +107,7 @@ var kubeletError = rule{
 		Next:     "Read the kubelet log.",
 	},
 	CausedBy: PressureCodes,
-	Check:    subject.Giving(KubeletError, checkKubeletError),
+	Check:    checkKubeletError,
 }
 
 func checkKubeletError(c *subject.Case) []finding.Finding {
@@ -135,7 +135,7 @@ var warningEvents = rule{
 		Next:     "Read the events.",
 	},
 	CausedBy: PressureCodes,
-	Check:    subject.Giving(WarningEvents, checkWarningEvents),
+	Check:    checkWarningEvents,
 }
 
 // checkWarningEvents raises what no other check judges: pressure, falls and reboots have codes of their own.
@@ -164,7 +164,7 @@ var rebooted = rule{
 		Evidence: "Rebooted event of the kubelet.",
 		Next:     "Find the origin of the reboot if it was not intended.",
 	},
-	Check: subject.Giving(Rebooted, checkRebooted),
+	Check: checkRebooted,
 }
 
 func checkRebooted(c *subject.Case) []finding.Finding {
@@ -187,7 +187,7 @@ var nodeReadinessFlapping = rule{
 		Evidence: "NodeNotReady events within the last hour.",
 		Next:     "Check the kubelet log and the network between the node and the API server.",
 	},
-	Check: subject.Giving(NodeReadinessFlapping, checkNodeReadinessFlapping),
+	Check: checkNodeReadinessFlapping,
 }
 
 func checkNodeReadinessFlapping(c *subject.Case) []finding.Finding {

@@ -28,7 +28,7 @@ var evictionNear = rule{
 		Source:   "https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/",
 	},
 	CausedBy: []finding.Code{DiskPressure, MemoryPressure, PIDPressure},
-	Check:    subject.Giving(EvictionNear, checkEvictionNear),
+	Check:    checkEvictionNear,
 }
 
 // what the signals are of, in words.

@@ -31,7 +31,7 @@ var containerRuntimeDown = rule{
 		Next:     "Check the container runtime on the node, read its log and restart it.",
 	},
 	CausedBy: NotReportingCodes,
-	Check:    subject.Giving(ContainerRuntimeDown, sinceNotReady(relist, checkContainerRuntimeDown)),
+	Check:    sinceNotReady(relist, checkContainerRuntimeDown),
 }
 
 func checkContainerRuntimeDown(c *subject.Case) []finding.Finding {
@@ -64,7 +64,7 @@ var networkPluginNotReady = rule{
 		Next:     "Check the network plugin pod on the node, which writes the configuration in /etc/cni/net.d.",
 	},
 	CausedBy: append([]finding.Code{ContainerRuntimeDown}, NotReportingCodes...),
-	Check:    subject.Giving(NetworkPluginNotReady, sinceNotReady(0, checkNetworkPluginNotReady)),
+	Check:    sinceNotReady(0, checkNetworkPluginNotReady),
 }
 
 func checkNetworkPluginNotReady(c *subject.Case) []finding.Finding {
@@ -101,7 +101,7 @@ var nodeShuttingDown = rule{
 		Next:     "Do nothing if the shutdown is intended; otherwise find its origin.",
 	},
 	CausedBy: NotReportingCodes,
-	Check:    subject.Giving(NodeShuttingDown, sinceNotReady(0, checkNodeShuttingDown)),
+	Check:    sinceNotReady(0, checkNodeShuttingDown),
 }
 
 func checkNodeShuttingDown(c *subject.Case) []finding.Finding {
@@ -124,7 +124,7 @@ var nodeNotReady = rule{
 		Evidence: "Message of Node condition Ready=False.",
 		Next:     "Read the message, then the kubelet log.",
 	},
-	Check: subject.Giving(NodeNotReady, sinceNotReady(relist, checkNodeNotReady)),
+	Check: sinceNotReady(relist, checkNodeNotReady),
 }
 
 func checkNodeNotReady(c *subject.Case) []finding.Finding {
@@ -147,7 +147,7 @@ var nodeJoining = rule{
 		Evidence: "Node metadata.creationTimestamp, and Ready=False since then.",
 		Next:     "Wait for the node to become ready; check again after five minutes.",
 	},
-	Check: subject.Giving(NodeJoining, checkNodeJoining),
+	Check: checkNodeJoining,
 }
 
 func checkNodeJoining(c *subject.Case) []finding.Finding {

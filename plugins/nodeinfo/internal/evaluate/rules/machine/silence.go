@@ -37,7 +37,7 @@ var leaseNotRenewed = rule{
 		Next:     "Try the renewal as the kubelet, without storing anything: the API server returns the reason of the rejection.",
 	},
 	Explains: []finding.Code{NodeReadinessFlapping},
-	Check:    subject.Giving(LeaseNotRenewed, checkLeaseNotRenewed),
+	Check:    checkLeaseNotRenewed,
 }
 
 func checkLeaseNotRenewed(c *subject.Case) []finding.Finding {
@@ -75,7 +75,7 @@ var kubeletNotReporting = rule{
 		Next: "Query the kubelet through the API server; an answer means that the node is up, but the kubelet cannot reach the API " +
 			"server or is refused by it.",
 	},
-	Check: subject.Giving(KubeletNotReporting, checkKubeletNotReporting),
+	Check: checkKubeletNotReporting,
 }
 
 func checkKubeletNotReporting(c *subject.Case) []finding.Finding {
@@ -104,7 +104,7 @@ var readyConditionStale = rule{
 		Evidence: "Age of the Lease in kube-node-lease, with Node condition Ready=True; the Lease of kube-controller-manager if readable.",
 		Next:     "Check the Lease of kube-controller-manager, and query the kubelet.",
 	},
-	Check: subject.Giving(ReadyConditionStale, checkReadyConditionStale),
+	Check: checkReadyConditionStale,
 }
 
 func checkReadyConditionStale(c *subject.Case) []finding.Finding {
@@ -137,7 +137,7 @@ var heartbeatLate = rule{
 		Next:     "Check again in 30 seconds.",
 	},
 	CausedBy: NotReportingCodes,
-	Check:    subject.Giving(HeartbeatLate, checkHeartbeatLate),
+	Check:    checkHeartbeatLate,
 }
 
 func checkHeartbeatLate(c *subject.Case) []finding.Finding {
@@ -168,7 +168,7 @@ var kubeletNeverReported = rule{
 		Evidence: "Node condition Ready=Unknown with reason NodeStatusNeverUpdated, or no Ready condition and no Lease.",
 		Next:     "Read the kubelet log on the machine; delete the Node object if the machine no longer exists.",
 	},
-	Check: subject.Giving(KubeletNeverReported, checkKubeletNeverReported),
+	Check: checkKubeletNeverReported,
 }
 
 // checkKubeletNeverReported gives a node without any condition a minute, and reports it only if there is no Lease.
@@ -195,7 +195,7 @@ var nodeStatusStale = rule{
 		Next:     "Read the kubelet log for failed node status updates.",
 	},
 	CausedBy: NotReportingCodes,
-	Check:    subject.Giving(NodeStatusStale, checkNodeStatusStale),
+	Check:    checkNodeStatusStale,
 }
 
 func checkNodeStatusStale(c *subject.Case) []finding.Finding {
@@ -230,7 +230,7 @@ var clockSkew = rule{
 		Next:     "Check time synchronization (chrony, timesyncd) on the node.",
 	},
 	CausedBy: NotReportingCodes,
-	Check:    subject.Giving(ClockSkew, checkClockSkew),
+	Check:    checkClockSkew,
 }
 
 func checkClockSkew(c *subject.Case) []finding.Finding {
@@ -262,7 +262,7 @@ var kubeletUnreachable = rule{
 			"server.",
 	},
 	CausedBy: NotReportingCodes,
-	Check:    subject.Giving(KubeletUnreachable, checkKubeletUnreachable),
+	Check:    checkKubeletUnreachable,
 }
 
 // checkKubeletUnreachable reports a kubelet that sends heartbeats but did not answer the query of --kubelet.

@@ -24,7 +24,7 @@ var controlPlaneVersionSkew = rule{
 		Next:   "Upgrade the control plane one minor version at a time, on each node the API server first.",
 		Source: "https://kubernetes.io/releases/version-skew-policy/",
 	},
-	Check: subject.Giving(ControlPlaneVersionSkew, checkControlPlaneVersionSkew),
+	Check: checkControlPlaneVersionSkew,
 }
 
 // checkControlPlaneVersionSkew compares with the API server of the same node, which kubeadm makes its neighbors use. During an

@@ -21,17 +21,6 @@ type Case struct {
 // Rule is a finding with its code, its catalog entry, its causes and its check.
 type Rule = finding.Rule[Case]
 
-// Giving gives a check's findings the code of its rule.
-func Giving(code finding.Code, check func(*Case) []finding.Finding) func(*Case) []finding.Finding {
-	return func(c *Case) []finding.Finding {
-		list := check(c)
-		for i := range list {
-			list[i].Code = code
-		}
-		return list
-	}
-}
-
 // Found is a finding about the node; severity and title are the catalog's where a check does not say otherwise.
 func (c *Case) Found(message string, evidence []finding.Evidence, next ...finding.Next) finding.Finding {
 	return finding.Finding{

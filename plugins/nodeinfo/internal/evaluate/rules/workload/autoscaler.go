@@ -36,7 +36,7 @@ var nodeClaimNotInitialized = rule{
 		Source:   "https://karpenter.sh/docs/concepts/nodeclaims/",
 	},
 	CausedBy: machine.PressureCodes,
-	Check:    subject.Giving(NodeClaimNotInitialized, checkNodeClaimNotInitialized),
+	Check:    checkNodeClaimNotInitialized,
 }
 
 func checkNodeClaimNotInitialized(c *subject.Case) []finding.Finding {
@@ -69,7 +69,7 @@ var clusterAutoscalerNotReporting = rule{
 		Next:   "Check the pod of Cluster Autoscaler and its log.",
 		Source: "https://github.com/kubernetes/autoscaler/blob/cluster-autoscaler-1.34.0/cluster-autoscaler/FAQ.md",
 	},
-	Check: subject.Giving(ClusterAutoscalerNotReporting, checkClusterAutoscalerNotReporting),
+	Check: checkClusterAutoscalerNotReporting,
 }
 
 // own says whether Cluster Autoscaler may manage the node.
@@ -118,7 +118,7 @@ var nodeGroupScaleUpFailing = rule{
 		Source: "https://github.com/kubernetes/autoscaler/blob/cluster-autoscaler-1.34.0/cluster-autoscaler/FAQ.md",
 	},
 	CausedBy: []finding.Code{ClusterAutoscalerNotReporting},
-	Check:    subject.Giving(NodeGroupScaleUpFailing, checkNodeGroupScaleUpFailing),
+	Check:    checkNodeGroupScaleUpFailing,
 }
 
 // mostGroups bounds the groups that one message names.

@@ -43,7 +43,7 @@ var resourceClaimNotReady = rule{
 		Evidence: "Pod spec.resourceClaims and status.resourceClaimStatuses against ResourceClaim status.allocation and status.reservedFor.",
 		Next:     "Read the ResourceClaim and the events of the pod; a pod that was bound without the scheduler has to be recreated.",
 	},
-	Check: subject.Giving(ResourceClaimNotReady, checkResourceClaimNotReady),
+	Check: checkResourceClaimNotReady,
 }
 
 func checkResourceClaimNotReady(c *subject.Case) []finding.Finding {
@@ -131,7 +131,7 @@ var claimedDeviceUnusable = rule{
 		Next: "Read the taint or the condition; recreate the pod so that it gets another device.",
 	},
 	CausedBy: machine.StoppedCodes,
-	Check:    subject.Giving(ClaimedDeviceUnusable, checkClaimedDeviceUnusable),
+	Check:    checkClaimedDeviceUnusable,
 }
 
 func checkClaimedDeviceUnusable(c *subject.Case) []finding.Finding {
@@ -235,7 +235,7 @@ var deviceDriverNotPublishing = rule{
 		Next:     "Check the pod of the driver on the node.",
 	},
 	CausedBy: machine.StoppedCodes,
-	Check:    subject.Giving(DeviceDriverNotPublishing, checkDeviceDriverNotPublishing),
+	Check:    checkDeviceDriverNotPublishing,
 }
 
 // checkDeviceDriverNotPublishing goes by

@@ -37,7 +37,7 @@ var kubeletNewerThanAPIServer = rule{
 		Evidence: "Node status.nodeInfo.kubeletVersion against /version of the API server, and the images of those whose static pods were read.",
 		Next:     "Upgrade the control plane first.",
 	},
-	Check: subject.Giving(KubeletNewerThanAPIServer, checkKubeletNewerThanAPIServer),
+	Check: checkKubeletNewerThanAPIServer,
 }
 
 func checkKubeletNewerThanAPIServer(c *subject.Case) []finding.Finding {
@@ -69,7 +69,7 @@ var kubeletTooOld = rule{
 		Evidence: "Node status.nodeInfo.kubeletVersion against /version of the API server.",
 		Next:     "Upgrade or replace the node.",
 	},
-	Check: subject.Giving(KubeletTooOld, checkKubeletTooOld),
+	Check: checkKubeletTooOld,
 }
 
 func checkKubeletTooOld(c *subject.Case) []finding.Finding {
@@ -103,7 +103,7 @@ var kubeProxyVersionSkew = rule{
 		Evidence: "Image tag of the kube-proxy pod on the node against /version of the API server.",
 		Next:     "Update the kube-proxy DaemonSet.",
 	},
-	Check: subject.Giving(KubeProxyVersionSkew, checkKubeProxyVersionSkew),
+	Check: checkKubeProxyVersionSkew,
 }
 
 func checkKubeProxyVersionSkew(c *subject.Case) []finding.Finding {
@@ -128,7 +128,7 @@ var containerRuntimeDeprecated = rule{
 		Evidence: "Node status.nodeInfo.containerRuntimeVersion.",
 		Next:     "Upgrade the container runtime with the next node image.",
 	},
-	Check: subject.Giving(ContainerRuntimeDeprecated, checkContainerRuntimeDeprecated),
+	Check: checkContainerRuntimeDeprecated,
 }
 
 // checkContainerRuntimeDeprecated: containerd 1.7 ends with the removal of the kubelet's fallbacks for it in 1.37
@@ -151,7 +151,7 @@ var cgroupV1 = rule{
 		Evidence: "CgroupV1 event of the kubelet.",
 		Next:     "Plan a node image with cgroup v2.",
 	},
-	Check: subject.Giving(CgroupV1, checkCgroupV1),
+	Check: checkCgroupV1,
 }
 
 func checkCgroupV1(c *subject.Case) []finding.Finding {
@@ -175,7 +175,7 @@ var ipvsDeprecated = rule{
 		Evidence: "Mode in the arguments or the configuration of kube-proxy.",
 		Next:     "Plan the change to nftables mode.",
 	},
-	Check: subject.Giving(IPVSDeprecated, checkIPVSDeprecated),
+	Check: checkIPVSDeprecated,
 }
 
 func checkIPVSDeprecated(c *subject.Case) []finding.Finding {
@@ -202,7 +202,7 @@ var networkPluginPodNotReady = rule{
 	},
 	CausedBy: machine.PressureBut(withoutNetwork...),
 	Explains: withoutNetwork,
-	Check:    subject.Giving(NetworkPluginPodNotReady, checkNetworkPluginPodNotReady),
+	Check:    checkNetworkPluginPodNotReady,
 }
 
 func checkNetworkPluginPodNotReady(c *subject.Case) []finding.Finding {
@@ -227,7 +227,7 @@ var kubeProxyNotReady = rule{
 		Next: "Read the log of the pod.",
 	},
 	CausedBy: machine.PressureCodes,
-	Check:    subject.Giving(KubeProxyNotReady, checkKubeProxyNotReady),
+	Check:    checkKubeProxyNotReady,
 }
 
 func checkKubeProxyNotReady(c *subject.Case) []finding.Finding {
@@ -263,7 +263,7 @@ var csiDriverPodNotReady = rule{
 		Next:     "Read the log of the pod.",
 	},
 	CausedBy: machine.PressureCodes,
-	Check:    subject.Giving(CSIDriverPodNotReady, checkCSIDriverPodNotReady),
+	Check:    checkCSIDriverPodNotReady,
 }
 
 func checkCSIDriverPodNotReady(c *subject.Case) []finding.Finding {

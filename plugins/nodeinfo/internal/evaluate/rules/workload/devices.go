@@ -33,7 +33,7 @@ var devicesNotAllocatable = rule{
 		Next: "Check the device plugin pod on the node.",
 	},
 	CausedBy: machine.StoppedCodes,
-	Check:    subject.Giving(DevicesNotAllocatable, checkDevicesNotAllocatable),
+	Check:    checkDevicesNotAllocatable,
 }
 
 func checkDevicesNotAllocatable(c *subject.Case) []finding.Finding {
@@ -118,7 +118,7 @@ var deviceUnhealthy = rule{
 		Next: "Check the device plugin or driver pod on the node; recreate the pod so that it gets another device.",
 	},
 	CausedBy: machine.StoppedCodes,
-	Check:    subject.Giving(DeviceUnhealthy, checkDeviceUnhealthy),
+	Check:    checkDeviceUnhealthy,
 }
 
 // used is a device that is not healthy, and the pod that uses it.

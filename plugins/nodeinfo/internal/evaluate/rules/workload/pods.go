@@ -40,7 +40,7 @@ var podCrashLooping = rule{
 		Next: "Read the log of the previous run.",
 	},
 	CausedBy: machine.PressureBut(machine.NetworkPluginNotReady), // running containers keep their network
-	Check:    subject.Giving(PodCrashLooping, checkPodCrashLooping),
+	Check:    checkPodCrashLooping,
 }
 
 func checkPodCrashLooping(c *subject.Case) []finding.Finding {
@@ -65,7 +65,7 @@ var podNotStarting = rule{
 		Next:     "Run kubectl describe for the pod.",
 	},
 	CausedBy: slices.Concat(noSandbox, noVolume, machine.PressureCodes),
-	Check:    subject.Giving(PodNotStarting, checkPodNotStarting),
+	Check:    checkPodNotStarting,
 }
 
 func checkPodNotStarting(c *subject.Case) []finding.Finding {
@@ -101,7 +101,7 @@ var podStuckTerminating = rule{
 		Next:     "Find what blocks the deletion: a finalizer, a volume, or the container runtime.",
 	},
 	CausedBy: append([]finding.Code{CSIDriverPodNotReady, VolumeAttachmentError}, machine.PressureCodes...),
-	Check:    subject.Giving(PodStuckTerminating, checkPodStuckTerminating),
+	Check:    checkPodStuckTerminating,
 }
 
 func checkPodStuckTerminating(c *subject.Case) []finding.Finding {
@@ -132,7 +132,7 @@ var podsEvicted = rule{
 		Next:     "Read the message of one of the pods.",
 	},
 	CausedBy: machine.PressureCodes,
-	Check:    subject.Giving(PodsEvicted, checkPodsEvicted),
+	Check:    checkPodsEvicted,
 }
 
 func checkPodsEvicted(c *subject.Case) []finding.Finding {
@@ -155,7 +155,7 @@ var daemonSetPodMissing = rule{
 		Next:     "Run kubectl describe for the DaemonSet: a quota, admission or its controller can prevent the pod.",
 	},
 	CausedBy: append([]finding.Code{machine.LeaderLeaseExpired}, machine.PressureCodes...),
-	Check:    subject.Giving(DaemonSetPodMissing, checkDaemonSetPodMissing),
+	Check:    checkDaemonSetPodMissing,
 }
 
 func checkDaemonSetPodMissing(c *subject.Case) []finding.Finding {

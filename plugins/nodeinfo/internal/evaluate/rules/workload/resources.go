@@ -32,7 +32,7 @@ var overcommitted = rule{
 		Evidence: "Sum of the pod requests, as the scheduler counts, against Node status.allocatable.",
 		Next:     "Find the largest requests.",
 	},
-	Check: subject.Giving(Overcommitted, checkOvercommitted),
+	Check: checkOvercommitted,
 }
 
 func checkOvercommitted(c *subject.Case) []finding.Finding {
@@ -61,7 +61,7 @@ var highMemoryUsage = rule{
 		Next:     "Find the pods that use the most memory.",
 	},
 	CausedBy: append([]finding.Code{machine.MemoryPressure}, machine.NotReportingCodes...),
-	Check:    subject.Giving(HighMemoryUsage, checkHighMemoryUsage),
+	Check:    checkHighMemoryUsage,
 }
 
 func checkHighMemoryUsage(c *subject.Case) []finding.Finding {
@@ -101,7 +101,7 @@ var maxPodsReached = rule{
 		Evidence: "Number of non-terminated pods against Node status.allocatable.pods.",
 		Next:     "Do nothing if other nodes have free capacity; otherwise raise maxPods or add nodes.",
 	},
-	Check: subject.Giving(MaxPodsReached, checkMaxPodsReached),
+	Check: checkMaxPodsReached,
 }
 
 func checkMaxPodsReached(c *subject.Case) []finding.Finding {
@@ -125,7 +125,7 @@ var podIPsExhausted = rule{
 		Next: "If few pods have an address, remove the leaked reservations on the node (/var/lib/cni/networks for host-local); otherwise lower " +
 			"maxPods to the size of the CIDR, or configure larger CIDRs for nodes.",
 	},
-	Check: subject.Giving(PodIPsExhausted, checkPodIPsExhausted),
+	Check: checkPodIPsExhausted,
 }
 
 func checkPodIPsExhausted(c *subject.Case) []finding.Finding {

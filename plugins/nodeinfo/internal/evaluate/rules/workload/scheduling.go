@@ -31,7 +31,7 @@ var newPodsKeptOff = rule{
 		Evidence: "Node spec.taints with effect NoSchedule or NoExecute that no component sets, or requests above 95% of allocatable.",
 		Next:     "Nothing, if that is intended; otherwise remove the taint or move pods.",
 	},
-	Check: subject.Giving(NewPodsKeptOff, checkNewPodsKeptOff),
+	Check: checkNewPodsKeptOff,
 }
 
 func checkNewPodsKeptOff(c *subject.Case) []finding.Finding {
@@ -69,7 +69,7 @@ var cordoned = rule{
 		Evidence: "Node spec.unschedulable, the time of its taint, and the field manager that set it.",
 		Next:     "Run kubectl uncordon when the work on the node is done.",
 	},
-	Check: subject.Giving(Cordoned, checkCordoned),
+	Check: checkCordoned,
 }
 
 func checkCordoned(c *subject.Case) []finding.Finding {
@@ -100,7 +100,7 @@ var nodeNotInitialized = rule{
 		Next:     "Check the cloud-controller-manager.",
 	},
 	CausedBy: machine.NotReportingCodes,
-	Check:    subject.Giving(NodeNotInitialized, checkNodeNotInitialized),
+	Check:    checkNodeNotInitialized,
 }
 
 func checkNodeNotInitialized(c *subject.Case) []finding.Finding {
@@ -125,7 +125,7 @@ var nodeRemovalInProgress = rule{
 		Evidence: "Taint of Cluster Autoscaler or Karpenter in Node spec.taints.",
 		Next:     "Do nothing; the removal is in progress.",
 	},
-	Check: subject.Giving(NodeRemovalInProgress, checkNodeRemovalInProgress),
+	Check: checkNodeRemovalInProgress,
 }
 
 func checkNodeRemovalInProgress(c *subject.Case) []finding.Finding {
@@ -148,7 +148,7 @@ var nodeRemovalStuck = rule{
 		Evidence: "Age of the autoscaler's taint above 30 minutes.",
 		Next:     "Read the log of the autoscaler; remove the taint if the removal was abandoned.",
 	},
-	Check: subject.Giving(NodeRemovalStuck, checkNodeRemovalStuck),
+	Check: checkNodeRemovalStuck,
 }
 
 func checkNodeRemovalStuck(c *subject.Case) []finding.Finding {
@@ -180,7 +180,7 @@ var outOfService = rule{
 		Evidence: "Taint node.kubernetes.io/out-of-service in Node spec.taints.",
 		Next:     "Remove the taint when the node has recovered.",
 	},
-	Check: subject.Giving(OutOfService, checkOutOfService),
+	Check: checkOutOfService,
 }
 
 func checkOutOfService(c *subject.Case) []finding.Finding {

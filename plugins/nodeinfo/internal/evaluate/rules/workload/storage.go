@@ -23,7 +23,7 @@ var volumeLimitReached = rule{
 		Evidence: "Number of attached VolumeAttachments against CSINode spec.drivers.allocatable.count.",
 		Next:     "Move pods with volumes to other nodes.",
 	},
-	Check: subject.Giving(VolumeLimitReached, checkVolumeLimitReached),
+	Check: checkVolumeLimitReached,
 }
 
 func checkVolumeLimitReached(c *subject.Case) []finding.Finding {
@@ -49,7 +49,7 @@ var volumeAttachmentError = rule{
 		Evidence: "VolumeAttachment status.attachError, or status.detachError of one that is deleted.",
 		Next:     "Follow the error message; read the log of the CSI controller.",
 	},
-	Check: subject.Giving(VolumeAttachmentError, checkVolumeAttachmentError),
+	Check: checkVolumeAttachmentError,
 }
 
 func checkVolumeAttachmentError(c *subject.Case) []finding.Finding {
