@@ -12,6 +12,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/autoscaler"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/collect/trim"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate"
 )
 
@@ -107,6 +108,6 @@ func (c *collector) scalingEvents(ctx context.Context) {
 		}
 	}
 	c.put(kube.SourceOf(evaluate.SourceScaling, "list", "events", err), func(in *evaluate.Input) {
-		in.Events = append(in.Events, trimEvents(about.Items)...)
+		in.Events = append(in.Events, trim.Events(about.Items)...)
 	})
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/collect/trim"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate"
 )
 
@@ -188,7 +189,7 @@ func TestWhatAnAutoscalerHeedsOfPodsIsKept(t *testing.T) {
 		{Name: "config", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "s3cret"}}},
 		{Name: "tmp", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
 	}
-	kept := trimNamed([]corev1.Pod{p})[0]
+	kept := trim.Named([]corev1.Pod{p})[0]
 	data, err := json.Marshal(kept)
 	if err != nil || strings.Contains(string(data), "s3cret") {
 		t.Errorf("%v: %s", err, data)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/collect/trim"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate"
 )
 
@@ -181,8 +182,8 @@ func (c *collector) fleet(ctx context.Context) error {
 
 // eachNode lists nodes, of which what nobody judges is never held: images, and the fields that managers own.
 func (c *collector) eachNode(ctx context.Context, options metav1.ListOptions) ([]corev1.Node, error) {
-	api, nodes := c.client.CoreV1(), &kube.Items[corev1.Node, *corev1.Node]{Keep: trimNode}
-	err := kube.Each(ctx, api.RESTClient(), "nodes", "", options, api.Nodes().List, &kube.Smaller{Sink: nodes, Cut: nodeCut})
+	api, nodes := c.client.CoreV1(), &kube.Items[corev1.Node, *corev1.Node]{Keep: trim.Node}
+	err := kube.Each(ctx, api.RESTClient(), "nodes", "", options, api.Nodes().List, &kube.Smaller{Sink: nodes, Cut: trim.NodeCut})
 	return nodes.Kept, err
 }
 
@@ -248,7 +249,7 @@ func (c *collector) addNode(n *corev1.Node) {
 		if len(n.Status.VolumesAttached)+len(n.Status.VolumesInUse) > 0 {
 			c.attached[n.Name] = true
 		}
-		c.in.Nodes = append(c.in.Nodes, trimNodes([]corev1.Node{*n})...)
+		c.in.Nodes = append(c.in.Nodes, trim.Nodes([]corev1.Node{*n})...)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/collect/trim"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate"
 )
 
@@ -31,7 +32,7 @@ func (c *collector) drain(ctx context.Context) error {
 	c.spawn(func() {
 		list, err := c.client.AppsV1().DaemonSets("").List(ctx, cached())
 		c.put(kube.SourceOf(evaluate.SourceDaemonSets, "list", "daemonsets.apps", err), func(in *evaluate.Input) {
-			in.DaemonSets = trimDaemonSets(list.Items)
+			in.DaemonSets = trim.DaemonSets(list.Items)
 		})
 	})
 	c.spawn(func() { c.budgets(ctx) })
@@ -134,7 +135,7 @@ func keepWhole(kept, p *corev1.Pod) {
 	m := &kept.ObjectMeta
 	m.Labels, m.OwnerReferences, m.Finalizers = p.Labels, p.OwnerReferences, p.Finalizers
 	m.DeletionTimestamp, m.DeletionGracePeriodSeconds = p.DeletionTimestamp, p.DeletionGracePeriodSeconds
-	m.Annotations = keepKeys(p.Annotations, evaluate.DrainAnnotations()...)
+	m.Annotations = trim.Keys(p.Annotations, evaluate.DrainAnnotations()...)
 	s, small := &kept.Spec, kept.Spec
 	*s = p.Spec
 	s.InitContainers, s.Containers, s.EphemeralContainers, s.Volumes = small.InitContainers, small.Containers, nil, nil

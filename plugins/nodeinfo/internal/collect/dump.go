@@ -18,6 +18,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/dump"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/collect/trim"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate"
 )
 
@@ -54,11 +55,11 @@ func Dump(documents []dump.Document) (evaluate.Input, error) {
 		return evaluate.Input{}, errors.New("the dump contains no nodes")
 	}
 	l.sources()
-	trimNodes(l.in.Nodes)
-	trimNamed(l.in.Pods)
-	trimPods(l.in.Components)
-	trimDaemonSets(l.in.DaemonSets)
-	trimEvents(l.in.Events)
+	trim.Nodes(l.in.Nodes)
+	trim.Named(l.in.Pods)
+	trim.Pods(l.in.Components)
+	trim.DaemonSets(l.in.DaemonSets)
+	trim.Events(l.in.Events)
 	l.in.Requests = slices.DeleteFunc(l.in.Requests, func(r certificatesv1.CertificateSigningRequest) bool {
 		return !slices.Contains(kubeletSigners, r.Spec.SignerName)
 	})

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/collect/trim"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate"
 )
 
@@ -19,7 +20,7 @@ func (c *collector) join(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.in.Nodes = trimNodes(list.Items)
+	c.in.Nodes = trim.Nodes(list.Items)
 	c.in.Sources = append(c.in.Sources, source.Source{Name: evaluate.SourceNodes, State: source.OK})
 	c.joinShared(ctx)
 	names := slices.Clone(c.request.Names)
@@ -92,6 +93,6 @@ func (c *collector) uninitialized(names []string) bool {
 func (c *collector) cloudControllers(ctx context.Context) {
 	list, err := c.client.CoreV1().Pods(metav1.NamespaceSystem).List(ctx, cached())
 	c.put(kube.SourceOf(evaluate.SourceCloudControllers, "list", "pods in kube-system", err), func(in *evaluate.Input) {
-		in.CloudControllers = trimPods(slices.DeleteFunc(list.Items, func(p corev1.Pod) bool { return !evaluate.IsCloudController(&p) }))
+		in.CloudControllers = trim.Pods(slices.DeleteFunc(list.Items, func(p corev1.Pod) bool { return !evaluate.IsCloudController(&p) }))
 	})
 }

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/collect/trim"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate"
 )
 
@@ -46,12 +47,12 @@ type span struct{ chunk, from, to uint32 }
 // chunkSize is that of a chunk; a larger pod has one of its own.
 const chunkSize = 1 << 18
 
-// podCut leaves out what trimPods would; by the field numbers of
+// podCut leaves out what trim.Pods would; by the field numbers of
 // https://github.com/kubernetes/api/blob/v0.37.2/core/v1/generated.proto.
 func podCut(container *kube.Cut) *kube.Cut {
 	status := &kube.Cut{Drop: []uint64{7, 8, 12, 13}} // imageID, containerID, volumeMounts, user
 	return &kube.Cut{Into: map[uint64]*kube.Cut{
-		1: {Drop: []uint64{2, 6, 17}, Into: map[uint64]*kube.Cut{12: {Keys: podAnnotations}}},
+		1: {Drop: []uint64{2, 6, 17}, Into: map[uint64]*kube.Cut{12: {Keys: trim.PodAnnotations}}},
 		2: {
 			Drop: []uint64{1, 8, 9, 14, 15, 18, 19, 22, 23, 26, 33, 34},
 			Into: map[uint64]*kube.Cut{2: container, 20: container},
@@ -92,7 +93,7 @@ var settledCut = func() *kube.Cut {
 	return &kube.Cut{Into: map[uint64]*kube.Cut{
 		1: {
 			Drop: []uint64{1, 2, 3, 4, 5, 6, 8, 11, 14, 17},
-			Into: map[uint64]*kube.Cut{12: {Keys: podAnnotations}, 13: {Drop: []uint64{3, 4, 5}}}, // of owners the kind
+			Into: map[uint64]*kube.Cut{12: {Keys: trim.PodAnnotations}, 13: {Drop: []uint64{3, 4, 5}}}, // of owners the kind
 		},
 		2: {
 			Drop: []uint64{1, 7, 8, 9, 10, 14, 15, 16, 17, 18, 19, 22, 23, 24, 26, 27, 28, 33, 34},
@@ -212,7 +213,7 @@ func (s *packed) On(node string) []evaluate.Bound {
 	pods := make([]evaluate.Bound, len(on.whole), on.count)
 	for i, at := range on.whole {
 		_ = pods[i].Unmarshal(s.chunks[at.chunk][at.from:at.to]) // Add has decoded it once
-		trimPod(&pods[i].Pod)
+		trim.Pod(&pods[i].Pod)
 	}
 	rest := on.settled
 	number := func() uint64 {

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/yaml"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/collect/trim"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate"
 )
 
@@ -104,13 +105,13 @@ func fill(t testing.TB, v reflect.Value, seed *int) {
 	}
 }
 
-// typed is what the typed decoder and trimPods make of a pod; nil: it cannot be decoded.
+// typed is what the typed decoder and trim.Pods make of a pod; nil: it cannot be decoded.
 func typed(data []byte) *corev1.Pod {
 	var pod corev1.Pod
 	if pod.Unmarshal(data) != nil {
 		return nil
 	}
-	return &trimPods([]corev1.Pod{pod})[0]
+	return &trim.Pods([]corev1.Pod{pod})[0]
 }
 
 // samePacked packs one pod and compares what comes out with what the typed decoder gives.
@@ -161,7 +162,7 @@ func TestAPackedPodIsWhatTheTypedDecoderGives(t *testing.T) {
 	}
 }
 
-// Nothing that trimPods drops is held until a node is judged.
+// Nothing that trim.Pods drops is held until a node is judged.
 func TestAPackedPodIsSmall(t *testing.T) {
 	p := full(t, 1)
 	s := &packed{}
@@ -170,7 +171,7 @@ func TestAPackedPodIsSmall(t *testing.T) {
 		t.Fatal(err)
 	}
 	kept, want := len(s.chunks[0]), p.DeepCopy()
-	data := encode(t, &trimPods([]corev1.Pod{*want})[0])
+	data := encode(t, &trim.Pods([]corev1.Pod{*want})[0])
 	if kept > len(data)*3/2 {
 		t.Errorf("%d bytes are kept of %d; trimmed it has %d", kept, len(encode(t, &p)), len(data))
 	}
@@ -219,7 +220,7 @@ func FuzzPackedPods(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) { samePacked(t, data) })
 }
 
-// What is cut of an encoded node is what trimNode drops.
+// What is cut of an encoded node is what trim.Node drops.
 func TestACutNodeIsWhatTheTypedDecoderGives(t *testing.T) {
 	for i := range 20 {
 		var node corev1.Node
@@ -233,7 +234,7 @@ func TestACutNodeIsWhatTheTypedDecoderGives(t *testing.T) {
 			t.Fatal(err)
 		}
 		node.TypeMeta = metav1.TypeMeta{} // is not encoded
-		small, ok := nodeCut.Apply(nil, data)
+		small, ok := trim.NodeCut.Apply(nil, data)
 		if !ok || len(small) > len(data)*9/10 {
 			t.Fatalf("%t, %d bytes of %d", ok, len(small), len(data))
 		}
@@ -241,8 +242,8 @@ func TestACutNodeIsWhatTheTypedDecoderGives(t *testing.T) {
 		if err := got.Unmarshal(small); err != nil {
 			t.Fatal(err)
 		}
-		trimNode(&node)
-		trimNode(&got)
+		trim.Node(&node)
+		trim.Node(&got)
 		if !equality.Semantic.DeepEqual(got, node) {
 			t.Errorf("cut:\n%+v\nwhole:\n%+v", got, node)
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/backend"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/collect/trim"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate"
 )
 
@@ -25,7 +26,7 @@ func (c *collector) paths(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.in.Nodes = trimNodes(list.Items)
+	c.in.Nodes = trim.Nodes(list.Items)
 	c.in.Sources = append(c.in.Sources, source.Source{Name: evaluate.SourceNodes, State: source.OK})
 	if c.target(c.request.Names); len(c.in.NotFound) > 0 {
 		return nil
@@ -97,7 +98,7 @@ func (c *collector) systemPods(ctx context.Context) {
 			if !slices.Contains(namespaces, d.Namespace) {
 				namespaces = append(namespaces, d.Namespace)
 			}
-			in.DaemonSets = append(in.DaemonSets, trimDaemonSets([]appsv1.DaemonSet{d})...)
+			in.DaemonSets = append(in.DaemonSets, trim.DaemonSets([]appsv1.DaemonSet{d})...)
 		}
 	})
 	for _, namespace := range namespaces {
@@ -107,7 +108,7 @@ func (c *collector) systemPods(ctx context.Context) {
 		}
 		list, err := c.client.CoreV1().Pods(namespace).List(ctx, cached())
 		c.put(kube.SourceOf(name, "list", "pods in "+namespace, err), func(in *evaluate.Input) {
-			in.Pods = append(in.Pods, trimPods(list.Items)...)
+			in.Pods = append(in.Pods, trim.Pods(list.Items)...)
 		})
 		if err != nil { // of what was not read no pod is missing
 			c.mu.Lock()
@@ -194,7 +195,7 @@ func (c *collector) refused(ctx context.Context) {
 	selector := fields.Set{"reason": "FailedCreate", "type": corev1.EventTypeWarning}.AsSelector().String()
 	list, err := c.client.CoreV1().Events("").List(ctx, metav1.ListOptions{FieldSelector: selector, Limit: mostRefused})
 	c.put(kube.SourceOf(evaluate.SourceRefused, "list", "events", err), func(in *evaluate.Input) {
-		in.Refused = slices.DeleteFunc(trimEvents(list.Items), func(e corev1.Event) bool {
+		in.Refused = slices.DeleteFunc(trim.Events(list.Items), func(e corev1.Event) bool {
 			return admission.Parse(e.Message).Kind != admission.WebhookFailed
 		})
 	})
@@ -243,8 +244,8 @@ func trimEndpoints(list []discoveryv1.EndpointSlice) []discoveryv1.EndpointSlice
 	for i := range list {
 		s := &list[i]
 		s.ObjectMeta = metav1.ObjectMeta{
-			Namespace: s.Namespace, Name: s.Name, Labels: keepKeys(s.Labels, discoveryv1.LabelServiceName),
-			Annotations: keepKeys(s.Annotations, corev1.EndpointsLastChangeTriggerTime),
+			Namespace: s.Namespace, Name: s.Name, Labels: trim.Keys(s.Labels, discoveryv1.LabelServiceName),
+			Annotations: trim.Keys(s.Annotations, corev1.EndpointsLastChangeTriggerTime),
 		}
 		for j := range s.Endpoints {
 			e := s.Endpoints[j]

@@ -22,6 +22,7 @@ import (
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/collect/trim"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate"
 )
 
@@ -91,7 +92,7 @@ func (c *collector) shared(ctx context.Context) {
 	c.spawn(func() {
 		list, err := c.client.AppsV1().DaemonSets("").List(ctx, cached())
 		c.put(kube.SourceOf(evaluate.SourceDaemonSets, "list", "daemonsets.apps", err), func(in *evaluate.Input) {
-			in.DaemonSets = trimDaemonSets(list.Items)
+			in.DaemonSets = trim.DaemonSets(list.Items)
 		})
 	})
 }
@@ -156,7 +157,7 @@ func (c *collector) eventsOfNode(ctx context.Context, name string) {
 	selector := fields.Set{"involvedObject.kind": "Node", "involvedObject.name": name}.AsSelector().String()
 	list, err := c.client.CoreV1().Events(metav1.NamespaceDefault).List(ctx, metav1.ListOptions{FieldSelector: selector})
 	c.putFor(name, kube.SourceOf(evaluate.SourceEvents, "list", "events in default", err), func(in *evaluate.Input) {
-		in.Events = append(in.Events, trimEvents(list.Items)...)
+		in.Events = append(in.Events, trim.Events(list.Items)...)
 	})
 }
 
@@ -181,7 +182,7 @@ func (c *collector) podsOf(ctx context.Context, name string) {
 		if slices.ContainsFunc(list.Items, attaches) {
 			c.attached[name] = true
 		}
-		in.Pods = append(in.Pods, trimNamed(list.Items)...)
+		in.Pods = append(in.Pods, trim.Named(list.Items)...)
 	})
 }
 
@@ -243,7 +244,7 @@ func (c *collector) components(ctx context.Context) {
 	if err == nil {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.in.Components = trimPods(list.Items)
+		c.in.Components = trim.Pods(list.Items)
 	}
 }
 
@@ -254,7 +255,7 @@ func (c *collector) eventsAbout(ctx context.Context, namespace string, uid types
 	if err == nil {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.in.Events = append(c.in.Events, trimEvents(list.Items)...)
+		c.in.Events = append(c.in.Events, trim.Events(list.Items)...)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/component"
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/collect/trim"
 )
 
 // left reads what a Node leaves behind that is removed: its Lease and CSINode, attachments, and the volumes of the cluster.
@@ -31,9 +32,9 @@ func keepPart(kept, p *corev1.Pod) {
 		return
 	}
 	if kept.Labels == nil {
-		kept.Labels = keepKeys(p.Labels, "component", "tier")
+		kept.Labels = trim.Keys(p.Labels, "component", "tier")
 	}
-	kept.Annotations = keepKeys(p.Annotations, podAnnotations...)
+	kept.Annotations = trim.Keys(p.Annotations, trim.PodAnnotations...)
 	if ready := podfact.ReadyCondition(p); ready != nil && podfact.ReadyCondition(kept) == nil {
 		kept.Status.Conditions = append(slices.Clone(kept.Status.Conditions), *ready)
 	}

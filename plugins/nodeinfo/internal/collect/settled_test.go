@@ -15,6 +15,7 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/collect/trim"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate"
 )
 
@@ -158,7 +159,7 @@ func TestHealthOfDevicesIsKept(t *testing.T) {
 		if n := sameReport(t, string(health), encode(t, &other), encode(t, &p)); n != settled {
 			t.Errorf("%s: %d of two pods are settled", health, n)
 		}
-		trimmed := trimPods([]corev1.Pod{p})
+		trimmed := trim.Pods([]corev1.Pod{p})
 		saved, err := json.Marshal(evaluate.Input{Pods: trimmed})
 		if err != nil {
 			t.Fatal(err)

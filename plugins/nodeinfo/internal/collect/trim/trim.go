@@ -1,4 +1,7 @@
-package collect
+// Package trim keeps of what is read only what is judged. It may be saved and sent to somebody (--save-input), and the objects of a
+// fleet fill a machine's memory: so there is no environment, there are no arguments but kube-proxy's and those of leader election, and
+// no annotations but those judged. Each function changes what it is given.
+package trim
 
 import (
 	"slices"
@@ -12,28 +15,27 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 )
 
-// What is read may be saved and sent to somebody (--save-input), and a fleet's objects fill a machine's memory. So only
-// what is judged is kept: no environment, no arguments but kube-proxy's and those of leader election, no annotations but those
-// judged.
-
-func trimNodes(nodes []corev1.Node) []corev1.Node {
+// Nodes trims each.
+func Nodes(nodes []corev1.Node) []corev1.Node {
 	for i := range nodes {
-		trimNode(&nodes[i])
+		Node(&nodes[i])
 	}
 	return nodes
 }
 
-func trimNode(n *corev1.Node) {
+// Node drops images, volumes, and the fields that managers own but one.
+func Node(n *corev1.Node) {
 	n.Status.Images, n.Status.VolumesInUse, n.Status.VolumesAttached, n.Status.Config = nil, nil, nil, nil
 	delete(n.Annotations, corev1.LastAppliedConfigAnnotation)
 	n.ManagedFields = keepManagers(n.ManagedFields, unschedulable)
 }
 
+// unschedulable is the field of which it is told who set it.
 const unschedulable = "unschedulable"
 
-// nodeCut leaves out of an encoded node what trimNode would; by the field numbers of
+// NodeCut leaves out of an encoded node what Node would; by the field numbers of
 // https://github.com/kubernetes/api/blob/v0.37.2/core/v1/generated.proto.
-var nodeCut = &kube.Cut{Into: map[uint64]*kube.Cut{
+var NodeCut = &kube.Cut{Into: map[uint64]*kube.Cut{
 	1: {Into: map[uint64]*kube.Cut{17: {With: `"f:` + unschedulable + `"`}}},
 	3: {Drop: []uint64{8, 9, 10, 11}},
 }}
@@ -50,34 +52,36 @@ func keepManagers(entries []metav1.ManagedFieldsEntry, field string) []metav1.Ma
 	return kept
 }
 
-// podAnnotations are the annotations of pods that are judged.
-var podAnnotations = []string{corev1.MirrorPodAnnotationKey, "kubernetes.io/config.source"}
+// PodAnnotations are the annotations of pods that are judged.
+var PodAnnotations = []string{corev1.MirrorPodAnnotationKey, "kubernetes.io/config.source"}
 
-func trimPods(pods []corev1.Pod) []corev1.Pod {
+// Pods trims each.
+func Pods(pods []corev1.Pod) []corev1.Pod {
 	for i := range pods {
-		trimPod(&pods[i])
+		Pod(&pods[i])
 	}
 	return pods
 }
 
-// trimNamed keeps of the pods of a named node also what an autoscaler heeds: annotations, and which volumes are on the machine.
-func trimNamed(pods []corev1.Pod) []corev1.Pod {
+// Named keeps of the pods of a named node also what an autoscaler heeds: annotations, and which volumes are on the machine.
+func Named(pods []corev1.Pod) []corev1.Pod {
 	for i := range pods {
 		p := &pods[i]
-		annotations := keepKeys(p.Annotations, slices.Concat(podAnnotations, autoscaler.PodAnnotations())...)
+		annotations := Keys(p.Annotations, slices.Concat(PodAnnotations, autoscaler.PodAnnotations())...)
 		local := autoscaler.LocalVolumes(p)
-		trimPod(p)
+		Pod(p)
 		p.Annotations, p.Spec.Volumes = annotations, local
 	}
 	return pods
 }
 
-func trimPod(p *corev1.Pod) {
+// Pod drops what is not judged of a pod.
+func Pod(p *corev1.Pod) {
 	p.ManagedFields, p.GenerateName, p.ResourceVersion = nil, "", ""
 	s := &p.Spec
 	s.Volumes, s.Tolerations, s.SecurityContext, s.ImagePullSecrets, s.HostAliases, s.DNSConfig = nil, nil, nil, nil, nil, nil
 	s.ServiceAccountName, s.DeprecatedServiceAccount, s.SchedulerName = "", "", ""
-	p.Annotations = keepKeys(p.Annotations, podAnnotations...)
+	p.Annotations = Keys(p.Annotations, PodAnnotations...)
 	var arguments []string
 	switch {
 	case strings.Contains(p.Name, "kube-proxy"):
@@ -119,7 +123,8 @@ func trimStatus(s *corev1.ContainerStatus) {
 	}
 }
 
-func keepKeys(all map[string]string, keys ...string) map[string]string {
+// Keys are those of a map that are wanted; nil: it has none of them.
+func Keys(all map[string]string, keys ...string) map[string]string {
 	var kept map[string]string
 	for _, key := range keys {
 		if value, ok := all[key]; ok {
@@ -132,17 +137,17 @@ func keepKeys(all map[string]string, keys ...string) map[string]string {
 	return kept
 }
 
-// trimDaemonSets keeps of the template what decides where its pods run.
 // componentLabels are those by which a DaemonSet's pods are known as a network plugin (component.Network).
 var componentLabels = []string{"k8s-app", "app", "component", "name"}
 
-func trimDaemonSets(sets []appsv1.DaemonSet) []appsv1.DaemonSet {
+// DaemonSets keeps of the template what decides where its pods run.
+func DaemonSets(sets []appsv1.DaemonSet) []appsv1.DaemonSet {
 	for i := range sets {
 		d := &sets[i]
 		d.ManagedFields, d.Annotations = nil, nil
 		spec := &d.Spec.Template.Spec
 		d.Spec.Template = corev1.PodTemplateSpec{
-			ObjectMeta: metav1.ObjectMeta{Labels: keepKeys(d.Spec.Template.Labels, componentLabels...)},
+			ObjectMeta: metav1.ObjectMeta{Labels: Keys(d.Spec.Template.Labels, componentLabels...)},
 			Spec: corev1.PodSpec{
 				NodeSelector: spec.NodeSelector, Affinity: spec.Affinity, Tolerations: spec.Tolerations,
 				NodeName: spec.NodeName, HostNetwork: spec.HostNetwork,
@@ -152,7 +157,8 @@ func trimDaemonSets(sets []appsv1.DaemonSet) []appsv1.DaemonSet {
 	return sets
 }
 
-func trimEvents(events []corev1.Event) []corev1.Event {
+// Events drops who owns which field.
+func Events(events []corev1.Event) []corev1.Event {
 	for i := range events {
 		events[i].ManagedFields = nil
 	}
