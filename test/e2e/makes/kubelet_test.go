@@ -131,7 +131,7 @@ spec:
 		says string
 	}{
 		"crash":         {"ContainerCrashing", "exit code 3"},
-		"pull":          {"ErrImagePull", "registry.example.test"},
+		"pull":          {"RegistryUnavailable", "cannot resolve the host of registry registry.example.test"},
 		"configuration": {"ConfigMapNotFound", "none"},
 		"probe":         {"ReadinessProbeFailing", "readiness"},
 		"memory":        {"OOMKilled", "16Mi"},
