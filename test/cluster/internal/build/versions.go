@@ -89,7 +89,8 @@ func ParseKubeletVersion(text, clusterVersion string) (string, error) {
 	}
 	r, found := find(kubelets(cluster), text)
 	if !found {
-		return "", fmt.Errorf("--kubelet-version %q: workers of a cluster of %s can have that, or %s", text, clusterVersion, list(kubelets(cluster)))
+		return "", fmt.Errorf("--kubelet-version %q: workers of a cluster of %s can have that, or %s",
+			text, clusterVersion, list(kubelets(cluster)))
 	}
 	return r.Version, nil
 }
