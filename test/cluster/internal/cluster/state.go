@@ -42,8 +42,8 @@ type Spec struct {
 // State is what down has to know; it is written before anything is made.
 type State struct {
 	Spec
-	Plan    netplan.Plan `json:"plan"`
-	Bin     string       `json:"bin"`
+	Plan netplan.Plan `json:"plan"`
+	Bin  string       `json:"bin"`
 	// WorkerBin has another kubelet; empty where Bin is the workers' as well.
 	WorkerBin string    `json:"workerBin,omitempty"`
 	Ports     []int     `json:"ports,omitempty"` // of a plain cluster
