@@ -129,7 +129,7 @@ fmt-check:
 .PHONY: tidy-check
 tidy-check:
 	go mod tidy -diff
-	@for dir in $$(git ls-files 'test/*go.mod' | xargs -n1 dirname); do (cd $$dir && go mod tidy -diff) || exit 1; done
+	@for mod in $$(git ls-files 'test/*.mod'); do (cd $$(dirname $$mod) && go mod tidy -diff -modfile=$$(basename $$mod)) || exit 1; done
 
 .PHONY: lint
 lint: ## Lint

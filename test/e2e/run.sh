@@ -57,7 +57,7 @@ run_package() {
   # shellcheck disable=SC2086 # the arguments are several words
   (cd $where && "$E2E_BIN/gotest" -count=1 -timeout 45m ${E2E_ARGS:-} "$tests") || touch "$work/$package.failed"
   echo "e2e: $package: $((SECONDS - began)) s" >&2
-  for own in "$E2E_CLUSTER-$package" "$E2E_CLUSTER-${package}2"; do # a package may have a second one
+  for own in "$E2E_CLUSTER-$package" "$E2E_CLUSTER-${package}2" "$E2E_CLUSTER-${package}3"; do # a package may have several
     [ -n "${E2E_KUBECONFIG:-}" ] || keep_requests "$own" "$work/$package.requests"
     remove_clusters "$own"
   done

@@ -1,6 +1,6 @@
 // Package makes holds end-to-end tests on a cluster with parts that not every cluster has: a network that enforces NetworkPolicies,
-// volumes that are provisioned where their first pod is, and the controller of Argo Rollouts; and on another one, whose nodes have a DNS
-// cache. `make test-all` runs them.
+// volumes that are provisioned where their first pod is, and the controller of Argo Rollouts; on another one, whose nodes have a DNS
+// cache; and on one whose worker has the oldest kubelet that Kubernetes supports. `make test-all` runs them.
 package makes
 
 import (
@@ -18,4 +18,10 @@ func cluster(t *testing.T) *harness.Cluster {
 func other(t *testing.T) *harness.Cluster {
 	t.Helper()
 	return harness.Own(t, "makes2", 2, "--with", "node-cache")
+}
+
+// oldKubelets is a cluster whose worker has an older kubelet than its control plane.
+func oldKubelets(t *testing.T) *harness.Cluster {
+	t.Helper()
+	return harness.Own(t, "makes3", 1, "--kubelet-version", oldKubelet)
 }

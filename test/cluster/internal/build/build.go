@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path"
@@ -26,8 +27,9 @@ type Builder struct {
 
 // Binaries says where the built programs are.
 type Binaries struct {
-	Dir  string            // one directory with every program and link
-	Keys map[string]string // component name to the key of its content
+	Dir     string            // one directory with every program and link
+	Workers string            // the same for workers with a kubelet of another version; empty without one
+	Keys    map[string]string // component name to the key of its content
 }
 
 // Path is the place of a program.
@@ -85,7 +87,7 @@ func toolchain(ctx context.Context) (string, error) {
 
 // component builds one component if the cache does not hold it.
 func (b *Builder) component(ctx context.Context, c Component, toolchain string) (string, error) {
-	source := filepath.Join(b.Source, "components", c.Name)
+	source := filepath.Join(b.Source, "components", c.source())
 	key, err := Key(source, c, toolchain)
 	if err != nil {
 		return "", err
@@ -140,7 +142,7 @@ func (b *Builder) compile(ctx context.Context, c Component, source, final string
 	defer os.RemoveAll(temp) //nolint:errcheck // gone after the rename
 	for _, pkg := range c.Packages {
 		output := filepath.Join(temp, programName(c, pkg))
-		cmd := goCommand(ctx, source, "build", "-ldflags", strings.TrimSpace(c.LDFlags+" -s -w"), "-o", output, pkg)
+		cmd := goCommand(ctx, source, "build", "-modfile="+c.modFile(), "-ldflags", strings.TrimSpace(c.LDFlags+" -s -w"), "-o", output, pkg)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("go build %s: %w\n%s", pkg, err, tail(string(out), 20))
 		}
@@ -151,7 +153,7 @@ func (b *Builder) compile(ctx context.Context, c Component, source, final string
 		}
 	}
 	for _, link := range c.Links {
-		if err := os.Symlink(c.Name, filepath.Join(temp, link)); err != nil {
+		if err := os.Symlink(programName(c, c.Packages[0]), filepath.Join(temp, link)); err != nil {
 			return err
 		}
 	}
@@ -166,7 +168,7 @@ func programName(c Component, pkg string) string {
 	if name := path.Base(pkg); name != "." && name != "cmd" {
 		return name
 	}
-	return c.Name
+	return c.source()
 }
 
 // goCommand runs go in a component's module. The build must not depend on a workspace or on flags that the
@@ -230,13 +232,14 @@ func tail(text string, lines int) string {
 }
 
 // link gathers the programs of several components in one directory, to stand
-// in PATH.
+// in PATH. What a later component calls like an earlier one's takes its place: an older kubelet.
 func (b *Builder) link(keys map[string]string) (string, error) {
 	var parts []string
-	for name, key := range keys {
-		parts = append(parts, name+"-"+key)
+	for _, c := range Components() {
+		if key, made := keys[c.Name]; made {
+			parts = append(parts, c.Name+"-"+key)
+		}
 	}
-	slices.Sort(parts)
 	final := b.Root.Join("bin", KeyOf(parts...))
 	if host.Exists(final) {
 		return final, nil
@@ -255,8 +258,11 @@ func (b *Builder) link(keys map[string]string) (string, error) {
 			return "", err
 		}
 		for _, p := range programs {
-			target := filepath.Join("..", "..", "components", part, p.Name())
-			if err := os.Symlink(target, filepath.Join(temp, p.Name())); err != nil {
+			target, place := filepath.Join("..", "..", "components", part, p.Name()), filepath.Join(temp, p.Name())
+			if err := os.Remove(place); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return "", err
+			}
+			if err := os.Symlink(target, place); err != nil {
 				return "", err
 			}
 		}

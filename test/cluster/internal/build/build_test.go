@@ -40,18 +40,22 @@ func TestKeyFollowsContent(t *testing.T) {
 	if again := key(base, "go1", nil); again != want {
 		t.Fatalf("equal content in another place has another key: %s, %s", again, want)
 	}
-	flags, packages := base, base
+	flags, packages, other := base, base, base
+	other.ModFile = "v1.1.mod"
 	flags.LDFlags = "-X a=c"
 	packages.Packages = []string{"./sub"}
 	manifest := base
 	manifest.Manifest = ModuleFile{Module: "x", Path: "sub/main.go"}
 	for name, got := range map[string]string{
-		"another toolchain": key(base, "go2", nil),
-		"another flag":      key(flags, "go1", nil),
-		"another package":   key(packages, "go1", nil),
-		"a manifest":        key(manifest, "go1", nil),
-		"a changed file":    key(base, "go1", func(d string) { write(t, filepath.Join(d, "sub", "main.go"), "package mine\n") }),
-		"a new file":        key(base, "go1", func(d string) { write(t, filepath.Join(d, "go.sum"), "") }),
+		"another toolchain":   key(base, "go2", nil),
+		"another flag":        key(flags, "go1", nil),
+		"another package":     key(packages, "go1", nil),
+		"a manifest":          key(manifest, "go1", nil),
+		"another module file": key(other, "go1", nil),
+		"its own sums":        key(base, "go1", func(d string) { write(t, filepath.Join(d, "go.sum"), "") }),
+		"a module below":      key(base, "go1", func(d string) { write(t, filepath.Join(d, "sub", "v1.1.mod"), "module y\n") }),
+		"a changed file":      key(base, "go1", func(d string) { write(t, filepath.Join(d, "sub", "main.go"), "package mine\n") }),
+		"a new file":          key(base, "go1", func(d string) { write(t, filepath.Join(d, "more.go"), "") }),
 		"a renamed file": key(base, "go1", func(d string) {
 			if err := os.Rename(filepath.Join(d, "sub", "main.go"), filepath.Join(d, "sub", "niam.go")); err != nil {
 				t.Fatal(err)
@@ -61,6 +65,13 @@ func TestKeyFollowsContent(t *testing.T) {
 		if got == want {
 			t.Errorf("%s has the same key", name)
 		}
+	}
+	// A new version beside it builds nothing anew.
+	if got := key(base, "go1", func(d string) {
+		write(t, filepath.Join(d, "v1.1.mod"), "module x\n")
+		write(t, filepath.Join(d, "v1.1.sum"), "")
+	}); got != want {
+		t.Error("the module file of another version changed the key")
 	}
 }
 
@@ -138,6 +149,9 @@ func TestAManifestIsKeptBesideThePrograms(t *testing.T) {
 }
 
 func TestProgramsAreNamedAfterTheirPackages(t *testing.T) {
+	if got := programName(Component{Name: "tool-v1", Source: "tool"}, "."); got != "tool" {
+		t.Errorf("a version of a tool: got %q", got)
+	}
 	c := Component{Name: "tool"}
 	for pkg, want := range map[string]string{".": "tool", "example.test/tool/cmd": "tool", "example.test/tool/cmd/ctl": "ctl", "./queue": "queue"} {
 		if got := programName(c, pkg); got != want {
@@ -154,20 +168,17 @@ func TestComponentsAreWhole(t *testing.T) {
 	var names []string
 	for _, c := range Components() {
 		names = append(names, c.Name)
-		for _, file := range []string{"go.mod"} {
-			if !host.Exists(filepath.Join(source, "components", c.Name, file)) {
-				t.Errorf("component %q has no %s", c.Name, file)
-			}
+		if !host.Exists(filepath.Join(source, "components", c.source(), c.modFile())) {
+			t.Errorf("component %q has no %s", c.Name, c.modFile())
 		}
 	}
-	for _, name := range append(ForNodes(), ForPlain()...) {
+	for _, name := range append(ForNodes(DefaultVersion), ForPlain(DefaultVersion)...) {
 		if !slices.Contains(names, name) {
 			t.Errorf("%q is needed and is no component", name)
 		}
 	}
 	// Versions are told twice: to the build, and in names of images.
 	for name, want := range map[string]string{
-		Kube:          "k8s.io/kubernetes " + Version,
 		CoreDNS:       "github.com/coredns/coredns " + CoreDNSVersion,
 		MetricsServer: "sigs.k8s.io/metrics-server " + MetricsServerVersion,
 		NetworkPolicy: "sigs.k8s.io/kube-network-policies " + NetworkPolicyVersion,
@@ -214,5 +225,26 @@ func TestAvailableMemoryIsRead(t *testing.T) {
 		if got := available(text); got != want {
 			t.Errorf("%q: %d", text, got)
 		}
+	}
+}
+
+// A directory of programs can have one of another version: that of a later component, as an older kubelet.
+func TestALaterComponentsProgramTakesTheOthersPlace(t *testing.T) {
+	b := &Builder{Root: host.Root(t.TempDir())}
+	cluster, workers := Of(DefaultVersion).Kube(), kubelets(Of(DefaultVersion))[0].Kubelet()
+	write(t, b.Root.Join("components", cluster+"-1", "kubelet"), "own")
+	write(t, b.Root.Join("components", cluster+"-1", "kubectl"), "own")
+	write(t, b.Root.Join("components", workers+"-2", "kubelet"), "older")
+	dir, err := b.link(map[string]string{workers: "2", cluster: "1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for program, want := range map[string]string{"kubelet": "older", "kubectl": "own"} {
+		if data, err := os.ReadFile(filepath.Join(dir, program)); err != nil || string(data) != want {
+			t.Errorf("%s: got %q, %v", program, data, err)
+		}
+	}
+	if own, err := b.link(map[string]string{cluster: "1"}); err != nil || own == dir {
+		t.Errorf("the cluster's own programs are in %q as well: %v", own, err)
 	}
 }

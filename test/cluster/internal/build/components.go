@@ -3,9 +3,13 @@
 // made from, so that every checkout of a machine shares it.
 package build
 
+import "cmp"
+
 // Component is a program of the cluster, built from a module of its own.
 type Component struct {
-	Name     string   // directory below components/
+	Name     string
+	Source   string   // directory below components/ where that is not its name
+	ModFile  string   // in that directory, where it is not go.mod
 	Packages []string // what to build there; the last path element names the binary
 	LDFlags  string
 	// Links are further names for the first binary, which looks at the name it
@@ -19,18 +23,11 @@ type Component struct {
 // ModuleFile is a file of a module that a component requires: the component itself, or the one that Of names.
 type ModuleFile struct{ Module, Path, Of string }
 
-// Version is the Kubernetes version of every cluster.
-const Version = "v1.36.3"
+// Kube is the directory below components/ of Kubernetes itself, of which there is a component for each version.
+const Kube = "kube"
 
-// versionFlags is what kubeadm wants to know of itself; without it, it refuses
-// to set up a cluster of its own version.
-const versionFlags = "-X k8s.io/component-base/version.gitVersion=" + Version +
-	" -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36" +
-	" -X k8s.io/component-base/version.gitTreeState=clean"
-
-// Names of the components.
+// Names of the other components.
 const (
-	Kube          = "kube"
 	Containerd    = "containerd"
 	Etcdctl       = "etcdctl"
 	CoreDNS       = "coredns"
@@ -58,15 +55,12 @@ const (
 	ArgoRolloutsVersion = "v1.10.1"
 	LocalPathVersion    = "v0.0.30"
 	// NodeCacheVersion is the version of NodeLocal DNSCache that Kubernetes' own manifest names.
-	NodeCacheVersion = "1.26.7"
+	NodeCacheVersion = "1.26.8"
 )
 
 // Components lists every component, the slowest to build first.
 func Components() []Component {
-	return []Component{
-		{Name: Kube, Packages: []string{"."}, LDFlags: versionFlags, Links: []string{
-			"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubeadm", "kubectl", "etcd",
-		}},
+	return append(kubeComponents(), []Component{
 		{
 			Name: MetricsServer, Packages: []string{"sigs.k8s.io/metrics-server/cmd/metrics-server"},
 			LDFlags: "-X sigs.k8s.io/metrics-server/pkg/version.Version=" + MetricsServerVersion,
@@ -102,13 +96,17 @@ func Components() []Component {
 			Manifest: ModuleFile{Module: "k8s.io/kubernetes", Path: "cluster/addons/dns/nodelocaldns/nodelocaldns.yaml", Of: Kube},
 		},
 		{Name: Kwok, Packages: []string{"sigs.k8s.io/kwok/cmd/kwok", "./kwok-stages"}},
-	}
+	}...)
 }
 
+func (c Component) source() string { return cmp.Or(c.Source, c.Name) }
+
+func (c Component) modFile() string { return cmp.Or(c.ModFile, "go.mod") }
+
 // ForNodes names what a cluster of real nodes needs.
-func ForNodes() []string {
-	return []string{Kube, MetricsServer, Containerd, CoreDNS, Etcdctl, TestApp, Pause}
+func ForNodes(version string) []string {
+	return []string{Of(version).Kube(), MetricsServer, Containerd, CoreDNS, Etcdctl, TestApp, Pause}
 }
 
 // ForPlain names what a cluster of plain processes needs.
-func ForPlain() []string { return []string{Kube, Kwok} }
+func ForPlain(version string) []string { return []string{Of(version).Kube(), Kwok} }

@@ -30,8 +30,11 @@ func Key(dir string, c Component, toolchain string) (string, error) {
 		}
 		field(sum, string(versions))
 	}
+	if c.ModFile != "" {
+		field(sum, c.ModFile)
+	}
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
+		if err != nil || entry.IsDir() || c.isOtherVersion(dir, path) {
 			return err
 		}
 		relative, err := filepath.Rel(dir, path)
@@ -55,6 +58,15 @@ func Key(dir string, c Component, toolchain string) (string, error) {
 		return "", fmt.Errorf("hash component %q: %w", c.Name, err)
 	}
 	return Short(sum), nil
+}
+
+// isOtherVersion says whether a file is a module file, or its sums, that this component is not built with.
+func (c Component) isOtherVersion(dir, path string) bool {
+	name, isModule := strings.CutSuffix(path, ".mod")
+	if !isModule {
+		name, isModule = strings.CutSuffix(path, ".sum")
+	}
+	return isModule && filepath.Dir(path) == filepath.Clean(dir) && filepath.Base(name) != strings.TrimSuffix(c.modFile(), ".mod")
 }
 
 // field adds values so that no two lists of values look alike.

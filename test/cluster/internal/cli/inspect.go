@@ -43,6 +43,11 @@ func (a *app) statusCommand() *cobra.Command {
 
 func printStatus(out io.Writer, s cluster.Status) {
 	fmt.Fprintf(out, "cluster %s (%s): %s\nkubeconfig %s\n", s.Name, s.Mode, s.State, s.Kubeconfig)
+	version := "Kubernetes " + s.Version
+	if s.KubeletVersion != "" {
+		version += ", the workers' kubelets " + s.KubeletVersion
+	}
+	fmt.Fprintln(out, version)
 	if len(s.With) > 0 {
 		fmt.Fprintln(out, "with", strings.Join(s.With, ", "))
 	}

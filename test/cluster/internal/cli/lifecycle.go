@@ -34,9 +34,9 @@ func (a *app) upCommand() *cobra.Command {
 			if err := complete(&spec, a.report); err != nil {
 				return err
 			}
-			components := build.ForPlain()
+			components := build.ForPlain(spec.Version)
 			if spec.Mode == cluster.ModeNodes {
-				components = append(build.ForNodes(), spec.Parts()...)
+				components = append(build.ForNodes(spec.Version), spec.Parts()...)
 				if err := host.InstallPackages(cmd.Context(), a.report); err != nil {
 					return err
 				}
@@ -44,6 +44,13 @@ func (a *app) upCommand() *cobra.Command {
 			bin, err := a.build(cmd.Context(), components)
 			if err != nil {
 				return err
+			}
+			if spec.KubeletVersion != "" {
+				workers, err := a.build(cmd.Context(), append(components, build.Of(spec.KubeletVersion).Kubelet()))
+				if err != nil {
+					return err
+				}
+				bin.Workers = workers.Dir
 			}
 			a.healBefore(cmd.Context(), spec)
 			made, err := cluster.Up(cmd.Context(), a.root, spec, bin, patience, a.report)
@@ -57,6 +64,9 @@ func (a *app) upCommand() *cobra.Command {
 	c.Flags().IntVar(&spec.ControlPlanes, "control-planes", 1,
 		"number of nodes of the control plane: cp1, cp2, …, each with a member of etcd; with several a balancer stands in front of their API servers")
 	c.Flags().IntVar(&spec.Workers, "workers", 2, "number of workers beside the control plane: w1, w2, …")
+	c.Flags().StringVar(&spec.Version, "version", build.Of(build.DefaultVersion).Minor(), "version of Kubernetes: "+build.Versions())
+	c.Flags().StringVar(&spec.KubeletVersion, "kubelet-version", "",
+		"version of the workers' kubelets, up to three minor versions older: as v1.34; empty is the cluster's own")
 	c.Flags().StringVar(&spec.ProxyMode, "proxy-mode", "iptables", "how kube-proxy does Services: iptables or nftables")
 	c.Flags().StringSliceVar(&with, "with", nil, "parts that the cluster has besides, built on first use: "+strings.Join(cluster.PartNames(), ", "))
 	c.Flags().StringVar(&spec.Mode, "mode", "", "nodes (real ones; Linux and root) or plain (kwok plays them); empty chooses")
@@ -81,9 +91,12 @@ func (a *app) healBefore(ctx context.Context, spec cluster.Spec) {
 	}
 }
 
-// complete checks a specification and fills in the mode.
+// complete checks a specification and fills in the mode and the full versions.
 func complete(spec *cluster.Spec, report func(string, ...any)) error {
 	if err := cluster.CheckName(spec.Name); err != nil {
+		return err
+	}
+	if err := completeVersions(spec); err != nil {
 		return err
 	}
 	if spec.ProxyMode != "iptables" && spec.ProxyMode != "nftables" {
@@ -119,10 +132,24 @@ func complete(spec *cluster.Spec, report func(string, ...any)) error {
 	if spec.With != "" && spec.Workers == 0 {
 		return fmt.Errorf("--with %s: the parts need a worker to run on", spec.With)
 	}
+	if spec.KubeletVersion != "" && spec.Mode == cluster.ModePlain {
+		return fmt.Errorf("--kubelet-version %s: a plain cluster runs no kubelets", spec.KubeletVersion)
+	}
+	if spec.KubeletVersion != "" && spec.Workers == 0 {
+		return fmt.Errorf("--kubelet-version %s: there is no worker to have it", spec.KubeletVersion)
+	}
 	if spec.Mode == cluster.ModePlain {
 		spec.ProxyMode = "" // nothing proxies there
 	}
 	return nil
+}
+
+func completeVersions(spec *cluster.Spec) (err error) {
+	if spec.Version, err = build.ParseVersion(spec.Version); err != nil {
+		return err
+	}
+	spec.KubeletVersion, err = build.ParseKubeletVersion(spec.KubeletVersion, spec.Version)
+	return err
 }
 
 func (a *app) downCommand() *cobra.Command {
@@ -175,7 +202,7 @@ func (a *app) buildCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			components := buildable()
 			if all {
-				components = append(build.ForNodes(), build.ForPlain()...)
+				components = append(build.ForNodes(build.DefaultVersion), build.ForPlain(build.DefaultVersion)...)
 			}
 			_, err := a.build(cmd.Context(), components)
 			return err
@@ -187,9 +214,9 @@ func (a *app) buildCommand() *cobra.Command {
 
 func buildable() []string {
 	if host.CanMakeNodes() {
-		return build.ForNodes()
+		return build.ForNodes(build.DefaultVersion)
 	}
-	return build.ForPlain()
+	return build.ForPlain(build.DefaultVersion)
 }
 
 func (a *app) installCommand() *cobra.Command {

@@ -15,15 +15,15 @@ func (c *Cluster) Command(ctx context.Context, name string, command ...string) (
 	if err != nil {
 		return nil, err
 	}
-	return exec.CommandContext(ctx, "nsenter", c.nsenter(p, command)...), nil
+	return exec.CommandContext(ctx, "nsenter", c.nsenter(name, p, command)...), nil
 }
 
 // nsenter enters every namespace that a node has of its own, and finds the
 // cluster's programs there first.
-func (c *Cluster) nsenter(p host.Process, command []string) []string {
+func (c *Cluster) nsenter(name string, p host.Process, command []string) []string {
 	return append([]string{
 		"-t", fmt.Sprint(p.PID), "-m", "-u", "-i", "-n", "-p", "--",
-		"env", "PATH=" + c.State.Bin + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"env", "PATH=" + c.State.bin(name) + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		"KUBECONFIG=" + adminConfig,
 	}, command...)
 }
@@ -37,7 +37,7 @@ func (c *Cluster) inNode(ctx context.Context, name, input string, command ...str
 	if err != nil {
 		return "", err
 	}
-	return host.Run(ctx, input, append([]string{"nsenter"}, c.nsenter(p, command)...)...)
+	return host.Run(ctx, input, append([]string{"nsenter"}, c.nsenter(name, p, command)...)...)
 }
 
 // InNode runs a command in a node and gives its output.

@@ -15,10 +15,6 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/node"
 )
 
-// etcdTag is the version of etcd that components/kube links, in the form of
-// upstream's image tags.
-const etcdTag = "3.6.8-0"
-
 // archive is a set of images that nodes get together.
 type archive struct {
 	name  string
@@ -29,16 +25,16 @@ type archive struct {
 func platform() v1.Platform { return v1.Platform{OS: "linux", Architecture: runtime.GOARCH} }
 
 // archives lists the images of a cluster in the order of their urgency.
-func archives(bin build.Binaries) (controlPlane, worker, common, test archive, err error) {
-	proxy, err := kubeProxyImage(bin)
+func archives(bin build.Binaries, release build.Release) (controlPlane, worker, common, test archive, err error) {
+	proxy, err := kubeProxyImage(bin, release)
 	if err != nil {
 		return
 	}
 	controlPlane = archive{name: "control-plane", specs: []image.Spec{proxy}}
 	for _, component := range []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler"} {
-		controlPlane.specs = append(controlPlane.specs, kubeImage(bin, component, "registry.k8s.io/"+component+":"+build.Version))
+		controlPlane.specs = append(controlPlane.specs, kubeImage(bin, component, "registry.k8s.io/"+component+":"+release.Version))
 	}
-	etcd := kubeImage(bin, "etcd", "registry.k8s.io/etcd:"+etcdTag)
+	etcd := kubeImage(bin, "etcd", "registry.k8s.io/etcd:"+release.Etcd)
 	etcd.Layers = append(etcd.Layers, []image.File{{Path: "/usr/local/bin/etcdctl", Source: bin.Path("etcdctl")}})
 	controlPlane.specs = append(controlPlane.specs, etcd)
 	worker = archive{name: "worker", specs: []image.Spec{proxy}}
@@ -76,7 +72,7 @@ func single(ref, program, path string) image.Spec {
 // kubeProxyImage also holds the programs that kube-proxy runs. The extensions
 // of iptables are loaded by name, so nothing but a listing finds them; one of
 // them needs libm, and without it every sync fails.
-func kubeProxyImage(bin build.Binaries) (image.Spec, error) {
+func kubeProxyImage(bin build.Binaries, release build.Release) (image.Spec, error) {
 	paths := []string{"xtables-nft-multi", "nft", "ipset", "conntrack"}
 	for i, name := range paths {
 		path, err := exec.LookPath(name)
@@ -98,7 +94,7 @@ func kubeProxyImage(bin build.Binaries) (image.Spec, error) {
 			tools = append(tools, image.File{Path: "/usr/sbin/" + family + suffix, Target: paths[0]})
 		}
 	}
-	spec := kubeImage(bin, "kube-proxy", "registry.k8s.io/kube-proxy:"+build.Version)
+	spec := kubeImage(bin, "kube-proxy", "registry.k8s.io/kube-proxy:"+release.Version)
 	spec.Layers = append(spec.Layers, tools)
 	return spec, nil
 }

@@ -66,7 +66,7 @@ func initConfig(spec Spec, plan netplan.Plan, s secrets, cgroupV1 bool) (string,
 		},
 		object{
 			"apiVersion": kubeadmAPI, "kind": "ClusterConfiguration",
-			"kubernetesVersion":    build.Version,
+			"kubernetesVersion":    spec.Version,
 			"clusterName":          spec.Name,
 			"controlPlaneEndpoint": endpoint(spec, plan),
 			"networking":           object{"podSubnet": plan.Pods, "serviceSubnet": plan.Services},
@@ -79,7 +79,7 @@ func initConfig(spec Spec, plan netplan.Plan, s secrets, cgroupV1 bool) (string,
 				"extraVolumes": []object{{"name": "audit", "hostPath": auditDir, "mountPath": auditDir, "pathType": "Directory"}},
 			},
 			"etcd": object{"local": object{
-				"imageTag": etcdTag,
+				"imageTag": build.Of(spec.Version).Etcd,
 				// Nothing here has to survive a power cut, and the sync of every
 				// write is most of etcd's time on a slow disk.
 				"extraArgs": []object{{"name": "unsafe-no-fsync", "value": "true"}},

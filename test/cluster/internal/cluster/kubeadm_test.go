@@ -41,7 +41,7 @@ func field(o object, path string) any {
 }
 
 func TestInitConfig(t *testing.T) {
-	text, err := initConfig(Spec{Name: "x", ProxyMode: "nftables"}, netplan.For(2), secrets{token: "abcdef.0123456789abcdef"}, true)
+	text, err := initConfig(Spec{Name: "x", ProxyMode: "nftables", Version: "v1.36.3"}, netplan.For(2), secrets{token: "abcdef.0123456789abcdef"}, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,8 @@ func TestInitConfig(t *testing.T) {
 	}{
 		{"InitConfiguration", "localAPIEndpoint.advertiseAddress", "10.64.2.11"},
 		{"InitConfiguration", "nodeRegistration.name", "cp1"},
-		{"ClusterConfiguration", "kubernetesVersion", build.Version},
+		{"ClusterConfiguration", "kubernetesVersion", "v1.36.3"},
+		{"ClusterConfiguration", "etcd.local.imageTag", "3.6.8-0"},
 		{"ClusterConfiguration", "controlPlaneEndpoint", "10.64.2.11:6443"},
 		{"ClusterConfiguration", "networking.podSubnet", "10.114.0.0/16"},
 		{"ClusterConfiguration", "networking.serviceSubnet", "10.98.0.0/16"},

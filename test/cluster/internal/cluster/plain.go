@@ -234,7 +234,7 @@ func (c *Cluster) makeFakeNodes(ctx context.Context) error {
 		resources := `{"cpu":"4","memory":"8Gi","ephemeral-storage":"16Gi","pods":"110"}`
 		status := fmt.Sprintf(`{"status":{"capacity":%[1]s,"allocatable":%[1]s,"addresses":[{"type":"InternalIP","address":%[2]q},{"type":"Hostname","address":%[3]q}],`+
 			`"nodeInfo":{"kubeletVersion":%[4]q,"operatingSystem":"linux","architecture":%[5]q}}}`,
-			resources, c.State.Plan.NodeIP(i), name, build.Version, platform().Architecture)
+			resources, c.State.Plan.NodeIP(i), name, c.State.Version, platform().Architecture)
 		if _, err := c.Kubectl(ctx, "", "patch", "node", name, "--subresource=status", "--type=merge", "-p", status); err != nil {
 			return err
 		}

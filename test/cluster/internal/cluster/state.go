@@ -32,6 +32,9 @@ type Spec struct {
 	ControlPlanes int    `json:"controlPlanes"`
 	Workers       int    `json:"workers"`
 	ProxyMode     string `json:"proxyMode,omitempty"`
+	// Version is Kubernetes', in full. KubeletVersion is that of the workers' kubelets where it is another one.
+	Version        string `json:"version,omitempty"`
+	KubeletVersion string `json:"kubeletVersion,omitempty"`
 	// With is the list of parts as ParseParts writes it: one string, so that specs can be compared.
 	With string `json:"with,omitempty"`
 }
@@ -39,10 +42,12 @@ type Spec struct {
 // State is what down has to know; it is written before anything is made.
 type State struct {
 	Spec
-	Plan    netplan.Plan `json:"plan"`
-	Bin     string       `json:"bin"`
-	Ports   []int        `json:"ports,omitempty"` // of a plain cluster
-	Created time.Time    `json:"created"`
+	Plan netplan.Plan `json:"plan"`
+	Bin  string       `json:"bin"`
+	// WorkerBin has another kubelet; empty where Bin is the workers' as well.
+	WorkerBin string    `json:"workerBin,omitempty"`
+	Ports     []int     `json:"ports,omitempty"` // of a plain cluster
+	Created   time.Time `json:"created"`
 	// Ready is set when everything was made; a state without it is a ruin.
 	Ready bool `json:"ready"`
 }
@@ -180,9 +185,17 @@ func (c *Cluster) Node(name string) (node.Config, error) {
 	}
 	return node.Config{
 		Name: name, Cluster: c.State.Name, Dir: c.path("nodes", name),
-		IP: c.State.Plan.NodeIP(number), Gateway: c.State.Plan.Gateway(), Bin: c.State.Bin, Shared: string(c.Root),
+		IP: c.State.Plan.NodeIP(number), Gateway: c.State.Plan.Gateway(), Bin: c.State.bin(name), Shared: string(c.Root),
 		CgroupV1: host.CgroupV1(), LimitOOM: !host.MayLowerOOMScore(),
 	}, nil
+}
+
+// bin is the directory of a node's programs.
+func (s State) bin(node string) string {
+	if s.WorkerBin != "" && !s.IsControlPlane(node) {
+		return s.WorkerBin
+	}
+	return s.Bin
 }
 
 // Bin is the path of a program of the cluster.

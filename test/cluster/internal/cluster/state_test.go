@@ -149,3 +149,20 @@ func TestPlainArgumentsPointIntoTheCluster(t *testing.T) {
 		}
 	}
 }
+
+func TestWorkersCanHaveProgramsOfTheirOwn(t *testing.T) {
+	c := &Cluster{Root: host.Root("/cache"), State: State{Spec: Spec{Name: "x", Mode: ModeNodes, ControlPlanes: 2, Workers: 1}, Plan: netplan.For(1), Bin: "/own"}}
+	want := map[string]string{"cp1": "/own", "cp2": "/own", "w1": "/own"}
+	for range 2 {
+		for name, dir := range want {
+			n, err := c.Node(name)
+			if err != nil || n.Bin != dir {
+				t.Errorf("%s: got %q, %v, want %q", name, n.Bin, err, dir)
+			}
+			if path := fmt.Sprint(c.nsenter(name, host.Process{}, nil)); !strings.Contains(path, "PATH="+dir+":") {
+				t.Errorf("%s finds its programs by %s", name, path)
+			}
+		}
+		c.State.WorkerBin, want["w1"] = "/older", "/older"
+	}
+}

@@ -11,21 +11,24 @@ import (
 
 // Status is what `status` tells.
 type Status struct {
-	Name       string       `json:"name"`
-	Mode       string       `json:"mode"`
-	State      string       `json:"state"` // ready, degraded, unfinished or down
-	Message    string       `json:"message,omitempty"`
-	Kubeconfig string       `json:"kubeconfig"`
-	Bin        string       `json:"bin"`
-	Network    string       `json:"network,omitempty"`
-	Pods       string       `json:"pods,omitempty"`
-	Services   string       `json:"services,omitempty"`
-	ClusterDNS string       `json:"clusterDNS,omitempty"`
-	Gateway    string       `json:"gateway,omitempty"`
-	ProxyMode  string       `json:"proxyMode,omitempty"`
-	With       []string     `json:"with,omitempty"`
-	Created    time.Time    `json:"created"`
-	Nodes      []NodeStatus `json:"nodes"`
+	Name    string `json:"name"`
+	Mode    string `json:"mode"`
+	State   string `json:"state"` // ready, degraded, unfinished or down
+	Message string `json:"message,omitempty"`
+	// Version is Kubernetes'; KubeletVersion is that of the workers' kubelets where it is another one.
+	Version        string       `json:"version"`
+	KubeletVersion string       `json:"kubeletVersion,omitempty"`
+	Kubeconfig     string       `json:"kubeconfig"`
+	Bin            string       `json:"bin"`
+	Network        string       `json:"network,omitempty"`
+	Pods           string       `json:"pods,omitempty"`
+	Services       string       `json:"services,omitempty"`
+	ClusterDNS     string       `json:"clusterDNS,omitempty"`
+	Gateway        string       `json:"gateway,omitempty"`
+	ProxyMode      string       `json:"proxyMode,omitempty"`
+	With           []string     `json:"with,omitempty"`
+	Created        time.Time    `json:"created"`
+	Nodes          []NodeStatus `json:"nodes"`
 }
 
 // NodeStatus is what `status` tells of a node.
@@ -45,6 +48,7 @@ type NodeStatus struct {
 func (c *Cluster) Status(ctx context.Context) Status {
 	s := Status{
 		Name: c.State.Name, Mode: c.State.Mode, State: "ready", Kubeconfig: c.Kubeconfig(), Bin: c.State.Bin,
+		Version: c.State.Version, KubeletVersion: c.State.KubeletVersion,
 		ProxyMode: c.State.ProxyMode, With: c.State.Parts(), Created: c.State.Created, Nodes: []NodeStatus{},
 	}
 	if !c.State.Ready {

@@ -38,7 +38,7 @@ func Up(ctx context.Context, root host.Root, spec Spec, bin build.Binaries, pati
 	} else if !errors.Is(err, ErrAbsent) {
 		return nil, err
 	}
-	c.State = State{Spec: spec, Bin: bin.Dir, Created: time.Now().UTC().Truncate(time.Second)}
+	c.State = State{Spec: spec, Bin: bin.Dir, WorkerBin: bin.Workers, Created: time.Now().UTC().Truncate(time.Second)}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	if spec.Mode == ModePlain {
@@ -152,7 +152,7 @@ type imageSets struct {
 }
 
 func (c *Cluster) packAll(ctx context.Context, bin build.Binaries) (imageSets, error) {
-	controlPlane, worker, common, test, err := archives(bin)
+	controlPlane, worker, common, test, err := archives(bin, build.Of(c.State.Version))
 	if err != nil {
 		return imageSets{}, err
 	}

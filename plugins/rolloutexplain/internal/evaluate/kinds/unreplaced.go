@@ -33,7 +33,10 @@ func unreplacedPods(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workloa
 		return
 	}
 	if !w.Ordered() && w.Report.UpdateStrategy.MaxUnavailable == nil {
-		return // Parallel without the maxUnavailable gate deletes outdated pods whatever their health
+		// Parallel without the maxUnavailable gate deletes outdated pods whatever their health. So does v1.37, where the gate is on and the
+		// server fills maxUnavailable in: the pod is being deleted before status.observedGeneration tells of the new template.
+		// https://github.com/kubernetes/kubernetes/blob/v1.37.2/pkg/controller/statefulset/stateful_set_control.go
+		return
 	}
 	partition := int(plain.Or(w.Report.UpdateStrategy.Partition, 0))
 	var broken []*model.Pod
