@@ -196,6 +196,11 @@ func TestVerifyAndLogsSayWhatTheyCouldNotRead(t *testing.T) {
 	if v := Verify(in, noon, Options{}, scope); v.Verdict != report.Degraded || v.PrimaryCode != "ReplicaPortForwardFailed" {
 		t.Errorf("one without a tunnel: %s %s", v.Verdict, v.Summary)
 	}
+	down := verified(answered(healthy()))
+	down.Probes[1], down.Pods[1].Status.Conditions = in.Probes[1], nil
+	if v := Verify(down, noon, Options{}, scope); v.Verdict != report.Healthy || !strings.Contains(v.Summary, "match the API at 1 of 2 replicas; not verified at coredns-b") {
+		t.Errorf("one that is not ready: %s %s", v.Verdict, v.Summary)
+	}
 	in.Probes[0] = Probe{Namespace: "kube-system", Pod: "coredns-a", Error: "no tunnel within 4s"}
 	if v := Verify(in, noon, Options{}, scope); v.Verdict != report.Unknown || len(v.Findings) != 2 {
 		t.Errorf("none with a tunnel: %s %s %+v", v.Verdict, v.Summary, v.Findings)

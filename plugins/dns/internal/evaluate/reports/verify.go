@@ -134,20 +134,29 @@ func verifyVerdict(w *facts.Snapshot, out *report.Verification, s facts.Scope) {
 	all = append(all, servers.CheckAltered(w)...)
 	all = append(all, servers.CheckReplicaUnreachable(w)...)
 	finalizeFindings(w, &out.Header, all)
-	asked := 0
+	var mute []string // replicas that give no answer, such as those on a node that is down
 	for _, r := range out.Replicas {
-		asked += r.Queried - r.Unanswered
+		if r.Queried == r.Unanswered {
+			mute = append(mute, r.Name)
+		}
 	}
 	switch {
 	case out.Verdict != report.Healthy:
-	case asked == 0:
+	case len(mute) == len(out.Replicas):
 		out.Verdict, out.Summary = report.Unknown, "no replica could be queried"+notQueriedReason(w)
 	case !w.Sources.Get("services").Readable() || !w.Sources.Get("endpointslices").Readable():
 		out.Verdict, out.Summary = report.Unknown, "unknown which answers are correct: Services or EndpointSlices could not be read"
 	default:
 		out.Verdict = report.Healthy
-		out.Summary = fmt.Sprintf("%d names of %d %s match the API at each of %d %s", out.Names, out.Objects,
-			facts.Plural(out.Objects, "Service"), len(out.Replicas), facts.Plural(len(out.Replicas), "replica"))
+		where := "each of"
+		if len(mute) > 0 {
+			where = fmt.Sprintf("%d of", len(out.Replicas)-len(mute))
+		}
+		out.Summary = fmt.Sprintf("%d names of %d %s match the API at %s %d %s", out.Names, out.Objects,
+			facts.Plural(out.Objects, "Service"), where, len(out.Replicas), facts.Plural(len(out.Replicas), "replica"))
+		if len(mute) > 0 {
+			out.Summary += "; not verified at " + strings.Join(mute, ", ")
+		}
 		if settling := settlingCount(out); settling > 0 {
 			out.Summary += fmt.Sprintf("; %d changed too recently to tell", settling)
 		}
