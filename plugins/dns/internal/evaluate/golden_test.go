@@ -201,6 +201,9 @@ func TestVerifyAndLogsSayWhatTheyCouldNotRead(t *testing.T) {
 	if v := Verify(down, noon, Options{}, scope); v.Verdict != report.Healthy || !strings.Contains(v.Summary, "match the API at 1 of 2 replicas; not verified at coredns-b") {
 		t.Errorf("one that is not ready: %s %s", v.Verdict, v.Summary)
 	}
+	if c := judge(down); !strings.Contains(strings.Join(c.PassedChecks, "|"), "every replica that was queried answers cluster names, and the newest Services match the API") {
+		t.Errorf("a check with one that is not ready: %q", c.PassedChecks)
+	}
 	in.Probes[0] = Probe{Namespace: "kube-system", Pod: "coredns-a", Error: "no tunnel within 4s"}
 	if v := Verify(in, noon, Options{}, scope); v.Verdict != report.Unknown || len(v.Findings) != 2 {
 		t.Errorf("none with a tunnel: %s %s %+v", v.Verdict, v.Summary, v.Findings)

@@ -141,12 +141,16 @@ func checked(w *facts.Snapshot, found []finding.Finding) []string {
 		}
 	}
 	reached := w.AnyReached()
+	every := "every replica"
+	if slices.ContainsFunc(w.Probes, func(p facts.Probe) bool { return p.Error != "" }) { // such as one on a node that is down
+		every = "every replica that was queried"
+	}
 	outside := slices.ContainsFunc(w.Probes, func(p facts.Probe) bool { a := w.ProbeAnswer(p); return a != nil && a.Rcode != "" })
 	add(w.ConfRead && clean(servers.CorefileInvalid, servers.ZoneNotServed, servers.TemplateOverridesCluster, servers.HostsWithoutFallthrough),
 		"the Corefile loads and serves "+strings.TrimSuffix(w.Zone, "."))
 	add(reached && clean(servers.ZoneNotServed, servers.ClusterNamesFailing, servers.ReplicaStale, servers.ReplicaWrongAnswer,
 		servers.AnswersOverridden, servers.ReplicaNotAnswering, servers.ReplicaPortForwardFailed),
-		"every replica answers cluster names, and the newest Services match the API")
+		every+" answers cluster names, and the newest Services match the API")
 	add(outside && clean(servers.UpstreamFailing, servers.UpstreamSlow, servers.UpstreamTCPFailing), "names outside the cluster are answered")
 	add(w.Sources.Get("access").Readable() && w.Provider() == "CoreDNS" && len(w.Access) > 0 && clean(servers.DNSServerForbidden),
 		"the DNS ServiceAccount can list and watch Services, Namespaces and EndpointSlices")
