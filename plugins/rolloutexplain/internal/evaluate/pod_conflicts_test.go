@@ -193,8 +193,14 @@ func TestTriedByHand(t *testing.T) {
 		class     report.Class
 		make      func() *builder
 	}{
-		{"a hostPath that is not on the node", pods.FailedMount, "hostPath /data on node w1", "may heal", report.LikelyFatal, with(func(b *builder) {
+		{"a hostPath that is not on the node", pods.FailedMount, "hostPath /data on node w1 does not exist or is not a directory", "may heal", report.LikelyFatal, with(func(b *builder) {
 			b.podEvent("FailedMount", `MountVolume.SetUp failed for volume "v" : hostPath type check failed: /data is not a directory`, 5)
+		})},
+		{"a hostPath that is not on the node, as a kubelet of v1.37 tells it", pods.FailedMount, "hostPath /no/such/dir on node w1 does not exist; the pod requires a directory", "may heal", report.LikelyFatal, with(func(b *builder) {
+			b.podEvent("FailedMount", `MountVolume.SetUp failed for volume "v" : hostPath type check failed, /no/such/dir is not a directory, unable to determine its type: path "/no/such/dir" does not exist`, 5)
+		})},
+		{"a hostPath of another type, as a kubelet of v1.37 tells it", pods.FailedMount, "hostPath /data on node w1 has type File and is not a directory", "may heal", report.LikelyFatal, with(func(b *builder) {
+			b.podEvent("FailedMount", `MountVolume.SetUp failed for volume "v" : hostPath type check failed: /data is not a directory, it's a File`, 5)
 		})},
 		{"a runtime handler that the node lacks", pods.FailedCreatePodSandBox, `no runtime handler "gvisor"`, "", report.LikelyFatal, with(func(b *builder) {
 			b.x().Spec.RuntimeClassName = plain.Ptr("sandboxed")

@@ -75,8 +75,15 @@ func volumeCause(e *model.Evaluation, w *model.Workload, p *model.Pod, events []
 	}
 	volumes := e.Next(w, finding.Read, "Read the volumes of the pod", "get", "pod", p.Name, "-o", "jsonpath={.spec.volumes}")
 	if m := hostPathType.FindStringSubmatch(ev.Message); m != nil {
+		what := "does not exist or is not a " + m[2]
+		switch {
+		case strings.HasSuffix(m[4], "does not exist"):
+			what = "does not exist; the pod requires a " + m[2]
+		case m[3] != "":
+			what = fmt.Sprintf("has type %s and is not a %s", m[3], m[2])
+		}
 		return e.Cause(p, model.StageVolume, FailedMount, report.LikelyFatal,
-			"a volume cannot be mounted: hostPath %s on node %s does not exist or is not a %s", m[1], p.Spec.NodeName, m[2]).
+			"a volume cannot be mounted: hostPath %s on node %s %s", m[1], p.Spec.NodeName, what).
 			WithKey(m[1]).ByEvent(ev).WithNext(volumes)
 	}
 	c := e.Cause(p, model.StageVolume, FailedMount, report.Transient, "a volume cannot be mounted: %s",
