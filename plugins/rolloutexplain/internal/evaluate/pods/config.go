@@ -66,7 +66,8 @@ var (
 	multiAttach  = regexp.MustCompile(`Multi-Attach error for volume "([^"]+)"(?: Volume is)?(.*)$`)
 	// Before v1.37 the message ended after what was wanted: a path that does not exist was told no other way than one of another type.
 	// https://github.com/kubernetes/kubernetes/blob/v1.37.2/pkg/volume/hostpath/host_path.go (typeMatchedOrError)
-	hostPathType = regexp.MustCompile(`hostPath type check failed[:,] (.+?) is not an? ([^,]+)(?:, (?:it's an? ([^,]+)|unable to determine its type: (.+)))?$`)
+	hostPathType = regexp.MustCompile(
+		`hostPath type check failed[:,] (.+?) is not an? ([^,]+)(?:, (?:it's an? ([^,]+)|unable to determine its type: (.+)))?$`)
 	driverAbsent = regexp.MustCompile(`driver name (\S+) not found in the list of registered CSI drivers`)
 )
 
