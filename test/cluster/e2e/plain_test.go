@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/build"
 )
 
 // testPlain uses a plain cluster as whoever the harness is.
@@ -54,7 +56,7 @@ func TestPlainCluster(t *testing.T) {
 	if out, err := exec.Command(h.program, "build", "--all").CombinedOutput(); err != nil {
 		t.Fatalf("%s", out)
 	}
-	h.kubectl = newest(t, "kube-*", "kubectl")
+	h.kubectl = newest(t, build.Of(build.DefaultVersion).Kube()+"-*", "kubectl")
 	testPlain(t, h, h.run)
 	noTraces(t, before, h.name, h.others(t))
 }
@@ -96,7 +98,7 @@ func TestPlainClusterOfAnUnprivilegedUser(t *testing.T) {
 	if err := os.MkdirAll(cache, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, program := range []string{newest(t, "kube-*", "kubectl"), newest(t, "kwok-*", "kwok")} {
+	for _, program := range []string{newest(t, build.Of(build.DefaultVersion).Kube()+"-*", "kubectl"), newest(t, "kwok-*", "kwok")} {
 		if out, err := exec.Command("cp", "-a", filepath.Dir(program), cache).CombinedOutput(); err != nil {
 			t.Fatalf("%s", out)
 		}
@@ -113,7 +115,7 @@ func TestPlainClusterOfAnUnprivilegedUser(t *testing.T) {
 		t.Fatalf("%s", out)
 	}
 	h.program = program
-	h.kubectl = newest(t, "kube-*", "kubectl")
+	h.kubectl = newest(t, build.Of(build.DefaultVersion).Kube()+"-*", "kubectl")
 	run := func(args ...string) (string, string, error) {
 		if args[0] == "up" { // nodes are impossible: plain is to be chosen
 			args = append(args[:1:1], args[3:]...)
