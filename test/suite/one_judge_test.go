@@ -48,6 +48,11 @@ var judges = []judge{
 		},
 	},
 	{
+		fact: "what a program says of a name that it cannot resolve", allowed: "pkg/diagnose/lookup",
+		except: []string{"pkg/diagnose/pod"}, // of a registry's name, which the node resolves
+		texts:  []string{"temporary failure in name resolution", "can't resolve '", "server misbehaving"},
+	},
+	{
 		fact: "which nodes a pod may be on", allowed: "pkg/diagnose/schedule",
 		selectors: []string{
 			"FindMatchingUntoleratedTaint", "TolerationsTolerateTaint", "ToleratesTaint", "TolerationOpEqual", "TolerationOpGt", "TolerationOpLt",

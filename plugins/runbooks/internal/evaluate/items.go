@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/admission"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/lookup"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
 	dnsreport "github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
@@ -24,7 +25,7 @@ type item struct {
 	subjects []report.Subject
 	found    []finding.Finding // by subject
 	log      *report.Log
-	lookup   lookup // what the log says about name resolution
+	lookup   lookup.Failure // what the log says about name resolution
 
 	outside bool // about pods outside the namespace of the scope
 
@@ -183,7 +184,7 @@ func rolloutItems(r *rolloutreport.Rollout) []*item {
 		i.about = append(i.about, r.Object)
 		if l := f.Log; l != nil {
 			i.log = &report.Log{Pod: l.Pod, Container: l.Container, Previous: l.Previous, Lines: l.Lines}
-			if i.lookup = lookupIn(l.Lines); i.lookup.failed() {
+			if i.lookup = lookup.In(l.Lines...); i.lookup.Failed() {
 				i.at = append(i.at, report.ClusterDNS)
 			}
 		}

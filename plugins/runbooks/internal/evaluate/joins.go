@@ -110,20 +110,20 @@ var rules = []rule{
 	},
 	{
 		name: "a DNS that does not answer explains crashes whose log says so", of: report.Rollouts, effects: crashes, by: report.DNS,
-		causes: noAnswer, when: func(i *item, _ *context) bool { return i.lookup.unanswered || i.lookup.unclear },
+		causes: noAnswer, when: func(i *item, _ *context) bool { return i.lookup.Unanswered || i.lookup.Unclear },
 	},
 	{
 		name: "a DNS that answers wrong explains crashes whose log says that a name does not exist", of: report.Rollouts, effects: crashes,
 		by: report.DNS, causes: wrongAnswer,
 		when: func(i *item, c *context) bool {
-			return (i.lookup.notFound || i.lookup.unclear) && !i.lookup.outside(c.zone, c.namespaces)
+			return (i.lookup.NotFound || i.lookup.Unclear) && !i.lookup.Outside(c.zone, c.namespaces)
 		},
 	},
 	{
 		name: "an upstream that fails explains crashes whose log names hosts outside the cluster", of: report.Rollouts, effects: crashes,
 		by: report.DNS, causes: []finding.Code{"UpstreamFailing"},
 		when: func(i *item, c *context) bool {
-			return (i.lookup.unanswered || i.lookup.unclear) && i.lookup.outside(c.zone, c.namespaces)
+			return (i.lookup.Unanswered || i.lookup.Unclear) && i.lookup.Outside(c.zone, c.namespaces)
 		},
 	},
 	{

@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/lookup"
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
@@ -117,6 +118,9 @@ func readLog(e *model.Evaluation, w *model.Workload, p *model.Pod, name string, 
 		e.Recode(c, ExecFormatError)
 		c.Message = fmt.Sprintf("exec format error: the program of %s is a script without #!, or is for another CPU architecture "+
 			"than node %s", p.Called(name), p.Spec.NodeName)
+	}
+	if c.Log != nil && lookup.In(c.Log.Lines...).Failed() {
+		c.WithNext(e.NextCluster(finding.Read, "The log tells of a name that was not resolved: check cluster DNS", "dns", "check"))
 	}
 	if none { // kubectl logs would get no more
 		c.WithEvidence(plain.Evidence("Pod "+p.Name, "log of "+p.Called(name), "nothing to read: empty, removed or forbidden", plain.NoTime)).

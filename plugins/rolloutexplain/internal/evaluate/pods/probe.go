@@ -9,7 +9,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/lookup"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/mask"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 )
 
@@ -40,6 +43,9 @@ func unhealthy(events []eventfact.Event, container string, words ...string) *eve
 	return nil
 }
 
+// noOutput stands for the words of a probe that has none.
+const noOutput = "the probe returns no output"
+
 // probeWords keeps the probe's own words.
 func probeWords(message string) string {
 	for _, prefix := range []string{"probe failed: ", "probe errored: ", "probe errored and resulted in unknown state: "} {
@@ -48,7 +54,7 @@ func probeWords(message string) string {
 		}
 	}
 	if message = plain.OneLine(message); message == "" || strings.HasSuffix(message, "probe failed:") {
-		return "the probe returns no output"
+		return noOutput
 	}
 	return message
 }
@@ -82,6 +88,23 @@ func probeHint(words string, spec *corev1.Container) string {
 		return " (the probe command is not in the image)"
 	}
 	return ""
+}
+
+// nameLookup is the step to cluster DNS, where a command that runs in the container fails at a name. The kubelet's own probes (HTTP, TCP,
+// gRPC) resolve names on the node.
+func nameLookup(e *model.Evaluation, w *model.Workload, p *model.Pod, probe *corev1.Probe, words string) []finding.Next {
+	if probe == nil || probe.Exec == nil {
+		return nil
+	}
+	failure := lookup.In(words)
+	silent := words == noOutput || plain.ContainsAny(words, "timed out", "deadline exceeded")
+	switch {
+	case failure.NotFound && len(failure.Names) == 1:
+		return []finding.Next{e.Next(w, finding.Read, "Show how the pod resolves the name", "dns", "explain", failure.Names[0], "--from", p.Name)}
+	case failure.Failed(), silent && lookup.Begins(probe.Exec.Command):
+		return []finding.Next{e.Next(w, finding.Read, "The probe looks up a name: check DNS as the pod sees it", "dns", "check", "--from", p.Name)}
+	}
+	return nil
 }
 
 // elsewhere is the host of a probe that does not ask the pod's own address.

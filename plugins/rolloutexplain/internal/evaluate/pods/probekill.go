@@ -87,8 +87,10 @@ func probeKilled(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *cor
 	}
 	titled := strings.ToUpper(word[:1]) + word[1:]
 	if ev := unhealthy(events, spec.Name, titled+" probe failed"); ev != nil {
+		words := probeWords(ev.Message)
 		c.WithEvidence(plain.Evidence("Event", "Unhealthy", ev.Message, ev.Last))
-		c.Message += ": " + probeWords(ev.Message)
+		c.Message += ": " + words
+		c.WithNext(nameLookup(e, w, p, probe, words)...)
 	}
 	return c.WithEvidence(plain.Evidence("Event", kill.Reason, kill.Message, kill.Last))
 }

@@ -162,8 +162,10 @@ func startupPending(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *
 	c.In(spec.Name).Since(since)
 	c.WithEvidence(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name)+".started", "false", since))
 	if ev := unhealthy(e.PodEvents(p), spec.Name, "Startup probe failed"); ev != nil {
-		c.Message += ": " + probeWords(ev.Message)
+		words := probeWords(ev.Message)
+		c.Message += ": " + words
 		c.ByEvent(ev)
+		c.WithNext(nameLookup(e, w, p, spec.StartupProbe, words)...)
 	}
 	return c.WithNext(e.Next(w, finding.Read, "Read the log of the starting container", "logs", p.Name, "-c", spec.Name, "--tail=20"))
 }
@@ -188,6 +190,7 @@ func readiness(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev
 		c.WithKey(probeKind(words))
 		c.ByEvent(ev)
 		c.Message += probeHint(words, spec)
+		c.WithNext(nameLookup(e, w, p, spec.ReadinessProbe, words)...)
 	case up < budget:
 		c.Message = fmt.Sprintf("%s has been running for %s and is not ready yet; its readiness probe (%s) has not failed so far",
 			p.Called(spec.Name), plain.Age(up), describeProbe(spec.ReadinessProbe))

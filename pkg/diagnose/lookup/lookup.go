@@ -1,20 +1,23 @@
-package evaluate
+// Package lookup reads what programs say when they cannot resolve a name.
+package lookup
 
 import (
+	"path"
 	"regexp"
 	"slices"
 	"strings"
 )
 
-// lookup is what the last log lines of a container say about name resolution.
-type lookup struct {
-	unanswered bool // no answer, or an error from the server
-	notFound   bool // an answer that the name does not exist
-	unclear    bool // a failure that can be either
-	names      []string
+// Failure is what lines that a program has written say about name resolution.
+type Failure struct {
+	Unanswered bool     // no answer, or an error from the server
+	NotFound   bool     // an answer that the name does not exist
+	Unclear    bool     // a failure that can be either
+	Names      []string // that were looked up, in lower case, as far as they are told
 }
 
-func (l lookup) failed() bool { return l.unanswered || l.notFound || l.unclear }
+// Failed says whether a lookup failed.
+func (l Failure) Failed() bool { return l.Unanswered || l.NotFound || l.Unclear }
 
 // The words of resolvers for a lookup that failed. glibc and musl tell a name that does not exist (EAI_NONAME) from a server that
 // does not answer (EAI_AGAIN), and so do Go and Node.js; busybox, curl and Java do not.
@@ -39,8 +42,9 @@ var (
 var nameIn = regexp.MustCompile(`(?i)(?:lookup |getaddrinfo (?:enotfound|eai_again) |bad address '|resolve host:? ['"]?|resolve '|` +
 	`host name "|unknownhostexception: )([a-z0-9]([a-z0-9._-]*[a-z0-9])?)`)
 
-func lookupIn(lines []string) lookup {
-	var l lookup
+// In reads the lines of a log, or the output of a command.
+func In(lines ...string) Failure {
+	var l Failure
 	for _, line := range lines {
 		low := strings.ToLower(line)
 		has := func(words []string) bool {
@@ -48,28 +52,42 @@ func lookupIn(lines []string) lookup {
 		}
 		switch {
 		case has(unansweredWords), goLookup.MatchString(low):
-			l.unanswered = true
+			l.Unanswered = true
 		case has(notFoundWords):
-			l.notFound = true
+			l.NotFound = true
 		case has(unclearWords):
-			l.unclear = true
+			l.Unclear = true
 		default:
 			continue
 		}
 		for _, m := range nameIn.FindAllStringSubmatch(line, -1) {
-			if name := strings.ToLower(strings.TrimSuffix(m[1], ".")); !slices.Contains(l.names, name) {
-				l.names = append(l.names, name)
+			if name := strings.ToLower(strings.TrimSuffix(m[1], ".")); !slices.Contains(l.Names, name) {
+				l.Names = append(l.Names, name)
 			}
 		}
 	}
 	return l
 }
 
-// outside says whether every name that was looked up is outside the cluster for certain. A name of two labels may be a Service and
+// resolvers are programs that do nothing but resolve names.
+var resolvers = []string{"nslookup", "dig", "host", "drill", "getent", "kdig"}
+
+// Begins says whether a command line begins with a program that only resolves names: nslookup db, sh -c "getent hosts db || exit 1".
+func Begins(command []string) bool {
+	if len(command) == 3 && command[1] == "-c" {
+		command = strings.Fields(command[2])
+	}
+	if len(command) < 2 || !slices.Contains(resolvers, path.Base(command[0])) {
+		return false
+	}
+	return path.Base(command[0]) != "getent" || strings.HasSuffix(strings.TrimRight(command[1], "v46"), "hosts") // hosts, ahostsv4
+}
+
+// Outside says whether every name that was looked up is outside the cluster for certain. A name of two labels may be a Service and
 // its namespace.
-func (l lookup) outside(zone string, namespaces map[string]bool) bool {
+func (l Failure) Outside(zone string, namespaces map[string]bool) bool {
 	zone = strings.Trim(strings.ToLower(zone), ".")
-	return len(l.names) > 0 && !slices.ContainsFunc(l.names, func(name string) bool {
+	return len(l.Names) > 0 && !slices.ContainsFunc(l.Names, func(name string) bool {
 		labels := strings.Split(name, ".")
 		return len(labels) < 2 || slices.Contains(labels, "svc") || labels[len(labels)-1] == "local" || namespaces[labels[1]] ||
 			zone != "" && (name == zone || strings.HasSuffix(name, "."+zone))
