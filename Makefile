@@ -34,7 +34,7 @@ build: plugins cluster ## Build the plugins and the cluster program into bin/
 .PHONY: plugins
 plugins: ## Build the plugins into bin/
 	@mkdir -p $(BIN)
-	@ldflags="$(LDFLAGS)"; for p in $(PLUGINS); do CGO_ENABLED=0 go build -trimpath -ldflags "$$ldflags" -o $(BIN)/kubectl-$${p//-/_} ./cmd/kubectl-$$p; done
+	@ldflags="$(LDFLAGS)"; for p in $(PLUGINS); do CGO_ENABLED=0 go build -ldflags "$$ldflags" -o $(BIN)/kubectl-$${p//-/_} ./cmd/kubectl-$$p; done
 
 .PHONY: cluster
 cluster: ## Build the program that runs the embedded cluster into bin/

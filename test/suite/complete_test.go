@@ -78,7 +78,7 @@ func TestBinariesStaySmall(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range plugins(t) {
 		out := filepath.Join(dir, name)
-		build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", out, "./cmd/kubectl-"+name)
+		build := exec.Command("go", "build", "-ldflags", "-s -w", "-o", out, "./cmd/kubectl-"+name)
 		build.Dir = root(t)
 		build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
 		if text, err := build.CombinedOutput(); err != nil {

@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/host"
 )
@@ -35,40 +34,26 @@ type Binaries struct {
 // Path is the place of a program.
 func (b Binaries) Path(program string) string { return filepath.Join(b.Dir, program) }
 
-// parallel is the number of components in work at a time: linking uses one core
-// only, so a second build fills the other.
-const parallel = 2
-
-// Build makes the named components, or finds them made.
+// Build makes the named components, or finds them made: one after another, Kubernetes first. The compiler works on all processors as it is,
+// and what components share (their module files have it in equal versions) is compiled once: two that are built at a time would both compile it.
 func (b *Builder) Build(ctx context.Context, names []string) (Binaries, error) {
 	toolchain, err := toolchain(ctx)
 	if err != nil {
 		return Binaries{}, err
 	}
-	var (
-		wait  sync.WaitGroup
-		mutex sync.Mutex
-		fails []error
-		slots = make(chan struct{}, parallel)
-		made  = Binaries{Keys: map[string]string{}}
-	)
+	made := Binaries{Keys: map[string]string{}}
+	var fails []error
 	for _, c := range Components() {
 		if !slices.Contains(names, c.Name) {
 			continue
 		}
-		slots <- struct{}{}
-		wait.Go(func() {
-			defer func() { <-slots }()
-			key, err := b.component(ctx, c, toolchain)
-			mutex.Lock()
-			defer mutex.Unlock()
-			made.Keys[c.Name] = key
-			if err != nil {
-				fails = append(fails, err)
-			}
-		})
+		key, err := b.component(ctx, c, toolchain)
+		if err != nil {
+			fails = append(fails, err)
+			continue
+		}
+		made.Keys[c.Name] = key
 	}
-	wait.Wait()
 	if len(fails) > 0 {
 		return Binaries{}, errors.Join(fails...)
 	}
