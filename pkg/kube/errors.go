@@ -1,12 +1,14 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/url"
+	"regexp"
 	"strings"
 	"syscall"
 
@@ -87,11 +89,21 @@ func explanation(err error) string {
 	case errors.As(err, &negotiated):
 		return fmt.Sprintf("the answer is %q, which no API server sends; is a proxy or a login page in between?", negotiated.ContentType)
 	}
+	if status := apierrors.APIStatus(nil); errors.As(err, &status) {
+		if m := toKubelet.FindStringSubmatch(OneLine(err)); m != nil {
+			return fmt.Sprintf("the API server cannot reach the kubelet at %s: %s", cmp.Or(m[1], m[2]), m[3])
+		}
+	}
 	if text := tlsExplanation(err); text != "" {
 		return text
 	}
 	return networkExplanation(err)
 }
+
+// toKubelet is how an API server says that it could not pass a request on to a kubelet: for logs, the request that it made, which names the
+// kubelet; for exec, attach and port-forward, the connection.
+// https://github.com/kubernetes/kubernetes/blob/v1.37.2/staging/src/k8s.io/apimachinery/pkg/util/proxy/upgradeaware.go ("error dialing backend")
+var toKubelet = regexp.MustCompile(`(?:\bGet "https?://([^/"]+)/containerLogs/[^"]*": (?:dial tcp [^ ]+: )?|\berror dialing backend: dial tcp ([^ ]+): )(?:connect: )?(.+)$`)
 
 func tlsExplanation(err error) string {
 	var (
