@@ -257,8 +257,8 @@ func TestAKubeletThatTheAPIServerCannotReachIsNamed(t *testing.T) {
 		`Get "https://10.64.0.12:10250/containerLogs/kube-system/coredns-x/coredns?tailLines=300": dial tcp 10.64.0.12:10250: connect: no route to host`: "the API server cannot reach the kubelet at 10.64.0.12:10250: no route to host",
 		`Get "https://w1:10250/containerLogs/shop/a/b": remote error: tls: internal error`:                                                               "the API server cannot reach the kubelet at w1:10250: remote error: tls: internal error",
 		"error dialing backend: dial tcp [fd00::2]:10250: connect: connection refused":                                                                   "the API server cannot reach the kubelet at [fd00::2]:10250: connection refused",
-		"error dialing backend: EOF":             "error dialing backend: EOF",
-		`Get "https://10.0.0.9:443/apis": EOF`:   `Get "https://10.0.0.9:443/apis": EOF`,
+		"error dialing backend: EOF":           "error dialing backend: EOF",
+		`Get "https://10.0.0.9:443/apis": EOF`: `Get "https://10.0.0.9:443/apis": EOF`,
 	} {
 		err := &apierrors.StatusError{ErrStatus: metav1.Status{Status: metav1.StatusFailure, Code: 500, Message: said}}
 		if got := kube.Explain(err).Error(); got != want {
