@@ -39,6 +39,7 @@ const (
 	ArgoRollouts  = "argo-rollouts"
 	LocalPath     = "local-path"
 	NodeCache     = "node-cache"
+	CSI           = "csi"
 )
 
 // CoreDNSVersion is the version that components/coredns requires. The image
@@ -56,6 +57,8 @@ const (
 	LocalPathVersion    = "v0.0.30"
 	// NodeCacheVersion is the version of NodeLocal DNSCache that Kubernetes' own manifest names.
 	NodeCacheVersion = "1.26.8"
+	// CSIVersion is what the cluster's own CSI driver calls itself.
+	CSIVersion = "v1.0.0"
 )
 
 // Components lists every component, the slowest to build first.
@@ -94,6 +97,15 @@ func Components() []Component {
 		{
 			Name: NodeCache, Packages: []string{"."},
 			Manifest: ModuleFile{Module: "k8s.io/kubernetes", Path: "cluster/addons/dns/nodelocaldns/nodelocaldns.yaml", Of: Kube},
+		},
+		{
+			Name: CSI, Packages: []string{
+				".",
+				"github.com/kubernetes-csi/external-attacher/v4/cmd/csi-attacher",
+				"github.com/kubernetes-csi/external-resizer/v2/cmd/csi-resizer",
+			},
+			LDFlags:  "-X main.version=" + CSIVersion,
+			Manifest: ModuleFile{Module: "github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/components/csi", Path: "csi.yaml"},
 		},
 		{Name: Kwok, Packages: []string{"sigs.k8s.io/kwok/cmd/kwok", "./kwok-stages"}},
 	}...)

@@ -16,10 +16,11 @@ import (
 type part struct {
 	name      string
 	namespace string
-	workload  string // that has to become ready
-	pods      string // label of its pods, if there is one on each node
-	ref       string // of the image
-	user      string // that the image names
+	workloads []string // that have to become ready
+	pods      string   // label of its pods, if there is one on each node
+	driver    string   // that these register at their kubelets
+	ref       string   // of the image
+	user      string   // that the image names
 	programs  []program
 	edits     []edit
 }
@@ -33,20 +34,23 @@ type edit struct{ old, now string }
 // nodeCacheIP is the address that NodeLocal DNSCache recommends; pods get it as their only nameserver.
 const nodeCacheIP = "169.254.20.10"
 
+// csiDriver is the name under which the cluster's own CSI driver registers.
+const csiDriver = "disk.csi.example.test"
+
 // knownParts lists the parts in the order of their installation.
 func knownParts() []part {
 	policies := "registry.k8s.io/networking/kube-network-policies:"
 	rollouts := "quay.io/argoproj/argo-rollouts:"
 	return []part{
 		{
-			name: build.NetworkPolicy, namespace: "kube-system", workload: "daemonset/kube-network-policies",
+			name: build.NetworkPolicy, namespace: "kube-system", workloads: []string{"daemonset/kube-network-policies"},
 			ref:      policies + build.NetworkPolicyVersion,
 			programs: []program{{"queue", "/bin/queue"}, {build.NetworkPolicy, "/bin/netpol"}},
 			// The manifest of a release names the image of the one before it.
 			edits: []edit{{policies + "v0.7.0", policies + build.NetworkPolicyVersion}},
 		},
 		{
-			name: build.ArgoRollouts, namespace: "argo-rollouts", workload: "deployment/argo-rollouts",
+			name: build.ArgoRollouts, namespace: "argo-rollouts", workloads: []string{"deployment/argo-rollouts"},
 			ref: rollouts + build.ArgoRolloutsVersion, user: "999", programs: []program{{"rollouts-controller", "/bin/rollouts-controller"}},
 			edits: []edit{{
 				"image: " + rollouts + "latest\n        imagePullPolicy: Always",
@@ -54,12 +58,12 @@ func knownParts() []part {
 			}},
 		},
 		{
-			name: build.LocalPath, namespace: "local-path-storage", workload: "deployment/local-path-provisioner",
+			name: build.LocalPath, namespace: "local-path-storage", workloads: []string{"deployment/local-path-provisioner"},
 			ref:      "docker.io/rancher/local-path-provisioner:" + build.LocalPathVersion,
 			programs: []program{{"local-path-provisioner", "/usr/bin/local-path-provisioner"}},
 		},
 		{
-			name: build.NodeCache, namespace: "kube-system", workload: "daemonset/node-local-dns", pods: "k8s-app=node-local-dns",
+			name: build.NodeCache, namespace: "kube-system", workloads: []string{"daemonset/node-local-dns"}, pods: "k8s-app=node-local-dns",
 			ref: "registry.k8s.io/dns/k8s-dns-node-cache:" + build.NodeCacheVersion, programs: []program{{build.NodeCache, "/node-cache"}},
 			// As for IPVS: pods ask the link-local address, since the kubelets say so, and the Service's address stays the servers'
 			// (https://kubernetes.io/docs/tasks/administer-cluster/nodelocaldns/).
@@ -69,6 +73,11 @@ func knownParts() []part {
 				{"__PILLAR__LOCAL__DNS__", nodeCacheIP},
 				{"__PILLAR__DNS__DOMAIN__", "cluster.local"},
 			},
+		},
+		{
+			name: build.CSI, namespace: "kube-system", workloads: []string{"deployment/disk-csi-controller", "daemonset/disk-csi-node"},
+			pods: "app=disk-csi-node", driver: csiDriver, ref: "registry.example.test/disk-csi:" + build.CSIVersion,
+			programs: []program{{build.CSI, "/bin/csi"}, {"csi-attacher", "/bin/csi-attacher"}, {"csi-resizer", "/bin/csi-resizer"}},
 		},
 	}
 }
@@ -184,6 +193,19 @@ func (c *Cluster) PartReady(ctx context.Context, name, node string) bool {
 	return err == nil && out == "True"
 }
 
+// PartGone says whether the part does not run on a node, and its driver is forgotten there.
+func (c *Cluster) PartGone(ctx context.Context, name, node string) bool {
+	p, err := c.part(name)
+	if err != nil || c.PartReady(ctx, name, node) {
+		return false
+	}
+	if p.driver == "" {
+		return true
+	}
+	out, err := c.Kubectl(ctx, "", "get", "csinode", node, "-o", "jsonpath={.spec.drivers[*].name}")
+	return err == nil && !slices.Contains(strings.Fields(out), p.driver)
+}
+
 // manifest is upstream's, with the edits.
 func (p part) manifest(upstream string) (string, error) {
 	for _, e := range p.edits {
@@ -224,8 +246,10 @@ func (c *Cluster) installParts(ctx context.Context) error {
 // awaitParts waits until the parts are ready.
 func (c *Cluster) awaitParts(ctx context.Context) error {
 	for _, p := range c.State.parts() {
-		if _, err := c.Kubectl(ctx, "", "-n", p.namespace, "rollout", "status", p.workload, "--timeout=120s"); err != nil {
-			return fmt.Errorf("part %q: %w", p.name, err)
+		for _, workload := range p.workloads {
+			if _, err := c.Kubectl(ctx, "", "-n", p.namespace, "rollout", "status", workload, "--timeout=120s"); err != nil {
+				return fmt.Errorf("part %q: %w", p.name, err)
+			}
 		}
 		c.Report("%s ready", p.name)
 	}

@@ -48,7 +48,7 @@ func TestPartsAreComponents(t *testing.T) {
 		if i < 0 || build.Components()[i].Manifest.Path == "" {
 			t.Errorf("%q has no component with a manifest", p.name)
 		}
-		if len(p.programs) == 0 || p.namespace == "" || p.workload == "" || p.ref == "" {
+		if len(p.programs) == 0 || p.namespace == "" || len(p.workloads) == 0 || p.ref == "" {
 			t.Errorf("%q lacks something: %+v", p.name, p)
 		}
 	}

@@ -11,6 +11,8 @@ func partFaults() []Fault {
 	return []Fault{
 		stopPart("stop-node-cache", build.NodeCache, "the node's DNS cache does not run (a cluster made --with node-cache): its image is gone and cannot be pulled",
 			"names fail in the node's pods; the cache pod is in ImagePullBackOff; CoreDNS is well"),
+		stopPart("drop-csi-driver", build.CSI, "the node's CSI driver does not run (a cluster made --with csi): its image is gone and cannot be pulled",
+			"the CSINode does not list the driver; volumes are not attached to the node, mounted or unmounted there; running pods keep theirs"),
 	}
 }
 
@@ -22,7 +24,7 @@ func stopPart(name, part, summary, symptom string) Fault {
 			if err := t.Cluster.StopPart(ctx, part, t.Node.Name); err != nil {
 				return err
 			}
-			return t.await(ctx, podPatience, part+" still runs", func() bool { return !t.Cluster.PartReady(ctx, part, t.Node.Name) })
+			return t.await(ctx, podPatience, part+" still runs", func() bool { return t.Cluster.PartGone(ctx, part, t.Node.Name) })
 		},
 		Heal: func(ctx context.Context, t Target, _ Options) error {
 			if err := t.Cluster.StartPart(ctx, part, t.Node.Name); err != nil {
