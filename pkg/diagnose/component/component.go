@@ -81,10 +81,14 @@ func Of(p *corev1.Pod) (known Known, ok bool) {
 		}
 	}
 	// The registrar stands beside every CSI driver's node plugin and registers it with the kubelet
-	// (https://kubernetes-csi.github.io/docs/node-driver-registrar.html).
+	// (https://kubernetes-csi.github.io/docs/node-driver-registrar.html). Some name their images by digests alone, and the container
+	// says it there: csi-driver-registrar in OpenShift.
 	for i := range p.Spec.Containers {
-		if strings.Contains(p.Spec.Containers[i].Image, "csi-node-driver-registrar") {
+		switch c := &p.Spec.Containers[i]; {
+		case strings.Contains(c.Image, "csi-node-driver-registrar"):
 			return Known{Role: VolumeDriver, Name: p.Name, Evidence: "pod container csi-node-driver-registrar"}, true
+		case strings.HasSuffix(c.Name, "driver-registrar"):
+			return Known{Role: VolumeDriver, Name: p.Name, Evidence: "pod container " + c.Name}, true
 		}
 	}
 	return Known{}, false

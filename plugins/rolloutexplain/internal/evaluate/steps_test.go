@@ -72,7 +72,7 @@ func TestChangesAreExecuted(t *testing.T) {
 		refusal.PodInvalid: undo, pods.PodRejected: undo,
 		kinds.ArgoAborted:              "the embedded cluster has no controller of Argo Rollouts",
 		kinds.ArgoPaused:               "the embedded cluster has no controller of Argo Rollouts",
-		pods.MultiAttachError:          "the embedded cluster has no volumes that one node holds",
+		pods.MultiAttachError:          "TestAVolumeThatTwoNodesWant of test/e2e/makes executes it",
 		refusal.ServiceAccountNotFound: "the controller retries after its back-off, which takes minutes",
 		pods.TerminatingOnNotReadyNode: "the command is for a machine that is powered off; force is no cure to be shown",
 	}}, reportsOfEveryFixture())

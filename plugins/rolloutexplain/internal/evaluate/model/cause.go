@@ -38,6 +38,8 @@ type Cause struct {
 	Target string
 	// Many is what several pods are said to do, where the message begins with the name of one ("are terminating").
 	Many string
+	// Awaits is a pod that is being deleted and that the pod waits for; nil: none.
+	Awaits *Pod
 }
 
 // Sentence is the cause in words, without the pods that have it.

@@ -36,8 +36,8 @@ var claimsRules = []rule.Rule{
 	{Layer: rule.LayerPod, Place: true, Bears: []string{"olume"}, Entry: finding.Entry{
 		Code: PVCNotBound, Severity: finding.Critical, Title: "PersistentVolumeClaim is not bound",
 		Meaning: "A PersistentVolumeClaim of the pod is not bound to a PersistentVolume.",
-		Evidence: "\"unbound immediate PersistentVolumeClaims\" in the pod condition PodScheduled; phase and events of " +
-			"the claim.",
+		Evidence: "\"unbound immediate PersistentVolumeClaims\" or \"binding volumes\" in the pod condition PodScheduled, or no such " +
+			"condition while a node is selected for the claim; phase and events of the claim.",
 		Next: "Check the events and the StorageClass of the PersistentVolumeClaim.",
 	}},
 	{Layer: rule.LayerPod, Entry: finding.Entry{
@@ -96,6 +96,31 @@ func claimDetail(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.
 			return
 		}
 	}
+}
+
+// selectedNode is the annotation by which the scheduler has a volume provisioned for the node that it has chosen.
+// https://kubernetes.io/docs/reference/labels-annotations-taints/#volume-kubernetes-io-selected-node
+const selectedNode = "volume.kubernetes.io/selected-node"
+
+// awaitsVolume: the scheduler has chosen a node for the pod, and says nothing of that until the volume is provisioned.
+func awaitsVolume(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause {
+	for _, name := range claimNames(p) {
+		if !e.Asks.Have(model.Need{Kind: model.NeedClaim, Namespace: p.Namespace, Name: name}) {
+			continue
+		}
+		for i := range e.In.Claims {
+			claim := &e.In.Claims[i]
+			if claim.Name != name || claim.Namespace != p.Namespace || claim.Status.Phase != corev1.ClaimPending || claim.Annotations[selectedNode] == "" {
+				continue
+			}
+			c := e.Cause(p, model.StageSchedule, PVCNotBound, report.Transient, "").Since(p.CreationTimestamp.Time)
+			c.Severity = finding.Critical
+			oneClaim(e, w, p, c, name)
+			return c.WithEvidence(plain.Evidence("PersistentVolumeClaim "+name, "metadata.annotations["+selectedNode+"]",
+				claim.Annotations[selectedNode], plain.NoTime))
+		}
+	}
+	return nil
 }
 
 // volumesOf gives the volumes that a pod's claims are bound to, where the scheduler says that one keeps it off some nodes.
@@ -200,15 +225,19 @@ func whyUnbound(e *model.Evaluation, c *model.Cause, claim *corev1.PersistentVol
 	if reason != "" {
 		c.Class, c.SelfHealing = report.LikelyFatal, "no"
 	}
-	if ev := eventfact.Newest(e.EventsOfUID(claim.Namespace, string(claim.UID)), "ProvisioningFailed", "ExternalProvisioning",
-		"FailedBinding"); ev != nil {
+	events := e.EventsOfUID(claim.Namespace, string(claim.UID))
+	ev := eventfact.Newest(events, "ProvisioningFailed", "FailedBinding")
+	if ev == nil { // said again and again, also after a failure
+		ev = eventfact.Newest(events, "ExternalProvisioning")
+	}
+	if ev != nil {
 		c.ByEvent(ev)
 		switch {
 		case reason != "":
 		case ev.Reason == "ExternalProvisioning":
 			reason = "waiting for the provisioner"
 		default:
-			reason = plain.OneLine(ev.Message)
+			reason = plain.Innermost(ev.Message)
 		}
 		if ev.Reason == "FailedBinding" && c.Class == report.Transient && class == "" {
 			c.Class, c.SelfHealing = report.LikelyFatal, "no"

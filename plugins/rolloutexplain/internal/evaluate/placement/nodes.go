@@ -57,7 +57,11 @@ func schedulingDetail(e *model.Evaluation, w *model.Workload, p *model.Pod, c *m
 	case PVCNotFound, PVCNotBound, NoPersistentVolumeAvailable, VolumeNodeAffinityConflict:
 		claimDetail(e, w, p, c, message)
 		return
-	case ResourceClaimUnsatisfied, VolumeLimitReached:
+	case VolumeLimitReached:
+		c.WithNext(e.NextCluster(finding.Read, "List how many volumes the CSI drivers allow on each node", "get", "csinodes", "-o",
+			"custom-columns=NODE:.metadata.name,DRIVERS:.spec.drivers[*].name,LIMITS:.spec.drivers[*].allocatable.count"))
+		return
+	case ResourceClaimUnsatisfied:
 		return
 	case VolumeInUse:
 		volumeInUse(e, w, p, c)

@@ -92,6 +92,9 @@ func notScheduled(e *model.Evaluation, w *model.Workload, p *model.Pod, waited t
 	if waited < 10*time.Second {
 		return nil
 	}
+	if c := awaitsVolume(e, w, p); c != nil {
+		return c
+	}
 	seen := plain.Evidence("Pod "+p.Name, "status.conditions[PodScheduled]", "absent after "+plain.Age(waited), p.CreationTimestamp.Time)
 	if name := p.Spec.SchedulerName; name != "" && name != corev1.DefaultSchedulerName {
 		return e.Cause(p, model.StageSchedule, NamedSchedulerNotActing, report.LikelyFatal,
@@ -174,7 +177,7 @@ func schedulingCode(text string) finding.Code {
 		return NodesCordoned
 	case plain.ContainsAny(text, "exceed max volume count"):
 		return VolumeLimitReached
-	case plain.ContainsAny(text, "unbound immediate", "waiting for ephemeral volume controller"):
+	case plain.ContainsAny(text, "unbound immediate", "waiting for ephemeral volume controller", "binding volumes: "):
 		return PVCNotBound
 	case plain.ContainsAny(text, "persistentvolumeclaim") && plain.ContainsAny(text, "not found"):
 		return PVCNotFound

@@ -27,7 +27,7 @@ func addGroups(e *model.Evaluation, w *model.Workload, groups []*group) (shared 
 		f := g.finding(w)
 		switch {
 		case g.Stage == model.StageEnd:
-			f.Stance = stanceOfEnding(w, g)
+			f.Stance = stanceOfEnding(w, g, groups)
 		case g.isNew:
 			if f.Stance = stanceOfNew(w, g); keepsComing(w, g) {
 				f.Attempts = int32(len(g.pods)) //nolint:gosec // pods
@@ -121,8 +121,9 @@ func holds(w *model.Workload, p *model.Pod) bool {
 	})
 }
 
-// stanceOfEnding: a pod that is being deleted matters where the controller waits for it to be gone.
-func stanceOfEnding(w *model.Workload, g *group) finding.Stance {
+// stanceOfEnding: a pod that is being deleted matters where the controller, or another pod, waits for it to be gone.
+func stanceOfEnding(w *model.Workload, g *group, groups []*group) finding.Stance {
+	awaited := func(o *group) bool { return o.Awaits != nil && slices.Contains(g.pods, o.Awaits) }
 	switch {
 	case w.Settled:
 		return finding.Beside
@@ -130,7 +131,7 @@ func stanceOfEnding(w *model.Workload, g *group) finding.Stance {
 		return finding.Blocks
 	case w.Has(kinds.RecreateWaitingForOldPods) && !allDead(g):
 		return finding.Blocks
-	case w.AwaitsEnd && g.SelfHealing != "yes":
+	case w.AwaitsEnd && g.SelfHealing != "yes", slices.ContainsFunc(groups, awaited):
 		return finding.Blocks
 	case w.Kind == "DaemonSet" && slices.ContainsFunc(g.pods, func(p *model.Pod) bool { return holds(w, p) }):
 		return finding.Blocks
