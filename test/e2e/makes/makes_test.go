@@ -1,6 +1,7 @@
 // Package makes holds end-to-end tests on a cluster with parts that not every cluster has: a network that enforces NetworkPolicies,
-// volumes that are provisioned where their first pod is, and the controller of Argo Rollouts; on another one, whose nodes have a DNS
-// cache; and on one whose worker has the oldest kubelet that Kubernetes supports. `make test-all` runs them.
+// volumes that are provisioned where their first pod is, or attached to one node at a time, and the controller of Argo Rollouts; on
+// another one, whose nodes have a DNS cache; and on one whose worker has the oldest kubelet that Kubernetes supports. `make test-all`
+// runs them.
 package makes
 
 import (
@@ -11,7 +12,7 @@ import (
 
 func cluster(t *testing.T) *harness.Cluster {
 	t.Helper()
-	return harness.Own(t, "makes", 2, "--with", "argo-rollouts,local-path,network-policy")
+	return harness.Own(t, "makes", 2, "--with", "argo-rollouts,csi,local-path,network-policy")
 }
 
 // other is of yet another make: with what would stand in the way of the first one's tests.
