@@ -17,7 +17,8 @@ func TestADriverOfVolumesIsKnownByItsRegistrar(t *testing.T) {
 		{"by its image", "DaemonSet", corev1.Container{Name: "x", Image: "registry.k8s.io/sig-storage/csi-node-driver-registrar:v2.9.0"}, "pod container csi-node-driver-registrar"},
 		{"by its name, as upstream's manifests have it", "DaemonSet", corev1.Container{Name: "node-driver-registrar", Image: "a:1"}, "pod container node-driver-registrar"},
 		{
-			"by its name, where images are digests", "DaemonSet", corev1.Container{Name: "csi-driver-registrar", Image: "quay.io/openshift-release-dev/ocp-v4.0-art-dev@sha256:0123"},
+			"by its name, where images are digests", "DaemonSet",
+			corev1.Container{Name: "csi-driver-registrar", Image: "quay.io/openshift-release-dev/ocp-v4.0-art-dev@sha256:0123"},
 			"pod container csi-driver-registrar",
 		},
 		{"that registers something else", "DaemonSet", corev1.Container{Name: "registrar", Image: "registrar:1"}, ""},

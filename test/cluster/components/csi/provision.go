@@ -75,11 +75,12 @@ func (p *provisioner) Provision(ctx context.Context, o provision.ProvisionOption
 	if err != nil {
 		return nil, provision.ProvisioningFinished, err
 	}
+	size := resource.NewQuantity(made.GetVolume().GetCapacityBytes(), resource.BinarySI)
 	return &corev1.PersistentVolume{
 		ObjectMeta: metav1.ObjectMeta{Name: o.PVName},
 		Spec: corev1.PersistentVolumeSpec{
 			AccessModes:                   o.PVC.Spec.AccessModes,
-			Capacity:                      corev1.ResourceList{corev1.ResourceStorage: *resource.NewQuantity(made.GetVolume().GetCapacityBytes(), resource.BinarySI)},
+			Capacity:                      corev1.ResourceList{corev1.ResourceStorage: *size},
 			PersistentVolumeReclaimPolicy: *o.StorageClass.ReclaimPolicy,
 			MountOptions:                  o.StorageClass.MountOptions,
 			PersistentVolumeSource: corev1.PersistentVolumeSource{CSI: &corev1.CSIPersistentVolumeSource{

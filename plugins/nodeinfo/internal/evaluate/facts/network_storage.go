@@ -3,6 +3,7 @@ package facts
 import (
 	"cmp"
 	"net/netip"
+	"slices"
 
 	storagev1 "k8s.io/api/storage/v1"
 
@@ -66,6 +67,8 @@ type Storage struct {
 	Attached *int // nil: not read
 	Drivers  []Driver
 	Failed   []*storagev1.VolumeAttachment
+	// Driverless are attachments, not those that are being removed, whose driver is not registered on the node.
+	Driverless []*storagev1.VolumeAttachment
 }
 
 // Driver is a CSI driver registered on the node, how many volumes it has attached, and how many it allows.
@@ -76,7 +79,7 @@ type Driver struct {
 
 func (c *Cluster) storage(n *Node) Storage {
 	var out Storage
-	attached := map[string]int64{}
+	attached, csi := map[string]int64{}, c.csi[n.Object.Name]
 	if n.Read(SourceAttachments) {
 		count := 0
 		for _, a := range c.attachments[n.Object.Name] {
@@ -87,10 +90,13 @@ func (c *Cluster) storage(n *Node) Storage {
 			if VolumeError(a) != nil {
 				out.Failed = append(out.Failed, a)
 			}
+			if csi != nil && a.DeletionTimestamp == nil &&
+				!slices.ContainsFunc(csi.Spec.Drivers, func(d storagev1.CSINodeDriver) bool { return d.Name == a.Spec.Attacher }) {
+				out.Driverless = append(out.Driverless, a)
+			}
 		}
 		out.Attached = &count
 	}
-	csi := c.csi[n.Object.Name]
 	if csi == nil {
 		return out
 	}

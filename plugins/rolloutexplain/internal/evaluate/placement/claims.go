@@ -110,7 +110,8 @@ func awaitsVolume(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.C
 		}
 		for i := range e.In.Claims {
 			claim := &e.In.Claims[i]
-			if claim.Name != name || claim.Namespace != p.Namespace || claim.Status.Phase != corev1.ClaimPending || claim.Annotations[selectedNode] == "" {
+			if claim.Name != name || claim.Namespace != p.Namespace || claim.Status.Phase != corev1.ClaimPending ||
+				claim.Annotations[selectedNode] == "" {
 				continue
 			}
 			c := e.Cause(p, model.StageSchedule, PVCNotBound, report.Transient, "").Since(p.CreationTimestamp.Time)

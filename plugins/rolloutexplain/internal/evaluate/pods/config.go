@@ -63,8 +63,8 @@ var (
 	objectAbsent = regexp.MustCompile(`(configmap|secret)s? "([^"]+)" not found`)
 	keyAbsent    = regexp.MustCompile(`couldn't find key (\S+) in (ConfigMap|Secret) (\S+)`)
 	keyRefAbsent = regexp.MustCompile(`references non-existent (config|secret) key: (\S+)`)
-	// v1.37 begins the sentence otherwise.
-	// https://github.com/kubernetes/kubernetes/blob/v1.37.2/pkg/controller/volume/attachdetach/reconciler/reconciler.go (reportMultiAttachError)
+	// v1.37 begins the sentence otherwise (reportMultiAttachError in
+	// https://github.com/kubernetes/kubernetes/blob/v1.37.2/pkg/controller/volume/attachdetach/reconciler/reconciler.go).
 	multiAttach = regexp.MustCompile(`(?:Multi-Attach error|Waiting for detach) for volume "([^"]+)"(?: Volume is)?(.*)$`)
 	usedBy      = regexp.MustCompile(`used by pod\(s\) ([^ ,]+(?:, [^ ,]+)*)`)
 	// Before v1.37 the message ended after what was wanted: a path that does not exist was told no other way than one of another type.
@@ -72,7 +72,8 @@ var (
 	hostPathType = regexp.MustCompile(
 		`hostPath type check failed[:,] (.+?) is not an? ([^,]+)(?:, (?:it's an? ([^,]+)|unable to determine its type: (.+)))?$`)
 	// The kubelet says the one when it mounts, and the attacher the other before that.
-	driverAbsent = regexp.MustCompile(`driver name (\S+) not found in the list of registered CSI drivers|CSINode \S+ does not contain driver (\S+)`)
+	driverAbsent = regexp.MustCompile(
+		`driver name (\S+) not found in the list of registered CSI drivers|CSINode \S+ does not contain driver (\S+)`)
 )
 
 // configError decodes CreateContainerConfigError.

@@ -100,7 +100,8 @@ func driverMissing(e *model.Evaluation, p *model.Pod, ev *eventfact.Event, code 
 	driver := m[1] + m[2]
 	return e.Cause(p, model.StageVolume, code, report.Transient, "CSI driver %s is not registered on node %s", driver, p.Spec.NodeName).
 		WithKey(driver).ByEvent(ev).WithNext(
-		e.NextCluster(finding.Read, "Check the pod of the driver on the node, and whether the node has another problem", "nodeinfo", p.Spec.NodeName),
+		e.NextCluster(finding.Read, "Check the pod of the driver on the node, and whether the node has another problem",
+			"nodeinfo", p.Spec.NodeName),
 		e.NextCluster(finding.Read, "Compare the CSI drivers that are registered on the nodes", "get", "csinodes", "-o",
 			"custom-columns=NODE:.metadata.name,DRIVERS:.spec.drivers[*].name"))
 }
@@ -131,7 +132,8 @@ func attachCause(e *model.Evaluation, w *model.Workload, p *model.Pod, ev *event
 		return e.Cause(p, model.StageVolume, MultiAttachError, report.Transient, "volume %q is attached to another node%s", m[1], said).
 			ByEvent(ev).WithNext(attachments)
 	}
-	c := e.Cause(p, model.StageVolume, MultiAttachError, report.Transient, "volume %q is attached to node %s", m[1], holder.Spec.NodeName).ByEvent(ev)
+	c := e.Cause(p, model.StageVolume, MultiAttachError, report.Transient, "volume %q is attached to node %s", m[1],
+		holder.Spec.NodeName).ByEvent(ev)
 	switch {
 	case holder.Terminating:
 		c.Awaits, c.Causes = holder, []finding.Code{TerminatingOnNotReadyNode, FinalizerBlocksDeletion, PodStuckTerminating, PodTerminating}
@@ -145,11 +147,13 @@ func attachCause(e *model.Evaluation, w *model.Workload, p *model.Pod, ev *event
 	case holder.IsNew:
 		c.Class, c.Severity, c.SelfHealing = report.LikelyFatal, finding.Critical, "no"
 		c.Message += fmt.Sprintf(", where pod %s of the same revision uses it; one node at a time can use the volume", holder.Name)
-		c.WithNext(e.Next(w, finding.Read, "Read the access modes of the PersistentVolumeClaims; pods on several nodes need ReadWriteMany", "get", "pvc"))
+		c.WithNext(e.Next(w, finding.Read, "Read the access modes of the PersistentVolumeClaims; pods on several nodes need ReadWriteMany",
+			"get", "pvc"))
 	default:
 		c.Message += fmt.Sprintf(", where pod %s uses it", holder.Name)
 	}
-	return c.WithNext(e.NextCluster(finding.Read, "Check the node to which the volume is attached", "nodeinfo", holder.Spec.NodeName), attachments)
+	return c.WithNext(
+		e.NextCluster(finding.Read, "Check the node to which the volume is attached", "nodeinfo", holder.Spec.NodeName), attachments)
 }
 
 // holderOf is the pod of the workload that a message names as the user of a volume on another node; nil: another one's, or none is named.

@@ -100,7 +100,7 @@ var podStuckTerminating = rule{
 		Evidence: "Pod metadata.deletionTimestamp and metadata.finalizers.",
 		Next:     "Find what blocks the deletion: a finalizer, a volume, or the container runtime.",
 	},
-	CausedBy: append([]finding.Code{CSIDriverPodNotReady, VolumeAttachmentError}, machine.PressureCodes...),
+	CausedBy: append([]finding.Code{CSIDriverPodNotReady, CSIDriverNotRegistered, VolumeAttachmentError}, machine.PressureCodes...),
 	Check:    checkPodStuckTerminating,
 }
 

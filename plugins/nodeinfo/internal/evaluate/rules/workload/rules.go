@@ -12,7 +12,7 @@ type rule = subject.Rule
 // What keeps the pods of a node from getting a network or a volume.
 var (
 	noSandbox = []finding.Code{NetworkPluginPodNotReady, PodIPsExhausted}
-	noVolume  = []finding.Code{CSIDriverPodNotReady, VolumeLimitReached, VolumeAttachmentError}
+	noVolume  = []finding.Code{CSIDriverPodNotReady, CSIDriverNotRegistered, VolumeLimitReached, VolumeAttachmentError}
 )
 
 // Rules are those about what runs on the node, the deepest first.
@@ -20,7 +20,8 @@ var Rules = []rule{
 	kubeletNewerThanAPIServer, kubeletTooOld, kubeProxyVersionSkew, containerRuntimeDeprecated, cgroupV1, ipvsDeprecated,
 	networkPluginPodNotReady, kubeProxyNotReady, csiDriverPodNotReady, devicesNotAllocatable, deviceUnhealthy, deviceDriverNotPublishing,
 	resourceClaimNotReady, claimedDeviceUnusable, overcommitted, highMemoryUsage,
-	maxPodsReached, podIPsExhausted, volumeLimitReached, volumeAttachmentError, podCrashLooping, podNotStarting, podStuckTerminating,
+	maxPodsReached, podIPsExhausted, csiDriverNotRegistered, volumeLimitReached, volumeAttachmentError, podCrashLooping, podNotStarting,
+	podStuckTerminating,
 	podsEvicted, daemonSetPodMissing, cordoned, newPodsKeptOff, nodeNotInitialized, nodeRemovalInProgress, nodeRemovalStuck,
 	outOfService, nodeClaimNotInitialized, clusterAutoscalerNotReporting, nodeGroupScaleUpFailing,
 }

@@ -2,17 +2,60 @@ package workload
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/machine"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/subject"
 )
 
-// Volumes that cannot be attached.
+// Volumes that cannot be attached or mounted.
 const (
-	VolumeLimitReached    finding.Code = "VolumeLimitReached"
-	VolumeAttachmentError finding.Code = "VolumeAttachmentError"
+	CSIDriverNotRegistered finding.Code = "CSIDriverNotRegistered"
+	VolumeLimitReached     finding.Code = "VolumeLimitReached"
+	VolumeAttachmentError  finding.Code = "VolumeAttachmentError"
 )
+
+var csiDriverNotRegistered = rule{
+	Entry: finding.Entry{
+		Code:     CSIDriverNotRegistered,
+		Severity: finding.Warning,
+		Title:    "CSI driver is not registered on the node",
+		Meaning: "Volumes are attached to the node, or have waited for that for two minutes, by a CSI driver that is not registered at the " +
+			"kubelet: its volumes cannot be mounted or unmounted there. Pods that are running keep their volumes.",
+		Evidence: "VolumeAttachment spec.attacher against CSINode spec.drivers.",
+		Next:     "Check the pod of the driver on the node, which registers the driver.",
+		Source:   "https://kubernetes-csi.github.io/docs/csi-node-object.html",
+	},
+	CausedBy: append([]finding.Code{CSIDriverPodNotReady, DaemonSetPodMissing}, machine.PressureCodes...),
+	Check:    checkCSIDriverNotRegistered,
+}
+
+func checkCSIDriverNotRegistered(c *subject.Case) []finding.Finding {
+	var list []finding.Finding
+	volumes, needed := map[string]int{}, map[string]bool{}
+	for _, a := range c.Storage.Driverless {
+		volumes[a.Spec.Attacher]++
+		// A driver registers some time after its node has joined, and pods may be there before it.
+		if a.Status.Attached || c.Age(a.CreationTimestamp.Time) >= c.Limits.PodStart {
+			needed[a.Spec.Attacher] = true
+		}
+	}
+	for _, driver := range slices.Sorted(maps.Keys(needed)) {
+		message := fmt.Sprintf("CSI driver %s is not registered on this node; %s of the driver cannot be mounted or unmounted here",
+			driver, output.Plural(volumes[driver], "volume"))
+		list = append(list, c.Found(message, []finding.Evidence{
+			{Source: "CSINode " + c.Object.Name, Path: "spec.drivers", Value: "lacks " + driver},
+		}, c.Look("Find the pod of the driver on the node, which registers it", "", "get", "pods", "-A", "-o", "wide",
+			"--field-selector", "spec.nodeName="+c.Object.Name),
+			c.Look("Compare the drivers of all nodes", "", "get", "csinodes", "-o",
+				"custom-columns=NODE:.metadata.name,DRIVERS:.spec.drivers[*].name")))
+	}
+	return list
+}
 
 var volumeLimitReached = rule{
 	Entry: finding.Entry{
@@ -66,6 +109,9 @@ func checkVolumeAttachmentError(c *subject.Case) []finding.Finding {
 			{Source: "VolumeAttachment " + a.Name, Path: "status", Value: problem.Message, Time: facts.Time(problem.Time.Time)},
 		}, c.Look("Find the other attachments of the volume, and the nodes that hold them", "", "get", "volumeattachments"))
 		f.Object = &finding.ObjectRef{Kind: "VolumeAttachment", Name: a.Name}
+		if slices.Contains(c.Storage.Driverless, a) {
+			f.Causes = []finding.Code{CSIDriverNotRegistered, CSIDriverPodNotReady}
+		}
 		list = append(list, f)
 	}
 	return list
