@@ -39,6 +39,7 @@ func look(t *testing.T) machine {
 	command("mount", 3, "cat", "/proc/self/mounts")
 	command("link", 2, "ip", "-o", "link", "show")
 	command("route", 99, "ip", "route", "show", "table", "all")
+	command("route", 99, "ip", "-6", "route", "show", "table", "all")
 	command("network namespace", 1, "ip", "netns", "list")
 	command("rule", 99, "nft", "list", "ruleset")
 	for _, pattern := range []string{"/sys/fs/cgroup/*/kubectl-runbooks/*/*", "/sys/fs/cgroup/kubectl-runbooks/*/*"} {
@@ -82,7 +83,7 @@ func processesOf(name string) []string {
 // ours matches what can be of this program's making: its directories and groups,
 // its links and its networks. Others use the machine as well, and their links
 // come and go; a rule of a packet filter is nobody's until it is looked at.
-var ours = regexp.MustCompile(`kubectl-runbooks|\bkrb?[0-9t]|\b10\.(64|9[6-9]|10[0-9]|11[0-9]|12[0-7])\.|/clusters/`)
+var ours = regexp.MustCompile(`kubectl-runbooks|\bkrb?[0-9t]|\b10\.(64|9[6-9]|10[0-9]|11[0-9]|12[0-7])\.|\bfd6b:7262:|/clusters/`)
 
 // traces lists what a cluster has left: what is new since before, but for what
 // other clusters of this program have, which come and go meanwhile.

@@ -8,6 +8,7 @@ package main
 import (
 	"flag"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -18,7 +19,7 @@ import (
 )
 
 type options struct {
-	listen                              string
+	network, listen                     string
 	readyAfter, liveFor, exitAfter      time.Duration
 	startDelay, termDelay, requestDelay time.Duration
 	exitCode, allocateMiB               int
@@ -51,6 +52,7 @@ func main() {
 func parse() options {
 	var o options
 	flag.StringVar(&o.listen, "listen", ":8080", "address to serve /, /ready, /live and /exit?code=N on; empty serves nothing")
+	flag.StringVar(&o.network, "network", "tcp", "tcp, or tcp4 or tcp6 to listen on addresses of one family alone")
 	flag.DurationVar(&o.readyAfter, "ready-after", 0, "time until /ready answers 200; negative: never")
 	flag.DurationVar(&o.liveFor, "live-for", -1, "time after which /live answers 500; negative: never")
 	flag.DurationVar(&o.exitAfter, "exit-after", -1, "time after which the program ends; negative: never")
@@ -105,10 +107,12 @@ func serve(o options) {
 		host, _ := os.Hostname()
 		fmt.Fprintf(w, "testapp %s on %s\n", version(), host)
 	})
-	if err := http.ListenAndServe(o.listen, mux); err != nil {
-		fmt.Fprintf(os.Stderr, "testapp: %v\n", err)
-		end(o, 1)
+	listener, err := net.Listen(o.network, o.listen)
+	if err == nil {
+		err = http.Serve(listener, mux)
 	}
+	fmt.Fprintf(os.Stderr, "testapp: %v\n", err)
+	end(o, 1)
 }
 
 func status(w http.ResponseWriter, ok bool) {

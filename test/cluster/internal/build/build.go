@@ -125,8 +125,11 @@ func (b *Builder) compile(ctx context.Context, c Component, source, final string
 		return err
 	}
 	defer os.RemoveAll(temp) //nolint:errcheck // gone after the rename
-	for _, pkg := range c.Packages {
+	for i, pkg := range c.Packages {
 		output := filepath.Join(temp, programName(c, pkg))
+		if i == 0 && c.Program != "" {
+			output = filepath.Join(temp, c.Program)
+		}
 		cmd := goCommand(ctx, source, "build", "-modfile="+c.modFile(), "-ldflags", strings.TrimSpace(c.LDFlags+" -s -w"), "-o", output, pkg)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("go build %s: %w\n%s", pkg, err, tail(string(out), 20))

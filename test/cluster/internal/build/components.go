@@ -3,7 +3,10 @@
 // made from, so that every checkout of a machine shares it.
 package build
 
-import "cmp"
+import (
+	"cmp"
+	"slices"
+)
 
 // Component is a program of the cluster, built from a module of its own.
 type Component struct {
@@ -11,6 +14,8 @@ type Component struct {
 	Source   string   // directory below components/ where that is not its name
 	ModFile  string   // in that directory, where it is not go.mod
 	Packages []string // what to build there; the last path element names the binary
+	Program  string   // the first binary's name where that would be another component's
+	PartOf   string   // the part of a cluster that needs it, where that has another name
 	LDFlags  string
 	// Links are further names for the first binary, which looks at the name it
 	// is called under.
@@ -39,6 +44,8 @@ const (
 	ArgoRollouts  = "argo-rollouts"
 	LocalPath     = "local-path"
 	NodeCache     = "node-cache"
+	Flannel       = "flannel"
+	FlannelCNI    = "flannel-cni"
 	CSI           = "csi"
 )
 
@@ -57,6 +64,9 @@ const (
 	LocalPathVersion    = "v0.0.30"
 	// NodeCacheVersion is the version of NodeLocal DNSCache that Kubernetes' own manifest names.
 	NodeCacheVersion = "1.26.8"
+	FlannelVersion   = "v0.28.10"
+	// FlannelCNIVersion is the version of flannel's CNI plugin that flannel's own manifest names.
+	FlannelCNIVersion = "v1.9.1-flannel3"
 	// CSIVersion is what the cluster's own CSI driver calls itself.
 	CSIVersion = "v1.0.0"
 )
@@ -107,6 +117,11 @@ func Components() []Component {
 			LDFlags:  "-X main.version=" + CSIVersion,
 			Manifest: ModuleFile{Module: "github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/components/csi", Path: "csi.yaml"},
 		},
+		{
+			Name: Flannel, Packages: []string{".", "github.com/flannel-io/flannel/cmd/install_conf"}, Program: "flanneld",
+			Manifest: ModuleFile{Module: "github.com/flannel-io/flannel", Path: "Documentation/kube-flannel.yml"},
+		},
+		{Name: FlannelCNI, Packages: []string{"github.com/containernetworking/plugins/plugins/meta/flannel"}, PartOf: Flannel},
 		{Name: Kwok, Packages: []string{"sigs.k8s.io/kwok/cmd/kwok", "./kwok-stages"}},
 	}...)
 }
@@ -118,6 +133,17 @@ func (c Component) modFile() string { return cmp.Or(c.ModFile, "go.mod") }
 // ForNodes names what a cluster of real nodes needs.
 func ForNodes(version string) []string {
 	return []string{Of(version).Kube(), MetricsServer, Containerd, CoreDNS, Etcdctl, TestApp, Pause}
+}
+
+// ForParts names what parts of a cluster need.
+func ForParts(parts []string) []string {
+	var names []string
+	for _, c := range Components() {
+		if slices.Contains(parts, c.Name) || c.PartOf != "" && slices.Contains(parts, c.PartOf) {
+			names = append(names, c.Name)
+		}
+	}
+	return names
 }
 
 // ForPlain names what a cluster of plain processes needs.

@@ -33,6 +33,9 @@ func Key(dir string, c Component, toolchain string) (string, error) {
 	if c.ModFile != "" {
 		field(sum, c.ModFile)
 	}
+	if c.Program != "" {
+		field(sum, "named", c.Program)
+	}
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || c.isOtherVersion(dir, path) {
 			return err

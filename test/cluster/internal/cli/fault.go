@@ -38,6 +38,7 @@ func (a *app) faultCommand() *cobra.Command {
 	c.Flags().StringVar(&options.Proto, "proto", "", "block-dns: udp, tcp or both")
 	c.Flags().StringVar(&options.Dest, "dest", "", "block-dns: vip, pods or all")
 	c.Flags().StringVar(&options.IP, "ip", "", "wrong-cluster-dns: the address to use instead")
+	c.Flags().StringVar(&options.Family, "family", "", "cut-family: ipv4 or ipv6")
 	c.Flags().StringVar(&options.Rate, "rate", "", "slow-link: the rate, as 64kbit")
 	c.Flags().BoolVar(&options.Serving, "serving", false, "expire-kubelet-cert: the serving certificate")
 	c.Flags().StringVar(&options.Left, "left", "", "expire-kubelet-cert: how long the certificate of a year is still valid, as 120h")

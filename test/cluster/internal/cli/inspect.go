@@ -48,6 +48,9 @@ func printStatus(out io.Writer, s cluster.Status) {
 		version += ", the workers' kubelets " + s.KubeletVersion
 	}
 	fmt.Fprintln(out, version)
+	if s.IPFamily != "" {
+		fmt.Fprintf(out, "addresses: %s; domain %s\n", s.IPFamily, s.ClusterDomain)
+	}
 	if len(s.With) > 0 {
 		fmt.Fprintln(out, "with", strings.Join(s.With, ", "))
 	}

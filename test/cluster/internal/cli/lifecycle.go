@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/cluster"
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/fault"
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/host"
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/netplan"
 )
 
 func (a *app) upCommand() *cobra.Command {
@@ -36,7 +38,7 @@ func (a *app) upCommand() *cobra.Command {
 			}
 			components := build.ForPlain(spec.Version)
 			if spec.Mode == cluster.ModeNodes {
-				components = append(build.ForNodes(spec.Version), spec.Parts()...)
+				components = append(build.ForNodes(spec.Version), build.ForParts(spec.Parts())...)
 				if err := host.InstallPackages(cmd.Context(), a.report); err != nil {
 					return err
 				}
@@ -68,6 +70,8 @@ func (a *app) upCommand() *cobra.Command {
 	c.Flags().StringVar(&spec.KubeletVersion, "kubelet-version", "",
 		"version of the workers' kubelets, up to three minor versions older: as v1.34; empty is the cluster's own")
 	c.Flags().StringVar(&spec.ProxyMode, "proxy-mode", "iptables", "how kube-proxy does Services: iptables or nftables")
+	c.Flags().StringVar(&spec.IPFamily, "ip-family", netplan.IPv4, "addresses of nodes, pods and Services: ipv4, ipv6, or dual, where IPv4 comes first")
+	c.Flags().StringVar(&spec.ClusterDomain, "cluster-domain", cluster.DefaultDomain, "domain of the names that the cluster's DNS serves")
 	c.Flags().StringSliceVar(&with, "with", nil, "parts that the cluster has besides, built on first use: "+strings.Join(cluster.PartNames(), ", "))
 	c.Flags().StringVar(&spec.Mode, "mode", "", "nodes (real ones; Linux and root) or plain (kwok plays them); empty chooses")
 	c.Flags().DurationVar(&patience, "wait", 3*time.Minute, "how long the cluster may take to get ready, once everything is built")
@@ -102,6 +106,9 @@ func complete(spec *cluster.Spec, report func(string, ...any)) error {
 	if spec.ProxyMode != "iptables" && spec.ProxyMode != "nftables" {
 		return fmt.Errorf("--proxy-mode %q: iptables or nftables", spec.ProxyMode)
 	}
+	if err := completeNetwork(spec); err != nil {
+		return err
+	}
 	if spec.ControlPlanes < 1 || spec.ControlPlanes > 7 {
 		return fmt.Errorf("--control-planes %d: 1 to 7", spec.ControlPlanes)
 	}
@@ -123,6 +130,9 @@ func complete(spec *cluster.Spec, report func(string, ...any)) error {
 	default:
 		return fmt.Errorf("--mode %q: nodes or plain", spec.Mode)
 	}
+	if spec.Mode == cluster.ModePlain && (spec.IPFamily != "" || spec.ClusterDomain != "") {
+		return errors.New("--ip-family and --cluster-domain: a plain cluster has neither addresses nor DNS of its own")
+	}
 	if spec.Mode == cluster.ModePlain && spec.ControlPlanes > 1 {
 		return fmt.Errorf("--control-planes %d: a plain cluster has one", spec.ControlPlanes)
 	}
@@ -143,6 +153,30 @@ func complete(spec *cluster.Spec, report func(string, ...any)) error {
 	}
 	return nil
 }
+
+// completeNetwork checks addresses and domain, and writes the usual ones as nothing: so do the states of clusters that know no others.
+func completeNetwork(spec *cluster.Spec) error {
+	switch spec.IPFamily {
+	case netplan.IPv4:
+		spec.IPFamily = ""
+	case netplan.IPv6, netplan.Dual:
+	default:
+		return fmt.Errorf("--ip-family %q: ipv4, ipv6 or dual", spec.IPFamily)
+	}
+	if !validDomain.MatchString(spec.ClusterDomain) {
+		return fmt.Errorf("--cluster-domain %q: labels of lower-case letters, digits and inner hyphens with dots between, as corp.example", spec.ClusterDomain)
+	}
+	if spec.ClusterDomain == cluster.DefaultDomain {
+		spec.ClusterDomain = ""
+	}
+	if spec.IPFamily == netplan.IPv6 && spec.Has(build.NodeCache) {
+		return errors.New("--with node-cache --ip-family ipv6: the cache's address is one of IPv4")
+	}
+	return nil
+}
+
+// validDomain is what kubeadm takes (RFC 1123).
+var validDomain = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
 
 func completeVersions(spec *cluster.Spec) (err error) {
 	if spec.Version, err = build.ParseVersion(spec.Version); err != nil {

@@ -3,7 +3,9 @@ package cluster
 import (
 	"context"
 	_ "embed"
+	"fmt"
 	"strings"
+	"time"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/build"
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/host"
@@ -22,6 +24,17 @@ func (c *Cluster) installAddons(ctx context.Context) error {
 		return err
 	}
 	c.Report("kube-proxy runs")
+	if c.State.Has(build.Flannel) {
+		// Its pods reach the API through a Service. DNS follows when every node has a network, or both its replicas would be put on the
+		// first one.
+		if err := c.installPart(ctx, c.State.flannel()); err != nil {
+			return err
+		}
+		if err := poll(ctx, 500*time.Millisecond, func() error { return c.nodesReady(ctx) }); err != nil {
+			return err
+		}
+		c.Report("pod network runs")
+	}
 	if _, err := c.inNode(ctx, "cp1", "", "kubeadm", "init", "phase", "addon", "coredns", "--config", initConfigPath); err != nil {
 		return err
 	}
@@ -34,7 +47,7 @@ func (c *Cluster) installAddons(ctx context.Context) error {
 // nodes use. It knows example.test, and says of the rest that it does not exist.
 // The log shows a test which queries left the cluster.
 const upstreamCorefile = `example.test:53 {
-    bind GATEWAY
+    bind GATEWAYS
     errors
     log
     template IN A example.test {
@@ -45,7 +58,7 @@ const upstreamCorefile = `example.test:53 {
     file ZONE
 }
 .:53 {
-    bind GATEWAY
+    bind GATEWAYS
     errors
     log
     template ANY ANY . {
@@ -63,7 +76,7 @@ $TTL 60
 @        IN A     192.0.2.1
 @        IN MX    10 mail
 @        IN TXT   "outside of the cluster"
-ns       IN A     GATEWAY
+NAMESERVER
 www      IN A     192.0.2.80
 api      IN A     192.0.2.81
 api      IN A     192.0.2.82
@@ -78,9 +91,16 @@ v6       IN AAAA  2001:db8::1
 
 // startUpstreamDNS answers on the bridge what the cluster's DNS passes on.
 func (c *Cluster) startUpstreamDNS() error {
-	gateway := c.State.Plan.Gateway()
+	records := ""
+	for _, family := range c.State.Plan.Families() {
+		kind := "A   "
+		if family.IsIPv6() {
+			kind = "AAAA"
+		}
+		records += fmt.Sprintf("ns       IN %s  %s\n", kind, family.Gateway())
+	}
 	zone, corefile := c.path("dns", "zone"), c.path("dns", "Corefile")
-	fill := strings.NewReplacer("GATEWAY", gateway, "ZONE", zone)
+	fill := strings.NewReplacer("GATEWAYS", strings.ReplaceAll(c.State.Plan.Gateways(), ",", " "), "ZONE", zone, "NAMESERVER\n", records)
 	if err := host.WriteFile(zone, []byte(fill.Replace(upstreamZone)), 0o644); err != nil {
 		return err
 	}

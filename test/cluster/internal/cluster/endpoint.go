@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"net"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/host"
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/netplan"
@@ -20,17 +21,19 @@ func endpoint(spec Spec, plan netplan.Plan) string {
 	if spec.ControlPlanes > 1 {
 		address = plan.Gateway()
 	}
-	return fmt.Sprintf("%s:%d", address, apiPort)
+	return net.JoinHostPort(address, fmt.Sprint(apiPort))
 }
 
 // APIAddresses are the addresses at which API servers answer, the balancer's with them.
 func (c *Cluster) APIAddresses() []string {
 	var addresses []string
-	for i := range c.State.ControlPlaneNames() {
-		addresses = append(addresses, c.State.Plan.NodeIP(i))
-	}
-	if len(addresses) > 1 {
-		addresses = append(addresses, c.State.Plan.Gateway())
+	for _, family := range c.State.Plan.Families() {
+		for i := range c.State.ControlPlaneNames() {
+			addresses = append(addresses, family.NodeIP(i))
+		}
+		if c.State.ControlPlanes > 1 {
+			addresses = append(addresses, family.Gateway())
+		}
 	}
 	return addresses
 }
@@ -46,7 +49,7 @@ func (c *Cluster) startBalancer() error {
 	}
 	command := []string{self, BalancerCommand, endpoint(c.State.Spec, c.State.Plan)}
 	for i := range c.State.ControlPlaneNames() {
-		command = append(command, fmt.Sprintf("%s:%d", c.State.Plan.NodeIP(i), apiPort))
+		command = append(command, net.JoinHostPort(c.State.Plan.NodeIP(i), fmt.Sprint(apiPort)))
 	}
 	return c.startHelper(balancerHelper, command...)
 }

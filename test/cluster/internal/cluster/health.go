@@ -16,7 +16,7 @@ import (
 type nodeList struct {
 	Items []struct {
 		Metadata struct{ Name string }
-		Spec     struct{ PodCIDR string }
+		Spec     struct{ PodCIDRs []string }
 		Status   struct {
 			Conditions []struct{ Type, Status, Reason, Message string }
 		}
@@ -32,20 +32,18 @@ func (c *Cluster) listNodes(ctx context.Context) (nodeList, error) {
 	return list, json.Unmarshal([]byte(out), &list)
 }
 
-// podCIDRs maps every node to its range of pod addresses.
-func (c *Cluster) podCIDRs(ctx context.Context) (map[string]string, error) {
+// podCIDRs maps every node to its ranges of pod addresses, one of each family.
+func (c *Cluster) podCIDRs(ctx context.Context) (map[string][]string, error) {
 	list, err := c.listNodes(ctx)
 	if err != nil {
 		return nil, err
 	}
-	cidrs := map[string]string{}
+	cidrs := map[string][]string{}
 	for _, n := range list.Items {
-		if n.Spec.PodCIDR != "" {
-			cidrs[n.Metadata.Name] = n.Spec.PodCIDR
-		}
+		cidrs[n.Metadata.Name] = n.Spec.PodCIDRs
 	}
 	for _, name := range c.State.NodeNames() {
-		if cidrs[name] == "" {
+		if len(cidrs[name]) < len(c.State.Plan.Families()) {
 			return nil, fmt.Errorf("node %q has no pod addresses yet", name)
 		}
 	}

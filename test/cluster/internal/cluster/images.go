@@ -69,30 +69,39 @@ func single(ref, program, path string) image.Spec {
 	}
 }
 
-// kubeProxyImage also holds the programs that kube-proxy runs. The extensions
-// of iptables are loaded by name, so nothing but a listing finds them; one of
-// them needs libm, and without it every sync fails.
-func kubeProxyImage(bin build.Binaries, release build.Release) (image.Spec, error) {
+// packetFilters are the programs that set rules. The extensions of iptables are
+// loaded by name, so nothing but a listing finds them; one of them needs libm,
+// and without it every sync of kube-proxy fails.
+func packetFilters() ([]image.File, error) {
 	paths := []string{"xtables-nft-multi", "nft", "ipset", "conntrack"}
 	for i, name := range paths {
 		path, err := exec.LookPath(name)
 		if err != nil {
-			return image.Spec{}, err
+			return nil, err
 		}
 		paths[i] = path
 	}
 	extensions, err := filepath.Glob("/usr/lib/*-linux-gnu/xtables/*.so")
 	if err != nil {
-		return image.Spec{}, err
+		return nil, err
 	}
 	tools, err := image.WithLibraries(append(paths, extensions...)...)
 	if err != nil {
-		return image.Spec{}, err
+		return nil, err
 	}
 	for _, family := range []string{"iptables", "ip6tables"} {
 		for _, suffix := range []string{"", "-save", "-restore"} {
 			tools = append(tools, image.File{Path: "/usr/sbin/" + family + suffix, Target: paths[0]})
 		}
+	}
+	return tools, nil
+}
+
+// kubeProxyImage also holds the programs that kube-proxy runs.
+func kubeProxyImage(bin build.Binaries, release build.Release) (image.Spec, error) {
+	tools, err := packetFilters()
+	if err != nil {
+		return image.Spec{}, err
 	}
 	spec := kubeImage(bin, "kube-proxy", "registry.k8s.io/kube-proxy:"+release.Version)
 	spec.Layers = append(spec.Layers, tools)

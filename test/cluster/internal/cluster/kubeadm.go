@@ -60,7 +60,7 @@ func initConfig(spec Spec, plan netplan.Plan, s secrets, cgroupV1 bool) (string,
 			"apiVersion": kubeadmAPI, "kind": "InitConfiguration",
 			"localAPIEndpoint": object{"advertiseAddress": plan.ControlPlane(), "bindPort": apiPort},
 			"bootstrapTokens":  []object{{"token": s.token, "ttl": "24h0m0s"}},
-			"nodeRegistration": object{"name": "cp1", "criSocket": criSocket},
+			"nodeRegistration": registration("cp1", plan.NodeIPs(0)),
 			"patches":          object{"directory": patchesDir},
 			"certificateKey":   s.certificateKey,
 		},
@@ -69,7 +69,7 @@ func initConfig(spec Spec, plan netplan.Plan, s secrets, cgroupV1 bool) (string,
 			"kubernetesVersion":    spec.Version,
 			"clusterName":          spec.Name,
 			"controlPlaneEndpoint": endpoint(spec, plan),
-			"networking":           object{"podSubnet": plan.Pods, "serviceSubnet": plan.Services},
+			"networking":           networking(spec, plan),
 			"dns":                  object{"imageTag": build.CoreDNSVersion},
 			"apiServer": object{
 				"extraArgs": []object{
@@ -93,6 +93,24 @@ func initConfig(spec Spec, plan netplan.Plan, s secrets, cgroupV1 bool) (string,
 			"conntrack": object{"maxPerCore": 0},
 		},
 	)
+}
+
+// networking is the cluster's ranges and its domain, where that is not Kubernetes' own.
+func networking(spec Spec, plan netplan.Plan) object {
+	config := object{"podSubnet": plan.PodRanges(), "serviceSubnet": plan.ServiceRanges()}
+	if spec.ClusterDomain != "" {
+		config["dnsDomain"] = spec.ClusterDomain
+	}
+	return config
+}
+
+// registration is how a node becomes one. A kubelet finds its IPv4 address by itself, and is told of others.
+func registration(name, ips string) object {
+	config := object{"name": name, "criSocket": criSocket}
+	if strings.Contains(ips, ":") {
+		config["kubeletExtraArgs"] = []object{{"name": "node-ip", "value": ips}}
+	}
+	return config
 }
 
 // kubeletConfig is what all kubelets have in common. Eviction thresholds stay
@@ -129,7 +147,7 @@ func joinConfig(n node.Config, controlPlane bool, endpoint string, s secrets, ca
 		"discovery": object{"bootstrapToken": object{
 			"token": s.token, "apiServerEndpoint": endpoint, "caCertHashes": []string{caHash},
 		}},
-		"nodeRegistration": object{"name": n.Name, "criSocket": criSocket},
+		"nodeRegistration": registration(n.Name, n.IPs),
 		"patches":          object{"directory": patchesDir},
 	}
 	if controlPlane {

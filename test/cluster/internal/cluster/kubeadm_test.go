@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -41,7 +42,7 @@ func field(o object, path string) any {
 }
 
 func TestInitConfig(t *testing.T) {
-	text, err := initConfig(Spec{Name: "x", ProxyMode: "nftables", Version: "v1.36.3"}, netplan.For(2), secrets{token: "abcdef.0123456789abcdef"}, true)
+	text, err := initConfig(Spec{Name: "x", ProxyMode: "nftables", Version: "v1.36.3"}, netplan.For(2, netplan.IPv4), secrets{token: "abcdef.0123456789abcdef"}, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,12 +75,96 @@ func TestInitConfig(t *testing.T) {
 	if path := audit[0].(object)["value"]; path != auditPolicyPath || !strings.HasPrefix(audit[1].(object)["value"].(string), auditDir+"/") {
 		t.Errorf("requests are written down as %v", audit)
 	}
-	text, err = initConfig(Spec{Name: "x"}, netplan.For(0), secrets{token: "t"}, false)
+	text, err = initConfig(Spec{Name: "x"}, netplan.For(0, netplan.IPv4), secrets{token: "t"}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := field(documentsOf(t, text)["KubeletConfiguration"], "failCgroupV1"); got != nil {
 		t.Errorf("version 2 of control groups: failCgroupV1 is %v, want upstream's own", got)
+	}
+}
+
+// A cluster of IPv4 is told nothing that it was not told before there were others.
+func TestConfigOfIPv4(t *testing.T) {
+	s := secrets{token: "abcdef.0123456789abcdef", certificateKey: "00"}
+	text, err := initConfig(Spec{Name: "x", ProxyMode: "iptables", Version: "v1.37.2"}, netplan.For(0, netplan.IPv4), s, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	join, err := joinConfig(node.Config{Name: "w1", IP: "10.64.0.12", IPs: "10.64.0.12"}, false, "10.64.0.11:6443", s, "sha256:00")
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden, err := os.ReadFile("testdata/kubeadm-ipv4.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := text + "---\n" + join; got != string(golden) {
+		t.Errorf("got\n%s", got)
+	}
+}
+
+func TestConfigOfOtherFamilies(t *testing.T) {
+	for _, tt := range []struct {
+		family, domain                  string
+		pods, services, ips, advertised string
+		endpoint                        string
+	}{
+		{
+			netplan.Dual, "corp.example", "10.114.0.0/16,fd6b:7262:2:100::/56", "10.98.0.0/16,fd6b:7262:2:96::/112",
+			"10.64.2.11,fd6b:7262:2:64::11", "10.64.2.11", "10.64.2.11:6443",
+		},
+		{
+			netplan.IPv6, "", "fd6b:7262:2:100::/56", "fd6b:7262:2:96::/112",
+			"fd6b:7262:2:64::11", "fd6b:7262:2:64::11", "[fd6b:7262:2:64::11]:6443",
+		},
+	} {
+		spec := Spec{Name: "x", Version: "v1.37.2", IPFamily: tt.family, ClusterDomain: tt.domain}
+		text, err := initConfig(spec, netplan.For(2, tt.family), secrets{token: "t"}, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := documentsOf(t, text)
+		domain, _ := field(found["ClusterConfiguration"], "networking.dnsDomain").(string)
+		if domain != tt.domain {
+			t.Errorf("%s: domain %q, want %q", tt.family, domain, tt.domain)
+		}
+		for path, want := range map[string]string{
+			"ClusterConfiguration networking.podSubnet":           tt.pods,
+			"ClusterConfiguration networking.serviceSubnet":       tt.services,
+			"ClusterConfiguration controlPlaneEndpoint":           tt.endpoint,
+			"InitConfiguration localAPIEndpoint.advertiseAddress": tt.advertised,
+		} {
+			kind, path, _ := strings.Cut(path, " ")
+			if got := field(found[kind], path); got != want {
+				t.Errorf("%s: %s: got %v, want %s", tt.family, path, got, want)
+			}
+		}
+		extra := fmt.Sprint(field(found["InitConfiguration"], "nodeRegistration.kubeletExtraArgs"))
+		if want := "[map[name:node-ip value:" + tt.ips + "]]"; extra != want {
+			t.Errorf("%s: the kubelet is told %s, want %s", tt.family, extra, want)
+		}
+	}
+}
+
+func TestAddressesOfAPIServersInBothFamilies(t *testing.T) {
+	c := Cluster{State: State{Spec: Spec{ControlPlanes: 2}, Plan: netplan.For(2, netplan.Dual)}}
+	want := "[10.64.2.11 10.64.2.12 10.64.2.1 fd6b:7262:2:64::11 fd6b:7262:2:64::12 fd6b:7262:2:64::1]"
+	if got := fmt.Sprint(c.APIAddresses()); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestConflist(t *testing.T) {
+	for want, ranges := range map[string][]string{
+		`"ranges": [[{"subnet": "10.112.1.0/24"}]], "routes": [{"dst": "0.0.0.0/0"}]`: {"10.112.1.0/24"},
+		`"ranges": [[{"subnet": "10.112.1.0/24"}], [{"subnet": "fd6b:7262:0:101::/64"}]], "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}]`: {
+			"10.112.1.0/24", "fd6b:7262:0:101::/64",
+		},
+	} {
+		if got := conflist(ranges); !strings.Contains(got, want) || yaml.Unmarshal([]byte(got), &object{}) != nil {
+			t.Errorf("%v: got %s", ranges, got)
+		}
 	}
 }
 
@@ -108,7 +193,7 @@ func TestSeveralControlPlanes(t *testing.T) {
 	if !spec.IsControlPlane("cp3") || spec.IsControlPlane("w1") || spec.IsControlPlane("cp4") {
 		t.Error("cp3 alone of the three belongs to the control plane")
 	}
-	c := Cluster{State: State{Spec: spec, Plan: netplan.For(2)}}
+	c := Cluster{State: State{Spec: spec, Plan: netplan.For(2, netplan.IPv4)}}
 	if got, want := fmt.Sprint(c.APIAddresses()), "[10.64.2.11 10.64.2.12 10.64.2.13 10.64.2.1]"; got != want {
 		t.Errorf("addresses: got %s, want %s", got, want)
 	}

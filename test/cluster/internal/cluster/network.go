@@ -6,8 +6,10 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/build"
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/host"
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/netplan"
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/node"
@@ -32,23 +34,27 @@ func (c *Cluster) choosePlan(ctx context.Context) error {
 			taken = append(taken, other.State.Plan.Index)
 		}
 	}
-	routed, err := routes(ctx)
+	routed, err := routes(ctx, c.State.IPFamily)
 	if err != nil {
 		return err
 	}
-	if c.State.Plan, err = netplan.Choose(taken, routed); err != nil {
+	if c.State.Plan, err = netplan.Choose(taken, routed, c.State.IPFamily); err != nil {
 		return err
 	}
 	return c.save()
 }
 
-// routes lists what the machine routes already.
-func routes(ctx context.Context) ([]netip.Prefix, error) {
-	out, err := host.Run(ctx, "", "ip", "-4", "route", "show", "table", "all")
-	if err != nil {
-		return nil, err
+// routes lists what the machine routes already, in the cluster's families.
+func routes(ctx context.Context, family string) ([]netip.Prefix, error) {
+	var found []netip.Prefix
+	for _, flag := range map[string][]string{"": {"-4"}, netplan.IPv6: {"-6"}, netplan.Dual: {"-4", "-6"}}[family] {
+		out, err := host.Run(ctx, "", "ip", flag, "route", "show", "table", "all")
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, parseRoutes(out)...)
 	}
-	return parseRoutes(out), nil
+	return found, nil
 }
 
 func parseRoutes(out string) []netip.Prefix {
@@ -68,9 +74,22 @@ func parseRoutes(out string) []netip.Prefix {
 // makeBridge links this machine with the nodes.
 func (c *Cluster) makeBridge(ctx context.Context) error {
 	p := c.State.Plan
-	batch := fmt.Sprintf("link add %[1]s type bridge\naddr add %[2]s/24 dev %[1]s\nlink set %[1]s up\n", p.Bridge, p.Gateway())
+	batch := fmt.Sprintf("link add %s type bridge\n", p.Bridge)
+	for _, family := range p.Families() {
+		batch += addAddress(family, family.Gateway(), p.Bridge)
+	}
+	batch += fmt.Sprintf("link set %s up\n", p.Bridge)
 	_, err := host.Run(ctx, batch, "ip", "-batch", "-")
 	return err
+}
+
+// addAddress is the command that gives a link an address. Nobody else has it, so nobody is asked first, which takes IPv6 a second.
+func addAddress(family netplan.Ranges, address, link string) string {
+	command := fmt.Sprintf("addr add %s dev %s", family.WithLength(address), link)
+	if family.IsIPv6() {
+		command += " nodad"
+	}
+	return command + "\n"
 }
 
 // connect gives a node's network namespace its link to the bridge. It runs
@@ -82,43 +101,71 @@ func (c *Cluster) connect(ctx context.Context, n node.Config, p host.Process) er
 	if _, err := host.Run(ctx, outside, "ip", "-batch", "-"); err != nil {
 		return err
 	}
-	inside := fmt.Sprintf("link set lo up\naddr add %s/24 dev eth0\nlink set eth0 up\nroute add default via %s\n", n.IP, n.Gateway)
+	inside, end := "link set lo up\n", "link set eth0 up\n"
+	number := slices.Index(c.State.NodeNames(), n.Name)
+	for _, family := range c.State.Plan.Families() {
+		inside += addAddress(family, family.NodeIP(number), "eth0")
+		end += fmt.Sprintf("route add default via %s\n", family.Gateway())
+	}
+	inside += end
 	_, err := host.Run(ctx, inside, "nsenter", "-t", fmt.Sprint(p.PID), "-n", "ip", "-batch", "-")
 	return err
 }
 
 // conflist is the node's pod network: a bridge with addresses of the node's own
 // range. It does not enforce NetworkPolicy.
-func conflist(podCIDR string) string {
+func conflist(podCIDRs []string) string {
+	var ranges, routes []string
+	for _, cidr := range podCIDRs {
+		ranges = append(ranges, fmt.Sprintf(`[{"subnet": %q}]`, cidr))
+		everything := "0.0.0.0/0"
+		if strings.Contains(cidr, ":") {
+			everything = "::/0"
+		}
+		routes = append(routes, fmt.Sprintf(`{"dst": %q}`, everything))
+	}
 	return fmt.Sprintf(`{
   "cniVersion": "1.0.0",
   "name": "pods",
   "plugins": [
     {"type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": false, "hairpinMode": true,
-     "ipam": {"type": "host-local", "ranges": [[{"subnet": %q}]], "routes": [{"dst": "0.0.0.0/0"}]}},
+     "ipam": {"type": "host-local", "ranges": [%s], "routes": [%s]}},
     {"type": "portmap", "capabilities": {"portMappings": true}}
   ]
 }
-`, podCIDR)
+`, strings.Join(ranges, ", "), strings.Join(routes, ", "))
 }
 
 // ConflistPath is the pod network's configuration, inside a node.
-const ConflistPath = "/etc/cni/net.d/10-pods.conflist"
+func (c *Cluster) ConflistPath() string {
+	if c.State.Has(build.Flannel) {
+		return "/etc/cni/net.d/10-flannel.conflist"
+	}
+	return ownConflist
+}
+
+const ownConflist = "/etc/cni/net.d/10-pods.conflist"
 
 // routePods tells this machine and every node where each node's pods are.
-func (c *Cluster) routePods(ctx context.Context, cidrs map[string]string) error {
-	for _, name := range c.State.NodeNames() {
-		n, err := c.Node(name)
-		if err != nil {
-			return err
+func (c *Cluster) routePods(ctx context.Context, cidrs map[string][]string) error {
+	to := map[string]string{}
+	for number, name := range c.State.NodeNames() {
+		for _, cidr := range cidrs[name] {
+			for _, family := range c.State.Plan.Families() {
+				if family.IsIPv6() == strings.Contains(cidr, ":") {
+					to[name] += fmt.Sprintf("route replace %s via %s\n", cidr, family.NodeIP(number))
+				}
+			}
 		}
-		if _, err := host.Run(ctx, "", "ip", "route", "replace", cidrs[name], "via", n.IP); err != nil {
+	}
+	for _, name := range c.State.NodeNames() {
+		if _, err := host.Run(ctx, to[name], "ip", "-batch", "-"); err != nil {
 			return err
 		}
 		var batch strings.Builder
-		for i, other := range c.State.NodeNames() {
+		for _, other := range c.State.NodeNames() {
 			if other != name {
-				fmt.Fprintf(&batch, "route replace %s via %s\n", cidrs[other], c.State.Plan.NodeIP(i))
+				batch.WriteString(to[other])
 			}
 		}
 		if batch.Len() == 0 {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/build"
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/image"
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/netplan"
 )
 
 // part is a program of the field that a cluster has if it is asked for. Its component bears its name, and it is
@@ -19,10 +20,17 @@ type part struct {
 	workloads []string // that have to become ready
 	pods      string   // label of its pods, if there is one on each node
 	driver    string   // that these register at their kubelets
-	ref       string   // of the image
-	user      string   // that the image names
-	programs  []program
-	edits     []edit
+	partImage
+	second partImage // of a container that runs before the others
+	edits  []edit
+}
+
+// partImage is an image of a part.
+type partImage struct {
+	ref      string
+	user     string // that it names
+	programs []program
+	tools    func() ([]image.File, error) // a layer besides
 }
 
 // program is one of the component's, at its place in the image; the first one is the entry point.
@@ -37,21 +45,26 @@ const nodeCacheIP = "169.254.20.10"
 // csiDriver is the name under which the cluster's own CSI driver registers.
 const csiDriver = "disk.csi.example.test"
 
-// knownParts lists the parts in the order of their installation.
-func knownParts() []part {
+// knownParts lists the parts in the order of their installation, as a cluster has them.
+func (s State) knownParts() []part {
 	policies := "registry.k8s.io/networking/kube-network-policies:"
 	rollouts := "quay.io/argoproj/argo-rollouts:"
 	return []part{
+		s.flannel(),
 		{
 			name: build.NetworkPolicy, namespace: "kube-system", workloads: []string{"daemonset/kube-network-policies"},
-			ref:      policies + build.NetworkPolicyVersion,
-			programs: []program{{"queue", "/bin/queue"}, {build.NetworkPolicy, "/bin/netpol"}},
+			partImage: partImage{
+				ref:      policies + build.NetworkPolicyVersion,
+				programs: []program{{"queue", "/bin/queue"}, {build.NetworkPolicy, "/bin/netpol"}},
+			},
 			// The manifest of a release names the image of the one before it.
 			edits: []edit{{policies + "v0.7.0", policies + build.NetworkPolicyVersion}},
 		},
 		{
 			name: build.ArgoRollouts, namespace: "argo-rollouts", workloads: []string{"deployment/argo-rollouts"},
-			ref: rollouts + build.ArgoRolloutsVersion, user: "999", programs: []program{{"rollouts-controller", "/bin/rollouts-controller"}},
+			partImage: partImage{
+				ref: rollouts + build.ArgoRolloutsVersion, user: "999", programs: []program{{"rollouts-controller", "/bin/rollouts-controller"}},
+			},
 			edits: []edit{{
 				"image: " + rollouts + "latest\n        imagePullPolicy: Always",
 				"image: " + rollouts + build.ArgoRolloutsVersion,
@@ -59,33 +72,77 @@ func knownParts() []part {
 		},
 		{
 			name: build.LocalPath, namespace: "local-path-storage", workloads: []string{"deployment/local-path-provisioner"},
-			ref:      "docker.io/rancher/local-path-provisioner:" + build.LocalPathVersion,
-			programs: []program{{"local-path-provisioner", "/usr/bin/local-path-provisioner"}},
+			partImage: partImage{
+				ref:      "docker.io/rancher/local-path-provisioner:" + build.LocalPathVersion,
+				programs: []program{{"local-path-provisioner", "/usr/bin/local-path-provisioner"}},
+			},
 		},
 		{
 			name: build.NodeCache, namespace: "kube-system", workloads: []string{"daemonset/node-local-dns"}, pods: "k8s-app=node-local-dns",
-			ref: "registry.k8s.io/dns/k8s-dns-node-cache:" + build.NodeCacheVersion, programs: []program{{build.NodeCache, "/node-cache"}},
+			partImage: partImage{
+				ref: "registry.k8s.io/dns/k8s-dns-node-cache:" + build.NodeCacheVersion, programs: []program{{build.NodeCache, "/node-cache"}},
+			},
 			// As for IPVS: pods ask the link-local address, since the kubelets say so, and the Service's address stays the servers'
 			// (https://kubernetes.io/docs/tasks/administer-cluster/nodelocaldns/).
 			edits: []edit{
 				{" __PILLAR__DNS__SERVER__", ""},
 				{",__PILLAR__DNS__SERVER__", ""},
 				{"__PILLAR__LOCAL__DNS__", nodeCacheIP},
-				{"__PILLAR__DNS__DOMAIN__", "cluster.local"},
+				{"__PILLAR__DNS__DOMAIN__", s.Domain()},
 			},
 		},
 		{
 			name: build.CSI, namespace: "kube-system", workloads: []string{"deployment/disk-csi-controller", "daemonset/disk-csi-node"},
-			pods: "app=disk-csi-node", driver: csiDriver, ref: "registry.example.test/disk-csi:" + build.CSIVersion,
-			programs: []program{{build.CSI, "/bin/csi"}, {"csi-attacher", "/bin/csi-attacher"}, {"csi-resizer", "/bin/csi-resizer"}},
+			pods: "app=disk-csi-node", driver: csiDriver,
+			partImage: partImage{
+				ref:      "registry.example.test/disk-csi:" + build.CSIVersion,
+				programs: []program{{build.CSI, "/bin/csi"}, {"csi-attacher", "/bin/csi-attacher"}, {"csi-resizer", "/bin/csi-resizer"}},
+			},
 		},
 	}
+}
+
+// flannel is the network between pods of different nodes, and takes the place of this program's own.
+func (s State) flannel() part {
+	return part{
+		name: build.Flannel, namespace: "kube-flannel", workloads: []string{"daemonset/kube-flannel-ds"}, pods: "app=flannel",
+		partImage: partImage{
+			ref:      "ghcr.io/flannel-io/flannel:" + build.FlannelVersion,
+			programs: []program{{"flanneld", "/opt/bin/flanneld"}, {"install_conf", "/opt/bin/install-conf"}}, tools: packetFilters,
+		},
+		second: partImage{
+			ref:      "ghcr.io/flannel-io/flannel-cni-plugin:" + build.FlannelCNIVersion,
+			programs: []program{{"flannel", "/flannel"}}, tools: busyboxLayer,
+		},
+		edits: []edit{
+			{`"Network": "10.244.0.0/16",`, s.overlay()},
+			// The plugin that is here is older than this version of the specification.
+			{`"cniVersion": "1.0.0"`, `"cniVersion": "0.4.0"`},
+		},
+	}
+}
+
+// overlay tells flannel the pods' ranges
+// (https://github.com/flannel-io/flannel/blob/master/Documentation/configuration.md#dual-stack).
+func (s State) overlay() string {
+	text := ""
+	for ranges := range strings.SplitSeq(s.Plan.PodRanges(), ",") {
+		if strings.Contains(ranges, ":") {
+			text += fmt.Sprintf(`"EnableIPv6": true, "IPv6Network": %q, `, ranges)
+		} else {
+			text += fmt.Sprintf(`"Network": %q, `, ranges)
+		}
+	}
+	if s.IPFamily == netplan.IPv6 {
+		text += `"EnableIPv4": false, `
+	}
+	return strings.TrimSuffix(text, " ")
 }
 
 // PartNames lists what --with knows.
 func PartNames() []string {
 	var names []string
-	for _, p := range knownParts() {
+	for _, p := range (State{}).knownParts() {
 		names = append(names, p.name)
 	}
 	slices.Sort(names)
@@ -114,8 +171,8 @@ func (s Spec) Parts() []string {
 	return strings.Split(s.With, ",")
 }
 
-func (s Spec) parts() []part {
-	return slices.DeleteFunc(knownParts(), func(p part) bool { return !s.Has(p.name) })
+func (s State) parts() []part {
+	return slices.DeleteFunc(s.knownParts(), func(p part) bool { return !s.Has(p.name) })
 }
 
 // packParts writes the archives with the images of the parts.
@@ -132,11 +189,29 @@ func (c *Cluster) packParts(ctx context.Context, bin build.Binaries) ([]string, 
 }
 
 func (c *Cluster) packPart(ctx context.Context, p part, bin build.Binaries) (string, error) {
-	spec := image.Spec{Refs: []string{p.ref}, User: p.user, Entrypoint: []string{p.programs[0].path}}
-	for _, program := range p.programs {
-		spec.Layers = append(spec.Layers, []image.File{{Path: program.path, Source: bin.Path(program.name)}, {Path: "/tmp/"}, {Path: "/etc/"}})
+	var specs []image.Spec
+	for _, i := range p.images() {
+		spec := image.Spec{Refs: []string{i.ref}, User: i.user, Entrypoint: []string{i.programs[0].path}}
+		for _, program := range i.programs {
+			spec.Layers = append(spec.Layers, []image.File{{Path: program.path, Source: bin.Path(program.name)}, {Path: "/tmp/"}, {Path: "/etc/"}})
+		}
+		if i.tools != nil {
+			layer, err := i.tools()
+			if err != nil {
+				return "", err
+			}
+			spec.Layers = append(spec.Layers, layer)
+		}
+		specs = append(specs, spec)
 	}
-	return c.pack(ctx, archive{name: p.name, specs: []image.Spec{spec}})
+	return c.pack(ctx, archive{name: p.name, specs: specs})
+}
+
+func (p part) images() []partImage {
+	if p.second.ref == "" {
+		return []partImage{p.partImage}
+	}
+	return []partImage{p.partImage, p.second}
 }
 
 // StopPart ends a part that runs on each node on one of them: its image is gone from there, and cannot be pulled. The pods are replaced.
@@ -214,8 +289,10 @@ func (p part) manifest(upstream string) (string, error) {
 		}
 		upstream = strings.ReplaceAll(upstream, e.old, e.now)
 	}
-	if !strings.Contains(upstream, p.ref) {
-		return "", fmt.Errorf("the manifest of %q does not run %q", p.name, p.ref)
+	for _, i := range p.images() {
+		if !strings.Contains(upstream, i.ref) {
+			return "", fmt.Errorf("the manifest of %q does not run %q", p.name, i.ref)
+		}
 	}
 	return upstream, nil
 }
@@ -223,22 +300,32 @@ func (p part) manifest(upstream string) (string, error) {
 // installParts applies the manifests.
 func (c *Cluster) installParts(ctx context.Context) error {
 	for _, p := range c.State.parts() {
-		upstream, err := os.ReadFile(c.Bin(p.name + ".yaml"))
-		if err != nil {
+		if p.name == build.Flannel {
+			continue // there already: the others need a network
+		}
+		if err := c.installPart(ctx, p); err != nil {
 			return err
 		}
-		manifest, err := p.manifest(string(upstream))
-		if err != nil {
-			return err
-		}
-		namespace := "apiVersion: v1\nkind: Namespace\nmetadata: {name: " + p.namespace + "}\n"
-		if _, err := c.Kubectl(ctx, namespace, "apply", "--server-side", "-f", "-"); err != nil {
-			return err
-		}
-		// On the server's side: some definitions are too long for the annotation of the other way.
-		if _, err := c.Kubectl(ctx, manifest, "apply", "--server-side", "-n", p.namespace, "-f", "-"); err != nil {
-			return fmt.Errorf("install %q: %w", p.name, err)
-		}
+	}
+	return nil
+}
+
+func (c *Cluster) installPart(ctx context.Context, p part) error {
+	upstream, err := os.ReadFile(c.Bin(p.name + ".yaml"))
+	if err != nil {
+		return err
+	}
+	manifest, err := p.manifest(string(upstream))
+	if err != nil {
+		return err
+	}
+	namespace := "apiVersion: v1\nkind: Namespace\nmetadata: {name: " + p.namespace + "}\n"
+	if _, err := c.Kubectl(ctx, namespace, "apply", "--server-side", "-f", "-"); err != nil {
+		return err
+	}
+	// On the server's side: some definitions are too long for the annotation of the other way. Some manifests have the namespace as well.
+	if _, err := c.Kubectl(ctx, manifest, "apply", "--server-side", "-n", p.namespace, "-f", "-"); err != nil {
+		return fmt.Errorf("install %q: %w", p.name, err)
 	}
 	return nil
 }

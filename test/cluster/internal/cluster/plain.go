@@ -34,7 +34,7 @@ func (c *Cluster) makePlain(ctx context.Context, _ build.Binaries) error {
 		return err
 	}
 	// Addresses are mere names here: nothing routes them.
-	c.State.Ports, c.State.Plan = ports, netplan.For(0)
+	c.State.Ports, c.State.Plan = ports, netplan.For(0, netplan.IPv4)
 	if err := c.save(); err != nil {
 		return err
 	}

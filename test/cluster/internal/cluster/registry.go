@@ -25,7 +25,7 @@ const (
 // RegistryAddress is where the cluster's registry listens: on the bridge, where
 // the nodes and this machine both reach it.
 func (c *Cluster) RegistryAddress() string {
-	return fmt.Sprintf("%s:%d", c.State.Plan.Gateway(), registryPort)
+	return net.JoinHostPort(c.State.Plan.Gateway(), fmt.Sprint(registryPort))
 }
 
 func (c *Cluster) rulesPath() string { return c.path("helpers", "registry-rules.json") }

@@ -2,6 +2,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -32,6 +33,9 @@ type Spec struct {
 	ControlPlanes int    `json:"controlPlanes"`
 	Workers       int    `json:"workers"`
 	ProxyMode     string `json:"proxyMode,omitempty"`
+	// IPFamily is ipv6 or dual, and empty for IPv4 alone; ClusterDomain is empty where it is Kubernetes' own.
+	IPFamily      string `json:"ipFamily,omitempty"`
+	ClusterDomain string `json:"clusterDomain,omitempty"`
 	// Version is Kubernetes', in full. KubeletVersion is that of the workers' kubelets where it is another one.
 	Version        string `json:"version,omitempty"`
 	KubeletVersion string `json:"kubeletVersion,omitempty"`
@@ -152,6 +156,12 @@ func (c *Cluster) lock(ctx context.Context) (func(), error) {
 	})
 }
 
+// DefaultDomain is Kubernetes' own.
+const DefaultDomain = "cluster.local"
+
+// Domain is the domain of the cluster's names.
+func (s Spec) Domain() string { return cmp.Or(s.ClusterDomain, DefaultDomain) }
+
 // ControlPlaneNames lists the nodes of the control plane.
 func (s Spec) ControlPlaneNames() []string {
 	names := []string{"cp1"}
@@ -185,7 +195,8 @@ func (c *Cluster) Node(name string) (node.Config, error) {
 	}
 	return node.Config{
 		Name: name, Cluster: c.State.Name, Dir: c.path("nodes", name),
-		IP: c.State.Plan.NodeIP(number), Gateway: c.State.Plan.Gateway(), Bin: c.State.bin(name), Shared: string(c.Root),
+		IP: c.State.Plan.NodeIP(number), IPs: c.State.Plan.NodeIPs(number), Gateways: c.State.Plan.Gateways(),
+		Bin: c.State.bin(name), Shared: string(c.Root),
 		CgroupV1: host.CgroupV1(), LimitOOM: !host.MayLowerOOMScore(),
 	}, nil
 }

@@ -33,7 +33,7 @@ func TestOpen(t *testing.T) {
 	if _, err := Open(root, "x", silent); !errors.Is(err, ErrAbsent) {
 		t.Fatalf("a cluster that is not there: %v", err)
 	}
-	c := &Cluster{Root: root, State: State{Spec: Spec{Name: "x", Mode: ModeNodes, Workers: 1}, Plan: netplan.For(1), Ready: true}}
+	c := &Cluster{Root: root, State: State{Spec: Spec{Name: "x", Mode: ModeNodes, Workers: 1}, Plan: netplan.For(1, netplan.IPv4), Ready: true}}
 	if err := c.save(); err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func TestOpen(t *testing.T) {
 }
 
 func TestNode(t *testing.T) {
-	c := &Cluster{Root: host.Root("/cache"), State: State{Spec: Spec{Name: "x", Mode: ModeNodes, Workers: 2}, Plan: netplan.For(1)}}
+	c := &Cluster{Root: host.Root("/cache"), State: State{Spec: Spec{Name: "x", Mode: ModeNodes, Workers: 2}, Plan: netplan.For(1, netplan.IPv4)}}
 	if got, want := c.State.NodeNames(), []string{"cp1", "w1", "w2"}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
@@ -138,7 +138,7 @@ func TestPollEndsAtOnceWhenItIsHopeless(t *testing.T) {
 }
 
 func TestPlainArgumentsPointIntoTheCluster(t *testing.T) {
-	c := &Cluster{Root: host.Root("/cache"), State: State{Spec: Spec{Name: "x", Mode: ModePlain}, Plan: netplan.For(0), Ports: []int{1, 2, 3}}}
+	c := &Cluster{Root: host.Root("/cache"), State: State{Spec: Spec{Name: "x", Mode: ModePlain}, Plan: netplan.For(0, netplan.IPv4), Ports: []int{1, 2, 3}}}
 	for _, part := range plainParts {
 		args := strings.Join(c.plainArgs(part), " ")
 		if args == "" || strings.Contains(args, "0.0.0.0") {
@@ -151,7 +151,7 @@ func TestPlainArgumentsPointIntoTheCluster(t *testing.T) {
 }
 
 func TestWorkersCanHaveProgramsOfTheirOwn(t *testing.T) {
-	c := &Cluster{Root: host.Root("/cache"), State: State{Spec: Spec{Name: "x", Mode: ModeNodes, ControlPlanes: 2, Workers: 1}, Plan: netplan.For(1), Bin: "/own"}}
+	c := &Cluster{Root: host.Root("/cache"), State: State{Spec: Spec{Name: "x", Mode: ModeNodes, ControlPlanes: 2, Workers: 1}, Plan: netplan.For(1, netplan.IPv4), Bin: "/own"}}
 	want := map[string]string{"cp1": "/own", "cp2": "/own", "w1": "/own"}
 	for range 2 {
 		for name, dir := range want {

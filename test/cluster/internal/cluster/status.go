@@ -1,11 +1,13 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
 	"time"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/netplan"
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/node"
 )
 
@@ -25,6 +27,8 @@ type Status struct {
 	Services       string       `json:"services,omitempty"`
 	ClusterDNS     string       `json:"clusterDNS,omitempty"`
 	Gateway        string       `json:"gateway,omitempty"`
+	IPFamily       string       `json:"ipFamily,omitempty"`
+	ClusterDomain  string       `json:"clusterDomain,omitempty"`
 	ProxyMode      string       `json:"proxyMode,omitempty"`
 	With           []string     `json:"with,omitempty"`
 	Created        time.Time    `json:"created"`
@@ -56,7 +60,8 @@ func (c *Cluster) Status(ctx context.Context) Status {
 	}
 	if c.State.Mode == ModeNodes {
 		p := c.State.Plan
-		s.Network, s.Pods, s.Services, s.ClusterDNS, s.Gateway = p.Nodes, p.Pods, p.Services, p.ClusterDNS(), p.Gateway()
+		s.Network, s.Pods, s.Services, s.ClusterDNS, s.Gateway = p.Networks(), p.PodRanges(), p.ServiceRanges(), p.ClusterDNS(), p.Gateway()
+		s.IPFamily, s.ClusterDomain = cmp.Or(c.State.IPFamily, netplan.IPv4), c.State.Domain()
 	}
 	list, err := c.listNodes(ctx)
 	if err != nil && c.State.Ready {
@@ -68,7 +73,7 @@ func (c *Cluster) Status(ctx context.Context) Status {
 			if item.Metadata.Name != name {
 				continue
 			}
-			n.PodCIDR = item.Spec.PodCIDR
+			n.PodCIDR = strings.Join(item.Spec.PodCIDRs, ",")
 			for _, condition := range item.Status.Conditions {
 				if condition.Type == "Ready" {
 					n.Ready = condition.Status
@@ -90,7 +95,7 @@ func (c *Cluster) nodeStatus(name string) NodeStatus {
 		s.Runs = true // kwok's
 		return s
 	}
-	s.IP, s.Faults = n.IP, n.Faults()
+	s.IP, s.Faults = n.IPs, n.Faults()
 	if p, err := c.NodeProcess(name); err == nil {
 		s.Runs, s.PID = true, p.PID
 	}

@@ -222,7 +222,7 @@ func (c *Cluster) bootControlPlane(ctx context.Context, sets imageSets, s secret
 // networkPods gives every node its pod network as soon as the cluster has
 // assigned the ranges.
 func (c *Cluster) networkPods(ctx context.Context) error {
-	var cidrs map[string]string
+	var cidrs map[string][]string
 	err := poll(ctx, 200*time.Millisecond, func() (err error) {
 		cidrs, err = c.podCIDRs(ctx)
 		return err
@@ -230,8 +230,11 @@ func (c *Cluster) networkPods(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for name, cidr := range cidrs {
-		if err := c.WriteInNode(name, ConflistPath, conflist(cidr)); err != nil {
+	if c.State.Has(build.Flannel) {
+		return nil // its pods do that
+	}
+	for name, ranges := range cidrs {
+		if err := c.WriteInNode(name, ownConflist, conflist(ranges)); err != nil {
 			return err
 		}
 	}

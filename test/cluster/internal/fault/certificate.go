@@ -155,7 +155,7 @@ func (t Target) expired(serving bool, left time.Duration, now time.Time) (certPE
 	}
 	if serving {
 		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-		template.DNSNames, template.IPAddresses = []string{t.Node.Name}, []net.IP{net.ParseIP(t.Node.IP)}
+		template.DNSNames, template.IPAddresses = []string{t.Node.Name}, addresses(t.Node.IPs)
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, authority.PrivateKey)
 	if err != nil {
@@ -167,4 +167,13 @@ func (t Target) expired(serving bool, left time.Duration, now time.Time) (certPE
 	}
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
 		pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: keyDER}), nil
+}
+
+// addresses parses a list with commas.
+func addresses(texts string) []net.IP {
+	var list []net.IP
+	for text := range strings.SplitSeq(texts, ",") {
+		list = append(list, net.ParseIP(text))
+	}
+	return list
 }

@@ -21,6 +21,7 @@ type Options struct {
 	Proto     string `json:"proto,omitempty"`
 	Dest      string `json:"dest,omitempty"`
 	IP        string `json:"ip,omitempty"`
+	Family    string `json:"family,omitempty"`
 	Rate      string `json:"rate,omitempty"`
 	Serving   bool   `json:"serving,omitempty"`
 	Left      string `json:"left,omitempty"`

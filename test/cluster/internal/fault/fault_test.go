@@ -37,7 +37,7 @@ func TestEveryFaultIsWhole(t *testing.T) {
 func clusterOf(workers int) *cluster.Cluster {
 	c := &cluster.Cluster{Root: "/cache"}
 	c.State.Spec = cluster.Spec{Name: "x", Mode: cluster.ModeNodes, Workers: workers}
-	c.State.Plan = netplan.For(0)
+	c.State.Plan = netplan.For(0, netplan.IPv4)
 	return c
 }
 
@@ -89,8 +89,8 @@ func TestBlockDNS(t *testing.T) {
 		fails    bool
 	}{
 		"everything":         {Options{}, []string{"{ tcp, udp } th dport 53 drop", "hook prerouting priority -250", "hook output"}, []string{"daddr"}, false},
-		"the Service, UDP":   {Options{Proto: "udp", Dest: "vip"}, []string{"ip daddr 10.96.0.10 udp dport 53 drop", "priority -250"}, []string{"tcp"}, false},
-		"the pods, TCP":      {Options{Proto: "tcp", Dest: "pods"}, []string{"ip daddr 10.112.0.0/16 tcp dport 53 drop", "hook forward priority 0"}, []string{"udp", "prerouting"}, false},
+		"the Service, UDP":   {Options{Proto: "udp", Dest: "vip"}, []string{"ip daddr { 10.96.0.10 } udp dport 53 drop", "priority -250"}, []string{"tcp"}, false},
+		"the pods, TCP":      {Options{Proto: "tcp", Dest: "pods"}, []string{"ip daddr { 10.112.0.0/16 } tcp dport 53 drop", "hook forward priority 0"}, []string{"udp", "prerouting"}, false},
 		"an unknown proto":   {options: Options{Proto: "sctp"}, fails: true},
 		"an unknown address": {options: Options{Dest: "moon"}, fails: true},
 	} {
@@ -165,6 +165,24 @@ func TestPatchesOfOneFileAddUp(t *testing.T) {
 	}
 	if o, active, err := where.record("memory-pressure"); err != nil || !active || !o.Evict {
 		t.Errorf("got %+v, %t, %v", o, active, err)
+	}
+}
+
+func TestDropsAreOfTheFamilyOfTheirAddresses(t *testing.T) {
+	for want, addresses := range map[string][]string{
+		"ip daddr { 10.96.0.10 } drop":                                     {"10.96.0.10"},
+		"ip daddr { 10.0.0.1, 10.0.0.2 } drop; ip6 daddr { fd00::1 } drop": {"10.0.0.1", "fd00::1", "10.0.0.2"},
+		"ip6 daddr { fd00::/56 } drop":                                     {"fd00::/56"},
+	} {
+		if got := strings.Join(drops("daddr", "drop", addresses...), "; "); got != want {
+			t.Errorf("%v: got %q", addresses, got)
+		}
+	}
+	if got, err := cutFamily(Target{}, Options{}); err != nil || !strings.Contains(got, "meta nfproto ipv6") || strings.Contains(got, "output") {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if _, err := cutFamily(Target{}, Options{Family: "ipx"}); err == nil {
+		t.Error("a family that is none is taken")
 	}
 }
 

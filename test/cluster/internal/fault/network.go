@@ -1,12 +1,14 @@
 package fault
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
-	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/cluster"
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/host"
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/netplan"
 )
 
 // networkFaults are those of links, routes and packet filters.
@@ -16,7 +18,12 @@ func networkFaults() []Fault {
 			Name:    "break-cni",
 			Summary: "the pod network's configuration is gone",
 			Symptom: "after about 10 s Ready is False (NetworkPluginNotReady); pods that run go on",
-			Inject:  moveConflist(cluster.ConflistPath, disabledConflist), Heal: moveConflist(disabledConflist, cluster.ConflistPath),
+			Inject: func(ctx context.Context, t Target, _ Options) error {
+				return t.move(ctx, t.Cluster.ConflistPath(), t.Cluster.ConflistPath()+disabled)
+			},
+			Heal: func(ctx context.Context, t Target, _ Options) error {
+				return t.move(ctx, t.Cluster.ConflistPath()+disabled, t.Cluster.ConflistPath())
+			},
 		},
 		{
 			Name:    "unplug",
@@ -29,8 +36,8 @@ func networkFaults() []Fault {
 			Summary: "what the node and its pods send to the API server is dropped; all else works",
 			Symptom: "looks like a dead node (Ready Unknown after about 50 s), yet its kubelet's healthz is ok",
 			Inject: rules("cut-api", func(t Target, _ Options) (string, error) {
-				rule := fmt.Sprintf("ip daddr { %s } tcp dport 6443 drop", strings.Join(t.Cluster.APIAddresses(), ", "))
-				return chain("output", 0, rule) + chain("forward", 0, rule), nil
+				rules := drops("daddr", "tcp dport 6443 drop", t.Cluster.APIAddresses()...)
+				return chain("output", 0, rules...) + chain("forward", 0, rules...), nil
 			}), Heal: noRules("cut-api"),
 		},
 		{
@@ -44,9 +51,15 @@ func networkFaults() []Fault {
 			Summary: "pod traffic between this node and others is dropped; nodes reach each other",
 			Symptom: "nodes stay Ready; pods here reach only pods here; DNS fails by the replica that answers",
 			Inject: rules("cut-pods", func(t Target, _ Options) (string, error) {
-				pods := t.Cluster.State.Plan.Pods
-				return chain("forward", 0, "iifname \"eth0\" ip daddr "+pods+" drop", "oifname \"eth0\" ip saddr "+pods+" drop"), nil
+				pods := strings.Split(t.Cluster.State.Plan.PodRanges(), ",")
+				return chain("forward", 0, append(drops("daddr", `iifname "eth0" drop`, pods...), drops("saddr", `oifname "eth0" drop`, pods...)...)...), nil
 			}), Heal: noRules("cut-pods"),
+		},
+		{
+			Name:    "cut-family",
+			Summary: "pod traffic of one family between this node and others is dropped: --family ipv4|ipv6 (default ipv6)",
+			Symptom: "in a dual-stack cluster nodes stay Ready, and pods here and elsewhere reach each other by the other family alone",
+			Inject:  rules("cut-family", cutFamily), Heal: noRules("cut-family"),
 		},
 		{
 			Name:    "slow-link",
@@ -57,12 +70,8 @@ func networkFaults() []Fault {
 	}
 }
 
-// disabledConflist has no ending that the runtime reads.
-const disabledConflist = cluster.ConflistPath + ".disabled"
-
-func moveConflist(from, to string) action {
-	return func(ctx context.Context, t Target, _ Options) error { return t.move(ctx, from, to) }
-}
+// disabled is no ending that the runtime reads.
+const disabled = ".disabled"
 
 // move renames a file of the node, if it is still at its old place.
 func (t Target) move(ctx context.Context, from, to string) error {
@@ -86,6 +95,29 @@ func chain(hook string, priority int, rules ...string) string {
 	return fmt.Sprintf("chain %s { type filter hook %s priority %d; policy accept; %s; }\n", name, hook, priority, strings.Join(rules, "; "))
 }
 
+// drops are rules about addresses or ranges, one rule for each family.
+func drops(field, rest string, addresses ...string) []string {
+	var rules []string
+	for _, family := range []string{"ip", "ip6"} {
+		of := slices.DeleteFunc(slices.Clone(addresses), func(a string) bool { return strings.Contains(a, ":") != (family == "ip6") })
+		if len(of) > 0 {
+			rules = append(rules, fmt.Sprintf("%s %s { %s } %s", family, field, strings.Join(of, ", "), rest))
+		}
+	}
+	return rules
+}
+
+// cutFamily leaves what the node itself sends and gets, as neighbor discovery.
+func cutFamily(_ Target, o Options) (string, error) {
+	switch o.Family {
+	case "", netplan.IPv4, netplan.IPv6:
+	default:
+		return "", fmt.Errorf("--family %q: ipv4 or ipv6", o.Family)
+	}
+	match := "meta nfproto " + cmp.Or(o.Family, netplan.IPv6)
+	return chain("forward", afterNAT, match+` iifname "eth0" drop`, match+` oifname "eth0" drop`), nil
+}
+
 // rules puts a fault's chains in place, all at once; what was there is replaced.
 func rules(fault string, make func(Target, Options) (string, error)) action {
 	return func(ctx context.Context, t Target, o Options) error {
@@ -94,7 +126,7 @@ func rules(fault string, make func(Target, Options) (string, error)) action {
 			return err
 		}
 		table := tableName(fault)
-		script := fmt.Sprintf("table ip %[1]s {}\ndelete table ip %[1]s\ntable ip %[1]s {\n%[2]s}\n", table, chains)
+		script := fmt.Sprintf("table inet %[1]s {}\ndelete table inet %[1]s\ntable inet %[1]s {\n%[2]s}\n", table, chains)
 		return t.Cluster.InNodeNetwork(ctx, t.Node.Name, script, "nft", "-f", "-")
 	}
 }
@@ -102,7 +134,7 @@ func rules(fault string, make func(Target, Options) (string, error)) action {
 func noRules(fault string) action {
 	return func(ctx context.Context, t Target, _ Options) error {
 		// Declaring the table first makes deleting one that is not there work.
-		script := fmt.Sprintf("table ip %[1]s {}\ndelete table ip %[1]s\n", tableName(fault))
+		script := fmt.Sprintf("table inet %[1]s {}\ndelete table inet %[1]s\n", tableName(fault))
 		return t.Cluster.InNodeNetwork(ctx, t.Node.Name, script, "nft", "-f", "-")
 	}
 }
@@ -124,14 +156,13 @@ func blockDNS(t Target, o Options) (string, error) {
 	default:
 		return "", fmt.Errorf("--proto %q: udp, tcp or both", o.Proto)
 	}
-	plan := t.Cluster.State.Plan
 	switch o.Dest {
 	case "vip":
-		rule := "ip daddr " + plan.ClusterDNS() + " " + match
-		return chain("prerouting", beforeNAT, rule) + chain("output", beforeNAT, rule), nil
+		rules := drops("daddr", match, t.Cluster.State.Plan.ClusterDNSes()...)
+		return chain("prerouting", beforeNAT, rules...) + chain("output", beforeNAT, rules...), nil
 	case "pods":
-		rule := "ip daddr " + plan.Pods + " " + match
-		return chain("forward", afterNAT, rule) + chain("output", afterNAT, rule), nil
+		rules := drops("daddr", match, strings.Split(t.Cluster.State.Plan.PodRanges(), ",")...)
+		return chain("forward", afterNAT, rules...) + chain("output", afterNAT, rules...), nil
 	case "", "all":
 		return chain("prerouting", beforeNAT, match) + chain("output", beforeNAT, match), nil
 	}

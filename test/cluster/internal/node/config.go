@@ -19,9 +19,10 @@ type Config struct {
 	Cluster  string `json:"cluster"`
 	Dir      string `json:"dir"` // the node's directory on this machine
 	IP       string `json:"ip"`
-	Gateway  string `json:"gateway"`
-	Bin      string `json:"bin"`    // directory of the cluster's programs
-	Shared   string `json:"shared"` // directory that this machine and the node both see; holds Dir and Bin
+	IPs      string `json:"ips"`      // those of all families, with a comma between
+	Gateways string `json:"gateways"` // this machine's addresses, where the resolver is
+	Bin      string `json:"bin"`      // directory of the cluster's programs
+	Shared   string `json:"shared"`   // directory that this machine and the node both see; holds Dir and Bin
 	CgroupV1 bool   `json:"cgroupV1"`
 	// LimitOOM is set where the machine lacks CAP_SYS_RESOURCE: without it no
 	// process may lower an OOM score, and the container runtime must not try.

@@ -57,6 +57,10 @@ func (c Config) sysctls() error {
 		// pass the rules all the same, or a Service's address is not restored.
 		"net/bridge/bridge-nf-call-iptables": "1",
 	}
+	if strings.Contains(c.IPs, ":") {
+		values["net/ipv6/conf/all/forwarding"] = "1"
+		values["net/bridge/bridge-nf-call-ip6tables"] = "1"
+	}
 	for key, value := range values {
 		path := filepath.Join("/proc/sys", key)
 		if !host.Exists(path) {

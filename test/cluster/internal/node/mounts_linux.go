@@ -96,8 +96,8 @@ func (c Config) mountKernel(root string) error {
 func (c Config) writeIdentity(root string) error {
 	files := map[string]string{
 		"hostname":    c.Name + "\n",
-		"hosts":       fmt.Sprintf("127.0.0.1 localhost\n%s %s\n", c.IP, c.Name),
-		"resolv.conf": "nameserver " + c.Gateway + "\n",
+		"hosts":       c.hosts(),
+		"resolv.conf": "nameserver " + strings.ReplaceAll(c.Gateways, ",", "\nnameserver ") + "\n",
 		// Equal ids would make nodes look like copies of one machine.
 		"machine-id": machineID(c.Cluster+"/"+c.Name) + "\n",
 	}
@@ -108,6 +108,18 @@ func (c Config) writeIdentity(root string) error {
 		}
 	}
 	return unix.Sethostname([]byte(c.Name))
+}
+
+// hosts is the node's file of names that need no resolver.
+func (c Config) hosts() string {
+	text := "127.0.0.1 localhost\n"
+	if strings.Contains(c.IPs, ":") {
+		text += "::1 localhost\n"
+	}
+	for ip := range strings.SplitSeq(c.IPs, ",") {
+		text += ip + " " + c.Name + "\n"
+	}
+	return text
 }
 
 // enter makes root the node's root and lets go of this machine's.
