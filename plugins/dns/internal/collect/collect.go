@@ -338,6 +338,11 @@ func (c *Collector) orphans(ctx context.Context) {
 	if err == nil {
 		c.in.Deployments = trimmed(list.Items)
 	}
+	sets, err := c.client.AppsV1().DaemonSets(metav1.NamespaceSystem).List(ctx, metav1.ListOptions{LabelSelector: "k8s-app=kube-dns"})
+	c.note("daemonsets", "list", "daemonsets.apps in "+metav1.NamespaceSystem, err)
+	if err == nil {
+		c.in.DaemonSets = trimmed(sets.Items)
+	}
 }
 
 // misselected keeps the DNS servers among the pods that the Service selects. Where its selector leads to none, it looks

@@ -62,8 +62,8 @@ try:
     print(r.hex())
 except Exception as e:
     print("!"+str(e))'
-pl='use IO::Socket::INET; my($t,$s,$w,$n)=@ARGV; $SIG{ALRM}=sub{print "!timed out\n";exit}; alarm $n;
-my $k=IO::Socket::INET->new(PeerAddr=>$s,PeerPort=>53,Proto=>$t) or do{print "!$!\n";exit};
+pl='use IO::Socket::IP; my($t,$s,$w,$n)=@ARGV; $SIG{ALRM}=sub{print "!timed out\n";exit}; alarm $n;
+my $k=IO::Socket::IP->new(PeerAddr=>$s,PeerPort=>53,Proto=>$t) or do{print "!$!\n";exit};
 $k->send(pack("H*",$w)); my $r; defined $k->recv($r,65535) or do{print "!$!\n";exit}; print unpack("H*",$r),"\n";'
 servers=
 [ -r /etc/resolv.conf ] && while read -r key value _; do [ "$key" = nameserver ] && servers="$servers $value"; done </etc/resolv.conf
@@ -76,7 +76,7 @@ if have dig; then udp=dig tcp=dig; fi
 if [ $udp = none ] && have nslookup; then udp=nslookup; fi
 if have nc; then tcp=nc; case "$(nc -u 2>&1 </dev/null)" in *nvalid*|*nrecognized*) ;; *) udp=nc;; esac; fi
 if have bash && have timeout && have dd && have od; then udp=bash tcp=bash; fi
-if have perl && perl -MIO::Socket::INET -e 1 2>/dev/null; then udp=perl tcp=perl; fi
+if have perl && perl -MIO::Socket::IP -e 1 2>/dev/null; then udp=perl tcp=perl; fi
 if have python3; then udp=python3 tcp=python3; fi
 echo "@tool udp $udp"; echo "@tool tcp $tcp"
 ask() {

@@ -37,9 +37,15 @@ func ServersOf(in facts.Input) (servers []string, q records.Question) {
 		return nil, q
 	}
 	servers = discover.ClusterIPs(w.Service)
+	families := Families(w)
 	for i := range w.Pods {
-		if ip := w.Pods[i].Status.PodIP; podfact.Serves(&w.Pods[i]) && ip != "" && len(servers) < 8 {
-			servers = append(servers, ip)
+		if !podfact.Serves(&w.Pods[i]) || len(servers) >= 8 {
+			continue
+		}
+		for _, ip := range facts.Addresses(&w.Pods[i]) {
+			if slices.Contains(families, FamilyOf(ip)) {
+				servers = append(servers, ip)
+			}
 		}
 	}
 	if w.From != nil {
@@ -50,6 +56,28 @@ func ServersOf(in facts.Input) (servers []string, q records.Question) {
 		}
 	}
 	return servers, q
+}
+
+// FamilyOf is the family of an address as a person calls it.
+func FamilyOf(ip string) string {
+	if strings.Contains(ip, ":") {
+		return "IPv6"
+	}
+	return "IPv4"
+}
+
+// Families are those in which pods can query the DNS Service: of its addresses, in their order.
+func Families(w *facts.Snapshot) []string {
+	var list []string
+	for _, ip := range discover.ClusterIPs(w.Service) {
+		if family := FamilyOf(ip); !slices.Contains(list, family) {
+			list = append(list, family)
+		}
+	}
+	if len(list) == 0 { // a headless one: its pods are queried themselves
+		list = append(list, "IPv4", "IPv6")
+	}
+	return list
 }
 
 // Serves says whether cluster DNS may answer at an address. A link-local one is the node's own: what answers there (a

@@ -114,6 +114,18 @@ func Runs(pod *corev1.Pod) bool {
 		slices.ContainsFunc(podfact.Containers(pod), func(s corev1.ContainerStatus) bool { return s.State.Running != nil })
 }
 
+// Addresses are a pod's, of each family, the one that Kubernetes prefers first.
+func Addresses(pod *corev1.Pod) []string {
+	var list []string
+	for _, ip := range pod.Status.PodIPs {
+		list = append(list, ip.IP)
+	}
+	if len(list) == 0 && pod.Status.PodIP != "" {
+		list = append(list, pod.Status.PodIP)
+	}
+	return list
+}
+
 // HostsFile is /etc/hosts of the suspect: the file itself, or what the kubelet is told to write into it.
 func (w *Snapshot) HostsFile() string {
 	text := w.From.Files["/etc/hosts"]

@@ -140,7 +140,7 @@ func (w *Snapshot) ClusterServers() []string {
 	}
 	for i := range w.Pods {
 		if w.Pods[i].Spec.HostNetwork {
-			list = append(list, w.Pods[i].Status.PodIP)
+			list = append(list, Addresses(&w.Pods[i])...)
 		}
 	}
 	return list

@@ -66,7 +66,8 @@ func HostsOverride(w *facts.Snapshot, dns []string, spellings ...string) *findin
 		}
 	}
 	pod := &w.From.Pod
-	own := name == "localhost" || strings.HasPrefix(name, "ip6-") || slices.Contains(addresses, pod.Status.PodIP)
+	own := name == "localhost" || strings.HasPrefix(name, "ip6-") ||
+		slices.ContainsFunc(facts.Addresses(pod), func(ip string) bool { return slices.Contains(addresses, ip) })
 	if len(addresses) == 0 || own { // what every such file has
 		return nil
 	}

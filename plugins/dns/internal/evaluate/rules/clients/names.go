@@ -229,6 +229,9 @@ func deniedOutside(w *facts.Snapshot, fqdn string) finding.Finding {
 	if corefile.InZone(fqdn, w.Zone) {
 		return notFound(w, short+" does not exist", evidence, nil, w.Read("List the Services", "", "get", "services", "-A"))
 	}
+	if f := otherDomain(w, short, evidence); f != nil {
+		return *f
+	}
 	message := short + " does not exist outside the cluster"
 	next := w.Read("List the upstream servers for names outside the cluster", "", "dns", "upstream")
 	labels := strings.Split(short, ".")
@@ -344,6 +347,9 @@ func ResolveFindings(w *facts.Snapshot, answers []report.Answer, name string) []
 	// one family without an address is usual; both are a name that nobody can connect to
 	if !g.missing && !g.address && len(g.silent) == 0 && g.empty["A"] && g.empty["AAAA"] {
 		return append(all, ExplainNoAddress(w, name, false))
+	}
+	if f := otherFamily(w, g, answers, name); f != nil {
+		all = append(all, *f)
 	}
 	if g.exists && (!g.missing || g.cached) {
 		// the same rules as for the answers of a check: what a plugin changes, and what differs from the API

@@ -12,6 +12,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/discover"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/rules/servers"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
 
 // The codes of this file.
@@ -104,9 +105,9 @@ func (p path) replicaWords() (good, bad []string) {
 	return good, bad
 }
 
-// paths sorts the suspect's answers. Replicas that are not ready, or that do not answer over port-forward either, say
+// paths sorts the suspect's answers of one family. Replicas that are not ready, or that do not answer over port-forward either, say
 // nothing about the path.
-func paths(w *facts.Snapshot) map[string]path {
+func paths(w *facts.Snapshot, family string) map[string]path {
 	if w.Service == nil {
 		return nil
 	}
@@ -114,13 +115,15 @@ func paths(w *facts.Snapshot) map[string]path {
 	for i := range w.Pods {
 		p := w.ProbeOf(w.Pods[i].Name)
 		if podfact.Serves(&w.Pods[i]) && (p == nil || p.Error != "" || w.Reached(*p)) {
-			alive[w.Pods[i].Status.PodIP] = true
+			for _, ip := range facts.Addresses(&w.Pods[i]) {
+				alive[ip] = true
+			}
 		}
 	}
 	vips := discover.ClusterIPs(w.Service)
 	out := map[string]path{}
 	for _, a := range w.From.Answers {
-		if a.Name != w.Control() {
+		if a.Name != w.Control() || ask.FamilyOf(a.Server) != family {
 			continue
 		}
 		p, ok := out[a.Transport]
@@ -160,9 +163,54 @@ func checkPath(w *facts.Snapshot) []finding.Finding {
 	return append(checkOwn(w, own, pathEvidence(w)), list...)
 }
 
-// servicePath judges the ways to the DNS Service and to each replica.
+// servicePath judges the ways to the DNS Service and to each replica, in each family in which the Service has an address.
 func servicePath(w *facts.Snapshot) []finding.Finding {
-	paths := paths(w)
+	if w.Service == nil {
+		return nil
+	}
+	families := ask.Families(w)
+	if len(families) == 1 {
+		return familyPath(w, families[0])
+	}
+	var list []finding.Finding
+	works := ""
+	for _, family := range families {
+		found := familyPath(w, family)
+		if len(found) == 0 {
+			works = family
+		}
+		for _, f := range found {
+			list = append(list, ofFamily(w, f, family))
+		}
+	}
+	if works == "" && len(list) > 0 { // nothing is left that works: one cause, which no family tells
+		return familyPath(w, families[0])
+	}
+	return list
+}
+
+// ofFamily says over which family a path is broken, and how much that matters to a pod that has another one.
+func ofFamily(w *facts.Snapshot, f finding.Finding, family string) finding.Finding {
+	own, of := w.OwnServers(), 0
+	for _, ip := range own {
+		if ask.FamilyOf(ip) == family {
+			of++
+		}
+	}
+	f.Message = "over " + family + ", " + f.Message
+	switch {
+	case of == 0 && len(own) > 0:
+		f.Severity = finding.Info
+		f.Message = strings.TrimSuffix(f.Message, someLost) + "; the pod does not query over " + family + ": its nameserver is " + strings.Join(own, ", ")
+	case of < len(own) && f.Severity == finding.Critical:
+		f.Severity = finding.Warning // the other nameserver is asked after a timeout
+	}
+	return f
+}
+
+// familyPath judges the ways of one family.
+func familyPath(w *facts.Snapshot, family string) []finding.Finding {
+	paths := paths(w, family)
 	udp, tcp := paths["UDP"], paths["TCP"]
 	dead := func(p path) bool {
 		good, bad := p.replicaWords()
@@ -233,13 +281,13 @@ func partialPath(w *facts.Snapshot, udp, tcp path, object *finding.ObjectRef, ev
 	if bad := slices.Compact(slices.Sorted(slices.Values(append(badUDP, badTCP...)))); len(bad) > 0 {
 		var names []string
 		for i := range w.Pods {
-			if slices.Contains(bad, w.Pods[i].Status.PodIP) {
+			if slices.ContainsFunc(facts.Addresses(&w.Pods[i]), func(ip string) bool { return slices.Contains(bad, ip) }) {
 				names = append(names, w.Pods[i].Name+" on node "+w.Pods[i].Spec.NodeName)
 			}
 		}
 		return []finding.Finding{w.Make(ReplicaUnreachableFromPod, finding.Critical, object,
-			fmt.Sprintf("pod %s/%s on node %s does not reach %s; some queries of the pod are lost", pod.Namespace, pod.Name, pod.Spec.NodeName,
-				strings.Join(names, ", ")), evidence, next...)}
+			fmt.Sprintf("pod %s/%s on node %s does not reach %s", pod.Namespace, pod.Name, pod.Spec.NodeName,
+				strings.Join(names, ", "))+someLost, evidence, next...)}
 	}
 	var transports []string
 	for name, p := range map[string]path{"UDP": udp, "TCP": tcp} {
@@ -253,10 +301,22 @@ func partialPath(w *facts.Snapshot, udp, tcp path, object *finding.ObjectRef, ev
 	}
 	return []finding.Finding{w.Make(DNSServiceUnreachableFromPod, finding.Critical, object,
 		fmt.Sprintf("pod %s/%s on node %s reaches the DNS pods directly, but gets no answer from Service address %s over %s", pod.Namespace,
-			pod.Name, pod.Spec.NodeName, strings.Join(discover.ClusterIPs(w.Service), ", "), strings.Join(transports, " and ")), evidence,
+			pod.Name, pod.Spec.NodeName, strings.Join(silentAddresses(w, transports), ", "), strings.Join(transports, " and ")), evidence,
 		append([]finding.Next{w.Read("Check whether kube-proxy, or what replaces it, is running on "+
 			"node "+pod.Spec.NodeName, "kube-system", "get", "pods", "-o", "wide", "--field-selector",
 			"spec.nodeName="+pod.Spec.NodeName)}, next...)...)}
+}
+
+// someLost is what follows where some replicas are out of reach.
+const someLost = "; some queries of the pod are lost"
+
+// silentAddresses are the addresses of the Service that gave the pod no answer over one of the transports.
+func silentAddresses(w *facts.Snapshot, transports []string) []string {
+	return slices.DeleteFunc(discover.ClusterIPs(w.Service), func(ip string) bool {
+		return !slices.ContainsFunc(w.From.Answers, func(a report.Answer) bool {
+			return a.Server == ip && a.Rcode == "" && slices.Contains(transports, a.Transport)
+		})
+	})
 }
 
 func pathEvidence(w *facts.Snapshot) []finding.Evidence {

@@ -165,9 +165,10 @@ func replicaNotReady(w *facts.Snapshot, pod *corev1.Pod, ready int) finding.Find
 	if slices.ContainsFunc(podfact.Containers(pod), func(s corev1.ContainerStatus) bool { return podfact.Waiting(&s) == podfact.Image }) {
 		state = "image " + pod.Spec.Containers[0].Image + " is not available, " + state
 		next = next[:1] // a container that never ran has said nothing
-		if w.Workload != nil && w.Workload.Ref.Kind == "Deployment" {
-			next = append([]finding.Next{w.Change("Roll the Deployment back, if the image is wrong", pod.Namespace,
-				"rollout", "undo", "deployment", w.Workload.Ref.Name)}, next...)
+		if w.Workload != nil {
+			kind := w.Workload.Ref.Kind
+			next = append([]finding.Next{w.Change("Roll the "+kind+" back, if the image is wrong", pod.Namespace,
+				"rollout", "undo", strings.ToLower(kind), w.Workload.Ref.Name)}, next...)
 		}
 	}
 	return w.Make(ReplicaNotReady, finding.Warning, facts.Ref("Pod", pod.Namespace, pod.Name),

@@ -82,28 +82,57 @@ func CheckNoService(w *facts.Snapshot) []finding.Finding {
 		message = fmt.Sprintf("no Service has the address %s, which pods use as nameserver", strings.Join(asked, ", "))
 		evidence = append(evidence, facts.NewEvidence("ConfigMap kube-system/kubelet-config", "clusterDNS", "%s", strings.Join(asked, ", ")))
 	}
-	for i := range w.Deployments {
-		d := &w.Deployments[i]
-		if d.Spec.Template.Labels["k8s-app"] != "kube-dns" {
-			continue
-		}
-		message += fmt.Sprintf("; Deployment %s has none", d.Name)
-		evidence = append(evidence, facts.NewEvidence("Deployment "+d.Name, "status.readyReplicas", "%d", d.Status.ReadyReplicas))
+	if o := orphan(w); o != nil {
+		message += fmt.Sprintf("; %s %s has none", o.ref.Kind, o.ref.Name)
+		evidence = append(evidence, facts.NewEvidence(o.ref.Kind+" "+o.ref.Name, o.path, "%d", o.ready))
 		if len(asked) == 1 {
-			ports := `[{"op":"replace","path":"/spec/ports","value":[{"name":"dns","port":53,"protocol":"UDP"},` +
-				`{"name":"dns-tcp","port":53,"protocol":"TCP"},{"name":"metrics","port":9153,"protocol":"TCP"}]}]`
-			next = append(next,
-				w.Change("Recreate the Service at the address that pods use", d.Namespace, "expose", "deployment", d.Name, "--name=kube-dns",
-					"--port=53", "--protocol=UDP", "--cluster-ip="+asked[0]),
-				w.Change("Set the UDP, TCP and metrics ports of the new "+
-					"Service", d.Namespace, "patch", "service", "kube-dns", "--type=json", "-p", ports))
+			ports := `{"op":"replace","path":"/spec/ports","value":[{"name":"dns","port":53,"protocol":"UDP"},` +
+				`{"name":"dns-tcp","port":53,"protocol":"TCP"},{"name":"metrics","port":9153,"protocol":"TCP"}]}`
+			next = append(next, o.recreate(w, asked[0]),
+				w.Change("Set the "+o.sets+"UDP, TCP and metrics ports of the new "+
+					"Service", o.ref.Namespace, "patch", "service", "kube-dns", "--type=json", "-p", "["+o.selector+ports+"]"))
 		}
-		break
 	}
 	next = append(next, w.Read("Search for DNS workloads and Services under another "+
 		"name", "", "get", "services,deployments,daemonsets", "-A", "-l",
 		"k8s-app in (kube-dns,coredns)"))
 	return []finding.Finding{w.Make(DNSServiceNotFound, finding.Critical, nil, message, evidence, next...)}
+}
+
+// lone is a workload of DNS servers that no Service stands in front of.
+type lone struct {
+	ref   finding.ObjectRef
+	path  string // of the number of its ready pods
+	ready int32
+	// What the new Service gets besides its ports, in words and as a part of a patch.
+	sets, selector string
+}
+
+func orphan(w *facts.Snapshot) *lone {
+	for i := range w.Deployments {
+		if d := &w.Deployments[i]; d.Spec.Template.Labels["k8s-app"] == "kube-dns" {
+			return &lone{ref: *facts.Ref("Deployment", d.Namespace, d.Name), path: "status.readyReplicas", ready: d.Status.ReadyReplicas}
+		}
+	}
+	for i := range w.DaemonSets {
+		if d := &w.DaemonSets[i]; d.Spec.Template.Labels["k8s-app"] == "kube-dns" {
+			return &lone{
+				ref: *facts.Ref("DaemonSet", d.Namespace, d.Name), path: "status.numberReady", ready: d.Status.NumberReady, sets: "selector and the ",
+				selector: `{"op":"replace","path":"/spec/selector","value":{"k8s-app":"kube-dns"}},`,
+			}
+		}
+	}
+	return nil
+}
+
+// recreate makes the Service anew. kubectl expose takes no DaemonSet.
+func (o *lone) recreate(w *facts.Snapshot, address string) finding.Next {
+	const why = "Recreate the Service at the address that pods use"
+	if o.ref.Kind == "Deployment" {
+		return w.Change(why, o.ref.Namespace, "expose", "deployment", o.ref.Name, "--name=kube-dns", "--port=53", "--protocol=UDP",
+			"--cluster-ip="+address)
+	}
+	return w.Change(why, o.ref.Namespace, "create", "service", "clusterip", "kube-dns", "--tcp=53", "--clusterip="+address)
 }
 
 func checkScaledToZero(w *facts.Snapshot) []finding.Finding {
