@@ -51,6 +51,27 @@ func NoAddress(text string) bool {
 	return slices.ContainsFunc(addressless, func(w string) bool { return strings.Contains(text, w) })
 }
 
+// agentFiles are what agents of network plugins leave on a node for the programs that set up pods there, by which those miss them.
+// https://github.com/flannel-io/cni-plugin/blob/main/flannel.go (defaultSubnetFile)
+// https://github.com/projectcalico/calico/blob/master/cni-plugin/pkg/plugin/plugin.go (nodename)
+// https://github.com/cilium/cilium/blob/main/pkg/defaults/defaults.go (SockPath)
+var agentFiles = []struct{ agent, file string }{
+	{"flannel", "/run/flannel/subnet.env: no such file"},
+	{"calico", "/var/lib/calico/nodename: no such file"},
+	{"cilium", "/run/cilium/cilium.sock: connect: no such file"},
+}
+
+// WithoutAgent names the network plugin whose agent has not set up the node, where a text says that what the agent leaves there is
+// missing; empty: it says no such thing.
+func WithoutAgent(text string) string {
+	for _, f := range agentFiles {
+		if strings.Contains(text, f.file) {
+			return f.agent
+		}
+	}
+	return ""
+}
+
 // HostLocal says whether the text is that of the plugin host-local, which keeps a file for each address on the node.
 func HostLocal(text string) bool {
 	return strings.Contains(text, "no IP addresses available in range set")

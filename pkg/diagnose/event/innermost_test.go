@@ -31,3 +31,20 @@ func TestNoAddressIsToldByThePlugin(t *testing.T) {
 		}
 	}
 }
+
+func TestAnAgentThatHasNotSetUpTheNodeIsNamed(t *testing.T) {
+	for text, want := range map[string]string{
+		`plugin type="flannel" failed (add): loadFlannelSubnetEnv failed: open /run/flannel/subnet.env: no such file or directory`:                            "flannel",
+		`plugin type="flannel" failed (add): open /run/flannel/subnet.env: no such file or directory`:                                                         "flannel",
+		`plugin type="calico" failed (add): stat /var/lib/calico/nodename: no such file or directory: check that the calico/node container is running`:        "calico",
+		`plugin type="cilium-cni" failed (add): unable to connect to Cilium agent: dial unix /var/run/cilium/cilium.sock: connect: no such file or directory`: "cilium",
+		`plugin type="flannel" failed (add): failed to delegate add: failed to find plugin "bridge" in path [/opt/cni/bin]`:                                   "",
+		`plugin type="flannel" failed (add): /run/flannel/subnet.env is missing FLANNEL_MTU`:                                                                  "",
+		`MountVolume.SetUp failed for volume "c" : configmap "nope" not found`:                                                                                "",
+		`plugin type="flannel" failed (add): failed to delegate add: no IP addresses available in range set: 10.1.1.1-10.1.1.254`:                             "",
+	} {
+		if got := WithoutAgent(text); got != want {
+			t.Errorf("%s: %q", text, got)
+		}
+	}
+}

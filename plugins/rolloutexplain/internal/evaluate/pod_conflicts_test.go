@@ -9,6 +9,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/diff"
@@ -206,6 +207,18 @@ func TestTriedByHand(t *testing.T) {
 			b.x().Spec.RuntimeClassName = plain.Ptr("sandboxed")
 			b.podEvent("FailedCreatePodSandBox", `Failed to create pod sandbox: rpc error: code = Unknown desc = unable to get OCI runtime for sandbox "b9": no runtime for "gvisor" is configured`, 5)
 		})},
+		{"an agent of the network that has not set up the node", pods.FailedCreatePodSandBox, "on node w1: network plugin flannel has not set up the node: open /run/flannel/subnet.env: no such file or directory", "", report.Transient, with(func(b *builder) {
+			b.podEvent("FailedCreatePodSandBox", `Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox "1e": plugin type="flannel" failed (add): loadFlannelSubnetEnv failed: open /run/flannel/subnet.env: no such file or directory`, 5)
+		})},
+		{"a range of the network that is full", pods.FailedCreatePodSandBox, "on node w1: no IP addresses available", "has not set up", report.Transient, with(func(b *builder) {
+			b.podEvent("FailedCreatePodSandBox", `Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox "1e": plugin type="flannel" failed (add): failed to delegate add: no IP addresses available in range set: 10.1.1.1-10.1.1.254`, 5)
+		})},
+		{"a probe over IPv6", pods.ReadinessProbeFailing, "(no process listens on that port over IPv6; one that listens on 0.0.0.0 accepts IPv4 only)", "", report.Transient, with(func(b *builder) {
+			probedOver(b, "[fd00::7]:8080")
+		})},
+		{"a probe over IPv4", pods.ReadinessProbeFailing, "(no process listens on that port)", "IPv6", report.Transient, with(func(b *builder) {
+			probedOver(b, "10.0.0.7:8080")
+		})},
 		{"a sysctl that the kubelet forbids", pods.PodRejected, "SysctlForbidden", "nothing that changed", report.LikelyFatal, with(func(b *builder) {
 			stopped(b, corev1.PodFailed, "SysctlForbidden", `Pod was rejected: forbidden sysctl: "kernel.msgmax" not allowlisted`)
 		})},
@@ -238,6 +251,20 @@ func TestTriedByHand(t *testing.T) {
 			t.Errorf("%s: it says %q: %s", tt.name, tt.not, why)
 		}
 	}
+}
+
+// probedOver makes a pod whose readiness probe is refused at an address.
+func probedOver(b *builder, address string) {
+	s := running(2 * time.Minute)
+	s.Ready = false
+	b.status(s)
+	for i := range b.x().Status.Conditions {
+		if c := &b.x().Status.Conditions[i]; c.Type == corev1.PodReady || c.Type == corev1.ContainersReady {
+			c.Status = corev1.ConditionFalse
+		}
+	}
+	b.c().ReadinessProbe = &corev1.Probe{PeriodSeconds: 2, FailureThreshold: 3, ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/", Port: intstr.FromInt32(8080)}}}
+	b.podEvent("Unhealthy", `Readiness probe failed: Get "http://`+address+`/": dial tcp `+address+`: connect: connection refused`, 20)
 }
 
 // One reason on many nodes is one cause that names them all; what holds for one node is not said of another.

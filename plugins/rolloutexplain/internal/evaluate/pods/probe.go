@@ -76,6 +76,9 @@ func probeHint(words string, spec *corev1.Container) string {
 	switch {
 	case elsewhere(spec.ReadinessProbe) != "":
 		return fmt.Sprintf(" (the probe sets host %s, which the kubelet reads as the node's)", elsewhere(spec.ReadinessProbe))
+	case plain.ContainsAny(words, "connection refused") && strings.Contains(words, "dial tcp ["):
+		// The kubelet probes the address that the pod has first. https://man7.org/linux/man-pages/man7/ipv6.7.html
+		return " (no process listens on that port over IPv6; one that listens on 0.0.0.0 accepts IPv4 only)"
 	case plain.ContainsAny(words, "connection refused"):
 		return " (no process listens on that port)"
 	case plain.ContainsAny(words, "statuscode: 404"):

@@ -109,8 +109,12 @@ func beforeSandbox(e *model.Evaluation, w *model.Workload, p *model.Pod, events 
 				WithNext(e.NextCluster(finding.Read, "Read the handler and the node selector of the RuntimeClass", "get", "runtimeclass",
 					plain.Or(p.Spec.RuntimeClassName, ""), "-o", "yaml"))
 		}
+		why := plain.Innermost(ev.Message)
+		if agent := eventfact.WithoutAgent(ev.Message); agent != "" {
+			why = fmt.Sprintf("network plugin %s has not set up the node: %s", agent, why)
+		}
 		return e.Cause(p, model.StageSandbox, FailedCreatePodSandBox, report.Transient,
-			"the pod sandbox cannot be created on node %s: %s", p.Spec.NodeName, plain.Innermost(ev.Message)).
+			"the pod sandbox cannot be created on node %s: %s", p.Spec.NodeName, why).
 			ByEvent(ev).WithKey(p.Spec.NodeName).
 			WithNext(e.NextCluster(finding.Read, "Check the network plugin, the container runtime and the free pod addresses of the node",
 				"nodeinfo", p.Spec.NodeName))
