@@ -50,6 +50,15 @@ keep_requests() {
   done
 }
 
+# own_clusters lists the clusters of one package: NAME-PACKAGE, and where it has several NAME-PACKAGE2 or NAME-PACKAGE-MAKE.
+own_clusters() {
+  [ -z "${E2E_KUBECONFIG:-}" ] || return 0
+  local name
+  for name in $(bin/cluster list); do
+    if [[ $name =~ ^"$E2E_CLUSTER-$1"([0-9]+|-.+)?$ ]]; then echo "$name"; fi
+  done
+}
+
 # run_package runs the tests of one package, and notes if they failed.
 run_package() {
   local package=$1 began=$SECONDS where=. tests=./test/e2e/$1 own
@@ -57,8 +66,8 @@ run_package() {
   # shellcheck disable=SC2086 # the arguments are several words
   (cd $where && "$E2E_BIN/gotest" -count=1 -timeout 45m ${E2E_ARGS:-} "$tests") || touch "$work/$package.failed"
   echo "e2e: $package: $((SECONDS - began)) s" >&2
-  for own in "$E2E_CLUSTER-$package" "$E2E_CLUSTER-${package}2" "$E2E_CLUSTER-${package}3"; do # a package may have several
-    [ -n "${E2E_KUBECONFIG:-}" ] || keep_requests "$own" "$work/$package.requests"
+  for own in $(own_clusters "$package"); do
+    keep_requests "$own" "$work/$package.requests"
     remove_clusters "$own"
   done
 }

@@ -128,7 +128,7 @@ func TestRolloutsOfTheRealArgo(t *testing.T) {
 	}
 	for _, r := range cases {
 		c.MustKubectl(t, "wait", "rollout/"+r.name, "--for=jsonpath={.status.phase}=Healthy", "--timeout=120s", "-n", ns)
-		said := explain(t, c, ns, r.name)
+		said := explain(t, c, ns, "rollout/"+r.name)
 		if said.Verdict != rollout.Complete || len(said.Findings) > 0 || len(said.NextAction) > 0 {
 			t.Errorf("%s is healthy, and the report says %s: %s %v", r.name, said.Verdict, said.Summary, said.NextAction)
 		}
@@ -150,7 +150,7 @@ func (r rolloutCase) check(t *testing.T, c *harness.Cluster, ns string) {
 	}
 	var said rollout.Rollout
 	harness.Eventually(t, 60*time.Second, func() (string, bool) {
-		said = explain(t, c, ns, r.name)
+		said = explain(t, c, ns, "rollout/"+r.name)
 		text := said.Summary + "\n" + strings.Join(said.NextAction, "\n")
 		missing := slices.DeleteFunc(slices.Clone(r.says), func(words string) bool { return strings.Contains(text, words) })
 		root := finding.Code("")
@@ -183,7 +183,7 @@ func (r rolloutCase) check(t *testing.T, c *harness.Cluster, ns string) {
 func explain(t *testing.T, c *harness.Cluster, ns, name string) rollout.Rollout {
 	t.Helper()
 	var said rollout.Rollout
-	read(t, c, &said, "rollout-explain", "rollout/"+name, "-n", ns, "-o", "json")
+	read(t, c, &said, "rollout-explain", name, "-n", ns, "-o", "json")
 	return said
 }
 

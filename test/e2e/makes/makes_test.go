@@ -1,7 +1,7 @@
 // Package makes holds end-to-end tests on a cluster with parts that not every cluster has: a network that enforces NetworkPolicies,
 // volumes that are provisioned where their first pod is, or attached to one node at a time, and the controller of Argo Rollouts; on
-// another one, whose nodes have a DNS cache; and on one whose worker has the oldest kubelet that Kubernetes supports. `make test-all`
-// runs them.
+// another one, whose nodes have a DNS cache; on one whose worker has the oldest kubelet that Kubernetes supports; on two that have
+// IPv6, one of them IPv6 alone; and on one whose pods reach each other through flannel's overlay. `make test-all` runs them.
 package makes
 
 import (
@@ -25,4 +25,25 @@ func other(t *testing.T) *harness.Cluster {
 func oldKubelets(t *testing.T) *harness.Cluster {
 	t.Helper()
 	return harness.Own(t, "makes3", 1, "--kubelet-version", oldKubelet)
+}
+
+// otherDomain is a cluster domain that is not Kubernetes' own.
+const otherDomain = "corp.example"
+
+// dualStack is a cluster with both families of addresses and another domain.
+func dualStack(t *testing.T) *harness.Cluster {
+	t.Helper()
+	return harness.Own(t, "makes-dual", 1, "--ip-family", "dual", "--cluster-domain", otherDomain)
+}
+
+// ipv6Only is a cluster without IPv4.
+func ipv6Only(t *testing.T) *harness.Cluster {
+	t.Helper()
+	return harness.Own(t, "makes-ipv6", 1, "--ip-family", "ipv6")
+}
+
+// flannel is a cluster with a network plugin of the field.
+func flannel(t *testing.T) *harness.Cluster {
+	t.Helper()
+	return harness.Own(t, "makes-flannel", 1, "--with", "flannel")
 }
