@@ -298,14 +298,14 @@ func (h *harness) testKilledNode(t *testing.T) {
 	}
 }
 
-// Two at a time, one of them without workers and with the other kube-proxy.
+// Two at a time, one of them without workers, with the other kube-proxy and with both families of addresses.
 func TestClustersSideBySide(t *testing.T) {
 	first := e2e(t)
 	before := look(t)
 	second := &harness{program: first.program, name: first.name + "-b"}
 	t.Cleanup(func() { first.run("down"); second.run("down") }) //nolint:errcheck // checked below
 	var wait sync.WaitGroup
-	wait.Go(func() { first.up(t, "--workers", "0", "--proxy-mode", "nftables") })
+	wait.Go(func() { first.up(t, "--workers", "0", "--proxy-mode", "nftables", "--ip-family", "dual") })
 	wait.Go(func() { second.up(t, "--workers", "1") })
 	wait.Wait()
 	for _, h := range []*harness{first, second} {
