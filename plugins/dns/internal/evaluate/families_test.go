@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
 
@@ -163,5 +164,33 @@ func TestTheServiceOfADaemonSetIsGone(t *testing.T) {
 	if strings.Contains(text, "expose") || !strings.Contains(text, "kubectl create service clusterip kube-dns --tcp=53 --clusterip=10.96.0.10 -n kube-system") ||
 		!strings.Contains(text, `"path":"/spec/selector","value":{"k8s-app":"kube-dns"}`) {
 		t.Errorf("%s", text)
+	}
+}
+
+// The names of addresses are in zones of their own, which a Corefile may lack.
+func TestTheNameOfAnAddress(t *testing.T) {
+	for _, tt := range []struct {
+		name, corefile, ip string
+		says               string
+	}{
+		{
+			"a Service, and no zone", strings.ReplaceAll(kubeadmCorefile, " ip6.arpa", ""), "fd00:96::6",
+			"does not exist: address fd00:96::6 belongs to six.shop.svc.cluster.local, but the kubernetes plugin of CoreDNS does not serve its zone",
+		},
+		{"nothing of the cluster", kubeadmCorefile, "fd00:96::7", "does not exist: no Service or endpoint of the cluster has address fd00:96::7"},
+		{"nothing of the cluster, in IPv4", kubeadmCorefile, "192.0.2.9", "does not exist: no Service or endpoint of the cluster has address 192.0.2.9"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			in := healthy()
+			in.ConfigMaps[0].Data["Corefile"] = tt.corefile
+			in.Services = append(in.Services, service("shop", "six", "fd00:96::6", nil, corev1.ServicePort{Name: "http", Port: 80, Protocol: "TCP"}))
+			name := records.ReverseName(tt.ip)
+			in.Probes = nil
+			in.From.Answers = []report.Answer{{Viewpoint: "pod:shop/web", Server: "10.96.0.10", Transport: "UDP", Name: name, Type: "PTR", Rcode: "NXDOMAIN"}}
+			got := Resolve(in, noon, Options{}, name, []string{"PTR"}, "")
+			if got.PrimaryCode != "NameNotFound" || !strings.Contains(got.Summary, tt.says) || strings.Contains(got.Summary, "namespace") {
+				t.Errorf("%s: %s", got.PrimaryCode, got.Summary)
+			}
+		})
 	}
 }

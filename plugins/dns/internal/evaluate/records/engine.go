@@ -190,7 +190,7 @@ func (e *Engine) Lookup(name, typ string) Expected {
 
 func (e *Engine) lookup(name, zone, typ string, chain []string) Expected {
 	if typ == "PTR" {
-		if ip := addressOf(name); ip != "" {
+		if ip := AddressOf(name); ip != "" {
 			names := e.reverse(ip)
 			if slices.ContainsFunc(names, func(n string) bool { return strings.Contains(n, "..") }) {
 				return Expected{Open: "an EndpointSlice without the label kubernetes.io/service-name has this address: CoreDNS builds a name " +
@@ -428,6 +428,9 @@ func (e *Engine) pod(label, namespace, zone string) ([]host, bool) {
 	}
 	return []host{{address: ip, owner: label + "." + namespace + ".pod." + zone}}, true
 }
+
+// NamesOf gives the names that an address of the cluster has, whatever zones are served.
+func (e *Engine) NamesOf(ip string) []string { return e.reverse(canonical(ip)) }
 
 func (e *Engine) reverse(ip string) []string {
 	primary := e.options.Primary()

@@ -331,8 +331,8 @@ func ReverseName(ip string) string {
 	return strings.Join(labels, ".") + ".ip6.arpa."
 }
 
-// addressOf is the inverse of ReverseName, and "" for any other name.
-func addressOf(name string) string {
+// AddressOf is the inverse of ReverseName, and "" for any other name.
+func AddressOf(name string) string {
 	if rest, ok := strings.CutSuffix(name, ".in-addr.arpa."); ok {
 		labels := strings.Split(rest, ".")
 		slices.Reverse(labels)

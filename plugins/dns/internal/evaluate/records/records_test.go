@@ -206,12 +206,12 @@ func TestAnAclIsNotBlamedForAWrongAnswer(t *testing.T) {
 
 func TestReverseNamesThereAndBack(t *testing.T) {
 	for _, ip := range []string{"10.96.0.1", "fd00::1", "2001:db8:0:1::abcd"} {
-		if got := addressOf(ReverseName(ip)); got != ip {
+		if got := AddressOf(ReverseName(ip)); got != ip {
 			t.Errorf("%s became %s by way of %s", ip, got, ReverseName(ip))
 		}
 	}
 	for _, name := range []string{"1.10.in-addr.arpa.", "a.b.c.d.in-addr.arpa.", "1.ip6.arpa.", "web.n.svc.cluster.local."} {
-		if got := addressOf(name); got != "" {
+		if got := AddressOf(name); got != "" {
 			t.Errorf("%s is no address, and became %s", name, got)
 		}
 	}

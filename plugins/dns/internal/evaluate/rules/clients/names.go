@@ -232,6 +232,9 @@ func deniedOutside(w *facts.Snapshot, fqdn string) finding.Finding {
 	if f := otherDomain(w, short, evidence); f != nil {
 		return *f
 	}
+	if ip := records.AddressOf(fqdn); ip != "" {
+		return nameOfAddress(w, fqdn, ip, evidence)
+	}
 	message := short + " does not exist outside the cluster"
 	next := w.Read("List the upstream servers for names outside the cluster", "", "dns", "upstream")
 	labels := strings.Split(short, ".")

@@ -38,6 +38,25 @@ func otherDomain(w *facts.Snapshot, short string, evidence []finding.Evidence) *
 	return &f
 }
 
+// nameOfAddress: the name of an address, which queries of type PTR ask for. One of this cluster has none where CoreDNS serves no zone for it
+// (https://coredns.io/plugins/kubernetes/).
+func nameOfAddress(w *facts.Snapshot, fqdn, ip string, evidence []finding.Evidence) finding.Finding {
+	message := strings.TrimSuffix(fqdn, ".") + " does not exist"
+	next := w.Read("List the upstream servers for names outside the cluster", "", "dns", "upstream")
+	known := w.Sources.Get("services").Readable() && w.Sources.Get("endpointslices").Readable()
+	switch names := w.Engine.NamesOf(ip); {
+	case len(names) > 0 && w.ConfRead && !slices.ContainsFunc(w.Records.Zones, func(zone string) bool { return corefile.InZone(fqdn, zone) }):
+		message += fmt.Sprintf(": address %s belongs to %s, but the kubernetes plugin of CoreDNS does not serve its zone", ip,
+			strings.TrimSuffix(names[0], "."))
+		evidence = append(evidence, facts.NewEvidence("Corefile", fmt.Sprintf("line %d", w.Records.Line), "kubernetes %s",
+			strings.Join(w.Records.Zones, " ")))
+		next = w.Read("Read the configuration of CoreDNS", "", "dns", "config")
+	case len(names) == 0 && known:
+		message += fmt.Sprintf(": no Service or endpoint of the cluster has address %s", ip)
+	}
+	return w.Make(NameNotFound, finding.Warning, nil, message, evidence, next)
+}
+
 // otherFamily: an answer without records is right, and whoever queried for addresses of the other family would have got some.
 func otherFamily(w *facts.Snapshot, g gathered, answers []report.Answer, name string) *finding.Finding {
 	asked := func(typ string) bool {
