@@ -33,13 +33,13 @@ func otherDomain(w *facts.Snapshot, short string, evidence []finding.Evidence) *
 		names = []string{strings.TrimSuffix(full, ".")}
 	}
 	evidence = append(evidence, facts.NewEvidence("cluster domain", "", "%s", strings.TrimSuffix(w.Zone, ".")))
-	f := notFound(w, fmt.Sprintf("%s does not exist: the domain of this cluster is %s, not %s", short, strings.TrimSuffix(w.Zone, "."), domain),
-		evidence, names, w.Read("List the Services", "", "get", "services", "-A"))
+	message := fmt.Sprintf("%s does not exist: the domain of this cluster is %s, not %s", short, strings.TrimSuffix(w.Zone, "."), domain)
+	f := notFound(w, message, evidence, names, w.Read("List the Services", "", "get", "services", "-A"))
 	return &f
 }
 
-// nameOfAddress: the name of an address, which queries of type PTR ask for. One of this cluster has none where CoreDNS serves no zone for it
-// (https://coredns.io/plugins/kubernetes/).
+// nameOfAddress: the name of an address, which queries of type PTR ask for. One of this cluster has none where CoreDNS serves no zone
+// for it (https://coredns.io/plugins/kubernetes/).
 func nameOfAddress(w *facts.Snapshot, fqdn, ip string, evidence []finding.Evidence) finding.Finding {
 	message := strings.TrimSuffix(fqdn, ".") + " does not exist"
 	next := w.Read("List the upstream servers for names outside the cluster", "", "dns", "upstream")

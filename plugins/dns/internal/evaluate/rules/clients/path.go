@@ -201,7 +201,8 @@ func ofFamily(w *facts.Snapshot, f finding.Finding, family string) finding.Findi
 	switch {
 	case of == 0 && len(own) > 0:
 		f.Severity = finding.Info
-		f.Message = strings.TrimSuffix(f.Message, someLost) + "; the pod does not query over " + family + ": its nameserver is " + strings.Join(own, ", ")
+		f.Message = strings.TrimSuffix(f.Message, someLost) + "; the pod does not query over " + family + ": its nameserver is " +
+			strings.Join(own, ", ")
 	case of < len(own) && f.Severity == finding.Critical:
 		f.Severity = finding.Warning // the other nameserver is asked after a timeout
 	}
