@@ -103,9 +103,11 @@ func nameLookup(e *model.Evaluation, w *model.Workload, p *model.Pod, probe *cor
 	silent := words == noOutput || plain.ContainsAny(words, "timed out", "deadline exceeded")
 	switch {
 	case failure.NotFound && len(failure.Names) == 1:
-		return []finding.Next{e.Next(w, finding.Read, "Show how the pod resolves the name", "dns", "explain", failure.Names[0], "--from", p.Name)}
+		return []finding.Next{e.Next(w, finding.Read, "Show how the pod resolves the name", "dns", "explain", failure.Names[0],
+			"--from", p.Name)}
 	case failure.Failed(), silent && lookup.Begins(probe.Exec.Command):
-		return []finding.Next{e.Next(w, finding.Read, "The probe looks up a name: check DNS as the pod sees it", "dns", "check", "--from", p.Name)}
+		return []finding.Next{e.Next(w, finding.Read, "The probe looks up a name: check DNS as the pod sees it", "dns", "check",
+			"--from", p.Name)}
 	}
 	return nil
 }
