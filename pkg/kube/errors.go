@@ -102,8 +102,9 @@ func explanation(err error) string {
 
 // toKubelet is how an API server says that it could not pass a request on to a kubelet: for logs, the request that it made, which names the
 // kubelet; for exec, attach and port-forward, the connection.
-// https://github.com/kubernetes/kubernetes/blob/v1.37.2/staging/src/k8s.io/apimachinery/pkg/util/proxy/upgradeaware.go ("error dialing backend")
-var toKubelet = regexp.MustCompile(`(?:\bGet "https?://([^/"]+)/containerLogs/[^"]*": (?:dial tcp [^ ]+: )?|\berror dialing backend: dial tcp ([^ ]+): )(?:connect: )?(.+)$`)
+// https://github.com/kubernetes/apimachinery/blob/v0.37.2/pkg/util/proxy/upgradeaware.go ("error dialing backend")
+var toKubelet = regexp.MustCompile(`(?:\bGet "https?://([^/"]+)/containerLogs/[^"]*": (?:dial tcp [^ ]+: )?|` +
+	`\berror dialing backend: dial tcp ([^ ]+): )(?:connect: )?(.+)$`)
 
 func tlsExplanation(err error) string {
 	var (
