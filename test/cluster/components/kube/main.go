@@ -1,5 +1,5 @@
 // Command kube is Kubernetes in one binary: every component of a cluster, and
-// etcd, chosen by the name it is called under. One binary means one link, one
+// etcd, chosen by the name it is called under; kubectl alone is beside it. One binary means one link, one
 // image layer that all control-plane images share, and a quarter of the disk.
 package main
 
@@ -12,13 +12,10 @@ import (
 	"github.com/spf13/cobra"
 	"go.etcd.io/etcd/server/v3/etcdmain"
 	"k8s.io/component-base/cli"
-	"k8s.io/component-base/logs"
 	_ "k8s.io/component-base/logs/json/register"
 	_ "k8s.io/component-base/metrics/prometheus/clientgo"
 	_ "k8s.io/component-base/metrics/prometheus/version"
 
-	kubectl "k8s.io/kubectl/pkg/cmd"
-	kubectlutil "k8s.io/kubectl/pkg/cmd/util"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllers "k8s.io/kubernetes/cmd/kube-controller-manager/app"
 	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
@@ -32,7 +29,7 @@ func main() {
 	if name == "kube" && len(args) > 0 {
 		name, args = args[0], args[1:]
 	}
-	// What follows reads os.Args itself (kubeadm, kubectl's plugin look-up).
+	// What follows reads os.Args itself (kubeadm, etcd).
 	os.Args = append([]string{name}, args...)
 	os.Exit(run(name, args))
 }
@@ -47,11 +44,6 @@ func run(name string, args []string) int {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
-		return 0
-	case "kubectl":
-		logs.GlogSetter(kubectl.GetLogVerbosity(os.Args)) //nolint:errcheck // as upstream's own main
-		// CheckErr prints the error as kubectl does and exits with its code.
-		kubectlutil.CheckErr(cli.RunNoErrOutput(kubectl.NewDefaultKubectlCommand()))
 		return 0
 	}
 	command := component(name)

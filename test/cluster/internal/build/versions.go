@@ -128,8 +128,8 @@ func kubeComponents() []Component {
 	var all []Component
 	for _, r := range clusters() {
 		all = append(all, Component{
-			Name: r.Kube(), Source: Kube, ModFile: r.modFile(), Packages: []string{"."}, LDFlags: r.ldFlags(), Links: []string{
-				"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubeadm", "kubectl", "etcd",
+			Name: r.Kube(), Source: Kube, ModFile: r.modFile(), Packages: []string{".", "./kubectl"}, LDFlags: r.ldFlags(), Links: []string{
+				"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubeadm", "etcd",
 			},
 		})
 	}
