@@ -85,14 +85,15 @@ func explanation(err error) string {
 		}
 		return "not allowed: " + text
 	case apierrors.IsTooManyRequests(err):
+		if _, why, ok := strings.Cut(OneLine(err), notRead); ok {
+			return "the API server has not read this from etcd (" + notRead + why + "); see why: kubectl get --raw '/readyz?verbose'"
+		}
 		return "the API server is overloaded (429 Too Many Requests); try again later"
 	case errors.As(err, &negotiated):
 		return fmt.Sprintf("the answer is %q, which no API server sends; is a proxy or a login page in between?", negotiated.ContentType)
 	}
-	if status := apierrors.APIStatus(nil); errors.As(err, &status) {
-		if m := toKubelet.FindStringSubmatch(OneLine(err)); m != nil {
-			return fmt.Sprintf("the API server cannot reach the kubelet at %s: %s", cmp.Or(m[1], m[2]), m[3])
-		}
+	if m := toKubelet.FindStringSubmatch(OneLine(err)); m != nil {
+		return fmt.Sprintf("the API server cannot reach the kubelet at %s: %s", cmp.Or(m[1], m[2]), m[3])
 	}
 	if text := tlsExplanation(err); text != "" {
 		return text
@@ -100,8 +101,13 @@ func explanation(err error) string {
 	return networkExplanation(err)
 }
 
+// notRead is how an API server says that it has none of the objects that it was asked for in its memory, as after its start while etcd
+// has no quorum. It says so with 429, as if it had too much to do.
+// https://github.com/kubernetes/apiserver/blob/v0.37.2/pkg/storage/cacher/ready.go (readGenerationLocked)
+const notRead = "storage is (re)initializing"
+
 // toKubelet is how an API server says that it could not pass a request on to a kubelet: for logs, the request that it made, which names the
-// kubelet; for exec, attach and port-forward, the connection.
+// kubelet; for exec, attach and port-forward, the connection. Where that refused to become a stream, the words are all that is left of it.
 // https://github.com/kubernetes/apimachinery/blob/v0.37.2/pkg/util/proxy/upgradeaware.go ("error dialing backend")
 var toKubelet = regexp.MustCompile(`(?:\bGet "https?://([^/"]+)/containerLogs/[^"]*": (?:dial tcp [^ ]+: )?|` +
 	`\berror dialing backend: dial tcp ([^ ]+): )(?:connect: )?(.+)$`)

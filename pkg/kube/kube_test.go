@@ -265,4 +265,22 @@ func TestAKubeletThatTheAPIServerCannotReachIsNamed(t *testing.T) {
 			t.Errorf("%s\n  got %s\n want %s", said, got, want)
 		}
 	}
+	// A request to forward a port that becomes no stream leaves the words alone.
+	stream := errors.New("unable to upgrade streaming request: error dialing backend: dial tcp 10.64.0.12:10250: connect: connection refused")
+	if got, want := kube.Explain(stream).Error(), "the API server cannot reach the kubelet at 10.64.0.12:10250: connection refused"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// An API server that has started without etcd's quorum refuses as one that is overloaded does, and waiting does not help.
+func TestARefusalForWantOfEtcdIsNotCalledOverload(t *testing.T) {
+	for said, want := range map[string]string{
+		"storage is (re)initializing":               "the API server has not read this from etcd (storage is (re)initializing); see why: kubectl get --raw '/readyz?verbose'",
+		"storage is (re)initializing: etcd is down": "the API server has not read this from etcd (storage is (re)initializing: etcd is down); see why: kubectl get --raw '/readyz?verbose'",
+		"too many requests, please try again later": "the API server is overloaded (429 Too Many Requests); try again later",
+	} {
+		if got := kube.Explain(apierrors.NewTooManyRequests(said, 1)).Error(); got != want {
+			t.Errorf("%s\n  got %s\n want %s", said, got, want)
+		}
+	}
 }
