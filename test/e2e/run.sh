@@ -86,12 +86,12 @@ lane() {
 
 packages=${E2E_PACKAGES:-} makes="controlplanes makes" alone=
 if [ -z "$packages" ]; then
-  # Those that take longest come first.
-  packages="rolloutexplain nodeinfo nodeshell dns"
+  # Those that take longest come first; the embedded cluster's own faults, repairs and traces are one of them.
+  packages="rolloutexplain nodeinfo dns nodeshell"
+  [ -n "${E2E_KUBECONFIG:-}" ] || packages+=" cluster"
   packages+=" $(cd test/e2e && printf '%s\n' */ | tr -d / | grep -vxF -e harness $(printf -- '-e %s ' $makes $packages) | tr '\n' ' ')"
-  # These come last and one after another: three nodes' control planes need both processors, parts are built first, and the
-  # embedded cluster's own faults, repairs and traces look for what a cluster leaves on the machine.
-  [ -n "${E2E_KUBECONFIG:-}" ] || alone="${E2E_ALL:+$makes} cluster"
+  # These come last and one after another: three nodes' control planes need both processors, and parts are built first.
+  [ -n "${E2E_KUBECONFIG:-}" ] || alone=${E2E_ALL:+$makes}
 fi
 read -ra packages <<<"$packages"
 read -ra alone <<<"$alone"

@@ -123,16 +123,16 @@ func cacheRoot(t *testing.T) string {
 
 // noTraces fails when a cluster has left something. The kernel takes some time
 // to dissolve a namespace.
-func noTraces(t *testing.T, before machine, name string, others []string) {
+func noTraces(t *testing.T, before machine, h *harness) {
 	t.Helper()
 	var left []string
 	for range 50 {
-		if left = traces(t, before, name, others); len(left) == 0 {
+		if left = traces(t, before, h.name, h.others(t)); len(left) == 0 { // another cluster may begin at any time
 			return
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	t.Errorf("cluster %q has left %d traces:\n%s", name, len(left), strings.Join(left, "\n"))
+	t.Errorf("cluster %q has left %d traces:\n%s", h.name, len(left), strings.Join(left, "\n"))
 }
 
 func TestLookSeesALink(t *testing.T) {

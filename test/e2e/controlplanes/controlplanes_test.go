@@ -3,6 +3,7 @@
 package controlplanes
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -65,6 +66,7 @@ func becomes(t *testing.T, c *harness.Cluster, limit time.Duration, w want) {
 			t.Errorf("a next command of %s leads nowhere: %s", f.Code, dead)
 		}
 	}
+	c.Settle(t, cmp.Or(string(w.code), string(report.Healthy)), n.Summary, append([]string{"nodeinfo", w.node}, w.flags...)...)
 }
 
 func healthy(t *testing.T, c *harness.Cluster) {
@@ -190,12 +192,14 @@ func TestALostQuorum(t *testing.T) {
 		text := r.Stdout + r.Stderr
 		told := slices.ContainsFunc([]string{"HeartbeatLate", "KubeletNotReporting", "APIWritesStopped", "ReadyConditionStale", "Not checked"},
 			func(word string) bool { return strings.Contains(text, word) })
-		// An API server that starts again without etcd knows no permission of anybody.
-		failed := (r.Code == 1 || r.Code == 5) &&
-			(strings.Contains(r.Stderr, "did not respond in time") || strings.Contains(r.Stderr, "not allowed: "))
+		// An API server that starts again without etcd has no object, and knows no permission of anybody.
+		failed := (r.Code == 1 || r.Code == 5) && slices.ContainsFunc([]string{"did not respond in time", "not allowed: ", "has not read this from etcd"},
+			func(words string) bool { return strings.Contains(r.Stderr, words) })
 		if !failed && !told || strings.HasPrefix(r.Stdout, "Healthy") {
 			t.Errorf("%v: exit %d: %s", args, r.Code, text)
 		}
+		first, _, _ := strings.Cut(text, "\n")
+		c.Settle(t, "what could not be read or is old", first, args...)
 	}
 	healSecond()
 	healFirst()

@@ -37,6 +37,7 @@ type Result struct {
 // Cluster is a cluster to test on.
 type Cluster struct {
 	Name       string // of the embedded cluster; empty for the user's own
+	Make       string // the flags of `cluster up` that tell it from others
 	Kubeconfig string
 
 	bin  string
@@ -48,25 +49,35 @@ var (
 	ups  = map[string]*Cluster{}
 )
 
-// Shared gives the cluster that test packages share: the user's (E2E_KUBECONFIG) or the embedded one, with two
+// Shared gives the cluster that packages without one of their own share: the user's (E2E_KUBECONFIG) or the embedded one, with two
 // workers. Tests on it keep to namespaces of their own.
 func Shared(t testing.TB) *Cluster {
 	t.Helper()
 	if kubeconfig := os.Getenv(envKubeconfig); kubeconfig != "" {
 		return &Cluster{Kubeconfig: kubeconfig, bin: bin(t), path: searchPath(t)}
 	}
-	return embedded(t, cmp.Or(os.Getenv(envShared), os.Getenv(envCluster)), "--workers", "2")
+	return embedded(t, cmp.Or(os.Getenv(envShared), os.Getenv(envCluster)), 2)
 }
 
 // Own gives the embedded cluster of one package, whose tests may break its nodes; run.sh takes it down. flags are what
 // `cluster up` is told besides.
 func Own(t testing.TB, of string, workers int, flags ...string) *Cluster {
 	t.Helper()
-	return embedded(t, os.Getenv(envCluster)+"-"+of, append(flags, "--workers", fmt.Sprint(workers))...)
+	return embedded(t, os.Getenv(envCluster)+"-"+of, workers, flags...)
+}
+
+// OwnOrGiven gives the user's cluster where there is one (E2E_KUBECONFIG), and that of the package otherwise: for tests that
+// any cluster can show, in a package that has one of its own.
+func OwnOrGiven(t testing.TB, of string, workers int, flags ...string) *Cluster {
+	t.Helper()
+	if os.Getenv(envKubeconfig) != "" {
+		return Shared(t)
+	}
+	return Own(t, of, workers, flags...)
 }
 
 // embedded gives the embedded cluster of this name, and makes it if it is not there.
-func embedded(t testing.TB, name string, flags ...string) *Cluster {
+func embedded(t testing.TB, name string, workers int, flags ...string) *Cluster {
 	t.Helper()
 	if os.Getenv(envKubeconfig) != "" {
 		Skip(t, "needs the embedded cluster: it breaks nodes")
@@ -76,8 +87,8 @@ func embedded(t testing.TB, name string, flags ...string) *Cluster {
 	if c := ups[name]; c != nil {
 		return c
 	}
-	c := &Cluster{Name: name, bin: bin(t), path: searchPath(t)}
-	r := c.program(t, 15*time.Minute, nil, append([]string{"up", "--name", name}, flags...)...)
+	c := &Cluster{Name: name, Make: strings.Join(flags, " "), bin: bin(t), path: searchPath(t)}
+	r := c.program(t, 15*time.Minute, nil, append([]string{"up", "--name", name, "--workers", fmt.Sprint(workers)}, flags...)...)
 	if r.Code != 0 {
 		t.Fatalf("cluster up: exit %d\n%s", r.Code, tail(r.Stderr))
 	}

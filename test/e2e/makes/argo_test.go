@@ -132,6 +132,7 @@ func TestRolloutsOfTheRealArgo(t *testing.T) {
 		if said.Verdict != rollout.Complete || len(said.Findings) > 0 || len(said.NextAction) > 0 {
 			t.Errorf("%s is healthy, and the report says %s: %s %v", r.name, said.Verdict, said.Summary, said.NextAction)
 		}
+		c.Settle(t, string(rollout.Complete), said.Summary, "rollout-explain", "rollout/"+r.name)
 	}
 	for _, r := range cases {
 		t.Run(r.name, func(t *testing.T) { r.check(t, c, ns) })
@@ -178,6 +179,7 @@ func (r rolloutCase) check(t *testing.T, c *harness.Cluster, ns string) {
 	if waited.Code != r.exit {
 		t.Errorf("--wait: exit %d, want %d\n%s%s", waited.Code, r.exit, waited.Stdout, waited.Stderr)
 	}
+	c.Settle(t, fmt.Sprintf("%s, %s; --wait exits with %d", r.verdict, r.code, r.exit), said.Summary, "rollout-explain", "rollout/"+r.name)
 }
 
 func explain(t *testing.T, c *harness.Cluster, ns, name string) rollout.Rollout {

@@ -41,6 +41,7 @@ func TestANodeCacheAnswersBeforeCoreDNS(t *testing.T) {
 	if check.Verdict != dns.Healthy || len(check.Findings) > 0 {
 		t.Errorf("dns check: %s: %s %+v", check.Verdict, check.Summary, check.Findings)
 	}
+	c.Settle(t, string(dns.Healthy), check.Summary, "dns", "check", "--from", client)
 	cache := check.NodeCache
 	if cache == nil || cache.Ready != 3 || cache.Nodes != 3 || len(cache.Missing) > 0 || !slices.Equal(cache.IPs, []string{cacheIP}) {
 		t.Fatalf("the cache: %+v", cache)
@@ -63,12 +64,14 @@ func TestANodeCacheAnswersBeforeCoreDNS(t *testing.T) {
 	if resolved.Verdict != dns.Healthy || !strings.Contains(resolved.Summary, "by node cache kube-system/node-local-dns-") {
 		t.Errorf("dns resolve: %s: %s", resolved.Verdict, resolved.Summary)
 	}
+	c.Settle(t, string(dns.Healthy), resolved.Summary, "dns", "resolve", "kubernetes.default", "--from", client)
 	for _, args := range [][]string{{"dns", "pod", client}, {"dns", "explain", "kubernetes.default", "--from", client}, {"dns", "verify", "-A"}} {
 		var said struct{ dns.Header }
 		read(t, c, &said, append(args, "-n", ns, "-o", "json")...)
 		if said.Verdict != dns.Healthy {
 			t.Errorf("%v: %s: %s", args, said.Verdict, said.Summary)
 		}
+		c.Settle(t, string(dns.Healthy), said.Summary, args...)
 	}
 }
 
@@ -113,6 +116,7 @@ func TestANodeCacheThatIsStoppedOnOneNode(t *testing.T) {
 				t.Errorf("what the pod got is not shown: %+v", f.Evidence)
 			}
 			follow(t, c, said.Findings)
+			c.Settle(t, "Unhealthy, NodeLocalDNSCacheMissing", said.Summary, args...)
 		})
 	}
 	// A pod of another node is served.
@@ -121,6 +125,7 @@ func TestANodeCacheThatIsStoppedOnOneNode(t *testing.T) {
 	if resolved.Verdict != dns.Healthy {
 		t.Errorf("from w2: %s: %s", resolved.Verdict, resolved.Summary)
 	}
+	c.Settle(t, string(dns.Healthy), resolved.Summary, "dns", "resolve", "kubernetes.default", "--from", there)
 	heal()
 	harness.Eventually(t, 20*time.Second, func() (string, bool) {
 		var check dns.Status
@@ -166,6 +171,7 @@ func TestANodeCacheHoldsAnEarlierAnswer(t *testing.T) {
 				t.Errorf("%s: %s %+v", said.Verdict, said.Summary, said.Findings)
 			}
 			follow(t, c, said.Findings)
+			c.Settle(t, "Degraded, RecordMismatch", said.Summary, "dns", "resolve", strings.ReplaceAll(name, ns, "NAMESPACE"), "--from", client)
 			var check dns.Status
 			read(t, c, &check, "dns", "check", "--from", client, "-n", ns, "-o", "json")
 			if check.Verdict != dns.Healthy {

@@ -51,6 +51,7 @@ func complete(t *testing.T, c *harness.Cluster, ns, target string) {
 	if said.Verdict != rollout.Complete || wrong {
 		t.Errorf("%s: %s: %s %+v", target, said.Verdict, said.Summary, said.Findings)
 	}
+	c.Settle(t, string(rollout.Complete), said.Summary, "rollout-explain", target, "-n", ns)
 }
 
 // explained waits until a rollout has a root of a code whose sentence holds all of the words.
@@ -67,6 +68,7 @@ func explained(t *testing.T, c *harness.Cluster, ns, target string, code finding
 		return fmt.Sprintf("%s: %s %+v", said.Verdict, said.Summary, said.Findings), found
 	})
 	follow(t, c, []finding.Finding{said.Findings[0].Finding})
+	c.Settle(t, string(code), said.Summary, "rollout-explain", target, "-n", ns)
 	return said
 }
 
@@ -92,16 +94,19 @@ func nodeHas(t *testing.T, c *harness.Cluster, name string, code finding.Code, w
 		return fmt.Sprintf("%s: %s %+v", n.Verdict, n.Summary, n.Findings), i >= 0
 	})
 	follow(t, c, []finding.Finding{found})
+	c.Settle(t, string(code), found.Message, "nodeinfo", name)
 }
 
 func nodeHealthy(t *testing.T, c *harness.Cluster, name string, attached int64) {
 	t.Helper()
+	var n nodeinfo.Node
 	harness.Eventually(t, time.Minute, func() (string, bool) {
-		n := node(t, c, name)
+		n = node(t, c, name)
 		d := n.Storage.Drivers
 		return fmt.Sprintf("%s: %s %+v %+v", n.Verdict, n.Summary, n.Findings, d), n.Verdict == nodeinfo.Healthy &&
 			len(d) == 1 && d[0].Name == csiDriver && d[0].Attached != nil && *d[0].Attached == attached && d[0].Limit != nil && *d[0].Limit == 4
 	})
+	c.Settle(t, string(nodeinfo.Healthy), n.Summary, "nodeinfo", name)
 }
 
 // A rolling update that takes its pod to another node waits for a volume that the old pod keeps, and the printed command ends that.

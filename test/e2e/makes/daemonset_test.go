@@ -48,6 +48,7 @@ func says(t *testing.T, c *harness.Cluster, verdict dns.Verdict, code finding.Co
 			check.Verdict == verdict && check.PrimaryCode == code && strings.Contains(check.Summary, words)
 	})
 	follow(t, c, check.Findings)
+	c.Settle(t, fmt.Sprintf("%s, %s", verdict, code), check.Summary, "dns", "check")
 	return check
 }
 
@@ -60,6 +61,7 @@ func TestCoreDNSAsADaemonSet(t *testing.T) {
 		read(t, c, &status, "dns", "-o", "json")
 		return fmt.Sprintf("%s: %s", status.Verdict, status.Summary), status.Verdict == dns.Healthy && len(status.Replicas) == 2
 	})
+	c.Settle(t, string(dns.Healthy), status.Summary, "dns")
 	for _, r := range status.Replicas {
 		if !r.Ready || !r.Queried || status.Provider != "CoreDNS" {
 			t.Errorf("%s: %+v", status.Provider, r)
@@ -146,6 +148,7 @@ func TestCoreDNSWithoutTheZoneOfIPv6(t *testing.T) {
 		t.Errorf("%s: %+v", said.Summary, said.Findings)
 	}
 	follow(t, c, said.Findings)
+	c.Settle(t, fmt.Sprintf("%s, %s", said.Verdict, said.PrimaryCode), said.Summary, "dns", "resolve", "PTR-NAME")
 	var verified dns.Verification
 	read(t, c, &verified, "dns", "verify", "-n", ns, "-o", "json")
 	if verified.Verdict == dns.Unhealthy {

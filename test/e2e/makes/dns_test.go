@@ -131,6 +131,8 @@ func agrees(t *testing.T, c *harness.Cluster, ns string, tt policyCase) {
 		}
 		follow(t, c, h.Findings)
 	}
+	c.Settle(t, verdict, of.Summary, "dns", "pod", "client")
+	c.Settle(t, verdict, check.Summary, "dns", "check", "--from", "client")
 }
 
 // A policy that lets nobody in closes DNS for all, and `dns check` says so without a pod to ask from.
@@ -146,6 +148,7 @@ func TestAPolicyThatClosesTheDNSPods(t *testing.T) {
 			check.Findings[0].Code == "NetworkPolicyBlocksDNS" && check.Findings[0].Severity == finding.Critical
 	})
 	follow(t, c, check.Findings)
+	c.Settle(t, "Unhealthy, NetworkPolicyBlocksDNS", check.Summary, "dns", "check")
 }
 
 func read(t *testing.T, c *harness.Cluster, into any, args ...string) {

@@ -90,6 +90,7 @@ func TestRecordsOfBothFamilies(t *testing.T) {
 					read(t, c, &said, "dns", "resolve", service, "--from", client, "-n", ns, "-o", "json")
 					return said.Summary, said.Verdict == dns.Healthy
 				})
+				c.Settle(t, string(dns.Healthy), said.Summary, "dns", "resolve", service, "--from", client)
 				if want := service + "." + ns + ".svc." + domain; strings.TrimSuffix(said.Name, ".") != want {
 					t.Errorf("%s is %s, want %s", service, said.Name, want)
 				}
@@ -117,6 +118,7 @@ func TestRecordsOfBothFamilies(t *testing.T) {
 			if verified.Verdict != dns.Healthy || verified.Objects < 3 {
 				t.Errorf("dns verify: %s: %s %+v", verified.Verdict, verified.Summary, verified.Items)
 			}
+			c.Settle(t, string(dns.Healthy), verified.Summary, "dns", "verify")
 		})
 	}
 }
@@ -168,22 +170,26 @@ func TestDNSOfAPodInBothFamilies(t *testing.T) {
 				!slices.Equal(pod.Actual.Searches, []string{ns + ".svc." + domain, "svc." + domain, domain}) || len(pod.Differences) > 0 {
 				t.Errorf("dns pod: %s: %s %+v %v", pod.Verdict, pod.Summary, pod.Actual, pod.Differences)
 			}
+			c.Settle(t, string(dns.Healthy), pod.Summary, "dns", "pod", client)
 			var check dns.Status
 			read(t, c, &check, "dns", "check", "--from", client, "-n", ns, "-o", "json")
 			if check.Verdict != dns.Healthy || len(check.Findings) > 0 || check.Zone != domain+"." && check.Zone != domain {
 				t.Errorf("dns check: %s: %s %+v; zone %s", check.Verdict, check.Summary, check.Findings, check.Zone)
 			}
+			c.Settle(t, string(dns.Healthy), check.Summary, "dns", "check", "--from", client)
 			var said dns.Explanation
 			read(t, c, &said, "dns", "explain", "both", "--from", client, "-n", ns, "-o", "json")
 			steps := said.Lookups[0].Steps
 			if said.Verdict != dns.Healthy || len(steps) == 0 || !strings.HasPrefix(steps[0].Name, "both."+ns+".svc."+domain) {
 				t.Errorf("dns explain: %s: %s %+v", said.Verdict, said.Summary, said.Lookups)
 			}
+			c.Settle(t, string(dns.Healthy), said.Summary, "dns", "explain", "both", "--from", client)
 			upstream := struct{ dns.Header }{}
 			read(t, c, &upstream, "dns", "upstream", "-o", "json")
 			if upstream.Verdict != dns.Healthy {
 				t.Errorf("dns upstream: %s: %s", upstream.Verdict, upstream.Summary)
 			}
+			c.Settle(t, string(dns.Healthy), upstream.Summary, "dns", "upstream")
 		})
 	}
 }
@@ -200,6 +206,7 @@ func TestAServiceAskedForTheOtherFamily(t *testing.T) {
 		t.Errorf("%s: %s %+v", said.Verdict, said.Summary, said.Findings)
 	}
 	follow(t, c, said.Findings)
+	c.Settle(t, string(said.Findings[0].Code), said.Summary, "dns", "resolve", "six", "--type", "A", "--from", client)
 	read(t, c, &said, "dns", "resolve", "six", "--from", client, "-n", ns, "-o", "json")
 	if said.Verdict != dns.Healthy {
 		t.Errorf("asked for both: %s: %s", said.Verdict, said.Summary)
@@ -218,6 +225,7 @@ func TestANameOfAnotherClusterDomain(t *testing.T) {
 		t.Errorf("%s: %s %+v", said.Verdict, said.Summary, said.Findings)
 	}
 	follow(t, c, said.Findings)
+	c.Settle(t, fmt.Sprintf("%s, %s", said.Verdict, said.PrimaryCode), said.Summary, "dns", "explain", "both.NAMESPACE.svc.cluster.local", "--from", client)
 }
 
 // bothFamilies gives the DNS Service an address of each family, as it has where an installer asks for it.
@@ -287,6 +295,7 @@ func TestIPv6DroppedOnOneNode(t *testing.T) {
 				t.Errorf("%s %s: %s", f.Severity, f.Code, f.Message)
 			}
 			follow(t, c, check.Findings)
+			c.Settle(t, fmt.Sprintf("%s, %s", want.verdict, f.Code), check.Summary, "dns", "check", "--from", pod)
 		})
 	}
 	t.Run("capture", func(t *testing.T) { // through the kubelet, over IPv4: what the pod sends is seen, and that nothing comes
@@ -303,12 +312,14 @@ func TestIPv6DroppedOnOneNode(t *testing.T) {
 func TestANodeThatLosesTheAPIServerOverIPv6(t *testing.T) {
 	c := ipv6Only(t)
 	heal := c.Fault(t, "cut-api", "w1")
+	var nodes nodeinfo.List
 	harness.Eventually(t, 90*time.Second, func() (string, bool) {
-		var nodes nodeinfo.List
+		nodes = nodeinfo.List{}
 		read(t, c, &nodes, "nodeinfo", "w1", "--kubelet", "-o", "json")
 		codes := codesOf(nodes.Items[0].Findings)
 		return fmt.Sprint(nodes.Summary, codes), slices.Contains(codes, "KubeletNotReporting") && nodes.Items[0].Verdict == nodeinfo.Unhealthy
 	})
+	c.Settle(t, "Unhealthy, KubeletNotReporting", nodes.Items[0].Summary, "nodeinfo", "w1", "--kubelet")
 	heal()
 	c.MustKubectl(t, "wait", "node/w1", "--for=condition=Ready", "--timeout=120s")
 }
@@ -324,6 +335,7 @@ func TestNodeinfoInBothFamilies(t *testing.T) {
 				read(t, c, &nodes, "nodeinfo", "cp1", "w1", "--kubelet", "-o", "json")
 				return nodes.Summary, nodes.Counts.Healthy == 2
 			})
+			c.Settle(t, string(nodeinfo.Healthy), nodes.Summary, "nodeinfo", "cp1", "w1", "--kubelet")
 			for _, n := range nodes.Items {
 				if n.Network == nil || len(n.Network.PodCIDRs) != families || !slices.Equal(n.Network.PodCIDRs, get(t, c, "{.spec.podCIDRs[*]}", "node", n.Name)) {
 					t.Errorf("%s: pods' ranges %+v", n.Name, n.Network)
@@ -347,11 +359,13 @@ func TestNodeinfoInBothFamilies(t *testing.T) {
 			if paths.Verdict != nodeinfo.Healthy || len(paths.Paths) == 0 {
 				t.Errorf("nodeinfo --paths: %s: %s", paths.Verdict, paths.Summary)
 			}
+			c.Settle(t, string(nodeinfo.Healthy), paths.Summary, "nodeinfo", "--paths")
 			var join nodeinfo.Join
 			read(t, c, &join, "nodeinfo", "w1", "--join", "-o", "json")
 			if len(join.Machines) != 1 || join.Machines[0].Verdict != nodeinfo.Joined {
 				t.Errorf("nodeinfo --join: %s: %s %+v", join.Verdict, join.Summary, join.Machines)
 			}
+			c.Settle(t, string(nodeinfo.Joined), join.Summary, "nodeinfo", "w1", "--join")
 		})
 	}
 }
@@ -401,9 +415,11 @@ func TestRolloutExplainInBothFamilies(t *testing.T) {
 			c := cluster(t)
 			ns := c.Namespace(t)
 			serve(t, c, ns)
-			if said := explain(t, c, ns, "deployment/web"); said.Verdict != rollout.Complete || len(said.Findings) > 0 {
+			said := explain(t, c, ns, "deployment/web")
+			if said.Verdict != rollout.Complete || len(said.Findings) > 0 {
 				t.Errorf("%s: %s", said.Verdict, said.Summary)
 			}
+			c.Settle(t, string(rollout.Complete), said.Summary, "rollout-explain", "deployment/web")
 		})
 	}
 }
@@ -424,4 +440,5 @@ func TestAProbeOverIPv6OfAServerThatHasIPv4Alone(t *testing.T) {
 		t.Errorf("%s", said.Summary)
 	}
 	follow(t, c, []finding.Finding{said.Findings[0].Finding})
+	c.Settle(t, "ReadinessProbeFailing", said.Summary, "rollout-explain", "deployment/web")
 }

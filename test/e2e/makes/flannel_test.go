@@ -10,6 +10,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	dns "github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 	nodeinfo "github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/report"
+	rollout "github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/e2e/harness"
 )
 
@@ -31,6 +32,7 @@ func TestPluginsOnFlannel(t *testing.T) {
 		read(t, c, &nodes, "nodeinfo", "cp1", "w1", "-o", "json")
 		return nodes.Summary, nodes.Counts.Healthy == 2
 	})
+	c.Settle(t, string(nodeinfo.Healthy), nodes.Summary, "nodeinfo", "cp1", "w1")
 	for _, n := range nodes.Items {
 		if len(n.Components.Network) != 1 || n.Components.Network[0].Name != "flannel" || !strings.HasPrefix(n.Components.Network[0].Pod, "kube-flannel/kube-flannel-ds-") {
 			t.Errorf("%s: %+v", n.Name, n.Components.Network)
@@ -43,6 +45,7 @@ func TestPluginsOnFlannel(t *testing.T) {
 	if check.Verdict != dns.Healthy || len(check.Findings) > 0 {
 		t.Errorf("dns check: %s: %s %+v", check.Verdict, check.Summary, check.Findings)
 	}
+	c.Settle(t, string(dns.Healthy), check.Summary, "dns", "check", "--from", client)
 	session := c.Run(t, time.Minute, []harness.Option{harness.Stdin(strings.NewReader("cat /run/flannel/subnet.env; exit 7\n"))},
 		"kubectl", "nodeshell", "w1", "-n", ns, "-i", "--", "sh")
 	if session.Code != 7 || !strings.Contains(session.Stdout, "FLANNEL_SUBNET=") {
@@ -61,11 +64,13 @@ func TestFlannelThatDoesNotRunOnOneNode(t *testing.T) {
 	heal := c.Fault(t, "stop-flannel", "w1")
 	on(t, c, ns, "w1", "new")
 	on(t, c, ns, "cp1", "elsewhere")
+	var said rollout.Rollout
 	harness.Eventually(t, time.Minute, func() (string, bool) {
-		said := explain(t, c, ns, "deployment/new")
+		said = explain(t, c, ns, "deployment/new")
 		return fmt.Sprintf("%s: %s", said.Verdict, said.Summary), len(said.Findings) > 0 && said.Findings[0].Code == "FailedCreatePodSandBox" &&
 			strings.Contains(said.Summary, "on node w1: network plugin flannel has not set up the node: open /run/flannel/subnet.env: no such file")
 	})
+	c.Settle(t, "FailedCreatePodSandBox", said.Summary, "rollout-explain", "deployment/new")
 	c.MustKubectl(t, "rollout", "status", "deployment/elsewhere", "--timeout=60s", "-n", ns)
 	var nodes nodeinfo.List
 	harness.Eventually(t, time.Minute, func() (string, bool) {
@@ -80,6 +85,7 @@ func TestFlannelThatDoesNotRunOnOneNode(t *testing.T) {
 		t.Errorf("%v", codesOf(n.Findings))
 	}
 	follow(t, c, n.Findings[:1])
+	c.Settle(t, "Degraded, NetworkPluginPodNotReady", n.Summary, "nodeinfo", "w1")
 	read(t, c, &nodes, "nodeinfo", "cp1", "-o", "json")
 	if nodes.Items[0].Verdict != nodeinfo.Healthy {
 		t.Errorf("cp1: %s", nodes.Summary)
@@ -112,6 +118,7 @@ func TestAnOverlayThatIsCut(t *testing.T) {
 		t.Errorf("%s: %s", f.Code, f.Message)
 	}
 	follow(t, c, check.Findings)
+	c.Settle(t, "Unhealthy, ReplicaUnreachableFromPod", check.Summary, "dns", "check", "--from", client)
 	heal()
 	harness.Eventually(t, time.Minute, func() (string, bool) {
 		check = dns.Status{}

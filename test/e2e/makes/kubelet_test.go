@@ -1,6 +1,7 @@
 package makes
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -55,6 +56,7 @@ func TestNodeinfoOfAnOldKubelet(t *testing.T) {
 		return said, own.Verdict == nodeinfo.Healthy && old.Verdict == nodeinfo.Healthy && slices.Equal(codesOf(own.Findings), codesOf(old.Findings))
 	})
 	own, old := inspect(t, c)
+	c.Settle(t, string(nodeinfo.Healthy), old.Summary, "nodeinfo", "w1", "--kubelet")
 	if *old.Components.MinorsBehind != 3 || *own.Components.MinorsBehind != 0 || !strings.HasPrefix(old.Components.Kubelet, oldKubelet+".") {
 		t.Errorf("kubelet %s is %d behind %s; that of cp1 %d", old.Components.Kubelet, *old.Components.MinorsBehind, old.Components.APIServer,
 			*own.Components.MinorsBehind)
@@ -70,12 +72,14 @@ func TestNodeinfoOfAnOldKubelet(t *testing.T) {
 	}
 	t.Run("stopped", func(t *testing.T) {
 		c.Fault(t, "stop-kubelet", "w1")
+		var nodes nodeinfo.List
 		harness.Eventually(t, 90*time.Second, func() (string, bool) {
-			var nodes nodeinfo.List
+			nodes = nodeinfo.List{}
 			read(t, c, &nodes, "nodeinfo", "w1", "-o", "json")
 			codes := codesOf(nodes.Items[0].Findings)
 			return fmt.Sprint(nodes.Summary, codes), slices.Contains(codes, "KubeletNotReporting") && nodes.Items[0].Verdict == nodeinfo.Unhealthy
 		})
+		c.Settle(t, "Unhealthy, KubeletNotReporting", nodes.Items[0].Summary, "nodeinfo", "w1")
 	})
 	c.MustKubectl(t, "wait", "node/w1", "--for=condition=Ready", "--timeout=120s")
 }
@@ -139,8 +143,9 @@ spec:
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			var said rollout.Rollout
 			harness.Eventually(t, 150*time.Second, func() (string, bool) {
-				var said rollout.Rollout
+				said = rollout.Rollout{}
 				read(t, c, &said, "rollout-explain", "deployment/"+name, "-n", ns, "-o", "json")
 				root := finding.Code("")
 				if len(said.Findings) > 0 && said.Findings[0].Role == rollout.RootCause {
@@ -149,6 +154,7 @@ spec:
 				return fmt.Sprintf("%s, %s: %s", said.Verdict, root, said.Summary),
 					root == tt.code && strings.Contains(said.Summary, tt.says) && (said.Verdict == rollout.Complete) == (tt.code == "")
 			})
+			c.Settle(t, cmp.Or(string(tt.code), string(rollout.Complete)), said.Summary, "rollout-explain", "deployment/"+name)
 		})
 	}
 }

@@ -48,6 +48,7 @@ func TestAVolumeHoldsAPodToItsNode(t *testing.T) {
 		t.Errorf("which node cannot reach the volume is not shown: %+v", said.Findings[0].Evidence)
 	}
 	follow(t, c, []finding.Finding{said.Findings[0].Finding})
+	c.Settle(t, "NodesCordoned", said.Summary, "rollout-explain", "statefulset/db")
 	c.MustKubectl(t, "uncordon", node)
 	c.MustKubectl(t, "wait", "statefulset/db", "--for=jsonpath={.status.availableReplicas}=1", "--timeout=60s", "-n", ns)
 }

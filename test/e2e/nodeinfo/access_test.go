@@ -14,7 +14,7 @@ import (
 
 // A caller who may get and list nodes and nothing else gets a verdict from the conditions, and is told what is missing.
 func TestAServiceAccountThatMayReadNodesOnly(t *testing.T) {
-	c := harness.Shared(t)
+	c := anyCluster(t)
 	namespace := c.Namespace(t)
 	role := namespace + "-nodes"
 	c.MustKubectl(t, "create", "serviceaccount", "reader", "-n", namespace)
@@ -72,7 +72,7 @@ contexts: [{name: c, context: {cluster: c, user: u}}]
 
 // Bad input costs one clear line, never a stack trace.
 func TestBadInputIsOneClearLine(t *testing.T) {
-	c := harness.Shared(t)
+	c := anyCluster(t)
 	broken := filepath.Join(t.TempDir(), "broken")
 	if err := os.WriteFile(broken, []byte("{{ not yaml"), 0o600); err != nil {
 		t.Fatal(err)
@@ -107,7 +107,7 @@ func TestBadInputIsOneClearLine(t *testing.T) {
 }
 
 func TestAnUnknownNodeDoesNotHideTheOthers(t *testing.T) {
-	c := harness.Shared(t)
+	c := anyCluster(t)
 	name := strings.TrimPrefix(strings.Fields(c.MustKubectl(t, "get", "nodes", "-o", "name"))[0], "node/")
 	r := c.Kubectl(t, "nodeinfo", "no-such-node", "node/"+name)
 	if r.Code != 1 || !strings.Contains(r.Stdout, ": node/"+name+": ") || r.Stderr != "error: node \"no-such-node\" not found\n" {
@@ -116,7 +116,7 @@ func TestAnUnknownNodeDoesNotHideTheOthers(t *testing.T) {
 }
 
 func TestAClosedPipeIsQuiet(t *testing.T) {
-	c := harness.Shared(t)
+	c := anyCluster(t)
 	r := c.Sh(t, "set -o pipefail; kubectl nodeinfo -o json | head -1")
 	if r.Stdout != "{\n" || r.Stderr != "" || r.Code != 0 {
 		t.Errorf("exit %d\nstdout: %s\nstderr: %s", r.Code, r.Stdout, r.Stderr)
@@ -137,7 +137,7 @@ func TestWatchPrintsAChange(t *testing.T) {
 
 // Completion through kubectl offers node names and formats.
 func TestCompletion(t *testing.T) {
-	c := harness.Shared(t)
+	c := anyCluster(t)
 	name := strings.TrimPrefix(strings.Fields(c.MustKubectl(t, "get", "nodes", "-o", "name"))[0], "node/")
 	if out := c.MustKubectl(t, "nodeinfo", "__complete", name[:1]); !strings.Contains(out, name+"\n") {
 		t.Errorf("names: %s", out)

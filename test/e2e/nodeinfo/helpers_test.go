@@ -21,6 +21,12 @@ func cluster(t *testing.T) *harness.Cluster {
 	return harness.Own(t, "nodeinfo", 2)
 }
 
+// anyCluster is the user's, or this package's own: for tests that break nothing.
+func anyCluster(t *testing.T) *harness.Cluster {
+	t.Helper()
+	return harness.OwnOrGiven(t, "nodeinfo", 2)
+}
+
 // known are true of this kind of cluster, and for information alone: cgroup v1, warnings of faults that were healed.
 var known = []finding.Code{"CgroupV1", "WarningEvents"}
 

@@ -6,12 +6,11 @@ import (
 	"testing"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
-	"github.com/kubectl-runbooks/kubectl-runbooks/test/e2e/harness"
 )
 
 // The fleet in the formats that other tools read: a case and a series for each node.
 func TestReportsForOtherTools(t *testing.T) {
-	c := harness.Shared(t)
+	c := anyCluster(t)
 	nodes := strings.Fields(c.MustKubectl(t, "get", "nodes", "-o", "jsonpath={.items[*].metadata.name}"))
 	saved := filepath.Join(t.TempDir(), "input.json") // one look for all formats
 	c.MustKubectl(t, "nodeinfo", "--save-input", saved)

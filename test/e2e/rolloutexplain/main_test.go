@@ -36,8 +36,5 @@ func TestMain(m *testing.M) {
 // cluster is the user's, or one of this package's own: its tests stop a node, the scheduler and the API server.
 func cluster(t *testing.T) *harness.Cluster {
 	t.Helper()
-	if os.Getenv("E2E_KUBECONFIG") != "" {
-		return harness.Shared(t)
-	}
-	return harness.Own(t, "rolloutexplain", 2)
+	return harness.OwnOrGiven(t, "rolloutexplain", 2)
 }

@@ -13,7 +13,7 @@ import (
 // A container whose log tries to be Markdown, XML and a command to a runner, in the formats that other tools read.
 func TestReportsForOtherTools(t *testing.T) {
 	t.Parallel()
-	c := harness.Shared(t)
+	c := cluster(t)
 	namespace := c.Namespace(t)
 	log := "::error::# <b>@everyone</b> | [x](https://evil.example) </details> </failure> ]]> & *boom*"
 	c.Apply(t, app{replicas: 1, command: "echo '" + log + "'; exit 1"}.yaml(), "-n", namespace)
