@@ -26,6 +26,17 @@ type Step struct {
 // packages of tests share.
 const stepLimit = 20 * time.Second
 
+// onIdle is how long two idle cores take for one small question to the API server: start kubectl, and connect.
+const onIdle = 200 * time.Millisecond
+
+// Stretched is a time limit of an idle machine as it is for this one now, by what a small question to the API server takes.
+func (c *Cluster) Stretched(t testing.TB, limit time.Duration) time.Duration {
+	t.Helper()
+	began := time.Now()
+	c.Kubectl(t, "get", "--raw", "/version")
+	return time.Duration(limit.Seconds() * max(1, time.Since(began).Seconds()/onIdle.Seconds()) * float64(time.Second))
+}
+
 // Marker says what a next command must show in one scenario: a regular expression for the output of the commands that
 // hold these words.
 type Marker struct {
@@ -47,7 +58,10 @@ func (c *Cluster) Follow(t testing.TB, steps []Step, asked []string, markers ...
 		if s.Risk != "read" || !strings.HasPrefix(s.Command, "kubectl ") || strings.Contains(s.Command, " get --raw ") {
 			continue
 		}
-		out, late, err := c.follow(s.Command)
+		out, late, err := c.follow(s.Command, stepLimit)
+		if late {
+			out, late, err = c.follow(s.Command, c.Stretched(t, stepLimit))
+		}
 		var exit *exec.ExitError
 		switch {
 		case late:
@@ -71,9 +85,9 @@ func (c *Cluster) Follow(t testing.TB, steps []Step, asked []string, markers ...
 // follow runs a next command. late says that it was ended at its limit. Where the container of a run was removed a moment ago, and the
 // status of its pod still names it, there is no log; the kubelet looks at each pod again within a minute and a half at most
 // (https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/, syncFrequency, and half of it as jitter).
-func (c *Cluster) follow(command string) (out []byte, late bool, err error) {
+func (c *Cluster) follow(command string, limit time.Duration) (out []byte, late bool, err error) {
 	for range 90 {
-		ctx, cancel := context.WithTimeout(context.Background(), stepLimit)
+		ctx, cancel := context.WithTimeout(context.Background(), limit)
 		out, err = c.Command(ctx, "bash", "-c", command).CombinedOutput()
 		late = ctx.Err() != nil && err != nil
 		cancel()

@@ -178,10 +178,12 @@ metadata: {name: NAMESPACE}
 spec: {policyName: NAMESPACE}
 `), pause(10*time.Second)) // a policy is compiled some seconds after it was made
 	}
+	// The controller makes one ReplicaSet after the other: their pods, which no scheduler takes, cost the kubelets nothing.
+	unscheduled := app{replicas: 1, pod: "\n      schedulerName: none"}
 	return []scenario{
 		{
 			name: "replicasets-mutated", fault: "admission changes the template of each ReplicaSet", target: "deployment/api",
-			steps: []step{changes(`Object{spec: Object.spec{template: Object.spec.template{metadata: Object.spec.template.metadata{annotations: {"example.com/stamp": "x"}}}}}`), app{replicas: 1}.apply()},
+			steps: []step{changes(`Object{spec: Object.spec{template: Object.spec.template{metadata: Object.spec.template.metadata{annotations: {"example.com/stamp": "x"}}}}}`), unscheduled.apply()},
 			root:  "ReplicaSetMutated", verdict: stuck, says: []string{"admission changes each new ReplicaSet", "example.com/stamp"}, next: "mutatingadmissionpolicies", wait: soon, exit: 3, within: 40 * time.Second,
 		},
 		{
