@@ -45,12 +45,17 @@ func TestAProbeThatCannotResolveANameLeadsToDNS(t *testing.T) {
 		if got := firstRead(f.Next); !strings.Contains(got, c.first) {
 			t.Errorf("%s: want %q first: %q", name, c.first, got)
 		}
+		// A rollback changes nothing while no server answers.
+		if dns := f.Next[0].Risk == finding.Read; dns != (c.first == check) {
+			t.Errorf("%s: the first step is %q", name, f.Next[0].Command)
+		}
 	}
 }
 
 func TestALogThatTellsOfANameLeadsToDNS(t *testing.T) {
 	for line, want := range map[string]string{
 		"dial tcp: lookup db on 10.96.0.10:53: server misbehaving": "kubectl dns check",
+		"dial tcp: lookup dbb on 10.96.0.10:53: no such host":      "kubectl dns check",
 		"dial tcp 10.0.0.7:5432: connection refused":               "kubectl logs api-2-x",
 	} {
 		b := deploymentCase()
@@ -61,6 +66,9 @@ func TestALogThatTellsOfANameLeadsToDNS(t *testing.T) {
 		f := Evaluate(b.in, now, model.Options{LogLines: 5}).Items[0].Findings[0]
 		if got := firstRead(f.Next); !strings.HasPrefix(got, want) {
 			t.Errorf("%s: want %q first: %q", line, want, got)
+		}
+		if dns := f.Next[0].Risk == finding.Read; dns != strings.Contains(line, "misbehaving") {
+			t.Errorf("%s: the first step is %q", line, f.Next[0].Command)
 		}
 	}
 }

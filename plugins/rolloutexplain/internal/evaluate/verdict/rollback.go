@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/lookup"
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/diff"
@@ -168,14 +169,31 @@ func adviseRollback(e *model.Evaluation, w *model.Workload, root *report.Finding
 		root.Evidence = append(root.Evidence,
 			finding.Evidence{Source: "Template change from " + model.Label(to) + " to " + model.Label(w.Target), Value: strings.Join(words, "; ")})
 	}
-	root.Next = append([]finding.Next{{Command: u.Command, Why: u.Why, Risk: finding.Change}}, root.Next...)
+	steps := dnsFirst(root)
+	root.Next = slices.Insert(root.Next, steps, finding.Next{Command: u.Command, Why: u.Why, Risk: finding.Change})
 	if w.KeepsBroken() {
 		broken := model.Select(model.CountedPods(w.NewPods()), func(p *model.Pod) bool { return !p.Ready })
 		if len(broken) > 0 {
 			u.Why += "; then delete the broken pod"
 			next := e.Next(w, finding.Destructive, "After the rollback, delete the broken pod; the controller does not replace it",
 				append([]string{"delete", "pod"}, model.Names(broken)...)...)
-			root.Next = append(root.Next[:1:1], append([]finding.Next{next}, root.Next[1:]...)...)
+			root.Next = slices.Insert(root.Next, steps+1, next)
 		}
 	}
+}
+
+// dnsFirst puts the check of DNS first where a container got no answer for a name, and gives how many steps come before a rollback: with
+// servers that do not answer, it would change nothing.
+func dnsFirst(root *report.Finding) int {
+	i := slices.IndexFunc(root.Next, func(n finding.Next) bool { return n.Risk == finding.Read && strings.Contains(n.Command, " dns check") })
+	if i < 0 {
+		return 0
+	}
+	check := root.Next[i]
+	ofProbe := strings.Contains(check.Command, " --from ")
+	if !ofProbe && (root.Log == nil || !lookup.In(root.Log.Lines...).Unanswered) {
+		return 0
+	}
+	root.Next = slices.Insert(slices.Delete(root.Next, i, i+1), 0, check)
+	return 1
 }
