@@ -290,7 +290,7 @@ func (p part) manifest(upstream string) (string, error) {
 		upstream = strings.ReplaceAll(upstream, e.old, e.now)
 	}
 	for _, i := range p.images() {
-		if !strings.Contains(upstream, i.ref) {
+		if !strings.Contains(upstream, strings.TrimPrefix(i.ref, "docker.io/")) { // the registry that is meant where none is named
 			return "", fmt.Errorf("the manifest of %q does not run %q", p.name, i.ref)
 		}
 	}

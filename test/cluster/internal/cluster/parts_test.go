@@ -69,6 +69,19 @@ func TestAManifestThatChangedIsNotTaken(t *testing.T) {
 	}
 }
 
+// Upstream may name an image of Docker Hub without the registry, as a person does.
+func TestAManifestThatNamesNoRegistry(t *testing.T) {
+	p := part{name: "x", partImage: partImage{ref: "docker.io/a/b:1"}}
+	for _, upstream := range []string{"- image: a/b:1\n", "- image: docker.io/a/b:1\n"} {
+		if got, err := p.manifest(upstream); err != nil || got != upstream {
+			t.Errorf("%q, %v", got, err)
+		}
+	}
+	if _, err := p.manifest("- image: a/b:2\n"); err == nil {
+		t.Error("another version is taken")
+	}
+}
+
 func TestFlannelIsToldThePodsRanges(t *testing.T) {
 	for family, want := range map[string]string{
 		"":           `"Network": "10.113.0.0/16",`,
