@@ -96,7 +96,7 @@ func TestANodeCacheThatIsStoppedOnOneNode(t *testing.T) {
 		{"dns", "resolve", "kubernetes.default", "--from", here, "-n", ns},
 		{"dns", "explain", "kubernetes.default", "--from", here, "-n", ns},
 	} {
-		t.Run(strings.Join(args, " "), func(t *testing.T) {
+		t.Run(strings.TrimSuffix(strings.Join(args, " "), " -n "+ns), func(t *testing.T) {
 			var said struct{ dns.Header }
 			harness.Eventually(t, 20*time.Second, func() (string, bool) {
 				said.Header = dns.Header{}
