@@ -30,7 +30,7 @@ remove_clusters() {
 }
 
 work=$(mktemp -d)
-export E2E_REQUESTS=$work/requests
+export E2E_REQUESTS=$work/requests E2E_AUDIT=$work/early.requests
 running=() # process groups of the lanes
 trap 'stop_lanes; rm -rf "$work"; remove_clusters "$E2E_CLUSTER"; remove_clusters "$E2E_CLUSTER-*"' EXIT
 trap 'exit 130' INT TERM

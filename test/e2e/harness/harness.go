@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -25,6 +26,8 @@ const (
 	envKubeconfig = "E2E_KUBECONFIG" // a cluster of the user's; the embedded one where empty
 	envCluster    = "E2E_CLUSTER"    // name of the embedded clusters: NAME-PACKAGE is a package's own
 	envShared     = "E2E_SHARED"     // name of the one that packages share; E2E_CLUSTER where empty
+	envKeep       = "E2E_KEEP"       // 1: clusters stay
+	envAudit      = "E2E_AUDIT"      // file that gets what plugins asked of clusters that do not stay until their package ends
 )
 
 // Result is what one command printed and how it ended.
@@ -46,8 +49,11 @@ type Cluster struct {
 
 var (
 	upMu sync.Mutex
-	ups  = map[string]*Cluster{}
+	ups  []*Cluster // the one that was asked for last comes last
 )
+
+// atMost is how many embedded clusters a package has at a time: one that nobody uses takes a sixth of a processor.
+const atMost = 2
 
 // Shared gives the cluster that packages without one of their own share: the user's (E2E_KUBECONFIG) or the embedded one, with two
 // workers. Tests on it keep to namespaces of their own.
@@ -84,8 +90,14 @@ func embedded(t testing.TB, name string, workers int, flags ...string) *Cluster 
 	}
 	upMu.Lock()
 	defer upMu.Unlock()
-	if c := ups[name]; c != nil {
+	if i := slices.IndexFunc(ups, func(c *Cluster) bool { return c.Name == name }); i >= 0 {
+		c := ups[i]
+		ups = append(slices.Delete(ups, i, i+1), c)
 		return c
+	}
+	if len(ups) >= atMost && os.Getenv(envKeep) != "1" {
+		ups[0].end(t)
+		ups = ups[1:]
 	}
 	c := &Cluster{Name: name, Make: strings.Join(flags, " "), bin: bin(t), path: searchPath(t)}
 	r := c.program(t, 15*time.Minute, nil, append([]string{"up", "--name", name, "--workers", fmt.Sprint(workers)}, flags...)...)
@@ -93,8 +105,27 @@ func embedded(t testing.TB, name string, workers int, flags ...string) *Cluster 
 		t.Fatalf("cluster up: exit %d\n%s", r.Code, tail(r.Stderr))
 	}
 	c.Kubeconfig = strings.TrimSpace(r.Stdout)
-	ups[name] = c
+	ups = append(ups, c)
 	return c
+}
+
+// end takes the cluster down, and keeps what plugins asked of it, as run.sh does for the others.
+func (c *Cluster) end(t testing.TB) {
+	t.Helper()
+	if file := os.Getenv(envAudit); file != "" {
+		asked := c.OnNode(t, "cp1", "sh", "-c", `grep -hF '"userAgent":"kubectl-' /etc/kubernetes/audit/*.log`)
+		f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		if err == nil {
+			_, err = f.WriteString(asked.Stdout)
+			err = errors.Join(err, f.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r := c.program(t, time.Minute, nil, "down", "--name", c.Name); r.Code != 0 {
+		t.Fatalf("cluster down: exit %d\n%s", r.Code, tail(r.Stderr))
+	}
 }
 
 // Skip ends a test that cannot run here and says why. With CI=true on Linux as root nothing may be skipped.
