@@ -73,11 +73,12 @@ func run(ctx context.Context, args []string) error {
 
 // serveHealth answers with 200 while the kubelet has the driver.
 func serveHealth(address string, helper *kubeletplugin.Helper, fatal context.CancelCauseFunc) *http.Server {
-	server := &http.Server{Addr: address, ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	answer := func(w http.ResponseWriter, _ *http.Request) {
 		if s := helper.RegistrationStatus(); s == nil || !s.GetPluginRegistered() {
 			http.Error(w, "the kubelet has not taken the driver", http.StatusServiceUnavailable)
 		}
-	})}
+	}
+	server := &http.Server{Addr: address, ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(answer)}
 	go func() {
 		if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
 			fatal(err)

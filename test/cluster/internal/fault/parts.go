@@ -15,7 +15,8 @@ func partFaults() []Fault {
 			"names fail in the node's pods; the cache pod is in ImagePullBackOff; CoreDNS is well"),
 		stopPart("drop-csi-driver", build.CSI, "the node's CSI driver does not run (a cluster made --with csi): its image is gone and cannot be pulled",
 			"the CSINode does not list the driver; volumes are not attached to the node, mounted or unmounted there; running pods keep theirs"),
-		stopPart("drop-dra-driver", build.DRA, "the node's device driver does not run (a cluster made --with dra): its image is gone and cannot be pulled",
+		stopPart("drop-dra-driver", build.DRA,
+			"the node's device driver does not run (a cluster made --with dra): its image is gone and cannot be pulled",
 			"after 30 s the node has no ResourceSlice of it; no claim is prepared or given back there; pods that run keep their devices"),
 		{
 			Name: "fail-dra-prepare", Part: build.DRA,
@@ -25,7 +26,8 @@ func partFaults() []Fault {
 		},
 		{
 			Name: "break-dra-device", Part: build.DRA,
-			Summary: "the node's device --device (default gpu-0) is unhealthy (a cluster made --with dra), with a taint of --effect NoSchedule|NoExecute or none",
+			Summary: "a device of the node is unhealthy (a cluster made --with dra): --device (default gpu-0), " +
+				"--effect NoSchedule|NoExecute of its taint (default: no taint)",
 			Symptom: "the status of a pod that has it says so; NoSchedule: no pod gets it; NoExecute: pods that have it are evicted",
 			Inject:  writeFault("unhealthy", unhealthy), Heal: removeFault("unhealthy"),
 		},

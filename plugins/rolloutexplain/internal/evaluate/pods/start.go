@@ -120,9 +120,7 @@ func beforeSandbox(e *model.Evaluation, w *model.Workload, p *model.Pod, events 
 				"nodeinfo", p.Spec.NodeName))
 	}
 	if ev := eventfact.Newest(events, "FailedPrepareDynamicResources"); ev != nil {
-		return e.Cause(p, model.StageVolume, FailedPrepareDynamicResources, report.Transient,
-			"the dynamic resources of the pod cannot be prepared: %s", plain.OneLine(ev.Message)).ByEvent(ev).
-			WithNext(e.Next(w, finding.Read, "List the ResourceClaims of the namespace", "get", "resourceclaims"))
+		return prepareCause(e, w, p, ev)
 	}
 	return nil
 }
