@@ -2,6 +2,8 @@ package makes
 
 import (
 	"fmt"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -159,4 +161,14 @@ func TestAnUnhealthyDevice(t *testing.T) {
 	heal()
 	complete(t, c, ns, "deployment/api")
 	allocated(t, c, 2)
+}
+
+// The driver's own tests, on what the other tests rest on.
+func TestTheDeviceDriver(t *testing.T) {
+	test := exec.Command("go", "test", "-count=1", ".")
+	test.Dir = "../../cluster/components/dra"
+	test.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
+	if out, err := test.CombinedOutput(); err != nil || strings.Contains(string(out), "no tests to run") {
+		t.Errorf("%v\n%s", err, out)
+	}
 }
