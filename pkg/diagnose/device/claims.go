@@ -1,11 +1,15 @@
 package device
 
 import (
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
+
+// Versions are those of resource.k8s.io in which slices and claims have the fields that are judged, the newest first.
+var Versions = []string{"v1", "v1beta2", "v1beta1"}
 
 // Slice is what is judged of a ResourceSlice: in resource.k8s.io/v1 and v1beta2, and in v1beta1, which has the taints under "basic".
 // Attributes and capacities are not kept.
@@ -66,7 +70,12 @@ func (t Taint) String() string {
 // Claim is what is judged of a ResourceClaim.
 type Claim struct {
 	Metadata ObjectMeta `json:"metadata"`
-	Status   struct {
+	Spec     struct {
+		Devices struct {
+			Requests []Request `json:"requests,omitempty"`
+		} `json:"devices,omitzero"`
+	} `json:"spec,omitzero"`
+	Status struct {
 		Allocation *struct {
 			Devices struct {
 				Results []Result `json:"results,omitempty"`
@@ -75,6 +84,44 @@ type Claim struct {
 		ReservedFor []Consumer     `json:"reservedFor,omitempty"`
 		Devices     []DeviceStatus `json:"devices,omitempty"`
 	} `json:"status"`
+}
+
+// Request is what is judged of a request of a claim: in v1 and v1beta2 what it names is one of two, in v1beta1 its first one has no name.
+type Request struct {
+	Class          string      `json:"deviceClassName,omitempty"`
+	Exactly        Requested   `json:"exactly,omitzero"`
+	FirstAvailable []Requested `json:"firstAvailable,omitempty"`
+}
+
+// Requested is a DeviceClass of which devices are requested.
+type Requested struct {
+	Class string `json:"deviceClassName"`
+}
+
+// Classes are the DeviceClasses of which a claim requests devices, by name.
+func (c *Claim) Classes() []string {
+	var list []string
+	for _, r := range c.Spec.Devices.Requests {
+		for _, o := range append([]Requested{{r.Class}, r.Exactly}, r.FirstAvailable...) {
+			if o.Class != "" {
+				list = append(list, o.Class)
+			}
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// Drivers are those of the devices that a claim has, by name.
+func (c *Claim) Drivers() []string {
+	var list []string
+	if c.Status.Allocation != nil {
+		for _, r := range c.Status.Allocation.Devices.Results {
+			list = append(list, r.Driver)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
 }
 
 // Result is a device that a claim has.

@@ -72,10 +72,10 @@ func Claims(p *corev1.Pod) bool {
 	return len(p.Spec.ResourceClaims) > 0 || p.Status.ExtendedResourceClaimStatus != nil
 }
 
-// needs are the claims of a pod, by the name of the object; created is false where there is none yet. A claim that turned out not
+// Required are the claims of a pod, by the name of the object; NotCreated is one of which there is none yet. A claim that turned out not
 // to be needed is none, as for Name of
 // https://github.com/kubernetes/kubernetes/blob/v1.36.0/staging/src/k8s.io/dynamic-resource-allocation/resourceclaim/resourceclaim.go
-func needs(p *corev1.Pod) []Need {
+func Required(p *corev1.Pod) []Need {
 	var list []Need
 	for _, c := range p.Spec.ResourceClaims {
 		if c.ResourceClaimName != nil {
@@ -104,7 +104,7 @@ func Needs(pods []*corev1.Pod, claims []Claim) []Need {
 	known := byName(claims)
 	var list []Need
 	for _, p := range pods {
-		for _, n := range needs(p) {
+		for _, n := range Required(p) {
 			if n.Lacks == Ready {
 				n.Lacks = lacks(p, known[types.NamespacedName{Namespace: p.Namespace, Name: n.Claim}])
 			}
@@ -226,7 +226,7 @@ func held(pods []*corev1.Pod, claims []Claim) []Held {
 	users := map[*Claim][]*corev1.Pod{}
 	known := byName(claims)
 	for _, p := range pods {
-		for _, n := range needs(p) {
+		for _, n := range Required(p) {
 			c := known[types.NamespacedName{Namespace: p.Namespace, Name: n.Claim}]
 			if c != nil && lacks(p, c) == Ready && !slices.Contains(users[c], p) {
 				users[c] = append(users[c], p)

@@ -12,9 +12,6 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate"
 )
 
-// resourceVersions are the versions of resource.k8s.io in which slices and claims have the fields that are judged, the newest first.
-var resourceVersions = []string{"v1", "v1beta2", "v1beta1"}
-
 // devices reads what drivers publish for the nodes whose pods use ResourceClaims, and the claims of the namespaces of those pods. Of
 // other nodes nothing is asked: that would be calls and a right which most clusters have no use for.
 func (c *collector) devices(ctx context.Context) {
@@ -60,7 +57,7 @@ func (c *collector) devices(ctx context.Context) {
 // listResource lists objects of resource.k8s.io in the newest version that is served.
 func listResource[T any](ctx context.Context, c *collector, path, selector string) ([]T, error) {
 	var err error
-	for _, version := range resourceVersions {
+	for _, version := range device.Versions {
 		var list struct {
 			Items []T `json:"items"`
 		}

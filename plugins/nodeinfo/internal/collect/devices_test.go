@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/device"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate"
@@ -82,7 +83,7 @@ func TestDevicesThatCannotBeReadAreAGap(t *testing.T) {
 		http.StatusForbidden: source.Forbidden, http.StatusNotFound: source.Absent, http.StatusInternalServerError: source.Unreachable,
 	} {
 		s := claiming(t)
-		for _, version := range resourceVersions {
+		for _, version := range device.Versions {
 			s.Refuse("/apis/resource.k8s.io/"+version+slicePath, code)
 			s.Refuse("/apis/resource.k8s.io/"+version+claimPath, code)
 		}

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/device"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/workload"
 )
@@ -64,6 +65,35 @@ func TestAPodThatWaitsForItsClaimIsAConsequence(t *testing.T) {
 		alone := slices.ContainsFunc(n.Findings, func(f finding.Finding) bool { return f.Code == workload.PodNotStarting && f.Object.Name == tt.pod })
 		if alone == tt.folded || (by == claim) != tt.folded {
 			t.Errorf("%s: folded under %q, alone %t: %v", name, by, alone, codes(n))
+		}
+	}
+}
+
+// The kubelet ends no pod whose devices it cannot unprepare: the pod stays, and with it what it has.
+func TestAPodThatCannotEndWithoutTheDriverOfItsDevices(t *testing.T) {
+	const gone = workload.DeviceDriverNotPublishing
+	for name, tt := range map[string]struct {
+		node   string
+		change func(p *corev1.Pod)
+		folded bool
+	}{
+		"its driver is gone":            {"fires", func(*corev1.Pod) {}, true},
+		"a finalizer holds it, as well": {"fires", func(p *corev1.Pod) { p.Finalizers = []string{"example.test/hold"} }, false},
+		"its driver is there":           {"near-miss", func(*corev1.Pod) {}, false},
+	} {
+		in := load(t, string(gone))
+		at := slices.IndexFunc(in.Pods, func(p corev1.Pod) bool { return p.Spec.NodeName == tt.node && device.Claims(&p) })
+		p := &in.Pods[at]
+		deleted := before(&in, 5*time.Minute)
+		p.DeletionTimestamp, p.DeletionGracePeriodSeconds = &deleted, new(int64)
+		tt.change(p)
+		n := node(t, judge(in), tt.node)
+		folded := slices.ContainsFunc(n.Consequences, func(c finding.Consequence) bool {
+			return c.Code == workload.PodStuckTerminating && c.CausedBy == gone && c.Object.Name == p.Name
+		})
+		alone := slices.ContainsFunc(n.Findings, func(f finding.Finding) bool { return f.Code == workload.PodStuckTerminating })
+		if folded != tt.folded || alone == tt.folded {
+			t.Errorf("%s: folded %t, alone %t: %v", name, folded, alone, codes(n))
 		}
 	}
 }

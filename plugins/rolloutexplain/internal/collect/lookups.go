@@ -166,6 +166,9 @@ func (c *Collector) askStorage(ctx context.Context, n model.Need) answer {
 			in.StorageClasses = append(in.StorageClasses, l.Items...)
 		})
 	}
+	if n.Kind == model.NeedDeviceClaim {
+		return c.askDeviceClaim(ctx, n)
+	}
 	return answer{state: source.Source{Name: string(n.Kind), State: source.Skipped, Message: "unknown lookup"}}
 }
 

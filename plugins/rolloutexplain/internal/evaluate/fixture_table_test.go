@@ -222,6 +222,7 @@ func schedulingFixtures() []fixture {
 		{placement.VolumeLimitReached, unscheduledFor(two("node(s) exceed max volume count")), otherWords},
 		{placement.VolumeInUse, unscheduledFor(two("node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod access mode already in-use by another pod")), otherWords},
 		{placement.ResourceClaimUnsatisfied, unscheduledFor(two("cannot allocate all claims")), otherWords},
+		{placement.ResourceClaimNotFound, unclaimed, func(b *builder) { b.x().Spec.ResourceClaims = nil }},
 		{placement.Unschedulable, unscheduledFor("0/2 nodes are available: 1 Insufficient cpu, 1 node(s) exceed max volume count."), func(b *builder) { b.x().Status.Conditions[0].Message = two("Insufficient cpu") }},
 		{placement.SchedulingGated, with(gatedBy), func(b *builder) { b.x().Status.Conditions[0].Reason = "Unschedulable" }},
 		{placement.NamedSchedulerNotActing, unknown, func(b *builder) { b.x().Spec.SchedulerName = "default-scheduler" }},

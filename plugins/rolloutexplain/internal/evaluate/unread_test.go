@@ -175,6 +175,8 @@ func (b *builder) unreadable(name string, state source.State) *builder {
 		b.in.Volumes = nil
 	case model.SourceStorageClasses:
 		b.in.StorageClasses = nil
+	case model.SourceDeviceClaims:
+		b.in.DeviceClaims = nil
 	case model.SourceQuotas:
 		b.in.Quotas = nil
 	case model.SourceNamespace:
@@ -189,7 +191,7 @@ var (
 	lists   = []string{model.SourcePods, model.SourceRevisions, model.SourceEvents}
 	lookups = []string{
 		model.SourceNamespace, model.SourceNodes, model.SourceNodePods, model.SourceQuotas, model.SourceLeases,
-		model.SourceClaims, model.SourceVolumes, model.SourceStorageClasses, model.SourceLogs,
+		model.SourceClaims, model.SourceVolumes, model.SourceStorageClasses, model.SourceDeviceClaims, model.SourceLogs,
 	}
 )
 

@@ -47,6 +47,7 @@ const (
 	Flannel       = "flannel"
 	FlannelCNI    = "flannel-cni"
 	CSI           = "csi"
+	DRA           = "dra"
 )
 
 // CoreDNSVersion is the version that components/coredns requires. The image
@@ -69,6 +70,8 @@ const (
 	FlannelCNIVersion = "v1.9.1-flannel3"
 	// CSIVersion is what the cluster's own CSI driver calls itself.
 	CSIVersion = "v1.0.0"
+	// DRAVersion is what the cluster's own driver of dynamic resource allocation calls itself.
+	DRAVersion = "v1.0.0"
 )
 
 // Components lists every component, the slowest to build first.
@@ -116,6 +119,10 @@ func Components() []Component {
 			},
 			LDFlags:  "-X main.version=" + CSIVersion,
 			Manifest: ModuleFile{Module: "github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/components/csi", Path: "csi.yaml"},
+		},
+		{
+			Name: DRA, Packages: []string{"."},
+			Manifest: ModuleFile{Module: "github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/components/dra", Path: "dra.yaml"},
 		},
 		{
 			Name: Flannel, Packages: []string{".", "github.com/flannel-io/flannel/cmd/install_conf"}, Program: "flanneld",

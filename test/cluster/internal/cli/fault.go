@@ -44,6 +44,8 @@ func (a *app) faultCommand() *cobra.Command {
 	c.Flags().StringVar(&options.Left, "left", "", "expire-kubelet-cert: how long the certificate of a year is still valid, as 120h")
 	c.Flags().BoolVar(&options.Evict, "evict", false, "memory-pressure, pid-pressure: evict pods too")
 	c.Flags().StringVar(&options.Threshold, "threshold", "", "memory-pressure, pid-pressure: the threshold instead of one that nothing satisfies, as 10Gi")
+	c.Flags().StringVar(&options.Device, "device", "", "break-dra-device: the device, as gpu-1")
+	c.Flags().StringVar(&options.Effect, "effect", "", "break-dra-device: the effect of its taint, NoSchedule or NoExecute")
 	return c
 }
 

@@ -19,7 +19,7 @@ type part struct {
 	namespace string
 	workloads []string // that have to become ready
 	pods      string   // label of its pods, if there is one on each node
-	driver    string   // that these register at their kubelets
+	csi, dra  string   // the driver of volumes or devices that these register at their kubelets
 	partImage
 	second partImage // of a container that runs before the others
 	edits  []edit
@@ -44,6 +44,9 @@ const nodeCacheIP = "169.254.20.10"
 
 // csiDriver is the name under which the cluster's own CSI driver registers.
 const csiDriver = "disk.csi.example.test"
+
+// draDriver is the name under which the cluster's own driver of dynamic resource allocation registers.
+const draDriver = "gpu.dra.example.test"
 
 // knownParts lists the parts in the order of their installation, as a cluster has them.
 func (s State) knownParts() []part {
@@ -93,11 +96,15 @@ func (s State) knownParts() []part {
 		},
 		{
 			name: build.CSI, namespace: "kube-system", workloads: []string{"deployment/disk-csi-controller", "daemonset/disk-csi-node"},
-			pods: "app=disk-csi-node", driver: csiDriver,
+			pods: "app=disk-csi-node", csi: csiDriver,
 			partImage: partImage{
 				ref:      "registry.example.test/disk-csi:" + build.CSIVersion,
 				programs: []program{{build.CSI, "/bin/csi"}, {"csi-attacher", "/bin/csi-attacher"}, {"csi-resizer", "/bin/csi-resizer"}},
 			},
+		},
+		{
+			name: build.DRA, namespace: "kube-system", workloads: []string{"daemonset/gpu-dra"}, pods: "app=gpu-dra", dra: draDriver,
+			partImage: partImage{ref: "registry.example.test/gpu-dra:" + build.DRAVersion, programs: []program{{build.DRA, "/bin/dra"}}},
 		},
 	}
 }
@@ -268,17 +275,22 @@ func (c *Cluster) PartReady(ctx context.Context, name, node string) bool {
 	return err == nil && out == "True"
 }
 
-// PartGone says whether the part does not run on a node, and its driver is forgotten there.
+// PartGone says whether the part does not run on a node, and its driver is forgotten there. The kubelet removes what a driver of devices
+// published 30 seconds after that.
 func (c *Cluster) PartGone(ctx context.Context, name, node string) bool {
 	p, err := c.part(name)
 	if err != nil || c.PartReady(ctx, name, node) {
 		return false
 	}
-	if p.driver == "" {
-		return true
+	switch {
+	case p.csi != "":
+		out, err := c.Kubectl(ctx, "", "get", "csinode", node, "-o", "jsonpath={.spec.drivers[*].name}")
+		return err == nil && !slices.Contains(strings.Fields(out), p.csi)
+	case p.dra != "":
+		out, err := c.Kubectl(ctx, "", "get", "resourceslices", "--field-selector", "spec.nodeName="+node+",spec.driver="+p.dra, "-o", "name")
+		return err == nil && out == ""
 	}
-	out, err := c.Kubectl(ctx, "", "get", "csinode", node, "-o", "jsonpath={.spec.drivers[*].name}")
-	return err == nil && !slices.Contains(strings.Fields(out), p.driver)
+	return true
 }
 
 // manifest is upstream's, with the edits.

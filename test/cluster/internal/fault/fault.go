@@ -27,6 +27,8 @@ type Options struct {
 	Left      string `json:"left,omitempty"`
 	Evict     bool   `json:"evict,omitempty"`
 	Threshold string `json:"threshold,omitempty"`
+	Device    string `json:"device,omitempty"`
+	Effect    string `json:"effect,omitempty"`
 }
 
 // Fault is one way to break a node. Both functions may be called again, and

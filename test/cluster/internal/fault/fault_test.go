@@ -221,3 +221,17 @@ func TestStandInKeepsWhatWasThere(t *testing.T) {
 		t.Fatalf("the real one is %q, %v", got, err)
 	}
 }
+
+func TestTheDeviceThatIsBroken(t *testing.T) {
+	for want, o := range map[string]Options{
+		"gpu-0 - uncorrectable memory errors":         {},
+		"gpu-1 NoExecute uncorrectable memory errors": {Device: "gpu-1", Effect: "NoExecute"},
+	} {
+		if got, err := unhealthy(o); err != nil || got != want {
+			t.Errorf("%+v: got %q, %v", o, got, err)
+		}
+	}
+	if got, err := unhealthy(Options{Effect: "Evict"}); err == nil {
+		t.Errorf("an effect that is none is taken: %q", got)
+	}
+}

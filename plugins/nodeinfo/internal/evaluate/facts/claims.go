@@ -8,13 +8,17 @@ import (
 
 // claims joins the pods of the node that use ResourceClaims with their claims, and with what drivers publish for the node.
 func (c *Cluster) claims(n *Node) {
-	var pods []*corev1.Pod
+	var pods, staying []*corev1.Pod
 	for _, p := range n.Pods {
-		if !p.Ends() && device.Claims(p.Pod) && n.Read(SourceDeviceClaims+" in "+p.Namespace) {
-			pods = append(pods, p.Pod)
+		if p.Finished() || !device.Claims(p.Pod) || !n.Read(SourceDeviceClaims+" in "+p.Namespace) {
+			continue
+		}
+		pods = append(pods, p.Pod) // one that is being deleted has its devices until its driver has unprepared them
+		if !p.Ends() {
+			staying = append(staying, p.Pod)
 		}
 	}
-	n.Needs = device.Needs(pods, c.in.DeviceClaims)
+	n.Needs = device.Needs(staying, c.in.DeviceClaims)
 	if !n.Read(SourceSlices) {
 		return
 	}

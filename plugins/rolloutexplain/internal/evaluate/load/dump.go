@@ -76,6 +76,8 @@ func takeLookup(in *model.Input, o dump.Object) error {
 		return dump.Into(o, &in.Claims)
 	case "PersistentVolume":
 		return dump.Into(o, &in.Volumes)
+	case "ResourceClaim":
+		return dump.Into(o, &in.DeviceClaims)
 	case "StorageClass":
 		return dump.Into(o, &in.StorageClasses)
 	case "Lease":

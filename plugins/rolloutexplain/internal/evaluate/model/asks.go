@@ -53,7 +53,11 @@ func (a *Asks) shared(n Need) bool {
 	if n.Kind == NeedLog {
 		return !a.wide || a.logs && a.countLogs() < mostLogs
 	}
-	return !a.wide || n.UID == "" && n.Kind != NeedNames && n.Kind != NeedClaim && n.Kind != NeedVolume && n.Kind != NeedNode
+	switch n.Kind {
+	case NeedNames, NeedClaim, NeedVolume, NeedDeviceClaim, NeedNode:
+		return !a.wide
+	}
+	return !a.wide || n.UID == ""
 }
 
 func (a *Asks) countLogs() int {

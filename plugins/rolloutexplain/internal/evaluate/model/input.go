@@ -10,6 +10,7 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/device"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 )
@@ -40,6 +41,7 @@ type Input struct {
 	Claims         []corev1.PersistentVolumeClaim `json:"claims,omitempty"`
 	Volumes        []corev1.PersistentVolume      `json:"volumes,omitempty"`
 	StorageClasses []storagev1.StorageClass       `json:"storageClasses,omitempty"`
+	DeviceClaims   []device.Claim                 `json:"deviceClaims,omitempty"`
 	Leases         []coordinationv1.Lease         `json:"leases,omitempty"`
 	Names          []finding.ObjectRef            `json:"names,omitempty"` // ConfigMaps and Secrets that exist, by name alone
 	Logs           []PodLog                       `json:"logs,omitempty"`
@@ -88,6 +90,7 @@ const (
 	NeedClaim          NeedKind = "claim"          // one PersistentVolumeClaim
 	NeedVolume         NeedKind = "volume"         // one PersistentVolume
 	NeedStorageClasses NeedKind = "storageClasses" // all
+	NeedDeviceClaim    NeedKind = "deviceClaim"    // one ResourceClaim
 	NeedLease          NeedKind = "lease"          // of a control-plane component, in kube-system, or of a node
 	NeedNames          NeedKind = "names"          // ConfigMaps or Secrets of the namespace, names alone
 	NeedLog            NeedKind = "log"            // last lines of a container
@@ -131,19 +134,20 @@ const (
 	SourceClaims         = "claims"
 	SourceVolumes        = "volumes"
 	SourceStorageClasses = "storageclasses"
+	SourceDeviceClaims   = "resourceclaims"
 	SourceLogs           = "logs"
 )
 
 // lookups are the sources of lookups in which a cause may be found.
 var lookups = map[string]bool{
 	SourceNamespace: true, SourceNodes: true, SourceNodePods: true, SourceQuotas: true, SourceLeases: true, SourceClaims: true,
-	SourceVolumes: true, SourceStorageClasses: true, SourceLogs: true,
+	SourceVolumes: true, SourceStorageClasses: true, SourceDeviceClaims: true, SourceLogs: true,
 }
 
 // Lists says whether a lookup lists a kind that every API server has: "not found" is no answer to it.
 func (n Need) Lists() bool {
 	switch n.Kind {
-	case NeedNamespace, NeedNode, NeedClaim, NeedVolume, NeedLease, NeedLog:
+	case NeedNamespace, NeedNode, NeedClaim, NeedVolume, NeedDeviceClaim, NeedLease, NeedLog:
 		return false
 	}
 	return true

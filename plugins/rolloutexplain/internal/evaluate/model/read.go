@@ -8,9 +8,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/device"
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 )
 
@@ -89,4 +91,18 @@ func (e *Evaluation) ControllerStep(name string, lease finding.Evidence) finding
 		Why:     "Check whether " + name + " is running", Risk: finding.Read,
 		Answers: []string{"renewTime more than a few seconds ago: " + name + " is not running"},
 	}
+}
+
+// DeviceClaim gives a ResourceClaim, and asks for it. nil: it has not been read; absent says whether that is because it does not exist.
+func (e *Evaluation) DeviceClaim(namespace, name string) (claim *device.Claim, absent bool) {
+	if !e.Asks.Have(Need{Kind: NeedDeviceClaim, Namespace: namespace, Name: name}) {
+		return nil, false
+	}
+	for i := range e.In.DeviceClaims {
+		if c := &e.In.DeviceClaims[i]; c.Metadata.Namespace == namespace && c.Metadata.Name == name {
+			return c, false
+		}
+	}
+	state := e.In.Sources.Get(SourceDeviceClaims).State
+	return nil, state == source.OK || state == source.Absent
 }

@@ -23,7 +23,6 @@ const (
 	VolumeNodeAffinityConflict  finding.Code = "VolumeNodeAffinityConflict"
 	VolumeLimitReached          finding.Code = "VolumeLimitReached"
 	VolumeInUse                 finding.Code = "VolumeInUse"
-	ResourceClaimUnsatisfied    finding.Code = "ResourceClaimUnsatisfied"
 )
 
 var claimsRules = []rule.Rule{
@@ -66,12 +65,6 @@ var claimsRules = []rule.Rule{
 		Meaning:  "A PersistentVolumeClaim of the pod has access mode ReadWriteOncePod, and another pod uses it.",
 		Evidence: "\"ReadWriteOncePod\" in the pod condition PodScheduled; pods with the same PersistentVolumeClaim.",
 		Next:     "Let the old pod terminate first (strategy Recreate).",
-	}},
-	{Layer: rule.LayerPod, Bears: []string{"resourceClaims"}, Entry: finding.Entry{
-		Code: ResourceClaimUnsatisfied, Severity: finding.Critical, Title: "No node can satisfy the ResourceClaim",
-		Meaning:  "No node can allocate the devices that the ResourceClaims of the pod request.",
-		Evidence: "\"resourceclaim\" or \"cannot allocate all claims\" in the pod condition PodScheduled.",
-		Next:     "Check the ResourceClaims of the pod and the DRA driver that offers the devices.",
 	}},
 }
 

@@ -62,6 +62,7 @@ func schedulingDetail(e *model.Evaluation, w *model.Workload, p *model.Pod, c *m
 			"custom-columns=NODE:.metadata.name,DRIVERS:.spec.drivers[*].name,LIMITS:.spec.drivers[*].allocatable.count"))
 		return
 	case ResourceClaimUnsatisfied:
+		deviceDetail(e, w, p, c, message)
 		return
 	case VolumeInUse:
 		volumeInUse(e, w, p, c)

@@ -24,7 +24,7 @@ import (
 )
 
 // Rules are the findings about pods that no node takes.
-var Rules = slices.Concat(schedulingRules, nodesRules, unhealthyNodesRules, podConflictsRules, spreadRules, claimsRules)
+var Rules = slices.Concat(schedulingRules, nodesRules, unhealthyNodesRules, podConflictsRules, spreadRules, claimsRules, devicesRules)
 
 const (
 	SchedulingGated         finding.Code = "SchedulingGated"
@@ -93,6 +93,9 @@ func notScheduled(e *model.Evaluation, w *model.Workload, p *model.Pod, waited t
 		return nil
 	}
 	if c := awaitsVolume(e, w, p); c != nil {
+		return c
+	}
+	if c := awaitsDeviceClaim(e, w, p, waited); c != nil {
 		return c
 	}
 	seen := plain.Evidence("Pod "+p.Name, "status.conditions[PodScheduled]", "absent after "+plain.Age(waited), p.CreationTimestamp.Time)
@@ -187,7 +190,7 @@ func schedulingCode(text string) finding.Code {
 		return VolumeNodeAffinityConflict
 	case plain.ContainsAny(text, "ReadWriteOncePod"):
 		return VolumeInUse
-	case plain.ContainsAny(text, "resourceclaim", "cannot allocate all claims"):
+	case plain.ContainsAny(text, "resourceclaim", "resource claim", "cannot allocate all claims"), classAbsent.MatchString(text):
 		return ResourceClaimUnsatisfied
 	}
 	return Unschedulable

@@ -77,6 +77,14 @@ var endRules = []rule.Rule{
 	}},
 }
 
+// awaiting explains what waits for the end of a pod by what keeps that from ending.
+func awaiting(c *model.Cause) *model.Cause {
+	if c != nil && c.Awaits != nil {
+		c.Causes = []finding.Code{TerminatingOnNotReadyNode, FinalizerBlocksDeletion, PodStuckTerminating, PodTerminating}
+	}
+	return c
+}
+
 // terminatingCause explains a pod that is being deleted. Its deletionTimestamp is the moment at which its grace period ends.
 func terminatingCause(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause {
 	due := p.DeletionTimestamp.Time
@@ -129,9 +137,16 @@ func terminatingCause(e *model.Evaluation, w *model.Workload, p *model.Pod) *mod
 	}
 	text := fmt.Sprintf("grace period %s ago, and %s", plain.Age(e.Now.Sub(due)),
 		e.MissingEventText("no event says why"))
+	var drivers []finding.Next
+	if names := deviceDrivers(e, p); len(names) > 0 && p.Spec.NodeName != "" {
+		// Its volumes and its sandbox come later: https://github.com/kubernetes/kubernetes/blob/v1.37.2/pkg/kubelet/kubelet.go (SyncTerminatingPod)
+		text += "; the kubelet reports the end of the pod only after DRA driver " + plain.List(names, 3) + " has unprepared its devices"
+		drivers = driverSteps(e, p.Spec.NodeName)[1:]
+	}
 	return endCause(e, p, PodStuckTerminating, report.Transient, "exceeded its "+text, "exceeded their "+text).
 		Since(began).WithEvidence(seen).
-		WithNext(e.NextCluster(finding.Read, "Check the kubelet and the container runtime of the node", "nodeinfo", p.Spec.NodeName))
+		WithNext(e.NextCluster(finding.Read, "Check the kubelet and the container runtime of the node", "nodeinfo", p.Spec.NodeName)).
+		WithNext(drivers...)
 }
 
 // endCause makes a cause whose message begins with the pod: one pod does the one thing, several do the many.

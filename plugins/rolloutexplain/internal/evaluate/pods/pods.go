@@ -90,7 +90,7 @@ func Diagnose(e *model.Evaluation, w *model.Workload, p *model.Pod) *model.Cause
 	case p.Dead:
 		return deadPod(e, w, p)
 	case p.Spec.NodeName == "":
-		return placement.Unscheduled(e, w, p)
+		return awaiting(placement.Unscheduled(e, w, p))
 	}
 	if c := containerCause(e, w, p); c != nil {
 		return c

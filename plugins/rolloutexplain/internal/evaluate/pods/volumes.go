@@ -136,7 +136,8 @@ func attachCause(e *model.Evaluation, w *model.Workload, p *model.Pod, ev *event
 		holder.Spec.NodeName).ByEvent(ev)
 	switch {
 	case holder.Terminating:
-		c.Awaits, c.Causes = holder, []finding.Code{TerminatingOnNotReadyNode, FinalizerBlocksDeletion, PodStuckTerminating, PodTerminating}
+		c.Awaits = holder
+		awaiting(c)
 		c.Message += fmt.Sprintf(", and stays so until pod %s has terminated there", holder.Name)
 	case !holder.IsNew && w.Kind == "Deployment" && w.Report.UpdateStrategy != nil && plain.Or(w.Report.UpdateStrategy.MayRemove, 0) == 0:
 		c.Class, c.Severity, c.SelfHealing = report.LikelyFatal, finding.Critical, "no"

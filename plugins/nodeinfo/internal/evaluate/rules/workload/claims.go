@@ -100,9 +100,7 @@ func claimCauses(c *subject.Case, pods []*facts.Pod) []finding.Code {
 			return nil
 		}
 		unready = unready && slices.ContainsFunc(c.Needs, func(n device.Need) bool { return n.Pod == p.Pod && unreadyClaim(c, &n) })
-		undriven = undriven && slices.ContainsFunc(c.Pools, func(pool device.Pool) bool {
-			return pool.DriverGone && slices.ContainsFunc(pool.Held, func(h device.Held) bool { return slices.Contains(h.Pods, p.Pod) })
-		})
+		undriven = undriven && isUndriven(c, p)
 	}
 	switch {
 	case unready:
@@ -111,6 +109,13 @@ func claimCauses(c *subject.Case, pods []*facts.Pod) []finding.Code {
 		return []finding.Code{DeviceDriverNotPublishing}
 	}
 	return nil
+}
+
+// isUndriven says whether a pod has a device of which the driver publishes nothing.
+func isUndriven(c *subject.Case, p *facts.Pod) bool {
+	return slices.ContainsFunc(c.Pools, func(pool device.Pool) bool {
+		return pool.DriverGone && slices.ContainsFunc(pool.Held, func(h device.Held) bool { return slices.Contains(h.Pods, p.Pod) })
+	})
 }
 
 // unreadyClaim says whether a pod of the node needs a claim that is not ready, and has for long enough.
@@ -139,7 +144,7 @@ func checkClaimedDeviceUnusable(c *subject.Case) []finding.Finding {
 	for i := range c.Pools {
 		for k := range c.Pools[i].Held {
 			h := &c.Pools[i].Held[k]
-			if h.AdminAccess {
+			if h.AdminAccess || !slices.ContainsFunc(h.Pods, func(p *corev1.Pod) bool { return p.DeletionTimestamp == nil }) {
 				continue
 			}
 			if taints := h.Evicting(); len(taints) > 0 {

@@ -115,6 +115,11 @@ func checkPodStuckTerminating(c *subject.Case) []finding.Finding {
 		f := c.Found(what+" "+t.Message, []finding.Evidence{
 			{Source: "Pod " + subject.Name(p), Path: "metadata.deletionTimestamp", Value: due, Time: t.Since},
 		}, c.DescribePod(p))
+		if !slices.ContainsFunc(pods, func(p *facts.Pod) bool { return len(p.Finalizers) > 0 || !isUndriven(c, p) }) {
+			// The kubelet ends a pod only after its devices are unprepared:
+			// https://github.com/kubernetes/kubernetes/blob/v1.37.2/pkg/kubelet/kubelet.go (SyncTerminatingPod)
+			f.Causes = slices.Concat([]finding.Code{DeviceDriverNotPublishing}, machine.PressureCodes)
+		}
 		if p.Finished() {
 			f.Severity = finding.Info // its containers are gone: it takes nothing of the node, and what holds it is elsewhere
 		}
