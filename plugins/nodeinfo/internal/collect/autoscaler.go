@@ -61,6 +61,9 @@ func (c *collector) scalers(ctx context.Context) {
 	if c.in.ClusterAutoscaler != nil {
 		c.spawn(func() { c.scalingEvents(ctx) })
 	}
+	if len(pools) > 0 {
+		c.spawn(func() { c.refusals(ctx) })
+	}
 	if c.in.ClusterAutoscaler != nil || len(pools) > 0 {
 		c.spawn(func() { c.budgets(ctx) })
 	}
@@ -109,5 +112,14 @@ func (c *collector) scalingEvents(ctx context.Context) {
 	}
 	c.put(kube.SourceOf(evaluate.SourceScaling, "list", "events", err), func(in *evaluate.Input) {
 		in.Events = append(in.Events, trim.Events(about.Items)...)
+	})
+}
+
+// refusals reads why Karpenter adds no nodes: its events about pods, which have the reason of the scheduler's.
+func (c *collector) refusals(ctx context.Context) {
+	selector := "reason=" + autoscaler.FailedScheduling + ",source!=" + corev1.DefaultSchedulerName
+	list, err := c.client.CoreV1().Events("").List(ctx, metav1.ListOptions{FieldSelector: selector, Limit: pageSize})
+	c.put(kube.SourceOf(evaluate.SourceRefusals, "list", "events", err), func(in *evaluate.Input) {
+		in.Events = append(in.Events, trim.Events(list.Items)...)
 	})
 }

@@ -21,7 +21,7 @@ type part struct {
 	pods      string   // label of its pods, if there is one on each node
 	driver    string   // that these register at their kubelets
 	partImage
-	second partImage // of a container that runs before the others
+	second partImage // of a container that runs before the others, or of another workload
 	edits  []edit
 }
 
@@ -97,6 +97,16 @@ func (s State) knownParts() []part {
 			partImage: partImage{
 				ref:      "registry.example.test/disk-csi:" + build.CSIVersion,
 				programs: []program{{build.CSI, "/bin/csi"}, {"csi-attacher", "/bin/csi-attacher"}, {"csi-resizer", "/bin/csi-resizer"}},
+			},
+		},
+		{
+			name: build.Karpenter, namespace: "kube-system", workloads: []string{"deployment/karpenter", "deployment/kwok-controller"},
+			partImage: partImage{
+				ref: "registry.example.test/karpenter-kwok:" + build.KarpenterVersion, programs: []program{{"karpenter", "/bin/karpenter"}},
+			},
+			second: partImage{
+				ref:      "registry.k8s.io/kwok/kwok:" + build.KwokVersion,
+				programs: []program{{"kwok", "/bin/kwok"}, {"kwok-stages", "/bin/kwok-stages"}}, tools: busyboxLayer,
 			},
 		},
 	}
