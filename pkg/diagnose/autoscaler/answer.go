@@ -33,6 +33,7 @@ type Answer struct {
 	Event     *eventfact.Event
 	Karpenter bool
 	Adds      bool   // it adds a node for the pod
+	Claim     string // the NodeClaim that Karpenter makes for it; empty: unknown
 	Counts    string // the node that Karpenter expects the pod on, without making one; empty: none
 	Why       string // why it adds none, in its own words
 }
@@ -51,7 +52,10 @@ func AnswerTo(events []eventfact.Event, now time.Time) (Answer, bool) {
 			return Answer{Event: e, Adds: true}, now.Sub(e.Last) <= provisioning
 		case e.Reason == Nominated && e.From != corev1.DefaultSchedulerName:
 			a := Answer{Event: e, Karpenter: true, Adds: strings.Contains(e.Message, newClaim)}
-			if !a.Adds {
+			if a.Adds {
+				_, claim, _ := strings.Cut(e.Message, newClaim)
+				a.Claim, _, _ = strings.Cut(claim, ",")
+			} else {
 				_, a.Counts, _ = strings.Cut(e.Message, "node/")
 			}
 			return a, now.Sub(e.Last) <= provisioning
@@ -88,6 +92,13 @@ func Protected(p *corev1.Pod, now time.Time) bool {
 const (
 	DisruptionBlocked = "DisruptionBlocked"
 	Unconsolidatable  = "Unconsolidatable"
+)
+
+// The reasons of its warnings about a node that it drains: pods are still to be evicted, and from when on they are deleted all the same.
+// https://github.com/kubernetes-sigs/karpenter/blob/v1.14.1/pkg/controllers/node/termination/terminator/events/events.go
+const (
+	FailedDraining = "FailedDraining"
+	GraceExpiring  = "TerminationGracePeriodExpiring"
 )
 
 // stillKept is how old the last such event can be: while it holds, it is said again after 2 minutes, or after 15.

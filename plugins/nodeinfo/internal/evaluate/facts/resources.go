@@ -197,7 +197,7 @@ func (c *Cluster) scaler(n *Node) {
 	n.Scaling = &c.scaling
 	n.Scaler = c.scaling.Of(n.Object, pods, c.in.Depth == Full && n.Read(SourcePods), shares, n.Now)
 	if n.Scaler != nil && n.Scaler.Karpenter {
-		n.Scaler.Said = autoscaler.Kept(c.events[n.Object.Name], n.Now)
+		n.Scaler.Said = autoscaler.Kept(c.ownEvents(n), n.Now)
 	}
 }
 

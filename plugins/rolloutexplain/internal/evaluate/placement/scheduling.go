@@ -292,6 +292,10 @@ func autoscaling(e *model.Evaluation, p *model.Pod, c *model.Cause) {
 	case answer.Adds:
 		c.Class, c.SelfHealing = report.Transient, "yes"
 		c.Message += "; " + who + " is adding a node"
+		if answer.Claim != "" {
+			c.WithNext(e.NextCluster(finding.Read, "Read how far the NodeClaim is: launched, registered, initialized",
+				"describe", "nodeclaim", answer.Claim))
+		}
 		return
 	case answer.Counts != "":
 		c.Message += "; Karpenter adds no node: it expects the pod on node " + answer.Counts
