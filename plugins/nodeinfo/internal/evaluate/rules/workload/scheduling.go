@@ -183,7 +183,7 @@ func drainWaits(c *subject.Case, t *facts.Taint) (text string, evidence []findin
 }
 
 func whatBlocks(c *subject.Case) finding.Next {
-	return c.Look("Read what blocks the drain, and what it costs", "", "nodeinfo", "--drain", c.Object.Name)
+	return c.Look("Read what blocks the drain, and what it costs", "", "nodeinfo", c.Object.Name, "--drain")
 }
 
 var nodeRemovalStuck = rule{
