@@ -49,7 +49,7 @@ var about = map[string][]finding.Code{
 
 	autoscaler.FailedDraining: {workload.NodeRemovalInProgress, workload.NodeRemovalStuck},
 	autoscaler.GraceExpiring:  {workload.NodeRemovalInProgress, workload.NodeRemovalStuck},
-	facts.NodeNotReady:     {machine.NodeReadinessFlapping, machine.Rebooted, machine.LeaseNotRenewed, machine.NodeNotReady},
+	facts.NodeNotReady:        {machine.NodeReadinessFlapping, machine.Rebooted, machine.LeaseNotRenewed, machine.NodeNotReady},
 }
 
 // Unexplained is the finding of what none of the others accounts for; false: nothing is left.

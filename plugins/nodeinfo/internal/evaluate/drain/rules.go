@@ -260,8 +260,8 @@ var drainUnwanted = rule{
 			"evicts them.",
 		Evidence: "Pod annotations cluster-autoscaler.kubernetes.io/safe-to-evict=false and karpenter.sh/do-not-disrupt, which is true or a " +
 			"duration since the start of the pod that is not over.",
-		Next:     "Ask the owner of the pods whether they may be stopped now.",
-		Source:   "https://karpenter.sh/docs/concepts/disruption/#pod-level-controls",
+		Next:   "Ask the owner of the pods whether they may be stopped now.",
+		Source: "https://karpenter.sh/docs/concepts/disruption/#pod-level-controls",
 	},
 	Check: func(p *Plan) []finding.Finding {
 		pods := which(p.Pods, func(pod *Pod) bool {

@@ -194,7 +194,7 @@ var nodeRemovalStuck = rule{
 		Meaning:  "An autoscaler marked the node for removal more than 30 minutes ago, but the node still exists and takes no new pods.",
 		Evidence: "Age of the autoscaler's taint above 30 minutes, or of the deletion of the Node where the taint tells no time; " +
 			"FailedDraining event of Karpenter.",
-		Next:     "Read the log of the autoscaler; remove the taint if the removal was abandoned.",
+		Next: "Read the log of the autoscaler; remove the taint if the removal was abandoned.",
 	},
 	Check: checkNodeRemovalStuck,
 }
