@@ -104,11 +104,22 @@ const (
 // stillKept is how old the last such event can be: while it holds, it is said again after 2 minutes, or after 15.
 const stillKept = 20 * time.Minute
 
-// Kept is what Karpenter says last of a node that it does not remove, of the events of the node, newest first; nil: nothing lately.
-func Kept(events []eventfact.Event, now time.Time) *eventfact.Event {
-	e := eventfact.Newest(events, DisruptionBlocked, Unconsolidatable)
-	if e == nil || now.Sub(e.Last) > stillKept {
-		return nil
+// Kept is what Karpenter says last of a node that it does not remove, of events that are ordered newest first; nil: nothing lately.
+func Kept(events []eventfact.Event, n *corev1.Node, now time.Time) *eventfact.Event {
+	for i := range events {
+		e := &events[i]
+		if e.About.Kind == "Node" && e.About.UID == n.UID && (e.Reason == DisruptionBlocked || e.Reason == Unconsolidatable) {
+			if now.Sub(e.Last) > stillKept {
+				return nil
+			}
+			return e
+		}
 	}
-	return e
+	return nil
+}
+
+// Heeds says whether an event is one of those that Cluster has.
+func Heeds(e *eventfact.Event) bool {
+	return e.Reason == NotTriggered || e.Reason == DisruptionBlocked || e.Reason == Unconsolidatable || RefusedByKarpenter(e) ||
+		e.About.Kind == "ConfigMap"
 }

@@ -4,6 +4,9 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 )
 
@@ -51,12 +54,17 @@ func TestWhatAnAutoscalerSaysLastOfAPodThatWaits(t *testing.T) {
 
 func TestWhatKarpenterSaysOfANodeHoldsForAWhile(t *testing.T) {
 	blocked := eventfact.Event{Reason: DisruptionBlocked, Message: "Pdb prevents pod evictions (PodDisruptionBudget=[shop/db])", Last: now.Add(-19 * time.Minute)}
+	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "w1", UID: "uid-w1"}}
+	blocked.About = corev1.ObjectReference{Kind: "Node", Name: "w1", UID: "uid-w1"}
 	other := eventfact.Event{Reason: "NodeReady", Last: now}
-	if got := Kept([]eventfact.Event{other, blocked}, now); got == nil || got.Reason != DisruptionBlocked {
+	if got := Kept([]eventfact.Event{other, blocked}, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "w1", UID: "uid-later"}}, now); got != nil {
+		t.Errorf("of an earlier node of the name: %+v", got)
+	}
+	if got := Kept([]eventfact.Event{other, blocked}, n, now); got == nil || got.Reason != DisruptionBlocked {
 		t.Errorf("%+v", got)
 	}
 	blocked.Last = now.Add(-21 * time.Minute)
-	if got := Kept([]eventfact.Event{other, blocked}, now); got != nil {
+	if got := Kept([]eventfact.Event{other, blocked}, n, now); got != nil {
 		t.Errorf("%+v", got)
 	}
 }

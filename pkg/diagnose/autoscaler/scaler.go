@@ -55,6 +55,7 @@ func MayManage(n *corev1.Node) bool {
 func (c *Cluster) Of(n *corev1.Node, pods []*corev1.Pod, read bool, shares []Share, now time.Time) *Scaler {
 	if OfKarpenter(n) {
 		s := &Scaler{Karpenter: true, Checked: read, NodePool: n.Labels[NodePoolLabel], Claim: c.claimOf(n)}
+		s.Said = Kept(c.Events, n, now)
 		for i := range c.Pools {
 			if c.Pools[i].Metadata.Name == s.NodePool {
 				s.Pool = &c.Pools[i]

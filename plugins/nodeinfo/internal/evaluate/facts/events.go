@@ -51,22 +51,16 @@ func (n *Node) concernsNode(e *eventfact.Event) bool {
 	return !e.Last.Before(n.Object.CreationTimestamp.Add(-time.Minute))
 }
 
-// ownEvents are those about this Node object, newest first.
-func (c *Cluster) ownEvents(n *Node) []eventfact.Event {
-	var mine []eventfact.Event
+func (c *Cluster) eventsOf(n *Node) Events {
+	if !n.Read(SourceEvents) {
+		return Events{}
+	}
+	var mine []eventfact.Event // newest first
 	for _, e := range c.events[n.Object.Name] {
 		if n.concernsNode(&e) {
 			mine = append(mine, e)
 		}
 	}
-	return mine
-}
-
-func (c *Cluster) eventsOf(n *Node) Events {
-	if !n.Read(SourceEvents) {
-		return Events{}
-	}
-	mine := c.ownEvents(n)
 	out := Events{Folded: folded(mine)}
 	out.Falls, out.Fell = n.falls(mine)
 	for _, e := range mine {

@@ -196,9 +196,6 @@ func (c *Cluster) scaler(n *Node) {
 	}
 	n.Scaling = &c.scaling
 	n.Scaler = c.scaling.Of(n.Object, pods, c.in.Depth == Full && n.Read(SourcePods), shares, n.Now)
-	if n.Scaler != nil && n.Scaler.Karpenter {
-		n.Scaler.Said = autoscaler.Kept(c.ownEvents(n), n.Now)
-	}
 }
 
 // Claims are the NodeClaims that were read.
