@@ -50,7 +50,7 @@ test: ## Everything that can run here: all on the embedded cluster, and beside i
 	@./test/run.sh
 
 .PHONY: test-all
-test-all: ## The same, and on clusters of other makes: a control plane of three nodes; enforced policies, provisioned volumes, Argo Rollouts, DNS caches on nodes, an old kubelet, IPv6, flannel
+test-all: ## The same, and on clusters of other makes: a control plane of three nodes; enforced policies, provisioned volumes, Argo Rollouts, DNS caches on nodes, an old kubelet, IPv6, flannel, Karpenter
 	@E2E_ALL=1 $(MAKE) --no-print-directory test
 
 # The programs of the embedded cluster, CoreDNS among them, which the dns plugin's unit tests ask.

@@ -128,7 +128,7 @@ func ClaimOf(n *corev1.Node) string {
 // OfKarpenter says whether Karpenter made a node.
 func OfKarpenter(n *corev1.Node) bool { return n.Labels[NodePoolLabel] != "" }
 
-// NodePool is what is judged of the pool of a NodeClaim: when its nodes may be removed.
+// NodePool is what is judged of the pool of a NodeClaim: when its nodes may be removed, and how many it may have.
 // https://github.com/kubernetes-sigs/karpenter/blob/v1.8.0/pkg/apis/v1/nodepool.go
 type NodePool struct {
 	Metadata struct {
@@ -141,7 +141,11 @@ type NodePool struct {
 			Policy  string   `json:"consolidationPolicy,omitempty"`
 			Budgets []Budget `json:"budgets,omitempty"`
 		} `json:"disruption,omitzero"`
+		Limits corev1.ResourceList `json:"limits,omitempty"`
 	} `json:"spec,omitzero"`
+	Status struct {
+		Resources corev1.ResourceList `json:"resources,omitempty"` // what the nodes of the pool have
+	} `json:"status,omitzero"`
 }
 
 // Budget bounds how many nodes of a pool may be removed at once, at certain times or for certain reasons.

@@ -170,7 +170,7 @@ func localVolumes(p *corev1.Pod) []string {
 
 // KarpenterHolds is what keeps Karpenter from removing a node of its own accord, or from draining one that it removes. pool may be nil.
 // https://karpenter.sh/docs/concepts/disruption/#controls
-func KarpenterHolds(n *corev1.Node, pool *NodePool, pods []*corev1.Pod, budgets Budgets) []Hold {
+func KarpenterHolds(n *corev1.Node, pool *NodePool, pods []*corev1.Pod, budgets Budgets, now time.Time) []Hold {
 	var list []Hold
 	if n.Annotations[DoNotDisrupt] == "true" {
 		list = append(list, Hold{Reason: NodeAnnotated, Value: DoNotDisrupt + "=true"})
@@ -181,8 +181,8 @@ func KarpenterHolds(n *corev1.Node, pool *NodePool, pods []*corev1.Pod, budgets 
 		if podfact.Finished(p) || p.DeletionTimestamp != nil || fate == eviction.Static {
 			continue
 		}
-		if p.Annotations[DoNotDisrupt] == "true" {
-			list = append(list, Hold{Reason: PodAnnotated, Pod: p, Value: DoNotDisrupt + "=true"})
+		if Protected(p, now) {
+			list = append(list, Hold{Reason: PodAnnotated, Pod: p, Value: DoNotDisrupt + "=" + p.Annotations[DoNotDisrupt]})
 			continue
 		}
 		if fate == eviction.Daemon {

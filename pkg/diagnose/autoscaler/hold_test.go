@@ -38,6 +38,10 @@ func ownedBy(kind string) func(*corev1.Pod) {
 	return func(p *corev1.Pod) { p.OwnerReferences[0].Kind = kind }
 }
 
+func started(ago time.Duration) func(*corev1.Pod) {
+	return func(p *corev1.Pod) { p.Status.StartTime = &metav1.Time{Time: now.Add(-ago)} }
+}
+
 func bare(p *corev1.Pod) { p.OwnerReferences = nil }
 
 func unready(p *corev1.Pod) { p.Status.Conditions[0].Status = corev1.ConditionFalse }
@@ -159,6 +163,14 @@ func TestWhatKeepsKarpenterFromRemovingANode(t *testing.T) {
 			},
 		},
 		{
+			name: "pods for a time", want: []string{"PodAnnotated shop/new " + DoNotDisrupt + "=30m[]", "PodAnnotated shop/unstarted " + DoNotDisrupt + "=30m[]"},
+			pods: []*corev1.Pod{
+				pod("shop", "new", annotated(DoNotDisrupt, "30m"), started(29*time.Minute)), pod("shop", "unstarted", annotated(DoNotDisrupt, "30m")),
+				pod("shop", "old", annotated(DoNotDisrupt, "30m"), started(30*time.Minute)), pod("shop", "negative", annotated(DoNotDisrupt, "-5m")),
+				pod("shop", "plain", annotated(DoNotDisrupt, "30")),
+			},
+		},
+		{
 			name: "budgets", want: []string{"PodDisruptionBudget shop/db [none]"},
 			pods: []*corev1.Pod{pod("shop", "db"), pod("shop", "ill", unready)},
 		},
@@ -177,7 +189,7 @@ func TestWhatKeepsKarpenterFromRemovingANode(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Annotations: tt.node}}
-			if d := cmp.Diff(tt.want, told(KarpenterHolds(n, tt.pool, tt.pods, budgets))); d != "" {
+			if d := cmp.Diff(tt.want, told(KarpenterHolds(n, tt.pool, tt.pods, budgets, now))); d != "" {
 				t.Error(d)
 			}
 		})
@@ -239,7 +251,7 @@ func TestEventsOfScaleUps(t *testing.T) {
 	if got := c.FailedScaleUps(&Group{Name: "pool-2"}); len(got) != 1 || got[0].Reason != GroupFailed {
 		t.Errorf("pool-2: %+v", got)
 	}
-	if got := c.NoGroupFits(now); len(got) != 1 || got[0].Message != "max node group size reached" {
+	if got := c.NoGroupFits(false, now); len(got) != 1 || got[0].Message != "max node group size reached" {
 		t.Errorf("pods: %+v", got)
 	}
 }

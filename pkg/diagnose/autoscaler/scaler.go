@@ -29,6 +29,8 @@ type Scaler struct {
 	Status *Status // of Cluster Autoscaler; nil: it has none, or that was not read
 	Group  *Group  // of the node; nil: not known
 
+	Said *eventfact.Event // of Karpenter: why it does not remove the node, in its own words; nil: it says nothing lately
+
 	Checked bool   // the pods were read for what keeps it from removing the node
 	Holds   []Hold // what does
 	Most    *Share // what is requested most, where that keeps the node by default
@@ -53,13 +55,14 @@ func MayManage(n *corev1.Node) bool {
 func (c *Cluster) Of(n *corev1.Node, pods []*corev1.Pod, read bool, shares []Share, now time.Time) *Scaler {
 	if OfKarpenter(n) {
 		s := &Scaler{Karpenter: true, Checked: read, NodePool: n.Labels[NodePoolLabel], Claim: c.claimOf(n)}
+		s.Said = Kept(c.Events, n, now)
 		for i := range c.Pools {
 			if c.Pools[i].Metadata.Name == s.NodePool {
 				s.Pool = &c.Pools[i]
 			}
 		}
 		if read {
-			s.Holds = KarpenterHolds(n, s.Pool, pods, c.Budgets)
+			s.Holds = KarpenterHolds(n, s.Pool, pods, c.Budgets, now)
 		}
 		return s
 	}
@@ -117,12 +120,14 @@ func names(text, name string) bool {
 // stillPending is how old the last NotTriggerScaleUp of a pod that waits for a node can be: it is said again as long as the pod waits.
 const stillPending = 10 * time.Minute
 
-// NoGroupFits are the events of pods that wait and for which no node group would help, newest first, one of each pod.
-func (c *Cluster) NoGroupFits(now time.Time) []eventfact.Event {
+// NoGroupFits are the events of pods that wait and for which no node group would help, or no NodePool of Karpenter, newest first, one of
+// each pod.
+func (c *Cluster) NoGroupFits(karpenter bool, now time.Time) []eventfact.Event {
 	seen := map[string]bool{}
 	return slices.DeleteFunc(slices.Clone(c.Events), func(e eventfact.Event) bool {
 		id := e.About.Namespace + "/" + e.About.Name
-		drop := e.Reason != NotTriggered || e.About.Kind != "Pod" || seen[id] || now.Sub(e.Last) > stillPending
+		refuses := !karpenter && e.Reason == NotTriggered || karpenter && RefusedByKarpenter(&e)
+		drop := !refuses || e.About.Kind != "Pod" || seen[id] || now.Sub(e.Last) > stillPending
 		seen[id] = seen[id] || !drop
 		return drop
 	})

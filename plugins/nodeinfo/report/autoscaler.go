@@ -8,13 +8,15 @@ type Autoscaler struct {
 	Group     string           `json:"group,omitempty"` // the NodePool or node group; absent: not known
 	NodeClaim *NodeClaim       `json:"nodeClaim,omitempty"`
 	Budgets   []string         `json:"disruptionBudgets,omitempty"` // of the NodePool: how many of its nodes may be removed at once
+	Limits    []PoolLimit      `json:"limits,omitempty"`            // of the NodePool
+	Reported  *ScalerEvent     `json:"reported,omitempty"`          // why Karpenter does not remove the node, in its own words
 	Status    *ScalerStatus    `json:"status,omitempty"`            // of Cluster Autoscaler
 	NodeGroup *NodeGroup       `json:"nodeGroup,omitempty"`         // of the node
 	Removal   string           `json:"removal,omitempty"`           // "inProgress", "candidate"; absent: none is planned that is known
 	Since     *time.Time       `json:"removalSince,omitempty"`
 	Holds     []RemovalHold    `json:"holds,omitempty"`       // what keeps it from removing the node, what cannot be changed by a flag first
 	Checked   bool             `json:"holdsChecked"`          // false: pods were not read for that
-	Waiting   *WaitingForNodes `json:"waitingPods,omitempty"` // pods for which Cluster Autoscaler adds no node
+	Waiting   *WaitingForNodes `json:"waitingPods,omitempty"` // pods for which the autoscaler adds no node
 }
 
 // The values of Removal.
@@ -22,6 +24,20 @@ const (
 	RemovalInProgress = "inProgress"
 	RemovalCandidate  = "candidate"
 )
+
+// PoolLimit is how much of a resource the nodes of a NodePool may have together, and how much they have, as Quantities.
+type PoolLimit struct {
+	Resource string `json:"resource"`
+	Used     string `json:"used"`
+	Limit    string `json:"limit"`
+}
+
+// ScalerEvent is an event of the autoscaler about the node.
+type ScalerEvent struct {
+	Reason  string    `json:"reason"`
+	Message string    `json:"message"`
+	Time    time.Time `json:"time"`
+}
 
 // NodeClaim is Karpenter's request for the machine.
 type NodeClaim struct {
@@ -73,7 +89,7 @@ type RemovalHold struct {
 	ByDefault bool     `json:"byDefault,omitempty"` // a flag of Cluster Autoscaler may say otherwise; its flags are not read
 }
 
-// WaitingForNodes are pods that have no node, and for which no node group would help.
+// WaitingForNodes are pods that have no node, and for which no node group or NodePool would help.
 type WaitingForNodes struct {
 	Pods    int       `json:"pods"`
 	Newest  string    `json:"newest"` // NAMESPACE/NAME

@@ -1,9 +1,9 @@
 // Package makes holds end-to-end tests on a cluster with parts that not every cluster has: a network that enforces NetworkPolicies,
 // volumes that are provisioned where their first pod is, or attached to one node at a time, and the controller of Argo Rollouts; on
 // another one, whose nodes have a DNS cache; on one whose worker has the oldest kubelet that Kubernetes supports; on two that have
-// IPv6, one of them IPv6 alone; on one whose pods reach each other through flannel's overlay; and on one whose nodes have devices.
-// `make test-all` runs them. Tests run in the order of their files' names: those of one cluster are beside each other, for two clusters
-// are there at a time.
+// IPv6, one of them IPv6 alone; on one whose pods reach each other through flannel's overlay; on one whose nodes have devices; and on
+// one with Karpenter. `make test-all` runs them. Tests run in the order of their files' names: those of one cluster are beside each
+// other, for two clusters are there at a time.
 package makes
 
 import (

@@ -61,6 +61,9 @@ func (c *collector) scalers(ctx context.Context) {
 	if c.in.ClusterAutoscaler != nil {
 		c.spawn(func() { c.scalingEvents(ctx) })
 	}
+	if len(pools) > 0 {
+		c.spawn(func() { c.refusals(ctx) })
+	}
 	if c.in.ClusterAutoscaler != nil || len(pools) > 0 {
 		c.spawn(func() { c.budgets(ctx) })
 	}
@@ -104,10 +107,38 @@ func (c *collector) scalingEvents(ctx context.Context) {
 		var pods *corev1.EventList
 		options = metav1.ListOptions{FieldSelector: "reason=" + autoscaler.NotTriggered, Limit: pageSize}
 		if pods, err = c.client.CoreV1().Events("").List(ctx, options); err == nil {
-			about.Items = append(about.Items, pods.Items...)
+			about.Items = append(about.Items, c.ofWaiting(ctx, pods.Items)...)
 		}
 	}
 	c.put(kube.SourceOf(evaluate.SourceScaling, "list", "events", err), func(in *evaluate.Input) {
 		in.Events = append(in.Events, trim.Events(about.Items)...)
+	})
+}
+
+// refusals reads why Karpenter adds no nodes: its events about pods, which have the reason of the scheduler's.
+func (c *collector) refusals(ctx context.Context) {
+	selector := "reason=" + autoscaler.FailedScheduling + ",source!=" + corev1.DefaultSchedulerName
+	list, err := c.client.CoreV1().Events("").List(ctx, metav1.ListOptions{FieldSelector: selector, Limit: pageSize})
+	var waiting []corev1.Event
+	if err == nil {
+		waiting = c.ofWaiting(ctx, list.Items)
+	}
+	c.put(kube.SourceOf(evaluate.SourceRefusals, "list", "events", err), func(in *evaluate.Input) {
+		in.Events = append(in.Events, trim.Events(waiting)...)
+	})
+}
+
+// ofWaiting are the events of pods that have no node: those of a pod that got one, or is gone, stay for an hour. Where there are too many
+// pods, or they cannot be read, all events are kept.
+func (c *collector) ofWaiting(ctx context.Context, events []corev1.Event) []corev1.Event {
+	if len(events) == 0 {
+		return nil
+	}
+	pods, err := c.client.CoreV1().Pods("").List(ctx, metav1.ListOptions{FieldSelector: "spec.nodeName=", Limit: pageSize})
+	if err != nil || pods.Continue != "" {
+		return events
+	}
+	return slices.DeleteFunc(events, func(e corev1.Event) bool {
+		return !slices.ContainsFunc(pods.Items, func(p corev1.Pod) bool { return p.UID == e.InvolvedObject.UID })
 	})
 }

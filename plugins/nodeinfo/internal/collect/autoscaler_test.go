@@ -49,9 +49,21 @@ func ofKarpenter(s *testkit.Server) {
 	s.Answer(claimsPath, map[string]any{"items": []any{claim}})
 	s.Answer(karpenterPath+"nodepools/default", map[string]any{
 		"metadata": map[string]any{"name": "default"},
-		"spec":     map[string]any{"template": map[string]any{"spec": map[string]any{"userData": "s3cret"}}, "disruption": map[string]any{"consolidateAfter": "Never"}},
+		"spec":     map[string]any{"template": map[string]any{"spec": map[string]any{"userData": "s3cret"}}, "disruption": map[string]any{"consolidateAfter": "Never"}, "limits": map[string]any{"cpu": 4, "memory": "8Gi"}},
+		"status":   map[string]any{"resources": map[string]any{"cpu": "2"}},
 	})
+	s.Answer(eventsPath, corev1.EventList{TypeMeta: metav1.TypeMeta{Kind: "EventList", APIVersion: "v1"}, Items: []corev1.Event{
+		{Reason: "FailedScheduling", Message: "Failed to schedule pod, ", InvolvedObject: corev1.ObjectReference{Kind: "Pod", Name: "train-0", UID: "uid-train-0"}},
+		{Reason: "FailedScheduling", Message: "Failed to schedule pod, ", InvolvedObject: corev1.ObjectReference{Kind: "Pod", Name: "train-1", UID: "uid-has-a-node"}},
+	}})
+	waitingPod(s)
 	s.Answer(budgetPath, map[string]any{"items": []any{map[string]any{"metadata": map[string]any{"name": "db", "namespace": "shop", "annotations": map[string]any{"token": "s3cret"}}}}})
+}
+
+// waitingPod serves the one pod that has no node.
+func waitingPod(s *testkit.Server) {
+	p := corev1.Pod{TypeMeta: metav1.TypeMeta{Kind: "Pod", APIVersion: "v1"}, ObjectMeta: metav1.ObjectMeta{Name: "train-0", Namespace: "shop", UID: "uid-train-0"}}
+	s.Answer(pods, corev1.PodList{TypeMeta: metav1.TypeMeta{Kind: "PodList", APIVersion: "v1"}, Items: []corev1.Pod{p}})
 }
 
 // ofCloud serves the first node as a machine that an autoscaler may have made.
@@ -100,8 +112,9 @@ func TestWhatClusterAutoscalerReportsIsRead(t *testing.T) {
 	s.Answer("/api/v1/namespaces/kube-system/events", corev1.EventList{TypeMeta: metav1.TypeMeta{Kind: "EventList", APIVersion: "v1"}})
 	s.Answer(eventsPath, corev1.EventList{
 		TypeMeta: metav1.TypeMeta{Kind: "EventList", APIVersion: "v1"},
-		Items:    []corev1.Event{{Reason: "NotTriggerScaleUp", InvolvedObject: corev1.ObjectReference{Kind: "Pod", Name: "train-0"}}},
+		Items:    []corev1.Event{{Reason: "NotTriggerScaleUp", InvolvedObject: corev1.ObjectReference{Kind: "Pod", Name: "train-0", UID: "uid-train-0"}}},
 	})
+	waitingPod(s)
 	in := named(t, s)
 	if in.ClusterAutoscaler == nil || in.ClusterAutoscaler.Health.Status != "Healthy" || len(in.Events) != 1 {
 		t.Errorf("%+v, %+v", in.ClusterAutoscaler, in.Events)
@@ -134,8 +147,12 @@ func TestTheNodeClaimOfANodeIsRead(t *testing.T) {
 		len(in.NodePools) != 1 || in.NodePools[0].Spec.Disruption.After != "Never" || len(in.Budgets) != 1 {
 		t.Errorf("%+v, %+v, %+v", in.NodeClaims, in.NodePools, in.Budgets)
 	}
+	// The API server gives a number that was written as one as it was written.
+	if p := in.NodePools[0]; p.Spec.Limits.Cpu().Value() != 4 || p.Status.Resources.Cpu().Value() != 2 || len(in.Events) != 1 {
+		t.Errorf("%+v, %+v", p, in.Events)
+	}
 	want := []string{
-		"GET " + claimsPath + "/default-a", "GET " + karpenterPath + "nodepools/default", "GET " + budgetPath,
+		"GET " + eventsPath + "?fieldSelector=reason%3DFailedScheduling%2Csource%21%3Ddefault-scheduler&limit=500", "GET " + claimsPath + "/default-a", "GET " + karpenterPath + "nodepools/default", "GET " + budgetPath,
 	}
 	if got := scaled(s); !slices.Equal(got, want) {
 		t.Errorf("%v", got)

@@ -65,6 +65,31 @@ func TestANodeThatIsNotReadyExplainsItsNodeClaim(t *testing.T) {
 	}
 }
 
+// The real drain of Karpenter waits for a pod that a budget keeps: its warning is of the removal, and the removal names the pod. Its taint
+// tells no time, so that a removal that does not end is known by the deletion of the Node.
+func TestADrainOfKarpenterExplainsItsWarning(t *testing.T) {
+	in := load(t, "karpenter-draining")
+	n := judge(in).Items[0]
+	if n.Verdict != report.Healthy || len(n.Findings) != 1 || n.Findings[0].Code != workload.NodeRemovalInProgress ||
+		!strings.Contains(n.Findings[0].Message, "waits for pods that are kept: shop/web-649db8b855-254ck (PodDisruptionBudget web)") {
+		t.Errorf("%s: %s %+v", n.Verdict, n.Summary, n.Findings)
+	}
+	in.Nodes[0].Spec.Taints = nil
+	if n := judge(in).Items[0]; n.Verdict == report.Healthy {
+		t.Errorf("a warning that no removal explains: %s", n.Summary)
+	}
+	in = load(t, "karpenter-draining")
+	in.Nodes[0].DeletionTimestamp.Time = in.Now.Add(-31 * time.Minute)
+	if f := judge(in).Items[0].Findings; f[0].Code != workload.NodeRemovalStuck || !strings.Contains(f[0].Message, "31m ago and waits for pods that are kept") {
+		t.Errorf("%+v", f)
+	}
+	in.Budgets = nil
+	in.Events = slices.DeleteFunc(in.Events, func(e corev1.Event) bool { return e.Reason == "FailedDraining" })
+	if f := judge(in).Items[0].Findings; f[0].Code != workload.NodeRemovalStuck || strings.Contains(f[0].Message, "waits") {
+		t.Errorf("%+v", f)
+	}
+}
+
 // What a cloud says may hold a password; and of a fleet in several clusters each NodeClaim says whose it is.
 func TestNodeClaimsWithoutANode(t *testing.T) {
 	in := load(t, "NodeClaimNotLaunched")

@@ -78,6 +78,7 @@ const (
 	SourceDeviceClaims  = facts.SourceDeviceClaims
 	SourceAutoscaler    = facts.SourceAutoscaler
 	SourceScaling       = facts.SourceScaling
+	SourceRefusals      = facts.SourceRefusals
 	SourceNodeClaims    = facts.SourceNodeClaims
 	SourceNodePools     = facts.SourceNodePools
 

@@ -180,7 +180,7 @@ func removals() []removed {
 		{"near: a volume for every node", "", good, "", func(in *Input) { disk("w2", true)(in); in.Volumes[0].Spec.NodeAffinity = nil }},
 
 		{"a node of a node group", codes(drain.RemoveManagedNode), risky, "Amazon EKS manages the node (node group ng-1)", labeled("eks.amazonaws.com/nodegroup", "ng-1")},
-		{"a node of Karpenter", codes(drain.RemoveManagedNode), good, "ends its machine when the Node is deleted", func(in *Input) {
+		{"a node of Karpenter", codes(drain.RemoveManagedNode), good, "ends its machine when the Node is deleted; it makes another one for pods that then fit nowhere", func(in *Input) {
 			labeled("karpenter.sh/nodepool", "default")(in)
 			nodeOf(in, "w2").Finalizers = []string{"karpenter.sh/termination"}
 		}},

@@ -61,6 +61,9 @@ func (q quoted) hideAutoscaler(a *report.Autoscaler) {
 			a.NodeClaim.Conditions[k].Message = q.hide(a.NodeClaim.Conditions[k].Message)
 		}
 	}
+	if a.Reported != nil {
+		a.Reported.Message = q.hide(a.Reported.Message)
+	}
 	if a.NodeGroup != nil {
 		a.NodeGroup.ScaleUp = q.hide(a.NodeGroup.ScaleUp)
 	}

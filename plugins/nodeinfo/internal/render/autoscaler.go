@@ -31,7 +31,17 @@ func (p *page) autoscaler(n report.Node) {
 	if len(a.Budgets) > 0 {
 		parts = append(parts, "disruption budgets of the NodePool (nodes removed at once): "+strings.Join(a.Budgets, "; "))
 	}
+	if len(a.Limits) > 0 {
+		var limits []string
+		for _, l := range a.Limits {
+			limits = append(limits, l.Resource+" "+l.Used+" of "+l.Limit)
+		}
+		parts = append(parts, "limits of the NodePool (its nodes have, of at most): "+strings.Join(limits, "; "))
+	}
 	parts = append(parts, p.removalText(n))
+	if e := a.Reported; e != nil {
+		parts = append(parts, fmt.Sprintf("%s reports %s: %s (%s ago)", a.Name, e.Reason, e.Message, p.since(&e.Time)))
+	}
 	if w := a.Waiting; w != nil {
 		parts = append(parts, fmt.Sprintf("no node is added for %s without a node, such as %s: %s (%s ago)", output.Plural(w.Pods, "pod"),
 			w.Newest, w.Message, p.since(&w.Time)))

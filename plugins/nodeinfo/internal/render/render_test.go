@@ -31,7 +31,7 @@ func recorded(t *testing.T, name string) report.List {
 func TestReportsReadAsRecorded(t *testing.T) {
 	for _, name := range []string{
 		"healthy", "KubeletNotReporting", "NetworkPluginNotReady", "DiskPressure", "Cordoned", "LeaderLeaseExpired", "PodCrashLooping",
-		"only-nodes", "no-metrics", "virtual-kubelet", "windows", "karpenter", "request-arithmetic", "zero-allocatable", "hostile-text", "kubelet-answers", "kubelet-psi", "DevicesNotAllocatable", "devices", "ClaimedDeviceUnusable", "DeviceDriverNotPublishing", "autoscaler", "nodeclaim",
+		"only-nodes", "no-metrics", "virtual-kubelet", "windows", "karpenter", "request-arithmetic", "zero-allocatable", "hostile-text", "kubelet-answers", "kubelet-psi", "DevicesNotAllocatable", "devices", "ClaimedDeviceUnusable", "DeviceDriverNotPublishing", "autoscaler", "nodeclaim", "karpenter-draining",
 	} {
 		t.Run(name, func(t *testing.T) {
 			list := recorded(t, name)

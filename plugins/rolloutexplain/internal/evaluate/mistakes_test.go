@@ -114,6 +114,17 @@ func kstatusMistakes() []mistake {
 			b.unscheduled("0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector.")
 			b.podEvent("TriggeredScaleUp", "pod triggered scale-up", 1)
 		}), report.Progressing, placement.NodeAffinityUnsatisfied, "the autoscaler is adding a node", wait.Waiting, nil},
+		{"a node that Karpenter made once is not taken for one that it makes now", with(func(b *builder) {
+			b.unscheduled("0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector.")
+			b.podEvent("Nominated", "Pod should schedule on: nodeclaim/default-x7k2p", 1)
+			b.in.Events[len(b.in.Events)-1].LastTimestamp = ago(20 * time.Second)
+			b.podEvent("FailedScheduling", "Failed to schedule pod, all available instance types exceed limits for nodepool (NodePool=default)", 1)
+		}), report.Stuck, placement.NodeAffinityUnsatisfied, "Karpenter adds no node: all available instance types exceed limits", wait.Failed, nil},
+		{"what the scheduler says is not taken for a refusal of Karpenter", with(func(b *builder) {
+			b.unscheduled("0/2 nodes are available: 2 Insufficient cpu.")
+			b.podEvent("Nominated", "Pod should schedule on: nodeclaim/default-x7k2p", 1)
+			b.podEvent("FailedScheduling", "0/2 nodes are available: 2 Insufficient cpu.", 1)
+		}), report.Progressing, placement.InsufficientResources, "Karpenter is adding a node", wait.Waiting, nil},
 		{"kstatus fails a pod that is unschedulable for 15 s on a cluster that is full for a moment", with(func(b *builder) {
 			b.unscheduled("0/2 nodes are available: 2 Insufficient cpu.")
 			b.in.NodePods = []model.NodePod{{Node: "w1", Requests: corev1.ResourceList{"cpu": quantity("2")}}}

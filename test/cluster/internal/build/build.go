@@ -136,7 +136,7 @@ func (b *Builder) compile(ctx context.Context, c Component, source, final string
 		}
 	}
 	if c.Manifest.Path != "" {
-		if err := keep(ctx, c.Manifest.source(source), c.Manifest, filepath.Join(temp, c.Name+".yaml")); err != nil {
+		if err := keep(ctx, source, append(slices.Clone(c.Definitions), c.Manifest), filepath.Join(temp, c.Name+".yaml")); err != nil {
 			return err
 		}
 	}
@@ -201,17 +201,24 @@ func (f ModuleFile) source(own string) string {
 	return filepath.Join(filepath.Dir(own), f.Of)
 }
 
-// keep copies a file of a module: the module itself may go from the machine, and what was built of it stays.
-func keep(ctx context.Context, source string, file ModuleFile, target string) error {
-	dir, err := goCommand(ctx, source, "list", "-m", "-f", "{{.Dir}}", file.Module).Output()
-	if err != nil {
-		return fmt.Errorf("find module %q: %w", file.Module, err)
+// keep copies files of modules into one: the modules themselves may go from the machine, and what was built of them stays.
+func keep(ctx context.Context, source string, files []ModuleFile, target string) error {
+	var kept []byte
+	for _, file := range files {
+		dir, err := goCommand(ctx, file.source(source), "list", "-m", "-f", "{{.Dir}}", file.Module).Output()
+		if err != nil {
+			return fmt.Errorf("find module %q: %w", file.Module, err)
+		}
+		data, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(dir)), file.Path))
+		if err != nil {
+			return err
+		}
+		if len(kept) > 0 {
+			kept = append(kept, "\n---\n"...)
+		}
+		kept = append(kept, data...)
 	}
-	data, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(dir)), file.Path))
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(target, data, 0o644)
+	return os.WriteFile(target, kept, 0o644)
 }
 
 func tail(text string, lines int) string {

@@ -48,11 +48,14 @@ func TestKeyFollowsContent(t *testing.T) {
 	packages.Packages = []string{"./sub"}
 	manifest := base
 	manifest.Manifest = ModuleFile{Module: "x", Path: "sub/main.go"}
+	definition := manifest
+	definition.Definitions = []ModuleFile{{Module: "x", Path: "go.mod"}}
 	for name, got := range map[string]string{
 		"another toolchain":   key(base, "go2", nil),
 		"another flag":        key(flags, "go1", nil),
 		"another package":     key(packages, "go1", nil),
 		"a manifest":          key(manifest, "go1", nil),
+		"a definition":        key(definition, "go1", nil),
 		"another module file": key(other, "go1", nil),
 		"its own sums":        key(base, "go1", func(d string) { write(t, filepath.Join(d, "go.sum"), "") }),
 		"a module below":      key(base, "go1", func(d string) { write(t, filepath.Join(d, "sub", "v1.1.mod"), "module y\n") }),
@@ -144,6 +147,16 @@ func TestAManifestIsKeptBesideThePrograms(t *testing.T) {
 	if !host.Exists(filepath.Join(final, "tool")) {
 		t.Error("no program")
 	}
+	write(t, filepath.Join(source, "kinds.yaml"), "kind: CustomResourceDefinition\n")
+	c.Definitions = []ModuleFile{{Module: "pause", Path: "kinds.yaml"}}
+	whole := filepath.Join(t.TempDir(), "made")
+	if err := b.compile(t.Context(), c, source, whole); err != nil {
+		t.Fatal(err)
+	}
+	want := "kind: CustomResourceDefinition\n\n---\nkind: Deployment\n"
+	if data, err := os.ReadFile(filepath.Join(whole, "tool.yaml")); err != nil || string(data) != want {
+		t.Errorf("with definitions: got %q, %v", data, err)
+	}
 	c.Manifest.Path = "deploy/other.yaml"
 	if err := b.compile(t.Context(), c, source, filepath.Join(t.TempDir(), "made")); err == nil {
 		t.Error("a manifest that is not there is not missed")
@@ -186,6 +199,8 @@ func TestComponentsAreWhole(t *testing.T) {
 		NetworkPolicy: "sigs.k8s.io/kube-network-policies " + NetworkPolicyVersion,
 		ArgoRollouts:  "github.com/argoproj/argo-rollouts " + ArgoRolloutsVersion,
 		LocalPath:     "github.com/rancher/local-path-provisioner " + LocalPathVersion,
+		Karpenter:     "sigs.k8s.io/karpenter " + KarpenterVersion,
+		Kwok:          "sigs.k8s.io/kwok " + KwokVersion,
 	} {
 		data, err := os.ReadFile(filepath.Join(source, "components", name, "go.mod"))
 		if err != nil || !strings.Contains(string(data), want) {

@@ -23,6 +23,8 @@ type Component struct {
 	// Manifest is upstream's own way to install it: a file of its module, kept as
 	// NAME.yaml beside the programs.
 	Manifest ModuleFile
+	// Definitions are files of modules that are kept in front of the manifest: kinds that upstream installs apart from it.
+	Definitions []ModuleFile
 }
 
 // ModuleFile is a file of a module that a component requires: the component itself, or the one that Of names.
@@ -48,6 +50,7 @@ const (
 	FlannelCNI    = "flannel-cni"
 	CSI           = "csi"
 	DRA           = "dra"
+	Karpenter     = "karpenter"
 )
 
 // CoreDNSVersion is the version that components/coredns requires. The image
@@ -72,6 +75,10 @@ const (
 	CSIVersion = "v1.0.0"
 	// DRAVersion is what the cluster's own driver of dynamic resource allocation calls itself.
 	DRAVersion = "v1.0.0"
+	// v1.14.3 and later need a Go that was not to be had when this was pinned.
+	KarpenterVersion = "v1.14.1"
+	// KwokVersion is the version that components/kwok requires.
+	KwokVersion = "v0.8.0"
 )
 
 // Components lists every component, the slowest to build first.
@@ -129,8 +136,27 @@ func Components() []Component {
 			Manifest: ModuleFile{Module: "github.com/flannel-io/flannel", Path: "Documentation/kube-flannel.yml"},
 		},
 		{Name: FlannelCNI, Packages: []string{"github.com/containernetworking/plugins/plugins/meta/flannel"}, PartOf: Flannel},
-		{Name: Kwok, Packages: []string{"sigs.k8s.io/kwok/cmd/kwok", "./kwok-stages"}},
+		{
+			// Upstream calls the program after its provider, kwok.
+			Name: Karpenter, Packages: []string{"sigs.k8s.io/karpenter/kwok"}, Program: "karpenter",
+			LDFlags:     "-X sigs.k8s.io/karpenter/pkg/operator.Version=" + KarpenterVersion,
+			Manifest:    ModuleFile{Module: "github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/components/karpenter", Path: "karpenter.yaml"},
+			Definitions: karpenterKinds(),
+		},
+		{Name: Kwok, Packages: []string{"sigs.k8s.io/kwok/cmd/kwok", "./kwok-stages"}, PartOf: Karpenter},
 	}...)
+}
+
+func karpenterKinds() []ModuleFile {
+	var files []ModuleFile
+	for _, path := range []string{
+		"kwok/apis/crds/karpenter.kwok.sh_kwoknodeclasses.yaml", "pkg/apis/crds/karpenter.sh_nodeclaims.yaml",
+		"pkg/apis/crds/karpenter.sh_nodeoverlays.yaml", "pkg/apis/crds/karpenter.sh_nodepools.yaml",
+		"pkg/apis/crds/autoscaling.x-k8s.io_capacitybuffers.yaml",
+	} {
+		files = append(files, ModuleFile{Module: "sigs.k8s.io/karpenter", Path: path})
+	}
+	return files
 }
 
 func (c Component) source() string { return cmp.Or(c.Source, c.Name) }

@@ -23,6 +23,9 @@ func Key(dir string, c Component, toolchain string) (string, error) {
 	if c.Manifest.Path != "" {
 		field(sum, c.Manifest.Module, c.Manifest.Path)
 	}
+	for _, file := range c.Definitions {
+		field(sum, "definition", file.Module, file.Path)
+	}
 	if c.Manifest.Of != "" {
 		versions, err := os.ReadFile(filepath.Join(c.Manifest.source(dir), "go.mod"))
 		if err != nil {

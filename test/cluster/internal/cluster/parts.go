@@ -21,7 +21,7 @@ type part struct {
 	pods      string   // label of its pods, if there is one on each node
 	csi, dra  string   // the driver of volumes or devices that these register at their kubelets
 	partImage
-	second partImage // of a container that runs before the others
+	second partImage // of a container that runs before the others, or of another workload
 	edits  []edit
 }
 
@@ -105,6 +105,16 @@ func (s State) knownParts() []part {
 		{
 			name: build.DRA, namespace: "kube-system", workloads: []string{"daemonset/gpu-dra"}, pods: "app=gpu-dra", dra: draDriver,
 			partImage: partImage{ref: "registry.example.test/gpu-dra:" + build.DRAVersion, programs: []program{{build.DRA, "/bin/dra"}}},
+		},
+		{
+			name: build.Karpenter, namespace: "kube-system", workloads: []string{"deployment/karpenter", "deployment/kwok-controller"},
+			partImage: partImage{
+				ref: "registry.example.test/karpenter-kwok:" + build.KarpenterVersion, programs: []program{{"karpenter", "/bin/karpenter"}},
+			},
+			second: partImage{
+				ref:      "registry.k8s.io/kwok/kwok:" + build.KwokVersion,
+				programs: []program{{"kwok", "/bin/kwok"}, {"kwok-stages", "/bin/kwok-stages"}}, tools: busyboxLayer,
+			},
 		},
 	}
 }

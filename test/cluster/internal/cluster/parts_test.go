@@ -101,6 +101,9 @@ func TestProgramsOfPartsDoNotTakeEachOthersPlace(t *testing.T) {
 	if !slices.Equal(names, []string{"flannel", "flannel-cni"}) {
 		t.Errorf("flannel is built of %v", names)
 	}
+	if names := build.ForParts([]string{"karpenter"}); !slices.Equal(names, []string{"karpenter", "kwok"}) {
+		t.Errorf("karpenter is built of %v", names)
+	}
 	seen := map[string]bool{}
 	for _, p := range (State{}).knownParts() {
 		for _, i := range p.images() {

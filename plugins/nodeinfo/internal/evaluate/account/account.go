@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/autoscaler"
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
@@ -45,7 +46,10 @@ var about = map[string][]finding.Code{
 	"SystemOOM":            {machine.SystemOOM, machine.MemoryPressure},
 	"OOMKilling":           {machine.SystemOOM, machine.MemoryPressure},
 	facts.Rebooted:         {machine.Rebooted},
-	facts.NodeNotReady:     {machine.NodeReadinessFlapping, machine.Rebooted, machine.LeaseNotRenewed, machine.NodeNotReady},
+
+	autoscaler.FailedDraining: {workload.NodeRemovalInProgress, workload.NodeRemovalStuck},
+	autoscaler.GraceExpiring:  {workload.NodeRemovalInProgress, workload.NodeRemovalStuck},
+	facts.NodeNotReady:        {machine.NodeReadinessFlapping, machine.Rebooted, machine.LeaseNotRenewed, machine.NodeNotReady},
 }
 
 // Unexplained is the finding of what none of the others accounts for; false: nothing is left.

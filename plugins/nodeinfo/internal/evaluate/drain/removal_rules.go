@@ -240,7 +240,8 @@ var removeManagedNode = rule{
 	Entry: finding.Entry{
 		Code: RemoveManagedNode, Severity: finding.Warning, Title: "Node belongs to a group that keeps its size",
 		Meaning: "A node group, machine set or autoscaler manages the machine. If only the Node is deleted, the machine registers again with " +
-			"the next start of its kubelet, or is replaced. Info for Karpenter, which ends the machine when its Node is deleted.",
+			"the next start of its kubelet, or is replaced. Info for Karpenter, which drains the node and ends the machine when its Node is " +
+			"deleted, and makes another one only for pods that fit on no other node.",
 		Evidence: "Label or annotation of the Node that names the group.",
 		Next:     "Remove the machine where it is managed: scale the group down, or delete its Machine.",
 	},
@@ -251,8 +252,8 @@ var removeManagedNode = rule{
 		}
 		evidence := []finding.Evidence{{Source: "Node " + p.Removal.Node.Name, Path: m.Evidence, Value: m.Value}}
 		if m.Ends {
-			f := p.Removal.ofNode(fmt.Sprintf("%s manages the node (%s %s) and ends its machine when the Node is deleted",
-				m.Name, m.Kind, m.Group), evidence)
+			f := p.Removal.ofNode(fmt.Sprintf("%s manages the node (%s %s) and ends its machine when the Node is deleted; "+
+				"it makes another one for pods that then fit nowhere, within the limits of the %s", m.Name, m.Kind, m.Group, m.Kind), evidence)
 			f.Severity = finding.Info
 			return []finding.Finding{f}
 		}

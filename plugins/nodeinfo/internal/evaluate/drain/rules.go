@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/autoscaler"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/eviction"
 	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
@@ -256,43 +258,36 @@ var drainUnwanted = rule{
 		Code: DrainUnwanted, Severity: finding.Info, Title: "Pods are marked as not to be evicted",
 		Meaning: "Pods have an annotation that tells Cluster Autoscaler or Karpenter not to remove them. kubectl drain does not heed it: it " +
 			"evicts them.",
-		Evidence: "Pod annotations cluster-autoscaler.kubernetes.io/safe-to-evict=false and karpenter.sh/do-not-disrupt=true.",
-		Next:     "Ask the owner of the pods whether they may be stopped now.",
-		Source:   "https://karpenter.sh/docs/concepts/disruption/#pod-level-controls",
+		Evidence: "Pod annotations cluster-autoscaler.kubernetes.io/safe-to-evict=false and karpenter.sh/do-not-disrupt, which is true or a " +
+			"duration since the start of the pod that is not over.",
+		Next:   "Ask the owner of the pods whether they may be stopped now.",
+		Source: "https://karpenter.sh/docs/concepts/disruption/#pod-level-controls",
 	},
 	Check: func(p *Plan) []finding.Finding {
 		pods := which(p.Pods, func(pod *Pod) bool {
-			return unwantedBy(pod) != "" && pod.Fate.Goes() && pod.Fate != eviction.Finished && pod.Fate != eviction.EndsByNow
+			return unwantedBy(pod, p.Now) != "" && pod.Fate.Goes() && pod.Fate != eviction.Finished && pod.Fate != eviction.EndsByNow
 		})
 		if len(pods) == 0 {
 			return nil
 		}
 		return []finding.Finding{about(output.Plural(len(pods), "pod is", "pods are")+
 			" marked as not to be evicted, which kubectl drain does not heed: "+
-			named(pods), pods, each(pods, func(pod *Pod) (string, string) { return "metadata.annotations", unwantedBy(pod) }))}
+			named(pods), pods, each(pods, func(pod *Pod) (string, string) { return "metadata.annotations", unwantedBy(pod, p.Now) }))}
 	},
 }
 
-// The annotations by which a pod asks not to be moved, and their words.
-var doNotEvict = []struct{ key, value string }{
-	{"cluster-autoscaler.kubernetes.io/safe-to-evict", "false"},
-	{"karpenter.sh/do-not-disrupt", "true"},
-}
-
-func unwantedBy(p *Pod) string {
-	for _, a := range doNotEvict {
-		if p.Annotations[a.key] == a.value {
-			return a.key + "=" + a.value
-		}
+// unwantedBy is the annotation by which a pod asks not to be moved, as it reads; empty: it does not.
+func unwantedBy(p *Pod, now time.Time) string {
+	switch {
+	case p.Annotations[autoscaler.SafeToEvict] == "false":
+		return autoscaler.SafeToEvict + "=false"
+	case autoscaler.Protected(p.Pod, now):
+		return autoscaler.DoNotDisrupt + "=" + p.Annotations[autoscaler.DoNotDisrupt]
 	}
 	return ""
 }
 
 // Annotations are those of a pod that bear on a drain.
 func Annotations() []string {
-	list := []string{corev1.MirrorPodAnnotationKey}
-	for _, a := range doNotEvict {
-		list = append(list, a.key)
-	}
-	return list
+	return []string{corev1.MirrorPodAnnotationKey, autoscaler.SafeToEvict, autoscaler.DoNotDisrupt}
 }

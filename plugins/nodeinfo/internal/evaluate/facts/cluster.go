@@ -83,7 +83,7 @@ func Of(in *Input, now time.Time, patience time.Duration, bad map[string]string)
 		case "Pod", "DaemonSet":
 			c.byObject[string(e.About.UID)] = append(c.byObject[string(e.About.UID)], e)
 		}
-		if e.Reason == autoscaler.NotTriggered || e.About.Kind == "ConfigMap" {
+		if autoscaler.Heeds(&e) {
 			c.scaling.Events = append(c.scaling.Events, e)
 		}
 	}

@@ -72,6 +72,7 @@ const (
 	SourceDeviceClaims  = "resourceclaims" // " in NAMESPACE" follows
 	SourceAutoscaler    = "cluster autoscaler status"
 	SourceScaling       = "cluster autoscaler events"
+	SourceRefusals      = "karpenter events"
 	SourceNodeClaims    = "nodeclaims"
 	SourceNodePools     = "nodepools"
 

@@ -80,6 +80,9 @@ func scheduling(n *corev1.Node) Scheduling {
 	var s Scheduling
 	for _, t := range n.Spec.Taints {
 		taint := Taint{Key: t.Key, Value: t.Value, Effect: string(t.Effect), Since: taintSince(t), Remover: removers[t.Key]}
+		if taint.Remover != "" && taint.Since == nil && n.DeletionTimestamp != nil {
+			taint.Since = Time(n.DeletionTimestamp.Time) // Karpenter's taint tells no time; it deletes the Node next
+		}
 		if taint.Remover != "" {
 			s.RemovedBy, s.RemovedAt = taint.Remover, taint.Since
 		}

@@ -21,6 +21,10 @@ func scaler(n *facts.Node) *report.Autoscaler {
 	a := &report.Autoscaler{Name: "Cluster Autoscaler", Checked: s.Checked}
 	if s.Karpenter {
 		a.Name, a.Group = "Karpenter", s.NodePool
+		a.Waiting = waiting(n, true)
+	}
+	if e := s.Said; e != nil {
+		a.Reported = &report.ScalerEvent{Reason: e.Reason, Message: e.Message, Time: e.Last.UTC()}
 	}
 	if s.Claim != nil {
 		a.NodeClaim = nodeClaim(s.Claim)
@@ -29,10 +33,11 @@ func scaler(n *facts.Node) *report.Autoscaler {
 		for i := range s.Pool.Spec.Disruption.Budgets {
 			a.Budgets = append(a.Budgets, s.Pool.Spec.Disruption.Budgets[i].String())
 		}
+		a.Limits = limits(s.Pool)
 	}
 	if s.Status != nil {
 		a.Status = scalerStatus(s.Status, n.Now)
-		a.Waiting = waiting(n)
+		a.Waiting = waiting(n, false)
 	}
 	if g := s.Group; g != nil {
 		a.Group = g.Name
@@ -96,15 +101,26 @@ func planned(n *facts.Node, a *report.Autoscaler) {
 	}
 }
 
+// limits are those of a NodePool, with what its nodes have.
+func limits(p *autoscaler.NodePool) []report.PoolLimit {
+	var list []report.PoolLimit
+	for name, limit := range p.Spec.Limits {
+		used := p.Status.Resources[name]
+		list = append(list, report.PoolLimit{Resource: string(name), Used: used.String(), Limit: limit.String()})
+	}
+	sorting.Func(list, func(a, b report.PoolLimit) int { return cmp.Compare(a.Resource, b.Resource) })
+	return list
+}
+
 // waiting are pods that are left without a node; the group of this one would not help them either.
-func waiting(n *facts.Node) *report.WaitingForNodes {
-	list := n.Scaling.NoGroupFits(n.Now)
+func waiting(n *facts.Node, karpenter bool) *report.WaitingForNodes {
+	list := n.Scaling.NoGroupFits(karpenter, n.Now)
 	if len(list) == 0 {
 		return nil
 	}
 	newest := &list[0]
 	return &report.WaitingForNodes{
-		Pods: len(list), Newest: newest.About.Namespace + "/" + newest.About.Name, Message: newest.Message, Time: newest.Last.UTC(),
+		Pods: len(list), Newest: newest.About.Namespace + "/" + newest.About.Name, Message: autoscaler.Refusal(newest), Time: newest.Last.UTC(),
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/autoscaler"
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
@@ -232,7 +232,7 @@ func decodeScheduling(e *model.Evaluation, w *model.Workload, p *model.Pod, c *c
 		found.Considered = total
 	}
 	schedulingDetail(e, w, p, found, terms, message)
-	autoscaler(e, p, found)
+	autoscaling(e, p, found)
 	if pinned != "" { // what holds for one node need not hold for another
 		found.Key += why + string(found.Class)
 	}
@@ -277,18 +277,40 @@ func describeTerms(terms []schedulingTerm) string {
 	return strings.Join(words, ", ")
 }
 
-// autoscaler: when a cluster autoscaler has acted on the pod, waiting is right; when it has refused, it is not.
-func autoscaler(e *model.Evaluation, p *model.Pod, c *model.Cause) {
-	events := e.PodEvents(p)
-	if ev := eventfact.Newest(events, "TriggeredScaleUp", "Nominated"); ev != nil && ev.From != corev1.DefaultSchedulerName {
-		c.Class, c.SelfHealing = report.Transient, "yes"
-		c.Message += "; the autoscaler is adding a node"
-		c.WithEvidence(plain.Evidence("Event", ev.Reason, ev.Message, ev.Last))
+// poolNamed is how Karpenter names a NodePool in what it says of a pod.
+var poolNamed = regexp.MustCompile(`NodePool=([a-z0-9][-a-z0-9.]*)`)
+
+// autoscaling: when an autoscaler makes a node for the pod, waiting is right; when it refused last, it is not.
+func autoscaling(e *model.Evaluation, p *model.Pod, c *model.Cause) {
+	answer, known := autoscaler.AnswerTo(e.PodEvents(p), e.Now)
+	if !known {
 		return
 	}
-	if ev := eventfact.Newest(events, "NotTriggerScaleUp"); ev != nil {
-		c.Message += "; the autoscaler adds no node: " + plain.OneLine(ev.Message)
-		c.WithEvidence(plain.Evidence("Event", ev.Reason, ev.Message, ev.Last))
-		c.Class, c.SelfHealing = report.LikelyFatal, "no"
+	c.WithEvidence(plain.Evidence("Event", answer.Event.Reason, answer.Event.Message, answer.Event.Last))
+	who := "the autoscaler"
+	if answer.Karpenter {
+		who = "Karpenter"
+	}
+	switch {
+	case answer.Adds:
+		c.Class, c.SelfHealing = report.Transient, "yes"
+		c.Message += "; " + who + " is adding a node"
+		if answer.Claim != "" {
+			c.WithNext(e.NextCluster(finding.Read, "Read how far the NodeClaim is: launched, registered, initialized",
+				"describe", "nodeclaim", answer.Claim))
+		}
+		return
+	case answer.Counts != "":
+		c.Message += "; Karpenter adds no node: it expects the pod on node " + answer.Counts
+		return
+	}
+	c.Message += "; " + who + " adds no node: " + plain.OneLine(answer.Why)
+	c.Class, c.SelfHealing = report.LikelyFatal, "no"
+	if answer.Karpenter {
+		what := []string{"describe", "nodepools"}
+		if named := poolNamed.FindAllStringSubmatch(answer.Why, -1); len(named) == 1 {
+			what = []string{"describe", "nodepool", named[0][1]}
+		}
+		c.WithNext(e.NextCluster(finding.Read, "Read the limits, the requirements and the conditions of the NodePool", what...))
 	}
 }

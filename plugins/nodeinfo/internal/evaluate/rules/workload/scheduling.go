@@ -2,8 +2,11 @@ package workload
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/autoscaler"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/facts"
@@ -121,9 +124,10 @@ var nodeRemovalInProgress = rule{
 		Code:     NodeRemovalInProgress,
 		Severity: finding.Info,
 		Title:    "Node is marked for removal",
-		Meaning:  "Cluster Autoscaler or Karpenter has marked the node for removal; its pods are moved to other nodes.",
-		Evidence: "Taint of Cluster Autoscaler or Karpenter in Node spec.taints.",
-		Next:     "Do nothing; the removal is in progress.",
+		Meaning: "Cluster Autoscaler or Karpenter has marked the node for removal; its pods are moved to other nodes. Where Karpenter reports " +
+			"that it waits for pods, the message names those that a PodDisruptionBudget or an annotation keeps.",
+		Evidence: "Taint of Cluster Autoscaler or Karpenter in Node spec.taints; FailedDraining event of Karpenter.",
+		Next:     "Do nothing if the removal is in progress; if it waits for pods, run kubectl nodeinfo --drain for the node.",
 	},
 	Check: checkNodeRemovalInProgress,
 }
@@ -134,9 +138,52 @@ func checkNodeRemovalInProgress(c *subject.Case) []finding.Finding {
 		if t.Remover == "" || removalStuck(c, &t) {
 			continue
 		}
-		list = append(list, c.Found(t.Remover+" is removing the node", taintEvidence(&t)))
+		waits, evidence := drainWaits(c, &t)
+		f := c.Found(t.Remover+" is removing the node"+waits, slices.Concat(taintEvidence(&t), evidence))
+		if waits != "" {
+			f.Next = append(f.Next, whatBlocks(c))
+		}
+		list = append(list, f)
 	}
 	return list
+}
+
+// mostKept bounds the pods that one message names.
+const mostKept = 3
+
+// drainWaits is what the drain of Karpenter waits for, by its event and by what keeps the pods of the node; empty: it does not wait.
+func drainWaits(c *subject.Case, t *facts.Taint) (text string, evidence []finding.Evidence) {
+	i := slices.IndexFunc(c.Events.Current, func(e event.Event) bool { return e.Reason == autoscaler.FailedDraining })
+	if i < 0 || t.Remover != "Karpenter" {
+		return "", nil
+	}
+	e := &c.Events.Current[i]
+	evidence = []finding.Evidence{{Source: "Event", Path: e.Reason, Value: e.Message, Time: facts.Time(e.Last)}}
+	var kept []string
+	if c.Scaler != nil {
+		for k := range c.Scaler.Holds {
+			h := &c.Scaler.Holds[k]
+			switch {
+			case h.Pod == nil:
+			case len(h.Budgets) > 0:
+				kept = append(kept, h.Pod.Namespace+"/"+h.Pod.Name+" (PodDisruptionBudget "+strings.Join(h.Budgets, ", ")+")")
+			default:
+				kept = append(kept, h.Pod.Namespace+"/"+h.Pod.Name+" ("+h.Value+")")
+			}
+		}
+	}
+	text = " and waits for pods to end"
+	if n := len(kept); n > 0 {
+		text = " and waits for pods that are kept: " + strings.Join(kept[:min(n, mostKept)], ", ")
+		if n > mostKept {
+			text += fmt.Sprintf(" and %d more", n-mostKept)
+		}
+	}
+	return text, evidence
+}
+
+func whatBlocks(c *subject.Case) finding.Next {
+	return c.Look("Read what blocks the drain, and what it costs", "", "nodeinfo", c.Object.Name, "--drain")
 }
 
 var nodeRemovalStuck = rule{
@@ -145,8 +192,9 @@ var nodeRemovalStuck = rule{
 		Severity: finding.Warning,
 		Title:    "Node removal has not finished in time",
 		Meaning:  "An autoscaler marked the node for removal more than 30 minutes ago, but the node still exists and takes no new pods.",
-		Evidence: "Age of the autoscaler's taint above 30 minutes.",
-		Next:     "Read the log of the autoscaler; remove the taint if the removal was abandoned.",
+		Evidence: "Age of the autoscaler's taint above 30 minutes, or of the deletion of the Node where the taint tells no time; " +
+			"FailedDraining event of Karpenter.",
+		Next: "Read the log of the autoscaler; remove the taint if the removal was abandoned.",
 	},
 	Check: checkNodeRemovalStuck,
 }
@@ -157,9 +205,14 @@ func checkNodeRemovalStuck(c *subject.Case) []finding.Finding {
 		if t.Remover == "" || !removalStuck(c, &t) {
 			continue
 		}
-		message := fmt.Sprintf("%s started to remove the node %s ago and has not finished; no new pods are scheduled to it",
-			t.Remover, c.Ago(*t.Since))
-		list = append(list, c.Found(message, taintEvidence(&t),
+		waits, evidence := drainWaits(c, &t)
+		message := fmt.Sprintf("%s started to remove the node %s ago%s; the removal has not finished, and no new pods are scheduled to it",
+			t.Remover, c.Ago(*t.Since), waits)
+		if waits == "" {
+			message = fmt.Sprintf("%s started to remove the node %s ago and has not finished; no new pods are scheduled to it",
+				t.Remover, c.Ago(*t.Since))
+		}
+		list = append(list, c.Found(message, slices.Concat(taintEvidence(&t), evidence), whatBlocks(c),
 			subject.Answered(c.PodsHere("List the pods that are still on the node"),
 				"pods remain: a PodDisruptionBudget, a pod without a controller or a long grace period can block the removal")))
 	}
