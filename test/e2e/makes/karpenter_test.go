@@ -18,8 +18,8 @@ func karpenter(t *testing.T) *harness.Cluster {
 	return harness.Own(t, "makes-karpenter", 1, "--with", "karpenter")
 }
 
-// pool makes a NodePool of machines with two CPUs, and a class of machines of its own; limit is of CPUs. Its nodes go with it.
-func pool(t *testing.T, c *harness.Cluster, name, limit, consolidateAfter string) {
+// nodePool makes a NodePool of machines with two CPUs, and a class of machines of its own; limit is of CPUs. Its nodes go with it.
+func nodePool(t *testing.T, c *harness.Cluster, name, limit, consolidateAfter string) {
 	t.Helper()
 	c.Apply(t, fmt.Sprintf(`{apiVersion: karpenter.kwok.sh/v1alpha1, kind: KWOKNodeClass, metadata: {name: %[1]s}}
 ---
@@ -71,12 +71,13 @@ func scaledNode(t *testing.T, c *harness.Cluster, pool string) (name, claim stri
 func TestKarpenterMakesANode(t *testing.T) {
 	c := karpenter(t)
 	ns := c.Namespace(t)
-	pool(t, c, "healthy", "4", "Never")
+	nodePool(t, c, "healthy", "4", "Never")
 	c.Apply(t, inPool("healthy", 1, ""), "-n", ns)
 	complete(t, c, ns, "deployment/healthy")
 	name, claim := scaledNode(t, c, "healthy")
+	var n nodeinfo.Node
 	harness.Eventually(t, time.Minute, func() (string, bool) {
-		n := node(t, c, name)
+		n = node(t, c, name)
 		a := n.Autoscaler
 		return fmt.Sprintf("%s: %s %+v %+v", n.Verdict, n.Summary, n.Findings, a), n.Verdict == nodeinfo.Healthy && a != nil && a.Name == "Karpenter" &&
 			a.Group == "healthy" && a.NodeClaim != nil && a.NodeClaim.Name == claim && holdsOf(a) == "PoolConsolidationOff" &&
@@ -87,6 +88,8 @@ func TestKarpenterMakesANode(t *testing.T) {
 	if len(fleet.Items) != 3 || len(fleet.Findings) > 0 || slices.ContainsFunc(fleet.Items, func(n nodeinfo.Node) bool { return n.Verdict != nodeinfo.Healthy }) {
 		t.Errorf("%+v %+v", fleet.Summary, fleet.Findings)
 	}
+	c.Settle(t, string(nodeinfo.Healthy), n.Summary, "nodeinfo", "NODE")
+	c.Settle(t, string(nodeinfo.Healthy), fleet.Summary, "nodeinfo")
 	if kubelet := c.MustKubectl(t, "get", "node", "w1", "-o", "jsonpath={.status.nodeInfo.kubeletVersion}"); strings.Contains(kubelet, "kwok") {
 		t.Errorf("kwok plays w1: %s", kubelet)
 	}
@@ -108,7 +111,7 @@ func holdsOf(a *nodeinfo.Autoscaler) string {
 func TestAMachineOfKarpenterThatDoesNotBecomeANode(t *testing.T) {
 	c := karpenter(t)
 	ns := c.Namespace(t)
-	pool(t, c, "starting", "4", "Never")
+	nodePool(t, c, "starting", "4", "Never")
 	c.MustKubectl(t, "scale", "deployment/kwok-controller", "--replicas=0", "-n", "kube-system")
 	start := func() {
 		c.MustKubectl(t, "scale", "deployment/kwok-controller", "--replicas=1", "-n", "kube-system")
@@ -118,14 +121,16 @@ func TestAMachineOfKarpenterThatDoesNotBecomeANode(t *testing.T) {
 	c.MustKubectl(t, "wait", "pod", "-l", "app=kwok-controller", "--for=delete", "--timeout=30s", "-n", "kube-system")
 	c.Apply(t, inPool("starting", 1, ""), "-n", ns)
 	name, claim := scaledNode(t, c, "starting")
+	var n nodeinfo.Node
 	harness.Eventually(t, 90*time.Second, func() (string, bool) {
-		n := node(t, c, name)
+		n = node(t, c, name)
 		known := n.Autoscaler != nil && n.Autoscaler.NodeClaim != nil && slices.ContainsFunc(n.Autoscaler.NodeClaim.Conditions, func(x nodeinfo.ClaimCondition) bool {
 			return x.Type == "Initialized" && x.Status == "Unknown" && x.Reason == "NodeNotReady"
 		})
 		return fmt.Sprintf("%s: %s %+v %+v", n.Verdict, n.Summary, n.Findings, n.Autoscaler), n.Verdict == nodeinfo.Unhealthy && known &&
 			n.Findings[0].Code == "KubeletNeverReported"
 	})
+	c.Settle(t, "Unhealthy, KubeletNeverReported", n.Summary, "nodeinfo", "NODE")
 	start()
 	complete(t, c, ns, "deployment/starting")
 	c.MustKubectl(t, "patch", "kwoknodeclass", "starting", "--type=merge", "-p", `{"spec":{"nodeRegistrationDelay":"30m"}}`)
@@ -138,6 +143,7 @@ func TestAMachineOfKarpenterThatDoesNotBecomeANode(t *testing.T) {
 			strings.Contains(said.Findings[0].Message, "Karpenter is adding a node")
 	})
 	follow(t, c, []finding.Finding{said.Findings[0].Finding})
+	c.Settle(t, "InsufficientResources", said.Summary, "rollout-explain", "deployment/starting")
 	var fleet nodeinfo.List
 	read(t, c, &fleet, "nodeinfo", "-o", "json") // after a few seconds nothing is late yet
 	if len(fleet.Findings) > 0 {
@@ -152,7 +158,7 @@ func TestAMachineOfKarpenterThatDoesNotBecomeANode(t *testing.T) {
 func TestANodeThatKarpenterCannotDisrupt(t *testing.T) {
 	c := karpenter(t)
 	ns := c.Namespace(t)
-	pool(t, c, "kept", "2", "0s")
+	nodePool(t, c, "kept", "2", "0s")
 	c.Apply(t, inPool("kept", 1, `karpenter.sh/do-not-disrupt: "1h"`)+
 		"---\n{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {name: kept}, spec: {minAvailable: 1, selector: {matchLabels: {app: kept}}}}\n", "-n", ns)
 	complete(t, c, ns, "deployment/kept")
@@ -178,6 +184,7 @@ func TestANodeThatKarpenterCannotDisrupt(t *testing.T) {
 			found.Findings[0].Code == "NodeRemovalInProgress" && strings.Contains(found.Findings[0].Message, "waits for pods that are kept: "+ns+"/kept-")
 	})
 	follow(t, c, found.Findings)
+	c.Settle(t, "Healthy, NodeRemovalInProgress", found.Findings[0].Message, "nodeinfo", "NODE")
 	c.MustKubectl(t, "delete", "pdb/kept", "deployment/kept", "-n", ns)
 	c.MustKubectl(t, "wait", "node/"+name, "--for=delete", "--timeout=60s")
 }
@@ -186,7 +193,7 @@ func TestANodeThatKarpenterCannotDisrupt(t *testing.T) {
 func TestANodePoolAtItsLimit(t *testing.T) {
 	c := karpenter(t)
 	ns := c.Namespace(t)
-	pool(t, c, "limited", "2", "Never")
+	nodePool(t, c, "limited", "2", "Never")
 	c.Apply(t, inPool("limited", 1, ""), "-n", ns)
 	complete(t, c, ns, "deployment/limited")
 	name, _ := scaledNode(t, c, "limited")
@@ -198,6 +205,7 @@ func TestANodePoolAtItsLimit(t *testing.T) {
 		read(t, c, &said, "rollout-explain", "deployment/limited", "-n", ns, "-o", "json")
 		return fmt.Sprintf("%s: %+v", said.Verdict, said.Findings), len(said.Findings) > 0 && strings.Contains(said.Findings[0].Message, "Karpenter adds no node: "+limit)
 	})
+	c.Settle(t, string(said.Findings[0].Code), said.Findings[0].Message, "rollout-explain", "deployment/limited")
 	if !slices.ContainsFunc(said.Findings[0].Next, func(n finding.Next) bool { return strings.Contains(n.Command, "describe nodepool limited") }) {
 		t.Errorf("no command reads the NodePool: %+v", said.Findings[0].Next)
 	}
