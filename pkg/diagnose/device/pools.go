@@ -67,6 +67,11 @@ type Need struct {
 	Lacks Wait
 }
 
+// SlicesOf are the ResourceSlices that may be about devices of a node: of the node, or of no one node.
+func SlicesOf(node string, all []Slice) []Slice {
+	return slices.DeleteFunc(slices.Clone(all), func(s Slice) bool { return s.Spec.NodeName != "" && s.Spec.NodeName != node })
+}
+
 // Claims says whether a pod uses ResourceClaims.
 func Claims(p *corev1.Pod) bool {
 	return len(p.Spec.ResourceClaims) > 0 || p.Status.ExtendedResourceClaimStatus != nil

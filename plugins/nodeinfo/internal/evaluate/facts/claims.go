@@ -22,13 +22,7 @@ func (c *Cluster) claims(n *Node) {
 	if !n.Read(SourceSlices) {
 		return
 	}
-	var list []device.Slice
-	for i := range c.in.Slices {
-		if of := c.in.Slices[i].Spec.NodeName; of == "" || of == n.Object.Name {
-			list = append(list, c.in.Slices[i])
-		}
-	}
-	n.Pools = device.Pools(list, pods, c.in.DeviceClaims)
+	n.Pools = device.Pools(device.SlicesOf(n.Object.Name, c.in.Slices), pods, c.in.DeviceClaims)
 }
 
 // Bound is the pod of the node that a need is of.

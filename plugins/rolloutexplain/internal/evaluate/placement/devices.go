@@ -78,7 +78,8 @@ func claimNotCreated(e *model.Evaluation, w *model.Workload, p *model.Pod, entry
 		c.ByEvent(ev)
 		if plain.ContainsAny(ev.Message, "resourceclaimtemplate") && plain.ContainsAny(ev.Message, "not found") {
 			c.Class, c.SelfHealing = report.LikelyFatal, "no"
-			c.Says("ResourceClaimTemplate %q does not exist, so the pod has no ResourceClaim; the scheduler does not act on the pod before", template)
+			c.Says("ResourceClaimTemplate %q does not exist, so the pod has no ResourceClaim; the scheduler does not act on the pod before",
+				template)
 			return c.WithNext(templates)
 		}
 		c.Says("no ResourceClaim can be created from ResourceClaimTemplate %q: %s", template,

@@ -139,7 +139,8 @@ func terminatingCause(e *model.Evaluation, w *model.Workload, p *model.Pod) *mod
 		e.MissingEventText("no event says why"))
 	var drivers []finding.Next
 	if names := deviceDrivers(e, p); len(names) > 0 && p.Spec.NodeName != "" {
-		// Its volumes and its sandbox come later: https://github.com/kubernetes/kubernetes/blob/v1.37.2/pkg/kubelet/kubelet.go (SyncTerminatingPod)
+		// Its volumes and its sandbox come later (SyncTerminatingPod):
+		// https://github.com/kubernetes/kubernetes/blob/v1.37.2/pkg/kubelet/kubelet.go
 		text += "; the kubelet reports the end of the pod only after DRA driver " + plain.List(names, 3) + " has unprepared its devices"
 		drivers = driverSteps(e, p.Spec.NodeName)[1:]
 	}
