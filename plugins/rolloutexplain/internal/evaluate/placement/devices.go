@@ -53,7 +53,7 @@ func awaitsDeviceClaim(e *model.Evaluation, w *model.Workload, p *model.Pod, wai
 		}
 		if _, absent := e.DeviceClaim(p.Namespace, n.Claim); absent {
 			return e.Cause(p, model.StageSchedule, ResourceClaimNotFound, report.LikelyFatal,
-				"ResourceClaim %q does not exist; the scheduler does not act on the pod before", n.Claim).
+				"ResourceClaim %q does not exist; until it does, the scheduler does not act on the pod", n.Claim).
 				WithKey(n.Claim).Since(p.CreationTimestamp.Time).
 				WithEvidence(plain.Evidence("Pod "+p.Name, "spec.resourceClaims["+n.Entry+"].resourceClaimName", n.Claim, plain.NoTime)).
 				WithNext(e.Next(w, finding.Read, "List the ResourceClaims of the namespace", "get", "resourceclaims"))
@@ -78,7 +78,7 @@ func claimNotCreated(e *model.Evaluation, w *model.Workload, p *model.Pod, entry
 		c.ByEvent(ev)
 		if plain.ContainsAny(ev.Message, "resourceclaimtemplate") && plain.ContainsAny(ev.Message, "not found") {
 			c.Class, c.SelfHealing = report.LikelyFatal, "no"
-			c.Says("ResourceClaimTemplate %q does not exist, so the pod has no ResourceClaim; the scheduler does not act on the pod before",
+			c.Says("ResourceClaimTemplate %q does not exist, so the pod has no ResourceClaim; until it has, the scheduler does not act on it",
 				template)
 			return c.WithNext(templates)
 		}
