@@ -46,8 +46,7 @@ demo: ## All plugins on a recorded cluster, then on a real one: the embedded one
 	@./test/demo/demo.sh
 
 .PHONY: test
-test: ## Everything that can run here: all on the embedded cluster, and beside it the unit tests
-	@./test/run.sh
+test: programs race package browser e2e ## Everything that can run here: unit tests, then all on the embedded cluster
 
 .PHONY: test-all
 test-all: ## The same, and on clusters of other makes: a control plane of three nodes; enforced policies, provisioned volumes, Argo Rollouts, DNS caches on nodes, an old kubelet, IPv6, flannel, Karpenter

@@ -9,8 +9,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/build"
 )
 
 // testPlain uses a plain cluster as whoever the harness is.
@@ -56,27 +54,23 @@ func TestPlainCluster(t *testing.T) {
 	if out, err := exec.Command(h.program, "build", "--all").CombinedOutput(); err != nil {
 		t.Fatalf("%s", out)
 	}
-	h.kubectl = newest(t, build.Of(build.DefaultVersion).Kube()+"-*", "kubectl")
+	h.kubectl = filepath.Join(h.component(t, "kubectl"), "kubectl")
 	testPlain(t, h, h.run)
 	noTraces(t, before, h)
 }
 
-// newest finds a program of a component in the cache.
-func newest(t *testing.T, component, program string) string {
+// component is the directory of a component of the newest version, by one of its programs.
+func (h *harness) component(t *testing.T, program string) string {
 	t.Helper()
-	found, _ := filepath.Glob(filepath.Join(cacheRoot(t), "components", component, program))
-	if len(found) == 0 {
-		t.Fatalf("no %s is built", program)
+	bin, err := exec.Command(h.program, "bin").Output()
+	if err != nil {
+		t.Fatal(err)
 	}
-	best := found[0]
-	for _, path := range found {
-		a, errA := os.Stat(path)
-		b, errB := os.Stat(best)
-		if errA == nil && errB == nil && a.ModTime().After(b.ModTime()) {
-			best = path
-		}
+	file, err := filepath.EvalSymlinks(filepath.Join(strings.TrimSpace(string(bin)), program))
+	if err != nil {
+		t.Fatal(err)
 	}
-	return best
+	return filepath.Dir(file)
 }
 
 // nobody is the user of whom a machine expects nothing.
@@ -98,8 +92,13 @@ func TestPlainClusterOfAnUnprivilegedUser(t *testing.T) {
 	if err := os.MkdirAll(cache, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, program := range []string{newest(t, build.Of(build.DefaultVersion).Kube()+"-*", "kubectl"), newest(t, "kwok-*", "kwok")} {
-		if out, err := exec.Command("cp", "-a", filepath.Dir(program), cache).CombinedOutput(); err != nil {
+	kube := h.component(t, "kubectl")
+	kwoks, err := filepath.Glob(filepath.Join(cacheRoot(t), "components", "kwok-*")) // of each version that was built
+	if err != nil || len(kwoks) == 0 {
+		t.Fatalf("kwok is not built: %v", err)
+	}
+	for _, dir := range append(kwoks, kube) {
+		if out, err := exec.Command("cp", "-a", dir, cache).CombinedOutput(); err != nil {
 			t.Fatalf("%s", out)
 		}
 	}
@@ -114,8 +113,7 @@ func TestPlainClusterOfAnUnprivilegedUser(t *testing.T) {
 	if out, err := exec.Command("chown", "-R", "65534:65534", home).CombinedOutput(); err != nil {
 		t.Fatalf("%s", out)
 	}
-	h.program = program
-	h.kubectl = newest(t, build.Of(build.DefaultVersion).Kube()+"-*", "kubectl")
+	h.program, h.kubectl = program, filepath.Join(kube, "kubectl")
 	run := func(args ...string) (string, string, error) {
 		if args[0] == "up" { // nodes are impossible: plain is to be chosen
 			args = append(args[:1:1], args[3:]...)

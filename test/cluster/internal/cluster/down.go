@@ -64,17 +64,24 @@ func (c *Cluster) killNodes() error {
 	return errors.Join(fails...)
 }
 
-// removeLinks removes the bridge and what is left of the nodes' links; routes
-// over them go with them.
+// links are the bridge and this machine's ends of the nodes' links. A plain
+// cluster has addresses for its Services alone, and another cluster may have
+// the network of the same number. One that died early has none either.
+func (s State) links() []string {
+	if s.Mode != ModeNodes || s.Plan.Bridge == "" {
+		return nil
+	}
+	links := []string{s.Plan.Bridge}
+	for _, name := range s.NodeNames() {
+		links = append(links, s.Plan.Veth(name))
+	}
+	return links
+}
+
+// removeLinks removes what is left of the cluster's links; routes over them go
+// with them.
 func (c *Cluster) removeLinks(ctx context.Context) error {
-	if c.State.Plan.Bridge == "" {
-		return nil // it died before it had a network
-	}
-	links := []string{c.State.Plan.Bridge}
-	for _, name := range c.State.NodeNames() {
-		links = append(links, c.State.Plan.Veth(name))
-	}
-	for _, link := range links {
+	for _, link := range c.State.links() {
 		if !host.Exists("/sys/class/net/" + link) {
 			continue
 		}
