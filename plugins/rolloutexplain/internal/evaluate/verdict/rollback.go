@@ -169,6 +169,7 @@ func adviseRollback(e *model.Evaluation, w *model.Workload, root *report.Finding
 		root.Evidence = append(root.Evidence,
 			finding.Evidence{Source: "Template change from " + model.Label(to) + " to " + model.Label(w.Target), Value: strings.Join(words, "; ")})
 	}
+	root.Next = slices.Clone(root.Next) // the cause that the finding was made of has the same ones
 	steps := dnsFirst(root)
 	root.Next = slices.Insert(root.Next, steps, finding.Next{Command: u.Command, Why: u.Why, Risk: finding.Change})
 	if w.KeepsBroken() {
