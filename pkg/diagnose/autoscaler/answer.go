@@ -5,6 +5,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 )
@@ -55,6 +56,9 @@ func AnswerTo(events []eventfact.Event, now time.Time) (Answer, bool) {
 			if a.Adds {
 				_, claim, _ := strings.Cut(e.Message, newClaim)
 				a.Claim, _, _ = strings.Cut(claim, ",")
+				if len(validation.IsDNS1123Subdomain(a.Claim)) > 0 {
+					a.Claim = "" // no name, and not for a command
+				}
 			} else {
 				_, a.Counts, _ = strings.Cut(e.Message, "node/")
 			}

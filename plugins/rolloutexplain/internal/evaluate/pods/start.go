@@ -184,7 +184,7 @@ func describeHook(h *corev1.LifecycleHandler) string {
 // https://github.com/kubernetes/kubernetes/blob/v1.37.2/pkg/kubelet/cm/dra/plugin/dra_plugin_manager.go (GetPlugin)
 var (
 	draUnregistered = regexp.MustCompile(`DRA driver (\S+) is not registered`)
-	claimRefused    = regexp.MustCompile(`NodePrepareResources failed for ResourceClaim (\S+): (.*)`)
+	claimRefused    = regexp.MustCompile(`NodePrepareResources failed for ResourceClaim ([a-z0-9][-a-z0-9.]*): (.*)`)
 	prepareFrames   = []string{"Failed to prepare dynamic resources: ", "prepare dynamic resources: "}
 )
 
