@@ -58,7 +58,7 @@ const execTries = 4
 
 func (c Container) exec(ctx context.Context, argv []string, local Streams) (int, error) {
 	var (
-		seen  trailer
+		seen  trailers
 		nonce = NewID()
 		sh    = c.Shell
 	)
@@ -69,14 +69,19 @@ func (c Container) exec(ctx context.Context, argv []string, local Streams) (int,
 	filters := []*trailerFilter{out}
 	remote := local
 	remote.Out = out
-	remote.over = func() bool { _, ok := seen.get(); return ok }
+	remote.over = func() bool { _, all := seen.get(); return all }
+	reads := asIs
 	if !local.TTY {
 		stderr := newTrailerFilter(orDiscard(local.Err), nonce, &seen)
 		filters = append(filters, stderr)
 		remote.Err = stderr
+		reads = ownInput
+		if remote.held = local.In == nil; remote.held {
+			reads = heldInput
+		}
 	}
-	remote.plain = withTrailer(sh, nonce, argv, false)
-	end, err := c.stream(ctx, "exec", withTrailer(sh, nonce, argv, local.In != nil && !local.TTY), remote)
+	remote.plain = withTrailer(sh, nonce, argv, asIs)
+	end, err := c.stream(ctx, "exec", withTrailer(sh, nonce, argv, reads), remote)
 	for _, f := range filters {
 		f.flush()
 	}
@@ -87,11 +92,11 @@ func (c Container) exec(ctx context.Context, argv []string, local Streams) (int,
 }
 
 // verdict joins what the Status and the trailer say. A failure is believed from either; success needs both.
-func verdict(end ended, seen *trailer) (int, error) {
-	code, trailed := seen.get()
+func verdict(end ended, seen *trailers) (int, error) {
+	code, all := seen.get()
 	switch {
-	case end.let && trailed:
-		return code, nil
+	case end.let && all:
+		return *code, nil
 	case end.status == nil && end.err != nil:
 		return 0, fmt.Errorf("%w: the connection was lost (%w)", ErrStatusUnknown, end.err)
 	case end.status == nil:
@@ -103,8 +108,10 @@ func verdict(end ended, seen *trailer) (int, error) {
 	switch {
 	case err != nil:
 		return 0, err
-	case trailed:
-		return code, nil
+	case all:
+		return *code, nil
+	case code != nil:
+		return 0, fmt.Errorf("%w: the end of its output is missing", ErrStatusUnknown)
 	case reported == 0:
 		return 0, fmt.Errorf("%w: the node reported success before the command had ended (the kubelet may have restarted)", ErrStatusUnknown)
 	}
@@ -157,6 +164,7 @@ func (c Container) stream(ctx context.Context, subresource string, argv []string
 		return ended{}, explainStream(subresource, err)
 	}
 	klog.V(4).InfoS("falling back to SPDY", "pod", c.Pod, "subresource", subresource, "reason", err.Error())
+	local.held = false // SPDY cannot end an input that nobody gives
 	plain, urlErr := c.url(subresource, local.plain, local)
 	if urlErr != nil {
 		return ended{}, urlErr
@@ -185,7 +193,7 @@ func (c Container) url(subresource string, argv []string, local Streams) (*url.U
 		}, scheme.ParameterCodec)
 	} else {
 		request.VersionedParams(&corev1.PodExecOptions{
-			Container: c.Name, Command: argv, Stdin: local.In != nil, Stdout: local.Out != nil, Stderr: local.Err != nil, TTY: local.TTY,
+			Container: c.Name, Command: argv, Stdin: local.In != nil || local.held, Stdout: local.Out != nil, Stderr: local.Err != nil, TTY: local.TTY,
 		}, scheme.ParameterCodec)
 	}
 	return request.URL(), nil

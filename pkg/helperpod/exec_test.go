@@ -8,8 +8,10 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -59,6 +61,12 @@ func failure(code string) string {
 
 func trailerOf(nonce string, code int) string { return fmt.Sprintf("\x1e%s:%d\x1e", nonce, code) }
 
+// trail says on both streams how the command ended.
+func trail(conn *gorilla.Conn, nonce string, code int) {
+	say(conn, channelErr, trailerOf(nonce, code))
+	say(conn, channelOut, trailerOf(nonce, code))
+}
+
 func TestExecBelievesOnlyWhatItCanKnow(t *testing.T) {
 	tests := []struct {
 		name    string
@@ -71,12 +79,13 @@ func TestExecBelievesOnlyWhatItCanKnow(t *testing.T) {
 	}{
 		{name: "success with its trailer", play: func(c *gorilla.Conn, n string) {
 			say(c, channelOut, "hello\n")
-			say(c, channelErr, "warn\n"+trailerOf(n, 0))
+			say(c, channelErr, "warn\n")
+			trail(c, n, 0)
 			say(c, channelStatus, success)
 			bye(c)
 		}, stdout: "hello\n", stderr: "warn\n"},
 		{name: "an exit code", play: func(c *gorilla.Conn, n string) {
-			say(c, channelErr, trailerOf(n, 7))
+			trail(c, n, 7)
 			say(c, channelStatus, failure("7"))
 			bye(c)
 		}, code: 7},
@@ -89,13 +98,25 @@ func TestExecBelievesOnlyWhatItCanKnow(t *testing.T) {
 			say(c, channelStatus, success)
 			bye(c)
 		}, unknown: true, errText: "reported success", stdout: "half"},
+		{name: "the end of stdout is missing", play: func(c *gorilla.Conn, n string) {
+			say(c, channelOut, "half")
+			say(c, channelErr, trailerOf(n, 0))
+			say(c, channelStatus, success)
+			bye(c)
+		}, unknown: true, errText: "the end of its output is missing", stdout: "half"},
+		{name: "the end of stderr is missing, whatever the code", play: func(c *gorilla.Conn, n string) {
+			say(c, channelErr, "half")
+			say(c, channelOut, trailerOf(n, 3))
+			say(c, channelStatus, failure("3"))
+			bye(c)
+		}, unknown: true, errText: "the end of its output is missing", stderr: "half"},
 		{name: "success against a trailer that says otherwise", play: func(c *gorilla.Conn, n string) {
-			say(c, channelErr, trailerOf(n, 3))
+			trail(c, n, 3)
 			say(c, channelStatus, success)
 			bye(c)
 		}, code: 3},
 		{name: "closed in order, without a Status", play: func(c *gorilla.Conn, n string) {
-			say(c, channelErr, trailerOf(n, 0))
+			trail(c, n, 0)
 			bye(c)
 		}, unknown: true, errText: "closed before"},
 		{name: "cut off", play: func(c *gorilla.Conn, _ string) {
@@ -103,7 +124,7 @@ func TestExecBelievesOnlyWhatItCanKnow(t *testing.T) {
 			c.NetConn().Close()
 		}, unknown: true, errText: "connection was lost", stdout: "half"},
 		{name: "cut off after the Status: output may be missing", play: func(c *gorilla.Conn, n string) {
-			say(c, channelErr, trailerOf(n, 0))
+			trail(c, n, 0)
 			say(c, channelStatus, success)
 			c.NetConn().Close()
 		}, unknown: true, errText: "after the status"},
@@ -173,7 +194,7 @@ func TestOnlyWhatHasNotBegunIsTriedAgain(t *testing.T) {
 				if int(runs.Add(1)) <= test.refused {
 					say(conn, channelStatus, test.status)
 				} else {
-					say(conn, channelErr, trailerOf(n, 0))
+					trail(conn, n, 0)
 					say(conn, channelStatus, success)
 				}
 				bye(conn)
@@ -198,7 +219,7 @@ func TestInputIsPassedOnByteExactWithItsEnd(t *testing.T) {
 				continue
 			}
 			if message[0] == 255 && message[1] == channelIn { // half close
-				say(conn, channelErr, trailerOf(n, 0))
+				trail(conn, n, 0)
 				say(conn, channelStatus, success)
 				bye(conn)
 				return
@@ -219,7 +240,7 @@ func TestInputIsPassedOnByteExactWithItsEnd(t *testing.T) {
 func TestUnreadInputDoesNotHoldTheEndBack(t *testing.T) {
 	t.Parallel()
 	c := execServer(t, func(conn *gorilla.Conn, n string) {
-		say(conn, channelErr, trailerOf(n, 3))
+		trail(conn, n, 3)
 		time.Sleep(time.Second)
 		say(conn, channelOut, "late")
 		time.Sleep(time.Minute)
@@ -244,7 +265,7 @@ func TestTheInputEndsWithTheCommand(t *testing.T) {
 	defer never.Close()
 	for name, in := range map[string]io.Reader{"more than it reads": endless{}, "a pipe that nobody fills": waiting} {
 		c := execServer(t, func(conn *gorilla.Conn, n string) {
-			say(conn, channelErr, trailerOf(n, 3))
+			trail(conn, n, 3)
 			for {
 				_, message, err := conn.ReadMessage()
 				if err != nil {
@@ -263,10 +284,107 @@ func TestTheInputEndsWithTheCommand(t *testing.T) {
 			t.Errorf("%s: code %d, err %v after %s", name, code, err, took)
 		}
 	}
-	for drained, want := range map[bool]bool{true: true, false: false} { // SPDY cannot end its input, and a terminal is not drained
-		if got := strings.Contains(strings.Join(withTrailer("sh", "n", nil, drained), " "), "cat >/dev/null"); got != want {
-			t.Errorf("drained %t: reads what is left: %t", drained, got)
+}
+
+// The shell's own words, by a shell: what the command reads, that its code is on both streams, and who waits for the end of the input.
+func TestAWrappedCommand(t *testing.T) {
+	tests := []struct {
+		name   string
+		in     input
+		argv   []string
+		stdout string
+		waits  bool
+	}{
+		{"a terminal's or SPDY's input is the command's", asIs, []string{"sh", "-c", "read x; echo $x; exit 7"}, "one\n", false},
+		{"no input", heldInput, []string{"sh", "-c", "cat; exit 7"}, "", true},
+		{"more input than it reads", ownInput, []string{"sh", "-c", "read x; echo $x; exit 7"}, "one\n", true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			var stderr bytes.Buffer
+			words := withTrailer("sh", "nonce", test.argv, test.in)
+			command := exec.CommandContext(t.Context(), words[0], words[1:]...)
+			command.Stderr = &stderr
+			stdin, err := command.StdinPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			stdout, err := command.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := command.Start(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.WriteString(stdin, "one\ntwo\n"); err != nil {
+				t.Fatal(err)
+			}
+			want := test.stdout + trailerOf("nonce", 7)
+			got := make([]byte, len(want))
+			if _, err := io.ReadFull(stdout, got); err != nil || string(got) != want {
+				t.Errorf("%q, %v; want %q", got, err, want)
+			}
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				_, _ = io.Copy(io.Discard, stdout)
+			}()
+			select {
+			case <-ended:
+				if test.waits {
+					t.Error("it does not wait for the end of its input")
+				}
+			case <-time.After(300 * time.Millisecond):
+				if !test.waits {
+					t.Error("it waits for the end of its input")
+				}
+			}
+			stdin.Close()
+			<-ended
+			var exit *exec.ExitError
+			if err := command.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 7 || stderr.String() != trailerOf("nonce", 7) {
+				t.Errorf("%v, stderr %q", err, stderr.String())
+			}
+		})
+	}
+}
+
+// Without input the stream has one all the same, whose end says that all output has come.
+func TestTheClientEndsACommandThatHasNoInputWhenItHasAllOutput(t *testing.T) {
+	t.Parallel()
+	var ended atomic.Bool
+	c := execServer(t, func(conn *gorilla.Conn, n string) {
+		half := make(chan struct{})
+		go func() {
+			for {
+				_, message, err := conn.ReadMessage()
+				if err != nil {
+					return
+				}
+				if message[0] == 255 && message[1] == channelIn {
+					close(half)
+				}
+			}
+		}()
+		say(conn, channelErr, trailerOf(n, 3))
+		select {
+		case <-half:
+			t.Error("the input ended before all output had come")
+		case <-time.After(100 * time.Millisecond):
 		}
+		say(conn, channelOut, "last"+trailerOf(n, 3))
+		select {
+		case <-half:
+			ended.Store(true)
+		case <-time.After(5 * time.Second):
+		}
+		say(conn, channelStatus, failure("3"))
+		bye(conn)
+	})
+	var stdout bytes.Buffer
+	code, err := c.Exec(t.Context(), []string{"cmd"}, Streams{Out: &stdout})
+	if code != 3 || err != nil || stdout.String() != "last" || !ended.Load() {
+		t.Errorf("code %d, err %v, stdout %q, ended %t", code, err, stdout.String(), ended.Load())
 	}
 }
 
@@ -275,7 +393,7 @@ func TestAStalledLineAfterTheTrailerLosesNothing(t *testing.T) {
 	t.Parallel()
 	c := execServer(t, func(conn *gorilla.Conn, n string) {
 		say(conn, channelOut, "first")
-		say(conn, channelErr, trailerOf(n, 0))
+		trail(conn, n, 0)
 		time.Sleep(letGo + 2*time.Second) // no pong either: nobody reads here
 		say(conn, channelOut, "rest")
 		say(conn, channelStatus, success)
@@ -296,7 +414,7 @@ func TestPausedReaderLosesNothing(t *testing.T) {
 		for range size / len(block) {
 			say(conn, channelOut, string(block))
 		}
-		say(conn, channelErr, trailerOf(n, 0))
+		trail(conn, n, 0)
 		say(conn, channelStatus, success)
 		bye(conn)
 	})
@@ -319,6 +437,44 @@ func TestPausedReaderLosesNothing(t *testing.T) {
 	pipeWriter.Close()
 	if n := <-read; n != size {
 		t.Errorf("read %d of %d", n, size)
+	}
+}
+
+// What reaches an API server that has written its last word makes it throw away what a slow reader has not got yet.
+func TestNoPingIsSentWhileOutputComes(t *testing.T) {
+	var during, after atomic.Int64
+	c := execServer(t, func(conn *gorilla.Conn, n string) {
+		pings := &during
+		var counting sync.Mutex
+		conn.SetPingHandler(func(data string) error {
+			counting.Lock()
+			defer counting.Unlock()
+			pings.Add(1)
+			return conn.WriteControl(gorilla.PongMessage, []byte(data), time.Now().Add(time.Second))
+		})
+		go func() {
+			for {
+				if _, _, err := conn.ReadMessage(); err != nil {
+					return
+				}
+			}
+		}()
+		for range 150 {
+			say(conn, channelOut, "x")
+			time.Sleep(10 * time.Millisecond)
+		}
+		counting.Lock()
+		pings = &after
+		counting.Unlock()
+		time.Sleep(time.Second)
+		trail(conn, n, 0)
+		say(conn, channelStatus, success)
+		bye(conn)
+	})
+	c.silence = 2 * time.Second // a ping after 500 ms
+	code, err := c.Exec(t.Context(), []string{"cmd"}, Streams{Out: io.Discard})
+	if code != 0 || err != nil || during.Load() > 0 || after.Load() == 0 {
+		t.Errorf("code %d, err %v, %d pings while output came, %d after it", code, err, during.Load(), after.Load())
 	}
 }
 
@@ -385,7 +541,7 @@ func TestTrailerIsTakenOutHoweverItIsCut(t *testing.T) {
 	want := "one\x1etwothree\x1e\x1eabx:1\x1e"
 	for size := 1; size <= len(text); size++ {
 		var out bytes.Buffer
-		var seen trailer
+		var seen trailers
 		f := newTrailerFilter(&out, nonce, &seen)
 		for rest := text; rest != ""; {
 			n := min(size, len(rest))
@@ -395,9 +551,9 @@ func TestTrailerIsTakenOutHoweverItIsCut(t *testing.T) {
 			rest = rest[n:]
 		}
 		f.flush()
-		code, ok := seen.get()
-		if out.String() != want || !ok || code != 42 {
-			t.Fatalf("writes of %d: %q, code %d %v", size, out.String(), code, ok)
+		code, all := seen.get()
+		if out.String() != want || !all || *code != 42 {
+			t.Fatalf("writes of %d: %q, code %v %v", size, out.String(), code, all)
 		}
 	}
 }
@@ -454,7 +610,7 @@ func TestAReaderThatPausesStopsTheCommandAtLast(t *testing.T) {
 			}
 			sent.Add(int64(len(block)))
 		}
-		say(conn, channelErr, trailerOf(n, 0))
+		trail(conn, n, 0)
 		say(conn, channelStatus, success)
 		bye(conn)
 	})

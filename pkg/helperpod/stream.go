@@ -30,8 +30,10 @@ const (
 )
 
 const (
+	// pingEvery is how long nothing may come before a ping asks for something, as often as client-go pings; on a line that is
+	// given up sooner, a quarter of that time.
 	pingEvery = 5 * time.Second
-	// silence ends a stream: twelve pings without a pong, as in client-go.
+	// silence ends a stream: twelve times that without a pong, as in client-go.
 	silence = 61 * time.Second
 	// dialPatience bounds the opening of a stream, all the way to the container runtime.
 	dialPatience = 30 * time.Second
@@ -59,7 +61,8 @@ type Streams struct {
 
 	Behind []*Spool
 
-	over  func() bool // the command has said that it ended; nil: it says nothing
+	over  func() bool // all output has come, and the command has said that it ended; nil: it says nothing
+	held  bool        // there is no input, and the command's shell waits for its end
 	plain []string    // the command for a transport that cannot end its input before its reader has
 }
 
@@ -69,6 +72,7 @@ type stream struct {
 	conn    *gorilla.Conn
 	writing sync.Mutex
 	silence time.Duration
+	came    atomic.Int64 // when something came last, in Unix nanoseconds
 	ending  atomic.Bool  // the read deadline is no longer that of a line's silence
 	quiet   atomic.Int64 // since the command's own word that it ended: when something came last, in Unix nanoseconds
 	let     atomic.Bool  // the line works, and nothing more comes
@@ -144,6 +148,7 @@ func (s *stream) receive(ctx context.Context, local Streams) ended {
 		raw    []byte
 		extend = func(string) error { // at every pong and message
 			end.heard = time.Now()
+			s.came.Store(end.heard.UnixNano())
 			if s.letGo() {
 				return nil
 			}
@@ -171,6 +176,7 @@ func (s *stream) receive(ctx context.Context, local Streams) ended {
 		if kind != gorilla.BinaryMessage || len(message) == 0 {
 			continue
 		}
+		s.came.Store(time.Now().UnixNano())
 		if s.quiet.Load() != 0 {
 			s.quiet.Store(time.Now().UnixNano())
 		}
@@ -185,8 +191,8 @@ func (s *stream) receive(ctx context.Context, local Streams) ended {
 			}
 		}
 		end.err = local.take(message)
-		if end.status == nil && local.In != nil && local.over != nil && local.over() {
-			s.commandEnded()
+		if end.status == nil && (local.In != nil || local.held) && local.over != nil && local.over() {
+			s.commandEnded(local.held)
 		}
 		if end.err != nil {
 			return end
@@ -195,10 +201,12 @@ func (s *stream) receive(ctx context.Context, local Streams) ended {
 }
 
 // commandEnded is for the command's own word, and what comes after it.
-func (s *stream) commandEnded() {
-	s.quiet.Store(time.Now().UnixNano()) // anew after each message: what comes late still comes
+func (s *stream) commandEnded(held bool) {
+	if !held {
+		s.quiet.Store(time.Now().UnixNano()) // anew after each message: what comes late still comes
+	}
 	if !s.enough.Swap(true) {
-		go s.endInput(true) // it may have to wait until what is on its way has been read
+		go s.endInput(!held) // it may have to wait until what is on its way has been read
 	}
 }
 
@@ -293,13 +301,17 @@ func write(w io.Writer, p []byte) error {
 // read its stdin says nothing about the line, so it extends the deadline itself; nor does one that stands behind input which
 // the command has left, where nothing over there takes that.
 func (s *stream) ping(stop <-chan struct{}) {
-	tick := time.NewTicker(pingEvery)
+	every := min(pingEvery, s.silence/4)
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
 		select {
 		case <-stop:
 			return
 		case <-tick.C:
+		}
+		if !s.still(every) {
+			continue
 		}
 		err := s.conn.WriteControl(gorilla.PingMessage, nil, time.Now().Add(time.Second))
 		var timeout interface{ Timeout() bool }
@@ -312,6 +324,20 @@ func (s *stream) ping(stop <-chan struct{}) {
 			s.letGo()
 		}
 	}
+}
+
+// still says whether nothing has come for so long, though it would have been read. Only then may a ping be sent: an API server
+// closes the connection as soon as it has written the Status, and what reaches it after that, or lies there unread, makes its
+// kernel throw away what a slow reader has not got yet, the Status with it. client-go's executor pings all the same.
+// https://github.com/kubernetes/kubernetes/blob/v1.37.2/staging/src/k8s.io/apiserver/pkg/util/proxy/streamtranslator.go
+func (s *stream) still(every time.Duration) bool {
+	for range 2 {
+		if s.paused.Load() || s.ending.Load() || time.Since(time.Unix(0, s.came.Load())) < every {
+			return false
+		}
+		time.Sleep(every / 50) // on a machine that gave this process no time, what came is read first
+	}
+	return true
 }
 
 func (s *stream) send(channel byte, p []byte) error {

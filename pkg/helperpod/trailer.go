@@ -2,6 +2,7 @@ package helperpod
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"slices"
 	"strconv"
@@ -10,45 +11,60 @@ import (
 
 // A Status that says success cannot be trusted by itself: an error channel that ends empty, as when the kubelet is
 // restarted, is read as success by the SPDY client, in kubectl and inside the API server's WebSocket translator
-// (https://github.com/kubernetes/kubectl/issues/1726). So the command's shell writes its exit code on stderr, between
-// two record separators and behind a nonce, and success counts only with that trailer.
+// (https://github.com/kubernetes/kubectl/issues/1726). So the command's shell writes its exit code on stderr and on stdout, between
+// two record separators and behind a nonce: success counts only with that trailer, and output is whole only up to it.
 // The shell's own stderr is set aside: it would print "Killed" for a command that a signal has ended.
 const (
-	trailerScript = `trap : INT QUIT; exec 3>&2 2>/dev/null; ( exec "$@" 2>&3 3>&- ); r=$?; printf '\036%s:%d\036' "$0" $r >&3; `
-	trailerEnd    = `exit $r`
-	// drainedEnd takes the rest of the input, until the client, who reads the trailer, ends it: input that nobody reads makes the
-	// connection break when the command ends, and the end of the output with it.
-	drainedEnd = `cat >/dev/null; exit $r`
+	trailerScript = `trap : INT QUIT; exec 3>&2 2>/dev/null; ( exec "$@" 2>&3 3>&- %s); r=$?; set -- "$0" $r; ` +
+		`printf '\036%%s:%%d\036' "$@" >&3; printf '\036%%s:%%d\036' "$@"; %sexit $r`
+	// takeRest takes the rest of the input until the client, who has read the trailers, ends it: until then nothing of the output is
+	// on its way. What is when a command ends is lost where a ping of the API server, or input that nobody reads, reaches a
+	// kubelet or a runtime that has closed the connection by then.
+	takeRest = "cat >/dev/null; "
+	nothing  = "</dev/null "
 )
 
-// withTrailer wraps a command; drained is for a stream whose input the client ends once it has the trailer.
-func withTrailer(sh, nonce string, argv []string, drained bool) []string {
-	end := trailerEnd
-	if drained {
-		end = drainedEnd
+// input is what a wrapped command reads.
+type input int
+
+const (
+	asIs      input = iota // what its stream gives, if that gives anything
+	heldInput              // nothing: the stream's input ends when the client has all output
+	ownInput               // the stream's input, of which the rest is read when it has ended
+)
+
+// withTrailer wraps a command.
+func withTrailer(sh, nonce string, argv []string, in input) []string {
+	from, end := "", ""
+	switch in {
+	case asIs:
+	case heldInput:
+		from, end = nothing, takeRest
+	case ownInput:
+		end = takeRest
 	}
-	return append([]string{sh, "-c", trailerScript + end, nonce}, argv...)
+	return append([]string{sh, "-c", fmt.Sprintf(trailerScript, from, end), nonce}, argv...)
 }
 
-// trailer is what several filters of one exec find.
-type trailer struct {
-	mu   sync.Mutex
-	code *int
+// trailers is what the filters of one exec find: there is one for each stream of the output.
+type trailers struct {
+	mu      sync.Mutex
+	missing int // filters that have not found theirs
+	code    *int
 }
 
-func (t *trailer) found(code int) {
+func (t *trailers) found(code int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.code = &code
+	t.missing--
 }
 
-func (t *trailer) get() (int, bool) {
+// get gives the code if one was found, and whether all were.
+func (t *trailers) get() (code *int, all bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.code == nil {
-		return 0, false
-	}
-	return *t.code, true
+	return t.code, t.missing == 0
 }
 
 // trailerFilter passes bytes on and takes the trailer out, wherever it stands and however it is cut into writes.
@@ -56,10 +72,12 @@ type trailerFilter struct {
 	to    io.Writer
 	start []byte
 	held  []byte // what may become a trailer
-	t     *trailer
+	found bool
+	t     *trailers
 }
 
-func newTrailerFilter(to io.Writer, nonce string, t *trailer) *trailerFilter {
+func newTrailerFilter(to io.Writer, nonce string, t *trailers) *trailerFilter {
+	t.missing++
 	return &trailerFilter{to: to, start: []byte("\x1e" + nonce + ":"), t: t}
 }
 
@@ -102,7 +120,8 @@ func (f *trailerFilter) split(data []byte) (pass, rest []byte, held bool) {
 	if end < 0 {
 		return data[:i], tail, true
 	}
-	if code, err := strconv.Atoi(string(digits[:end])); err == nil {
+	if code, err := strconv.Atoi(string(digits[:end])); err == nil && !f.found { // a terminal gets both
+		f.found = true
 		f.t.found(code)
 	}
 	return data[:i], digits[end+1:], false

@@ -192,6 +192,19 @@ func TestLongOutputIsWhole(t *testing.T) {
 	}
 }
 
+// A reader that is slower than the command, and no room to put the output by: at the command's end much of it is still on its
+// way. kubectl exec loses that: a ping that reaches an API server or a runtime which has closed the connection throws it away.
+func TestASlowReaderLosesNothing(t *testing.T) {
+	t.Parallel()
+	c := cluster(t)
+	const slow = `n=0; while b=$(head -c 4000000 | wc -c) && [ "$b" -gt 0 ]; do n=$((n + b)); sleep 4; done; echo $n`
+	r := c.Run(t, 4*time.Minute, []harness.Option{harness.Env("TMPDIR=" + filepath.Join(t.TempDir(), "none"))}, "bash", "-c",
+		`kubectl nodeshell w1 -- sh -c 'head -c 40000000 /dev/zero; exit 3' | { `+slow+`; }; echo "${PIPESTATUS[0]}"`)
+	if got := strings.Join(strings.Fields(r.Stdout), " "); got != "40000000 3" {
+		t.Errorf("bytes and code: %q (%s)", got, r.Stderr)
+	}
+}
+
 // A reader that pauses for 75 s outlives client-go's read deadline of 61 s: with kubectl exec the rest is lost.
 func TestPausedReaderLosesNothing(t *testing.T) {
 	t.Parallel()
