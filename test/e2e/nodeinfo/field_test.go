@@ -18,25 +18,7 @@ import (
 // leaseDenied: the kubelet posts its status, and a policy denies the renewal of its Lease. What the node controller makes of
 // that in a minute would count as flapping for an hour, and is deleted.
 func leaseDenied(t *testing.T, c *harness.Cluster, node string) {
-	heal := func() {
-		c.Kubectl(t, "delete", "validatingadmissionpolicy,validatingadmissionpolicybinding", "e2e-leases", "--ignore-not-found")
-	}
-	t.Cleanup(heal)
-	c.Apply(t, fmt.Sprintf(`
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicy
-metadata: {name: e2e-leases}
-spec:
-  matchConstraints:
-    namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-node-lease}}
-    resourceRules: [{apiGroups: [coordination.k8s.io], apiVersions: [v1], operations: [UPDATE], resources: [leases], resourceNames: [%s]}]
-  validations: [{expression: "false", message: "no leases on Fridays"}]
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicyBinding
-metadata: {name: e2e-leases}
-spec: {policyName: e2e-leases, validationActions: [Deny]}
-`, node))
+	heal := c.Fault(t, "refuse-lease-writes", node)
 	var n report.Node
 	harness.Eventually(t, 3*time.Minute, func() (string, bool) {
 		w := want{node: node, verdict: report.Unhealthy, code: "LeaseNotRenewed", exit: 3, text: "the kubelet is running"}
@@ -48,7 +30,7 @@ spec: {policyName: e2e-leases, validationActions: [Deny]}
 	})
 	// The first step fails by design, and names what rejects the renewals; with what heals it the same step succeeds.
 	step := firstStep(t, n, "LeaseNotRenewed")
-	if r := c.Sh(t, step); r.Code == 0 || !strings.Contains(r.Stderr, "ValidatingAdmissionPolicy 'e2e-leases'") {
+	if r := c.Sh(t, step); r.Code == 0 || !strings.Contains(r.Stderr, "ValidatingAdmissionPolicy 'keep-leases-"+node+"'") {
 		t.Errorf("%s: exit %d %s%s", step, r.Code, r.Stdout, r.Stderr)
 	}
 	heal()
@@ -66,11 +48,6 @@ spec: {policyName: e2e-leases, validationActions: [Deny]}
 
 // leakedAddresses: every address of the node is reserved, most of them for pods that do not exist.
 func leakedAddresses(t *testing.T, c *harness.Cluster, node string) {
-	const mark = "e2e-no-such-sandbox"
-	heal := func() {
-		c.OnNode(t, node, "sh", "-c", "grep -l "+mark+" /var/lib/cni/networks/*/* | xargs -r rm -f")
-	}
-	t.Cleanup(heal)
 	namespace := c.Namespace(t)
 	sleeper := func(name string) {
 		c.Apply(t, fmt.Sprintf(`
@@ -83,12 +60,7 @@ spec:
   containers: [{name: app, image: "busybox:1.36", imagePullPolicy: IfNotPresent, command: [sleep, "1000"]}]
 `, name, namespace, node))
 	}
-	sleeper("holds") // one address is taken, whatever else runs here: its file says how the others are called
-	c.MustKubectl(t, "wait", "pod/holds", "-n", namespace, "--for=condition=Ready", "--timeout=120s")
-	const fill = `cd /var/lib/cni/networks/*/ && net=$(ls | grep -m1 '^[0-9]' | cut -d. -f1-3) && for i in $(seq 1 254); do [ -e $net.$i ] || printf '%s\neth0' "$1" >$net.$i; done`
-	if r := c.OnNode(t, node, "sh", "-c", fill, "fill", mark); r.Code != 0 {
-		t.Fatalf("exit %d: %s", r.Code, r.Stderr)
-	}
+	heal := c.Fault(t, "exhaust-cni-range", node)
 	sleeper("waits")
 	n := becomes(t, c, 2*time.Minute, want{node: node, verdict: report.Degraded, code: "PodIPsExhausted", text: "the node has no free pod address, but only "})
 	if f := of(t, n, "PodIPsExhausted"); !strings.Contains(f.Message, "no IP addresses available in range set") || !strings.Contains(f.Next[len(f.Next)-1].Command, "/var/lib/cni/networks/") {

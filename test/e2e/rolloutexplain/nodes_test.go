@@ -27,10 +27,21 @@ func phases() []phase {
 	return []phase{placesPhase(), nodeDownPhase(), controlPlanePhase(), restartPhase()}
 }
 
-const onW2 = "\n      nodeSelector: {kubernetes.io/hostname: w2}"
+const (
+	onW1 = "\n      nodeSelector: {kubernetes.io/hostname: w1}"
+	onW2 = "\n      nodeSelector: {kubernetes.io/hostname: w2}"
+)
 
 // patient pods leave a dead node after two seconds instead of five minutes.
 const patient = onW2 + "\n      tolerations: [{key: node.kubernetes.io/unreachable, operator: Exists, effect: NoExecute, tolerationSeconds: 2}]"
+
+// breaks injects a fault of the cluster until the test ends.
+func breaks(fault, node string) step {
+	return func(t *testing.T, c *harness.Cluster, _ string) {
+		t.Helper()
+		c.Fault(t, fault, node)
+	}
+}
 
 func placesPhase() phase {
 	agent := app{kind: "DaemonSet", name: "agent"}
@@ -58,6 +69,15 @@ func placesPhase() phase {
 				scenario: scenario{
 					name: "sched-cordoned", fault: "the only selected node is cordoned and tainted", target: "deployment/api", steps: []step{run("set", "env", "deployment/api", "V=2")},
 					root: "NodesCordoned", verdict: late, says: []string{"w2 (cordoned"}, next: "nodeinfo w2", shows: marked("nodeinfo w2", "ordoned"), wait: brief, exit: 5, within: 40 * time.Second,
+				},
+			},
+			{
+				// Nobody else of this phase starts a pod on w1.
+				before: []step{app{replicas: 1, pod: onW1}.apply()}, ready: []step{complete("deployment/api")},
+				scenario: scenario{
+					name: "no-pod-address", fault: "every pod address of the selected node is taken", target: "deployment/api",
+					steps: []step{breaks("exhaust-cni-range", "w1"), run("set", "env", "deployment/api", "V=2")},
+					root:  "FailedCreatePodSandBox", verdict: late, says: []string{"w1", "no IP addresses available"}, next: "nodeinfo w1", shows: marked("nodeinfo w1", "no free pod address"), wait: brief, exit: 5, within: 40 * time.Second,
 				},
 			},
 		},
@@ -117,11 +137,8 @@ func nodeDown(t *testing.T, c *harness.Cluster, _ string) {
 
 func controlPlanePhase() phase {
 	return phase{
-		name: "scheduler and controller-manager are down",
-		inject: func(t *testing.T, c *harness.Cluster, ns string) {
-			t.Helper()
-			c.Fault(t, "stop-scheduler", "cp1")
-		},
+		name:   "scheduler and controller-manager are down",
+		inject: breaks("stop-scheduler", "cp1"),
 		scenarios: []prepared{
 			{
 				before: []step{app{replicas: 1}.apply()}, ready: []step{complete("deployment/api")},
@@ -136,10 +153,7 @@ func controlPlanePhase() phase {
 					name: "controller-manager-down", fault: "kube-controller-manager does not run", target: "deployment/api",
 					steps: []step{
 						pause(10 * time.Second), // the other scenario of the phase needs it
-						func(t *testing.T, c *harness.Cluster, _ string) {
-							t.Helper()
-							c.Fault(t, "stop-controller-manager", "cp1")
-						},
+						breaks("stop-controller-manager", "cp1"),
 						pause(3 * time.Second), run("set", "env", "deployment/api", "V=2"), pause(22 * time.Second), // until its lease is old
 					},
 					root: "SpecUpdateNotObserved", verdict: late, says: []string{"kube-controller-manager has not renewed its Lease"}, next: "kube-controller-manager", wait: brief, exit: 5, within: 40 * time.Second, limit: 2 * time.Minute,

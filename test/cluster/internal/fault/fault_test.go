@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -183,6 +184,23 @@ func TestDropsAreOfTheFamilyOfTheirAddresses(t *testing.T) {
 	}
 	if _, err := cutFamily(Target{}, Options{Family: "ipx"}); err == nil {
 		t.Error("a family that is none is taken")
+	}
+}
+
+func TestTheAddressesOfARange(t *testing.T) {
+	for ranges, want := range map[string][3]string{
+		"10.244.1.0/24":              {"10.244.1.1", "10.244.1.254", "254"},
+		"fd00:1::/64 10.244.1.64/29": {"10.244.1.65", "10.244.1.70", "6"},
+	} {
+		got, err := hosts(ranges)
+		if err != nil || len(got) == 0 || got[0] != want[0] || got[len(got)-1] != want[1] || strconv.Itoa(len(got)) != want[2] {
+			t.Errorf("%s: got %q, %v", ranges, got, err)
+		}
+	}
+	for _, ranges := range []string{"", "fd00:1::/64", "10.0.0.0/8", "10.244.1.0"} {
+		if got, err := hosts(ranges); err == nil {
+			t.Errorf("%q: got %d addresses", ranges, len(got))
+		}
 	}
 }
 
