@@ -61,10 +61,11 @@ own_clusters() {
 
 # run_package runs the tests of one package, and notes if they failed.
 run_package() {
-  local package=$1 began=$SECONDS where=. tests=./test/e2e/$1 own
+  local package=$1 began=$SECONDS where=. tests=./test/e2e/$1 limit=45m own
   [ "$package" != cluster ] || { where=test/cluster tests=./e2e; }
+  [ "$package" != makes ] || limit=90m # it builds the parts of its clusters on first use
   # shellcheck disable=SC2086 # the arguments are several words
-  (cd $where && "$E2E_BIN/gotest" -count=1 -timeout 45m ${E2E_ARGS:-} "$tests") || touch "$work/$package.failed"
+  (cd $where && "$E2E_BIN/gotest" -count=1 -timeout "$limit" ${E2E_ARGS:-} "$tests") || touch "$work/$package.failed"
   echo "e2e: $package: $((SECONDS - began)) s" >&2
   for own in $(own_clusters "$package"); do
     keep_requests "$own" "$work/$package.requests"

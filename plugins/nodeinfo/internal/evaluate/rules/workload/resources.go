@@ -154,7 +154,7 @@ func noAddress(c *subject.Case, p *facts.Pod) finding.Finding {
 		message = fmt.Sprintf("the node has no free pod address, but only %d of %d are in use by pods: %s", *n.Used, *n.Total, p.Wait.Cause)
 		evidence = append(evidence, finding.Evidence{
 			Source: "Pods on the node", Path: "status.podIP",
-			Value: fmt.Sprintf("%d addresses of %s; others are reserved for pods that no longer exist", *n.Used, n.First),
+			Value: fmt.Sprintf("%d of %s in use; others are reserved for pods that no longer exist", *n.Used, n.First),
 		})
 	}
 	if event.HostLocal(p.Wait.Message) {
