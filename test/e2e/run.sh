@@ -31,6 +31,7 @@ remove_clusters() {
 
 work=$(mktemp -d)
 export E2E_REQUESTS=$work/requests E2E_AUDIT=$work/early.requests
+[ -n "${E2E_KUBECONFIG:-}" ] || bin/cluster traces >"$work/before"
 running=() # process groups of the lanes
 trap 'stop_lanes; rm -rf "$work"; remove_clusters "$E2E_CLUSTER"; remove_clusters "$E2E_CLUSTER-*"' EXIT
 trap 'exit 130' INT TERM
@@ -48,6 +49,21 @@ keep_requests() {
   for node in $(bin/cluster status --name "$1" | grep -oE '\bcp[0-9]+\b' | sort -u); do
     bin/cluster exec --name "$1" "$node" -- sh -c 'cat /etc/kubernetes/audit/*.log' | grep -F '"userAgent":"kubectl-' >>"$2" || true
   done
+}
+
+# left_behind says what the tests' clusters have left on this machine, unless it has others, whose things come and go.
+left_behind() {
+  remove_clusters "$E2E_CLUSTER"
+  remove_clusters "$E2E_CLUSTER-*"
+  [ -z "$(bin/cluster list)" ] || return 0
+  local left
+  for _ in $(seq 10); do # the kernel takes some time to dissolve a namespace
+    left=$(LC_ALL=C comm -13 "$work/before" <(bin/cluster traces))
+    [ -n "$left" ] || return 0
+    sleep 1
+  done
+  printf 'e2e: left behind:\n%s\n' "$left" >&2
+  touch "$work/traces.failed"
 }
 
 # own_clusters lists the clusters of one package: NAME-PACKAGE, and where it has several NAME-PACKAGE2 or NAME-PACKAGE-MAKE.
@@ -119,6 +135,7 @@ if [ -z "${E2E_KUBECONFIG:-}" ]; then
   if [ -s "$E2E_REQUESTS" ] || [ -z "${E2E_PACKAGES:-}" ]; then
     "$E2E_BIN/gotest" -count=1 -run TestTheRunAskedWhatIsRecorded ./docs/gen ${E2E_RECORD:+-update} || touch "$work/requests.failed"
   fi
+  left_behind
 fi
 
 failed=$(cd "$work" && ls -- *.failed 2>/dev/null | sed 's/\.failed$//' | tr '\n' ' ') || true

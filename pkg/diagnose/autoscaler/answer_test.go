@@ -34,6 +34,7 @@ func TestWhatAnAutoscalerSaysLastOfAPodThatWaits(t *testing.T) {
 		{"the node joins", []eventfact.Event{event(Nominated, "karpenter", "Pod should schedule on: nodeclaim/default-x7k2p, node/w7", 0)}, true, Answer{
 			Karpenter: true, Adds: true, Claim: "default-x7k2p",
 		}},
+		{"a name that is none", []eventfact.Event{event(Nominated, "karpenter", "Pod should schedule on: nodeclaim/--all", 0)}, true, Answer{Karpenter: true, Adds: true}},
 		{"the node that was made did not help", []eventfact.Event{limits, made(2 * time.Minute)}, true, Answer{
 			Karpenter: true, Why: "all available instance types exceed limits for nodepool (NodePool=default)",
 		}},

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/trace"
 )
 
 // source is the program's module.
@@ -125,7 +127,7 @@ func TestKilledAtAnyTimeItLeavesNoTrace(t *testing.T) {
 		// A context that ends kills with SIGKILL.
 		h.start(ctx, "up", "--workers", "1") //nolint:errcheck // killed
 		cancel()
-		t.Logf("killed after %s: %d processes", moment, len(processesOf(h.name)))
+		t.Logf("killed after %s: %d processes", moment, len(trace.Processes(h.name)))
 		h.must(t, "down")
 		noTraces(t, before, h)
 	}
@@ -146,7 +148,7 @@ func TestDownFindsProcessesWithoutRecords(t *testing.T) {
 	}
 	h.must(t, "down")
 	eventually(t, 10*time.Second, "every process has gone", func() (string, bool) {
-		left := processesOf(h.name)
+		left := trace.Processes(h.name)
 		return strings.Join(left, "\n"), len(left) == 0
 	})
 	// The bridge was known to the records alone; the next index is taken while

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/trace"
 )
 
 // testPlain uses a plain cluster as whoever the harness is.
@@ -129,7 +131,7 @@ func TestPlainClusterOfAnUnprivilegedUser(t *testing.T) {
 	}
 	t.Cleanup(func() { run("down") }) //nolint:errcheck // checked in the test
 	testPlain(t, h, run)
-	if left := processesOf(h.name); len(left) != 0 {
+	if left := trace.Processes(h.name); len(left) != 0 {
 		t.Errorf("left: %v", left)
 	}
 }

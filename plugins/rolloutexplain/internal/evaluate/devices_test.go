@@ -109,6 +109,7 @@ func TestDevicesOfResourceClaims(t *testing.T) {
 		{"the claim is refused", absent(template, `PodResourceClaim gpu: create ResourceClaim : resourceclaims.resource.k8s.io is forbidden: exceeded quota: q`), placement.ResourceClaimNotFound, `no ResourceClaim can be created from ResourceClaimTemplate "nope": create ResourceClaim : resourceclaims.resource.k8s.io is forbidden: exceeded quota: q`, report.Transient, "get resourceclaimtemplates"},
 		{"no controller creates it", absent(template), placement.ResourceClaimNotFound, `no ResourceClaim was created from ResourceClaimTemplate "nope" for 60s`, report.Transient, "lease kube-controller-manager"},
 		{"the driver fails", prepare("NodePrepareResources failed for ResourceClaim api-gpu-1: the device does not answer"), pods.FailedPrepareDynamicResources, "the DRA driver on node w1 cannot prepare ResourceClaim api-gpu-1: the device does not answer", report.Transient, "describe resourceclaim api-gpu-1"},
+		{"a claim whose name is none", prepare("NodePrepareResources failed for ResourceClaim --all: the device does not answer"), pods.FailedPrepareDynamicResources, "cannot be prepared on node w1: NodePrepareResources failed for ResourceClaim --all", report.Transient, "nodeinfo w1"},
 		{"the driver is gone", prepare("DRA driver " + gpuDriver + " is not registered"), pods.FailedPrepareDynamicResources, "DRA driver " + gpuDriver + " is not registered on node w1", report.Transient, "nodeinfo w1"},
 		{"something else", prepare("ResourceClaim api-gpu-1 is being unprepared"), pods.FailedPrepareDynamicResources, "the devices of the pod cannot be prepared on node w1: ResourceClaim api-gpu-1 is being unprepared", report.Transient, "nodeinfo w1"},
 	} {
@@ -119,6 +120,9 @@ func TestDevicesOfResourceClaims(t *testing.T) {
 			}
 			if !slices.ContainsFunc(got.Findings[0].Next, func(n finding.Next) bool { return strings.Contains(n.Command, tt.next) }) {
 				t.Errorf("no %q: %+v", tt.next, got.Findings[0].Next)
+			}
+			if slices.ContainsFunc(got.Findings[0].Next, func(n finding.Next) bool { return strings.Contains(n.Command, "--all ") || strings.HasSuffix(n.Command, "--all") }) {
+				t.Errorf("text of an event in a command: %+v", got.Findings[0].Next)
 			}
 		})
 	}

@@ -81,7 +81,7 @@ func (a *app) command() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand(
-		a.upCommand(), a.downCommand(), a.statusCommand(), a.listCommand(), a.kubeconfigCommand(),
+		a.upCommand(), a.downCommand(), a.statusCommand(), a.listCommand(), a.tracesCommand(), a.kubeconfigCommand(),
 		a.binCommand(), a.buildCommand(), a.installCommand(),
 		a.execCommand(), a.logsCommand(), a.loadCommand(), a.imageCommand(),
 		a.faultCommand(), a.healCommand(), a.registryCommand(),

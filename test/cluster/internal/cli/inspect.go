@@ -14,6 +14,7 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/cluster"
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/image"
+	"github.com/kubectl-runbooks/kubectl-runbooks/test/cluster/internal/trace"
 )
 
 func (a *app) statusCommand() *cobra.Command {
@@ -71,6 +72,21 @@ func (a *app) listCommand() *cobra.Command {
 			names, err := cluster.Names(a.root)
 			for _, name := range names {
 				fmt.Fprintln(a.out, name)
+			}
+			return err
+		},
+	}
+}
+
+func (a *app) tracesCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "traces",
+		Short: "List what clusters have on this machine: mounts, links, routes, control groups, processes; nothing where there is none",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			all, err := trace.All(cmd.Context())
+			for _, item := range all {
+				fmt.Fprintln(a.out, item)
 			}
 			return err
 		},
