@@ -193,7 +193,8 @@ func (c Container) url(subresource string, argv []string, local Streams) (*url.U
 		}, scheme.ParameterCodec)
 	} else {
 		request.VersionedParams(&corev1.PodExecOptions{
-			Container: c.Name, Command: argv, Stdin: local.In != nil || local.held, Stdout: local.Out != nil, Stderr: local.Err != nil, TTY: local.TTY,
+			Container: c.Name, Command: argv,
+			Stdin: local.In != nil || local.held, Stdout: local.Out != nil, Stderr: local.Err != nil, TTY: local.TTY,
 		}, scheme.ParameterCodec)
 	}
 	return request.URL(), nil

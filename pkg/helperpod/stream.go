@@ -191,13 +191,18 @@ func (s *stream) receive(ctx context.Context, local Streams) ended {
 			}
 		}
 		end.err = local.take(message)
-		if end.status == nil && (local.In != nil || local.held) && local.over != nil && local.over() {
+		if end.status == nil && local.said() {
 			s.commandEnded(local.held)
 		}
 		if end.err != nil {
 			return end
 		}
 	}
+}
+
+// said is whether a command whose input is to end with it has said that it ended.
+func (local Streams) said() bool {
+	return (local.In != nil || local.held) && local.over != nil && local.over()
 }
 
 // commandEnded is for the command's own word, and what comes after it.

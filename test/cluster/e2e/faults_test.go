@@ -108,6 +108,14 @@ func nodeFaults() map[string][]faultTest {
 				return out, silent && !udpToo
 			}},
 			{fault: "wrong-cluster-dns", seen: wrongDNS},
+			{fault: "freeze-kube-proxy", seen: func(h *harness, node string) (string, bool) {
+				out, _, err := h.run("exec", node, "--", "busybox", "wget", "-T", "2", "-qO-", "http://127.0.0.1:10256/livez")
+				return out, err != nil
+			}},
+			{fault: "refuse-lease-writes", seen: func(h *harness, node string) (string, bool) {
+				out, err := h.k("annotate", "lease", node, "-n", "kube-node-lease", "tried=yes", "--overwrite", "--dry-run=server")
+				return out, err != nil
+			}},
 			{fault: "pending-serving-csr", seen: func(h *harness, node string) (string, bool) {
 				out, err := h.k("get", "csr", "--field-selector=spec.signerName=kubernetes.io/kubelet-serving")
 				_, tlsErr := servingEnd(h, node)
@@ -120,6 +128,10 @@ func nodeFaults() map[string][]faultTest {
 			{fault: "pause-kubelet", seen: shows("Ready", "Unknown")},
 			{fault: "unplug", seen: shows("Ready", "Unknown")},
 			{fault: "stop-runtime", seen: shows("Ready", "False")},
+			{fault: "exhaust-cni-range", seen: func(h *harness, node string) (string, bool) {
+				out, _, err := h.run("exec", node, "--", "sh", "-c", "ls /var/lib/cni/networks/pods | grep -c '^10'")
+				return out, err == nil && strings.TrimSpace(out) == "254"
+			}},
 			{fault: "pid-pressure", seen: shows("PIDPressure", "True")},
 			{fault: "block-dns", flags: []string{"--dest", "pods"}, seen: fails(ask)},
 			{fault: "cut-pods", seen: fails("ping -c1 -W2 $(dig +time=2 +tries=1 +short metrics-server.kube-system.svc.cluster.local) >/dev/null 2>&1; ! dig +time=2 +tries=1 kubernetes.default.svc.cluster.local | grep -q 'timed out'")},

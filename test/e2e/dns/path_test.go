@@ -33,6 +33,22 @@ func TestPaths(t *testing.T) {
 			heal()
 		})
 	}
+	// The servers are new, and the node does not hear of them: its rules lead to addresses where nobody is.
+	t.Run("kube-proxy hangs there", func(t *testing.T) {
+		heal := c.Fault(t, "freeze-kube-proxy", nodes[0])
+		restart(t, c)
+		h := expect(t, c, 30*time.Second, "Unhealthy", "DNSServiceUnreachableFromPod", "check", "--from", "here", "-n", ns)
+		expect(t, c, 30*time.Second, "Healthy", "", "check", "--from", "there", "-n", ns)
+		step := h.Findings[0].Next[1]
+		if r := c.Sh(t, step.Command); r.Stdout != "" || r.Code == 0 {
+			t.Errorf("%+v: exit %d: %s%s", step, r.Code, r.Stdout, r.Stderr)
+		}
+		heal()
+		expect(t, c, 30*time.Second, "Healthy", "", "check", "--from", "here", "-n", ns)
+		if r := c.Sh(t, step.Command); !strings.Contains(r.Stdout, `"lastUpdated"`) {
+			t.Errorf("%s: exit %d: %s%s", step.Command, r.Code, r.Stdout, r.Stderr)
+		}
+	})
 	t.Run("a kubelet with a wrong clusterDNS", func(t *testing.T) {
 		heal := c.Fault(t, "wrong-cluster-dns", nodes[0])
 		c.Apply(t, pod("wrong", nodes[0], ""), "-n", ns)

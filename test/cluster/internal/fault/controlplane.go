@@ -61,8 +61,7 @@ func staticPod(name, component string, port int, symptom string) Fault {
 // again it deletes the pod's mirror, and on an API server that has lost etcd this hangs, 34 s a try: now and then etcd is
 // not started for minutes. One that is not there refuses at once.
 func (t Target) endAPIServer(ctx context.Context) error {
-	_, err := t.Cluster.InNode(ctx, t.Node.Name, "sh", "-c", `for p in /proc/[0-9]*; do [ "$(cat "$p/comm" 2>/dev/null)" != kube-apiserver ] || kill -KILL "${p#/proc/}"; done`)
-	return err
+	return signal("kube-apiserver", "KILL")(ctx, t, Options{})
 }
 
 // awaitAPI waits until the API server is ready again. It needs etcd as well, so

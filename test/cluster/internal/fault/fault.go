@@ -51,8 +51,8 @@ type Target struct {
 
 // All lists every fault. Those of parts come first and are healed last: their pods need all else.
 func All() []Fault {
-	return slices.Concat(partFaults(), unitFaults(), networkFaults(), addressFaults(), diskFaults(), kubeletFaults(), admissionFaults(),
-		controlPlaneFaults())
+	return slices.Concat(partFaults(), unitFaults(), processFaults(), networkFaults(), addressFaults(), diskFaults(), kubeletFaults(),
+		admissionFaults(), controlPlaneFaults())
 }
 
 // Find looks a fault up by its name.

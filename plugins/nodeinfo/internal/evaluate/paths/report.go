@@ -302,7 +302,8 @@ func (m *Map) checks() []report.PathCheck {
 		if p := n.Components.Proxy; p != nil && facts.ProxyPort(p.Pod.Pod, m.in.ProxyHealthz) > 0 {
 			try("kube-proxy", "Service rules", "Query the health port of kube-proxy on the node itself",
 				fmt.Sprintf("curl -s -m5 http://127.0.0.1:%d/livez", facts.ProxyPort(p.Pod.Pod, m.in.ProxyHealthz)),
-				`"lastUpdated" is close to "currentTime": kube-proxy has applied all that it received`)
+				`"lastUpdated" is close to "currentTime": kube-proxy has applied all that it received`,
+				"no answer, and its pod is Running: it hangs; delete the pod, and the DaemonSet starts another one")
 		}
 	}
 	return list

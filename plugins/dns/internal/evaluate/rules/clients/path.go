@@ -303,9 +303,14 @@ func partialPath(w *facts.Snapshot, udp, tcp path, object *finding.ObjectRef, ev
 	return []finding.Finding{w.Make(DNSServiceUnreachableFromPod, finding.Critical, object,
 		fmt.Sprintf("pod %s/%s on node %s reaches the DNS pods directly, but gets no answer from Service address %s over %s", pod.Namespace,
 			pod.Name, pod.Spec.NodeName, strings.Join(silentAddresses(w, transports), ", "), strings.Join(transports, " and ")), evidence,
-		append([]finding.Next{w.Read("Check whether kube-proxy, or what replaces it, is running on "+
-			"node "+pod.Spec.NodeName, "kube-system", "get", "pods", "-o", "wide", "--field-selector",
-			"spec.nodeName="+pod.Spec.NodeName)}, next...)...)}
+		append([]finding.Next{
+			w.Read("Check whether kube-proxy, or what replaces it, is running on node "+pod.Spec.NodeName, "kube-system",
+				"get", "pods", "-o", "wide", "--field-selector", "spec.nodeName="+pod.Spec.NodeName),
+			facts.WithAnswers(w.Read("Query the health port of kube-proxy on the node", "", "nodeshell", pod.Spec.NodeName, "--", "sh", "-c",
+				"curl -s -m5 http://127.0.0.1:10256/livez"),
+				`"lastUpdated" is close to "currentTime": kube-proxy has applied all that it received`,
+				"no answer, and its pod is Running: it hangs; delete the pod, and the DaemonSet starts another one"),
+		}, next...)...)}
 }
 
 // someLost is what follows where some replicas are out of reach.
