@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -228,7 +229,10 @@ func (a *app) binCommand() *cobra.Command {
 }
 
 func (a *app) buildCommand() *cobra.Command {
-	var all bool
+	var (
+		all     bool
+		kubelet string
+	)
 	c := &cobra.Command{
 		Use:   "build",
 		Short: "Build what a cluster needs, and do no more",
@@ -236,13 +240,21 @@ func (a *app) buildCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			components := buildable()
 			if all {
-				components = append(build.ForNodes(build.DefaultVersion), build.ForPlain(build.DefaultVersion)...)
+				components = slices.Concat(components, build.ForPlain(build.DefaultVersion), build.ForParts(cluster.PartNames()))
+			}
+			if kubelet != "" {
+				version, err := build.ParseKubeletVersion(kubelet, build.DefaultVersion)
+				if err != nil {
+					return err
+				}
+				components = append(components, build.Of(version).Kubelet())
 			}
 			_, err := a.build(cmd.Context(), components)
 			return err
 		},
 	}
-	c.Flags().BoolVar(&all, "all", false, "also what the other mode needs")
+	c.Flags().BoolVar(&all, "all", false, "also what the other mode needs, and every part that a cluster may have")
+	c.Flags().StringVar(&kubelet, "kubelet-version", "", "also a kubelet of this version, as v1.34")
 	return c
 }
 
