@@ -120,8 +120,9 @@ else
   printf '%s\n' "${packages[@]}" >"$work/queue"
   set -m # each lane is a process group, which an interrupt ends as a whole
   if [ ${#alone[@]} -gt 0 ]; then
-    # What is left of the processors builds what the clusters of other makes need; where it fails, their tests say so.
-    chrt -i 0 bin/cluster build --all --kubelet-version v1.34 >"$work/parts.log" 2>&1 &
+    # What is left of the processors, once the lanes' clusters are there, builds what those of other makes need; where it fails, their
+    # tests say so.
+    { sleep 300 && exec chrt -i 0 bin/cluster build --all --kubelet-version v1.34; } >"$work/parts.log" 2>&1 &
     builder=$!
   fi
   for i in $(seq "$lanes"); do
