@@ -329,13 +329,16 @@ func TestAWrappedCommand(t *testing.T) {
 				defer close(ended)
 				_, _ = io.Copy(io.Discard, stdout)
 			}()
-			select {
-			case <-ended:
-				if test.waits {
+			if test.waits {
+				select {
+				case <-ended:
 					t.Error("it does not wait for the end of its input")
+				case <-time.After(300 * time.Millisecond):
 				}
-			case <-time.After(300 * time.Millisecond):
-				if !test.waits {
+			} else {
+				select {
+				case <-ended:
+				case <-time.After(10 * time.Second):
 					t.Error("it waits for the end of its input")
 				}
 			}
@@ -442,6 +445,7 @@ func TestPausedReaderLosesNothing(t *testing.T) {
 
 // What reaches an API server that has written its last word makes it throw away what a slow reader has not got yet.
 func TestNoPingIsSentWhileOutputComes(t *testing.T) {
+	t.Parallel()
 	var during, after atomic.Int64
 	c := execServer(t, func(conn *gorilla.Conn, n string) {
 		pings := &during
@@ -459,19 +463,19 @@ func TestNoPingIsSentWhileOutputComes(t *testing.T) {
 				}
 			}
 		}()
-		for range 150 {
+		for range 500 {
 			say(conn, channelOut, "x")
 			time.Sleep(10 * time.Millisecond)
 		}
 		counting.Lock()
 		pings = &after
 		counting.Unlock()
-		time.Sleep(time.Second)
+		time.Sleep(5 * time.Second)
 		trail(conn, n, 0)
 		say(conn, channelStatus, success)
 		bye(conn)
 	})
-	c.silence = 2 * time.Second // a ping after 500 ms
+	c.silence = 8 * time.Second // a ping after 2 s
 	code, err := c.Exec(t.Context(), []string{"cmd"}, Streams{Out: io.Discard})
 	if code != 0 || err != nil || during.Load() > 0 || after.Load() == 0 {
 		t.Errorf("code %d, err %v, %d pings while output came, %d after it", code, err, during.Load(), after.Load())
