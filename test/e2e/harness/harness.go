@@ -100,7 +100,9 @@ func embedded(t testing.TB, name string, workers int, flags ...string) *Cluster 
 		ups = ups[1:]
 	}
 	c := &Cluster{Name: name, Make: strings.Join(flags, " "), bin: bin(t), path: searchPath(t)}
-	r := c.program(t, 15*time.Minute, nil, append([]string{"up", "--name", name, "--workers", fmt.Sprint(workers)}, flags...)...)
+	// Three that are made at once wait for each other, and parts are built first: how long that takes is no test.
+	up := []string{"up", "--name", name, "--workers", fmt.Sprint(workers), "--wait", "10m"}
+	r := c.program(t, 40*time.Minute, nil, append(up, flags...)...)
 	if r.Code != 0 {
 		t.Fatalf("cluster up: exit %d\n%s", r.Code, tail(r.Stderr))
 	}
