@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -220,6 +223,29 @@ func TestWhatCannotBeAskedIsNoMissingAnswer(t *testing.T) {
 	}
 	if f = readScript("@tool udp nc\n@tool tcp nc\n@answer 0 10.0.0.1 \n"); len(f.Answers) != 1 || f.Error == "" {
 		t.Errorf("a shell that ended early: %+v", f)
+	}
+	if f = readScript("@tool udp nc\n@tool tcp nc\n@answer 0 10.0.0.1 \n@answer 1 10.0.0.1 "); len(f.Answers) != 1 || f.Error == "" {
+		t.Errorf("output that is cut off: %+v", f)
+	}
+}
+
+// A file whose last line has no end is none of the script's own lines.
+func TestFilesAreReadAsTheyAre(t *testing.T) {
+	dir := t.TempDir()
+	script := Script(nil, 1, 1)
+	for name, text := range map[string]string{"resolv.conf": "nameserver 10.0.0.1\noptions ndots:5", "hosts": "127.0.0.1 localhost\n", "nsswitch.conf": ""} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		script = strings.ReplaceAll(script, "cat /etc/"+name, "cat "+filepath.Join(dir, name))
+	}
+	out, err := exec.CommandContext(t.Context(), "sh", "-c", script).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"/etc/resolv.conf": "nameserver 10.0.0.1\noptions ndots:5", "/etc/hosts": "127.0.0.1 localhost\n"}
+	if f := readScript(string(out)); !cmp.Equal(f.Files, want) {
+		t.Errorf("%q", f.Files)
 	}
 }
 

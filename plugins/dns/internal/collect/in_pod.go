@@ -171,6 +171,9 @@ func readOutput(f *evaluate.FromPod, out string, questions []InPodQuestion) {
 	libc := ""
 	answered := map[int]map[string][]string{}
 	for line := range strings.Lines(out) {
+		if !strings.HasSuffix(line, "\n") {
+			break // the script ends each line: this one is cut off
+		}
 		trimmed := strings.TrimRight(line, "\r\n")
 		words := strings.Fields(trimmed)
 		switch {
@@ -197,7 +200,8 @@ func readOutput(f *evaluate.FromPod, out string, questions []InPodQuestion) {
 		}
 	}
 	for name, text := range f.Files {
-		if text == "" {
+		text = strings.TrimSuffix(text, "\n") // the script's, for a file without one at its end
+		if f.Files[name] = text; text == "" {
 			delete(f.Files, name)
 		}
 	}

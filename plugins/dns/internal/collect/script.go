@@ -17,9 +17,9 @@ import (
 // seconds.
 func Script(questions []InPodQuestion, rounds, seconds int) string {
 	var b strings.Builder
-	b.WriteString(`echo "@file /etc/resolv.conf"; cat /etc/resolv.conf 2>/dev/null
-echo "@file /etc/hosts"; cat /etc/hosts 2>/dev/null
-echo "@file /etc/nsswitch.conf"; cat /etc/nsswitch.conf 2>/dev/null
+	b.WriteString(`echo "@file /etc/resolv.conf"; cat /etc/resolv.conf 2>/dev/null; echo
+echo "@file /etc/hosts"; cat /etc/hosts 2>/dev/null; echo
+echo "@file /etc/nsswitch.conf"; cat /etc/nsswitch.conf 2>/dev/null; echo
 echo "@libc"; ls /lib/ld-musl-* /lib*/ld-linux* /lib/*/libc.so.6 2>/dev/null
 `)
 	if len(questions) == 0 {
