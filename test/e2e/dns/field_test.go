@@ -67,11 +67,22 @@ func TestAServiceThatIsMadeAgain(t *testing.T) {
 	service := `{"apiVersion":"v1","kind":"Service","metadata":{"name":"api"},"spec":{"ports":[{"name":"http","port":80}]}}`
 	c.Apply(t, service, "-n", ns)
 	expect(t, c, 60*time.Second, "Healthy", "", "resolve", "api."+ns, "--type", "A")
-	c.MustKubectl(t, "delete", "service", "api", "-n", ns)
-	c.Apply(t, service, "-n", ns)
-	h := expect(t, c, 20*time.Second, "Degraded", "RecordMismatch", "resolve", "api."+ns, "--type", "A")
+	// The cache holds an answer for 30 s: on a machine that takes longer for this, it is made again once more.
+	var h header
+	question := []string{"resolve", "api." + ns, "--type", "A", "--fail-on", "warning"}
+	harness.Eventually(t, 2*time.Minute, func() (string, bool) {
+		c.MustKubectl(t, "delete", "service", "api", "-n", ns)
+		c.Apply(t, service, "-n", ns)
+		var r harness.Result
+		h, r = ask(t, c, question...)
+		return fmt.Sprintf("%s %v, exit %d: %s", h.Verdict, h.codes(), r.Code, h.Summary),
+			h.Verdict == "Degraded" && slices.Equal(h.codes(), []string{"RecordMismatch"}) && r.Code == 3
+	})
 	if !strings.Contains(h.Summary, "the earlier answer is in the cache of CoreDNS for another ") {
 		t.Errorf("%s", h.Summary)
+	}
+	for _, dead := range c.Follow(t, h.Findings[0].Next, question) {
+		t.Errorf("a next command leads nowhere: %s", dead)
 	}
 	expect(t, c, 60*time.Second, "Healthy", "", "resolve", "api."+ns, "--type", "A") // its time is over
 	heal()
