@@ -33,13 +33,12 @@ work=$(mktemp -d)
 export E2E_REQUESTS=$work/requests E2E_AUDIT=$work/early.requests
 [ -n "${E2E_KUBECONFIG:-}" ] || bin/cluster traces >"$work/before"
 running=() # process groups of the lanes
-builder=   # that of the build beside them
 trap 'stop_lanes; rm -rf "$work"; remove_clusters "$E2E_CLUSTER"; remove_clusters "$E2E_CLUSTER-*"' EXIT
 trap 'exit 130' INT TERM
 
 stop_lanes() {
   local group
-  for group in "${running[@]}" $builder; do kill -- "-$group" 2>/dev/null || true; done
+  for group in "${running[@]}"; do kill -- "-$group" 2>/dev/null || true; done
   wait
 }
 
@@ -119,12 +118,6 @@ if [ -n "${E2E_KUBECONFIG:-}" ] || [ ${#packages[@]} -eq 1 ] || [ "$lanes" -lt 2
 else
   printf '%s\n' "${packages[@]}" >"$work/queue"
   set -m # each lane is a process group, which an interrupt ends as a whole
-  if [ ${#alone[@]} -gt 0 ]; then
-    # What is left of the processors, once the lanes' clusters are there, builds what those of other makes need; where it fails, their
-    # tests say so.
-    { sleep 300 && exec chrt -i 0 bin/cluster build --all --kubelet-version v1.34; } >"$work/parts.log" 2>&1 &
-    builder=$!
-  fi
   for i in $(seq "$lanes"); do
     lane "$i" &
     running+=($!)
@@ -133,8 +126,6 @@ else
   for i in "${!running[@]}"; do wait "${running[i]}" || touch "$work/lane$((i + 1)).failed"; done
   running=()
 fi
-[ -z "$builder" ] || wait "$builder" || true
-builder=
 for package in "${alone[@]}"; do run_package "$package"; done
 
 if [ -z "${E2E_KUBECONFIG:-}" ]; then
