@@ -121,7 +121,9 @@ func TestDevicesOfResourceClaims(t *testing.T) {
 			if !slices.ContainsFunc(got.Findings[0].Next, func(n finding.Next) bool { return strings.Contains(n.Command, tt.next) }) {
 				t.Errorf("no %q: %+v", tt.next, got.Findings[0].Next)
 			}
-			if slices.ContainsFunc(got.Findings[0].Next, func(n finding.Next) bool { return strings.Contains(n.Command, "--all ") || strings.HasSuffix(n.Command, "--all") }) {
+			if slices.ContainsFunc(got.Findings[0].Next, func(n finding.Next) bool {
+				return strings.Contains(n.Command, "--all ") || strings.HasSuffix(n.Command, "--all")
+			}) {
 				t.Errorf("text of an event in a command: %+v", got.Findings[0].Next)
 			}
 		})
