@@ -73,14 +73,17 @@ func TestKilledInTheMiddle(t *testing.T) {
 	running(t, c, ns, "static")
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	// A job that comes and goes between two looks is seen all the same.
+	const ours = "app.kubernetes.io/managed-by=kubectl-dns"
+	jobs := c.Watch(t, "kubectl", "get", "jobs", "-n", ns, "-l", ours, "-o", "name", "--watch")
 	command := c.Command(ctx, "kubectl-dns", "check", "--from", "static", "-n", ns, "--probe", "pod")
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
 	left := func() string {
-		return strings.TrimSpace(c.MustKubectl(t, "get", "pods,jobs", "-n", ns, "-l", "app.kubernetes.io/managed-by=kubectl-dns", "-o", "name"))
+		return strings.TrimSpace(c.MustKubectl(t, "get", "pods,jobs", "-n", ns, "-l", ours, "-o", "name"))
 	}
-	harness.Eventually(t, 30*time.Second, func() (string, bool) { return "no job was made", left() != "" })
+	jobs.Await(t, 30*time.Second, "job", 1)
 	_ = command.Process.Kill()
 	_ = command.Wait()
 	harness.Eventually(t, 120*time.Second, func() (string, bool) { l := left(); return "left behind: " + l, l == "" })

@@ -47,7 +47,9 @@ func stages() []stage {
 	runs := func(c *cell, s snapshot) bool { return strings.Contains(s.processes, c.child()) }
 	return []stage{
 		{"pending", func(c *cell) []string { // the kubelet waits for a claim that does not exist
-			return []string{"w1", "-n", c.namespace, "-x", "-m", "no-such-claim", "--start-timeout", "15s", "--", "true"}
+			// It is seen in time on a busy machine, too; with its pipe closed the client ends only when it gives up.
+			patience := map[bool]string{true: "30s", false: "90s"}[c.way == "PIPE"]
+			return []string{"w1", "-n", c.namespace, "-x", "-m", "no-such-claim", "--start-timeout", patience, "--", "true"}
 		}, false, pending},
 		{"pulling", func(c *cell) []string { // kubelets pull one image at a time: who waits for the pull to end is alone
 			node := map[bool]string{true: "cp1", false: "w1"}[c.way == "PIPE"]
