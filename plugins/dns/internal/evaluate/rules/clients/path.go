@@ -307,7 +307,7 @@ func partialPath(w *facts.Snapshot, udp, tcp path, object *finding.ObjectRef, ev
 			w.Read("Check whether kube-proxy, or what replaces it, is running on node "+pod.Spec.NodeName, "kube-system",
 				"get", "pods", "-o", "wide", "--field-selector", "spec.nodeName="+pod.Spec.NodeName),
 			facts.WithAnswers(w.Read("Query the health port of kube-proxy on the node", "", "nodeshell", pod.Spec.NodeName, "--", "sh", "-c",
-				"curl -s -m5 http://127.0.0.1:10256/livez"),
+				"curl -s -m5 http://127.0.0.1:10256/livez || echo no answer"),
 				`"lastUpdated" is close to "currentTime": kube-proxy has applied all that it received`,
 				"no answer, and its pod is Running: it hangs; delete the pod, and the DaemonSet starts another one"),
 		}, next...)...)}
