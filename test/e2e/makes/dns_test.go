@@ -151,6 +151,45 @@ func TestAPolicyThatClosesTheDNSPods(t *testing.T) {
 	c.Settle(t, "Unhealthy, NetworkPolicyBlocksDNS", check.Summary, "dns", "check")
 }
 
+// A policy that keeps out the addresses of one node's pods: those pods get no answer, and pods elsewhere are as well as ever. Without
+// a pod to ask from, the report must not say that no policy blocks DNS.
+func TestAPolicyThatKeepsOutOneNodesPods(t *testing.T) {
+	c := cluster(t)
+	ns := c.Namespace(t)
+	shut, open := clientOn(t, c, ns, "w1"), clientOn(t, c, ns, "w2")
+	heal := c.Fault(t, "deny-by-policy", "w1")
+	of := func(client string) (check dns.Status) {
+		read(t, c, &check, "dns", "check", "--from", client, "-n", ns, "-o", "json")
+		return check
+	}
+	var check dns.Status
+	harness.Eventually(t, 20*time.Second, func() (string, bool) {
+		check = of(shut)
+		return fmt.Sprintf("%s: %+v", check.Verdict, check.Findings), check.Verdict == dns.Unhealthy && len(check.Findings) == 1 &&
+			strings.Contains(fmt.Sprint(check.Findings[0].Evidence), "the policy is enforced")
+	})
+	if f := check.Findings[0]; f.Code != "NetworkPolicyBlocksDNS" || f.Severity != finding.Critical ||
+		!slices.ContainsFunc(f.Next, func(n finding.Next) bool { return n.Why == "Allow ingress from the pod on port 53 over UDP and TCP" }) {
+		t.Errorf("%s: %s: %+v", f.Code, f.Message, f.Next)
+	}
+	follow(t, c, check.Findings)
+	c.Settle(t, "Unhealthy, NetworkPolicyBlocksDNS", check.Summary, "dns", "check", "--from", shut)
+	if check = of(open); check.Verdict != dns.Healthy || !slices.Contains(check.PassedChecks, "no NetworkPolicy blocks DNS") {
+		t.Errorf("a pod of another node: %s: %q", check.Summary, check.PassedChecks)
+	}
+	c.Settle(t, "Healthy", check.Summary, "dns", "check", "--from", open)
+	var all dns.Status
+	read(t, c, &all, "dns", "check", "-o", "json")
+	if all.Verdict != dns.Healthy || slices.Contains(all.PassedChecks, "no NetworkPolicy blocks DNS") {
+		t.Errorf("without a pod: %s: %q", all.Summary, all.PassedChecks)
+	}
+	heal()
+	harness.Eventually(t, 20*time.Second, func() (string, bool) {
+		check = of(shut)
+		return check.Summary, check.Verdict == dns.Healthy
+	})
+}
+
 func read(t *testing.T, c *harness.Cluster, into any, args ...string) {
 	t.Helper()
 	r := c.Kubectl(t, args...)

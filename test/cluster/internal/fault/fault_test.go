@@ -253,3 +253,20 @@ func TestTheDeviceThatIsBroken(t *testing.T) {
 		t.Errorf("an effect that is none is taken: %q", got)
 	}
 }
+
+func TestAPolicyThatKeepsNodesOut(t *testing.T) {
+	got, err := allBut([]string{"10.112.1.0/24", "fd00:1::/80", "10.112.2.0/24"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{
+		`{"cidr":"0.0.0.0/0","except":["10.112.1.0/24","10.112.2.0/24"]}`, `{"cidr":"::/0","except":["fd00:1::/80"]}`, `"k8s-app":"kube-dns"`,
+	} {
+		if !strings.Contains(got, part) {
+			t.Errorf("no %s in %s", part, got)
+		}
+	}
+	if got, err := allBut([]string{"moon"}); err == nil {
+		t.Errorf("a range that is none: %s", got)
+	}
+}

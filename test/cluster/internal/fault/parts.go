@@ -31,6 +31,7 @@ func partFaults() []Fault {
 			Symptom: "the status of a pod that has it says so; NoSchedule: no pod gets it; NoExecute: pods that have it are evicted",
 			Inject:  writeFault("unhealthy", unhealthy), Heal: removeFault("unhealthy"),
 		},
+		denyByPolicy(),
 		stopFlannel(),
 		{
 			Name: "cut-overlay", Part: build.Flannel,
