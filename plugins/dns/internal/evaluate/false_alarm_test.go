@@ -2,6 +2,7 @@ package evaluate
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -202,5 +203,53 @@ func TestASavedInputHoldsNoSecretOfTheCorefile(t *testing.T) {
 	text := fmt.Sprintf("%+v %+v", Masked(in), ConfigReport(in, noon, Options{}))
 	if strings.Contains(text, "canary") || !strings.Contains(text, "credentials root ***") || !strings.Contains(text, "https://u:***@etcd") {
 		t.Error(text)
+	}
+}
+
+// The step opens what is closed: the way out of the pod's namespace, the way in to the DNS pods, or both.
+func TestTheStepsOfAPolicyOpenTheClosedDirection(t *testing.T) {
+	in := healthy()
+	out, inward := policy(false), policy(false)
+	inward.Namespace, inward.Name = "kube-system", "keep-out"
+	inward.Spec.PolicyTypes = []networkingv1.PolicyType{networkingv1.PolicyTypeIngress}
+	all := &networkingv1.IPBlock{CIDR: "0.0.0.0/0", Except: []string{in.From.Pod.Status.PodIP + "/32"}}
+	inward.Spec.Ingress = []networkingv1.NetworkPolicyIngressRule{{From: []networkingv1.NetworkPolicyPeer{{IPBlock: all}}}}
+	edits := []string{"kubectl edit networkpolicy locked -n shop", "kubectl edit networkpolicy keep-out -n kube-system"}
+	for name, c := range map[string]struct {
+		policies []networkingv1.NetworkPolicy
+		want     []string
+	}{
+		"out":  {[]networkingv1.NetworkPolicy{out}, edits[:1]},
+		"in":   {[]networkingv1.NetworkPolicy{inward}, edits[1:]},
+		"both": {[]networkingv1.NetworkPolicy{inward, out}, edits},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := healthy()
+			in.Policies = c.policies
+			in = answered(in)
+			from(&in, silent)
+			got := judge(in)
+			if got.PrimaryCode != "NetworkPolicyBlocksDNS" {
+				t.Fatalf("%s: %s", got.PrimaryCode, got.Summary)
+			}
+			var changes []string
+			for _, next := range got.Findings[0].Next {
+				if next.Risk == finding.Change {
+					changes = append(changes, next.Command)
+					if opens := map[bool]string{true: "Allow ingress from the pod", false: "Allow egress to the DNS pods"}[strings.Contains(next.Command, "keep-out")]; !strings.HasPrefix(next.Why, opens) {
+						t.Errorf("%s: %s", next.Command, next.Why)
+					}
+				}
+			}
+			if !slices.Equal(changes, c.want) {
+				t.Errorf("got %q", changes)
+			}
+		})
+	}
+	in.Policies = []networkingv1.NetworkPolicy{inward}
+	in = answered(in)
+	in.From = nil
+	if got := judge(in); slices.Contains(got.PassedChecks, "no NetworkPolicy blocks DNS") || !slices.Contains(got.PassedChecks, "no NetworkPolicy closes the DNS pods") {
+		t.Errorf("no pod was judged, and %q", got.PassedChecks)
 	}
 }

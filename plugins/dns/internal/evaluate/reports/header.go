@@ -156,7 +156,11 @@ func checked(w *facts.Snapshot, found []finding.Finding) []string {
 		"the DNS ServiceAccount can list and watch Services, Namespaces and EndpointSlices")
 	add(w.Sources.Get("logs").Readable() && clean(servers.CorefileReloadFailed, servers.ForwardingLoop),
 		"no failed reload and no forwarding loop in the logs")
-	add(w.Sources.Get("networkpolicies").Readable() && clean(clients.NetworkPolicyBlocksDNS), "no NetworkPolicy blocks DNS")
+	policies := "no NetworkPolicy closes the DNS pods" // what pods of one node or namespace may ask is judged with --from alone
+	if w.From != nil {
+		policies = "no NetworkPolicy blocks DNS"
+	}
+	add(w.Sources.Get("networkpolicies").Readable() && clean(clients.NetworkPolicyBlocksDNS), policies)
 	add(w.From != nil && len(w.From.Answers) > 0 && clean(clients.DNSUnavailableFromPod, clients.DNSOverUDPBlocked, clients.DNSOverTCPBlocked,
 		clients.DNSServiceUnreachableFromPod, clients.ReplicaUnreachableFromPod, clients.DNSQueriesLost, clients.PodResolvConfMismatch),
 		"the pod reaches the DNS Service and each replica over UDP and TCP")

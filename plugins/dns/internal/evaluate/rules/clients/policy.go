@@ -77,12 +77,35 @@ func CheckPolicy(w *facts.Snapshot) []finding.Finding {
 		}
 	}
 	severity, enforced, proof := policyProof(w, transports)
-	namespace, name, _ := strings.Cut(names[0], "/")
 	pod := w.From.Pod
-	return append(list, w.Make(NetworkPolicyBlocksDNS, severity, facts.Ref("NetworkPolicy", namespace, name),
-		blocks(names, transports, "pod "+pod.Namespace+"/"+pod.Name, enforced), append(evidence, proof...),
-		w.Read("Read the policy", namespace, "describe", "networkpolicy", name),
-		w.Change("Allow egress to the DNS pods on port 53 over UDP and TCP", namespace, "edit", "networkpolicy", name)))
+	return append(list, w.Make(NetworkPolicyBlocksDNS, severity, policyRef(names[0]),
+		blocks(names, transports, "pod "+pod.Namespace+"/"+pod.Name, enforced), append(evidence, proof...), openings(w, denied)...))
+}
+
+func policyRef(policy string) *finding.ObjectRef {
+	namespace, name, _ := strings.Cut(policy, "/")
+	return facts.Ref("NetworkPolicy", namespace, name)
+}
+
+// openings are the steps that let the pod's queries out of its namespace, and in to the DNS pods: whichever is closed.
+func openings(w *facts.Snapshot, denied []report.PolicyEffect) []finding.Next {
+	var steps []finding.Next
+	for _, way := range []struct{ direction, change string }{
+		{"Egress", "Allow egress to the DNS pods on port 53 over UDP and TCP"},
+		{"Ingress", "Allow ingress from the pod on port 53 over UDP and TCP"},
+	} {
+		i := slices.IndexFunc(denied, func(e report.PolicyEffect) bool { return e.Direction == way.direction })
+		if i < 0 {
+			continue
+		}
+		namespace, name, _ := strings.Cut(denied[i].Policies[0], "/")
+		read := w.Read("Read the policy", namespace, "describe", "networkpolicy", name)
+		if len(steps) == 0 || steps[0].Command != read.Command {
+			steps = append(steps, read)
+		}
+		steps = append(steps, w.Change(way.change, namespace, "edit", "networkpolicy", name))
+	}
+	return steps
 }
 
 // blocks is the message for policies that block DNS queries of a source, or would if the network enforced them.
@@ -150,17 +173,17 @@ func dnsIngress(w *facts.Snapshot) *finding.Finding {
 	if len(transports) == 0 {
 		return nil
 	}
-	namespace, name, _ := strings.Cut(names[0], "/")
+	policy := policyRef(names[0])
 	evidence := []finding.Evidence{facts.NewEvidence("NetworkPolicy", strings.Join(names, ", "),
 		"selects the DNS pods; no ingress rule allows port 53 from other namespaces")}
 	severity, enforced, proof := blockSeverity(transports), true, []finding.Evidence(nil)
 	if w.From != nil && w.From.Pod.Namespace != w.Pods[0].Namespace { // the policy may let its own namespace in
 		severity, enforced, proof = policyProof(w, transports)
 	}
-	f := w.Make(NetworkPolicyBlocksDNS, severity, facts.Ref("NetworkPolicy", namespace, name),
+	f := w.Make(NetworkPolicyBlocksDNS, severity, policy,
 		blocks(names, transports, "pods of other namespaces", enforced), append(evidence, proof...),
-		w.Read("Read the policy", namespace, "describe", "networkpolicy", name),
-		w.Change("Allow ingress from every namespace on port 53 over UDP and TCP", namespace, "edit", "networkpolicy", name))
+		w.Read("Read the policy", policy.Namespace, "describe", "networkpolicy", policy.Name),
+		w.Change("Allow ingress from every namespace on port 53 over UDP and TCP", policy.Namespace, "edit", "networkpolicy", policy.Name))
 	return &f
 }
 
