@@ -421,14 +421,14 @@ func TestPausedReaderLosesNothing(t *testing.T) {
 		say(conn, channelStatus, success)
 		bye(conn)
 	})
-	c.silence = 500 * time.Millisecond
+	c.silence = 3 * time.Second // less, and a busy machine is silent by itself
 	pipeReader, pipeWriter := io.Pipe()
 	spool := NewSpool(pipeWriter)
 	code, err := c.Exec(t.Context(), []string{"cmd"}, Streams{Out: spool})
 	if err != nil || code != 0 {
 		t.Fatalf("code %d, err %v", code, err)
 	}
-	time.Sleep(time.Second) // nothing has been read yet
+	time.Sleep(c.silence + time.Second/2) // nothing has been read yet
 	read := make(chan int64)
 	go func() {
 		n, _ := io.Copy(io.Discard, pipeReader)
@@ -618,7 +618,7 @@ func TestAReaderThatPausesStopsTheCommandAtLast(t *testing.T) {
 		say(conn, channelStatus, success)
 		bye(conn)
 	})
-	c.silence = 500 * time.Millisecond
+	c.silence = 3 * time.Second // less, and a busy machine is silent by itself
 	pipeReader, pipeWriter := io.Pipe()
 	spool := NewSpool(pipeWriter)
 	spool.bound = 1 << 20
