@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/autoscaler"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/device"
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
@@ -109,12 +110,39 @@ func notScheduled(e *model.Evaluation, w *model.Workload, p *model.Pod, waited t
 	c := e.Cause(p, model.StageSchedule, SchedulerNotActing, report.Transient,
 		"the default scheduler has not acted on the pod for %s", plain.Age(waited)).
 		Since(p.CreationTimestamp.Time).WithEvidence(seen)
+	if claims, kinds := unreadClaims(e, p); len(claims) > 0 {
+		c.Message += "; it may be waiting for " + plain.List(claims, 3) + ", which this report did not read"
+		c.WithNext(e.Next(w, finding.Read, "List the claims of the namespace", "get", strings.Join(kinds, ",")))
+	}
 	text, lease := e.ControllerLease("kube-scheduler")
 	if text != "" {
 		c.Message += ": " + text
 		c.WithEvidence(lease)
 	}
 	return c.WithNext(e.ControllerStep("kube-scheduler", lease))
+}
+
+// unreadClaims are the claims that the scheduler may be waiting for without a word, and of which nothing is known: a table of many
+// rollouts does not read them, and not everybody may. Kinds are those to list.
+func unreadClaims(e *model.Evaluation, p *model.Pod) (names, kinds []string) {
+	unread := func(n model.Need, source, word, kind string) {
+		if e.Asks.Made(n) && e.In.Sources.Get(source).Readable() {
+			return
+		}
+		names = append(names, word+" "+n.Name)
+		if !slices.Contains(kinds, kind) {
+			kinds = append(kinds, kind)
+		}
+	}
+	for _, n := range device.Required(p.Pod) {
+		need := model.Need{Kind: model.NeedDeviceClaim, Namespace: p.Namespace, Name: n.Claim}
+		unread(need, model.SourceDeviceClaims, "ResourceClaim", "resourceclaims")
+	}
+	for _, name := range claimNames(p) {
+		need := model.Need{Kind: model.NeedClaim, Namespace: p.Namespace, Name: name}
+		unread(need, model.SourceClaims, "PersistentVolumeClaim", "persistentvolumeclaims")
+	}
+	return names, kinds
 }
 
 // schedulingTerm is one reason of the scheduler and for how many nodes it holds.
