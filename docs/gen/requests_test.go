@@ -36,6 +36,11 @@ var unshown = map[string]map[string]string{
 		"get karpenter.sh/nodepools":          scalersInTheRecord,
 		"list karpenter.sh/nodeclaims":        scalersInTheRecord,
 		"list policy/poddisruptionbudgets":    scalersInTheRecord,
+		"get apps/replicasets":                rolloutsInTheRecord,
+		"get persistentvolumeclaims":          rolloutsInTheRecord,
+		"get persistentvolumes":               rolloutsInTheRecord,
+		"get resource.k8s.io/resourceclaims":  rolloutsInTheRecord,
+		"list storage.k8s.io/storageclasses":  rolloutsInTheRecord,
 		"get argoproj.io/rollouts":            "a named Argo Rollout is read as by rollout-explain, whose record shows it; no cluster of runbooks has the kind",
 	},
 }
@@ -43,6 +48,8 @@ var unshown = map[string]map[string]string{
 const claimsInTheRecord = "a named node is read as by nodeinfo, whose record shows it; no pod in the clusters of runbooks has a ResourceClaim"
 
 const scalersInTheRecord = "nodes are read as by nodeinfo, whose record shows it; the clusters of runbooks have no autoscaler"
+
+const rolloutsInTheRecord = "a named rollout is read as by rollout-explain, whose record shows it; no named rollout in the clusters of runbooks waits for a claim"
 
 // (https://github.com/kubernetes/kubernetes/pull/134577)
 const openedByGET = `the request that opens a stream is a GET, and the API server from 1.35 on asks for "create", too`

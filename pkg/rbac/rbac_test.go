@@ -1,6 +1,7 @@
 package rbac
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -33,4 +34,36 @@ func TestRolesAreReadFromTheTable(t *testing.T) {
 	if _, err := Of("nobody"); err == nil {
 		t.Error("nobody has a role")
 	}
+}
+
+// Runbooks answers for a named node, a named rollout and DNS, so that it has to read what those plugins read; it watches nothing.
+func TestRunbooksMayReadWhatItsWorkflowsRead(t *testing.T) {
+	has := rights(t, "runbooks", func(Permission) bool { return true })
+	for _, plugin := range []string{"nodeinfo", "dns", "rollout-explain"} {
+		for _, right := range rights(t, plugin, Everyday) {
+			if !strings.HasPrefix(right, "watch ") && !slices.Contains(has, right) {
+				t.Errorf("%s: %s, which runbooks may not", plugin, right)
+			}
+		}
+	}
+}
+
+func rights(t *testing.T, plugin string, taken func(Permission) bool) []string {
+	t.Helper()
+	role, err := Of(plugin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []string
+	for _, p := range role.Permissions {
+		if !taken(p) {
+			continue
+		}
+		for _, verb := range strings.Split(p.Verbs, ",") {
+			for _, resource := range strings.Split(p.Resources, ",") {
+				list = append(list, verb+" "+strings.TrimSpace(p.Group+" "+resource))
+			}
+		}
+	}
+	return list
 }
