@@ -64,7 +64,9 @@ func allBut(ranges []string) (string, error) {
 		}
 		except[prefix.Addr().Is4()] = append(except[prefix.Addr().Is4()], r)
 	}
-	block := func(cidr string, except []string) object { return object{"ipBlock": object{"cidr": cidr, "except": except}} }
+	block := func(cidr string, except []string) object {
+		return object{"ipBlock": object{"cidr": cidr, "except": except}}
+	}
 	data, err := json.Marshal(object{
 		"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
 		"metadata": object{"name": "keep-nodes-out", "namespace": "kube-system"},
