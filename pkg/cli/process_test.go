@@ -3,7 +3,6 @@ package cli
 import (
 	"bufio"
 	"context"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -76,14 +75,6 @@ func TestMain(m *testing.M) {
 			}}
 			AddConnectionFlags(env, command)
 			return command
-		}))
-	case "stdin":
-		os.Exit(Main(func(env *Env) *cobra.Command {
-			return &cobra.Command{Use: "stdin", Args: cobra.ArbitraryArgs, RunE: func(*cobra.Command, []string) error {
-				in := env.Console.Stdin()
-				fmt.Fprintf(env.Streams.Out, "%v%s ", in.Given, in.Holder)
-				return nil
-			}}
 		}))
 	case "print":
 		os.Exit(Main(func(env *Env) *cobra.Command {

@@ -5,26 +5,22 @@ import (
 
 	xterm "golang.org/x/term"
 	"k8s.io/kubectl/pkg/util/term"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli/stdin"
 )
 
 // Size is a terminal's size in characters.
 type Size struct{ Width, Height uint16 }
 
-// Stdin says whom standard input is for.
-type Stdin struct {
-	Given  bool   // put there for this command alone
-	Holder string // the program that may read on from it, where data waits in it now
-}
-
 // Console is the person's terminal, for a plugin that hands it to a remote process. Nil functions mean there is none.
 type Console struct {
 	Raw   func() (restore func(), err error)     // every key becomes a byte
 	Sizes func(done <-chan struct{}) <-chan Size // the size now, and at every change
-	Stdin func() Stdin                           // whom standard input is for
+	Stdin func() stdin.Purpose                   // whom standard input is for
 }
 
 func processConsole() Console {
-	return Console{Raw: rawTerminal, Sizes: terminalSizes, Stdin: standardInput}
+	return Console{Raw: rawTerminal, Sizes: terminalSizes, Stdin: stdin.Meant}
 }
 
 func rawTerminal() (func(), error) {

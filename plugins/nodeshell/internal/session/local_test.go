@@ -8,7 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli"
+	clistdin "github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli/stdin"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeshell/internal/collect"
@@ -29,7 +29,7 @@ func command(o *Options) { o.Command = []string{"x"} }
 
 func TestInputThatIsLeftAloneIsSaid(t *testing.T) {
 	env := testkit.NewEnv("kubectl nodeshell", now)
-	env.Console.Stdin = func() cli.Stdin { return cli.Stdin{Holder: "dash"} }
+	env.Console.Stdin = func() clistdin.Purpose { return clistdin.Purpose{Holder: "dash"} }
 	x, err := prepare(env.Env, given(command), 1)
 	want := "standard input is left to the calling dash; pass -i to give standard input to the command\n"
 	if err != nil || x.in != nil || env.Stderr.String() != want {
@@ -70,7 +70,7 @@ func TestStandardInputIsTakenOnlyWhereItIsMeant(t *testing.T) {
 			if test.terminal {
 				env = env.Terminal(80)
 			}
-			env.Console.Stdin = func() cli.Stdin { return cli.Stdin{Given: test.given} }
+			env.Console.Stdin = func() clistdin.Purpose { return clistdin.Purpose{Given: test.given} }
 			x, err := prepare(env.Env, given(test.options), test.nodes)
 			if test.err != "" {
 				if err == nil || !strings.Contains(err.Error(), test.err) {

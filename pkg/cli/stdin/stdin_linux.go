@@ -1,4 +1,4 @@
-package cli
+package stdin
 
 import (
 	"fmt"
@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// standardInput tells a pipe or file that was put there for this command (data | kubectl …, < file) from one that
+// Meant tells a pipe or file that was put there for this command (data | kubectl …, < file) from one that
 // belongs to a caller, as in `while read n; do kubectl nodeshell $n -- uptime; done`, where reading it would eat the
 // list. It is judged by the descriptor, not by who calls: a caller that has the same file as its own standard input may
 // read on from it, be it a shell, a script whatever its name, or a program in Python. Only programs that never read it
@@ -19,46 +19,46 @@ import (
 //
 // dash redirects itself for as long as a command runs, so that `kubectl … <file` looks like a loop there; but of a file
 // that a loop reads at least a line has been read, and its offset is not 0.
-func standardInput() Stdin {
+func Meant() Purpose {
 	own, err := os.Stdin.Stat()
 	if err != nil || own.Mode()&os.ModeCharDevice != 0 {
-		return Stdin{}
+		return Purpose{}
 	}
 	if own.Mode().IsRegular() {
 		offset, err := os.Stdin.Seek(0, io.SeekCurrent)
 		if err == nil && offset == 0 {
-			return Stdin{Given: true}
+			return Purpose{Given: true}
 		}
 	}
 	for pid := os.Getppid(); pid > 1; {
 		theirs, err := os.Stat(fmt.Sprintf("/proc/%d/fd/0", pid))
 		if err != nil {
-			return Stdin{}
+			return Purpose{}
 		}
 		if !os.SameFile(own, theirs) {
 			break
 		}
 		program, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
 		if err != nil {
-			return Stdin{}
+			return Purpose{}
 		}
 		if name := filepath.Base(program); !slices.Contains(wrappers, name) {
 			return heldBy(name, own)
 		}
 		if pid, err = parentOf(pid); err != nil {
-			return Stdin{}
+			return Purpose{}
 		}
 	}
-	return Stdin{Given: true}
+	return Purpose{Given: true}
 }
 
 // heldBy names the holder of a pipe that has data in it. A silent one says nothing: a CI runner's stays open and empty.
-func heldBy(name string, own os.FileInfo) Stdin {
+func heldBy(name string, own os.FileInfo) Purpose {
 	waiting, err := unix.IoctlGetInt(int(os.Stdin.Fd()), unix.TIOCINQ)
 	if own.Mode().IsRegular() || err != nil || waiting == 0 {
-		return Stdin{}
+		return Purpose{}
 	}
-	return Stdin{Holder: name}
+	return Purpose{Holder: name}
 }
 
 // wrappers start one program, wait for it, and leave standard input to it.
