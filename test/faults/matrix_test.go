@@ -230,6 +230,8 @@ func (p *pace) slowest() time.Duration {
 
 const (
 	shortest = 1500 * time.Millisecond
+	// patient is the limit of a run that is made again.
+	patient = 10 * time.Second
 	// plenty is the limit of runs that wait for nothing, or for a second at most. Nothing comes near it but what is wrong.
 	plenty = 20 * time.Second
 )
@@ -313,8 +315,8 @@ type cell struct {
 	source  string
 }
 
-// run makes the run. On a machine that stands still for a moment, a short limit can end it before it asks what is broken: it shows nothing
-// then, and is made again with more time.
+// run makes the run. On a machine that stands still for a moment, a short limit can end it before it asks what is broken, or before it
+// has read what is not: it shows nothing then, and is made again with more time.
 func (x cell) run(t *testing.T, p *proxy, m *matrix, speed *pace) {
 	limit := plenty
 	if x.fault.Waits || waits(x.command.args) {
@@ -322,10 +324,10 @@ func (x cell) run(t *testing.T, p *proxy, m *matrix, speed *pace) {
 	}
 	front, ended := x.once(t, p, limit)
 	for range 2 {
-		if front.Asked(x.source) > 0 {
+		if front.Asked(x.source) > 0 && (ended.code != cli.ExitTimeout || limit >= patient) {
 			break
 		}
-		limit = max(plenty, 2*limit)
+		limit = max(patient, 2*limit)
 		front, ended = x.once(t, p, limit)
 	}
 	switch {
