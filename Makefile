@@ -3,14 +3,15 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-# Pinned tools, run from the module cache; none of them is in go.mod.
-GOFUMPT  := go run mvdan.cc/gofumpt@v0.12.0
-GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
-ACTIONLINT := go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+# Pinned tools, run from the module cache; none of them is in go.mod. They are compiled as by hand.
+TOOL     := env -u CGO_ENABLED -u GOFLAGS go run
+GOFUMPT  := $(TOOL) mvdan.cc/gofumpt@v0.12.0
+GOLANGCI := $(TOOL) github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+ACTIONLINT := $(TOOL) github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 # v1.9.0 needs a module that was not to be had when this was pinned.
-GOVULNCHECK := go run golang.org/x/vuln/cmd/govulncheck@v1.3.0
+GOVULNCHECK := $(TOOL) golang.org/x/vuln/cmd/govulncheck@v1.3.0
 # v2.17.0 and v2.18.2 need modules or a Go that were not to be had when this was pinned.
-GORELEASER := go run github.com/goreleaser/goreleaser/v2@v2.16.0
+GORELEASER := $(TOOL) github.com/goreleaser/goreleaser/v2@v2.16.0
 
 BIN      := $(CURDIR)/bin
 CLUSTER  := $(BIN)/cluster
@@ -22,7 +23,15 @@ PLUGINS  := $(patsubst cmd/kubectl-%,%,$(wildcard cmd/kubectl-*))
 STAMP     = $(shell eval "$$(./test/release/version.sh 2>/dev/null)" && p=github.com/kubectl-runbooks/kubectl-runbooks/pkg/cli && \
               echo "-X $$p.version=$$RELEASE_VERSION-dev -X $$p.commit=$$RELEASE_COMMIT")
 LDFLAGS   = -s -w $(STAMP)
-# The race detector needs a C compiler; without one the tests run all the same.
+
+# Plugins, tests, lint and releases share one compiled form of each package, wherever the checkout lies; the race detector alone needs
+# another one. The cluster's program keeps its path: it looks for the sources of its components there.
+PLAIN    := $(filter-out -trimpath,$(shell go env GOFLAGS))
+export GOFLAGS := $(PLAIN) -trimpath
+export CGO_ENABLED := 0
+# The race detector needs a C compiler; without one the tests run all the same. Go's own linker links in half the time of the C compiler's,
+# which a package of the standard library that no test uses (plugin) would call for.
+RACE_FLAGS := -race $(if $(filter linux/amd64,$(shell go env GOOS)/$(shell go env GOARCH)),-ldflags=-linkmode=internal)
 
 .PHONY: help
 help: ## Show this list
@@ -34,12 +43,12 @@ build: plugins cluster ## Build the plugins and the cluster program into bin/
 .PHONY: plugins
 plugins: ## Build the plugins into bin/
 	@mkdir -p $(BIN)
-	@ldflags="$(LDFLAGS)"; for p in $(PLUGINS); do CGO_ENABLED=0 go build -ldflags "$$ldflags" -o $(BIN)/kubectl-$${p//-/_} ./cmd/kubectl-$$p; done
+	@ldflags="$(LDFLAGS)"; for p in $(PLUGINS); do go build -ldflags "$$ldflags" -o $(BIN)/kubectl-$${p//-/_} ./cmd/kubectl-$$p; done
 
 .PHONY: cluster
 cluster: ## Build the program that runs the embedded cluster into bin/
 	@mkdir -p $(BIN)
-	@cd test/cluster && CGO_ENABLED=0 go build -o $(CLUSTER) .
+	@cd test/cluster && GOFLAGS="$(PLAIN)" go build -o $(CLUSTER) .
 
 .PHONY: demo
 demo: ## All plugins on a recorded cluster, then on a real one: the embedded one, or yours with USE_CURRENT_CONTEXT=1
@@ -60,13 +69,13 @@ programs: cluster
 .PHONY: unit
 unit: $(GOTEST) ## Tests that need no cluster
 	@./test/deps.sh
-	$(GOTEST) $(RACE) -count=1 $$(go list ./... | grep -v -e /test/e2e/ -e /test/release$$ -e /test/browser$$)
-	cd test/cluster && $(GOTEST) -count=1 $$(go list ./... | grep -v /e2e$$)
+	$(if $(RACE),CGO_ENABLED=1) $(GOTEST) $(RACE) -count=1 $$(go list ./... | grep -v -e /test/e2e/ -e /test/release$$ -e /test/browser$$)
+	cd test/cluster && GOFLAGS="$(PLAIN)" $(GOTEST) -count=1 $$(go list ./... | grep -v /e2e$$)
 
 .PHONY: race
 race: ## The same with the race detector, which takes several times as long
 	@./test/deps.sh
-	@$(MAKE) --no-print-directory unit RACE=$$(command -v gcc >/dev/null && echo -race)
+	@$(MAKE) --no-print-directory unit RACE="$$(command -v gcc >/dev/null && echo "$(RACE_FLAGS)")"
 
 # goreleaser is compiled before the test, where no time limit runs.
 .PHONY: package
