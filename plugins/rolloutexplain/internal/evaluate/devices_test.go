@@ -105,6 +105,11 @@ func TestDevicesOfResourceClaims(t *testing.T) {
 		{"no such class", waits("request gpu: device class gpu does not exist"), placement.ResourceClaimUnsatisfied, `DeviceClass "gpu" does not exist, and a ResourceClaim of the pod requests devices of it`, report.LikelyFatal, "get deviceclasses"},
 		{"no such claim", absent(func(*builder) {}), placement.ResourceClaimNotFound, `ResourceClaim "nope" does not exist`, report.LikelyFatal, "get resourceclaims"},
 		{"it is not known whether there is such a claim", absent(func(b *builder) { b.unreadable(model.SourceDeviceClaims, source.Forbidden) }), placement.SchedulerNotActing, "the default scheduler has not acted on the pod for 60s; it may be waiting for ResourceClaim nope, which this report did not read", report.Transient, "get resourceclaims"},
+		{"a table reads no claims", absent(func(b *builder) { b.in.Fetched = nil }), placement.SchedulerNotActing, "it may be waiting for ResourceClaim nope, which this report did not read", report.Transient, "get resourceclaims"},
+		{"nor does a scheduler that is down wait for them", absent(func(b *builder) {
+			b.in.Fetched = nil
+			b.lease("kube-scheduler", time.Hour)
+		}), placement.SchedulerNotActing, "the default scheduler has not acted on the pod for 60s: kube-scheduler has not renewed its Lease for 60m", report.Transient, "component=kube-scheduler"},
 		{"no such template", absent(template, `PodResourceClaim gpu: resource claim template "nope": resourceclaimtemplate.resource.k8s.io "nope" not found`), placement.ResourceClaimNotFound, `ResourceClaimTemplate "nope" does not exist`, report.LikelyFatal, "get resourceclaimtemplates"},
 		{"the claim is refused", absent(template, `PodResourceClaim gpu: create ResourceClaim : resourceclaims.resource.k8s.io is forbidden: exceeded quota: q`), placement.ResourceClaimNotFound, `no ResourceClaim can be created from ResourceClaimTemplate "nope": create ResourceClaim : resourceclaims.resource.k8s.io is forbidden: exceeded quota: q`, report.Transient, "get resourceclaimtemplates"},
 		{"no controller creates it", absent(template), placement.ResourceClaimNotFound, `no ResourceClaim was created from ResourceClaimTemplate "nope" for 60s`, report.Transient, "lease kube-controller-manager"},

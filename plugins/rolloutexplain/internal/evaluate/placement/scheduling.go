@@ -110,14 +110,13 @@ func notScheduled(e *model.Evaluation, w *model.Workload, p *model.Pod, waited t
 	c := e.Cause(p, model.StageSchedule, SchedulerNotActing, report.Transient,
 		"the default scheduler has not acted on the pod for %s", plain.Age(waited)).
 		Since(p.CreationTimestamp.Time).WithEvidence(seen)
-	if claims, kinds := unreadClaims(e, p); len(claims) > 0 {
-		c.Message += "; it may be waiting for " + plain.List(claims, 3) + ", which this report did not read"
-		c.WithNext(e.Next(w, finding.Read, "List the claims of the namespace", "get", strings.Join(kinds, ",")))
-	}
 	text, lease := e.ControllerLease("kube-scheduler")
 	if text != "" {
 		c.Message += ": " + text
 		c.WithEvidence(lease)
+	} else if claims, kinds := unreadClaims(e, p); len(claims) > 0 {
+		c.Message += "; it may be waiting for " + plain.List(claims, 3) + ", which this report did not read"
+		c.WithNext(e.Next(w, finding.Read, "List the claims of the namespace", "get", strings.Join(kinds, ",")))
 	}
 	return c.WithNext(e.ControllerStep("kube-scheduler", lease))
 }
