@@ -20,7 +20,7 @@ type Console struct {
 }
 
 func processConsole() Console {
-	return Console{Raw: rawTerminal, Sizes: terminalSizes, Stdin: stdin.Meant}
+	return Console{Raw: rawTerminal, Sizes: terminalSizes, Stdin: func() stdin.Purpose { return stdin.Meant(os.Stdin) }}
 }
 
 func rawTerminal() (func(), error) {

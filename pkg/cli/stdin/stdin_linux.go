@@ -11,21 +11,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Meant tells a pipe or file that was put there for this command (data | kubectl …, < file) from one that
-// belongs to a caller, as in `while read n; do kubectl nodeshell $n -- uptime; done`, where reading it would eat the
-// list. It is judged by the descriptor, not by who calls: a caller that has the same file as its own standard input may
+// Meant judges the standard input of this process: it tells a pipe or file that was put there for this command (data | kubectl …,
+// < file) from one that belongs to a caller, as in `while read n; do kubectl nodeshell $n -- uptime; done`, where reading it would eat
+// the list. It is judged by the descriptor, not by who calls: a caller that has the same file as its own standard input may
 // read on from it, be it a shell, a script whatever its name, or a program in Python. Only programs that never read it
 // themselves are passed over. Where the callers cannot be seen (another user's), it is not taken.
 //
 // dash redirects itself for as long as a command runs, so that `kubectl … <file` looks like a loop there; but of a file
 // that a loop reads at least a line has been read, and its offset is not 0.
-func Meant() Purpose {
-	own, err := os.Stdin.Stat()
+func Meant(in *os.File) Purpose {
+	own, err := in.Stat()
 	if err != nil || own.Mode()&os.ModeCharDevice != 0 {
 		return Purpose{}
 	}
 	if own.Mode().IsRegular() {
-		offset, err := os.Stdin.Seek(0, io.SeekCurrent)
+		offset, err := in.Seek(0, io.SeekCurrent)
 		if err == nil && offset == 0 {
 			return Purpose{Given: true}
 		}
@@ -43,7 +43,7 @@ func Meant() Purpose {
 			return Purpose{}
 		}
 		if name := filepath.Base(program); !slices.Contains(wrappers, name) {
-			return heldBy(name, own)
+			return heldBy(name, in, own)
 		}
 		if pid, err = parentOf(pid); err != nil {
 			return Purpose{}
@@ -53,8 +53,8 @@ func Meant() Purpose {
 }
 
 // heldBy names the holder of a pipe that has data in it. A silent one says nothing: a CI runner's stays open and empty.
-func heldBy(name string, own os.FileInfo) Purpose {
-	waiting, err := unix.IoctlGetInt(int(os.Stdin.Fd()), unix.TIOCINQ)
+func heldBy(name string, in *os.File, own os.FileInfo) Purpose {
+	waiting, err := unix.IoctlGetInt(int(in.Fd()), unix.TIOCINQ)
 	if own.Mode().IsRegular() || err != nil || waiting == 0 {
 		return Purpose{}
 	}

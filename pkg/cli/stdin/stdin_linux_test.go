@@ -15,7 +15,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv("STDIN_TEST") == "" {
 		os.Exit(m.Run())
 	}
-	in := Meant()
+	in := Meant(os.Stdin)
 	fmt.Printf("%v%s ", in.Given, in.Holder)
 }
 

@@ -2,5 +2,7 @@
 
 package stdin
 
+import "os"
+
 // Meant sees nothing of the callers here: input is passed on where it is asked for (-i).
-func Meant() Purpose { return Purpose{} }
+func Meant(*os.File) Purpose { return Purpose{} }
