@@ -89,7 +89,7 @@ func TestAServerThatMisbehavesIsNamedAndNothingIsJudged(t *testing.T) {
 		{"kubectl dns", dns.New, "pod web", cli.ExitError},
 		{"kubectl rollout-explain", rolloutexplain.New, "", cli.ExitError},
 		{"kubectl rollout-explain", rolloutexplain.New, "deployment/web", cli.ExitError},
-		{"kubectl rollout-explain", rolloutexplain.New, "deployment/web --wait --timeout=4s", cli.ExitError},
+		{"kubectl rollout-explain", rolloutexplain.New, "deployment/web --wait", cli.ExitError},
 		{"kubectl runbooks", runbooks.New, "", cli.ExitError},
 		{"kubectl nodeinfo", nodeinfo.New, "--paths", cli.ExitError},
 		{"kubectl nodeinfo", nodeinfo.New, "--drain w1", cli.ExitError},
@@ -115,9 +115,14 @@ func TestAServerThatMisbehavesIsNamedAndNothingIsJudged(t *testing.T) {
 func answers(t *testing.T, f breakage, c command, kubeconfig string) {
 	env := testkit.NewEnv(c.program, time.Now())
 	env.Now = time.Now
-	args := append([]string{"--kubeconfig", kubeconfig}, strings.Fields(c.args)...)
-	if f.silent { // only then: what a server answers is to be told, however late a busy machine gets to it
-		args = append([]string{"--request-timeout=2s"}, args...)
+	// Short for a server that says nothing: what another one answers is to be told, however late a busy machine gets to it.
+	read, whole := "20s", "15s"
+	if f.silent {
+		read, whole = "2s", "4s"
+	}
+	args := append([]string{"--kubeconfig", kubeconfig, "--request-timeout=" + read}, strings.Fields(c.args)...)
+	if strings.Contains(c.args, "--wait") {
+		args = append(args, "--timeout="+whole)
 	}
 	began := time.Now()
 	code := env.Run(t, c.plugin, args...)
