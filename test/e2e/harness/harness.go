@@ -360,7 +360,8 @@ func (c *Cluster) Namespace(t testing.TB) string {
 func Eventually(t testing.TB, limit time.Duration, done func() (complaint string, ok bool)) {
 	t.Helper()
 	limit *= busy
-	deadline := time.Now().Add(limit)
+	began := time.Now()
+	deadline := began.Add(limit)
 	for {
 		asked := time.Now()
 		complaint, ok := done()
@@ -370,8 +371,9 @@ func Eventually(t testing.TB, limit time.Duration, done func() (complaint string
 		if time.Now().After(deadline) {
 			t.Fatalf("not within %s: %s", limit, complaint)
 		}
-		// Asking is work too, and others share the cores; but what lasts for seconds only must not be missed.
-		time.Sleep(min(2*time.Second, max(500*time.Millisecond, time.Since(asked))))
+		// Asking is work too, and others share the cores: who waits long is asked less often. But what lasts for seconds only
+		// must not be missed.
+		time.Sleep(min(2*time.Second, max(500*time.Millisecond, time.Since(asked), time.Since(began)/10)))
 	}
 }
 

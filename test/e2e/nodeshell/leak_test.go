@@ -290,7 +290,7 @@ func observe(t *testing.T, c *harness.Cluster) *observer {
 			}
 			select {
 			case <-ctx.Done():
-			case <-time.After(time.Second):
+			case <-time.After(2 * time.Second):
 			}
 		}
 	}()

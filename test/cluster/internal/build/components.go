@@ -91,7 +91,7 @@ func Components() []Component {
 		{
 			Name: Containerd, Packages: []string{
 				"github.com/containerd/containerd/v2/cmd/containerd",
-				"github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
+				"./containerd-shim-runc-v2",
 				"github.com/containerd/containerd/v2/cmd/ctr",
 			},
 			LDFlags: "-X github.com/containerd/containerd/v2/version.Version=v2.4.2",

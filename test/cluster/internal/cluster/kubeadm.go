@@ -53,6 +53,9 @@ type secrets struct {
 	certificateKey string
 }
 
+// oneThread is host.OneThread, for what runs in containers.
+var oneThread = []object{{"name": "GOMAXPROCS", "value": host.OneThread}}
+
 // initConfig is what `kubeadm init` is told.
 func initConfig(spec Spec, plan netplan.Plan, s secrets, cgroupV1 bool) (string, error) {
 	return documents(
@@ -71,7 +74,10 @@ func initConfig(spec Spec, plan netplan.Plan, s secrets, cgroupV1 bool) (string,
 			"controlPlaneEndpoint": endpoint(spec, plan),
 			"networking":           networking(spec, plan),
 			"dns":                  object{"imageTag": build.CoreDNSVersion},
+			"controllerManager":    object{"extraEnvs": oneThread},
+			"scheduler":            object{"extraEnvs": oneThread},
 			"apiServer": object{
+				"extraEnvs": oneThread,
 				"extraArgs": []object{
 					{"name": "audit-policy-file", "value": auditPolicyPath},
 					{"name": "audit-log-path", "value": auditDir + "/requests.log"},
@@ -79,7 +85,8 @@ func initConfig(spec Spec, plan netplan.Plan, s secrets, cgroupV1 bool) (string,
 				"extraVolumes": []object{{"name": "audit", "hostPath": auditDir, "mountPath": auditDir, "pathType": "Directory"}},
 			},
 			"etcd": object{"local": object{
-				"imageTag": build.Of(spec.Version).Etcd,
+				"imageTag":  build.Of(spec.Version).Etcd,
+				"extraEnvs": oneThread,
 				// Nothing here has to survive a power cut, and the sync of every
 				// write is most of etcd's time on a slow disk.
 				"extraArgs": []object{{"name": "unsafe-no-fsync", "value": "true"}},
