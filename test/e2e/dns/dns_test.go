@@ -53,7 +53,7 @@ func cluster(t *testing.T) *harness.Cluster { return harness.Own(t, "dns", 2) }
 
 func ask(t testing.TB, c *harness.Cluster, args ...string) (header, harness.Result) {
 	t.Helper()
-	r := c.Kubectl(t, append([]string{"dns"}, append(args, "-o", "json")...)...)
+	r := c.Plugin(t, "dns", append(args, "-o", "json")...)
 	var h header
 	if err := json.Unmarshal([]byte(r.Stdout), &h); err != nil {
 		t.Fatalf("kubectl dns %s: exit %d, no JSON: %v\n%s", strings.Join(args, " "), r.Code, err, r.Stderr)

@@ -44,8 +44,8 @@ type want struct {
 // look runs the named report as JSON.
 func look(t *testing.T, c *harness.Cluster, w want) (report.Node, harness.Result, error) {
 	t.Helper()
-	args := append([]string{"nodeinfo", w.node, "-o", "json", "--fail-on=critical", "--timeout=40s"}, w.flags...)
-	r := c.Kubectl(t, args...)
+	args := append([]string{w.node, "-o", "json", "--fail-on=critical", "--timeout=40s"}, w.flags...)
+	r := c.Plugin(t, "nodeinfo", args...)
 	var list report.List
 	if err := json.Unmarshal([]byte(r.Stdout), &list); err != nil || len(list.Items) != 1 {
 		return report.Node{}, r, fmt.Errorf("exit %d, %d nodes: %s", r.Code, len(list.Items), r.Stderr)

@@ -20,7 +20,7 @@ func comes(t *testing.T, c *harness.Cluster, limit time.Duration, name string, v
 	var m report.JoinMachine
 	for _, args := range [][]string{{name}, nil} {
 		harness.Eventually(t, limit, func() (string, bool) {
-			r := c.Kubectl(t, append([]string{"nodeinfo", "--join", "-o", "json"}, args...)...)
+			r := c.Plugin(t, "nodeinfo", append([]string{"--join", "-o", "json"}, args...)...)
 			var j report.Join
 			if err := json.Unmarshal([]byte(r.Stdout), &j); err != nil || r.Code != 0 {
 				return fmt.Sprintf("exit %d: %s", r.Code, r.Stderr), false

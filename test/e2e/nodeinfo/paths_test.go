@@ -18,7 +18,7 @@ func paths(t *testing.T, c *harness.Cluster, verdict report.Verdict, codes []fin
 	t.Helper()
 	var p report.Paths
 	harness.Eventually(t, 2*time.Minute, func() (string, bool) {
-		r := c.Kubectl(t, append([]string{"nodeinfo", "--paths", "-o", "json", "--timeout=40s"}, args...)...)
+		r := c.Plugin(t, "nodeinfo", append([]string{"--paths", "-o", "json", "--timeout=40s"}, args...)...)
 		p = report.Paths{}
 		if err := json.Unmarshal([]byte(r.Stdout), &p); err != nil {
 			return r.Stderr, false

@@ -65,7 +65,7 @@ func TestStallsAreThoseOfTheKernel(t *testing.T) {
 // fleet is the report on all nodes.
 func fleet(t *testing.T, c *harness.Cluster, flags ...string) (report.List, harness.Result) {
 	t.Helper()
-	r := c.Kubectl(t, append([]string{"nodeinfo", "-o", "json", "--timeout=40s"}, flags...)...)
+	r := c.Plugin(t, "nodeinfo", append([]string{"-o", "json", "--timeout=40s"}, flags...)...)
 	var list report.List
 	if err := json.Unmarshal([]byte(r.Stdout), &list); err != nil {
 		t.Fatalf("exit %d: %v: %s", r.Code, err, r.Stderr)

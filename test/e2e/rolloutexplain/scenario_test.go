@@ -144,7 +144,7 @@ func (r *report) root() string {
 
 func explain(t *testing.T, c *harness.Cluster, ns string, args ...string) report {
 	t.Helper()
-	r := c.Kubectl(t, append([]string{"rollout-explain", "-n", ns, "-o", "json"}, args...)...)
+	r := c.Plugin(t, "rollout-explain", append([]string{"-n", ns, "-o", "json"}, args...)...)
 	if r.Code != 0 {
 		t.Fatalf("rollout-explain %v: exit %d\n%s", args, r.Code, r.Stderr)
 	}

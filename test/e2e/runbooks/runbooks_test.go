@@ -29,7 +29,7 @@ func cluster(t *testing.T) *harness.Cluster {
 
 func triage(t *testing.T, c *harness.Cluster, args ...string) (report.Triage, error) {
 	t.Helper()
-	r := c.Kubectl(t, append([]string{"runbooks", "-o", "json"}, args...)...)
+	r := c.Plugin(t, "runbooks", append([]string{"-o", "json"}, args...)...)
 	var got report.Triage
 	if err := json.Unmarshal([]byte(r.Stdout), &got); err != nil {
 		return got, fmt.Errorf("exit %d: %s", r.Code, r.Stderr)
