@@ -63,6 +63,7 @@ func (f *Flags) adjust(config *rest.Config, clock *Clock) {
 	config.Wrap(clock.Wrap)
 	limit := config.Timeout
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return patientTransport{next: next, limit: limit} })
+	config.Wrap(newUndecidedTransport)
 	for _, wrap := range f.wrap {
 		config.Wrap(wrap)
 	}
