@@ -39,7 +39,7 @@ var brokenAtDB1 = all(await("statefulset/db", ".status.updatedReplicas", "1"),
 
 func field() []scenario {
 	var list []scenario
-	for _, part := range [][]scenario{bareReplicaSets(), moreJobs(), goingObjects(), handMadeVolumes(), defaulted(), mutated(), scaledDown()} {
+	for _, part := range [][]scenario{bareReplicaSets(), moreJobs(), goingObjects(), handMadeVolumes(), defaulted(), annotated(), scaledDown()} {
 		list = append(list, part...)
 	}
 	return list
@@ -158,10 +158,9 @@ func defaulted() []scenario {
 	}
 }
 
-// mutated are Deployments whose ReplicaSets a policy changes when they are made.
-func mutated() []scenario {
-	changes := func(object string) step {
-		return all(finally("delete", "mutatingadmissionpolicy,mutatingadmissionpolicybinding", "NAMESPACE"), apply(`
+// changesReplicaSets is a policy that changes the ReplicaSets of the namespace when they are made.
+func changesReplicaSets(object string) step {
+	return all(finally("delete", "mutatingadmissionpolicy,mutatingadmissionpolicybinding", "NAMESPACE"), apply(`
 apiVersion: admissionregistration.k8s.io/v1
 kind: MutatingAdmissionPolicy
 metadata: {name: NAMESPACE}
@@ -177,20 +176,30 @@ kind: MutatingAdmissionPolicyBinding
 metadata: {name: NAMESPACE}
 spec: {policyName: NAMESPACE}
 `), pause(10*time.Second)) // a policy is compiled some seconds after it was made
-	}
-	// The controller makes one ReplicaSet after the other: their pods, which no scheduler takes, cost the kubelets nothing.
+}
+
+func annotated() []scenario {
+	return []scenario{{
+		name: "replicasets-annotated", fault: "admission annotates each ReplicaSet, and leaves its template alone", target: "deployment/api",
+		steps: []step{changesReplicaSets(`Object{metadata: Object.metadata{annotations: {"example.com/stamp": "x"}}}`), app{replicas: 1}.up(), run("wait", "rs", "--all", `--for=jsonpath={.metadata.annotations.example\.com/stamp}=x`, "--timeout=90s")},
+		root:  "", verdict: good, wait: settled, exit: 0, within: 10 * time.Second,
+	}}
+}
+
+// mutatedPhase is alone: the controller makes one ReplicaSet after the other for as long as it lasts, hundreds of them, and has no
+// requests left for the Deployments of others (--kube-api-qps, 20 a second). Their pods, which no scheduler takes, cost the kubelets
+// nothing.
+func mutatedPhase() phase {
 	unscheduled := app{replicas: 1, pod: "\n      schedulerName: none"}
-	return []scenario{
-		{
-			name: "replicasets-mutated", fault: "admission changes the template of each ReplicaSet", target: "deployment/api",
-			steps: []step{changes(`Object{spec: Object.spec{template: Object.spec.template{metadata: Object.spec.template.metadata{annotations: {"example.com/stamp": "x"}}}}}`), unscheduled.apply()},
-			root:  "ReplicaSetMutated", verdict: stuck, says: []string{"admission changes each new ReplicaSet", "example.com/stamp"}, next: "mutatingadmissionpolicies", wait: soon, exit: 3, within: 40 * time.Second,
-		},
-		{
-			name: "replicasets-annotated", fault: "admission annotates each ReplicaSet, and leaves its template alone", target: "deployment/api",
-			steps: []step{changes(`Object{metadata: Object.metadata{annotations: {"example.com/stamp": "x"}}}`), app{replicas: 1}.up(), run("wait", "rs", "--all", `--for=jsonpath={.metadata.annotations.example\.com/stamp}=x`, "--timeout=90s")},
-			root:  "", verdict: good, wait: settled, exit: 0, within: 10 * time.Second,
-		},
+	return phase{
+		name: "admission changes ReplicaSets", inject: all(),
+		scenarios: []prepared{{
+			scenario: scenario{
+				name: "replicasets-mutated", fault: "admission changes the template of each ReplicaSet", target: "deployment/api",
+				steps: []step{changesReplicaSets(`Object{spec: Object.spec{template: Object.spec.template{metadata: Object.spec.template.metadata{annotations: {"example.com/stamp": "x"}}}}}`), unscheduled.apply()},
+				root:  "ReplicaSetMutated", verdict: stuck, says: []string{"admission changes each new ReplicaSet", "example.com/stamp"}, next: "mutatingadmissionpolicies", wait: soon, exit: 3, within: 40 * time.Second,
+			},
+		}},
 	}
 }
 

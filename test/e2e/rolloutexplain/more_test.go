@@ -111,7 +111,11 @@ func TestEventsExpired(t *testing.T) {
 	t.Run("quota", func(t *testing.T) { // the condition of the ReplicaSet is all that is left
 		t.Parallel()
 		ns := c.Namespace(t)
-		all(app{replicas: 1}.up(), apply(`{apiVersion: v1, kind: ResourceQuota, metadata: {name: one}, spec: {hard: {pods: "1"}}}`), run("set", "env", "deployment/api", "V=2"), pause(10*time.Second))(t, c, ns)
+		all(app{replicas: 1}.up(), apply(`{apiVersion: v1, kind: ResourceQuota, metadata: {name: one}, spec: {hard: {pods: "1"}}}`), run("set", "env", "deployment/api", "V=2"))(t, c, ns)
+		harness.Eventually(t, 2*time.Minute, func() (string, bool) {
+			got := explain(t, c, ns, "deployment/api")
+			return got.Verdict + ": " + got.Summary, got.root() == "QuotaExceeded"
+		})
 		c.MustKubectl(t, "delete", "events", "--all", "-n", ns)
 		if got := explain(t, c, ns, "deployment/api"); got.root() != "QuotaExceeded" {
 			t.Errorf("root %q, verdict %s: %s", got.root(), got.Verdict, got.Summary)

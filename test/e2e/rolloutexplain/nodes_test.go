@@ -24,7 +24,7 @@ type prepared struct {
 }
 
 func phases() []phase {
-	return []phase{placesPhase(), nodeDownPhase(), controlPlanePhase(), restartPhase()}
+	return []phase{placesPhase(), nodeDownPhase(), controlPlanePhase(), restartPhase(), mutatedPhase()}
 }
 
 const (
