@@ -15,9 +15,9 @@ import (
 
 // undecidedTransport tells a refusal from a server that cannot judge. An API server that has started and not read its roles, since etcd
 // does not answer or since a moment has not passed yet, refuses everybody everything with 403, an administrator, too: that is no lack of
-// a permission, but a server that is not ready (503). /readyz tells it, which every caller may ask
-// (https://kubernetes.io/docs/reference/command-line-tools-reference/kube-apiserver/, --authorization-always-allow-paths). Once it has
-// its roles it keeps them, so that the first answer that it has them is the last question.
+// a permission, but a server that is not ready (503). It refuses then what everybody may read, of which /version is asked
+// (https://kubernetes.io/docs/reference/access-authn-authz/rbac/#discovery-roles). Once it has its roles it keeps them, so that the
+// first answer is the last question.
 type undecidedTransport struct {
 	next http.RoundTripper
 
@@ -29,20 +29,18 @@ func newUndecidedTransport(next http.RoundTripper) http.RoundTripper {
 	return undecidedTransport{next: next, mu: &sync.Mutex{}, decides: new(bool)}
 }
 
-// unread are the checks of /readyz that fail until an API server has its roles: the reconciliation of its own ones, and the memory
-// of what it reads from itself, roles and their bindings among it.
-// https://github.com/kubernetes/kubernetes/blob/v1.37.2/pkg/registry/rbac/rest/storage_rbac.go (PostStartHookName)
-// https://github.com/kubernetes/apiserver/blob/v0.37.2/pkg/server/healthz/healthz.go (informerSync)
-var unread = []string{"[-]poststarthook/rbac/bootstrap-roles ", "[-]informer-sync "}
-
-// undecided is what a caller is told instead of the refusal.
-const undecided = "the API server has not read its roles from etcd, and refuses everything; see why: kubectl get --raw '/readyz?verbose'"
+// undecided is what a caller is told instead of the refusal. Without roles only who needs none learns more.
+const undecided = "the API server has not read its roles from etcd, and refuses everything; " +
+	"as system:masters (kubeadm: /etc/kubernetes/super-admin.conf) see why: kubectl get --raw '/readyz?verbose'"
 
 // refusalSize is how much of a refusal is looked at, in bytes: it is one sentence.
 const refusalSize = 64 << 10
 
-// readyTime is how long /readyz may take. Its checks end by themselves.
-const readyTime = 5 * time.Second
+// versionTime is how long the answer may take: it comes from memory.
+const versionTime = 5 * time.Second
+
+// anonymous is who came without valid credentials, and may not even read the version on some clusters.
+const anonymous = "system:anonymous"
 
 func (t undecidedTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 	response, err := t.next.RoundTrip(request)
@@ -55,9 +53,7 @@ func (t undecidedTransport) RoundTrip(request *http.Request) (*http.Response, er
 		io.Reader
 		io.Closer
 	}{io.MultiReader(bytes.NewReader(text), response.Body), response.Body}
-	// Admission refuses with the same code, but in other words: it has judged.
-	// https://github.com/kubernetes/apiserver/blob/v0.37.2/pkg/endpoints/handlers/responsewriters/errors.go (forbiddenMessage)
-	if err != nil || !bytes.Contains(text, []byte(" cannot ")) || t.hasRoles(request, root) {
+	if err != nil || !isRefusal(text) || bytes.Contains(text, []byte(anonymous)) || t.hasRoles(request, root) {
 		return response, nil //nolint:nilerr // who reads the body meets it again
 	}
 	response.Body.Close() //nolint:errcheck // it was read
@@ -73,6 +69,10 @@ func (t undecidedTransport) RoundTrip(request *http.Request) (*http.Response, er
 	response.Body, response.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	return response, nil
 }
+
+// isRefusal says whether authorization refused. Admission does it with the same code, but in other words: it has judged.
+// https://github.com/kubernetes/apiserver/blob/v0.37.2/pkg/endpoints/handlers/responsewriters/errors.go (forbiddenMessage)
+func isRefusal(text []byte) bool { return bytes.Contains(text, []byte(" cannot ")) }
 
 // rootOf is the path at which the API of Kubernetes begins, which is not / behind some proxies.
 func rootOf(path string) (root string, ok bool) {
@@ -91,11 +91,11 @@ func (t undecidedTransport) hasRoles(request *http.Request, root string) bool {
 	if *t.decides {
 		return true
 	}
-	ctx, cancel := context.WithTimeout(request.Context(), readyTime)
+	ctx, cancel := context.WithTimeout(request.Context(), versionTime)
 	defer cancel()
 	question := request.Clone(ctx)
 	question.Method, question.Body, question.GetBody, question.ContentLength = http.MethodGet, nil, nil, 0
-	question.URL.Path, question.URL.RawPath, question.URL.RawQuery = root+"/readyz", "", "verbose="
+	question.URL.Path, question.URL.RawPath, question.URL.RawQuery = root+"/version", "", ""
 	question.Header.Del("Content-Type")
 	question.Header.Set("Accept", "*/*")
 	*t.decides = true
@@ -105,11 +105,7 @@ func (t undecidedTransport) hasRoles(request *http.Request, root string) bool {
 	}
 	defer response.Body.Close() //nolint:errcheck // it is read whole
 	text, err := io.ReadAll(io.LimitReader(response.Body, refusalSize))
-	for _, check := range unread {
-		if err == nil && response.StatusCode == http.StatusInternalServerError && bytes.Contains(text, []byte(check)) {
-			*t.decides = false
-		}
-	}
+	*t.decides = err != nil || response.StatusCode != http.StatusForbidden || !isRefusal(text)
 	return *t.decides
 }
 
