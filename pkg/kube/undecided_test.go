@@ -57,7 +57,7 @@ func TestARefusalOfAServerThatHasNotReadItsRoles(t *testing.T) {
 	const forbidden, unreachable = source.Forbidden, source.Unreachable
 	for name, tt := range map[string]struct {
 		below, message string
-		ready          []string
+		version        []string
 		want           []source.State // of three reads
 		asked          int
 	}{
@@ -71,7 +71,7 @@ func TestARefusalOfAServerThatHasNotReadItsRoles(t *testing.T) {
 		"admission, which did judge it": {"", "nodes is forbidden: exceeded quota", []string{noRoles}, []source.State{forbidden, forbidden, forbidden}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cluster, asked := refusing(t, tt.below, tt.message, tt.ready...)
+			cluster, asked := refusing(t, tt.below, tt.message, tt.version...)
 			client, err := cluster.Typed()
 			if err != nil {
 				t.Fatal(err)

@@ -14,7 +14,7 @@ const gate = 3
 
 // OneThread is the GOMAXPROCS of what a cluster runs all the time. Small clusters leave a processor idle mostly, and the threads of a
 // hundred Go programs would wake each other for nothing: on two processors an idle cluster took 0.38 of one with Go's own number,
-// and 0.28 with this; twenty questions of kubectl and a plugin took 28.8 s of processor time, and 21.6 s.
+// and 0.28 with this; thirty questions of kubectl and of a plugin took 28.8 s of processor time, and 21.6 s.
 const OneThread = "1"
 
 // Spawn describes a process that outlives the program.
