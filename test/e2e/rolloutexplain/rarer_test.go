@@ -85,10 +85,19 @@ func morePlaces() []scenario {
 			"PodAffinityUnsatisfied", stuck, "rollout undo", soon, 3, "next to pods with app=cache"),
 		change("hostpath-absent", "a hostPath that is not on the node", 1, app{pod: "\n      volumes: [{name: v, hostPath: {path: /no/such/dir, type: Directory}}]", extra: "\n        volumeMounts: [{name: v, mountPath: /v}]"},
 			"FailedMount", stuck, "rollout undo", soon, 3, "hostPath /no/such/dir"),
+		change("start-workdir", "a working directory that is a file of the image", 1, app{extra: "\n        workingDir: /bin/sh"},
+			"ContainerStartError", stuck, "rollout undo", soon, 3, "its working directory /bin/sh cannot be made"),
+		change("start-subpath", "a file of a ConfigMap mounted onto a directory of the image", 1, app{pod: "\n      volumes: [{name: v, configMap: {name: kube-root-ca.crt}}]", extra: "\n        volumeMounts: [{name: v, mountPath: /etc, subPath: ca.crt}]"},
+			"ContainerStartError", stuck, "rollout undo", soon, 3, `volume "v" cannot be mounted at /etc`),
 		{
 			name: "sched-hostport", fault: "a host port that the old pods hold on every node, surge 1", target: "deployment/api",
 			steps: []step{app{replicas: 2, spec: "\n  strategy: {rollingUpdate: {maxSurge: 1, maxUnavailable: 0}}", extra: "\n        ports: [{containerPort: 18191, hostPort: 18191}]"}.up(), run("set", "env", "deployment/api", "V=2")},
 			root:  "HostPortConflict", verdict: stuck, says: []string{"deadlock"}, next: `"maxSurge":0`, wait: soon, exit: 3, within: 40 * time.Second,
+		},
+		{
+			name: "sched-more-than-nodes", fault: "three pods that keep each other off a node, two nodes", target: "deployment/api",
+			steps: []step{app{replicas: 3, pod: "\n      affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: kubernetes.io/hostname, labelSelector: {matchLabels: {app: api}}}]}}"}.apply()},
+			root:  "PodAffinityUnsatisfied", verdict: stuck, says: []string{"each of the 2 eligible nodes already runs a pod"}, next: "--replicas=2", wait: soon, exit: 3, within: 40 * time.Second,
 		},
 		{
 			name: "one-replica-cpu", fault: "one replica that takes more than half of the only eligible node", target: "deployment/api",

@@ -136,7 +136,7 @@ func TestFailingIsDatedByTheEndsNotByThePodsAge(t *testing.T) {
 func TestRunAsUserZeroRunsAsRoot(t *testing.T) {
 	b := waits("CreateContainerConfigError", `container's runAsUser breaks non-root policy (pod: "api-2-x", container: api)`)()
 	got := Evaluate(b.in, now, model.Options{}).Items[0]
-	if got.Verdict != report.Failed || got.Findings[0].Code != pods.RunAsNonRootCheckFailed || strings.Contains(got.Summary, "does or does not") {
+	if got.Verdict != report.Failed || got.Findings[0].Code != pods.RunAsNonRootCheckFailed || !strings.HasSuffix(got.Summary, "breaks non-root policy") {
 		t.Errorf("%s %s", got.Verdict, got.Summary)
 	}
 }
@@ -227,10 +227,14 @@ func TestWhatCannotBeStartedIsReadNext(t *testing.T) {
 		{mount("/etc/passwd", "permission denied: unknown"), `volume "settings" cannot be mounted at /etc/passwd: permission denied`, ".volumeMounts"},
 		{mount("/etc/hosts", "not a directory"), "not a directory", ".volumeMounts"}, // a mount of the kubelet's own
 		{runc + `chdir to cwd ("/data") set in config.json failed: permission denied`, "its working directory /data cannot be entered: permission denied", ".workingDir"},
+		{runc + `mkdir /srv: not a directory`, "its working directory /srv/data cannot be made: /srv: not a directory", ".workingDir"},
+		{runc + `mkdir /srv/data: read-only file system: unknown`, "its working directory /srv/data cannot be made: /srv/data: read-only file system", ".workingDir"},
+		{runc + `mkdir /sr: not a directory`, "mkdir /sr", "nodeinfo"}, // not the working directory
 		{runc + `exec: "/nope": no such file`, `exec: "/nope"`, "command"},
 		{"failed to create containerd container: no space left on device", "no space left", "nodeinfo"},
 	} {
 		b := with(func(b *builder) {
+			b.x().Spec.Containers[0].WorkingDir = "/srv/data/"
 			b.x().Spec.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "settings", MountPath: "/etc/passwd/"}}
 			b.status(waiting("RunContainerError", tt.message))
 		})()

@@ -2,6 +2,7 @@ package evaluate
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -72,6 +73,78 @@ func TestOldPodsAreBlamedOnlyForWhatTheyHold(t *testing.T) {
 		}
 		if patch != tt.deadlock {
 			t.Errorf("%s: advice to let an old pod go is %v: %+v", tt.name, patch, got.Findings[0].Next)
+		}
+	}
+}
+
+// More pods than nodes: those of the own revision hold every node, and no waiting gives the last one a place. A node that is ill, or
+// has no such pod, may still take it.
+func TestMorePodsThanNodesThatTakeOne(t *testing.T) {
+	wanted := []corev1.ContainerPort{{ContainerPort: 80, HostPort: 80}}
+	three := func(reason string, change func(b *builder)) *builder {
+		b := deploymentCase()
+		b.in.ReplicaSets = b.in.ReplicaSets[1:]
+		b.rs = &b.in.ReplicaSets[0]
+		b.rs.Spec.Replicas, b.rs.Status.Replicas, b.rs.Status.ReadyReplicas, b.rs.Status.AvailableReplicas = ptr32(3), 3, 2, 2
+		b.d.Spec.Replicas, b.d.Status = ptr32(3), appsv1.DeploymentStatus{ObservedGeneration: 2, Replicas: 3, UpdatedReplicas: 3, ReadyReplicas: 2, AvailableReplicas: 2, UnavailableReplicas: 1, Conditions: b.d.Status.Conditions}
+		for i := range b.in.Pods {
+			b.in.Pods[i].Labels = map[string]string{"app": "api"}
+			b.in.Pods[i].OwnerReferences = b.x().OwnerReferences
+		}
+		b.unscheduled("0/2 nodes are available: 2 node(s) " + reason + ".")
+		change(b)
+		return b
+	}
+	const anti, port = "didn't match pod anti-affinity rules", "didn't have free ports for the requested pod ports"
+	apart := func(b *builder) {
+		for i := range b.in.Pods {
+			b.in.Pods[i].Spec.Affinity = antiAffinityTo("api")
+		}
+	}
+	ports := func(b *builder) {
+		for i := range b.in.Pods {
+			b.in.Pods[i].Spec.Containers[0].Ports = wanted
+		}
+	}
+	for _, tt := range []struct {
+		name    string
+		b       *builder
+		verdict report.Verdict
+		says    string
+		scale   string
+	}{
+		{"anti-affinity", three(anti, apart), report.Stuck, "each of the 2 eligible nodes already runs a pod of this Deployment, and anti-affinity allows one on a node", "--replicas=2"},
+		{"a host port", three(port, ports), report.Stuck, "and host port 80 allows one on a node", "--replicas=2"},
+		{"one node is for others", three(port, func(b *builder) {
+			ports(b)
+			b.in.Nodes[1].Spec.Taints = []corev1.Taint{{Key: "gpu", Effect: corev1.TaintEffectNoSchedule}}
+			b.in.Pods = slices.Delete(b.in.Pods, 1, 2)
+			b.pod = 1
+		}), report.Stuck, "the only eligible node already runs a pod of this Deployment", "--replicas=1"},
+		{"one node is ill", three(port, func(b *builder) {
+			ports(b)
+			b.in.Nodes[1].Spec.Taints = []corev1.Taint{{Key: "node.kubernetes.io/not-ready", Effect: corev1.TaintEffectNoSchedule}}
+		}), report.Progressing, "the only eligible node already runs a pod", "--replicas=1"},
+		{"a pod that ends", three(port, func(b *builder) {
+			ports(b)
+			b.in.Pods[0].DeletionTimestamp = plain.Ptr(ago(time.Second))
+			b.d.Spec.Replicas, b.rs.Spec.Replicas, b.rs.Status.Replicas = ptr32(2), ptr32(2), 2
+		}), report.Progressing, "0 of 2 nodes can run the pod", ""},
+		{"another port", three(port, func(b *builder) { b.c().Ports = wanted }), report.Progressing, "0 of 2 nodes can run the pod", ""},
+	} {
+		got := Evaluate(tt.b.in, now, model.Options{}).Items[0]
+		if got.Verdict != tt.verdict || !strings.Contains(got.Summary, tt.says) {
+			t.Errorf("%s: %s: %s", tt.name, got.Verdict, got.Summary)
+			continue
+		}
+		scale := ""
+		for _, n := range got.Findings[0].Next {
+			if _, to, ok := strings.Cut(n.Command, "scale deployment/api "); ok {
+				scale, _, _ = strings.Cut(to, " ")
+			}
+		}
+		if scale != tt.scale {
+			t.Errorf("%s: scale to %q: %+v", tt.name, scale, got.Findings[0].Next)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package placement
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -41,6 +42,39 @@ func heldByOld(e *model.Evaluation, w *model.Workload, c *model.Cause, holders [
 		b.MaxSurge.Spec, b.MaxSurge.Pods, b.MaxUnavailable.Spec, b.MaxUnavailable.Pods, w.Desired)
 	c.Next = append([]finding.Next{e.Next(w, finding.Change, "Remove an old pod before a new pod is created", "patch", w.Slash(), "-p",
 		`{"spec":{"strategy":{"rollingUpdate":{"maxSurge":0,"maxUnavailable":1}}}}`)}, c.Next...)
+	return true
+}
+
+// heldByNew reports more pods than nodes: each node that could run the pod has one of the same revision already, and takes no second.
+func heldByNew(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.Cause, open []nodeFit, faults bool) bool {
+	over := ""
+	for _, f := range open {
+		words := ""
+		for _, q := range model.CountedPods(w.NewPods()) {
+			if q != p && q.Spec.NodeName == f.node.Name {
+				words = cmp.Or(words, conflict(p, q, c))
+			}
+		}
+		if words == "" {
+			return false
+		}
+		over = words
+	}
+	if over == "" || c.Target != "" {
+		return false
+	}
+	nodes := "the only eligible node already runs a pod"
+	if len(open) > 1 {
+		nodes = fmt.Sprintf("each of the %d eligible nodes already runs a pod", len(open))
+	}
+	c.Says("%s of this %s, and %s allows one on a node", nodes, w.Kind, over)
+	if !faults { // else a node that is mended may take it
+		c.Class, c.SelfHealing = report.LikelyFatal, "no"
+	}
+	if w.Kind == "Deployment" || w.Kind == "StatefulSet" || w.Kind == "ReplicaSet" {
+		c.WithNext(e.Next(w, finding.Change, "Ask for as many pods as there are eligible nodes", "scale", w.Slash(),
+			fmt.Sprintf("--replicas=%d", len(open))))
+	}
 	return true
 }
 
@@ -90,9 +124,14 @@ func conflict(p, old *model.Pod, c *model.Cause) string {
 
 // holderWords says what a node that passes every other filter holds against a pod.
 func holderWords(w *model.Workload, p *model.Pod, c *model.Cause, node string) string {
-	for _, old := range model.CountedPods(w.OldPods()) {
-		if words := conflict(p, old, c); words != "" && old.Spec.NodeName == node {
-			return fmt.Sprintf("%s of old pod %s", words, old.Name)
+	for _, held := range []struct {
+		pods []*model.Pod
+		word string
+	}{{w.OldPods(), "old pod"}, {w.NewPods(), "pod"}} {
+		for _, q := range model.CountedPods(held.pods) {
+			if words := conflict(p, q, c); words != "" && q.Spec.NodeName == node {
+				return fmt.Sprintf("%s of %s %s", words, held.word, q.Name)
+			}
 		}
 	}
 	return "passes the checked filters"

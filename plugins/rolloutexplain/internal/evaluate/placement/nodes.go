@@ -125,7 +125,7 @@ func classByNodes(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model
 		c.WithNext(e.NextCluster(finding.Read, "List the labels and taints of the nodes", "get", "nodes", "-o",
 			"custom-columns=NAME:.metadata.name,TAINTS:.spec.taints[*].key,UNSCHEDULABLE:.spec.unschedulable,LABELS:.metadata.labels"))
 	case c.Code == HostPortConflict || c.Code == PodAffinityUnsatisfied:
-		classByOthers(e, w, p, c)
+		classByOthers(e, w, p, c, open, faults)
 	case c.Code == TopologySpreadUnsatisfied:
 		if key := absentTopology(p, fits); key != "" {
 			c.Class, c.SelfHealing = report.LikelyFatal, "no"

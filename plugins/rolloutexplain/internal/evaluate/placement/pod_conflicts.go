@@ -24,22 +24,24 @@ var podConflictsRules = []rule.Rule{
 		Code: PodAffinityUnsatisfied, Severity: finding.Critical, Title: "Pod affinity or anti-affinity excludes every node",
 		Meaning:  "The required pod affinity or anti-affinity, of this pod or of running ones, excludes every node.",
 		Evidence: "\"pod affinity\" or \"anti-affinity\" in the pod condition PodScheduled.",
-		Next:     "Let an old pod terminate first (maxSurge 0), or change the affinity.",
+		Next:     "Let an old pod terminate first (maxSurge 0), ask for no more pods than nodes, or change the affinity.",
 	}},
 	{Layer: rule.LayerPod, Place: true, Bears: []string{".ports", "hostNetwork"}, Entry: finding.Entry{
 		Code: HostPortConflict, Severity: finding.Critical, Title: "Host port is in use on every eligible node",
 		Meaning:  "On each node that is left, another pod uses the host port that the pod requests.",
 		Evidence: "\"didn't have free ports\" in the pod condition PodScheduled.",
-		Next:     "Let an old pod terminate first (maxSurge 0), or change the host port.",
+		Next:     "Let an old pod terminate first (maxSurge 0), ask for no more pods than nodes, or change the host port.",
 	}},
 }
 
 // classByOthers judges a pod that other pods keep off every node: those of the old revision, which the rollout keeps on
-// purpose, or those of another workload.
-func classByOthers(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.Cause) {
+// purpose, those of its own revision, of which a node can run only one, or those of another workload. Open are the nodes that could
+// run it otherwise; with faults, others could if they were mended.
+func classByOthers(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.Cause, open []nodeFit, faults bool) {
 	holders, over := heldBy(w, p, c)
 	switch {
 	case heldByOld(e, w, c, holders, over):
+	case heldByNew(e, w, p, c, open, faults):
 	case c.Code == HostPortConflict:
 		if holder := portHolder(e, p); holder != "" {
 			c.Message += "; " + holder

@@ -71,6 +71,9 @@ var (
 	// https://github.com/kubernetes/kubernetes/blob/v1.37.2/pkg/volume/hostpath/host_path.go (typeMatchedOrError)
 	hostPathType = regexp.MustCompile(
 		`hostPath type check failed[:,] (.+?) is not an? ([^,]+)(?:, (?:it's an? ([^,]+)|unable to determine its type: (.+)))?$`)
+	// The kubelet ends its security errors with the pod's name and UID, which are known
+	// (https://github.com/kubernetes/kubernetes/blob/v1.37.2/pkg/kubelet/kuberuntime/security_context.go).
+	podSuffix = regexp.MustCompile(` \(pod: "[^"]*", container: [^)]*\)$`)
 	// The kubelet says the one when it mounts, and the attacher the other before that.
 	driverAbsent = regexp.MustCompile(
 		`driver name (\S+) not found in the list of registered CSI drivers|CSINode \S+ does not contain driver (\S+)`)
@@ -90,7 +93,7 @@ func configError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *cor
 			p.Called(spec.Name), plain.OneLine(wait.Message)).MarkSelfHealing()
 	case plain.ContainsAny(wait.Message, "runAsNonRoot", "run as root", "breaks non-root policy"):
 		c = e.Cause(p, model.StageConfig, RunAsNonRootCheckFailed, report.Fatal, "%s fails the runAsNonRoot check: %s",
-			p.Called(spec.Name), plain.OneLine(wait.Message)).
+			p.Called(spec.Name), plain.OneLine(podSuffix.ReplaceAllString(wait.Message, ""))).
 			WithNext(e.Next(w, finding.Read, "Read the securityContext; set runAsUser, or use an image with a numeric non-root user",
 				"get", w.Slash(), "-o", "jsonpath={.spec.template.spec}"))
 	default:

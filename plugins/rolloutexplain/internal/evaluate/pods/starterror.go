@@ -63,7 +63,7 @@ func startError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *core
 }
 
 func startErrorText(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, reason, message string) *model.Cause {
-	short := cmp.Or(mountFailed(spec, message), directoryFailed(message), runtimeWords(message))
+	short := cmp.Or(mountFailed(spec, message), directoryFailed(spec, message), runtimeWords(message))
 	c := e.Cause(p, model.StageRun, ContainerStartError, report.LikelyFatal, "%s cannot be started: %s", p.Called(spec.Name), short).
 		WithKey(short)
 	c.In(spec.Name)
@@ -76,7 +76,7 @@ func startErrorText(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *
 	}
 	c.WithEvidence(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name), reason+": "+message, plain.NoTime))
 	for _, part := range startParts {
-		if strings.Contains(message, part.mark) {
+		if strings.Contains(message, part.mark) && strings.Contains(short, part.says) {
 			return c.WithNext(e.Next(w, finding.Read, part.why, "get", "pod", p.Name, "-o",
 				p.JSONPath(spec.Name, part.path)))
 		}
@@ -86,25 +86,37 @@ func startErrorText(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *
 
 // startParts are the parts of a container that runc's errors are about, by its words:
 // https://github.com/opencontainers/runc/blob/v1.3.0/libcontainer/rootfs_linux.go and init_linux.go beside it.
-var startParts = []struct{ mark, why, path string }{
+// Says is what our own words say of it, too.
+var startParts = []struct{ mark, says, why, path string }{
 	{
-		"error mounting ",
-		"Read the volume mounts of the container: a volume without subPath is a directory, and cannot replace a file",
+		"error mounting ", "not a directory",
+		"Read the volume mounts of the container: a directory cannot replace a file of the image, nor a file (subPath) a directory",
 		".volumeMounts",
 	},
-	{"chdir to cwd ", "Read the working directory of the container", ".workingDir"},
-	{"exec", "Read the command and the arguments of the container", "['command','args']"},
+	{"error mounting ", "", "Read the volume mounts of the container", ".volumeMounts"},
+	{"", workingDirectory, "Read the working directory of the container", ".workingDir"},
+	{"exec", "", "Read the command and the arguments of the container", "['command','args']"},
 }
 
-var chdir = regexp.MustCompile(`chdir to cwd \("([^"]+)"\) .*: ([a-z ]+)$`)
+const workingDirectory = "its working directory "
 
-// directoryFailed says which working directory cannot be entered; empty: the error speaks of something else.
-func directoryFailed(message string) string {
-	parts := chdir.FindStringSubmatch(strings.TrimSuffix(message, ": unknown"))
-	if parts == nil {
+var (
+	chdir = regexp.MustCompile(`chdir to cwd \("([^"]+)"\) .*: ([a-z -]+)$`)
+	mkdir = regexp.MustCompile(`error during container init: mkdir (/\S*): ([a-z -]+)$`)
+)
+
+// directoryFailed says which working directory cannot be entered, or made where the image has none; empty: the error speaks of
+// something else.
+func directoryFailed(spec *corev1.Container, message string) string {
+	message = strings.TrimSuffix(message, ": unknown")
+	if parts := chdir.FindStringSubmatch(message); parts != nil {
+		return fmt.Sprintf(workingDirectory+"%s cannot be entered: %s", plain.OneLine(parts[1]), parts[2])
+	}
+	parts := mkdir.FindStringSubmatch(message)
+	if dir := path.Clean(spec.WorkingDir); parts == nil || spec.WorkingDir == "" || dir != parts[1] && !strings.HasPrefix(dir, parts[1]+"/") {
 		return ""
 	}
-	return fmt.Sprintf("its working directory %s cannot be entered: %s", plain.OneLine(parts[1]), parts[2])
+	return fmt.Sprintf(workingDirectory+"%s cannot be made: %s: %s", plain.OneLine(path.Clean(spec.WorkingDir)), plain.OneLine(parts[1]), parts[2])
 }
 
 var mountedAt = regexp.MustCompile(`error mounting ".*" to rootfs at "([^"]+)": .*: ([a-z ]+)$`)
