@@ -386,6 +386,37 @@ func TestADeadUpstreamDoesNotHoldUpTheNamesOfTheCluster(t *testing.T) {
 	}
 }
 
+// swallowed has every query answered by a line that runs before the kubernetes and the forward plugin.
+func swallowed(rcode string) func(in *Input) {
+	return func(in *Input) {
+		each(in, func(_ *Probe, a *report.Answer) { a.Rcode, a.Records, a.Authoritative = rcode, nil, false })
+	}
+}
+
+// What no replica has loaded does no harm yet, and a line that answers the names outside, too, says nothing of the upstream.
+func TestALineThatIsNotLoadedYetIsAWarning(t *testing.T) {
+	for code, line := range map[string]string{
+		"TemplateOverridesCluster": "template ANY ANY {\n rcode SERVFAIL\n}\nloop\n",
+		"HostsWithoutFallthrough":  "hosts {\n 192.0.2.7 db.example.com\n}\nloop\n",
+	} {
+		write := func(in *Input) { corefileOf(in, "loop\n", line) }
+		got := judge(build(write, nil))
+		if got.Verdict != "Degraded" || string(got.PrimaryCode) != code || !strings.Contains(got.Summary, "once the replicas load this Corefile") {
+			t.Errorf("%s, not loaded: %s: %s", code, got.Verdict, got.Summary)
+		}
+		got = judge(build(write, swallowed("SERVFAIL")))
+		if got.Verdict != "Unhealthy" || len(got.Findings) != 1 || strings.Contains(got.Summary, "once") || strings.Contains(strings.Join(got.PassedChecks, " "), "outside") {
+			t.Errorf("%s, loaded: %s: %s %v, right: %v", code, got.Verdict, got.Summary, len(got.Findings), got.PassedChecks)
+		}
+	}
+	got := judge(build(func(in *Input) { // a name outside is not the line's
+		corefileOf(in, "loop\n", "hosts /etc/more cluster.local {\n 192.0.2.7 db.example.com\n}\nloop\n")
+	}, swallowed("SERVFAIL")))
+	if len(got.Findings) != 2 {
+		t.Errorf("the upstream fails, too: %s %v", got.Summary, got.Findings)
+	}
+}
+
 // The line of the Corefile is the cause, and stands first and alone.
 func TestALineThatHidesTheClusterIsTheCauseOfItsSilence(t *testing.T) {
 	for code, line := range map[string]string{

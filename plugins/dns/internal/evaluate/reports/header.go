@@ -145,7 +145,8 @@ func checked(w *facts.Snapshot, found []finding.Finding) []string {
 	if slices.ContainsFunc(w.Probes, func(p facts.Probe) bool { return p.Error != "" }) { // such as one on a node that is down
 		every = "every replica that was queried"
 	}
-	outside := slices.ContainsFunc(w.Probes, func(p facts.Probe) bool { a := w.ProbeAnswer(p); return a != nil && a.Rcode != "" })
+	outside := !servers.Swallowed(w, w.External) &&
+		slices.ContainsFunc(w.Probes, func(p facts.Probe) bool { a := w.ProbeAnswer(p); return a != nil && a.Rcode != "" })
 	add(w.ConfRead && clean(servers.CorefileInvalid, servers.ZoneNotServed, servers.TemplateOverridesCluster, servers.HostsWithoutFallthrough),
 		"the Corefile loads and serves "+strings.TrimSuffix(w.Zone, "."))
 	add(reached && clean(servers.ZoneNotServed, servers.ClusterNamesFailing, servers.ReplicaStale, servers.ReplicaWrongAnswer,

@@ -116,7 +116,8 @@ func directoryFailed(spec *corev1.Container, message string) string {
 	if dir := path.Clean(spec.WorkingDir); parts == nil || spec.WorkingDir == "" || dir != parts[1] && !strings.HasPrefix(dir, parts[1]+"/") {
 		return ""
 	}
-	return fmt.Sprintf(workingDirectory+"%s cannot be made: %s: %s", plain.OneLine(path.Clean(spec.WorkingDir)), plain.OneLine(parts[1]), parts[2])
+	return fmt.Sprintf(workingDirectory+"%s cannot be made: %s: %s", plain.OneLine(path.Clean(spec.WorkingDir)), plain.OneLine(parts[1]),
+		parts[2])
 }
 
 var mountedAt = regexp.MustCompile(`error mounting ".*" to rootfs at "([^"]+)": .*: ([a-z ]+)$`)

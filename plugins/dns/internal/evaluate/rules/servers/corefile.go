@@ -186,13 +186,17 @@ func CheckCorefileLints(w *facts.Snapshot) []finding.Finding {
 // lintOf judges one line of a server block.
 func lintOf(w *facts.Snapshot, block corefile.Block, d corefile.Directive) []finding.Finding {
 	serves := len(block.Find("kubernetes")) > 0
+	severity, yet := finding.Critical, ""
+	if clusterAnswers(w) {
+		severity, yet = finding.Warning, " once the replicas load this Corefile"
+	}
 	switch {
-	case d.Name == "template" && serves && coversZone(w, block, d.Args[min(2, len(d.Args)):]) && len(d.Find("fallthrough")) == 0 && broad(d):
-		return lint(w, TemplateOverridesCluster, finding.Critical, d, fmt.Sprintf("the template in line %d answers every cluster name; "+
-			"template runs before the kubernetes plugin, wherever it is written", d.Line))
-	case d.Name == "hosts" && serves && len(d.Find("fallthrough")) == 0 && coversZone(w, block, hostsZones(d)):
-		return lint(w, HostsWithoutFallthrough, finding.Critical, d, fmt.Sprintf("the hosts plugin in line %d has no fallthrough: "+
-			"cluster names do not reach the kubernetes plugin", d.Line))
+	case d.Name == "template" && serves && swallows(block, d, w.Zone):
+		return lint(w, TemplateOverridesCluster, severity, d, fmt.Sprintf("the template in line %d answers every cluster name%s; "+
+			"template runs before the kubernetes plugin, wherever it is written", d.Line, yet))
+	case d.Name == "hosts" && serves && swallows(block, d, w.Zone):
+		return lint(w, HostsWithoutFallthrough, severity, d, fmt.Sprintf("the hosts plugin in line %d has no fallthrough: "+
+			"cluster names do not reach the kubernetes plugin%s", d.Line, yet))
 	case d.Name == "forward" && forwardsToItself(w, block, d):
 		return lint(w, ForwardsToItself, finding.Critical, d, fmt.Sprintf("line %d of the Corefile forwards to %s, which is CoreDNS "+
 			"itself", d.Line,
@@ -212,7 +216,7 @@ func lint(w *facts.Snapshot, code finding.Code, severity finding.Severity, d cor
 	evidence := []finding.Evidence{facts.NewEvidence("Corefile", fmt.Sprintf("line %d", d.Line), "%s",
 		strings.TrimSpace(d.Name+" "+strings.Join(d.Args, " ")))}
 	next := []finding.Next{w.Read("Read the plugins in the order in which they run", "", "dns", "config")}
-	if severity == finding.Critical && w.ConfRef != nil {
+	if severity != finding.Info && w.ConfRef != nil {
 		next = append(next, w.Change("Correct the line", w.ConfRef.Namespace, "edit", "configmap", w.ConfRef.Name))
 	}
 	return []finding.Finding{w.Make(code, severity, w.ConfRef, message, evidence, next...)}
@@ -229,15 +233,45 @@ func broad(d corefile.Directive) bool {
 	})
 }
 
-func coversZone(w *facts.Snapshot, block corefile.Block, zones []string) bool {
+// swallows says whether a line answers all names like this one itself, so that no plugin that runs later gets them
+// (https://coredns.io/plugins/hosts/, https://coredns.io/plugins/template/).
+func swallows(block corefile.Block, d corefile.Directive, name string) bool {
+	var zones []string
+	switch {
+	case d.Name == "hosts":
+		zones = slices.DeleteFunc(slices.Clone(d.Args), func(a string) bool { return strings.Contains(a, "/") })
+	case d.Name == "template" && broad(d):
+		zones = d.Args[min(2, len(d.Args)):]
+	default:
+		return false
+	}
 	if len(zones) == 0 {
 		zones = block.ZoneNames()
 	}
-	return slices.ContainsFunc(zones, func(z string) bool { return corefile.InZone(w.Zone, corefile.Fqdn(z)) })
+	return len(d.Find("fallthrough")) == 0 && slices.ContainsFunc(zones, func(z string) bool { return corefile.InZone(name, corefile.Fqdn(z)) })
 }
 
-func hostsZones(d corefile.Directive) []string {
-	return slices.DeleteFunc(slices.Clone(d.Args), func(a string) bool { return strings.Contains(a, "/") })
+// Swallowed says whether a line of the Corefile answers a name before forward gets it: the answer says nothing of an upstream.
+func Swallowed(w *facts.Snapshot, name string) bool {
+	name = corefile.Fqdn(name)
+	return slices.ContainsFunc(w.Conf.Blocks, func(b corefile.Block) bool {
+		chosen, ok := w.Conf.BlockFor(name, b.Port())
+		return ok && chosen.Line == b.Line && slices.ContainsFunc(b.Directives, func(d corefile.Directive) bool { return swallows(b, d, name) })
+	})
+}
+
+// clusterAnswers says whether every replica that was asked gives the right address for the API server's own Service. What a Corefile
+// would do to it, no replica does yet: a changed ConfigMap is loaded after a minute or two.
+func clusterAnswers(w *facts.Snapshot) bool {
+	asked := false
+	for _, p := range w.Probes {
+		bad, ok := ask.ControlFailure(w, p)
+		if bad != nil {
+			return false
+		}
+		asked = asked || ok
+	}
+	return asked
 }
 
 func podsVerified(block corefile.Block) bool {

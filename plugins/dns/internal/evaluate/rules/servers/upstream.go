@@ -71,7 +71,7 @@ var UpstreamRules = []finding.Rule[facts.Snapshot]{
 // CheckUpstream judges the answers for a name outside the cluster that no cache knows. Any answer but SERVFAIL and
 // REFUSED shows a working upstream: the name need not exist.
 func CheckUpstream(w *facts.Snapshot) []finding.Finding {
-	if w.External == "" {
+	if w.External == "" || Swallowed(w, w.External) {
 		return nil
 	}
 	var failed, slow []finding.Evidence
@@ -119,7 +119,7 @@ func CheckUpstream(w *facts.Snapshot) []finding.Finding {
 // ByTCPAlone reports upstreams that gave a port-forward no usable answer for a name outside the cluster, where what CoreDNS counts
 // shows that they answer over UDP; nil: nothing shows that.
 func ByTCPAlone(w *facts.Snapshot, name string, failed []finding.Evidence) *finding.Finding {
-	if corefile.InZone(corefile.Fqdn(name), w.Zone) || !upstreamByTCPAlone(w) {
+	if corefile.InZone(corefile.Fqdn(name), w.Zone) || Swallowed(w, name) || !upstreamByTCPAlone(w) {
 		return nil
 	}
 	f := w.Make(UpstreamTCPFailing, finding.Warning, w.ConfRef,
