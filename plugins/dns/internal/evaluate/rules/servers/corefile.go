@@ -248,7 +248,8 @@ func swallows(block corefile.Block, d corefile.Directive, name string) bool {
 	if len(zones) == 0 {
 		zones = block.ZoneNames()
 	}
-	return len(d.Find("fallthrough")) == 0 && slices.ContainsFunc(zones, func(z string) bool { return corefile.InZone(name, corefile.Fqdn(z)) })
+	covers := func(zone string) bool { return corefile.InZone(name, corefile.Fqdn(zone)) }
+	return len(d.Find("fallthrough")) == 0 && slices.ContainsFunc(zones, covers)
 }
 
 // Swallowed says whether a line of the Corefile answers a name before forward gets it: the answer says nothing of an upstream.
