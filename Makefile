@@ -74,7 +74,7 @@ FIRST := ./test/faults ./test/suite
 .PHONY: unit
 unit: $(GOTEST) ## Tests that need no cluster
 	@./test/deps.sh
-	$(ROOMY) $(if $(RACE),CGO_ENABLED=1) $(GOTEST) $(RACE) -count=1 -p 3 $(FIRST) $$(go list ./... | grep -v -e /test/e2e/ -e /test/release$$ -e /test/browser$$)
+	$(ROOMY) $(if $(RACE),CGO_ENABLED=1) $(GOTEST) $(RACE) -count=1 -timeout 20m -p 3 $(FIRST) $$(go list ./... | grep -v -e /test/e2e/ -e /test/release$$ -e /test/browser$$)
 	cd test/cluster && GOFLAGS="$(PLAIN)" $(GOTEST) -count=1 $$(go list ./... | grep -v /e2e$$)
 
 .PHONY: race

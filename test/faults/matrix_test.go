@@ -242,8 +242,8 @@ func (p *pace) note(took time.Duration) {
 	p.next++
 }
 
-// limit is enough for a command to read all that is not broken, ten times over.
-func (p *pace) limit() time.Duration { return max(shortest, 10*p.slowest()) }
+// limit is enough for a command to read all that is not broken, ten times over, and no more than what nothing comes near.
+func (p *pace) limit() time.Duration { return min(plenty, max(shortest, 10*p.slowest())) }
 
 // reserve is what a run may take beside its limits: to start, and to say what it has.
 func (p *pace) reserve() time.Duration { return max(shortest, 10*p.slowest()) }

@@ -308,7 +308,8 @@ func (r reading) shown(t *testing.T, format string, from ...string) (hidden int)
 func playing(t *testing.T, plugin, args, kubeconfig string, level int) string {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), os.Args[0], append(strings.Fields(args), "--kubeconfig", kubeconfig, fmt.Sprintf("-v=%d", level))...)
-	command.Env = append(os.Environ(), "FAULTS_PLAY="+plugin)
+	// With the race detector a program sleeps for a second at its exit, else.
+	command.Env = append(os.Environ(), "FAULTS_PLAY="+plugin, "GORACE=atexit_sleep_ms=0")
 	out, err := command.CombinedOutput()
 	if _, ended := err.(*exec.ExitError); err != nil && !ended { //nolint:errorlint // as os/exec gives it
 		t.Fatal(err)

@@ -89,7 +89,7 @@ func report(events io.Reader, out io.Writer, verbose bool) (skipped int) {
 			case e.Test == "" && strings.Contains(text(whole[e.Package]), "DATA RACE"):
 				io.WriteString(out, text(whole[e.Package])) //nolint:errcheck // the terminal is gone
 			default:
-				io.WriteString(out, said[id].String()) //nolint:errcheck // the terminal is gone
+				io.WriteString(out, unended(said, e)+said[id].String()) //nolint:errcheck // the terminal is gone
 			}
 			delete(said, id)
 		case "pass":
@@ -100,6 +100,22 @@ func report(events io.Reader, out io.Writer, verbose bool) (skipped int) {
 		}
 	}
 	return skipped
+}
+
+// unended is what the tests said that had not ended when their package failed: its time limit, a panic or an exit ends them without an
+// event of their own.
+func unended(said map[[2]string]*strings.Builder, failed event) string {
+	if failed.Test != "" {
+		return ""
+	}
+	var all []string
+	for id, words := range said {
+		if id[0] == failed.Package && id[1] != "" {
+			all = append(all, words.String())
+		}
+	}
+	slices.Sort(all)
+	return strings.Join(all, "")
 }
 
 func text(b *strings.Builder) string {

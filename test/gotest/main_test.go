@@ -52,6 +52,25 @@ func TestAFailureIsPrintedWhole(t *testing.T) {
 	}
 }
 
+// A package that is ended by its time limit, or by a test that exits, ends tests without a word of how.
+func TestATestThatDidNotEndIsPrinted(t *testing.T) {
+	for limit, test := range map[string]string{
+		"1s":  `func TestA(t *testing.T) { t.Run("part", func(t *testing.T) { println("the last words"); select {} }) }`,
+		"10s": "func TestA(t *testing.T) { println(\"the last words\"); go panic(\"it ends\"); select {} }",
+	} {
+		module(t, test+"\nfunc TestB(t *testing.T) {}\n")
+		var out strings.Builder
+		if code := run([]string{"-timeout", limit, "./..."}, &out, false); code != 1 {
+			t.Errorf("exit %d", code)
+		}
+		for _, want := range []string{"the last words", "panic: ", "FAIL\texample.test/m"} {
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("%s: lost: %q of\n%s", limit, want, out.String())
+			}
+		}
+	}
+}
+
 func TestABuildThatFailsIsPrinted(t *testing.T) {
 	module(t, "func TestA(t *testing.T) { undefined() }\n")
 	var out strings.Builder
