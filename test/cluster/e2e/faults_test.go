@@ -110,7 +110,8 @@ func nodeFaults() map[string][]faultTest {
 			}},
 			{fault: "wrong-cluster-dns", seen: wrongDNS},
 			{fault: "freeze-kube-proxy", seen: func(h *harness, node string) (string, bool) {
-				out, _, err := h.run("exec", node, "--", "busybox", "wget", "-T", "2", "-qO-", "http://127.0.0.1:10256/livez")
+				// Not wget -T: that of Debian's busybox-static ends with a segmentation fault.
+				out, _, err := h.run("exec", node, "--", "busybox", "timeout", "2", "busybox", "wget", "-qO-", "http://127.0.0.1:10256/livez")
 				return out, err != nil
 			}},
 			{fault: "refuse-lease-writes", seen: func(h *harness, node string) (string, bool) {
