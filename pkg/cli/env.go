@@ -59,7 +59,8 @@ func (e *Env) Out(mode output.ColorMode) output.Terminal { return e.terminal(e.O
 func (e *Env) Err(mode output.ColorMode) output.Terminal { return e.terminal(e.ErrTTY, mode) }
 
 func (e *Env) terminal(tty bool, mode output.ColorMode) output.Terminal {
-	t := output.Terminal{TTY: tty, Color: mode.Use(tty, e.LookupEnv)}
+	name, _ := e.LookupEnv("TERM")
+	t := output.Terminal{TTY: tty, Color: mode.Use(tty, e.LookupEnv), Cursor: tty && name != "dumb"}
 	if tty && e.Width != nil {
 		t.Width = e.Width()
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -170,6 +171,18 @@ func TestProgressIsSilentOffATerminal(t *testing.T) {
 	if b.Len() > 0 {
 		t.Errorf("got %q", b.String())
 	}
+}
+
+func TestProgressNeedsNoEscapeSequence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var b bytes.Buffer
+		stop := StartProgress(&b, Terminal{TTY: true}, "reading")
+		time.Sleep(2 * time.Second)
+		stop()
+		if want := "reading…\r        \r"; b.String() != want {
+			t.Errorf("got %q, want %q", b.String(), want)
+		}
+	})
 }
 
 func TestStructuredOutputSurvivesHostileText(t *testing.T) {

@@ -3,9 +3,14 @@ package output
 import (
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 )
+
+// Erasure takes away a line that has no end yet, on every terminal: by spaces, not by an escape sequence, which NO_COLOR and a dumb
+// terminal do not expect.
+func Erasure(line string) string { return "\r" + strings.Repeat(" ", Width(line)) + "\r" }
 
 // StartProgress writes text to w (a terminal's stderr) once more than a second has gone by, and takes the line away
 // again when stop is called. Off a terminal it is silent.
@@ -23,9 +28,10 @@ func StartProgress(w io.Writer, term Terminal, text string) (stop func()) {
 			return
 		case <-timer.C:
 		}
-		fmt.Fprintf(w, "%s…", text)
+		text += "…"
+		fmt.Fprint(w, text)
 		<-done
-		fmt.Fprint(w, "\r\x1b[K")
+		fmt.Fprint(w, Erasure(text))
 	})
 	var once sync.Once
 	return func() {

@@ -9,6 +9,8 @@ type Terminal struct {
 	TTY   bool // a person looks at it
 	Width int  // columns; 0 is unknown or unlimited
 	Color bool // escape sequences for verdicts and breached cells
+
+	Cursor bool // it knows the escape sequences that move the cursor
 }
 
 // Style is the meaning of a cell or word; color repeats it and never carries it alone.

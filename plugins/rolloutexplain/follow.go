@@ -237,7 +237,7 @@ func (f *follower) picture(list report.List) string {
 	return b.String()
 }
 
-// show prints what has changed: a document with -o json or yaml, a live picture on a terminal, else one line a change.
+// show prints what has changed: a document with -o json or yaml, a live picture on a terminal that can draw it, else one line a change.
 func (f *follower) show(list report.List) error {
 	picture := f.picture(list)
 	term := f.env.Out(f.o.Color)
@@ -248,7 +248,7 @@ func (f *follower) show(list report.List) error {
 		}
 		f.shown = picture
 		return f.o.Format.Print(f.env.Streams.Out, f.document(list))
-	case term.TTY && !f.o.NoHeaders:
+	case term.Cursor && !f.o.NoHeaders:
 		return f.paint(list, term)
 	case picture == f.shown:
 		return nil

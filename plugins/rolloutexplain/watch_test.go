@@ -15,7 +15,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/testkit"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/report"
 )
 
 // flaky plays an API server with one Deployment, whose watches break at the very moment at which the Deployment gets
@@ -267,5 +270,24 @@ func TestWaitForAServerThatStaysAwayTimesOut(t *testing.T) {
 	s.breakStreams()
 	if code := <-done; code != 5 {
 		t.Errorf("exit %d, want 5: %s", code, fmt.Sprint(env.Stdout, env.Stderr))
+	}
+}
+
+// A terminal that cannot move its cursor gets lines, as a pipe does.
+func TestADumbTerminalGetsLines(t *testing.T) {
+	for name, draws := range map[string]bool{"xterm": true, "dumb": false} {
+		env, out, _ := testEnv()
+		env.OutTTY, env.Width = true, func() int { return 80 }
+		env.LookupEnv = func(key string) (string, bool) { return name, key == "TERM" }
+		f := &follower{runner: &runner{env: env, o: &Options{Watch: true, Color: output.ColorNever}}, lines: map[string]string{}}
+		for _, verdict := range []report.Verdict{report.Progressing, report.Complete} {
+			list := report.List{Items: []report.Rollout{{Object: finding.ObjectRef{Kind: "Deployment", Name: "api"}, Verdict: verdict}}}
+			if err := f.show(list); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := strings.Contains(out.String(), "\x1b["); got != draws {
+			t.Errorf("TERM=%s: escape sequences: %v\n%q", name, got, out)
+		}
 	}
 }

@@ -70,3 +70,17 @@ func TestMaxSizeHoldsForAMergedFile(t *testing.T) {
 }
 
 func record(size int) pcap.Record { return pcap.Record{Raw: make([]byte, size)} }
+
+// The count stands in one line, which the next one takes away whole, without an escape sequence.
+func TestACountTakesTheOneBeforeAway(t *testing.T) {
+	var said strings.Builder
+	p := &progress{say: func(text string) { said.WriteString(text) }}
+	p.print("12 packets, 3 kB", true)
+	p.print("9 packets, 1 kB", true)
+	p.print("", false)
+	p.print("w1: done\n", false)
+	long, short := strings.Repeat(" ", len("12 packets, 3 kB")), strings.Repeat(" ", len("9 packets, 1 kB"))
+	if want := "12 packets, 3 kB\r" + long + "\r9 packets, 1 kB\r" + short + "\rw1: done\n"; said.String() != want {
+		t.Errorf("got %q, want %q", said.String(), want)
+	}
+}

@@ -17,7 +17,7 @@ type progress struct {
 	bytes   atomic.Int64
 
 	mu   sync.Mutex
-	line bool // a line without its end stands there
+	line string // what stands there without the line's end
 }
 
 func (p *progress) listening(name, tool, device string) {
@@ -31,11 +31,15 @@ func (p *progress) print(text string, open bool) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.line {
-		text = "\r\x1b[K" + text
+	said := text
+	if p.line != "" {
+		said = output.Erasure(p.line) + text
 	}
-	p.line = open
-	p.say(text)
+	p.line = ""
+	if open {
+		p.line = text
+	}
+	p.say(said)
 }
 
 // count shows the sum every second until stop is called.
