@@ -54,7 +54,7 @@ type secrets struct {
 }
 
 // oneThread is host.OneThread, for what runs in containers.
-var oneThread = []object{{"name": "GOMAXPROCS", "value": host.OneThread}}
+var oneThread = []object{{"name": "GOMAXPROCS", "value": host.OneThread}, {"name": "GOGC", "value": host.LateCollection}}
 
 // initConfig is what `kubeadm init` is told.
 func initConfig(spec Spec, plan netplan.Plan, s secrets, cgroupV1 bool) (string, error) {
