@@ -3,11 +3,11 @@
 # and E2E_CLUSTER-PACKAGE, which are removed at the end. E2E_PACKAGES and E2E_ARGS narrow the run. What the plugins asked of
 # the API servers is held against docs/gen/testdata/requests, from which the published roles follow; E2E_RECORD=1 adds to it, and
 # saves what the pictures in docs are made of.
-# E2E_ALL=1 adds the packages whose clusters are of another make. Two packages run at a time (E2E_LANES): most of the time one waits
-# for what a cluster does by its own clocks. Three keep two processors busy with each other: dns took 721 s alone, and 2,500 s of three.
+# E2E_ALL=1 adds the packages whose clusters are of another make. Three packages run at a time (E2E_LANES): most of the time one waits
+# for what a cluster does by its own clocks, and the scenarios of rollout-explain begin only where the others leave a processor idle.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-export E2E_BIN=$PWD/bin E2E_CLUSTER=${E2E_CLUSTER:-e2e}
+export GOGC=400 E2E_BIN=$PWD/bin E2E_CLUSTER=${E2E_CLUSTER:-e2e}
 if [ -n "${E2E_KUBECONFIG:-}" ]; then
   E2E_KUBECTL=$(dirname "$(command -v kubectl)")
 else
@@ -31,7 +31,10 @@ remove_clusters() {
 
 work=$(mktemp -d)
 export E2E_REQUESTS=$work/requests E2E_AUDIT=$work/early.requests
-[ -n "${E2E_KUBECONFIG:-}" ] || bin/cluster traces >"$work/before"
+if [ -z "${E2E_KUBECONFIG:-}" ]; then
+  bin/cluster install-deps # which traces calls, too
+  bin/cluster traces >"$work/before"
+fi
 running=() # process groups of the lanes
 trap 'stop_lanes; rm -rf "$work"; remove_clusters "$E2E_CLUSTER"; remove_clusters "$E2E_CLUSTER-*"' EXIT
 trap 'exit 130' INT TERM
@@ -107,8 +110,7 @@ lane() {
 
 packages=${E2E_PACKAGES:-} makes="controlplanes makes" alone= light=
 if [ -z "$packages" ]; then
-  # Those that take longest come first. Some wait for most of their time (0.6 of two processors were seen busy): the embedded cluster's
-  # own faults, repairs and traces, which run beside one that does not, and the last ones, which run at once.
+  # Those that take longest come first; the last ones run at once.
   packages="rolloutexplain nodeinfo dns cluster nodeshell"
   [ -z "${E2E_KUBECONFIG:-}" ] || packages=${packages/ cluster/}
   light=$(cd test/e2e && printf '%s\n' */ | tr -d / | grep -vxF -e harness $(printf -- '-e %s ' $makes $packages) | tr '\n' ' ')
@@ -117,7 +119,7 @@ if [ -z "$packages" ]; then
 fi
 read -ra packages <<<"$packages"
 read -ra alone <<<"$alone"
-lanes=${E2E_LANES:-2}
+lanes=${E2E_LANES:-3}
 if [ -n "${E2E_KUBECONFIG:-}" ] || [ ${#packages[@]} -eq 1 ] || [ "$lanes" -lt 2 ]; then
   # shellcheck disable=SC2206 # they are several words
   alone=("${packages[@]}" $light "${alone[@]}")

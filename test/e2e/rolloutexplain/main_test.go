@@ -9,9 +9,10 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/e2e/harness"
 )
 
-// atOnce is how many scenarios run side by side. They mostly wait for back-offs and probes, so there are more than cores;
-// with 8 beside the cluster of another package, the controllers on two slow cores came to nothing for minutes.
-const atOnce = "6"
+// atOnce is how many scenarios run side by side. They mostly wait for back-offs and probes, so there are more than cores; none begins
+// while the machine is busy (harness.Room): with 8 that did, beside the cluster of another package, the controllers on two slow cores
+// came to nothing for minutes.
+const atOnce = "14"
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -33,7 +34,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// cluster is the user's, or one of this package's own: its tests stop a node, the scheduler and the API server.
+// cluster is the user's, or one of this package's own.
 func cluster(t *testing.T) *harness.Cluster {
 	t.Helper()
 	return harness.OwnOrGiven(t, "rolloutexplain", 2)

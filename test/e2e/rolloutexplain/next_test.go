@@ -27,6 +27,7 @@ func TestNextCommandsHelp(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
+			harness.Room(t)
 			ns := c.Namespace(t)
 			all(tt.steps...)(t, c, ns)
 			var got report

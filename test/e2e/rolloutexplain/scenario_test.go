@@ -158,6 +158,7 @@ func explain(t *testing.T, c *harness.Cluster, ns string, args ...string) report
 // prove runs a scenario: break, look until the root is there, read the text, wait.
 func (s scenario) prove(t *testing.T, c *harness.Cluster) {
 	t.Helper()
+	harness.Room(t)
 	s.proveIn(t, c, c.Namespace(t))
 }
 
@@ -316,6 +317,7 @@ func (s scenario) proveWait(t *testing.T, c *harness.Cluster, ns string, outcome
 const reserve = 10 * time.Second
 
 func TestScenarios(t *testing.T) {
+	t.Parallel()
 	c := cluster(t)
 	for _, s := range scenarios() {
 		t.Run(s.name, func(t *testing.T) {
