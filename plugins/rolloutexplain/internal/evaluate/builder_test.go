@@ -316,3 +316,9 @@ func (b *builder) nodeLease(node string, ago time.Duration) {
 	b.in.Leases = append(b.in.Leases, coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: node, Namespace: corev1.NamespaceNodeLease}, Spec: coordinationv1.LeaseSpec{RenewTime: &at}})
 	b.fetch(model.Need{Kind: model.NeedLease, Namespace: corev1.NamespaceNodeLease, Name: node})
 }
+
+// scaledBy says who set spec.replicas.
+func (b *builder) scaledBy(manager, subresource string) {
+	at := ago(time.Minute)
+	b.d.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: manager, Subresource: subresource, FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:replicas":{}}}`), Time: &at}}
+}

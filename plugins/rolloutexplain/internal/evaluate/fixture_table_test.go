@@ -117,8 +117,7 @@ func controllerFixtures() []fixture {
 
 func noteFixtures() []fixture {
 	writers := with(func(b *builder) {
-		at := ago(time.Minute)
-		b.d.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "kube-controller-manager", Subresource: "scale", FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:replicas":{}}}`), Time: &at}}
+		b.scaledBy("kube-controller-manager", "scale")
 		b.event("d", "ScalingReplicaSet", "Scaled up replica set api-2 from 1 to 2", 3)
 		b.event("d", "ScalingReplicaSet", "Scaled down replica set api-2 from 2 to 1", 3)
 	})

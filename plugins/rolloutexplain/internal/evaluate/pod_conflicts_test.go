@@ -124,7 +124,15 @@ func TestMorePodsThanNodesThatTakeOne(t *testing.T) {
 		{"one node is ill", three(port, func(b *builder) {
 			ports(b)
 			b.in.Nodes[1].Spec.Taints = []corev1.Taint{{Key: "node.kubernetes.io/not-ready", Effect: corev1.TaintEffectNoSchedule}}
-		}), report.Progressing, "the only eligible node already runs a pod", "--replicas=1"},
+		}), report.Progressing, "the only eligible node already runs a pod", ""},
+		{"an autoscaler's number", three(port, func(b *builder) {
+			ports(b)
+			b.scaledBy("kube-controller-manager", "scale")
+		}), report.Stuck, "and host port 80 allows one on a node", "get hpa"},
+		{"an applied number", three(port, func(b *builder) {
+			ports(b)
+			b.scaledBy("kubectl", "")
+		}), report.Stuck, "and host port 80 allows one on a node", "--replicas=2"},
 		{"a pod that ends", three(port, func(b *builder) {
 			ports(b)
 			b.in.Pods[0].DeletionTimestamp = plain.Ptr(ago(time.Second))
@@ -141,6 +149,9 @@ func TestMorePodsThanNodesThatTakeOne(t *testing.T) {
 		for _, n := range got.Findings[0].Next {
 			if _, to, ok := strings.Cut(n.Command, "scale deployment/api "); ok {
 				scale, _, _ = strings.Cut(to, " ")
+			}
+			if strings.Contains(n.Command, "get hpa") && strings.Contains(n.Why, "at most 2") {
+				scale = "get hpa"
 			}
 		}
 		if scale != tt.scale {

@@ -2,7 +2,6 @@ package kinds
 
 import (
 	"regexp"
-	"strings"
 	"time"
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
@@ -66,17 +65,8 @@ var scaledSet = regexp.MustCompile(`^Scaled (up|down) replica set (\S+) `)
 
 // replicasBy names who wrote spec.replicas last.
 func replicasBy(w *model.Workload) string {
-	var at time.Time
-	name := ""
-	for _, f := range w.Meta.ManagedFields {
-		if f.FieldsV1 == nil || f.Time == nil || f.Subresource == "status" ||
-			!strings.Contains(string(f.FieldsV1.GetRawBytes()), `"f:replicas"`) || f.Time.Time.Before(at) {
-			continue
-		}
-		at, name = f.Time.Time, f.Manager
+	if last := w.ReplicasWriter(); last != nil {
+		return "; spec.replicas was last set by " + last.Manager
 	}
-	if name == "" {
-		return ""
-	}
-	return "; spec.replicas was last set by " + name
+	return ""
 }

@@ -68,10 +68,15 @@ func heldByNew(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.Ca
 		nodes = fmt.Sprintf("each of the %d eligible nodes already runs a pod", len(open))
 	}
 	c.Says("%s of this %s, and %s allows one on a node", nodes, w.Kind, over)
-	if !faults { // else a node that is mended may take it
-		c.Class, c.SelfHealing = report.LikelyFatal, "no"
+	if faults { // a node that is mended may take it
+		return true
 	}
-	if w.Kind == "Deployment" || w.Kind == "StatefulSet" || w.Kind == "ReplicaSet" {
+	c.Class, c.SelfHealing = report.LikelyFatal, "no"
+	switch {
+	case w.Autoscaled(): // which would take another number back
+		c.WithNext(e.Next(w, finding.Read, fmt.Sprintf("Find the HorizontalPodAutoscaler that set the replicas; its maxReplicas must be at most %d", len(open)),
+			"get", "hpa"))
+	case w.Kind == "Deployment" || w.Kind == "StatefulSet" || w.Kind == "ReplicaSet":
 		c.WithNext(e.Next(w, finding.Change, "Ask for as many pods as there are eligible nodes", "scale", w.Slash(),
 			fmt.Sprintf("--replicas=%d", len(open))))
 	}
