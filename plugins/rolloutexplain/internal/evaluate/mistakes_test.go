@@ -221,6 +221,7 @@ func controllerMistakes() []mistake {
 		{"kubectl rollout status waits for ever for a StatefulSet's abandoned broken pod", func() *builder {
 			b := statefulCase(func(s *appsv1.StatefulSet) { s.Status.UpdateRevision = "db-r1" })
 			b.in.ControllerRevisions[0].Revision, b.in.ControllerRevisions[1].Revision = 3, 2
+			b.c().ReadinessProbe = &corev1.Probe{}
 			return b
 		}, report.Failed, kinds.StatefulSetPodNotReplaced, "db-1", wait.Failed, nil},
 		{"all call it a success when the pods crash after the counters were complete", with(func(b *builder) { b.done(); b.status(crashed(1, 4, "Error")) }), report.Degraded, pods.ContainerCrashing, "crashes", wait.Failed, nil},

@@ -222,6 +222,7 @@ func TestABrokenPodStaysThoughTheTemplateIsReverted(t *testing.T) {
 			s.Spec.UpdateStrategy.RollingUpdate = &appsv1.RollingUpdateStatefulSetStrategy{MaxUnavailable: unavailable}
 		})
 		b.in.ControllerRevisions[0].Revision, b.in.ControllerRevisions[1].Revision = 3, 2
+		b.c().ReadinessProbe = &corev1.Probe{}
 		change(b)
 		return Evaluate(b.in, now, model.Options{}).Items[0]
 	}
@@ -242,6 +243,29 @@ func TestABrokenPodStaysThoughTheTemplateIsReverted(t *testing.T) {
 		}
 		if tt.trap && (len(r.Next) == 0 || !strings.Contains(r.Next[0].Command, "delete pod db-1")) {
 			t.Errorf("%s: next %+v", tt.name, r.Next)
+		}
+	}
+	// Without a probe it is ready for a moment after each start, and the controller may see that.
+	without := func(end corev1.ContainerStatus, seconds int32) report.Rollout {
+		return reverted(appsv1.OrderedReadyPodManagement, nil, func(b *builder) {
+			b.c().ReadinessProbe = nil
+			b.in.StatefulSets[0].Spec.MinReadySeconds = seconds
+			b.status(end)
+		})
+	}
+	for name, tt := range map[string]struct {
+		got     report.Rollout
+		verdict report.Verdict
+		heals   string
+	}{
+		"ready for a moment":            {without(crashed(1, 4, "Error"), 0), report.Stuck, "maybe"},
+		"ready for less than is wanted": {without(crashed(1, 4, "Error"), 30), report.Failed, "no"},
+		"its process was never started": {without(crashed(128, 4, "StartError"), 0), report.Failed, "no"},
+		"its image cannot be pulled":    {without(waiting("ImagePullBackOff", `Back-off pulling image "db:2"`), 0), report.Failed, "no"},
+	} {
+		r := wait.RootOf(&tt.got)
+		if r == nil || r.Code != kinds.StatefulSetPodNotReplaced || tt.got.Verdict != tt.verdict || r.SelfHealing != tt.heals {
+			t.Errorf("%s: %s: %+v", name, tt.got.Verdict, r)
 		}
 	}
 }

@@ -5,7 +5,9 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
@@ -67,6 +69,18 @@ func unreplacedPods(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workloa
 // brokenAfter is how long a pod without a clear cause may be not ready before it counts as broken.
 const brokenAfter = 2 * time.Minute
 
+// readyBetweenCrashes reports whether a pod is ready whenever its containers run, until they exit again: if the controller looks in that
+// moment, it does replace the pod. https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#probe-outcome
+func readyBetweenCrashes(s *appsv1.StatefulSet, p *model.Pod) bool {
+	ran := func(c corev1.ContainerStatus) bool {
+		end := c.LastTerminationState.Terminated
+		return end != nil && !podfact.NeverRan(end)
+	}
+	probed := func(c corev1.Container) bool { return c.ReadinessProbe != nil || c.StartupProbe != nil }
+	return s.Spec.MinReadySeconds == 0 && len(p.Spec.ReadinessGates) == 0 && !slices.ContainsFunc(p.Spec.Containers, probed) &&
+		slices.ContainsFunc(p.Status.ContainerStatuses, ran)
+}
+
 func unreplacedFinding(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Workload, broken []*model.Pod,
 	inner *model.Cause, superseded bool,
 ) {
@@ -77,6 +91,10 @@ func unreplacedFinding(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Work
 	if !e.Rules.IsPersistent(&inner.Finding) {
 		class = report.Transient
 	}
+	heals := "no"
+	if class != report.Transient && slices.ContainsFunc(broken, func(p *model.Pod) bool { return readyBetweenCrashes(s, p) }) {
+		class, heals = report.LikelyFatal, "maybe"
+	}
 	format := "pod %s has %s and is broken (%s); the controller does not replace a pod that is not ready, " +
 		"so the current template is not applied to it"
 	if len(broken) > 1 {
@@ -85,7 +103,7 @@ func unreplacedFinding(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Work
 	}
 	f := e.Finding(StatefulSetPodNotReplaced, class,
 		format, plain.List(model.Names(broken), 5), which, inner.Sentence())
-	f.Confidence, f.SelfHealing, f.Pods, f.FirstSeen, f.Log = "high", "no", model.Names(broken), plain.TimePtr(w.Started), inner.Log
+	f.Confidence, f.SelfHealing, f.Pods, f.FirstSeen, f.Log = "high", heals, model.Names(broken), plain.TimePtr(w.Started), inner.Log
 	p := broken[0]
 	f.Evidence = append(slices.Clone(inner.Evidence),
 		plain.Evidence("Pod "+p.Name, "metadata.labels[controller-revision-hash]", p.Labels[appsv1.StatefulSetRevisionLabel],
