@@ -197,8 +197,8 @@ func (w *Workload) ReplicasWriter() *metav1.ManagedFieldsEntry {
 	var last *metav1.ManagedFieldsEntry
 	for i := range w.Meta.ManagedFields {
 		f := &w.Meta.ManagedFields[i]
-		if f.FieldsV1 != nil && f.Time != nil && f.Subresource != "status" && strings.Contains(string(f.FieldsV1.GetRawBytes()), `"f:replicas"`) &&
-			(last == nil || !f.Time.Before(last.Time)) {
+		if f.FieldsV1 != nil && f.Time != nil && f.Subresource != "status" &&
+			strings.Contains(string(f.FieldsV1.GetRawBytes()), `"f:replicas"`) && (last == nil || !f.Time.Before(last.Time)) {
 			last = f
 		}
 	}

@@ -74,8 +74,8 @@ func heldByNew(e *model.Evaluation, w *model.Workload, p *model.Pod, c *model.Ca
 	c.Class, c.SelfHealing = report.LikelyFatal, "no"
 	switch {
 	case w.Autoscaled(): // which would take another number back
-		c.WithNext(e.Next(w, finding.Read, fmt.Sprintf("Find the HorizontalPodAutoscaler that set the replicas; its maxReplicas must be at most %d", len(open)),
-			"get", "hpa"))
+		c.WithNext(e.Next(w, finding.Read,
+			fmt.Sprintf("Find the HorizontalPodAutoscaler that set the replicas; its maxReplicas must be at most %d", len(open)), "get", "hpa"))
 	case w.Kind == "Deployment" || w.Kind == "StatefulSet" || w.Kind == "ReplicaSet":
 		c.WithNext(e.Next(w, finding.Change, "Ask for as many pods as there are eligible nodes", "scale", w.Slash(),
 			fmt.Sprintf("--replicas=%d", len(open))))
