@@ -84,7 +84,7 @@ func TestUnderEachFaultOfEventsAPodThatCannotStartIsExplained(t *testing.T) {
 			continue
 		}
 		front := broken.NewFront(t, server, f, strings.ReplaceAll(events, "NAMESPACE", ns), time.Time{})
-		r := session(t, c, front, ns, "--request-timeout=3s", "--start-timeout=20s", "--timeout=20s", "--image", "127.0.0.1:9/none:1")
+		r := session(t, c, front, ns, "--request-timeout=3s", "--start-timeout=2m", "--timeout=2m", "--image", "127.0.0.1:9/none:1")
 		front.End()
 		if front.Asked(front.Source) == 0 {
 			t.Errorf("%s: was not asked", f.Name)
