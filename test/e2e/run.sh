@@ -93,27 +93,21 @@ run_package() {
   done
 }
 
-# lane runs packages, each as soon as it is free, and prints what one said when it has ended. Those of one line run at once.
+# lane runs packages, each as soon as it is free, and prints what one said when it has ended.
 lane() {
   set +m # all of it is one process group
-  local line package
-  while line=$(flock "$work/queue" sh -c 'head -n 1 "$1" && sed -i 1d "$1"' - "$work/queue") && [ -n "$line" ]; do
-    for package in $line; do
-      {
-        run_package "$package" >"$work/$package.log" 2>&1
-        flock "$work/printing" cat "$work/$package.log"
-      } &
-    done
-    wait
+  local package
+  while package=$(flock "$work/queue" sh -c 'head -n 1 "$1" && sed -i 1d "$1"' - "$work/queue") && [ -n "$package" ]; do
+    run_package "$package" >"$work/$package.log" 2>&1
+    flock "$work/printing" cat "$work/$package.log"
   done
 }
 
-packages=${E2E_PACKAGES:-} makes="controlplanes makes" alone= light=
+packages=${E2E_PACKAGES:-} makes="controlplanes makes" alone=
 if [ -z "$packages" ]; then
-  # Those that take longest come first; the last ones run at once.
-  packages="rolloutexplain nodeinfo dns cluster nodeshell"
+  packages="nodeinfo cluster rolloutexplain nodeshell dns" # those that take longest come first
   [ -z "${E2E_KUBECONFIG:-}" ] || packages=${packages/ cluster/}
-  light=$(cd test/e2e && printf '%s\n' */ | tr -d / | grep -vxF -e harness $(printf -- '-e %s ' $makes $packages) | tr '\n' ' ')
+  packages+=" $(cd test/e2e && printf '%s\n' */ | tr -d / | grep -vxF -e harness $(printf -- '-e %s ' $makes $packages) | tr '\n' ' ')"
   # These come last and one after another: three nodes' control planes need both processors, and parts are built first.
   [ -n "${E2E_KUBECONFIG:-}" ] || alone=${E2E_ALL:+$makes}
 fi
@@ -121,10 +115,9 @@ read -ra packages <<<"$packages"
 read -ra alone <<<"$alone"
 lanes=${E2E_LANES:-3}
 if [ -n "${E2E_KUBECONFIG:-}" ] || [ ${#packages[@]} -eq 1 ] || [ "$lanes" -lt 2 ]; then
-  # shellcheck disable=SC2206 # they are several words
-  alone=("${packages[@]}" $light "${alone[@]}")
+  alone=("${packages[@]}" "${alone[@]}")
 else
-  printf '%s\n' "${packages[@]}" "$light" >"$work/queue"
+  printf '%s\n' "${packages[@]}" >"$work/queue"
   set -m # each lane is a process group, which an interrupt ends as a whole
   for i in $(seq "$lanes"); do
     lane "$i" &

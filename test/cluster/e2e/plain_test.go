@@ -53,7 +53,7 @@ func TestPlainCluster(t *testing.T) {
 	h := e2e(t)
 	t.Cleanup(func() { h.run("down") }) //nolint:errcheck // checked in the test
 	before := look(t)
-	if out, err := exec.Command(h.program, "build", "--all").CombinedOutput(); err != nil {
+	if out, err := exec.Command(h.program, "build", "--mode", "plain").CombinedOutput(); err != nil {
 		t.Fatalf("%s", out)
 	}
 	h.kubectl = filepath.Join(h.component(t, "kubectl"), "kubectl")

@@ -231,6 +231,7 @@ func (a *app) binCommand() *cobra.Command {
 func (a *app) buildCommand() *cobra.Command {
 	var (
 		all     bool
+		mode    string
 		kubelet string
 	)
 	c := &cobra.Command{
@@ -239,6 +240,15 @@ func (a *app) buildCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			components := buildable()
+			switch mode {
+			case "":
+			case cluster.ModeNodes:
+				components = build.ForNodes(build.DefaultVersion)
+			case cluster.ModePlain:
+				components = build.ForPlain(build.DefaultVersion)
+			default:
+				return fmt.Errorf("--mode %q: nodes or plain", mode)
+			}
 			if all {
 				components = slices.Concat(components, build.ForPlain(build.DefaultVersion), build.ForParts(cluster.PartNames()))
 			}
@@ -253,6 +263,7 @@ func (a *app) buildCommand() *cobra.Command {
 			return err
 		},
 	}
+	c.Flags().StringVar(&mode, "mode", "", "what nodes need (real ones) or a plain cluster; empty: what this machine can have")
 	c.Flags().BoolVar(&all, "all", false, "also what the other mode needs, and every part that a cluster may have")
 	c.Flags().StringVar(&kubelet, "kubelet-version", "", "also a kubelet of this version, as v1.34")
 	return c
