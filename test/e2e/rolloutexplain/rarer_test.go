@@ -66,6 +66,9 @@ func moreStatefulSets() []scenario {
 	}
 }
 
+// apart lets a node run one pod of the workload.
+var apart = strings.Replace(antiAffinity, "kubernetes.io/os", "kubernetes.io/hostname", 1)
+
 // morePlaces are pods that find no place, or lose it.
 func morePlaces() []scenario {
 	onW1 := "\n      nodeSelector: {kubernetes.io/hostname: w1}"
@@ -96,8 +99,17 @@ func morePlaces() []scenario {
 		},
 		{
 			name: "sched-more-than-nodes", fault: "three pods that keep each other off a node, two nodes", target: "deployment/api",
-			steps: []step{app{replicas: 3, pod: "\n      affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: kubernetes.io/hostname, labelSelector: {matchLabels: {app: api}}}]}}"}.apply()},
+			steps: []step{app{replicas: 3, pod: apart}.apply()},
 			root:  "PodAffinityUnsatisfied", verdict: stuck, says: []string{"each of the 2 eligible nodes already runs a pod"}, next: "--replicas=2", wait: soon, exit: 3, within: 40 * time.Second,
+		},
+		{
+			name: "sched-autoscaled", fault: "a HorizontalPodAutoscaler wants a third pod, and each of two nodes takes one", target: "deployment/api",
+			steps: []step{
+				app{replicas: 2, pod: apart}.up(),
+				apply(`{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: api}, spec: {minReplicas: 3, maxReplicas: 5, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: api}}}`),
+				await("deployment/api", ".spec.replicas", "3"),
+			},
+			root: "PodAffinityUnsatisfied", verdict: stuck, says: []string{"each of the 2 eligible nodes already runs a pod"}, next: "get hpa", wait: soon, exit: 3, within: 40 * time.Second,
 		},
 		{
 			name: "one-replica-cpu", fault: "one replica that takes more than half of the only eligible node", target: "deployment/api",

@@ -319,6 +319,9 @@ func (b *builder) nodeLease(node string, ago time.Duration) {
 
 // scaledBy says who set spec.replicas.
 func (b *builder) scaledBy(manager, subresource string) {
-	at := ago(time.Minute)
-	b.d.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: manager, Subresource: subresource, FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:replicas":{}}}`), Time: &at}}
+	entry := metav1.ManagedFieldsEntry{Manager: manager, Subresource: subresource, FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:replicas":{}}}`)}
+	if subresource == "" {
+		entry.Time = plain.Ptr(ago(time.Minute))
+	}
+	b.d.ManagedFields = []metav1.ManagedFieldsEntry{entry}
 }

@@ -192,23 +192,28 @@ func gapNames(gaps source.List) string {
 	return strings.Join(names, ", ")
 }
 
-// ReplicasWriter is who wrote spec.replicas last, by managedFields; nil: they do not tell.
+// ReplicasWriter is who wrote spec.replicas last, by managedFields; nil: they do not tell. What was written through the scale subresource
+// has no time there (seen of v1.37).
 func (w *Workload) ReplicasWriter() *metav1.ManagedFieldsEntry {
 	var last *metav1.ManagedFieldsEntry
 	for i := range w.Meta.ManagedFields {
 		f := &w.Meta.ManagedFields[i]
-		if f.FieldsV1 != nil && f.Time != nil && f.Subresource != "status" &&
-			strings.Contains(string(f.FieldsV1.GetRawBytes()), `"f:replicas"`) && (last == nil || !f.Time.Before(last.Time)) {
+		if ownsReplicas(f) && (last == nil || last.Time.Before(f.Time)) {
 			last = f
 		}
 	}
 	return last
 }
 
-// Autoscaled reports whether a HorizontalPodAutoscaler set the number of pods last. Its controller is part of
-// kube-controller-manager, of which no other controller writes through the scale subresource.
+// Autoscaled reports whether a HorizontalPodAutoscaler set the number of pods: whoever sets another number takes the field from it. Its
+// controller is part of kube-controller-manager, of which no other controller writes through the scale subresource.
 // https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/#how-does-a-horizontalpodautoscaler-work
 func (w *Workload) Autoscaled() bool {
-	last := w.ReplicasWriter()
-	return last != nil && last.Manager == "kube-controller-manager" && last.Subresource == "scale"
+	return slices.ContainsFunc(w.Meta.ManagedFields, func(f metav1.ManagedFieldsEntry) bool {
+		return ownsReplicas(&f) && f.Manager == "kube-controller-manager" && f.Subresource == "scale"
+	})
+}
+
+func ownsReplicas(f *metav1.ManagedFieldsEntry) bool {
+	return f.FieldsV1 != nil && f.Subresource != "status" && strings.Contains(string(f.FieldsV1.GetRawBytes()), `"f:replicas"`)
 }
