@@ -92,6 +92,30 @@ func roomCase(change func(np *model.NodePod)) *builder {
 	return b
 }
 
+// fullNodes run as many pods as they may, one.
+func fullNodes() *builder {
+	b := roomCase(func(np *model.NodePod) { np.Terminating, np.Requests = false, nil })
+	b.unscheduled("0/2 nodes are available: 2 Too many pods.")
+	for i := range b.in.Nodes {
+		b.in.Nodes[i].Status.Allocatable[corev1.ResourcePods] = quantity("1")
+	}
+	return b
+}
+
+// The writer of the number is named, an autoscaler as one.
+func TestWhoSetsTheNumberIsNamed(t *testing.T) {
+	for manager, want := range map[string]string{"kube-controller-manager": "last set by a HorizontalPodAutoscaler", "kubectl-edit": "last set by kubectl-edit"} {
+		b := with(func(b *builder) {
+			b.scaledBy(manager, map[bool]string{true: "scale"}[manager == "kube-controller-manager"])
+			b.event("d", "ScalingReplicaSet", "Scaled up replica set api-2 from 1 to 2", 3)
+			b.event("d", "ScalingReplicaSet", "Scaled down replica set api-2 from 2 to 1", 3)
+		})()
+		if got := words(Evaluate(b.in, now, model.Options{}).Items[0]); !strings.Contains(got, want) {
+			t.Errorf("%s: no %q in\n%s", manager, want, got)
+		}
+	}
+}
+
 // Situations of public reports, each with what is nearly the same and must not be told so.
 func TestSituationsOfTheField(t *testing.T) {
 	nothing := func(*builder) {}
@@ -131,6 +155,7 @@ func TestSituationsOfTheField(t *testing.T) {
 		}), report.Progressing, "topology spread"},
 		{"room that ends soon", roomCase(func(*model.NodePod) {}), report.Progressing, "only after terminating pods are gone (other/drained)"},
 		{"room that does not", roomCase(func(np *model.NodePod) { np.Terminating = false }), report.Progressing, "(500m of 2 free)"},
+		{"a place that there is not", fullNodes(), report.Progressing, "the pod requires 1 pod slot (0 of 1 free)"},
 		{"old pods crash while new ones start", with(func(b *builder) {
 			s := crashed(7, 9, "Error")
 			s.Name = "api"

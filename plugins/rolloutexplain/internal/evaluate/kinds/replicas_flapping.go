@@ -65,7 +65,10 @@ var scaledSet = regexp.MustCompile(`^Scaled (up|down) replica set (\S+) `)
 
 // replicasBy names who wrote spec.replicas last.
 func replicasBy(w *model.Workload) string {
-	if last := w.ReplicasWriter(); last != nil {
+	switch last := w.ReplicasWriter(); {
+	case w.Autoscaled():
+		return "; spec.replicas was last set by a HorizontalPodAutoscaler"
+	case last != nil:
 		return "; spec.replicas was last set by " + last.Manager
 	}
 	return ""

@@ -84,7 +84,7 @@ func fitRoom(e *model.Evaluation, w *model.Workload, p *model.Pod, n *corev1.Nod
 			lacks = append(lacks, fmt.Sprintf("%s %s (%s allocatable)", l.Wanted.String(), l.Name, l.Whole.String()))
 			continue
 		}
-		lacks = append(lacks, fmt.Sprintf("%s %s (%s of %s free)", l.Wanted.String(), l.Name, l.Free.String(), l.Whole.String()))
+		lacks = append(lacks, fmt.Sprintf("%s %s (%s of %s free)", l.Wanted.String(), called(l.Name), l.Free.String(), l.Whole.String()))
 		for _, np := range ending {
 			if q := np.Requests[l.Name]; !q.IsZero() {
 				names = append(names, np.Namespace+"/"+np.Name)
@@ -112,4 +112,12 @@ func taintText(t *corev1.Taint) string {
 		return t.Key + ":" + string(t.Effect)
 	}
 	return t.Key + "=" + t.Value + ":" + string(t.Effect)
+}
+
+// called is a resource in a sentence about one pod, which takes one of a node's places for pods.
+func called(name corev1.ResourceName) string {
+	if name == corev1.ResourcePods {
+		return "pod slot"
+	}
+	return string(name)
 }
