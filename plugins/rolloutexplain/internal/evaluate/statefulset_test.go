@@ -253,11 +253,19 @@ func TestABrokenPodStaysThoughTheTemplateIsReverted(t *testing.T) {
 			b.status(end)
 		})
 	}
+	both := reverted(appsv1.OrderedReadyPodManagement, nil, func(b *builder) {
+		b.c().ReadinessProbe = nil
+		b.pod = 0
+		b.x().Labels[appsv1.StatefulSetRevisionLabel] = "db-r2"
+		b.x().Status.Conditions[2].Status = corev1.ConditionFalse
+		b.status(crashed(128, 4, "StartError"))
+	})
 	for name, tt := range map[string]struct {
 		got     report.Rollout
 		verdict report.Verdict
 		heals   string
 	}{
+		"another one is never ready":    {both, report.Failed, "no"},
 		"ready for a moment":            {without(crashed(1, 4, "Error"), 0), report.Stuck, "maybe"},
 		"ready for less than is wanted": {without(crashed(1, 4, "Error"), 30), report.Failed, "no"},
 		"its process was never started": {without(crashed(128, 4, "StartError"), 0), report.Failed, "no"},

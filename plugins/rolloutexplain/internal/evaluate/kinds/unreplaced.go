@@ -92,7 +92,7 @@ func unreplacedFinding(e *model.Evaluation, s *appsv1.StatefulSet, w *model.Work
 		class = report.Transient
 	}
 	heals := "no"
-	if class != report.Transient && slices.ContainsFunc(broken, func(p *model.Pod) bool { return readyBetweenCrashes(s, p) }) {
+	if class != report.Transient && !slices.ContainsFunc(broken, func(p *model.Pod) bool { return !readyBetweenCrashes(s, p) }) {
 		class, heals = report.LikelyFatal, "maybe"
 	}
 	format := "pod %s has %s and is broken (%s); the controller does not replace a pod that is not ready, " +
