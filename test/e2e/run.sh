@@ -3,7 +3,7 @@
 # and E2E_CLUSTER-PACKAGE, which are removed at the end. E2E_PACKAGES and E2E_ARGS narrow the run. What the plugins asked of
 # the API servers is held against docs/gen/testdata/requests, from which the published roles follow; E2E_RECORD=1 adds to it, and
 # saves what the pictures in docs are made of.
-# E2E_ALL=1 adds the packages whose clusters are of another make. Three packages run at a time (E2E_LANES): most of the time one waits
+# E2E_ALL=1 adds the packages whose clusters are of another make. Four packages run at a time (E2E_LANES): most of the time one waits
 # for what a cluster does by its own clocks, and the scenarios of rollout-explain begin only where the others leave a processor idle.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -105,7 +105,7 @@ lane() {
 
 packages=${E2E_PACKAGES:-} makes="controlplanes makes" alone=
 if [ -z "$packages" ]; then
-  packages="nodeinfo cluster rolloutexplain nodeshell dns" # those that take longest come first
+  packages="rolloutexplain nodeinfo cluster nodeshell dns" # those that take longest come first
   [ -z "${E2E_KUBECONFIG:-}" ] || packages=${packages/ cluster/}
   packages+=" $(cd test/e2e && printf '%s\n' */ | tr -d / | grep -vxF -e harness $(printf -- '-e %s ' $makes $packages) | tr '\n' ' ')"
   # These come last and one after another: three nodes' control planes need both processors, and parts are built first.
@@ -113,7 +113,7 @@ if [ -z "$packages" ]; then
 fi
 read -ra packages <<<"$packages"
 read -ra alone <<<"$alone"
-lanes=${E2E_LANES:-3}
+lanes=${E2E_LANES:-4}
 if [ -n "${E2E_KUBECONFIG:-}" ] || [ ${#packages[@]} -eq 1 ] || [ "$lanes" -lt 2 ]; then
   alone=("${packages[@]}" "${alone[@]}")
 else

@@ -3,6 +3,7 @@
 package rolloutexplain
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -319,7 +320,10 @@ const reserve = 10 * time.Second
 func TestScenarios(t *testing.T) {
 	t.Parallel()
 	c := cluster(t)
-	for _, s := range scenarios() {
+	list := scenarios()
+	// Those that wait longest begin first, or they would be waited for alone at the end.
+	slices.SortStableFunc(list, func(a, b scenario) int { return cmp.Compare(b.within, a.within) })
+	for _, s := range list {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			s.prove(t, c)
