@@ -2,6 +2,7 @@ package rolloutexplain
 
 import (
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -200,14 +201,14 @@ func TestFaultsOfTheCluster(t *testing.T) {
 			}
 			t.Cleanup(func() { healthyNodes(t, c) })
 			p.inject(t, c, "")
-			t.Run("explained", func(t *testing.T) {
-				for i, s := range p.scenarios {
-					t.Run(s.name, func(t *testing.T) {
-						t.Parallel()
-						s.proveIn(t, c, namespaces[i])
-					})
-				}
-			})
+			// Side by side, but not as parallel tests, which would get their turn after all scenarios of the other cluster.
+			var proofs sync.WaitGroup
+			for i, s := range p.scenarios {
+				proofs.Go(func() {
+					t.Run(s.name, func(t *testing.T) { s.proveIn(t, c, namespaces[i]) })
+				})
+			}
+			proofs.Wait()
 		})
 	}
 }
