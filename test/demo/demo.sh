@@ -27,14 +27,20 @@ if [ "${USE_CURRENT_CONTEXT:-}" = 1 ]; then
   exit
 fi
 
-make --no-print-directory PLUGINS=runbooks plugins
 work=$(mktemp -d)
 cluster= # the background job that makes the cluster
+sources= # the one that brings the sources of Kubernetes over the network, while the first plugin is compiled
 finish() {
-  [ -z "$cluster" ] || kill -- "-$cluster" 2>/dev/null || true
+  local job
+  for job in $sources $cluster; do kill -- "-$job" 2>/dev/null || true; done
   rm -rf "$work"
 }
 trap finish EXIT
+set -m
+for part in kube containerd coredns; do (cd "test/cluster/components/$part" && nice go list -deps ./...); done >/dev/null 2>&1 </dev/null &
+sources=$!
+set +m
+make --no-print-directory PLUGINS=runbooks plugins
 set -m
 { make --no-print-directory build && bin/cluster up; } >"$work/kubeconfig" 2>"$work/up" </dev/null &
 cluster=$!
@@ -47,7 +53,7 @@ say "The real cluster is being built. The first time this takes minutes, later s
 tail -n +1 -f --pid="$cluster" "$work/up" >&2 &
 wait "$cluster" || { echo "error: the cluster was not made" >&2; exit 1; }
 wait
-cluster=
+cluster= sources=
 KUBECONFIG=$(tail -n 1 "$work/kubeconfig")
 export KUBECONFIG PATH=$(bin/cluster bin):$PATH
 

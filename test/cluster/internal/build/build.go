@@ -160,11 +160,12 @@ func programName(c Component, pkg string) string {
 }
 
 // goCommand runs go in a component's module. The build must not depend on a workspace or on flags that the
-// caller happens to have set; no C compiler is on a new machine.
+// caller happens to have set; no C compiler is on a new machine. The flags are those of the Makefile: what plugins and Kubernetes both
+// consist of is compiled once.
 func goCommand(ctx context.Context, source string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = source
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-buildvcs=false")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-buildvcs=false -trimpath -gcflags=all=-dwarf=false")
 	if os.Getenv("GOGC") == "" && roomy() {
 		cmd.Env = append(cmd.Env, "GOGC=400")
 	}
@@ -271,6 +272,9 @@ func (b *Builder) link(keys map[string]string) (string, error) {
 	return final, nil
 }
 
+// compiledFrom is this program's own module, which the Makefile gives.
+var compiledFrom string
+
 // FindSource looks for the directory with the components: from the working
 // directory upwards, then where this program was compiled.
 func FindSource() (string, error) {
@@ -288,11 +292,8 @@ func FindSource() (string, error) {
 			break
 		}
 	}
-	if _, file, _, ok := runtime.Caller(0); ok {
-		source := filepath.Dir(filepath.Dir(filepath.Dir(file)))
-		if host.Exists(filepath.Join(source, "components", Kube, "go.mod")) {
-			return source, nil
-		}
+	if compiledFrom != "" && host.Exists(filepath.Join(compiledFrom, "components", Kube, "go.mod")) {
+		return compiledFrom, nil
 	}
 	return "", errors.New("find the component sources: run inside the checkout")
 }
