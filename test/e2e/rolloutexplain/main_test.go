@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"strconv"
 	"testing"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/test/e2e/harness"
@@ -12,14 +13,14 @@ import (
 // atOnce is how many scenarios run side by side. They mostly wait for back-offs and probes, so there are more than cores; none begins
 // while the machine is busy (harness.Room): with 8 that did, beside the cluster of another package, the controllers on two slow cores
 // came to nothing for minutes.
-const atOnce = "14"
+const atOnce = 14
 
 func TestMain(m *testing.M) {
 	flag.Parse()
 	chosen := false
 	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })
 	if !chosen {
-		if err := flag.Set("test.parallel", atOnce); err != nil {
+		if err := flag.Set("test.parallel", strconv.Itoa(atOnce)); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
