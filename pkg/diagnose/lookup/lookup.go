@@ -19,21 +19,18 @@ type Failure struct {
 // Failed says whether a lookup failed.
 func (l Failure) Failed() bool { return l.Unanswered || l.NotFound || l.Unclear }
 
-// The words of resolvers for a lookup that failed. glibc and musl tell a name that does not exist (EAI_NONAME) from a server that
-// does not answer (EAI_AGAIN), and so do Go and Node.js; busybox, curl and Java do not.
+// The words of resolvers for a lookup that failed, in lower case. glibc and musl tell a name that does not exist (EAI_NONAME) from a server
+// that does not answer (EAI_AGAIN), and so do Go and Node.js; busybox, curl and Java do not. Whole words: FileNotFoundException and
+// ModuleNotFoundError have "enotfound" in them. What a compiler or a registry's client "can't resolve" is no host.
 // https://man7.org/linux/man-pages/man3/gai_strerror.3.html, https://pkg.go.dev/net#DNSError
 var (
-	unansweredWords = []string{
-		"temporary failure in name resolution", "server misbehaving", "eai_again", "servfail",
-		"no servers could be reached",
-	}
-	notFoundWords = []string{
-		"no such host", "name or service not known", "name does not resolve", "enotfound", "nxdomain", "nodename nor servname provided",
-	}
-	unclearWords = []string{
-		"bad address '", "could not resolve host", "unknownhostexception", "unable to resolve host", "could not translate host name",
-		"failed to resolve", "name resolution failed", "can't resolve '",
-	}
+	unanswered = regexp.MustCompile(`temporary failure in name resolution|server misbehaving|\beai_again\b|\bservfail\b|` +
+		`no servers could be reached`)
+	notFound = regexp.MustCompile(`no such host|name or service not known|name does not resolve|\benotfound\b|\bnxdomain\b|` +
+		`nodename nor servname provided`)
+	unclear = regexp.MustCompile(`bad address '|could not resolve host|unknownhostexception|unable to resolve host|` +
+		`could not translate host name|failed to resolve (?:the )?(?:host|name|address|dns|['"][a-z0-9])|name resolution failed|` +
+		`(?:nslookup|ping6?|wget|nc|telnet|traceroute6?): can't resolve '`)
 	// goLookup is Go's error for a server that does not answer: "lookup db on 10.96.0.10:53: read udp …: i/o timeout".
 	goLookup = regexp.MustCompile(`lookup \S+(?: on \S+:53)?: .*(?:i/o timeout|connection refused|no route to host|network is unreachable)`)
 )
@@ -47,15 +44,12 @@ func In(lines ...string) Failure {
 	var l Failure
 	for _, line := range lines {
 		low := strings.ToLower(line)
-		has := func(words []string) bool {
-			return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(low, w) })
-		}
 		switch {
-		case has(unansweredWords), goLookup.MatchString(low):
+		case unanswered.MatchString(low), goLookup.MatchString(low):
 			l.Unanswered = true
-		case has(notFoundWords):
+		case notFound.MatchString(low):
 			l.NotFound = true
-		case has(unclearWords):
+		case unclear.MatchString(low):
 			l.Unclear = true
 		default:
 			continue

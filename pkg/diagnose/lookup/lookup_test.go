@@ -16,6 +16,15 @@ func TestIn(t *testing.T) {
 		"dial tcp 10.0.0.1:5432: i/o timeout":                                                        {},
 		"connect to db: connection refused":                                                          {},
 		"resolved 3 hosts, 0 failed":                                                                 {},
+		"urllib3: Failed to resolve 'db.shop'":                                                       {Unclear: true, Names: []string{"db.shop"}},
+		"psycopg: failed to resolve host 'db'":                                                       {Unclear: true, Names: []string{"db"}},
+		"Error: getaddrinfo EAI_AGAIN db db:5432":                                                    {Unanswered: true, Names: []string{"db"}},
+		"java.io.FileNotFoundException: /etc/app.properties (No such file or directory)":             {},
+		"ModuleNotFoundError: No module named 'flask'":                                               {},
+		"ResourceNotFoundException: Requested resource not found":                                    {},
+		"Module not found: Error: Can't resolve 'react' in '/app'":                                   {},
+		"failed to resolve reference \"docker.io/library/api:2\": not found":                         {},
+		"[vite] Internal server error: Failed to resolve import \"./App\"":                           {},
 		"looking up the cache: no entry for 'db'":                                                    {},
 	} {
 		got := In(line)
