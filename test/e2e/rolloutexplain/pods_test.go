@@ -1,6 +1,7 @@
 package rolloutexplain
 
 import (
+	"fmt"
 	"slices"
 	"time"
 )
@@ -60,14 +61,20 @@ func starting() []scenario {
 		change("configmap-volume-missing", "a volume of a ConfigMap that does not exist", 1, app{pod: "\n      volumes: [{name: v, configMap: {name: settings}}]", extra: "\n        volumeMounts: [{name: v, mountPath: /v}]"}, "ConfigMapNotFound", stuck, "get configmaps", soon, 3, `"settings"`),
 		change("run-as-root", "runAsNonRoot with an image that runs as root", 1, app{pod: "\n      securityContext: {runAsNonRoot: true}"}, "RunAsNonRootCheckFailed", failed, "rollout undo", soon, 3, "runAsNonRoot"),
 	}
-	missingKey := change("key-missing", "a key that the ConfigMap does not have", 1, app{extra: env("configMapKeyRef: {name: settings, key: nope}")}, "ConfigKeyNotFound", stuck, "describe configmap settings", soon, 3, `"nope"`)
+	missingKey := change("key-missing", "a key that the ConfigMap does not have", 1, app{extra: env("configMapKeyRef: {name: settings, key: nope}")}, "ConfigKeyNotFound", stuck, "describe configmap settings", soon, 3, `"nope"; existing keys: a`)
 	missingKey.steps = append([]step{run("create", "configmap", "settings", "--from-literal=a=1")}, missingKey.steps...)
+	// A subPath that is no key: https://github.com/onedr0p/home-ops/issues/4951
+	volume, noFile := "\n      volumes: [{name: v, configMap: {name: settings}}]", `no file to mount at %s: ConfigMap "settings" has no key "app.cnf"; existing keys: app.conf`
+	overFile := change("subpath-no-key", "a subPath that is no key of the ConfigMap, over a file of the image", 1, app{pod: volume, extra: "\n        volumeMounts: [{name: v, mountPath: /etc/passwd, subPath: app.cnf}]"}, "ConfigKeyNotFound", stuck, "describe configmap settings", soon, 3, fmt.Sprintf(noFile, "/etc/passwd"))
+	overFile.steps = append([]step{run("create", "configmap", "settings", "--from-literal=app.conf=1")}, overFile.steps...)
+	readAsFile := change("subpath-no-key-read", "a subPath that is no key of the ConfigMap, which the program reads", 1, app{pod: volume, command: "cat /srv/app.cnf", extra: "\n        volumeMounts: [{name: v, mountPath: /srv/app.cnf, subPath: app.cnf}]"}, "ConfigKeyNotFound", stuck, "describe configmap settings", soon, 3, fmt.Sprintf(noFile, "/srv/app.cnf"))
+	readAsFile.steps = append([]step{run("create", "configmap", "settings", "--from-literal=app.conf=1")}, readAsFile.steps...)
 	similar := change("configmap-misspelled", "a ConfigMap with a slip in its name", 1, app{extra: env("configMapKeyRef: {name: setings, key: a}")}, "ConfigMapNotFound", stuck, "get configmaps", nil, 0, `closest existing name: "settings"`)
 	similar.steps = append([]step{run("create", "configmap", "settings", "--from-literal=a=1")}, similar.steps...)
 	healed := change("configmap-created-later", "a ConfigMap that is created while --wait waits", 1, app{extra: env("configMapKeyRef: {name: settings, key: a}")}, "ConfigMapNotFound", stuck, "", nil, 0)
 	healed.during = run("create", "configmap", "settings", "--from-literal=a=1")
 	healed.wait, healed.exit = []string{"--timeout=70s", "--stable-for=1s"}, 0
-	return append(list, missingKey, similar, healed)
+	return append(list, missingKey, overFile, readAsFile, similar, healed)
 }
 
 func running() []scenario {

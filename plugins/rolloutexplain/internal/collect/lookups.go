@@ -11,10 +11,8 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/schedule"
-	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/kube"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate"
@@ -141,7 +139,7 @@ func (c *Collector) ask(ctx context.Context, n model.Need) answer {
 	case model.NeedLog:
 		return c.askLog(ctx, n)
 	case model.NeedNames:
-		return c.askNames(ctx, n)
+		return c.askHeld(ctx, n)
 	}
 	return c.askStorage(ctx, n)
 }
@@ -252,22 +250,4 @@ func (c *Collector) askLog(ctx context.Context, n model.Need) answer {
 	return found(s, func(in *model.Input) {
 		in.Logs = append(in.Logs, model.PodLog{UID: n.UID, Container: n.Container, Previous: n.Previous, Lines: lines})
 	})
-}
-
-// askNames lists ConfigMaps or Secrets by name: through the metadata API, so that no content is ever read.
-func (c *Collector) askNames(ctx context.Context, n model.Need) answer {
-	kind := map[string]string{"configmaps": "ConfigMap", "secrets": "Secret"}[n.Name]
-	var names []finding.ObjectRef
-	client := c.Metadata.Resource(schema.GroupVersionResource{Version: "v1", Resource: n.Name}).Namespace(n.Namespace)
-	err := pages(ctx, metav1.ListOptions{}, client.List, func(l *metav1.PartialObjectMetadataList) {
-		for i := range l.Items {
-			names = append(names, finding.ObjectRef{Kind: kind, Namespace: n.Namespace, Name: l.Items[i].Name})
-		}
-	}, &sync.Mutex{})
-	s := kube.SourceOf(n.Name, "list", n.Name, err)
-	if s.State == source.Forbidden {
-		// Only for a hint at a similar name: who may not list Secrets lacks nothing.
-		s = source.Source{Name: n.Name, State: source.Skipped, Message: "names are listed only where permissions allow"}
-	}
-	return found(s, func(in *model.Input) { in.Names = append(in.Names, names...) })
 }

@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/config"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/pods"
@@ -39,7 +40,7 @@ func TestInitContainersAreCalledAndFoundAsSuch(t *testing.T) {
 	}{
 		{"a program that is not there", first(noStart), pods.ContainerStartError, []string{`init container "first" cannot be started`, "status.initContainerStatuses[first]", `jsonpath={.spec.initContainers[?(@.name=="first")]`}},
 		{"a program of a sidecar", sidecar(noStart), pods.ContainerStartError, []string{`sidecar "first" cannot be started`, ".spec.initContainers["}},
-		{"a Secret that is not there", first(waiting("CreateContainerConfigError", `secret "creds" not found`)), pods.SecretNotFound, []string{`init container "first" cannot start`, "status.initContainerStatuses[first]"}},
+		{"a Secret that is not there", first(waiting("CreateContainerConfigError", `secret "creds" not found`)), config.SecretNotFound, []string{`init container "first" cannot start`, "status.initContainerStatuses[first]"}},
 		{"an image that is not there", first(waiting("ErrImageNeverPull", "not present")), pods.ErrImageNeverPull, []string{`of init container "first"`, "status.initContainerStatuses[first]"}},
 		{"too much memory", first(crashed(137, 4, "OOMKilled")), pods.OOMKilled, []string{`init container "first" was OOM killed`, "spec.initContainers[first].resources"}},
 		{"a sidecar that crashes", sidecar(crashed(3, 4, "Error")), pods.ContainerCrashing, []string{`sidecar "first" crashes`, "status.initContainerStatuses[first].state.terminated"}},

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/config"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/kinds"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/placement"
@@ -286,14 +287,14 @@ func imageFixtures() []fixture {
 }
 
 func configFixtures() []fixture {
-	config := func(message string) func() *builder { return waits("CreateContainerConfigError", message) }
+	configError := func(message string) func() *builder { return waits("CreateContainerConfigError", message) }
 	other := func(b *builder) { b.s().State.Waiting.Message = "a reason of tomorrow" }
 	return []fixture{
-		{pods.ConfigMapNotFound, config(`configmap "settings" not found`), other},
-		{pods.SecretNotFound, config(`secret "creds" not found`), other},
-		{pods.ConfigKeyNotFound, config(`couldn't find key nope in ConfigMap shop/settings`), other},
-		{pods.RunAsNonRootCheckFailed, config("container has runAsNonRoot and image will run as root"), other},
-		{pods.CreateContainerConfigError, config("a reason of tomorrow"), func(b *builder) { b.s().State.Waiting.Message = `secret "creds" not found` }},
+		{config.ConfigMapNotFound, configError(`configmap "settings" not found`), other},
+		{config.SecretNotFound, configError(`secret "creds" not found`), other},
+		{config.ConfigKeyNotFound, configError(`couldn't find key nope in ConfigMap shop/settings`), other},
+		{pods.RunAsNonRootCheckFailed, configError("container has runAsNonRoot and image will run as root"), other},
+		{pods.CreateContainerConfigError, configError("a reason of tomorrow"), func(b *builder) { b.s().State.Waiting.Message = `secret "creds" not found` }},
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/config"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/kinds"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/placement"
@@ -87,7 +88,7 @@ func kubedogMistakes() []mistake {
 		{"kubedog does not read the ReplicaSet's events: a quota stays silent", refusedBy(`pods "api-2-" is forbidden: exceeded quota: two, requested: pods=1, used: pods=2, limited: pods=2`), report.Stuck, refusal.QuotaExceeded, `ResourceQuota "two"`, wait.Failed, nil},
 		{"kubedog does not know volumes: a missing Secret in a mount gives a generic timeout", with(func(b *builder) {
 			b.podEvent("FailedMount", `MountVolume.SetUp failed for volume "v" : secret "tls" not found`, 6)
-		}), report.Stuck, pods.SecretNotFound, `"tls"`, wait.Failed, nil},
+		}), report.Stuck, config.SecretNotFound, `"tls"`, wait.Failed, nil},
 		{"kubedog never reads the progress deadline", with(func(b *builder) {
 			b.status(notReadyYet(10 * time.Minute))
 			c := &b.d.Status.Conditions[0]
@@ -166,8 +167,8 @@ func deployerMistakes() []mistake {
 		{"krane fails on a Secret that is created a moment later", with(func(b *builder) {
 			b.status(waiting("CreateContainerConfigError", `secret "creds" not found`))
 			b.fetch(model.Need{Kind: model.NeedNames, Namespace: "shop", Name: "secrets"})
-			b.in.Names = append(b.in.Names, finding.ObjectRef{Kind: "Secret", Namespace: "shop", Name: "creds"})
-		}), report.Progressing, pods.SecretNotFound, "which exists now", wait.Waiting, nil},
+			b.in.Held = append(b.in.Held, model.Held{ObjectRef: finding.ObjectRef{Kind: "Secret", Namespace: "shop", Name: "creds"}})
+		}), report.Progressing, config.SecretNotFound, "which exists now", wait.Waiting, nil},
 		{"krane takes the kubelet's late cache for a missing ConfigMap", waits("CreateContainerConfigError", "failed to sync configmap cache: timed out waiting for the condition"), report.Progressing, pods.CreateContainerConfigError, "", wait.Waiting, nil},
 		{"skaffold fails when a container ends once while what it needs comes up", with(func(b *builder) { b.status(crashed(1, 0, "Error")) }), report.Progressing, pods.ContainerCrashing, "(1 time)", wait.Waiting, nil},
 		{"skaffold fails on a registry that is away", pull(`failed to do request: Head "https://r.test/v2/api/manifests/2": dial tcp 10.0.0.1:443: i/o timeout`, 9), report.Progressing, pods.RegistryUnavailable, "i/o timeout", wait.Waiting, nil},

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/config"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/kinds"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/placement"
@@ -112,10 +113,10 @@ func TestPublicReports(t *testing.T) {
 		{"https://github.com/curie-eng/curie/issues/2296", report.Stuck, pods.InitContainerFailing, "init container \"first\" crashes", "", "logs api-2-x -c first", with(func(b *builder) {
 			initContainer(b, crashed(1, 5, "Error"), false)
 		})},
-		{"https://github.com/kubernetes/kubernetes/issues/90725", report.Progressing, pods.ConfigMapNotFound, "the kubelet does not find ConfigMap \"kube-apiserver\", which exists now", "does not exist", "", with(func(b *builder) {
+		{"https://github.com/kubernetes/kubernetes/issues/90725", report.Progressing, config.ConfigMapNotFound, "the kubelet does not find ConfigMap \"kube-apiserver\", which exists now", "does not exist", "", with(func(b *builder) {
 			b.podEvent("FailedMount", `MountVolume.SetUp failed for volume "config" : configmap "kube-apiserver" not found`, 21)
 			b.fetch(model.Need{Kind: model.NeedNames, Namespace: "shop", Name: "configmaps"})
-			b.in.Names = append(b.in.Names, finding.ObjectRef{Kind: "ConfigMap", Namespace: "shop", Name: "kube-apiserver"})
+			b.in.Held = append(b.in.Held, model.Held{ObjectRef: finding.ObjectRef{Kind: "ConfigMap", Namespace: "shop", Name: "kube-apiserver"}})
 		})},
 		{"https://github.com/wireapp/wire-server-deploy/issues/143", report.Stuck, pods.ContainerCrashing, "exit code 3", "", "logs", with(func(b *builder) {
 			b.status(crashed(3, 5, "Error"))
@@ -123,7 +124,7 @@ func TestPublicReports(t *testing.T) {
 			s.Name = "api"
 			b.in.Pods[0].Status.ContainerStatuses[0], b.in.Pods[0].Status.Conditions[2].Status = s, corev1.ConditionFalse
 		})},
-		{"https://github.com/vmware-archive/octant/issues/929", report.Stuck, pods.SecretNotFound, `Secret "octant-kubeconfig" does not exist`, "", "get secrets", with(func(b *builder) {
+		{"https://github.com/vmware-archive/octant/issues/929", report.Stuck, config.SecretNotFound, `Secret "octant-kubeconfig" does not exist`, "", "get secrets", with(func(b *builder) {
 			b.podEvent("FailedMount", `MountVolume.SetUp failed for volume "kubeconfig" : secret "octant-kubeconfig" not found`, 9)
 		})},
 		{"https://github.com/k3s-io/helm-controller/issues/250", report.Progressing, pods.ContainerStartError, `exec: "entry": executable file not found in $PATH`, "shim task", "", with(func(b *builder) {

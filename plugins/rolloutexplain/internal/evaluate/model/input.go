@@ -43,7 +43,7 @@ type Input struct {
 	StorageClasses []storagev1.StorageClass       `json:"storageClasses,omitempty"`
 	DeviceClaims   []device.Claim                 `json:"deviceClaims,omitempty"`
 	Leases         []coordinationv1.Lease         `json:"leases,omitempty"`
-	Names          []finding.ObjectRef            `json:"names,omitempty"` // ConfigMaps and Secrets that exist, by name alone
+	Held           []Held                         `json:"held,omitempty"` // ConfigMaps and Secrets that exist
 	Logs           []PodLog                       `json:"logs,omitempty"`
 
 	Fetched []Need      `json:"fetched,omitempty"` // needs that were asked for, answered or not
@@ -65,6 +65,12 @@ type NodePod struct {
 	HostPorts   []int32             `json:"hostPorts,omitempty"`
 	Terminating bool                `json:"terminating,omitempty"`
 	Ends        *time.Time          `json:"ends,omitempty"` // end of the grace period of a terminating pod
+}
+
+// Held is a ConfigMap or a Secret: its name and, as its managedFields tell them, its keys; never a value. No keys: not known.
+type Held struct {
+	finding.ObjectRef
+	Keys []string `json:"keys,omitempty"`
 }
 
 // PodLog is the tail of a container's log.
@@ -92,7 +98,7 @@ const (
 	NeedStorageClasses NeedKind = "storageClasses" // all
 	NeedDeviceClaim    NeedKind = "deviceClaim"    // one ResourceClaim
 	NeedLease          NeedKind = "lease"          // of a control-plane component, in kube-system, or of a node
-	NeedNames          NeedKind = "names"          // ConfigMaps or Secrets of the namespace, names alone
+	NeedNames          NeedKind = "names"          // ConfigMaps or Secrets of the namespace, their names and keys
 	NeedLog            NeedKind = "log"            // last lines of a container
 )
 

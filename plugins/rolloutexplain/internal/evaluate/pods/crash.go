@@ -10,6 +10,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/lookup"
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/config"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/rule"
@@ -89,7 +90,7 @@ func crash(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Co
 		}
 	}
 	if !podfact.NeverRan(end) {
-		readLog(e, w, p, spec.Name, running, c)
+		readLog(e, w, p, spec, running, c)
 	}
 	return c
 }
@@ -112,12 +113,16 @@ func quoteEnd(p *model.Pod, name string, s *corev1.ContainerStatus, end *corev1.
 }
 
 // readLog adds the log of the run that ended, where it may say more than the end does.
-func readLog(e *model.Evaluation, w *model.Workload, p *model.Pod, name string, previous bool, c *model.Cause) {
+func readLog(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, previous bool, c *model.Cause) {
+	name := spec.Name
 	none := attachLog(e, p, name, previous, c)
 	if c.Log != nil && c.Code == ContainerCrashing && plain.ContainsAny(strings.Join(c.Log.Lines, " "), "exec format error") {
 		e.Recode(c, ExecFormatError)
 		c.Message = fmt.Sprintf("exec format error: the program of %s is a script without #!, or is for another CPU architecture "+
 			"than node %s", p.Called(name), p.Spec.NodeName)
+	}
+	if c.Log != nil && (c.Code == ContainerCrashing || c.Code == InitContainerFailing) {
+		readDirectory(e, w, p, spec, c)
 	}
 	if c.Log != nil && lookup.In(c.Log.Lines...).Failed() {
 		c.WithNext(e.NextCluster(finding.Read, "The log tells of a name that was not resolved: check cluster DNS", "dns", "check"))
@@ -132,6 +137,18 @@ func readLog(e *model.Evaluation, w *model.Workload, p *model.Pod, name string, 
 		args = append(args, "--previous")
 	}
 	c.WithNext(e.Next(w, finding.Read, "Read the log of the previous run", args...))
+}
+
+// readDirectory says of a program that ends because a file is a directory which one it is, and why.
+func readDirectory(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, c *model.Cause) {
+	mounts, named := config.ReadAsFile(spec.VolumeMounts, c.Log.Lines)
+	for i := range mounts {
+		if d := config.DirectoryAt(e, w, p, spec.Name, &mounts[i]); d.Why != "" && (named || d.Code != "") {
+			noFile(e, c, c.Message, &mounts[i], d)
+			c.Confidence = "medium"
+			return
+		}
+	}
 }
 
 // limitRanger is the annotation in which the API server notes what LimitRanges have set.
@@ -201,6 +218,8 @@ func crashBears(f *report.Finding) []string {
 	switch {
 	case strings.Contains(text, "address already in use"):
 		return []string{".ports", ".command", ".args", ".image", "hostNetwork", "PORT", "ADDR", "LISTEN"}
+	case strings.Contains(text, "no file to mount at"):
+		return []string{"olume"}
 	case strings.Contains(text, "exit code 127"), strings.Contains(text, "exit code 126"):
 		return []string{".command", ".args", ".image", "olume", "workingDir", "env[PATH]"}
 	}

@@ -12,12 +12,13 @@ import (
 
 	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/sorting"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/config"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/placement"
 )
 
 // Rules are the findings about pods that have a node, in the order of a pod's life.
-var Rules = slices.Concat(nodeRules, startRules, volumesRules, imageRules, configRules, containersRules, startErrorRules,
+var Rules = slices.Concat(nodeRules, startRules, volumesRules, imageRules, config.Rules, configRules, containersRules, startErrorRules,
 	crashRules, probeKillRules, readyRules, endRules)
 
 // Causes diagnoses the pods. Of pods in an equal state only some are asked for events and logs.

@@ -12,6 +12,7 @@ import (
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/config"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/rule"
@@ -63,7 +64,8 @@ func startError(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *core
 }
 
 func startErrorText(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, reason, message string) *model.Cause {
-	short := cmp.Or(mountFailed(spec, message), directoryFailed(spec, message), runtimeWords(message))
+	mount, failed := mountFailed(spec, message)
+	short := cmp.Or(failed, directoryFailed(spec, message), runtimeWords(message))
 	c := e.Cause(p, model.StageRun, ContainerStartError, report.LikelyFatal, "%s cannot be started: %s", p.Called(spec.Name), short).
 		WithKey(short)
 	c.In(spec.Name)
@@ -75,6 +77,11 @@ func startErrorText(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *
 		c.Class, c.Severity, c.SelfHealing = report.Transient, finding.Warning, "maybe"
 	}
 	c.WithEvidence(plain.Evidence("Pod "+p.Name, p.StatusPath(spec.Name), reason+": "+message, plain.NoTime))
+	if mount != nil && strings.HasSuffix(failed, notDirectory) {
+		if d := config.DirectoryAt(e, w, p, spec.Name, mount); d.Why != "" {
+			return noFile(e, c, p.Called(spec.Name)+" cannot be started", mount, d)
+		}
+	}
 	for _, part := range startParts {
 		if strings.Contains(message, part.mark) && strings.Contains(short, part.says) {
 			return c.WithNext(e.Next(w, finding.Read, part.why, "get", "pod", p.Name, "-o",
@@ -89,7 +96,7 @@ func startErrorText(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *
 // Says is what our own words say of it, too.
 var startParts = []struct{ mark, says, why, path string }{
 	{
-		"error mounting ", "not a directory",
+		"error mounting ", notDirectory,
 		"Read the volume mounts of the container: a directory cannot replace a file of the image, nor a file (subPath) a directory",
 		".volumeMounts",
 	},
@@ -98,7 +105,10 @@ var startParts = []struct{ mark, says, why, path string }{
 	{"exec", "", "Read the command and the arguments of the container", "['command','args']"},
 }
 
-const workingDirectory = "its working directory "
+const (
+	workingDirectory = "its working directory "
+	notDirectory     = "not a directory"
+)
 
 var (
 	chdir = regexp.MustCompile(`chdir to cwd \("([^"]+)"\) .*: ([a-z -]+)$`)
@@ -122,17 +132,27 @@ func directoryFailed(spec *corev1.Container, message string) string {
 
 var mountedAt = regexp.MustCompile(`error mounting ".*" to rootfs at "([^"]+)": .*: ([a-z ]+)$`)
 
-// mountFailed says which volume cannot be mounted where, of the runtime's error; empty: it speaks of something else.
-func mountFailed(spec *corev1.Container, message string) string {
+// mountFailed says which volume cannot be mounted where, of the runtime's error; nil: it speaks of something else.
+func mountFailed(spec *corev1.Container, message string) (*corev1.VolumeMount, string) {
 	parts := mountedAt.FindStringSubmatch(strings.TrimSuffix(message, ": unknown"))
 	if parts == nil {
-		return ""
+		return nil, ""
 	}
 	at := slices.IndexFunc(spec.VolumeMounts, func(m corev1.VolumeMount) bool { return path.Clean(m.MountPath) == parts[1] })
 	if at < 0 {
-		return ""
+		return nil, ""
 	}
-	return fmt.Sprintf("volume %q cannot be mounted at %s: %s", spec.VolumeMounts[at].Name, plain.OneLine(parts[1]), parts[2])
+	m := &spec.VolumeMounts[at]
+	return m, fmt.Sprintf("volume %q cannot be mounted at %s: %s", m.Name, plain.OneLine(parts[1]), parts[2])
+}
+
+// noFile says of a container that fails with a directory in a file's place why there is none.
+func noFile(e *model.Evaluation, c *model.Cause, fails string, mount *corev1.VolumeMount, d config.Directory) *model.Cause {
+	if d.Code != "" {
+		e.Recode(c, d.Code)
+	}
+	c.Message = fmt.Sprintf("%s: no file to mount at %s: %s", fails, path.Clean(mount.MountPath), d.Why)
+	return c.WithKey(c.Message).WithNext(d.Next)
 }
 
 // runtimeWords keeps the part of a runtime's error that names the file or the reason.

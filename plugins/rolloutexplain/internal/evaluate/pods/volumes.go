@@ -9,6 +9,7 @@ import (
 
 	eventfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/config"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/model"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/plain"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/rolloutexplain/internal/evaluate/rule"
@@ -58,7 +59,7 @@ func volumeCause(e *model.Evaluation, w *model.Workload, p *model.Pod, events []
 			ev = inner
 		}
 	}
-	if c := missingObject(e, w, p, ev.Message); c != nil {
+	if c := config.Missing(e, w, p, ev.Message); c != nil {
 		c.Stage = model.StageVolume
 		c.Message = "a volume cannot be mounted: " + c.Message
 		return c.ByEvent(ev)
