@@ -2,6 +2,7 @@ package pods
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -116,12 +117,8 @@ func quoteEnd(p *model.Pod, name string, s *corev1.ContainerStatus, end *corev1.
 func readLog(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.Container, previous bool, c *model.Cause) {
 	name := spec.Name
 	none := attachLog(e, p, name, previous, c)
-	if c.Log != nil && c.Code == ContainerCrashing && plain.ContainsAny(strings.Join(c.Log.Lines, " "), "exec format error") {
-		e.Recode(c, ExecFormatError)
-		c.Message = fmt.Sprintf("exec format error: the program of %s is a script without #!, or is for another CPU architecture "+
-			"than node %s", p.Called(name), p.Spec.NodeName)
-	}
 	if c.Log != nil && (c.Code == ContainerCrashing || c.Code == InitContainerFailing) {
+		readFormat(e, p, name, c)
 		readDirectory(e, w, p, spec, c)
 	}
 	if c.Log != nil && lookup.In(c.Log.Lines...).Failed() {
@@ -137,6 +134,25 @@ func readLog(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.
 		args = append(args, "--previous")
 	}
 	c.WithNext(e.Next(w, finding.Read, "Read the log of the previous run", args...))
+}
+
+// execFailed is runc's line for the program of a container; other lines are about programs that this one executes.
+var execFailed = regexp.MustCompile(`(?i)^exec \S+: exec format error$|exec user process caused.*exec format error`)
+
+// readFormat recognizes a program that the kernel cannot execute, by the last line of a log.
+func readFormat(e *model.Evaluation, p *model.Pod, name string, c *model.Cause) {
+	last := c.Log.Lines[len(c.Log.Lines)-1]
+	switch {
+	case execFailed.MatchString(last):
+		c.Message = fmt.Sprintf("exec format error: the program of %s is a script without #!, or is for another CPU architecture "+
+			"than node %s", p.Called(name), p.Spec.NodeName)
+	case plain.ContainsAny(last, "exec format error"):
+		c.Message += ": " + last
+		c.Confidence = "medium"
+	default:
+		return
+	}
+	e.Recode(c, ExecFormatError)
 }
 
 // readDirectory says of a program that ends because a file is a directory which one it is, and why.
