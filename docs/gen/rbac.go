@@ -16,7 +16,7 @@ func permissionsPage(plugins []plugin) ([]byte, error) {
 		return nil, err
 	}
 	var b bytes.Buffer
-	b.WriteString("# Permissions\n\nGenerated; a test runs each plugin with exactly its role. What is missing is never guessed: a check that may not be made is named\nunder `sources`, and `--require-complete` turns that into exit code 4. Secrets are never read.\n")
+	b.WriteString("# Permissions\n\nGenerated; a test runs each plugin with exactly its role. What is missing is never guessed: a check that may not be made is named\nunder `sources`, and `--require-complete` turns that into exit code 4. The values of Secrets are never read.\n")
 	for _, r := range roles {
 		if !slices.ContainsFunc(plugins, func(p plugin) bool { return p.name == r.Plugin }) {
 			continue

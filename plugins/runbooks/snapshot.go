@@ -30,7 +30,7 @@ func snapshotCommand(env *cli.Env, connection *kube.Flags, run runF) *cobra.Comm
 		Use:   "snapshot FILE.tar.gz|DIRECTORY/",
 		Short: "Save what the workflows read, for a ticket or to explain it elsewhere",
 		Long: cli.Long(`Save what nodeinfo, dns check and rollout-explain read into one archive, or into a directory (one that exists, or
-			a name that ends in /), for --from-input. Values that look secret are masked, and Secrets are never read. Both hold one
+			a name that ends in /), for --from-input. Values that look secret are masked, and values of Secrets are never read. Both hold one
 			file for each workflow, which is also what its own --from-input takes. - writes the archive to standard output.`),
 		Example: cli.Example(env, `
 			# Save the cluster

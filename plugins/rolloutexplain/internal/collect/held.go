@@ -31,7 +31,7 @@ func (c *Collector) askHeld(ctx context.Context, n model.Need) answer {
 	s := kube.SourceOf(n.Name, "list", n.Name, err)
 	if s.State == source.Forbidden {
 		// Only for a hint at a similar name: who may not list Secrets lacks nothing.
-		s = source.Source{Name: n.Name, State: source.Skipped, Message: "names are listed only where permissions allow"}
+		s = source.Source{Name: n.Name, State: source.Skipped, Message: "names and keys are listed only where permissions allow"}
 	}
 	return found(s, func(in *model.Input) { in.Held = append(in.Held, list...) })
 }
