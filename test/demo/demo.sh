@@ -28,32 +28,42 @@ if [ "${USE_CURRENT_CONTEXT:-}" = 1 ]; then
 fi
 
 work=$(mktemp -d)
-cluster= # the background job that makes the cluster
-sources= # the one that brings the sources of Kubernetes over the network, while the first plugin is compiled
+jobs=() # in the background, each with a process group of its own
+beside() {
+  set -m
+  "$@" </dev/null &
+  set +m
+  jobs+=($!)
+}
 finish() {
   local job
-  for job in $sources $cluster; do kill -- "-$job" 2>/dev/null || true; done
+  for job in "${jobs[@]}"; do kill -- "-$job" 2>/dev/null || true; done
   rm -rf "$work"
 }
 trap finish EXIT
-set -m
-for part in kube containerd coredns; do (cd "test/cluster/components/$part" && nice go list -deps ./...); done >/dev/null 2>&1 </dev/null &
-sources=$!
-set +m
-make --no-print-directory PLUGINS=runbooks plugins
-set -m
-{ make --no-print-directory build && bin/cluster up; } >"$work/kubeconfig" 2>"$work/up" </dev/null &
-cluster=$!
-set +m
 
-say "A recorded cluster, while a real one is built: what is wrong, and where does it begin?"
+# The first plugin as soon as can be, with nothing beside it. Its modules come over the network, many at once.
+GOMAXPROCS=16 go list -deps ./cmd/kubectl-nodeinfo >/dev/null
+make --no-print-directory PLUGINS=nodeinfo plugins
+# The sources of Kubernetes come while the other plugins are compiled, and the cluster is made.
+sources() { for part in kube containerd coredns; do (cd "test/cluster/components/$part" && nice go list -deps ./... >/dev/null 2>&1) || true; done; }
+beside sources
+build() { make --no-print-directory PLUGINS=runbooks plugins && touch "$work/runbooks" && make --no-print-directory build && bin/cluster up; }
+beside build >"$work/kubeconfig" 2>"$work/up"
+cluster=${jobs[-1]}
+
+say "A recorded cluster, while a real one is built. Are its nodes well?"
+tar -xzf test/demo/cluster.tar.gz -C "$work" nodeinfo.json
+show kubectl-nodeinfo --from-input "$work/nodeinfo.json"
+say "What is wrong, and where does it begin? (All plugins together; they are being compiled.)"
+until [ -e "$work/runbooks" ] || ! kill -0 "$cluster" 2>/dev/null; do sleep 0.2; done
 show kubectl-runbooks --from-input test/demo/cluster.tar.gz
 
 say "The real cluster is being built. The first time this takes minutes, later seconds."
 tail -n +1 -f --pid="$cluster" "$work/up" >&2 &
 wait "$cluster" || { echo "error: the cluster was not made" >&2; exit 1; }
 wait
-cluster= sources=
+jobs=()
 KUBECONFIG=$(tail -n 1 "$work/kubeconfig")
 export KUBECONFIG PATH=$(bin/cluster bin):$PATH
 
