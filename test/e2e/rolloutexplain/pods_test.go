@@ -69,12 +69,15 @@ func starting() []scenario {
 	overFile.steps = append([]step{run("create", "configmap", "settings", "--from-literal=app.conf=1")}, overFile.steps...)
 	readAsFile := change("subpath-no-key-read", "a subPath that is no key of the ConfigMap, which the program reads", 1, app{pod: volume, command: "cat /srv/app.cnf", extra: "\n        volumeMounts: [{name: v, mountPath: /srv/app.cnf, subPath: app.cnf}]"}, "ConfigKeyNotFound", stuck, "describe configmap settings", soon, 3, fmt.Sprintf(noFile, "/srv/app.cnf"))
 	readAsFile.steps = append([]step{run("create", "configmap", "settings", "--from-literal=app.conf=1")}, readAsFile.steps...)
+	// It keeps the directory that it began with: a key that comes later helps its successor.
+	cameLate := change("subpath-key-came-late", "a key that its ConfigMap gets after the pod with its subPath", 1, app{pod: volume, extra: "\n        volumeMounts: [{name: v, mountPath: /etc/passwd, subPath: app.cnf}]"}, "ContainerStartError", stuck, "delete pod", soon, 3, `ConfigMap "settings" has key "app.cnf", and was changed after the pod started`)
+	cameLate.steps = append([]step{overFile.steps[0]}, append(cameLate.steps, pause(10*time.Second), run("patch", "configmap", "settings", "-p", `{"data":{"app.cnf":"1"}}`))...)
 	similar := change("configmap-misspelled", "a ConfigMap with a slip in its name", 1, app{extra: env("configMapKeyRef: {name: setings, key: a}")}, "ConfigMapNotFound", stuck, "get configmaps", nil, 0, `closest existing name: "settings"`)
 	similar.steps = append([]step{run("create", "configmap", "settings", "--from-literal=a=1")}, similar.steps...)
 	healed := change("configmap-created-later", "a ConfigMap that is created while --wait waits", 1, app{extra: env("configMapKeyRef: {name: settings, key: a}")}, "ConfigMapNotFound", stuck, "", nil, 0)
 	healed.during = run("create", "configmap", "settings", "--from-literal=a=1")
 	healed.wait, healed.exit = []string{"--timeout=70s", "--stable-for=1s"}, 0
-	return append(list, missingKey, overFile, readAsFile, similar, healed)
+	return append(list, missingKey, overFile, readAsFile, cameLate, similar, healed)
 }
 
 func running() []scenario {

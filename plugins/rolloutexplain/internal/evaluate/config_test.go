@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -78,6 +79,16 @@ func TestAMountWithoutItsFile(t *testing.T) {
 	}{
 		{"over a file", start, "app.cnf", nil, config.ConfigKeyNotFound, `container "api" cannot be started: ` + noKey, "describe configmap settings"},
 		{"a key that there is", start, "app.conf", nil, pods.ContainerStartError, "", ".volumeMounts"},
+		{"a key that may have come since", func(b *builder) {
+			start(b)
+			at := ago(10 * time.Second)
+			b.in.Held[0].Changed = &at
+		}, "app.conf", nil, pods.ContainerStartError, `ConfigMap "settings" has key "app.conf", and was changed after the pod started`, "delete pod api-2-x"},
+		{"a key that was there before", func(b *builder) {
+			start(b)
+			at := ago(10 * time.Minute)
+			b.in.Held[0].Changed = &at
+		}, "app.conf", nil, pods.ContainerStartError, "", ".volumeMounts"},
 		{"the whole volume over a file", start, "", nil, pods.ContainerStartError, `volume "v" (ConfigMap "settings") is mounted there as a directory, without subPath`, ".volumeMounts"},
 		{"no item", start, "app.conf", items, pods.ContainerStartError, `volume "v" (ConfigMap "settings") has no file "app.conf"; its items: d/app.conf`, ".volumeMounts"},
 		{"an item", start, "d/app.conf", items, pods.ContainerStartError, "", ".volumeMounts"},

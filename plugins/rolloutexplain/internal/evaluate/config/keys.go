@@ -25,7 +25,7 @@ func (o object) String() string { return fmt.Sprintf("%s %q", o.kind, o.name) }
 func keyMissing(e *model.Evaluation, w *model.Workload, p *model.Pod, o object, key, wanted string) *model.Cause {
 	c := e.Cause(p, model.StageConfig, ConfigKeyNotFound, report.LikelyFatal, "%s has no key %q%s", o, key, wanted).
 		WithKey(o.kind + o.name + key).WithNext(o.listKeys(e, w))
-	keys, _ := o.keys(e, p)
+	keys := o.keys(e, p).Keys
 	if slices.Contains(keys, key) {
 		existsNow(c, fmt.Sprintf("key %q of %s", key, o))
 		return c
@@ -38,14 +38,14 @@ func (o object) listKeys(e *model.Evaluation, w *model.Workload) finding.Next {
 	return e.Next(w, finding.Read, "List the existing keys", "describe", strings.ToLower(o.kind), o.name)
 }
 
-// keys are those of an object, and whether they are known.
-func (o object) keys(e *model.Evaluation, p *model.Pod) (keys []string, known bool) {
+// keys are those of an object; none: not known.
+func (o object) keys(e *model.Evaluation, p *model.Pod) model.Held {
 	for _, h := range held(e, p.Namespace, o.kind) {
 		if h.Name == o.name {
-			return h.Keys, len(h.Keys) > 0
+			return h
 		}
 	}
-	return nil, false
+	return model.Held{}
 }
 
 // absent says that an object does not exist, where others of its kind are known.
@@ -102,14 +102,22 @@ func DirectoryAt(e *model.Evaluation, w *model.Workload, p *model.Pod, container
 	if o.optional && o.absent(e, p) {
 		return Directory{Why: o.String() + ", which is optional, does not exist", Code: notFound[o.kind], Next: listObjects(e, w, o.kind)}
 	}
-	keys, known := o.keys(e, p)
-	if !known || slices.Contains(keys, file) {
+	switch h := o.keys(e, p); {
+	case len(h.Keys) == 0:
 		return Directory{}
+	case !slices.Contains(h.Keys, file):
+		return Directory{
+			Why:  fmt.Sprintf("%s has no key %q", o, file) + tellKeys(h.Keys, file),
+			Code: ConfigKeyNotFound, Next: o.listKeys(e, w),
+		}
+	case h.Changed != nil && p.CreationTimestamp.Before(h.Changed):
+		return Directory{
+			Why: fmt.Sprintf("%s has key %q, and was changed after the pod started: if the key is new, the pod keeps the empty directory "+
+				"made in its place", o, file),
+			Next: e.Next(w, finding.Destructive, "Replace the pod, so that it gets the file", "delete", "pod", p.Name),
+		}
 	}
-	return Directory{
-		Why:  fmt.Sprintf("%s has no key %q", o, file) + tellKeys(keys, file),
-		Code: ConfigKeyNotFound, Next: o.listKeys(e, w),
-	}
+	return Directory{}
 }
 
 // holds says whether a path is a file of a volume, or a directory that holds one.

@@ -8,6 +8,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/device"
@@ -70,7 +71,8 @@ type NodePod struct {
 // Held is a ConfigMap or a Secret: its name and, as its managedFields tell them, its keys; never a value. No keys: not known.
 type Held struct {
 	finding.ObjectRef
-	Keys []string `json:"keys,omitempty"`
+	Keys    []string     `json:"keys,omitempty"`
+	Changed *metav1.Time `json:"changed,omitempty"` // the newest write of keys or values; nil: not known
 }
 
 // PodLog is the tail of a container's log.
