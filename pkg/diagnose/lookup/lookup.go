@@ -26,7 +26,7 @@ func (l Failure) Failed() bool { return l.Unanswered || l.NotFound || l.Unclear 
 var (
 	unanswered = regexp.MustCompile(`temporary failure in name resolution|server misbehaving|\beai_again\b|\bservfail\b|` +
 		`no servers could be reached`)
-	notFound = regexp.MustCompile(`no such host|name or service not known|name does not resolve|\benotfound\b|\bnxdomain\b|` +
+	notFound = regexp.MustCompile(`no such host|name or service not |name does not resolve|\benotfound\b|\bnxdomain\b|` +
 		`nodename nor servname provided`)
 	unclear = regexp.MustCompile(`bad address '|could not resolve host|unknownhostexception|unable to resolve host|` +
 		`could not translate host name|failed to resolve (?:the )?(?:host|name|address|dns|['"][a-z0-9])|name resolution failed|` +
