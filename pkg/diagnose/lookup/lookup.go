@@ -19,9 +19,10 @@ type Failure struct {
 // Failed says whether a lookup failed.
 func (l Failure) Failed() bool { return l.Unanswered || l.NotFound || l.Unclear }
 
-// The words of resolvers for a lookup that failed, in lower case. glibc and musl tell a name that does not exist (EAI_NONAME) from a server
-// that does not answer (EAI_AGAIN), and so do Go and Node.js; busybox, curl and Java do not. Whole words: FileNotFoundException and
-// ModuleNotFoundError have "enotfound" in them. What a compiler or a registry's client "can't resolve" is no host.
+// The words of resolvers for a lookup that failed, in lower case. glibc and musl tell a name that does not exist (EAI_NONAME) from a
+// server that does not answer (EAI_AGAIN), and so do Go and Node.js; busybox, curl, Java and most servers do not. Whole words:
+// FileNotFoundException and ModuleNotFoundError have "enotfound" in them. What a compiler or a registry's client "can't resolve" is no
+// host.
 // https://man7.org/linux/man-pages/man3/gai_strerror.3.html, https://pkg.go.dev/net#DNSError
 var (
 	unanswered = regexp.MustCompile(`temporary failure in name resolution|server misbehaving|\beai_again\b|\bservfail\b|` +
@@ -29,7 +30,8 @@ var (
 	notFound = regexp.MustCompile(`no such host|name or service not |name does not resolve|\benotfound\b|\bnxdomain\b|` +
 		`nodename nor servname provided`)
 	unclear = regexp.MustCompile(`bad address '|could not resolve host|unknownhostexception|unable to resolve host|` +
-		`could not translate host name|failed to resolve (?:the )?(?:host|name|address|dns|['"][a-z0-9])|name resolution failed|` +
+		`could not translate host name|failed to resolve (?:the )?(?:host|name|address|dns|['"][a-z0-9])|(?:name|dns) resolution failed|` +
+		`host not found in upstream|could not resolve address|dns lookup failed|unknown mysql server host|` +
 		`(?:nslookup|ping6?|wget|nc|telnet|traceroute6?): can't resolve '`)
 	// goLookup is Go's error for a server that does not answer: "lookup db on 10.96.0.10:53: read udp …: i/o timeout".
 	goLookup = regexp.MustCompile(`lookup \S+(?: on \S+:53)?: .*(?:i/o timeout|connection refused|no route to host|network is unreachable)`)
@@ -37,7 +39,7 @@ var (
 
 // nameIn finds the name that was looked up, in the words of Go, Node.js, busybox, curl and others.
 var nameIn = regexp.MustCompile(`(?i)(?:lookup |getaddrinfo (?:enotfound|eai_again) |bad address '|resolve host:? ['"]?|resolve '|` +
-	`host name "|unknownhostexception: )([a-z0-9]([a-z0-9._-]*[a-z0-9])?)`)
+	`(?:host name|upstream) "|address '|server host '|resolution failed for |unknownhostexception: )([a-z0-9]([a-z0-9._-]*[a-z0-9])?)`)
 
 // In reads the lines of a log, or the output of a command.
 func In(lines ...string) Failure {

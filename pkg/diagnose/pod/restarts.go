@@ -92,7 +92,8 @@ func matches(r corev1.ContainerRestartRule, code int32) bool {
 
 // Looping says whether a container falls again and again. The kubelet's word for it is not enough: a container that ends
 // at once shows as terminated through a whole back-off, and as running in each short run between two; so its restarts and
-// its last end count. One restart is none yet; nor are two ends that are further apart than the longest back-off, unless it ends often.
+// its last end count. One restart is none yet; nor are two ends that are further apart than the longest back-off, unless it ends
+// often.
 func Looping(p *corev1.Pod, s *corev1.ContainerStatus, now time.Time) bool {
 	if Waiting(s) == BackOff {
 		return true
