@@ -3,8 +3,9 @@
 # and E2E_CLUSTER-PACKAGE, which are removed at the end. E2E_PACKAGES and E2E_ARGS narrow the run. What the plugins asked of
 # the API servers is held against docs/gen/testdata/requests, from which the published roles follow; E2E_RECORD=1 adds to it, and
 # saves what the pictures in docs are made of.
-# E2E_ALL=1 adds the packages whose clusters are of another make. Four packages run at a time (E2E_LANES): most of the time one waits
-# for what a cluster does by its own clocks, and the scenarios of rollout-explain begin only where the others leave a processor idle.
+# E2E_ALL=1 adds the packages whose clusters are of another make, and E2E_THEN names a target of make, which runs once no package
+# waits for a lane. Four packages run at a time (E2E_LANES): most of the time one waits for what a cluster does by its own clocks, and
+# the scenarios of rollout-explain begin only where the others leave a processor idle.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export GOGC=400 E2E_BIN=$PWD/bin E2E_CLUSTER=${E2E_CLUSTER:-e2e}
@@ -13,6 +14,7 @@ if [ -n "${E2E_KUBECONFIG:-}" ]; then
 else
   if [ "$(uname -s)" != Linux ] || [ "$(id -u)" != 0 ]; then
     echo "e2e: skipped: the embedded cluster's nodes need Linux and root; E2E_KUBECONFIG=… runs what any cluster can show" >&2
+    [ -z "${E2E_THEN:-}" ] || exec make --no-print-directory "$E2E_THEN"
     exit 0
   fi
   E2E_KUBECTL=$(bin/cluster bin)
@@ -93,12 +95,21 @@ run_package() {
   done
 }
 
+run_then() {
+  local began=$SECONDS
+  make --no-print-directory "$E2E_THEN" || touch "$work/$E2E_THEN.failed"
+  echo "e2e: $E2E_THEN: $((SECONDS - began)) s" >&2
+}
+
 # lane runs packages, each as soon as it is free, and prints what one said when it has ended.
 lane() {
   set +m # all of it is one process group
   local package
   while package=$(flock "$work/queue" sh -c 'head -n 1 "$1" && sed -i 1d "$1"' - "$work/queue") && [ -n "$package" ]; do
-    run_package "$package" >"$work/$package.log" 2>&1
+    case $package in
+    then) run_then ;;
+    *) run_package "$package" ;;
+    esac >"$work/$package.log" 2>&1
     flock "$work/printing" cat "$work/$package.log"
   done
 }
@@ -116,8 +127,9 @@ read -ra alone <<<"$alone"
 lanes=${E2E_LANES:-4}
 if [ -n "${E2E_KUBECONFIG:-}" ] || [ ${#packages[@]} -eq 1 ] || [ "$lanes" -lt 2 ]; then
   alone=("${packages[@]}" "${alone[@]}")
+  [ -z "${E2E_THEN:-}" ] || run_then
 else
-  printf '%s\n' "${packages[@]}" >"$work/queue"
+  printf '%s\n' "${packages[@]}" ${E2E_THEN:+then} >"$work/queue"
   set -m # each lane is a process group, which an interrupt ends as a whole
   for i in $(seq "$lanes"); do
     lane "$i" &
