@@ -26,13 +26,25 @@ func TestReportedPods(t *testing.T) {
 		writes("edited", "echo options edns0 >>/etc/resolv.conf"),
 		strings.NewReplacer("busybox:1.36", "no-such-image:1", "IfNotPresent", "Never").Replace(pod("absent", node, "")),
 		`{"apiVersion":"v1","kind":"List","items":[
+			{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"side"},"data":{"Corefile":".:53 {\n bind 127.0.0.1\n forward . ` + c.MustKubectl(t, "get", "service", "kube-dns", "-n", "kube-system", "-o", "jsonpath={.spec.clusterIP}") + `\n}\n"}},
+			{"apiVersion":"v1","kind":"Pod","metadata":{"name":"side"},"spec":{"nodeName":"` + node + `","terminationGracePeriodSeconds":0,"dnsPolicy":"None",
+				"dnsConfig":{"nameservers":["127.0.0.1"],"searches":["` + ns + `.svc.cluster.local","svc.cluster.local","cluster.local"],"options":[{"name":"ndots","value":"5"}]},
+				"volumes":[{"name":"side","configMap":{"name":"side"}}],
+				"containers":[{"name":"c","image":"busybox:1.36","imagePullPolicy":"IfNotPresent","command":["sleep","100000"]},
+					{"name":"dns","image":"` + c.MustKubectl(t, "get", "deployment", "coredns", "-n", "kube-system", "-o", "jsonpath={.spec.template.spec.containers[0].image}") + `",
+						"imagePullPolicy":"IfNotPresent","args":["-conf","/side/Corefile"],"volumeMounts":[{"name":"side","mountPath":"/side"}]}]}}]}`,
+		`{"apiVersion":"v1","kind":"List","items":[
+			{"apiVersion":"v1","kind":"Service","metadata":{"name":"late"},"spec":{"clusterIP":"None","selector":{"app":"late"},"ports":[{"name":"sql","port":5432}]}},
+			{"apiVersion":"apps/v1","kind":"StatefulSet","metadata":{"name":"late"},"spec":{"serviceName":"late","replicas":2,"podManagementPolicy":"Parallel","selector":{"matchLabels":{"app":"late"}},"template":{"metadata":{"labels":{"app":"late"}},"spec":{"terminationGracePeriodSeconds":0,"containers":[
+				{"name":"c","image":"busybox:1.36","imagePullPolicy":"IfNotPresent","command":["sleep","100000"],"readinessProbe":{"exec":{"command":["sh","-c","[ $HOSTNAME = late-0 ]"]},"periodSeconds":1}}]}}}}]}`,
+		`{"apiVersion":"v1","kind":"List","items":[
 			{"apiVersion":"v1","kind":"Service","metadata":{"name":"set"},"spec":{"clusterIP":"None","selector":{"app":"set"},"ports":[{"name":"sql","port":5432}]}},
 			{"apiVersion":"v1","kind":"Service","metadata":{"name":"set-hl"},"spec":{"clusterIP":"None","selector":{"app":"set"},"ports":[{"name":"sql","port":5432}]}},
 			{"apiVersion":"apps/v1","kind":"StatefulSet","metadata":{"name":"set"},"spec":{"serviceName":"set-hl","replicas":1,"selector":{"matchLabels":{"app":"set"}},"template":{"metadata":{"labels":{"app":"set"}},"spec":{"terminationGracePeriodSeconds":0,"containers":[{"name":"c","image":"busybox:1.36","imagePullPolicy":"IfNotPresent","command":["sleep","100000"]}]}}}}]}`,
 	} {
 		c.Apply(t, p, "-n", ns)
 	}
-	running(t, c, ns, "alias", "elsewhere", "cache", "rewritten", "edited", "set-0")
+	running(t, c, ns, "alias", "elsewhere", "cache", "rewritten", "edited", "set-0", "late-0", "side")
 	server := strings.TrimPrefix(strings.Fields(c.MustKubectl(t, "-n", "kube-system", "get", "pods", "-l", "k8s-app=kube-dns", "-o", "name"))[0], "pod/")
 	for _, tt := range []struct {
 		name, verdict, code, says string
@@ -47,6 +59,8 @@ func TestReportedPods(t *testing.T) {
 		{"one with another option", "Healthy", "", "", []string{"check", "--from", "edited", "-n", ns}},
 		{"a host name under another Service", "Degraded", "NameNotFound", "pod set-0 has its name under Service set-hl", []string{"resolve", "set-0.set." + ns}},
 		{"the same under its serviceName", "Healthy", "", "", []string{"resolve", "set-0.set-hl." + ns}},
+		{"a member that is not Ready", "Degraded", "NameNotFound", "pod late-1 is not Ready, and has no name until it is", []string{"resolve", "late-1.late." + ns}},
+		{"a DNS server in the pod", "Healthy", "", "", []string{"check", "--from", "side", "-n", ns}},
 		{"a pod that does not run", "Unknown", "", "the pod is not running (ErrImageNeverPull)", []string{"check", "--from", "pod/absent", "-n", ns}},
 		{"a DNS pod itself", "Unknown", "", "is a DNS server, which uses the resolver of its node by design", []string{"check", "--from", "pod/" + server, "-n", "kube-system"}},
 	} {

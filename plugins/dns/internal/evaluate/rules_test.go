@@ -255,10 +255,14 @@ func replicaFaults() []fault {
 		}, near: func(in *Input) {
 			in.Pods[1].Status.Conditions[0].Status, in.Pods[1].CreationTimestamp = corev1.ConditionFalse, ago(3*time.Second)
 		}},
-		{code: "ReplicaStale", before: newer, after: func(in *Input) { serial(in, 0, noon.Add(-time.Minute)) }, near: newer, nearly: func(in *Input) {
-			serial(in, 0, noon.Add(-9*time.Minute))
-			serial(in, 1, noon.Add(-9*time.Minute))
-		}},
+		{code: "ReplicaStale", before: newer, after: func(in *Input) {
+			serial(in, 0, noon.Add(-time.Minute))
+			for i, a := range in.Probes[1].Answers {
+				if strings.HasPrefix(a.Name, "new.shop.") {
+					in.Probes[1].Answers[i].Rcode, in.Probes[1].Answers[i].Records = "NXDOMAIN", nil
+				}
+			}
+		}, near: newer, nearly: func(in *Input) { serial(in, 0, noon.Add(-time.Minute)) }}, // the other's clock is behind: it knows the new name
 		{code: "ReplicaWrongAnswer", after: func(in *Input) {
 			for i, a := range in.Probes[0].Answers {
 				if strings.HasPrefix(a.Name, "api.shop.") && a.Type == "A" {

@@ -323,6 +323,19 @@ func Lag(w *facts.Snapshot, serial uint32) (time.Duration, bool) {
 	return w.Now.Sub(oldest), true
 }
 
+// Knows says whether a replica rightly answered the name of a Service that was created after its serial: then its node's clock is behind,
+// and not the replica.
+func Knows(w *facts.Snapshot, p facts.Probe, serial uint32) bool {
+	seen := time.Unix(int64(serial), 0).Add(clockTolerance)
+	return slices.ContainsFunc(p.Answers, func(a report.Answer) bool {
+		if len(a.Records) == 0 || !Right(w, a) {
+			return false
+		}
+		svc, _ := ServiceOf(w, a.Name)
+		return svc != nil && svc.CreationTimestamp.After(seen)
+	})
+}
+
 // The serial comes from the node's clock and the creation from the API server's; and a replica may take a while to see
 // a change.
 const (

@@ -157,20 +157,25 @@ func (w *Snapshot) LastFatal(pod *corev1.Pod, mark string) (string, bool) {
 // ReadyEndpoints counts the addresses that the Service sends queries to.
 func (w *Snapshot) ReadyEndpoints(svc *corev1.Service) int {
 	seen := map[string]bool{}
-	for i := range w.Slices {
-		slice := &w.Slices[i]
-		if slice.Namespace != svc.Namespace || slice.Labels[discoveryv1.LabelServiceName] != svc.Name {
-			continue
-		}
-		for _, e := range slice.Endpoints {
-			if records.Ready(e) {
-				for _, a := range e.Addresses {
-					seen[a] = true
-				}
+	for _, e := range w.EndpointsOf(svc) {
+		if records.Ready(e) {
+			for _, a := range e.Addresses {
+				seen[a] = true
 			}
 		}
 	}
 	return len(seen)
+}
+
+// EndpointsOf gives the endpoints of a Service, from all of its EndpointSlices.
+func (w *Snapshot) EndpointsOf(svc *corev1.Service) []discoveryv1.Endpoint {
+	var list []discoveryv1.Endpoint
+	for i := range w.Slices {
+		if s := &w.Slices[i]; s.Namespace == svc.Namespace && s.Labels[discoveryv1.LabelServiceName] == svc.Name {
+			list = append(list, s.Endpoints...)
+		}
+	}
+	return list
 }
 
 func (w *Snapshot) ProbeOf(pod string) *Probe {

@@ -14,6 +14,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/resolver"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/rules/clients"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/rules/names"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/rules/servers"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
@@ -118,7 +119,7 @@ func targetRules(w *facts.Snapshot, walk report.Lookup) []finding.Finding {
 			continue
 		}
 		if svc := w.Engine.Service(labels[len(labels)-1], labels[len(labels)-2]); svc != nil {
-			return clients.ServiceRules(w, svc)
+			return names.ServiceRules(w, svc)
 		}
 	}
 	return nil
@@ -147,11 +148,11 @@ func walkFailure(w *facts.Snapshot, name string, walk report.Lookup) []finding.F
 	case has(resolver.Unknown):
 		return nil
 	case has(resolver.NXDomain):
-		f = clients.ExplainNoAddress(w, step.Name, true)
+		f = names.ExplainNoAddress(w, step.Name, true)
 	case step.A == string(resolver.NoData) && step.AAAA == string(resolver.NoData):
-		f = clients.ExplainNoAddress(w, step.Name, false)
+		f = names.ExplainNoAddress(w, step.Name, false)
 	default:
-		f = w.Make(clients.NoUsableAnswer, finding.Critical, nil, fmt.Sprintf("%s gets no usable answer (A: %s, AAAA: %s)",
+		f = w.Make(names.NoUsableAnswer, finding.Critical, nil, fmt.Sprintf("%s gets no usable answer (A: %s, AAAA: %s)",
 			strings.TrimSuffix(step.Name, "."), step.A, step.AAAA), ask.Answers(w, step.Name), noAnswerNext(w, step.Name))
 		if len(f.Evidence) == 0 {
 			f.Evidence = append(f.Evidence, facts.NewEvidence(step.Source, step.Name, "%s", step.A))
@@ -166,7 +167,7 @@ func walkFailure(w *facts.Snapshot, name string, walk report.Lookup) []finding.F
 
 func noAnswerNext(w *facts.Snapshot, fqdn string) finding.Next {
 	if corefile.InZone(fqdn, w.Zone) {
-		return clients.CheckNext(w)
+		return names.CheckNext(w)
 	}
 	return w.Read("Check the upstream servers, which answer names outside the cluster", "", "dns", "upstream")
 }

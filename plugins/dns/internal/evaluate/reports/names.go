@@ -12,7 +12,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/rules/clients"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/rules/names"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
 
@@ -100,21 +100,21 @@ func namesVerdict(w *facts.Snapshot, out *report.Names, s facts.Scope) {
 	switch s.Kind {
 	case "Service":
 		for _, svc := range w.ServicesOf(s) {
-			all = append(all, clients.ServiceRules(w, svc)...)
+			all = append(all, names.ServiceRules(w, svc)...)
 		}
 	case "StatefulSet":
 		for i := range w.StatefulSet {
 			if w.StatefulSet[i].Name == s.Name {
-				all = append(all, clients.StatefulSetRules(w, &w.StatefulSet[i])...)
+				all = append(all, names.StatefulSetRules(w, &w.StatefulSet[i])...)
 			}
 		}
 		for _, svc := range w.ServicesOf(s) {
-			all = append(all, clients.ServiceRules(w, svc)...)
+			all = append(all, names.ServiceRules(w, svc)...)
 		}
 	case "Pod":
 		for i := range w.Targets {
 			if pod := &w.Targets[i]; pod.Name == s.Name && pod.Namespace == s.Namespace && pod.Spec.Subdomain != "" {
-				all = append(all, clients.SubdomainRules(w, pod)...)
+				all = append(all, names.SubdomainRules(w, pod)...)
 			}
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/rules/clients"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/rules/names"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/rules/servers"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
@@ -33,12 +34,12 @@ func Resolve(in facts.Input, now time.Time, o facts.Options, name string, types 
 		all = append(all, clients.CheckOwnCache(w)...)
 		out.Answers = append(out.Answers, fromReport(w).Answers...)
 		if w.From.Error != "" {
-			all = append(all, clients.CannotAskInside(w))
+			all = append(all, names.CannotAskInside(w))
 		}
 	}
 	all = append(all, clients.HostsOf(w, name)...)
 	all = append(all, clients.CheckLoss(w)...)
-	all = append(all, clients.ResolveFindings(w, ask.AllAnswers(w), name)...)
+	all = append(all, names.ResolveFindings(w, ask.AllAnswers(w), name)...)
 	if expect != "" {
 		met := Meets(out.Answers, expect)
 		out.Met = &met
@@ -47,7 +48,7 @@ func Resolve(in facts.Input, now time.Time, o facts.Options, name string, types 
 	switch answered := answeredCount(out.Answers); {
 	case out.Verdict != report.Healthy:
 	case answered == 0 && w.From != nil && w.From.Error != "":
-		out.Verdict, out.Summary = report.Unknown, clients.CannotAskInside(w).Message
+		out.Verdict, out.Summary = report.Unknown, names.CannotAskInside(w).Message
 	case answered == 0:
 		out.Verdict, out.Summary = report.Unknown, "no server could be queried"+notQueriedReason(w)
 	case len(out.Findings) == 0:

@@ -12,7 +12,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/ask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/rules/clients"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/rules/names"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/rules/servers"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
@@ -205,7 +205,7 @@ func differences(w *facts.Snapshot, out *report.Verification, s facts.Scope, sta
 	if len(replicas) < len(w.Probes) {
 		where = strings.Join(facts.SortedKeys(replicas), ", ") + " only"
 	}
-	return []finding.Finding{w.Make(clients.RecordMismatch, finding.Critical, nil,
+	return []finding.Finding{w.Make(names.RecordMismatch, finding.Critical, nil,
 		fmt.Sprintf("%d %s of %s %s from the API at %s", count, facts.Plural(count, "name"), scopeText(s),
 			map[bool]string{true: "differs", false: "differ"}[count == 1], where), evidence,
 		w.Read("Read the errors of the DNS servers, such as a failed list or watch of the API", "", "dns", "logs", "--errors"))}

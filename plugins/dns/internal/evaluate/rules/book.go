@@ -1,6 +1,6 @@
-// Package rules is the book of all rules of kubectl dns, in the order of the decision tree. The rules stand in two rooms
+// Package rules is the book of all rules of kubectl dns, in the order of the decision tree. The rules stand in three rooms
 // below: servers judges what every pod shares (the Service, the servers, their configuration and upstreams), clients what
-// one pod, one name or one object meets. One room would be too large to hold in mind.
+// one pod meets, names what one name or one object does. One room would be too large to hold in mind.
 //
 // Each file there is a topic, where a code, its catalog entry, what it explains and the check that finds it stand
 // together. A check reads the facts and gives findings; their titles are the catalog's, their severities the check's
@@ -13,6 +13,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/rules/clients"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/rules/names"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/rules/servers"
 )
 
@@ -40,9 +41,9 @@ var Book = finding.NewBook(slices.Concat(
 	clients.NodeRules,
 	clients.CacheRules,
 	servers.AlteredRules,
-	clients.DataRules,
+	names.DataRules,
 	servers.CorefileRules,
 	servers.PlacementRules,
-	clients.NameRules,
+	names.NameRules,
 	[]finding.Rule[facts.Snapshot]{{Entry: finding.UnexplainedEntry()}},
 )...)

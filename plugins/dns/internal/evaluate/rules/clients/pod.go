@@ -36,7 +36,7 @@ var PodRules = []finding.Rule[facts.Snapshot]{
 				"ClusterFirst is. DNS itself is healthy.",
 			Evidence: "spec.dnsPolicy of the pod.",
 			Next:     "Set dnsPolicy to ClusterFirst.",
-			Source:   podPage,
+			Source:   PodPage,
 		},
 		Check: CheckPodConfig,
 	},
@@ -46,7 +46,7 @@ var PodRules = []finding.Rule[facts.Snapshot]{
 			Meaning:  "The pod queries only servers outside the cluster.",
 			Evidence: "spec.dnsConfig.nameservers of the pod, compared with the addresses of the DNS Services and node caches.",
 			Next:     "Add the address of the DNS Service, or set dnsPolicy to ClusterFirst.",
-			Source:   podPage,
+			Source:   PodPage,
 		},
 	},
 	{
@@ -55,7 +55,7 @@ var PodRules = []finding.Rule[facts.Snapshot]{
 			Meaning:  "The kubelet treats dnsPolicy ClusterFirst as Default for a pod on the host network.",
 			Evidence: "spec.hostNetwork and spec.dnsPolicy of the pod.",
 			Next:     "Set dnsPolicy to ClusterFirstWithHostNet.",
-			Source:   podPage,
+			Source:   PodPage,
 		},
 	},
 	{
@@ -91,7 +91,7 @@ var PodRules = []finding.Rule[facts.Snapshot]{
 			Meaning:  "The kubelet drops nameservers after the third, and search domains beyond 32 domains or 2048 characters.",
 			Evidence: "spec.dnsConfig of the pod and the computed resolv.conf.",
 			Next:     "Shorten the lists of nameservers and search domains.",
-			Source:   podPage,
+			Source:   PodPage,
 		},
 	},
 	{
@@ -121,11 +121,11 @@ func CheckPodConfig(w *facts.Snapshot) []finding.Finding {
 	computed := resolver.Compute(pod.Namespace, pod.Spec, w.KubeletFor(pod.Spec.NodeName))
 	show := ShowPod(w)
 	actual, read := w.ActualConf()
-	return slices.Concat(policyOf(w, computed, show), serversOf(w, computed, show), limitRules(w, pod, computed, actual, read, show))
+	return slices.Concat(PolicyOf(w, computed, show), serversOf(w, computed, show), limitRules(w, pod, computed, actual, read, show))
 }
 
-// policyOf judges the pod's dnsPolicy: one that keeps cluster DNS from it.
-func policyOf(w *facts.Snapshot, computed resolver.Computed, show finding.Next) []finding.Finding {
+// PolicyOf judges the pod's dnsPolicy: one that keeps cluster DNS from it.
+func PolicyOf(w *facts.Snapshot, computed resolver.Computed, show finding.Next) []finding.Finding {
 	pod := &w.From.Pod
 	spec := pod.Spec
 	var list []finding.Finding
@@ -135,7 +135,7 @@ func policyOf(w *facts.Snapshot, computed resolver.Computed, show finding.Next) 
 	if w.IsServer(pod) { // which must not query itself
 		return nil
 	}
-	usesCluster := slices.ContainsFunc(computed.Nameservers, func(v string) bool { return ask.Serves(w, v) })
+	usesCluster := slices.ContainsFunc(computed.Nameservers, knowsCluster(w))
 	switch {
 	case usesCluster && !spec.HostNetwork:
 	case spec.HostNetwork && spec.DNSPolicy == corev1.DNSClusterFirst && !usesCluster:
@@ -179,22 +179,48 @@ func limitRules(w *facts.Snapshot, pod *corev1.Pod, computed resolver.Computed, 
 			[]finding.Evidence{facts.NewEvidence("resolv.conf", "search", "%d characters; musl reads fewer than %d", len(conf.SearchLine()),
 				resolver.MuslSearchLine)}, show))
 	}
-	foreign := slices.DeleteFunc(slices.Clone(conf.Nameservers), func(v string) bool { return ask.Serves(w, v) })
+	foreign := slices.DeleteFunc(slices.Clone(conf.Nameservers), knowsCluster(w))
 	if len(foreign) > 0 && len(foreign) < len(conf.Nameservers) {
 		list = append(list, w.Make(MixedNameservers, finding.Warning, object,
 			fmt.Sprintf("pod %s/%s queries cluster DNS and %s; the first answer wins, and the other server does not know cluster names",
 				pod.Namespace, pod.Name, strings.Join(foreign, ", ")),
 			[]finding.Evidence{facts.NewEvidence("resolv.conf", "nameserver", "%s", strings.Join(conf.Nameservers, ", "))}, show))
 	}
-	loopback := slices.ContainsFunc(conf.Nameservers, func(ip string) bool { return strings.HasPrefix(ip, "127.") || ip == "::1" })
-	if loopback && !pod.Spec.HostNetwork {
-		list = append(list, w.Make(LoopbackNameserver, finding.Critical, object,
-			fmt.Sprintf("pod %s/%s queries its own loopback address, where no server listens; the address is the node's stub "+
-				"resolver", pod.Namespace,
-				pod.Name),
-			[]finding.Evidence{facts.NewEvidence("resolv.conf", "nameserver", "%s", strings.Join(conf.Nameservers, ", "))}, show))
-	}
+	list = append(list, loopback(w, pod, conf, show)...)
 	return append(list, wildcards(w, pod)...)
+}
+
+// knowsCluster says of a nameserver whether it is cluster DNS, or has rightly answered the pod a name of the cluster: a server beside
+// the program in its pod, or one of the node's.
+func knowsCluster(w *facts.Snapshot) func(server string) bool {
+	right := ownOf(w).right
+	return func(server string) bool { return ask.Serves(w, server) || slices.Contains(right, server) }
+}
+
+// loopback: a pod has a loopback interface of its own. Nothing listens there where the kubelet copied the file of a node with a stub
+// resolver; where the pod's own spec.dnsConfig has the address, a container of the pod is meant to be the server.
+func loopback(w *facts.Snapshot, pod *corev1.Pod, conf resolver.Conf, show finding.Next) []finding.Finding {
+	own := ownOf(w)
+	var servers []string
+	for _, ip := range conf.Nameservers {
+		if (strings.HasPrefix(ip, "127.") || ip == "::1") && !slices.Contains(slices.Concat(own.right, own.wrong), ip) {
+			servers = append(servers, ip)
+		}
+	}
+	if len(servers) == 0 || pod.Spec.HostNetwork {
+		return nil
+	}
+	severity, why := finding.Critical, "where no server listens; the address is the node's stub resolver"
+	stub := servers[0] == "127.0.0.53" || servers[0] == "127.0.0.54" // systemd-resolved's, which no container runs
+	if c := pod.Spec.DNSConfig; c != nil && slices.Contains(c.Nameservers, servers[0]) && !stub {
+		why = "where no server answers; spec.dnsConfig of the pod has the address"
+		if !slices.Contains(own.asked, servers[0]) {
+			severity, why = finding.Info, "as its spec.dnsConfig says; unknown whether a container of the pod answers there"
+		}
+	}
+	return []finding.Finding{w.Make(LoopbackNameserver, severity, facts.Ref("Pod", pod.Namespace, pod.Name),
+		fmt.Sprintf("pod %s/%s queries its own loopback address, %s", pod.Namespace, pod.Name, why),
+		[]finding.Evidence{facts.NewEvidence("resolv.conf", "nameserver", "%s", strings.Join(conf.Nameservers, ", "))}, show)}
 }
 
 // wildcards: a search domain outside the cluster that answers for a name that does not exist answers every external name.

@@ -1,5 +1,4 @@
-// Package clients judges what one pod, one name or one object of the cluster meets: policies and paths between a pod and
-// the servers, resolver settings, objects whose names mean something else than they say, a name that gives no address.
+// Package clients judges what one pod meets: policies and paths between it and the servers, resolver settings, what answers on its node.
 package clients
 
 import (
@@ -17,7 +16,7 @@ import (
 // Pages that more than one rule rests on.
 const (
 	policyPage = "https://kubernetes.io/docs/concepts/services-networking/network-policies/"
-	podPage    = "https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/"
+	PodPage    = "https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/"
 )
 
 // The codes of this file.

@@ -29,7 +29,7 @@ var FileRules = []finding.Rule[facts.Snapshot]{
 				"the pod is older than a change of the settings, or a container rewrote the file.",
 			Evidence: "The file read in the pod, the kubelet configuration, and the addresses of the DNS Services.",
 			Next:     "Recreate the pod. If the new pod has the same file, find the container that rewrites it.",
-			Source:   podPage,
+			Source:   PodPage,
 		},
 		Explains: []finding.Code{DNSUnavailableFromPod},
 	},

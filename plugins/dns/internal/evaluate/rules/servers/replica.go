@@ -228,7 +228,8 @@ func CheckReplicaStale(w *facts.Snapshot) []finding.Finding {
 		lag, known := ask.Lag(w, serial)
 		wrong := ask.WrongAnswers(w, p, true)
 		behind := len(wrong) > 0 && ask.OtherReplicaIsNewer(w, p, serial, wrong[0])
-		if (!known || lag < max(ask.LagTolerance, w.SettleTime())) && !behind {
+		late := known && lag >= max(ask.LagTolerance, w.SettleTime()) && !ask.Knows(w, p, serial)
+		if !late && !behind {
 			continue
 		}
 		evidence := []finding.Evidence{facts.NewEvidence("answer of "+p.Pod, w.Zone+" SOA", "last change received at %s (%s ago)",
@@ -237,13 +238,15 @@ func CheckReplicaStale(w *facts.Snapshot) []finding.Finding {
 		if known && lag > 0 {
 			missing = "the Services created in the last " + facts.AgeWords(lag.Seconds())
 		}
+		if len(wrong) > 0 {
+			missing += " and answers that new names do not exist"
+		}
 		for _, a := range wrong[:min(3, len(wrong))] {
 			evidence = append(evidence, facts.NewEvidence("answer of "+p.Pod, a.Name+" "+a.Type, "%s; expected from the API: %s", ask.AnswerText(a),
 				w.Engine.Lookup(a.Name, a.Type)))
 		}
 		list = append(list, w.Make(ReplicaStale, finding.Critical, facts.Ref("Pod", p.Namespace, p.Pod),
-			fmt.Sprintf("DNS pod %s no longer receives changes from the API: the pod lacks %s and answers that new names do not "+
-				"exist", p.Pod, missing), evidence,
+			fmt.Sprintf("DNS pod %s no longer receives changes from the API: the pod lacks %s", p.Pod, missing), evidence,
 			w.Read("List every name that the pod answers incorrectly", "", "dns", "verify", "-A", "--at", p.Pod),
 			w.Read("Check whether the pod's node can reach the API server", "", "nodeinfo", w.NodeOf(p.Pod)),
 			facts.WithAnswers(w.Change("Recreate the pod, on another node if this one cannot reach the API server", p.Namespace, "delete",

@@ -1,7 +1,10 @@
-package clients
+// Package names judges what one name or one object of the cluster meets: objects whose names mean something else than they say, a name
+// that gives no address.
+package names
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -13,6 +16,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/resolver"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/rules/clients"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/rules/servers"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
@@ -149,6 +153,8 @@ func withoutRecords(w *facts.Snapshot, fqdn string, svc *corev1.Service, below b
 	switch {
 	case !readable && (below || records.Headless(svc)):
 		message += what + " exists, but its endpoints could not be read"
+	case below && podNotReady(w, fqdn, svc) != nil:
+		return *podNotReady(w, fqdn, svc)
 	case below && podElsewhere(w, fqdn, svc) != nil:
 		return *podElsewhere(w, fqdn, svc)
 	case below:
@@ -163,6 +169,30 @@ func withoutRecords(w *facts.Snapshot, fqdn string, svc *corev1.Service, below b
 		evidence = append(evidence, facts.NewEvidence("EndpointSlice", "endpoints", "%s", endpointWords(w, svc)))
 	}
 	return w.Make(NameNotFound, finding.Warning, serviceRef(svc), message, evidence, next)
+}
+
+// podNotReady: the name is that of a pod which is not Ready, and has none until it is, unless the Service publishes it
+// (https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/#pod-s-hostname-and-subdomain-fields).
+func podNotReady(w *facts.Snapshot, fqdn string, svc *corev1.Service) *finding.Finding {
+	label, _, _ := strings.Cut(fqdn, ".")
+	endpoints := w.EndpointsOf(svc)
+	i := slices.IndexFunc(endpoints, func(e discoveryv1.Endpoint) bool {
+		return e.Hostname != nil && *e.Hostname == label && !records.Ready(e)
+	})
+	if i < 0 {
+		return nil
+	}
+	pod := label
+	if ref := endpoints[i].TargetRef; ref != nil {
+		pod = ref.Name
+	}
+	f := w.Make(NameNotFound, finding.Warning, serviceRef(svc),
+		fmt.Sprintf("%s does not exist: pod %s is not Ready, and has no name until it is", strings.TrimSuffix(fqdn, "."), pod),
+		append(ask.Evidence(w, fqdn),
+			facts.NewEvidence("EndpointSlices of Service "+svc.Name, "endpoints[].conditions.ready", "false: %s", label),
+			facts.NewEvidence("Service "+svc.Name, "spec.publishNotReadyAddresses", "false; true gives names to pods that are not Ready")),
+		w.Read("Read why the pod is not Ready", svc.Namespace, "describe", "pod", pod))
+	return &f
 }
 
 // podElsewhere: the name begins with that of a pod, which has its name under another Service: spec.subdomain of the pod decides,
@@ -308,7 +338,7 @@ func asksElsewhere(w *facts.Snapshot) *finding.Finding {
 		return nil
 	}
 	pod := &w.From.Pod
-	list := policyOf(w, resolver.Compute(pod.Namespace, pod.Spec, w.KubeletFor(pod.Spec.NodeName)), ShowPod(w))
+	list := clients.PolicyOf(w, resolver.Compute(pod.Namespace, pod.Spec, w.KubeletFor(pod.Spec.NodeName)), clients.ShowPod(w))
 	if len(list) == 0 {
 		return nil
 	}
@@ -341,7 +371,7 @@ func ResolveFindings(w *facts.Snapshot, answers []report.Answer, name string) []
 	if f := servers.ByTCPAlone(w, name, g.silent); len(g.silent) > 0 && f != nil {
 		all = append(all, *f)
 	} else if len(g.silent) > 0 {
-		all = append(all, BlameCache(w, w.Make(NoUsableAnswer, finding.Critical, nil, fmt.Sprintf("%d of %d queries for %s got no usable answer",
+		all = append(all, clients.BlameCache(w, w.Make(NoUsableAnswer, finding.Critical, nil, fmt.Sprintf("%d of %d queries for %s got no usable answer",
 			g.failed, g.asked, strings.TrimSuffix(name, ".")), g.silent, CheckNext(w)), g.servers...))
 	}
 	if g.missing && !g.exists {

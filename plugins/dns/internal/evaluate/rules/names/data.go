@@ -1,4 +1,4 @@
-package clients
+package names
 
 import (
 	"fmt"
@@ -8,14 +8,17 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
+	podfact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/pod"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/ask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/corefile"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/rules/clients"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/rules/servers"
 )
 
@@ -93,7 +96,7 @@ var DataRules = []finding.Rule[facts.Snapshot]{
 			Meaning:  "The name HOSTNAME.SUBDOMAIN requires spec.hostname, and a Service that has the name of the subdomain and selects the pod.",
 			Evidence: "spec.hostname and spec.subdomain of the pod, and the Services of its namespace.",
 			Next:     "Create the Service, or correct the pod.",
-			Source:   podPage,
+			Source:   clients.PodPage,
 		},
 	},
 }
@@ -117,7 +120,8 @@ func checkData(w *facts.Snapshot) []finding.Finding {
 		}
 	}
 	for i := range w.Targets {
-		if pod := &w.Targets[i]; inScope(w, pod.Namespace) && pod.Spec.Subdomain != "" && !ownedByStatefulSet(pod) {
+		pod := &w.Targets[i]
+		if inScope(w, pod.Namespace) && pod.Spec.Subdomain != "" && !ownedByStatefulSet(pod) && !podfact.Finished(pod) {
 			list = append(list, SubdomainRules(w, pod)...)
 		}
 	}
@@ -150,7 +154,9 @@ func ServiceRules(w *facts.Snapshot, svc *corev1.Service) []finding.Finding {
 	}
 	if records.Headless(svc) {
 		severity := finding.Warning
-		if !w.Options.Standalone && scaledToZero(w, svc) {
+		// In a check, a Service that nothing is behind waits for pods: those of a workload that is scaled to zero or has ended, or the
+		// control plane of a cloud, which monitoring charts make Services for.
+		if !w.Options.Standalone && !awaited(w, svc) {
 			severity = finding.Info
 		}
 		return []finding.Finding{w.Make(HeadlessServiceWithoutEndpoints, severity, object,
@@ -166,20 +172,31 @@ func ServiceRules(w *facts.Snapshot, svc *corev1.Service) []finding.Finding {
 			name), evidence, next...)}
 }
 
-// scaledToZero says whether the StatefulSet whose pods get their names from a Service is meant to have no pods.
-func scaledToZero(w *facts.Snapshot, svc *corev1.Service) bool {
-	return slices.ContainsFunc(w.StatefulSet, func(s appsv1.StatefulSet) bool {
-		return s.Namespace == svc.Namespace && s.Spec.ServiceName == svc.Name && s.Spec.Replicas != nil && *s.Spec.Replicas == 0
-	})
+// awaited says whether pods are meant to be behind a Service: those of a StatefulSet that is not scaled to zero, or any that are there and
+// have not ended.
+func awaited(w *facts.Snapshot, svc *corev1.Service) bool {
+	if slices.ContainsFunc(w.StatefulSet, func(s appsv1.StatefulSet) bool {
+		return s.Namespace == svc.Namespace && s.Spec.ServiceName == svc.Name && (s.Spec.Replicas == nil || *s.Spec.Replicas > 0)
+	}) {
+		return true
+	}
+	ended := map[string]bool{}
+	selector := labels.SelectorFromSet(svc.Spec.Selector)
+	for i := range w.Targets {
+		pod := &w.Targets[i]
+		if pod.Namespace != svc.Namespace {
+			continue
+		}
+		ended[pod.Name] = podfact.Finished(pod)
+		if !ended[pod.Name] && selector.Matches(labels.Set(pod.Labels)) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(w.EndpointsOf(svc), func(e discoveryv1.Endpoint) bool { return e.TargetRef == nil || !ended[e.TargetRef.Name] })
 }
 
 func endpointWords(w *facts.Snapshot, svc *corev1.Service) string {
-	total := 0
-	for i := range w.Slices {
-		if w.Slices[i].Namespace == svc.Namespace && w.Slices[i].Labels["kubernetes.io/service-name"] == svc.Name {
-			total += len(w.Slices[i].Endpoints)
-		}
-	}
+	total := len(w.EndpointsOf(svc))
 	if total == 0 {
 		return "none; the selector matches no pod with an address"
 	}
@@ -208,6 +225,9 @@ func externalNameRules(w *facts.Snapshot, svc *corev1.Service, object *finding.O
 		}
 		chain = append(chain, target)
 		x := ask.Expect(w, target, "CNAME")
+		if headless, labels := ask.ServiceOf(w, target); x.Outcome == records.NXDomain && headless != nil {
+			return emptyTarget(w, svc, headless, target, len(labels) > 2)
+		}
 		if x.Outcome == records.NXDomain {
 			return []finding.Finding{w.Make(ExternalNameTargetNotFound, finding.Warning, object,
 				fmt.Sprintf("ExternalName Service %s refers to %s, which does not exist; DNS answers NOERROR without an address", name,
@@ -220,6 +240,19 @@ func externalNameRules(w *facts.Snapshot, svc *corev1.Service, object *finding.O
 		target = x.Data[0]
 	}
 	return nil
+}
+
+// emptyTarget: an ExternalName that refers to a headless Service which has no records now. Its spec.externalName is right.
+func emptyTarget(w *facts.Snapshot, svc, headless *corev1.Service, target string, below bool) []finding.Finding {
+	target = strings.TrimSuffix(target, ".")
+	lead := fmt.Sprintf("ExternalName Service %s/%s refers to %s: ", svc.Namespace, svc.Name, target)
+	f := withoutRecords(w, corefile.Fqdn(target), headless, below)
+	why := strings.TrimPrefix(f.Message, target+" does not exist: ")
+	if list := ServiceRules(w, headless); !below && len(list) > 0 {
+		f.Evidence, f.Next = list[0].Evidence, list[0].Next
+	}
+	return []finding.Finding{w.Make(ExternalNameTargetNotFound, finding.Warning, facts.Ref("Service", svc.Namespace, svc.Name), lead+why,
+		append([]finding.Evidence{facts.NewEvidence("Service", "spec.externalName", "%s", svc.Spec.ExternalName)}, f.Evidence...), f.Next...)}
 }
 
 // StatefulSetRules walks the links that a name POD.SERVICE.NAMESPACE needs, and names the first that is broken.

@@ -1,0 +1,148 @@
+package evaluate
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+
+	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
+)
+
+// own gives the suspect one nameserver, which its own dnsConfig names, and what it got from there.
+func own(in *Input, server, rcode string) {
+	in.From.Pod.Spec.DNSPolicy, in.From.Pod.Spec.DNSConfig = corev1.DNSNone, &corev1.PodDNSConfig{
+		Nameservers: []string{server}, Searches: []string{"shop.svc.cluster.local", "svc.cluster.local", "cluster.local"},
+		Options: []corev1.PodDNSConfigOption{{Name: "ndots", Value: ptr("5")}},
+	}
+	gone(in, server)
+	for i := range in.From.Answers {
+		if a := &in.From.Answers[i]; a.Server == server && rcode != "" {
+			a.Rcode, a.Error, a.Lost = rcode, "", 0
+			a.Records = []report.Record{{Name: a.Name, Type: "A", Data: "10.96.0.1"}}
+		}
+	}
+}
+
+func code(h report.Header, c finding.Code) *finding.Finding {
+	for i := range h.Findings {
+		if h.Findings[i].Code == c {
+			return &h.Findings[i]
+		}
+	}
+	return nil
+}
+
+// A container beside the program may be the pod's DNS server (dnsmasq, a VPN, Pi-hole): what it answers counts.
+func TestADNSServerInThePod(t *testing.T) {
+	got := judge(build(nil, func(in *Input) { own(in, "127.0.0.1", "NOERROR") }))
+	if got.Verdict != report.Healthy || code(got.Header, "LoopbackNameserver") != nil || code(got.Header, "DNSPolicyNone") != nil {
+		t.Errorf("it answers: %s %s: %s", got.Verdict, got.PrimaryCode, got.Summary)
+	}
+	got = judge(build(nil, func(in *Input) { own(in, "127.0.0.1", "") }))
+	if f := code(got.Header, "LoopbackNameserver"); got.Verdict != report.Unhealthy || f == nil || !strings.Contains(f.Message, "spec.dnsConfig of the pod has the address") {
+		t.Errorf("it is silent: %s %s: %+v", got.Verdict, got.Summary, f)
+	}
+	in := answered(healthy())
+	own(&in, "127.0.0.1", "")
+	in.From.Answers = nil // a pod is described without a question
+	if f := code(Pod(in, noon, Options{}).Header, "LoopbackNameserver"); f == nil || f.Severity != finding.Info || !strings.Contains(f.Message, "unknown whether a container") {
+		t.Errorf("it was not asked: %+v", f)
+	}
+}
+
+// The usual reason why members of a StatefulSet do not find each other: a pod has no name until it is Ready.
+func TestAPodThatIsNotReadyHasNoName(t *testing.T) {
+	endpoint := func(name string, ready bool) discoveryv1.Endpoint {
+		return discoveryv1.Endpoint{
+			Addresses: []string{"10.244.1.3" + name[len(name)-1:]}, Hostname: &name, Conditions: discoveryv1.EndpointConditions{Ready: &ready},
+			TargetRef: &corev1.ObjectReference{Kind: "Pod", Namespace: "shop", Name: name},
+		}
+	}
+	in := healthy()
+	in.Services = append(in.Services, headless("db", map[string]string{"app": "db"}))
+	in.Slices = append(in.Slices, slice("shop", "db", endpoint("db-0", true), endpoint("db-1", false)))
+	name := "db-1.db.shop.svc.cluster.local."
+	for i := range in.Probes {
+		in.Probes[i].Answers = []report.Answer{{Viewpoint: "port-forward:" + in.Probes[i].Pod, Name: name, Type: "A", Rcode: "NXDOMAIN"}}
+	}
+	r := Resolve(in, noon, Options{}, name, []string{"A"}, "")
+	says(t, "not ready", r.Header, report.Degraded, "NameNotFound", "does not exist: pod db-1 is not Ready, and has no name until it is")
+	if got := commands(r.Header); !strings.Contains(got, "kubectl describe pod db-1 -n shop") {
+		t.Errorf("next: %s", got)
+	}
+}
+
+// What monitoring charts make for a control plane that a cloud hides, and what is left of ended work, is no fault of a cluster.
+func TestAServiceThatNothingIsBehind(t *testing.T) {
+	with := func(change func(*Input)) report.Status {
+		in := answered(healthy())
+		in.Services = append(in.Services, headless("db", map[string]string{"app": "db"}))
+		change(&in)
+		return Status(answered(in), noon, Options{All: true}, "DNSCheck")
+	}
+	pod := func(name string, phase corev1.PodPhase) corev1.Pod {
+		return corev1.Pod{ObjectMeta: labeled("shop", name, map[string]string{"app": "db"}), Status: corev1.PodStatus{Phase: phase}}
+	}
+	unready := endpointAt("10.244.1.20", false)
+	unready.TargetRef = &corev1.ObjectReference{Kind: "Pod", Namespace: "shop", Name: "job"}
+	for name, c := range map[string]struct {
+		change func(*Input)
+		want   finding.Severity
+	}{
+		"no pod": {func(*Input) {}, finding.Info},
+		"ended":  {func(in *Input) { in.Targets = []corev1.Pod{pod("job", corev1.PodSucceeded)} }, finding.Info},
+		"ended, still in a slice": {func(in *Input) {
+			in.Targets, in.Slices = []corev1.Pod{pod("job", corev1.PodSucceeded)}, append(in.Slices, slice("shop", "db", unready))
+		}, finding.Info},
+		"pending":        {func(in *Input) { in.Targets = []corev1.Pod{pod("db-0", corev1.PodPending)} }, finding.Warning},
+		"an unread pod":  {func(in *Input) { in.Slices = append(in.Slices, slice("shop", "db", unready)) }, finding.Warning},
+		"scaled to zero": {func(in *Input) { in.StatefulSet = scaled(0) }, finding.Info},
+		"no pod made":    {func(in *Input) { in.StatefulSet = scaled(3) }, finding.Warning},
+	} {
+		if f := code(with(c.change).Header, "HeadlessServiceWithoutEndpoints"); f == nil || f.Severity != c.want {
+			t.Errorf("%s: %+v, want %s", name, f, c.want)
+		}
+	}
+	ended := subdomainPod("nowhere")
+	ended.Status.Phase = corev1.PodSucceeded
+	if f := code(with(func(in *Input) { in.Targets = []corev1.Pod{ended} }).Header, "PodSubdomainWithoutName"); f != nil {
+		t.Errorf("an ended pod needs no name: %s", f.Message)
+	}
+}
+
+func scaled(replicas int32) []appsv1.StatefulSet {
+	sts := statefulSet("db")
+	sts.Spec.Replicas = &replicas
+	return []appsv1.StatefulSet{sts}
+}
+
+// An ExternalName that leads to a headless Service is right, whether that has records now or not.
+func TestAnExternalNameOfAnEmptyHeadlessService(t *testing.T) {
+	in := answered(healthy())
+	in.Services = append(in.Services, headless("db", map[string]string{"app": "db"}), externalName("a", "db.shop.svc.cluster.local"))
+	f := code(Status(answered(in), noon, Options{All: true}, "DNSCheck").Header, "ExternalNameTargetNotFound")
+	if f == nil || f.Message != "ExternalName Service shop/a refers to db.shop.svc.cluster.local: headless Service shop/db has no ready endpoints" {
+		t.Fatalf("%+v", f)
+	}
+	for _, n := range f.Next {
+		if n.Risk != finding.Read {
+			t.Errorf("changes what is right: %s", n.Command)
+		}
+	}
+}
+
+// A node's clock that is behind lets the serial of a replica look old; what the replica knows says that it is not.
+func TestAClockThatIsBehindIsNoStaleReplica(t *testing.T) {
+	in := healthy()
+	svc := service("shop", "new", "10.96.1.9", nil, corev1.ServicePort{Name: "http", Port: 80, Protocol: "TCP"})
+	svc.CreationTimestamp = ago(80 * time.Second)
+	in.Services = append(in.Services, svc)
+	if f := code(judge(answered(in)).Header, "ReplicaStale"); f != nil {
+		t.Errorf("%s", f.Message)
+	}
+}
