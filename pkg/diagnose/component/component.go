@@ -38,6 +38,7 @@ var byLabel = []labeled{
 	{"k8s-app", "kube-proxy", ServiceProxy, "kube-proxy"},
 	{"component", "kube-proxy", ServiceProxy, "kube-proxy"}, // GKE's static pod
 	{"k8s-app", "calico-node", NetworkPlugin, "calico"},
+	{"k8s-app", "canal", NetworkPlugin, "canal"}, // calico's policies over flannel: the default of RKE2
 	{"k8s-app", "cilium", NetworkPlugin, "cilium"},
 	{"k8s-app", "aws-node", NetworkPlugin, "amazon-vpc-cni"},
 	{"k8s-app", "azure-cns", NetworkPlugin, "azure-cni"},

@@ -7,6 +7,16 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
+// Canal is calico's policies over flannel, the default of RKE2; its pods carry a label of their own.
+func TestCanalIsANetworkPlugin(t *testing.T) {
+	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+		Labels: map[string]string{"k8s-app": "canal"}, OwnerReferences: []metav1.OwnerReference{{Kind: "DaemonSet", Controller: new(true)}},
+	}}
+	if known, ok := Of(p); !ok || known.Role != NetworkPlugin || known.Name != "canal" || !EachNode(p.Labels) {
+		t.Errorf("%+v, %t", known, ok)
+	}
+}
+
 func TestADriverOfVolumesIsKnownByItsRegistrar(t *testing.T) {
 	for _, tt := range []struct {
 		name     string

@@ -168,6 +168,21 @@ func TestFallsFromReadyHaveOneCount(t *testing.T) {
 	}
 }
 
+// A cloud that takes a machine away says so by a taint: nobody is to remove it, and it is told.
+func TestAMachineThatItsCloudTakesAwayIsToldSo(t *testing.T) {
+	for key, want := range map[string]string{
+		"aws-node-termination-handler/spot-itn":       "AWS is removing the node",
+		"cloud.google.com/impending-node-termination": "Google Cloud is removing the node",
+	} {
+		n := one(t, func(_ *Input, n *corev1.Node) {
+			n.Spec.Taints = append(n.Spec.Taints, corev1.Taint{Key: key, Value: "1796122000", Effect: corev1.TaintEffectNoSchedule})
+		})
+		if got := said(n, workload.NodeRemovalInProgress); got != want || said(n, workload.NewPodsKeptOff) != "" || n.Verdict != report.Healthy {
+			t.Errorf("%s: %s %q %v", key, n.Verdict, got, codes(n))
+		}
+	}
+}
+
 // A node that a user tainted, or that is nearly full, is well, and not said to be open.
 func TestWhatKeepsNewPodsAwayIsInformation(t *testing.T) {
 	for name, tt := range map[string]struct {

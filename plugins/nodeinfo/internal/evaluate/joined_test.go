@@ -103,6 +103,9 @@ func TestWhatNoFindingAccountsForIsUnexplained(t *testing.T) {
 		"a pod that was bound to a full node": {func(in *Input, n *corev1.Node) {
 			in.Pods = append(in.Pods, failed(n, "OutOfpods", in.Now.Add(-time.Minute)))
 		}, false},
+		"one that asks for more storage than is left": {func(in *Input, n *corev1.Node) {
+			in.Pods = append(in.Pods, failed(n, "OutOfephemeral-storage", in.Now.Add(-time.Minute)))
+		}, false},
 		"an evicted pod": {func(in *Input, n *corev1.Node) {
 			in.Pods = append(in.Pods, failed(n, "Evicted", in.Now.Add(-time.Minute)))
 		}, false},

@@ -25,18 +25,21 @@ import (
 // harmless are kinds that speak against no node by themselves; reasons of events that are harmless everywhere stand in
 // pkg/diagnose/event.
 var harmless = map[string]string{
-	"Event NodeSysctlChange":    "node-problem-detector tells that a setting changed, not that it is wrong",
-	"Event DeviceMapper":        "a notice of the image cleaner",
-	"Event Preempting":          "the kubelet makes room for a pod that the node itself needs",
-	"Event UnregisterNetDevice": "the kernel waits for a network device of a pod that ends, and says so for a moment",
-	"Pod DeadlineExceeded":      "the time that the pod's own spec allows has passed",
-	"Pod Preempting":            "it made room for a pod that the node itself needs",
-	"Pod OutOfcpu":              "the pod was bound without the scheduler, to a node with less CPU left than it requests",
-	"Pod OutOfmemory":           "the pod was bound without the scheduler, to a node with less memory left than it requests",
-	"Pod OutOfpods":             "the pod was bound without the scheduler, to a node that runs as many pods as it may",
-	"Pod NodeAffinity":          "the pod was bound without the scheduler, to a node that it does not select",
-	"Pod Terminated":            "it was ended in order, when the node shut down or was drained",
-	"Pod NodeShutdown":          "it was rejected while the node shut down",
+	"Event NodeSysctlChange":     "node-problem-detector tells that a setting changed, not that it is wrong",
+	"Event DeviceMapper":         "a notice of the image cleaner",
+	"Event Preempting":           "the kubelet makes room for a pod that the node itself needs",
+	"Event UnregisterNetDevice":  "the kernel waits for a network device of a pod that ends, and says so for a moment",
+	"Pod DeadlineExceeded":       "the time that the pod's own spec allows has passed",
+	"Pod Preempting":             "it made room for a pod that the node itself needs",
+	"Pod OutOfcpu":               "the pod was bound without the scheduler, to a node with less CPU left than it requests",
+	"Pod OutOfmemory":            "the pod was bound without the scheduler, to a node with less memory left than it requests",
+	"Pod OutOfpods":              "the pod was bound without the scheduler, to a node that runs as many pods as it may",
+	"Pod OutOfephemeral-storage": "the pod was bound without the scheduler, to a node with less storage left than it requests",
+	"Pod OutOfhugepages-2Mi":     "the pod was bound without the scheduler, to a node with fewer huge pages left than it requests",
+	"Pod OutOfhugepages-1Gi":     "the pod was bound without the scheduler, to a node with fewer huge pages left than it requests",
+	"Pod NodeAffinity":           "the pod was bound without the scheduler, to a node that it does not select",
+	"Pod Terminated":             "it was ended in order, when the node shut down or was drained",
+	"Pod NodeShutdown":           "it was rejected while the node shut down",
 }
 
 // about says which findings account for an event of the node, besides one that has it as evidence: those of its cause. What makes

@@ -21,8 +21,11 @@ const (
 	TaintOutOfService  = "node.kubernetes.io/out-of-service"
 )
 
-// removers are the taints of those that remove nodes, and who they are.
+// removers are the taints of those that remove nodes, and who they are (https://github.com/aws/aws-node-termination-handler).
 var removers = map[string]string{
+	"aws-node-termination-handler/spot-itn":                  "AWS",
+	"aws-node-termination-handler/asg-lifecycle-termination": "AWS",
+	"cloud.google.com/impending-node-termination":            "Google Cloud", // cloud.google.com/kubernetes-engine/docs/concepts/spot-vms
 	TaintAutoscaler:           "Cluster Autoscaler",
 	"karpenter.sh/disrupted":  "Karpenter",
 	"karpenter.sh/disruption": "Karpenter",

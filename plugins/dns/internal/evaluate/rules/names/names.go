@@ -371,7 +371,8 @@ func ResolveFindings(w *facts.Snapshot, answers []report.Answer, name string) []
 	if f := servers.ByTCPAlone(w, name, g.silent); len(g.silent) > 0 && f != nil {
 		all = append(all, *f)
 	} else if len(g.silent) > 0 {
-		all = append(all, clients.BlameCache(w, w.Make(NoUsableAnswer, finding.Critical, nil, fmt.Sprintf("%d of %d queries for %s got no usable answer",
+		all = append(all, clients.BlameCache(w, w.Make(NoUsableAnswer, finding.Critical, nil, fmt.Sprintf("%d of %d queries for %s got no "+
+			"usable answer",
 			g.failed, g.asked, strings.TrimSuffix(name, ".")), g.silent, CheckNext(w)), g.servers...))
 	}
 	if g.missing && !g.exists {

@@ -124,10 +124,11 @@ var nodeRemovalInProgress = rule{
 		Code:     NodeRemovalInProgress,
 		Severity: finding.Info,
 		Title:    "Node is marked for removal",
-		Meaning: "Cluster Autoscaler or Karpenter has marked the node for removal; its pods are moved to other nodes. Where Karpenter reports " +
-			"that it waits for pods, the message names those that a PodDisruptionBudget or an annotation keeps.",
-		Evidence: "Taint of Cluster Autoscaler or Karpenter in Node spec.taints; FailedDraining event of Karpenter.",
-		Next:     "Do nothing if the removal is in progress; if it waits for pods, run kubectl nodeinfo --drain for the node.",
+		Meaning: "Cluster Autoscaler, Karpenter or the cloud has marked the node for removal; its pods are moved to other nodes. Where " +
+			"Karpenter reports that it waits for pods, the message names those that a PodDisruptionBudget or an annotation keeps.",
+		Evidence: "Taint of Cluster Autoscaler, Karpenter or a cloud's notice of termination in Node spec.taints; FailedDraining event of " +
+			"Karpenter.",
+		Next: "Do nothing if the removal is in progress; if it waits for pods, run kubectl nodeinfo --drain for the node.",
 	},
 	Check: checkNodeRemovalInProgress,
 }
