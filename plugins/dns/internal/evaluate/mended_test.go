@@ -1,6 +1,7 @@
 package evaluate
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -143,6 +144,25 @@ func TestAClockThatIsBehindIsNoStaleReplica(t *testing.T) {
 	svc.CreationTimestamp = ago(80 * time.Second)
 	in.Services = append(in.Services, svc)
 	if f := code(judge(answered(in)).Header, "ReplicaStale"); f != nil {
+		t.Errorf("%s", f.Message)
+	}
+}
+
+// A serial that is newer than the newest Service has missed nothing, however old it is.
+func TestASerialAfterTheNewestServiceIsNotStale(t *testing.T) {
+	in := healthy()
+	svc := service("shop", "new", "10.96.1.9", nil, corev1.ServicePort{Name: "http", Port: 80, Protocol: "TCP"})
+	svc.CreationTimestamp = ago(10 * time.Minute)
+	in.Services = append(in.Services, svc)
+	in = answered(in)
+	for i := range in.Probes {
+		for k := range in.Probes[i].Answers {
+			if a := &in.Probes[i].Answers[k]; a.Type == "SOA" {
+				a.Records[0].Data = fmt.Sprintf("ns.dns. hostmaster. %d", noon.Add(-9*time.Minute).Unix())
+			}
+		}
+	}
+	if f := code(judge(in).Header, "ReplicaStale"); f != nil {
 		t.Errorf("%s", f.Message)
 	}
 }
