@@ -166,3 +166,48 @@ func TestASerialAfterTheNewestServiceIsNotStale(t *testing.T) {
 		t.Errorf("%s", f.Message)
 	}
 }
+
+// With internalTrafficPolicy Local, what a node cache answers asks the Service nothing, but the cache asks its own.
+func TestADNSServiceThatKeepsToItsNode(t *testing.T) {
+	with := func(change func(*Input)) *finding.Finding {
+		in := healthy()
+		nodeLocal(&in, "n2", "n2")
+		change(&in)
+		return code(judge(answered(in)).Header, "DNSServiceNodeLocal")
+	}
+	if f := with(func(*Input) {}); f == nil || !strings.Contains(f.Message, "no ready DNS pod is on 1 of 2 nodes (n1): pods there get no answer from 10.96.0.10") {
+		t.Errorf("%+v", f)
+	}
+	tainted := func(key string) func(*Input) {
+		return func(in *Input) {
+			in.Nodes[0].Spec.Taints = []corev1.Taint{{Key: key, Effect: corev1.TaintEffectNoSchedule}}
+		}
+	}
+	for key, want := range map[string]finding.Severity{"node-role.kubernetes.io/control-plane": finding.Info, corev1.TaintNodeUnschedulable: finding.Critical} {
+		if f := with(tainted(key)); f == nil || f.Severity != want {
+			t.Errorf("%s: %+v", key, f)
+		}
+	}
+	if f := with(func(in *Input) { in.Nodes[0].Status.Conditions[0].Status = corev1.ConditionUnknown }); f != nil {
+		t.Errorf("no pod asks on a node that is gone: %s", f.Message)
+	}
+	upstream := func(name string, policy *corev1.ServiceInternalTrafficPolicy) func(*Input) {
+		return func(in *Input) {
+			nodeCache(in, linkLocal, 2)
+			in.DaemonSets[0].Spec.Template.Spec.Containers[0].Args = append(in.DaemonSets[0].Spec.Template.Spec.Containers[0].Args, "-upstreamsvc", name)
+			svc := in.Services[0].DeepCopy()
+			svc.Name, svc.Spec.ClusterIP, svc.Spec.ClusterIPs, svc.Spec.InternalTrafficPolicy = "kube-dns-upstream", "10.96.0.11", []string{"10.96.0.11"}, policy
+			in.Services = append(in.Services, *svc)
+			in.Slices = append(in.Slices, slice("kube-system", "kube-dns-upstream", in.Slices[0].Endpoints...))
+		}
+	}
+	if f := with(upstream("kube-dns-upstream", nil)); f != nil {
+		t.Errorf("the node caches answer: %s", f.Message)
+	}
+	if f := with(upstream("kube-dns-upstream", ptr(corev1.ServiceInternalTrafficPolicyLocal))); f == nil || !strings.Contains(f.Message, "Service kube-dns-upstream has") || !strings.Contains(f.Message, "(n1): the node cache there gets no answer from it") {
+		t.Errorf("the upstream of the caches: %+v", f)
+	}
+	if f := with(upstream("kube-dns", nil)); f == nil || !strings.Contains(f.Message, "Service kube-dns has") {
+		t.Errorf("the caches ask the Service itself: %+v", f)
+	}
+}

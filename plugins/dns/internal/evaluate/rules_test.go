@@ -55,6 +55,23 @@ func from(in *Input, f func(*report.Answer)) {
 	}
 }
 
+// atServiceAddress changes what the suspect got from the DNS Service.
+func atServiceAddress(in *Input, f func(*report.Answer)) {
+	from(in, func(a *report.Answer) {
+		if a.Server == "10.96.0.10" {
+			f(a)
+		}
+	})
+}
+
+// nodeLocal keeps the DNS Service to the node of the asking pod, with its endpoints on these nodes.
+func nodeLocal(in *Input, nodes ...string) {
+	in.Services[0].Spec.InternalTrafficPolicy = ptr(corev1.ServiceInternalTrafficPolicyLocal)
+	for i := range nodes {
+		in.Slices[0].Endpoints[i].NodeName = &nodes[i]
+	}
+}
+
 func silent(a *report.Answer) { a.Rcode, a.Records, a.Error = "", nil, "no answer in time" }
 
 func policy(egress bool, ports ...networkingv1.NetworkPolicyPort) networkingv1.NetworkPolicy {
@@ -135,16 +152,15 @@ func serverFaults() []fault {
 			in.Slices[0].Endpoints = append(in.Slices[0].Endpoints, endpointAt("10.244.9.9", false))
 			in.Pods[1].Status.Conditions[0].Status, in.Pods[1].CreationTimestamp = corev1.ConditionFalse, ago(time.Second)
 		}},
+		{code: "DNSServiceNodeLocal", before: func(in *Input) {
+			nodeLocal(in, "n2", "n2")
+		}, after: func(in *Input) { atServiceAddress(in, silent) }, near: func(in *Input) { nodeLocal(in, "n1", "n2") }},
 		{code: "DNSServiceTargetPortMismatch", before: func(in *Input) {
 			for i := range in.Services[0].Spec.Ports {
 				in.Services[0].Spec.Ports[i].TargetPort = intstr.FromInt32(5353)
 			}
 		}, after: func(in *Input) {
-			from(in, func(a *report.Answer) {
-				if a.Server == "10.96.0.10" {
-					silent(a)
-				}
-			})
+			atServiceAddress(in, silent)
 		}, near: func(in *Input) {
 			in.Services[0].Spec.Ports[0].TargetPort, in.Services[0].Spec.Ports[1].TargetPort = intstr.FromString("dns"), intstr.IntOrString{}
 		}},
@@ -694,11 +710,7 @@ func TestWhatIsExplainedAwayIsNotCalledRight(t *testing.T) {
 	in := build(func(in *Input) {
 		in.Services[0].Spec.Ports[0].TargetPort, in.Services[0].Spec.Ports[1].TargetPort = intstr.FromInt32(5353), intstr.FromInt32(5353)
 	}, func(in *Input) {
-		from(in, func(a *report.Answer) {
-			if a.Server == "10.96.0.10" {
-				silent(a)
-			}
-		})
+		atServiceAddress(in, silent)
 	})
 	for _, line := range judge(in).PassedChecks {
 		if strings.Contains(line, "the pod reaches the DNS Service") {

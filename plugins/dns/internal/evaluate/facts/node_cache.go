@@ -20,15 +20,49 @@ func (w *Snapshot) NodeCache() *report.NodeCache {
 		Name: d.Namespace + "/" + d.Name, IPs: discover.LocalIPs(d.Spec.Template.Spec), Nodes: int(d.Status.DesiredNumberScheduled),
 		Ready: int(d.Status.NumberReady),
 	}
-	namespace, name := d.Namespace, discover.UpstreamService(d.Spec.Template.Spec)
-	i := slices.IndexFunc(w.Services, func(s corev1.Service) bool { return s.Namespace == namespace && s.Name == name })
-	if i >= 0 {
-		cache.Upstream = w.ServiceReport(&w.Services[i])
+	if upstream := w.CacheUpstream(); upstream != nil {
+		cache.Upstream = w.ServiceReport(upstream)
 	}
 	for _, gap := range w.CacheGaps() {
 		cache.Missing = append(cache.Missing, gap.Node)
 	}
 	return cache
+}
+
+// CacheUpstream is the Service that the node cache forwards the names of the cluster to; nil: there is none, or no cache.
+func (w *Snapshot) CacheUpstream() *corev1.Service {
+	d := discover.NodeCache(w.DaemonSets)
+	if d == nil {
+		return nil
+	}
+	name := discover.UpstreamService(d.Spec.Template.Spec)
+	i := slices.IndexFunc(w.Services, func(s corev1.Service) bool { return s.Namespace == d.Namespace && s.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return &w.Services[i]
+}
+
+// CachedNodes are those whose pods a ready node cache answers in place of the DNS Service: it has the Service's address, or the kubelets
+// give pods its own.
+func (w *Snapshot) CachedNodes() map[string]bool {
+	d := discover.NodeCache(w.DaemonSets)
+	if d == nil || w.Service == nil {
+		return nil
+	}
+	local, given := discover.LocalIPs(d.Spec.Template.Spec), w.ClusterDNS()
+	for _, ip := range discover.ClusterIPs(w.Service) {
+		if !slices.Contains(local, ip) && (len(given) == 0 || slices.Contains(given, ip)) {
+			return nil
+		}
+	}
+	nodes := map[string]bool{}
+	for i := range w.CachePods {
+		if podfact.Serves(&w.CachePods[i]) {
+			nodes[w.CachePods[i].Spec.NodeName] = true
+		}
+	}
+	return nodes
 }
 
 // CacheGap is a node on which NodeLocal DNSCache is not known to answer.

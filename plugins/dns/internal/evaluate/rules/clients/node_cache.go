@@ -108,7 +108,7 @@ func silentCaches(w *facts.Snapshot, cache *report.NodeCache, gaps []facts.Cache
 		facts.NewEvidence("DaemonSet "+name, "status", "%d of %d ready", cache.Ready, cache.Nodes))
 	where := "node " + nodes[0]
 	if len(nodes) > 1 {
-		where = fmt.Sprintf("%d of %d nodes (%s)", len(nodes), max(cache.Nodes, len(nodes)), shortened(nodes))
+		where = fmt.Sprintf("%d of %d nodes (%s)", len(nodes), max(cache.Nodes, len(nodes)), facts.Shortened(nodes))
 	}
 	message := "NodeLocal DNSCache is not ready on " + where
 	if addresses := cacheAddresses(w, cache, gaps); len(addresses) > 0 {
@@ -121,14 +121,6 @@ func silentCaches(w *facts.Snapshot, cache *report.NodeCache, gaps []facts.Cache
 		evidence = append(evidence, ownSilence(w)...)
 	}
 	return w.Make(NodeLocalDNSCacheMissing, severity, object, message, evidence, next...)
-}
-
-func shortened(names []string) string {
-	text := strings.Join(names[:min(3, len(names))], ", ")
-	if more := len(names) - 3; more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
-	return text
 }
 
 // cacheAddresses are those that pods of the nodes query, at which nothing but the cache can answer; none where the kubelets give the

@@ -82,8 +82,7 @@ var PathRules = []finding.Rule[facts.Snapshot]{
 		CausedBy: []finding.Code{
 			servers.DNSScaledToZero, servers.DNSPodsNotReady, servers.ProbePluginMissing, servers.ForwardingLoop, servers.CorefileInvalid,
 			servers.DNSServiceWithoutDNSPods, servers.DNSServicePortMissing, servers.DNSServiceTargetPortMismatch,
-			servers.DNSServiceEndpointsMismatch,
-			servers.DNSServerForbidden,
+			servers.DNSServiceEndpointsMismatch, servers.DNSServiceNodeLocal, servers.DNSServerForbidden,
 		},
 	},
 }

@@ -78,6 +78,7 @@ var LeadingRules = []finding.Rule[facts.Snapshot]{
 		},
 		Check: checkServiceEndpoints,
 	},
+	localRule,
 }
 
 // checkServiceSelects: a Service that leads to no DNS pod, since its selector is another's or its endpoints are missing.
