@@ -114,6 +114,7 @@ type Answer struct {
 	Rcode         string   `json:"rcode,omitempty"`
 	Records       []Record `json:"records,omitempty"`
 	Authoritative bool     `json:"authoritative,omitempty"`
+	Truncated     bool     `json:"truncated,omitempty"` // the records are a part: the rest did not fit, or did not arrive
 	Milliseconds  *float64 `json:"milliseconds"`
 	Error         string   `json:"error,omitempty"`
 	Asked         int      `json:"asked,omitempty"` // queries that this row stands for, if more than one

@@ -251,7 +251,7 @@ func fill(a *report.Answer, m *dns.Msg, took time.Duration) {
 	ms := float64(took.Microseconds()) / 1000
 	a.Milliseconds = &ms
 	a.Rcode = dns.RcodeToString[m.Rcode]
-	a.Authoritative = m.Authoritative
+	a.Authoritative, a.Truncated = m.Authoritative, m.Truncated
 	section := m.Answer
 	if len(section) == 0 && a.Type == "SOA" {
 		section = m.Ns

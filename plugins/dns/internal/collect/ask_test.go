@@ -2,6 +2,7 @@ package collect
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -255,12 +256,21 @@ func TestTextOfToolsIsUnderstood(t *testing.T) {
 		"busybox nslookup, nodata":  {"Server: 10.0.0.1|Address: 10.0.0.1:53|||", "NOERROR", "", ""},
 		"busybox nslookup, nothing": {"Server: 10.0.0.1|Address: 10.0.0.1:53||** server can't find a.test.: NXDOMAIN||", "NXDOMAIN", "", ""},
 		"busybox nslookup, silence": {";; connection timed out; no servers could be reached||", "", "", "no answer"},
+		"busybox nslookup, SRV":     {"Server: 10.0.0.1|Address: 10.0.0.1:53||a.test service = 0 50 80 b.test|", "NOERROR", "80 b.test.", ""},
+		"busybox nslookup, PTR":     {"Server: 10.0.0.1|Address: 10.0.0.1:53||1.2.0.192.in-addr.arpa name = B.test|", "NOERROR", "b.test.", ""},
+		"busybox nslookup, TXT":     {"Server: 10.0.0.1|Address: 10.0.0.1:53||a.test text = \"V=1 B\"|", "NOERROR", "V=1 B", ""},
+		"dig, SRV":                  {";; ->>HEADER<<- opcode: QUERY, status: NOERROR, id: 1|;; ANSWER SECTION:|a.test. 5 IN SRV 0 50 80 b.test.|", "NOERROR", "80 b.test.", ""},
 		"dig":                       {";; Got answer:|;; ->>HEADER<<- opcode: QUERY, status: NOERROR, id: 1|;; ANSWER SECTION:|a.test. 5 IN A 192.0.2.1|", "NOERROR", "192.0.2.1", ""},
 		"dig, refused":              {";; ->>HEADER<<- opcode: QUERY, status: REFUSED, id: 1|", "REFUSED", "", ""},
 		"dig, silence":              {";; communications error to 10.0.0.1#53: timed out|", "", "", "no answer"},
 	}
 	for name, tt := range tests {
-		a := readScript("@tool udp x\n@tool tcp x\n@answer 0 10.0.0.1 text " + tt.text + "\n@answer 1 10.0.0.1 \n").Answers[0]
+		q, f := InPodQuestion{"10.0.0.1", "UDP", records.Question{Name: "a.test.", Type: "A"}}, evaluate.FromPod{}
+		if _, typ, ok := strings.Cut(name, ", "); ok && strings.ToUpper(typ) == typ {
+			q.Type = typ
+		}
+		readOutput(&f, "@tool udp x\n@answer 0 10.0.0.1 text "+tt.text+"\n", []InPodQuestion{q})
+		a := f.Answers[0]
 		data := ""
 		if len(a.Records) > 0 {
 			data = a.Records[0].Data
@@ -345,5 +355,133 @@ func TestAPortIsNoRefusal(t *testing.T) {
 		if forbidden(errors.New(text)) != want {
 			t.Error(text)
 		}
+	}
+}
+
+// A client repeats a query over TCP where the answer was truncated: which part of it came first tells nothing of the server.
+func TestATruncatedAnswerIsNoLoss(t *testing.T) {
+	q := records.Question{Name: "a.test.", Type: "A"}
+	m := message(q, 1)
+	m.Response = true
+	for i := range 40 {
+		m.Answer = append(m.Answer, &dns.A{Hdr: dns.RR_Header{Name: "a.test.", Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 5}, A: net.IPv4(192, 0, 2, byte(i))})
+	}
+	whole, err := m.Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	frame := append([]byte{byte(len(whole) >> 8), byte(len(whole))}, whole...)
+	short := m.Copy()
+	short.Truncated, short.Answer = true, m.Answer[:29]
+	packet, err := short.Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	printed := func(n int) string {
+		text := "Server: x|"
+		for i := range n {
+			text += fmt.Sprintf("Name: a.test|Address: 192.0.2.%d|", i)
+		}
+		return "text " + text
+	}
+	for name, tt := range map[string]struct {
+		transport, text string
+		records         int
+		truncated       bool
+	}{
+		"a whole answer over TCP": {"TCP", hex.EncodeToString(frame), 40, false},
+		"a part of it":            {"TCP", hex.EncodeToString(frame[:300]), 0, true},
+		"a truncated packet":      {"UDP", hex.EncodeToString(packet), 29, true},
+		"nslookup, a full packet": {"UDP", printed(30), 30, true},
+		"nslookup, over TCP":      {"UDP", printed(40), 40, false},
+		"nslookup, some records":  {"UDP", printed(28), 28, false},
+	} {
+		a := inPodAnswer(InPodQuestion{"10.0.0.1", tt.transport, q}, corev1.Pod{}, tt.text)
+		if a.Rcode != "NOERROR" || a.Error != "" || len(a.Records) != tt.records || a.Truncated != tt.truncated {
+			t.Errorf("%s: %s %s, %d records, truncated %t", name, a.Rcode, a.Error, len(a.Records), a.Truncated)
+		}
+	}
+	if a := inPodAnswer(InPodQuestion{"10.0.0.1", "TCP", q}, corev1.Pod{}, hex.EncodeToString(frame[:9])); a.Error == "" {
+		t.Error("less than a header is an answer")
+	}
+	f := evaluate.FromPod{Pod: corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "n", Name: "p"}}}
+	short.Answer = m.Answer[11:]
+	other, err := short.Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	readOutput(&f, "@tool udp python3\n@answer 0 10.0.0.1 "+hex.EncodeToString(packet)+"\n@answer 0 10.0.0.1 "+hex.EncodeToString(other)+"\n", []InPodQuestion{{"10.0.0.1", "UDP", q}})
+	if len(f.Answers) != 1 || f.Answers[0].Lost != 0 {
+		t.Errorf("two parts of one answer are two answers: %+v", f.Answers)
+	}
+}
+
+// A long answer over TCP comes in several packets; each tool of the script reads all of them.
+func TestEachToolReadsAWholeAnswer(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			raw, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer raw.Close()
+				m, err := (&dns.Conn{Conn: raw}).ReadMsg()
+				if err != nil {
+					return
+				}
+				r := reply(m)
+				r.Answer = nil
+				for i := range 200 {
+					r.Answer = append(r.Answer, &dns.A{Hdr: dns.RR_Header{Name: m.Question[0].Name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 5}, A: net.IPv4(192, 0, 2, byte(i))})
+				}
+				wire, err := r.Pack()
+				if err != nil {
+					return
+				}
+				wire = append([]byte{byte(len(wire) >> 8), byte(len(wire))}, wire...)
+				for _, part := range [][]byte{wire[:1], wire[1:900], wire[900:]} {
+					_, _ = raw.Write(part)
+					time.Sleep(30 * time.Millisecond)
+				}
+				time.Sleep(3 * time.Second) // the server keeps the connection open
+			}()
+		}
+	}()
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	q := InPodQuestion{"127.0.0.1", "TCP", records.Question{Name: "a.test.", Type: "A"}}
+	script := strings.NewReplacer("(s,53)", "(s,"+port+")", "PeerPort=>53", "PeerPort=>"+port, "/53", "/"+port).Replace(Script([]InPodQuestion{q}, 1, 2))
+	for _, tool := range []string{"python3", "perl", "bash"} {
+		t.Run(tool, func(t *testing.T) {
+			dir := t.TempDir()
+			for _, name := range []string{tool, "sh", "cat", "ls", "tr", "od", "dd", "timeout"} {
+				path, err := exec.LookPath(name)
+				if err != nil {
+					t.Skip(err)
+				}
+				if real, err := exec.CommandContext(t.Context(), path, "-c", "import sys; print(sys.executable)").Output(); name == "python3" && err == nil {
+					path = strings.TrimSpace(string(real)) // a version manager puts a script before it
+				}
+				if err = os.Symlink(path, filepath.Join(dir, name)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			command := exec.CommandContext(t.Context(), filepath.Join(dir, "sh"), "-c", script)
+			command.Env = []string{"PATH=" + dir}
+			out, err := command.Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var f evaluate.FromPod
+			readOutput(&f, string(out), []InPodQuestion{q})
+			if len(f.Answers) != 1 || len(f.Answers[0].Records) != 200 || f.Answers[0].Truncated || !strings.Contains(f.Method, tool) {
+				t.Errorf("%s: %d answers; %s", f.Method, len(f.Answers), out)
+			}
+		})
 	}
 }

@@ -2,7 +2,9 @@ package collect
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -272,7 +274,11 @@ func merged(rounds []report.Answer) []report.Answer {
 			silent = &a
 			continue
 		}
-		if key := a.Rcode + " " + strings.Join(records.Data(a), " "); !seen[key] {
+		key := a.Rcode + " " + strings.Join(records.Data(a), " ")
+		if a.Truncated { // which records fit into a packet changes from one answer to the next
+			key = a.Rcode + " (truncated)"
+		}
+		if !seen[key] {
 			seen[key] = true
 			list = append(list, a)
 		}
@@ -286,6 +292,11 @@ func merged(rounds []report.Answer) []report.Answer {
 	return list
 }
 
+// dnsHeader is the size of what each message begins with; the low half of its fourth byte is the rcode
+// (https://www.rfc-editor.org/rfc/rfc1035#section-4.1.1).
+const dnsHeader = 12
+
+// inPodAnswer reads what a tool printed for one query. A response over TCP that arrived in part is an answer, too: nothing was lost.
 func inPodAnswer(q InPodQuestion, pod corev1.Pod, text string) report.Answer {
 	a := report.Answer{
 		Viewpoint: "pod:" + pod.Namespace + "/" + pod.Name, Server: q.Server, Transport: q.Transport, Name: q.Name, Type: q.Type,
@@ -303,24 +314,28 @@ func inPodAnswer(q InPodQuestion, pod corev1.Pod, text string) report.Answer {
 		return a
 	}
 	wire, err := hex.DecodeString(strings.Join(strings.Fields(text), ""))
+	size := len(wire)
 	if q.Transport == "TCP" && len(wire) > 2 {
-		wire = wire[2:]
+		size, wire = int(binary.BigEndian.Uint16(wire)), wire[2:]
 	}
 	m := new(dns.Msg)
-	if err != nil || m.Unpack(wire) != nil {
+	switch {
+	case err == nil && m.Unpack(wire) == nil:
+		fill(&a, m, 0)
+		a.Milliseconds = nil
+	case err == nil && len(wire) >= dnsHeader && len(wire) < size:
+		a.Rcode, a.Truncated = dns.RcodeToString[int(wire[3]&0xf)], true
+	default:
 		a.Error = "the response is not a DNS message"
-		return a
 	}
-	fill(&a, m, 0)
-	a.Milliseconds = nil
 	return a
 }
 
 // readText understands dig and nslookup, whose lines come joined by |. Of nslookup's "Address" lines those before the
 // first "Name" are the server's own.
 func readText(a *report.Answer, text string) {
-	record := func(data string) {
-		a.Records = append(a.Records, report.Record{Name: a.Name, Type: a.Type, Data: strings.ToLower(data)})
+	record := func(value string) {
+		a.Records = append(a.Records, report.Record{Name: a.Name, Type: a.Type, Data: textData(a.Type, value)})
 	}
 	named := false
 	answered := false
@@ -345,16 +360,57 @@ func readText(a *report.Answer, text string) {
 			named = true
 		case named && strings.HasPrefix(line, "Address") && len(words) >= 2:
 			record(words[len(words)-1])
+		case nslookupWords[a.Type] != "" && strings.Contains(line, nslookupWords[a.Type]):
+			_, value, _ := strings.Cut(line, nslookupWords[a.Type])
+			record(value)
 		case len(words) >= 5 && words[2] == "IN" && words[3] == a.Type:
 			record(strings.Join(words[4:], " "))
 		}
 	}
+	a.Truncated = a.Transport == "UDP" && filled(*a)
 	switch {
 	case a.Rcode == "" && answered:
 		a.Rcode = "NOERROR"
 	case a.Rcode == "":
 		a.Error = "no answer: " + text
 	}
+}
+
+// nslookupWords are what nslookup prints before the data of a record that is no address
+// (https://git.busybox.net/busybox/tree/networking/nslookup.c, https://github.com/isc-projects/bind9/blob/main/bin/dig/nslookup.c).
+var nslookupWords = map[string]string{
+	"CNAME": "canonical name = ", "MX": "mail exchanger = ", "NS": "nameserver = ", "PTR": "name = ", "SRV": "service = ", "TXT": "text = ",
+}
+
+// textData gives what a tool printed of a record as data has it: SRV without priority and weight, each name with its last dot, TXT
+// without quotes.
+func textData(typ, value string) string {
+	words := strings.Fields(value)
+	switch typ {
+	case "TXT":
+		return strings.Trim(strings.TrimSpace(value), `"`)
+	case "SRV":
+		if len(words) == 4 {
+			words = words[2:]
+		}
+	}
+	if last := len(words) - 1; last >= 0 && nslookupWords[typ] != "" {
+		words[last] = dns.Fqdn(words[last])
+	}
+	return strings.ToLower(strings.Join(words, " "))
+}
+
+// filled says whether one more record like those of an answer would not fit into a UDP packet without EDNS, which has 512 bytes
+// (https://www.rfc-editor.org/rfc/rfc1035#section-4.2.1): the nslookup of BusyBox prints what has fitted, and not that it was truncated.
+func filled(a report.Answer) bool {
+	const packet, question, record = 512, 5, 12 // sizes without the name, to which a record points in two bytes
+	sizes := map[string]int{"A": 4, "AAAA": 16}
+	size, largest := dnsHeader+len(a.Name)+question, 0
+	for _, r := range a.Records {
+		n := record + cmp.Or(sizes[r.Type], len(r.Data)+4) // the numbers of SRV take more than their digits
+		size, largest = size+n, max(largest, n)
+	}
+	return len(a.Records) > 0 && size+largest > packet && size <= packet+largest // what is larger came over TCP
 }
 
 func fallBack(err error) bool {

@@ -59,12 +59,21 @@ k=socket.socket(socket.AF_INET6 if ":" in s else socket.AF_INET, socket.SOCK_DGR
 k.settimeout(float(sys.argv[4]))
 try:
     k.connect((s,53)); k.send(w); r=k.recv(65535)
+    while t=="tcp" and len(r)<2+int.from_bytes(r[:2],"big"):
+        p=k.recv(65535)
+        if not p: break
+        r+=p
     print(r.hex())
 except Exception as e:
     print("!"+str(e))'
 pl='use IO::Socket::IP; my($t,$s,$w,$n)=@ARGV; $SIG{ALRM}=sub{print "!timed out\n";exit}; alarm $n;
 my $k=IO::Socket::IP->new(PeerAddr=>$s,PeerPort=>53,Proto=>$t) or do{print "!$!\n";exit};
-$k->send(pack("H*",$w)); my $r; defined $k->recv($r,65535) or do{print "!$!\n";exit}; print unpack("H*",$r),"\n";'
+$k->send(pack("H*",$w)); my $r; defined $k->recv($r,65535) or do{print "!$!\n";exit};
+while($t eq "tcp" and (length($r)<2 or length($r)<2+unpack("n",$r))){my $p; last if !defined $k->recv($p,65535) or $p eq ""; $r.=$p}
+print unpack("H*",$r),"\n";'
+# one DNS message over TCP: its length in two bytes, then as many, which may come in several packets
+frame='h=$(dd bs=1 count=2 2>/dev/null | od -An -v -tx1 | tr -d " \n"); echo "$h"
+[ -z "$h" ] || dd bs=1 count=$((0x$h)) 2>/dev/null | od -An -v -tx1'
 servers=
 [ -r /etc/resolv.conf ] && while read -r key value _; do [ "$key" = nameserver ] && servers="$servers $value"; done </etc/resolv.conf
 set -- $servers; servers="$1 $2 $3"
@@ -80,14 +89,14 @@ if have perl && perl -MIO::Socket::IP -e 1 2>/dev/null; then udp=perl tcp=perl; 
 if have python3; then udp=python3 tcp=python3; fi
 echo "@tool udp $udp"; echo "@tool tcp $tcp"
 ask() {
-  case $2 in udp) tool=$udp;; *) tool=$tcp;; esac
+  case $2 in udp) tool=$udp take='dd bs=65535 count=1 2>/dev/null | od -An -v -tx1';; *) tool=$tcp take=$frame;; esac
   case $tool in
   python3) a=$(python3 -c "$py" $2 $3 $4 $wait 2>&1);;
   perl) a=$(perl -e "$pl" $2 $3 $4 $wait 2>&1);;
   bash) a=$(bash -c 'exec 3<>/dev/'$2'/'$3'/53 || exit; printf "'$(oct $4)'" >&3
-    timeout '$wait' dd bs=65535 count=1 <&3 2>/dev/null | od -An -v -tx1' 2>/dev/null);;
-  nc) u=; [ $2 = udp ] && u=-u; 
-    a=$(printf "$(oct $4)" | nc $u -w $wait $3 53 2>/dev/null | { dd bs=65535 count=1 2>/dev/null; } | od -An -v -tx1);;
+    timeout '$wait' sh -c "$1" <&3' ask "$take" 2>/dev/null);;
+  nc) u=; [ $2 = udp ] && u=-u
+    a=$(printf "$(oct $4)" | nc $u -w $wait $3 53 2>/dev/null | { eval "$take"; });;
   dig) t=; [ $2 = tcp ] && t=+tcp
     a="text $(dig +tries=1 +time=$wait +noall +comments +answer $t -t $6 $5 @$3 2>&1 | tr '\n' '|' | tr -s ' \t' ' ')";;
   nslookup) a="text $(nslookup -timeout=$wait -retry=1 -type=$6 $5 $3 2>&1 | tr '\n' '|' | tr -s ' \t' ' ')";;

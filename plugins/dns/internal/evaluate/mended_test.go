@@ -211,3 +211,36 @@ func TestADNSServiceThatKeepsToItsNode(t *testing.T) {
 		t.Errorf("the caches ask the Service itself: %+v", f)
 	}
 }
+
+// What does not fit into a UDP packet is no record that is missing.
+func TestATruncatedAnswerIsAPart(t *testing.T) {
+	with := func(change func(*report.Answer)) report.Resolution {
+		in := healthy()
+		endpoints := make([]discoveryv1.Endpoint, 0, 60)
+		for i := range 60 {
+			endpoints = append(endpoints, endpointAt(fmt.Sprintf("10.244.3.%d", i), true))
+		}
+		in.Services = append(in.Services, headless("db", map[string]string{"app": "db"}))
+		in.Slices = append(in.Slices, slice("shop", "db", endpoints...))
+		a := report.Answer{Viewpoint: "pod:shop/web", Server: "10.96.0.10", Transport: "UDP", Name: "db.shop.svc.cluster.local.", Type: "A", Rcode: "NOERROR", Truncated: true}
+		for i := range 29 {
+			a.Records = append(a.Records, report.Record{Name: a.Name, Type: "A", TTL: 30, Data: fmt.Sprintf("10.244.3.%d", i)})
+		}
+		change(&a)
+		in.From.Answers = []report.Answer{a}
+		return Resolve(in, noon, Options{}, a.Name, []string{"A"}, "")
+	}
+	if r := with(func(*report.Answer) {}); r.Verdict != report.Healthy {
+		t.Errorf("a part: %s %s", r.Verdict, r.Summary)
+	}
+	if r := with(func(a *report.Answer) { a.Records = nil }); r.Verdict != report.Healthy {
+		t.Errorf("nothing fitted: %s %s", r.Verdict, r.Summary)
+	}
+	if r := with(func(a *report.Answer) { a.Records[3].Data = "10.244.9.9" }); r.PrimaryCode != "RecordMismatch" {
+		t.Errorf("another address: %s %s", r.Verdict, r.Summary)
+	}
+	r := with(func(a *report.Answer) { a.Truncated = false })
+	if r.PrimaryCode != "RecordMismatch" || !strings.Contains(r.Summary, "answered with 10.244.3.0, 10.244.3.1, 10.244.3.10 and 26 more, but the API has") {
+		t.Errorf("a whole answer: %s %s", r.Verdict, r.Summary)
+	}
+}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
 
@@ -286,9 +287,12 @@ func (p *page) answers(list []report.Answer) {
 			data = append(data, text)
 		}
 		slices.Sort(data)
-		text := strings.Join(data, ", ")
+		text := records.Listed(data)
 		if a.Error != "" {
 			text = a.Error
+		}
+		if a.Truncated {
+			text = strings.TrimSpace(text + " (truncated)")
 		}
 		if a.Lost > 0 {
 			text = fmt.Sprintf("%s (%d of %d queries lost)", blank(text), a.Lost, a.Asked)

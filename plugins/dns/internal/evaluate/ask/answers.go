@@ -69,7 +69,7 @@ func ownOutcome(w *facts.Snapshot, fqdn, typ string) (outcome resolver.Outcome, 
 
 func outcomeOf(a report.Answer) resolver.Outcome {
 	switch {
-	case a.Rcode == "NOERROR" && len(records.Data(a)) > 0:
+	case a.Rcode == "NOERROR" && (a.Truncated || len(records.Data(a)) > 0):
 		return resolver.Answer
 	case a.Rcode == "NOERROR":
 		return resolver.NoData
@@ -228,14 +228,17 @@ func AnswerText(a report.Answer) string {
 	if a.Error != "" {
 		return a.Error
 	}
-	if len(a.Records) == 0 {
-		return records.Outcome(a)
-	}
 	var data []string
 	for _, r := range a.Records {
 		data = append(data, r.Data)
 	}
-	return a.Rcode + " " + strings.Join(data, ", ")
+	switch {
+	case a.Truncated:
+		return fmt.Sprintf("%s (truncated) %s", a.Rcode, records.Listed(data))
+	case len(data) == 0:
+		return records.Outcome(a)
+	}
+	return a.Rcode + " " + records.Listed(data)
 }
 
 // WrongAnswers lists the answers of a probe that disagree with the API and had time to settle.

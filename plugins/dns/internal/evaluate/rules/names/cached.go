@@ -33,7 +33,7 @@ func differing(w *facts.Snapshot, answers []report.Answer, name string) []findin
 			of.cached = of.cached && r.TTL <= w.Records.TTL
 		}
 		x := w.Engine.Lookup(a.Name, a.Type)
-		got, want = append(got, records.Data(a)...), append(want, x.String())
+		got, want = append(got, records.Data(a)...), append(want, expected(x)...)
 		of.cache = cmp.Or(of.cache, w.ServedBy(a.Server))
 		evidence = append(evidence, facts.NewEvidence("answer of "+a.Viewpoint, a.Name+" "+a.Type, "%s%s; expected from the API: %s",
 			ask.AnswerText(ask.Sorted(a)), ttlWords(a), x))
@@ -99,8 +99,15 @@ func ttlWords(a report.Answer) string {
 	return ""
 }
 
+func expected(x records.Expected) []string {
+	if x.Open == "" && len(x.Data) > 0 {
+		return x.Data
+	}
+	return []string{x.String()}
+}
+
 func joined(list []string) string {
 	list = slices.Clone(list)
 	slices.Sort(list)
-	return strings.Join(slices.Compact(list), ", ")
+	return facts.Shortened(slices.Compact(list))
 }

@@ -426,10 +426,10 @@ func gather(w *facts.Snapshot, answers []report.Answer) gathered {
 		case a.Rcode == "NXDOMAIN":
 			g.missing = true
 		case a.Rcode == "NOERROR":
-			g.exists = g.exists || len(a.Records) > 0
+			g.exists = g.exists || len(a.Records) > 0 || a.Truncated
 			g.cached = g.cached && (len(a.Records) == 0 || w.ServedBy(a.Server) != "")
-			g.address = g.address || len(records.Data(a)) > 0 && (a.Type == "A" || a.Type == "AAAA")
-			g.empty[a.Type] = g.empty[a.Type] || len(records.Data(a)) == 0
+			g.address = g.address || (a.Truncated || len(records.Data(a)) > 0) && (a.Type == "A" || a.Type == "AAAA")
+			g.empty[a.Type] = g.empty[a.Type] || len(records.Data(a)) == 0 && !a.Truncated
 		}
 		if a.Rcode != "" && strings.HasPrefix(a.Viewpoint, "port-forward:") {
 			key := a.Type + " " + ask.AnswerText(ask.Sorted(a))
