@@ -2,6 +2,7 @@ package evaluate
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/resolver"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
 
@@ -242,5 +244,54 @@ func TestATruncatedAnswerIsAPart(t *testing.T) {
 	r := with(func(a *report.Answer) { a.Truncated = false })
 	if r.PrimaryCode != "RecordMismatch" || !strings.Contains(r.Summary, "answered with 10.244.3.0, 10.244.3.1, 10.244.3.10 and 26 more, but the API has") {
 		t.Errorf("a whole answer: %s %s", r.Verdict, r.Summary)
+	}
+}
+
+// A pod finds HOST.SERVICE of its own namespace by its search list.
+func TestANameIsCompletedAsThePodWould(t *testing.T) {
+	in := with(headless("db", map[string]string{"app": "db"}))
+	host := "db-0"
+	e := endpointAt("10.244.1.30", true)
+	e.Hostname = &host
+	in.Slices = append(in.Slices, slice("shop", "db", e))
+	complete := func(in Input, name, want string) {
+		t.Helper()
+		if got := Qualify(in, name); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+	complete(in, "db-0.db", "db-0.db.shop.svc.cluster.local.")
+	complete(in, "db-9.db", "db-9.db.shop.svc.cluster.local.")
+	complete(in, "www.example.com", "www.example.com.")
+	named := in
+	named.Namespaces = append(slices.Clone(in.Namespaces), corev1.Namespace{ObjectMeta: labeled("", "db", nil)})
+	complete(named, "db-0.db", "db-0.db.shop.svc.cluster.local.")
+	complete(named, "api.db", "api.db.svc.cluster.local.")
+	in.From = nil
+	complete(in, "db-0.db", "db-0.db.")
+	gone := func(_ int, a *report.Answer) { a.Rcode, a.Records = "NXDOMAIN", nil }
+	for name, want := range map[string]string{"db-0.shop": "db-0.db.shop.svc.cluster.local", "api.shop.cluster.local": "api.shop.svc.cluster.local"} {
+		r := resolved(in, name, gone)
+		if r.PrimaryCode != "NameNotFound" || !strings.Contains(commands(r.Header), "kubectl dns resolve "+want) {
+			t.Errorf("%s: %s %s\n%s", name, r.PrimaryCode, r.Summary, commands(r.Header))
+		}
+	}
+}
+
+// Silence is met on the way to the servers, not behind them.
+func TestSilenceDoesNotLeadToTheUpstreams(t *testing.T) {
+	for rcode, want := range map[string]string{"": "kubectl dns check --from web -n shop", "SERVFAIL": "kubectl dns upstream"} {
+		in := healthy()
+		for _, typ := range []string{"A", "AAAA"} {
+			a := report.Answer{Viewpoint: "pod:shop/web", Server: "10.96.0.10", Transport: "UDP", Name: "www.example.com.", Type: typ, Rcode: rcode}
+			if rcode == "" {
+				silent(&a)
+			}
+			in.From.Answers = append(in.From.Answers, a)
+		}
+		r := Explain(in, noon, Options{}, "www.example.com.", []resolver.Libc{resolver.Glibc})
+		if r.PrimaryCode != "NoUsableAnswer" || !strings.Contains(commands(r.Header), want) {
+			t.Errorf("%q: %s %s\n%s", rcode, r.PrimaryCode, r.Summary, commands(r.Header))
+		}
 	}
 }

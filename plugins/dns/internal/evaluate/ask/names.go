@@ -7,13 +7,15 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/corefile"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
 )
 
 // Qualify completes a name: one that ends in a dot or lies in the cluster's zone is whole; SERVICE.NAMESPACE (and
-// HOST.SERVICE.NAMESPACE) with a namespace that exists is one of the cluster's; anything else is a name outside.
+// HOST.SERVICE.NAMESPACE) with a namespace that exists is one of the cluster's, and so is from a pod HOST.SERVICE with a Service of its
+// own namespace; anything else is a name outside.
 func Qualify(in facts.Input, name string) string {
 	return Complete(facts.New(in, in.Timeless(), facts.Options{}), name)
 }
@@ -31,21 +33,37 @@ func Complete(w *facts.Snapshot, name string) string {
 	}
 	labels := strings.Split(strings.ToLower(name), ".")
 	last := labels[len(labels)-1]
-	switch {
+	inCluster := corefile.Fqdn(name + ".svc." + zone)
+	switch own := ofOwnNamespace(w, name, labels); {
 	case last == "svc" || last == "pod":
 		return corefile.Fqdn(name + "." + zone)
+	case own != "":
+		return own
 	case len(labels) > 1 && w.NamespaceExists(last):
-		return corefile.Fqdn(name + ".svc." + zone)
-	case len(labels) == 2 && len(Suggest(w, corefile.Fqdn(name+".svc."+zone))) > 0:
-		return corefile.Fqdn(name + ".svc." + zone)
+		return inCluster
+	case len(labels) == 2 && len(Suggest(w, inCluster)) > 0:
+		return inCluster
 	case len(labels) == 1 && w.From != nil:
 		return corefile.Fqdn(name + "." + w.From.Pod.Namespace + ".svc." + zone)
 	}
 	return corefile.Fqdn(name)
 }
 
-// Suggest gives the nearest names that exist for one that does not: the same Service in other namespaces first, then
-// Services and namespaces that differ by a few letters.
+// ofOwnNamespace completes HOST.SERVICE (db-0.db) with the namespace of the suspect, which its search list tries first. Where there is a
+// namespace of the Service's name as well, the host decides.
+func ofOwnNamespace(w *facts.Snapshot, name string, labels []string) string {
+	if w.From == nil || len(labels) < 2 {
+		return ""
+	}
+	full := corefile.Fqdn(name + "." + w.From.Pod.Namespace + ".svc." + w.Zone)
+	if svc, _ := ServiceOf(w, full); svc == nil || w.NamespaceExists(labels[len(labels)-1]) && !Has(w, full) {
+		return ""
+	}
+	return full
+}
+
+// Suggest gives the nearest names that exist for one that does not: the pod that has this host name behind a Service of the namespace
+// (db-0 is db-0.db) and the same Service in other namespaces first, then Services and namespaces that differ by a few letters.
 func Suggest(w *facts.Snapshot, fqdn string) []string {
 	base, ok := strings.CutSuffix(corefile.Fqdn(fqdn), ".svc."+w.Zone)
 	if !ok {
@@ -78,6 +96,17 @@ func Suggest(w *facts.Snapshot, fqdn string) []string {
 		}
 		if rank >= 0 {
 			list = append(list, near{w.Engine.ServiceName(svc), rank})
+		}
+	}
+	for i := range w.Slices {
+		of := w.Slices[i].Labels[discoveryv1.LabelServiceName]
+		for _, e := range w.Slices[i].Endpoints {
+			if w.Slices[i].Namespace != namespace || e.Hostname == nil || *e.Hostname != service || of == "" {
+				continue
+			}
+			if name := service + "." + of + "." + namespace + ".svc." + w.Zone; name != corefile.Fqdn(fqdn) && Has(w, name) {
+				list = append(list, near{name, -1})
+			}
 		}
 	}
 	sort.Slice(list, func(i, j int) bool {

@@ -153,7 +153,7 @@ func walkFailure(w *facts.Snapshot, name string, walk report.Lookup) []finding.F
 		f = names.ExplainNoAddress(w, step.Name, false)
 	default:
 		f = w.Make(names.NoUsableAnswer, finding.Critical, nil, fmt.Sprintf("%s gets no usable answer (A: %s, AAAA: %s)",
-			strings.TrimSuffix(step.Name, "."), step.A, step.AAAA), ask.Answers(w, step.Name), noAnswerNext(w, step.Name))
+			strings.TrimSuffix(step.Name, "."), step.A, step.AAAA), ask.Answers(w, step.Name), noAnswerNext(w, step, meant))
 		if len(f.Evidence) == 0 {
 			f.Evidence = append(f.Evidence, facts.NewEvidence(step.Source, step.Name, "%s", step.A))
 		}
@@ -165,8 +165,10 @@ func walkFailure(w *facts.Snapshot, name string, walk report.Lookup) []finding.F
 	return []finding.Finding{f}
 }
 
-func noAnswerNext(w *facts.Snapshot, fqdn string) finding.Next {
-	if corefile.InZone(fqdn, w.Zone) {
+// noAnswerNext leads to the upstream servers only for a name outside to which a server said something: silence is met on the way.
+func noAnswerNext(w *facts.Snapshot, step report.Step, meant string) finding.Next {
+	silent := step.A == string(resolver.Timeout) && step.AAAA == string(resolver.Timeout)
+	if silent || corefile.InZone(corefile.Fqdn(step.Name), w.Zone) || corefile.InZone(meant, w.Zone) {
 		return names.CheckNext(w)
 	}
 	return w.Read("Check the upstream servers, which answer names outside the cluster", "", "dns", "upstream")

@@ -257,7 +257,11 @@ func deniedOutside(w *facts.Snapshot, fqdn string) finding.Finding {
 	short := strings.TrimSuffix(fqdn, ".")
 	evidence := ask.Evidence(w, fqdn)
 	if corefile.InZone(fqdn, w.Zone) {
-		return notFound(w, short+" does not exist", evidence, nil, w.Read("List the Services", "", "get", "services", "-A"))
+		var names []string
+		if full := strings.TrimSuffix(fqdn, "."+w.Zone) + ".svc." + w.Zone; ask.Has(w, full) {
+			names = []string{strings.TrimSuffix(full, ".")} // svc is what is missing
+		}
+		return notFound(w, short+" does not exist", evidence, names, w.Read("List the Services", "", "get", "services", "-A"))
 	}
 	if f := otherDomain(w, short, evidence); f != nil {
 		return *f
