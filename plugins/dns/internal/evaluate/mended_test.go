@@ -10,6 +10,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/resolver"
@@ -293,5 +294,31 @@ func TestSilenceDoesNotLeadToTheUpstreams(t *testing.T) {
 		if r.PrimaryCode != "NoUsableAnswer" || !strings.Contains(commands(r.Header), want) {
 			t.Errorf("%q: %s %s\n%s", rcode, r.PrimaryCode, r.Summary, commands(r.Header))
 		}
+	}
+}
+
+// A pod that asks a node cache alone needs no way to the DNS pods.
+func TestAPolicyThatLetsTheNodeCacheThrough(t *testing.T) {
+	with := func(change func(*report.Answer)) report.Status {
+		in := cached(linkLocal, 2, "n1")
+		in.Policies = append(in.Policies, policy(true, port53(corev1.ProtocolUDP)))
+		to := &in.Policies[0].Spec.Egress[0]
+		to.To, to.Ports = []networkingv1.NetworkPolicyPeer{{IPBlock: &networkingv1.IPBlock{CIDR: linkLocal + "/32"}}}, nil
+		in = answered(in)
+		from(&in, func(a *report.Answer) {
+			if a.Server != linkLocal {
+				silent(a)
+			}
+		})
+		from(&in, change)
+		return judge(in)
+	}
+	got := with(func(*report.Answer) {})
+	if f := code(got.Header, "NetworkPolicyBlocksDNS"); got.Verdict != report.Healthy || f == nil || f.Severity != finding.Info || !strings.Contains(f.Message, "which "+linkLocal+" answers") {
+		t.Errorf("%s %s\n%+v", got.Verdict, got.Summary, got.Findings)
+	}
+	got = with(func(a *report.Answer) { silent(a) })
+	if f := code(got.Header, "NetworkPolicyBlocksDNS"); got.Verdict != report.Unhealthy || f != nil && strings.Contains(f.Message, "answers") {
+		t.Errorf("the cache is silent: %s %s\n%+v", got.Verdict, got.Summary, got.Findings)
 	}
 }

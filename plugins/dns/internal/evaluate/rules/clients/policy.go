@@ -75,10 +75,9 @@ func CheckPolicy(w *facts.Snapshot) []finding.Finding {
 			}
 		}
 	}
-	severity, enforced, proof := policyProof(w, transports)
-	pod := w.From.Pod
-	return append(list, w.Make(NetworkPolicyBlocksDNS, severity, policyRef(names[0]),
-		blocks(names, transports, "pod "+pod.Namespace+"/"+pod.Name, enforced), append(evidence, proof...), openings(w, denied)...))
+	pod, proven := w.From.Pod, proofOf(w, transports)
+	return append(list, w.Make(NetworkPolicyBlocksDNS, proven.severity, policyRef(names[0]),
+		proven.message(names, transports, "pod "+pod.Namespace+"/"+pod.Name), append(evidence, proven.evidence...), openings(w, denied)...))
 }
 
 func policyRef(policy string) *finding.ObjectRef {
@@ -107,10 +106,21 @@ func openings(w *facts.Snapshot, denied []report.PolicyEffect) []finding.Next {
 	return steps
 }
 
-// blocks is the message for policies that block DNS queries of a source, or would if the network enforced them.
-func blocks(policies, transports []string, source string, enforced bool) string {
+// proof is what the answers that a pod received say of a policy.
+type proof struct {
+	severity finding.Severity
+	ignored  bool   // the network does not enforce the policy
+	answers  string // the pod's own nameservers, at which the policy changes nothing
+	evidence []finding.Evidence
+}
+
+// message is for policies that block DNS queries of a source, or would if the network enforced them.
+func (p proof) message(policies, transports []string, source string) string {
 	by, over := "NetworkPolicy "+strings.Join(policies, ", "), strings.Join(transports, " and ")
-	if !enforced {
+	switch {
+	case p.answers != "":
+		return fmt.Sprintf("%s blocks queries to the DNS pods over %s from %s, which %s answers", by, over, source, p.answers)
+	case p.ignored:
 		return fmt.Sprintf("%s would block DNS over %s from %s, but this network does not enforce it", by, over, source)
 	}
 	return fmt.Sprintf("%s blocks DNS over %s from %s", by, over, source)
@@ -123,12 +133,20 @@ func blockSeverity(transports []string) finding.Severity {
 	return finding.Warning
 }
 
-// policyProof compares a policy with the answers that the pod received: a network plugin may enforce no policy. An answer that
-// the policy would block proves that; a pod on the host network proves nothing, since policies hardly apply to it.
-func policyProof(w *facts.Snapshot, transports []string) (severity finding.Severity, enforced bool, proof []finding.Evidence) {
-	severity = blockSeverity(transports)
+// proofOf compares a policy with the answers that the pod received: a network plugin may enforce no policy. An answer that
+// the policy would block proves that; a pod on the host network proves nothing, since policies hardly apply to it. Where the pod asks
+// other servers than the DNS Service alone (a node cache, a sidecar), and all of them answer, the policy takes nothing from it.
+func proofOf(w *facts.Snapshot, transports []string) proof {
+	p := proof{severity: blockSeverity(transports)}
 	if w.From.Pod.Spec.HostNetwork {
-		return severity, true, nil
+		return p
+	}
+	if o := ownOf(w); len(o.right) > 0 && len(o.right) == len(w.OwnServers()) {
+		p.severity, p.answers = finding.Info, strings.Join(o.right, " and ")
+		for _, server := range o.right {
+			p.evidence = append(p.evidence, facts.NewEvidence("answer in the pod", server, "right; it is a nameserver of the pod, and no address of the DNS Service"))
+		}
+		return p
 	}
 	answered, asked := map[string]bool{}, false
 	for _, a := range w.From.Answers {
@@ -138,19 +156,20 @@ func policyProof(w *facts.Snapshot, transports []string) (severity finding.Sever
 		asked = true
 		if a.Rcode != "" && !answered[a.Transport] {
 			answered[a.Transport] = true
-			proof = append(proof, facts.NewEvidence("answer in the pod", a.Server+" "+a.Transport,
+			p.evidence = append(p.evidence, facts.NewEvidence("answer in the pod", a.Server+" "+a.Transport,
 				"%s: this network does not enforce the policy now", a.Rcode))
 		}
 	}
 	silent := slices.DeleteFunc(slices.Clone(transports), func(t string) bool { return answered[t] })
 	switch {
 	case !asked:
-		return severity, true, nil
 	case len(silent) == 0:
-		return finding.Info, false, proof
+		p.severity, p.ignored = finding.Info, true
+	default:
+		p.severity = blockSeverity(silent)
+		p.evidence = append(p.evidence, facts.NewEvidence("answer in the pod", strings.Join(silent, ", "), "no answer; the policy is enforced"))
 	}
-	return blockSeverity(silent), true, append(proof, facts.NewEvidence("answer in the pod", strings.Join(silent, ", "),
-		"no answer; the policy is enforced"))
+	return p
 }
 
 // dnsIngress: a policy in the DNS namespace that lets nobody in closes DNS for all.
@@ -175,12 +194,14 @@ func dnsIngress(w *facts.Snapshot) *finding.Finding {
 	policy := policyRef(names[0])
 	evidence := []finding.Evidence{facts.NewEvidence("NetworkPolicy", strings.Join(names, ", "),
 		"selects the DNS pods; no ingress rule allows port 53 from other namespaces")}
-	severity, enforced, proof := blockSeverity(transports), true, []finding.Evidence(nil)
+	proven := proof{severity: blockSeverity(transports)}
 	if w.From != nil && w.From.Pod.Namespace != w.Pods[0].Namespace { // the policy may let its own namespace in
-		severity, enforced, proof = policyProof(w, transports)
+		if proven = proofOf(w, transports); proven.answers != "" {
+			proven = proof{severity: blockSeverity(transports)} // what a pod gets elsewhere says nothing of the others
+		}
 	}
-	f := w.Make(NetworkPolicyBlocksDNS, severity, policy,
-		blocks(names, transports, "pods of other namespaces", enforced), append(evidence, proof...),
+	f := w.Make(NetworkPolicyBlocksDNS, proven.severity, policy,
+		proven.message(names, transports, "pods of other namespaces"), append(evidence, proven.evidence...),
 		w.Read("Read the policy", policy.Namespace, "describe", "networkpolicy", policy.Name),
 		w.Change("Allow ingress from every namespace on port 53 over UDP and TCP", policy.Namespace, "edit", "networkpolicy", policy.Name))
 	return &f
