@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/resolver"
@@ -320,5 +321,41 @@ func TestAPolicyThatLetsTheNodeCacheThrough(t *testing.T) {
 	got = with(func(a *report.Answer) { silent(a) })
 	if f := code(got.Header, "NetworkPolicyBlocksDNS"); got.Verdict != report.Unhealthy || f != nil && strings.Contains(f.Message, "answers") {
 		t.Errorf("the cache is silent: %s %s\n%+v", got.Verdict, got.Summary, got.Findings)
+	}
+}
+
+// A file of a volume hides what the kubelet writes: a new pod has it, too.
+func TestAMountHidesTheFileOfTheKubelet(t *testing.T) {
+	with := func(path string, change func(*corev1.Pod)) report.Status {
+		in := healthy()
+		pod := &in.From.Pod
+		in.From.Container = "c"
+		in.From.Files["/etc/resolv.conf"], in.From.Files["/etc/hosts"] = "nameserver 8.8.8.8\n", "10.9.9.9 api.shop.svc.cluster.local\n"
+		pod.OwnerReferences = []metav1.OwnerReference{{Kind: "ReplicaSet", Name: "web", Controller: ptr(true)}}
+		pod.Spec.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "files", MountPath: path}}
+		pod.Spec.Volumes = []corev1.Volume{{Name: "files", VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: "resolver"}}}}}
+		change(pod)
+		return Status(in, noon, Options{}, "DNSCheck")
+	}
+	same := func(*corev1.Pod) {}
+	for _, path := range []string{"/etc/resolv.conf", "/etc/", "/etc"} {
+		got := with(path, same)
+		f := code(got.Header, "PodResolvConfMismatch")
+		if f == nil || !strings.Contains(f.Message, "container c has volume files (ConfigMap resolver) there") || !strings.Contains(f.Next[0].Command, "describe configmap resolver -n shop") || strings.Contains(commands(got.Header), "delete pod") {
+			t.Errorf("%s: %+v", path, f)
+		}
+	}
+	for _, path := range []string{"/etc/hosts", "/etc"} {
+		if f := code(with(path, same).Header, "HostsFileOverridesDNS"); f == nil || !strings.Contains(f.Message, "(volume files (ConfigMap resolver))") {
+			t.Errorf("%s: %+v", path, f)
+		}
+	}
+	for what, got := range map[string]report.Status{
+		"another path":      with("/etc/resolv", same),
+		"another container": with("/etc", func(pod *corev1.Pod) { pod.Spec.Containers[0].Name = "d" }),
+	} {
+		if f := code(got.Header, "PodResolvConfMismatch"); f == nil || strings.Contains(f.Message, "volume") || !strings.Contains(commands(got.Header), "delete pod") {
+			t.Errorf("%s: %+v", what, f)
+		}
 	}
 }

@@ -85,6 +85,8 @@ type Log struct {
 // FromPod is the suspect pod and what was seen from inside it.
 type FromPod struct {
 	Pod     corev1.Pod        `json:"pod"`
+	// Container is the one whose files were read; empty: a probe's
+	Container string `json:"container,omitempty"`
 	Method  string            `json:"method,omitempty"`
 	Error   string            `json:"error,omitempty"`
 	Wanted  bool              `json:"wanted,omitempty"`  // answers from inside were asked for

@@ -2,6 +2,7 @@ package facts
 
 import (
 	"net/netip"
+	"path"
 	"slices"
 	"strings"
 
@@ -34,6 +35,45 @@ func (w *Snapshot) ResolvConf() resolver.Conf {
 		return actual
 	}
 	return resolver.Compute(w.From.Pod.Namespace, w.From.Pod.Spec, w.KubeletFor(w.From.Pod.Spec.NodeName)).Conf
+}
+
+// MountedAt is the volume that the container, whose files were read, has at a path or above it in place of what the kubelet and the
+// runtime put there; nil: none.
+func (w *Snapshot) MountedAt(file string) *corev1.Volume {
+	if w.From == nil || w.From.Container == "" {
+		return nil
+	}
+	spec, name := &w.From.Pod.Spec, ""
+	for _, list := range [][]corev1.Container{spec.Containers, spec.InitContainers} {
+		for i := range list {
+			for _, m := range list[i].VolumeMounts {
+				if at := path.Clean(m.MountPath); list[i].Name == w.From.Container && (at == file || at == path.Dir(file)) {
+					name = m.Name
+				}
+			}
+		}
+	}
+	i := slices.IndexFunc(spec.Volumes, func(v corev1.Volume) bool { return v.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return &spec.Volumes[i]
+}
+
+// VolumeWords names a volume, and the object that it is of.
+func VolumeWords(v *corev1.Volume) string {
+	of := ""
+	switch {
+	case v.ConfigMap != nil:
+		of = " (ConfigMap " + v.ConfigMap.Name + ")"
+	case v.Secret != nil:
+		of = " (Secret " + v.Secret.SecretName + ")"
+	case v.PersistentVolumeClaim != nil:
+		of = " (PersistentVolumeClaim " + v.PersistentVolumeClaim.ClaimName + ")"
+	case v.HostPath != nil:
+		of = " (" + v.HostPath.Path + " of the node)"
+	}
+	return "volume " + v.Name + of
 }
 
 // CloudRange holds the resolvers of clouds, which know no name of a cluster

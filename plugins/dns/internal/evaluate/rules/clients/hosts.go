@@ -85,6 +85,8 @@ func HostsOverride(w *facts.Snapshot, dns []string, spellings ...string) *findin
 		where = "hostAliases"
 		evidence = append(evidence, facts.NewEvidence("Pod", "spec.hostAliases", "%s %s", strings.Join(addresses, ", "), name))
 		next = w.Read("Read hostAliases of the pod", pod.Namespace, "get", "pod", pod.Name, "-o", "jsonpath={.spec.hostAliases}")
+	} else if v := w.MountedAt("/etc/hosts"); v != nil {
+		where, next = facts.VolumeWords(v), mountStep(w, v)
 	}
 	f := w.Make(HostsFileOverridesDNS, severity, facts.Ref("Pod", pod.Namespace, pod.Name),
 		fmt.Sprintf("/etc/hosts of pod %s/%s (%s) has %s for %s, and programs read it before DNS; %s", pod.Namespace, pod.Name, where,

@@ -129,6 +129,9 @@ func asKubelet(c resolver.Conf) bool {
 }
 
 func writtenBy(w *facts.Snapshot, actual resolver.Conf) string {
+	if v := w.MountedAt("/etc/resolv.conf"); v != nil {
+		return "container " + w.From.Container + " has " + facts.VolumeWords(v) + " there"
+	}
 	if !asKubelet(actual) {
 		return "a container rewrote the file, or the runtime mounted that of the node"
 	}
@@ -140,6 +143,9 @@ func writtenBy(w *facts.Snapshot, actual resolver.Conf) string {
 }
 
 func fileEvidence(w *facts.Snapshot, actual resolver.Conf) finding.Evidence {
+	if v := w.MountedAt("/etc/resolv.conf"); v != nil {
+		return facts.NewEvidence("Pod", "spec.containers.volumeMounts", "%s hides the file that the kubelet writes", facts.VolumeWords(v))
+	}
 	if asKubelet(actual) {
 		return facts.NewEvidence("Pod", "metadata.creationTimestamp", "created %s ago; the kubelet writes resolv.conf at pod creation only",
 			facts.AgeWords(w.Now.Sub(w.From.Pod.CreationTimestamp.Time).Seconds()))
@@ -148,14 +154,28 @@ func fileEvidence(w *facts.Snapshot, actual resolver.Conf) finding.Evidence {
 		"dnsPolicy ClusterFirst", facts.OrNone(strings.Join(actual.Searches, " ")), facts.OrNone(strings.Join(actual.Options, " ")))
 }
 
-// recreate is the next step that gives the pod a new file; a pod without a controller would not come back.
+// recreate is the next step that gives the pod a new file; a pod without a controller would not come back, and a file of a volume would.
 func recreate(w *facts.Snapshot) []finding.Next {
 	pod := &w.From.Pod
+	if v := w.MountedAt("/etc/resolv.conf"); v != nil {
+		return []finding.Next{mountStep(w, v)}
+	}
 	if metav1.GetControllerOf(pod) == nil {
 		return []finding.Next{w.Read("Read the pod, which has no controller that recreates it", pod.Namespace, "describe", "pod", pod.Name)}
 	}
 	return []finding.Next{facts.WithAnswers(w.Change("Recreate the pod", pod.Namespace, "delete", "pod", pod.Name),
 		"the new pod has the same file: a container of the pod rewrites it")}
+}
+
+// mountStep reads what hides a file of the kubelet: its own data where it is an object, and else the pod that mounts it.
+func mountStep(w *facts.Snapshot, v *corev1.Volume) finding.Next {
+	pod := &w.From.Pod
+	if v.ConfigMap != nil {
+		return w.Read("Read the ConfigMap; correct it, or remove the mount from the pod template, and recreate the pod", pod.Namespace,
+			"describe", "configmap", v.ConfigMap.Name)
+	}
+	return w.Read("Read the mounts of the pod; remove this one from the pod template, or correct what it holds", pod.Namespace, "describe",
+		"pod", pod.Name)
 }
 
 // restOfFile: the nameserver is right, and the search list of the kubelet is gone, so that short names do not resolve.
