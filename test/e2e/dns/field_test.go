@@ -25,6 +25,12 @@ func TestReportedPods(t *testing.T) {
 		writes("rewritten", "echo nameserver 192.0.2.53 >/etc/resolv.conf"),
 		writes("edited", "echo options edns0 >>/etc/resolv.conf"),
 		strings.NewReplacer("busybox:1.36", "no-such-image:1", "IfNotPresent", "Never").Replace(pod("absent", node, "")),
+		`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"resolver"},"data":{"resolv.conf":"nameserver 192.0.2.53\n"}}`,
+		strings.Replace(pod("mounted", node, `"volumes":[{"name":"files","configMap":{"name":"resolver"}}],`), `"name":"c",`,
+			`"name":"c","volumeMounts":[{"name":"files","mountPath":"/etc/resolv.conf","subPath":"resolv.conf"}],`, 1),
+		`{"apiVersion":"v1","kind":"List","items":[
+			{"apiVersion":"v1","kind":"Service","metadata":{"name":"many"},"spec":{"clusterIP":"None","ports":[{"name":"sql","port":5432}]}},
+			{"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSlice","metadata":{"name":"many","labels":{"kubernetes.io/service-name":"many"}},"addressType":"IPv4","ports":[{"name":"sql","port":5432,"protocol":"TCP"}],"endpoints":[` + addresses(60) + `]}]}`,
 		`{"apiVersion":"v1","kind":"List","items":[
 			{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"side"},"data":{"Corefile":".:53 {\n bind 127.0.0.1\n forward . ` + c.MustKubectl(t, "get", "service", "kube-dns", "-n", "kube-system", "-o", "jsonpath={.spec.clusterIP}") + `\n}\n"}},
 			{"apiVersion":"v1","kind":"Pod","metadata":{"name":"side"},"spec":{"nodeName":"` + node + `","terminationGracePeriodSeconds":0,"dnsPolicy":"None",
@@ -44,7 +50,7 @@ func TestReportedPods(t *testing.T) {
 	} {
 		c.Apply(t, p, "-n", ns)
 	}
-	running(t, c, ns, "alias", "elsewhere", "cache", "rewritten", "edited", "set-0", "late-0", "side")
+	running(t, c, ns, "mounted", "alias", "elsewhere", "cache", "rewritten", "edited", "set-0", "late-0", "side")
 	server := strings.TrimPrefix(strings.Fields(c.MustKubectl(t, "-n", "kube-system", "get", "pods", "-l", "k8s-app=kube-dns", "-o", "name"))[0], "pod/")
 	for _, tt := range []struct {
 		name, verdict, code, says string
@@ -56,9 +62,13 @@ func TestReportedPods(t *testing.T) {
 		{"another name of that pod", "Healthy", "", "", []string{"resolve", "kubernetes.default", "--from", "elsewhere", "-n", ns}},
 		{"a node cache that is gone", "Unhealthy", "DNSUnavailableFromPod", "its only nameserver 169.254.25.10", []string{"check", "--from", "cache", "-n", ns, "--ignore-findings", "DNSPolicyNone"}},
 		{"a resolv.conf that the container wrote", "Unhealthy", "PodResolvConfMismatch", "a container rewrote the file", []string{"check", "--from", "rewritten", "-n", ns}},
+		{"a resolv.conf that a volume brings", "Unhealthy", "PodResolvConfMismatch", "container c has volume files (ConfigMap resolver) there", []string{"check", "--from", "mounted", "-n", ns}},
+		{"more addresses than a packet holds", "Healthy", "", "", []string{"resolve", "many." + ns, "--from", "elsewhere", "-n", ns}},
 		{"one with another option", "Healthy", "", "", []string{"check", "--from", "edited", "-n", ns}},
 		{"a host name under another Service", "Degraded", "NameNotFound", "pod set-0 has its name under Service set-hl", []string{"resolve", "set-0.set." + ns}},
 		{"the same under its serviceName", "Healthy", "", "", []string{"resolve", "set-0.set-hl." + ns}},
+		{"a member by its Service alone", "Healthy", "", "answered at step 1", []string{"explain", "set-0.set-hl", "--from", "elsewhere", "-n", ns}},
+		{"a member by its host name alone", "Degraded", "NameNotFound", "set-0." + ns + ".svc.cluster.local does not exist", []string{"explain", "set-0", "--from", "elsewhere", "-n", ns}},
 		{"a member that is not Ready", "Degraded", "NameNotFound", "pod late-1 is not Ready, and has no name until it is", []string{"resolve", "late-1.late." + ns}},
 		{"a DNS server in the pod", "Healthy", "", "", []string{"check", "--from", "side", "-n", ns}},
 		{"a pod that does not run", "Unknown", "", "the pod is not running (ErrImageNeverPull)", []string{"check", "--from", "pod/absent", "-n", ns}},
@@ -70,6 +80,15 @@ func TestReportedPods(t *testing.T) {
 			}
 		})
 	}
+}
+
+// addresses are endpoints of a slice, without pods.
+func addresses(n int) string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = fmt.Sprintf(`{"addresses":["198.51.100.%d"],"conditions":{"ready":true}}`, i+1)
+	}
+	return strings.Join(list, ",")
 }
 
 // TestAServiceThatIsMadeAgain: with the cluster's names in the cache of CoreDNS, the old address is told against the API.
