@@ -145,6 +145,20 @@ func TestReportedServers(t *testing.T) {
 		}
 		expect(t, c, 60*time.Second, "Healthy", "", "resolve", "www.example.test", "--type", "A")
 	})
+	t.Run("a Corefile that nobody reads again", func(t *testing.T) {
+		heal := corefile(t, c, "    reload\n", "")
+		restart(t, c)
+		healthy(t, c)
+		again := corefile(t, c, "    loop\n", "    loop\n    hosts {\n      192.0.2.7 db.corp.test\n      fallthrough\n    }\n")
+		expect(t, c, 60*time.Second, "Degraded", "CorefileNotReloaded", "resolve", "db.corp.test", "--type", "A")
+		change(t, c, expect(t, c, 60*time.Second, "Degraded", "CorefileNotReloaded", "check"))
+		c.MustKubectl(t, "-n", "kube-system", "rollout", "status", "deployment", "coredns", "--timeout=120s")
+		expect(t, c, 60*time.Second, "Healthy", "", "resolve", "db.corp.test", "--type", "A", "--expect", "A=192.0.2.7")
+		again()
+		heal()
+		restart(t, c)
+		healthy(t, c)
+	})
 	t.Run("a server block that is longer than the cluster's", func(t *testing.T) {
 		heal := corefile(t, c, ".:53 {\n", "corp.local:53 {\n    forward . 192.0.2.1\n}\n.:53 {\n")
 		restart(t, c)

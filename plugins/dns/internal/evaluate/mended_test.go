@@ -359,3 +359,50 @@ func TestAMountHidesTheFileOfTheKubelet(t *testing.T) {
 		}
 	}
 }
+
+// Without reload, and where the kubelet leaves the file as it was, a changed Corefile is one that nobody serves yet.
+func TestACorefileThatNobodyHasLoaded(t *testing.T) {
+	with := func(change func(*Input)) Input {
+		in := healthy()
+		editedAt(&in, "loop\n", "hosts {\n 192.0.2.1 db.corp.test\n fallthrough\n}\nloop\n", ago(time.Hour))
+		change(&in)
+		return in
+	}
+	check := func(change func(*Input)) *finding.Finding {
+		return code(judge(answered(with(change))).Header, "CorefileNotReloaded")
+	}
+	subPath := func(in *Input) {
+		for i := range in.Pods {
+			in.Pods[i].Spec.Containers[0].VolumeMounts[0] = corev1.VolumeMount{Name: "config-volume", MountPath: "/etc/coredns/Corefile", SubPath: "Corefile"}
+		}
+	}
+	without := func(in *Input) {
+		in.ConfigMaps[0].Data["Corefile"] = strings.Replace(in.ConfigMaps[0].Data["Corefile"], "reload\n", "", 1)
+	}
+	if f := check(func(*Input) {}); f != nil {
+		t.Errorf("it has reload: %s", f.Message)
+	}
+	if f := check(subPath); f == nil || !strings.Contains(f.Message, "changed 60m ago, but 2 of 2 replicas serve the one before: volume config-volume is mounted with subPath") {
+		t.Errorf("subPath: %+v", f)
+	}
+	f := check(without)
+	if f == nil || !strings.Contains(f.Message, "it has no reload plugin") || f.Next[1].Command != "kubectl rollout restart deployment coredns -n kube-system" {
+		t.Errorf("no reload: %+v", f)
+	}
+	f = check(func(in *Input) {
+		without(in)
+		in.Pods[0].Status.ContainerStatuses[0].State.Running.StartedAt = ago(time.Minute)
+	})
+	if f == nil || !strings.Contains(f.Message, "1 of 2 replicas") {
+		t.Errorf("one was restarted: %+v", f)
+	}
+	if f = check(func(in *Input) { without(in); in.ConfigMaps[0].ManagedFields = nil }); f != nil {
+		t.Errorf("unknown when it changed: %s", f.Message)
+	}
+	gone := func(_ int, a *report.Answer) { a.Rcode, a.Records = "NXDOMAIN", nil }
+	for name, want := range map[string]finding.Code{"db.corp.test": "CorefileNotReloaded", "dc.corp.test": "NameNotFound"} {
+		if r := resolved(with(without), name, gone); r.PrimaryCode != want {
+			t.Errorf("%s: %s %s", name, r.PrimaryCode, r.Summary)
+		}
+	}
+}

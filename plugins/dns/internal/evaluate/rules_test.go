@@ -55,6 +55,16 @@ func from(in *Input, f func(*report.Answer)) {
 	}
 }
 
+// editedAt changes the Corefile at some time; the replicas of healthy run for 20 hours.
+func editedAt(in *Input, old, replacement string, at metav1.Time) {
+	corefileOf(in, old, replacement)
+	in.ConfigMaps[0].ManagedFields = []metav1.ManagedFieldsEntry{
+		{Manager: "kubeadm", Time: ptr(ago(24 * time.Hour)), FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:data":{".":{}}}`)}},
+		{Manager: "kubectl-edit", Time: &at, FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:data":{"f:Corefile":{}}}`)}},
+		{Manager: "labeler", Time: ptr(ago(time.Minute)), FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:metadata":{"f:labels":{"f:x":{}}}}`)}},
+	}
+}
+
 // atServiceAddress changes what the suspect got from the DNS Service.
 func atServiceAddress(in *Input, f func(*report.Answer)) {
 	from(in, func(a *report.Answer) {
@@ -178,6 +188,9 @@ func serverFaults() []fault {
 				}
 			})
 		}},
+		{code: "CorefileNotReloaded", before: func(in *Input) {
+			editedAt(in, "reload\n", "", ago(19*time.Hour))
+		}, near: func(in *Input) { editedAt(in, "reload\n", "", ago(21*time.Hour)) }},
 		{code: "CorefileReloadFailed", before: func(in *Input) {
 			in.Logs[0].Text += "2026-06-01T11:58:00Z [ERROR] Restart failed: /etc/coredns/Corefile:3 - Error during parsing: Unknown directive 'x'\n"
 		}, near: func(in *Input) {

@@ -53,7 +53,7 @@ func TestNextStepsKeepTheUser(t *testing.T) {
 
 func TestChangesAreExecuted(t *testing.T) {
 	testkit.CheckChanges(t, "../../../../test/e2e/dns", testkit.Changes{
-		Executed: map[finding.Code]string{"DNSScaledToZero": "TestServers", "DNSServiceWithoutDNSPods": "TestServers", "DNSServiceNodeLocal": "TestServers", "ReplicaStale": "TestServers"},
+		Executed: map[finding.Code]string{"DNSScaledToZero": "TestServers", "DNSServiceWithoutDNSPods": "TestServers", "DNSServiceNodeLocal": "TestServers", "CorefileNotReloaded": "TestReportedServers", "ReplicaStale": "TestServers"},
 		Reasons: map[finding.Code]string{
 			"AllReplicasOnOneNode": "the fault of the end-to-end test is a node selector, which a restart leaves",
 			"SingleReplica":        "the command is that of DNSScaledToZero, and one replica is no fault that a test waits for",

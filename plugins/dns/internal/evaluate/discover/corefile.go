@@ -75,6 +75,35 @@ func ConfigMapsOf(spec corev1.PodSpec) []string {
 	return names
 }
 
+// Mount is how a container gets its Corefile.
+type Mount struct {
+	Container, Volume, SubPath string
+	Key                        string // of the ConfigMap
+}
+
+// CorefileMount says how a DNS pod gets its Corefile from a ConfigMap; nil: unknown.
+func CorefileMount(spec corev1.PodSpec, name string) *Mount {
+	for _, c := range spec.Containers {
+		conf := confArg(c)
+		for _, mount := range c.VolumeMounts {
+			cm, items := configMapVolume(spec, mount.Name)
+			file := strings.TrimPrefix(strings.TrimPrefix(conf, strings.TrimSuffix(mount.MountPath, "/")), "/")
+			if mount.SubPath != "" && mount.MountPath == conf {
+				file = mount.SubPath
+			}
+			if conf == "" || cm != name || file == "" {
+				continue
+			}
+			m := &Mount{Container: c.Name, Volume: mount.Name, SubPath: mount.SubPath, Key: file}
+			if i := slices.IndexFunc(items, func(item corev1.KeyToPath) bool { return item.Path == file }); i >= 0 {
+				m.Key = items[i].Key
+			}
+			return m
+		}
+	}
+	return nil
+}
+
 func confArg(c corev1.Container) string {
 	args := append(slices.Clone(c.Command), c.Args...)
 	for i, a := range args {

@@ -84,17 +84,17 @@ type Log struct {
 
 // FromPod is the suspect pod and what was seen from inside it.
 type FromPod struct {
-	Pod     corev1.Pod        `json:"pod"`
+	Pod corev1.Pod `json:"pod"`
 	// Container is the one whose files were read; empty: a probe's
-	Container string `json:"container,omitempty"`
-	Method  string            `json:"method,omitempty"`
-	Error   string            `json:"error,omitempty"`
-	Wanted  bool              `json:"wanted,omitempty"`  // answers from inside were asked for
-	Unasked []string          `json:"unasked,omitempty"` // transports that the image has no tool for
-	Files   map[string]string `json:"files,omitempty"`
-	Musl    *bool             `json:"musl,omitempty"`
-	Glibc   *bool             `json:"glibc,omitempty"`
-	Answers []report.Answer   `json:"answers,omitempty"`
+	Container string            `json:"container,omitempty"`
+	Method    string            `json:"method,omitempty"`
+	Error     string            `json:"error,omitempty"`
+	Wanted    bool              `json:"wanted,omitempty"`  // answers from inside were asked for
+	Unasked   []string          `json:"unasked,omitempty"` // transports that the image has no tool for
+	Files     map[string]string `json:"files,omitempty"`
+	Musl      *bool             `json:"musl,omitempty"`
+	Glibc     *bool             `json:"glibc,omitempty"`
+	Answers   []report.Answer   `json:"answers,omitempty"`
 }
 
 // Options are the user's choices that change the judgement.

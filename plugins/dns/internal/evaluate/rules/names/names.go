@@ -270,6 +270,12 @@ func deniedOutside(w *facts.Snapshot, fqdn string) finding.Finding {
 		return nameOfAddress(w, fqdn, ip, evidence)
 	}
 	message := short + " does not exist outside the cluster"
+	if list := servers.CheckNotReloaded(w); len(list) > 0 && inCorefile(w, fqdn) {
+		f := list[0]
+		f.Message = short + " does not exist, though the Corefile has it: " + f.Message
+		f.Evidence = append(f.Evidence, evidence...)
+		return f
+	}
 	next := w.Read("List the upstream servers for names outside the cluster", "", "dns", "upstream")
 	labels := strings.Split(short, ".")
 	last := labels[len(labels)-1]
@@ -287,6 +293,25 @@ func deniedOutside(w *facts.Snapshot, fqdn string) finding.Finding {
 		evidence = append(evidence, facts.NewEvidence("Namespace", last, "does not exist"))
 	}
 	return notFound(w, message, evidence, names, next)
+}
+
+// inCorefile says whether a server block for a domain above the name, or a line of a hosts plugin, is about a name outside.
+func inCorefile(w *facts.Snapshot, fqdn string) bool {
+	for _, b := range w.Conf.Blocks {
+		for _, z := range b.ZoneNames() {
+			if z = corefile.Fqdn(z); z != "." && corefile.InZone(fqdn, z) {
+				return true
+			}
+		}
+		for _, d := range b.Find("hosts") {
+			if slices.ContainsFunc(d.Body, func(line corefile.Directive) bool {
+				return slices.ContainsFunc(line.Args, func(host string) bool { return corefile.Fqdn(host) == fqdn })
+			}) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // notFound makes the finding for a name that does not exist; the nearest names that do come before any other next step.

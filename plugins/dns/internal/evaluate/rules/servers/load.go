@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -22,6 +23,7 @@ const (
 	CorefileInvalid      finding.Code = "CorefileInvalid"
 	ZoneNotServed        finding.Code = "ZoneNotServed"
 	CorefileReloadFailed finding.Code = "CorefileReloadFailed"
+	CorefileNotReloaded  finding.Code = "CorefileNotReloaded"
 )
 
 // CrashRules report DNS servers that exit on their own.
@@ -84,6 +86,18 @@ var ReloadRules = []finding.Rule[facts.Snapshot]{
 			Source:   "https://coredns.io/plugins/reload/",
 		},
 		Check: CheckReload,
+	},
+	{
+		Entry: finding.Entry{
+			Code: CorefileNotReloaded, Severity: finding.Warning, Title: "Replicas serve an older Corefile",
+			Meaning: "The Corefile was changed after replicas started, and they do not read it again: it has no reload plugin, or is mounted " +
+				"with subPath.",
+			Evidence: "The time of the change in metadata.managedFields of the ConfigMap, and the start of the containers.",
+			Next:     "Restart the DNS pods; add the reload plugin to the Corefile, or mount the whole volume.",
+			Source:   "https://coredns.io/plugins/reload/",
+		},
+		CausedBy: []finding.Code{CorefileInvalid},
+		Check:    CheckNotReloaded,
 	},
 }
 
@@ -333,6 +347,28 @@ func reloadFailures(w *facts.Snapshot) []reloadFailure {
 	}
 	return out
 }
+
+// CheckNotReloaded: the Corefile that this report reads is not the one by which the servers answer.
+func CheckNotReloaded(w *facts.Snapshot) []finding.Finding {
+	u := w.Unloaded()
+	if u == nil {
+		return nil
+	}
+	evidence := []finding.Evidence{facts.NewEvidence("ConfigMap "+w.ConfRef.Name, "metadata.managedFields", "changed %s ago", age(w, u.Changed))}
+	for _, pod := range u.Pods {
+		evidence = append(evidence, facts.NewEvidence("Pod "+pod.Name, "status.containerStatuses", "runs since before that"))
+	}
+	next := []finding.Next{w.Read("Read the configuration that the next start loads", "", "dns", "config")}
+	if w.Workload != nil && w.Conf.Valid() {
+		next = append(next, w.Change("Restart the DNS pods, one after the other", w.Workload.Ref.Namespace, "rollout", "restart",
+			strings.ToLower(w.Workload.Ref.Kind), w.Workload.Ref.Name))
+	}
+	return []finding.Finding{w.Make(CorefileNotReloaded, finding.Warning, w.ConfRef,
+		fmt.Sprintf("the Corefile was changed %s ago, but %d of %d replicas serve the one before: %s", age(w, u.Changed), len(u.Pods),
+			len(w.Live()), u.Why), evidence, next...)}
+}
+
+func age(w *facts.Snapshot, at time.Time) string { return facts.AgeWords(w.Now.Sub(at).Seconds()) }
 
 func CheckReload(w *facts.Snapshot) []finding.Finding {
 	failures := reloadFailures(w)
