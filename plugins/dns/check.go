@@ -109,7 +109,7 @@ func checkCommand(c *common) *cobra.Command {
 	o.Probe.add(command)
 	set := command.Flags()
 	set.StringVar(&o.From, "from", "", "Pod (in the namespace of -n) to check and to query from.")
-	set.StringVarP(&o.Container, "container", "c", "", "Container of that pod. Default: the first.")
+	set.StringVarP(&o.Container, "container", "c", "", "Container of that pod. Default: the first that runs.")
 	set.StringVar(&o.Profile, "profile", profileQuick, "Set of checks: quick, full or ci.")
 	set.StringSliceVar(&o.Ignore, "ignore-findings", nil, "Finding codes to leave out of the report; the checks still run.")
 	set.StringVar(&o.External, "external-domain", defaultExternal,

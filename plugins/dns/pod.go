@@ -43,7 +43,7 @@ func podCommand(c *common) *cobra.Command {
 		ValidArgsFunction: completePods(c.flags),
 	}
 	f.add(command)
-	command.Flags().StringVarP(&o.Container, "container", "c", "", "Container whose resolv.conf is read. Default: the first.")
+	command.Flags().StringVarP(&o.Container, "container", "c", "", "Container whose resolv.conf is read. Default: the first that runs.")
 	command.Flags().BoolVar(&o.Kubelet, "kubelet-config", false,
 		"Read the kubelet configuration through the API server. Requires get nodes/proxy, a permission that can also run commands in pods.")
 	command.RunE = func(command *cobra.Command, args []string) error {
@@ -128,7 +128,7 @@ func explainCommand(c *common) *cobra.Command {
 	}
 	f.add(command)
 	command.Flags().StringVar(&o.From, "from", "", "Pod (in the namespace of -n) whose search list is used.")
-	command.Flags().StringVarP(&o.Container, "container", "c", "", "Container whose resolv.conf is read. Default: the first.")
+	command.Flags().StringVarP(&o.Container, "container", "c", "", "Container whose resolv.conf is read. Default: the first that runs.")
 	command.Flags().StringVar(&libc, "libc", "auto", "C library whose rules apply: "+strings.Join(words, ", ")+".")
 	register(command, "from", completePods(c.flags))
 	register(command, "libc", complete.Words(words...))
@@ -240,7 +240,7 @@ func resolveCommand(c *common) *cobra.Command {
 	set := command.Flags()
 	set.StringSliceVar(&o.Types, "type", []string{"A", "AAAA"}, "Record types to query.")
 	set.StringVar(&o.From, "from", "", "Pod (in the namespace of -n) to query from.")
-	set.StringVarP(&o.Container, "container", "c", "", "Container of that pod. Default: the first.")
+	set.StringVarP(&o.Container, "container", "c", "", "Container of that pod. Default: the first that runs.")
 	set.StringVar(&o.At, "at", "all", "Server to query: all, the name of a DNS pod, or, with --from, an IP address.")
 	set.StringVar(&o.Expect, "expect", "",
 		"Exit with code 3 unless every answer is this: nxdomain, nodata, any, or TYPE=VALUE[,VALUE].")

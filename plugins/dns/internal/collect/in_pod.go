@@ -53,7 +53,7 @@ func (c *Collector) insidePod(ctx context.Context, from From) {
 	pod := c.in.From.Pod
 	result := evaluate.FromPod{Pod: pod, Wanted: from.Ask}
 	if from.Probe.Kind == "" {
-		result.Container = cmp.Or(from.Container, pod.Spec.Containers[0].Name)
+		result.Container = cmp.Or(from.Container, facts.RunningContainer(&pod))
 	}
 	if from.Probe.Kind == "" && !facts.Runs(&pod) {
 		result.Error = "the pod is not running (" + podfact.Status(&pod) + ")"
@@ -109,7 +109,7 @@ func (c *Collector) runInside(ctx context.Context, from From, pod corev1.Pod, sc
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	container := cmp.Or(from.Container, pod.Spec.Containers[0].Name)
+	container := cmp.Or(from.Container, facts.RunningContainer(&pod))
 	var stdout, stderr bytes.Buffer
 	err := execIn(ctx, c.Cluster, pod.Namespace, pod.Name, container, []string{"sh", "-c", script}, &stdout, &stderr)
 	if err != nil && stdout.Len() == 0 {

@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/resolver"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
@@ -403,6 +404,63 @@ func TestACorefileThatNobodyHasLoaded(t *testing.T) {
 	for name, want := range map[string]finding.Code{"db.corp.test": "CorefileNotReloaded", "dc.corp.test": "NameNotFound"} {
 		if r := resolved(with(without), name, gone); r.PrimaryCode != want {
 			t.Errorf("%s: %s %s", name, r.PrimaryCode, r.Summary)
+		}
+	}
+}
+
+func TestTheContainerThatRunsIsAsked(t *testing.T) {
+	status := func(name string, running bool) corev1.ContainerStatus {
+		s := corev1.ContainerStatus{Name: name, State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "PodInitializing"}}}
+		if running {
+			s.State = corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}
+		}
+		return s
+	}
+	pod := corev1.Pod{
+		Spec:   corev1.PodSpec{InitContainers: []corev1.Container{{Name: "wait"}}, Containers: []corev1.Container{{Name: "a"}, {Name: "b"}}},
+		Status: corev1.PodStatus{Phase: corev1.PodPending},
+	}
+	for want, change := range map[string]func(*corev1.Pod){
+		"": func(*corev1.Pod) {},
+		"wait": func(p *corev1.Pod) {
+			p.Status.InitContainerStatuses = []corev1.ContainerStatus{status("wait", true)}
+		},
+		"a": func(p *corev1.Pod) {
+			p.Status.ContainerStatuses = []corev1.ContainerStatus{status("b", true), status("a", true)}
+		},
+		"b": func(p *corev1.Pod) {
+			p.Annotations = map[string]string{"kubectl.kubernetes.io/default-container": "b"}
+			p.Status.ContainerStatuses = []corev1.ContainerStatus{status("a", true), status("b", true)}
+		},
+	} {
+		p := *pod.DeepCopy()
+		change(&p)
+		if got := facts.RunningContainer(&p); got != want || facts.Runs(&p) != (want != "") {
+			t.Errorf("%q, want %q", got, want)
+		}
+		p.Status.Phase = corev1.PodFailed
+		if facts.Runs(&p) {
+			t.Errorf("%q runs in a pod that has ended", want)
+		}
+	}
+}
+
+// Some programs are told to query over TCP alone.
+func TestTCPThatIsBlockedIsAllThatSomePodsHave(t *testing.T) {
+	for options, want := range map[string]finding.Severity{"ndots:5": finding.Warning, "ndots:5 use-vc": finding.Critical} {
+		for musl, want := range map[bool]finding.Severity{false: want, true: finding.Warning} {
+			in := healthy()
+			in.From.Files["/etc/resolv.conf"] = strings.Replace(in.From.Files["/etc/resolv.conf"], "ndots:5", options, 1)
+			in.From.Musl = &musl
+			in = answered(in)
+			from(&in, func(a *report.Answer) {
+				if a.Transport == "TCP" {
+					silent(a)
+				}
+			})
+			if f := code(judge(in).Header, "DNSOverTCPBlocked"); f == nil || f.Severity != want {
+				t.Errorf("%s, musl %t: %+v", options, musl, f)
+			}
 		}
 	}
 }

@@ -148,10 +148,29 @@ func (w *Snapshot) IsServer(pod *corev1.Pod) bool {
 	return slices.ContainsFunc(w.Pods, func(p corev1.Pod) bool { return p.Namespace == pod.Namespace && p.Name == pod.Name })
 }
 
-// Runs says whether a pod has a running container, in which something can be executed.
-func Runs(pod *corev1.Pod) bool {
-	return pod.Status.Phase == corev1.PodRunning &&
-		slices.ContainsFunc(podfact.Containers(pod), func(s corev1.ContainerStatus) bool { return s.State.Running != nil })
+// Runs says whether a pod has a running container, in which something can be executed. An init container is one, too: waiting for a
+// name is what many of them do.
+func Runs(pod *corev1.Pod) bool { return RunningContainer(pod) != "" }
+
+// RunningContainer names the container of a pod in which something can be executed: that which kubectl exec takes
+// (https://kubernetes.io/docs/reference/labels-annotations-taints/#kubectl-kubernetes-io-default-container), or else the first that
+// runs. They share a network and resolv.conf. Empty: none runs.
+func RunningContainer(pod *corev1.Pod) string {
+	if podfact.Finished(pod) {
+		return ""
+	}
+	running := map[string]bool{}
+	for _, s := range podfact.Containers(pod) {
+		running[s.Name] = s.State.Running != nil
+	}
+	if name := pod.Annotations["kubectl.kubernetes.io/default-container"]; running[name] {
+		return name
+	}
+	all := slices.Concat(pod.Spec.Containers, pod.Spec.InitContainers)
+	if i := slices.IndexFunc(all, func(c corev1.Container) bool { return running[c.Name] }); i >= 0 {
+		return all[i].Name
+	}
+	return ""
 }
 
 // Addresses are a pod's, of each family, the one that Kubernetes prefers first.

@@ -11,6 +11,7 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/ask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/discover"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/resolver"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/rules/servers"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
@@ -53,7 +54,8 @@ var PathRules = []finding.Rule[facts.Snapshot]{
 	{
 		Entry: finding.Entry{
 			Code: DNSOverTCPBlocked, Severity: finding.Warning, Title: "DNS over TCP is blocked from the pod",
-			Meaning:  "Queries over TCP from this pod are lost, so only answers that fit into a UDP packet arrive.",
+			Meaning: "Queries over TCP from this pod are lost, so only answers that fit into a UDP packet arrive. The severity is critical if " +
+				"option use-vc makes the programs of the pod query over TCP.",
 			Evidence: "Queries from inside the pod over UDP and TCP.",
 			Next:     "Check the packet filter rules of the node and the policies.",
 			Source:   servers.DebugPage,
@@ -244,12 +246,23 @@ func familyPath(w *facts.Snapshot, family string) []finding.Finding {
 		return []finding.Finding{w.Make(DNSOverUDPBlocked, finding.Critical, object,
 			fmt.Sprintf("UDP port 53 is blocked from pod %s/%s on %s; TCP works", pod.Namespace, pod.Name,
 				node), evidence, rules, other)}
+	case dead(tcp) && overTCP(w):
+		return []finding.Finding{w.Make(DNSOverTCPBlocked, finding.Critical, object,
+			fmt.Sprintf("TCP port 53 is blocked from pod %s/%s on %s, and option use-vc in its resolv.conf makes glibc and Go query over TCP",
+				pod.Namespace, pod.Name, node), evidence, rules, other)}
 	case dead(tcp):
 		return []finding.Finding{w.Make(DNSOverTCPBlocked, finding.Warning, object,
 			fmt.Sprintf("TCP port 53 is blocked from pod %s/%s on %s: large answers are lost; small ones arrive over UDP", pod.Namespace,
 				pod.Name, node), evidence, rules, other)}
 	}
 	return partialPath(w, udp, tcp, object, evidence, other, rules)
+}
+
+// overTCP says whether the resolver options of the suspect make its programs query over TCP
+// (https://man7.org/linux/man-pages/man5/resolv.conf.5.html).
+func overTCP(w *facts.Snapshot) bool {
+	conf, _ := w.ActualConf()
+	return slices.Contains(conf.Options, "use-vc") && w.Libc() != resolver.Musl
 }
 
 // answeredForServers: every answer that the pod gets is wrong, and every server that was asked gives the right one.
