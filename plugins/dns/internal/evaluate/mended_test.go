@@ -464,3 +464,26 @@ func TestTCPThatIsBlockedIsAllThatSomePodsHave(t *testing.T) {
 		}
 	}
 }
+
+// Nobody fills a Service without a selector but who made it: for the name that is asked, that is the answer.
+func TestAServiceThatNobodyFills(t *testing.T) {
+	svc := service("shop", "bare", "10.96.1.8", nil, corev1.ServicePort{Name: "http", Port: 80})
+	answer := func(_ int, a *report.Answer) {
+		if a.Type == "A" {
+			a.Records = []report.Record{{Name: a.Name, Type: "A", Data: "10.96.1.8"}}
+		}
+	}
+	r := explained(with(svc), "bare.shop", resolver.Glibc, answer)
+	says(t, "bare", r.Header, report.Degraded, "ServiceWithoutEndpoints", "Service shop/bare has no ready endpoints")
+	if strings.Contains(commands(r.Header), "get pods") || strings.Contains(fmt.Sprint(r.Findings), "selector matches") {
+		t.Errorf("it selects nothing: %+v", r.Findings)
+	}
+	in := with(svc)
+	in.Slices = append(in.Slices, slice("shop", "bare", endpointAt("192.0.2.9", true)))
+	if r = explained(in, "bare.shop", resolver.Glibc, answer); r.Verdict != report.Healthy {
+		t.Errorf("it has one endpoint: %s", r.Summary)
+	}
+	if f := code(Status(answered(with(svc)), noon, Options{All: true}, "DNSCheck").Header, "ServiceWithoutEndpoints"); f != nil {
+		t.Errorf("in a check: %s", f.Message)
+	}
+}

@@ -138,7 +138,8 @@ func ServiceRules(w *facts.Snapshot, svc *corev1.Service) []finding.Finding {
 	switch {
 	case svc.Spec.Type == corev1.ServiceTypeExternalName:
 		return externalNameRules(w, svc, object)
-	case len(svc.Spec.Selector) == 0, !w.Sources.Get("endpointslices").Readable(), w.ReadyEndpoints(svc) > 0,
+	case len(svc.Spec.Selector) == 0 && !w.Options.Standalone, // somebody else fills it, or will
+		!w.Sources.Get("endpointslices").Readable(), w.ReadyEndpoints(svc) > 0,
 		w.Now.Sub(svc.CreationTimestamp.Time).Seconds() < 15:
 		return nil
 	}
@@ -147,6 +148,9 @@ func ServiceRules(w *facts.Snapshot, svc *corev1.Service) []finding.Finding {
 		w.Read("List the pods that the Service selects", svc.Namespace, "get", "pods", "-l", selector),
 		w.Read("List the EndpointSlices of the "+
 			"Service", svc.Namespace, "get", "endpointslices", "-l", "kubernetes.io/service-name="+svc.Name, "-o", "wide"),
+	}
+	if selector == "" {
+		selector, next = "none: its EndpointSlices are made by hand, or by a controller of its own", next[1:]
 	}
 	evidence := []finding.Evidence{
 		facts.NewEvidence("EndpointSlice", "endpoints", "%s", endpointWords(w, svc)),
@@ -197,7 +201,9 @@ func awaited(w *facts.Snapshot, svc *corev1.Service) bool {
 
 func endpointWords(w *facts.Snapshot, svc *corev1.Service) string {
 	total := len(w.EndpointsOf(svc))
-	if total == 0 {
+	if total == 0 && len(svc.Spec.Selector) == 0 {
+		return "none"
+	} else if total == 0 {
 		return "none; the selector matches no pod with an address"
 	}
 	return fmt.Sprintf("0 of %d ready", total)
