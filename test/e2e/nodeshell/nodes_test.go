@@ -83,6 +83,10 @@ func TestTheWayOutOfANamespaceRunsTheCall(t *testing.T) {
 			return fmt.Sprintf("apiVersion: v1\nkind: LimitRange\nmetadata: {name: small, namespace: %s}\nspec: {limits: [{type: Container, default: {memory: 32Mi}, defaultRequest: {memory: 16Mi}}]}\n", ns)
 		}, []string{"bash", "-c", "set -o pipefail; head -c 100000000 /dev/zero | tail -c 90000000 | wc -c"}, "90000000\n"},
 		{"PodMutatedByAdmission", "PodMutatedByAdmission", mutating(`JSONPatch{op: "replace", path: "/spec/containers/0/image", value: "docker.io/library/testapp:1"}`), []string{"hostname"}, "w1\n"},
+		{"PodMutatedByAdmission", "PodMutatedByAdmission", func(ns string) string { // by what leaves a dry run alone
+			return strings.Replace(mutating(`JSONPatch{op: "replace", path: "/spec/containers/0/image", value: "docker.io/library/testapp:1"}`)(ns),
+				"  reinvocationPolicy", "  matchConditions: [{name: made, expression: 'request.dryRun != true'}]\n  reinvocationPolicy", 1)
+		}, []string{"hostname"}, "w1\n"},
 		{"PlacementRejected", "PlacementRejected", mutating(`JSONPatch{op: "add", path: "/spec/nodeSelector", value: {"no-such-label": "x"}}`), []string{"hostname"}, "w1\n"},
 	} {
 		t.Run(tt.code, func(t *testing.T) {

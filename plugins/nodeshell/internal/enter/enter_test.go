@@ -3,6 +3,7 @@ package enter
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -117,6 +118,30 @@ func TestNoticesAreForWhoeverMayReadThem(t *testing.T) {
 		r.Notices(list)
 		if env.Stderr.String() != test.want {
 			t.Errorf("%q; want %q", env.Stderr.String(), test.want)
+		}
+	}
+}
+
+// A policy may come into effect after the dry run: the way out is the same as if it had been seen there.
+func TestAPodThatIsChangedOnlyWhenItIsMade(t *testing.T) {
+	r, _, _ := runnerOn("x")
+	r.cluster.NamespaceGiven = true
+	visits := r.planOne(t.Context())
+	if err := r.Place(t.Context(), visits, false); err != nil {
+		t.Fatal(err)
+	}
+	v := visits[0]
+	made := v.Pod.DeepCopy()
+	if err := r.changed(t.Context(), v, made); err != nil {
+		t.Errorf("the same pod: %v", err)
+	}
+	made.Spec.Containers[0].Image = "example.test/other:1"
+	for admits, want := range map[string]string{"kube-system": "kubectl nodeshell w1 -n kube-system", "": "kubectl nodeshell w1 --image=example.test/other:1"} {
+		other, _, _ := runnerOn(admits)
+		other.cluster.NamespaceGiven = true
+		var refused Refused
+		if err := other.changed(t.Context(), v, made); !errors.As(err, &refused) || len(refused.Findings) == 0 || !strings.HasPrefix(refused.Findings[0].Next[0].Command, want) {
+			t.Errorf("%q admits it: %v", admits, err)
 		}
 	}
 }

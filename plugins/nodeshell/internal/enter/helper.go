@@ -65,14 +65,7 @@ func (r *Runner) start(ctx context.Context, v Visit) (*helperpod.Helper, error) 
 	if r.env.ErrTTY && !r.options.Quiet {
 		spec.Tell = func(w podspec.Wait) { r.env.Warn("node %s: %s…", v.Node, output.Sanitize(w.Text)) }
 	}
-	spec.Check = func(made *corev1.Pod) error {
-		for _, f := range evaluate.Changed(v.Pod, made, nil, v.Options) {
-			if f.Severity == finding.Critical {
-				return NotStarted(v, f)
-			}
-		}
-		return nil
-	}
+	spec.Check = func(made *corev1.Pod) error { return r.changed(ctx, v, made) }
 	helper, err := r.group.Start(ctx, spec)
 	var (
 		not     *helperpod.NotStarted
@@ -88,6 +81,15 @@ func (r *Runner) start(ctx context.Context, v Visit) (*helperpod.Helper, error) 
 	}
 	r.Notices(evaluate.Changed(v.Pod, helper.Pod, nil, v.Options))
 	return helper, nil
+}
+
+// changed fails where admission has made another pod than the one that was sent, though its dry run did not: a policy came into effect
+// since, or a webhook leaves dry runs alone.
+func (r *Runner) changed(ctx context.Context, v Visit, made *corev1.Pod) error {
+	if (evaluate.Try{Asked: v.Pod, Pod: made}).Admits() {
+		return nil
+	}
+	return NotStarted(v, evaluate.Changed(v.Pod, made, r.elsewhere(ctx, v.Pod, made.Namespace), v.Options)[0])
 }
 
 // Gone gives, once, how the pod of a capture has ended: its network is gone with it.

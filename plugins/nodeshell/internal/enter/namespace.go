@@ -71,12 +71,10 @@ func (r *Runner) askAdmission(ctx context.Context, pod *corev1.Pod) (tries []eva
 	if try.Admits() || r.made != "" {
 		return tries, nil, nil
 	}
-	candidates, labeled := r.reader.Candidates(ctx)
-	chosen := r.cluster.NamespaceGiven && !r.free
-	if chosen {
-		own := slices.Concat(without(candidates, metav1.NamespaceSystem), labeled)
-		labeled, candidates = slices.Concat(own[:min(len(own), mostTries)], []string{metav1.NamespaceSystem}), nil
+	if r.cluster.NamespaceGiven && !r.free {
+		return tries, r.elsewhere(ctx, pod, first), nil
 	}
+	candidates, labeled := r.reader.Candidates(ctx)
 	for _, candidate := range without(candidates, first) {
 		if try, err = r.reader.Try(ctx, pod, candidate); err != nil {
 			return nil, nil, err
@@ -86,12 +84,24 @@ func (r *Runner) askAdmission(ctx context.Context, pod *corev1.Pod) (tries []eva
 		}
 	}
 	labeled = without(labeled, first)
-	for _, candidate := range labeled[:min(len(labeled), mostTries+1)] {
-		if try, err = r.reader.Try(ctx, pod, candidate); err == nil && try.Admits() {
-			return tries, []string{candidate}, nil
+	return tries, r.admitting(ctx, pod, labeled[:min(len(labeled), mostTries)]), nil
+}
+
+// elsewhere finds a namespace that admits the pod in place of one that does not, for the advice.
+func (r *Runner) elsewhere(ctx context.Context, pod *corev1.Pod, refused string) []string {
+	candidates, labeled := r.reader.Candidates(ctx)
+	own := without(slices.Concat(without(candidates, metav1.NamespaceSystem), labeled), refused)
+	return r.admitting(ctx, pod, without(append(own[:min(len(own), mostTries)], metav1.NamespaceSystem), refused))
+}
+
+// admitting is the first of some namespaces that admits the pod; none does, or none could be asked.
+func (r *Runner) admitting(ctx context.Context, pod *corev1.Pod, namespaces []string) []string {
+	for _, namespace := range namespaces {
+		if try, err := r.reader.Try(ctx, pod, namespace); err == nil && try.Admits() {
+			return []string{namespace}
 		}
 	}
-	return tries, nil, nil
+	return nil
 }
 
 func without(list []string, name string) []string {
