@@ -50,6 +50,23 @@ func Ran(end *corev1.ContainerStateTerminated) time.Duration {
 	return max(0, end.FinishedAt.Sub(end.StartedAt.Time))
 }
 
+// briefRun is shorter than it takes a person to paste a command: a container that ends so soon has ended once more by then.
+const briefRun = 15 * time.Second
+
+// PreviousLog says whether kubectl logs needs --previous to show how a container last ended. Without it the kubelet gives the log of
+// the last run while the container waits (kuberuntime's status has no other), and while it has ended; with it, what lastState names,
+// which is already removed for up to a minute and a half after the next end (one dead container of each is kept).
+// https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/kubelet/kubelet_pods.go (validateContainerLogStatus)
+// https://kubernetes.io/docs/concepts/architecture/garbage-collection/#container-image-garbage-collection (MaxPerPodContainer)
+func PreviousLog(p *corev1.Pod, container string) bool {
+	for _, s := range Containers(p) {
+		if s.Name == container && s.State.Running != nil && s.LastTerminationState.Terminated != nil {
+			return Ran(s.LastTerminationState.Terminated) >= briefRun
+		}
+	}
+	return false
+}
+
 // StartsAgain says whether the kubelet starts a container again that ended with the code: by the container's own rules and
 // policy, then by the pod's. An init container that is no sidecar is done once it has succeeded.
 // https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/api/v1/pod/util.go (ContainerShouldRestart)

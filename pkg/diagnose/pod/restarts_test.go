@@ -154,3 +154,24 @@ func TestWhatHasFailedFromTheStart(t *testing.T) {
 		})
 	}
 }
+
+// The log of an end is that of the run before only while a container runs, and for as long as it will.
+func TestTheLogOfTheLastEndIsNamed(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		state corev1.ContainerState
+		last  corev1.ContainerState
+		want  bool
+	}{
+		{"runs for the first time", runs(time.Minute), corev1.ContainerState{}, false},
+		{"runs again after a minute", runs(time.Second), ended(1, time.Second, time.Minute), true},
+		{"runs again, for a moment", runs(time.Second), ended(1, time.Second, time.Second), false},
+		{"waits", waits(CrashLoopBackOff), ended(1, time.Second, time.Minute), false},
+		{"has ended, and what lastState names is removed", ended(1, time.Second, time.Minute), ended(1, 3*time.Minute, time.Minute), false},
+	} {
+		p := &corev1.Pod{Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{Name: "app", RestartCount: 2, State: tt.state, LastTerminationState: tt.last}}}}
+		if got := PreviousLog(p, "app"); got != tt.want {
+			t.Errorf("%s: %t", tt.name, got)
+		}
+	}
+}

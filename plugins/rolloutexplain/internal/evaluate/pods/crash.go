@@ -130,7 +130,7 @@ func readLog(e *model.Evaluation, w *model.Workload, p *model.Pod, spec *corev1.
 		return
 	}
 	args := []string{"logs", p.Name, "-c", name}
-	if previous {
+	if podfact.PreviousLog(p.Pod, name) {
 		args = append(args, "--previous")
 	}
 	c.WithNext(e.Next(w, finding.Read, "Read the log of the previous run", args...))

@@ -145,7 +145,7 @@ func checkRestarts(w *facts.Snapshot) []finding.Finding {
 				fmt.Sprintf("a container of DNS pod %s %s and was restarted (%d %s in total)", pod.Name, ended(w, t), s.RestartCount,
 					facts.Plural(int(s.RestartCount), "restart")),
 				[]finding.Evidence{facts.NewEvidence("Pod", "lastState.terminated", "%s, exit code %d", t.Reason, t.ExitCode)},
-				w.Read("Read the log of the previous run", pod.Namespace, "logs", pod.Name, "--previous", "--tail=20")))
+				lastLog(w, pod, s.Name)))
 		}
 	}
 	return list

@@ -150,7 +150,7 @@ func checkReplicaDown(w *facts.Snapshot) []finding.Finding {
 
 func replicaNotReady(w *facts.Snapshot, pod *corev1.Pod, ready int) finding.Finding {
 	state, evidence := stateOf(w, pod), podEvidence(w, pod)
-	if how := fallen(w, pod); how != "" {
+	if _, how := fallen(w, pod); how != "" {
 		state += ", a container " + how
 	}
 	next := []finding.Next{
@@ -323,9 +323,9 @@ func CheckReplicaSilent(w *facts.Snapshot) []finding.Finding {
 		}
 		message := fmt.Sprintf("DNS pod %s is Ready but does not answer DNS queries over TCP", p.Pod)
 		next := w.Read("Read the log of the pod", p.Namespace, "logs", p.Pod, "--tail=20")
-		if how := fallen(w, &w.Pods[pod]); how != "" { // Ready may be some seconds old
+		if container, how := fallen(w, &w.Pods[pod]); how != "" { // Ready may be some seconds old
 			message = fmt.Sprintf("DNS pod %s does not answer DNS queries over TCP: a container %s", p.Pod, how)
-			next = w.Read("Read the log of the previous run", p.Namespace, "logs", p.Pod, "--previous", "--tail=20")
+			next = lastLog(w, &w.Pods[pod], container)
 		}
 		list = append(list, w.Make(ReplicaNotAnswering, finding.Critical, facts.Ref("Pod", p.Namespace, p.Pod), message,
 			[]finding.Evidence{facts.NewEvidence("answer of "+p.Pod, p.Answers[0].Name+" "+p.Answers[0].Type, "%s", p.Answers[0].Error)}, next))
@@ -334,14 +334,23 @@ func CheckReplicaSilent(w *facts.Snapshot) []finding.Finding {
 }
 
 // fallen says how a container of the pod ended that has not recovered since; empty: none.
-func fallen(w *facts.Snapshot, pod *corev1.Pod) string {
+func fallen(w *facts.Snapshot, pod *corev1.Pod) (container, how string) {
 	for i := range pod.Status.ContainerStatuses {
 		s := &pod.Status.ContainerStatuses[i]
 		end := podfact.End(s)
 		if end == nil || end.ExitCode == 0 || w.Now.Sub(end.FinishedAt.Time) > podfact.BackOffMemory || podfact.Recovered(s, w.Now) {
 			continue
 		}
-		return ended(w, end)
+		return s.Name, ended(w, end)
 	}
-	return ""
+	return "", ""
+}
+
+// lastLog reads the log of the run of a container that ended.
+func lastLog(w *facts.Snapshot, pod *corev1.Pod, container string) finding.Next {
+	args := []string{"logs", pod.Name, "-c", container, "--tail=20"}
+	if podfact.PreviousLog(pod, container) {
+		args = append(args, "--previous")
+	}
+	return w.Read("Read the log of the previous run", pod.Namespace, args...)
 }

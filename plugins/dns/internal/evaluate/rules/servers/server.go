@@ -173,7 +173,7 @@ func checkPodsDown(w *facts.Snapshot) []finding.Finding {
 	}
 	message := fmt.Sprintf("0 of %d DNS pods are ready, so no server answers DNS queries", len(live))
 	for _, pod := range live {
-		if how := fallen(w, pod); how != "" {
+		if _, how := fallen(w, pod); how != "" {
 			message += fmt.Sprintf("; a container of pod %s %s", pod.Name, how)
 			break
 		}

@@ -54,7 +54,10 @@ func (c *Case) PodNext(p *facts.Pod) []finding.Next {
 	case p.Crash != nil:
 		args = append(args, "-c", p.Crash.Container)
 		if p.Crash.Restarts > 0 {
-			args, why = append(args, "--previous"), "Read the log of the previous run"
+			why = "Read the log of the previous run"
+		}
+		if podfact.PreviousLog(p.Pod, p.Crash.Container) {
+			args = append(args, "--previous")
 		}
 	case !all:
 		args = append(args, "-c", logged[len(logged)-1])

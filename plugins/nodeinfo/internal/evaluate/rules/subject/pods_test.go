@@ -14,6 +14,9 @@ func TestNextStepReadsALogThatExists(t *testing.T) {
 	waits := corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff"}}
 	ended := corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ContainerID: "containerd://1"}}
 	unstarted := corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ContainerID: "containerd://1", Reason: "StartError"}}
+	ran := corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
+		ContainerID: "containerd://1", StartedAt: metav1.Unix(1000, 0), FinishedAt: metav1.Unix(1060, 0),
+	}}
 	runs := corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}
 	for name, c := range map[string]struct {
 		states map[string]corev1.ContainerState
@@ -26,7 +29,8 @@ func TestNextStepReadsALogThatExists(t *testing.T) {
 		"never made":          {states: map[string]corev1.ContainerState{"a": {Terminated: &corev1.ContainerStateTerminated{}}}, want: "describe"},
 		"never started":       {states: map[string]corev1.ContainerState{"a": waits}, last: unstarted, want: "describe"},
 		"one never started":   {states: map[string]corev1.ContainerState{"a": unstarted, "b": runs}, crash: "a", want: "describe"},
-		"the other crashes":   {states: map[string]corev1.ContainerState{"a": unstarted, "b": ended}, crash: "b", want: "logs p -c b --previous"},
+		"the other crashes":   {states: map[string]corev1.ContainerState{"a": unstarted, "b": ended}, crash: "b", want: "logs p -c b --tail"},
+		"it runs again":       {states: map[string]corev1.ContainerState{"b": runs}, last: ran, crash: "b", want: "logs p -c b --previous"},
 		"waits again":         {states: map[string]corev1.ContainerState{"a": waits}, last: ended, want: "logs p --tail"},
 		"runs":                {states: map[string]corev1.ContainerState{"a": runs}, want: "logs p --tail"},
 		"one of two runs":     {states: map[string]corev1.ContainerState{"a": waits, "b": runs}, want: "logs p -c b"},
