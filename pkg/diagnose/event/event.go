@@ -72,6 +72,32 @@ func Compare(a, b Event) int {
 		a.First.Compare(b.First), cmp.Compare(a.From, b.From), cmp.Compare(a.About.FieldPath, b.About.FieldPath), cmp.Compare(a.Type, b.Type))
 }
 
+// Often counts how often some events were seen within a time before now, by the reporter that saw most of them (two may report the
+// same), and since when. Of a series that began earlier only the last time is known.
+func Often(list []Event, now time.Time, within time.Duration, is func(*Event) bool) (most int64, since time.Time) {
+	counts, firsts := map[string]int64{}, map[string]time.Time{}
+	for i := range list {
+		e := &list[i]
+		if !is(e) || now.Sub(e.Last) >= within {
+			continue
+		}
+		count, first := int64(e.Count), e.First
+		if now.Sub(first) > within {
+			count, first = 1, e.Last
+		}
+		counts[e.From] += count
+		if firsts[e.From].IsZero() || first.Before(firsts[e.From]) {
+			firsts[e.From] = first
+		}
+	}
+	for from, count := range counts {
+		if count > most || count == most && firsts[from].Before(since) {
+			most, since = count, firsts[from]
+		}
+	}
+	return most, since
+}
+
 // Newest gives the first event with one of the reasons; nil: there is none. The list is ordered, newest first.
 func Newest(list []Event, reasons ...string) *Event {
 	for i := range list {

@@ -3,6 +3,8 @@
 package report
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
@@ -127,6 +129,18 @@ type Record struct {
 	Type string `json:"type"`
 	TTL  uint32 `json:"ttl"`
 	Data string `json:"data"`
+}
+
+// listed is how many records of one name a text shows.
+const listed = 10
+
+// Listed is the data of an answer in a line: the first records, and how many more there are. Reports have all.
+func Listed(data []string) string {
+	text := strings.Join(data[:min(listed, len(data))], ", ")
+	if more := len(data) - listed; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }
 
 // From is the pod that questions were asked from.

@@ -180,7 +180,7 @@ func TestADNSServiceThatKeepsToItsNode(t *testing.T) {
 		change(&in)
 		return code(judge(answered(in)).Header, "DNSServiceNodeLocal")
 	}
-	if f := with(func(*Input) {}); f == nil || !strings.Contains(f.Message, "no ready DNS pod is on 1 of 2 nodes (n1): pods there get no answer from 10.96.0.10") {
+	if f := with(func(*Input) {}); f == nil || !strings.Contains(f.Message, "no ready DNS pod is on 1 of 2 nodes; on n1, pods get no answer from 10.96.0.10") {
 		t.Errorf("%+v", f)
 	}
 	tainted := func(key string) func(*Input) {
@@ -209,7 +209,7 @@ func TestADNSServiceThatKeepsToItsNode(t *testing.T) {
 	if f := with(upstream("kube-dns-upstream", nil)); f != nil {
 		t.Errorf("the node caches answer: %s", f.Message)
 	}
-	if f := with(upstream("kube-dns-upstream", ptr(corev1.ServiceInternalTrafficPolicyLocal))); f == nil || !strings.Contains(f.Message, "Service kube-dns-upstream has") || !strings.Contains(f.Message, "(n1): the node cache there gets no answer from it") {
+	if f := with(upstream("kube-dns-upstream", ptr(corev1.ServiceInternalTrafficPolicyLocal))); f == nil || !strings.Contains(f.Message, "Service kube-dns-upstream has") || !strings.Contains(f.Message, "on n1, the node cache gets no answer from it") {
 		t.Errorf("the upstream of the caches: %+v", f)
 	}
 	if f := with(upstream("kube-dns", nil)); f == nil || !strings.Contains(f.Message, "Service kube-dns has") {
@@ -383,7 +383,7 @@ func TestACorefileThatNobodyHasLoaded(t *testing.T) {
 	if f := check(func(*Input) {}); f != nil {
 		t.Errorf("it has reload: %s", f.Message)
 	}
-	if f := check(subPath); f == nil || !strings.Contains(f.Message, "changed 60m ago, but 2 of 2 replicas serve the one before: volume config-volume is mounted with subPath") {
+	if f := check(subPath); f == nil || !strings.Contains(f.Message, "2 of 2 replicas serve the Corefile of before its last change, 60m ago; volume config-volume is mounted with subPath") {
 		t.Errorf("subPath: %+v", f)
 	}
 	f := check(without)

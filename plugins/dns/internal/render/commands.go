@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
 
@@ -92,7 +91,7 @@ func Explain(w io.Writer, e report.Explanation, o Options) error {
 		}
 		p.table(columns("STEP", "NAME", "+SEARCH", "A", "AAAA", "NEXT", "SOURCE"), steps)
 		if len(l.Answer) > 0 {
-			p.line("Answer: %s", records.Listed(l.Answer))
+			p.line("Answer: %s", report.Listed(l.Answer))
 		}
 	}
 	p.gaps(e.Sources)
@@ -121,7 +120,7 @@ func Names(w io.Writer, n report.Names, o Options) error {
 	p.verdict(n.Header, object(n.Object))
 	p.findings(n.Header)
 	rows(p, n.Records, func(r report.NameRecord) []output.Cell {
-		answer := records.Listed(r.Data)
+		answer := report.Listed(r.Data)
 		if answer == "" {
 			answer = r.Expected
 		}

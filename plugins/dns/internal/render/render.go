@@ -11,7 +11,6 @@ import (
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/output"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/source"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
 
@@ -287,7 +286,7 @@ func (p *page) answers(list []report.Answer) {
 			data = append(data, text)
 		}
 		slices.Sort(data)
-		text := records.Listed(data)
+		text := report.Listed(data)
 		if a.Error != "" {
 			text = a.Error
 		}

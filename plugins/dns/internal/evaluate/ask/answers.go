@@ -234,11 +234,11 @@ func AnswerText(a report.Answer) string {
 	}
 	switch {
 	case a.Truncated:
-		return fmt.Sprintf("%s (truncated) %s", a.Rcode, records.Listed(data))
+		return fmt.Sprintf("%s (truncated) %s", a.Rcode, report.Listed(data))
 	case len(data) == 0:
 		return records.Outcome(a)
 	}
-	return a.Rcode + " " + records.Listed(data)
+	return a.Rcode + " " + report.Listed(data)
 }
 
 // WrongAnswers lists the answers of a probe that disagree with the API and had time to settle.

@@ -20,6 +20,8 @@ func Fqdn(name string) string {
 }
 
 // InZone says whether name (or the zone itself) lies under zone. Both are names with a final dot.
+//
+//go:noinline
 func InZone(name, zone string) bool {
 	return zone == "." || name == zone || strings.HasSuffix(name, "."+zone)
 }

@@ -12,15 +12,26 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 )
 
+// What every rule calls to put its findings is no part of each rule: the nearly 400 calls, as the compiler copied them, took 25 kB of
+// kubectl-dns.
+
 // NewEvidence makes evidence.
+//
+//go:noinline
 func NewEvidence(source, path, format string, args ...any) finding.Evidence {
 	return finding.Evidence{Source: source, Path: path, Value: fmt.Sprintf(format, args...)}
 }
 
+// Read is a next step that changes nothing.
+//
+//go:noinline
 func (w *Snapshot) Read(why, namespace string, args ...string) finding.Next {
 	return finding.Next{Command: w.Options.Kubectl.Command(namespace, args...), Why: why, Risk: finding.Read}
 }
 
+// Change is a next step that changes something.
+//
+//go:noinline
 func (w *Snapshot) Change(why, namespace string, args ...string) finding.Next {
 	return finding.Next{Command: w.Options.Kubectl.Command(namespace, args...), Why: why, Risk: finding.Change}
 }
@@ -32,12 +43,17 @@ func WithAnswers(n finding.Next, answers ...string) finding.Next {
 }
 
 // Make builds a finding of a code of the catalog.
+//
+//go:noinline
 func (w *Snapshot) Make(code finding.Code, severity finding.Severity, object *finding.ObjectRef, message string,
 	evidence []finding.Evidence, next ...finding.Next,
 ) finding.Finding {
 	return finding.Finding{Code: code, Severity: severity, Message: message, Object: object, Evidence: evidence, Next: next}
 }
 
+// Ref names an object.
+//
+//go:noinline
 func Ref(kind, namespace, name string) *finding.ObjectRef {
 	return &finding.ObjectRef{Kind: kind, Namespace: namespace, Name: name}
 }

@@ -1,7 +1,6 @@
 package records
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -75,16 +74,5 @@ func (x Expected) String() string {
 	case len(x.Data) == 0:
 		return x.Outcome
 	}
-	return Listed(x.Data)
+	return report.Listed(x.Data)
 }
-
-// Listed is the data of an answer in a line: the first records, and how many more there are.
-func Listed(data []string) string {
-	text := strings.Join(data[:min(listed, len(data))], ", ")
-	if more := len(data) - listed; more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
-	return text
-}
-
-const listed = 10

@@ -13,11 +13,17 @@ import (
 // Recently is the time an event counts for: the API server keeps events an hour by default.
 const Recently = time.Hour
 
+// RestartsWithin is the time in which starts of the kubelet are counted. systemd starts it again 10 s after each end
+// (https://github.com/kubernetes/release/blob/master/cmd/krel/templates/latest/kubelet/kubelet.service, RestartSec).
+const RestartsWithin = 10 * time.Minute
+
 // Reasons of events that say more than their text.
 const (
 	CgroupV1     = "CgroupV1" // the kubelet found cgroup v1 when it started
 	Rebooted     = "Rebooted"
 	NodeNotReady = "NodeNotReady"
+	// KubeletStarts is of each start of a kubelet (https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/kubelet/events/event.go)
+	KubeletStarts = "Starting"
 )
 
 // Events are the node's own.
@@ -28,6 +34,8 @@ type Events struct {
 	NotReady []time.Time       // when the node became NotReady, oldest first
 	Falls    int64             // how often that was within the last hour, as far as is known
 	Fell     time.Time         // the first of those; zero: there was none
+	Starts   int64             // how often the kubelet started within the last RestartsWithin
+	Started  time.Time         // the first of those; zero: there was none
 }
 
 // Newest gives the newest of a reason; nil: there is none.
@@ -62,7 +70,10 @@ func (c *Cluster) eventsOf(n *Node) Events {
 		}
 	}
 	out := Events{Folded: folded(mine)}
-	out.Falls, out.Fell = n.falls(mine)
+	out.Falls, out.Fell = eventfact.Often(mine, n.Now, Recently, func(e *eventfact.Event) bool { return e.Reason == NodeNotReady })
+	out.Starts, out.Started = eventfact.Often(mine, n.Now, RestartsWithin, func(e *eventfact.Event) bool {
+		return e.Reason == KubeletStarts && e.From == "kubelet" // kube-proxy has an event of the same reason
+	})
 	for _, e := range mine {
 		if e.Current(time.Time{}, n.Now) {
 			out.Current = append(out.Current, e)
@@ -101,28 +112,4 @@ func folded(mine []eventfact.Event) []report.Event {
 		return cmp.Or(b.Last.Compare(a.Last), cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.From, b.From), cmp.Compare(a.Type, b.Type))
 	})
 	return out
-}
-
-// falls counts what one reporter saw: the kubelet and the node controller may both report the same fall.
-func (n *Node) falls(mine []eventfact.Event) (most int64, since time.Time) {
-	counts, firsts := map[string]int64{}, map[string]time.Time{}
-	for _, e := range mine {
-		if e.Reason != NodeNotReady || n.Age(e.Last) >= Recently {
-			continue
-		}
-		count, first := int64(e.Count), e.First
-		if n.Age(e.First) > Recently {
-			count, first = 1, e.Last // of the earlier ones the time is not known
-		}
-		counts[e.From] += count
-		if firsts[e.From].IsZero() || first.Before(firsts[e.From]) {
-			firsts[e.From] = first
-		}
-	}
-	for from, count := range counts {
-		if count > most || count == most && firsts[from].Before(since) {
-			most, since = count, firsts[from]
-		}
-	}
-	return most, since
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/ask"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/corefile"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/facts"
-	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/records"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
 
@@ -81,7 +80,7 @@ func otherFamily(w *facts.Snapshot, g gathered, answers []report.Answer, name st
 		evidence = append(evidence, facts.NewEvidence("Service", "spec.ipFamilies", "%s", families(svc)))
 	}
 	f := w.Make(NoAddressRecord, finding.Info, serviceRef(svc), fmt.Sprintf("%s has no %s record: %s has addresses of %s only (%s)",
-		strings.TrimSuffix(name, "."), typ, what, ask.FamilyOf(x.Data[0]), records.Listed(x.Data)), evidence,
+		strings.TrimSuffix(name, "."), typ, what, ask.FamilyOf(x.Data[0]), report.Listed(x.Data)), evidence,
 		resolveNext(w, "Query the addresses that there are", strings.TrimSuffix(name, "."), "--type", other))
 	return &f
 }

@@ -364,8 +364,8 @@ func CheckNotReloaded(w *facts.Snapshot) []finding.Finding {
 			strings.ToLower(w.Workload.Ref.Kind), w.Workload.Ref.Name))
 	}
 	return []finding.Finding{w.Make(CorefileNotReloaded, finding.Warning, w.ConfRef,
-		fmt.Sprintf("the Corefile was changed %s ago, but %d of %d replicas serve the one before: %s", age(w, u.Changed), len(u.Pods),
-			len(w.Live()), u.Why), evidence, next...)}
+		fmt.Sprintf("%d of %d replicas serve the Corefile of before its last change, %s ago; %s", len(u.Pods), len(w.Live()),
+			age(w, u.Changed), u.Why), evidence, next...)}
 }
 
 func age(w *facts.Snapshot, at time.Time) string { return facts.AgeWords(w.Now.Sub(at).Seconds()) }

@@ -44,10 +44,10 @@ func checkServiceLocal(w *facts.Snapshot) []finding.Finding {
 	case upstream == w.Service:
 		spared = nil // the caches ask it for the pods
 	case upstream != nil:
-		list = nodeLocal(w, upstream, nil, "the node cache there gets no answer from it")
+		list = nodeLocal(w, upstream, nil, "the node cache gets no answer from it")
 	}
 	if w.Service != nil {
-		list = append(list, nodeLocal(w, w.Service, spared, "pods there get no answer from "+strings.Join(discover.ClusterIPs(w.Service), ", "))...)
+		list = append(list, nodeLocal(w, w.Service, spared, "pods get no answer from "+strings.Join(discover.ClusterIPs(w.Service), ", "))...)
 	}
 	return list
 }
@@ -85,7 +85,7 @@ func nodeLocal(w *facts.Snapshot, svc *corev1.Service, spared map[string]bool, m
 		return nil
 	}
 	return []finding.Finding{w.Make(DNSServiceNodeLocal, severity, facts.Ref("Service", svc.Namespace, svc.Name),
-		fmt.Sprintf("Service %s has internalTrafficPolicy Local, but no ready DNS pod is on %d of %d nodes (%s): %s", svc.Name,
+		fmt.Sprintf("Service %s has internalTrafficPolicy Local, but no ready DNS pod is on %d of %d nodes; on %s, %s", svc.Name,
 			len(without), len(w.Nodes), facts.Shortened(without), meaning),
 		[]finding.Evidence{
 			facts.NewEvidence("Service", "spec.internalTrafficPolicy", "%s", *svc.Spec.InternalTrafficPolicy),

@@ -23,6 +23,7 @@ const (
 	WarningEvents         finding.Code = "WarningEvents"
 	Rebooted              finding.Code = "Rebooted"
 	NodeReadinessFlapping finding.Code = "NodeReadinessFlapping"
+	KubeletRestarting     finding.Code = "KubeletRestarting"
 )
 
 // ongoing is how long an error of the kubelet counts after its last event: it collects garbage every minute, and images
@@ -106,7 +107,7 @@ var kubeletError = rule{
 		Evidence: "Warning events of the kubelet about the node, such as ImageGCFailed or ContainerGCFailed.",
 		Next:     "Read the kubelet log.",
 	},
-	CausedBy: PressureCodes,
+	CausedBy: append([]finding.Code{KubeletRestarting}, PressureCodes...),
 	Check:    checkKubeletError,
 }
 
@@ -178,6 +179,38 @@ func checkRebooted(c *subject.Case) []finding.Finding {
 	}, subject.OnNode("journalctl -b -1 -n 100 --no-pager", "On the node, read the end of the log before the reboot"))
 }
 
+// manyStarts of a kubelet within facts.RestartsWithin are no upgrade and no operator's restart; lastStart is how long ago the last one
+// may be: a kubelet that ran for longer has come through.
+const (
+	manyStarts = 5
+	lastStart  = 2 * time.Minute
+)
+
+var kubeletRestarting = rule{
+	Entry: finding.Entry{
+		Code:     KubeletRestarting,
+		Severity: finding.Critical,
+		Title:    "Kubelet restarts repeatedly",
+		Meaning: "The kubelet started at least five times within ten minutes, the last time less than two minutes ago. Each start renews the " +
+			"Lease, so the node still counts as Ready, but pods on it do not start, stop or get probed.",
+		Evidence: "Starting events of the kubelet within the last ten minutes.",
+		Next:     "Read the end of the kubelet log on the node.",
+	},
+	CausedBy: NotReportingCodes,
+	Check:    checkKubeletRestarting,
+}
+
+func checkKubeletRestarting(c *subject.Case) []finding.Finding {
+	newest := c.Events.Newest(facts.KubeletStarts)
+	if c.Events.Starts < manyStarts || newest == nil || c.Age(newest.Last) >= lastStart {
+		return nil
+	}
+	return c.One(fmt.Sprintf("the kubelet started %d times within %s: it ends shortly after each start", c.Events.Starts,
+		c.Ago(c.Events.Started)), []finding.Evidence{{
+		Source: "Event", Path: facts.KubeletStarts, Value: fmt.Sprintf("%d times", c.Events.Starts), Time: facts.Time(newest.Last),
+	}}, subject.KubeletLog())
+}
+
 var nodeReadinessFlapping = rule{
 	Entry: finding.Entry{
 		Code:     NodeReadinessFlapping,
@@ -187,7 +220,8 @@ var nodeReadinessFlapping = rule{
 		Evidence: "NodeNotReady events within the last hour.",
 		Next:     "Check the kubelet log and the network between the node and the API server.",
 	},
-	Check: checkNodeReadinessFlapping,
+	CausedBy: []finding.Code{KubeletRestarting},
+	Check:    checkNodeReadinessFlapping,
 }
 
 func checkNodeReadinessFlapping(c *subject.Case) []finding.Finding {

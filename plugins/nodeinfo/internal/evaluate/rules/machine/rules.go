@@ -30,7 +30,7 @@ var Rules = []rule{
 	kubeletNeverReported, nodeStatusStale, clockSkew, containerRuntimeDown, networkPluginNotReady, nodeShuttingDown,
 	nodeNotReady, nodeJoining, diskPressure, pidPressure,
 	memoryPressure, evictionNear, networkUnavailable, conditionProblem, systemOOM, kubeletServingCertificateMissing, kubeletCertificateExpired,
-	kubeletServingCertificateMismatch, kubeletCertificateNotIssued, kubeletCertificateExpiring, kubeletUnreachable, kubeletError,
+	kubeletServingCertificateMismatch, kubeletCertificateNotIssued, kubeletCertificateExpiring, kubeletRestarting, kubeletUnreachable, kubeletError,
 	warningEvents, rebooted, nodeReadinessFlapping, controlPlaneComponentNotReady, localAPIServerNotReporting,
 	leaderLeaseExpired, apiServerNotReady, controlPlaneVersionSkew,
 }

@@ -261,7 +261,7 @@ var kubeletUnreachable = rule{
 		Next: "On the node, query the kubelet on the loopback address; if it answers there, a firewall or a route blocks the API " +
 			"server.",
 	},
-	CausedBy: NotReportingCodes,
+	CausedBy: append([]finding.Code{KubeletRestarting}, NotReportingCodes...),
 	Check:    checkKubeletUnreachable,
 }
 
@@ -274,6 +274,10 @@ func checkKubeletUnreachable(c *subject.Case) []finding.Finding {
 	evidence := append([]finding.Evidence{{Source: "kubelet " + c.Object.Name, Path: "/healthz", Value: k.Message}}, leaseEvidence(c)...)
 	message := "the API server cannot reach the kubelet, although its heartbeat is current: " + k.Message +
 		"; logs, exec and usage metrics of the node's pods fail"
+	if k.Refused { // nothing listens: a firewall drops, or answers otherwise
+		return c.One(message, evidence, subject.OnNode("systemctl status kubelet; journalctl -u kubelet -n 50 --no-pager",
+			"On the node, check whether the kubelet runs, and read its log"))
+	}
 	return c.One(message, evidence, subject.OnNode("curl -sk -m5 https://127.0.0.1:10250/healthz; nft list ruleset | grep -n 10250",
 		"On the node, query the kubelet on the loopback address, and list firewall rules for its port",
 		"any answer, even Unauthorized: the kubelet is serving, and a firewall or a route blocks the API server"))
