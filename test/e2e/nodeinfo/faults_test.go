@@ -27,6 +27,7 @@ func TestNodeFaults(t *testing.T) {
 		t.Run("KubeletStopped", func(t *testing.T) { kubeletStopped(t, c, "w1") })
 		t.Run("CutFromTheAPI", func(t *testing.T) { cutFromTheAPI(t, c, "w1") })
 		t.Run("KubeletsPortCut", func(t *testing.T) { kubeletsPortCut(t, c, "w1") })
+		t.Run("KubeletCrashes", func(t *testing.T) { kubeletCrashes(t, c, "w1") })
 		t.Run("Cordoned", func(t *testing.T) { cordoned(t, c, "w1") })
 		t.Run("TaintedByAUser", func(t *testing.T) { taintedByAUser(t, c, "w1") })
 		t.Run("CrashLoopingPod", func(t *testing.T) { crashLoopingPod(t, c, "w1") })
@@ -104,6 +105,14 @@ func kubeletsPortCut(t *testing.T, c *harness.Cluster, node string) {
 	becomes(t, c, time.Minute, want{node: node, verdict: report.Degraded, code: "KubeletUnreachable", text: "although its heartbeat is current", flags: []string{"--kubelet"}})
 	heal()
 	becomes(t, c, time.Minute, want{node: node, verdict: report.Healthy, flags: []string{"--kubelet"}})
+}
+
+// A kubelet that does not accept its configuration: it registers, renews its Lease and ends, again and again, and the node stays Ready.
+func kubeletCrashes(t *testing.T, c *harness.Cluster, node string) {
+	heal := c.Fault(t, "memory-pressure", node, "--evict", "--threshold", "100Ti")
+	becomes(t, c, 2*time.Minute, want{node: node, verdict: report.Unhealthy, code: "KubeletRestarting", exit: 3, text: "it ends shortly after each start"})
+	heal()
+	healthy(t, c, node)
 }
 
 func runtimeStopped(t *testing.T, c *harness.Cluster, node string) {

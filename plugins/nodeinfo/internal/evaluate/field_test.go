@@ -215,3 +215,30 @@ func TestWhatKeepsNewPodsAwayIsInformation(t *testing.T) {
 		})
 	}
 }
+
+// A kubelet that runs for longer than it used to has come through; one that ends each minute has not.
+func TestAKubeletThatCameThrough(t *testing.T) {
+	for _, tt := range []struct {
+		every, since time.Duration
+		want         bool
+	}{
+		{time.Second, 10 * time.Second, true},
+		{time.Second, 40 * time.Second, false},
+		{time.Minute, 100 * time.Second, true},
+		{time.Minute, 130 * time.Second, false},
+	} {
+		in := load(t, "KubeletRestarting")
+		in.Events = slices.DeleteFunc(in.Events, func(e corev1.Event) bool { return e.Reason == "Starting" })
+		for i := range 6 {
+			at := metav1.NewTime(in.Now.Add(-tt.since - time.Duration(i)*tt.every))
+			in.Events = append(in.Events, corev1.Event{
+				ObjectMeta: metav1.ObjectMeta{Name: "s" + string(rune('a'+i)), Namespace: "default"}, Reason: "Starting", Type: corev1.EventTypeNormal, Count: 1,
+				InvolvedObject: corev1.ObjectReference{Kind: "Node", Name: "fires"}, Source: corev1.EventSource{Component: "kubelet"},
+				FirstTimestamp: at, LastTimestamp: at,
+			})
+		}
+		if got := slices.Contains(codes(node(t, judge(in), "fires")), machine.KubeletRestarting); got != tt.want {
+			t.Errorf("a start each %s, the last %s ago: %t", tt.every, tt.since, got)
+		}
+	}
+}

@@ -179,19 +179,21 @@ func checkRebooted(c *subject.Case) []finding.Finding {
 	}, subject.OnNode("journalctl -b -1 -n 100 --no-pager", "On the node, read the end of the log before the reboot"))
 }
 
-// manyStarts of a kubelet within facts.RestartsWithin are no upgrade and no operator's restart; lastStart is how long ago the last one
-// may be: a kubelet that ran for longer has come through.
-const (
-	manyStarts = 5
-	lastStart  = 2 * time.Minute
-)
+// manyStarts of a kubelet within facts.RestartsWithin are no upgrade and no operator's restart.
+const manyStarts = 5
+
+// cameThrough says whether the kubelet has run since its last start for three times as long as it used to, within bounds.
+func cameThrough(c *subject.Case, last time.Time) bool {
+	usual := last.Sub(c.Events.Started) / time.Duration(c.Events.Starts-1)
+	return c.Age(last) >= min(max(3*usual, 30*time.Second), 2*time.Minute)
+}
 
 var kubeletRestarting = rule{
 	Entry: finding.Entry{
 		Code:     KubeletRestarting,
 		Severity: finding.Critical,
 		Title:    "Kubelet restarts repeatedly",
-		Meaning: "The kubelet started at least five times within ten minutes, the last time less than two minutes ago. Each start renews the " +
+		Meaning: "The kubelet started at least five times within ten minutes, and has not run for longer since. Each start renews the " +
 			"Lease, so the node still counts as Ready, but pods on it do not start, stop or get probed.",
 		Evidence: "Starting events of the kubelet within the last ten minutes.",
 		Next:     "Read the end of the kubelet log on the node.",
@@ -202,7 +204,7 @@ var kubeletRestarting = rule{
 
 func checkKubeletRestarting(c *subject.Case) []finding.Finding {
 	newest := c.Events.Newest(facts.KubeletStarts)
-	if c.Events.Starts < manyStarts || newest == nil || c.Age(newest.Last) >= lastStart {
+	if c.Events.Starts < manyStarts || newest == nil || cameThrough(c, newest.Last) {
 		return nil
 	}
 	return c.One(fmt.Sprintf("the kubelet started %d times within %s: it ends shortly after each start", c.Events.Starts,
