@@ -51,11 +51,26 @@ func (p *Page) Verdict(word string, style Style, object, message string, blocks 
 	p.said, p.rest = message, rest
 }
 
-// parts parts the consequence from a message that is wider than this.
+// parts parts the consequence from a message that is wider than this. A semicolon in brackets or quotes is of what is named there, as of
+// a probe's command.
 func parts(message string, width int) (cause, consequence string) {
-	if Width(message) > width {
-		cause, consequence, _ = strings.Cut(message, "; ")
-		return cause, consequence
+	if Width(message) <= width {
+		return message, ""
+	}
+	depth, quoted := 0, false
+	for i := range len(message) {
+		switch message[i] {
+		case '"':
+			quoted = !quoted
+		case '(', '[', '{':
+			depth++
+		case ')', ']', '}':
+			depth--
+		case ';':
+			if rest, ok := strings.CutPrefix(message[i:], "; "); ok && depth == 0 && !quoted {
+				return message[:i], rest
+			}
+		}
 	}
 	return message, ""
 }

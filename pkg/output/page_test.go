@@ -177,3 +177,16 @@ func TestAnEventThatRepeatsIsLeftOut(t *testing.T) {
 		}
 	}
 }
+
+func TestASemicolonOfACommandPartsNothing(t *testing.T) {
+	for message, want := range map[string][2]string{
+		"a fails; b follows": {"a fails", "b follows"},
+		"probe (command sh -c sleep 3; true) fails; b follows": {"probe (command sh -c sleep 3; true) fails", "b follows"},
+		`"x; y" fails; b; c`:    {`"x; y" fails`, "b; c"},
+		"probe (echo '('; true": {"probe (echo '('; true", ""},
+	} {
+		if cause, consequence := parts(message, 5); cause != want[0] || consequence != want[1] {
+			t.Errorf("%s: %q, %q", message, cause, consequence)
+		}
+	}
+}
