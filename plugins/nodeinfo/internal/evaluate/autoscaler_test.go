@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/nodeinfo/internal/evaluate/rules/machine"
@@ -74,7 +75,7 @@ func TestADrainOfKarpenterExplainsItsWarning(t *testing.T) {
 		!strings.Contains(n.Findings[0].Message, "waits for pods that are kept: shop/web-649db8b855-254ck (PodDisruptionBudget web)") {
 		t.Errorf("%s: %s %+v", n.Verdict, n.Summary, n.Findings)
 	}
-	in.Nodes[0].Spec.Taints = nil
+	in.Nodes[0].Spec.Taints, in.Nodes[0].DeletionTimestamp = nil, nil
 	if n := judge(in).Items[0]; n.Verdict == report.Healthy {
 		t.Errorf("a warning that no removal explains: %s", n.Summary)
 	}
@@ -87,6 +88,42 @@ func TestADrainOfKarpenterExplainsItsWarning(t *testing.T) {
 	in.Events = slices.DeleteFunc(in.Events, func(e corev1.Event) bool { return e.Reason == "FailedDraining" })
 	if f := judge(in).Items[0].Findings; f[0].Code != workload.NodeRemovalStuck || strings.Contains(f[0].Message, "waits") {
 		t.Errorf("%+v", f)
+	}
+}
+
+// A deleted Node that finalizers hold is gone as soon as they are removed. After a minute nobody seems to remove them, but for
+// Karpenter, which drains the node first. Seen with "kubectl delete node" of a node with a finalizer.
+func TestADeletedNodeThatFinalizersHold(t *testing.T) {
+	tests := map[string]struct {
+		ago        time.Duration
+		finalizers []string
+		taint      string
+		code       finding.Code
+		verdict    report.Verdict
+	}{
+		"just deleted":                   {30 * time.Second, []string{"example.com/hold"}, "", workload.NodeRemovalInProgress, report.Healthy},
+		"held for longer":                {2 * time.Minute, []string{"example.com/hold"}, "", workload.NodeRemovalStuck, report.Degraded},
+		"Karpenter drains":               {2 * time.Minute, []string{"karpenter.sh/termination"}, "", workload.NodeRemovalInProgress, report.Healthy},
+		"Karpenter drains too long":      {31 * time.Minute, []string{"karpenter.sh/termination"}, "", workload.NodeRemovalStuck, report.Degraded},
+		"a taint says who removes it":    {2 * time.Minute, []string{"example.com/hold"}, "karpenter.sh/disrupted", workload.NodeRemovalInProgress, report.Healthy},
+		"a finalizer without a deletion": {0, []string{"example.com/hold"}, "", "", report.Healthy},
+		"a deletion that nothing delays": {2 * time.Minute, nil, "", "", report.Healthy},
+	}
+	for name, tt := range tests {
+		in := load(t, "healthy")
+		n := &in.Nodes[0]
+		n.Finalizers = tt.finalizers
+		if tt.ago > 0 {
+			n.DeletionTimestamp = &metav1.Time{Time: in.Now.Add(-tt.ago)}
+		}
+		if tt.taint != "" {
+			n.Spec.Taints = []corev1.Taint{{Key: tt.taint, Effect: corev1.TaintEffectNoSchedule}}
+		}
+		got := node(t, judge(in), n.Name)
+		if got.Verdict != tt.verdict || tt.code == "" && len(got.Findings) > 0 ||
+			tt.code != "" && (len(got.Findings) != 1 || got.Findings[0].Code != tt.code) {
+			t.Errorf("%s: %s %+v", name, got.Verdict, got.Findings)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/autoscaler"
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/event"
@@ -125,9 +126,10 @@ var nodeRemovalInProgress = rule{
 		Severity: finding.Info,
 		Title:    "Node is marked for removal",
 		Meaning: "Cluster Autoscaler, Karpenter or the cloud has marked the node for removal; its pods are moved to other nodes. Where " +
-			"Karpenter reports that it waits for pods, the message names those that a PodDisruptionBudget or an annotation keeps.",
+			"Karpenter reports that it waits for pods, the message names those that a PodDisruptionBudget or an annotation keeps. Or the " +
+			"Node object was deleted and waits for its finalizers.",
 		Evidence: "Taint of Cluster Autoscaler, Karpenter or a cloud's notice of termination in Node spec.taints; FailedDraining event of " +
-			"Karpenter.",
+			"Karpenter; Node metadata.deletionTimestamp and finalizers.",
 		Next: "Do nothing if the removal is in progress; if it waits for pods, run kubectl nodeinfo --drain for the node.",
 	},
 	Check: checkNodeRemovalInProgress,
@@ -146,7 +148,44 @@ func checkNodeRemovalInProgress(c *subject.Case) []finding.Finding {
 		}
 		list = append(list, f)
 	}
+	if held, evidence := deletionHeld(c); held != "" && !deletionStuck(c) {
+		list = append(list, c.Found(held, evidence, whatBlocks(c)))
+	}
 	return list
+}
+
+// finalizersTake is the time in which a controller that runs removes its finalizer from a deleted Node. Karpenter drains the node
+// first, which has the time of a removal.
+// https://kubernetes.io/docs/concepts/overview/working-with-objects/finalizers/
+const finalizersTake = time.Minute
+
+// ofKarpenter is the finalizer with which Karpenter holds a Node until it has drained it.
+// https://karpenter.sh/docs/concepts/disruption/#termination-controller
+const ofKarpenter = "karpenter.sh/termination"
+
+// deletionHeld is what a deleted Node waits for, where no taint says who removes it; empty: it is not deleted. Its pods are deleted
+// once the Node is gone; a kubelet that runs registers it again only when it starts.
+// https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/controller/podgc/gc_controller.go (gcOrphaned)
+func deletionHeld(c *subject.Case) (text string, evidence []finding.Evidence) {
+	o := c.Object
+	if o.DeletionTimestamp == nil || len(o.Finalizers) == 0 || c.Scheduling.RemovedBy != "" {
+		return "", nil
+	}
+	at, names := o.DeletionTimestamp.Time, strings.Join(o.Finalizers, ", ")
+	text = fmt.Sprintf("the Node was deleted %s ago and waits until its finalizers are removed (%s); "+
+		"after that the Node is gone and its pods are deleted", c.Ago(at), names)
+	return text, []finding.Evidence{
+		{Source: "Node", Path: "metadata.deletionTimestamp", Value: at.UTC().Format(time.RFC3339), Time: facts.Time(at)},
+		{Source: "Node", Path: "metadata.finalizers", Value: names},
+	}
+}
+
+func deletionStuck(c *subject.Case) bool {
+	limit := finalizersTake
+	if slices.Contains(c.Object.Finalizers, ofKarpenter) {
+		limit = c.Limits.NodeRemoval
+	}
+	return c.Age(c.Object.DeletionTimestamp.Time) > limit
 }
 
 // mostKept bounds the pods that one message names.
@@ -192,10 +231,11 @@ var nodeRemovalStuck = rule{
 		Code:     NodeRemovalStuck,
 		Severity: finding.Warning,
 		Title:    "Node removal has not finished in time",
-		Meaning:  "An autoscaler marked the node for removal more than 30 minutes ago, but the node still exists and takes no new pods.",
+		Meaning: "An autoscaler marked the node for removal more than 30 minutes ago, but the node still exists and takes no new pods. Or " +
+			"the Node object was deleted more than a minute ago and finalizers hold it: what is to remove them does not run or waits.",
 		Evidence: "Age of the autoscaler's taint above 30 minutes, or of the deletion of the Node where the taint tells no time; " +
-			"FailedDraining event of Karpenter.",
-		Next: "Read the log of the autoscaler; remove the taint if the removal was abandoned.",
+			"FailedDraining event of Karpenter; Node metadata.deletionTimestamp and finalizers.",
+		Next: "Read the log of the autoscaler, or of the controller that the finalizer names; remove the taint if the removal was abandoned.",
 	},
 	Check: checkNodeRemovalStuck,
 }
@@ -216,6 +256,11 @@ func checkNodeRemovalStuck(c *subject.Case) []finding.Finding {
 		list = append(list, c.Found(message, slices.Concat(taintEvidence(&t), evidence), whatBlocks(c),
 			subject.Answered(c.PodsHere("List the pods that are still on the node"),
 				"pods remain: a PodDisruptionBudget, a pod without a controller or a long grace period can block the removal")))
+	}
+	if held, evidence := deletionHeld(c); held != "" && deletionStuck(c) {
+		list = append(list, c.Found(held, evidence, whatBlocks(c),
+			c.Change("Only if the controller of every finalizer is gone for good, remove them: the Node and then its pods are deleted",
+				"patch", "node", c.Object.Name, "--type=merge", "-p", `{"metadata":{"finalizers":null}}`)))
 	}
 	return list
 }
