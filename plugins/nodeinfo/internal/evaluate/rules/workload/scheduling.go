@@ -258,9 +258,10 @@ func checkNodeRemovalStuck(c *subject.Case) []finding.Finding {
 				"pods remain: a PodDisruptionBudget, a pod without a controller or a long grace period can block the removal")))
 	}
 	if held, evidence := deletionHeld(c); held != "" && deletionStuck(c) {
-		list = append(list, c.Found(held, evidence, whatBlocks(c),
-			c.Change("Only if the controller of every finalizer is gone for good, remove them: the Node and then its pods are deleted",
-				"patch", "node", c.Object.Name, "--type=merge", "-p", `{"metadata":{"finalizers":null}}`)))
+		remove := c.Change("Only if the controller of every finalizer is gone for good, remove them: the Node and then its pods are deleted",
+			"patch", "node", c.Object.Name, "--type=merge", "-p", `{"metadata":{"finalizers":null}}`)
+		remove.Risk = finding.Destructive
+		list = append(list, c.Found(held, evidence, whatBlocks(c), remove))
 	}
 	return list
 }
