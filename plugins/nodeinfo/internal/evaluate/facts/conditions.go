@@ -47,7 +47,7 @@ var problemStatus = map[string]string{
 	"Ready":          "False",
 	"MemoryPressure": "True", "DiskPressure": "True", "PIDPressure": "True", "NetworkUnavailable": "True",
 	"KernelDeadlock": "True", "ReadonlyFilesystem": "True", "CorruptDockerOverlay2": "True", "DockerHung": "True", "XfsShutdown": "True",
-	"OutOfDisk": "True", "VMEventScheduled": "", "EtcdIsVoter": "",
+	"OutOfDisk": "True", "EtcdIsVoter": "",
 	"KubeletUnhealthy": "True", "ContainerRuntimeUnhealthy": "True", "KubeProxyUnhealthy": "True",
 }
 
@@ -55,7 +55,7 @@ var problemStatus = map[string]string{
 var (
 	problemWhenTrue = []string{
 		"Pressure", "Unavailable", "Unhealthy", "Problem", "Deadlock", "Failure", "Failed", "Error", "Errors", "Hung", "Degraded",
-		"NotReady", "Corruption", "Outage", "Offline", "Lost",
+		"NotReady", "Corruption", "Outage", "Offline", "Lost", "Missing", "Inactive", "Flapping",
 	}
 	problemWhenFalse = []string{"Ready", "Healthy", "Available", "Initialized"}
 )
@@ -67,6 +67,9 @@ func (c *Cluster) problemCondition(condition *corev1.NodeCondition) *bool {
 	status, known := c.bad[kind]
 	if !known {
 		status, known = problemStatus[kind]
+	}
+	if !known && nodefact.Announces(condition.Type) {
+		known = true // no status is a problem
 	}
 	if !known {
 		status, known = guessProblemStatus(kind)

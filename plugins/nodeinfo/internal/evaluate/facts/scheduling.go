@@ -55,7 +55,7 @@ type Taint struct {
 
 // OfUser says whether nobody but a user sets the taint: no part of Kubernetes, no cloud, no autoscaler. It keeps new pods off.
 func (t *Taint) OfUser() bool {
-	if t.Remover != "" || t.Effect == string(corev1.TaintEffectPreferNoSchedule) {
+	if t.Remover != "" || nodefact.OfNotice(t.Key) || t.Effect == string(corev1.TaintEffectPreferNoSchedule) {
 		return false
 	}
 	prefix, _, ok := strings.Cut(t.Key, "/")

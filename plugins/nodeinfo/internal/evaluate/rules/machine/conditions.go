@@ -15,11 +15,12 @@ import (
 
 // Conditions other than Ready whose status is a problem.
 const (
-	DiskPressure       finding.Code = "DiskPressure"
-	MemoryPressure     finding.Code = "MemoryPressure"
-	PIDPressure        finding.Code = "PIDPressure"
-	NetworkUnavailable finding.Code = "NetworkUnavailable"
-	ConditionProblem   finding.Code = "ConditionProblem"
+	DiskPressure         finding.Code = "DiskPressure"
+	MemoryPressure       finding.Code = "MemoryPressure"
+	PIDPressure          finding.Code = "PIDPressure"
+	NetworkUnavailable   finding.Code = "NetworkUnavailable"
+	ConditionProblem     finding.Code = "ConditionProblem"
+	MaintenanceScheduled finding.Code = "MaintenanceScheduled"
 )
 
 var diskPressure = rule{
@@ -185,6 +186,29 @@ func checkConditionProblem(c *subject.Case) []finding.Finding {
 			}
 		}
 		list = append(list, f)
+	}
+	return list
+}
+
+var maintenanceScheduled = rule{
+	Entry: finding.Entry{
+		Code:     MaintenanceScheduled,
+		Severity: finding.Info,
+		Title:    "Cloud has announced work on the node",
+		Meaning: "The cloud has scheduled maintenance, a reboot or the like for the machine of the node, or expects to take it back. The node " +
+			"is healthy until then.",
+		Evidence: "A condition of node-problem-detector on Azure (VMEventScheduled and others) that is True, or a taint of the AWS Node " +
+			"Termination Handler.",
+		Next: "Preview a drain, and move the pods in time.",
+	},
+	Check: checkMaintenanceScheduled,
+}
+
+func checkMaintenanceScheduled(c *subject.Case) []finding.Finding {
+	var list []finding.Finding
+	for _, n := range nodefact.Notices(c.Object) {
+		list = append(list, c.Found(n.Text, []finding.Evidence{{Source: "Node", Path: n.Path, Value: n.Value}},
+			c.Look("Preview what a drain of the node does", "", "nodeinfo", c.Object.Name, "--drain")))
 	}
 	return list
 }
