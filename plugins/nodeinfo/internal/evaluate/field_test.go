@@ -242,3 +242,34 @@ func TestAKubeletThatCameThrough(t *testing.T) {
 		}
 	}
 }
+
+// Nothing deletes the Lease of a cloud's controllers that were removed: a cluster runs without them.
+func TestALeaseThatWasLeftOver(t *testing.T) {
+	for _, tt := range []struct {
+		component string
+		age       time.Duration
+		want      finding.Severity
+	}{
+		{"cloud-controller-manager", 5 * time.Minute, finding.Critical},
+		{"cloud-controller-manager", 48 * time.Hour, finding.Info},
+		{"kube-scheduler", 48 * time.Hour, finding.Critical},
+	} {
+		in := load(t, "LeaderLeaseExpired")
+		for i := range in.SystemLeases {
+			l := &in.SystemLeases[i]
+			if l.Spec.HolderIdentity == nil || !strings.Contains(l.Name, "scheduler") {
+				continue
+			}
+			l.Name, l.ManagedFields = tt.component, nil
+			l.Spec.RenewTime = &metav1.MicroTime{Time: in.Now.Add(-tt.age)}
+		}
+		n := node(t, judge(in), "fires")
+		at := slices.IndexFunc(n.Findings, func(f finding.Finding) bool { return f.Code == machine.LeaderLeaseExpired })
+		if at < 0 || n.Findings[at].Severity != tt.want {
+			t.Errorf("%s, %s: %+v", tt.component, tt.age, n.Findings)
+		}
+		if at >= 0 && tt.want == finding.Info && !strings.HasPrefix(n.Findings[at].Next[1].Command, "kubectl delete lease cloud-controller-manager") {
+			t.Errorf("next: %+v", n.Findings[at].Next)
+		}
+	}
+}

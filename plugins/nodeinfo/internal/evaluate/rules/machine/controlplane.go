@@ -92,7 +92,7 @@ var leaderLeaseExpired = rule{
 		Title:    "Control plane component has no leader",
 		Meaning: "The leader election Lease of the scheduler or controller manager has expired and no replica took over: no pod is " +
 			"scheduled, or no controller acts (node conditions, replicas and endpoints are not updated). Critical on control plane " +
-			"nodes, info on other nodes.",
+			"nodes, info on other nodes, and for the Lease of a cloud's controllers that is older than a day.",
 		Evidence: "Age of the component's Lease in kube-system above its duration plus 10s, unless a ready pod of the component runs with " +
 			"--leader-elect=false.",
 		Next: "Check the static pods of the component.",
@@ -101,6 +101,10 @@ var leaderLeaseExpired = rule{
 	ExplainsInfo: true, // on a node that does not hold the control plane, too
 	Check:        checkLeaderLeaseExpired,
 }
+
+// leftOver is the age from which the Lease of a cloud's controllers is most likely that of a removed installation: what still runs renews
+// it every few seconds, nothing deletes it, and a cluster runs without them. The others are in every cluster.
+const leftOver = 24 * time.Hour
 
 var leaderWork = map[string]string{
 	facts.Scheduler:         "no pod is scheduled",
@@ -124,6 +128,12 @@ func checkLeaderLeaseExpired(c *subject.Case) []finding.Finding {
 				"no pods: the manifest in /etc/kubernetes/manifests is missing or invalid"))
 		f.Object = &finding.ObjectRef{Kind: "Lease", Namespace: "kube-system", Name: l.Name}
 		switch {
+		case l.Name == facts.CloudControllers && c.Age(*l.RenewTime) > leftOver:
+			f.Severity = finding.Info
+			f.Message = fmt.Sprintf("the Lease of %s was last renewed %s ago: it was removed from this cluster, or %s", l.Name, c.Ago(*l.RenewTime),
+				leaderWork[l.Name])
+			f.Next = append(f.Next[:0:0], c.Look("Look for its pods", "", "get", "pods", "-A", "-o", "wide", "-l", "component="+l.Name),
+				c.Change("Delete the Lease, if the component was removed on purpose", "delete", "lease", l.Name, "-n", "kube-system"))
 		case !l.OnThisNode && !c.ControlPlane.Here:
 			f.Severity = finding.Info
 		case c.Read(facts.SourcePods) && !c.ControlPlane.Hosts(l.Name):
