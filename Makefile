@@ -50,6 +50,12 @@ plugins: ## Build the plugins into bin/
 	@mkdir -p $(BIN)
 	@ldflags="$(LDFLAGS)"; for p in $(PLUGINS); do $(ROOMY) go build -ldflags "$$ldflags" -o $(BIN)/kubectl-$${p//-/_} ./cmd/kubectl-$$p; done
 
+# The first thing that the demo shows.
+.PHONY: recorded
+recorded:
+	@mkdir -p $(BIN)
+	@$(ROOMY) go build -ldflags "-s -w" -o $(BIN)/recorded ./plugins/nodeinfo/internal/recorded
+
 .PHONY: cluster
 cluster: ## Build the program that runs the embedded cluster into bin/
 	@mkdir -p $(BIN)
