@@ -59,9 +59,9 @@ func from(in *Input, f func(*report.Answer)) {
 func editedAt(in *Input, old, replacement string, at metav1.Time) {
 	corefileOf(in, old, replacement)
 	in.ConfigMaps[0].ManagedFields = []metav1.ManagedFieldsEntry{
-		{Manager: "kubeadm", Time: ptr(ago(24 * time.Hour)), FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:data":{".":{}}}`)}},
-		{Manager: "kubectl-edit", Time: &at, FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:data":{"f:Corefile":{}}}`)}},
-		{Manager: "labeler", Time: ptr(ago(time.Minute)), FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:metadata":{"f:labels":{"f:x":{}}}}`)}},
+		{Manager: "kubeadm", Time: ptr(ago(24 * time.Hour)), FieldsV1: metav1.NewFieldsV1(`{"f:data":{".":{}}}`)},
+		{Manager: "kubectl-edit", Time: &at, FieldsV1: metav1.NewFieldsV1(`{"f:data":{"f:Corefile":{}}}`)},
+		{Manager: "labeler", Time: ptr(ago(time.Minute)), FieldsV1: metav1.NewFieldsV1(`{"f:metadata":{"f:labels":{"f:x":{}}}}`)},
 	}
 }
 

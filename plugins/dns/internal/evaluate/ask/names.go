@@ -98,15 +98,9 @@ func Suggest(w *facts.Snapshot, fqdn string) []string {
 			list = append(list, near{w.Engine.ServiceName(svc), rank})
 		}
 	}
-	for i := range w.Slices {
-		of := w.Slices[i].Labels[discoveryv1.LabelServiceName]
-		for _, e := range w.Slices[i].Endpoints {
-			if w.Slices[i].Namespace != namespace || e.Hostname == nil || *e.Hostname != service || of == "" {
-				continue
-			}
-			if name := service + "." + of + "." + namespace + ".svc." + w.Zone; name != corefile.Fqdn(fqdn) && Has(w, name) {
-				list = append(list, near{name, -1})
-			}
+	for _, name := range hostNames(w, service, namespace) {
+		if name != corefile.Fqdn(fqdn) {
+			list = append(list, near{name, -1})
 		}
 	}
 	sort.Slice(list, func(i, j int) bool {
@@ -117,6 +111,23 @@ func Suggest(w *facts.Snapshot, fqdn string) []string {
 		names = append(names, strings.TrimSuffix(n.name, "."))
 	}
 	return names
+}
+
+// hostNames are those that a pod of a host name has under the Services of its namespace.
+func hostNames(w *facts.Snapshot, host, namespace string) []string {
+	var list []string
+	for i := range w.Slices {
+		of := w.Slices[i].Labels[discoveryv1.LabelServiceName]
+		if w.Slices[i].Namespace != namespace || of == "" {
+			continue
+		}
+		name := host + "." + of + "." + namespace + ".svc." + w.Zone
+		if slices.ContainsFunc(w.Slices[i].Endpoints, func(e discoveryv1.Endpoint) bool { return e.Hostname != nil && *e.Hostname == host }) &&
+			Has(w, name) {
+			list = append(list, name)
+		}
+	}
+	return list
 }
 
 // tolerance is how many letters a typing mistake in a word of this length changes.

@@ -2,11 +2,11 @@ package facts
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
+	nodefact "github.com/kubectl-runbooks/kubectl-runbooks/pkg/diagnose/node"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/corefile"
 	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/internal/evaluate/discover"
 )
@@ -49,19 +49,15 @@ func (w *Snapshot) Unloaded() *Unloaded {
 
 // corefileChanged is when somebody last wrote a key of the ConfigMap that has the Corefile; zero: unknown.
 func (w *Snapshot) corefileChanged(key string) time.Time {
-	var last time.Time
-	for i := range w.ConfigMaps {
-		m := &w.ConfigMaps[i]
-		if m.Name != w.ConfRef.Name {
-			continue
-		}
-		for _, f := range m.ManagedFields {
-			if f.FieldsV1 != nil && f.Time != nil && f.Time.After(last) && strings.Contains(string(f.FieldsV1.Raw), `"f:`+key+`"`) {
-				last = f.Time.Time
-			}
-		}
+	i := slices.IndexFunc(w.ConfigMaps, func(m corev1.ConfigMap) bool { return m.Name == w.ConfRef.Name })
+	if i < 0 {
+		return time.Time{}
 	}
-	return last
+	written, known := nodefact.WrittenAt(w.ConfigMaps[i].ManagedFields, key)
+	if !known {
+		return time.Time{}
+	}
+	return written.Time.Time
 }
 
 // startedAt is when a container that runs started; zero: it does not.

@@ -144,7 +144,8 @@ func proofOf(w *facts.Snapshot, transports []string) proof {
 	if o := ownOf(w); len(o.right) > 0 && len(o.right) == len(w.OwnServers()) {
 		p.severity, p.answers = finding.Info, strings.Join(o.right, " and ")
 		for _, server := range o.right {
-			p.evidence = append(p.evidence, facts.NewEvidence("answer in the pod", server, "right; it is a nameserver of the pod, and no address of the DNS Service"))
+			p.evidence = append(p.evidence, facts.NewEvidence("answer in the pod", server,
+				"right; it is a nameserver of the pod, and no address of the DNS Service"))
 		}
 		return p
 	}

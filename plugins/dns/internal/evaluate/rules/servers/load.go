@@ -348,13 +348,15 @@ func reloadFailures(w *facts.Snapshot) []reloadFailure {
 	return out
 }
 
-// CheckNotReloaded: the Corefile that this report reads is not the one by which the servers answer.
+// CheckNotReloaded reports that the Corefile that is read here is not the one by which the servers answer.
 func CheckNotReloaded(w *facts.Snapshot) []finding.Finding {
 	u := w.Unloaded()
 	if u == nil {
 		return nil
 	}
-	evidence := []finding.Evidence{facts.NewEvidence("ConfigMap "+w.ConfRef.Name, "metadata.managedFields", "changed %s ago", age(w, u.Changed))}
+	evidence := []finding.Evidence{
+		facts.NewEvidence("ConfigMap "+w.ConfRef.Name, "metadata.managedFields", "changed %s ago", age(w, u.Changed)),
+	}
 	for _, pod := range u.Pods {
 		evidence = append(evidence, facts.NewEvidence("Pod "+pod.Name, "status.containerStatuses", "runs since before that"))
 	}

@@ -25,9 +25,10 @@ var localRule = finding.Rule[facts.Snapshot]{
 		Code: DNSServiceNodeLocal, Severity: finding.Critical, Title: "DNS Service does not serve nodes without a DNS pod",
 		Meaning: "internalTrafficPolicy of the Service is Local: a node sends queries only to a ready DNS pod of its own, and drops them if it " +
 			"has none. The severity is info if the only such nodes have taints that keep ordinary pods away.",
-		Evidence: "spec.internalTrafficPolicy of the Service, and nodeName of the ready endpoints in its EndpointSlices, compared with the nodes.",
-		Next:     "Set internalTrafficPolicy to Cluster, or run a DNS pod on each node.",
-		Source:   trafficPage,
+		Evidence: "spec.internalTrafficPolicy of the Service, and nodeName of the ready endpoints in its EndpointSlices, compared with the " +
+			"nodes.",
+		Next:   "Set internalTrafficPolicy to Cluster, or run a DNS pod on each node.",
+		Source: trafficPage,
 	},
 	Check: checkServiceLocal,
 }

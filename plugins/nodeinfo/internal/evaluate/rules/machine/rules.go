@@ -29,8 +29,9 @@ var Rules = []rule{
 	apiWritesStopped, localAPIServerNotReady, kubeletNotReporting, readyConditionStale, leaseNotRenewed, heartbeatLate,
 	kubeletNeverReported, nodeStatusStale, clockSkew, containerRuntimeDown, networkPluginNotReady, nodeShuttingDown,
 	nodeNotReady, nodeJoining, diskPressure, pidPressure,
-	memoryPressure, evictionNear, networkUnavailable, conditionProblem, maintenanceScheduled, systemOOM, kubeletServingCertificateMissing, kubeletCertificateExpired,
-	kubeletServingCertificateMismatch, kubeletCertificateNotIssued, kubeletCertificateExpiring, kubeletRestarting, kubeletUnreachable, kubeletError,
+	memoryPressure, evictionNear, networkUnavailable, conditionProblem, maintenanceScheduled, systemOOM,
+	kubeletServingCertificateMissing, kubeletCertificateExpired, kubeletServingCertificateMismatch, kubeletCertificateNotIssued,
+	kubeletCertificateExpiring, kubeletRestarting, kubeletUnreachable, kubeletError,
 	warningEvents, rebooted, nodeReadinessFlapping, controlPlaneComponentNotReady, localAPIServerNotReporting,
 	leaderLeaseExpired, apiServerNotReady, controlPlaneVersionSkew,
 }
