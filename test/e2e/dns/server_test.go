@@ -3,6 +3,7 @@ package dns
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -225,9 +226,7 @@ func serviceFaults(t *testing.T, c *harness.Cluster) {
 	patch("json", `[{"op":"replace","path":"/spec/ports/0/targetPort","value":5353},{"op":"replace","path":"/spec/ports/1/targetPort","value":5353}]`)
 	expect(t, c, 30*time.Second, "Unhealthy", "DNSServiceTargetPortMismatch", "check")
 	patch("json", `[{"op":"replace","path":"/spec/ports/0/targetPort","value":53},{"op":"replace","path":"/spec/ports/1/targetPort","value":53}]`)
-	patch("merge", `{"spec":{"internalTrafficPolicy":"Local"}}`)
-	change(t, c, expect(t, c, 30*time.Second, "Unhealthy", "DNSServiceNodeLocal", "check"))
-	healthy(t, c)
+	localTraffic(t, c, func() { patch("merge", `{"spec":{"internalTrafficPolicy":"Local"}}`) })
 	c.Apply(t, `{"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSlice","metadata":{"name":"kube-dns-by-hand","namespace":"kube-system","labels":{"kubernetes.io/service-name":"kube-dns"}},"addressType":"IPv4","ports":[{"name":"dns","port":53,"protocol":"UDP"}],"endpoints":[{"addresses":["192.0.2.99"],"conditions":{"ready":true}}]}`)
 	expect(t, c, 30*time.Second, "Degraded", "DNSServiceEndpointsMismatch", "check")
 	c.MustKubectl(t, "-n", "kube-system", "delete", "endpointslice", "kube-dns-by-hand")
@@ -235,6 +234,23 @@ func serviceFaults(t *testing.T, c *harness.Cluster) {
 	c.MustKubectl(t, "-n", "kube-system", "delete", "service", "kube-dns")
 	h := expect(t, c, 30*time.Second, "Unhealthy", "DNSServiceNotFound", "check")
 	change(t, c, h) // it is made again as it was
+	healthy(t, c)
+}
+
+// localTraffic keeps the DNS Service to the node of each client. The control plane node has no DNS pod: with its taint that is for
+// information, and without it pods may come there, which have no DNS.
+func localTraffic(t *testing.T, c *harness.Cluster, local func()) {
+	const taint = "node-role.kubernetes.io/control-plane"
+	local()
+	harness.Eventually(t, 30*time.Second, func() (string, bool) {
+		h, _ := ask(t, c, "check")
+		return fmt.Sprint(h.Verdict, h.codes(), h.Summary), h.Verdict == "Healthy" && slices.Equal(h.codes(), []string{"DNSServiceNodeLocal"})
+	})
+	again := func() { c.Kubectl(t, "taint", "node", "cp1", taint+":NoSchedule", "--overwrite") }
+	t.Cleanup(again)
+	c.MustKubectl(t, "taint", "node", "cp1", taint+"-")
+	change(t, c, expect(t, c, 30*time.Second, "Unhealthy", "DNSServiceNodeLocal", "check"))
+	again()
 	healthy(t, c)
 }
 

@@ -37,8 +37,9 @@ func (w *Snapshot) ResolvConf() resolver.Conf {
 	return resolver.Compute(w.From.Pod.Namespace, w.From.Pod.Spec, w.KubeletFor(w.From.Pod.Spec.NodeName)).Conf
 }
 
-// MountedAt is the volume that the container, whose files were read, has at a path or above it in place of what the kubelet and the
-// runtime put there; nil: none.
+// MountedAt is the volume that the container, whose files were read, has at a path in place of what the kubelet and the runtime put
+// there; nil: none. One at a directory above hides nothing: the runtime mounts those after it.
+// https://github.com/containerd/containerd/blob/v2.2.0/internal/cri/opts/spec_linux_opts.go (WithMounts)
 func (w *Snapshot) MountedAt(file string) *corev1.Volume {
 	if w.From == nil || w.From.Container == "" {
 		return nil
@@ -47,7 +48,7 @@ func (w *Snapshot) MountedAt(file string) *corev1.Volume {
 	for _, list := range [][]corev1.Container{spec.Containers, spec.InitContainers} {
 		for i := range list {
 			for _, m := range list[i].VolumeMounts {
-				if at := path.Clean(m.MountPath); list[i].Name == w.From.Container && (at == file || at == path.Dir(file)) {
+				if list[i].Name == w.From.Container && path.Clean(m.MountPath) == file {
 					name = m.Name
 				}
 			}
