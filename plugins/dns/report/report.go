@@ -134,10 +134,13 @@ type Record struct {
 // listed is how many records of one name a text shows.
 const listed = 10
 
-// Listed is the data of an answer in a line: the first records, and how many more there are. Reports have all.
-func Listed(data []string) string {
-	text := strings.Join(data[:min(listed, len(data))], ", ")
-	if more := len(data) - listed; more > 0 {
+// Listed is the data of an answer in a line. Reports have all of it.
+func Listed(data []string) string { return First(data, listed) }
+
+// First lists the first words of a list in a line, and says how many more there are.
+func First(list []string, most int) string {
+	text := strings.Join(list[:min(most, len(list))], ", ")
+	if more := len(list) - most; more > 0 {
 		text += fmt.Sprintf(" and %d more", more)
 	}
 	return text

@@ -172,6 +172,8 @@ func TestExpectations(t *testing.T) {
 	}{
 		{a, "A=10.0.0.1,10.0.0.2", true},
 		{a, "a=10.0.0.1", false},
+		{[]report.Answer{{Type: "A", Rcode: "NOERROR", Truncated: true}}, "A=10.0.0.1", false},
+		{[]report.Answer{{Type: "A", Rcode: "NOERROR", Truncated: true, Records: a[0].Records}}, "A=10.0.0.1,10.0.0.2,10.0.0.3", true},
 		{a, "any", true},
 		{a, "nxdomain", false},
 		{none, "nxdomain", true},

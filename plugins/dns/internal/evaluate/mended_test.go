@@ -485,3 +485,26 @@ func TestAServiceThatNobodyFills(t *testing.T) {
 		t.Errorf("in a check: %s", f.Message)
 	}
 }
+
+// Where no DNS pod is ready, no part of the servers is Healthy: logs without an error, and traffic of nobody, say nothing.
+func TestNoPartOfServersThatAreDownIsHealthy(t *testing.T) {
+	headers := func(in Input) map[string]report.Header {
+		return map[string]report.Header{
+			"logs": MergeLogs(in, noon, Options{}, true).Header, "top": Top(in, noon, Options{}).Header, "upstream": Upstreams(in, noon, Options{Slow: time.Second}).Header,
+		}
+	}
+	down := answered(healthy())
+	for i := range down.Pods {
+		down.Pods[i].Status.Conditions[0].Status = corev1.ConditionFalse
+	}
+	for name, h := range headers(down) {
+		if h.Verdict != report.Unhealthy || h.PrimaryCode != "DNSPodsNotReady" {
+			t.Errorf("%s: %s %s: %s", name, h.Verdict, h.PrimaryCode, h.Summary)
+		}
+	}
+	for name, h := range headers(answered(healthy())) {
+		if h.PrimaryCode != "" {
+			t.Errorf("near miss: %s: %s", name, h.Summary)
+		}
+	}
+}

@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/duration"
 
 	"github.com/kubectl-runbooks/kubectl-runbooks/pkg/finding"
+	"github.com/kubectl-runbooks/kubectl-runbooks/plugins/dns/report"
 )
 
 // What every rule calls to put its findings is no part of each rule: the nearly 400 calls, as the compiler copied them, took 25 kB of
@@ -77,13 +77,7 @@ func Plural(n int, word string) string {
 	return word + "s"
 }
 
-// Shortened lists the first three names, and says how many more there are.
-func Shortened(names []string) string {
-	text := strings.Join(names[:min(3, len(names))], ", ")
-	if more := len(names) - 3; more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
-	return text
-}
+// Shortened is a list of names in a message.
+func Shortened(names []string) string { return report.First(names, 3) }
 
 func SortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -121,7 +121,8 @@ func Logs(in facts.Input, now time.Time, o facts.Options, errorsOnly bool) repor
 	sorting.Stable(out.Items, func(a, b report.LogLine) int {
 		return cmp.Or(cmp.Compare(a.First, b.First), cmp.Compare(a.Text, b.Text))
 	})
-	conclude(w, &out.Header, servers.CheckLoop, servers.CheckCorefileInvalid, servers.CheckForbidden, servers.CheckReload)
+	conclude(w, &out.Header, servers.CheckPodsDown, servers.CheckLoop, servers.CheckCorefileInvalid, servers.CheckForbidden,
+		servers.CheckReload)
 	if logs := w.Sources.Get("logs"); out.Verdict == report.Healthy && !logs.Readable() && len(w.Pods) > 0 {
 		out.Verdict, out.Summary = report.Unknown, "not all logs could be read: "+logs.Reason()
 	}
@@ -131,7 +132,11 @@ func Logs(in facts.Input, now time.Time, o facts.Options, errorsOnly bool) repor
 			complaints++
 		}
 	}
-	if out.Verdict == report.Healthy && complaints > 0 {
+	switch {
+	case out.Verdict != report.Healthy:
+	case complaints == 0:
+		out.Summary = fmt.Sprintf("the logs of %d DNS %s report no problem", len(w.Live()), facts.Plural(len(w.Live()), "pod"))
+	default:
 		out.Summary = fmt.Sprintf("no log line reports an outage; %d %s of log lines report other problems", complaints,
 			facts.Plural(complaints, "kind"))
 	}

@@ -32,7 +32,7 @@ func Top(in facts.Input, now time.Time, o facts.Options) report.Top {
 		s.MemoryBytes = p.Metrics.Sum("process_resident_memory_bytes")
 		out.Items = append(out.Items, s)
 	}
-	conclude(w, &out.Header, servers.CheckServfail)
+	conclude(w, &out.Header, servers.CheckPodsDown, servers.CheckServfail)
 	if out.Verdict == report.Healthy {
 		out.Summary = fmt.Sprintf("traffic of %d %s, %s", len(out.Items), facts.Plural(len(out.Items), "replica"), out.Interval)
 	}
@@ -101,7 +101,7 @@ func Upstreams(in facts.Input, now time.Time, o facts.Options) report.Upstreams 
 	for _, b := range w.Beside {
 		out.Direct = append(out.Direct, b.Answers...)
 	}
-	conclude(w, &out.Header, servers.CheckUpstream, servers.CheckUpstreamSilent)
+	conclude(w, &out.Header, servers.CheckPodsDown, servers.CheckUpstream, servers.CheckUpstreamSilent)
 	if out.Verdict == report.Healthy {
 		out.Summary = "names outside the cluster are answered at every replica"
 		if w.External == "" || len(w.Probes) == 0 {

@@ -108,10 +108,7 @@ func (g *given) who() string {
 	if len(g.dns) == 0 {
 		one, several = " has", " have"
 	}
-	names := strings.Join(g.nodes[:min(len(g.nodes), 3)], ", ")
-	if more := len(g.nodes) - 3; more > 0 {
-		names += fmt.Sprintf(" and %d more", more)
-	}
+	names := facts.Shortened(g.nodes)
 	switch {
 	case len(g.nodes) == 0:
 		return "the configuration of all kubelets" + one

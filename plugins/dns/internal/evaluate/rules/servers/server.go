@@ -65,7 +65,7 @@ var DownRules = []finding.Rule[facts.Snapshot]{
 			Source:   DebugPage,
 		},
 		Explains: []finding.Code{ReplicaNotReady, ReplicaNotAnswering, ReplicaRestarted},
-		Check:    checkPodsDown,
+		Check:    CheckPodsDown,
 	},
 }
 
@@ -159,7 +159,8 @@ func checkScaledToZero(w *facts.Snapshot) []finding.Finding {
 	)}
 }
 
-func checkPodsDown(w *facts.Snapshot) []finding.Finding {
+// CheckPodsDown reports that no DNS pod is ready: whatever else is asked of the servers says nothing then.
+func CheckPodsDown(w *facts.Snapshot) []finding.Finding {
 	if w.Service == nil || !w.Sources.Get("pods").Readable() || w.Workload == nil || w.Workload.Wanted == 0 {
 		return nil
 	}
